@@ -1,0 +1,67 @@
+"""Every error the pipeline raises, in one tree.
+
+    PipelineError
+    ├── InvalidSettings       the environment of a function is incomplete
+    ├── InvalidContract       a contract file breaks the standard or our part of it
+    ├── InvalidEvent          an event is not of the form its sender promises
+    ├── SourceUnreadable      the landed object version cannot be read any more
+    ├── StagingIncomplete     the staging bucket does not hold what an earlier state wrote
+    ├── RowsUnaccounted       rows read are not rows loaded plus rows rejected
+    ├── SchemaMismatch        the database's tables are not what the contract says
+    └── Retryable             may pass on a second try; its leaves are named in the state machine
+        ├── DatabaseUnavailable
+        ├── LogUnavailable
+        └── StagingUnavailable
+
+Lambda reports the exact class name and the state machine's `Retry` matches on that name, so only
+leaves of `Retryable` are ever raised, never `Retryable` itself. What is wrong with a *file* is not
+here: that is a verdict (data), not an exception.
+"""
+
+
+class PipelineError(Exception):
+    """Base of all errors of this project: catch this to catch them all."""
+
+
+class InvalidSettings(PipelineError):
+    """A function's environment lacks a variable or holds one of the wrong form."""
+
+
+class InvalidContract(PipelineError):
+    """A contract is not valid ODCS, or uses what this pipeline does not know."""
+
+
+class InvalidEvent(PipelineError):
+    """An event is not of the form its sender promises."""
+
+
+class SourceUnreadable(PipelineError):
+    """The exact object version of an ingestion is gone or may not be read."""
+
+
+class StagingIncomplete(PipelineError):
+    """A staged object that an earlier state wrote is missing, or there is one too many."""
+
+
+class RowsUnaccounted(PipelineError):
+    """The sums do not add up: rows read must be rows loaded plus rows rejected."""
+
+
+class SchemaMismatch(PipelineError):
+    """The database's tables are not what the contract asks for."""
+
+
+class Retryable(PipelineError):
+    """Base of what may pass on a second try; never raised itself."""
+
+
+class DatabaseUnavailable(Retryable):
+    """PostgreSQL did not answer, or went away in the middle."""
+
+
+class LogUnavailable(Retryable):
+    """DynamoDB did not take or give a log item, after boto3's own retries."""
+
+
+class StagingUnavailable(Retryable):
+    """S3 did not take or give a staged object, after boto3's own retries."""

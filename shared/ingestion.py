@@ -1,0 +1,122 @@
+"""An ingestion: one object version on its way from the landing bucket to PostgreSQL."""
+
+import datetime as dt
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.errors import InvalidEvent
+from shared.landing_key import LandingKey
+
+UNMATCHED = "unmatched"
+"""The `ingestedTable` of an object whose key fits no contract."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One version of one landed object; `size` in bytes."""
+
+    bucket: str
+    key: str
+    version_id: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ingestion:
+    """Which object version, for which table and day, under which ID."""
+
+    id: str
+    table: str
+    data_date: dt.date
+    source: Source
+
+    @classmethod
+    def of(cls, source: Source, key: LandingKey) -> "Ingestion":
+        """Return the ingestion of an object version; the same version always has the same ID."""
+        ingested_id = f"{key.date:%Y%m%d}-{_digest(source)}"
+        return cls(ingested_id, key.table, key.date, source)
+
+    @property
+    def execution_name(self) -> str:
+        """The name under which the state machine runs it, at most 80 characters."""
+        return f"{self.table}-{self.id}"
+
+    @property
+    def partition(self) -> str:
+        """The staging partition of this ingestion, without slashes at the ends."""
+        date = self.data_date
+        return (
+            f"table={self.table}/year={date.year:04}/month={date.month}/day={date.day}"
+            f"/ingestedID={self.id}"
+        )
+
+    def as_event(self) -> dict[str, Any]:
+        """Return the state machine's input."""
+        return {
+            "ingestedID": self.id,
+            "ingestedTable": self.table,
+            "dataDate": self.data_date.isoformat(),
+            "source": {
+                "bucket": self.source.bucket,
+                "key": self.source.key,
+                "versionId": self.source.version_id,
+                "size": self.source.size,
+            },
+        }
+
+    @classmethod
+    def from_event(cls, event: Mapping[str, Any]) -> "Ingestion":
+        """Take an ingestion out of the state machine's input.
+
+        Raises:
+            InvalidEvent: a field is missing or of the wrong form.
+        """
+        try:
+            source = event["source"]
+            return cls(
+                id=event["ingestedID"],
+                table=event["ingestedTable"],
+                data_date=dt.date.fromisoformat(event["dataDate"]),
+                source=Source(
+                    source["bucket"], source["key"], source["versionId"], int(source["size"])
+                ),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidEvent(
+                f"the state machine's input lacks or garbles {error}; start runs with the "
+                "trigger function or the operator's command, which build it"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The execution that is at work on an ingestion: its ARN, and how often it was redriven."""
+
+    execution_arn: str
+    redrive: int = 0
+
+    @classmethod
+    def from_event(cls, event: Mapping[str, Any]) -> "Run":
+        """Take the run out of a task's event.
+
+        Raises:
+            InvalidEvent: the state machine did not say which execution it is.
+        """
+        try:
+            return cls(event["execution"]["arn"], int(event["execution"]["redrive"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidEvent(
+                f"the task's event lacks or garbles {error} of its execution; "
+                "state_machine.asl.json sends it"
+            ) from error
+
+
+def unmatched_id(source: Source) -> str:
+    """Return the log ID of an object version whose key fits no contract."""
+    return f"{UNMATCHED}-{_digest(source)}"
+
+
+def _digest(source: Source) -> str:
+    return hashlib.sha256(f"{source.key}\n{source.version_id}".encode()).hexdigest()[:10]

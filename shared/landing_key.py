@@ -1,0 +1,52 @@
+"""The landing key: which table and which day a landed object belongs to.
+
+`table=dailycheckins/year=2024/month=3/day=3/dailycheckins.csv`, the layout of the system this
+replaces. The date is the key's, never the clock's, so a file that is dropped late or again keeps
+its day.
+"""
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+_KEY = re.compile(
+    r"table=(?P<table>[a-z][a-z0-9_]{0,47})"
+    r"/year=(?P<year>\d{4})/month=(?P<month>\d{1,2})/day=(?P<day>\d{1,2})"
+    r"/(?P<filename>[^/]+)",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LandingKey:
+    """A landed object's key, taken apart."""
+
+    table: str
+    date: dt.date
+    filename: str
+
+    @classmethod
+    def parse(cls, key: str) -> "LandingKey | None":
+        """Return the parts of `key` (already URL-decoded), or None if it is no landing key."""
+        match = _KEY.fullmatch(key)
+        if match is None:
+            return None
+        try:
+            date = dt.date(int(match["year"]), int(match["month"]), int(match["day"]))
+        except ValueError:
+            return None
+        return cls(match["table"], date, match["filename"])
+
+    @property
+    def partition(self) -> str:
+        """The Hive-style partition, without slashes at the ends."""
+        return partition(self.table, self.date)
+
+    def __str__(self) -> str:
+        return str(PurePosixPath(self.partition, self.filename))
+
+
+def partition(table: str, date: dt.date) -> str:
+    """Return `table=T/year=Y/month=M/day=D`, months and days without a leading zero."""
+    return f"table={table}/year={date.year:04}/month={date.month}/day={date.day}"

@@ -1,0 +1,297 @@
+"""The log of ingestions in DynamoDB: one item each, written by every state.
+
+An item's `state` and `status` say where the ingestion stands: `status` is `running` until the end,
+then `success`, `fail`, `superseded` or, for a key that fits no contract, `rejected`. `history`
+lists every step with its time and counts. All writes are conditional: a step is written once
+however often its function is retried, a run that was replaced writes no more, and a finished item
+stays finished unless its execution is redriven.
+"""
+
+import contextlib
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import botocore.exceptions
+from boto3.dynamodb.conditions import Key
+
+from shared.errors import LogUnavailable
+from shared.ingestion import UNMATCHED, Ingestion, Run, Source, unmatched_id
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.service_resource import Table
+
+Counts = Mapping[str, int]
+
+
+class State(StrEnum):
+    """The states of an ingestion, in their order."""
+
+    TRIGGER = "trigger"
+    TRANSFORM = "transform"
+    TEST = "test"
+    LOAD = "load"
+
+
+class Status(StrEnum):
+    """What can be said of an ingestion, or of one step of it."""
+
+    RUNNING = "running"
+    SUCCESS = "success"
+    FAIL = "fail"
+    REJECTED = "rejected"
+    SUPERSEDED = "superseded"
+
+
+class Log:
+    """The log table; `table` is boto3's resource."""
+
+    def __init__(self, table: "Table") -> None:
+        self._table = table
+
+    def open(self, ingestion: Ingestion, run: Run) -> bool:
+        """Write the item of a new ingestion; False if there is one already.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        return self._put(
+            {
+                **_item(ingestion.id, ingestion.table, ingestion.source),
+                "dataDate": ingestion.data_date.isoformat(),
+                "executionArn": run.execution_arn,
+                "redrive": run.redrive,
+                "status": Status.RUNNING,
+                "history": [_entry(State.TRIGGER, Status.SUCCESS, {})],
+            }
+        )
+
+    def reject(self, source: Source, reason: str) -> bool:
+        """Write the item of an object whose key fits no contract; False if there is one already.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        return self._put(
+            {
+                **_item(unmatched_id(source), UNMATCHED, source),
+                "status": Status.REJECTED,
+                "haltReason": reason,
+                "history": [_entry(State.TRIGGER, Status.REJECTED, {})],
+            }
+        )
+
+    def get(self, ingested_id: str, table: str) -> dict[str, Any] | None:
+        """Return an item, strongly consistent, or None.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        key = {"ingestedID": ingested_id, "ingestedTable": table}
+        with _unavailable():
+            return self._table.get_item(Key=key, ConsistentRead=True).get("Item")
+
+    def with_status(self, status: Status) -> Iterator[dict[str, Any]]:
+        """Yield every item of a status, the longest unchanged first.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        query: dict[str, Any] = {
+            "IndexName": "status",
+            "KeyConditionExpression": Key("status").eq(str(status)),
+        }
+        while True:
+            with _unavailable():
+                page = self._table.query(**query)
+            yield from page["Items"]
+            if "LastEvaluatedKey" not in page:
+                return
+            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def enter(self, ingestion: Ingestion, run: Run, state: State) -> bool:
+        """Write that a state has begun; False if that was written before, or the run is over.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        return self._advance(ingestion, run, state, Status.RUNNING, Status.RUNNING, {}, None)
+
+    def passed(self, ingestion: Ingestion, run: Run, state: State, counts: Counts) -> bool:
+        """Write that a state ended well and the next may begin.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        return self._advance(ingestion, run, state, Status.SUCCESS, Status.RUNNING, counts, None)
+
+    def finish(
+        self,
+        ingestion: Ingestion,
+        run: Run,
+        state: State,
+        status: Status,
+        counts: Counts,
+        reason: str | None = None,
+    ) -> bool:
+        """Write that the ingestion ended in `state`; `reason` says why, where it did not succeed.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        return self._advance(ingestion, run, state, status, status, counts, reason)
+
+    def _advance(  # noqa: PLR0913, PLR0917
+        self,
+        ingestion: Ingestion,
+        run: Run,
+        state: State,
+        step: Status,
+        status: Status,
+        counts: Counts,
+        reason: str | None,
+    ) -> bool:
+        entry = _entry(state, step, counts)
+        sets = {
+            "state": str(state),
+            "status": str(status),
+            "redrive": run.redrive,
+            "updatedAt": entry["at"],
+            **counts,
+        }
+        if reason is not None:
+            sets["haltReason"] = reason
+        names = {f"#{name}": name for name in sets} | {"#status": "status"}
+        assignments = ", ".join(f"#{name} = :{name}" for name in sets)
+        return self._conditionally(
+            lambda: self._table.update_item(
+                Key={"ingestedID": ingestion.id, "ingestedTable": ingestion.table},
+                UpdateExpression=(
+                    f"SET {assignments}, history = list_append(history, :entry) "
+                    "ADD steps :step" + ("" if reason is not None else " REMOVE haltReason")
+                ),
+                ConditionExpression=(
+                    "executionArn = :execution AND NOT contains(steps, :mark) "
+                    "AND (#status = :running OR redrive < :redrive)"
+                ),
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues={
+                    **{f":{name}": value for name, value in sets.items()},
+                    ":entry": [entry],
+                    ":step": {_mark(run, state, step)},
+                    ":mark": _mark(run, state, step),
+                    ":execution": run.execution_arn,
+                    ":running": str(Status.RUNNING),
+                },
+            )
+        )
+
+    def claim_alert(self, ingested_id: str, table: str, end: str, request_id: str) -> bool:
+        """Claim the alert of one end of an ingestion; False if it is another's or was sent.
+
+        Lambda retries an event under the same `request_id`, so a function that died between the
+        claim and the message gets its claim back, and a second delivery of the event does not.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        return self._update_alert(
+            ingested_id,
+            table,
+            {"end": end, "requestId": request_id, "sent": False},
+            "attribute_not_exists(alert) OR alert.#end <> :end "
+            "OR (alert.requestId = :request AND alert.sent = :false)",
+            {":end": end, ":request": request_id, ":false": False},
+        )
+
+    def alert_sent(self, ingested_id: str, table: str, end: str, request_id: str) -> bool:
+        """Write that the alert of one end was handed to the topic.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        return self._update_alert(
+            ingested_id,
+            table,
+            {"end": end, "requestId": request_id, "sent": True},
+            "alert.#end = :end",
+            {":end": end},
+        )
+
+    def _update_alert(
+        self,
+        ingested_id: str,
+        table: str,
+        alert: dict[str, Any],
+        condition: str,
+        values: dict[str, Any],
+    ) -> bool:
+        return self._conditionally(
+            lambda: self._table.update_item(
+                Key={"ingestedID": ingested_id, "ingestedTable": table},
+                UpdateExpression="SET alert = :alert",
+                ConditionExpression=f"attribute_exists(ingestedID) AND ({condition})",
+                ExpressionAttributeNames={"#end": "end"},
+                ExpressionAttributeValues={":alert": alert, **values},
+            )
+        )
+
+    def _put(self, item: dict[str, Any]) -> bool:
+        return self._conditionally(
+            lambda: self._table.put_item(
+                Item=item, ConditionExpression="attribute_not_exists(ingestedID)"
+            )
+        )
+
+    def _conditionally(self, write: Any) -> bool:
+        with _unavailable():
+            try:
+                write()
+            except self._table.meta.client.exceptions.ConditionalCheckFailedException:
+                return False
+        return True
+
+
+@contextlib.contextmanager
+def _unavailable() -> Iterator[None]:
+    # A denied or malformed request will not pass on a second try, so it stays what it is.
+    passing = {
+        "InternalServerError",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ServiceUnavailable",
+        "ThrottlingException",
+    }
+    try:
+        yield
+    except botocore.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] not in passing:
+            raise
+        raise LogUnavailable(f"DynamoDB refused a log write or read for now: {error}") from error
+    except botocore.exceptions.HTTPClientError as error:
+        raise LogUnavailable(f"DynamoDB did not answer: {error}") from error
+
+
+def now() -> str:
+    """Return the time as the log writes it: ISO 8601, UTC, milliseconds."""
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _item(ingested_id: str, table: str, source: Source) -> dict[str, Any]:
+    return {
+        "ingestedID": ingested_id,
+        "ingestedTable": table,
+        "state": State.TRIGGER,
+        "sourceKey": source.key,
+        "versionId": source.version_id,
+        "updatedAt": now(),
+    }
+
+
+def _entry(state: State, status: Status, counts: Counts) -> dict[str, Any]:
+    return {"state": str(state), "status": str(status), "at": now(), **counts}
+
+
+def _mark(run: Run, state: State, status: Status) -> str:
+    return f"{run.execution_arn.rpartition(':')[2]}/{run.redrive}/{state}/{status}"

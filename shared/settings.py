@@ -1,0 +1,105 @@
+"""The environment of each function, typed; the only place that reads it.
+
+Settings are read inside the handler's call and cached, so that importing a function needs no
+environment. Each class names exactly the variables that Terraform sets for that function.
+"""
+
+import functools
+from typing import TypeVar
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.errors import InvalidSettings
+
+
+class Settings(BaseSettings):
+    """Base of all settings; a field `log_table` is the variable `LOG_TABLE`."""
+
+    model_config = SettingsConfigDict(frozen=True)
+
+
+class DatabaseSettings(Settings):
+    """Where PostgreSQL is, and the secret that holds who we are there."""
+
+    database_host: str
+    database_port: int = Field(ge=1, le=65535)
+    database_name: str
+    database_secret_arn: str
+
+
+class TriggerSettings(Settings):
+    """`trigger`: writes the log and starts the state machine."""
+
+    log_table: str
+    state_machine_arn: str
+
+
+class TransformSettings(Settings):
+    """`transform`: writes the log and staging."""
+
+    log_table: str
+    staging_bucket: str
+
+
+class TestSettings(Settings):
+    """`test`: writes the log and staging; whether a failed row halts the pipeline."""
+
+    __test__ = False  # pytest takes every class called Test… for one of its own
+
+    log_table: str
+    staging_bucket: str
+    hard_testing: bool
+
+
+class LoadSettings(DatabaseSettings):
+    """`load`: reads staging, writes the log and PostgreSQL."""
+
+    log_table: str
+    staging_bucket: str
+
+
+class AlertSettings(Settings):
+    """`alert`: closes the log, reads the report from staging, tells the topic."""
+
+    log_table: str
+    staging_bucket: str
+    topic_arn: str
+
+
+class WatchSettings(Settings):
+    """`watch`: compares landing, log and executions."""
+
+    log_table: str
+    landing_bucket: str
+    state_machine_arn: str
+
+
+class ApiSettings(DatabaseSettings):
+    """`api`: reads PostgreSQL."""
+
+
+class MigrateSettings(DatabaseSettings):
+    """`migrate`: the administrator's secret, and those of the roles it creates."""
+
+    loader_secret_arn: str
+    reader_secret_arn: str
+
+
+S = TypeVar("S", bound=Settings)
+
+
+@functools.cache
+def read(settings: type[S]) -> S:
+    """Return the settings of one function from its environment.
+
+    Raises:
+        InvalidSettings: variables are missing or of the wrong form; the message names each.
+    """
+    try:
+        return settings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors()
+        )
+        raise InvalidSettings(f"environment of {settings.__name__}: {problems}") from error
