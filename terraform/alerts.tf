@@ -1,0 +1,116 @@
+locals {
+  # The source that the functions' own events carry.
+  notice_source = "tm-pipeline"
+
+  # What comes to alert: the end of every run, and what trigger and watch have to say beside it.
+  alert_events = {
+    execution-ended = {
+      description = "Every end of a run of ${local.state_machine_name}."
+      pattern = {
+        source      = ["aws.states"]
+        detail-type = ["Step Functions Execution Status Change"]
+        detail = {
+          stateMachineArn = [local.state_machine_arn]
+          status          = ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
+        }
+      }
+    }
+    notice = {
+      description = "What happens outside a run: a file that fits no contract, a run that was never closed, a feed that is late."
+      pattern = {
+        source      = [local.notice_source]
+        detail-type = ["Ingestion Rejected", "Ingestion Ended", "Feed Late"]
+      }
+    }
+  }
+}
+
+resource "aws_sns_topic" "alerts" {
+  name = "${var.name}-alerts"
+  tags = local.tags
+}
+
+resource "aws_sns_topic_policy" "alerts" {
+  arn = aws_sns_topic.alerts.arn
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid       = "Alert"
+        Effect    = "Allow"
+        Principal = { AWS = aws_iam_role.function["alert"].arn }
+        Action    = "sns:Publish"
+        Resource  = aws_sns_topic.alerts.arn
+      },
+      {
+        Sid       = "TlsOnly"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "sns:Publish"
+        Resource  = aws_sns_topic.alerts.arn
+        Condition = { Bool = { "aws:SecureTransport" = "false" } }
+      },
+    ]
+  })
+}
+
+resource "aws_sns_topic_subscription" "email" {
+  for_each = var.alert_emails
+
+  topic_arn = aws_sns_topic.alerts.arn
+  protocol  = "email"
+  endpoint  = each.key
+}
+
+resource "aws_cloudwatch_event_rule" "alert" {
+  for_each = local.alert_events
+
+  name          = "${var.name}-${each.key}"
+  description   = each.value.description
+  event_pattern = jsonencode(each.value.pattern)
+  tags          = local.tags
+}
+
+resource "aws_cloudwatch_event_target" "alert" {
+  for_each = aws_cloudwatch_event_rule.alert
+
+  rule      = each.value.name
+  target_id = "alert"
+  arn       = aws_lambda_function.this["alert"].arn
+
+  depends_on = [aws_lambda_permission.alert]
+}
+
+resource "aws_lambda_permission" "alert" {
+  for_each = aws_cloudwatch_event_rule.alert
+
+  statement_id  = each.key
+  action        = "lambda:InvokeFunction"
+  function_name = aws_lambda_function.this["alert"].function_name
+  principal     = "events.amazonaws.com"
+  source_arn    = each.value.arn
+}
+
+resource "aws_cloudwatch_event_rule" "watch" {
+  name                = "${var.name}-watch"
+  description         = "When watch looks for what never came."
+  schedule_expression = var.watch_schedule
+  tags                = local.tags
+}
+
+resource "aws_cloudwatch_event_target" "watch" {
+  rule      = aws_cloudwatch_event_rule.watch.name
+  target_id = "watch"
+  arn       = aws_lambda_function.this["watch"].arn
+
+  depends_on = [aws_lambda_permission.watch]
+}
+
+resource "aws_lambda_permission" "watch" {
+  statement_id  = "schedule"
+  action        = "lambda:InvokeFunction"
+  function_name = aws_lambda_function.this["watch"].function_name
+  principal     = "events.amazonaws.com"
+  source_arn    = aws_cloudwatch_event_rule.watch.arn
+}

@@ -1,0 +1,108 @@
+resource "aws_api_gateway_rest_api" "lookup" {
+  name        = "${var.name}-lookup"
+  description = "Look up what a user checked in."
+  tags        = local.tags
+
+  endpoint_configuration {
+    types = ["REGIONAL"]
+  }
+}
+
+resource "aws_api_gateway_resource" "get" {
+  rest_api_id = aws_api_gateway_rest_api.lookup.id
+  parent_id   = aws_api_gateway_rest_api.lookup.root_resource_id
+  path_part   = "get"
+}
+
+resource "aws_api_gateway_request_validator" "parameters" {
+  rest_api_id                 = aws_api_gateway_rest_api.lookup.id
+  name                        = "parameters"
+  validate_request_parameters = true
+}
+
+resource "aws_api_gateway_method" "get" {
+  rest_api_id          = aws_api_gateway_rest_api.lookup.id
+  resource_id          = aws_api_gateway_resource.get.id
+  http_method          = "GET"
+  authorization        = "NONE"
+  api_key_required     = true
+  request_validator_id = aws_api_gateway_request_validator.parameters.id
+
+  request_parameters = {
+    "method.request.querystring.user" = true
+  }
+}
+
+resource "aws_api_gateway_integration" "get" {
+  rest_api_id             = aws_api_gateway_rest_api.lookup.id
+  resource_id             = aws_api_gateway_resource.get.id
+  http_method             = aws_api_gateway_method.get.http_method
+  type                    = "AWS_PROXY"
+  integration_http_method = "POST"
+  uri                     = aws_lambda_function.this["api"].invoke_arn
+}
+
+# What the gateway answers itself, before the function is asked.
+resource "aws_api_gateway_gateway_response" "this" {
+  for_each = {
+    BAD_REQUEST_PARAMETERS = "A required parameter is missing: ask for /get?user=<name>."
+    INVALID_API_KEY        = "The API key is missing or unknown: send it in the header x-api-key."
+  }
+
+  rest_api_id        = aws_api_gateway_rest_api.lookup.id
+  response_type      = each.key
+  response_templates = { "application/json" = jsonencode({ message = each.value }) }
+}
+
+resource "aws_api_gateway_deployment" "lookup" {
+  rest_api_id = aws_api_gateway_rest_api.lookup.id
+
+  # A hash of the resources themselves differs between plan and apply.
+  triggers = { definition = filesha256("${path.module}/api.tf") }
+
+  lifecycle {
+    create_before_destroy = true
+  }
+
+  depends_on = [
+    aws_api_gateway_gateway_response.this,
+    aws_api_gateway_integration.get,
+  ]
+}
+
+resource "aws_api_gateway_stage" "prod" {
+  rest_api_id   = aws_api_gateway_rest_api.lookup.id
+  deployment_id = aws_api_gateway_deployment.lookup.id
+  stage_name    = "Prod"
+  tags          = local.tags
+}
+
+resource "aws_lambda_permission" "api" {
+  statement_id  = "lookup"
+  action        = "lambda:InvokeFunction"
+  function_name = aws_lambda_function.this["api"].function_name
+  principal     = "apigateway.amazonaws.com"
+  source_arn    = "${aws_api_gateway_stage.prod.execution_arn}/${aws_api_gateway_method.get.http_method}${aws_api_gateway_resource.get.path}"
+}
+
+resource "aws_api_gateway_api_key" "lookup" {
+  name  = "${var.name}-lookup"
+  value = var.api_key_value
+  tags  = local.tags
+}
+
+resource "aws_api_gateway_usage_plan" "lookup" {
+  name = "${var.name}-lookup"
+  tags = local.tags
+
+  api_stages {
+    api_id = aws_api_gateway_rest_api.lookup.id
+    stage  = aws_api_gateway_stage.prod.stage_name
+  }
+}
+
+resource "aws_api_gateway_usage_plan_key" "lookup" {
+  usage_plan_id = aws_api_gateway_usage_plan.lookup.id
+  key_id        = aws_api_gateway_api_key.lookup.id
+  key_type      = "API_KEY"
+}

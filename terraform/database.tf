@@ -1,0 +1,10 @@
+# Brings roles and tables to what the contracts say: on the first apply and whenever they or the code changed.
+resource "aws_lambda_invocation" "migrate" {
+  function_name = aws_lambda_function.this["migrate"].function_name
+
+  input = jsonencode({
+    contracts = sha256(join("", [for file in sort(keys(local.contracts)) : filesha256("${local.contracts_dir}/${file}")]))
+  })
+
+  triggers = { code = aws_lambda_function.this["migrate"].source_code_hash }
+}

@@ -1,0 +1,142 @@
+locals {
+  bucket_arns = { for name, bucket in aws_s3_bucket.this : name => bucket.arn }
+
+  start_ingestion = { actions = ["states:StartExecution"], resources = [local.state_machine_arn] }
+
+  notify = {
+    actions    = ["events:PutEvents"]
+    resources  = ["arn:${local.partition}:events:${local.region}:${local.account}:event-bus/default"]
+    conditions = { StringEquals = { "events:source" = local.notice_source } }
+  }
+
+  # What each function may do: these statements and writing its own log, nothing else.
+  permissions = {
+    trigger = [
+      { actions = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
+      local.start_ingestion,
+      local.notify,
+    ]
+    transform = [
+      { actions = ["s3:GetObjectVersion"], resources = ["${local.bucket_arns.landing}/*"] },
+      { actions = ["s3:ListBucket"], resources = [local.bucket_arns.staging] },
+      { actions = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], resources = ["${local.bucket_arns.staging}/*"] },
+      { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
+    ]
+    test = [
+      { actions = ["s3:GetObjectVersion"], resources = ["${local.bucket_arns.landing}/*"] },
+      { actions = ["s3:ListBucket"], resources = [local.bucket_arns.staging] },
+      { actions = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], resources = ["${local.bucket_arns.staging}/*"] },
+      { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
+    ]
+    load = [
+      { actions = ["s3:ListBucketVersions"], resources = [local.bucket_arns.landing] },
+      { actions = ["s3:ListBucket"], resources = [local.bucket_arns.staging] },
+      { actions = ["s3:GetObject"], resources = ["${local.bucket_arns.staging}/*"] },
+      { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
+      { actions = ["secretsmanager:GetSecretValue"], resources = [var.database.secret_arns.load] },
+    ]
+    alert = [
+      { actions = ["s3:GetObject"], resources = ["${local.bucket_arns.staging}/*"] },
+      { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
+      { actions = ["sns:Publish"], resources = [aws_sns_topic.alerts.arn] },
+    ]
+    watch = [
+      { actions = ["s3:ListBucketVersions"], resources = [local.bucket_arns.landing] },
+      { actions = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
+      { actions = ["dynamodb:Query"], resources = [aws_dynamodb_table.log.arn, "${aws_dynamodb_table.log.arn}/index/*"] },
+      local.start_ingestion,
+      { actions = ["states:DescribeExecution"], resources = ["${replace(local.state_machine_arn, ":stateMachine:", ":execution:")}:*"] },
+      local.notify,
+    ]
+    api = [
+      { actions = ["secretsmanager:GetSecretValue"], resources = [var.database.secret_arns.api] },
+    ]
+    migrate = [
+      { actions = ["secretsmanager:GetSecretValue"], resources = values(var.database.secret_arns) },
+    ]
+  }
+}
+
+resource "aws_iam_role" "function" {
+  for_each = local.functions
+
+  # IAM knows no regions, so the name says which one this stack is in.
+  name               = "${var.name}-${each.key}-${local.region}"
+  description        = "What the function ${var.name}-${each.key} may do."
+  assume_role_policy = local.trust["lambda"]
+  tags               = local.tags
+}
+
+resource "aws_iam_role_policy" "function" {
+  for_each = local.functions
+
+  name = each.key
+  role = aws_iam_role.function[each.key].id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      for statement in concat(local.permissions[each.key], [{
+        actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+        resources = ["${aws_cloudwatch_log_group.function[each.key].arn}:*"]
+      }]) :
+      merge(
+        { Effect = "Allow", Action = statement.actions, Resource = statement.resources },
+        can(statement.conditions) ? { Condition = statement.conditions } : {},
+      )
+    ]
+  })
+}
+
+resource "aws_iam_role" "state_machine" {
+  name               = "${local.state_machine_name}-${local.region}"
+  description        = "What the state machine ${local.state_machine_name} may do."
+  assume_role_policy = local.trust["states"]
+  tags               = local.tags
+}
+
+resource "aws_iam_role_policy" "state_machine" {
+  name = "ingestion"
+  role = aws_iam_role.state_machine.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Effect   = "Allow"
+        Action   = ["lambda:InvokeFunction"]
+        Resource = [for name in local.tasks : aws_lambda_function.this[name].arn]
+      },
+      {
+        # The delivery of logs is an account's, not a log group's: these actions take no resource.
+        Effect = "Allow"
+        Action = [
+          "logs:CreateLogDelivery",
+          "logs:DeleteLogDelivery",
+          "logs:DescribeLogGroups",
+          "logs:DescribeResourcePolicies",
+          "logs:GetLogDelivery",
+          "logs:ListLogDeliveries",
+          "logs:PutResourcePolicy",
+          "logs:UpdateLogDelivery",
+        ]
+        Resource = ["*"]
+      },
+    ]
+  })
+}
+
+locals {
+  # Who may take a role: the service, and only on behalf of this account.
+  trust = {
+    for service in ["lambda", "states"] : service => jsonencode({
+      Version = "2012-10-17"
+      Statement = [{
+        Effect    = "Allow"
+        Principal = { Service = "${service}.amazonaws.com" }
+        Action    = "sts:AssumeRole"
+        Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
+      }]
+    })
+  }
+}

@@ -1,0 +1,97 @@
+data "aws_caller_identity" "current" {}
+data "aws_partition" "current" {}
+data "aws_region" "current" {}
+
+locals {
+  account   = data.aws_caller_identity.current.account_id
+  partition = data.aws_partition.current.partition
+  region    = data.aws_region.current.name
+
+  tags = merge({ Application = var.name, ManagedBy = "Terraform" }, var.tags)
+
+  # The state machine calls functions that in turn name it, so its ARN is written out, not referred to.
+  state_machine_name = "${var.name}-ingestion"
+  state_machine_arn  = "arn:${local.partition}:states:${local.region}:${local.account}:stateMachine:${local.state_machine_name}"
+
+  contracts_dir = "${path.module}/../contracts"
+  contracts     = { for file in fileset(local.contracts_dir, "*.odcs.yaml") : file => yamldecode(file("${local.contracts_dir}/${file}")) }
+
+  database = {
+    DATABASE_HOST = var.database.host
+    DATABASE_PORT = tostring(var.database.port)
+    DATABASE_NAME = var.database.name
+  }
+
+  # Every function, its size and what it is told. What it may do stands in iam.tf.
+  functions = {
+    trigger = {
+      memory  = 256
+      timeout = 60
+      environment = {
+        LOG_TABLE         = aws_dynamodb_table.log.name
+        STATE_MACHINE_ARN = local.state_machine_arn
+      }
+    }
+    transform = {
+      memory  = 2048
+      timeout = 600
+      environment = {
+        LOG_TABLE      = aws_dynamodb_table.log.name
+        STAGING_BUCKET = aws_s3_bucket.this["staging"].id
+      }
+    }
+    test = {
+      memory  = 2048
+      timeout = 600
+      environment = {
+        LOG_TABLE      = aws_dynamodb_table.log.name
+        STAGING_BUCKET = aws_s3_bucket.this["staging"].id
+        HARD_TESTING   = tostring(var.hard_testing)
+      }
+    }
+    load = {
+      memory  = 2048
+      timeout = 780
+      environment = merge(local.database, {
+        LOG_TABLE           = aws_dynamodb_table.log.name
+        STAGING_BUCKET      = aws_s3_bucket.this["staging"].id
+        DATABASE_SECRET_ARN = var.database.secret_arns.load
+      })
+    }
+    alert = {
+      memory  = 256
+      timeout = 60
+      environment = {
+        LOG_TABLE         = aws_dynamodb_table.log.name
+        STAGING_BUCKET    = aws_s3_bucket.this["staging"].id
+        STATE_MACHINE_ARN = local.state_machine_arn
+        TOPIC_ARN         = aws_sns_topic.alerts.arn
+      }
+    }
+    watch = {
+      memory  = 512
+      timeout = 300
+      environment = {
+        LOG_TABLE         = aws_dynamodb_table.log.name
+        LANDING_BUCKET    = aws_s3_bucket.this["landing"].id
+        STATE_MACHINE_ARN = local.state_machine_arn
+      }
+    }
+    api = {
+      memory  = 512
+      timeout = 25
+      environment = merge(local.database, {
+        DATABASE_SECRET_ARN = var.database.secret_arns.api
+      })
+    }
+    migrate = {
+      memory  = 256
+      timeout = 300
+      environment = merge(local.database, {
+        DATABASE_SECRET_ARN = var.database.secret_arns.migrate
+        LOADER_SECRET_ARN   = var.database.secret_arns.load
+        READER_SECRET_ARN   = var.database.secret_arns.api
+      })
+    }
+  }
+}

@@ -1,0 +1,68 @@
+output "name" {
+  description = "The prefix of every resource's name."
+  value       = var.name
+}
+
+output "region" {
+  description = "The region that the stack is in."
+  value       = local.region
+}
+
+output "landing_bucket" {
+  description = "The bucket that files are dropped into, under table=<table>/year=<Y>/month=<M>/day=<D>/."
+  value       = aws_s3_bucket.this["landing"].id
+}
+
+output "staging_bucket" {
+  description = "The bucket with the cleaned rows, the rejects and the report of each run."
+  value       = aws_s3_bucket.this["staging"].id
+}
+
+output "log_table" {
+  description = "The DynamoDB table with one item per ingestion."
+  value       = aws_dynamodb_table.log.name
+}
+
+output "topic_arn" {
+  description = "The SNS topic that every alert goes to."
+  value       = aws_sns_topic.alerts.arn
+}
+
+output "alert_emails_pending" {
+  description = "What the receivers of alert_emails still have to do."
+  value = length(var.alert_emails) == 0 ? null : join(" ", [
+    "AWS has sent a confirmation mail to ${join(", ", var.alert_emails)}.",
+    "An address receives no alert until someone has clicked the link in it.",
+  ])
+}
+
+output "state_machine_arn" {
+  description = "The state machine that takes a file through Transform, Test and Load."
+  value       = aws_sfn_state_machine.ingestion.arn
+}
+
+output "function_names" {
+  description = "The name of each function on Lambda."
+  value       = { for name, function in aws_lambda_function.this : name => function.function_name }
+}
+
+output "api_id" {
+  description = "The identifier of the look-up API."
+  value       = aws_api_gateway_rest_api.lookup.id
+}
+
+output "api_url" {
+  description = "The base URL of the look-up API: GET <api_url>/get?user=<name> with the key in the header x-api-key."
+  value       = aws_api_gateway_stage.prod.invoke_url
+}
+
+output "api_key" {
+  description = "The key of the look-up API."
+  value       = aws_api_gateway_api_key.lookup.value
+  sensitive   = true
+}
+
+output "dashboard_url" {
+  description = "The dashboard, in the console."
+  value       = "https://${local.region}.console.aws.amazon.com/cloudwatch/home?region=${local.region}#dashboards/dashboard/${aws_cloudwatch_dashboard.this.dashboard_name}"
+}

@@ -1,0 +1,31 @@
+locals {
+  # The functions that the state machine calls.
+  tasks = ["transform", "test", "load"]
+}
+
+resource "aws_cloudwatch_log_group" "state_machine" {
+  # With this prefix the log group's policy does not grow with every state machine of the account.
+  name              = "/aws/vendedlogs/states/${local.state_machine_name}"
+  retention_in_days = var.log_retention_days
+  tags              = local.tags
+}
+
+resource "aws_sfn_state_machine" "ingestion" {
+  name     = local.state_machine_name
+  type     = "STANDARD"
+  role_arn = aws_iam_role.state_machine.arn
+  tags     = local.tags
+
+  definition = templatefile("${path.module}/state_machine.asl.json", merge(
+    { partition = local.partition },
+    { for name in local.tasks : "${name}_arn" => aws_lambda_function.this[name].arn },
+  ))
+
+  logging_configuration {
+    level                  = "ERROR"
+    include_execution_data = false
+    log_destination        = "${aws_cloudwatch_log_group.state_machine.arn}:*"
+  }
+
+  depends_on = [aws_iam_role_policy.state_machine]
+}

@@ -1,0 +1,153 @@
+# Raw files land in one bucket and stay there; the other holds what the functions make of them.
+resource "aws_s3_bucket" "this" {
+  for_each = toset(["landing", "staging"])
+
+  bucket = "${var.name}-${each.key}-${local.account}-${local.region}"
+  tags   = local.tags
+}
+
+resource "aws_s3_bucket_ownership_controls" "this" {
+  for_each = aws_s3_bucket.this
+
+  bucket = each.value.id
+
+  rule {
+    object_ownership = "BucketOwnerEnforced"
+  }
+}
+
+resource "aws_s3_bucket_public_access_block" "this" {
+  for_each = aws_s3_bucket.this
+
+  bucket                  = each.value.id
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
+  restrict_public_buckets = true
+}
+
+resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
+  for_each = aws_s3_bucket.this
+
+  bucket = each.value.id
+
+  rule {
+    apply_server_side_encryption_by_default {
+      sse_algorithm = "AES256"
+    }
+  }
+}
+
+resource "aws_s3_bucket_policy" "this" {
+  for_each = aws_s3_bucket.this
+
+  bucket = each.value.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "TlsOnly"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "s3:*"
+      Resource  = [each.value.arn, "${each.value.arn}/*"]
+      Condition = { Bool = { "aws:SecureTransport" = "false" } }
+    }]
+  })
+
+  # S3 refuses two concurrent changes of one bucket's access.
+  depends_on = [aws_s3_bucket_public_access_block.this]
+}
+
+# A run reads the exact version that its event named, and Load orders a key's versions.
+resource "aws_s3_bucket_versioning" "landing" {
+  bucket = aws_s3_bucket.this["landing"].id
+
+  versioning_configuration {
+    status = "Enabled"
+  }
+}
+
+# No filter: a key that fits no contract must be seen too.
+resource "aws_s3_bucket_notification" "landing" {
+  bucket = aws_s3_bucket.this["landing"].id
+
+  lambda_function {
+    id                  = "trigger"
+    lambda_function_arn = aws_lambda_function.this["trigger"].arn
+    events              = ["s3:ObjectCreated:*"]
+  }
+
+  # The first file must find the version it is read by, and a machine to run it.
+  depends_on = [
+    aws_lambda_permission.trigger,
+    aws_s3_bucket_versioning.landing,
+    aws_sfn_state_machine.ingestion,
+  ]
+}
+
+resource "aws_lambda_permission" "trigger" {
+  statement_id   = "landing"
+  action         = "lambda:InvokeFunction"
+  function_name  = aws_lambda_function.this["trigger"].function_name
+  principal      = "s3.amazonaws.com"
+  source_account = local.account
+  source_arn     = aws_s3_bucket.this["landing"].arn
+}
+
+resource "aws_s3_bucket_lifecycle_configuration" "staging" {
+  count = var.staging_retention_days == null ? 0 : 1
+
+  bucket = aws_s3_bucket.this["staging"].id
+
+  rule {
+    id     = "retention"
+    status = "Enabled"
+
+    filter {}
+
+    expiration {
+      days = var.staging_retention_days
+    }
+  }
+}
+
+# One item per ingestion: where it stands and how it came there.
+resource "aws_dynamodb_table" "log" {
+  name         = "${var.name}-log"
+  billing_mode = "PAY_PER_REQUEST"
+  hash_key     = "ingestedID"
+  range_key    = "ingestedTable"
+  tags         = local.tags
+
+  dynamic "attribute" {
+    for_each = toset(["ingestedID", "ingestedTable", "status", "updatedAt", "dataDate"])
+
+    content {
+      name = attribute.key
+      type = "S"
+    }
+  }
+
+  global_secondary_index {
+    name            = "status"
+    hash_key        = "status"
+    range_key       = "updatedAt"
+    projection_type = "ALL"
+  }
+
+  global_secondary_index {
+    name            = "dataDate"
+    hash_key        = "dataDate"
+    range_key       = "ingestedID"
+    projection_type = "ALL"
+  }
+
+  point_in_time_recovery {
+    enabled = true
+  }
+
+  server_side_encryption {
+    enabled = true
+  }
+}

@@ -1,0 +1,130 @@
+variable "name" {
+  description = "Prefix of every resource's name. Two stacks in one account and region need two names."
+  type        = string
+  default     = "tm-pipeline"
+
+  validation {
+    # The longest name made from it is a bucket's, "<name>-landing-<account>-<region>", of at most 63 characters.
+    condition     = can(regex("^[a-z][a-z0-9-]{1,24}[a-z0-9]$", var.name))
+    error_message = "name must be 3 to 26 lower-case letters, digits and hyphens, begin with a letter and not end with a hyphen: it becomes part of bucket names."
+  }
+}
+
+variable "alert_emails" {
+  description = "Addresses that receive the alerts. Each gets a mail from AWS and receives nothing until the link in it was clicked."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for address in var.alert_emails : can(regex("^[^@[:space:]]+@[^@[:space:]]+[.][^@[:space:]]+$", address))])
+    error_message = "alert_emails must hold e-mail addresses such as \"data-team@example.com\"."
+  }
+}
+
+variable "hard_testing" {
+  description = "Whether a file with any failed test is halted before Load (true) or its failed rows are set aside and the others loaded (false)."
+  type        = bool
+  default     = false
+}
+
+variable "function_zip" {
+  description = "The zip on S3 that holds the code of every function; hash is its base64 SHA-256, as filebase64sha256() gives it, and makes a new zip under the same key deploy."
+  type = object({
+    bucket = string
+    key    = string
+    hash   = string
+  })
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9+/]{43}=$", var.function_zip.hash))
+    error_message = "function_zip.hash must be the zip's SHA-256 in base64 (44 characters), as filebase64sha256() gives it."
+  }
+}
+
+variable "database" {
+  description = "The PostgreSQL database that the rows go to, and the Secrets Manager secrets with its credentials, each {\"username\": …, \"password\": …}: migrate's may create roles and tables, load's writes rows, api's only reads."
+  type = object({
+    host = string
+    port = optional(number, 5432)
+    name = string
+    secret_arns = object({
+      migrate = string
+      load    = string
+      api     = string
+    })
+  })
+
+  validation {
+    condition     = var.database.port > 0 && var.database.port < 65536 && floor(var.database.port) == var.database.port
+    error_message = "database.port must be a whole number from 1 to 65535."
+  }
+
+  validation {
+    condition     = alltrue([for arn in values(var.database.secret_arns) : can(regex("^arn:[a-z-]+:secretsmanager:", arn))])
+    error_message = "database.secret_arns must be ARNs of Secrets Manager secrets, \"arn:aws:secretsmanager:…\"."
+  }
+}
+
+variable "api_key_value" {
+  description = "The key that callers of the look-up API send in the header x-api-key; null lets AWS make one. Either way it stands in Terraform's state, so encrypt the state."
+  type        = string
+  default     = null
+  sensitive   = true
+
+  validation {
+    condition     = var.api_key_value == null || try(length(var.api_key_value) >= 20 && length(var.api_key_value) <= 128, false)
+    error_message = "api_key_value must be 20 to 128 characters long."
+  }
+}
+
+variable "watch_schedule" {
+  description = "How often watch looks for files that never came, events that were lost and runs that are stuck: an EventBridge schedule expression."
+  type        = string
+  default     = "rate(15 minutes)"
+
+  validation {
+    condition     = can(regex("^(rate|cron)\\(.+\\)$", var.watch_schedule))
+    error_message = "watch_schedule must be an EventBridge schedule expression such as \"rate(15 minutes)\" or \"cron(0 6 * * ? *)\"."
+  }
+}
+
+variable "staging_retention_days" {
+  description = "Days after which what lies in staging (Parquet parts, rejects, reports) is deleted; null keeps it."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.staging_retention_days == null || try(var.staging_retention_days >= 1, false)
+    error_message = "staging_retention_days must be at least 1, or null to keep everything."
+  }
+}
+
+variable "log_retention_days" {
+  description = "Days for which CloudWatch keeps the logs."
+  type        = number
+  default     = 30
+
+  validation {
+    condition = contains([
+      1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
+    ], var.log_retention_days)
+    error_message = "log_retention_days must be a period that CloudWatch knows: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653."
+  }
+}
+
+variable "log_level" {
+  description = "The least severe level that the functions log."
+  type        = string
+  default     = "INFO"
+
+  validation {
+    condition     = contains(["DEBUG", "INFO", "WARNING", "ERROR"], var.log_level)
+    error_message = "log_level must be DEBUG, INFO, WARNING or ERROR."
+  }
+}
+
+variable "tags" {
+  description = "Tags for every resource, beside the module's own (Application, ManagedBy)."
+  type        = map(string)
+  default     = {}
+}
