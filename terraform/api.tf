@@ -45,13 +45,14 @@ resource "aws_api_gateway_integration" "get" {
 # What the gateway answers itself, before the function is asked.
 resource "aws_api_gateway_gateway_response" "this" {
   for_each = {
-    BAD_REQUEST_PARAMETERS = "A required parameter is missing: ask for /get?user=<name>."
-    INVALID_API_KEY        = "The API key is missing or unknown: send it in the header x-api-key."
+    BAD_REQUEST_PARAMETERS = { status = "400", message = "A required parameter is missing: ask for /get?user=<name>." }
+    INVALID_API_KEY        = { status = "403", message = "The API key is missing or unknown: send it in the header x-api-key." }
   }
 
   rest_api_id        = aws_api_gateway_rest_api.lookup.id
   response_type      = each.key
-  response_templates = { "application/json" = jsonencode({ message = each.value }) }
+  status_code        = each.value.status
+  response_templates = { "application/json" = jsonencode({ message = each.value.message }) }
 }
 
 resource "aws_api_gateway_deployment" "lookup" {
@@ -75,6 +76,11 @@ resource "aws_api_gateway_stage" "prod" {
   deployment_id = aws_api_gateway_deployment.lookup.id
   stage_name    = "Prod"
   tags          = local.tags
+
+  lifecycle {
+    # Access logs need a role that API Gateway has once per account, so the account decides, not this stack.
+    ignore_changes = [access_log_settings]
+  }
 }
 
 resource "aws_lambda_permission" "api" {
@@ -98,6 +104,17 @@ resource "aws_api_gateway_usage_plan" "lookup" {
   api_stages {
     api_id = aws_api_gateway_rest_api.lookup.id
     stage  = aws_api_gateway_stage.prod.stage_name
+  }
+
+  # Far above what people and reports ask for; a loop gone wild ends here and not at the database.
+  throttle_settings {
+    rate_limit  = 50
+    burst_limit = 100
+  }
+
+  quota_settings {
+    limit  = 1000000
+    period = "MONTH"
   }
 }
 
