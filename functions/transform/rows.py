@@ -1,0 +1,201 @@
+"""The rows of a landed file as text, each with its physical line number.
+
+Arrow's reader is fast and knows no physical lines. It is used where line and row must be the same:
+chunks without a quote, a blank line or a lone carriage return. All else goes through Python's
+`csv`, which is exact and some twenty times slower.
+"""
+
+import csv
+import functools
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.csv
+
+from functions.transform.lines import Lines, Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A row that has no columns to speak of: wrong in number, or wrongly quoted."""
+
+    line: int
+    raw: str
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of text: `lines` int64, `columns` one string array per header column, same length.
+
+    `raw(i)` is the untouched text of row i without its line end; `malformed` rows are not among
+    the columns.
+    """
+
+    lines: pa.Int64Array
+    columns: list[pa.StringArray]
+    raw: Callable[[int], str]
+    malformed: list[Malformed] = field(default_factory=list)
+
+
+def read_header(lines: Lines, delimiter: str) -> tuple[list[str], Lines]:
+    """Return the column names of the first line, and the lines after it."""
+    first, newline, rest = lines.text.partition(b"\n")
+    names = next(csv.reader([first.decode().rstrip("\r")], delimiter=delimiter), [])
+    return names, Lines(lines.first + len(newline), rest)
+
+
+def read_rows(
+    chunks: Iterator[Lines | Refusal], width: int, delimiter: str
+) -> Iterator[Rows | Refusal]:
+    """Read the rows after the header, a chunk at a time; a refusal is the last thing it yields.
+
+    Args:
+        chunks: the file's lines without the header.
+        width: how many columns a row must have.
+        delimiter: the contract's, one ASCII character.
+    """
+    for lines in chunks:
+        if isinstance(lines, Refusal):
+            yield lines
+            return
+        if _lines_are_rows(lines.text):
+            yield _read_fast(lines, width, delimiter)
+        else:
+            yield from _read_exactly(lines, chunks, width, delimiter)
+
+
+def _lines_are_rows(text: bytes) -> bool:
+    return not (
+        b'"' in text
+        or text.count(b"\r") != text.count(b"\r\n")
+        or text.startswith((b"\n", b"\r\n"))
+        or b"\n\n" in text
+        or b"\n\r\n" in text
+    )
+
+
+def _read_fast(lines: Lines, width: int, delimiter: str) -> Rows:
+    if not lines.text:
+        return Rows(pa.array([], pa.int64()), [pa.array([], pa.string())] * width, str)
+    malformed: list[Malformed] = []
+
+    def skip(row: pyarrow.csv.InvalidRow) -> str:
+        line = lines.first + row.number - 1
+        malformed.append(_wrong_width(line, row.text, row.actual_columns, width))
+        return "skip"
+
+    names = [str(i) for i in range(width)]
+    table = pyarrow.csv.read_csv(
+        pa.BufferReader(lines.text),
+        read_options=pyarrow.csv.ReadOptions(
+            column_names=names, use_threads=False, block_size=len(lines.text) + 1
+        ),
+        parse_options=pyarrow.csv.ParseOptions(
+            delimiter=delimiter,
+            quote_char=False,
+            ignore_empty_lines=False,
+            invalid_row_handler=skip,
+        ),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            strings_can_be_null=False,
+            check_utf8=False,
+        ),
+    )
+    skipped = {row.line for row in malformed}
+    numbers = range(lines.first, lines.first + table.num_rows + len(malformed))
+    kept = [n for n in numbers if n not in skipped] if skipped else numbers
+
+    @functools.cache
+    def split() -> list[bytes]:
+        return lines.text.split(b"\n")
+
+    def raw(i: int) -> str:
+        return split()[kept[i] - lines.first].removesuffix(b"\r").decode()
+
+    return Rows(
+        pa.array(kept, pa.int64()),
+        [column.combine_chunks() for column in table.columns],
+        raw,
+        malformed,
+    )
+
+
+def _read_exactly(
+    lines: Lines, chunks: Iterator[Lines | Refusal], width: int, delimiter: str
+) -> Iterator[Rows | Refusal]:
+    pending = deque(_split(lines))
+    taken: list[tuple[int, str]] = []
+    refusals: list[Refusal] = []
+
+    def feed() -> Iterator[str]:
+        # A quoted field may reach over the end of a chunk: then, and only then, the next is read.
+        while True:
+            if not pending:
+                more = next(chunks, None)
+                if more is None:
+                    return
+                if isinstance(more, Refusal):
+                    refusals.append(more)
+                    return
+                pending.extend(_split(more))
+            number, text = pending.popleft()
+            taken.append((number, text))
+            yield text
+
+    numbers: list[int] = []
+    raws: list[str] = []
+    columns: list[list[str]] = [[] for _ in range(width)]
+    malformed: list[Malformed] = []
+    while pending:
+        taken.clear()
+        # A reader of its own for every row: after an error the old one would be of no use.
+        try:
+            row = next(csv.reader(feed(), delimiter=delimiter, strict=True), [])
+        except csv.Error as error:
+            # Only the line that began the row is to blame; those behind it are read again.
+            pending.extendleft(reversed(taken[1:]))
+            line, text = taken[0]
+            malformed.append(
+                Malformed(line, _without_end(text), "quoting", f"the row cannot be read: {error}")
+            )
+            continue
+        line = taken[0][0]
+        raw = _without_end("".join(text for _, text in taken))
+        if not row:
+            continue
+        if len(row) != width:
+            malformed.append(_wrong_width(line, raw, len(row), width))
+            continue
+        numbers.append(line)
+        raws.append(raw)
+        for column, value in zip(columns, row, strict=True):
+            column.append(value)
+    yield Rows(
+        pa.array(numbers, pa.int64()),
+        [pa.array(column, pa.string()) for column in columns],
+        raws.__getitem__,
+        malformed,
+    )
+    yield from refusals
+
+
+def _split(lines: Lines) -> Iterator[tuple[int, str]]:
+    texts = lines.text.decode().split("\n")
+    last = texts.pop()
+    for offset, text in enumerate(texts):
+        yield lines.first + offset, text + "\n"
+    if last:
+        yield lines.first + len(texts), last
+
+
+def _without_end(text: str) -> str:
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def _wrong_width(line: int, raw: str, actual: int, width: int) -> Malformed:
+    return Malformed(line, raw, "columnCount", f"{actual} values where the header has {width}")

@@ -1,0 +1,31 @@
+"""What a state says about the data it saw; the state machine's choices read `outcome`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Outcome(StrEnum):
+    """How a state can end without anything being broken."""
+
+    OK = "ok"
+    REFUSED = "refused"
+    """Transform: the file is not the contract's."""
+    FAILED_TESTS = "failed_tests"
+    """Test: rows failed and hard testing halts on that."""
+    SUPERSEDED = "superseded"
+    """Load: a newer version of the same key is loaded already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An outcome, its reason in words unless it is `ok`, and counts of rows, parts or warnings."""
+
+    outcome: Outcome
+    reason: str | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def as_result(self) -> dict[str, Any]:
+        """Return what the function answers to the state machine."""
+        return {"outcome": str(self.outcome), "reason": self.reason, **self.counts}
