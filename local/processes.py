@@ -65,6 +65,13 @@ class Processes:
         self._write(name, _Record(record.token, stop_signal, child.pid, process.create_time()))
         return process
 
+    def run(self, name: str, command: Sequence[str | Path], *, env: Mapping[str, str]) -> int:
+        """Run `command` to its end and return its exit status; `stop` would end it as any other."""
+        self.start(name, command, env=env)
+        status = self._children[name].wait()
+        self.stop(name)
+        return status
+
     def log(self, name: str) -> Path:
         """Return the file with what `name` has printed."""
         return self._folder / f"{name}.log"

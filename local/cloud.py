@@ -1,0 +1,207 @@
+"""The laptop cloud, up and down: the emulator, PostgreSQL and this project's Terraform module."""
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from local import ministack, postgres, tap, terraform
+from local.bundle import bundle
+from local.errors import LocalError
+from local.home import CHECKOUT
+from local.processes import Processes
+from local.stack import Aws, Stack
+
+NAME = "tm-pipeline"
+
+Report = Callable[[str], None]
+
+_MODULE = CHECKOUT / "terraform"
+_DATABASE = "pipeline"
+
+
+def up(home: Path, *, hard_testing: bool, report: Report) -> Stack:
+    """Bring the laptop cloud of `home` up, or leave nothing behind.
+
+    Args:
+        home: the state folder; nothing outside it changes.
+        hard_testing: the module's variable of that name.
+        report: is told, in a few words, of each step as it begins.
+
+    Raises:
+        LocalError: it is up already, or something that it needs is missing or failed.
+    """
+    with _exclusive(home), _interruptible():
+        if _is_up(home):
+            raise LocalError(f"The laptop cloud in {home} is up already; `tm down` ends it.")
+        _clear(home)
+        try:
+            stack = _start(home, hard_testing=hard_testing, report=report)
+        except BaseException:
+            with _uninterrupted():
+                _stop(home)
+            raise
+        stack.write(home)
+        return stack
+
+
+def down(home: Path) -> bool:
+    """End the laptop cloud of `home` and forget its data; tell whether there was one."""
+    if not home.is_dir():
+        return False
+    with _exclusive(home), _uninterrupted():
+        was_up = Stack.exists(home)
+        _clear(home)
+        return was_up
+
+
+def _start(home: Path, *, hard_testing: bool, report: Report) -> Stack:
+    processes = _processes(home)
+    # Terraform's provider and the emulator take seconds to start: side by side with the rest.
+    report("Starting the AWS emulator and PostgreSQL")
+    tool = terraform.find(home / "terraform")
+    aws = ministack.start(processes, home / "ministack")
+    database = postgres.start(processes, home, database=_DATABASE)
+    ministack.wait_until_ready(processes, aws)
+
+    report("Uploading the functions' code")
+    inputs = {
+        "source": os.path.relpath(_MODULE, home / "terraform"),
+        "name": NAME,
+        "hard_testing": hard_testing,
+        "api_key_value": secrets.token_urlsafe(30),
+        "function_zip": _upload(aws),
+        "database": {
+            "host": database.host,
+            "port": database.port,
+            "name": database.database,
+            "secret_arns": _make_secrets(aws, database),
+        },
+    }
+
+    report("Applying the Terraform module")
+    outputs = _apply(tool, processes, home / "terraform", aws, inputs)
+
+    return Stack(
+        aws=aws,
+        outputs=outputs,
+        api_url=f"{aws.endpoint_url}/_aws/execute-api/{outputs['api_id']}/Prod",
+        database=database,
+        tap_url=tap.make(aws, outputs["topic_arn"]),
+    )
+
+
+def _upload(aws: Aws) -> dict[str, str]:
+    code = bundle(CHECKOUT)
+    place = {"Bucket": f"{NAME}-code", "Key": "functions.zip"}
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket=place["Bucket"])
+    s3.put_object(**place, Body=code.content)
+    return {"bucket": place["Bucket"], "key": place["Key"], "hash": code.hash}
+
+
+def _make_secrets(aws: Aws, database: postgres.Server) -> dict[str, str]:
+    credentials = {
+        "migrate": {"username": database.user, "password": database.password},
+        "load": {"username": "loader", "password": secrets.token_urlsafe(24)},
+        "api": {"username": "reader", "password": secrets.token_urlsafe(24)},
+    }
+    client = aws.client("secretsmanager")
+    return {
+        function: client.create_secret(
+            Name=f"{NAME}/{function}", SecretString=json.dumps(credential)
+        )["ARN"]
+        for function, credential in credentials.items()
+    }
+
+
+def _apply(
+    tool: terraform.Terraform,
+    processes: Processes,
+    folder: Path,
+    aws: Aws,
+    inputs: dict[str, Any],
+) -> dict[str, Any]:
+    """Apply the module as the child of a root module in `folder`; return its outputs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    root = {
+        "module": {"pipeline": inputs},
+        "output": {"stack": {"value": "${module.pipeline}", "sensitive": True}},
+    }
+    configuration = folder / "main.tf.json"
+    configuration.touch(mode=0o600)
+    configuration.write_text(json.dumps(root, indent=2))
+    environment = {**tool.environment, **aws.environment()}
+    for command in (["init"], ["apply", "-auto-approve"]):
+        arguments = [tool.command, f"-chdir={folder}", *command, "-no-color", "-input=false"]
+        status = processes.run("terraform", arguments, env=environment)
+        if status != 0:
+            log = processes.log("terraform")
+            reason = terraform.explain(log.read_text())
+            raise LocalError(f"`terraform {command[0]}` failed: {reason} All of it: {log}")
+    state = json.loads((folder / "terraform.tfstate").read_text())
+    outputs: dict[str, Any] = state["outputs"]["stack"]["value"]
+    return outputs
+
+
+def _is_up(home: Path) -> bool:
+    processes = _processes(home)
+    return Stack.exists(home) and all(map(processes.alive, ("ministack", "postgres")))
+
+
+def _stop(home: Path) -> None:
+    """End every process, and keep the logs: they tell why."""
+    processes = _processes(home)
+    processes.stop_all()
+    postgres.stop(processes, home)
+    Stack.forget(home)
+
+
+def _clear(home: Path) -> None:
+    _stop(home)
+    for name in ("ministack", "processes", "terraform"):
+        shutil.rmtree(home / name, ignore_errors=True)
+    (home / "alerts.jsonl").unlink(missing_ok=True)
+
+
+def _processes(home: Path) -> Processes:
+    return Processes(home / "processes")
+
+
+@contextlib.contextmanager
+def _exclusive(home: Path) -> Iterator[None]:
+    home.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(home / "lock", timeout=0):
+            yield
+    except filelock.Timeout:
+        raise LocalError(
+            f"Another `tm up` or `tm down` is at work in {home}: wait for it to end."
+        ) from None
+
+
+@contextlib.contextmanager
+def _handling(handler: Any, *numbers: signal.Signals) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+
+def _interruptible() -> contextlib.AbstractContextManager[None]:
+    """Let a termination end the block as Ctrl-C does: with its clean-up."""
+    return _handling(signal.default_int_handler, signal.SIGTERM, signal.SIGHUP)
+
+
+def _uninterrupted() -> contextlib.AbstractContextManager[None]:
+    """Let a clean-up run to its end, however impatient the user is."""
+    return _handling(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

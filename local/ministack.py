@@ -1,0 +1,96 @@
+"""ministack, the AWS emulator, as a child process: over TLS, with roles and policies enforced."""
+
+import os
+import secrets
+import shutil
+import signal
+import ssl
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from local.errors import LocalError
+from local.ports import LOOPBACK, free_port
+from local.processes import Processes
+from local.stack import Aws
+
+REGION = "us-east-1"
+
+_NAME = "ministack"
+_READY_WITHIN = 60.0
+
+
+def start(processes: Processes, folder: Path) -> Aws:
+    """Start the emulator with `folder` as its own; it answers only after `wait_until_ready`."""
+    if shutil.which("openssl") is None:
+        raise LocalError("The command `openssl` is missing, which makes the local certificate.")
+    folder.mkdir(parents=True, exist_ok=True)
+    aws = Aws(
+        endpoint_url=f"https://{LOOPBACK}:{free_port()}",
+        region=REGION,
+        access_key_id=f"TM{secrets.token_hex(9).upper()}",
+        secret_access_key=secrets.token_urlsafe(30),
+        ca_bundle=str(folder / "ministack-tls" / "server.crt"),
+    )
+    address = aws.endpoint_url.removeprefix("https://")
+    # Not ministack's own command: as root that would take port 443 besides.
+    command = [sys.executable, "-m", "hypercorn", "ministack.app:app"]
+    command += ["--config", "python:ministack.core.hypercorn_conf", "--bind", address]
+    command += ["--workers", "0", "--keep-alive", "75"]
+    environment = _environment(aws, folder, port=address.partition(":")[2])
+    # It keeps nothing that a slower end would save.
+    processes.start(_NAME, command, env=environment, stop_signal=signal.SIGKILL)
+    return aws
+
+
+def wait_until_ready(processes: Processes, aws: Aws) -> None:
+    """Return once the emulator answers."""
+    deadline = time.monotonic() + _READY_WITHIN
+    while not _answers(aws):
+        if not processes.alive(_NAME):
+            raise LocalError(f"ministack ended at its start: {processes.log(_NAME)} tells why.")
+        if time.monotonic() > deadline:
+            raise LocalError(
+                f"ministack did not answer within {_READY_WITHIN:.0f} s: "
+                f"{processes.log(_NAME)} tells why."
+            )
+        time.sleep(0.05)
+
+
+def _environment(aws: Aws, folder: Path, *, port: str) -> dict[str, str]:
+    """Return all that the emulator, and the functions that it runs, see of the machine.
+
+    Nothing else is inherited: not the user's AWS profile, endpoint or certificates, and not a
+    Docker daemon whose containers are none of ours.
+    """
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LANG": "C.UTF-8",
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "DOCKER_HOST": f"unix://{folder / 'no-docker'}",
+        "AUTH": "true",
+        "USE_SSL": "1",
+        "BIND_HOST": LOOPBACK,
+        "GATEWAY_PORT": port,
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "MINISTACK_REGION": aws.region,
+        "AWS_ACCESS_KEY_ID": aws.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": aws.secret_access_key,
+        "AWS_CA_BUNDLE": aws.ca_bundle,
+    }
+
+
+def _answers(aws: Aws) -> bool:
+    try:
+        context = ssl.create_default_context(cafile=aws.ca_bundle)
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+        )
+        with opener.open(f"{aws.endpoint_url}/_ministack/health", timeout=5):
+            return True
+    except (OSError, ssl.SSLError, urllib.error.URLError):
+        return False

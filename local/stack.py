@@ -1,0 +1,114 @@
+"""What the laptop cloud is made of, as `stack.json` in the state folder tells other commands."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import boto3
+import botocore.config
+import botocore.session
+
+from local.errors import LocalError
+from local.postgres import Server
+
+
+@dataclass(frozen=True)
+class Aws:
+    """Where the emulator answers, and its root's credentials."""
+
+    endpoint_url: str
+    region: str
+    access_key_id: str
+    secret_access_key: str
+    ca_bundle: str
+
+    def client(self, service: str) -> Any:
+        """Return boto3's client of `service` here; nothing of the user's AWS settings applies."""
+        return self._session().client(service, **self._arguments())
+
+    def resource(self, service: str) -> Any:
+        """Return boto3's resource of `service` here."""
+        return self._session().resource(service, **self._arguments())
+
+    def environment(self) -> dict[str, str]:
+        """Return the same for other programs, as the variables that AWS's SDKs read."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ACCESS_KEY_ID": self.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
+            "AWS_CA_BUNDLE": self.ca_bundle,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def _session(self) -> Any:
+        variables = {
+            "profile": (None, None, None, None),
+            "config_file": (None, None, os.devnull, None),
+            "credentials_file": (None, None, os.devnull, None),
+        }
+        return boto3.Session(
+            aws_access_key_id=self.access_key_id,
+            aws_secret_access_key=self.secret_access_key,
+            region_name=self.region,
+            botocore_session=botocore.session.Session(session_vars=variables),
+        )
+
+    def _arguments(self) -> dict[str, Any]:
+        return {
+            "endpoint_url": self.endpoint_url,
+            "verify": self.ca_bundle,
+            "config": botocore.config.Config(proxies={}),
+        }
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A laptop cloud that is up."""
+
+    aws: Aws
+    outputs: dict[str, Any]
+    api_url: str
+    database: Server
+    tap_url: str
+
+    @classmethod
+    def read(cls, home: Path) -> Self | None:
+        """Return the stack of a state folder, or None if nothing is up there."""
+        path = _path(home)
+        try:
+            document = json.loads(path.read_text())
+            return cls(
+                **document
+                | {"aws": Aws(**document["aws"]), "database": Server(**document["database"])}
+            )
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise LocalError(f"{path} cannot be read ({error}): run `tm down`.") from error
+
+    @staticmethod
+    def exists(home: Path) -> bool:
+        """Tell whether a stack of a state folder is known."""
+        return _path(home).is_file()
+
+    def write(self, home: Path) -> None:
+        """Make the stack known; only its owner may read it, for it holds credentials."""
+        partial = _path(home).with_suffix(".partial")
+        partial.touch(mode=0o600)
+        partial.write_text(json.dumps(asdict(self), indent=2))
+        partial.replace(_path(home))
+
+    @staticmethod
+    def forget(home: Path) -> None:
+        """Make it unknown again."""
+        _path(home).unlink(missing_ok=True)
+
+
+def _path(home: Path) -> Path:
+    return home / "stack.json"

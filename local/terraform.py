@@ -1,0 +1,177 @@
+"""Terraform on this machine: where it is, and where it finds its provider without the registry."""
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.errors import LocalError
+
+MINIMUM = (1, 11)
+PROVIDER = "hashicorp/aws"
+PROVIDER_VERSION = "5.100.0"
+
+_REGISTRY = "registry.terraform.io"
+# The folders of a system under which administrators put a mirror, one level down.
+_SYSTEM_ROOTS = (
+    "opt",
+    "srv",
+    "usr/lib",
+    "usr/local",
+    "usr/local/share",
+    "usr/share",
+    "var/cache",
+    "var/lib",
+)
+# What would make the user's own Terraform settings part of ours.
+_FOREIGN = re.compile(r"AWS_.*|TF_(CLI_ARGS.*|VAR_.*|WORKSPACE|DATA_DIR|LOG.*)")
+
+
+@dataclass(frozen=True)
+class Terraform:
+    """A Terraform to work with: the command, and the environment in which it finds its provider."""
+
+    command: str
+    environment: Mapping[str, str]
+
+    def run(self, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+        """Run one of Terraform's commands in `folder`; the caller looks at the exit status."""
+        return subprocess.run(  # noqa: S603
+            [self.command, f"-chdir={folder}", *arguments],
+            env=dict(self.environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+def find(folder: Path, environment: Mapping[str, str] = os.environ) -> Terraform:
+    """Find Terraform; a CLI configuration that names a provider mirror goes into `folder`.
+
+    Raises:
+        LocalError: there is no Terraform, or it is too old.
+    """
+    command = shutil.which("terraform", path=environment.get("PATH"))
+    wanted = ".".join(map(str, MINIMUM))
+    if command is None:
+        raise LocalError(
+            f"Terraform is not installed: no `terraform` in PATH. Install {wanted} or newer."
+        )
+    terraform = Terraform(command, _with_provider(folder, environment))
+    found = _version(terraform)
+    if tuple(int(part) for part in found.split(".")[:2]) < MINIMUM:
+        raise LocalError(
+            f"Terraform {found} ({command}) is too old: this project needs {wanted} or newer."
+        )
+    return terraform
+
+
+def mirror(candidates: Iterable[Path]) -> Path | None:
+    """Return the first folder that holds the provider for this platform, laid out as a mirror."""
+    return next((each for each in candidates if _holds_provider(each)), None)
+
+
+def candidates(environment: Mapping[str, str], root: Path = Path("/")) -> list[Path]:
+    """List where a provider mirror may be: the user's folders first, then the system's."""
+    found = []
+    if cache := environment.get("TF_PLUGIN_CACHE_DIR"):
+        found.append(Path(cache))
+    if user := environment.get("HOME"):
+        data = environment.get("XDG_DATA_HOME") or str(Path(user, ".local/share"))
+        found += [
+            Path(user, ".terraform.d/plugins"),
+            Path(user, "Library/Application Support/io.terraform/plugins"),
+            Path(data, "terraform/plugins"),
+        ]
+    shared = environment.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
+    found += [root / each.lstrip("/") / "terraform/plugins" for each in shared.split(":") if each]
+    found.append(root / "Library/Application Support/io.terraform/plugins")
+    for each in _SYSTEM_ROOTS:
+        found += sorted(path.parent for path in (root / each).glob(f"*/{_REGISTRY}"))
+    return found
+
+
+def explain(output: str) -> str:
+    """Return the first error in Terraform's output as one line."""
+    lines = [line.strip(" │╷╵\t") for line in re.sub(r"\x1b\[[0-9;]*m", "", output).splitlines()]
+    starts = (number for number, line in enumerate(lines) if line.startswith("Error: "))
+    start = next(starts, None)
+    if start is None:
+        return "no error message"
+    block = lines[start : start + 12]
+    details = [line for line in block[1:] if line and not re.match(r"(with|on) .*[,:]$|\d+:", line)]
+    error = " ".join([block[0].removeprefix("Error: "), *details[:3]])
+    if _needs_registry(error):
+        return (
+            f"the provider {PROVIDER} {PROVIDER_VERSION} is nowhere to be had: the registry cannot "
+            "be reached and no mirror of it was found. Name one in TF_PLUGIN_CACHE_DIR."
+        )
+    return error
+
+
+def _needs_registry(error: str) -> bool:
+    return (
+        PROVIDER in error
+        and re.search(r"query available provider packages|Failed to install provider", error)
+        is not None
+    )
+
+
+def _with_provider(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    own = {name: value for name, value in environment.items() if not _FOREIGN.fullmatch(name)}
+    own |= {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "TF_INPUT": "0"}
+    if Path(own.get("TF_CLI_CONFIG_FILE") or "/nowhere").is_file():
+        return own
+    # Set but absent, it makes Terraform warn in the middle of what we read.
+    own.pop("TF_CLI_CONFIG_FILE", None)
+    if Path(own.get("HOME", "/nowhere"), ".terraformrc").is_file():
+        return own
+    path = mirror(candidates(own))
+    if path is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        config = folder / "terraform.rc"
+        config.write_text(
+            "provider_installation {\n"
+            "  filesystem_mirror {\n"
+            f"    path    = {json.dumps(str(path))}\n"
+            f'    include = ["{PROVIDER}"]\n'
+            "  }\n"
+            f'  direct {{\n    exclude = ["{PROVIDER}"]\n  }}\n'
+            "}\n"
+        )
+        own["TF_CLI_CONFIG_FILE"] = str(config)
+    return own
+
+
+def _version(terraform: Terraform) -> str:
+    answer = terraform.run("version", "-json", folder=Path("/"))
+    try:
+        return str(json.loads(answer.stdout)["terraform_version"])
+    except (ValueError, KeyError) as error:
+        reason = (answer.stderr or answer.stdout).strip().splitlines() or ["it said nothing"]
+        raise LocalError(
+            f"{terraform.command} does not tell its version ({reason[0]}): is it Terraform?"
+        ) from error
+
+
+def _holds_provider(folder: Path) -> bool:
+    target = _target()
+    provider = folder / _REGISTRY / PROVIDER
+    name = PROVIDER.rpartition("/")[2]
+    packed = provider / f"terraform-provider-{name}_{PROVIDER_VERSION}_{target}.zip"
+    unpacked = (provider / PROVIDER_VERSION / target).glob(
+        f"terraform-provider-{name}_v{PROVIDER_VERSION}*"
+    )
+    return packed.is_file() or any(os.access(each, os.X_OK) for each in unpacked)
+
+
+def _target() -> str:
+    machine = platform.machine().lower()
+    architecture = {"x86_64": "amd64", "aarch64": "arm64", "i686": "386"}.get(machine, machine)
+    return f"{platform.system().lower()}_{architecture}"
