@@ -13,16 +13,21 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import botocore.exceptions
 from boto3.dynamodb.conditions import Key
 
 from shared.errors import LogUnavailable
 from shared.ingestion import UNMATCHED, Ingestion, Run, Source, unmatched_id
+from shared.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
 
 Counts = Mapping[str, int]
+
+_TOTALS = {"rowsRead", "rowsLoaded", "rowsRejected"}
+"""The counts that speak for the whole ingestion; all others stand in the history alone."""
 
 
 class State(StrEnum):
@@ -49,6 +54,11 @@ class Log:
 
     def __init__(self, table: "Table") -> None:
         self._table = table
+
+    @classmethod
+    def of(cls, table_name: str) -> "Log":
+        """Return the log in the table of that name."""
+        return cls(boto3.resource("dynamodb").Table(table_name))
 
     def open(self, ingestion: Ingestion, run: Run) -> bool:
         """Write the item of a new ingestion; False if there is one already.
@@ -142,6 +152,23 @@ class Log:
         """
         return self._advance(ingestion, run, state, status, status, counts, reason)
 
+    def leave(self, ingestion: Ingestion, run: Run, state: State, verdict: Verdict) -> bool:
+        """Write how a state ended, by its verdict.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        match verdict.outcome:
+            case Outcome.OK if state != State.LOAD:
+                return self.passed(ingestion, run, state, verdict.counts)
+            case Outcome.OK:
+                status = Status.SUCCESS
+            case Outcome.SUPERSEDED:
+                status = Status.SUPERSEDED
+            case Outcome.REFUSED | Outcome.FAILED_TESTS:
+                status = Status.FAIL
+        return self.finish(ingestion, run, state, status, verdict.counts, verdict.reason)
+
     def _advance(  # noqa: PLR0913, PLR0917
         self,
         ingestion: Ingestion,
@@ -158,7 +185,7 @@ class Log:
             "status": str(status),
             "redrive": run.redrive,
             "updatedAt": entry["at"],
-            **counts,
+            **{name: count for name, count in counts.items() if name in _TOTALS},
         }
         if reason is not None:
             sets["haltReason"] = reason

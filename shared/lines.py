@@ -58,6 +58,10 @@ def read_lines(chunks: Iterable[bytes], encoding: str) -> Iterator[Lines | Refus
 
 
 def _with_end(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+    previous = None
     for chunk in chunks:
-        yield chunk, False
-    yield b"", True
+        if previous is not None:
+            yield previous, False
+        previous = chunk
+    if previous is not None:
+        yield previous, True

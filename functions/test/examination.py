@@ -1,0 +1,170 @@
+"""Holds an ingestion's rows against the contract: rejects, a report, and the verdict."""
+
+import heapq
+import itertools
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import awswrangler as wr
+import numpy as np
+
+from functions.test.rejects import Reject, RejectFiles
+from functions.test.report import Report
+from functions.test.rules import violations
+from shared import parquet
+from shared.contract import Contract
+from shared.errors import SourceUnreadable, StagingIncomplete
+from shared.ingestion import Source
+from shared.lines import Refusal
+from shared.rows import Rows, read_table
+from shared.staging import Staging
+from shared.verdict import Outcome, Verdict
+
+BATCH = 10_000
+"""How many rejects are held in memory at a time."""
+
+
+def examine(
+    staging: Staging,
+    transformed: dict[str, Any],
+    chunks: Iterable[bytes],
+    contract: Contract,
+    *,
+    hard: bool,
+) -> Verdict:
+    """Test everything that Transform staged.
+
+    Args:
+        staging: where the parts are, and where rejects and report go.
+        transformed: Transform's verdict, whose counts the parts must bear out.
+        chunks: the landed file's bytes, read only if a clean row fails and its raw text is needed.
+        contract: the rules.
+        hard: whether a failed row halts the pipeline.
+
+    Returns:
+        `ok` or `failed_tests` with the counts `rowsRejected` and `warnings`. Rules on the file as
+        a whole halt the pipeline even where rows do not.
+
+    Raises:
+        StagingIncomplete: parts or rows are missing, or there are too many.
+        SourceUnreadable: the landed file is not what Transform read.
+        StagingUnavailable: S3 did not answer.
+    """
+    parquet.delete(staging.failed_tests_prefix)
+    report = Report(transformed["rowsRead"])
+    report.table_failures = [
+        f"the file holds {report.rows_read} rows, {rule.name} asks for more than {rule.more_than}"
+        for rule in contract.row_counts
+        if report.rows_read <= rule.more_than
+    ]
+    rejects = heapq.merge(
+        _suspects(staging, transformed),
+        _failures(staging, transformed, contract, _RawRows(chunks, contract)),
+        key=lambda reject: reject.line,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        with RejectFiles(Path(folder)) as files:
+            while batch := list(itertools.islice(rejects, BATCH)):
+                report.add(batch)
+                files.write(batch)
+        _upload(files, report, staging)
+    counts = {
+        "rowsRead": report.rows_read,
+        "rowsRejected": report.rejected,
+        "warnings": report.warnings,
+    }
+    if report.table_failures or (hard and report.rejected):
+        return Verdict(Outcome.FAILED_TESTS, report.summary, counts)
+    return Verdict(Outcome.OK, counts=counts)
+
+
+def _suspects(staging: Staging, transformed: dict[str, Any]) -> Iterator[Reject]:
+    uris = _parts(staging.suspect_prefix, transformed["suspectParts"])
+    rows = 0
+    for uri in uris:
+        suspects = parquet.read(uri).to_pylist()
+        rows += len({each["line"] for each in suspects})
+        for each in suspects:
+            yield _reject(staging.ingestion.source, severity="error", **each)
+    _check("suspect rows", staging.suspect_prefix, rows, transformed["rowsSuspect"])
+
+
+def _failures(
+    staging: Staging, transformed: dict[str, Any], contract: Contract, raw: "_RawRows"
+) -> Iterator[Reject]:
+    uris = _parts(staging.clean_prefix, transformed["parts"])
+    rows = 0
+    for uri in uris:
+        part = parquet.read(uri)
+        rows += len(part)
+        found = sorted(violations(part, contract), key=lambda violation: violation.line)
+        texts = raw.of(sorted({each.line for each in found}))
+        for each in found:
+            yield _reject(staging.ingestion.source, raw=texts[each.line], **asdict(each))
+    _check("clean rows", staging.clean_prefix, rows, transformed["rowsClean"])
+
+
+def _parts(prefix: str, expected: int) -> list[str]:
+    uris = parquet.parts(prefix)
+    _check("parts", prefix, len(uris), expected)
+    return uris
+
+
+def _check(what: str, prefix: str, found: int, expected: int) -> None:
+    if found != expected:
+        raise StagingIncomplete(
+            f"{prefix} holds {found} {what}, Transform wrote {expected}; replay the ingestion"
+        )
+
+
+def _reject(source: Source, **fields: Any) -> Reject:
+    return Reject(sourceKey=source.key, versionId=source.version_id, **fields)
+
+
+class _RawRows:
+    """The untouched text of rows, asked for in ascending order, so that the file streams."""
+
+    def __init__(self, chunks: Iterable[bytes], contract: Contract) -> None:
+        self._batches = self._read(chunks, contract)
+        self._numbers = np.array([], dtype=np.int64)
+        self._raw: Callable[[int], str] = str
+
+    def of(self, lines: list[int]) -> dict[int, str]:
+        """Return the text of the rows that begin at these lines."""
+        return {line: self._one(line) for line in lines}
+
+    def _one(self, line: int) -> str:
+        while len(self._numbers) == 0 or self._numbers[-1] < line:
+            rows = next(self._batches, None)
+            if rows is None:
+                raise SourceUnreadable(
+                    f"the landed file has no row at line {line}, but Transform read one; "
+                    "replay the ingestion"
+                )
+            self._numbers = rows.lines.to_numpy()
+            self._raw = rows.raw
+        return self._raw(int(np.searchsorted(self._numbers, line)))
+
+    @staticmethod
+    def _read(chunks: Iterable[bytes], contract: Contract) -> Iterator[Rows]:
+        table = read_table(chunks, contract.encoding, contract.delimiter)
+        if isinstance(table, Refusal):
+            return
+        for rows in table.rows:
+            if isinstance(rows, Refusal):
+                return
+            yield rows
+
+
+def _upload(files: RejectFiles, report: Report, staging: Staging) -> None:
+    summary = files.jsonl.with_name("report.json")
+    summary.write_text(json.dumps(report.as_json(), ensure_ascii=False, indent=2), "utf-8")
+    with parquet.unavailable(staging.failed_tests_prefix):
+        if report.rejected or report.warnings:
+            wr.s3.upload(str(files.jsonl), staging.rejects)
+            wr.s3.upload(str(files.csv), staging.rejects_for_people)
+        wr.s3.upload(str(summary), staging.report)

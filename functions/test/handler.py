@@ -1,0 +1,37 @@
+"""Takes an ingestion and Transform's verdict from the state machine.
+Returns the verdict on its rows: `{outcome: ok | failed_tests, reason, rowsRejected, warnings}`.
+"""
+
+from typing import Any
+
+import boto3
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from functions.test.examination import examine
+from shared.contract import load_all
+from shared.ingestion import Ingestion, Run
+from shared.landing import read_version
+from shared.progress import Log, State
+from shared.settings import TestSettings, read
+from shared.staging import Staging
+from shared.telemetry import logger
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Test the staged rows of one ingestion."""
+    settings = read(TestSettings)
+    ingestion, run = Ingestion.from_event(event), Run.from_event(event)
+    logger.append_keys(ingestedID=ingestion.id, ingestedTable=ingestion.table)
+    log = Log.of(settings.log_table)
+    log.enter(ingestion, run, State.TEST)
+    verdict = examine(
+        Staging(settings.staging_bucket, ingestion),
+        event["transform"],
+        read_version(boto3.client("s3"), ingestion.source),
+        load_all()[ingestion.table],
+        hard=settings.hard_testing,
+    )
+    log.leave(ingestion, run, State.TEST, verdict)
+    logger.info("tested", extra=verdict.as_result())
+    return verdict.as_result()

@@ -1,0 +1,70 @@
+"""The reject records: what the supplier of a file needs to put a row right."""
+
+import csv
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pandas as pd
+
+from shared.contract import Severity
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet takes a cell that begins with one of these for a formula."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """One failed rule of one row; `line` is the physical line in the file, `raw` its text.
+
+    A row with a reject of severity `error` is not loaded; a `warning` is.
+    """
+
+    sourceKey: str  # noqa: N815 - the record's names are the log's
+    versionId: str  # noqa: N815
+    line: int
+    column: str | None
+    value: str | None
+    rule: str
+    severity: Severity
+    reason: str
+    raw: str
+
+
+class RejectFiles:
+    """`rejects.jsonl`, the truth, and `rejects.csv`, for people, written a few rows at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.jsonl = folder / "rejects.jsonl"
+        self.csv = folder / "rejects.csv"
+
+    def __enter__(self) -> Self:
+        self._jsonl = self.jsonl.open("w", encoding="utf-8")
+        self._csv = self.csv.open("w", encoding="utf-8", newline="")
+        names = [field.name for field in fields(Reject)]
+        self._csv.write(",".join(names) + "\r\n")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._jsonl.close()
+        self._csv.close()
+
+    def write(self, rejects: Iterable[Reject]) -> None:
+        """Append one or more records to both files."""
+        records = [asdict(each) for each in rejects]
+        self._jsonl.writelines(json.dumps(each, ensure_ascii=False) + "\n" for each in records)
+        pd.DataFrame(records).map(_escaped).to_csv(
+            self._csv, index=False, header=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\r\n"
+        )
+
+
+def _escaped(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell

@@ -1,0 +1,166 @@
+"""From a row's text to the contract's types, and what could not be cast, with the reason."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from functions.transform import timestamps
+from shared.rows import Rows
+from shared.contract import Column, Contract
+
+_EXACT = pa.decimal256(76, 38)
+"""Wide enough to hold any number a person writes before it is rounded."""
+_NUMBER = r"\A[+-]?[0-9]{1,38}(\.[0-9]{1,38})?\z"
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """One thing wrong with one row; `column` and `value` are None where it is the row as a whole."""
+
+    line: int
+    raw: str
+    column: str | None
+    value: str | None
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Rows that cast, as a table of the contract's columns and `line`; and those that did not."""
+
+    clean: pa.Table
+    suspects: list[Suspect]
+
+    @property
+    def suspect_rows(self) -> int:
+        """How many rows are suspect: a row may be so for several reasons."""
+        return len({suspect.line for suspect in self.suspects})
+
+
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """A cast column: null where the text is; `reasons` names the rows whose text is no value."""
+
+    values: pa.Array
+    reasons: dict[int, str]
+
+
+def schema(contract: Contract) -> pa.Schema:
+    """Return the schema of clean Parquet parts: the contract's columns in its order, and `line`."""
+    fields = [pa.field(column.name, arrow_type(column)) for column in contract.columns]
+    return pa.schema([*fields, pa.field("line", pa.int64())])
+
+
+def arrow_type(column: Column) -> pa.DataType:
+    """Return the Arrow type that holds a column's values exactly."""
+    match column.logical_type:
+        case "string":
+            return pa.string()
+        case "number":
+            return pa.decimal128(*column.precision_and_scale)
+        case "timestamp":
+            return timestamps.TYPE
+
+
+def cast(rows: Rows, header: list[str], contract: Contract) -> Cast:
+    """Cast rows by the contract.
+
+    Args:
+        rows: their columns in the order of `header`.
+        header: the file's column names, the contract's in any order.
+        contract: the types.
+    """
+    suspects = [Suspect(m.line, m.raw, None, None, m.rule, m.reason) for m in rows.malformed]
+    columns = []
+    failed: set[int] = set()
+    for column in contract.columns:
+        texts = rows.columns[header.index(column.name)]
+        cast_column = _cast_column(_with_nulls(texts, contract.null_tokens), column)
+        columns.append(cast_column.values)
+        failed |= cast_column.reasons.keys()
+        suspects += [
+            Suspect(
+                line=rows.lines[i].as_py(),
+                raw=rows.raw(i),
+                column=column.name,
+                value=texts[i].as_py(),
+                rule=column.logical_type,
+                reason=reason,
+            )
+            for i, reason in cast_column.reasons.items()
+        ]
+    table = pa.Table.from_arrays([*columns, rows.lines], schema=schema(contract))
+    if failed:
+        kept = pc.invert(pc.is_in(pa.array(range(len(table))), pa.array(sorted(failed))))
+        table = table.filter(kept)
+    return Cast(table, sorted(suspects, key=lambda suspect: suspect.line))
+
+
+def _with_nulls(texts: pa.StringArray, tokens: tuple[str, ...]) -> pa.StringArray:
+    null = pc.is_in(texts, pa.array(tokens, pa.string()))
+    return pc.if_else(null, pa.scalar(None, pa.string()), texts)
+
+
+def _cast_column(texts: pa.StringArray, column: Column) -> _Values:
+    # Values repeat, and casting each once is most of what makes this fast.
+    encoded = texts.dictionary_encode()
+    distinct: pa.StringArray = encoded.dictionary
+    values, reason_of = _CASTS[column.logical_type](distinct, column)
+    broken = pc.and_(distinct.is_valid(), values.is_null())
+    if not pc.any(broken).as_py():
+        return _Values(values.take(encoded.indices), {})
+    rows = pc.indices_nonzero(pc.fill_null(broken.take(encoded.indices), fill_value=False))
+    indices = encoded.indices
+    return _Values(
+        values.take(indices),
+        {i: reason_of(indices[i].as_py()) for i in rows.to_pylist()},
+    )
+
+
+_Result = tuple[pa.Array, Callable[[int], str]]
+
+
+def _cast_strings(texts: pa.StringArray, column: Column) -> _Result:
+    # PostgreSQL's text cannot hold the character NUL.
+    holds_nul = pc.match_substring(texts, "\0")
+    values = pc.if_else(holds_nul, pa.scalar(None, pa.string()), texts)
+    return values, lambda _: f"{column.name} holds the character NUL, which no text column can"
+
+
+def _cast_numbers(texts: pa.StringArray, column: Column) -> _Result:
+    precision, scale = column.precision_and_scale
+    is_number = pc.match_substring_regex(texts, _NUMBER)
+    exact = pc.if_else(is_number, texts, pa.scalar(None, pa.string())).cast(_EXACT)
+    rounded = pc.round(exact, ndigits=scale, round_mode="half_towards_infinity")
+    limit = pa.scalar(10 ** (precision - scale)).cast(_EXACT)
+    fits = pc.less(pc.abs(rounded), limit)
+    values = pc.if_else(fits, rounded, pa.scalar(None, _EXACT)).cast(arrow_type(column))
+
+    def reason(i: int) -> str:
+        if not is_number[i].as_py():
+            return f"{column.name} is no number: digits, then optionally a point and decimals"
+        return f"{column.name} has more than {precision - scale} digits before the point"
+
+    return values, reason
+
+
+def _cast_timestamps(texts: pa.StringArray, column: Column) -> _Result:
+    values, ambiguous = timestamps.parse(texts, column)
+    patterns = " | ".join(each.pattern for each in column.formats)
+
+    def reason(i: int) -> str:
+        if ambiguous[i].as_py():
+            return f"{column.name} fits two formats with different results: {patterns}"
+        return f"{column.name} is no real date in any of the formats {patterns}"
+
+    return values, reason
+
+
+_CASTS: dict[str, Callable[[pa.StringArray, Column], _Result]] = {
+    "string": _cast_strings,
+    "number": _cast_numbers,
+    "timestamp": _cast_timestamps,
+}

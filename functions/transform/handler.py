@@ -1,0 +1,35 @@
+"""Takes an ingestion from the state machine: `{ingestedID, ingestedTable, dataDate, source, …}`.
+Returns the verdict on its file: `{outcome: ok | refused, reason, rowsRead, rowsClean, …}`.
+"""
+
+from typing import Any
+
+import boto3
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from functions.transform.transformation import transform
+from shared.contract import load_all
+from shared.ingestion import Ingestion, Run
+from shared.landing import read_version
+from shared.progress import Log, State
+from shared.settings import TransformSettings, read
+from shared.staging import Staging
+from shared.telemetry import logger
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Cast one landed file into the staging bucket."""
+    settings = read(TransformSettings)
+    ingestion, run = Ingestion.from_event(event), Run.from_event(event)
+    logger.append_keys(ingestedID=ingestion.id, ingestedTable=ingestion.table)
+    log = Log.of(settings.log_table)
+    log.enter(ingestion, run, State.TRANSFORM)
+    verdict = transform(
+        read_version(boto3.client("s3"), ingestion.source),
+        load_all()[ingestion.table],
+        Staging(settings.staging_bucket, ingestion),
+    )
+    log.leave(ingestion, run, State.TRANSFORM, verdict)
+    logger.info("transformed", extra=verdict.as_result())
+    return verdict.as_result()

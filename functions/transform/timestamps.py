@@ -1,0 +1,190 @@
+"""Timestamps as text, read by a contract's formats: every format is tried, none is guessed.
+
+A format is a Java `DateTimeFormatter` pattern, which is what ODCS names for dates. It becomes a
+regular expression for Arrow; the numbers it finds become an instant by NumPy's calendar, because
+Arrow's own `strptime` takes 30 February for 2 March and knows neither fractions nor other
+languages' months (whose names come from Unicode's CLDR, by Babel).
+"""
+
+import functools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import babel.dates
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shared.contract import Column, TimestampFormat
+from shared.errors import InvalidContract
+
+TYPE = pa.timestamp("us", tz="UTC")
+
+_TOKEN = re.compile(r"'(?P<literal>(?:[^']|'')*)'|(?P<letters>([A-Za-z])\3*)|(?P<other>.)")
+
+# Each pattern letter run, as RE2; the group's name says what the digits are.
+_NUMBERS = {
+    "yyyy": r"(?P<year>\d{4})",
+    "MM": r"(?P<month>\d{2})",
+    "M": r"(?P<month>\d{1,2})",
+    "dd": r"(?P<day>\d{2})",
+    "d": r"(?P<day>\d{1,2})",
+    "HH": r"(?P<hour>\d{2})",
+    "H": r"(?P<hour>\d{1,2})",
+    "hh": r"(?P<half_day_hour>\d{2})",
+    "h": r"(?P<half_day_hour>\d{1,2})",
+    "mm": r"(?P<minute>\d{2})",
+    "ss": r"(?P<second>\d{2})",
+}
+_MONTH_WIDTHS = {"MMMM": "wide", "MMM": "abbreviated"}
+_MAX_FRACTION_DIGITS = 6
+"""PostgreSQL keeps microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    regex: str
+    groups: frozenset[str]
+    months: tuple[str, ...]
+    half_days: tuple[str, str]
+
+
+def parse(texts: pa.StringArray, column: Column) -> tuple[pa.Array, pa.BooleanArray]:
+    """Read timestamps.
+
+    Args:
+        texts: what the file says; null stays null.
+        column: its `formats` are all tried, its `zone` is meant where a text names none.
+
+    Returns:
+        Instants in microseconds UTC, null where a text fits no format or is no real date; and
+        which texts fit two formats with different results (null as well in the first).
+    """
+    result = pa.nulls(len(texts), TYPE)
+    ambiguous = pa.array(np.zeros(len(texts), dtype=bool))
+    for each in column.formats:
+        parsed = _localised(_read(texts, _compiled(each)), column.zone)
+        differs = pc.fill_null(pc.not_equal(result, parsed), fill_value=False)
+        ambiguous = pc.or_(ambiguous, differs)
+        result = pc.coalesce(result, parsed)
+    return pc.if_else(ambiguous, pa.scalar(None, TYPE), result), ambiguous
+
+
+@functools.cache
+def _compiled(form: TimestampFormat) -> _Format:
+    groups: list[str] = []
+    locale = babel.Locale.parse(form.locale)
+    width = next((w for run, w in _MONTH_WIDTHS.items() if run in form.pattern), "wide")
+    months = tuple(dict(babel.dates.get_month_names(width, "format", locale)).values())
+    periods = babel.dates.get_period_names("abbreviated", "format", locale)
+    half_days = (str(periods["am"]), str(periods["pm"]))
+
+    def pieces() -> Iterator[str]:
+        for token in _TOKEN.finditer(form.pattern):
+            letters, literal, other = token["letters"], token["literal"], token["other"]
+            if literal is not None:
+                yield re.escape(literal.replace("''", "'") or "'")
+            elif other == "[":
+                yield "(?:"
+            elif other == "]":
+                yield ")?"
+            elif other is not None:
+                yield re.escape(other)
+            elif letters in _NUMBERS:
+                yield _NUMBERS[letters]
+            elif letters in _MONTH_WIDTHS:
+                yield f"(?P<month_name>{'|'.join(map(re.escape, months))})"
+            elif letters == "a":
+                yield f"(?P<half_day>{'|'.join(map(re.escape, half_days))})"
+            elif set(letters) == {"S"} and len(letters) <= _MAX_FRACTION_DIGITS:
+                yield rf"(?P<fraction{len(letters)}>\d{{{len(letters)}}})"
+            else:
+                raise InvalidContract(
+                    f"timestamp format {form.pattern!r}: {letters!r} is not a pattern letter "
+                    f"this pipeline reads; it reads {[*_NUMBERS, *_MONTH_WIDTHS, 'a', 'S']}"
+                )
+
+    regex = "".join(pieces())
+    groups = re.findall(r"\(\?P<(\w+)>", regex)
+    if len(set(groups)) != len(groups) or not {"year", "day"} <= set(groups):
+        raise InvalidContract(
+            f"timestamp format {form.pattern!r} must name year, month and day, each part once"
+        )
+    return _Format(rf"\A(?:{regex})\z", frozenset(groups), months, half_days)
+
+
+def _read(texts: pa.StringArray, form: _Format) -> pa.Array:
+    found = pc.extract_regex(texts, form.regex)
+    matched = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
+    parts = found.take(pa.array(matched))
+
+    def number(group: str, otherwise: int) -> npt.NDArray[np.int64]:
+        if group not in form.groups:
+            return np.full(len(matched), otherwise, dtype=np.int64)
+        digits = pc.struct_field(parts, group)
+        digits = pc.if_else(pc.equal(digits, ""), str(otherwise), digits)
+        return pc.cast(digits, pa.int64()).to_numpy(zero_copy_only=False)
+
+    year, day = number("year", 0), number("day", 0)
+    if "month_name" in form.groups:
+        month = 1 + pc.index_in(
+            pc.struct_field(parts, "month_name"), pa.array(form.months)
+        ).to_numpy(zero_copy_only=False).astype(np.int64)
+    else:
+        month = number("month", 0)
+    if "half_day_hour" in form.groups:
+        twelve = number("half_day_hour", 0)
+        afternoon = pc.equal(pc.struct_field(parts, "half_day"), form.half_days[1])
+        hour = twelve % 12 + 12 * afternoon.to_numpy(zero_copy_only=False)
+        hour[(twelve < 1) | (twelve > 12)] = 24  # noqa: PLR2004 - no such hour
+    else:
+        hour = number("hour", 0)
+    minute, second = number("minute", 0), number("second", 0)
+    micros, one_fraction = _fraction(parts, form)
+
+    months_since_1970 = (year - 1970) * 12 + month - 1
+    first_days = months_since_1970.astype("datetime64[M]").astype("datetime64[D]")
+    dates = first_days + (day - 1)
+    real = (
+        one_fraction
+        & (1 <= year)
+        & (1 <= month)
+        & (month <= 12)
+        & (1 <= day)
+        & (dates.astype("datetime64[M]").astype(np.int64) == months_since_1970)
+        & (hour < 24)
+        & (minute < 60)
+        & (second < 60)
+    )
+    seconds = dates.astype(np.int64) * 86400 + hour * 3600 + minute * 60 + second
+    instants = np.zeros(len(texts), dtype=np.int64)
+    invalid = np.ones(len(texts), dtype=bool)
+    instants[matched] = seconds * 1_000_000 + micros
+    invalid[matched] = ~real
+    return pa.array(instants, mask=invalid).cast(pa.timestamp("us"))
+
+
+def _fraction(
+    parts: pa.StructArray, form: _Format
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    micros = np.zeros(len(parts), dtype=np.int64)
+    given = np.zeros(len(parts), dtype=np.int64)
+    for group in sorted(g for g in form.groups if g.startswith("fraction")):
+        digits = pc.struct_field(parts, group)
+        there = pc.not_equal(digits, "").to_numpy(zero_copy_only=False)
+        padded = pc.utf8_rpad(digits, width=_MAX_FRACTION_DIGITS, padding="0")
+        micros += pc.cast(padded, pa.int64()).to_numpy(zero_copy_only=False)
+        given += there
+    return micros, given <= 1
+
+
+def _localised(local: pa.Array, zone: str) -> pa.Array:
+    if zone in {"UTC", "Etc/UTC"}:
+        return local.cast(TYPE)
+    # An hour that a clock change repeats or leaves out names two instants or none.
+    early = pc.assume_timezone(local, zone, ambiguous="earliest", nonexistent="earliest")
+    late = pc.assume_timezone(local, zone, ambiguous="latest", nonexistent="latest")
+    sure = pc.equal(early, late)
+    return pc.if_else(sure, early, pa.scalar(None, early.type)).cast(TYPE)

@@ -1,0 +1,31 @@
+"""The landing bucket: the exact object version of an ingestion, as a stream."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import botocore.exceptions
+
+from shared.errors import SourceUnreadable
+from shared.ingestion import Source
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CHUNK_BYTES = 8 * 1024 * 1024
+"""Some 150,000 rows: large enough for Arrow to be fast, small enough if every row is suspect."""
+
+
+def read_version(s3: "S3Client", source: Source) -> Iterator[bytes]:
+    """Yield an object version in chunks of `CHUNK_BYTES`.
+
+    Raises:
+        SourceUnreadable: that version is gone, or the function may not read it.
+    """
+    try:
+        answer = s3.get_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)
+    except botocore.exceptions.ClientError as error:
+        raise SourceUnreadable(
+            f"cannot read version {source.version_id} of s3://{source.bucket}/{source.key}: "
+            f"{error}; if it was deleted, drop the file again"
+        ) from error
+    yield from answer["Body"].iter_chunks(CHUNK_BYTES)
