@@ -30,28 +30,20 @@ resource "aws_sns_topic" "alerts" {
   tags = local.tags
 }
 
+# Nobody is named who may publish: only alert's role allows it, to alert.
 resource "aws_sns_topic_policy" "alerts" {
   arn = aws_sns_topic.alerts.arn
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
-      {
-        Sid       = "Alert"
-        Effect    = "Allow"
-        Principal = { AWS = aws_iam_role.function["alert"].arn }
-        Action    = "sns:Publish"
-        Resource  = aws_sns_topic.alerts.arn
-      },
-      {
-        Sid       = "TlsOnly"
-        Effect    = "Deny"
-        Principal = "*"
-        Action    = "sns:Publish"
-        Resource  = aws_sns_topic.alerts.arn
-        Condition = { Bool = { "aws:SecureTransport" = "false" } }
-      },
-    ]
+    Statement = [{
+      Sid       = "TlsOnly"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "sns:Publish"
+      Resource  = aws_sns_topic.alerts.arn
+      Condition = { Bool = { "aws:SecureTransport" = "false" } }
+    }]
   })
 }
 

@@ -45,7 +45,7 @@ resource "aws_api_gateway_integration" "get" {
 # What the gateway answers itself, before the function is asked.
 resource "aws_api_gateway_gateway_response" "this" {
   for_each = {
-    BAD_REQUEST_PARAMETERS = { status = "400", message = "A required parameter is missing: ask for /get?user=<name>." }
+    BAD_REQUEST_PARAMETERS = { status = "400", message = "A required parameter is missing: ask for /get?user=NAME." }
     INVALID_API_KEY        = { status = "403", message = "The API key is missing or unknown: send it in the header x-api-key." }
   }
 

@@ -4,9 +4,10 @@ locals {
   start_ingestion = { actions = ["states:StartExecution"], resources = [local.state_machine_arn] }
 
   notify = {
-    actions    = ["events:PutEvents"]
-    resources  = ["arn:${local.partition}:events:${local.region}:${local.account}:event-bus/default"]
-    conditions = { StringEquals = { "events:source" = local.notice_source } }
+    actions   = ["events:PutEvents"]
+    resources = ["arn:${local.partition}:events:${local.region}:${local.account}:event-bus/default"]
+    # IfExists, because AWS has the source in every call's context and the local cloud in none.
+    conditions = { StringEqualsIfExists = { "events:source" = local.notice_source } }
   }
 
   # What each function may do: these statements and writing its own log, nothing else.

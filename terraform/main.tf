@@ -37,7 +37,7 @@ locals {
       timeout = 600
       environment = {
         LOG_TABLE      = aws_dynamodb_table.log.name
-        STAGING_BUCKET = aws_s3_bucket.this["staging"].id
+        STAGING_BUCKET = aws_s3_bucket.this["staging"].bucket
       }
     }
     test = {
@@ -45,7 +45,7 @@ locals {
       timeout = 600
       environment = {
         LOG_TABLE      = aws_dynamodb_table.log.name
-        STAGING_BUCKET = aws_s3_bucket.this["staging"].id
+        STAGING_BUCKET = aws_s3_bucket.this["staging"].bucket
         HARD_TESTING   = tostring(var.hard_testing)
       }
     }
@@ -54,7 +54,7 @@ locals {
       timeout = 780
       environment = merge(local.database, {
         LOG_TABLE           = aws_dynamodb_table.log.name
-        STAGING_BUCKET      = aws_s3_bucket.this["staging"].id
+        STAGING_BUCKET      = aws_s3_bucket.this["staging"].bucket
         DATABASE_SECRET_ARN = var.database.secret_arns.load
       })
     }
@@ -62,10 +62,9 @@ locals {
       memory  = 256
       timeout = 60
       environment = {
-        LOG_TABLE         = aws_dynamodb_table.log.name
-        STAGING_BUCKET    = aws_s3_bucket.this["staging"].id
-        STATE_MACHINE_ARN = local.state_machine_arn
-        TOPIC_ARN         = aws_sns_topic.alerts.arn
+        LOG_TABLE      = aws_dynamodb_table.log.name
+        STAGING_BUCKET = aws_s3_bucket.this["staging"].bucket
+        TOPIC_ARN      = aws_sns_topic.alerts.arn
       }
     }
     watch = {
@@ -73,7 +72,7 @@ locals {
       timeout = 300
       environment = {
         LOG_TABLE         = aws_dynamodb_table.log.name
-        LANDING_BUCKET    = aws_s3_bucket.this["landing"].id
+        LANDING_BUCKET    = aws_s3_bucket.this["landing"].bucket
         STATE_MACHINE_ARN = local.state_machine_arn
       }
     }

@@ -10,12 +10,12 @@ output "region" {
 
 output "landing_bucket" {
   description = "The bucket that files are dropped into, under table=<table>/year=<Y>/month=<M>/day=<D>/."
-  value       = aws_s3_bucket.this["landing"].id
+  value       = aws_s3_bucket.this["landing"].bucket
 }
 
 output "staging_bucket" {
   description = "The bucket with the cleaned rows, the rejects and the report of each run."
-  value       = aws_s3_bucket.this["staging"].id
+  value       = aws_s3_bucket.this["staging"].bucket
 }
 
 output "log_table" {

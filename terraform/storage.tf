@@ -9,7 +9,7 @@ resource "aws_s3_bucket" "this" {
 resource "aws_s3_bucket_ownership_controls" "this" {
   for_each = aws_s3_bucket.this
 
-  bucket = each.value.id
+  bucket = each.value.bucket
 
   rule {
     object_ownership = "BucketOwnerEnforced"
@@ -29,7 +29,7 @@ resource "aws_s3_bucket_public_access_block" "this" {
 resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
   for_each = aws_s3_bucket.this
 
-  bucket = each.value.id
+  bucket = each.value.bucket
 
   rule {
     apply_server_side_encryption_by_default {
@@ -41,7 +41,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
 resource "aws_s3_bucket_policy" "this" {
   for_each = aws_s3_bucket.this
 
-  bucket = each.value.id
+  bucket = each.value.bucket
 
   policy = jsonencode({
     Version = "2012-10-17"
@@ -61,7 +61,7 @@ resource "aws_s3_bucket_policy" "this" {
 
 # A run reads the exact version that its event named, and Load orders a key's versions.
 resource "aws_s3_bucket_versioning" "landing" {
-  bucket = aws_s3_bucket.this["landing"].id
+  bucket = aws_s3_bucket.this["landing"].bucket
 
   versioning_configuration {
     status = "Enabled"
@@ -70,7 +70,7 @@ resource "aws_s3_bucket_versioning" "landing" {
 
 # No filter: a key that fits no contract must be seen too.
 resource "aws_s3_bucket_notification" "landing" {
-  bucket = aws_s3_bucket.this["landing"].id
+  bucket = aws_s3_bucket.this["landing"].bucket
 
   lambda_function {
     id                  = "trigger"
@@ -98,7 +98,7 @@ resource "aws_lambda_permission" "trigger" {
 resource "aws_s3_bucket_lifecycle_configuration" "staging" {
   count = var.staging_retention_days == null ? 0 : 1
 
-  bucket = aws_s3_bucket.this["staging"].id
+  bucket = aws_s3_bucket.this["staging"].bucket
 
   rule {
     id     = "retention"
@@ -144,10 +144,6 @@ resource "aws_dynamodb_table" "log" {
   }
 
   point_in_time_recovery {
-    enabled = true
-  }
-
-  server_side_encryption {
     enabled = true
   }
 }
