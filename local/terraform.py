@@ -9,10 +9,12 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from local.errors import LocalError
 
 MINIMUM = (1, 11)
+_WANTED = ".".join(map(str, MINIMUM))
 PROVIDER = "hashicorp/aws"
 PROVIDER_VERSION = "5.100.0"
 
@@ -57,19 +59,25 @@ def find(folder: Path, environment: Mapping[str, str] = os.environ) -> Terraform
     Raises:
         LocalError: there is no Terraform, or it is too old.
     """
-    command = shutil.which("terraform", path=environment.get("PATH"))
-    wanted = ".".join(map(str, MINIMUM))
-    if command is None:
-        raise LocalError(
-            f"Terraform is not installed: no `terraform` in PATH. Install {wanted} or newer."
-        )
-    terraform = Terraform(command, _with_provider(folder, environment))
+    terraform = Terraform(_command(environment), _with_provider(folder, environment))
     found = _version(terraform)
     if tuple(int(part) for part in found.split(".")[:2]) < MINIMUM:
         raise LocalError(
-            f"Terraform {found} ({command}) is too old: this project needs {wanted} or newer."
+            f"Terraform {found} ({terraform.command}) is too old: install {_WANTED} or newer."
         )
     return terraform
+
+
+def outputs(folder: Path) -> dict[str, Any]:
+    """Return the outputs of what the user applied in `folder`, with the user's own settings.
+
+    Raises:
+        LocalError: there is no Terraform, or it cannot read the state there.
+    """
+    answer = Terraform(_command(os.environ), os.environ).run("output", "-json", folder=folder)
+    if answer.returncode != 0:
+        raise LocalError(f"`terraform output` failed in {folder}: {explain(answer.stderr)}")
+    return {name: output["value"] for name, output in json.loads(answer.stdout).items()}
 
 
 def mirror(candidates: Iterable[Path]) -> Path | None:
@@ -113,6 +121,15 @@ def explain(output: str) -> str:
             "be reached and no mirror of it was found. Name one in TF_PLUGIN_CACHE_DIR."
         )
     return error
+
+
+def _command(environment: Mapping[str, str]) -> str:
+    command = shutil.which("terraform", path=environment.get("PATH"))
+    if command is None:
+        raise LocalError(
+            f"Terraform is not installed: no `terraform` in PATH. Install {_WANTED} or newer."
+        )
+    return command
 
 
 def _needs_registry(error: str) -> bool:

@@ -1,0 +1,67 @@
+# Everything that is done with this project. `make help` lists it.
+#
+# Nothing here but `fix` and `lock` writes into the source tree.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+FUNCTIONS := $(notdir $(patsubst %/,%,$(dir $(wildcard functions/*/requirements.txt))))
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(READY) ## make the virtual environment .venv, with the command .venv/bin/tm
+
+# Only when the lock or the project's own metadata changed.
+$(READY): requirements.txt pyproject.toml
+	@python=; for name in python3 python3.13 python3.12 python3.11 python; do \
+	  if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$name; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then echo "make: no Python 3.11 or newer in PATH: install one." >&2; exit 1; fi; \
+	echo "Making $(VENV) with $$($$python --version)"; \
+	$$python -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: run
+run: $(READY) ## a file through the whole pipeline on the laptop: make run [FILE=data.csv]
+	@set -eu; file='$(FILE)'; work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; trap 'exit 130' INT TERM HUP; \
+	if [ -z "$$file" ]; then file=$$work/dailycheckins.csv; $(BIN)/python -m local.sample --rows 2000 --out "$$file"; fi; \
+	user=$$(awk -F , 'NR > 1 && $$1 != "" { print $$1; exit }' "$$file"); \
+	$(BIN)/tm up; trap '$(BIN)/tm down; rm -rf "$$work"' EXIT; \
+	$(BIN)/tm drop "$$file" --follow; \
+	$(BIN)/tm user "$$user"
+
+.PHONY: test
+test: $(READY) ## check everything; writes nothing into the source tree
+	$(BIN)/ruff check --no-cache
+	$(BIN)/ruff format --check --no-cache
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+.PHONY: fix
+fix: $(READY) ## format, and mend what the linter can mend
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: lock
+lock: $(READY) ## pin what pyproject.toml asks for, with hashes, keeping what is pinned already
+	@set -eu; compile() { \
+	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+	    --extra "$$1" --output-file "$$2" pyproject.toml; \
+	}; \
+	compile dev requirements.txt; \
+	for function in $(FUNCTIONS); do compile "$$function" "functions/$$function/requirements.txt"; done
+
+.PHONY: clean
+clean: ## end the laptop cloud, and remove what these commands have made
+	@if [ -x $(BIN)/tm ]; then $(BIN)/tm down; fi
+	rm -rf $(VENV) .tm .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

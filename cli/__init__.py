@@ -1,0 +1,1 @@
+"""`tm`, the operator's command."""

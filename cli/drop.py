@@ -1,0 +1,144 @@
+"""`tm drop`: put a file into the landing bucket, and follow what becomes of it."""
+
+import datetime as dt
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.live import Live
+from rich.table import Table
+
+from cli.console import console
+from cli.errors import CommandError
+from cli.items import Item, counts, plain, style
+from cli.stack import Stack
+from local.tap import Alert
+from shared.ingestion import UNMATCHED, Ingestion, Source, unmatched_id
+from shared.landing_key import LandingKey
+from shared.progress import State, Status
+from shared.staging import Staging
+
+_POLL = 0.3
+_BEGINS_WITHIN = 120.0
+_ALERT_WITHIN = 30.0
+
+
+def put(stack: Stack, file: Path, table: str, date: dt.date) -> Ingestion:
+    """Upload `file` under its partition key; return the ingestion of that very object version."""
+    key = LandingKey(table, date, file.name)
+    with file.open("rb") as body:
+        answer = stack.s3.put_object(Bucket=stack.landing_bucket, Key=str(key), Body=body)
+    size = file.stat().st_size
+    source = Source(stack.landing_bucket, str(key), answer["VersionId"], size)
+    ingestion = Ingestion.of(source, key)
+    console.print(
+        f"Dropped {file.name} ({size:,} bytes) as s3://{stack.landing_bucket}/{key}\n"
+        f"Ingestion {ingestion.id}"
+    )
+    return ingestion
+
+
+def follow(stack: Stack, ingestion: Ingestion) -> bool:
+    """Show each state until the end, then the sums and the alert; tell whether it was loaded."""
+    snapshots = _snapshots(stack, ingestion)
+    item = _watch_live(snapshots) if console.is_terminal else _watch_plainly(snapshots)
+    _print_end(stack, ingestion, item)
+    return (item["state"], item["status"]) == (State.LOAD, Status.SUCCESS)
+
+
+def _snapshots(stack: Stack, ingestion: Ingestion) -> Iterator[Item]:
+    """Yield the log's item again and again, the last time at its end."""
+    deadline = time.monotonic() + _BEGINS_WITHIN
+    while True:
+        item = stack.log.get(ingestion.id, ingestion.table) or stack.log.get(
+            unmatched_id(ingestion.source), UNMATCHED
+        )
+        if item is not None:
+            yield plain(item)
+            if item["status"] != Status.RUNNING:
+                return
+        elif time.monotonic() > deadline:
+            raise CommandError(
+                f"The log has no item {ingestion.id} after {_BEGINS_WITHIN:.0f} s: the function "
+                "trigger has not seen the file. Its log group tells why."
+            )
+        time.sleep(_POLL)
+
+
+def _watch_plainly(snapshots: Iterator[Item]) -> Item:
+    """Print one line a transition."""
+    shown = 0
+    item: Item = {}
+    for item in snapshots:
+        for entry in item["history"][shown:]:
+            at, state, status = entry["at"], entry["state"], entry["status"]
+            console.print(f"{at}  {state:<9}  {status:<10}  {counts(entry)}".rstrip())
+        shown = len(item["history"])
+    return item
+
+
+def _watch_live(snapshots: Iterator[Item]) -> Item:
+    """Keep one table up to date."""
+    item: Item = {}
+    with Live(_states(None), console=console, refresh_per_second=8) as live:
+        for item in snapshots:
+            live.update(_states(item))
+    return item
+
+
+def _states(item: Item | None) -> Table:
+    """Return a row for each state, with the last that its history says."""
+    table = Table("state", "status", "took", "rows", box=None, padding=(0, 3, 0, 0))
+    history = item["history"] if item else []
+    for state in State:
+        entries = [entry for entry in history if entry["state"] == state]
+        if not entries:
+            table.add_row(state, "…", "", "", style="dim")
+            continue
+        last = entries[-1]
+        status = str(last["status"])
+        table.add_row(state, status, _took(entries), counts(last), style=style(status))
+    return table
+
+
+def _took(entries: list[dict[str, Any]]) -> str:
+    begun = dt.datetime.fromisoformat(entries[0]["at"])
+    running = entries[-1]["status"] == Status.RUNNING
+    ended = dt.datetime.now(dt.UTC) if running else dt.datetime.fromisoformat(entries[-1]["at"])
+    seconds = (ended - begun).total_seconds()
+    return f"{seconds:.1f} s" if len(entries) > 1 or running else ""
+
+
+def _print_end(stack: Stack, ingestion: Ingestion, item: Item) -> None:
+    status = item["status"]
+    console.print(f"[{style(status)}]{item['state']}: {status}[/]   {counts(item)}".rstrip())
+    if reason := item.get("haltReason"):
+        console.print(f"Reason: {reason}", markup=False)
+    if item.get("rowsRejected"):
+        place = Staging(stack.staging_bucket, ingestion).rejects_for_people
+        console.print(f"Rejected rows: {place}", markup=False)
+    console.print(f"Alert: {_alert(stack, item)}", markup=False)
+
+
+def _alert(stack: Stack, item: Item) -> str:
+    """Tell the alert that this end gave: its text from the tap, without one that it was sent."""
+    deadline = time.monotonic() + _ALERT_WITHIN
+    while True:
+        if stack.tap is None:
+            current = stack.log.get(item["ingestedID"], item["ingestedTable"]) or item
+            if current.get("alert", {}).get("sent"):
+                return "sent to the topic's subscribers"
+        else:
+            alerts = [each for each in stack.tap.alerts() if _is_of(each, item)]
+            if alerts:
+                return alerts[-1].subject
+        if time.monotonic() > deadline:
+            return (
+                f"none within {_ALERT_WITHIN:.0f} s; the log group of the function alert tells why"
+            )
+        time.sleep(_POLL)
+
+
+def _is_of(alert: Alert, item: Item) -> bool:
+    return bool(alert.body.get("ingestedID") == item["ingestedID"])

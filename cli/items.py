@@ -1,0 +1,45 @@
+"""The log's items, as commands show them."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from shared.progress import Status
+
+Item = dict[str, Any]
+
+_STYLES = {
+    Status.RUNNING: "cyan",
+    Status.SUCCESS: "green",
+    Status.FAIL: "red",
+    Status.REJECTED: "red",
+    Status.SUPERSEDED: "yellow",
+}
+
+
+def plain(value: Any) -> Any:
+    """Return what DynamoDB gave in the types of JSON: numbers for Decimals, lists for sets."""
+    match value:
+        case Decimal():
+            return int(value) if value == value.to_integral_value() else float(value)
+        case Mapping():
+            return {name: plain(each) for name, each in value.items()}
+        case set() | frozenset():
+            return sorted(plain(each) for each in value)
+        case list() | tuple():
+            return [plain(each) for each in value]
+    return value
+
+
+def counts(record: Mapping[str, Any]) -> str:
+    """Return the row counts of an item or a step for people: `20,500 read, 5 rejected`."""
+    return ", ".join(
+        f"{number:,} {name.removeprefix('rows').lower()}"
+        for name, number in record.items()
+        if name.startswith("rows")
+    )
+
+
+def style(status: str) -> str:
+    """Return the colour of a status."""
+    return _STYLES[Status(status)]

@@ -1,0 +1,90 @@
+"""The stack that a command works on: the laptop's, or one that Terraform deployed to AWS."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import boto3
+
+import local.stack
+from cli.errors import CommandError
+from local import terraform
+from local.home import home
+from local.tap import Tap
+from shared.progress import Log
+
+_OUTPUTS = ("region", "landing_bucket", "staging_bucket", "log_table", "api_url", "api_key")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Where the parts of a stack are, and how to reach them."""
+
+    s3: Any
+    table: Any
+    landing_bucket: str
+    staging_bucket: str
+    api_url: str
+    api_key: str
+    ca_bundle: str | None = None
+    tap: Tap | None = None
+
+    @property
+    def log(self) -> Log:
+        """The log of ingestions."""
+        return Log(self.table)
+
+    @classmethod
+    def open(cls, folder: Path | None) -> Self:
+        """Return the stack deployed from `folder`, or the laptop's if that is None.
+
+        Raises:
+            CommandError: there is none.
+        """
+        return cls._on_laptop() if folder is None else cls._on_aws(folder)
+
+    @classmethod
+    def _on_laptop(cls) -> Self:
+        stack = local.stack.Stack.read(home())
+        if stack is None:
+            raise CommandError(
+                "No laptop cloud is up: start one with `tm up`, or name the folder of a deployed "
+                "stack with --stack or TM_STACK."
+            )
+        return cls(
+            s3=stack.aws.client("s3"),
+            table=stack.aws.resource("dynamodb").Table(stack.outputs["log_table"]),
+            landing_bucket=stack.outputs["landing_bucket"],
+            staging_bucket=stack.outputs["staging_bucket"],
+            api_url=stack.api_url,
+            api_key=stack.outputs["api_key"],
+            ca_bundle=stack.aws.ca_bundle,
+            tap=Tap(stack.aws, stack.tap_url, home()),
+        )
+
+    @classmethod
+    def _on_aws(cls, folder: Path) -> Self:
+        outputs = _of_module(terraform.outputs(folder))
+        if outputs is None:
+            raise CommandError(
+                f"Terraform has no outputs of this stack in {folder}: apply there first, and if "
+                "the module is the child of another, give its outputs on as one output."
+            )
+        session = boto3.Session(region_name=outputs["region"])
+        return cls(
+            s3=session.client("s3"),
+            table=session.resource("dynamodb").Table(outputs["log_table"]),
+            landing_bucket=outputs["landing_bucket"],
+            staging_bucket=outputs["staging_bucket"],
+            api_url=outputs["api_url"],
+            api_key=outputs["api_key"],
+        )
+
+
+def _of_module(outputs: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Find the module's outputs: at the top, or passed on by a root module as one object."""
+    for each in (outputs, *outputs.values()):
+        if isinstance(each, Mapping) and all(name in each for name in _OUTPUTS):
+            return each
+    return None
