@@ -7,4 +7,11 @@ resource "aws_lambda_invocation" "migrate" {
   })
 
   triggers = { code = aws_lambda_function.this["migrate"].source_code_hash }
+
+  lifecycle {
+    precondition {
+      condition     = length(local.contracts) > 0
+      error_message = "There are no contracts beside the module, in ${local.contracts_dir}. The module needs its whole repository: use it by a relative path or as \"<repository>//terraform\", not by an absolute path."
+    }
+  }
 }
