@@ -8,6 +8,8 @@
     ├── StagingIncomplete     the staging bucket does not hold what an earlier state wrote
     ├── RowsUnaccounted       rows read are not rows loaded plus rows rejected
     ├── SchemaMismatch        the database's tables are not what the contract says
+    ├── DatabaseRefused       PostgreSQL does not let us in, or not do what we ask
+    ├── StatementFailed       PostgreSQL cannot do what we ask: a value, a limit, a defect of ours
     └── Retryable             may pass on a second try; its leaves are named in the state machine
         ├── DatabaseUnavailable
         ├── LogUnavailable
@@ -49,6 +51,14 @@ class RowsUnaccounted(PipelineError):
 
 class SchemaMismatch(PipelineError):
     """The database's tables are not what the contract asks for."""
+
+
+class DatabaseRefused(PipelineError):
+    """PostgreSQL does not accept our password, our role or its permissions, or shows no trust."""
+
+
+class StatementFailed(PipelineError):
+    """PostgreSQL failed a statement for a reason that the same statement will meet again."""
 
 
 class Retryable(PipelineError):
