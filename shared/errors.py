@@ -4,6 +4,7 @@
     ├── InvalidSettings       the environment of a function is incomplete
     ├── InvalidContract       a contract file breaks the standard or our part of it
     ├── InvalidEvent          an event is not of the form its sender promises
+    ├── NoticeUndelivered     EventBridge did not take a notice for `alert`
     ├── SourceUnreadable      the landed object version cannot be read any more
     ├── StagingIncomplete     the staging bucket does not hold what an earlier state wrote
     ├── RowsUnaccounted       rows read are not rows loaded plus rows rejected
@@ -35,6 +36,10 @@ class InvalidContract(PipelineError):
 
 class InvalidEvent(PipelineError):
     """An event is not of the form its sender promises."""
+
+
+class NoticeUndelivered(PipelineError):
+    """EventBridge did not take a notice, so nobody would be told."""
 
 
 class SourceUnreadable(PipelineError):

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -65,6 +66,17 @@ class Ingestion:
                 "size": self.source.size,
             },
         }
+
+    def as_json(self) -> str:
+        """Return the state machine's input as JSON."""
+        return json.dumps(self.as_event())
+
+    @classmethod
+    def from_item(cls, item: Mapping[str, Any]) -> "Ingestion":
+        """Take an ingestion out of its log item."""
+        source = Source(item["bucket"], item["sourceKey"], item["versionId"], int(item["size"]))
+        date = dt.date.fromisoformat(item["dataDate"])
+        return cls(item["ingestedID"], item["ingestedTable"], date, source)
 
     @classmethod
     def from_event(cls, event: Mapping[str, Any]) -> "Ingestion":

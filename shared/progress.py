@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.exceptions
-from boto3.dynamodb.conditions import Key
+from boto3.dynamodb.conditions import ConditionBase, Key
 
 from shared.errors import LogUnavailable
 from shared.ingestion import UNMATCHED, Ingestion, Run, Source, unmatched_id
@@ -102,16 +102,18 @@ class Log:
         with _unavailable():
             return self._table.get_item(Key=key, ConsistentRead=True).get("Item")
 
-    def with_status(self, status: Status) -> Iterator[dict[str, Any]]:
-        """Yield every item of a status, the longest unchanged first.
+    def with_status(
+        self, status: Status, since: dt.datetime | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the items of a status, the longest unchanged first; all, or those changed `since`.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.
         """
-        query: dict[str, Any] = {
-            "IndexName": "status",
-            "KeyConditionExpression": Key("status").eq(str(status)),
-        }
+        condition: ConditionBase = Key("status").eq(str(status))
+        if since is not None:
+            condition &= Key("updatedAt").gte(_timestamp(since))
+        query: dict[str, Any] = {"IndexName": "status", "KeyConditionExpression": condition}
         while True:
             with _unavailable():
                 page = self._table.query(**query)
@@ -169,7 +171,7 @@ class Log:
                 status = Status.FAIL
         return self.finish(ingestion, run, state, status, verdict.counts, verdict.reason)
 
-    def _advance(  # noqa: PLR0913, PLR0917
+    def _advance(
         self,
         ingestion: Ingestion,
         run: Run,
@@ -300,9 +302,14 @@ def _unavailable() -> Iterator[None]:
         raise LogUnavailable(f"DynamoDB did not answer: {error}") from error
 
 
-def now() -> str:
-    """Return the time as the log writes it: ISO 8601, UTC, milliseconds."""
-    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _timestamp(time: dt.datetime) -> str:
+    # ISO 8601 in UTC with milliseconds: as text it sorts as time does.
+    utc = time.astimezone(dt.UTC)
+    return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _now() -> str:
+    return _timestamp(dt.datetime.now(dt.UTC))
 
 
 def _item(ingested_id: str, table: str, source: Source) -> dict[str, Any]:
@@ -310,14 +317,16 @@ def _item(ingested_id: str, table: str, source: Source) -> dict[str, Any]:
         "ingestedID": ingested_id,
         "ingestedTable": table,
         "state": State.TRIGGER,
+        "bucket": source.bucket,
         "sourceKey": source.key,
         "versionId": source.version_id,
-        "updatedAt": now(),
+        "size": source.size,
+        "updatedAt": _now(),
     }
 
 
 def _entry(state: State, status: Status, counts: Counts) -> dict[str, Any]:
-    return {"state": str(state), "status": str(status), "at": now(), **counts}
+    return {"state": str(state), "status": str(status), "at": _now(), **counts}
 
 
 def _mark(run: Run, state: State, status: Status) -> str:

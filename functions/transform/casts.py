@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from functions.transform import timestamps
-from shared.rows import Rows
 from shared.contract import Column, Contract
+from shared.rows import Rows
 
 _EXACT = pa.decimal256(76, 38)
 """Wide enough to hold any number a person writes before it is rounded."""
@@ -17,7 +17,7 @@ _NUMBER = r"\A[+-]?[0-9]{1,38}(\.[0-9]{1,38})?\z"
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """One thing wrong with one row; `column` and `value` are None where it is the row as a whole."""
+    """One thing wrong with one row; `column` and `value` are None if it is the row as a whole."""
 
     line: int
     raw: str

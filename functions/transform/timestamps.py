@@ -125,7 +125,8 @@ def _read(texts: pa.StringArray, form: _Format) -> pa.Array:
             return np.full(len(matched), otherwise, dtype=np.int64)
         digits = pc.struct_field(parts, group)
         digits = pc.if_else(pc.equal(digits, ""), str(otherwise), digits)
-        return pc.cast(digits, pa.int64()).to_numpy(zero_copy_only=False)
+        numbers: npt.NDArray[np.int64] = pc.cast(digits, pa.int64()).to_numpy(zero_copy_only=False)
+        return numbers
 
     year, day = number("year", 0), number("day", 0)
     if "month_name" in form.groups:
@@ -138,7 +139,7 @@ def _read(texts: pa.StringArray, form: _Format) -> pa.Array:
         twelve = number("half_day_hour", 0)
         afternoon = pc.equal(pc.struct_field(parts, "half_day"), form.half_days[1])
         hour = twelve % 12 + 12 * afternoon.to_numpy(zero_copy_only=False)
-        hour[(twelve < 1) | (twelve > 12)] = 24  # noqa: PLR2004 - no such hour
+        hour[(twelve < 1) | (twelve > 12)] = 24  # no such hour: judged below
     else:
         hour = number("hour", 0)
     minute, second = number("minute", 0), number("second", 0)
@@ -149,10 +150,10 @@ def _read(texts: pa.StringArray, form: _Format) -> pa.Array:
     dates = first_days + (day - 1)
     real = (
         one_fraction
-        & (1 <= year)
-        & (1 <= month)
+        & (year >= 1)
+        & (month >= 1)
         & (month <= 12)
-        & (1 <= day)
+        & (day >= 1)
         & (dates.astype("datetime64[M]").astype(np.int64) == months_since_1970)
         & (hour < 24)
         & (minute < 60)

@@ -1,0 +1,53 @@
+"""One message to the topic for each end."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shared.alerts import compose, publish
+from shared.ingestion import Ingestion
+from shared.progress import Log
+from shared.staging import Staging
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sns import SNSClient
+
+
+@dataclass(frozen=True, slots=True)
+class Announcer:
+    """Tells the topic of ends, each once; `request_id` is Lambda's, the same on its retries."""
+
+    log: Log
+    s3: "S3Client"
+    sns: "SNSClient"
+    staging_bucket: str
+    topic_arn: str
+    request_id: str
+
+    def announce(self, item: Mapping[str, Any], end: str, *, file_at_fault: bool) -> bool:
+        """Tell the topic how an ingestion ended; False if that is or was another call's to do.
+
+        Args:
+            item: the log item, closed.
+            end: what tells this end from any other of the same ingestion.
+            file_at_fault: whether a failure is a verdict on the file, or something broke.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        key = item["ingestedID"], item["ingestedTable"]
+        if not self.log.claim_alert(*key, end, self.request_id):
+            return False
+        alert = compose(item, self._report(item), file_at_fault=file_at_fault)
+        publish(self.sns, self.topic_arn, alert)
+        self.log.alert_sent(*key, end, self.request_id)
+        return True
+
+    def _report(self, item: Mapping[str, Any]) -> Any:
+        if not item.get("rowsRejected"):
+            return None
+        ingestion = Ingestion.from_item(item)
+        bucket, _, key = Staging(self.staging_bucket, ingestion).report[5:].partition("/")
+        return json.load(self.s3.get_object(Bucket=bucket, Key=key)["Body"])

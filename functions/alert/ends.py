@@ -1,0 +1,98 @@
+"""The end of a run, as EventBridge tells it, and what it means for the log."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from shared.errors import InvalidEvent
+from shared.ingestion import Ingestion, Run
+from shared.progress import Log, State, Status
+
+_VERDICTS = {"Refused", "FailedTests"}
+"""The errors by which the state machine says that the file is at fault, not the pipeline."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How one run of an ingestion ended.
+
+    `status` is Step Functions': SUCCEEDED, FAILED, TIMED_OUT or ABORTED.
+    """
+
+    ingestion: Ingestion
+    run: Run
+    status: str
+    error: str | None
+    cause: str | None
+    output: Mapping[str, Any]
+
+    @classmethod
+    def from_event(cls, detail: Mapping[str, Any]) -> Self:
+        """Take an end out of a "Step Functions Execution Status Change".
+
+        Raises:
+            InvalidEvent: a field is missing or of the wrong form.
+        """
+        try:
+            return cls(
+                ingestion=Ingestion.from_event(json.loads(detail["input"])),
+                run=Run(detail["executionArn"], int(detail.get("redriveCount") or 0)),
+                status=detail["status"],
+                error=detail.get("error"),
+                cause=detail.get("cause"),
+                output=json.loads(detail.get("output") or "{}"),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidEvent(
+                f"the status change lacks or garbles {error}; Step Functions and the watch "
+                "function send it"
+            ) from error
+
+    @property
+    def name(self) -> str:
+        """What tells this end from any other of the same ingestion."""
+        return f"{self.run.execution_arn.rpartition(':')[2]}/{self.run.redrive}/{self.status}"
+
+    @property
+    def file_at_fault(self) -> bool:
+        """Whether the run failed by a verdict on the file."""
+        return self.error in _VERDICTS
+
+    @property
+    def reason(self) -> str:
+        """Why it did not succeed, for a person."""
+        match self.status:
+            case "TIMED_OUT":
+                return "the run took longer than the state machine allows"
+            case "ABORTED":
+                return f"the run was stopped by hand: {self.cause or 'no cause was given'}"
+            case _:
+                return f"{self.error}: {_message(self.cause)}"
+
+    def close(self, log: Log) -> dict[str, Any]:
+        """Close the log item if the functions could not, and return it.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        # A run that was started by hand has no item yet.
+        log.open(self.ingestion, self.run)
+        item = log.get(self.ingestion.id, self.ingestion.table) or {}
+        if item["status"] != Status.RUNNING:
+            return item
+        if self.status == "SUCCEEDED":
+            status, state, reason = Status.SUCCESS, State.LOAD, None
+        else:
+            status, state, reason = Status.FAIL, State(item["state"]), self.reason
+        counts = {name: count for name, count in self.output.items() if isinstance(count, int)}
+        log.finish(self.ingestion, self.run, state, status, counts, reason)
+        return log.get(self.ingestion.id, self.ingestion.table) or item
+
+
+def _message(cause: str | None) -> str:
+    # Lambda's cause is JSON with a stack trace, of which a person wants the message.
+    try:
+        return str(json.loads(cause or "")["errorMessage"])
+    except (KeyError, TypeError, ValueError):
+        return cause or "no cause was given"

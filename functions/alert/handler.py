@@ -1,0 +1,43 @@
+"""Takes from EventBridge the end of a run, or a notice of trigger or watch.
+Returns whether this call sent the alert: `{sent: bool}`; every end is announced once.
+"""
+
+from typing import Any
+
+import boto3
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from functions.alert.announcement import Announcer
+from functions.alert.ends import End
+from shared.errors import InvalidEvent
+from shared.notices import Notice
+from shared.progress import Log
+from shared.settings import AlertSettings, read
+from shared.telemetry import logger
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
+    """Close the log where a function could not, and tell the topic."""
+    settings = read(AlertSettings)
+    log = Log.of(settings.log_table)
+    announcer = Announcer(
+        log,
+        boto3.client("s3"),
+        boto3.client("sns"),
+        settings.staging_bucket,
+        settings.topic_arn,
+        context.aws_request_id,
+    )
+    detail = event["detail"]
+    if event["detail-type"] == Notice.REJECTED:
+        item = log.get(detail["ingestedID"], detail["ingestedTable"])
+        if item is None:
+            raise InvalidEvent(f"the notice names an ingestion that is not in the log: {detail}")
+        sent = announcer.announce(item, Notice.REJECTED, file_at_fault=True)
+    else:
+        end = End.from_event(detail)
+        item = end.close(log)
+        sent = announcer.announce(item, end.name, file_at_fault=end.file_at_fault)
+    logger.info("alert", extra={"ingestedID": item["ingestedID"], "sent": sent})
+    return {"sent": sent}

@@ -1,0 +1,41 @@
+"""Events of our own on the default bus: what `alert` could not know from Step Functions.
+
+`alert` is the one place that tells people; whoever else has something to say puts a notice.
+"""
+
+import json
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import NoticeUndelivered
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+
+SOURCE = "tm-pipeline"
+"""The `source` of our events; Terraform's rule and the roles' permissions name it."""
+
+
+class Notice(StrEnum):
+    """What a notice is about, as EventBridge's `detail-type`."""
+
+    REJECTED = "Ingestion Rejected"
+    """An object whose key fits no contract; detail: `ingestedID`, `ingestedTable`."""
+    ENDED = "Ingestion Ended"
+    """A run whose end nobody was told of; detail: as Step Functions' own status change."""
+
+
+def put(events: "EventBridgeClient", notice: Notice, detail: Mapping[str, Any]) -> None:
+    """Put one notice on the default bus.
+
+    Raises:
+        NoticeUndelivered: EventBridge did not take it.
+    """
+    answer = events.put_events(
+        Entries=[{"Source": SOURCE, "DetailType": notice, "Detail": json.dumps(detail)}]
+    )
+    if answer["FailedEntryCount"]:
+        raise NoticeUndelivered(
+            f"EventBridge did not take the notice {notice!r} {dict(detail)}: {answer['Entries']}"
+        )
