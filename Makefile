@@ -9,7 +9,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 FUNCTIONS := $(notdir $(patsubst %/,%,$(dir $(wildcard functions/*/requirements.txt))))
+CACHE := $(VENV)/cache
 export PYTHONDONTWRITEBYTECODE := 1
+export MYPY_CACHE_DIR := $(CACHE)/mypy
+export RUFF_CACHE_DIR := $(CACHE)/ruff
+export HYPOTHESIS_STORAGE_DIRECTORY := $(CACHE)/hypothesis
+export FILE
 
 .PHONY: help
 help: ## list these commands
@@ -32,7 +37,7 @@ $(READY): requirements.txt pyproject.toml
 
 .PHONY: run
 run: $(READY) ## a file through the whole pipeline on the laptop: make run [FILE=data.csv]
-	@set -eu; file='$(FILE)'; work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; trap 'exit 130' INT TERM HUP; \
+	@set -eu; file=$${FILE:-}; work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; trap 'exit 130' INT TERM HUP; \
 	if [ -z "$$file" ]; then file=$$work/dailycheckins.csv; $(BIN)/python -m local.sample --rows 2000 --out "$$file"; fi; \
 	user=$$(awk -F , 'NR > 1 && $$1 != "" { print $$1; exit }' "$$file"); \
 	$(BIN)/tm up; trap '$(BIN)/tm down; rm -rf "$$work"' EXIT; \
@@ -41,11 +46,11 @@ run: $(READY) ## a file through the whole pipeline on the laptop: make run [FILE
 
 .PHONY: test
 test: $(READY) ## check everything; writes nothing into the source tree
-	$(BIN)/ruff check --no-cache
-	$(BIN)/ruff format --check --no-cache
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(BIN)/lint-imports --cache-dir $(CACHE)/import-linter
+	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest
 
 .PHONY: fix
 fix: $(READY) ## format, and mend what the linter can mend
@@ -64,4 +69,4 @@ lock: $(READY) ## pin what pyproject.toml asks for, with hashes, keeping what is
 .PHONY: clean
 clean: ## end the laptop cloud, and remove what these commands have made
 	@if [ -x $(BIN)/tm ]; then $(BIN)/tm down; fi
-	rm -rf $(VENV) .tm .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .tm *.egg-info

@@ -84,24 +84,17 @@ class Processes:
     def stop(self, name: str, grace: float = 5.0) -> None:
         """End `name` and everything that it started; a process that is gone already is no error."""
         record = self._read(name)
-        if record is None:
-            return
-        leader = _leader(record)
-        if leader is not None:
-            _signal([leader], signal.Signals(record.stop_signal))
-            _wait([leader], grace)
-        # Descendants are looked for until there are none: one may start another meanwhile.
-        while left := _family(record):
-            _signal(left, signal.SIGKILL)
-            _wait(left, grace)
+        if record is not None:
+            _end(record, grace)
+            self._record(name).unlink(missing_ok=True)
         if name in self._children:
             self._children.pop(name).wait()
-        self._record(name).unlink(missing_ok=True)
 
     def stop_all(self) -> None:
         """End every process that has a record here."""
-        for path in sorted(self._folder.glob("*.json")):
-            self.stop(path.stem)
+        recorded = {path.stem for path in self._folder.glob("*.json")}
+        for name in sorted(recorded | self._children.keys()):
+            self.stop(name)
 
     def _record(self, name: str) -> Path:
         return self._folder / f"{name}.json"
@@ -116,6 +109,17 @@ class Processes:
         partial = self._folder / f"{name}.partial"
         partial.write_text(json.dumps(asdict(record)))
         partial.replace(self._record(name))
+
+
+def _end(record: _Record, grace: float) -> None:
+    leader = _leader(record)
+    if leader is not None:
+        _signal([leader], signal.Signals(record.stop_signal))
+        psutil.wait_procs([leader], timeout=grace)
+    # Descendants are looked for until there are none: one may start another meanwhile.
+    while left := _family(record):
+        _signal(left, signal.SIGKILL)
+        psutil.wait_procs(left, timeout=grace)
 
 
 def _leader(record: _Record) -> psutil.Process | None:
@@ -149,7 +153,3 @@ def _signal(processes: Sequence[psutil.Process], number: signal.Signals) -> None
             process.send_signal(number)
         except psutil.NoSuchProcess:
             continue
-
-
-def _wait(processes: Sequence[psutil.Process], seconds: float) -> None:
-    psutil.wait_procs(processes, timeout=seconds)

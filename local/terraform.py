@@ -105,6 +105,13 @@ def candidates(environment: Mapping[str, str], root: Path = Path("/")) -> list[P
     return found
 
 
+def target() -> str:
+    """Return this platform as Terraform names it, such as `linux_amd64`."""
+    machine = platform.machine().lower()
+    architecture = {"x86_64": "amd64", "aarch64": "arm64", "i686": "386"}.get(machine, machine)
+    return f"{platform.system().lower()}_{architecture}"
+
+
 def explain(output: str) -> str:
     """Return the first error in Terraform's output as one line."""
     lines = [line.strip(" │╷╵\t") for line in re.sub(r"\x1b\[[0-9;]*m", "", output).splitlines()]
@@ -178,17 +185,10 @@ def _version(terraform: Terraform) -> str:
 
 
 def _holds_provider(folder: Path) -> bool:
-    target = _target()
     provider = folder / _REGISTRY / PROVIDER
     name = PROVIDER.rpartition("/")[2]
-    packed = provider / f"terraform-provider-{name}_{PROVIDER_VERSION}_{target}.zip"
-    unpacked = (provider / PROVIDER_VERSION / target).glob(
+    packed = provider / f"terraform-provider-{name}_{PROVIDER_VERSION}_{target()}.zip"
+    unpacked = (provider / PROVIDER_VERSION / target()).glob(
         f"terraform-provider-{name}_v{PROVIDER_VERSION}*"
     )
     return packed.is_file() or any(os.access(each, os.X_OK) for each in unpacked)
-
-
-def _target() -> str:
-    machine = platform.machine().lower()
-    architecture = {"x86_64": "amd64", "aarch64": "arm64", "i686": "386"}.get(machine, machine)
-    return f"{platform.system().lower()}_{architecture}"

@@ -1,0 +1,74 @@
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pg8000.exceptions
+import pg8000.native
+import pytest
+
+from local import postgres as local_postgres
+from local.errors import LocalError
+from local.postgres import Server, connected, running
+from local.processes import Processes
+
+
+def test_it_refuses_a_wrong_password(postgres: Server) -> None:
+    with pytest.raises(pg8000.exceptions.DatabaseError, match="28P01"):
+        pg8000.native.Connection(
+            postgres.user, host=postgres.host, port=postgres.port, password="wrong"
+        )
+
+
+def test_it_keeps_no_password_in_plain(postgres: Server) -> None:
+    with connected(postgres) as connection:
+        [[stored]] = connection.run("SELECT rolpassword FROM pg_authid WHERE rolname = 'postgres'")
+    assert stored.startswith("SCRAM-SHA-256$")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("listen_addresses", "127.0.0.1"),
+        ("unix_socket_directories", ""),
+        ("TimeZone", "UTC"),
+        ("server_encoding", "UTF8"),
+    ],
+)
+def test_its_settings(postgres: Server, setting: str, value: str) -> None:
+    with connected(postgres) as connection:
+        assert connection.run("SELECT current_setting(:name)", name=setting) == [[value]]
+
+
+def test_it_leaves_nothing_behind(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        home = (tmp_path / "postgres").resolve()
+        assert (home / "data" / "PG_VERSION").exists()
+        assert not (home / "password").exists()
+    assert not home.exists()
+    assert not os.path.lexists(tmp_path / "postgres")
+    with pytest.raises(pg8000.exceptions.InterfaceError), connected(server):
+        pass
+
+
+def test_root_cannot_put_it_where_the_unprivileged_account_may_not_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(shutil, "chown", lambda *_: None)
+    monkeypatch.setattr(tempfile, "tempdir", str(closed))
+    with pytest.raises(LocalError, match=r"may not enter .*: set TMPDIR"):
+        local_postgres.start(Processes(tmp_path / "processes"), tmp_path)
+
+
+def test_the_start_tells_where_to_look_when_the_server_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_postgres, "_settings", lambda _: ["-c", "no_such_setting=1"])
+    processes = Processes(tmp_path / "processes")
+    with pytest.raises(LocalError, match=r"ended at its start: .*postgres\.log"):
+        local_postgres.start(processes, tmp_path)
+    assert "no_such_setting" in processes.log("postgres").read_text()
+    local_postgres.stop(processes, tmp_path)

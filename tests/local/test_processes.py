@@ -1,0 +1,112 @@
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from local.processes import Processes
+
+# A leader with a child of its own, as the emulator has its workers.
+FAMILY = ["sh", "-c", "sleep 60 & wait"]
+ENVIRONMENT = {"PATH": os.environ["PATH"]}
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    processes = Processes(tmp_path / "processes")
+    yield processes
+    processes.stop_all()
+
+
+def family(leader: psutil.Process) -> list[psutil.Process]:
+    deadline = time.monotonic() + 5
+    while not leader.children():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return [leader, *leader.children()]
+
+
+def alive(family: list[psutil.Process]) -> list[psutil.Process]:
+    return [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_stop_ends_a_process_and_its_children(processes: Processes) -> None:
+    members = family(processes.start("one", FAMILY, env=ENVIRONMENT))
+    assert processes.alive("one")
+    processes.stop("one")
+    assert alive(members) == []
+    assert not processes.alive("one")
+
+
+def test_children_of_a_crashed_leader_are_ended_too(processes: Processes) -> None:
+    leader, child = family(processes.start("one", FAMILY, env=ENVIRONMENT))
+    leader.kill()
+    leader.wait()
+    assert alive([child]) == [child]
+    assert not processes.alive("one")
+    processes.stop("one")
+    psutil.wait_procs([child], timeout=5)
+    assert alive([child]) == []
+
+
+def test_another_command_can_stop_them(processes: Processes, tmp_path: Path) -> None:
+    members = family(processes.start("one", FAMILY, env=ENVIRONMENT))
+    Processes(tmp_path / "processes").stop_all()
+    assert alive(members) == []
+
+
+def test_a_process_that_ignores_the_signal_is_killed(processes: Processes) -> None:
+    stubborn = ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"]
+    leader = processes.start("one", stubborn, env=ENVIRONMENT)
+    deadline = time.monotonic() + 5
+    while "ready" not in processes.log("one").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    processes.stop("one", grace=0.2)
+    assert alive([leader]) == []
+
+
+def test_a_process_id_that_is_somebody_elses_by_now_is_left_alone(
+    processes: Processes, tmp_path: Path
+) -> None:
+    with subprocess.Popen(["sleep", "60"]) as stranger:
+        record = {
+            "token": "of a process that is gone",
+            "stop_signal": signal.SIGKILL,
+            "pid": stranger.pid,
+            "started": psutil.Process(stranger.pid).create_time() - 1,
+        }
+        folder = tmp_path / "processes"
+        folder.mkdir()
+        (folder / "one.json").write_text(json.dumps(record))
+        assert not processes.alive("one")
+        processes.stop("one")
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+@pytest.mark.parametrize("record", ["", "{}", '{"token": 1}', "[]"])
+def test_an_unreadable_record_is_no_obstacle(
+    processes: Processes, tmp_path: Path, record: str
+) -> None:
+    folder = tmp_path / "processes"
+    folder.mkdir()
+    (folder / "one.json").write_text(record)
+    assert not processes.alive("one")
+    processes.stop_all()
+
+
+def test_it_sees_only_the_environment_it_is_given(processes: Processes) -> None:
+    processes.run("one", ["env"], env={"PATH": ENVIRONMENT["PATH"], "ONLY": "this"})
+    names = {line.partition("=")[0] for line in processes.log("one").read_text().splitlines()}
+    assert names - {"PWD", "SHLVL", "_", "OLDPWD"} == {"PATH", "ONLY", "TM_PROCESS"}
+
+
+def test_run_returns_the_exit_status_and_keeps_what_was_printed(processes: Processes) -> None:
+    assert processes.run("one", ["sh", "-c", "echo out; echo err >&2; exit 3"], env={}) == 3
+    assert processes.log("one").read_text() == "out\nerr\n"

@@ -1,0 +1,175 @@
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from local import terraform
+from local.errors import LocalError
+
+PROVIDER = Path("registry.terraform.io/hashicorp/aws")
+TARGET = terraform.target()
+UNPACKED = PROVIDER / "5.100.0" / TARGET / "terraform-provider-aws_v5.100.0_x5"
+PACKED = PROVIDER / f"terraform-provider-aws_5.100.0_{TARGET}.zip"
+
+
+def put(path: Path, mode: int = 0o755) -> None:
+    path.parent.mkdir(parents=True)
+    path.touch(mode=mode)
+
+
+def command(folder: Path, script: str) -> dict[str, str]:
+    """Put a `terraform` into `folder`; return an environment in which it is the only one."""
+    path = folder / "bin" / "terraform"
+    put(path)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    return {"PATH": f"{path.parent}:/usr/bin:/bin", "HOME": str(folder / "home")}
+
+
+def version(number: str) -> str:
+    return f"""echo '{{"terraform_version": "{number}"}}'"""
+
+
+@pytest.mark.parametrize("where", ["opt/plugins", "usr/share/x", "usr/local/share/y", "var/lib/z"])
+@pytest.mark.parametrize("layout", [UNPACKED, PACKED])
+def test_a_mirror_one_level_under_a_system_root_is_found(
+    tmp_path: Path, where: str, layout: Path
+) -> None:
+    put(tmp_path / where / layout)
+    assert terraform.mirror(terraform.candidates({}, tmp_path)) == tmp_path / where
+
+
+@pytest.mark.parametrize(
+    "where", ["usr/share/terraform/plugins", "usr/local/share/terraform/plugins"]
+)
+def test_terraforms_implied_system_folders_are_looked_at(tmp_path: Path, where: str) -> None:
+    put(tmp_path / where / UNPACKED)
+    assert terraform.mirror(terraform.candidates({}, tmp_path)) == tmp_path / where
+
+
+@pytest.mark.parametrize("where", [".terraform.d/plugins", ".local/share/terraform/plugins"])
+def test_terraforms_implied_user_folders_are_looked_at(tmp_path: Path, where: str) -> None:
+    put(tmp_path / "home" / where / UNPACKED)
+    environment = {"HOME": str(tmp_path / "home")}
+    found = terraform.mirror(terraform.candidates(environment, tmp_path))
+    assert found == tmp_path / "home" / where
+
+
+def test_the_plugin_cache_comes_first(tmp_path: Path) -> None:
+    put(tmp_path / "opt/plugins" / UNPACKED)
+    put(tmp_path / "cache" / UNPACKED)
+    environment = {"TF_PLUGIN_CACHE_DIR": str(tmp_path / "cache")}
+    assert terraform.mirror(terraform.candidates(environment, tmp_path)) == tmp_path / "cache"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        PROVIDER / "5.99.0" / TARGET / "terraform-provider-aws_v5.99.0_x5",
+        PROVIDER / "5.100.0" / "plan9_386" / "terraform-provider-aws_v5.100.0_x5",
+        PROVIDER / "5.100.0" / TARGET / "LICENSE.txt",
+        PROVIDER.parent / "random" / "5.100.0" / TARGET / "terraform-provider-random_v5.100.0_x5",
+    ],
+)
+def test_a_mirror_without_this_very_provider_is_passed_over(tmp_path: Path, other: Path) -> None:
+    put(tmp_path / "opt/a" / other)
+    assert terraform.mirror(terraform.candidates({}, tmp_path)) is None
+    put(tmp_path / "opt/b" / UNPACKED)
+    assert terraform.mirror(terraform.candidates({}, tmp_path)) == tmp_path / "opt/b"
+
+
+def test_a_provider_that_cannot_be_run_is_no_provider(tmp_path: Path) -> None:
+    put(tmp_path / "opt/a" / UNPACKED, mode=0o644)
+    assert terraform.mirror(terraform.candidates({}, tmp_path)) is None
+
+
+def test_a_mirror_is_named_in_a_configuration_of_our_own(tmp_path: Path) -> None:
+    environment = command(tmp_path, version("1.11.4"))
+    put(tmp_path / "cache" / UNPACKED)
+    environment["TF_PLUGIN_CACHE_DIR"] = str(tmp_path / "cache")
+    environment["TF_CLI_CONFIG_FILE"] = str(tmp_path / "set but absent")
+    found = terraform.find(tmp_path / "state", environment)
+    configuration = Path(found.environment["TF_CLI_CONFIG_FILE"])
+    assert configuration.parent == tmp_path / "state"
+    assert str(tmp_path / "cache") in configuration.read_text()
+
+
+def test_the_users_own_configuration_file_is_respected(tmp_path: Path) -> None:
+    environment = command(tmp_path, version("1.12.0"))
+    own = tmp_path / "own.rc"
+    own.touch()
+    environment["TF_CLI_CONFIG_FILE"] = str(own)
+    found = terraform.find(tmp_path / "state", environment)
+    assert found.environment["TF_CLI_CONFIG_FILE"] == str(own)
+    assert not (tmp_path / "state").exists()
+
+
+def test_the_users_terraformrc_is_respected(tmp_path: Path) -> None:
+    environment = command(tmp_path, version("2.0.0"))
+    put(tmp_path / "home" / ".terraformrc")
+    environment["TF_CLI_CONFIG_FILE"] = str(tmp_path / "set but absent")
+    found = terraform.find(tmp_path / "state", environment)
+    assert "TF_CLI_CONFIG_FILE" not in found.environment
+
+
+def test_the_users_own_aws_and_workspace_stay_out(tmp_path: Path) -> None:
+    environment = command(tmp_path, version("1.11.0"))
+    kept = {"HTTPS_PROXY": "http://proxy", "TF_PLUGIN_CACHE_DIR": "/cache"}
+    environment |= kept | {
+        "AWS_PROFILE": "production",
+        "TF_WORKSPACE": "production",
+        "TF_VAR_name": "production",
+        "TF_CLI_ARGS_apply": "-destroy",
+    }
+    found = terraform.find(tmp_path / "state", environment).environment
+    assert kept.items() <= found.items()
+    assert not re.search("production|-destroy", str(dict(found)))
+
+
+def test_no_terraform_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(LocalError, match=r"Terraform is not installed.* Install 1\.11"):
+        terraform.find(tmp_path, {"PATH": str(tmp_path)})
+
+
+@pytest.mark.parametrize("number", ["1.10.5", "0.15.0"])
+def test_a_too_old_terraform_is_one_clear_line(tmp_path: Path, number: str) -> None:
+    with pytest.raises(LocalError, match=rf"Terraform {number} .*too old: install 1\.11"):
+        terraform.find(tmp_path, command(tmp_path, version(number)))
+
+
+def test_a_command_that_is_no_terraform_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(LocalError, match=r"does not tell its version .*unknown option"):
+        terraform.find(tmp_path, command(tmp_path, "echo unknown option >&2; exit 1"))
+
+
+def test_the_real_terraform_finds_its_provider(tmp_path: Path) -> None:
+    (tmp_path / "main.tf").write_text(
+        'terraform {\n  required_providers {\n    aws = {\n      source  = "hashicorp/aws"\n'
+        '      version = "5.100.0"\n    }\n  }\n}\n'
+    )
+    found = terraform.find(tmp_path, {**os.environ, "TF_CLI_CONFIG_FILE": "/set/but/absent"})
+    finished = found.run("init", "-no-color", folder=tmp_path)
+    assert finished.returncode == 0, finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        (
+            "\nError: Failed to query available provider packages\n\nCould not retrieve the list of"
+            " available versions for provider\nhashicorp/aws: no such host\n",
+            "the provider hashicorp/aws 5.100.0 is nowhere to be had: the registry cannot be "
+            "reached and no mirror of it was found. Name one in TF_PLUGIN_CACHE_DIR.",
+        ),
+        (
+            "╷\n│ Error: creating S3 Bucket (x): no\n│ \n│   with aws_s3_bucket.x,\n"
+            '│   on main.tf line 3, in resource "aws_s3_bucket" "x":\n'
+            '│    3: resource "aws_s3_bucket" "x" {\n│ \n╵\n',
+            "creating S3 Bucket (x): no",
+        ),
+        ("\x1b[31mError: \x1b[0mit broke\n\nBecause.\n", "it broke Because."),
+        ("all is well", "no error message"),
+    ],
+)
+def test_terraforms_errors_become_one_line(output: str, line: str) -> None:
+    assert terraform.explain(output) == line
