@@ -24,6 +24,10 @@ from shared.errors import InvalidContract
 CONTRACTS = Path(__file__).parent.parent / "contracts"
 SUFFIX = ".odcs.yaml"
 
+_OWN_RELATIONS = {"source", "schema_version"}
+_OWN_COLUMNS = {"id", "line", "source_id", "source_line"}
+"""What each table and each staged row has besides the contract's columns."""
+
 _TABLE_PROPERTIES = {"encoding", "delimiter", "nullTokens", "timezone", "indexes"}
 _COLUMN_PROPERTIES = {"formats"}
 
@@ -135,6 +139,20 @@ class Contract(_Model):
         if len(delimiter.encode()) != 1 or delimiter in '"\r\n':
             raise ValueError(f"the delimiter must be one ASCII character, not {delimiter!r}")
         return delimiter
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "Contract":
+        if self.relation in _OWN_RELATIONS:
+            raise ValueError(f"the table {self.relation} is the pipeline's own: choose another")
+        for names in (self.header, tuple(column.physical_name for column in self.columns)):
+            if taken := _OWN_COLUMNS.intersection(names):
+                raise ValueError(f"columns {sorted(taken)} are the pipeline's own: rename them")
+            if repeated := {name for name in names if names.count(name) > 1}:
+                raise ValueError(f"columns {sorted(repeated)} are there more than once")
+        for index in self.indexes:
+            if unknown := set(index).difference(self.header):
+                raise ValueError(f"an index names {sorted(unknown)}, which are no columns")
+        return self
 
     @property
     def header(self) -> tuple[str, ...]:
