@@ -1,0 +1,354 @@
+"""PostgreSQL: who we are there, how we connect, how long we wait, and what its errors mean.
+
+A failure leaves this module as one of our errors. None of them carries a value of a row: what
+PostgreSQL says of a value that it cannot take quotes it, and an alert may go to many people.
+"""
+
+import contextlib
+import ipaddress
+import json
+import socket
+import ssl
+import struct
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import botocore.exceptions
+import pg8000.exceptions
+import pg8000.native
+import scramp
+import tenacity
+
+from shared.errors import (
+    DatabaseRefused,
+    DatabaseUnavailable,
+    InvalidSettings,
+    PipelineError,
+    SchemaMismatch,
+    StatementFailed,
+)
+from shared.settings import DatabaseSettings
+from shared.telemetry import logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+PATIENCE = 120.0
+"""Seconds that `patiently` waits: Aurora resumes in 15 to 30, and fails over in less than 60."""
+
+_CONNECT_WITHIN = 10.0
+_ANSWER_WITHIN = 300.0
+"""Seconds of silence in which a big statement may still be at work."""
+
+_SESSION = {
+    "search_path": "public",
+    "TimeZone": "UTC",
+    # A function that was killed cannot say goodbye: its locks must not outlive it for hours.
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+_KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+_SSL_REQUEST = struct.pack("!ii", 8, 80877103)
+
+# Codes of PostgreSQL's appendix A, or their first characters.
+_PASSING = ("08", "25006", "25P03", "40", "53", "55P03", "57014", "57P")
+_REFUSED = ("0L", "0P", "28", "3D", "42501")
+_MISMATCH = ("3F", "42703", "42P01")
+_ABOUT_VALUES = ("22", "23")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A role of PostgreSQL and its password."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+def credentials(secrets: "SecretsManagerClient", secret_arn: str) -> Credentials:
+    """Read a secret of the form that RDS gives its own: `{"username": …, "password": …}`.
+
+    Raises:
+        InvalidSettings: the secret is of another form.
+        DatabaseUnavailable: Secrets Manager does not answer for now.
+    """
+    passing = {"InternalServiceError", "ServiceUnavailable", "ThrottlingException"}
+    try:
+        text = secrets.get_secret_value(SecretId=secret_arn)["SecretString"]
+        secret = json.loads(text)
+        username, password = secret["username"], secret["password"]
+        if not (isinstance(username, str) and isinstance(password, str)):
+            raise TypeError  # noqa: TRY301
+    except (KeyError, TypeError, ValueError):
+        raise InvalidSettings(
+            f"the secret {secret_arn} must be JSON with the texts 'username' and 'password'"
+        ) from None
+    except botocore.exceptions.HTTPClientError as error:
+        raise DatabaseUnavailable(f"Secrets Manager did not answer: {error}") from error
+    except botocore.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] not in passing:
+            raise
+        raise DatabaseUnavailable(f"Secrets Manager refused for now: {error}") from error
+    return Credentials(username, password)
+
+
+def patiently(work: Callable[[], T], patience: float = PATIENCE) -> T:
+    """Do `work`, again and again while the database is away, for `patience` seconds.
+
+    Raises:
+        DatabaseUnavailable: it was away all the time.
+    """
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(DatabaseUnavailable),
+        stop=tenacity.stop_before_delay(patience),
+        wait=tenacity.wait_exponential_jitter(initial=0.2, max=5, jitter=0.5),
+        before_sleep=_tell,
+        reraise=True,
+    )
+    return retrying(work)
+
+
+def _tell(state: tenacity.RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    logger.warning("the database is away: trying again", extra={"reason": str(error)})
+
+
+class Connection:
+    """One session of PostgreSQL, without a transaction until `transaction` begins one."""
+
+    def __init__(self, session: pg8000.native.Connection, sock: socket.socket, where: str) -> None:
+        self._session = session
+        self._socket = sock
+        self._where = where
+        self.closed = False
+
+    def run(self, sql: str, **parameters: object) -> list[list[Any]]:
+        """Execute a statement; `:name` in it stands for the parameter of that name.
+
+        Raises:
+            PipelineError: what `_meaning` makes of PostgreSQL's answer.
+        """
+        with self._translated():
+            return self._session.run(sql, **parameters) or []
+
+    def copy(self, sql: str, chunks: Iterable[bytes]) -> int:
+        """Execute `COPY … FROM STDIN` with the given bytes; return how many rows PostgreSQL took.
+
+        Raises:
+            PipelineError: what `_meaning` makes of PostgreSQL's answer; errors of `chunks` pass.
+        """
+        try:
+            with self._translated():
+                self._session.run(sql, stream=_marked(chunks))
+        except _ChunksBroke as broke:
+            self.abandon()
+            raise broke.cause from None
+        return int(self._session.row_count)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make everything in the block one transaction; an exception undoes it and disconnects."""
+        self.run("BEGIN")
+        try:
+            yield
+        except BaseException:
+            # No ROLLBACK: in the middle of a COPY it would not be understood.
+            self.abandon()
+            raise
+        self.run("COMMIT")
+
+    def limit(self, seconds: float) -> None:
+        """From now on, take a silence of so many seconds for a database that is away."""
+        self._socket.settimeout(max(seconds, 0.001))
+
+    def close(self) -> None:
+        """Say goodbye; more than once is no error."""
+        if not self.closed:
+            self.closed = True
+            with contextlib.suppress(pg8000.exceptions.InterfaceError, OSError):
+                self._session.close()
+
+    def abandon(self) -> None:
+        """Hang up: PostgreSQL undoes what is not committed."""
+        _hang_up(self._socket)
+        self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        with _translated(self._where):
+            try:
+                yield
+            except (pg8000.exceptions.InterfaceError, OSError):
+                self.abandon()
+                raise
+
+
+def connect(
+    settings: DatabaseSettings,
+    secrets: "SecretsManagerClient",
+    *,
+    within: float = _CONNECT_WITHIN,
+    parameters: Mapping[str, str] | None = None,
+) -> Connection:
+    """Connect as the role of the settings' secret, over TLS unless the host is this machine.
+
+    Args:
+        settings: where PostgreSQL is, and the secret.
+        secrets: boto3's client; the secret is read each time, so it may change any time.
+        within: seconds until the database counts as away.
+        parameters: PostgreSQL's settings for this session.
+
+    Raises:
+        DatabaseUnavailable: it is away, or not ready yet.
+        DatabaseRefused: it does not accept us, or its certificate is not to be trusted.
+        InvalidSettings: the secret is of another form.
+    """
+    deadline = time.monotonic() + within
+    who = credentials(secrets, settings.database_secret_arn)
+    host, port = settings.database_host, settings.database_port
+    where = f"{host}:{port}/{settings.database_name}"
+    with _translated(where):
+        sock = _open(host, port, deadline)
+        try:
+            session = pg8000.native.Connection(
+                who.username,
+                password=who.password,
+                database=settings.database_name,
+                sock=sock,
+                ssl_context=False,  # TLS is on the socket already
+                startup_params=_SESSION | dict(parameters or {}),
+            )
+        except BaseException:
+            _hang_up(sock)
+            raise
+    connection = Connection(session, sock, where)
+    connection.limit(_ANSWER_WITHIN)
+    return connection
+
+
+def _open(host: str, port: int, deadline: float) -> socket.socket:
+    sock = socket.create_connection((host, port), timeout=_left(deadline))
+    try:
+        # Without it every small statement waits 40 ms for the kernel to send it.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _KEEPALIVE.items():
+            if hasattr(socket, name):  # not everywhere what Linux calls them
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        if not _is_loopback(host):
+            sock.settimeout(_left(deadline))
+            sock = _with_tls(sock, host)
+        sock.settimeout(_left(deadline))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _with_tls(sock: socket.socket, host: str) -> socket.socket:
+    sock.sendall(_SSL_REQUEST)
+    match sock.recv(1):
+        case b"S":
+            return ssl.create_default_context().wrap_socket(sock, server_hostname=host)
+        case b"N":
+            raise DatabaseRefused(
+                f"PostgreSQL at {host} offers no TLS, and without it nothing is sent: "
+                "turn its setting 'ssl' on"
+            )
+        case _:
+            raise ConnectionResetError("the server hung up when asked for TLS")
+
+
+def _hang_up(sock: socket.socket) -> None:
+    # An exception on its way keeps pg8000's file of the socket, and so the connection, alive.
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+    sock.close()
+
+
+def _is_loopback(host: str) -> bool:
+    # Its traffic never leaves the machine. A name does not count: it may lead anywhere.
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left
+
+
+class _ChunksBroke(Exception):
+    """The caller's chunks failed in the middle of a COPY: not PostgreSQL's doing."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__()
+        self.cause = cause
+
+
+def _marked(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    try:
+        yield from chunks
+    except Exception as error:
+        raise _ChunksBroke(error) from error
+
+
+@contextlib.contextmanager
+def _translated(where: str) -> Iterator[None]:
+    try:
+        yield
+    except pg8000.exceptions.DatabaseError as error:
+        raise _meaning(error, where) from None
+    except ssl.SSLCertVerificationError as error:
+        raise DatabaseRefused(
+            f"the certificate of PostgreSQL at {where} is not to be trusted: "
+            f"{error.verify_message}; connect by the name that it was issued for"
+        ) from error
+    except scramp.ScramException as error:
+        raise DatabaseRefused(
+            f"PostgreSQL at {where} could not prove that it knows our password: {error}"
+        ) from error
+    except (pg8000.exceptions.InterfaceError, OSError) as error:
+        raise DatabaseUnavailable(
+            f"PostgreSQL at {where} is away: {error.__cause__ or error}; if that lasts, see "
+            "whether it runs and whether its security group lets this function in"
+        ) from error
+
+
+def _meaning(error: pg8000.exceptions.DatabaseError, where: str) -> PipelineError:
+    fields = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+    code = fields.get("C", "")
+    said = f"PostgreSQL at {where} says: {fields.get('M', error)} (code {code})"
+    if code.startswith(_PASSING):
+        return DatabaseUnavailable(said)
+    if code.startswith(_REFUSED):
+        return DatabaseRefused(
+            f"{said}; the functions' secrets and the roles that `migrate` makes of them must agree"
+        )
+    if code.startswith(_MISMATCH):
+        return SchemaMismatch(f"{said}; run the function `migrate`, which makes tables and columns")
+    if code.startswith(_ABOUT_VALUES):
+        place = ", ".join(
+            f"{label} {fields[key]}"
+            for label, key in (("table", "t"), ("column", "c"), ("constraint", "n"))
+            if key in fields
+        )
+        return StatementFailed(
+            f"PostgreSQL at {where} cannot take a value (code {code}{place and ', '}{place}); "
+            "does the contract allow more than the table's column?"
+        )
+    return StatementFailed(said)
