@@ -16,10 +16,10 @@ locals {
       }
     }
     notice = {
-      description = "What happens outside a run: a file that fits no contract, a run that was never closed, a feed that is late."
+      description = "What happens outside a run: a file that fits no contract, a run whose end went unnoticed."
       pattern = {
         source      = [local.notice_source]
-        detail-type = ["Ingestion Rejected", "Ingestion Ended", "Feed Late"]
+        detail-type = ["Ingestion Rejected", "Ingestion Ended"]
       }
     }
   }

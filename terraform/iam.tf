@@ -13,38 +13,38 @@ locals {
   # What each function may do: these statements and writing its own log, nothing else.
   permissions = {
     trigger = [
-      { actions = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
+      { actions = ["dynamodb:GetItem", "dynamodb:PutItem"], resources = [aws_dynamodb_table.log.arn] },
       local.start_ingestion,
       local.notify,
     ]
     transform = [
       { actions = ["s3:GetObjectVersion"], resources = ["${local.bucket_arns.landing}/*"] },
       { actions = ["s3:ListBucket"], resources = [local.bucket_arns.staging] },
-      { actions = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], resources = ["${local.bucket_arns.staging}/*"] },
-      { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
+      { actions = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:PutObject"], resources = ["${local.bucket_arns.staging}/*"] },
+      { actions = ["dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
     ]
     test = [
       { actions = ["s3:GetObjectVersion"], resources = ["${local.bucket_arns.landing}/*"] },
       { actions = ["s3:ListBucket"], resources = [local.bucket_arns.staging] },
-      { actions = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], resources = ["${local.bucket_arns.staging}/*"] },
-      { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
+      { actions = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"], resources = ["${local.bucket_arns.staging}/*"] },
+      { actions = ["dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
     ]
     load = [
       { actions = ["s3:ListBucketVersions"], resources = [local.bucket_arns.landing] },
       { actions = ["s3:ListBucket"], resources = [local.bucket_arns.staging] },
       { actions = ["s3:GetObject"], resources = ["${local.bucket_arns.staging}/*"] },
-      { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
+      { actions = ["dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
       { actions = ["secretsmanager:GetSecretValue"], resources = [var.database.secret_arns.load] },
     ]
     alert = [
       { actions = ["s3:GetObject"], resources = ["${local.bucket_arns.staging}/*"] },
-      { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
+      { actions = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
       { actions = ["sns:Publish"], resources = [aws_sns_topic.alerts.arn] },
     ]
     watch = [
       { actions = ["s3:ListBucketVersions"], resources = [local.bucket_arns.landing] },
-      { actions = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
-      { actions = ["dynamodb:Query"], resources = [aws_dynamodb_table.log.arn, "${aws_dynamodb_table.log.arn}/index/*"] },
+      { actions = ["dynamodb:GetItem", "dynamodb:PutItem"], resources = [aws_dynamodb_table.log.arn] },
+      { actions = ["dynamodb:Query"], resources = ["${aws_dynamodb_table.log.arn}/index/status"] },
       local.start_ingestion,
       { actions = ["states:DescribeExecution"], resources = ["${replace(local.state_machine_arn, ":stateMachine:", ":execution:")}:*"] },
       local.notify,
