@@ -14,6 +14,7 @@ import pyarrow as pa
 from shared.errors import StagingUnavailable
 
 _AS_IT_IS = {"coerce_timestamps": None, "flavor": None, "version": "2.6"}
+"""Handed over as a copy: awswrangler writes the first table's schema into it."""
 
 
 def write(table: pa.Table, uri: str) -> None:
@@ -24,7 +25,7 @@ def write(table: pa.Table, uri: str) -> None:
     """
     frame = table.to_pandas(types_mapper=pd.ArrowDtype)
     with unavailable(uri):
-        wr.s3.to_parquet(frame, uri, pyarrow_additional_kwargs=_AS_IT_IS)
+        wr.s3.to_parquet(frame, uri, pyarrow_additional_kwargs=dict(_AS_IT_IS))
 
 
 def read(uri: str) -> pa.Table:

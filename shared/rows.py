@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
@@ -137,19 +138,19 @@ def _read_fast(lines: Lines, width: int, delimiter: str) -> Rows:
             check_utf8=False,
         ),
     )
-    skipped = {row.line for row in malformed}
-    numbers = range(lines.first, lines.first + table.num_rows + len(malformed))
-    kept = [n for n in numbers if n not in skipped] if skipped else numbers
+    numbers = np.arange(lines.first, lines.first + table.num_rows + len(malformed))
+    kept = np.delete(numbers, [row.line - lines.first for row in malformed])
 
     @functools.cache
     def split() -> list[bytes]:
         return lines.text.split(b"\n")
 
     def raw(i: int) -> str:
-        return split()[kept[i] - lines.first].removesuffix(b"\r").decode()
+        line: bytes = split()[kept[i] - lines.first]
+        return line.removesuffix(b"\r").decode()
 
     return Rows(
-        pa.array(kept, pa.int64()),
+        pa.array(kept),
         [column.combine_chunks() for column in table.columns],
         raw,
         malformed,

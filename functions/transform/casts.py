@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -78,7 +79,7 @@ def cast(rows: Rows, header: list[str], contract: Contract) -> Cast:
     failed: set[int] = set()
     for column in contract.columns:
         texts = rows.columns[header.index(column.name)]
-        cast_column = _cast_column(_with_nulls(texts, contract.null_tokens), column)
+        cast_column = _cast_column(texts, column, contract.null_tokens)
         columns.append(cast_column.values)
         failed |= cast_column.reasons.keys()
         suspects += [
@@ -94,30 +95,28 @@ def cast(rows: Rows, header: list[str], contract: Contract) -> Cast:
         ]
     table = pa.Table.from_arrays([*columns, rows.lines], schema=schema(contract))
     if failed:
-        kept = pc.invert(pc.is_in(pa.array(range(len(table))), pa.array(sorted(failed))))
-        table = table.filter(kept)
+        kept = np.ones(len(table), dtype=bool)
+        kept[list(failed)] = False
+        table = table.filter(pa.array(kept))
     return Cast(table, sorted(suspects, key=lambda suspect: suspect.line))
+
+
+def _cast_column(texts: pa.StringArray, column: Column, null_tokens: tuple[str, ...]) -> _Values:
+    # Values repeat, and casting each once is most of what makes this fast.
+    encoded = texts.dictionary_encode()
+    indices, distinct = encoded.indices, _with_nulls(encoded.dictionary, null_tokens)
+    values, reason_of = _CASTS[column.logical_type](distinct, column)
+    broken = pc.and_(distinct.is_valid(), values.is_null())
+    reasons = {i: reason_of(i) for i in pc.indices_nonzero(broken).to_pylist()}
+    if not reasons:
+        return _Values(values.take(indices), {})
+    rows = pc.indices_nonzero(broken.take(indices)).to_pylist()
+    return _Values(values.take(indices), {i: reasons[indices[i].as_py()] for i in rows})
 
 
 def _with_nulls(texts: pa.StringArray, tokens: tuple[str, ...]) -> pa.StringArray:
     null = pc.is_in(texts, pa.array(tokens, pa.string()))
     return pc.if_else(null, pa.scalar(None, pa.string()), texts)
-
-
-def _cast_column(texts: pa.StringArray, column: Column) -> _Values:
-    # Values repeat, and casting each once is most of what makes this fast.
-    encoded = texts.dictionary_encode()
-    distinct: pa.StringArray = encoded.dictionary
-    values, reason_of = _CASTS[column.logical_type](distinct, column)
-    broken = pc.and_(distinct.is_valid(), values.is_null())
-    if not pc.any(broken).as_py():
-        return _Values(values.take(encoded.indices), {})
-    rows = pc.indices_nonzero(pc.fill_null(broken.take(encoded.indices), fill_value=False))
-    indices = encoded.indices
-    return _Values(
-        values.take(indices),
-        {i: reason_of(indices[i].as_py()) for i in rows.to_pylist()},
-    )
 
 
 _Result = tuple[pa.Array, Callable[[int], str]]

@@ -1,7 +1,10 @@
 """A landed file becomes clean Parquet parts and suspect rows; no row is dropped on the way."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -9,9 +12,15 @@ from functions.transform.casts import Cast, Suspect, cast
 from shared import parquet
 from shared.contract import Contract
 from shared.lines import Refusal
-from shared.rows import read_table
+from shared.rows import Rows, read_table
 from shared.staging import Staging, part_name
 from shared.verdict import Outcome, Verdict
+
+_COUNTS = ("rowsRead", "rowsClean", "rowsSuspect", "parts", "suspectParts")
+_WORKERS = 2
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 SUSPECT_SCHEMA = pa.schema(
     [
@@ -42,46 +51,56 @@ def transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> 
     """
     parquet.delete(staging.clean_prefix)
     parquet.delete(staging.suspect_prefix)
-    clean = suspect = parts = suspect_parts = 0
-    for result in _cast_file(chunks, contract):
+    table = read_table(chunks, contract.encoding, contract.delimiter)
+    if isinstance(table, Refusal):
+        return Verdict(Outcome.REFUSED, table.reason)
+    if reason := _header_problem(table.header, contract):
+        return Verdict(Outcome.REFUSED, reason)
+
+    def stage(number: int, rows: Rows | Refusal) -> Counter[str] | Refusal:
+        if isinstance(rows, Refusal):
+            return rows
+        return _write(cast(rows, table.header, contract), staging, part_name(number))
+
+    counts = Counter(dict.fromkeys(_COUNTS, 0))
+    for result in _ahead(stage, table.rows):
         if isinstance(result, Refusal):
             return Verdict(Outcome.REFUSED, result.reason)
-        if len(result.clean):
-            parquet.write(result.clean, staging.clean_prefix + part_name(parts))
-            clean += len(result.clean)
-            parts += 1
-        if result.suspects:
-            table = _as_table(result.suspects)
-            parquet.write(table, staging.suspect_prefix + part_name(suspect_parts))
-            suspect += result.suspect_rows
-            suspect_parts += 1
-    if clean + suspect == 0:
+        counts.update(result)
+    if counts["rowsRead"] == 0:
         return Verdict(Outcome.REFUSED, "the file holds a header and no row")
-    return Verdict(
-        Outcome.OK,
-        counts={
-            "rowsRead": clean + suspect,
-            "rowsClean": clean,
-            "rowsSuspect": suspect,
-            "parts": parts,
-            "suspectParts": suspect_parts,
-        },
+    return Verdict(Outcome.OK, counts=dict(counts))
+
+
+def _write(rows: Cast, staging: Staging, part: str) -> Counter[str]:
+    clean, suspect = len(rows.clean), rows.suspect_rows
+    if clean:
+        parquet.write(rows.clean, staging.clean_prefix + part)
+    if suspect:
+        parquet.write(_as_table(rows.suspects), staging.suspect_prefix + part)
+    return Counter(
+        rowsRead=clean + suspect,
+        rowsClean=clean,
+        rowsSuspect=suspect,
+        parts=int(clean > 0),
+        suspectParts=int(suspect > 0),
     )
 
 
-def _cast_file(chunks: Iterable[bytes], contract: Contract) -> Iterator[Cast | Refusal]:
-    table = read_table(chunks, contract.encoding, contract.delimiter)
-    if isinstance(table, Refusal):
-        yield table
-        return
-    if refusal := _header_refusal(table.header, contract):
-        yield refusal
-        return
-    for rows in table.rows:
-        yield rows if isinstance(rows, Refusal) else cast(rows, table.header, contract)
+def _ahead(stage: Callable[[int, T], R], items: Iterable[T]) -> Iterator[R]:
+    # Arrow and the network let go of Python's lock, so the next part is cast while one is sent;
+    # the bound keeps the parts in memory few.
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        running: deque[Future[R]] = deque()
+        for number, item in enumerate(items):
+            running.append(pool.submit(stage, number, item))
+            if len(running) > _WORKERS:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
 
 
-def _header_refusal(header: list[str], contract: Contract) -> Refusal | None:
+def _header_problem(header: list[str], contract: Contract) -> str | None:
     expected, found = set(contract.header), set(header)
     problems = [
         f"{what}: {', '.join(map(repr, sorted(names)))}"
@@ -94,7 +113,7 @@ def _header_refusal(header: list[str], contract: Contract) -> Refusal | None:
     ]
     if not problems:
         return None
-    return Refusal(
+    return (
         f"line 1 is not the header of {contract.table} "
         f"({contract.delimiter.join(contract.header)}): {'; '.join(problems)}"
     )

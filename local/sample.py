@@ -1,0 +1,113 @@
+"""Makes a file of check-ins in the shapes of real ones, bad rows among them.
+
+    python -m local.sample --rows 2000 --seed 1 --out sample.csv
+
+The same seed makes the same file. As in the feed this project was built for: CRLF line ends, no
+final one, three timestamp formats (nine in ten ISO with 0, 3, 4, 5 or 6 fraction digits, the rest
+US and Russian), several check-ins at one instant, exact repeats. One row in 400 is bad, in turn: no
+user, no real date, hours that are no number, a column too few. One in 1,000 has more than 24 hours,
+which is worth a warning.
+"""
+
+import argparse
+import datetime as dt
+import itertools
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+HEADER = "user,timestamp,hours,project"
+BAD_EVERY = 400
+LONG_EVERY = 1_000
+
+_USERS = (
+    "arya benjen bran brienne bronn catelyn cersei daenerys davos drogo eddard gendry gilly hodor "
+    "hound jaime joffrey jon jorah littlefinger margaery melisandre missandei ned oberyn osha "
+    "podrick ramsay rickon robb robert samwell sansa shae stannis theon tommen tyrion tywin varys"
+).split()
+_PROJECTS = [
+    *"bizdev cultureandmanagement events finance learning opsandadmin transit website".split(),
+    *(f"project-{number:02}" for number in range(92)),
+]
+_HOURS = "1.0 0.5 2.0 1.5 3.0 4.0 0.25 2.5 5.0 0.75 8.0 0.125 0.37 6.5".split()
+_HOUR_WEIGHTS = (19, 14, 10, 8, 6, 4, 3, 3, 3, 2, 2, 1, 1, 1)
+_RUSSIAN_MONTHS = (
+    "января февраля марта апреля мая июня июля августа сентября октября ноября декабря"
+).split()
+_FIRST = dt.datetime(2010, 10, 4, tzinfo=dt.UTC)
+_DAYS = 3280
+
+
+def rows(count: int, seed: int) -> Iterator[str]:
+    """Yield `count` rows, without the header and without line ends."""
+    rng = random.Random(seed)
+    bad = itertools.cycle((_no_user, _no_real_date, _no_number, _too_few_columns))
+    made = 0
+    while True:
+        instant = _instant(rng)
+        user = rng.choice(_USERS)
+        for _ in range(rng.choice((1, 1, 2, 3, 5, 8))):
+            if made == count:
+                return
+            made += 1
+            hours = rng.choices(_HOURS, _HOUR_WEIGHTS)[0]
+            if made % LONG_EVERY == 0:
+                hours = "30.0"
+            row = [user, _written(instant, rng), hours, rng.choice(_PROJECTS)]
+            yield ",".join(next(bad)(row) if made % BAD_EVERY == 0 else row)
+
+
+def write(path: Path, count: int, seed: int) -> None:
+    """Write a whole file of `count` rows."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(HEADER)
+        file.writelines(f"\r\n{row}" for row in rows(count, seed))
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rows", type=int, default=2_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    write(arguments.out, arguments.rows, arguments.seed)
+
+
+def _instant(rng: random.Random) -> dt.datetime:
+    day = _FIRST + dt.timedelta(days=rng.randrange(_DAYS))
+    if rng.random() < 0.4:
+        return day
+    return day + dt.timedelta(seconds=rng.randrange(86_400), microseconds=rng.randrange(1_000_000))
+
+
+def _written(instant: dt.datetime, rng: random.Random) -> str:
+    pick = rng.random()
+    if pick < 0.05:
+        return f"{instant:%m/%d/%Y %I:%M %p}"
+    if pick < 0.10:
+        month = _RUSSIAN_MONTHS[instant.month - 1]
+        return f"{instant.day} {month} {instant:%Y %H:%M}"
+    digits = rng.choice((3, 4, 5, 6)) if instant.microsecond else 0
+    fraction = f".{instant.microsecond:06}"[: digits + 1] if digits else ""
+    return f"{instant:%Y-%m-%d %H:%M:%S}{fraction} UTC"
+
+
+def _no_user(row: list[str]) -> list[str]:
+    return ["", *row[1:]]
+
+
+def _no_real_date(row: list[str]) -> list[str]:
+    return [row[0], "2019-02-30 00:00:00 UTC", *row[2:]]
+
+
+def _no_number(row: list[str]) -> list[str]:
+    return [*row[:2], "a few", row[3]]
+
+
+def _too_few_columns(row: list[str]) -> list[str]:
+    return row[:3]
+
+
+if __name__ == "__main__":
+    main()
