@@ -60,11 +60,14 @@ fix: $(READY) ## format, and mend what the linter can mend
 .PHONY: lock
 lock: $(READY) ## pin what pyproject.toml asks for, with hashes, keeping what is pinned already
 	@set -eu; compile() { \
-	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
-	    --extra "$$1" --output-file "$$2" pyproject.toml; \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+	    --generate-hashes --no-emit-index-url --no-header --no-annotate "$$@" pyproject.toml; \
 	}; \
-	compile dev requirements.txt; \
-	for function in $(FUNCTIONS); do compile "$$function" "functions/$$function/requirements.txt"; done
+	compile --extra dev --output-file requirements.txt; \
+	for function in $(FUNCTIONS); do \
+	  compile --extra "$$function" --constraint requirements.txt \
+	    --output-file "functions/$$function/requirements.txt"; \
+	done
 
 .PHONY: clean
 clean: ## end the laptop cloud, and remove what these commands have made

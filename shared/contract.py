@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import jsonschema
 import yaml
@@ -85,7 +85,7 @@ class Column(_Model):
         """Digits in all and after the point of a `numeric(p,s)` column."""
         match = re.fullmatch(r"numeric\((\d+),\s*(\d+)\)", self.physical_type)
         if match is None:
-            raise InvalidContract(
+            raise ValueError(
                 f"column {self.name}: physicalType {self.physical_type!r} of a number must be "
                 "numeric(precision,scale)"
             )
@@ -130,7 +130,10 @@ class Contract(_Model):
     @field_validator("timezone")
     @classmethod
     def _is_a_zone(cls, name: str) -> str:
-        ZoneInfo(name)
+        try:
+            ZoneInfo(name)
+        except ZoneInfoNotFoundError as error:
+            raise ValueError(f"{name!r} is no time zone; one is Europe/Berlin") from error
         return name
 
     @field_validator("delimiter")

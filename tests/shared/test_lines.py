@@ -1,0 +1,68 @@
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from shared import lines
+from shared.lines import Lines, Refusal, read_lines
+
+
+def cut(text: bytes, size: int) -> Iterator[bytes]:
+    return (text[i : i + size] for i in range(0, len(text), size))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_chunks_end_where_lines_end_however_the_stream_is_cut(size: int) -> None:
+    text = "\ufeffимя,b\r\nё,2\r\n\r\nlast,3".encode()
+
+    found = list(read_lines(cut(text, size), "utf-8"))
+
+    assert all(isinstance(each, Lines) for each in found)
+    chunks = [each for each in found if isinstance(each, Lines)]
+    assert b"".join(each.text for each in chunks) == text.removeprefix(b"\xef\xbb\xbf")
+    assert all(each.text.endswith(b"\n") for each in chunks[:-1])
+    counted = itertools.accumulate((each.text.count(b"\n") for each in chunks), initial=1)
+    assert [each.first for each in chunks] == list(counted)[:-1]
+
+
+def test_nothing_is_no_lines() -> None:
+    assert list(read_lines([], "utf-8")) == []
+
+
+def test_another_encoding_becomes_utf8() -> None:
+    assert list(read_lines(["имя\n".encode("cp1251")], "cp1251")) == [Lines(1, "имя\n".encode())]
+
+
+@pytest.mark.parametrize("size", [1, 4, 1000])
+def test_a_byte_that_is_no_text_is_named_with_its_line(size: int) -> None:
+    found = list(read_lines(cut(b"a,b\n1,2\n3,\xff\n", size), "utf-8"))
+
+    assert isinstance(found[-1], Refusal)
+    assert "line 3 is not utf-8 text: byte 0xff" in found[-1].reason
+
+
+def test_a_file_cut_in_the_middle_of_a_character() -> None:
+    found = list(read_lines(["a\nё".encode()[:-1]], "utf-8"))
+
+    assert isinstance(found[-1], Refusal)
+    assert "line 2" in found[-1].reason
+
+
+def test_a_line_without_end_is_refused_before_it_fills_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 100)
+    read = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal read
+        yield b"a,b\n"
+        while True:
+            read += 1
+            yield b"x" * 60
+
+    found = list(read_lines(endless(), "utf-8"))
+
+    assert isinstance(found[-1], Refusal)
+    assert found[-1].reason.startswith("line 2 is longer than")
+    assert read < 5

@@ -1,0 +1,122 @@
+"""Both ways of reading rows: the fast one, and the exact one that quotes or blank lines ask for."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from shared.lines import Refusal
+from shared.rows import Rows, read_table
+
+
+def read(
+    text: str, size: int = 1000
+) -> tuple[list[str], list[tuple[int, list[str], str]], list[tuple[int, str, str]]]:
+    data = text.encode()
+    table = read_table((data[i : i + size] for i in range(0, len(data), size)), "utf-8", ",")
+    assert not isinstance(table, Refusal)
+    rows, malformed = [], []
+    for each in table.rows:
+        assert isinstance(each, Rows)
+        for i, line in enumerate(each.lines.to_pylist()):
+            rows.append((line, [column[i].as_py() for column in each.columns], each.raw(i)))
+        malformed += [(row.line, row.rule, row.raw) for row in each.malformed]
+    return table.header, rows, malformed
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("last", ["", "end"])
+@pytest.mark.parametrize("size", [1, 5, 1000])
+def test_lines_are_rows(end: str, last: str, size: int) -> None:
+    text = f"a,b{end}1,2{end},{end}x y, z " + (end if last else "")
+
+    header, rows, malformed = read(text, size)
+
+    assert header == ["a", "b"]
+    assert rows == [(2, ["1", "2"], "1,2"), (3, ["", ""], ","), (4, ["x y", " z "], "x y, z ")]
+    assert malformed == []
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_ragged_rows_keep_their_line_and_text_and_the_others_theirs(size: int) -> None:
+    _, rows, malformed = read("a,b\n1,2\n3\n4,5,6\n7,8\n", size)
+
+    assert [(line, values) for line, values, _ in rows] == [(2, ["1", "2"]), (5, ["7", "8"])]
+    assert malformed == [(3, "columnCount", "3"), (4, "columnCount", "4,5,6")]
+
+
+@pytest.mark.parametrize("size", [1, 4, 1000])
+def test_quotes_hold_delimiters_line_ends_and_quotes(size: int) -> None:
+    _, rows, malformed = read('a,b\r\n"1,1","x\r\ny"\r\n"he said ""no""",2\r\n3,4\r\n', size)
+
+    assert rows == [
+        (2, ["1,1", "x\r\ny"], '"1,1","x\r\ny"'),
+        (4, ['he said "no"', "2"], '"he said ""no""",2'),
+        (5, ["3", "4"], "3,4"),
+    ]
+    assert malformed == []
+
+
+@pytest.mark.parametrize("size", [1, 4, 1000])
+def test_a_stray_quote_costs_one_row(size: int) -> None:
+    _, rows, malformed = read('a,b\n"1,2\n3,4\n5,6\n', size)
+
+    assert [(line, values) for line, values, _ in rows] == [(3, ["3", "4"]), (4, ["5", "6"])]
+    assert malformed == [(2, "quoting", '"1,2')]
+
+
+def test_a_quote_in_the_middle_of_a_value_is_a_character() -> None:
+    _, rows, _ = read('a,b\n5" pipe,2\n')
+
+    assert rows == [(2, ['5" pipe', "2"], '5" pipe,2')]
+
+
+def test_text_behind_a_closing_quote_is_malformed() -> None:
+    _, rows, malformed = read('a,b\n"1"x,2\n3,4\n')
+
+    assert [line for line, _, _ in rows] == [3]
+    assert malformed == [(2, "quoting", '"1"x,2')]
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+def test_blank_lines_are_no_rows_but_count_as_lines(size: int) -> None:
+    _, rows, malformed = read("a,b\n\n1,2\r\n\r\n3,4\n\n", size)
+
+    assert [(line, values) for line, values, _ in rows] == [(3, ["1", "2"]), (5, ["3", "4"])]
+    assert malformed == []
+
+
+def test_a_lone_carriage_return_ends_no_line() -> None:
+    _, rows, malformed = read("a,b\n1,x\ry\n3,4\n")
+
+    assert [(line, values) for line, values, _ in rows] == [(3, ["3", "4"])]
+    assert malformed == [(2, "quoting", "1,x\ry")]
+
+
+def test_after_quotes_reading_is_fast_and_right_again() -> None:
+    body = "".join(f"{n},{n}\n" for n in range(50))
+
+    _, rows, _ = read(f'a,b\n"x\ny",1\n{body}', size=16)
+
+    assert [line for line, _, _ in rows] == [2, *range(4, 54)]
+
+
+def test_no_byte_at_all() -> None:
+    assert read_table([], "utf-8", ",") == Refusal("the file is empty")
+
+
+def test_a_header_that_cannot_be_read() -> None:
+    refusal = read_table([b'"a,b\n1,2\n'], "utf-8", ",")
+
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason.startswith("line 1 cannot be read")
+
+
+def test_what_is_no_text_ends_the_rows_with_a_refusal() -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b'a,b\n"1,'
+        yield b"\xff"
+
+    table = read_table(chunks(), "utf-8", ",")
+
+    assert not isinstance(table, Refusal)
+    assert isinstance(list(table.rows)[-1], Refusal)
