@@ -202,7 +202,7 @@ class Log:
                 ),
                 ConditionExpression=(
                     "executionArn = :execution AND NOT contains(steps, :mark) "
-                    "AND (#status = :running OR redrive < :redrive)"
+                    "AND (redrive < :redrive OR (redrive = :redrive AND #status = :running))"
                 ),
                 ExpressionAttributeNames=names,
                 ExpressionAttributeValues={

@@ -1,0 +1,70 @@
+import datetime as dt
+
+import pytest
+
+from shared.errors import InvalidEvent
+from shared.ingestion import Ingestion, Run, Source, unmatched_id
+from shared.landing_key import LandingKey
+
+KEY = "table=dailycheckins/year=2024/month=3/day=3/f.csv"
+SOURCE = Source("landing", KEY, "v1", 10)
+
+
+def ingestion(source: Source = SOURCE) -> Ingestion:
+    key = LandingKey.parse(source.key)
+    assert key is not None
+    return Ingestion.of(source, key)
+
+
+def test_the_id_is_the_versions_and_never_the_clocks() -> None:
+    first = ingestion()
+
+    assert first.id.startswith("20240303-")
+    assert len(first.id) == len("20240303-4f0c2a91be")
+    assert first == ingestion()
+    assert first.id != ingestion(Source("landing", KEY, "v2", 10)).id
+    assert first.execution_name == f"dailycheckins-{first.id}"
+    assert first.partition == (f"table=dailycheckins/year=2024/month=3/day=3/ingestedID={first.id}")
+
+
+def test_the_longest_table_fits_an_execution_name() -> None:
+    key = f"table={'t' * 48}/year=2024/month=3/day=3/f.csv"
+
+    assert len(ingestion(Source("landing", key, "v", 1)).execution_name) <= 80
+
+
+def test_it_travels_through_the_state_machine() -> None:
+    assert Ingestion.from_event(ingestion().as_event()) == ingestion()
+
+
+def test_it_comes_back_from_the_log() -> None:
+    item = {
+        "ingestedID": ingestion().id,
+        "ingestedTable": "dailycheckins",
+        "dataDate": "2024-03-03",
+        "bucket": "landing",
+        "sourceKey": KEY,
+        "versionId": "v1",
+        "size": 10,
+    }
+    assert Ingestion.from_item(item) == ingestion()
+    assert ingestion().data_date == dt.date(2024, 3, 3)
+
+
+@pytest.mark.parametrize("missing", ["ingestedID", "dataDate", "source"])
+def test_an_event_that_lacks_something(missing: str) -> None:
+    event = ingestion().as_event()
+    del event[missing]
+
+    with pytest.raises(InvalidEvent, match=missing):
+        Ingestion.from_event(event)
+
+
+def test_a_task_without_its_execution() -> None:
+    with pytest.raises(InvalidEvent, match="execution"):
+        Run.from_event({})
+    assert Run.from_event({"execution": {"arn": "a", "redrive": 1}}) == Run("a", 1)
+
+
+def test_unmatched_keys_have_ids_of_their_own() -> None:
+    assert unmatched_id(SOURCE) != unmatched_id(Source("landing", "x", "v1", 10))

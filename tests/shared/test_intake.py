@@ -1,0 +1,140 @@
+import json
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+
+from shared.contract import load_all
+from shared.errors import NoticeUndelivered
+from shared.ingestion import Ingestion, Run, Source
+from shared.intake import Admission, Intake
+from shared.progress import Log, State, Status
+from tests.fixtures.aws import KEY, REGION
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+SOURCE = Source("landing", KEY, "v1", 10)
+
+
+@pytest.fixture
+def state_machine(log: Log) -> str:
+    definition = {
+        "StartAt": "Wait",
+        "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}},
+    }
+    return boto3.client("stepfunctions", region_name=REGION).create_state_machine(
+        name="tm",
+        definition=json.dumps(definition),
+        roleArn="arn:aws:iam::123456789012:role/tm",
+    )["stateMachineArn"]
+
+
+@pytest.fixture
+def intake(log: Log, state_machine: str) -> Intake:
+    return Intake(
+        load_all(),
+        log,
+        boto3.client("stepfunctions", region_name=REGION),
+        boto3.client("events", region_name=REGION),
+        state_machine,
+    )
+
+
+@pytest.fixture
+def told(aws: None) -> tuple["SQSClient", str]:
+    """A queue that gets every event of ours."""
+    events, sqs = (
+        boto3.client("events", region_name=REGION),
+        boto3.client("sqs", region_name=REGION),
+    )
+    queue = sqs.create_queue(QueueName="told")["QueueUrl"]
+    events.put_rule(Name="ours", EventPattern=json.dumps({"source": ["tm-pipeline"]}))
+    arn = f"arn:aws:sqs:{REGION}:123456789012:told"
+    events.put_targets(Rule="ours", Targets=[{"Id": "told", "Arn": arn}])
+    return sqs, queue
+
+
+def test_a_version_is_logged_then_started(intake: Intake) -> None:
+    assert intake.admit(SOURCE) == Admission.STARTED
+
+    (execution,) = intake.stepfunctions.list_executions(stateMachineArn=intake.state_machine_arn)[
+        "executions"
+    ]
+    (item,) = intake.log.with_status(Status.RUNNING)
+    assert execution["executionArn"] == item["executionArn"]
+    described = intake.stepfunctions.describe_execution(executionArn=execution["executionArn"])
+    assert json.loads(described["input"])["source"]["versionId"] == "v1"
+
+
+def test_the_same_event_again_starts_nothing(intake: Intake) -> None:
+    for _ in range(3):
+        intake.admit(SOURCE)
+
+    machine = intake.state_machine_arn
+    assert len(intake.stepfunctions.list_executions(stateMachineArn=machine)["executions"]) == 1
+
+
+def test_a_version_that_a_state_has_begun_is_known(intake: Intake) -> None:
+    intake.admit(SOURCE)
+    (item,) = intake.log.with_status(Status.RUNNING)
+    ingestion = Ingestion.from_item(item)
+    intake.log.enter(ingestion, Run(item["executionArn"]), State.TRANSFORM)
+
+    assert intake.admit(SOURCE) == Admission.KNOWN
+
+
+def test_another_version_of_the_key_is_another_run(intake: Intake) -> None:
+    intake.admit(SOURCE)
+
+    assert intake.admit(Source("landing", KEY, "v2", 10)) == Admission.STARTED
+
+
+def test_a_run_whose_start_failed_is_started_by_the_next_try(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(Intake, "start", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            intake.admit(SOURCE)
+
+    assert intake.admit(SOURCE) == Admission.STARTED
+
+
+def test_a_folder_is_nothing(intake: Intake) -> None:
+    folder = Source("landing", "table=dailycheckins/year=2024/", "v1", 0)
+
+    assert intake.admit(folder) == Admission.IGNORED
+    assert list(intake.log.with_status(Status.REJECTED)) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("report.csv", "is not of the form table="),
+        ("table=nosuch/year=2024/month=3/day=3/f.csv", "no contract for table 'nosuch', only for"),
+    ],
+)
+def test_a_key_that_fits_no_contract_is_logged_and_told(
+    key: str, reason: str, intake: Intake, told: tuple["SQSClient", str]
+) -> None:
+    sqs, queue = told
+
+    assert intake.admit(Source("landing", key, "v1", 10)) == Admission.REJECTED
+
+    (item,) = intake.log.with_status(Status.REJECTED)
+    assert reason in item["haltReason"]
+    (message,) = sqs.receive_message(QueueUrl=queue)["Messages"]
+    event = json.loads(message["Body"])
+    assert event["detail-type"] == "Ingestion Rejected"
+    assert event["detail"] == {"ingestedID": item["ingestedID"], "ingestedTable": "unmatched"}
+
+
+def test_a_notice_that_is_not_taken_is_an_error(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]}
+    monkeypatch.setattr(intake.events, "put_events", lambda **_: failed)
+
+    with pytest.raises(NoticeUndelivered, match="InternalFailure"):
+        intake.admit(Source("landing", "report.csv", "v1", 10))

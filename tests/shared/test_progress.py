@@ -1,0 +1,172 @@
+import datetime as dt
+from typing import Any
+
+import botocore.exceptions
+import pytest
+
+from shared.errors import LogUnavailable
+from shared.ingestion import Ingestion, Run, Source
+from shared.landing_key import LandingKey
+from shared.progress import Log, State, Status
+from shared.verdict import Outcome, Verdict
+from tests.fixtures.aws import KEY, run_of
+
+
+@pytest.fixture
+def ingestion() -> Ingestion:
+    key = LandingKey.parse(KEY)
+    assert key is not None
+    return Ingestion.of(Source("landing", KEY, "v1", 10), key)
+
+
+@pytest.fixture
+def run(ingestion: Ingestion) -> Run:
+    return run_of(ingestion)
+
+
+def item(log: Log, ingestion: Ingestion) -> dict[str, Any]:
+    found = log.get(ingestion.id, ingestion.table)
+    assert found is not None
+    return found
+
+
+def steps(log: Log, ingestion: Ingestion) -> list[tuple[str, str]]:
+    return [(step["state"], step["status"]) for step in item(log, ingestion)["history"]]
+
+
+def test_a_run_from_beginning_to_end(log: Log, ingestion: Ingestion, run: Run) -> None:
+    assert log.open(ingestion, run)
+    for state in (State.TRANSFORM, State.TEST, State.LOAD):
+        log.enter(ingestion, run, state)
+        counts = {"rowsRead": 3, "rowsLoaded": 2, "rowsRejected": 1, "parts": 1}
+        log.leave(ingestion, run, state, Verdict(Outcome.OK, counts=counts))
+
+    found = item(log, ingestion)
+    assert (found["state"], found["status"]) == ("load", "success")
+    assert (found["rowsRead"], found["rowsLoaded"], found["rowsRejected"]) == (3, 2, 1)
+    assert "parts" not in found
+    assert found["history"][-1]["parts"] == 1
+    assert found["sourceKey"] == KEY
+    assert found["executionArn"] == run.execution_arn
+    assert steps(log, ingestion) == [
+        ("trigger", "success"),
+        ("transform", "running"),
+        ("transform", "success"),
+        ("test", "running"),
+        ("test", "success"),
+        ("load", "running"),
+        ("load", "success"),
+    ]
+
+
+def test_an_ingestion_is_opened_once(log: Log, ingestion: Ingestion, run: Run) -> None:
+    assert log.open(ingestion, run)
+    log.enter(ingestion, run, State.TRANSFORM)
+
+    assert not log.open(ingestion, run)
+    assert item(log, ingestion)["state"] == "transform"
+
+
+def test_a_retried_state_is_written_once(log: Log, ingestion: Ingestion, run: Run) -> None:
+    log.open(ingestion, run)
+
+    assert log.enter(ingestion, run, State.TRANSFORM)
+    assert not log.enter(ingestion, run, State.TRANSFORM)
+    assert steps(log, ingestion).count(("transform", "running")) == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome", "status"),
+    [
+        (State.TRANSFORM, Outcome.REFUSED, "fail"),
+        (State.TEST, Outcome.FAILED_TESTS, "fail"),
+        (State.LOAD, Outcome.SUPERSEDED, "superseded"),
+    ],
+)
+def test_a_verdict_that_ends_the_run(
+    state: State, outcome: Outcome, status: str, log: Log, ingestion: Ingestion, run: Run
+) -> None:
+    log.open(ingestion, run)
+    log.enter(ingestion, run, state)
+    log.leave(ingestion, run, state, Verdict(outcome, "because"))
+
+    found = item(log, ingestion)
+    assert (found["state"], found["status"], found["haltReason"]) == (state, status, "because")
+
+
+def test_a_finished_item_stays_finished(log: Log, ingestion: Ingestion, run: Run) -> None:
+    log.open(ingestion, run)
+    log.finish(ingestion, run, State.TEST, Status.FAIL, {}, "stopped")
+
+    assert not log.enter(ingestion, run, State.LOAD)
+    assert item(log, ingestion)["status"] == "fail"
+
+
+def test_a_redrive_takes_it_up_again(log: Log, ingestion: Ingestion, run: Run) -> None:
+    log.open(ingestion, run)
+    log.enter(ingestion, run, State.LOAD)
+    log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, "stopped")
+    redriven = Run(run.execution_arn, 1)
+
+    assert log.enter(ingestion, redriven, State.LOAD)
+    found = item(log, ingestion)
+    assert found["status"] == "running"
+    assert "haltReason" not in found
+    assert not log.finish(ingestion, run, State.LOAD, Status.SUCCESS, {})
+
+
+def test_another_execution_writes_nothing(log: Log, ingestion: Ingestion, run: Run) -> None:
+    log.open(ingestion, run)
+
+    assert not log.enter(ingestion, Run(run.execution_arn + "-r2"), State.LOAD)
+
+
+def test_rejected_keys_have_an_item(log: Log) -> None:
+    source = Source("landing", "nonsense", "v1", 10)
+
+    assert log.reject(source, "no such form")
+    assert not log.reject(source, "no such form")
+    (found,) = log.with_status(Status.REJECTED)
+    assert (found["ingestedTable"], found["haltReason"]) == ("unmatched", "no such form")
+
+
+def test_items_by_status_and_age(log: Log, ingestion: Ingestion, run: Run) -> None:
+    log.open(ingestion, run)
+    soon = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=1)
+
+    assert [each["ingestedID"] for each in log.with_status(Status.RUNNING)] == [ingestion.id]
+    assert list(log.with_status(Status.RUNNING, since=soon)) == []
+    assert list(log.with_status(Status.FAIL)) == []
+
+
+def test_an_end_is_claimed_once(log: Log, ingestion: Ingestion, run: Run) -> None:
+    log.open(ingestion, run)
+    key = ingestion.id, ingestion.table
+
+    assert log.claim_alert(*key, "run/0/FAILED", "request-1")
+    assert not log.claim_alert(*key, "run/0/FAILED", "request-2"), "another call is at it"
+    assert log.claim_alert(*key, "run/0/FAILED", "request-1"), "its own retry after a crash"
+    log.alert_sent(*key, "run/0/FAILED", "request-1")
+    assert not log.claim_alert(*key, "run/0/FAILED", "request-1"), "it was sent"
+    assert log.claim_alert(*key, "run/1/SUCCEEDED", "request-3"), "the end of a redrive"
+
+
+def test_an_end_of_nothing_cannot_be_claimed(log: Log) -> None:
+    assert not log.claim_alert("20240303-0", "dailycheckins", "end", "request")
+
+
+def test_only_what_may_pass_is_called_unavailable(
+    log: Log, ingestion: Ingestion, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(code: str) -> Any:
+        def put_item(**_: object) -> None:
+            raise botocore.exceptions.ClientError({"Error": {"Code": code}}, "PutItem")
+
+        return put_item
+
+    monkeypatch.setattr(log._table, "put_item", fails("ThrottlingException"))
+    with pytest.raises(LogUnavailable):
+        log.open(ingestion, run)
+    monkeypatch.setattr(log._table, "put_item", fails("AccessDeniedException"))
+    with pytest.raises(botocore.exceptions.ClientError, match="AccessDenied"):
+        log.open(ingestion, run)
