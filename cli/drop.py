@@ -21,6 +21,8 @@ from shared.staging import Staging
 
 _POLL = 0.3
 _BEGINS_WITHIN = 120.0
+# The state machine gives up after two hours.
+_ENDS_WITHIN = 7_500.0
 _ALERT_WITHIN = 30.0
 
 
@@ -49,7 +51,7 @@ def follow(stack: Stack, ingestion: Ingestion) -> bool:
 
 def _snapshots(stack: Stack, ingestion: Ingestion) -> Iterator[Item]:
     """Yield the log's item again and again, the last time at its end."""
-    deadline = time.monotonic() + _BEGINS_WITHIN
+    begun = time.monotonic()
     while True:
         item = stack.log.get(ingestion.id, ingestion.table) or stack.log.get(
             unmatched_id(ingestion.source), UNMATCHED
@@ -58,10 +60,16 @@ def _snapshots(stack: Stack, ingestion: Ingestion) -> Iterator[Item]:
             yield plain(item)
             if item["status"] != Status.RUNNING:
                 return
-        elif time.monotonic() > deadline:
+        waited = time.monotonic() - begun
+        if item is None and waited > _BEGINS_WITHIN:
             raise CommandError(
                 f"The log has no item {ingestion.id} after {_BEGINS_WITHIN:.0f} s: the function "
                 "trigger has not seen the file. Its log group tells why."
+            )
+        if waited > _ENDS_WITHIN:
+            raise CommandError(
+                f"The log's item {ingestion.id} still says running after {_ENDS_WITHIN:.0f} s: "
+                "the function alert has not closed it. Its log group tells why."
             )
         time.sleep(_POLL)
 
@@ -132,7 +140,8 @@ def _alert(stack: Stack, item: Item) -> str:
         else:
             alerts = [each for each in stack.tap.alerts() if _is_of(each, item)]
             if alerts:
-                return alerts[-1].subject
+                alert = alerts[-1]
+                return f"{alert.subject} ({counts(alert.body)})".removesuffix(" ()")
         if time.monotonic() > deadline:
             return (
                 f"none within {_ALERT_WITHIN:.0f} s; the log group of the function alert tells why"

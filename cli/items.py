@@ -8,6 +8,13 @@ from shared.progress import Status
 
 Item = dict[str, Any]
 
+_COUNTS = {
+    "rowsRead": "read",
+    "rowsClean": "clean",
+    "rowsSuspect": "suspect",
+    "rowsLoaded": "loaded",
+    "rowsRejected": "rejected",
+}
 _STYLES = {
     Status.RUNNING: "cyan",
     Status.SUCCESS: "green",
@@ -32,12 +39,8 @@ def plain(value: Any) -> Any:
 
 
 def counts(record: Mapping[str, Any]) -> str:
-    """Return the row counts of an item or a step for people: `20,500 read, 5 rejected`."""
-    return ", ".join(
-        f"{number:,} {name.removeprefix('rows').lower()}"
-        for name, number in record.items()
-        if name.startswith("rows")
-    )
+    """Return the row counts of an item or a step for people: `20,500 read, 20,495 loaded`."""
+    return ", ".join(f"{record[name]:,} {word}" for name, word in _COUNTS.items() if name in record)
 
 
 def style(status: str) -> str:

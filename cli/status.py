@@ -32,7 +32,10 @@ def find(stack: Stack, ingested_id: str | None) -> list[Item]:
 
 def show(items: list[Item], *, with_history: bool) -> None:
     """Print items for people, with their steps if asked."""
-    table = Table("id", "table", "state", "status", "rows", "updated", box=None)
+    table = Table(box=None)
+    table.add_column("id", no_wrap=True)
+    for name in ("table", "state", "status", "rows", "updated"):
+        table.add_column(name)
     for item in items:
         table.add_row(
             item["ingestedID"],

@@ -3,7 +3,6 @@
 import os
 import secrets
 import shutil
-import signal
 import ssl
 import sys
 import time
@@ -40,8 +39,7 @@ def start(processes: Processes, folder: Path) -> Aws:
     command += ["--config", "python:ministack.core.hypercorn_conf", "--bind", address]
     command += ["--workers", "0", "--keep-alive", "75"]
     environment = _environment(aws, folder, port=address.partition(":")[2])
-    # It keeps nothing that a slower end would save.
-    processes.start(_NAME, command, env=environment, stop_signal=signal.SIGKILL)
+    processes.start(_NAME, command, env=environment)
     return aws
 
 

@@ -8,6 +8,7 @@ environment. So a process id that the system has given to somebody else is never
 import json
 import signal
 import subprocess
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +17,8 @@ from pathlib import Path
 import psutil
 
 _MARK = "TM_PROCESS"
+# Start times are told by a clock that may be set meanwhile, and no id is given out again so soon.
+_SAME_START = 60.0
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,12 @@ class Processes:
         *,
         env: Mapping[str, str],
         user: str | None = None,
-        stop_signal: signal.Signals = signal.SIGTERM,
+        stop_signal: signal.Signals = signal.SIGKILL,
     ) -> psutil.Process:
-        """Start `command` as process `name`; what it prints goes to its log."""
+        """Start `command` as process `name`; what it prints goes to its log.
+
+        It gets `stop_signal` to end by; what keeps nothing needs no gentler one.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
         record = _Record(token=uuid.uuid4().hex, stop_signal=stop_signal)
         # Recorded before it runs: if we are killed in between, it can still be found and ended.
@@ -115,31 +121,29 @@ def _end(record: _Record, grace: float) -> None:
     leader = _leader(record)
     if leader is not None:
         _signal([leader], signal.Signals(record.stop_signal))
-        psutil.wait_procs([leader], timeout=grace)
+        _wait([leader], grace)
     # Descendants are looked for until there are none: one may start another meanwhile.
     while left := _family(record):
         _signal(left, signal.SIGKILL)
-        psutil.wait_procs(left, timeout=grace)
+        _wait(left, grace)
 
 
 def _leader(record: _Record) -> psutil.Process | None:
-    if record.pid is None:
+    if record.pid is None or record.started is None:
         return None
     try:
         process = psutil.Process(record.pid)
-        if process.create_time() != record.started or process.status() == psutil.STATUS_ZOMBIE:
-            return None
+        ours = abs(process.create_time() - record.started) < _SAME_START
+        return process if ours and _runs(process) else None
     except psutil.NoSuchProcess:
         return None
-    return process
 
 
 def _family(record: _Record) -> list[psutil.Process]:
     family = []
     for process in psutil.process_iter():
         try:
-            ours = process.environ().get(_MARK) == record.token
-            if ours and process.status() != psutil.STATUS_ZOMBIE:
+            if process.environ().get(_MARK) == record.token and _runs(process):
                 family.append(process)
         except psutil.Error:
             continue
@@ -153,3 +157,17 @@ def _signal(processes: Sequence[psutil.Process], number: signal.Signals) -> None
             process.send_signal(number)
         except psutil.NoSuchProcess:
             continue
+
+
+def _wait(processes: Sequence[psutil.Process], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while any(map(_runs, processes)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Tell whether a process has not ended; one that its parent has yet to take note of, has."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
