@@ -1,0 +1,155 @@
+"""Test's handler, behind the real Transform: what one writes the other reads."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from functions.test.handler import handler
+from functions.transform.handler import handler as transform
+from shared import parquet
+from shared.errors import StagingIncomplete
+from shared.ingestion import Ingestion
+from shared.progress import Log
+from shared.staging import Staging, part_name
+from tests.fixtures.aws import STAGING, lambda_context, land, run_of, task_event
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+AT = "2019-09-27 00:00:00 UTC"
+GOOD = f"ned,{AT},8.0,x"
+ROWS = [
+    GOOD,
+    f",{AT},8.0,=1+1",
+    f'ned,{AT},30.0,"two\nlines"',
+    f"ned,{AT},lots,x",
+    "ned",
+    f"{'n' * 101},{AT},1,x",
+    GOOD,
+]
+
+
+@pytest.fixture(autouse=True)
+def soft(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARD_TESTING", "false")
+
+
+def transformed(s3: "S3Client", log: Log, *rows: str) -> tuple[Ingestion, dict[str, Any]]:
+    body = "\n".join(["user,timestamp,hours,project", *rows]).encode()
+    ingestion = land(s3, body)
+    run = run_of(ingestion)
+    log.open(ingestion, run)
+    verdict = transform(task_event(ingestion, run), lambda_context())
+    return ingestion, task_event(ingestion, run, transform=verdict)
+
+
+def read(s3: "S3Client", uri: str) -> str:
+    key = uri.removeprefix(f"s3://{STAGING}/")
+    return s3.get_object(Bucket=STAGING, Key=key)["Body"].read().decode()
+
+
+def test_soft_testing_names_what_failed_and_goes_on(s3: "S3Client", log: Log) -> None:
+    ingestion, event = transformed(s3, log, *ROWS)
+
+    result = handler(event, lambda_context())
+
+    assert result == {
+        "outcome": "ok",
+        "reason": None,
+        "rowsRead": 7,
+        "rowsRejected": 4,
+        "warnings": 1,
+    }
+    staging = Staging(STAGING, ingestion)
+    records = [json.loads(line) for line in read(s3, staging.rejects).splitlines()]
+    assert [(r["line"], r["column"], r["rule"], r["severity"]) for r in records] == [
+        (3, "user", "required", "error"),
+        (4, "hours", "hours_within_a_day", "warning"),
+        (6, "hours", "number", "error"),
+        (7, None, "columnCount", "error"),
+        (8, "user", "maxLength", "error"),
+    ]
+    assert [r["raw"] for r in records] == [ROWS[1], ROWS[2], ROWS[3], ROWS[4], ROWS[5]]
+    assert {(r["sourceKey"], r["versionId"]) for r in records} == {
+        (ingestion.source.key, ingestion.source.version_id)
+    }
+    assert "user is missing" in read(s3, staging.rejects_for_people)
+    report = json.loads(read(s3, staging.report))
+    assert (report["rowsRead"], report["rowsClean"], report["rowsRejected"]) == (7, 3, 4)
+    assert {rule["rule"]: rule["lines"] for rule in report["rules"]} == {
+        "required": [3],
+        "hours_within_a_day": [4],
+        "number": [6],
+        "columnCount": [7],
+        "maxLength": [8],
+    }
+
+
+def test_hard_testing_halts_and_says_why(
+    s3: "S3Client", log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARD_TESTING", "true")
+    ingestion, event = transformed(s3, log, GOOD, f",{AT},8.0,x", f",{AT},9.0,x")
+
+    result = handler(event, lambda_context())
+
+    assert result["outcome"] == "failed_tests"
+    assert result["reason"] == "2 of 3 rows failed: user is missing (2×, first at line 3)"
+    item = log.get(ingestion.id, ingestion.table)
+    assert item is not None
+    assert (item["state"], item["status"], item["rowsRejected"]) == ("test", "fail", 2)
+
+
+def test_hard_testing_lets_a_warning_pass(
+    s3: "S3Client", log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARD_TESTING", "true")
+    _, event = transformed(s3, log, f"ned,{AT},30,x")
+
+    assert handler(event, lambda_context())["outcome"] == "ok"
+
+
+def test_a_clean_file_has_a_report_and_no_rejects(s3: "S3Client", log: Log) -> None:
+    ingestion, event = transformed(s3, log, GOOD)
+
+    assert handler(event, lambda_context())["rowsRejected"] == 0
+
+    staging = Staging(STAGING, ingestion)
+    assert json.loads(read(s3, staging.report))["rules"] == []
+    with pytest.raises(s3.exceptions.NoSuchKey):
+        read(s3, staging.rejects)
+
+
+def test_a_second_try_leaves_nothing_of_the_first(s3: "S3Client", log: Log) -> None:
+    ingestion, event = transformed(s3, log, *ROWS)
+
+    assert handler(event, lambda_context()) == handler(event, lambda_context())
+    staging = Staging(STAGING, ingestion)
+    assert len(read(s3, staging.rejects).splitlines()) == 5
+
+
+def test_a_part_that_is_missing_halts(s3: "S3Client", log: Log) -> None:
+    ingestion, event = transformed(s3, log, *ROWS)
+    parquet.delete(Staging(STAGING, ingestion).clean_prefix)
+
+    with pytest.raises(StagingIncomplete, match="0 parts, Transform wrote 1"):
+        handler(event, lambda_context())
+
+
+def test_a_part_too_many_halts(s3: "S3Client", log: Log) -> None:
+    ingestion, event = transformed(s3, log, *ROWS)
+    prefix = Staging(STAGING, ingestion).clean_prefix
+    parquet.write(parquet.read(prefix + part_name(0)), prefix + part_name(1))
+
+    with pytest.raises(StagingIncomplete, match="2 parts, Transform wrote 1"):
+        handler(event, lambda_context())
+
+
+def test_a_row_that_is_missing_halts(s3: "S3Client", log: Log) -> None:
+    ingestion, event = transformed(s3, log, *ROWS)
+    uri = Staging(STAGING, ingestion).clean_prefix + part_name(0)
+    parquet.write(parquet.read(uri).slice(1), uri)
+
+    with pytest.raises(StagingIncomplete, match="4 clean rows, Transform wrote 5"):
+        handler(event, lambda_context())

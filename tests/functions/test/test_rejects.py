@@ -1,0 +1,49 @@
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from functions.test.rejects import Reject, RejectFiles
+
+
+def reject(**changes: object) -> Reject:
+    fields = {
+        "sourceKey": "k",
+        "versionId": "v",
+        "line": 2,
+        "column": "user",
+        "value": None,
+        "rule": "required",
+        "severity": "error",
+        "reason": "user is missing",
+        "raw": ",1",
+    }
+    return Reject(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_both_files_hold_every_record(tmp_path: Path) -> None:
+    with RejectFiles(tmp_path) as files:
+        files.write([reject(), reject(line=3, raw='a "b",\nё')])
+        files.write([reject(line=4)])
+
+    records = [json.loads(line) for line in files.jsonl.read_text("utf-8").splitlines()]
+    assert [record["line"] for record in records] == [2, 3, 4]
+    assert records[1]["raw"] == 'a "b",\nё'
+    with files.csv.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["line"] for row in rows] == ["2", "3", "4"]
+    assert rows[1]["raw"] == 'a "b",\nё'
+    assert rows[0].keys() == records[0].keys()
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r"])
+def test_a_spreadsheet_runs_nothing(first: str, tmp_path: Path) -> None:
+    with RejectFiles(tmp_path) as files:
+        files.write([reject(raw=first + "cmd()", value=first)])
+
+    with files.csv.open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["raw"] == "'" + first + "cmd()"
+    assert row["value"] == "'" + first
+    assert json.loads(files.jsonl.read_text("utf-8"))["raw"] == first + "cmd()"

@@ -1,0 +1,108 @@
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+
+from functions.transform.casts import Cast, cast
+from shared.contract import load_all
+from shared.lines import Refusal
+from shared.rows import Rows, read_table
+
+CONTRACT = load_all()["dailycheckins"]
+AT = "2019-09-27 00:00:00 UTC"
+
+
+def cast_text(*rows: str, header: str = "user,timestamp,hours,project") -> Cast:
+    table = read_table(["\n".join([header, *rows]).encode()], "utf-8", ",")
+    assert not isinstance(table, Refusal)
+    (found,) = table.rows
+    assert isinstance(found, Rows)
+    return cast(found, table.header, CONTRACT)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("8", "8.00"),
+        ("8.0", "8.00"),
+        ("0.125", "0.13"),
+        ("-0.125", "-0.13"),
+        ("0.1249999999999999999999", "0.12"),
+        ("0.005", "0.01"),
+        ("+1.5", "1.50"),
+        ("007.5", "7.50"),
+        ("999.99", "999.99"),
+        ("999.994", "999.99"),
+        ("00000000000000000001", "1.00"),
+        ("", None),
+    ],
+)
+def test_numbers(text: str, number: str | None) -> None:
+    clean = cast_text(f"ned,{AT},{text},x").clean
+
+    assert clean["hours"].to_pylist() == [None if number is None else Decimal(number)]
+    assert clean.schema.field("hours").type == pa.decimal128(5, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a few", "hours is no number"),
+        ("1e3", "hours is no number"),
+        ("NaN", "hours is no number"),
+        ("Infinity", "hours is no number"),
+        ("1,5".replace(",", "٫"), "hours is no number"),
+        ("٣", "hours is no number"),
+        (" 8.0", "hours is no number"),
+        (".5", "hours is no number"),
+        ("5.", "hours is no number"),
+        ("--5", "hours is no number"),
+        ("0x10", "hours is no number"),
+        ("1_000", "hours is no number"),
+        ("999.995", "hours has more than 3 digits before the point"),
+        ("1000", "hours has more than 3 digits before the point"),
+        ("9" * 38, "hours has more than 3 digits before the point"),
+        ("9" * 60, "hours is no number"),
+    ],
+)
+def test_what_is_no_number(text: str, reason: str) -> None:
+    result = cast_text(f"ned,{AT},{text},x", f"ned,{AT},1,x")
+
+    assert result.clean["line"].to_pylist() == [3]
+    (suspect,) = result.suspects
+    assert (suspect.line, suspect.column, suspect.value) == (2, "hours", text)
+    assert suspect.raw == f"ned,{AT},{text},x"
+    assert suspect.reason.startswith(reason)
+
+
+def test_text_stays_as_it_is_and_empty_is_missing() -> None:
+    clean = cast_text(f" NA ,{AT},1,", f"0012,{AT},1,ё").clean
+
+    assert clean["user"].to_pylist() == [" NA ", "0012"]
+    assert clean["project"].to_pylist() == [None, "ё"]
+
+
+def test_nul_is_no_text() -> None:
+    (suspect,) = cast_text(f"n\0d,{AT},1,x").suspects
+
+    assert suspect.column == "user"
+    assert "NUL" in suspect.reason
+
+
+def test_columns_are_found_by_name() -> None:
+    clean = cast_text(f"x,1,{AT},ned", header="project,hours,timestamp,user").clean
+
+    assert clean.column_names == ["user", "timestamp", "hours", "project", "line"]
+    assert clean["user"].to_pylist() == ["ned"]
+
+
+def test_a_row_with_two_faults_is_one_row() -> None:
+    result = cast_text("ned,soon,much,x", "ned", f"ned,{AT},1,x")
+
+    assert result.suspect_rows == 2
+    assert [(each.line, each.column) for each in result.suspects] == [
+        (2, "timestamp"),
+        (2, "hours"),
+        (3, None),
+    ]
+    assert result.clean["line"].to_pylist() == [4]

@@ -1,0 +1,61 @@
+from typing import TYPE_CHECKING
+
+import pytest
+
+from functions.transform.handler import handler
+from shared.errors import InvalidEvent, SourceUnreadable
+from shared.progress import Log
+from tests.fixtures.aws import KEY, LANDING, lambda_context, land, run_of, task_event
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+BODY = b"user,timestamp,hours,project\nned,2019-09-27 00:00:00 UTC,8.0,x\n"
+
+
+def test_the_exact_version_is_read(s3: "S3Client", log: Log) -> None:
+    ingestion = land(s3, BODY)
+    land(s3, b"a newer version that is no check-in at all")
+    run = run_of(ingestion)
+    log.open(ingestion, run)
+
+    result = handler(task_event(ingestion, run), lambda_context())
+
+    assert result["outcome"] == "ok"
+    assert result["rowsRead"] == 1
+    item = log.get(ingestion.id, ingestion.table)
+    assert item is not None
+    assert (item["state"], item["status"]) == ("transform", "running")
+
+
+def test_a_refused_file_closes_the_log(s3: "S3Client", log: Log) -> None:
+    ingestion = land(s3, b"")
+    run = run_of(ingestion)
+    log.open(ingestion, run)
+
+    result = handler(task_event(ingestion, run), lambda_context())
+
+    assert result == {"outcome": "refused", "reason": "the file is empty"}
+    item = log.get(ingestion.id, ingestion.table)
+    assert item is not None
+    assert (item["state"], item["status"], item["haltReason"]) == (
+        "transform",
+        "fail",
+        "the file is empty",
+    )
+
+
+def test_a_version_that_is_gone_is_an_error_that_says_what_to_do(s3: "S3Client", log: Log) -> None:
+    ingestion = land(s3, BODY)
+    run = run_of(ingestion)
+    log.open(ingestion, run)
+    s3.delete_object(Bucket=LANDING, Key=KEY, VersionId=ingestion.source.version_id)
+
+    with pytest.raises(SourceUnreadable, match="drop the file again"):
+        handler(task_event(ingestion, run), lambda_context())
+
+
+@pytest.mark.usefixtures("log")
+def test_an_event_of_another_form() -> None:
+    with pytest.raises(InvalidEvent, match="lacks or garbles"):
+        handler({"hello": "world"}, lambda_context())

@@ -1,0 +1,143 @@
+import datetime as dt
+
+import pyarrow as pa
+import pytest
+
+from functions.transform import timestamps
+from shared.contract import Column, TimestampFormat, load_all
+from shared.errors import InvalidContract
+
+
+def column(*formats: TimestampFormat, zone: str = "Etc/UTC") -> Column:
+    return Column(
+        name="at",
+        physical_name="at",
+        logical_type="timestamp",
+        physical_type="timestamptz",
+        required=False,
+        formats=formats,
+        zone=zone,
+    )
+
+
+def read(text: str | None, of: Column) -> dt.datetime | None:
+    values, _ = timestamps.parse(pa.array([None, text, "x"], pa.string()), of)
+    value: dt.datetime | None = values[1].as_py()
+    return value
+
+
+CHECKINS = load_all()["dailycheckins"].column("timestamp")
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("2019-09-27 00:00:00 UTC", (2019, 9, 27)),
+        ("2018-10-12 10:09:11.001 UTC", (2018, 10, 12, 10, 9, 11, 1_000)),
+        ("2018-10-12 10:09:11.0001 UTC", (2018, 10, 12, 10, 9, 11, 100)),
+        ("2018-10-12 10:09:11.00019 UTC", (2018, 10, 12, 10, 9, 11, 190)),
+        ("2017-12-27 10:36:14.000121 UTC", (2017, 12, 27, 10, 36, 14, 121)),
+        ("09/27/2019 12:00 AM", (2019, 9, 27)),
+        ("09/27/2019 12:59 PM", (2019, 9, 27, 12, 59)),
+        ("11/26/2018 01:49 PM", (2018, 11, 26, 13, 49)),
+        ("26 сентября 2019 00:00", (2019, 9, 26)),
+        ("6 мая 2019 23:59", (2019, 5, 6, 23, 59)),
+        ("2020-02-29 00:00:00 UTC", (2020, 2, 29)),
+        ("0001-01-01 00:00:00 UTC", (1, 1, 1)),
+        ("9999-12-31 23:59:59.999999 UTC", (9999, 12, 31, 23, 59, 59, 999_999)),
+        ("1969-12-31 23:59:59.999999 UTC", (1969, 12, 31, 23, 59, 59, 999_999)),
+    ],
+)
+def test_every_form_of_the_feed(text: str, instant: tuple[int, int, int]) -> None:
+    assert read(text, CHECKINS) == dt.datetime(*instant, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize("number", range(1, 13))
+def test_every_russian_month(number: int) -> None:
+    names = "января февраля марта апреля мая июня июля августа сентября октября ноября декабря"
+    text = f"1 {names.split()[number - 1]} 2019 00:00"
+
+    assert read(text, CHECKINS) == dt.datetime(2019, number, 1, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        " 2019-09-27 00:00:00 UTC",
+        "2019-09-27 00:00:00 UTC\n",
+        "2019-09-27 00:00:00",
+        "2019-09-27 00:00:00.1 UTC",
+        "2019-09-27 00:00:00.1234567 UTC",
+        "2019-09-27 00:00:00.123456.123 UTC",
+        "2019-02-29 00:00:00 UTC",
+        "2019-02-30 00:00:00 UTC",
+        "2019-04-31 00:00:00 UTC",
+        "2019-13-01 00:00:00 UTC",
+        "2019-00-01 00:00:00 UTC",
+        "2019-01-00 00:00:00 UTC",
+        "0000-01-01 00:00:00 UTC",
+        "99999-01-01 00:00:00 UTC",
+        "2019-09-27 24:00:00 UTC",
+        "2019-09-27 23:60:00 UTC",
+        "2019-09-27 23:59:60 UTC",
+        "09/27/2019 13:00 AM",
+        "09/27/2019 00:30 PM",
+        "27/09/2019 12:00 AM",
+        "26 сентябрь 2019 00:00",
+        "26 September 2019 00:00",
+        "２０１９-09-27 00:00:00 UTC",
+        "NaT",
+    ],
+)
+def test_what_fits_no_format_or_is_no_date(text: str | None) -> None:
+    values, ambiguous = timestamps.parse(pa.array([text], pa.string()), CHECKINS)
+
+    assert values.to_pylist() == [None]
+    assert ambiguous.to_pylist() == [False]
+
+
+def test_a_text_that_fits_two_formats_differently_is_not_guessed() -> None:
+    both = column(TimestampFormat(pattern="dd/MM/yyyy"), TimestampFormat(pattern="MM/dd/yyyy"))
+
+    values, ambiguous = timestamps.parse(pa.array(["03/04/2020", "13/04/2020", "05/05/2020"]), both)
+
+    assert values.to_pylist() == [
+        None,
+        dt.datetime(2020, 4, 13, tzinfo=dt.UTC),
+        dt.datetime(2020, 5, 5, tzinfo=dt.UTC),
+    ]
+    assert ambiguous.to_pylist() == [True, False, False]
+
+
+def test_a_third_format_does_not_settle_what_two_disagree_on() -> None:
+    three = column(
+        TimestampFormat(pattern="dd/MM/yyyy"),
+        TimestampFormat(pattern="MM/dd/yyyy"),
+        TimestampFormat(pattern="d/M/yyyy"),
+    )
+
+    assert read("03/04/2020", three) is None
+
+
+def test_a_zone_is_the_contracts_and_a_clock_change_is_not_guessed() -> None:
+    berlin = column(TimestampFormat(pattern="yyyy-MM-dd HH:mm"), zone="Europe/Berlin")
+
+    assert read("2024-07-01 12:00", berlin) == dt.datetime(2024, 7, 1, 10, tzinfo=dt.UTC)
+    assert read("2024-03-31 02:30", berlin) is None, "left out"
+    assert read("2024-10-27 02:30", berlin) is None, "there twice"
+
+
+def test_quoted_text_and_abbreviated_months() -> None:
+    odd = column(TimestampFormat(pattern="d MMM yyyy 'o''clock' H", locale="en"))
+
+    assert read("3 Mar 2020 o'clock 7", odd) == dt.datetime(2020, 3, 3, 7, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["yyyy-MM-dd G", "yy-MM-dd", "HH:mm", "yyyy-MM-dd yyyy", "yyyy-MM-dd SSSSSSS"]
+)
+def test_a_pattern_that_is_not_understood_is_the_contracts_fault(pattern: str) -> None:
+    with pytest.raises(InvalidContract, match="timestamp format"):
+        read("x", column(TimestampFormat(pattern=pattern)))

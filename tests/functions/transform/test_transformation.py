@@ -1,0 +1,84 @@
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from functions.transform.transformation import transform
+from shared import parquet
+from shared.contract import load_all
+from shared.ingestion import Ingestion
+from shared.staging import Staging
+from shared.verdict import Outcome, Verdict
+from tests.fixtures.aws import STAGING, land
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CONTRACT = load_all()["dailycheckins"]
+AT = "2019-09-27 00:00:00 UTC"
+HEADER = b"user,timestamp,hours,project\r\n"
+
+
+@pytest.fixture
+def staging(s3: "S3Client") -> Staging:
+    ingestion: Ingestion = land(s3, b"")
+    return Staging(STAGING, ingestion)
+
+
+def chunks(body: bytes, size: int) -> Iterator[bytes]:
+    return (body[i : i + size] for i in range(0, len(body), size))
+
+
+@pytest.mark.parametrize("size", [40, 1000])
+def test_every_row_is_clean_or_suspect(size: int, staging: Staging) -> None:
+    body = HEADER + "\r\n".join(f"ned,{AT},{n % 7 or 'x'},p" for n in range(100)).encode()
+
+    verdict = transform(chunks(body, size), CONTRACT, staging)
+
+    assert verdict.outcome == Outcome.OK
+    assert verdict.counts["rowsRead"] == 100
+    assert verdict.counts["rowsClean"] == 85
+    assert verdict.counts["rowsSuspect"] == 15
+    clean = [parquet.read(uri) for uri in parquet.parts(staging.clean_prefix)]
+    suspect = [parquet.read(uri) for uri in parquet.parts(staging.suspect_prefix)]
+    assert len(clean) == verdict.counts["parts"]
+    assert len(suspect) == verdict.counts["suspectParts"]
+    lines = [line for part in clean + suspect for line in part["line"].to_pylist()]
+    assert sorted(lines) == list(range(2, 102))
+    assert [line for part in clean for line in part["line"].to_pylist()] == sorted(
+        line for part in clean for line in part["line"].to_pylist()
+    )
+
+
+def test_a_second_try_leaves_nothing_of_the_first(staging: Staging) -> None:
+    rows = b"".join(f"ned,{AT},1,p\r\n".encode() for _ in range(50))
+    transform(chunks(HEADER + rows, 100), CONTRACT, staging)
+
+    verdict = transform(chunks(HEADER + rows, 100_000), CONTRACT, staging)
+
+    assert verdict.counts["parts"] == 1
+    assert len(parquet.parts(staging.clean_prefix)) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "the file is empty"),
+        (HEADER, "the file holds a header and no row"),
+        (HEADER + b"\r\n\r\n", "the file holds a header and no row"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "line 1 is not utf-8 text: byte 0x89"),
+        (HEADER + f"ned,{AT},1,p\r\n".encode() + b"n\xe9d,", "line 3 is not utf-8 text: byte 0xe9"),
+        (b"name,when\n1,2\n", "missing: 'hours', 'project', 'timestamp', 'user'; unknown: 'name'"),
+        (b"user,timestamp,hours\nx,y,z\n", "line 1 is not the header of dailycheckins"),
+        (b"user,timestamp,hours,project,user\n", "repeated: 'user'"),
+        (b"user;timestamp;hours;project\n", "unknown: 'user;timestamp;hours;project'"),
+    ],
+)
+def test_a_file_that_is_not_the_contracts_is_refused(
+    body: bytes, reason: str, staging: Staging
+) -> None:
+    verdict = transform(chunks(body, 64), CONTRACT, staging)
+
+    assert verdict.outcome == Outcome.REFUSED
+    assert reason in str(verdict.reason)
+    assert verdict == Verdict(Outcome.REFUSED, verdict.reason)
