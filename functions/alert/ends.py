@@ -8,6 +8,7 @@ from typing import Any, Self
 from shared.errors import InvalidEvent
 from shared.ingestion import Ingestion, Run
 from shared.progress import Log, State, Status
+from shared.verdict import Outcome, Verdict
 
 _VERDICTS = {"Refused", "FailedTests"}
 """The errors by which the state machine says that the file is at fault, not the pipeline."""
@@ -82,12 +83,16 @@ class End:
         if item["status"] != Status.RUNNING:
             return item
         if self.status == "SUCCEEDED":
-            status, state, reason = Status.SUCCESS, State.LOAD, None
+            log.leave(self.ingestion, self.run, State.LOAD, self._load_verdict())
         else:
-            status, state, reason = Status.FAIL, State(item["state"]), self.reason
-        counts = {name: count for name, count in self.output.items() if isinstance(count, int)}
-        log.finish(self.ingestion, self.run, state, status, counts, reason)
+            state = State(item["state"])
+            log.finish(self.ingestion, self.run, state, Status.FAIL, {}, self.reason)
         return log.get(self.ingestion.id, self.ingestion.table) or item
+
+    def _load_verdict(self) -> Verdict:
+        load = self.output["load"]
+        counts = {name: count for name, count in load.items() if isinstance(count, int)}
+        return Verdict(Outcome(load["outcome"]), load["reason"], counts)
 
 
 def _message(cause: str | None) -> str:

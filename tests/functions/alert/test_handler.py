@@ -1,0 +1,212 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from functions.alert.handler import handler
+from shared.errors import InvalidEvent
+from shared.ingestion import Ingestion, Run, Source
+from shared.progress import Log, State, Status
+from shared.staging import Staging
+from shared.verdict import Outcome, Verdict
+from tests.fixtures.aws import REGION, STAGING, lambda_context
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+EVENTS = Path(__file__).parents[2] / "events"
+Messages = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def messages(s3: "S3Client", log: Log, monkeypatch: pytest.MonkeyPatch) -> Messages:
+    """What a subscriber of the topic gets, so far."""
+    sns, sqs = boto3.client("sns", region_name=REGION), boto3.client("sqs", region_name=REGION)
+    topic = sns.create_topic(Name="alerts")["TopicArn"]
+    queue = sqs.create_queue(QueueName="tap")["QueueUrl"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=f"arn:aws:sqs:{REGION}:123456789012:tap")
+    monkeypatch.setenv("TOPIC_ARN", topic)
+
+    def received() -> list[dict[str, Any]]:
+        answer = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, VisibilityTimeout=0)
+        return [json.loads(json.loads(m["Body"])["Message"]) for m in answer.get("Messages", ())]
+
+    return received
+
+
+@pytest.fixture
+def event() -> dict[str, Any]:
+    failed: dict[str, Any] = json.loads((EVENTS / "execution_failed.json").read_text("utf-8"))
+    return failed
+
+
+@pytest.fixture
+def ingestion(event: dict[str, Any]) -> Ingestion:
+    return Ingestion.from_event(json.loads(event["detail"]["input"]))
+
+
+@pytest.fixture
+def run(event: dict[str, Any]) -> Run:
+    return Run(event["detail"]["executionArn"])
+
+
+def test_a_function_that_died_is_closed_and_told(
+    event: dict[str, Any], ingestion: Ingestion, run: Run, log: Log, messages: Messages
+) -> None:
+    log.open(ingestion, run)
+    log.enter(ingestion, run, State.TRANSFORM)
+
+    assert handler(event, lambda_context()) == {"sent": True}
+
+    item = log.get(ingestion.id, ingestion.table)
+    assert item is not None
+    assert (item["state"], item["status"]) == ("transform", "fail")
+    (message,) = messages()
+    assert message["status"] == "Ingestion Fail"
+    assert message["latestState"] == "transform"
+    assert message["reason"] == "SourceUnreadable: cannot read version v1"
+    assert "redrive-execution" in message["repair"]
+
+
+@pytest.mark.parametrize(
+    ("detail", "reason"),
+    [
+        ({"status": "TIMED_OUT", "error": None, "cause": None}, "took longer than"),
+        ({"status": "ABORTED", "error": "x", "cause": "by Ned"}, "stopped by hand: by Ned"),
+        ({"status": "ABORTED", "error": None, "cause": None}, "stopped by hand: no cause"),
+        ({"status": "FAILED", "error": "Lambda.Unknown", "cause": "exit 137"}, "exit 137"),
+    ],
+)
+def test_every_other_end_has_its_reason(
+    detail: dict[str, Any],
+    reason: str,
+    event: dict[str, Any],
+    ingestion: Ingestion,
+    run: Run,
+    log: Log,
+    messages: Messages,
+) -> None:
+    log.open(ingestion, run)
+    event["detail"] |= detail
+
+    handler(event, lambda_context())
+
+    (message,) = messages()
+    assert reason in message["reason"]
+
+
+def test_a_verdict_stays_what_the_function_wrote(
+    event: dict[str, Any], ingestion: Ingestion, run: Run, log: Log, messages: Messages
+) -> None:
+    log.open(ingestion, run)
+    log.leave(ingestion, run, State.TRANSFORM, Verdict(Outcome.REFUSED, "the file is empty"))
+    event["detail"] |= {"error": "Refused", "cause": "the file is empty"}
+
+    handler(event, lambda_context())
+
+    (message,) = messages()
+    assert message["reason"] == "the file is empty"
+    assert "tm drop FILE" in message["repair"]
+
+
+def test_success_with_rejects_names_them(
+    event: dict[str, Any],
+    ingestion: Ingestion,
+    run: Run,
+    log: Log,
+    messages: Messages,
+    s3: "S3Client",
+) -> None:
+    log.open(ingestion, run)
+    counts = {"rowsRead": 3, "rowsLoaded": 2, "rowsRejected": 1}
+    log.leave(ingestion, run, State.LOAD, Verdict(Outcome.OK, counts=counts))
+    rule = {"column": "user", "rule": "required", "severity": "error", "count": 1, "lines": [3]}
+    key = Staging(STAGING, ingestion).report.removeprefix(f"s3://{STAGING}/")
+    s3.put_object(Bucket=STAGING, Key=key, Body=json.dumps({"rules": [rule]}).encode())
+    event["detail"] |= {"status": "SUCCEEDED", "error": None, "cause": None, "output": "{}"}
+
+    handler(event, lambda_context())
+
+    (message,) = messages()
+    assert message["status"] == "Ingestion Success"
+    assert (message["rowsRead"], message["rowsLoaded"], message["rowsRejected"]) == (3, 2, 1)
+    assert message["topRejects"] == [{"column": "user", "rule": "required", "count": 1, "line": 3}]
+
+
+def test_success_that_load_could_not_log_is_closed(
+    event: dict[str, Any], ingestion: Ingestion, run: Run, log: Log, messages: Messages
+) -> None:
+    log.open(ingestion, run)
+    output = {"outcome": "ok", "reason": None, "rowsRead": 2, "rowsLoaded": 2, "rowsRejected": 0}
+    event["detail"] |= {"status": "SUCCEEDED", "output": json.dumps({"load": output})}
+
+    handler(event, lambda_context())
+
+    item = log.get(ingestion.id, ingestion.table)
+    assert item is not None
+    assert (item["state"], item["status"], item["rowsLoaded"]) == ("load", "success", 2)
+    assert messages()[0]["rowsLoaded"] == 2
+
+
+def test_an_end_is_told_once_however_often_it_is_delivered(
+    event: dict[str, Any], ingestion: Ingestion, run: Run, log: Log, messages: Messages
+) -> None:
+    log.open(ingestion, run)
+
+    assert handler(event, lambda_context("first")) == {"sent": True}
+    assert handler(event, lambda_context("second")) == {"sent": False}
+    assert handler(event, lambda_context("first")) == {"sent": False}
+    assert len(messages()) == 1
+
+
+def test_a_call_that_died_before_the_message_sends_it_when_retried(
+    event: dict[str, Any],
+    ingestion: Ingestion,
+    run: Run,
+    log: Log,
+    messages: Messages,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log.open(ingestion, run)
+    with monkeypatch.context() as broken:
+        broken.setattr("functions.alert.announcement.publish", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            handler(event, lambda_context("first"))
+    assert messages() == []
+
+    assert handler(event, lambda_context("first")) == {"sent": True}
+    assert len(messages()) == 1
+
+
+def test_a_run_that_was_started_by_hand_is_told_too(
+    event: dict[str, Any], messages: Messages
+) -> None:
+    assert handler(event, lambda_context()) == {"sent": True}
+    assert messages()[0]["status"] == "Ingestion Fail"
+
+
+def test_a_rejected_key_is_told(log: Log, messages: Messages) -> None:
+    log.reject(Source("landing", "nonsense", "v1", 1), "no such form")
+    (item,) = log.with_status(Status.REJECTED)
+    detail = {"ingestedID": item["ingestedID"], "ingestedTable": "unmatched"}
+    notice = {"detail-type": "Ingestion Rejected", "source": "tm-pipeline", "detail": detail}
+
+    assert handler(notice, lambda_context("first")) == {"sent": True}
+    assert handler(notice, lambda_context("second")) == {"sent": False}
+
+    (message,) = messages()
+    assert (message["status"], message["latestState"]) == ("Ingestion Fail", "trigger")
+    assert message["reason"] == "no such form"
+
+
+@pytest.mark.usefixtures("messages")
+def test_what_makes_no_sense_is_an_error() -> None:
+    empty = {"detail-type": "Step Functions Execution Status Change", "detail": {}}
+    with pytest.raises(InvalidEvent, match="lacks or garbles"):
+        handler(empty, lambda_context())
+    detail = {"ingestedID": "x", "ingestedTable": "unmatched"}
+    with pytest.raises(InvalidEvent, match="not in the log"):
+        handler({"detail-type": "Ingestion Rejected", "detail": detail}, lambda_context())

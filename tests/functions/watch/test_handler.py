@@ -1,0 +1,153 @@
+import datetime as dt
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from functions.watch import reconciliation
+from functions.watch.handler import handler
+from shared.ingestion import Ingestion, Run, Source
+from shared.progress import Log, State, Status
+from tests.fixtures.aws import KEY, LANDING, REGION, lambda_context, land
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+NOTHING = {"stuck": 0, "unannounced": 0, "lost": 0}
+Notices = Callable[[], list[tuple[str, dict[str, Any]]]]
+
+
+@pytest.fixture(autouse=True)
+def machine(s3: "S3Client", log: Log, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A state machine whose executions run until they are stopped; and no time of grace."""
+    wait = {"Type": "Wait", "Seconds": 600, "End": True}
+    arn = boto3.client("stepfunctions", region_name=REGION).create_state_machine(
+        name="tm",
+        definition=json.dumps({"StartAt": "Wait", "States": {"Wait": wait}}),
+        roleArn="arn:aws:iam::123456789012:role/tm",
+    )["stateMachineArn"]
+    monkeypatch.setenv("STATE_MACHINE_ARN", arn)
+    monkeypatch.setattr(reconciliation, "GRACE", dt.timedelta(seconds=-5))
+    return arn
+
+
+@pytest.fixture
+def notices(aws: None) -> Notices:
+    events = boto3.client("events", region_name=REGION)
+    sqs = boto3.client("sqs", region_name=REGION)
+    queue = sqs.create_queue(QueueName="told")["QueueUrl"]
+    events.put_rule(Name="ours", EventPattern=json.dumps({"source": ["tm-pipeline"]}))
+    arn = f"arn:aws:sqs:{REGION}:123456789012:told"
+    events.put_targets(Rule="ours", Targets=[{"Id": "told", "Arn": arn}])
+
+    def received() -> list[tuple[str, dict[str, Any]]]:
+        answer = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, VisibilityTimeout=0)
+        found = [json.loads(message["Body"]) for message in answer.get("Messages", ())]
+        return [(each["detail-type"], each["detail"]) for each in found]
+
+    return received
+
+
+def started(machine: str, ingestion: Ingestion, log: Log) -> Run:
+    arn = boto3.client("stepfunctions", region_name=REGION).start_execution(
+        stateMachineArn=machine, name=ingestion.execution_name, input=ingestion.as_json()
+    )["executionArn"]
+    log.open(ingestion, Run(arn))
+    return Run(arn)
+
+
+def stop(run: Run) -> None:
+    boto3.client("stepfunctions", region_name=REGION).stop_execution(
+        executionArn=run.execution_arn, error="x", cause="by Ned"
+    )
+
+
+def test_nothing_is_nothing() -> None:
+    assert handler({}, lambda_context()) == NOTHING
+
+
+def test_a_run_on_its_way_is_left_alone(
+    machine: str, s3: "S3Client", log: Log, notices: Notices
+) -> None:
+    run = started(machine, ingestion := land(s3, b"x"), log)
+    log.enter(ingestion, run, State.TRANSFORM)
+
+    assert handler({}, lambda_context()) == NOTHING
+    assert notices() == []
+
+
+def test_a_run_that_ended_unseen_is_told(
+    machine: str, s3: "S3Client", log: Log, notices: Notices
+) -> None:
+    run = started(machine, ingestion := land(s3, b"x"), log)
+    log.enter(ingestion, run, State.TRANSFORM)
+    stop(run)
+
+    assert handler({}, lambda_context()) == NOTHING | {"stuck": 1}
+
+    ((kind, detail),) = notices()
+    assert kind == "Ingestion Ended"
+    assert detail["executionArn"] == run.execution_arn
+    assert detail["status"] == "ABORTED"
+    assert json.loads(detail["input"])["ingestedID"] == ingestion.id
+
+
+def test_a_run_that_never_began_is_started(machine: str, s3: "S3Client", log: Log) -> None:
+    ingestion = land(s3, b"x")
+    arn = machine.replace("stateMachine", "execution") + ":" + ingestion.execution_name
+    log.open(ingestion, Run(arn))
+
+    assert handler({}, lambda_context())["stuck"] == 1
+
+    client = boto3.client("stepfunctions", region_name=REGION)
+    assert client.describe_execution(executionArn=arn)["status"] == "RUNNING"
+
+
+def test_an_end_that_was_logged_but_never_told(
+    machine: str, s3: "S3Client", log: Log, notices: Notices
+) -> None:
+    run = started(machine, ingestion := land(s3, b"x"), log)
+    stop(run)
+    log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, "x")
+
+    assert handler({}, lambda_context()) == NOTHING | {"unannounced": 1}
+    assert [kind for kind, _ in notices()] == ["Ingestion Ended"]
+
+
+def test_an_end_that_was_told_is_left_alone(
+    machine: str, s3: "S3Client", log: Log, notices: Notices
+) -> None:
+    run = started(machine, ingestion := land(s3, b"x"), log)
+    log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, "x")
+    log.claim_alert(ingestion.id, ingestion.table, "end", "request")
+    log.alert_sent(ingestion.id, ingestion.table, "end", "request")
+
+    assert handler({}, lambda_context()) == NOTHING
+    assert notices() == []
+
+
+def test_a_rejected_key_that_was_never_told(log: Log, notices: Notices) -> None:
+    log.reject(Source(LANDING, "nonsense", "v1", 1), "no such form")
+
+    assert handler({}, lambda_context()) == NOTHING | {"unannounced": 1}
+    assert [kind for kind, _ in notices()] == ["Ingestion Rejected"]
+
+
+def test_a_landed_object_whose_event_was_lost(s3: "S3Client", log: Log) -> None:
+    land(s3, b"x")
+    land(s3, b"y")
+
+    assert handler({}, lambda_context())["lost"] == 2
+    assert len(list(log.with_status(Status.RUNNING))) == 2
+
+
+def test_what_just_landed_is_on_its_way(
+    s3: "S3Client", log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciliation, "GRACE", dt.timedelta(minutes=10))
+    land(s3, b"x", KEY)
+
+    assert handler({}, lambda_context()) == NOTHING
+    assert list(log.with_status(Status.RUNNING)) == []
