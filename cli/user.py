@@ -14,6 +14,7 @@ from cli.stack import Stack
 
 _TIMEOUT = 30.0
 _SHOWN = 20
+_PAGE = "1000"
 
 
 def ask(stack: Stack, user: str) -> list[dict[str, Any]]:
@@ -23,13 +24,14 @@ def ask(stack: Stack, user: str) -> list[dict[str, Any]]:
         CommandError: the API refused to answer.
     """
     rows: list[dict[str, Any]] = []
-    parameters: dict[str, str] | None = {"user": user}
+    first = {"user": user, "limit": _PAGE}
+    parameters: dict[str, str] | None = first
     with _session(stack) as session:
         while parameters is not None:
             page = _get(session, stack, parameters)
             rows += page["response"]
             cursor = page["next"]
-            parameters = None if cursor is None else {"user": user, "next": cursor}
+            parameters = None if cursor is None else first | {"cursor": cursor}
     return rows
 
 

@@ -19,6 +19,9 @@ import psutil
 _MARK = "TM_PROCESS"
 # Start times are told by a clock that may be set meanwhile, and no id is given out again so soon.
 _SAME_START = 60.0
+# This very process's children, by id: they are waited for once they are stopped, and are meant to
+# live on if they are not.
+_CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,6 @@ class Processes:
     def __init__(self, folder: Path) -> None:
         """Use the records in `folder`, which is made when the first process starts."""
         self._folder = folder
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(
         self,
@@ -66,15 +68,14 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._children[name] = child
+        _CHILDREN[child.pid] = child
         process = psutil.Process(child.pid)
         self._write(name, _Record(record.token, stop_signal, child.pid, process.create_time()))
         return process
 
     def run(self, name: str, command: Sequence[str | Path], *, env: Mapping[str, str]) -> int:
         """Run `command` to its end and return its exit status; `stop` would end it as any other."""
-        self.start(name, command, env=env)
-        status = self._children[name].wait()
+        status = _CHILDREN[self.start(name, command, env=env).pid].wait()
         self.stop(name)
         return status
 
@@ -93,14 +94,11 @@ class Processes:
         if record is not None:
             _end(record, grace)
             self._record(name).unlink(missing_ok=True)
-        if name in self._children:
-            self._children.pop(name).wait()
 
     def stop_all(self) -> None:
         """End every process that has a record here."""
-        recorded = {path.stem for path in self._folder.glob("*.json")}
-        for name in sorted(recorded | self._children.keys()):
-            self.stop(name)
+        for path in sorted(self._folder.glob("*.json")):
+            self.stop(path.stem)
 
     def _record(self, name: str) -> Path:
         return self._folder / f"{name}.json"
@@ -126,6 +124,8 @@ def _end(record: _Record, grace: float) -> None:
     while left := _family(record):
         _signal(left, signal.SIGKILL)
         _wait(left, grace)
+    if record.pid in _CHILDREN:
+        _CHILDREN.pop(record.pid).wait()
 
 
 def _leader(record: _Record) -> psutil.Process | None:

@@ -62,7 +62,7 @@ def test_another_command_can_stop_them(processes: Processes, tmp_path: Path) -> 
 
 def test_a_process_that_ignores_the_signal_is_killed(processes: Processes) -> None:
     stubborn = ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"]
-    leader = processes.start("one", stubborn, env=ENVIRONMENT)
+    leader = processes.start("one", stubborn, env=ENVIRONMENT, stop_signal=signal.SIGTERM)
     deadline = time.monotonic() + 5
     while "ready" not in processes.log("one").read_text():
         assert time.monotonic() < deadline
@@ -79,7 +79,7 @@ def test_a_process_id_that_is_somebody_elses_by_now_is_left_alone(
             "token": "of a process that is gone",
             "stop_signal": signal.SIGKILL,
             "pid": stranger.pid,
-            "started": psutil.Process(stranger.pid).create_time() - 1,
+            "started": psutil.Process(stranger.pid).create_time() - 3600,
         }
         folder = tmp_path / "processes"
         folder.mkdir()

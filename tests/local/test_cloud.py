@@ -1,0 +1,170 @@
+import contextlib
+import dataclasses
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import botocore.exceptions
+import filelock
+import psutil
+import pytest
+
+from local import cloud
+from local.errors import LocalError
+from local.postgres import connected
+from local.stack import Stack
+from local.tap import Alert
+from tests.fixtures.laptop import Laptop
+
+TM = Path(sys.executable).with_name("tm")
+
+
+def test_it_is_up(laptop: Laptop) -> None:
+    assert Stack.read(laptop.home) == laptop.stack
+    assert laptop.aws.client("sts").get_caller_identity()["Arn"].endswith(":root")
+    with connected(laptop.stack.database) as connection:
+        assert connection.run("SELECT to_regclass('daily_checkins')") != [[None]]
+
+
+def test_its_credentials_are_for_its_owner_only(laptop: Laptop) -> None:
+    for path in (laptop.home / "stack.json", laptop.home / "terraform" / "main.tf.json"):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_the_emulator_refuses_strangers(laptop: Laptop) -> None:
+    stranger = dataclasses.replace(laptop.aws, access_key_id="NOBODYKNOWSTHISKEYID")
+    with pytest.raises(botocore.exceptions.ClientError, match="InvalidAccessKeyId"):
+        stranger.client("s3").list_buckets()
+
+
+def test_roles_are_enforced(laptop: Laptop) -> None:
+    iam = laptop.aws.client("iam")
+    iam.create_user(UserName="nobody")
+    key = iam.create_access_key(UserName="nobody")["AccessKey"]
+    nobody = dataclasses.replace(
+        laptop.aws,
+        access_key_id=key["AccessKeyId"],
+        secret_access_key=key["SecretAccessKey"],
+    )
+    with pytest.raises(botocore.exceptions.ClientError, match="AccessDenied"):
+        nobody.client("s3").list_buckets()
+
+
+def test_a_second_up_says_so(laptop: Laptop) -> None:
+    with pytest.raises(LocalError, match=r"is up already; `tm down` ends it"):
+        cloud.up(laptop.home, hard_testing=False, report=print)
+
+
+def test_every_reader_of_the_tap_sees_every_alert(laptop: Laptop) -> None:
+    body = {"ingestedID": "20240303-0000000000", "status": "Ingestion Success"}
+    message = {"default": json.dumps(body), "email": "for people"}
+    laptop.aws.client("sns").publish(
+        TopicArn=laptop.stack.outputs["topic_arn"],
+        Subject="A subject",
+        Message=json.dumps(message),
+        MessageStructure="json",
+    )
+    deadline = time.monotonic() + 10
+    while Alert("A subject", body) not in laptop.tap.alerts():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert Alert("A subject", body) in laptop.tap.alerts()
+
+
+def test_the_emulator_answers_over_tls_only(laptop: Laptop) -> None:
+    address = laptop.aws.endpoint_url.removeprefix("https://")
+    with pytest.raises((OSError, http.client.HTTPException)):
+        urllib.request.urlopen(f"http://{address}/_ministack/health", timeout=5)
+
+
+@pytest.mark.usefixtures("laptop")
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_up_leaves_no_process_behind(tmp_path: Path, end: signal.Signals) -> None:
+    with _starting(tmp_path) as up:
+        family = _until_terraform_runs(up)
+        up.send_signal(end)
+        up.wait()
+    if end == signal.SIGKILL:
+        # It could do nothing any more: that is left to the next command.
+        assert _alive(family)
+        _tm(tmp_path, "down")
+    else:
+        assert up.returncode == 130
+    assert _alive(family) == []
+    assert not os.path.lexists(tmp_path / "postgres")
+    assert "No laptop cloud is up" in _tm(tmp_path, "status").stderr
+
+
+def test_a_failed_up_leaves_no_process_and_tells_where_to_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "module"
+    module.mkdir()
+    (module / "main.tf").write_text('check "x" {}')
+    monkeypatch.setattr(cloud, "_MODULE", module)
+    home = tmp_path / "home"
+    with pytest.raises(LocalError, match=r"`terraform init` failed: .*terraform\.log"):
+        cloud.up(home, hard_testing=False, report=print)
+    assert list((home / "processes").glob("*.json")) == []
+    assert (home / "processes" / "terraform.log").exists()
+    assert not os.path.lexists(home / "postgres")
+
+
+def test_two_commands_at_once_do_not_mix(tmp_path: Path) -> None:
+    with filelock.FileLock(tmp_path / "lock"):
+        for finished in (_tm(tmp_path, "up"), _tm(tmp_path, "down")):
+            assert finished.returncode == 1
+            assert finished.stderr.startswith("tm: Another `tm up` or `tm down` is at work")
+            assert len(finished.stderr.splitlines()) == 1
+
+
+def test_down_without_up_is_no_error(tmp_path: Path) -> None:
+    finished = _tm(tmp_path / "absent", "down")
+    assert (finished.returncode, finished.stdout) == (0, "No laptop cloud was up.\n")
+    assert not (tmp_path / "absent").exists()
+
+
+def _environment(home: Path) -> dict[str, str]:
+    return {**os.environ, "TM_HOME": str(home)}
+
+
+def _tm(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [TM, *arguments], env=_environment(home), capture_output=True, text=True, check=False
+    )
+
+
+@contextlib.contextmanager
+def _starting(home: Path) -> Iterator["subprocess.Popen[str]"]:
+    with subprocess.Popen(
+        [TM, "up"], env=_environment(home), stdout=subprocess.PIPE, text=True
+    ) as up:
+        try:
+            yield up
+        finally:
+            up.kill()
+
+
+def _until_terraform_runs(up: "subprocess.Popen[str]") -> list[psutil.Process]:
+    """Wait for Terraform's apply, with all of its providers; return every process of the cloud."""
+    deadline = time.monotonic() + 60
+    while True:
+        family = psutil.Process(up.pid).children(recursive=True)
+        names = [process.name() for process in family]
+        if any(name.startswith("terraform-provider") for name in names):
+            assert "postgres" in names
+            return family
+        assert up.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _alive(family: list[psutil.Process]) -> list[psutil.Process]:
+    return [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]

@@ -1,0 +1,69 @@
+import os
+from pathlib import Path
+
+import boto3
+import pytest
+
+from local.errors import LocalError
+from local.home import CHECKOUT, home
+from local.postgres import Server
+from local.stack import Aws, Stack
+
+AWS = Aws("https://127.0.0.1:4566", "us-east-1", "TMKEY", "secret", "/ca.pem")
+STACK = Stack(
+    aws=AWS,
+    outputs={"landing_bucket": "landing", "function_names": {"api": "tm-api"}},
+    api_url="https://127.0.0.1:4566/_aws/execute-api/abc/Prod",
+    database=Server("127.0.0.1", 5432, "postgres", "secret", "pipeline"),
+    tap_url="https://127.0.0.1:4566/0/tap",
+)
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    assert (Stack.read(tmp_path), Stack.exists(tmp_path)) == (None, False)
+    STACK.write(tmp_path)
+    assert (Stack.read(tmp_path), Stack.exists(tmp_path)) == (STACK, True)
+    Stack.forget(tmp_path)
+    assert Stack.read(tmp_path) is None
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"aws": {}}'])
+def test_an_unreadable_stack_is_one_clear_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / "stack.json").write_text(content)
+    with pytest.raises(LocalError, match=r"stack\.json cannot be read .*: run `tm down`"):
+        Stack.read(tmp_path)
+
+
+def test_the_users_own_aws_settings_do_not_apply(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config"
+    config.write_text("[profile production]\nregion = eu-west-1\nca_bundle = /other.pem\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    for profile in ("production", "absent"):
+        monkeypatch.setenv("AWS_PROFILE", profile)
+        monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+        client = AWS.client("s3")
+        assert client.meta.endpoint_url == AWS.endpoint_url
+        assert client.meta.region_name == AWS.region
+        assert client.meta.config.proxies == {}
+        assert client._request_signer._credentials.access_key == AWS.access_key_id
+
+
+def test_other_programs_get_the_same_from_their_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in AWS.environment().items():
+        monkeypatch.setenv(name, value)
+    client = boto3.Session().client("sts")
+    assert client.meta.endpoint_url == AWS.endpoint_url
+    assert client.meta.region_name == AWS.region
+
+
+def test_the_state_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("TM_HOME", raising=False)
+    assert home() == CHECKOUT / ".tm"
+    monkeypatch.setenv("TM_HOME", str(tmp_path))
+    assert home() == tmp_path
