@@ -106,7 +106,7 @@ def patiently(work: Callable[[], T], patience: float = PATIENCE) -> T:
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(DatabaseUnavailable),
         stop=tenacity.stop_before_delay(patience),
-        wait=tenacity.wait_exponential_jitter(initial=0.2, max=5, jitter=0.5),
+        wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=5, jitter=0.5),
         before_sleep=_tell,
         reraise=True,
     )
