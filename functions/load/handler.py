@@ -1,0 +1,52 @@
+"""Takes an ingestion and the verdicts of Transform and Test from the state machine.
+Returns the verdict on loading it: `{outcome: ok | superseded, reason, rowsLoaded, rowsRejected}`.
+"""
+
+from typing import Any
+
+import boto3
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from functions.load.loading import load
+from functions.load.rows import StagedRows
+from functions.load.versions import is_newer
+from shared.contract import load_all
+from shared.database import connect, patiently
+from shared.ingestion import Ingestion, Run
+from shared.metrics import count_rows
+from shared.progress import Log, State
+from shared.settings import LoadSettings, read
+from shared.staging import Staging
+from shared.telemetry import logger
+from shared.verdict import Outcome, Verdict
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Load the staged rows of one ingestion."""
+    settings = read(LoadSettings)
+    ingestion, run = Ingestion.from_event(event), Run.from_event(event)
+    logger.append_keys(ingestedID=ingestion.id, ingestedTable=ingestion.table)
+    log = Log.of(settings.log_table)
+    log.enter(ingestion, run, State.LOAD)
+    contract = load_all()[ingestion.table]
+    s3, secrets = boto3.client("s3"), boto3.client("secretsmanager")
+    staging = Staging(settings.staging_bucket, ingestion)
+    rows = StagedRows(staging, contract, event["transform"], event["test"])
+
+    def work() -> Verdict:
+        with connect(settings, secrets) as connection:
+            return load(
+                connection,
+                ingestion,
+                contract,
+                rows,
+                lambda version: is_newer(s3, ingestion.source, than=version),
+            )
+
+    verdict = patiently(work)
+    if verdict.outcome is Outcome.OK:
+        count_rows(ingestion.table, verdict.counts)
+    log.leave(ingestion, run, State.LOAD, verdict)
+    logger.info("loaded", extra=verdict.as_result())
+    return verdict.as_result()

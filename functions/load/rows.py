@@ -1,0 +1,119 @@
+"""The staged rows that may be loaded, as the CSV that PostgreSQL's COPY reads."""
+
+import io
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import awswrangler as wr
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from shared import parquet
+from shared.contract import Contract
+from shared.errors import RowsUnaccounted, StagingIncomplete
+from shared.staging import Staging
+
+_CHUNK_ROWS = 20_000
+_REJECTS_AT_A_TIME = 50_000
+# A null is nothing between two delimiters, an empty string a pair of quotes: as COPY has it.
+_CSV = pa.csv.WriteOptions(include_header=False, batch_size=_CHUNK_ROWS, quoting_style="needed")
+
+
+class StagedRows:
+    """The rows of one ingestion that cast, without those that Test rejected."""
+
+    def __init__(
+        self,
+        staging: Staging,
+        contract: Contract,
+        transformed: Mapping[str, int],
+        tested: Mapping[str, int],
+    ) -> None:
+        """Find the parts, and the lines of the rejected rows.
+
+        Args:
+            staging: where Transform and Test left their work.
+            contract: the table's.
+            transformed: the counts of Transform's verdict.
+            tested: the counts of Test's verdict.
+
+        Raises:
+            StagingIncomplete: parts are missing, or there are too many.
+            RowsUnaccounted: other rows are rejected than Test counted.
+            StagingUnavailable: S3 did not answer.
+        """
+        self._contract = contract
+        self._prefix = staging.clean_prefix
+        self._clean = transformed["rowsClean"]
+        self.read = transformed["rowsRead"]
+        self.rejected = tested["rowsRejected"]
+        self._parts = parquet.parts(self._prefix)
+        if len(self._parts) != transformed["parts"]:
+            raise StagingIncomplete(
+                f"{self._prefix} holds {len(self._parts)} parts, but Transform wrote "
+                f"{transformed['parts']}; replay the ingestion"
+            )
+        any_rejects = tested["rowsRejected"] or tested["warnings"]
+        self._rejected_lines = _rejected_lines(staging.rejects) if any_rejects else _lines([])
+        if len(self._rejected_lines) != self.rejected:
+            raise RowsUnaccounted(
+                f"{staging.rejects} rejects {len(self._rejected_lines)} rows, but Test counted "
+                f"{self.rejected}; replay the ingestion"
+            )
+
+    def csv(self, source_id: int) -> Iterator[bytes]:
+        """Yield the rows: the contract's columns in its order, the source, the line.
+
+        Raises:
+            StagingIncomplete: rows or columns are missing, or there are too many.
+            StagingUnavailable: S3 did not answer.
+        """
+        clean = 0
+        for uri in self._parts:
+            part = parquet.read(uri)
+            clean += len(part)
+            if part.column_names != [*self._contract.header, "line"]:
+                raise StagingIncomplete(
+                    f"{uri} holds the columns {part.column_names}, which are not the contract's; "
+                    "replay the ingestion"
+                )
+            accepted = pc.invert(pc.is_in(part["line"], self._rejected_lines))
+            rows = part.filter(accepted)
+            yield from _as_csv(
+                rows.add_column(
+                    len(self._contract.columns),
+                    "source_id",
+                    pa.repeat(pa.scalar(source_id, pa.int32()), len(rows)),
+                )
+            )
+        if clean != self._clean:
+            raise StagingIncomplete(
+                f"{self._prefix} holds {clean} clean rows, but Transform wrote {self._clean}; "
+                "replay the ingestion"
+            )
+
+
+def _as_csv(rows: pa.Table) -> Iterator[bytes]:
+    for start in range(0, len(rows), _CHUNK_ROWS):
+        chunk = io.BytesIO()
+        pa.csv.write_csv(rows.slice(start, _CHUNK_ROWS), chunk, _CSV)
+        yield chunk.getvalue()
+
+
+def _rejected_lines(uri: str) -> pa.Int64Array:
+    # A row may fail several rules, and one that only earned a warning is loaded.
+    try:
+        with parquet.unavailable(uri):
+            batches = wr.s3.read_json(uri, lines=True, chunksize=_REJECTS_AT_A_TIME, dtype=False)
+            lines = pd.concat(batch.loc[batch["severity"] == "error", "line"] for batch in batches)
+    except wr.exceptions.NoFilesFound:
+        raise StagingIncomplete(
+            f"{uri} is missing, but Test wrote it; replay the ingestion"
+        ) from None
+    return _lines(lines.unique())
+
+
+def _lines(lines: Any) -> pa.Int64Array:
+    return pa.array(lines, pa.int64())

@@ -1,0 +1,450 @@
+"""load: staged rows replace their source's rows in the real PostgreSQL, all of them or none."""
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pytest
+
+from functions.load.handler import handler
+from functions.load.rows import StagedRows
+from functions.load.versions import is_newer
+from shared import parquet
+from shared.errors import (
+    DatabaseRefused,
+    RowsUnaccounted,
+    SchemaMismatch,
+    StagingIncomplete,
+    StatementFailed,
+)
+from shared.ingestion import Ingestion
+from shared.progress import Log, State, Status
+from shared.staging import Staging, part_name
+from tests.fixtures.aws import KEY, LANDING, STAGING, lambda_context, land, run_of, task_event
+from tests.fixtures.database import Database
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+SCHEMA = pa.schema(
+    [
+        ("user", pa.string()),
+        ("timestamp", pa.timestamp("us", "UTC")),
+        ("hours", pa.decimal128(5, 2)),
+        ("project", pa.string()),
+        ("line", pa.int64()),
+    ]
+)
+NOON = dt.datetime(2019, 9, 27, 12, tzinfo=dt.UTC)
+
+Row = tuple[str | None, dt.datetime, Decimal, str | None]
+Event = dict[str, Any]
+
+
+def row(user: str | None = "ned", hours: str = "1.00") -> Row:
+    return user, NOON, Decimal(hours), "bizdev"
+
+
+def reject(line: int, severity: str = "error", **fields: Any) -> dict[str, Any]:
+    return {"line": line, "severity": severity, "rule": "a rule", "raw": '…,"x"\n,…'} | fields
+
+
+@pytest.fixture
+def loader(migrated: Database, log_table: str, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """A migrated database, and the environment of the function."""
+    monkeypatch.setenv("DATABASE_SECRET_ARN", migrated.loader.secret_arn)
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "tm")
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "load")
+    return migrated
+
+
+def stage(
+    s3: "S3Client",
+    ingestion: Ingestion,
+    *parts: list[Row],
+    rejects: list[dict[str, Any]] | None = None,
+    suspects: int = 0,
+) -> Event:
+    """Stage parts and rejects as Transform and Test do; return the event that load gets."""
+    staging = Staging(STAGING, ingestion)
+    line = 2
+    for number, rows in enumerate(parts):
+        lines = range(line, line + len(rows))
+        table = [(*values, line) for values, line in zip(rows, lines, strict=True)]
+        columns = [list(column) for column in zip(*table, strict=True)]
+        parquet.write(pa.table(columns, schema=SCHEMA), staging.clean_prefix + part_name(number))
+        line += len(rows)
+    rejects = rejects or []
+    if rejects:
+        body = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in rejects)
+        key = staging.rejects.removeprefix(f"s3://{STAGING}/")
+        s3.put_object(Bucket=STAGING, Key=key, Body=body.encode())
+    clean = line - 2
+    return task_event(
+        ingestion,
+        run_of(ingestion),
+        transform={
+            "outcome": "ok",
+            "rowsRead": clean + suspects,
+            "rowsClean": clean,
+            "rowsSuspect": suspects,
+            "parts": len(parts),
+        },
+        test={
+            "outcome": "ok",
+            "rowsRejected": len({each["line"] for each in rejects if each["severity"] == "error"}),
+            "warnings": sum(each["severity"] == "warning" for each in rejects),
+        },
+    )
+
+
+def drop(s3: "S3Client", *parts: list[Row], key: str = KEY, **more: Any) -> Event:
+    """Land a file and stage its rows."""
+    return stage(s3, land(s3, b"a file", key), *parts, **more)
+
+
+def load(event: Event) -> dict[str, Any]:
+    """Open the log item as trigger does, and load."""
+    ingestion = Ingestion.from_event(event)
+    Log.of("tm-log").open(ingestion, run_of(ingestion))
+    return handler(event, lambda_context())
+
+
+def hours(database: Database) -> list[tuple[int, str]]:
+    return [
+        (line, value)
+        for line, value in database.run(
+            "SELECT source_line, hours::text FROM daily_checkins ORDER BY source_id, source_line"
+        )
+    ]
+
+
+def ledger(database: Database) -> list[list[Any]]:
+    rows: list[list[Any]] = database.run(
+        "SELECT source_key, version_id, ingested_id, rows_read, rows_loaded, rows_rejected "
+        "FROM source ORDER BY source_key"
+    )
+    return rows
+
+
+def test_every_part_is_loaded(loader: Database, s3: "S3Client") -> None:
+    event = drop(s3, [row(hours="1.25"), row(hours="2.00")], [row(hours="0.13")])
+
+    verdict = load(event)
+
+    assert verdict == {
+        "outcome": "ok",
+        "reason": None,
+        "rowsRead": 3,
+        "rowsLoaded": 3,
+        "rowsRejected": 0,
+    }
+    assert hours(loader) == [(2, "1.25"), (3, "2.00"), (4, "0.13")]
+    source = event["source"]
+    assert ledger(loader) == [[KEY, source["versionId"], event["ingestedID"], 3, 3, 0]]
+    assert loader.run("SELECT now() - loaded_at < interval '1 minute' FROM source") == [[True]]
+
+
+VALUES: list[tuple[str, dt.datetime, str, str | None]] = [
+    ("plain", NOON.replace(microsecond=123456), "999.99", "bizdev"),
+    ("null", NOON.replace(microsecond=1), "-999.99", None),
+    ("empty", NOON, "0.00", ""),
+    ('quo"te', NOON, "0.01", '"'),
+    ("comma, and\ttab", NOON, "1.10", ",,"),
+    ("new\nline", NOON, "1.10", "carriage\r\nreturn\r"),
+    ("\\.", NOON, "1.10", "\\."),
+    ("end\n\\.\nof data", NOON, "1.10", "\\N"),
+    ("back\\slash", NOON, "1.10", "\\n"),
+    (" padded ", NOON, "1.10", "NULL"),
+    ("кириллица 🦆 e\u0301", NOON, "1.10", "\u200b\ufeff"),
+    ("'; DROP TABLE source; --", NOON, "1.10", "%s :name $1"),
+    ("control\x01\x7f", NOON, "1.10", "\x1a"),
+    ("year 1", dt.datetime(1, 1, 1, tzinfo=dt.UTC), "1.10", None),
+    ("leap", dt.datetime(2000, 2, 29, 23, 59, 59, 999999, dt.UTC), "1.10", None),
+    ("year 9999", dt.datetime(9999, 12, 31, 23, 59, 59, 999999, dt.UTC), "1.10", None),
+]
+
+
+def test_values_are_loaded_exactly(loader: Database, s3: "S3Client") -> None:
+    load(drop(s3, [(user, at, Decimal(n), project) for user, at, n, project in VALUES]))
+
+    found = loader.run(
+        "SELECT username, to_char(timestamp AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'), "
+        "hours::text, project FROM daily_checkins ORDER BY source_line"
+    )
+
+    assert found == [
+        [user, at.replace(tzinfo=None).isoformat(" ", "microseconds"), number, project]
+        for user, at, number, project in VALUES
+    ]
+
+
+def test_rejected_rows_are_not_loaded(loader: Database, s3: "S3Client") -> None:
+    event = drop(
+        s3,
+        [row(None), row(hours="2.00"), row(hours="30.00")],
+        [row(hours="4.00")],
+        rejects=[
+            reject(2, rule="required", value=None),
+            reject(2, rule="another"),
+            reject(4, "warning", value="30.00"),
+            reject(6, value="1e400", raw="did not cast, so it is in no part"),
+            reject(7, value="2019-09-27", raw="x" * 100_000),
+        ],
+        suspects=2,
+    )
+
+    verdict = load(event)
+
+    counts = (verdict["rowsRead"], verdict["rowsLoaded"], verdict["rowsRejected"])
+    assert counts == (6, 3, 3)
+    assert hours(loader) == [(3, "2.00"), (4, "30.00"), (5, "4.00")]
+
+
+def test_a_file_of_which_no_row_is_good(loader: Database, s3: "S3Client") -> None:
+    load(drop(s3, [row()]))
+
+    verdict = load(drop(s3, rejects=[reject(2), reject(3)], suspects=2))
+
+    assert (verdict["outcome"], verdict["rowsLoaded"]) == ("ok", 0)
+    assert hours(loader) == []
+
+
+def test_the_same_key_again_replaces(loader: Database, s3: "S3Client") -> None:
+    other = KEY.replace("dailycheckins.csv", "other.csv")
+    load(drop(s3, [row(hours="1.00"), row(hours="2.00")]))
+    load(drop(s3, [row(hours="7.00")], key=other))
+
+    again = drop(s3, [row(hours="3.00")])
+    load(again)
+    load(again)
+
+    assert hours(loader) == [(2, "3.00"), (2, "7.00")]
+    assert [entry[0] for entry in ledger(loader)] == [KEY, other]
+    assert ledger(loader)[0][1] == again["source"]["versionId"]
+
+
+def test_an_older_version_does_not_replace_a_newer(
+    loader: Database, s3: "S3Client", log: Log
+) -> None:
+    older = drop(s3, [row(hours="1.00")])
+    newer = drop(s3, [row(hours="2.00")])
+    load(newer)
+    before = ledger(loader)
+
+    verdict = load(older)
+
+    version = newer["source"]["versionId"]
+    assert verdict == {
+        "outcome": "superseded",
+        "reason": f"the table holds version {version} of the same key, and this one is not newer",
+        "rowsRead": 1,
+        "rowsLoaded": 0,
+        "rowsRejected": 0,
+    }
+    assert hours(loader) == [(2, "2.00")]
+    assert ledger(loader) == before
+    item = log.get(older["ingestedID"], "dailycheckins")
+    assert item is not None
+    assert (item["state"], item["status"]) == (State.LOAD, Status.SUPERSEDED)
+    assert item["haltReason"] == verdict["reason"]
+
+
+def test_versions_in_any_order_end_with_the_newest(loader: Database, s3: "S3Client") -> None:
+    events = [drop(s3, [row(hours=f"{n}.00")]) for n in range(1, 5)]
+
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = [result["outcome"] for result in pool.map(load, reversed(events))]
+
+    assert hours(loader) == [(2, "4.00")]
+    assert ledger(loader)[0][1] == events[-1]["source"]["versionId"]
+    assert outcomes[0] == "ok"
+
+
+def test_order_is_that_of_the_keys_versions_over_all_pages(
+    s3: "S3Client", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oldest = land(s3, b"1").source
+    land(s3, b"another key that only begins so", f"{KEY}.bak")
+    s3.delete_object(Bucket=LANDING, Key=KEY)
+    versions = [land(s3, bytes([n])).source for n in range(3)]
+    monkeypatch.setattr(
+        "botocore.paginate.PageIterator._inject_starting_params",
+        lambda self, kwargs: kwargs.update(MaxKeys=2),
+    )
+
+    assert is_newer(s3, versions[-1], than=oldest.version_id)
+    assert not is_newer(s3, oldest, than=versions[0].version_id)
+    assert is_newer(s3, oldest, than="deleted for good")
+    s3.delete_object(Bucket=LANDING, Key=KEY, VersionId=oldest.version_id)
+    assert not is_newer(s3, oldest, than=versions[0].version_id)
+    assert not is_newer(s3, oldest, than="deleted for good too")
+
+
+def test_the_log_has_the_counts(loader: Database, s3: "S3Client", log: Log) -> None:
+    event = drop(s3, [row(None), row()], rejects=[reject(2)])
+
+    load(event)
+
+    item = log.get(event["ingestedID"], "dailycheckins")
+    assert item is not None
+    assert (item["state"], item["status"]) == (State.LOAD, Status.SUCCESS)
+    assert (item["rowsRead"], item["rowsLoaded"], item["rowsRejected"]) == (2, 1, 1)
+    steps = [(entry["state"], entry["status"]) for entry in item["history"]]
+    assert steps == [("trigger", "success"), ("load", "running"), ("load", "success")]
+
+
+def test_metrics_are_published_once_it_is_loaded(
+    loader: Database, s3: "S3Client", capsys: pytest.CaptureFixture[str]
+) -> None:
+    older = drop(s3, [row()])
+    load(drop(s3, [row(), row(None)], rejects=[reject(3)]))
+    load(older)
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    metrics = [line for line in lines if "_aws" in line]
+    assert len(metrics) == 1, "a superseded file loads nothing, and so counts nothing"
+    [directive] = metrics[0]["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "tm"
+    assert set(directive["Dimensions"][0]) == {"service", "table"}
+    names = ("table", "service", "RowsRead", "RowsLoaded", "RowsRejected")
+    assert [metrics[0][name] for name in names] == ["dailycheckins", "load", [2.0], [1.0], [1.0]]
+
+
+@pytest.fixture
+def loaded(loader: Database, s3: "S3Client") -> Database:
+    load(drop(s3, [row(hours="1.00")]))
+    return loader
+
+
+def _stays_as_it_was(database: Database) -> None:
+    assert hours(database) == [(2, "1.00")]
+    assert [entry[3:] for entry in ledger(database)] == [[1, 1, 0]]
+    idle = "SELECT count(*) FROM pg_stat_activity WHERE usename = :name AND state <> 'idle'"
+    assert database.run(idle, name=database.loader.name) == [[0]]
+
+
+def test_a_part_too_few_or_too_many(loaded: Database, s3: "S3Client") -> None:
+    for parts in (0, 2):
+        event = drop(s3, [row(hours="2.00")])
+        event["transform"]["parts"] = parts
+        with pytest.raises(StagingIncomplete, match=rf"holds 1 parts, but Transform wrote {parts}"):
+            load(event)
+    _stays_as_it_was(loaded)
+
+
+def test_a_row_too_few(loaded: Database, s3: "S3Client") -> None:
+    event = drop(s3, [row(hours="2.00")])
+    event["transform"]["rowsClean"] = 2
+
+    with pytest.raises(StagingIncomplete, match="holds 1 clean rows, but Transform wrote 2"):
+        load(event)
+
+    _stays_as_it_was(loaded)
+
+
+def test_a_part_of_another_contract(loaded: Database, s3: "S3Client") -> None:
+    event = drop(s3, [row()])
+    prefix = Staging(STAGING, Ingestion.from_event(event)).clean_prefix
+    parquet.write(pa.table({"line": [2]}), prefix + part_name(0))
+
+    with pytest.raises(StagingIncomplete, match="not the contract's"):
+        load(event)
+
+    _stays_as_it_was(loaded)
+
+
+def test_a_part_that_is_no_parquet(loaded: Database, s3: "S3Client") -> None:
+    event = drop(s3, [row()])
+    prefix = Staging(STAGING, Ingestion.from_event(event)).clean_prefix
+    s3.put_object(
+        Bucket=STAGING,
+        Key=(prefix + part_name(0)).removeprefix(f"s3://{STAGING}/"),
+        Body=b"no Parquet",
+    )
+
+    with pytest.raises(pa.ArrowInvalid):
+        load(event)
+
+    _stays_as_it_was(loaded)
+
+
+def test_rejects_that_are_missing_or_half_written(loaded: Database, s3: "S3Client") -> None:
+    event = drop(s3, [row(), row()])
+    event["test"]["rowsRejected"] = 1
+    with pytest.raises(StagingIncomplete, match="is missing, but Test wrote it"):
+        load(event)
+
+    event = drop(s3, [row(), row()], rejects=[reject(2)])
+    event["test"]["rowsRejected"] = 2
+    with pytest.raises(RowsUnaccounted, match="rejects 1 rows, but Test counted 2"):
+        load(event)
+    _stays_as_it_was(loaded)
+
+
+def test_rows_that_are_neither_loaded_nor_rejected(loaded: Database, s3: "S3Client") -> None:
+    event = drop(s3, [row(), row()])
+    event["transform"]["rowsRead"] = 3
+
+    with pytest.raises(RowsUnaccounted, match="3 rows were read, but 2 would be loaded"):
+        load(event)
+
+    _stays_as_it_was(loaded)
+
+
+def test_an_error_in_the_middle_of_copy_says_no_value(loaded: Database, s3: "S3Client") -> None:
+    event = drop(s3, [row(hours="2.00")] * 3 + [row("Mr. Secret" * 20)])
+
+    with pytest.raises(StatementFailed) as caught:
+        load(event)
+
+    assert "22001" in str(caught.value)
+    assert "Secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    _stays_as_it_was(loaded)
+
+
+def test_no_table(loaded: Database, s3: "S3Client") -> None:
+    loaded.run("ALTER TABLE daily_checkins RENAME TO elsewhere")
+
+    with pytest.raises(SchemaMismatch, match="run the function `migrate`"):
+        load(drop(s3, [row()]))
+
+
+def test_a_wrong_password_is_not_tried_again(
+    loader: Database, s3: "S3Client", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = drop(s3, [row()])
+    loader.run(f"ALTER ROLE {loader.loader.name} PASSWORD 'another'")
+
+    with pytest.raises(DatabaseRefused, match="password authentication failed"):
+        load(event)
+
+
+def test_a_connection_that_breaks_midway_is_made_anew(
+    loaded: Database, s3: "S3Client", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows_csv = StagedRows.csv
+    tries = []
+
+    def breaking(self: StagedRows, source_id: int) -> Iterator[bytes]:
+        for chunk in rows_csv(self, source_id):
+            yield chunk
+            tries.append(chunk)
+            if len(tries) == 1:
+                loaded.run(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = :name",
+                    name=loaded.loader.name,
+                )
+
+    monkeypatch.setattr(StagedRows, "csv", breaking)
+
+    verdict = load(drop(s3, [row(hours="5.00"), row(hours="6.00")]))
+
+    assert verdict["rowsLoaded"] == 2
+    assert len(tries) == 2
+    assert hours(loaded) == [(2, "5.00"), (3, "6.00")]
