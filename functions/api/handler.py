@@ -1,0 +1,56 @@
+"""Takes a request of API Gateway: `GET /get?user=NAME[&limit=N][&cursor=NEXT]`.
+Returns its answer: `{response: [{user, project, hours, timestamp}, …], next: cursor or null}`.
+"""
+
+import json
+from typing import Any
+
+import boto3
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response, content_types
+from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_REST
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
+
+from functions.api.checkins import page
+from functions.api.query import Query
+from functions.api.session import PARAMETERS, Session
+from shared.database import Connection, connect
+from shared.errors import DatabaseUnavailable
+from shared.settings import ApiSettings, read
+from shared.telemetry import logger
+
+COME_AGAIN = 15
+"""Seconds: Aurora resumes in 15 to 30."""
+
+
+def _connect(within: float) -> Connection:
+    impatient = Config(connect_timeout=2, read_timeout=2, retries={"total_max_attempts": 2})
+    secrets = boto3.client("secretsmanager", config=impatient)
+    return connect(read(ApiSettings), secrets, within=within, parameters=PARAMETERS)
+
+
+app = APIGatewayRestResolver()
+session = Session(_connect)
+
+
+@app.get("/get")
+def get() -> dict[str, Any]:
+    """Answer with one page of a user's check-ins."""
+    answer = page(session.run, Query.parse(app.current_event.query_string_parameters))
+    logger.info("looked up", extra={"rows": len(answer["response"])})
+    return answer
+
+
+@app.exception_handler(DatabaseUnavailable)  # type: ignore[untyped-decorator]
+def come_again(error: DatabaseUnavailable) -> Response[str]:
+    """Tell the caller when to ask again."""
+    logger.warning("the database is away", extra={"reason": str(error)})
+    message = f"The database is waking up or away: ask again in {COME_AGAIN} seconds."
+    body = json.dumps({"statusCode": 503, "message": message})
+    return Response(503, content_types.APPLICATION_JSON, body, {"Retry-After": str(COME_AGAIN)})
+
+
+@logger.inject_lambda_context(correlation_id_path=API_GATEWAY_REST, clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one request."""
+    return app.resolve(event, context)

@@ -1,0 +1,295 @@
+"""api: the handler with requests as API Gateway sends them, and the real PostgreSQL behind it."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from functions.api import handler as api
+from functions.api import session as sessions
+from shared.errors import DatabaseRefused
+from shared.settings import read
+from tests.fixtures.aws import lambda_context
+from tests.fixtures.database import Database, eventually
+
+INSERT = """
+INSERT INTO daily_checkins (username, project, hours, timestamp, source_id, source_line)
+SELECT :user, :project, CAST(:hours AS numeric), CAST(:timestamp AS timestamptz), id, :line
+FROM source
+"""
+SOURCE = """
+INSERT INTO source (
+    source_key, version_id, ingested_id, rows_read, rows_loaded, rows_rejected, loaded_at
+)
+VALUES ('a key', 'a version', 'an ID', 0, 0, 0, now())
+"""
+
+
+@pytest.fixture
+def reader(migrated: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """A migrated database without rows, and the environment of the function."""
+    monkeypatch.setenv("DATABASE_SECRET_ARN", migrated.reader.secret_arn)
+    migrated.run(SOURCE)
+    yield migrated
+    api.session.close()
+
+
+def add(database: Database, *rows: tuple[str, str | None, str, str]) -> None:
+    with database.connected() as connection:
+        for line, (user, project, hours, at) in enumerate(rows, start=2):
+            connection.run(INSERT, user=user, project=project, hours=hours, timestamp=at, line=line)
+
+
+def request(path: str = "/get", method: str = "GET", **parameters: str) -> dict[str, Any]:
+    """Return what API Gateway sends: no parameters are null, not an empty object."""
+    return {
+        "resource": "/get",
+        "path": path,
+        "httpMethod": method,
+        "headers": {"accept": "application/json"},
+        "multiValueHeaders": {"accept": ["application/json"]},
+        "queryStringParameters": parameters or None,
+        "multiValueQueryStringParameters": {k: [v] for k, v in parameters.items()} or None,
+        "requestContext": {"requestId": "a-request", "stage": "Prod", "path": f"/Prod{path}"},
+        "body": None,
+        "isBase64Encoded": False,
+    }
+
+
+def get(**parameters: str) -> tuple[int, dict[str, Any]]:
+    answer = api.handler(request(**parameters), lambda_context())
+    assert answer["multiValueHeaders"]["Content-Type"] == ["application/json"]
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def test_a_users_checkins(reader: Database) -> None:
+    add(
+        reader,
+        ("ned", "bizdev", "7.5", "2019-09-27 00:00:00.123456 UTC"),
+        ("robert", "bizdev", "1", "2019-09-27 00:00:00 UTC"),
+        ("ned", None, "0", "2019-09-26 23:00:00-05"),
+        ("Ned", "other", "1", "2019-09-27 00:00:00 UTC"),
+        ("ned", 'é "\\ 🦆', "-999.99", "0001-01-01 00:00:00 UTC"),
+    )
+
+    status, answer = get(user="ned")
+
+    assert status == 200
+    assert answer == {
+        "response": [
+            {
+                "user": "ned",
+                "project": 'é "\\ 🦆',
+                "hours": "-999.99",
+                "timestamp": "0001-01-01T00:00:00.000000Z",
+            },
+            {
+                "user": "ned",
+                "project": "bizdev",
+                "hours": "7.50",
+                "timestamp": "2019-09-27T00:00:00.123456Z",
+            },
+            {
+                "user": "ned",
+                "project": None,
+                "hours": "0.00",
+                "timestamp": "2019-09-27T04:00:00.000000Z",
+            },
+        ],
+        "next": None,
+    }
+
+
+def test_nobody(reader: Database) -> None:
+    assert get(user="nobody") == (200, {"response": [], "next": None})
+
+
+def test_pages_hold_every_row_once(reader: Database) -> None:
+    # Ties on the timestamp, over the borders of pages, and rows that are alike altogether.
+    rows = [("ned", "same", "1.00", f"2019-09-{27 + n // 10} 00:00:00 UTC") for n in range(25)]
+    add(reader, *rows)
+    reader.run("UPDATE daily_checkins SET hours = source_line")
+
+    for limit in (1, 7, 24, 25, 26):
+        pages = list(_pages(limit))
+        found = [row["hours"] for page in pages for row in page]
+        assert found == [f"{n}.00" for n in range(2, 27)]
+        assert [len(page) for page in pages[:-1]] == [limit] * (len(pages) - 1)
+        assert len(pages) == -(-25 // limit)
+
+
+def _pages(limit: int) -> Iterator[list[dict[str, str]]]:
+    cursor: dict[str, str] = {}
+    while True:
+        status, answer = get(user="ned", limit=str(limit), **cursor)
+        assert status == 200
+        yield answer["response"]
+        if answer["next"] is None:
+            return
+        cursor = {"cursor": answer["next"]}
+
+
+def test_default_and_largest_page(reader: Database) -> None:
+    reader.run(
+        "INSERT INTO daily_checkins (username, hours, timestamp, source_id, source_line) "
+        "SELECT 'ned', 1, now(), source.id, n FROM source, generate_series(1, 1001) n"
+    )
+
+    assert len(get(user="ned")[1]["response"]) == 100
+    status, answer = get(user="ned", limit="1000")
+    assert (status, len(answer["response"])) == (200, 1000)
+    assert len(get(user="ned", cursor=answer["next"])[1]["response"]) == 1
+
+
+def test_a_name_is_a_name_and_never_sql(reader: Database) -> None:
+    users = [
+        "ned",
+        "' OR '1'='1",
+        "'; DROP TABLE daily_checkins; --",
+        "ned' --",
+        "ned\\' OR 1=1 --",
+        "%",
+        ":user",
+        "$1",
+        "ned; SELECT pg_sleep(60)",
+    ]
+    add(reader, *((user, f"of {user}", "1", "2019-09-27 UTC") for user in users))
+
+    for user in users:
+        status, answer = get(user=user)
+        assert status == 200
+        found = [(row["user"], row["project"]) for row in answer["response"]]
+        assert found == [(user, f"of {user}")]
+
+
+def test_what_is_wrong_is_said_as_json(aws: None) -> None:
+    status, answer = get()
+    assert (status, answer["message"]) == (
+        400,
+        "The parameter 'user' is missing: ask for /get?user=NAME.",
+    )
+    assert get(user="")[0] == 400
+    assert get(user="ned", limit="0")[0] == 400
+    assert get(user="ned", cursor="?")[0] == 400
+    for other in (request("/other", user="ned"), request(method="POST", user="ned")):
+        answer = api.handler(other, lambda_context())
+        assert answer["statusCode"] == 404
+        assert "message" in json.loads(answer["body"])
+
+
+def test_nothing_personal_is_logged(reader: Database, caplog: pytest.LogCaptureFixture) -> None:
+    add(reader, ("mr-private", "hidden", "1", "2019-09-27 UTC"))
+
+    with caplog.at_level("INFO"):
+        assert len(get(user="mr-private")[1]["response"]) == 1
+
+    [line] = [record for record in caplog.records if record.message == "looked up"]
+    assert vars(line)["rows"] == 1
+    everything = str([vars(record) for record in caplog.records])
+    assert "private" not in everything
+    assert "hidden" not in everything
+
+
+def _connections(database: Database) -> list[int]:
+    return [
+        pid
+        for [pid] in database.run(
+            "SELECT pid FROM pg_stat_activity WHERE usename = :name", name=database.reader.name
+        )
+    ]
+
+
+def test_one_connection_is_kept(reader: Database) -> None:
+    get(user="ned")
+    first = _connections(reader)
+    get(user="ned")
+
+    assert _connections(reader) == first
+    assert len(first) == 1
+
+
+def test_a_dead_connection_is_replaced(reader: Database) -> None:
+    get(user="ned")
+    [pid] = _connections(reader)
+    reader.run("SELECT pg_terminate_backend(:pid)", pid=pid)
+    eventually(lambda: not _connections(reader))
+
+    assert get(user="ned")[0] == 200
+    assert len(_connections(reader)) == 1
+
+
+def test_a_connection_that_nobody_uses_is_given_up(
+    reader: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sessions.PARAMETERS, "idle_session_timeout", "100ms")
+    get(user="ned")
+
+    eventually(lambda: not _connections(reader))
+
+    assert get(user="ned")[0] == 200
+
+
+def _is_asked_to_come_again(within: float) -> None:
+    start = time.monotonic()
+    answer = api.handler(request(user="ned"), lambda_context())
+
+    assert time.monotonic() - start < within
+    assert answer["statusCode"] == 503
+    assert answer["multiValueHeaders"]["Retry-After"] == ["15"]
+    assert "ask again in 15 seconds" in json.loads(answer["body"])["message"]
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """A port where connections are taken and nothing is ever said, as while Aurora wakes up."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_a_database_that_does_not_answer(
+    reader: Database, silent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_PORT", str(silent))
+    monkeypatch.setattr(sessions, "ANSWER_WITHIN", 0.5)
+
+    assert sessions.ANSWER_WITHIN < 8
+    _is_asked_to_come_again(within=3)
+
+
+def test_a_database_that_is_away_and_back(
+    reader: Database, unused_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as away:
+        away.setenv("DATABASE_PORT", str(unused_port))
+        _is_asked_to_come_again(within=3)
+        read.cache_clear()
+
+    assert get(user="ned")[0] == 200
+
+
+@pytest.fixture
+def unused_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+def test_a_statement_that_takes_too_long(reader: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sessions.PARAMETERS, "statement_timeout", "200ms")
+    with reader.connected() as connection:
+        connection.run("BEGIN")
+        connection.run("LOCK daily_checkins")
+        _is_asked_to_come_again(within=3)
+        connection.run("ROLLBACK")
+
+    assert get(user="ned")[0] == 200
+
+
+def test_a_wrong_password_is_a_defect_and_not_patience(reader: Database) -> None:
+    reader.run(f"ALTER ROLE {reader.reader.name} PASSWORD 'another'")
+
+    with pytest.raises(DatabaseRefused):
+        api.handler(request(user="ned"), lambda_context())
