@@ -31,7 +31,7 @@ def up(home: Path, *, hard_testing: bool, report: Report) -> Stack:
     """Bring the laptop cloud of `home` up, or leave nothing behind.
 
     Args:
-        home: the state folder; nothing outside it changes.
+        home: the state folder; two of them do not disturb each other.
         hard_testing: the module's variable of that name.
         report: is told, in a few words, of each step as it begins.
 
@@ -44,11 +44,11 @@ def up(home: Path, *, hard_testing: bool, report: Report) -> Stack:
         _clear(home)
         try:
             stack = _start(home, hard_testing=hard_testing, report=report)
+            stack.write(home)
         except BaseException:
             with _uninterrupted():
                 _stop(home)
             raise
-        stack.write(home)
         return stack
 
 
@@ -57,16 +57,16 @@ def down(home: Path) -> bool:
     if not home.is_dir():
         return False
     with _exclusive(home), _uninterrupted():
-        was_up = Stack.exists(home)
+        was_up = Stack.exists(home) or bool(_processes(home).names())
         _clear(home)
         return was_up
 
 
 def _start(home: Path, *, hard_testing: bool, report: Report) -> Stack:
     processes = _processes(home)
-    # Terraform's provider and the emulator take seconds to start: side by side with the rest.
     report("Starting the AWS emulator and PostgreSQL")
     tool = terraform.find(home / "terraform")
+    # It takes longest: the database starts beside it.
     aws = ministack.start(processes, home / "ministack")
     database = postgres.start(processes, home, database=_DATABASE)
     ministack.wait_until_ready(processes, aws)
@@ -157,18 +157,19 @@ def _is_up(home: Path) -> bool:
 
 
 def _stop(home: Path) -> None:
-    """End every process, and keep the logs: they tell why."""
+    """End every process and remove all but the logs: they tell why."""
     processes = _processes(home)
     processes.stop_all()
     postgres.stop(processes, home)
     Stack.forget(home)
+    for name in ("ministack", "terraform"):
+        shutil.rmtree(home / name, ignore_errors=True)
+    (home / "alerts.jsonl").unlink(missing_ok=True)
 
 
 def _clear(home: Path) -> None:
     _stop(home)
-    for name in ("ministack", "processes", "terraform"):
-        shutil.rmtree(home / name, ignore_errors=True)
-    (home / "alerts.jsonl").unlink(missing_ok=True)
+    shutil.rmtree(home / "processes", ignore_errors=True)
 
 
 def _processes(home: Path) -> Processes:

@@ -79,6 +79,10 @@ class Processes:
         self.stop(name)
         return status
 
+    def names(self) -> list[str]:
+        """Return the names of what was started and not stopped since."""
+        return sorted(path.stem for path in self._folder.glob("*.json"))
+
     def log(self, name: str) -> Path:
         """Return the file with what `name` has printed."""
         return self._folder / f"{name}.log"
@@ -97,8 +101,8 @@ class Processes:
 
     def stop_all(self) -> None:
         """End every process that has a record here."""
-        for path in sorted(self._folder.glob("*.json")):
-            self.stop(path.stem)
+        for name in self.names():
+            self.stop(name)
 
     def _record(self, name: str) -> Path:
         return self._folder / f"{name}.json"

@@ -19,6 +19,7 @@ import pytest
 from local import cloud
 from local.errors import LocalError
 from local.postgres import connected
+from local.processes import Processes
 from local.stack import Stack
 from local.tap import Alert
 from tests.fixtures.laptop import Laptop
@@ -94,7 +95,7 @@ def test_an_interrupted_up_leaves_no_process_behind(tmp_path: Path, end: signal.
     if end == signal.SIGKILL:
         # It could do nothing any more: that is left to the next command.
         assert _alive(family)
-        _tm(tmp_path, "down")
+        assert _tm(tmp_path, "down").stdout == "Down.\n"
     else:
         assert up.returncode == 130
     assert _alive(family) == []
@@ -112,7 +113,7 @@ def test_a_failed_up_leaves_no_process_and_tells_where_to_look(
     home = tmp_path / "home"
     with pytest.raises(LocalError, match=r"`terraform init` failed: .*terraform\.log"):
         cloud.up(home, hard_testing=False, report=print)
-    assert list((home / "processes").glob("*.json")) == []
+    assert Processes(home / "processes").names() == []
     assert (home / "processes" / "terraform.log").exists()
     assert not os.path.lexists(home / "postgres")
 
