@@ -150,11 +150,11 @@ def _needs_registry(error: str) -> bool:
 def _with_provider(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
     own = {name: value for name, value in environment.items() if not _FOREIGN.fullmatch(name)}
     own |= {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "TF_INPUT": "0"}
-    if Path(own.get("TF_CLI_CONFIG_FILE") or "/nowhere").is_file():
+    if os.access(own.get("TF_CLI_CONFIG_FILE", ""), os.R_OK):
         return own
-    # Set but absent, it makes Terraform warn in the middle of what we read.
+    # Set but absent, or another user's, it makes Terraform warn in the middle of what we read.
     own.pop("TF_CLI_CONFIG_FILE", None)
-    if Path(own.get("HOME", "/nowhere"), ".terraformrc").is_file():
+    if os.access(Path(own.get("HOME", ""), ".terraformrc"), os.R_OK):
         return own
     path = mirror(candidates(own))
     if path is not None:
@@ -191,4 +191,4 @@ def _holds_provider(folder: Path) -> bool:
     unpacked = (provider / PROVIDER_VERSION / target()).glob(
         f"terraform-provider-{name}_v{PROVIDER_VERSION}*"
     )
-    return packed.is_file() or any(os.access(each, os.X_OK) for each in unpacked)
+    return os.access(packed, os.R_OK) or any(os.access(each, os.X_OK) for each in unpacked)

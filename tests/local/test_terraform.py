@@ -152,6 +152,15 @@ def test_the_real_terraform_finds_its_provider(tmp_path: Path) -> None:
     assert finished.returncode == 0, finished.stderr
 
 
+@pytest.mark.parametrize("config", ["set/but/absent", "a-file/in-the-way", ""])
+def test_an_unusable_configuration_file_is_no_obstacle(tmp_path: Path, config: str) -> None:
+    environment = command(tmp_path, version("1.11.4"))
+    (tmp_path / "a-file").touch()
+    environment["TF_CLI_CONFIG_FILE"] = config and str(tmp_path / config)
+    found = terraform.find(tmp_path / "state", environment).environment
+    assert found.get("TF_CLI_CONFIG_FILE") in (None, str(tmp_path / "state" / "terraform.rc"))
+
+
 @pytest.mark.parametrize(
     ("output", "line"),
     [
