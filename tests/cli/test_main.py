@@ -1,5 +1,6 @@
 """Every command as a person calls it, on AWS as moto plays it."""
 
+import io
 import json
 import os
 import threading
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import responses
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from cli import drop
@@ -216,6 +218,22 @@ def test_follow_prints_one_line_a_transition_and_the_sums(file: Path) -> None:
     assert lines[-3] == "load: success   20,500 read, 20,495 loaded, 5 rejected"
     assert lines[-2].startswith(f"Rejected rows: s3://{STAGING}/state=failed_tests/")
     assert lines[-1] == "Alert: sent to the topic's subscribers"
+
+
+@pytest.mark.usefixtures("stack", "pipeline")
+@pytest.mark.parametrize("pipeline", [succeed], indirect=True)
+def test_follow_on_a_terminal_keeps_one_table_of_the_states(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=100)
+    monkeypatch.setattr(drop, "console", terminal)
+    result = tm("drop", file, "--follow")
+    assert result.exit_code == 0, result.stderr
+    assert isinstance(terminal.file, io.StringIO)
+    rows = [line.split() for line in terminal.file.getvalue().splitlines() if line]
+    last = {row[0]: row for row in rows}
+    assert [last[state][1] for state in State] == ["success"] * 4
+    assert last["load"][-6:] == ["20,500", "read,", "20,495", "loaded,", "5", "rejected"]
 
 
 @pytest.mark.usefixtures("stack", "pipeline")

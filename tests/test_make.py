@@ -1,0 +1,92 @@
+"""`make`, where it does not simply call a tool that has tests of its own."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout in which nothing is set up, and a PATH without any Python."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in ("requirements.txt", "pyproject.toml"):
+        (tmp_path / name).touch()
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    for name in ("make", "sh", "awk", "touch", "mkdir", "cat", "chmod"):
+        found = shutil.which(name)
+        assert found, name
+        (commands / name).symlink_to(found)
+    return tmp_path
+
+
+def make(checkout: Path, target: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        ["make", target],
+        cwd=checkout,
+        env={"PATH": str(checkout / "bin")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def python(checkout: Path, name: str, *, recent: bool) -> None:
+    """Put a Python into PATH that knows its version, makes a venv, and remembers its calls."""
+    command = checkout / "bin" / name
+    command.write_text(
+        f"""#!/bin/sh
+case "$*" in
+  *version_info*) exit {0 if recent else 1} ;;
+  *venv*) mkdir -p .venv/bin; cat "$0" > .venv/bin/python; chmod +x .venv/bin/python ;;
+esac
+echo "{name} $*" >> calls
+"""
+    )
+    command.chmod(0o755)
+
+
+def test_no_python_is_one_clear_line(checkout: Path) -> None:
+    finished = make(checkout, "setup")
+    assert finished.returncode != 0
+    assert finished.stderr.splitlines()[0] == "make: no Python 3.11 or newer in PATH: install one."
+
+
+def test_a_too_old_python_is_none(checkout: Path) -> None:
+    python(checkout, "python3", recent=False)
+    assert "no Python 3.11 or newer" in make(checkout, "setup").stderr
+
+
+def test_setup_takes_a_python_that_is_new_enough_and_checks_every_hash(checkout: Path) -> None:
+    python(checkout, "python3", recent=False)
+    python(checkout, "python3.12", recent=True)
+    finished = make(checkout, "setup")
+    assert finished.returncode == 0, finished.stderr
+    calls = (checkout / "calls").read_text()
+    assert "python3.12 -m venv" in calls
+    assert "--require-hashes --requirement requirements.txt" in calls
+    assert "--no-deps --no-build-isolation --editable ." in calls
+
+
+def test_setup_is_done_again_only_if_the_lock_or_the_project_changed(checkout: Path) -> None:
+    python(checkout, "python3", recent=True)
+    make(checkout, "setup")
+    (checkout / "calls").unlink()
+    make(checkout, "setup")
+    assert not (checkout / "calls").exists()
+    stamp = (checkout / ".venv" / ".ready").stat().st_mtime
+    os.utime(checkout / "requirements.txt", (stamp + 1, stamp + 1))
+    make(checkout, "setup")
+    assert (checkout / "calls").exists()
+
+
+def test_help_lists_every_target(checkout: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = {line.split()[1] for line in makefile.splitlines() if line.startswith(".PHONY:")}
+    listed = {line.split()[1] for line in make(checkout, "help").stdout.splitlines()}
+    assert listed == targets
