@@ -9,8 +9,8 @@
     ├── StagingIncomplete     the staging bucket does not hold what an earlier state wrote
     ├── RowsUnaccounted       rows read are not rows loaded plus rows rejected
     ├── SchemaMismatch        the database's tables are not what the contract says
-    ├── DatabaseRefused       PostgreSQL does not let us in, or not do what we ask
-    ├── StatementFailed       PostgreSQL cannot do what we ask: a value, a limit, a defect of ours
+    ├── DatabaseRefused       PostgreSQL does not accept us, or we do not trust it
+    ├── StatementFailed       PostgreSQL cannot do what we ask: a value, a limit, a defect
     └── Retryable             may pass on a second try; its leaves are named in the state machine
         ├── DatabaseUnavailable
         ├── LogUnavailable
@@ -59,7 +59,7 @@ class SchemaMismatch(PipelineError):
 
 
 class DatabaseRefused(PipelineError):
-    """PostgreSQL does not accept our password, our role or its permissions, or shows no trust."""
+    """PostgreSQL does not accept our password or our rights, or we do not trust its certificate."""
 
 
 class StatementFailed(PipelineError):
