@@ -107,6 +107,14 @@ class Column(_Model):
     def _is_an_identifier(cls, name: str) -> str:
         return _identifier(name)
 
+    @field_validator("physical_type")
+    @classmethod
+    def _is_a_type(cls, name: str) -> str:
+        # It goes into DDL as it is; whether PostgreSQL has such a type, `migrate` will see.
+        if not re.fullmatch(r"[a-z][a-z0-9_ ]*(\(\d+(, ?\d+)?\))?", name):
+            raise ValueError(f"physicalType {name!r} is not of the form of PostgreSQL's types")
+        return name
+
 
 class Contract(_Model):
     """A table's contract, as far as this pipeline acts on it."""

@@ -67,6 +67,30 @@ def _injection(document: dict[str, Any]) -> None:
     document["schema"][0]["physicalName"] = "x; drop table source"
 
 
+def _injected_type(document: dict[str, Any]) -> None:
+    document["schema"][0]["properties"][0]["physicalType"] = "text); drop table source; --"
+
+
+def _own_table(document: dict[str, Any]) -> None:
+    document["schema"][0]["physicalName"] = "source"
+
+
+def _own_column(document: dict[str, Any]) -> None:
+    document["schema"][0]["properties"][3]["physicalName"] = "source_id"
+
+
+def _own_staged_column(document: dict[str, Any]) -> None:
+    document["schema"][0]["properties"][3] |= {"name": "line", "physicalName": "row"}
+
+
+def _same_column(document: dict[str, Any]) -> None:
+    document["schema"][0]["properties"][3]["physicalName"] = "username"
+
+
+def _index_of_nothing(document: dict[str, Any]) -> None:
+    document["schema"][0]["customProperties"][4]["value"] = [["user", "day"]]
+
+
 def _two_tables(document: dict[str, Any]) -> None:
     document["schema"].append({"name": "second"})
 
@@ -96,6 +120,12 @@ def _wide_delimiter(document: dict[str, Any]) -> None:
         (_no_formats, "no format is guessed"),
         (_float, r"numeric\(precision,scale\)"),
         (_injection, "identifier"),
+        (_injected_type, "physicalType"),
+        (_own_table, "pipeline's own"),
+        (_own_column, r"\['source_id'\] are the pipeline's own"),
+        (_own_staged_column, r"\['line'\] are the pipeline's own"),
+        (_same_column, r"\['username'\] are there more than once"),
+        (_index_of_nothing, r"\['day'\], which are no columns"),
         (_two_tables, "one table a file"),
         (_unknown_metric, "invalidValues"),
         (_unknown_option, "logicalTypeOptions"),
