@@ -69,6 +69,17 @@ lock: $(READY) ## pin what pyproject.toml asks for, with hashes, keeping what is
 	    --output-file "functions/$$function/requirements.txt"; \
 	done
 
+.PHONY: images
+images: ## build each function's image, tm-pipeline/<function>, with Docker or buildah
+	@set -eu; if docker info >/dev/null 2>&1; then build="docker build"; \
+	elif command -v buildah >/dev/null; then build="buildah build"; \
+	else echo "make: images need a running Docker, or buildah: install one." >&2; exit 1; fi; \
+	for function in $(FUNCTIONS); do \
+	  echo "$$build $$function"; \
+	  $$build --quiet $(BUILD_FLAGS) --build-arg FUNCTION=$$function --file functions/Dockerfile \
+	    --tag tm-pipeline/$$function .; \
+	done
+
 .PHONY: clean
 clean: ## end the laptop cloud, and remove what these commands have made
 	@if [ -x $(BIN)/tm ]; then $(BIN)/tm down; fi

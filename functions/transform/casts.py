@@ -106,6 +106,8 @@ def _cast_column(texts: pa.StringArray, column: Column, null_tokens: tuple[str, 
     encoded = texts.dictionary_encode()
     indices, distinct = encoded.indices, _with_nulls(encoded.dictionary, null_tokens)
     values, reason_of = _CASTS[column.logical_type](distinct, column)
+    if values.equals(encoded.dictionary):
+        return _Values(texts, {})
     broken = pc.and_(distinct.is_valid(), values.is_null())
     reasons = {i: reason_of(i) for i in pc.indices_nonzero(broken).to_pylist()}
     if not reasons:

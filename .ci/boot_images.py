@@ -1,0 +1,131 @@
+"""Boots every function's image under the Lambda runtime client and hands it one real event.
+
+    .venv/bin/python .ci/boot_images.py FILE.csv
+
+Needs the laptop cloud up, the images built, and a file of known counts: the events are about that
+file, the environment is the deployed function's own, and the answers are checked.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from local.home import home
+from local.stack import Stack
+from shared.progress import Log
+
+CHECKOUT = Path(__file__).parent.parent
+TOOLS = CHECKOUT.parent / "shared" / "tools"
+BUILDAH = {**os.environ, "STORAGE_DRIVER": "overlay", "BUILDAH_ISOLATION": "chroot"}
+CA = "/var/task/laptop-ca.pem"
+
+
+def main() -> None:
+    stack = Stack.read(home())
+    if stack is None:
+        raise SystemExit("the laptop cloud is not up: tm up")
+    run = finished_run(stack, key=sys.argv[1])
+    given = json.loads(run["input"])
+    results = json.loads(run["output"])
+    task = given | {"execution": {"arn": run["executionArn"], "redrive": 0}}
+    s3_event = {
+        "Records": [
+            {
+                "s3": {
+                    "bucket": {"name": given["source"]["bucket"]},
+                    "object": given["source"] | {"key": given["source"]["key"]},
+                }
+            }
+        ]
+    }
+    transform, test = results["transform"], results["test"]
+    events: dict[str, tuple[Any, Callable[[Any], bool]]] = {
+        "trigger": (s3_event, lambda r: r == {"known": 1}),
+        "transform": (task, lambda r: r == transform),
+        "test": (task | {"transform": transform}, lambda r: r == test),
+        "load": (task | {"transform": transform, "test": test}, lambda r: r == results["load"]),
+        "alert": (
+            {
+                "detail-type": "Step Functions Execution Status Change",
+                "detail": {**run, "status": "SUCCEEDED"},
+            },
+            lambda r: r == {"sent": False},
+        ),
+        "watch": ({}, lambda r: r == {"stuck": 0, "unannounced": 0, "lost": 0}),
+        "api": (get("/get", user="ned"), lambda r: r["statusCode"] == 200 and "ned" in r["body"]),
+        "migrate": ({"contracts": "x"}, lambda r: r["created"] == [] and r["tables"]),
+    }
+    for function, (event, expected) in events.items():
+        answer = invoke(stack, function, event)
+        size = image_size(function)
+        print(f"{function:10} {size / 1e6:4.0f} MB  boots in {answer['init_ms']:5} ms")
+        if not answer["ok"] or not expected(answer["result"]):
+            raise SystemExit(f"the image of {function} answered {answer}")
+
+
+def finished_run(stack: Stack, key: str) -> dict[str, Any]:
+    log = Log(stack.aws.resource("dynamodb").Table(stack.outputs["log_table"]))
+    items = [item for item in log.with_status("success") if item["sourceKey"].endswith(key)]
+    run = stack.aws.client("stepfunctions").describe_execution(
+        executionArn=items[-1]["executionArn"]
+    )
+    return {name: run[name] for name in ("executionArn", "input", "output")}
+
+
+def get(path: str, **query: str) -> dict[str, Any]:
+    return {
+        "resource": path,
+        "path": path,
+        "httpMethod": "GET",
+        "headers": {},
+        "multiValueHeaders": {},
+        "queryStringParameters": query,
+        "multiValueQueryStringParameters": {name: [value] for name, value in query.items()},
+        "requestContext": {"requestId": "r", "stage": "Prod", "resourcePath": path},
+        "body": None,
+        "isBase64Encoded": False,
+    }
+
+
+def invoke(stack: Stack, function: str, event: Any) -> dict[str, Any]:
+    configuration = stack.aws.client("lambda").get_function_configuration(
+        FunctionName=stack.outputs["function_names"][function]
+    )
+    # The image trusts public authorities alone, the emulator's certificate is its own: so the
+    # image that boots is the one that was built, plus that certificate.
+    image = f"tm-pipeline-boot/{function}"
+    with tempfile.TemporaryDirectory() as folder:
+        ca = Path(folder, "ca.pem")
+        ca.write_bytes(Path(stack.aws.ca_bundle).read_bytes())
+        Path(folder, "Dockerfile").write_text(f"FROM tm-pipeline/{function}\nCOPY ca.pem {CA}\n")
+        command = ["buildah", "build", "--quiet", "--pull=never", "--tag", image, folder]
+        subprocess.run(command, env=BUILDAH, check=True, stdout=subprocess.DEVNULL)
+        path = Path(folder, "event.json")
+        path.write_text(json.dumps(event))
+        variables = stack.aws.environment() | {"AWS_CA_BUNDLE": CA}
+        for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+            del variables[name]
+        variables |= configuration["Environment"]["Variables"]
+        arguments = [f"--env={name}={value}" for name, value in variables.items()]
+        done = subprocess.run(
+            [TOOLS / "lambda-invoke", image, path, "--seconds", "120", *arguments],
+            check=False,
+            stdout=subprocess.PIPE,
+        )
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def image_size(function: str) -> int:
+    command = ["buildah", "images", "--json", f"tm-pipeline/{function}"]
+    (image,) = json.loads(subprocess.check_output(command, env=BUILDAH))
+    return int(float(image["size"].split()[0]) * {"MB": 1e6, "GB": 1e9}[image["size"].split()[1]])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Holds what the laptop cloud made of the real file against what is known of that file.
+
+    .venv/bin/python .ci/check_real_file.py FILE.csv
+
+The expectations are computed here from the file itself, with nothing of the project's: by hand,
+row by row, with the standard library.
+"""
+
+import csv
+import datetime as dt
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Any
+
+import pg8000.native
+
+from local.home import home
+from local.stack import Stack
+
+MONTHS = "января февраля марта апреля мая июня июля августа сентября октября ноября декабря".split()
+REJECTED = [15799, 15800, 17574, 17575, 17576]
+
+
+def main() -> None:
+    rows = list(expected(Path(sys.argv[1])))
+    rejected = [line for line, row in rows if not row[0]]
+    wanted = Counter(row for line, row in rows if row[0])
+    stack = Stack.read(home())
+    assert stack is not None, "the laptop cloud is not up"
+
+    (item,) = tm("status")
+    check("log item", (item["state"], item["status"]), ("load", "success"))
+    counts = [item[name] for name in ("rowsRead", "rowsLoaded", "rowsRejected")]
+    check("counts", counts, [20500, 20495, 5])
+    check("history", [step["state"] for step in item["history"] if step["status"] == "success"],
+          ["trigger", "transform", "test", "load"])
+
+    database = stack.database
+    connection = pg8000.native.Connection(
+        database.user, host=database.host, port=database.port,
+        password=database.password, database=database.database,
+    )
+    found = Counter(
+        (user, at.astimezone(dt.UTC), hours, project)
+        for user, at, hours, project in connection.run(
+            "select username, timestamp, hours, project from daily_checkins"
+        )
+    )
+    check("rows that differ, of all 20,495 to the microsecond", (found - wanted, wanted - found),
+          (Counter(), Counter()))
+    ((total,),) = connection.run("select sum(hours) from daily_checkins")
+    check("sum of hours", total, Decimal("42446.38"))
+
+    check("lines without a user", rejected, REJECTED)
+    rejects = rejects_of(stack, item)
+    errors = [each for each in rejects if each["severity"] == "error"]
+    check("rejected lines", [each["line"] for each in errors], REJECTED)
+    check("reasons", {each["reason"] for each in errors}, {"user is missing"})
+
+    mine = tm("user", "ned")
+    hours = sum(Decimal(row["hours"]) for row in mine)
+    check("ned, by the API", (len(mine), hours), (1387, Decimal("2078.35")))
+
+
+def expected(path: Path) -> Iterator[tuple[int, tuple[str, dt.datetime, Decimal, str]]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.reader(file)
+        next(reader)
+        for user, at, hours, project in reader:
+            rounded = Decimal(hours).quantize(Decimal("0.01"), ROUND_HALF_UP)
+            yield reader.line_num, (user, instant(at), rounded, project)
+
+
+def instant(text: str) -> dt.datetime:
+    if text.endswith(" UTC"):
+        naive = dt.datetime.fromisoformat(padded(text.removesuffix(" UTC")))
+    elif "/" in text:
+        naive = dt.datetime.strptime(text, "%m/%d/%Y %I:%M %p")
+    else:
+        day, month, rest = text.split(" ", 2)
+        number = MONTHS.index(month) + 1
+        naive = dt.datetime.strptime(f"{day} {number} {rest}", "%d %m %Y %H:%M")
+    return naive.replace(tzinfo=dt.UTC)
+
+
+def padded(text: str) -> str:
+    seconds, _, fraction = text.partition(".")
+    return f"{seconds}.{fraction:0<6}"
+
+
+def rejects_of(stack: Stack, item: dict[str, Any]) -> list[dict[str, Any]]:
+    key = (
+        "state=failed_tests/table=dailycheckins/year=2024/month=3/day=3/"
+        f"ingestedID={item['ingestedID']}/rejects.jsonl"
+    )
+    bucket = stack.outputs["staging_bucket"]
+    body = stack.aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    return [json.loads(line) for line in body.decode().splitlines()]
+
+
+def tm(*arguments: str) -> Any:
+    return json.loads(subprocess.check_output([".venv/bin/tm", *arguments, "--json"]))
+
+
+def check(what: str, found: object, wanted: object) -> None:
+    if found != wanted:
+        raise SystemExit(f"{what}: found {found}, wanted {wanted}")
+    print(f"ok  {what}")
+
+
+if __name__ == "__main__":
+    main()
