@@ -1,0 +1,186 @@
+"""The repository agrees with itself: what is said in one place holds in the others."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from packaging.requirements import Requirement
+from typer.main import get_command
+
+from cli.main import app
+from shared import settings
+from tests.fixtures.aws import REGION
+from tests.fixtures.laptop import Laptop
+
+CHECKOUT = Path(__file__).parent.parent
+FUNCTIONS = sorted(path.parent.name for path in CHECKOUT.glob("functions/*/handler.py"))
+SETTINGS = {
+    "trigger": settings.TriggerSettings,
+    "transform": settings.TransformSettings,
+    "test": settings.TestSettings,
+    "load": settings.LoadSettings,
+    "alert": settings.AlertSettings,
+    "watch": settings.WatchSettings,
+    "api": settings.ApiSettings,
+    "migrate": settings.MigrateSettings,
+}
+COMMON = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
+
+
+def pins(path: Path) -> dict[str, set[str]]:
+    """Return the versions of each package of a lock; a marker may choose among several."""
+    found: dict[str, set[str]] = {}
+    for line in path.read_text().splitlines():
+        if "==" in line:
+            requirement = Requirement(line.rstrip("\\ "))
+            found.setdefault(requirement.name, set()).add(str(requirement.specifier))
+    return found
+
+
+def test_a_function_is_a_folder_with_a_handler_and_a_lock() -> None:
+    folders = {path.name for path in CHECKOUT.glob("functions/*/") if path.name != "__pycache__"}
+
+    assert folders == set(FUNCTIONS) == set(SETTINGS)
+    assert all((CHECKOUT / "functions" / name / "requirements.txt").is_file() for name in folders)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_handler_is_a_table_of_contents(function: str) -> None:
+    source = (CHECKOUT / "functions" / function / "handler.py").read_text("utf-8")
+
+    assert len(source.splitlines()) <= 60
+    assert len(re.match(r'"""(.*?)"""', source, re.DOTALL)[1].strip().splitlines()) == 2  # type: ignore[index]
+    for forbidden in ("os.environ", "getenv", "except Exception", "except BaseException", "SELECT"):
+        assert forbidden not in source
+
+
+def test_only_settings_read_the_environment() -> None:
+    readers = {
+        str(path.relative_to(CHECKOUT))
+        for folder in ("functions", "shared")
+        for path in (CHECKOUT / folder).rglob("*.py")
+        if re.search(r"os\.environ|getenv|BaseSettings", path.read_text("utf-8"))
+    }
+    assert readers == {"shared/settings.py"}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_installs_what_the_laptop_tests(function: str) -> None:
+    everything = pins(CHECKOUT / "requirements.txt")
+
+    for name, versions in pins(CHECKOUT / "functions" / function / "requirements.txt").items():
+        assert versions <= everything[name], name
+
+
+@pytest.mark.parametrize(
+    "lock", [*CHECKOUT.glob("functions/*/requirements.txt"), CHECKOUT / "requirements.txt"]
+)
+def test_locks_are_hashed_and_name_no_index(lock: Path) -> None:
+    text = lock.read_text()
+
+    assert "://" not in text
+    assert "--index" not in text
+    blocks = re.split(r"\n(?=\S)", text.strip())
+    assert all("--hash=sha256:" in block for block in blocks)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_gets_exactly_the_environment_it_reads(function: str, laptop: Laptop) -> None:
+    configuration = laptop.aws.client("lambda").get_function_configuration(
+        FunctionName=laptop.stack.outputs["function_names"][function]
+    )
+
+    wanted = {name.upper() for name in SETTINGS[function].model_fields}
+    assert set(configuration["Environment"]["Variables"]) == wanted | COMMON
+
+
+def _policy(laptop: Laptop, name: str) -> dict[str, Any]:
+    client = laptop.aws.client("lambda")
+    try:
+        policy: dict[str, Any] = json.loads(client.get_policy(FunctionName=name)["Policy"])
+    except client.exceptions.ResourceNotFoundException:
+        return {"Statement": []}
+    return policy
+
+
+def test_every_function_has_one_kind_of_invoker(laptop: Laptop) -> None:
+    outputs = laptop.stack.outputs
+    definition = laptop.aws.client("stepfunctions").describe_state_machine(
+        stateMachineArn=outputs["state_machine_arn"]
+    )["definition"]
+    invocation = re.search(
+        r'resource "aws_lambda_invocation" "\w+" \{\s+function_name\s+= \S+\["(\w+)"\]',
+        (CHECKOUT / "terraform" / "database.tf").read_text(),
+    )
+    assert invocation is not None
+    invokers = {
+        function: [
+            *{each["Principal"]["Service"] for each in _policy(laptop, name)["Statement"]},
+            *(["states"] if f":function:{name}" in definition else []),
+            *(["terraform"] if function == invocation[1] else []),
+        ]
+        for function, name in outputs["function_names"].items()
+    }
+
+    assert invokers == {
+        "trigger": ["s3.amazonaws.com"],
+        "transform": ["states"],
+        "test": ["states"],
+        "load": ["states"],
+        "alert": ["events.amazonaws.com"],
+        "watch": ["events.amazonaws.com"],
+        "api": ["apigateway.amazonaws.com"],
+        "migrate": ["terraform"],
+    }
+
+
+def test_the_log_table_of_the_tests_is_terraforms(laptop: Laptop, log_table: str) -> None:
+    def shape(client: Any, name: str) -> tuple[Any, Any]:
+        table = client.describe_table(TableName=name)["Table"]
+        indexes = sorted(
+            (each["IndexName"], str(each["KeySchema"]), each["Projection"]["ProjectionType"])
+            for each in table["GlobalSecondaryIndexes"]
+        )
+        return table["KeySchema"], indexes
+
+    real = shape(laptop.aws.client("dynamodb"), laptop.stack.outputs["log_table"])
+    assert shape(boto3.client("dynamodb", region_name=REGION), log_table) == real
+
+
+README = (CHECKOUT / "README.md").read_text("utf-8")
+DOCUMENTS = [*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/**/*.md")]
+
+
+def test_the_readme_names_commands_that_there_are() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
+    commands = set(get_command(app).commands)  # type: ignore[attr-defined]
+
+    assert set(re.findall(r"\bmake ([a-z-]+)", README)) <= targets
+    assert set(re.findall(r"\btm ([a-z]+)", README)) <= commands
+    assert targets >= {"run", "test"}
+    assert {"make run", "make test"} <= set(re.findall(r"^\$ (make \w+)$", README, re.MULTILINE))
+
+
+def test_the_readme_maps_every_folder() -> None:
+    folders = {
+        path.name for path in CHECKOUT.iterdir() if path.is_dir() and not path.name.startswith(".")
+    }
+    ignored = {name for name in folders if name.endswith(".egg-info") or name == "__pycache__"}
+
+    assert set(re.findall(r"^\| `([a-z_]+)/` ", README, re.MULTILINE)) == folders - ignored
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text("utf-8")):
+        assert (document.parent / target).exists(), target
+
+
+def test_decisions_are_numbered_without_a_gap() -> None:
+    numbers = sorted(int(path.name[:4]) for path in CHECKOUT.glob("docs/decisions/*.md"))
+
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert numbers

@@ -1,0 +1,357 @@
+"""The whole pipeline on the laptop cloud: files dropped in the bucket, and what became of them."""
+
+import csv
+import json
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pg8000.native
+import pytest
+import requests
+
+from local import cloud, sample
+from shared.ingestion import UNMATCHED, Ingestion, Source, unmatched_id
+from shared.landing_key import LandingKey
+from shared.progress import Log
+from tests.fixtures.laptop import Laptop
+
+HEADER = "user,timestamp,hours,project"
+AT = "2019-09-27 00:00:00 UTC"
+TABLE = "dailycheckins"
+
+
+class Pipeline:
+    """A laptop cloud, as its users see it."""
+
+    def __init__(self, laptop: Laptop) -> None:
+        self.laptop = laptop
+        self.outputs = laptop.stack.outputs
+        self.log = Log(laptop.aws.resource("dynamodb").Table(self.outputs["log_table"]))
+
+    def put(self, body: str | bytes, key: str) -> Source:
+        """Put an object where files land."""
+        content = body.encode() if isinstance(body, str) else body
+        bucket = self.outputs["landing_bucket"]
+        answer = self.laptop.aws.client("s3").put_object(Bucket=bucket, Key=key, Body=content)
+        return Source(bucket, key, answer["VersionId"], len(content))
+
+    def ingest(self, body: str | bytes, day: int, name: str = "f.csv") -> dict[str, Any]:
+        """Land a file of one day and return its log item at the end."""
+        key = f"table={TABLE}/year=2024/month=3/day={day}/{name}"
+        landing_key = LandingKey.parse(key)
+        assert landing_key is not None
+        ingestion = Ingestion.of(self.put(body, key), landing_key)
+        return self.ended(ingestion.id)
+
+    def ended(self, ingested_id: str, table: str = TABLE) -> dict[str, Any]:
+        """Return a log item once its ingestion has ended and the team was told."""
+
+        def over() -> dict[str, Any] | None:
+            item = self.log.get(ingested_id, table)
+            told = item is not None and item.get("alert", {}).get("sent")
+            return item if told else None
+
+        item: dict[str, Any] = eventually(over)
+        return item
+
+    def alerts(self, ingested_id: str) -> list[dict[str, Any]]:
+        """Return what subscribers were told of an ingestion."""
+        found = [alert.body for alert in self.laptop.tap.alerts()]
+        return [body for body in found if body["ingestedID"] == ingested_id]
+
+    def query(self, sql: str, **parameters: object) -> Any:
+        """Ask the database, as its administrator."""
+        database = self.laptop.stack.database
+        connection = pg8000.native.Connection(
+            database.user,
+            host=database.host,
+            port=database.port,
+            password=database.password,
+            database=database.database,
+        )
+        try:
+            return connection.run(sql, **parameters)
+        finally:
+            connection.close()
+
+    def loaded(self, key: str) -> Any:
+        """Return the rows that the table holds of one landed key, in the file's order."""
+        return self.query(
+            "SELECT username, hours, source_line FROM daily_checkins "
+            "JOIN source ON source.id = source_id WHERE source_key = :key ORDER BY source_line",
+            key=key,
+        )
+
+    def get(self, path: str, **parameters: str) -> requests.Response:
+        """Ask the API."""
+        return self.ask(path, self.outputs["api_key"], parameters)
+
+    def ask(self, path: str, key: str | None, parameters: dict[str, str]) -> requests.Response:
+        """Ask the API with that key, or with none."""
+        return requests.get(
+            self.laptop.stack.api_url + path,
+            params=parameters,
+            headers={} if key is None else {"x-api-key": key},
+            verify=self.laptop.aws.ca_bundle,
+            timeout=30,
+        )
+
+
+def eventually(ask: Any, seconds: float = 60) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := ask():
+            return answer
+        time.sleep(0.2)
+    raise AssertionError(f"not within {seconds} s")
+
+
+def checkins(*rows: str) -> str:
+    return "\n".join([HEADER, *rows])
+
+
+def key_of(day: int, name: str = "f.csv") -> str:
+    return f"table={TABLE}/year=2024/month=3/day={day}/{name}"
+
+
+@pytest.fixture(scope="module")
+def pipeline(laptop: Laptop) -> Pipeline:
+    return Pipeline(laptop)
+
+
+@pytest.fixture(scope="module")
+def sampled(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample, dropped and followed with the operator's command."""
+    path = tmp_path_factory.mktemp("sample") / "sample.csv"
+    sample.write(path, 2_000, seed=7)
+    done = pipeline.laptop.tm("drop", str(path), "--date", "2024-03-01", "--follow")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2,000 read, 1,995 loaded, 5 rejected" in done.stdout
+    assert "Ingestion Success: dailycheckins 2024-03-01" in done.stdout
+    return path
+
+
+def good_rows(path: Path) -> list[list[str]]:
+    """The sample's rows that should be loaded, found by other means than the pipeline's."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    bad = ("2019-02-30 00:00:00 UTC", "a few")
+    return [row for row in rows if len(row) == 4 and row[0] and not {*bad} & {*row}]
+
+
+@pytest.mark.usefixtures("sampled")
+def test_the_log_has_every_state_of_the_sample(pipeline: Pipeline) -> None:
+    items = json.loads(pipeline.laptop.tm("status", "--json").stdout)
+    (item,) = [each for each in items if each["sourceKey"].endswith("/sample.csv")]
+
+    assert (item["state"], item["status"]) == ("load", "success")
+    assert [(step["state"], step["status"]) for step in item["history"]] == [
+        ("trigger", "success"),
+        ("transform", "running"),
+        ("transform", "success"),
+        ("test", "running"),
+        ("test", "success"),
+        ("load", "running"),
+        ("load", "success"),
+    ]
+    assert (item["rowsRead"], item["rowsLoaded"], item["rowsRejected"]) == (2000, 1995, 5)
+    (alert,) = pipeline.alerts(item["ingestedID"])
+    assert alert["status"] == "Ingestion Success"
+    assert alert["rowsLoaded"] == 1995
+    assert {reject["rule"] for reject in alert["topRejects"]} <= {
+        "required",
+        "timestamp",
+        "number",
+        "columnCount",
+    }
+
+
+def test_the_table_holds_the_good_rows_of_the_sample(pipeline: Pipeline, sampled: Path) -> None:
+    ((count, hours),) = pipeline.query(
+        "SELECT count(*), sum(hours) FROM daily_checkins JOIN source ON source.id = source_id "
+        "WHERE source_key LIKE '%/sample.csv'"
+    )
+
+    rows = good_rows(sampled)
+    assert count == len(rows)
+    assert hours == sum(
+        (Decimal(row[2]) + Decimal("0.0001")).quantize(Decimal("0.01")) for row in rows
+    )
+
+
+def test_the_api_pages_through_a_user(pipeline: Pipeline, sampled: Path) -> None:
+    user = good_rows(sampled)[0][0]
+    wanted = [row for row in good_rows(sampled) if row[0] == user]
+
+    by_command = json.loads(pipeline.laptop.tm("user", user, "--json").stdout)
+    pages = []
+    parameters = {"user": user, "limit": "7"}
+    while True:
+        page = pipeline.get("/get", **parameters).json()
+        pages.append(page["response"])
+        if page["next"] is None:
+            break
+        parameters["cursor"] = page["next"]
+
+    assert len(by_command) == len(wanted)
+    assert by_command == [row for page in pages for row in page]
+    assert all(len(page) == 7 for page in pages[:-1])
+    assert sorted(row["project"] for row in by_command) == sorted(row[3] for row in wanted)
+
+
+def test_the_api_without_a_key_or_a_user(pipeline: Pipeline) -> None:
+    assert pipeline.ask("/get", None, {"user": "ned"}).status_code == 403
+    assert pipeline.ask("/get", "wrong", {"user": "ned"}).status_code == 403
+    answer = pipeline.get("/get")
+    assert answer.status_code == 400
+    assert "user" in answer.json()["message"]
+    nobody = pipeline.get("/get", user="nobody'; DROP TABLE source; --")
+    assert nobody.json() == {"response": [], "next": None}
+
+
+def test_a_corrected_file_replaces_its_rows_exactly(pipeline: Pipeline) -> None:
+    other = pipeline.ingest(checkins(f"arya,{AT},1,x"), day=2, name="other.csv")
+    first = pipeline.ingest(checkins(f"ned,{AT},1,x", f",{AT},2,x", f"jon,{AT},3,x"), day=2)
+    assert (first["rowsLoaded"], first["rowsRejected"]) == (2, 1)
+
+    second = pipeline.ingest(checkins(f"ned,{AT},1,x", f"bran,{AT},2.5,x"), day=2)
+
+    assert second["ingestedID"] != first["ingestedID"]
+    assert pipeline.loaded(key_of(2)) == [["ned", Decimal("1.00"), 2], ["bran", Decimal("2.50"), 3]]
+    assert pipeline.loaded(key_of(2, "other.csv")) == [["arya", Decimal("1.00"), 2]]
+    assert other["status"] == "success"
+
+
+def test_an_event_delivered_three_times_is_one_run_and_one_alert(pipeline: Pipeline) -> None:
+    item = pipeline.ingest(checkins(f"ned,{AT},1,x"), day=3)
+    landed = {"key": item["sourceKey"], "versionId": item["versionId"], "size": int(item["size"])}
+    record = {"s3": {"bucket": {"name": item["bucket"]}, "object": landed}}
+    client = pipeline.laptop.aws.client("lambda")
+
+    for _ in range(3):
+        answer = client.invoke(
+            FunctionName=pipeline.outputs["function_names"]["trigger"],
+            Payload=json.dumps({"Records": [record]}).encode(),
+        )
+        assert json.load(answer["Payload"]) == {"known": 1}
+
+    executions = pipeline.laptop.aws.client("stepfunctions").list_executions(
+        stateMachineArn=pipeline.outputs["state_machine_arn"]
+    )["executions"]
+    assert [each["name"] for each in executions].count(f"{TABLE}-{item['ingestedID']}") == 1
+    assert len(pipeline.alerts(item["ingestedID"])) == 1
+    assert len(pipeline.loaded(item["sourceKey"])) == 1
+
+
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (PNG, "line 1 is not utf-8 text: byte 0x89"),
+        (b"", "the file is empty"),
+        (b"name,when\nned,now\n", "line 1 is not the header of dailycheckins"),
+    ],
+    ids=["png", "empty", "header"],
+)
+def test_a_file_that_is_none_is_refused_and_the_next_good_one_works(
+    body: bytes, reason: str, pipeline: Pipeline
+) -> None:
+    refused = pipeline.ingest(body, day=4)
+
+    assert (refused["state"], refused["status"]) == ("transform", "fail")
+    assert reason in refused["haltReason"]
+    (alert,) = pipeline.alerts(refused["ingestedID"])
+    assert (alert["status"], alert["latestState"]) == ("Ingestion Fail", "transform")
+    assert alert["reason"] == refused["haltReason"]
+    assert pipeline.loaded(key_of(4)) == []
+
+    assert pipeline.ingest(checkins(f"ned,{AT},1,x"), day=4)["status"] == "success"
+    assert len(pipeline.loaded(key_of(4))) == 1
+    pipeline.query("DELETE FROM daily_checkins WHERE username = 'ned'")
+
+
+def test_a_refused_newest_version_leaves_the_rows_as_they_were(pipeline: Pipeline) -> None:
+    pipeline.ingest(checkins(f"ned,{AT},1,x"), day=5)
+
+    refused = pipeline.ingest(b"", day=5)
+
+    assert refused["status"] == "fail"
+    assert pipeline.loaded(key_of(5)) == [["ned", Decimal("1.00"), 2]]
+
+
+@pytest.mark.parametrize("key", ["report.csv", "table=nosuch/year=2024/month=3/day=3/f.csv"])
+def test_a_key_that_fits_no_contract_is_logged_and_told(key: str, pipeline: Pipeline) -> None:
+    source = pipeline.put("x", key)
+
+    item = pipeline.ended(unmatched_id(source), UNMATCHED)
+
+    assert (item["state"], item["status"]) == ("trigger", "rejected")
+    (alert,) = pipeline.alerts(item["ingestedID"])
+    assert alert["status"] == "Ingestion Fail"
+    assert alert["reason"] == item["haltReason"]
+
+
+def test_a_key_with_every_odd_character_arrives_as_it_is(pipeline: Pipeline) -> None:
+    item = pipeline.ingest(checkins(f"ned,{AT},1,x"), day=6, name="a b+c%20ё&=?.csv")
+
+    assert item["status"] == "success"
+    assert len(pipeline.loaded(key_of(6, "a b+c%20ё&=?.csv"))) == 1
+
+
+@pytest.fixture
+def without_landing(pipeline: Pipeline) -> Iterator[None]:
+    """Transform's role, without the permission to read what has landed."""
+    iam = pipeline.laptop.aws.client("iam")
+    configuration = pipeline.laptop.aws.client("lambda").get_function_configuration(
+        FunctionName=pipeline.outputs["function_names"]["transform"]
+    )
+    role = configuration["Role"].rpartition("/")[2]
+    (name,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+    statements = [
+        each for each in policy["Statement"] if "s3:GetObjectVersion" not in str(each["Action"])
+    ]
+    assert len(statements) < len(policy["Statement"])
+    put = {"RoleName": role, "PolicyName": name}
+    iam.put_role_policy(**put, PolicyDocument=json.dumps(policy | {"Statement": statements}))
+    yield
+    iam.put_role_policy(**put, PolicyDocument=json.dumps(policy))
+
+
+def test_permissions_are_enforced(pipeline: Pipeline, without_landing: None) -> None:
+    item = pipeline.ingest(checkins(f"ned,{AT},1,x"), day=7)
+
+    assert (item["state"], item["status"]) == ("transform", "fail")
+    assert "AccessDenied" in item["haltReason"]
+    (alert,) = pipeline.alerts(item["ingestedID"])
+    assert "redrive-execution" in alert["repair"]
+    assert pipeline.loaded(key_of(7)) == []
+
+
+def test_hard_testing_halts_before_load_in_a_second_cloud_beside_the_first(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    stack = cloud.up(tmp_path, hard_testing=True, report=print)
+    try:
+        hard = Pipeline(Laptop(tmp_path, stack))
+        body = checkins(f"ned,{AT},1,x", f",{AT},2,x")
+        item = hard.ingest(body, day=8)
+
+        assert (item["state"], item["status"]) == ("test", "fail")
+        assert item["haltReason"] == ("1 of 2 rows failed: user is missing (1×, first at line 3)")
+        assert hard.query("SELECT count(*) FROM daily_checkins") == [[0]]
+        (alert,) = hard.alerts(item["ingestedID"])
+        assert (alert["status"], alert["latestState"]) == ("Ingestion Fail", "test")
+        assert alert["reason"] == item["haltReason"]
+        assert alert["topRejects"] == [
+            {"column": "user", "rule": "required", "count": 1, "line": 3}
+        ]
+        assert hard.ingest(checkins(f"ned,{AT},1,x"), day=8)["status"] == "success"
+    finally:
+        cloud.down(tmp_path)
+    assert pipeline.get("/get", user="ned").status_code == 200
