@@ -69,6 +69,10 @@ lock: $(READY) ## pin what pyproject.toml asks for, with hashes, keeping what is
 	    --output-file "functions/$$function/requirements.txt"; \
 	done
 
+.PHONY: bench
+bench: $(READY) ## time and weigh the states on 2,000,000 rows
+	$(BIN)/python -m benchmarks.states
+
 .PHONY: images
 images: ## build each function's image, tm-pipeline/<function>, with Docker or buildah
 	@set -eu; if docker info >/dev/null 2>&1; then build="docker build"; \

@@ -37,13 +37,19 @@ def main() -> None:
     check("log item", (item["state"], item["status"]), ("load", "success"))
     counts = [item[name] for name in ("rowsRead", "rowsLoaded", "rowsRejected")]
     check("counts", counts, [20500, 20495, 5])
-    check("history", [step["state"] for step in item["history"] if step["status"] == "success"],
-          ["trigger", "transform", "test", "load"])
+    check(
+        "history",
+        [step["state"] for step in item["history"] if step["status"] == "success"],
+        ["trigger", "transform", "test", "load"],
+    )
 
     database = stack.database
     connection = pg8000.native.Connection(
-        database.user, host=database.host, port=database.port,
-        password=database.password, database=database.database,
+        database.user,
+        host=database.host,
+        port=database.port,
+        password=database.password,
+        database=database.database,
     )
     found = Counter(
         (user, at.astimezone(dt.UTC), hours, project)
@@ -51,8 +57,11 @@ def main() -> None:
             "select username, timestamp, hours, project from daily_checkins"
         )
     )
-    check("rows that differ, of all 20,495 to the microsecond", (found - wanted, wanted - found),
-          (Counter(), Counter()))
+    check(
+        "rows that differ, of all 20,495 to the microsecond",
+        (found - wanted, wanted - found),
+        (Counter(), Counter()),
+    )
     ((total,),) = connection.run("select sum(hours) from daily_checkins")
     check("sum of hours", total, Decimal("42446.38"))
 

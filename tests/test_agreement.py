@@ -17,7 +17,7 @@ from tests.fixtures.laptop import Laptop
 
 CHECKOUT = Path(__file__).parent.parent
 FUNCTIONS = sorted(path.parent.name for path in CHECKOUT.glob("functions/*/handler.py"))
-SETTINGS = {
+SETTINGS: dict[str, type[settings.Settings]] = {
     "trigger": settings.TriggerSettings,
     "transform": settings.TransformSettings,
     "test": settings.TestSettings,
