@@ -21,6 +21,7 @@ import pg8000.native
 
 from local.home import home
 from local.stack import Stack
+from local.tap import Alert, Tap
 
 MONTHS = "января февраля марта апреля мая июня июля августа сентября октября ноября декабря".split()
 REJECTED = [15799, 15800, 17574, 17575, 17576]
@@ -33,7 +34,13 @@ def main() -> None:
     stack = Stack.read(home())
     assert stack is not None, "the laptop cloud is not up"
 
-    (item,) = tm("status")
+    item, earlier = sorted(tm("status"), key=lambda each: each["updatedAt"], reverse=True)
+    check("dropped twice under one key", earlier["sourceKey"], item["sourceKey"])
+    check(
+        "alerts",
+        sorted(alert.body["ingestedID"] for alert in alerts(stack)),
+        sorted(each["ingestedID"] for each in (item, earlier)),
+    )
     check("log item", (item["state"], item["status"]), ("load", "success"))
     counts = [item[name] for name in ("rowsRead", "rowsLoaded", "rowsRejected")]
     check("counts", counts, [20500, 20495, 5])
@@ -74,6 +81,10 @@ def main() -> None:
     mine = tm("user", "ned")
     hours = sum(Decimal(row["hours"]) for row in mine)
     check("ned, by the API", (len(mine), hours), (1387, Decimal("2078.35")))
+
+
+def alerts(stack: Stack) -> list[Alert]:
+    return Tap(stack.aws, stack.tap_url, home()).alerts()
 
 
 def expected(path: Path) -> Iterator[tuple[int, tuple[str, dt.datetime, Decimal, str]]]:

@@ -1,0 +1,47 @@
+import csv
+from pathlib import Path
+
+from local import sample
+
+
+def lines(count: int, seed: int = 1) -> list[str]:
+    return list(sample.rows(count, seed))
+
+
+def test_the_same_seed_makes_the_same_rows() -> None:
+    assert lines(500) == lines(500)
+    assert lines(500) != lines(500, seed=2)
+    assert lines(500) == lines(1_000)[:500]
+
+
+def test_any_number_of_rows(tmp_path: Path) -> None:
+    for count in (0, 1, 5_000):
+        path = tmp_path / "s.csv"
+        sample.write(path, count, seed=1)
+        data = path.read_bytes()
+
+        assert data.count(b"\r\n") == count
+        assert not data.endswith(b"\n")
+
+
+def test_it_has_the_shapes_of_the_feed_in_their_proportions() -> None:
+    rows = [row for row in csv.reader(lines(20_000)) if len(row) == 4]
+    texts = [row[1] for row in rows]
+
+    iso = [text for text in texts if text.endswith(" UTC")]
+    assert 0.88 < len(iso) / len(rows) < 0.92
+    assert {len(text) for text in iso} == {23, 27, 28, 29, 30}
+    assert any(text.endswith("PM") for text in texts)
+    assert any("мая" in text for text in texts)
+    assert len({tuple(row) for row in rows}) < len(rows), "exact repeats"
+    assert {"0.125", "30.0"} <= {row[2] for row in rows}
+
+
+def test_one_row_in_400_is_bad_in_turn() -> None:
+    rows = list(csv.reader(lines(4_000)))
+
+    bad = [rows[number - 1] for number in range(400, 4_001, 400)]
+    assert [row[0] == "" for row in bad[0::4]] == [True] * 3
+    assert [row[1] for row in bad[1::4]] == ["2019-02-30 00:00:00 UTC"] * 3
+    assert [row[2] for row in bad[2::4]] == ["a few"] * 2
+    assert [len(row) for row in bad[3::4]] == [3, 3]
