@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-RUNS = 3
+RUNS = 5
 LIMIT_RATIO = 4
 LIMIT_MEMORY_MIB = 1024
 

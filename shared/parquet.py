@@ -13,7 +13,13 @@ import pyarrow as pa
 
 from shared.errors import StagingUnavailable
 
-_AS_IT_IS = {"coerce_timestamps": None, "flavor": None, "version": "2.6"}
+_AS_IT_IS = {
+    "coerce_timestamps": None,
+    "flavor": None,
+    "version": "2.6",
+    # Costs most of the writing, for a part that is read two times and is small enough without.
+    "use_dictionary": False,
+}
 """Handed over as a copy: awswrangler writes the first table's schema into it."""
 
 

@@ -1,8 +1,8 @@
 """The rows of a landed file as text, each with its physical line number.
 
-Arrow's reader is fast and knows no physical lines. It is used where line and row must be the same:
-chunks without a quote, a blank line or a lone carriage return. All else goes through Python's
-`csv`, which is exact and slow.
+Arrow's reader is fast and knows no physical lines. Its rows are taken where line and row are the
+same: in chunks without a quote, a blank line or a lone carriage return. All else goes through
+Python's `csv`, which is exact and slow.
 """
 
 import csv
@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from shared.lines import Lines, Refusal, read_lines
@@ -42,12 +44,19 @@ class Rows:
     malformed: list[Malformed] = field(default_factory=list)
 
 
+Unread = Callable[[], Rows]
+"""Rows that are read when it is called, so that a caller may read several chunks at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A file taken apart: its column names, and its rows a chunk at a time."""
+    """A file taken apart: its column names, and its rows a chunk at a time, in order.
+
+    A refusal is the last of the chunks.
+    """
 
     header: list[str]
-    rows: Iterator[Rows | Refusal]
+    chunks: Iterator[Unread | Refusal]
 
 
 def read_table(chunks: Iterable[bytes], encoding: str, delimiter: str) -> Table | Refusal:
@@ -72,14 +81,14 @@ def read_table(chunks: Iterable[bytes], encoding: str, delimiter: str) -> Table 
         header = next(csv.reader([line.decode()], delimiter=delimiter, strict=True), [])
     except csv.Error as error:
         return Refusal(f"line 1 cannot be read as a header: {error}")
-    body = _chained(Lines(first.first + len(newline), rest), lines)
+    body = _chained(Lines(first.first + 1, rest, first.ends - len(newline)), lines)
     return Table(header, read_rows(body, len(header), delimiter))
 
 
 def read_rows(
     chunks: Iterator[Lines | Refusal], width: int, delimiter: str
-) -> Iterator[Rows | Refusal]:
-    """Read the rows after the header, a chunk at a time; a refusal is the last thing it yields.
+) -> Iterator[Unread | Refusal]:
+    """Take the lines after the header for rows; a refusal is the last thing it yields.
 
     Args:
         chunks: the file's lines without the header.
@@ -90,10 +99,18 @@ def read_rows(
         if isinstance(lines, Refusal):
             yield lines
             return
-        if _lines_are_rows(lines.text):
-            yield _read_fast(lines, width, delimiter)
+        if b'"' not in lines.text:
+            yield functools.partial(_read_unquoted, lines, width, delimiter)
         else:
-            yield from _read_exactly(lines, chunks, width, delimiter)
+            # A quoted field may reach into the next chunk, so this one is read at once.
+            refusals: list[Refusal] = []
+            rows = _read_exactly(lines, chunks, width, delimiter, refusals)
+            yield functools.partial(_given, rows)
+            yield from refusals
+
+
+def _given(rows: Rows) -> Rows:
+    return rows
 
 
 def _chained(first: Lines, rest: Iterator[Lines | Refusal]) -> Iterator[Lines | Refusal]:
@@ -102,14 +119,19 @@ def _chained(first: Lines, rest: Iterator[Lines | Refusal]) -> Iterator[Lines | 
     yield from rest
 
 
-def _lines_are_rows(text: bytes) -> bool:
-    return not (
-        b'"' in text
-        or text.count(b"\r") != text.count(b"\r\n")
-        or text.startswith((b"\n", b"\r\n"))
-        or b"\n\n" in text
-        or b"\n\r\n" in text
-    )
+def _read_unquoted(lines: Lines, width: int, delimiter: str) -> Rows:
+    rows = _read_fast(lines, width, delimiter)
+    physical = lines.ends + (not lines.text.endswith(b"\n"))
+    lone_returns = len(rows.lines) + len(rows.malformed) != physical
+    if lone_returns or _any_blank(rows):
+        return _read_exactly(lines, iter(()), width, delimiter, [])
+    return rows
+
+
+def _any_blank(rows: Rows) -> bool:
+    # Arrow takes a blank line for a row of empty values, as `,,,` is one.
+    blank = functools.reduce(pc.and_, (pc.equal(column, "") for column in rows.columns))
+    return bool(pc.any(blank).as_py())
 
 
 def _read_fast(lines: Lines, width: int, delimiter: str) -> Rows:
@@ -135,19 +157,21 @@ def _read_fast(lines: Lines, width: int, delimiter: str) -> Rows:
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()),
             strings_can_be_null=False,
-            check_utf8=False,
+            check_utf8=False,  # it was checked before
         ),
     )
     numbers = np.arange(lines.first, lines.first + table.num_rows + len(malformed))
     kept = np.delete(numbers, [row.line - lines.first for row in malformed])
 
     @functools.cache
-    def split() -> list[bytes]:
-        return lines.text.split(b"\n")
+    def ends() -> npt.NDArray[np.int64]:
+        return np.flatnonzero(np.frombuffer(lines.text, np.uint8) == ord("\n"))
 
     def raw(i: int) -> str:
-        line: bytes = split()[kept[i] - lines.first]
-        return line.removesuffix(b"\r").decode()
+        number = kept[i] - lines.first
+        begin = ends()[number - 1] + 1 if number else 0
+        end = ends()[number] if number < len(ends()) else None
+        return lines.text[begin:end].removesuffix(b"\r").decode()
 
     return Rows(
         pa.array(kept),
@@ -158,11 +182,14 @@ def _read_fast(lines: Lines, width: int, delimiter: str) -> Rows:
 
 
 def _read_exactly(
-    lines: Lines, chunks: Iterator[Lines | Refusal], width: int, delimiter: str
-) -> Iterator[Rows | Refusal]:
+    lines: Lines,
+    chunks: Iterator[Lines | Refusal],
+    width: int,
+    delimiter: str,
+    refusals: list[Refusal],
+) -> Rows:
     pending = deque(_split(lines))
     taken: list[tuple[int, str]] = []
-    refusals: list[Refusal] = []
 
     def feed() -> Iterator[str]:
         # A quoted field may reach over the end of a chunk: then, and only then, the next is read.
@@ -207,13 +234,12 @@ def _read_exactly(
         raws.append(raw)
         for column, value in zip(columns, row, strict=True):
             column.append(value)
-    yield Rows(
+    return Rows(
         pa.array(numbers, pa.int64()),
         [pa.array(column, pa.string()) for column in columns],
         raws.__getitem__,
         malformed,
     )
-    yield from refusals
 
 
 def _split(lines: Lines) -> Iterator[tuple[int, str]]:

@@ -154,10 +154,10 @@ class _RawRows:
         table = read_table(chunks, contract.encoding, contract.delimiter)
         if isinstance(table, Refusal):
             return
-        for rows in table.rows:
-            if isinstance(rows, Refusal):
+        for chunk in table.chunks:
+            if isinstance(chunk, Refusal):
                 return
-            yield rows
+            yield chunk()
 
 
 def _upload(files: RejectFiles, report: Report, staging: Staging) -> None:

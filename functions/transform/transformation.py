@@ -3,7 +3,6 @@
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
 from typing import TypeVar
 
 import pyarrow as pa
@@ -12,7 +11,7 @@ from functions.transform.casts import Cast, Suspect, cast
 from shared import parquet
 from shared.contract import Contract
 from shared.lines import Refusal
-from shared.rows import Rows, read_table
+from shared.rows import Unread, read_table
 from shared.staging import Staging, part_name
 from shared.verdict import Outcome, Verdict
 
@@ -57,13 +56,13 @@ def transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> 
     if reason := _header_problem(table.header, contract):
         return Verdict(Outcome.REFUSED, reason)
 
-    def stage(number: int, rows: Rows | Refusal) -> Counter[str] | Refusal:
-        if isinstance(rows, Refusal):
-            return rows
-        return _write(cast(rows, table.header, contract), staging, part_name(number))
+    def stage(number: int, chunk: Unread | Refusal) -> Counter[str] | Refusal:
+        if isinstance(chunk, Refusal):
+            return chunk
+        return _write(cast(chunk(), table.header, contract), staging, part_name(number))
 
     counts = Counter(dict.fromkeys(_COUNTS, 0))
-    for result in _ahead(stage, table.rows):
+    for result in _ahead(stage, table.chunks):
         if isinstance(result, Refusal):
             return Verdict(Outcome.REFUSED, result.reason)
         counts.update(result)
@@ -120,4 +119,5 @@ def _header_problem(header: list[str], contract: Contract) -> str | None:
 
 
 def _as_table(suspects: list[Suspect]) -> pa.Table:
-    return pa.Table.from_pylist([asdict(each) for each in suspects], schema=SUSPECT_SCHEMA)
+    columns = {name: [getattr(each, name) for each in suspects] for name in SUSPECT_SCHEMA.names}
+    return pa.Table.from_pydict(columns, schema=SUSPECT_SCHEMA)

@@ -23,6 +23,7 @@ def test_chunks_end_where_lines_end_however_the_stream_is_cut(size: int) -> None
     assert all(each.text.endswith(b"\n") for each in chunks[:-1])
     counted = itertools.accumulate((each.text.count(b"\n") for each in chunks), initial=1)
     assert [each.first for each in chunks] == list(counted)[:-1]
+    assert [each.ends for each in chunks] == [each.text.count(b"\n") for each in chunks]
 
 
 def test_nothing_is_no_lines() -> None:
@@ -30,7 +31,7 @@ def test_nothing_is_no_lines() -> None:
 
 
 def test_another_encoding_becomes_utf8() -> None:
-    assert list(read_lines(["имя\n".encode("cp1251")], "cp1251")) == [Lines(1, "имя\n".encode())]
+    assert list(read_lines(["имя\n".encode("cp1251")], "cp1251")) == [Lines(1, "имя\n".encode(), 1)]
 
 
 @pytest.mark.parametrize("size", [1, 4, 1000])

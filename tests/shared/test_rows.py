@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from shared.lines import Refusal
-from shared.rows import Rows, read_table
+from shared.rows import read_table
 
 
 def read(
@@ -15,8 +15,9 @@ def read(
     table = read_table((data[i : i + size] for i in range(0, len(data), size)), "utf-8", ",")
     assert not isinstance(table, Refusal)
     rows, malformed = [], []
-    for each in table.rows:
-        assert isinstance(each, Rows)
+    for chunk in table.chunks:
+        assert not isinstance(chunk, Refusal)
+        each = chunk()
         for i, line in enumerate(each.lines.to_pylist()):
             rows.append((line, [column[i].as_py() for column in each.columns], each.raw(i)))
         malformed += [(row.line, row.rule, row.raw) for row in each.malformed]
@@ -119,4 +120,4 @@ def test_what_is_no_text_ends_the_rows_with_a_refusal() -> None:
     table = read_table(chunks(), "utf-8", ",")
 
     assert not isinstance(table, Refusal)
-    assert isinstance(list(table.rows)[-1], Refusal)
+    assert isinstance(list(table.chunks)[-1], Refusal)

@@ -6,7 +6,7 @@ import pytest
 from functions.transform.casts import Cast, cast
 from shared.contract import load_all
 from shared.lines import Refusal
-from shared.rows import Rows, read_table
+from shared.rows import read_table
 
 CONTRACT = load_all()["dailycheckins"]
 AT = "2019-09-27 00:00:00 UTC"
@@ -15,9 +15,9 @@ AT = "2019-09-27 00:00:00 UTC"
 def cast_text(*rows: str, header: str = "user,timestamp,hours,project") -> Cast:
     table = read_table(["\n".join([header, *rows]).encode()], "utf-8", ",")
     assert not isinstance(table, Refusal)
-    (found,) = table.rows
-    assert isinstance(found, Rows)
-    return cast(found, table.header, CONTRACT)
+    (found,) = table.chunks
+    assert not isinstance(found, Refusal)
+    return cast(found(), table.header, CONTRACT)
 
 
 @pytest.mark.parametrize(
