@@ -105,7 +105,7 @@ class _States:
     """What the three handlers call, on a local file."""
 
     def __init__(self, path: Path) -> None:
-        from shared.contract import load_all
+        from shared.odcs import load_all
         from shared.ingestion import Ingestion, Source
         from shared.landing_key import LandingKey
         from shared.staging import Staging

@@ -18,7 +18,7 @@ from cli.errors import one_line
 from cli.stack import Stack
 from local import cloud
 from local.home import home
-from shared import contract
+from shared import odcs
 
 
 class _Commands(TyperGroup):
@@ -90,7 +90,7 @@ def drop(
     stack: StackFolder = None,
 ) -> None:
     """Put FILE into the landing bucket; with --follow, exit status 0 means that it was loaded."""
-    contracts = contract.load_all()
+    contracts = odcs.load_all()
     if table not in contracts:
         raise typer.BadParameter(
             f"no contract for {table!r}; there is one for {', '.join(sorted(contracts))}.",

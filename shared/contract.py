@@ -1,169 +1,297 @@
 """The contract of a table: what its files hold, what its rows must fulfil, what PostgreSQL keeps.
 
-One file `contracts/<dataset>.odcs.yaml` in the Open Data Contract Standard (ODCS 3.x) per table,
-validated twice: by the standard's own JSON schema, and by the models below, which refuse every
-custom property and every rule this pipeline would not act on.
+One file `contracts/<table>.odcs.yaml` in the Open Data Contract Standard per table; `shared.odcs`
+reads it into these models. docs/contracts.md says what each part means to the people who write one.
 """
 
-import functools
-import importlib.resources
-import json
+import datetime as dt
 import re
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal
+from decimal import Decimal
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import jsonschema
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
-
-from shared.errors import InvalidContract
-
-CONTRACTS = Path(__file__).parent.parent / "contracts"
-SUFFIX = ".odcs.yaml"
 
 _OWN_RELATIONS = {"source", "schema_version"}
 _OWN_COLUMNS = {"id", "line", "source_id", "source_line"}
-"""What each table and each staged row has besides the contract's columns."""
 
-_TABLE_PROPERTIES = {"encoding", "delimiter", "nullTokens", "timezone", "indexes"}
-_COLUMN_PROPERTIES = {"formats"}
-
+LogicalType = Literal["string", "integer", "number", "boolean", "date", "timestamp"]
 Severity = Literal["error", "warning"]
+Value = Decimal | dt.date | dt.datetime
+
+_PHYSICAL_TYPES: dict[LogicalType, str] = {
+    "string": r"text|varchar\((?P<length>\d+)\)",
+    "integer": r"smallint|integer|bigint",
+    "number": r"numeric\((?P<precision>\d+), ?(?P<scale>\d+)\)",
+    "boolean": r"boolean",
+    "date": r"date",
+    "timestamp": r"timestamptz",
+}
+_INTEGER_BYTES = {"smallint": 2, "integer": 4, "bigint": 8}
 
 
-class _Model(BaseModel):
+def _identifier(name: str) -> str:
+    # The names go into DDL, where no parameter can stand.
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name):
+        raise ValueError(f"{name!r} is no plain lower-case PostgreSQL identifier")
+    return name
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except ZoneInfoNotFoundError as error:
+        raise ValueError(f"{name!r} is no time zone; one is Europe/Berlin") from error
+    return name
+
+
+Identifier = Annotated[str, AfterValidator(_identifier)]
+Zone = Annotated[str, AfterValidator(_zone)]
+
+
+class Model(BaseModel):
+    """Base of the models: immutable, and refuses what it does not know."""
+
     model_config = ConfigDict(
         frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True
     )
 
 
-class TimestampFormat(_Model):
-    """One way a timestamp may be written: a Java `DateTimeFormatter` pattern and its language."""
+class Format(Model):
+    """One way a date or timestamp may be written.
+
+    `pattern` is Java's (`DateTimeFormatter`), `locale` the language of its month names, `timezone`
+    the zone that is meant where the column's is not.
+    """
 
     pattern: str
     locale: str = "en"
+    timezone: Zone | None = None
 
 
-class Rule(_Model):
-    """One thing that every row's value must fulfil.
+class Threshold(Model):
+    """How many rows may fail a rule before the file halts, also without hard testing.
 
-    `name` is what reports and rejects call it; `bounds` are inclusive (minimum, maximum), None
-    where open.
+    The file halts unless the failing rows, or their percentage of all rows read, are less than
+    `limit`, or equal to it where `inclusive`.
     """
 
+    limit: Decimal
+    unit: Literal["rows", "percent"] = "rows"
+    inclusive: bool = False
+
+    def is_kept(self, failed: int, rows: int) -> bool:
+        """Tell whether so many failed of so many rows are few enough."""
+        share = Decimal(failed) if self.unit == "rows" else Decimal(100 * failed) / max(rows, 1)
+        return share <= self.limit if self.inclusive else share < self.limit
+
+    def __str__(self) -> str:
+        bound = "at most" if self.inclusive else "fewer than"
+        return f"{bound} {self.limit:f}{'%' if self.unit == 'percent' else ' rows'}"
+
+
+class Rule(Model):
+    """What a value must fulfil; `name` is what reports and rejects call it."""
+
     name: str
-    kind: Literal["required", "max_length", "range"]
     severity: Severity = "error"
-    bounds: tuple[float | None, float | None] = (None, None)
-    length: int | None = None
+    threshold: Threshold | None = None
 
 
-class RowCount(_Model):
-    """What the number of rows in a file must be: greater than `more_than`."""
+class Required(Rule):
+    """The value must not be missing."""
+
+    kind: Literal["required"] = "required"
+
+
+class Length(Rule):
+    """The text must have that many characters; a bound that is None is open."""
+
+    kind: Literal["length"] = "length"
+    minimum: int | None = None
+    maximum: int | None = None
+
+
+class Range(Rule):
+    """The value must lie between two bounds, themselves allowed; one that is None is open."""
+
+    kind: Literal["range"] = "range"
+    minimum: Value | None = None
+    maximum: Value | None = None
+
+
+class Pattern(Rule):
+    """The whole text must match a regular expression, in RE2's syntax."""
+
+    kind: Literal["pattern"] = "pattern"
+    regex: str
+
+
+class Allowed(Rule):
+    """The text must be one of these."""
+
+    kind: Literal["allowed"] = "allowed"
+    values: tuple[str, ...]
+
+
+class Unique(Rule):
+    """No earlier row of the file may have the same value."""
+
+    kind: Literal["unique"] = "unique"
+
+
+class NotInFuture(Rule):
+    """The date or instant must not lie after the moment of the test."""
+
+    kind: Literal["not_in_future"] = "not_in_future"
+
+
+AnyRule = Annotated[
+    Required | Length | Range | Pattern | Allowed | Unique | NotInFuture,
+    Field(discriminator="kind"),
+]
+
+
+class RowCount(Model):
+    """How many rows a file must hold, both bounds allowed; otherwise it halts."""
 
     name: str
-    more_than: int
+    minimum: int | None = None
+    maximum: int | None = None
+
+    def is_kept(self, rows: int) -> bool:
+        """Tell whether a file of so many rows will do."""
+        return (self.minimum or 0) <= rows and (self.maximum is None or rows <= self.maximum)
+
+    def __str__(self) -> str:
+        match self.minimum, self.maximum:
+            case None, maximum:
+                return f"at most {maximum}"
+            case minimum, None:
+                return f"at least {minimum}"
+            case minimum, maximum:
+                return f"{minimum} to {maximum}"
 
 
-class Column(_Model):
+class Column(Model):
     """One column: `name` in the file's header, `physical_name` in PostgreSQL."""
 
     name: str
-    physical_name: str
-    logical_type: Literal["string", "number", "timestamp"]
+    physical_name: Identifier
+    logical_type: LogicalType
     physical_type: str
-    required: bool
-    formats: tuple[TimestampFormat, ...] = ()
-    zone: str = "Etc/UTC"
-    rules: tuple[Rule, ...] = ()
+    required: bool = False
+    formats: tuple[Format, ...] = ()
+    timezone: Zone = "Etc/UTC"
+    true_tokens: tuple[str, ...] = ()
+    false_tokens: tuple[str, ...] = ()
+    rules: tuple[AnyRule, ...] = ()
 
     @property
     def precision_and_scale(self) -> tuple[int, int]:
-        """Digits in all and after the point of a `numeric(p,s)` column."""
-        match = re.fullmatch(r"numeric\((\d+),\s*(\d+)\)", self.physical_type)
-        if match is None:
+        """Digits in all, and after the point, of a number."""
+        parts = self._physical_parts()
+        return int(parts["precision"]), int(parts["scale"])
+
+    @property
+    def integer_bytes(self) -> int:
+        """Size of an integer in PostgreSQL."""
+        return _INTEGER_BYTES[self.physical_type]
+
+    def _physical_parts(self) -> re.Match[str]:
+        parts = re.fullmatch(_PHYSICAL_TYPES[self.logical_type], self.physical_type)
+        if parts is None:
             raise ValueError(
-                f"column {self.name}: physicalType {self.physical_type!r} of a number must be "
-                "numeric(precision,scale)"
+                f"column {self.name}: a {self.logical_type} cannot be kept as "
+                f"{self.physical_type!r}; physicalType must match "
+                f"{re.sub(r'[?]P<(.*?)>', '', _PHYSICAL_TYPES[self.logical_type])}"
             )
-        return int(match[1]), int(match[2])
+        return parts
 
     @model_validator(mode="after")
-    def _is_whole(self) -> "Column":
-        if self.logical_type == "timestamp" and not self.formats:
+    def _is_whole(self) -> Self:
+        parts = self._physical_parts()
+        has_formats = self.logical_type in {"date", "timestamp"}
+        if has_formats != bool(self.formats):
             raise ValueError(
-                f"timestamp column {self.name} needs the custom property 'formats': "
-                "no format is guessed"
+                f"column {self.name}: a {self.logical_type} "
+                + ("needs 'formats': none is guessed" if has_formats else "has no 'formats'")
             )
-        if self.logical_type == "number":
-            _ = self.precision_and_scale
+        is_boolean = self.logical_type == "boolean"
+        if is_boolean != bool(self.true_tokens and self.false_tokens):
+            raise ValueError(
+                f"column {self.name}: a {self.logical_type} "
+                + ("needs" if is_boolean else "has no")
+                + " 'trueTokens' and 'falseTokens'"
+            )
+        if both := set(self.true_tokens) & set(self.false_tokens):
+            raise ValueError(f"column {self.name}: {sorted(both)} cannot mean true and false")
+        self._check_rules()
+        if self.logical_type == "string" and parts["length"]:
+            self._check_length(int(parts["length"]))
         return self
 
-    @field_validator("physical_name")
-    @classmethod
-    def _is_an_identifier(cls, name: str) -> str:
-        return _identifier(name)
+    def _check_rules(self) -> None:
+        known: dict[str, set[LogicalType]] = {
+            "length": {"string"},
+            "pattern": {"string"},
+            "allowed": {"string"},
+            "range": {"integer", "number", "date", "timestamp"},
+            "not_in_future": {"date", "timestamp"},
+        }
+        for rule in self.rules:
+            if self.logical_type not in known.get(rule.kind, {self.logical_type}):
+                raise ValueError(
+                    f"column {self.name}: the rule {rule.name} ({rule.kind}) "
+                    f"says nothing of a {self.logical_type}"
+                )
 
-    @field_validator("physical_type")
-    @classmethod
-    def _is_a_type(cls, name: str) -> str:
-        # It goes into DDL as it is; whether PostgreSQL has such a type, `migrate` will see.
-        if not re.fullmatch(r"[a-z][a-z0-9_ ]*(\(\d+(, ?\d+)?\))?", name):
-            raise ValueError(f"physicalType {name!r} is not of the form of PostgreSQL's types")
-        return name
+    def _check_length(self, length: int) -> None:
+        # Otherwise a text could pass every rule and break the COPY of all other rows.
+        limits = [
+            rule.maximum
+            for rule in self.rules
+            if isinstance(rule, Length) and rule.severity == "error" and rule.maximum is not None
+        ]
+        if not limits or min(limits) > length:
+            raise ValueError(
+                f"column {self.name}: {self.physical_type} needs a logicalTypeOptions.maxLength "
+                f"of at most {length}"
+            )
 
 
-class Contract(_Model):
+class HeaderPolicy(Model):
+    """What the first line may be: columns in `any` order or the `contract`'s; others or none."""
+
+    order: Literal["any", "contract"] = "any"
+    unknown: Literal["refuse", "ignore"] = "refuse"
+
+
+class Lookup(Model):
+    """What the API shows of the table: `fields`, of rows with a `key`, in the order of `order`."""
+
+    key: str
+    order: str
+    fields: tuple[str, ...]
+
+
+class Contract(Model):
     """A table's contract, as far as this pipeline acts on it."""
 
     table: str
-    relation: str
+    relation: Identifier
     version: str
     columns: tuple[Column, ...]
     encoding: str = "utf-8"
     delimiter: str = ","
+    decimal_mark: Literal[".", ","] = "."
     null_tokens: tuple[str, ...] = ("",)
-    timezone: str = "Etc/UTC"
+    header_policy: HeaderPolicy = HeaderPolicy()
+    timezone: Zone = "Etc/UTC"
     indexes: tuple[tuple[str, ...], ...] = ()
+    lookup: Lookup | None = None
     row_counts: tuple[RowCount, ...] = ()
-
-    @field_validator("relation")
-    @classmethod
-    def _is_an_identifier(cls, name: str) -> str:
-        return _identifier(name)
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_a_zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except ZoneInfoNotFoundError as error:
-            raise ValueError(f"{name!r} is no time zone; one is Europe/Berlin") from error
-        return name
-
-    @field_validator("delimiter")
-    @classmethod
-    def _is_one_byte(cls, delimiter: str) -> str:
-        if len(delimiter.encode()) != 1 or delimiter in '"\r\n':
-            raise ValueError(f"the delimiter must be one ASCII character, not {delimiter!r}")
-        return delimiter
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> "Contract":
-        if self.relation in _OWN_RELATIONS:
-            raise ValueError(f"the table {self.relation} is the pipeline's own: choose another")
-        for names in (self.header, tuple(column.physical_name for column in self.columns)):
-            if taken := _OWN_COLUMNS.intersection(names):
-                raise ValueError(f"columns {sorted(taken)} are the pipeline's own: rename them")
-            if repeated := {name for name in names if names.count(name) > 1}:
-                raise ValueError(f"columns {sorted(repeated)} are there more than once")
-        for index in self.indexes:
-            if unknown := set(index).difference(self.header):
-                raise ValueError(f"an index names {sorted(unknown)}, which are no columns")
-        return self
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -178,132 +306,34 @@ class Contract(_Model):
         """
         return {column.name: column for column in self.columns}[name]
 
+    @model_validator(mode="after")
+    def _is_readable(self) -> Self:
+        if len(self.delimiter.encode()) != 1 or self.delimiter in '"\r\n':
+            raise ValueError(f"the delimiter must be one ASCII character, not {self.delimiter!r}")
+        try:
+            "".encode(self.encoding)
+        except LookupError as error:
+            raise ValueError(f"Python knows no encoding {self.encoding!r}") from error
+        return self
 
-def load(path: Path) -> Contract:
-    """Read and validate one contract file.
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.relation in _OWN_RELATIONS:
+            raise ValueError(f"the table {self.relation} is the pipeline's own: choose another")
+        for names in (self.header, tuple(column.physical_name for column in self.columns)):
+            if taken := _OWN_COLUMNS.intersection(names):
+                raise ValueError(f"columns {sorted(taken)} are the pipeline's own: rename them")
+            if repeated := {name for name in names if names.count(name) > 1}:
+                raise ValueError(f"columns {sorted(repeated)} are there more than once")
+        for what, names in self._named_columns():
+            if unknown := set(names).difference(self.header):
+                raise ValueError(f"{what} names {sorted(unknown)}, which are no columns")
+        return self
 
-    Raises:
-        InvalidContract: the file is not ODCS, or asks for what this pipeline does not know.
-    """
-    try:
-        document = yaml.safe_load(path.read_text("utf-8"))
-        jsonschema.validate(document, _odcs_schema())
-        contract = _from_odcs(document)
-    except (yaml.YAMLError, ValidationError, ValueError) as error:
-        raise InvalidContract(f"{path.name}: {error}") from error
-    except jsonschema.ValidationError as error:
-        raise InvalidContract(f"{path.name}: at {error.json_path}: {error.message}") from error
-    if path.name != contract.table + SUFFIX:
-        raise InvalidContract(
-            f"{path.name}: its schema is called {contract.table!r}; "
-            f"name the file {contract.table}{SUFFIX}"
-        )
-    return contract
-
-
-@functools.cache
-def load_all(folder: Path = CONTRACTS) -> Mapping[str, Contract]:
-    """Return every contract of `folder` by table name.
-
-    Raises:
-        InvalidContract: one of them is invalid, or there is none.
-    """
-    contracts = [load(path) for path in sorted(folder.glob(f"*{SUFFIX}"))]
-    if not contracts:
-        raise InvalidContract(f"no contract (*{SUFFIX}) in {folder}; write one to receive a table")
-    return {contract.table: contract for contract in contracts}
-
-
-@functools.cache
-def _odcs_schema() -> Any:
-    package = importlib.resources.files("open_data_contract_standard")
-    return json.loads((package / "schema.json").read_text("utf-8"))
-
-
-def _identifier(name: str) -> str:
-    # The names go into DDL, where no parameter can stand.
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name):
-        raise ValueError(f"{name!r} is no plain lower-case PostgreSQL identifier")
-    return name
-
-
-def _from_odcs(document: dict[str, Any]) -> Contract:
-    match document.get("schema", []):
-        case [schema]:
-            pass
-        case schemas:
-            raise ValueError(f"one table a file, but 'schema' holds {len(schemas)}")
-    return Contract.model_validate(
-        _custom_properties(schema, _TABLE_PROPERTIES)
-        | {
-            "table": schema["name"],
-            "relation": schema.get("physicalName", schema["name"]),
-            "version": document["version"],
-            "columns": tuple(_column(each) for each in schema.get("properties", ())),
-            "row_counts": tuple(_row_count(each) for each in schema.get("quality", ())),
-        }
-    )
-
-
-def _column(schema: dict[str, Any]) -> Column:
-    options = dict(schema.get("logicalTypeOptions", {}))
-    options.pop("timezone", None)
-    custom = _custom_properties(schema, _COLUMN_PROPERTIES)
-    if "defaultTimezone" in options:
-        custom["zone"] = options.pop("defaultTimezone")
-    required = schema.get("required", False)
-    rules = [Rule(name="required", kind="required")] if required else []
-    if "maxLength" in options:
-        rules.append(Rule(name="maxLength", kind="max_length", length=options.pop("maxLength")))
-    if "minimum" in options or "maximum" in options:
-        bounds = (options.pop("minimum", None), options.pop("maximum", None))
-        rules.append(Rule(name="range", kind="range", bounds=bounds))
-    if options:
-        raise ValueError(f"column {schema['name']}: unknown logicalTypeOptions {sorted(options)}")
-    rules += [_quality_rule(schema["name"], each) for each in schema.get("quality", ())]
-    return Column.model_validate(
-        custom
-        | {
-            "name": schema["name"],
-            "physical_name": schema.get("physicalName", schema["name"]),
-            "logical_type": schema["logicalType"],
-            "physical_type": schema["physicalType"],
-            "required": required,
-            "rules": tuple(rules),
-        }
-    )
-
-
-def _quality_rule(column: str, quality: dict[str, Any]) -> Rule:
-    arguments = dict(quality.get("arguments", {}))
-    bounds = (arguments.pop("minimum", None), arguments.pop("maximum", None))
-    if quality.get("metric") != "invalidValues" or arguments or quality.get("mustBe") != 0:
-        raise ValueError(
-            f"column {column}: this pipeline knows the quality metric invalidValues with minimum "
-            f"or maximum and mustBe 0, not {quality}"
-        )
-    return Rule.model_validate(
-        {
-            "name": quality["name"],
-            "kind": "range",
-            "severity": quality.get("severity", "error"),
-            "bounds": bounds,
-        }
-    )
-
-
-def _row_count(quality: dict[str, Any]) -> RowCount:
-    if quality.get("metric") != "rowCount" or "mustBeGreaterThan" not in quality:
-        raise ValueError(
-            f"this pipeline knows the table metric rowCount with mustBeGreaterThan, not {quality}"
-        )
-    return RowCount(name=quality["name"], more_than=quality["mustBeGreaterThan"])
-
-
-def _custom_properties(schema: dict[str, Any], known: set[str]) -> dict[str, Any]:
-    properties = {each["property"]: each["value"] for each in schema.get("customProperties", ())}
-    if unknown := properties.keys() - known:
-        raise ValueError(
-            f"{schema['name']}: unknown customProperties {sorted(unknown)}; known: {sorted(known)}"
-        )
-    return properties
+    def _named_columns(self) -> list[tuple[str, tuple[str, ...]]]:
+        named = [("an index", index) for index in self.indexes]
+        if self.lookup is not None:
+            named.append(
+                ("lookup", (self.lookup.key, self.lookup.order, *self.lookup.fields))
+            )
+        return named

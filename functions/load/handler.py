@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.load.loading import load
 from functions.load.rows import StagedRows
 from functions.load.versions import is_newer
-from shared.contract import load_all
+from shared.odcs import load_all
 from shared.database import connect, patiently
 from shared.ingestion import Ingestion, Run
 from shared.metrics import count_rows

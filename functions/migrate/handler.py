@@ -9,7 +9,7 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.migrate.migration import Migration, migrate
-from shared.contract import load_all
+from shared.odcs import load_all
 from shared.database import connect, credentials, patiently
 from shared.settings import MigrateSettings, read
 from shared.telemetry import logger

@@ -8,7 +8,7 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.transform.transformation import transform
-from shared.contract import load_all
+from shared.odcs import load_all
 from shared.ingestion import Ingestion, Run
 from shared.landing import read_version
 from shared.progress import Log, State

@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.contract import load_all
+from shared.odcs import load_all
 from shared.ingestion import Source
 from shared.intake import Intake
 from shared.progress import Log

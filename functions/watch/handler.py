@@ -9,7 +9,7 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.watch.reconciliation import Reconciliation
-from shared.contract import load_all
+from shared.odcs import load_all
 from shared.intake import Intake
 from shared.progress import Log
 from shared.settings import WatchSettings, read

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import yaml
 
-from shared.contract import CONTRACTS, load, load_all
+from shared.odcs import CONTRACTS, load, load_all
 from shared.errors import InvalidContract
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
-from shared.contract import load_all
+from shared.odcs import load_all
 from shared.errors import NoticeUndelivered
 from shared.ingestion import Ingestion, Run, Source
 from shared.intake import Admission, Intake

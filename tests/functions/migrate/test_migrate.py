@@ -11,7 +11,8 @@ import pytest
 from functions.migrate import ddl, roles
 from functions.migrate.handler import handler
 from functions.migrate.migration import migrate
-from shared.contract import Contract, load_all
+from shared.contract import Contract
+from shared.odcs import load_all
 from shared.database import Credentials, connect
 from shared.errors import InvalidSettings, SchemaMismatch
 from shared.settings import MigrateSettings, read

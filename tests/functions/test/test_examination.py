@@ -2,7 +2,8 @@ from typing import TYPE_CHECKING
 
 from functions.test.examination import examine
 from functions.transform.transformation import transform
-from shared.contract import RowCount, load_all
+from shared.contract import RowCount
+from shared.odcs import load_all
 from shared.staging import Staging
 from shared.verdict import Outcome
 from tests.fixtures.aws import STAGING, land

@@ -6,7 +6,7 @@ import pytest
 
 from functions.test.rules import violations
 from functions.transform.casts import schema
-from shared.contract import load_all
+from shared.odcs import load_all
 
 CONTRACT = load_all()["dailycheckins"]
 GOOD = {

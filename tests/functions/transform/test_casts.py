@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from functions.transform.casts import Cast, cast
-from shared.contract import load_all
+from shared.odcs import load_all
 from shared.lines import Refusal
 from shared.rows import read_table
 

@@ -4,7 +4,8 @@ import pyarrow as pa
 import pytest
 
 from functions.transform import timestamps
-from shared.contract import Column, TimestampFormat, load_all
+from shared.contract import Column, TimestampFormat
+from shared.odcs import load_all
 from shared.errors import InvalidContract
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from functions.transform.transformation import transform
 from shared import parquet
-from shared.contract import load_all
+from shared.odcs import load_all
 from shared.ingestion import Ingestion
 from shared.staging import Staging
 from shared.verdict import Outcome, Verdict

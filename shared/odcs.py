@@ -1,0 +1,235 @@
+"""From a file of the Open Data Contract Standard (ODCS 3.x) to the pipeline's contract.
+
+Validated three times, so that nothing in a contract is without effect: by the standard's own JSON
+schema; here, which refuses every custom property, option and quality metric that the pipeline does
+not act on; and by the models of `shared.contract`.
+"""
+
+import functools
+import importlib.resources
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from shared.contract import Column, Contract
+from shared.errors import InvalidContract
+
+CONTRACTS = Path(__file__).parent.parent / "contracts"
+SUFFIX = ".odcs.yaml"
+
+_TABLE_PROPERTIES = {
+    "encoding",
+    "delimiter",
+    "decimalMark",
+    "nullTokens",
+    "headerPolicy",
+    "timezone",
+    "indexes",
+    "lookup",
+}
+_COLUMN_PROPERTIES = {"formats", "trueTokens", "falseTokens"}
+_SEVERITIES = {"error", "warning"}
+
+
+def load(path: Path) -> Contract:
+    """Read and validate one contract file.
+
+    Raises:
+        InvalidContract: the file is not ODCS, or asks for what this pipeline does not know.
+    """
+    try:
+        document = yaml.safe_load(path.read_text("utf-8"))
+        jsonschema.validate(document, _schema())
+        contract = _contract(document)
+    except (yaml.YAMLError, ValueError) as error:
+        raise InvalidContract(f"{path.name}: {error}") from error
+    except jsonschema.ValidationError as error:
+        raise InvalidContract(f"{path.name}: at {error.json_path}: {error.message}") from error
+    if path.name != contract.table + SUFFIX:
+        raise InvalidContract(
+            f"{path.name}: its schema is called {contract.table!r}; "
+            f"name the file {contract.table}{SUFFIX}"
+        )
+    return contract
+
+
+@functools.cache
+def load_all(folder: Path = CONTRACTS) -> Mapping[str, Contract]:
+    """Return every contract of `folder` by table name.
+
+    Raises:
+        InvalidContract: one of them is invalid, two are in each other's way, or there is none.
+    """
+    contracts = [load(path) for path in sorted(folder.glob(f"*{SUFFIX}"))]
+    if not contracts:
+        raise InvalidContract(f"no contract (*{SUFFIX}) in {folder}; write one to receive a table")
+    relations = [contract.relation for contract in contracts]
+    if shared := {name for name in relations if relations.count(name) > 1}:
+        raise InvalidContract(f"two contracts ask for the table {', '.join(sorted(shared))}")
+    lookups = [contract.table for contract in contracts if contract.lookup]
+    if len(lookups) > 1:
+        raise InvalidContract(
+            f"{' and '.join(lookups)} both have the custom property 'lookup'; the API has one"
+        )
+    return {contract.table: contract for contract in contracts}
+
+
+@functools.cache
+def _schema() -> Any:
+    package = importlib.resources.files("open_data_contract_standard")
+    return json.loads((package / "schema.json").read_text("utf-8"))
+
+
+def _contract(document: dict[str, Any]) -> Contract:
+    schemas = document.get("schema", [])
+    if len(schemas) != 1:
+        raise ValueError(f"one table a file, but 'schema' holds {len(schemas)}")
+    (schema,) = schemas
+    return Contract.model_validate(
+        _custom_properties(schema, _TABLE_PROPERTIES)
+        | {
+            "table": schema["name"],
+            "relation": schema.get("physicalName", schema["name"]),
+            "version": document["version"],
+            "columns": tuple(_column(each) for each in schema.get("properties", ())),
+            "row_counts": tuple(_row_count(each) for each in schema.get("quality", ())),
+        }
+    )
+
+
+def _column(schema: dict[str, Any]) -> Column:
+    name = schema["name"]
+    custom = _custom_properties(schema, _COLUMN_PROPERTIES)
+    options = dict(schema.get("logicalTypeOptions", {}))
+    options.pop("timezone", None)  # every instant is kept with one
+    if "defaultTimezone" in options:
+        custom["timezone"] = options.pop("defaultTimezone")
+    if "format" in options:
+        custom.setdefault("formats", [{"pattern": options.pop("format")}])
+    rules = []
+    if schema.get("required"):
+        rules.append({"name": "required", "kind": "required"})
+    if schema.get("unique"):
+        rules.append({"name": "unique", "kind": "unique"})
+    rules += _bound_rules(options, name=None)
+    if options:
+        raise ValueError(f"column {name}: unknown logicalTypeOptions {sorted(options)}")
+    for quality in schema.get("quality", ()):
+        rules += _quality_rules(name, quality)
+    return Column.model_validate(
+        custom
+        | {
+            "name": name,
+            "physical_name": schema.get("physicalName", name),
+            "logical_type": schema.get("logicalType"),
+            "physical_type": schema.get("physicalType"),
+            "required": schema.get("required", False),
+            "rules": tuple(rules),
+        }
+    )
+
+
+def _bound_rules(options: dict[str, Any], name: str | None) -> list[dict[str, Any]]:
+    """Take what bounds a value out of `options`; without a name a rule is called as the option."""
+    rules: list[dict[str, Any]] = []
+    for low, high, kind in (
+        ("minLength", "maxLength", "length"),
+        ("minimum", "maximum", "range"),
+    ):
+        found = [option for option in (low, high) if option in options]
+        if found:
+            bounds = {"minimum": options.pop(low, None), "maximum": options.pop(high, None)}
+            rules.append({"name": name or "/".join(found), "kind": kind, **bounds})
+    if "pattern" in options:
+        regex = options.pop("pattern")
+        rules.append({"name": name or "pattern", "kind": "pattern", "regex": regex})
+    return rules
+
+
+def _quality_rules(column: str, quality: dict[str, Any]) -> list[dict[str, Any]]:
+    name = _name(quality, f"column {column}")
+    arguments = dict(quality.get("arguments", {}))
+    match quality.get("metric"):
+        case "nullValues" | "missingValues":
+            rules: list[dict[str, Any]] = [{"name": name, "kind": "required"}]
+        case "duplicateValues":
+            rules = [{"name": name, "kind": "unique"}]
+        case "invalidValues":
+            rules = _bound_rules(arguments, name)
+            if "validValues" in arguments:
+                values = tuple(arguments.pop("validValues"))
+                rules.append({"name": name, "kind": "allowed", "values": values})
+            if arguments.pop("notInFuture", False):
+                rules.append({"name": name, "kind": "not_in_future"})
+        case metric:
+            raise ValueError(
+                f"column {column}: the quality {name} has the metric {metric!r}; this pipeline "
+                "knows nullValues, missingValues, duplicateValues and invalidValues"
+            )
+    if arguments or len(rules) != 1:
+        raise ValueError(
+            f"column {column}: the quality {name} must have one of the arguments minLength and "
+            "maxLength, minimum and maximum, pattern, validValues, or notInFuture where its "
+            f"metric is invalidValues, and none otherwise; it has {quality.get('arguments')}"
+        )
+    severity = quality.get("severity", "error")
+    if severity not in _SEVERITIES:
+        raise ValueError(f"column {column}: the quality {name} must be an error or a warning")
+    return [rules[0] | {"severity": severity, "threshold": _threshold(column, name, quality)}]
+
+
+def _threshold(column: str, name: str, quality: dict[str, Any]) -> dict[str, Any] | None:
+    unit = quality.get("unit", "rows")
+    if quality.get("mustBe") == 0:
+        return None
+    for operator, inclusive in (("mustBeLessThan", False), ("mustBeLessOrEqualTo", True)):
+        if operator in quality:
+            return {"limit": str(quality[operator]), "unit": unit, "inclusive": inclusive}
+    raise ValueError(
+        f"column {column}: the quality {name} must say mustBe 0, or how many rows may fail: "
+        "mustBeLessThan or mustBeLessOrEqualTo, with the unit rows or percent"
+    )
+
+
+def _row_count(quality: dict[str, Any]) -> dict[str, Any]:
+    name = _name(quality, "the table")
+    bounds: dict[str, Any] = {}
+    match quality:
+        case {"mustBeGreaterThan": more}:
+            bounds["minimum"] = more + 1
+        case {"mustBeGreaterOrEqualTo": least}:
+            bounds["minimum"] = least
+        case {"mustBeLessThan": fewer}:
+            bounds["maximum"] = fewer - 1
+        case {"mustBeLessOrEqualTo": most}:
+            bounds["maximum"] = most
+        case {"mustBeBetween": [least, most]}:
+            bounds |= {"minimum": least, "maximum": most}
+        case {"mustBe": exactly}:
+            bounds |= {"minimum": exactly, "maximum": exactly}
+    if quality.get("metric") != "rowCount" or not bounds or quality.get("severity") == "warning":
+        raise ValueError(
+            f"the quality {name} of the table must be an error of the metric rowCount: "
+            "this pipeline knows no other, and a wrong count always halts"
+        )
+    return {"name": name} | bounds
+
+
+def _name(quality: dict[str, Any], where: str) -> str:
+    try:
+        return str(quality["name"])
+    except KeyError:
+        raise ValueError(f"{where}: every quality needs a name, which rejects refer to") from None
+
+
+def _custom_properties(schema: dict[str, Any], known: set[str]) -> dict[str, Any]:
+    properties = {each["property"]: each["value"] for each in schema.get("customProperties", ())}
+    if unknown := properties.keys() - known:
+        raise ValueError(
+            f"{schema['name']}: unknown customProperties {sorted(unknown)}; known: {sorted(known)}"
+        )
+    return properties
