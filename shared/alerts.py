@@ -98,7 +98,7 @@ def _top_rejects(report: Mapping[str, Any] | None) -> list[dict[str, Any]]:
             "column": rule["column"],
             "rule": rule["rule"],
             "count": rule["count"],
-            "line": rule["lines"][0],
+            "line": rule["examples"][0]["line"],
         }
         for rule in rules[:_TOP]
     ]

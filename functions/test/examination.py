@@ -1,5 +1,6 @@
 """Holds an ingestion's rows against the contract: rejects, a report, and the verdict."""
 
+import datetime as dt
 import heapq
 import itertools
 import json
@@ -14,7 +15,7 @@ import numpy as np
 
 from functions.test.rejects import Reject, RejectFiles
 from functions.test.report import Report
-from functions.test.rules import violations
+from functions.test.rules import Judge
 from shared import parquet
 from shared.contract import Contract
 from shared.errors import SourceUnreadable, StagingIncomplete
@@ -35,6 +36,7 @@ def examine(
     contract: Contract,
     *,
     hard: bool,
+    now: dt.datetime | None = None,
 ) -> Verdict:
     """Test everything that Transform staged.
 
@@ -44,6 +46,7 @@ def examine(
         chunks: the landed file's bytes, read only if a clean row fails and its raw text is needed.
         contract: the rules.
         hard: whether a failed row halts the pipeline.
+        now: the moment after which the future begins; without it, the clock's.
 
     Returns:
         `ok` or `failed_tests` with the counts `rowsRejected` and `warnings`. Rules on the file as
@@ -55,15 +58,11 @@ def examine(
         StagingUnavailable: S3 did not answer.
     """
     parquet.delete(staging.failed_tests_prefix)
-    report = Report(transformed["rowsRead"])
-    report.table_failures = [
-        f"the file holds {report.rows_read} rows, {rule.name} asks for more than {rule.more_than}"
-        for rule in contract.row_counts
-        if report.rows_read <= rule.more_than
-    ]
+    now = now or dt.datetime.now(dt.UTC)
+    report = Report(contract, transformed["rowsRead"])
     rejects = heapq.merge(
         _suspects(staging, transformed),
-        _failures(staging, transformed, contract, _RawRows(chunks, contract)),
+        _failures(staging, transformed, report, Judge(contract, now), _RawRows(chunks, contract)),
         key=lambda reject: reject.line,
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -77,7 +76,7 @@ def examine(
         "rowsRejected": report.rejected,
         "warnings": report.warnings,
     }
-    if report.table_failures or (hard and report.rejected):
+    if report.halts or (hard and report.rejected):
         return Verdict(Outcome.FAILED_TESTS, report.summary, counts)
     return Verdict(Outcome.OK, counts=counts)
 
@@ -94,14 +93,15 @@ def _suspects(staging: Staging, transformed: dict[str, Any]) -> Iterator[Reject]
 
 
 def _failures(
-    staging: Staging, transformed: dict[str, Any], contract: Contract, raw: "_RawRows"
+    staging: Staging, transformed: dict[str, Any], report: Report, judge: Judge, raw: "_RawRows"
 ) -> Iterator[Reject]:
     uris = _parts(staging.clean_prefix, transformed["parts"])
     rows = 0
     for uri in uris:
         part = parquet.read(uri)
         rows += len(part)
-        found = sorted(violations(part, contract), key=lambda violation: violation.line)
+        report.profile.add(part)
+        found = sorted(judge.violations(part), key=lambda violation: violation.line)
         texts = raw.of(sorted({each.line for each in found}))
         for each in found:
             yield _reject(staging.ingestion.source, raw=texts[each.line], **asdict(each))

@@ -8,9 +8,9 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.test.examination import examine
-from shared.odcs import load_all
 from shared.ingestion import Ingestion, Run
 from shared.landing import read_version
+from shared.odcs import load_all
 from shared.progress import Log, State
 from shared.settings import TestSettings, read
 from shared.staging import Staging

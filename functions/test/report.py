@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from functions.test.profile import Profile
 from functions.test.rejects import Reject
-from shared.contract import Severity
+from shared.contract import Contract, Severity
 
 EXAMPLES = 5
-"""How many lines a rule names."""
+"""How many rows a rule names."""
 
 
 @dataclass(slots=True)
@@ -18,15 +19,16 @@ class _RuleCount:
     rule: str
     reason: str
     count: int = 0
-    lines: list[int] = field(default_factory=list)
+    examples: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Report:
-    """Adds rejects up; `table_failures` are the rules that the file as a whole does not fulfil."""
+    """Adds up what a file of `rows_read` rows is like and what is wrong with it."""
 
+    contract: Contract
     rows_read: int
-    table_failures: list[str] = field(default_factory=list)
+    profile: Profile = field(default_factory=Profile)
     rejected: int = 0
     warnings: int = 0
     _last_rejected: int = 0
@@ -45,19 +47,55 @@ class Report:
                 _RuleCount(each.severity, each.column, each.rule, each.reason),
             )
             rule.count += 1
-            if len(rule.lines) < EXAMPLES:
-                rule.lines.append(each.line)
+            if len(rule.examples) < EXAMPLES:
+                rule.examples.append({"line": each.line, "value": each.value})
+
+    @property
+    def halts(self) -> list[str]:
+        """Why the file as a whole halts, also without hard testing."""
+        return [
+            f"the file holds {self.rows_read} rows, {rule.name} asks for {rule}"
+            for rule in self.contract.row_counts
+            if not rule.is_kept(self.rows_read)
+        ] + [
+            f"{each['failed']} of {self.rows_read} rows fail {each['rule']} of {each['column']}, "
+            f"{each['allowed']} may"
+            for each in self.thresholds
+            if not each["kept"]
+        ]
+
+    @property
+    def thresholds(self) -> list[dict[str, Any]]:
+        """Every rule that says how many rows may fail it, and whether that is kept."""
+        found = []
+        for column in self.contract.columns:
+            for rule in column.rules:
+                if rule.threshold is None:
+                    continue
+                count = self._rules.get((column.name, rule.name))
+                failed = count.count if count else 0
+                found.append(
+                    {
+                        "column": column.name,
+                        "rule": rule.name,
+                        "failed": failed,
+                        "allowed": str(rule.threshold),
+                        "kept": rule.threshold.is_kept(failed, self.rows_read),
+                    }
+                )
+        return found
 
     @property
     def summary(self) -> str | None:
         """What failed, in a sentence; None if nothing did."""
         rules = [rule for rule in self._by_count() if rule.severity == "error"]
         parts = [
-            f"{rule.reason} ({rule.count}×, first at line {rule.lines[0]})" for rule in rules[:3]
+            f"{rule.reason} ({rule.count}×, first at line {rule.examples[0]['line']})"
+            for rule in rules[:3]
         ]
         if self.rejected:
             parts[0] = f"{self.rejected} of {self.rows_read} rows failed: {parts[0]}"
-        return "; ".join(self.table_failures + parts) or None
+        return "; ".join(self.halts + parts) or None
 
     def as_json(self) -> dict[str, Any]:
         """Return what `report.json` holds."""
@@ -66,7 +104,8 @@ class Report:
             "rowsClean": self.rows_read - self.rejected,
             "rowsRejected": self.rejected,
             "warnings": self.warnings,
-            "tableFailures": self.table_failures,
+            "exactRepeats": self.profile.repeats,
+            "halts": self.halts,
             "rules": [
                 {
                     "column": rule.column,
@@ -74,10 +113,12 @@ class Report:
                     "severity": rule.severity,
                     "reason": rule.reason,
                     "count": rule.count,
-                    "lines": rule.lines,
+                    "examples": rule.examples,
                 }
                 for rule in self._by_count()
             ],
+            "thresholds": self.thresholds,
+            "columns": {name: column.as_json() for name, column in self.profile.columns.items()},
         }
 
     def _by_count(self) -> list[_RuleCount]:

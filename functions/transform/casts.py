@@ -1,7 +1,9 @@
 """From a row's text to the contract's types, and what could not be cast, with the reason."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +15,9 @@ from shared.rows import Rows
 
 _EXACT = pa.decimal256(76, 38)
 """Wide enough to hold any number a person writes before it is rounded."""
-_NUMBER = r"\A[+-]?[0-9]{1,38}(\.[0-9]{1,38})?\z"
+_INTEGER = r"\A[+-]?[0-9]{1,38}\z"
+_NUMBER = {mark: rf"\A[+-]?[0-9]{{1,38}}({re.escape(mark)}[0-9]{{1,38}})?\z" for mark in (".", ",")}
+_INTEGERS = {2: pa.int16(), 4: pa.int32(), 8: pa.int64()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +64,14 @@ def arrow_type(column: Column) -> pa.DataType:
     match column.logical_type:
         case "string":
             return pa.string()
+        case "integer":
+            return _INTEGERS[column.integer_bytes]
         case "number":
             return pa.decimal128(*column.precision_and_scale)
+        case "boolean":
+            return pa.bool_()
+        case "date":
+            return pa.date32()
         case "timestamp":
             return timestamps.TYPE
 
@@ -79,7 +89,7 @@ def cast(rows: Rows, header: list[str], contract: Contract) -> Cast:
     failed: set[int] = set()
     for column in contract.columns:
         texts = rows.columns[header.index(column.name)]
-        cast_column = _cast_column(texts, column, contract.null_tokens)
+        cast_column = _cast_column(texts, column, contract)
         columns.append(cast_column.values)
         failed |= cast_column.reasons.keys()
         suspects += [
@@ -101,11 +111,11 @@ def cast(rows: Rows, header: list[str], contract: Contract) -> Cast:
     return Cast(table, sorted(suspects, key=lambda suspect: suspect.line))
 
 
-def _cast_column(texts: pa.StringArray, column: Column, null_tokens: tuple[str, ...]) -> _Values:
+def _cast_column(texts: pa.StringArray, column: Column, contract: Contract) -> _Values:
     # Values repeat, and casting each once is most of what makes this fast.
     encoded = texts.dictionary_encode()
-    indices, distinct = encoded.indices, _with_nulls(encoded.dictionary, null_tokens)
-    values, reason_of = _CASTS[column.logical_type](distinct, column)
+    indices, distinct = encoded.indices, _with_nulls(encoded.dictionary, contract.null_tokens)
+    values, reason_of = _cast_distinct(distinct, column, contract)
     if values.equals(encoded.dictionary):
         return _Values(texts, {})
     broken = pc.and_(distinct.is_valid(), values.is_null())
@@ -117,39 +127,79 @@ def _cast_column(texts: pa.StringArray, column: Column, null_tokens: tuple[str, 
 
 
 def _with_nulls(texts: pa.StringArray, tokens: tuple[str, ...]) -> pa.StringArray:
-    null = pc.is_in(texts, pa.array(tokens, pa.string()))
-    return pc.if_else(null, pa.scalar(None, pa.string()), texts)
+    return _where(pc.invert(pc.is_in(texts, pa.array(tokens, pa.string()))), texts)
 
 
 _Result = tuple[pa.Array, Callable[[int], str]]
+"""Values, null where there is none; and why the text at an index is no value."""
+
+
+def _cast_distinct(texts: pa.StringArray, column: Column, contract: Contract) -> _Result:
+    match column.logical_type:
+        case "string":
+            return _cast_strings(texts, column)
+        case "integer":
+            return _cast_integers(texts, column)
+        case "number":
+            return _cast_numbers(texts, column, contract.decimal_mark)
+        case "boolean":
+            return _cast_booleans(texts, column)
+        case "date":
+            return _with_formats(column, *timestamps.parse_dates(texts, column))
+        case "timestamp":
+            return _with_formats(column, *timestamps.parse_timestamps(texts, column))
 
 
 def _cast_strings(texts: pa.StringArray, column: Column) -> _Result:
     # PostgreSQL's text cannot hold the character NUL.
-    holds_nul = pc.match_substring(texts, "\0")
-    values = pc.if_else(holds_nul, pa.scalar(None, pa.string()), texts)
+    values = _where(pc.invert(pc.match_substring(texts, "\0")), texts)
     return values, lambda _: f"{column.name} holds the character NUL, which no text column can"
 
 
-def _cast_numbers(texts: pa.StringArray, column: Column) -> _Result:
-    precision, scale = column.precision_and_scale
-    is_number = pc.match_substring_regex(texts, _NUMBER)
-    exact = pc.if_else(is_number, texts, pa.scalar(None, pa.string())).cast(_EXACT)
-    rounded = pc.round(exact, ndigits=scale, round_mode="half_towards_infinity")
-    limit = pa.scalar(10 ** (precision - scale)).cast(_EXACT)
-    fits = pc.less(pc.abs(rounded), limit)
-    values = pc.if_else(fits, rounded, pa.scalar(None, _EXACT)).cast(arrow_type(column))
+def _cast_integers(texts: pa.StringArray, column: Column) -> _Result:
+    is_integer = pc.match_substring_regex(texts, _INTEGER)
+    exact = _where(is_integer, texts).cast(_EXACT)
+    limit = 2 ** (8 * column.integer_bytes - 1)
+    fits = pc.and_(
+        pc.greater_equal(exact, pa.scalar(-limit).cast(_EXACT)),
+        pc.less(exact, pa.scalar(Decimal(limit)).cast(_EXACT)),
+    )
+    # Through decimal128, for Arrow casts no wider one to an integer.
+    values = _where(fits, exact).cast(pa.decimal128(38, 0)).cast(arrow_type(column))
 
     def reason(i: int) -> str:
-        if not is_number[i].as_py():
-            return f"{column.name} is no number: digits, then optionally a point and decimals"
-        return f"{column.name} has more than {precision - scale} digits before the point"
+        if not is_integer[i].as_py():
+            return f"{column.name} is no integer: digits alone"
+        return f"{column.name} is too large for {column.physical_type}"
 
     return values, reason
 
 
-def _cast_timestamps(texts: pa.StringArray, column: Column) -> _Result:
-    values, ambiguous = timestamps.parse(texts, column)
+def _cast_numbers(texts: pa.StringArray, column: Column, mark: str) -> _Result:
+    precision, scale = column.precision_and_scale
+    is_number = pc.match_substring_regex(texts, _NUMBER[mark])
+    exact = pc.replace_substring(_where(is_number, texts), mark, ".").cast(_EXACT)
+    rounded = pc.round(exact, ndigits=scale, round_mode="half_towards_infinity")
+    limit = pa.scalar(Decimal(10 ** (precision - scale))).cast(_EXACT)
+    fits = pc.less(pc.abs(rounded), limit)
+    values = _where(fits, rounded).cast(arrow_type(column))
+
+    def reason(i: int) -> str:
+        if not is_number[i].as_py():
+            return f"{column.name} is no number: digits, then optionally {mark!r} and decimals"
+        return f"{column.name} has more than {precision - scale} digits before the decimal mark"
+
+    return values, reason
+
+
+def _cast_booleans(texts: pa.StringArray, column: Column) -> _Result:
+    true = pc.is_in(texts, pa.array(column.true_tokens))
+    known = pc.or_(true, pc.is_in(texts, pa.array(column.false_tokens)))
+    tokens = " or ".join([*column.true_tokens, *column.false_tokens])
+    return _where(known, true), lambda _: f"{column.name} is not {tokens}"
+
+
+def _with_formats(column: Column, values: pa.Array, ambiguous: pa.BooleanArray) -> _Result:
     patterns = " | ".join(each.pattern for each in column.formats)
 
     def reason(i: int) -> str:
@@ -160,8 +210,5 @@ def _cast_timestamps(texts: pa.StringArray, column: Column) -> _Result:
     return values, reason
 
 
-_CASTS: dict[str, Callable[[pa.StringArray, Column], _Result]] = {
-    "string": _cast_strings,
-    "number": _cast_numbers,
-    "timestamp": _cast_timestamps,
-}
+def _where(condition: pa.BooleanArray, values: pa.Array) -> pa.Array:
+    return pc.if_else(condition, values, pa.scalar(None, values.type))

@@ -1,4 +1,4 @@
-"""Timestamps as text, read by a contract's formats: every format is tried, none is guessed.
+"""Dates and timestamps as text, read by a contract's formats: all are tried, none is guessed.
 
 A format is a Java `DateTimeFormatter` pattern, which is what ODCS names for dates. It becomes a
 regular expression for Arrow; the numbers it finds become an instant by NumPy's calendar, because
@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shared.contract import Column, TimestampFormat
+from shared.contract import Column, Format
 from shared.errors import InvalidContract
 
 TYPE = pa.timestamp("us", tz="UTC")
@@ -45,6 +45,7 @@ _NUMBERS = {
     "ss": r"(?P<second>\d{2})",
 }
 _MONTH_WIDTHS = {"MMMM": "wide", "MMM": "abbreviated"}
+_TIME_GROUPS = {"hour", "half_day_hour", "half_day", "minute", "second", "fraction"}
 _MAX_FRACTION_DIGITS = 6
 """PostgreSQL keeps microseconds."""
 
@@ -57,29 +58,50 @@ class _Format:
     half_days: tuple[str, str]
 
 
-def parse(texts: pa.StringArray, column: Column) -> tuple[pa.Array, pa.BooleanArray]:
+def parse_timestamps(texts: pa.StringArray, column: Column) -> tuple[pa.Array, pa.BooleanArray]:
     """Read timestamps.
 
     Args:
         texts: what the file says; null stays null.
-        column: its `formats` are all tried, its `zone` is meant where a text names none.
+        column: its `formats` are all tried, its `timezone` is meant where a format names none.
 
     Returns:
         Instants in microseconds UTC, null where a text fits no format or is no real date; and
         which texts fit two formats with different results (null as well in the first).
     """
-    result = pa.nulls(len(texts), TYPE)
-    ambiguous = pa.array(np.zeros(len(texts), dtype=bool))
+    readings = [
+        _localised(_read(texts, _compiled(each)), each.timezone or column.timezone)
+        for each in column.formats
+    ]
+    return _agreed(readings)
+
+
+def parse_dates(texts: pa.StringArray, column: Column) -> tuple[pa.Array, pa.BooleanArray]:
+    """Read dates without a time, as `parse_timestamps` reads timestamps."""
+    readings = []
     for each in column.formats:
-        parsed = _localised(_read(texts, _compiled(each)), column.zone)
-        differs = pc.fill_null(pc.not_equal(result, parsed), fill_value=False)
+        form = _compiled(each)
+        if timed := form.groups & _TIME_GROUPS:
+            raise InvalidContract(
+                f"date format {each.pattern!r} of column {column.name} names {sorted(timed)}: "
+                "a date has no time, a timestamp has"
+            )
+        readings.append(_read(texts, form).cast(pa.date32()))
+    return _agreed(readings)
+
+
+def _agreed(readings: list[pa.Array]) -> tuple[pa.Array, pa.BooleanArray]:
+    result, *others = readings
+    ambiguous = pa.array(np.zeros(len(result), dtype=bool))
+    for other in others:
+        differs = pc.fill_null(pc.not_equal(result, other), fill_value=False)
         ambiguous = pc.or_(ambiguous, differs)
-        result = pc.coalesce(result, parsed)
-    return pc.if_else(ambiguous, pa.scalar(None, TYPE), result), ambiguous
+        result = pc.coalesce(result, other)
+    return pc.if_else(ambiguous, pa.scalar(None, result.type), result), ambiguous
 
 
 @functools.cache
-def _compiled(form: TimestampFormat) -> _Format:
+def _compiled(form: Format) -> _Format:
     locale = babel.Locale.parse(form.locale)
     width = next((w for run, w in _MONTH_WIDTHS.items() if run in form.pattern), "wide")
     months = tuple(dict(babel.dates.get_month_names(width, "format", locale)).values())
@@ -112,14 +134,14 @@ def _compiled(form: TimestampFormat) -> _Format:
     groups = re.findall(r"\(\?P<(\w+)>", regex)
     if len(set(groups)) != len(groups) or not {"year", "day"} <= set(groups):
         raise InvalidContract(
-            f"timestamp format {form.pattern!r} must name year, month and day, each part once"
+            f"format {form.pattern!r} must name year, month and day, each part once"
         )
     return _Format(rf"\A(?:{regex})\z", frozenset(groups), months, half_days)
 
 
-def _not_understood(form: TimestampFormat, part: str) -> InvalidContract:
+def _not_understood(form: Format, part: str) -> InvalidContract:
     return InvalidContract(
-        f"timestamp format {form.pattern!r}: {part!r} is not among what this pipeline reads: "
+        f"format {form.pattern!r}: {part!r} is not among what this pipeline reads: "
         f"{', '.join([*_NUMBERS, *_MONTH_WIDTHS, 'a'])}, 'text', and optional fractions of up to "
         f"{_MAX_FRACTION_DIGITS} digits such as [.SSSSSS][.SSS]"
     )

@@ -100,16 +100,22 @@ def _ahead(stage: Callable[[int, T], R], items: Iterable[T]) -> Iterator[R]:
 
 
 def _header_problem(header: list[str], contract: Contract) -> str | None:
+    policy = contract.header_policy
     expected, found = set(contract.header), set(header)
+    unknown = found - expected if policy.unknown == "refuse" else set()
+    repeated = {name for name in header if header.count(name) > 1 and name in expected | unknown}
     problems = [
         f"{what}: {', '.join(map(repr, sorted(names)))}"
         for what, names in (
             ("missing", expected - found),
-            ("unknown", found - expected),
-            ("repeated", {name for name in header if header.count(name) > 1}),
+            ("unknown", unknown),
+            ("repeated", repeated),
         )
         if names
     ]
+    ours = [name for name in header if name in expected]
+    if not problems and policy.order == "contract" and ours != list(contract.header):
+        problems.append("the columns are in another order")
     if not problems:
         return None
     return (

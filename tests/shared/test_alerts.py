@@ -29,7 +29,7 @@ REPORT = {
             "severity": "error",
             "reason": "user is missing",
             "count": 5,
-            "lines": [15799, 15800],
+            "examples": [{"line": 15799, "value": None}],
         },
         {
             "column": "hours",
@@ -37,7 +37,7 @@ REPORT = {
             "severity": "warning",
             "reason": "hours is not between 0 and 24",
             "count": 1,
-            "lines": [2918],
+            "examples": [{"line": 2918, "value": "30.00"}],
         },
     ]
 }

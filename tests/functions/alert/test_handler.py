@@ -123,7 +123,13 @@ def test_success_with_rejects_names_them(
     log.open(ingestion, run)
     counts = {"rowsRead": 3, "rowsLoaded": 2, "rowsRejected": 1}
     log.leave(ingestion, run, State.LOAD, Verdict(Outcome.OK, counts=counts))
-    rule = {"column": "user", "rule": "required", "severity": "error", "count": 1, "lines": [3]}
+    rule = {
+        "column": "user",
+        "rule": "required",
+        "severity": "error",
+        "count": 1,
+        "examples": [{"line": 3, "value": None}],
+    }
     key = Staging(STAGING, ingestion).report.removeprefix(f"s3://{STAGING}/")
     s3.put_object(Bucket=STAGING, Key=key, Body=json.dumps({"rules": [rule]}).encode())
     event["detail"] |= {"status": "SUCCEEDED", "error": None, "cause": None, "output": "{}"}

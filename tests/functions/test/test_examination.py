@@ -15,7 +15,7 @@ BODY = b"user,timestamp,hours,project\nned,2019-09-27 00:00:00 UTC,8.0,x\n"
 
 
 def test_a_rule_on_the_whole_file_halts_even_soft_testing(s3: "S3Client") -> None:
-    counts = (RowCount(name="a_full_day", more_than=1),)
+    counts = (RowCount(name="a_full_day", minimum=2),)
     contract = load_all()["dailycheckins"].model_copy(update={"row_counts": counts})
     staging = Staging(STAGING, land(s3, BODY))
     transformed = transform([BODY], contract, staging).as_result()
@@ -23,4 +23,4 @@ def test_a_rule_on_the_whole_file_halts_even_soft_testing(s3: "S3Client") -> Non
     verdict = examine(staging, transformed, [BODY], contract, hard=False)
 
     assert verdict.outcome == Outcome.FAILED_TESTS
-    assert verdict.reason == "the file holds 1 rows, a_full_day asks for more than 1"
+    assert verdict.reason == "the file holds 1 rows, a_full_day asks for at least 2"

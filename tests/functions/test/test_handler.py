@@ -77,13 +77,16 @@ def test_soft_testing_names_what_failed_and_goes_on(s3: "S3Client", log: Log) ->
     assert "user is missing" in read(s3, staging.rejects_for_people)
     report = json.loads(read(s3, staging.report))
     assert (report["rowsRead"], report["rowsClean"], report["rowsRejected"]) == (7, 3, 4)
-    assert {rule["rule"]: rule["lines"] for rule in report["rules"]} == {
-        "required": [3],
-        "hours_within_a_day": [4],
-        "number": [6],
-        "columnCount": [7],
-        "maxLength": [8],
+    assert {rule["rule"]: rule["examples"] for rule in report["rules"]} == {
+        "required": [{"line": 3, "value": None}],
+        "hours_within_a_day": [{"line": 4, "value": "30.00"}],
+        "number": [{"line": 6, "value": "lots"}],
+        "columnCount": [{"line": 7, "value": None}],
+        "maxLength": [{"line": 8, "value": "n" * 101}],
     }
+    assert report["exactRepeats"] == 1
+    assert report["columns"]["user"] == {"nulls": 1, "min": "ned", "max": "n" * 101}
+    assert report["columns"]["hours"] == {"nulls": 0, "min": "1.00", "max": "30.00"}
 
 
 def test_hard_testing_halts_and_says_why(

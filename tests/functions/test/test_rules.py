@@ -1,29 +1,23 @@
 import datetime as dt
 from decimal import Decimal
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from functions.test.rules import violations
+from functions.test.rules import Judge
 from functions.transform.casts import schema
+from shared.contract import Column, Contract
 from shared.odcs import load_all
 
-CONTRACT = load_all()["dailycheckins"]
+CHECKINS = load_all()["dailycheckins"]
+NOW = dt.datetime(2024, 3, 3, 12, tzinfo=dt.UTC)
 GOOD = {
     "user": "ned",
     "timestamp": dt.datetime(2019, 9, 27, tzinfo=dt.UTC),
     "hours": Decimal("8.00"),
     "project": None,
 }
-
-
-def found(**changes: object) -> list[tuple[int, str | None, str, str, str | None]]:
-    rows = [GOOD | {"line": 2}, GOOD | changes | {"line": 3}, GOOD | {"line": 4}]
-    table = pa.Table.from_pylist(rows, schema=schema(CONTRACT))
-    return [
-        (each.line, each.column, each.rule, each.severity, each.value)
-        for each in violations(table, CONTRACT)
-    ]
 
 
 @pytest.mark.parametrize(
@@ -49,5 +43,144 @@ def found(**changes: object) -> list[tuple[int, str | None, str, str, str | None
         ),
     ],
 )
-def test_each_rule(changes: dict[str, object], expected: list[object]) -> None:
-    assert found(**changes) == expected
+def test_the_rules_of_the_check_ins(changes: dict[str, object], expected: list[object]) -> None:
+    rows = [GOOD | {"line": 2}, GOOD | changes | {"line": 3}, GOOD | {"line": 4}]
+    table = pa.Table.from_pylist(rows, schema=schema(CHECKINS))
+
+    assert [
+        (each.line, each.column, each.rule, each.severity, each.value)
+        for each in Judge(CHECKINS, NOW).violations(table)
+    ] == expected
+
+
+PHYSICAL = {
+    "string": "text",
+    "integer": "integer",
+    "number": "numeric(9,2)",
+    "date": "date",
+    "timestamp": "timestamptz",
+}
+
+
+def contract_of(logical_type: str, rule: dict[str, Any], timezone: str = "Etc/UTC") -> Contract:
+    formats = [{"pattern": "yyyy-MM-dd"}] if logical_type in {"date", "timestamp"} else []
+    column = Column.model_validate(
+        {
+            "name": "c",
+            "physical_name": "c",
+            "logical_type": logical_type,
+            "physical_type": PHYSICAL[logical_type],
+            "formats": formats,
+            "rules": [{"name": "r"} | rule],
+        }
+    )
+    return Contract(table="t", relation="t", version="1", columns=(column,), timezone=timezone)
+
+
+def part(contract: Contract, *values: object, first: int = 2) -> pa.Table:
+    rows = [{"c": value, "line": first + i} for i, value in enumerate(values)]
+    return pa.Table.from_pylist(rows, schema=schema(contract))
+
+
+def failed(contract: Contract, *values: object) -> list[object]:
+    lines = {each.line for each in Judge(contract, NOW).violations(part(contract, *values))}
+    return [value for i, value in enumerate(values) if i + 2 in lines]
+
+
+def at(*parts: int) -> dt.datetime:
+    return dt.datetime(*parts, tzinfo=dt.UTC)  # type: ignore[arg-type,misc]
+
+
+@pytest.mark.parametrize(
+    ("logical_type", "rule", "values", "wrong"),
+    [
+        ("string", {"kind": "length", "minimum": 2}, ["a", "ab", "", None], ["a", ""]),
+        ("string", {"kind": "length", "minimum": 1, "maximum": 2}, ["", "ё", "abc"], ["", "abc"]),
+        ("string", {"kind": "pattern", "regex": "a|b+"}, ["a", "bb", "ab", "", None], ["ab", ""]),
+        ("string", {"kind": "pattern", "regex": "a"}, ["a\n", "xa"], ["a\n", "xa"]),
+        ("string", {"kind": "allowed", "values": ["x", "y"]}, ["x", "y", "X", None], ["X"]),
+        ("integer", {"kind": "range", "minimum": 1, "maximum": 3}, [0, 1, 3, 4, None], [0, 4]),
+        ("integer", {"kind": "range", "minimum": "0.5"}, [0, 1], [0]),
+        (
+            "number",
+            {"kind": "range", "maximum": "0.125"},
+            [Decimal("0.12"), Decimal("0.13")],
+            [Decimal("0.13")],
+        ),
+        (
+            "date",
+            {"kind": "range", "minimum": "2020-01-01", "maximum": "2020-12-31"},
+            [
+                dt.date(2019, 12, 31),
+                dt.date(2020, 1, 1),
+                dt.date(2020, 12, 31),
+                dt.date(2021, 1, 1),
+            ],
+            [dt.date(2019, 12, 31), dt.date(2021, 1, 1)],
+        ),
+        (
+            "timestamp",
+            {"kind": "range", "minimum": "2020-01-01"},
+            [at(2019, 12, 31, 23, 59, 59, 999_999), at(2020, 1, 1)],
+            [at(2019, 12, 31, 23, 59, 59, 999_999)],
+        ),
+        (
+            "timestamp",
+            {"kind": "not_in_future"},
+            [NOW, NOW + dt.timedelta(microseconds=1), None],
+            [NOW + dt.timedelta(microseconds=1)],
+        ),
+        (
+            "date",
+            {"kind": "not_in_future"},
+            [dt.date(2024, 3, 3), dt.date(2024, 3, 4)],
+            [dt.date(2024, 3, 4)],
+        ),
+        ("string", {"kind": "unique"}, ["a", "b", None, None, "a", "a"], ["a", "a"]),
+        ("string", {"kind": "required"}, ["a", "", None], [None]),
+    ],
+)
+def test_each_kind_of_rule(
+    logical_type: str, rule: dict[str, Any], values: list[object], wrong: list[object]
+) -> None:
+    found = failed(contract_of(logical_type, rule), *values)
+
+    assert found[-len(wrong) :] == wrong
+    if rule["kind"] != "unique":
+        assert found == wrong
+
+
+def test_the_first_of_a_value_stays_and_later_ones_fail_in_any_part() -> None:
+    contract = contract_of("string", {"kind": "unique"})
+    judge = Judge(contract, NOW)
+
+    lines = [
+        [each.line for each in judge.violations(part(contract, *values, first=first))]
+        for first, values in ((2, ["a", "b", "a"]), (5, ["c", "b", None]), (8, ["c", "d", None]))
+    ]
+
+    assert lines == [[4], [6], [8]]
+
+
+def test_today_is_the_day_in_the_contracts_zone() -> None:
+    late = contract_of("date", {"kind": "not_in_future"}, timezone="Pacific/Kiritimati")
+
+    assert failed(late, dt.date(2024, 3, 4), dt.date(2024, 3, 5)) == [dt.date(2024, 3, 5)]
+
+
+def test_a_missing_value_breaks_no_rule_but_required() -> None:
+    for logical_type, rule in (
+        ("string", {"kind": "allowed", "values": ["x"]}),
+        ("string", {"kind": "length", "minimum": 1}),
+        ("integer", {"kind": "range", "minimum": 1}),
+        ("date", {"kind": "not_in_future"}),
+        ("string", {"kind": "unique"}),
+    ):
+        assert failed(contract_of(logical_type, rule), None, None) == []
+
+
+@pytest.mark.parametrize("contract", load_all().values(), ids=lambda contract: contract.table)
+def test_every_rule_of_every_contract_can_be_judged(contract: Contract) -> None:
+    empty = schema(contract).empty_table()
+
+    assert list(Judge(contract, NOW).violations(empty)) == []

@@ -1,11 +1,13 @@
+import datetime as dt
 from decimal import Decimal
 
 import pyarrow as pa
 import pytest
 
-from functions.transform.casts import Cast, cast
-from shared.odcs import load_all
+from functions.transform.casts import Cast, Suspect, cast
+from shared.contract import Column, Contract
 from shared.lines import Refusal
+from shared.odcs import load_all
 from shared.rows import read_table
 
 CONTRACT = load_all()["dailycheckins"]
@@ -59,9 +61,9 @@ def test_numbers(text: str, number: str | None) -> None:
         ("--5", "hours is no number"),
         ("0x10", "hours is no number"),
         ("1_000", "hours is no number"),
-        ("999.995", "hours has more than 3 digits before the point"),
-        ("1000", "hours has more than 3 digits before the point"),
-        ("9" * 38, "hours has more than 3 digits before the point"),
+        ("999.995", "hours has more than 3 digits before the decimal mark"),
+        ("1000", "hours has more than 3 digits before the decimal mark"),
+        ("9" * 38, "hours has more than 3 digits before the decimal mark"),
         ("9" * 60, "hours is no number"),
     ],
 )
@@ -106,3 +108,97 @@ def test_a_row_with_two_faults_is_one_row() -> None:
         (3, None),
     ]
     assert result.clean["line"].to_pylist() == [4]
+
+
+TYPES: dict[str, dict[str, object]] = {
+    "small": {"logical_type": "integer", "physical_type": "smallint"},
+    "big": {"logical_type": "integer", "physical_type": "bigint"},
+    "price": {"logical_type": "number", "physical_type": "numeric(6,2)"},
+    "paid": {
+        "logical_type": "boolean",
+        "physical_type": "boolean",
+        "true_tokens": ["ja"],
+        "false_tokens": ["nein"],
+    },
+    "day": {
+        "logical_type": "date",
+        "physical_type": "date",
+        "formats": [{"pattern": "dd.MM.yyyy"}, {"pattern": "d. MMMM yyyy", "locale": "de"}],
+    },
+}
+OTHER = Contract(
+    table="t",
+    relation="t",
+    version="1",
+    delimiter=";",
+    decimal_mark=",",
+    null_tokens=("", "-"),
+    columns=tuple(
+        Column.model_validate({"name": name, "physical_name": name} | column)
+        for name, column in TYPES.items()
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "value"),
+    [
+        ("small", "-32768", -32768),
+        ("small", "+0032767", 32767),
+        ("small", "-", None),
+        ("big", "9223372036854775807", 2**63 - 1),
+        ("big", "-9223372036854775808", -(2**63)),
+        ("price", "1,5", Decimal("1.50")),
+        ("price", "-0,005", Decimal("-0.01")),
+        ("price", "12", Decimal("12.00")),
+        ("paid", "ja", True),
+        ("paid", "nein", False),
+        ("paid", "", None),
+        ("day", "29.02.2024", dt.date(2024, 2, 29)),
+        ("day", "3. März 2024", dt.date(2024, 3, 3)),
+        ("day", "01.01.0001", dt.date(1, 1, 1)),
+    ],
+)
+def test_other_types(column: str, text: str, value: object) -> None:
+    clean, suspects = cast_one(column, text)
+
+    assert suspects == []
+    assert clean[column].to_pylist() == [value]
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "reason"),
+    [
+        ("small", "32768", "small is too large for smallint"),
+        ("small", "-32769", "small is too large for smallint"),
+        ("big", "9223372036854775808", "big is too large for bigint"),
+        ("big", "9" * 38, "big is too large for bigint"),
+        ("small", "1,0", "small is no integer"),
+        ("small", "٣", "small is no integer"),
+        ("price", "1.5", "price is no number: digits, then optionally ',' and decimals"),
+        ("price", "1.000,00", "price is no number"),
+        ("price", "9999,995", "price has more than 4 digits before the decimal mark"),
+        ("paid", "Ja", "paid is not ja or nein"),
+        ("paid", "1", "paid is not ja or nein"),
+        ("day", "29.02.2023", "day is no real date in any of the formats"),
+        ("day", "3. March 2024", "day is no real date in any of the formats"),
+        ("day", "01.01.2024 00:00", "day is no real date in any of the formats"),
+    ],
+)
+def test_what_is_no_value_of_other_types(column: str, text: str, reason: str) -> None:
+    clean, (suspect,) = cast_one(column, text)
+
+    assert len(clean) == 0
+    assert (suspect.column, suspect.value) == (column, text)
+    assert suspect.rule == OTHER.column(column).logical_type
+    assert suspect.reason.startswith(reason)
+
+
+def cast_one(column: str, text: str) -> tuple[pa.Table, list[Suspect]]:
+    row = ";".join(text if name == column else "" for name in OTHER.header)
+    table = read_table([f"{';'.join(OTHER.header)}\n{row}\n".encode()], "utf-8", ";")
+    assert not isinstance(table, Refusal)
+    (chunk,) = table.chunks
+    assert not isinstance(chunk, Refusal)
+    result = cast(chunk(), table.header, OTHER)
+    return result.clean, result.suspects

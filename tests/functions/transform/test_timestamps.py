@@ -4,12 +4,12 @@ import pyarrow as pa
 import pytest
 
 from functions.transform import timestamps
-from shared.contract import Column, TimestampFormat
-from shared.odcs import load_all
+from shared.contract import Column, Format
 from shared.errors import InvalidContract
+from shared.odcs import load_all
 
 
-def column(*formats: TimestampFormat, zone: str = "Etc/UTC") -> Column:
+def column(*formats: Format, zone: str = "Etc/UTC") -> Column:
     return Column(
         name="at",
         physical_name="at",
@@ -17,12 +17,12 @@ def column(*formats: TimestampFormat, zone: str = "Etc/UTC") -> Column:
         physical_type="timestamptz",
         required=False,
         formats=formats,
-        zone=zone,
+        timezone=zone,
     )
 
 
 def read(text: str | None, of: Column) -> dt.datetime | None:
-    values, _ = timestamps.parse(pa.array([None, text, "x"], pa.string()), of)
+    values, _ = timestamps.parse_timestamps(pa.array([None, text, "x"], pa.string()), of)
     value: dt.datetime | None = values[1].as_py()
     return value
 
@@ -93,16 +93,18 @@ def test_every_russian_month(number: int) -> None:
     ],
 )
 def test_what_fits_no_format_or_is_no_date(text: str | None) -> None:
-    values, ambiguous = timestamps.parse(pa.array([text], pa.string()), CHECKINS)
+    values, ambiguous = timestamps.parse_timestamps(pa.array([text], pa.string()), CHECKINS)
 
     assert values.to_pylist() == [None]
     assert ambiguous.to_pylist() == [False]
 
 
 def test_a_text_that_fits_two_formats_differently_is_not_guessed() -> None:
-    both = column(TimestampFormat(pattern="dd/MM/yyyy"), TimestampFormat(pattern="MM/dd/yyyy"))
+    both = column(Format(pattern="dd/MM/yyyy"), Format(pattern="MM/dd/yyyy"))
 
-    values, ambiguous = timestamps.parse(pa.array(["03/04/2020", "13/04/2020", "05/05/2020"]), both)
+    values, ambiguous = timestamps.parse_timestamps(
+        pa.array(["03/04/2020", "13/04/2020", "05/05/2020"]), both
+    )
 
     assert values.to_pylist() == [
         None,
@@ -114,16 +116,16 @@ def test_a_text_that_fits_two_formats_differently_is_not_guessed() -> None:
 
 def test_a_third_format_does_not_settle_what_two_disagree_on() -> None:
     three = column(
-        TimestampFormat(pattern="dd/MM/yyyy"),
-        TimestampFormat(pattern="MM/dd/yyyy"),
-        TimestampFormat(pattern="d/M/yyyy"),
+        Format(pattern="dd/MM/yyyy"),
+        Format(pattern="MM/dd/yyyy"),
+        Format(pattern="d/M/yyyy"),
     )
 
     assert read("03/04/2020", three) is None
 
 
 def test_a_zone_is_the_contracts_and_a_clock_change_is_not_guessed() -> None:
-    berlin = column(TimestampFormat(pattern="yyyy-MM-dd HH:mm"), zone="Europe/Berlin")
+    berlin = column(Format(pattern="yyyy-MM-dd HH:mm"), zone="Europe/Berlin")
 
     assert read("2024-07-01 12:00", berlin) == dt.datetime(2024, 7, 1, 10, tzinfo=dt.UTC)
     assert read("2024-03-31 02:30", berlin) is None, "left out"
@@ -131,7 +133,7 @@ def test_a_zone_is_the_contracts_and_a_clock_change_is_not_guessed() -> None:
 
 
 def test_quoted_text_and_abbreviated_months() -> None:
-    odd = column(TimestampFormat(pattern="d MMM yyyy 'o''clock' H", locale="en"))
+    odd = column(Format(pattern="d MMM yyyy 'o''clock' H", locale="en"))
 
     assert read("3 Mar 2020 o'clock 7", odd) == dt.datetime(2020, 3, 3, 7, tzinfo=dt.UTC)
 
@@ -140,5 +142,5 @@ def test_quoted_text_and_abbreviated_months() -> None:
     "pattern", ["yyyy-MM-dd G", "yy-MM-dd", "HH:mm", "yyyy-MM-dd yyyy", "yyyy-MM-dd SSSSSSS"]
 )
 def test_a_pattern_that_is_not_understood_is_the_contracts_fault(pattern: str) -> None:
-    with pytest.raises(InvalidContract, match="timestamp format"):
-        read("x", column(TimestampFormat(pattern=pattern)))
+    with pytest.raises(InvalidContract, match="format"):
+        read("x", column(Format(pattern=pattern)))

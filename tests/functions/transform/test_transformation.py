@@ -5,8 +5,9 @@ import pytest
 
 from functions.transform.transformation import transform
 from shared import parquet
-from shared.odcs import load_all
+from shared.contract import Contract, HeaderPolicy
 from shared.ingestion import Ingestion
+from shared.odcs import load_all
 from shared.staging import Staging
 from shared.verdict import Outcome, Verdict
 from tests.fixtures.aws import STAGING, land
@@ -82,3 +83,29 @@ def test_a_file_that_is_not_the_contracts_is_refused(
     assert verdict.outcome == Outcome.REFUSED
     assert reason in str(verdict.reason)
     assert verdict == Verdict(Outcome.REFUSED, verdict.reason)
+
+
+def policy(**changes: str) -> Contract:
+    return CONTRACT.model_copy(update={"header_policy": HeaderPolicy.model_validate(changes)})
+
+
+def test_columns_that_are_ignored_when_the_contract_says_so(staging: Staging) -> None:
+    body = f"extra,user,timestamp,hours,project,extra\nx,ned,{AT},1,p,y\n".encode()
+
+    assert transform([body], policy(), staging).outcome == Outcome.REFUSED
+    verdict = transform([body], policy(unknown="ignore"), staging)
+
+    assert verdict.outcome == Outcome.OK
+    (uri,) = parquet.parts(staging.clean_prefix)
+    assert parquet.read(uri).column_names == [*CONTRACT.header, "line"]
+    assert parquet.read(uri)["user"].to_pylist() == ["ned"]
+
+
+def test_an_order_that_the_contract_asks_for(staging: Staging) -> None:
+    body = f"timestamp,user,hours,project\n{AT},ned,1,p\n".encode()
+
+    assert transform([body], policy(order="any"), staging).outcome == Outcome.OK
+    verdict = transform([body], policy(order="contract"), staging)
+
+    assert verdict.outcome == Outcome.REFUSED
+    assert "in another order" in str(verdict.reason)

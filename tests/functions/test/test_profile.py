@@ -1,0 +1,58 @@
+import datetime as dt
+from decimal import Decimal
+
+import pyarrow as pa
+
+from functions.test.profile import Profile
+
+
+def profile(*parts: pa.Table) -> Profile:
+    found = Profile()
+    for part in parts:
+        found.add(part)
+    return found
+
+
+def test_extremes_and_nulls_over_all_parts() -> None:
+    found = profile(
+        pa.table({"n": pa.array([Decimal("2.50"), None]), "line": [2, 3]}),
+        pa.table({"n": pa.array([None, None], pa.decimal128(3, 2)), "line": [4, 5]}),
+        pa.table({"n": pa.array([Decimal("-1.00"), Decimal("2.00")]), "line": [6, 7]}),
+    )
+
+    assert found.columns["n"].as_json() == {"nulls": 3, "min": "-1.00", "max": "2.50"}
+    assert "line" not in found.columns
+
+
+def test_every_type_has_extremes() -> None:
+    found = profile(
+        pa.table(
+            {
+                "text": ["b", "a"],
+                "flag": [True, False],
+                "day": [dt.date(2020, 1, 2), dt.date(2020, 1, 1)],
+                "none": pa.array([None, None], pa.string()),
+            }
+        )
+    )
+
+    assert found.columns["text"].as_json() == {"nulls": 0, "min": "a", "max": "b"}
+    assert found.columns["flag"].as_json() == {"nulls": 0, "min": "false", "max": "true"}
+    assert found.columns["day"].as_json()["max"] == "2020-01-02"
+    assert found.columns["none"].as_json() == {"nulls": 2, "min": None, "max": None}
+
+
+def test_repeats_are_rows_that_are_as_an_earlier_one() -> None:
+    first = pa.table({"a": ["x", "x", "y", None], "b": [1, 1, 1, 1], "line": [2, 3, 4, 5]})
+    second = pa.table({"a": ["y", "", None], "b": [1, 1, 1], "line": [6, 7, 8]})
+
+    assert profile(first, second).repeats == 3
+
+
+def test_columns_are_not_mixed_up() -> None:
+    assert profile(pa.table({"a": ["x", "y"], "b": ["y", "x"]})).repeats == 0
+    assert profile(pa.table({"a": ["x", None], "b": [None, "x"]})).repeats == 0
+
+
+def test_nothing_repeats_nothing() -> None:
+    assert Profile().repeats == 0

@@ -1,0 +1,79 @@
+from typing import Any
+
+import pytest
+
+from functions.test.rejects import Reject
+from functions.test.report import Report
+from shared.contract import Contract
+from tests.functions.test.test_rules import contract_of
+
+
+def reject(line: int, rule: str = "r", **changes: Any) -> Reject:
+    fields: dict[str, Any] = {
+        "sourceKey": "k",
+        "versionId": "v",
+        "line": line,
+        "column": "c",
+        "value": None,
+        "rule": rule,
+        "severity": "error",
+        "reason": f"{rule} is broken",
+        "raw": "",
+    }
+    return Reject(**(fields | changes))
+
+
+def limited(**threshold: Any) -> Contract:
+    return contract_of("string", {"kind": "required", "threshold": threshold})
+
+
+def test_a_row_is_counted_once_however_many_rules_it_fails() -> None:
+    report = Report(limited(limit=100), rows_read=10)
+
+    report.add([reject(2), reject(2, "s"), reject(3, severity="warning")])
+    report.add([reject(4)])
+
+    assert (report.rejected, report.warnings) == (2, 1)
+    assert report.summary == (
+        "2 of 10 rows failed: r is broken (3×, first at line 2); s is broken (1×, first at line 2)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("threshold", "failed", "kept"),
+    [
+        ({"limit": 3}, 2, True),
+        ({"limit": 3}, 3, False),
+        ({"limit": 3, "inclusive": True}, 3, True),
+        ({"limit": 3, "inclusive": True}, 4, False),
+        ({"limit": "2.5", "unit": "percent"}, 2, True),
+        ({"limit": "2.5", "unit": "percent"}, 3, False),
+        ({"limit": 2, "unit": "percent"}, 2, False),
+        ({"limit": 2, "unit": "percent", "inclusive": True}, 2, True),
+    ],
+)
+def test_a_threshold_halts_the_file(threshold: dict[str, Any], failed: int, kept: bool) -> None:
+    report = Report(limited(**threshold), rows_read=100)
+
+    report.add(reject(line) for line in range(2, 2 + failed))
+
+    assert bool(report.halts) is not kept
+    (entry,) = report.as_json()["thresholds"]
+    assert (entry["failed"], entry["kept"]) == (failed, kept)
+
+
+def test_a_halt_says_what_was_allowed() -> None:
+    report = Report(limited(limit=1, unit="percent"), rows_read=100)
+    report.add([reject(2)])
+
+    assert report.halts == ["1 of 100 rows fail r of c, fewer than 1% may"]
+    assert str(report.summary).startswith(report.halts[0])
+
+
+def test_a_rule_names_its_first_rows() -> None:
+    report = Report(limited(limit=100), rows_read=100)
+    report.add(reject(line, value=str(line)) for line in range(2, 50))
+
+    (rule,) = report.as_json()["rules"]
+    assert rule["count"] == 48
+    assert rule["examples"] == [{"line": n, "value": str(n)} for n in range(2, 7)]
