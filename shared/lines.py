@@ -11,6 +11,7 @@ T = TypeVar("T")
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
 """A line longer than this is no row of anything; reading on would only fill the memory."""
+_NEWLINE = b"\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +44,42 @@ def read_lines(chunks: Iterable[bytes], encoding: str) -> Iterator[Lines | Refus
     number = 1
     rest = b""
     for chunk, final in _with_end(_as_utf8(chunks, encoding)):
-        if isinstance(chunk, UnicodeDecodeError):
+        if isinstance(chunk, UnicodeError):
             yield _refusal(chunk, encoding, number)
             return
         text = rest + chunk
-        end = len(text) if final else text.rfind(b"\n") + 1
+        begin = long_line(text, MAX_LINE_BYTES)
+        if begin is not None:
+            yield Refusal(
+                f"line {number + text.count(_NEWLINE, 0, begin)} is longer than "
+                f"{MAX_LINE_BYTES // 1024**2} MiB; the file has no line ends where rows should end"
+            )
+            return
+        end = len(text) if final else text.rfind(_NEWLINE) + 1
         if end:
             mark = codecs.BOM_UTF8 if number == 1 else b""
-            lines = Lines(number, text[:end].removeprefix(mark), text.count(b"\n", 0, end))
+            lines = Lines(number, text[:end].removeprefix(mark), text.count(_NEWLINE, 0, end))
             if error := _decoding_error(lines.text):
-                yield _refusal(error, encoding, number)
+                line = number + error.object.count(_NEWLINE, 0, error.start)
+                yield _refusal(error, encoding, line)
                 return
             yield lines
             number += lines.ends
         rest = text[end:]
-        if len(rest) > MAX_LINE_BYTES:
-            yield Refusal(
-                f"line {number} is longer than {MAX_LINE_BYTES // 1024**2} MiB; "
-                "the file has no line ends where rows should end"
-            )
-            return
 
 
-def _as_utf8(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes | UnicodeDecodeError]:
+def long_line(text: bytes, limit: int) -> int | None:
+    """Return where the first line of more than `limit` bytes begins; None if there is none."""
+    begin = 0
+    while len(text) - begin > limit:
+        end = text.rfind(_NEWLINE, begin, begin + limit + 1)
+        if end == -1:
+            return begin
+        begin = end + 1
+    return None
+
+
+def _as_utf8(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes | UnicodeError]:
     if encoding == "utf-8":
         yield from chunks
         return
@@ -74,6 +88,12 @@ def _as_utf8(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes | Unicode
         try:
             yield decode(chunk, final).encode()
         except UnicodeDecodeError as error:
+            # The text before it tells its line; a byte 0x0a alone need not be a line end.
+            kept = len(error.object) - len(chunk)
+            yield decode(chunk[: max(error.start - kept, 0)]).encode()
+            yield error
+            return
+        except UnicodeError as error:
             yield error
             return
 
@@ -93,13 +113,11 @@ def _decoding_error(text: bytes) -> UnicodeDecodeError | None:
     return None
 
 
-def _refusal(error: UnicodeDecodeError, encoding: str, first_line: int) -> Refusal:
-    line = first_line + error.object[: error.start].count(b"\n")
-    byte = error.object[error.start]
-    return Refusal(
-        f"line {line} is not {encoding} text: byte 0x{byte:02x} ({error.reason}); "
-        f"send the file as {encoding}"
-    )
+def _refusal(error: UnicodeError, encoding: str, line: int) -> Refusal:
+    what = str(error)
+    if isinstance(error, UnicodeDecodeError):
+        what = f"byte 0x{error.object[error.start]:02x} ({error.reason})"
+    return Refusal(f"line {line} is not {encoding} text: {what}; send the file as {encoding}")
 
 
 def _with_end(chunks: Iterable[T]) -> Iterator[tuple[T, bool]]:

@@ -1,8 +1,8 @@
 """The rows of a landed file as text, each with its physical line number.
 
 Arrow's reader is fast and knows no physical lines. Its rows are taken where line and row are the
-same: in chunks without a quote, a blank line or a lone carriage return. All else goes through
-Python's `csv`, which is exact and slow.
+same: in chunks without a quote, a blank line, a lone carriage return or a line so long that `csv`
+might refuse a value. All else goes through Python's `csv`, which is exact and slow.
 """
 
 import csv
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from shared.lines import Lines, Refusal, read_lines
+from shared.lines import Lines, Refusal, long_line, read_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def read_table(chunks: Iterable[bytes], encoding: str, delimiter: str) -> Table 
     try:
         header = next(csv.reader([line.decode()], delimiter=delimiter, strict=True), [])
     except csv.Error as error:
-        return Refusal(f"line 1 cannot be read as a header: {error}")
+        return Refusal(f"line 1 cannot be read as a header: {_in_words(error)}")
     body = _chained(Lines(first.first + 1, rest, first.ends - len(newline)), lines)
     return Table(header, read_rows(body, len(header), delimiter))
 
@@ -120,6 +120,8 @@ def _chained(first: Lines, rest: Iterator[Lines | Refusal]) -> Iterator[Lines | 
 
 
 def _read_unquoted(lines: Lines, width: int, delimiter: str) -> Rows:
+    if long_line(lines.text, csv.field_size_limit()) is not None:
+        return _read_exactly(lines, iter(()), width, delimiter, [])
     rows = _read_fast(lines, width, delimiter)
     physical = lines.ends + (not lines.text.endswith(b"\n"))
     lone_returns = len(rows.lines) + len(rows.malformed) != physical
@@ -220,7 +222,12 @@ def _read_exactly(
             pending.extendleft(reversed(taken[1:]))
             line, text = taken[0]
             malformed.append(
-                Malformed(line, _without_end(text), "quoting", f"the row cannot be read: {error}")
+                Malformed(
+                    line,
+                    _without_end(text),
+                    "quoting",
+                    f"the row cannot be read: {_in_words(error)}",
+                )
             )
             continue
         line = taken[0][0]
@@ -240,6 +247,20 @@ def _read_exactly(
         raws.__getitem__,
         malformed,
     )
+
+
+def _in_words(error: csv.Error) -> str:
+    # The reader's own words are for who programs with it.
+    found = str(error)
+    for theirs, ours in (
+        ("new-line character", "a carriage return stands alone; end lines with LF or CRLF"),
+        ("field larger than", f"a value is longer than {csv.field_size_limit()} characters"),
+        ("unexpected end", "a quote opens a value and none closes it"),
+        ("expected after", "text stands behind the quote that closes a value"),
+    ):
+        if theirs in found:
+            return ours
+    return found
 
 
 def _split(lines: Lines) -> Iterator[tuple[int, str]]:

@@ -67,3 +67,35 @@ def test_a_line_without_end_is_refused_before_it_fills_the_memory(
     assert isinstance(found[-1], Refusal)
     assert found[-1].reason.startswith("line 2 is longer than")
     assert read < 5
+
+
+@pytest.mark.parametrize("size", [1, 50, 100, 1000])
+@pytest.mark.parametrize("end", [b"\n", b"\nz", b""])
+def test_how_long_a_line_may_be_does_not_depend_on_the_chunks(
+    size: int, end: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 100)
+
+    kept = list(read_lines(cut(b"a\n" * 70 + b"x" * 100 + end, size), "utf-8"))
+    refused = list(read_lines(cut(b"a\n" * 70 + b"x" * 101 + end, size), "utf-8"))
+
+    assert all(isinstance(each, Lines) for each in kept)
+    assert isinstance(refused[-1], Refusal)
+    assert refused[-1].reason.startswith("line 71 is longer than")
+
+
+def test_utf16_without_a_mark_is_refused() -> None:
+    (found,) = read_lines(["a\n".encode("utf-16-le")], "utf-16")
+
+    assert isinstance(found, Refusal)
+    assert "line 1 is not utf-16 text: UTF-16 stream does not start with BOM" in found.reason
+
+
+@pytest.mark.parametrize("size", [1, 4, 1000])
+def test_half_a_character_is_no_line_end(size: int) -> None:
+    text = "a\nĊĊĊ\n".encode("utf-16") + b"\x00\xdc"
+
+    found = list(read_lines(cut(text, size), "utf-16"))
+
+    assert isinstance(found[-1], Refusal)
+    assert found[-1].reason.startswith("line 3 is not utf-16 text: byte 0x00")

@@ -121,3 +121,32 @@ def test_what_is_no_text_ends_the_rows_with_a_refusal() -> None:
 
     assert not isinstance(table, Refusal)
     assert isinstance(list(table.chunks)[-1], Refusal)
+
+
+@pytest.mark.parametrize("other", ["1,2", '"1",2'])
+@pytest.mark.parametrize("size", [1000, 1_000_000])
+def test_how_long_a_value_may_be_does_not_depend_on_other_rows(other: str, size: int) -> None:
+    longest = "x" * 131_072
+
+    _, rows, malformed = read(f"a,b\n{longest},2\n{longest}x,2\n{other}\n", size)
+
+    assert [(line, len(values[0])) for line, values, _ in rows] == [(2, 131_072), (4, 1)]
+    assert [(line, rule) for line, rule, _ in malformed] == [(3, "quoting")]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("1,x\ry", "a carriage return stands alone; end lines with LF or CRLF"),
+        ("x" * 131_073 + ",1", "a value is longer than 131072 characters"),
+        ('"1,2', "a quote opens a value and none closes it"),
+        ('"1"x,2', "text stands behind the quote that closes a value"),
+    ],
+)
+def test_what_is_wrong_with_a_row_is_said_in_words(row: str, reason: str) -> None:
+    table = read_table([f"a,b\n{row}\n".encode()], "utf-8", ",")
+
+    assert not isinstance(table, Refusal)
+    (chunk,) = table.chunks
+    assert not isinstance(chunk, Refusal)
+    assert [each.reason for each in chunk().malformed] == [f"the row cannot be read: {reason}"]
