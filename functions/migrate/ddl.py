@@ -1,10 +1,11 @@
 """The tables that contracts ask for, as SQL; nothing here talks to a database."""
 
 import hashlib
+import re
 
 from pg8000.native import identifier
 
-from shared.contract import Contract
+from shared.contract import Column, Contract
 
 SOURCE = """
 CREATE TABLE IF NOT EXISTS source (
@@ -38,11 +39,7 @@ def columns(contract: Contract) -> list[str]:
     """Return the definitions of a contract's columns, and of the pipeline's own around them."""
     return [
         "id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
-        *(
-            f"{identifier(column.physical_name)} {column.physical_type}"
-            + (" NOT NULL" if column.required else "")
-            for column in contract.columns
-        ),
+        *map(_definition, contract.columns),
         "source_id integer NOT NULL",
         "source_line integer NOT NULL",
     ]
@@ -54,22 +51,67 @@ def create_table(contract: Contract) -> str:
     return f"CREATE TABLE {identifier(contract.relation)} ({', '.join(definitions)})"
 
 
-def create_indexes(contract: Contract) -> list[str]:
-    """Return the statements that make a contract's indexes, where they are not there yet."""
+def add_column(contract: Contract, column: Column) -> str:
+    """Return the statement that gives a contract's table one more column."""
+    return f"ALTER TABLE {identifier(contract.relation)} ADD COLUMN {_definition(column)}"
+
+
+def widen_column(contract: Contract, column: Column) -> str:
+    """Return the statement after which a column takes all that the contract allows."""
+    return (
+        f"ALTER TABLE {identifier(contract.relation)} "
+        f"ALTER COLUMN {identifier(column.physical_name)} TYPE {column.physical_type}"
+    )
+
+
+def is_wider(wanted: str, found: str) -> bool:
+    """Tell whether a type takes every value of another as it is, without a table being rewritten.
+
+    Args:
+        wanted: the one type, as PostgreSQL's `format_type` spells it.
+        found: the other.
+    """
+    match _type(wanted), _type(found):
+        case ("text", []), ("character varying", _):
+            return True
+        case ("character varying", [more]), ("character varying", [less]):
+            return more > less
+        case ("numeric", [more, scale]), ("numeric", [less, same]):
+            # Another scale would show, or round, every value anew.
+            return more > less and scale == same
+        case _:
+            return False
+
+
+def create_indexes(contract: Contract) -> dict[str, str]:
+    """Return the statements that make a contract's indexes, by the index's name."""
     indexes = [
         tuple(contract.column(name).physical_name for name in index) for index in contract.indexes
     ]
-    return [
-        f"CREATE INDEX IF NOT EXISTS {identifier(_index_name(contract.relation, names))} "
-        f"ON {identifier(contract.relation)} ({', '.join(map(identifier, names))})"
-        for names in [*indexes, ("source_id",)]
-    ]
+    statements = {}
+    for names in [*indexes, ("source_id",)]:
+        index = _index_name(contract.relation, names)
+        columns = ", ".join(map(identifier, names))
+        statements[index] = (
+            f"CREATE INDEX {identifier(index)} ON {identifier(contract.relation)} ({columns})"
+        )
+    return statements
 
 
 def digest(contract: Contract) -> str:
     """Return a hash that changes whenever a contract asks for other tables or indexes."""
-    statements = [create_table(contract), *create_indexes(contract)]
+    statements = [create_table(contract), *create_indexes(contract).values()]
     return hashlib.sha256("\n".join(statements).encode()).hexdigest()
+
+
+def _definition(column: Column) -> str:
+    required = " NOT NULL" if column.required else ""
+    return f"{identifier(column.physical_name)} {column.physical_type}{required}"
+
+
+def _type(spelled: str) -> tuple[str, list[int]]:
+    name, _, modifiers = spelled.partition("(")
+    return name, [int(digits) for digits in re.findall(r"\d+", modifiers)]
 
 
 def _index_name(relation: str, names: tuple[str, ...]) -> str:

@@ -1,5 +1,5 @@
 """Takes `{contracts: hash}` from Terraform, which sends another hash when a contract changes.
-Returns `{tables: […], created: […]}`: all that there are, and those that were not there before.
+Returns `{tables: […], created: […], altered: […]}`: all tables, the new ones, altered columns.
 """
 
 from dataclasses import asdict
@@ -9,8 +9,8 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.migrate.migration import Migration, migrate
-from shared.odcs import load_all
 from shared.database import connect, credentials, patiently
+from shared.odcs import load_all
 from shared.settings import MigrateSettings, read
 from shared.telemetry import logger
 

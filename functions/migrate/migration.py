@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pg8000.native import identifier
 
 from functions.migrate import ddl, roles
+from functions.migrate.changes import Kept, compare
 from shared.contract import Contract
 from shared.database import Connection, Credentials
 from shared.errors import InvalidSettings, SchemaMismatch
@@ -13,21 +14,26 @@ from shared.errors import InvalidSettings, SchemaMismatch
 _LOCK = 7_462_318_055_412_671_001
 """Any number; all migrations of a database take turns on it."""
 
+_LOCK_TIMEOUT = "10s"
+"""An ALTER that waits for a long load holds all look-ups up: better to give way and come again."""
+
 _COLUMNS = """
-SELECT
-    attname,
-    format_type(atttypid, atttypmod) || CASE WHEN attnotnull THEN ' NOT NULL' ELSE '' END
+SELECT attname, format_type(atttypid, atttypmod), attnotnull
 FROM pg_attribute
 WHERE attrelid = to_regclass(:table) AND attnum > 0 AND NOT attisdropped
+ORDER BY attnum
 """
+
+_INDEXES = "SELECT indexname FROM pg_indexes WHERE schemaname = 'public' AND tablename = :table"
 
 
 @dataclass(slots=True)
 class Migration:
-    """What a migration found and did."""
+    """What a migration found and did: all tables, those it made, the columns it altered."""
 
     tables: list[str] = field(default_factory=list)
     created: list[str] = field(default_factory=list)
+    altered: list[str] = field(default_factory=list)
 
 
 def migrate(
@@ -37,7 +43,7 @@ def migrate(
     loader: Credentials,
     reader: Credentials,
 ) -> Migration:
-    """Make what is missing; what is there already is left as it is.
+    """Make what is missing, add what may be added; everything else is left as it is.
 
     Args:
         connection: of the administrator.
@@ -47,21 +53,22 @@ def migrate(
         reader: the role that looks up.
 
     Raises:
-        SchemaMismatch: a table has other columns than its contract; nothing was changed.
+        SchemaMismatch: a contract asks for what would break a table; nothing was changed.
+        DatabaseUnavailable: a load was at work on a table that must be altered, or PostgreSQL away.
         InvalidSettings: the two roles and the administrator are not three.
         PipelineError: what PostgreSQL answered.
     """
     done = Migration()
     with connection.transaction():
         connection.run("SELECT pg_advisory_xact_lock(:lock)", lock=_LOCK)
+        connection.run(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
         _make_roles(connection, loader, reader)
         _make_table(connection, "source", ddl.SOURCE, done)
         connection.run(ddl.SCHEMA_VERSION)
         for contract in contracts:
             _make_table(connection, contract.relation, ddl.create_table(contract), done)
-            _compare(connection, contract)
-            for statement in ddl.create_indexes(contract):
-                connection.run(statement)
+            _alter_table(connection, contract, done)
+            _make_indexes(connection, contract)
             _record(connection, contract)
         for statement in roles.grants(database, loader, reader, contracts):
             connection.run(statement)
@@ -90,27 +97,40 @@ def _make_table(connection: Connection, relation: str, statement: str, done: Mig
         done.created.append(relation)
 
 
-def _compare(connection: Connection, contract: Contract) -> None:
+def _alter_table(connection: Connection, contract: Contract, done: Migration) -> None:
     # PostgreSQL itself says how it spells the types of the contract: it is shown a table of them.
     connection.run(f"CREATE TEMPORARY TABLE expected ({', '.join(ddl.columns(contract))})")
-    expected = dict(connection.run(_COLUMNS, table="pg_temp.expected"))
+    wanted = _columns(connection, "pg_temp.expected")
     connection.run("DROP TABLE pg_temp.expected")
-    found = dict(connection.run(_COLUMNS, table=f"public.{identifier(contract.relation)}"))
-    differences = [
-        *(f"lacks {name} {expected[name]}" for name in expected.keys() - found.keys()),
-        *(f"has {name}, which the contract has not" for name in found.keys() - expected.keys()),
-        *(
-            f"has {name} {found[name]} where the contract has {expected[name]}"
-            for name in expected.keys() & found.keys()
-            if expected[name] != found[name]
-        ),
-    ]
-    if differences:
+    found = _columns(connection, f"public.{identifier(contract.relation)}")
+    changes = compare(contract, wanted, found)
+    if changes.breaking:
         raise SchemaMismatch(
             f"the table {contract.relation} is not what the contract {contract.table} "
-            f"{contract.version} asks for: it {'; it '.join(sorted(differences))}. Nothing was "
-            "changed: alter the table by hand, or give the contract another physicalName"
+            f"{contract.version} asks for: it {'; it '.join(changes.breaking)}. Nothing was "
+            "changed: take that back in the contract, or alter the table by hand, or give the "
+            "contract another physicalName, for a new table, and replay its files"
         )
+    for column in changes.added:
+        connection.run(ddl.add_column(contract, column))
+    for column in changes.widened:
+        connection.run(ddl.widen_column(contract, column))
+    done.altered += [
+        f"{contract.relation}.{column.physical_name}"
+        for column in (*changes.added, *changes.widened)
+    ]
+
+
+def _columns(connection: Connection, table: str) -> dict[str, Kept]:
+    return {name: Kept(*kept) for name, *kept in connection.run(_COLUMNS, table=table)}
+
+
+def _make_indexes(connection: Connection, contract: Contract) -> None:
+    # Not IF NOT EXISTS: that would wait for running loads even where there is nothing to do.
+    found = {name for [name] in connection.run(_INDEXES, table=contract.relation)}
+    for name, statement in ddl.create_indexes(contract).items():
+        if name not in found:
+            connection.run(statement)
 
 
 def _record(connection: Connection, contract: Contract) -> None:

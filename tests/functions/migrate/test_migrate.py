@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import boto3
@@ -9,12 +10,13 @@ import pg8000.exceptions
 import pytest
 
 from functions.migrate import ddl, roles
+from functions.migrate import migration as migrations
 from functions.migrate.handler import handler
-from functions.migrate.migration import migrate
-from shared.contract import Contract
-from shared.odcs import load_all
+from functions.migrate.migration import Migration, migrate
+from shared.contract import Column, Contract
 from shared.database import Credentials, connect
-from shared.errors import InvalidSettings, SchemaMismatch
+from shared.errors import DatabaseUnavailable, InvalidSettings, SchemaMismatch
+from shared.odcs import load_all
 from shared.settings import MigrateSettings, read
 from tests.fixtures.aws import lambda_context
 from tests.fixtures.database import Database, Role
@@ -22,11 +24,19 @@ from tests.fixtures.database import Database, Role
 EVENT = {"contracts": "a hash"}
 
 
-def _migrate(database: Database, contract: Contract) -> None:
+@pytest.fixture(autouse=True)
+def one_contract(monkeypatch: pytest.MonkeyPatch) -> Contract:
+    """The only contract that the handler finds, whatever else there is."""
+    contract = load_all()["dailycheckins"]
+    monkeypatch.setattr("functions.migrate.handler.load_all", lambda: {"dailycheckins": contract})
+    return contract
+
+
+def _migrate(database: Database, contract: Contract) -> Migration:
     settings = read(MigrateSettings)
     loader, reader = (Credentials(r.name, r.password) for r in (database.loader, database.reader))
     with connect(settings, boto3.client("secretsmanager")) as connection:
-        migrate(connection, database.name, [contract], loader, reader)
+        return migrate(connection, database.name, [contract], loader, reader)
 
 
 def test_makes_all_that_there_is_not(database: Database) -> None:
@@ -35,6 +45,7 @@ def test_makes_all_that_there_is_not(database: Database) -> None:
     assert result == {
         "tables": ["source", "daily_checkins"],
         "created": ["source", "daily_checkins"],
+        "altered": [],
     }
     assert json.loads(json.dumps(result)) == result
 
@@ -70,7 +81,7 @@ def test_again_changes_nothing(migrated: Database) -> None:
 
     result = handler(EVENT, lambda_context())
 
-    assert result == {"tables": ["source", "daily_checkins"], "created": []}
+    assert result == {"tables": ["source", "daily_checkins"], "created": [], "altered": []}
     assert before == migrated.run(
         "SELECT contract, version, ddl_hash, applied_at FROM schema_version"
     )
@@ -98,9 +109,202 @@ def test_another_version_of_a_contract_is_recorded(migrated: Database) -> None:
     ) == [[1]]
 
 
+def _with(contract: Contract, *more: Column, **changed: Mapping[str, object]) -> Contract:
+    """Return the contract with other columns, and with some of its own changed."""
+    columns = [
+        column.model_copy(update=changed.get(column.name, {})) for column in contract.columns
+    ]
+    return contract.model_copy(update={"columns": (*columns, *more)})
+
+
+def _column(name: str, logical_type: str, physical_type: str, **more: object) -> Column:
+    return Column.model_validate(
+        {
+            "name": name,
+            "physical_name": name,
+            "logical_type": logical_type,
+            "physical_type": physical_type,
+            **more,
+        }
+    )
+
+
+EVERY_TYPE = (
+    _column("note", "string", "text"),
+    _column("floor", "integer", "smallint"),
+    _column("place", "integer", "integer"),
+    _column("badge", "integer", "bigint"),
+    _column("rate", "number", "numeric(12, 4)"),
+    _column("remote", "boolean", "boolean", true_tokens=("yes",), false_tokens=("no",)),
+    _column("order", "date", "date", formats=({"pattern": "yyyy-MM-dd"},)),
+    _column("seen", "timestamp", "timestamptz", formats=({"pattern": "yyyy-MM-dd"},)),
+)
+"""A column of every type that a contract knows, one of them named as SQL reserves it."""
+
+INSERT = (
+    "INSERT INTO daily_checkins (username, timestamp, hours, source_id, source_line{names}) "
+    "VALUES ('ned', now(), 1, (SELECT id FROM source), 2{values})"
+)
+SOURCE = (
+    "INSERT INTO source (source_key, version_id, ingested_id, rows_read, rows_loaded, "
+    "rows_rejected, loaded_at) VALUES ('k', 'v', 'i', 1, 1, 0, now())"
+)
+
+
+def test_columns_that_a_contract_gains_are_added(
+    migrated: Database, one_contract: Contract
+) -> None:
+    migrated.run(SOURCE)
+    migrated.run(INSERT.format(names="", values=""))
+    richer = _with(one_contract, *EVERY_TYPE)
+
+    done = _migrate(migrated, richer)
+
+    assert done.created == []
+    assert done.altered == [f"daily_checkins.{column.name}" for column in EVERY_TYPE]
+    assert migrated.run('SELECT hours::text, note, "order", remote FROM daily_checkins') == [
+        ["1.00", None, None, None]
+    ]
+    assert _migrate(migrated, richer).altered == []
+    hashes = migrated.run("SELECT ddl_hash FROM schema_version ORDER BY id")
+    assert hashes == [[ddl.digest(one_contract)], [ddl.digest(richer)]]
+
+
+def test_a_new_table_may_have_every_type(migrated: Database, one_contract: Contract) -> None:
+    other = _with(one_contract, *EVERY_TYPE).model_copy(update={"relation": "other"})
+
+    assert _migrate(migrated, other).created == ["other"]
+    assert _migrate(migrated, other) == Migration(["source", "other"])
+
+
+def test_the_roles_may_use_added_columns(migrated: Database, one_contract: Contract) -> None:
+    migrated.run(SOURCE)
+
+    _migrate(migrated, _with(one_contract, *EVERY_TYPE))
+
+    source_id = migrated.run("SELECT id FROM source")[0][0]
+    migrated.run(
+        INSERT.replace("(SELECT id FROM source)", str(source_id)).format(
+            names=", note, remote", values=", 'new', true"
+        ),
+        migrated.loader,
+    )
+    assert migrated.run("SELECT note, remote FROM daily_checkins", migrated.reader) == [
+        ["new", True]
+    ]
+    _is_denied(migrated, migrated.loader, "SELECT note FROM daily_checkins")
+    _is_denied(migrated, migrated.reader, "UPDATE daily_checkins SET note = 'x'")
+
+
+@pytest.mark.parametrize(
+    ("column", "wider"),
+    [
+        ("project", "varchar(101)"),
+        ("project", "text"),
+        ("user", "varchar(1000)"),
+        ("hours", "numeric(7,2)"),
+    ],
+)
+def test_a_column_may_become_wider(
+    migrated: Database, one_contract: Contract, column: str, wider: str
+) -> None:
+    migrated.run(SOURCE)
+    migrated.run(INSERT.format(names=", project", values=", 'bizdev'"))
+    contract = _with(one_contract, **{column: {"physical_type": wider}})
+
+    done = _migrate(migrated, contract)
+
+    assert done.altered == [f"daily_checkins.{contract.column(column).physical_name}"]
+    assert _migrate(migrated, contract).altered == []
+    row = "SELECT username, project, hours::text FROM daily_checkins"
+    assert migrated.run(row) == [["ned", "bizdev", "1.00"]]
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        ({"project": {"physical_type": "varchar(99)"}}, "project character varying(100) where"),
+        ({"hours": {"physical_type": "numeric(4,2)"}}, "hours numeric(5,2) NOT NULL where"),
+        ({"hours": {"physical_type": "numeric(7,3)"}}, "where the contract has numeric(7,3)"),
+        (
+            {"hours": {"logical_type": "integer", "physical_type": "bigint"}},
+            "where the contract has bigint NOT NULL",
+        ),
+        (
+            {"project": {"required": True}},
+            "project character varying(100) where the contract has character varying(100) NOT NULL",
+        ),
+        (
+            {"project": {"required": True, "physical_type": "text"}},
+            "project character varying(100) where the contract has text NOT NULL",
+        ),
+        ({"user": {"required": False}}, "has username character varying(100) NOT NULL where"),
+        ({"user": {"physical_name": "person"}}, "lacks person character varying(100) NOT NULL"),
+        (
+            {"project": {"physical_name": "task"}},
+            "has project character varying(100), which the contract has not",
+        ),
+    ],
+)
+def test_a_breaking_change_is_refused(
+    migrated: Database, one_contract: Contract, changed: dict[str, dict[str, object]], what: str
+) -> None:
+    before = _everything(migrated)
+
+    # A column that alone might be added is not, either.
+    with pytest.raises(SchemaMismatch) as caught:
+        _migrate(migrated, _with(one_contract, *EVERY_TYPE, **changed))
+
+    message = str(caught.value)
+    assert "the table daily_checkins is not what the contract dailycheckins 1.0.0" in message
+    assert what in message
+    assert "Nothing was changed: take that back in the contract" in message
+    assert _everything(migrated) == before
+
+
+def test_a_required_column_cannot_be_added(migrated: Database, one_contract: Contract) -> None:
+    mood = _column("mood", "string", "text", required=True)
+
+    with pytest.raises(SchemaMismatch, match=r"lacks mood text NOT NULL, .* do not require it"):
+        _migrate(migrated, _with(one_contract, mood))
+
+
+def test_a_column_cannot_be_removed(migrated: Database, one_contract: Contract) -> None:
+    fewer = one_contract.model_copy(update={"columns": one_contract.columns[:-1]})
+
+    with pytest.raises(SchemaMismatch, match=r"has project .*, which the contract has not"):
+        _migrate(migrated, fewer)
+
+
+def _everything(database: Database) -> list[list[object]]:
+    columns = database.run(
+        "SELECT attrelid::regclass::text, attname, format_type(atttypid, atttypmod), attnotnull "
+        "FROM pg_attribute WHERE attrelid IN (SELECT oid FROM pg_class "
+        "WHERE relnamespace = 'public'::regnamespace) ORDER BY 1, attnum"
+    )
+    return [*columns, *database.run("SELECT * FROM schema_version ORDER BY id")]
+
+
+def test_whoever_is_at_work_on_the_table_is_waited_for_briefly(
+    migrated: Database, one_contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrations, "_LOCK_TIMEOUT", "100ms")
+    richer = _with(one_contract, *EVERY_TYPE)
+    with migrated.connected() as load:
+        load.run("BEGIN")
+        load.run("LOCK daily_checkins IN ROW EXCLUSIVE MODE")
+
+        assert _migrate(migrated, one_contract).altered == [], "nothing to do, nothing to wait for"
+        with pytest.raises(DatabaseUnavailable, match="lock timeout"):
+            _migrate(migrated, richer)
+        load.run("ROLLBACK")
+
+    assert len(_migrate(migrated, richer).altered) == len(EVERY_TYPE)
+
+
 def test_a_table_of_other_columns_is_left_alone(migrated: Database) -> None:
     migrated.run("ALTER TABLE daily_checkins ALTER hours TYPE integer")
-    migrated.run("ALTER TABLE daily_checkins DROP project")
+    migrated.run("ALTER TABLE daily_checkins DROP source_line")
     migrated.run("ALTER TABLE daily_checkins ADD mood text")
     migrated.run("ALTER TABLE daily_checkins ALTER username DROP NOT NULL")
 
@@ -109,8 +313,8 @@ def test_a_table_of_other_columns_is_left_alone(migrated: Database) -> None:
 
     message = str(caught.value)
     assert "it has hours integer NOT NULL where the contract has numeric(5,2) NOT NULL" in message
-    assert "it lacks project character varying(100)" in message
-    assert "it has mood, which the contract has not" in message
+    assert "it lacks source_line integer NOT NULL, which the pipeline needs of its own" in message
+    assert "it has mood text, which the contract has not" in message
     assert "it has username character varying(100) where the contract has" in message
 
 
@@ -124,7 +328,7 @@ def test_a_mismatch_undoes_all(database: Database) -> None:
     assert not database.run("SELECT FROM pg_roles WHERE rolname = :name", name=database.loader.name)
 
 
-def _columns(relation: str, contract: Contract) -> Contract:
+def _renamed(relation: str, contract: Contract) -> Contract:
     columns = tuple(
         column.model_copy(update={"physical_name": f"{column.physical_name}_{'x' * 40}"})
         for column in contract.columns
@@ -139,7 +343,7 @@ def _columns(relation: str, contract: Contract) -> Contract:
 
 
 def test_long_and_reserved_names_work(migrated: Database) -> None:
-    contract = _columns("order", load_all()["dailycheckins"])
+    contract = _renamed("order", load_all()["dailycheckins"])
 
     _migrate(migrated, contract)
     _migrate(migrated, contract)
