@@ -70,7 +70,9 @@ class Profile:
 
 def _hash(values: pa.Array) -> npt.NDArray[np.uint64]:
     encoded = values.dictionary_encode()
-    texts = encoded.dictionary.cast(pa.string()).to_numpy(zero_copy_only=False)
-    distinct = np.append(pd.util.hash_array(texts, categorize=False), np.uint64(_NULL))
+    # Instants are mostly distinct, and pandas hashes numbers many times faster than texts.
+    plain = pa.int64() if pa.types.is_timestamp(values.type) else pa.string()
+    keys = encoded.dictionary.cast(plain).to_numpy(zero_copy_only=False)
+    distinct = np.append(pd.util.hash_array(keys, categorize=False), np.uint64(_NULL))
     hashes: npt.NDArray[np.uint64] = distinct[encoded.indices.fill_null(-1).to_numpy()]
     return hashes
