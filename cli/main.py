@@ -1,6 +1,7 @@
 """The commands of `tm`: their names, arguments and options."""
 
 import datetime as dt
+import itertools
 import json
 import time
 from pathlib import Path
@@ -11,6 +12,8 @@ import typer
 from typer.core import TyperGroup
 
 from cli import drop as dropping
+from cli import fix as fixing
+from cli import rejects as rejected
 from cli import status as log
 from cli import user as lookup
 from cli.console import console
@@ -22,6 +25,13 @@ from shared import odcs
 
 
 class _Commands(TyperGroup):
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        # `tm rejects` takes an ID, so `tm rejects fix` cannot be a command inside it.
+        two_words = " ".join(args[:2])
+        if two_words in self.commands:
+            args = [two_words, *args[2:]]
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         with one_line():
             return super().invoke(ctx)
@@ -48,6 +58,7 @@ StackFolder = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Follow = Annotated[bool, typer.Option("--follow", help="Show each state to the end.")]
 
 
 @app.command()
@@ -86,7 +97,7 @@ def drop(
             help="The day that it is of; without it, today in the zone of the table's contract.",
         ),
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", help="Show each state to the end.")] = False,
+    follow: Follow = False,
     stack: StackFolder = None,
 ) -> None:
     """Put FILE into the landing bucket; with --follow, exit status 0 means that it was loaded."""
@@ -118,6 +129,63 @@ def status(
         _print_json(items)
     else:
         log.show(items, with_history=ingested_id is not None)
+
+
+@app.command()
+def rejects(
+    ingested_id: Annotated[str, typer.Argument(metavar="ID", help="The ingestion.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--csv",
+            metavar="OUT",
+            dir_okay=False,
+            help="Write a CSV that is safe to open in a spreadsheet, for the file's supplier.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    stack: StackFolder = None,
+) -> None:
+    """Show which rows of an ingestion failed, where and why."""
+    where = Stack.open(stack)
+    item = rejected.find(where, ingested_id)
+    saved = out is not None and rejected.save(where, item, out)
+    found = rejected.records(where, item)
+    if as_json:
+        _print_json(list(found))
+    elif saved:
+        console.print(f"Wrote {out}: correct `raw` there, then `tm rejects fix`.", markup=False)
+    elif first := list(itertools.islice(found, 1)):
+        rejected.show(itertools.chain(first, found))
+    else:
+        console.print(rejected.none_of(item), markup=False)
+
+
+@app.command("rejects fix")
+def fix(
+    ingested_id: Annotated[str, typer.Argument(metavar="ID", help="The ingestion.")],
+    corrected: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CORRECTED.csv",
+            exists=True,
+            dir_okay=False,
+            help="The columns 'line' and 'raw' of what `tm rejects ID --csv` wrote, 'raw' put "
+            "right; lines that it does not name stay as they are.",
+        ),
+    ],
+    follow: Follow = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a newer version of the file, too.")
+    ] = False,
+    stack: StackFolder = None,
+) -> None:
+    """Put the ingestion's file into the landing bucket again, with its rejected rows corrected."""
+    where = Stack.open(stack)
+    item = rejected.find(where, ingested_id)
+    ingestion = fixing.fix(where, item, corrected, odcs.load_all(), force=force)
+    if follow and not dropping.follow(where, ingestion):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -12,50 +11,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import responses
 from rich.console import Console
-from typer.testing import CliRunner, Result
 
 from cli import drop
-from cli.main import app
 from shared.ingestion import Ingestion, Run, Source, unmatched_id
 from shared.landing_key import LandingKey
 from shared.progress import Log, State, Status
-from tests.fixtures.aws import LANDING, LOG_TABLE, REGION, STAGING, land, run_of
+from tests.fixtures.aws import LANDING, STAGING, land, run_of
+from tests.fixtures.operator import API, OUTPUTS, deploy, one_line, tm
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-API = "https://abc.execute-api.eu-west-1.amazonaws.com/Prod"
-OUTPUTS = {
-    "region": REGION,
-    "landing_bucket": LANDING,
-    "staging_bucket": STAGING,
-    "log_table": LOG_TABLE,
-    "api_url": API,
-    "api_key": "the-key",
-}
-
-
-def tm(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(each) for each in arguments])
-
-
-def deploy(folder: Path, outputs: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `terraform output -json` in any folder say `outputs`."""
-    answer = {name: {"value": value} for name, value in outputs.items()}
-    (folder / "outputs.json").write_text(json.dumps(answer))
-    command = folder / "terraform"
-    command.write_text(f"#!/bin/sh\nexec cat {folder}/outputs.json\n")
-    command.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    monkeypatch.setenv("TM_STACK", str(folder))
-
-
-@pytest.fixture
-def stack(tmp_path: Path, s3: "S3Client", log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stack on AWS, named by TM_STACK."""
-    folder = tmp_path / "stack"
-    folder.mkdir()
-    deploy(folder, OUTPUTS, monkeypatch)
 
 
 @pytest.fixture
@@ -63,12 +28,6 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "checkins.csv"
     path.write_bytes(b"user,timestamp,hours,project\n")
     return path
-
-
-def one_line(result: Result) -> str:
-    [line] = result.stderr.splitlines()
-    assert result.exit_code == 1
-    return line
 
 
 def test_without_a_stack_each_command_says_how_to_get_one(

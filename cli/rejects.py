@@ -1,0 +1,115 @@
+"""`tm rejects`: the rows that failed, for those who can put them right."""
+
+import itertools
+import json
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from cli import status as log
+from cli.console import console
+from cli.errors import CommandError
+from cli.items import Item
+from cli.stack import Stack
+from shared.ingestion import UNMATCHED, Ingestion
+from shared.progress import Status
+from shared.staging import Staging
+
+_SHOWN = 100
+_WIDTH = 60
+_STYLES = {"error": "red", "warning": "yellow"}
+
+Record = dict[str, Any]
+
+
+def find(stack: Stack, ingested_id: str) -> Item:
+    """Return the log's item of one ingestion.
+
+    Raises:
+        CommandError: the log knows no such ID.
+    """
+    return log.find(stack, ingested_id)[0]
+
+
+def records(stack: Stack, item: Item) -> Iterator[Record]:
+    """Yield what failed in an ingestion, by line; nothing if nothing did."""
+    if item["ingestedTable"] == UNMATCHED:
+        return
+    body = _body(stack, Staging(stack.staging_bucket, Ingestion.from_item(item)).rejects)
+    if body is not None:
+        yield from map(json.loads, body.iter_lines())
+
+
+def save(stack: Stack, item: Item, out: Path) -> bool:
+    """Write the CSV that is safe to open in a spreadsheet; tell whether there is one.
+
+    Raises:
+        CommandError: `out` cannot be written.
+    """
+    if item["ingestedTable"] == UNMATCHED:
+        return False
+    staging = Staging(stack.staging_bucket, Ingestion.from_item(item))
+    body = _body(stack, staging.rejects_for_people)
+    if body is None:
+        return False
+    try:
+        with out.open("wb") as file:
+            shutil.copyfileobj(body, file)
+    except OSError as error:
+        raise CommandError(f"Cannot write {out}: {error.strerror}.") from error
+    return True
+
+
+def show(found: Iterable[Record], shown: int = _SHOWN, rest: str = "--json gives all") -> None:
+    """Print the first records for people, and how many more there are."""
+    found = iter(found)
+    table = Table(box=None)
+    table.add_column("line", justify="right")
+    for name in ("column", "value", "rule", "severity", "reason"):
+        table.add_column(name)
+    for each in itertools.islice(found, shown):
+        severity = each["severity"]
+        table.add_row(
+            str(each["line"]),
+            _cell(each["column"]),
+            _cell(each["value"]),
+            _cell(each["rule"]),
+            f"[{_STYLES[severity]}]{severity}[/]",
+            _cell(each["reason"], width=None),
+        )
+    console.print(table)
+    if more := sum(1 for _ in found):
+        console.print(f"… and {more:,} more; {rest}", markup=False)
+
+
+def none_of(item: Item) -> str:
+    """Return a line that says why an ingestion has no rejects."""
+    ingested_id, state, status = item["ingestedID"], item["state"], item["status"]
+    if status == Status.RUNNING:
+        return f"Ingestion {ingested_id} has no rejects yet: it is still running, at {state}."
+    reason = f": {item['haltReason']}" if item.get("haltReason") else ""
+    return f"Ingestion {ingested_id} has no rejects; it ended with {state}: {status}{reason}."
+
+
+def _body(stack: Stack, uri: str) -> Any:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    try:
+        return stack.s3.get_object(Bucket=bucket, Key=key)["Body"]
+    except stack.s3.exceptions.NoSuchKey:
+        return None
+
+
+def _cell(text: str | None, width: int | None = _WIDTH) -> str:
+    # A supplier's text must not steer the terminal.
+    if text is None:
+        return "[dim]–[/]"
+    cut = text if width is None or len(text) <= width else f"{text[: width - 1]}…"
+    return escape(
+        "".join(
+            each if each.isprintable() else each.encode("unicode_escape").decode() for each in cut
+        )
+    )
