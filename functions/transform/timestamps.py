@@ -6,10 +6,12 @@ Arrow's own `strptime` takes 30 February for 2 March and knows neither fractions
 languages' months (whose names come from Unicode's CLDR, by Babel).
 """
 
+import datetime as dt
 import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 import babel.dates
 import numpy as np
@@ -48,6 +50,13 @@ _MONTH_WIDTHS = {"MMMM": "wide", "MMM": "abbreviated"}
 _TIME_GROUPS = {"hour", "half_day_hour", "half_day", "minute", "second", "fraction"}
 _MAX_FRACTION_DIGITS = 6
 """PostgreSQL keeps microseconds."""
+_SECOND = 1_000_000
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_FIRST, _LAST = (
+    (end.replace(tzinfo=dt.UTC) - _EPOCH) // dt.timedelta(microseconds=1)
+    for end in (dt.datetime.min, dt.datetime.max)
+)
+_NO_OFFSET = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,10 +215,22 @@ def _as_integers(values: pa.Array) -> npt.NDArray[np.int64]:
 
 
 def _localised(local: pa.Array, zone: str) -> pa.Array:
-    if zone in {"UTC", "Etc/UTC"}:
-        return local.cast(TYPE)
+    # Arrow's time zones know no summer time after 2037, and need the machine's own database.
+    instants = local.cast(pa.int64()).fill_null(0).to_numpy()
+    seconds, each = np.unique(instants // _SECOND, return_inverse=True)
+    offsets = np.array([_offset(second, ZoneInfo(zone)) for second in seconds.tolist()], np.int64)
+    instants = instants - offsets[each]
+    # The first and last local hours of the calendar can be instants outside of it.
+    real = (offsets[each] != _NO_OFFSET) & (instants >= _FIRST) & (instants <= _LAST)
+    missing = local.is_null().to_numpy(zero_copy_only=False)
+    return pa.array(instants, mask=missing | ~real).cast(TYPE)
+
+
+def _offset(second: int, zone: ZoneInfo) -> int:
+    """Return how many microseconds a local second since 1970 is ahead of UTC, if it is sure."""
+    local = (_EPOCH + dt.timedelta(seconds=second)).replace(tzinfo=zone)
+    early, late = local.utcoffset(), local.replace(fold=1).utcoffset()
     # An hour that a clock change repeats or leaves out names two instants or none.
-    early = pc.assume_timezone(local, zone, ambiguous="earliest", nonexistent="earliest")
-    late = pc.assume_timezone(local, zone, ambiguous="latest", nonexistent="latest")
-    sure = pc.equal(early, late)
-    return pc.if_else(sure, early, pa.scalar(None, early.type)).cast(TYPE)
+    if early is None or early != late:
+        return _NO_OFFSET
+    return early // dt.timedelta(microseconds=1)

@@ -144,3 +144,29 @@ def test_quoted_text_and_abbreviated_months() -> None:
 def test_a_pattern_that_is_not_understood_is_the_contracts_fault(pattern: str) -> None:
     with pytest.raises(InvalidContract, match="format"):
         read("x", column(Format(pattern=pattern)))
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "instant"),
+    [
+        ("2040-07-01 12:00", "Europe/Berlin", dt.datetime(2040, 7, 1, 10, tzinfo=dt.UTC)),
+        ("2040-01-01 12:00", "Europe/Berlin", dt.datetime(2040, 1, 1, 11, tzinfo=dt.UTC)),
+        ("0001-01-01 00:00", "Europe/Berlin", None),
+        ("0001-01-01 00:00", "America/New_York", dt.datetime(1, 1, 1, 4, 56, 2, tzinfo=dt.UTC)),
+        ("9999-12-31 23:00", "America/New_York", None),
+        ("9999-12-31 23:00", "Europe/Berlin", dt.datetime(9999, 12, 31, 22, tzinfo=dt.UTC)),
+    ],
+)
+def test_a_zone_reaches_as_far_as_the_calendar(
+    text: str, zone: str, instant: dt.datetime | None
+) -> None:
+    assert read(text, column(Format(pattern="yyyy-MM-dd HH:mm"), zone=zone)) == instant
+
+
+def test_no_text_at_all_in_a_zone() -> None:
+    berlin = column(Format(pattern="yyyy-MM-dd HH:mm"), zone="Europe/Berlin")
+
+    values, _ = timestamps.parse_timestamps(pa.array([], pa.string()), berlin)
+
+    assert values.type == timestamps.TYPE
+    assert len(values) == 0
