@@ -51,11 +51,10 @@ _TIME_GROUPS = {"hour", "half_day_hour", "half_day", "minute", "second", "fracti
 _MAX_FRACTION_DIGITS = 6
 """PostgreSQL keeps microseconds."""
 _SECOND = 1_000_000
+_MICROSECOND = dt.timedelta(microseconds=1)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_FIRST, _LAST = (
-    (end.replace(tzinfo=dt.UTC) - _EPOCH) // dt.timedelta(microseconds=1)
-    for end in (dt.datetime.min, dt.datetime.max)
-)
+_FIRST = (dt.datetime.min.replace(tzinfo=dt.UTC) - _EPOCH) // _MICROSECOND
+_LAST = (dt.datetime.max.replace(tzinfo=dt.UTC) - _EPOCH) // _MICROSECOND
 _NO_OFFSET = 2**62
 
 
@@ -106,7 +105,7 @@ def _agreed(readings: list[pa.Array]) -> tuple[pa.Array, pa.BooleanArray]:
         differs = pc.fill_null(pc.not_equal(result, other), fill_value=False)
         ambiguous = pc.or_(ambiguous, differs)
         result = pc.coalesce(result, other)
-    return pc.if_else(ambiguous, pa.scalar(None, result.type), result), ambiguous
+    return pc.if_else(ambiguous, None, result), ambiguous
 
 
 @functools.cache
@@ -233,4 +232,4 @@ def _offset(second: int, zone: ZoneInfo) -> int:
     # An hour that a clock change repeats or leaves out names two instants or none.
     if early is None or early != late:
         return _NO_OFFSET
-    return early // dt.timedelta(microseconds=1)
+    return early // _MICROSECOND
