@@ -89,7 +89,7 @@ class Judge:
 
     def _repeats(self, values: pa.Array, key: tuple[str, str]) -> pa.Array:
         encoded = values.dictionary_encode()
-        firsts = np.full(len(encoded.dictionary), -1, dtype=np.int64)
+        firsts = np.empty(len(encoded.dictionary), dtype=np.int64)
         indices = encoded.indices.fill_null(-1).to_numpy()
         valid = np.flatnonzero(indices >= 0)
         # Written from the last to the first, so that the first remains.
@@ -103,7 +103,7 @@ class Judge:
     def _moment(self, type_: pa.DataType) -> pa.Scalar:
         if pa.types.is_date(type_):
             return pa.scalar(self._now.astimezone(ZoneInfo(self._contract.timezone)).date())
-        return pa.scalar(self._now, type_)
+        return pa.scalar(self._now)
 
 
 def _outside(values: pa.Array, minimum: Any, maximum: Any) -> pa.Array:
@@ -121,7 +121,7 @@ def _bound(bound: Any, type_: pa.DataType) -> pa.Scalar:
         return pa.scalar(bound)
     if not isinstance(bound, dt.datetime):
         bound = dt.datetime.combine(bound, dt.time())
-    return pa.scalar(bound if bound.tzinfo else bound.replace(tzinfo=dt.UTC), type_)
+    return pa.scalar(bound if bound.tzinfo else bound.replace(tzinfo=dt.UTC))
 
 
 def _reason(column: Column, rule: AnyRule) -> str:

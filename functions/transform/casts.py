@@ -211,4 +211,4 @@ def _with_formats(column: Column, values: pa.Array, ambiguous: pa.BooleanArray) 
 
 
 def _where(condition: pa.BooleanArray, values: pa.Array) -> pa.Array:
-    return pc.if_else(condition, values, pa.scalar(None, values.type))
+    return pc.if_else(condition, values, None)

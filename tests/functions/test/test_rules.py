@@ -162,6 +162,70 @@ def test_the_first_of_a_value_stays_and_later_ones_fail_in_any_part() -> None:
     assert lines == [[4], [6], [8]]
 
 
+def test_two_unique_columns_have_nothing_to_do_with_each_other() -> None:
+    unique = {"name": "unique", "kind": "unique"}
+    columns = tuple(
+        Column.model_validate(
+            {
+                "name": name,
+                "physical_name": name,
+                "logical_type": "string",
+                "physical_type": "text",
+                "rules": [unique],
+            }
+        )
+        for name in "ab"
+    )
+    contract = Contract(table="t", relation="t", version="1", columns=columns)
+    judge = Judge(contract, NOW)
+    first, second = (
+        pa.Table.from_pylist([row], schema=schema(contract))
+        for row in ({"a": "x", "b": "y", "line": 2}, {"a": "y", "b": "y", "line": 3})
+    )
+
+    assert list(judge.violations(first)) == []
+    assert [each.column for each in judge.violations(second)] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("logical_type", "rule", "value", "reason"),
+    [
+        ("string", {"kind": "required"}, None, "c is missing"),
+        ("string", {"kind": "length", "maximum": 1}, "ab", "c does not have at most 1 characters"),
+        ("string", {"kind": "length", "minimum": 3}, "ab", "c does not have at least 3 characters"),
+        ("integer", {"kind": "range", "minimum": 1, "maximum": 2}, 3, "c is not between 1 and 2"),
+        ("integer", {"kind": "range", "minimum": 1}, 0, "c is not at least 1"),
+        ("string", {"kind": "pattern", "regex": "a+"}, "b", "c does not match a+"),
+        ("string", {"kind": "allowed", "values": ["x", "y"]}, "z", "c is none of x, y"),
+        ("timestamp", {"kind": "not_in_future"}, at(2100, 1, 1), "c lies in the future"),
+    ],
+)
+def test_a_reason_says_what_was_asked(
+    logical_type: str, rule: dict[str, Any], value: object, reason: str
+) -> None:
+    contract = contract_of(logical_type, rule)
+
+    (violation,) = Judge(contract, NOW).violations(part(contract, value))
+
+    assert violation.reason == reason
+    assert violation.rule == "r"
+
+
+def test_a_repeat_says_so() -> None:
+    contract = contract_of("string", {"kind": "unique"})
+
+    (violation,) = Judge(contract, NOW).violations(part(contract, "a", "a"))
+
+    assert violation.reason == "c repeats a value of an earlier row"
+
+
+def test_a_bound_may_name_its_zone() -> None:
+    contract = contract_of("timestamp", {"kind": "range", "minimum": "2020-01-01T00:00:00+02:00"})
+
+    early, late = at(2019, 12, 31, 21, 59), at(2019, 12, 31, 22)
+    assert failed(contract, early, late) == [early]
+
+
 def test_today_is_the_day_in_the_contracts_zone() -> None:
     late = contract_of("date", {"kind": "not_in_future"}, timezone="Pacific/Kiritimati")
 

@@ -108,6 +108,9 @@ def test_a_row_with_two_faults_is_one_row() -> None:
         (3, None),
     ]
     assert result.clean["line"].to_pylist() == [4]
+    assert result.suspects[2] == Suspect(
+        3, "ned", None, None, "columnCount", "1 values where the header has 4"
+    )
 
 
 TYPES: dict[str, dict[str, object]] = {
@@ -180,7 +183,11 @@ def test_other_types(column: str, text: str, value: object) -> None:
         ("price", "9999,995", "price has more than 4 digits before the decimal mark"),
         ("paid", "Ja", "paid is not ja or nein"),
         ("paid", "1", "paid is not ja or nein"),
-        ("day", "29.02.2023", "day is no real date in any of the formats"),
+        (
+            "day",
+            "29.02.2023",
+            "day is no real date in any of the formats dd.MM.yyyy | d. MMMM yyyy",
+        ),
         ("day", "3. March 2024", "day is no real date in any of the formats"),
         ("day", "01.01.2024 00:00", "day is no real date in any of the formats"),
     ],

@@ -170,3 +170,23 @@ def test_no_text_at_all_in_a_zone() -> None:
 
     assert values.type == timestamps.TYPE
     assert len(values) == 0
+
+
+def test_a_date_has_no_time() -> None:
+    timed = column(Format(pattern="yyyy-MM-dd HH:mm"))
+
+    with pytest.raises(
+        InvalidContract, match=r"column at names \['hour', 'minute'\]: a date has no"
+    ):
+        timestamps.parse_dates(pa.array(["x"]), timed)
+
+
+def test_a_format_may_name_its_own_zone() -> None:
+    mixed = column(
+        Format(pattern="yyyy-MM-dd HH:mm 'UTC'", timezone="UTC"),
+        Format(pattern="yyyy-MM-dd HH:mm"),
+        zone="Europe/Berlin",
+    )
+
+    assert read("2024-07-01 12:00 UTC", mixed) == dt.datetime(2024, 7, 1, 12, tzinfo=dt.UTC)
+    assert read("2024-07-01 12:00", mixed) == dt.datetime(2024, 7, 1, 10, tzinfo=dt.UTC)
