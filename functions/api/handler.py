@@ -1,5 +1,5 @@
-"""Takes a request of API Gateway: `GET /get?user=NAME[&limit=N][&cursor=NEXT]`.
-Returns its answer: `{response: [{user, project, hours, timestamp}, …], next: cursor or null}`.
+"""Takes a request of API Gateway: `GET /get?<key>=VALUE[&limit=N][&cursor=NEXT]`.
+Returns its answer: `{response: [{<field>: value, …}, …], next: cursor or null}`, by a contract.
 """
 
 import json
@@ -11,11 +11,13 @@ from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_REST
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
-from functions.api.checkins import page
+from functions.api.pages import page
 from functions.api.query import Query
 from functions.api.session import PARAMETERS, Session
+from functions.api.view import View
 from shared.database import Connection, connect
 from shared.errors import DatabaseUnavailable
+from shared.odcs import load_all
 from shared.settings import ApiSettings, read
 from shared.telemetry import logger
 
@@ -35,8 +37,10 @@ session = Session(_connect)
 
 @app.get("/get")
 def get() -> dict[str, Any]:
-    """Answer with one page of a user's check-ins."""
-    answer = page(session.run, Query.parse(app.current_event.query_string_parameters))
+    """Answer with one page of the rows that the contract lets be looked up."""
+    view = View.of(load_all().values())
+    query = Query.parse(app.current_event.query_string_parameters, view)
+    answer = page(session.run, view, query)
     logger.info("looked up", extra={"rows": len(answer["response"])})
     return answer
 

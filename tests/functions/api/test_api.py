@@ -10,10 +10,13 @@ import pytest
 
 from functions.api import handler as api
 from functions.api import session as sessions
+from shared.contract import Contract, Lookup
 from shared.errors import DatabaseRefused
+from shared.odcs import load_all
 from shared.settings import read
 from tests.fixtures.aws import lambda_context
-from tests.fixtures.database import Database, eventually
+from tests.fixtures.contracts import READINGS
+from tests.fixtures.database import Database, eventually, migrate_to
 
 INSERT = """
 INSERT INTO daily_checkins (username, project, hours, timestamp, source_id, source_line)
@@ -114,17 +117,17 @@ def test_pages_hold_every_row_once(reader: Database) -> None:
     reader.run("UPDATE daily_checkins SET hours = source_line")
 
     for limit in (1, 7, 24, 25, 26):
-        pages = list(_pages(limit))
+        pages = list(_pages(limit, user="ned"))
         found = [row["hours"] for page in pages for row in page]
         assert found == [f"{n}.00" for n in range(2, 27)]
         assert [len(page) for page in pages[:-1]] == [limit] * (len(pages) - 1)
         assert len(pages) == -(-25 // limit)
 
 
-def _pages(limit: int) -> Iterator[list[dict[str, str]]]:
+def _pages(limit: int, **key: str) -> Iterator[list[dict[str, str]]]:
     cursor: dict[str, str] = {}
     while True:
-        status, answer = get(user="ned", limit=str(limit), **cursor)
+        status, answer = get(limit=str(limit), **key, **cursor)
         assert status == 200
         yield answer["response"]
         if answer["next"] is None:
@@ -163,6 +166,138 @@ def test_a_name_is_a_name_and_never_sql(reader: Database) -> None:
         assert status == 200
         found = [(row["user"], row["project"]) for row in answer["response"]]
         assert found == [(user, f"of {user}")]
+
+
+READING = """
+INSERT INTO "order" ("group", "table", date, time, value, rank, floor, guess, note, price, read,
+    "end", source_id, source_line)
+SELECT 7, t, CAST(d AS date), CAST(z AS timestamptz), CAST(v AS numeric), CAST(r AS bigint), 3,
+    true, 'ä"', 5, CAST('2024-01-01 00:00:00+02' AS timestamptz), CAST('2024-02-29' AS date), id, l
+FROM source, unnest(
+    CAST(:t AS text[]), CAST(:d AS text[]), CAST(:z AS text[]), CAST(:v AS text[]),
+    CAST(:r AS text[]), CAST(:l AS integer[])
+) AS row (t, d, z, v, r, l)
+"""
+
+
+def _look_up(monkeypatch: pytest.MonkeyPatch, order: str, *fields: str) -> None:
+    lookup = Lookup(key="Zähler-Nr.", order=order, fields=fields or READINGS.header)
+    contract = Contract.model_validate(READINGS.model_copy(update={"lookup": lookup}).model_dump())
+    contracts = {"dailycheckins": _without_lookup(), "readings": contract}
+    monkeypatch.setattr(api, "load_all", lambda: contracts)
+
+
+def _without_lookup() -> Contract:
+    return load_all()["dailycheckins"].model_copy(update={"lookup": None})
+
+
+@pytest.fixture
+def readings(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """A table with a column of every type and 25 rows of the key 7, and one of another key."""
+    migrate_to(READINGS)
+    monkeypatch.setenv("DATABASE_SECRET_ARN", database.reader.secret_arn)
+    database.run(SOURCE)
+    days = [f"2024-{n:02}-01" for n in (12, 3, 2, 11, 1)] * 5
+    database.run(
+        READING,
+        t=["", "b", "ä", "B", "'\\"] * 5,
+        d=days,
+        z=[f"{day} 12:00:00.5+00" for day in days],
+        v=["-10", "9", "10.5", "-0.001", "999999999.999"] * 5,
+        r=[str(n) for n in (-(2**63), -1, 0, 2, 2**63 - 1)] * 5,
+        l=list(range(2, 27)),
+    )
+    database.run(
+        'INSERT INTO "order" ("group", "table", date, time, value, rank, source_id, source_line) '
+        "SELECT -1, '', CAST('0001-01-01' AS date), CAST('2024-07-01' AS date), 0, 1, id, 2 "
+        "FROM source"
+    )
+    yield database
+    api.session.close()
+
+
+def test_every_type_is_told_as_json(readings: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    _look_up(monkeypatch, "Rang")
+
+    status, answer = get(**{"Zähler-Nr.": "7", "limit": "1"})
+
+    assert status == 200
+    assert answer["response"] == [
+        {
+            "Zähler-Nr.": 7,
+            "Raum": "",
+            "Tag": "2024-12-01",
+            "Zeit": "2024-12-01T12:00:00.500000Z",
+            "Stand": "-10.000",
+            "Rang": -(2**63),
+            "Etage": 3,
+            "Geschätzt": True,
+            "Notiz": 'ä"',
+            "Preis": "5",
+            "Ablesung": "2023-12-31T22:00:00.000000Z",
+            "Ende": "2024-02-29",
+        }
+    ]
+    assert list(answer["response"][0]) == list(READINGS.header)
+    assert type(answer["response"][0]["Geschätzt"]) is bool
+
+
+def test_what_is_missing_is_null(readings: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    optional = [column.name for column in READINGS.columns if not column.required]
+    _look_up(monkeypatch, "Tag", *optional, "Tag")
+
+    assert get(**{"Zähler-Nr.": "-1"}) == (
+        200,
+        {"response": [dict.fromkeys(optional) | {"Tag": "0001-01-01"}], "next": None},
+    )
+
+
+@pytest.mark.parametrize("order", ["Raum", "Tag", "Zeit", "Stand", "Rang"])
+def test_pages_in_the_order_of_any_type(
+    readings: Database, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    # The order's column need not be shown.
+    _look_up(monkeypatch, order, "Raum")
+    column = READINGS.column(order).physical_name
+    expected = readings.run(
+        f'SELECT "table" FROM "order" WHERE "group" = 7 ORDER BY "{column}", id'
+    )
+
+    for limit in (1, 7, 25):
+        pages = list(_pages(limit, **{"Zähler-Nr.": "7"}))
+        assert [[row["Raum"]] for page in pages for row in page] == expected
+        assert [len(page) for page in pages[:-1]] == [limit] * (len(pages) - 1)
+
+
+def test_a_cursor_of_another_contract_is_none(
+    readings: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _look_up(monkeypatch, "Tag")
+    cursor = get(**{"Zähler-Nr.": "7", "limit": "1"})[1]["next"]
+    _look_up(monkeypatch, "Rang")
+
+    assert get(**{"Zähler-Nr.": "7", "cursor": cursor})[0] == 400
+
+
+def test_the_key_is_asked_for_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    _look_up(monkeypatch, "Tag")
+
+    status, answer = get(user="ned")
+
+    assert status == 400
+    assert answer["message"].startswith("The parameter 'Zähler-Nr.' is missing: ask for /get?Z")
+
+
+def test_no_contract_with_a_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "load_all", lambda: {"dailycheckins": _without_lookup()})
+
+    assert get(user="ned") == (
+        404,
+        {
+            "statusCode": 404,
+            "message": "There is nothing to look up: no contract has the custom property 'lookup'.",
+        },
+    )
 
 
 def test_what_is_wrong_is_said_as_json(aws: None) -> None:
