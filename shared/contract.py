@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 
 _OWN_RELATIONS = {"source", "schema_version"}
 _OWN_COLUMNS = {"id", "line", "source_id", "source_line"}
+_LOOKUP_PARAMETERS = {"cursor", "limit"}
 
 LogicalType = Literal["string", "integer", "number", "boolean", "date", "timestamp"]
 Severity = Literal["error", "warning"]
@@ -273,7 +274,7 @@ class Lookup(Model):
 
     key: str
     order: str
-    fields: tuple[str, ...]
+    fields: tuple[str, ...] = Field(min_length=1)
 
 
 class Contract(Model):
@@ -328,6 +329,24 @@ class Contract(Model):
         for what, names in self._named_columns():
             if unknown := set(names).difference(self.header):
                 raise ValueError(f"{what} names {sorted(unknown)}, which are no columns")
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_sound_lookup(self) -> Self:
+        if self.lookup is None:
+            return self
+        key, order = self.column(self.lookup.key), self.column(self.lookup.order)
+        if key.logical_type not in {"string", "integer"} or key.name in _LOOKUP_PARAMETERS:
+            raise ValueError(
+                f"the lookup's key {key.name} must be a string or an integer, and not be called "
+                f"as one of the API's own parameters {sorted(_LOOKUP_PARAMETERS)}"
+            )
+        if not order.required or order.logical_type == "boolean":
+            # A page begins after the last row of the one before: after nothing, nothing comes.
+            raise ValueError(
+                f"the lookup's order {order.name} must be required, and no boolean: "
+                "otherwise its rows cannot be told page by page"
+            )
         return self
 
     def _named_columns(self) -> list[tuple[str, tuple[str, ...]]]:
