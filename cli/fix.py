@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import itertools
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +27,7 @@ from shared.spreadsheet import unescaped
 _NAMED = 5
 """How many lines a message names."""
 
+_MARK_BYTES = 4
 _NATIVE = "le" if sys.byteorder == "little" else "be"
 _MARKS = {
     "utf-16": {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"},
@@ -182,32 +184,32 @@ def rewritten(
             encoding.
     """
     chunks = iter(chunks)
-    first = next(chunks, b"")
-    codec = _codec(encoding, first)
-    lines = _physical_lines(_chained(first, chunks), "\n".encode(codec))
+    begin = b""
+    while len(begin) < _MARK_BYTES and (chunk := next(chunks, b"")):
+        begin += chunk
+    codec = _codec(encoding, begin)
+    lines = _physical_lines(itertools.chain([begin], chunks), "\n".encode(codec))
+    numbered = enumerate(lines, start=1)
     left = dict(rows)
-    number = 0
-    for line in lines:
-        number += 1
+    for number, line in numbered:
         row = left.pop(number, None)
         if row is None:
             yield line
             continue
-        begin, further = number, row.old.count("\n")
-        number += further
-        text = b"".join([line, *(next(lines, b"") for _ in range(further))]).decode(codec)
+        further = (text for _, text in itertools.islice(numbered, row.old.count("\n")))
+        text = b"".join([line, *further]).decode(codec)
         end = text.removeprefix(row.old)
         if not text.startswith(row.old) or end not in {"\r\n", "\n", "\r", ""}:
-            raise _differs(begin)
+            raise _differs(number)
         try:
             yield (row.new + end).encode(codec)
         except UnicodeEncodeError as error:
             raise CommandError(
-                f"Line {begin}: the character {error.object[error.start]!r} does not exist in "
+                f"Line {number}: the character {error.object[error.start]!r} does not exist in "
                 f"{encoding}, which is what the file is written in."
             ) from error
-    for begin in left:
-        raise _differs(begin)
+    for number in left:
+        raise _differs(number)
 
 
 def _land(stack: Stack, source: Source, file: IO[bytes], *, force: bool) -> Source:
@@ -285,11 +287,6 @@ def _physical_lines(chunks: Iterable[bytes], newline: bytes) -> Iterator[bytes]:
         rest = line + last
     if rest:
         yield rest
-
-
-def _chained(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from chunks
 
 
 def _differs(line: int) -> CommandError:

@@ -22,6 +22,7 @@ from cli.stack import Stack
 from local import cloud
 from local.home import home
 from shared import odcs
+from shared.contract import Contract
 
 
 class _Commands(TyperGroup):
@@ -58,14 +59,19 @@ StackFolder = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+HardTesting = Annotated[
+    bool, typer.Option("--hard-testing", help="Halt a file with any failed test before Load.")
+]
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The CSV file.")
+]
+Table = Annotated[str, typer.Option(help="The table that it is for.")]
 Follow = Annotated[bool, typer.Option("--follow", help="Show each state to the end.")]
 
 
 @app.command()
 def up(
-    hard_testing: Annotated[
-        bool, typer.Option("--hard-testing", help="Halt a file with any failed test before Load.")
-    ] = False,
+    hard_testing: HardTesting = False,
 ) -> None:
     """Bring the laptop cloud up."""
     begun = time.monotonic()
@@ -85,10 +91,8 @@ def down() -> None:
 
 @app.command()
 def drop(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The CSV file.")
-    ],
-    table: Annotated[str, typer.Option(help="The table that it is for.")] = "dailycheckins",
+    file: File,
+    table: Table = "dailycheckins",
     date: Annotated[
         dt.datetime | None,
         typer.Option(
@@ -101,18 +105,32 @@ def drop(
     stack: StackFolder = None,
 ) -> None:
     """Put FILE into the landing bucket; with --follow, exit status 0 means that it was loaded."""
-    contracts = odcs.load_all()
-    if table not in contracts:
-        raise typer.BadParameter(
-            f"no contract for {table!r}; there is one for {', '.join(sorted(contracts))}.",
-            param_hint="--table",
-        )
-    zone = ZoneInfo(contracts[table].timezone)
+    zone = ZoneInfo(_contract(table).timezone)
     day = date.date() if date is not None else dt.datetime.now(zone).date()
     where = Stack.open(stack)
     ingestion = dropping.put(where, file, table, day)
     if follow and not dropping.follow(where, ingestion):
         raise typer.Exit(1)
+
+
+@app.command()
+def check(
+    file: File,
+    table: Table = "dailycheckins",
+    as_json: AsJson = False,
+    hard_testing: HardTesting = False,
+) -> None:
+    """Transform and test FILE without any cloud; exit status 0 means that it would be loaded."""
+    from cli import check as checking  # noqa: PLC0415 - pandas and Arrow take their second
+
+    contract = _contract(table)
+    with checking.checked(file, contract, hard=hard_testing) as found:
+        if as_json:
+            _print_json(found.as_json())
+        else:
+            checking.show(found)
+        if not found.would_be_loaded:
+            raise typer.Exit(1)
 
 
 @app.command()
@@ -200,6 +218,16 @@ def user(
         _print_json(rows)
     else:
         lookup.show(name, rows)
+
+
+def _contract(table: str) -> Contract:
+    contracts = odcs.load_all()
+    if table not in contracts:
+        raise typer.BadParameter(
+            f"no contract for {table!r}; there is one for {', '.join(sorted(contracts))}.",
+            param_hint="--table",
+        )
+    return contracts[table]
 
 
 def _print_json(value: Any) -> None:

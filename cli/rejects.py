@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from cli import status as log
-from cli.console import console
+from cli.console import cell, console
 from cli.errors import CommandError
 from cli.items import Item
 from cli.stack import Stack
@@ -20,7 +19,6 @@ from shared.progress import Status
 from shared.staging import Staging
 
 _SHOWN = 100
-_WIDTH = 60
 _STYLES = {"error": "red", "warning": "yellow"}
 
 Record = dict[str, Any]
@@ -72,18 +70,22 @@ def show(found: Iterable[Record], shown: int = _SHOWN, rest: str = "--json gives
     for name in ("column", "value", "rule", "severity", "reason"):
         table.add_column(name)
     for each in itertools.islice(found, shown):
-        severity = each["severity"]
         table.add_row(
             str(each["line"]),
-            _cell(each["column"]),
-            _cell(each["value"]),
-            _cell(each["rule"]),
-            f"[{_STYLES[severity]}]{severity}[/]",
-            _cell(each["reason"], width=None),
+            cell(each["column"]),
+            cell(each["value"]),
+            cell(each["rule"]),
+            severity(each["severity"]),
+            cell(each["reason"], width=None),
         )
     console.print(table)
     if more := sum(1 for _ in found):
         console.print(f"… and {more:,} more; {rest}", markup=False)
+
+
+def severity(name: str) -> str:
+    """Return a severity as markup, in its colour."""
+    return f"[{_STYLES[name]}]{name}[/]"
 
 
 def none_of(item: Item) -> str:
@@ -101,15 +103,3 @@ def _body(stack: Stack, uri: str) -> Any:
         return stack.s3.get_object(Bucket=bucket, Key=key)["Body"]
     except stack.s3.exceptions.NoSuchKey:
         return None
-
-
-def _cell(text: str | None, width: int | None = _WIDTH) -> str:
-    # A supplier's text must not steer the terminal.
-    if text is None:
-        return "[dim]–[/]"
-    cut = text if width is None or len(text) <= width else f"{text[: width - 1]}…"
-    return escape(
-        "".join(
-            each if each.isprintable() else each.encode("unicode_escape").decode() for each in cut
-        )
-    )

@@ -1,15 +1,19 @@
-"""Parquet in the staging bucket, exactly as it was: microseconds, time zones and decimals too.
+"""Parquet in staging, exactly as it was: microseconds, time zones and decimals too.
 
-awswrangler's own defaults cut timestamps to milliseconds and take their zone away.
+awswrangler's own defaults cut timestamps to milliseconds and take their zone away. What is no S3
+URI is a path: a file can be tested without any cloud.
 """
 
 import contextlib
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import awswrangler as wr
 import botocore.exceptions
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet
 
 from shared.errors import StagingUnavailable
 
@@ -29,6 +33,10 @@ def write(table: pa.Table, uri: str) -> None:
     Raises:
         StagingUnavailable: S3 did not take it.
     """
+    if path := _local(uri):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pa.parquet.write_table(table, path)
+        return
     frame = table.to_pandas(types_mapper=pd.ArrowDtype)
     with unavailable(uri):
         wr.s3.to_parquet(frame, uri, pyarrow_additional_kwargs=dict(_AS_IT_IS))
@@ -40,6 +48,9 @@ def read(uri: str) -> pa.Table:
     Raises:
         StagingUnavailable: S3 did not give it.
     """
+    if path := _local(uri):
+        # The folders' names are no columns.
+        return pa.parquet.read_table(path, partitioning=None)
     with unavailable(uri):
         frame = wr.s3.read_parquet(uri, dtype_backend="pyarrow")
     return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
@@ -51,6 +62,8 @@ def parts(prefix: str) -> list[str]:
     Raises:
         StagingUnavailable: S3 did not answer.
     """
+    if folder := _local(prefix):
+        return sorted(map(str, folder.glob("*.parquet")))
     with unavailable(prefix):
         return sorted(wr.s3.list_objects(prefix, suffix=".parquet"))
 
@@ -61,8 +74,25 @@ def delete(prefix: str) -> None:
     Raises:
         StagingUnavailable: S3 did not answer.
     """
+    if folder := _local(prefix):
+        shutil.rmtree(folder, ignore_errors=True)
+        return
     with unavailable(prefix):
         wr.s3.delete_objects(prefix)
+
+
+def upload(file: Path, uri: str) -> None:
+    """Write a file that is no Parquet beside the parts.
+
+    Raises:
+        StagingUnavailable: S3 did not take it.
+    """
+    if path := _local(uri):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, path)
+        return
+    with unavailable(uri):
+        wr.s3.upload(str(file), uri)
 
 
 @contextlib.contextmanager
@@ -77,3 +107,7 @@ def unavailable(uri: str) -> Iterator[None]:
         raise StagingUnavailable(f"S3 refused {uri} for now: {error}") from error
     except botocore.exceptions.HTTPClientError as error:
         raise StagingUnavailable(f"S3 did not answer for {uri}: {error}") from error
+
+
+def _local(uri: str) -> Path | None:
+    return None if uri.startswith("s3://") else Path(uri)

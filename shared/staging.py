@@ -1,31 +1,37 @@
-"""Where the states leave their work for each other in the staging bucket."""
+"""Where the states leave their work for each other: in the staging bucket, or in a local folder."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from shared.ingestion import Ingestion
 
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """The staged objects of one ingestion, as S3 URIs."""
+    """The staged objects of one ingestion: as S3 URIs in a bucket, as paths in a folder."""
 
-    bucket: str
+    place: str | Path
     ingestion: Ingestion
+
+    @property
+    def root(self) -> str:
+        """What all of them begin with, without a slash at the end."""
+        return str(self.place) if isinstance(self.place, Path) else f"s3://{self.place}"
 
     @property
     def clean_prefix(self) -> str:
         """Rows that cast to the contract's types: `part-NNNNN.parquet`, in the file's order."""
-        return f"s3://{self.bucket}/{self.ingestion.partition}/"
+        return f"{self.root}/{self.ingestion.partition}/"
 
     @property
     def suspect_prefix(self) -> str:
         """Rows that did not cast: `part-NNNNN.parquet` of reject records."""
-        return f"s3://{self.bucket}/state=suspect/{self.ingestion.partition}/"
+        return f"{self.root}/state=suspect/{self.ingestion.partition}/"
 
     @property
     def failed_tests_prefix(self) -> str:
         """What Test found: rejects and the report."""
-        return f"s3://{self.bucket}/state=failed_tests/{self.ingestion.partition}/"
+        return f"{self.root}/state=failed_tests/{self.ingestion.partition}/"
 
     @property
     def rejects(self) -> str:

@@ -10,7 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import awswrangler as wr
 import numpy as np
 
 from functions.test.rejects import Reject, RejectFiles
@@ -163,8 +162,7 @@ class _RawRows:
 def _upload(files: RejectFiles, report: Report, staging: Staging) -> None:
     summary = files.jsonl.with_name("report.json")
     summary.write_text(json.dumps(report.as_json(), ensure_ascii=False, indent=2), "utf-8")
-    with parquet.unavailable(staging.failed_tests_prefix):
-        if report.rejected or report.warnings:
-            wr.s3.upload(str(files.jsonl), staging.rejects)
-            wr.s3.upload(str(files.csv), staging.rejects_for_people)
-        wr.s3.upload(str(summary), staging.report)
+    if report.rejected or report.warnings:
+        parquet.upload(files.jsonl, staging.rejects)
+        parquet.upload(files.csv, staging.rejects_for_people)
+    parquet.upload(summary, staging.report)

@@ -11,9 +11,7 @@ from typing import Self
 import pandas as pd
 
 from shared.contract import Severity
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet takes a cell that begins with one of these for a formula."""
+from shared.spreadsheet import escaped
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +65,4 @@ class RejectFiles:
 
 
 def _escaped(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    return escaped(cell) if isinstance(cell, str) else cell

@@ -1,7 +1,8 @@
 import datetime as dt
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+import boto3
 import botocore.exceptions
 import pyarrow as pa
 import pytest
@@ -10,13 +11,19 @@ from shared import parquet
 from shared.errors import StagingUnavailable
 from tests.fixtures.aws import STAGING
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
 FIRST = dt.datetime(1, 1, 1, 0, 0, 0, 1, tzinfo=dt.UTC)
 
 
-def test_what_is_written_is_read(s3: "S3Client") -> None:
+@pytest.fixture(params=["s3", "folder"])
+def prefix(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A place in the staging bucket, and one on this machine."""
+    if request.param == "folder":
+        return f"{tmp_path}/table=t/year=2024/"
+    request.getfixturevalue("s3")
+    return f"s3://{STAGING}/table=t/year=2024/"
+
+
+def test_what_is_written_is_read(prefix: str) -> None:
     table = pa.table(
         {
             "text": pa.array(["ё", None, ""]),
@@ -26,18 +33,31 @@ def test_what_is_written_is_read(s3: "S3Client") -> None:
         }
     )
     other = pa.table({"line": pa.array([1], pa.int64()), "raw": pa.array(["x"])})
-    uri = f"s3://{STAGING}/x/part-00000.parquet"
+    uri = f"{prefix}part-00000.parquet"
+    assert parquet.parts(prefix) == []
+    parquet.delete(prefix)
 
+    parquet.write(other, f"{prefix}part-00001.parquet")
     parquet.write(table, uri)
-    parquet.write(other, f"s3://{STAGING}/x/part-00001.parquet")
 
     assert parquet.read(uri).equals(table)
-    assert [part[-18:] for part in parquet.parts(f"s3://{STAGING}/x/")] == [
-        "part-00000.parquet",
-        "part-00001.parquet",
-    ]
-    parquet.delete(f"s3://{STAGING}/x/")
-    assert parquet.parts(f"s3://{STAGING}/x/") == []
+    assert parquet.parts(prefix) == [uri, f"{prefix}part-00001.parquet"]
+    parquet.delete(prefix)
+    assert parquet.parts(prefix) == []
+
+
+def test_a_file_beside_the_parts(prefix: str, tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    file.write_bytes(b"{}")
+
+    parquet.upload(file, f"{prefix}report.json")
+
+    assert parquet.parts(prefix) == []
+    if prefix.startswith("s3://"):
+        stored = boto3.client("s3").get_object(Bucket=STAGING, Key="table=t/year=2024/report.json")
+        assert stored["Body"].read() == b"{}"
+    else:
+        assert Path(f"{prefix}report.json").read_bytes() == b"{}"
 
 
 def test_only_what_may_pass_is_called_unavailable() -> None:

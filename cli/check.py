@@ -1,0 +1,140 @@
+"""`tm check`: what Transform and Test would say of a file, without any cloud."""
+
+import contextlib
+import datetime as dt
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from cli import rejects
+from cli.console import cell, console
+from functions.test.examination import examine
+from functions.transform.transformation import transform
+from shared.contract import Contract
+from shared.ingestion import Ingestion, Source
+from shared.landing import CHUNK_BYTES
+from shared.staging import Staging
+from shared.verdict import Outcome, Verdict
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The verdict on a file, and what Test wrote of it; a refused file was never tested."""
+
+    verdict: Verdict
+    staging: Staging
+
+    @property
+    def would_be_loaded(self) -> bool:
+        """Whether the pipeline would go on to Load."""
+        return self.verdict.outcome == Outcome.OK
+
+    @property
+    def report(self) -> dict[str, Any] | None:
+        """The content of `report.json`; None if the file was refused."""
+        path = Path(self.staging.report)
+        report: dict[str, Any] | None = (
+            json.loads(path.read_text("utf-8")) if path.exists() else None
+        )
+        return report
+
+    @property
+    def rejects(self) -> Iterator[rejects.Record]:
+        """What failed, by line."""
+        path = Path(self.staging.rejects)
+        if path.exists():
+            with path.open(encoding="utf-8", newline="\n") as lines:
+                yield from map(json.loads, lines)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything that is known."""
+        return {
+            "wouldBeLoaded": self.would_be_loaded,
+            "outcome": self.verdict.outcome,
+            "reason": self.verdict.reason,
+            "report": self.report,
+            "rejects": list(self.rejects),
+        }
+
+
+@contextlib.contextmanager
+def checked(file: Path, contract: Contract, *, hard: bool) -> Iterator[Checked]:
+    """Transform and test a file in a folder that is gone when the block ends.
+
+    Args:
+        file: the CSV file.
+        contract: what it should be.
+        hard: whether a failed row halts.
+    """
+    today = dt.datetime.now(dt.UTC).date()
+    source = Source(bucket="", key=file.name, version_id="", size=file.stat().st_size)
+    with tempfile.TemporaryDirectory() as folder:
+        staging = Staging(Path(folder), Ingestion("check", contract.table, today, source))
+        verdict = transform(_chunks(file), contract, staging)
+        if verdict.outcome == Outcome.OK:
+            verdict = examine(staging, verdict.as_result(), _chunks(file), contract, hard=hard)
+        yield Checked(verdict, staging)
+
+
+def show(found: Checked) -> None:
+    """Print the verdict, the report and the first rejects for people."""
+    if (report := found.report) is not None:
+        _show_report(report)
+        if report["rules"]:
+            console.print()
+            rejects.show(found.rejects, _SHOWN)
+        console.print()
+    if found.would_be_loaded:
+        console.print("[green]It would be loaded.[/]")
+    else:
+        refused = found.verdict.outcome == Outcome.REFUSED
+        end = "Transform would refuse it" if refused else "Test would halt it"
+        console.print(f"[red]{end}[/]: {cell(found.verdict.reason, width=None)}")
+
+
+def _chunks(file: Path) -> Iterator[bytes]:
+    with file.open("rb") as content:
+        while chunk := content.read(CHUNK_BYTES):
+            yield chunk
+
+
+def _show_report(report: dict[str, Any]) -> None:
+    console.print(
+        f"{report['rowsRead']:,} rows read: {report['rowsClean']:,} clean, "
+        f"{report['rowsRejected']:,} rejected. Warnings: {report['warnings']:,}. "
+        f"Exact repeats: {report['exactRepeats']:,}.\n"
+    )
+    columns = Table("column", box=None)
+    columns.add_column("missing", justify="right")
+    columns.add_column("least")
+    columns.add_column("greatest")
+    for name, column in report["columns"].items():
+        columns.add_row(
+            cell(name), f"{column['nulls']:,}", cell(column["min"]), cell(column["max"])
+        )
+    console.print(columns)
+    if not report["rules"]:
+        return
+    allowed = {(each["column"], each["rule"]): each["allowed"] for each in report["thresholds"]}
+    rules = Table("column", "rule", "severity", box=None)
+    rules.add_column("rows", justify="right")
+    rules.add_column("allowed")
+    rules.add_column("first at line", justify="right")
+    for each in report["rules"]:
+        rules.add_row(
+            cell(each["column"]),
+            cell(each["rule"]),
+            rejects.severity(each["severity"]),
+            f"{each['count']:,}",
+            allowed.get((each["column"], each["rule"]), ""),
+            f"{each['examples'][0]['line']:,}",
+        )
+    console.print()
+    console.print(rules)

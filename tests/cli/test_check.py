@@ -1,0 +1,85 @@
+"""`tm check`: no cloud, no credentials."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.operator import tm
+
+HEADER = "user,timestamp,hours,project\n"
+AT = "2019-09-27 00:00:00 UTC"
+
+
+@pytest.fixture(autouse=True)
+def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for AWS meets a closed door."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+
+
+def written(folder: Path, *rows: str) -> Path:
+    path = folder / "checkins.csv"
+    path.write_text(HEADER + "".join(f"{row}\n" for row in rows), "utf-8")
+    return path
+
+
+def test_a_good_file_would_be_loaded(tmp_path: Path) -> None:
+    result = tm("check", written(tmp_path, f"ned,{AT},1,x"))
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0] == "1 rows read: 1 clean, 0 rejected. Warnings: 0. Exact repeats: 0."
+    assert lines[-1] == "It would be loaded."
+    assert "severity" not in result.stdout
+
+
+def test_rejected_rows_are_shown_with_their_reasons(tmp_path: Path) -> None:
+    rows = [f"ned,{AT},lots of [b],x"] * 21 + [f"{each},{AT},25,x" for each in ("", "ned")]
+    path = written(tmp_path, *rows)
+
+    result = tm("check", path)
+
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0] == ("23 rows read: 1 clean, 22 rejected. Warnings: 2. Exact repeats: 0.")
+    start = next(number for number, line in enumerate(lines) if line.split()[:1] == ["line"])
+    assert lines[start + 1].split()[:5] == ["2", "hours", "lots", "of", "[b]"]
+    assert lines[start + 20].split()[0] == "21"
+    assert lines[start + 21] == "… and 4 more; --json gives all"
+
+    hard = tm("check", path, "--hard-testing")
+    assert hard.exit_code == 1
+    assert hard.stdout.splitlines()[-1].startswith(
+        "Test would halt it: 22 of 23 rows failed: hours is no number"
+    )
+
+
+def test_a_file_that_is_not_the_contracts_would_be_refused(tmp_path: Path) -> None:
+    path = tmp_path / "empty.csv"
+    path.write_bytes(b"")
+    result = tm("check", path)
+    assert result.exit_code == 1
+    assert result.stdout == "Transform would refuse it: the file is empty\n"
+    assert json.loads(tm("check", path, "--json").stdout) == {
+        "wouldBeLoaded": False,
+        "outcome": "refused",
+        "reason": "the file is empty",
+        "report": None,
+        "rejects": [],
+    }
+
+
+def test_json_holds_everything(tmp_path: Path) -> None:
+    path = written(tmp_path, f"ned,{AT},1,x", *[f",{AT},1,\u2028"] * 30)
+    found = json.loads(tm("check", path, "--json").stdout)
+    assert found["wouldBeLoaded"]
+    assert (found["report"]["rowsRead"], found["report"]["rowsRejected"]) == (31, 30)
+    assert [each["line"] for each in found["rejects"]] == list(range(3, 33))
+    assert found["rejects"][0]["raw"] == f",{AT},1,\u2028"
+    assert found["rejects"][0]["sourceKey"] == "checkins.csv"
+
+
+def test_a_table_without_a_contract(tmp_path: Path) -> None:
+    result = tm("check", written(tmp_path), "--table", "salaries")
+    assert result.exit_code == 2
+    assert "no contract for 'salaries'" in " ".join(result.stderr.replace("│", "").split())

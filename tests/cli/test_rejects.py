@@ -1,0 +1,360 @@
+"""`tm rejects` and `tm rejects fix`, on AWS as moto plays it."""
+
+import codecs
+import csv
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cli import fix
+from cli.errors import CommandError
+from cli.fix import Replacement, rewritten
+from cli.stack import Stack
+from functions.test.rejects import Reject, RejectFiles
+from shared.ingestion import Ingestion, Source, unmatched_id
+from shared.landing_key import LandingKey
+from shared.progress import Log, State, Status
+from shared.staging import Staging
+from tests.fixtures.aws import KEY, LANDING, STAGING, land, run_of
+from tests.fixtures.operator import one_line, tm
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+HEADER = b"\xef\xbb\xbfuser,timestamp,hours,project\r\n"
+BODY = (
+    HEADER
+    + b"ned,2019-09-27 00:00:00 UTC,1,x\r\n"
+    + b",2019-09-27 00:00:00 UTC,lots,x\n"
+    + b'=ned,2019-09-27 00:00:00 UTC,"two\r\nlines",x\r\n'
+    + "jörg,2019-09-27 00:00:00 UTC,2,x\r\n".encode()
+    + b",2019-09-27 00:00:00 UTC,3,last"
+)
+FAILED = [
+    (3, "user", None, "required", ",2019-09-27 00:00:00 UTC,lots,x"),
+    (3, "hours", "lots", "number", ",2019-09-27 00:00:00 UTC,lots,x"),
+    (4, "hours", "two\r\nlines", "number", '=ned,2019-09-27 00:00:00 UTC,"two\r\nlines",x'),
+    (7, "user", None, "required", ",2019-09-27 00:00:00 UTC,3,last"),
+]
+
+
+def quarantine(
+    s3: "S3Client", log: Log, folder: Path, failed: list[Any] | None = None
+) -> Ingestion:
+    """Land `BODY`, let Test have rejected what `failed` says of it, and load the rest."""
+    ingestion = land(s3, BODY)
+    staging = Staging(STAGING, ingestion)
+    source = ingestion.source
+    folder.mkdir(exist_ok=True)
+    with RejectFiles(folder) as files:
+        files.write(
+            Reject(
+                source.key, source.version_id, line, column, value, rule, "error", "[b]no[/b]", raw
+            )
+            for line, column, value, rule, raw in failed or FAILED
+        )
+    for path, uri in ((files.jsonl, staging.rejects), (files.csv, staging.rejects_for_people)):
+        key = uri.removeprefix(f"s3://{STAGING}/")
+        s3.put_object(Bucket=STAGING, Key=key, Body=path.read_bytes())
+    run = run_of(ingestion)
+    log.open(ingestion, run)
+    log.finish(ingestion, run, State.LOAD, Status.SUCCESS, {"rowsRead": 5, "rowsRejected": 3})
+    return ingestion
+
+
+@pytest.fixture
+def ingestion(stack: None, s3: "S3Client", log: Log, tmp_path: Path) -> Ingestion:
+    return quarantine(s3, log, tmp_path / "quarantine")
+
+
+def test_rejects_are_shown_by_line(ingestion: Ingestion) -> None:
+    header, *rows = tm("rejects", ingestion.id).stdout.splitlines()
+    assert header.split() == ["line", "column", "value", "rule", "severity", "reason"]
+    assert [row.split() for row in rows] == [
+        ["3", "user", "–", "required", "error", "[b]no[/b]"],
+        ["3", "hours", "lots", "number", "error", "[b]no[/b]"],
+        ["4", "hours", r"two\r\nlines", "number", "error", "[b]no[/b]"],
+        ["7", "user", "–", "required", "error", "[b]no[/b]"],
+    ]
+
+
+def test_what_a_supplier_wrote_does_not_steer_the_terminal(
+    stack: None, s3: "S3Client", log: Log, tmp_path: Path
+) -> None:
+    failed = [(3, "user", "\x1b[2J" + "x" * 100, "maxLength", "x")]
+    [_, row] = tm("rejects", quarantine(s3, log, tmp_path, failed).id).stdout.splitlines()
+    assert r"\x1b[2Jxx" in row
+    assert "x…" in row
+
+
+def test_many_rejects_are_counted(stack: None, s3: "S3Client", log: Log, tmp_path: Path) -> None:
+    failed = [(line, "user", None, "required", "x") for line in range(2, 1250)]
+    lines = tm("rejects", quarantine(s3, log, tmp_path, failed).id).stdout.splitlines()
+    assert len(lines) == 1 + 100 + 1
+    assert lines[-1] == "… and 1,148 more; --json gives all"
+
+
+def test_rejects_as_json_are_the_records(ingestion: Ingestion) -> None:
+    records = json.loads(tm("rejects", ingestion.id, "--json").stdout)
+    assert [
+        tuple(each[name] for name in ("line", "column", "value", "rule", "raw")) for each in records
+    ] == FAILED
+
+
+def test_rejects_as_csv_are_safe_to_open(ingestion: Ingestion, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    result = tm("rejects", ingestion.id, "--csv", out)
+    assert result.exit_code == 0, result.stderr
+    rows = list(csv.DictReader(io.StringIO(out.read_text("utf-8"), newline="")))
+    assert [row["raw"][:5] for row in rows] == [",2019", ",2019", "'=ned", ",2019"]
+
+
+def test_a_csv_that_cannot_be_written(ingestion: Ingestion, tmp_path: Path) -> None:
+    result = tm("rejects", ingestion.id, "--csv", tmp_path / "absent" / "out.csv")
+    assert one_line(result).endswith("out.csv: No such file or directory.")
+
+
+def test_without_rejects_there_is_one_line(
+    stack: None, s3: "S3Client", log: Log, tmp_path: Path
+) -> None:
+    ingestion = land(s3, BODY)
+    log.open(ingestion, run_of(ingestion))
+    shown = tm("rejects", ingestion.id).stdout
+    assert shown == (
+        f"Ingestion {ingestion.id} has no rejects yet: it is still running, at trigger.\n"
+    )
+    log.finish(ingestion, run_of(ingestion), State.TRANSFORM, Status.FAIL, {}, "the file is empty")
+    why = (
+        f"Ingestion {ingestion.id} has no rejects; it ended with transform: fail: "
+        "the file is empty."
+    )
+    assert tm("rejects", ingestion.id, "--csv", tmp_path / "out.csv").stdout == f"{why}\n"
+    assert tm("rejects", ingestion.id, "--json").stdout == "[]\n"
+    assert one_line(tm("rejects", "fix", ingestion.id, corrected(tmp_path, (3, "x")))) == (
+        f"tm: {why}"
+    )
+
+
+def test_a_key_that_fits_no_contract_has_no_rejects(stack: None, log: Log, tmp_path: Path) -> None:
+    source = Source(LANDING, "stray.csv", "v1", 1)
+    log.reject(source, "fits no contract")
+    why = (
+        f"Ingestion {unmatched_id(source)} has no rejects; it ended with trigger: rejected: "
+        "fits no contract."
+    )
+    assert tm("rejects", unmatched_id(source), "--csv", tmp_path / "x").stdout == f"{why}\n"
+    assert one_line(tm("rejects", "fix", unmatched_id(source), corrected(tmp_path, (3, "x")))) == (
+        f"tm: {why}"
+    )
+
+
+@pytest.mark.parametrize("command", ["rejects", "rejects fix"])
+def test_an_unknown_id_is_one_line(stack: None, command: str) -> None:
+    file = [__file__] if "fix" in command else []
+    assert one_line(tm(*command.split(), "20240101-0", *file)) == (
+        "tm: The log has no ingestion 20240101-0: `tm status` lists them all."
+    )
+
+
+def corrected(folder: Path, *rows: tuple[object, object], header: str = "line,raw") -> Path:
+    path = folder / "corrected.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(f"{header}\r\n")
+        csv.writer(file).writerows(rows)
+    return path
+
+
+def newest(s3: "S3Client") -> bytes:
+    return s3.get_object(Bucket=LANDING, Key=KEY)["Body"].read()
+
+
+def test_corrected_rows_take_the_place_of_the_rejected_ones(
+    s3: "S3Client", ingestion: Ingestion, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.csv"
+    tm("rejects", ingestion.id, "--csv", out)
+    rows = list(csv.DictReader(io.StringIO(out.read_bytes().decode(), newline="")))
+    # The first record of line 3 is left as it was: the second says all.
+    rows[1]["raw"] = "anna,2019-09-27 00:00:00 UTC,1.5,x"
+    rows[2]["raw"] = rows[2]["raw"].replace('"two\r\nlines"', '"1"')
+    with out.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+    result = tm("rejects", "fix", ingestion.id, out)
+
+    assert result.exit_code == 0, result.stderr
+    assert newest(s3) == (
+        HEADER
+        + b"ned,2019-09-27 00:00:00 UTC,1,x\r\n"
+        + b"anna,2019-09-27 00:00:00 UTC,1.5,x\n"
+        + b'=ned,2019-09-27 00:00:00 UTC,"1",x\r\n'
+        + "jörg,2019-09-27 00:00:00 UTC,2,x\r\n".encode()
+        + b",2019-09-27 00:00:00 UTC,3,last"
+    )
+    version = s3.head_object(Bucket=LANDING, Key=KEY)["VersionId"]
+    assert "with 2 corrected rows" in result.stdout
+    assert version != ingestion.source.version_id
+    key = LandingKey.parse(KEY)
+    assert key is not None
+    renewed = Ingestion.of(Source(LANDING, KEY, version, len(newest(s3))), key)
+    assert result.stdout.endswith(f"Ingestion {renewed.id}\n")
+
+
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        ([(5, "x,y")], "Line 5 is not among the rejects of"),
+        ([(5, "x"), (3, "y"), (99, "z")], "Lines 5, 99 are not among the rejects of"),
+        ([(3, "a,b,c,d"), (3, "a,b,c,e")], "Line 3 has 2 different corrections: keep one."),
+        ([(3, "")], "corrected.csv, line 2: 'raw' is empty, and a line cannot be removed"),
+        ([("three", "x")], "corrected.csv, line 2: 'three' is no line number."),
+        ([(3, FAILED[0][4])], "No row is corrected"),
+        ([], "No row is corrected"),
+        ([(3, "a,b\nc,d")], "The correction of line 3 is 2 rows: one row replaces one."),
+        ([(3, "\n")], "The correction of line 3 is 0 rows"),
+        ([(3, 'a,"b')], "The correction of line 3 cannot be read: unexpected end of data."),
+        ([(3, 'a,"b"c')], "The correction of line 3 cannot be read: ',' expected after '\"'."),
+        ([(3, "a\rb")], "The correction of line 3 cannot be read: new-line character"),
+    ],
+)
+def test_a_correction_that_will_not_do_changes_nothing(
+    rows: list[tuple[object, object]],
+    complaint: str,
+    s3: "S3Client",
+    ingestion: Ingestion,
+    tmp_path: Path,
+) -> None:
+    line = one_line(tm("rejects", "fix", ingestion.id, corrected(tmp_path, *rows)))
+    assert line.startswith(f"tm: {complaint}")
+    assert newest(s3) == BODY
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"line;raw\r\n3;x\r\n", "must be a CSV with commas and the columns 'line' and 'raw'"),
+        (b"", "its first line has 'nothing'."),
+        (b"line,raw\r\n3,\xff\r\n", "is not UTF-8"),
+        (b'line,raw\r\n3,"x\r\n', "cannot be read as CSV: unexpected end of data."),
+        (b"line,raw\r\n3\r\n", "line 2: 'raw' is empty"),
+        (b"raw,line\r\nx\r\n", "line 2: '' is no line number."),
+    ],
+)
+def test_a_file_of_corrections_that_cannot_be_read(
+    content: bytes, complaint: str, ingestion: Ingestion, tmp_path: Path
+) -> None:
+    path = tmp_path / "corrected.csv"
+    path.write_bytes(content)
+    assert complaint in one_line(tm("rejects", "fix", ingestion.id, path))
+
+
+def test_a_newer_version_is_replaced_only_by_force(
+    s3: "S3Client", ingestion: Ingestion, tmp_path: Path
+) -> None:
+    land(s3, b"newer")
+    call: list[str | Path] = ["rejects", "fix", ingestion.id, corrected(tmp_path, (3, "a,b,c,d"))]
+    assert "has been dropped again, or deleted, since" in one_line(tm(*call))
+    assert newest(s3) == b"newer"
+
+    assert tm(*call, "--force").exit_code == 0
+    assert newest(s3) == BODY.replace(FAILED[0][4].encode(), b"a,b,c,d")
+
+
+def test_a_version_that_comes_while_the_file_is_made_is_not_replaced(
+    s3: "S3Client", ingestion: Ingestion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Stack.open
+
+    def then_drop(folder: Path | None) -> Stack:
+        stack = opened(folder)
+        head = stack.s3.head_object
+
+        def head_and_drop(**place: str) -> Any:
+            answer = head(**place)
+            land(s3, b"newer")
+            return answer
+
+        monkeypatch.setattr(stack.s3, "head_object", head_and_drop)
+        return stack
+
+    monkeypatch.setattr(Stack, "open", then_drop)
+    result = tm("rejects", "fix", ingestion.id, corrected(tmp_path, (3, "a,b,c,d")))
+    assert "has been dropped again" in one_line(result)
+    assert newest(s3) == b"newer"
+
+
+def test_a_deleted_file_stays_deleted(s3: "S3Client", ingestion: Ingestion, tmp_path: Path) -> None:
+    s3.delete_object(Bucket=LANDING, Key=KEY)
+    call: list[str | Path] = ["rejects", "fix", ingestion.id, corrected(tmp_path, (3, "a,b,c,d"))]
+    assert "or deleted, since" in one_line(tm(*call))
+    s3.delete_object(Bucket=LANDING, Key=KEY, VersionId=ingestion.source.version_id)
+    assert "drop the file again" in one_line(tm(*call, "--force"))
+
+
+def test_a_file_that_does_not_say_what_was_rejected(
+    stack: None, s3: "S3Client", log: Log, tmp_path: Path
+) -> None:
+    ingestion = quarantine(s3, log, tmp_path, [(2, "user", None, "required", "other")])
+    result = tm("rejects", "fix", ingestion.id, corrected(tmp_path, (2, "a,b,c,d")))
+    assert "Line 2 of the landed file is not what was rejected" in one_line(result)
+
+
+def cut(body: bytes, size: int) -> list[bytes]:
+    return [body[i : i + size] for i in range(0, len(body), size)]
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 10_000])
+@pytest.mark.parametrize(
+    ("encoding", "mark"),
+    [
+        ("utf-8", b""),
+        ("utf-8", codecs.BOM_UTF8),
+        ("utf-8-sig", codecs.BOM_UTF8),
+        ("utf-16", codecs.BOM_UTF16_BE),
+        ("utf-16", codecs.BOM_UTF16_LE),
+        ("utf-16-be", b""),
+        ("utf-32", codecs.BOM_UTF32_LE),
+        ("cp1251", b""),
+        ("cp932", b""),
+    ],
+)
+def test_all_other_bytes_stay(encoding: str, mark: bytes, size: int) -> None:
+    codec = {
+        codecs.BOM_UTF8: "utf-8",
+        codecs.BOM_UTF16_BE: "utf-16-be",
+        codecs.BOM_UTF16_LE: "utf-16-le",
+        codecs.BOM_UTF32_LE: "utf-32-le",
+    }.get(mark, encoding)
+    # In UTF-16 the bytes of a newline stand between these two characters, in either order.
+    between = "\u0a0a\u0000\u0a00\u000b\u0a01" if codec.startswith("utf") else "я"
+    before = f"a;b\r\n{between};1\n"
+    after = f'\r\n"x\n{between}\r\n";2\n\nlast;й'
+    body = mark + (before + 'б;"1\n2"' + after).encode(codec)
+
+    rows = {3: Replacement('б;"1\n2"', "г;1"), 9: Replacement("last;й", "end;д")}
+    made = b"".join(rewritten(cut(body, size), rows, encoding))
+
+    assert made == mark + (before + "г;1" + after.replace("last;й", "end;д")).encode(codec)
+
+
+def test_utf_16_without_a_mark_is_the_machines() -> None:
+    native = "utf-16-le" if fix._NATIVE == "le" else "utf-16-be"
+    body = "a\nb\n".encode(native)
+    made = b"".join(rewritten([body], {2: Replacement("b", "c")}, "utf-16"))
+    assert made == "a\nc\n".encode(native)
+
+
+def test_a_character_that_the_file_cannot_hold() -> None:
+    with pytest.raises(CommandError, match="Line 2: the character 'я' does not exist in latin-1"):
+        list(rewritten([b"a\nb\n"], {2: Replacement("b", "я")}, "latin-1"))
+
+
+def test_a_line_behind_the_end() -> None:
+    with pytest.raises(CommandError, match="Line 9 of the landed file is not what was rejected"):
+        list(rewritten([b"a\nb\n"], {9: Replacement("b", "c")}, "utf-8"))
