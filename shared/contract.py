@@ -10,7 +10,14 @@ from decimal import Decimal
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 _OWN_RELATIONS = {"source", "schema_version"}
@@ -19,7 +26,17 @@ _LOOKUP_PARAMETERS = {"cursor", "limit"}
 
 LogicalType = Literal["string", "integer", "number", "boolean", "date", "timestamp"]
 Severity = Literal["error", "warning"]
-Value = Decimal | dt.date | dt.datetime
+
+
+def _moment(value: object) -> object:
+    # A text of ten characters is a day; pydantic would take a longer one for a day too.
+    if isinstance(value, str) and "-" in value[1:]:
+        day = len(value) == len("2020-01-01")
+        return dt.date.fromisoformat(value) if day else dt.datetime.fromisoformat(value)
+    return value
+
+
+Value = Annotated[Decimal | dt.date | dt.datetime, BeforeValidator(_moment)]
 
 _PHYSICAL_TYPES: dict[LogicalType, str] = {
     "string": r"text|varchar\((?P<length>\d+)\)",
@@ -30,6 +47,8 @@ _PHYSICAL_TYPES: dict[LogicalType, str] = {
     "timestamp": r"timestamptz",
 }
 _INTEGER_BYTES = {"smallint": 2, "integer": 4, "bigint": 8}
+_MAX_PRECISION = 38
+"""Digits of the widest number that a Parquet part keeps exactly."""
 
 
 def _identifier(name: str) -> str:
@@ -203,10 +222,10 @@ class Column(Model):
     def _physical_parts(self) -> re.Match[str]:
         parts = re.fullmatch(_PHYSICAL_TYPES[self.logical_type], self.physical_type)
         if parts is None:
+            known = re.sub(r"\(\?P<(\w+)>.*?\)| \?", r"\1", _PHYSICAL_TYPES[self.logical_type])
             raise ValueError(
-                f"column {self.name}: a {self.logical_type} cannot be kept as "
-                f"{self.physical_type!r}; physicalType must match "
-                f"{re.sub(r'[?]P<(.*?)>', '', _PHYSICAL_TYPES[self.logical_type])}"
+                f"a {self.logical_type} cannot be kept as {self.physical_type!r}; physicalType "
+                f"must be {known.replace('|', ' or ').replace(chr(92), '')}"
             )
         return parts
 
@@ -216,19 +235,22 @@ class Column(Model):
         has_formats = self.logical_type in {"date", "timestamp"}
         if has_formats != bool(self.formats):
             raise ValueError(
-                f"column {self.name}: a {self.logical_type} "
+                f"a {self.logical_type} "
                 + ("needs 'formats': none is guessed" if has_formats else "has no 'formats'")
             )
         is_boolean = self.logical_type == "boolean"
-        if is_boolean != bool(self.true_tokens and self.false_tokens):
+        tokens = (self.true_tokens, self.false_tokens)
+        if not (all(tokens) if is_boolean else not any(tokens)):
             raise ValueError(
-                f"column {self.name}: a {self.logical_type} "
+                f"a {self.logical_type} "
                 + ("needs" if is_boolean else "has no")
                 + " 'trueTokens' and 'falseTokens'"
             )
         if both := set(self.true_tokens) & set(self.false_tokens):
-            raise ValueError(f"column {self.name}: {sorted(both)} cannot mean true and false")
+            raise ValueError(f"{sorted(both)} cannot mean true and false")
         self._check_rules()
+        if self.logical_type == "number":
+            self._check_digits(*self.precision_and_scale)
         if self.logical_type == "string" and parts["length"]:
             self._check_length(int(parts["length"]))
         return self
@@ -244,9 +266,35 @@ class Column(Model):
         for rule in self.rules:
             if self.logical_type not in known.get(rule.kind, {self.logical_type}):
                 raise ValueError(
-                    f"column {self.name}: the rule {rule.name} ({rule.kind}) "
-                    f"says nothing of a {self.logical_type}"
+                    f"the rule {rule.name} ({rule.kind}) says nothing of a {self.logical_type}"
                 )
+            if isinstance(rule, Range):
+                self._check_bounds(rule)
+        names = [rule.name for rule in self.rules]
+        if repeated := {name for name in names if names.count(name) > 1}:
+            raise ValueError(
+                f"rules {sorted(repeated)} are there more than once; "
+                "rejects refer to a rule by its name"
+            )
+
+    def _check_bounds(self, rule: Range) -> None:
+        kinds: dict[str, tuple[type[Value], ...]] = {
+            "date": (dt.date,),
+            "timestamp": (dt.date, dt.datetime),
+        }
+        for bound in (rule.minimum, rule.maximum):
+            if bound is not None and type(bound) not in kinds.get(self.logical_type, (Decimal,)):
+                raise ValueError(
+                    f"the rule {rule.name} holds a {self.logical_type} "
+                    f"against {bound}, which is none"
+                )
+
+    def _check_digits(self, precision: int, scale: int) -> None:
+        if not (scale <= precision and 1 <= precision <= _MAX_PRECISION):
+            raise ValueError(
+                f"{self.physical_type} must have 1 to {_MAX_PRECISION} digits, "
+                "and no more of them after the point than in all"
+            )
 
     def _check_length(self, length: int) -> None:
         # Otherwise a text could pass every rule and break the COPY of all other rows.
@@ -257,8 +305,7 @@ class Column(Model):
         ]
         if not limits or min(limits) > length:
             raise ValueError(
-                f"column {self.name}: {self.physical_type} needs a logicalTypeOptions.maxLength "
-                f"of at most {length}"
+                f"{self.physical_type} needs a logicalTypeOptions.maxLength of at most {length}"
             )
 
 
@@ -329,6 +376,12 @@ class Contract(Model):
         for what, names in self._named_columns():
             if unknown := set(names).difference(self.header):
                 raise ValueError(f"{what} names {sorted(unknown)}, which are no columns")
+        for column in self.columns:
+            tokens = {*column.true_tokens, *column.false_tokens}
+            if both := tokens.intersection(self.null_tokens):
+                raise ValueError(
+                    f"column {column.name}: {sorted(both)} cannot mean missing, and true or false"
+                )
         return self
 
     @model_validator(mode="after")
@@ -352,7 +405,5 @@ class Contract(Model):
     def _named_columns(self) -> list[tuple[str, tuple[str, ...]]]:
         named = [("an index", index) for index in self.indexes]
         if self.lookup is not None:
-            named.append(
-                ("lookup", (self.lookup.key, self.lookup.order, *self.lookup.fields))
-            )
+            named.append(("lookup", (self.lookup.key, self.lookup.order, *self.lookup.fields)))
         return named

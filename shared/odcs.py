@@ -8,18 +8,24 @@ not act on; and by the models of `shared.contract`.
 import functools
 import importlib.resources
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import jsonschema
+import pydantic
 import yaml
+from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.protocols import Validator
+from jsonschema.validators import validator_for
 
-from shared.contract import Column, Contract
+from shared.contract import Column, Contract, Model
 from shared.errors import InvalidContract
 
 CONTRACTS = Path(__file__).parent.parent / "contracts"
 SUFFIX = ".odcs.yaml"
+
+M = TypeVar("M", bound=Model)
 
 _TABLE_PROPERTIES = {
     "encoding",
@@ -32,6 +38,19 @@ _TABLE_PROPERTIES = {
     "lookup",
 }
 _COLUMN_PROPERTIES = {"formats", "trueTokens", "falseTokens"}
+_CUSTOM_PLACES = re.compile(r"\$\.schema\[0\](\.properties\[\d+\])?\.customProperties")
+_WITHOUT_EFFECT = {
+    "encryptedName",
+    "enum",
+    "items",
+    "map",
+    "partitioned",
+    "primaryKey",
+    "properties",
+    "relationships",
+    "transformLogic",
+}
+"""What ODCS lets a column ask for and this pipeline does not do."""
 _SEVERITIES = {"error", "warning"}
 
 
@@ -43,12 +62,11 @@ def load(path: Path) -> Contract:
     """
     try:
         document = yaml.safe_load(path.read_text("utf-8"))
-        jsonschema.validate(document, _schema())
+        if error := best_match(_validator().iter_errors(document)):
+            raise InvalidContract(f"{path.name}: at {error.json_path}: {_message(error)}")
         contract = _contract(document)
     except (yaml.YAMLError, ValueError) as error:
         raise InvalidContract(f"{path.name}: {error}") from error
-    except jsonschema.ValidationError as error:
-        raise InvalidContract(f"{path.name}: at {error.json_path}: {error.message}") from error
     if path.name != contract.table + SUFFIX:
         raise InvalidContract(
             f"{path.name}: its schema is called {contract.table!r}; "
@@ -79,9 +97,18 @@ def load_all(folder: Path = CONTRACTS) -> Mapping[str, Contract]:
 
 
 @functools.cache
-def _schema() -> Any:
+def _validator() -> Validator:
     package = importlib.resources.files("open_data_contract_standard")
-    return json.loads((package / "schema.json").read_text("utf-8"))
+    schema = json.loads((package / "schema.json").read_text("utf-8"))
+    return validator_for(schema)(schema)
+
+
+def _message(error: ValidationError) -> str:
+    # The standard's schema then takes the column for one of every type, and misses a map's parts.
+    is_column = re.search(r"\.properties\[\d+\]$", error.json_path)
+    if is_column and isinstance(error.instance, dict) and "logicalType" not in error.instance:
+        return "a column needs a logicalType"
+    return error.message
 
 
 def _contract(document: dict[str, Any]) -> Contract:
@@ -89,26 +116,35 @@ def _contract(document: dict[str, Any]) -> Contract:
     if len(schemas) != 1:
         raise ValueError(f"one table a file, but 'schema' holds {len(schemas)}")
     (schema,) = schemas
-    return Contract.model_validate(
+    if elsewhere := list(_custom_places(document)):
+        raise ValueError(
+            f"customProperties at {', '.join(elsewhere)} are without effect: "
+            "they belong to the table ($.schema[0]) or to a column of it"
+        )
+    return _validated(
+        Contract,
         _custom_properties(schema, _TABLE_PROPERTIES)
         | {
             "table": schema["name"],
             "relation": schema.get("physicalName", schema["name"]),
             "version": document["version"],
             "columns": tuple(_column(each) for each in schema.get("properties", ())),
-            "row_counts": tuple(_row_count(each) for each in schema.get("quality", ())),
-        }
+            "rowCounts": tuple(_row_count(each) for each in schema.get("quality", ())),
+        },
+        where="the table",
     )
 
 
 def _column(schema: dict[str, Any]) -> Column:
     name = schema["name"]
+    if unserved := sorted(key for key in _WITHOUT_EFFECT if schema.get(key)):
+        raise ValueError(f"column {name}: this pipeline does not act on {', '.join(unserved)}")
     custom = _custom_properties(schema, _COLUMN_PROPERTIES)
     options = dict(schema.get("logicalTypeOptions", {}))
     options.pop("timezone", None)  # every instant is kept with one
     if "defaultTimezone" in options:
         custom["timezone"] = options.pop("defaultTimezone")
-    if "format" in options:
+    if "format" in options and schema.get("logicalType") in {"date", "timestamp"}:
         custom.setdefault("formats", [{"pattern": options.pop("format")}])
     rules = []
     if schema.get("required"):
@@ -120,16 +156,18 @@ def _column(schema: dict[str, Any]) -> Column:
         raise ValueError(f"column {name}: unknown logicalTypeOptions {sorted(options)}")
     for quality in schema.get("quality", ()):
         rules += _quality_rules(name, quality)
-    return Column.model_validate(
+    return _validated(
+        Column,
         custom
         | {
             "name": name,
-            "physical_name": schema.get("physicalName", name),
-            "logical_type": schema.get("logicalType"),
-            "physical_type": schema.get("physicalType"),
+            "physicalName": schema.get("physicalName", name),
+            "logicalType": schema.get("logicalType"),
+            "physicalType": schema.get("physicalType"),
             "required": schema.get("required", False),
             "rules": tuple(rules),
-        }
+        },
+        where=f"column {name}",
     )
 
 
@@ -161,7 +199,7 @@ def _quality_rules(column: str, quality: dict[str, Any]) -> list[dict[str, Any]]
         case "invalidValues":
             rules = _bound_rules(arguments, name)
             if "validValues" in arguments:
-                values = tuple(arguments.pop("validValues"))
+                values = arguments.pop("validValues")
                 rules.append({"name": name, "kind": "allowed", "values": values})
             if arguments.pop("notInFuture", False):
                 rules.append({"name": name, "kind": "not_in_future"})
@@ -211,9 +249,12 @@ def _row_count(quality: dict[str, Any]) -> dict[str, Any]:
             bounds |= {"minimum": least, "maximum": most}
         case {"mustBe": exactly}:
             bounds |= {"minimum": exactly, "maximum": exactly}
-    if quality.get("metric") != "rowCount" or not bounds or quality.get("severity") == "warning":
+    beside = {"arguments", "unit"} & quality.keys()
+    severity = quality.get("severity", "error")
+    if quality.get("metric") != "rowCount" or not bounds or beside or severity != "error":
         raise ValueError(
-            f"the quality {name} of the table must be an error of the metric rowCount: "
+            f"the quality {name} of the table must be an error of the metric rowCount with mustBe, "
+            "mustBeBetween or one of the four comparisons, without arguments and unit: "
             "this pipeline knows no other, and a wrong count always halts"
         )
     return {"name": name} | bounds
@@ -226,7 +267,40 @@ def _name(quality: dict[str, Any], where: str) -> str:
         raise ValueError(f"{where}: every quality needs a name, which rejects refer to") from None
 
 
+def _validated(model: type[M], values: dict[str, Any], where: str) -> M:
+    try:
+        return model.model_validate(values)
+    except pydantic.ValidationError as error:
+        problems = [
+            ": ".join([*filter(None, [".".join(map(str, each["loc"]))]), each["msg"]])
+            for each in error.errors()
+        ]
+        text = "; ".join(problems).replace("Value error, ", "")
+        raise ValueError(f"{where}: {text}") from error
+
+
+def _custom_places(part: Any, place: str = "$") -> Iterator[str]:
+    """Yield where custom properties stand that nobody would read."""
+    if isinstance(part, dict):
+        inner = {f"{place}.{key}": value for key, value in part.items()}
+    elif isinstance(part, list):
+        inner = {f"{place}[{i}]": value for i, value in enumerate(part)}
+    else:
+        return
+    for where, value in inner.items():
+        if _CUSTOM_PLACES.fullmatch(where):
+            continue
+        if where.endswith(".customProperties"):
+            yield where
+        yield from _custom_places(value, where)
+
+
 def _custom_properties(schema: dict[str, Any], known: set[str]) -> dict[str, Any]:
+    names = [each["property"] for each in schema.get("customProperties", ())]
+    if repeated := {name for name in names if names.count(name) > 1}:
+        raise ValueError(
+            f"{schema['name']}: customProperties {sorted(repeated)} are there more than once"
+        )
     properties = {each["property"]: each["value"] for each in schema.get("customProperties", ())}
     if unknown := properties.keys() - known:
         raise ValueError(

@@ -1,0 +1,580 @@
+import copy
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+import yaml
+
+from functions.transform.casts import cast
+from shared.contract import Contract, HeaderPolicy, Pattern
+from shared.errors import InvalidContract
+from shared.odcs import load, load_all
+from shared.rows import Rows
+
+MINIMAL = """
+apiVersion: v3.1.0
+kind: DataContract
+id: urn:test
+version: 1.0.0
+status: active
+schema:
+  - name: feed
+    customProperties:
+      - {property: indexes, value: [[name]]}
+    quality:
+      - {name: some, metric: rowCount, mustBeGreaterThan: 0}
+    properties:
+      - name: name
+        logicalType: string
+        physicalType: varchar(10)
+        required: true
+        unique: true
+        logicalTypeOptions: {maxLength: 10}
+        quality:
+          - name: known
+            metric: invalidValues
+            arguments: {validValues: [a, b]}
+            mustBe: 0
+      - name: amount
+        logicalType: number
+        physicalType: numeric(5,2)
+        quality:
+          - name: within
+            metric: invalidValues
+            arguments: {minimum: 0, maximum: 24}
+            mustBeLessThan: 5
+            unit: percent
+            severity: warning
+      - name: day
+        logicalType: date
+        physicalType: date
+        customProperties:
+          - {property: formats, value: [{pattern: dd.MM.yyyy}]}
+      - name: paid
+        logicalType: boolean
+        physicalType: boolean
+        customProperties:
+          - {property: trueTokens, value: ["yes"]}
+          - {property: falseTokens, value: ["no"]}
+"""
+Change = Callable[[dict[str, Any]], object]
+
+
+def document() -> dict[str, Any]:
+    made: dict[str, Any] = yaml.safe_load(MINIMAL)
+    return made
+
+
+def save(folder: Path, document: dict[str, Any], name: str = "feed") -> Path:
+    path = folder / f"{name}.odcs.yaml"
+    path.write_text(yaml.safe_dump(document, allow_unicode=True), "utf-8")
+    return path
+
+
+def loaded(folder: Path, *changes: Change) -> Contract:
+    made = document()
+    for change in changes:
+        change(made)
+    return load(save(folder, made))
+
+
+def table(**properties: Any) -> Change:
+    """Change the table: what is None is taken away."""
+    return lambda document: _update(document["schema"][0], properties)
+
+
+def column(column_name: str, /, **properties: Any) -> Change:
+    """Change a column: what is None is taken away."""
+
+    def change(document: dict[str, Any]) -> None:
+        (found,) = [
+            each for each in document["schema"][0]["properties"] if each["name"] == column_name
+        ]
+        _update(found, properties)
+
+    return change
+
+
+def custom(*, of: str | None = None, **properties: Any) -> Change:
+    """Set custom properties, of a column or of the table."""
+    values = [{"property": name, "value": value} for name, value in properties.items()]
+    return column(of, customProperties=values) if of else table(customProperties=values)
+
+
+def quality(column_name: str, /, **properties: Any) -> Change:
+    """Give a column one quality, which is in order as far as `properties` do not say otherwise."""
+    whole = {"name": "q", "metric": "invalidValues", "mustBe": 0} | properties
+    return column(column_name, quality=[{k: v for k, v in whole.items() if v is not None}])
+
+
+def row_count(**properties: Any) -> Change:
+    whole = {"name": "q", "metric": "rowCount"} | properties
+    return table(quality=[{k: v for k, v in whole.items() if v is not None}])
+
+
+def both(first: Change, second: Change) -> Change:
+    return lambda document: (first(document), second(document))
+
+
+def _update(part: dict[str, Any], properties: dict[str, Any]) -> None:
+    for key, value in properties.items():
+        if value is None:
+            part.pop(key, None)
+        else:
+            part[key] = value
+
+
+def _twice(document: dict[str, Any]) -> None:
+    document["schema"].append(copy.deepcopy(document["schema"][0]))
+
+
+def _property_twice(document: dict[str, Any]) -> None:
+    document["schema"][0]["customProperties"] *= 2
+
+
+REFUSED: list[tuple[str, Change, str]] = [
+    # (where it is noticed, what is wrong, what is said)
+    ("schema", column("name", requird=True), "at $.schema[0].properties[0]: Unevaluated"),
+    ("schema", lambda d: d.pop("version"), "at $: 'version' is a required property"),
+    ("schema", column("name", logicalTypeOptions={"maxLen": 10}), "('maxLen' was unexpected)"),
+    (
+        "schema",
+        quality("amount", arguments={"minimum": 0}, mustBeLessThan=5),
+        "at $.schema[0].properties[1].quality[0]: Unevaluated properties",
+    ),
+    ("tables", _twice, "one table a file, but 'schema' holds 2"),
+    ("tables", lambda d: d.pop("schema"), "one table a file, but 'schema' holds 0"),
+    (
+        "custom",
+        custom(delimeter=";"),
+        "feed: unknown customProperties ['delimeter']; known: ['decimalMark', 'delimiter', "
+        "'encoding', 'headerPolicy', 'indexes', 'lookup', 'nullTokens', 'timezone']",
+    ),
+    (
+        "custom",
+        custom(of="day", format="x"),
+        "day: unknown customProperties ['format']; known: ['falseTokens', 'formats', 'trueTokens']",
+    ),
+    ("custom", _property_twice, "feed: customProperties ['indexes'] are there more than once"),
+    (
+        "custom",
+        lambda d: d.update(customProperties=[{"property": "encoding", "value": "cp1252"}]),
+        "customProperties at $.customProperties are without effect: "
+        "they belong to the table ($.schema[0]) or to a column of it",
+    ),
+    (
+        "custom",
+        quality(
+            "name",
+            arguments={"minLength": 1},
+            customProperties=[{"property": "notInFuture", "value": True}],
+        ),
+        "$.schema[0].properties[0].quality[0].customProperties are without effect",
+    ),
+    ("table", custom(encoding="utf-9"), "the table: Python knows no encoding 'utf-9'"),
+    ("table", custom(encoding="rot13"), "the table: Python knows no encoding 'rot13'"),
+    ("table", custom(delimiter="||"), "the delimiter must be one ASCII character, not '||'"),
+    ("table", custom(delimiter="§"), "the delimiter must be one ASCII character, not '§'"),
+    ("table", custom(delimiter='"'), "the delimiter must be one ASCII character, not '\"'"),
+    ("table", custom(decimalMark="'"), "the table: decimalMark: Input should be '.' or ','"),
+    ("table", custom(nullTokens=[None]), "nullTokens.0: Input should be a valid string"),
+    ("table", custom(headerPolicy={"order": "alphabetical"}), "headerPolicy.order: Input should"),
+    ("table", custom(headerPolicy={"extra": "ignore"}), "headerPolicy.extra: Extra inputs"),
+    ("table", custom(timezone="Mars/Olympus"), "'Mars/Olympus' is no time zone"),
+    ("table", custom(indexes=[["name", "id_"]]), "an index names ['id_'], which are no columns"),
+    (
+        "table",
+        custom(lookup={"key": "user", "order": "day", "fields": ["name"]}),
+        "lookup names ['user'], which are no columns",
+    ),
+    ("table", custom(lookup={"key": "name", "order": "day"}), "lookup.fields: Field required"),
+    (
+        "table",
+        custom(nullTokens=["no"]),
+        "column paid: ['no'] cannot mean missing, and true or false",
+    ),
+    (
+        "names",
+        table(physicalName="x; drop table source"),
+        "relation: 'x; drop table source' is no plain lower-case PostgreSQL identifier",
+    ),
+    ("names", column("name", physicalName="Name"), "physicalName: 'Name' is no plain lower-case"),
+    ("names", table(physicalName="source"), "the table source is the pipeline's own"),
+    ("names", column("name", physicalName="source_id"), "['source_id'] are the pipeline's own"),
+    ("names", column("name", name="line", physicalName="n"), "['line'] are the pipeline's own"),
+    ("names", column("name", physicalName="amount"), "['amount'] are there more than once"),
+    ("names", column("name", name="day", physicalName="n"), "['day'] are there more than once"),
+    ("types", column("day", logicalType="time"), "column day: logicalType: Input should be"),
+    ("types", column("name", logicalType=None), "at $.schema[0].properties[0]: a column needs a"),
+    ("types", column("name", physicalType=None), "column name: physicalType: Input should be"),
+    (
+        "types",
+        column("name", physicalType="text); drop table source; --"),
+        "column name: a string cannot be kept as 'text); drop table source; --'; "
+        "physicalType must be text or varchar(length)",
+    ),
+    (
+        "types",
+        column("amount", physicalType="double precision"),
+        "physicalType must be numeric(precision,scale)",
+    ),
+    (
+        "types",
+        column("amount", logicalType="integer"),
+        "physicalType must be smallint or integer or bigint",
+    ),
+    (
+        "types",
+        column("amount", physicalType="numeric(39,2)"),
+        "column amount: numeric(39,2) must have 1 to 38 digits, "
+        "and no more of them after the point than in all",
+    ),
+    ("types", column("amount", physicalType="numeric(2,3)"), "numeric(2,3) must have 1 to 38"),
+    (
+        "types",
+        column("name", logicalTypeOptions={"minLength": 1}),
+        "column name: varchar(10) needs a logicalTypeOptions.maxLength of at most 10",
+    ),
+    (
+        "types",
+        column("name", logicalTypeOptions={"maxLength": 11}),
+        "column name: varchar(10) needs a logicalTypeOptions.maxLength of at most 10",
+    ),
+    (
+        "types",
+        both(
+            column("name", logicalTypeOptions=None),
+            quality("name", arguments={"maxLength": 10}, severity="warning"),
+        ),
+        "varchar(10) needs a logicalTypeOptions.maxLength",
+    ),
+    (
+        "types",
+        column("name", logicalTypeOptions={"maxLength": 10, "format": "email"}),
+        "column name: unknown logicalTypeOptions ['format']",
+    ),
+    (
+        "types",
+        column("amount", logicalTypeOptions={"multipleOf": 2}),
+        "column amount: unknown logicalTypeOptions ['multipleOf']",
+    ),
+    ("formats", custom(of="day"), "column day: a date needs 'formats': none is guessed"),
+    (
+        "formats",
+        custom(of="name", formats=[{"pattern": "yyyy"}]),
+        "column name: a string has no 'formats'",
+    ),
+    (
+        "formats",
+        custom(of="day", formats=[{"patern": "yyyy"}]),
+        "column day: formats.0.pattern: Field required; formats.0.patern: Extra inputs",
+    ),
+    (
+        "formats",
+        custom(of="day", formats=[{"pattern": "yyyy", "timezone": "CEST+"}]),
+        "column day: formats.0.timezone: 'CEST+' is no time zone; one is Europe/Berlin",
+    ),
+    (
+        "tokens",
+        custom(of="paid", trueTokens=["yes"]),
+        "column paid: a boolean needs 'trueTokens' and 'falseTokens'",
+    ),
+    (
+        "tokens",
+        custom(of="name", trueTokens=["yes"]),
+        "column name: a string has no 'trueTokens' and 'falseTokens'",
+    ),
+    (
+        "tokens",
+        custom(of="paid", trueTokens=["yes", "x"], falseTokens=["no", "x"]),
+        "column paid: ['x'] cannot mean true and false",
+    ),
+    (
+        "tokens",
+        custom(of="paid", trueTokens=[True], falseTokens=["no"]),
+        "column paid: trueTokens.0: Input should be a valid string",
+    ),
+    *(
+        ("columns", column("name", **{key: value}), f"this pipeline does not act on {key}")
+        for key, value in {
+            "primaryKey": True,
+            "partitioned": True,
+            "encryptedName": "secret",
+            "transformLogic": "upper(name)",
+            "enum": [{"value": "a"}],
+        }.items()
+    ),
+    (
+        "quality",
+        quality("amount", name=None, arguments={"minimum": 0}),
+        "column amount: every quality needs a name, which rejects refer to",
+    ),
+    ("quality", row_count(name=None, mustBe=1), "the table: every quality needs a name"),
+    (
+        "quality",
+        quality("amount", metric="rowCount"),
+        "column amount: the quality q has the metric 'rowCount'; this pipeline knows nullValues, "
+        "missingValues, duplicateValues and invalidValues",
+    ),
+    (
+        "quality",
+        column("amount", quality=[{"name": "q", "type": "text", "description": "good"}]),
+        "the quality q has the metric None",
+    ),
+    *(
+        ("quality", quality("amount", **wrong), "must have one of the arguments minLength and max")
+        for wrong in (
+            {},
+            {"arguments": {"minimun": 0}},
+            {"arguments": {"minimum": 0, "validValues": ["1"]}},
+            {"arguments": {"notInFuture": False}},
+            {"metric": "nullValues", "arguments": {"minimum": 0}},
+        )
+    ),
+    (
+        "quality",
+        quality("name", arguments={"validValues": 5}),
+        "column name: rules.3.allowed.values: Input should be a valid tuple",
+    ),
+    (
+        "quality",
+        quality("amount", arguments={"minimum": 0}, severity="info"),
+        "column amount: the quality q must be an error or a warning",
+    ),
+    *(
+        (
+            "quality",
+            quality("amount", **({"arguments": {"minimum": 0}, "mustBe": None} | wrong)),
+            "column amount: the quality q must say mustBe 0, or how many rows may fail: "
+            "mustBeLessThan or mustBeLessOrEqualTo, with the unit rows or percent",
+        )
+        for wrong in ({"mustBeGreaterThan": 5}, {"mustBe": 5}, {"mustBeBetween": [0, 5]})
+    ),
+    (
+        "quality",
+        quality("amount", arguments={"minimum": 0}, mustBe=None, mustBeLessThan=5, unit="%"),
+        "column amount: rules.0.range.threshold.unit: Input should be 'rows' or 'percent'",
+    ),
+    *(
+        ("rules", change, f"column {name}: the rule q ({kind}) says nothing of a {logical_type}")
+        for name, logical_type, kind, change in (
+            ("amount", "number", "length", quality("amount", arguments={"minLength": 1})),
+            ("amount", "number", "pattern", quality("amount", arguments={"pattern": "1"})),
+            ("amount", "number", "allowed", quality("amount", arguments={"validValues": ["1"]})),
+            ("name", "string", "range", quality("name", arguments={"minimum": 1})),
+            ("paid", "boolean", "range", quality("paid", arguments={"minimum": 1})),
+            ("name", "string", "not_in_future", quality("name", arguments={"notInFuture": True})),
+        )
+    ),
+    (
+        "rules",
+        quality("day", arguments={"minimum": 2020}),
+        "column day: the rule q holds a date against 2020, which is none",
+    ),
+    (
+        "rules",
+        quality("amount", arguments={"minimum": "2020-01-01"}),
+        "column amount: the rule q holds a number against 2020-01-01, which is none",
+    ),
+    (
+        "rules",
+        quality("name", name="unique", arguments={"validValues": ["a"]}),
+        "column name: rules ['unique'] are there more than once; "
+        "rejects refer to a rule by its name",
+    ),
+    *(
+        ("counts", row_count(**wrong), "the quality q of the table must be an error of the metric")
+        for wrong in (
+            {"mustBeGreaterThan": 0, "severity": "warning"},
+            {"mustBeGreaterThan": 0, "severity": "info"},
+            {"mustNotBe": 0},
+            {"metric": "duplicateValues", "mustBe": 0},
+            {"mustBe": 5, "unit": "percent"},
+            {"mustBe": 5, "arguments": {"properties": ["name"]}},
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [each[1:] for each in REFUSED],
+    ids=[f"{kind}-{message[:50]}" for kind, _, message in REFUSED],
+)
+def test_what_the_pipeline_would_not_act_on_is_refused(
+    change: Change, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidContract) as error:
+        loaded(tmp_path, change)
+
+    said = str(error.value)
+    assert said.startswith("feed.odcs.yaml: ")
+    assert message in said
+    assert "pydantic" not in said
+
+
+@pytest.mark.parametrize("text", ["a: [", "", "just text", "- a list", "schema: 5"])
+def test_a_file_that_is_no_contract(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.odcs.yaml"
+    path.write_text(text, "utf-8")
+
+    with pytest.raises(InvalidContract, match=r"^x\.odcs\.yaml: "):
+        load(path)
+
+
+def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "x.odcs.yaml"
+    path.write_bytes(b"name: \xff")
+
+    with pytest.raises(InvalidContract, match=r"^x\.odcs\.yaml: "):
+        load(path)
+
+
+def test_a_file_is_named_after_its_table(tmp_path: Path) -> None:
+    with pytest.raises(InvalidContract, match=r"is called 'feed'; name the file feed\.odcs\.yaml"):
+        load(save(tmp_path, document(), name="other"))
+
+
+def test_no_contract_at_all(tmp_path: Path) -> None:
+    with pytest.raises(InvalidContract, match=r"no contract \(\*\.odcs\.yaml\) in .*; write one"):
+        load_all(tmp_path)
+
+
+def test_two_contracts_in_each_others_way(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        made = document()
+        table(name=name, physicalName="same")(made)
+        save(tmp_path, made, name)
+
+    with pytest.raises(InvalidContract, match="two contracts ask for the table same"):
+        load_all(tmp_path)
+
+
+def test_two_contracts_for_one_api(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        made = document()
+        table(name=name)(made)
+        custom(lookup={"key": "name", "order": "name", "fields": ["name"]})(made)
+        save(tmp_path, made, name)
+
+    with pytest.raises(InvalidContract, match=r"one and two both have .* 'lookup'; the API has"):
+        load_all(tmp_path)
+
+
+def test_what_a_contract_need_not_say_has_its_default(tmp_path: Path) -> None:
+    contract = loaded(tmp_path, table(customProperties=None, quality=None))
+
+    assert contract.relation == "feed"
+    assert (contract.encoding, contract.delimiter, contract.decimal_mark) == ("utf-8", ",", ".")
+    assert contract.null_tokens == ("",)
+    assert contract.header_policy == HeaderPolicy(order="any", unknown="refuse")
+    assert contract.timezone == "Etc/UTC"
+    assert (contract.indexes, contract.lookup, contract.row_counts) == ((), None, ())
+    assert not contract.column("amount").required
+    assert contract.column("day").formats[0].locale == "en"
+
+
+def test_the_check_ins_are_what_they_were() -> None:
+    contract = load_all()["dailycheckins"]
+
+    assert contract.header == ("user", "timestamp", "hours", "project")
+    assert contract.relation == "daily_checkins"
+    assert contract.column("hours").precision_and_scale == (5, 2)
+    assert [rule.name for rule in contract.column("user").rules] == ["required", "maxLength"]
+    assert contract.column("hours").rules[1].severity == "warning"
+    assert contract.column("timestamp").formats[2].locale == "ru"
+    assert contract.lookup is not None
+    assert contract.lookup.fields == ("user", "project", "hours", "timestamp")
+
+
+def test_the_budgets_are_of_another_shape_in_every_way() -> None:
+    contract, other = load_all()["projectbudgets"], load_all()["dailycheckins"]
+
+    assert contract.relation == "project_budgets"
+    assert (contract.encoding, contract.delimiter, contract.decimal_mark) == ("cp1252", ";", ",")
+    assert contract.null_tokens == ("", "-")
+    assert contract.timezone == "Europe/Berlin"
+    assert {*contract.header}.isdisjoint(other.header)
+    assert {each.logical_type for each in contract.columns} >= {"date", "integer", "boolean"}
+    kinds = {rule.kind for each in contract.columns for rule in each.rules}
+    assert kinds == {
+        *("required", "unique", "length", "pattern", "allowed", "range", "not_in_future")
+    }
+
+
+@pytest.mark.parametrize(
+    ("quality_of", "rule"),
+    [
+        (quality("amount", metric="nullValues"), {"kind": "required"}),
+        (quality("amount", metric="missingValues"), {"kind": "required"}),
+        (quality("amount", metric="duplicateValues"), {"kind": "unique"}),
+        (
+            quality("amount", arguments={"minimum": 0.5}),
+            {"kind": "range", "minimum": Decimal("0.5"), "maximum": None},
+        ),
+        (
+            quality(
+                "amount", arguments={"maximum": 1}, mustBe=None, mustBeLessThan=2.5, unit="percent"
+            ),
+            {
+                "kind": "range",
+                "maximum": Decimal(1),
+                "threshold": {"limit": Decimal("2.5"), "unit": "percent", "inclusive": False},
+            },
+        ),
+        (
+            quality("amount", metric="nullValues", mustBe=None, mustBeLessOrEqualTo=3),
+            {"threshold": {"limit": Decimal(3), "unit": "rows", "inclusive": True}},
+        ),
+        (quality("amount", metric="nullValues", severity="warning"), {"severity": "warning"}),
+    ],
+)
+def test_a_quality_becomes_a_rule(
+    quality_of: Change, rule: dict[str, object], tmp_path: Path
+) -> None:
+    (made,) = loaded(tmp_path, quality_of).column("amount").rules
+
+    assert made.model_dump().items() >= ({"name": "q", "severity": "error"} | rule).items()
+
+
+@pytest.mark.parametrize(
+    ("bounds", "minimum", "maximum"),
+    [
+        ({"mustBeGreaterThan": 0}, 1, None),
+        ({"mustBeGreaterOrEqualTo": 2}, 2, None),
+        ({"mustBeLessThan": 9}, None, 8),
+        ({"mustBeLessOrEqualTo": 9}, None, 9),
+        ({"mustBeBetween": [3, 9]}, 3, 9),
+        ({"mustBe": 7}, 7, 7),
+    ],
+)
+def test_row_counts(
+    bounds: dict[str, Any], minimum: int | None, maximum: int | None, tmp_path: Path
+) -> None:
+    (count,) = loaded(tmp_path, row_count(**bounds)).row_counts
+
+    assert (count.minimum, count.maximum) == (minimum, maximum)
+
+
+def test_the_standards_own_date_format_is_one(tmp_path: Path) -> None:
+    contract = loaded(
+        tmp_path, column("day", customProperties=None, logicalTypeOptions={"format": "dd/MM/yyyy"})
+    )
+
+    assert [each.pattern for each in contract.column("day").formats] == ["dd/MM/yyyy"]
+
+
+@pytest.mark.parametrize("contract", load_all().values(), ids=load_all())
+def test_patterns_and_formats_are_understood(contract: Contract) -> None:
+    for each in contract.columns:
+        for rule in each.rules:
+            if isinstance(rule, Pattern):
+                pc.match_substring_regex(pa.array([""]), rule.regex)
+    nothing = [pa.array([], pa.string())] * len(contract.columns)
+    rows = Rows(pa.array([], pa.int64()), nothing, str)
+
+    assert len(cast(rows, list(contract.header), contract).clean) == 0
