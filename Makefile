@@ -8,6 +8,7 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LINTER := .venv-datacontract
 FUNCTIONS := $(notdir $(patsubst %/,%,$(dir $(wildcard functions/*/requirements.txt))))
 CACHE := $(VENV)/cache
 export PYTHONDONTWRITEBYTECODE := 1
@@ -18,7 +19,7 @@ export FILE
 
 .PHONY: help
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(READY) ## make the virtual environment .venv, with the command .venv/bin/tm
@@ -52,6 +53,22 @@ test: $(READY) ## check everything; writes nothing into the source tree
 	$(BIN)/lint-imports --cache-dir $(CACHE)/import-linter
 	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest
 
+# By the schema that the pipeline goes by: without one the linter only warns of unknown properties.
+.PHONY: lint-contracts
+lint-contracts: $(LINTER)/.ready ## what other tools make of the contracts: datacontract-cli, in an environment of its own
+	@status=0; \
+	schema=$$($(LINTER)/bin/python -c 'import importlib.resources as r; print(r.files("open_data_contract_standard") / "schema.json")'); \
+	for contract in contracts/*.odcs.yaml; do \
+	  echo "datacontract lint $$contract"; \
+	  $(LINTER)/bin/datacontract lint --all-errors --json-schema "$$schema" "$$contract" || status=1; \
+	done; \
+	exit $$status
+
+$(LINTER)/.ready: requirements-datacontract.txt | $(READY)
+	@$(BIN)/python -m venv --clear $(LINTER)
+	@$(LINTER)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-datacontract.txt
+	@touch $@
+
 .PHONY: fix
 fix: $(READY) ## format, and mend what the linter can mend
 	$(BIN)/ruff check --fix
@@ -64,6 +81,7 @@ lock: $(READY) ## pin what pyproject.toml asks for, with hashes, keeping what is
 	    --generate-hashes --no-emit-index-url --no-header --no-annotate "$$@" pyproject.toml; \
 	}; \
 	compile --extra dev --output-file requirements.txt; \
+	compile --extra datacontract --output-file requirements-datacontract.txt; \
 	for function in $(FUNCTIONS); do \
 	  compile --extra "$$function" --constraint requirements.txt \
 	    --output-file "functions/$$function/requirements.txt"; \
@@ -72,6 +90,13 @@ lock: $(READY) ## pin what pyproject.toml asks for, with hashes, keeping what is
 .PHONY: bench
 bench: $(READY) ## time and weigh the states on 2,000,000 rows
 	$(BIN)/python -m benchmarks.states
+
+.PHONY: mutants
+mutants: $(READY) ## change the modules that cast and judge, and see whether a test minds
+	@rm -rf $(CACHE)/mutants; mkdir -p $(CACHE)/mutants
+	@cp -R cli contracts functions local shared tests pyproject.toml $(CACHE)/mutants
+	@cd $(CACHE)/mutants && $(CURDIR)/$(BIN)/mutmut run --max-children 2 >run.log 2>&1 || { tail -c 3000 run.log; exit 1; }
+	@$(BIN)/python -m benchmarks.mutants $(CACHE)/mutants
 
 .PHONY: images
 images: ## build each function's image, tm-pipeline/<function>, with Docker or buildah
@@ -87,4 +112,4 @@ images: ## build each function's image, tm-pipeline/<function>, with Docker or b
 .PHONY: clean
 clean: ## end the laptop cloud, and remove what these commands have made
 	@if [ -x $(BIN)/tm ]; then $(BIN)/tm down; fi
-	rm -rf $(VENV) .tm *.egg-info
+	rm -rf $(VENV) $(LINTER) .tm *.egg-info

@@ -105,9 +105,9 @@ class _States:
     """What the three handlers call, on a local file."""
 
     def __init__(self, path: Path) -> None:
-        from shared.odcs import load_all
         from shared.ingestion import Ingestion, Source
         from shared.landing_key import LandingKey
+        from shared.odcs import load_all
         from shared.staging import Staging
 
         self._path = path

@@ -10,10 +10,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.load.loading import load
 from functions.load.rows import StagedRows
 from functions.load.versions import is_newer
-from shared.odcs import load_all
 from shared.database import connect, patiently
 from shared.ingestion import Ingestion, Run
 from shared.metrics import count_rows
+from shared.odcs import load_all
 from shared.progress import Log, State
 from shared.settings import LoadSettings, read
 from shared.staging import Staging

@@ -9,9 +9,9 @@ from urllib.parse import unquote_plus
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.odcs import load_all
 from shared.ingestion import Source
 from shared.intake import Intake
+from shared.odcs import load_all
 from shared.progress import Log
 from shared.settings import TriggerSettings, read
 from shared.telemetry import logger

@@ -9,8 +9,8 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.watch.reconciliation import Reconciliation
-from shared.odcs import load_all
 from shared.intake import Intake
+from shared.odcs import load_all
 from shared.progress import Log
 from shared.settings import WatchSettings, read
 from shared.telemetry import logger
