@@ -55,8 +55,9 @@ class StagedRows:
                 f"{self._prefix} holds {len(self._parts)} parts, but Transform wrote "
                 f"{transformed['parts']}; replay the ingestion"
             )
-        any_rejects = tested["rowsRejected"] or tested["warnings"]
-        self._rejected_lines = _rejected_lines(staging.rejects) if any_rejects else _lines([])
+        self._rejected_lines = _rejected_lines(
+            staging.rejects, are_there=bool(tested["rowsRejected"] or tested["warnings"])
+        )
         if len(self._rejected_lines) != self.rejected:
             raise RowsUnaccounted(
                 f"{staging.rejects} rejects {len(self._rejected_lines)} rows, but Test counted "
@@ -102,13 +103,16 @@ def _as_csv(rows: pa.Table) -> Iterator[bytes]:
         yield chunk.getvalue()
 
 
-def _rejected_lines(uri: str) -> pa.Int64Array:
-    # A row may fail several rules, and one that only earned a warning is loaded.
+def _rejected_lines(uri: str, *, are_there: bool) -> pa.Int64Array:
+    # A row may fail several rules, and one that only earned a warning is loaded. It is read even
+    # where none is to be expected: a wrong count must not let rejected rows in.
     try:
         with parquet.unavailable(uri):
             batches = wr.s3.read_json(uri, lines=True, chunksize=_REJECTS_AT_A_TIME, dtype=False)
             lines = pd.concat(batch.loc[batch["severity"] == "error", "line"] for batch in batches)
     except wr.exceptions.NoFilesFound:
+        if not are_there:
+            return _lines([])
         raise StagingIncomplete(
             f"{uri} is missing, but Test wrote it; replay the ingestion"
         ) from None

@@ -16,7 +16,8 @@ CREATE TABLE IF NOT EXISTS source (
     rows_read bigint NOT NULL,
     rows_loaded bigint NOT NULL,
     rows_rejected bigint NOT NULL,
-    loaded_at timestamptz NOT NULL
+    loaded_at timestamptz NOT NULL,
+    CONSTRAINT every_row_is_accounted_for CHECK (rows_read = rows_loaded + rows_rejected)
 )
 """
 """The ledger: for each landed key, the version whose rows the tables hold."""

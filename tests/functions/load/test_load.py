@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import pg8000.exceptions
 import pyarrow as pa
 import pytest
 
@@ -14,6 +15,7 @@ from functions.load.handler import handler
 from functions.load.rows import StagedRows
 from functions.load.versions import is_newer
 from shared import parquet
+from shared.alerts import compose
 from shared.errors import (
     DatabaseRefused,
     RowsUnaccounted,
@@ -25,7 +27,8 @@ from shared.ingestion import Ingestion
 from shared.progress import Log, State, Status
 from shared.staging import Staging, part_name
 from tests.fixtures.aws import KEY, LANDING, STAGING, lambda_context, land, run_of, task_event
-from tests.fixtures.database import Database
+from tests.fixtures.contracts import READINGS
+from tests.fixtures.database import Database, migrate_to
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -56,10 +59,14 @@ def reject(line: int, severity: str = "error", **fields: Any) -> dict[str, Any]:
 @pytest.fixture
 def loader(migrated: Database, log_table: str, monkeypatch: pytest.MonkeyPatch) -> Database:
     """A migrated database, and the environment of the function."""
-    monkeypatch.setenv("DATABASE_SECRET_ARN", migrated.loader.secret_arn)
+    return _environment(migrated, monkeypatch)
+
+
+def _environment(database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
+    monkeypatch.setenv("DATABASE_SECRET_ARN", database.loader.secret_arn)
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "tm")
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "load")
-    return migrated
+    return database
 
 
 def stage(
@@ -183,6 +190,60 @@ def test_values_are_loaded_exactly(loader: Database, s3: "S3Client") -> None:
     ]
 
 
+READING_TYPES = (
+    pa.int32(),
+    pa.string(),
+    pa.date32(),
+    pa.timestamp("us", "UTC"),
+    pa.decimal128(12, 3),
+    pa.int64(),
+    pa.int16(),
+    pa.bool_(),
+    pa.string(),
+    pa.decimal128(5, 0),
+    pa.timestamp("us", "UTC"),
+    pa.date32(),
+)
+FIRST, LEAP, LAST = dt.date(1, 1, 1), dt.date(2024, 2, 29), dt.date(9999, 12, 31)
+LOW, HIGH = Decimal("-999999999.999"), Decimal("999999999.999")
+NOTHING = (None,) * 6
+READING_ROWS: list[tuple[Any, ...]] = [
+    (-(2**31), "", FIRST, NOON, LOW, -(2**63), -(2**15), False, "NULL", Decimal(-9), NOON, LEAP),
+    (0, "true", LEAP, NOON, Decimal("-0.001"), 0, *NOTHING),
+    (2**31 - 1, "t", LAST, NOON, HIGH, 2**63 - 1, 2**15 - 1, True, "f", Decimal(99999), NOON, LAST),
+]
+
+
+def test_every_type_is_loaded_exactly(
+    database: Database, s3: "S3Client", log_table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate_to(READINGS)
+    _environment(database, monkeypatch)
+    monkeypatch.setattr("functions.load.handler.load_all", lambda: {"readings": READINGS})
+    ingestion = land(s3, b"a file", KEY.replace("dailycheckins", "readings"))
+    staging = Staging(STAGING, ingestion)
+    columns = zip(*READING_ROWS, strict=True)
+    values = [pa.array(c, t) for c, t in zip(columns, READING_TYPES, strict=True)]
+    lines = pa.array(range(2, 2 + len(READING_ROWS)), pa.int64())
+    part = pa.table([*values, lines], names=[*READINGS.header, "line"])
+    parquet.write(part, staging.clean_prefix + part_name(0))
+    rows = len(READING_ROWS)
+
+    verdict = load(
+        task_event(
+            ingestion,
+            run_of(ingestion),
+            transform={"rowsRead": rows, "rowsClean": rows, "rowsSuspect": 0, "parts": 1},
+            test={"rowsRejected": 0, "warnings": 0},
+        )
+    )
+
+    assert verdict["rowsLoaded"] == rows
+    names = ", ".join(f'"{column.physical_name}"' for column in READINGS.columns)
+    found = database.run(f'SELECT {names} FROM "order" ORDER BY source_line')
+    assert [tuple(values) for values in found] == READING_ROWS
+
+
 def test_rejected_rows_are_not_loaded(loader: Database, s3: "S3Client") -> None:
     event = drop(
         s3,
@@ -285,17 +346,27 @@ def test_order_is_that_of_the_keys_versions_over_all_pages(
     assert not is_newer(s3, oldest, than="deleted for good too")
 
 
-def test_the_log_has_the_counts(loader: Database, s3: "S3Client", log: Log) -> None:
-    event = drop(s3, [row(None), row()], rejects=[reject(2)])
+def test_the_same_counts_everywhere(
+    loader: Database, s3: "S3Client", log: Log, capsys: pytest.CaptureFixture[str]
+) -> None:
+    event = drop(s3, [row(None), row(), row()], rejects=[reject(2), reject(5)], suspects=1)
 
-    load(event)
+    verdict = load(event)
 
+    counts = {"rowsRead": 4, "rowsLoaded": 2, "rowsRejected": 2}
+    assert verdict == {"outcome": "ok", "reason": None, **counts}
+    assert ledger(loader)[0][3:] == [4, 2, 2]
     item = log.get(event["ingestedID"], "dailycheckins")
     assert item is not None
     assert (item["state"], item["status"]) == (State.LOAD, Status.SUCCESS)
-    assert (item["rowsRead"], item["rowsLoaded"], item["rowsRejected"]) == (2, 1, 1)
+    assert counts.items() <= item.items()
     steps = [(entry["state"], entry["status"]) for entry in item["history"]]
     assert steps == [("trigger", "success"), ("load", "running"), ("load", "success")]
+    assert counts.items() <= item["history"][-1].items()
+    assert counts.items() <= compose(item, None, file_at_fault=False).record.items()
+    [metric] = [line for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    names = ("RowsRead", "RowsLoaded", "RowsRejected")
+    assert [json.loads(metric)[name] for name in names] == [[4.0], [2.0], [2.0]]
 
 
 def test_metrics_are_published_once_it_is_loaded(
@@ -337,14 +408,96 @@ def test_a_part_too_few_or_too_many(loaded: Database, s3: "S3Client") -> None:
     _stays_as_it_was(loaded)
 
 
-def test_a_row_too_few(loaded: Database, s3: "S3Client") -> None:
-    event = drop(s3, [row(hours="2.00")])
-    event["transform"]["rowsClean"] = 2
+def _part(event: Event, number: int) -> str:
+    ingestion = Ingestion.from_event(event)
+    uri = Staging(STAGING, ingestion).clean_prefix + part_name(number)
+    return uri.removeprefix(f"s3://{STAGING}/")
 
-    with pytest.raises(StagingIncomplete, match="holds 1 clean rows, but Transform wrote 2"):
+
+def test_a_part_that_went_missing(loaded: Database, s3: "S3Client") -> None:
+    for lost in range(3):
+        event = drop(s3, [row()], [row(), row()], [row()])
+        s3.delete_object(Bucket=STAGING, Key=_part(event, lost))
+        with pytest.raises(StagingIncomplete, match="holds 2 parts, but Transform wrote 3"):
+            load(event)
+    _stays_as_it_was(loaded)
+
+
+def test_a_part_that_another_try_left(loaded: Database, s3: "S3Client") -> None:
+    event = drop(s3, [row()], [row()])
+    copied = f"{STAGING}/{_part(event, 0)}"
+    s3.copy_object(Bucket=STAGING, Key=_part(event, 2), CopySource=copied)
+
+    with pytest.raises(StagingIncomplete, match="holds 3 parts, but Transform wrote 2"):
         load(event)
 
     _stays_as_it_was(loaded)
+
+
+def test_a_part_in_the_place_of_another(loaded: Database, s3: "S3Client") -> None:
+    event = drop(s3, [row()], [row(), row()])
+    copied = f"{STAGING}/{_part(event, 0)}"
+    s3.copy_object(Bucket=STAGING, Key=_part(event, 1), CopySource=copied)
+
+    with pytest.raises(StagingIncomplete, match="holds 2 clean rows, but Transform wrote 3"):
+        load(event)
+
+    _stays_as_it_was(loaded)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "name"),
+    [
+        ("transform", "parts"),
+        ("transform", "rowsRead"),
+        ("transform", "rowsClean"),
+        ("test", "rowsRejected"),
+    ],
+)
+def test_a_count_that_is_wrong(
+    loaded: Database,
+    s3: "S3Client",
+    log: Log,
+    capsys: pytest.CaptureFixture[str],
+    verdict: str,
+    name: str,
+) -> None:
+    capsys.readouterr()
+    for off in (-1, 1):
+        event = drop(s3, [row(None), row()], [row()], rejects=[reject(2), reject(5)], suspects=1)
+        event[verdict][name] += off
+        with pytest.raises((StagingIncomplete, RowsUnaccounted), match="replay the ingestion"):
+            load(event)
+        item = log.get(event["ingestedID"], "dailycheckins")
+        assert item is not None
+        assert item["status"] == Status.RUNNING, "alert closes it, when the run has failed"
+    _stays_as_it_was(loaded)
+    assert "_aws" not in capsys.readouterr().out
+
+
+def test_rejects_that_no_count_tells_of(loaded: Database, s3: "S3Client") -> None:
+    event = drop(s3, [row(None), row()], rejects=[reject(2)])
+    event["test"]["rowsRejected"] = 0
+
+    with pytest.raises(RowsUnaccounted, match="rejects 1 rows, but Test counted 0"):
+        load(event)
+
+    _stays_as_it_was(loaded)
+
+
+def test_a_reject_of_a_row_that_is_not_there(loaded: Database, s3: "S3Client") -> None:
+    event = drop(s3, [row(), row()], rejects=[reject(2), reject(99)])
+
+    with pytest.raises(RowsUnaccounted, match="2 rows were read, but 1 would be loaded and 2 are"):
+        load(event)
+
+    _stays_as_it_was(loaded)
+
+
+def test_the_ledger_itself_takes_no_sum_that_is_wrong(loaded: Database) -> None:
+    for name in ("rows_read", "rows_loaded", "rows_rejected"):
+        with pytest.raises(pg8000.exceptions.DatabaseError, match="every_row_is_accounted_for"):
+            loaded.run(f"UPDATE source SET {name} = {name} + 1", loaded.loader)
 
 
 def test_a_part_of_another_contract(loaded: Database, s3: "S3Client") -> None:
