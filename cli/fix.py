@@ -1,9 +1,11 @@
 """`tm rejects fix`: the landed file once more, with corrected rows in place of rejected ones."""
 
 import codecs
+import contextlib
 import csv
 import io
 import itertools
+import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,6 +29,7 @@ from shared.spreadsheet import unescaped
 _NAMED = 5
 """How many lines a message names."""
 
+_MAX_CELL = 2**31 - 1
 _MARK_BYTES = 4
 _NATIVE = "le" if sys.byteorder == "little" else "be"
 _MARKS = {
@@ -95,7 +98,7 @@ def corrections(corrected: Path) -> dict[int, list[str]]:
     name = corrected.name
     found: dict[int, list[str]] = {}
     try:
-        with corrected.open(encoding="utf-8-sig", newline="") as file:
+        with _long_cells(), corrected.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             if not {"line", "raw"} <= set(reader.fieldnames or ()):
                 raise CommandError(
@@ -105,7 +108,7 @@ def corrections(corrected: Path) -> dict[int, list[str]]:
                 )
             for record in reader:
                 line, raw = record["line"] or "", record["raw"]
-                if not (line.isascii() and line.isdigit()):
+                if not re.fullmatch("[0-9]{1,18}", line):
                     raise CommandError(
                         f"{name}, line {reader.line_num}: {line!r} is no line number."
                     )
@@ -240,6 +243,16 @@ def _land(stack: Stack, source: Source, file: IO[bytes], *, force: bool) -> Sour
             raise
         raise newer from error
     return Source(source.bucket, source.key, answer["VersionId"], size)
+
+
+@contextlib.contextmanager
+def _long_cells() -> Iterator[None]:
+    # A row may have been rejected for a value that is longer than a value may be.
+    limit = csv.field_size_limit(_MAX_CELL)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _one_row(line: int, text: str, delimiter: str) -> str:

@@ -213,6 +213,7 @@ def test_corrected_rows_take_the_place_of_the_rejected_ones(
         ([(5, "x"), (3, "y"), (99, "z")], "Lines 5, 99 are not among the rejects of"),
         ([(3, "a,b,c,d"), (3, "a,b,c,e")], "Line 3 has 2 different corrections: keep one."),
         ([(3, "")], "corrected.csv, line 2: 'raw' is empty, and a line cannot be removed"),
+        ([("9" * 5000, "x")], "corrected.csv, line 2: '999"),
         ([("three", "x")], "corrected.csv, line 2: 'three' is no line number."),
         ([(3, FAILED[0][4])], "No row is corrected"),
         ([], "No row is corrected"),
@@ -252,6 +253,18 @@ def test_a_file_of_corrections_that_cannot_be_read(
     path = tmp_path / "corrected.csv"
     path.write_bytes(content)
     assert complaint in one_line(tm("rejects", "fix", ingestion.id, path))
+
+
+def test_a_row_that_nobody_could_read_need_not_be_taken_out(
+    stack: None, s3: "S3Client", log: Log, tmp_path: Path
+) -> None:
+    long = "x" * (csv.field_size_limit() + 1)
+    failed = [*FAILED, (9, "user", long, "quoting", long)]
+    ingestion = quarantine(s3, log, tmp_path / "quarantine", failed)
+    path = corrected(tmp_path, (9, long), (3, "a,b,c,d"))
+    result = tm("rejects", "fix", ingestion.id, path)
+    assert result.exit_code == 0, result.stderr
+    assert newest(s3) == BODY.replace(FAILED[0][4].encode(), b"a,b,c,d")
 
 
 def test_a_newer_version_is_replaced_only_by_force(
