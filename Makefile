@@ -37,13 +37,17 @@ $(READY): requirements.txt pyproject.toml
 	@touch $@
 
 .PHONY: run
-run: $(READY) ## a file through the whole pipeline on the laptop: make run [FILE=data.csv]
+run: $(READY) ## two samples, or your file, through the whole pipeline on the laptop: make run [FILE=data.csv]
 	@set -eu; file=$${FILE:-}; work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; trap 'exit 130' INT TERM HUP; \
-	if [ -z "$$file" ]; then file=$$work/dailycheckins.csv; $(BIN)/python -m local.sample --rows 2000 --out "$$file"; fi; \
+	budgets=; if [ -z "$$file" ]; then \
+	  file=$$work/dailycheckins.csv; $(BIN)/python -m local.sample --rows 2000 --out "$$file"; \
+	  budgets=$$work/budgets.csv; $(BIN)/python -m local.sample --table projectbudgets --rows 200 --out "$$budgets"; \
+	fi; \
 	user=$$(awk -F , 'NR > 1 && $$1 != "" { print $$1; exit }' "$$file"); \
 	$(BIN)/tm up; trap '$(BIN)/tm down; rm -rf "$$work"' EXIT; \
 	$(BIN)/tm drop "$$file" --follow; \
-	$(BIN)/tm user "$$user"
+	$(BIN)/tm user "$$user"; \
+	if [ -n "$$budgets" ]; then echo "A second table is a second contract:"; $(BIN)/tm drop "$$budgets" --table projectbudgets --follow; fi
 
 .PHONY: test
 test: $(READY) ## check everything; writes nothing into the source tree

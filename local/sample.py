@@ -1,24 +1,34 @@
-"""Makes a file of check-ins in the shapes of real ones, bad rows among them.
+"""Makes a file of a table in the shapes of real ones, bad rows among them.
 
     python -m local.sample --rows 2000 --seed 1 --out sample.csv
+    python -m local.sample --table projectbudgets --rows 200 --out budgets.csv
 
-The same seed makes the same file. As in the feed this project was built for: CRLF line ends, no
-final one, three timestamp formats (nine in ten ISO with 0, 3, 4, 5 or 6 fraction digits, the rest
-US and Russian), several check-ins at one instant, exact repeats. One row in 400 is bad, in turn: no
-user, no real date, hours that are no number, a column too few. One in 1,000 has more than 24 hours,
-which is worth a warning.
+The same seed makes the same file.
+
+dailycheckins: as in the feed this project was built for, CRLF line ends, no final one, three
+timestamp formats (nine in ten ISO with 0, 3, 4, 5 or 6 fraction digits, the rest US and Russian),
+several check-ins at one instant, exact repeats. One row in 400 is bad, in turn: no user, no real
+date, hours that are no number, a column too few. One in 1,000 has more than 24 hours, which is
+worth a warning.
+
+projectbudgets: as a German ERP writes them, in cp1252, with semicolons, decimal commas, two ways to
+write a date, and a column of remarks that the contract does not ask for. One row in 40 is bad, in
+turn: an unknown business unit, a project a second time, half a person day, neither yes nor no. One
+in 50 begins in the future, which is worth a warning.
 """
 
 import argparse
 import datetime as dt
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-HEADER = "user,timestamp,hours,project"
 BAD_EVERY = 400
 LONG_EVERY = 1_000
+BAD_BUDGET_EVERY = 40
+PLANNED_EVERY = 50
 
 _USERS = (
     "arya benjen bran brienne bronn catelyn cersei daenerys davos drogo eddard gendry gilly hodor "
@@ -34,12 +44,17 @@ _HOUR_WEIGHTS = (19, 14, 10, 8, 6, 4, 3, 3, 3, 2, 2, 1, 1, 1)
 _RUSSIAN_MONTHS = (
     "января февраля марта апреля мая июня июля августа сентября октября ноября декабря"
 ).split()
+_GERMAN_MONTHS = (
+    "Januar Februar März April Mai Juni Juli August September Oktober November Dezember"
+).split()
+_UNITS = ("Beratung", "Entwicklung", "Öffentliche Hand")
+_REMARKS = ("", "", "", '"fix; nach ""Aufwand"" abgerechnet"', "siehe Vertrag")
 _FIRST = dt.datetime(2010, 10, 4, tzinfo=dt.UTC)
 _DAYS = 3280
 
 
-def rows(count: int, seed: int) -> Iterator[str]:
-    """Yield `count` rows, without the header and without line ends."""
+def checkins(count: int, seed: int) -> Iterator[str]:
+    """Yield `count` rows of dailycheckins, without the header and without line ends."""
     rng = random.Random(seed)
     bad = itertools.cycle((_no_user, _no_real_date, _no_number, _too_few_columns))
     made = 0
@@ -57,21 +72,61 @@ def rows(count: int, seed: int) -> Iterator[str]:
             yield ",".join(next(bad)(row) if made % BAD_EVERY == 0 else row)
 
 
-def write(path: Path, count: int, seed: int) -> None:
+def budgets(count: int, seed: int) -> Iterator[str]:
+    """Yield `count` rows of projectbudgets, without the header and without line ends."""
+    rng = random.Random(seed)
+    bad = itertools.cycle((_unknown_unit, _first_project, _half_a_day, _neither))
+    later = (f"project-{number:03}" for number in itertools.count(len(_PROJECTS)))
+    for made, project in enumerate(itertools.islice(itertools.chain(_PROJECTS, later), count), 1):
+        begin = _FIRST.date() + dt.timedelta(days=rng.randrange(_DAYS))
+        if made % PLANNED_EVERY == 0:
+            begin = begin.replace(year=2099, day=1)
+        row = [
+            project,
+            rng.choice(_UNITS),
+            _budget(rng),
+            rng.choice(("", str(rng.randrange(1, 400)))),
+            _written_in_german(begin, rng),
+            rng.choice(("ja", "ja", "nein")),
+            rng.choice(_REMARKS),
+        ]
+        yield ";".join(next(bad)(row) if made % BAD_BUDGET_EVERY == 0 else row)
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    header: str
+    encoding: str
+    rows: Callable[[int, int], Iterator[str]]
+
+
+TABLES = {
+    "dailycheckins": _Table("user,timestamp,hours,project", "utf-8", checkins),
+    "projectbudgets": _Table(
+        "Projekt;Geschäftsfeld;Budget €;Personentage;Beginn;Abrechenbar;Bemerkung",
+        "cp1252",
+        budgets,
+    ),
+}
+
+
+def write(path: Path, count: int, seed: int, table: str = "dailycheckins") -> None:
     """Write a whole file of `count` rows."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        file.write(HEADER)
-        file.writelines(f"\r\n{row}" for row in rows(count, seed))
+    made = TABLES[table]
+    with path.open("w", encoding=made.encoding, newline="") as file:
+        file.write(made.header)
+        file.writelines(f"\r\n{row}" for row in made.rows(count, seed))
 
 
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--table", choices=TABLES, default="dailycheckins")
     parser.add_argument("--rows", type=int, default=2_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    write(arguments.out, arguments.rows, arguments.seed)
+    write(arguments.out, arguments.rows, arguments.seed, arguments.table)
 
 
 def _instant(rng: random.Random) -> dt.datetime:
@@ -107,6 +162,38 @@ def _no_number(row: list[str]) -> list[str]:
 
 def _too_few_columns(row: list[str]) -> list[str]:
     return row[:3]
+
+
+def _budget(rng: random.Random) -> str:
+    if rng.random() < 0.1:
+        return "-"
+    decimals = rng.choice((0, 1, 2, 2, 2, 3))
+    return f"{rng.uniform(1_000, 250_000):.{decimals}f}".replace(".", ",")
+
+
+def _written_in_german(day: dt.date, rng: random.Random) -> str:
+    pick = rng.random()
+    if pick < 0.05:
+        return "-"
+    if pick < 0.25:
+        return f"{day.day}. {_GERMAN_MONTHS[day.month - 1]} {day.year}"
+    return f"{day:%d.%m.%Y}"
+
+
+def _unknown_unit(row: list[str]) -> list[str]:
+    return [row[0], "Vertrieb", *row[2:]]
+
+
+def _first_project(row: list[str]) -> list[str]:
+    return [_PROJECTS[0], *row[1:]]
+
+
+def _half_a_day(row: list[str]) -> list[str]:
+    return [*row[:3], "12,5", *row[4:]]
+
+
+def _neither(row: list[str]) -> list[str]:
+    return [*row[:5], "vielleicht", *row[6:]]
 
 
 if __name__ == "__main__":

@@ -2,10 +2,18 @@ import csv
 from pathlib import Path
 
 from local import sample
+from shared.odcs import load_all
 
 
 def lines(count: int, seed: int = 1) -> list[str]:
-    return list(sample.rows(count, seed))
+    return list(sample.checkins(count, seed))
+
+
+def budgets(path: Path, count: int) -> list[list[str]]:
+    """Return the rows of a file of budgets, as any reader of CSV finds them."""
+    sample.write(path, count, seed=1, table="projectbudgets")
+    with path.open(encoding="cp1252", newline="") as file:
+        return list(csv.reader(file, delimiter=";", strict=True))[1:]
 
 
 def test_the_same_seed_makes_the_same_rows() -> None:
@@ -45,3 +53,32 @@ def test_one_row_in_400_is_bad_in_turn() -> None:
     assert [row[1] for row in bad[1::4]] == ["2019-02-30 00:00:00 UTC"] * 3
     assert [row[2] for row in bad[2::4]] == ["a few"] * 2
     assert [len(row) for row in bad[3::4]] == [3, 3]
+
+
+def test_budgets_are_as_a_german_erp_writes_them(tmp_path: Path) -> None:
+    rows = budgets(tmp_path / "b.csv", 2_000)
+
+    assert len(rows) == 2_000
+    assert {len(row) for row in rows} == {7}
+    assert b"\x80" in (tmp_path / "b.csv").read_bytes().splitlines()[0], "€ as cp1252 has it"
+    assert any("," in row[2] for row in rows)
+    assert "-" in {row[2] for row in rows}
+    assert any("März" in row[4] for row in rows)
+    assert any(len(row[4]) == 10 and row[4][2] == "." for row in rows)
+    assert {row[5] for row in rows} == {"ja", "nein", "vielleicht"}
+    assert any(";" in row[6] for row in rows)
+
+
+def test_one_budget_in_40_is_bad_in_turn(tmp_path: Path) -> None:
+    rows = budgets(tmp_path / "b.csv", 160)
+
+    assert rows[39][1] == "Vertrieb"
+    assert rows[79][0] == rows[0][0]
+    assert rows[119][3] == "12,5"
+    assert rows[159][5] == "vielleicht"
+    assert len({row[0] for row in rows}) == 159
+    assert [row[4][-4:] for row in rows[49::50]] == ["2099"] * 3
+
+
+def test_every_contract_has_a_sample() -> None:
+    assert sample.TABLES.keys() == load_all().keys()
