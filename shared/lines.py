@@ -1,6 +1,7 @@
 """The physical lines of a landed file, decoded, in chunks that end where a line ends."""
 
 import codecs
+import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -87,13 +88,12 @@ def _as_utf8(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes | Unicode
     for chunk, final in _with_end(chunks):
         try:
             yield decode(chunk, final).encode()
-        except UnicodeDecodeError as error:
-            # The text before it tells its line; a byte 0x0a alone need not be a line end.
-            kept = len(error.object) - len(chunk)
-            yield decode(chunk[: max(error.start - kept, 0)]).encode()
-            yield error
-            return
         except UnicodeError as error:
+            if isinstance(error, UnicodeDecodeError):
+                # The text before it tells its line; a byte 0x0a alone need not be a line end.
+                kept = len(error.object) - len(chunk)
+                with contextlib.suppress(UnicodeError):
+                    yield decode(chunk[: max(error.start - kept, 0)]).encode()
             yield error
             return
 

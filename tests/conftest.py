@@ -1,8 +1,29 @@
-"""Fixtures for every test; each plugin says what it starts."""
+"""Fixtures for every test, each plugin says what it starts; and how many files Hypothesis makes."""
 
+import secrets
 from pathlib import Path
+
+import pytest
+from hypothesis import settings
 
 pytest_plugins = [
     f"tests.fixtures.{path.stem}"
     for path in sorted((Path(__file__).parent / "fixtures").glob("*.py"))
 ]
+
+# A deadline would measure the machine. Loaded by name, for on CI Hypothesis fixes the seed.
+settings.register_profile("quick", max_examples=200, deadline=None, print_blob=True)
+settings.register_profile("deep", settings.get_profile("quick"), max_examples=1000)
+settings.load_profile("quick")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the seed before Hypothesis does, so that it can be said."""
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(secrets.randbelow(2**32))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say how this run's generated examples can be had again."""
+    return f"to generate the same again: --hypothesis-seed={config.option.hypothesis_seed}"

@@ -84,11 +84,18 @@ def test_how_long_a_line_may_be_does_not_depend_on_the_chunks(
     assert refused[-1].reason.startswith("line 71 is longer than")
 
 
-def test_utf16_without_a_mark_is_refused() -> None:
-    (found,) = read_lines(["a\n".encode("utf-16-le")], "utf-16")
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("a\n".encode("utf-16-le"), "UTF-16 stream does not start with BOM"),
+        (b"\xff\xff\xfea\0\n\0", "byte 0x00 (truncated data)"),
+    ],
+)
+def test_utf16_without_a_mark_is_refused(body: bytes, reason: str) -> None:
+    *_, refusal = read_lines([body], "utf-16")
 
-    assert isinstance(found, Refusal)
-    assert "line 1 is not utf-16 text: UTF-16 stream does not start with BOM" in found.reason
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason.startswith(f"line 1 is not utf-16 text: {reason}")
 
 
 @pytest.mark.parametrize("size", [1, 4, 1000])

@@ -1,0 +1,77 @@
+"""A file through Transform and Test as they are, staged in a folder."""
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from functions.test.examination import examine
+from functions.transform.transformation import transform
+from shared import parquet
+from shared.contract import Contract
+from shared.ingestion import Ingestion, Source
+from shared.landing_key import LandingKey
+from shared.staging import Staging
+from shared.verdict import Outcome, Verdict
+from tests.fixtures.aws import KEY, LANDING
+
+NOW = dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC)
+
+
+@dataclass(frozen=True)
+class Processed:
+    """What became of a file; rows by their line, all but the refusal empty where it is refused."""
+
+    verdict: Verdict
+    refused: str | None = None
+    clean: dict[int, dict[str, Any]] = field(default_factory=dict)
+    rejects: list[dict[str, Any]] = field(default_factory=list)
+    report: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def rejected(self) -> set[int]:
+        """Rows that are not loaded."""
+        return {each["line"] for each in self.rejects if each["severity"] == "error"}
+
+    @property
+    def loaded(self) -> dict[int, dict[str, Any]]:
+        """Rows that are, with their values."""
+        return {line: row for line, row in self.clean.items() if line not in self.rejected}
+
+
+def process(
+    folder: Path, body: bytes, contract: Contract, *, size: int = 2**24, hard: bool = False
+) -> Processed:
+    """Process a file in chunks of `size` bytes at the moment `NOW`, over what `folder` holds."""
+    landing_key = LandingKey.parse(KEY)
+    assert landing_key is not None
+    ingestion = Ingestion.of(Source(LANDING, KEY, "version", len(body)), landing_key)
+    staging = Staging(folder, ingestion)
+    transformed = transform(_cut(body, size), contract, staging)
+    if transformed.outcome == Outcome.REFUSED:
+        return Processed(transformed, refused=transformed.reason)
+    # Test may meet the file cut in another way than Transform did.
+    tested = examine(
+        staging,
+        transformed.as_result(),
+        _cut(body, size + 3),
+        contract,
+        hard=hard,
+        now=NOW,
+    )
+    clean: dict[int, dict[str, Any]] = {}
+    for uri in parquet.parts(staging.clean_prefix):
+        for row in parquet.read(uri).to_pylist():
+            clean[row.pop("line")] = row
+    rejects = []
+    if tested.counts["rowsRejected"] or tested.counts["warnings"]:
+        text = Path(staging.rejects).read_text("utf-8")
+        rejects = [json.loads(line) for line in text.split("\n") if line]
+    report = json.loads(Path(staging.report).read_text("utf-8"))
+    return Processed(tested, clean=clean, rejects=rejects, report=report)
+
+
+def _cut(body: bytes, size: int) -> Iterator[bytes]:
+    return (body[i : i + size] for i in range(0, len(body), size))

@@ -1,0 +1,402 @@
+"""Files that nobody would think of: the pipeline and the slow reader must agree on every row.
+
+Seeds vary; pytest's header says this run's. `make test-deep` tries more files.
+"""
+
+import codecs
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from shared.contract import (
+    Allowed,
+    Column,
+    Contract,
+    Format,
+    HeaderPolicy,
+    Length,
+    NotInFuture,
+    Pattern,
+    Range,
+    Required,
+    RowCount,
+    Threshold,
+    Unique,
+)
+from shared.odcs import load_all
+from shared.verdict import Outcome
+from tests import slow_reader
+from tests.processing import NOW, process
+
+GERMAN = Contract(
+    table="german",
+    relation="german",
+    version="1",
+    encoding="cp1252",
+    delimiter=";",
+    decimal_mark=",",
+    null_tokens=("", "-", "k. A."),
+    header_policy=HeaderPolicy(unknown="ignore"),
+    timezone="Europe/Berlin",
+    columns=(
+        Column(
+            name="Größe €",
+            physical_name="size",
+            logical_type="number",
+            physical_type="numeric(6,3)",
+            rules=(
+                Range(name="positive", minimum=Decimal("0.0005"), severity="warning"),
+                Range(
+                    name="few_large",
+                    maximum=Decimal(500),
+                    threshold=Threshold(limit=Decimal(50), unit="percent"),
+                ),
+            ),
+        ),
+        Column(
+            name="Anzahl",
+            physical_name="number",
+            logical_type="integer",
+            physical_type="smallint",
+            rules=(
+                Unique(name="unique"),
+                Range(name="range", minimum=Decimal(-100), maximum=Decimal("30000.5")),
+            ),
+        ),
+        Column(
+            name="Tag",
+            physical_name="day",
+            logical_type="date",
+            physical_type="date",
+            formats=(Format(pattern="dd.MM.yyyy"), Format(pattern="d. MMMM yyyy", locale="de")),
+            rules=(
+                NotInFuture(name="not_in_future", severity="warning"),
+                Range(name="this_century", minimum=dt.date(2000, 1, 1)),
+            ),
+        ),
+        Column(
+            name="bezahlt",
+            physical_name="paid",
+            logical_type="boolean",
+            physical_type="boolean",
+            true_tokens=("ja", "J"),
+            false_tokens=("nein", "N"),
+            rules=(Required(name="required"),),
+        ),
+        Column(
+            name="Art",
+            physical_name="kind",
+            logical_type="string",
+            physical_type="varchar(5)",
+            rules=(
+                Length(name="length", minimum=2, maximum=5),
+                Allowed(name="known", values=("süß", "sauer", "", "a;b"), severity="warning"),
+                Unique(name="rare", severity="warning", threshold=Threshold(limit=Decimal(3))),
+            ),
+        ),
+    ),
+)
+ZONED = Contract(
+    table="zoned",
+    relation="zoned",
+    version="1",
+    delimiter="\t",
+    null_tokens=("NA", r"\N"),
+    header_policy=HeaderPolicy(order="contract"),
+    row_counts=(RowCount(name="rows", minimum=2, maximum=9),),
+    columns=(
+        Column(
+            name="at",
+            physical_name="at",
+            logical_type="timestamp",
+            physical_type="timestamptz",
+            timezone="Europe/Berlin",
+            formats=(
+                Format(pattern="dd/MM/yyyy HH:mm"),
+                Format(pattern="M/d/yyyy h:mm a", timezone="America/New_York"),
+                Format(pattern="MM/dd/yyyy HH:mm"),
+                Format(pattern="d MMMM yyyy 'um' HH:mm:ss[.SSS]", locale="ru"),
+            ),
+            rules=(
+                Required(name="required"),
+                Unique(name="unique"),
+                NotInFuture(name="not_in_future", threshold=Threshold(limit=Decimal(2))),
+                Range(name="range", maximum=dt.datetime(2100, 1, 1, tzinfo=dt.UTC)),
+            ),
+        ),
+        Column(
+            name="key",
+            physical_name="key",
+            logical_type="integer",
+            physical_type="bigint",
+            rules=(
+                Unique(
+                    name="unique",
+                    threshold=Threshold(limit=Decimal(25), unit="percent", inclusive=True),
+                ),
+            ),
+        ),
+        Column(
+            name="code",
+            physical_name="code",
+            logical_type="string",
+            physical_type="text",
+            rules=(Pattern(name="pattern", regex="[a-z]+|[A-Z][0-9]*", severity="warning"),),
+        ),
+    ),
+)
+NARROW = Contract(
+    table="narrow",
+    relation="narrow",
+    version="1",
+    encoding="utf-16",
+    null_tokens=("null",),
+    columns=(
+        Column(
+            name="text",
+            physical_name="text",
+            logical_type="string",
+            physical_type="varchar(8)",
+            rules=(Length(name="maxLength", maximum=8), Unique(name="unique")),
+        ),
+    ),
+)
+CONTRACTS = [load_all()["dailycheckins"], GERMAN, ZONED, NARROW]
+
+CHARACTERS = "ab Z09-.,;:\t'\"\n\r\0=ßёЯ€é\u00a0\u2028\x85\x1c\ufeff\u200b𝄞“"
+TEXTS = st.sampled_from(["x", "süß", "sauer", "NA", "0012", "null", "=1+1", "A1"]) | st.text(
+    CHARACTERS, max_size=9
+)
+LONG = st.sampled_from(["é" * 100, "𝄞" * 101, "x" * 8, "x" * 200])
+ODD = (
+    "|NaN|Infinity|1e3|1,5|1.5|.5|5.|1.000,5| 1|٣|0x1|-0|1_0|00000-1|--1|NA|\\N|-|True|JA"
+    "|29.02.2023|0000|31/04/2024 00:00|02/29/2024 00:00|99999-01-01 00:00:00 UTC|24:00"
+    "|31/03/2024 02:30|27/10/2024 02:30|13/13/2024 10:00|3/10/2024 2:30 AM|01/01/0001 00:00"
+    "|0001-01-01 00:00:00 UTC|0000-01-01 00:00:00 UTC|8/8/2024 0:10 PM|31/12/9999 23:59"
+)
+MONTHS = {locale: names.split() for locale, names in slow_reader.MONTHS.items()}
+MOMENTS = st.integers(-20_000, 30_000).map(lambda days: NOW + dt.timedelta(days, 60 * days))
+
+
+@st.composite
+def written_moments(draw: st.DrawFn, column: Column) -> str:
+    """A moment as one of a column's formats writes it."""
+    form = draw(st.sampled_from(column.formats))
+    at = draw(MOMENTS)
+    parts = {
+        "[.SSSSSS][.SSSSS][.SSSS][.SSS]": draw(st.sampled_from(["", ".123", ".0001", ".12345"])),
+        "[.SSS]": draw(st.sampled_from(["", ".500"])),
+        "yyyy": f"{at.year:04}",
+        "MMMM": MONTHS[form.locale][at.month - 1],
+        "MM": f"{at.month:02}",
+        "M/": f"{at.month}/",
+        "dd": f"{at.day:02}",
+        "HH": f"{at.hour:02}",
+        "hh": f"{at.hour % 12 or 12:02}",
+        "h:": f"{at.hour % 12 or 12}:",
+        "mm": f"{at.minute:02}",
+        "ss": f"{at.second:02}",
+        " a": " PM" if at.hour >= 12 else " AM",
+        "d ": f"{at.day} ",
+        "d.": f"{at.day}.",
+        "d/": f"{at.day}/",
+        "'UTC'": "UTC",
+        "'um'": "um",
+    }
+    text, rest = "", form.pattern
+    while rest:
+        part = next((part for part in parts if rest.startswith(part)), rest[0])
+        text += parts.get(part, part)
+        rest = rest.removeprefix(part)
+    return text
+
+
+def values(column: Column, contract: Contract) -> st.SearchStrategy[str]:
+    """Texts for a column, most of them values."""
+    match column.logical_type:
+        case "string":
+            good = TEXTS | LONG
+        case "integer":
+            good = st.integers(0, 40).map(str) | st.sampled_from(
+                ["+7", "-32768", "32767", "32768", "0007", str(2**63 - 1), str(2**63), "9" * 38]
+            )
+        case "number":
+            good = st.builds(
+                lambda sign, whole, rest: (
+                    f"{sign}{whole}{contract.decimal_mark + rest if rest else ''}"
+                ),
+                st.sampled_from(["", "", "", "+", "-"]),
+                st.sampled_from(["0", "007", "24", "499", "500", "999", "1000", "9" * 25]),
+                st.text("0459", max_size=5) | st.just("9" * 38),
+            )
+        case "boolean":
+            good = st.sampled_from(column.true_tokens + column.false_tokens)
+        case "date" | "timestamp":
+            good = written_moments(column)
+    missing = st.sampled_from(contract.null_tokens)
+    return st.one_of(
+        good, good, good, good, good, good, good, missing, st.sampled_from(ODD.split("|"))
+    )
+
+
+@st.composite
+def cells(draw: st.DrawFn, text: str, delimiter: str) -> str:
+    """A value as a cell: with quotes where they are needed, or where somebody likes them."""
+    needed = any(character in text for character in f'{delimiter}"\r\n')
+    if draw(st.integers(0, 9)) < (9 if needed else 2):
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+@st.composite
+def rows(draw: st.DrawFn, contract: Contract, header: list[str]) -> str:
+    """A row, or what somebody made of it."""
+    texts = []
+    for name in header:
+        known = name in contract.header
+        texts.append(draw(values(contract.column(name), contract) if known else TEXTS))
+    written = [draw(cells(text, contract.delimiter)) for text in texts]
+    row = contract.delimiter.join(written)
+    place = draw(st.integers(0, len(row)))
+    match draw(st.integers(0, 25)):
+        case 0:
+            return row + contract.delimiter
+        case 1:
+            return contract.delimiter.join(written[1:])
+        case 2:
+            return ""
+        case 3:
+            return row[:place] + '"' + row[place:]
+        case 4:
+            return row[:place] + "\r" + row[place:]
+        case 5:
+            return row[:place] + "\0" + row[place:]
+        case 6:
+            return row[:place]
+        case 7:
+            return '"' + row
+    return row
+
+
+@st.composite
+def headers(draw: st.DrawFn, contract: Contract) -> list[str]:
+    """The contract's columns; now and then in another order, too many or too few."""
+    header = list(contract.header)
+    if contract.header_policy.order == "any" or draw(st.integers(0, 19)) == 0:
+        header = draw(st.permutations(header))
+    if draw(st.integers(0, 19 if contract.header_policy.unknown == "refuse" else 2)) == 0:
+        header.insert(draw(st.integers(0, len(header))), draw(st.sampled_from(["", "more", "A b"])))
+    if draw(st.integers(0, 29)) == 0:
+        header.pop()
+    if draw(st.integers(0, 29)) == 0:
+        header.append(draw(st.sampled_from([*contract.header, "more"])))
+    return header
+
+
+@st.composite
+def files(draw: st.DrawFn, contract: Contract) -> bytes:
+    """A whole file."""
+    header = draw(headers(contract))
+    lines = [contract.delimiter.join(draw(cells(name, contract.delimiter)) for name in header)]
+    lines += draw(st.lists(rows(contract, header), min_size=0, max_size=10))
+    for _ in range(draw(st.integers(0, 2)) if len(lines) > 1 else 0):
+        again = draw(st.sampled_from(lines[1:]))
+        lines.insert(draw(st.integers(1, len(lines))), again)
+    ends = draw(st.sampled_from([["\n"], ["\r\n"], ["\n", "\r\n"]]))
+    text = "".join(line + draw(st.sampled_from(ends)) for line in lines)
+    if draw(st.booleans()):
+        text = text.removesuffix("\n").removesuffix("\r")
+    body = text.encode(contract.encoding, "ignore")
+    if contract.encoding == "utf-8" and draw(st.booleans()):
+        body = codecs.BOM_UTF8 + body
+    if contract.encoding == "utf-16" and draw(st.booleans()):
+        body = codecs.BOM_UTF16_BE + text.encode("utf-16-be", "ignore")
+    place = draw(st.integers(0, len(body)))
+    match draw(st.integers(0, 29)):
+        case 0:
+            body = body[:place] + b"\xff" + body[place:]
+        case 1:
+            body = body[:place] + b"\x81" + body[place:]
+        case 2:
+            body = body[:place]
+    return body
+
+
+@st.composite
+def examples(draw: st.DrawFn) -> tuple[Contract, bytes, int, bool]:
+    """A contract, a file, the size of its chunks, and whether to test hard."""
+    contract = draw(st.sampled_from(CONTRACTS))
+    body = draw(files(contract))
+    size = draw(st.integers(1, 64) | st.integers(64, 1000))
+    return contract, body, size, draw(st.booleans())
+
+
+def typed(loaded: dict[int, dict[str, Any]]) -> dict[int, list[tuple[str, type, Any]]]:
+    """Return rows with their types, for True is 1 and 1 is Decimal(1) to Python."""
+    return {
+        line: [(name, type(value), value) for name, value in row.items()]
+        for line, row in loaded.items()
+    }
+
+
+def outcomes(found: slow_reader.Reading) -> Iterator[str]:
+    """Name what an example is an example of."""
+    yield "refused" if found.refused else "read"
+    if found.halted:
+        yield "halted"
+    if found.loaded:
+        yield "loaded"
+    if found.repeats:
+        yield "repeats"
+    yield from {rule for _, _, rule, _ in found.failures}
+
+
+def test_the_pipeline_reads_as_the_slow_reader_does(tmp_path: Path) -> None:
+    seen: Counter[str] = Counter()
+
+    @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+    @given(examples())
+    def check(example: tuple[Contract, bytes, int, bool]) -> None:
+        contract, body, size, hard = example
+        expected = slow_reader.read(body, contract, NOW)
+        for outcome in outcomes(expected):
+            seen[outcome] += 1
+            event(outcome)
+
+        found = process(tmp_path, body, contract, size=size, hard=hard)
+
+        assert bool(found.refused) == bool(expected.refused), (found.refused, expected.refused)
+        if expected.refused:
+            return
+        assert typed(found.loaded) == typed(expected.loaded)
+        assert found.rejected == expected.rejected
+        assert [each["line"] for each in found.rejects] == sorted(
+            each["line"] for each in found.rejects
+        )
+        assert sorted(
+            (each["line"], str(each["column"]), each["rule"], each["severity"], each["raw"])
+            for each in found.rejects
+        ) == sorted(
+            (line, str(column), rule, severity, expected.raw[line])
+            for line, column, rule, severity in expected.failures
+        )
+        counts = found.verdict.counts
+        assert counts["rowsRead"] == len(expected.raw)
+        assert counts["rowsRead"] == len(found.loaded) + counts["rowsRejected"]
+        halts = expected.halted or (hard and bool(expected.rejected))
+        assert found.verdict.outcome == (Outcome.FAILED_TESTS if halts else Outcome.OK)
+        assert found.report["exactRepeats"] == expected.repeats
+        for name, column in found.report["columns"].items():
+            assert column["nulls"] == sum(row[name] is None for row in expected.clean.values())
+
+    check()
+
+    # A generator that made only good or only bad files would agree with anybody.
+    for outcome in ("refused", "read", "halted", "loaded", "repeats", "quoting", "columnCount"):
+        assert seen[outcome] >= 5, seen
