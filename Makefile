@@ -57,6 +57,10 @@ test: $(READY) ## check everything; writes nothing into the source tree
 	$(BIN)/lint-imports --cache-dir $(CACHE)/import-linter
 	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest
 
+.PHONY: test-deep
+test-deep: $(READY) ## 1,000 generated files, where test has 200, against the slow reader
+	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest --hypothesis-profile=deep --timeout=1800 tests/test_generated_files.py
+
 # By the schema that the pipeline goes by: without one the linter only warns of unknown properties.
 .PHONY: lint-contracts
 lint-contracts: $(LINTER)/.ready ## what other tools make of the contracts: datacontract-cli, in an environment of its own
