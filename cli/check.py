@@ -92,7 +92,9 @@ def show(found: Checked) -> None:
             rejects.show(found.rejects, _SHOWN)
         console.print()
     if found.would_be_loaded:
-        console.print("[green]It would be loaded.[/]")
+        rejected = (found.report or {}).get("rowsRejected")
+        but = ", but for the rejected rows" if rejected else ""
+        console.print(f"[green]It would be loaded{but}.[/]")
     else:
         refused = found.verdict.outcome == Outcome.REFUSED
         end = "Transform would refuse it" if refused else "Test would halt it"

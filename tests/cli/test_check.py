@@ -47,6 +47,8 @@ def test_rejected_rows_are_shown_with_their_reasons(tmp_path: Path) -> None:
     assert lines[start + 20].split()[0] == "21"
     assert lines[start + 21] == "… and 4 more; --json gives all"
 
+    assert lines[-1] == "It would be loaded, but for the rejected rows."
+
     hard = tm("check", path, "--hard-testing")
     assert hard.exit_code == 1
     assert hard.stdout.splitlines()[-1].startswith(
