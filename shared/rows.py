@@ -1,10 +1,12 @@
 """The rows of a landed file as text, each with its physical line number.
 
 Arrow's reader is fast and knows no physical lines. Its rows are taken where line and row are the
-same: in chunks without a quote, a blank line, a lone carriage return or a line so long that `csv`
-might refuse a value. All else goes through Python's `csv`, which is exact and slow.
+same, and values are as they were: in chunks without a quote, a blank line, a lone carriage return,
+a byte order mark in front or a line so long that `csv` might refuse a value. All else goes through
+Python's `csv`, which is exact and slow.
 """
 
+import codecs
 import csv
 import functools
 from collections import deque
@@ -120,7 +122,9 @@ def _chained(first: Lines, rest: Iterator[Lines | Refusal]) -> Iterator[Lines | 
 
 
 def _read_unquoted(lines: Lines, width: int, delimiter: str) -> Rows:
-    if long_line(lines.text, csv.field_size_limit()) is not None:
+    # Arrow takes what looks like a byte order mark from the first value of any chunk.
+    is_marked = lines.text.startswith(codecs.BOM_UTF8)
+    if is_marked or long_line(lines.text, csv.field_size_limit()) is not None:
         return _read_exactly(lines, iter(()), width, delimiter, [])
     rows = _read_fast(lines, width, delimiter)
     physical = lines.ends + (not lines.text.endswith(b"\n"))

@@ -150,3 +150,11 @@ def test_what_is_wrong_with_a_row_is_said_in_words(row: str, reason: str) -> Non
     (chunk,) = table.chunks
     assert not isinstance(chunk, Refusal)
     assert [each.reason for each in chunk().malformed] == [f"the row cannot be read: {reason}"]
+
+
+@pytest.mark.parametrize("size", [1, 5, 1000])
+def test_only_the_first_byte_order_mark_is_none_of_the_text(size: int) -> None:
+    header, rows, _ = read("\ufeffa,b\n\ufeff1,\ufeff2\n\ufeff3,4\n", size)
+
+    assert header == ["a", "b"]
+    assert [values for _, values, _ in rows] == [["\ufeff1", "\ufeff2"], ["\ufeff3", "4"]]
