@@ -1,0 +1,562 @@
+"""What goes wrong with files, a row each: what came, what became of it, what its sender is told."""
+
+import codecs
+import datetime as dt
+import gzip
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.transform.transformation import transform
+from shared import lines
+from shared.contract import Column, Contract, Format, HeaderPolicy, Length, Pattern, RowCount
+from shared.ingestion import Ingestion, Source
+from shared.landing_key import LandingKey
+from shared.odcs import load_all
+from shared.staging import Staging
+from shared.verdict import Outcome
+from tests import slow_reader
+from tests.fixtures.aws import KEY, LANDING
+from tests.processing import NOW, process
+
+CHECKINS = load_all()["dailycheckins"]
+AT = "2019-09-27 00:00:00 UTC"
+HEADER = "user,timestamp,hours,project\n"
+GOOD = f"ned,{AT},8.0,x\n"
+
+
+def contract(**changes: Any) -> Contract:
+    """A contract of one text column and one of whatever `column` says."""
+    text = Column(name="a", physical_name="a", logical_type="string", physical_type="text")
+    column = {"name": "b", "physical_name": "b", "logical_type": "string", "physical_type": "text"}
+    other = Column(**column | changes.pop("column", {}))
+    return Contract(table="t", relation="t", version="1", columns=(text, other), **changes)
+
+
+PLAIN = contract()
+SEMICOLONS = contract(
+    delimiter=";",
+    decimal_mark=",",
+    column={"logical_type": "number", "physical_type": "numeric(5,2)"},
+)
+SMALL = contract(column={"logical_type": "integer", "physical_type": "smallint"})
+BOOLEAN = contract(
+    column={
+        "logical_type": "boolean",
+        "physical_type": "boolean",
+        "true_tokens": ("yes",),
+        "false_tokens": ("no",),
+    }
+)
+DATES = contract(
+    column={
+        "logical_type": "date",
+        "physical_type": "date",
+        "formats": (Format(pattern="dd/MM/yyyy"), Format(pattern="MM/dd/yyyy")),
+    }
+)
+BERLIN = contract(
+    column={
+        "logical_type": "timestamp",
+        "physical_type": "timestamptz",
+        "timezone": "Europe/Berlin",
+        "formats": (Format(pattern="yyyy-MM-dd HH:mm"),),
+    }
+)
+SHORT = contract(
+    column={
+        "physical_type": "varchar(3)",
+        "rules": (Length(name="maxLength", maximum=3), Pattern(name="letters", regex="[a-zß]*")),
+    }
+)
+ORDERED = contract(header_policy=HeaderPolicy(order="contract"))
+TOLERANT = contract(header_policy=HeaderPolicy(unknown="ignore"))
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Every row is loaded; the values of the last one's named columns."""
+
+    values: dict[str, Any]
+    rows: int = 1
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """These rows are rejected, all others loaded: by rule, line and reason of each reject."""
+
+    rule: str
+    line: int
+    reason: str
+    column: str | None = None
+    loaded: int = 0
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The file as a whole is not the contract's."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Halted:
+    """The rows are as they should be, the file as a whole is not."""
+
+    reason: str
+
+
+def checkin(**changes: str) -> str:
+    """A file of one check-in."""
+    row = {"user": "ned", "timestamp": AT, "hours": "8.0", "project": "x"} | changes
+    return HEADER + ",".join(row.values()) + "\n"
+
+
+def bad_hours(text: str, reason: str) -> tuple[str, Rejected]:
+    return checkin(hours=text), Rejected("number", 2, reason, "hours")
+
+
+def bad_time(text: str) -> tuple[str, Rejected]:
+    reason = r"timestamp is no real date in any of the formats yyyy-MM-dd HH:mm:ss"
+    return checkin(timestamp=text), Rejected("timestamp", 2, reason, "timestamp")
+
+
+def at(*parts: int) -> dict[str, dt.datetime]:
+    return {"timestamp": dt.datetime(*parts, tzinfo=dt.UTC)}  # type: ignore[misc, arg-type]
+
+
+NO_NUMBER = r"hours is no number: digits, then optionally '\.' and decimals"
+TOO_LARGE = "hours has more than 3 digits before the decimal mark"
+ANY = Loaded({"user": "ned", "project": "x"})
+Case = (
+    tuple[str | bytes, Loaded | Rejected | Refused | Halted]
+    | tuple[str | bytes, Loaded | Rejected | Refused | Halted, Contract]
+)
+
+CASES: dict[str, Case] = {
+    # The file as a whole.
+    "nothing at all": (b"", Refused("the file is empty")),
+    "a byte order mark alone": (codecs.BOM_UTF8, Refused("line 1 is not the header .* missing")),
+    "one newline": (b"\n", Refused("line 1 is not the header .* missing: 'hours'")),
+    "newlines alone": (b"\r\n" * 50, Refused("line 1 is not the header .* missing: 'hours'")),
+    "a header alone": (HEADER, Refused("the file holds a header and no row")),
+    "a header without line end": (HEADER.strip(), Refused("the file holds a header and no row")),
+    "a header and blank lines": (HEADER + "\n\r\n", Refused("the file holds a header and no row")),
+    "a picture": (
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+        Refused("line 1 is not utf-8 text: byte 0x89 .*; send the file as utf-8"),
+    ),
+    "gzip": (
+        gzip.compress(checkin().encode()),
+        Refused("line 1 is not utf-8 text: byte 0x8b .*; send the file as utf-8"),
+    ),
+    "a workbook": (b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0\xcf", Refused("line 1 is not utf-8 text")),
+    "JSON": ('{"user": "ned"}\n{"user": "al"}\n', Refused("line 1 is not the header .* unknown")),
+    "HTML": ("<!DOCTYPE html>\n<p>502</p>\n", Refused("line 1 .* unknown: '<!DOCTYPE html>'")),
+    "UTF-16": (
+        checkin().encode("utf-16"),
+        Refused("line 1 is not utf-8 text: byte 0xff .*; send the file as utf-8"),
+    ),
+    "UTF-16 without a mark": (
+        checkin().encode("utf-16-le"),
+        Refused(r"line 1 is not the header .* unknown: '\\x00"),
+    ),
+    "another code page": (
+        HEADER.encode() + GOOD.encode() + "Zoë,".encode("cp1252"),
+        Refused("line 3 is not utf-8 text: byte 0xeb .*; send the file as utf-8"),
+    ),
+    "half a character at the end": (
+        checkin().encode() + "ё".encode()[:1],
+        Refused("line 3 is not utf-8 text: byte 0xd1"),
+    ),
+    "a surrogate as UTF-8": (checkin().encode() + b"\xed\xa0\x80", Refused("line 3 is not utf-8")),
+    "a byte that cp1252 has not": (
+        b"a,b\nx,\x81\n",
+        Refused("line 2 is not cp1252 text: byte 0x81 .*; send the file as cp1252"),
+        contract(encoding="cp1252"),
+    ),
+    "UTF-16 is expected and marked": (
+        "a,b\nё,\u010a\n".encode("utf-16"),
+        Loaded({"a": "ё", "b": "\u010a"}),
+        contract(encoding="utf-16"),
+    ),
+    "UTF-16 is expected, UTF-8 came": (
+        b"a,b\nx,y\n",
+        Refused("line 1 is not utf-16 text: .*; send the file as utf-16"),
+        contract(encoding="utf-16"),
+    ),
+    "too few rows": (
+        b"a,b\n1,2\n",
+        Halted("the file holds 1 rows, enough asks for at least 2"),
+        contract(row_counts=(RowCount(name="enough", minimum=2),)),
+    ),
+    "too many rows": (
+        b"a,b\n1,2\n3,4\n",
+        Halted("the file holds 2 rows, few asks for at most 1"),
+        contract(row_counts=(RowCount(name="few", maximum=1),)),
+    ),
+    # Line ends.
+    "CRLF": (checkin().replace("\n", "\r\n"), ANY),
+    "LF and CRLF": (HEADER + GOOD.replace("\n", "\r\n") + GOOD, Loaded({"project": "x"}, rows=2)),
+    "no last newline": (checkin().strip(), ANY),
+    "a byte order mark": (codecs.BOM_UTF8 + checkin().encode(), ANY),
+    "two byte order marks": (codecs.BOM_UTF8 * 2 + checkin().encode(), Refused("unknown: .*user")),
+    "a byte order mark in a row": (
+        checkin(user="\ufeffned"),
+        Loaded({"user": "\ufeffned"}),
+    ),
+    "CR alone ends lines": (
+        checkin().replace("\n", "\r"),
+        Refused(
+            "line 1 cannot be read as a header: "
+            "a carriage return stands alone; end lines with LF or CRLF"
+        ),
+    ),
+    "CR alone ends a line": (
+        HEADER + GOOD.replace("\n", "\r") + GOOD + GOOD,
+        Rejected("quoting", 2, "a carriage return stands alone; end lines", loaded=1),
+    ),
+    "a form feed, NEL and LINE SEPARATOR end no line": (
+        "a,b\nx\fx,y\x85\u2028y\n",
+        Loaded({"a": "x\fx", "b": "y\x85\u2028y"}),
+        PLAIN,
+    ),
+    "blank lines between rows": (HEADER + "\n" + GOOD + "\r\n" + GOOD, Loaded({}, rows=2)),
+    "a line of spaces": (HEADER + GOOD + "  \n", Rejected("columnCount", 3, "1 values", loaded=1)),
+    # The header.
+    "another delimiter": (
+        checkin().replace(",", ";"),
+        Refused("line 1 is not the header of dailycheckins .* unknown: 'user;timestamp;hours"),
+    ),
+    "the contract's delimiter": (
+        "a;b\nx;1,5\n",
+        Loaded({"a": "x", "b": Decimal("1.50")}),
+        SEMICOLONS,
+    ),
+    "columns in another order": ("b,a\n2,1\n", Loaded({"a": "1", "b": "2"}), PLAIN),
+    "columns in an order that is not allowed": (
+        "b,a\n2,1\n",
+        Refused("the columns are in another order"),
+        ORDERED,
+    ),
+    "a column too many": ("a,b,c\n1,2,3\n", Refused("unknown: 'c'"), PLAIN),
+    "a column too many that is ignored": ("a,c,b\n1,3,2\n", Loaded({"a": "1", "b": "2"}), TOLERANT),
+    "a column missing": ("a\n1\n", Refused("missing: 'b'"), PLAIN),
+    "a column missing, others ignored": ("a,c\n1,2\n", Refused("missing: 'b'"), TOLERANT),
+    "a column twice": ("a,b,a\n1,2,3\n", Refused("repeated: 'a'"), PLAIN),
+    "a column twice, others ignored": ("a,b,a\n1,2,3\n", Refused("repeated: 'a'"), TOLERANT),
+    "no header": (GOOD, Refused("line 1 is not the header .* missing: .* unknown: ")),
+    "another case": ("A,b\n1,2\n", Refused("missing: 'a'; unknown: 'A'"), PLAIN),
+    "spaces in the header": ("a, b\n1,2\n", Refused("missing: 'b'; unknown: ' b'"), PLAIN),
+    "a delimiter behind the header": ("a,b,\n1,2,\n", Refused("unknown: ''"), PLAIN),
+    "quotes in the header": ('"a","b"\n1,2\n', Loaded({"a": "1", "b": "2"}), PLAIN),
+    "an open quote in the header": (
+        '"a,b\n1,2\n',
+        Refused("line 1 cannot be read as a header: a quote opens a value and none closes it"),
+        PLAIN,
+    ),
+    # Rows and quotes.
+    "a value too few": ("a,b\n1\n", Rejected("columnCount", 2, "1 values .* header has 2"), PLAIN),
+    "a value too many": (
+        "a,b\n1,2,3\n4,5\n",
+        Rejected("columnCount", 2, "3 values where the header has 2", loaded=1),
+        PLAIN,
+    ),
+    "a delimiter behind the row": ("a,b\n1,2,\n", Rejected("columnCount", 2, "3 values"), PLAIN),
+    "tabs": ("a,b\n1\t2\n", Rejected("columnCount", 2, "1 values where the header has 2"), PLAIN),
+    "a newline in quotes": ('a,b\n"x\r\ny",2\n', Loaded({"a": "x\r\ny", "b": "2"}), PLAIN),
+    "a row behind a newline in quotes": (
+        'a,b\n"x\ny",2\n3\n',
+        Rejected("columnCount", 4, "1 values where the header has 2", loaded=1),
+        PLAIN,
+    ),
+    "quotes in quotes": ('a,b\n"he said ""no""",2\n', Loaded({"a": 'he said "no"'}), PLAIN),
+    "a quote inside a value": ('a,b\n5" pipe,2\n', Loaded({"a": '5" pipe'}), PLAIN),
+    "an open quote": (
+        'a,b\n"1,2\n3,4\n5,6\n',
+        Rejected("quoting", 2, "a quote opens a value and none closes it", loaded=2),
+        PLAIN,
+    ),
+    "text behind quotes": (
+        'a,b\n"1"x,2\n3,4\n',
+        Rejected("quoting", 2, "text stands behind the quote that closes a value", loaded=1),
+        PLAIN,
+    ),
+    "a backslash before a quote": (
+        'a,b\n"x\\"y",2\n',
+        Rejected("quoting", 2, "text stands behind the quote that closes a value"),
+        PLAIN,
+    ),
+    "single quotes": ("a,b\n'1,1',2\n", Rejected("columnCount", 2, "3 values"), PLAIN),
+    "a row cut short at the end": (
+        HEADER + GOOD + "ned,2019-",
+        Rejected("columnCount", 3, "2 values", loaded=1),
+    ),
+    "a value of 131,073 characters": (
+        "a,b\n" + "x" * 131_073 + ",2\n3,4\n",
+        Rejected("quoting", 2, "a value is longer than 131072 characters", loaded=1),
+        PLAIN,
+    ),
+    # Text.
+    "NUL": (
+        checkin(user="n\0d"),
+        Rejected("string", 2, "user holds the character NUL", "user"),
+    ),
+    "NA is text": (checkin(user="NA"), Loaded({"user": "NA"})),
+    "null, None and nan are text": (
+        checkin(user="null", project="nan"),
+        Loaded({"user": "null", "project": "nan"}),
+    ),
+    "0012 is text": (checkin(project="0012"), Loaded({"project": "0012"})),
+    "a long number is text": (checkin(project="1" * 30), Loaded({"project": "1" * 30})),
+    "true is text": (checkin(project="true"), Loaded({"project": "true"})),
+    "a formula is text": (
+        checkin(user="=cmd|' /C calc'!A0", project="@SUM(1)"),
+        Loaded({"user": "=cmd|' /C calc'!A0", "project": "@SUM(1)"}),
+    ),
+    "SQL is text": (
+        checkin(user="x'); DROP TABLE source; --"),
+        Loaded({"user": "x'); DROP TABLE source; --"}),
+    ),
+    "spaces stay": (checkin(user=" ned "), Loaded({"user": " ned "})),
+    "spaces are not missing": (checkin(user=" "), Loaded({"user": " "})),
+    "spaces that nobody sees stay": (
+        checkin(user="\u00a0ned\u200b"),
+        Loaded({"user": "\u00a0ned\u200b"}),
+    ),
+    "smart quotes are text": (checkin(user="“ned”"), Loaded({"user": "“ned”"})),
+    "letters in two parts stay": (checkin(user="e\u0301"), Loaded({"user": "e\u0301"})),
+    "missing where it may be": (checkin(project=""), Loaded({"project": None})),
+    "quotes around nothing": (checkin(project='""'), Loaded({"project": None})),
+    "missing where it must not be": (
+        checkin(user=""),
+        Rejected("required", 2, "user is missing", "user"),
+    ),
+    "a row of delimiters": (
+        HEADER + ",,,\n",
+        Rejected("required", 2, "user is missing", "user"),
+    ),
+    "100 characters": (checkin(user="x" * 100), Loaded({"user": "x" * 100})),
+    "101 characters": (
+        checkin(user="x" * 101),
+        Rejected("maxLength", 2, "user does not have at most 100 characters", "user"),
+    ),
+    "100 characters of four bytes": (checkin(user="𝄞" * 100), Loaded({"user": "𝄞" * 100})),
+    "101 characters of two bytes": (
+        checkin(user="ё" * 101),
+        Rejected("maxLength", 2, "user does not have at most 100 characters", "user"),
+    ),
+    "a pattern is for the whole text": (
+        "a,b\n1,ab\n2,aB\n3,ab \n",
+        Rejected("letters", 3, r"b does not match \[a-zß\]\*", "b", loaded=1),
+        SHORT,
+    ),
+    # Numbers.
+    "a decimal comma in quotes": bad_hours('"1,5"', NO_NUMBER),
+    "a decimal comma": (
+        checkin(hours="1,5"),
+        Rejected("columnCount", 2, "5 values where the header has 4"),
+    ),
+    "a decimal point where a comma is meant": (
+        "a;b\nx;1.5\n",
+        Rejected("number", 2, "b is no number: digits, then optionally ',' and decimals", "b"),
+        SEMICOLONS,
+    ),
+    "thousands": bad_hours('"1,000.5"', NO_NUMBER),
+    "NaN": bad_hours("NaN", NO_NUMBER),
+    "Infinity": bad_hours("Infinity", NO_NUMBER),
+    "minus infinity": bad_hours("-inf", NO_NUMBER),
+    "1e3": bad_hours("1e3", NO_NUMBER),
+    "hexadecimal": bad_hours("0x10", NO_NUMBER),
+    "underscores": bad_hours("1_0", NO_NUMBER),
+    "other digits": bad_hours("٣", NO_NUMBER),
+    "a unit": bad_hours("8h", NO_NUMBER),
+    "a formula for a number": bad_hours("=4+4", NO_NUMBER),
+    "a space before a number": bad_hours(" 8", NO_NUMBER),
+    "a space that nobody sees behind a number": bad_hours("8\u00a0", NO_NUMBER),
+    "a typographic minus": bad_hours("−8", NO_NUMBER),
+    "a point alone": bad_hours(".", NO_NUMBER),
+    "no digit before the point": bad_hours(".5", NO_NUMBER),
+    "no digit behind the point": bad_hours("5.", NO_NUMBER),
+    "two points": bad_hours("1.2.3", NO_NUMBER),
+    "a number of 60 digits": bad_hours("9" * 60, NO_NUMBER),
+    "1000 where 999.99 is the most": bad_hours("1000", TOO_LARGE),
+    "999.995 is 1000 once rounded": bad_hours("999.995", TOO_LARGE),
+    "half a cent goes up": (checkin(hours="0.125"), Loaded({"hours": Decimal("0.13")})),
+    "half a cent below zero goes down": (
+        checkin(hours="-0.125"),
+        Loaded({"hours": Decimal("-0.13")}),
+    ),
+    "zeros before a number": (checkin(hours="007.5"), Loaded({"hours": Decimal("7.50")})),
+    "more than a day": (checkin(hours="30"), Loaded({"hours": Decimal("30.00")})),
+    "32768 as smallint": (
+        "a,b\nx,32767\ny,32768\n",
+        Rejected("integer", 3, "b is too large for smallint", "b", loaded=1),
+        SMALL,
+    ),
+    "a fraction for an integer": (
+        "a,b\nx,1.0\n",
+        Rejected("integer", 2, "b is no integer: digits alone", "b"),
+        SMALL,
+    ),
+    "TRUE where yes is meant": (
+        "a,b\nx,yes\ny,TRUE\n",
+        Rejected("boolean", 3, "b is not yes or no", "b", loaded=1),
+        BOOLEAN,
+    ),
+    # Dates.
+    "a date that fits two formats": (
+        "a,b\nx,03/10/2024\n",
+        Rejected("date", 2, "b fits two formats with different results: dd/MM/yyyy", "b"),
+        DATES,
+    ),
+    "a date that fits two formats with one result": (
+        "a,b\nx,10/10/2024\n",
+        Loaded({"b": dt.date(2024, 10, 10)}),
+        DATES,
+    ),
+    "a date that fits one of two formats": (
+        "a,b\nx,13/10/2024\ny,10/13/2024\n",
+        Loaded({"b": dt.date(2024, 10, 13)}, rows=2),
+        DATES,
+    ),
+    "29 February in a leap year": (
+        checkin(timestamp="2020-02-29 00:00:00 UTC"),
+        Loaded(at(2020, 2, 29)),
+    ),
+    "29 February in another year": bad_time("2019-02-29 00:00:00 UTC"),
+    "29 February 1900": bad_time("1900-02-29 00:00:00 UTC"),
+    "30 February": bad_time("2020-02-30 00:00:00 UTC"),
+    "31 April": bad_time("2019-04-31 00:00:00 UTC"),
+    "month 13": bad_time("2019-13-01 00:00:00 UTC"),
+    "day 0": bad_time("2019-01-00 00:00:00 UTC"),
+    "year 0001": (checkin(timestamp="0001-01-01 00:00:00 UTC"), Loaded(at(1, 1, 1))),
+    "year 0000": bad_time("0000-01-01 00:00:00 UTC"),
+    "year 9999": (
+        checkin(timestamp="9999-12-31 23:59:59 UTC"),
+        Loaded(at(9999, 12, 31, 23, 59, 59)),
+    ),
+    "year 99999": bad_time("99999-01-01 00:00:00 UTC"),
+    "a year of two digits": bad_time("19-01-01 00:00:00 UTC"),
+    "24 o'clock": bad_time("2019-01-01 24:00:00 UTC"),
+    "a leap second": bad_time("2016-12-31 23:59:60 UTC"),
+    "nanoseconds": bad_time("2019-01-01 00:00:00.123456789 UTC"),
+    "another zone": bad_time("2019-01-01 00:00:00 CET"),
+    "ISO 8601": bad_time("2019-01-01T00:00:00Z"),
+    "seconds since 1970": bad_time("1569542400"),
+    "a spreadsheet's day": bad_time("43735"),
+    "13 o'clock AM": bad_time("09/27/2019 13:00 AM"),
+    "0 o'clock PM": bad_time("09/27/2019 00:30 PM"),
+    "am in small letters": bad_time("09/27/2019 12:00 am"),
+    "day and month changed": bad_time("27/09/2019 12:00 AM"),
+    "midnight is 12 AM": (checkin(timestamp="09/27/2019 12:00 AM"), Loaded(at(2019, 9, 27))),
+    "a Russian month": (checkin(timestamp="6 мая 2019 00:00"), Loaded(at(2019, 5, 6))),
+    "a Russian month in another case": bad_time("6 май 2019 00:00"),
+    "an English month where a Russian is meant": bad_time("6 May 2019 00:00"),
+    "a time without its date": bad_time("00:00:00"),
+    "NaT": bad_time("NaT"),
+    "an hour that the clock leaves out": (
+        "a,b\nx,2024-03-31 02:30\ny,2024-03-31 03:00\n",
+        Rejected("timestamp", 2, "b is no real date in any of the formats", "b", loaded=1),
+        BERLIN,
+    ),
+    "an hour that the clock repeats": (
+        "a,b\nx,2024-10-27 02:30\ny,2024-10-27 03:00\n",
+        Rejected("timestamp", 2, "b is no real date in any of the formats", "b", loaded=1),
+        BERLIN,
+    ),
+    "the calendar's first hour, in a zone where it is not": (
+        "a,b\nx,0001-01-01 00:00\n",
+        Rejected("timestamp", 2, "b is no real date in any of the formats", "b"),
+        BERLIN,
+    ),
+    "summer time in 2040": (
+        "a,b\nx,2040-07-01 12:00\n",
+        Loaded({"b": dt.datetime(2040, 7, 1, 10, tzinfo=dt.UTC)}),
+        BERLIN,
+    ),
+}
+
+
+def assert_is_for_people(message: str) -> None:
+    """A message says what is wrong in words: no traceback, no exception's name, no repr."""
+    assert message
+    assert not re.search(r"Traceback|File \"|\w(Error|Exception|Invalid)\b|<.* object at", message)
+
+
+@pytest.mark.parametrize("size", [7, 2**24])
+@pytest.mark.parametrize("kind", CASES)
+def test_what_goes_wrong_has_one_outcome(kind: str, size: int, tmp_path: Path) -> None:
+    came, outcome, *others = CASES[kind]
+    body = came.encode() if isinstance(came, str) else came
+    expected = others[0] if others else CHECKINS
+
+    found = process(tmp_path, body, expected, size=size if len(body) < 5000 else 2**16)
+
+    match outcome:
+        case Refused(reason):
+            assert found.verdict.outcome == Outcome.REFUSED
+            assert re.search(reason, str(found.refused))
+            assert_is_for_people(str(found.refused))
+        case Halted(reason):
+            assert found.verdict.outcome == Outcome.FAILED_TESTS
+            assert found.verdict.reason == reason
+        case Loaded(values, rows):
+            assert found.verdict.outcome == Outcome.OK
+            assert found.rejected == set()
+            assert len(found.loaded) == rows
+            last = found.loaded[max(found.loaded)]
+            assert {name: last[name] for name in values} == values
+        case Rejected(rule, line, reason, column, loaded):
+            assert found.verdict.outcome == Outcome.OK
+            first = found.rejects[0]
+            assert (first["rule"], first["line"], first["column"]) == (rule, line, column)
+            assert re.search(reason, first["reason"])
+            assert_is_for_people(first["reason"])
+            assert len(found.loaded) == loaded
+    slow = slow_reader.read(body, expected, NOW)
+    assert (found.loaded, found.rejected) == (slow.loaded, slow.rejected)
+    if not found.refused:
+        counts = found.verdict.counts
+        assert counts["rowsRead"] == len(found.loaded) + counts["rowsRejected"]
+
+
+def staging_in(folder: Path) -> Staging:
+    key = LandingKey.parse(KEY)
+    assert key is not None
+    return Staging(folder, Ingestion.of(Source(LANDING, KEY, "version", 0), key))
+
+
+@pytest.mark.parametrize("row", ["ned" * 6_000_000 + ",\n", "ned" * 6_000_000])
+def test_a_line_of_17_mib_is_refused(row: str, tmp_path: Path) -> None:
+    body = (HEADER + GOOD + row).encode()
+
+    for size in (2**20, 2**24, 2**26):
+        verdict = transform(
+            (body[i : i + size] for i in range(0, len(body), size)), CHECKINS, staging_in(tmp_path)
+        )
+        assert verdict.outcome == Outcome.REFUSED
+        assert verdict.reason == (
+            "line 3 is longer than 16 MiB; the file has no line ends where rows should end"
+        )
+
+
+def test_a_line_of_a_gigabyte_is_refused_long_before_it_is_read(tmp_path: Path) -> None:
+    read = 0
+
+    def gigabyte() -> Iterator[bytes]:
+        nonlocal read
+        yield HEADER.encode() + GOOD.encode()
+        while read < 2**30:
+            read += 2**20
+            yield b"x" * 2**20
+
+    verdict = transform(gigabyte(), CHECKINS, staging_in(tmp_path))
+
+    assert str(verdict.reason).startswith("line 3 is longer than 16 MiB")
+    assert read < 2 * lines.MAX_LINE_BYTES
