@@ -1,3 +1,13 @@
+locals {
+  # At most one contract has a look-up. A name that the gateway cannot check is left to the function.
+  lookup_keys = flatten([
+    for contract in local.contracts : [
+      for property in try(contract.schema[0].customProperties, []) : property.value.key
+      if property.property == "lookup" && can(regex("^[A-Za-z0-9._-]+$", property.value.key))
+    ]
+  ])
+}
+
 resource "aws_api_gateway_rest_api" "lookup" {
   name        = "${var.name}-lookup"
   description = "Look up what a user checked in."
@@ -28,9 +38,7 @@ resource "aws_api_gateway_method" "get" {
   api_key_required     = true
   request_validator_id = aws_api_gateway_request_validator.parameters.id
 
-  request_parameters = {
-    "method.request.querystring.user" = true
-  }
+  request_parameters = { for key in local.lookup_keys : "method.request.querystring.${key}" => true }
 }
 
 resource "aws_api_gateway_integration" "get" {
@@ -45,7 +53,7 @@ resource "aws_api_gateway_integration" "get" {
 # What the gateway answers itself, before the function is asked.
 resource "aws_api_gateway_gateway_response" "this" {
   for_each = {
-    BAD_REQUEST_PARAMETERS = { status = "400", message = "A required parameter is missing: ask for /get?user=NAME." }
+    BAD_REQUEST_PARAMETERS = { status = "400", message = "A required parameter is missing: ask for /get?${join("", local.lookup_keys)}=NAME." }
     INVALID_API_KEY        = { status = "403", message = "The API key is missing or unknown: send it in the header x-api-key." }
   }
 
@@ -59,7 +67,7 @@ resource "aws_api_gateway_deployment" "lookup" {
   rest_api_id = aws_api_gateway_rest_api.lookup.id
 
   # A hash of the resources themselves differs between plan and apply.
-  triggers = { definition = filesha256("${path.module}/api.tf") }
+  triggers = { definition = sha256(join(" ", concat([filesha256("${path.module}/api.tf")], local.lookup_keys))) }
 
   lifecycle {
     create_before_destroy = true
