@@ -96,8 +96,9 @@ lock: $(READY) ## pin what pyproject.toml asks for, with hashes, keeping what is
 	done
 
 .PHONY: bench
-bench: $(READY) ## time and weigh the states on 2,000,000 rows
+bench: $(READY) ## time and weigh the states on 2,000,000 rows, and the search for quadratic primes
 	$(BIN)/python -m benchmarks.states
+	$(BIN)/python -m benchmarks.quadratic_primes
 
 .PHONY: mutants
 mutants: $(READY) ## change the modules that cast and judge, and see whether a test minds

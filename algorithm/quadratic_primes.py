@@ -1,0 +1,293 @@
+"""The quadratic n² + an + b with the longest run of primes for n = 0, 1, 2 and so on.
+
+    python -m algorithm.quadratic_primes [--limit N] [--json] [--plot OUT.png]
+
+Over all |a| < N and |b| ≤ N (N = 1000 unless told otherwise). Primes are positive: 0, 1 and
+negative values end a run. (The program this replaces took absolute values, and 0 and 1 for primes;
+at N = 1000 the answer is the same.) Of runs of one length the one with the smallest |a| is taken,
+then the smallest b, then the negative a.
+
+Why the search is small. With the discriminant D = a² - 4b the values are (x² - D) / 4 for x = a,
+a + 2, a + 4 and so on: every pair (a, b) of one D is a stretch of one sequence, so it is D that is
+searched, not pairs. In a run three times as long as a prime p, at least three values lie in each
+class of n modulo p; a quadratic has no three equal values, so if p divided one of a class, it would
+divide a value other than p. Hence p divides none: D is neither 0 nor a square modulo p, and 5
+modulo 8. For a run of 69 or more, D is one of 142,560 residues modulo 8·3·5·7·…·23 = 892,371,480,
+which the Chinese remainder theorem lists; if there is no such run, shorter ones are sought with
+fewer primes. What is left is one discriminant in 6,300 of the N² below N²; most fall at their first
+values. So the time grows as N² with that factor, and up to N = 10⁴ it is all preparation.
+"""
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+_ODD_PRIMES = (3, 5, 7, 11, 13, 17, 19, 23)
+_MAX_LIMIT = 10**7
+_MAX_PLOT = 2_000
+_WITNESSES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
+"""Enough for Miller and Rabin to be sure of every number below 3·10²³."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The best pair under a limit, and its primes."""
+
+    limit: int
+    a: int
+    b: int
+    primes: tuple[int, ...]
+
+    @property
+    def length(self) -> int:
+        """How many primes the run has."""
+        return len(self.primes)
+
+    @property
+    def product(self) -> int:
+        """The product of a and b."""
+        return self.a * self.b
+
+
+def find(limit: int) -> Answer:
+    """Return the pair with the longest run of primes over all |a| < limit and |b| ≤ limit.
+
+    Args:
+        limit: N, from 2 to 10⁷.
+
+    Raises:
+        ValueError: the limit is out of that range.
+    """
+    if not 2 <= limit <= _MAX_LIMIT:
+        raise ValueError(f"the limit must be from 2 to {_MAX_LIMIT}, not {limit}")
+    for count in range(len(_ODD_PRIMES), 0, -1):
+        primes = _ODD_PRIMES[:count]
+        pairs = _runs_of_at_least(3 * primes[-1], limit, primes)
+        if pairs:
+            return _best(limit, pairs)
+    return _best(limit, [(a, b) for a in range(1 - limit, limit) for b in range(2, limit + 1)])
+
+
+def run(a: int, b: int) -> tuple[int, ...]:
+    """Return the primes n² + an + b for n = 0, 1, … up to the first that is none."""
+    primes: list[int] = []
+    while is_prime(value := len(primes) ** 2 + a * len(primes) + b):
+        primes.append(value)
+    return tuple(primes)
+
+
+def is_prime(number: int) -> bool:
+    """Tell whether a number below 3·10²³ is a prime; 0, 1 and negative ones are none."""
+    if number < 2:
+        return False
+    for prime in _WITNESSES:
+        if number % prime == 0:
+            return number == prime
+    twos = (number - 1 & 1 - number).bit_length() - 1
+    odd = number - 1 >> twos
+    for witness in _WITNESSES:
+        power = pow(witness, odd, number)
+        if power in {1, number - 1}:
+            continue
+        for _ in range(twos - 1):
+            power = power * power % number
+            if power == number - 1:
+                break
+        else:
+            return False
+    return True
+
+
+def _best(limit: int, pairs: list[tuple[int, int]]) -> Answer:
+    found = [Answer(limit, a, b, run(a, b)) for a, b in pairs]
+    return min(found, key=lambda each: (-each.length, abs(each.a), each.b, each.a))
+
+
+def _runs_of_at_least(length: int, limit: int, primes: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Return every pair whose run has that length, which is three times the last of the primes."""
+    # No value within `length` is greater: n < length, |a| < limit, b ≤ limit.
+    sieve = _sieve(length * length + length * limit + limit)
+    pairs: list[tuple[int, int]] = []
+    # A run that only rises has no value twice, so twice a prime is as good as three times.
+    more = [p for p in (*_ODD_PRIMES, 29, 31) if primes[-1] < p <= length // 2]
+    # Left of its least value a sequence falls from b ≤ limit to below 2 in limit/√D + 1 steps, so
+    # beyond this D a long run rises from its start, and its start is right of √D.
+    steep = (limit // (length - 2) + 1) ** 2
+    for batch in _discriminants(1 - 4 * limit, (limit - 1) ** 2, primes):
+        for discriminant in batch[batch <= steep].tolist():
+            pairs += _runs_anywhere(discriminant, length, limit, sieve)
+        rising = _without_squares(batch[batch > steep], more)
+        pairs += _runs_rising(rising, length, limit, sieve)
+    return pairs
+
+
+def _sieve(greatest: int) -> Flags:
+    flags = np.ones(greatest + 1, dtype=bool)
+    flags[:2] = False
+    flags[4::2] = False
+    for number in range(3, math.isqrt(greatest) + 1, 2):
+        if flags[number]:
+            flags[number * number :: 2 * number] = False
+    return flags
+
+
+def _discriminants(least: int, greatest: int, primes: tuple[int, ...]) -> Iterator[Integers]:
+    """Yield, a batch at a time, every D that is 5 modulo 8 and no square modulo the primes."""
+    modulus, residues = 8, np.array([5], dtype=np.int64)
+    unused = list(primes)
+    while unused and modulus * unused[0] <= greatest - least:
+        prime = unused.pop(0)
+        lifted = (residues + modulus * np.arange(prime)[:, None]).ravel()
+        modulus, residues = modulus * prime, lifted[_no_square(prime)[lifted % prime]]
+    residues.sort()
+    for base in range(least - least % modulus, greatest + 1, modulus):
+        batch = residues + base
+        yield _without_squares(batch[(least <= batch) & (batch <= greatest)], unused)
+
+
+def _without_squares(discriminants: Integers, primes: list[int]) -> Integers:
+    for prime in primes:
+        discriminants = discriminants[_no_square(prime)[discriminants % prime]]
+    return discriminants
+
+
+def _no_square(prime: int) -> Flags:
+    flags = np.ones(prime, dtype=bool)
+    flags[np.arange(prime) ** 2 % prime] = False
+    return flags
+
+
+def _runs_anywhere(
+    discriminant: int, length: int, limit: int, sieve: Flags
+) -> list[tuple[int, int]]:
+    """Return the pairs of one discriminant, wherever in its sequence the run begins."""
+    last = min(limit - 1, math.isqrt(max(discriminant + 4 * limit, 0)))
+    last -= 1 - last % 2
+    xs = np.arange(-last, last + 2 * length, 2)
+    values = (xs * xs - discriminant) // 4
+    # A value that no run can hold may lie beyond the sieve: it ends a run as well.
+    prime = (values >= 2) & (values < len(sieve))
+    prime[prime] = sieve[values[prime]]
+    ends = np.flatnonzero(~np.append(prime, False))
+    starts = np.arange(last + 1)
+    lengths = ends[np.searchsorted(ends, starts)] - starts
+    return [
+        (int(xs[i]), int(values[i]))
+        for i in np.flatnonzero((lengths >= length) & (values[starts] <= limit))
+    ]
+
+
+def _runs_rising(
+    discriminants: Integers, length: int, limit: int, sieve: Flags
+) -> list[tuple[int, int]]:
+    """Return the pairs whose runs begin right of √D and rise, for many discriminants at once."""
+    pairs: list[tuple[int, int]] = []
+    starts = np.sqrt(discriminants).astype(np.int64) - 1
+    starts += 1 - starts % 2
+    while len(discriminants):
+        firsts = (starts * starts - discriminants) // 4
+        inside = (firsts <= limit) & (starts < limit)
+        discriminants, starts, firsts = discriminants[inside], starts[inside], firsts[inside]
+        alive = np.flatnonzero(firsts >= 2)
+        for n in range(length):
+            xs = starts[alive] + 2 * n
+            alive = alive[sieve[(xs * xs - discriminants[alive]) // 4]]
+        pairs += zip(starts[alive].tolist(), firsts[alive].tolist(), strict=True)
+        starts = starts + 2
+    return pairs
+
+
+def lengths(limit: int) -> npt.NDArray[np.int64]:
+    """Return the length of every pair's run: a row per a from 1 - limit, a column per b from 2.
+
+    It holds all pairs at once: meant for limits up to some thousands.
+    """
+    a = np.arange(1 - limit, limit)[:, None]
+    b = np.arange(2, limit + 1)[None, :]
+    longest = find(limit).length
+    sieve = _sieve(longest * longest + longest * limit + limit)
+    result = np.zeros((len(a), b.shape[1]), dtype=np.int64)
+    alive = np.ones(result.shape, dtype=bool)
+    for n in range(longest):
+        values = n * n + a * n + b
+        alive &= (values >= 2) & sieve[np.maximum(values, 0)]
+        result += alive
+    return result
+
+
+def plot(limit: int, path: Path) -> None:
+    """Draw the run's length over (a, b) into a PNG.
+
+    Raises:
+        ValueError: the limit is too great to be drawn.
+    """
+    if limit > _MAX_PLOT:
+        raise ValueError(f"a plot shows a limit of at most {_MAX_PLOT}, not {limit}")
+    # Slow to import, and only a plot needs it.
+    import matplotlib as mpl  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.add_subplot(xlabel="a", ylabel="b")
+    image = axes.imshow(
+        lengths(limit).T,
+        origin="lower",
+        aspect="auto",
+        extent=(-limit + 0.5, limit - 0.5, 1.5, limit + 0.5),
+        cmap=mpl.colormaps["viridis"],
+        norm="symlog",
+        interpolation="none",
+    )
+    figure.colorbar(image, label="primes in a row")
+    best = find(limit)
+    axes.set_title(f"n² + an + b: {best.length} primes for a = {best.a}, b = {best.b}")
+    axes.plot(best.a, best.b, "o", mfc="none", mec="red", ms=12)
+    figure.savefig(path, dpi=150)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m algorithm.quadratic_primes",
+        description="Find the quadratic n² + an + b with the longest run of primes.",
+    )
+    parser.add_argument("--limit", type=int, default=1000, metavar="N", help="|a| < N, |b| ≤ N")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--plot", type=Path, metavar="OUT.png", help="draw the lengths over (a, b)")
+    options = parser.parse_args(arguments)
+    try:
+        answer = find(options.limit)
+        if options.plot is not None:
+            plot(options.limit, options.plot)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    print(_as_json(answer) if options.json else _as_text(answer))  # noqa: T201
+    return 0
+
+
+def _as_json(answer: Answer) -> str:
+    record: dict[str, Any] = asdict(answer) | {"length": answer.length, "product": answer.product}
+    return json.dumps(record)
+
+
+def _as_text(answer: Answer) -> str:
+    return (
+        f"n² {answer.a:+}n {answer.b:+}: {answer.length} primes for n = 0 … {answer.length - 1}\n"
+        f"product {answer.product}\n"
+        f"{', '.join(map(str, answer.primes))}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+import json
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import sympy
+from hypothesis import given
+from hypothesis import strategies as st
+
+from algorithm.quadratic_primes import find, is_prime, lengths, main, run
+from tests.algorithm import naive
+
+
+def test_the_answer_at_1000() -> None:
+    answer = find(1000)
+
+    assert (answer.a, answer.b, answer.product, answer.length) == (-61, 971, -59231, 71)
+    assert answer.primes == tuple(n * n - 61 * n + 971 for n in range(71))
+    assert all(sympy.isprime(prime) for prime in answer.primes)
+    assert not sympy.isprime(71 * 71 - 61 * 71 + 971)
+
+
+@pytest.mark.parametrize("limit", [10_000, 100_000])
+def test_the_answer_further_out(limit: int) -> None:
+    answer = find(limit)
+
+    assert (answer.a, answer.b, answer.product, answer.length) == (-79, 1601, -126479, 80)
+
+
+@pytest.mark.parametrize("limit", [*range(2, 60), 72, 97, 150])
+def test_every_small_limit_is_as_the_naive_reference_has_it(limit: int) -> None:
+    assert find(limit) == naive.find(limit)
+
+
+@pytest.mark.parametrize("limit", [200, 300, 500, 971, 972, 1601, 1602])
+def test_every_run_is_found_and_none_is_longer(limit: int) -> None:
+    answer = find(limit)
+
+    found = lengths(limit)
+    assert found.max() == answer.length
+    assert found[answer.a + limit - 1, answer.b - 2] == answer.length
+
+
+@given(st.integers(-200, 200), st.integers(-50, 500))
+def test_a_run_is_of_positive_primes_and_ends_where_they_end(a: int, b: int) -> None:
+    primes = run(a, b)
+
+    assert primes == tuple(n * n + a * n + b for n in range(len(primes)))
+    assert all(sympy.isprime(prime) for prime in primes)
+    n = len(primes)
+    assert not sympy.isprime(n * n + a * n + b)
+
+
+@given(st.integers(-10, 2_000) | st.integers(0, 3 * 10**23))
+def test_primes_are_sympys(number: int) -> None:
+    assert is_prime(number) == sympy.isprime(number)
+
+
+@pytest.mark.parametrize("number", [561, 3215031751, 3825123056546413051, 2**61 - 1, 25326001])
+def test_pseudoprimes_are_no_primes(number: int) -> None:
+    assert is_prime(number) == sympy.isprime(number)
+
+
+def test_it_is_150_times_faster_than_the_naive_reference() -> None:
+    find(1000)
+    quick = min(_timed(find, 1000) for _ in range(5))
+
+    assert _timed(naive.find, 1000) >= 150 * quick
+
+
+def _timed(function: object, limit: int) -> float:
+    begin = time.perf_counter()
+    function(limit)  # type: ignore[operator]
+    return time.perf_counter() - begin
+
+
+def command(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "algorithm.quadratic_primes", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+
+
+def test_the_command() -> None:
+    done = command()
+
+    assert done.returncode == 0
+    assert "71 primes for n = 0 … 70" in done.stdout
+    assert "product -59231" in done.stdout
+
+
+def test_the_command_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--limit", "1000", "--json"]) == 0
+
+    record = json.loads(capsys.readouterr().out)
+    assert record["product"] == -59231
+    assert (record["a"], record["b"], record["length"]) == (-61, 971, 71)
+    assert len(record["primes"]) == 71
+
+
+def test_the_plot(tmp_path: Path) -> None:
+    path = tmp_path / "runs.png"
+
+    assert main(["--limit", "100", "--plot", str(path)]) == 0
+
+    header = path.read_bytes()[:24]
+    assert header.startswith(b"\x89PNG")
+    assert struct.unpack(">II", header[16:]) == (1200, 750)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--limit", "1"], "the limit must be from 2 to 10000000, not 1"),
+        (["--limit", "-5"], "the limit must be from 2"),
+        (["--limit", "100000000"], "the limit must be from 2"),
+        (["--limit", "many"], "invalid int value"),
+        (["--limit", "3000", "--plot", "x.png"], "a plot shows a limit of at most 2000"),
+        (["--limit", "50", "--plot", "no/such/folder/x.png"], "No such file"),
+        (["--colour"], "unrecognized arguments"),
+    ],
+)
+def test_bad_arguments_are_one_clear_error(arguments: list[str], message: str) -> None:
+    done = command(*arguments)
+
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_it_imports_nothing_of_ours() -> None:
+    source = (Path(__file__).parents[2] / "algorithm" / "quadratic_primes.py").read_text("utf-8")
+
+    assert not any(
+        f"{word} {package}" in source
+        for word in ("import", "from")
+        for package in ("shared", "functions", "cli", "local")
+    )
