@@ -38,6 +38,15 @@ _TABLE_PROPERTIES = {
     "lookup",
 }
 _COLUMN_PROPERTIES = {"formats", "trueTokens", "falseTokens"}
+_ARGUMENTS = {
+    "minLength",
+    "maxLength",
+    "minimum",
+    "maximum",
+    "pattern",
+    "validValues",
+    "notInFuture",
+}
 _CUSTOM_PLACES = re.compile(r"\$\.schema\[0\](\.properties\[\d+\])?\.customProperties")
 _WITHOUT_EFFECT = {
     "encryptedName",
@@ -191,6 +200,11 @@ def _bound_rules(options: dict[str, Any], name: str | None) -> list[dict[str, An
 def _quality_rules(column: str, quality: dict[str, Any]) -> list[dict[str, Any]]:
     name = _name(quality, f"column {column}")
     arguments = dict(quality.get("arguments", {}))
+    if unknown := arguments.keys() - _ARGUMENTS:
+        raise ValueError(
+            f"column {column}: the quality {name} has unknown arguments {sorted(unknown)}; "
+            f"known: {sorted(_ARGUMENTS)}"
+        )
     match quality.get("metric"):
         case "nullValues" | "missingValues":
             rules: list[dict[str, Any]] = [{"name": name, "kind": "required"}]
@@ -210,9 +224,9 @@ def _quality_rules(column: str, quality: dict[str, Any]) -> list[dict[str, Any]]
             )
     if arguments or len(rules) != 1:
         raise ValueError(
-            f"column {column}: the quality {name} must have one of the arguments minLength and "
-            "maxLength, minimum and maximum, pattern, validValues, or notInFuture where its "
-            f"metric is invalidValues, and none otherwise; it has {quality.get('arguments')}"
+            f"column {column}: the quality {name} must ask for one thing: with the metric "
+            "invalidValues by minLength and maxLength, minimum and maximum, pattern, validValues "
+            f"or notInFuture, with another by no arguments; it has {quality.get('arguments')}"
         )
     severity = quality.get("severity", "error")
     if severity not in _SEVERITIES:

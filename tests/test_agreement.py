@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import boto3
 import pytest
@@ -11,7 +11,8 @@ from packaging.requirements import Requirement
 from typer.main import get_command
 
 from cli.main import app
-from shared import settings
+from shared import odcs, settings
+from shared.contract import Format, HeaderPolicy, LogicalType, Lookup
 from tests.fixtures.aws import REGION
 from tests.fixtures.laptop import Laptop
 
@@ -184,3 +185,44 @@ def test_decisions_are_numbered_without_a_gap() -> None:
 
     assert numbers == list(range(1, len(numbers) + 1))
     assert numbers
+
+
+CONTRACTS = (CHECKOUT / "docs" / "contracts.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        *odcs._TABLE_PROPERTIES | odcs._COLUMN_PROPERTIES | odcs._ARGUMENTS | odcs._SEVERITIES,
+        *(field for model in (HeaderPolicy, Lookup, Format) for field in model.model_fields),
+        *get_args(LogicalType),
+        *("smallint", "integer", "bigint", "numeric(precision,scale)", "varchar(n)", "text"),
+        *("nullValues", "missingValues", "duplicateValues", "invalidValues", "rowCount"),
+        *("mustBe", "mustBeBetween", "mustBeGreaterThan", "mustBeGreaterOrEqualTo"),
+        *("mustBeLessThan", "mustBeLessOrEqualTo", "unit", "rows", "percent"),
+        *("required", "unique", "logicalTypeOptions.pattern", "physicalName"),
+        *("columnCount", "quoting"),
+    ],
+)
+def test_the_documentation_of_contracts_names_what_the_code_knows(term: str) -> None:
+    assert re.search(rf"`(\S+ )?{re.escape(term)}(: \S+)?`", CONTRACTS), term
+
+
+def test_the_documentation_of_contracts_names_nothing_else() -> None:
+    properties = re.findall(r"^\| custom property `(\w+)`", CONTRACTS, re.MULTILINE)
+
+    assert sorted(properties) == sorted(odcs._TABLE_PROPERTIES)
+
+
+def test_the_example_of_a_contract_is_one(tmp_path: Path) -> None:
+    (example,) = re.findall(r"^```yaml\n(.*?)^```$", CONTRACTS, re.MULTILINE | re.DOTALL)
+    path = tmp_path / "absences.odcs.yaml"
+    path.write_text(example, "utf-8")
+
+    contract = odcs.load(path)
+
+    assert contract.header == ("Person", "Day")
+    assert [rule.name for rule in contract.column("Day").rules] == [
+        "required",
+        "day_of_this_century",
+    ]

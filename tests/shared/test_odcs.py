@@ -192,6 +192,18 @@ REFUSED: list[tuple[str, Change, str]] = [
         "lookup names ['user'], which are no columns",
     ),
     ("table", custom(lookup={"key": "name", "order": "day"}), "lookup.fields: Field required"),
+    *(
+        (
+            "table",
+            both(column("day", required=True), custom(lookup={"fields": ["name"], **wrong})),
+            message,
+        )
+        for wrong, message in (
+            ({"key": "paid", "order": "day"}, "the lookup's key paid must be a string or an int"),
+            ({"key": "name", "order": "amount"}, "the lookup's order amount must be required"),
+        )
+    ),
+    ("table", custom(lookup={"key": "name", "order": "name", "fields": []}), "lookup.fields: Tup"),
     (
         "table",
         custom(nullTokens=["no"]),
@@ -326,14 +338,23 @@ REFUSED: list[tuple[str, Change, str]] = [
         "the quality q has the metric None",
     ),
     *(
-        ("quality", quality("amount", **wrong), "must have one of the arguments minLength and max")
+        (
+            "quality",
+            quality("amount", **wrong),
+            "column amount: the quality q must ask for one thing",
+        )
         for wrong in (
             {},
-            {"arguments": {"minimun": 0}},
             {"arguments": {"minimum": 0, "validValues": ["1"]}},
             {"arguments": {"notInFuture": False}},
             {"metric": "nullValues", "arguments": {"minimum": 0}},
         )
+    ),
+    (
+        "quality",
+        quality("amount", arguments={"minimun": 0}),
+        "column amount: the quality q has unknown arguments ['minimun']; known: ['maxLength', "
+        "'maximum', 'minLength', 'minimum', 'notInFuture', 'pattern', 'validValues']",
     ),
     (
         "quality",
