@@ -36,6 +36,7 @@ Flags = npt.NDArray[np.bool_]
 _ODD_PRIMES = (3, 5, 7, 11, 13, 17, 19, 23)
 _MAX_LIMIT = 10**7
 _MAX_PLOT = 2_000
+_LEAST_PLOTTED = 5
 _WITNESSES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
 """Enough for Miller and Rabin to be sure of every number below 3·10²³."""
 
@@ -227,7 +228,7 @@ def lengths(limit: int) -> npt.NDArray[np.int64]:
 
 
 def plot(limit: int, path: Path) -> None:
-    """Draw the run's length over (a, b) into a PNG.
+    """Draw the length of the longer runs over (a, b) into a PNG.
 
     Raises:
         ValueError: the limit is too great to be drawn.
@@ -235,21 +236,24 @@ def plot(limit: int, path: Path) -> None:
     if limit > _MAX_PLOT:
         raise ValueError(f"a plot shows a limit of at most {_MAX_PLOT}, not {limit}")
     # Slow to import, and only a plot needs it.
-    import matplotlib as mpl  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot(xlabel="a", ylabel="b")
-    image = axes.imshow(
-        lengths(limit).T,
-        origin="lower",
-        aspect="auto",
-        extent=(-limit + 0.5, limit - 0.5, 1.5, limit + 0.5),
-        cmap=mpl.colormaps["viridis"],
-        norm="symlog",
-        interpolation="none",
+    found = lengths(limit)
+    # Most pairs have a short run or none: drawn first and small, they leave the rest to be seen.
+    rows, columns = np.nonzero(found >= _LEAST_PLOTTED)
+    runs = found[rows, columns]
+    order = np.argsort(runs)
+    points = axes.scatter(
+        (rows + 1 - limit)[order],
+        (columns + 2)[order],
+        c=runs[order],
+        s=runs[order] / 2,
+        cmap="viridis_r",
+        linewidths=0,
     )
-    figure.colorbar(image, label="primes in a row")
+    figure.colorbar(points, label=f"primes in a row, from {_LEAST_PLOTTED}")
     best = find(limit)
     axes.set_title(f"n² + an + b: {best.length} primes for a = {best.a}, b = {best.b}")
     axes.plot(best.a, best.b, "o", mfc="none", mec="red", ms=12)
@@ -264,7 +268,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--limit", type=int, default=1000, metavar="N", help="|a| < N, |b| ≤ N")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--plot", type=Path, metavar="OUT.png", help="draw the lengths over (a, b)")
+    parser.add_argument(
+        "--plot", type=Path, metavar="OUT.png", help="draw the longer runs over (a, b)"
+    )
     options = parser.parse_args(arguments)
     try:
         answer = find(options.limit)

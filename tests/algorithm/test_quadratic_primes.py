@@ -104,10 +104,11 @@ def test_the_command_in_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(record["primes"]) == 71
 
 
-def test_the_plot(tmp_path: Path) -> None:
+@pytest.mark.parametrize("limit", ["2", "100"])
+def test_the_plot(limit: str, tmp_path: Path) -> None:
     path = tmp_path / "runs.png"
 
-    assert main(["--limit", "100", "--plot", str(path)]) == 0
+    assert main(["--limit", limit, "--plot", str(path)]) == 0
 
     header = path.read_bytes()[:24]
     assert header.startswith(b"\x89PNG")
