@@ -200,8 +200,8 @@ def _number(text: str, column: Column, mark: str) -> Decimal:
     with localcontext(prec=100):
         exact = Decimal(sign + ".".join(parts))
         rounded = exact.quantize(Decimal(1).scaleb(-scale), rounding=ROUND_HALF_UP)
-    if abs(rounded) >= 10 ** (precision - scale):
-        raise _NoValue
+        if abs(rounded) >= 10 ** (precision - scale):
+            raise _NoValue
     return rounded
 
 

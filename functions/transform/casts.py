@@ -13,8 +13,8 @@ from functions.transform import timestamps
 from shared.contract import Column, Contract
 from shared.rows import Rows
 
-_EXACT = pa.decimal256(76, 38)
-"""Wide enough to hold any number a person writes before it is rounded."""
+_WIDE = pa.decimal128(38, 0)
+"""Holds any integer that a person writes."""
 _INTEGER = r"\A[+-]?[0-9]{1,38}\z"
 _NUMBER = {mark: rf"\A[+-]?[0-9]{{1,38}}({re.escape(mark)}[0-9]{{1,38}})?\z" for mark in (".", ",")}
 _INTEGERS = {2: pa.int16(), 4: pa.int32(), 8: pa.int64()}
@@ -158,14 +158,13 @@ def _cast_strings(texts: pa.StringArray, column: Column) -> _Result:
 
 def _cast_integers(texts: pa.StringArray, column: Column) -> _Result:
     is_integer = pc.match_substring_regex(texts, _INTEGER)
-    exact = _where(is_integer, texts).cast(_EXACT)
+    exact = _where(is_integer, texts).cast(_WIDE)
     limit = 2 ** (8 * column.integer_bytes - 1)
     fits = pc.and_(
-        pc.greater_equal(exact, pa.scalar(-limit).cast(_EXACT)),
-        pc.less(exact, pa.scalar(Decimal(limit)).cast(_EXACT)),
+        pc.greater_equal(exact, pa.scalar(Decimal(-limit))),
+        pc.less(exact, pa.scalar(Decimal(limit))),
     )
-    # Through decimal128, for Arrow casts no wider one to an integer.
-    values = _where(fits, exact).cast(pa.decimal128(38, 0)).cast(arrow_type(column))
+    values = _where(fits, exact).cast(arrow_type(column))
 
     def reason(i: int) -> str:
         if not is_integer[i].as_py():
@@ -178,10 +177,17 @@ def _cast_integers(texts: pa.StringArray, column: Column) -> _Result:
 def _cast_numbers(texts: pa.StringArray, column: Column, mark: str) -> _Result:
     precision, scale = column.precision_and_scale
     is_number = pc.match_substring_regex(texts, _NUMBER[mark])
-    exact = pc.replace_substring(_where(is_number, texts), mark, ".").cast(_EXACT)
-    rounded = pc.round(exact, ndigits=scale, round_mode="half_towards_infinity")
-    limit = pa.scalar(Decimal(10 ** (precision - scale))).cast(_EXACT)
-    fits = pc.less(pc.abs(rounded), limit)
+    numbers = pc.replace_substring(_where(is_number, texts), mark, ".")
+    limit = Decimal(10 ** (precision - scale))
+    # By its digits, for Arrow's own rounding (25.0) is wrong for some numbers of many digits.
+    surplus = rf"(\.[0-9]{{{scale}}})[0-9]+\z" if scale else r"()\..*\z"
+    cut = pc.replace_substring_regex(numbers, surplus, r"\1").cast(pa.decimal256(76, scale))
+    cut = _where(pc.less(pc.abs(cut), pa.scalar(limit)), cut).cast(pa.decimal256(38, scale))
+    step = pa.scalar(Decimal(1).scaleb(-scale), cut.type)
+    outwards = pc.if_else(pc.starts_with(numbers, "-"), pc.negate(step), step)
+    is_more = pc.match_substring_regex(numbers, rf"\.[0-9]{{{scale}}}[5-9]")
+    rounded = pc.if_else(is_more, pc.add(cut, outwards), cut)
+    fits = pc.less(pc.abs(rounded), pa.scalar(limit))
     values = _where(fits, rounded).cast(arrow_type(column))
 
     def reason(i: int) -> str:

@@ -209,3 +209,35 @@ def cast_one(column: str, text: str) -> tuple[pa.Table, list[Suspect]]:
     assert not isinstance(chunk, Refusal)
     result = cast(chunk(), table.header, OTHER)
     return result.clean, result.suspects
+
+
+@pytest.mark.parametrize(
+    ("precision", "scale", "text", "number"),
+    [
+        (38, 2, "9" * 36 + ".994", "9" * 36 + ".99"),
+        (38, 2, "9" * 36 + ".995", None),
+        (38, 2, "-" + "9" * 35 + ".995", "-1" + "0" * 35),
+        (38, 0, "9" * 33 + ".6", "1" + "0" * 33),
+        (34, 2, "3" + "9" * 30 + ".99999997", "4" + "0" * 30),
+        (38, 38, "0." + "9" * 38, "0." + "9" * 38),
+        (1, 0, "9.4999", "9"),
+        (1, 0, "9.5", None),
+        (2, 1, "0.05", "0.1"),
+        (2, 1, "-0.04", "0"),
+        (31, 1, "+" + "9" * 30, "9" * 30),
+    ],
+)
+def test_numbers_of_many_digits(precision: int, scale: int, text: str, number: str | None) -> None:
+    hours = CONTRACT.column("hours").model_copy(
+        update={"physical_type": f"numeric({precision},{scale})"}
+    )
+    columns = tuple(hours if each.name == "hours" else each for each in CONTRACT.columns)
+    contract = CONTRACT.model_copy(update={"columns": columns})
+    table = read_table([f"user,timestamp,hours,project\nned,{AT},{text},x".encode()], "utf-8", ",")
+    assert not isinstance(table, Refusal)
+    (found,) = table.chunks
+    assert not isinstance(found, Refusal)
+
+    clean = cast(found(), table.header, contract).clean
+
+    assert clean["hours"].to_pylist() == ([] if number is None else [Decimal(number)])
