@@ -143,6 +143,13 @@ ZONED = Contract(
             ),
         ),
         Column(
+            name="sum",
+            physical_name="sum",
+            logical_type="number",
+            physical_type="numeric(38,9)",
+            rules=(Range(name="range", minimum=Decimal("-1e20"), maximum=Decimal("9" * 25)),),
+        ),
+        Column(
             name="code",
             physical_name="code",
             logical_type="string",
@@ -170,9 +177,9 @@ NARROW = Contract(
 CONTRACTS = [load_all()["dailycheckins"], GERMAN, ZONED, NARROW]
 
 CHARACTERS = "ab Z09-.,;:\t'\"\n\r\0=ßёЯ€é\u00a0\u2028\x85\x1c\ufeff\u200b𝄞“"
-TEXTS = st.sampled_from(["x", "süß", "sauer", "NA", "0012", "null", "=1+1", "A1"]) | st.text(
-    CHARACTERS, max_size=9
-)
+TEXTS = st.sampled_from(
+    ["x", "süß", "sauer", "NA", "0012", "null", "=1+1", "A1", "\ufeffx"]
+) | st.text(CHARACTERS, max_size=9)
 LONG = st.sampled_from(["é" * 100, "𝄞" * 101, "x" * 8, "x" * 200])
 ODD = (
     "|NaN|Infinity|1e3|1,5|1.5|.5|5.|1.000,5| 1|٣|0x1|-0|1_0|00000-1|--1|NA|\\N|-|True|JA"
@@ -232,8 +239,10 @@ def values(column: Column, contract: Contract) -> st.SearchStrategy[str]:
                     f"{sign}{whole}{contract.decimal_mark + rest if rest else ''}"
                 ),
                 st.sampled_from(["", "", "", "+", "-"]),
-                st.sampled_from(["0", "007", "24", "499", "500", "999", "1000", "9" * 25]),
-                st.text("0459", max_size=5) | st.just("9" * 38),
+                st.sampled_from(
+                    ["0", "007", "24", "499", "500", "999", "1000", "9" * 25, "9" * 29]
+                ),
+                st.text("0459", max_size=5) | st.sampled_from(["9" * 38, "9" * 9 + "5", "49" * 9]),
             )
         case "boolean":
             good = st.sampled_from(column.true_tokens + column.false_tokens)
