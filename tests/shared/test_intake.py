@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
-from shared.odcs import load_all
 from shared.errors import NoticeUndelivered
 from shared.ingestion import Ingestion, Run, Source
 from shared.intake import Admission, Intake
+from shared.odcs import load_all
 from shared.progress import Log, State, Status
 from tests.fixtures.aws import KEY, REGION
 
