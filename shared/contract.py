@@ -61,7 +61,7 @@ def _identifier(name: str) -> str:
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except ZoneInfoNotFoundError as error:
+    except (ZoneInfoNotFoundError, OSError, ValueError) as error:  # "Europe" is a folder of them
         raise ValueError(f"{name!r} is no time zone; one is Europe/Berlin") from error
     return name
 
@@ -152,7 +152,7 @@ class Allowed(Rule):
     """The text must be one of these."""
 
     kind: Literal["allowed"] = "allowed"
-    values: tuple[str, ...]
+    values: tuple[str, ...] = Field(min_length=1)
 
 
 class Unique(Rule):
@@ -330,14 +330,14 @@ class Contract(Model):
     table: str
     relation: Identifier
     version: str
-    columns: tuple[Column, ...]
+    columns: tuple[Column, ...] = Field(min_length=1)
     encoding: str = "utf-8"
     delimiter: str = ","
     decimal_mark: Literal[".", ","] = "."
     null_tokens: tuple[str, ...] = ("",)
     header_policy: HeaderPolicy = HeaderPolicy()
     timezone: Zone = "Etc/UTC"
-    indexes: tuple[tuple[str, ...], ...] = ()
+    indexes: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = ()
     lookup: Lookup | None = None
     row_counts: tuple[RowCount, ...] = ()
 

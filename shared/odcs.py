@@ -70,7 +70,7 @@ def load(path: Path) -> Contract:
         InvalidContract: the file is not ODCS, or asks for what this pipeline does not know.
     """
     try:
-        document = yaml.safe_load(path.read_text("utf-8"))
+        document = yaml.load(path.read_text("utf-8"), _Loader)  # noqa: S506 - it is a safe one
         if error := best_match(_validator().iter_errors(document)):
             raise InvalidContract(f"{path.name}: at {error.json_path}: {_message(error)}")
         contract = _contract(document)
@@ -110,6 +110,17 @@ def _validator() -> Validator:
     package = importlib.resources.files("open_data_contract_standard")
     schema = json.loads((package / "schema.json").read_text("utf-8"))
     return validator_for(schema)(schema)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader, but of two equal keys it does not silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        if repeated := sorted({str(key) for key in keys if keys.count(key) > 1}):
+            line = node.start_mark.line + 1
+            raise ValueError(f"in what begins at line {line}, {repeated} is there more than once")
+        return super().construct_mapping(node, deep)
 
 
 def _message(error: ValidationError) -> str:

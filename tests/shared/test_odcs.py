@@ -185,6 +185,14 @@ REFUSED: list[tuple[str, Change, str]] = [
     ("table", custom(headerPolicy={"order": "alphabetical"}), "headerPolicy.order: Input should"),
     ("table", custom(headerPolicy={"extra": "ignore"}), "headerPolicy.extra: Extra inputs"),
     ("table", custom(timezone="Mars/Olympus"), "'Mars/Olympus' is no time zone"),
+    ("table", custom(timezone="Europe"), "'Europe' is no time zone; one is Europe/Berlin"),
+    ("table", custom(timezone="../x"), "'../x' is no time zone; one is Europe/Berlin"),
+    ("table", custom(indexes=[[]]), "indexes.0: Tuple should have at least 1 item"),
+    (
+        "table",
+        both(table(properties=None), custom(indexes=[])),
+        "the table: columns: Tuple should have at least 1 item",
+    ),
     ("table", custom(indexes=[["name", "id_"]]), "an index names ['id_'], which are no columns"),
     (
         "table",
@@ -363,6 +371,11 @@ REFUSED: list[tuple[str, Change, str]] = [
     ),
     (
         "quality",
+        quality("name", arguments={"validValues": []}),
+        "column name: rules.3.allowed.values: Tuple should have at least 1 item",
+    ),
+    (
+        "quality",
         quality("amount", arguments={"minimum": 0}, severity="info"),
         "column amount: the quality q must be an error or a warning",
     ),
@@ -444,6 +457,14 @@ def test_a_file_that_is_no_contract(text: str, tmp_path: Path) -> None:
     path.write_text(text, "utf-8")
 
     with pytest.raises(InvalidContract, match=r"^x\.odcs\.yaml: "):
+        load(path)
+
+
+def test_of_two_equal_keys_none_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "feed.odcs.yaml"
+    path.write_text(MINIMAL.replace("required: true", "required: true\n        required: no"))
+
+    with pytest.raises(InvalidContract, match=r"line 14, \['required'\] is there more than once"):
         load(path)
 
 
