@@ -24,6 +24,7 @@ from local.stack import Stack
 from local.tap import Alert, Tap
 
 MONTHS = "января февраля марта апреля мая июня июля августа сентября октября ноября декабря".split()
+Row = tuple[int, tuple[str, dt.datetime, Decimal, str]]
 REJECTED = [15799, 15800, 17574, 17575, 17576]
 
 
@@ -73,10 +74,12 @@ def main() -> None:
     check("sum of hours", total, Decimal("42446.38"))
 
     check("lines without a user", rejected, REJECTED)
-    rejects = rejects_of(stack, item)
+    rejects = [json.loads(line) for line in staged(stack, item, "rejects.jsonl").splitlines()]
     errors = [each for each in rejects if each["severity"] == "error"]
     check("rejected lines", [each["line"] for each in errors], REJECTED)
     check("reasons", {each["reason"] for each in errors}, {"user is missing"})
+
+    check_report(json.loads(staged(stack, item, "report.json")), rows)
 
     mine = tm("user", "ned")
     hours = sum(Decimal(row["hours"]) for row in mine)
@@ -87,7 +90,7 @@ def alerts(stack: Stack) -> list[Alert]:
     return Tap(stack.aws, stack.tap_url, home()).alerts()
 
 
-def expected(path: Path) -> Iterator[tuple[int, tuple[str, dt.datetime, Decimal, str]]]:
+def expected(path: Path) -> Iterator[Row]:
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.reader(file)
         next(reader)
@@ -113,14 +116,33 @@ def padded(text: str) -> str:
     return f"{seconds}.{fraction:0<6}"
 
 
-def rejects_of(stack: Stack, item: dict[str, Any]) -> list[dict[str, Any]]:
+def check_report(report: dict[str, Any], rows: list[Row]) -> None:
+    check("exact repeats", report["exactRepeats"], 809)
+    check("repeats, counted by hand", len(rows) - len({row for _, row in rows}), 809)
+    check(
+        "warnings", (report["warnings"], [rule["count"] for rule in report["rules"]]), (1, [5, 1])
+    )
+    check(
+        "sums", (report["rowsRead"], report["rowsClean"], report["rowsRejected"]), (20500, 20495, 5)
+    )
+    for position, name in enumerate(("user", "timestamp", "hours", "project")):
+        values = [row[position] for _, row in rows if row[position] != ""]
+        wanted = {
+            "nulls": len(rows) - len(values),
+            "min": str(min(values)),
+            "max": str(max(values)),
+        }
+        check(f"figures of {name}", report["columns"][name], wanted)
+
+
+def staged(stack: Stack, item: dict[str, Any], name: str) -> str:
     key = (
         "state=failed_tests/table=dailycheckins/year=2024/month=3/day=3/"
-        f"ingestedID={item['ingestedID']}/rejects.jsonl"
+        f"ingestedID={item['ingestedID']}/{name}"
     )
     bucket = stack.outputs["staging_bucket"]
-    body = stack.aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-    return [json.loads(line) for line in body.decode().splitlines()]
+    body: bytes = stack.aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    return body.decode()
 
 
 def tm(*arguments: str) -> Any:
