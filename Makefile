@@ -59,7 +59,7 @@ test: $(READY) ## check everything; writes nothing into the source tree
 
 .PHONY: test-deep
 test-deep: $(READY) ## 1,000 generated files, where test has 200, against the slow reader
-	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest --hypothesis-profile=deep --timeout=1800 tests/test_generated_files.py
+	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest --hypothesis-profile=deep tests/test_generated_files.py
 
 # By the schema that the pipeline goes by: without one the linter only warns of unknown properties.
 .PHONY: lint-contracts

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -230,8 +231,14 @@ def values(column: Column, contract: Contract) -> st.SearchStrategy[str]:
         case "string":
             good = TEXTS | LONG
         case "integer":
-            good = st.integers(0, 40).map(str) | st.sampled_from(
-                ["+7", "-32768", "32767", "32768", "0007", str(2**63 - 1), str(2**63), "9" * 38]
+            few = st.integers(0, 40).map(str)
+            good = (
+                few
+                | few
+                | few
+                | st.sampled_from(
+                    ["+7", "-32768", "32767", "32768", "0007", str(2**63 - 1), str(2**63), "9" * 38]
+                )
             )
         case "number":
             good = st.builds(
@@ -239,19 +246,18 @@ def values(column: Column, contract: Contract) -> st.SearchStrategy[str]:
                     f"{sign}{whole}{contract.decimal_mark + rest if rest else ''}"
                 ),
                 st.sampled_from(["", "", "", "+", "-"]),
-                st.sampled_from(
-                    ["0", "007", "24", "499", "500", "999", "1000", "9" * 25, "9" * 29]
+                st.sampled_from([*"0123456789", "007", "24", "499", "500", "1000", "9" * 29]),
+                st.text("0459", max_size=5)
+                | st.sampled_from(
+                    ["005", "0005", "125", "1235", "9" * 38, "9" * 9 + "5", "49" * 9]
                 ),
-                st.text("0459", max_size=5) | st.sampled_from(["9" * 38, "9" * 9 + "5", "49" * 9]),
             )
         case "boolean":
             good = st.sampled_from(column.true_tokens + column.false_tokens)
         case "date" | "timestamp":
             good = written_moments(column)
     missing = st.sampled_from(contract.null_tokens)
-    return st.one_of(
-        good, good, good, good, good, good, good, missing, st.sampled_from(ODD.split("|"))
-    )
+    return st.one_of(*[good] * 18, missing, st.sampled_from(ODD.split("|")))
 
 
 @st.composite
@@ -327,7 +333,7 @@ def files(draw: st.DrawFn, contract: Contract) -> bytes:
     if contract.encoding == "utf-16" and draw(st.booleans()):
         body = codecs.BOM_UTF16_BE + text.encode("utf-16-be", "ignore")
     place = draw(st.integers(0, len(body)))
-    match draw(st.integers(0, 29)):
+    match draw(st.integers(0, 23)):
         case 0:
             body = body[:place] + b"\xff" + body[place:]
         case 1:
@@ -366,6 +372,7 @@ def outcomes(found: slow_reader.Reading) -> Iterator[str]:
     yield from {rule for _, _, rule, _ in found.failures}
 
 
+@pytest.mark.timeout(1800)  # Hypothesis may take five minutes to make a failure small
 def test_the_pipeline_reads_as_the_slow_reader_does(tmp_path: Path) -> None:
     seen: Counter[str] = Counter()
 
