@@ -158,7 +158,7 @@ def _until_terraform_runs(up: "subprocess.Popen[str]") -> list[psutil.Process]:
     deadline = time.monotonic() + 60
     while True:
         family = psutil.Process(up.pid).children(recursive=True)
-        names = [process.name() for process in family]
+        names = [name for process in family if (name := _name(process))]
         if any(name.startswith("terraform-provider") for name in names):
             assert "postgres" in names
             return family
@@ -167,5 +167,19 @@ def _until_terraform_runs(up: "subprocess.Popen[str]") -> list[psutil.Process]:
         time.sleep(0.05)
 
 
+def _name(process: psutil.Process) -> str | None:
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:
+        return None
+
+
 def _alive(family: list[psutil.Process]) -> list[psutil.Process]:
-    return [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    return [p for p in family if p.is_running() and _status(p) != psutil.STATUS_ZOMBIE]
+
+
+def _status(process: psutil.Process) -> str:
+    try:
+        return str(process.status())
+    except psutil.NoSuchProcess:
+        return str(psutil.STATUS_ZOMBIE)
