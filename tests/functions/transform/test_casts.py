@@ -117,6 +117,7 @@ TYPES: dict[str, dict[str, object]] = {
     "small": {"logical_type": "integer", "physical_type": "smallint"},
     "big": {"logical_type": "integer", "physical_type": "bigint"},
     "price": {"logical_type": "number", "physical_type": "numeric(6,2)"},
+    "whole": {"logical_type": "number", "physical_type": "numeric(3,0)"},
     "paid": {
         "logical_type": "boolean",
         "physical_type": "boolean",
@@ -154,6 +155,10 @@ OTHER = Contract(
         ("price", "1,5", Decimal("1.50")),
         ("price", "-0,005", Decimal("-0.01")),
         ("price", "12", Decimal("12.00")),
+        ("whole", "1,5", Decimal(2)),
+        ("whole", "-0,5", Decimal(-1)),
+        ("whole", "1,49", Decimal(1)),
+        ("whole", "7", Decimal(7)),
         ("paid", "ja", True),
         ("paid", "nein", False),
         ("paid", "", None),
@@ -181,6 +186,7 @@ def test_other_types(column: str, text: str, value: object) -> None:
         ("price", "1.5", "price is no number: digits, then optionally ',' and decimals"),
         ("price", "1.000,00", "price is no number"),
         ("price", "9999,995", "price has more than 4 digits before the decimal mark"),
+        ("whole", "999,5", "whole has more than 3 digits before the decimal mark"),
         ("paid", "Ja", "paid is not ja or nein"),
         ("paid", "1", "paid is not ja or nein"),
         (
