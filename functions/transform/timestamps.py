@@ -214,6 +214,8 @@ def _as_integers(values: pa.Array) -> npt.NDArray[np.int64]:
 
 
 def _localised(local: pa.Array, zone: str) -> pa.Array:
+    if zone in {"UTC", "Etc/UTC"}:
+        return local.cast(TYPE)
     # Arrow's time zones know no summer time after 2037, and need the machine's own database.
     instants = local.cast(pa.int64()).fill_null(0).to_numpy()
     seconds, each = np.unique(instants // _SECOND, return_inverse=True)
