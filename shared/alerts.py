@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shared.progress import Status
+from shared.progress import State, Status
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -47,6 +47,8 @@ def compose(
         **{name: int(item[name]) for name in _COUNTS if name in item},
         "reason": item.get("haltReason"),
         "topRejects": _top_rejects(report),
+        "unchanged": None if succeeded else _unchanged(item, file_at_fault=file_at_fault),
+        "executionArn": item.get("executionArn"),
         "console": _console(item),
         "repair": None if succeeded else _repair(item, file_at_fault=file_at_fault),
     }
@@ -83,8 +85,9 @@ def _text(record: Mapping[str, Any]) -> str:
         f"first at line {reject['line']}"
         for reject in record["topRejects"]
     ]
+    if record["unchanged"]:
+        lines.append(f"The table: {record['unchanged']}")
     if record["repair"]:
-        lines.append("Nothing was loaded; the table holds what it held before.")
         lines.append(f"To repair: {record['repair']}")
     if record["console"]:
         lines.append(f"Run: {record['console']}")
@@ -115,15 +118,24 @@ def _console(item: Mapping[str, Any]) -> str | None:
     )
 
 
+def _unchanged(item: Mapping[str, Any], *, file_at_fault: bool) -> str:
+    # A run that broke off in Load may have died between the commit and its answer.
+    if item["state"] == State.LOAD and not file_at_fault:
+        return (
+            "Load broke off, so it holds of this file either what it held before or all good rows "
+            "of this version, never a mix"
+        )
+    return "nothing was loaded; what it holds of this file's earlier versions stays as it was"
+
+
 def _repair(item: Mapping[str, Any], *, file_at_fault: bool) -> str:
     if item["status"] == Status.REJECTED:
         return "drop the file again under a key that fits: tm drop FILE --table T --date YYYY-MM-DD"
+    replay = f"tm replay {item['ingestedID']}"
     if file_at_fault:
         return (
             "correct the file and drop it again: tm drop FILE "
-            f"--table {item['ingestedTable']} --date {item['dataDate']}"
+            f"--table {item['ingestedTable']} --date {item['dataDate']}; or, if the contract asks "
+            f"too much, apply a better one and run the file again: {replay}"
         )
-    return (
-        "mend the cause, then run it again from the state that failed: "
-        f"aws stepfunctions redrive-execution --execution-arn {item['executionArn']}"
-    )
+    return f"mend the cause, then run it again: {replay}"

@@ -39,10 +39,13 @@ class Ingestion:
         ingested_id = f"{key.date:%Y%m%d}-{_digest(source)}"
         return cls(ingested_id, key.table, key.date, source)
 
-    @property
-    def execution_name(self) -> str:
-        """The name under which the state machine runs it, at most 80 characters."""
-        return f"{self.table}-{self.id}"
+    def execution_name(self, attempt: int = 1) -> str:
+        """Return the name under which the state machine runs it, at most 80 characters.
+
+        From the second attempt on it ends in `-r2`, `-r3` and so on.
+        """
+        name = f"{self.table}-{self.id}"
+        return name if attempt == 1 else f"{name}-r{attempt}"
 
     @property
     def partition(self) -> str:
@@ -109,6 +112,16 @@ class Run:
     execution_arn: str
     redrive: int = 0
 
+    @property
+    def execution_name(self) -> str:
+        """The execution's name."""
+        return self.execution_arn.rpartition(":")[2]
+
+    @property
+    def name(self) -> str:
+        """What tells this run from every other of the same ingestion."""
+        return f"{self.execution_name}/{self.redrive}"
+
     @classmethod
     def from_event(cls, event: Mapping[str, Any]) -> "Run":
         """Take the run out of a task's event.
@@ -123,6 +136,11 @@ class Run:
                 f"the task's event lacks or garbles {error} of its execution; "
                 "state_machine.asl.json sends it"
             ) from error
+
+    @classmethod
+    def from_item(cls, item: Mapping[str, Any]) -> "Run":
+        """Take the current run of an ingestion out of its log item."""
+        return cls(item["executionArn"], int(item["redrive"]))
 
 
 def unmatched_id(source: Source) -> str:

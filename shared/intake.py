@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared import notices
 from shared.contract import Contract
@@ -55,19 +55,46 @@ class Intake:
             self._reject(source, key)
             return Admission.REJECTED
         ingestion = Ingestion.of(source, key)
-        run = Run(self._execution_arn(ingestion))
+        run = self._run(ingestion, attempt=1)
         if not self.log.open(ingestion, run):
             item = self.log.get(ingestion.id, ingestion.table) or {}
             if item.get("status") != Status.RUNNING or item.get("state") != State.TRIGGER:
                 return Admission.KNOWN
-        return self.start(ingestion)
+            run = Run.from_item(item)
+        return self.start(ingestion, run)
 
-    def start(self, ingestion: Ingestion) -> Admission:
-        """Start the run of an ingestion; a run of that name is left alone."""
+    def replay(self, item: Mapping[str, Any]) -> Run | None:
+        """Run an ingestion again from its beginning, on the same log item.
+
+        A run that was logged but never began is begun, and is not another one.
+
+        Args:
+            item: the log item, as it was just read.
+
+        Returns:
+            The run that was started; None if one is under way, or somebody else was quicker.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        ingestion, run = Ingestion.from_item(item), Run.from_item(item)
+        status = self._status(run)
+        if status == "RUNNING":
+            return None
+        never_began = status is None and item["status"] == Status.RUNNING
+        if not never_began:
+            run = self._run(ingestion, attempt=int(item["attempt"]) + 1)
+            if not self.log.reopen(item, run):
+                return None
+        self.start(ingestion, run)
+        return run
+
+    def start(self, ingestion: Ingestion, run: Run) -> Admission:
+        """Start a run of an ingestion; an execution of that name is left alone."""
         try:
             self.stepfunctions.start_execution(
                 stateMachineArn=self.state_machine_arn,
-                name=ingestion.execution_name,
+                name=run.execution_name,
                 input=ingestion.as_json(),
             )
         except self.stepfunctions.exceptions.ExecutionAlreadyExists:
@@ -89,6 +116,13 @@ class Intake:
         detail = {"ingestedID": unmatched_id(source), "ingestedTable": UNMATCHED}
         notices.put(self.events, notices.Notice.REJECTED, detail)
 
-    def _execution_arn(self, ingestion: Ingestion) -> str:
+    def _run(self, ingestion: Ingestion, attempt: int) -> Run:
         machine = self.state_machine_arn.replace(":stateMachine:", ":execution:")
-        return f"{machine}:{ingestion.execution_name}"
+        return Run(f"{machine}:{ingestion.execution_name(attempt)}")
+
+    def _status(self, run: Run) -> str | None:
+        try:
+            answer = self.stepfunctions.describe_execution(executionArn=run.execution_arn)
+        except self.stepfunctions.exceptions.ExecutionDoesNotExist:
+            return None
+        return answer["status"]

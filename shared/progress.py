@@ -4,7 +4,7 @@ An item's `state` and `status` say where the ingestion stands: `status` is `runn
 then `success`, `fail`, `superseded` or, for a key that fits no contract, `rejected`. `history`
 lists every step with its time and counts. All writes are conditional: a step is written once
 however often its function is retried, a run that was replaced writes no more, and a finished item
-stays finished unless its execution is redriven.
+stays finished unless its execution is redriven or the ingestion is replayed.
 """
 
 import contextlib
@@ -72,9 +72,46 @@ class Log:
                 "dataDate": ingestion.data_date.isoformat(),
                 "executionArn": run.execution_arn,
                 "redrive": run.redrive,
+                "attempt": 1,
                 "status": Status.RUNNING,
                 "history": [_entry(State.TRIGGER, Status.SUCCESS, {})],
             }
+        )
+
+    def reopen(self, item: Mapping[str, Any], run: Run) -> bool:
+        """Give an ingestion a new run; False if its item changed since it was read.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        attempt = int(item["attempt"]) + 1
+        entry = _entry(State.TRIGGER, Status.SUCCESS, {"attempt": attempt})
+        sets = {
+            "executionArn": run.execution_arn,
+            "redrive": run.redrive,
+            "attempt": attempt,
+            "state": str(State.TRIGGER),
+            "status": str(Status.RUNNING),
+            "updatedAt": entry["at"],
+        }
+        known = {name: item[name] for name in ("executionArn", "redrive", "status", "updatedAt")}
+        # What was counted, and why it halted, was the last run's.
+        outdated = ", ".join(sorted({*_TOTALS, "haltReason"}))
+        return self._conditionally(
+            lambda: self._table.update_item(
+                Key={name: item[name] for name in ("ingestedID", "ingestedTable")},
+                UpdateExpression=(
+                    "SET " + ", ".join(f"#{name} = :{name}" for name in sets) + ", "
+                    f"history = list_append(history, :entry) REMOVE {outdated}"
+                ),
+                ConditionExpression=" AND ".join(f"#{name} = :known_{name}" for name in known),
+                ExpressionAttributeNames={f"#{name}": name for name in sets},
+                ExpressionAttributeValues={
+                    **{f":{name}": value for name, value in sets.items()},
+                    **{f":known_{name}": value for name, value in known.items()},
+                    ":entry": [entry],
+                },
+            )
         )
 
     def reject(self, source: Source, reason: str) -> bool:
@@ -228,10 +265,11 @@ class Log:
         return self._update_alert(
             ingested_id,
             table,
-            {"end": end, "requestId": request_id, "sent": False},
-            "attribute_not_exists(alert) OR alert.#end <> :end "
-            "OR (alert.requestId = :request AND alert.sent = :false)",
-            {":end": end, ":request": request_id, ":false": False},
+            end,
+            {"requestId": request_id, "sent": False},
+            "attribute_not_exists(alerts.#end) "
+            "OR (alerts.#end.requestId = :request AND alerts.#end.sent = :false)",
+            {":request": request_id, ":false": False},
         )
 
     def alert_sent(self, ingested_id: str, table: str, end: str, request_id: str) -> bool:
@@ -243,15 +281,17 @@ class Log:
         return self._update_alert(
             ingested_id,
             table,
-            {"end": end, "requestId": request_id, "sent": True},
-            "alert.#end = :end",
-            {":end": end},
+            end,
+            {"requestId": request_id, "sent": True},
+            "attribute_exists(alerts.#end)",
+            {},
         )
 
     def _update_alert(
         self,
         ingested_id: str,
         table: str,
+        end: str,
         alert: dict[str, Any],
         condition: str,
         values: dict[str, Any],
@@ -259,9 +299,9 @@ class Log:
         return self._conditionally(
             lambda: self._table.update_item(
                 Key={"ingestedID": ingested_id, "ingestedTable": table},
-                UpdateExpression="SET alert = :alert",
+                UpdateExpression="SET alerts.#end = :alert",
                 ConditionExpression=f"attribute_exists(ingestedID) AND ({condition})",
-                ExpressionAttributeNames={"#end": "end"},
+                ExpressionAttributeNames={"#end": end},
                 ExpressionAttributeValues={":alert": alert, **values},
             )
         )
@@ -280,6 +320,13 @@ class Log:
             except self._table.meta.client.exceptions.ConditionalCheckFailedException:
                 return False
         return True
+
+
+def told(item: Mapping[str, Any]) -> bool:
+    """Tell whether the alert of an item's current end was handed to the topic."""
+    # A rejected object has no run, and one end.
+    prefix = f"{Run.from_item(item).name}/" if "executionArn" in item else ""
+    return any(end.startswith(prefix) and alert["sent"] for end, alert in item["alerts"].items())
 
 
 @contextlib.contextmanager
@@ -321,6 +368,7 @@ def _item(ingested_id: str, table: str, source: Source) -> dict[str, Any]:
         "sourceKey": source.key,
         "versionId": source.version_id,
         "size": source.size,
+        "alerts": {},
         "updatedAt": _now(),
     }
 
@@ -330,4 +378,4 @@ def _entry(state: State, status: Status, counts: Counts) -> dict[str, Any]:
 
 
 def _mark(run: Run, state: State, status: Status) -> str:
-    return f"{run.execution_arn.rpartition(':')[2]}/{run.redrive}/{state}/{status}"
+    return f"{run.name}/{state}/{status}"

@@ -15,7 +15,7 @@ import requests
 from local import cloud, sample
 from shared.ingestion import UNMATCHED, Ingestion, Source, unmatched_id
 from shared.landing_key import LandingKey
-from shared.progress import Log
+from shared.progress import Log, told
 from tests.fixtures.laptop import Laptop
 
 HEADER = "user,timestamp,hours,project"
@@ -51,8 +51,7 @@ class Pipeline:
 
         def over() -> dict[str, Any] | None:
             item = self.log.get(ingested_id, table)
-            told = item is not None and item.get("alert", {}).get("sent")
-            return item if told else None
+            return item if item is not None and told(item) else None
 
         item: dict[str, Any] = eventually(over)
         return item
@@ -329,7 +328,7 @@ def test_permissions_are_enforced(pipeline: Pipeline, without_landing: None) -> 
     assert (item["state"], item["status"]) == ("transform", "fail")
     assert "AccessDenied" in item["haltReason"]
     (alert,) = pipeline.alerts(item["ingestedID"])
-    assert "redrive-execution" in alert["repair"]
+    assert alert["repair"].endswith(f"tm replay {item['ingestedID']}")
     assert pipeline.loaded(key_of(7)) == []
 
 

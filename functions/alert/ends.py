@@ -53,7 +53,7 @@ class End:
     @property
     def name(self) -> str:
         """What tells this end from any other of the same ingestion."""
-        return f"{self.run.execution_arn.rpartition(':')[2]}/{self.run.redrive}/{self.status}"
+        return f"{self.run.name}/{self.status}"
 
     @property
     def file_at_fault(self) -> bool:
@@ -72,22 +72,51 @@ class End:
                 return f"{self.error}: {_message(self.cause)}"
 
     def close(self, log: Log) -> dict[str, Any]:
-        """Close the log item if the functions could not, and return it.
+        """Close the log item if the functions could not, and return it as this run left it.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.
         """
         # A run that was started by hand has no item yet.
         log.open(self.ingestion, self.run)
-        item = log.get(self.ingestion.id, self.ingestion.table) or {}
-        if item["status"] != Status.RUNNING:
+        item = self._item(log)
+        if Run.from_item(item) == self.run and item["status"] != Status.RUNNING:
             return item
         if self.status == "SUCCEEDED":
             log.leave(self.ingestion, self.run, State.LOAD, self._load_verdict())
         else:
-            state = State(item["state"])
-            log.finish(self.ingestion, self.run, state, Status.FAIL, {}, self.reason)
-        return log.get(self.ingestion.id, self.ingestion.table) or item
+            log.finish(self.ingestion, self.run, self._state(item), Status.FAIL, {}, self.reason)
+        item = self._item(log)
+        if Run.from_item(item) == self.run:
+            return item
+        return self._as_it_was(item)
+
+    def _item(self, log: Log) -> dict[str, Any]:
+        return log.get(self.ingestion.id, self.ingestion.table) or {}
+
+    def _state(self, item: Mapping[str, Any]) -> State:
+        """Return the last state that this run has entered."""
+        steps = item.get("steps", ())
+        entered = [s for s in State if f"{self.run.name}/{s}/{Status.RUNNING}" in steps]
+        if entered:
+            return entered[-1]
+        # A redrive that came to nothing failed where the run had failed before.
+        is_current = item["executionArn"] == self.run.execution_arn
+        return State(item["state"]) if is_current else State.TRIGGER
+
+    def _as_it_was(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the item for a run that was replayed or redriven before its end was heard of."""
+        its = ("ingestedID", "ingestedTable", "bucket", "sourceKey", "versionId", "size")
+        past = {name: item[name] for name in (*its, "dataDate")}
+        past |= {"executionArn": self.run.execution_arn, "redrive": self.run.redrive}
+        if self.status != "SUCCEEDED":
+            state, reason = self._state(item), f"{self.reason} (it was run again since)"
+            return past | {"state": state, "status": Status.FAIL, "haltReason": reason}
+        verdict = self._load_verdict()
+        superseded = verdict.outcome is Outcome.SUPERSEDED
+        status = Status.SUPERSEDED if superseded else Status.SUCCESS
+        past |= {"state": State.LOAD, "status": status, "haltReason": verdict.reason}
+        return {**past, **verdict.counts}
 
     def _load_verdict(self) -> Verdict:
         load = self.output["load"]

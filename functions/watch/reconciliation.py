@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shared import notices
-from shared.ingestion import Ingestion, Source
+from shared.ingestion import Ingestion, Run, Source
 from shared.intake import Admission, Intake
 from shared.notices import Notice
-from shared.progress import Log, Status
+from shared.progress import Log, Status, told
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -49,7 +49,7 @@ class Reconciliation:
             try:
                 run = self.stepfunctions.describe_execution(executionArn=item["executionArn"])
             except self.stepfunctions.exceptions.ExecutionDoesNotExist:
-                self.intake.start(Ingestion.from_item(item))
+                self.intake.start(Ingestion.from_item(item), Run.from_item(item))
                 found += 1
                 continue
             if run["status"] != "RUNNING":
@@ -66,7 +66,7 @@ class Reconciliation:
         found = 0
         for status in (Status.SUCCESS, Status.FAIL, Status.SUPERSEDED, Status.REJECTED):
             for item in self.log.with_status(status, since=self.now - LOOKBACK):
-                if self._age(item) < GRACE or item.get("alert", {}).get("sent"):
+                if self._age(item) < GRACE or told(item):
                     continue
                 if status == Status.REJECTED:
                     keys = ("ingestedID", "ingestedTable")

@@ -65,18 +65,30 @@ def test_a_refused_file_is_the_suppliers_to_correct() -> None:
 
     assert alert.record["status"] == "Ingestion Fail"
     assert alert.record["reason"] == "the file is empty"
-    assert alert.record["repair"].endswith("tm drop FILE --table dailycheckins --date 2024-03-03")
+    assert "tm drop FILE --table dailycheckins --date 2024-03-03" in alert.record["repair"]
+    assert alert.record["repair"].endswith("tm replay 20240303-4f0c2a91be")
     assert "Why: the file is empty" in alert.text
-    assert "Nothing was loaded; the table holds what it held before." in alert.text
+    assert "The table: nothing was loaded; what it holds of this file's earlier" in alert.text
 
 
 def test_a_broken_function_is_ours_to_mend() -> None:
     item = ITEM | {"state": "load", "status": "fail", "haltReason": "Boom: no disk"}
 
-    assert (
-        f"redrive-execution --execution-arn {ARN}"
-        in (compose(item, None, file_at_fault=False).record["repair"])
-    )
+    record = compose(item, None, file_at_fault=False).record
+
+    assert record["repair"].endswith("run it again: tm replay 20240303-4f0c2a91be")
+    assert record["executionArn"] == ARN
+
+
+def test_only_where_load_broke_off_may_the_table_have_changed() -> None:
+    broken = ITEM | {"status": "fail", "haltReason": "Boom: no disk"}
+
+    in_test = compose(broken | {"state": "test"}, None, file_at_fault=False)
+    in_load = compose(broken | {"state": "load"}, None, file_at_fault=False)
+
+    assert in_test.record["unchanged"].startswith("nothing was loaded")
+    assert in_load.record["unchanged"].startswith("Load broke off")
+    assert "never a mix" in in_load.text
 
 
 def test_a_rejected_key() -> None:

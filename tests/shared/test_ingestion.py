@@ -23,14 +23,15 @@ def test_the_id_is_the_versions_and_never_the_clocks() -> None:
     assert len(first.id) == len("20240303-4f0c2a91be")
     assert first == ingestion()
     assert first.id != ingestion(Source("landing", KEY, "v2", 10)).id
-    assert first.execution_name == f"dailycheckins-{first.id}"
+    assert first.execution_name() == f"dailycheckins-{first.id}"
+    assert first.execution_name(3) == f"dailycheckins-{first.id}-r3"
     assert first.partition == (f"table=dailycheckins/year=2024/month=3/day=3/ingestedID={first.id}")
 
 
 def test_the_longest_table_fits_an_execution_name() -> None:
     key = f"table={'t' * 48}/year=2024/month=3/day=3/f.csv"
 
-    assert len(ingestion(Source("landing", key, "v", 1)).execution_name) <= 80
+    assert len(ingestion(Source("landing", key, "v", 1)).execution_name(999)) <= 80
 
 
 def test_it_travels_through_the_state_machine() -> None:

@@ -1,5 +1,5 @@
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -99,6 +99,100 @@ def test_a_run_whose_start_failed_is_started_by_the_next_try(
             intake.admit(SOURCE)
 
     assert intake.admit(SOURCE) == Admission.STARTED
+
+
+def item_of(intake: Intake) -> dict[str, Any]:
+    (item,) = (each for status in Status for each in intake.log.with_status(status))
+    return item
+
+
+def stop(intake: Intake, run: Run) -> None:
+    intake.stepfunctions.stop_execution(executionArn=run.execution_arn)
+
+
+def names(intake: Intake) -> list[str]:
+    machine = intake.state_machine_arn
+    executions = intake.stepfunctions.list_executions(stateMachineArn=machine)["executions"]
+    return sorted(each["name"] for each in executions)
+
+
+def test_a_replay_is_another_run_of_the_same_item(intake: Intake) -> None:
+    intake.admit(SOURCE)
+    first = Run.from_item(item_of(intake))
+    stop(intake, first)
+
+    second = intake.replay(item_of(intake))
+    assert second is not None
+    stop(intake, second)
+    third = intake.replay(item_of(intake))
+    assert third is not None
+
+    assert names(intake) == [f"{first.execution_name}{suffix}" for suffix in ("", "-r2", "-r3")]
+    assert item_of(intake)["executionArn"] == third.execution_arn
+    assert (item_of(intake)["status"], item_of(intake)["attempt"]) == ("running", 3)
+    for run in (first, second, third):
+        described = intake.stepfunctions.describe_execution(executionArn=run.execution_arn)
+        assert json.loads(described["input"])["ingestedID"] == item_of(intake)["ingestedID"]
+
+
+def test_a_run_under_way_is_not_replayed(intake: Intake) -> None:
+    intake.admit(SOURCE)
+
+    assert intake.replay(item_of(intake)) is None
+    assert len(names(intake)) == 1
+
+
+def test_of_two_replays_at_once_one_starts(intake: Intake) -> None:
+    intake.admit(SOURCE)
+    read = item_of(intake)
+    stop(intake, Run.from_item(read))
+
+    assert intake.replay(read) is not None
+    assert intake.replay(read) is None
+    assert len(names(intake)) == 2
+
+
+def test_a_replay_of_a_run_that_never_began_begins_it(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(Intake, "start", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            intake.admit(SOURCE)
+
+    run = intake.replay(item_of(intake))
+
+    assert run is not None
+    assert run == Run.from_item(item_of(intake))
+    assert names(intake) == [run.execution_name]
+    assert item_of(intake)["attempt"] == 1
+
+
+def test_a_replay_that_died_before_its_start_is_started_by_a_late_event(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake.admit(SOURCE)
+    stop(intake, Run.from_item(item_of(intake)))
+    with monkeypatch.context() as broken:
+        broken.setattr(Intake, "start", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            intake.replay(item_of(intake))
+
+    assert intake.admit(SOURCE) == Admission.STARTED
+
+    assert Run.from_item(item_of(intake)).execution_name in names(intake)
+    assert len(names(intake)) == 2
+
+
+def test_an_event_that_comes_after_the_end_starts_nothing(intake: Intake) -> None:
+    intake.admit(SOURCE)
+    item = item_of(intake)
+    run = Run.from_item(item)
+    stop(intake, run)
+    intake.log.finish(Ingestion.from_item(item), run, State.TEST, Status.FAIL, {}, "stopped")
+
+    assert intake.admit(SOURCE) == Admission.KNOWN
+    assert len(names(intake)) == 1
 
 
 def test_a_folder_is_nothing(intake: Intake) -> None:

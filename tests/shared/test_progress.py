@@ -7,7 +7,7 @@ import pytest
 from shared.errors import LogUnavailable
 from shared.ingestion import Ingestion, Run, Source
 from shared.landing_key import LandingKey
-from shared.progress import Log, State, Status
+from shared.progress import Log, State, Status, told
 from shared.verdict import Outcome, Verdict
 from tests.fixtures.aws import KEY, run_of
 
@@ -121,6 +121,42 @@ def test_another_execution_writes_nothing(log: Log, ingestion: Ingestion, run: R
     assert not log.enter(ingestion, Run(run.execution_arn + "-r2"), State.LOAD)
 
 
+def test_a_replay_takes_up_what_ended(log: Log, ingestion: Ingestion, run: Run) -> None:
+    log.open(ingestion, run)
+    counts = {"rowsRead": 3, "rowsLoaded": 2, "rowsRejected": 1}
+    log.finish(ingestion, run, State.LOAD, Status.SUPERSEDED, counts, "older")
+    again = Run(f"{run.execution_arn}-r2")
+
+    assert log.reopen(item(log, ingestion), again)
+
+    found = item(log, ingestion)
+    assert (found["state"], found["status"], found["attempt"]) == ("trigger", "running", 2)
+    assert not {"haltReason", *counts} & found.keys(), "they were the last run's"
+    assert steps(log, ingestion)[-1] == ("trigger", "success")
+    assert not log.enter(ingestion, run, State.TRANSFORM), "it was replaced"
+    assert log.enter(ingestion, again, State.TRANSFORM)
+    assert log.finish(ingestion, again, State.TRANSFORM, Status.FAIL, {}, "because")
+
+
+def test_of_two_replays_at_once_one_counts(log: Log, ingestion: Ingestion, run: Run) -> None:
+    log.open(ingestion, run)
+    log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, "stopped")
+    read = item(log, ingestion)
+
+    assert log.reopen(read, Run(f"{run.execution_arn}-r2"))
+    assert not log.reopen(read, Run(f"{run.execution_arn}-r2"))
+    assert item(log, ingestion)["attempt"] == 2
+
+
+def test_a_replay_of_what_was_redriven_meanwhile(log: Log, ingestion: Ingestion, run: Run) -> None:
+    log.open(ingestion, run)
+    log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, "stopped")
+    read = item(log, ingestion)
+    log.enter(ingestion, Run(run.execution_arn, 1), State.LOAD)
+
+    assert not log.reopen(read, Run(f"{run.execution_arn}-r2"))
+
+
 def test_rejected_keys_have_an_item(log: Log) -> None:
     source = Source("landing", "nonsense", "v1", 10)
 
@@ -142,13 +178,32 @@ def test_items_by_status_and_age(log: Log, ingestion: Ingestion, run: Run) -> No
 def test_an_end_is_claimed_once(log: Log, ingestion: Ingestion, run: Run) -> None:
     log.open(ingestion, run)
     key = ingestion.id, ingestion.table
+    failed, succeeded = f"{run.name}/FAILED", f"{run.execution_name}/1/SUCCEEDED"
 
-    assert log.claim_alert(*key, "run/0/FAILED", "request-1")
-    assert not log.claim_alert(*key, "run/0/FAILED", "request-2"), "another call is at it"
-    assert log.claim_alert(*key, "run/0/FAILED", "request-1"), "its own retry after a crash"
-    log.alert_sent(*key, "run/0/FAILED", "request-1")
-    assert not log.claim_alert(*key, "run/0/FAILED", "request-1"), "it was sent"
-    assert log.claim_alert(*key, "run/1/SUCCEEDED", "request-3"), "the end of a redrive"
+    assert log.claim_alert(*key, failed, "request-1")
+    assert not log.claim_alert(*key, failed, "request-2"), "another call is at it"
+    assert log.claim_alert(*key, failed, "request-1"), "its own retry after a crash"
+    assert not told(item(log, ingestion))
+    log.alert_sent(*key, failed, "request-1")
+    assert told(item(log, ingestion))
+    assert not log.claim_alert(*key, failed, "request-1"), "it was sent"
+    assert log.claim_alert(*key, succeeded, "request-3"), "the end of a redrive"
+    log.alert_sent(*key, succeeded, "request-3")
+    assert not log.claim_alert(*key, failed, "request-4"), "it was sent, however late this is"
+
+
+def test_the_alert_of_the_last_run_does_not_tell_of_this_one(
+    log: Log, ingestion: Ingestion, run: Run
+) -> None:
+    log.open(ingestion, run)
+    log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, "stopped")
+    log.claim_alert(ingestion.id, ingestion.table, f"{run.name}/FAILED", "request")
+    log.alert_sent(ingestion.id, ingestion.table, f"{run.name}/FAILED", "request")
+    assert told(item(log, ingestion))
+
+    log.reopen(item(log, ingestion), Run(f"{run.execution_arn}-r2"))
+
+    assert not told(item(log, ingestion))
 
 
 def test_an_end_of_nothing_cannot_be_claimed(log: Log) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 EVENTS = Path(__file__).parents[2] / "events"
 Messages = Callable[[], list[dict[str, Any]]]
+LOADED = {"outcome": "ok", "reason": None, "rowsRead": 2, "rowsLoaded": 2, "rowsRejected": 0}
+OLDER = {"outcome": "superseded", "reason": "an older version", "rowsLoaded": 0}
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ def test_a_function_that_died_is_closed_and_told(
     assert message["status"] == "Ingestion Fail"
     assert message["latestState"] == "transform"
     assert message["reason"] == "SourceUnreadable: cannot read version v1"
-    assert "redrive-execution" in message["repair"]
+    assert message["repair"].endswith(f"tm replay {ingestion.id}")
 
 
 @pytest.mark.parametrize(
@@ -146,8 +148,7 @@ def test_success_that_load_could_not_log_is_closed(
     event: dict[str, Any], ingestion: Ingestion, run: Run, log: Log, messages: Messages
 ) -> None:
     log.open(ingestion, run)
-    output = {"outcome": "ok", "reason": None, "rowsRead": 2, "rowsLoaded": 2, "rowsRejected": 0}
-    event["detail"] |= {"status": "SUCCEEDED", "output": json.dumps({"load": output})}
+    event["detail"] |= {"status": "SUCCEEDED", "output": json.dumps({"load": LOADED})}
 
     handler(event, lambda_context())
 
@@ -192,6 +193,74 @@ def test_a_run_that_was_started_by_hand_is_told_too(
 ) -> None:
     assert handler(event, lambda_context()) == {"sent": True}
     assert messages()[0]["status"] == "Ingestion Fail"
+
+
+@pytest.mark.parametrize(
+    ("detail", "wanted"),
+    [
+        (
+            {},
+            {
+                "status": "Ingestion Fail",
+                "latestState": "transform",
+                "reason": "SourceUnreadable: cannot read version v1 (it was run again since)",
+            },
+        ),
+        (
+            {"status": "SUCCEEDED", "output": json.dumps({"load": LOADED})},
+            {"status": "Ingestion Success", "latestState": "load", "rowsLoaded": 2, "reason": None},
+        ),
+        (
+            {"status": "SUCCEEDED", "output": json.dumps({"load": LOADED | OLDER})},
+            {"status": "Ingestion Success", "latestState": "load", "reason": "an older version"},
+        ),
+    ],
+    ids=["failed", "succeeded", "superseded"],
+)
+def test_an_end_that_is_heard_of_after_the_replay_began(
+    detail: dict[str, Any],
+    wanted: dict[str, Any],
+    event: dict[str, Any],
+    ingestion: Ingestion,
+    run: Run,
+    log: Log,
+    messages: Messages,
+) -> None:
+    log.open(ingestion, run)
+    log.enter(ingestion, run, State.TRANSFORM)
+    again = Run(f"{run.execution_arn}-r2")
+    item = log.get(ingestion.id, ingestion.table)
+    assert item is not None
+    log.reopen(item, again)
+    log.enter(ingestion, again, State.TEST)
+    before = log.get(ingestion.id, ingestion.table)
+    event["detail"] |= detail
+
+    assert handler(event, lambda_context()) == {"sent": True}
+
+    (message,) = messages()
+    assert wanted.items() <= message.items()
+    assert message["executionArn"] == run.execution_arn
+    after = log.get(ingestion.id, ingestion.table)
+    assert before is not None
+    assert after is not None
+    assert before | {"alerts": after["alerts"]} == after, "the item is the replay's"
+
+
+def test_a_redrive_that_came_to_nothing_is_told_with_the_state_that_failed(
+    event: dict[str, Any], ingestion: Ingestion, run: Run, log: Log, messages: Messages
+) -> None:
+    log.open(ingestion, run)
+    log.enter(ingestion, run, State.LOAD)
+    handler(event, lambda_context("first"))
+    event["detail"] |= {"redriveCount": 1, "error": "Lambda.TooManyRequestsException"}
+
+    assert handler(event, lambda_context("second")) == {"sent": True}
+
+    item = log.get(ingestion.id, ingestion.table)
+    assert item is not None
+    assert (item["state"], item["status"], item["redrive"]) == ("load", "fail", 1)
+    assert messages()[-1]["reason"].startswith("Lambda.TooManyRequestsException")
 
 
 def test_a_rejected_key_is_told(log: Log, messages: Messages) -> None:

@@ -52,7 +52,7 @@ def notices(aws: None) -> Notices:
 
 def started(machine: str, ingestion: Ingestion, log: Log) -> Run:
     arn = boto3.client("stepfunctions", region_name=REGION).start_execution(
-        stateMachineArn=machine, name=ingestion.execution_name, input=ingestion.as_json()
+        stateMachineArn=machine, name=ingestion.execution_name(), input=ingestion.as_json()
     )["executionArn"]
     log.open(ingestion, Run(arn))
     return Run(arn)
@@ -96,7 +96,7 @@ def test_a_run_that_ended_unseen_is_told(
 
 def test_a_run_that_never_began_is_started(machine: str, s3: "S3Client", log: Log) -> None:
     ingestion = land(s3, b"x")
-    arn = machine.replace("stateMachine", "execution") + ":" + ingestion.execution_name
+    arn = machine.replace("stateMachine", "execution") + ":" + ingestion.execution_name()
     log.open(ingestion, Run(arn))
 
     assert handler({}, lambda_context())["stuck"] == 1
@@ -121,8 +121,9 @@ def test_an_end_that_was_told_is_left_alone(
 ) -> None:
     run = started(machine, ingestion := land(s3, b"x"), log)
     log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, "x")
-    log.claim_alert(ingestion.id, ingestion.table, "end", "request")
-    log.alert_sent(ingestion.id, ingestion.table, "end", "request")
+    end = ingestion.id, ingestion.table, f"{run.name}/FAILED", "request"
+    log.claim_alert(*end)
+    log.alert_sent(*end)
 
     assert handler({}, lambda_context()) == NOTHING
     assert notices() == []
