@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from shared.errors import StagingUnavailable
+from shared.errors import StagingIncomplete, StagingUnavailable
 
 _AS_IT_IS = {
     "coerce_timestamps": None,
@@ -46,13 +46,21 @@ def read(uri: str) -> pa.Table:
     """Read one object with the types it was written with.
 
     Raises:
+        StagingIncomplete: it is missing.
         StagingUnavailable: S3 did not give it.
     """
     if path := _local(uri):
         # The folders' names are no columns.
         return pa.parquet.read_table(path, partitioning=None)
-    with unavailable(uri):
-        frame = wr.s3.read_parquet(uri, dtype_backend="pyarrow")
+    try:
+        with unavailable(uri):
+            frame = wr.s3.read_parquet(uri, dtype_backend="pyarrow")
+    except (wr.exceptions.NoFilesFound, botocore.exceptions.ClientError) as error:
+        if not _is_missing(error):
+            raise
+        raise StagingIncomplete(
+            f"{uri} is missing, but an earlier state wrote it; replay the ingestion"
+        ) from None
     return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
 
 
@@ -107,6 +115,13 @@ def unavailable(uri: str) -> Iterator[None]:
         raise StagingUnavailable(f"S3 refused {uri} for now: {error}") from error
     except botocore.exceptions.HTTPClientError as error:
         raise StagingUnavailable(f"S3 did not answer for {uri}: {error}") from error
+
+
+def _is_missing(error: Exception) -> bool:
+    # awswrangler asks for the object's size before it reads, and it may go in between.
+    if isinstance(error, botocore.exceptions.ClientError):
+        return error.response["Error"]["Code"] in {"404", "NoSuchKey"}
+    return True
 
 
 def _local(uri: str) -> Path | None:

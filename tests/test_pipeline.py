@@ -2,123 +2,16 @@
 
 import csv
 import json
-import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
-import pg8000.native
 import pytest
-import requests
 
 from local import cloud, sample
-from shared.ingestion import UNMATCHED, Ingestion, Source, unmatched_id
-from shared.landing_key import LandingKey
-from shared.progress import Log, told
+from shared.ingestion import UNMATCHED, unmatched_id
 from tests.fixtures.laptop import Laptop
-
-HEADER = "user,timestamp,hours,project"
-AT = "2019-09-27 00:00:00 UTC"
-TABLE = "dailycheckins"
-
-
-class Pipeline:
-    """A laptop cloud, as its users see it."""
-
-    def __init__(self, laptop: Laptop) -> None:
-        self.laptop = laptop
-        self.outputs = laptop.stack.outputs
-        self.log = Log(laptop.aws.resource("dynamodb").Table(self.outputs["log_table"]))
-
-    def put(self, body: str | bytes, key: str) -> Source:
-        """Put an object where files land."""
-        content = body.encode() if isinstance(body, str) else body
-        bucket = self.outputs["landing_bucket"]
-        answer = self.laptop.aws.client("s3").put_object(Bucket=bucket, Key=key, Body=content)
-        return Source(bucket, key, answer["VersionId"], len(content))
-
-    def ingest(self, body: str | bytes, day: int, name: str = "f.csv") -> dict[str, Any]:
-        """Land a file of one day and return its log item at the end."""
-        key = f"table={TABLE}/year=2024/month=3/day={day}/{name}"
-        landing_key = LandingKey.parse(key)
-        assert landing_key is not None
-        ingestion = Ingestion.of(self.put(body, key), landing_key)
-        return self.ended(ingestion.id)
-
-    def ended(self, ingested_id: str, table: str = TABLE) -> dict[str, Any]:
-        """Return a log item once its ingestion has ended and the team was told."""
-
-        def over() -> dict[str, Any] | None:
-            item = self.log.get(ingested_id, table)
-            return item if item is not None and told(item) else None
-
-        item: dict[str, Any] = eventually(over)
-        return item
-
-    def alerts(self, ingested_id: str) -> list[dict[str, Any]]:
-        """Return what subscribers were told of an ingestion."""
-        found = [alert.body for alert in self.laptop.tap.alerts()]
-        return [body for body in found if body["ingestedID"] == ingested_id]
-
-    def query(self, sql: str, **parameters: object) -> Any:
-        """Ask the database, as its administrator."""
-        database = self.laptop.stack.database
-        connection = pg8000.native.Connection(
-            database.user,
-            host=database.host,
-            port=database.port,
-            password=database.password,
-            database=database.database,
-        )
-        try:
-            return connection.run(sql, **parameters)
-        finally:
-            connection.close()
-
-    def loaded(self, key: str) -> Any:
-        """Return the rows that the table holds of one landed key, in the file's order."""
-        return self.query(
-            "SELECT username, hours, source_line FROM daily_checkins "
-            "JOIN source ON source.id = source_id WHERE source_key = :key ORDER BY source_line",
-            key=key,
-        )
-
-    def get(self, path: str, **parameters: str) -> requests.Response:
-        """Ask the API."""
-        return self.ask(path, self.outputs["api_key"], parameters)
-
-    def ask(self, path: str, key: str | None, parameters: dict[str, str]) -> requests.Response:
-        """Ask the API with that key, or with none."""
-        return requests.get(
-            self.laptop.stack.api_url + path,
-            params=parameters,
-            headers={} if key is None else {"x-api-key": key},
-            verify=self.laptop.aws.ca_bundle,
-            timeout=30,
-        )
-
-
-def eventually(ask: Any, seconds: float = 60) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if answer := ask():
-            return answer
-        time.sleep(0.2)
-    raise AssertionError(f"not within {seconds} s")
-
-
-def checkins(*rows: str) -> str:
-    return "\n".join([HEADER, *rows])
-
-
-def key_of(day: int, name: str = "f.csv") -> str:
-    return f"table={TABLE}/year=2024/month=3/day={day}/{name}"
-
-
-@pytest.fixture(scope="module")
-def pipeline(laptop: Laptop) -> Pipeline:
-    return Pipeline(laptop)
+from tests.fixtures.pipeline import AT, TABLE, Pipeline, checkins, key_of
 
 
 @pytest.fixture(scope="module")

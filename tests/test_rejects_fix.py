@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.laptop import Laptop
-from tests.test_pipeline import AT, HEADER, Pipeline
+from tests.fixtures.pipeline import AT, HEADER, Pipeline
 
 KEY = "table=dailycheckins/year=2024/month=4/day=1/checkins.csv"
 ROWS = [

@@ -17,7 +17,7 @@ from shared.staging import Staging
 from shared.verdict import Outcome, Verdict
 from tests.fixtures.aws import STAGING, land
 from tests.fixtures.laptop import Laptop
-from tests.test_pipeline import Pipeline
+from tests.fixtures.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

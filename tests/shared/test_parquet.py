@@ -1,6 +1,7 @@
 import datetime as dt
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import boto3
 import botocore.exceptions
@@ -8,8 +9,11 @@ import pyarrow as pa
 import pytest
 
 from shared import parquet
-from shared.errors import StagingUnavailable
+from shared.errors import StagingIncomplete, StagingUnavailable
 from tests.fixtures.aws import STAGING
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 FIRST = dt.datetime(1, 1, 1, 0, 0, 0, 1, tzinfo=dt.UTC)
 
@@ -58,6 +62,17 @@ def test_a_file_beside_the_parts(prefix: str, tmp_path: Path) -> None:
         assert stored["Body"].read() == b"{}"
     else:
         assert Path(f"{prefix}report.json").read_bytes() == b"{}"
+
+
+def test_a_part_that_is_missing(s3: "S3Client", monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"s3://{STAGING}/table=t/part-00000.parquet"
+    with pytest.raises(StagingIncomplete, match="part-00000.parquet is missing"):
+        parquet.read(uri)
+
+    # It is there when it is listed, and gone when it is read.
+    monkeypatch.setattr("awswrangler.s3._read_parquet._path2list", lambda *_, **__: [uri])
+    with pytest.raises(StagingIncomplete, match="part-00000.parquet is missing"):
+        parquet.read(uri)
 
 
 def test_only_what_may_pass_is_called_unavailable() -> None:
