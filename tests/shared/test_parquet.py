@@ -66,12 +66,12 @@ def test_a_file_beside_the_parts(prefix: str, tmp_path: Path) -> None:
 
 def test_a_part_that_is_missing(s3: "S3Client", monkeypatch: pytest.MonkeyPatch) -> None:
     uri = f"s3://{STAGING}/table=t/part-00000.parquet"
-    with pytest.raises(StagingIncomplete, match="part-00000.parquet is missing"):
+    with pytest.raises(StagingIncomplete, match="is missing, but an earlier state wrote it"):
         parquet.read(uri)
 
     # It is there when it is listed, and gone when it is read.
     monkeypatch.setattr("awswrangler.s3._read_parquet._path2list", lambda *_, **__: [uri])
-    with pytest.raises(StagingIncomplete, match="part-00000.parquet is missing"):
+    with pytest.raises(StagingIncomplete, match="is missing, but an earlier state wrote it"):
         parquet.read(uri)
 
 
