@@ -1,0 +1,286 @@
+"""Load, killed as a machine that dies kills it: at any of its network operations.
+
+The real function in a process of its own, against the laptop cloud's DynamoDB, S3, Secrets Manager
+and PostgreSQL. `make test` kills it at some twenty points, `make test-deep` at every one.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pg8000.native
+import pytest
+
+from local.postgres import connected
+from shared.ingestion import Ingestion, Run, Source
+from shared.intake import Intake
+from shared.landing_key import LandingKey
+from shared.odcs import load_all
+from shared.progress import Log
+from tests.faults.children import Call, Point, call
+from tests.fixtures.aws import task_event
+from tests.fixtures.database import eventually
+from tests.fixtures.laptop import Laptop
+
+BUCKET = "tm-faults-landing"
+KEY = "table=dailycheckins/year=2024/month=5/day=1/killed.csv"
+OLD_ROWS, NEW_ROWS = 600, 3_000
+COMMIT = b"COMMIT"
+LOGGED = b'/load/success"'
+"""In what Load writes to the log at its end, and in nothing before."""
+ONE_RUN = [
+    ("trigger", "success"),
+    *(
+        (state, status)
+        for state in ("transform", "test", "load")
+        for status in ("running", "success")
+    ),
+]
+KILLED = {"Error": "Runtime.ExitError", "Cause": "Runtime exited with error: signal: killed"}
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the database holds of the key: its row of the ledger, and its rows."""
+
+    version: str
+    ingestion: str
+    read: int
+    loaded: int
+    rejected: int
+    rows: list[str]
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A version of the key, as far as Test: the event for Load, and what should be held after."""
+
+    ingestion: Ingestion
+    event: Mapping[str, Any]
+    held: Held
+
+
+class Scene:
+    """A key of which the old version is loaded, and the new one staged."""
+
+    def __init__(self, laptop: Laptop, database: pg8000.native.Connection) -> None:
+        outputs, client = laptop.stack.outputs, laptop.aws.client
+        configuration = client("lambda").get_function_configuration
+        self._environments = {
+            name: laptop.aws.environment()
+            | configuration(FunctionName=function)["Environment"]["Variables"]
+            for name, function in outputs["function_names"].items()
+        }
+        self._database, self._s3, self._tap = database, client("s3"), laptop.tap
+        self._s3.create_bucket(Bucket=BUCKET)
+        enabled = {"Status": "Enabled"}
+        self._s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration=enabled)
+        self._items = laptop.aws.resource("dynamodb").Table(outputs["log_table"])
+        self._log = Log(self._items)
+        machine = _machine(client("stepfunctions"), outputs["state_machine_arn"])
+        self._intake = Intake(
+            load_all(), self._log, client("stepfunctions"), client("events"), machine
+        )
+        self.old = self._stage(OLD_ROWS)
+        assert self.load(self.old.event).answer
+        database.run("CREATE TEMPORARY TABLE old_ledger AS SELECT * FROM source WHERE false")
+        database.run("CREATE TEMPORARY TABLE old_rows AS SELECT * FROM daily_checkins WHERE false")
+        database.run("INSERT INTO old_ledger SELECT * FROM source WHERE source_key = :k", k=KEY)
+        database.run(
+            "INSERT INTO old_rows SELECT daily_checkins.* FROM daily_checkins "
+            "JOIN old_ledger ON old_ledger.id = source_id"
+        )
+        self.new = self._stage(NEW_ROWS)
+        self._staged_item = self.item()
+
+    def reset(self) -> None:
+        """Go back to the moment before the new version's Load."""
+        run = self._database.run
+        self.clear()
+        run("INSERT INTO source OVERRIDING SYSTEM VALUE SELECT * FROM old_ledger")
+        run("INSERT INTO daily_checkins OVERRIDING SYSTEM VALUE SELECT * FROM old_rows")
+        self._items.put_item(Item=self._staged_item)
+
+    def load(self, event: Mapping[str, Any], kill_at: Point | None = None) -> Call:
+        """Call Load."""
+        return self._call("load", event, kill_at)
+
+    def replay(self) -> Call:
+        """Run the new version again from its beginning, as the operator's command does."""
+        run = self._intake.replay(self.item())
+        assert run is not None
+        event = task_event(self.new.ingestion, run)
+        for function in ("transform", "test"):
+            event[function] = self._call(function, event).answer
+        return self.load(event)
+
+    def end(self) -> list[dict[str, Any]]:
+        """End the run as Step Functions does with one whose Load was killed; return what is told.
+
+        All retries are over: the machine's runs have failed for Step Functions as they began.
+        """
+        arn = self.item()["executionArn"]
+        run = self._intake.stepfunctions.describe_execution(executionArn=arn)
+        names = {"executionArn", "status", "input", "error", "cause"}
+        detail = {name: value for name, value in run.items() if name in names}
+        before = len(self._tap.alerts())
+        event = {"detail-type": "Step Functions Execution Status Change", "detail": detail}
+        assert self._call("alert", event).answer == {"sent": True}
+        return [alert.body for alert in self._tap.alerts()[before:]]
+
+    def item(self) -> dict[str, Any]:
+        """Return the log item of the new version."""
+        item = self._log.get(self.new.ingestion.id, self.new.ingestion.table)
+        assert item is not None
+        return item
+
+    def held(self) -> Held:
+        """Return what the database holds of the key at one moment."""
+        [row] = self._database.run(
+            "SELECT version_id, ingested_id, rows_read, rows_loaded, rows_rejected, ARRAY("
+            "SELECT username || ' ' || hours || ' ' || source_line FROM daily_checkins "
+            "WHERE source_id = source.id ORDER BY source_line) FROM source WHERE source_key = :key",
+            key=KEY,
+        )
+        return Held(*row)
+
+    def clear(self) -> None:
+        """Leave nothing of the key, neither in the database nor in the log."""
+        self._database.run(
+            "DELETE FROM daily_checkins WHERE source_id IN (SELECT id FROM old_ledger)"
+        )
+        self._database.run("DELETE FROM source WHERE source_key = :key", key=KEY)
+        for ingestion in (self.old.ingestion, self.new.ingestion):
+            key = {"ingestedID": ingestion.id, "ingestedTable": ingestion.table}
+            self._items.delete_item(Key=key)
+
+    def nobody_is_left(self) -> bool:
+        """Tell whether Load has no session any more, and so no lock."""
+        sql = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'loader'"
+        return bool(self._database.run(sql) == [[0]])
+
+    def _call(self, function: str, event: Mapping[str, Any], kill_at: Point | None = None) -> Call:
+        return call(function, event, self._environments[function], kill_at)
+
+    def _stage(self, count: int) -> Staged:
+        """Land a version of so many rows, one in a hundred of them bad, and go as far as Test."""
+        rows = [("" if i % 100 == 50 else f"user{i}", f"{i % 24}.25") for i in range(count)]
+        lines = [f"{user},2024-05-01 00:00:00 UTC,{hours},x\n" for user, hours in rows]
+        body = "user,timestamp,hours,project\n" + "".join(lines)
+        version = self._s3.put_object(Bucket=BUCKET, Key=KEY, Body=body.encode())["VersionId"]
+        key = LandingKey.parse(KEY)
+        assert key is not None
+        ingestion = Ingestion.of(Source(BUCKET, KEY, version, len(body)), key)
+        self._intake.admit(ingestion.source)
+        item = self._log.get(ingestion.id, ingestion.table)
+        assert item is not None
+        event = task_event(ingestion, Run.from_item(item))
+        for function in ("transform", "test"):
+            event[function] = self._call(function, event).answer
+        good = [f"{user} {hours} {line}" for line, (user, hours) in enumerate(rows, 2) if user]
+        held = Held(version, ingestion.id, count, len(good), count - len(good), good)
+        return Staged(ingestion, event, held)
+
+
+def _machine(stepfunctions: Any, like: str) -> str:
+    """Make a state machine whose runs fail at once, as if their Load had been killed."""
+    states = {"Load": {"Type": "Fail", **KILLED}}
+    arn: str = stepfunctions.create_state_machine(
+        name="tm-faults",
+        definition=json.dumps({"StartAt": "Load", "States": states}),
+        roleArn=stepfunctions.describe_state_machine(stateMachineArn=like)["roleArn"],
+    )["stateMachineArn"]
+    return arn
+
+
+@pytest.fixture(scope="module")
+def scene(laptop: Laptop) -> Iterator[Scene]:
+    with connected(laptop.stack.database) as database:
+        scene = Scene(laptop, database)
+        yield scene
+        scene.clear()
+
+
+@pytest.fixture(scope="module")
+def points(scene: Scene, pytestconfig: pytest.Config) -> list[Point]:
+    """Where to kill Load: everywhere from the COMMIT on, before it here and there or everywhere."""
+    scene.reset()
+    made = scene.load(scene.new.event)
+    before = next(i for i, (_, sent) in enumerate(made.operations) if COMMIT in sent)
+    step = 1 if pytestconfig.getoption("--hypothesis-profile") == "deep" else before // 14
+    from_commit_on = range(len(made.operations) - before)
+    return [
+        *(Point(number) for number in range(0, before, step)),
+        *(Point(number, COMMIT) for number in from_commit_on),
+    ]
+
+
+def killed(scene: Scene, point: Point) -> bool:
+    """Kill Load there, see that nothing is mixed up, and tell whether the new rows are in."""
+    scene.reset()
+    call = scene.load(scene.new.event, kill_at=point)
+    # Answers come in more or fewer pieces, so the last point may be one that is not reached.
+    assert call.killed or point.marker
+
+    assert scene.held() in (scene.old.held, scene.new.held)
+    eventually(scene.nobody_is_left, within=5)
+    is_new = scene.held() == scene.new.held
+    assert is_new or scene.held() == scene.old.held
+    assert call.sent(COMMIT) or not is_new
+    assert scene.item()["status"] == "running" or call.sent(LOGGED)
+    return is_new
+
+
+def steps(item: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(step["state"], step["status"]) for step in item["history"]]
+
+
+def counts(item: Mapping[str, Any]) -> tuple[int, ...]:
+    return tuple(int(item[name]) for name in ("rowsRead", "rowsLoaded", "rowsRejected"))
+
+
+@pytest.mark.timeout(1200)
+def test_wherever_load_is_killed_a_retry_ends_right(scene: Scene, points: list[Point]) -> None:
+    outcomes = []
+    for point in points:
+        outcomes.append(killed(scene, point))
+
+        retried = scene.load(scene.new.event)
+
+        assert retried.answer is not None, (point, retried.error)
+        assert retried.answer["outcome"] == "ok"
+        assert scene.held() == scene.new.held, point
+        item = scene.item()
+        assert (item["state"], item["status"]) == ("load", "success")
+        assert counts(item) == (NEW_ROWS, NEW_ROWS - NEW_ROWS // 100, NEW_ROWS // 100)
+        assert steps(item) == ONE_RUN, point
+    assert set(outcomes) == {False, True}
+
+
+def test_a_run_that_a_kill_ended_is_closed_and_told_and_a_replay_ends_right(
+    scene: Scene, points: list[Point]
+) -> None:
+    outcomes = []
+    # One from the middle of COPY, and around the COMMIT.
+    for point in (points[10], Point(1, COMMIT), Point(2, COMMIT)):
+        outcomes.append(killed(scene, point))
+
+        [alert] = scene.end()
+
+        item = scene.item()
+        assert (item["state"], item["status"]) == ("load", "fail")
+        assert (alert["status"], alert["latestState"]) == ("Ingestion Fail", "load")
+        assert "signal: killed" in alert["reason"]
+        assert "never a mix" in alert["unchanged"]
+        assert alert["repair"].endswith(f"tm replay {scene.new.ingestion.id}")
+
+        replayed = scene.replay()
+
+        assert replayed.answer is not None, (point, replayed.error)
+        assert scene.held() == scene.new.held
+        item = scene.item()
+        assert (item["state"], item["status"]) == ("load", "success")
+        assert "haltReason" not in item
+        assert steps(item) == [*ONE_RUN[:-1], ("load", "fail"), *ONE_RUN]
+    assert set(outcomes) == {False, True}
