@@ -11,12 +11,12 @@ from rich.table import Table
 
 from cli.console import console
 from cli.errors import CommandError
-from cli.items import Item, counts, plain, style
+from cli.items import Item, counts, current_run, plain, style
 from cli.stack import Stack
 from local.tap import Alert
 from shared.ingestion import UNMATCHED, Ingestion, Source, unmatched_id
 from shared.landing_key import LandingKey
-from shared.progress import State, Status
+from shared.progress import State, Status, told
 from shared.staging import Staging
 
 _POLL = 0.3
@@ -79,10 +79,12 @@ def _watch_plainly(snapshots: Iterator[Item]) -> Item:
     shown = 0
     item: Item = {}
     for item in snapshots:
-        for entry in item["history"][shown:]:
+        history = item["history"]
+        begun = len(history) - len(current_run(item))
+        for entry in history[max(begun, shown) :]:
             at, state, status = entry["at"], entry["state"], entry["status"]
             console.print(f"{at}  {state:<9}  {status:<10}  {counts(entry)}".rstrip())
-        shown = len(item["history"])
+        shown = len(history)
     return item
 
 
@@ -98,7 +100,7 @@ def _watch_live(snapshots: Iterator[Item]) -> Item:
 def _states(item: Item | None) -> Table:
     """Return a row for each state, with the last that its history says."""
     table = Table("state", "status", "took", "rows", box=None, padding=(0, 3, 0, 0))
-    history = item["history"] if item else []
+    history = current_run(item) if item else []
     for state in State:
         entries = [entry for entry in history if entry["state"] == state]
         if not entries:
@@ -135,7 +137,7 @@ def _alert(stack: Stack, item: Item) -> str:
     while True:
         if stack.tap is None:
             current = stack.log.get(item["ingestedID"], item["ingestedTable"]) or item
-            if current.get("alert", {}).get("sent"):
+            if told(item | {"alerts": current["alerts"]}):
                 return "sent to the topic's subscribers"
         else:
             alerts = [each for each in stack.tap.alerts() if _is_of(each, item)]
@@ -150,4 +152,5 @@ def _alert(stack: Stack, item: Item) -> str:
 
 
 def _is_of(alert: Alert, item: Item) -> bool:
-    return bool(alert.body.get("ingestedID") == item["ingestedID"])
+    names = ("ingestedID", "executionArn")
+    return all(alert.body.get(name) == item.get(name) for name in names)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from shared.progress import Status
+from shared.progress import State, Status
 
 Item = dict[str, Any]
 
@@ -36,6 +36,13 @@ def plain(value: Any) -> Any:
         case list() | tuple():
             return [plain(each) for each in value]
     return value
+
+
+def current_run(item: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the steps of an ingestion's current run: each run's first is that of the trigger."""
+    history: list[dict[str, Any]] = item["history"]
+    begun = max(n for n, entry in enumerate(history) if entry["state"] == State.TRIGGER)
+    return history[begun:]
 
 
 def counts(record: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import datetime as dt
 import itertools
 import json
+import shlex
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,9 +12,11 @@ from zoneinfo import ZoneInfo
 import typer
 from typer.core import TyperGroup
 
+from cli import backfill as backfilling
 from cli import drop as dropping
 from cli import fix as fixing
 from cli import rejects as rejected
+from cli import replay as replaying
 from cli import status as log
 from cli import user as lookup
 from cli.console import console
@@ -46,6 +49,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _day(name: str, text: str) -> Any:
+    return typer.Option(name, formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help=text)
+
+
+def _past(text: str) -> dt.datetime:
+    try:
+        time = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no time such as 2026-11-22T19:00:00Z.") from None
+    # A wrong guess would leave files out that nobody then looks for.
+    if time.tzinfo is None:
+        raise typer.BadParameter(f"{text!r} does not say its zone: end it in Z for UTC.")
+    if time > dt.datetime.now(dt.UTC):
+        raise typer.BadParameter(f"{text!r} is in the future.")
+    return time
+
 
 StackFolder = Annotated[
     Path | None,
@@ -95,10 +116,9 @@ def drop(
     table: Table = "dailycheckins",
     date: Annotated[
         dt.datetime | None,
-        typer.Option(
-            formats=["%Y-%m-%d"],
-            metavar="YYYY-MM-DD",
-            help="The day that it is of; without it, today in the zone of the table's contract.",
+        _day(
+            "--date",
+            "The day that it is of; without it, today in the zone of the table's contract.",
         ),
     ] = None,
     follow: Follow = False,
@@ -204,6 +224,68 @@ def fix(
     ingestion = fixing.fix(where, item, corrected, odcs.load_all(), force=force)
     if follow and not dropping.follow(where, ingestion):
         raise typer.Exit(1)
+
+
+@app.command()
+def replay(
+    ingested_id: Annotated[str, typer.Argument(metavar="ID", help="The ingestion.")],
+    follow: Follow = False,
+    stack: StackFolder = None,
+) -> None:
+    """Run an ingestion again; with --follow, exit status 0 means that it was loaded."""
+    where = Stack.open(stack)
+    ingestion = replaying.replay(where, ingested_id)
+    if follow and not dropping.follow(where, ingestion):
+        raise typer.Exit(1)
+
+
+@app.command()
+def backfill(
+    first: Annotated[
+        dt.datetime, _day("--from", "The first day to run again, as files' keys have it.")
+    ],
+    last: Annotated[dt.datetime, _day("--to", "The last day, which counts.")],
+    table: Annotated[str | None, typer.Option(help="One table; without it, all.")] = None,
+    concurrency: Annotated[
+        int, typer.Option(min=1, metavar="N", help="So many files at a time.")
+    ] = 4,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be done; write nothing.")
+    ] = False,
+    resume: Annotated[
+        dt.datetime | None,
+        typer.Option(
+            metavar="TIME",
+            parser=_past,
+            help="Skip files that were loaded by runs begun since, e.g. 2026-11-22T19:00:00Z.",
+        ),
+    ] = None,
+    stack: StackFolder = None,
+) -> None:
+    """Run every landed file of some days again, each in its newest version that can be loaded.
+
+    Exit status 0 means that no newest version was refused, and nothing broke.
+    """
+    if first > last:
+        raise typer.BadParameter(f"it is after --to {last:%Y-%m-%d}.", param_hint="--from")
+    tables = sorted(odcs.load_all()) if table is None else [_contract(table).table]
+    where = Stack.open(stack)
+    cut = backfilling.timestamp(resume or dt.datetime.now(dt.UTC))
+    files = backfilling.landed(where, tables, first.date(), last.date())
+    if not files:
+        console.print(f"No file of {', '.join(tables)} has landed for these days.", markup=False)
+        return
+    work = backfilling.Backfill(where, dt.datetime.fromisoformat(cut))
+    if dry_run:
+        backfilling.show_plan(work, files)
+        return
+    days = ["--from", str(first.date()), "--to", str(last.date())]
+    again = ["tm", "backfill", *days, "--resume", cut, "--concurrency", str(concurrency)]
+    again += [] if table is None else ["--table", table]
+    again += [] if stack is None else ["--stack", str(stack)]
+    console.print(f"Backfill of {len(files):,} files, from {cut} on.", markup=False)
+    if status := backfilling.bring(work, files, concurrency, shlex.join(again)):
+        raise typer.Exit(status)
 
 
 @app.command()

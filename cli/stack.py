@@ -12,9 +12,19 @@ from cli.errors import CommandError
 from local import terraform
 from local.home import home
 from local.tap import Tap
+from shared import odcs
+from shared.intake import Intake
 from shared.progress import Log
 
-_OUTPUTS = ("region", "landing_bucket", "staging_bucket", "log_table", "api_url", "api_key")
+_OUTPUTS = (
+    "region",
+    "landing_bucket",
+    "staging_bucket",
+    "log_table",
+    "state_machine_arn",
+    "api_url",
+    "api_key",
+)
 
 
 @dataclass(frozen=True)
@@ -23,8 +33,11 @@ class Stack:
 
     s3: Any
     table: Any
+    stepfunctions: Any
+    events: Any
     landing_bucket: str
     staging_bucket: str
+    state_machine_arn: str
     api_url: str
     api_key: str
     ca_bundle: str | None = None
@@ -34,6 +47,13 @@ class Stack:
     def log(self) -> Log:
         """The log of ingestions."""
         return Log(self.table)
+
+    @property
+    def intake(self) -> Intake:
+        """What starts runs, and starts them again."""
+        return Intake(
+            odcs.load_all(), self.log, self.stepfunctions, self.events, self.state_machine_arn
+        )
 
     @classmethod
     def open(cls, folder: Path | None) -> Self:
@@ -55,8 +75,11 @@ class Stack:
         return cls(
             s3=stack.aws.client("s3"),
             table=stack.aws.resource("dynamodb").Table(stack.outputs["log_table"]),
+            stepfunctions=stack.aws.client("stepfunctions"),
+            events=stack.aws.client("events"),
             landing_bucket=stack.outputs["landing_bucket"],
             staging_bucket=stack.outputs["staging_bucket"],
+            state_machine_arn=stack.outputs["state_machine_arn"],
             api_url=stack.api_url,
             api_key=stack.outputs["api_key"],
             ca_bundle=stack.aws.ca_bundle,
@@ -75,8 +98,11 @@ class Stack:
         return cls(
             s3=session.client("s3"),
             table=session.resource("dynamodb").Table(outputs["log_table"]),
+            stepfunctions=session.client("stepfunctions"),
+            events=session.client("events"),
             landing_bucket=outputs["landing_bucket"],
             staging_bucket=outputs["staging_bucket"],
+            state_machine_arn=outputs["state_machine_arn"],
             api_url=outputs["api_url"],
             api_key=outputs["api_key"],
         )

@@ -149,8 +149,9 @@ def pipeline(s3: "S3Client", log: Log, request: pytest.FixtureRequest) -> Iterat
         run = run_of(ingestion)
         log.open(ingestion, run)
         request.param(log, ingestion, run)
-        log.claim_alert(ingestion.id, ingestion.table, "end", "request")
-        log.alert_sent(ingestion.id, ingestion.table, "end", "request")
+        end = f"{run.name}/SUCCEEDED"
+        log.claim_alert(ingestion.id, ingestion.table, end, "request")
+        log.alert_sent(ingestion.id, ingestion.table, end, "request")
 
     thread = threading.Thread(target=work)
     thread.start()

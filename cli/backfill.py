@@ -1,0 +1,403 @@
+"""`tm backfill`: what landed for some days, brought through the pipeline again.
+
+Of every key the newest version is run; if that is refused for what is in it, the one before, and
+so on, so that the table ends with the newest version that can be loaded. What counts is a run that
+began since the cut: the begin of the command, or the time that it resumes from.
+
+Keys take turns in one thread: each is a generator that yields while it waits for the cloud.
+"""
+
+import contextlib
+import datetime as dt
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import botocore.exceptions
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from cli.console import cell, console
+from cli.errors import CommandError
+from cli.items import Item, counts, current_run
+from cli.stack import Stack
+from functions.alert.ends import End
+from shared.errors import PipelineError
+from shared.ingestion import Ingestion, Source
+from shared.landing_key import LandingKey
+from shared.progress import Status
+
+_POLL_LAPTOP = 0.3
+_POLL_AWS = 1.0
+# The state machine gives up after two hours.
+_ENDS_WITHIN = 7_500.0
+_FAILURES = (
+    CommandError,
+    PipelineError,
+    botocore.exceptions.BotoCoreError,
+    botocore.exceptions.ClientError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A landed key with its versions, the newest first; none if the key is deleted."""
+
+    key: str
+    versions: tuple[Ingestion, ...]
+
+
+class Action(StrEnum):
+    """What there is to do about a version."""
+
+    START = "start"
+    REPLAY = "replay"
+    WAIT = "wait"
+    WAIT_AND_REPLAY = "wait, then replay"
+    LOADED = "skip: loaded since"
+    REFUSED = "skip: refused since"
+    DELETED = "skip: deleted"
+
+
+class Outcome(StrEnum):
+    """How it went with a version, and so with its file."""
+
+    LOADED = "loaded"
+    SUPERSEDED = "superseded"
+    """A newer version is loaded, or was before the backfill."""
+    DONE = "done since"
+    """Loaded or superseded since the cut already, so it was not run."""
+    DELETED = "deleted"
+    REFUSED = "refused"
+    """The file is at fault."""
+    BROKEN = "broken"
+    """Something else is."""
+
+
+_BAD = {Outcome.REFUSED, Outcome.BROKEN}
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What became of one version: its log item, or without one the reason."""
+
+    ingestion: Ingestion
+    outcome: Outcome
+    item: Item | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a file: its versions, the newest first, as far as they were tried."""
+
+    file: File
+    tried: tuple[Tried, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it went: an older version in place of a refused one makes nothing good."""
+        if not self.tried:
+            return Outcome.DELETED
+        last = self.tried[-1].outcome
+        return Outcome.REFUSED if len(self.tried) > 1 and last is not Outcome.BROKEN else last
+
+    @property
+    def rows(self) -> Mapping[str, int]:
+        """The row counts of the version that was loaded."""
+        loaded = [each.item for each in self.tried if each.outcome is Outcome.LOADED]
+        names = ("rowsRead", "rowsLoaded", "rowsRejected")
+        return {name: int(item[name]) for item in loaded if item for name in names if name in item}
+
+
+def files(
+    pages: Iterable[Mapping[str, Any]], bucket: str, first: dt.date, last: dt.date
+) -> list[File]:
+    """Return the landed files of some days, by day and key.
+
+    Args:
+        pages: the answers of `list_object_versions`, which list a key's versions newest first.
+        bucket: the landing bucket.
+        first: the first day.
+        last: the last day, which counts.
+    """
+    found: dict[str, list[Ingestion]] = {}
+    days: dict[str, dt.date] = {}
+    deleted = set()
+    for page in pages:
+        for version in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
+            name = version["Key"]
+            key = LandingKey.parse(name)
+            if key is None or not first <= key.date <= last:
+                continue
+            days[name] = key.date
+            if "Size" in version:
+                source = Source(bucket, name, version["VersionId"], version["Size"])
+                found.setdefault(name, []).append(Ingestion.of(source, key))
+            elif version["IsLatest"]:
+                deleted.add(name)
+    return [
+        File(name, () if name in deleted else tuple(found[name]))
+        for name in sorted(days, key=lambda name: (days[name], name))
+        if name in deleted or name in found
+    ]
+
+
+def landed(stack: Stack, tables: Iterable[str], first: dt.date, last: dt.date) -> list[File]:
+    """Return the files of some tables and days, by day and key."""
+    paginator = stack.s3.get_paginator("list_object_versions")
+    pages = (
+        paginator.paginate(Bucket=stack.landing_bucket, Prefix=f"table={table}/")
+        for table in tables
+    )
+    return files(itertools.chain.from_iterable(pages), stack.landing_bucket, first, last)
+
+
+def action(item: Item | None, outcome: Outcome | None, since: dt.datetime) -> Action:
+    """Return what there is to do about a version.
+
+    Args:
+        item: its log item.
+        outcome: of its current run; None while that is under way, or if there is none.
+        since: the cut.
+    """
+    if item is None:
+        return Action.START
+    counted = _began(item) >= since
+    match outcome:
+        case None:
+            return Action.WAIT if counted else Action.WAIT_AND_REPLAY
+        case Outcome.LOADED | Outcome.SUPERSEDED if counted:
+            return Action.LOADED
+        case Outcome.REFUSED if counted:
+            return Action.REFUSED
+    return Action.REPLAY
+
+
+class Backfill:
+    """Brings files through the pipeline, by runs that began since the cut."""
+
+    def __init__(self, stack: Stack, since: dt.datetime) -> None:
+        """Prepare; nothing is asked yet.
+
+        Args:
+            stack: where the files landed.
+            since: the cut.
+        """
+        self._intake = stack.intake
+        self._stepfunctions = stack.stepfunctions
+        self._poll = _POLL_AWS if stack.tap is None else _POLL_LAPTOP
+        self._since = since
+
+    def plan(self, file: File) -> Iterator[tuple[Ingestion, Item | None, Action]]:
+        """Yield what there is to do about a file's versions, as far as that can be known."""
+        for ingestion in file.versions:
+            item, outcome = self._look(ingestion)
+            todo = action(item, outcome, self._since)
+            yield ingestion, item, todo
+            if todo is not Action.REFUSED:
+                return
+
+    def run(self, files: Iterable[File], concurrency: int) -> Iterator[Result]:
+        """Yield what became of each file as it ends; so many are under way at a time."""
+        waiting = map(self._bring, files)
+        under_way = list(itertools.islice(waiting, concurrency))
+        while under_way:
+            left = []
+            for steps in under_way:
+                try:
+                    next(steps)
+                    left.append(steps)
+                except StopIteration as end:
+                    yield end.value
+            if len(left) == len(under_way):
+                time.sleep(self._poll)
+            under_way = left + list(itertools.islice(waiting, concurrency - len(left)))
+
+    def _bring(self, file: File) -> Generator[None, None, Result]:
+        tried: list[Tried] = []
+        for ingestion in file.versions:
+            try:
+                tried.append((yield from self._try(ingestion)))
+            except _FAILURES as error:
+                tried.append(Tried(ingestion, Outcome.BROKEN, None, str(error)))
+            if tried[-1].outcome is not Outcome.REFUSED:
+                break
+        return Result(file, tuple(tried))
+
+    def _try(self, ingestion: Ingestion) -> Generator[None, None, Tried]:
+        item, outcome = self._look(ingestion)
+        match action(item, outcome, self._since):
+            case Action.LOADED:
+                return Tried(ingestion, Outcome.DONE, item)
+            case Action.REFUSED:
+                return Tried(ingestion, Outcome.REFUSED, item)
+        while True:
+            if item is None:
+                self._intake.admit(ingestion.source)
+            else:
+                self._intake.replay(item)
+            item, outcome = yield from self._end(ingestion)
+            # Else it was under way before the cut, and does not count.
+            if _began(item) >= self._since:
+                return Tried(ingestion, outcome, item)
+
+    def _end(self, ingestion: Ingestion) -> Generator[None, None, tuple[Item, Outcome]]:
+        """Wait for the end of whatever run is under way."""
+        deadline = time.monotonic() + _ENDS_WITHIN
+        while time.monotonic() < deadline:
+            yield
+            item, outcome = self._look(ingestion)
+            if item is not None and outcome is not None:
+                return item, outcome
+        raise CommandError(
+            f"the log still says running after {_ENDS_WITHIN:.0f} s: the function alert has not "
+            "closed it, and its log group tells why"
+        )
+
+    def _look(self, ingestion: Ingestion) -> tuple[Item | None, Outcome | None]:
+        item = self._intake.log.get(ingestion.id, ingestion.table)
+        return item, None if item is None else self._outcome(item)
+
+    def _outcome(self, item: Item) -> Outcome | None:
+        match item["status"]:
+            case Status.RUNNING:
+                return None
+            case Status.SUCCESS:
+                return Outcome.LOADED
+            case Status.SUPERSEDED:
+                return Outcome.SUPERSEDED
+        # Whether the file or a function is at fault is not the log's to say.
+        try:
+            run = self._stepfunctions.describe_execution(executionArn=item["executionArn"])
+        except self._stepfunctions.exceptions.ExecutionDoesNotExist:
+            return Outcome.BROKEN
+        if run["status"] == "RUNNING":
+            return None
+        return Outcome.REFUSED if End.from_event(run).file_at_fault else Outcome.BROKEN
+
+
+def show_plan(work: Backfill, files: Iterable[File]) -> None:
+    """Print what a backfill would do."""
+    table = Table("key", "version", "log", "action", box=None)
+    todos: Counter[Action] = Counter()
+    for file in files:
+        todo = Action.DELETED
+        for ingestion, item, todo in work.plan(file):
+            logged = "" if item is None else f"{item['state']}: {item['status']}"
+            table.add_row(cell(file.key, None), ingestion.source.version_id, logged, todo)
+        if todo is Action.DELETED:
+            table.add_row(cell(file.key, None), "", "", todo)
+        todos[todo] += 1
+    console.print(table)
+    console.print(f"{_files(todos.total())}: {_listed(todos)}. Nothing was changed.")
+
+
+def bring(work: Backfill, files: Sequence[File], concurrency: int, again: str) -> int:
+    """Run files, show how it goes, and return the exit status.
+
+    Args:
+        work: the backfill.
+        files: which.
+        concurrency: how many at a time.
+        again: the command that goes on with what was not done.
+    """
+    results: list[Result] = []
+    interrupted = False
+    try:
+        with _progress(len(files)) as shown:
+            for result in work.run(files, concurrency):
+                results.append(result)
+                shown(result)
+    except KeyboardInterrupt:
+        interrupted = True
+    _show(results)
+    outcomes = {result.outcome for result in results}
+    if interrupted:
+        console.print(
+            f"\nInterrupted: {len(results):,} of {_files(len(files))} done. Go on with: {again}",
+            markup=False,
+        )
+        return 130
+    if Outcome.BROKEN in outcomes:
+        console.print(f"\nOnce the cause is mended, go on with: {again}", markup=False)
+    return 1 if outcomes & _BAD else 0
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[Result], None]]:
+    """Give what shows a result: on a bar, or as a line where there is no terminal."""
+    outcomes: Counter[Outcome] = Counter()
+    if not console.is_terminal:
+
+        def line(result: Result) -> None:
+            outcomes[result.outcome] += 1
+            text = f"{outcomes.total():,}/{total:,}  {result.outcome:<10}  {result.file.key}"
+            console.print(f"{text}  {counts(result.rows)}".rstrip(), markup=False)
+
+        yield line
+        return
+    columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, TextColumn("{task.description}"), console=console) as progress:
+        task = progress.add_task("", total=total)
+
+        def advance(result: Result) -> None:
+            outcomes[result.outcome] += 1
+            progress.update(task, advance=1, description=_listed(outcomes))
+
+        yield advance
+
+
+def _show(results: list[Result]) -> None:
+    """Print the sums, and what somebody must look at."""
+    outcomes = Counter(result.outcome for result in results)
+    rows: Counter[str] = Counter()
+    for result in results:
+        rows.update(result.rows)
+    console.print(f"{_files(len(results))}: {_listed(outcomes) or 'none'}.")
+    if rows:
+        console.print(f"Rows: {counts(rows)}")
+    if deleted := outcomes[Outcome.DELETED]:
+        console.print(
+            f"Deleted from the bucket: {_files(deleted)}; what the table holds of that stays there."
+        )
+    for result in results:
+        if result.outcome in _BAD:
+            console.print(f"\n{result.outcome.capitalize()}: {result.file.key}", markup=False)
+            for each in result.tried:
+                console.print(f"  {_told(each)}", markup=False)
+
+
+def timestamp(time: dt.datetime) -> str:
+    """Return an instant as the log writes it: in UTC, with milliseconds."""
+    utc = time.astimezone(dt.UTC)
+    return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _told(tried: Tried) -> str:
+    ingestion, item = tried.ingestion, tried.item
+    text = f"{ingestion.id}, version {ingestion.source.version_id}: {tried.outcome}"
+    if tried.outcome not in _BAD:
+        return text
+    if item is None:
+        return f"{text}: {' '.join(tried.reason.split())}"
+    text += f" at {item['state']}: {' '.join(item.get('haltReason', '').split())}"
+    if tried.outcome is Outcome.BROKEN:
+        text += f" - mend the cause, then: tm replay {ingestion.id}"
+    return text
+
+
+def _began(item: Item) -> dt.datetime:
+    return dt.datetime.fromisoformat(current_run(item)[0]["at"])
+
+
+def _files(number: int) -> str:
+    return f"{number:,} file" if number == 1 else f"{number:,} files"
+
+
+def _listed(numbers: Mapping[Any, int]) -> str:
+    return ", ".join(f"{number:,} {name}" for name, number in sorted(numbers.items()))

@@ -1,0 +1,35 @@
+"""`tm replay`: an ingestion once more from its beginning."""
+
+from cli import status as log
+from cli.console import console
+from cli.errors import CommandError
+from cli.stack import Stack
+from shared.ingestion import UNMATCHED, Ingestion
+
+
+def replay(stack: Stack, ingested_id: str) -> Ingestion:
+    """Start the next run of an ingestion, on the same log item.
+
+    Raises:
+        CommandError: the log knows no such ID, it has no run, or one of its runs is under way.
+    """
+    [found] = log.find(stack, ingested_id)
+    table = found["ingestedTable"]
+    if table == UNMATCHED:
+        raise CommandError(
+            f"Ingestion {ingested_id} was rejected for its key {found['sourceKey']!r}, which fits "
+            "no contract: drop the file again under one that fits."
+        )
+    intake = stack.intake
+    if table not in intake.contracts:
+        raise CommandError(f"There is no contract for {table} any more.")
+    # What `find` got need not be the latest, and a run is started by the latest alone.
+    item = stack.log.get(ingested_id, table) or found
+    run = intake.replay(item)
+    if run is None:
+        raise CommandError(
+            f"A run of {ingested_id} is under way, so none was started: `tm status {ingested_id}` "
+            "shows how far it is."
+        )
+    console.print(f"Started {run.execution_name}", markup=False)
+    return Ingestion.from_item(item)

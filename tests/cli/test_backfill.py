@@ -1,0 +1,526 @@
+"""`tm backfill`: its plan by itself, and the whole on AWS as moto plays it."""
+
+import datetime as dt
+import io
+import re
+import shlex
+from typing import Any
+
+import pytest
+from rich.console import Console
+from typer.testing import Result
+
+from cli import backfill
+from cli.backfill import Action, File, Outcome, Tried, action, files
+from cli.items import Item
+from shared.errors import LogUnavailable
+from shared.ingestion import Ingestion, Run, Source
+from shared.landing_key import LandingKey
+from shared.progress import Log, State, Status
+from tests.fixtures.aws import LANDING, land, run_of
+from tests.fixtures.operator import Cloud, tm
+
+MARCH = ("--from", "2024-03-01", "--to", "2024-03-31")
+
+
+def key(day: int, name: str = "f.csv", table: str = "dailycheckins") -> str:
+    return f"table={table}/year=2024/month=3/day={day}/{name}"
+
+
+def run(*arguments: str) -> Result:
+    return tm("backfill", *MARCH, *arguments)
+
+
+def item_of(log: Log, ingestion: Ingestion) -> Item:
+    item = log.get(ingestion.id, ingestion.table)
+    assert item is not None
+    return item
+
+
+def told(log: Log, *ingestions: Ingestion) -> list[tuple[int, str]]:
+    """Return attempt and status of each."""
+    items = [item_of(log, each) for each in ingestions]
+    return [(int(item["attempt"]), item["status"]) for item in items]
+
+
+# What to run, without any cloud.
+
+
+def version(name: str, number: int, **more: Any) -> dict[str, Any]:
+    return {"Key": name, "VersionId": f"v{number}", "Size": number, "IsLatest": False} | more
+
+
+def marker(name: str, *, latest: bool) -> dict[str, Any]:
+    return {"Key": name, "VersionId": "m", "IsLatest": latest}
+
+
+def found(*pages: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    march = dt.date(2024, 3, 1), dt.date(2024, 3, 31)
+    return [
+        (file.key, [each.source.version_id for each in file.versions])
+        for file in files(pages, LANDING, *march)
+    ]
+
+
+def test_versions_stay_in_their_order_also_over_pages() -> None:
+    one, two = key(1), key(2)
+    pages: list[dict[str, Any]] = [
+        {"Versions": [version(two, 9), version(two, 8)]},
+        {},
+        {"Versions": [version(two, 7), version(one, 1)]},
+    ]
+    assert found(*pages) == [(one, ["v1"]), (two, ["v9", "v8", "v7"])]
+
+
+def test_a_version_is_an_ingestion() -> None:
+    day = dt.date(2024, 3, 1)
+    [file] = files([{"Versions": [version(key(1), 5)]}], LANDING, day, day)
+    landing_key = LandingKey.parse(key(1))
+    assert landing_key is not None
+    assert file.versions == (Ingestion.of(Source(LANDING, key(1), "v5", 5), landing_key),)
+
+
+def test_both_days_count_in_every_form_of_a_date() -> None:
+    names = [
+        "table=dailycheckins/year=2024/month=02/day=29/f.csv",
+        "table=dailycheckins/year=2024/month=03/day=01/f.csv",
+        "table=dailycheckins/year=2024/month=3/day=31/f.csv",
+        "table=dailycheckins/year=2024/month=4/day=1/f.csv",
+    ]
+    listed = found({"Versions": [version(name, 1) for name in names]})
+    assert [name for name, _ in listed] == names[1:3]
+
+
+@pytest.mark.parametrize(
+    "name", ["table=dailycheckins/f.csv", key(1, ""), key(1, "sub/f.csv"), key(32)]
+)
+def test_what_is_no_landing_key_is_left_alone(name: str) -> None:
+    assert found({"Versions": [version(name, 1)]}) == []
+
+
+def test_a_key_that_is_deleted_has_no_versions() -> None:
+    page = {
+        "Versions": [version(key(1), 1), version(key(2), 2)],
+        "DeleteMarkers": [marker(key(1), latest=True), marker(key(2), latest=False)],
+    }
+    assert found(page) == [(key(1), []), (key(2), ["v2"])]
+
+
+CUT = dt.datetime(2024, 3, 3, 12, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("began", "outcome", "expected"),
+    [
+        (None, None, Action.START),
+        (11, None, Action.WAIT_AND_REPLAY),
+        (12, None, Action.WAIT),
+        (11, Outcome.LOADED, Action.REPLAY),
+        (12, Outcome.LOADED, Action.LOADED),
+        (13, Outcome.SUPERSEDED, Action.LOADED),
+        (11, Outcome.REFUSED, Action.REPLAY),
+        (13, Outcome.REFUSED, Action.REFUSED),
+        (13, Outcome.BROKEN, Action.REPLAY),
+    ],
+)
+def test_what_there_is_to_do(began: int | None, outcome: Outcome | None, expected: Action) -> None:
+    # An earlier run says nothing of the current one.
+    hours = (1, began)
+    history = [
+        {"state": "trigger", "at": f"2024-03-03T{hour:02}:00:00.000Z"} for hour in hours if hour
+    ]
+    item = None if began is None else {"history": [*history, {"state": "load", "at": "x"}]}
+    assert action(item, outcome, CUT) == expected
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ([], Outcome.DELETED),
+        ([Outcome.LOADED], Outcome.LOADED),
+        ([Outcome.DONE], Outcome.DONE),
+        ([Outcome.REFUSED], Outcome.REFUSED),
+        ([Outcome.REFUSED, Outcome.LOADED], Outcome.REFUSED),
+        ([Outcome.REFUSED, Outcome.BROKEN], Outcome.BROKEN),
+    ],
+)
+def test_the_outcome_of_a_file(outcomes: list[Outcome], expected: Outcome) -> None:
+    ingestion = files([{"Versions": [version(key(1), 1)]}], LANDING, dt.date.min, dt.date.max)[0]
+    tried = tuple(Tried(ingestion.versions[0], outcome, None) for outcome in outcomes)
+    assert backfill.Result(File(key(1), ()), tried).outcome == expected
+
+
+# The command.
+
+
+def test_every_file_is_run_whether_the_log_knows_it_or_not(cloud: Cloud, log: Log) -> None:
+    known = cloud.ingest(b"good", key(1))
+    refused, corrected = cloud.ingest(b"refused", key(2)), cloud.ingest(b"good", key(2))
+    unknown = land(cloud.s3, b"good", key(3))
+    budget = cloud.ingest(b"good", key(3, table="projectbudgets"))
+    land(cloud.s3, b"good", key(3, table="nobodys"))
+    cloud.s3.put_object(Bucket=LANDING, Key="table=dailycheckins/stray.csv", Body=b"good")
+
+    result = run()
+
+    assert result.exit_code == 0, result.stdout
+    assert told(log, known, corrected, unknown, budget) == [
+        (2, "success"),
+        (2, "success"),
+        (1, "success"),
+        (2, "success"),
+    ]
+    assert told(log, refused) == [(1, "fail")], "it is not the newest"
+    first, *lines, sums, rows = result.stdout.splitlines()
+    assert re.fullmatch(r"Backfill of 4 files, from \S+Z on\.", first)
+    assert sorted(line.split("  ", 1)[1] for line in lines) == [
+        f"loaded      {name}  10 read, 9 loaded, 1 rejected"
+        for name in (key(1), key(2), key(3), key(3, table="projectbudgets"))
+    ]
+    assert [line.split()[0] for line in lines] == ["1/4", "2/4", "3/4", "4/4"]
+    assert sums == "4 files: 4 loaded."
+    assert rows == "Rows: 40 read, 36 loaded, 4 rejected"
+
+
+def test_only_the_days_and_the_table_asked_for(cloud: Cloud, log: Log) -> None:
+    ingestions = [
+        cloud.ingest(b"good", key(day, table=table))
+        for day in (1, 2, 3)
+        for table in ("dailycheckins", "projectbudgets")
+    ]
+    days = ("--from", "2024-03-01", "--to", "2024-03-02")
+    assert tm("backfill", *days, "--table", "dailycheckins").exit_code == 0
+    assert [attempt for attempt, _ in told(log, *ingestions)] == [2, 1, 2, 1, 1, 1]
+
+
+def test_again_is_the_same(cloud: Cloud, log: Log) -> None:
+    ingestions = [cloud.ingest(b"good", key(day)) for day in (1, 2)]
+    for attempt in (2, 3):
+        assert run().exit_code == 0
+        assert told(log, *ingestions) == [(attempt, "success")] * 2
+
+
+@pytest.mark.parametrize("word", ["refused", "halted"])
+def test_in_place_of_a_refused_version_the_one_before_is_run(
+    cloud: Cloud, log: Log, word: str
+) -> None:
+    oldest, older = (cloud.ingest(body, key(1)) for body in (b"good 1", b"good 2"))
+    refused = [cloud.ingest(f"{word} {number}".encode(), key(1)) for number in range(2)]
+    cloud.ingest(b"good", key(2))
+
+    result = run()
+
+    assert result.exit_code == 1
+    assert told(log, oldest, older, *refused) == [
+        (1, "success"),
+        (2, "success"),
+        (2, "fail"),
+        (2, "fail"),
+    ]
+    lines = result.stdout.splitlines()
+    assert "2 files: 1 loaded, 1 refused." in lines
+    assert "Rows: 20 read, 18 loaded, 2 rejected" in lines
+    state = "transform" if word == "refused" else "test"
+    assert lines[lines.index(f"Refused: {key(1)}") + 1 :] == [
+        f"  {each.id}, version {each.source.version_id}: refused at {state}: it is {word}"
+        for each in reversed(refused)
+    ] + [f"  {older.id}, version {older.source.version_id}: loaded"]
+
+
+def test_when_no_version_can_be_loaded(cloud: Cloud, log: Log) -> None:
+    both = [cloud.ingest(body, key(1)) for body in (b"refused 1", b"refused 2")]
+    result = run()
+    assert result.exit_code == 1
+    assert told(log, *both) == [(2, "fail")] * 2
+    assert "1 file: 1 refused." in result.stdout
+    assert "loaded" not in result.stdout.split("Refused: ")[1]
+
+
+@pytest.mark.parametrize(("word", "state"), [("broken", "load"), ("aborted", "transform")])
+def test_what_broke_is_no_reason_to_load_an_older_version(
+    cloud: Cloud, log: Log, word: str, state: str
+) -> None:
+    older, broken = cloud.ingest(b"good", key(1)), cloud.ingest(word.encode(), key(1))
+    cloud.ingest(b"good", key(2))
+
+    result = run("--table", "dailycheckins")
+
+    assert result.exit_code == 1
+    assert told(log, older, broken) == [(1, "success"), (2, "fail")]
+    *_, sums, _, _, headline, detail, _, again = result.stdout.splitlines()
+    assert sums == "2 files: 1 broken, 1 loaded."
+    assert headline == f"Broken: {key(1)}"
+    assert detail == (
+        f"  {broken.id}, version {broken.source.version_id}: broken at {state}: it is {word} - "
+        f"mend the cause, then: tm replay {broken.id}"
+    )
+    assert again.startswith("Once the cause is mended, go on with: tm backfill --from 2024-03-01 ")
+    assert "--table dailycheckins" in again
+
+
+def test_an_older_version_that_broke_is_told_with_the_refused_one(cloud: Cloud) -> None:
+    cloud.ingest(b"broken", key(1))
+    cloud.ingest(b"refused", key(1))
+    result = run()
+    assert result.exit_code == 1
+    assert "1 file: 1 broken." in result.stdout
+    assert "it is refused" in result.stdout
+
+
+def test_superseded_is_done(cloud: Cloud) -> None:
+    cloud.ingest(b"stale", key(1))
+    result = run()
+    assert result.exit_code == 0
+    assert "1 file: 1 superseded." in result.stdout
+
+
+def test_a_deleted_key_is_skipped_and_said(cloud: Cloud, log: Log) -> None:
+    ingestion = cloud.ingest(b"good", key(1))
+    cloud.s3.delete_object(Bucket=LANDING, Key=key(1))
+    result = run()
+    assert result.exit_code == 0
+    assert told(log, ingestion) == [(1, "success")]
+    assert result.stdout.splitlines()[1:] == [
+        f"1/1  deleted     {key(1)}",
+        "1 file: 1 deleted.",
+        "Deleted from the bucket: 1 file; what the table holds of that stays there.",
+    ]
+
+
+def test_a_run_from_before_is_waited_for_and_does_not_count(cloud: Cloud, log: Log) -> None:
+    ingestion = cloud.start(b"good", key(1))
+    assert run().exit_code == 0
+    assert told(log, ingestion) == [(2, "success")]
+    assert cloud.runs() == [ingestion.id, f"{ingestion.id}-r2"]
+
+
+def test_a_run_that_began_since_is_joined(cloud: Cloud, log: Log) -> None:
+    ingestion = cloud.start(b"good", key(1))
+    result = run("--resume", "2024-03-03T00:00:00Z")
+    assert result.exit_code == 0
+    assert told(log, ingestion) == [(1, "success")]
+    assert "1 file: 1 loaded." in result.stdout
+
+
+def test_a_run_that_was_logged_but_never_began_is_begun(cloud: Cloud, log: Log) -> None:
+    ingestion = land(cloud.s3, b"good", key(1))
+    log.open(ingestion, run_of(ingestion))
+    assert run("--resume", "2024-03-03T00:00:00Z").exit_code == 0
+    assert told(log, ingestion) == [(1, "success")]
+    assert cloud.runs() == [ingestion.id]
+
+
+def test_the_log_may_close_before_the_execution_has_ended(
+    cloud: Cloud, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, refused = cloud.ingest(b"good", key(1)), cloud.ingest(b"refused", key(1))
+    late: list[tuple[Run, str, str | None]] = []
+    stop = cloud.stop
+
+    def turn(_: float) -> None:
+        while late:
+            stop(*late.pop())
+        cloud.turn()
+
+    monkeypatch.setattr("cli.backfill.time.sleep", turn)
+    monkeypatch.setattr(cloud, "stop", lambda *end: late.append(end))
+
+    assert run().exit_code == 1
+    assert told(log, older, refused) == [(2, "success"), (2, "fail")]
+
+
+def test_an_end_that_step_functions_forgot_is_run_again(cloud: Cloud, log: Log) -> None:
+    ingestion = land(cloud.s3, b"good", key(1))
+    log.open(ingestion, run_of(ingestion))
+    log.finish(ingestion, run_of(ingestion), State.TEST, Status.FAIL, {}, "long ago")
+    assert run().exit_code == 0
+    assert told(log, ingestion) == [(2, "success")]
+
+
+def test_so_many_files_are_under_way_at_a_time(cloud: Cloud) -> None:
+    for day in range(1, 8):
+        land(cloud.s3, b"good", key(day))
+    assert run("--concurrency", "3").exit_code == 0
+    assert cloud.most == 3
+
+
+def test_one_file_whose_log_cannot_be_read_does_not_stop_the_others(
+    cloud: Cloud, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, other = (cloud.ingest(b"good", key(day)) for day in (1, 2))
+    get = Log.get
+
+    def unavailable(self: Log, ingested_id: str, table: str) -> Item | None:
+        if ingested_id == lost.id:
+            raise LogUnavailable("DynamoDB did not\nanswer")
+        return get(self, ingested_id, table)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Log, "get", unavailable)
+        result = run()
+
+    assert result.exit_code == 1
+    assert told(log, lost, other) == [(1, "success"), (2, "success")]
+    line = f"  {lost.id}, version {lost.source.version_id}: broken: DynamoDB did not answer"
+    assert line in result.stdout.splitlines()
+    assert "Once the cause is mended, go on with: tm backfill" in result.stdout
+
+
+def test_a_run_that_nobody_closes(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud.start(b"good", key(1))
+    monkeypatch.setattr(backfill, "_ENDS_WITHIN", 0.2)
+    monkeypatch.setattr("cli.backfill.time.sleep", lambda _: None)
+    result = run()
+    assert result.exit_code == 1
+    assert "broken: the log still says running after 0 s" in result.stdout
+
+
+def cut(result: Result) -> str:
+    match = re.search(r"from (\S+Z) on\.", result.stdout)
+    assert match is not None
+    return match[1]
+
+
+def test_resumed_what_was_done_since_is_skipped(cloud: Cloud, log: Log) -> None:
+    fine, stale = cloud.ingest(b"good", key(1)), cloud.ingest(b"stale", key(2))
+    older, refused = cloud.ingest(b"good", key(3)), cloud.ingest(b"refused", key(3))
+    broken = cloud.ingest(b"broken", key(4))
+    everything = (fine, stale, older, refused, broken)
+    first = run()
+    assert first.exit_code == 1
+
+    result = run("--resume", cut(first))
+
+    assert result.exit_code == 1
+    assert cut(result) == cut(first)
+    assert [attempt for attempt, _ in told(log, *everything)] == [2, 2, 2, 2, 3]
+    assert "4 files: 1 broken, 2 done since, 1 refused." in result.stdout
+    assert f"  {older.id}, version {older.source.version_id}: done since" in result.stdout
+
+
+def test_interrupted_it_says_how_to_go_on(
+    cloud: Cloud, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingestions = [cloud.ingest(b"good", key(day)) for day in range(1, 7)]
+    cloud.most = 0
+    polls = iter(range(3))
+
+    def turn(_: float) -> None:
+        if next(polls) == 2:
+            raise KeyboardInterrupt
+        cloud.turn()
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cli.backfill.time.sleep", turn)
+        result = run("--concurrency", "2", "--table", "dailycheckins")
+
+    assert result.exit_code == 130
+    assert [attempt for attempt, _ in told(log, *ingestions)] == [2] * 6
+    assert [status for _, status in told(log, *ingestions)] == ["success"] * 4 + ["running"] * 2
+    *_, sums, _, _, last = result.stdout.splitlines()
+    assert sums == "4 files: 4 loaded."
+    message, command = last.split(" Go on with: ")
+    assert message == "Interrupted: 4 of 6 files done."
+    program, *arguments = shlex.split(command)
+    assert program == "tm"
+
+    result = tm(*arguments)
+
+    assert result.exit_code == 0, result.stdout
+    assert told(log, *ingestions) == [(2, "success")] * 6
+    assert "6 files: 4 done since, 2 loaded." in result.stdout
+
+
+def test_interrupted_before_anything_was_done(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.ingest(b"good", key(1))
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cli.backfill.time.sleep", interrupt)
+    result = run()
+    assert result.exit_code == 130
+    assert "Interrupted: 0 of 1 file done. Go on with: tm backfill --from" in result.stdout
+
+
+def test_a_dry_run_shows_what_would_be_done_and_does_nothing(cloud: Cloud, log: Log) -> None:
+    begun = dt.datetime.now(dt.UTC).isoformat()
+    known = cloud.ingest(b"good", key(1))
+    older, refused = cloud.ingest(b"good", key(2)), cloud.ingest(b"refused", key(2))
+    deleted = cloud.ingest(b"good", key(3))
+    cloud.s3.delete_object(Bucket=LANDING, Key=key(3))
+    under_way = cloud.start(b"good", key(4))
+    unknown = land(cloud.s3, b"good", key(5))
+    everything = [known, older, refused, deleted, under_way]
+    before = [item_of(log, each) for each in everything], cloud.runs()
+
+    plain, resumed = run("--dry-run"), run("--dry-run", "--resume", begun)
+
+    assert (plain.exit_code, resumed.exit_code) == (0, 0)
+    assert ([item_of(log, each) for each in everything], cloud.runs()) == before
+    assert log.get(unknown.id, unknown.table) is None
+    header, *rows, last = plain.stdout.splitlines()
+    assert header.split() == ["key", "version", "log", "action"]
+    assert [re.split(r"\s{2,}", row.strip()) for row in rows] == [
+        [key(1), known.source.version_id, "load: success", "replay"],
+        [key(2), refused.source.version_id, "transform: fail", "replay"],
+        [key(3), "skip: deleted"],
+        [key(4), under_way.source.version_id, "trigger: running", "wait, then replay"],
+        [key(5), unknown.source.version_id, "start"],
+    ]
+    assert last == (
+        "5 files: 2 replay, 1 skip: deleted, 1 start, 1 wait, then replay. Nothing was changed."
+    )
+    _, *rows, last = resumed.stdout.splitlines()
+    assert [re.split(r"\s{2,}", row.strip())[-1] for row in rows] == [
+        "skip: loaded since",
+        "skip: refused since",
+        "skip: loaded since",
+        "skip: deleted",
+        "wait",
+        "start",
+    ]
+
+
+def test_no_file_has_landed(cloud: Cloud) -> None:
+    cloud.ingest(b"good", "table=dailycheckins/year=2024/month=4/day=1/f.csv")
+    result = run("--table", "dailycheckins")
+    assert result.exit_code == 0
+    assert result.stdout == "No file of dailycheckins has landed for these days.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--from", "2024-03-02", "--to", "2024-03-01"], "it is after --to 2024-03-01"),
+        (["--to", "2024-03-01"], "Missing option '--from'"),
+        (["--from", "2024-03-01"], "Missing option '--to'"),
+        (["--from", "01.03.2024", "--to", "2024-03-01"], "does not match the format"),
+        ([*MARCH, "--table", "salaries"], "no contract for 'salaries'"),
+        ([*MARCH, "--concurrency", "0"], "greater than or equal to 1"),
+        ([*MARCH, "--resume", "yesterday"], "'yesterday' is no time such as"),
+        ([*MARCH, "--resume", "2024-03-03T19:00:00"], "does not say its zone"),
+        ([*MARCH, "--resume", "2999-03-03T19:00:00Z"], "is in the future"),
+    ],
+)
+@pytest.mark.usefixtures("stack")
+def test_a_wrong_call_is_a_usage_error(arguments: list[str], complaint: str) -> None:
+    result = tm("backfill", *arguments)
+    assert result.exit_code == 2
+    assert complaint in " ".join(result.stderr.replace("│", "").split())
+
+
+def test_on_a_terminal_a_bar_shows_how_far_it_is(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.ingest(b"good", key(1))
+    cloud.ingest(b"refused", key(2))
+    terminal = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=100)
+    monkeypatch.setattr(backfill, "console", terminal)
+    assert run().exit_code == 1
+    assert isinstance(terminal.file, io.StringIO)
+    shown = terminal.file.getvalue()
+    assert re.search(r"2/2 \d:\d\d:\d\d 1 loaded, 1 refused", shown)
+    assert "Refused: " in shown

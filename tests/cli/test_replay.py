@@ -1,0 +1,134 @@
+"""`tm replay`, on AWS as moto plays it."""
+
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from cli import drop
+from local.tap import Alert
+from shared.ingestion import Run, Source, unmatched_id
+from shared.progress import Log
+from tests.fixtures.aws import LANDING, run_of
+from tests.fixtures.operator import Cloud, one_line, tm
+
+
+def test_a_replay_is_the_next_run_on_the_same_item(cloud: Cloud, log: Log) -> None:
+    ingestion = cloud.ingest(b"good")
+
+    for attempt in (2, 3):
+        result = tm("replay", ingestion.id)
+        assert result.exit_code == 0, result.stderr
+        assert result.stdout == f"Started dailycheckins-{ingestion.id}-r{attempt}\n"
+        cloud.turn()
+
+    assert cloud.runs() == [ingestion.id, f"{ingestion.id}-r2", f"{ingestion.id}-r3"]
+    item = log.get(ingestion.id, "dailycheckins")
+    assert item is not None
+    assert (item["attempt"], item["status"]) == (3, "success")
+
+
+def test_a_version_older_than_the_loaded_one_may_be_replayed(cloud: Cloud) -> None:
+    older = cloud.ingest(b"stale")
+    cloud.ingest(b"newer")
+
+    result = tm("replay", older.id, "--follow")
+
+    assert result.exit_code == 1
+    assert "load: superseded" in result.stdout.splitlines()
+
+
+def test_follow_shows_this_run_alone(cloud: Cloud) -> None:
+    ingestion = cloud.ingest(b"good")
+
+    result = tm("replay", ingestion.id, "--follow")
+
+    assert result.exit_code == 0, result.stderr
+    _, *lines = result.stdout.splitlines()
+    assert [line.split("Z", 1)[1].split()[:2] for line in lines[:-3]] == [
+        ["trigger", "success"],
+        ["transform", "running"],
+        ["load", "success"],
+    ]
+    assert lines[-3] == "load: success   10 read, 9 loaded, 1 rejected"
+    assert lines[-1] == "Alert: sent to the topic's subscribers"
+
+
+def test_follow_fails_if_it_was_not_loaded(cloud: Cloud) -> None:
+    result = tm("replay", cloud.ingest(b"refused").id, "--follow")
+    assert result.exit_code == 1
+    assert "Reason: it is refused" in result.stdout
+
+
+def test_the_alert_of_an_earlier_run_is_not_this_ones(
+    cloud: Cloud, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drop, "_ALERT_WITHIN", 0)
+    with mock.patch.object(log, "alert_sent", wraps=log.alert_sent) as sent:
+        ingestion = cloud.ingest(b"good")
+        sent.side_effect = lambda *_: False
+        result = tm("replay", ingestion.id, "--follow")
+    assert result.stdout.splitlines()[-1].startswith("Alert: none within")
+
+
+@dataclass
+class Tap:
+    """What subscribers of a laptop cloud were told."""
+
+    told: list[dict[str, Any]]
+
+    def alerts(self) -> list[Alert]:
+        return [Alert(f"Alert {number}", body) for number, body in enumerate(self.told)]
+
+
+def test_on_the_laptop_the_alert_is_that_of_this_run(cloud: Cloud, log: Log) -> None:
+    ingestion = cloud.ingest(b"good")
+    item = log.get(ingestion.id, ingestion.table)
+    assert item is not None
+    body = {"ingestedID": ingestion.id, "executionArn": item["executionArn"]}
+    others = [{**body, "executionArn": f"{item['executionArn']}-r2"}, {**body, "ingestedID": "x"}]
+    stack = mock.Mock(tap=Tap([body, *others]))
+
+    assert drop._alert(stack, item) == "Alert 0"
+
+
+def test_a_run_that_never_began_is_begun(cloud: Cloud, log: Log) -> None:
+    ingestion = cloud.ingest(b"good")
+    item = log.get(ingestion.id, ingestion.table)
+    assert item is not None
+    log.reopen(item, Run(f"{run_of(ingestion).execution_arn}-r2"))
+
+    assert tm("replay", ingestion.id).stdout == f"Started dailycheckins-{ingestion.id}-r2\n"
+    assert cloud.runs() == [ingestion.id, f"{ingestion.id}-r2"]
+
+
+def test_while_a_run_is_under_way_none_is_started(cloud: Cloud) -> None:
+    ingestion = cloud.start(b"good")
+    line = one_line(tm("replay", ingestion.id))
+    assert line.startswith(f"tm: A run of {ingestion.id} is under way, so none was started: ")
+    assert cloud.runs() == [ingestion.id]
+
+
+@pytest.mark.usefixtures("stack")
+def test_an_unknown_id() -> None:
+    assert one_line(tm("replay", "20240101-0")) == (
+        "tm: The log has no ingestion 20240101-0: `tm status` lists them all."
+    )
+
+
+@pytest.mark.usefixtures("stack")
+def test_a_key_that_fits_no_contract(log: Log) -> None:
+    source = Source(LANDING, "stray.csv", "v1", 1)
+    log.reject(source, "fits no contract")
+    line = one_line(tm("replay", unmatched_id(source)))
+    assert "rejected for its key 'stray.csv'" in line
+    assert line.endswith("drop the file again under one that fits.")
+
+
+def test_a_table_whose_contract_is_gone(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    ingestion = cloud.ingest(b"good")
+    monkeypatch.setattr("shared.odcs.load_all", dict)
+    assert one_line(tm("replay", ingestion.id)) == (
+        "tm: There is no contract for dailycheckins any more."
+    )
