@@ -1,0 +1,275 @@
+"""What a storm is made of, and what must be the case when it is over."""
+
+import datetime as dt
+import json
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+
+from shared.ingestion import Ingestion
+from shared.staging import Staging, part_name
+from shared.verdict import Outcome, Verdict
+from tests.storms.discrepancy import Discrepancy
+
+NOON = dt.datetime(2024, 3, 3, 12, tzinfo=dt.UTC)
+SCHEMA = pa.schema(
+    [
+        ("user", pa.string()),
+        ("timestamp", pa.timestamp("us", "UTC")),
+        ("hours", pa.decimal128(5, 2)),
+        ("project", pa.string()),
+        ("line", pa.int64()),
+    ]
+)
+FOLDER = "table=dailycheckins/year=2024/month=3/day=3"
+NAMES = ("dailycheckins.csv", "dailycheckins.csv.bak", "ré sumé+1.csv", "b.csv", "c.csv")
+"""One begins as another does, and one is not the same once it is encoded."""
+STRAY = "somewhere/else.csv"
+"""A key that fits no contract."""
+
+Row = tuple[str, dt.datetime, Decimal, str, int]
+"""User, timestamp, hours, project, line."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a key, and what the states find in it."""
+
+    key: str
+    number: int
+    refused: bool
+    parts: tuple[tuple[Row, ...], ...]
+    rejected: frozenset[int]
+    """Lines of clean rows that Test rejects."""
+    suspects: int
+    warned: bool
+
+    @property
+    def name(self) -> str:
+        """A short name, for traces and messages."""
+        return f"{self.key.rpartition('/')[2]} v{self.number}"
+
+    @property
+    def body(self) -> bytes:
+        """What the file holds is of no matter: nobody reads it."""
+        return self.name.encode()
+
+    @property
+    def good(self) -> list[Row]:
+        """The rows that are to be loaded."""
+        return [row for row in self._clean() if row[-1] not in self.rejected]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What the log and the ledger say of it, once it is loaded."""
+        clean, good = len(list(self._clean())), len(self.good)
+        read = clean + self.suspects
+        return {"rowsRead": read, "rowsLoaded": good, "rowsRejected": read - good}
+
+    @property
+    def transformed(self) -> Verdict:
+        """Transform's verdict."""
+        if self.refused:
+            return Verdict(Outcome.REFUSED, "the header is not the contract's")
+        clean = len(list(self._clean()))
+        counts = {"rowsRead": clean + self.suspects, "rowsClean": clean}
+        return Verdict(
+            Outcome.OK, counts=counts | {"rowsSuspect": self.suspects, "parts": len(self.parts)}
+        )
+
+    @property
+    def tested(self) -> Verdict:
+        """Test's verdict."""
+        rejected = self.counts["rowsRejected"]
+        return Verdict(
+            Outcome.OK, counts={"rowsRejected": rejected, "warnings": int(self._has_warning)}
+        )
+
+    def clean(self, staging: Staging) -> Iterator[tuple[str, bytes]]:
+        """Yield the URIs and bodies of what Transform stages."""
+        for number, rows in enumerate(self.parts):
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            sink = pa.BufferOutputStream()
+            pa.parquet.write_table(pa.table(columns, schema=SCHEMA), sink)
+            yield staging.clean_prefix + part_name(number), sink.getvalue().to_pybytes()
+
+    def examined(self, staging: Staging) -> Iterator[tuple[str, bytes]]:
+        """Yield the URIs and bodies of what Test stages."""
+        yield staging.report, json.dumps({"rules": []}).encode()
+        lines = [*sorted(self.rejected), *(1000 + n for n in range(self.suspects))]
+        rejects = [{"line": line, "severity": "error", "rule": "a rule"} for line in lines]
+        if self._has_warning:
+            line = self.good[0][-1]
+            rejects.append({"line": line, "severity": "warning", "rule": "a rule"})
+        if rejects:
+            yield staging.rejects, "".join(f"{json.dumps(each)}\n" for each in rejects).encode()
+
+    @property
+    def _has_warning(self) -> bool:
+        return self.warned and bool(self.good)
+
+    def _clean(self) -> Iterator[Row]:
+        return (row for part in self.parts for row in part)
+
+
+def versions(chance: random.Random) -> list[list[Version]]:
+    """Return the versions of a few keys, in the order in which they will land."""
+    keys = chance.sample(NAMES, chance.randint(2, 5))
+    return [
+        [_version(chance, f"{FOLDER}/{name}", n + 1) for n in range(chance.randint(1, 4))]
+        for name in keys
+    ]
+
+
+def _version(chance: random.Random, key: str, number: int) -> Version:
+    line, parts = 2, []
+    for _ in range(chance.choice((0, 1, 1, 2, 3))):
+        rows = []
+        for _ in range(chance.randint(1, 3)):
+            # Equal lines of two versions differ: rows of both together are seen.
+            hours = Decimal(number) + Decimal(line) / 100
+            rows.append((f"user {line}", NOON, hours, f"version {number}", line))
+            line += 1
+        parts.append(tuple(rows))
+    share = chance.choice((0, 0, 0.3, 1))
+    return Version(
+        key=key,
+        number=number,
+        refused=chance.random() < 0.2,
+        parts=tuple(parts),
+        rejected=frozenset(n for n in range(2, line) if chance.random() < share),
+        suspects=chance.choice((0, 0, 1, 2)),
+        warned=chance.random() < 0.3,
+    )
+
+
+@dataclass(frozen=True)
+class Landed:
+    """A version that landed, and the ingestion that it must have become."""
+
+    version: Version
+    ingestion: Ingestion
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the topic may have been told of one end, and how often it was."""
+
+    times: int
+    broken: int
+    """Calls of alert that came to nothing between the message and the note that it was sent."""
+
+
+@dataclass(frozen=True)
+class Aftermath:
+    """All there is to see when a storm is over."""
+
+    landed: Sequence[Landed]
+    items: Mapping[str, Mapping[str, Any]]
+    """Log items by ingestion."""
+    rows: Sequence[Sequence[Any]]
+    """Key, line, user, timestamp, hours, project of every row in the table."""
+    ledger: Sequence[Sequence[Any]]
+    """Key, version, ingestion, rows read, loaded and rejected."""
+    redrives: Mapping[str, int]
+    """How often each execution was redriven."""
+    ends: Mapping[str, Told]
+    """Every end of every run, and of every rejection."""
+
+    def check(self) -> None:
+        """Compare it with the model.
+
+        Raises:
+            Discrepancy: something is not as it must be.
+        """
+        self._check_table()
+        self._check_ledger()
+        self._check_log()
+        self._check_alerts()
+
+    def newest(self) -> dict[str, Landed]:
+        """Return the newest loadable version of each key that has one."""
+        return {each.version.key: each for each in self.landed if not each.version.refused}
+
+    def _check_table(self) -> None:
+        found: dict[str | None, list[tuple[Any, ...]]] = defaultdict(list)
+        for key, line, user, timestamp, hours, project in self.rows:
+            found[key].append((user, timestamp, hours, project, line))
+        expected = {key: each.version.good for key, each in self.newest().items()}
+        for key in {*found, *expected}:
+            rows = expected.get(key or "", [])
+            if sorted(found[key]) != rows:
+                raise Discrepancy(
+                    f"{key}: the table holds {_short(sorted(found[key]))}, "
+                    f"but its newest loadable version has {_short(rows)}"
+                )
+
+    def _check_ledger(self) -> None:
+        expected = sorted(
+            [key, each.ingestion.source.version_id, each.ingestion.id, *each.version.counts.values()]
+            for key, each in self.newest().items()
+        )
+        if sorted(map(list, self.ledger)) != expected:
+            raise Discrepancy(f"the ledger holds {self.ledger}, but should hold {expected}")
+
+    def _check_log(self) -> None:
+        newest = [each.ingestion.id for each in self.newest().values()]
+        for each in self.landed:
+            name, item = each.version.name, self.items.get(each.ingestion.id)
+            if item is None:
+                raise Discrepancy(f"{name} is not in the log")
+            said = f"{item['state']}/{item['status']}"
+            if each.version.refused:
+                right = ["transform/fail"]
+            elif each.ingestion.id in newest:
+                right = ["load/success"]
+            else:
+                right = ["load/success", "load/superseded"]
+            if said not in right:
+                raise Discrepancy(f"{name} is {said} in the log, and not {' or '.join(right)}")
+            if not each.version.refused:
+                self._check_counts(each.version, item)
+            self._check_history(name, item)
+
+    def _check_counts(self, version: Version, item: Mapping[str, Any]) -> None:
+        counts = dict(version.counts)
+        if item["status"] == "superseded":
+            counts["rowsLoaded"] = 0
+        said = {name: item.get(name) for name in counts}
+        if said != counts:
+            raise Discrepancy(f"{version.name}: the log counts {said}, which should be {counts}")
+
+    def _check_history(self, name: str, item: Mapping[str, Any]) -> None:
+        attempts: list[Counter[str]] = []
+        for entry in item["history"]:
+            if entry["state"] == "trigger":
+                attempts.append(Counter())
+            else:
+                attempts[-1][f"{entry['state']}/{entry['status']}"] += 1
+        if len(attempts) != item["attempt"]:
+            raise Discrepancy(f"{name}: attempt {item['attempt']}, history {item['history']}")
+        first = item["executionArn"].removesuffix(f"-r{item['attempt']}")
+        for number, entries in enumerate(attempts, 1):
+            arn = first if number == 1 else f"{first}-r{number}"
+            if arn not in self.redrives:
+                raise Discrepancy(f"{name}: the log knows the run {arn}, which never was")
+            for entry, times in entries.items():
+                if times > 1 + self.redrives[arn]:
+                    raise Discrepancy(f"{name}: {entry} stands {times} times in the log for {arn}")
+
+    def _check_alerts(self) -> None:
+        for end, told in self.ends.items():
+            if not 1 <= told.times <= 1 + told.broken:
+                raise Discrepancy(
+                    f"the end {end} was told {told.times} times; alert broke off {told.broken} "
+                    "times between telling and noting it"
+                )
+
+
+def _short(rows: Sequence[Sequence[Any]]) -> list[str]:
+    return [f"line {line}: {project}" for *_, project, line in rows]

@@ -1,0 +1,196 @@
+"""Threads that take turns: one moves at a time, and a seed says which is next.
+
+An actor runs only while it holds the baton, and gives it back at every boundary of I/O, so the
+same seed gives the same interleaving. Only a lock inside PostgreSQL can hold up the actor that has
+the baton: it is then left to wait there, and the others go on.
+"""
+
+import hashlib
+import queue
+import random
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from tests.storms.discrepancy import Discrepancy
+
+_PATIENCE = 60.0
+"""Seconds of real time in which an actor comes to its next boundary, or something hangs."""
+_LOOK_EVERY = 0.003
+"""Seconds after which an actor inside PostgreSQL may be waiting for a lock."""
+
+
+class Killed(BaseException):
+    """As after kill -9: no `except Exception` stops it, and whoever got it does no more I/O."""
+
+
+class _Turn(Enum):
+    READY = auto()
+    RUNNING = auto()
+    BLOCKED = auto()
+
+
+@dataclass(eq=False)
+class Actor:
+    """Somebody who does one thing after another; the heavier `weight`, the oftener its turn."""
+
+    name: str
+    work: Callable[[], None]
+    weight: float
+    at: str = "its beginning"
+    contends: str | None = None
+    """The lock that it will ask for when it goes on."""
+    backend: int | None = None
+    """The process of PostgreSQL that it has sent a statement to."""
+    turn: _Turn = _Turn.READY
+    over: bool = False
+    failure: BaseException | None = None
+    baton: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    thread: threading.Thread | None = None
+
+
+class Scheduler:
+    """Passes the baton; `waits` tells whether a process of PostgreSQL waits for a lock."""
+
+    def __init__(self, chance: random.Random, waits: Callable[[int], bool]) -> None:
+        self._chance = chance
+        self._waits = waits
+        self._actors: list[Actor] = []
+        self._returned: queue.SimpleQueue[Actor] = queue.SimpleQueue()
+        self._here = threading.local()
+        self._trace = hashlib.sha256()
+        self._closed = False
+        self.steps = 0
+        self.lock_waits = 0
+
+    @property
+    def trace(self) -> str:
+        """What tells this interleaving from any other."""
+        return self._trace.hexdigest()[:16]
+
+    @property
+    def current(self) -> Actor | None:
+        """The actor whose thread calls."""
+        actor: Actor | None = getattr(self._here, "actor", None)
+        return actor
+
+    def note(self, event: str) -> None:
+        """Write an event into the trace."""
+        self._trace.update(f"{event}\n".encode())
+
+    def spawn(self, name: str, work: Callable[[], None], weight: float = 1.0) -> None:
+        """Let somebody join."""
+        self._actors.append(Actor(name, work, weight))
+
+    def pause(self, at: str, contends: str | None = None) -> None:
+        """Give the baton back and wait for the next turn; where nobody passes it, go on.
+
+        Args:
+            at: where the caller stands.
+            contends: a lock that it asks for next. While one waits for it, no other may try, for
+                which of several PostgreSQL lets in first is chance.
+
+        Raises:
+            Killed: everything is over.
+        """
+        actor = self.current
+        if actor is None:
+            return
+        actor.at, actor.contends = at, contends
+        self._returned.put(actor)
+        actor.baton.acquire()
+        if self._closed:
+            raise Killed
+
+    def run(self) -> None:
+        """Let all of them, and who joins them, go on until everybody is done.
+
+        Raises:
+            Discrepancy: all wait for each other, or one is stuck.
+        """
+        while self._actors:
+            self._settle()
+            ready = self._ready()
+            if not ready:
+                raise Discrepancy(f"deadlock: everybody waits: {self._places()}")
+            weights = [actor.weight for actor in ready]
+            [actor] = self._chance.choices(ready, weights)
+            self._step(actor)
+
+    def close(self) -> None:
+        """End what is left, after a failure."""
+        self._closed = True
+        for actor in self._actors:
+            actor.baton.release()
+        for actor in self._actors:
+            if actor.thread:
+                actor.thread.join(5)
+
+    def _ready(self) -> list[Actor]:
+        taken = {a.contends for a in self._actors if a.turn is _Turn.BLOCKED and a.contends}
+        return [a for a in self._actors if a.turn is _Turn.READY and a.contends not in taken]
+
+    def _step(self, actor: Actor) -> None:
+        self.steps += 1
+        self.note(f"{actor.name} goes on from {actor.at}")
+        actor.turn = _Turn.RUNNING
+        if actor.thread is None:
+            actor.thread = threading.Thread(target=self._live, args=(actor,), daemon=True)
+            actor.thread.start()
+        else:
+            actor.baton.release()
+        deadline = time.monotonic() + _PATIENCE
+        while actor.turn is _Turn.RUNNING:
+            if self._collect(_LOOK_EVERY):
+                continue
+            if actor.backend is not None and self._waits(actor.backend):
+                actor.turn = _Turn.BLOCKED
+                self.lock_waits += 1
+                self.note(f"{actor.name} waits for a lock")
+            elif time.monotonic() > deadline:
+                raise Discrepancy(f"{actor.name} hangs after {actor.at}: {_stack(actor)}")
+
+    def _settle(self) -> None:
+        """Wait until each that PostgreSQL has let go on is back."""
+        deadline = time.monotonic() + _PATIENCE
+        for actor in [a for a in self._actors if a.turn is _Turn.BLOCKED]:
+            while actor.turn is _Turn.BLOCKED:
+                assert actor.backend is not None
+                if self._waits(actor.backend):
+                    break
+                self._collect(_LOOK_EVERY)
+                if time.monotonic() > deadline:
+                    raise Discrepancy(f"{actor.name} hangs after {actor.at}: {_stack(actor)}")
+
+    def _collect(self, within: float) -> bool:
+        try:
+            actor = self._returned.get(timeout=within)
+        except queue.Empty:
+            return False
+        actor.turn = _Turn.READY
+        if actor.over:
+            self._actors.remove(actor)
+        if actor.failure:
+            raise actor.failure
+        return True
+
+    def _live(self, actor: Actor) -> None:
+        self._here.actor = actor
+        try:
+            actor.work()
+        except BaseException as error:  # noqa: BLE001
+            actor.failure = error
+        actor.over = True
+        self._returned.put(actor)
+
+    def _places(self) -> str:
+        return "; ".join(f"{actor.name} at {actor.at}" for actor in self._actors)
+
+
+def _stack(actor: Actor) -> str:
+    frame = sys._current_frames().get(actor.thread.ident or 0) if actor.thread else None
+    return "".join(traceback.format_stack(frame)[-8:])

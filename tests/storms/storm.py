@@ -1,0 +1,635 @@
+"""One storm: everything that follows from one seed."""
+
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, quote_plus
+
+import awswrangler as wr
+import boto3
+import botocore.exceptions
+from botocore.awsrequest import AWSResponse
+
+from functions.alert.ends import End
+from functions.alert.handler import handler as alert
+from functions.load.handler import handler as load
+from functions.trigger.handler import handler as trigger
+from functions.watch.handler import handler as watch
+from shared.errors import (
+    DatabaseUnavailable,
+    LogUnavailable,
+    NoticeUndelivered,
+    StagingIncomplete,
+    StagingUnavailable,
+)
+from shared.ingestion import Ingestion, Run, Source, unmatched_id
+from shared.intake import Intake
+from shared.landing_key import LandingKey
+from shared.notices import SOURCE, Notice
+from shared.odcs import load_all
+from shared.progress import State, Status
+from shared.staging import Staging
+from tests.fixtures.aws import LANDING, STAGING, lambda_context, task_event
+from tests.storms.discrepancy import Discrepancy
+from tests.storms.model import STRAY, Aftermath, Landed, Told, Version, versions
+from tests.storms.scheduler import Actor, Killed, Scheduler
+from tests.storms.theatre import Theatre, answer, refusal
+from tests.storms.weather import Fault, Tally, Weather
+
+_ROOT = Path(__file__).parents[2]
+_RETRIES = json.loads((_ROOT / "terraform" / "state_machine.asl.json").read_text("utf-8"))[
+    "States"
+]["Load"]["Retry"]
+_END = json.loads((_ROOT / "tests" / "events" / "execution_failed.json").read_text("utf-8"))
+_HANDLERS: dict[str, Callable[..., Any]] = {
+    "trigger": trigger,
+    "load": load,
+    "alert": alert,
+    "watch": watch,
+}
+_ASYNCHRONOUS_TRIES = 3
+"""How often Lambda calls a function with an event of S3 or EventBridge: it retries twice."""
+_ROUNDS = 8
+"""Of watching and replaying after the storm, until nothing is left to do."""
+
+_PASSING = (
+    LogUnavailable,
+    DatabaseUnavailable,
+    StagingUnavailable,
+    NoticeUndelivered,
+    botocore.exceptions.ClientError,
+    botocore.exceptions.HTTPClientError,
+)
+_ROBBED = (StagingIncomplete, wr.exceptions.NoFilesFound)
+"""What Load may say of staged objects that somebody has taken away."""
+
+
+class Broke(Exception):
+    """A function broke off; `name` is what Lambda calls it."""
+
+    def __init__(self, name: str, cause: str) -> None:
+        super().__init__(f"{name}: {cause}")
+        self.name = name
+        self.cause = cause
+
+
+class Halted(Exception):
+    """A run ended otherwise than by success."""
+
+    def __init__(self, status: str, error: str | None, cause: str | None) -> None:
+        super().__init__(error)
+        self.status = status
+        self.error = error
+        self.cause = cause
+
+
+@dataclass(eq=False)
+class Call:
+    """One call of a function."""
+
+    function: str
+    end: str | None
+    """The end that `alert` is called for."""
+    patience: float
+    dead: bool = False
+    told: bool = False
+    noted: bool = False
+
+
+@dataclass(eq=False)
+class Execution:
+    """A run, which the storm carries through its states as Step Functions would."""
+
+    arn: str
+    landed: Landed
+    input: str
+    redrive: int = 0
+    state: State = State.TRANSFORM
+    """Where it is, or where it failed and would be redriven."""
+    status: str = "RUNNING"
+    verdict: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    cause: str | None = None
+
+    @property
+    def run(self) -> Run:
+        """The run, as the functions are told of it."""
+        return Run(self.arn, self.redrive)
+
+    @property
+    def end(self) -> str:
+        """The name of its last end."""
+        return f"{self.run.name}/{self.status}"
+
+
+class Storm:
+    """Everything that follows from `seed`, in an empty theatre."""
+
+    def __init__(self, seed: int, theatre: Theatre, tally: Tally) -> None:
+        theatre.clear(seed)
+        self._seed = seed
+        self._theatre = theatre
+        self._tally = tally
+        self._scheduler = Scheduler(random.Random(f"{seed} turns"), theatre.monitor.waits)
+        self._weather = Weather(random.Random(f"{seed} weather"), tally)
+        self._chance = random.Random(f"{seed} world")
+        self._s3 = boto3.client("s3")
+        self._log = theatre.log
+        self._intake = Intake(
+            load_all(),
+            self._log,
+            boto3.client("stepfunctions"),
+            boto3.client("events"),
+            theatre.machine,
+        )
+        self._calls: dict[Actor, Call] = {}
+        self._landed: list[Landed] = []
+        self._executions: dict[str, Execution] = {}
+        self._ends: list[str] = []
+        self._told: Counter[str] = Counter()
+        self._broken: Counter[str] = Counter()
+        self._robbed: set[str] = set()
+        self._numbers: Counter[str] = Counter()
+
+    def run(self) -> str:
+        """Let it rage, clear up, and see whether all is as it must be; return its trace.
+
+        Raises:
+            Discrepancy: it is not.
+        """
+        self._theatre.play = self
+        try:
+            self._rage()
+            self._clear_up()
+            self._theatre.play = None
+            self._aftermath().check()
+        except Exception as error:
+            raise Discrepancy(
+                f"storm {self._seed}: {type(error).__name__}: {error}\n"
+                f"To repeat it: make storms SEED={self._seed}"
+            ) from error
+        finally:
+            self._theatre.play = None
+            self._scheduler.close()
+            self._theatre.monitor.end_all()
+        self._tally["storms"] += 1
+        self._tally["turns"] += self._scheduler.steps
+        self._tally["waited for a lock"] += self._scheduler.lock_waits
+        return self._scheduler.trace
+
+    # What happens in it.
+
+    def _rage(self) -> None:
+        for batch in versions(self._chance):
+            self._spawn(f"landing of {batch[0].key}", partial(self._land, batch))
+        if self._chance.random() < 0.3:
+            self._spawn("stray", self._land_stray)
+        for _ in range(self._chance.choice((0, 1, 2, 4))):
+            self._spawn("operator", self._operate)
+        if self._chance.random() < 0.4:
+            self._spawn("watch", self._watch)
+        self._scheduler.run()
+
+    def _clear_up(self) -> None:
+        """Watch, and replay what failed, until nothing is left to do."""
+        for round_ in range(_ROUNDS):
+            if round_ == 1:
+                self._weather.calm()
+            found: list[int] = []
+            self._spawn("watch", lambda: found.extend(self._watch()))  # noqa: B023
+            self._scheduler.run()
+            failed = [each for each in self._landed if self._is_to_be_replayed(each)]
+            for each in failed:
+                self._spawn("operator", partial(self._replay, each))
+            self._scheduler.run()
+            if round_ > 1 and not any(found) and not failed:
+                return
+        raise Discrepancy(f"there is no end to it: watch found {found}, {len(failed)} failed")
+
+    def _aftermath(self) -> Aftermath:
+        run = self._theatre.session.run
+        rows = run(
+            "SELECT s.source_key, d.source_line, d.username, d.timestamp, d.hours, d.project "
+            "FROM daily_checkins d LEFT JOIN source s ON s.id = d.source_id"
+        )
+        ledger = run(
+            "SELECT source_key, version_id, ingested_id, rows_read, rows_loaded, rows_rejected "
+            "FROM source"
+        )
+        items = {
+            item["ingestedID"]: item for status in Status for item in self._log.with_status(status)
+        }
+        for item in items.values():
+            self._tally[f"ended: {item['state']}/{item['status']}"] += 1
+        return Aftermath(
+            landed=self._landed,
+            items=items,
+            rows=rows,
+            ledger=ledger,
+            redrives={each.arn: each.redrive for each in self._executions.values()},
+            ends={end: Told(self._told[end], self._broken[end]) for end in self._ends},
+        )
+
+    def _land(self, batch: list[Version]) -> None:
+        """Let the versions of a key land, and S3 tell of each, more or less."""
+        for version in batch:
+            self._scheduler.pause("a version to land")
+            version_id = self._put(version.key, version.body)
+            source = Source(LANDING, version.key, version_id, len(version.body))
+            key = LandingKey.parse(version.key)
+            assert key is not None
+            self._landed.append(Landed(version, Ingestion.of(source, key)))
+            self._tally["versions"] += 1
+            self._announce(source, version.name)
+
+    def _land_stray(self) -> None:
+        source = Source(LANDING, STRAY, self._put(STRAY, b"stray"), 5)
+        self._ends.append(unmatched_id(source))
+        self._announce(source, "stray")
+
+    def _put(self, key: str, body: bytes) -> str:
+        return self._s3.put_object(Bucket=LANDING, Key=key, Body=body)["VersionId"]
+
+    def _announce(self, source: Source, name: str) -> None:
+        [times] = self._chance.choices((0, 1, 2, 3), (1, 8, 4, 2))
+        self._tally["events of S3 lost" if not times else "events of S3"] += times or 1
+        landed = {"key": quote_plus(source.key), "versionId": source.version_id}
+        record = {
+            "bucket": {"name": source.bucket},
+            "object": landed | {"size": source.size},
+        }
+        for _ in range(times):
+            self._deliver("trigger", {"Records": [{"s3": record}]}, name)
+
+    def _deliver(self, function: str, event: Mapping[str, Any], about: str) -> None:
+        """Let Lambda call a function with an event, and again if it breaks."""
+        name = self._numbered(f"{function} of {about}")
+        end = _end_of(event) if function == "alert" else None
+
+        def call() -> None:
+            for _ in range(_ASYNCHRONOUS_TRIES):
+                try:
+                    self._call(function, event, name, end)
+                except Broke:
+                    self._scheduler.pause("a retry")
+                else:
+                    return
+            self._tally[f"given up: {function}"] += 1
+
+        self._spawn(name, call)
+
+    def _watch(self) -> list[int]:
+        try:
+            found: dict[str, int] = self._call("watch", {}, self._numbered("watch"))
+        except Broke:
+            return [1]
+        return list(found.values())
+
+    def _operate(self) -> None:
+        """Replay or redrive something that nobody asked for."""
+        for _ in range(self._chance.randint(0, 40)):
+            self._scheduler.pause("idleness")
+        if not self._landed:
+            return
+        each = self._chance.choice(self._landed)
+        runs = [run for run in self._executions.values() if run.landed is each]
+        broken = [run for run in runs if self._can_be_redriven(run)]
+        if broken and self._chance.random() < 0.6:
+            self._redrive(broken[-1])
+        else:
+            self._replay(each)
+
+    def _replay(self, each: Landed) -> None:
+        def work() -> None:
+            item = self._log.get(each.ingestion.id, each.ingestion.table)
+            if item is not None and self._intake.replay(item) is not None:
+                self._tally[f"replayed: {item['status']}"] += 1
+
+        try:
+            self._called("operator", work)
+        except Broke:
+            self._tally["replays broken off"] += 1
+
+    def _is_to_be_replayed(self, each: Landed) -> bool:
+        item = self._log.get(each.ingestion.id, each.ingestion.table)
+        failed = item is not None and item["status"] == Status.FAIL
+        return failed and not each.version.refused
+
+    def _can_be_redriven(self, run: Execution) -> bool:
+        # Who redrives a run has heard that it failed.
+        over = run.status not in {"RUNNING", "SUCCEEDED"} and run.error != "Refused"
+        return over and self._told[run.end] > 0
+
+    def _redrive(self, run: Execution) -> None:
+        self._tally["redriven"] += 1
+        run.redrive += 1
+        run.status, run.error, run.cause = "RUNNING", None, None
+        self._show(run)
+        self._spawn(f"{self._name(run)} redriven", partial(self._execute, run))
+
+    # Step Functions.
+
+    def _start(self, arn: str, event: str) -> None:
+        if arn in self._executions:
+            return
+        ingestion = Ingestion.from_event(json.loads(event))
+        [landed] = [each for each in self._landed if each.ingestion == ingestion]
+        run = self._executions[arn] = Execution(arn, landed, event)
+        self._tally["runs"] += 1
+        self._spawn(self._name(run), partial(self._execute, run))
+
+    def _execute(self, run: Execution) -> None:
+        try:
+            if run.state is State.TRANSFORM:
+                self._transform_and_test(run)
+            run.state = State.LOAD
+            run.verdict = self._load(run)
+        except Halted as halted:
+            run.status, run.error, run.cause = halted.status, halted.error, halted.cause
+        else:
+            run.status = "SUCCEEDED"
+            self._tally[f"verdict: {run.verdict['outcome']}"] += 1
+        self._ends.append(run.end)
+        self._show(run)
+        [times] = self._chance.choices((0, 1, 2), (1, 6, 2))
+        if not times:
+            self._tally["ends lost"] += 1
+        for _ in range(times):
+            self._deliver("alert", _status_change(run), f"{self._name(run)} {run.redrive}")
+
+    def _transform_and_test(self, run: Execution) -> None:
+        """Do what Transform and Test do with this version, in short."""
+        version, ingestion = run.landed.version, run.landed.ingestion
+        staging = Staging(STAGING, ingestion)
+        self._log.enter(ingestion, run.run, State.TRANSFORM)
+        if self._chance.random() < 0.05:
+            raise _failed("SourceUnreadable", "the landed object cannot be read")
+        verdict = version.transformed
+        if version.refused:
+            self._log.leave(ingestion, run.run, State.TRANSFORM, verdict)
+            raise Halted("FAILED", "Refused", verdict.reason)
+        for uri, body in version.clean(staging):
+            self._stage(uri, body)
+        self._log.leave(ingestion, run.run, State.TRANSFORM, verdict)
+        self._log.enter(ingestion, run.run, State.TEST)
+        for uri, body in version.examined(staging):
+            self._stage(uri, body)
+        self._log.leave(ingestion, run.run, State.TEST, version.tested)
+        if self._chance.random() < 0.08:
+            self._spawn(f"thief of {self._name(run)}", partial(self._rob, run))
+
+    def _stage(self, uri: str, body: bytes) -> None:
+        key = uri.removeprefix(f"s3://{STAGING}/")
+        self._s3.put_object(Bucket=STAGING, Key=key, Body=body)
+
+    def _rob(self, run: Execution) -> None:
+        """Take one staged object away."""
+        version, staging = run.landed.version, Staging(STAGING, run.landed.ingestion)
+        staged = [uri for uri, _ in (*version.clean(staging), *version.examined(staging))]
+        stolen = self._chance.choice([uri for uri in staged if uri != staging.report] or [""])
+        if stolen:
+            self._robbed.add(run.landed.ingestion.id)
+            self._tally["staged objects taken away"] += 1
+            key = stolen.removeprefix(f"s3://{STAGING}/")
+            self._s3.delete_object(Bucket=STAGING, Key=key)
+
+    def _load(self, run: Execution) -> dict[str, Any]:
+        """Call Load as the state machine does, with the state machine's own retries."""
+        version = run.landed.version
+        event = task_event(
+            run.landed.ingestion,
+            run.run,
+            transform=version.transformed.as_result(),
+            test=version.tested.as_result(),
+        )
+        used: Counter[int] = Counter()
+        while True:
+            try:
+                return self._call_load(run, event)
+            except Broke as broke:
+                number = next(
+                    (n for n, each in enumerate(_RETRIES) if broke.name in each["ErrorEquals"]), None
+                )
+                if number is None or used[number] == _RETRIES[number]["MaxAttempts"]:
+                    raise Halted("FAILED", broke.name, broke.cause) from broke
+                used[number] += 1
+                self._tally["retries of Load"] += 1
+                self._scheduler.pause("a retry")
+
+    def _call_load(self, run: Execution, event: dict[str, Any]) -> dict[str, Any]:
+        name = self._numbered(f"load of {self._name(run)}")
+        if self._chance.random() < 0.04:
+            # Whoever waits for the answer gives up, and the function does not know.
+            self._tally["Load left alone"] += 1
+            self._spawn(name, partial(self._load_alone, event, name))
+            for _ in range(self._chance.randint(0, 30)):
+                self._scheduler.pause("waiting for an answer")
+            ends = ("TIMED_OUT", "ABORTED", "Lambda.ClientExecutionTimeoutException")
+            match self._chance.choice(ends):
+                case "TIMED_OUT" | "ABORTED" as status:
+                    raise Halted(status, None, None)
+                case error:
+                    raise Broke(error, "no answer came")
+        verdict: dict[str, Any] = self._call("load", event, name)
+        return verdict
+
+    def _load_alone(self, event: dict[str, Any], name: str) -> None:
+        try:
+            self._call("load", event, name)
+        except Broke:
+            self._tally["Load broke off unheard"] += 1
+
+    def _show(self, run: Execution) -> None:
+        """Let Step Functions say how a run stands."""
+        [shown] = [each for each in self._theatre.executions if each.execution_arn == run.arn]
+        shown.status, shown.error, shown.cause = run.status, run.error, run.cause
+        shown.output = _output(run)
+
+    # Calls of functions, and their I/O.
+
+    def _call(
+        self, function: str, event: Mapping[str, Any], request: str, end: str | None = None
+    ) -> Any:
+        return self._called(
+            function, lambda: _HANDLERS[function](event, lambda_context(request)), event, end
+        )
+
+    def _called(
+        self,
+        function: str,
+        work: Callable[[], Any],
+        event: Mapping[str, Any] | None = None,
+        end: str | None = None,
+    ) -> Any:
+        actor = self._scheduler.current
+        assert actor is not None
+        call = self._calls[actor] = Call(function, end, self._chance.choice((0.0, 120.0)))
+        self._tally[f"calls: {function}"] += 1
+        expected = _PASSING
+        if event and event.get("ingestedID") in self._robbed or function == "load":
+            expected = (*_PASSING, *_ROBBED)
+        try:
+            result = work()
+        except Killed:
+            if not call.dead:
+                raise
+        except expected as error:
+            self._tally[f"broke: {function} by {type(error).__name__}"] += 1
+            cause = json.dumps({"errorMessage": str(error), "errorType": type(error).__name__})
+            raise Broke(type(error).__name__, cause) from error
+        finally:
+            del self._calls[actor]
+            if call.told and not call.noted:
+                self._broken[call.end or ""] += 1
+                self._tally["alert broke off between telling and noting"] += 1
+        if call.dead:
+            raise Broke(self._chance.choice(("Lambda.Unknown", "Sandbox.Timedout")), "it died")
+        return result
+
+    @property
+    def patience(self) -> float:
+        """Seconds for which the function that asks waits for the database."""
+        call = self._mine()
+        return call.patience if call else 0
+
+    def reach(
+        self, service: str, at: str, *, contends: str | None = None, backend: int | None = None
+    ) -> Fault | None:
+        """Wait for the next turn; return what happens to the I/O then, unless it kills before."""
+        actor, call = self._scheduler.current, self._mine()
+        if call and call.dead:
+            raise Killed
+        self._scheduler.pause(f"{service} {at}", contends)
+        if actor and backend is not None:
+            actor.backend = backend
+        fault = self._weather.strike(call.function, service) if call else None
+        if fault:
+            self._scheduler.note(f"{fault} at {at}")
+        if call and fault is Fault.KILLED_BEFORE:
+            call.dead = True
+            raise Killed
+        return fault
+
+    def leave(self, fault: Fault | None) -> None:
+        """Say that the I/O is over, and wait for the next turn; kill whom the fault kills after."""
+        actor, call = self._scheduler.current, self._mine()
+        self._scheduler.pause("an answer")
+        if actor:
+            actor.backend = None
+        if call and fault is Fault.KILLED_AFTER:
+            call.dead = True
+            raise Killed
+
+    def aws(
+        self, service: str, operation: str, request: Any, send: Callable[[], AWSResponse]
+    ) -> AWSResponse:
+        """Answer a request to AWS, if nothing happens to it."""
+        fault = self.reach(service, operation)
+        if fault is Fault.REFUSED:
+            return refusal(request, service)
+        response = send()
+        if response.status_code == 200:
+            response = self._witness(operation, request, response)
+        call = self._mine()
+        if call and fault is Fault.KILLED_AFTER:
+            call.dead = True
+            raise Killed
+        if fault is Fault.ANSWER_LOST:
+            raise botocore.exceptions.ReadTimeoutError(endpoint_url=request.url)
+        return response
+
+    def _witness(self, operation: str, request: Any, response: AWSResponse) -> AWSResponse:
+        """Do what follows from what AWS has done."""
+        call = self._mine()
+        match operation:
+            case "StartExecution":
+                arn = json.loads(response.content)["executionArn"]
+                self._start(arn, json.loads(request.body)["input"])
+            case "DescribeExecution":
+                described = json.loads(response.content)  # moto knows no redrives
+                run = self._executions[described["executionArn"]]
+                return answer(request, 200, json.dumps(described | {"redriveCount": run.redrive}))
+            case "PutEvents":
+                for entry in json.loads(request.body)["Entries"]:
+                    notice = {"source": entry["Source"], "detail-type": entry["DetailType"]}
+                    for _ in range(self._chance.choice((1, 1, 1, 2))):
+                        self._deliver(
+                            "alert", notice | {"detail": json.loads(entry["Detail"])}, "a notice"
+                        )
+            case "Publish" if call:
+                self._check_message(call, parse_qs(_text(request.body))["Message"][0])
+                self._told[call.end or ""] += 1
+                call.told = True
+            case "UpdateItem" if call and call.told:
+                call.noted = True
+        return response
+
+    def _check_message(self, call: Call, message: str) -> None:
+        """See whether a message is of the end that alert was called for."""
+        record = json.loads(json.loads(message)["default"])
+        arn = record["executionArn"]
+        if arn is None:
+            return
+        run = self._executions[arn]
+        if not (call.end or "").startswith(f"{Run(arn).execution_name}/"):
+            raise Discrepancy(f"the alert of {call.end} names {arn}")
+        if record["versionId"] != run.landed.ingestion.source.version_id:
+            raise Discrepancy(f"the alert of {call.end} names version {record['versionId']}")
+        if (call.end or "").endswith("/SUCCEEDED") and record["status"] != "Ingestion Success":
+            raise Discrepancy(f"the alert of {call.end} says {record['status']}")
+
+    def _mine(self) -> Call | None:
+        actor = self._scheduler.current
+        return self._calls.get(actor) if actor else None
+
+    def _spawn(self, name: str, work: Callable[[], Any]) -> None:
+        weight = self._chance.choice((0.05, 0.3, 1, 1, 1, 4))
+        self._scheduler.spawn(name, work, weight)
+
+    def _name(self, run: Execution) -> str:
+        attempt = run.arn.rpartition("-r")[2]
+        suffix = f" r{attempt}" if attempt.isdigit() else ""
+        return f"{run.landed.version.name}{suffix}"
+
+    def _numbered(self, name: str) -> str:
+        self._numbers[name] += 1
+        return f"{name} #{self._numbers[name]}"
+
+
+def _failed(error: str, message: str) -> Halted:
+    return Halted("FAILED", error, json.dumps({"errorMessage": message, "errorType": error}))
+
+
+def _output(run: Execution) -> str | None:
+    return json.dumps({"load": run.verdict}) if run.status == "SUCCEEDED" else None
+
+
+def _status_change(run: Execution) -> dict[str, Any]:
+    """Return the event that EventBridge makes of the end of a run."""
+    detail = _END["detail"] | {
+        "executionArn": run.arn,
+        "name": run.run.execution_name,
+        "status": run.status,
+        "input": run.input,
+        "output": _output(run),
+        "error": run.error,
+        "cause": run.cause,
+        "redriveCount": run.redrive,
+    }
+    return {**_END, "resources": [run.arn], "detail": detail}
+
+
+def _end_of(event: Mapping[str, Any]) -> str:
+    """Return what tells the end that an event is of from all others."""
+    if event["detail-type"] == Notice.REJECTED:
+        return str(event["detail"]["ingestedID"])
+    return End.from_event(event["detail"]).name
+
+
+def _text(body: Any) -> str:
+    return body.decode() if isinstance(body, bytes) else str(body)

@@ -1,0 +1,192 @@
+"""Where storms take place: the real handlers, the real PostgreSQL, and AWS as moto plays it."""
+
+import datetime as dt
+import functools
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+import boto3
+import pg8000.native
+import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from moto.backends import get_backend
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
+from moto.moto_api._internal import mock_random
+
+from functions.watch import reconciliation
+from shared import database
+from shared.progress import Log
+from shared.telemetry import logger
+from tests.fixtures.aws import LANDING, LOG_TABLE, REGION, STAGING
+from tests.fixtures.database import Database
+from tests.storms.weather import Fault
+from tests.storms.wire import Boundary, Monitor, Wire
+
+_REFUSALS = {
+    "s3": (503, "<Error><Code>SlowDown</Code><Message>a storm</Message></Error>"),
+    "sns": (
+        400,
+        "<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code>"
+        "<Message>a storm</Message></Error><RequestId>x</RequestId></ErrorResponse>",
+    ),
+}
+_REFUSED = (400, json.dumps({"__type": "ThrottlingException", "message": "a storm"}))
+
+
+def refusal(request: AWSPreparedRequest, service: str) -> AWSResponse:
+    """Return the answer of an AWS service that wants no more requests for now."""
+    return answer(request, *_REFUSALS.get(service, _REFUSED))
+
+
+def answer(request: AWSPreparedRequest, status: int, body: str) -> AWSResponse:
+    """Return an answer of AWS."""
+    return AWSResponse(request.url, status, {}, MockRawResponse(body))
+
+
+class Play(Boundary, Protocol):
+    """A storm, as far as the theatre has to do with it."""
+
+    patience: float
+    """Seconds for which Load waits for a database that is away, this time."""
+
+    def aws(
+        self, service: str, operation: str, request: Any, send: Callable[[], AWSResponse]
+    ) -> AWSResponse:
+        """Answer a request to AWS."""
+
+
+@dataclass
+class Theatre:
+    """Everything that one storm leaves to the next, empty at its beginning."""
+
+    database: Database
+    session: pg8000.native.Connection
+    monitor: Monitor
+    machine: str
+    topic: str
+    play: Play | None = None
+
+    def clear(self, seed: int) -> None:
+        """Empty all of it; from now on, moto's random IDs follow from the seed."""
+        self.session.run("TRUNCATE source RESTART IDENTITY CASCADE")
+        for bucket in (LANDING, STAGING):
+            _backend("s3", "aws").buckets[bucket].keys.clear()
+        _backend("dynamodb").tables[LOG_TABLE].items.clear()
+        self.executions.clear()
+        _backend("sns").topics[self.topic].sent_notifications.clear()
+        mock_random.seed(seed)
+
+    @property
+    def executions(self) -> Any:
+        """The executions of the state machine, as moto keeps them."""
+        return _backend("stepfunctions").describe_state_machine(self.machine).executions
+
+    @property
+    def messages(self) -> list[Any]:
+        """The records that the topic was given."""
+        sent = _backend("sns").topics[self.topic].sent_notifications
+        return [json.loads(json.loads(message)["default"]) for _, message, *_ in sent]
+
+    @property
+    def log(self) -> Log:
+        """The log."""
+        return Log.of(LOG_TABLE)
+
+
+@contextmanager
+def theatre(migrated: Database, patch: pytest.MonkeyPatch) -> Iterator[Theatre]:
+    """Set the scene."""
+    stepfunctions = boto3.client("stepfunctions", region_name=REGION)
+    sns = boto3.client("sns", region_name=REGION)
+    wait = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}
+    machine = stepfunctions.create_state_machine(
+        name="tm",
+        definition=json.dumps(wait),
+        roleArn=f"arn:aws:iam::{DEFAULT_ACCOUNT_ID}:role/tm",
+    )["stateMachineArn"]
+    topic = sns.create_topic(Name="alerts")["TopicArn"]
+    patch.setenv("STATE_MACHINE_ARN", machine)
+    patch.setenv("TOPIC_ARN", topic)
+    patch.setenv("DATABASE_SECRET_ARN", migrated.loader.secret_arn)
+    patch.setenv("POWERTOOLS_METRICS_NAMESPACE", "tm")
+    patch.setenv("POWERTOOLS_SERVICE_NAME", "storm")
+    patch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with migrated.connected() as session:
+        scene = Theatre(
+            migrated, session, Monitor(session, migrated.loader.name), machine, topic
+        )
+        _direct(scene, patch)
+        yield scene
+
+
+def _direct(scene: Theatre, patch: pytest.MonkeyPatch) -> None:
+    """Put the boundaries into what the functions reach the world through."""
+    stubber, connect, patiently = BotocoreStubber.__call__, database.connect, database.patiently
+
+    def ask(self: BotocoreStubber, event_name: str, request: Any, **more: Any) -> Any:
+        def send() -> Any:
+            return stubber(self, event_name, request, **more)
+
+        if scene.play is None:
+            return send()
+        _, service, operation = event_name.split(".")
+        return scene.play.aws(service, operation, request, send)
+
+    def connect_in_storm(*arguments: Any) -> database.Connection:
+        assert scene.play is not None
+        fault = scene.play.reach("connect", "connect")
+        if fault is Fault.REFUSED:
+            with database._translated("the storm"):
+                raise ConnectionRefusedError
+        connection = connect(*arguments)
+        connection._session = Wire(connection, scene.play, scene.monitor)
+        try:
+            scene.play.leave(fault)
+        except BaseException:
+            connection.abandon()
+            raise
+        return connection
+
+    def wait_in_storm(work: Callable[[], Any]) -> Any:
+        assert scene.play is not None
+        return patiently(work, scene.play.patience)
+
+    patch.setattr(BotocoreStubber, "__call__", ask)
+    patch.setattr("functions.load.handler.connect", connect_in_storm)
+    patch.setattr("functions.load.handler.patiently", wait_in_storm)
+    patch.setattr(reconciliation, "GRACE", dt.timedelta(days=-1))
+    # Real time would decide on the order of what happens in the same millisecond.
+    start, ticks = dt.datetime.now(dt.UTC), itertools.count()
+    patch.setattr(
+        "shared.progress._now",
+        lambda: f"{start + dt.timedelta(milliseconds=next(ticks)):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z",
+    )
+    nobody_sleeps = SimpleNamespace(sleep=lambda _: None)
+    for module in ("botocore.endpoint", "tenacity.nap", "awswrangler._utils"):
+        patch.setattr(f"{module}.time", nobody_sleeps)
+    patch.setattr("awswrangler._utils.ensure_cpu_count", lambda use_threads=True: 1)
+    # Clients are slow to make, and safe to share.
+    for kind in ("client", "resource"):
+        make = getattr(boto3.session.Session, kind)
+        patch.setattr(boto3.session.Session, kind, _once(make))
+
+
+def _once(make: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.cache
+    def made(session: boto3.session.Session, service: str) -> Any:
+        return make(session, service)
+
+    def of(session: boto3.session.Session, service_name: str, **_: Any) -> Any:
+        return made(session, service_name)
+
+    return of
+
+
+def _backend(service: str, region: str = REGION) -> Any:
+    return get_backend(service)[DEFAULT_ACCOUNT_ID][region]

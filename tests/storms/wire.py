@@ -1,0 +1,114 @@
+"""PostgreSQL in a storm: every statement and every chunk of COPY is a boundary."""
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+import pg8000.exceptions
+import pg8000.native
+
+from shared.database import Connection
+from tests.storms.weather import Fault
+
+
+class Boundary(Protocol):
+    """Where the other actors get their turn, and faults happen."""
+
+    def reach(
+        self, service: str, at: str, *, contends: str | None = None, backend: int | None = None
+    ) -> Fault | None:
+        """Wait for the next turn; return what happens to the I/O then, unless it kills before."""
+
+    def leave(self, fault: Fault | None) -> None:
+        """Say that the I/O is over, and wait for the next turn; kill whom the fault kills after."""
+
+
+class Monitor:
+    """The superuser's view of the sessions of one role."""
+
+    def __init__(self, session: pg8000.native.Connection, role: str) -> None:
+        self._session = session
+        self._role = role
+        self._turn = threading.Lock()
+
+    def waits(self, backend: int) -> bool:
+        """Tell whether a session waits for a lock that another holds."""
+        # Not pg_stat_activity: for a moment that still says "Lock" when the lock was given.
+        return self._ask("SELECT pg_blocking_pids(:pid) <> '{}'", pid=backend) == [[True]]
+
+    def gone(self, *backends: int) -> None:
+        """Wait until sessions are over, with their locks."""
+        alive = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(CAST(:pids AS int[]))"
+        deadline = time.monotonic() + 30
+        while self._ask(alive, pids=list(backends)) != [[0]]:
+            assert time.monotonic() < deadline, f"PostgreSQL does not end the sessions {backends}"
+            time.sleep(0.0005)
+
+    def end(self, *backends: int) -> None:
+        """End sessions, and wait until they are over."""
+        for backend in backends:
+            self._ask("SELECT pg_terminate_backend(:pid)", pid=backend)
+        self.gone(*backends)
+
+    def end_all(self) -> None:
+        """End all sessions of the role, as a restart does."""
+        sessions = "SELECT pid FROM pg_stat_activity WHERE usename = :role"
+        self.end(*(pid for (pid,) in self._ask(sessions, role=self._role)))
+
+    def _ask(self, sql: str, **parameters: object) -> Any:
+        # The scheduler asks while an actor hangs up.
+        with self._turn:
+            return self._session.run(sql, **parameters)
+
+
+class Wire:
+    """A session of pg8000 in bad weather, to be put in its place in a `Connection`."""
+
+    def __init__(self, connection: Connection, boundary: Boundary, monitor: Monitor) -> None:
+        self._session = connection._session
+        self._boundary = boundary
+        self._monitor = monitor
+        self._backend = int.from_bytes(self._session._backend_key_data[:4], "big")
+
+    @property
+    def row_count(self) -> int:
+        """How many rows the last statement was about."""
+        return int(self._session.row_count)
+
+    def run(self, sql: str, stream: Iterable[bytes] | None = None, **parameters: object) -> Any:
+        """Execute a statement, if nothing happens to it."""
+        statement = " ".join(sql.split()[:2])
+        fault = self._boundary.reach(
+            "statement", statement, contends=self._contended(parameters), backend=self._backend
+        )
+        self._strike(fault)
+        if stream is not None:
+            parameters["stream"] = self._chunks(stream)
+        answer = self._session.run(sql, **parameters)
+        self._boundary.leave(fault)
+        if fault is Fault.ANSWER_LOST:
+            raise pg8000.exceptions.InterfaceError("network error")
+        return answer
+
+    def close(self) -> None:
+        """Say goodbye; when this returns, PostgreSQL has undone what was not committed."""
+        try:
+            self._session.close()
+        finally:
+            self._monitor.gone(self._backend)
+
+    def _chunks(self, stream: Iterable[bytes]) -> Iterator[bytes]:
+        for chunk in stream:
+            self._strike(self._boundary.reach("chunk", "a chunk", backend=self._backend))
+            yield chunk
+
+    def _strike(self, fault: Fault | None) -> None:
+        if fault is Fault.CUT:
+            self._monitor.end(self._backend)
+        elif fault is Fault.RESTART:
+            self._monitor.end_all()
+
+    def _contended(self, parameters: dict[str, object]) -> str | None:
+        key = parameters.get("key")
+        return None if key is None else str(key)
