@@ -336,8 +336,9 @@ def _progress(total: int) -> Iterator[Callable[[Result], None]]:
 
         def line(result: Result) -> None:
             outcomes[result.outcome] += 1
-            text = f"{outcomes.total():,}/{total:,}  {result.outcome:<10}  {result.file.key}"
-            console.print(f"{text}  {counts(result.rows)}".rstrip(), markup=False)
+            number = f"{outcomes.total():>{len(str(total))}}/{total}"
+            text = f"{number}  {result.outcome:<10}  {result.file.key}  {counts(result.rows)}"
+            console.print(text.rstrip(), markup=False)
 
         yield line
         return

@@ -35,7 +35,14 @@ def test_without_a_stack_each_command_says_how_to_get_one(
 ) -> None:
     monkeypatch.delenv("TM_STACK", raising=False)
     monkeypatch.setenv("TM_HOME", str(tmp_path / "home"))
-    for arguments in (["status"], ["user", "ned"], ["drop", str(file)]):
+    days = ["--from", "2024-03-01", "--to", "2024-03-31"]
+    for arguments in (
+        ["status"],
+        ["user", "ned"],
+        ["drop", str(file)],
+        ["replay", "20240303-0"],
+        ["backfill", *days],
+    ):
         assert one_line(tm(*arguments)).startswith(
             "tm: No laptop cloud is up: start one with `tm up`"
         )
@@ -50,6 +57,7 @@ def test_without_a_stack_each_command_says_how_to_get_one(
         (["drop", __file__, "--date", "03.03.2024"], "does not match the format"),
         (["drop", __file__, "--table", "salaries"], "no contract for 'salaries'"),
         (["user"], "Missing argument"),
+        (["replay"], "Missing argument"),
         (["status", "--stack", "absent"], "does not exist"),
         (["dorp"], "No such command"),
     ],
