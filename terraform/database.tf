@@ -6,7 +6,7 @@ resource "aws_lambda_invocation" "migrate" {
     contracts = sha256(join("", [for file in sort(keys(local.contracts)) : filesha256("${local.contracts_dir}/${file}")]))
   })
 
-  triggers = { code = aws_lambda_function.this["migrate"].source_code_hash }
+  triggers = { code = local.code_versions["migrate"] }
 
   lifecycle {
     precondition {

@@ -11,11 +11,14 @@ resource "aws_lambda_function" "this" {
 
   function_name    = "${var.name}-${each.key}"
   role             = aws_iam_role.function[each.key].arn
-  runtime          = "python3.13"
-  handler          = "functions.${each.key}.handler.handler"
-  s3_bucket        = var.function_zip.bucket
-  s3_key           = var.function_zip.key
-  source_code_hash = var.function_zip.hash
+  architectures    = [var.architecture]
+  package_type     = var.function_zip == null ? "Image" : "Zip"
+  image_uri        = try(local.image_uris[each.key], null)
+  runtime          = var.function_zip == null ? null : "python3.13"
+  handler          = var.function_zip == null ? null : "functions.${each.key}.handler.handler"
+  s3_bucket        = try(var.function_zip.bucket, null)
+  s3_key           = try(var.function_zip.key, null)
+  source_code_hash = try(var.function_zip.hash, null)
   memory_size      = each.value.memory
   timeout          = each.value.timeout
   tags             = local.tags
@@ -28,6 +31,11 @@ resource "aws_lambda_function" "this" {
     })
   }
 
-  # A function called before these exist makes a log group of its own, without retention, or has no rights.
-  depends_on = [aws_cloudwatch_log_group.function, aws_iam_role_policy.function]
+  # A function called before these exist makes a log group of its own, without retention, or has no rights;
+  # and one whose image Lambda may not fetch cannot be made at all.
+  depends_on = [
+    aws_cloudwatch_log_group.function,
+    aws_ecr_repository_policy.function,
+    aws_iam_role_policy.function,
+  ]
 }

@@ -46,6 +46,11 @@ output "function_names" {
   value       = { for name, function in aws_lambda_function.this : name => function.function_name }
 }
 
+output "image_uris" {
+  description = "The image that each function runs, by digest; null with function_zip."
+  value       = local.image_uris
+}
+
 output "api_id" {
   description = "The identifier of the look-up API."
   value       = aws_api_gateway_rest_api.lookup.id

@@ -27,16 +27,62 @@ variable "hard_testing" {
   default     = false
 }
 
+variable "architecture" {
+  description = "The processors that the functions run on, and that apply builds their images for: x86_64 or arm64 (a fifth cheaper; on another machine's processor Docker needs an emulator to build for it)."
+  type        = string
+  default     = "x86_64"
+
+  validation {
+    condition     = contains(["x86_64", "arm64"], var.architecture)
+    error_message = "architecture must be x86_64 or arm64."
+  }
+}
+
+variable "base_image" {
+  description = "The image that apply builds the functions' images from, one with AWS's runtime for Python 3.13. Name it with a digest to decide yourself when it changes: it counts into the tags, and so a new one is built and deployed."
+  type        = string
+  default     = "public.ecr.aws/lambda/python:3.13"
+
+  validation {
+    condition     = can(regex("^[^[:space:]]+$", var.base_image))
+    error_message = "base_image must be the name of an image such as \"public.ecr.aws/lambda/python:3.13\"."
+  }
+}
+
+variable "image_uris" {
+  description = "The image of every function on ECR, from a build elsewhere: {alert = \"<account>.dkr.ecr.<region>.amazonaws.com/<name>@sha256:…\", …}. Null lets apply build and push them, with Docker and the AWS CLI."
+  type        = map(string)
+  default     = null
+
+  validation {
+    condition = var.image_uris == null || try(length(setsubtract(
+      ["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"], keys(var.image_uris)
+    )) == 0 && length(var.image_uris) == 8, false)
+    error_message = "image_uris must name one image for each of alert, api, load, migrate, test, transform, trigger and watch, and nothing else."
+  }
+
+  validation {
+    condition     = var.image_uris == null || try(alltrue([for uri in values(var.image_uris) : can(regex("^[0-9]{12}\\.dkr\\.ecr\\.[a-z0-9-]+\\.amazonaws\\.com(\\.cn)?/[^@[:space:]]+(:|@sha256:)[^@:[:space:]]+$", uri))]), false)
+    error_message = "image_uris must be images on ECR with a digest or a tag, \"<account>.dkr.ecr.<region>.amazonaws.com/<name>@sha256:…\": Lambda takes them from nowhere else."
+  }
+}
+
 variable "function_zip" {
-  description = "The zip on S3 that holds the code of every function; hash is its base64 SHA-256, as filebase64sha256() gives it, and makes a new zip under the same key deploy."
+  description = "Instead of images, a zip on S3 that holds the code of every function and all that it imports; hash is its base64 SHA-256, as filebase64sha256() gives it, and makes a new zip under the same key deploy."
   type = object({
     bucket = string
     key    = string
     hash   = string
   })
+  default = null
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9+/]{43}=$", var.function_zip.hash))
+    condition     = var.function_zip == null || var.image_uris == null
+    error_message = "function_zip and image_uris exclude each other: the functions are one or the other."
+  }
+
+  validation {
+    condition     = var.function_zip == null || can(regex("^[A-Za-z0-9+/]{43}=$", var.function_zip.hash))
     error_message = "function_zip.hash must be the zip's SHA-256 in base64 (44 characters), as filebase64sha256() gives it."
   }
 }

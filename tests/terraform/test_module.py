@@ -18,8 +18,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
     module = checkout / "terraform"
     leftovers = shutil.ignore_patterns(".terraform*", "*.tfstate*")
     shutil.copytree(ROOT / "terraform", module, ignore=leftovers)
-    for folder in ("contracts", "functions"):
-        (checkout / folder).symlink_to(ROOT / folder)
+    for name in (".dockerignore", "contracts", "functions", "shared"):
+        (checkout / name).symlink_to(ROOT / name)
     tool = terraform.find(checkout / "configuration")
 
     def run(*arguments: str) -> None:

@@ -1,0 +1,73 @@
+#!/bin/sh
+# Builds the image of one function and pushes it to its repository, unless it is there already.
+#
+# `terraform apply` runs it with these variables:
+#   FUNCTION    the function's name, a folder under functions/
+#   REPOSITORY  the URL of its ECR repository, <account>.dkr.ecr.<region>.amazonaws.com/<name>
+#   TAG         the hash of everything that the image is made of
+#   PLATFORM    linux/amd64 or linux/arm64
+#   BASE        the image that it begins from
+#   REGION      the repository's region
+#   CONTEXT     the repository's root
+set -eu
+
+fail() {
+  printf 'image of %s: %s\n' "$FUNCTION" "$(printf '%s' "$*" | tr '\n' ' ')" >&2
+  exit 1
+}
+
+elsewhere='or build the images elsewhere and give the module image_uris'
+registry=${REPOSITORY%%/*}
+name=${REPOSITORY#*/}
+image=$REPOSITORY:$TAG
+
+is_there() {
+  answer=$(aws ecr describe-images --region "$REGION" --registry-id "${registry%%.*}" \
+    --repository-name "$name" --image-ids "imageTag=$TAG" \
+    --query 'imageDetails[0].imageDigest' --output text 2>&1) && case $answer in
+    sha256:*) return 0 ;;
+  esac
+  case $answer in
+    None | *ImageNotFoundException*) return 1 ;;
+    *) fail "the AWS CLI cannot see what its repository holds, does it act for the same account as Terraform? $answer" ;;
+  esac
+}
+
+command -v aws >/dev/null || fail "the AWS CLI (command aws) is missing: install it, $elsewhere"
+if is_there; then
+  echo "$image is there already"
+  exit 0
+fi
+
+command -v docker >/dev/null || fail "Docker (command docker) is missing: install it, $elsewhere"
+docker buildx version >/dev/null 2>&1 || fail "Docker has no buildx: install its plugin, $elsewhere"
+reason=$(docker info 2>&1 >/dev/null) || fail "the Docker daemon does not answer: start it, $elsewhere. $reason"
+
+# Terraform runs one of us for each function at once: they take turns, for a machine builds one image
+# best at a time, and some stores of Docker's log-ins take no two at once.
+lock=${TMPDIR:-/tmp}/tm-pipeline-build-image.lock
+until mkdir "$lock" 2>/dev/null; do
+  owner=$(cat "$lock/owner" 2>/dev/null || true)
+  if [ -n "$owner" ] && ! kill -0 "$owner" 2>/dev/null; then
+    rm -rf "$lock" # whoever made it was killed
+  fi
+  sleep 1
+done
+trap 'rm -rf "$lock"' EXIT
+trap 'exit 130' INT TERM HUP
+echo $$ >"$lock/owner"
+
+password=$(aws ecr get-login-password --region "$REGION" 2>&1) || fail "the AWS CLI gets no password for $registry: $password"
+reason=$(printf %s "$password" | docker login --username AWS --password-stdin "$registry" 2>&1) \
+  || fail "Docker cannot log in to $registry: $reason"
+
+# Lambda takes no image index, which is what an attestation beside the image would make of it.
+docker buildx build --platform "$PLATFORM" --provenance=false --sbom=false --load \
+  --build-arg "BASE=$BASE" --build-arg "FUNCTION=$FUNCTION" \
+  --file "$CONTEXT/functions/Dockerfile" --tag "$image" "$CONTEXT" \
+  || fail "docker buildx build failed, see above"
+
+if ! docker push "$image"; then
+  # Somebody else may have pushed the same in the meantime, and a tag never changes its image.
+  is_there || fail "$registry refused the push, see above"
+fi

@@ -1,0 +1,121 @@
+# Where the functions' code comes from: images that apply builds, images that are given, or a zip.
+locals {
+  builds_images = var.image_uris == null && var.function_zip == null
+
+  source_dir = abspath("${path.module}/..")
+
+  # As Lambda calls them, and as Docker does.
+  architectures = { arm64 = "linux/arm64", x86_64 = "linux/amd64" }
+
+  # Everything that a function's image is made of; .dockerignore lets the build see nothing else.
+  image_sources = {
+    for name in keys(local.functions) : name => sort(setunion(
+      [".dockerignore", "functions/Dockerfile", "functions/__init__.py", "functions/${name}/requirements.txt", "terraform/build_image.sh"],
+      fileset(local.source_dir, "contracts/*.odcs.yaml"),
+      fileset(local.source_dir, "functions/${name}/*.py"),
+      fileset(local.source_dir, "shared/*.py"),
+    ))
+  }
+
+  # A tag is the hash of what is in the image, so equal sources are one image and a tag never moves.
+  image_tags = {
+    for name, files in local.image_sources : name => substr(sha256(join("\n", concat(
+      [var.architecture, var.base_image],
+      [for file in files : "${filesha256("${local.source_dir}/${file}")} ${file}"],
+    ))), 0, 20) if local.builds_images
+  }
+
+  image_uris = local.builds_images ? {
+    for name, image in data.aws_ecr_image.function : name => "${aws_ecr_repository.function[name].repository_url}@${image.image_digest}"
+  } : var.image_uris
+
+  # What changes when a function's code does.
+  code_versions = {
+    for name in keys(local.functions) : name => var.function_zip != null ? var.function_zip.hash : local.image_uris[name]
+  }
+}
+
+resource "aws_ecr_repository" "function" {
+  for_each = local.image_tags
+
+  name                 = "${var.name}/${each.key}"
+  image_tag_mutability = "IMMUTABLE"
+  force_delete         = true # the images can be built again from the sources
+  tags                 = local.tags
+
+  image_scanning_configuration {
+    scan_on_push = true
+  }
+}
+
+resource "aws_ecr_repository_policy" "function" {
+  for_each = aws_ecr_repository.function
+
+  repository = each.value.name
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = "lambda.amazonaws.com" }
+      Action    = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+      Condition = {
+        StringEquals = { "aws:SourceAccount" = local.account }
+        ArnLike      = { "aws:SourceArn" = "arn:${local.partition}:lambda:${local.region}:${local.account}:function:${var.name}-${each.key}" }
+      }
+    }]
+  })
+}
+
+# An image that matches a rule is out of the reach of those after it, so the one that is deployed never
+# expires, not even after a return to an old version.
+resource "aws_ecr_lifecycle_policy" "function" {
+  for_each = aws_ecr_repository.function
+
+  repository = each.value.name
+
+  policy = jsonencode({
+    rules = [
+      {
+        rulePriority = 1
+        description  = "Keep the image that is deployed."
+        selection    = { tagStatus = "tagged", tagPatternList = [local.image_tags[each.key]], countType = "imageCountMoreThan", countNumber = 1 }
+        action       = { type = "expire" }
+      },
+      {
+        rulePriority = 2
+        description  = "Of all others, keep the newest ten."
+        selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 10 }
+        action       = { type = "expire" }
+      },
+    ]
+  })
+}
+
+resource "terraform_data" "image" {
+  for_each = local.image_tags
+
+  input            = each.value
+  triggers_replace = [aws_ecr_repository.function[each.key].repository_url, each.value]
+
+  provisioner "local-exec" {
+    command = "${local.source_dir}/terraform/build_image.sh"
+
+    environment = {
+      FUNCTION   = each.key
+      REPOSITORY = aws_ecr_repository.function[each.key].repository_url
+      TAG        = each.value
+      PLATFORM   = local.architectures[var.architecture]
+      BASE       = var.base_image
+      REGION     = local.region
+      CONTEXT    = local.source_dir
+    }
+  }
+}
+
+data "aws_ecr_image" "function" {
+  for_each = terraform_data.image
+
+  repository_name = aws_ecr_repository.function[each.key].name
+  image_tag       = each.value.output
+}

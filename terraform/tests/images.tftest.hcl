@@ -1,0 +1,174 @@
+# Where the functions' code comes from. Plans only: an apply would build images.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  database = {
+    host = "db.example.com"
+    name = "pipeline"
+    secret_arns = {
+      migrate = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:migrate"
+      load    = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:load"
+      api     = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:api"
+    }
+  }
+}
+
+run "images_are_built_by_default" {
+  command = plan
+
+  assert {
+    condition     = keys(terraform_data.image) == keys(local.functions) && keys(aws_ecr_repository.function) == keys(local.functions)
+    error_message = "Not every function has an image and a repository of its own."
+  }
+
+  assert {
+    condition     = aws_ecr_repository.function["load"].name == "tm-pipeline/load"
+    error_message = "A repository's name does not say whose image it holds."
+  }
+
+  assert {
+    condition = alltrue([
+      for repository in aws_ecr_repository.function :
+      repository.image_tag_mutability == "IMMUTABLE" && repository.image_scanning_configuration[0].scan_on_push
+    ])
+    error_message = "A repository's tags may move, or its images are not scanned."
+  }
+
+  assert {
+    condition = alltrue([
+      for name, policy in aws_ecr_lifecycle_policy.function :
+      jsondecode(policy.policy).rules[0].selection == { tagStatus = "tagged", tagPatternList = [terraform_data.image[name].input], countType = "imageCountMoreThan", countNumber = 1 }
+    ])
+    error_message = "The image that is deployed may expire."
+  }
+
+  assert {
+    condition = local.image_tags["load"] == substr(sha256(join("\n", concat(
+      ["x86_64", "public.ecr.aws/lambda/python:3.13"],
+      [for file in local.image_sources["load"] : "${filesha256("${path.module}/../${file}")} ${file}"],
+    ))), 0, 20)
+    error_message = "A tag is not the hash of its image's sources: the two tests of other tags are void."
+  }
+
+  assert {
+    condition     = length(distinct(values(local.image_tags))) == length(local.functions) && alltrue([for tag in values(local.image_tags) : can(regex("^[0-9a-f]{20}$", tag))])
+    error_message = "Two functions have the tag of one image."
+  }
+
+  assert {
+    condition     = alltrue([for function in aws_lambda_function.this : function.package_type == "Image" && function.runtime == null && function.handler == null && function.s3_bucket == null])
+    error_message = "A function that is an image has what only a zip has."
+  }
+
+  assert {
+    condition     = alltrue([for function in aws_lambda_function.this : function.architectures == tolist(["x86_64"])])
+    error_message = "The functions' processors are not the ones that their images are built for."
+  }
+}
+
+run "another_architecture_is_another_image" {
+  command = plan
+
+  variables {
+    architecture = "arm64"
+  }
+
+  assert {
+    condition     = alltrue([for function in aws_lambda_function.this : function.architectures == tolist(["arm64"])])
+    error_message = "architecture does not reach the functions."
+  }
+
+  assert {
+    condition = local.image_tags["load"] != substr(sha256(join("\n", concat(
+      ["x86_64", "public.ecr.aws/lambda/python:3.13"],
+      [for file in local.image_sources["load"] : "${filesha256("${path.module}/../${file}")} ${file}"],
+    ))), 0, 20)
+    error_message = "Two architectures share a tag."
+  }
+}
+
+run "another_base_is_another_image" {
+  command = plan
+
+  variables {
+    base_image = "public.ecr.aws/lambda/python@sha256:0"
+  }
+
+  assert {
+    condition = local.image_tags["load"] != substr(sha256(join("\n", concat(
+      ["x86_64", "public.ecr.aws/lambda/python:3.13"],
+      [for file in local.image_sources["load"] : "${filesha256("${path.module}/../${file}")} ${file}"],
+    ))), 0, 20)
+    error_message = "Two base images share a tag."
+  }
+}
+
+run "images_from_elsewhere" {
+  command = plan
+
+  variables {
+    image_uris = { for name in ["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"] : name => "123456789012.dkr.ecr.eu-central-1.amazonaws.com/ci/${name}@sha256:0" }
+  }
+
+  assert {
+    condition     = length(aws_ecr_repository.function) == 0 && length(terraform_data.image) == 0
+    error_message = "Images that are given are built all the same."
+  }
+
+  assert {
+    condition     = tomap({ for name, function in aws_lambda_function.this : name => function.image_uri }) == var.image_uris
+    error_message = "A function does not run the image that it was given."
+  }
+}
+
+run "a_zip" {
+  command = plan
+
+  variables {
+    function_zip = { bucket = "code", key = "functions.zip", hash = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" }
+  }
+
+  assert {
+    condition     = length(aws_ecr_repository.function) == 0 && length(terraform_data.image) == 0
+    error_message = "With a zip, images are built all the same."
+  }
+
+  assert {
+    condition     = alltrue([for function in aws_lambda_function.this : function.package_type == "Zip" && function.runtime == "python3.13" && function.image_uri == null])
+    error_message = "A function does not run the zip."
+  }
+}
+
+run "both_are_refused" {
+  command = plan
+
+  variables {
+    image_uris   = { for name in ["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"] : name => "123456789012.dkr.ecr.eu-central-1.amazonaws.com/ci/${name}@sha256:0" }
+    function_zip = { bucket = "code", key = "functions.zip", hash = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" }
+  }
+
+  expect_failures = [var.function_zip]
+}
+
+run "an_image_that_is_missing_is_refused" {
+  command = plan
+
+  variables {
+    image_uris = { load = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/ci/load@sha256:0" }
+  }
+
+  expect_failures = [var.image_uris]
+}
+
+run "an_image_from_another_registry_is_refused" {
+  command = plan
+
+  variables {
+    image_uris = { for name in ["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"] : name => "docker.io/ci/${name}:latest" }
+  }
+
+  expect_failures = [var.image_uris]
+}

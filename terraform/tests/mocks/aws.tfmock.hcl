@@ -1,0 +1,44 @@
+# What AWS would answer: identifiers of the right form, where the module builds upon them.
+
+mock_data "aws_caller_identity" {
+  defaults = { account_id = "123456789012" }
+}
+mock_data "aws_partition" {
+  defaults = { partition = "aws" }
+}
+mock_data "aws_region" {
+  defaults = { name = "eu-central-1" }
+}
+mock_resource "aws_api_gateway_resource" {
+  defaults = { path = "/get" }
+}
+mock_resource "aws_api_gateway_stage" {
+  defaults = { execution_arn = "arn:aws:execute-api:eu-central-1:123456789012:api/Prod" }
+}
+mock_resource "aws_cloudwatch_event_rule" {
+  defaults = { arn = "arn:aws:events:eu-central-1:123456789012:rule/mock" }
+}
+mock_resource "aws_cloudwatch_log_group" {
+  defaults = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:mock" }
+}
+mock_resource "aws_dynamodb_table" {
+  defaults = { arn = "arn:aws:dynamodb:eu-central-1:123456789012:table/mock" }
+}
+mock_resource "aws_iam_role" {
+  defaults = { arn = "arn:aws:iam::123456789012:role/mock" }
+}
+mock_resource "aws_lambda_function" {
+  defaults = {
+    arn        = "arn:aws:lambda:eu-central-1:123456789012:function:mock"
+    invoke_arn = "arn:aws:apigateway:eu-central-1:lambda:path/2015-03-31/functions/mock/invocations"
+  }
+}
+mock_resource "aws_sns_topic" {
+  defaults = { arn = "arn:aws:sns:eu-central-1:123456789012:mock" }
+}
+mock_resource "aws_ecr_repository" {
+  defaults = { repository_url = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/mock" }
+}
+mock_data "aws_ecr_image" {
+  defaults = { image_digest = "sha256:0" }
+}
