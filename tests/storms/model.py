@@ -119,9 +119,12 @@ class Version:
 
 def versions(chance: random.Random) -> list[list[Version]]:
     """Return the versions of a few keys, in the order in which they will land."""
-    keys = chance.sample(NAMES, chance.randint(2, 5))
+    keys = chance.sample(NAMES, *chance.choices((2, 3, 4, 5), (12, 4, 1, 1)))
     return [
-        [_version(chance, f"{FOLDER}/{name}", n + 1) for n in range(chance.randint(1, 4))]
+        [
+            _version(chance, f"{FOLDER}/{name}", number)
+            for number in range(1, 1 + chance.choice((1, 2, 2, 3, 3, 4)))
+        ]
         for name in keys
     ]
 

@@ -1,5 +1,6 @@
 """One storm: everything that follows from one seed."""
 
+import datetime as dt
 import json
 import random
 from collections import Counter
@@ -169,6 +170,7 @@ class Storm:
             self._theatre.play = None
             self._aftermath().check()
         except Exception as error:
+            print(*self._scheduler.story, sep="\n")
             raise Discrepancy(
                 f"storm {self._seed}: {type(error).__name__}: {error}\n"
                 f"To repeat it: make storms SEED={self._seed}"
@@ -200,14 +202,16 @@ class Storm:
         for round_ in range(_ROUNDS):
             if round_ == 1:
                 self._weather.calm()
+            # Whoever is still to be waited for is long dead.
+            self._theatre.time += dt.timedelta(hours=1)
             found: list[int] = []
             self._spawn("watch", lambda: found.extend(self._watch()))  # noqa: B023
             self._scheduler.run()
-            failed = [each for each in self._landed if self._is_to_be_replayed(each)]
+            failed = self._failed()
             for each in failed:
                 self._spawn("operator", partial(self._replay, each))
             self._scheduler.run()
-            if round_ > 1 and not any(found) and not failed:
+            if round_ > 0 and not any(found) and not failed:
                 return
         raise Discrepancy(f"there is no end to it: watch found {found}, {len(failed)} failed")
 
@@ -315,10 +319,14 @@ class Storm:
         except Broke:
             self._tally["replays broken off"] += 1
 
-    def _is_to_be_replayed(self, each: Landed) -> bool:
-        item = self._log.get(each.ingestion.id, each.ingestion.table)
-        failed = item is not None and item["status"] == Status.FAIL
-        return failed and not each.version.refused
+    def _failed(self) -> list[Landed]:
+        """Return the versions that a replay may bring further."""
+        failed = {item["ingestedID"] for item in self._log.with_status(Status.FAIL)}
+        return [
+            each
+            for each in self._landed
+            if each.ingestion.id in failed and not each.version.refused
+        ]
 
     def _can_be_redriven(self, run: Execution) -> bool:
         # Who redrives a run has heard that it failed.
@@ -355,10 +363,12 @@ class Storm:
             run.status = "SUCCEEDED"
             self._tally[f"verdict: {run.verdict['outcome']}"] += 1
         self._ends.append(run.end)
+        self._scheduler.note(f"{self._name(run)} ends: {run.end}")
         self._show(run)
-        [times] = self._chance.choices((0, 1, 2), (1, 6, 2))
+        [times] = self._chance.choices((0, 1, 2), (1, 6, 1))
         if not times:
             self._tally["ends lost"] += 1
+            self._scheduler.note("nobody hears of it")
         for _ in range(times):
             self._deliver("alert", _status_change(run), f"{self._name(run)} {run.redrive}")
 
@@ -376,7 +386,6 @@ class Storm:
         for uri, body in version.clean(staging):
             self._stage(uri, body)
         self._log.leave(ingestion, run.run, State.TRANSFORM, verdict)
-        self._log.enter(ingestion, run.run, State.TEST)
         for uri, body in version.examined(staging):
             self._stage(uri, body)
         self._log.leave(ingestion, run.run, State.TEST, version.tested)
@@ -509,7 +518,7 @@ class Storm:
             actor.backend = backend
         fault = self._weather.strike(call.function, service) if call else None
         if fault:
-            self._scheduler.note(f"{fault} at {at}")
+            self._scheduler.note(f"    {fault} at {at}")
         if call and fault is Fault.KILLED_BEFORE:
             call.dead = True
             raise Killed

@@ -2,11 +2,10 @@
 
 import datetime as dt
 import functools
-import itertools
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -17,6 +16,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
+from moto.core.serialize import ResponseSerializer
 from moto.moto_api._internal import mock_random
 
 from functions.watch import reconciliation
@@ -71,6 +71,12 @@ class Theatre:
     machine: str
     topic: str
     play: Play | None = None
+    time: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
+
+    def clock(self) -> str:
+        """Return the time for the log, another one each time."""
+        self.time += dt.timedelta(milliseconds=1)
+        return self.time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def clear(self, seed: int) -> None:
         """Empty all of it; from now on, moto's random IDs follow from the seed."""
@@ -81,6 +87,7 @@ class Theatre:
         self.executions.clear()
         _backend("sns").topics[self.topic].sent_notifications.clear()
         mock_random.seed(seed)
+        self.time = dt.datetime.now(dt.UTC)
 
     @property
     def executions(self) -> Any:
@@ -117,6 +124,7 @@ def theatre(migrated: Database, patch: pytest.MonkeyPatch) -> Iterator[Theatre]:
     patch.setenv("POWERTOOLS_METRICS_NAMESPACE", "tm")
     patch.setenv("POWERTOOLS_SERVICE_NAME", "storm")
     patch.setenv("AWS_MAX_ATTEMPTS", "1")
+    patch.setattr(logger._logger, "disabled", True)
     with migrated.connected() as session:
         scene = Theatre(
             migrated, session, Monitor(session, migrated.loader.name), machine, topic
@@ -162,15 +170,20 @@ def _direct(scene: Theatre, patch: pytest.MonkeyPatch) -> None:
     patch.setattr("functions.load.handler.patiently", wait_in_storm)
     patch.setattr(reconciliation, "GRACE", dt.timedelta(days=-1))
     # Real time would decide on the order of what happens in the same millisecond.
-    start, ticks = dt.datetime.now(dt.UTC), itertools.count()
-    patch.setattr(
-        "shared.progress._now",
-        lambda: f"{start + dt.timedelta(milliseconds=next(ticks)):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z",
-    )
+    patch.setattr("shared.progress._now", scene.clock)
     nobody_sleeps = SimpleNamespace(sleep=lambda _: None)
     for module in ("botocore.endpoint", "tenacity.nap", "awswrangler._utils"):
         patch.setattr(f"{module}.time", nobody_sleeps)
     patch.setattr("awswrangler._utils.ensure_cpu_count", lambda use_threads=True: 1)
+    # moto looks for each of the ten types that a value may have, under five names each.
+    get_value = ResponseSerializer.get_value
+
+    def quick_value(self: ResponseSerializer, value: Any, key: str, shape: Any) -> Any:
+        if getattr(getattr(shape, "parent", None), "name", None) == "AttributeValue":
+            return value.get(key)
+        return get_value(self, value, key, shape)
+
+    patch.setattr(ResponseSerializer, "get_value", quick_value)
     # Clients are slow to make, and safe to share.
     for kind in ("client", "resource"):
         make = getattr(boto3.session.Session, kind)
