@@ -2,7 +2,7 @@
 
 import json
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, get_args
 
 import boto3
@@ -96,6 +96,37 @@ def test_a_function_gets_exactly_the_environment_it_reads(function: str, laptop:
 
     wanted = {name.upper() for name in SETTINGS[function].model_fields}
     assert set(configuration["Environment"]["Variables"]) == wanted | COMMON
+
+
+def test_an_image_holds_what_counts_into_its_tag() -> None:
+    """What .dockerignore lets in is what terraform/images.tf hashes, and nothing is forgotten."""
+    ignored, *admitted = [
+        line.removeprefix("!")
+        for line in (CHECKOUT / ".dockerignore").read_text().splitlines()
+        if not line.startswith("#")
+    ]
+    files = {
+        path.relative_to(CHECKOUT).as_posix()
+        for folder in ("contracts", "functions", "shared")
+        for path in (CHECKOUT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    seen = {file for file in files for pattern in admitted if PurePath(file).match(pattern)}
+    module = (CHECKOUT / "terraform" / "images.tf").read_text()
+    block = re.search(r"image_sources = \{(.*?)\n  \}\n", module, re.DOTALL)
+    assert block is not None
+    hashed = [each.replace("${name}", "*") for each in re.findall(r'"([^"]+/[^"]+)"', block[1])]
+
+    assert ignored == "*"
+    assert files - seen == {"functions/Dockerfile"}
+    assert set(hashed) == {*admitted, "functions/Dockerfile", "terraform/build_image.sh"}
+
+
+@pytest.mark.parametrize("function", ["alert", "api", "migrate", "trigger", "watch"])
+def test_a_function_that_reads_no_file_carries_no_pandas(function: str) -> None:
+    carried = pins(CHECKOUT / "functions" / function / "requirements.txt")
+
+    assert not {"awswrangler", "numpy", "pandas", "pyarrow"} & carried.keys()
 
 
 def _policy(laptop: Laptop, name: str) -> dict[str, Any]:

@@ -1,0 +1,93 @@
+"""Lets `terraform apply` build and push every image, and fetches what was deployed, by digest.
+
+    PYTHONPATH=. .venv/bin/python .ci/ship_images.py
+
+Needs the laptop cloud up and the base image made; buildah stands in for Docker, the emulator's
+registry for ECR. Afterwards tm-pipeline/<function> is the image that Lambda was told to run.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from local import terraform
+from local.home import CHECKOUT, home
+from local.stack import Stack
+from tests.stand_ins import StandIns
+
+NAME = "tm-shipped"
+# The emulator cannot run an image, and so not the migration that an apply ends with.
+TARGET = "-target=module.pipeline.aws_lambda_function.this"
+BUILDAH = {**os.environ, "STORAGE_DRIVER": "overlay", "BUILDAH_ISOLATION": "chroot"}
+
+
+def main() -> None:
+    stack = Stack.read(home())
+    if stack is None:
+        raise SystemExit("the laptop cloud is not up: tm up")
+    registry = stack.aws.endpoint_url.removeprefix("https://")
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        certificates = work / "certificates"
+        certificates.mkdir()
+        shutil.copy(stack.aws.ca_bundle, certificates / "ca.crt")
+        commands = StandIns(work / "commands")
+        commands.install("aws")
+        shutil.copy(CHECKOUT / ".ci" / "stand_ins" / "docker", commands.path)
+        apply(
+            work,
+            stack,
+            {
+                "PATH": f"{commands.path}:{os.environ['PATH']}",
+                "TMPDIR": folder,
+                "REGISTRY": registry,
+                "CERTS": str(certificates),
+            },
+        )
+        fetch(stack, registry, certificates)
+
+
+def apply(work: Path, stack: Stack, environment: dict[str, str]) -> None:
+    root = work / "root"
+    root.mkdir()
+    arn = "arn:aws:secretsmanager:us-east-1:000000000000:secret:x"
+    pipeline = {
+        "source": os.path.relpath(CHECKOUT / "terraform", root),
+        "name": NAME,
+        "database": {
+            "host": stack.database.host,
+            "name": stack.database.database,
+            "secret_arns": {"migrate": arn, "load": arn, "api": arn},
+        },
+    }
+    (root / "main.tf.json").write_text(json.dumps({"module": {"pipeline": pipeline}}))
+    found = terraform.find(work / "configuration")
+    tool = terraform.Terraform(
+        found.command, {**found.environment, **stack.aws.environment(), **environment}
+    )
+    for command in (["init"], ["apply", "-auto-approve", TARGET]):
+        done = tool.run(*command, "-no-color", "-input=false", folder=root)
+        if done.returncode != 0:
+            raise SystemExit(done.stdout + done.stderr)
+
+
+def fetch(stack: Stack, registry: str, certificates: Path) -> None:
+    client = stack.aws.client("lambda")
+    for function in stack.outputs["function_names"]:
+        uri = client.get_function(FunctionName=f"{NAME}-{function}")["Code"]["ImageUri"]
+        place = f"docker://{registry}/{uri.partition('/')[2]}"
+        options = ["--quiet", "--cert-dir", str(certificates), "--creds", "AWS:password"]
+        image = subprocess.check_output(
+            ["buildah", "pull", *options, place], env=BUILDAH, text=True
+        ).strip()
+        subprocess.run(
+            ["buildah", "tag", image, f"tm-pipeline/{function}"], env=BUILDAH, check=True
+        )
+        print(f"{function:10} {uri.partition('/')[2]}")
+
+
+if __name__ == "__main__":
+    main()
