@@ -88,7 +88,7 @@ def credentials(secrets: "SecretsManagerClient", secret_arn: str) -> Credentials
         raise InvalidSettings(
             f"the secret {secret_arn} must be JSON with the texts 'username' and 'password'"
         ) from None
-    except botocore.exceptions.HTTPClientError as error:
+    except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError) as error:
         raise DatabaseUnavailable(f"Secrets Manager did not answer: {error}") from error
     except botocore.exceptions.ClientError as error:
         if error.response["Error"]["Code"] not in passing:

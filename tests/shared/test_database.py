@@ -97,6 +97,8 @@ class _Failing:
     "error",
     [
         botocore.exceptions.ReadTimeoutError(endpoint_url="https://secretsmanager"),
+        botocore.exceptions.ConnectTimeoutError(endpoint_url="https://secretsmanager"),
+        botocore.exceptions.EndpointConnectionError(endpoint_url="https://secretsmanager"),
         botocore.exceptions.ClientError({"Error": {"Code": "ThrottlingException"}}, "Get"),
     ],
 )
