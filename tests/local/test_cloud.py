@@ -92,15 +92,15 @@ def test_an_interrupted_up_leaves_no_process_behind(tmp_path: Path, end: signal.
         family = _until_terraform_runs(up)
         up.send_signal(end)
         up.wait()
-    if end == signal.SIGKILL:
-        # It could do nothing any more: that is left to the next command.
-        assert _alive(family)
-        assert _tm(tmp_path, "down").stdout == "Down.\n"
-    else:
-        assert up.returncode == 130
-    assert _alive(family) == []
-    assert not os.path.lexists(tmp_path / "postgres")
-    assert "No laptop cloud is up" in _tm(tmp_path, "status").stderr
+        if end == signal.SIGKILL:
+            # It could do nothing any more: that is left to the next command.
+            assert _alive(family)
+            assert _tm(tmp_path, "down").stdout == "Down.\n"
+        else:
+            assert up.returncode == 130
+        assert _alive(family) == []
+        assert not os.path.lexists(tmp_path / "postgres")
+        assert "No laptop cloud is up" in _tm(tmp_path, "status").stderr
 
 
 def test_a_failed_up_leaves_no_process_and_tells_where_to_look(
@@ -151,6 +151,8 @@ def _starting(home: Path) -> Iterator["subprocess.Popen[str]"]:
             yield up
         finally:
             up.kill()
+            up.wait()
+            cloud.down(home)  # a test that failed may have left everything running
 
 
 def _until_terraform_runs(up: "subprocess.Popen[str]") -> list[psutil.Process]:
