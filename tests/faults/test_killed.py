@@ -19,6 +19,7 @@ from shared.landing_key import LandingKey
 from shared.odcs import load_all
 from shared.progress import Log
 from tests.faults.children import Call, Point, call
+from tests.faults.conftest import ONE_RUN
 from tests.fixtures.aws import task_event
 from tests.fixtures.database import eventually
 from tests.fixtures.laptop import Laptop
@@ -29,14 +30,6 @@ OLD_ROWS, NEW_ROWS = 600, 3_000
 COMMIT = b"COMMIT"
 LOGGED = b'/load/success"'
 """In what Load writes to the log at its end, and in nothing before."""
-ONE_RUN = [
-    ("trigger", "success"),
-    *(
-        (state, status)
-        for state in ("transform", "test", "load")
-        for status in ("running", "success")
-    ),
-]
 KILLED = {"Error": "Runtime.ExitError", "Cause": "Runtime exited with error: signal: killed"}
 
 

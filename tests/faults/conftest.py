@@ -1,0 +1,257 @@
+"""The fixture `machine`: the pipeline, but the test plays Step Functions and EventBridge.
+
+The real functions in this process, on moto's AWS and the real PostgreSQL.
+"""
+
+import contextlib
+import datetime as dt
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
+from moto.core.botocore_stubber import BotocoreStubber
+from moto.stepfunctions.models import stepfunctions_backends
+
+import functions.alert.handler
+import functions.load.handler
+import functions.test.handler
+import functions.transform.handler
+import functions.watch.handler
+from shared import settings
+from shared.ingestion import Run
+from shared.intake import Intake
+from shared.odcs import load_all
+from shared.progress import Log
+from tests.fixtures.aws import REGION, lambda_context, land
+from tests.fixtures.database import Database
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+ASL = Path(__file__).parents[2] / "terraform" / "state_machine.asl.json"
+TASKS = {
+    "Transform": functions.transform.handler,
+    "Test": functions.test.handler,
+    "Load": functions.load.handler,
+}
+VERDICTS = {"refused": "Refused", "failed_tests": "FailedTests"}
+ONE_RUN = [
+    ("trigger", "success"),
+    *(
+        (state, status)
+        for state in ("transform", "test", "load")
+        for status in ("running", "success")
+    ),
+]
+"""The history of a run in which nothing goes wrong."""
+AT = "2024-03-03 00:00:00 UTC"
+HEADER = "user,timestamp,hours,project"
+OLD = "\n".join([HEADER, *(f"ned,{AT},1.{n},x" for n in range(3))])
+NEW = "\n".join([HEADER, *(f"{'jon' if n else ''},{AT},2.{n},x" for n in range(9))])
+"""Its first row is bad."""
+OLD_ROWS = [f"ned 1.{n}0" for n in range(3)]
+NEW_ROWS = [f"jon 2.{n}0" for n in range(1, 9)]
+
+Event = dict[str, Any]
+
+
+class Machine:
+    """A key of which `OLD` is loaded, and `NEW` has landed and was admitted."""
+
+    def __init__(self, s3: "S3Client", database: Database, intake: Intake) -> None:
+        self.s3 = s3
+        self.database = database
+        self.intake = intake
+        self.retried: list[str] = []
+        """The errors after which a task was tried again."""
+        self._states = json.loads(ASL.read_text())["States"]
+        self._requests = 0
+        self._sqs = boto3.client("sqs", region_name=REGION)
+        self.land(OLD)
+        self.tell(self.play())
+        self.land(NEW)
+
+    def land(self, body: str) -> None:
+        """Land a version of the key; from now on, all is about this one."""
+        self.ingestion = land(self.s3, body.encode())
+        self.intake.admit(self.ingestion.source)
+
+    def play(self, before_load: Callable[[], object] = lambda: None) -> Event:
+        """Run the tasks as the state machine does, but without waiting; return how that ended."""
+        event = self.ingestion.as_event()
+        for name in TASKS:
+            if name == "Load":
+                before_load()
+            try:
+                verdict = self._task(name, event)
+            except Exception as error:
+                cause = json.dumps({"errorMessage": str(error)})
+                return self.end("FAILED", error=type(error).__name__, cause=cause)
+            if verdict["outcome"] in VERDICTS:
+                error_name = VERDICTS[verdict["outcome"]]
+                return self.end("FAILED", error=error_name, cause=verdict["reason"])
+            event[name.lower()] = verdict
+        return self.end("SUCCEEDED", output=json.dumps(event))
+
+    def _task(self, name: str, event: Event) -> Event:
+        run = Run.from_item(self.item())
+        execution = {"arn": run.execution_arn, "redrive": run.redrive}
+        left = {id(retrier): retrier["MaxAttempts"] for retrier in self._states[name]["Retry"]}
+        while True:
+            try:
+                verdict: Event = TASKS[name].handler(
+                    event | {"execution": execution}, lambda_context()
+                )
+            except Exception as error:
+                kind = type(error).__name__
+                for retrier in self._states[name]["Retry"]:
+                    if kind in retrier["ErrorEquals"] and left[id(retrier)]:
+                        left[id(retrier)] -= 1
+                        self.retried.append(kind)
+                        break
+                else:
+                    raise
+            else:
+                return verdict
+
+    def end(self, status: str, **how: str) -> Event:
+        """End the current run, and return what EventBridge says of it."""
+        arn = self.item()["executionArn"]
+        execution = stepfunctions_backends[ACCOUNT][REGION].describe_execution(arn)
+        for name, value in {"status": status, **how}.items():
+            setattr(execution, name, value)
+        said = {"executionArn": arn, "input": self.ingestion.as_json(), "status": status}
+        return {"detail-type": "Step Functions Execution Status Change", "detail": said | how}
+
+    def tell(self, event: Event, tries: int = 1) -> bool:
+        """Hand alert an event, up to so many times as Lambda does; tell whether it succeeded."""
+        self._requests += 1
+        for _ in range(tries):
+            with contextlib.suppress(Exception):
+                functions.alert.handler.handler(event, lambda_context(f"request-{self._requests}"))
+                return True
+        return False
+
+    def watch(self) -> Event:
+        """Let watch look around, and alert hear its notices; return what watch found."""
+        found = functions.watch.handler.handler({}, lambda_context())
+        for notice in self._received("notices"):
+            self.tell(notice)
+        return found
+
+    def replay(self) -> Event:
+        """Run the ingestion again, as the operator's command does; return how that ended."""
+        assert self.intake.replay(self.item()) is not None
+        return self.play()
+
+    def item(self) -> Event:
+        """Return the log item."""
+        item = self.intake.log.get(self.ingestion.id, self.ingestion.table)
+        assert item is not None
+        return item
+
+    def steps(self) -> list[tuple[str, str]]:
+        """Return the item's history."""
+        return [(step["state"], step["status"]) for step in self.item()["history"]]
+
+    def alerts(self) -> list[Event]:
+        """Return what the team was told of the ingestion since the last time this was asked."""
+        told = [json.loads(each["Message"]) for each in self._received("alerts")]
+        return [alert for alert in told if alert["ingestedID"] == self.ingestion.id]
+
+    def rows(self) -> list[str]:
+        """Return what the table holds, and see that the ledger agrees."""
+        [[loaded, rows]] = self.database.run(
+            "SELECT rows_loaded, ARRAY(SELECT username || ' ' || hours FROM daily_checkins "
+            "WHERE source_id = source.id ORDER BY source_line) FROM source"
+        )
+        assert len(rows) == loaded
+        return list(rows)
+
+    def _received(self, queue: str) -> list[Event]:
+        url = self._sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+        found = []
+        while messages := self._sqs.receive_message(QueueUrl=url).get("Messages"):
+            for message in messages:
+                found.append(json.loads(message["Body"]))
+                self._sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return found
+
+
+@pytest.fixture
+def machine(
+    s3: "S3Client", log: Log, migrated: Database, monkeypatch: pytest.MonkeyPatch
+) -> Machine:
+    """The pipeline, a key of which an old version is loaded and a new one is to be."""
+    # boto3's own patience would only make the tests slow.
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    stepfunctions = boto3.client("stepfunctions", region_name=REGION)
+    events = boto3.client("events", region_name=REGION)
+    arn = stepfunctions.create_state_machine(
+        name="tm", definition=ASL.read_text(), roleArn=f"arn:aws:iam::{ACCOUNT}:role/tm"
+    )["stateMachineArn"]
+    sns, sqs = boto3.client("sns", region_name=REGION), boto3.client("sqs", region_name=REGION)
+    topic = sns.create_topic(Name="alerts")["TopicArn"]
+    for queue in ("alerts", "notices"):
+        sqs.create_queue(QueueName=queue)
+    queues = f"arn:aws:sqs:{REGION}:{ACCOUNT}"
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=f"{queues}:alerts")
+    events.put_rule(Name="ours", EventPattern=json.dumps({"source": ["tm-pipeline"]}))
+    events.put_targets(Rule="ours", Targets=[{"Id": "notices", "Arn": f"{queues}:notices"}])
+    for name, value in {
+        "STATE_MACHINE_ARN": arn,
+        "TOPIC_ARN": topic,
+        "HARD_TESTING": "false",
+        "DATABASE_SECRET_ARN": migrated.loader.secret_arn,
+        "POWERTOOLS_METRICS_NAMESPACE": "tm",
+        "POWERTOOLS_SERVICE_NAME": "load",
+    }.items():
+        monkeypatch.setenv(name, value)
+    settings.read.cache_clear()
+    # A small file has several parts; nothing is too young to be looked at, or to be given up.
+    monkeypatch.setattr("shared.landing.CHUNK_BYTES", 100)
+    monkeypatch.setattr("functions.load.rows._CHUNK_ROWS", 1)
+    monkeypatch.setattr("functions.watch.reconciliation.GRACE", dt.timedelta(seconds=-5))
+    monkeypatch.setattr("shared.progress.CLAIM", dt.timedelta(seconds=-5), raising=False)
+    return Machine(s3, migrated, Intake(load_all(), log, stepfunctions, events, arn))
+
+
+class Refusals:
+    """AWS answers with an error: to calls of an operation of which something is true."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._rules: dict[str, tuple[str, Callable[[str], bool]]] = {}
+        answer = BotocoreStubber.process_request
+
+        def process(stubber: BotocoreStubber, request: Any) -> Any:
+            headers, body = (_text(part) for part in (request.headers, request.body))
+            for operation, (code, when) in self._rules.items():
+                called = f".{operation}'" in headers or f"Action={operation}&" in body
+                if called and when(body):
+                    error = {"__type": code, "message": "refused by the test"}
+                    return 400, {"content-type": "application/json"}, json.dumps(error)
+            return answer(stubber, request)
+
+        monkeypatch.setattr(BotocoreStubber, "process_request", process)
+
+    def add(self, operation: str, code: str, when: Callable[[str], bool] = lambda _: True) -> None:
+        """Refuse calls of an operation, all of them or those whose body is such a one."""
+        self._rules[operation] = code, when
+
+    def stop(self) -> None:
+        """Refuse nothing any more."""
+        self._rules.clear()
+
+
+def _text(part: Any) -> str:
+    return part.decode() if isinstance(part, bytes) else str(part)
+
+
+@pytest.fixture
+def refusals(monkeypatch: pytest.MonkeyPatch) -> Refusals:
+    """Nothing is refused yet."""
+    return Refusals(monkeypatch)

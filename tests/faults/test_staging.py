@@ -1,0 +1,74 @@
+"""Staged objects that are gone when Load wants them: expired, or deleted by somebody."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from functions.load.rows import StagedRows
+from shared import parquet
+from shared.staging import Staging, part_name
+from tests.faults.conftest import NEW_ROWS, OLD_ROWS, Event, Machine
+from tests.fixtures.aws import STAGING
+
+
+def _a_part(staging: Staging) -> str:
+    return staging.clean_prefix + part_name(1)
+
+
+def _the_rejects(staging: Staging) -> str:
+    return staging.rejects
+
+
+def _everything(staging: Staging) -> str:
+    return f"{staging.root}/"
+
+
+def _fails_and_a_replay_ends_right(machine: Machine, end: Event) -> None:
+    assert end["detail"]["error"] == "StagingIncomplete"
+    assert "replay the ingestion" in end["detail"]["cause"]
+    assert machine.rows() == OLD_ROWS
+
+    assert machine.tell(end)
+
+    item = machine.item()
+    assert (item["state"], item["status"]) == ("load", "fail")
+    [alert] = machine.alerts()
+    assert "StagingIncomplete" in alert["reason"]
+    assert alert["repair"].endswith(f"tm replay {machine.ingestion.id}")
+
+    assert machine.replay()["detail"]["status"] == "SUCCEEDED"
+    assert machine.rows() == NEW_ROWS
+
+
+ALERT_NEEDS_THE_REPORT = pytest.mark.xfail(reason="alert needs Test's report to tell of an end")
+
+
+@pytest.mark.parametrize(
+    "gone", [_a_part, _the_rejects, pytest.param(_everything, marks=ALERT_NEEDS_THE_REPORT)]
+)
+def test_what_is_gone_between_test_and_load(
+    machine: Machine, gone: Callable[[Staging], str]
+) -> None:
+    staging = Staging(STAGING, machine.ingestion)
+
+    end = machine.play(before_load=lambda: parquet.delete(gone(staging)))
+
+    _fails_and_a_replay_ends_right(machine, end)
+
+
+def test_what_is_gone_in_the_middle_of_copy(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chunks = StagedRows.csv
+
+    def vanishing(self: StagedRows, source_id: int) -> Iterator[bytes]:
+        rest = chunks(self, source_id)
+        yield next(rest)
+        parquet.delete(Staging(STAGING, machine.ingestion).clean_prefix)
+        yield from rest
+
+    with monkeypatch.context() as broken:
+        broken.setattr(StagedRows, "csv", vanishing)
+        end = machine.play()
+
+    _fails_and_a_replay_ends_right(machine, end)

@@ -1,0 +1,98 @@
+"""AWS says "not now": to what writes the log, and to what starts a run."""
+
+import re
+
+import botocore.exceptions
+import pytest
+
+import functions.trigger.handler
+from shared.errors import LogUnavailable
+from tests.faults.conftest import NEW, NEW_ROWS, OLD_ROWS, ONE_RUN, Event, Machine, Refusals
+from tests.fixtures.aws import KEY, LANDING, lambda_context
+
+
+def _step(request: str) -> str:
+    found = re.search(r'":mark": {"S": "[^"]*?/0/([^"]+)"}', request)
+    assert found is not None
+    return found[1]
+
+
+def test_every_write_to_the_log_is_refused_once(machine: Machine, refusals: Refusals) -> None:
+    refused: dict[str, list[str]] = {}
+
+    def first(request: str) -> bool:
+        if _step(request) in refused:
+            return False
+        refused[_step(request)] = machine.rows()
+        return True
+
+    refusals.add("UpdateItem", "ThrottlingException", first)
+
+    end = machine.play()
+
+    assert end["detail"]["status"] == "SUCCEEDED"
+    assert machine.retried == ["LogUnavailable"] * 6
+    assert [tuple(step.split("/")) for step in refused] == ONE_RUN[1:]
+    assert refused["load/running"] == OLD_ROWS
+    assert refused["load/success"] == NEW_ROWS, "they were committed, and are loaded once more"
+    assert machine.rows() == NEW_ROWS
+    assert machine.steps() == ONE_RUN
+    item = machine.item()
+    assert (item["status"], item["rowsLoaded"]) == ("success", len(NEW_ROWS))
+
+
+@pytest.mark.parametrize(
+    ("step", "rows"), [("transform/running", OLD_ROWS), ("load/success", NEW_ROWS)]
+)
+def test_a_log_that_stays_away_is_caught_up_on_by_watch(
+    machine: Machine, refusals: Refusals, step: str, rows: list[str]
+) -> None:
+    refusals.add("UpdateItem", "ProvisionedThroughputExceededException", lambda text: step in text)
+    end = machine.play()
+    assert end["detail"]["error"] == "LogUnavailable"
+    assert machine.retried == ["LogUnavailable"] * 6
+    assert machine.rows() == rows
+    refusals.add("UpdateItem", "ProvisionedThroughputExceededException")
+    assert not machine.tell(end, tries=3)
+    assert machine.item()["status"] == "running"
+
+    refusals.stop()
+    assert machine.watch()["stuck"] == 1
+
+    assert machine.item()["status"] == "fail"
+    [alert] = machine.alerts()
+    assert "LogUnavailable" in alert["reason"]
+    assert machine.replay()["detail"]["status"] == "SUCCEEDED"
+    assert machine.rows() == NEW_ROWS
+
+
+def _event(machine: Machine) -> Event:
+    version = machine.s3.put_object(Bucket=LANDING, Key=KEY, Body=NEW.encode())["VersionId"]
+    landed = {"key": KEY, "versionId": version, "size": len(NEW)}
+    return {"Records": [{"s3": {"bucket": {"name": LANDING}, "object": landed}}]}
+
+
+def test_trigger_tries_again_to_log(machine: Machine, refusals: Refusals) -> None:
+    event = _event(machine)
+    refusals.add("PutItem", "ThrottlingException")
+    with pytest.raises(LogUnavailable):
+        functions.trigger.handler.handler(event, lambda_context())
+
+    refusals.stop()
+
+    assert functions.trigger.handler.handler(event, lambda_context()) == {"started": 1}
+
+
+def test_a_run_that_cannot_be_started_is_started_by_watch(
+    machine: Machine, refusals: Refusals
+) -> None:
+    refusals.add("StartExecution", "ThrottlingException")
+    with pytest.raises(botocore.exceptions.ClientError, match="Throttling"):
+        machine.land(NEW.replace("jon", "bran"))
+    assert (machine.item()["state"], machine.item()["status"]) == ("trigger", "running")
+
+    refusals.stop()
+    assert machine.watch()["stuck"] >= 1
+
+    assert machine.play()["detail"]["status"] == "SUCCEEDED"
+    assert machine.rows() == [row.replace("jon", "bran") for row in NEW_ROWS]
