@@ -5,9 +5,10 @@ environment. Each class names exactly the variables that Terraform sets for that
 """
 
 import functools
-from typing import TypeVar
+from typing import Self, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import InvalidSettings
@@ -20,12 +21,23 @@ class Settings(BaseSettings):
 
 
 class DatabaseSettings(Settings):
-    """Where PostgreSQL is, and the secret that holds who we are there."""
+    """Where PostgreSQL is, and who we are there: by IAM, or by a secret."""
 
     database_host: str
     database_port: int = Field(ge=1, le=65535)
     database_name: str
-    database_secret_arn: str
+    database_user: str | None = None
+    """By IAM: the role; a signed token is its password."""
+    database_secret_arn: str | None = None
+    """By a secret: it holds the role and its password."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if bool(self.database_user) == bool(self.database_secret_arn):
+            raise PydanticCustomError(
+                "one_of_two", "set DATABASE_USER (by IAM) or DATABASE_SECRET_ARN, and not both"
+            )
+        return self
 
 
 class TriggerSettings(Settings):
@@ -100,6 +112,7 @@ def read(settings: type[S]) -> S:
         return settings()
     except ValidationError as error:
         problems = "; ".join(
-            f"{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors()
+            ": ".join([*(str(name).upper() for name in each["loc"]), each["msg"]])
+            for each in error.errors()
         )
         raise InvalidSettings(f"environment of {settings.__name__}: {problems}") from error

@@ -2,7 +2,7 @@ import pytest
 
 from shared import settings
 from shared.errors import InvalidSettings
-from shared.settings import LoadSettings, TestSettings, read
+from shared.settings import ApiSettings, LoadSettings, TestSettings, read
 
 
 @pytest.fixture(autouse=True)
@@ -30,3 +30,31 @@ def test_every_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
 
     for part in ("LoadSettings", "LOG_TABLE", "DATABASE_HOST", "DATABASE_PORT: Input should be"):
         assert part in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("set_", "fine"),
+    [
+        ({}, False),
+        ({"DATABASE_USER": ""}, False),
+        ({"DATABASE_USER": "reader"}, True),
+        ({"DATABASE_SECRET_ARN": "arn"}, True),
+        ({"DATABASE_USER": "reader", "DATABASE_SECRET_ARN": "arn"}, False),
+        ({"DATABASE_USER": "", "DATABASE_SECRET_ARN": "arn"}, True),
+    ],
+)
+def test_who_we_are_is_said_by_one_of_two(
+    monkeypatch: pytest.MonkeyPatch, set_: dict[str, str], fine: bool
+) -> None:
+    names = ("DATABASE_USER", "DATABASE_SECRET_ARN")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    where = {"DATABASE_HOST": "host", "DATABASE_PORT": "5432", "DATABASE_NAME": "name"}
+    for name, value in (where | set_).items():
+        monkeypatch.setenv(name, value)
+
+    if fine:
+        assert read(ApiSettings).database_user == (set_.get("DATABASE_USER"))
+    else:
+        with pytest.raises(InvalidSettings, match="ApiSettings: set DATABASE_USER .* not both$"):
+            read(ApiSettings)
