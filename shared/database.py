@@ -131,7 +131,7 @@ class Connection:
         """Execute a statement; `:name` in it stands for the parameter of that name.
 
         Raises:
-            PipelineError: what `_meaning` makes of PostgreSQL's answer.
+            PipelineError: what `meaning` makes of PostgreSQL's answer.
         """
         with self._translated():
             return self._session.run(sql, **parameters) or []
@@ -140,7 +140,7 @@ class Connection:
         """Execute `COPY … FROM STDIN` with the given bytes; return how many rows PostgreSQL took.
 
         Raises:
-            PipelineError: what `_meaning` makes of PostgreSQL's answer; errors of `chunks` pass.
+            PipelineError: what `meaning` makes of PostgreSQL's answer; errors of `chunks` pass.
         """
         try:
             with self._translated():
@@ -312,7 +312,8 @@ def _translated(where: str) -> Iterator[None]:
     try:
         yield
     except pg8000.exceptions.DatabaseError as error:
-        raise _meaning(error, where) from None
+        fields = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+        raise meaning({"M": str(error)} | fields, where) from None
     except ssl.SSLCertVerificationError as error:
         raise DatabaseRefused(
             f"the certificate of PostgreSQL at {where} is not to be trusted: "
@@ -329,10 +330,15 @@ def _translated(where: str) -> Iterator[None]:
         ) from error
 
 
-def _meaning(error: pg8000.exceptions.DatabaseError, where: str) -> PipelineError:
-    fields = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+def meaning(fields: Mapping[str, str], where: str) -> PipelineError:
+    """Return the error that an answer of PostgreSQL stands for, whoever brought it.
+
+    Args:
+        fields: of the answer: C its code, M its words; t, c and n the table, column, constraint.
+        where: the server.
+    """
     code = fields.get("C", "")
-    said = f"PostgreSQL at {where} says: {fields.get('M', error)} (code {code})"
+    said = f"PostgreSQL at {where} says: {fields['M']} (code {code})"
     if code.startswith(_PASSING):
         return DatabaseUnavailable(said)
     if code.startswith(_REFUSED):

@@ -91,11 +91,50 @@ class ApiSettings(DatabaseSettings):
     """`api`: reads PostgreSQL."""
 
 
-class MigrateSettings(DatabaseSettings):
-    """`migrate`: the administrator's secret, and those of the roles it creates."""
+class MigrateSettings(Settings):
+    """`migrate`: how the administrator gets in, and the two roles that it makes.
 
-    loader_secret_arn: str
-    reader_secret_arn: str
+    By the RDS Data API with a cluster and a secret, or else as `DatabaseSettings` say, which are
+    then read too.
+    """
+
+    database_name: str
+    database_cluster_arn: str | None = None
+    database_secret_arn: str | None = None
+    database_host: str | None = None
+    database_port: int | None = Field(default=None, ge=1, le=65535)
+    database_user: str | None = None
+    loader_user: str | None = None
+    reader_user: str | None = None
+    """By IAM: the roles' names, and no password."""
+    loader_secret_arn: str | None = None
+    reader_secret_arn: str | None = None
+    """By a secret: each holds a role and its password."""
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        direct = (self.database_host, self.database_port, self.database_user)
+        alone = any(direct) if self.database_cluster_arn else not self.database_host
+        if alone or (self.database_cluster_arn and not self.database_secret_arn):
+            raise PydanticCustomError(
+                "one_way_in",
+                "set DATABASE_CLUSTER_ARN and DATABASE_SECRET_ARN (the RDS Data API), or "
+                "DATABASE_HOST, DATABASE_PORT and DATABASE_USER or DATABASE_SECRET_ARN "
+                "(a connection), and not both",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_kind_of_role(self) -> Self:
+        users = (self.loader_user, self.reader_user)
+        secrets = (self.loader_secret_arn, self.reader_secret_arn)
+        if not ((all(users) and not any(secrets)) or (all(secrets) and not any(users))):
+            raise PydanticCustomError(
+                "one_kind_of_role",
+                "set LOADER_USER and READER_USER (they log in by IAM), or LOADER_SECRET_ARN and "
+                "READER_SECRET_ARN (by a password), and not both",
+            )
+        return self
 
 
 S = TypeVar("S", bound=Settings)
