@@ -148,7 +148,7 @@ class _States:
                 Name="database", SecretString=json.dumps(secret)
             )["ARN"],
         )
-        with connect(settings, secrets) as connection:
+        with connect(settings) as connection:
             roles = {"loader": Credentials("loader", "x"), "reader": Credentials("reader", "y")}
             migrate(connection, server.database, [self._contract], **roles)
             rows = StagedRows(self._staging, self._contract, transformed, tested)

@@ -13,13 +13,16 @@ import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+import boto3
 import botocore.exceptions
 import pg8000.exceptions
 import pg8000.native
 import scramp
 import tenacity
+from botocore.config import Config
 
 from shared.errors import (
     DatabaseRefused,
@@ -38,6 +41,9 @@ if TYPE_CHECKING:
 PATIENCE = 120.0
 """Seconds that `patiently` waits: Aurora resumes in 15 to 30, and fails over in less than 60."""
 
+RDS_BUNDLE = Path(__file__).with_name("rds_bundle.pem")
+"""The authorities whose certificates the servers of RDS bear, and no others."""
+
 _CONNECT_WITHIN = 10.0
 _ANSWER_WITHIN = 300.0
 """Seconds of silence in which a big statement may still be at work."""
@@ -52,6 +58,8 @@ _SESSION = {
 }
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
+# Whoever waits for the database waits for the secret as well, and will ask again.
+_IMPATIENT = Config(connect_timeout=2, read_timeout=2, retries={"total_max_attempts": 2})
 
 # Codes of PostgreSQL's appendix A, or their first characters.
 _PASSING = ("08", "25006", "25P03", "40", "53", "55P03", "57014", "57P")
@@ -189,23 +197,26 @@ class Connection:
         with _translated(self._where):
             try:
                 yield
-            except (pg8000.exceptions.InterfaceError, OSError):
+            except pg8000.exceptions.DatabaseError:
+                raise
+            except BaseException:
+                # What is left unread of the answer must not answer the next statement.
                 self.abandon()
                 raise
 
 
 def connect(
     settings: DatabaseSettings,
-    secrets: "SecretsManagerClient",
     *,
     within: float = _CONNECT_WITHIN,
     parameters: Mapping[str, str] | None = None,
 ) -> Connection:
-    """Connect as the role of the settings' secret, over TLS unless the host is this machine.
+    """Connect as whom the settings say, over TLS unless the host is this machine.
+
+    The secret is read, or the token signed, each time: neither is known for longer than it takes.
 
     Args:
-        settings: where PostgreSQL is, and the secret.
-        secrets: boto3's client; the secret is read each time, so it may change any time.
+        settings: where PostgreSQL is, and who we are there.
         within: seconds until the database counts as away.
         parameters: PostgreSQL's settings for this session.
 
@@ -215,11 +226,10 @@ def connect(
         InvalidSettings: the secret is of another form.
     """
     deadline = time.monotonic() + within
-    who = credentials(secrets, settings.database_secret_arn)
-    host, port = settings.database_host, settings.database_port
-    where = f"{host}:{port}/{settings.database_name}"
+    who = _who(settings)
+    where = f"{settings.database_host}:{settings.database_port}/{settings.database_name}"
     with _translated(where):
-        sock = _open(host, port, deadline)
+        sock = _open(settings, deadline)
         try:
             session = pg8000.native.Connection(
                 who.username,
@@ -237,8 +247,33 @@ def connect(
     return connection
 
 
-def _open(host: str, port: int, deadline: float) -> socket.socket:
-    sock = socket.create_connection((host, port), timeout=_left(deadline))
+def _who(settings: DatabaseSettings) -> Credentials:
+    if settings.database_secret_arn:
+        secrets = boto3.client("secretsmanager", config=_IMPATIENT)
+        return credentials(secrets, settings.database_secret_arn)
+    user = str(settings.database_user)
+    # Signed here, without asking anybody; PostgreSQL takes it for a quarter of an hour.
+    token = boto3.client("rds").generate_db_auth_token(
+        DBHostname=settings.database_host, Port=settings.database_port, DBUsername=user
+    )
+    return Credentials(user, token)
+
+
+def _trust(settings: DatabaseSettings) -> ssl.SSLContext:
+    if settings.database_secret_arn:
+        context = ssl.create_default_context()
+        context.load_verify_locations(RDS_BUNDLE)
+    else:
+        # Nothing but RDS takes a token, so nobody else's certificate will do.
+        context = ssl.create_default_context(cafile=RDS_BUNDLE)
+    # Python does so from 3.13, as Lambda has it: the same certificates must do everywhere.
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    return context
+
+
+def _open(settings: DatabaseSettings, deadline: float) -> socket.socket:
+    host = settings.database_host
+    sock = socket.create_connection((host, settings.database_port), timeout=_left(deadline))
     try:
         # Without it every small statement waits 40 ms for the kernel to send it.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -248,7 +283,7 @@ def _open(host: str, port: int, deadline: float) -> socket.socket:
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
         if not _is_loopback(host):
             sock.settimeout(_left(deadline))
-            sock = _with_tls(sock, host)
+            sock = _with_tls(sock, host, _trust(settings))
         sock.settimeout(_left(deadline))
     except BaseException:
         sock.close()
@@ -256,11 +291,11 @@ def _open(host: str, port: int, deadline: float) -> socket.socket:
     return sock
 
 
-def _with_tls(sock: socket.socket, host: str) -> socket.socket:
+def _with_tls(sock: socket.socket, host: str, trust: ssl.SSLContext) -> socket.socket:
     sock.sendall(_SSL_REQUEST)
     match sock.recv(1):
         case b"S":
-            return ssl.create_default_context().wrap_socket(sock, server_hostname=host)
+            return trust.wrap_socket(sock, server_hostname=host)
         case b"N":
             raise DatabaseRefused(
                 f"PostgreSQL at {host} offers no TLS, and without it nothing is sent: "
@@ -317,7 +352,8 @@ def _translated(where: str) -> Iterator[None]:
     except ssl.SSLCertVerificationError as error:
         raise DatabaseRefused(
             f"the certificate of PostgreSQL at {where} is not to be trusted: "
-            f"{error.verify_message}; connect by the name that it was issued for"
+            f"{error.verify_message}; connect by the name that it was issued for; where it is RDS, "
+            "shared/rds_bundle.pem must hold the authorities of its region"
         ) from error
     except scramp.ScramException as error:
         raise DatabaseRefused(
@@ -343,7 +379,8 @@ def meaning(fields: Mapping[str, str], where: str) -> PipelineError:
         return DatabaseUnavailable(said)
     if code.startswith(_REFUSED):
         return DatabaseRefused(
-            f"{said}; the functions' secrets and the roles that `migrate` makes of them must agree"
+            f"{said}; the role must be as `migrate` makes it: with the password in the function's "
+            "secret, or granted to rds_iam and allowed to the function as rds-db:connect"
         )
     if code.startswith(_MISMATCH):
         return SchemaMismatch(f"{said}; run the function `migrate`, which makes tables and columns")

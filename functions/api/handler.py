@@ -5,11 +5,9 @@ Returns its answer: `{response: [{<field>: value, …}, …], next: cursor or nu
 import json
 from typing import Any
 
-import boto3
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response, content_types
 from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_REST
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.config import Config
 
 from functions.api.pages import page
 from functions.api.query import Query
@@ -26,9 +24,7 @@ COME_AGAIN = 15
 
 
 def _connect(within: float) -> Connection:
-    impatient = Config(connect_timeout=2, read_timeout=2, retries={"total_max_attempts": 2})
-    secrets = boto3.client("secretsmanager", config=impatient)
-    return connect(read(ApiSettings), secrets, within=within, parameters=PARAMETERS)
+    return connect(read(ApiSettings), within=within, parameters=PARAMETERS)
 
 
 app = APIGatewayRestResolver()

@@ -30,12 +30,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     log = Log.of(settings.log_table)
     log.enter(ingestion, run, State.LOAD)
     contract = load_all()[ingestion.table]
-    s3, secrets = boto3.client("s3"), boto3.client("secretsmanager")
+    s3 = boto3.client("s3")
     staging = Staging(settings.staging_bucket, ingestion)
     rows = StagedRows(staging, contract, event["transform"], event["test"])
 
     def work() -> Verdict:
-        with connect(settings, secrets) as connection:
+        with connect(settings) as connection:
             return load(
                 connection,
                 ingestion,

@@ -1,21 +1,38 @@
 """The connection to the real PostgreSQL: who gets in, over what, and what its errors become."""
 
 import contextlib
+import datetime as dt
+import importlib.util
+import re
 import socket
 import ssl
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
+from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import botocore.exceptions
+import botocore.signers
+import pg8000.native
 import pytest
 import trustme
+from cryptography import x509
+from moto.core.botocore_stubber import BotocoreStubber
 
 from local.ports import free_port
-from shared.database import Connection, _is_loopback, connect, credentials, patiently
+from shared.database import (
+    RDS_BUNDLE,
+    Connection,
+    Credentials,
+    _is_loopback,
+    connect,
+    credentials,
+    patiently,
+)
 from shared.errors import (
     DatabaseRefused,
     DatabaseUnavailable,
@@ -25,13 +42,14 @@ from shared.errors import (
     StatementFailed,
 )
 from shared.settings import DatabaseSettings
+from shared.telemetry import logger
+from tests.fixtures.aws import REGION
 from tests.fixtures.database import Database, eventually
 from tests.fixtures.proxy import forwarding
+from tests.fixtures.tls import NAME, bearing
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
-
-NAME = "database.example"
 
 
 @pytest.fixture
@@ -50,8 +68,8 @@ def settings_of(database: Database, **changes: Any) -> DatabaseSettings:
 
 
 @pytest.fixture
-def connection(database: Database, secrets: "SecretsManagerClient") -> Iterator[Connection]:
-    with connect(settings_of(database), secrets) as connection:
+def connection(database: Database) -> Iterator[Connection]:
+    with connect(settings_of(database)) as connection:
         yield connection
 
 
@@ -109,6 +127,64 @@ def test_a_secret_that_cannot_be_had_for_now(error: Exception) -> None:
         credentials(client, "mine")
 
 
+# IAM
+
+
+@contextlib.contextmanager
+def _by_iam(database: Database) -> Iterator[dict[str, Any]]:
+    """Settings of a role that every token opens: what RDS checks, PostgreSQL does as a password."""
+    name = database.administrator.name
+    sign = botocore.signers.generate_db_auth_token
+
+    def granting(*args: Any, **kwargs: Any) -> Any:
+        token = sign(*args, **kwargs)
+        database.run(f"ALTER ROLE {name} PASSWORD {pg8000.native.literal(token)}")
+        return token
+
+    with mock.patch("botocore.signers.generate_db_auth_token", granting):
+        yield {"database_secret_arn": None, "database_user": name}
+
+
+def test_by_iam_each_connection_has_a_token_of_its_own(
+    database: Database, tokens: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(*_: Any, **__: Any) -> None:
+        raise AssertionError("a token is signed here, without asking AWS")
+
+    monkeypatch.setattr(BotocoreStubber, "__call__", ask)
+    with _by_iam(database) as who:
+        for _ in range(2):
+            with connect(settings_of(database, **who)) as connection:
+                assert connection.run("SELECT current_user") == [[who["database_user"]]]
+
+    assert len(tokens) == 2
+    signed = urlsplit(f"https://{tokens[-1]}")
+    parameters = {name: values[0] for name, values in parse_qs(signed.query).items()}
+    assert signed.netloc == f"{database.server.host}:{database.server.port}"
+    assert parameters["Action"] == "connect"
+    assert parameters["DBUser"] == database.administrator.name
+    assert parameters["X-Amz-Credential"].endswith(f"/{REGION}/rds-db/aws4_request")
+    assert parameters["X-Amz-Expires"] == "900"
+
+
+def test_a_token_is_told_to_nobody(
+    database: Database, tokens: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    who = {"database_secret_arn": None, "database_user": database.administrator.name}
+
+    with (
+        caplog.at_level("DEBUG", logger=logger.name),
+        pytest.raises(DatabaseRefused, match="granted to rds_iam and allowed") as caught,
+    ):
+        patiently(lambda: connect(settings_of(database, **who)))
+
+    told = "".join(traceback.format_exception(caught.value)) + caplog.text
+    signature = tokens[0].rpartition("X-Amz-Signature=")[2]
+    assert len(signature) == 64
+    assert signature not in told
+    assert signature not in repr(Credentials("me", tokens[0]))
+
+
 # Connecting
 
 
@@ -126,57 +202,55 @@ def test_a_session_does_not_depend_on_the_servers_settings(connection: Connectio
     assert connection.run("SHOW tcp_keepalives_idle") == [["30"]]
 
 
-def test_a_wrong_password(database: Database, secrets: "SecretsManagerClient") -> None:
+def test_a_wrong_password(database: Database) -> None:
     role = database.administrator
     database.run(f"ALTER ROLE {role.name} PASSWORD 'another'")
 
     with pytest.raises(DatabaseRefused, match="password authentication failed") as caught:
-        connect(settings_of(database), secrets)
+        connect(settings_of(database))
 
     assert role.password not in str(caught.value)
 
 
-def test_no_such_database(database: Database, secrets: "SecretsManagerClient") -> None:
+def test_no_such_database(database: Database) -> None:
     with pytest.raises(DatabaseRefused, match='"nowhere" does not exist'):
-        connect(settings_of(database, database_name="nowhere"), secrets)
+        connect(settings_of(database, database_name="nowhere"))
 
 
-def test_no_server(database: Database, secrets: "SecretsManagerClient") -> None:
+def test_no_server(database: Database) -> None:
     port = free_port()
 
     with pytest.raises(DatabaseUnavailable, match=f"127.0.0.1:{port}/{database.name} is away"):
-        connect(settings_of(database, database_port=port), secrets)
+        connect(settings_of(database, database_port=port))
 
 
-def test_no_such_host(database: Database, secrets: "SecretsManagerClient") -> None:
+def test_no_such_host(database: Database) -> None:
     with pytest.raises(DatabaseUnavailable, match=r"nowhere\.invalid"):
-        connect(settings_of(database, database_host="nowhere.invalid"), secrets)
+        connect(settings_of(database, database_host="nowhere.invalid"))
 
 
-def test_a_server_that_says_nothing(database: Database, secrets: "SecretsManagerClient") -> None:
+def test_a_server_that_says_nothing(database: Database) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         settings = settings_of(database, database_port=server.getsockname()[1])
         start = time.monotonic()
 
         with pytest.raises(DatabaseUnavailable, match="timed out"):
-            connect(settings, secrets, within=0.3)
+            connect(settings, within=0.3)
 
     assert time.monotonic() - start < 2
 
 
-def test_a_server_with_no_room_is_away(database: Database, secrets: "SecretsManagerClient") -> None:
+def test_a_server_with_no_room_is_away(database: Database) -> None:
     database.run(f"ALTER ROLE {database.administrator.name} CONNECTION LIMIT 0")
 
     with pytest.raises(DatabaseUnavailable, match="too many connections"):
-        connect(settings_of(database), secrets)
+        connect(settings_of(database))
 
 
 # Patience
 
 
-def test_patience_until_the_database_is_back(
-    database: Database, secrets: "SecretsManagerClient"
-) -> None:
+def test_patience_until_the_database_is_back(database: Database) -> None:
     port = free_port()
     settings = settings_of(database, database_port=port)
     upstream = (database.server.host, database.server.port)
@@ -184,7 +258,7 @@ def test_patience_until_the_database_is_back(
         waking_up = threading.Timer(1, lambda: stack.enter_context(forwarding(upstream, port)))
         waking_up.start()
 
-        with patiently(lambda: connect(settings, secrets)) as connection:
+        with patiently(lambda: connect(settings)) as connection:
             assert connection.run("SELECT 1") == [[1]]
 
         waking_up.join()
@@ -269,6 +343,18 @@ def test_a_connection_that_is_cut(database: Database, connection: Connection) ->
         connection.run("SELECT 1")
 
 
+def test_what_is_left_of_an_answer_does_not_answer_the_next_statement(
+    connection: Connection,
+) -> None:
+    # pg8000 cannot read that time of day, and stops in the middle.
+    with pytest.raises(ValueError, match="24:00:00"):
+        connection.run("SELECT CAST('24:00:00' AS time) FROM generate_series(1, 3)")
+
+    assert connection.closed
+    with pytest.raises(DatabaseUnavailable):
+        connection.run("SELECT 1")
+
+
 def test_a_silence_that_lasts_too_long(database: Database, connection: Connection) -> None:
     connection.limit(0.2)
 
@@ -341,41 +427,18 @@ def test_a_value_that_copy_cannot_take(connection: Connection) -> None:
 # TLS. The wheel's server has none, so a proxy speaks it in front of it.
 
 
-@pytest.fixture
-def elsewhere(monkeypatch: pytest.MonkeyPatch) -> str:
-    """A host name that leads to this machine, which the code does not know."""
-    resolve = socket.getaddrinfo
-
-    def getaddrinfo(host: Any, *rest: Any, **more: Any) -> Any:
-        return resolve("127.0.0.1" if host == NAME else host, *rest, **more)
-
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    return NAME
-
-
 @contextlib.contextmanager
-def _over_tls(database: Database, authority: trustme.CA, name: str) -> Iterator[DatabaseSettings]:
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(name).configure_cert(tls)
+def _over_tls(database: Database, tls: ssl.SSLContext, **who: Any) -> Iterator[DatabaseSettings]:
     with forwarding((database.server.host, database.server.port), tls=tls) as port:
-        yield settings_of(database, database_host=NAME, database_port=port)
-
-
-@pytest.fixture
-def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
-    """The one authority that this machine trusts."""
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
-    return authority
+        yield settings_of(database, database_host=NAME, database_port=port, **who)
 
 
 def test_another_host_is_spoken_to_over_tls(
-    database: Database, secrets: "SecretsManagerClient", elsewhere: str, authority: trustme.CA
+    database: Database, elsewhere: str, authority: trustme.CA
 ) -> None:
     with (
-        _over_tls(database, authority, elsewhere) as settings,
-        connect(settings, secrets) as connection,
+        _over_tls(database, bearing(authority, elsewhere)) as settings,
+        connect(settings) as connection,
     ):
         assert connection.run("SELECT 1") == [[1]]
         connection.limit(0.2)
@@ -383,24 +446,77 @@ def test_another_host_is_spoken_to_over_tls(
             connection.run("SELECT pg_sleep(30)")
 
 
-def test_a_certificate_of_an_unknown_authority(
-    database: Database, secrets: "SecretsManagerClient", elsewhere: str, authority: trustme.CA
+UNKNOWN = "is not to be trusted: unable to get local issuer"
+
+
+def test_a_secret_may_lead_to_rds_and_to_any_host_that_this_machine_trusts(
+    database: Database, elsewhere: str, authority: trustme.CA, rds: trustme.CA
 ) -> None:
+    for known in (authority, rds):
+        with (
+            _over_tls(database, bearing(known, elsewhere)) as settings,
+            connect(settings) as connection,
+        ):
+            assert connection.run("SELECT 1") == [[1]]
+
     with (
-        _over_tls(database, trustme.CA(), elsewhere) as settings,
-        pytest.raises(DatabaseRefused, match="is not to be trusted: unable to get local issuer"),
+        _over_tls(database, bearing(trustme.CA(), elsewhere)) as settings,
+        pytest.raises(DatabaseRefused, match=UNKNOWN),
     ):
-        connect(settings, secrets)
+        connect(settings)
+
+
+def test_iam_leads_to_rds_and_nowhere_else(
+    database: Database, elsewhere: str, authority: trustme.CA, rds: trustme.CA, tokens: list[str]
+) -> None:
+    with _by_iam(database) as who:
+        with (
+            _over_tls(database, bearing(rds, elsewhere), **who) as settings,
+            connect(settings) as connection,
+        ):
+            assert connection.run("SELECT current_user") == [[who["database_user"]]]
+
+        for unknown in (authority, trustme.CA()):
+            with (
+                _over_tls(database, bearing(unknown, elsewhere), **who) as settings,
+                pytest.raises(DatabaseRefused, match=UNKNOWN),
+            ):
+                connect(settings)
 
 
 def test_a_certificate_of_another_host(
-    database: Database, secrets: "SecretsManagerClient", elsewhere: str, authority: trustme.CA
+    database: Database, elsewhere: str, authority: trustme.CA
 ) -> None:
     with (
-        _over_tls(database, authority, "another.example") as settings,
+        _over_tls(database, bearing(authority, "another.example")) as settings,
         pytest.raises(DatabaseRefused, match=f"not valid for '{elsewhere}'"),
     ):
-        connect(settings, secrets)
+        connect(settings)
+
+
+def test_nothing_that_was_slipped_in_before_tls_is_read(
+    database: Database, elsewhere: str, authority: trustme.CA
+) -> None:
+    """A server that is in between could otherwise answer for the one that is asked."""
+
+    def serve() -> None:
+        client, _ = server.accept()
+        with client:
+            client.recv(8)
+            client.sendall(b"SR\0\0\0\x08\0\0\0\0Z\0\0\0\x05I")
+            with contextlib.suppress(OSError):
+                heard.append(client.recv(1000))
+
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        port = server.getsockname()[1]
+        with pytest.raises(DatabaseUnavailable):
+            connect(settings_of(database, database_host=elsewhere, database_port=port))
+        thread.join()
+
+    assert database.administrator.name.encode() not in b"".join(heard)
 
 
 @pytest.mark.parametrize(
@@ -409,7 +525,6 @@ def test_a_certificate_of_another_host(
 )
 def test_nothing_is_said_to_a_host_without_tls(
     database: Database,
-    secrets: "SecretsManagerClient",
     elsewhere: str,
     answer: bytes,
     error: type[PipelineError],
@@ -432,7 +547,7 @@ def test_nothing_is_said_to_a_host_without_tls(
             database, database_host=elsewhere, database_port=server.getsockname()[1]
         )
         with pytest.raises(error, match=message):
-            connect(settings, secrets)
+            connect(settings)
         thread.join()
 
     assert heard == [b"\0\0\0\x08\x04\xd2\x16\x2f", b""], "the request for TLS and no more"
@@ -444,3 +559,68 @@ def test_only_an_address_is_known_to_be_this_machine() -> None:
     assert _is_loopback("::1")
     for host in ("localhost", "10.0.0.1", "0.0.0.0", "127.0.0.1.example", "", "2130706433"):
         assert not _is_loopback(host), host
+
+
+# The authorities of RDS
+
+
+def _roots() -> list[x509.Certificate]:
+    return x509.load_pem_x509_certificates(RDS_BUNDLE.read_bytes())
+
+
+def test_the_bundle_holds_each_kind_of_root_for_each_region() -> None:
+    names = [
+        str(root.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
+        for root in _roots()
+    ]
+    kinds = ("RSA2048", "RSA4096", "ECC384")
+    regions = {name.split()[2] for name in names}
+
+    assert sorted(names) == sorted(
+        f"Amazon RDS {region} Root CA {kind} G1" for region in regions for kind in kinds
+    )
+    assert regions >= {
+        *("eu-central-1", "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3", "eu-south-1"),
+        *("us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "sa-east-1"),
+        *("ap-northeast-1", "ap-northeast-2", "ap-south-1", "ap-southeast-1", "ap-southeast-2"),
+        *("af-south-1", "me-central-1", "me-south-1"),
+    }
+
+
+def test_the_bundle_says_whose_each_certificate_is() -> None:
+    """Terraform looks there whether it has the region."""
+    said = re.findall(r"^# (.*)\n-----BEGIN", RDS_BUNDLE.read_text(), re.MULTILINE)
+
+    assert said == sorted(said)
+    for name, root in zip(said, _roots(), strict=True):
+        assert f"CN={name}," in f"{root.subject.rfc4514_string()},"
+
+
+def test_every_root_of_the_bundle_will_do_for_a_year_and_by_the_strict_rules() -> None:
+    roots = _roots()
+
+    for root in roots:
+        constraints = root.extensions.get_extension_for_class(x509.BasicConstraints)
+        usage = root.extensions.get_extension_for_class(x509.KeyUsage)
+        root.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+        assert constraints.critical
+        assert constraints.value.ca
+        assert usage.value.key_cert_sign
+        assert root.serial_number > 0
+        root.verify_directly_issued_by(root)
+        assert root.not_valid_before_utc < dt.datetime.now(dt.UTC)
+        assert root.not_valid_after_utc > dt.datetime.now(dt.UTC) + dt.timedelta(days=365)
+    assert len(ssl.create_default_context(cafile=RDS_BUNDLE).get_ca_certs()) == len(roots)
+
+
+def test_the_bundle_is_what_is_made_of_it() -> None:
+    maker = RDS_BUNDLE.parents[1] / ".ci" / "rds_bundle.py"
+    spec = importlib.util.spec_from_file_location("rds_bundle", maker)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    head, _, body = RDS_BUNDLE.read_text().partition("\n\n")
+
+    assert module.bundle(RDS_BUNDLE.read_bytes(), "…").partition("\n\n")[2] == body
+    assert all(line.startswith("# ") for line in head.splitlines())

@@ -56,5 +56,5 @@ def test_who_we_are_is_said_by_one_of_two(
     if fine:
         assert read(ApiSettings).database_user == (set_.get("DATABASE_USER"))
     else:
-        with pytest.raises(InvalidSettings, match="ApiSettings: set DATABASE_USER .* not both$"):
+        with pytest.raises(InvalidSettings, match="ApiSettings: set DATABASE_USER"):
             read(ApiSettings)
