@@ -94,8 +94,12 @@ def test_a_function_gets_exactly_the_environment_it_reads(function: str, laptop:
         FunctionName=laptop.stack.outputs["function_names"][function]
     )
 
-    wanted = {name.upper() for name in SETTINGS[function].model_fields}
-    assert set(configuration["Environment"]["Variables"]) == wanted | COMMON
+    variables = configuration["Environment"]["Variables"]
+    fields = SETTINGS[function].model_fields
+    required = {name.upper() for name, field in fields.items() if field.is_required()}
+    assert required | COMMON <= set(variables) <= {name.upper() for name in fields} | COMMON
+    given = {name.lower(): value for name, value in variables.items() if name not in COMMON}
+    assert SETTINGS[function](**given), "of what is not required, nothing is missing"
 
 
 def test_an_image_holds_what_counts_into_its_tag() -> None:
