@@ -82,6 +82,7 @@ def _start(home: Path, *, hard_testing: bool, report: Report) -> Stack:
             "host": database.host,
             "port": database.port,
             "name": database.database,
+            "auth": "secret",
             "secret_arns": _make_secrets(aws, database),
         },
     }

@@ -31,11 +31,24 @@ resource "aws_lambda_function" "this" {
     })
   }
 
-  # A function called before these exist makes a log group of its own, without retention, or has no rights;
-  # and one whose image Lambda may not fetch cannot be made at all.
+  dynamic "vpc_config" {
+    for_each = contains(local.networked, each.key) ? [local.vpc] : []
+
+    content {
+      subnet_ids         = vpc_config.value.subnet_ids
+      security_group_ids = vpc_config.value.security_group_ids
+    }
+  }
+
+  # A function called before these exist makes a log group of its own, without retention, has no rights
+  # or no way to what it needs; and one whose image Lambda may not fetch cannot be made at all.
   depends_on = [
     aws_cloudwatch_log_group.function,
     aws_ecr_repository_policy.function,
     aws_iam_role_policy.function,
+    aws_route_table_association.private,
+    aws_vpc_security_group_egress_rule.database,
+    aws_vpc_security_group_egress_rule.gateway,
+    aws_vpc_security_group_ingress_rule.database,
   ]
 }

@@ -10,7 +10,24 @@ locals {
     conditions = { StringEqualsIfExists = { "events:source" = local.notice_source } }
   }
 
-  # What each function may do: these statements and writing its own log, nothing else.
+  # Lambda makes and removes network interfaces with the rights of the function that is in a network, and refuses the
+  # function without them. Neither what is to be made nor what is to be described has a name to allow it by.
+  network = [
+    {
+      actions = [
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:CreateNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "ec2:UnassignPrivateIpAddresses",
+      ]
+      resources = ["*"]
+    },
+    # As wide as Lambda asks for, which does not know a function's interfaces beforehand either.
+    { actions = ["ec2:DeleteNetworkInterface"], resources = ["arn:${local.partition}:ec2:${local.region}:${local.account}:*/*"] },
+  ]
+
+  # What each function may do: these statements, its way to the database, and writing its own log; nothing else.
   permissions = {
     trigger = [
       { actions = ["dynamodb:GetItem", "dynamodb:PutItem"], resources = [aws_dynamodb_table.log.arn] },
@@ -34,7 +51,7 @@ locals {
       { actions = ["s3:ListBucket"], resources = [local.bucket_arns.staging] },
       { actions = ["s3:GetObject"], resources = ["${local.bucket_arns.staging}/*"] },
       { actions = ["dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
-      { actions = ["secretsmanager:GetSecretValue"], resources = [var.database.secret_arns.load] },
+      local.database_permissions.load,
     ]
     alert = [
       { actions = ["s3:GetObject"], resources = ["${local.bucket_arns.staging}/*"] },
@@ -50,11 +67,14 @@ locals {
       local.notify,
     ]
     api = [
-      { actions = ["secretsmanager:GetSecretValue"], resources = [var.database.secret_arns.api] },
+      local.database_permissions.api,
     ]
-    migrate = [
-      { actions = ["secretsmanager:GetSecretValue"], resources = values(var.database.secret_arns) },
-    ]
+    migrate = concat([local.database_permissions.migrate], [
+      for cluster in aws_rds_cluster.this : {
+        actions   = ["rds-data:BeginTransaction", "rds-data:CommitTransaction", "rds-data:ExecuteStatement", "rds-data:RollbackTransaction"]
+        resources = [cluster.arn]
+      }
+    ])
   }
 }
 
@@ -77,10 +97,14 @@ resource "aws_iam_role_policy" "function" {
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
-      for statement in concat(local.permissions[each.key], [{
-        actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-        resources = ["${aws_cloudwatch_log_group.function[each.key].arn}:*"]
-      }]) :
+      for statement in concat(
+        local.permissions[each.key],
+        contains(local.networked, each.key) ? local.network : [],
+        [{
+          actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+          resources = ["${aws_cloudwatch_log_group.function[each.key].arn}:*"]
+        }],
+      ) :
       merge(
         { Effect = "Allow", Action = statement.actions, Resource = statement.resources },
         can(statement.conditions) ? { Condition = statement.conditions } : {},

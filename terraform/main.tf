@@ -16,12 +16,6 @@ locals {
   contracts_dir = "${path.module}/../contracts"
   contracts     = { for file in fileset(local.contracts_dir, "*.odcs.yaml") : file => yamldecode(file("${local.contracts_dir}/${file}")) }
 
-  database = {
-    DATABASE_HOST = var.database.host
-    DATABASE_PORT = tostring(var.database.port)
-    DATABASE_NAME = var.database.name
-  }
-
   # Every function, its size and what it is told. What it may do stands in iam.tf.
   functions = {
     trigger = {
@@ -52,10 +46,9 @@ locals {
     load = {
       memory  = 2048
       timeout = 780
-      environment = merge(local.database, {
-        LOG_TABLE           = aws_dynamodb_table.log.name
-        STAGING_BUCKET      = aws_s3_bucket.this["staging"].bucket
-        DATABASE_SECRET_ARN = var.database.secret_arns.load
+      environment = merge(local.database_address, local.database_logins.load, {
+        LOG_TABLE      = aws_dynamodb_table.log.name
+        STAGING_BUCKET = aws_s3_bucket.this["staging"].bucket
       })
     }
     alert = {
@@ -77,20 +70,29 @@ locals {
       }
     }
     api = {
-      memory  = 512
-      timeout = 25
-      environment = merge(local.database, {
-        DATABASE_SECRET_ARN = var.database.secret_arns.api
-      })
+      memory      = 512
+      timeout     = 25
+      environment = merge(local.database_address, local.database_logins.api)
     }
     migrate = {
       memory  = 256
       timeout = 300
-      environment = merge(local.database, {
-        DATABASE_SECRET_ARN = var.database.secret_arns.migrate
-        LOADER_SECRET_ARN   = var.database.secret_arns.load
-        READER_SECRET_ARN   = var.database.secret_arns.api
-      })
+      environment = merge(
+        local.database_logins.migrate,
+        # By the Data API, or as the other two.
+        var.database == null ? {
+          DATABASE_CLUSTER_ARN = one(aws_rds_cluster.this[*].arn)
+          DATABASE_NAME        = local.database.name
+        } : local.database_address,
+        # The roles to make.
+        local.database.auth == "iam" ? {
+          LOADER_USER = local.database_users.load
+          READER_USER = local.database_users.api
+          } : {
+          LOADER_SECRET_ARN = local.database_secret_arns.load
+          READER_SECRET_ARN = local.database_secret_arns.api
+        },
+      )
     }
   }
 }

@@ -51,6 +51,39 @@ output "image_uris" {
   value       = local.image_uris
 }
 
+output "database_host" {
+  description = "Where PostgreSQL is. A created one answers in its own network only; people reach it by the Data API."
+  value       = local.database.host
+}
+
+output "database_port" {
+  description = "The port of PostgreSQL there."
+  value       = local.database.port
+}
+
+output "database_name" {
+  description = "The database that the rows are in."
+  value       = local.database.name
+}
+
+output "database_cluster_arn" {
+  description = "The created cluster, as the Data API and the console's query editor ask for it; null when a database was given."
+  value       = one(aws_rds_cluster.this[*].arn)
+}
+
+output "database_secret_arn" {
+  description = "The secret of the created database's administrator, for the Data API too: RDS changes the password in it every week. Null when a database was given."
+  value       = one(aws_rds_cluster.this[*].master_user_secret[0].secret_arn)
+}
+
+output "database_routes_needed" {
+  description = "What must be reached from the subnets of database.vpc, which nothing has checked; null without them."
+  value = try(var.database.vpc, null) == null ? null : join(" ", concat(
+    ["From ${join(", ", var.database.vpc.subnet_ids)} the functions load, api and migrate must reach ${local.database.host}:${local.database.port}, and load S3 and DynamoDB (gateway endpoints do, at no cost)."],
+    local.database.auth == "secret" ? ["All three must reach Secrets Manager for their secrets: by an interface endpoint or a NAT gateway, which cost by the hour; auth = \"iam\" needs neither."] : [],
+  ))
+}
+
 output "api_id" {
   description = "The identifier of the look-up API."
   value       = aws_api_gateway_rest_api.lookup.id

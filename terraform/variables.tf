@@ -88,26 +88,125 @@ variable "function_zip" {
 }
 
 variable "database" {
-  description = "The PostgreSQL database that the rows go to, and the Secrets Manager secrets with its credentials, each {\"username\": …, \"password\": …}: migrate's may create roles and tables, load's writes rows, api's only reads."
+  description = <<-EOT
+    A PostgreSQL database that is there already; null creates one on Aurora (see aurora). load writes rows to it, api
+    reads them, migrate makes tables and roles: each logs in as a role of its own, by auth = "iam" or "secret".
+
+    iam: users names the three roles, and resource_id is what IAM calls the instance, cluster or proxy ("db-…",
+    "cluster-…", "prx-…"), which must be in this account and region. users.migrate must be there, may create roles and
+    tables, and has rds_iam; migrate makes the other two.
+
+    secret: secret_arns are three secrets in Secrets Manager, each {"username": …, "password": …}: migrate's may create
+    roles and tables, and migrate makes the other two.
+
+    vpc puts load, api and migrate into subnets, with security groups that the database lets in; without it they reach
+    it over the internet. From those subnets load must also reach S3 and DynamoDB, and with secret all three must reach
+    Secrets Manager, by endpoints or a NAT gateway. Nothing can check that here: without it the functions time out.
+  EOT
   type = object({
-    host = string
-    port = optional(number, 5432)
-    name = string
-    secret_arns = object({
+    host        = string
+    port        = optional(number, 5432)
+    name        = string
+    auth        = string
+    resource_id = optional(string)
+    users = optional(object({
       migrate = string
       load    = string
       api     = string
-    })
+    }))
+    secret_arns = optional(object({
+      migrate = string
+      load    = string
+      api     = string
+    }))
+    vpc = optional(object({
+      subnet_ids         = set(string)
+      security_group_ids = set(string)
+    }))
   })
+  default = null
 
   validation {
-    condition     = var.database.port > 0 && var.database.port < 65536 && floor(var.database.port) == var.database.port
+    condition     = var.database == null || can(regex("^[^/:@[:space:]]+$", var.database.host))
+    error_message = "database.host must be a host's name alone, such as \"db.example.com\": no scheme, user or port."
+  }
+
+  validation {
+    condition     = var.database == null || try(var.database.port > 0 && var.database.port < 65536 && floor(var.database.port) == var.database.port, false)
     error_message = "database.port must be a whole number from 1 to 65535."
   }
 
   validation {
-    condition     = alltrue([for arn in values(var.database.secret_arns) : can(regex("^arn:[a-z-]+:secretsmanager:", arn))])
+    condition     = var.database == null || try(contains(["iam", "secret"], var.database.auth), false)
+    error_message = "database.auth must be \"iam\", for roles that log in with a token, or \"secret\", for roles with a password in Secrets Manager."
+  }
+
+  validation {
+    condition     = try(var.database.auth, "") != "iam" || try(var.database.users != null && var.database.resource_id != null && var.database.secret_arns == null, false)
+    error_message = "database.auth = \"iam\" needs database.users, the roles of migrate, load and api, and database.resource_id, the database that they may connect to; it takes no secret_arns."
+  }
+
+  validation {
+    condition     = try(var.database.auth, "") != "secret" || try(var.database.secret_arns != null && var.database.users == null && var.database.resource_id == null, false)
+    error_message = "database.auth = \"secret\" needs database.secret_arns, the secrets of migrate, load and api; it takes neither users, which the secrets name, nor resource_id."
+  }
+
+  validation {
+    condition     = try(var.database.resource_id, null) == null || can(regex("^(cluster|db|prx)-[A-Za-z0-9]+$", var.database.resource_id))
+    error_message = "database.resource_id must be what RDS calls the resource ID, \"cluster-…\", \"db-…\" or \"prx-…\": not the database's name or ARN."
+  }
+
+  validation {
+    # What else PostgreSQL would take could be a wildcard to IAM.
+    condition     = try(var.database.users, null) == null || try(alltrue([for user in values(var.database.users) : can(regex("^[A-Za-z_][A-Za-z0-9_.-]{0,62}$", user))]) && length(distinct(values(var.database.users))) == 3, false)
+    error_message = "database.users must name three different roles, each of at most 63 letters, digits, underscores, hyphens and dots: migrate owns the tables, load writes, api only reads."
+  }
+
+  validation {
+    condition     = try(var.database.secret_arns, null) == null || try(alltrue([for arn in values(var.database.secret_arns) : can(regex("^arn:[a-z-]+:secretsmanager:", arn))]), false)
     error_message = "database.secret_arns must be ARNs of Secrets Manager secrets, \"arn:aws:secretsmanager:…\"."
+  }
+
+  validation {
+    condition     = try(var.database.vpc, null) == null || try(length(var.database.vpc.subnet_ids) > 0 && alltrue([for id in var.database.vpc.subnet_ids : startswith(id, "subnet-")]), false)
+    error_message = "database.vpc.subnet_ids must name at least one subnet, \"subnet-…\", from which the database can be reached."
+  }
+
+  validation {
+    condition     = try(var.database.vpc, null) == null || try(length(var.database.vpc.security_group_ids) > 0 && alltrue([for id in var.database.vpc.security_group_ids : startswith(id, "sg-")]), false)
+    error_message = "database.vpc.security_group_ids must name at least one security group, \"sg-…\", that the database lets in."
+  }
+}
+
+variable "aurora" {
+  description = <<-EOT
+    The database that the module creates when none is given. max_capacity: the ACUs (2 GiB of memory each) that it may
+    grow to; it shrinks to none by itself. backup_days: how far back it can be restored. deletion_protection: whether
+    AWS refuses to delete it; to destroy the stack, apply false first. final_snapshot: whether a snapshot is taken when
+    it is deleted; it outlives the stack.
+  EOT
+  type = object({
+    max_capacity        = optional(number, 4)
+    backup_days         = optional(number, 7)
+    deletion_protection = optional(bool, true)
+    final_snapshot      = optional(bool, true)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = try(var.aurora.max_capacity >= 1 && var.aurora.max_capacity <= 256 && floor(var.aurora.max_capacity * 2) == var.aurora.max_capacity * 2, false)
+    error_message = "aurora.max_capacity must be 1 to 256 ACUs, in steps of a half."
+  }
+
+  validation {
+    condition     = try(var.aurora.backup_days >= 1 && var.aurora.backup_days <= 35 && floor(var.aurora.backup_days) == var.aurora.backup_days, false)
+    error_message = "aurora.backup_days must be a whole number from 1 to 35: AWS always keeps the backups of a day."
+  }
+
+  validation {
+    condition     = var.database == null || var.aurora == { max_capacity = 4, backup_days = 7, deletion_protection = true, final_snapshot = true }
+    error_message = "aurora says what the created database is like, but with database none is created: set one or the other."
   }
 }
 

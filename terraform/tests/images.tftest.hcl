@@ -8,6 +8,7 @@ variables {
   database = {
     host = "db.example.com"
     name = "pipeline"
+    auth = "secret"
     secret_arns = {
       migrate = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:migrate"
       load    = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:load"

@@ -26,6 +26,7 @@ variables {
   database = {
     host = "db.example.com"
     name = "pipeline"
+    auth = "secret"
     secret_arns = {
       migrate = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:migrate"
       load    = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:load"
@@ -238,6 +239,7 @@ run "wrong_values_are_refused" {
       host        = "db.example.com"
       port        = 0
       name        = "pipeline"
+      auth        = "secret"
       secret_arns = { migrate = "secret", load = "secret", api = "secret" }
     }
   }

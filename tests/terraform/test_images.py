@@ -85,6 +85,7 @@ def deployment(tmp_path: Path, laptop: Laptop) -> Iterator[Deployment]:
         "database": {
             "host": "127.0.0.1",
             "name": "pipeline",
+            "auth": "secret",
             "secret_arns": {"migrate": arn, "load": arn, "api": arn},
         },
     }

@@ -42,3 +42,14 @@ mock_resource "aws_ecr_repository" {
 mock_data "aws_ecr_image" {
   defaults = { image_digest = "sha256:0" }
 }
+mock_data "aws_availability_zones" {
+  defaults = { names = ["eu-central-1c", "eu-central-1a", "eu-central-1d", "eu-central-1b"] }
+}
+mock_resource "aws_rds_cluster" {
+  defaults = {
+    arn                 = "arn:aws:rds:eu-central-1:123456789012:cluster:mock"
+    cluster_resource_id = "cluster-MOCK"
+    endpoint            = "mock.cluster-0.eu-central-1.rds.amazonaws.com"
+    master_user_secret  = [{ secret_arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:rds!cluster-mock" }]
+  }
+}
