@@ -2,16 +2,18 @@
 Returns `{tables: […], created: […], altered: […]}`: all tables, the new ones, altered columns.
 """
 
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import Any
 
-import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from functions.migrate import data_api, roles
+from functions.migrate.connection import Connection
 from functions.migrate.migration import Migration, migrate
-from shared.database import connect, credentials, patiently
+from shared.database import connect, patiently
 from shared.odcs import load_all
-from shared.settings import MigrateSettings, read
+from shared.settings import DatabaseSettings, MigrateSettings, read
 from shared.telemetry import logger
 
 
@@ -19,18 +21,25 @@ from shared.telemetry import logger
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Bring roles and tables to what the contracts say."""
     settings = read(MigrateSettings)
-    secrets = boto3.client("secretsmanager")
 
     def work() -> Migration:
-        with connect(settings, secrets) as connection:
+        with _connected(settings) as connection:
             return migrate(
                 connection,
                 settings.database_name,
                 load_all().values(),
-                loader=credentials(secrets, settings.loader_secret_arn),
-                reader=credentials(secrets, settings.reader_secret_arn),
+                loader=roles.wanted(settings.loader_user, settings.loader_secret_arn),
+                reader=roles.wanted(settings.reader_user, settings.reader_secret_arn),
             )
 
     result = asdict(patiently(work))
     logger.info("migrated", extra={"contracts": event.get("contracts"), "result": result})
     return result
+
+
+def _connected(settings: MigrateSettings) -> AbstractContextManager[Connection]:
+    if settings.database_cluster_arn and settings.database_secret_arn:
+        return data_api.connect(
+            settings.database_cluster_arn, settings.database_secret_arn, settings.database_name
+        )
+    return connect(read(DatabaseSettings))

@@ -7,24 +7,38 @@ from pg8000.native import identifier
 
 from functions.migrate import ddl, roles
 from functions.migrate.changes import Kept, compare
+from functions.migrate.connection import Connection
+from functions.migrate.roles import Role
 from shared.contract import Contract
-from shared.database import Connection, Credentials
 from shared.errors import InvalidSettings, SchemaMismatch
 
-_LOCK = 7_462_318_055_412_671_001
+_LOCK = 746_231_805
 """Any number; all migrations of a database take turns on it."""
 
 _LOCK_TIMEOUT = "10s"
 """An ALTER that waits for a long load holds all look-ups up: better to give way and come again."""
 
+# What the Data API cannot bring back is cast, or not asked for: `name`, `void`, a row of nothing.
+_LOCKED = "SELECT 1 FROM pg_advisory_xact_lock(:lock)"
+
 _COLUMNS = """
-SELECT attname, format_type(atttypid, atttypmod), attnotnull
+SELECT attname::text, format_type(atttypid, atttypmod), attnotnull
 FROM pg_attribute
 WHERE attrelid = to_regclass(:table) AND attnum > 0 AND NOT attisdropped
 ORDER BY attnum
 """
 
-_INDEXES = "SELECT indexname FROM pg_indexes WHERE schemaname = 'public' AND tablename = :table"
+_INDEXES = (
+    "SELECT indexname::text FROM pg_indexes WHERE schemaname = 'public' AND tablename = :table"
+)
+
+_ROLE = "SELECT 1 FROM pg_roles WHERE rolname = :name"
+
+_MEMBER = """
+SELECT 1 FROM pg_auth_members
+WHERE member = (SELECT oid FROM pg_roles WHERE rolname = :name)
+  AND roleid = (SELECT oid FROM pg_roles WHERE rolname = :group)
+"""
 
 
 @dataclass(slots=True)
@@ -40,8 +54,8 @@ def migrate(
     connection: Connection,
     database: str,
     contracts: Collection[Contract],
-    loader: Credentials,
-    reader: Credentials,
+    loader: Role,
+    reader: Role,
 ) -> Migration:
     """Make what is missing, add what may be added; everything else is left as it is.
 
@@ -60,7 +74,7 @@ def migrate(
     """
     done = Migration()
     with connection.transaction():
-        connection.run("SELECT pg_advisory_xact_lock(:lock)", lock=_LOCK)
+        connection.run(_LOCKED, lock=_LOCK)
         connection.run(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
         _make_roles(connection, loader, reader)
         _make_table(connection, "source", ddl.SOURCE, done)
@@ -75,18 +89,24 @@ def migrate(
     return done
 
 
-def _make_roles(connection: Connection, loader: Credentials, reader: Credentials) -> None:
-    [[administrator]] = connection.run("SELECT current_user")
-    if len({administrator, loader.username, reader.username}) < 3:
+def _make_roles(connection: Connection, loader: Role, reader: Role) -> None:
+    [[administrator]] = connection.run("SELECT current_user::text")
+    if len({administrator, loader.name, reader.name}) < 3:
         raise InvalidSettings(
-            "the secrets of migrate, load and api must name three roles, but name "
-            f"{administrator!r}, {loader.username!r} and {reader.username!r}"
+            "migrate, load and api must have three roles, but have "
+            f"{administrator!r}, {loader.name!r} and {reader.name!r}"
         )
     for role in (loader, reader):
-        there = connection.run("SELECT FROM pg_roles WHERE rolname = :name", name=role.username)
-        if not there:
+        if role.by_iam and not connection.run(_ROLE, name=roles.IAM):
+            raise InvalidSettings(
+                f"{role.name!r} is to log in by IAM, but this PostgreSQL is not of RDS: it has no "
+                f"role {roles.IAM!r}. Give load and api a secret each instead"
+            )
+        if not connection.run(_ROLE, name=role.name):
             connection.run(roles.create(role))
         connection.run(roles.let_in(role))
+        if role.by_iam != bool(connection.run(_MEMBER, name=role.name, group=roles.IAM)):
+            connection.run(roles.by_iam(role))
 
 
 def _make_table(connection: Connection, relation: str, statement: str, done: Migration) -> None:

@@ -2,44 +2,81 @@
 
 import base64
 from collections.abc import Collection
+from dataclasses import dataclass, field
 
+import boto3
 import scramp
 from pg8000.native import identifier, literal
 
 from shared.contract import Contract
-from shared.database import Credentials
+from shared.database import credentials
+
+IAM = "rds_iam"
+"""Whoever is a member of it logs in by IAM, and by a password no more: RDS makes it."""
 
 _ITERATIONS = 4096
 """PostgreSQL's own default."""
 
 
-def create(role: Credentials) -> str:
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A role that is to be: it logs in by its password or, where it has none, by IAM."""
+
+    name: str
+    password: str | None = field(default=None, repr=False)
+
+    @property
+    def by_iam(self) -> bool:
+        """Whether a signed token is its password."""
+        return self.password is None
+
+
+def wanted(user: str | None, secret_arn: str | None) -> Role:
+    """Return the role that the secret holds or, without a secret, the one of that name.
+
+    Raises:
+        InvalidSettings: the secret is of another form.
+        DatabaseUnavailable: Secrets Manager does not answer for now.
+    """
+    if secret_arn:
+        who = credentials(boto3.client("secretsmanager"), secret_arn)
+        return Role(who.username, who.password)
+    return Role(user or "")
+
+
+def create(role: Role) -> str:
     """Return the statement that makes a role."""
-    return f"CREATE ROLE {identifier(role.username)}"
+    return f"CREATE ROLE {identifier(role.name)}"
 
 
-def let_in(role: Credentials) -> str:
-    """Return the statement that sets a role's password, without the password in it.
+def let_in(role: Role) -> str:
+    """Return the statement that sets a role's password, without the password in it, or takes it.
 
     PostgreSQL may log statements; it gets what it would make of the password itself.
     """
-    return f"ALTER ROLE {identifier(role.username)} LOGIN PASSWORD {literal(verifier(role))}"
+    kept = "NULL" if role.password is None else literal(verifier(role.password))
+    return f"ALTER ROLE {identifier(role.name)} LOGIN PASSWORD {kept}"
 
 
-def verifier(role: Credentials) -> str:
+def by_iam(role: Role) -> str:
+    """Return the statement after which a role logs in by IAM, or no more by IAM."""
+    if role.by_iam:
+        return f"GRANT {IAM} TO {identifier(role.name)}"
+    return f"REVOKE {IAM} FROM {identifier(role.name)}"
+
+
+def verifier(password: str) -> str:
     """Return what PostgreSQL keeps in a password's place: salted, hashed, of no use to log in."""
     mechanism = scramp.ScramMechanism("SCRAM-SHA-256")
     salt, stored_key, server_key, iterations = mechanism.make_auth_info(
-        role.password, iteration_count=_ITERATIONS
+        password, iteration_count=_ITERATIONS
     )
     return f"SCRAM-SHA-256${iterations}:{_base64(salt)}${_base64(stored_key)}:{_base64(server_key)}"
 
 
-def grants(
-    database: str, loader: Credentials, reader: Credentials, contracts: Collection[Contract]
-) -> list[str]:
+def grants(database: str, loader: Role, reader: Role, contracts: Collection[Contract]) -> list[str]:
     """Return the statements after which each role may do exactly what its function does."""
-    load, look_up = identifier(loader.username), identifier(reader.username)
+    load, look_up = identifier(loader.name), identifier(reader.name)
     tables = [identifier(contract.relation) for contract in contracts]
     statements = [
         "REVOKE CREATE ON SCHEMA public FROM PUBLIC",

@@ -14,10 +14,10 @@ from functions.migrate import migration as migrations
 from functions.migrate.handler import handler
 from functions.migrate.migration import Migration, migrate
 from shared.contract import Column, Contract
-from shared.database import Credentials, connect
+from shared.database import connect
 from shared.errors import DatabaseUnavailable, InvalidSettings, SchemaMismatch
 from shared.odcs import load_all
-from shared.settings import MigrateSettings, read
+from shared.settings import DatabaseSettings, read
 from tests.fixtures.aws import lambda_context
 from tests.fixtures.contracts import READINGS, column
 from tests.fixtures.database import Database, Role
@@ -34,9 +34,8 @@ def one_contract(monkeypatch: pytest.MonkeyPatch) -> Contract:
 
 
 def _migrate(database: Database, contract: Contract) -> Migration:
-    settings = read(MigrateSettings)
-    loader, reader = (Credentials(r.name, r.password) for r in (database.loader, database.reader))
-    with connect(settings, boto3.client("secretsmanager")) as connection:
+    loader, reader = (roles.Role(r.name, r.password) for r in (database.loader, database.reader))
+    with connect(read(DatabaseSettings)) as connection:
         return migrate(connection, database.name, [contract], loader, reader)
 
 
@@ -395,11 +394,12 @@ def test_another_password_in_the_secret_becomes_the_roles(migrated: Database) ->
 
 
 def test_no_password_reaches_the_servers_log() -> None:
-    role = Credentials("someone", "a secret word")
+    password = "a secret word"
+    role = roles.Role("someone", password)
 
-    assert role.password not in repr(role)
-    assert role.password not in roles.let_in(role)
-    assert roles.verifier(role) != roles.verifier(role), "each time salted anew"
+    assert password not in repr(role)
+    assert password not in roles.let_in(role)
+    assert roles.verifier(password) != roles.verifier(password), "each time salted anew"
 
 
 def test_one_role_for_two_functions_is_refused(
