@@ -171,8 +171,13 @@ class Connection:
         self.run("COMMIT")
 
     def limit(self, seconds: float) -> None:
-        """From now on, take a silence of so many seconds for a database that is away."""
-        self._socket.settimeout(max(seconds, 0.001))
+        """From now on, take a silence of so many seconds for a database that is away.
+
+        Raises:
+            DatabaseUnavailable: the connection is closed.
+        """
+        with self._translated():
+            self._socket.settimeout(max(seconds, 0.001))
 
     def close(self) -> None:
         """Say goodbye; more than once is no error."""

@@ -341,6 +341,8 @@ def test_a_connection_that_is_cut(database: Database, connection: Connection) ->
     assert connection.closed
     with pytest.raises(DatabaseUnavailable):
         connection.run("SELECT 1")
+    with pytest.raises(DatabaseUnavailable):
+        connection.limit(1)
 
 
 def test_what_is_left_of_an_answer_does_not_answer_the_next_statement(

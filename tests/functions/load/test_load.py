@@ -1,7 +1,9 @@
 """load: staged rows replace their source's rows in the real PostgreSQL, all of them or none."""
 
 import datetime as dt
+import functools
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -10,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import pg8000.exceptions
 import pyarrow as pa
 import pytest
+import trustme
 
 from functions.load.handler import handler
 from functions.load.rows import StagedRows
 from functions.load.versions import is_newer
 from shared import parquet
 from shared.alerts import compose
+from shared.database import connect
 from shared.errors import (
     DatabaseRefused,
     RowsUnaccounted,
@@ -28,7 +32,9 @@ from shared.progress import Log, State, Status
 from shared.staging import Staging, part_name
 from tests.fixtures.aws import KEY, LANDING, STAGING, lambda_context, land, run_of, task_event
 from tests.fixtures.contracts import READINGS
-from tests.fixtures.database import Database, migrate_to
+from tests.fixtures.database import Database, eventually, migrate_to
+from tests.fixtures.proxy import Asleep, forwarding, says_it_starts_up, says_nothing, waking
+from tests.fixtures.tls import NAME, bearing
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -576,6 +582,59 @@ def test_a_wrong_password_is_not_tried_again(
 
     with pytest.raises(DatabaseRefused, match="password authentication failed"):
         load(event)
+
+
+def _connections(database: Database) -> Any:
+    sql = "SELECT pid FROM pg_stat_activity WHERE usename = :name"
+    return database.run(sql, name=database.loader.name)
+
+
+def test_no_connection_outlives_the_call(loader: Database, s3: "S3Client") -> None:
+    load(drop(s3, [row()]))
+    eventually(lambda: not _connections(loader))
+
+    loader.run("ALTER TABLE daily_checkins RENAME TO elsewhere")
+    with pytest.raises(SchemaMismatch):
+        load(drop(s3, [row()]))
+    eventually(lambda: not _connections(loader))
+
+
+@pytest.mark.parametrize("asleep", [says_nothing, says_it_starts_up])
+def test_a_database_that_wakes_up_is_waited_for(
+    loader: Database, s3: "S3Client", asleep: Asleep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient = functools.partial(connect, within=0.5)
+    monkeypatch.setattr("functions.load.handler.connect", impatient)
+    with waking((loader.server.host, loader.server.port), 2, asleep) as port:
+        monkeypatch.setenv("DATABASE_PORT", str(port))
+
+        verdict = load(drop(s3, [row(hours="5.00")]))
+
+    assert verdict["rowsLoaded"] == 1
+    assert hours(loader) == [(2, "5.00")]
+
+
+@pytest.mark.parametrize("name", [NAME, "another.example"])
+def test_a_database_that_is_not_to_be_trusted_is_not_waited_for(
+    loader: Database,
+    s3: "S3Client",
+    elsewhere: str,
+    authority: trustme.CA,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It bears the right name by an unknown authority, or another name by the right one."""
+    tls = bearing(trustme.CA() if name == NAME else authority, name)
+    with forwarding((loader.server.host, loader.server.port), tls=tls) as port:
+        monkeypatch.setenv("DATABASE_HOST", elsewhere)
+        monkeypatch.setenv("DATABASE_PORT", str(port))
+        start = time.monotonic()
+
+        with pytest.raises(DatabaseRefused, match="is not to be trusted"):
+            load(drop(s3, [row()]))
+
+    assert time.monotonic() - start < 5
+    assert hours(loader) == []
 
 
 def test_a_connection_that_breaks_midway_is_made_anew(
