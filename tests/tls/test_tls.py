@@ -71,12 +71,18 @@ def by_iam(
     monkeypatch.delenv("DATABASE_SECRET_ARN")
     monkeypatch.setenv("DATABASE_HOST", elsewhere)
     monkeypatch.setenv("DATABASE_USER", database.reader.name)
-    return DatabaseSettings()
+    found: DatabaseSettings = settings.read(DatabaseSettings)
+    return found
 
 
 @pytest.fixture
-def by_secret(database: Database, server: TlsPostgres, elsewhere: str) -> DatabaseSettings:
-    return DatabaseSettings(database_host=elsewhere)
+def by_secret(
+    database: Database, server: TlsPostgres, elsewhere: str, monkeypatch: pytest.MonkeyPatch
+) -> DatabaseSettings:
+    """The administrator, by the secret."""
+    monkeypatch.setenv("DATABASE_HOST", elsewhere)
+    found: DatabaseSettings = settings.read(DatabaseSettings)
+    return found
 
 
 @pytest.fixture(params=["by_iam", "by_secret"])
