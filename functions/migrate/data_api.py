@@ -38,6 +38,7 @@ _OF_A_STATEMENT = {"BadRequestException", "DatabaseErrorException", "Unsupported
 _SILENT = (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError)
 
 _ANSWER = re.compile(r"(?:ERROR|FATAL|PANIC): (?P<words>.*?)(?:; Position: \d+)?(?:\n|; SQLState)")
+_GONE = re.compile(r"Transaction \S+ is not found")
 _STATE = re.compile(r"; SQLState: (?P<code>[0-9A-Z]{5})\s*$")
 
 
@@ -150,7 +151,7 @@ def _meaning(error: ClientError, where: str) -> PipelineError:
             f"{said}. It gives a statement 45 s: if that lasts, make by hand what takes longer "
             "(an index of a big table), and `migrate` finds it made"
         )
-    if name in _PASSING or _status(error) >= 500 or "is not found" in message:
+    if name in _PASSING or _status(error) >= 500 or _GONE.match(message):
         return DatabaseUnavailable(said)
     if name in _OF_A_STATEMENT:
         return StatementFailed(said)

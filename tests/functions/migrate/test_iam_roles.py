@@ -1,0 +1,82 @@
+"""migrate: roles that log in by IAM, by their own connection; RDS's role for it is a stand-in."""
+
+import pg8000.exceptions
+import pytest
+
+from functions.migrate.handler import handler
+from shared.errors import InvalidSettings
+from shared.settings import read
+from tests.fixtures.aws import lambda_context
+from tests.fixtures.database import Database, Role
+
+EVENT = {"contracts": "a hash"}
+
+
+def _by_iam(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    for function, role in _roles(database):
+        monkeypatch.delenv(f"{function}_SECRET_ARN")
+        monkeypatch.setenv(f"{function}_USER", role.name)
+    read.cache_clear()
+
+
+def _by_secret(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    for function, role in _roles(database):
+        monkeypatch.delenv(f"{function}_USER")
+        monkeypatch.setenv(f"{function}_SECRET_ARN", role.secret_arn)
+    read.cache_clear()
+
+
+def _roles(database: Database) -> list[tuple[str, Role]]:
+    return [("LOADER", database.loader), ("READER", database.reader)]
+
+
+def _members(database: Database) -> int:
+    [[members]] = database.run(
+        "SELECT count(*) FROM pg_auth_members WHERE roleid = 'rds_iam'::regrole "
+        "AND member::regrole::text IN (:loader, :reader)",
+        loader=database.loader.name,
+        reader=database.reader.name,
+    )
+    return int(members)
+
+
+def test_a_role_that_had_a_password_loses_it_and_may_have_it_again(
+    migrated: Database, rds_iam: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _members(migrated) == 0
+
+    _by_iam(migrated, monkeypatch)
+    for _ in range(2):
+        assert handler(EVENT, lambda_context())["created"] == []
+        assert _members(migrated) == 2
+        for role in (migrated.loader, migrated.reader):
+            with pytest.raises(pg8000.exceptions.DatabaseError, match="28P01"):
+                migrated.run("SELECT 1", role)
+
+    _by_secret(migrated, monkeypatch)
+    handler(EVENT, lambda_context())
+    assert _members(migrated) == 0
+    for role in (migrated.loader, migrated.reader):
+        assert migrated.run("SELECT current_user::text", role) == [[role.name]]
+
+
+def test_roles_may_do_what_their_functions_do(by_iam: None, database: Database) -> None:
+    handler(EVENT, lambda_context())
+
+    with database.connected() as session:
+        session.run(f"SET SESSION AUTHORIZATION {database.reader.name}")
+        assert session.run("SELECT * FROM daily_checkins") == []
+        with pytest.raises(pg8000.exceptions.DatabaseError, match="42501"):
+            session.run("DELETE FROM daily_checkins")
+
+
+def test_a_server_that_is_not_of_rds_is_refused_and_left_alone(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _by_iam(database, monkeypatch)
+
+    with pytest.raises(InvalidSettings, match=r"no role 'rds_iam'\. Give load and api a secret"):
+        handler(EVENT, lambda_context())
+
+    assert database.run("SELECT to_regclass('source')") == [[None]]
+    assert not database.run("SELECT 1 FROM pg_roles WHERE rolname = :n", n=database.loader.name)

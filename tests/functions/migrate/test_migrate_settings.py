@@ -1,0 +1,91 @@
+"""migrate's environment: which variables go together."""
+
+import pytest
+
+from shared.errors import InvalidSettings
+from shared.settings import DatabaseSettings, MigrateSettings, read
+
+NAME = {"DATABASE_NAME": "tm"}
+SECRET = {"DATABASE_SECRET_ARN": "arn:secret"}
+CLUSTER = {"DATABASE_CLUSTER_ARN": "arn:cluster"}
+HOST = {"DATABASE_HOST": "db", "DATABASE_PORT": "5432"}
+USER = {"DATABASE_USER": "administrator"}
+BY_IAM = {"LOADER_USER": "loader", "READER_USER": "reader"}
+BY_SECRET = {"LOADER_SECRET_ARN": "arn:l", "READER_SECRET_ARN": "arn:r"}
+ALL = NAME | SECRET | CLUSTER | HOST | USER | BY_IAM | BY_SECRET
+
+
+def _settings(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> MigrateSettings:
+    for name in ALL:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    read.cache_clear()
+    settings: MigrateSettings = read(MigrateSettings)
+    return settings
+
+
+@pytest.mark.parametrize("roles", [BY_IAM, BY_SECRET])
+@pytest.mark.parametrize("way", [CLUSTER | SECRET, HOST | SECRET, HOST | USER])
+def test_each_way_in_goes_with_each_kind_of_role(
+    monkeypatch: pytest.MonkeyPatch, way: dict[str, str], roles: dict[str, str]
+) -> None:
+    settings = _settings(monkeypatch, NAME | way | roles)
+
+    assert settings.database_name == "tm"
+    if "DATABASE_HOST" in way:
+        assert read(DatabaseSettings).database_port == 5432
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        {},
+        SECRET,
+        CLUSTER,
+        CLUSTER | USER,
+        CLUSTER | SECRET | USER,
+        CLUSTER | SECRET | HOST,
+        CLUSTER | SECRET | {"DATABASE_PORT": "5432"},
+        USER,
+    ],
+)
+def test_half_a_way_in_or_two_are_refused(
+    monkeypatch: pytest.MonkeyPatch, way: dict[str, str]
+) -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        _settings(monkeypatch, NAME | way | BY_IAM)
+
+    for part in ("MigrateSettings", "DATABASE_CLUSTER_ARN and DATABASE_SECRET_ARN", "not both"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "roles",
+    [
+        {},
+        {"LOADER_USER": "loader"},
+        {"READER_SECRET_ARN": "arn:r"},
+        {"LOADER_USER": "loader", "READER_SECRET_ARN": "arn:r"},
+        BY_IAM | {"READER_SECRET_ARN": "arn:r"},
+        BY_IAM | BY_SECRET,
+    ],
+)
+def test_half_the_roles_or_two_kinds_are_refused(
+    monkeypatch: pytest.MonkeyPatch, roles: dict[str, str]
+) -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        _settings(monkeypatch, NAME | CLUSTER | SECRET | roles)
+
+    for part in ("LOADER_USER and READER_USER", "LOADER_SECRET_ARN and", "not both"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("way", [{"DATABASE_HOST": "db"}, HOST, HOST | USER | SECRET])
+def test_a_connection_needs_what_every_connection_needs(
+    monkeypatch: pytest.MonkeyPatch, way: dict[str, str]
+) -> None:
+    _settings(monkeypatch, NAME | way | BY_SECRET)
+
+    with pytest.raises(InvalidSettings, match=r"DatabaseSettings: .*DATABASE_"):
+        read(DatabaseSettings)

