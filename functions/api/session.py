@@ -48,8 +48,8 @@ class Session:
 
     def _living(self, deadline: float) -> Connection:
         if self._connection is not None:
-            # The sandbox may have slept since, and the network forgotten the connection meanwhile: a
-            # statement would wait for its answer until the caller has gone. Asking costs a trip.
+            # The sandbox may have slept since and the network forgotten the connection: a statement
+            # would wait for an answer until the caller has gone. Asking first costs one trip.
             with contextlib.suppress(DatabaseUnavailable):
                 self._connection.limit(_ALIVE_WITHIN)
                 self._connection.run("SELECT 1")
