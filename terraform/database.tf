@@ -74,6 +74,11 @@ resource "aws_rds_cluster_parameter_group" "this" {
 
   lifecycle {
     create_before_destroy = true
+
+    precondition {
+      condition     = !strcontains(var.name, "--")
+      error_message = "name must not hold two hyphens in a row: RDS takes no such name for the database that is created."
+    }
   }
 }
 
@@ -126,11 +131,6 @@ resource "aws_rds_cluster" "this" {
   lifecycle {
     # The snapshot keeps the name of the moment when its cluster was planned, so the next cluster's finds another.
     ignore_changes = [final_snapshot_identifier]
-
-    precondition {
-      condition     = !strcontains(var.name, "--")
-      error_message = "name must not hold two hyphens in a row: RDS takes no such name for the database that is created."
-    }
   }
 
   depends_on = [aws_cloudwatch_log_group.database]
@@ -150,7 +150,6 @@ resource "aws_rds_cluster_instance" "this" {
   # It would take capacity that the database does not need to tell what nobody looks at.
   performance_insights_enabled = false
   auto_minor_version_upgrade   = true
-  copy_tags_to_snapshot        = true
   tags                         = local.tags
 }
 
