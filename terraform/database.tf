@@ -1,6 +1,6 @@
 # The database: the one that the module creates, or the one that var.database gives; and what makes its tables.
 locals {
-  # Major versions differ in their parameters. One that can pause, and the newest that does.
+  # Of this major version every minor one that Aurora has can pause. Each major version has parameters of its own.
   aurora_version = "17"
   aurora_family  = "aurora-postgresql${local.aurora_version}"
   aurora_id      = "${var.name}-database"
