@@ -205,16 +205,21 @@ class Aftermath:
             found[key].append((user, timestamp, hours, project, line))
         expected = {key: each.version.good for key, each in self.newest().items()}
         for key in {*found, *expected}:
-            rows = expected.get(key or "", [])
-            if sorted(found[key]) != rows:
+            there, right = sorted(found[key]), sorted(expected.get(key or "", []))
+            if there != right:
                 raise Discrepancy(
-                    f"{key}: the table holds {_short(sorted(found[key]))}, "
-                    f"but its newest loadable version has {_short(rows)}"
+                    f"{key}: the table holds {_short(there)}, but its newest loadable version has "
+                    f"{_short(right)}"
                 )
 
     def _check_ledger(self) -> None:
         expected = sorted(
-            [key, each.ingestion.source.version_id, each.ingestion.id, *each.version.counts.values()]
+            [
+                key,
+                each.ingestion.source.version_id,
+                each.ingestion.id,
+                *each.version.counts.values(),
+            ]
             for key, each in self.newest().items()
         )
         if sorted(map(list, self.ledger)) != expected:

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import random
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ from shared.errors import (
 from shared.ingestion import Ingestion, Run, Source, unmatched_id
 from shared.intake import Intake
 from shared.landing_key import LandingKey
-from shared.notices import SOURCE, Notice
+from shared.notices import Notice
 from shared.odcs import load_all
 from shared.progress import State, Status
 from shared.staging import Staging
@@ -170,7 +171,7 @@ class Storm:
             self._theatre.play = None
             self._aftermath().check()
         except Exception as error:
-            print(*self._scheduler.story, sep="\n")
+            sys.stdout.writelines(f"{line}\n" for line in self._scheduler.story)
             raise Discrepancy(
                 f"storm {self._seed}: {type(error).__name__}: {error}\n"
                 f"To repeat it: make storms SEED={self._seed}"
@@ -188,13 +189,13 @@ class Storm:
 
     def _rage(self) -> None:
         for batch in versions(self._chance):
-            self._spawn(f"landing of {batch[0].key}", partial(self._land, batch))
+            self._scheduler.spawn(f"landing of {batch[0].key}", partial(self._land, batch))
         if self._chance.random() < 0.3:
-            self._spawn("stray", self._land_stray)
+            self._scheduler.spawn("stray", self._land_stray)
         for _ in range(self._chance.choice((0, 1, 2, 4))):
-            self._spawn("operator", self._operate)
+            self._scheduler.spawn("operator", self._operate)
         if self._chance.random() < 0.4:
-            self._spawn("watch", self._watch)
+            self._scheduler.spawn("watch", self._watch)
         self._scheduler.run()
 
     def _clear_up(self) -> None:
@@ -205,11 +206,11 @@ class Storm:
             # Whoever is still to be waited for is long dead.
             self._theatre.time += dt.timedelta(hours=1)
             found: list[int] = []
-            self._spawn("watch", lambda: found.extend(self._watch()))  # noqa: B023
+            self._scheduler.spawn("watch", lambda: found.extend(self._watch()))  # noqa: B023
             self._scheduler.run()
             failed = self._failed()
             for each in failed:
-                self._spawn("operator", partial(self._replay, each))
+                self._scheduler.spawn("operator", partial(self._replay, each))
             self._scheduler.run()
             if round_ > 0 and not any(found) and not failed:
                 return
@@ -285,7 +286,7 @@ class Storm:
                     return
             self._tally[f"given up: {function}"] += 1
 
-        self._spawn(name, call)
+        self._scheduler.spawn(name, call)
 
     def _watch(self) -> list[int]:
         try:
@@ -338,7 +339,7 @@ class Storm:
         run.redrive += 1
         run.status, run.error, run.cause = "RUNNING", None, None
         self._show(run)
-        self._spawn(f"{self._name(run)} redriven", partial(self._execute, run))
+        self._scheduler.spawn(f"{self._name(run)} redriven", partial(self._execute, run))
 
     # Step Functions.
 
@@ -349,7 +350,7 @@ class Storm:
         [landed] = [each for each in self._landed if each.ingestion == ingestion]
         run = self._executions[arn] = Execution(arn, landed, event)
         self._tally["runs"] += 1
-        self._spawn(self._name(run), partial(self._execute, run))
+        self._scheduler.spawn(self._name(run), partial(self._execute, run))
 
     def _execute(self, run: Execution) -> None:
         try:
@@ -390,7 +391,7 @@ class Storm:
             self._stage(uri, body)
         self._log.leave(ingestion, run.run, State.TEST, version.tested)
         if self._chance.random() < 0.08:
-            self._spawn(f"thief of {self._name(run)}", partial(self._rob, run))
+            self._scheduler.spawn(f"thief of {self._name(run)}", partial(self._rob, run))
 
     def _stage(self, uri: str, body: bytes) -> None:
         key = uri.removeprefix(f"s3://{STAGING}/")
@@ -422,7 +423,8 @@ class Storm:
                 return self._call_load(run, event)
             except Broke as broke:
                 number = next(
-                    (n for n, each in enumerate(_RETRIES) if broke.name in each["ErrorEquals"]), None
+                    (n for n, each in enumerate(_RETRIES) if broke.name in each["ErrorEquals"]),
+                    None,
                 )
                 if number is None or used[number] == _RETRIES[number]["MaxAttempts"]:
                     raise Halted("FAILED", broke.name, broke.cause) from broke
@@ -435,7 +437,7 @@ class Storm:
         if self._chance.random() < 0.04:
             # Whoever waits for the answer gives up, and the function does not know.
             self._tally["Load left alone"] += 1
-            self._spawn(name, partial(self._load_alone, event, name))
+            self._scheduler.spawn(name, partial(self._load_alone, event, name))
             for _ in range(self._chance.randint(0, 30)):
                 self._scheduler.pause("waiting for an answer")
             ends = ("TIMED_OUT", "ABORTED", "Lambda.ClientExecutionTimeoutException")
@@ -479,15 +481,15 @@ class Storm:
         assert actor is not None
         call = self._calls[actor] = Call(function, end, self._chance.choice((0.0, 120.0)))
         self._tally[f"calls: {function}"] += 1
-        expected = _PASSING
-        if event and event.get("ingestedID") in self._robbed or function == "load":
-            expected = (*_PASSING, *_ROBBED)
         try:
             result = work()
         except Killed:
             if not call.dead:
                 raise
-        except expected as error:
+        except (*_PASSING, *_ROBBED) as error:
+            robbed = event is not None and event.get("ingestedID") in self._robbed
+            if isinstance(error, _ROBBED) and not robbed:
+                raise
             self._tally[f"broke: {function} by {type(error).__name__}"] += 1
             cause = json.dumps({"errorMessage": str(error), "errorType": type(error).__name__})
             raise Broke(type(error).__name__, cause) from error
@@ -595,10 +597,6 @@ class Storm:
     def _mine(self) -> Call | None:
         actor = self._scheduler.current
         return self._calls.get(actor) if actor else None
-
-    def _spawn(self, name: str, work: Callable[[], Any]) -> None:
-        weight = self._chance.choice((0.05, 0.3, 1, 1, 1, 4))
-        self._scheduler.spawn(name, work, weight)
 
     def _name(self, run: Execution) -> str:
         attempt = run.arn.rpartition("-r")[2]

@@ -13,6 +13,7 @@ import boto3
 import pg8000.native
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
@@ -46,14 +47,15 @@ def refusal(request: AWSPreparedRequest, service: str) -> AWSResponse:
 
 def answer(request: AWSPreparedRequest, status: int, body: str) -> AWSResponse:
     """Return an answer of AWS."""
-    return AWSResponse(request.url, status, {}, MockRawResponse(body))
+    return AWSResponse(request.url, status, HTTPHeaders(), MockRawResponse(body))
 
 
 class Play(Boundary, Protocol):
     """A storm, as far as the theatre has to do with it."""
 
-    patience: float
-    """Seconds for which Load waits for a database that is away, this time."""
+    @property
+    def patience(self) -> float:
+        """Seconds for which Load waits for a database that is away, this time."""
 
     def aws(
         self, service: str, operation: str, request: Any, send: Callable[[], AWSResponse]
@@ -126,9 +128,7 @@ def theatre(migrated: Database, patch: pytest.MonkeyPatch) -> Iterator[Theatre]:
     patch.setenv("AWS_MAX_ATTEMPTS", "1")
     patch.setattr(logger._logger, "disabled", True)
     with migrated.connected() as session:
-        scene = Theatre(
-            migrated, session, Monitor(session, migrated.loader.name), machine, topic
-        )
+        scene = Theatre(migrated, session, Monitor(session, migrated.loader.name), machine, topic)
         _direct(scene, patch)
         yield scene
 
