@@ -58,8 +58,8 @@ test: $(READY) ## check everything; writes nothing into the source tree
 	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest
 
 .PHONY: test-deep
-test-deep: $(READY) ## 1,000 generated files, where test has 200, against the slow reader
-	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest --hypothesis-profile=deep tests/test_generated_files.py
+test-deep: $(READY) ## what test does with generated files, kills and storms, with many more of each
+	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest --hypothesis-profile=deep tests/test_generated_files.py tests/faults/test_killed.py
 
 # By the schema that the pipeline goes by: without one the linter only warns of unknown properties.
 .PHONY: lint-contracts
