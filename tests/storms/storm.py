@@ -401,12 +401,10 @@ class Storm:
         """Take one staged object away."""
         version, staging = run.landed.version, Staging(STAGING, run.landed.ingestion)
         staged = [uri for uri, _ in (*version.clean(staging), *version.examined(staging))]
-        stolen = self._chance.choice([uri for uri in staged if uri != staging.report] or [""])
-        if stolen:
-            self._robbed.add(run.landed.ingestion.id)
-            self._tally["staged objects taken away"] += 1
-            key = stolen.removeprefix(f"s3://{STAGING}/")
-            self._s3.delete_object(Bucket=STAGING, Key=key)
+        key = self._chance.choice(staged).removeprefix(f"s3://{STAGING}/")
+        self._robbed.add(run.landed.ingestion.id)
+        self._tally["staged objects taken away"] += 1
+        self._s3.delete_object(Bucket=STAGING, Key=key)
 
     def _load(self, run: Execution) -> dict[str, Any]:
         """Call Load as the state machine does, with the state machine's own retries."""

@@ -90,8 +90,10 @@ class Wire:
         self._strike(fault)
         if stream is not None:
             parameters["stream"] = self._chunks(stream)
-        answer = self._session.run(sql, **parameters)
-        self._boundary.leave(fault)
+        try:
+            answer = self._session.run(sql, **parameters)
+        finally:
+            self._boundary.leave(fault)
         if fault is Fault.ANSWER_LOST:
             raise pg8000.exceptions.InterfaceError("network error")
         return answer
