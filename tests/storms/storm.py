@@ -6,7 +6,7 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -152,7 +152,7 @@ class Storm:
         self._calls: dict[Actor, Call] = {}
         self._landed: list[Landed] = []
         self._executions: dict[str, Execution] = {}
-        self._ends: list[str] = []
+        self._ends: dict[str, Execution | None] = {}
         self._told: Counter[str] = Counter()
         self._broken: Counter[str] = Counter()
         self._robbed: set[str] = set()
@@ -237,7 +237,10 @@ class Storm:
             rows=rows,
             ledger=ledger,
             redrives={each.arn: each.redrive for each in self._executions.values()},
-            ends={end: Told(self._told[end], self._broken[end]) for end in self._ends},
+            ends={
+                end: Told(self._told[end], self._broken[end], is_logged=_is_logged(run, items))
+                for end, run in self._ends.items()
+            },
         )
 
     def _land(self, batch: list[Version]) -> None:
@@ -254,7 +257,7 @@ class Storm:
 
     def _land_stray(self) -> None:
         source = Source(LANDING, STRAY, self._put(STRAY, b"stray"), 5)
-        self._ends.append(unmatched_id(source))
+        self._ends[unmatched_id(source)] = None
         self._announce(source, "stray")
 
     def _put(self, key: str, body: bytes) -> str:
@@ -303,9 +306,8 @@ class Storm:
             return
         each = self._chance.choice(self._landed)
         runs = [run for run in self._executions.values() if run.landed is each]
-        broken = [run for run in runs if self._can_be_redriven(run)]
-        if broken and self._chance.random() < 0.6:
-            self._redrive(broken[-1])
+        if runs and self._can_be_redriven(runs[-1]) and self._chance.random() < 0.6:
+            self._redrive(runs[-1])
         else:
             self._replay(each)
 
@@ -363,7 +365,7 @@ class Storm:
         else:
             run.status = "SUCCEEDED"
             self._tally[f"verdict: {run.verdict['outcome']}"] += 1
-        self._ends.append(run.end)
+        self._ends[run.end] = replace(run)
         self._scheduler.note(f"{self._name(run)} ends: {run.end}")
         self._show(run)
         [times] = self._chance.choices((0, 1, 2), (1, 6, 1))
@@ -608,6 +610,14 @@ class Storm:
 
 def _failed(error: str, message: str) -> Halted:
     return Halted("FAILED", error, json.dumps({"errorMessage": message, "errorType": error}))
+
+
+def _is_logged(run: Execution | None, items: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Tell whether the log knows of a run, so that watch can."""
+    if run is None or not run.redrive:
+        return True
+    steps = items[run.landed.ingestion.id].get("steps", ())
+    return any(step.startswith(f"{run.run.name}/") for step in steps)
 
 
 def _output(run: Execution) -> str | None:

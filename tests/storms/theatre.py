@@ -75,10 +75,10 @@ class Theatre:
     play: Play | None = None
     time: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
 
-    def clock(self) -> str:
+    def now(self, _: dt.tzinfo) -> dt.datetime:
         """Return the time for the log, another one each time."""
         self.time += dt.timedelta(milliseconds=1)
-        return self.time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return self.time
 
     def clear(self, seed: int) -> None:
         """Empty all of it; from now on, moto's random IDs follow from the seed."""
@@ -170,7 +170,10 @@ def _direct(scene: Theatre, patch: pytest.MonkeyPatch) -> None:
     patch.setattr("functions.load.handler.patiently", wait_in_storm)
     patch.setattr(reconciliation, "GRACE", dt.timedelta(days=-1))
     # Real time would decide on the order of what happens in the same millisecond.
-    patch.setattr("shared.progress._now", scene.clock)
+    clock = SimpleNamespace(now=scene.now)
+    patch.setattr(
+        "shared.progress.dt", SimpleNamespace(datetime=clock, timedelta=dt.timedelta, UTC=dt.UTC)
+    )
     nobody_sleeps = SimpleNamespace(sleep=lambda _: None)
     for module in ("botocore.endpoint", "tenacity.nap", "awswrangler._utils"):
         patch.setattr(f"{module}.time", nobody_sleeps)
