@@ -47,6 +47,8 @@ class Actor:
     at: str = "its beginning"
     contends: str | None = None
     """The lock that it will ask for when it goes on."""
+    polite: bool = False
+    """Whether it lets all others go first."""
     backend: int | None = None
     """The process of PostgreSQL that it has sent a statement to."""
     turn: _Turn = _Turn.READY
@@ -89,13 +91,14 @@ class Scheduler:
         """Let somebody join."""
         self._actors.append(Actor(name, work, self._chance.choice(_PACES)))
 
-    def pause(self, at: str, contends: str | None = None) -> None:
+    def pause(self, at: str, contends: str | None = None, *, politely: bool = False) -> None:
         """Give the baton back and wait for the next turn; where nobody passes it, go on.
 
         Args:
             at: where the caller stands.
             contends: a lock that it asks for next. While one waits for it, no other may try, for
                 which of several PostgreSQL lets in first is chance.
+            politely: go on only when all others wait or are polite too, and all of those with it.
 
         Raises:
             Killed: everything is over.
@@ -103,7 +106,7 @@ class Scheduler:
         actor = self.current
         if actor is None:
             return
-        actor.at, actor.contends = at, contends
+        actor.at, actor.contends, actor.polite = at, contends, politely
         self._returned.put(actor)
         actor.baton.acquire()
         if self._closed:
@@ -136,7 +139,12 @@ class Scheduler:
 
     def _ready(self) -> list[Actor]:
         taken = {a.contends for a in self._actors if a.turn is _Turn.BLOCKED and a.contends}
-        return [a for a in self._actors if a.turn is _Turn.READY and a.contends not in taken]
+        free = [a for a in self._actors if a.turn is _Turn.READY and a.contends not in taken]
+        if first := [actor for actor in free if not actor.polite]:
+            return first
+        for actor in free:
+            actor.polite = False
+        return free
 
     def _step(self, actor: Actor) -> None:
         self.steps += 1

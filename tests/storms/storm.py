@@ -140,6 +140,8 @@ class Storm:
         self._scheduler = Scheduler(random.Random(f"{seed} turns"), theatre.monitor.waits)
         self._weather = Weather(random.Random(f"{seed} weather"), tally)
         self._chance = random.Random(f"{seed} world")
+        self._rush = self._chance.random() < 0.5
+        """Whether all calls of Load come at once."""
         self._s3 = boto3.client("s3")
         self._log = theatre.log
         self._intake = Intake(
@@ -418,6 +420,8 @@ class Storm:
             test=version.tested.as_result(),
         )
         used: Counter[int] = Counter()
+        if self._rush:
+            self._scheduler.pause("the door", politely=True)
         while True:
             try:
                 return self._call_load(run, event)
