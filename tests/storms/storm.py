@@ -302,7 +302,9 @@ class Storm:
 
     def _operate(self) -> None:
         """Replay or redrive something that nobody asked for."""
-        for _ in range(self._chance.randint(0, 40)):
+        for _ in range(self._chance.choice((0, 1, 2, 2))):
+            self._scheduler.pause("the others' work", politely=True)
+        for _ in range(self._chance.randint(0, 20)):
             self._scheduler.pause("idleness")
         if not self._landed:
             return

@@ -15,14 +15,14 @@ _MOST = 60
 """Storms that have to find a defect out."""
 _BROKEN: list[tuple[sabotage.Sabotage, str, int]] = [
     (sabotage.no_ledger_check, "holds", 7),
-    (sabotage.no_ledger_lock, "holds|deadlock", 7),
+    (sabotage.no_ledger_lock, "holds|deadlock", 14),
     (sabotage.no_delete, "holds", 7),
     (sabotage.delete_by_itself, "holds", 17),
-    (sabotage.no_transaction, "holds", 7),
+    (sabotage.no_transaction, "holds", 9),
     (sabotage.commit_before_copy_ends, "holds", 7),
     (sabotage.no_step_only_once, "times in the log", 7),
     (sabotage.no_claim, "was told [2-9] times", 7),
-    (sabotage.noted_before_told, "was told 0 times", 7),
+    (sabotage.noted_before_told, "was told 0 times", 8),
 ]
 """How, what the storms say of it, and a seed that saves time."""
 
