@@ -333,7 +333,19 @@ class Log:
 def told(item: Mapping[str, Any]) -> bool:
     """Tell whether the alert of an item's current end was handed to the topic."""
     # A rejected object has no run, and one end.
-    prefix = f"{Run.from_item(item).name}/" if "executionArn" in item else ""
+    return _told(item, f"{Run.from_item(item).name}/" if "executionArn" in item else "")
+
+
+def untold(item: Mapping[str, Any]) -> list[str]:
+    """Return the ARNs of an item's executions whose end was not told, the replayed ones too."""
+    ingestion, current = Ingestion.from_item(item), Run.from_item(item)
+    machine = current.execution_arn.removesuffix(current.execution_name)
+    replayed = [ingestion.execution_name(attempt) for attempt in range(1, int(item["attempt"]))]
+    found = [f"{machine}{name}" for name in replayed if not _told(item, f"{name}/")]
+    return found if told(item) else [*found, current.execution_arn]
+
+
+def _told(item: Mapping[str, Any], prefix: str) -> bool:
     return any(end.startswith(prefix) and alert["sent"] for end, alert in item["alerts"].items())
 
 
