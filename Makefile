@@ -55,7 +55,7 @@ test: $(READY) ## check everything; writes nothing into the source tree
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --cache-dir $(CACHE)/import-linter
-	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest
+	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile
 
 .PHONY: test-deep
 test-deep: $(READY) ## what test does with generated files, kills and storms, with many more of each
