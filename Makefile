@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 export MYPY_CACHE_DIR := $(CACHE)/mypy
 export RUFF_CACHE_DIR := $(CACHE)/ruff
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CACHE)/hypothesis
-export FILE
+export FILE SEED
 
 .PHONY: help
 help: ## list these commands
@@ -55,11 +55,16 @@ test: $(READY) ## check everything; writes nothing into the source tree
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --cache-dir $(CACHE)/import-linter
-	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest
+	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile
 
 .PHONY: test-deep
-test-deep: $(READY) ## 1,000 generated files, where test has 200, against the slow reader
-	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest --hypothesis-profile=deep tests/test_generated_files.py
+test-deep: $(READY) ## what test does with generated files, kills and storms, with many more of each
+	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest --hypothesis-profile=deep --storms=200 \
+	  tests/test_generated_files.py tests/faults/test_killed.py tests/storms/test_storms.py::test_storms
+
+.PHONY: storms
+storms: $(READY) ## one storm of events and faults again: make storms SEED=n; or 200 other ones
+	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest --storms=200 $${SEED:+--storm-seed=$$SEED} tests/storms/test_storms.py::test_storms
 
 # By the schema that the pipeline goes by: without one the linter only warns of unknown properties.
 .PHONY: lint-contracts

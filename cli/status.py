@@ -24,7 +24,8 @@ def find(stack: Stack, ingested_id: str | None) -> list[Item]:
             for item in stack.log.with_status(status)
         }
         return sorted(found.values(), key=lambda item: str(item["updatedAt"]), reverse=True)
-    answer = stack.table.query(KeyConditionExpression=Key("ingestedID").eq(ingested_id))
+    condition = Key("ingestedID").eq(ingested_id)
+    answer = stack.table.query(KeyConditionExpression=condition, ConsistentRead=True)
     if not answer["Items"]:
         raise CommandError(f"The log has no ingestion {ingested_id}: `tm status` lists them all.")
     return [plain(item) for item in answer["Items"]]

@@ -79,4 +79,4 @@ class LogUnavailable(Retryable):
 
 
 class StagingUnavailable(Retryable):
-    """S3 did not take or give a staged object, after boto3's own retries."""
+    """S3 did not take or give an object, after boto3's own retries."""

@@ -7,6 +7,7 @@ import botocore.exceptions
 
 from shared.errors import SourceUnreadable
 from shared.ingestion import Source
+from shared.s3 import unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -20,12 +21,17 @@ def read_version(s3: "S3Client", source: Source) -> Iterator[bytes]:
 
     Raises:
         SourceUnreadable: that version is gone, or the function may not read it.
+        StagingUnavailable: S3 did not give it, or not all of it.
     """
+    uri = f"s3://{source.bucket}/{source.key}"
     try:
-        answer = s3.get_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)
+        with unavailable(uri):
+            answer = s3.get_object(
+                Bucket=source.bucket, Key=source.key, VersionId=source.version_id
+            )
+            yield from answer["Body"].iter_chunks(CHUNK_BYTES)
     except botocore.exceptions.ClientError as error:
         raise SourceUnreadable(
-            f"cannot read version {source.version_id} of s3://{source.bucket}/{source.key}: "
+            f"cannot read version {source.version_id} of {uri}: "
             f"{error}; if it was deleted, drop the file again"
         ) from error
-    yield from answer["Body"].iter_chunks(CHUNK_BYTES)

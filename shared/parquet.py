@@ -4,9 +4,7 @@ awswrangler's own defaults cut timestamps to milliseconds and take their zone aw
 URI is a path: a file can be tested without any cloud.
 """
 
-import contextlib
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import awswrangler as wr
@@ -15,7 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from shared.errors import StagingIncomplete, StagingUnavailable
+from shared.errors import StagingIncomplete
+from shared.s3 import unavailable
 
 _AS_IT_IS = {
     "coerce_timestamps": None,
@@ -101,20 +100,6 @@ def upload(file: Path, uri: str) -> None:
         return
     with unavailable(uri):
         wr.s3.upload(str(file), uri)
-
-
-@contextlib.contextmanager
-def unavailable(uri: str) -> Iterator[None]:
-    """Turn S3's passing failures at `uri` into `StagingUnavailable`, and let all others be."""
-    passing = {"InternalError", "RequestTimeout", "ServiceUnavailable", "SlowDown", "503", "500"}
-    try:
-        yield
-    except botocore.exceptions.ClientError as error:
-        if error.response["Error"]["Code"] not in passing:
-            raise
-        raise StagingUnavailable(f"S3 refused {uri} for now: {error}") from error
-    except botocore.exceptions.HTTPClientError as error:
-        raise StagingUnavailable(f"S3 did not answer for {uri}: {error}") from error
 
 
 def _is_missing(error: Exception) -> bool:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 Counts = Mapping[str, int]
 
+CLAIM = dt.timedelta(minutes=15)
+"""How long a claimed alert is one call's alone: Lambda's own retries of it are over by then."""
+
 _TOTALS = {"rowsRead", "rowsLoaded", "rowsRejected"}
 """The counts that speak for the whole ingestion; all others stand in the history alone."""
 
@@ -257,7 +260,8 @@ class Log:
         """Claim the alert of one end of an ingestion; False if it is another's or was sent.
 
         Lambda retries an event under the same `request_id`, so a function that died between the
-        claim and the message gets its claim back, and a second delivery of the event does not.
+        claim and the message gets its claim back, and a second delivery of the event does not. A
+        claim that led to no message within `CLAIM` is free again: its call has given up.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.
@@ -266,10 +270,14 @@ class Log:
             ingested_id,
             table,
             end,
-            {"requestId": request_id, "sent": False},
-            "attribute_not_exists(alerts.#end) "
-            "OR (alerts.#end.requestId = :request AND alerts.#end.sent = :false)",
-            {":request": request_id, ":false": False},
+            {"requestId": request_id, "sent": False, "claimedAt": _now()},
+            "attribute_not_exists(alerts.#end) OR (alerts.#end.sent = :false AND "
+            "(alerts.#end.requestId = :request OR alerts.#end.claimedAt < :lapsed))",
+            {
+                ":request": request_id,
+                ":false": False,
+                ":lapsed": _timestamp(dt.datetime.now(dt.UTC) - CLAIM),
+            },
         )
 
     def alert_sent(self, ingested_id: str, table: str, end: str, request_id: str) -> bool:
@@ -325,7 +333,19 @@ class Log:
 def told(item: Mapping[str, Any]) -> bool:
     """Tell whether the alert of an item's current end was handed to the topic."""
     # A rejected object has no run, and one end.
-    prefix = f"{Run.from_item(item).name}/" if "executionArn" in item else ""
+    return _told(item, f"{Run.from_item(item).name}/" if "executionArn" in item else "")
+
+
+def untold(item: Mapping[str, Any]) -> list[str]:
+    """Return the ARNs of an item's executions whose end was not told, the replayed ones too."""
+    ingestion, current = Ingestion.from_item(item), Run.from_item(item)
+    machine = current.execution_arn.removesuffix(current.execution_name)
+    replayed = [ingestion.execution_name(attempt) for attempt in range(1, int(item["attempt"]))]
+    found = [f"{machine}{name}" for name in replayed if not _told(item, f"{name}/")]
+    return found if told(item) else [*found, current.execution_arn]
+
+
+def _told(item: Mapping[str, Any], prefix: str) -> bool:
     return any(end.startswith(prefix) and alert["sent"] for end, alert in item["alerts"].items())
 
 
@@ -345,7 +365,7 @@ def _unavailable() -> Iterator[None]:
         if error.response["Error"]["Code"] not in passing:
             raise
         raise LogUnavailable(f"DynamoDB refused a log write or read for now: {error}") from error
-    except botocore.exceptions.HTTPClientError as error:
+    except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError) as error:
         raise LogUnavailable(f"DynamoDB did not answer: {error}") from error
 
 

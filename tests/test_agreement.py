@@ -228,7 +228,9 @@ CONTRACTS = (CHECKOUT / "docs" / "contracts.md").read_text("utf-8")
 @pytest.mark.parametrize(
     "term",
     [
-        *odcs._TABLE_PROPERTIES | odcs._COLUMN_PROPERTIES | odcs._ARGUMENTS | odcs._SEVERITIES,
+        *sorted(
+            odcs._TABLE_PROPERTIES | odcs._COLUMN_PROPERTIES | odcs._ARGUMENTS | odcs._SEVERITIES
+        ),
         *(field for model in (HeaderPolicy, Lookup, Format) for field in model.model_fields),
         *get_args(LogicalType),
         *("smallint", "integer", "bigint", "numeric(precision,scale)", "varchar(n)", "text"),

@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import botocore.exceptions
+
 from shared.alerts import compose, publish
 from shared.ingestion import Ingestion
 from shared.progress import Log
 from shared.staging import Staging
+from shared.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -50,4 +53,9 @@ class Announcer:
             return None
         ingestion = Ingestion.from_item(item)
         bucket, _, key = Staging(self.staging_bucket, ingestion).report[5:].partition("/")
-        return json.load(self.s3.get_object(Bucket=bucket, Key=key)["Body"])
+        try:
+            return json.load(self.s3.get_object(Bucket=bucket, Key=key)["Body"])
+        except botocore.exceptions.ClientError as error:
+            # It has expired, or was deleted: the team is told all the same, without top rejects.
+            logger.warning("an alert without its report", extra={"reason": str(error)})
+            return None

@@ -13,6 +13,7 @@ import pyarrow.csv
 from shared import parquet
 from shared.contract import Contract
 from shared.errors import RowsUnaccounted, StagingIncomplete
+from shared.s3 import unavailable
 from shared.staging import Staging
 
 _CHUNK_ROWS = 20_000
@@ -107,7 +108,7 @@ def _rejected_lines(uri: str, *, are_there: bool) -> pa.Int64Array:
     # A row may fail several rules, and one that only earned a warning is loaded. It is read even
     # where none is to be expected: a wrong count must not let rejected rows in.
     try:
-        with parquet.unavailable(uri):
+        with unavailable(uri):
             batches = wr.s3.read_json(uri, lines=True, chunksize=_REJECTS_AT_A_TIME, dtype=False)
             lines = pd.concat(batch.loc[batch["severity"] == "error", "line"] for batch in batches)
     except wr.exceptions.NoFilesFound:

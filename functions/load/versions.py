@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from shared import parquet
 from shared.ingestion import Source
+from shared.s3 import unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -24,7 +24,7 @@ def is_newer(s3: "S3Client", source: Source, than: str) -> bool:
     Raises:
         StagingUnavailable: S3 did not answer.
     """
-    with parquet.unavailable(f"s3://{source.bucket}/{source.key}"):
+    with unavailable(f"s3://{source.bucket}/{source.key}"):
         for version in _newest_first(s3, source):
             if version in {source.version_id, than}:
                 return version == source.version_id

@@ -12,7 +12,7 @@ from shared import notices
 from shared.ingestion import Ingestion, Run, Source
 from shared.intake import Admission, Intake
 from shared.notices import Notice
-from shared.progress import Log, Status, told
+from shared.progress import Log, Status, told, untold
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -64,18 +64,22 @@ class Reconciliation:
             LogUnavailable: DynamoDB did not answer.
         """
         found = 0
-        for status in (Status.SUCCESS, Status.FAIL, Status.SUPERSEDED, Status.REJECTED):
-            for item in self.log.with_status(status, since=self.now - LOOKBACK):
-                if self._age(item) < GRACE or told(item):
-                    continue
-                if status == Status.REJECTED:
-                    keys = ("ingestedID", "ingestedTable")
-                    notices.put(self.events, Notice.REJECTED, {key: item[key] for key in keys})
-                else:
-                    run = self.stepfunctions.describe_execution(executionArn=item["executionArn"])
+        for status in (Status.SUCCESS, Status.FAIL, Status.SUPERSEDED):
+            for item in self._settled(status):
+                for arn in untold(item):
+                    run = self.stepfunctions.describe_execution(executionArn=arn)
                     notices.put(self.events, Notice.ENDED, _detail(run))
+                    found += 1
+        for item in self._settled(Status.REJECTED):
+            if not told(item):
+                keys = ("ingestedID", "ingestedTable")
+                notices.put(self.events, Notice.REJECTED, {key: item[key] for key in keys})
                 found += 1
         return found
+
+    def _settled(self, status: Status) -> Iterator[dict[str, Any]]:
+        items = self.log.with_status(status, since=self.now - LOOKBACK)
+        return (item for item in items if self._age(item) >= GRACE)
 
     def lost(self, bucket: str) -> int:
         """Admit landed object versions whose event never came.

@@ -213,10 +213,10 @@ def machine(
         monkeypatch.setenv(name, value)
     settings.read.cache_clear()
     # A small file has several parts; nothing is too young to be looked at, or to be given up.
-    monkeypatch.setattr("shared.landing.CHUNK_BYTES", 100)
+    monkeypatch.setattr("shared.landing.CHUNK_BYTES", 200)
     monkeypatch.setattr("functions.load.rows._CHUNK_ROWS", 1)
     monkeypatch.setattr("functions.watch.reconciliation.GRACE", dt.timedelta(seconds=-5))
-    monkeypatch.setattr("shared.progress.CLAIM", dt.timedelta(seconds=-5), raising=False)
+    monkeypatch.setattr("shared.progress.CLAIM", dt.timedelta(seconds=-5))
     return Machine(s3, migrated, Intake(load_all(), log, stepfunctions, events, arn))
 
 

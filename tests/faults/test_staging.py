@@ -40,12 +40,7 @@ def _fails_and_a_replay_ends_right(machine: Machine, end: Event) -> None:
     assert machine.rows() == NEW_ROWS
 
 
-ALERT_NEEDS_THE_REPORT = pytest.mark.xfail(reason="alert needs Test's report to tell of an end")
-
-
-@pytest.mark.parametrize(
-    "gone", [_a_part, _the_rejects, pytest.param(_everything, marks=ALERT_NEEDS_THE_REPORT)]
-)
+@pytest.mark.parametrize("gone", [_a_part, _the_rejects, _everything])
 def test_what_is_gone_between_test_and_load(
     machine: Machine, gone: Callable[[Staging], str]
 ) -> None:

@@ -17,10 +17,6 @@ def _failed(machine: Machine) -> Event:
     return end
 
 
-CLAIM_FOR_EVER = pytest.mark.xfail(reason="a claim of an alert never lapses, sent or not")
-
-
-@CLAIM_FOR_EVER
 @pytest.mark.parametrize("code", ["AuthorizationError", "Throttled"])
 def test_a_topic_that_refuses_is_told_once_it_does_not(
     machine: Machine, refusals: Refusals, code: str
@@ -51,7 +47,6 @@ def test_an_end_that_alert_never_heard_of_is_closed_and_told_by_watch(machine: M
     assert machine.alerts() == []
 
 
-@CLAIM_FOR_EVER
 def test_an_alert_killed_between_the_message_and_its_mark_sends_it_twice(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

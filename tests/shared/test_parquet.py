@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
-import botocore.exceptions
 import pyarrow as pa
 import pytest
 
 from shared import parquet
-from shared.errors import StagingIncomplete, StagingUnavailable
+from shared.errors import StagingIncomplete
 from tests.fixtures.aws import STAGING
 
 if TYPE_CHECKING:
@@ -73,13 +72,3 @@ def test_a_part_that_is_missing(s3: "S3Client", monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("awswrangler.s3._read_parquet._path2list", lambda *_, **__: [uri])
     with pytest.raises(StagingIncomplete, match="is missing, but an earlier state wrote it"):
         parquet.read(uri)
-
-
-def test_only_what_may_pass_is_called_unavailable() -> None:
-    def refused(code: str) -> botocore.exceptions.ClientError:
-        return botocore.exceptions.ClientError({"Error": {"Code": code}}, "PutObject")
-
-    with pytest.raises(StagingUnavailable, match="s3://b/k"), parquet.unavailable("s3://b/k"):
-        raise refused("SlowDown")
-    with pytest.raises(botocore.exceptions.ClientError), parquet.unavailable("s3://b/k"):
-        raise refused("AccessDenied")

@@ -206,6 +206,21 @@ def test_the_alert_of_the_last_run_does_not_tell_of_this_one(
     assert not told(item(log, ingestion))
 
 
+def test_a_claim_that_led_to_nothing_lapses(
+    log: Log, ingestion: Ingestion, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.open(ingestion, run)
+    end = ingestion.id, ingestion.table, f"{run.name}/FAILED"
+    log.claim_alert(*end, "request-1")
+    assert not log.claim_alert(*end, "request-2")
+
+    monkeypatch.setattr("shared.progress.CLAIM", dt.timedelta(seconds=-1))
+
+    assert log.claim_alert(*end, "request-2")
+    log.alert_sent(*end, "request-2")
+    assert not log.claim_alert(*end, "request-3"), "it was sent"
+
+
 def test_an_end_of_nothing_cannot_be_claimed(log: Log) -> None:
     assert not log.claim_alert("20240303-0", "dailycheckins", "end", "request")
 

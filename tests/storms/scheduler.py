@@ -22,6 +22,9 @@ _PATIENCE = 60.0
 """Seconds of real time in which an actor comes to its next boundary, or something hangs."""
 _LOOK_EVERY = 0.003
 """Seconds after which an actor inside PostgreSQL may be waiting for a lock."""
+_PACES = (0.02, 0.3, 1, 1, 1, 4)
+"""How likely an actor is to be next; it changes its pace now and then, wherever it is."""
+_CHANGES = 0.25
 
 
 class Killed(BaseException):
@@ -36,14 +39,16 @@ class _Turn(Enum):
 
 @dataclass(eq=False)
 class Actor:
-    """Somebody who does one thing after another; the heavier `weight`, the oftener its turn."""
+    """Somebody who does one thing after another."""
 
     name: str
-    work: Callable[[], None]
-    weight: float
+    work: Callable[[], object]
+    pace: float
     at: str = "its beginning"
     contends: str | None = None
     """The lock that it will ask for when it goes on."""
+    polite: bool = False
+    """Whether it lets all others go first."""
     backend: int | None = None
     """The process of PostgreSQL that it has sent a statement to."""
     turn: _Turn = _Turn.READY
@@ -82,17 +87,18 @@ class Scheduler:
         """Write an event into the story."""
         self.story.append(event)
 
-    def spawn(self, name: str, work: Callable[[], None], weight: float = 1.0) -> None:
+    def spawn(self, name: str, work: Callable[[], object]) -> None:
         """Let somebody join."""
-        self._actors.append(Actor(name, work, weight))
+        self._actors.append(Actor(name, work, self._chance.choice(_PACES)))
 
-    def pause(self, at: str, contends: str | None = None) -> None:
+    def pause(self, at: str, contends: str | None = None, *, politely: bool = False) -> None:
         """Give the baton back and wait for the next turn; where nobody passes it, go on.
 
         Args:
             at: where the caller stands.
             contends: a lock that it asks for next. While one waits for it, no other may try, for
                 which of several PostgreSQL lets in first is chance.
+            politely: go on only when all others wait or are polite too, and all of those with it.
 
         Raises:
             Killed: everything is over.
@@ -100,7 +106,7 @@ class Scheduler:
         actor = self.current
         if actor is None:
             return
-        actor.at, actor.contends = at, contends
+        actor.at, actor.contends, actor.polite = at, contends, politely
         self._returned.put(actor)
         actor.baton.acquire()
         if self._closed:
@@ -117,9 +123,10 @@ class Scheduler:
             ready = self._ready()
             if not ready:
                 raise Discrepancy(f"deadlock: everybody waits: {self._places()}")
-            weights = [actor.weight for actor in ready]
-            [actor] = self._chance.choices(ready, weights)
+            [actor] = self._chance.choices(ready, [each.pace for each in ready])
             self._step(actor)
+            if self._chance.random() < _CHANGES:
+                actor.pace = self._chance.choice(_PACES)
 
     def close(self) -> None:
         """End what is left, after a failure."""
@@ -132,7 +139,12 @@ class Scheduler:
 
     def _ready(self) -> list[Actor]:
         taken = {a.contends for a in self._actors if a.turn is _Turn.BLOCKED and a.contends}
-        return [a for a in self._actors if a.turn is _Turn.READY and a.contends not in taken]
+        free = [a for a in self._actors if a.turn is _Turn.READY and a.contends not in taken]
+        if first := [actor for actor in free if not actor.polite]:
+            return first
+        for actor in free:
+            actor.polite = False
+        return free
 
     def _step(self, actor: Actor) -> None:
         self.steps += 1
@@ -182,7 +194,7 @@ class Scheduler:
         self._here.actor = actor
         try:
             actor.work()
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             actor.failure = error
         actor.over = True
         self._returned.put(actor)

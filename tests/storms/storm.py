@@ -3,9 +3,10 @@
 import datetime as dt
 import json
 import random
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from shared.errors import (
 from shared.ingestion import Ingestion, Run, Source, unmatched_id
 from shared.intake import Intake
 from shared.landing_key import LandingKey
-from shared.notices import SOURCE, Notice
+from shared.notices import Notice
 from shared.odcs import load_all
 from shared.progress import State, Status
 from shared.staging import Staging
@@ -139,6 +140,8 @@ class Storm:
         self._scheduler = Scheduler(random.Random(f"{seed} turns"), theatre.monitor.waits)
         self._weather = Weather(random.Random(f"{seed} weather"), tally)
         self._chance = random.Random(f"{seed} world")
+        self._rush = self._chance.random() < 0.5
+        """Whether all calls of Load come at once."""
         self._s3 = boto3.client("s3")
         self._log = theatre.log
         self._intake = Intake(
@@ -151,7 +154,7 @@ class Storm:
         self._calls: dict[Actor, Call] = {}
         self._landed: list[Landed] = []
         self._executions: dict[str, Execution] = {}
-        self._ends: list[str] = []
+        self._ends: dict[str, Execution | None] = {}
         self._told: Counter[str] = Counter()
         self._broken: Counter[str] = Counter()
         self._robbed: set[str] = set()
@@ -170,7 +173,7 @@ class Storm:
             self._theatre.play = None
             self._aftermath().check()
         except Exception as error:
-            print(*self._scheduler.story, sep="\n")
+            sys.stdout.writelines(f"{line}\n" for line in self._scheduler.story)
             raise Discrepancy(
                 f"storm {self._seed}: {type(error).__name__}: {error}\n"
                 f"To repeat it: make storms SEED={self._seed}"
@@ -188,13 +191,13 @@ class Storm:
 
     def _rage(self) -> None:
         for batch in versions(self._chance):
-            self._spawn(f"landing of {batch[0].key}", partial(self._land, batch))
+            self._scheduler.spawn(f"landing of {batch[0].key}", partial(self._land, batch))
         if self._chance.random() < 0.3:
-            self._spawn("stray", self._land_stray)
+            self._scheduler.spawn("stray", self._land_stray)
         for _ in range(self._chance.choice((0, 1, 2, 4))):
-            self._spawn("operator", self._operate)
+            self._scheduler.spawn("operator", self._operate)
         if self._chance.random() < 0.4:
-            self._spawn("watch", self._watch)
+            self._scheduler.spawn("watch", self._watch)
         self._scheduler.run()
 
     def _clear_up(self) -> None:
@@ -205,11 +208,11 @@ class Storm:
             # Whoever is still to be waited for is long dead.
             self._theatre.time += dt.timedelta(hours=1)
             found: list[int] = []
-            self._spawn("watch", lambda: found.extend(self._watch()))  # noqa: B023
+            self._scheduler.spawn("watch", lambda: found.extend(self._watch()))  # noqa: B023
             self._scheduler.run()
             failed = self._failed()
             for each in failed:
-                self._spawn("operator", partial(self._replay, each))
+                self._scheduler.spawn("operator", partial(self._replay, each))
             self._scheduler.run()
             if round_ > 0 and not any(found) and not failed:
                 return
@@ -236,7 +239,10 @@ class Storm:
             rows=rows,
             ledger=ledger,
             redrives={each.arn: each.redrive for each in self._executions.values()},
-            ends={end: Told(self._told[end], self._broken[end]) for end in self._ends},
+            ends={
+                end: Told(self._told[end], self._broken[end], is_logged=_is_logged(run, items))
+                for end, run in self._ends.items()
+            },
         )
 
     def _land(self, batch: list[Version]) -> None:
@@ -253,7 +259,7 @@ class Storm:
 
     def _land_stray(self) -> None:
         source = Source(LANDING, STRAY, self._put(STRAY, b"stray"), 5)
-        self._ends.append(unmatched_id(source))
+        self._ends[unmatched_id(source)] = None
         self._announce(source, "stray")
 
     def _put(self, key: str, body: bytes) -> str:
@@ -285,7 +291,7 @@ class Storm:
                     return
             self._tally[f"given up: {function}"] += 1
 
-        self._spawn(name, call)
+        self._scheduler.spawn(name, call)
 
     def _watch(self) -> list[int]:
         try:
@@ -296,15 +302,16 @@ class Storm:
 
     def _operate(self) -> None:
         """Replay or redrive something that nobody asked for."""
-        for _ in range(self._chance.randint(0, 40)):
+        for _ in range(self._chance.choice((0, 1, 2, 2))):
+            self._scheduler.pause("the others' work", politely=True)
+        for _ in range(self._chance.randint(0, 20)):
             self._scheduler.pause("idleness")
         if not self._landed:
             return
         each = self._chance.choice(self._landed)
         runs = [run for run in self._executions.values() if run.landed is each]
-        broken = [run for run in runs if self._can_be_redriven(run)]
-        if broken and self._chance.random() < 0.6:
-            self._redrive(broken[-1])
+        if runs and self._can_be_redriven(runs[-1]) and self._chance.random() < 0.6:
+            self._redrive(runs[-1])
         else:
             self._replay(each)
 
@@ -338,7 +345,7 @@ class Storm:
         run.redrive += 1
         run.status, run.error, run.cause = "RUNNING", None, None
         self._show(run)
-        self._spawn(f"{self._name(run)} redriven", partial(self._execute, run))
+        self._scheduler.spawn(f"{self._name(run)} redriven", partial(self._execute, run))
 
     # Step Functions.
 
@@ -349,7 +356,7 @@ class Storm:
         [landed] = [each for each in self._landed if each.ingestion == ingestion]
         run = self._executions[arn] = Execution(arn, landed, event)
         self._tally["runs"] += 1
-        self._spawn(self._name(run), partial(self._execute, run))
+        self._scheduler.spawn(self._name(run), partial(self._execute, run))
 
     def _execute(self, run: Execution) -> None:
         try:
@@ -362,7 +369,7 @@ class Storm:
         else:
             run.status = "SUCCEEDED"
             self._tally[f"verdict: {run.verdict['outcome']}"] += 1
-        self._ends.append(run.end)
+        self._ends[run.end] = replace(run)
         self._scheduler.note(f"{self._name(run)} ends: {run.end}")
         self._show(run)
         [times] = self._chance.choices((0, 1, 2), (1, 6, 1))
@@ -390,7 +397,7 @@ class Storm:
             self._stage(uri, body)
         self._log.leave(ingestion, run.run, State.TEST, version.tested)
         if self._chance.random() < 0.08:
-            self._spawn(f"thief of {self._name(run)}", partial(self._rob, run))
+            self._scheduler.spawn(f"thief of {self._name(run)}", partial(self._rob, run))
 
     def _stage(self, uri: str, body: bytes) -> None:
         key = uri.removeprefix(f"s3://{STAGING}/")
@@ -400,12 +407,10 @@ class Storm:
         """Take one staged object away."""
         version, staging = run.landed.version, Staging(STAGING, run.landed.ingestion)
         staged = [uri for uri, _ in (*version.clean(staging), *version.examined(staging))]
-        stolen = self._chance.choice([uri for uri in staged if uri != staging.report] or [""])
-        if stolen:
-            self._robbed.add(run.landed.ingestion.id)
-            self._tally["staged objects taken away"] += 1
-            key = stolen.removeprefix(f"s3://{STAGING}/")
-            self._s3.delete_object(Bucket=STAGING, Key=key)
+        key = self._chance.choice(staged).removeprefix(f"s3://{STAGING}/")
+        self._robbed.add(run.landed.ingestion.id)
+        self._tally["staged objects taken away"] += 1
+        self._s3.delete_object(Bucket=STAGING, Key=key)
 
     def _load(self, run: Execution) -> dict[str, Any]:
         """Call Load as the state machine does, with the state machine's own retries."""
@@ -417,12 +422,15 @@ class Storm:
             test=version.tested.as_result(),
         )
         used: Counter[int] = Counter()
+        if self._rush:
+            self._scheduler.pause("the door", politely=True)
         while True:
             try:
                 return self._call_load(run, event)
             except Broke as broke:
                 number = next(
-                    (n for n, each in enumerate(_RETRIES) if broke.name in each["ErrorEquals"]), None
+                    (n for n, each in enumerate(_RETRIES) if broke.name in each["ErrorEquals"]),
+                    None,
                 )
                 if number is None or used[number] == _RETRIES[number]["MaxAttempts"]:
                     raise Halted("FAILED", broke.name, broke.cause) from broke
@@ -435,7 +443,7 @@ class Storm:
         if self._chance.random() < 0.04:
             # Whoever waits for the answer gives up, and the function does not know.
             self._tally["Load left alone"] += 1
-            self._spawn(name, partial(self._load_alone, event, name))
+            self._scheduler.spawn(name, partial(self._load_alone, event, name))
             for _ in range(self._chance.randint(0, 30)):
                 self._scheduler.pause("waiting for an answer")
             ends = ("TIMED_OUT", "ABORTED", "Lambda.ClientExecutionTimeoutException")
@@ -479,15 +487,15 @@ class Storm:
         assert actor is not None
         call = self._calls[actor] = Call(function, end, self._chance.choice((0.0, 120.0)))
         self._tally[f"calls: {function}"] += 1
-        expected = _PASSING
-        if event and event.get("ingestedID") in self._robbed or function == "load":
-            expected = (*_PASSING, *_ROBBED)
         try:
             result = work()
         except Killed:
             if not call.dead:
                 raise
-        except expected as error:
+        except (*_PASSING, *_ROBBED) as error:
+            robbed = event is not None and event.get("ingestedID") in self._robbed
+            if isinstance(error, _ROBBED) and not robbed:
+                raise
             self._tally[f"broke: {function} by {type(error).__name__}"] += 1
             cause = json.dumps({"errorMessage": str(error), "errorType": type(error).__name__})
             raise Broke(type(error).__name__, cause) from error
@@ -596,10 +604,6 @@ class Storm:
         actor = self._scheduler.current
         return self._calls.get(actor) if actor else None
 
-    def _spawn(self, name: str, work: Callable[[], Any]) -> None:
-        weight = self._chance.choice((0.05, 0.3, 1, 1, 1, 4))
-        self._scheduler.spawn(name, work, weight)
-
     def _name(self, run: Execution) -> str:
         attempt = run.arn.rpartition("-r")[2]
         suffix = f" r{attempt}" if attempt.isdigit() else ""
@@ -612,6 +616,14 @@ class Storm:
 
 def _failed(error: str, message: str) -> Halted:
     return Halted("FAILED", error, json.dumps({"errorMessage": message, "errorType": error}))
+
+
+def _is_logged(run: Execution | None, items: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Tell whether the log knows of a run, so that watch can."""
+    if run is None or not run.redrive:
+        return True
+    steps = items[run.landed.ingestion.id].get("steps", ())
+    return any(step.startswith(f"{run.run.name}/") for step in steps)
 
 
 def _output(run: Execution) -> str | None:

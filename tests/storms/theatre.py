@@ -13,6 +13,7 @@ import boto3
 import pg8000.native
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
@@ -46,14 +47,15 @@ def refusal(request: AWSPreparedRequest, service: str) -> AWSResponse:
 
 def answer(request: AWSPreparedRequest, status: int, body: str) -> AWSResponse:
     """Return an answer of AWS."""
-    return AWSResponse(request.url, status, {}, MockRawResponse(body))
+    return AWSResponse(request.url, status, HTTPHeaders(), MockRawResponse(body))
 
 
 class Play(Boundary, Protocol):
     """A storm, as far as the theatre has to do with it."""
 
-    patience: float
-    """Seconds for which Load waits for a database that is away, this time."""
+    @property
+    def patience(self) -> float:
+        """Seconds for which Load waits for a database that is away, this time."""
 
     def aws(
         self, service: str, operation: str, request: Any, send: Callable[[], AWSResponse]
@@ -73,10 +75,10 @@ class Theatre:
     play: Play | None = None
     time: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
 
-    def clock(self) -> str:
+    def now(self, _: dt.tzinfo) -> dt.datetime:
         """Return the time for the log, another one each time."""
         self.time += dt.timedelta(milliseconds=1)
-        return self.time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return self.time
 
     def clear(self, seed: int) -> None:
         """Empty all of it; from now on, moto's random IDs follow from the seed."""
@@ -126,9 +128,7 @@ def theatre(migrated: Database, patch: pytest.MonkeyPatch) -> Iterator[Theatre]:
     patch.setenv("AWS_MAX_ATTEMPTS", "1")
     patch.setattr(logger._logger, "disabled", True)
     with migrated.connected() as session:
-        scene = Theatre(
-            migrated, session, Monitor(session, migrated.loader.name), machine, topic
-        )
+        scene = Theatre(migrated, session, Monitor(session, migrated.loader.name), machine, topic)
         _direct(scene, patch)
         yield scene
 
@@ -170,7 +170,10 @@ def _direct(scene: Theatre, patch: pytest.MonkeyPatch) -> None:
     patch.setattr("functions.load.handler.patiently", wait_in_storm)
     patch.setattr(reconciliation, "GRACE", dt.timedelta(days=-1))
     # Real time would decide on the order of what happens in the same millisecond.
-    patch.setattr("shared.progress._now", scene.clock)
+    clock = SimpleNamespace(now=scene.now)
+    patch.setattr(
+        "shared.progress.dt", SimpleNamespace(datetime=clock, timedelta=dt.timedelta, UTC=dt.UTC)
+    )
     nobody_sleeps = SimpleNamespace(sleep=lambda _: None)
     for module in ("botocore.endpoint", "tenacity.nap", "awswrangler._utils"):
         patch.setattr(f"{module}.time", nobody_sleeps)

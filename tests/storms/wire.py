@@ -35,7 +35,8 @@ class Monitor:
     def waits(self, backend: int) -> bool:
         """Tell whether a session waits for a lock that another holds."""
         # Not pg_stat_activity: for a moment that still says "Lock" when the lock was given.
-        return self._ask("SELECT pg_blocking_pids(:pid) <> '{}'", pid=backend) == [[True]]
+        [[waits]] = self._ask("SELECT pg_blocking_pids(:pid) <> '{}'", pid=backend)
+        return bool(waits)
 
     def gone(self, *backends: int) -> None:
         """Wait until sessions are over, with their locks."""
@@ -69,6 +70,7 @@ class Wire:
         self._session = connection._session
         self._boundary = boundary
         self._monitor = monitor
+        self._has_lock = False
         self._backend = int.from_bytes(self._session._backend_key_data[:4], "big")
 
     @property
@@ -80,13 +82,18 @@ class Wire:
         """Execute a statement, if nothing happens to it."""
         statement = " ".join(sql.split()[:2])
         fault = self._boundary.reach(
-            "statement", statement, contends=self._contended(parameters), backend=self._backend
+            "statement",
+            statement,
+            contends=self._asks_for(parameters.get("key")),
+            backend=self._backend,
         )
         self._strike(fault)
         if stream is not None:
             parameters["stream"] = self._chunks(stream)
-        answer = self._session.run(sql, **parameters)
-        self._boundary.leave(fault)
+        try:
+            answer = self._session.run(sql, **parameters)
+        finally:
+            self._boundary.leave(fault)
         if fault is Fault.ANSWER_LOST:
             raise pg8000.exceptions.InterfaceError("network error")
         return answer
@@ -109,6 +116,9 @@ class Wire:
         elif fault is Fault.RESTART:
             self._monitor.end_all()
 
-    def _contended(self, parameters: dict[str, object]) -> str | None:
-        key = parameters.get("key")
-        return None if key is None else str(key)
+    def _asks_for(self, key: object) -> str | None:
+        # The first statement about a key locks it until the session is over.
+        if key is None or self._has_lock:
+            return None
+        self._has_lock = True
+        return str(key)

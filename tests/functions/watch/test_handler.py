@@ -129,6 +129,31 @@ def test_an_end_that_was_told_is_left_alone(
     assert notices() == []
 
 
+def test_an_end_that_was_never_told_before_the_replay(
+    machine: str, s3: "S3Client", log: Log, notices: Notices
+) -> None:
+    first = started(machine, ingestion := land(s3, b"x"), log)
+    stop(first)
+    log.finish(ingestion, first, State.LOAD, Status.FAIL, {}, "x")
+    item = log.get(ingestion.id, ingestion.table)
+    assert item is not None
+    second = Run(f"{first.execution_arn}-r2")
+    boto3.client("stepfunctions", region_name=REGION).start_execution(
+        stateMachineArn=machine, name=second.execution_name, input=ingestion.as_json()
+    )
+    log.reopen(item, second)
+    stop(second)
+    log.finish(ingestion, second, State.LOAD, Status.SUCCESS, {})
+    end = ingestion.id, ingestion.table, f"{second.name}/SUCCEEDED", "request"
+    log.claim_alert(*end)
+    log.alert_sent(*end)
+
+    assert handler({}, lambda_context()) == NOTHING | {"unannounced": 1}
+
+    ((_, detail),) = notices()
+    assert detail["executionArn"] == first.execution_arn
+
+
 def test_a_rejected_key_that_was_never_told(log: Log, notices: Notices) -> None:
     log.reject(Source(LANDING, "nonsense", "v1", 1), "no such form")
 

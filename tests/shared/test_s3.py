@@ -1,0 +1,31 @@
+import botocore.exceptions
+import pytest
+
+from shared.errors import StagingUnavailable
+from shared.s3 import unavailable
+
+
+def refused(code: str) -> botocore.exceptions.ClientError:
+    return botocore.exceptions.ClientError({"Error": {"Code": code}}, "PutObject")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        refused("SlowDown"),
+        botocore.exceptions.ConnectTimeoutError(endpoint_url="https://s3"),
+        botocore.exceptions.EndpointConnectionError(endpoint_url="https://s3"),
+        botocore.exceptions.ReadTimeoutError(endpoint_url="https://s3"),
+        botocore.exceptions.ResponseStreamingError(error="cut"),
+        botocore.exceptions.IncompleteReadError(actual_bytes=1, expected_bytes=2),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_may_pass_is_called_unavailable(error: Exception) -> None:
+    with pytest.raises(StagingUnavailable, match="s3://b/k"), unavailable("s3://b/k"):
+        raise error
+
+
+def test_what_will_not_pass_stays_what_it_is() -> None:
+    with pytest.raises(botocore.exceptions.ClientError), unavailable("s3://b/k"):
+        raise refused("AccessDenied")

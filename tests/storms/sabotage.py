@@ -1,0 +1,104 @@
+"""Ways to break the pipeline of which no other test need know: the storms have to find them out."""
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from functions.load import loading
+from shared.database import Connection
+from shared.progress import Log
+
+Sabotage = Callable[[pytest.MonkeyPatch], None]
+
+
+def no_ledger_check(patch: pytest.MonkeyPatch) -> None:
+    """Whatever comes is taken for newer than what is there."""
+    patch.setattr("functions.load.handler.is_newer", lambda *_, **__: True)
+
+
+def no_ledger_lock(patch: pytest.MonkeyPatch) -> None:
+    """The ledger row is made and read, but not locked."""
+    run = Connection.run
+    make = loading._LOCK.partition("ON CONFLICT")[0] + "ON CONFLICT DO NOTHING"
+    look = "SELECT id, version_id FROM source WHERE source_key = :key"
+
+    def trusting(self: Connection, sql: str, **parameters: object) -> list[list[Any]]:
+        if sql != loading._LOCK:
+            return run(self, sql, **parameters)
+        run(self, make, **parameters)
+        return run(self, look, key=parameters["key"])
+
+    patch.setattr(Connection, "run", trusting)
+
+
+def no_delete(patch: pytest.MonkeyPatch) -> None:
+    """The rows of the version before stay."""
+    run = Connection.run
+
+    def forgetful(self: Connection, sql: str, **parameters: object) -> list[list[Any]]:
+        return [] if sql.startswith("DELETE") else run(self, sql, **parameters)
+
+    patch.setattr(Connection, "run", forgetful)
+
+
+def delete_by_itself(patch: pytest.MonkeyPatch) -> None:
+    """The old rows are gone for good before the new ones come."""
+    run = Connection.run
+
+    def hasty(self: Connection, sql: str, **parameters: object) -> list[list[Any]]:
+        answer = run(self, sql, **parameters)
+        if sql.startswith("DELETE"):
+            run(self, "COMMIT")
+            run(self, "BEGIN")
+        return answer
+
+    patch.setattr(Connection, "run", hasty)
+
+
+def no_transaction(patch: pytest.MonkeyPatch) -> None:
+    """Every statement is by itself."""
+
+    @contextmanager
+    def transaction(_: Connection) -> Iterator[None]:
+        yield
+
+    patch.setattr(Connection, "transaction", transaction)
+
+
+def commit_before_copy_ends(patch: pytest.MonkeyPatch) -> None:
+    """A COPY that breaks off keeps what it had."""
+    copy = Connection.copy
+
+    def chunk_by_chunk(self: Connection, sql: str, chunks: Iterable[bytes]) -> int:
+        loaded = 0
+        for chunk in chunks:
+            loaded += copy(self, sql, [chunk])
+            self.run("COMMIT")
+            self.run("BEGIN")
+        return loaded
+
+    patch.setattr(Connection, "copy", chunk_by_chunk)
+
+
+def no_step_only_once(patch: pytest.MonkeyPatch) -> None:
+    """The log does not notice that it has a step already."""
+    patch.setattr("shared.progress._mark", lambda *_: str(uuid.uuid4()))
+
+
+def no_claim(patch: pytest.MonkeyPatch) -> None:
+    """Whoever hears of an end tells it."""
+    claim = Log.claim_alert
+    patch.setattr(Log, "claim_alert", lambda self, *which: claim(self, *which) or True)
+
+
+def noted_before_told(patch: pytest.MonkeyPatch) -> None:
+    """An alert counts as sent when it is about to be."""
+    claim = Log.claim_alert
+
+    def claim_and_note(self: Log, *which: str) -> bool:
+        return claim(self, *which) and self.alert_sent(*which)
+
+    patch.setattr(Log, "claim_alert", claim_and_note)
