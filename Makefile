@@ -11,6 +11,7 @@ READY := $(VENV)/.ready
 LINTER := .venv-datacontract
 FUNCTIONS := $(notdir $(patsubst %/,%,$(dir $(wildcard functions/*/requirements.txt))))
 CACHE := $(VENV)/cache
+NPM := $(CACHE)/npm
 export PYTHONDONTWRITEBYTECODE := 1
 export MYPY_CACHE_DIR := $(CACHE)/mypy
 export RUFF_CACHE_DIR := $(CACHE)/ruff
@@ -65,6 +66,17 @@ test-deep: $(READY) ## what test does with generated files, kills and storms, wi
 .PHONY: storms
 storms: $(READY) ## one storm of events and faults again: make storms SEED=n; or 200 other ones
 	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest --storms=200 $${SEED:+--storm-seed=$$SEED} tests/storms/test_storms.py::test_storms
+
+.PHONY: test-tls
+test-tls: $(READY) ## TLS with this machine's own PostgreSQL (the package 'postgresql'), and a database that wakes up 20 s late
+	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m tls tests/tls
+
+# What these packages depend on is npm's to choose: a lock would hold where it was fetched from.
+.PHONY: test-npm
+test-npm: $(READY) ## migrate with npm's emulator of the RDS Data API; needs Node
+	@mkdir -p $(NPM) && cp tests/npm/package.json $(NPM)/
+	@npm install --prefix $(NPM) --no-package-lock --ignore-scripts --no-audit --no-fund --silent
+	TM_TEST_NPM=$(abspath $(NPM)) $(BIN)/pytest -o cache_dir=$(CACHE)/pytest tests/functions/migrate/test_data_api.py -k npm
 
 # By the schema that the pipeline goes by: without one the linter only warns of unknown properties.
 .PHONY: lint-contracts
