@@ -56,12 +56,13 @@ test: $(READY) ## check everything; writes nothing into the source tree
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --cache-dir $(CACHE)/import-linter
-	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile
+	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 .PHONY: test-deep
-test-deep: $(READY) ## what test does with generated files, kills and storms, with many more of each
+test-deep: $(READY) ## what test does with generated files, kills and storms, with many more of each, and what takes longest
 	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest --hypothesis-profile=deep --storms=200 \
 	  tests/test_generated_files.py tests/faults/test_killed.py tests/storms/test_storms.py::test_storms
+	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m deep
 
 .PHONY: storms
 storms: $(READY) ## one storm of events and faults again: make storms SEED=n; or 200 other ones

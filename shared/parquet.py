@@ -55,7 +55,7 @@ def read(uri: str) -> pa.Table:
         with unavailable(uri):
             frame = wr.s3.read_parquet(uri, dtype_backend="pyarrow")
     except (wr.exceptions.NoFilesFound, botocore.exceptions.ClientError) as error:
-        if not _is_missing(error):
+        if not is_missing(error):
             raise
         raise StagingIncomplete(
             f"{uri} is missing, but an earlier state wrote it; replay the ingestion"
@@ -102,11 +102,12 @@ def upload(file: Path, uri: str) -> None:
         wr.s3.upload(str(file), uri)
 
 
-def _is_missing(error: Exception) -> bool:
-    # awswrangler asks for the object's size before it reads, and it may go in between.
+def is_missing(error: Exception) -> bool:
+    """Tell whether what awswrangler raised says that an object is not there."""
+    # It asks for an object's size before it reads, and the object may go in between.
     if isinstance(error, botocore.exceptions.ClientError):
         return error.response["Error"]["Code"] in {"404", "NoSuchKey"}
-    return True
+    return isinstance(error, wr.exceptions.NoFilesFound)
 
 
 def _local(uri: str) -> Path | None:

@@ -332,21 +332,33 @@ class Log:
 
 def told(item: Mapping[str, Any]) -> bool:
     """Tell whether the alert of an item's current end was handed to the topic."""
+    if "executionArn" in item:
+        return _told(item, Run.from_item(item))
     # A rejected object has no run, and one end.
-    return _told(item, f"{Run.from_item(item).name}/" if "executionArn" in item else "")
+    return any(alert["sent"] for alert in item["alerts"].values())
 
 
 def untold(item: Mapping[str, Any]) -> list[str]:
     """Return the ARNs of an item's executions whose end was not told, the replayed ones too."""
     ingestion, current = Ingestion.from_item(item), Run.from_item(item)
     machine = current.execution_arn.removesuffix(current.execution_name)
-    replayed = [ingestion.execution_name(attempt) for attempt in range(1, int(item["attempt"]))]
-    found = [f"{machine}{name}" for name in replayed if not _told(item, f"{name}/")]
-    return found if told(item) else [*found, current.execution_arn]
+    replayed = [
+        Run(f"{machine}{name}", _redrives(item, name))
+        for name in map(ingestion.execution_name, range(1, int(item["attempt"])))
+    ]
+    return [run.execution_arn for run in (*replayed, current) if not _told(item, run)]
 
 
-def _told(item: Mapping[str, Any], prefix: str) -> bool:
-    return any(end.startswith(prefix) and alert["sent"] for end, alert in item["alerts"].items())
+def _redrives(item: Mapping[str, Any], name: str) -> int:
+    """Return how often an execution was redriven, as far as its steps say."""
+    steps = [step.split("/") for step in item.get("steps", ())]
+    return max((int(redrive) for execution, redrive, *_ in steps if execution == name), default=0)
+
+
+def _told(item: Mapping[str, Any], run: Run) -> bool:
+    # Once it was redriven, nobody can look an earlier end up: the later one speaks for it.
+    ends = [end.split("/") for end, alert in item["alerts"].items() if alert["sent"]]
+    return any(name == run.execution_name and int(n) >= run.redrive for name, n, _ in ends)
 
 
 @contextlib.contextmanager

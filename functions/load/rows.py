@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import awswrangler as wr
+import botocore.exceptions
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -111,7 +112,9 @@ def _rejected_lines(uri: str, *, are_there: bool) -> pa.Int64Array:
         with unavailable(uri):
             batches = wr.s3.read_json(uri, lines=True, chunksize=_REJECTS_AT_A_TIME, dtype=False)
             lines = pd.concat(batch.loc[batch["severity"] == "error", "line"] for batch in batches)
-    except wr.exceptions.NoFilesFound:
+    except (wr.exceptions.NoFilesFound, botocore.exceptions.ClientError) as error:
+        if not parquet.is_missing(error):
+            raise
         if not are_there:
             return _lines([])
         raise StagingIncomplete(

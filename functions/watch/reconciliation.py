@@ -68,6 +68,8 @@ class Reconciliation:
             for item in self._settled(status):
                 for arn in untold(item):
                     run = self.stepfunctions.describe_execution(executionArn=arn)
+                    if run["status"] == "RUNNING":  # it was redriven
+                        continue
                     notices.put(self.events, Notice.ENDED, _detail(run))
                     found += 1
         for item in self._settled(Status.REJECTED):

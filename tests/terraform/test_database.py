@@ -171,6 +171,7 @@ def test_nothing_costs_by_the_hour_or_leads_to_the_internet() -> None:
     assert not re.findall(r"0\.0\.0\.0/0|::/0", everywhere)
 
 
+@pytest.mark.deep
 @pytest.mark.timeout(900)  # the provider waits four times half a minute before it looks at RDS
 def test_the_created_database(root: Root, laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> None:
     before = inventory(laptop)

@@ -14,6 +14,8 @@ from local import terraform
 from tests.fixtures.laptop import Laptop
 from tests.stand_ins import CHECKOUT, StandIns
 
+pytestmark = pytest.mark.deep
+
 FUNCTIONS = {"alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"}
 # The emulator cannot run an image, and so not the migration that an apply ends with.
 TARGET = "-target=module.pipeline.aws_lambda_function.this"
