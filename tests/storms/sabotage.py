@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from functions.load import loading
+from shared import progress
 from shared.database import Connection
 from shared.progress import Log
 
@@ -85,7 +86,8 @@ def commit_before_copy_ends(patch: pytest.MonkeyPatch) -> None:
 
 def no_step_only_once(patch: pytest.MonkeyPatch) -> None:
     """The log does not notice that it has a step already."""
-    patch.setattr("shared.progress._mark", lambda *_: str(uuid.uuid4()))
+    mark = progress._mark
+    patch.setattr(progress, "_mark", lambda *step: f"{mark(*step)}/{uuid.uuid4()}")
 
 
 def no_claim(patch: pytest.MonkeyPatch) -> None:
