@@ -135,7 +135,8 @@ class _States:
         from functions.load.loading import load
         from functions.load.rows import StagedRows
         from functions.migrate.migration import migrate
-        from shared.database import Credentials, connect
+        from functions.migrate.roles import Role
+        from shared.database import connect
         from shared.settings import DatabaseSettings
 
         secrets = boto3.client("secretsmanager")
@@ -149,7 +150,7 @@ class _States:
             )["ARN"],
         )
         with connect(settings) as connection:
-            roles = {"loader": Credentials("loader", "x"), "reader": Credentials("reader", "y")}
+            roles = {"loader": Role("loader", "x"), "reader": Role("reader", "y")}
             migrate(connection, server.database, [self._contract], **roles)
             rows = StagedRows(self._staging, self._contract, transformed, tested)
             verdict = load(connection, self._ingestion, self._contract, rows, lambda _: True)

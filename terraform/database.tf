@@ -131,6 +131,11 @@ resource "aws_rds_cluster" "this" {
   lifecycle {
     # The snapshot keeps the name of the moment when its cluster was planned, so the next cluster's finds another.
     ignore_changes = [final_snapshot_identifier]
+
+    precondition {
+      condition     = strcontains(file("${path.module}/../shared/rds_bundle.pem"), "# Amazon RDS ${local.region} Root CA RSA2048 G1")
+      error_message = "The functions would trust no database in ${local.region}: shared/rds_bundle.pem has no certificate authority of that region. .ci/rds_bundle.py makes the file anew from AWS's global-bundle.pem."
+    }
   }
 
   depends_on = [aws_cloudwatch_log_group.database]

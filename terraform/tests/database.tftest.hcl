@@ -247,6 +247,17 @@ run "created" {
   }
 }
 
+run "a_region_that_nobody_would_trust" {
+  command = plan
+
+  override_data {
+    target = data.aws_region.current
+    values = { name = "mars-north-1" }
+  }
+
+  expect_failures = [aws_rds_cluster.this]
+}
+
 run "created_as_told" {
   variables {
     aurora = { max_capacity = 1.5, backup_days = 35, deletion_protection = false, final_snapshot = false }
