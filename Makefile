@@ -12,6 +12,7 @@ LINTER := .venv-datacontract
 FUNCTIONS := $(notdir $(patsubst %/,%,$(dir $(wildcard functions/*/requirements.txt))))
 CACHE := $(VENV)/cache
 NPM := $(CACHE)/npm
+PARALLEL := -o cache_dir=$(CACHE)/pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 export PYTHONDONTWRITEBYTECODE := 1
 export MYPY_CACHE_DIR := $(CACHE)/mypy
 export RUFF_CACHE_DIR := $(CACHE)/ruff
@@ -56,13 +57,11 @@ test: $(READY) ## check everything; writes nothing into the source tree
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --cache-dir $(CACHE)/import-linter
-	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+	$(BIN)/pytest $(PARALLEL)
 
 .PHONY: test-deep
-test-deep: $(READY) ## what test does with generated files, kills and storms, with many more of each, and what takes longest
-	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest --hypothesis-profile=deep --storms=200 \
-	  tests/test_generated_files.py tests/faults/test_killed.py tests/storms/test_storms.py::test_storms
-	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m deep
+test-deep: $(READY) ## what takes minutes, and generated files, kills and storms, with many more of each
+	$(BIN)/pytest $(PARALLEL) --hypothesis-profile=deep --storms=200 -m 'deep or scaled'
 
 .PHONY: storms
 storms: $(READY) ## one storm of events and faults again: make storms SEED=n; or 200 other ones

@@ -25,8 +25,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, the laptop cloud: so no core is left with it at the end."""
-    items.sort(key=lambda item: "laptop" not in getattr(item, "fixturenames", ()))
+    """Begin with what takes longest, so that no core is left with it at the end."""
+    items.sort(
+        key=lambda item: not (
+            "laptop" in getattr(item, "fixturenames", ()) or item.get_closest_marker("scaled")
+        )
+    )
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -372,6 +372,7 @@ def outcomes(found: slow_reader.Reading) -> Iterator[str]:
     yield from {rule for _, _, rule, _ in found.failures}
 
 
+@pytest.mark.scaled
 @pytest.mark.timeout(1800)  # Hypothesis may take five minutes to make a failure small
 def test_the_pipeline_reads_as_the_slow_reader_does(tmp_path: Path) -> None:
     seen: Counter[str] = Counter()

@@ -233,6 +233,7 @@ def counts(item: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(int(item[name]) for name in ("rowsRead", "rowsLoaded", "rowsRejected"))
 
 
+@pytest.mark.scaled
 @pytest.mark.timeout(1200)
 def test_wherever_load_is_killed_a_retry_ends_right(scene: Scene, points: list[Point]) -> None:
     outcomes = []

@@ -36,6 +36,7 @@ def stage(
         yield scene
 
 
+@pytest.mark.scaled
 @pytest.mark.timeout(1800)
 def test_storms(stage: Theatre, storm_seeds: list[int], storm_tally: Tally) -> None:
     for seed in storm_seeds:
