@@ -7,7 +7,7 @@ reads it into these models. docs/contracts.md says what each part means to the p
 import datetime as dt
 import re
 from decimal import Decimal
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -24,6 +24,8 @@ _OWN_RELATIONS = {"source", "schema_version"}
 _OWN_COLUMNS = {"id", "line", "source_id", "source_line"}
 _LOOKUP_PARAMETERS = {"cursor", "limit"}
 
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+_WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 LogicalType = Literal["string", "integer", "number", "boolean", "date", "timestamp"]
 Severity = Literal["error", "warning"]
 
@@ -324,6 +326,24 @@ class Lookup(Model):
     fields: tuple[str, ...] = Field(min_length=1)
 
 
+def _time(value: object) -> object:
+    # Nothing else: pydantic would take 900 for a quarter of an hour after midnight.
+    if not isinstance(value, str) or not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+        raise ValueError(f'{value!r} is no time of day such as "09:00", in quotes')
+    return value
+
+
+class ServiceLevel(Model):
+    """By when the file of a day is loaded, every day or on some: by `time`, `latency` days later.
+
+    `time` is local, in the contract's zone.
+    """
+
+    time: Annotated[dt.time, BeforeValidator(_time)]
+    latency: int = Field(default=0, ge=0, le=31)
+    weekdays: tuple[Weekday, ...] = Field(default=_WEEKDAYS, min_length=1)
+
+
 class Contract(Model):
     """A table's contract, as far as this pipeline acts on it."""
 
@@ -340,6 +360,7 @@ class Contract(Model):
     indexes: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = ()
     lookup: Lookup | None = None
     row_counts: tuple[RowCount, ...] = ()
+    sla: ServiceLevel | None = None
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -353,6 +374,27 @@ class Contract(Model):
             KeyError: the contract has no such column.
         """
         return {column.name: column for column in self.columns}[name]
+
+    def deadline(self, day: dt.date) -> dt.datetime | None:
+        """Return the instant by which a day's file is loaded; None if no such file is promised."""
+        if self.sla is None or _WEEKDAYS[day.weekday()] not in self.sla.weekdays:
+            return None
+        local = dt.datetime.combine(
+            day + dt.timedelta(days=self.sla.latency), self.sla.time, ZoneInfo(self.timezone)
+        )
+        # A clock change repeats an hour or leaves one out: nobody is late before the later of both.
+        return max(local.replace(fold=fold).astimezone(dt.UTC) for fold in (0, 1))
+
+    def due(self, since: dt.datetime, until: dt.datetime) -> dict[dt.date, dt.datetime]:
+        """Return the days whose deadlines lie after `since` and not after `until`, with these."""
+        if self.sla is None:
+            return {}
+        # A zone is up to a day away from UTC.
+        first = since.astimezone(dt.UTC).date() - dt.timedelta(days=self.sla.latency + 1)
+        last = until.astimezone(dt.UTC).date() + dt.timedelta(days=1)
+        days = [first + dt.timedelta(days=n) for n in range((last - first).days + 1)]
+        deadlines = [(day, self.deadline(day)) for day in days]
+        return {day: by for day, by in deadlines if by is not None and since < by <= until}
 
     @model_validator(mode="after")
     def _is_readable(self) -> Self:

@@ -37,6 +37,8 @@ class Intake:
     stepfunctions: "SFNClient"
     events: "EventBridgeClient"
     state_machine_arn: str
+    found_by: str | None = None
+    """Who admits what no event told of; the alert of its end says so."""
 
     def admit(self, source: Source) -> Admission:
         """Log an object version and start its run, unless that was done before.
@@ -56,7 +58,7 @@ class Intake:
             return Admission.REJECTED
         ingestion = Ingestion.of(source, key)
         run = self._run(ingestion, attempt=1)
-        if not self.log.open(ingestion, run):
+        if not self.log.open(ingestion, run, found_by=self.found_by):
             item = self.log.get(ingestion.id, ingestion.table) or {}
             if item.get("status") != Status.RUNNING or item.get("state") != State.TRIGGER:
                 return Admission.KNOWN
@@ -111,7 +113,7 @@ class Intake:
             reason = f"there is no contract for table {key.table!r}, only for " + ", ".join(
                 sorted(self.contracts)
             )
-        self.log.reject(source, reason)
+        self.log.reject(source, reason, found_by=self.found_by)
         # Even if it was logged before: whoever logged it may have died before telling.
         detail = {"ingestedID": unmatched_id(source), "ingestedTable": UNMATCHED}
         notices.put(self.events, notices.Notice.REJECTED, detail)

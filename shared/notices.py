@@ -22,6 +22,8 @@ class Notice(StrEnum):
 
     REJECTED = "Ingestion Rejected"
     """An object whose key fits no contract; detail: `ingestedID`, `ingestedTable`."""
+    MISSING = "File Missing"
+    """A day whose file is not loaded though it should be; detail: `ingestedID`, `ingestedTable`."""
     ENDED = "Ingestion Ended"
     """A run whose end nobody was told of; detail: as Step Functions' own status change."""
 

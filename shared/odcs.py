@@ -37,6 +37,13 @@ _TABLE_PROPERTIES = {
     "indexes",
     "lookup",
 }
+_SLA_PROPERTIES = {
+    "timeOfAvailability": {"property", "value", "customProperties"},
+    "latency": {"property", "value", "unit"},
+}
+"""What is read of each; what only people read is there too."""
+_SLA_FOR_PEOPLE = {"authoritativeDefinitions", "description", "driver", "id"}
+_AVAILABILITY_PROPERTIES = {"weekdays"}
 _COLUMN_PROPERTIES = {"formats", "trueTokens", "falseTokens"}
 _ARGUMENTS = {
     "minLength",
@@ -47,7 +54,9 @@ _ARGUMENTS = {
     "validValues",
     "notInFuture",
 }
-_CUSTOM_PLACES = re.compile(r"\$\.schema\[0\](\.properties\[\d+\])?\.customProperties")
+_CUSTOM_PLACES = re.compile(
+    r"\$\.(schema\[0\](\.properties\[\d+\])?|slaProperties\[\d+\])\.customProperties"
+)
 _WITHOUT_EFFECT = {
     "encryptedName",
     "enum",
@@ -61,6 +70,7 @@ _WITHOUT_EFFECT = {
 }
 """What ODCS lets a column ask for and this pipeline does not do."""
 _SEVERITIES = {"error", "warning"}
+_DAYS = {"d", "day", "days"}
 
 
 def load(path: Path) -> Contract:
@@ -139,7 +149,7 @@ def _contract(document: dict[str, Any]) -> Contract:
     if elsewhere := list(_custom_places(document)):
         raise ValueError(
             f"customProperties at {', '.join(elsewhere)} are without effect: "
-            "they belong to the table ($.schema[0]) or to a column of it"
+            "they belong to the table ($.schema[0]), to a column of it, or to one of slaProperties"
         )
     return _validated(
         Contract,
@@ -150,9 +160,48 @@ def _contract(document: dict[str, Any]) -> Contract:
             "version": document["version"],
             "columns": tuple(_column(each) for each in schema.get("properties", ())),
             "rowCounts": tuple(_row_count(each) for each in schema.get("quality", ())),
+            "sla": _service_level(document),
         },
         where="the table",
     )
+
+
+def _service_level(document: dict[str, Any]) -> dict[str, Any] | None:
+    properties = document.get("slaProperties", [])
+    if "slaDefaultElement" in document:
+        raise ValueError("slaDefaultElement is without effect: a contract has one table")
+    for each in properties:
+        _check_sla_property(each)
+    names = [each["property"] for each in properties]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"slaProperties: {repeated} are there more than once")
+    found = {each["property"]: each for each in properties}
+    if not found:
+        return None
+    if "timeOfAvailability" not in found:
+        raise ValueError(
+            f"slaProperties: {names} without timeOfAvailability say by no time of day when a "
+            "file must be loaded"
+        )
+    by = found["timeOfAvailability"]
+    days = {"latency": found["latency"]["value"]} if "latency" in found else {}
+    return {"time": by["value"]} | days | _custom_properties(by, _AVAILABILITY_PROPERTIES)
+
+
+def _check_sla_property(sla: dict[str, Any]) -> None:
+    name = sla["property"]
+    if name not in _SLA_PROPERTIES:
+        raise ValueError(
+            f"slaProperties: this pipeline does not act on {name!r}, only on "
+            + ", ".join(sorted(_SLA_PROPERTIES))
+        )
+    if unserved := sorted(sla.keys() - _SLA_PROPERTIES[name] - _SLA_FOR_PEOPLE):
+        raise ValueError(f"slaProperties: this pipeline does not act on {unserved} of {name}")
+    if name == "latency" and (type(sla["value"]) is not int or sla.get("unit") not in _DAYS):
+        raise ValueError(
+            "slaProperties: latency must be a whole number of days with the unit d: so many days "
+            f"after the day of the file; it is {sla['value']!r} {sla.get('unit')!r}"
+        )
 
 
 def _column(schema: dict[str, Any]) -> Column:
@@ -321,14 +370,13 @@ def _custom_places(part: Any, place: str = "$") -> Iterator[str]:
 
 
 def _custom_properties(schema: dict[str, Any], known: set[str]) -> dict[str, Any]:
+    where = schema.get("name") or schema["property"]
     names = [each["property"] for each in schema.get("customProperties", ())]
     if repeated := {name for name in names if names.count(name) > 1}:
-        raise ValueError(
-            f"{schema['name']}: customProperties {sorted(repeated)} are there more than once"
-        )
+        raise ValueError(f"{where}: customProperties {sorted(repeated)} are there more than once")
     properties = {each["property"]: each["value"] for each in schema.get("customProperties", ())}
     if unknown := properties.keys() - known:
         raise ValueError(
-            f"{schema['name']}: unknown customProperties {sorted(unknown)}; known: {sorted(known)}"
+            f"{where}: unknown customProperties {sorted(unknown)}; known: {sorted(known)}"
         )
     return properties

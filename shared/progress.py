@@ -1,10 +1,12 @@
 """The log of ingestions in DynamoDB: one item each, written by every state.
 
 An item's `state` and `status` say where the ingestion stands: `status` is `running` until the end,
-then `success`, `fail`, `superseded` or, for a key that fits no contract, `rejected`. `history`
-lists every step with its time and counts. All writes are conditional: a step is written once
-however often its function is retried, a run that was replaced writes no more, and a finished item
-stays finished unless its execution is redriven or the ingestion is replayed.
+then `success`, `fail`, `superseded` or, for a key that fits no contract, `rejected`. A day whose
+file was not loaded in time has an item too, `missing`, beside those of its ingestions. `history`
+lists every step with its time, its counts and the reason of a bad end. All writes are conditional:
+a step is written once however often its function is retried, a run that was replaced writes no
+more, and a finished item stays finished unless its execution is redriven or the ingestion is
+replayed.
 """
 
 import contextlib
@@ -19,6 +21,7 @@ from boto3.dynamodb.conditions import ConditionBase, Key
 
 from shared.errors import LogUnavailable
 from shared.ingestion import UNMATCHED, Ingestion, Run, Source, unmatched_id
+from shared.landing_key import partition
 from shared.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -26,9 +29,12 @@ if TYPE_CHECKING:
 
 Counts = Mapping[str, int]
 
+
 CLAIM = dt.timedelta(minutes=15)
 """How long a claimed alert is one call's alone: Lambda's own retries of it are over by then."""
 
+_REASON_LENGTH = 500
+"""Characters of a reason in the history, of which an item of at most 400 KB holds many."""
 _TOTALS = {"rowsRead", "rowsLoaded", "rowsRejected"}
 """The counts that speak for the whole ingestion; all others stand in the history alone."""
 
@@ -50,6 +56,7 @@ class Status(StrEnum):
     FAIL = "fail"
     REJECTED = "rejected"
     SUPERSEDED = "superseded"
+    MISSING = "missing"
 
 
 class Log:
@@ -63,8 +70,22 @@ class Log:
         """Return the log in the table of that name."""
         return cls(boto3.resource("dynamodb").Table(table_name))
 
-    def open(self, ingestion: Ingestion, run: Run) -> bool:
+    def begun(self) -> dt.datetime:
+        """Return since when there is a log: nothing was expected of a stack before.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        with _unavailable():
+            return self._table.creation_date_time
+
+    def open(self, ingestion: Ingestion, run: Run, *, found_by: str | None = None) -> bool:
         """Write the item of a new ingestion; False if there is one already.
+
+        Args:
+            ingestion: the object version.
+            run: its first run.
+            found_by: who found the object, if no event told of it.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.
@@ -78,6 +99,7 @@ class Log:
                 "attempt": 1,
                 "status": Status.RUNNING,
                 "history": [_entry(State.TRIGGER, Status.SUCCESS, {})],
+                **_found(found_by),
             }
         )
 
@@ -117,8 +139,13 @@ class Log:
             )
         )
 
-    def reject(self, source: Source, reason: str) -> bool:
+    def reject(self, source: Source, reason: str, *, found_by: str | None = None) -> bool:
         """Write the item of an object whose key fits no contract; False if there is one already.
+
+        Args:
+            source: the object version.
+            reason: what of its key fits none.
+            found_by: who found the object, if no event told of it.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.
@@ -128,9 +155,44 @@ class Log:
                 **_item(unmatched_id(source), UNMATCHED, source),
                 "status": Status.REJECTED,
                 "haltReason": reason,
-                "history": [_entry(State.TRIGGER, Status.REJECTED, {})],
+                "history": [_entry(State.TRIGGER, Status.REJECTED, {}, reason)],
+                **_found(found_by),
             }
         )
+
+    def miss(self, table: str, day: dt.date, reason: str, failed: str | None) -> str | None:
+        """Write the item of a day whose file is not loaded though it should be.
+
+        Args:
+            table: the table.
+            day: the day that the file is of.
+            reason: what was expected by when, and what is there instead.
+            failed: the ingestion that should have loaded it, if a file came.
+
+        Returns:
+            Its ID; None if there is such an item already.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        missing_id = f"{day:%Y%m%d}-{Status.MISSING}"
+        entry = _entry(State.TRIGGER, Status.MISSING, {}, reason)
+        is_new = self._put(
+            {
+                "ingestedID": missing_id,
+                "ingestedTable": table,
+                "state": State.TRIGGER,
+                "status": Status.MISSING,
+                "sourceKey": f"{partition(table, day)}/",
+                "dataDate": day.isoformat(),
+                "haltReason": reason,
+                "history": [entry],
+                "alerts": {},
+                "updatedAt": entry["at"],
+                **({} if failed is None else {"failedID": failed}),
+            }
+        )
+        return missing_id if is_new else None
 
     def get(self, ingested_id: str, table: str) -> dict[str, Any] | None:
         """Return an item, strongly consistent, or None.
@@ -153,7 +215,18 @@ class Log:
         condition: ConditionBase = Key("status").eq(str(status))
         if since is not None:
             condition &= Key("updatedAt").gte(_timestamp(since))
-        query: dict[str, Any] = {"IndexName": "status", "KeyConditionExpression": condition}
+        yield from self._query("status", condition)
+
+    def of_day(self, day: dt.date) -> Iterator[dict[str, Any]]:
+        """Yield the items of a day's files.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        yield from self._query("dataDate", Key("dataDate").eq(day.isoformat()))
+
+    def _query(self, index: str, condition: ConditionBase) -> Iterator[dict[str, Any]]:
+        query: dict[str, Any] = {"IndexName": index, "KeyConditionExpression": condition}
         while True:
             with _unavailable():
                 page = self._table.query(**query)
@@ -221,7 +294,7 @@ class Log:
         counts: Counts,
         reason: str | None,
     ) -> bool:
-        entry = _entry(state, step, counts)
+        entry = _entry(state, step, counts, reason)
         sets = {
             "state": str(state),
             "status": str(status),
@@ -272,6 +345,7 @@ class Log:
             end,
             {"requestId": request_id, "sent": False, "claimedAt": _now()},
             "attribute_not_exists(alerts.#end) OR (alerts.#end.sent = :false AND "
+            "attribute_not_exists(alerts.#end.unwanted) AND "
             "(alerts.#end.requestId = :request OR alerts.#end.claimedAt < :lapsed))",
             {
                 ":request": request_id,
@@ -292,6 +366,21 @@ class Log:
             end,
             {"requestId": request_id, "sent": True},
             "attribute_exists(alerts.#end)",
+            {},
+        )
+
+    def alert_unwanted(self, ingested_id: str, table: str, end: str) -> bool:
+        """Write that nobody wants to be told of one end; False if that is settled already.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        return self._update_alert(
+            ingested_id,
+            table,
+            end,
+            {"sent": False, "unwanted": True},
+            "attribute_not_exists(alerts.#end)",
             {},
         )
 
@@ -331,11 +420,11 @@ class Log:
 
 
 def told(item: Mapping[str, Any]) -> bool:
-    """Tell whether the alert of an item's current end was handed to the topic."""
+    """Tell whether an item's current end was handed to the topic, or nobody wants to be told."""
     if "executionArn" in item:
         return _told(item, Run.from_item(item))
-    # A rejected object has no run, and one end.
-    return any(alert["sent"] for alert in item["alerts"].values())
+    # A rejected object and a missing file have no run, and one end.
+    return any(map(_settled, item["alerts"].values()))
 
 
 def untold(item: Mapping[str, Any]) -> list[str]:
@@ -357,8 +446,12 @@ def _redrives(item: Mapping[str, Any], name: str) -> int:
 
 def _told(item: Mapping[str, Any], run: Run) -> bool:
     # Once it was redriven, nobody can look an earlier end up: the later one speaks for it.
-    ends = [end.split("/") for end, alert in item["alerts"].items() if alert["sent"]]
+    ends = [end.split("/") for end, alert in item["alerts"].items() if _settled(alert)]
     return any(name == run.execution_name and int(n) >= run.redrive for name, n, _ in ends)
+
+
+def _settled(alert: Mapping[str, Any]) -> bool:
+    return bool(alert["sent"] or alert.get("unwanted"))
 
 
 @contextlib.contextmanager
@@ -405,8 +498,15 @@ def _item(ingested_id: str, table: str, source: Source) -> dict[str, Any]:
     }
 
 
-def _entry(state: State, status: Status, counts: Counts) -> dict[str, Any]:
-    return {"state": str(state), "status": str(status), "at": _now(), **counts}
+def _found(found_by: str | None) -> dict[str, str]:
+    return {} if found_by is None else {"foundBy": found_by}
+
+
+def _entry(
+    state: State, status: Status, counts: Counts, reason: str | None = None
+) -> dict[str, Any]:
+    said = {} if reason is None else {"reason": reason[:_REASON_LENGTH]}
+    return {"state": str(state), "status": str(status), "at": _now(), **counts, **said}
 
 
 def _mark(run: Run, state: State, status: Status) -> str:

@@ -5,6 +5,7 @@ environment. Each class names exactly the variables that Terraform sets for that
 """
 
 import functools
+from enum import StrEnum
 from typing import Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
@@ -12,6 +13,15 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import InvalidSettings
+
+
+class AlertOn(StrEnum):
+    """Which ends people are told of; that something did not happen is told in any case."""
+
+    ALL = "all"
+    FAILURES = "failures"
+    FAILURES_AND_REJECTS = "failures_and_rejects"
+    """Failures, and successes of which rows were rejected."""
 
 
 class Settings(BaseSettings):
@@ -77,6 +87,7 @@ class AlertSettings(Settings):
     log_table: str
     staging_bucket: str
     topic_arn: str
+    alert_on: AlertOn
 
 
 class WatchSettings(Settings):

@@ -16,10 +16,10 @@ locals {
       }
     }
     notice = {
-      description = "What happens outside a run: a file that fits no contract, a run whose end went unnoticed."
+      description = "What happens outside a run: a file that fits no contract or never came, a run whose end went unnoticed."
       pattern = {
         source      = [local.notice_source]
-        detail-type = ["Ingestion Rejected", "Ingestion Ended"]
+        detail-type = ["Ingestion Rejected", "File Missing", "Ingestion Ended"]
       }
     }
   }

@@ -58,6 +58,7 @@ locals {
         LOG_TABLE      = aws_dynamodb_table.log.name
         STAGING_BUCKET = aws_s3_bucket.this["staging"].bucket
         TOPIC_ARN      = aws_sns_topic.alerts.arn
+        ALERT_ON       = var.alert_on
       }
     }
     watch = {

@@ -21,6 +21,17 @@ variable "alert_emails" {
   }
 }
 
+variable "alert_on" {
+  description = "Which ends of ingestions are told: all, failures alone, or failures_and_rejects, which are also the successes of which rows were rejected. That a file did not come or that an event was lost is told in any case."
+  type        = string
+  default     = "all"
+
+  validation {
+    condition     = contains(["all", "failures", "failures_and_rejects"], var.alert_on)
+    error_message = "alert_on must be all, failures or failures_and_rejects."
+  }
+}
+
 variable "hard_testing" {
   description = "Whether a file with any failed test is halted before Load (true) or its failed rows are set aside and the others loaded (false)."
   type        = bool

@@ -229,7 +229,12 @@ CONTRACTS = (CHECKOUT / "docs" / "contracts.md").read_text("utf-8")
     "term",
     [
         *sorted(
-            odcs._TABLE_PROPERTIES | odcs._COLUMN_PROPERTIES | odcs._ARGUMENTS | odcs._SEVERITIES
+            odcs._TABLE_PROPERTIES
+            | odcs._COLUMN_PROPERTIES
+            | odcs._ARGUMENTS
+            | odcs._SEVERITIES
+            | odcs._SLA_PROPERTIES.keys()
+            | odcs._AVAILABILITY_PROPERTIES
         ),
         *(field for model in (HeaderPolicy, Lookup, Format) for field in model.model_fields),
         *get_args(LogicalType),

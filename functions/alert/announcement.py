@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions
 
-from shared.alerts import compose, publish
+from shared.alerts import Kind, compose, is_wanted, publish
 from shared.ingestion import Ingestion
 from shared.progress import Log
+from shared.settings import AlertOn
 from shared.staging import Staging
 from shared.telemetry import logger
 
@@ -27,23 +28,30 @@ class Announcer:
     sns: "SNSClient"
     staging_bucket: str
     topic_arn: str
+    alert_on: AlertOn
     request_id: str
 
-    def announce(self, item: Mapping[str, Any], end: str, *, file_at_fault: bool) -> bool:
-        """Tell the topic how an ingestion ended; False if that is or was another call's to do.
+    def announce(self, item: Mapping[str, Any], end: str, kind: Kind) -> bool:
+        """Tell the topic how an ingestion ended.
 
         Args:
             item: the log item, closed.
             end: what tells this end from any other of the same ingestion.
-            file_at_fault: whether a failure is a verdict on the file, or something broke.
+            kind: how it ended.
+
+        Returns:
+            False if nobody wants to be told, or that is or was another call's to do.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.
         """
         key = item["ingestedID"], item["ingestedTable"]
+        if not is_wanted(kind, item, self.alert_on):
+            self.log.alert_unwanted(*key, end)
+            return False
         if not self.log.claim_alert(*key, end, self.request_id):
             return False
-        alert = compose(item, self._report(item), file_at_fault=file_at_fault)
+        alert = compose(item, self._report(item), kind)
         publish(self.sns, self.topic_arn, alert)
         self.log.alert_sent(*key, end, self.request_id)
         return True

@@ -5,13 +5,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from shared.alerts import Kind
 from shared.errors import InvalidEvent
 from shared.ingestion import Ingestion, Run
 from shared.progress import Log, State, Status
 from shared.verdict import Outcome, Verdict
 
-_VERDICTS = {"Refused", "FailedTests"}
-"""The errors by which the state machine says that the file is at fault, not the pipeline."""
+_KINDS = {
+    "Refused": Kind.REFUSED,
+    "FailedTests": Kind.FAILED_TESTS,
+    "Lambda.Unknown": Kind.CRASHED,
+    "Runtime.ExitError": Kind.CRASHED,
+    "Sandbox.Timedout": Kind.TIMED_OUT,
+    "States.Timeout": Kind.TIMED_OUT,
+}
+"""The errors that are not a function's own: the state machine's verdicts on a file, and Lambda's
+and Step Functions' words for a function that did not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +67,26 @@ class End:
     @property
     def file_at_fault(self) -> bool:
         """Whether the run failed by a verdict on the file."""
-        return self.error in _VERDICTS
+        return self.failure in {Kind.REFUSED, Kind.FAILED_TESTS}
+
+    @property
+    def failure(self) -> Kind:
+        """How it failed, if it did."""
+        match self.status:
+            case "TIMED_OUT":
+                return Kind.TIMED_OUT
+            case "ABORTED":
+                return Kind.ABORTED
+        return _KINDS.get(self.error or "", Kind.BROKEN)
+
+    def kind(self, item: Mapping[str, Any]) -> Kind:
+        """Return how it ended, by its closed log item: that says more than Step Functions can."""
+        match item["status"]:
+            case Status.SUPERSEDED:
+                return Kind.SUPERSEDED
+            case Status.SUCCESS:
+                return Kind.LOADED_WITH_REJECTS if item.get("rowsRejected") else Kind.LOADED
+        return self.failure
 
     @property
     def reason(self) -> str:
@@ -68,8 +96,13 @@ class End:
                 return "the run took longer than the state machine allows"
             case "ABORTED":
                 return f"the run was stopped by hand: {self.cause or 'no cause was given'}"
-            case _:
-                return f"{self.error}: {_message(self.cause)}"
+        said = f"{self.error}: {_message(self.cause)}"
+        match self.failure:
+            case Kind.CRASHED:
+                return f"the function died ({said})"
+            case Kind.TIMED_OUT:
+                return f"the function took longer than it may ({said})"
+        return said
 
     def close(self, log: Log) -> dict[str, Any]:
         """Close the log item if the functions could not, and return it as this run left it.

@@ -9,11 +9,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.alert.announcement import Announcer
 from functions.alert.ends import End
+from shared.alerts import Kind
 from shared.errors import InvalidEvent
 from shared.notices import Notice
 from shared.progress import Log
 from shared.settings import AlertSettings, read
 from shared.telemetry import logger
+
+_WITHOUT_RUN = {Notice.REJECTED: Kind.REJECTED, Notice.MISSING: Kind.MISSING}
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -27,17 +30,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
         boto3.client("sns"),
         settings.staging_bucket,
         settings.topic_arn,
+        settings.alert_on,
         context.aws_request_id,
     )
     detail = event["detail"]
-    if event["detail-type"] == Notice.REJECTED:
+    if (notice := event["detail-type"]) in _WITHOUT_RUN:
         item = log.get(detail["ingestedID"], detail["ingestedTable"])
         if item is None:
             raise InvalidEvent(f"the notice names an ingestion that is not in the log: {detail}")
-        sent = announcer.announce(item, Notice.REJECTED, file_at_fault=True)
+        sent = announcer.announce(item, notice, _WITHOUT_RUN[notice])
     else:
         end = End.from_event(detail)
         item = end.close(log)
-        sent = announcer.announce(item, end.name, file_at_fault=end.file_at_fault)
+        sent = announcer.announce(item, end.name, end.kind(item))
     logger.info("alert", extra={"ingestedID": item["ingestedID"], "sent": sent})
     return {"sent": sent}

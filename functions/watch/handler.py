@@ -1,5 +1,5 @@
-"""Takes the schedule's event, whatever it holds.
-Returns what was put right: runs stuck, ends unannounced, landed objects whose event was lost.
+"""Takes the schedule's event, and looks as of its `time`, or without one as of now.
+Returns what it found: runs stuck, ends unannounced, objects whose event was lost, files missing.
 """
 
 import datetime as dt
@@ -9,6 +9,7 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.watch.reconciliation import Reconciliation
+from functions.watch.silence import Silence
 from shared.intake import Intake
 from shared.odcs import load_all
 from shared.progress import Log
@@ -18,18 +19,17 @@ from shared.telemetry import logger
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Put right what a lost event left behind."""
+    """Put right what a lost event left behind, and say which files never came."""
     settings = read(WatchSettings)
     log = Log.of(settings.log_table)
     stepfunctions, events = boto3.client("stepfunctions"), boto3.client("events")
-    intake = Intake(load_all(), log, stepfunctions, events, settings.state_machine_arn)
-    look = Reconciliation(
-        log, intake, boto3.client("s3"), stepfunctions, events, dt.datetime.now(dt.UTC)
-    )
-    result = {
-        "stuck": look.stuck(),
-        "unannounced": look.unannounced(),
-        "lost": look.lost(settings.landing_bucket),
-    }
+    contracts = load_all()
+    intake = Intake(contracts, log, stepfunctions, events, settings.state_machine_arn, "watch")
+    now = dt.datetime.fromisoformat(event.get("time") or dt.datetime.now(dt.UTC).isoformat())
+    look = Reconciliation(log, intake, boto3.client("s3"), stepfunctions, events, now)
+    stuck, unannounced = look.stuck(), look.unannounced()
+    lost = look.lost(settings.landing_bucket)
+    missing = Silence(log, contracts, events, now).missing(lost)
+    result = {"stuck": stuck, "unannounced": unannounced, "lost": len(lost), "missing": missing}
     logger.info("watched", extra=result)
     return result

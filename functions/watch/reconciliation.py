@@ -23,6 +23,7 @@ GRACE = dt.timedelta(minutes=10)
 """What is younger is on its ordinary way and none of our business."""
 LOOKBACK = dt.timedelta(days=2)
 """How far back a landed object or an end is still looked for."""
+_WITHOUT_RUN = {Status.REJECTED: Notice.REJECTED, Status.MISSING: Notice.MISSING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +73,26 @@ class Reconciliation:
                         continue
                     notices.put(self.events, Notice.ENDED, _detail(run))
                     found += 1
-        for item in self._settled(Status.REJECTED):
-            if not told(item):
-                keys = ("ingestedID", "ingestedTable")
-                notices.put(self.events, Notice.REJECTED, {key: item[key] for key in keys})
-                found += 1
+        for status, notice in _WITHOUT_RUN.items():
+            for item in self._settled(status):
+                if not told(item):
+                    keys = ("ingestedID", "ingestedTable")
+                    notices.put(self.events, notice, {key: item[key] for key in keys})
+                    found += 1
         return found
 
     def _settled(self, status: Status) -> Iterator[dict[str, Any]]:
         items = self.log.with_status(status, since=self.now - LOOKBACK)
         return (item for item in items if self._age(item) >= GRACE)
 
-    def lost(self, bucket: str) -> int:
-        """Admit landed object versions whose event never came.
+    def lost(self, bucket: str) -> list[Source]:
+        """Admit landed object versions whose event never came; return those that it started.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.
         """
-        admissions = [self.intake.admit(source) for source in self._landed(bucket)]
-        return admissions.count(Admission.STARTED)
+        landed = self._landed(bucket)
+        return [each for each in landed if self.intake.admit(each) is Admission.STARTED]
 
     def _landed(self, bucket: str) -> Iterator[Source]:
         pages = self.s3.get_paginator("list_object_versions").paginate(Bucket=bucket)

@@ -9,7 +9,7 @@ def test_a_landed_file_that_is_deleted_leaves_its_rows(machine: Machine) -> None
 
     machine.s3.delete_object(Bucket=LANDING, Key=KEY)
 
-    assert machine.watch() == {"stuck": 0, "unannounced": 0, "lost": 0}
+    assert machine.watch() == {"stuck": 0, "unannounced": 0, "lost": 0, "missing": 0}
     assert machine.rows() == NEW_ROWS
     assert machine.replay()["detail"]["status"] == "SUCCEEDED", "the version itself is still there"
 

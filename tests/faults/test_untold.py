@@ -39,11 +39,11 @@ def test_a_topic_that_refuses_is_told_once_it_does_not(
 def test_an_end_that_alert_never_heard_of_is_closed_and_told_by_watch(machine: Machine) -> None:
     _failed(machine)
 
-    assert machine.watch() == {"stuck": 1, "unannounced": 0, "lost": 0}
+    assert machine.watch() == {"stuck": 1, "unannounced": 0, "lost": 0, "missing": 0}
 
     assert machine.item()["status"] == "fail"
     assert len(machine.alerts()) == 1
-    assert machine.watch() == {"stuck": 0, "unannounced": 0, "lost": 0}
+    assert machine.watch() == {"stuck": 0, "unannounced": 0, "lost": 0, "missing": 0}
     assert machine.alerts() == []
 
 

@@ -1,113 +1,173 @@
 import json
+import re
 from typing import Any
 
 import boto3
 import pytest
 
-from shared.alerts import compose, publish
+from shared.alerts import Kind, compose, is_wanted, publish
+from shared.settings import AlertOn
 from tests.fixtures.aws import REGION
+from tests.fixtures.wording import Wording
 
-ARN = "arn:aws:states:eu-west-1:123456789012:execution:tm:dailycheckins-20240303-4f0c2a91be"
-ITEM = {
-    "ingestedID": "20240303-4f0c2a91be",
+ID = "20240303-4f0c2a91be"
+ARN = f"arn:aws:states:eu-west-1:123456789012:execution:tm:dailycheckins-{ID}"
+LOADED = {
+    "ingestedID": ID,
     "ingestedTable": "dailycheckins",
     "state": "load",
     "status": "success",
+    "bucket": "landing",
     "sourceKey": "table=dailycheckins/year=2024/month=3/day=3/f.csv",
     "versionId": "v1",
+    "size": 1,
     "dataDate": "2024-03-03",
     "executionArn": ARN,
     "rowsRead": 20500,
     "rowsLoaded": 20495,
     "rowsRejected": 5,
 }
-REPORT = {
-    "rules": [
-        {
-            "column": "user",
-            "rule": "required",
-            "severity": "error",
-            "reason": "user is missing",
-            "count": 5,
-            "examples": [{"line": 15799, "value": None}],
-        },
-        {
-            "column": "hours",
-            "rule": "hours_within_a_day",
-            "severity": "warning",
-            "reason": "hours is not between 0 and 24",
-            "count": 1,
-            "examples": [{"line": 2918, "value": "30.00"}],
-        },
-    ]
+FAILED = {name: value for name, value in LOADED.items() if not name.startswith("rows")} | {
+    "status": "fail"
+}
+UNMATCHED = {
+    "ingestedID": "unmatched-4f0c2a91be",
+    "ingestedTable": "unmatched",
+    "state": "trigger",
+    "status": "rejected",
+    "sourceKey": "ключ\n" + "long " * 60,
+    "versionId": "v1",
+    "haltReason": "the key is not of the form table=…",
+}
+MISSING = {
+    "ingestedID": "20240303-missing",
+    "ingestedTable": "dailycheckins",
+    "state": "trigger",
+    "status": "missing",
+    "sourceKey": "table=dailycheckins/year=2024/month=3/day=3/",
+    "dataDate": "2024-03-03",
+    "haltReason": "no file of 2024-03-03 has come",
 }
 
 
-def test_success() -> None:
-    alert = compose(ITEM, REPORT, file_at_fault=False)
+def rule(column: str | None, name: str, count: int, line: int, **more: str) -> dict[str, Any]:
+    examples = [{"line": line, "value": "raw"}, {"line": line + 1, "value": "raw"}]
+    reason = f"{column} breaks {name}"
+    made = {"column": column, "rule": name, "reason": reason, "severity": "error"}
+    return made | {"count": count, "examples": examples} | more
 
-    assert alert.subject == "Ingestion Success: dailycheckins 2024-03-03"
-    assert alert.record["status"] == "Ingestion Success"
-    assert alert.record["latestState"] == "load"
-    assert alert.record["ingestedID"] == "20240303-4f0c2a91be"
-    assert alert.record["topRejects"] == [
-        {"column": "user", "rule": "required", "count": 5, "line": 15799}
+
+REPORT = {
+    "rules": [
+        rule("user", "required", 1005, 15799),
+        rule(None, "columnCount", 3, 7),
+        rule("hours", "number", 2, 9),
+        rule("project", "maxLength", 1, 11),
+        rule("hours", "hours_within_a_day", 1, 2918, severity="warning"),
     ]
-    assert alert.record["repair"] is None
-    assert "Rows: 20500 read, 20495 loaded, 5 rejected" in alert.text
-    assert "Rejected: 5 × required of user, first at line 15799" in alert.text
+}
+SPOKEN: dict[str, tuple[Kind, dict[str, Any], Any]] = {
+    "loaded": (Kind.LOADED, LOADED | {"rowsLoaded": 20500, "rowsRejected": 0}, None),
+    "loaded-with-rejects": (Kind.LOADED_WITH_REJECTS, LOADED, REPORT),
+    "superseded": (
+        Kind.SUPERSEDED,
+        LOADED | {"status": "superseded", "rowsLoaded": 0, "haltReason": "v1 is not newer than v2"},
+        REPORT,
+    ),
+    "refused": (
+        Kind.REFUSED,
+        FAILED | {"state": "transform", "haltReason": "line 1 lacks the column hours"},
+        None,
+    ),
+    "failed-tests": (
+        Kind.FAILED_TESTS,
+        LOADED | {"state": "test", "status": "fail", "haltReason": "5 of 20500 rows failed"},
+        REPORT,
+    ),
+    "failed-tests-no-row": (
+        Kind.FAILED_TESTS,
+        FAILED | {"state": "test", "haltReason": "the file holds 1 rows, some asks for at least 2"},
+        None,
+    ),
+    **{
+        f"broken-in-{state}": (
+            Kind.BROKEN,
+            FAILED | {"state": state, "haltReason": "Boom: no disk"},
+            None,
+        )
+        for state in ("trigger", "transform", "test", "load")
+    },
+    "crashed": (Kind.CRASHED, FAILED | {"haltReason": "the function died (exit 137)"}, None),
+    "timed-out": (Kind.TIMED_OUT, FAILED | {"haltReason": "the run took longer"}, None),
+    "aborted": (Kind.ABORTED, FAILED | {"haltReason": "the run was stopped by hand"}, None),
+    "rejected": (Kind.REJECTED, UNMATCHED, None),
+    "rejected-lost-event": (Kind.REJECTED, UNMATCHED | {"foundBy": "watch"}, None),
+    "missing": (Kind.MISSING, MISSING, None),
+    "missing-came-and-failed": (
+        Kind.MISSING,
+        MISSING | {"haltReason": f"it came, but {ID} ended in test/fail", "failedID": ID},
+        None,
+    ),
+}
 
 
-def test_a_refused_file_is_the_suppliers_to_correct() -> None:
-    item = ITEM | {"state": "transform", "status": "fail", "haltReason": "the file is empty"}
+@pytest.mark.parametrize("name", SPOKEN)
+def test_every_end_in_words(name: str, wording: Wording) -> None:
+    kind, item, report = SPOKEN[name]
 
-    alert = compose(item, None, file_at_fault=True)
+    alert = compose(item, report, kind)
 
-    assert alert.record["status"] == "Ingestion Fail"
-    assert alert.record["reason"] == "the file is empty"
-    assert "tm drop FILE --table dailycheckins --date 2024-03-03" in alert.record["repair"]
-    assert alert.record["repair"].endswith("tm replay 20240303-4f0c2a91be")
-    assert "Why: the file is empty" in alert.text
-    assert "The table: nothing was loaded; what it holds of this file's earlier" in alert.text
+    wording(name, f"{alert.subject}\n\n{alert.text}")
+    assert len(alert.subject) < 100
+    assert alert.subject.isascii()
+    assert alert.subject.isprintable()
+    assert alert.subject.endswith(f", {kind.lower()}")
+    assert "raw" not in re.sub("`raw`", "", alert.text + json.dumps(alert.record["topRejects"]))
 
 
-def test_a_broken_function_is_ours_to_mend() -> None:
-    item = ITEM | {"state": "load", "status": "fail", "haltReason": "Boom: no disk"}
+def test_every_kind_has_its_words() -> None:
+    assert {kind for kind, *_ in SPOKEN.values()} == set(Kind)
 
-    record = compose(item, None, file_at_fault=False).record
 
-    assert record["repair"].endswith("run it again: tm replay 20240303-4f0c2a91be")
+def test_the_record_keeps_its_form() -> None:
+    record = compose(LOADED, REPORT, Kind.LOADED_WITH_REJECTS).record
+
+    assert record["status"] == "Ingestion Success"
+    assert record["latestState"] == "load"
+    assert record["ingestedID"] == ID
+    assert (record["rowsRead"], record["rowsLoaded"], record["rowsRejected"]) == (20500, 20495, 5)
+    assert record["topRejects"][0] == {
+        "column": "user",
+        "rule": "required",
+        "reason": "user breaks required",
+        "count": 1005,
+        "line": 15799,
+    }
+    assert len(record["topRejects"]) == 3
     assert record["executionArn"] == ARN
 
 
-def test_only_where_load_broke_off_may_the_table_have_changed() -> None:
-    broken = ITEM | {"status": "fail", "haltReason": "Boom: no disk"}
+@pytest.mark.parametrize(
+    ("alert_on", "unwanted"),
+    [
+        (AlertOn.ALL, set()),
+        (AlertOn.FAILURES, {Kind.LOADED, Kind.LOADED_WITH_REJECTS, Kind.SUPERSEDED}),
+        (AlertOn.FAILURES_AND_REJECTS, {Kind.LOADED, Kind.SUPERSEDED}),
+    ],
+)
+def test_which_ends_are_wanted(alert_on: AlertOn, unwanted: set[Kind]) -> None:
+    assert {kind for kind in Kind if not is_wanted(kind, LOADED, alert_on)} == unwanted
 
-    in_test = compose(broken | {"state": "test"}, None, file_at_fault=False)
-    in_load = compose(broken | {"state": "load"}, None, file_at_fault=False)
 
-    assert in_test.record["unchanged"].startswith("nothing was loaded")
-    assert in_load.record["unchanged"].startswith("Load broke off")
-    assert "never a mix" in in_load.text
+def test_a_lost_event_is_said_once_and_to_everybody() -> None:
+    found = LOADED | {"foundBy": "watch"}
+    again = found | {"executionArn": f"{ARN}-r2"}
 
-
-def test_a_rejected_key() -> None:
-    item = {
-        "ingestedID": "unmatched-1",
-        "ingestedTable": "unmatched",
-        "state": "trigger",
-        "status": "rejected",
-        "sourceKey": "ключ " * 60,
-        "versionId": "v1",
-        "haltReason": "no such form",
-    }
-
-    alert = compose(item, None, file_at_fault=True)
-
-    assert len(alert.subject) <= 100
-    assert alert.subject.isascii()
-    assert alert.record["console"] is None
-    assert "tm drop FILE --table T" in alert.text
+    assert is_wanted(Kind.LOADED, found, AlertOn.FAILURES)
+    assert not is_wanted(Kind.LOADED, again, AlertOn.FAILURES)
+    said = compose(found, None, Kind.LOADED).text
+    assert "Noticed: no event of S3 told of this file: watch found it and started its run" in said
+    assert "Noticed" not in compose(again, None, Kind.LOADED).text
 
 
 @pytest.mark.usefixtures("aws")
@@ -116,7 +176,7 @@ def test_both_forms_reach_the_topic() -> None:
     topic = sns.create_topic(Name="alerts")["TopicArn"]
     queue = sqs.create_queue(QueueName="tap")["QueueUrl"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=f"arn:aws:sqs:{REGION}:123456789012:tap")
-    alert = compose(ITEM, None, file_at_fault=False)
+    alert = compose(LOADED, None, Kind.LOADED)
 
     publish(sns, topic, alert)
 

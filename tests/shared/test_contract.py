@@ -1,13 +1,16 @@
 """The models by themselves; what makes them of a file, and refuses it, is in test_odcs."""
 
+import datetime as dt
+import itertools
 from decimal import Decimal
 from typing import Literal
 
 import pytest
 from pydantic import ValidationError
 
-from shared.contract import Column, Contract, RowCount, Threshold
+from shared.contract import Column, Contract, RowCount, ServiceLevel, Threshold
 from shared.odcs import load_all
+from tests.fixtures.contracts import READINGS
 
 
 @pytest.mark.parametrize(
@@ -87,3 +90,63 @@ def test_a_contract_cannot_be_changed(contract: Contract) -> None:
 def test_a_column_that_is_not_there() -> None:
     with pytest.raises(KeyError, match="nobody"):
         load_all()["dailycheckins"].column("nobody")
+
+
+def promising(time: str, zone: str = "Europe/Berlin", **more: object) -> Contract:
+    sla = ServiceLevel.model_validate({"time": time} | more)
+    return READINGS.model_copy(update={"sla": sla, "timezone": zone})
+
+
+@pytest.mark.parametrize(
+    ("time", "zone", "day", "utc"),
+    [
+        ("09:00", "Europe/Berlin", "2024-01-15", "2024-01-15T08:00"),
+        ("09:00", "Europe/Berlin", "2024-07-15", "2024-07-15T07:00"),
+        # The night in which the clock is put forward has no 02:30, the one in which it is put
+        # back has two.
+        ("02:30", "Europe/Berlin", "2024-03-31", "2024-03-31T01:30"),
+        ("02:30", "Europe/Berlin", "2024-10-27", "2024-10-27T01:30"),
+        ("03:00", "Europe/Berlin", "2024-03-31", "2024-03-31T01:00"),
+        ("00:00", "Pacific/Kiritimati", "2024-03-03", "2024-03-02T10:00"),
+        ("23:59", "Pacific/Pago_Pago", "2024-03-03", "2024-03-04T10:59"),
+        # Samoa left this day out.
+        ("09:00", "Pacific/Apia", "2011-12-30", "2011-12-30T19:00"),
+    ],
+)
+def test_a_deadline_is_local(time: str, zone: str, day: str, utc: str) -> None:
+    deadline = promising(time, zone).deadline(dt.date.fromisoformat(day))
+
+    assert deadline == dt.datetime.fromisoformat(f"{utc}+00:00")
+
+
+def test_a_deadline_may_be_days_later_and_not_of_every_day() -> None:
+    contract = promising("09:00", "Etc/UTC", latency=3, weekdays=["fri"])
+
+    assert contract.deadline(dt.date(2024, 3, 1)) == dt.datetime(2024, 3, 4, 9, tzinfo=dt.UTC)
+    assert contract.deadline(dt.date(2024, 3, 2)) is None
+    assert READINGS.deadline(dt.date(2024, 3, 1)) is None
+    assert READINGS.due(dt.datetime(2024, 1, 1, tzinfo=dt.UTC), dt.datetime.now(dt.UTC)) == {}
+
+
+def test_each_day_is_due_once_whatever_the_looks() -> None:
+    """The looks of a year, one after another, find each day in exactly one of them."""
+    for zone in ("Europe/Berlin", "Pacific/Kiritimati", "Pacific/Pago_Pago", "America/St_Johns"):
+        contract = promising("02:30", zone, latency=1, weekdays=["mon", "tue", "sun"])
+        looks = [
+            dt.datetime(2024, 1, 1, tzinfo=dt.UTC) + n * dt.timedelta(hours=7) for n in range(1300)
+        ]
+
+        found = [day for a, b in itertools.pairwise(looks) for day in contract.due(a, b)]
+
+        days = [dt.date(2024, 1, 5) + dt.timedelta(days=n) for n in range(350)]
+        assert [day for day in found if days[0] <= day <= days[-1]] == [
+            day for day in days if day.weekday() in {0, 1, 6}
+        ]
+
+
+def test_a_deadline_itself_is_due() -> None:
+    contract = promising("09:00", "Etc/UTC")
+    nine = dt.datetime(2024, 3, 3, 9, tzinfo=dt.UTC)
+
+    assert list(contract.due(nine - dt.timedelta(minutes=1), nine)) == [nine.date()]
+    assert contract.due(nine, nine + dt.timedelta(minutes=1)) == {}

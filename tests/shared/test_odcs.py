@@ -1,4 +1,5 @@
 import copy
+import datetime as dt
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -116,6 +117,12 @@ def row_count(**properties: Any) -> Change:
     return table(quality=[{k: v for k, v in whole.items() if v is not None}])
 
 
+def sla(*properties: dict[str, Any], **more: Any) -> Change:
+    """Promise something; with `more`, by a time of availability that is in order but for it."""
+    by = [{"property": "timeOfAvailability", "value": "09:00"} | more] if more else []
+    return lambda document: document.update(slaProperties=[*by, *properties])
+
+
 def both(first: Change, second: Change) -> Change:
     return lambda document: (first(document), second(document))
 
@@ -164,7 +171,7 @@ REFUSED: list[tuple[str, Change, str]] = [
         "custom",
         lambda d: d.update(customProperties=[{"property": "encoding", "value": "cp1252"}]),
         "customProperties at $.customProperties are without effect: "
-        "they belong to the table ($.schema[0]) or to a column of it",
+        "they belong to the table ($.schema[0]), to a column of it, or to one of slaProperties",
     ),
     (
         "custom",
@@ -431,6 +438,62 @@ REFUSED: list[tuple[str, Change, str]] = [
             {"mustBe": 5, "arguments": {"properties": ["name"]}},
         )
     ),
+    *(
+        ("sla", sla(value=value), "the table: sla.time: " + repr(value) + " is no time of day")
+        for value in ("9:00", "24:00", "09:00-08:00", 630, None, "09:00:00")
+    ),
+    ("sla", sla(unit="d", value="09:00"), "does not act on ['unit'] of timeOfAvailability"),
+    ("sla", sla(element="feed", value="09:00"), "not act on ['element'] of timeOfAvailability"),
+    (
+        "sla",
+        sla(customProperties=[{"property": "weekdays", "value": ["monday"]}]),
+        "the table: sla.weekdays.0: Input should be 'mon', 'tue'",
+    ),
+    (
+        "sla",
+        sla(customProperties=[{"property": "weekdays", "value": []}]),
+        "sla.weekdays: Tuple should have at least 1 item",
+    ),
+    (
+        "sla",
+        sla(customProperties=[{"property": "weekday", "value": ["mon"]}]),
+        "timeOfAvailability: unknown customProperties ['weekday']; known: ['weekdays']",
+    ),
+    (
+        "sla",
+        sla({"property": "latency", "value": 1, "unit": "d"}),
+        "['latency'] without timeOfAvailability say by no time of day",
+    ),
+    (
+        "sla",
+        sla({"property": "retention", "value": 3, "unit": "y"}, value="09:00"),
+        "does not act on 'retention', only on latency, timeOfAvailability",
+    ),
+    (
+        "sla",
+        sla({"property": "timeOfAvailability", "value": "10:00"}, value="09:00"),
+        "slaProperties: ['timeOfAvailability'] are there more than once",
+    ),
+    ("sla", lambda d: d.update(slaDefaultElement="feed"), "slaDefaultElement is without effect"),
+    *(
+        (
+            "sla",
+            sla({"property": "latency"} | wrong, value="09:00"),
+            "latency must be a whole number of days with the unit d",
+        )
+        for wrong in (
+            {"value": 1},
+            {"value": 1, "unit": "h"},
+            {"value": "1", "unit": "d"},
+            {"value": 1.5, "unit": "d"},
+            {"value": True, "unit": "d"},
+        )
+    ),
+    (
+        "sla",
+        sla({"property": "latency", "value": -1, "unit": "d"}, value="09:00"),
+        "sla.latency: Input should be greater than or equal to 0",
+    ),
 ]
 
 
@@ -449,6 +512,21 @@ def test_what_the_pipeline_would_not_act_on_is_refused(
     assert said.startswith("feed.odcs.yaml: ")
     assert message in said
     assert "pydantic" not in said
+
+
+def test_what_is_promised(tmp_path: Path) -> None:
+    latency = {"property": "latency", "value": 2, "unit": "d", "driver": "operational"}
+    days = [{"property": "weekdays", "value": ["mon", "fri"]}]
+
+    promise = loaded(tmp_path, sla(latency, customProperties=days, description="for people")).sla
+
+    assert promise is not None
+    assert (promise.time, promise.latency) == (dt.time(9), 2)
+    assert promise.weekdays == ("mon", "fri")
+    assert loaded(tmp_path).sla is None
+    every_day = loaded(tmp_path, sla(value="23:59")).sla
+    assert every_day is not None
+    assert (every_day.latency, len(every_day.weekdays)) == (0, 7)
 
 
 @pytest.mark.parametrize("text", ["a: [", "", "just text", "- a list", "schema: 5"])

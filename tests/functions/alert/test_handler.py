@@ -1,3 +1,5 @@
+import copy
+import datetime as dt
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,9 +9,10 @@ import boto3
 import pytest
 
 from functions.alert.handler import handler
+from shared import settings
 from shared.errors import InvalidEvent
 from shared.ingestion import Ingestion, Run, Source
-from shared.progress import Log, State, Status
+from shared.progress import Log, State, Status, told
 from shared.staging import Staging
 from shared.verdict import Outcome, Verdict
 from tests.fixtures.aws import REGION, STAGING, lambda_context
@@ -74,17 +77,25 @@ def test_a_function_that_died_is_closed_and_told(
 
 
 @pytest.mark.parametrize(
-    ("detail", "reason"),
+    ("detail", "kind", "reason"),
     [
-        ({"status": "TIMED_OUT", "error": None, "cause": None}, "took longer than"),
-        ({"status": "ABORTED", "error": "x", "cause": "by Ned"}, "stopped by hand: by Ned"),
-        ({"status": "ABORTED", "error": None, "cause": None}, "stopped by hand: no cause"),
-        ({"status": "FAILED", "error": "Lambda.Unknown", "cause": "exit 137"}, "exit 137"),
+        ({"status": "TIMED_OUT", "error": None, "cause": None}, "Timed Out", "took longer than"),
+        ({"error": "States.Timeout", "cause": None}, "Timed Out", "took longer than it may"),
+        ({"error": "Sandbox.Timedout", "cause": "600 s"}, "Timed Out", "600 s"),
+        ({"status": "ABORTED", "error": "x", "cause": "by Ned"}, "Aborted", "by hand: by Ned"),
+        ({"status": "ABORTED", "error": None, "cause": None}, "Aborted", "no cause"),
+        ({"error": "Lambda.Unknown", "cause": "exit 137"}, "Crashed", "died (Lambda.Unknown: exit"),
+        ({"error": "Runtime.ExitError", "cause": "signal: killed"}, "Crashed", "signal: killed"),
+        ({"error": "DatabaseUnavailable", "cause": "no answer"}, "Broken", "no answer"),
+        ({"error": "ClientError", "cause": "AccessDenied"}, "Broken", "ClientError: AccessDenied"),
     ],
 )
+@pytest.mark.parametrize("state", [None, State.TRANSFORM, State.TEST, State.LOAD])
 def test_every_other_end_has_its_reason(
     detail: dict[str, Any],
+    kind: str,
     reason: str,
+    state: State | None,
     event: dict[str, Any],
     ingestion: Ingestion,
     run: Run,
@@ -92,12 +103,19 @@ def test_every_other_end_has_its_reason(
     messages: Messages,
 ) -> None:
     log.open(ingestion, run)
+    if state is not None:
+        log.enter(ingestion, run, state)
     event["detail"] |= detail
 
     handler(event, lambda_context())
 
     (message,) = messages()
+    assert (message["kind"], message["latestState"]) == (kind, state or "trigger")
     assert reason in message["reason"]
+    item = log.get(ingestion.id, ingestion.table)
+    assert item is not None
+    assert item["history"][-1]["status"] == "fail"
+    assert item["history"][-1]["reason"] == message["reason"]
 
 
 def test_a_verdict_stays_what_the_function_wrote(
@@ -128,6 +146,7 @@ def test_success_with_rejects_names_them(
     rule = {
         "column": "user",
         "rule": "required",
+        "reason": "user is missing",
         "severity": "error",
         "count": 1,
         "examples": [{"line": 3, "value": None}],
@@ -141,7 +160,9 @@ def test_success_with_rejects_names_them(
     (message,) = messages()
     assert message["status"] == "Ingestion Success"
     assert (message["rowsRead"], message["rowsLoaded"], message["rowsRejected"]) == (3, 2, 1)
-    assert message["topRejects"] == [{"column": "user", "rule": "required", "count": 1, "line": 3}]
+    [reject] = message["topRejects"]
+    assert (reject["column"], reject["rule"], reject["line"]) == ("user", "required", 3)
+    assert message["repair"].endswith(f"tm rejects fix {ingestion.id} rejects.csv")
 
 
 def test_success_that_load_could_not_log_is_closed(
@@ -275,6 +296,47 @@ def test_a_rejected_key_is_told(log: Log, messages: Messages) -> None:
     (message,) = messages()
     assert (message["status"], message["latestState"]) == ("Ingestion Fail", "trigger")
     assert message["reason"] == "no such form"
+
+
+def test_a_missing_file_is_told(log: Log, messages: Messages) -> None:
+    day = dt.date(2024, 3, 3)
+    missing_id = log.miss("dailycheckins", day, "no file of 2024-03-03 has come", failed=None)
+    detail = {"ingestedID": missing_id, "ingestedTable": "dailycheckins"}
+    notice = {"detail-type": "File Missing", "source": "tm-pipeline", "detail": detail}
+
+    assert handler(notice, lambda_context("first")) == {"sent": True}
+    assert handler(notice, lambda_context("second")) == {"sent": False}
+
+    (message,) = messages()
+    assert (message["status"], message["kind"]) == ("Ingestion Fail", "Missing")
+    assert message["repair"].endswith("tm drop FILE --table dailycheckins --date 2024-03-03")
+
+
+def test_an_end_that_nobody_wants_to_hear_of_is_settled(
+    event: dict[str, Any],
+    ingestion: Ingestion,
+    run: Run,
+    log: Log,
+    messages: Messages,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ALERT_ON", "failures")
+    log.open(ingestion, run)
+    failed = copy.deepcopy(event)
+    event["detail"] |= {"status": "SUCCEEDED", "output": json.dumps({"load": LOADED})}
+
+    assert handler(event, lambda_context("first")) == {"sent": False}
+    settled = log.get(ingestion.id, ingestion.table)
+    # Somebody wants to hear of everything from now on.
+    monkeypatch.setenv("ALERT_ON", "all")
+    settings.read.cache_clear()
+    assert handler(event, lambda_context("first")) == {"sent": False}
+
+    assert messages() == []
+    assert settled is not None
+    assert told(settled), "so watch does not tell it either"
+    failed["detail"]["redriveCount"] = 1
+    assert handler(failed, lambda_context("redriven")) == {"sent": True}
 
 
 @pytest.mark.usefixtures("messages")

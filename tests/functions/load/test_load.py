@@ -18,7 +18,7 @@ from functions.load.handler import handler
 from functions.load.rows import StagedRows
 from functions.load.versions import is_newer
 from shared import parquet
-from shared.alerts import compose
+from shared.alerts import Kind, compose
 from shared.database import connect
 from shared.errors import (
     DatabaseRefused,
@@ -369,7 +369,7 @@ def test_the_same_counts_everywhere(
     steps = [(entry["state"], entry["status"]) for entry in item["history"]]
     assert steps == [("trigger", "success"), ("load", "running"), ("load", "success")]
     assert counts.items() <= item["history"][-1].items()
-    assert counts.items() <= compose(item, None, file_at_fault=False).record.items()
+    assert counts.items() <= compose(item, None, Kind.BROKEN).record.items()
     [metric] = [line for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
     names = ("RowsRead", "RowsLoaded", "RowsRejected")
     assert [json.loads(metric)[name] for name in names] == [[4.0], [2.0], [2.0]]

@@ -15,7 +15,7 @@ from tests.fixtures.aws import KEY, LANDING, REGION, lambda_context, land
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-NOTHING = {"stuck": 0, "unannounced": 0, "lost": 0}
+NOTHING = {"stuck": 0, "unannounced": 0, "lost": 0, "missing": 0}
 Notices = Callable[[], list[tuple[str, dict[str, Any]]]]
 
 
@@ -177,3 +177,35 @@ def test_what_just_landed_is_on_its_way(
 
     assert handler({}, lambda_context()) == NOTHING
     assert list(log.with_status(Status.RUNNING)) == []
+
+
+def test_a_file_that_never_came_is_told_until_it_was(
+    s3: "S3Client", log: Log, notices: Notices
+) -> None:
+    day = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)
+    after = {"time": f"{day + dt.timedelta(days=1)}T09:10:00Z"}
+
+    assert handler({}, lambda_context()) == NOTHING, "the stack is of today"
+    assert handler(after, lambda_context())["missing"] == 1
+
+    missing_id = f"{day:%Y%m%d}-missing"
+    told = [("File Missing", {"ingestedID": missing_id, "ingestedTable": "dailycheckins"})]
+    assert notices() == told
+    assert handler(after, lambda_context()) == NOTHING | {"unannounced": 1}
+    assert notices() == told * 2
+    end = missing_id, "dailycheckins", "File Missing", "request"
+    log.claim_alert(*end)
+    log.alert_sent(*end)
+    assert handler(after, lambda_context()) == NOTHING
+
+
+def test_a_landed_object_whose_event_was_lost_is_said_to_be(
+    s3: "S3Client", log: Log, notices: Notices
+) -> None:
+    land(s3, b"x")
+    s3.put_object(Bucket=LANDING, Key="nonsense", Body=b"x")
+
+    handler({}, lambda_context())
+
+    assert [item["foundBy"] for item in log.with_status(Status.RUNNING)] == ["watch"]
+    assert [item["foundBy"] for item in log.with_status(Status.REJECTED)] == ["watch"]

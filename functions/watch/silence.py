@@ -1,0 +1,96 @@
+"""Holds the log against the contracts' promises: files that were to be loaded, and are not."""
+
+import datetime as dt
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from shared import notices
+from shared.contract import Contract
+from shared.ingestion import Source
+from shared.landing_key import LandingKey
+from shared.notices import Notice
+from shared.progress import Log, State, Status
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+
+GRACE = dt.timedelta(minutes=10)
+"""What landed at the last minute is still on its ordinary way."""
+LOOKBACK = dt.timedelta(days=2)
+"""How long ago a deadline may be that is still looked at, if nothing looked meanwhile."""
+_LOADED = {(State.LOAD, Status.SUCCESS), (State.LOAD, Status.SUPERSEDED)}
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """One look at every promise; `now` is its time."""
+
+    log: Log
+    contracts: Mapping[str, Contract]
+    events: "EventBridgeClient"
+    now: dt.datetime
+
+    def missing(self, started: Collection[Source] = ()) -> int:
+        """Announce the files that are not loaded though they should be; each day's once.
+
+        Args:
+            started: what this look has just started; the log's indexes need not show it yet.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+            NoticeUndelivered: EventBridge did not take a notice; the next look repeats it.
+        """
+        keys = [LandingKey.parse(each.key) for each in started]
+        under_way = {(key.table, key.date) for key in keys if key is not None}
+        return sum(
+            (contract.table, day) not in under_way and self._is_missed(contract, day, by)
+            for contract in self.contracts.values()
+            if contract.sla is not None
+            for day, by in self._due(contract).items()
+        )
+
+    def _due(self, contract: Contract) -> dict[dt.date, dt.datetime]:
+        # Of a stack that was not there yet when a day began, nobody expected its file.
+        first_day = self.log.begun().astimezone(ZoneInfo(contract.timezone)).date()
+        due = contract.due(self.now - LOOKBACK - GRACE, self.now - GRACE)
+        return {day: by for day, by in due.items() if day > first_day}
+
+    def _is_missed(self, contract: Contract, day: dt.date, by: dt.datetime) -> bool:
+        """Announce one day's file, unless it is there, under way, or was announced."""
+        items = [each for each in self.log.of_day(day) if each["ingestedTable"] == contract.table]
+        # What is under way will end, and that is told; if badly, a later look says the rest.
+        if any(each["status"] == Status.RUNNING or _was_loaded(each) for each in items):
+            return False
+        failed = max(
+            (each for each in items if each["status"] == Status.FAIL),
+            key=lambda each: each["updatedAt"],
+            default=None,
+        )
+        reason = _reason(contract, day, by, failed)
+        failed_id = None if failed is None else failed["ingestedID"]
+        missing_id = self.log.miss(contract.table, day, reason, failed_id)
+        if missing_id is None:
+            return False
+        detail = {"ingestedID": missing_id, "ingestedTable": contract.table}
+        notices.put(self.events, Notice.MISSING, detail)
+        return True
+
+
+def _was_loaded(item: Mapping[str, Any]) -> bool:
+    # A replay that failed takes nothing back.
+    return any((step["state"], step["status"]) in _LOADED for step in item["history"])
+
+
+def _reason(
+    contract: Contract, day: dt.date, by: dt.datetime, failed: Mapping[str, Any] | None
+) -> str:
+    local = by.astimezone(ZoneInfo(contract.timezone))
+    promised = f"by {local:%Y-%m-%d %H:%M} ({contract.timezone})"
+    if failed is None:
+        return f"no file of {day} has come; it was to be loaded {promised}"
+    return (
+        f"the file of {day} was to be loaded {promised}; it came, but {failed['ingestedID']} ended "
+        f"in {failed['state']}/{failed['status']}: {failed.get('haltReason')}"
+    )

@@ -1,0 +1,163 @@
+"""Files that never came: promised by the contract of dailycheckins, by 09:00 the day after."""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+
+from functions.watch.silence import Silence
+from shared.contract import Contract
+from shared.ingestion import Ingestion, Run, Source
+from shared.landing_key import LandingKey
+from shared.odcs import load_all
+from shared.progress import Log, State, Status
+from tests.fixtures.aws import REGION, run_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+
+TABLE = "dailycheckins"
+DAY = dt.date(2024, 3, 3)
+DEADLINE = dt.datetime(2024, 3, 4, 9, tzinfo=dt.UTC)
+MINUTE = dt.timedelta(minutes=1)
+HOUR = dt.timedelta(hours=1)
+
+Look = Callable[..., list[str]]
+
+
+@pytest.fixture
+def look(log: Log, monkeypatch: pytest.MonkeyPatch) -> Look:
+    """Look at some time; returns the IDs of what was found, of a log that is years old."""
+    monkeypatch.setattr(Log, "begun", lambda _: dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
+    events: EventBridgeClient = boto3.client("events", region_name=REGION)
+
+    def at(now: dt.datetime, *started: Source, **contracts: Contract) -> list[str]:
+        before = {item["ingestedID"] for item in log.with_status(Status.MISSING)}
+        silence = Silence(log, contracts or load_all(), events, now)
+        found = silence.missing(started)
+        after = {item["ingestedID"] for item in log.with_status(Status.MISSING)}
+        assert len(after) == len(before) + found
+        return sorted(after - before)
+
+    return at
+
+
+def ingestion(day: dt.date = DAY, name: str = "f.csv") -> Ingestion:
+    key = LandingKey(TABLE, day, name)
+    return Ingestion.of(Source("landing", str(key), "v1", 1), key)
+
+
+def ended(log: Log, each: Ingestion, state: State, status: Status, reason: str | None) -> Run:
+    run = run_of(each)
+    log.open(each, run)
+    log.finish(each, run, state, status, {}, reason)
+    return run
+
+
+def test_a_file_that_never_came(look: Look, log: Log) -> None:
+    assert look(DEADLINE + 9 * MINUTE) == ["20240301-missing", "20240302-missing"]
+
+    assert look(DEADLINE + 10 * MINUTE) == ["20240303-missing"], "what is new has ten minutes"
+    assert look(DEADLINE + 25 * MINUTE) == [], "each once"
+
+    item = log.get("20240303-missing", TABLE)
+    assert item is not None
+    assert (item["state"], item["status"], item["dataDate"]) == ("trigger", "missing", "2024-03-03")
+    assert item["haltReason"] == (
+        "no file of 2024-03-03 has come; it was to be loaded by 2024-03-04 09:00 (Etc/UTC)"
+    )
+    [entry] = item["history"]
+    assert (entry["state"], entry["status"]) == ("trigger", "missing")
+
+
+def test_the_day_of_a_zone(look: Look) -> None:
+    sla = {"time": "02:30", "latency": 1, "weekdays": ["sat", "sun"]}
+    contract = Contract.model_validate(
+        load_all()[TABLE].model_dump() | {"sla": sla, "timezone": "Europe/Berlin"}
+    )
+    # Of the night to 2024-03-31, in which the clock is put forward, and to 2024-10-27, back.
+    for day, deadline in (("20240330", "2024-03-31T01:30"), ("20241026", "2024-10-27T01:30")):
+        by = dt.datetime.fromisoformat(f"{deadline}+00:00")
+        assert look(by + 9 * MINUTE, feed=contract) == []
+        assert look(by + 10 * MINUTE, feed=contract) == [f"{day}-missing"]
+        assert look(by + HOUR + 10 * MINUTE, feed=contract) == []
+
+
+@pytest.mark.parametrize("status", [Status.SUCCESS, Status.SUPERSEDED])
+def test_a_file_that_is_loaded(status: Status, look: Look, log: Log) -> None:
+    ended(log, ingestion(), State.LOAD, status, None)
+
+    assert "20240303-missing" not in look(DEADLINE + HOUR)
+
+
+def test_a_file_of_another_table_is_no_file_of_this_one(look: Look, log: Log) -> None:
+    key = LandingKey("projectbudgets", DAY, "f.csv")
+    ended(
+        log,
+        Ingestion.of(Source("landing", str(key), "v1", 1), key),
+        State.LOAD,
+        Status.SUCCESS,
+        None,
+    )
+
+    assert "20240303-missing" in look(DEADLINE + HOUR)
+
+
+def test_a_file_that_is_under_way_is_waited_for(look: Look, log: Log) -> None:
+    run = run_of(each := ingestion())
+    log.open(each, run)
+    assert "20240303-missing" not in look(DEADLINE + HOUR)
+
+    log.finish(each, run, State.TRANSFORM, Status.FAIL, {}, "the file is empty")
+
+    assert look(DEADLINE + 2 * HOUR) == ["20240303-missing"]
+
+
+def test_a_file_that_this_look_has_started_is_waited_for(look: Look) -> None:
+    assert "20240303-missing" not in look(DEADLINE + HOUR, ingestion().source)
+
+
+def test_a_file_that_came_and_failed(look: Look, log: Log) -> None:
+    ended(log, ingestion(name="a.csv"), State.TRANSFORM, Status.FAIL, "the file is empty")
+    last = ingestion(name="b.csv")
+    ended(log, last, State.LOAD, Status.FAIL, "DatabaseUnavailable: no answer")
+
+    look(DEADLINE + HOUR)
+
+    item = log.get("20240303-missing", TABLE)
+    assert item is not None
+    assert item["failedID"] == last.id, "the last one"
+    assert item["haltReason"].endswith(
+        f"it came, but {last.id} ended in load/fail: DatabaseUnavailable: no answer"
+    )
+
+
+def test_a_replay_that_fails_takes_nothing_back(look: Look, log: Log) -> None:
+    run = ended(log, each := ingestion(), State.LOAD, Status.SUCCESS, None)
+    item = log.get(each.id, TABLE)
+    assert item is not None
+    again = Run(f"{run.execution_arn}-r2")
+    log.reopen(item, again)
+    log.finish(each, again, State.LOAD, Status.FAIL, {}, "stopped")
+
+    assert "20240303-missing" not in look(DEADLINE + HOUR)
+
+
+def test_after_hours_without_a_look_two_days_are_caught_up_with(look: Look) -> None:
+    assert look(DEADLINE + dt.timedelta(days=30)) == ["20240331-missing", "20240401-missing"]
+
+
+def test_nothing_is_expected_of_a_stack_before_its_first_whole_day(
+    look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = dt.datetime(2024, 3, 3, 0, 1, tzinfo=dt.UTC)
+    monkeypatch.setattr(Log, "begun", lambda _: began)
+
+    assert look(DEADLINE + HOUR) == []
+    assert look(DEADLINE + dt.timedelta(days=1, hours=1)) == ["20240304-missing"]
+
+
+def test_the_log_knows_its_age(log: Log) -> None:
+    assert abs(dt.datetime.now(dt.UTC) - log.begun()) < dt.timedelta(minutes=5)
