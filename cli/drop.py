@@ -11,7 +11,7 @@ from rich.table import Table
 
 from cli.console import console
 from cli.errors import CommandError
-from cli.items import Item, counts, current_run, plain, style
+from cli.items import Item, counts, current_run, is_loaded, plain, style, transition
 from cli.stack import Stack
 from local.tap import Alert
 from shared.ingestion import UNMATCHED, Ingestion, Source, unmatched_id
@@ -43,13 +43,13 @@ def put(stack: Stack, file: Path, table: str, date: dt.date) -> Ingestion:
 
 def follow(stack: Stack, ingestion: Ingestion) -> bool:
     """Show each state until the end, then the sums and the alert; tell whether it was loaded."""
-    snapshots = _snapshots(stack, ingestion)
-    item = _watch_live(snapshots) if console.is_terminal else _watch_plainly(snapshots)
+    found = snapshots(stack, ingestion)
+    item = _watch_live(found) if console.is_terminal else _watch_plainly(found)
     _print_end(stack, ingestion, item)
-    return (item["state"], item["status"]) == (State.LOAD, Status.SUCCESS)
+    return is_loaded(item)
 
 
-def _snapshots(stack: Stack, ingestion: Ingestion) -> Iterator[Item]:
+def snapshots(stack: Stack, ingestion: Ingestion) -> Iterator[Item]:
     """Yield the log's item again and again, the last time at its end."""
     begun = time.monotonic()
     while True:
@@ -82,8 +82,7 @@ def _watch_plainly(snapshots: Iterator[Item]) -> Item:
         history = item["history"]
         begun = len(history) - len(current_run(item))
         for entry in history[max(begun, shown) :]:
-            at, state, status = entry["at"], entry["state"], entry["status"]
-            console.print(f"{at}  {state:<9}  {status:<10}  {counts(entry)}".rstrip())
+            console.print(transition(entry), markup=False)
         shown = len(history)
     return item
 

@@ -18,10 +18,10 @@ import botocore.exceptions
 from cli import rejects
 from cli.console import console
 from cli.errors import CommandError
-from cli.items import Item
+from cli.items import Item, has_run
 from cli.stack import Stack
 from shared.contract import Contract
-from shared.ingestion import UNMATCHED, Ingestion, Source
+from shared.ingestion import Ingestion, Source
 from shared.landing import read_version
 from shared.landing_key import LandingKey
 from shared.spreadsheet import unescaped
@@ -63,7 +63,7 @@ def fix(
             version of the file.
         SourceUnreadable: the ingestion's version is gone.
     """
-    if item["ingestedTable"] == UNMATCHED:
+    if not has_run(item):
         raise CommandError(rejects.none_of(item))
     ingestion = Ingestion.from_item(item)
     contract = contracts.get(ingestion.table)

@@ -18,10 +18,10 @@ _COUNTS = {
 _STYLES = {
     Status.RUNNING: "cyan",
     Status.SUCCESS: "green",
-    Status.FAIL: "red",
-    Status.REJECTED: "red",
     Status.SUPERSEDED: "yellow",
 }
+_FAILED = "red"
+"""The colour of every other end."""
 
 
 def plain(value: Any) -> Any:
@@ -38,11 +38,29 @@ def plain(value: Any) -> Any:
     return value
 
 
+def has_run(item: Mapping[str, Any]) -> bool:
+    """Tell whether an item is of a file that the state machine was given.
+
+    Others are of a key that fits no contract, or of a file that did not come.
+    """
+    return "executionArn" in item
+
+
 def current_run(item: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the steps of an ingestion's current run: each run's first is that of the trigger."""
+    """Return the steps of an ingestion's current run."""
     history: list[dict[str, Any]] = item["history"]
-    begun = max(n for n, entry in enumerate(history) if entry["state"] == State.TRIGGER)
+    begun = max((n for n, entry in enumerate(history) if begins_run(entry)), default=0)
     return history[begun:]
+
+
+def begins_run(entry: Mapping[str, Any]) -> bool:
+    """Tell whether an entry of a history is the first of a run."""
+    return (entry["state"], entry["status"]) == (State.TRIGGER, Status.SUCCESS)
+
+
+def is_loaded(item: Mapping[str, Any]) -> bool:
+    """Tell whether the ingestion ended as one wishes."""
+    return (item["state"], item["status"]) == (State.LOAD, Status.SUCCESS)
 
 
 def counts(record: Mapping[str, Any]) -> str:
@@ -52,4 +70,10 @@ def counts(record: Mapping[str, Any]) -> str:
 
 def style(status: str) -> str:
     """Return the colour of a status."""
-    return _STYLES[Status(status)]
+    return _STYLES.get(Status(status), _FAILED)
+
+
+def transition(entry: Mapping[str, Any]) -> str:
+    """Return one step of a history as a line."""
+    text = f"{entry['at']}  {entry['state']:<9}  {entry['status']:<10}  {counts(entry)}"
+    return text.rstrip()

@@ -1,8 +1,10 @@
 """The commands of `tm`: their names, arguments and options."""
 
 import datetime as dt
+import functools
 import itertools
 import json
+import re
 import shlex
 import time
 from pathlib import Path
@@ -26,6 +28,7 @@ from local import cloud
 from local.home import home
 from shared import odcs
 from shared.contract import Contract
+from shared.progress import Status
 
 
 class _Commands(TyperGroup):
@@ -55,17 +58,33 @@ def _day(name: str, text: str) -> Any:
     return typer.Option(name, formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help=text)
 
 
-def _past(text: str) -> dt.datetime:
+def _past(text: str, example: str = "") -> dt.datetime:
     try:
         time = dt.datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no time such as 2026-11-22T19:00:00Z.") from None
+        raise typer.BadParameter(
+            f"{text!r} is no time such as {example}2026-11-22T19:00:00Z."
+        ) from None
     # A wrong guess would leave files out that nobody then looks for.
     if time.tzinfo is None:
         raise typer.BadParameter(f"{text!r} does not say its zone: end it in Z for UTC.")
     if time > dt.datetime.now(dt.UTC):
         raise typer.BadParameter(f"{text!r} is in the future.")
     return time
+
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def _ago(text: str) -> dt.datetime:
+    if ago := re.fullmatch(r"(\d+)([mhdw])", text):
+        try:
+            return dt.datetime.now(dt.UTC) - dt.timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        except OverflowError:
+            raise typer.BadParameter(f"{text!r} is before all time.") from None
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+        text = f"{text}T00:00:00Z"
+    return _past(text, "24h, 7d, 2024-03-01 or ")
 
 
 StackFolder = Annotated[
@@ -154,19 +173,65 @@ def check(
 
 
 @app.command()
-def status(
+def status(  # noqa: PLR0913, PLR0917 - they are its options
     ingested_id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="One ingestion; without it, all.")
+        str | None, typer.Argument(metavar="[ID]", help="One ingestion; without it, the newest.")
     ] = None,
-    as_json: AsJson = False,
+    statuses: Annotated[
+        list[Status] | None,
+        typer.Option("--status", help="Only of this status; may be given several times."),
+    ] = None,
+    table: Annotated[
+        str | None, typer.Option(help="Only of this table; `unmatched` for keys that fit none.")
+    ] = None,
+    since: Annotated[
+        dt.datetime | None,
+        typer.Option(
+            metavar="TIME", parser=_ago, help="Only changed since: 24h, 7d, 2024-03-01 (UTC)."
+        ),
+    ] = None,
+    date: Annotated[
+        dt.datetime | None, _day("--date", "Only of files of that day, as their keys have it.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="So many at most.")] = 50,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Show what changes, until Ctrl-C; with ID until its end, and exit status 0 means "
+            "that it was loaded.",
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON; with --watch, a line for each change.")
+    ] = False,
     stack: StackFolder = None,
 ) -> None:
-    """Show what the log says of ingestions."""
-    items = log.find(Stack.open(stack), ingested_id)
+    """Show what the log says of ingestions, the newest first, or of one with all its steps."""
+    if ingested_id is not None:
+        if statuses or table or since or date:
+            raise typer.BadParameter("filters are for lists: leave them out, or leave out ID.")
+        where = Stack.open(stack)
+        if watch:
+            _end_with(log.follow(where, log.find_run(where, ingested_id), as_json=as_json))
+        elif as_json:
+            _print_json(log.find(where, ingested_id))
+        else:
+            log.show_one(log.find(where, ingested_id))
+        return
+    wanted = log.Filter(
+        tuple(dict.fromkeys(statuses or Status)), table, since, date.date() if date else None
+    )
+    look = functools.partial(log.listing, Stack.open(stack), wanted, limit)
+    if watch:
+        log.watch(look, as_json=as_json)
+        return
+    listed = look()
     if as_json:
-        _print_json(items)
+        _print_json(listed.items)
     else:
-        log.show(items, with_history=ingested_id is not None)
+        log.show(listed)
+    log.tell_of_more(listed)
 
 
 @app.command()
@@ -300,6 +365,11 @@ def user(
         _print_json(rows)
     else:
         lookup.show(name, rows)
+
+
+def _end_with(loaded: bool) -> None:
+    if not loaded:
+        raise typer.Exit(1)
 
 
 def _contract(table: str) -> Contract:

@@ -12,9 +12,9 @@ from rich.table import Table
 from cli import status as log
 from cli.console import cell, console
 from cli.errors import CommandError
-from cli.items import Item
+from cli.items import Item, has_run
 from cli.stack import Stack
-from shared.ingestion import UNMATCHED, Ingestion
+from shared.ingestion import Ingestion
 from shared.progress import Status
 from shared.staging import Staging
 
@@ -35,7 +35,7 @@ def find(stack: Stack, ingested_id: str) -> Item:
 
 def records(stack: Stack, item: Item) -> Iterator[Record]:
     """Yield what failed in an ingestion, by line; nothing if nothing did."""
-    if item["ingestedTable"] == UNMATCHED:
+    if not has_run(item):
         return
     body = _body(stack, Staging(stack.staging_bucket, Ingestion.from_item(item)).rejects)
     if body is not None:
@@ -48,7 +48,7 @@ def save(stack: Stack, item: Item, out: Path) -> bool:
     Raises:
         CommandError: `out` cannot be written.
     """
-    if item["ingestedTable"] == UNMATCHED:
+    if not has_run(item):
         return False
     staging = Staging(stack.staging_bucket, Ingestion.from_item(item))
     body = _body(stack, staging.rejects_for_people)

@@ -4,7 +4,7 @@ from cli import status as log
 from cli.console import console
 from cli.errors import CommandError
 from cli.stack import Stack
-from shared.ingestion import UNMATCHED, Ingestion
+from shared.ingestion import Ingestion
 
 
 def replay(stack: Stack, ingested_id: str) -> Ingestion:
@@ -13,13 +13,8 @@ def replay(stack: Stack, ingested_id: str) -> Ingestion:
     Raises:
         CommandError: the log knows no such ID, it has no run, or one of its runs is under way.
     """
-    [found] = log.find(stack, ingested_id)
+    found = log.find_run(stack, ingested_id)
     table = found["ingestedTable"]
-    if table == UNMATCHED:
-        raise CommandError(
-            f"Ingestion {ingested_id} was rejected for its key {found['sourceKey']!r}, which fits "
-            "no contract: drop the file again under one that fits."
-        )
     intake = stack.intake
     if table not in intake.contracts:
         raise CommandError(f"There is no contract for {table} any more.")

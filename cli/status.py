@@ -1,58 +1,340 @@
-"""`tm status`: what the log says."""
+"""`tm status`: what the log says, once or as it goes on."""
 
-from boto3.dynamodb.conditions import Key
+import datetime as dt
+import heapq
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from boto3.dynamodb.conditions import Attr, Key
+from rich.console import Group, RenderableType
+from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
-from cli.console import console
+from cli import drop
+from cli.console import cell, console, errors
 from cli.errors import CommandError
-from cli.items import Item, counts, plain, style
+from cli.items import Item, counts, has_run, is_loaded, plain, style, transition
 from cli.stack import Stack
-from shared.progress import Status
+from cli.timeline import Run, runs
+from shared.ingestion import Ingestion
+from shared.progress import Status, told
+
+_POLL = 2.0
+_WIDE = 100
+_WITH_REASON = 150
+"""From how many columns on a list is a table, and has room for the reasons."""
 
 
-def find(stack: Stack, ingested_id: str | None) -> list[Item]:
-    """Return the items of an ID, or every item of the log, the newest first.
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which ingestions: those that fulfil all of it; what is None does not matter."""
+
+    statuses: tuple[Status, ...] = tuple(Status)
+    table: str | None = None
+    since: dt.datetime | None = None
+    """Changed then or later."""
+    day: dt.date | None = None
+    """The day that the file is of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The newest ingestions, and whether there are more."""
+
+    items: list[Item]
+    more: bool
+
+
+def find(stack: Stack, ingested_id: str) -> list[Item]:
+    """Return the items of an ID: one, but of a day without a file one for each table.
 
     Raises:
         CommandError: the log knows no such ID.
     """
-    if ingested_id is None:
-        # By key: an item may change its status, and so appear twice, while we ask.
-        found = {
-            (item["ingestedID"], item["ingestedTable"]): plain(item)
-            for status in Status
-            for item in stack.log.with_status(status)
-        }
-        return sorted(found.values(), key=lambda item: str(item["updatedAt"]), reverse=True)
     condition = Key("ingestedID").eq(ingested_id)
     answer = stack.table.query(KeyConditionExpression=condition, ConsistentRead=True)
     if not answer["Items"]:
-        raise CommandError(f"The log has no ingestion {ingested_id}: `tm status` lists them all.")
+        raise CommandError(f"The log has no ingestion {ingested_id}: `tm status` lists them.")
     return [plain(item) for item in answer["Items"]]
 
 
-def show(items: list[Item], *, with_history: bool) -> None:
-    """Print items for people, with their steps if asked."""
+def find_run(stack: Stack, ingested_id: str) -> Item:
+    """Return the item of an ID whose file the state machine was given.
+
+    Raises:
+        CommandError: the log knows no such ID, or it stands for no run.
+    """
+    item = find(stack, ingested_id)[0]
+    if has_run(item):
+        return item
+    if item["status"] == Status.MISSING:
+        raise CommandError(
+            f"{ingested_id} stands for a file that did not come, so there is nothing to run: once "
+            "you have it, `tm drop` it."
+        )
+    raise CommandError(
+        f"Ingestion {ingested_id} was rejected for its key {item['sourceKey']!r}, which fits no "
+        "contract: drop the file again under one that fits."
+    )
+
+
+def listing(stack: Stack, wanted: Filter, limit: int) -> Listing:
+    """Return the ingestions that were asked for, the last changed first, `limit` at most."""
+    found = list(itertools.islice(newest(stack, wanted), limit + 1))
+    return Listing(found[:limit], len(found) > limit)
+
+
+def newest(stack: Stack, wanted: Filter) -> Iterator[Item]:
+    """Yield the ingestions that were asked for, the last changed first, as they are read."""
+    if wanted.day is None:
+        # Each is in order, so of each no more is read than is wanted.
+        each = (_with_status(stack, status, wanted) for status in wanted.statuses)
+        items: Iterable[Item] = heapq.merge(*each, key=_updated, reverse=True)
+    else:
+        items = sorted(_of_day(stack, wanted.day, wanted), key=_updated, reverse=True)
+    seen = set()
+    for item in items:
+        key = item["ingestedID"], item["ingestedTable"]
+        # One that changes its status while we ask may come twice.
+        if key not in seen:
+            seen.add(key)
+            yield item
+
+
+def show(listed: Listing) -> None:
+    """Print a list for people."""
+    console.print(_list(listed.items))
+
+
+def tell_of_more(listed: Listing) -> None:
+    """Say on the standard error that a list was cut, if it was."""
+    if listed.more:
+        errors.print(f"The newest {len(listed.items)}: a higher --limit shows more.")
+
+
+def show_one(items: list[Item]) -> None:
+    """Print everything about an ingestion."""
+    for item in items:
+        console.print(_one(item))
+
+
+def watch(look: Callable[[], Listing], *, as_json: bool) -> None:
+    """Show a list as it changes, until the user has seen enough.
+
+    Anywhere but on a terminal each change is a line; as JSON, the item in one line.
+
+    Args:
+        look: asks for the list once more.
+        as_json: whether to print JSON.
+    """
+    try:
+        if console.is_terminal and not as_json:
+            with Live(console=console, auto_refresh=False, screen=True) as live:
+                while True:
+                    live.update(_list(look().items), refresh=True)
+                    time.sleep(_POLL)
+        for item in _changes(look):
+            print_line(item, as_json=as_json)
+    except KeyboardInterrupt:
+        return
+
+
+def follow(stack: Stack, item: Item, *, as_json: bool) -> bool:
+    """Show an ingestion that is under way to its end; tell whether it was loaded.
+
+    As JSON, each change is the item in one line.
+    """
+    ingestion = Ingestion.from_item(item)
+    if not as_json:
+        return drop.follow(stack, ingestion)
+    last = item | {"updatedAt": None}
+    for now in drop.snapshots(stack, ingestion):
+        if now["updatedAt"] != last["updatedAt"]:
+            print_line(now, as_json=True)
+        last = now
+    return is_loaded(last)
+
+
+def print_line(item: Item, *, as_json: bool) -> None:
+    """Print an item in one line."""
+    last = transition(item["history"][-1])
+    people = f"{item['ingestedID']}  {item['ingestedTable']}  {last}"
+    typer.echo(json.dumps(item, ensure_ascii=False) if as_json else people)
+
+
+def _changes(look: Callable[[], Listing]) -> Iterator[Item]:
+    """Yield each item as it is, then each that is new or has changed, the oldest change first."""
+    seen: dict[tuple[str, str], str] = {}
+    while True:
+        for item in reversed(look().items):
+            key = item["ingestedID"], item["ingestedTable"]
+            if seen.get(key) != item["updatedAt"]:
+                seen[key] = item["updatedAt"]
+                yield item
+        time.sleep(_POLL)
+
+
+def _with_status(stack: Stack, status: Status, wanted: Filter) -> Iterator[Item]:
+    condition: Any = Key("status").eq(str(status))
+    if wanted.since is not None:
+        condition &= Key("updatedAt").gte(_timestamp(wanted.since))
+    yield from _query(stack, "status", condition, wanted)
+
+
+def _of_day(stack: Stack, day: dt.date, wanted: Filter) -> Iterator[Item]:
+    since = "" if wanted.since is None else _timestamp(wanted.since)
+    for item in _query(stack, "dataDate", Key("dataDate").eq(day.isoformat()), wanted):
+        if item["status"] in wanted.statuses and item["updatedAt"] >= since:
+            yield item
+
+
+def _query(stack: Stack, index: str, condition: Any, wanted: Filter) -> Iterator[Item]:
+    query = {
+        "IndexName": index,
+        "KeyConditionExpression": condition,
+        "ScanIndexForward": False,
+    }
+    if wanted.table is not None:
+        query["FilterExpression"] = Attr("ingestedTable").eq(wanted.table)
+    while True:
+        page = stack.table.query(**query)
+        yield from map(plain, page["Items"])
+        if "LastEvaluatedKey" not in page:
+            return
+        query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+def _updated(item: Item) -> str:
+    return str(item["updatedAt"])
+
+
+def _timestamp(time: dt.datetime) -> str:
+    # As the log writes it, so that text is ordered as time is.
+    utc = time.astimezone(dt.UTC)
+    return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _list(items: list[Item]) -> RenderableType:
+    if not items:
+        return Text("No ingestion is like that.")
+    return _table(items) if console.width >= _WIDE else _lines(items)
+
+
+def _table(items: list[Item]) -> Table:
     table = Table(box=None)
     table.add_column("id", no_wrap=True)
-    for name in ("table", "state", "status", "rows", "updated"):
+    for name in ("table", "state", "status", "rows"):
         table.add_column(name)
+    table.add_column("updated", no_wrap=True)
+    with_reason = console.width >= _WITH_REASON
+    if with_reason:
+        table.add_column("why", overflow="ellipsis", no_wrap=True)
     for item in items:
-        table.add_row(
+        row = [
             item["ingestedID"],
             item["ingestedTable"],
             item["state"],
-            f"[{style(item['status'])}]{item['status']}[/]",
+            _coloured(item["status"]),
             counts(item),
-            item["updatedAt"],
-        )
-    console.print(table)
-    if not with_history:
-        return
+            _seconds(item["updatedAt"]),
+        ]
+        table.add_row(*row, *([_reason(item)] if with_reason else []))
+    return table
+
+
+def _lines(items: list[Item]) -> Group:
+    """Return two or three lines an item, for a terminal that has no room for a table."""
+    lines = []
     for item in items:
-        console.print(f"\n{item['sourceKey']}, version {item['versionId']}", markup=False)
-        for entry in item["history"]:
-            line = f"{entry['at']}  {entry['state']:<9}  {entry['status']:<10}  {counts(entry)}"
-            console.print(line.rstrip(), markup=False)
-        if reason := item.get("haltReason"):
-            console.print(f"Reason: {reason}", markup=False)
+        end = f"{item['state']}: {_coloured(item['status'])}"
+        lines.append(f"{item['ingestedID']}  {end}  {_seconds(item['updatedAt'])}")
+        lines.append(f"  {item['ingestedTable']}  {counts(item)}".rstrip())
+        if reason := _reason(item):
+            lines.append(f"  {reason}")
+    return Group(*map(Text.from_markup, lines))
+
+
+def _one(item: Item) -> Group:
+    lines = [
+        f"[bold]{item['ingestedID']}[/]  {item['ingestedTable']}  "
+        f"{item['state']}: {_coloured(item['status'])}  {counts(item)}".rstrip(),
+        f"File: {cell(item['sourceKey'], None)}",
+    ]
+    if "versionId" in item:
+        lines.append(f"Version: {item['versionId']} ({item['size']:,} bytes)")
+    parts: list[RenderableType] = [Text.from_markup(line) for line in lines]
+    if has_run(item):
+        for run in runs(item):
+            parts += [Text(), Text(_heading(run), style="bold"), _steps(run)]
+            if why := run.steps[-1].record.get("reason"):
+                parts.append(Text.from_markup(f"Why: {_line(why)}"))
+        parts.append(Text())
+    lines = []
+    if reason := item.get("haltReason"):
+        lines.append(f"Reason: {_line(reason)}")
+    if item["status"] != Status.RUNNING:
+        lines.append("Alert: " + ("nothing is left to tell" if told(item) else "not sent yet"))
+    if has_run(item):
+        lines.append(f"Run: {item['executionArn']}")
+    return Group(*parts, *map(Text.from_markup, lines))
+
+
+def _heading(run: Run) -> str:
+    end = run.ended or dt.datetime.now(dt.UTC)
+    so_far = "" if run.ended else " so far"
+    return f"{run.name}: {_timestamp(run.begun)}, {_took(end - run.begun)}{so_far}"
+
+
+def _steps(run: Run) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("state")
+    table.add_column("status")
+    table.add_column("after", justify="right")
+    table.add_column("took", justify="right")
+    table.add_column("rows")
+    for step in run.steps:
+        # What is written once, at its end, has taken no time that we know of.
+        timed = step.ended is None or step.ended > step.begun
+        end = step.ended or dt.datetime.now(dt.UTC)
+        table.add_row(
+            step.state,
+            _coloured(step.status),
+            _took(step.begun - run.begun),
+            _took(end - step.begun) if timed else "",
+            counts(step.record),
+        )
+    return table
+
+
+def _took(time: dt.timedelta) -> str:
+    seconds = time.total_seconds()
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
+
+
+def _coloured(status: str) -> str:
+    return f"[{style(status)}]{status}[/]"
+
+
+def _seconds(timestamp: str) -> str:
+    return f"{timestamp.partition('.')[0]}Z"
+
+
+def _reason(item: Item) -> str:
+    return _line(item["haltReason"]) if item.get("haltReason") else ""
+
+
+def _line(text: str) -> str:
+    return cell(" ".join(text.split()), None)

@@ -1,0 +1,88 @@
+"""What an ingestion went through: its runs, and what each state of them took."""
+
+import datetime as dt
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cli.items import Item, begins_run
+from shared.progress import Status
+
+_ENDS = {Status.FAIL, Status.REJECTED, Status.SUPERSEDED, Status.MISSING}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One state of a run: `ended` is None while it is under way, `record` its last entry."""
+
+    state: str
+    status: str
+    begun: dt.datetime
+    ended: dt.datetime | None
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run, or what a redrive added to it; both numbers are as the state machine counts them.
+
+    The first run is number 1, and its redrive 0.
+    """
+
+    number: int
+    redrive: int
+    steps: tuple[Step, ...]
+
+    @property
+    def begun(self) -> dt.datetime:
+        """When its first state was entered."""
+        return self.steps[0].begun
+
+    @property
+    def ended(self) -> dt.datetime | None:
+        """When its last state ended; None while one is under way."""
+        return self.steps[-1].ended
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        if self.redrive:
+            return f"Run {self.number}, redrive {self.redrive}"
+        return f"Run {self.number}" + (", a replay" if self.number > 1 else "")
+
+
+def runs(item: Item) -> list[Run]:
+    """Return the runs of an ingestion, the first one first."""
+    found: list[Run] = []
+    for entries in _runs(item["history"]):
+        last = found[-1] if found else Run(0, 0, ())
+        if not found or begins_run(entries[0]):
+            number, redrive = last.number + 1, 0
+        else:
+            number, redrive = last.number, last.redrive + 1
+        found.append(Run(number, redrive, tuple(_steps(entries))))
+    return found
+
+
+def _runs(history: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Yield the entries of each run: trigger begins one, and what follows an end is a redrive."""
+    entries: list[dict[str, Any]] = []
+    for entry in history:
+        if entries and (begins_run(entry) or entries[-1]["status"] in _ENDS):
+            yield entries
+            entries = []
+        entries.append(entry)
+    yield entries
+
+
+def _steps(entries: list[dict[str, Any]]) -> Iterator[Step]:
+    for state, group in itertools.groupby(entries, key=lambda entry: str(entry["state"])):
+        of_state = list(group)
+        last = of_state[-1]
+        ended = None if last["status"] == Status.RUNNING else _time(last)
+        yield Step(state, str(last["status"]), _time(of_state[0]), ended, last)
+
+
+def _time(entry: Mapping[str, Any]) -> dt.datetime:
+    return dt.datetime.fromisoformat(entry["at"])
