@@ -235,6 +235,25 @@ def status(  # noqa: PLR0913, PLR0917 - they are its options
 
 
 @app.command()
+def doctor(
+    as_json: AsJson = False,
+    stack: StackFolder = None,
+) -> None:
+    """Look at every part of the stack; exit status 1 means that something is wrong."""
+    from cli import doctor as doctors  # noqa: PLC0415 - drivers of the database take their time
+
+    found = []
+    for each in doctors.examine(Stack.open(stack)):
+        found.append(each)
+        if not as_json:
+            doctors.show(*each)
+    if as_json:
+        _print_json([doctors.as_json(*each) for each in found])
+    if not doctors.is_well(found):
+        raise typer.Exit(1)
+
+
+@app.command()
 def rejects(
     ingested_id: Annotated[str, typer.Argument(metavar="ID", help="The ingestion.")],
     out: Annotated[

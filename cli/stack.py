@@ -1,6 +1,7 @@
 """The stack that a command works on: the laptop's, or one that Terraform deployed to AWS."""
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -11,6 +12,7 @@ import local.stack
 from cli.errors import CommandError
 from local import terraform
 from local.home import home
+from local.postgres import Server
 from local.tap import Tap
 from shared import odcs
 from shared.intake import Intake
@@ -25,12 +27,19 @@ _OUTPUTS = (
     "api_url",
     "api_key",
 )
+"""What every command needs; what `tm doctor` needs besides, it looks for itself."""
 
 
 @dataclass(frozen=True)
 class Stack:
     """Where the parts of a stack are, and how to reach them."""
 
+    client: Callable[[str], Any]
+    """Gives boto3's client of a service."""
+    outputs: Mapping[str, Any]
+    """What Terraform tells of the stack."""
+    apply: str
+    """What people run to bring the stack back to what it should be."""
     s3: Any
     table: Any
     stepfunctions: Any
@@ -42,6 +51,21 @@ class Stack:
     api_key: str
     ca_bundle: str | None = None
     tap: Tap | None = None
+    database: Server | None = None
+    """The laptop's PostgreSQL; that of AWS answers in its own network only."""
+
+    @property
+    def is_laptop(self) -> bool:
+        """Whether it is the laptop's."""
+        return self.tap is not None
+
+    @property
+    def migrate(self) -> str:
+        """What people run to have the tables brought to what the deployed contracts say."""
+        if self.is_laptop:
+            return self.apply
+        name = self.outputs["function_names"]["migrate"]
+        return f"`aws lambda invoke --function-name {name} /dev/stdout`"
 
     @property
     def log(self) -> Log:
@@ -73,6 +97,9 @@ class Stack:
                 "stack with --stack or TM_STACK."
             )
         return cls(
+            client=stack.aws.client,
+            outputs=stack.outputs,
+            apply="`tm down`, then `tm up`",
             s3=stack.aws.client("s3"),
             table=stack.aws.resource("dynamodb").Table(stack.outputs["log_table"]),
             stepfunctions=stack.aws.client("stepfunctions"),
@@ -84,6 +111,7 @@ class Stack:
             api_key=stack.outputs["api_key"],
             ca_bundle=stack.aws.ca_bundle,
             tap=Tap(stack.aws, stack.tap_url, home()),
+            database=stack.database,
         )
 
     @classmethod
@@ -95,7 +123,11 @@ class Stack:
                 "the module is the child of another, give its outputs on as one output."
             )
         session = boto3.Session(region_name=outputs["region"])
+        client: Any = session.client
         return cls(
+            client=client,
+            outputs=outputs,
+            apply=f"`terraform -chdir={shlex.quote(str(folder))} apply`",
             s3=session.client("s3"),
             table=session.resource("dynamodb").Table(outputs["log_table"]),
             stepfunctions=session.client("stepfunctions"),

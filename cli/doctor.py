@@ -1,0 +1,99 @@
+"""`tm doctor`: looks at every part of a stack, and says what is wrong and what to do."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+
+import botocore.exceptions
+from rich.markup import escape
+
+from cli.console import console
+from cli.errors import CommandError
+from cli.health import access, alerting, functions, loads, schema, wiring
+from cli.health.finding import Check, Finding, Verdict, ok, unknown, wrong
+from cli.stack import Stack
+from local.errors import LocalError
+from shared.errors import PipelineError
+
+_NEEDED = ("name", "topic_arn", "function_names")
+
+
+def outputs(stack: Stack) -> Iterator[Finding]:
+    """See whether Terraform tells all that the other checks go by."""
+    missing = [name for name in _NEEDED if name not in stack.outputs]
+    if missing:
+        yield wrong(f"{', '.join(missing)}: an older version deployed the stack", stack.apply)
+    else:
+        yield ok(f"{stack.outputs['name']} in {stack.outputs['region']}")
+
+
+CHECKS: dict[str, Check] = {
+    "outputs": outputs,
+    "clock": access.clock,
+    "credentials": access.credentials,
+    "subscriptions": alerting.subscriptions,
+    "landing": wiring.landing,
+    "events": wiring.events,
+    "state machine": wiring.state_machine,
+    "functions": functions.functions,
+    "schema": schema.schema,
+    "last loads": loads.last_loads,
+    "runs": loads.runs,
+    "alarms": alerting.alarms,
+}
+"""In this order: what goes wrong above explains what goes wrong below."""
+
+_DOORS = {"outputs", "credentials"}
+"""Whoever does not get past them sees nothing."""
+
+_STYLES = {
+    Verdict.OK: "green",
+    Verdict.WARNING: "yellow",
+    Verdict.UNKNOWN: "cyan",
+    Verdict.WRONG: "red",
+}
+
+
+def examine(stack: Stack) -> Iterator[tuple[str, Finding]]:
+    """Yield what each check has found, with the check's name."""
+    shut = None
+    for name, check in CHECKS.items():
+        if shut is not None:
+            yield name, unknown("not looked at", f"put {shut} right first")
+            continue
+        for finding in _findings(check, stack):
+            yield name, finding
+            if name in _DOORS and finding.verdict is Verdict.WRONG:
+                shut = name
+
+
+def is_well(found: Iterable[tuple[str, Finding]]) -> bool:
+    """Tell whether nothing is wrong."""
+    return all(finding.verdict is not Verdict.WRONG for _, finding in found)
+
+
+def _findings(check: Check, stack: Stack) -> Iterator[Finding]:
+    try:
+        yield from check(stack)
+    except (CommandError, LocalError, PipelineError, botocore.exceptions.BotoCoreError) as error:
+        yield wrong(f"cannot be looked at: {error}", "mend what it says")
+    except botocore.exceptions.ClientError as error:
+        denied = "Denied" in error.response["Error"]["Code"]
+        todo = f"let your identity do {error.operation_name}" if denied else stack.apply
+        yield wrong(f"cannot be looked at: {error}", todo)
+
+
+def show(check: str, finding: Finding) -> None:
+    """Print one finding."""
+    mark = f"[{_STYLES[finding.verdict]}]{finding.verdict:<7}[/]"
+    console.print(f"{mark}  {check:<13}  {escape(_one_line(finding.what))}")
+    if finding.todo is not None:
+        console.print(f"{'':<24}→ {escape(_one_line(finding.todo))}")
+
+
+def as_json(check: str, finding: Finding) -> dict[str, str | None]:
+    """Return one finding for tools."""
+    return {"check": check, **asdict(finding)}
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

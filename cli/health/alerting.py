@@ -1,0 +1,76 @@
+"""Whether somebody would hear of it, and what is to be heard just now."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from cli.health.finding import Finding, ok, warning, wrong
+from cli.stack import Stack
+
+_PENDING = "PendingConfirmation"
+
+
+def subscriptions(stack: Stack) -> Iterator[Finding]:
+    """See who has subscribed to the topics, and who has not confirmed it."""
+    topics = [stack.outputs["topic_arn"], stack.outputs.get("alarm_topic_arn")]
+    for topic in dict.fromkeys(filter(None, topics)):
+        yield from _of_topic(stack, topic)
+
+
+def _of_topic(stack: Stack, topic: str) -> Iterator[Finding]:
+    name = topic.rpartition(":")[2]
+    paginator = stack.client("sns").get_paginator("list_subscriptions_by_topic")
+    found: list[Any] = [
+        each for page in paginator.paginate(TopicArn=topic) for each in page["Subscriptions"]
+    ]
+    pending = [each for each in found if each["SubscriptionArn"] == _PENDING]
+    for each in pending:
+        yield wrong(
+            f"{each['Protocol']} {each['Endpoint']} has not confirmed, and hears nothing of {name}",
+            "click the link in the mail from AWS; after three days it is dead, and "
+            f"`aws sns subscribe --topic-arn {topic} --protocol {each['Protocol']} "
+            f"--notification-endpoint {each['Endpoint']}` sends another",
+        )
+    confirmed = len(found) - len(pending)
+    if not found:
+        yield warning(
+            f"nobody has subscribed to {name}: alerts are told to nobody",
+            f"name addresses in alert_emails, then {stack.apply}",
+        )
+    elif confirmed:
+        yield ok(f"{confirmed} of {len(found)} on {name}: {', '.join(_kinds(found))}")
+
+
+def _kinds(found: list[Any]) -> list[str]:
+    return sorted({each["Protocol"] for each in found if each["SubscriptionArn"] != _PENDING})
+
+
+def alarms(stack: Stack) -> Iterator[Finding]:
+    """List the alarms of the stack that are on, and those that are muted."""
+    paginator = stack.client("cloudwatch").get_paginator("describe_alarms")
+    pages = paginator.paginate(
+        AlarmNamePrefix=f"{stack.outputs['name']}-", AlarmTypes=["CompositeAlarm", "MetricAlarm"]
+    )
+    found: list[Any] = [
+        each
+        for page in pages
+        for kind in ("CompositeAlarms", "MetricAlarms")
+        for each in page[kind]
+    ]
+    on = [each for each in found if each["StateValue"] == "ALARM"]
+    for each in on:
+        name = each["AlarmName"]
+        yield wrong(
+            f"{name} is on since {each['StateUpdatedTimestamp']:%Y-%m-%d %H:%M} UTC: "
+            f"{each.get('AlarmDescription') or each['StateReason']}",
+            f"docs/runbook.md, Alarm: {name.removeprefix(stack.outputs['name'] + '-')}",
+        )
+    for each in found:
+        if not each["ActionsEnabled"]:
+            yield warning(
+                f"{each['AlarmName']} is muted: it tells nobody",
+                f"aws cloudwatch enable-alarm-actions --alarm-names {each['AlarmName']}",
+            )
+    if not found:
+        yield wrong("the stack has no alarms", stack.apply)
+    elif not on:
+        yield ok(f"none of {len(found)} is on")

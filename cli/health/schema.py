@@ -1,0 +1,101 @@
+"""Whether the database has the tables that this checkout's contracts ask for."""
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import pg8000.exceptions
+import tenacity
+
+from cli.health.finding import Finding, one_or_all, unknown, wrong
+from cli.stack import Stack
+from functions.migrate import data_api, ddl
+from local import postgres
+from shared import odcs
+from shared.contract import Contract
+from shared.errors import DatabaseUnavailable
+
+_PATIENCE = 60.0
+"""Seconds: Aurora resumes in 15 to 30."""
+
+_IS_THERE = "SELECT to_regclass(:table) IS NOT NULL"
+_APPLIED = """
+SELECT DISTINCT ON (contract) contract, version, ddl_hash FROM schema_version
+ORDER BY contract, id DESC
+"""
+
+
+class _Connection(Protocol):
+    def run(self, sql: str, **parameters: Any) -> Any: ...
+
+
+def schema(stack: Stack) -> Iterator[Finding]:
+    """Hold what migrate has applied against the contracts."""
+    way_in = _way_in(stack)
+    if way_in is None:
+        yield unknown(
+            "the database cannot be reached from here: it is not the module's own",
+            f"let migrate say what it finds, and put it right: {stack.migrate}",
+        )
+        return
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(DatabaseUnavailable),
+        stop=tenacity.stop_after_delay(_PATIENCE),
+        wait=tenacity.wait_fixed(2),
+        reraise=True,
+    )
+    try:
+        yield from retrying(_compare, stack, way_in)
+    except (pg8000.exceptions.InterfaceError, pg8000.exceptions.DatabaseError) as error:
+        yield wrong(f"the laptop's PostgreSQL does not answer: {error}", stack.apply)
+
+
+def _way_in(stack: Stack) -> Callable[[], AbstractContextManager[_Connection]] | None:
+    if stack.database is not None:
+        return functools.partial(postgres.connected, stack.database)
+    cluster = stack.outputs.get("database_cluster_arn")
+    secret = stack.outputs.get("database_secret_arn")
+    if not (cluster and secret):
+        return None
+    name = stack.outputs["database_name"]
+    connection: _Connection = data_api.Connection(stack.client("rds-data"), cluster, secret, name)
+    return lambda: contextlib.nullcontext(connection)
+
+
+def _compare(
+    stack: Stack, way_in: Callable[[], AbstractContextManager[_Connection]]
+) -> list[Finding]:
+    contracts = odcs.load_all()
+    with way_in() as connection:
+        [[migrated]] = connection.run(_IS_THERE, table="public.schema_version")
+        if not migrated:
+            return [wrong("migrate has never run: there are no tables", stack.migrate)]
+        applied = {name: applied for name, *applied in connection.run(_APPLIED)}
+        found = [
+            finding
+            for contract in contracts.values()
+            for finding in _table(stack, connection, contract, applied.get(contract.table))
+        ]
+    return one_or_all(found, ", ".join(f"{c.table} {c.version}" for c in contracts.values()))
+
+
+def _table(
+    stack: Stack, connection: _Connection, contract: Contract, applied: list[str] | None
+) -> Iterator[Finding]:
+    [[there]] = connection.run(_IS_THERE, table=f'public."{contract.relation}"')
+    if applied is None:
+        yield wrong(f"{contract.table} has no table yet: migrate has not seen it", stack.apply)
+    elif not there:
+        yield wrong(
+            f"the table {contract.relation} is gone, which migrate had made",
+            f"make it anew: {stack.migrate}; then load its files again: `tm backfill`",
+        )
+    elif applied != [contract.version, ddl.digest(contract)]:
+        version, _ = applied
+        yield wrong(
+            f"the table of {contract.table} is that of contract {version}, and not of "
+            f"{contract.version} as in this checkout",
+            f"if this checkout is the newer one: {stack.apply}; if not: git pull",
+        )

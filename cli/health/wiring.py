@@ -1,0 +1,152 @@
+"""Whether everything that happens reaches whoever has to do something about it."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from cli.health.finding import Finding, ok, one_or_all, wrong
+from cli.stack import Stack
+from shared import notices
+
+_ENDS = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
+_CREATED = "s3:ObjectCreated:*"
+
+
+def landing(stack: Stack) -> list[Finding]:
+    """See whether trigger hears of every file that lands."""
+    bucket, trigger = stack.landing_bucket, _arn(stack, "trigger")
+    told = stack.s3.get_bucket_notification_configuration(Bucket=bucket)
+    every = [
+        each
+        for each in told.get("LambdaFunctionConfigurations", ())
+        if each["LambdaFunctionArn"] == trigger and _CREATED in each["Events"]
+    ]
+    missing = "watch starts within half an hour what it was not told of"
+    found = []
+    if not every:
+        found.append(wrong(f"{bucket} does not tell trigger of files; {missing}", stack.apply))
+    elif all("Filter" in each for each in every):
+        found.append(wrong(f"{bucket} tells trigger of some keys only; {missing}", stack.apply))
+    if stack.s3.get_bucket_versioning(Bucket=bucket).get("Status") != "Enabled":
+        found.append(
+            wrong(f"{bucket} keeps no versions: a run could read another file", stack.apply)
+        )
+    if not _may_call(stack, "trigger", "s3.amazonaws.com", f":s3:::{bucket}"):
+        found.append(wrong(f"{bucket} may not call trigger; {missing}", stack.apply))
+    return one_or_all(found, "trigger hears of every file")
+
+
+def events(stack: Stack) -> list[Finding]:
+    """See whether alert hears of every end and notice, and whether watch is called."""
+    found: list[Finding] = []
+    heard = []
+    for function in ("alert", "watch"):
+        rules = _rules(stack, function)
+        for rule in rules:
+            name = rule["Name"]
+            if rule["State"] == "DISABLED":
+                found.append(
+                    wrong(f"the rule {name} is disabled", f"aws events enable-rule --name {name}")
+                )
+            if not _may_call(stack, function, "events.amazonaws.com", f":rule/{name}"):
+                found.append(wrong(f"the rule {name} may not call {function}", stack.apply))
+        if function == "alert":
+            heard = [rule["EventPattern"] for rule in rules if "EventPattern" in rule]
+        elif not any("ScheduleExpression" in rule for rule in rules):
+            found.append(wrong("no rule calls watch: silence goes unnoticed", stack.apply))
+    unheard = [what for what, event in _samples(stack) if not _matches(stack, heard, event)]
+    if unheard:
+        found.append(wrong(f"no rule tells alert of {', '.join(unheard)}", stack.apply))
+    return one_or_all(found, "alert hears of every end, watch is called on time")
+
+
+def state_machine(stack: Stack) -> Iterator[Finding]:
+    """See whether the machine is there, and calls the functions of this stack."""
+    client = stack.stepfunctions
+    try:
+        machine = client.describe_state_machine(stateMachineArn=stack.state_machine_arn)
+    except client.exceptions.StateMachineDoesNotExist:
+        yield wrong(f"there is no {stack.state_machine_arn}", stack.apply)
+        return
+    strangers = [
+        name
+        for name in ("transform", "test", "load")
+        if f'"{_arn(stack, name)}"' not in machine["definition"]
+    ]
+    if machine["status"] != "ACTIVE":
+        yield wrong(f"{machine['name']} is {machine['status'].lower()}", stack.apply)
+    elif strangers:
+        yield wrong(f"{machine['name']} does not call {', '.join(strangers)}", stack.apply)
+    else:
+        yield ok(f"{machine['name']} calls transform, test and load")
+
+
+def _rules(stack: Stack, function: str) -> list[Any]:
+    target = _arn(stack, function)
+    paginator = stack.events.get_paginator("list_rule_names_by_target")
+    names = [name for page in paginator.paginate(TargetArn=target) for name in page["RuleNames"]]
+    return [stack.events.describe_rule(Name=name) for name in names]
+
+
+def _samples(stack: Stack) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield one event of each kind that alert must hear of, and what to call it."""
+    for status in _ENDS:
+        detail = {"stateMachineArn": stack.state_machine_arn, "status": status}
+        yield (
+            f"runs that end as {status}",
+            {
+                "source": "aws.states",
+                "detail-type": "Step Functions Execution Status Change",
+                "detail": detail,
+            },
+        )
+    for notice in notices.Notice:
+        event = {"source": notices.SOURCE, "detail-type": notice, "detail": {}}
+        yield f"the notice {notice.value!r}", event
+
+
+def _matches(stack: Stack, patterns: Iterable[str], event: dict[str, Any]) -> bool:
+    _, _, _, region, account, *_ = stack.state_machine_arn.split(":")
+    envelope: dict[str, Any] = {
+        "id": "tm-doctor",
+        "account": account,
+        "region": region,
+        "time": "2024-03-03T00:00:00Z",
+        "resources": [],
+    }
+    return any(
+        stack.events.test_event_pattern(EventPattern=pattern, Event=json.dumps(envelope | event))[
+            "Result"
+        ]
+        for pattern in patterns
+    )
+
+
+def _may_call(stack: Stack, function: str, service: str, source: str) -> bool:
+    """Tell whether a function's policy lets a source of that ARN's end call it."""
+    client = stack.client("lambda")
+    try:
+        answer = client.get_policy(FunctionName=stack.outputs["function_names"][function])
+    except client.exceptions.ResourceNotFoundException:
+        return False
+    return any(
+        each["Effect"] == "Allow"
+        and each["Principal"] == {"Service": service}
+        and any(arn.endswith(source) for arn in _sources(each.get("Condition", {})))
+        for each in json.loads(answer["Policy"])["Statement"]
+    )
+
+
+def _sources(condition: Mapping[str, Mapping[str, str]]) -> list[str]:
+    return [
+        value
+        for operator in ("ArnLike", "ArnEquals", "StringEquals")
+        for key, value in condition.get(operator, {}).items()
+        if key.lower() == "aws:sourcearn"
+    ]
+
+
+def _arn(stack: Stack, function: str) -> str:
+    _, partition, _, region, account, *_ = stack.state_machine_arn.split(":")
+    name = stack.outputs["function_names"][function]
+    return f"arn:{partition}:lambda:{region}:{account}:function:{name}"
