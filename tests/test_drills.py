@@ -1,11 +1,16 @@
-"""What breaks, broken on purpose on the whole laptop cloud, and put right with the commands."""
+"""What breaks, broken on purpose on the whole laptop cloud, and put right with the commands.
+
+What the team is told of each drill stands word for word in tests/alerts.
+"""
 
 import contextlib
+import datetime as dt
 import json
 import re
 import time
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pg8000.native
@@ -13,10 +18,14 @@ import psutil
 import pytest
 
 from local.processes import Processes
-from shared.ingestion import Ingestion
+from shared.alerts import Alert
+from shared.ingestion import Ingestion, Run
+from shared.progress import State
 from shared.staging import Staging, part_name
 from tests.fixtures.pipeline import AT, TABLE, Pipeline, checkins, eventually, key_of
+from tests.fixtures.wording import Wording
 
+EVENTS = Path(__file__).parent / "events"
 OLD = checkins(f"ned,{AT},1,x", f"jon,{AT},2,x")
 NEW = checkins(f"ned,{AT},3,x", f",{AT},4,x", f"jon,{AT},5,x")
 OLD_ROWS = [["ned", Decimal("1.00"), 2], ["jon", Decimal("2.00"), 3]]
@@ -85,6 +94,54 @@ def steps(item: dict[str, Any]) -> list[tuple[str, str]]:
     return [(step["state"], step["status"]) for step in item["history"]]
 
 
+def told(pipeline: Pipeline, ingested_id: str) -> str:
+    """Return the last message about an ingestion, as a mail has it."""
+    alerts = [
+        each for each in pipeline.laptop.tap.alerts() if each.body["ingestedID"] == ingested_id
+    ]
+    alert = Alert(alerts[-1].subject, alerts[-1].body)
+    return f"{alert.subject}\n\n{alert.text}"
+
+
+def drop(pipeline: Pipeline, ingested_id: str, file: Path) -> None:
+    """Drop a file by the command that the alert names."""
+    alert = pipeline.alerts(ingested_id)[-1]
+    command = re.search(r"\btm drop FILE (--table \S+ --date [\d-]+)", alert["repair"])
+    assert command is not None
+    done = pipeline.laptop.tm("drop", str(file), *command[1].split(), "--follow")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def call(pipeline: Pipeline, function: str, event: dict[str, Any]) -> Any:
+    """Call a function, as what sends it this event does."""
+    name = pipeline.outputs["function_names"][function]
+    client = pipeline.laptop.aws.client("lambda")
+    answer = client.invoke(FunctionName=name, Payload=json.dumps(event).encode())
+    result = json.load(answer["Payload"])
+    assert "FunctionError" not in answer, result
+    return result
+
+
+@contextlib.contextmanager
+def without_landing(pipeline: Pipeline) -> Iterator[None]:
+    """Take from Transform's role the permission to read what has landed, and give it back."""
+    iam = pipeline.laptop.aws.client("iam")
+    configuration = pipeline.laptop.aws.client("lambda").get_function_configuration(
+        FunctionName=pipeline.outputs["function_names"]["transform"]
+    )
+    role = configuration["Role"].rpartition("/")[2]
+    (name,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+    statements = [
+        each for each in policy["Statement"] if "s3:GetObjectVersion" not in str(each["Action"])
+    ]
+    assert len(statements) < len(policy["Statement"])
+    put = {"RoleName": role, "PolicyName": name}
+    iam.put_role_policy(**put, PolicyDocument=json.dumps(policy | {"Statement": statements}))
+    yield
+    iam.put_role_policy(**put, PolicyDocument=json.dumps(policy))
+
+
 def replay(pipeline: Pipeline, ingested_id: str) -> dict[str, Any]:
     """Run an ingestion again by the command that the alert names; return its item at the end."""
     alert = pipeline.alerts(ingested_id)[-1]
@@ -96,7 +153,21 @@ def replay(pipeline: Pipeline, ingested_id: str) -> dict[str, Any]:
     return pipeline.ended(ingested_id)
 
 
-def test_a_load_that_is_killed_changes_nothing_and_its_replay_loads(pipeline: Pipeline) -> None:
+@pytest.fixture
+def unnotified(pipeline: Pipeline) -> Iterator[None]:
+    """The landing bucket, of whose objects nobody is told."""
+    s3 = pipeline.laptop.aws.client("s3")
+    bucket = pipeline.outputs["landing_bucket"]
+    configuration = s3.get_bucket_notification_configuration(Bucket=bucket)
+    configuration.pop("ResponseMetadata")
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+    yield
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
+
+
+def test_a_load_that_is_killed_changes_nothing_and_its_replay_loads(
+    pipeline: Pipeline, wording: Wording
+) -> None:
     pipeline.ingest(OLD, day=11)
     with load_waiting(pipeline, LOCK_TABLE, day=11) as ingestion:
         worker(pipeline, "load").kill()
@@ -106,6 +177,7 @@ def test_a_load_that_is_killed_changes_nothing_and_its_replay_loads(pipeline: Pi
     (alert,) = pipeline.alerts(ingestion.id)
     assert alert["latestState"] == "load"
     assert "Load broke off" in alert["unchanged"]
+    wording("drill-killed-in-load", told(pipeline, ingestion.id))
     assert pipeline.loaded(key_of(11)) == OLD_ROWS
 
     again = replay(pipeline, ingestion.id)
@@ -129,7 +201,9 @@ def test_a_load_that_is_killed_changes_nothing_and_its_replay_loads(pipeline: Pi
     ]
 
 
-def test_a_database_that_restarts_in_the_middle_is_waited_for(pipeline: Pipeline) -> None:
+def test_a_database_that_restarts_in_the_middle_is_waited_for(
+    pipeline: Pipeline, wording: Wording
+) -> None:
     pipeline.ingest(OLD, day=12)
     with load_waiting(pipeline, LOCK_TABLE, day=12) as ingestion, without_database(pipeline):
         time.sleep(3)
@@ -140,9 +214,30 @@ def test_a_database_that_restarts_in_the_middle_is_waited_for(pipeline: Pipeline
     assert (item["rowsRead"], item["rowsLoaded"], item["rowsRejected"]) == (3, 2, 1)
     assert pipeline.loaded(key_of(12)) == NEW_ROWS
     assert len(pipeline.alerts(ingestion.id)) == 1
+    wording("drill-database-restarted", told(pipeline, ingestion.id))
 
 
-def test_a_run_that_is_aborted_while_it_loads_is_closed_and_replayed(pipeline: Pipeline) -> None:
+@pytest.mark.deep
+def test_a_database_that_is_away_for_two_minutes(pipeline: Pipeline, wording: Wording) -> None:
+    """Load waits no longer; Step Functions would try again, the emulator knows no error's name."""
+    pipeline.ingest(OLD, day=16)
+    with load_waiting(pipeline, LOCK_TABLE, day=16) as ingestion, without_database(pipeline):
+        time.sleep(125)
+
+    item = pipeline.ended(ingestion.id)
+
+    assert (item["state"], item["status"]) == ("load", "fail")
+    assert pipeline.loaded(key_of(16)) == OLD_ROWS
+    text = told(pipeline, ingestion.id)
+    wording("drill-database-away", re.sub(r":\d{4,5}\b", ":<port>", text))
+
+    assert replay(pipeline, ingestion.id)["status"] == "success"
+    assert pipeline.loaded(key_of(16)) == NEW_ROWS
+
+
+def test_a_run_that_is_aborted_while_it_loads_is_closed_and_replayed(
+    pipeline: Pipeline, wording: Wording
+) -> None:
     pipeline.ingest(OLD, day=13)
     stepfunctions = pipeline.laptop.aws.client("stepfunctions")
     with load_waiting(pipeline, LOCK_TABLE, day=13) as ingestion:
@@ -156,11 +251,103 @@ def test_a_run_that_is_aborted_while_it_loads_is_closed_and_replayed(pipeline: P
     assert "under way" in refused.stderr
     assert (item["state"], item["status"]) == ("load", "fail")
     assert "stopped by hand" in item["haltReason"]
+    wording("drill-aborted", told(pipeline, ingestion.id))
     # The function itself was not stopped by that: what it had begun may still have come true.
     assert pipeline.loaded(key_of(13)) in (OLD_ROWS, NEW_ROWS)
 
     assert replay(pipeline, ingestion.id)["status"] == "success"
     assert pipeline.loaded(key_of(13)) == NEW_ROWS
+
+
+def test_a_run_that_timed_out_while_it_loads(
+    pipeline: Pipeline, unnotified: None, wording: Wording
+) -> None:
+    """The emulator times no run out, and the bus takes no event in the name of AWS."""
+    ingestion = pipeline.land(NEW, day=19)
+    machine = pipeline.outputs["state_machine_arn"].replace(":stateMachine:", ":execution:")
+    run = Run(f"{machine}:{ingestion.execution_name()}")
+    pipeline.log.open(ingestion, run)
+    for state in (State.TRANSFORM, State.TEST):
+        pipeline.log.enter(ingestion, run, state)
+        pipeline.log.passed(ingestion, run, state, {})
+    pipeline.log.enter(ingestion, run, State.LOAD)
+    event = json.loads((EVENTS / "execution_failed.json").read_text("utf-8"))
+    over = {"executionArn": run.execution_arn, "name": run.execution_name, "status": "TIMED_OUT"}
+    nothing = {"error": None, "cause": None, "output": None}
+    event["detail"] |= over | nothing | {"input": ingestion.as_json()}
+
+    assert call(pipeline, "alert", event) == {"sent": True}
+
+    item = pipeline.ended(ingestion.id)
+    assert (item["state"], item["status"]) == ("load", "fail")
+    wording("drill-timed-out", told(pipeline, ingestion.id))
+
+    assert replay(pipeline, ingestion.id)["status"] == "success"
+    assert pipeline.loaded(key_of(19)) == NEW_ROWS
+
+
+def test_a_permission_that_is_gone(pipeline: Pipeline, wording: Wording) -> None:
+    with without_landing(pipeline):
+        item = pipeline.ingest(NEW, day=17)
+
+    assert (item["state"], item["status"]) == ("transform", "fail")
+    assert "AccessDenied" in item["haltReason"]
+    assert pipeline.loaded(key_of(17)) == []
+    wording("drill-permission-gone", told(pipeline, item["ingestedID"]))
+
+    assert replay(pipeline, item["ingestedID"])["status"] == "success"
+    assert pipeline.loaded(key_of(17)) == NEW_ROWS
+
+
+def test_a_wrong_header(pipeline: Pipeline, wording: Wording, tmp_path: Path) -> None:
+    item = pipeline.ingest(NEW.replace("hours", "minutes"), day=18)
+
+    assert (item["state"], item["status"]) == ("transform", "fail")
+    wording("drill-wrong-header", told(pipeline, item["ingestedID"]))
+
+    (tmp_path / "f.csv").write_text(NEW)
+    drop(pipeline, item["ingestedID"], tmp_path / "f.csv")
+    assert pipeline.loaded(key_of(18)) == NEW_ROWS
+
+
+def test_an_event_of_s3_that_was_lost(
+    pipeline: Pipeline, unnotified: None, wording: Wording
+) -> None:
+    ingestion = pipeline.land(NEW, day=20)
+    in_a_while = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=11)
+
+    assert call(pipeline, "watch", {"time": in_a_while.isoformat()})["lost"] == 1
+
+    assert pipeline.ended(ingestion.id)["foundBy"] == "watch"
+    assert pipeline.loaded(key_of(20)) == NEW_ROWS
+    wording("drill-event-lost", told(pipeline, ingestion.id))
+
+
+def test_a_file_that_never_comes(pipeline: Pipeline, wording: Wording, tmp_path: Path) -> None:
+    day = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)
+    after = day + dt.timedelta(days=1)
+    missing_id = f"{day:%Y%m%d}-missing"
+
+    found = [call(pipeline, "watch", {"time": f"{after}T09:{minute}:00Z"}) for minute in (10, 25)]
+
+    assert [each["missing"] for each in found] == [1, 0]
+    item = pipeline.ended(missing_id)
+    assert (item["state"], item["status"]) == ("trigger", "missing")
+    text = told(pipeline, missing_id)
+    folder = f"year={day.year}/month={day.month}/day={day.day}"
+    for what, instead in (
+        (folder, "<folder>"),
+        (f"{day:%Y%m%d}", "<day>"),
+        (f"{day}", "<day>"),
+        (f"{after}", "<day after>"),
+    ):
+        text = text.replace(what, instead)
+    wording("drill-file-missing", text)
+
+    (tmp_path / "f.csv").write_text(NEW)
+    drop(pipeline, missing_id, tmp_path / "f.csv")
+    assert pipeline.loaded(f"table={TABLE}/{folder}/f.csv") == NEW_ROWS
+    assert len(pipeline.alerts(missing_id)) == 1
 
 
 def test_a_part_that_is_gone_when_it_is_to_be_loaded(pipeline: Pipeline) -> None:
@@ -192,18 +379,6 @@ def test_an_older_version_that_is_replayed_is_superseded(pipeline: Pipeline) -> 
     assert (item["state"], item["status"], item["attempt"]) == ("load", "superseded", 2)
     assert "not newer" in item["haltReason"]
     assert pipeline.loaded(key_of(15)) == NEW_ROWS
-
-
-@pytest.fixture
-def unnotified(pipeline: Pipeline) -> Iterator[None]:
-    """The landing bucket, of whose objects nobody is told."""
-    s3 = pipeline.laptop.aws.client("s3")
-    bucket = pipeline.outputs["landing_bucket"]
-    configuration = s3.get_bucket_notification_configuration(Bucket=bucket)
-    configuration.pop("ResponseMetadata")
-    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
-    yield
-    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
 
 
 def test_a_backfill_brings_back_what_was_lost(pipeline: Pipeline, unnotified: None) -> None:

@@ -185,6 +185,7 @@ run "everything_set" {
   variables {
     name                   = "blue"
     hard_testing           = true
+    alert_on               = "failures"
     alert_emails           = ["a@example.com", "b@example.com"]
     staging_retention_days = 30
     tags                   = { Team = "data" }
@@ -193,6 +194,11 @@ run "everything_set" {
   assert {
     condition     = aws_lambda_function.this["test"].environment[0].variables.HARD_TESTING == "true"
     error_message = "hard_testing does not reach the test function."
+  }
+
+  assert {
+    condition     = aws_lambda_function.this["alert"].environment[0].variables.ALERT_ON == "failures"
+    error_message = "alert_on does not reach the alert function."
   }
 
   assert {
@@ -227,6 +233,7 @@ run "wrong_values_are_refused" {
   variables {
     name                   = "Blue_"
     alert_emails           = ["nobody"]
+    alert_on               = "never"
     function_zip           = { bucket = "code", key = "functions.zip", hash = "abc" }
     api_key_value          = "short"
     watch_schedule         = "every 15 minutes"
@@ -246,6 +253,7 @@ run "wrong_values_are_refused" {
 
   expect_failures = [
     var.alert_emails,
+    var.alert_on,
     var.api_key_value,
     var.architecture,
     var.base_image,

@@ -240,3 +240,66 @@ def test_only_what_may_pass_is_called_unavailable(
     monkeypatch.setattr(log._table, "put_item", fails("AccessDeniedException"))
     with pytest.raises(botocore.exceptions.ClientError, match="AccessDenied"):
         log.open(ingestion, run)
+
+
+def test_every_transition_is_logged_and_found_by_its_index(
+    log: Log, ingestion: Ingestion, run: Run
+) -> None:
+    """A key that was rejected, a file that ended five times, and one that never came."""
+    begun = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1)
+    log.reject(Source("landing", "nonsense", "v1", 1), "no such form")
+    log.open(ingestion, run)
+    ends: list[tuple[State, Verdict | str]] = [
+        (State.TRANSFORM, Verdict(Outcome.REFUSED, "the file is empty")),
+        (State.TEST, Verdict(Outcome.FAILED_TESTS, "1 of 2 rows failed")),
+        (State.LOAD, "the run was stopped by hand"),
+        (State.LOAD, Verdict(Outcome.OK)),
+        (State.LOAD, Verdict(Outcome.SUPERSEDED, "v2 is loaded")),
+    ]
+    expected, found = [], []
+    for attempt, (state, end) in enumerate(ends, start=1):
+        if attempt > 1:
+            again = Run(f"{run.execution_arn}-r{attempt}")
+            log.reopen(item(log, ingestion), again)
+            run_now = again
+        else:
+            run_now = run
+        log.enter(ingestion, run_now, state)
+        if isinstance(end, str):
+            log.finish(ingestion, run_now, state, Status.FAIL, {}, end)
+        else:
+            log.leave(ingestion, run_now, state, end)
+        status = item(log, ingestion)["status"]
+        reason = end if isinstance(end, str) else end.reason
+        expected += [
+            ("trigger", "success", None),
+            (state, "running", None),
+            (state, status, reason),
+        ]
+        found.append([each["ingestedID"] for each in log.with_status(status, since=begun)])
+    missing_id = log.miss(ingestion.table, ingestion.data_date, "no file has come", ingestion.id)
+
+    assert found == [[ingestion.id]] * 5
+    assert [
+        (step["state"], step["status"], step.get("reason"))
+        for step in item(log, ingestion)["history"]
+    ] == expected
+    assert all(step["at"] >= begun.isoformat()[:19] for step in item(log, ingestion)["history"])
+    [rejected] = log.with_status(Status.REJECTED)
+    [step] = rejected["history"]
+    assert (step["state"], step["status"], step["reason"]) == (
+        "trigger",
+        "rejected",
+        "no such form",
+    )
+    of_day = {each["ingestedID"] for each in log.of_day(ingestion.data_date)}
+    assert of_day == {ingestion.id, missing_id}
+    assert log.miss(ingestion.table, ingestion.data_date, "again", None) is None
+
+
+def test_a_reason_in_the_history_is_short(log: Log, ingestion: Ingestion, run: Run) -> None:
+    log.open(ingestion, run)
+    log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, "x" * 30_000)
+
+    assert len(item(log, ingestion)["haltReason"]) == 30_000
+    assert len(item(log, ingestion)["history"][-1]["reason"]) == 500
