@@ -11,10 +11,10 @@ from rich.table import Table
 
 from cli.console import console
 from cli.errors import CommandError
-from cli.items import Item, counts, current_run, is_loaded, plain, style, transition
+from cli.items import Item, counts, current_run, has_run, is_loaded, plain, style, transition
 from cli.stack import Stack
 from local.tap import Alert
-from shared.ingestion import UNMATCHED, Ingestion, Source, unmatched_id
+from shared.ingestion import UNMATCHED, Ingestion, Run, Source, unmatched_id
 from shared.landing_key import LandingKey
 from shared.progress import State, Status, told
 from shared.staging import Staging
@@ -134,9 +134,12 @@ def _alert(stack: Stack, item: Item) -> str:
     """Tell the alert that this end gave: its text from the tap, without one that it was sent."""
     deadline = time.monotonic() + _ALERT_WITHIN
     while True:
+        current = stack.log.get(item["ingestedID"], item["ingestedTable"]) or item
+        item = item | {"alerts": current["alerts"]}
+        if _is_unwanted(item):
+            return "none, for alert_on leaves such ends out"
         if stack.tap is None:
-            current = stack.log.get(item["ingestedID"], item["ingestedTable"]) or item
-            if told(item | {"alerts": current["alerts"]}):
+            if told(item):
                 return "sent to the topic's subscribers"
         else:
             alerts = [each for each in stack.tap.alerts() if _is_of(each, item)]
@@ -148,6 +151,13 @@ def _alert(stack: Stack, item: Item) -> str:
                 f"none within {_ALERT_WITHIN:.0f} s; the log group of the function alert tells why"
             )
         time.sleep(_POLL)
+
+
+def _is_unwanted(item: Item) -> bool:
+    run = Run.from_item(item).name if has_run(item) else ""
+    return any(
+        alert.get("unwanted") for end, alert in item["alerts"].items() if end.startswith(run)
+    )
 
 
 def _is_of(alert: Alert, item: Item) -> bool:

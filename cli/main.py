@@ -23,6 +23,7 @@ from cli import status as log
 from cli import user as lookup
 from cli.console import console
 from cli.errors import one_line
+from cli.items import Item
 from cli.stack import Stack
 from local import cloud
 from local.home import home
@@ -213,7 +214,7 @@ def status(  # noqa: PLR0913, PLR0917 - they are its options
             raise typer.BadParameter("filters are for lists: leave them out, or leave out ID.")
         where = Stack.open(stack)
         if watch:
-            _end_with(log.follow(where, log.find_run(where, ingested_id), as_json=as_json))
+            _watch_one(where, log.find_run(where, ingested_id), as_json=as_json)
         elif as_json:
             _print_json(log.find(where, ingested_id))
         else:
@@ -386,7 +387,11 @@ def user(
         lookup.show(name, rows)
 
 
-def _end_with(loaded: bool) -> None:
+def _watch_one(where: Stack, item: Item, *, as_json: bool) -> None:
+    try:
+        loaded = log.follow(where, item, as_json=as_json)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
     if not loaded:
         raise typer.Exit(1)
 

@@ -1,8 +1,10 @@
 """The stack that a command works on: the laptop's, or one that Terraform deployed to AWS."""
 
+import functools
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -40,10 +42,8 @@ class Stack:
     """What Terraform tells of the stack."""
     apply: str
     """What people run to bring the stack back to what it should be."""
-    s3: Any
     table: Any
-    stepfunctions: Any
-    events: Any
+    """boto3's resource of the log's table."""
     landing_bucket: str
     staging_bucket: str
     state_machine_arn: str
@@ -53,6 +53,21 @@ class Stack:
     tap: Tap | None = None
     database: Server | None = None
     """The laptop's PostgreSQL; that of AWS answers in its own network only."""
+
+    @cached_property
+    def s3(self) -> Any:
+        """The buckets."""
+        return self.client("s3")
+
+    @cached_property
+    def stepfunctions(self) -> Any:
+        """The runs."""
+        return self.client("stepfunctions")
+
+    @cached_property
+    def events(self) -> Any:
+        """The bus that notices go by."""
+        return self.client("events")
 
     @property
     def is_laptop(self) -> bool:
@@ -97,13 +112,10 @@ class Stack:
                 "stack with --stack or TM_STACK."
             )
         return cls(
-            client=stack.aws.client,
+            client=functools.cache(stack.aws.client),
+            table=stack.aws.resource("dynamodb").Table(stack.outputs["log_table"]),
             outputs=stack.outputs,
             apply="`tm down`, then `tm up`",
-            s3=stack.aws.client("s3"),
-            table=stack.aws.resource("dynamodb").Table(stack.outputs["log_table"]),
-            stepfunctions=stack.aws.client("stepfunctions"),
-            events=stack.aws.client("events"),
             landing_bucket=stack.outputs["landing_bucket"],
             staging_bucket=stack.outputs["staging_bucket"],
             state_machine_arn=stack.outputs["state_machine_arn"],
@@ -125,13 +137,10 @@ class Stack:
         session = boto3.Session(region_name=outputs["region"])
         client: Any = session.client
         return cls(
-            client=client,
+            client=functools.cache(client),
+            table=session.resource("dynamodb").Table(outputs["log_table"]),
             outputs=outputs,
             apply=f"`terraform -chdir={shlex.quote(str(folder))} apply`",
-            s3=session.client("s3"),
-            table=session.resource("dynamodb").Table(outputs["log_table"]),
-            stepfunctions=session.client("stepfunctions"),
-            events=session.client("events"),
             landing_bucket=outputs["landing_bucket"],
             staging_bucket=outputs["staging_bucket"],
             state_machine_arn=outputs["state_machine_arn"],

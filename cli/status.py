@@ -60,7 +60,7 @@ def find(stack: Stack, ingested_id: str) -> list[Item]:
     condition = Key("ingestedID").eq(ingested_id)
     answer = stack.table.query(KeyConditionExpression=condition, ConsistentRead=True)
     if not answer["Items"]:
-        raise CommandError(f"The log has no ingestion {ingested_id}: `tm status` lists them.")
+        raise CommandError(f"The log has no ingestion {ingested_id}: `tm status` lists them all.")
     return [plain(item) for item in answer["Items"]]
 
 

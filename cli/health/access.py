@@ -34,10 +34,10 @@ def clock(stack: Stack) -> Iterator[Finding]:
     if abs(skew) >= _REFUSED:
         yield wrong(
             f"this machine's clock is {told}: AWS refuses what is signed more than 5 minutes off",
-            "set the clock; by itself: sudo timedatectl set-ntp true",
+            "let it be set from the network: `sudo timedatectl set-ntp true`",
         )
     elif abs(skew) >= _ODD:
-        yield warning(f"this machine's clock is {told}", "sudo timedatectl set-ntp true")
+        yield warning(f"this machine's clock is {told}", "`sudo timedatectl set-ntp true`")
     else:
         yield ok("this machine's clock is AWS's")
 

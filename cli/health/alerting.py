@@ -16,32 +16,27 @@ def subscriptions(stack: Stack) -> Iterator[Finding]:
         yield from _of_topic(stack, topic)
 
 
-def _of_topic(stack: Stack, topic: str) -> Iterator[Finding]:
+def _of_topic(stack: Stack, topic: str) -> list[Finding]:
+    sns = stack.client("sns")
     name = topic.rpartition(":")[2]
-    paginator = stack.client("sns").get_paginator("list_subscriptions_by_topic")
-    found: list[Any] = [
-        each for page in paginator.paginate(TopicArn=topic) for each in page["Subscriptions"]
-    ]
-    pending = [each for each in found if each["SubscriptionArn"] == _PENDING]
-    for each in pending:
-        yield wrong(
-            f"{each['Protocol']} {each['Endpoint']} has not confirmed, and hears nothing of {name}",
-            "click the link in the mail from AWS; after three days it is dead, and "
-            f"`aws sns subscribe --topic-arn {topic} --protocol {each['Protocol']} "
-            f"--notification-endpoint {each['Endpoint']}` sends another",
-        )
-    confirmed = len(found) - len(pending)
+    pages = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
+    found: list[Any] = [each for page in pages for each in page["Subscriptions"]]
     if not found:
-        yield warning(
-            f"nobody has subscribed to {name}: alerts are told to nobody",
-            f"name addresses in alert_emails, then {stack.apply}",
-        )
-    elif confirmed:
-        yield ok(f"{confirmed} of {len(found)} on {name}: {', '.join(_kinds(found))}")
-
-
-def _kinds(found: list[Any]) -> list[str]:
-    return sorted({each["Protocol"] for each in found if each["SubscriptionArn"] != _PENDING})
+        todo = f"name addresses in alert_emails, then {stack.apply}"
+        return [warning(f"nobody has subscribed to {name}: its messages reach nobody", todo)]
+    attributes = sns.get_topic_attributes(TopicArn=topic)["Attributes"]
+    if pending := int(attributes["SubscriptionsPending"]):
+        who = [each["Endpoint"] for each in found if each["SubscriptionArn"] == _PENDING]
+        return [
+            wrong(
+                f"{pending} of {len(found)} on {name} did not confirm, and hear nothing: "
+                f"{', '.join(who)}",
+                "let them click the link in AWS's mail (what is no mail visits SubscribeURL); once "
+                f"that is older than three days, {stack.apply} sends another",
+            )
+        ]
+    kinds = ", ".join(sorted({each["Protocol"] for each in found}))
+    return [ok(f"{len(found)} on {name}, all confirmed: {kinds}")]
 
 
 def alarms(stack: Stack) -> Iterator[Finding]:
@@ -68,7 +63,7 @@ def alarms(stack: Stack) -> Iterator[Finding]:
         if not each["ActionsEnabled"]:
             yield warning(
                 f"{each['AlarmName']} is muted: it tells nobody",
-                f"aws cloudwatch enable-alarm-actions --alarm-names {each['AlarmName']}",
+                f"`aws cloudwatch enable-alarm-actions --alarm-names {each['AlarmName']}`",
             )
     if not found:
         yield wrong("the stack has no alarms", stack.apply)

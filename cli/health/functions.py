@@ -18,7 +18,13 @@ def functions(stack: Stack) -> list[Finding]:
         for function, answer in deployed.items()
         for finding in _state(stack, function, answer)
     ]
-    if others := [name for name, each in deployed.items() if not _as_deployed(stack, name, each)]:
+    zipped = bundle(CHECKOUT).hash
+    others = [
+        name
+        for name, each in deployed.items()
+        if each and not _as_deployed(stack, name, each, zipped)
+    ]
+    if others:
         found.append(wrong(f"{', '.join(others)}: other code than was deployed", stack.apply))
     return one_or_all(found, f"{len(names)} are ready and run what was deployed")
 
@@ -63,11 +69,9 @@ def _state(stack: Stack, function: str, answer: dict[str, Any] | None) -> Iterat
         yield wrong(f"the last change of {function} failed: {reason}", stack.apply)
 
 
-def _as_deployed(stack: Stack, function: str, answer: dict[str, Any] | None) -> bool:
+def _as_deployed(stack: Stack, function: str, answer: dict[str, Any], zipped: str) -> bool:
     images = stack.outputs.get("image_uris")
-    if answer is None:
-        return True
     if images is not None:
         return bool(answer["Code"].get("ImageUri") == images[function])
     # The laptop's functions are this checkout's; of another zip nobody here knows what is in it.
-    return not stack.is_laptop or answer["Configuration"]["CodeSha256"] == bundle(CHECKOUT).hash
+    return not stack.is_laptop or answer["Configuration"]["CodeSha256"] == zipped

@@ -18,7 +18,8 @@ from shared.contract import Contract
 from shared.errors import DatabaseUnavailable
 
 _PATIENCE = 60.0
-"""Seconds: Aurora resumes in 15 to 30."""
+_PAUSE = 2.0
+"""Both in seconds: Aurora resumes in 15 to 30."""
 
 _IS_THERE = "SELECT to_regclass(:table) IS NOT NULL"
 _APPLIED = """
@@ -43,7 +44,7 @@ def schema(stack: Stack) -> Iterator[Finding]:
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(DatabaseUnavailable),
         stop=tenacity.stop_after_delay(_PATIENCE),
-        wait=tenacity.wait_fixed(2),
+        wait=tenacity.wait_fixed(_PAUSE),
         reraise=True,
     )
     try:

@@ -46,7 +46,7 @@ def events(stack: Stack) -> list[Finding]:
             name = rule["Name"]
             if rule["State"] == "DISABLED":
                 found.append(
-                    wrong(f"the rule {name} is disabled", f"aws events enable-rule --name {name}")
+                    wrong(f"the rule {name} is disabled", f"`aws events enable-rule --name {name}`")
                 )
             if not _may_call(stack, function, "events.amazonaws.com", f":rule/{name}"):
                 found.append(wrong(f"the rule {name} may not call {function}", stack.apply))

@@ -127,9 +127,12 @@ def test_what_there_is_to_do(began: int | None, outcome: Outcome | None, expecte
     # An earlier run says nothing of the current one.
     hours = (1, began)
     history = [
-        {"state": "trigger", "at": f"2024-03-03T{hour:02}:00:00.000Z"} for hour in hours if hour
+        {"state": "trigger", "status": "success", "at": f"2024-03-03T{hour:02}:00:00.000Z"}
+        for hour in hours
+        if hour
     ]
-    item = None if began is None else {"history": [*history, {"state": "load", "at": "x"}]}
+    last = {"state": "load", "status": "running", "at": "x"}
+    item = None if began is None else {"history": [*history, last]}
     assert action(item, outcome, CUT) == expected
 
 

@@ -294,7 +294,7 @@ def test_status_of_one_shows_its_history(items: list[Ingestion]) -> None:
     shown = tm("status", items[0].id).stdout
     assert items[0].source.key in shown
     assert "20,500 read, 20,495 loaded, 5 rejected" in shown
-    assert "transform  running" in shown
+    assert "transform  success" in shown
 
 
 def test_status_lists_all(items: list[Ingestion]) -> None:

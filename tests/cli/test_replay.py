@@ -88,7 +88,7 @@ def test_on_the_laptop_the_alert_is_that_of_this_run(cloud: Cloud, log: Log) -> 
     assert item is not None
     body = {"ingestedID": ingestion.id, "executionArn": item["executionArn"]}
     others = [{**body, "executionArn": f"{item['executionArn']}-r2"}, {**body, "ingestedID": "x"}]
-    stack = mock.Mock(tap=Tap([body, *others]))
+    stack = mock.Mock(tap=Tap([body, *others]), log=log)
 
     assert drop._alert(stack, item) == "Alert 0"
 

@@ -1,0 +1,622 @@
+"""`tm doctor` on the laptop cloud: each part is broken, seen to be, and put right again."""
+
+import contextlib
+import datetime as dt
+import functools
+import io
+import json
+import os
+import threading
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import boto3
+import botocore.exceptions
+import pytest
+
+from cli import doctor
+from cli.health import access, functions, loads, schema
+from cli.health.finding import Finding, Verdict
+from cli.stack import Stack
+from local.postgres import connected
+from shared import odcs
+from shared.contract import ServiceLevel
+from shared.ingestion import Run
+from shared.progress import Log, State, Status
+from tests.fixtures.aws import LOG_TABLE, REGION, run_of
+from tests.fixtures.database import Database
+from tests.fixtures.laptop import Laptop
+from tests.fixtures.operator import OUTPUTS, Cloud, deploy, one_line, tm
+from tests.fixtures.pipeline import eventually
+from tests.fixtures.rds_data_api import CLUSTER_ARN, DataApi
+
+
+def looked(stack: Stack, check: str) -> list[Finding]:
+    """Return what one check finds."""
+    with mock.patch.object(doctor, "CHECKS", {check: doctor.CHECKS[check]}):
+        return [finding for _, finding in doctor.examine(stack)]
+
+
+def wrong(stack: Stack, check: str) -> Finding:
+    """Return the one thing that is wrong with a part."""
+    [found] = [each for each in looked(stack, check) if each.verdict is Verdict.WRONG]
+    assert found.todo
+    return found
+
+
+def well(stack: Stack, check: str) -> None:
+    """Hold a part to be as it should be."""
+    found = looked(stack, check)
+    assert {each.verdict for each in found} == {Verdict.OK}, found
+    assert all(each.todo is None for each in found)
+
+
+@pytest.fixture(scope="module")
+def up(laptop: Laptop) -> Stack:
+    """The laptop's cloud, as the command opens it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TM_HOME", str(laptop.home))
+        return Stack.open(None)
+
+
+def altered(stack: Stack, **outputs: Any) -> Stack:
+    """Return a stack with other outputs; None takes one away."""
+    found = {**stack.outputs, **outputs}
+    return replace(stack, outputs={name: value for name, value in found.items() if value})
+
+
+def test_all_is_well(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TM_STACK", raising=False)
+    monkeypatch.setenv("TM_HOME", str(laptop.home))
+    result = tm("doctor", "--json")
+
+    found = json.loads(result.stdout)
+    assert list(dict.fromkeys(each["check"] for each in found)) == list(doctor.CHECKS)
+    # Other tests of this session may have done what alarms are for.
+    bad = [each for each in found if each["verdict"] == "wrong" and each["check"] != "alarms"]
+    assert not bad
+    assert result.exit_code == any(each["verdict"] == "wrong" for each in found)
+    assert len([each for each in found if each["check"] == "last loads"]) == len(odcs.load_all())
+
+
+def test_for_people_each_finding_is_a_line_and_says_what_to_do(
+    laptop: Laptop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TM_STACK", raising=False)
+    monkeypatch.setenv("TM_HOME", str(laptop.home))
+    finding = Finding(Verdict.WRONG, "the [wire]\nis cut", "`mend it`")
+    checks = {"credentials": doctor.CHECKS["credentials"], "wire": lambda _: [finding]}
+    monkeypatch.setattr(doctor, "CHECKS", checks)
+
+    result = tm("doctor")
+
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        "ok       credentials    arn:aws:iam::000000000000:root",
+        "wrong    wire           the [wire] is cut",
+        "                        → `mend it`",
+    ]
+
+
+def test_only_what_is_wrong_counts() -> None:
+    found = [("wire", Finding(verdict, "it is", "mend it")) for verdict in Verdict]
+    assert not doctor.is_well(found)
+    assert doctor.is_well(each for each in found if each[1].verdict is not Verdict.WRONG)
+
+
+def test_without_a_stack_there_is_nothing_to_look_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TM_STACK", raising=False)
+    monkeypatch.setenv("TM_HOME", str(tmp_path))
+    assert "No laptop cloud is up" in one_line(tm("doctor"))
+
+
+def test_a_stack_of_an_older_version(up: Stack) -> None:
+    (_, first), *others = doctor.examine(altered(up, topic_arn=None))
+
+    assert first.verdict is Verdict.WRONG
+    assert "topic_arn: an older version deployed the stack" in first.what
+    assert {(each.verdict, each.todo) for _, each in others} == {
+        (Verdict.UNKNOWN, "put outputs right first")
+    }
+
+
+@pytest.mark.parametrize(
+    ("minutes", "verdict", "what"),
+    [
+        (6, "wrong", "s fast: AWS refuses what is signed"),
+        (-6, "wrong", "s slow: AWS refuses what is signed"),
+        (2, "warning", "s fast"),
+        (0.5, "ok", "clock is AWS's"),
+    ],
+)
+def test_a_clock_that_is_wrong(
+    up: Stack, monkeypatch: pytest.MonkeyPatch, minutes: float, verdict: str, what: str
+) -> None:
+    now = access.now
+    monkeypatch.setattr(access, "now", lambda: now() + dt.timedelta(minutes=minutes))
+    [found] = looked(up, "clock")
+    assert found.verdict == verdict
+    assert what in found.what
+
+
+def test_credentials_that_are_refused(up: Stack, laptop: Laptop) -> None:
+    stranger = replace(laptop.aws, access_key_id="AKIAIOSFODNN7EXAMPLE")
+    found = dict(doctor.examine(replace(up, client=stranger.client)))
+
+    assert found["clock"].verdict is Verdict.OK, "the time is known all the same"
+    assert found["credentials"].verdict is Verdict.WRONG
+    assert "tm up" in str(found["credentials"].todo)
+    assert found["alarms"].todo == "put credentials right first"
+    well(up, "credentials")
+
+
+def test_no_credentials_at_all(up: Stack) -> None:
+    client = mock.Mock()
+    client.get_caller_identity.side_effect = botocore.exceptions.NoCredentialsError
+    found = dict(doctor.examine(replace(up, client=lambda _: client, tap=None)))
+
+    assert found["clock"].verdict is Verdict.UNKNOWN
+    assert found["credentials"].what == "Unable to locate credentials"
+    assert "aws sso login" in str(found["credentials"].todo)
+
+
+def test_credentials_of_another_account(up: Stack) -> None:
+    machine = up.state_machine_arn.replace("000000000000", "123456789012")
+    elsewhere = replace(up, state_machine_arn=machine)
+    assert "the stack is in account 123456789012" in wrong(elsewhere, "credentials").what
+
+
+class Endpoint(HTTPServer):
+    """A subscriber that is told how to confirm."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Confirmation)
+        self.token: str | None = None
+        self.url = f"http://127.0.0.1:{self.server_port}/alerts"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class _Confirmation(BaseHTTPRequestHandler):
+    server: Endpoint
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.token = body.get("Token")
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+def test_a_subscription_that_nobody_confirmed(up: Stack) -> None:
+    sns = up.client("sns")
+    topic = sns.create_topic(Name="doctor-alerts")["TopicArn"]
+    stack = altered(up, topic_arn=topic)
+    [nobody] = looked(stack, "subscriptions")
+    assert nobody.verdict is Verdict.WARNING
+    assert "nobody has subscribed to doctor-alerts" in nobody.what
+
+    endpoint = Endpoint()
+    sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=endpoint.url)
+    assert "1 of 1 on doctor-alerts did not confirm" in wrong(stack, "subscriptions").what
+
+    sns.confirm_subscription(TopicArn=topic, Token=eventually(lambda: endpoint.token))
+    well(stack, "subscriptions")
+    endpoint.shutdown()
+    endpoint.server_close()
+
+
+def test_who_did_not_confirm_is_named_as_aws_does(up: Stack) -> None:
+    sns = mock.Mock()
+    sns.get_paginator().paginate.return_value = [
+        {
+            "Subscriptions": [
+                {"SubscriptionArn": arn, "Protocol": "email", "Endpoint": f"{who}@example.com"}
+                for who, arn in (("ned", "PendingConfirmation"), ("jon", "arn:…"))
+            ]
+        }
+    ]
+    sns.get_topic_attributes.return_value = {"Attributes": {"SubscriptionsPending": "1"}}
+    found = wrong(replace(up, client=lambda _: sns), "subscriptions")
+    assert found.what.startswith("1 of 2 on tm-pipeline-alerts did not confirm")
+    assert found.what.endswith(": ned@example.com")
+
+
+def test_the_second_topic_is_looked_at_too(up: Stack) -> None:
+    second = up.client("sns").create_topic(Name="doctor-alarms")["TopicArn"]
+    first, other = looked(altered(up, alarm_topic_arn=second), "subscriptions")
+
+    assert (first.verdict, other.verdict) == (Verdict.OK, Verdict.WARNING)
+    assert "doctor-alarms" in other.what
+
+
+@contextlib.contextmanager
+def notified(up: Stack, configuration: dict[str, Any]) -> Iterator[None]:
+    """Let the landing bucket tell of files in another way."""
+    s3, bucket = up.client("s3"), up.outputs["landing_bucket"]
+    before = s3.get_bucket_notification_configuration(Bucket=bucket)
+    before.pop("ResponseMetadata")
+    put = functools.partial(s3.put_bucket_notification_configuration, Bucket=bucket)
+    put(NotificationConfiguration=configuration)
+    yield
+    put(NotificationConfiguration=before)
+
+
+def test_files_that_trigger_does_not_hear_of(up: Stack) -> None:
+    s3, bucket = up.client("s3"), up.outputs["landing_bucket"]
+    [told] = s3.get_bucket_notification_configuration(Bucket=bucket)["LambdaFunctionConfigurations"]
+    only = {"Key": {"FilterRules": [{"Name": "suffix", "Value": ".csv"}]}}
+
+    well(up, "landing")
+    with notified(up, {}):
+        assert "does not tell trigger" in wrong(up, "landing").what
+    with notified(up, {"LambdaFunctionConfigurations": [told | {"Filter": only}]}):
+        assert "tells trigger of some keys only" in wrong(up, "landing").what
+    well(up, "landing")
+
+
+def test_a_landing_bucket_without_versions(up: Stack) -> None:
+    put = functools.partial(
+        up.client("s3").put_bucket_versioning, Bucket=up.outputs["landing_bucket"]
+    )
+    put(VersioningConfiguration={"Status": "Suspended"})
+    assert "keeps no versions" in wrong(up, "landing").what
+    put(VersioningConfiguration={"Status": "Enabled"})
+    well(up, "landing")
+
+
+@contextlib.contextmanager
+def forbidden(up: Stack, function: str) -> Iterator[None]:
+    """Take the permission away by which somebody calls a function."""
+    client, name = up.client("lambda"), up.outputs["function_names"][function]
+    policy = json.loads(client.get_policy(FunctionName=name)["Policy"])
+    statement = policy["Statement"][0]
+    client.remove_permission(FunctionName=name, StatementId=statement["Sid"])
+    yield
+    account = statement["Condition"].get("StringEquals", {}).get("AWS:SourceAccount")
+    client.add_permission(
+        FunctionName=name,
+        StatementId=statement["Sid"],
+        Action=statement["Action"],
+        Principal=statement["Principal"]["Service"],
+        SourceArn=statement["Condition"]["ArnLike"]["AWS:SourceArn"],
+        **({"SourceAccount": account} if account else {}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("function", "check", "what"),
+    [
+        ("trigger", "landing", "may not call trigger"),
+        ("alert", "events", "may not call alert"),
+        ("watch", "events", "may not call watch"),
+    ],
+)
+def test_a_permission_that_is_gone(up: Stack, function: str, check: str, what: str) -> None:
+    with forbidden(up, function):
+        assert what in wrong(up, check).what
+    well(up, check)
+
+
+@pytest.mark.parametrize("rule", ["execution-ended", "notice", "watch"])
+def test_a_rule_that_was_disabled(up: Stack, rule: str) -> None:
+    events = up.client("events")
+    name = f"{up.outputs['name']}-{rule}"
+    events.disable_rule(Name=name)
+    found = wrong(up, "events")
+    assert found.what == f"the rule {name} is disabled"
+    assert found.todo == f"`aws events enable-rule --name {name}`"
+    events.enable_rule(Name=name)
+    well(up, "events")
+
+
+@pytest.mark.parametrize(
+    ("rule", "what"),
+    [
+        ("execution-ended", "alert of runs that end as SUCCEEDED, runs that end as FAILED"),
+        ("notice", "alert of the notice 'Ingestion Rejected', the notice 'File Missing'"),
+        ("watch", "no rule calls watch: silence goes unnoticed"),
+    ],
+)
+def test_a_rule_without_its_target(up: Stack, rule: str, what: str) -> None:
+    events = up.client("events")
+    name = f"{up.outputs['name']}-{rule}"
+    targets = events.list_targets_by_rule(Rule=name)["Targets"]
+    events.remove_targets(Rule=name, Ids=[each["Id"] for each in targets])
+    assert what in wrong(up, "events").what
+    events.put_targets(Rule=name, Targets=targets)
+    well(up, "events")
+
+
+def test_a_state_machine_that_is_gone(up: Stack) -> None:
+    well(up, "state machine")
+    gone = replace(up, state_machine_arn=f"{up.state_machine_arn}-of-old")
+    assert "there is no arn:" in wrong(gone, "state machine").what
+
+
+def test_a_state_machine_that_calls_others(up: Stack) -> None:
+    client, machine = up.client("stepfunctions"), up.outputs["state_machine_arn"]
+    definition = client.describe_state_machine(stateMachineArn=machine)["definition"]
+    load = up.outputs["function_names"]["load"]
+    update = functools.partial(client.update_state_machine, stateMachineArn=machine)
+    update(definition=definition.replace(f":{load}", ":somebody-elses"))
+    assert wrong(up, "state machine").what.endswith("does not call load")
+    update(definition=definition)
+    well(up, "state machine")
+
+
+def test_a_function_that_somebody_stopped(up: Stack) -> None:
+    client, name = up.client("lambda"), up.outputs["function_names"]["migrate"]
+    client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    found = wrong(up, "functions")
+    assert "migrate is stopped" in found.what
+    assert found.todo == f"`aws lambda delete-function-concurrency --function-name {name}`"
+    client.delete_function_concurrency(FunctionName=name)
+    well(up, "functions")
+
+
+def test_a_function_with_other_code(up: Stack) -> None:
+    client, name = up.client("lambda"), up.outputs["function_names"]["migrate"]
+    by_hand = io.BytesIO()
+    with zipfile.ZipFile(by_hand, "w") as archive:
+        archive.writestr("functions/migrate/handler.py", "def handler(*_): pass")
+    client.update_function_code(FunctionName=name, ZipFile=by_hand.getvalue())
+    found = eventually(lambda: [e for e in looked(up, "functions") if e.verdict != "warning"])
+    assert [each.what for each in found] == ["migrate: other code than was deployed"]
+    code = {"S3Bucket": "tm-pipeline-code", "S3Key": "functions.zip"}
+    client.update_function_code(FunctionName=name, **code)
+    eventually(lambda: looked(up, "functions")[0].verdict == "ok")
+
+
+def test_a_function_that_is_gone(up: Stack) -> None:
+    gone = altered(up, function_names=up.outputs["function_names"] | {"watch": "gone"})
+    assert wrong(gone, "functions").what == "there is no function watch"
+
+
+@pytest.mark.parametrize(
+    ("configuration", "verdict", "what"),
+    [
+        ({}, None, ""),
+        ({"State": "Active", "LastUpdateStatus": "Successful"}, None, ""),
+        ({"State": "Inactive"}, "warning", "its next call fails and wakes it"),
+        ({"State": "Pending"}, "warning", "is being deployed"),
+        ({"State": "Active", "LastUpdateStatus": "InProgress"}, "warning", "is being deployed"),
+        ({"State": "Failed", "StateReason": "no image"}, "wrong", "has failed: no image"),
+        (
+            {"LastUpdateStatus": "Failed", "LastUpdateStatusReason": "no ENI"},
+            "wrong",
+            "the last change of load failed: no ENI",
+        ),
+    ],
+)
+def test_states_of_a_function_that_no_emulator_has(
+    configuration: dict[str, str], verdict: str | None, what: str
+) -> None:
+    stack = mock.Mock(spec=Stack, apply="`terraform apply`")
+    answer = {"Configuration": {"FunctionName": "tm-load", **configuration}}
+    found = list(functions._state(stack, "load", answer))
+    assert [each.verdict for each in found] == [verdict] * bool(verdict)
+    assert all(what in each.what for each in found)
+
+
+@pytest.mark.parametrize(("deployed", "same"), [("repo@sha256:1", True), ("repo@sha256:2", False)])
+def test_an_image_that_is_not_the_one_deployed(deployed: str, same: bool) -> None:
+    stack = mock.Mock(spec=Stack, outputs={"image_uris": {"load": "repo@sha256:1"}})
+    assert functions._as_deployed(stack, "load", {"Code": {"ImageUri": deployed}}, "") is same
+
+
+@contextlib.contextmanager
+def administrated(up: Stack, statement: str, back: str) -> Iterator[None]:
+    """Do something to the database, and undo it."""
+    assert up.database is not None
+    with connected(up.database) as administrator:
+        administrator.run(statement)
+        yield
+        administrator.run(back)
+
+
+@pytest.mark.parametrize(
+    ("statement", "back", "what"),
+    [
+        (
+            "INSERT INTO schema_version (contract, version, ddl_hash) "
+            "VALUES ('dailycheckins', '0.9.0', 'x')",
+            "DELETE FROM schema_version WHERE version = '0.9.0'",
+            "the table of dailycheckins is that of contract 0.9.0, and not of 1.",
+        ),
+        (
+            "UPDATE schema_version SET contract = 'budgets' WHERE contract = 'projectbudgets'",
+            "UPDATE schema_version SET contract = 'projectbudgets' WHERE contract = 'budgets'",
+            "projectbudgets has no table yet: migrate has not seen it",
+        ),
+        (
+            "ALTER TABLE project_budgets RENAME TO elsewhere",
+            "ALTER TABLE elsewhere RENAME TO project_budgets",
+            "the table project_budgets is gone",
+        ),
+        (
+            "ALTER TABLE schema_version RENAME TO elsewhere",
+            "ALTER TABLE elsewhere RENAME TO schema_version",
+            "migrate has never run",
+        ),
+    ],
+)
+def test_a_database_that_is_not_the_contracts(
+    up: Stack, statement: str, back: str, what: str
+) -> None:
+    with administrated(up, statement, back):
+        assert what in wrong(up, "schema").what
+    well(up, "schema")
+
+
+def test_a_database_that_does_not_answer(up: Stack) -> None:
+    assert up.database is not None
+    away = replace(up, database=replace(up.database, port=1))
+    assert "PostgreSQL does not answer" in wrong(away, "schema").what
+
+
+def test_an_alarm_that_is_on(up: Stack) -> None:
+    cloudwatch, name = up.client("cloudwatch"), f"{up.outputs['name']}-doctor"
+    cloudwatch.put_metric_alarm(
+        AlarmName=name,
+        AlarmDescription="Runs fail.",
+        Namespace="tests",
+        MetricName="Doctor",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="3 of 3")
+    on = {each.what.split()[0]: each for each in looked(up, "alarms")}
+    assert on[name].verdict == "wrong"
+    assert on[name].what.endswith("UTC: Runs fail.")
+    assert on[name].todo == "docs/runbook.md, Alarm: doctor"
+
+    cloudwatch.set_alarm_state(AlarmName=name, StateValue="OK", StateReason="0 of 3")
+    cloudwatch.disable_alarm_actions(AlarmNames=[name])
+    muted = {each.what.split()[0]: each for each in looked(up, "alarms")}
+    assert muted[name].verdict == "warning"
+    assert muted[name].todo == f"`aws cloudwatch enable-alarm-actions --alarm-names {name}`"
+
+    cloudwatch.enable_alarm_actions(AlarmNames=[name])
+    assert not any(name in each.what for each in looked(up, "alarms"))
+    cloudwatch.delete_alarms(AlarmNames=[name])
+
+
+def test_a_stack_without_alarms(up: Stack) -> None:
+    assert wrong(altered(up, name="another"), "alarms").what == "the stack has no alarms"
+
+
+# From here on AWS is as moto plays it: time has passed there, and Aurora answers.
+
+
+@pytest.fixture
+def aws_stack(stack: None) -> Stack:
+    """The stack on AWS that `tm` opens by TM_STACK."""
+    return Stack.open(Path(os.environ["TM_STACK"]))
+
+
+def test_a_promised_file_that_is_not_loaded(
+    aws_stack: Stack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contract = odcs.load_all()["dailycheckins"]
+    promised = contract.model_copy(
+        update={"sla": ServiceLevel.model_validate({"time": "00:00"}), "timezone": "UTC"}
+    )
+    monkeypatch.setattr("shared.odcs.load_all", lambda: {"dailycheckins": promised})
+    [found] = looked(aws_stack, "last loads")
+    assert found.what == "dailycheckins: none within 31 days", "nobody misses it on a new stack"
+    assert found.verdict == "ok"
+
+    last_week = dt.datetime.now(dt.UTC) - dt.timedelta(days=7)
+    monkeypatch.setattr(Log, "begun", lambda _: last_week)
+    today = dt.datetime.now(dt.UTC).date()
+    key = f"table=dailycheckins/year={today.year}/month={today.month}/day={today.day}/f.csv"
+    cloud.ingest(b"refused", key)
+    late = wrong(aws_stack, "last loads")
+    assert f"that of {today} was due by {today} 00:00 UTC" in late.what
+    assert str(late.todo).startswith(f"`tm status --table dailycheckins --date {today}`")
+
+    cloud.start(b"good", key)
+    well(aws_stack, "last loads")
+    cloud.turn()
+    well(aws_stack, "last loads")
+    assert f"that of {today}, 0 min ago" in looked(aws_stack, "last loads")[0].what
+
+
+def test_a_run_that_ended_and_was_never_closed(aws_stack: Stack, cloud: Cloud, log: Log) -> None:
+    ingestion = cloud.start(b"good")
+    well(aws_stack, "runs")
+    boto3.resource("dynamodb", region_name=REGION).Table(LOG_TABLE).update_item(
+        Key={"ingestedID": ingestion.id, "ingestedTable": ingestion.table},
+        UpdateExpression="SET updatedAt = :at",
+        ExpressionAttributeValues={":at": "2024-03-03T09:00:00.000Z"},
+    )
+    well(aws_stack, "runs")
+    cloud.stop(run_of_log(log, ingestion.id), "ABORTED")
+    found = wrong(aws_stack, "runs")
+    assert "its run ended as ABORTED" in found.what
+    assert found.todo == f"`tm replay {ingestion.id}`"
+
+    assert tm("replay", ingestion.id).exit_code == 0
+    well(aws_stack, "runs")
+
+
+def test_a_run_that_has_never_begun(aws_stack: Stack, cloud: Cloud, log: Log) -> None:
+    ingestion = cloud.ingest(b"good")
+    item = log.get(ingestion.id, ingestion.table)
+    assert item is not None
+    log.reopen(item, Run(f"{run_of(ingestion).execution_arn}-r2"))
+    with mock.patch.object(loads, "_STUCK", dt.timedelta(0)):
+        assert "its run has never begun" in wrong(aws_stack, "runs").what
+
+
+def run_of_log(log: Log, ingested_id: str) -> Run:
+    item = log.get(ingested_id, "dailycheckins")
+    assert item is not None
+    assert (item["state"], item["status"]) == (State.TRIGGER, Status.RUNNING)
+    return Run.from_item(item)
+
+
+def test_a_given_database_is_not_reached_from_here(aws_stack: Stack) -> None:
+    [found] = looked(aws_stack, "schema")
+    assert found.verdict == "unknown"
+    assert "cannot be reached from here" in found.what
+    assert "aws lambda invoke --function-name tm-migrate" in str(found.todo)
+
+
+@pytest.fixture
+def aurora(
+    migrated: Database, data_api: DataApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Stack:
+    """A stack whose database is Aurora, by the fake of its Data API over a real PostgreSQL."""
+    secret = migrated.administrator.secret_arn
+    outputs = {
+        "database_cluster_arn": CLUSTER_ARN,
+        "database_secret_arn": secret,
+        "database_name": migrated.name,
+    }
+    deploy(tmp_path, OUTPUTS | outputs, monkeypatch)
+    return Stack.open(tmp_path)
+
+
+def test_aurora_is_asked_by_the_data_api(
+    aurora: Stack, data_api: DataApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "_PAUSE", 0.1)
+    well(aurora, "schema")
+    data_api.says("DatabaseResumingException", "resuming", times=2)
+    well(aurora, "schema")
+    with data_api.database.connected() as administrator:
+        administrator.run("UPDATE schema_version SET version = '0.9.0'")
+    assert {each.verdict for each in looked(aurora, "schema")} == {Verdict.WRONG}
+
+
+def test_aurora_that_does_not_wake_up(
+    aurora: Stack, data_api: DataApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "_PAUSE", 0.1)
+    monkeypatch.setattr(schema, "_PATIENCE", 0.2)
+    data_api.says("DatabaseResumingException", "resuming", times=20)
+    assert "DatabaseResumingException" in wrong(aurora, "schema").what
+
+
+def test_what_aws_denies_names_the_call(aurora: Stack) -> None:
+    denied = botocore.exceptions.ClientError(
+        {"Error": {"Code": "AccessDenied", "Message": "you may not"}}, "DescribeAlarms"
+    )
+    client = mock.Mock()
+    client.get_paginator.side_effect = denied
+    found = wrong(replace(aurora, client=lambda _: client), "alarms")
+    assert "you may not" in found.what
+    assert found.todo == "let your identity do DescribeAlarms"

@@ -1,0 +1,397 @@
+"""`tm status`: what it finds, in which order, and how it shows it, on AWS as moto plays it."""
+
+import datetime as dt
+import io
+import json
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from rich.console import Console
+
+from cli import status
+from cli.timeline import runs
+from shared.ingestion import Run, Source
+from shared.progress import Log, State, Status
+from tests.fixtures.aws import LANDING, LOG_TABLE, REGION, land, run_of
+from tests.fixtures.operator import Cloud, one_line, tm
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+NOW = dt.datetime.now(dt.UTC)
+BUDGETS = "table=projectbudgets/year=2024/month=3/day=4/budgets.csv"
+
+Put = Callable[..., str]
+
+
+@pytest.fixture
+def put(stack: None, log: Log) -> Put:
+    """Put an item of some age into the log, and return its ID."""
+    table = boto3.resource("dynamodb", region_name=REGION).Table(LOG_TABLE)
+
+    def put(
+        ingested_id: str,
+        status: Status = Status.SUCCESS,
+        table_name: str = "dailycheckins",
+        day: str = "2024-03-03",
+        hours: float = 0,
+    ) -> str:
+        at = f"{NOW - dt.timedelta(hours=hours):%Y-%m-%dT%H:%M:%S.000Z}"
+        table.put_item(
+            Item={
+                "ingestedID": ingested_id,
+                "ingestedTable": table_name,
+                "dataDate": day,
+                "state": "load",
+                "status": str(status),
+                "updatedAt": at,
+                "sourceKey": "key",
+                "history": [{"state": "load", "status": str(status), "at": at}],
+                "alerts": {},
+                **({} if status == Status.SUCCESS else {"haltReason": "it is\nbad [red]"}),
+            }
+        )
+        return ingested_id
+
+    return put
+
+
+def listed(*arguments: str) -> list[str]:
+    result = tm("status", "--json", *arguments)
+    assert result.exit_code == 0, result.stderr
+    return [item["ingestedID"] for item in json.loads(result.stdout)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        ([], ["new", "failed", "budget", "old"]),
+        (["--status", "success"], ["new", "budget", "old"]),
+        (["--status", "fail", "--status", "missing"], ["failed"]),
+        (["--table", "projectbudgets"], ["budget"]),
+        (["--since", "24h"], ["new", "failed"]),
+        (["--since", "3d"], ["new", "failed", "budget"]),
+        (["--since", f"{NOW - dt.timedelta(days=4):%Y-%m-%d}"], ["new", "failed", "budget"]),
+        (["--since", f"{NOW - dt.timedelta(hours=2):%Y-%m-%dT%H:%M:%S}Z"], ["new", "failed"]),
+        (["--date", "2024-03-04"], ["failed", "budget"]),
+        (["--date", "2024-03-04", "--status", "fail"], ["failed"]),
+        (["--date", "2024-03-04", "--since", "24h"], ["failed"]),
+        (["--date", "2024-03-04", "--table", "projectbudgets"], ["budget"]),
+        (["--status", "running"], []),
+        (["--status", "success", "--since", "3d", "--table", "dailycheckins"], ["new"]),
+        (["--limit", "2"], ["new", "failed"]),
+        (["--limit", "1", "--date", "2024-03-04"], ["failed"]),
+    ],
+)
+def test_a_list_is_what_was_asked_for_the_newest_first(
+    put: Put, arguments: list[str], found: list[str]
+) -> None:
+    put("old", hours=24 * 10)
+    put("failed", Status.FAIL, day="2024-03-04", hours=1)
+    put("budget", table_name="projectbudgets", day="2024-03-04", hours=48)
+    put("new")
+
+    assert listed(*arguments) == found
+
+
+def test_many_pages_are_read_to_their_end_and_no_further(
+    put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(30):
+        put(f"{number:02}", Status.SUCCESS if number % 2 else Status.FAIL, hours=number)
+    query = status._query
+    asked: list[Any] = []
+
+    def by_pages_of_four(stack: Any, index: str, condition: Any, wanted: Any) -> Any:
+        class Paged:
+            @staticmethod
+            def query(**arguments: Any) -> Any:
+                asked.append(arguments)
+                return stack.table.query(Limit=4, **arguments)
+
+        return query(type("Stack", (), {"table": Paged}), index, condition, wanted)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(status, "_query", by_pages_of_four)
+
+    assert listed("--limit", "30") == [f"{number:02}" for number in range(30)]
+    pages = len(asked)
+    asked.clear()
+    assert listed("--limit", "2") == ["00", "01"]
+    assert pages > len(asked)
+
+
+def test_an_item_that_changes_while_we_ask_is_told_once(
+    put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put("one", Status.SUCCESS)
+    [item] = json.loads(tm("status", "one", "--json").stdout)
+    before = item | {"status": "running", "updatedAt": "2024-01-01T00:00:00.000Z"}
+    with_status = status._with_status
+
+    def also_before(stack: Any, wanted_status: Status, wanted: Any) -> Any:
+        yield from with_status(stack, wanted_status, wanted)
+        if wanted_status == Status.RUNNING:
+            yield before
+
+    monkeypatch.setattr(status, "_with_status", also_before)
+
+    [told] = json.loads(tm("status", "--json").stdout)
+    assert told["status"] == "success"
+
+
+def test_a_list_that_was_cut_says_so(put: Put) -> None:
+    for name in ("a", "b", "c"):
+        put(name)
+
+    assert tm("status", "--limit", "3").stderr == ""
+    for arguments in ([], ["--json"]):
+        cut = tm("status", "--limit", "2", *arguments)
+        assert cut.stderr == "The newest 2: a higher --limit shows more.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--since", "yesterday"], "'yesterday' is no time such as 24h, 7d, 2024-03-01 or 2026-"),
+        (["--since", "2024-13-01"], "is no time such as"),
+        (["--since", "99999999999d"], "is before all time"),
+        (["--since", "2999-01-01"], "is in the future"),
+        (["--since", "2024-03-01T00:00:00"], "does not say its zone"),
+        (["--status", "failed"], "'failed' is not one of"),
+        (["--limit", "0"], "greater than or equal to 1"),
+        (["20240303-0", "--status", "fail"], "filters are for lists"),
+        (["20240303-0", "--date", "2024-03-03"], "filters are for lists"),
+    ],
+)
+def test_a_filter_that_is_none_is_a_usage_error(arguments: list[str], complaint: str) -> None:
+    result = tm("status", *arguments)
+
+    assert result.exit_code == 2
+    assert complaint in " ".join(result.stderr.replace("│", "").split())
+
+
+def shown(width: int, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> list[str]:
+    """Return the lines that a terminal of that width would show."""
+    terminal = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=width)
+    monkeypatch.setattr(status, "console", terminal)
+    assert tm("status", *arguments).exit_code == 0
+    assert isinstance(terminal.file, io.StringIO)
+    text = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", terminal.file.getvalue())
+    return [line.rstrip() for line in text.splitlines()]
+
+
+def test_a_list_fits_its_terminal(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    put("20240303-0123456789", Status.FAIL)
+    put("20240303-abcdef0123", hours=1)
+
+    at = f"{NOW:%Y-%m-%dT%H:%M:%SZ}"
+    assert shown(60, monkeypatch)[:3] == [
+        f"20240303-0123456789  load: fail  {at}",
+        "  dailycheckins",
+        "  it is bad [red]",
+    ]
+    header, row, *_ = shown(100, monkeypatch)
+    assert header.split() == ["id", "table", "state", "status", "rows", "updated"]
+    assert row.split() == ["20240303-0123456789", "dailycheckins", "load", "fail", at]
+    assert "it is bad [red]" in shown(150, monkeypatch)[1]
+    assert all(len(line) <= 100 for line in shown(100, monkeypatch))
+
+
+@pytest.mark.usefixtures("stack")
+def test_an_empty_list_says_so() -> None:
+    assert tm("status", "--status", "fail").stdout == "No ingestion is like that.\n"
+
+
+def test_one_is_a_timeline_of_its_runs(s3: "S3Client", log: Log, stack: None) -> None:
+    ingestion = land(s3, b"x")
+    run = run_of(ingestion)
+    log.open(ingestion, run)
+    log.enter(ingestion, run, State.TRANSFORM)
+    log.passed(ingestion, run, State.TRANSFORM, {"rowsRead": 20500})
+    log.enter(ingestion, run, State.TEST)
+    log.finish(ingestion, run, State.TEST, Status.FAIL, {}, "it broke")
+    redriven = Run(run.execution_arn, 1)
+    log.enter(ingestion, redriven, State.TEST)
+    log.finish(ingestion, redriven, State.TEST, Status.FAIL, {}, "it broke again")
+    item = log.get(ingestion.id, ingestion.table)
+    assert item is not None
+    replayed = Run(f"{run.execution_arn}-r2")
+    log.reopen(item, replayed)
+    log.finish(ingestion, replayed, State.TRIGGER, Status.FAIL, {}, "it never began")
+
+    lines = tm("status", ingestion.id).stdout.splitlines()
+
+    assert lines[0].endswith("dailycheckins  trigger: fail")
+    assert lines[1:3] == [
+        f"File: {ingestion.source.key}",
+        f"Version: {ingestion.source.version_id} (1 bytes)",
+    ]
+    headings = [line.partition(":")[0] for line in lines if line.startswith("Run ")]
+    assert headings == ["Run 1", "Run 1, redrive 1", "Run 2, a replay"]
+    assert [line for line in lines if line.startswith("Why: ")] == [
+        "Why: it broke",
+        "Why: it broke again",
+        "Why: it never began",
+    ]
+    assert "Alert: not sent yet" in lines
+    transform = next(line for line in lines if line.startswith("transform"))
+    assert re.fullmatch(r"transform  success +\d\.\d s +\d\.\d s  20,500 read", transform.strip())
+
+
+def entry(state: State, status: Status, second: int) -> dict[str, str]:
+    return {"state": state, "status": status, "at": f"2024-03-03T09:00:{second:02}.000Z"}
+
+
+def test_the_durations_of_a_timeline() -> None:
+    history = [
+        entry(State.TRIGGER, Status.SUCCESS, 0),
+        entry(State.TRANSFORM, Status.RUNNING, 2),
+        entry(State.TRANSFORM, Status.SUCCESS, 5),
+        entry(State.TEST, Status.RUNNING, 9),
+    ]
+
+    [run] = runs({"history": history})
+
+    assert (run.begun.second, run.ended) == (0, None)
+    took = [(step.state, step.begun.second, step.ended and step.ended.second) for step in run.steps]
+    assert took == [("trigger", 0, 0), ("transform", 2, 5), ("test", 9, None)]
+
+
+def test_a_run_that_is_under_way_is_timed_so_far(cloud: Cloud) -> None:
+    ingestion = cloud.start(b"good")
+
+    assert re.search(r"^Run 1: \S+Z, \d\.\d s$", tm("status", ingestion.id).stdout, re.MULTILINE)
+    cloud.log.enter(ingestion, run_of_item(cloud, ingestion.id), State.TRANSFORM)
+    assert " s so far\n" in tm("status", ingestion.id).stdout
+
+
+def run_of_item(cloud: Cloud, ingested_id: str) -> Run:
+    item = cloud.log.get(ingested_id, "dailycheckins")
+    assert item is not None
+    return Run.from_item(item)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0.04, "0.0 s"), (59.9, "59.9 s"), (61, "1 min 1 s"), (3700, "1 h 1 min"), (90000, "1 d 1 h")],
+)
+def test_a_duration_in_words(seconds: float, told: str) -> None:
+    assert status._took(dt.timedelta(seconds=seconds)) == told
+
+
+def test_a_missing_file_is_shown_and_has_nothing_to_run(stack: None, log: Log) -> None:
+    day = dt.date(2024, 3, 4)
+    ids = {log.miss(table, day, f"no {table}", None) for table in ("dailycheckins", "other")}
+    [missing] = ids
+    assert missing is not None
+
+    assert "Reason: no other" in tm("status", missing).stdout
+    assert listed("--status", "missing") == [missing, missing]
+    for command in (["replay", missing], ["status", missing, "--watch"]):
+        assert "a file that did not come" in one_line(tm(*command))
+    assert "no rejects; it ended with trigger: missing" in tm("rejects", missing).stdout
+
+
+def test_a_rejected_key_has_nothing_to_watch(stack: None, log: Log) -> None:
+    log.reject(Source(LANDING, "stray.csv", "v1", 1), "fits no contract")
+    [rejected] = listed("--table", "unmatched")
+
+    assert "fits no contract" in tm("status", rejected).stdout
+    assert "was rejected for its key" in one_line(tm("status", rejected, "--watch"))
+
+
+@pytest.mark.parametrize(("word", "code"), [(b"good", 0), (b"refused", 1), (b"stale", 1)])
+def test_one_is_watched_to_its_end(cloud: Cloud, word: bytes, code: int) -> None:
+    ingestion = cloud.start(word)
+
+    result = tm("status", ingestion.id, "--watch")
+
+    assert result.exit_code == code
+    assert "transform  running" in result.stdout
+    assert result.stdout.splitlines()[-1] == "Alert: sent to the topic's subscribers"
+
+
+def test_one_is_watched_as_lines_of_json(cloud: Cloud) -> None:
+    ingestion = cloud.start(b"good")
+
+    result = tm("status", ingestion.id, "--watch", "--json")
+
+    assert result.exit_code == 0
+    assert [json.loads(line)["status"] for line in result.stdout.splitlines()] == [
+        "running",
+        "success",
+    ]
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_whoever_stops_watching_one_does_not_know_its_end(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingestion = cloud.start(b"good")
+    monkeypatch.setattr("cli.drop.time.sleep", interrupted)
+
+    assert tm("status", ingestion.id, "--watch").exit_code == 130
+
+
+def test_a_list_is_watched_change_by_change(
+    cloud: Cloud, s3: "S3Client", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = cloud.ingest(b"good")
+    then: list[Callable[[], object]] = [
+        lambda: cloud.start(b"refused", BUDGETS),
+        cloud.turn,
+        lambda: None,
+        interrupted,
+    ]
+    monkeypatch.setattr("cli.status.time.sleep", lambda _: then.pop(0)())
+
+    result = tm("status", "--watch")
+
+    assert result.exit_code == 0
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert [(line[0] == first.id, line[1], *line[3:5]) for line in lines] == [
+        (True, "dailycheckins", "load", "success"),
+        (False, "projectbudgets", "trigger", "success"),
+        (False, "projectbudgets", "transform", "fail"),
+    ]
+
+
+def test_a_list_is_watched_as_lines_of_json(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud.ingest(b"good")
+    monkeypatch.setattr("cli.status.time.sleep", interrupted)
+
+    [line] = tm("status", "--watch", "--json", "--status", "success").stdout.splitlines()
+    assert json.loads(line)["rowsLoaded"] == 9
+
+
+def test_a_terminal_keeps_one_list(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    then: list[Callable[[], object]] = [lambda: cloud.ingest(b"good"), interrupted]
+    monkeypatch.setattr("cli.status.time.sleep", lambda _: then.pop(0)())
+
+    lines = shown(120, monkeypatch, "--watch")
+
+    assert "No ingestion is like that." in lines[0]
+    assert any("dailycheckins" in line and "success" in line for line in lines)
+
+
+def test_an_end_that_nobody_wants_to_hear_of_is_not_waited_for(
+    cloud: Cloud, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingestion = cloud.start(b"good")
+
+    def end_untold(_: float) -> None:
+        [item] = log.with_status(Status.RUNNING)
+        run = Run.from_item(item)
+        log.finish(ingestion, run, State.LOAD, Status.SUCCESS, {})
+        log.alert_unwanted(ingestion.id, ingestion.table, f"{run.name}/SUCCEEDED")
+
+    monkeypatch.setattr("cli.drop.time.sleep", end_untold)
+
+    lines = tm("status", ingestion.id, "--watch").stdout.splitlines()
+    assert lines[-1] == "Alert: none, for alert_on leaves such ends out"
