@@ -6,6 +6,7 @@ import functools
 import io
 import json
 import os
+import re
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -16,7 +17,9 @@ from typing import Any
 from unittest import mock
 
 import boto3
+import botocore
 import botocore.exceptions
+import botocore.session
 import pytest
 
 from cli import doctor
@@ -620,3 +623,34 @@ def test_what_aws_denies_names_the_call(aurora: Stack) -> None:
     found = wrong(replace(aurora, client=lambda _: client), "alarms")
     assert "you may not" in found.what
     assert found.todo == "let your identity do DescribeAlarms"
+
+
+_AWS = r"`aws ((?!sso )[a-z-]+ [a-z-]+(?: --[a-z-]+)*)"
+COMMANDS = sorted(
+    {
+        command
+        for path in Path(doctor.__file__).parent.rglob("*.py")
+        for command in re.findall(
+            r"`aws ((?!sso )[a-z-]+ [a-z-]+(?: --[a-z-]+)*)", path.read_text("utf-8")
+        )
+    }
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_it_says_to_do_on_aws_is_a_command(command: str) -> None:
+    service, operation, *options = command.split()
+    model = botocore.session.get_session().get_service_model(service)
+    operations = {botocore.xform_name(name, "-"): name for name in model.operation_names}
+    shape = model.operation_model(operations[operation]).input_shape
+    assert shape is not None
+    assert set(options) <= {f"--{botocore.xform_name(name, '-')}" for name in shape.members}
+
+
+def test_all_of_them_were_found() -> None:
+    assert [command.split()[1] for command in COMMANDS] == [
+        "enable-alarm-actions",
+        "enable-rule",
+        "delete-function-concurrency",
+        "invoke",
+    ]

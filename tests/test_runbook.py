@@ -1,0 +1,100 @@
+"""The runbook: a section on each message that the pipeline sends, and commands that there are."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.main import get_command
+
+from cli import doctor
+from cli.main import app
+from shared import odcs
+from shared.alerts import Kind
+from tests.fixtures.laptop import Laptop
+from tests.fixtures.operator import FUNCTIONS
+
+RUNBOOK = Path(__file__).parent.parent.joinpath("docs", "runbook.md").read_text("utf-8")
+SECTIONS = dict(re.findall(r"^### (.+?)\n(.*?)(?=^##|\Z)", RUNBOOK, flags=re.MULTILINE | re.DOTALL))
+CODE = re.findall(r"`([^`]+)`", RUNBOOK)
+OURS = sorted({" ".join(code.split()) for code in CODE if code.startswith("tm ")})
+AWS = sorted({" ".join(code.split()) for code in CODE if code.startswith("aws ")})
+
+
+def sections(kind: str) -> list[str]:
+    return [title.removeprefix(f"{kind}: ") for title in SECTIONS if title.startswith(f"{kind}: ")]
+
+
+def test_each_kind_of_alert_has_a_section_and_no_other() -> None:
+    assert sections("Alert") == list(Kind)
+
+
+def test_each_alarm_has_a_section_and_no_other(laptop: Laptop) -> None:
+    prefix = f"{laptop.stack.outputs['name']}-"
+    paginator = laptop.aws.client("cloudwatch").get_paginator("describe_alarms")
+    pages = paginator.paginate(AlarmNamePrefix=prefix, AlarmTypes=["CompositeAlarm", "MetricAlarm"])
+    names = [
+        each["AlarmName"].removeprefix(prefix)
+        for page in pages
+        for alarms in (page["CompositeAlarms"], page["MetricAlarms"])
+        for each in alarms
+    ]
+    # There is one for each table, or each function.
+    each = "|".join([*odcs.load_all(), *laptop.stack.outputs["function_names"]])
+
+    assert {re.sub(rf"-({each})$", "", name) for name in names} == set(sections("Alarm"))
+
+
+@pytest.mark.parametrize("title", SECTIONS)
+def test_a_section_says_what_one_needs_to_know(title: str) -> None:
+    points = re.findall(r"^- \*\*(.+?)\*\*: \S", SECTIONS[title], re.MULTILINE)
+    assert points == ["Means", "Left unchanged", "Look at", "Put right", "Escalate"]
+
+
+def parse(command: str) -> None:
+    """Parse a command as `tm` itself does; what it does not take is an error."""
+    _, *arguments = shlex.split(command)
+    group: Any = get_command(app)
+    name, found, rest = group.resolve_command(group.make_context("tm", [*arguments]), arguments)
+    found.make_context(name, rest)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with the files that the commands name."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("FILE", "rejects.csv"):
+        (tmp_path / name).touch()
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("command", OURS)
+def test_a_command_of_ours_is_one(command: str) -> None:
+    parse(command)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    "command", ["tm stats", "tm status --wacht", "tm replay", "tm drop FILE --date today"]
+)
+def test_one_that_is_none_would_be_found(command: str) -> None:
+    with pytest.raises(typer.TyperException):
+        parse(command)
+
+
+@pytest.mark.parametrize("command", AWS)
+def test_a_command_of_aws_reads_the_log_of_a_function(command: str) -> None:
+    tail = re.fullmatch(r"aws logs tail /aws/lambda/tm-pipeline-(\w+) --since 1h( .*)?", command)
+    assert tail is not None
+    assert tail[1] in FUNCTIONS
+    assert tail[2] in {None, " --filter-pattern ERROR", " --filter-pattern '\"ID\"'"}
+
+
+def test_the_lines_of_the_doctor_are_called_so() -> None:
+    named = set()
+    for lines in re.findall(r"lines? ((?:`[a-z ]+`(?:, | and )?)+)", " ".join(RUNBOOK.split())):
+        named |= set(re.findall(r"`([a-z ]+)`", lines))
+    assert named
+    assert named <= doctor.CHECKS.keys()
