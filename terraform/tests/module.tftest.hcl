@@ -82,6 +82,7 @@ run "defaults" {
       for action in distinct(flatten([for policy in aws_iam_role_policy.function : [for statement in jsondecode(policy.policy).Statement : statement.Action]])) :
       action => [for name, policy in aws_iam_role_policy.function : name if contains(flatten([for statement in jsondecode(policy.policy).Statement : statement.Action]), action)]
       } == {
+      "dynamodb:DescribeTable"        = ["watch"]
       "dynamodb:GetItem"              = ["alert", "trigger", "watch"]
       "dynamodb:PutItem"              = ["alert", "trigger", "watch"]
       "dynamodb:Query"                = ["watch"]
