@@ -88,6 +88,14 @@ def without_database(pipeline: Pipeline) -> Iterator[None]:
     own = {name: environment[name] for name in ("PATH", "LC_ALL", "TZ")}
     as_user = None if user == psutil.Process().username() else user
     processes.start("postgres", command, env=own, user=as_user, stop_signal=stop_signal)
+    eventually(lambda: _answers(pipeline))
+
+
+def _answers(pipeline: Pipeline) -> bool:
+    try:
+        return bool(pipeline.query("SELECT 1"))
+    except (pg8000.exceptions.DatabaseError, pg8000.exceptions.InterfaceError):
+        return False
 
 
 def steps(item: dict[str, Any]) -> list[tuple[str, str]]:
