@@ -614,13 +614,13 @@ def test_aurora_that_does_not_wake_up(
     assert "DatabaseResumingException" in wrong(aurora, "schema").what
 
 
-def test_what_aws_denies_names_the_call(aurora: Stack) -> None:
+def test_what_aws_denies_names_the_call(aws_stack: Stack) -> None:
     denied = botocore.exceptions.ClientError(
         {"Error": {"Code": "AccessDenied", "Message": "you may not"}}, "DescribeAlarms"
     )
     client = mock.Mock()
     client.get_paginator.side_effect = denied
-    found = wrong(replace(aurora, client=lambda _: client), "alarms")
+    found = wrong(replace(aws_stack, client=lambda _: client), "alarms")
     assert "you may not" in found.what
     assert found.todo == "let your identity do DescribeAlarms"
 
