@@ -29,6 +29,8 @@ _POLL = 2.0
 _WIDE = 100
 _WITH_REASON = 150
 """From how many columns on a list is a table, and has room for the reasons."""
+_SHORT = 60
+"""How many characters of a reason stand in a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,13 +230,13 @@ def _list(items: list[Item]) -> RenderableType:
 
 def _table(items: list[Item]) -> Table:
     table = Table(box=None)
-    table.add_column("id", no_wrap=True)
-    for name in ("table", "state", "status", "rows"):
-        table.add_column(name)
+    for name in ("id", "table", "state", "status"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("rows")
     table.add_column("updated", no_wrap=True)
     with_reason = console.width >= _WITH_REASON
     if with_reason:
-        table.add_column("why", overflow="ellipsis", no_wrap=True)
+        table.add_column("why")
     for item in items:
         row = [
             item["ingestedID"],
@@ -244,7 +246,7 @@ def _table(items: list[Item]) -> Table:
             counts(item),
             _seconds(item["updatedAt"]),
         ]
-        table.add_row(*row, *([_reason(item)] if with_reason else []))
+        table.add_row(*row, *([_reason(item, width=_SHORT)] if with_reason else []))
     return table
 
 
@@ -332,9 +334,9 @@ def _seconds(timestamp: str) -> str:
     return f"{timestamp.partition('.')[0]}Z"
 
 
-def _reason(item: Item) -> str:
-    return _line(item["haltReason"]) if item.get("haltReason") else ""
+def _reason(item: Item, width: int | None = None) -> str:
+    return _line(item["haltReason"], width) if item.get("haltReason") else ""
 
 
-def _line(text: str) -> str:
-    return cell(" ".join(text.split()), None)
+def _line(text: str, width: int | None = None) -> str:
+    return cell(" ".join(text.split()), width)

@@ -73,6 +73,7 @@ def listed(*arguments: str) -> list[str]:
     return [item["ingestedID"] for item in json.loads(result.stdout)]
 
 
+WHY = ("so many words " * 20)[:59] + "…"
 LISTS = {
     "": ["new", "failed", "budget", "old"],
     "--status success": ["new", "budget", "old"],
@@ -201,8 +202,25 @@ def test_a_list_fits_its_terminal(put: Put, monkeypatch: pytest.MonkeyPatch) -> 
     header, row, *_ = shown(100, monkeypatch)
     assert header.split() == ["id", "table", "state", "status", "rows", "updated"]
     assert row.split() == ["20240303-0123456789", "dailycheckins", "load", "fail", at]
-    assert "it is bad [red]" in shown(150, monkeypatch)[1]
-    assert all(len(line) <= 100 for line in shown(100, monkeypatch))
+    _, first, second, *_ = shown(150, monkeypatch)
+    assert first.split()[:5] == row.split()
+    assert first.endswith("  it is bad [red]")
+    assert second.split()[0] == "20240303-abcdef0123"
+
+
+def test_a_long_reason_leaves_the_rest_of_its_row_whole(
+    cloud: Cloud, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingestion = cloud.start(b"good")
+    run = run_of_item(cloud, ingestion.id)
+    counts = {"rowsRead": 20500, "rowsLoaded": 0, "rowsRejected": 20500}
+    log.finish(ingestion, run, State.TEST, Status.FAIL, counts, "so many words " * 20)
+
+    for width in (100, 150, 200):
+        lines = shown(width, monkeypatch)
+        assert all(len(line) <= width for line in lines)
+        assert lines[1].split()[:4] == [ingestion.id, "dailycheckins", "test", "fail"]
+    assert lines[1].endswith("20,500 rejected  " + lines[1].split("  ")[-2] + "  " + WHY)
 
 
 @pytest.mark.usefixtures("stack")
