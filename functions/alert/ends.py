@@ -140,7 +140,7 @@ class End:
     def _as_it_was(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """Return the item for a run that was replayed or redriven before its end was heard of."""
         its = ("ingestedID", "ingestedTable", "bucket", "sourceKey", "versionId", "size")
-        past = {name: item[name] for name in (*its, "dataDate")}
+        past = {name: item[name] for name in (*its, "dataDate", "foundBy") if name in item}
         past |= {"executionArn": self.run.execution_arn, "redrive": self.run.redrive}
         if self.status != "SUCCEEDED":
             state, reason = self._state(item), f"{self.reason} (it was run again since)"

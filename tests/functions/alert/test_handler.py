@@ -268,6 +268,26 @@ def test_an_end_that_is_heard_of_after_the_replay_began(
     assert before | {"alerts": after["alerts"]} == after, "the item is the replay's"
 
 
+def test_that_an_event_was_lost_is_said_though_the_replay_began(
+    event: dict[str, Any], ingestion: Ingestion, run: Run, log: Log, messages: Messages
+) -> None:
+    log.open(ingestion, run, found_by="watch")
+    item = log.get(ingestion.id, ingestion.table)
+    assert item is not None
+    again = Run(f"{run.execution_arn}-r2")
+    log.reopen(item, again)
+    log.finish(ingestion, again, State.LOAD, Status.FAIL, {}, "x")
+    replayed = copy.deepcopy(event)
+    replayed["detail"]["executionArn"] = again.execution_arn
+
+    handler(event, lambda_context("first"))
+    handler(replayed, lambda_context("second"))
+
+    said = {each["executionArn"]: each["noticed"] for each in messages()}
+    assert "watch found it" in said[run.execution_arn]
+    assert said[again.execution_arn] is None
+
+
 def test_a_redrive_that_came_to_nothing_is_told_with_the_state_that_failed(
     event: dict[str, Any], ingestion: Ingestion, run: Run, log: Log, messages: Messages
 ) -> None:
