@@ -2,7 +2,10 @@ locals {
   # The tables that rows are counted for: the metrics' dimension is the contract's table.
   tables = [for file in sort(keys(local.contracts)) : local.contracts[file].schema[0].name]
 
-  # Title, and the metrics as CloudWatch's dashboards spell them. Two graphs stand in a row.
+  function_names = sort(keys(local.functions))
+
+  # Title, and the metrics as CloudWatch's dashboards spell them; three graphs stand in a row. What is reckoned comes
+  # from metrics that are drawn elsewhere, hidden: the price goes by different metrics.
   graphs = concat(
     [
       {
@@ -13,8 +16,19 @@ locals {
         ]
       },
       {
-        title   = "Duration of a run (ms)"
-        metrics = [for stat in ["p50", "p99"] : ["AWS/States", "ExecutionTime", "StateMachineArn", local.state_machine_arn, { label = stat, stat = stat }]]
+        title = "Duration of each state (ms)"
+        metrics = [
+          for each in setproduct(local.tasks, ["p50", "p95"]) :
+          ["AWS/Lambda", "Duration", "FunctionName", "${var.name}-${each[0]}", { label = join(" ", each), stat = each[1] }]
+        ]
+      },
+      {
+        title = "Events and messages that did not arrive"
+        metrics = concat(
+          [["AWS/SNS", "NumberOfNotificationsFailed", "TopicName", aws_sns_topic.alerts.name, { label = "topic", stat = "Sum" }]],
+          [for name, rule in local.rule_names : ["AWS/Events", "FailedInvocations", "RuleName", rule, { label = "rule ${name}", stat = "Sum" }]],
+          [for name in local.called_by_events : ["AWS/Lambda", "AsyncEventsDropped", "FunctionName", "${var.name}-${name}", { label = name, stat = "Sum" }]],
+        )
       },
     ],
     [
@@ -28,40 +42,120 @@ locals {
     ],
     [
       {
+        title = "Rejected rows (%)"
+        metrics = concat([
+          for number, table in local.tables : [
+            [{ expression = "IF(read${number} > 0, 100 * rejected${number} / read${number}, 0)", label = table }],
+            [var.name, "RowsRead", "service", "load", "table", table, { id = "read${number}", stat = "Sum", visible = false }],
+            [var.name, "RowsRejected", "service", "load", "table", table, { id = "rejected${number}", stat = "Sum", visible = false }],
+          ]
+        ]...)
+      },
+    ],
+    [
+      for tables in [local.promised_tables] : {
+        title   = "Freshness: hours behind the contract's promise"
+        metrics = [for table in tables : [var.name, "HoursLate", "service", "watch", "table", table, { label = table, stat = "Maximum" }]]
+      } if length(tables) > 0
+    ],
+    [
+      for title, each in {
+        "Errors of the functions"                          = { metric = "Errors", stat = "Sum" }
+        "Calls of the functions that were throttled"       = { metric = "Throttles", stat = "Sum" }
+        "Duration of the functions, the slowest call (ms)" = { metric = "Duration", stat = "Maximum" }
+        } : {
+        title   = title
+        metrics = [for name in local.function_names : ["AWS/Lambda", each.metric, "FunctionName", "${var.name}-${name}", { label = name, stat = each.stat }]]
+      }
+    ],
+    [
+      {
         title   = "Calls of the look-up API"
         metrics = [for metric in ["Count", "4XXError", "5XXError"] : ["AWS/ApiGateway", metric, "ApiName", aws_api_gateway_rest_api.lookup.name, "Stage", aws_api_gateway_stage.prod.stage_name, { label = metric, stat = "Sum" }]]
       },
       {
-        title   = "Errors of the functions"
-        metrics = [for name in sort(keys(local.functions)) : ["AWS/Lambda", "Errors", "FunctionName", "${var.name}-${name}", { label = name, stat = "Sum" }]]
-      },
-      {
-        title   = "Duration of the functions, the slowest call (ms)"
-        metrics = [for name in sort(keys(local.functions)) : ["AWS/Lambda", "Duration", "FunctionName", "${var.name}-${name}", { label = name, stat = "Maximum" }]]
+        title   = "Latency of the look-up API (ms)"
+        metrics = [for stat in ["p50", "p95"] : ["AWS/ApiGateway", "Latency", "ApiName", aws_api_gateway_rest_api.lookup.name, "Stage", aws_api_gateway_stage.prod.stage_name, { label = stat, stat = stat }]]
       },
     ],
+    [
+      for cluster in aws_rds_cluster.this : {
+        title = "Database: ACUs and connections"
+        metrics = [
+          for metric in ["ServerlessDatabaseCapacity", "DatabaseConnections"] :
+          ["AWS/RDS", metric, "DBClusterIdentifier", cluster.cluster_identifier, { label = metric, stat = "Maximum" }]
+        ]
+      }
+    ],
   )
+
+  # What the functions wrote is queried when somebody looks, which costs nothing until then.
+  log_queries = [
+    {
+      title = "The last failures"
+      view  = "table"
+      query = join(" | ", [
+        "fields @timestamp, service, ingestedTable, ingestedID, message, reason",
+        "filter level in ['WARNING', 'ERROR', 'CRITICAL'] or @message like /Task timed out|Runtime.ExitError/",
+        "sort @timestamp desc",
+        "limit 20",
+      ])
+    },
+    {
+      title = "Memory of the functions, the most of what they have (%)"
+      view  = "bar"
+      query = "filter @type = 'REPORT' | stats max(100 * @maxMemoryUsed / @memorySize) as percent by @log"
+    },
+  ]
+  log_sources = join(" | ", [for name in local.function_names : "SOURCE '${aws_cloudwatch_log_group.function[name].name}'"])
+
+  log_widgets_top = 3 + 6 * ceil(length(local.graphs) / 3)
 }
 
 resource "aws_cloudwatch_dashboard" "this" {
   dashboard_name = var.name
 
   dashboard_body = jsonencode({
-    widgets = [
-      for index, graph in local.graphs : {
-        type   = "metric"
-        x      = 12 * (index % 2)
-        y      = 6 * floor(index / 2)
-        width  = 12
-        height = 6
-        properties = {
-          title   = graph.title
-          metrics = graph.metrics
-          region  = local.region
-          period  = 300
-          view    = "timeSeries"
+    widgets = concat(
+      [{
+        type       = "alarm"
+        x          = 0
+        y          = 0
+        width      = 24
+        height     = 3
+        properties = { title = "Alarms", alarms = local.alarm_arns }
+      }],
+      [
+        for index, graph in local.graphs : {
+          type   = "metric"
+          x      = 8 * (index % 3)
+          y      = 3 + 6 * floor(index / 3)
+          width  = 8
+          height = 6
+          properties = {
+            title   = graph.title
+            metrics = graph.metrics
+            region  = local.region
+            period  = 300
+            view    = "timeSeries"
+          }
         }
-      }
-    ]
+      ],
+      [
+        for index, each in local.log_queries : {
+          type   = "log"
+          x      = 12 * index
+          y      = local.log_widgets_top
+          width  = 12
+          height = 9
+          properties = {
+            title  = each.title
+            query  = "${local.log_sources} | ${each.query}"
+            region = local.region
+            view   = each.view
+          }
+        }
+      ],
+    )
   })
 }

@@ -104,3 +104,19 @@ output "dashboard_url" {
   description = "The dashboard, in the console."
   value       = "https://${local.region}.console.aws.amazon.com/cloudwatch/home?region=${local.region}#dashboards/dashboard/${aws_cloudwatch_dashboard.this.dashboard_name}"
 }
+
+output "alert_subscriptions_pending" {
+  description = "The e-mail addresses, HTTPS addresses and queues that have not confirmed their subscription, and hear nothing until they do; as of the last apply."
+  value = [
+    for each in concat(
+      values(aws_sns_topic_subscription.email),
+      values(aws_sns_topic_subscription.endpoint),
+      values(aws_sns_topic_subscription.queue),
+    ) : each.endpoint if each.pending_confirmation
+  ]
+}
+
+output "alarm_topic_arn" {
+  description = "The second topic, which is told of the health as a whole; null without one."
+  value       = var.alarm_topic_arn
+}

@@ -284,3 +284,47 @@ variable "tags" {
   type        = map(string)
   default     = {}
 }
+
+variable "alert_endpoints" {
+  description = "HTTPS addresses that receive the alerts, beside alert_emails. SNS first posts each a SubscribeURL, which it must visit."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for url in var.alert_endpoints : can(regex("^https://[^/@[:space:]]+(/[^[:space:]]*)?$", url))])
+    error_message = "alert_endpoints must hold addresses such as \"https://example.com/alerts\": with https, and no user or password, which would stand in Terraform's state."
+  }
+}
+
+variable "alert_queue_arns" {
+  description = "SQS queues that receive the alerts, beside alert_emails. Each queue's own policy must let sns.amazonaws.com send to it for this topic (output topic_arn)."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.alert_queue_arns : can(regex("^arn:[a-z-]+:sqs:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,80}$", arn))])
+    error_message = "alert_queue_arns must hold ARNs of SQS queues, \"arn:aws:sqs:<region>:<account>:<name>\"; SNS serves no queue that keeps an order (.fifo) from a topic that keeps none."
+  }
+}
+
+variable "alarm_topic_arn" {
+  description = "A second SNS topic, such as a pager's: it is told when the first alarm goes on and when the last is off. Its own policy must let cloudwatch.amazonaws.com publish to it. Null tells the alerts' topic alone, of each alarm."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.alarm_topic_arn == null || can(regex("^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$", var.alarm_topic_arn))
+    error_message = "alarm_topic_arn must be the ARN of an SNS topic, \"arn:aws:sns:<region>:<account>:<name>\"; an alarm cannot publish to one that keeps an order (.fifo)."
+  }
+}
+
+variable "reject_rate_percent" {
+  description = "Above how many per cent of rejected rows within an hour a table's alarm goes on."
+  type        = number
+  default     = 5
+
+  validation {
+    condition     = try(var.reject_rate_percent >= 0 && var.reject_rate_percent < 100, false)
+    error_message = "reject_rate_percent must be at least 0 and less than 100: more than that is never reached."
+  }
+}

@@ -1,0 +1,201 @@
+# Dashboard and alarms, of a mocked AWS: what stands on them, what it costs, and who hears of it.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+override_resource {
+  target = aws_s3_bucket.this["landing"]
+  values = { arn = "arn:aws:s3:::landing" }
+}
+
+variables {
+  function_zip = {
+    bucket = "code"
+    key    = "functions.zip"
+    hash   = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+  }
+}
+
+run "with_a_created_database" {
+  assert {
+    # CloudWatch gives three dashboards of at most 50 metrics for nothing; one more, or a larger one, is 3 USD a month.
+    condition = length(distinct([
+      for metric in flatten([
+        for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : [
+          for metric in try(widget.properties.metrics, []) : jsonencode([for part in metric : part if can(tostring(part))])
+        ]
+      ]) : metric if metric != "[]"
+    ])) <= 50
+    error_message = "The dashboard draws more than 50 metrics: it would be billed."
+  }
+
+  assert {
+    condition = alltrue([
+      for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets :
+      widget.x + widget.width <= 24 && (widget.type != "metric" || try(length(widget.properties.metrics) > 0, false))
+    ])
+    error_message = "A graph is empty, or stands outside the dashboard."
+  }
+
+  assert {
+    condition = contains(
+      [for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : widget.properties.title],
+      "Database: ACUs and connections"
+    )
+    error_message = "The created database is not on the dashboard."
+  }
+
+  assert {
+    condition = toset(jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets[0].properties.alarms) == toset(concat(
+      [aws_cloudwatch_composite_alarm.health.arn],
+      [for alarm in aws_cloudwatch_metric_alarm.this : alarm.arn],
+      [for alarm in aws_cloudwatch_metric_alarm.derived : alarm.arn],
+    ))
+    error_message = "An alarm is not on the dashboard's strip."
+  }
+
+  assert {
+    condition = alltrue([
+      for alarm in concat(values(aws_cloudwatch_metric_alarm.this), values(aws_cloudwatch_metric_alarm.derived)) :
+      alarm.alarm_actions == toset([aws_sns_topic.alerts.arn]) && strcontains(alarm.alarm_description, "See docs/runbook.md, Alarm: ")
+      && strcontains(aws_cloudwatch_composite_alarm.health.alarm_rule, "ALARM(\"${alarm.alarm_name}\")")
+    ])
+    error_message = "An alarm does not tell the topic, does not name its section of the runbook, or is not part of the health."
+  }
+
+  assert {
+    condition = toset([for name in keys(local.functions) : "tm-pipeline-function-errors-${name}"]) == toset([
+      for alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_name if alarm.metric_name == "Errors"
+    ])
+    error_message = "A function has no alarm on its errors."
+  }
+
+  assert {
+    condition     = [for name, alarm in aws_cloudwatch_metric_alarm.this : name if alarm.treat_missing_data != "notBreaching"] == ["freshness-dailycheckins"]
+    error_message = "Only freshness is measured at all times: elsewhere nothing counted is nothing wrong."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["freshness-dailycheckins"].insufficient_data_actions == toset([aws_sns_topic.alerts.arn])
+    error_message = "Nobody is told that watch does not run."
+  }
+
+  assert {
+    # Metric math takes ten metrics.
+    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.derived : length(alarm.metric_query) <= 10])
+    error_message = "An alarm is reckoned from more metrics than CloudWatch takes."
+  }
+
+  assert {
+    condition     = length(coalesce(aws_cloudwatch_composite_alarm.health.alarm_actions, [])) == 0
+    error_message = "The topic would hear twice of each alarm."
+  }
+
+  assert {
+    condition = [for statement in jsondecode(aws_sns_topic_policy.alerts.policy).Statement : statement if statement.Effect == "Allow"] == [{
+      Sid       = "Alarms"
+      Effect    = "Allow"
+      Principal = { Service = "cloudwatch.amazonaws.com" }
+      Action    = "sns:Publish"
+      Resource  = aws_sns_topic.alerts.arn
+      Condition = {
+        StringEquals = { "aws:SourceAccount" = "123456789012" }
+        ArnLike      = { "aws:SourceArn" = "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:tm-pipeline-*" }
+      }
+    }]
+    error_message = "The topic lets somebody else publish than this stack's alarms."
+  }
+
+  assert {
+    condition     = output.alarm_topic_arn == null && output.alert_subscriptions_pending == []
+    error_message = "Outputs name a topic or subscribers that nobody asked for."
+  }
+}
+
+run "with_a_given_database_and_more_to_tell" {
+  override_resource {
+    target = aws_sns_topic_subscription.email["a@example.com"]
+    values = { pending_confirmation = true }
+  }
+
+  variables {
+    name = "blue"
+    database = {
+      host = "db.example.com"
+      name = "pipeline"
+      auth = "secret"
+      secret_arns = {
+        migrate = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:migrate"
+        load    = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:load"
+        api     = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:api"
+      }
+    }
+    watch_schedule      = "cron(0 6 * * ? *)"
+    alert_emails        = ["a@example.com"]
+    alert_endpoints     = ["https://example.com/alerts"]
+    alert_queue_arns    = ["arn:aws:sqs:eu-central-1:123456789012:alerts"]
+    alarm_topic_arn     = "arn:aws:sns:eu-central-1:123456789012:pager"
+    reject_rate_percent = 0.5
+  }
+
+  assert {
+    condition     = !strcontains(aws_cloudwatch_dashboard.this.dashboard_body, "AWS/RDS")
+    error_message = "The dashboard draws a database that is not the module's."
+  }
+
+  assert {
+    condition = {
+      for each in concat(values(aws_sns_topic_subscription.endpoint), values(aws_sns_topic_subscription.queue)) : each.protocol => each.endpoint
+      } == {
+      https = "https://example.com/alerts"
+      sqs   = "arn:aws:sqs:eu-central-1:123456789012:alerts"
+    }
+    error_message = "A subscriber was not subscribed."
+  }
+
+  assert {
+    condition     = output.alert_subscriptions_pending == ["a@example.com"]
+    error_message = "The output does not name exactly those that have not confirmed."
+  }
+
+  assert {
+    condition = (
+      aws_cloudwatch_composite_alarm.health.alarm_actions == toset(["arn:aws:sns:eu-central-1:123456789012:pager"])
+      && aws_cloudwatch_composite_alarm.health.ok_actions == aws_cloudwatch_composite_alarm.health.alarm_actions
+      && output.alarm_topic_arn == "arn:aws:sns:eu-central-1:123456789012:pager"
+    )
+    error_message = "The second topic is not told when it begins and when it is over."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.derived["reject-rate-dailycheckins"].threshold == 0.5
+    error_message = "reject_rate_percent does not reach the alarm."
+  }
+
+  assert {
+    condition = (
+      aws_cloudwatch_metric_alarm.this["freshness-dailycheckins"].treat_missing_data == "ignore"
+      && length(coalesce(aws_cloudwatch_metric_alarm.this["freshness-dailycheckins"].insufficient_data_actions, [])) == 0
+    )
+    error_message = "A watch that looks once a day would be called silent every hour."
+  }
+}
+
+run "wrong_values_are_refused" {
+  command = plan
+
+  variables {
+    alert_endpoints     = ["http://example.com"]
+    alert_queue_arns    = ["alerts"]
+    alarm_topic_arn     = "pager"
+    reject_rate_percent = 100
+  }
+
+  expect_failures = [
+    var.alarm_topic_arn,
+    var.alert_endpoints,
+    var.alert_queue_arns,
+    var.reject_rate_percent,
+  ]
+}
