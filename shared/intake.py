@@ -40,6 +40,13 @@ class Intake:
     found_by: str | None = None
     """Who admits what no event told of; the alert of its end says so."""
 
+    def identity(self, source: Source) -> tuple[str, str]:
+        """Return the ID and the table by which the log knows an object version."""
+        key = LandingKey.parse(source.key)
+        if key is None or key.table not in self.contracts:
+            return unmatched_id(source), UNMATCHED
+        return Ingestion.of(source, key).id, key.table
+
     def admit(self, source: Source) -> Admission:
         """Log an object version and start its run, unless that was done before.
 

@@ -1,4 +1,8 @@
-"""The figures of the pipeline in CloudWatch: their names, and how they get there."""
+"""The figures of the pipeline in CloudWatch: their names, and how they get there.
+
+The namespace is the stack's name; the dimensions are `service`, the function, and `table`. The
+dashboard and the alarms in Terraform name the same.
+"""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -9,18 +13,40 @@ from shared.telemetry import metrics
 
 
 class MetricName(StrEnum):
-    """The names of our metrics; the dashboard draws them, with the dimensions service and table."""
+    """The names of our metrics; each is on the dashboard."""
 
     ROWS_READ = "RowsRead"
+    """By load, once it has loaded a file; a count."""
     ROWS_LOADED = "RowsLoaded"
+    """Likewise."""
     ROWS_REJECTED = "RowsRejected"
+    """Likewise."""
+    HOURS_LATE = "HoursLate"
+    """By watch, of tables that promise files: how long the newest rows have been too old; hours."""
 
 
 def count_rows(table: str, counts: Mapping[str, int]) -> None:
     """Publish a verdict's `rowsRead`, `rowsLoaded` and `rowsRejected` of one table."""
+    _publish(
+        table,
+        {
+            MetricName.ROWS_READ: counts["rowsRead"],
+            MetricName.ROWS_LOADED: counts["rowsLoaded"],
+            MetricName.ROWS_REJECTED: counts["rowsRejected"],
+        },
+        MetricUnit.Count,
+    )
+
+
+def measure_freshness(table: str, hours_late: float) -> None:
+    """Publish for how many hours a table has been behind its contract's promise, 0 if it is not."""
+    # CloudWatch has no unit of hours.
+    _publish(table, {MetricName.HOURS_LATE: hours_late}, MetricUnit.NoUnit)
+
+
+def _publish(table: str, values: Mapping[MetricName, float], unit: MetricUnit) -> None:
     collector = metrics()
     collector.add_dimension("table", table)
-    collector.add_metric(MetricName.ROWS_READ, MetricUnit.Count, counts["rowsRead"])
-    collector.add_metric(MetricName.ROWS_LOADED, MetricUnit.Count, counts["rowsLoaded"])
-    collector.add_metric(MetricName.ROWS_REJECTED, MetricUnit.Count, counts["rowsRejected"])
+    for name, value in values.items():
+        collector.add_metric(name, unit, value)
     collector.flush_metrics()

@@ -1,9 +1,50 @@
-"""Logs and metrics, the same in every function: JSON lines, and figures in CloudWatch's EMF."""
+"""Logs and metrics, the same in every function: JSON lines, and figures in CloudWatch's EMF.
+
+A line says nothing of a file's content: neither values nor the reasons that quote them. Those stand
+in the log table and in the alerts, for people who may see them.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = Logger()
 """Named by POWERTOOLS_SERVICE_NAME, which Terraform sets to the function's name."""
+
+R = TypeVar("R")
+
+
+def logged(handler: Callable[[dict[str, Any], LambdaContext], R]) -> Callable[..., R]:
+    """Give each line of a call the request's ID, and an error a line of its own.
+
+    Lambda writes the error down too, with its traceback, but knows no ingestion.
+    """
+
+    @functools.wraps(handler)
+    def call(event: dict[str, Any], context: LambdaContext) -> R:
+        try:
+            return handler(event, context)
+        except Exception as error:
+            # No traceback: it would quote what the error arose from, and that may quote the file.
+            reason = f"{type(error).__name__}: {error}"
+            logger.error("broken", extra={"reason": reason})  # noqa: TRY400
+            raise
+
+    wrapped: Callable[..., R] = logger.inject_lambda_context(clear_state=True)(call)
+    return wrapped
+
+
+def about(ingested_id: str, table: str) -> None:
+    """Name an ingestion in each line from here on, until another is named or the call is over."""
+    logger.append_keys(**naming({"ingestedID": ingested_id, "ingestedTable": table}))
+
+
+def naming(item: Mapping[str, Any]) -> dict[str, str]:
+    """Return what names an ingestion, of its log item, for a single line."""
+    return {key: item[key] for key in ("ingestedID", "ingestedTable")}
 
 
 def metrics() -> Metrics:

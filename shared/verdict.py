@@ -29,3 +29,7 @@ class Verdict:
     def as_result(self) -> dict[str, Any]:
         """Return what the function answers to the state machine."""
         return {"outcome": str(self.outcome), "reason": self.reason, **self.counts}
+
+    def as_figures(self) -> dict[str, Any]:
+        """Return what may stand in a log: no reason, for it may quote the file."""
+        return {"outcome": str(self.outcome), **self.counts}

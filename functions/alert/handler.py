@@ -14,12 +14,12 @@ from shared.errors import InvalidEvent
 from shared.notices import Notice
 from shared.progress import Log
 from shared.settings import AlertSettings, read
-from shared.telemetry import logger
+from shared.telemetry import about, logged, logger
 
 _WITHOUT_RUN = {Notice.REJECTED: Kind.REJECTED, Notice.MISSING: Kind.MISSING}
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logged
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
     """Close the log where a function could not, and tell the topic."""
     settings = read(AlertSettings)
@@ -35,13 +35,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
     )
     detail = event["detail"]
     if (notice := event["detail-type"]) in _WITHOUT_RUN:
+        about(detail["ingestedID"], detail["ingestedTable"])
         item = log.get(detail["ingestedID"], detail["ingestedTable"])
         if item is None:
             raise InvalidEvent(f"the notice names an ingestion that is not in the log: {detail}")
         sent = announcer.announce(item, notice, _WITHOUT_RUN[notice])
     else:
         end = End.from_event(detail)
+        about(end.ingestion.id, end.ingestion.table)
         item = end.close(log)
         sent = announcer.announce(item, end.name, end.kind(item))
-    logger.info("alert", extra={"ingestedID": item["ingestedID"], "sent": sent})
+    logger.info("alert", extra={"sent": sent})
     return {"sent": sent}

@@ -17,16 +17,16 @@ from shared.odcs import load_all
 from shared.progress import Log, State
 from shared.settings import LoadSettings, read
 from shared.staging import Staging
-from shared.telemetry import logger
+from shared.telemetry import about, logged, logger
 from shared.verdict import Outcome, Verdict
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logged
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Load the staged rows of one ingestion."""
     settings = read(LoadSettings)
     ingestion, run = Ingestion.from_event(event), Run.from_event(event)
-    logger.append_keys(ingestedID=ingestion.id, ingestedTable=ingestion.table)
+    about(ingestion.id, ingestion.table)
     log = Log.of(settings.log_table)
     log.enter(ingestion, run, State.LOAD)
     contract = load_all()[ingestion.table]
@@ -48,5 +48,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if verdict.outcome is Outcome.OK:
         count_rows(ingestion.table, verdict.counts)
     log.leave(ingestion, run, State.LOAD, verdict)
-    logger.info("loaded", extra=verdict.as_result())
+    logger.info("loaded", extra=verdict.as_figures())
     return verdict.as_result()

@@ -14,10 +14,10 @@ from functions.migrate.migration import Migration, migrate
 from shared.database import connect, patiently
 from shared.odcs import load_all
 from shared.settings import DatabaseSettings, MigrateSettings, read
-from shared.telemetry import logger
+from shared.telemetry import logged, logger
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logged
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Bring roles and tables to what the contracts say."""
     settings = read(MigrateSettings)

@@ -14,15 +14,15 @@ from shared.odcs import load_all
 from shared.progress import Log, State
 from shared.settings import TestSettings, read
 from shared.staging import Staging
-from shared.telemetry import logger
+from shared.telemetry import about, logged, logger
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logged
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Test the staged rows of one ingestion."""
     settings = read(TestSettings)
     ingestion, run = Ingestion.from_event(event), Run.from_event(event)
-    logger.append_keys(ingestedID=ingestion.id, ingestedTable=ingestion.table)
+    about(ingestion.id, ingestion.table)
     log = Log.of(settings.log_table)
     log.enter(ingestion, run, State.TEST)
     verdict = examine(
@@ -33,5 +33,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         hard=settings.hard_testing,
     )
     log.leave(ingestion, run, State.TEST, verdict)
-    logger.info("tested", extra=verdict.as_result())
+    logger.info("tested", extra=verdict.as_figures())
     return verdict.as_result()

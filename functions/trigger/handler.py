@@ -14,10 +14,10 @@ from shared.intake import Intake
 from shared.odcs import load_all
 from shared.progress import Log
 from shared.settings import TriggerSettings, read
-from shared.telemetry import logger
+from shared.telemetry import about, logged, logger
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logged
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Start one run for each object version that has landed."""
     settings = read(TriggerSettings)
@@ -31,6 +31,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     admissions: Counter[str] = Counter()
     for record in event.get("Records", ()):
         source = _source(record["s3"])
+        about(*intake.identity(source))
         admission = intake.admit(source)
         logger.info(admission, extra={"sourceKey": source.key, "versionId": source.version_id})
         admissions[admission] += 1

@@ -11,13 +11,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.watch.reconciliation import Reconciliation
 from functions.watch.silence import Silence
 from shared.intake import Intake
+from shared.metrics import measure_freshness
 from shared.odcs import load_all
 from shared.progress import Log
 from shared.settings import WatchSettings, read
-from shared.telemetry import logger
+from shared.telemetry import logged, logger
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logged
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Put right what a lost event left behind, and say which files never came."""
     settings = read(WatchSettings)
@@ -29,7 +30,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     look = Reconciliation(log, intake, boto3.client("s3"), stepfunctions, events, now)
     stuck, unannounced = look.stuck(), look.unannounced()
     lost = look.lost(settings.landing_bucket)
-    missing = Silence(log, contracts, events, now).missing(lost)
+    silence = Silence(log, contracts, events, now)
+    missing = silence.missing(lost)
+    for table, hours in silence.hours_late().items():
+        measure_freshness(table, hours)
     result = {"stuck": stuck, "unannounced": unannounced, "lost": len(lost), "missing": missing}
     logger.info("watched", extra=result)
     return result

@@ -13,6 +13,7 @@ from shared.ingestion import Ingestion, Run, Source
 from shared.intake import Admission, Intake
 from shared.notices import Notice
 from shared.progress import Log, Status, told, untold
+from shared.telemetry import logger, naming
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -51,10 +52,12 @@ class Reconciliation:
                 run = self.stepfunctions.describe_execution(executionArn=item["executionArn"])
             except self.stepfunctions.exceptions.ExecutionDoesNotExist:
                 self.intake.start(Ingestion.from_item(item), Run.from_item(item))
+                logger.info("never begun", extra=naming(item))
                 found += 1
                 continue
             if run["status"] != "RUNNING":
                 notices.put(self.events, Notice.ENDED, _detail(run))
+                logger.info("stuck", extra=naming(item))
                 found += 1
         return found
 
@@ -72,12 +75,13 @@ class Reconciliation:
                     if run["status"] == "RUNNING":  # it was redriven
                         continue
                     notices.put(self.events, Notice.ENDED, _detail(run))
+                    logger.info("unannounced", extra=naming(item))
                     found += 1
         for status, notice in _WITHOUT_RUN.items():
             for item in self._settled(status):
                 if not told(item):
-                    keys = ("ingestedID", "ingestedTable")
-                    notices.put(self.events, notice, {key: item[key] for key in keys})
+                    notices.put(self.events, notice, naming(item))
+                    logger.info("unannounced", extra=naming(item))
                     found += 1
         return found
 
@@ -91,8 +95,14 @@ class Reconciliation:
         Raises:
             LogUnavailable: DynamoDB did not answer.
         """
-        landed = self._landed(bucket)
-        return [each for each in landed if self.intake.admit(each) is Admission.STARTED]
+        return [each for each in self._landed(bucket) if self._was_lost(each)]
+
+    def _was_lost(self, source: Source) -> bool:
+        if self.intake.admit(source) is not Admission.STARTED:
+            return False
+        ingested_id, table = self.intake.identity(source)
+        logger.info("lost", extra={"ingestedID": ingested_id, "ingestedTable": table})
+        return True
 
     def _landed(self, bucket: str) -> Iterator[Source]:
         pages = self.s3.get_paginator("list_object_versions").paginate(Bucket=bucket)

@@ -12,6 +12,7 @@ from shared.ingestion import Source
 from shared.landing_key import LandingKey
 from shared.notices import Notice
 from shared.progress import Log, State, Status
+from shared.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -20,6 +21,8 @@ GRACE = dt.timedelta(minutes=10)
 """What landed at the last minute is still on its ordinary way."""
 LOOKBACK = dt.timedelta(days=2)
 """How long ago a deadline may be that is still looked at, if nothing looked meanwhile."""
+HORIZON = dt.timedelta(days=14)
+"""How far back the newest loaded day is looked for; what is late for longer is late enough."""
 _LOADED = {(State.LOAD, Status.SUCCESS), (State.LOAD, Status.SUPERSEDED)}
 
 
@@ -48,13 +51,13 @@ class Silence:
             (contract.table, day) not in under_way and self._is_missed(contract, day, by)
             for contract in self.contracts.values()
             if contract.sla is not None
-            for day, by in self._due(contract).items()
+            for day, by in self._due(contract, LOOKBACK).items()
         )
 
-    def _due(self, contract: Contract) -> dict[dt.date, dt.datetime]:
+    def _due(self, contract: Contract, back: dt.timedelta) -> dict[dt.date, dt.datetime]:
         # Of a stack that was not there yet when a day began, nobody expected its file.
         first_day = self.log.begun().astimezone(ZoneInfo(contract.timezone)).date()
-        due = contract.due(self.now - LOOKBACK - GRACE, self.now - GRACE)
+        due = contract.due(self.now - back - GRACE, self.now - GRACE)
         return {day: by for day, by in due.items() if day > first_day}
 
     def _is_missed(self, contract: Contract, day: dt.date, by: dt.datetime) -> bool:
@@ -75,7 +78,34 @@ class Silence:
             return False
         detail = {"ingestedID": missing_id, "ingestedTable": contract.table}
         notices.put(self.events, Notice.MISSING, detail)
+        logger.info("missing", extra=detail)
         return True
+
+    def hours_late(self) -> dict[str, float]:
+        """Return for how many hours each promised table has been behind; 0 where it is not.
+
+        It is behind from the deadline of the first day after the newest loaded one, until a file
+        of that day or a later one is loaded; `HORIZON` at most is looked back.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        return {
+            contract.table: self._hours_late(contract)
+            for contract in self.contracts.values()
+            if contract.sla is not None
+        }
+
+    def _hours_late(self, contract: Contract) -> float:
+        since = self.now
+        for day, by in sorted(self._due(contract, HORIZON).items(), reverse=True):
+            items = (
+                each for each in self.log.of_day(day) if each["ingestedTable"] == contract.table
+            )
+            if any(map(_was_loaded, items)):
+                break
+            since = by
+        return (self.now - since) / dt.timedelta(hours=1)
 
 
 def _was_loaded(item: Mapping[str, Any]) -> bool:

@@ -161,3 +161,29 @@ def test_nothing_is_expected_of_a_stack_before_its_first_whole_day(
 
 def test_the_log_knows_its_age(log: Log) -> None:
     assert abs(dt.datetime.now(dt.UTC) - log.begun()) < dt.timedelta(minutes=5)
+
+
+def hours_late(log: Log, now: dt.datetime, **contracts: Contract) -> dict[str, float]:
+    events: EventBridgeClient = boto3.client("events", region_name=REGION)
+    return Silence(log, contracts or load_all(), events, now).hours_late()
+
+
+@pytest.mark.usefixtures("look")
+def test_how_late_a_table_is(log: Log) -> None:
+    ended(log, ingestion(DAY - dt.timedelta(days=1)), State.LOAD, Status.SUCCESS, None)
+    ended(log, ingestion(), State.TRANSFORM, Status.FAIL, "no header")
+
+    assert hours_late(log, DEADLINE) == {TABLE: 0}, "and no table without a promise"
+    assert hours_late(log, DEADLINE + 3 * HOUR) == {TABLE: 3}
+    assert hours_late(log, DEADLINE + 30 * HOUR) == {TABLE: 30}, "the next day makes it no younger"
+
+    ended(log, ingestion(name="again.csv"), State.LOAD, Status.SUCCESS, None)
+    assert hours_late(log, DEADLINE + 3 * HOUR) == {TABLE: 0}
+    assert hours_late(log, DEADLINE + 30 * HOUR) == {TABLE: 6}
+
+    ended(log, ingestion(DAY + dt.timedelta(days=1)), State.LOAD, Status.SUCCESS, None)
+    assert hours_late(log, DEADLINE + 30 * HOUR) == {TABLE: 0}
+
+
+def test_a_stack_of_today_is_not_late(log: Log) -> None:
+    assert hours_late(log, dt.datetime.now(dt.UTC)) == {TABLE: 0}
