@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from aws_lambda_powertools.metrics import MetricUnit
 
+from shared.ingestion import Ingestion
 from shared.telemetry import metrics
 
 
@@ -25,16 +26,17 @@ class MetricName(StrEnum):
     """By watch, of tables that promise files: how long the newest rows have been too old; hours."""
 
 
-def count_rows(table: str, counts: Mapping[str, int]) -> None:
-    """Publish a verdict's `rowsRead`, `rowsLoaded` and `rowsRejected` of one table."""
+def count_rows(ingestion: Ingestion, counts: Mapping[str, int]) -> None:
+    """Publish a verdict's `rowsRead`, `rowsLoaded` and `rowsRejected` of one ingestion."""
     _publish(
-        table,
+        ingestion.table,
         {
             MetricName.ROWS_READ: counts["rowsRead"],
             MetricName.ROWS_LOADED: counts["rowsLoaded"],
             MetricName.ROWS_REJECTED: counts["rowsRejected"],
         },
         MetricUnit.Count,
+        ingestedID=ingestion.id,
     )
 
 
@@ -44,9 +46,14 @@ def measure_freshness(table: str, hours_late: float) -> None:
     _publish(table, {MetricName.HOURS_LATE: hours_late}, MetricUnit.NoUnit)
 
 
-def _publish(table: str, values: Mapping[MetricName, float], unit: MetricUnit) -> None:
+def _publish(
+    table: str, values: Mapping[MetricName, float], unit: MetricUnit, **metadata: str
+) -> None:
     collector = metrics()
     collector.add_dimension("table", table)
     for name, value in values.items():
         collector.add_metric(name, unit, value)
+    # They stand in the log line alone: a dimension would make a metric of its own, with its price.
+    for key, text in metadata.items():
+        collector.add_metadata(key, text)
     collector.flush_metrics()

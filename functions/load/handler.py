@@ -46,7 +46,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
     verdict = patiently(work)
     if verdict.outcome is Outcome.OK:
-        count_rows(ingestion.table, verdict.counts)
+        count_rows(ingestion, verdict.counts)
     log.leave(ingestion, run, State.LOAD, verdict)
     logger.info("loaded", extra=verdict.as_figures())
     return verdict.as_result()

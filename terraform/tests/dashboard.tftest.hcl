@@ -65,6 +65,28 @@ run "with_a_created_database" {
   }
 
   assert {
+    # What the functions themselves publish; tests/test_metrics.py holds the dashboard against that.
+    condition = length(setsubtract(
+      concat(
+        [for alarm in aws_cloudwatch_metric_alarm.this : jsonencode([alarm.metric_name, alarm.dimensions]) if alarm.namespace == "tm-pipeline"],
+        flatten([
+          for alarm in aws_cloudwatch_metric_alarm.derived : [
+            for query in alarm.metric_query : jsonencode([query.metric[0].metric_name, query.metric[0].dimensions])
+            if try(query.metric[0].namespace, "") == "tm-pipeline"
+          ]
+        ]),
+      ),
+      flatten([
+        for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : [
+          for metric in try(widget.properties.metrics, []) : jsonencode([metric[1], { (metric[2]) = metric[3], (metric[4]) = metric[5] }])
+          if try(metric[0] == "tm-pipeline", false)
+        ]
+      ]),
+    )) == 0
+    error_message = "An alarm goes by a metric of ours that is not on the dashboard."
+  }
+
+  assert {
     condition = toset([for name in keys(local.functions) : "tm-pipeline-function-errors-${name}"]) == toset([
       for alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_name if alarm.metric_name == "Errors"
     ])

@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 from shared import notices
-from shared.metrics import MetricName
 
 MODULE = Path(__file__).parents[2] / "terraform"
 
@@ -22,7 +21,3 @@ def test_the_alert_rule_takes_every_notice() -> None:
 
 def test_the_alert_rule_and_the_roles_take_the_notices_source() -> None:
     assert values("alerts.tf", "notice_source =") == [notices.SOURCE]
-
-
-def test_the_dashboard_draws_every_metric() -> None:
-    assert list(MetricName) in values("dashboard.tf", "for count in")
