@@ -289,6 +289,7 @@ variable "alert_endpoints" {
   description = "HTTPS addresses that receive the alerts, beside alert_emails. SNS first posts each a SubscribeURL, which it must visit."
   type        = set(string)
   default     = []
+  nullable    = false
 
   validation {
     condition     = alltrue([for url in var.alert_endpoints : can(regex("^https://[^/@[:space:]]+(/[^[:space:]]*)?$", url))])
@@ -300,6 +301,7 @@ variable "alert_queue_arns" {
   description = "SQS queues that receive the alerts, beside alert_emails. Each queue's own policy must let sns.amazonaws.com send to it for this topic (output topic_arn)."
   type        = set(string)
   default     = []
+  nullable    = false
 
   validation {
     condition     = alltrue([for arn in var.alert_queue_arns : can(regex("^arn:[a-z-]+:sqs:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,80}$", arn))])
@@ -322,6 +324,7 @@ variable "reject_rate_percent" {
   description = "Above how many per cent of rejected rows within an hour a table's alarm goes on."
   type        = number
   default     = 5
+  nullable    = false
 
   validation {
     condition     = try(var.reject_rate_percent >= 0 && var.reject_rate_percent < 100, false)

@@ -20,14 +20,15 @@ variables {
 run "with_a_created_database" {
   assert {
     # CloudWatch gives three dashboards of at most 50 metrics for nothing; one more, or a larger one, is 3 USD a month.
+    # A table has up to four, and is nobody's mistake: two find room.
     condition = length(distinct([
       for metric in flatten([
         for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : [
           for metric in try(widget.properties.metrics, []) : jsonencode([for part in metric : part if can(tostring(part))])
         ]
-      ]) : metric if metric != "[]"
-    ])) <= 50
-    error_message = "The dashboard draws more than 50 metrics: it would be billed."
+      ]) : metric if metric != "[]" && !strcontains(metric, "\"tm-pipeline\"")
+    ])) <= 50 - 2 * 4
+    error_message = "Beside those of the tables the dashboard draws more than 42 metrics: with two tables it would be billed."
   }
 
   assert {
@@ -94,7 +95,7 @@ run "with_a_created_database" {
   }
 
   assert {
-    condition     = [for name, alarm in aws_cloudwatch_metric_alarm.this : name if alarm.treat_missing_data != "notBreaching"] == ["freshness-dailycheckins"]
+    condition     = alltrue([for name, alarm in aws_cloudwatch_metric_alarm.this : startswith(name, "freshness-") == (alarm.treat_missing_data == "missing")])
     error_message = "Only freshness is measured at all times: elsewhere nothing counted is nothing wrong."
   }
 
