@@ -40,6 +40,7 @@ locals {
 }
 
 resource "aws_vpc" "this" {
+  # checkov:skip=CKV2_AWS_11:there is no way in, and out only to the database, S3 and DynamoDB; flow logs are billed
   count = var.database == null ? 1 : 0
 
   cidr_block = local.cidr
@@ -103,6 +104,7 @@ resource "aws_default_security_group" "this" {
 }
 
 resource "aws_security_group" "function" {
+  # checkov:skip=CKV2_AWS_5:the functions have it, by a dynamic vpc_config, which checkov does not follow
   count = var.database == null ? 1 : 0
 
   name        = "${var.name}-function"
