@@ -74,11 +74,6 @@ resource "aws_rds_cluster_parameter_group" "this" {
 
   lifecycle {
     create_before_destroy = true
-
-    precondition {
-      condition     = !strcontains(var.name, "--")
-      error_message = "name must not hold two hyphens in a row: RDS takes no such name for the database that is created."
-    }
   }
 }
 
@@ -88,6 +83,7 @@ resource "aws_cloudwatch_log_group" "database" {
 
   name              = "/aws/rds/cluster/${local.aurora_id}/postgresql"
   retention_in_days = var.log_retention_days
+  kms_key_id        = var.kms_key_arn
   tags              = local.tags
 }
 
@@ -108,6 +104,7 @@ resource "aws_rds_cluster" "this" {
   # RDS makes the administrator's password, changes it every week and keeps it in Secrets Manager.
   master_username                     = "postgres"
   manage_master_user_password         = true
+  master_user_secret_kms_key_id       = var.kms_key_arn
   iam_database_authentication_enabled = true
   enable_http_endpoint                = true # migrate and people come by the Data API, and need no way into the network
 
@@ -115,6 +112,7 @@ resource "aws_rds_cluster" "this" {
   vpc_security_group_ids = [aws_security_group.database[0].id]
 
   storage_encrypted         = true
+  kms_key_id                = var.kms_key_arn
   backup_retention_period   = var.aurora.backup_days
   copy_tags_to_snapshot     = true
   deletion_protection       = var.aurora.deletion_protection

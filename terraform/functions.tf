@@ -3,6 +3,7 @@ resource "aws_cloudwatch_log_group" "function" {
 
   name              = "/aws/lambda/${var.name}-${each.key}"
   retention_in_days = var.log_retention_days
+  kms_key_id        = var.kms_key_arn
   tags              = local.tags
 }
 
@@ -25,6 +26,7 @@ resource "aws_lambda_function" "this" {
   source_code_hash = try(var.function_zip.hash, null)
   memory_size      = each.value.memory
   timeout          = each.value.timeout
+  kms_key_arn      = var.kms_key_arn
   tags             = local.tags
 
   environment {

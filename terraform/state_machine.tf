@@ -7,6 +7,7 @@ resource "aws_cloudwatch_log_group" "state_machine" {
   # With this prefix the log group's policy does not grow with every state machine of the account.
   name              = "/aws/vendedlogs/states/${local.state_machine_name}"
   retention_in_days = var.log_retention_days
+  kms_key_id        = var.kms_key_arn
   tags              = local.tags
 }
 

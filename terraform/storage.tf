@@ -38,8 +38,12 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
   bucket = each.value.bucket
 
   rule {
+    # Spares most calls of KMS, which are billed.
+    bucket_key_enabled = var.kms_key_arn == null ? null : true
+
     apply_server_side_encryption_by_default {
-      sse_algorithm = "AES256"
+      sse_algorithm     = var.kms_key_arn == null ? "AES256" : "aws:kms"
+      kms_master_key_id = var.kms_key_arn
     }
   }
 }
@@ -156,5 +160,14 @@ resource "aws_dynamodb_table" "log" {
 
   point_in_time_recovery {
     enabled = true
+  }
+
+  dynamic "server_side_encryption" {
+    for_each = var.kms_key_arn[*]
+
+    content {
+      enabled     = true
+      kms_key_arn = server_side_encryption.value
+    }
   }
 }
