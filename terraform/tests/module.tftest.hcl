@@ -89,7 +89,6 @@ run "defaults" {
       "events:PutEvents"              = ["trigger", "watch"]
       "logs:CreateLogStream"          = ["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"]
       "logs:PutLogEvents"             = ["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"]
-      "s3:AbortMultipartUpload"       = ["test", "transform"]
       "s3:DeleteObject"               = ["test", "transform"]
       "s3:GetObject"                  = ["alert", "load", "test"]
       "s3:GetObjectVersion"           = ["test", "transform"]
