@@ -113,6 +113,7 @@ resource "aws_iam_role_policy" "function" {
     Statement = [
       for statement in concat(
         local.permissions[each.key],
+        local.kms_permissions[each.key],
         [for statement in local.network : statement if contains(local.networked, each.key)],
         [{
           actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
