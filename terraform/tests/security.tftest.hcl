@@ -34,6 +34,7 @@ override_resource {
 }
 
 variables {
+  kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
   function_zip = {
     bucket = "code"
     key    = "functions.zip"
@@ -48,6 +49,15 @@ run "skips" {
       block.bucket == aws_s3_bucket.this[name].id && block.block_public_acls && block.block_public_policy && block.ignore_public_acls && block.restrict_public_buckets
     ])
     error_message = "A bucket may become public."
+  }
+
+  assert {
+    condition = keys(aws_s3_bucket_server_side_encryption_configuration.this) == keys(aws_s3_bucket.this) && alltrue([
+      for name, encryption in aws_s3_bucket_server_side_encryption_configuration.this : encryption.bucket == aws_s3_bucket.this[name].bucket && alltrue([
+        for default in one(encryption.rule).apply_server_side_encryption_by_default : default.sse_algorithm == "aws:kms" && default.kms_master_key_id == var.kms_key_arn
+      ])
+    ])
+    error_message = "A bucket is not encrypted with the key that was given."
   }
 
   assert {
