@@ -248,7 +248,25 @@ run "created" {
 
 run "created_as_told" {
   variables {
-    aurora = { max_capacity = 1.5, backup_days = 35, deletion_protection = false, final_snapshot = false }
+    aurora             = { max_capacity = 1.5, backup_days = 35, deletion_protection = false, final_snapshot = false }
+    log_retention_days = 90
+    kms_key_arn        = "arn:aws:kms:eu-central-1:123456789012:key/given"
+  }
+
+  assert {
+    condition     = aws_cloudwatch_log_group.database[0].retention_in_days == 90
+    error_message = "log_retention_days does not reach PostgreSQL's log."
+  }
+
+  assert {
+    condition     = distinct([aws_rds_cluster.this[0].kms_key_id, aws_rds_cluster.this[0].master_user_secret_kms_key_id, aws_cloudwatch_log_group.database[0].kms_key_id]) == tolist([var.kms_key_arn])
+    error_message = "kms_key_arn does not reach the database, its secret or its log."
+  }
+
+  assert {
+    # It logs in with a token, and has no secret to decrypt.
+    condition     = [for name, policy in aws_iam_role_policy.function : name if !strcontains(policy.policy, "kms:")] == ["api"]
+    error_message = "The look-up may use a key that it has no use for, or another function may not."
   }
 
   assert {
