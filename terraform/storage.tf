@@ -9,8 +9,9 @@ resource "aws_s3_bucket" "this" {
   # checkov:skip=CKV2_AWS_62:landing tells trigger; what appears in staging concerns nobody but the run that writes it
   for_each = toset(["landing", "staging"])
 
-  bucket = "${var.name}-${each.key}-${local.account}-${local.region}"
-  tags   = local.tags
+  bucket        = "${var.name}-${each.key}-${local.account}-${local.region}"
+  force_destroy = var.force_destroy
+  tags          = local.tags
 }
 
 resource "aws_s3_bucket_ownership_controls" "this" {

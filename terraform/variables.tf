@@ -265,6 +265,13 @@ variable "staging_retention_days" {
   }
 }
 
+variable "force_destroy" {
+  description = "Whether destroying the stack deletes the files in its buckets, every version of them. With false AWS refuses to delete a bucket that holds any; to destroy the stack with its files, apply true first."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "log_retention_days" {
   description = "Days for which CloudWatch keeps the logs."
   type        = number
