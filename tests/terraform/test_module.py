@@ -1,6 +1,7 @@
 """The module under Terraform's own tools; its rules about itself stand in `terraform/tests/`."""
 
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -434,3 +435,35 @@ def test_it_needs_the_repository_that_it_is_in(tmp_path: Path, run: Module) -> N
     [error] = [line["diagnostic"] for line in said if line["type"] == "diagnostic"]
     assert f"{NO_CONTRACTS}, in .terraform/modules/absolute/" in error["detail"]
     assert 'use it by a relative path or as "<repository>//terraform"' in error["detail"]
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("name", blocks("variable"))
+def test_a_variable_that_is_ignored_is_noticed(name: str, run: Module, tmp_path: Path) -> None:
+    """Read a variable of the same form instead, which nobody sets: an assertion must fail."""
+    folder = tmp_path / "checkout" / "terraform"
+    shutil.copytree(run.folder, folder)
+    for each in (".dockerignore", "contracts", "functions", "shared"):
+        (folder.parent / each).symlink_to(ROOT / each)
+    variables = folder / "variables.tf"
+    block = re.search(
+        rf'^variable "{name}" {{$.*?^}}$', variables.read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert block
+    for path in folder.glob("*.tf"):
+        if path != variables:
+            path.write_text(re.sub(rf"\bvar\.{name}\b", f"var.unset_{name}", path.read_text()))
+    unset = block[0].replace(f'"{name}"', f'"unset_{name}"', 1)
+    (folder / "unset.tf").write_text(unset.replace(f"var.{name}", f"var.unset_{name}"))
+    files = [
+        f"-filter=tests/{path.name}"
+        for path in sorted(folder.glob("tests/*.tftest.hcl"))
+        if re.search(rf"^ *{name} +=", path.read_text(), re.MULTILINE)
+    ]
+
+    said = run.tool.run("test", "-json", *files, folder=folder).stdout.splitlines()
+
+    summaries = {
+        line["diagnostic"]["summary"] for line in map(json.loads, said) if "diagnostic" in line
+    }
+    assert "Test assertion failed" in summaries, summaries
