@@ -65,16 +65,6 @@ run "defaults" {
   }
 
   assert {
-    condition     = alltrue([for function in aws_lambda_function.this : [function.package_type, function.runtime, function.s3_bucket, function.s3_key, function.source_code_hash] == ["Zip", "python3.13", "code", "functions.zip", var.function_zip.hash] && function.image_uri == null])
-    error_message = "A function does not run the zip that function_zip names."
-  }
-
-  assert {
-    condition     = length(aws_ecr_repository.function) == 0 && length(terraform_data.image) == 0 && output.image_uris == null
-    error_message = "With a zip, images are built all the same."
-  }
-
-  assert {
     condition     = aws_lambda_function.this["test"].environment[0].variables.HARD_TESTING == "false"
     error_message = "Hard testing is not off by default."
   }
@@ -238,6 +228,11 @@ run "defaults" {
   }
 
   assert {
+    condition     = alltrue([for bucket in aws_s3_bucket.this : !bucket.force_destroy])
+    error_message = "Files are deleted with the stack although nobody said so."
+  }
+
+  assert {
     condition     = length(aws_s3_bucket_lifecycle_configuration.staging) == 0
     error_message = "Staging has a lifecycle although nobody asked for one."
   }
@@ -273,12 +268,18 @@ run "everything_set" {
     hard_testing           = true
     alert_emails           = ["a@example.com", "b@example.com"]
     staging_retention_days = 30
+    force_destroy          = true
     log_retention_days     = 400
     log_level              = "DEBUG"
     watch_schedule         = "rate(1 hour)"
     api_key_value          = "a key of the user's own"
     kms_key_arn            = "arn:aws:kms:eu-central-1:123456789012:key/given"
     tags                   = { Team = "data" }
+  }
+
+  assert {
+    condition     = alltrue([for bucket in aws_s3_bucket.this : bucket.force_destroy])
+    error_message = "force_destroy does not reach the buckets."
   }
 
   assert {
@@ -347,7 +348,7 @@ run "everything_set" {
   }
 
   assert {
-    condition     = aws_s3_bucket_lifecycle_configuration.staging[0].rule[0].expiration[0].days == 30
+    condition     = flatten([for configuration in aws_s3_bucket_lifecycle_configuration.staging : [for rule in configuration.rule : rule.expiration[*].days]]) == [30]
     error_message = "staging_retention_days does not reach the staging bucket."
   }
 
