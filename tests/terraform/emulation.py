@@ -8,8 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from local import terraform
 from local.stack import Aws
+from shared import settings
+from shared.settings import ApiSettings, LoadSettings, MigrateSettings
 from tests.stand_ins import CHECKOUT
 
 # What a plan finds right after an apply: what the emulator does not keep as it was told.
@@ -148,3 +152,22 @@ def checkout(folder: Path) -> Path:
         shutil.copytree(CHECKOUT / part, folder / part, ignore=leftovers)
     shutil.copy(CHECKOUT / ".dockerignore", folder)
     return folder
+
+
+SETTINGS: dict[str, type[settings.Settings]] = {
+    "api": ApiSettings,
+    "load": LoadSettings,
+    "migrate": MigrateSettings,
+}
+"""What the functions that use the database read of their environment."""
+
+
+def check_settings(
+    variables: Mapping[str, Mapping[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """See that these functions can read what Terraform told them."""
+    for name, wanted in SETTINGS.items():
+        with monkeypatch.context() as patch:
+            for key, value in variables[name].items():
+                patch.setenv(key, value)
+            wanted()

@@ -12,21 +12,14 @@ from typing import Any
 import pytest
 import requests
 
-from shared import settings
-from shared.settings import ApiSettings, LoadSettings, MigrateSettings
 from tests.fixtures.sandbox import ADMINISTRATOR, DATABASE, FUNCTIONS, Sandbox
 from tests.stand_ins import StandIns
-from tests.terraform.emulation import API_KEY, AURORA_DRIFTS, DRIFTS, Root, checkout
+from tests.terraform.emulation import API_KEY, AURORA_DRIFTS, DRIFTS, Root, check_settings, checkout
 from tests.terraform.inventory import PARTS, inventory
 
 pytestmark = [pytest.mark.deep, pytest.mark.timeout(900)]
 
 AT = "2024-03-03 09:00:00 UTC"
-SETTINGS: dict[str, type[settings.Settings]] = {
-    "api": ApiSettings,
-    "load": LoadSettings,
-    "migrate": MigrateSettings,
-}
 
 
 class Example:
@@ -304,8 +297,6 @@ def check_functions(
 
     networked = {name for name, each in found.items() if each.get("VpcConfig", {}).get("SubnetIds")}
     assert networked == {"api", "load"}
-    for name, wanted in SETTINGS.items():
-        with monkeypatch.context() as patch:
-            for key, value in found[name]["Environment"]["Variables"].items():
-                patch.setenv(key, value)
-            wanted()
+    check_settings(
+        {name: each["Environment"]["Variables"] for name, each in found.items()}, monkeypatch
+    )
