@@ -99,7 +99,7 @@ def check_files_stay_apart(laptop: Laptop, pipeline: Pipeline, second: dict[str,
         Key=key_of(8, "second.csv"),
         Body=checkins(f"jon,{AT},2,wall"),
     )
-    [other] = eventually(lambda: logs["second"].with_status(Status.SUCCESS))
+    [other] = eventually(lambda: list(logs["second"].with_status(Status.SUCCESS)))
 
     assert logs["second"].get(item["ingestedID"], item["ingestedTable"]) is None
     assert logs["first"].get(other["ingestedID"], other["ingestedTable"]) is None
