@@ -42,3 +42,9 @@ variable "alert_emails" {
   type        = set(string)
   default     = []
 }
+
+variable "protected" {
+  description = "Whether AWS refuses to delete the buckets while files are in them. Apply false before you destroy the stack."
+  type        = bool
+  default     = true
+}

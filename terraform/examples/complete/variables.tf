@@ -23,7 +23,7 @@ variable "architecture" {
 }
 
 variable "protected" {
-  description = "Whether AWS refuses to delete the database. Apply false before you destroy the stack: then no last snapshot is taken either."
+  description = "Whether AWS refuses to delete the database, and the buckets while files are in them. Apply false before you destroy the stack: then no last snapshot is taken either."
   type        = bool
   default     = true
 }

@@ -32,3 +32,9 @@ variable "alert_emails" {
   type        = set(string)
   default     = []
 }
+
+variable "protected" {
+  description = "Whether AWS refuses to delete the database, and the buckets while files are in them. Apply false before you destroy the stack: then no last snapshot is taken either."
+  type        = bool
+  default     = true
+}
