@@ -19,7 +19,7 @@ def test_it_refuses_a_wrong_password(postgres: Server) -> None:
             postgres.user,
             host=postgres.host,
             port=postgres.port,
-            password="wrong",  # noqa: S106 -- made up
+            password="wrong",  # pragma: allowlist secret
         )
 
 

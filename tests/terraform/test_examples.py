@@ -25,7 +25,7 @@ def test_bring_your_own_database(sandbox: Sandbox, tmp_path: Path) -> None:
         Engine="postgres",
         EnableIAMDatabaseAuthentication=True,
         MasterUsername="postgres",
-        MasterUserPassword="a password",
+        MasterUserPassword="a password",  # pragma: allowlist secret
         AllocatedStorage=20,
     )
     example = Example("bring-your-own-database", tmp_path, sandbox)

@@ -380,7 +380,7 @@ def test_what_a_role_got_besides_is_taken_away(migrated: Database) -> None:
 
 
 def test_another_password_in_the_secret_becomes_the_roles(migrated: Database) -> None:
-    reader = dataclasses.replace(migrated.reader, password="another one")  # noqa: S106 -- made up
+    reader = dataclasses.replace(migrated.reader, password="another one")
     boto3.client("secretsmanager").put_secret_value(
         SecretId=reader.secret_arn,
         SecretString=json.dumps({"username": reader.name, "password": reader.password}),
@@ -394,7 +394,7 @@ def test_another_password_in_the_secret_becomes_the_roles(migrated: Database) ->
 
 
 def test_no_password_reaches_the_servers_log() -> None:
-    password = "a secret word"  # noqa: S105 -- made up
+    password = "a secret word"  # pragma: allowlist secret
     role = roles.Role("someone", password)
 
     assert password not in repr(role)
