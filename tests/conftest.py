@@ -25,8 +25,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, the laptop cloud: so no core is left with it at the end."""
-    items.sort(key=lambda item: "laptop" not in getattr(item, "fixturenames", ()))
+    """Begin with what takes longest, clouds: so no core is left with one at the end."""
+    clouds = {"laptop", "sandbox"}
+    items.sort(key=lambda item: clouds.isdisjoint(getattr(item, "fixturenames", ())))
 
 
 def pytest_report_header(config: pytest.Config) -> str:
