@@ -60,6 +60,7 @@ def apply(work: Path, stack: Stack, environment: dict[str, str]) -> None:
         "database": {
             "host": stack.database.host,
             "name": stack.database.database,
+            "auth": "secret",
             "secret_arns": {"migrate": arn, "load": arn, "api": arn},
         },
     }

@@ -110,10 +110,17 @@ def check_files_stay_apart(laptop: Laptop, pipeline: Pipeline, second: dict[str,
 
 
 def check_files_are_not_lost(root: Root, laptop: Laptop, second: dict[str, Any]) -> None:
-    """See that destroying the stack does not delete files, unless that was said before."""
+    """See that destroying the stack does not delete files, unless that was said before.
+
+    The rest is gone by then, and the next apply, with `force_destroy` or without, brings it back.
+    """
     status, said = root.try_to_destroy()
 
     assert status == 1
     assert said.count("BucketNotEmpty") == 2
+    assert [each for each in root.addresses() if not each.startswith("data.")] == [
+        'aws_s3_bucket.this["landing"]',
+        'aws_s3_bucket.this["staging"]',
+    ]
     objects = laptop.aws.resource("s3").Bucket(second["landing_bucket"]).objects.all()
     assert [each.key for each in objects] == [key_of(8, "second.csv")]
