@@ -246,7 +246,7 @@ def test_network_interfaces_are_lambda_s_and_not_the_code_s(
 def test_every_permission_is_shown_on_the_local_cloud_or_listed(
     plans: dict[str, list[Statement]],
 ) -> None:
-    """What the local cloud's roles allow is shown by tests/test_permissions.py."""
+    """What the local cloud's roles allow is shown by test_spare_permissions.py."""
     actions = {
         stack: {action for each in of_roles(plan) for action in each.actions}
         for stack, plan in plans.items()
