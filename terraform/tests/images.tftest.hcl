@@ -118,6 +118,28 @@ run "another_base_is_another_image" {
   }
 }
 
+run "a_zip" {
+  command = plan
+
+  variables {
+    function_zip = { bucket = "code", key = "functions.zip", hash = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" }
+  }
+
+  assert {
+    condition     = length(aws_ecr_repository.function) == 0 && length(terraform_data.image) == 0
+    error_message = "With a zip, images are built all the same."
+  }
+
+  assert {
+    condition = alltrue([
+      for function in aws_lambda_function.this : [
+        function.package_type, function.runtime, function.s3_bucket, function.s3_key, function.source_code_hash
+      ] == ["Zip", "python3.13", "code", "functions.zip", var.function_zip.hash]
+    ])
+    error_message = "A function does not run the zip that function_zip names."
+  }
+}
+
 run "images_from_elsewhere" {
   command = plan
 
@@ -133,27 +155,5 @@ run "images_from_elsewhere" {
   assert {
     condition     = tomap({ for name, function in aws_lambda_function.this : name => function.image_uri }) == var.image_uris
     error_message = "A function does not run the image that it was given."
-  }
-}
-
-run "a_zip" {
-  command = plan
-
-  variables {
-    function_zip = { bucket = "code", key = "functions.zip", hash = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" }
-  }
-
-  assert {
-    condition     = length(aws_ecr_repository.function) == 0 && length(terraform_data.image) == 0 && output.image_uris == null
-    error_message = "With a zip, images are built all the same."
-  }
-
-  assert {
-    condition = alltrue([
-      for function in aws_lambda_function.this : function.image_uri == null && [
-        function.package_type, function.runtime, function.s3_bucket, function.s3_key, function.source_code_hash
-      ] == ["Zip", "python3.13", "code", "functions.zip", var.function_zip.hash]
-    ])
-    error_message = "A function does not run the zip that function_zip names."
   }
 }

@@ -260,6 +260,11 @@ run "defaults" {
     condition     = output.alert_emails_pending == null
     error_message = "Without addresses there is nothing to confirm."
   }
+
+  assert {
+    condition     = output.image_uris == null && alltrue([for function in aws_lambda_function.this : function.image_uri == null])
+    error_message = "There is a zip, and an output or a function names images."
+  }
 }
 
 run "everything_set" {

@@ -220,6 +220,50 @@ RIGHT: list[dict[str, Any]] = [
         "tags": None,
     },
 ]
+# The assertions that fail when a variable is ignored, by the file of `terraform test` they are in.
+EFFECTS: dict[str, dict[str, list[str]]] = {
+    "module": {
+        "name": ["A name does not begin with var.name."],
+        "alert_emails": [
+            "Not every address of alert_emails is subscribed.",
+        ],
+        "hard_testing": ["hard_testing does not reach the test function."],
+        "api_key_value": ["api_key_value does not reach the API, or its output."],
+        "watch_schedule": ["watch_schedule does not reach the rule that calls watch."],
+        "staging_retention_days": [
+            "staging_retention_days does not reach the staging bucket.",
+        ],
+        "force_destroy": ["force_destroy does not reach the buckets."],
+        "log_retention_days": ["log_retention_days does not reach every log."],
+        "log_level": ["log_level does not reach every function."],
+        "kms_key_arn": [
+            "kms_key_arn does not reach the buckets.",
+            "kms_key_arn does not reach the logs, the environments, the topic or the log table.",
+            "A function may do more or less with the key than it has to, or with another one.",
+        ],
+        "tags": ["The tags do not reach the functions."],
+    },
+    "images": {
+        "architecture": ["architecture does not reach the functions."],
+        "base_image": ["Two base images share a tag."],
+        "image_uris": ["Images that are given are built all the same."],
+        "function_zip": ["A function does not run the zip that function_zip names."],
+        "kms_key_arn": ["kms_key_arn does not reach the repositories."],
+    },
+    "database": {
+        "database": [
+            "A database is given, and one is created all the same.",
+            "A function gets into the database otherwise than as its own user.",
+            "The functions are not in the network that was named.",
+        ],
+        "aurora": [
+            "max_capacity or backup_days does not reach the cluster.",
+            "A database that may go cannot be destroyed.",
+        ],
+        "log_retention_days": ["log_retention_days does not reach PostgreSQL's log."],
+        "kms_key_arn": ["kms_key_arn does not reach the database, its secret or its log."],
+    },
+}
 NO_CONTRACTS = "There are no contracts beside the module"
 
 
@@ -438,34 +482,32 @@ def test_it_needs_the_repository_that_it_is_in(tmp_path: Path, run: Module) -> N
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("name", blocks("variable"))
-def test_a_variable_that_is_ignored_is_noticed(name: str, run: Module, tmp_path: Path) -> None:
-    """Read a variable of the same form instead, which nobody sets: an assertion must fail."""
+@pytest.mark.parametrize("file", EFFECTS)
+def test_a_variable_that_is_ignored_is_noticed(file: str, run: Module, tmp_path: Path) -> None:
+    """Read variables of the same form instead, which nobody sets: the assertions must fail."""
     folder = tmp_path / "checkout" / "terraform"
     shutil.copytree(run.folder, folder, symlinks=True)
     for each in (".dockerignore", "contracts", "functions", "shared"):
         (folder.parent / each).symlink_to(ROOT / each)
-    variables = folder / "variables.tf"
-    block = re.search(
-        rf'^variable "{name}" {{$.*?^}}$', variables.read_text(), re.DOTALL | re.MULTILINE
-    )
-    assert block
+    ignored = rf"\bvar\.({'|'.join(EFFECTS[file])})\b"
+    variables = (folder / "variables.tf").read_text()
     for path in folder.glob("*.tf"):
-        if path != variables:
-            path.write_text(re.sub(rf"\bvar\.{name}\b", f"var.unset_{name}", path.read_text()))
-    unset = block[0].replace(f'"{name}"', f'"unset_{name}"', 1)
-    (folder / "unset.tf").write_text(unset.replace(f"var.{name}", f"var.unset_{name}"))
-    files = [
-        f"-filter=tests/{path.name}"
-        for path in sorted(folder.glob("tests/*.tftest.hcl"))
-        if re.search(rf"^ *{name} +=", path.read_text(), re.MULTILINE)
-        # Without a zip the applies of the other files would build images.
-        and (name != "function_zip" or path.name == "images.tftest.hcl")
-    ]
+        if path.name != "variables.tf":
+            path.write_text(re.sub(ignored, r"var.unset_\1", path.read_text()))
+    found = re.findall(r'^(variable "(\w+)" {$.*?^}\n)', variables, re.DOTALL | re.MULTILINE)
+    unset = "\n".join(block for block, name in found if name in EFFECTS[file])
+    unset = re.sub(r'^variable "', 'variable "unset_', unset, flags=re.MULTILINE)
+    (folder / "unset.tf").write_text(re.sub(ignored, r"var.unset_\1", unset))
 
-    said = run.tool.run("test", "-json", *files, folder=folder).stdout.splitlines()
+    said = run.tool.run("test", "-json", f"-filter=tests/{file}.tftest.hcl", folder=folder)
 
-    summaries = {
-        line["diagnostic"]["summary"] for line in map(json.loads, said) if "diagnostic" in line
+    failed = {
+        line["diagnostic"]["detail"]
+        for line in map(json.loads, said.stdout.splitlines())
+        if line["type"] == "diagnostic" and line["diagnostic"]["summary"] == "Test assertion failed"
     }
-    assert "Test assertion failed" in summaries, summaries
+    assert {message for each in EFFECTS[file].values() for message in each} <= failed
+
+
+def test_every_variable_has_an_effect() -> None:
+    assert {name for each in EFFECTS.values() for name in each} == blocks("variable").keys()
