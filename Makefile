@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LINTER := .venv-datacontract
+SECURITY := .venv-security
 FUNCTIONS := $(notdir $(patsubst %/,%,$(dir $(wildcard functions/*/requirements.txt))))
 CACHE := $(VENV)/cache
 NPM := $(CACHE)/npm
@@ -94,6 +95,27 @@ $(LINTER)/.ready: requirements-datacontract.txt | $(READY)
 	@$(LINTER)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-datacontract.txt
 	@touch $@
 
+# Of git's files alone. No secrets, though they look like some: names (ARNs, a type), the SHA-256 of
+# nothing, and digits that count up. What a test makes up says so behind it: "pragma: allowlist secret".
+SCAN = $(abspath $(BIN))/detect-secrets-hook --exclude-secrets '^arn(:|$$)|^SecretsManagerClient$$' \
+  --exclude-secrets '^47DEQpj8HBSa\+/TImW\+5JCeuQeRkm5NMpJWZG3hSuFU=$$' --exclude-secrets '^(0123456789abcdef)+(0123)?$$'
+
+.PHONY: security
+security: $(READY) $(SECURITY)/.ready ## weak spots in Terraform and Dockerfile (checkov), secrets in the tree (detect-secrets), and that both find what is planted
+	$(SECURITY)/bin/checkov
+	@git ls-files -z | xargs -0 $(SCAN) && echo "No secrets."
+	@TM_TEST_SECURITY=$(abspath $(SECURITY))/bin TM_TEST_SCAN="$(SCAN)" $(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m security tests/security
+
+# Where OSV cannot be reached this fails: nothing was audited. AUDIT_FLAGS=--silence-is-no-error lets it only say so.
+.PHONY: audit
+audit: $(SECURITY)/.ready ## known vulnerabilities of every locked package (pip-audit, by OSV); needs the internet
+	@$(SECURITY)/bin/python .ci/audit.py $(AUDIT_FLAGS) requirements*.txt functions/*/requirements.txt
+
+$(SECURITY)/.ready: requirements-security.txt | $(READY)
+	@$(BIN)/python -m venv --clear $(SECURITY)
+	@$(SECURITY)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-security.txt
+	@touch $@
+
 .PHONY: fix
 fix: $(READY) ## format, and mend what the linter can mend
 	$(BIN)/ruff check --fix
@@ -107,6 +129,7 @@ lock: $(READY) ## pin what pyproject.toml asks for, with hashes, keeping what is
 	}; \
 	compile --extra dev --output-file requirements.txt; \
 	compile --extra datacontract --output-file requirements-datacontract.txt; \
+	compile --extra security --output-file requirements-security.txt; \
 	for function in $(FUNCTIONS); do \
 	  compile --extra "$$function" --constraint requirements.txt \
 	    --output-file "functions/$$function/requirements.txt"; \
@@ -138,4 +161,4 @@ images: ## build each function's image, tm-pipeline/<function>, with Docker or b
 .PHONY: clean
 clean: ## end the laptop cloud, and remove what these commands have made
 	@if [ -x $(BIN)/tm ]; then $(BIN)/tm down; fi
-	rm -rf $(VENV) $(LINTER) .tm *.egg-info
+	rm -rf $(VENV) $(LINTER) $(SECURITY) .tm *.egg-info

@@ -113,7 +113,7 @@ run "created" {
       for statement in [
         { Action = ["s3:ListBucketVersions"], Resource = ["arn:aws:s3:::landing"] },
         { Action = ["s3:ListBucket"], Resource = ["arn:aws:s3:::staging"] },
-        { Action = ["s3:GetObject"], Resource = ["arn:aws:s3:::staging/*"] },
+        { Action = ["s3:GetObject"], Resource = ["arn:aws:s3:::staging/table=*", "arn:aws:s3:::staging/state=failed_tests/table=*/rejects.jsonl"] },
       ] : merge(statement, { Effect = "Allow", Principal = "*", Condition = { ArnEquals = { "aws:PrincipalArn" = "arn:aws:iam::123456789012:role/load" } } })
     ]
     error_message = "Through S3's gateway goes something else than what load's role allows."
@@ -196,7 +196,6 @@ run "created" {
       "rds-data:ExecuteStatement"      = ["migrate"]
       "rds-data:RollbackTransaction"   = ["migrate"]
       "rds-db:connect"                 = ["api", "load"]
-      "s3:AbortMultipartUpload"        = ["test", "transform"]
       "s3:DeleteObject"                = ["test", "transform"]
       "s3:GetObject"                   = ["alert", "load", "test"]
       "s3:GetObjectVersion"            = ["test", "transform"]
@@ -228,7 +227,7 @@ run "created" {
   assert {
     condition = toset(flatten([
       for policy in aws_iam_role_policy.function : [
-        for statement in jsondecode(policy.policy).Statement : [for action in statement.Action : action if contains(statement.Resource, "*")]
+        for statement in jsondecode(policy.policy).Statement : [for action in statement.Action : action if contains(statement.Resource, "*")] if statement.Effect == "Allow"
       ]
     ])) == toset(["ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses"])
     error_message = "Other actions than those on network interfaces name no resource."
@@ -260,7 +259,25 @@ run "a_region_that_nobody_would_trust" {
 
 run "created_as_told" {
   variables {
-    aurora = { max_capacity = 1.5, backup_days = 35, deletion_protection = false, final_snapshot = false }
+    aurora             = { max_capacity = 1.5, backup_days = 35, deletion_protection = false, final_snapshot = false }
+    log_retention_days = 90
+    kms_key_arn        = "arn:aws:kms:eu-central-1:123456789012:key/given"
+  }
+
+  assert {
+    condition     = aws_cloudwatch_log_group.database[0].retention_in_days == 90
+    error_message = "log_retention_days does not reach PostgreSQL's log."
+  }
+
+  assert {
+    condition     = distinct([aws_rds_cluster.this[0].kms_key_id, aws_rds_cluster.this[0].master_user_secret_kms_key_id, aws_cloudwatch_log_group.database[0].kms_key_id]) == tolist([var.kms_key_arn])
+    error_message = "kms_key_arn does not reach the database, its secret or its log."
+  }
+
+  assert {
+    # It logs in with a token, and has no secret to decrypt.
+    condition     = [for name, policy in aws_iam_role_policy.function : name if !strcontains(policy.policy, "kms:")] == ["api"]
+    error_message = "The look-up may use a key that it has no use for, or another function may not."
   }
 
   assert {

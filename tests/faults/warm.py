@@ -20,7 +20,7 @@ os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.
 _NOBODY: Any = {
     "region_name": "eu-west-1",
     "aws_access_key_id": "nobody",
-    "aws_secret_access_key": "nothing",
+    "aws_secret_access_key": "nothing",  # pragma: allowlist secret
 }
 boto3.resource("dynamodb", **_NOBODY)
 boto3.client("s3", **_NOBODY)

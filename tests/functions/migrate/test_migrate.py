@@ -394,7 +394,7 @@ def test_another_password_in_the_secret_becomes_the_roles(migrated: Database) ->
 
 
 def test_no_password_reaches_the_servers_log() -> None:
-    password = "a secret word"
+    password = "a secret word"  # pragma: allowlist secret
     role = roles.Role("someone", password)
 
     assert password not in repr(role)
