@@ -1,6 +1,6 @@
 # Everything that is done with this project. `make help` lists it.
 #
-# Nothing here but `fix` and `lock` writes into the source tree.
+# Nothing here but `fix`, `docs` and `lock` writes into the source tree.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -120,6 +120,10 @@ $(SECURITY)/.ready: requirements-security.txt | $(READY)
 fix: $(READY) ## format, and mend what the linter can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+.PHONY: docs
+docs: $(READY) ## make the tables of terraform/README.md from the module's files
+	$(BIN)/python -m docs.module_readme
 
 .PHONY: lock
 lock: $(READY) ## pin what pyproject.toml asks for, with hashes, keeping what is pinned already

@@ -90,8 +90,9 @@ resource "aws_s3_bucket_notification" "landing" {
     events              = ["s3:ObjectCreated:*"]
   }
 
-  # The first file must find the version it is read by, and a machine to run it.
+  # The first file must find the version it is read by, a machine to run it and the table it goes to.
   depends_on = [
+    aws_lambda_invocation.migrate,
     aws_lambda_permission.trigger,
     aws_s3_bucket_versioning.landing,
     aws_sfn_state_machine.ingestion,
