@@ -12,10 +12,6 @@ override_resource {
   target = aws_s3_bucket.this["staging"]
   values = { arn = "arn:aws:s3:::staging" }
 }
-override_resource {
-  target = aws_cloudwatch_log_group.function["api"]
-  values = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:api" }
-}
 
 variables {
   function_zip = {
@@ -84,7 +80,7 @@ run "defaults" {
       } == {
       "dynamodb:GetItem"              = ["alert", "trigger", "watch"]
       "dynamodb:PutItem"              = ["alert", "trigger", "watch"]
-      "dynamodb:Query"                = ["watch"]
+      "dynamodb:Query"                = ["api", "watch"]
       "dynamodb:UpdateItem"           = ["alert", "load", "test", "transform"]
       "events:PutEvents"              = ["trigger", "watch"]
       "logs:CreateLogStream"          = ["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"]
@@ -102,14 +98,6 @@ run "defaults" {
       "states:StartExecution"         = ["trigger", "watch"]
     }
     error_message = "The functions' roles allow other actions than this table says."
-  }
-
-  assert {
-    condition = jsondecode(aws_iam_role_policy.function["api"].policy).Statement == [
-      { Effect = "Allow", Action = ["secretsmanager:GetSecretValue"], Resource = ["arn:aws:secretsmanager:eu-central-1:123456789012:secret:api"] },
-      { Effect = "Allow", Action = ["logs:CreateLogStream", "logs:PutLogEvents"], Resource = ["arn:aws:logs:eu-central-1:123456789012:log-group:api:*"] },
-    ]
-    error_message = "The look-up may do more than read its own secret and write its own log."
   }
 
   assert {
@@ -143,7 +131,7 @@ run "defaults" {
 
   assert {
     condition = alltrue([
-      for permission in concat([aws_lambda_permission.api, aws_lambda_permission.trigger, aws_lambda_permission.watch], values(aws_lambda_permission.alert)) :
+      for permission in concat([aws_lambda_permission.trigger, aws_lambda_permission.watch], values(aws_lambda_permission.alert), values(aws_lambda_permission.api)) :
       startswith(permission.source_arn, "arn:aws:")
     ])
     error_message = "A service may call a function for another sender than ours."
@@ -159,18 +147,6 @@ run "defaults" {
   assert {
     condition     = { for name, bucket in aws_s3_bucket.this : name => bucket.bucket } == { landing = "tm-pipeline-landing-123456789012-eu-central-1", staging = "tm-pipeline-staging-123456789012-eu-central-1" }
     error_message = "A bucket's name does not say which stack, account and region it belongs to."
-  }
-
-  # API
-
-  assert {
-    condition     = aws_api_gateway_method.get.api_key_required && aws_api_gateway_method.get.request_parameters["method.request.querystring.user"]
-    error_message = "The look-up does not ask for a key and a user."
-  }
-
-  assert {
-    condition     = aws_lambda_permission.api.source_arn == "arn:aws:execute-api:eu-central-1:123456789012:api/Prod/GET/get"
-    error_message = "The API may call its function for another method than GET /get."
   }
 
   # Outputs
@@ -228,7 +204,6 @@ run "wrong_values_are_refused" {
     name                   = "Blue_"
     alert_emails           = ["nobody"]
     function_zip           = { bucket = "code", key = "functions.zip", hash = "abc" }
-    api_key_value          = "short"
     watch_schedule         = "every 15 minutes"
     staging_retention_days = 0
     log_retention_days     = 31
@@ -246,7 +221,6 @@ run "wrong_values_are_refused" {
 
   expect_failures = [
     var.alert_emails,
-    var.api_key_value,
     var.architecture,
     var.base_image,
     var.database,

@@ -85,6 +85,28 @@ WRONG: dict[str, tuple[dict[str, Any], set[str]]] = {
             "database.vpc.subnet_ids must name at least one subnet",
         },
     ),
+    "api": (
+        {
+            "api_auth": "none",
+            "api_cors_origins": ["https://reports.example.com/"],
+            "api_throttle": {"rate": 20000, "burst": 0},
+            "api_web_acl": {"arn": "guard"},
+        },
+        {
+            'api_auth must be "key", for an API key in the header x-api-key, or "iam"',
+            "api_cors_origins must hold origins as browsers write them",
+            "api_throttle.rate must be 1 to 10000 requests a second",
+            "api_throttle.burst must be a whole number of requests from 1 to 5000",
+            "api_web_acl.arn must be the ARN of a regional web ACL",
+        },
+    ),
+    "api_key_beside_iam": (
+        {"api_auth": "iam", "api_key_value": "short"},
+        {
+            "api_key_value must be 20 to 128 characters long",
+            'api_key_value is a key, but with api_auth = "iam" there are no keys',
+        },
+    ),
     "aurora": (
         {"aurora": {"max_capacity": 0.5, "backup_days": 0}},
         {
