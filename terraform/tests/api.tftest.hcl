@@ -188,6 +188,11 @@ run "defaults" {
     error_message = "Who is throttled is not told when to come again."
   }
 
+  assert {
+    condition     = aws_api_gateway_rest_api.lookup.minimum_compression_size == "1024"
+    error_message = "The gateway does not compress."
+  }
+
   # Off unless asked for
 
   assert {
