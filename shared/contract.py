@@ -414,7 +414,7 @@ class Contract(Model):
     def _has_a_sound_lookup(self) -> Self:
         if self.lookup is None:
             return self
-        key, order = self.column(self.lookup.key), self.column(self.lookup.order)
+        order = self.column(self.lookup.order)
         for role, name in (("key", self.lookup.key), ("group", self.lookup.group)):
             taken = _LOOKUP_PARAMETERS | (_PERIODS if role == "group" else set())
             if name is None:

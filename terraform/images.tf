@@ -12,6 +12,7 @@ locals {
     for name in keys(local.functions) : name => sort(setunion(
       [".dockerignore", "functions/Dockerfile", "functions/__init__.py", "functions/${name}/requirements.txt", "terraform/build_image.sh"],
       fileset(local.source_dir, "contracts/*.odcs.yaml"),
+      fileset(local.source_dir, "functions/${name}/*.json"),
       fileset(local.source_dir, "functions/${name}/*.py"),
       fileset(local.source_dir, "shared/*.pem"),
       fileset(local.source_dir, "shared/*.py"),

@@ -8,8 +8,7 @@ from urllib.parse import quote
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig
 
-from functions.api.document import DOCUMENT
-from functions.api.documentation import documentation
+from functions.api.documentation import DOCUMENT, documentation
 from functions.api.freshness import Freshness
 from functions.api.ingestions import ingestions
 from functions.api.lookups import lookups, nothing_to_look_up

@@ -50,6 +50,7 @@ class Cursors:
             return None
         try:
             padded = text.encode("ascii") + b"=" * (-len(text) % 4)
+            position: list[Any]
             digest, *position = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
             checked = zip(self.checks, position, strict=True)
             if digest != self._digest(position) or not all(holds(part) for holds, part in checked):

@@ -1,15 +1,14 @@
 """The document of the API, OpenAPI 3.1: `python -m functions.api.document` writes it anew."""
 
 import json
-from pathlib import Path
-from typing import Any
-
-from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+from typing import Any, NoReturn
 
 from functions.api.answers import PROBLEM
-
-DOCUMENT = Path(__file__).with_name("openapi.json")
-"""The committed one: what the function shows, and what the gateway is made of."""
+from functions.api.application import application
+from functions.api.documentation import DOCUMENT
+from functions.api.view import View
+from shared.contract import Contract
+from shared.odcs import load_all
 
 _SECURITY = {
     "apiKey": {
@@ -28,8 +27,9 @@ _SECURITY = {
 }
 
 
-def document(app: APIGatewayRestResolver) -> dict[str, Any]:
-    """Return the document of an application."""
+def document(*contracts: Contract) -> str:
+    """Return the document of the API that contracts ask for, as the text of its file."""
+    app = application(View.of(contracts), _not_here, _not_here)
     made: dict[str, Any] = json.loads(
         app.get_openapi_json_schema(
             title="Look-up",
@@ -46,16 +46,13 @@ def document(app: APIGatewayRestResolver) -> dict[str, Any]:
                     response.pop("content", None)
             for parameter in operation.get("parameters", ()):
                 parameter["schema"] = _tidied(parameter["schema"])
-    return made | {
+    made |= {
         # Relative to the document: the stage, wherever it is.
         "servers": [{"url": "."}],
         "security": [{"apiKey": []}, {"signature": []}],
         "components": {"schemas": {"Problem": PROBLEM}, "securitySchemes": _SECURITY},
+        "paths": dict(sorted(made["paths"].items())),
     }
-
-
-def written(made: dict[str, Any]) -> str:
-    """Return the text of a document."""
     return json.dumps(made, ensure_ascii=False, indent=2) + "\n"
 
 
@@ -74,9 +71,9 @@ def _tidied(schema: dict[str, Any]) -> dict[str, Any]:
     return (kinds[0] if kinds else {}) | rest
 
 
-if __name__ == "__main__":
-    from functions.api.application import application
-    from functions.api.view import View
-    from shared.odcs import load_all
+def _not_here(*_: Any, **__: Any) -> NoReturn:
+    raise NotImplementedError("a document is drawn up without a database and without a log")
 
-    DOCUMENT.write_text(written(document(application(View.of(load_all().values())))), "utf-8")
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(document(*load_all().values()), "utf-8")

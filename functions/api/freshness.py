@@ -1,4 +1,4 @@
-"""Whether an answer is still what it was: told by the log, so that PostgreSQL can go on sleeping."""
+"""Whether an answer is still what it was: the log tells, and PostgreSQL need not wake up."""
 
 import hashlib
 import json

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from functions.api.answers import CLOSED, an_object, answer, documented, page_of
 from functions.api.cursor import Cursors, is_text
@@ -46,9 +46,9 @@ _NOT_YET = ("dataDate", "attempt", *_COUNTS)
 """What the log may not know, or not yet: it is left out then."""
 
 
-def ingestions(log: Callable[[], Log]) -> Router:
+def ingestions(log: Callable[[], Log]) -> APIGatewayRouter:
     """Return the routes to the log."""
-    router = Router()
+    router = APIGatewayRouter()  # type: ignore[no-untyped-call]
     common: dict[str, Any] = {"tags": ["ingestions"], "middlewares": [none_other]}
 
     @router.get(
@@ -75,7 +75,9 @@ def ingestions(log: Callable[[], Log]) -> Router:
         after = cursors.decode(cursor)
         statuses = [Status(status)] if status else list(Status)
         until = after[0] if after else None
-        streams = [log().newest(each, since=since, until=until, page=limit + 1) for each in statuses]
+        streams = [
+            log().newest(each, since=since, until=until, page=limit + 1) for each in statuses
+        ]
         wanted = (
             item
             for item in _merged(streams)
@@ -83,7 +85,11 @@ def ingestions(log: Callable[[], Log]) -> Router:
         )
         found = list(itertools.islice(wanted, limit + 1))
         shown = found[:limit]
-        following = cursors.encode([str(shown[-1]["updatedAt"]), *_key(shown[-1])]) if len(found) > limit else None
+        following = (
+            cursors.encode([str(shown[-1]["updatedAt"]), *_key(shown[-1])])
+            if len(found) > limit
+            else None
+        )
         return answer({"items": [_ingestion(item) for item in shown], "next": following})
 
     @router.get(

@@ -4,9 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+
 from functions.api import statements
 from functions.api.cursor import Cursors, is_day, is_id, is_of
 from functions.api.view import View, fitting
+from shared.contract import Column
 from shared.telemetry import logger
 
 Run = Callable[..., list[list[Any]]]
@@ -74,15 +77,30 @@ class Pages:
     def sums(
         self, key: str | int, by: str, limit: int, cursor: str | None, filters: Mapping[str, Any]
     ) -> Page:
-        """Return how many rows of a key there are, and the sum of their measure, by groups."""
+        """Return how many rows of a key there are, and the sum of their measure, by groups.
+
+        Args:
+            key: whose rows.
+            by: a period, or the name of the view's group.
+            limit: how many groups at most.
+            cursor: where the page begins.
+            filters: `since` and `until`, as far as there are.
+
+        Raises:
+            NotFoundError: the contract does not say what is summed.
+        """
         view = self._view
-        is_period = by in statements.PERIODS or view.group is None
-        cursors = Cursors(
-            ("summary", key, by, filters), (is_day if is_period else is_of(view.group),)
-        )
+        grouping = by if by in statements.PERIODS else view.group
+        if view.measure is None or grouping is None:
+            raise NotFoundError(
+                "There is nothing to sum up: the contract's 'lookup' names no 'measure'."
+            )
+        check = is_day if isinstance(grouping, str) else is_of(grouping)
+        cursors = Cursors(("summary", key, by, filters), (check,))
         after = cursors.decode(cursor)
-        sql = statements.sums(view, by, filters, after=bool(after))
-        limit = limit if is_period else min(limit, fitting([view.group, view.measure]))
+        sql = statements.sums(view, grouping, view.measure, filters, after=bool(after))
+        if isinstance(grouping, Column):
+            limit = min(limit, fitting([grouping, view.measure]))
         rows, following = self._page(sql, limit, cursors, after, key=key, **filters)
         names = ("group", "rows", view.measure.name)
         return Page([dict(zip(names, row, strict=False)) for row in rows], following)

@@ -63,7 +63,7 @@ def _moment(text: Any) -> dt.datetime:
         return found.replace(tzinfo=found.tzinfo or dt.UTC).astimezone(dt.UTC)
     except OverflowError:
         # The zone leads out of the years 1 to 9999, in which all rows lie.
-        return (dt.datetime.min if found.year == 1 else dt.datetime.max).replace(tzinfo=dt.UTC)
+        return found.replace(tzinfo=dt.UTC)
 
 
 def _is_utf8(text: str) -> bool:

@@ -36,7 +36,7 @@ def tell_problems(app: APIGatewayRestResolver) -> None:
 
 
 def _refused(app: APIGatewayRestResolver, error: RequestValidationError) -> Response[str]:
-    errors = [
+    errors: list[dict[str, str]] = [
         {
             "in": each["loc"][0],
             "name": str(each["loc"][1]),
@@ -52,7 +52,7 @@ def _said(app: APIGatewayRestResolver, error: ServiceError) -> Response[str]:
     method = app.current_event.http_method
     if error.status_code == HTTPStatus.NOT_FOUND and method != "GET":
         return _problem(app, 405, f"Only GET is answered, not {method}.", {"Allow": "GET"})
-    return _problem(app, error.status_code, error.msg)
+    return _problem(app, error.status_code, str(error.msg))
 
 
 def _come_again(app: APIGatewayRestResolver, error: Retryable) -> Response[str]:

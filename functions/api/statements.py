@@ -90,35 +90,43 @@ def keys(view: View, *, after: bool = False) -> str:
     )
 
 
-def sums(view: View, by: str, filters: Iterable[str] = (), *, after: bool = False) -> str:
+def sums(
+    view: View,
+    by: str | Column,
+    measure: Column,
+    filters: Iterable[str] = (),
+    *,
+    after: bool = False,
+) -> str:
     """Return the statement of a page of the sums of the rows with `:key`.
 
     A row is the group as it is shown, how many rows it has, their sum as a text, and the group as
     `:value` takes it for the next page.
 
     Args:
-        view: what is shown of which table; it must have a measure.
-        by: a period, or the name of the view's group.
+        view: what is shown of which table.
+        by: a period, or a column of it.
+        measure: the column that is summed.
         filters: as for `rows`.
         after: whether the page begins after a group, of `:value`.
     """
     conditions = _conditions(view, filters)
-    if by in PERIODS:
-        group = f"date_trunc('{by}', {_column(view, view.order)})"
-        shown, position = f"to_char({group}, '{PERIODS[by]}')", f"to_char({group}, 'YYYY-MM-DD')"
-        order = group
+    if isinstance(by, str):
+        time = _column(view, view.order)
+        group = order = f"date_trunc('{by}', {time})"
+        shown = f"to_char({group}, '{PERIODS[by]}')"
+        position = f"to_char({group}, 'YYYY-MM-DD')"
         if after:
-            first = f"CAST(:value AS timestamptz) + INTERVAL '1 {by}'"
-            conditions.append(f"{_column(view, view.order)} >= {first}")
+            conditions.append(f"{time} >= CAST(:value AS timestamptz) + INTERVAL '1 {by}'")
     else:
-        column = _grouping(view)
-        group = shown = position = _column(view, column)
-        order = f'{group} COLLATE "C"' if column.logical_type == "string" else group
+        group = shown = position = order = _column(view, by)
+        if by.logical_type == "string":
+            order = f'{group} COLLATE "C"'
         if after:
             # What has no group comes last.
-            value = f"CAST(:value AS {_COMPARED_AS[column.logical_type]})"
+            value = f"CAST(:value AS {_COMPARED_AS[by.logical_type]})"
             conditions.append(f"({order} > {value} OR {group} IS NULL)")
-    total = f"coalesce(sum({_column(view, _measured(view))}), 0)::text"
+    total = f"coalesce(sum({_column(view, measure)}), 0)::text"
     return (
         f"SELECT {shown}, count(*), {total}, {position} "  # noqa: S608 - names of a contract
         f"FROM {identifier(view.relation)} WHERE {' AND '.join(conditions)} "
@@ -134,16 +142,6 @@ def _conditions(view: View, filters: Iterable[str]) -> list[str]:
     if view.group is not None:
         known["group"] = f"{_column(view, view.group)} = :group"
     return [f"{_column(view, view.key)} = :key", *(known[name] for name in filters)]
-
-
-def _grouping(view: View) -> Column:
-    assert view.group is not None  # noqa: S101 - the route has seen to it
-    return view.group
-
-
-def _measured(view: View) -> Column:
-    assert view.measure is not None  # noqa: S101 - the route has seen to it
-    return view.measure
 
 
 def _column(view: View, column: Column) -> str:
