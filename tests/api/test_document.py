@@ -16,7 +16,7 @@ from tests.fixtures.pipeline import Pipeline
 
 pytestmark = [pytest.mark.api, pytest.mark.usefixtures("untouched")]
 
-SECONDS = "40"
+SECONDS = "30"
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 
 
