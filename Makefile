@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LINTER := .venv-datacontract
 SECURITY := .venv-security
+FUZZER := .venv-schemathesis
 FUNCTIONS := $(notdir $(patsubst %/,%,$(dir $(wildcard functions/*/requirements.txt))))
 CACHE := $(VENV)/cache
 NPM := $(CACHE)/npm
@@ -73,11 +74,19 @@ test-tls: $(READY) ## TLS with this machine's own PostgreSQL (the package 'postg
 	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m tls tests/tls
 
 # What these packages depend on is npm's to choose: a lock would hold where it was fetched from.
-.PHONY: test-npm
-test-npm: $(READY) ## migrate with npm's emulator of the RDS Data API; needs Node
+$(NPM)/.ready: tests/npm/package.json | $(READY)
 	@mkdir -p $(NPM) && cp tests/npm/package.json $(NPM)/
 	@npm install --prefix $(NPM) --no-package-lock --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+.PHONY: test-npm
+test-npm: $(READY) $(NPM)/.ready ## migrate with npm's emulator of the RDS Data API; needs Node
 	TM_TEST_NPM=$(abspath $(NPM)) $(BIN)/pytest -o cache_dir=$(CACHE)/pytest tests/functions/migrate/test_data_api.py -k npm
+
+.PHONY: test-api
+test-api: $(READY) $(NPM)/.ready $(FUZZER)/.ready ## the look-up on the laptop: schemathesis, naughty strings, load, IAM [SEED=n]; needs Node
+	TM_TEST_NPM=$(abspath $(NPM)) TM_TEST_SCHEMATHESIS=$(abspath $(FUZZER)/bin/schemathesis) \
+	  $(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m api -s $${SEED:+--hypothesis-seed=$$SEED} tests/api
 
 # By the schema that the pipeline goes by: without one the linter only warns of unknown properties.
 .PHONY: lint-contracts
@@ -90,9 +99,10 @@ lint-contracts: $(LINTER)/.ready ## what other tools make of the contracts: data
 	done; \
 	exit $$status
 
-$(LINTER)/.ready: requirements-datacontract.txt | $(READY)
-	@$(BIN)/python -m venv --clear $(LINTER)
-	@$(LINTER)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-datacontract.txt
+# Tools that want other versions of what we use, each in an environment of its own.
+.venv-%/.ready: requirements-%.txt | $(READY)
+	@$(BIN)/python -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
 
 # Of git's files alone. No secrets, though they look like some: names (ARNs, a type), the SHA-256 of
@@ -111,11 +121,6 @@ security: $(READY) $(SECURITY)/.ready ## weak spots in Terraform and Dockerfile 
 audit: $(SECURITY)/.ready ## known vulnerabilities of every locked package (pip-audit, by OSV); needs the internet
 	@$(SECURITY)/bin/python .ci/audit.py $(AUDIT_FLAGS) requirements*.txt functions/*/requirements.txt
 
-$(SECURITY)/.ready: requirements-security.txt | $(READY)
-	@$(BIN)/python -m venv --clear $(SECURITY)
-	@$(SECURITY)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-security.txt
-	@touch $@
-
 .PHONY: fix
 fix: $(READY) ## format, and mend what the linter can mend
 	$(BIN)/ruff check --fix
@@ -132,16 +137,18 @@ lock: $(READY) ## pin what pyproject.toml asks for, with hashes, keeping what is
 	    --generate-hashes --no-emit-index-url --no-header --no-annotate "$$@" pyproject.toml; \
 	}; \
 	compile --extra dev --output-file requirements.txt; \
-	compile --extra datacontract --output-file requirements-datacontract.txt; \
-	compile --extra security --output-file requirements-security.txt; \
+	for tool in datacontract schemathesis security; do \
+	  compile --extra "$$tool" --output-file "requirements-$$tool.txt"; \
+	done; \
 	for function in $(FUNCTIONS); do \
 	  compile --extra "$$function" --constraint requirements.txt \
 	    --output-file "functions/$$function/requirements.txt"; \
 	done
 
 .PHONY: bench
-bench: $(READY) ## time and weigh the states on 2,000,000 rows, and the search for quadratic primes
+bench: $(READY) ## time the states and the look-up on 2,000,000 rows, and the search for quadratic primes
 	$(BIN)/python -m benchmarks.states
+	$(BIN)/python -m benchmarks.lookup
 	$(BIN)/python -m benchmarks.quadratic_primes
 
 .PHONY: mutants
@@ -165,4 +172,4 @@ images: ## build each function's image, tm-pipeline/<function>, with Docker or b
 .PHONY: clean
 clean: ## end the laptop cloud, and remove what these commands have made
 	@if [ -x $(BIN)/tm ]; then $(BIN)/tm down; fi
-	rm -rf $(VENV) $(LINTER) $(SECURITY) .tm *.egg-info
+	rm -rf $(VENV) $(LINTER) $(SECURITY) $(FUZZER) .tm *.egg-info

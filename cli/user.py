@@ -56,7 +56,7 @@ def _session(stack: Stack) -> requests.Session:
     waking = Retry(total=6, status_forcelist=[503], allowed_methods=["GET"], backoff_factor=1)
     session = requests.Session()
     session.mount("https://", HTTPAdapter(max_retries=waking))
-    session.headers["x-api-key"] = stack.api_key
+    session.auth = stack.api_auth
     if stack.ca_bundle is not None:
         # The laptop's own certificate: neither a proxy nor a bundle of the environment applies.
         session.trust_env = False

@@ -24,3 +24,14 @@ def count_rows(table: str, counts: Mapping[str, int]) -> None:
     collector.add_metric(MetricName.ROWS_LOADED, MetricUnit.Count, counts["rowsLoaded"])
     collector.add_metric(MetricName.ROWS_REJECTED, MetricUnit.Count, counts["rowsRejected"])
     collector.flush_metrics()
+
+
+DEFECTS = "Defects"
+"""Errors that a function answers instead of failing: its own `Errors` do not count them."""
+
+
+def count_defect() -> None:
+    """Publish that something is broken which no caller can mend."""
+    collector = metrics()
+    collector.add_metric(DEFECTS, MetricUnit.Count, 1)
+    collector.flush_metrics()

@@ -81,6 +81,7 @@ locals {
       local.notify,
     ]
     api = [
+      { actions = ["dynamodb:Query"], resources = [aws_dynamodb_table.log.arn, "${aws_dynamodb_table.log.arn}/index/status"] },
       local.database_permissions.api,
     ]
     migrate = concat([local.database_permissions.migrate], [

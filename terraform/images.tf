@@ -15,6 +15,7 @@ locals {
         "contracts/*.odcs.yaml",
         "functions/Dockerfile",
         "functions/__init__.py",
+        "functions/${name}/*.json",
         "functions/${name}/*.py",
         "functions/${name}/requirements.txt",
         "shared/*.pem",

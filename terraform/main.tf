@@ -85,9 +85,14 @@ locals {
       }
     }
     api = {
-      memory      = 512
-      timeout     = 25
-      environment = merge(local.database_address, local.database_logins.api)
+      memory  = 512
+      timeout = 25
+      environment = merge(
+        local.database_address,
+        local.database_logins.api,
+        { LOG_TABLE = aws_dynamodb_table.log.name },
+        length(var.api_cors_origins) > 0 ? { CORS_ORIGINS = jsonencode(sort(var.api_cors_origins)) } : {},
+      )
     }
     migrate = {
       memory  = 256

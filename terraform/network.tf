@@ -72,7 +72,8 @@ resource "aws_route_table_association" "private" {
   route_table_id = aws_route_table.private[0].id
 }
 
-# Through a gateway goes what load's role allows, by load: what runs there cannot carry rows to a bucket elsewhere.
+# Through a gateway goes what the role of load or api allows, by that role: what runs there cannot carry rows to a
+# bucket elsewhere.
 resource "aws_vpc_endpoint" "gateway" {
   for_each = local.gateways
 
@@ -84,15 +85,17 @@ resource "aws_vpc_endpoint" "gateway" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
-      for statement in local.permissions.load : {
-        Effect    = "Allow"
-        Principal = "*"
-        Action    = statement.actions
-        Resource  = statement.resources
-        Condition = { ArnEquals = { "aws:PrincipalArn" = aws_iam_role.function["load"].arn } }
-      } if startswith(statement.actions[0], "${each.key}:")
-    ]
+    Statement = flatten([
+      for name in ["api", "load"] : [
+        for statement in local.permissions[name] : {
+          Effect    = "Allow"
+          Principal = "*"
+          Action    = statement.actions
+          Resource  = statement.resources
+          Condition = { ArnEquals = { "aws:PrincipalArn" = aws_iam_role.function[name].arn } }
+        } if startswith(statement.actions[0], "${each.key}:")
+      ]
+    ])
   })
 }
 

@@ -226,8 +226,20 @@ variable "aurora" {
   }
 }
 
+variable "api_auth" {
+  description = "How callers of the look-up API prove who they are: \"key\", by the API key in the header x-api-key, which ends up in Terraform's state, or \"iam\", by signing their requests (AWS Signature Version 4) as somebody who is allowed execute-api:Invoke. /health, /docs and /openapi.json are open either way."
+  type        = string
+  default     = "key"
+  nullable    = false
+
+  validation {
+    condition     = contains(["key", "iam"], var.api_auth)
+    error_message = "api_auth must be \"key\", for an API key in the header x-api-key, or \"iam\", for signed requests."
+  }
+}
+
 variable "api_key_value" {
-  description = "The key that callers of the look-up API send in the header x-api-key; null lets AWS make one. Either way it stands in Terraform's state, so encrypt the state."
+  description = "The key that callers of the look-up API send in the header x-api-key; null lets AWS make one. Either way it stands in Terraform's state, so encrypt the state, or set api_auth = \"iam\"."
   type        = string
   default     = null
   sensitive   = true
@@ -235,6 +247,63 @@ variable "api_key_value" {
   validation {
     condition     = var.api_key_value == null || try(length(var.api_key_value) >= 20 && length(var.api_key_value) <= 128, false)
     error_message = "api_key_value must be 20 to 128 characters long."
+  }
+
+  validation {
+    condition     = var.api_key_value == null || var.api_auth == "key"
+    error_message = "api_key_value is a key, but with api_auth = \"iam\" there are no keys: set one or the other."
+  }
+}
+
+variable "api_cors_origins" {
+  description = "The origins whose pages may call the look-up API from a browser, such as [\"https://reports.example.com\"]; none by default."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for origin in var.api_cors_origins : can(regex("^https?://[a-z0-9.-]+(:[0-9]{1,5})?$", origin))])
+    error_message = "api_cors_origins must hold origins as browsers write them, such as \"https://reports.example.com\" or \"http://localhost:8080\": a scheme, a host in lower case and at most a port, no path and no wildcard."
+  }
+}
+
+variable "api_throttle" {
+  description = "How many requests a second (rate), and at once (burst), the look-up API takes: of each route, and with api_auth = \"key\" of the key over all routes. What is beyond is answered 429. An account has limits of its own above these."
+  type = object({
+    rate  = optional(number, 50)
+    burst = optional(number, 100)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = try(var.api_throttle.rate >= 1 && var.api_throttle.rate <= 10000, false)
+    error_message = "api_throttle.rate must be 1 to 10000 requests a second."
+  }
+
+  validation {
+    condition     = try(var.api_throttle.burst >= 1 && var.api_throttle.burst <= 5000 && floor(var.api_throttle.burst) == var.api_throttle.burst, false)
+    error_message = "api_throttle.burst must be a whole number of requests from 1 to 5000."
+  }
+}
+
+variable "api_access_logs" {
+  description = "Whether the look-up API logs every request, as JSON without who asked or about whom. API Gateway writes logs by a role that an account sets once for each region (Settings in its console, or the resource aws_api_gateway_account), and AWS refuses the stage until it is set: it is not this stack's to set, for it is everybody's."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "api_web_acl" {
+  description = "A web ACL (AWS WAF) that guards the look-up API: {arn = \"arn:aws:wafv2:…:regional/webacl/…\"}. An object, so that the ACL may be made in the same apply."
+  type = object({
+    arn = string
+  })
+  default = null
+
+  validation {
+    condition     = var.api_web_acl == null || can(regex("^arn:[a-z-]+:wafv2:[a-z0-9-]+:[0-9]{12}:regional/webacl/[^/]+/[^/]+$", var.api_web_acl.arn))
+    error_message = "api_web_acl.arn must be the ARN of a regional web ACL, \"arn:aws:wafv2:<region>:<account>:regional/webacl/<name>/<id>\": one of CloudFront (global) guards no API."
   }
 }
 

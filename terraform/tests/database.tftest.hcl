@@ -13,6 +13,10 @@ override_resource {
   values = { arn = "arn:aws:s3:::staging" }
 }
 override_resource {
+  target = aws_iam_role.function["api"]
+  values = { arn = "arn:aws:iam::123456789012:role/api" }
+}
+override_resource {
   target = aws_iam_role.function["load"]
   values = { arn = "arn:aws:iam::123456789012:role/load" }
 }
@@ -120,8 +124,11 @@ run "created" {
   }
 
   assert {
-    condition     = flatten([for statement in jsondecode(aws_vpc_endpoint.gateway["dynamodb"].policy).Statement : [statement.Action, statement.Resource]]) == ["dynamodb:UpdateItem", "arn:aws:dynamodb:eu-central-1:123456789012:table/mock"]
-    error_message = "Through DynamoDB's gateway goes something else than what load's role allows."
+    condition = [for statement in jsondecode(aws_vpc_endpoint.gateway["dynamodb"].policy).Statement : [statement.Condition.ArnEquals["aws:PrincipalArn"], statement.Action]] == [
+      ["arn:aws:iam::123456789012:role/api", ["dynamodb:Query"]],
+      ["arn:aws:iam::123456789012:role/load", ["dynamodb:UpdateItem"]],
+    ]
+    error_message = "Through DynamoDB's gateway goes something else than what the roles of api and load allow."
   }
 
   assert {
@@ -180,7 +187,7 @@ run "created" {
       } == {
       "dynamodb:GetItem"               = ["alert", "trigger", "watch"]
       "dynamodb:PutItem"               = ["alert", "trigger", "watch"]
-      "dynamodb:Query"                 = ["watch"]
+      "dynamodb:Query"                 = ["api", "watch"]
       "dynamodb:UpdateItem"            = ["alert", "load", "test", "transform"]
       "ec2:AssignPrivateIpAddresses"   = ["api", "load"]
       "ec2:CreateNetworkInterface"     = ["api", "load"]

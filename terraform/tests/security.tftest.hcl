@@ -73,7 +73,7 @@ run "skips" {
   }
 
   assert {
-    condition     = aws_api_gateway_method.get.api_key_required && aws_api_gateway_usage_plan.lookup.throttle_settings[0].rate_limit > 0
+    condition     = aws_api_gateway_method.this["ANY /get"].api_key_required && aws_api_gateway_usage_plan.lookup[0].throttle_settings[0].rate_limit > 0
     error_message = "Callers of the API need no key or are not throttled."
   }
 

@@ -50,7 +50,7 @@ def test_who_we_are_is_said_by_one_of_two(
     for name in names:
         monkeypatch.delenv(name, raising=False)
     where = {"DATABASE_HOST": "host", "DATABASE_PORT": "5432", "DATABASE_NAME": "name"}
-    for name, value in (where | set_).items():
+    for name, value in (where | {"LOG_TABLE": "log"} | set_).items():
         monkeypatch.setenv(name, value)
 
     if fine:
@@ -58,3 +58,13 @@ def test_who_we_are_is_said_by_one_of_two(
     else:
         with pytest.raises(InvalidSettings, match="ApiSettings: set DATABASE_USER"):
             read(ApiSettings)
+
+
+def test_origins_are_a_list_of_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    named = {"DATABASE_HOST": "host", "DATABASE_PORT": "5432", "DATABASE_NAME": "name"}
+    for name, value in (named | {"DATABASE_USER": "reader", "LOG_TABLE": "log"}).items():
+        monkeypatch.setenv(name, value)
+
+    assert ApiSettings().cors_origins == frozenset()
+    monkeypatch.setenv("CORS_ORIGINS", '["https://a.example", "https://b.example"]')
+    assert ApiSettings().cors_origins == {"https://a.example", "https://b.example"}

@@ -107,6 +107,7 @@ PARTS = {
     "aws_api_gateway_gateway_response",
     "aws_api_gateway_integration",
     "aws_api_gateway_method",
+    "aws_api_gateway_method_settings",
     "aws_api_gateway_request_validator",
     "aws_api_gateway_resource",
     "aws_api_gateway_stage",
@@ -128,6 +129,7 @@ PARTS = {
     "aws_s3_bucket_versioning",
     "aws_sns_topic_policy",
     "aws_vpc_security_group_egress_rule",
+    "aws_wafv2_web_acl_association",
     # Nothing in the cloud.
     "aws_lambda_invocation",
     "terraform_data",

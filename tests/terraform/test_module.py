@@ -73,6 +73,12 @@ CAPACITY = "aurora.max_capacity must be 1 to 256 ACUs, in steps of a half"
 BACKUPS = "aurora.backup_days must be a whole number from 1 to 35"
 ONE_DATABASE = "aurora says what the created database is like, but with database none is created"
 API_KEY = "api_key_value must be 20 to 128 characters long"  # pragma: allowlist secret
+NO_KEYS = 'api_key_value is a key, but with api_auth = "iam" there are no keys'
+API_AUTH = 'api_auth must be "key", for an API key in the header x-api-key, or "iam"'
+ORIGINS = "api_cors_origins must hold origins as browsers write them"
+RATE = "api_throttle.rate must be 1 to 10000 requests a second"
+BURST = "api_throttle.burst must be a whole number of requests from 1 to 5000"
+WEB_ACL = "api_web_acl.arn must be the ARN of a regional web ACL"
 SCHEDULE = "watch_schedule must be an EventBridge schedule expression"
 STAGING_DAYS = "staging_retention_days must be a whole number, at least 1, or null"
 LOG_DAYS = "log_retention_days must be a period that CloudWatch knows"
@@ -157,6 +163,20 @@ WRONG: list[tuple[dict[str, Any], set[str]]] = [
             "cron(0 6 * * ? *) ",
         )
     ),
+    (
+        {
+            "api_auth": "none",
+            "api_cors_origins": ["https://reports.example.com/"],
+            "api_throttle": {"rate": 20000, "burst": 0},
+            "api_web_acl": {"arn": "guard"},
+        },
+        {API_AUTH, ORIGINS, RATE, BURST, WEB_ACL},
+    ),
+    ({"api_auth": "iam", "api_key_value": "short"}, {API_KEY, NO_KEYS}),
+    *(
+        ({"api_throttle": throttle}, {RATE, BURST})
+        for throttle in ({"rate": 0.5, "burst": 5001}, {"rate": 10001, "burst": 1.5})
+    ),
     *(({"staging_retention_days": days}, {STAGING_DAYS}) for days in (0, 1.5)),
     *(({"log_retention_days": days}, {LOG_DAYS}) for days in (0, 31)),
     ({"log_level": "LOUD"}, {LOG_LEVEL}),
@@ -211,7 +231,12 @@ RIGHT: list[dict[str, Any]] = [
         "function_zip": None,
         "database": None,
         "aurora": None,
+        "api_auth": None,
         "api_key_value": None,
+        "api_cors_origins": None,
+        "api_throttle": None,
+        "api_access_logs": None,
+        "api_web_acl": None,
         "watch_schedule": None,
         "staging_retention_days": None,
         "log_retention_days": None,
@@ -242,6 +267,18 @@ EFFECTS: dict[str, dict[str, list[str]]] = {
             "A function may do more or less with the key than it has to, or with another one.",
         ],
         "tags": ["The tags do not reach the functions."],
+    },
+    "api": {
+        "api_auth": ["With IAM there is a key too.", "An unsigned request is not forbidden."],
+        "api_key_value": ["api_key_value does not reach the key."],
+        "api_cors_origins": [
+            "A browser cannot ask, without a key, whether it may call a route.",
+            "The function does not know the origins.",
+            "A page cannot read what the gateway answers itself.",
+        ],
+        "api_throttle": ["api_throttle does not reach the stage and the key."],
+        "api_access_logs": ["The access log is another, or kept for another time."],
+        "api_web_acl": ["api_web_acl does not guard the stage."],
     },
     "images": {
         "architecture": ["architecture does not reach the functions."],

@@ -279,24 +279,34 @@ def alert(function: Function) -> Iterator[Work]:
 
 @contextlib.contextmanager
 def api(function: Function) -> Iterator[Work]:
-    session = importlib.import_module("functions.api.handler").session
+    handler = importlib.import_module("functions.api.handler")
 
-    def work() -> None:
-        session.close()
+    def forget_all() -> None:
+        handler.session.close()
+        handler.app.cache_clear()
+        handler.log.cache_clear()
+
+    def ask(path: str, **parameters: str) -> int:
         event = {
-            "resource": "/get",
-            "path": "/get",
+            "resource": path,
+            "path": path,
             "httpMethod": "GET",
-            "queryStringParameters": {"user": "nobody"},
-            "multiValueQueryStringParameters": {"user": ["nobody"]},
+            "queryStringParameters": parameters,
+            "multiValueQueryStringParameters": {name: [it] for name, it in parameters.items()},
             "requestContext": {"requestId": "a-request"},
         }
-        assert function.call(event)["statusCode"] == 200
+        return int(function.call(event)["statusCode"])
+
+    def work() -> None:
+        forget_all()
+        assert ask("/get", user="nobody") == 200
+        assert ask("/ingestions") == 200
+        assert ask("/ingestions/20240303-0000000000") == 404
 
     try:
         yield work
     finally:
-        session.close()
+        forget_all()
 
 
 @contextlib.contextmanager
