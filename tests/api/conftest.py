@@ -16,16 +16,27 @@ from requests.auth import AuthBase
 from urllib3.util import Retry
 
 from cli.authorization import Key, Signature
-from local import sample, terraform
+from local import sample
 from tests.fixtures.laptop import Laptop
 from tests.fixtures.pipeline import AT, HEADER, Pipeline
-from tests.terraform.test_database import Root
+from tests.stand_ins import CHECKOUT
+from tests.terraform.emulation import Root
 
 DOCUMENT = Path(__file__).parents[2] / "functions" / "api" / "openapi.json"
 ROWS = 20_000
 PEOPLE = ["ned stark", "o'brien+co", "Ünïcödé Мария 田中", 'a "quoted" \\ # name?', "100% & more"]
 """Names that a URL cannot carry as they are."""
 ORIGIN = "https://reports.example.com"
+WEB_ACL = {
+    "name": "guard",
+    "scope": "REGIONAL",
+    "default_action": [{"allow": {}}],
+    "visibility_config": {
+        "cloudwatch_metrics_enabled": False,
+        "metric_name": "guard",
+        "sampled_requests_enabled": False,
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -141,41 +152,29 @@ class Signed:
 
     def apply(self, *, rate: int, burst: int) -> None:
         """Apply, with that throttle."""
-        inputs = json.loads((self.laptop.home / "terraform" / "main.tf.json").read_text())
-        self.root.write(
-            name="tm-signed",
-            api_auth="iam",
-            api_key_value=None,
-            api_cors_origins=[ORIGIN],
-            api_throttle={"rate": rate, "burst": burst},
-            api_access_logs=True,
-            api_web_acl={"arn": "${aws_wafv2_web_acl.guard.arn}"},
-            database=inputs["module"]["pipeline"]["database"],
-        )
-        self._add_web_acl()
-        self.root.run("apply", "-auto-approve", "-input=false")
-        shown = self.root.tool.run("output", "-json", folder=self.root.folder)
-        self.outputs = json.loads(shown.stdout)["stack"]["value"]
-
-    def _add_web_acl(self) -> None:
-        # Made in the same apply, as most would.
-        path = self.root.folder / "main.tf.json"
-        metrics = {
-            "cloudwatch_metrics_enabled": False,
-            "metric_name": "guard",
-            "sampled_requests_enabled": False,
+        applied = json.loads((self.laptop.home / "terraform" / "main.tf.json").read_text())
+        laptop = applied["module"]["pipeline"]
+        pipeline = {
+            "source": os.path.relpath(CHECKOUT / "terraform", self.root.folder),
+            "name": "tm-signed",
+            "api_auth": "iam",
+            "api_cors_origins": [ORIGIN],
+            "api_throttle": {"rate": rate, "burst": burst},
+            "api_access_logs": True,
+            "api_web_acl": {"arn": "${aws_wafv2_web_acl.guard.arn}"},
+            "database": laptop["database"],
+            "function_zip": laptop["function_zip"],
         }
-        acl = {
-            "name": "guard",
-            "scope": "REGIONAL",
-            "default_action": [{"allow": {}}],
-            "visibility_config": metrics,
-        }
-        more = {
-            "resource": {"aws_wafv2_web_acl": {"guard": acl}},
+        document = {
+            "module": {"pipeline": pipeline},
+            # Made in the same apply, as most would.
+            "resource": {"aws_wafv2_web_acl": {"guard": WEB_ACL}},
             "output": {"stack": {"value": "${module.pipeline}", "sensitive": True}},
         }
-        path.write_text(json.dumps(json.loads(path.read_text()) | more))
+        (self.root.folder / "main.tf.json").write_text(json.dumps(document))
+        self.root.run("init", "-input=false")
+        self.root.run("apply", "-auto-approve", "-input=false")
+        self.outputs = self.root.outputs()["stack"]
 
 
 @pytest.fixture(scope="session")
@@ -183,14 +182,7 @@ def signed(filled: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Signed
     """The second stack, with a throttle that nobody reaches; it ends with its cloud."""
     laptop = filled.laptop
     folder = tmp_path_factory.mktemp("signed").resolve()
-    inputs = json.loads((laptop.home / "terraform" / "main.tf.json").read_text())
-    tool = terraform.find(folder / "configuration")
-    environment = {**tool.environment, **laptop.aws.environment()}
-    root = Root(
-        folder / "root",
-        terraform.Terraform(tool.command, environment),
-        inputs["module"]["pipeline"]["function_zip"],
-    )
+    root = Root.of(folder / "root", laptop.aws)
     root.folder.mkdir()
     made = Signed(laptop, root, {})
     made.apply(rate=10_000, burst=5_000)

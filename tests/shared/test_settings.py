@@ -60,11 +60,21 @@ def test_who_we_are_is_said_by_one_of_two(
             read(ApiSettings)
 
 
-def test_origins_are_a_list_of_json(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("set_", "origins"),
+    [
+        ({}, set()),
+        (
+            {"CORS_ORIGINS": '["https://a.example", "https://b.example"]'},
+            {"https://a.example", "https://b.example"},
+        ),
+    ],
+)
+def test_origins_are_a_list_of_json(
+    set_: dict[str, str], origins: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     named = {"DATABASE_HOST": "host", "DATABASE_PORT": "5432", "DATABASE_NAME": "name"}
-    for name, value in (named | {"DATABASE_USER": "reader", "LOG_TABLE": "log"}).items():
+    for name, value in (named | {"DATABASE_USER": "reader", "LOG_TABLE": "log"} | set_).items():
         monkeypatch.setenv(name, value)
 
-    assert ApiSettings().cors_origins == frozenset()
-    monkeypatch.setenv("CORS_ORIGINS", '["https://a.example", "https://b.example"]')
-    assert ApiSettings().cors_origins == {"https://a.example", "https://b.example"}
+    assert read(ApiSettings).cors_origins == origins
