@@ -151,6 +151,10 @@ bench: $(READY) ## time the states and the look-up on 2,000,000 rows, and the se
 	$(BIN)/python -m benchmarks.lookup
 	$(BIN)/python -m benchmarks.quadratic_primes
 
+.PHONY: cost
+cost: $(READY) ## what the stack costs idle, for a file and for a GB; fails above 2 USD a month idle
+	@$(BIN)/python -m benchmarks.cost
+
 .PHONY: mutants
 mutants: $(READY) ## change the modules that cast and judge, and see whether a test minds
 	@rm -rf $(CACHE)/mutants; mkdir -p $(CACHE)/mutants
