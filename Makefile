@@ -127,8 +127,10 @@ fix: $(READY) ## format, and mend what the linter can mend
 	$(BIN)/ruff format
 
 .PHONY: docs
-docs: $(READY) ## make the tables of terraform/README.md from the module's files
+docs: $(READY) ## make what is made: terraform/README.md's tables, openapi.json, docs/cost.md's figures
 	$(BIN)/python -m docs.module_readme
+	$(BIN)/python -m functions.api.document
+	$(BIN)/python -m benchmarks.cost --write
 
 .PHONY: lock
 lock: $(READY) ## pin what pyproject.toml asks for, with hashes, keeping what is pinned already
