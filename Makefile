@@ -148,7 +148,7 @@ lock: $(READY) ## pin what pyproject.toml asks for, with hashes, keeping what is
 	done
 
 .PHONY: bench
-bench: $(READY) ## time the states and the look-up on 2,000,000 rows, and the search for quadratic primes
+bench: $(READY) ## time the states on 2,000,000 rows, the look-up on 1,000,000, and the search for quadratic primes
 	$(BIN)/python -m benchmarks.states
 	$(BIN)/python -m benchmarks.lookup
 	$(BIN)/python -m benchmarks.quadratic_primes

@@ -220,7 +220,7 @@ class Column(Model):
     @property
     def max_length(self) -> int | None:
         """Characters that PostgreSQL keeps of a string at most; None if there is no such limit."""
-        length = self._physical_parts()["length"]
+        length = self._physical_parts().groupdict().get("length")
         return int(length) if length else None
 
     @property

@@ -29,7 +29,8 @@ def _connect(within: float) -> Connection:
 
 
 @functools.cache
-def _log() -> Log:
+def log() -> Log:
+    """Return the log of ingestions."""
     tables = boto3.resource("dynamodb", config=IMPATIENT)
     return Log(tables.Table(read(ApiSettings).log_table))
 
@@ -39,12 +40,13 @@ load_all()  # here, where Lambda lends a whole processor
 
 
 @functools.cache
-def _app() -> APIGatewayRestResolver:
+def app() -> APIGatewayRestResolver:
+    """Return the application, made at the first request."""
     view = View.of(load_all().values())
-    return application(view, session.run, _log, read(ApiSettings).cors_origins)
+    return application(view, session.run, log, read(ApiSettings).cors_origins)
 
 
 @logger.inject_lambda_context(correlation_id_path=API_GATEWAY_REST, clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request."""
-    return _app().resolve(encoded(event), context)
+    return app().resolve(encoded(event), context)

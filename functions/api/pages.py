@@ -1,6 +1,6 @@
 """What a view shows, a page at a time: every page takes as long as the first."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
 from functions.api import statements
 from functions.api.cursor import Cursors, is_day, is_id, is_of
-from functions.api.view import View, fitting
+from functions.api.view import View, bytes_fitting, fitting
 from shared.contract import Column
 from shared.telemetry import logger
 
@@ -59,8 +59,8 @@ class Pages:
         after = cursors.decode(cursor)
         sql = statements.rows(view, filters, after=bool(after), descending=descending)
         names = [column.name for column in view.fields]
-        limit = min(limit, fitting(view.fields))
-        rows, following = self._page(sql, limit, cursors, after, key=key, **filters)
+        told = (*view.fields, view.order)
+        rows, following = self._page(sql, told, limit, cursors, after, key=key, **filters)
         return Page([dict(zip(names, row, strict=False)) for row in rows], following)
 
     def keys(self, prefix: str, limit: int, cursor: str | None) -> Page:
@@ -69,9 +69,8 @@ class Pages:
         cursors = Cursors(("users", prefix), (is_of(key),))
         after = cursors.decode(cursor)
         sql = statements.keys(self._view, after=bool(after))
-        limit = min(limit, fitting([key]))
         given = {"prefix": prefix} if key.logical_type == "string" else {}
-        rows, following = self._page(sql, limit, cursors, after, **given)
+        rows, following = self._page(sql, [key], limit, cursors, after, **given)
         return Page([value for [value] in rows], following)
 
     def sums(
@@ -99,9 +98,8 @@ class Pages:
         cursors = Cursors(("summary", key, by, filters), (check,))
         after = cursors.decode(cursor)
         sql = statements.sums(view, grouping, view.measure, filters, after=bool(after))
-        if isinstance(grouping, Column):
-            limit = min(limit, fitting([grouping, view.measure]))
-        rows, following = self._page(sql, limit, cursors, after, key=key, **filters)
+        told = [view.measure] if isinstance(grouping, str) else [grouping, view.measure]
+        rows, following = self._page(sql, told, limit, cursors, after, key=key, **filters)
         names = ("group", "rows", view.measure.name)
         return Page([dict(zip(names, row, strict=False)) for row in rows], following)
 
@@ -110,13 +108,29 @@ class Pages:
         return bool(self._run(statements.exists(self._view), key=key))
 
     def _page(
-        self, sql: str, limit: int, cursors: Cursors, after: list[Any] | None, **parameters: Any
+        self,
+        statement: str,
+        columns: Iterable[Column],
+        limit: int,
+        cursors: Cursors,
+        after: list[Any] | None,
+        **parameters: Any,
     ) -> tuple[list[list[Any]], str | None]:
-        begin = dict(zip(("value", "id"), after or (), strict=False))
+        """Return the rows of a page, and the cursor of the page after it."""
+        parameters |= dict(zip(("value", "id"), after or (), strict=False))
+        columns = tuple(columns)
         # One more than is asked for tells whether there is a next page.
-        found = self._run(sql, limit=limit + 1, **parameters, **begin)
+        if limit <= fitting(columns):
+            found = self._run(statement, limit=limit + 1, **parameters)
+            count = len(found)
+        else:
+            most = bytes_fitting(columns)
+            weighed = statements.weighed(statement)
+            found = self._run(weighed, limit=limit + 1, bytes=most, **parameters)
+            count = found[0][-3] if found else 0
+            found = [row[:-3] for row in found]
         shown = found[:limit]
         logger.info("looked up", extra={"rows": len(shown)})
-        if len(found) <= limit:
+        if count == len(shown):
             return shown, None
         return shown, cursors.encode(shown[-1][-len(cursors.checks) :])

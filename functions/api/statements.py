@@ -1,4 +1,7 @@
-"""What is asked of PostgreSQL: SQL of names that a contract gives, and parameters for all else."""
+"""What is asked of PostgreSQL: SQL of names that a contract gives, and parameters for all else.
+
+A name that begins with `_` is ours: no contract can give it.
+"""
 
 from collections.abc import Iterable
 
@@ -78,15 +81,15 @@ def keys(view: View, *, after: bool = False) -> str:
         # These compare bytes, whatever the collation, by the operators of the look-up's index.
         least, more, order = "~>=~", "~>~", f"{key} USING ~<~"
         first = f"{key} {more} :value" if after else f"{key} {least} :prefix"
-        kept = "starts_with(key, :prefix)"
+        kept = "starts_with(_key, :prefix)"
     else:
-        more, order, kept = ">", key, "key IS NOT NULL"
+        more, order, kept = ">", key, "_key IS NOT NULL"
         first = f"{key} > :value" if after else "true"
     return (
-        f"WITH RECURSIVE keys (key) AS ((SELECT {key} FROM {table} "  # noqa: S608 - as above
+        f"WITH RECURSIVE _keys (_key) AS ((SELECT {key} FROM {table} "  # noqa: S608 - as above
         f"WHERE {first} ORDER BY {order} LIMIT 1) UNION ALL "
-        f"SELECT (SELECT {key} FROM {table} WHERE {key} {more} keys.key ORDER BY {order} LIMIT 1) "
-        f"FROM keys WHERE {kept}) SELECT key FROM keys WHERE {kept} LIMIT :limit"
+        f"SELECT (SELECT {key} FROM {table} WHERE {key} {more} _key ORDER BY {order} LIMIT 1) "
+        f"FROM _keys WHERE {kept}) SELECT _key FROM _keys WHERE {kept} LIMIT :limit"
     )
 
 
@@ -131,6 +134,19 @@ def sums(
         f"SELECT {shown}, count(*), {total}, {position} "  # noqa: S608 - names of a contract
         f"FROM {identifier(view.relation)} WHERE {' AND '.join(conditions)} "
         f"GROUP BY {group} ORDER BY {order} LIMIT :limit"
+    )
+
+
+def weighed(statement: str) -> str:
+    """Return the statement of the first rows of another, as many as have `:bytes` in all.
+
+    There is always one. Each row ends with how many the other has, and two values more.
+    """
+    return (
+        "SELECT * FROM (SELECT _page.*, count(*) OVER () AS _rows, "  # noqa: S608 - as above
+        "sum(octet_length(_page::text)) OVER (ROWS UNBOUNDED PRECEDING) AS _bytes, "
+        f"row_number() OVER () AS _row FROM ({statement}) AS _page) AS weighed "
+        "WHERE _bytes <= :bytes OR _row = 1"
     )
 
 

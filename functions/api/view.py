@@ -13,11 +13,10 @@ MAX_LIMIT = 1000
 _LARGEST_ANSWER = 5_500_000
 """Bytes: Lambda takes an answer of 6 MB, and the headers are part of it."""
 
-_LONGEST_TEXT = 131_072
-"""Characters: Transform rejects a longer value."""
-
-_WIDEST_CHARACTER = "\U0010ffff"
-"""Lambda writes the answer as JSON in JSON, where it is `\\udbff\\udfff`: none is longer."""
+# Lambda writes the answer as JSON in JSON: there a character is `\\udbff\\udfff` at its widest, and
+# a byte of it at most seven, as `\\u0001`.
+_WIDEST_CHARACTER = len(json.dumps("\U0010ffff")) - 2
+_WIDEST_BYTE = len(json.dumps(json.dumps("\x01"))) - len(json.dumps(json.dumps("")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +55,30 @@ class View:
 
 
 def fitting(columns: Iterable[Column]) -> int:
-    """Return how many rows of such columns fit into one answer, however wide their values are."""
-    return min(MAX_LIMIT, max(1, _LARGEST_ANSWER // sum(map(_width, columns))))
+    """Return how many rows of such columns fit into one answer, however wide their values are.
+
+    None do if a text may be of any length; then the rows must be weighed.
+    """
+    row = 0
+    for column in columns:
+        if column.logical_type == "string" and column.max_length is None:
+            return 0
+        row += _frame(column) + (column.max_length or 0) * _WIDEST_CHARACTER
+    return min(MAX_LIMIT, _LARGEST_ANSWER // row)
 
 
-def _width(column: Column) -> int:
-    """Return the bytes that a column's name and value take at most in Lambda's answer."""
+def bytes_fitting(columns: Iterable[Column]) -> int:
+    """Return how many bytes all values of MAX_LIMIT rows may have, to fit into one answer."""
+    return (_LARGEST_ANSWER - MAX_LIMIT * sum(map(_frame, columns))) // _WIDEST_BYTE
+
+
+def _frame(column: Column) -> int:
+    """Return the bytes of an answer that a value and its name take, but for a text's characters."""
+    name = json.dumps(json.dumps({column.name: ""}, ensure_ascii=False))
     match column.logical_type:
         case "string":
-            length = column.max_length or _LONGEST_TEXT
-            value = length * len(json.dumps(_WIDEST_CHARACTER)[1:-1]) + len('\\"\\"')
+            return len(name)
         case "number":
-            value = column.precision_and_scale[0] + len('\\"-0.\\"')
+            return len(name) + len("-.") + column.precision_and_scale[0]
         case _:
-            value = len('\\"0001-01-01T00:00:00.000000Z\\"')
-    return len(json.dumps(json.dumps({column.name: ""}, ensure_ascii=False))) + value
+            return len(name) + len("0001-01-01T00:00:00.000000Z")
