@@ -74,6 +74,8 @@ def _get(session: requests.Session, stack: Stack, parameters: dict[str, str]) ->
 
 def _message(answer: requests.Response) -> str:
     try:
-        return str(answer.json()["message"])
+        said = answer.json()
+        # What AWS refuses before the API is asked is no problem in RFC 9457's form.
+        return str(said["detail"] if "detail" in said else said["message"])
     except (ValueError, KeyError, TypeError):
         return answer.text.strip() or "no message"

@@ -36,8 +36,8 @@ def opened(log: Log, one: Ingestion, end: Status) -> None:
 
 @pytest.fixture
 def many(function: None, log: Log) -> list[str]:
-    """24 ingestions, the last one first; some in the very same moment."""
-    for n in range(24):
+    """16 ingestions, the last one first; some in the very same moment."""
+    for n in range(16):
         opened(log, ingestion(n, "projectbudgets" if n % 5 == 0 else "dailycheckins"), ENDS[n % 4])
     log.reject(Source("bucket", "no key of ours", "v", 1), "the key is not of the form")
     table = boto3.resource("dynamodb").Table(LOG_TABLE)
@@ -57,9 +57,12 @@ def _newest(numbered: tuple[int, Any]) -> tuple[int, int]:
 
 
 def test_the_last_changed_first_by_pages_of_any_size(many: list[str]) -> None:
-    assert len(many) == 25
-    for limit in ("1", "2", "7", "25", "100"):
+    assert len(many) == 17
+    for limit in ("2", "7", "17", "100"):
         assert [each["id"] for page in pages("/ingestions", limit=limit) for each in page] == many
+
+    cursor = found("/ingestions", limit="2")["next"]
+    assert "'cursor'" in refused(ask("/ingestions", cursor=cursor, status="fail"), 400)
 
 
 def test_some_of_them(many: list[str]) -> None:
@@ -70,8 +73,8 @@ def test_some_of_them(many: list[str]) -> None:
         ({"table": "projectbudgets"}, lambda each: each["table"] == "projectbudgets"),
         ({"table": "none"}, lambda each: False),
         (
-            {"since": "2024-03-03T00:00:04Z"},
-            lambda each: each["updatedAt"] >= "2024-03-03T00:00:04",
+            {"since": "2024-03-03T00:00:03Z"},
+            lambda each: each["updatedAt"] >= "2024-03-03T00:00:03",
         ),
         ({"since": "2030-01-01"}, lambda each: False),
         (
@@ -83,12 +86,6 @@ def test_some_of_them(many: list[str]) -> None:
             each["id"] for page in pages("/ingestions", limit="2", **parameters) for each in page
         ]
         assert shown == [id_ for id_ in many if wanted(everything[id_])]
-
-
-def test_a_cursor_of_another_query_is_refused(many: list[str]) -> None:
-    cursor = found("/ingestions", limit="2")["next"]
-
-    assert "'cursor'" in refused(ask("/ingestions", cursor=cursor, status="fail"), 400)
 
 
 def test_one_step_by_step(function: None, log: Log) -> None:

@@ -56,41 +56,40 @@ def test_the_rows_of_a_time(reader: Database) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("by", "sums"),
-    [
-        (
-            "day",
-            [
-                ("2019-09-27", 1, "7.50"),
-                ("2019-09-29", 1, "0.25"),
-                ("2019-09-30", 1, "1.00"),
-                ("2019-10-01", 1, "2.00"),
-                ("2020-12-31", 1, "-3.00"),
-            ],
-        ),
-        ("week", [("2019-W39", 2, "7.75"), ("2019-W40", 2, "3.00"), ("2020-W53", 1, "-3.00")]),
-        ("month", [("2019-09", 3, "8.75"), ("2019-10", 1, "2.00"), ("2020-12", 1, "-3.00")]),
-        # By their bytes, and what has none last.
-        (
-            "project",
-            [("Zoo", 1, "1.00"), ("bizdev", 2, "7.75"), ("ärger", 1, "-3.00"), (None, 1, "2.00")],
-        ),
+SUMS: dict[str, list[tuple[Any, ...]]] = {
+    "day": [
+        ("2019-09-27", 1, "7.50"),
+        ("2019-09-29", 1, "0.25"),
+        ("2019-09-30", 1, "1.00"),
+        ("2019-10-01", 1, "2.00"),
+        ("2020-12-31", 1, "-3.00"),
     ],
-)
-def test_sums(reader: Database, by: str, sums: list[tuple[Any, ...]]) -> None:
+    "week": [("2019-W39", 2, "7.75"), ("2019-W40", 2, "3.00"), ("2020-W53", 1, "-3.00")],
+    "month": [("2019-09", 3, "8.75"), ("2019-10", 1, "2.00"), ("2020-12", 1, "-3.00")],
+    # By their bytes, and what has none last.
+    "project": [
+        ("Zoo", 1, "1.00"),
+        ("bizdev", 2, "7.75"),
+        ("ärger", 1, "-3.00"),
+        (None, 1, "2.00"),
+    ],
+}
+
+
+def test_sums(reader: Database) -> None:
     add(reader, *NED, ("robert", "bizdev", "9", "2019-09-30 UTC"))
     path = "/users/ned/summary"
 
-    answer = found(path, by=by)
+    for by, sums in SUMS.items():
+        answer = found(path, by=by)
 
-    assert [(each["group"], each["rows"], each["hours"]) for each in answer["items"]] == sums
-    assert list(answer["items"][0]) == ["group", "rows", "hours"]
-    for limit in ("1", "2"):
-        by_pages = [item for page in pages(path, by=by, limit=limit) for item in page]
-        assert by_pages == answer["items"]
-    of_a_day = found(path, by=by, **{"from": "2019-09-30", "to": "2019-10-01"})["items"]
-    assert [(each["rows"], each["hours"]) for each in of_a_day] == [(1, "1.00")]
+        assert [(each["group"], each["rows"], each["hours"]) for each in answer["items"]] == sums
+        assert list(answer["items"][0]) == ["group", "rows", "hours"]
+        for limit in ("1", "2"):
+            by_pages = [item for page in pages(path, by=by, limit=limit) for item in page]
+            assert by_pages == answer["items"]
+        of_a_day = found(path, by=by, **{"from": "2019-09-30", "to": "2019-10-01"})["items"]
+        assert [(each["rows"], each["hours"]) for each in of_a_day] == [(1, "1.00")]
 
 
 def test_a_user_whom_nobody_knows(reader: Database) -> None:
@@ -171,7 +170,7 @@ def test_a_cursor_of_another_query_is_refused(reader: Database) -> None:
         assert "'cursor' is none that" in refused(ask(other, cursor=cursor, **parameters), 400)
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     hours=st.lists(st.integers(0, 60), max_size=12),
     bounds=st.tuples(st.integers(-5, 65), st.integers(-5, 65)),
@@ -184,7 +183,7 @@ def test_whatever_is_asked_it_is_what_a_list_would_say(
     begin = dt.datetime(2019, 9, 27, tzinfo=dt.UTC)
     times = [begin + dt.timedelta(hours=each) for each in hours]
     since, until = (begin + dt.timedelta(hours=each) for each in bounds)
-    reader.run("TRUNCATE daily_checkins")
+    reader.run("DELETE FROM daily_checkins")
     add(reader, *(("ned", "p", str(n), time.isoformat()) for n, time in enumerate(times)))
     add(reader, ("ned", "outside", "0", "1990-01-01 UTC"))
     parameters = {
@@ -217,25 +216,24 @@ def _size(path: str, **parameters: str) -> int:
     return len(json.dumps({"statusCode": 200, "body": answer.text}).encode())
 
 
-@pytest.mark.parametrize("character", WORST.values(), ids=WORST)
-def test_no_answer_is_larger_than_lambda_takes(reader: Database, character: str) -> None:
-    reader.run(
-        "INSERT INTO daily_checkins (username, project, hours, timestamp, source_id, source_line) "
-        "SELECT :user, repeat(:text, 100), -999.99, timestamptz '2019-01-01', source.id, n "
-        "FROM source, generate_series(1, 1001) n",
-        user=character * 100,
-        text=character,
-    )
-    path = f"/users/{quote(character * 100, safe='')}/checkins"
+def test_no_answer_is_larger_than_lambda_takes(reader: Database) -> None:
+    for character in WORST.values():
+        reader.run(
+            "INSERT INTO daily_checkins "
+            "(username, project, hours, timestamp, source_id, source_line) "
+            "SELECT :user, repeat(:text, 100), -999.99, timestamptz '2019-01-01', source.id, n "
+            "FROM source, generate_series(1, 1001) n",
+            user=character * 100,
+            text=character,
+        )
+        path = f"/users/{quote(character * 100, safe='')}/checkins"
 
-    assert 500_000 < _size(path, limit="1000") < SIX_MB
-    assert len(found(path, limit="1000")["items"]) == 1000
+        assert 500_000 < _size(path, limit="1000") < SIX_MB, character
+        assert len(found(path, limit="1000")["items"]) == 1000
 
 
-@pytest.mark.parametrize("character", ["\U0010ffff", '"'])
-def test_texts_of_any_length_are_weighed(
-    reader: Database, monkeypatch: pytest.MonkeyPatch, character: str
-) -> None:
+def test_texts_of_any_length_are_weighed(reader: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    character = "\U0010ffff"
     # As a contract may have them; and the answer takes little besides the frame of 1,000 rows.
     reader.run("ALTER TABLE daily_checkins ALTER project TYPE text, ALTER username TYPE text")
     monkeypatch.setattr(views, "_LARGEST_ANSWER", 100_000 + 1000 * 200)
@@ -287,23 +285,20 @@ def crowd(reader: Database) -> Database:
     return reader
 
 
-@pytest.mark.parametrize(
-    ("path", "parameters"),
-    [
-        ("/get", {"user": "user-7"}),
-        ("/users", {}),
-        ("/users", {"prefix": "user-7"}),
-        ("/users/user-7/checkins", {}),
-        ("/users/user-7/checkins", {"order": "desc", "project": "p3", "from": "2020-01-01"}),
-        ("/users/user-7/checkins", {"to": "2020-01-01"}),
-        ("/users/user-7/summary", {"by": "project"}),
-        ("/users/user-7/summary", {"by": "week", "from": "2020-01-01"}),
-        ("/users/nobody/checkins", {}),
-    ],
-)
-def test_nothing_reads_the_whole_table(
-    crowd: Database, monkeypatch: pytest.MonkeyPatch, path: str, parameters: dict[str, str]
-) -> None:
+ASKED: list[tuple[str, dict[str, str]]] = [
+    ("/get", {"user": "user-7"}),
+    ("/users", {}),
+    ("/users", {"prefix": "user-7"}),
+    ("/users/user-7/checkins", {}),
+    ("/users/user-7/checkins", {"order": "desc", "project": "p3", "from": "2020-01-01"}),
+    ("/users/user-7/checkins", {"to": "2020-01-01"}),
+    ("/users/user-7/summary", {"by": "project"}),
+    ("/users/user-7/summary", {"by": "week", "from": "2020-01-01"}),
+    ("/users/nobody/checkins", {}),
+]
+
+
+def test_nothing_reads_the_whole_table(crowd: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     plans: list[str] = []
     run = api.session.run
 
@@ -312,12 +307,14 @@ def test_nothing_reads_the_whole_table(
         return run(sql, **values)
 
     monkeypatch.setattr(api.session, "run", explained)
-    first = ask(path, **parameters, limit="1")
-    if first.status == 200:
-        ask(path, **parameters, limit="1", cursor=first.body["next"])
+    for path, parameters in ASKED:
+        plans.clear()
+        first = ask(path, **parameters, limit="1")
+        if first.status == 200:
+            ask(path, **parameters, limit="1", cursor=first.body["next"])
 
-    plan = "\n".join(plans)
-    assert "daily_checkins_lookup_idx" in plan
-    assert "Seq Scan" not in plan
-    if path == "/users":
-        assert max(int(rows) for rows in re.findall(r"actual rows=(\d+)", plan)) <= 3
+        plan = "\n".join(plans)
+        assert "daily_checkins_lookup_idx" in plan, path
+        assert "Seq Scan" not in plan, path
+        if path == "/users":
+            assert max(float(n) for n in re.findall(r"actual rows=([0-9.]+)", plan)) <= 3
