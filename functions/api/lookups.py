@@ -38,7 +38,10 @@ def lookups(view: View, pages: Pages, fresh: Freshness) -> APIGatewayRouter:
     row = an_object({column.name: value_of(column) for column in view.fields})
     common: dict[str, Any] = {"tags": ["look-up"], "middlewares": [none_other, fresh]}
 
-    asked: dict[str, Any] = {"json_schema_extra": schema(key)}
+    asked: dict[str, Any] = {
+        "description": f"The whole {key.name}, as it was loaded.",
+        "json_schema_extra": schema(key),
+    }
     a_group: dict[str, Any] = {
         "alias": group.name,
         "description": f"Rows of that {group.name} alone.",
@@ -99,7 +102,11 @@ def lookups(view: View, pages: Pages, fresh: Freshness) -> APIGatewayRouter:
         until: Annotated[Moment | None, Query(alias="to", description=_UNTIL, **times)] = None,
         grouped: Annotated[Any, reading(group), Query(**a_group)] = None,
         order: Annotated[
-            str, one_of(_ORDERS), Query(json_schema_extra={"enum": _ORDERS})
+            str,
+            one_of(_ORDERS),
+            Query(
+                description="The oldest or the newest first.", json_schema_extra={"enum": _ORDERS}
+            ),
         ] = _ORDERS[0],
         limit: Limit = 100,
         cursor: Cursor = None,
@@ -121,9 +128,11 @@ def lookups(view: View, pages: Pages, fresh: Freshness) -> APIGatewayRouter:
         user: Annotated[Any, reading_path(key), Path(**asked)],
         since: Annotated[Moment | None, Query(alias="from", description=_SINCE, **times)] = None,
         until: Annotated[Moment | None, Query(alias="to", description=_UNTIL, **times)] = None,
-        by: Annotated[str, one_of(groupings), Query(json_schema_extra={"enum": groupings})] = next(
-            iter(groupings), ""
-        ),
+        by: Annotated[
+            str,
+            one_of(groupings),
+            Query(description="What one sum is of.", json_schema_extra={"enum": groupings}),
+        ] = next(iter(groupings), ""),
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Response[str]:
