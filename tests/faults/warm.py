@@ -5,7 +5,6 @@ from typing import Any
 
 import boto3
 
-import functions.alert.handler
 import functions.load.handler
 import functions.test.handler
 import functions.transform.handler  # noqa: F401
@@ -25,4 +24,3 @@ _NOBODY: Any = {
 boto3.resource("dynamodb", **_NOBODY)
 boto3.client("s3", **_NOBODY)
 boto3.client("secretsmanager", **_NOBODY)
-boto3.client("sns", **_NOBODY)
