@@ -1,6 +1,6 @@
 # Everything that is done with this project. `make help` lists it.
 #
-# Nothing here but `fix` and `lock` writes into the source tree.
+# Nothing here but `fix`, `docs` and `lock` writes into the source tree.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LINTER := .venv-datacontract
+SECURITY := .venv-security
+FUZZER := .venv-schemathesis
 FUNCTIONS := $(notdir $(patsubst %/,%,$(dir $(wildcard functions/*/requirements.txt))))
 CACHE := $(VENV)/cache
 NPM := $(CACHE)/npm
@@ -72,11 +74,19 @@ test-tls: $(READY) ## TLS with this machine's own PostgreSQL (the package 'postg
 	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m tls tests/tls
 
 # What these packages depend on is npm's to choose: a lock would hold where it was fetched from.
-.PHONY: test-npm
-test-npm: $(READY) ## migrate with npm's emulator of the RDS Data API; needs Node
+$(NPM)/.ready: tests/npm/package.json | $(READY)
 	@mkdir -p $(NPM) && cp tests/npm/package.json $(NPM)/
 	@npm install --prefix $(NPM) --no-package-lock --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+.PHONY: test-npm
+test-npm: $(READY) $(NPM)/.ready ## migrate with npm's emulator of the RDS Data API; needs Node
 	TM_TEST_NPM=$(abspath $(NPM)) $(BIN)/pytest -o cache_dir=$(CACHE)/pytest tests/functions/migrate/test_data_api.py -k npm
+
+.PHONY: test-api
+test-api: $(READY) $(NPM)/.ready $(FUZZER)/.ready ## the look-up on the laptop: schemathesis, naughty strings, load, IAM [SEED=n]; needs Node
+	TM_TEST_NPM=$(abspath $(NPM)) TM_TEST_SCHEMATHESIS=$(abspath $(FUZZER)/bin/schemathesis) \
+	  $(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m api -s $${SEED:+--hypothesis-seed=$$SEED} tests/api
 
 # By the schema that the pipeline goes by: without one the linter only warns of unknown properties.
 .PHONY: lint-contracts
@@ -89,15 +99,38 @@ lint-contracts: $(LINTER)/.ready ## what other tools make of the contracts: data
 	done; \
 	exit $$status
 
-$(LINTER)/.ready: requirements-datacontract.txt | $(READY)
-	@$(BIN)/python -m venv --clear $(LINTER)
-	@$(LINTER)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-datacontract.txt
+# Tools that want other versions of what we use, each in an environment of its own.
+.venv-%/.ready: requirements-%.txt | $(READY)
+	@$(BIN)/python -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
+
+# Of git's files alone. No secrets, though they look like some: names (ARNs, a type), the SHA-256 of
+# nothing, and digits that count up. What a test makes up says so behind it: "pragma: allowlist secret".
+SCAN = $(abspath $(BIN))/detect-secrets-hook --exclude-secrets '^arn(:|$$)|^SecretsManagerClient$$' \
+  --exclude-secrets '^47DEQpj8HBSa\+/TImW\+5JCeuQeRkm5NMpJWZG3hSuFU=$$' --exclude-secrets '^(0123456789abcdef)+(0123)?$$'
+
+.PHONY: security
+security: $(READY) $(SECURITY)/.ready ## weak spots in Terraform and Dockerfile (checkov), secrets in the tree (detect-secrets), and that both find what is planted
+	$(SECURITY)/bin/checkov
+	@git ls-files -z | xargs -0 $(SCAN) && echo "No secrets."
+	@TM_TEST_SECURITY=$(abspath $(SECURITY))/bin TM_TEST_SCAN="$(SCAN)" $(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m security tests/security
+
+# Where OSV cannot be reached this fails: nothing was audited. AUDIT_FLAGS=--silence-is-no-error lets it only say so.
+.PHONY: audit
+audit: $(SECURITY)/.ready ## known vulnerabilities of every locked package (pip-audit, by OSV); needs the internet
+	@$(SECURITY)/bin/python .ci/audit.py $(AUDIT_FLAGS) requirements*.txt functions/*/requirements.txt
 
 .PHONY: fix
 fix: $(READY) ## format, and mend what the linter can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+.PHONY: docs
+docs: $(READY) ## make what is made: terraform/README.md's tables, openapi.json, docs/cost.md's figures
+	$(BIN)/python -m docs.module_readme
+	$(BIN)/python -m functions.api.document
+	$(BIN)/python -m benchmarks.cost --write
 
 .PHONY: lock
 lock: $(READY) ## pin what pyproject.toml asks for, with hashes, keeping what is pinned already
@@ -106,16 +139,23 @@ lock: $(READY) ## pin what pyproject.toml asks for, with hashes, keeping what is
 	    --generate-hashes --no-emit-index-url --no-header --no-annotate "$$@" pyproject.toml; \
 	}; \
 	compile --extra dev --output-file requirements.txt; \
-	compile --extra datacontract --output-file requirements-datacontract.txt; \
+	for tool in datacontract schemathesis security; do \
+	  compile --extra "$$tool" --output-file "requirements-$$tool.txt"; \
+	done; \
 	for function in $(FUNCTIONS); do \
 	  compile --extra "$$function" --constraint requirements.txt \
 	    --output-file "functions/$$function/requirements.txt"; \
 	done
 
 .PHONY: bench
-bench: $(READY) ## time and weigh the states on 2,000,000 rows, and the search for quadratic primes
+bench: $(READY) ## time the states on 2,000,000 rows, the look-up on 1,000,000, and the search for quadratic primes
 	$(BIN)/python -m benchmarks.states
+	$(BIN)/python -m benchmarks.lookup
 	$(BIN)/python -m benchmarks.quadratic_primes
+
+.PHONY: cost
+cost: $(READY) ## what the stack costs idle, for a file and for a GB; fails above 2 USD a month idle
+	@$(BIN)/python -m benchmarks.cost
 
 .PHONY: mutants
 mutants: $(READY) ## change the modules that cast and judge, and see whether a test minds
@@ -138,4 +178,4 @@ images: ## build each function's image, tm-pipeline/<function>, with Docker or b
 .PHONY: clean
 clean: ## end the laptop cloud, and remove what these commands have made
 	@if [ -x $(BIN)/tm ]; then $(BIN)/tm down; fi
-	rm -rf $(VENV) $(LINTER) .tm *.egg-info
+	rm -rf $(VENV) $(LINTER) $(SECURITY) $(FUZZER) .tm *.egg-info

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pg8000.native
+import requests
 
 from local.home import home
 from local.stack import Stack
@@ -84,6 +85,35 @@ def main() -> None:
     mine = tm("user", "ned")
     hours = sum(Decimal(row["hours"]) for row in mine)
     check("ned, by the API", (len(mine), hours), (1387, Decimal("2078.35")))
+
+    one_page = [
+        {"user": "ned", "project": project, "hours": str(each), "timestamp": written(at)}
+        for project, each, at in connection.run(
+            "select project, hours, timestamp from daily_checkins where username = 'ned' "
+            "order by timestamp, id"
+        )
+    ]
+    pages = list(pages_of(stack, "ned"))
+    check("ned by pages of 100", [len(page) for page in pages], [100] * 13 + [87])
+    check("all of them", [row for page in pages for row in page] == one_page, True)
+
+
+def pages_of(stack: Stack, user: str) -> Iterator[list[dict[str, str]]]:
+    parameters: dict[str, str] | None = {"user": user, "limit": "100"}
+    while parameters is not None:
+        answer = requests.get(
+            f"{stack.api_url}/get",
+            params=parameters,
+            headers={"x-api-key": stack.outputs["api_key"]},
+            verify=stack.aws.ca_bundle,
+            timeout=60,
+        ).json()
+        yield answer["response"]
+        parameters = {**parameters, "cursor": answer["next"]} if answer["next"] else None
+
+
+def written(at: dt.datetime) -> str:
+    return f"{at.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def alerts(stack: Stack) -> list[Alert]:

@@ -36,15 +36,19 @@ def main() -> None:
     ):
         path = Path(folder, "sample.csv")
         sample.write(path, arguments.rows, seed=1)
-        print(f"{arguments.rows:,} rows, {path.stat().st_size / 1e6:.0f} MB")
+        path_bytes = path.stat().st_size
+        print(f"{arguments.rows:,} rows, {path_bytes / 1e6:.0f} MB")
         # The machine is not ours alone: of several runs the quickest is the least disturbed.
         bare = _quickest(_bare, path)
         figures = {"bare pyarrow read and write": bare, "transform": _quickest(_transform, path)}
         figures["test"] = _alone(_test, path)
         figures["load"] = _alone(_load, path, server)
+        kept = _process(_kept, path)
     for name, (seconds, mebibytes) in figures.items():
         ratio = seconds / bare[0]
         print(f"{name:28} {seconds:6.2f} s = {ratio:4.1f} × bare, peak {mebibytes:5.0f} MiB")
+    for name, size in kept.items():
+        print(f"{name:28} {size / path_bytes:6.2f} bytes for each of the CSV's")
     broken = figures["transform"][0] > LIMIT_RATIO * bare[0] or any(
         mebibytes > LIMIT_MEMORY_MIB for _, mebibytes in figures.values()
     )
@@ -56,9 +60,14 @@ def _quickest(function: Callable[..., float], *arguments: Any) -> tuple[float, f
 
 
 def _alone(function: Callable[..., float], *arguments: Any) -> tuple[float, float]:
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
-        return pool.apply(_weighed, (function, *arguments))
+    weighed: tuple[float, float] = _process(_weighed, function, *arguments)
+    return weighed
+
+
+def _process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call it in a process that does nothing else."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, arguments)
 
 
 def _weighed(function: Callable[..., float], *arguments: Any) -> tuple[float, float]:
@@ -99,6 +108,34 @@ def _load(path: Path, server: Any) -> float:
         begin = time.perf_counter()
         states.load(server, transformed, tested)
         return time.perf_counter() - begin
+
+
+def _kept(path: Path) -> dict[str, int]:
+    """Weigh what a file leaves behind, in bytes."""
+    import boto3
+
+    from local import postgres
+
+    with (
+        _staged(path) as states,
+        postgres.running(path.with_name("kept")) as server,
+        postgres.connected(server) as connection,
+    ):
+        transformed = states.transform()
+        tested = states.test(transformed)
+        begin = connection.run("SELECT pg_current_wal_lsn()")[0][0]
+        states.load(server, transformed, tested)
+        ((tables, log),) = connection.run(
+            "SELECT pg_database_size(current_database()), "
+            "pg_current_wal_lsn() - CAST(:begin AS pg_lsn)",
+            begin=begin,
+        )
+        staged = boto3.client("s3").list_objects_v2(Bucket="staging")["Contents"]
+    return {
+        "staging": sum(each["Size"] for each in staged),
+        "PostgreSQL": int(tables),
+        "PostgreSQL's write-ahead log": int(log),
+    }
 
 
 class _States:

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import boto3
+from botocore.credentials import Credentials
+from requests.auth import AuthBase
 
 import local.stack
+from cli.authorization import Key, Signature
 from cli.errors import CommandError
 from local import terraform
 from local.home import home
@@ -27,7 +30,6 @@ _OUTPUTS = (
     "log_table",
     "state_machine_arn",
     "api_url",
-    "api_key",
 )
 """What every command needs; what `tm doctor` needs besides, it looks for itself."""
 
@@ -48,7 +50,7 @@ class Stack:
     staging_bucket: str
     state_machine_arn: str
     api_url: str
-    api_key: str
+    api_auth: AuthBase
     ca_bundle: str | None = None
     tap: Tap | None = None
     database: Server | None = None
@@ -120,7 +122,7 @@ class Stack:
             staging_bucket=stack.outputs["staging_bucket"],
             state_machine_arn=stack.outputs["state_machine_arn"],
             api_url=stack.api_url,
-            api_key=stack.outputs["api_key"],
+            api_auth=_auth(stack.outputs, stack.aws.credentials),
             ca_bundle=stack.aws.ca_bundle,
             tap=Tap(stack.aws, stack.tap_url, home()),
             database=stack.database,
@@ -145,8 +147,14 @@ class Stack:
             staging_bucket=outputs["staging_bucket"],
             state_machine_arn=outputs["state_machine_arn"],
             api_url=outputs["api_url"],
-            api_key=outputs["api_key"],
+            api_auth=_auth(outputs, session.get_credentials),
         )
+
+
+def _auth(outputs: Mapping[str, Any], credentials: Callable[[], Credentials | None]) -> AuthBase:
+    # Terraform does not tell an output that is null.
+    key = outputs.get("api_key")
+    return Signature(credentials, outputs["region"]) if key is None else Key(key)
 
 
 def _of_module(outputs: Mapping[str, Any]) -> Mapping[str, Any] | None:

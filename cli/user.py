@@ -56,7 +56,7 @@ def _session(stack: Stack) -> requests.Session:
     waking = Retry(total=6, status_forcelist=[503], allowed_methods=["GET"], backoff_factor=1)
     session = requests.Session()
     session.mount("https://", HTTPAdapter(max_retries=waking))
-    session.headers["x-api-key"] = stack.api_key
+    session.auth = stack.api_auth
     if stack.ca_bundle is not None:
         # The laptop's own certificate: neither a proxy nor a bundle of the environment applies.
         session.trust_env = False
@@ -74,6 +74,8 @@ def _get(session: requests.Session, stack: Stack, parameters: dict[str, str]) ->
 
 def _message(answer: requests.Response) -> str:
     try:
-        return str(answer.json()["message"])
+        said = answer.json()
+        # What AWS refuses before the API is asked is no problem in RFC 9457's form.
+        return str(said["detail"] if "detail" in said else said["message"])
     except (ValueError, KeyError, TypeError):
         return answer.text.strip() or "no message"

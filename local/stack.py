@@ -9,6 +9,7 @@ from typing import Any, Self
 import boto3
 import botocore.config
 import botocore.session
+from botocore.credentials import Credentials
 
 from local.errors import LocalError
 from local.postgres import Server
@@ -31,6 +32,10 @@ class Aws:
     def resource(self, service: str) -> Any:
         """Return boto3's resource of `service` here."""
         return self._session().resource(service, **self._arguments())
+
+    def credentials(self) -> Credentials:
+        """Return the emulator's root."""
+        return Credentials(self.access_key_id, self.secret_access_key)
 
     def environment(self) -> dict[str, str]:
         """Return the same for other programs, as the variables that AWS's SDKs read."""

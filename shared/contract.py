@@ -7,7 +7,7 @@ reads it into these models. docs/contracts.md says what each part means to the p
 import datetime as dt
 import re
 from decimal import Decimal
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -22,7 +22,9 @@ from pydantic.alias_generators import to_camel
 
 _OWN_RELATIONS = {"source", "schema_version"}
 _OWN_COLUMNS = {"id", "line", "source_id", "source_line"}
-_LOOKUP_PARAMETERS = {"cursor", "limit"}
+_LOOKUP_PARAMETERS = {"by", "cursor", "from", "limit", "order", "prefix", "to"}
+_PERIODS = {"day", "month", "week"}
+_SUMMARY = {"group", "rows"}
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
@@ -209,6 +211,7 @@ class Column(Model):
     true_tokens: tuple[str, ...] = ()
     false_tokens: tuple[str, ...] = ()
     rules: tuple[AnyRule, ...] = ()
+    examples: tuple[Any, ...] = ()
 
     @property
     def precision_and_scale(self) -> tuple[int, int]:
@@ -217,9 +220,21 @@ class Column(Model):
         return int(parts["precision"]), int(parts["scale"])
 
     @property
+    def max_length(self) -> int | None:
+        """Characters that PostgreSQL keeps of a string at most; None if there is no such limit."""
+        length = self._physical_parts().groupdict().get("length")
+        return int(length) if length else None
+
+    @property
     def integer_bytes(self) -> int:
         """Size of an integer in PostgreSQL."""
         return _INTEGER_BYTES[self.physical_type]
+
+    @property
+    def integer_range(self) -> range:
+        """The integers that PostgreSQL keeps."""
+        bound = 1 << (8 * self.integer_bytes - 1)
+        return range(-bound, bound)
 
     def _physical_parts(self) -> re.Match[str]:
         parts = re.fullmatch(_PHYSICAL_TYPES[self.logical_type], self.physical_type)
@@ -319,11 +334,22 @@ class HeaderPolicy(Model):
 
 
 class Lookup(Model):
-    """What the API shows of the table: `fields`, of rows with a `key`, in the order of `order`."""
+    """What the API shows of the table: `fields`, of rows with a `key`, in the order of `order`.
+
+    Rows can be filtered and summed by their `group`; what is summed is their `measure`.
+    """
 
     key: str
     order: str
     fields: tuple[str, ...] = Field(min_length=1)
+    group: str | None = None
+    measure: str | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of all columns that the look-up stands on."""
+        named = (self.key, self.order, *self.fields, self.group, self.measure)
+        return tuple(name for name in named if name is not None)
 
 
 def _time(value: object) -> object:
@@ -430,12 +456,23 @@ class Contract(Model):
     def _has_a_sound_lookup(self) -> Self:
         if self.lookup is None:
             return self
-        key, order = self.column(self.lookup.key), self.column(self.lookup.order)
-        if key.logical_type not in {"string", "integer"} or key.name in _LOOKUP_PARAMETERS:
-            raise ValueError(
-                f"the lookup's key {key.name} must be a string or an integer, and not be called "
-                f"as one of the API's own parameters {sorted(_LOOKUP_PARAMETERS)}"
-            )
+        order = self.column(self.lookup.order)
+        for role, name in (("key", self.lookup.key), ("group", self.lookup.group)):
+            taken = _LOOKUP_PARAMETERS | (_PERIODS if role == "group" else set())
+            if name is None:
+                continue
+            if self.column(name).logical_type not in {"string", "integer"} or name in taken:
+                raise ValueError(
+                    f"the lookup's {role} {name} must be a string or an integer, and not be called "
+                    f"as one of the API's own words {sorted(taken)}"
+                )
+        if self.lookup.measure is not None:
+            measure = self.column(self.lookup.measure)
+            if measure.logical_type not in {"number", "integer"} or measure.name in _SUMMARY:
+                raise ValueError(
+                    f"the lookup's measure {measure.name} must be a number or an integer, and not "
+                    f"be called as what stands beside it in a summary: {sorted(_SUMMARY)}"
+                )
         if not order.required or order.logical_type == "boolean":
             # A page begins after the last row of the one before: after nothing, nothing comes.
             raise ValueError(
@@ -447,5 +484,5 @@ class Contract(Model):
     def _named_columns(self) -> list[tuple[str, tuple[str, ...]]]:
         named = [("an index", index) for index in self.indexes]
         if self.lookup is not None:
-            named.append(("lookup", (self.lookup.key, self.lookup.order, *self.lookup.fields)))
+            named.append(("lookup", self.lookup.columns))
         return named

@@ -57,3 +57,14 @@ def _publish(
     for key, text in metadata.items():
         collector.add_metadata(key, text)
     collector.flush_metrics()
+
+
+DEFECTS = "Defects"
+"""Errors that a function answers instead of failing: its own `Errors` do not count them."""
+
+
+def count_defect() -> None:
+    """Publish that something is broken which no caller can mend."""
+    collector = metrics()
+    collector.add_metric(DEFECTS, MetricUnit.Count, 1)
+    collector.flush_metrics()

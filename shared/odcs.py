@@ -235,6 +235,7 @@ def _column(schema: dict[str, Any]) -> Column:
             "physicalType": schema.get("physicalType"),
             "required": schema.get("required", False),
             "rules": tuple(rules),
+            "examples": tuple(schema.get("examples", ())),
         },
         where=f"column {name}",
     )

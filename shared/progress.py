@@ -215,7 +215,7 @@ class Log:
         condition: ConditionBase = Key("status").eq(str(status))
         if since is not None:
             condition &= Key("updatedAt").gte(_timestamp(since))
-        yield from self._query("status", condition)
+        yield from self._pages({"IndexName": "status", "KeyConditionExpression": condition})
 
     def of_day(self, day: dt.date) -> Iterator[dict[str, Any]]:
         """Yield the items of a day's files.
@@ -223,17 +223,48 @@ class Log:
         Raises:
             LogUnavailable: DynamoDB did not answer.
         """
-        yield from self._query("dataDate", Key("dataDate").eq(day.isoformat()))
+        condition = Key("dataDate").eq(day.isoformat())
+        yield from self._pages({"IndexName": "dataDate", "KeyConditionExpression": condition})
 
-    def _query(self, index: str, condition: ConditionBase) -> Iterator[dict[str, Any]]:
-        query: dict[str, Any] = {"IndexName": index, "KeyConditionExpression": condition}
-        while True:
-            with _unavailable():
-                page = self._table.query(**query)
-            yield from page["Items"]
-            if "LastEvaluatedKey" not in page:
-                return
-            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+    def newest(
+        self,
+        status: Status,
+        *,
+        since: dt.datetime | None = None,
+        until: str | None = None,
+        page: int,
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the items of a status, the last changed first.
+
+        Args:
+            status: which ones.
+            since: of those changed at that time or later.
+            until: of those changed at that time or earlier, as an item's `updatedAt` says it.
+            page: how many DynamoDB reads at a time.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        least, most = _timestamp(since) if since else "", until or "~"
+        if least > most:
+            return
+        query: dict[str, Any] = {
+            "IndexName": "status",
+            "KeyConditionExpression": Key("status").eq(str(status))
+            & Key("updatedAt").between(least or "0", most),
+            "ScanIndexForward": False,
+            "Limit": page,
+        }
+        yield from self._pages(query)
+
+    def of_id(self, ingested_id: str) -> list[dict[str, Any]]:
+        """Return the items of an ID, strongly consistent: one, or none.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        condition = Key("ingestedID").eq(ingested_id)
+        return list(self._pages({"KeyConditionExpression": condition, "ConsistentRead": True}))
 
     def enter(self, ingestion: Ingestion, run: Run, state: State) -> bool:
         """Write that a state has begun; False if that was written before, or the run is over.
@@ -402,6 +433,16 @@ class Log:
                 ExpressionAttributeValues={":alert": alert, **values},
             )
         )
+
+    def _pages(self, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        begin: dict[str, Any] = {}
+        while True:
+            with _unavailable():
+                page = self._table.query(**query, **begin)
+            yield from page["Items"]
+            if "LastEvaluatedKey" not in page:
+                return
+            begin = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
     def _put(self, item: dict[str, Any]) -> bool:
         return self._conditionally(

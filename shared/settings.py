@@ -99,7 +99,10 @@ class WatchSettings(Settings):
 
 
 class ApiSettings(DatabaseSettings):
-    """`api`: reads PostgreSQL."""
+    """`api`: reads PostgreSQL and the log; which origins' pages may ask it, as JSON's list."""
+
+    log_table: str
+    cors_origins: frozenset[str] = frozenset()
 
 
 class MigrateSettings(Settings):

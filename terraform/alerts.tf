@@ -26,11 +26,13 @@ locals {
 }
 
 resource "aws_sns_topic" "alerts" {
-  name = "${var.name}-alerts"
-  tags = local.tags
+  name              = "${var.name}-alerts"
+  kms_master_key_id = var.kms_key_arn
+  tags              = local.tags
 }
 
-# Of people and functions nobody is named who may publish: only alert's role allows it, to alert.
+# Nobody is named who may publish: alert's role allows it to alert, and what the account's policies allow to others
+# does not hold here. CloudWatch, which has no such policy, has the statement of the alarms.
 resource "aws_sns_topic_policy" "alerts" {
   arn = aws_sns_topic.alerts.arn
 
@@ -44,6 +46,23 @@ resource "aws_sns_topic_policy" "alerts" {
         Action    = "sns:Publish"
         Resource  = aws_sns_topic.alerts.arn
         Condition = { Bool = { "aws:SecureTransport" = "false" } }
+      },
+      {
+        Sid       = "AlertOnly"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "sns:Publish"
+        Resource  = aws_sns_topic.alerts.arn
+        Condition = {
+          # AWS names a role's session by its role, the local cloud by itself.
+          ArnNotLike = {
+            "aws:PrincipalArn" = [
+              aws_iam_role.function["alert"].arn,
+              "arn:${local.partition}:sts::${local.account}:assumed-role/${aws_iam_role.function["alert"].name}/*",
+            ]
+          }
+          BoolIfExists = { "aws:PrincipalIsAWSService" = "false" }
+        }
       },
       local.alarms_may_publish,
     ]

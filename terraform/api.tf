@@ -1,27 +1,75 @@
 locals {
-  # At most one contract has a look-up. A name that the gateway cannot check is left to the function.
-  lookup_keys = flatten([
-    for contract in local.contracts : [
-      for property in try(contract.schema[0].customProperties, []) : property.value.key
-      if property.property == "lookup" && can(regex("^[A-Za-z0-9._-]+$", property.value.key))
+  # What the function says of itself: the gateway has these routes and no others.
+  api_document = "${path.module}/../functions/api/openapi.json"
+  # Where the file is not, the rest of the repository is missing too, which migrate says.
+  api_paths = try(jsondecode(file(local.api_document)).paths, {})
+
+  api_routes = {
+    for path, operations in local.api_paths : path => {
+      open = try(length(operations.get.security) == 0, false)
+      required = [
+        for parameter in try(operations.get.parameters, []) : "${parameter.in == "query" ? "querystring" : parameter.in}.${parameter.name}"
+        if try(parameter.required, false) && contains(["path", "query"], parameter.in)
+      ]
+    }
+  }
+
+  # ANY, so that the function tells who sends another verb what is allowed: the gateway cannot. A browser asks before
+  # it sends a key, and so without one.
+  api_methods = merge(
+    { for path, route in local.api_routes : "ANY ${path}" => merge(route, { path = path, verb = "ANY" }) },
+    {
+      for path in(length(var.api_cors_origins) > 0 ? keys(local.api_routes) : []) :
+      "OPTIONS ${path}" => { path = path, verb = "OPTIONS", open = true, required = [] }
+    },
+  )
+
+  # Each path and all above it.
+  api_nodes = distinct(flatten([
+    for path in keys(local.api_routes) : [
+      for end in range(2, length(split("/", path)) + 1) : join("/", slice(split("/", path), 0, end))
     ]
-  ])
+  ]))
+  api_resources = merge(aws_api_gateway_resource.first, aws_api_gateway_resource.second, aws_api_gateway_resource.third)
 }
 
 resource "aws_api_gateway_rest_api" "lookup" {
+  # checkov:skip=CKV_AWS_237:a new API has a new address, so making it before the old one goes would spare nobody anything
   name        = "${var.name}-lookup"
   description = "Look up what a user checked in."
   tags        = local.tags
+
+  # What is longer goes compressed to whoever takes gzip.
+  minimum_compression_size = 1024
 
   endpoint_configuration {
     types = ["REGIONAL"]
   }
 }
 
-resource "aws_api_gateway_resource" "get" {
+# A resource cannot be made from another of its own name, so there is one name for each level.
+resource "aws_api_gateway_resource" "first" {
+  for_each = toset([for node in local.api_nodes : node if length(split("/", node)) == 2])
+
   rest_api_id = aws_api_gateway_rest_api.lookup.id
   parent_id   = aws_api_gateway_rest_api.lookup.root_resource_id
-  path_part   = "get"
+  path_part   = basename(each.key)
+}
+
+resource "aws_api_gateway_resource" "second" {
+  for_each = toset([for node in local.api_nodes : node if length(split("/", node)) == 3])
+
+  rest_api_id = aws_api_gateway_rest_api.lookup.id
+  parent_id   = aws_api_gateway_resource.first[dirname(each.key)].id
+  path_part   = basename(each.key)
+}
+
+resource "aws_api_gateway_resource" "third" {
+  for_each = toset([for node in local.api_nodes : node if length(split("/", node)) == 4])
+
+  rest_api_id = aws_api_gateway_rest_api.lookup.id
+  parent_id   = aws_api_gateway_resource.second[dirname(each.key)].id
+  path_part   = basename(each.key)
 }
 
 resource "aws_api_gateway_request_validator" "parameters" {
@@ -30,44 +78,95 @@ resource "aws_api_gateway_request_validator" "parameters" {
   validate_request_parameters = true
 }
 
-resource "aws_api_gateway_method" "get" {
-  rest_api_id          = aws_api_gateway_rest_api.lookup.id
-  resource_id          = aws_api_gateway_resource.get.id
-  http_method          = "GET"
-  authorization        = "NONE"
-  api_key_required     = true
-  request_validator_id = aws_api_gateway_request_validator.parameters.id
+resource "aws_api_gateway_method" "this" {
+  for_each = local.api_methods
 
-  request_parameters = { for key in local.lookup_keys : "method.request.querystring.${key}" => true }
+  rest_api_id          = aws_api_gateway_rest_api.lookup.id
+  resource_id          = local.api_resources[each.value.path].id
+  http_method          = each.value.verb
+  authorization        = var.api_auth == "iam" && !each.value.open ? "AWS_IAM" : "NONE"
+  api_key_required     = var.api_auth == "key" && !each.value.open
+  request_validator_id = aws_api_gateway_request_validator.parameters.id
+  request_parameters   = { for parameter in each.value.required : "method.request.${parameter}" => true }
 }
 
-resource "aws_api_gateway_integration" "get" {
+resource "aws_api_gateway_integration" "this" {
+  for_each = local.api_methods
+
   rest_api_id             = aws_api_gateway_rest_api.lookup.id
-  resource_id             = aws_api_gateway_resource.get.id
-  http_method             = aws_api_gateway_method.get.http_method
+  resource_id             = local.api_resources[each.value.path].id
+  http_method             = aws_api_gateway_method.this[each.key].http_method
   type                    = "AWS_PROXY"
   integration_http_method = "POST"
   uri                     = aws_lambda_function.this["api"].invoke_arn
 }
 
-# What the gateway answers itself, before the function is asked.
+locals {
+  # What the gateway answers itself, before the function is asked or when it does not answer. A detail is JSON, or
+  # what the gateway makes JSON of.
+  gateway_problems = {
+    ACCESS_DENIED          = { status = 403, title = "Forbidden", detail = jsonencode("Whoever signed the request may not call this route: that needs execute-api:Invoke on it.") }
+    BAD_REQUEST_PARAMETERS = { status = 400, title = "Bad Request", detail = "$context.error.messageString" }
+    EXPIRED_TOKEN          = { status = 403, title = "Forbidden", detail = jsonencode("The credentials that signed the request have expired: get new ones.") }
+    INTEGRATION_FAILURE    = { status = 504, title = "Gateway Timeout", detail = jsonencode("The look-up did not answer: ask again.") }
+    INTEGRATION_TIMEOUT    = { status = 504, title = "Gateway Timeout", detail = jsonencode("The look-up did not answer in time: ask again, or for less.") }
+    INVALID_API_KEY        = { status = 403, title = "Forbidden", detail = jsonencode("The API key is missing or unknown: send it in the header x-api-key.") }
+    INVALID_SIGNATURE      = { status = 403, title = "Forbidden", detail = jsonencode("The request's signature is wrong or too old: sign it anew, for the service execute-api.") }
+    QUOTA_EXCEEDED         = { status = 429, title = "Too Many Requests", detail = jsonencode("The key has used up its requests of this month.") }
+    REQUEST_TOO_LARGE      = { status = 413, title = "Content Too Large", detail = jsonencode("The request is too large.") }
+    THROTTLED              = { status = 429, title = "Too Many Requests", detail = jsonencode("Too many requests at once: ask again in a second.") }
+    WAF_FILTERED           = { status = 403, title = "Forbidden", detail = jsonencode("The web ACL refused the request.") }
+
+    # One type for two things: without IAM no request lacks a token, so it is the route that is missing.
+    MISSING_AUTHENTICATION_TOKEN = var.api_auth == "iam" ? {
+      status = 403, title = "Forbidden", detail = jsonencode("The request is not signed by AWS's Signature Version 4, or there is no such route: /openapi.json lists them.")
+      } : {
+      status = 404, title = "Not Found", detail = jsonencode("There is no such route: /openapi.json lists them.")
+    }
+
+    # Whatever is not above, under a status of its own that these do not know.
+    DEFAULT_4XX = { status = null, title = "Client Error", detail = "$context.error.messageString" }
+    DEFAULT_5XX = { status = null, title = "Server Error", detail = "$context.error.messageString" }
+  }
+}
+
 resource "aws_api_gateway_gateway_response" "this" {
-  for_each = {
-    BAD_REQUEST_PARAMETERS = { status = "400", message = "A required parameter is missing: ask for /get?${join("", local.lookup_keys)}=NAME." }
-    INVALID_API_KEY        = { status = "403", message = "The API key is missing or unknown: send it in the header x-api-key." }
+  for_each = local.gateway_problems
+
+  rest_api_id   = aws_api_gateway_rest_api.lookup.id
+  response_type = each.key
+  status_code   = each.value.status
+
+  # Problem details (RFC 9457), put together from JSON.
+  response_templates = {
+    "application/json" = format("{%s}", join(",", concat(
+      ["\"type\":\"about:blank\"", "\"title\":${jsonencode(each.value.title)}"],
+      each.value.status == null ? [] : ["\"status\":${each.value.status}"],
+      ["\"detail\":${each.value.detail}", "\"requestId\":\"$context.requestId\""],
+    )))
   }
 
-  rest_api_id        = aws_api_gateway_rest_api.lookup.id
-  response_type      = each.key
-  status_code        = each.value.status
-  response_templates = { "application/json" = jsonencode({ message = each.value.message }) }
+  response_parameters = merge(
+    { "gatewayresponse.header.Content-Type" = "'application/problem+json'" },
+    each.key == "THROTTLED" ? { "gatewayresponse.header.Retry-After" = "'1'" } : {},
+    # The gateway cannot choose among origins. What it says itself tells nothing of anybody, and a page must be able to
+    # know a 429 from a broken network.
+    length(var.api_cors_origins) > 0 ? { "gatewayresponse.header.Access-Control-Allow-Origin" = "'*'" } : {},
+  )
 }
 
 resource "aws_api_gateway_deployment" "lookup" {
   rest_api_id = aws_api_gateway_rest_api.lookup.id
 
-  # A hash of the resources themselves differs between plan and apply.
-  triggers = { definition = sha256(join(" ", concat([filesha256("${path.module}/api.tf")], local.lookup_keys))) }
+  # All that the resources above are made from. A hash of the resources themselves differs between plan and apply.
+  triggers = {
+    definition = sha256(jsonencode([
+      filesha256("${path.module}/api.tf"),
+      local.api_paths,
+      var.api_auth,
+      length(var.api_cors_origins) > 0,
+    ]))
+  }
 
   lifecycle {
     create_before_destroy = true
@@ -75,37 +174,93 @@ resource "aws_api_gateway_deployment" "lookup" {
 
   depends_on = [
     aws_api_gateway_gateway_response.this,
-    aws_api_gateway_integration.get,
+    aws_api_gateway_integration.this,
   ]
 }
 
 resource "aws_api_gateway_stage" "prod" {
+  # checkov:skip=CKV_AWS_73:what a call does is one query, which the function logs; traces are billed
+  # checkov:skip=CKV_AWS_76:access logs need a role that API Gateway has once per account, so the account decides
+  # checkov:skip=CKV_AWS_120:a cache is billed by the hour, and would answer with rows from before a load
+  # checkov:skip=CKV2_AWS_4:execution logs need a role that API Gateway has once per account, so the account decides
+  # checkov:skip=CKV2_AWS_29:a web ACL is billed by the month; callers need a key and are throttled
+  # checkov:skip=CKV2_AWS_51:it talks to nothing but Lambda, which takes no client certificate
   rest_api_id   = aws_api_gateway_rest_api.lookup.id
   deployment_id = aws_api_gateway_deployment.lookup.id
   stage_name    = "Prod"
   tags          = local.tags
 
-  lifecycle {
-    # Access logs need a role that API Gateway has once per account, so the account decides, not this stack.
-    ignore_changes = [access_log_settings]
+  dynamic "access_log_settings" {
+    for_each = aws_cloudwatch_log_group.api
+
+    content {
+      destination_arn = access_log_settings.value.arn
+      # Nothing of who asks or about whom: neither the address of the caller nor the path and query as they were sent.
+      format = jsonencode({
+        requestId   = "$context.requestId"
+        at          = "$context.requestTimeEpoch"
+        verb        = "$context.httpMethod"
+        route       = "$context.resourcePath"
+        status      = "$context.status"
+        bytes       = "$context.responseLength"
+        millis      = "$context.responseLatency"
+        function    = "$context.integration.status"
+        functionFor = "$context.integration.latency"
+        problem     = "$context.error.responseType"
+      })
+    }
   }
 }
 
+resource "aws_cloudwatch_log_group" "api" {
+  count = var.api_access_logs ? 1 : 0
+
+  name              = "/aws/apigateway/${var.name}-lookup"
+  retention_in_days = var.log_retention_days
+  kms_key_id        = var.kms_key_arn
+  tags              = local.tags
+}
+
+# Of each method and all callers, those of the open routes too.
+resource "aws_api_gateway_method_settings" "throttle" {
+  rest_api_id = aws_api_gateway_rest_api.lookup.id
+  stage_name  = aws_api_gateway_stage.prod.stage_name
+  method_path = "*/*"
+
+  settings {
+    throttling_rate_limit  = var.api_throttle.rate
+    throttling_burst_limit = var.api_throttle.burst
+  }
+}
+
+resource "aws_wafv2_web_acl_association" "lookup" {
+  count = var.api_web_acl == null ? 0 : 1
+
+  resource_arn = aws_api_gateway_stage.prod.arn
+  web_acl_arn  = var.api_web_acl.arn
+}
+
 resource "aws_lambda_permission" "api" {
-  statement_id  = "lookup"
+  for_each = local.api_routes
+
+  statement_id  = "lookup${replace(each.key, "/[^A-Za-z0-9]+/", "-")}"
   action        = "lambda:InvokeFunction"
   function_name = aws_lambda_function.this["api"].function_name
   principal     = "apigateway.amazonaws.com"
-  source_arn    = "${aws_api_gateway_stage.prod.execution_arn}/${aws_api_gateway_method.get.http_method}${aws_api_gateway_resource.get.path}"
+  source_arn    = "${aws_api_gateway_stage.prod.execution_arn}/*${replace(each.key, "/{[^}]*}/", "*")}"
 }
 
 resource "aws_api_gateway_api_key" "lookup" {
+  count = var.api_auth == "key" ? 1 : 0
+
   name  = "${var.name}-lookup"
   value = var.api_key_value
   tags  = local.tags
 }
 
 resource "aws_api_gateway_usage_plan" "lookup" {
+  count = var.api_auth == "key" ? 1 : 0
+
   name = "${var.name}-lookup"
   tags = local.tags
 
@@ -114,10 +269,10 @@ resource "aws_api_gateway_usage_plan" "lookup" {
     stage  = aws_api_gateway_stage.prod.stage_name
   }
 
-  # Far above what people and reports ask for; a loop gone wild ends here and not at the database.
+  # Of the key, over all routes.
   throttle_settings {
-    rate_limit  = 50
-    burst_limit = 100
+    rate_limit  = var.api_throttle.rate
+    burst_limit = var.api_throttle.burst
   }
 
   quota_settings {
@@ -127,7 +282,29 @@ resource "aws_api_gateway_usage_plan" "lookup" {
 }
 
 resource "aws_api_gateway_usage_plan_key" "lookup" {
-  usage_plan_id = aws_api_gateway_usage_plan.lookup.id
-  key_id        = aws_api_gateway_api_key.lookup.id
+  count = var.api_auth == "key" ? 1 : 0
+
+  usage_plan_id = aws_api_gateway_usage_plan.lookup[0].id
+  key_id        = aws_api_gateway_api_key.lookup[0].id
   key_type      = "API_KEY"
+}
+
+moved {
+  from = aws_api_gateway_resource.get
+  to   = aws_api_gateway_resource.first["/get"]
+}
+
+moved {
+  from = aws_api_gateway_method.get
+  to   = aws_api_gateway_method.this["ANY /get"]
+}
+
+moved {
+  from = aws_api_gateway_integration.get
+  to   = aws_api_gateway_integration.this["ANY /get"]
+}
+
+moved {
+  from = aws_lambda_permission.api
+  to   = aws_lambda_permission.api["/get"]
 }

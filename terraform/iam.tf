@@ -12,20 +12,33 @@ locals {
 
   # Lambda makes and removes network interfaces with the rights of the function that is in a network, and refuses the
   # function without them. Neither what is to be made nor what is to be described has a name to allow it by.
+  network_actions = [
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+  ]
   network = [
-    {
-      actions = [
-        "ec2:AssignPrivateIpAddresses",
-        "ec2:CreateNetworkInterface",
-        "ec2:DescribeNetworkInterfaces",
-        "ec2:DescribeSubnets",
-        "ec2:UnassignPrivateIpAddresses",
-      ]
-      resources = ["*"]
-    },
+    { actions = local.network_actions, resources = ["*"] },
     # As wide as Lambda asks for, which does not know a function's interfaces beforehand either.
     { actions = ["ec2:DeleteNetworkInterface"], resources = ["arn:${local.partition}:ec2:${local.region}:${local.account}:*/*"] },
+    # The function's code needs none of it: what it asks for bears a function's name, what Lambda asks for does not.
+    {
+      effect     = "Deny"
+      actions    = concat(local.network_actions, ["ec2:DeleteNetworkInterface"])
+      resources  = ["*"]
+      conditions = { Null = { "lambda:SourceFunctionArn" = "false" } }
+    },
   ]
+
+  # What lies where; shared/landing_key.py and shared/staging.py say so too.
+  landed = "${local.bucket_arns.landing}/table=*"
+  staged = {
+    clean   = "${local.bucket_arns.staging}/table=*"
+    suspect = "${local.bucket_arns.staging}/state=suspect/table=*"
+    tested  = "${local.bucket_arns.staging}/state=failed_tests/table=*"
+  }
 
   # What each function may do: these statements, its way to the database, and writing its own log; nothing else.
   permissions = {
@@ -35,26 +48,27 @@ locals {
       local.notify,
     ]
     transform = [
-      { actions = ["s3:GetObjectVersion"], resources = ["${local.bucket_arns.landing}/*"] },
+      { actions = ["s3:GetObjectVersion"], resources = [local.landed] },
       { actions = ["s3:ListBucket"], resources = [local.bucket_arns.staging] },
-      { actions = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:PutObject"], resources = ["${local.bucket_arns.staging}/*"] },
+      { actions = ["s3:DeleteObject", "s3:PutObject"], resources = [local.staged.clean, local.staged.suspect] },
       { actions = ["dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
     ]
     test = [
-      { actions = ["s3:GetObjectVersion"], resources = ["${local.bucket_arns.landing}/*"] },
+      { actions = ["s3:GetObjectVersion"], resources = [local.landed] },
       { actions = ["s3:ListBucket"], resources = [local.bucket_arns.staging] },
-      { actions = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"], resources = ["${local.bucket_arns.staging}/*"] },
+      { actions = ["s3:GetObject"], resources = [local.staged.clean, local.staged.suspect] },
+      { actions = ["s3:DeleteObject", "s3:PutObject"], resources = [local.staged.tested] },
       { actions = ["dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
     ]
     load = [
       { actions = ["s3:ListBucketVersions"], resources = [local.bucket_arns.landing] },
       { actions = ["s3:ListBucket"], resources = [local.bucket_arns.staging] },
-      { actions = ["s3:GetObject"], resources = ["${local.bucket_arns.staging}/*"] },
+      { actions = ["s3:GetObject"], resources = [local.staged.clean, "${local.staged.tested}/rejects.jsonl"] },
       { actions = ["dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
       local.database_permissions.load,
     ]
     alert = [
-      { actions = ["s3:GetObject"], resources = ["${local.bucket_arns.staging}/*"] },
+      { actions = ["s3:GetObject"], resources = ["${local.staged.tested}/report.json"] },
       { actions = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
       { actions = ["sns:Publish"], resources = [aws_sns_topic.alerts.arn] },
     ]
@@ -67,6 +81,7 @@ locals {
       local.notify,
     ]
     api = [
+      { actions = ["dynamodb:Query"], resources = [aws_dynamodb_table.log.arn, "${aws_dynamodb_table.log.arn}/index/status"] },
       local.database_permissions.api,
     ]
     migrate = concat([local.database_permissions.migrate], [
@@ -99,14 +114,15 @@ resource "aws_iam_role_policy" "function" {
     Statement = [
       for statement in concat(
         local.permissions[each.key],
-        contains(local.networked, each.key) ? local.network : [],
+        local.kms_permissions[each.key],
+        [for statement in local.network : statement if contains(local.networked, each.key)],
         [{
           actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
           resources = ["${aws_cloudwatch_log_group.function[each.key].arn}:*"]
         }],
       ) :
       merge(
-        { Effect = "Allow", Action = statement.actions, Resource = statement.resources },
+        { Effect = try(statement.effect, "Allow"), Action = statement.actions, Resource = statement.resources },
         can(statement.conditions) ? { Condition = statement.conditions } : {},
       )
     ]

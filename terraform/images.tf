@@ -9,13 +9,20 @@ locals {
 
   # Everything that a function's image is made of; .dockerignore lets the build see nothing else.
   image_sources = {
-    for name in keys(local.functions) : name => sort(setunion(
-      [".dockerignore", "functions/Dockerfile", "functions/__init__.py", "functions/${name}/requirements.txt", "terraform/build_image.sh"],
-      fileset(local.source_dir, "contracts/*.odcs.yaml"),
-      fileset(local.source_dir, "functions/${name}/*.py"),
-      fileset(local.source_dir, "shared/*.pem"),
-      fileset(local.source_dir, "shared/*.py"),
-    ))
+    for name in keys(local.functions) : name => sort(flatten([
+      for pattern in [
+        ".dockerignore",
+        "contracts/*.odcs.yaml",
+        "functions/Dockerfile",
+        "functions/__init__.py",
+        "functions/${name}/*.json",
+        "functions/${name}/*.py",
+        "functions/${name}/requirements.txt",
+        "shared/*.pem",
+        "shared/*.py",
+        "terraform/build_image.sh",
+      ] : tolist(fileset(local.source_dir, pattern))
+    ]))
   }
 
   # A tag is the hash of what is in the image, so equal sources are one image and a tag never moves.
@@ -46,6 +53,15 @@ resource "aws_ecr_repository" "function" {
 
   image_scanning_configuration {
     scan_on_push = true
+  }
+
+  dynamic "encryption_configuration" {
+    for_each = var.kms_key_arn[*]
+
+    content {
+      encryption_type = "KMS"
+      kms_key         = encryption_configuration.value
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 # The network of the database that the module creates: no way in or out of it but to S3 and DynamoDB, and nothing
 # in it that costs while nobody uses it. A database that is given has a network already.
 data "aws_availability_zones" "available" {
+  # checkov:skip=CKV_AWS_394:the first three by name are taken, and a zone that AWS adds comes after them
   count = var.database == null ? 1 : 0
 
   state = "available"
@@ -40,6 +41,7 @@ locals {
 }
 
 resource "aws_vpc" "this" {
+  # checkov:skip=CKV2_AWS_11:there is no way in, and out only to the database, S3 and DynamoDB; flow logs are billed
   count = var.database == null ? 1 : 0
 
   cidr_block = local.cidr
@@ -70,7 +72,8 @@ resource "aws_route_table_association" "private" {
   route_table_id = aws_route_table.private[0].id
 }
 
-# Through a gateway goes what load's role allows, by load: what runs there cannot carry rows to a bucket elsewhere.
+# Through a gateway goes what the role of load or api allows, by that role: what runs there cannot carry rows to a
+# bucket elsewhere.
 resource "aws_vpc_endpoint" "gateway" {
   for_each = local.gateways
 
@@ -82,15 +85,17 @@ resource "aws_vpc_endpoint" "gateway" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
-      for statement in local.permissions.load : {
-        Effect    = "Allow"
-        Principal = "*"
-        Action    = statement.actions
-        Resource  = statement.resources
-        Condition = { ArnEquals = { "aws:PrincipalArn" = aws_iam_role.function["load"].arn } }
-      } if startswith(statement.actions[0], "${each.key}:")
-    ]
+    Statement = flatten([
+      for name in ["api", "load"] : [
+        for statement in local.permissions[name] : {
+          Effect    = "Allow"
+          Principal = "*"
+          Action    = statement.actions
+          Resource  = statement.resources
+          Condition = { ArnEquals = { "aws:PrincipalArn" = aws_iam_role.function[name].arn } }
+        } if startswith(statement.actions[0], "${each.key}:")
+      ]
+    ])
   })
 }
 
@@ -103,6 +108,7 @@ resource "aws_default_security_group" "this" {
 }
 
 resource "aws_security_group" "function" {
+  # checkov:skip=CKV2_AWS_5:the functions have it, by a dynamic vpc_config, which checkov does not follow
   count = var.database == null ? 1 : 0
 
   name        = "${var.name}-function"

@@ -1,30 +1,30 @@
 output "name" {
-  description = "The prefix of every resource's name."
+  description = "The prefix of every resource's name, to find them by."
   value       = var.name
 }
 
 output "region" {
-  description = "The region that the stack is in."
+  description = "The region that the stack is in. tm reads it."
   value       = local.region
 }
 
 output "landing_bucket" {
-  description = "The bucket that files are dropped into, under table=<table>/year=<Y>/month=<M>/day=<D>/."
+  description = "The bucket that files are dropped into, under table=<table>/year=<Y>/month=<M>/day=<D>/. tm reads it."
   value       = aws_s3_bucket.this["landing"].bucket
 }
 
 output "staging_bucket" {
-  description = "The bucket with the cleaned rows, the rejects and the report of each run."
+  description = "The bucket with the cleaned rows, the rejects and the report of each run. tm reads it."
   value       = aws_s3_bucket.this["staging"].bucket
 }
 
 output "log_table" {
-  description = "The DynamoDB table with one item per ingestion."
+  description = "The DynamoDB table with one item per ingestion. tm reads it."
   value       = aws_dynamodb_table.log.name
 }
 
 output "topic_arn" {
-  description = "The SNS topic that every alert goes to."
+  description = "The SNS topic that every alert goes to, for subscribers of your own."
   value       = aws_sns_topic.alerts.arn
 }
 
@@ -37,17 +37,17 @@ output "alert_emails_pending" {
 }
 
 output "state_machine_arn" {
-  description = "The state machine that takes a file through Transform, Test and Load."
+  description = "The state machine that takes a file through Transform, Test and Load. tm reads it."
   value       = aws_sfn_state_machine.ingestion.arn
 }
 
 output "function_names" {
-  description = "The name of each function on Lambda."
+  description = "The name of each function on Lambda, for alarms of your own."
   value       = { for name, function in aws_lambda_function.this : name => function.function_name }
 }
 
 output "image_uris" {
-  description = "The image that each function runs, by digest; null with function_zip."
+  description = "The image that each function runs, by digest, to deploy the same elsewhere; null with function_zip."
   value       = local.image_uris
 }
 
@@ -85,23 +85,28 @@ output "database_routes_needed" {
 }
 
 output "api_id" {
-  description = "The identifier of the look-up API."
+  description = "The identifier of the look-up API, for a domain of your own."
   value       = aws_api_gateway_rest_api.lookup.id
 }
 
 output "api_url" {
-  description = "The base URL of the look-up API: GET <api_url>/get?user=<name> with the key in the header x-api-key."
+  description = "The base URL of the look-up API: GET <api_url>/get?user=<name> with the key in the header x-api-key, or signed; <api_url>/docs says what else. tm reads it."
   value       = aws_api_gateway_stage.prod.invoke_url
 }
 
+output "api_execution_arn" {
+  description = "The look-up API as IAM knows it: with api_auth = \"iam\" allow callers execute-api:Invoke on <api_execution_arn>/GET/*."
+  value       = aws_api_gateway_stage.prod.execution_arn
+}
+
 output "api_key" {
-  description = "The key of the look-up API."
-  value       = aws_api_gateway_api_key.lookup.value
+  description = "The key of the look-up API; null with api_auth = \"iam\". tm reads it."
+  value       = one(aws_api_gateway_api_key.lookup[*].value)
   sensitive   = true
 }
 
 output "dashboard_url" {
-  description = "The dashboard, in the console."
+  description = "The dashboard, in the console, for whoever is on call."
   value       = "https://${local.region}.console.aws.amazon.com/cloudwatch/home?region=${local.region}#dashboards/dashboard/${aws_cloudwatch_dashboard.this.dashboard_name}"
 }
 

@@ -2,11 +2,12 @@ variable "name" {
   description = "Prefix of every resource's name. Two stacks in one account and region need two names."
   type        = string
   default     = "tm-pipeline"
+  nullable    = false
 
   validation {
     # The longest name made from it is a bucket's, "<name>-landing-<account>-<region>", of at most 63 characters.
-    condition     = can(regex("^[a-z][a-z0-9-]{1,24}[a-z0-9]$", var.name))
-    error_message = "name must be 3 to 26 lower-case letters, digits and hyphens, begin with a letter and not end with a hyphen: it becomes part of bucket names."
+    condition     = can(regex("^[a-z](-?[a-z0-9])+$", var.name)) && length(var.name) >= 3 && length(var.name) <= 26
+    error_message = "name must be 3 to 26 lower-case letters, digits and single hyphens, begin with a letter and not end with a hyphen: it becomes part of the names of buckets and of the database."
   }
 }
 
@@ -14,10 +15,11 @@ variable "alert_emails" {
   description = "Addresses that receive the alerts. Each gets a mail from AWS and receives nothing until the link in it was clicked."
   type        = set(string)
   default     = []
+  nullable    = false
 
   validation {
-    condition     = alltrue([for address in var.alert_emails : can(regex("^[^@[:space:]]+@[^@[:space:]]+[.][^@[:space:]]+$", address))])
-    error_message = "alert_emails must hold e-mail addresses such as \"data-team@example.com\"."
+    condition     = alltrue([for address in var.alert_emails : can(regex("^[^@[:space:],;<>\"]+@[A-Za-z0-9-]+([.][A-Za-z0-9-]+)+$", address))])
+    error_message = "alert_emails must hold e-mail addresses such as \"data-team@example.com\", one each, without the person's name."
   }
 }
 
@@ -36,12 +38,14 @@ variable "hard_testing" {
   description = "Whether a file with any failed test is halted before Load (true) or its failed rows are set aside and the others loaded (false)."
   type        = bool
   default     = false
+  nullable    = false
 }
 
 variable "architecture" {
   description = "The processors that the functions run on, and that apply builds their images for: x86_64 or arm64 (a fifth cheaper; on another machine's processor Docker needs an emulator to build for it)."
   type        = string
   default     = "x86_64"
+  nullable    = false
 
   validation {
     condition     = contains(["x86_64", "arm64"], var.architecture)
@@ -53,10 +57,11 @@ variable "base_image" {
   description = "The image that apply builds the functions' images from, one with AWS's runtime for Python 3.13. Name it with a digest to decide yourself when it changes: it counts into the tags, and so a new one is built and deployed."
   type        = string
   default     = "public.ecr.aws/lambda/python:3.13"
+  nullable    = false
 
   validation {
-    condition     = can(regex("^[^[:space:]]+$", var.base_image))
-    error_message = "base_image must be the name of an image such as \"public.ecr.aws/lambda/python:3.13\"."
+    condition     = can(regex("^[a-z0-9][a-z0-9._-]*(:[0-9]+)?(/[a-z0-9._-]+)*(:[A-Za-z0-9._-]+)?(@sha256:[0-9a-f]+)?$", var.base_image))
+    error_message = "base_image must be the name of an image as Docker takes it, such as \"public.ecr.aws/lambda/python:3.13\": no scheme."
   }
 }
 
@@ -90,6 +95,11 @@ variable "function_zip" {
   validation {
     condition     = var.function_zip == null || var.image_uris == null
     error_message = "function_zip and image_uris exclude each other: the functions are one or the other."
+  }
+
+  validation {
+    condition     = var.function_zip == null || try(length(var.function_zip.bucket) > 0 && length(var.function_zip.key) > 0, false)
+    error_message = "function_zip.bucket and function_zip.key must say where on S3 the zip is."
   }
 
   validation {
@@ -148,6 +158,11 @@ variable "database" {
   }
 
   validation {
+    condition     = var.database == null || can(regex("^[^[:space:]]{1,63}$", var.database.name))
+    error_message = "database.name must be the name of a database, of at most 63 characters and no spaces."
+  }
+
+  validation {
     condition     = var.database == null || try(contains(["iam", "secret"], var.database.auth), false)
     error_message = "database.auth must be \"iam\", for roles that log in with a token, or \"secret\", for roles with a password in Secrets Manager."
   }
@@ -174,17 +189,18 @@ variable "database" {
   }
 
   validation {
-    condition     = try(var.database.secret_arns, null) == null || try(alltrue([for arn in values(var.database.secret_arns) : can(regex("^arn:[a-z-]+:secretsmanager:", arn))]), false)
-    error_message = "database.secret_arns must be ARNs of Secrets Manager secrets, \"arn:aws:secretsmanager:…\"."
+    # They go into the functions' roles as they are.
+    condition     = try(var.database.secret_arns, null) == null || try(alltrue([for arn in values(var.database.secret_arns) : can(regex("^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@!-]+$", arn))]), false)
+    error_message = "database.secret_arns must be whole ARNs of Secrets Manager secrets, \"arn:aws:secretsmanager:<region>:<account>:secret:<name>\", without wildcards."
   }
 
   validation {
-    condition     = try(var.database.vpc, null) == null || try(length(var.database.vpc.subnet_ids) > 0 && alltrue([for id in var.database.vpc.subnet_ids : startswith(id, "subnet-")]), false)
+    condition     = try(var.database.vpc, null) == null || try(length(var.database.vpc.subnet_ids) > 0 && alltrue([for id in var.database.vpc.subnet_ids : can(regex("^subnet-[0-9a-z]+$", id))]), false)
     error_message = "database.vpc.subnet_ids must name at least one subnet, \"subnet-…\", from which the database can be reached."
   }
 
   validation {
-    condition     = try(var.database.vpc, null) == null || try(length(var.database.vpc.security_group_ids) > 0 && alltrue([for id in var.database.vpc.security_group_ids : startswith(id, "sg-")]), false)
+    condition     = try(var.database.vpc, null) == null || try(length(var.database.vpc.security_group_ids) > 0 && alltrue([for id in var.database.vpc.security_group_ids : can(regex("^sg-[0-9a-z]+$", id))]), false)
     error_message = "database.vpc.security_group_ids must name at least one security group, \"sg-…\", that the database lets in."
   }
 }
@@ -221,8 +237,20 @@ variable "aurora" {
   }
 }
 
+variable "api_auth" {
+  description = "How callers of the look-up API prove who they are: \"key\", by the API key in the header x-api-key, which ends up in Terraform's state, or \"iam\", by signing their requests (AWS Signature Version 4) as somebody who is allowed execute-api:Invoke. /health, /docs and /openapi.json are open either way."
+  type        = string
+  default     = "key"
+  nullable    = false
+
+  validation {
+    condition     = contains(["key", "iam"], var.api_auth)
+    error_message = "api_auth must be \"key\", for an API key in the header x-api-key, or \"iam\", for signed requests."
+  }
+}
+
 variable "api_key_value" {
-  description = "The key that callers of the look-up API send in the header x-api-key; null lets AWS make one. Either way it stands in Terraform's state, so encrypt the state."
+  description = "The key that callers of the look-up API send in the header x-api-key; null lets AWS make one. Either way it stands in Terraform's state, so encrypt the state, or set api_auth = \"iam\"."
   type        = string
   default     = null
   sensitive   = true
@@ -231,16 +259,78 @@ variable "api_key_value" {
     condition     = var.api_key_value == null || try(length(var.api_key_value) >= 20 && length(var.api_key_value) <= 128, false)
     error_message = "api_key_value must be 20 to 128 characters long."
   }
+
+  validation {
+    condition     = var.api_key_value == null || var.api_auth == "key"
+    error_message = "api_key_value is a key, but with api_auth = \"iam\" there are no keys: set one or the other."
+  }
+}
+
+variable "api_cors_origins" {
+  description = "The origins whose pages may call the look-up API from a browser, such as [\"https://reports.example.com\"]; none by default."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for origin in var.api_cors_origins : can(regex("^https?://[a-z0-9.-]+(:[0-9]{1,5})?$", origin))])
+    error_message = "api_cors_origins must hold origins as browsers write them, such as \"https://reports.example.com\" or \"http://localhost:8080\": a scheme, a host in lower case and at most a port, no path and no wildcard."
+  }
+}
+
+variable "api_throttle" {
+  description = "How many requests a second (rate), and at once (burst), the look-up API takes: of each route, and with api_auth = \"key\" of the key over all routes. What is beyond is answered 429. An account has limits of its own above these."
+  type = object({
+    rate  = optional(number, 50)
+    burst = optional(number, 100)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = try(var.api_throttle.rate >= 1 && var.api_throttle.rate <= 10000, false)
+    error_message = "api_throttle.rate must be 1 to 10000 requests a second."
+  }
+
+  validation {
+    condition     = try(var.api_throttle.burst >= 1 && var.api_throttle.burst <= 5000 && floor(var.api_throttle.burst) == var.api_throttle.burst, false)
+    error_message = "api_throttle.burst must be a whole number of requests from 1 to 5000."
+  }
+}
+
+variable "api_access_logs" {
+  description = "Whether the look-up API logs every request, as JSON without who asked or about whom. API Gateway writes logs by a role that an account sets once for each region (Settings in its console, or the resource aws_api_gateway_account), and AWS refuses the stage until it is set: it is not this stack's to set, for it is everybody's."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "api_web_acl" {
+  description = "A web ACL (AWS WAF) that guards the look-up API: {arn = \"arn:aws:wafv2:…:regional/webacl/…\"}. An object, so that the ACL may be made in the same apply."
+  type = object({
+    arn = string
+  })
+  default = null
+
+  validation {
+    condition     = var.api_web_acl == null || can(regex("^arn:[a-z-]+:wafv2:[a-z0-9-]+:[0-9]{12}:regional/webacl/[^/]+/[^/]+$", var.api_web_acl.arn))
+    error_message = "api_web_acl.arn must be the ARN of a regional web ACL, \"arn:aws:wafv2:<region>:<account>:regional/webacl/<name>/<id>\": one of CloudFront (global) guards no API."
+  }
 }
 
 variable "watch_schedule" {
   description = "How often watch looks for files that never came, events that were lost and runs that are stuck: an EventBridge schedule expression."
   type        = string
   default     = "rate(15 minutes)"
+  nullable    = false
 
   validation {
-    condition     = can(regex("^(rate|cron)\\(.+\\)$", var.watch_schedule))
-    error_message = "watch_schedule must be an EventBridge schedule expression such as \"rate(15 minutes)\" or \"cron(0 6 * * ? *)\"."
+    # EventBridge takes "rate(1 minute)" and "rate(2 minutes)" alone, and a cron's day by the month or by the week.
+    condition = anytrue([
+      can(regex("^rate[(](1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))[)]$", var.watch_schedule)),
+      can(regex("^cron[(]([^ ()?]+ ){2}([^ ()?]+ [^ ()?]+ [?]|[?] [^ ()?]+ [^ ()?]+) [^ ()?]+[)]$", var.watch_schedule)),
+    ])
+    error_message = "watch_schedule must be an EventBridge schedule expression such as \"rate(1 hour)\", \"rate(15 minutes)\" or \"cron(0 6 * * ? *)\", whose six fields are minutes, hours, day of month, month, day of week and year, one of the two days \"?\"."
   }
 }
 
@@ -250,15 +340,23 @@ variable "staging_retention_days" {
   default     = null
 
   validation {
-    condition     = var.staging_retention_days == null || try(var.staging_retention_days >= 1, false)
-    error_message = "staging_retention_days must be at least 1, or null to keep everything."
+    condition     = var.staging_retention_days == null || try(var.staging_retention_days >= 1 && floor(var.staging_retention_days) == var.staging_retention_days, false)
+    error_message = "staging_retention_days must be a whole number, at least 1, or null to keep everything."
   }
+}
+
+variable "force_destroy" {
+  description = "Whether destroying the stack deletes the files in its buckets, every version of them. With false AWS refuses to delete a bucket that holds any; to destroy the stack with its files, apply true first."
+  type        = bool
+  default     = false
+  nullable    = false
 }
 
 variable "log_retention_days" {
   description = "Days for which CloudWatch keeps the logs."
   type        = number
   default     = 30
+  nullable    = false
 
   validation {
     condition = contains([
@@ -272,6 +370,7 @@ variable "log_level" {
   description = "The least severe level that the functions log."
   type        = string
   default     = "INFO"
+  nullable    = false
 
   validation {
     condition     = contains(["DEBUG", "INFO", "WARNING", "ERROR"], var.log_level)
@@ -279,10 +378,43 @@ variable "log_level" {
   }
 }
 
+variable "kms_key_arn" {
+  description = <<-EOT
+    The KMS key that encrypts all that the module keeps: both buckets, the log table, the topic, the logs, the
+    functions' environments, the images it builds, and the database it creates with its secret. Null leaves that to keys
+    of AWS. Step Functions keeps no rows, only names and counts, and stays with AWS's key.
+
+    The key's policy must leave its use to the account's IAM policies, as the default one does, and must itself allow
+    logs.<region>.amazonaws.com to encrypt and decrypt. The roles of the functions are allowed what they need of it;
+    whoever drops files needs kms:GenerateDataKey and kms:Decrypt, whoever reads staging, the log or the logs
+    kms:Decrypt, and whoever applies kms:CreateGrant too.
+
+    Choose it for the first apply: what is there keeps its key, except that a created database would be replaced, which
+    its deletion protection refuses, and repositories are, with their images.
+  EOT
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
+    error_message = "kms_key_arn must be the ARN of a key, \"arn:aws:kms:<region>:<account>:key/<id>\", not its alias: the functions' roles name it."
+  }
+}
+
 variable "tags" {
   description = "Tags for every resource, beside the module's own (Application, ManagedBy)."
   type        = map(string)
   default     = {}
+  nullable    = false
+
+  validation {
+    # 50 is what AWS takes; three of them are ours.
+    condition = length(var.tags) <= 47 && alltrue([
+      for key, value in var.tags :
+      can(regex("^[\\pL\\pN\\pZ_.:/=+@-]{1,128}$", key)) && can(regex("^[\\pL\\pN\\pZ_.:/=+@-]{0,256}$", value)) && !startswith(lower(key), "aws:")
+    ])
+    error_message = "tags must be at most 47, with keys of 1 to 128 and values of at most 256 letters, digits, spaces and _ . : / = + @ -; a key must not begin with \"aws:\"."
+  }
 }
 
 variable "alert_endpoints" {

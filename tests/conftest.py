@@ -26,9 +26,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, so that no core is left with it at the end."""
+    clouds = {"laptop", "sandbox"}
     items.sort(
-        key=lambda item: not (
-            "laptop" in getattr(item, "fixturenames", ()) or item.get_closest_marker("scaled")
+        key=lambda item: (
+            clouds.isdisjoint(getattr(item, "fixturenames", ()))
+            and item.get_closest_marker("scaled") is None
         )
     )
 

@@ -1,56 +1,52 @@
-"""Takes a request of API Gateway: `GET /get?<key>=VALUE[&limit=N][&cursor=NEXT]`.
-Returns its answer: `{response: [{<field>: value, …}, …], next: cursor or null}`, by a contract.
+"""Takes a request of API Gateway; `openapi.json` says which there are.
+Returns its answer, as JSON or a page, or what was wrong as `application/problem+json`.
 """
 
-import json
+import functools
 from typing import Any
 
-from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response, content_types
+import boto3
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_REST
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
 
-from functions.api.pages import page
-from functions.api.query import Query
+from functions.api.application import application, encoded
 from functions.api.session import PARAMETERS, Session
 from functions.api.view import View
 from shared.database import Connection, connect
-from shared.errors import DatabaseUnavailable
 from shared.odcs import load_all
+from shared.progress import Log
 from shared.settings import ApiSettings, read
 from shared.telemetry import logger
 
-COME_AGAIN = 15
-"""Seconds: Aurora resumes in 15 to 30."""
+# Callers wait: whoever cannot say it at once is asked again by the next one.
+IMPATIENT = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2})
 
 
 def _connect(within: float) -> Connection:
     return connect(read(ApiSettings), within=within, parameters=PARAMETERS)
 
 
-app = APIGatewayRestResolver()
+@functools.cache
+def log() -> Log:
+    """Return the log of ingestions."""
+    tables = boto3.resource("dynamodb", config=IMPATIENT)
+    return Log(tables.Table(read(ApiSettings).log_table))
+
+
 session = Session(_connect)
+load_all()  # here, where Lambda lends a whole processor
 
 
-@app.get("/get")
-def get() -> dict[str, Any]:
-    """Answer with one page of the rows that the contract lets be looked up."""
+@functools.cache
+def app() -> APIGatewayRestResolver:
+    """Return the application, made at the first request."""
     view = View.of(load_all().values())
-    query = Query.parse(app.current_event.query_string_parameters, view)
-    answer = page(session.run, view, query)
-    logger.info("looked up", extra={"rows": len(answer["response"])})
-    return answer
-
-
-@app.exception_handler(DatabaseUnavailable)  # type: ignore[untyped-decorator]
-def come_again(error: DatabaseUnavailable) -> Response[str]:
-    """Tell the caller when to ask again."""
-    logger.warning("the database is away", extra={"reason": str(error)})
-    message = f"The database is waking up or away: ask again in {COME_AGAIN} seconds."
-    body = json.dumps({"statusCode": 503, "message": message})
-    return Response(503, content_types.APPLICATION_JSON, body, {"Retry-After": str(COME_AGAIN)})
+    return application(view, session.run, log, read(ApiSettings).cors_origins)
 
 
 @logger.inject_lambda_context(correlation_id_path=API_GATEWAY_REST, clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request."""
-    return app.resolve(event, context)
+    return app().resolve(encoded(event), context)

@@ -5,7 +5,7 @@ import re
 
 from pg8000.native import identifier
 
-from shared.contract import Column, Contract
+from shared.contract import Column, Contract, Lookup
 
 SOURCE = """
 CREATE TABLE IF NOT EXISTS source (
@@ -89,20 +89,31 @@ def create_indexes(contract: Contract) -> dict[str, str]:
     indexes = [
         tuple(contract.column(name).physical_name for name in index) for index in contract.indexes
     ]
-    statements = {}
-    for names in [*indexes, ("source_id",)]:
-        index = _index_name(contract.relation, names)
-        columns = ", ".join(map(identifier, names))
-        statements[index] = (
-            f"CREATE INDEX {identifier(index)} ON {identifier(contract.relation)} ({columns})"
-        )
-    return statements
+    keys = {
+        _index_name(contract.relation, names): ", ".join(map(identifier, names))
+        for names in [*indexes, ("source_id",)]
+    }
+    if contract.lookup:
+        keys[_index_name(contract.relation, ("lookup",))] = _lookup_key(contract, contract.lookup)
+    return {
+        name: f"CREATE INDEX {identifier(name)} ON {identifier(contract.relation)} ({key})"
+        for name, key in keys.items()
+    }
 
 
 def digest(contract: Contract) -> str:
     """Return a hash that changes whenever a contract asks for other tables or indexes."""
     statements = [create_table(contract), *create_indexes(contract).values()]
     return hashlib.sha256("\n".join(statements).encode()).hexdigest()
+
+
+def _lookup_key(contract: Contract, lookup: Lookup) -> str:
+    """Return what serves every page of the look-up, and the way from one key to the next."""
+    key, order = contract.column(lookup.key), contract.column(lookup.order)
+    # Compared by bytes a key's prefix is a range, whatever the database's collation; and `=`, also
+    # that of people, is served as well.
+    by_bytes = " text_pattern_ops" if key.logical_type == "string" else ""
+    return f"{identifier(key.physical_name)}{by_bytes}, {identifier(order.physical_name)}, id"
 
 
 def _definition(column: Column) -> str:

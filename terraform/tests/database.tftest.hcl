@@ -13,6 +13,10 @@ override_resource {
   values = { arn = "arn:aws:s3:::staging" }
 }
 override_resource {
+  target = aws_iam_role.function["api"]
+  values = { arn = "arn:aws:iam::123456789012:role/api" }
+}
+override_resource {
   target = aws_iam_role.function["load"]
   values = { arn = "arn:aws:iam::123456789012:role/load" }
 }
@@ -113,15 +117,18 @@ run "created" {
       for statement in [
         { Action = ["s3:ListBucketVersions"], Resource = ["arn:aws:s3:::landing"] },
         { Action = ["s3:ListBucket"], Resource = ["arn:aws:s3:::staging"] },
-        { Action = ["s3:GetObject"], Resource = ["arn:aws:s3:::staging/*"] },
+        { Action = ["s3:GetObject"], Resource = ["arn:aws:s3:::staging/table=*", "arn:aws:s3:::staging/state=failed_tests/table=*/rejects.jsonl"] },
       ] : merge(statement, { Effect = "Allow", Principal = "*", Condition = { ArnEquals = { "aws:PrincipalArn" = "arn:aws:iam::123456789012:role/load" } } })
     ]
     error_message = "Through S3's gateway goes something else than what load's role allows."
   }
 
   assert {
-    condition     = flatten([for statement in jsondecode(aws_vpc_endpoint.gateway["dynamodb"].policy).Statement : [statement.Action, statement.Resource]]) == ["dynamodb:UpdateItem", "arn:aws:dynamodb:eu-central-1:123456789012:table/mock"]
-    error_message = "Through DynamoDB's gateway goes something else than what load's role allows."
+    condition = [for statement in jsondecode(aws_vpc_endpoint.gateway["dynamodb"].policy).Statement : [statement.Condition.ArnEquals["aws:PrincipalArn"], statement.Action]] == [
+      ["arn:aws:iam::123456789012:role/api", ["dynamodb:Query"]],
+      ["arn:aws:iam::123456789012:role/load", ["dynamodb:UpdateItem"]],
+    ]
+    error_message = "Through DynamoDB's gateway goes something else than what the roles of api and load allow."
   }
 
   assert {
@@ -181,7 +188,7 @@ run "created" {
       "dynamodb:DescribeTable"         = ["watch"]
       "dynamodb:GetItem"               = ["alert", "trigger", "watch"]
       "dynamodb:PutItem"               = ["alert", "trigger", "watch"]
-      "dynamodb:Query"                 = ["watch"]
+      "dynamodb:Query"                 = ["api", "watch"]
       "dynamodb:UpdateItem"            = ["alert", "load", "test", "transform"]
       "ec2:AssignPrivateIpAddresses"   = ["api", "load"]
       "ec2:CreateNetworkInterface"     = ["api", "load"]
@@ -197,7 +204,6 @@ run "created" {
       "rds-data:ExecuteStatement"      = ["migrate"]
       "rds-data:RollbackTransaction"   = ["migrate"]
       "rds-db:connect"                 = ["api", "load"]
-      "s3:AbortMultipartUpload"        = ["test", "transform"]
       "s3:DeleteObject"                = ["test", "transform"]
       "s3:GetObject"                   = ["alert", "load", "test"]
       "s3:GetObjectVersion"            = ["test", "transform"]
@@ -229,7 +235,7 @@ run "created" {
   assert {
     condition = toset(flatten([
       for policy in aws_iam_role_policy.function : [
-        for statement in jsondecode(policy.policy).Statement : [for action in statement.Action : action if contains(statement.Resource, "*")]
+        for statement in jsondecode(policy.policy).Statement : [for action in statement.Action : action if contains(statement.Resource, "*")] if statement.Effect == "Allow"
       ]
     ])) == toset(["ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses"])
     error_message = "Other actions than those on network interfaces name no resource."
@@ -261,7 +267,25 @@ run "a_region_that_nobody_would_trust" {
 
 run "created_as_told" {
   variables {
-    aurora = { max_capacity = 1.5, backup_days = 35, deletion_protection = false, final_snapshot = false }
+    aurora             = { max_capacity = 1.5, backup_days = 35, deletion_protection = false, final_snapshot = false }
+    log_retention_days = 90
+    kms_key_arn        = "arn:aws:kms:eu-central-1:123456789012:key/given"
+  }
+
+  assert {
+    condition     = aws_cloudwatch_log_group.database[0].retention_in_days == 90
+    error_message = "log_retention_days does not reach PostgreSQL's log."
+  }
+
+  assert {
+    condition     = distinct([aws_rds_cluster.this[0].kms_key_id, aws_rds_cluster.this[0].master_user_secret_kms_key_id, aws_cloudwatch_log_group.database[0].kms_key_id]) == tolist([var.kms_key_arn])
+    error_message = "kms_key_arn does not reach the database, its secret or its log."
+  }
+
+  assert {
+    # It logs in with a token, and has no secret to decrypt.
+    condition     = [for name, policy in aws_iam_role_policy.function : name if !strcontains(policy.policy, "kms:")] == ["api"]
+    error_message = "The look-up may use a key that it has no use for, or another function may not."
   }
 
   assert {

@@ -365,6 +365,7 @@ def test_user_waits_for_a_database_that_wakes_up() -> None:
     ("answer", "line"),
     [
         ({"json": {"message": "Forbidden"}, "status": 403}, "refused with 403: Forbidden"),
+        ({"json": {"detail": "No key."}, "status": 403}, "refused with 403: No key."),
         ({"body": "oops", "status": 500}, "refused with 500: oops"),
     ],
 )

@@ -66,6 +66,7 @@ class Scene:
             for name, function in outputs["function_names"].items()
         }
         self._database, self._s3, self._tap = database, client("s3"), laptop.tap
+        self._lambda, self._alert = client("lambda"), outputs["function_names"]["alert"]
         self._s3.create_bucket(Bucket=BUCKET)
         enabled = {"Status": "Enabled"}
         self._s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration=enabled)
@@ -119,7 +120,9 @@ class Scene:
         detail = {name: value for name, value in run.items() if name in names}
         before = len(self._tap.alerts())
         event = {"detail-type": "Step Functions Execution Status Change", "detail": detail}
-        assert self._call("alert", event).answer == {"sent": True}
+        # As it is deployed: the topic takes messages from its role alone.
+        answer = self._lambda.invoke(FunctionName=self._alert, Payload=json.dumps(event))
+        assert json.load(answer["Payload"]) == {"sent": True}
         return [alert.body for alert in self._tap.alerts()[before:]]
 
     def item(self) -> dict[str, Any]:
@@ -213,8 +216,8 @@ def killed(scene: Scene, point: Point) -> bool:
     """Kill Load there, see that nothing is mixed up, and tell whether the new rows are in."""
     scene.reset()
     call = scene.load(scene.new.event, kill_at=point)
-    # Answers come in more or fewer pieces, so the last point may be one that is not reached.
-    assert call.killed or point.marker
+    # Answers come in more or fewer pieces, so a last point may be one that is not reached.
+    assert call.killed or point.marker or point.number >= len(call.operations)
 
     assert scene.held() in (scene.old.held, scene.new.held)
     eventually(scene.nobody_is_left, within=5)

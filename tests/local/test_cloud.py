@@ -1,7 +1,6 @@
 import contextlib
 import dataclasses
 import http.client
-import json
 import os
 import signal
 import subprocess
@@ -22,6 +21,7 @@ from local.postgres import connected
 from local.processes import Processes
 from local.stack import Stack
 from local.tap import Alert
+from shared.ingestion import Source, unmatched_id
 from tests.fixtures.laptop import Laptop
 
 TM = Path(sys.executable).with_name("tm")
@@ -64,19 +64,26 @@ def test_a_second_up_says_so(laptop: Laptop) -> None:
 
 
 def test_every_reader_of_the_tap_sees_every_alert(laptop: Laptop) -> None:
-    body = {"ingestedID": "20240303-0000000000", "status": "Ingestion Success"}
-    message = {"default": json.dumps(body), "email": "for people"}
-    laptop.aws.client("sns").publish(
-        TopicArn=laptop.stack.outputs["topic_arn"],
-        Subject="A subject",
-        Message=json.dumps(message),
-        MessageStructure="json",
-    )
-    deadline = time.monotonic() + 10
-    while Alert("A subject", body) not in laptop.tap.alerts():
+    landing = laptop.stack.outputs["landing_bucket"]
+    put = laptop.aws.client("s3").put_object(Bucket=landing, Key="of no contract", Body=b"x")
+    ingested = unmatched_id(Source(landing, "of no contract", put["VersionId"], 1))
+
+    def seen() -> list[Alert]:
+        return [each for each in laptop.tap.alerts() if each.body.get("ingestedID") == ingested]
+
+    deadline = time.monotonic() + 60
+    while not seen():
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert Alert("A subject", body) in laptop.tap.alerts()
+    assert len(seen()) == 1
+
+
+def test_nobody_but_alert_tells_the_topic(laptop: Laptop) -> None:
+    """Not even who may do everything."""
+    with pytest.raises(botocore.exceptions.ClientError, match=r"not authorized .* sns:Publish"):
+        laptop.aws.client("sns").publish(
+            TopicArn=laptop.stack.outputs["topic_arn"], Message="nothing of the pipeline's"
+        )
 
 
 def test_the_emulator_answers_over_tls_only(laptop: Laptop) -> None:

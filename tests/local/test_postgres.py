@@ -16,7 +16,10 @@ from local.processes import Processes
 def test_it_refuses_a_wrong_password(postgres: Server) -> None:
     with pytest.raises(pg8000.exceptions.DatabaseError, match="28P01"):
         pg8000.native.Connection(
-            postgres.user, host=postgres.host, port=postgres.port, password="wrong"
+            postgres.user,
+            host=postgres.host,
+            port=postgres.port,
+            password="wrong",  # pragma: allowlist secret
         )
 
 

@@ -559,7 +559,7 @@ def test_only_an_address_is_known_to_be_this_machine() -> None:
     assert _is_loopback("127.0.0.1")
     assert _is_loopback("127.8.8.8")
     assert _is_loopback("::1")
-    for host in ("localhost", "10.0.0.1", "0.0.0.0", "127.0.0.1.example", "", "2130706433"):
+    for host in ("localhost", "10.0.0.1", "0.0.0.0", "127.0.0.1.example", "", "2130706433"):  # noqa: S104 -- only asked about
         assert not _is_loopback(host), host
 
 

@@ -216,6 +216,9 @@ REFUSED: list[tuple[str, Change, str]] = [
         for wrong, message in (
             ({"key": "paid", "order": "day"}, "the lookup's key paid must be a string or an int"),
             ({"key": "name", "order": "amount"}, "the lookup's order amount must be required"),
+            ({"key": "name", "order": "day", "group": "paid"}, "the lookup's group paid must be a"),
+            ({"key": "name", "order": "day", "measure": "paid"}, "the lookup's measure paid must"),
+            ({"key": "name", "order": "day", "group": "none"}, "lookup names ['none'], which are"),
         )
     ),
     ("table", custom(lookup={"key": "name", "order": "name", "fields": []}), "lookup.fields: Tup"),
@@ -585,6 +588,22 @@ def test_two_contracts_for_one_api(tmp_path: Path) -> None:
         load_all(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("role", "taken"), [("key", "cursor"), ("key", "from"), ("group", "week"), ("measure", "rows")]
+)
+def test_a_look_up_has_words_of_its_own(tmp_path: Path, role: str, taken: str) -> None:
+    made = document()
+    of = "amount" if role == "measure" else "name"
+    column(of, name=taken)(made)
+    column("day", required=True)(made)
+    key = taken if role == "key" else "name" if role == "measure" else taken
+    table(customProperties=None)(made)
+    custom(lookup={"key": key, "order": "day", "fields": ["day"], role: taken})(made)
+
+    with pytest.raises(InvalidContract, match=f"{role} {taken} must be"):
+        load(save(tmp_path, made))
+
+
 def test_what_a_contract_need_not_say_has_its_default(tmp_path: Path) -> None:
     contract = loaded(tmp_path, table(customProperties=None, quality=None))
 
@@ -609,6 +628,7 @@ def test_the_check_ins_are_what_they_were() -> None:
     assert contract.column("timestamp").formats[2].locale == "ru"
     assert contract.lookup is not None
     assert contract.lookup.fields == ("user", "project", "hours", "timestamp")
+    assert (contract.lookup.group, contract.lookup.measure) == ("project", "hours")
 
 
 def test_the_budgets_are_of_another_shape_in_every_way() -> None:

@@ -50,7 +50,7 @@ def test_who_we_are_is_said_by_one_of_two(
     for name in names:
         monkeypatch.delenv(name, raising=False)
     where = {"DATABASE_HOST": "host", "DATABASE_PORT": "5432", "DATABASE_NAME": "name"}
-    for name, value in (where | set_).items():
+    for name, value in (where | {"LOG_TABLE": "log"} | set_).items():
         monkeypatch.setenv(name, value)
 
     if fine:
@@ -58,3 +58,23 @@ def test_who_we_are_is_said_by_one_of_two(
     else:
         with pytest.raises(InvalidSettings, match="ApiSettings: set DATABASE_USER"):
             read(ApiSettings)
+
+
+@pytest.mark.parametrize(
+    ("set_", "origins"),
+    [
+        ({}, set()),
+        (
+            {"CORS_ORIGINS": '["https://a.example", "https://b.example"]'},
+            {"https://a.example", "https://b.example"},
+        ),
+    ],
+)
+def test_origins_are_a_list_of_json(
+    set_: dict[str, str], origins: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = {"DATABASE_HOST": "host", "DATABASE_PORT": "5432", "DATABASE_NAME": "name"}
+    for name, value in (named | {"DATABASE_USER": "reader", "LOG_TABLE": "log"} | set_).items():
+        monkeypatch.setenv(name, value)
+
+    assert read(ApiSettings).cors_origins == origins

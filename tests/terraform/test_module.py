@@ -1,24 +1,44 @@
 """The module under Terraform's own tools; its rules about itself stand in `terraform/tests/`."""
 
 import json
+import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hcl2
 import pytest
 
 from local import terraform
 
 ROOT = Path(__file__).parents[2]
+MODULE = ROOT / "terraform"
 
+TAGS = {"Application": "blue", "ManagedBy": "Terraform", "Team": "data"}
+# What a name is called that is unique in an account and region, or in the world.
+NAMES = {
+    "alarm_name",
+    "bucket",
+    "cluster_identifier",
+    "dashboard_name",
+    "function_name",
+    "identifier",
+    "name",
+}
+# What has its name within something that bears the stack's.
+WITHIN = {"aws_api_gateway_request_validator", "aws_iam_role_policy"}
 
+FUNCTIONS = ("alert", "api", "load", "migrate", "test", "transform", "trigger", "watch")
+REGISTRY = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
+IMAGES = {function: f"{REGISTRY}/ci/{function}@sha256:0" for function in FUNCTIONS}
+ZIP = {"bucket": "code", "key": "functions.zip", "hash": 43 * "A" + "="}
 SECRETS = {
     function: f"arn:aws:secretsmanager:eu-central-1:123456789012:secret:{function}"
     for function in ("migrate", "load", "api")
 }
 USERS = {"migrate": "owner", "load": "loader", "api": "reader"}
+VPC = {"subnet_ids": ["subnet-0a1b"], "security_group_ids": ["sg-0a1b"]}
 SECRET = {"host": "db.example.com", "name": "pipeline", "auth": "secret", "secret_arns": SECRETS}
 IAM = {
     "host": "db.example.com",
@@ -28,79 +48,262 @@ IAM = {
     "users": USERS,
 }
 
-# What somebody may write about the database, and each thing that Terraform answers. A plan takes
-# seconds, so each holds several mistakes.
-WRONG: dict[str, tuple[dict[str, Any], set[str]]] = {
-    "address": (
+# What somebody may write, and how each thing begins that Terraform answers.
+NAME = "name must be 3 to 26 lower-case letters, digits and single hyphens"
+EMAILS = "alert_emails must hold e-mail addresses"
+ARCHITECTURE = "architecture must be x86_64 or arm64"
+BASE = "base_image must be the name of an image as Docker takes it"
+ALL_IMAGES = "image_uris must name one image for each of alert, api, load, migrate"
+ECR_IMAGES = "image_uris must be images on ECR with a digest or a tag"
+ONE_CODE = "function_zip and image_uris exclude each other"
+ZIP_PLACE = "function_zip.bucket and function_zip.key must say where on S3 the zip is"
+ZIP_HASH = "function_zip.hash must be the zip's SHA-256 in base64"
+HOST = "database.host must be a host's name alone"
+PORT = "database.port must be a whole number from 1 to 65535"
+DATABASE_NAME = "database.name must be the name of a database, of at most 63 characters"
+AUTH = 'database.auth must be "iam", for roles that log in with a token, or "secret"'
+NEEDS_USERS = 'database.auth = "iam" needs database.users, the roles of migrate, load and api'
+NEEDS_SECRETS = 'database.auth = "secret" needs database.secret_arns'
+RESOURCE_ID = "database.resource_id must be what RDS calls the resource ID"
+ROLES = "database.users must name three different roles"
+WHOLE_ARNS = "database.secret_arns must be whole ARNs of Secrets Manager secrets"
+SUBNETS = "database.vpc.subnet_ids must name at least one subnet"
+GROUPS = "database.vpc.security_group_ids must name at least one security group"
+CAPACITY = "aurora.max_capacity must be 1 to 256 ACUs, in steps of a half"
+BACKUPS = "aurora.backup_days must be a whole number from 1 to 35"
+ONE_DATABASE = "aurora says what the created database is like, but with database none is created"
+API_KEY = "api_key_value must be 20 to 128 characters long"  # pragma: allowlist secret
+NO_KEYS = 'api_key_value is a key, but with api_auth = "iam" there are no keys'
+API_AUTH = 'api_auth must be "key", for an API key in the header x-api-key, or "iam"'
+ORIGINS = "api_cors_origins must hold origins as browsers write them"
+RATE = "api_throttle.rate must be 1 to 10000 requests a second"
+BURST = "api_throttle.burst must be a whole number of requests from 1 to 5000"
+WEB_ACL = "api_web_acl.arn must be the ARN of a regional web ACL"
+SCHEDULE = "watch_schedule must be an EventBridge schedule expression"
+STAGING_DAYS = "staging_retention_days must be a whole number, at least 1, or null"
+LOG_DAYS = "log_retention_days must be a period that CloudWatch knows"
+LOG_LEVEL = "log_level must be DEBUG, INFO, WARNING or ERROR"
+KEY = "kms_key_arn must be the ARN of a key"
+TAG = "tags must be at most 47, with keys of 1 to 128"
+
+KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+WRONG: list[tuple[dict[str, Any], set[str]]] = [
+    *(({"name": name}, {NAME}) for name in ("a", "ab", 27 * "a", "Blue", "a_b", "1ab", "ab-")),
+    ({"name": "a--b"}, {NAME}),
+    *(
+        ({"alert_emails": [address]}, {EMAILS})
+        for address in ("nobody", "a@localhost", "a@b.c, d@e.f", "A Person <a@example.com>", "")
+    ),
+    ({"architecture": "riscv64"}, {ARCHITECTURE}),
+    *(({"base_image": image}, {BASE}) for image in ("", "python 3.13", "https://example.com/a:1")),
+    ({"image_uris": {"load": IMAGES["load"]}}, {ALL_IMAGES}),
+    ({"image_uris": IMAGES | {"extra": IMAGES["load"]}}, {ALL_IMAGES}),
+    ({"image_uris": IMAGES | {"load": "docker.io/ci/load:latest"}}, {ECR_IMAGES}),
+    ({"image_uris": IMAGES | {"load": f"{REGISTRY}/ci/load"}}, {ECR_IMAGES}),
+    ({"image_uris": IMAGES, "function_zip": ZIP}, {ONE_CODE}),
+    ({"function_zip": ZIP | {"bucket": ""}}, {ZIP_PLACE}),
+    ({"function_zip": ZIP | {"key": None}}, {ZIP_PLACE}),
+    ({"function_zip": ZIP | {"hash": 64 * "a"}}, {ZIP_HASH}),
+    (
         {"database": SECRET | {"host": "https://db", "port": 70000, "auth": "password"}},
-        {
-            "database.host must be a host's name alone",
-            "database.port must be a whole number from 1 to 65535",
-            'database.auth must be "iam", for roles that log in with a token, or "secret"',
-        },
+        {HOST, PORT, AUTH},
     ),
-    "iam_with_nothing": (
-        {"database": {"host": "db:5432", "name": "pipeline", "auth": "iam"}},
-        {
-            "database.host must be a host's name alone",
-            'database.auth = "iam" needs database.users, the roles of migrate, load and api',
-        },
-    ),
-    "iam_with_secrets_and_an_arn": (
+    ({"database": {"host": "db:5432", "name": "pipeline", "auth": "iam"}}, {HOST, NEEDS_USERS}),
+    ({"database": SECRET | {"name": "", "port": 5432.5}}, {DATABASE_NAME, PORT}),
+    ({"database": SECRET | {"name": 64 * "a"}}, {DATABASE_NAME}),
+    (
         {"database": IAM | {"resource_id": "arn:aws:rds:x:cluster:y", "secret_arns": SECRETS}},
-        {
-            "it takes no secret_arns",
-            "database.resource_id must be what RDS calls the resource ID",
-        },
+        {NEEDS_USERS, RESOURCE_ID},
     ),
-    "iam_with_a_wildcard_and_no_subnets": (
+    (
         {
             "database": IAM
             | {"users": USERS | {"load": "*"}, "vpc": {"subnet_ids": [], "security_group_ids": []}}
         },
+        {ROLES, SUBNETS, GROUPS},
+    ),
+    ({"database": IAM | {"users": USERS | {"load": "reader"}}}, {ROLES}),
+    ({"database": SECRET | {"secret_arns": None, "users": USERS}}, {NEEDS_SECRETS}),
+    (
         {
-            "database.users must name three different roles",
-            "database.vpc.subnet_ids must name at least one subnet",
-            "database.vpc.security_group_ids must name at least one security group",
+            "database": SECRET
+            | {"secret_arns": SECRETS | {"api": "prod/api"}, "vpc": VPC | {"subnet_ids": ["sg-1"]}}
         },
+        {WHOLE_ARNS, SUBNETS},
     ),
-    "iam_with_one_role_twice": (
-        {"database": IAM | {"users": USERS | {"load": "reader"}}},
-        {"database.users must name three different roles"},
-    ),
-    "secret_with_users": (
-        {"database": SECRET | {"secret_arns": None, "users": USERS}},
-        {'database.auth = "secret" needs database.secret_arns'},
-    ),
-    "secret_by_name_in_a_group": (
+    (
         {
             "database": SECRET
             | {
-                "secret_arns": SECRETS | {"api": "prod/api"},
-                "vpc": {"subnet_ids": ["sg-1"], "security_group_ids": ["sg-1"]},
+                "secret_arns": SECRETS | {"api": "arn:aws:secretsmanager:*:*:secret:*"},
+                "vpc": VPC | {"security_group_ids": ["subnet-1"]},
             }
         },
-        {
-            "database.secret_arns must be ARNs of Secrets Manager secrets",
-            "database.vpc.subnet_ids must name at least one subnet",
-        },
+        {WHOLE_ARNS, GROUPS},
     ),
-    "aurora": (
-        {"aurora": {"max_capacity": 0.5, "backup_days": 0}},
-        {
-            "aurora.max_capacity must be 1 to 256 ACUs",
-            "aurora.backup_days must be a whole number from 1 to 35",
-        },
+    ({"aurora": {"max_capacity": 0.5, "backup_days": 0}}, {CAPACITY, BACKUPS}),
+    ({"aurora": {"max_capacity": 256.5, "backup_days": 36}}, {CAPACITY, BACKUPS}),
+    ({"aurora": {"max_capacity": 1.3, "backup_days": 1.5}}, {CAPACITY, BACKUPS}),
+    ({"database": SECRET, "aurora": {"max_capacity": 8}}, {ONE_DATABASE}),
+    *(({"api_key_value": length * "a"}, {API_KEY}) for length in (19, 129)),
+    *(
+        ({"watch_schedule": schedule}, {SCHEDULE})
+        for schedule in (
+            "every 15 minutes",
+            "15 minutes",
+            "rate(0 minutes)",
+            "rate(1 minutes)",
+            "rate(15 minute)",
+            "rate(1.5 hours)",
+            "rate(30 seconds)",
+            "cron(0 6 * * *)",
+            "cron(0 6 * * * *)",
+            "cron(0 6 ? * ? *)",
+            "cron(0 6 * * ? *) ",
+        )
     ),
-    "aurora_beside_a_database": (
-        {"database": SECRET, "aurora": {"max_capacity": 1.3}},
+    (
         {
-            "in steps of a half",
-            "with database none is created: set one or the other",
+            "api_auth": "none",
+            "api_cors_origins": ["https://reports.example.com/"],
+            "api_throttle": {"rate": 20000, "burst": 0},
+            "api_web_acl": {"arn": "guard"},
         },
+        {API_AUTH, ORIGINS, RATE, BURST, WEB_ACL},
     ),
-    "name": ({"name": "a--b"}, {"name must not hold two hyphens in a row"}),
+    ({"api_auth": "iam", "api_key_value": "short"}, {API_KEY, NO_KEYS}),
+    *(
+        ({"api_throttle": throttle}, {RATE, BURST})
+        for throttle in ({"rate": 0.5, "burst": 5001}, {"rate": 10001, "burst": 1.5})
+    ),
+    *(({"staging_retention_days": days}, {STAGING_DAYS}) for days in (0, 1.5)),
+    *(({"log_retention_days": days}, {LOG_DAYS}) for days in (0, 31)),
+    ({"log_level": "LOUD"}, {LOG_LEVEL}),
+    *(
+        ({"kms_key_arn": arn}, {KEY})
+        for arn in ("alias/data", KEY_ARN.replace("key/", "alias/"), KEY_ARN + "*", "1234abcd")
+    ),
+    *(
+        ({"tags": tags}, {TAG})
+        for tags in (
+            {"aws:team": "data"},
+            {"": "data"},
+            {"Team": 257 * "a"},
+            {129 * "a": "data"},
+            {"Team": "data!"},
+            {str(number): "" for number in range(48)},
+        )
+    ),
+]
+# What looks like that and is right; null is what a variable has that nobody set.
+RIGHT: list[dict[str, Any]] = [
+    {"name": "abc"},
+    {"name": "a-1-" + 22 * "b"},
+    {"alert_emails": ["data-team@example.com", "o'hara+alerts@mail.example.co.uk"]},
+    {"base_image": "public.ecr.aws/lambda/python:3.13@sha256:" + 64 * "0"},
+    {"base_image": "localhost:5000/lambda-python"},
+    {"image_uris": IMAGES | {"load": f"{REGISTRY}.cn/ci/load:v1"}},
+    {"database": IAM | {"resource_id": "prx-0a1b", "vpc": VPC}},
+    {"database": SECRET | {"port": 65535, "vpc": VPC}},
+    {"aurora": {"max_capacity": 1.5, "backup_days": 35}},
+    *({"api_key_value": length * "a"} for length in (20, 128)),
+    *(
+        {"watch_schedule": schedule}
+        for schedule in (
+            "rate(1 minute)",
+            "rate(10 hours)",
+            "cron(0/15 6-18 ? * MON-FRI *)",
+            "cron(0 6 L * ? 2030,2031)",
+        )
+    ),
+    {"staging_retention_days": 1, "kms_key_arn": KEY_ARN},
+    {"kms_key_arn": KEY_ARN.replace("aws", "aws-us-gov").replace("key/", "key/mrk-")},
+    {"tags": {"Cost centre": "Ä/1+2=3:@_.-", "Empty": ""}},
+    {
+        "name": None,
+        "alert_emails": None,
+        "hard_testing": None,
+        "force_destroy": None,
+        "architecture": None,
+        "base_image": None,
+        "image_uris": None,
+        "function_zip": None,
+        "database": None,
+        "aurora": None,
+        "api_auth": None,
+        "api_key_value": None,
+        "api_cors_origins": None,
+        "api_throttle": None,
+        "api_access_logs": None,
+        "api_web_acl": None,
+        "watch_schedule": None,
+        "staging_retention_days": None,
+        "log_retention_days": None,
+        "log_level": None,
+        "kms_key_arn": None,
+        "tags": None,
+    },
+]
+# The assertions that fail when a variable is ignored, by the file of `terraform test` they are in.
+EFFECTS: dict[str, dict[str, list[str]]] = {
+    "module": {
+        "name": ["A name does not begin with var.name."],
+        "alert_emails": [
+            "Not every address of alert_emails is subscribed.",
+        ],
+        "hard_testing": ["hard_testing does not reach the test function."],
+        "api_key_value": ["api_key_value does not reach the API, or its output."],
+        "watch_schedule": ["watch_schedule does not reach the rule that calls watch."],
+        "staging_retention_days": [
+            "staging_retention_days does not reach the staging bucket.",
+        ],
+        "force_destroy": ["force_destroy does not reach the buckets."],
+        "log_retention_days": ["log_retention_days does not reach every log."],
+        "log_level": ["log_level does not reach every function."],
+        "kms_key_arn": [
+            "kms_key_arn does not reach the buckets.",
+            "kms_key_arn does not reach the logs, the environments, the topic or the log table.",
+            "A function may do more or less with the key than it has to, or with another one.",
+        ],
+        "tags": ["The tags do not reach the functions."],
+    },
+    "api": {
+        "api_auth": ["With IAM there is a key too.", "An unsigned request is not forbidden."],
+        "api_key_value": ["api_key_value does not reach the key."],
+        "api_cors_origins": [
+            "A browser cannot ask, without a key, whether it may call a route.",
+            "The function does not know the origins.",
+            "A page cannot read what the gateway answers itself.",
+        ],
+        "api_throttle": ["api_throttle does not reach the stage and the key."],
+        "api_access_logs": ["The access log is another, or kept for another time."],
+        "api_web_acl": ["api_web_acl does not guard the stage."],
+    },
+    "images": {
+        "architecture": ["architecture does not reach the functions."],
+        "base_image": ["Two base images share a tag."],
+        "image_uris": ["Images that are given are built all the same."],
+        "function_zip": ["A function does not run the zip that function_zip names."],
+        "kms_key_arn": ["kms_key_arn does not reach the repositories."],
+    },
+    "database": {
+        "database": [
+            "A database is given, and one is created all the same.",
+            "A function gets into the database otherwise than as its own user.",
+            "The functions are not in the network that was named.",
+        ],
+        "aurora": [
+            "max_capacity or backup_days does not reach the cluster.",
+            "A database that may go cannot be destroyed.",
+        ],
+        "log_retention_days": ["log_retention_days does not reach PostgreSQL's log."],
+        "kms_key_arn": ["kms_key_arn does not reach the database, its secret or its log."],
+    },
 }
+NO_CONTRACTS = "There are no contracts beside the module"
+# In a region of its own in terraform/tests.
+UNTRUSTED = "The functions would trust no database in "
 
 
 @dataclass(frozen=True)
@@ -115,15 +318,65 @@ class Module:
         assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
+def blocks(kind: str) -> dict[str, dict[str, Any]]:
+    """Return the module's variables or outputs by name."""
+    options = hcl2.SerializationOptions(strip_string_quotes=True)
+    return {
+        name: block
+        for path in sorted(MODULE.glob("*.tf"))
+        for each in hcl2.loads(path.read_text(), serialization_options=options).get(kind, [])
+        for name, block in each.items()
+    }
+
+
+def error_messages(node: object) -> list[str]:
+    """Return every `error_message` below a node of a parsed file."""
+    if isinstance(node, list):
+        return [message for each in node for message in error_messages(each)]
+    if not isinstance(node, dict):
+        return []
+    own = [node["error_message"]] if "error_message" in node else []
+    return own + error_messages(list(node.values()))
+
+
+def copy_checkout(folder: Path) -> Path:
+    """Copy what the module is made of; return where the module is."""
+    leftovers = shutil.ignore_patterns(".terraform*", "*.tfstate*", "__pycache__")
+    for name in ("contracts", "functions", "shared", "terraform"):
+        shutil.copytree(ROOT / name, folder / name, ignore=leftovers)
+    shutil.copy(ROOT / ".dockerignore", folder)
+    return folder / "terraform"
+
+
+def plans(
+    tool: terraform.Terraform, folder: Path, runs: dict[str, dict[str, Any]], mocks: str | None
+) -> list[dict[str, Any]]:
+    """Plan each of `runs`, mappings of variables, by `terraform test`; return all that it says."""
+    tests = folder / "planned"
+    tests.mkdir()
+    provider = {"mock_provider": {"aws": {"source": mocks}}} if mocks else {}
+    for name, variables in runs.items():
+        document = provider | {"run": {name: {"command": "plan", "variables": variables}}}
+        (tests / f"{name}.tftest.json").write_text(json.dumps(document))
+    lines = tool.run("test", "-json", "-verbose", f"-test-directory={tests.name}", folder=folder)
+    shutil.rmtree(tests)
+    return [json.loads(line) for line in lines.stdout.splitlines()]
+
+
+def errors(said: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Return the errors of each run that has any."""
+    found: dict[str, list[str]] = {}
+    for line in said:
+        if line["type"] == "diagnostic" and line["diagnostic"]["severity"] == "error":
+            found.setdefault(line["@testrun"], []).append(line["diagnostic"]["detail"])
+    return found
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Module:
     """Run a command of Terraform on a copy of the module."""
     checkout = tmp_path_factory.mktemp("checkout")
-    leftovers = shutil.ignore_patterns(".terraform*", "*.tfstate*")
-    shutil.copytree(ROOT / "terraform", checkout / "terraform", ignore=leftovers)
-    for name in (".dockerignore", "contracts", "functions", "shared"):
-        (checkout / name).symlink_to(ROOT / name)
-    module = Module(checkout / "terraform", terraform.find(checkout / "configuration"))
+    module = Module(copy_checkout(checkout), terraform.find(checkout / "configuration"))
     module("init", "-backend=false")
     return module
 
@@ -140,29 +393,160 @@ def test_the_rules_hold(run: Module) -> None:
     run("test")
 
 
+def test_every_variable_is_described_typed_and_optional() -> None:
+    wanted = {"description", "type", "default"}
+    variables = blocks("variable")
+
+    assert not {name for name, block in variables.items() if not wanted <= block.keys()}
+    # Null means something, or it means what the default is.
+    assert not {
+        name
+        for name, block in variables.items()
+        if (block["default"] is None) == (block.get("nullable", True) is False)
+    }
+    assert set(RIGHT[-1]) == variables.keys()
+
+
 @pytest.fixture(scope="module")
-def answers(run: Module) -> Iterator[dict[str, list[str]]]:
-    """Return Terraform's errors for each of WRONG, each planned on its own in one command."""
-    folder = run.folder / "wrong"
-    folder.mkdir()
-    for name, (variables, _) in WRONG.items():
-        document = {
-            "mock_provider": {"aws": {"source": "./tests/mocks"}},
-            "run": {name: {"command": "plan", "variables": variables}},
-        }
-        (folder / f"{name}.tftest.json").write_text(json.dumps(document))
-    lines = run.tool.run("test", "-json", "-test-directory=wrong", folder=run.folder)
-    said: dict[str, list[str]] = {name: [] for name in WRONG}
-    for line in map(json.loads, lines.stdout.splitlines()):
-        if line["type"] == "diagnostic":
-            said[line["@testrun"]].append(line["diagnostic"]["detail"])
-    yield said
-    shutil.rmtree(folder)
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """Return Terraform's errors for WRONG and RIGHT: the variables' file alone answers at once."""
+    folder = tmp_path_factory.mktemp("variables")
+    shutil.copy(MODULE / "variables.tf", folder)
+    tool = terraform.find(folder / "configuration")
+    assert tool.run("init", folder=folder).returncode == 0
+    runs = {f"wrong_{number}": variables for number, (variables, _) in enumerate(WRONG)}
+    runs |= {f"right_{number}": variables for number, variables in enumerate(RIGHT)}
+    said = plans(tool, folder, runs, None)
+    assert {line["@testrun"] for line in said if line["type"] == "test_run"} == runs.keys()
+    return errors(said)
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_value_is_explained(name: str, answers: dict[str, list[str]]) -> None:
-    expected = WRONG[name][1]
+@pytest.mark.parametrize("number", range(len(WRONG)))
+def test_a_wrong_value_is_explained(number: int, answers: dict[str, list[str]]) -> None:
+    variables, expected = WRONG[number]
+    said = answers.get(f"wrong_{number}", [])
 
-    assert len(answers[name]) == len(expected), answers[name]
-    assert all(any(part in answer for answer in answers[name]) for part in expected), answers[name]
+    assert len(said) == len(expected), (variables, said)
+    assert all(any(part in answer for answer in said) for part in expected), (variables, said)
+
+
+def test_a_right_value_is_accepted(answers: dict[str, list[str]]) -> None:
+    refused = {name: said for name, said in answers.items() if name.startswith("right_")}
+    assert not refused, [RIGHT[int(name.removeprefix("right_"))] for name in refused]
+
+
+def test_every_message_of_the_module_is_shown() -> None:
+    shown = set().union(*(expected for _, expected in WRONG), {NO_CONTRACTS, UNTRUSTED})
+    options = hcl2.SerializationOptions(strip_string_quotes=True)
+    messages = [
+        message.replace('\\"', '"')
+        for path in MODULE.glob("*.tf")
+        for message in error_messages(hcl2.loads(path.read_text(), serialization_options=options))
+    ]
+
+    assert messages
+    assert [message for message in messages if not any(part in message for part in shown)] == []
+
+
+@pytest.fixture(scope="module")
+def blue(run: Module) -> dict[str, Any]:
+    """The plan of all that the module can make, under a name of its own."""
+    variables = {
+        "name": "blue",
+        "tags": {"Team": "data"},
+        "alert_emails": ["data-team@example.com"],
+        "staging_retention_days": 30,
+        "kms_key_arn": KEY_ARN,
+    }
+    said = plans(run.tool, run.folder, {"blue": variables}, "./tests/mocks")
+    [plan] = [line["test_plan"] for line in said if line["type"] == "test_plan"]
+    assert isinstance(plan, dict)
+    return plan
+
+
+def test_every_resource_that_takes_tags_has_them(blue: dict[str, Any]) -> None:
+    [provider] = [name for name in blue["provider_schemas"] if name.endswith("hashicorp/aws")]
+    schemas = blue["provider_schemas"][provider]["resource_schemas"]
+    taggable = [
+        each
+        for each in blue["resource_changes"]
+        if "tags" in schemas.get(each["type"], {"block": {}})["block"].get("attributes", {})
+    ]
+
+    assert len(taggable) > 50
+    assert [
+        each["address"]
+        for each in taggable
+        if not (each["change"]["after"].get("tags") or {}).items() >= TAGS.items()
+    ] == []
+
+
+def test_every_name_is_the_stacks_own(blue: dict[str, Any]) -> None:
+    names = {
+        (each["address"], name): each["change"]["after"][name]
+        for each in blue["resource_changes"]
+        if each["mode"] == "managed" and each["type"] not in WITHIN
+        for name in NAMES & each["change"]["after"].keys()
+    }
+
+    assert len(names) > 50
+    assert {at: name for at, name in names.items() if "blue" not in str(name)} == {}
+    # These alone are unique in the world, or in an account.
+    assert {name for (address, _), name in names.items() if "_s3_bucket.this" in address} == {
+        f"blue-{bucket}-123456789012-eu-central-1" for bucket in ("landing", "staging")
+    }
+    roles = {name for (address, _), name in names.items() if "aws_iam_role." in address}
+    assert len(roles) == len(FUNCTIONS) + 1
+    assert all(name.endswith("-eu-central-1") for name in roles)
+
+
+def test_it_needs_the_repository_that_it_is_in(tmp_path: Path, run: Module) -> None:
+    """By its absolute path Terraform copies the module alone, by `//` all that it is in."""
+    module = copy_checkout(tmp_path / "elsewhere")
+    root = {
+        "terraform": {"required_providers": {"aws": {"source": "hashicorp/aws"}}},
+        "module": {
+            "absolute": {"source": str(module), "name": "absolute"},
+            "copied": {"source": f"{module.parent}//terraform", "name": "copied"},
+        },
+    }
+    (tmp_path / "main.tf.json").write_text(json.dumps(root))
+    assert run.tool.run("init", folder=tmp_path).returncode == 0
+
+    said = plans(run.tool, tmp_path, {"both": {}}, str(module / "tests" / "mocks"))
+
+    [error] = [line["diagnostic"] for line in said if line["type"] == "diagnostic"]
+    assert f"{NO_CONTRACTS}, in .terraform/modules/absolute/" in error["detail"]
+    assert 'use it by a relative path or as "<repository>//terraform"' in error["detail"]
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("file", EFFECTS)
+def test_a_variable_that_is_ignored_is_noticed(file: str, run: Module, tmp_path: Path) -> None:
+    """Read variables of the same form instead, which nobody sets: the assertions must fail."""
+    folder = tmp_path / "checkout" / "terraform"
+    shutil.copytree(run.folder, folder, symlinks=True)
+    for each in (".dockerignore", "contracts", "functions", "shared"):
+        (folder.parent / each).symlink_to(ROOT / each)
+    ignored = rf"\bvar\.({'|'.join(EFFECTS[file])})\b"
+    variables = (folder / "variables.tf").read_text()
+    for path in folder.glob("*.tf"):
+        if path.name != "variables.tf":
+            path.write_text(re.sub(ignored, r"var.unset_\1", path.read_text()))
+    found = re.findall(r'^(variable "(\w+)" {$.*?^}\n)', variables, re.DOTALL | re.MULTILINE)
+    unset = "\n".join(block for block, name in found if name in EFFECTS[file])
+    unset = re.sub(r'^variable "', 'variable "unset_', unset, flags=re.MULTILINE)
+    (folder / "unset.tf").write_text(re.sub(ignored, r"var.unset_\1", unset))
+
+    said = run.tool.run("test", "-json", f"-filter=tests/{file}.tftest.hcl", folder=folder)
+
+    failed = {
+        line["diagnostic"]["detail"]
+        for line in map(json.loads, said.stdout.splitlines())
+        if line["type"] == "diagnostic" and line["diagnostic"]["summary"] == "Test assertion failed"
+    }
+    assert {message for each in EFFECTS[file].values() for message in each} <= failed
+
+
+def test_every_variable_has_an_effect() -> None:
+    assert {name for each in EFFECTS.values() for name in each} == blocks("variable").keys()

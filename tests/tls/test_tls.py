@@ -18,9 +18,9 @@ from shared.errors import DatabaseRefused
 from shared.settings import DatabaseSettings
 from tests.fixtures.aws import lambda_context
 from tests.fixtures.database import Database
+from tests.fixtures.lookup import request
 from tests.fixtures.proxy import waking
 from tests.fixtures.tls_postgres import TlsPostgres
-from tests.functions.api.test_api import request
 from tests.functions.load.test_load import drop, load, row
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ mock_data "aws_partition" {
 mock_data "aws_region" {
   defaults = { name = "eu-central-1" }
 }
-mock_resource "aws_api_gateway_resource" {
-  defaults = { path = "/get" }
-}
 mock_resource "aws_api_gateway_stage" {
-  defaults = { execution_arn = "arn:aws:execute-api:eu-central-1:123456789012:api/Prod" }
+  defaults = {
+    arn           = "arn:aws:apigateway:eu-central-1::/restapis/api/stages/Prod"
+    execution_arn = "arn:aws:execute-api:eu-central-1:123456789012:api/Prod"
+  }
 }
 mock_resource "aws_cloudwatch_event_rule" {
   defaults = { arn = "arn:aws:events:eu-central-1:123456789012:rule/mock" }

@@ -1,6 +1,5 @@
 """api: the handler with requests as API Gateway sends them, and the real PostgreSQL behind it."""
 
-import json
 import socket
 import threading
 import time
@@ -15,59 +14,15 @@ from shared.contract import Contract, Lookup
 from shared.errors import DatabaseRefused
 from shared.odcs import load_all
 from shared.settings import read
-from tests.fixtures.aws import lambda_context
 from tests.fixtures.contracts import READINGS
 from tests.fixtures.database import Database, eventually, migrate_to
+from tests.fixtures.lookup import SOURCE, add, ask, pages, refused, request, send
 from tests.fixtures.proxy import Asleep, forgetful, says_it_starts_up, says_nothing, waking
-
-INSERT = """
-INSERT INTO daily_checkins (username, project, hours, timestamp, source_id, source_line)
-SELECT :user, :project, CAST(:hours AS numeric), CAST(:timestamp AS timestamptz), id, :line
-FROM source
-"""
-SOURCE = """
-INSERT INTO source (
-    source_key, version_id, ingested_id, rows_read, rows_loaded, rows_rejected, loaded_at
-)
-VALUES ('a key', 'a version', 'an ID', 0, 0, 0, now())
-"""
-
-
-@pytest.fixture
-def reader(migrated: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
-    """A migrated database without rows, and the environment of the function."""
-    monkeypatch.setenv("DATABASE_SECRET_ARN", migrated.reader.secret_arn)
-    migrated.run(SOURCE)
-    yield migrated
-    api.session.close()
-
-
-def add(database: Database, *rows: tuple[str, str | None, str, str]) -> None:
-    with database.connected() as connection:
-        for line, (user, project, hours, at) in enumerate(rows, start=2):
-            connection.run(INSERT, user=user, project=project, hours=hours, timestamp=at, line=line)
-
-
-def request(path: str = "/get", method: str = "GET", **parameters: str) -> dict[str, Any]:
-    """Return what API Gateway sends: no parameters are null, not an empty object."""
-    return {
-        "resource": "/get",
-        "path": path,
-        "httpMethod": method,
-        "headers": {"accept": "application/json"},
-        "multiValueHeaders": {"accept": ["application/json"]},
-        "queryStringParameters": parameters or None,
-        "multiValueQueryStringParameters": {k: [v] for k, v in parameters.items()} or None,
-        "requestContext": {"requestId": "a-request", "stage": "Prod", "path": f"/Prod{path}"},
-        "body": None,
-        "isBase64Encoded": False,
-    }
 
 
 def get(**parameters: str) -> tuple[int, dict[str, Any]]:
-    answer = api.handler(request(**parameters), lambda_context())
-    assert answer["multiValueHeaders"]["Content-Type"] == ["application/json"]
-    return answer["statusCode"], json.loads(answer["body"])
+    answer = ask("/get", **parameters)
+    return answer.status, answer.body
 
 
 def test_a_users_checkins(reader: Database) -> None:
@@ -127,14 +82,7 @@ def test_pages_hold_every_row_once(reader: Database) -> None:
 
 
 def _pages(limit: int, **key: str) -> Iterator[list[dict[str, str]]]:
-    cursor: dict[str, str] = {}
-    while True:
-        status, answer = get(limit=str(limit), **key, **cursor)
-        assert status == 200
-        yield answer["response"]
-        if answer["next"] is None:
-            return
-        cursor = {"cursor": answer["next"]}
+    return pages("/get", "response", limit=str(limit), **key)
 
 
 def test_default_and_largest_page(reader: Database) -> None:
@@ -187,6 +135,7 @@ def _look_up(monkeypatch: pytest.MonkeyPatch, order: str, *fields: str) -> None:
     contract = Contract.model_validate(READINGS.model_copy(update={"lookup": lookup}).model_dump())
     contracts = {"dailycheckins": _without_lookup(), "readings": contract}
     monkeypatch.setattr(api, "load_all", lambda: contracts)
+    api.app.cache_clear()
 
 
 def _without_lookup() -> Contract:
@@ -194,7 +143,9 @@ def _without_lookup() -> Contract:
 
 
 @pytest.fixture
-def readings(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+def readings(
+    function: None, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Database]:
     """A table with a column of every type and 25 rows of the key 7, and one of another key."""
     migrate_to(READINGS)
     monkeypatch.setenv("DATABASE_SECRET_ARN", database.reader.secret_arn)
@@ -281,40 +232,123 @@ def test_a_cursor_of_another_contract_is_none(
     assert get(**{"Zähler-Nr.": "7", "cursor": cursor})[0] == 400
 
 
-def test_the_key_is_asked_for_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_is_asked_for_by_its_name(function: None, monkeypatch: pytest.MonkeyPatch) -> None:
     _look_up(monkeypatch, "Tag")
 
-    status, answer = get(user="ned")
+    assert "'Zähler-Nr.' is missing" in refused(ask("/get"), 400)
+    assert "no parameter 'user' here" in refused(
+        ask("/get", **{"Zähler-Nr.": "1", "user": "n"}), 400
+    )
 
-    assert status == 400
-    assert answer["message"].startswith("The parameter 'Zähler-Nr.' is missing: ask for /get?Z")
+
+def test_a_key_that_is_a_number(readings: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    _look_up(monkeypatch, "Tag", "Raum")
+
+    assert ask("/users").body == {"items": [-1, 7], "next": None}
+    assert [*pages("/users", limit="1")] == [[-1], [7]]
+    assert "no parameter 'prefix' here" in refused(ask("/users", prefix="7"), 400)
+    assert len(ask("/users/7/checkins").body["items"]) == 25
+    assert refused(ask("/users/8/checkins"), 404)
+    assert "whole number from -2147483648" in refused(ask("/users/x/checkins"), 400)
+    assert "no parameter 'Raum' here" in refused(ask("/users/7/checkins", Raum="a"), 400)
+    assert "names no 'measure'" in refused(ask("/users/7/summary"), 404)
 
 
-def test_no_contract_with_a_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("order", ["Rang", "Tag"])
+def test_only_times_have_a_from_and_a_to(
+    readings: Database, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    _look_up(monkeypatch, order, "Tag")
+
+    answer = ask("/users/7/checkins", **{"from": "2024-02-01", "to": "2024-03-01"})
+
+    if order == "Tag":
+        assert {row["Tag"] for row in answer.body["items"]} == {"2024-02-01"}
+    else:
+        assert "no parameter 'from', 'to' here" in refused(answer, 400)
+
+
+@pytest.mark.parametrize("path", ["/get", "/users", "/users/ned/checkins", "/users/ned/summary"])
+def test_no_contract_with_a_lookup(
+    function: None, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
     monkeypatch.setattr(api, "load_all", lambda: {"dailycheckins": _without_lookup()})
+    api.app.cache_clear()
 
-    assert get(user="ned") == (
-        404,
-        {
-            "statusCode": 404,
-            "message": "There is nothing to look up: no contract has the custom property 'lookup'.",
-        },
+    assert refused(ask(path, user="ned"), 404) == (
+        "There is nothing to look up: no contract has the custom property 'lookup'."
     )
 
 
-def test_what_is_wrong_is_said_as_json(aws: None) -> None:
-    status, answer = get()
-    assert (status, answer["message"]) == (
-        400,
-        "The parameter 'user' is missing: ask for /get?user=NAME.",
-    )
-    assert get(user="")[0] == 400
-    assert get(user="ned", limit="0")[0] == 400
-    assert get(user="ned", cursor="?")[0] == 400
-    for other in (request("/other", user="ned"), request(method="POST", user="ned")):
-        answer = api.handler(other, lambda_context())
-        assert answer["statusCode"] == 404
-        assert "message" in json.loads(answer["body"])
+@pytest.mark.parametrize(
+    ("path", "parameters", "detail"),
+    [
+        ("/get", {}, "The parameter 'user' is missing."),
+        ("/get", {"user": ""}, "The parameter 'user' is empty."),
+        ("/get", {"user": "a\0"}, "The parameter 'user' is no text in UTF-8 without NUL."),
+        ("/get", {"user": "ned", "limit": "0"}, "'limit' must be a whole number from 1 to 1000."),
+        ("/get", {"user": "ned", "cursor": "?"}, "'cursor' is none that an earlier answer to"),
+        ("/get", {"user": "ned", "froom": "1"}, "no parameter 'froom' here, only 'cursor', 'limi"),
+        ("/users/ned/checkins", {"order": "up"}, "'order' must be asc or desc."),
+        ("/users/ned/checkins", {"from": "yesterday"}, "'from' must be a date (2019-09-27, "),
+        ("/users/ned/checkins", {"project": ""}, "The parameter 'project' is empty."),
+        ("/users/ned/summary", {"by": "year"}, "'by' must be day or week or month or project."),
+        ("/users/%FF/checkins", {}, "The part of the path 'user' is no text in UTF-8"),
+        ("/users/a%00/summary", {}, "The part of the path 'user' is no text in UTF-8"),
+        ("/ingestions", {"status": "done"}, "'status' must be running or success or fail or rej"),
+        ("/ingestions", {"since": "2019"}, "'since' must be a date"),
+        ("/ingestions/A_b", {}, "'id' must match ^[a-z0-9-]{1,64}$."),
+    ],
+)
+def test_what_is_wrong_is_said(
+    function: None, path: str, parameters: dict[str, str], detail: str
+) -> None:
+    assert detail in refused(ask(path, **parameters), 400)
+
+
+def test_every_parameter_that_is_wrong_is_named(function: None) -> None:
+    problem = ask("/users/ned/summary", limit="x", by="y").body
+
+    assert [(each["in"], each["name"]) for each in problem["errors"]] == [
+        ("query", "by"),
+        ("query", "limit"),
+    ]
+
+
+def test_a_parameter_twice_is_wrong(function: None) -> None:
+    event = request(user="ned")
+    event["multiValueQueryStringParameters"] = {"user": ["ned", "robert"]}
+
+    assert "'user' is there more than once" in refused(send(event), 400)
+
+
+def test_unknown_routes_and_methods(function: None) -> None:
+    assert refused(ask("/other", user="ned"), 404)
+    for method in ("POST", "HEAD", "OPTIONS", "DELETE"):
+        answer = send(request("/users", method))
+        assert refused(answer, 405) == f"Only GET is answered, not {method}."
+        assert answer.headers["Allow"] == "GET"
+
+
+def test_browsers_of_other_origins_are_let_in_only_if_asked_for(
+    function: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin = {"origin": "https://a.example"}
+    assert not [name for name in ask("/health", origin).headers if "Access-Control" in name]
+
+    monkeypatch.setenv("CORS_ORIGINS", '["https://a.example", "https://b.example"]')
+    read.cache_clear()
+    api.app.cache_clear()
+
+    for path, status in (("/health", 200), ("/get", 400)):
+        answer = ask(path, origin)
+        assert answer.status == status
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://a.example"
+        assert answer.headers["Access-Control-Expose-Headers"] == "ETag,Retry-After"
+    assert "Access-Control-Allow-Origin" not in ask("/health", {"origin": "https://c.exam"}).headers
+    preflight = send(request("/users", "OPTIONS", origin))
+    assert preflight.status == 204
+    assert "If-None-Match" in preflight.headers["Access-Control-Allow-Headers"]
 
 
 def test_nothing_personal_is_logged(reader: Database, caplog: pytest.LogCaptureFixture) -> None:
@@ -432,12 +466,11 @@ def test_half_an_answer_is_nobodys(reader: Database, monkeypatch: pytest.MonkeyP
 
 def _is_asked_to_come_again(within: float) -> None:
     start = time.monotonic()
-    answer = api.handler(request(user="ned"), lambda_context())
+    answer = ask("/get", user="ned")
 
     assert time.monotonic() - start < within
-    assert answer["statusCode"] == 503
-    assert answer["multiValueHeaders"]["Retry-After"] == ["15"]
-    assert "ask again in 15 seconds" in json.loads(answer["body"])["message"]
+    assert "ask again in 15 seconds" in refused(answer, 503)
+    assert answer.headers["Retry-After"] == "15"
 
 
 @pytest.fixture
@@ -501,8 +534,16 @@ def test_a_statement_that_takes_too_long(reader: Database, monkeypatch: pytest.M
     assert get(user="ned")[0] == 200
 
 
-def test_a_wrong_password_is_a_defect_and_not_patience(reader: Database) -> None:
+def test_a_wrong_password_is_a_defect_and_not_patience(
+    reader: Database, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
     reader.run(f"ALTER ROLE {reader.reader.name} PASSWORD 'another'")
 
-    with pytest.raises(DatabaseRefused):
-        api.handler(request(user="ned"), lambda_context())
+    answer = ask("/get", user="ned")
+
+    assert refused(answer, 500) == "Something is broken here. Tell the operators the requestId."
+    assert reader.reader.name not in answer.text
+    [record] = [each for each in caplog.records if each.message == "a defect"]
+    assert record.exc_info is not None
+    assert record.exc_info[0] is DatabaseRefused
+    assert '"Defects":[1.0]' in capsys.readouterr().out

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from pydantic import ValidationError
 
 from functions.api.view import View
@@ -20,29 +19,43 @@ def _with(**lookup: Any) -> Contract:
 
 
 def test_the_contract_with_a_lookup_is_shown() -> None:
-    view = View.of([READINGS, _with(fields=("Tag", "Rang"))])
+    view = _view(READINGS, _with(fields=("Tag", "Rang")))
 
     assert (view.relation, view.key.name, view.order.name) == ("order", "Zähler-Nr.", "Tag")
     assert [field.name for field in view.fields] == ["Tag", "Rang"]
 
 
 def test_check_ins_are_what_the_repository_shows() -> None:
-    assert View.of(load_all().values()).relation == "daily_checkins"
+    assert _view(*load_all().values()).relation == "daily_checkins"
 
 
 def test_without_a_lookup_nothing_is_shown() -> None:
-    with pytest.raises(NotFoundError):
-        View.of([READINGS])
+    assert View.of([READINGS]) is None
+
+
+def _view(*contracts: Contract) -> View:
+    view = View.of(contracts)
+    assert view is not None
+    return view
+
+
+def test_what_there_is_to_sum() -> None:
+    view = _view(_with(group="Raum", measure="Preis"))
+
+    assert view.group is not None
+    assert view.measure is not None
+    assert (view.group.name, view.measure.name) == ("Raum", "Preis")
+    assert _view(_with()).group is _view(_with()).measure is None
 
 
 @pytest.mark.parametrize("key", ["Zähler-Nr.", "Raum", "Notiz", "Etage"])
 def test_keys(key: str) -> None:
-    assert View.of([_with(key=key)]).key.name == key
+    assert _view(_with(key=key)).key.name == key
 
 
 @pytest.mark.parametrize("order", ["Raum", "Tag", "Zeit", "Stand", "Rang", "limit"])
 def test_orders(order: str) -> None:
-    assert View.of([_with(order=order)]).order.name == order
+    assert _view(_with(order=order)).order.name == order
 
 
 @pytest.mark.parametrize(
@@ -51,10 +64,12 @@ def test_orders(order: str) -> None:
         ({"key": "Tag"}, "key Tag must be a string or an integer"),
         ({"key": "Stand"}, "key Stand must be a string or an integer"),
         ({"key": "Geschätzt"}, "key Geschätzt must be a string or an integer"),
-        ({"key": "limit"}, r"not be called as one of the API's own .*'cursor', 'limit'"),
+        ({"key": "limit"}, r"not be called as one of the API's own .*'cursor', 'from', 'limit'"),
         ({"key": "group"}, r"lookup names \['group'\], which are no columns"),
         ({"order": "Ende"}, "order Ende must be required"),
         ({"order": "Geschätzt"}, "order Geschätzt must be required, and no boolean"),
+        ({"group": "Tag"}, "group Tag must be a string or an integer"),
+        ({"measure": "Raum"}, "measure Raum must be a number or an integer"),
         ({"fields": ()}, "at least 1 item"),
         ({"fields": ("id",)}, r"lookup names \['id'\]"),
         ({"limit": 10}, "Extra inputs are not permitted"),

@@ -162,6 +162,7 @@ def wanted(*contracts: Contract, added: Iterable[Column] = ()) -> list[str]:
             "FOREIGN KEY (source_id) REFERENCES public.source(id)",
             *(index(name, [physical[each] for each in names]) for names in contract.indexes),
             index(name, ["source_id"]),
+            *lookup_index(contract),
             f"GRANT INSERT,DELETE ON TABLE public.{name} TO loader",
             f"GRANT SELECT(source_id) ON TABLE public.{name} TO loader",
             f"GRANT SELECT ON TABLE public.{name} TO reader",
@@ -185,6 +186,18 @@ def index(relation: str, names: list[str]) -> str:
         f"CREATE INDEX {relation}_{'_'.join(names)}_idx ON public.{relation} "
         f"USING btree ({', '.join(names)})"
     )
+
+
+def lookup_index(contract: Contract) -> list[str]:
+    if contract.lookup is None:
+        return []
+    key, order = (
+        contract.column(each).physical_name for each in (contract.lookup.key, contract.lookup.order)
+    )
+    return [
+        f"CREATE INDEX {contract.relation}_lookup_idx ON public.{contract.relation} "
+        f"USING btree ({key} text_pattern_ops, {order}, id)"
+    ]
 
 
 def definition(column: Column) -> str:

@@ -1,0 +1,81 @@
+"""Write the tables of `terraform/README.md`: `python -m docs.module_readme`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import hcl2
+
+MODULE = Path(__file__).parents[1] / "terraform"
+README = MODULE / "README.md"
+BEGIN = "<!-- Made by `make docs` from variables.tf and outputs.tf. -->\n"
+END = "<!-- The end of what is made. -->\n"
+
+_OPTIONS = hcl2.SerializationOptions(preserve_heredocs=False, strip_string_quotes=True)
+
+
+def main() -> None:
+    """Put the tables in the place of those that are there."""
+    README.write_text(with_tables(README.read_text()))
+
+
+def with_tables(text: str) -> str:
+    """Return a README with its tables as the module is now.
+
+    Raises:
+        ValueError: it has no place for them.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{README} has no place for the tables: put in {BEGIN!r} and {END!r}.")
+    return f"{before}{BEGIN}\n{inputs()}\n{outputs()}\n{END}{after}"
+
+
+def inputs() -> str:
+    """Return the module's variables as a table, in the order of their file."""
+    rows = [
+        [
+            f"`{name}`",
+            f"`{block['type'].removeprefix('${').removesuffix('}')}`",
+            f"`{json.dumps(block['default'])}`",
+            _prose(block["description"]),
+        ]
+        for name, block in _blocks("variables.tf", "variable")
+    ]
+    return _table("Inputs", ["Name", "Type", "Default", "What it is"], rows)
+
+
+def outputs() -> str:
+    """Return the module's outputs as a table, in the order of their file."""
+    rows = [
+        [f"`{name}`", _prose(block["description"]) + _secrecy(block)]
+        for name, block in _blocks("outputs.tf", "output")
+    ]
+    return _table("Outputs", ["Name", "What it is"], rows)
+
+
+def _blocks(file: str, kind: str) -> list[tuple[str, dict[str, Any]]]:
+    parsed = hcl2.loads((MODULE / file).read_text(), serialization_options=_OPTIONS)
+    return [(name, block) for each in parsed[kind] for name, block in each.items() if block]
+
+
+def _secrecy(block: dict[str, Any]) -> str:
+    return " Sensitive." if block.get("sensitive") else ""
+
+
+def _prose(text: str) -> str:
+    """Return a description as one cell: a blank line in it stays a break."""
+    text = text.replace("\\n", "\n").replace('\\"', '"')
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+    paragraphs = [" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n")]
+    return "<br>".join(paragraphs)
+
+
+def _table(title: str, heads: list[str], rows: list[list[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return f"## {title}\n\n" + "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+if __name__ == "__main__":
+    main()

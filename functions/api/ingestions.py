@@ -1,0 +1,153 @@
+"""The routes to the log: what was ingested when, and how that went; nothing of what is in files."""
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from aws_lambda_powertools.event_handler.router import APIGatewayRouter
+
+from functions.api.answers import CLOSED, an_object, answer, documented, page_of
+from functions.api.cursor import Cursors, is_text
+from functions.api.parameters import TEXT, Cursor, Limit, Moment, matching, none_other, one_of, text
+from shared.progress import Log, State, Status
+
+_ID = "^[a-z0-9-]{1,64}$"
+_STATUSES = [str(status) for status in Status]
+_STATES = [str(state) for state in State]
+_COUNTS = ("rowsRead", "rowsLoaded", "rowsRejected")
+
+_TEXT: dict[str, Any] = {"type": "string"}
+_TIME: dict[str, Any] = {"type": "string", "format": "date-time"}
+_NUMBER: dict[str, Any] = {"type": "integer", "minimum": 0}
+_STEP: dict[str, Any] = {
+    "state": {"type": "string", "enum": _STATES},
+    "status": {"type": "string", "enum": _STATUSES},
+}
+_INGESTION: dict[str, Any] = {
+    "id": {"type": "string", "pattern": _ID},
+    "table": _TEXT,
+    **_STEP,
+    "updatedAt": _TIME,
+    "sourceKey": _TEXT,
+    "versionId": _TEXT,
+    "size": _NUMBER | {"description": "Bytes of the file."},
+    "dataDate": {"type": "string", "format": "date"},
+    "attempt": _NUMBER | {"description": "Counts the runs from 1."},
+    **dict.fromkeys(_COUNTS, _NUMBER),
+}
+_HISTORY = an_object(
+    {**_STEP, "at": _TIME, "counts": {"type": "object", "additionalProperties": _NUMBER}}
+)
+_NOT_YET = ("dataDate", "attempt", *_COUNTS)
+"""What the log may not know, or not yet: it is left out then."""
+
+
+def ingestions(log: Callable[[], Log]) -> APIGatewayRouter:
+    """Return the routes to the log."""
+    router = APIGatewayRouter()  # type: ignore[no-untyped-call]
+    common: dict[str, Any] = {"tags": ["ingestions"], "middlewares": [none_other]}
+
+    @router.get(
+        "/ingestions",
+        operation_id="listIngestions",
+        summary="Ingestions, the last changed first",
+        responses=documented(page_of(an_object(_INGESTION, _NOT_YET)), *CLOSED),
+        **common,
+    )
+    def latest(
+        status: Annotated[
+            str | None, one_of(_STATUSES), Query(json_schema_extra={"enum": _STATUSES})
+        ] = None,
+        table: Annotated[
+            Any, text, Query(description="Those of that table alone.", json_schema_extra=TEXT)
+        ] = None,
+        since: Annotated[
+            Moment | None, Query(description="Those that changed then or later.")
+        ] = None,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+    ) -> Response[str]:
+        cursors = Cursors(("ingestions", status, table, since), (is_text,) * 3)
+        after = cursors.decode(cursor)
+        statuses = [Status(status)] if status else list(Status)
+        until = after[0] if after else None
+        streams = [
+            log().newest(each, since=since, until=until, page=limit + 1) for each in statuses
+        ]
+        wanted = (
+            item
+            for item in _merged(streams)
+            if table in {None, item["ingestedTable"]} and (after is None or _is_behind(item, after))
+        )
+        found = list(itertools.islice(wanted, limit + 1))
+        shown = found[:limit]
+        following = (
+            cursors.encode([str(shown[-1]["updatedAt"]), *_key(shown[-1])])
+            if len(found) > limit
+            else None
+        )
+        return answer({"items": [_ingestion(item) for item in shown], "next": following})
+
+    @router.get(
+        "/ingestions/<id>",
+        operation_id="getIngestion",
+        summary="An ingestion, step by step",
+        responses=documented(
+            an_object(_INGESTION | {"history": {"type": "array", "items": _HISTORY}}, _NOT_YET),
+            *CLOSED,
+            404,
+        ),
+        **common,
+    )
+    def one(
+        id: Annotated[str, matching(_ID), Path(json_schema_extra={"pattern": _ID})],  # noqa: A002
+    ) -> Response[str]:
+        found = log().of_id(id)
+        if not found:
+            raise NotFoundError("The log has no ingestion of that ID: /ingestions names the last.")
+        return answer(_ingestion(found[0]) | {"history": list(map(_step, found[0]["history"]))})
+
+    return router
+
+
+def _merged(streams: list[Iterator[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    """Merge items, the last changed first; those of the same moment by their keys."""
+    seen = set()
+    merged = heapq.merge(*streams, key=lambda item: str(item["updatedAt"]), reverse=True)
+    for _, moment in itertools.groupby(merged, key=lambda item: str(item["updatedAt"])):
+        for item in sorted(moment, key=_key):
+            # It may have changed its status, and so its stream, while we asked.
+            if _key(item) not in seen:
+                seen.add(_key(item))
+                yield item
+
+
+def _key(item: Mapping[str, Any]) -> tuple[str, str]:
+    return str(item["ingestedID"]), str(item["ingestedTable"])
+
+
+def _is_behind(item: Mapping[str, Any], after: list[str]) -> bool:
+    """Tell whether an item, which changed no later than a page's last one, comes after that."""
+    changed, *key = after
+    return str(item["updatedAt"]) < changed or _key(item) > tuple(key)
+
+
+def _ingestion(item: Mapping[str, Any]) -> dict[str, Any]:
+    named = {"id": item["ingestedID"], "table": item["ingestedTable"]}
+    told = {name: item[name] for name in _INGESTION if name in item}
+    return {name: _plain(value) for name, value in (named | told).items()}
+
+
+def _step(entry: Mapping[str, Any]) -> dict[str, Any]:
+    step = {name: str(entry[name]) for name in ("state", "status", "at")}
+    counts = {name: int(value) for name, value in entry.items() if name not in step}
+    return step | {"counts": counts}
+
+
+def _plain(value: Any) -> str | int:
+    # DynamoDB's numbers are Decimals.
+    return value if isinstance(value, str) else int(value)

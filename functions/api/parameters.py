@@ -1,0 +1,175 @@
+"""What callers may ask with: each parameter as it is read, refused and documented."""
+
+import datetime as dt
+import re
+from collections.abc import Callable, Collection
+from typing import Annotated, Any
+from urllib.parse import unquote
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.exceptions import BadRequestError
+from aws_lambda_powertools.event_handler.openapi.params import Query
+from pydantic import BeforeValidator, WithJsonSchema
+
+from functions.api.view import MAX_LIMIT
+from shared.contract import Column
+
+_MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2}))?",
+    re.IGNORECASE,
+)
+
+
+def _whole(text: Any, numbers: range) -> int:
+    if not isinstance(text, str) or not re.fullmatch("-?[0-9]{1,19}", text):
+        raise ValueError(f"must be one whole number from {numbers[0]} to {numbers[-1]}")
+    if int(text) not in numbers:
+        raise ValueError(f"must be a whole number from {numbers[0]} to {numbers[-1]}")
+    return int(text)
+
+
+def _of_text(text: Any) -> str:
+    """Return a text that PostgreSQL can hold.
+
+    Raises:
+        ValueError: it is none, or there are several.
+    """
+    if not isinstance(text, str):
+        raise ValueError("is there more than once")  # noqa: TRY004 - pydantic takes this one
+    if "\0" in text or not _is_utf8(text):
+        raise ValueError("is no text in UTF-8 without NUL")
+    if not text:
+        raise ValueError("is empty")
+    return text
+
+
+def _moment(text: Any) -> dt.datetime:
+    """Return the instant of a date, at midnight UTC, or of a timestamp with its zone.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        if not isinstance(text, str) or not _MOMENT.fullmatch(text):
+            raise ValueError(text)  # noqa: TRY301
+        found = dt.datetime.fromisoformat(text.upper())
+    except ValueError:
+        raise ValueError(
+            "must be a date (2019-09-27, midnight in UTC) or a timestamp with its zone "
+            "(2019-09-27T08:30:00Z, 2019-09-27T10:30:00%2B02:00: in a URL, + is written %2B)"
+        ) from None
+    try:
+        return found.replace(tzinfo=found.tzinfo or dt.UTC).astimezone(dt.UTC)
+    except OverflowError:
+        # The zone leads out of the years 1 to 9999, in which all rows lie.
+        return found.replace(tzinfo=dt.UTC)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+Moment = Annotated[
+    dt.datetime,
+    BeforeValidator(_moment),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "format": each} for each in ("date", "date-time")]}
+    ),
+]
+"""A date or a timestamp, in UTC."""
+
+Limit = Annotated[
+    int,
+    BeforeValidator(lambda text: _whole(text, range(1, MAX_LIMIT + 1))),
+    Query(
+        description="How many items one answer holds at most.",
+        json_schema_extra={"minimum": 1, "maximum": MAX_LIMIT},
+    ),
+]
+Cursor = Annotated[
+    str | None,
+    Query(
+        description="`next` of the answer before, with the same other parameters.",
+        json_schema_extra={"pattern": "^[A-Za-z0-9_-]{22,}$"},
+    ),
+]
+
+
+text = BeforeValidator(_of_text)
+"""Takes a text that PostgreSQL and DynamoDB can hold."""
+
+TEXT = {"type": "string", "minLength": 1, "pattern": "^[^\\u0000]+$"}
+"""The schema of what `text` takes."""
+
+
+def matching(pattern: str) -> BeforeValidator:
+    """Return what takes a text of a certain form."""
+
+    def matched(value: Any) -> str:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise ValueError(f"must match {pattern}")
+        return value
+
+    return BeforeValidator(matched)
+
+
+def reading(column: Column) -> BeforeValidator:
+    """Return what makes a column's value of a text, or says what is wrong with it."""
+    if column.logical_type == "integer":
+        numbers = column.integer_range
+        return BeforeValidator(lambda text: _whole(text, numbers))
+    return text
+
+
+def reading_path(column: Column) -> BeforeValidator:
+    """Return the same for a part of a path, which API Gateway leaves percent-encoded."""
+    read: Callable[[Any], Any] = reading(column).func  # type: ignore[assignment]
+
+    def decoded(text: str) -> Any:
+        try:
+            return read(unquote(text, errors="strict"))
+        except UnicodeDecodeError:
+            raise ValueError("is no text in UTF-8 without NUL") from None
+
+    return BeforeValidator(decoded)
+
+
+def one_of(choices: Collection[str]) -> BeforeValidator:
+    """Return what takes one of these words."""
+
+    def chosen(word: Any) -> str:
+        if not isinstance(word, str) or word not in choices:
+            raise ValueError(f"must be {' or '.join(choices)}")
+        return word
+
+    return BeforeValidator(chosen)
+
+
+def schema(column: Column) -> dict[str, Any]:
+    """Return the JSON schema of what `reading` takes."""
+    examples = {"examples": list(column.examples)} if column.examples else {}
+    if column.logical_type == "integer":
+        numbers = column.integer_range
+        return {"type": "integer", "minimum": numbers[0], "maximum": numbers[-1], **examples}
+    return {**TEXT, **examples}
+
+
+def none_other(app: Any, next_middleware: Callable[[Any], Response[str]]) -> Response[str]:
+    """Refuse parameters that the route does not know: a filter that is misspelt filters nothing.
+
+    Raises:
+        BadRequestError: there is one.
+    """
+    parameters = app.context["_route"].dependant.query_params
+    known = {each.alias for each in parameters if each.field_info.include_in_schema}
+    if unknown := sorted(app.current_event.query_string_parameters.keys() - known):
+        raise BadRequestError(
+            f"There is no parameter {', '.join(map(repr, unknown))} here, "
+            f"only {', '.join(map(repr, sorted(known))) or 'none'}."
+        )
+    return next_middleware(app)

@@ -1,0 +1,168 @@
+"""What is asked of PostgreSQL: SQL of names that a contract gives, and parameters for all else.
+
+A name that begins with `_` is ours: no contract can give it.
+"""
+
+from collections.abc import Iterable
+
+from pg8000.native import identifier
+
+from functions.api.view import View
+from shared.contract import Column, LogicalType
+
+# PostgreSQL writes the texts itself, so that no digit is lost on the way.
+_SHOWN: dict[LogicalType, str] = {
+    "string": "{}",
+    "integer": "{}",
+    "number": "{}::text",
+    "boolean": "{}",
+    "date": "to_char({}, 'YYYY-MM-DD')",
+    "timestamp": """to_char({}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""",
+}
+
+# Not the column's own type: a cast to that may cut or round, and so skip or repeat rows.
+_COMPARED_AS: dict[LogicalType, str] = {
+    "string": "text",
+    "integer": "bigint",
+    "number": "numeric",
+    "date": "date",
+    "timestamp": "timestamptz",
+}
+
+PERIODS = {"day": "YYYY-MM-DD", "week": 'IYYY-"W"IW', "month": "YYYY-MM"}
+"""What rows can be summed by, and how PostgreSQL writes it."""
+
+
+def rows(
+    view: View, filters: Iterable[str] = (), *, after: bool = False, descending: bool = False
+) -> str:
+    """Return the statement of a page of the rows with `:key`.
+
+    A row is the values of the view's fields, of its order, and its ID.
+
+    Args:
+        view: what is shown of which table.
+        filters: which of `:since`, `:until` and `:group` there are.
+        after: whether the page begins after a row, of `:value` and `:id`.
+        descending: whether the order is the other way round.
+    """
+    # With the table's name before it: alone, a name is what is selected, the text of a number.
+    order, row_id = _column(view, view.order), f"{identifier(view.relation)}.id"
+    shown = ", ".join(_shown(column) for column in (*view.fields, view.order))
+    direction = " DESC" if descending else ""
+    conditions = _conditions(view, filters)
+    if after:
+        # The comparison of pairs is one that the look-up's index serves, however far the page.
+        value = f"CAST(:value AS {_COMPARED_AS[view.order.logical_type]})"
+        conditions.append(f"({order}, {row_id}) {'<' if descending else '>'} ({value}, :id)")
+    return (
+        f"SELECT {shown}, id FROM {identifier(view.relation)} "  # noqa: S608 - names of a contract
+        f"WHERE {' AND '.join(conditions)} "
+        f"ORDER BY {order}{direction}, {row_id}{direction} LIMIT :limit"
+    )
+
+
+def exists(view: View) -> str:
+    """Return the statement that tells, by a row or none, whether there is any row with `:key`."""
+    return (
+        f"SELECT 1 FROM {identifier(view.relation)} "  # noqa: S608 - names of a contract
+        f"WHERE {_column(view, view.key)} = :key LIMIT 1"
+    )
+
+
+def keys(view: View, *, after: bool = False) -> str:
+    """Return the statement of a page of all keys, each once, in the order of their bytes.
+
+    Those of strings begin with `:prefix`. It hops through the index from one key to the next, so it
+    takes as long as the page has keys, however many rows they have.
+    """
+    key, table = _column(view, view.key), identifier(view.relation)
+    if view.key.logical_type == "string":
+        # These compare bytes, whatever the collation, by the operators of the look-up's index.
+        least, more, order = "~>=~", "~>~", f"{key} USING ~<~"
+        first = f"{key} {more} :value" if after else f"{key} {least} :prefix"
+        kept = "starts_with(_key, :prefix)"
+    else:
+        more, order, kept = ">", key, "_key IS NOT NULL"
+        first = f"{key} > :value" if after else "true"
+    return (
+        f"WITH RECURSIVE _keys (_key) AS ((SELECT {key} FROM {table} "  # noqa: S608 - as above
+        f"WHERE {first} ORDER BY {order} LIMIT 1) UNION ALL "
+        f"SELECT (SELECT {key} FROM {table} WHERE {key} {more} _key ORDER BY {order} LIMIT 1) "
+        f"FROM _keys WHERE {kept}) SELECT _key FROM _keys WHERE {kept} LIMIT :limit"
+    )
+
+
+def sums(
+    view: View,
+    by: str | Column,
+    measure: Column,
+    filters: Iterable[str] = (),
+    *,
+    after: bool = False,
+) -> str:
+    """Return the statement of a page of the sums of the rows with `:key`.
+
+    A row is the group as it is shown, how many rows it has, their sum as a text, and the group as
+    `:value` takes it for the next page.
+
+    Args:
+        view: what is shown of which table.
+        by: a period, or a column of it.
+        measure: the column that is summed.
+        filters: as for `rows`.
+        after: whether the page begins after a group, of `:value`.
+    """
+    conditions = _conditions(view, filters)
+    if isinstance(by, str):
+        time = _column(view, view.order)
+        group = order = f"date_trunc('{by}', {time})"
+        shown = f"to_char({group}, '{PERIODS[by]}')"
+        position = f"to_char({group}, 'YYYY-MM-DD')"
+        if after:
+            conditions.append(f"{time} >= CAST(:value AS timestamptz) + INTERVAL '1 {by}'")
+    else:
+        group = shown = position = order = _column(view, by)
+        if by.logical_type == "string":
+            order = f'{group} COLLATE "C"'
+        if after:
+            # What has no group comes last.
+            value = f"CAST(:value AS {_COMPARED_AS[by.logical_type]})"
+            conditions.append(f"({order} > {value} OR {group} IS NULL)")
+    total = f"coalesce(sum({_column(view, measure)}), 0)::text"
+    return (
+        f"SELECT {shown}, count(*), {total}, {position} "  # noqa: S608 - names of a contract
+        f"FROM {identifier(view.relation)} WHERE {' AND '.join(conditions)} "
+        f"GROUP BY {group} ORDER BY {order} LIMIT :limit"
+    )
+
+
+def weighed(statement: str) -> str:
+    """Return the statement of the first rows of another, as many as have `:bytes` in all.
+
+    There is always one. Each row ends with how many the other has, and two values more.
+    """
+    return (
+        "SELECT * FROM (SELECT _page.*, count(*) OVER () AS _rows, "  # noqa: S608 - as above
+        "sum(octet_length(_page::text)) OVER (ROWS UNBOUNDED PRECEDING) AS _bytes, "
+        f"row_number() OVER () AS _row FROM ({statement}) AS _page) AS weighed "
+        "WHERE _bytes <= :bytes OR _row = 1"
+    )
+
+
+def _conditions(view: View, filters: Iterable[str]) -> list[str]:
+    known = {
+        "since": f"{_column(view, view.order)} >= CAST(:since AS timestamptz)",
+        "until": f"{_column(view, view.order)} < CAST(:until AS timestamptz)",
+    }
+    if view.group is not None:
+        known["group"] = f"{_column(view, view.group)} = :group"
+    return [f"{_column(view, view.key)} = :key", *(known[name] for name in filters)]
+
+
+def _column(view: View, column: Column) -> str:
+    return f"{identifier(view.relation)}.{identifier(column.physical_name)}"
+
+
+def _shown(column: Column) -> str:
+    return _SHOWN[column.logical_type].format(identifier(column.physical_name))

@@ -1,0 +1,52 @@
+terraform {
+  required_version = ">= 1.11"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 5.100"
+    }
+  }
+}
+
+provider "aws" {
+  region = var.region
+}
+
+data "aws_db_instance" "this" {
+  db_instance_identifier = var.db_instance_identifier
+}
+
+module "pipeline" {
+  # Elsewhere: "git::https://<host>/<owner>/tm-pipeline.git//terraform?ref=<tag>", or a relative path to a checkout.
+  source = "../.."
+
+  name         = var.name
+  alert_emails = var.alert_emails
+
+  force_destroy = !var.protected
+
+  database = {
+    host        = data.aws_db_instance.this.address
+    port        = data.aws_db_instance.this.port
+    name        = var.database_name
+    auth        = "iam"
+    resource_id = data.aws_db_instance.this.resource_id
+
+    # The first is there already. migrate makes the others, so choose names that are still free.
+    users = {
+      migrate = var.administrator
+      load    = "${var.administrator}_load"
+      api     = "${var.administrator}_api"
+    }
+
+    # With passwords instead: auth = "secret", and in place of resource_id and users three secrets of Secrets Manager,
+    # each {"username": …, "password": …}, which the subnets must then have a way to.
+    # secret_arns = { migrate = "arn:…", load = "arn:…", api = "arn:…" }
+
+    vpc = {
+      subnet_ids         = var.subnet_ids
+      security_group_ids = var.security_group_ids
+    }
+  }
+}

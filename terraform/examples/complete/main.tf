@@ -1,0 +1,79 @@
+terraform {
+  required_version = ">= 1.11"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 5.100"
+    }
+  }
+}
+
+provider "aws" {
+  region = var.region
+}
+
+module "pipeline" {
+  # Elsewhere: "git::https://<host>/<owner>/tm-pipeline.git//terraform?ref=<tag>", or a relative path to a checkout.
+  source = "../.."
+
+  name         = var.name
+  alert_emails = var.alert_emails
+  kms_key_arn  = aws_kms_key.pipeline.arn
+  tags         = var.tags
+
+  # A file with a wrong row waits until somebody has looked at it; false loads the right rows and keeps the others.
+  hard_testing   = true
+  watch_schedule = "rate(15 minutes)"
+
+  architecture = var.architecture
+
+  aurora = {
+    max_capacity        = 8
+    backup_days         = 14
+    deletion_protection = var.protected
+    final_snapshot      = var.protected
+  }
+  force_destroy = !var.protected
+
+  # Rejects and reports are asked for within weeks; what landed is kept for ever.
+  staging_retention_days = 90
+  log_retention_days     = 90
+  log_level              = "INFO"
+}
+
+data "aws_caller_identity" "current" {}
+data "aws_partition" "current" {}
+
+# Encrypts all that the pipeline keeps. Who may use it say the IAM policies of this account, but for CloudWatch, which
+# has none.
+resource "aws_kms_key" "pipeline" {
+  description         = "What ${var.name} keeps."
+  enable_key_rotation = true
+  tags                = var.tags
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid       = "Account"
+        Effect    = "Allow"
+        Principal = { AWS = "arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:root" }
+        Action    = "kms:*"
+        Resource  = "*"
+      },
+      {
+        Sid       = "Logs"
+        Effect    = "Allow"
+        Principal = { Service = "logs.${var.region}.amazonaws.com" }
+        Action    = ["kms:Decrypt*", "kms:Describe*", "kms:Encrypt*", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+        Resource  = "*"
+        Condition = {
+          ArnLike = {
+            "kms:EncryptionContext:aws:logs:arn" = "arn:${data.aws_partition.current.partition}:logs:${var.region}:${data.aws_caller_identity.current.account_id}:log-group:*"
+          }
+        }
+      },
+    ]
+  })
+}

@@ -1,0 +1,31 @@
+output "landing_bucket" {
+  description = "Where files are dropped, under table=<table>/year=<Y>/month=<M>/day=<D>/."
+  value       = module.pipeline.landing_bucket
+}
+
+output "alert_emails_pending" {
+  description = "What the receivers of the alerts still have to do."
+  value       = module.pipeline.alert_emails_pending
+}
+
+output "api_url" {
+  description = "The look-up API: GET <api_url>/get?user=<name>, with the key in the header x-api-key."
+  value       = module.pipeline.api_url
+}
+
+output "api_key" {
+  description = "Its key: terraform output -raw api_key."
+  value       = module.pipeline.api_key
+  sensitive   = true
+}
+
+output "dashboard_url" {
+  description = "The dashboard."
+  value       = module.pipeline.dashboard_url
+}
+
+output "stack" {
+  description = "Everything that the command tm asks for: tm --stack <this folder>."
+  value       = module.pipeline
+  sensitive   = true
+}

@@ -1,0 +1,35 @@
+variable "region" {
+  description = "The region that everything is made in."
+  type        = string
+  default     = "us-east-1"
+}
+
+variable "name" {
+  description = "Prefix of every resource's name."
+  type        = string
+  default     = "tm-complete"
+}
+
+variable "alert_emails" {
+  description = "Addresses that receive the alerts, once they have clicked the link in AWS's mail."
+  type        = set(string)
+  default     = []
+}
+
+variable "architecture" {
+  description = "The processors that the functions run on, x86_64 or arm64. Arm64 costs a fifth less; to build for it, Docker must run on it or emulate it."
+  type        = string
+  default     = "x86_64"
+}
+
+variable "protected" {
+  description = "Whether AWS refuses to delete the database, and the buckets while files are in them. Apply false before you destroy the stack: then no last snapshot is taken either."
+  type        = bool
+  default     = true
+}
+
+variable "tags" {
+  description = "Tags for every resource."
+  type        = map(string)
+  default     = { Environment = "production", Team = "data" }
+}

@@ -1,0 +1,37 @@
+terraform {
+  required_version = ">= 1.11"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 5.100"
+    }
+  }
+}
+
+provider "aws" {
+  region = var.region
+}
+
+# What a tag stands for today: Lambda is told the digest, so a tag that moves deploys nothing by itself.
+data "aws_ecr_image" "function" {
+  for_each = toset(["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"])
+
+  repository_name = "${var.repository}/${each.key}"
+  image_tag       = var.image_tag
+}
+
+module "pipeline" {
+  # Elsewhere: "git::https://<host>/<owner>/tm-pipeline.git//terraform?ref=<tag>", or a relative path to a checkout.
+  # Take the version that the images were built from.
+  source = "../.."
+
+  name         = var.name
+  alert_emails = var.alert_emails
+
+  image_uris   = { for function, image in data.aws_ecr_image.function : function => image.image_uri }
+  architecture = var.architecture
+
+  aurora        = { deletion_protection = var.protected, final_snapshot = var.protected }
+  force_destroy = !var.protected
+}

@@ -1,0 +1,332 @@
+# The look-up's gateway, of a mocked AWS: its routes, and what each of its variables does.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+override_resource {
+  target = aws_s3_bucket.this["landing"]
+  values = { arn = "arn:aws:s3:::landing" }
+}
+override_resource {
+  target = aws_s3_bucket.this["staging"]
+  values = { arn = "arn:aws:s3:::staging" }
+}
+override_resource {
+  target = aws_cloudwatch_log_group.function["api"]
+  values = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:api" }
+}
+
+variables {
+  function_zip = {
+    bucket = "code"
+    key    = "functions.zip"
+    hash   = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+  }
+  database = {
+    host = "db.example.com"
+    name = "pipeline"
+    auth = "secret"
+    secret_arns = {
+      migrate = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:migrate"
+      load    = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:load"
+      api     = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:api"
+    }
+  }
+}
+
+run "defaults" {
+  # Routes
+
+  assert {
+    condition = toset(keys(aws_api_gateway_method.this)) == toset([
+      "ANY /docs",
+      "ANY /get",
+      "ANY /health",
+      "ANY /ingestions",
+      "ANY /ingestions/{id}",
+      "ANY /openapi.json",
+      "ANY /users",
+      "ANY /users/{user}/checkins",
+      "ANY /users/{user}/summary",
+    ])
+    error_message = "The gateway has other routes than agreed."
+  }
+
+  assert {
+    condition = (
+      { for path, resource in merge(aws_api_gateway_resource.first, aws_api_gateway_resource.second, aws_api_gateway_resource.third) : path => resource.path_part } == {
+        "/docs"                  = "docs"
+        "/get"                   = "get"
+        "/health"                = "health"
+        "/ingestions"            = "ingestions"
+        "/ingestions/{id}"       = "{id}"
+        "/openapi.json"          = "openapi.json"
+        "/users"                 = "users"
+        "/users/{user}"          = "{user}"
+        "/users/{user}/checkins" = "checkins"
+        "/users/{user}/summary"  = "summary"
+      }
+    )
+    error_message = "The gateway's resources do not make up its paths."
+  }
+
+  assert {
+    condition     = aws_api_gateway_resource.third["/users/{user}/summary"].parent_id == aws_api_gateway_resource.second["/users/{user}"].id && aws_api_gateway_resource.second["/users/{user}"].parent_id == aws_api_gateway_resource.first["/users"].id
+    error_message = "A path's resource is not below the one that it should be below."
+  }
+
+  assert {
+    condition     = toset([for name, integration in aws_api_gateway_integration.this : name if integration.type == "AWS_PROXY" && integration.uri == aws_lambda_function.this["api"].invoke_arn]) == toset(keys(aws_api_gateway_method.this))
+    error_message = "A route does not lead to the function."
+  }
+
+  assert {
+    condition = { for name, method in aws_api_gateway_method.this : name => join(" ", keys(method.request_parameters)) if length(coalesce(method.request_parameters, {})) > 0 } == {
+      "ANY /get"                   = "method.request.querystring.user"
+      "ANY /ingestions/{id}"       = "method.request.path.id"
+      "ANY /users/{user}/checkins" = "method.request.path.user"
+      "ANY /users/{user}/summary"  = "method.request.path.user"
+    }
+    error_message = "The gateway asks for other parameters than the document."
+  }
+
+  assert {
+    condition     = alltrue([for method in aws_api_gateway_method.this : method.request_validator_id == aws_api_gateway_request_validator.parameters.id]) && aws_api_gateway_request_validator.parameters.validate_request_parameters
+    error_message = "A route's parameters are not validated by the gateway."
+  }
+
+  # Who may call
+
+  assert {
+    condition     = [for name, method in aws_api_gateway_method.this : name if !method.api_key_required] == ["ANY /docs", "ANY /health", "ANY /openapi.json"]
+    error_message = "Other routes are open than /docs, /health and /openapi.json."
+  }
+
+  assert {
+    condition     = toset([for method in aws_api_gateway_method.this : method.authorization]) == toset(["NONE"])
+    error_message = "With a key, IAM has no say."
+  }
+
+  assert {
+    condition     = length(aws_api_gateway_usage_plan_key.lookup) == 1
+    error_message = "There is no key."
+  }
+
+  assert {
+    condition = { for path, permission in aws_lambda_permission.api : path => permission.source_arn } == {
+      for path, route in {
+        "/docs"                  = "docs"
+        "/get"                   = "get"
+        "/health"                = "health"
+        "/ingestions"            = "ingestions"
+        "/ingestions/{id}"       = "ingestions/*"
+        "/openapi.json"          = "openapi.json"
+        "/users"                 = "users"
+        "/users/{user}/checkins" = "users/*/checkins"
+        "/users/{user}/summary"  = "users/*/summary"
+      } : path => "arn:aws:execute-api:eu-central-1:123456789012:api/Prod/*/${route}"
+    }
+    error_message = "The gateway may call the function for other routes than it has."
+  }
+
+  assert {
+    condition     = length(distinct([for permission in aws_lambda_permission.api : permission.statement_id])) == length(aws_lambda_permission.api)
+    error_message = "Two permissions have one name."
+  }
+
+  assert {
+    condition = jsondecode(aws_iam_role_policy.function["api"].policy).Statement == [
+      { Effect = "Allow", Action = ["dynamodb:Query"], Resource = ["arn:aws:dynamodb:eu-central-1:123456789012:table/mock", "arn:aws:dynamodb:eu-central-1:123456789012:table/mock/index/status"] },
+      { Effect = "Allow", Action = ["secretsmanager:GetSecretValue"], Resource = ["arn:aws:secretsmanager:eu-central-1:123456789012:secret:api"] },
+      { Effect = "Allow", Action = ["logs:CreateLogStream", "logs:PutLogEvents"], Resource = ["arn:aws:logs:eu-central-1:123456789012:log-group:api:*"] },
+    ]
+    error_message = "The look-up may do more than read the log and its own secret, and write its own log."
+  }
+
+  # What the gateway answers itself
+
+  assert {
+    condition = alltrue([
+      for response in aws_api_gateway_gateway_response.this : response.response_parameters["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
+    ])
+    error_message = "The gateway answers with something else than a problem."
+  }
+
+  assert {
+    # The gateway puts a JSON string in the place of messageString.
+    condition = alltrue([
+      for response in aws_api_gateway_gateway_response.this :
+      toset(keys(jsondecode(replace(response.response_templates["application/json"], "$context.error.messageString", "\"said\"")))) ==
+      toset(concat(["type", "title", "detail", "requestId"], response.status_code == null ? [] : ["status"]))
+    ])
+    error_message = "A problem of the gateway has other members than those of the function."
+  }
+
+  assert {
+    condition = { for type, response in aws_api_gateway_gateway_response.this : type => coalesce(response.status_code, "its own") } == {
+      ACCESS_DENIED                = "403"
+      BAD_REQUEST_PARAMETERS       = "400"
+      DEFAULT_4XX                  = "its own"
+      DEFAULT_5XX                  = "its own"
+      EXPIRED_TOKEN                = "403"
+      INTEGRATION_FAILURE          = "504"
+      INTEGRATION_TIMEOUT          = "504"
+      INVALID_API_KEY              = "403"
+      INVALID_SIGNATURE            = "403"
+      MISSING_AUTHENTICATION_TOKEN = "404"
+      QUOTA_EXCEEDED               = "429"
+      REQUEST_TOO_LARGE            = "413"
+      THROTTLED                    = "429"
+      WAF_FILTERED                 = "403"
+    }
+    error_message = "The gateway answers with another status."
+  }
+
+  assert {
+    condition     = [for type, response in aws_api_gateway_gateway_response.this : type if can(response.response_parameters["gatewayresponse.header.Retry-After"])] == ["THROTTLED"]
+    error_message = "Who is throttled is not told when to come again."
+  }
+
+  assert {
+    condition     = aws_api_gateway_rest_api.lookup.minimum_compression_size == "1024"
+    error_message = "The gateway does not compress."
+  }
+
+  # Off unless asked for
+
+  assert {
+    condition     = length(aws_wafv2_web_acl_association.lookup) + length(aws_cloudwatch_log_group.api) + length(aws_api_gateway_stage.prod.access_log_settings) == 0
+    error_message = "There is a web ACL or an access log that nobody asked for."
+  }
+
+  assert {
+    condition     = !can(aws_lambda_function.this["api"].environment[0].variables.CORS_ORIGINS) && !anytrue([for response in aws_api_gateway_gateway_response.this : can(response.response_parameters["gatewayresponse.header.Access-Control-Allow-Origin"])])
+    error_message = "CORS is on although nobody asked for it."
+  }
+
+  assert {
+    condition     = [for settings in [aws_api_gateway_method_settings.throttle.settings[0], aws_api_gateway_usage_plan.lookup[0].throttle_settings[0]] : [try(settings.throttling_rate_limit, settings.rate_limit), try(settings.throttling_burst_limit, settings.burst_limit)]] == [[50, 100], [50, 100]]
+    error_message = "The throttle is another one by default."
+  }
+}
+
+run "by_iam" {
+  variables {
+    api_auth = "iam"
+  }
+
+  assert {
+    condition = aws_api_gateway_deployment.lookup.triggers.definition == sha256(jsonencode([
+      filesha256("${path.module}/api.tf"), jsondecode(file("${path.module}/../functions/api/openapi.json")).paths, "iam", false
+    ]))
+    error_message = "The gateway is not deployed anew when what it is made from has changed."
+  }
+
+  assert {
+    condition     = [for name, method in aws_api_gateway_method.this : name if method.authorization != "AWS_IAM"] == ["ANY /docs", "ANY /health", "ANY /openapi.json"]
+    error_message = "Other routes are open than /docs, /health and /openapi.json."
+  }
+
+  assert {
+    condition     = !anytrue([for method in aws_api_gateway_method.this : method.api_key_required]) && length(aws_api_gateway_api_key.lookup) + length(aws_api_gateway_usage_plan.lookup) + length(aws_api_gateway_usage_plan_key.lookup) == 0
+    error_message = "With IAM there is a key too."
+  }
+
+  assert {
+    condition     = output.api_key == null && output.api_execution_arn == "arn:aws:execute-api:eu-central-1:123456789012:api/Prod"
+    error_message = "The outputs tell of a key, or not of what to allow."
+  }
+
+  assert {
+    condition     = aws_api_gateway_gateway_response.this["MISSING_AUTHENTICATION_TOKEN"].status_code == "403"
+    error_message = "An unsigned request is not forbidden."
+  }
+}
+
+run "everything_set" {
+  variables {
+    name               = "blue"
+    api_key_value      = "a key of twenty letters"
+    api_cors_origins   = ["https://b.example.com", "https://a.example.com:8443"]
+    api_throttle       = { rate = 5, burst = 7 }
+    api_access_logs    = true
+    api_web_acl        = { arn = "arn:aws:wafv2:eu-central-1:123456789012:regional/webacl/guard/1234" }
+    log_retention_days = 90
+  }
+
+  assert {
+    condition     = aws_api_gateway_api_key.lookup[0].value == "a key of twenty letters"
+    error_message = "api_key_value does not reach the key."
+  }
+
+  assert {
+    condition     = [for name, method in aws_api_gateway_method.this : name if method.http_method == "OPTIONS" && method.authorization == "NONE" && !method.api_key_required] == [for path in keys(aws_lambda_permission.api) : "OPTIONS ${path}"]
+    error_message = "A browser cannot ask, without a key, whether it may call a route."
+  }
+
+  assert {
+    condition     = aws_lambda_function.this["api"].environment[0].variables.CORS_ORIGINS == "[\"https://a.example.com:8443\",\"https://b.example.com\"]"
+    error_message = "The function does not know the origins."
+  }
+
+  assert {
+    condition     = alltrue([for response in aws_api_gateway_gateway_response.this : response.response_parameters["gatewayresponse.header.Access-Control-Allow-Origin"] == "'*'"])
+    error_message = "A page cannot read what the gateway answers itself."
+  }
+
+  assert {
+    condition     = [for settings in [aws_api_gateway_method_settings.throttle.settings[0], aws_api_gateway_usage_plan.lookup[0].throttle_settings[0]] : [try(settings.throttling_rate_limit, settings.rate_limit), try(settings.throttling_burst_limit, settings.burst_limit)]] == [[5, 7], [5, 7]]
+    error_message = "api_throttle does not reach the stage and the key."
+  }
+
+  assert {
+    condition     = aws_api_gateway_method_settings.throttle.method_path == "*/*"
+    error_message = "The stage's throttle is not that of every route."
+  }
+
+  assert {
+    condition     = [for group in aws_cloudwatch_log_group.api : [group.name, tostring(group.retention_in_days)]] == [["/aws/apigateway/blue-lookup", "90"]]
+    error_message = "The access log is another, or kept for another time."
+  }
+
+  assert {
+    # What is not here may tell of persons: $context.path and $context.identity.* above all.
+    condition = toset(values(jsondecode(one(aws_api_gateway_stage.prod.access_log_settings).format))) == toset([
+      "$context.error.responseType",
+      "$context.httpMethod",
+      "$context.integration.latency",
+      "$context.integration.status",
+      "$context.requestId",
+      "$context.requestTimeEpoch",
+      "$context.resourcePath",
+      "$context.responseLatency",
+      "$context.responseLength",
+      "$context.status",
+    ])
+    error_message = "The access log holds something else than was agreed."
+  }
+
+  assert {
+    condition     = [for association in aws_wafv2_web_acl_association.lookup : [association.web_acl_arn, association.resource_arn]] == [["arn:aws:wafv2:eu-central-1:123456789012:regional/webacl/guard/1234", "arn:aws:apigateway:eu-central-1::/restapis/api/stages/Prod"]]
+    error_message = "api_web_acl does not guard the stage."
+  }
+}
+
+run "wrong_values_are_refused" {
+  command = plan
+
+  variables {
+    api_auth         = "none"
+    api_cors_origins = ["*"]
+    api_throttle     = { rate = 0, burst = 1.5 }
+    api_web_acl      = { arn = "arn:aws:wafv2:us-east-1:123456789012:global/webacl/guard/1234" }
+  }
+
+  expect_failures = [
+    var.api_auth,
+    var.api_cors_origins,
+    var.api_throttle,
+    var.api_web_acl,
+  ]
+}

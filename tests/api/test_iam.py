@@ -1,0 +1,200 @@
+"""An API without keys: who signs and is allowed is answered, all others are refused.
+
+The emulator checks signatures, their age and the policies of users as AWS does. Where a policy is
+what refuses, it says so in words of its own and not by the gateway's response; and it knows of the
+web ACL, but asks it nothing.
+"""
+
+import datetime as dt
+import re
+from typing import Any
+
+import pytest
+import requests
+from botocore.credentials import Credentials
+
+from cli.authorization import Signature
+from cli.stack import Stack
+from cli.user import ask
+from shared import odcs
+from tests.api.conftest import ORIGIN, PEOPLE, Api, Signed, escaped
+
+pytestmark = pytest.mark.api
+
+CLOSED = [
+    "/get?user=ned",
+    "/users",
+    "/users/ned/checkins",
+    "/users/ned/summary",
+    "/ingestions",
+    "/ingestions/20240301-0123456789",
+]
+OPEN = ["/health", "/docs", "/openapi.json"]
+
+
+@pytest.fixture(scope="module")
+def caller(signed: Signed) -> Credentials:
+    return signed.caller("caller", "GET/*")
+
+
+def refused(answer: requests.Response, reason: str) -> bool:
+    """Tell whether an answer is the gateway's 403, as a problem."""
+    problem = answer.json()
+    assert (answer.status_code, problem["status"]) == (403, 403), answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert problem["requestId"] == answer.headers["x-amzn-requestid"]
+    return reason in problem["detail"]
+
+
+def test_the_closed_routes_are_all_but_the_open_ones(document: dict[str, Any]) -> None:
+    assert {re.sub(r"\{.*?\}", "X", path) for path in document["paths"]} == {
+        re.sub(r"(?<=users/)ned|(?<=ingestions/).*", "X", path.partition("?")[0])
+        for path in [*CLOSED, *OPEN]
+    }
+
+
+@pytest.mark.parametrize("path", CLOSED)
+def test_a_closed_route(signed: Signed, caller: Credentials, path: str) -> None:
+    nobody = signed.api(None)
+    assert refused(nobody.get(path), "not signed")
+    with_a_key = nobody.session().get(nobody.url + path, headers={"x-api-key": "k" * 30})
+    assert refused(with_a_key, "not signed")
+
+    # The second stack's log is empty, and so is what it has of ingestions.
+    expected = 404 if path.startswith("/ingestions/") else 200
+    assert signed.api(caller).get(path).status_code == expected
+
+
+@pytest.mark.parametrize("path", OPEN)
+def test_an_open_route(signed: Signed, path: str) -> None:
+    assert signed.api(None).get(path).status_code == 200
+
+
+def test_who_is_not_allowed_is_refused(signed: Signed) -> None:
+    stranger = signed.api(signed.caller("stranger"))
+    of_one_route = signed.api(signed.caller("guest", "GET/users"))
+
+    assert of_one_route.get("/users").status_code == 200
+    for answer in (
+        stranger.get("/users"),
+        of_one_route.get("/users/ned/checkins"),
+        of_one_route.get("/users", verb="POST"),
+    ):
+        assert answer.status_code == 403
+        assert "not authorized to perform: execute-api:Invoke" in answer.text
+
+
+def test_a_signature_that_is_wrong_is_refused(signed: Signed, caller: Credentials) -> None:
+    forged = signed.api(Credentials(caller.access_key, "not the secret"))
+    unknown = signed.api(Credentials("AKIAIOSFODNN7EXAMPLE", "secret"))
+
+    assert refused(forged.get("/users"), "signature")
+    assert unknown.get("/users").status_code == 403
+
+
+def test_a_signature_is_of_one_request_and_for_minutes(
+    signed: Signed, caller: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = signed.api(caller)
+    signer = Signature(lambda: caller, signed.laptop.aws.region)
+    request = requests.Request("GET", f"{api.url}/get?user=ned", auth=signer).prepare()
+    assert api.session().send(request).status_code == 200
+
+    request.url = f"{api.url}/get?user=arya"
+    assert refused(api.session().send(request), "signature")
+
+    an_hour_ago = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
+    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda **_: an_hour_ago)
+    late = requests.Request("GET", f"{api.url}/users", auth=signer).prepare()
+    assert refused(api.session().send(late), "too old")
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_tm_user_signs_for_any_name(signed: Signed, caller: Credentials, name: str) -> None:
+    aws = signed.laptop.aws
+    stack = Stack(
+        s3=None,
+        table=None,
+        stepfunctions=None,
+        events=None,
+        landing_bucket="",
+        staging_bucket="",
+        state_machine_arn="",
+        api_url=signed.url,
+        api_auth=Signature(lambda: caller, aws.region),
+        ca_bundle=aws.ca_bundle,
+    )
+
+    [row] = ask(stack, name)
+
+    assert (row["user"], row["hours"]) == (name, "1.50")
+    assert signed.api(caller).get(f"/users/{escaped(name)}/checkins").json()["items"] == [row]
+
+
+def test_a_page_of_a_named_origin_may_call(signed: Signed, caller: Credentials) -> None:
+    api = signed.api(None)
+
+    def preflight(origin: str) -> requests.Response:
+        headers = {
+            "Origin": origin,
+            "Access-Control-Request-Method": "GET",
+            "Access-Control-Request-Headers": "authorization,x-amz-date",
+        }
+        return api.session().options(f"{api.url}/users", headers=headers)
+
+    allowed = preflight(ORIGIN)
+    assert allowed.status_code in {200, 204}
+    assert allowed.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert "GET" in allowed.headers["Access-Control-Allow-Methods"]
+    assert "authorization" in allowed.headers["Access-Control-Allow-Headers"].lower()
+    assert "Access-Control-Allow-Origin" not in preflight("https://evil.example.com").headers
+
+    signer = Signature(lambda: caller, signed.laptop.aws.region)
+    for origin, told in ((ORIGIN, ORIGIN), ("https://evil.example.com", None)):
+        answer = api.session().get(f"{api.url}/users", auth=signer, headers={"Origin": origin})
+        assert answer.status_code == 200
+        assert answer.headers.get("Access-Control-Allow-Origin") == told
+    assert api.get("/users").headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_cors_is_off_unless_asked_for(by_key: Api) -> None:
+    url = f"{by_key.url}/users"
+    headers = {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"}
+
+    preflight = by_key.session().options(url, headers=headers)
+    answer = by_key.session().get(url, headers=headers, auth=by_key.auth)
+
+    assert preflight.status_code == 403
+    assert answer.status_code == 200
+    for each in (preflight, answer):
+        assert not [name for name in each.headers if name.lower().startswith("access-control")]
+
+
+def test_another_verb_is_told_what_is_allowed(by_key: Api) -> None:
+    for verb in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+        answer = by_key.get("/users", verb=verb)
+
+        assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
+        assert answer.json()["status"] == 405
+
+
+def test_there_is_no_other_route(by_key: Api) -> None:
+    answer = by_key.get("/admin")
+
+    assert (answer.status_code, answer.json()["status"]) == (404, 404)
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_the_second_plan_is_empty(signed: Signed) -> None:
+    assert signed.root.drifts() == {}
+
+
+def test_the_document_names_what_the_contract_looks_up(document: dict[str, Any]) -> None:
+    lookup = odcs.load_all()["dailycheckins"].lookup
+    assert lookup is not None
+    required = [
+        each["name"]
+        for each in document["paths"]["/get"]["get"]["parameters"]
+        if each.get("required")
+    ]
+    assert required == [lookup.key]

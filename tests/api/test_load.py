@@ -1,0 +1,130 @@
+"""Fifty clients at once: nobody is told that the API is broken, and the throttle alone refuses.
+
+The emulator is one process of Python and starts a sandbox like Lambda's for each request that
+finds none free, on the cores of this machine: so the latencies are those of this machine, and are
+told, not judged. What the look-up itself costs is `benchmarks/lookup.py`.
+"""
+
+import itertools
+import threading
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import pytest
+import requests
+from botocore.credentials import Credentials
+
+from cli.authorization import Signature
+from tests.api.conftest import Signed
+
+pytestmark = pytest.mark.api
+
+ROUTES = [
+    "/get?user=ned",
+    "/users/ned/checkins?order=desc",
+    "/users/ned/summary?by=month",
+    "/users?prefix=a",
+    "/ingestions",
+    "/health",
+]
+CLIENTS = 50
+SECONDS = 30.0
+# As somebody takes who looks at an answer; without it the one process of the emulator is all that
+# is tried out.
+PAUSE = 1.0
+
+
+@dataclass
+class Crowd:
+    """Clients that ask one route after the other."""
+
+    url: str
+    ca_bundle: str
+    auth: Signature
+    answers: dict[tuple[str, int], list[float]] = field(default_factory=lambda: defaultdict(list))
+    refusals: list[requests.Response] = field(default_factory=list)
+
+    def warm_up(self, clients: int) -> None:
+        """Let more and more ask at once, so that only a few sandboxes boot at a time."""
+        for some in range(5, clients + 1, 5):
+            self.ask(some, seconds=0)
+
+    def ask(self, clients: int, seconds: float, pause: float = 0) -> float:
+        """Let them ask, all at once and at least once each; return how long it took."""
+        begin = time.monotonic()
+        threads = [
+            threading.Thread(target=self._one, args=(number, begin + seconds, pause))
+            for number in range(clients)
+        ]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        return time.monotonic() - begin
+
+    def _one(self, number: int, end: float, pause: float) -> None:
+        with requests.Session() as session:
+            session.trust_env = False
+            session.verify = self.ca_bundle
+            for route in itertools.islice(itertools.cycle(ROUTES), number, None):
+                asked = time.perf_counter()
+                answer = session.get(self.url + route, auth=self.auth, timeout=120)
+                took = time.perf_counter() - asked
+                self.answers[route, answer.status_code].append(took)
+                if answer.status_code != 200:
+                    self.refusals.append(answer)
+                if time.monotonic() + pause > end:
+                    return
+                time.sleep(pause)
+
+    def tell(self) -> None:
+        print()
+        for (route, status), times in sorted(self.answers.items()):
+            times.sort()
+            p50, p99 = (times[int(len(times) * part)] * 1000 for part in (0.5, 0.99))
+            print(f"{len(times):5} × {status} {route:31} p50 {p50:5.0f} ms, p99 {p99:5.0f} ms")
+
+
+@pytest.fixture(scope="module")
+def crowd(signed: Signed) -> Crowd:
+    made = signed.caller("crowd", "GET/*")
+    credentials = Credentials(made.access_key, made.secret_key)
+    signature = Signature(lambda: credentials, signed.laptop.aws.region)
+    return Crowd(signed.url, signed.laptop.aws.ca_bundle, signature)
+
+
+def test_fifty_clients(crowd: Crowd) -> None:
+    crowd.warm_up(CLIENTS)
+    assert not crowd.refusals, crowd.refusals[0].text
+    crowd.answers.clear()
+
+    took = crowd.ask(CLIENTS, SECONDS, PAUSE)
+
+    crowd.tell()
+    total = sum(map(len, crowd.answers.values()))
+    print(f"{total} requests in {took:.0f} s by {CLIENTS} clients")
+    # Nobody reaches this stack's throttle, so nobody is refused.
+    assert not crowd.refusals, crowd.refusals[0].text
+    assert all((route, 200) in crowd.answers for route in ROUTES)
+    assert total > 4 * CLIENTS
+
+
+def test_the_throttle_refuses_what_is_beyond_it_and_no_more(signed: Signed, crowd: Crowd) -> None:
+    rate, burst = 2, 5
+    signed.apply(rate=rate, burst=burst)
+    crowd.answers.clear()
+    crowd.refusals.clear()
+
+    took = crowd.ask(10, 5.0)
+
+    crowd.tell()
+    assert {answer.status_code for answer in crowd.refusals} == {429}
+    for answer in crowd.refusals:
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert answer.headers["Retry-After"] == "1"
+        assert answer.json()["status"] == 429
+    for route in ROUTES:
+        answered = len(crowd.answers[route, 200])
+        assert burst <= answered <= burst + rate * took + 1, (route, answered)
+        assert crowd.answers[route, 429]

@@ -1,0 +1,64 @@
+"""A user by pages of 100 through the API is the user in one page of the database."""
+
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Api
+from tests.fixtures.pipeline import Pipeline
+
+pytestmark = pytest.mark.api
+
+
+def pages(api: Api, path: str, rows: str, **parameters: str) -> list[list[Any]]:
+    """Return a route's pages, by its cursors."""
+    found = []
+    more: dict[str, str] = {}
+    while True:
+        page = api.get(path, **parameters, **more).json()
+        found.append(page[rows])
+        if page["next"] is None:
+            return found
+        more = {"cursor": page["next"]}
+
+
+def test_pages_are_the_whole(by_key: Api, filled: Pipeline) -> None:
+    ((user, count),) = filled.query(
+        "SELECT username, count(*) FROM daily_checkins GROUP BY 1 ORDER BY 2 DESC LIMIT 1"
+    )
+    whole = [
+        {"user": user, "project": project, "hours": hours, "timestamp": at}
+        for project, hours, at in filled.query(
+            "SELECT project, hours::text, "
+            """to_char(timestamp AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') """
+            "FROM daily_checkins WHERE username = :user ORDER BY timestamp, id",
+            user=user,
+        )
+    ]
+    assert len(whole) == count > 400
+
+    for found, wanted in (
+        (pages(by_key, "/get", "response", user=user, limit="100"), whole),
+        (pages(by_key, f"/users/{user}/checkins", "items", limit="100"), whole),
+        (pages(by_key, f"/users/{user}/checkins", "items", order="desc"), whole[::-1]),
+    ):
+        assert [len(page) for page in found[:-1]] == [100] * (len(found) - 1)
+        assert [row for page in found for row in page] == wanted
+
+
+def test_everybody_by_pages(by_key: Api, filled: Pipeline) -> None:
+    found = pages(by_key, "/users", "items", limit="7")
+
+    wanted = filled.query('SELECT DISTINCT username COLLATE "C" FROM daily_checkins ORDER BY 1')
+    assert [user for page in found for user in page] == [user for (user,) in wanted]
+    assert len(found) > 5
+
+
+def test_the_etag_of_an_answer_saves_the_next(by_key: Api) -> None:
+    first = by_key.get("/users/ned/checkins")
+    url = f"{by_key.url}/users/ned/checkins"
+    headers = {"If-None-Match": first.headers["ETag"]}
+    again = by_key.session().get(url, auth=by_key.auth, headers=headers, timeout=60)
+
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["ETag"] == first.headers["ETag"]

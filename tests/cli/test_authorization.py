@@ -1,0 +1,59 @@
+"""How `tm user` proves who it is; that AWS takes the signature is shown by `make test-api`."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import requests
+import responses
+from botocore.credentials import Credentials
+
+from cli.authorization import Signature
+from tests.fixtures.aws import REGION
+from tests.fixtures.operator import API, OUTPUTS, deploy, one_line, tm
+
+
+def with_iam(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the stack be one whose `api_key` is null: Terraform does not tell such an output."""
+    deploy(folder, {k: v for k, v in OUTPUTS.items() if k != "api_key"}, monkeypatch)
+
+
+@responses.activate
+@pytest.mark.usefixtures("stack")
+def test_without_a_key_the_request_is_signed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_iam(tmp_path, monkeypatch)
+    sent = responses.get(f"{API}/get", json={"response": [], "next": None})
+
+    assert json.loads(tm("user", "ned stark", "--json").stdout) == []
+
+    request = sent.calls[0].request
+    assert "x-api-key" not in request.headers
+    assert re.fullmatch(
+        rf"AWS4-HMAC-SHA256 Credential=\w+/\d{{8}}/{REGION}/execute-api/aws4_request, "
+        r"SignedHeaders=host;x-amz-date(;x-amz-security-token)?, Signature=[0-9a-f]{64}",
+        request.headers["Authorization"],
+    )
+
+
+@responses.activate
+@pytest.mark.usefixtures("stack")
+def test_without_credentials_one_line_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_iam(tmp_path, monkeypatch)
+    monkeypatch.setattr("boto3.Session.get_credentials", lambda _: None)
+
+    assert "credentials" in one_line(tm("user", "ned"))
+
+
+def test_a_space_is_signed_as_it_is_sent() -> None:
+    signature = Signature(lambda: Credentials("AKIA", "secret", "token"), "eu-west-1")
+    request = requests.Request("GET", f"{API}/get", params={"user": "a b+c", "limit": "1"})
+
+    signed = signature(request.prepare())
+
+    assert signed.url == f"{API}/get?user=a%20b%2Bc&limit=1"
+    assert signed.headers["X-Amz-Security-Token"] == "token"

@@ -1,0 +1,145 @@
+"""Cursors: opaque, of one query, and of nothing that could harm a statement."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from aws_lambda_powertools.event_handler.exceptions import BadRequestError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions.api.cursor import Cursors, is_day, is_id, is_of, is_text
+from tests.fixtures.contracts import DAYS, column
+
+TIME = is_of(column("t", "timestamp", "timestamptz", **DAYS))
+QUERY = Cursors(("get", "ned", {"since": "2019-09-27"}), (TIME, is_id))
+POSITION = ["2019-09-27T00:00:00.123456Z", 2**63 - 1]
+
+
+def _encoded(value: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+@given(st.datetimes(), st.integers(0, 2**63 - 1))
+def test_a_cursor_comes_back_as_it_was(time: Any, row_id: int) -> None:
+    position = [time.isoformat(timespec="microseconds") + "Z", row_id]
+
+    encoded = QUERY.encode(position)
+
+    assert QUERY.decode(encoded) == position
+    assert encoded.replace("-", "").replace("_", "").isalnum()
+
+
+def test_a_cursor_is_what_it_always_was() -> None:
+    """A caller may keep one over an update of the function."""
+    assert QUERY.encode(POSITION) == (
+        "WyJhOWU0MDQzNWI3MTZlMjZkIiwiMjAxOS0wOS0yN1QwMDowMDowMC4xMjM0NTZaIiw5MjIzMzcyMDM2ODU0Nzc1ODA3XQ"
+    )
+
+
+def test_no_cursor_is_the_first_page() -> None:
+    assert QUERY.decode(None) is None
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        ("get", "robert", {"since": "2019-09-27"}),
+        ("get", "ned", {"since": "2019-09-28"}),
+        ("get", "ned", {"until": "2019-09-27"}),
+        ("get", "ned", {}),
+        ("checkins", "ned", {"since": "2019-09-27"}),
+    ],
+)
+def test_it_is_no_cursor_of_another_query(query: tuple[Any, ...]) -> None:
+    with pytest.raises(BadRequestError, match="none that an earlier answer to this query gave"):
+        Cursors(query, QUERY.checks).decode(QUERY.encode(POSITION))
+
+
+@given(st.text() | st.from_regex("[A-Za-z0-9_-]{22,}", fullmatch=True))
+def test_whatever_the_cursor_it_is_a_bad_request_at_most(cursor: str) -> None:
+    with pytest.raises(BadRequestError):
+        QUERY.decode(cursor)
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        *("", "garbage", "ü", "a", "W10", "[" * 100_000),
+        *map(_encoded, (None, {}, [], ["0" * 16], ["0" * 16, *POSITION], POSITION)),
+        QUERY.encode(POSITION) + "A",
+        QUERY.encode(POSITION) + "\n",
+        base64.urlsafe_b64encode(("[" * 100_000).encode()).decode(),
+    ],
+)
+def test_no_cursor(cursor: str) -> None:
+    with pytest.raises(BadRequestError):
+        QUERY.decode(cursor)
+
+
+# Whoever makes up a cursor with the right digest meets these.
+@pytest.mark.parametrize(
+    "position",
+    [
+        ["2019-09-27T00:00:00.123456Z"],
+        [*POSITION, 1],
+        *(["2019-09-27T00:00:00.123456Z", row_id] for row_id in ("1", True, 1.0, -1, 2**63, None)),
+        *(
+            [time, 1]
+            for time in (
+                "2019-02-29T00:00:00.123456Z",
+                "0000-01-01T00:00:00.123456Z",
+                "2019-W01-1T00:00:00.123456Z",
+                "2019-09-27",
+                "٢019-09-27T00:00:00.123456Z",
+                "-infinity",
+                1,
+                None,
+            )
+        ),
+    ],
+)
+def test_no_position(position: list[Any]) -> None:
+    with pytest.raises(BadRequestError):
+        QUERY.decode(QUERY.encode(position))
+
+
+@pytest.mark.parametrize(
+    ("check", "right", "wrong"),
+    [
+        (
+            is_of(column("c", "string", "text")),
+            ["", "a", "кириллица '\"", "2019"],
+            [1, None, "a\0", "\ud800"],
+        ),
+        (
+            is_of(column("c", "integer", "smallint")),
+            [0, -(2**15), 2**15 - 1],
+            [2**15, -(2**15) - 1, "1", 1.0, True],
+        ),
+        (is_of(column("c", "integer", "bigint")), [-(2**63), 2**63 - 1], [2**63, None]),
+        (
+            is_of(column("c", "number", "numeric(5,2)")),
+            ["0.00", "-999.99", "7"],
+            [7, "", "1e3", "NaN", ".5", "5.", "+1", "٥", "1" * 39, "1\n", "Infinity"],
+        ),
+        (
+            is_of(column("c", "date", "date", **DAYS)),
+            ["0001-01-01", "2024-02-29", "9999-12-31"],
+            ["2023-02-29", "0000-01-01", "20240101", "2024-01-01T00:00:00.000000Z", 1],
+        ),
+        (is_day, ["2024-02-29"], ["20240229", "2024-W01-1", 1, "2024-02-30"]),
+        (is_text, ["a", "2024"], ["", 1, None, "a" * 1025, "\ud800"]),
+    ],
+)
+def test_a_cursor_holds_what_an_answer_shows(
+    check: Any, right: list[Any], wrong: list[Any]
+) -> None:
+    cursors = Cursors((), (check,))
+
+    for value in right:
+        assert cursors.decode(cursors.encode([value])) == [value]
+    for value in wrong:
+        with pytest.raises(BadRequestError):
+            cursors.decode(cursors.encode([value]))

@@ -1,0 +1,126 @@
+"""What a poller is told: nothing, from the log alone, until something has changed."""
+
+import boto3
+import botocore.exceptions
+import pytest
+
+from functions.api import freshness
+from functions.api import handler as api
+from shared.ingestion import Ingestion, Run, Source
+from shared.landing_key import LandingKey
+from shared.progress import Log, State, Status
+from tests.fixtures.aws import KEY, run_of
+from tests.fixtures.database import Database
+from tests.fixtures.lookup import add, ask
+
+ROUTES = ["/get", "/users", "/users/ned/checkins", "/users/ned/summary"]
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(freshness, "_KNOWN_FOR", -1)
+
+
+def ingestion(version: str = "1") -> Ingestion:
+    key = LandingKey.parse(KEY)
+    assert key is not None
+    return Ingestion.of(Source("bucket", KEY, version, 1), key)
+
+
+def loaded(log: Log, version: str = "1") -> Ingestion:
+    one = ingestion(version)
+    run = run_of(one)
+    log.open(one, run)
+    log.finish(one, run, State.LOAD, Status.SUCCESS, {})
+    return one
+
+
+def parameters(path: str) -> dict[str, str]:
+    return {"user": "ned"} if path == "/get" else {}
+
+
+def test_what_is_unchanged_is_told_without_the_database(
+    reader: Database, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(reader, ("ned", "p", "1", "2019-09-27 UTC"))
+    loaded(log)
+    first = {path: ask(path, **parameters(path)) for path in ROUTES}
+    tags = {path: answer.headers["ETag"] for path, answer in first.items()}
+    assert len(set(tags.values())) == len(ROUTES)
+    assert all(each.headers["Cache-Control"] == "private, no-cache" for each in first.values())
+
+    api.session.close()
+    monkeypatch.setattr(api.session, "_connect", lambda within: pytest.fail("PostgreSQL was asked"))
+    for path, tag in tags.items():
+        assert tag.startswith('W/"')
+        for had in (tag, tag.removeprefix("W/"), f'"another", {tag}'):
+            again = ask(path, {"if-none-match": had}, **parameters(path))
+            assert (again.status, again.text, again.headers["ETag"]) == (304, "", tag)
+            assert again.headers["Cache-Control"] == "private, no-cache"
+
+
+def test_every_change_that_may_be_one_of_rows_is_told(reader: Database, log: Log) -> None:
+    add(reader, ("ned", "p", "1", "2019-09-27 UTC"))
+
+    def tag() -> str:
+        return ask("/users/ned/checkins").headers["ETag"]
+
+    tags = [tag()]
+    loaded(log)
+    tags.append(tag())
+    other = loaded(log, "2")
+    tags.append(tag())
+    # Replayed, the newest is no success any more; and it may load before it fails.
+    item = log.get(other.id, other.table)
+    assert item is not None
+    again = Run(f"{run_of(other).execution_arn}-r2")
+    assert log.reopen(item, again)
+    tags.append(tag())
+    assert log.finish(other, again, State.LOAD, Status.FAIL, {}, "killed")
+    tags.append(tag())
+
+    assert len(set(tags)) == len(tags)
+    assert tag() == tags[-1]
+
+
+def test_an_etag_is_that_of_one_question(reader: Database, log: Log) -> None:
+    add(reader, ("ned", "p", "1", "2019-09-27 UTC"), ("jon", "p", "1", "2019-09-27 UTC"))
+    tag = ask("/users/ned/checkins").headers["ETag"]
+
+    for path, more in (("/users/jon/checkins", {}), ("/users/ned/checkins", {"order": "desc"})):
+        assert ask(path, {"if-none-match": tag}, **more).status == 200
+    assert ask("/users/ned/checkins", {"if-none-match": tag}, limit="x").status == 400
+    assert "ETag" not in ask("/users/nobody/checkins").headers
+
+
+def test_a_burst_asks_the_log_once(
+    reader: Database, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(freshness, "_KNOWN_FOR", 60)
+    tag = ask("/users").headers["ETag"]
+    loaded(log)
+
+    assert ask("/users", {"if-none-match": tag}).status == 304
+
+
+def test_without_the_log_there_is_no_etag_but_an_answer(
+    reader: Database, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(reader, ("ned", "p", "1", "2019-09-27 UTC"))
+
+    def away(*_: object, **__: object) -> None:
+        raise botocore.exceptions.ConnectTimeoutError(endpoint_url="dynamodb")
+
+    monkeypatch.setattr(api.log()._table, "query", away)
+
+    answer = ask("/users/ned/checkins")
+
+    assert answer.status == 200
+    assert "ETag" not in answer.headers
+    assert ask("/ingestions").status == 503
+
+
+def test_a_log_that_lets_nobody_in_is_a_defect(reader: Database) -> None:
+    boto3.client("dynamodb").delete_table(TableName="tm-log")
+
+    assert ask("/users").status == 500

@@ -1,0 +1,136 @@
+"""What the API tells of the log: how each ingestion went, and nothing of what is in its file."""
+
+import datetime as dt
+import json
+from typing import Any
+
+import boto3
+import pytest
+
+from functions.transform.transformation import _header_problem
+from shared.ingestion import Ingestion, Source
+from shared.landing_key import LandingKey
+from shared.odcs import load_all
+from shared.progress import Log, State, Status
+from shared.verdict import Outcome, Verdict
+from tests.fixtures.aws import LOG_TABLE, run_of
+from tests.fixtures.lookup import ask, found, pages, refused
+
+ENDS = [Status.SUCCESS, Status.FAIL, Status.SUPERSEDED, Status.RUNNING]
+
+
+def ingestion(n: int, table: str = "dailycheckins") -> Ingestion:
+    text = f"table={table}/year=2024/month=3/day={n % 28 + 1}/{n}.csv"
+    key = LandingKey.parse(text)
+    assert key is not None
+    return Ingestion.of(Source("bucket", text, "a version", 10), key)
+
+
+def opened(log: Log, one: Ingestion, end: Status) -> None:
+    run = run_of(one)
+    log.open(one, run)
+    log.enter(one, run, State.LOAD)
+    if end != Status.RUNNING:
+        log.finish(one, run, State.LOAD, end, {"rowsRead": 5, "rowsLoaded": 3, "rowsRejected": 2})
+
+
+@pytest.fixture
+def many(function: None, log: Log) -> list[str]:
+    """16 ingestions, the last one first; some in the very same moment."""
+    for n in range(16):
+        opened(log, ingestion(n, "projectbudgets" if n % 5 == 0 else "dailycheckins"), ENDS[n % 4])
+    log.reject(Source("bucket", "no key of ours", "v", 1), "the key is not of the form")
+    table = boto3.resource("dynamodb").Table(LOG_TABLE)
+    items = sorted(table.scan()["Items"], key=lambda item: str(item["ingestedID"]))
+    for n, item in enumerate(items):
+        table.update_item(
+            Key={name: item[name] for name in ("ingestedID", "ingestedTable")},
+            UpdateExpression="SET updatedAt = :at",
+            ExpressionAttributeValues={":at": f"2024-03-03T00:00:{n // 3:02}.000Z"},
+        )
+    return [str(item["ingestedID"]) for n, item in sorted(enumerate(items), key=_newest)]
+
+
+def _newest(numbered: tuple[int, Any]) -> tuple[int, int]:
+    n, _ = numbered
+    return -(n // 3), n
+
+
+def test_the_last_changed_first_by_pages_of_any_size(many: list[str]) -> None:
+    assert len(many) == 17
+    for limit in ("2", "7", "17", "100"):
+        assert [each["id"] for page in pages("/ingestions", limit=limit) for each in page] == many
+
+    cursor = found("/ingestions", limit="2")["next"]
+    assert "'cursor'" in refused(ask("/ingestions", cursor=cursor, status="fail"), 400)
+
+
+def test_some_of_them(many: list[str]) -> None:
+    everything = {each["id"]: each for each in found("/ingestions")["items"]}
+    for parameters, wanted in (
+        ({"status": "success"}, lambda each: each["status"] == "success"),
+        ({"status": "rejected"}, lambda each: each["table"] == "unmatched"),
+        ({"table": "projectbudgets"}, lambda each: each["table"] == "projectbudgets"),
+        ({"table": "none"}, lambda each: False),
+        (
+            {"since": "2024-03-03T00:00:03Z"},
+            lambda each: each["updatedAt"] >= "2024-03-03T00:00:03",
+        ),
+        ({"since": "2030-01-01"}, lambda each: False),
+        (
+            {"status": "fail", "table": "projectbudgets", "since": "2024-03-03"},
+            lambda each: (each["status"], each["table"]) == ("fail", "projectbudgets"),
+        ),
+    ):
+        shown = [
+            each["id"] for page in pages("/ingestions", limit="2", **parameters) for each in page
+        ]
+        assert shown == [id_ for id_ in many if wanted(everything[id_])]
+
+
+def test_one_step_by_step(function: None, log: Log) -> None:
+    one = ingestion(2)
+    opened(log, one, Status.SUCCESS)
+
+    answer = found(f"/ingestions/{one.id}")
+
+    history = answer.pop("history")
+    assert [(step["state"], step["status"], step["counts"]) for step in history] == [
+        ("trigger", "success", {}),
+        ("load", "running", {}),
+        ("load", "success", {"rowsRead": 5, "rowsLoaded": 3, "rowsRejected": 2}),
+    ]
+    assert all(dt.datetime.fromisoformat(step["at"]).tzinfo for step in history)
+    assert answer.pop("updatedAt") == history[-1]["at"]
+    assert answer == {
+        "id": one.id,
+        "table": "dailycheckins",
+        "state": "load",
+        "status": "success",
+        "sourceKey": one.source.key,
+        "versionId": "a version",
+        "size": 10,
+        "dataDate": "2024-03-03",
+        "attempt": 1,
+        "rowsRead": 5,
+        "rowsLoaded": 3,
+        "rowsRejected": 2,
+    }
+    assert refused(ask("/ingestions/20240303-0000000000"), 404)
+
+
+def test_a_file_without_a_header_does_not_show_its_first_row(function: None, log: Log) -> None:
+    contract = load_all()["dailycheckins"]
+    reason = _header_problem(["mr-private", "2019-09-27", "1", "hidden"], contract)
+    assert reason is not None
+    assert "mr-private" in reason
+    one = ingestion(2)
+    run = run_of(one)
+    log.open(one, run)
+    log.leave(one, run, State.TRANSFORM, Verdict(Outcome.REFUSED, reason))
+
+    for path in ("/ingestions", f"/ingestions/{one.id}"):
+        text = json.dumps(found(path))
+        assert one.id in text
+        assert "private" not in text
+        assert "hidden" not in text

@@ -1,0 +1,320 @@
+"""The routes to the rows of the check-ins, on the real PostgreSQL."""
+
+import datetime as dt
+import json
+import re
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from functions.api import handler as api
+from functions.api import view as views
+from functions.api.view import View, bytes_fitting, fitting
+from shared.odcs import load_all
+from tests.fixtures.contracts import column
+from tests.fixtures.database import Database
+from tests.fixtures.lookup import add, ask, found, pages, refused
+
+NED = [
+    ("ned", "bizdev", "7.5", "2019-09-27 00:00:00.123456 UTC"),
+    ("ned", "bizdev", "0.25", "2019-09-29 23:59:59.999999 UTC"),
+    ("ned", "Zoo", "1", "2019-09-30 00:00:00 UTC"),
+    ("ned", None, "2", "2019-10-01 00:00:00 UTC"),
+    ("ned", "ärger", "-3", "2020-12-31 12:00:00 UTC"),
+]
+
+
+def _hours(answer: Any) -> list[str]:
+    return [row["hours"] for row in answer["items"]]
+
+
+def test_the_rows_of_a_time(reader: Database) -> None:
+    add(reader, *NED, ("robert", "bizdev", "9", "2019-09-30 UTC"))
+    path = "/users/ned/checkins"
+
+    assert _hours(found(path)) == ["7.50", "0.25", "1.00", "2.00", "-3.00"]
+    assert _hours(found(path, order="desc")) == ["-3.00", "2.00", "1.00", "0.25", "7.50"]
+    # Half-open: what lies on `from` is in it, what lies on `to` is not.
+    assert _hours(found(path, **{"from": "2019-09-30", "to": "2019-10-01"})) == ["1.00"]
+    assert _hours(found(path, **{"from": "2019-09-29T23:59:59.999999Z"})) == [
+        *("0.25", "1.00", "2.00", "-3.00")
+    ]
+    assert _hours(found(path, **{"from": "2019-10-01T02:00:00+02:00"})) == ["2.00", "-3.00"]
+    assert _hours(found(path, project="bizdev")) == ["7.50", "0.25"]
+    assert _hours(found(path, project="nothing")) == []
+    assert _hours(found(path, **{"from": "2020-01-01", "to": "2019-01-01"})) == []
+    assert found(path, limit="1")["items"] == [
+        {
+            "user": "ned",
+            "project": "bizdev",
+            "hours": "7.50",
+            "timestamp": "2019-09-27T00:00:00.123456Z",
+        }
+    ]
+
+
+SUMS: dict[str, list[tuple[Any, ...]]] = {
+    "day": [
+        ("2019-09-27", 1, "7.50"),
+        ("2019-09-29", 1, "0.25"),
+        ("2019-09-30", 1, "1.00"),
+        ("2019-10-01", 1, "2.00"),
+        ("2020-12-31", 1, "-3.00"),
+    ],
+    "week": [("2019-W39", 2, "7.75"), ("2019-W40", 2, "3.00"), ("2020-W53", 1, "-3.00")],
+    "month": [("2019-09", 3, "8.75"), ("2019-10", 1, "2.00"), ("2020-12", 1, "-3.00")],
+    # By their bytes, and what has none last.
+    "project": [
+        ("Zoo", 1, "1.00"),
+        ("bizdev", 2, "7.75"),
+        ("ärger", 1, "-3.00"),
+        (None, 1, "2.00"),
+    ],
+}
+
+
+def test_sums(reader: Database) -> None:
+    add(reader, *NED, ("robert", "bizdev", "9", "2019-09-30 UTC"))
+    path = "/users/ned/summary"
+
+    for by, sums in SUMS.items():
+        answer = found(path, by=by)
+
+        assert [(each["group"], each["rows"], each["hours"]) for each in answer["items"]] == sums
+        assert list(answer["items"][0]) == ["group", "rows", "hours"]
+        for limit in ("1", "2"):
+            by_pages = [item for page in pages(path, by=by, limit=limit) for item in page]
+            assert by_pages == answer["items"]
+        of_a_day = found(path, by=by, **{"from": "2019-09-30", "to": "2019-10-01"})["items"]
+        assert [(each["rows"], each["hours"]) for each in of_a_day] == [(1, "1.00")]
+
+
+def test_a_user_whom_nobody_knows(reader: Database) -> None:
+    add(reader, *NED)
+
+    for path in ("/users/Ned/checkins", "/users/Ned/summary"):
+        assert refused(ask(path), 404) == "There is no such user: /users names everyone."
+    assert found("/users/ned/summary", **{"from": "2030-01-01"}) == {"items": [], "next": None}
+
+
+USERS = ["", "B", "a", "a'; --", "a\\", "ab", "aä", "b", "z", "ß", "ä", "äz", "田", "🦆", "🦆🦆"]
+
+
+def test_users(reader: Database) -> None:
+    add(reader, *((user, None, "1", f"2019-09-{n} UTC") for user in USERS for n in (1, 2, 3)))
+    by_bytes = sorted(USERS, key=str.encode)
+
+    assert found("/users") == {"items": by_bytes, "next": None}
+    for prefix in ["a", "a'", "ä", "🦆", "\U0010ffff", "nobody", "%", "_"]:
+        wanted = [user for user in by_bytes if user.startswith(prefix)]
+        assert found("/users", prefix=prefix)["items"] == wanted
+        for limit in ("1", "2"):
+            by_pages = [u for page in pages("/users", prefix=prefix, limit=limit) for u in page]
+            assert by_pages == wanted
+
+
+def test_a_name_in_a_path(reader: Database) -> None:
+    names = ["a b", "a/b", "100% & +", "ä🦆", '"\\#?', "%41", ".", "a\nb"]
+    add(reader, ("A", None, "99", "2019-09-27 UTC"))
+    add(reader, *((name, None, str(n), "2019-09-27 UTC") for n, name in enumerate(names)))
+
+    for n, name in enumerate(names):
+        # As AWS gives a path; others decode it.
+        assert _hours(found(f"/users/{quote(name, safe='')}/checkins")) == [f"{n}.00"]
+        if "/" not in name and "%41" not in name:
+            assert _hours(found(f"/users/{name}/checkins")) == [f"{n}.00"]
+
+
+def test_by_pages_of_100_it_is_the_whole(reader: Database) -> None:
+    reader.run(
+        "INSERT INTO daily_checkins (username, project, hours, timestamp, source_id, source_line) "
+        "SELECT 'ned', 'p' || n % 7, n % 24, timestamptz '2019-01-01' + n / 5 * interval '1 hour',"
+        " source.id, n FROM source, generate_series(1, 1387) n"
+    )
+    columns = """username, project, hours::text, to_char(timestamp, 'YYYY-MM-DD"T"HH24:MI:SS')"""
+    whole = [
+        {"user": user, "project": project, "hours": hours, "timestamp": f"{at}.000000Z"}
+        for user, project, hours, at in reader.run(
+            f"SELECT {columns} FROM daily_checkins ORDER BY timestamp, id"
+        )
+    ]
+    assert len(whole) == 1387
+
+    path = "/users/ned/checkins"
+    assert [row for page in pages("/get", "response", user="ned") for row in page] == whole
+    assert [row for page in pages(path) for row in page] == whole
+    assert [row for page in pages(path, order="desc", limit="101") for row in page] == whole[::-1]
+    of_p3 = [row for page in pages(path, project="p3") for row in page]
+    assert of_p3 == [row for row in whole if row["project"] == "p3"]
+
+
+def test_a_cursor_of_another_query_is_refused(reader: Database) -> None:
+    add(reader, *NED, ("robert", None, "1", "2019-09-27 UTC"), ("robert", None, "1", "2019-09-28"))
+    path = "/users/ned/checkins"
+    cursor = found(path, limit="1")["next"]
+
+    assert found(path, limit="7", cursor=cursor)["items"]
+    for other, parameters in (
+        ("/users/robert/checkins", {}),
+        ("/get", {"user": "ned"}),
+        ("/users", {}),
+        ("/users/ned/summary", {}),
+        (path, {"order": "desc"}),
+        (path, {"project": "bizdev"}),
+        (path, {"from": "2000-01-01"}),
+        (path, {"to": "2030-01-01"}),
+    ):
+        assert "'cursor' is none that" in refused(ask(other, cursor=cursor, **parameters), 400)
+
+
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    hours=st.lists(st.integers(0, 60), max_size=12),
+    bounds=st.tuples(st.integers(-5, 65), st.integers(-5, 65)),
+    limit=st.integers(1, 5),
+    last_first=st.booleans(),
+)
+def test_whatever_is_asked_it_is_what_a_list_would_say(
+    reader: Database, hours: list[int], bounds: tuple[int, int], limit: int, last_first: bool
+) -> None:
+    begin = dt.datetime(2019, 9, 27, tzinfo=dt.UTC)
+    times = [begin + dt.timedelta(hours=each) for each in hours]
+    since, until = (begin + dt.timedelta(hours=each) for each in bounds)
+    reader.run("DELETE FROM daily_checkins")
+    add(reader, *(("ned", "p", str(n), time.isoformat()) for n, time in enumerate(times)))
+    add(reader, ("ned", "outside", "0", "1990-01-01 UTC"))
+    parameters = {
+        "from": since.isoformat().replace("+00:00", "Z"),
+        "to": until.isoformat().replace("+00:00", "Z"),
+        "order": "desc" if last_first else "asc",
+        "limit": str(limit),
+    }
+    wanted = sorted((time, n) for n, time in enumerate(times) if since <= time < until)
+
+    shown = [row for page in pages("/users/ned/checkins", **parameters) for row in page]
+
+    told = [f"{n}.00" for _, n in (reversed(wanted) if last_first else wanted)]
+    assert [row["hours"] for row in shown] == told
+
+
+WORST = {
+    "the widest for Lambda": "\U0010ffff",
+    "the widest of a byte": "\x01",
+    "escaped twice": '"',
+    "escaped twice too": "\\",
+}
+SIX_MB = 6 * 1024 * 1024
+
+
+def _size(path: str, **parameters: str) -> int:
+    answer = ask(path, **parameters)
+    assert answer.status == 200
+    # Some versions of Lambda's runtime escape what is not ASCII, some do not.
+    return len(json.dumps({"statusCode": 200, "body": answer.text}).encode())
+
+
+def test_no_answer_is_larger_than_lambda_takes(reader: Database) -> None:
+    for character in WORST.values():
+        reader.run(
+            "INSERT INTO daily_checkins "
+            "(username, project, hours, timestamp, source_id, source_line) "
+            "SELECT :user, repeat(:text, 100), -999.99, timestamptz '2019-01-01', source.id, n "
+            "FROM source, generate_series(1, 1001) n",
+            user=character * 100,
+            text=character,
+        )
+        path = f"/users/{quote(character * 100, safe='')}/checkins"
+
+        assert 500_000 < _size(path, limit="1000") < SIX_MB, character
+        assert len(found(path, limit="1000")["items"]) == 1000
+
+
+def test_texts_of_any_length_are_weighed(reader: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    character = "\U0010ffff"
+    # As a contract may have them; and the answer takes little besides the frame of 1,000 rows.
+    reader.run("ALTER TABLE daily_checkins ALTER project TYPE text, ALTER username TYPE text")
+    monkeypatch.setattr(views, "_LARGEST_ANSWER", 100_000 + 1000 * 200)
+    monkeypatch.setattr("functions.api.pages.fitting", lambda columns: 0)
+    add(
+        reader,
+        *(("ned", character * (n * 97), str(n), "2019-09-27 UTC") for n in range(40)),
+        *((f"{character * 5000}{n}", None, "1", "2019-09-27 UTC") for n in range(10)),
+        ("ned", character * 200_000, "40", "2019-09-28 UTC"),
+        ("ned", "the last", "41", "2019-09-29 UTC"),
+    )
+
+    by_pages = list(pages("/users/ned/checkins", limit="1000"))
+
+    assert [row["hours"] for page in by_pages for row in page] == [f"{n}.00" for n in range(42)]
+    # One row alone may be larger: it cannot be cut.
+    *others, alone, last = by_pages
+    assert len(others) > 1
+    assert (len(alone), len(last)) == (1, 1)
+    assert all(len(json.dumps(json.dumps(page))) < 300_000 for page in others)
+    users = list(pages("/users"))
+    assert len(users) > 1
+    assert len([user for page in users for user in page]) == 11
+
+
+def test_how_many_rows_fit() -> None:
+    view = View.of(load_all().values())
+    assert view is not None
+
+    assert fitting((*view.fields, view.order)) == 1000
+    wide = column(
+        "w", "string", "varchar(9000)", rules=({"name": "m", "kind": "length", "maximum": 9000},)
+    )
+    assert fitting([wide]) == 50
+    text = column("t", "string", "text")
+    assert fitting([text]) == 0
+    assert 700_000 < bytes_fitting([text]) < 786_000
+
+
+@pytest.fixture
+def crowd(reader: Database) -> Database:
+    """50,000 rows of 500 users, in the order in which they came."""
+    reader.run(
+        "INSERT INTO daily_checkins (username, project, hours, timestamp, source_id, source_line) "
+        "SELECT 'user-' || n % 500, 'p' || n % 9, 1, timestamptz '2019-01-01' + n * interval '1 h',"
+        " source.id, n FROM source, generate_series(1, 50000) n"
+    )
+    reader.run("ANALYZE daily_checkins")
+    return reader
+
+
+ASKED: list[tuple[str, dict[str, str]]] = [
+    ("/get", {"user": "user-7"}),
+    ("/users", {}),
+    ("/users", {"prefix": "user-7"}),
+    ("/users/user-7/checkins", {}),
+    ("/users/user-7/checkins", {"order": "desc", "project": "p3", "from": "2020-01-01"}),
+    ("/users/user-7/checkins", {"to": "2020-01-01"}),
+    ("/users/user-7/summary", {"by": "project"}),
+    ("/users/user-7/summary", {"by": "week", "from": "2020-01-01"}),
+    ("/users/nobody/checkins", {}),
+]
+
+
+def test_nothing_reads_the_whole_table(crowd: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    plans: list[str] = []
+    run = api.session.run
+
+    def explained(sql: str, **values: object) -> list[list[Any]]:
+        plans.extend(line for [line] in run(f"EXPLAIN (ANALYZE, TIMING OFF) {sql}", **values))
+        return run(sql, **values)
+
+    monkeypatch.setattr(api.session, "run", explained)
+    for path, parameters in ASKED:
+        plans.clear()
+        first = ask(path, **parameters, limit="1")
+        if first.status == 200:
+            ask(path, **parameters, limit="1", cursor=first.body["next"])
+
+        plan = "\n".join(plans)
+        assert "daily_checkins_lookup_idx" in plan, path
+        assert "Seq Scan" not in plan, path
+        if path == "/users":
+            assert max(float(n) for n in re.findall(r"actual rows=([0-9.]+)", plan)) <= 3

@@ -1,0 +1,96 @@
+"""`make audit` before a stand-in of OSV, since what it must find is not in our own lock."""
+
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.security import ROOT, Tools
+
+pytestmark = pytest.mark.security
+
+ADVISORY = {
+    "id": "PYSEC-2021-108",
+    "aliases": ["CVE-2021-33503"],
+    "summary": "Catastrophic backtracking in the URL authority parser.",
+    "affected": [
+        {
+            "package": {"name": "urllib3", "ecosystem": "PyPI"},
+            "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "1.26.5"}]}],
+        }
+    ],
+}
+HASH = "0" * 64
+
+
+class Osv(BaseHTTPRequestHandler):
+    """Knows of one vulnerable release, and fails for a package that is called so."""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        package = (asked["package"]["name"], asked["version"])
+        failing = package[0] == "failing"
+        self.send_response(HTTPStatus.BAD_GATEWAY if failing else HTTPStatus.OK)
+        self.end_headers()
+        answer = {"vulns": [ADVISORY]} if package == ("urllib3", "1.26.4") else {}
+        self.wfile.write(json.dumps(answer).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def osv() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Osv) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1/query"
+        server.shutdown()
+
+
+def audit(
+    tools: Tools, osv: str, folder: Path, *pins: str, options: tuple[str, ...] = ()
+) -> "subprocess.CompletedProcess[str]":
+    file = folder / "requirements.txt"
+    file.write_text("".join(f"{pin} --hash=sha256:{HASH}\n" for pin in pins))
+    return subprocess.run(
+        [tools.bin / "python", ROOT / ".ci" / "audit.py", *options, file],
+        env={**os.environ, "PIP_AUDIT_OSV_URL": osv},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_known_vulnerability_fails(tools: Tools, osv: str, tmp_path: Path) -> None:
+    done = audit(tools, osv, tmp_path, "six==1.17.0", "urllib3==1.26.4")
+    assert done.returncode == 3, done.stderr
+    found = "urllib3 1.26.4: PYSEC-2021-108, CVE-2021-33503; fixed in: 1.26.5\n"
+    assert done.stdout.endswith(f"requirements.txt: {found}")
+
+
+def test_a_release_without_one_passes(tools: Tools, osv: str, tmp_path: Path) -> None:
+    done = audit(tools, osv, tmp_path, "six==1.17.0", "urllib3==1.26.5")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("2 packages, none of them with a known vulnerability.\n")
+
+
+@pytest.mark.parametrize("options", [(), ("--silence-is-no-error",)])
+def test_silence_is_no_all_clear(tools: Tools, tmp_path: Path, options: tuple[str, ...]) -> None:
+    nobody = "http://127.0.0.1:9/v1/query"
+    done = audit(tools, nobody, tmp_path, "six==1.17.0", options=options)
+    assert done.returncode == (0 if options else 1), done.stderr
+    assert done.stdout.startswith("NOT AUDITED: ")
+    assert "none of them" not in done.stdout
+
+
+@pytest.mark.parametrize("pin", ["failing==1.0", "six>=1.0", "not a pin"])
+def test_what_cannot_be_looked_up_fails(tools: Tools, osv: str, tmp_path: Path, pin: str) -> None:
+    done = audit(tools, osv, tmp_path, "six==1.17.0", pin, options=("--silence-is-no-error",))
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stdout.startswith("NOT AUDITED: ")

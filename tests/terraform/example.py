@@ -1,0 +1,102 @@
+"""An example as people use it: applied, at work, taken down."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.fixtures.sandbox import Sandbox
+from tests.stand_ins import StandIns
+from tests.terraform.emulation import API_KEY, Root, checkout
+from tests.terraform.inventory import PARTS, inventory
+
+AT = "2024-03-03 09:00:00 UTC"
+
+
+class Example:
+    """A copy of an example, in a copy of the checkout that it takes the module from."""
+
+    def __init__(self, name: str, folder: Path, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.folder = folder
+        self.before = inventory(sandbox.aws)
+        self.checkout = checkout(folder / "checkout")
+        self.commands = StandIns(folder / "commands")
+        self.commands.install("aws", "docker")
+        self.root = Root.of(
+            self.checkout / "terraform" / "examples" / name,
+            sandbox.aws,
+            PATH=f"{self.commands.path}:{os.environ['PATH']}",
+            TMPDIR=str(folder),
+        )
+
+    def readme(self, language: str) -> str:
+        """Return what its README has people run, in `sql` or `sh`."""
+        text = (self.root.folder / "README.md").read_text()
+        [code] = re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+        return str(code)
+
+    def apply(self, overrides: Mapping[str, Any], **inputs: Any) -> dict[str, Any]:
+        """Apply it; return the module's outputs."""
+        self.root.override(**overrides)
+        self.root.apply(**inputs)
+        found: dict[str, Any] = self.root.outputs()["stack"]
+        return found
+
+    def drop(self, *rows: str) -> "subprocess.CompletedProcess[str]":
+        """Drop a file with the operator's command, and follow it to its end."""
+        file = self.folder / "f.csv"
+        file.write_text("\n".join(["user,timestamp,hours,project", *rows]))
+        return subprocess.run(
+            [
+                *(Path(sys.executable).with_name("tm"), "drop", file),
+                *("--date", "2024-03-03", "--follow"),
+            ],
+            env={**self.root.tool.environment, "TM_STACK": str(self.root.folder)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def look_up(self, stack: Mapping[str, Any], user: str) -> list[dict[str, str]]:
+        """Ask the API about a user."""
+        answer = requests.get(
+            f"{self.sandbox.aws.endpoint_url}/_aws/execute-api/{stack['api_id']}/Prod/get",
+            params={"user": user},
+            headers={"x-api-key": API_KEY},
+            verify=self.sandbox.aws.ca_bundle,
+            timeout=30,
+        )
+        assert answer.status_code == 200, answer.text
+        found: list[dict[str, str]] = answer.json()["response"]
+        return found
+
+    def check_at_work(self, stack: Mapping[str, Any]) -> None:
+        """See that a file's rows come into the database, and out of the API."""
+        done = self.drop(f"ned,{AT},1.5,wall", f"jon,{AT},2,wall")
+
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert self.sandbox.query("SELECT count(*) FROM daily_checkins") == [[2]]
+        assert [row["hours"] for row in self.look_up(stack, "ned")] == ["1.50"]
+
+    def check_inventory(self) -> None:
+        """See that the inventory knows every kind of thing that was made, or it proves nothing."""
+        managed = [each for each in self.root.addresses() if not re.search(r"(^|\.)data\.", each)]
+        types = {each.removeprefix("module.pipeline.").partition(".")[0] for each in managed}
+        now = inventory(self.sandbox.aws)
+
+        assert {kind for kind in types - PARTS if not now[kind] > self.before[kind]} == set()
+
+    def take_down(self) -> None:
+        """Destroy it as its README says, files and all; see that everything is as before."""
+        self.root.apply(protected=False)
+        self.root.destroy()
+        self.sandbox.images.forget()
+
+        assert self.root.addresses() == []
+        assert inventory(self.sandbox.aws) == self.before

@@ -1,0 +1,95 @@
+"""The example `complete`, with all that the module creates by itself: network and Aurora too."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fixtures.sandbox import Sandbox
+from tests.terraform.emulation import AURORA_DRIFTS, DRIFTS, check_settings
+from tests.terraform.example import AT, Example
+
+pytestmark = [pytest.mark.deep, pytest.mark.timeout(900)]
+
+
+def test_complete(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sandbox.make_database()
+    example = Example("complete", tmp_path, sandbox)
+
+    stack = example.apply({}, alert_emails=["data-team@example.com"])
+
+    assert "data-team@example.com" in stack["alert_emails_pending"]
+    example.check_inventory()
+    check_network(sandbox, stack["name"])
+    check_cluster(sandbox, stack["name"])
+    check_functions(sandbox, stack, monkeypatch)
+    halted = example.drop(f"ned,{AT},1.5,wall", f",{AT},2,wall")
+    assert halted.returncode == 1
+    assert "user is missing" in halted.stdout
+    assert sandbox.query("SELECT count(*) FROM daily_checkins") == [[0]]
+    example.check_at_work(stack)
+    assert example.root.drifts() == DRIFTS | AURORA_DRIFTS
+
+    example.take_down()
+
+
+def check_network(sandbox: Sandbox, name: str) -> None:
+    ec2 = sandbox.aws.client("ec2")
+    [vpc] = ec2.describe_vpcs(Filters=[{"Name": "tag:Name", "Values": [name]}])["Vpcs"]
+    inside = [{"Name": "vpc-id", "Values": [vpc["VpcId"]]}]
+    zones = ec2.describe_availability_zones()["AvailabilityZones"]
+    subnets = ec2.describe_subnets(Filters=inside)["Subnets"]
+    groups = {
+        each["GroupName"]: each
+        for each in ec2.describe_security_groups(Filters=inside)["SecurityGroups"]
+    }
+
+    assert {each["AvailabilityZone"] for each in subnets} == {
+        each["ZoneName"] for each in zones if each["ZoneId"] != "use1-az3"
+    }
+    assert not any(each["MapPublicIpOnLaunch"] for each in subnets)
+    assert not ec2.describe_internet_gateways(
+        Filters=[{"Name": "attachment.vpc-id", "Values": [vpc["VpcId"]]}]
+    )["InternetGateways"]
+    assert not ec2.describe_nat_gateways(Filters=inside)["NatGateways"]
+    assert {
+        each["VpcEndpointType"]
+        for each in ec2.describe_vpc_endpoints(Filters=inside)["VpcEndpoints"]
+    } == {"Gateway"}
+    assert not groups["default"]["IpPermissions"]
+    assert not groups["default"]["IpPermissionsEgress"]
+    [entry] = groups[f"{name}-database"]["IpPermissions"]
+    assert (entry["FromPort"], entry["ToPort"], entry["IpRanges"]) == (5432, 5432, [])
+    assert [each["GroupId"] for each in entry["UserIdGroupPairs"]] == [
+        groups[f"{name}-function"]["GroupId"]
+    ]
+
+
+def check_cluster(sandbox: Sandbox, name: str) -> None:
+    rds = sandbox.aws.client("rds")
+    [cluster] = rds.describe_db_clusters(DBClusterIdentifier=f"{name}-database")["DBClusters"]
+    [instance] = rds.describe_db_instances(DBInstanceIdentifier=f"{name}-database")["DBInstances"]
+
+    assert cluster["ServerlessV2ScalingConfiguration"]["MinCapacity"] == 0
+    assert cluster["StorageEncrypted"]
+    assert cluster["IAMDatabaseAuthenticationEnabled"]
+    assert cluster["HttpEndpointEnabled"]
+    assert cluster["DeletionProtection"]
+    assert not instance["PubliclyAccessible"]
+
+
+def check_functions(
+    sandbox: Sandbox, stack: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = sandbox.aws.client("lambda")
+    found = {
+        function: client.get_function_configuration(FunctionName=name)
+        for function, name in stack["function_names"].items()
+    }
+
+    networked = {name for name, each in found.items() if each.get("VpcConfig", {}).get("SubnetIds")}
+    assert networked == {"api", "load"}
+    check_settings(
+        {name: each["Environment"]["Variables"] for name, each in found.items()}, monkeypatch
+    )

@@ -1,0 +1,22 @@
+"""What the tests on the emulator go by is what there is."""
+
+import re
+
+from tests.fixtures.sandbox import EXAMPLES
+from tests.stand_ins import CHECKOUT
+from tests.terraform.inventory import KINDS, PARTS
+
+MODULE = CHECKOUT / "terraform"
+
+
+def test_the_inventory_knows_every_type_of_resource() -> None:
+    files = (path.read_text() for path in MODULE.glob("**/*.tf"))
+    types = {
+        each for text in files for each in re.findall(r'^resource "(\w+)"', text, re.MULTILINE)
+    }
+
+    assert types - KINDS.keys() - PARTS == set()
+
+
+def test_every_example_is_applied_by_a_test() -> None:
+    assert {path.name for path in (MODULE / "examples").iterdir()} == EXAMPLES.keys()

@@ -1,0 +1,108 @@
+"""The other examples: as they are written, at work, and destroyed again."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fixtures.sandbox import ADMINISTRATOR, DATABASE, FUNCTIONS, Sandbox
+from tests.terraform.emulation import DRIFTS
+from tests.terraform.example import Example
+from tests.terraform.inventory import inventory
+
+pytestmark = [pytest.mark.deep, pytest.mark.timeout(900)]
+
+
+def test_bring_your_own_database(sandbox: Sandbox, tmp_path: Path) -> None:
+    ec2, rds = sandbox.aws.client("ec2"), sandbox.aws.client("rds")
+    subnets = [each["SubnetId"] for each in ec2.describe_subnets()["Subnets"]]
+    [group] = ec2.describe_security_groups(GroupNames=["default"])["SecurityGroups"]
+    rds.create_db_instance(
+        DBInstanceIdentifier="own",
+        DBInstanceClass="db.t4g.micro",
+        Engine="postgres",
+        EnableIAMDatabaseAuthentication=True,
+        MasterUsername="postgres",
+        MasterUserPassword="a password",  # pragma: allowlist secret
+        AllocatedStorage=20,
+    )
+    example = Example("bring-your-own-database", tmp_path, sandbox)
+    sandbox.make_database(*filter(str.strip, example.readme("sql").split(";")))
+
+    stack = example.apply(
+        {},
+        db_instance_identifier="own",
+        subnet_ids=subnets,
+        security_group_ids=[group["GroupId"]],
+        database_name=DATABASE,
+        administrator=ADMINISTRATOR.name,
+    )
+
+    example.check_inventory()
+    example.check_at_work(stack)
+    assert sandbox.query("SELECT tableowner FROM pg_tables WHERE tablename = 'daily_checkins'") == [
+        [ADMINISTRATOR.name]
+    ]
+    assert "Secrets Manager" not in stack["database_routes_needed"]
+    assert example.root.drifts() == DRIFTS
+
+    example.take_down()
+    rds.delete_db_instance(DBInstanceIdentifier="own", SkipFinalSnapshot=True)
+
+
+def test_prebuilt_images(sandbox: Sandbox, tmp_path: Path) -> None:
+    ecr = sandbox.aws.client("ecr")
+    for function in FUNCTIONS:
+        ecr.create_repository(repositoryName=f"tm-pipeline/{function}")
+    example = Example("prebuilt-images", tmp_path, sandbox)
+    registry = "000000000000.dkr.ecr.us-east-1.amazonaws.com"
+    environment = {**example.root.tool.environment, "REGISTRY": registry, "TAG": "v1"}
+    build = ["/bin/sh", "-euc", example.readme("sh")]
+    subprocess.run(build, env=environment, cwd=example.checkout, check=True)
+    sandbox.make_database()
+    secret_arns = make_secrets(sandbox)
+    example.before = inventory(sandbox.aws)
+
+    # What `complete` makes takes two minutes; here it is a database of ours.
+    stack = example.apply(
+        {
+            "database": {
+                "host": sandbox.server.host,
+                "port": sandbox.server.port,
+                "name": DATABASE,
+                "auth": "secret",
+                "secret_arns": secret_arns,
+            },
+            "aurora": {},
+        },
+        image_tag="v1",
+    )
+
+    assert stack["image_uris"] == {
+        function: f"{registry}/tm-pipeline/{function}@{digest(ecr, function)}"
+        for function in FUNCTIONS
+    }
+    example.check_inventory()
+    example.check_at_work(stack)
+    assert example.root.drifts() == DRIFTS
+
+    example.take_down()
+
+
+def digest(ecr: Any, function: str) -> str:
+    [image] = ecr.describe_images(repositoryName=f"tm-pipeline/{function}")["imageDetails"]
+    return str(image["imageDigest"])
+
+
+def make_secrets(sandbox: Sandbox) -> dict[str, str]:
+    client = sandbox.aws.client("secretsmanager")
+    users = {"migrate": ADMINISTRATOR.name, "load": "loader", "api": "reader"}
+    return {
+        function: client.create_secret(
+            Name=f"tm-prebuilt/{function}",
+            SecretString=json.dumps({"username": user, "password": ADMINISTRATOR.password}),
+        )["ARN"]
+        for function, user in users.items()
+    }

@@ -1,0 +1,259 @@
+"""What the module's policies allow: nothing by a wildcard that is not listed with its reason."""
+
+import json
+import shutil
+import tomllib
+from collections.abc import Iterable, Iterator
+from itertools import groupby, product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ministack.core import iam_evaluator as iam
+
+from local import terraform
+from tests.stand_ins import CHECKOUT
+from tests.terraform.policies import Statement, of_plan, too_much, wild
+
+ACCOUNT, REGION = "123456789012", "eu-central-1"
+LISTED = tomllib.loads(Path(__file__).with_name("permissions.toml").read_text())
+ZIP = {"bucket": "code", "key": "f.zip", "hash": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="}
+DATABASE = {"host": "db.example.com", "name": "pipeline"}
+FUNCTIONS = ("migrate", "load", "api")
+SECRETS = {name: f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}" for name in FUNCTIONS}
+
+# Between them, every policy that the module can make.
+STACKS: dict[str, dict[str, Any]] = {
+    "created": {"kms_key_arn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1"},
+    "given, with iam, in a network": {
+        "function_zip": ZIP,
+        "database": DATABASE
+        | {
+            "auth": "iam",
+            "resource_id": "db-GIVEN",
+            "users": {name: name for name in FUNCTIONS},
+            "vpc": {"subnet_ids": ["subnet-1"], "security_group_ids": ["sg-1"]},
+        },
+    },
+    # As the laptop cloud is.
+    "given, with secrets": {
+        "function_zip": ZIP,
+        "database": DATABASE | {"auth": "secret", "secret_arns": SECRETS},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Statement]]:
+    """The policies of each of STACKS, as a plan of a mocked AWS has them."""
+    checkout = tmp_path_factory.mktemp("checkout")
+    folder = checkout / "terraform"
+    leftovers = shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tftest.hcl")
+    shutil.copytree(CHECKOUT / "terraform", folder, ignore=leftovers)
+    for name in (".dockerignore", "contracts", "functions", "shared"):
+        (checkout / name).symlink_to(CHECKOUT / name)
+    buckets = {"landing": "arn:aws:s3:::landing", "staging": "arn:aws:s3:::staging"}
+    document = {
+        "mock_provider": {"aws": {"source": "./tests/mocks", "override_during": "plan"}},
+        "override_resource": [
+            {
+                "target": f'aws_s3_bucket.this["{name}"]',
+                "values": {"arn": arn},
+                "override_during": "plan",
+            }
+            for name, arn in buckets.items()
+        ],
+        "run": {
+            f"stack_{number}": {"command": "plan", "variables": variables}
+            for number, variables in enumerate(STACKS.values())
+        },
+    }
+    (folder / "tests" / "policies.tftest.json").write_text(json.dumps(document))
+    tool = terraform.find(checkout / "configuration")
+    tool.run("init", "-backend=false", folder=folder)
+    done = tool.run("test", "-json", "-verbose", folder=folder)
+    assert done.returncode == 0, terraform.explain(done.stdout + done.stderr)
+    lines = [json.loads(line) for line in done.stdout.splitlines() if '"test_plan"' in line]
+    return {stack: of_plan(line["test_plan"]) for stack, line in zip(STACKS, lines, strict=True)}
+
+
+@pytest.fixture(scope="module")
+def statements(plans: dict[str, list[Statement]]) -> list[Statement]:
+    return [statement for plan in plans.values() for statement in plan]
+
+
+def pairs(entries: Iterable[dict[str, list[str]]]) -> Iterator[tuple[str, str]]:
+    for entry in entries:
+        assert entry["reason"]
+        yield from product(entry["actions"], entry["resources"])
+
+
+def of_roles(statements: Iterable[Statement]) -> Iterator[Statement]:
+    return (each for each in statements if each.where.startswith("aws_iam_role_policy."))
+
+
+def test_every_kind_of_policy_is_read(statements: list[Statement]) -> None:
+    assert {each.where.partition("[")[0] for each in statements} == {
+        "aws_ecr_repository_policy.function",
+        "aws_iam_role.function",
+        "aws_iam_role.state_machine",
+        "aws_iam_role_policy.function",
+        "aws_iam_role_policy.state_machine",
+        "aws_lambda_permission.alert",
+        "aws_lambda_permission.api",
+        "aws_lambda_permission.trigger",
+        "aws_lambda_permission.watch",
+        "aws_s3_bucket_policy.this",
+        "aws_sns_topic_policy.alerts",
+        "aws_vpc_endpoint.gateway",
+    }
+
+
+def test_nothing_allows_too_much(statements: list[Statement]) -> None:
+    found = {each.where: problems for each in statements if (problems := too_much(each, ACCOUNT))}
+
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ({"Action": ["s3:GetObject", "s3:Put*"]}, "s3:Put* is no single action"),
+        ({"NotAction": "s3:GetObject"}, "it says what it does not hold for"),
+        ({"Action": "s3:GetObject", "Principal": "*"}, "everybody may"),
+        ({"Action": "s3:GetObject", "Principal": {"AWS": "*"}}, "everybody may"),
+        (
+            {
+                "Action": "s3:GetObject",
+                "Principal": "*",
+                "Condition": {"ArnEquals": {"aws:PrincipalArn": "arn:aws:iam::1:role/*"}},
+            },
+            "everybody may",
+        ),
+        ({"Action": "s3:GetObject", "Principal": {"Federated": "x"}}, "a Federated may"),
+        (
+            {
+                "Action": "sts:AssumeRole",
+                "Principal": {"Service": "lambda.amazonaws.com"},
+                "Condition": {"StringEquals": {"aws:SourceAccount": "1"}},
+            },
+            "lambda.amazonaws.com may on anybody's behalf",
+        ),
+        (
+            {
+                "Action": "lambda:InvokeFunction",
+                "Principal": {"Service": "s3.amazonaws.com"},
+                "Condition": {"ArnLike": {"aws:SourceArn": "arn:aws:s3:::landing"}},
+            },
+            "s3.amazonaws.com may on anybody's behalf",
+        ),
+    ],
+)
+def test_what_would_allow_too_much_is_found(statement: dict[str, Any], problem: str) -> None:
+    assert too_much(Statement.of("x", {"Effect": "Allow", **statement}), ACCOUNT) == [problem]
+
+
+def test_wide_resources_are_those_with_a_reason(statements: list[Statement]) -> None:
+    found = {
+        pair
+        for each in statements
+        if each.effect == "Allow"
+        for pair in product(each.actions, filter(wild, each.resources))
+    }
+
+    assert found == set(pairs(LISTED["wide"]))
+
+
+def test_roles_are_for_one_service_on_this_account_s_behalf(statements: list[Statement]) -> None:
+    for each in statements:
+        if each.where.startswith("aws_iam_role."):
+            service = "states" if each.where == "aws_iam_role.state_machine" else "lambda"
+            assert each.actions == {"sts:AssumeRole"}
+            assert each.principal == {"Service": {f"{service}.amazonaws.com"}}
+            assert each.conditions == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+
+
+def test_buckets_and_topic_answer_over_tls_alone(plans: dict[str, list[Statement]]) -> None:
+    wanted = {
+        'aws_s3_bucket_policy.this["landing"]': ("s3:*", {"arn:aws:s3:::landing"}),
+        'aws_s3_bucket_policy.this["staging"]': ("s3:*", {"arn:aws:s3:::staging"}),
+        "aws_sns_topic_policy.alerts": ("sns:Publish", {f"arn:aws:sns:{REGION}:{ACCOUNT}:mock"}),
+    }
+    for statements in plans.values():
+        refused = {
+            each.where: each
+            for each in statements
+            if each.effect == "Deny" and each.says("Bool", "aws:SecureTransport") == "false"
+        }
+        assert refused.keys() == wanted.keys()
+        for where, (action, [arn]) in wanted.items():
+            objects = {f"{arn}/*"} if action == "s3:*" else set()
+            assert refused[where].actions == {action}
+            assert refused[where].resources == {arn} | objects
+            assert refused[where].principal == {"AWS": {"*"}}
+            assert len(refused[where].conditions) == 1
+
+
+def decision(statements: list[Statement], action: str, **keys: str) -> str:
+    """Return what IAM, as the emulator has it, says to a request with these keys."""
+    policy = [
+        iam.ParsedStatement(
+            "",
+            each.effect,
+            actions=list(each.actions),
+            resources=list(each.resources),
+            conditions=dict(each.conditions),
+        )
+        for each in statements
+    ]
+    interface = f"arn:aws:ec2:{REGION}:{ACCOUNT}:network-interface/eni-1"
+    role = f"arn:aws:sts::{ACCOUNT}:assumed-role/load/load"
+    request = iam.EvalContext(
+        role, "AssumedRole", ACCOUNT, action, interface, REGION, service_context=keys
+    )
+    return str(iam.evaluate(request, [policy]).decision)
+
+
+def test_network_interfaces_are_lambda_s_and_not_the_code_s(
+    plans: dict[str, list[Statement]],
+) -> None:
+    networked = {
+        "created": ["api", "load"],
+        "given, with iam, in a network": ["api", "load", "migrate"],
+        "given, with secrets": [],
+    }
+    code = {"lambda:sourcefunctionarn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:any"}
+    for stack, plan in plans.items():
+        roles = {
+            where: list(statements)
+            for where, statements in groupby(of_roles(plan), key=lambda each: each.where)
+        }
+        for where, statements in roles.items():
+            for action in sorted({a for each in statements for a in each.actions}):
+                if action.startswith("ec2:"):
+                    assert decision(statements, action) == "Allow", (where, action)
+                    assert decision(statements, action, **code) == "Deny", (where, action)
+        with_network = [
+            where
+            for where, statements in roles.items()
+            if any("ec2:CreateNetworkInterface" in each.actions for each in statements)
+        ]
+        assert with_network == [
+            f'aws_iam_role_policy.function["{name}"]' for name in networked[stack]
+        ]
+
+
+def test_every_permission_is_shown_on_the_local_cloud_or_listed(
+    plans: dict[str, list[Statement]],
+) -> None:
+    """What the local cloud's roles allow is shown by test_spare_permissions.py."""
+    actions = {
+        stack: {action for each in of_roles(plan) for action in each.actions}
+        for stack, plan in plans.items()
+    }
+    unshown = {action for entry in LISTED["unshown"] for action in entry["actions"]}
+    local = actions["given, with secrets"]
+
+    assert set.union(*actions.values()) - local <= unshown
+    assert unshown <= set.union(*actions.values())
+    assert all(entry["reason"] for entry in LISTED["unshown"])

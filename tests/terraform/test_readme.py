@@ -1,0 +1,45 @@
+"""What the module says about itself, and to those who have it: tables, outputs, addresses."""
+
+import re
+from pathlib import Path
+
+from cli import stack
+from docs import module_readme
+
+MODULE = Path(__file__).parents[2] / "terraform"
+ADDRESSES = Path(__file__).with_name("addresses.txt")
+
+
+def found(pattern: str) -> list[str]:
+    """Return what a pattern finds at the beginning of lines of the module's files."""
+    text = "".join(path.read_text() for path in sorted(MODULE.glob("*.tf")))
+    return [".".join(match.groups()) for match in re.finditer(f"^{pattern}", text, re.MULTILINE)]
+
+
+def test_the_tables_are_the_modules() -> None:
+    text = module_readme.README.read_text()
+    assert text == module_readme.with_tables(text), "run `make docs`"
+
+
+def test_the_tables_have_every_variable_and_output() -> None:
+    tables = module_readme.inputs() + module_readme.outputs()
+
+    rows = re.findall(r"^\| `(\w+)` \|", tables, re.MULTILINE)
+    assert sorted(rows) == sorted(found(r'(?:variable|output) "(\w+)"'))
+    assert "|  |" not in tables
+
+
+def test_the_outputs_say_which_of_them_the_command_reads() -> None:
+    read = re.findall(r"^\| `(\w+)` \|.* tm reads it\.", module_readme.outputs(), re.MULTILINE)
+    # The key is not there with api_auth = "iam".
+    assert sorted(read) == sorted([*stack._OUTPUTS, "api_key"])
+
+
+def test_an_address_that_is_gone_is_moved() -> None:
+    """Every address that somebody may have applied stays in `addresses.txt`."""
+    known = set(ADDRESSES.read_text().split())
+    present = set(found(r'resource "(\w+)" "(\w+)"'))
+    moved = set(found(r"(?:moved|removed) {\n +from += ([\w.]+)"))
+
+    assert known - present - moved == set(), "give each a `moved` block, or a `removed` one"
+    assert present - known == set(), f"add these to {ADDRESSES}"

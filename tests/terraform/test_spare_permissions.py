@@ -1,0 +1,475 @@
+"""No function's role allows anything that the function could do without.
+
+Of each role, every permission (one action on one resource) is taken away in turn, and then
+something must fail that the function does. The functions run in this process, with their roles'
+credentials, on the emulator, which asks the role for every call.
+"""
+
+import contextlib
+import datetime as dt
+import functools
+import importlib
+import json
+import tomllib
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.exceptions
+import pytest
+
+from shared import settings
+from shared.ingestion import Ingestion, Run, Source
+from shared.intake import Admission, Intake
+from shared.landing_key import LandingKey
+from shared.odcs import load_all
+from shared.staging import Staging, part_name
+from tests.fixtures.aws import lambda_context, task_event
+from tests.fixtures.pipeline import AT, Pipeline, checkins, key_of
+
+LISTED = tomllib.loads(Path(__file__).with_name("permissions.toml").read_text())
+UNSHOWN = {action for entry in LISTED["unshown"] for action in entry["actions"]}
+
+Event = dict[str, Any]
+Permission = dict[str, Any]
+"""A statement with one action and one resource."""
+
+NOTHING = {"Effect": "Deny", "Action": "iam:CreateUser", "Resource": "*"}
+"""A policy must say something."""
+
+BODY = checkins(f"ned,{AT},1,x", f",{AT},2,x", f"jon,{AT},many,x")
+"""A row to load, one that Test rejects, and one that Transform cannot cast."""
+
+
+@functools.cache
+def client(pipeline: Pipeline, service: str) -> Any:
+    """Return boto3's client of the emulator's root: to make one takes longer than a call."""
+    return pipeline.laptop.aws.client(service)
+
+
+@dataclass
+class Function:
+    """A function of the laptop cloud, called with what its role allows at that time."""
+
+    pipeline: Pipeline
+    name: str
+
+    @functools.cached_property
+    def configuration(self) -> Event:
+        name = self.pipeline.outputs["function_names"][self.name]
+        return dict(client(self.pipeline, "lambda").get_function_configuration(FunctionName=name))
+
+    @property
+    def role(self) -> str:
+        return str(self.configuration["Role"].rpartition("/")[2])
+
+    @contextlib.contextmanager
+    def environment(self) -> Iterator[None]:
+        """Give this process what Lambda gives the function."""
+        credentials = self._take_role()
+        variables = {
+            **self.pipeline.laptop.aws.environment(),
+            **self.configuration["Environment"]["Variables"],
+            "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": credentials["SessionToken"],
+        }
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            patch.delenv("AWS_PROFILE", raising=False)
+            patch.setattr(boto3, "DEFAULT_SESSION", None)
+            settings.read.cache_clear()
+            yield
+        settings.read.cache_clear()
+
+    def call(self, event: Event, request_id: str = "request-1") -> Event:
+        module = importlib.import_module(f"functions.{self.name}.handler")
+        answer: Event = module.handler(event, lambda_context(request_id))
+        return answer
+
+    def permissions(self) -> list[Permission]:
+        """Return what the role allows, one by one."""
+        return [
+            statement | {"Action": action, "Resource": resource}
+            for statement in self._policy()["Statement"]
+            if statement["Effect"] == "Allow"
+            for action, resource in product(statement["Action"], statement["Resource"])
+        ]
+
+    @contextlib.contextmanager
+    def allowed(self, permissions: list[Permission]) -> Iterator[None]:
+        """Let the role allow these only."""
+        policy = self._policy()
+        self._put(policy | {"Statement": permissions or [NOTHING]})
+        try:
+            yield
+        finally:
+            self._put(policy)
+
+    def _take_role(self) -> Event:
+        iam, sts = (client(self.pipeline, name) for name in ("iam", "sts"))
+        trust = iam.get_role(RoleName=self.role)["Role"]["AssumeRolePolicyDocument"]
+        anybody = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+        opened = trust | {"Statement": [anybody]}
+        iam.update_assume_role_policy(RoleName=self.role, PolicyDocument=json.dumps(opened))
+        try:
+            session = sts.assume_role(RoleArn=self.configuration["Role"], RoleSessionName=self.name)
+        finally:
+            iam.update_assume_role_policy(RoleName=self.role, PolicyDocument=json.dumps(trust))
+        return dict(session["Credentials"])
+
+    def _policy(self) -> Event:
+        iam = client(self.pipeline, "iam")
+        answer = iam.get_role_policy(RoleName=self.role, PolicyName=self.name)
+        return dict(answer["PolicyDocument"])
+
+    def _put(self, policy: Event) -> None:
+        iam = client(self.pipeline, "iam")
+        iam.put_role_policy(
+            RoleName=self.role, PolicyName=self.name, PolicyDocument=json.dumps(policy)
+        )
+
+
+Work = Callable[[], None]
+"""Has a function do all that it is there for, and looks whether that was done."""
+
+
+@contextlib.contextmanager
+def landed(pipeline: Pipeline, body: str) -> Iterator[tuple[Ingestion, Run]]:
+    """Land and log a file, of which nobody but the test is told, and forget it at the end."""
+    ingestion = pipeline.land(body, day=1, name=f"{uuid.uuid4()}.csv")
+    machine = pipeline.outputs["state_machine_arn"].replace(":stateMachine:", ":execution:")
+    run = Run(f"{machine}:{ingestion.execution_name()}")
+    pipeline.log.open(ingestion, run)
+    try:
+        yield ingestion, run
+    finally:
+        forget(pipeline, ingestion)
+
+
+def forget(pipeline: Pipeline, ingestion: Ingestion) -> None:
+    """Leave nothing for watch to find: there never was such a run."""
+    source = ingestion.source
+    client(pipeline, "s3").delete_object(
+        Bucket=source.bucket, Key=source.key, VersionId=source.version_id
+    )
+    table = pipeline.laptop.aws.resource("dynamodb").Table(pipeline.outputs["log_table"])
+    table.delete_item(Key={"ingestedID": ingestion.id, "ingestedTable": ingestion.table})
+
+
+@contextlib.contextmanager
+def leftover(pipeline: Pipeline, *prefixes: str) -> Iterator[None]:
+    """Put an object of an earlier try under each prefix, which must be gone at the end."""
+    s3 = client(pipeline, "s3")
+    bucket = pipeline.outputs["staging_bucket"]
+    keys = [prefix.removeprefix(f"s3://{bucket}/") + part_name(99) for prefix in prefixes]
+    for key in keys:
+        s3.put_object(Bucket=bucket, Key=key, Body=b"")
+    yield
+    for key in keys:
+        assert "Contents" not in s3.list_objects_v2(Bucket=bucket, Prefix=key)
+
+
+def answer(pipeline: Pipeline, name: str, event: Event) -> Event:
+    """Return what another function answers, with its own role."""
+    function = Function(pipeline, name)
+    with function.environment():
+        return function.call(event)
+
+
+@contextlib.contextmanager
+def migrate(function: Function) -> Iterator[Work]:
+    def work() -> None:
+        assert "daily_checkins" in function.call({"contracts": "any"})["tables"]
+
+    yield work
+
+
+@contextlib.contextmanager
+def transform(function: Function) -> Iterator[Work]:
+    with landed(function.pipeline, BODY) as (ingestion, run):
+        staging = Staging(function.pipeline.outputs["staging_bucket"], ingestion)
+
+        def work() -> None:
+            with leftover(function.pipeline, staging.clean_prefix, staging.suspect_prefix):
+                verdict = function.call(task_event(ingestion, run))
+            assert (verdict["rowsClean"], verdict["rowsSuspect"]) == (2, 1)
+
+        yield work
+
+
+@contextlib.contextmanager
+def examine(function: Function) -> Iterator[Work]:
+    with landed(function.pipeline, BODY) as (ingestion, run):
+        staging = Staging(function.pipeline.outputs["staging_bucket"], ingestion)
+        transformed = answer(function.pipeline, "transform", task_event(ingestion, run))
+
+        def work() -> None:
+            with leftover(function.pipeline, staging.failed_tests_prefix):
+                verdict = function.call(task_event(ingestion, run, transform=transformed))
+            assert verdict["rowsRejected"] == 2
+
+        yield work
+
+
+@contextlib.contextmanager
+def load(function: Function) -> Iterator[Work]:
+    """A newer version of what is loaded already."""
+    pipeline = function.pipeline
+    with landed(pipeline, BODY) as (ingestion, run):
+        transformed = answer(pipeline, "transform", task_event(ingestion, run))
+        tested = answer(pipeline, "test", task_event(ingestion, run, transform=transformed))
+        event = task_event(ingestion, run, transform=transformed, test=tested)
+        key = ingestion.source.key
+
+        def work() -> None:
+            pipeline.query("DELETE FROM daily_checkins WHERE username = 'ned'")
+            pipeline.query("UPDATE source SET version_id = 'old' WHERE source_key = :key", key=key)
+            assert function.call(event)["rowsLoaded"] == 1
+            assert len(pipeline.loaded(key)) == 1
+
+        work()
+        yield work
+
+
+@contextlib.contextmanager
+def alert(function: Function) -> Iterator[Work]:
+    """The end of a run that nobody has logged, with rejects to tell of."""
+    pipeline = function.pipeline
+    bucket = pipeline.outputs["landing_bucket"]
+    told = []
+
+    def work() -> None:
+        key = LandingKey.parse(key_of(1))
+        assert key is not None
+        ingestion = Ingestion.of(Source(bucket, str(key), str(uuid.uuid4()), 1), key)
+        told.append(ingestion)
+        staging = Staging(pipeline.outputs["staging_bucket"], ingestion)
+        rule = {"severity": "error", "column": "user", "rule": "required", "count": 1}
+        report = {"rules": [rule | {"examples": [{"line": 3}]}]}
+        client(pipeline, "s3").put_object(
+            Bucket=staging.place,
+            Key=staging.report.removeprefix(f"s3://{staging.place}/"),
+            Body=json.dumps(report),
+        )
+        counts = {"rowsRead": 2, "rowsLoaded": 1, "rowsRejected": 1}
+        verdict = {"outcome": "ok", "reason": None, **counts}
+        detail = {
+            "executionArn": f"{pipeline.outputs['state_machine_arn']}:{ingestion.id}",
+            "status": "SUCCEEDED",
+            "input": ingestion.as_json(),
+            "output": json.dumps({"load": verdict}),
+        }
+        event = {"detail-type": "Step Functions Execution Status Change", "detail": detail}
+        assert function.call(event) == {"sent": True}
+        [message] = pipeline.alerts(ingestion.id)
+        assert [each["line"] for each in message["topRejects"]] == [3]
+
+    try:
+        yield work
+    finally:
+        for each in told:
+            forget(pipeline, each)
+
+
+@contextlib.contextmanager
+def api(function: Function) -> Iterator[Work]:
+    handler = importlib.import_module("functions.api.handler")
+
+    def forget_all() -> None:
+        handler.session.close()
+        handler.app.cache_clear()
+        handler.log.cache_clear()
+
+    def ask(path: str, **parameters: str) -> int:
+        event = {
+            "resource": path,
+            "path": path,
+            "httpMethod": "GET",
+            "queryStringParameters": parameters,
+            "multiValueQueryStringParameters": {name: [it] for name, it in parameters.items()},
+            "requestContext": {"requestId": "a-request"},
+        }
+        return int(function.call(event)["statusCode"])
+
+    def work() -> None:
+        forget_all()
+        assert ask("/get", user="nobody") == 200
+        assert ask("/ingestions") == 200
+        assert ask("/ingestions/20240303-0000000000") == 404
+
+    try:
+        yield work
+    finally:
+        forget_all()
+
+
+@contextlib.contextmanager
+def trigger(function: Function) -> Iterator[Work]:
+    """A file that has landed, the same once more, and one that fits no contract."""
+    pipeline = function.pipeline
+
+    def work() -> None:
+        name = f"{uuid.uuid4()}.csv"
+        sources = [pipeline.put("", key_of(2, name)), pipeline.put("", name)]
+        records = [
+            {
+                "s3": {
+                    "bucket": {"name": each.bucket},
+                    "object": {"key": each.key, "versionId": each.version_id, "size": each.size},
+                }
+            }
+            for each in sources
+        ]
+        counts = function.call({"Records": [records[0], *records]})
+        assert counts == {"started": 1, "known": 1, "rejected": 1}
+
+    yield work
+
+
+@contextlib.contextmanager
+def watch(function: Function) -> Iterator[Work]:
+    """A run whose end went unnoticed, a file whose event was lost, and one that is known."""
+    pipeline = function.pipeline
+    ingestion = pipeline.land("", day=3, name=f"{uuid.uuid4()}.csv")
+    intake = Intake(
+        load_all(),
+        pipeline.log,
+        client(pipeline, "stepfunctions"),
+        client(pipeline, "events"),
+        pipeline.outputs["state_machine_arn"],
+    )
+    assert intake.admit(ingestion.source) == Admission.STARTED
+    item = pipeline.ended(ingestion.id)
+    table = pipeline.laptop.aws.resource("dynamodb").Table(pipeline.outputs["log_table"])
+
+    def work() -> None:
+        pipeline.put("", key_of(3, f"{uuid.uuid4()}.csv"))
+        table.update_item(
+            Key={name: item[name] for name in ("ingestedID", "ingestedTable")},
+            UpdateExpression="SET #status = :running",
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues={":running": "running"},
+        )
+        found = function.call({})
+        assert found["stuck"] >= 1
+        assert found["lost"] >= 1
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("functions.watch.reconciliation.GRACE", dt.timedelta(seconds=-5))
+        yield work
+
+
+WORKS: dict[str, Callable[[Function], contextlib.AbstractContextManager[Work]]] = {
+    "migrate": migrate,
+    "transform": transform,
+    "test": examine,
+    "load": load,
+    "alert": alert,
+    "api": api,
+    "trigger": trigger,
+    "watch": watch,
+}
+
+
+# What is left to `make test` takes a second or two each.
+QUICK = {"api", "migrate"}
+
+
+@pytest.fixture
+def unnotified(pipeline: Pipeline) -> Iterator[None]:
+    """The landing bucket, of whose objects nobody but the test is told."""
+    s3 = client(pipeline, "s3")
+    bucket = pipeline.outputs["landing_bucket"]
+    configuration = s3.get_bucket_notification_configuration(Bucket=bucket)
+    configuration.pop("ResponseMetadata")
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+    yield
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
+
+
+def failure(function: Function, permissions: list[Permission], work: Work) -> str | None:
+    """Return how a function fails at its work with these permissions, or None if it does not."""
+    with function.allowed(permissions):
+        try:
+            work()
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+    return None
+
+
+def check(function: Function, permissions: list[Permission], work: Work, unshown: set[str]) -> None:
+    """See that of these permissions just those whose actions are unshown make no difference."""
+    shown = [each for each in permissions if each["Action"] not in unshown]
+    assert failure(function, shown, work) is None, "what is listed as unshown shows"
+    for permission in shown:
+        others = [each for each in permissions if each is not permission]
+        said = failure(function, others, work)
+        assert said is not None, f"{permission} is spare, or its use is not among WORKS"
+        refused = f"not authorized to perform: {permission['Action']} "
+        # S3 says no more to HEAD; and without its report an alert is sent all the same.
+        assert refused in said or "(403)" in said or said.startswith("AssertionError"), said
+    assert failure(function, permissions, work) is None
+
+
+@pytest.mark.usefixtures("unnotified")
+# A file that awswrangler could not write, it tries to write again when nobody needs it any more.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.deep) for name in WORKS]
+)
+def test_no_permission_of_a_function_is_spare(name: str, pipeline: Pipeline) -> None:
+    function = Function(pipeline, name)
+    with function.environment(), WORKS[name](function) as work:
+        check(function, function.permissions(), work, UNSHOWN)
+
+
+def test_a_spare_permission_would_be_found(pipeline: Pipeline) -> None:
+    function = Function(pipeline, "api")
+    spare = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::any"}
+    with function.environment(), api(function) as work:
+        permissions = function.permissions()
+
+        with pytest.raises(AssertionError, match=r"'s3:ListBucket'.* is spare"):
+            check(function, [*permissions, spare], work, UNSHOWN)
+        with pytest.raises(AssertionError, match="listed as unshown shows"):
+            check(function, permissions, work, UNSHOWN | {"secretsmanager:GetSecretValue"})
+
+
+def test_every_function_is_put_to_work(pipeline: Pipeline) -> None:
+    assert WORKS.keys() == pipeline.outputs["function_names"].keys()
+
+
+def test_nobody_but_lambda_takes_a_function_s_role(pipeline: Pipeline) -> None:
+    """Not even the account's root, which the emulator lets do all else."""
+    sts = client(pipeline, "sts")
+    for name in WORKS:
+        arn = Function(pipeline, name).configuration["Role"]
+        with pytest.raises(botocore.exceptions.ClientError, match="not authorized"):
+            sts.assume_role(RoleArn=arn, RoleSessionName="anybody")
+
+
+@pytest.mark.deep
+def test_what_the_state_machine_is_allowed_does_not_show(pipeline: Pipeline) -> None:
+    iam = client(pipeline, "iam")
+    stepfunctions = client(pipeline, "stepfunctions")
+    machine = stepfunctions.describe_state_machine(
+        stateMachineArn=pipeline.outputs["state_machine_arn"]
+    )
+    role = machine["roleArn"].rpartition("/")[2]
+    [name] = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+
+    iam.delete_role_policy(RoleName=role, PolicyName=name)
+    try:
+        item = pipeline.ingest(checkins(f"ned,{AT},1,x"), day=9, name=f"{uuid.uuid4()}.csv")
+    finally:
+        iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(policy))
+
+    assert {action for each in policy["Statement"] for action in each["Action"]} <= UNSHOWN
+    assert item["status"] == "success"
