@@ -247,7 +247,7 @@ run "by_iam" {
 run "everything_set" {
   variables {
     name               = "blue"
-    api_key_value      = "a key of twenty letters"
+    api_key_value      = "a key of twenty letters" # pragma: allowlist secret
     api_cors_origins   = ["https://b.example.com", "https://a.example.com:8443"]
     api_throttle       = { rate = 5, burst = 7 }
     api_access_logs    = true
