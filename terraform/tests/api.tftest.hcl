@@ -266,12 +266,12 @@ run "everything_set" {
   }
 
   assert {
-    condition     = aws_lambda_function.this["api"].environment[0].variables.CORS_ORIGINS == "[\"https://a.example.com:8443\",\"https://b.example.com\"]"
+    condition     = lookup(aws_lambda_function.this["api"].environment[0].variables, "CORS_ORIGINS", null) == "[\"https://a.example.com:8443\",\"https://b.example.com\"]"
     error_message = "The function does not know the origins."
   }
 
   assert {
-    condition     = alltrue([for response in aws_api_gateway_gateway_response.this : response.response_parameters["gatewayresponse.header.Access-Control-Allow-Origin"] == "'*'"])
+    condition     = alltrue([for response in aws_api_gateway_gateway_response.this : lookup(response.response_parameters, "gatewayresponse.header.Access-Control-Allow-Origin", null) == "'*'"])
     error_message = "A page cannot read what the gateway answers itself."
   }
 
