@@ -7,6 +7,7 @@ PostgreSQL says of a value that it cannot take quotes it, and an alert may go to
 import contextlib
 import ipaddress
 import json
+import select
 import socket
 import ssl
 import struct
@@ -169,6 +170,10 @@ class Connection:
             self.abandon()
             raise
         self.run("COMMIT")
+
+    def is_stirring(self) -> bool:
+        """Tell whether it is closed or something has come unasked, a farewell as a rule."""
+        return self.closed or bool(select.select([self._socket], [], [], 0)[0])
 
     def limit(self, seconds: float) -> None:
         """From now on, take a silence of so many seconds for a database that is away.

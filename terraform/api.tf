@@ -180,10 +180,11 @@ resource "aws_api_gateway_deployment" "lookup" {
 
 resource "aws_api_gateway_stage" "prod" {
   # checkov:skip=CKV_AWS_73:what a call does is one query, which the function logs; traces are billed
-  # checkov:skip=CKV_AWS_76:access logs need a role that API Gateway has once per account, so the account decides
+  # checkov:skip=CKV_AWS_76:api_access_logs turns them on, by a dynamic block, which checkov does not follow
   # checkov:skip=CKV_AWS_120:a cache is billed by the hour, and would answer with rows from before a load
   # checkov:skip=CKV2_AWS_4:execution logs need a role that API Gateway has once per account, so the account decides
-  # checkov:skip=CKV2_AWS_29:a web ACL is billed by the month; callers need a key and are throttled
+  # checkov:skip=CKV2_AWS_29:a web ACL is billed by the month; api_web_acl takes one; callers need a key and are throttled
+  # checkov:skip=CKV2_AWS_77:nothing behind it is Java; what a web ACL looks for is its owner's to say
   # checkov:skip=CKV2_AWS_51:it talks to nothing but Lambda, which takes no client certificate
   rest_api_id   = aws_api_gateway_rest_api.lookup.id
   deployment_id = aws_api_gateway_deployment.lookup.id
@@ -223,6 +224,7 @@ resource "aws_cloudwatch_log_group" "api" {
 
 # Of each method and all callers, those of the open routes too.
 resource "aws_api_gateway_method_settings" "throttle" {
+  # checkov:skip=CKV_AWS_225:a cache is billed by the hour, and would answer with rows from before a load
   rest_api_id = aws_api_gateway_rest_api.lookup.id
   stage_name  = aws_api_gateway_stage.prod.stage_name
   method_path = "*/*"

@@ -18,6 +18,9 @@ PARAMETERS = {
 }
 """PostgreSQL's settings for the session."""
 
+FRESH = 1.0
+"""Seconds after an answer in which no network has forgotten a connection yet."""
+
 _ALIVE_WITHIN = 1.0
 
 
@@ -27,6 +30,7 @@ class Session:
     def __init__(self, connect: Callable[[float], Connection]) -> None:
         self._connect = connect
         self._connection: Connection | None = None
+        self._answered = float("-inf")
 
     def run(self, sql: str, **parameters: object) -> list[list[Any]]:
         """Execute a statement.
@@ -38,7 +42,9 @@ class Session:
         deadline = time.monotonic() + ANSWER_WITHIN
         connection = self._living(deadline)
         connection.limit(deadline - time.monotonic())
-        return connection.run(sql, **parameters)
+        rows = connection.run(sql, **parameters)
+        self._answered = time.monotonic()
+        return rows
 
     def close(self) -> None:
         """Close the connection, if there is one; the next statement makes another."""
@@ -48,6 +54,8 @@ class Session:
 
     def _living(self, deadline: float) -> Connection:
         if self._connection is not None:
+            if time.monotonic() - self._answered < FRESH and not self._connection.is_stirring():
+                return self._connection
             # The sandbox may have slept since and the network forgotten the connection: a statement
             # would wait for an answer until the caller has gone. Asking first costs one trip.
             with contextlib.suppress(DatabaseUnavailable):

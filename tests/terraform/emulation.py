@@ -110,7 +110,7 @@ class Root:
         """Return the address of everything that was applied."""
         if not (self.folder / "terraform.tfstate").exists():
             return []
-        return self.run("state", "list").split()
+        return self.run("state", "list").splitlines()
 
     def outputs(self) -> dict[str, Any]:
         """Return what it gives out."""

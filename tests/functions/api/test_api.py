@@ -424,6 +424,8 @@ def _projects(user: str) -> list[str | None]:
 def test_a_connection_that_the_network_has_forgotten_is_replaced_at_once(
     reader: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # It takes minutes to forget.
+    monkeypatch.setattr(sessions, "FRESH", 0)
     add(reader, ("ned", "neds", "1", "2019-09-27 UTC"), ("jon", "jons", "1", "2019-09-27 UTC"))
     with forgetful((reader.server.host, reader.server.port)) as network:
         monkeypatch.setenv("DATABASE_PORT", str(network.port))

@@ -34,6 +34,7 @@ def test_a_cursor_comes_back_as_it_was(time: Any, row_id: int) -> None:
 def test_a_cursor_is_what_it_always_was() -> None:
     """A caller may keep one over an update of the function."""
     assert QUERY.encode(POSITION) == (
+        # pragma: allowlist nextline secret
         "WyJhOWU0MDQzNWI3MTZlMjZkIiwiMjAxOS0wOS0yN1QwMDowMDowMC4xMjM0NTZaIiw5MjIzMzcyMDM2ODU0Nzc1ODA3XQ"
     )
 
