@@ -104,10 +104,8 @@ def steps(item: dict[str, Any]) -> list[tuple[str, str]]:
 
 def told(pipeline: Pipeline, ingested_id: str) -> str:
     """Return the last message about an ingestion, as a mail has it."""
-    alerts = [
-        each for each in pipeline.laptop.tap.alerts() if each.body["ingestedID"] == ingested_id
-    ]
-    alert = Alert(alerts[-1].subject, alerts[-1].body)
+    message = pipeline.messages(ingested_id)[-1]
+    alert = Alert(message.subject, message.body)
     return f"{alert.subject}\n\n{alert.text}"
 
 

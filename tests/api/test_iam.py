@@ -113,10 +113,10 @@ def test_a_signature_is_of_one_request_and_for_minutes(
 def test_tm_user_signs_for_any_name(signed: Signed, caller: Credentials, name: str) -> None:
     aws = signed.laptop.aws
     stack = Stack(
-        s3=None,
+        client=aws.client,
+        outputs={},
+        apply="",
         table=None,
-        stepfunctions=None,
-        events=None,
         landing_bucket="",
         staging_bucket="",
         state_machine_arn="",
