@@ -4,8 +4,8 @@ locals {
 
   function_names = sort(keys(local.functions))
 
-  # Title, and the metrics as CloudWatch's dashboards spell them; three graphs stand in a row. What is reckoned comes
-  # from metrics that are drawn elsewhere, hidden: the price goes by different metrics.
+  # Title, and the metrics as CloudWatch's dashboards spell them; three graphs stand in a row. With more than 50
+  # different metrics the dashboard would be billed: migrate, which an apply calls and answers for, is not drawn.
   graphs = concat(
     [
       {
@@ -26,8 +26,7 @@ locals {
         title = "Events and messages that did not arrive"
         metrics = concat(
           [["AWS/SNS", "NumberOfNotificationsFailed", "TopicName", aws_sns_topic.alerts.name, { label = "topic", stat = "Sum" }]],
-          [for name, rule in local.rule_names : ["AWS/Events", "FailedInvocations", "RuleName", rule, { label = "rule ${name}", stat = "Sum" }]],
-          [for name in local.called_by_events : ["AWS/Lambda", "AsyncEventsDropped", "FunctionName", "${var.name}-${name}", { label = name, stat = "Sum" }]],
+          [for key, rule in local.event_rules : ["AWS/Events", "FailedInvocations", "RuleName", rule, { label = "rule ${key}", stat = "Sum" }]],
         )
       },
     ],
@@ -42,14 +41,8 @@ locals {
     ],
     [
       {
-        title = "Rejected rows (%)"
-        metrics = concat([
-          for number, table in local.tables : [
-            [{ expression = "IF(read${number} > 0, 100 * rejected${number} / read${number}, 0)", label = table }],
-            [var.name, "RowsRead", "service", "load", "table", table, { id = "read${number}", stat = "Sum", visible = false }],
-            [var.name, "RowsRejected", "service", "load", "table", table, { id = "rejected${number}", stat = "Sum", visible = false }],
-          ]
-        ]...)
+        title   = "Rejected rows of the worst file (%)"
+        metrics = [[var.name, "RejectedPercent", "service", "load", { label = "rejected", stat = "Maximum" }]]
       },
     ],
     [
@@ -65,13 +58,16 @@ locals {
         "Duration of the functions, the slowest call (ms)" = { metric = "Duration", stat = "Maximum" }
         } : {
         title   = title
-        metrics = [for name in local.function_names : ["AWS/Lambda", each.metric, "FunctionName", "${var.name}-${name}", { label = name, stat = each.stat }]]
+        metrics = [for name in setsubtract(local.function_names, ["migrate"]) : ["AWS/Lambda", each.metric, "FunctionName", "${var.name}-${name}", { label = name, stat = each.stat }]]
       }
     ],
     [
       {
-        title   = "Calls of the look-up API"
-        metrics = [for metric in ["Count", "4XXError", "5XXError"] : ["AWS/ApiGateway", metric, "ApiName", aws_api_gateway_rest_api.lookup.name, "Stage", aws_api_gateway_stage.prod.stage_name, { label = metric, stat = "Sum" }]]
+        title = "Calls of the look-up API"
+        metrics = concat(
+          [for metric in ["Count", "4XXError", "5XXError"] : ["AWS/ApiGateway", metric, "ApiName", aws_api_gateway_rest_api.lookup.name, "Stage", aws_api_gateway_stage.prod.stage_name, { label = metric, stat = "Sum" }]],
+          [[var.name, "Defects", "service", "api", { label = "Defects", stat = "Sum" }]],
+        )
       },
       {
         title   = "Latency of the look-up API (ms)"
@@ -123,7 +119,7 @@ resource "aws_cloudwatch_dashboard" "this" {
         y          = 0
         width      = 24
         height     = 3
-        properties = { title = "Alarms", alarms = local.alarm_arns }
+        properties = { title = "Alarms", alarms = concat([aws_cloudwatch_composite_alarm.health.arn], [for alarm in aws_cloudwatch_metric_alarm.this : alarm.arn]) }
       }],
       [
         for index, graph in local.graphs : {

@@ -28,12 +28,15 @@ output "topic_arn" {
   value       = aws_sns_topic.alerts.arn
 }
 
-output "alert_emails_pending" {
-  description = "What the receivers of alert_emails still have to do."
-  value = length(var.alert_emails) == 0 ? null : join(" ", [
-    "AWS has sent a confirmation mail to ${join(", ", var.alert_emails)}.",
-    "An address receives no alert until someone has clicked the link in it.",
-  ])
+output "alert_subscriptions_pending" {
+  description = "Which e-mail addresses, HTTPS addresses and queues receive nothing until they have confirmed: somebody clicks the link in AWS's mail, an HTTPS address or another account's queue visits the SubscribeURL that it was sent. As of the last apply."
+  value = [
+    for each in concat(
+      values(aws_sns_topic_subscription.email),
+      values(aws_sns_topic_subscription.endpoint),
+      values(aws_sns_topic_subscription.queue),
+    ) : each.endpoint if each.pending_confirmation
+  ]
 }
 
 output "state_machine_arn" {
@@ -108,17 +111,6 @@ output "api_key" {
 output "dashboard_url" {
   description = "The dashboard, in the console, for whoever is on call."
   value       = "https://${local.region}.console.aws.amazon.com/cloudwatch/home?region=${local.region}#dashboards/dashboard/${aws_cloudwatch_dashboard.this.dashboard_name}"
-}
-
-output "alert_subscriptions_pending" {
-  description = "The e-mail addresses, HTTPS addresses and queues that have not confirmed their subscription, and hear nothing until they do; as of the last apply."
-  value = [
-    for each in concat(
-      values(aws_sns_topic_subscription.email),
-      values(aws_sns_topic_subscription.endpoint),
-      values(aws_sns_topic_subscription.queue),
-    ) : each.endpoint if each.pending_confirmation
-  ]
 }
 
 output "alarm_topic_arn" {

@@ -27,6 +27,7 @@ variable "alert_on" {
   description = "Which ends of ingestions are told: all, failures alone, or failures_and_rejects, which are also the successes of which rows were rejected. That a file did not come or that an event was lost is told in any case."
   type        = string
   default     = "all"
+  nullable    = false
 
   validation {
     condition     = contains(["all", "failures", "failures_and_rejects"], var.alert_on)
@@ -385,9 +386,10 @@ variable "kms_key_arn" {
     of AWS. Step Functions keeps no rows, only names and counts, and stays with AWS's key.
 
     The key's policy must leave its use to the account's IAM policies, as the default one does, and must itself allow
-    logs.<region>.amazonaws.com to encrypt and decrypt. The roles of the functions are allowed what they need of it;
-    whoever drops files needs kms:GenerateDataKey and kms:Decrypt, whoever reads staging, the log or the logs
-    kms:Decrypt, and whoever applies kms:CreateGrant too.
+    logs.<region>.amazonaws.com to encrypt and decrypt, and cloudwatch.amazonaws.com kms:Decrypt and
+    kms:GenerateDataKey*, without which no alarm reaches the topic; examples/complete has such a key. The roles of the
+    functions are allowed what they need of it; whoever drops files needs kms:GenerateDataKey and kms:Decrypt, whoever
+    reads staging, the log or the logs kms:Decrypt, and whoever applies kms:CreateGrant too.
 
     Choose it for the first apply: what is there keeps its key, except that a created database would be replaced, which
     its deletion protection refuses, and repositories are, with their images.

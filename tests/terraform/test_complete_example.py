@@ -19,7 +19,7 @@ def test_complete(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     stack = example.apply({}, alert_emails=["data-team@example.com"])
 
-    assert "data-team@example.com" in stack["alert_emails_pending"]
+    assert stack["alert_subscriptions_pending"] == ["data-team@example.com"]
     example.check_inventory()
     check_network(sandbox, stack["name"])
     check_cluster(sandbox, stack["name"])

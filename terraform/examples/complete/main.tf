@@ -45,8 +45,8 @@ module "pipeline" {
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
 
-# Encrypts all that the pipeline keeps. Who may use it say the IAM policies of this account, but for CloudWatch, which
-# has none.
+# Encrypts all that the pipeline keeps. Who may use it say the IAM policies of this account, but for CloudWatch's logs
+# and alarms, which have none.
 resource "aws_kms_key" "pipeline" {
   description         = "What ${var.name} keeps."
   enable_key_rotation = true
@@ -71,6 +71,20 @@ resource "aws_kms_key" "pipeline" {
         Condition = {
           ArnLike = {
             "kms:EncryptionContext:aws:logs:arn" = "arn:${data.aws_partition.current.partition}:logs:${var.region}:${data.aws_caller_identity.current.account_id}:log-group:*"
+          }
+        }
+      },
+      {
+        # Without it no alarm reaches the topic, and nothing but the alarm's history says so.
+        Sid       = "Alarms"
+        Effect    = "Allow"
+        Principal = { Service = "cloudwatch.amazonaws.com" }
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey*"]
+        Resource  = "*"
+        Condition = {
+          StringEquals = { "aws:SourceAccount" = data.aws_caller_identity.current.account_id }
+          ArnLike = {
+            "aws:SourceArn" = "arn:${data.aws_partition.current.partition}:cloudwatch:${var.region}:${data.aws_caller_identity.current.account_id}:alarm:${var.name}-*"
           }
         }
       },

@@ -3,9 +3,9 @@ output "landing_bucket" {
   value       = module.pipeline.landing_bucket
 }
 
-output "alert_emails_pending" {
-  description = "What the receivers of the alerts still have to do."
-  value       = module.pipeline.alert_emails_pending
+output "alert_subscriptions_pending" {
+  description = "Who receives no alert yet: somebody must click the link in AWS's mail. As of the last apply."
+  value       = module.pipeline.alert_subscriptions_pending
 }
 
 output "api_url" {
