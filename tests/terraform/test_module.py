@@ -51,6 +51,11 @@ IAM = {
 # What somebody may write, and how each thing begins that Terraform answers.
 NAME = "name must be 3 to 26 lower-case letters, digits and single hyphens"
 EMAILS = "alert_emails must hold e-mail addresses"
+ALERT_ON = "alert_on must be all, failures or failures_and_rejects"
+ENDPOINTS = 'alert_endpoints must hold addresses such as "https://example.com/alerts"'
+QUEUES = "alert_queue_arns must hold ARNs of SQS queues"
+ALARM_TOPIC = "alarm_topic_arn must be the ARN of an SNS topic"
+REJECT_RATE = "reject_rate_percent must be at least 0 and less than 100"
 ARCHITECTURE = "architecture must be x86_64 or arm64"
 BASE = "base_image must be the name of an image as Docker takes it"
 ALL_IMAGES = "image_uris must name one image for each of alert, api, load, migrate"
@@ -86,6 +91,8 @@ LOG_LEVEL = "log_level must be DEBUG, INFO, WARNING or ERROR"
 KEY = "kms_key_arn must be the ARN of a key"
 TAG = "tags must be at most 47, with keys of 1 to 128"
 
+QUEUE_ARN = "arn:aws:sqs:eu-central-1:123456789012:alerts"
+TOPIC_ARN = "arn:aws:sns:eu-central-1:123456789012:pager"
 KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 WRONG: list[tuple[dict[str, Any], set[str]]] = [
@@ -95,6 +102,26 @@ WRONG: list[tuple[dict[str, Any], set[str]]] = [
         ({"alert_emails": [address]}, {EMAILS})
         for address in ("nobody", "a@localhost", "a@b.c, d@e.f", "A Person <a@example.com>", "")
     ),
+    ({"alert_on": "rejects"}, {ALERT_ON}),
+    *(
+        ({"alert_endpoints": [url]}, {ENDPOINTS})
+        for url in (
+            "http://example.com/alerts",
+            "https://user:word@example.com/alerts",  # pragma: allowlist secret
+            "https://example.com/an alert",
+            "example.com",
+            "",
+        )
+    ),
+    *(
+        ({"alert_queue_arns": [arn]}, {QUEUES})
+        for arn in (QUEUE_ARN + ".fifo", TOPIC_ARN, QUEUE_ARN + "*", "alerts")
+    ),
+    *(
+        ({"alarm_topic_arn": arn}, {ALARM_TOPIC})
+        for arn in (TOPIC_ARN + ".fifo", QUEUE_ARN, TOPIC_ARN + "*", "pager")
+    ),
+    *(({"reject_rate_percent": rate}, {REJECT_RATE}) for rate in (-0.5, 100)),
     ({"architecture": "riscv64"}, {ARCHITECTURE}),
     *(({"base_image": image}, {BASE}) for image in ("", "python 3.13", "https://example.com/a:1")),
     ({"image_uris": {"load": IMAGES["load"]}}, {ALL_IMAGES}),
@@ -201,6 +228,11 @@ RIGHT: list[dict[str, Any]] = [
     {"name": "abc"},
     {"name": "a-1-" + 22 * "b"},
     {"alert_emails": ["data-team@example.com", "o'hara+alerts@mail.example.co.uk"]},
+    *({"alert_on": which} for which in ("all", "failures", "failures_and_rejects")),
+    {"alert_endpoints": ["https://example.com", "https://example.com:8443/a?key=b"]},
+    {"alert_queue_arns": [QUEUE_ARN], "alarm_topic_arn": TOPIC_ARN},
+    {"alarm_topic_arn": TOPIC_ARN.replace("aws", "aws-us-gov")},
+    *({"reject_rate_percent": rate} for rate in (0, 99.9)),
     {"base_image": "public.ecr.aws/lambda/python:3.13@sha256:" + 64 * "0"},
     {"base_image": "localhost:5000/lambda-python"},
     {"image_uris": IMAGES | {"load": f"{REGISTRY}.cn/ci/load:v1"}},
@@ -223,6 +255,11 @@ RIGHT: list[dict[str, Any]] = [
     {
         "name": None,
         "alert_emails": None,
+        "alert_on": None,
+        "alert_endpoints": None,
+        "alert_queue_arns": None,
+        "alarm_topic_arn": None,
+        "reject_rate_percent": None,
         "hard_testing": None,
         "force_destroy": None,
         "architecture": None,
@@ -252,6 +289,7 @@ EFFECTS: dict[str, dict[str, list[str]]] = {
         "alert_emails": [
             "Not every address of alert_emails is subscribed.",
         ],
+        "alert_on": ["alert_on does not reach the alert function."],
         "hard_testing": ["hard_testing does not reach the test function."],
         "api_key_value": ["api_key_value does not reach the API, or its output."],
         "watch_schedule": ["watch_schedule does not reach the rule that calls watch."],
@@ -279,6 +317,13 @@ EFFECTS: dict[str, dict[str, list[str]]] = {
         "api_throttle": ["api_throttle does not reach the stage and the key."],
         "api_access_logs": ["The access log is another, or kept for another time."],
         "api_web_acl": ["api_web_acl does not guard the stage."],
+    },
+    "dashboard": {
+        "alert_endpoints": ["A subscriber was not subscribed."],
+        "alert_queue_arns": ["A subscriber was not subscribed."],
+        "alarm_topic_arn": ["The second topic is not told when it begins and when it is over."],
+        "reject_rate_percent": ["reject_rate_percent does not reach the alarm."],
+        "watch_schedule": ["A watch that looks once a day would be called silent every hour."],
     },
     "images": {
         "architecture": ["architecture does not reach the functions."],
