@@ -9,6 +9,7 @@ import contextlib
 import datetime as dt
 import functools
 import importlib
+import itertools
 import json
 import tomllib
 import uuid
@@ -334,7 +335,7 @@ def trigger(function: Function) -> Iterator[Work]:
 
 @contextlib.contextmanager
 def watch(function: Function) -> Iterator[Work]:
-    """A run whose end went unnoticed, a file whose event was lost, and one that is known."""
+    """A run whose end went unnoticed, an event that was lost, a file that never came."""
     pipeline = function.pipeline
     ingestion = pipeline.land("", day=3, name=f"{uuid.uuid4()}.csv")
     intake = Intake(
@@ -347,6 +348,9 @@ def watch(function: Function) -> Iterator[Work]:
     assert intake.admit(ingestion.source) == Admission.STARTED
     item = pipeline.ended(ingestion.id)
     table = pipeline.laptop.aws.resource("dynamodb").Table(pipeline.outputs["log_table"])
+    # A day's file is missed once, so each try is of days of its own.
+    now = dt.datetime.now(dt.UTC)
+    later = (now + dt.timedelta(weeks=weeks) for weeks in itertools.count(10))
 
     def work() -> None:
         pipeline.put("", key_of(3, f"{uuid.uuid4()}.csv"))
@@ -359,6 +363,7 @@ def watch(function: Function) -> Iterator[Work]:
         found = function.call({})
         assert found["stuck"] >= 1
         assert found["lost"] >= 1
+        assert function.call({"time": next(later).isoformat()})["missing"] >= 1
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("functions.watch.reconciliation.GRACE", dt.timedelta(seconds=-5))
