@@ -42,8 +42,8 @@ _INGESTION: dict[str, Any] = {
 _HISTORY = an_object(
     {**_STEP, "at": _TIME, "counts": {"type": "object", "additionalProperties": _NUMBER}}
 )
-_NOT_YET = ("dataDate", "attempt", *_COUNTS)
-"""What the log may not know, or not yet: it is left out then."""
+_NOT_YET = ("versionId", "size", "dataDate", "attempt", *_COUNTS)
+"""What the log may not know, of a file that never came or not yet: it is left out then."""
 
 
 def ingestions(log: Callable[[], Log]) -> APIGatewayRouter:
@@ -144,7 +144,8 @@ def _ingestion(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def _step(entry: Mapping[str, Any]) -> dict[str, Any]:
     step = {name: str(entry[name]) for name in ("state", "status", "at")}
-    counts = {name: int(value) for name, value in entry.items() if name not in step}
+    # Not the reason: it may quote the file, and whoever asks here need not be one who may know.
+    counts = {name: int(value) for name, value in entry.items() if name not in {*step, "reason"}}
     return step | {"counts": counts}
 
 

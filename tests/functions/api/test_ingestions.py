@@ -119,6 +119,23 @@ def test_one_step_by_step(function: None, log: Log) -> None:
     assert refused(ask("/ingestions/20240303-0000000000"), 404)
 
 
+def test_a_file_that_never_came(function: None, log: Log) -> None:
+    missing = log.miss("dailycheckins", dt.date(2024, 3, 3), "no file has come", None)
+
+    [listed] = found("/ingestions", status="missing")["items"]
+    assert listed == {
+        "id": missing,
+        "table": "dailycheckins",
+        "state": "trigger",
+        "status": "missing",
+        "sourceKey": "table=dailycheckins/year=2024/month=3/day=3/",
+        "dataDate": "2024-03-03",
+        "updatedAt": listed["updatedAt"],
+    }
+    [step] = found(f"/ingestions/{missing}")["history"]
+    assert (step["status"], step["counts"]) == ("missing", {})
+
+
 def test_a_file_without_a_header_does_not_show_its_first_row(function: None, log: Log) -> None:
     contract = load_all()["dailycheckins"]
     reason = _header_problem(["mr-private", "2019-09-27", "1", "hidden"], contract)
