@@ -252,7 +252,8 @@ def alert(function: Function) -> Iterator[Work]:
         told.append(ingestion)
         staging = Staging(pipeline.outputs["staging_bucket"], ingestion)
         rule = {"severity": "error", "column": "user", "rule": "required", "count": 1}
-        report = {"rules": [rule | {"examples": [{"line": 3}]}]}
+        rule |= {"reason": "user is missing", "examples": [{"line": 3}]}
+        report = {"rules": [rule]}
         client(pipeline, "s3").put_object(
             Bucket=staging.place,
             Key=staging.report.removeprefix(f"s3://{staging.place}/"),
