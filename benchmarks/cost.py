@@ -27,16 +27,26 @@ ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "cost.md"
 PRICES = Path(__file__).with_name("prices.toml")
 
-# What can be switched on. The mocks answer for AWS, so nobody need have an account.
+# What can be switched on. The mocks answer for AWS, so nobody need have an account; they answer at
+# the plan, for the dashboard, which names the alarms, is not known before they are.
 EVERYTHING = """
 mock_provider "aws" {
-  source = "./tests/mocks"
+  source          = "./tests/mocks"
+  override_during = plan
+
+  mock_resource "aws_cloudwatch_composite_alarm" {
+    defaults = { arn = "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:mock" }
+  }
+  mock_resource "aws_cloudwatch_metric_alarm" {
+    defaults = { arn = "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:mock" }
+  }
 }
 
 run "everything" {
   command = plan
 
   variables {
+    alarm_topic_arn        = "arn:aws:sns:eu-central-1:123456789012:pager"
     alert_emails           = ["one@example.com", "two@example.com"]
     staging_retention_days = 3650
   }
@@ -176,9 +186,19 @@ def check(uses: list[Use], prices: Prices) -> None:
 
 
 def _dashboard(resource: Resource, _: list[Resource], __: Prices) -> Iterator[Use]:
-    widgets = json.loads(resource.values["dashboard_body"])["widgets"]
-    metrics = sum(len(widget["properties"].get("metrics", ())) for widget in widgets)
-    yield Use("Dashboard", "dashboard" if metrics <= 50 else "large-dashboard", 1)
+    metrics = _drawn(resource)
+    yield Use("Dashboard", "dashboard" if len(metrics) <= 50 else "large-dashboard", 1)
+    # All that the functions publish is drawn. What of it watch publishes comes every hour; the rest
+    # comes with files and with requests.
+    idle = [each for each in metrics if "service watch" in " ".join(each)]
+    yield Use("watch: metrics", "metric", len(idle))
+
+
+def _drawn(dashboard: Resource) -> set[tuple[str, ...]]:
+    """Return the metrics of a dashboard, each once: namespace, name and dimensions."""
+    widgets = json.loads(dashboard.values["dashboard_body"])["widgets"]
+    lines = [line for widget in widgets for line in widget["properties"].get("metrics", ())]
+    return {tuple(part for part in line if isinstance(part, str)) for line in lines}
 
 
 def _alarm(resource: Resource, _: list[Resource], __: Prices) -> Iterator[Use]:
@@ -223,7 +243,8 @@ def _rule(resource: Resource, resources: list[Resource], prices: Prices) -> Iter
         yield Use("watch: calls", "lambda-call", calls)
         yield Use("watch: time", "lambda-time", seconds * _memory(resources, "watch"))
         yield Use("watch: lists of what has landed", "s3-write", calls)
-        yield Use("watch: reads of the log table", "dynamodb-read", calls)
+        reads = calls * prices.assumed["watch_reads"]
+        yield Use("watch: reads of the log table", "dynamodb-read", reads)
         yield Use("watch: its log", "logs", calls * prices.assumed["watch_log_kb"] / 1e6)
 
 
@@ -325,7 +346,8 @@ def raised(resources: list[Resource], prices: Prices) -> list[Use]:
         Use("A web ACL before the API, without rules", "web-acl", 1),
         Use("A KMS key of your own, for kms_key_arn", "key", 1),
         Use("A dashboard beyond the account's third", "dashboard", 1),
-        Use("Ten alarms beyond the account's tenth", "alarm", 10),
+        Use("A table that promises a file by a time of day: its alarm", "alarm", 1),
+        Use("Its hours late, once the account's ten metrics are used up", "metric", 1),
         Use("A million calls of the API, without the database", "api-call", 1e6),
     ]
 

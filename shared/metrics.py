@@ -1,7 +1,7 @@
 """The figures of the pipeline in CloudWatch: their names, and how they get there.
 
-The namespace is the stack's name; the dimensions are `service`, the function, and `table`. The
-dashboard and the alarms in Terraform name the same.
+The namespace is the stack's name; the dimensions are `service`, the function, and, of what is
+counted by table, `table`. The dashboard and the alarms in Terraform name the same.
 """
 
 from collections.abc import Mapping
@@ -22,20 +22,30 @@ class MetricName(StrEnum):
     """Likewise."""
     ROWS_REJECTED = "RowsRejected"
     """Likewise."""
+    REJECTED_PERCENT = "RejectedPercent"
+    """Likewise, of the rows read; of any table, so that one alarm does for all."""
     HOURS_LATE = "HoursLate"
     """By watch, of tables that promise files: how long the newest rows have been too old; hours."""
+    DEFECTS = "Defects"
+    """By api, errors that it answers instead of failing: its `Errors` do not count them."""
 
 
 def count_rows(ingestion: Ingestion, counts: Mapping[str, int]) -> None:
     """Publish a verdict's `rowsRead`, `rowsLoaded` and `rowsRejected` of one ingestion."""
+    read, rejected = counts["rowsRead"], counts["rowsRejected"]
     _publish(
-        ingestion.table,
         {
-            MetricName.ROWS_READ: counts["rowsRead"],
+            MetricName.ROWS_READ: read,
             MetricName.ROWS_LOADED: counts["rowsLoaded"],
-            MetricName.ROWS_REJECTED: counts["rowsRejected"],
+            MetricName.ROWS_REJECTED: rejected,
         },
         MetricUnit.Count,
+        ingestion.table,
+        ingestedID=ingestion.id,
+    )
+    _publish(
+        {MetricName.REJECTED_PERCENT: 100 * rejected / read if read else 0},
+        MetricUnit.Percent,
         ingestedID=ingestion.id,
     )
 
@@ -43,28 +53,26 @@ def count_rows(ingestion: Ingestion, counts: Mapping[str, int]) -> None:
 def measure_freshness(table: str, hours_late: float) -> None:
     """Publish for how many hours a table has been behind its contract's promise, 0 if it is not."""
     # CloudWatch has no unit of hours.
-    _publish(table, {MetricName.HOURS_LATE: hours_late}, MetricUnit.NoUnit)
+    _publish({MetricName.HOURS_LATE: hours_late}, MetricUnit.NoUnit, table)
+
+
+def count_defect() -> None:
+    """Publish that something is broken which no caller can mend."""
+    _publish({MetricName.DEFECTS: 1}, MetricUnit.Count)
 
 
 def _publish(
-    table: str, values: Mapping[MetricName, float], unit: MetricUnit, **metadata: str
+    values: Mapping[MetricName, float],
+    unit: MetricUnit,
+    table: str | None = None,
+    **metadata: str,
 ) -> None:
     collector = metrics()
-    collector.add_dimension("table", table)
+    if table is not None:
+        collector.add_dimension("table", table)
     for name, value in values.items():
         collector.add_metric(name, unit, value)
     # They stand in the log line alone: a dimension would make a metric of its own, with its price.
     for key, text in metadata.items():
         collector.add_metadata(key, text)
-    collector.flush_metrics()
-
-
-DEFECTS = "Defects"
-"""Errors that a function answers instead of failing: its own `Errors` do not count them."""
-
-
-def count_defect() -> None:
-    """Publish that something is broken which no caller can mend."""
-    collector = metrics()
-    collector.add_metric(DEFECTS, MetricUnit.Count, 1)
     collector.flush_metrics()

@@ -85,7 +85,8 @@ resource "aws_ecr_repository_policy" "function" {
 }
 
 # An image that matches a rule is out of the reach of those after it, so the one that is deployed never
-# expires, not even after a return to an old version.
+# expires, not even after a return to an old version. Two others are enough for that: an older one is
+# built again from its commit, under the same tag.
 resource "aws_ecr_lifecycle_policy" "function" {
   for_each = aws_ecr_repository.function
 
@@ -101,8 +102,8 @@ resource "aws_ecr_lifecycle_policy" "function" {
       },
       {
         rulePriority = 2
-        description  = "Of all others, keep the newest ten."
-        selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 10 }
+        description  = "Of all others, keep the newest two."
+        selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 2 }
         action       = { type = "expire" }
       },
     ]

@@ -7,7 +7,6 @@ from typing import Any
 
 import boto3
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
-from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_REST
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
@@ -18,7 +17,7 @@ from shared.database import Connection, connect
 from shared.odcs import load_all
 from shared.progress import Log
 from shared.settings import ApiSettings, read
-from shared.telemetry import logger
+from shared.telemetry import logged, logger
 
 # Callers wait: whoever cannot say it at once is asked again by the next one.
 IMPATIENT = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2})
@@ -46,7 +45,9 @@ def app() -> APIGatewayRestResolver:
     return application(view, session.run, log, read(ApiSettings).cors_origins)
 
 
-@logger.inject_lambda_context(correlation_id_path=API_GATEWAY_REST, clear_state=True)
+@logged
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request."""
+    # The callers' number for it, beside Lambda's.
+    logger.set_correlation_id(event["requestContext"]["requestId"])
     return app().resolve(encoded(event), context)

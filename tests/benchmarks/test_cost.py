@@ -23,6 +23,8 @@ PRICES = Prices(
         dashboard = { usd = 3.00, free = 3 }
         large-dashboard = { usd = 3.00 }
         alarm = { usd = 0.10, free = 10 }
+        composite-alarm = { usd = 0.50 }
+        metric = { usd = 0.30, free = 10 }
         lambda-call = { usd = 0.20, per = 1_000_000 }
         lambda-time = { usd = 0.0001, free = 1_000 }
         s3-write = { usd = 0.005, per = 1_000 }
@@ -35,6 +37,7 @@ PRICES = Prices(
         csv_gb = 2
         watch_seconds = 2
         watch_log_kb = 1
+        watch_reads = 3
 
         [measured]
         seconds_per_gb = {}
@@ -72,9 +75,9 @@ def usd(resources: list[Resource], *, allowances: bool = True) -> float:
     return PRICES.total(cost.idle(resources, PRICES), allowances=allowances)
 
 
-def dashboard(metrics: int) -> Resource:
-    body = {"widgets": [{"properties": {"metrics": [["AWS/Lambda", "Errors"]] * metrics}}]}
-    return resource("aws_cloudwatch_dashboard", dashboard_body=json.dumps(body))
+def dashboard(*metrics: list[Any]) -> Resource:
+    widgets = [{"properties": {"title": "Alarms"}}, {"properties": {"metrics": metrics}}]
+    return resource("aws_cloudwatch_dashboard", dashboard_body=json.dumps({"widgets": widgets}))
 
 
 def test_a_database_that_pauses_costs_its_secret_and_what_it_holds() -> None:
@@ -119,10 +122,30 @@ def test_an_alarm_upon_an_expression_is_billed_by_its_metrics() -> None:
     assert usd([alarm], allowances=False) == pytest.approx(0.20)
 
 
+def test_a_composite_alarm_is_never_free() -> None:
+    assert usd([resource("aws_cloudwatch_composite_alarm")]) == pytest.approx(0.50)
+
+
 @pytest.mark.parametrize(("metrics", "expected"), [(50, 0), (51, 3)])
 def test_a_dashboard_is_free_up_to_fifty_metrics(metrics: int, expected: float) -> None:
-    assert usd([dashboard(metrics)]) == expected
-    assert usd([dashboard(metrics)], allowances=False) == 3
+    lines: list[list[Any]] = [
+        ["AWS/Lambda", "Errors", "FunctionName", str(n)] for n in range(metrics)
+    ]
+    again = [*lines[0], {"stat": "p95"}]
+    assert usd([dashboard(*lines, again)]) == expected
+    assert usd([dashboard(*lines, again)], allowances=False) == 3
+
+
+def test_what_watch_measures_is_billed_though_nothing_happens() -> None:
+    tables = ("a", "b")
+    late = [["tm", "HoursLate", "service", "watch", "table", table] for table in tables]
+    others = [
+        ["tm", "Defects", "service", "api"],
+        ["AWS/Lambda", "Errors", "FunctionName", "watch"],
+    ]
+    uses = cost.idle([dashboard(*late, *others)], PRICES)
+    [metrics] = [use for use in uses if use.price == "metric"]
+    assert metrics.quantity == 2
 
 
 @pytest.mark.parametrize(
@@ -132,7 +155,7 @@ def test_a_dashboard_is_free_up_to_fifty_metrics(metrics: int, expected: float) 
 def test_watch_is_billed_by_its_schedule(schedule: str, calls: float) -> None:
     function = Resource("aws_lambda_function", 'this["watch"]', {"memory_size": 512})
     rule = resource("aws_cloudwatch_event_rule", schedule_expression=schedule)
-    by_call = 0.20e-6 + 2 * 0.5 * 0.0001 + 0.005e-3 + 0.125e-6 + 1e-6 * 0.50
+    by_call = 0.20e-6 + 2 * 0.5 * 0.0001 + 0.005e-3 + 3 * 0.125e-6 + 1e-6 * 0.50
     assert usd([function, rule], allowances=False) == pytest.approx(calls * by_call)
 
 

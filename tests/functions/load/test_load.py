@@ -370,9 +370,10 @@ def test_the_same_counts_everywhere(
     assert steps == [("trigger", "success"), ("load", "running"), ("load", "success")]
     assert counts.items() <= item["history"][-1].items()
     assert counts.items() <= compose(item, None, Kind.BROKEN).record.items()
-    [metric] = [line for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    rows, share = published(capsys)
     names = ("RowsRead", "RowsLoaded", "RowsRejected")
-    assert [json.loads(metric)[name] for name in names] == [[4.0], [2.0], [2.0]]
+    assert [rows[name] for name in names] == [[4.0], [2.0], [2.0]]
+    assert share["RejectedPercent"] == [50.0]
 
 
 def test_metrics_are_published_once_it_is_loaded(
@@ -382,14 +383,34 @@ def test_metrics_are_published_once_it_is_loaded(
     load(drop(s3, [row(), row(None)], rejects=[reject(3)]))
     load(older)
 
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    metrics = [line for line in lines if "_aws" in line]
-    assert len(metrics) == 1, "a superseded file loads nothing, and so counts nothing"
-    [directive] = metrics[0]["_aws"]["CloudWatchMetrics"]
-    assert directive["Namespace"] == "tm"
-    assert set(directive["Dimensions"][0]) == {"service", "table"}
+    metrics = published(capsys)
+    assert len(metrics) == 2, "a superseded file loads nothing, and so counts nothing"
+    rows, share = metrics
+    assert described(rows) == ("tm", {"service", "table"}, {"Count"})
     names = ("table", "service", "RowsRead", "RowsLoaded", "RowsRejected")
-    assert [metrics[0][name] for name in names] == ["dailycheckins", "load", [2.0], [1.0], [1.0]]
+    assert [rows[name] for name in names] == ["dailycheckins", "load", [2.0], [1.0], [1.0]]
+    assert described(share) == ("tm", {"service"}, {"Percent"})
+    assert (share["service"], share["RejectedPercent"]) == ("load", [50.0])
+
+
+def published(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return [line for line in lines if "_aws" in line]
+
+
+def described(metric: dict[str, Any]) -> tuple[str, set[str], set[str]]:
+    """Return a line's namespace, dimensions and units."""
+    [directive] = metric["_aws"]["CloudWatchMetrics"]
+    [dimensions] = directive["Dimensions"]
+    return directive["Namespace"], set(dimensions), {each["Unit"] for each in directive["Metrics"]}
+
+
+def test_a_file_without_rows_has_none_that_are_rejected(
+    loader: Database, s3: "S3Client", capsys: pytest.CaptureFixture[str]
+) -> None:
+    load(drop(s3))
+
+    assert [each["RejectedPercent"] for each in published(capsys)[1:]] == [[0.0]]
 
 
 @pytest.fixture
