@@ -432,7 +432,7 @@ variable "alert_endpoints" {
 }
 
 variable "alert_queue_arns" {
-  description = "SQS queues that receive the alerts, beside alert_emails. Each queue's own policy must let sns.amazonaws.com send to it for this topic (output topic_arn)."
+  description = "SQS queues that receive the alerts, beside alert_emails. Each queue's own policy must let sns.amazonaws.com send to it for this topic (output topic_arn), and if a KMS key encrypts it, that key's policy must let it kms:Decrypt and kms:GenerateDataKey."
   type        = set(string)
   default     = []
   nullable    = false
@@ -444,7 +444,7 @@ variable "alert_queue_arns" {
 }
 
 variable "alarm_topic_arn" {
-  description = "A second SNS topic, such as a pager's: it is told when the first alarm goes on and when the last is off. Its own policy must let cloudwatch.amazonaws.com publish to it. Null tells the alerts' topic alone, of each alarm."
+  description = "A second SNS topic, such as a pager's: it is told when the first alarm goes on and when the last is off. Its own policy must let cloudwatch.amazonaws.com publish to it, and if a KMS key encrypts it, that key's policy must let it kms:Decrypt and kms:GenerateDataKey*. Null tells the alerts' topic alone, of each alarm."
   type        = string
   default     = null
 
@@ -455,7 +455,7 @@ variable "alarm_topic_arn" {
 }
 
 variable "reject_rate_percent" {
-  description = "Above how many per cent of rejected rows within an hour a table's alarm goes on."
+  description = "Above how many per cent of rejected rows a file that was loaded sets off the alarm."
   type        = number
   default     = 5
   nullable    = false
