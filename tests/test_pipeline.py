@@ -194,6 +194,7 @@ def test_a_key_with_every_odd_character_arrives_as_it_is(pipeline: Pipeline) -> 
     assert len(pipeline.loaded(key_of(6, "a b+c%20ё&=?.csv"))) == 1
 
 
+@pytest.mark.deep
 def test_hard_testing_halts_before_load_in_a_second_cloud_beside_the_first(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:

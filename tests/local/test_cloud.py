@@ -93,7 +93,10 @@ def test_the_emulator_answers_over_tls_only(laptop: Laptop) -> None:
 
 
 @pytest.mark.usefixtures("laptop")
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "end",
+    [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.deep), signal.SIGKILL],
+)
 def test_an_interrupted_up_leaves_no_process_behind(tmp_path: Path, end: signal.Signals) -> None:
     with _starting(tmp_path) as up:
         family = _until_terraform_runs(up)
