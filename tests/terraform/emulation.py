@@ -20,6 +20,21 @@ from tests.stand_ins import CHECKOUT
 DRIFTS: dict[str, set[str]] = {
     # It gives a stage without access logs an empty one.
     "aws_api_gateway_stage.prod": {"access_log_settings"},
+    # In the provider's protocol it tells of an alarm little more than the name.
+    "aws_cloudwatch_metric_alarm.this": {
+        "actions_enabled",
+        "alarm_actions",
+        "alarm_description",
+        "dimensions",
+        "insufficient_data_actions",
+        "period",
+        "statistic",
+        "treat_missing_data",
+    },
+    # So it does here, and one whose actions are off is made anew to turn them on.
+    "aws_cloudwatch_composite_alarm.health": {"create", "delete"},
+    # The dashboard shows that new one, by an ARN that no plan knows.
+    "aws_cloudwatch_dashboard.this": set(),
 }
 """For every stack, attributes by address, without the module and without keys."""
 
