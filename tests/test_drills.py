@@ -356,6 +356,22 @@ def test_a_file_that_never_comes(pipeline: Pipeline, wording: Wording, tmp_path:
     assert len(pipeline.alerts(missing_id)) == 1
 
 
+def test_an_alarm_comes_by_the_same_topic(pipeline: Pipeline) -> None:
+    """Whoever reads alerts gets alarms too, which are of no ingestion and name their section."""
+    cloudwatch = pipeline.laptop.aws.client("cloudwatch")
+    alarm = f"{pipeline.outputs['name']}-executions-failed"
+
+    cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="a drill")
+
+    def heard() -> list[str]:
+        bodies = [each.body for each in pipeline.laptop.tap.alerts()]
+        return [each["AlarmDescription"] for each in bodies if each.get("AlarmName") == alarm]
+
+    assert "Alarm: executions-failed." in eventually(heard)[-1]
+    assert pipeline.alerts("none") == []
+    cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="OK", StateReason="a drill")
+
+
 def test_a_part_that_is_gone_when_it_is_to_be_loaded(pipeline: Pipeline) -> None:
     pipeline.ingest(OLD, day=14)
     with load_waiting(pipeline, LOCK_LEDGER, day=14) as ingestion:

@@ -194,6 +194,61 @@ def test_buckets_and_topic_answer_over_tls_alone(plans: dict[str, list[Statement
             assert len(refused[where].conditions) == 1
 
 
+ALERT = f"arn:aws:sts::{ACCOUNT}:assumed-role/tm-pipeline-alert-{REGION}/alert"
+LOAD = ALERT.replace("alert", "load")
+ALARM = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:tm-pipeline-health"
+
+
+@pytest.mark.parametrize(
+    ("who", "keys", "expected"),
+    [
+        # Of alert it says nothing: its role allows it.
+        (ALERT, {}, "ImplicitDeny"),
+        (ALERT, {"secure_transport": False}, "Deny"),
+        (LOAD, {}, "Deny"),
+        (f"arn:aws:iam::{ACCOUNT}:root", {}, "Deny"),
+        ("cloudwatch.amazonaws.com", {}, "Allow"),
+        ("cloudwatch.amazonaws.com", {"secure_transport": False}, "Deny"),
+        ("cloudwatch.amazonaws.com", {"arn": ALARM.replace("tm-pipeline", "x")}, "ImplicitDeny"),
+        ("cloudwatch.amazonaws.com", {"arn": ALARM.replace(REGION, "x")}, "ImplicitDeny"),
+        ("cloudwatch.amazonaws.com", {"account": "210987654321"}, "ImplicitDeny"),
+        ("events.amazonaws.com", {}, "ImplicitDeny"),
+    ],
+)
+def test_the_topic_hears_alert_and_the_stack_s_own_alarms(
+    who: str, keys: dict[str, Any], expected: str, plans: dict[str, list[Statement]]
+) -> None:
+    """The emulator's alarms publish without asking the topic."""
+    service = who if who.endswith(".amazonaws.com") else None
+    context = {"aws:sourcearn": keys.get("arn", ALARM)}
+    context["aws:sourceaccount"] = keys.get("account", ACCOUNT)
+    context["aws:principalisawsservice"] = str(service is not None).lower()
+    request = iam.EvalContext(
+        who,
+        "AssumedRole",
+        ACCOUNT,
+        "sns:Publish",
+        f"arn:aws:sns:{REGION}:{ACCOUNT}:mock",
+        REGION,
+        secure_transport=keys.get("secure_transport", True),
+        service_context=context,
+    )
+    for statements in plans.values():
+        document = [
+            {
+                "Effect": each.effect,
+                "Principal": {kind: sorted(names) for kind, names in each.principal.items()},
+                "Action": sorted(each.actions),
+                "Resource": sorted(each.resources),
+                "Condition": each.conditions,
+            }
+            for each in statements
+            if each.where == "aws_sns_topic_policy.alerts"
+        ]
+        answer = iam.evaluate_resource_policy({"Statement": document}, request, service)
+        assert answer.decision == expected
+
+
 def decision(statements: list[Statement], action: str, **keys: str) -> str:
     """Return what IAM, as the emulator has it, says to a request with these keys."""
     policy = [
