@@ -2,11 +2,9 @@
 
 import secrets
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import settings
-from xdist.scheduler import LoadGroupScheduling
 
 pytest_plugins = [
     f"tests.fixtures.{path.stem}"
@@ -26,30 +24,15 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.hypothesis_seed = str(secrets.randbelow(2**32))
 
 
-class Scheduler(LoadGroupScheduling):  # type: ignore[misc]
-    """Hands out the tests of a file together, and those of the laptop cloud: it comes up once."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        scope: str = super()._split_scope(nodeid)
-        return scope.partition("::")[0]
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler:
-    """Choose who hands out the tests to the cores."""
-    return Scheduler(config, log)
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Name what belongs together, and begin with what takes longest: no core is left with it."""
-
-    def is_short(item: pytest.Item) -> bool:
-        clouds = {"laptop", "sandbox"}.intersection(getattr(item, "fixturenames", ()))
-        return not clouds and item.get_closest_marker("scaled") is None
-
-    for item in items:
-        if "laptop" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("laptop"))
-    items.sort(key=is_short)
+    """Begin with what takes longest, so that no core is left with it at the end."""
+    clouds = {"laptop", "sandbox"}
+    items.sort(
+        key=lambda item: (
+            clouds.isdisjoint(getattr(item, "fixturenames", ()))
+            and item.get_closest_marker("scaled") is None
+        )
+    )
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -104,10 +104,12 @@ def written(pipeline: Pipeline, function: str) -> list[list[str]]:
 
 def own_lines(pipeline: Pipeline, function: str) -> Iterator[dict[str, Any]]:
     """Yield the lines that the function itself has written; Lambda's frame them."""
+    # The last is the emulator's word on a worker that a drill has killed.
+    lambdas = r"(START|END|REPORT) RequestId: |Worker process died$"
     for call in written(pipeline, function):
         lines = itertools.takewhile(lambda line: line != "Traceback (most recent call last):", call)
         for line in lines:
-            if not re.match(r"(START|END|REPORT) RequestId: ", line):
+            if not re.match(lambdas, line):
                 yield json.loads(line)
 
 

@@ -95,7 +95,10 @@ def test_the_emulator_answers_over_tls_only(laptop: Laptop) -> None:
 @pytest.mark.usefixtures("laptop")
 @pytest.mark.parametrize(
     "end",
-    [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.deep), signal.SIGKILL],
+    [
+        signal.SIGINT,
+        *(pytest.param(end, marks=pytest.mark.deep) for end in (signal.SIGTERM, signal.SIGKILL)),
+    ],
 )
 def test_an_interrupted_up_leaves_no_process_behind(tmp_path: Path, end: signal.Signals) -> None:
     with _starting(tmp_path) as up:

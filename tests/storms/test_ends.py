@@ -44,6 +44,7 @@ def no_silence(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Silence, "missing", lambda *_: 0)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("broken", "found", "seed"),
     [

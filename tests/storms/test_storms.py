@@ -51,6 +51,7 @@ def test_a_seed_is_a_storm(stage: Theatre, storm_seeds: list[int]) -> None:
     assert len(traces) == 1
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("broken", "found", "seed"), _BROKEN, ids=[broken.__name__ for broken, *_ in _BROKEN]
 )

@@ -30,7 +30,7 @@ def chunks(body: bytes, size: int) -> Iterator[bytes]:
     return (body[i : i + size] for i in range(0, len(body), size))
 
 
-@pytest.mark.parametrize("size", [40, 1000])
+@pytest.mark.parametrize("size", [150, 1000])
 def test_every_row_is_clean_or_suspect(size: int, staging: Staging) -> None:
     body = HEADER + "\r\n".join(f"ned,{AT},{n % 7 or 'x'},p" for n in range(100)).encode()
 
