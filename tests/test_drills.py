@@ -403,6 +403,7 @@ def test_an_older_version_that_is_replayed_is_superseded(pipeline: Pipeline) -> 
     assert pipeline.loaded(key_of(15)) == NEW_ROWS
 
 
+@pytest.mark.deep
 def test_a_backfill_brings_back_what_was_lost(pipeline: Pipeline, unnotified: None) -> None:
     """Two files whose events were lost, one that was refused, and one whose rows were lost."""
     lost = [pipeline.land(OLD, day) for day in (21, 22)]

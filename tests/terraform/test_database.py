@@ -49,8 +49,8 @@ def test_nothing_costs_by_the_hour_or_leads_to_the_internet() -> None:
     assert not re.findall(r"0\.0\.0\.0/0|::/0", everywhere)
 
 
-# The example bring-your-own-database is the one with IAM, and is applied.
-@pytest.mark.parametrize("auth", [pytest.param("iam", marks=pytest.mark.deep), "secret"])
+@pytest.mark.deep
+@pytest.mark.parametrize("auth", ["iam", "secret"])
 def test_a_given_database_in_a_network(
     auth: str, tmp_path: Path, laptop: Laptop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
