@@ -92,18 +92,18 @@ def check_files_stay_apart(laptop: Laptop, pipeline: Pipeline, second: dict[str,
         name: Log(laptop.aws.resource("dynamodb").Table(outputs["log_table"]))
         for name, outputs in (("first", laptop.stack.outputs), ("second", second))
     }
-    item = pipeline.ingest(checkins(f"ned,{AT},1,wall"), day=8)
+    item = pipeline.ingest(checkins(f"ned,{AT},1,apart"), day=8)
     assert (item["state"], item["status"]) == ("load", "success")
     laptop.aws.client("s3").put_object(
         Bucket=second["landing_bucket"],
         Key=key_of(8, "second.csv"),
-        Body=checkins(f"jon,{AT},2,wall"),
+        Body=checkins(f"jon,{AT},2,apart"),
     )
     [other] = eventually(lambda: list(logs["second"].with_status(Status.SUCCESS)))
 
     assert logs["second"].get(item["ingestedID"], item["ingestedTable"]) is None
     assert logs["first"].get(other["ingestedID"], other["ingestedTable"]) is None
-    rows = "SELECT username FROM daily_checkins WHERE username IN ('ned', 'jon')"
+    rows = "SELECT username FROM daily_checkins WHERE project = 'apart'"
     assert pipeline.query(rows) == [["ned"]]
     with connected(laptop.stack.database, database="second") as connection:
         assert connection.run(rows) == [["jon"]]
