@@ -64,7 +64,18 @@ resource "aws_sns_topic_policy" "alerts" {
           BoolIfExists = { "aws:PrincipalIsAWSService" = "false" }
         }
       },
-      local.alarms_may_publish,
+      # CloudWatch is a service and has no role: the topic itself says that it may, for the alarms of this stack.
+      {
+        Sid       = "Alarms"
+        Effect    = "Allow"
+        Principal = { Service = "cloudwatch.amazonaws.com" }
+        Action    = "sns:Publish"
+        Resource  = aws_sns_topic.alerts.arn
+        Condition = {
+          StringEquals = { "aws:SourceAccount" = local.account }
+          ArnLike      = { "aws:SourceArn" = "arn:${local.partition}:cloudwatch:${local.region}:${local.account}:alarm:${var.name}-*" }
+        }
+      },
     ]
   })
 }
@@ -74,6 +85,22 @@ resource "aws_sns_topic_subscription" "email" {
 
   topic_arn = aws_sns_topic.alerts.arn
   protocol  = "email"
+  endpoint  = each.key
+}
+
+resource "aws_sns_topic_subscription" "endpoint" {
+  for_each = var.alert_endpoints
+
+  topic_arn = aws_sns_topic.alerts.arn
+  protocol  = "https"
+  endpoint  = each.key
+}
+
+resource "aws_sns_topic_subscription" "queue" {
+  for_each = var.alert_queue_arns
+
+  topic_arn = aws_sns_topic.alerts.arn
+  protocol  = "sqs"
   endpoint  = each.key
 }
 
@@ -127,35 +154,4 @@ resource "aws_lambda_permission" "watch" {
   function_name = aws_lambda_function.this["watch"].function_name
   principal     = "events.amazonaws.com"
   source_arn    = aws_cloudwatch_event_rule.watch.arn
-}
-
-locals {
-  # CloudWatch is a service and has no role: the topic itself says that it may, for the alarms of this stack.
-  alarms_may_publish = {
-    Sid       = "Alarms"
-    Effect    = "Allow"
-    Principal = { Service = "cloudwatch.amazonaws.com" }
-    Action    = "sns:Publish"
-    Resource  = aws_sns_topic.alerts.arn
-    Condition = {
-      StringEquals = { "aws:SourceAccount" = local.account }
-      ArnLike      = { "aws:SourceArn" = "arn:${local.partition}:cloudwatch:${local.region}:${local.account}:alarm:${var.name}-*" }
-    }
-  }
-}
-
-resource "aws_sns_topic_subscription" "endpoint" {
-  for_each = var.alert_endpoints
-
-  topic_arn = aws_sns_topic.alerts.arn
-  protocol  = "https"
-  endpoint  = each.key
-}
-
-resource "aws_sns_topic_subscription" "queue" {
-  for_each = var.alert_queue_arns
-
-  topic_arn = aws_sns_topic.alerts.arn
-  protocol  = "sqs"
-  endpoint  = each.key
 }
