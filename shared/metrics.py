@@ -31,7 +31,7 @@ class MetricName(StrEnum):
 
 
 def count_rows(ingestion: Ingestion, counts: Mapping[str, int]) -> None:
-    """Publish a verdict's `rowsRead`, `rowsLoaded` and `rowsRejected` of one ingestion."""
+    """Publish a verdict's `rowsRead`, `rowsLoaded` and `rowsRejected`, and the share rejected."""
     read, rejected = counts["rowsRead"], counts["rowsRejected"]
     _publish(
         {

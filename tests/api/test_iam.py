@@ -87,7 +87,7 @@ def test_who_is_not_allowed_is_refused(signed: Signed) -> None:
 
 def test_a_signature_that_is_wrong_is_refused(signed: Signed, caller: Credentials) -> None:
     forged = signed.api(Credentials(caller.access_key, "not the secret"))
-    unknown = signed.api(Credentials("AKIAIOSFODNN7EXAMPLE", "secret"))
+    unknown = signed.api(Credentials("nobody", "nothing"))
 
     assert refused(forged.get("/users"), "signature")
     assert unknown.get("/users").status_code == 403

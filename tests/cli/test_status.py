@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import boto3
 import pytest
@@ -112,13 +113,11 @@ def test_many_pages_are_read_to_their_end_and_no_further(
     asked: list[Any] = []
 
     def by_pages_of_four(stack: Any, index: str, condition: Any, wanted: Any) -> Any:
-        class Paged:
-            @staticmethod
-            def query(**arguments: Any) -> Any:
-                asked.append(arguments)
-                return stack.table.query(Limit=4, **arguments)
+        def page(**arguments: Any) -> Any:
+            asked.append(arguments)
+            return stack.table.query(Limit=4, **arguments)
 
-        return query(type("Stack", (), {"table": Paged}), index, condition, wanted)  # type: ignore[arg-type]
+        return query(mock.Mock(**{"table.query": page}), index, condition, wanted)
 
     monkeypatch.setattr(status, "_query", by_pages_of_four)
 

@@ -237,12 +237,12 @@ class Ends:
     def reach(
         self, service: str, at: str, *, contends: str | None = None, backend: int | None = None
     ) -> Fault | None:
-        """Nobody here talks to PostgreSQL."""
-        raise NotImplementedError
+        """See that nobody here talks to PostgreSQL."""
+        raise AssertionError("an end was told, and PostgreSQL was asked for it")
 
     def leave(self, fault: Fault | None) -> None:
-        """Nobody here talks to PostgreSQL."""
-        raise NotImplementedError
+        """See that nobody here talks to PostgreSQL."""
+        raise AssertionError("an end was told, and PostgreSQL was asked for it")
 
     # What must be the case.
 

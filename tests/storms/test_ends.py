@@ -2,30 +2,20 @@
 
 import itertools
 import math
-from collections.abc import Iterator
 
 import pytest
 
 from functions.watch.silence import Silence
 from shared.alerts import Kind
 from shared.settings import AlertOn
-from tests.fixtures.database import Database
 from tests.storms import sabotage
 from tests.storms.discrepancy import Discrepancy
 from tests.storms.ends import Ends
-from tests.storms.theatre import Theatre, theatre
+from tests.storms.theatre import Theatre
 from tests.storms.weather import Tally
 
 _MOST = 60
 """Worlds that have to find a defect out; the seeds save time."""
-
-
-@pytest.fixture
-def stage(
-    migrated: Database, s3: object, log_table: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Theatre]:
-    with theatre(migrated, monkeypatch) as scene:
-        yield scene
 
 
 @pytest.mark.scaled

@@ -1,14 +1,11 @@
 """After any storm the table holds the newest loadable version of every key; the log says so."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.fixtures.database import Database
 from tests.storms import sabotage
 from tests.storms.discrepancy import Discrepancy
 from tests.storms.storm import Storm
-from tests.storms.theatre import Theatre, theatre
+from tests.storms.theatre import Theatre
 from tests.storms.weather import Tally
 
 _MOST = 60
@@ -25,15 +22,6 @@ _BROKEN: list[tuple[sabotage.Sabotage, str, int]] = [
     (sabotage.noted_before_told, "was told 0 times", 8),
 ]
 """How, what the storms say of it, and a seed that saves time."""
-
-
-@pytest.fixture
-def stage(
-    migrated: Database, s3: object, log_table: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Theatre]:
-    """A theatre, for as many storms as one likes, one after another."""
-    with theatre(migrated, monkeypatch) as scene:
-        yield scene
 
 
 @pytest.mark.scaled

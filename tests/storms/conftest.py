@@ -1,0 +1,17 @@
+"""What storms and ends take place in."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fixtures.database import Database
+from tests.storms.theatre import Theatre, theatre
+
+
+@pytest.fixture
+def stage(
+    migrated: Database, s3: object, log_table: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Theatre]:
+    """A theatre, for as many storms as one likes, one after another."""
+    with theatre(migrated, monkeypatch) as scene:
+        yield scene
