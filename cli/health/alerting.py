@@ -7,6 +7,8 @@ from cli.health.finding import Finding, ok, warning, wrong
 from cli.stack import Stack
 
 _PENDING = "PendingConfirmation"
+_SEE = "See "
+"""What stands in an alarm's description before its section of the runbook."""
 
 
 def subscriptions(stack: Stack) -> Iterator[Finding]:
@@ -53,11 +55,11 @@ def alarms(stack: Stack) -> Iterator[Finding]:
     ]
     on = [each for each in found if each["StateValue"] == "ALARM"]
     for each in on:
-        name = each["AlarmName"]
+        why, _, todo = each.get("AlarmDescription", "").partition(_SEE)
         yield wrong(
-            f"{name} is on since {each['StateUpdatedTimestamp']:%Y-%m-%d %H:%M} UTC: "
-            f"{each.get('AlarmDescription') or each['StateReason']}",
-            f"docs/runbook.md, Alarm: {name.removeprefix(stack.outputs['name'] + '-')}",
+            f"{each['AlarmName']} is on since {each['StateUpdatedTimestamp']:%Y-%m-%d %H:%M} UTC: "
+            f"{why.rstrip() or each['StateReason']}",
+            todo.removesuffix(".") or "docs/runbook.md, Alarms",
         )
     for each in found:
         if not each["ActionsEnabled"]:

@@ -470,7 +470,7 @@ def test_an_alarm_that_is_on(up: Stack) -> None:
     cloudwatch, name = up.client("cloudwatch"), f"{up.outputs['name']}-doctor"
     cloudwatch.put_metric_alarm(
         AlarmName=name,
-        AlarmDescription="Runs fail.",
+        AlarmDescription="Runs fail. See docs/runbook.md, Alarm: executions-failed.",
         Namespace="tests",
         MetricName="Doctor",
         Statistic="Sum",
@@ -483,7 +483,7 @@ def test_an_alarm_that_is_on(up: Stack) -> None:
     on = {each.what.split()[0]: each for each in looked(up, "alarms")}
     assert on[name].verdict == "wrong"
     assert on[name].what.endswith("UTC: Runs fail.")
-    assert on[name].todo == "docs/runbook.md, Alarm: doctor"
+    assert on[name].todo == "docs/runbook.md, Alarm: executions-failed"
 
     cloudwatch.set_alarm_state(AlarmName=name, StateValue="OK", StateReason="0 of 3")
     cloudwatch.disable_alarm_actions(AlarmNames=[name])
