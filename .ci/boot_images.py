@@ -62,8 +62,8 @@ def main() -> None:
     }
     for function, (event, expected) in events.items():
         answer = invoke(stack, function, event)
-        size = image_size(function)
-        print(f"{function:10} {size / 1e6:4.0f} MB  boots in {answer['init_ms']:5} ms")
+        size = megabytes(f"tm-pipeline/{function}")
+        print(f"{function:10} {size:4.0f} MB  boots in {answer['init_ms']:5} ms")
         if not answer["ok"] or not expected(answer["result"]):
             raise SystemExit(f"the image of {function} answered {answer}")
 
@@ -121,10 +121,11 @@ def invoke(stack: Stack, function: str, event: Any) -> dict[str, Any]:
     return answer
 
 
-def image_size(function: str) -> int:
-    command = ["buildah", "images", "--json", f"tm-pipeline/{function}"]
-    (image,) = json.loads(subprocess.check_output(command, env=BUILDAH))
-    return int(float(image["size"].split()[0]) * {"MB": 1e6, "GB": 1e9}[image["size"].split()[1]])
+def megabytes(image: str) -> float:
+    command = ["buildah", "images", "--json", image]
+    (found,) = json.loads(subprocess.check_output(command, env=BUILDAH))
+    size, unit = found["size"].split()
+    return float(size) * {"MB": 1, "GB": 1000}[unit]
 
 
 if __name__ == "__main__":
