@@ -65,6 +65,9 @@ resource "aws_ecr_repository" "function" {
   }
 }
 
+# Lambda fetches an image again from time to time, and a function fails when its image may not be fetched:
+# https://docs.aws.amazon.com/lambda/latest/dg/images-create.html. The condition is that of AWS's example there.
+# AWS does not document that Lambda sends aws:SourceAccount as well, nor whether the ARN ends with a version.
 resource "aws_ecr_repository_policy" "function" {
   for_each = aws_ecr_repository.function
 
@@ -77,16 +80,21 @@ resource "aws_ecr_repository_policy" "function" {
       Principal = { Service = "lambda.amazonaws.com" }
       Action    = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
       Condition = {
-        StringEquals = { "aws:SourceAccount" = local.account }
-        ArnLike      = { "aws:SourceArn" = "arn:${local.partition}:lambda:${local.region}:${local.account}:function:${var.name}-${each.key}" }
+        ArnLike = {
+          "aws:SourceArn" = [
+            for version in ["", ":*"] :
+            "arn:${local.partition}:lambda:${local.region}:${local.account}:function:${var.name}-${each.key}${version}"
+          ]
+        }
       }
     }]
   })
 }
 
-# An image that matches a rule is out of the reach of those after it, so the one that is deployed never
-# expires, not even after a return to an old version. Two others are enough for that: an older one is
-# built again from its commit, under the same tag.
+# The deployed image never expires, not even after a return to an old version: a rule cannot expire an image that
+# matches the tags of an earlier rule. But it counts it, so the newest three are the deployed image and two others,
+# or three others if the deployed image is older. An expired image can be built again from its commit.
+# https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html#lp_evaluation_rules
 resource "aws_ecr_lifecycle_policy" "function" {
   for_each = aws_ecr_repository.function
 
@@ -102,12 +110,15 @@ resource "aws_ecr_lifecycle_policy" "function" {
       },
       {
         rulePriority = 2
-        description  = "Of all others, keep the newest two."
-        selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 2 }
+        description  = "Keep the newest three."
+        selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 3 }
         action       = { type = "expire" }
       },
     ]
   })
+
+  # Until the functions run the new image, the policy protects the one that they run.
+  depends_on = [aws_lambda_function.this]
 }
 
 resource "terraform_data" "image" {

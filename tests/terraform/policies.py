@@ -8,6 +8,10 @@ from typing import Any, Self
 COPIES = {("aws_api_gateway_rest_api", "policy"), ("aws_s3_bucket", "policy")}
 """What AWS answers with, of policies that are resources of their own."""
 
+PULL_KEYS = {"aws:SourceArn"}
+"""The condition keys that AWS documents for Lambda's pulls of images:
+https://docs.aws.amazon.com/lambda/latest/dg/images-create.html"""
+
 
 @dataclass(frozen=True)
 class Statement:
@@ -122,9 +126,14 @@ def too_much(statement: Statement, account: str) -> list[str]:
         if wild(name) and any(map(wild, principals)):
             found.append("everybody may")
     for service in statement.principal.get("Service", ()):
-        source = statement.says("ArnLike", "aws:SourceArn") or ""
+        sources = _several(statement.says("ArnLike", "aws:SourceArn") or ())
         of_account = statement.says("StringEquals", "aws:SourceAccount") == account
-        if not of_account and f":{account}:" not in str(source):
+        if not of_account and not (sources and all(f":{account}:" in each for each in sources)):
             found.append(f"{service} may on anybody's behalf")
+        if service == "lambda.amazonaws.com" and any(
+            a.startswith("ecr:") for a in statement.actions
+        ):
+            keys = {key for keys in statement.conditions.values() for key in keys}
+            found += [f"{service} need not send {key}" for key in keys - PULL_KEYS]
     found += [f"a {kind} may" for kind in statement.principal if kind not in {"AWS", "Service"}]
     return found

@@ -11,6 +11,7 @@ import hcl2
 import pytest
 
 from local import terraform
+from tests.terraform.lifecycle import kept
 
 ROOT = Path(__file__).parents[2]
 MODULE = ROOT / "terraform"
@@ -543,6 +544,29 @@ def test_every_name_is_the_stacks_own(blue: dict[str, Any]) -> None:
     roles = {name for (address, _), name in names.items() if "aws_iam_role." in address}
     assert len(roles) == len(FUNCTIONS) + 1
     assert all(name.endswith("-eu-central-1") for name in roles)
+
+
+@pytest.mark.parametrize(
+    ("deployed", "wanted"),
+    [
+        ("newest", ["third", "second", "newest"]),
+        ("second", ["third", "second", "newest"]),
+        ("third", ["third", "second", "newest"]),
+        # It is not one of the three newest: they are kept beside it.
+        ("fourth", ["fourth", "third", "second", "newest"]),
+        ("fifth", ["fifth", "third", "second", "newest"]),
+    ],
+)
+def test_a_repository_keeps_the_deployed_image_and_two_others(
+    deployed: str, wanted: list[str], blue: dict[str, Any]
+) -> None:
+    after = {each["address"]: each["change"]["after"] for each in blue["resource_changes"]}
+    policy = json.loads(after['aws_ecr_lifecycle_policy.function["load"]']["policy"])
+    tag = after['terraform_data.image["load"]']["input"]
+    pushed = ["fifth", "fourth", "third", "second", "newest"]
+    tags = {name: tag if name == deployed else name for name in pushed}
+
+    assert kept(policy, list(tags.values())) == [tags[name] for name in wanted]
 
 
 def test_it_needs_the_repository_that_it_is_in(tmp_path: Path, run: Module) -> None:

@@ -147,6 +147,28 @@ def test_nothing_allows_too_much(statements: list[Statement]) -> None:
             },
             "s3.amazonaws.com may on anybody's behalf",
         ),
+        (
+            {
+                "Action": "lambda:InvokeFunction",
+                "Principal": {"Service": "events.amazonaws.com"},
+                "Condition": {
+                    "ArnLike": {"aws:SourceArn": [f"arn:aws:events:x:{ACCOUNT}:rule/y", "arn:*"]}
+                },
+            },
+            "events.amazonaws.com may on anybody's behalf",
+        ),
+        (
+            {
+                "Action": "ecr:BatchGetImage",
+                "Principal": {"Service": "lambda.amazonaws.com"},
+                "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
+            },
+            "lambda.amazonaws.com need not send aws:SourceAccount",
+        ),
+        (
+            {"Action": "ecr:BatchGetImage", "Principal": {"Service": "lambda.amazonaws.com"}},
+            "lambda.amazonaws.com may on anybody's behalf",
+        ),
     ],
 )
 def test_what_would_allow_too_much_is_found(statement: dict[str, Any], problem: str) -> None:
@@ -171,6 +193,18 @@ def test_roles_are_for_one_service_on_this_account_s_behalf(statements: list[Sta
             assert each.actions == {"sts:AssumeRole"}
             assert each.principal == {"Service": {f"{service}.amazonaws.com"}}
             assert each.conditions == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+
+
+def test_a_function_s_image_is_for_that_function(plans: dict[str, list[Statement]]) -> None:
+    allowed = {
+        each.where: each.says("ArnLike", "aws:SourceArn")
+        for each in plans["created"]
+        if each.where.startswith("aws_ecr_repository_policy.")
+    }
+
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:tm-pipeline-load"
+    assert len(allowed) == 8
+    assert allowed['aws_ecr_repository_policy.function["load"]'] == [arn, f"{arn}:*"]
 
 
 def test_buckets_and_topic_answer_over_tls_alone(plans: dict[str, list[Statement]]) -> None:
