@@ -29,6 +29,8 @@ resource "aws_sns_topic" "alerts" {
   name              = "${var.name}-alerts"
   kms_master_key_id = var.kms_key_arn
   tags              = local.tags
+
+  depends_on = [terraform_data.prerequisites]
 }
 
 # Nobody is named who may publish: alert's role allows it to alert, and what the account's policies allow to others
@@ -111,6 +113,8 @@ resource "aws_cloudwatch_event_rule" "alert" {
   description   = each.value.description
   event_pattern = jsonencode(each.value.pattern)
   tags          = local.tags
+
+  depends_on = [terraform_data.prerequisites]
 }
 
 resource "aws_cloudwatch_event_target" "alert" {
@@ -138,6 +142,8 @@ resource "aws_cloudwatch_event_rule" "watch" {
   description         = "When watch looks for what never came."
   schedule_expression = var.watch_schedule
   tags                = local.tags
+
+  depends_on = [terraform_data.prerequisites]
 }
 
 resource "aws_cloudwatch_event_target" "watch" {

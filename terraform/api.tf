@@ -45,6 +45,8 @@ resource "aws_api_gateway_rest_api" "lookup" {
   endpoint_configuration {
     types = ["REGIONAL"]
   }
+
+  depends_on = [terraform_data.prerequisites]
 }
 
 # A resource cannot be made from another of its own name, so there is one name for each level.
@@ -220,6 +222,8 @@ resource "aws_cloudwatch_log_group" "api" {
   retention_in_days = var.log_retention_days
   kms_key_id        = var.kms_key_arn
   tags              = local.tags
+
+  depends_on = [terraform_data.prerequisites]
 }
 
 # Of each method and all callers, those of the open routes too.
@@ -258,6 +262,8 @@ resource "aws_api_gateway_api_key" "lookup" {
   name  = "${var.name}-lookup"
   value = var.api_key_value
   tags  = local.tags
+
+  depends_on = [terraform_data.prerequisites]
 }
 
 resource "aws_api_gateway_usage_plan" "lookup" {

@@ -9,39 +9,65 @@
 #   BASE        the image that it begins from
 #   REGION      the repository's region
 #   CONTEXT     the repository's root
+#
+# With the argument --check it builds nothing. It checks that this machine can build the images that are
+# missing, before Terraform makes anything. Its variables are then:
+#   ACCOUNT     the account of the repositories, which need not exist yet
+#   IMAGES      every image, <name of its repository>:<tag>, separated by spaces
+#   REGION      the repositories' region
 set -eu
 
+check=${1:-}
+if [ "$check" ]; then what=images; else what="image of $FUNCTION"; fi
+
 fail() {
-  printf 'image of %s: %s\n' "$FUNCTION" "$(printf '%s' "$*" | tr '\n' ' ')" >&2
+  printf '%s: %s\n' "$what" "$(printf '%s' "$*" | tr '\n' ' ')" >&2
   exit 1
 }
 
 elsewhere='or build the images elsewhere and give the module image_uris'
-registry=${REPOSITORY%%/*}
-name=${REPOSITORY#*/}
-image=$REPOSITORY:$TAG
 
+# Tells whether an image, <name of its repository>:<tag>, is in the registry of an account.
 is_there() {
-  answer=$(aws ecr describe-images --region "$REGION" --registry-id "${registry%%.*}" \
-    --repository-name "$name" --image-ids "imageTag=$TAG" \
+  answer=$(aws ecr describe-images --region "$REGION" --registry-id "$1" \
+    --repository-name "${2%:*}" --image-ids "imageTag=${2##*:}" \
     --query 'imageDetails[0].imageDigest' --output text 2>&1) && case $answer in
     sha256:*) return 0 ;;
   esac
   case $answer in
     None | *ImageNotFoundException*) return 1 ;;
-    *) fail "the AWS CLI cannot see what its repository holds, does it act for the same account as Terraform? $answer" ;;
+    *RepositoryNotFoundException*) if [ "$check" ]; then return 1; fi ;;
   esac
+  fail "the AWS CLI cannot see what the repository ${2%:*} holds, does it act for the same account as Terraform? $answer"
+}
+
+check_docker() {
+  command -v docker >/dev/null || fail "Docker (command docker) is missing: install it, $elsewhere"
+  docker buildx version >/dev/null 2>&1 || fail "Docker has no buildx: install its plugin, $elsewhere"
+  reason=$(docker info 2>&1 >/dev/null) || fail "the Docker daemon does not answer: start it, $elsewhere. $reason"
 }
 
 command -v aws >/dev/null || fail "the AWS CLI (command aws) is missing: install it, $elsewhere"
-if is_there; then
-  echo "$image is there already"
+
+if [ "$check" ]; then
+  for image in $IMAGES; do
+    if ! is_there "$ACCOUNT" "$image"; then
+      check_docker
+      echo "this machine can build $image"
+      exit 0
+    fi
+  done
+  echo "every image is there already"
   exit 0
 fi
 
-command -v docker >/dev/null || fail "Docker (command docker) is missing: install it, $elsewhere"
-docker buildx version >/dev/null 2>&1 || fail "Docker has no buildx: install its plugin, $elsewhere"
-reason=$(docker info 2>&1 >/dev/null) || fail "the Docker daemon does not answer: start it, $elsewhere. $reason"
+registry=${REPOSITORY%%/*}
+image=$REPOSITORY:$TAG
+if is_there "${registry%%.*}" "${image#*/}"; then
+  echo "$image is there already"
+  exit 0
+fi
+check_docker
 
 # Terraform runs one of us for each function at once: they take turns, for a machine builds one image
 # best at a time, and some stores of Docker's log-ins take no two at once.
@@ -69,5 +95,5 @@ docker buildx build --platform "$PLATFORM" --provenance=false --sbom=false --loa
 
 if ! docker push "$image"; then
   # Somebody else may have pushed the same in the meantime, and a tag never changes its image.
-  is_there || fail "$registry refused the push, see above"
+  is_there "${registry%%.*}" "${image#*/}" || fail "$registry refused the push, see above"
 fi

@@ -75,6 +75,8 @@ resource "aws_rds_cluster_parameter_group" "this" {
   lifecycle {
     create_before_destroy = true
   }
+
+  depends_on = [terraform_data.prerequisites]
 }
 
 # With this name PostgreSQL's log comes here, and is not kept for ever.
@@ -85,6 +87,8 @@ resource "aws_cloudwatch_log_group" "database" {
   retention_in_days = var.log_retention_days
   kms_key_id        = var.kms_key_arn
   tags              = local.tags
+
+  depends_on = [terraform_data.prerequisites]
 }
 
 resource "aws_rds_cluster" "this" {

@@ -134,6 +134,8 @@ resource "aws_iam_role" "state_machine" {
   description        = "What the state machine ${local.state_machine_name} may do."
   assume_role_policy = local.trust["states"]
   tags               = local.tags
+
+  depends_on = [terraform_data.prerequisites]
 }
 
 resource "aws_iam_role_policy" "state_machine" {

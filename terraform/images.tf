@@ -7,9 +7,13 @@ locals {
   # As Lambda calls them, and as Docker does.
   architectures = { arm64 = "linux/arm64", x86_64 = "linux/amd64" }
 
+  # The keys of local.functions. They are written out because local.functions refers to resources, which wait for
+  # terraform_data.prerequisites.
+  image_names = ["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"]
+
   # Everything that a function's image is made of; .dockerignore lets the build see nothing else.
   image_sources = {
-    for name in keys(local.functions) : name => sort(flatten([
+    for name in local.image_names : name => sort(flatten([
       for pattern in [
         ".dockerignore",
         "contracts/*.odcs.yaml",
@@ -43,6 +47,23 @@ locals {
   }
 }
 
+# Everything else waits for it: a machine that cannot build the images says so before AWS bills anything.
+resource "terraform_data" "prerequisites" {
+  count = local.builds_images ? 1 : 0
+
+  triggers_replace = local.image_tags
+
+  provisioner "local-exec" {
+    command = "${local.source_dir}/terraform/build_image.sh --check"
+
+    environment = {
+      ACCOUNT = local.account
+      IMAGES  = join(" ", [for name, tag in local.image_tags : "${var.name}/${name}:${tag}"])
+      REGION  = local.region
+    }
+  }
+}
+
 resource "aws_ecr_repository" "function" {
   for_each = local.image_tags
 
@@ -63,6 +84,8 @@ resource "aws_ecr_repository" "function" {
       kms_key         = encryption_configuration.value
     }
   }
+
+  depends_on = [terraform_data.prerequisites]
 }
 
 # Lambda fetches an image again from time to time, and a function fails when its image may not be fetched:

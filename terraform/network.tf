@@ -46,6 +46,8 @@ resource "aws_vpc" "this" {
 
   cidr_block = local.cidr
   tags       = merge(local.tags, { Name = var.name })
+
+  depends_on = [terraform_data.prerequisites]
 }
 
 resource "aws_subnet" "private" {

@@ -9,6 +9,8 @@ resource "aws_cloudwatch_log_group" "state_machine" {
   retention_in_days = var.log_retention_days
   kms_key_id        = var.kms_key_arn
   tags              = local.tags
+
+  depends_on = [terraform_data.prerequisites]
 }
 
 resource "aws_sfn_state_machine" "ingestion" {

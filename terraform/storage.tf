@@ -12,6 +12,8 @@ resource "aws_s3_bucket" "this" {
   bucket        = "${var.name}-${each.key}-${local.account}-${local.region}"
   force_destroy = var.force_destroy
   tags          = local.tags
+
+  depends_on = [terraform_data.prerequisites]
 }
 
 resource "aws_s3_bucket_ownership_controls" "this" {
@@ -173,4 +175,6 @@ resource "aws_dynamodb_table" "log" {
       kms_key_arn = server_side_encryption.value
     }
   }
+
+  depends_on = [terraform_data.prerequisites]
 }

@@ -73,7 +73,10 @@ class StandIns:
     def digest(self, name: str, tag: str) -> str | None:
         """Return the digest of an image in the registry, or None."""
         if ecr := _ecr():
-            found = ecr.describe_images(repositoryName=name, imageIds=[{"imageTag": tag}])
+            try:
+                found = ecr.describe_images(repositoryName=name, imageIds=[{"imageTag": tag}])
+            except ecr.exceptions.RepositoryNotFoundException as error:
+                sys.exit(f"\n{error}")
             return found["imageDetails"][0]["imageDigest"] if found["imageDetails"] else None
         there = (self.folder / f"{name.replace('/', '%')}:{tag}.image").exists()
         return f"sha256:{hashlib.sha256(tag.encode()).hexdigest()}" if there else None

@@ -26,6 +26,11 @@ run "images_are_built_by_default" {
   }
 
   assert {
+    condition     = terraform_data.prerequisites[0].triggers_replace == local.image_tags
+    error_message = "An image changes, and nothing checks first that this machine can build it."
+  }
+
+  assert {
     condition     = aws_ecr_repository.function["load"].name == "tm-pipeline/load"
     error_message = "A repository's name does not say whose image it holds."
   }
@@ -128,7 +133,7 @@ run "a_zip" {
   }
 
   assert {
-    condition     = length(aws_ecr_repository.function) == 0 && length(terraform_data.image) == 0
+    condition     = length(aws_ecr_repository.function) == 0 && length(terraform_data.image) == 0 && length(terraform_data.prerequisites) == 0
     error_message = "With a zip, images are built all the same."
   }
 
@@ -150,7 +155,7 @@ run "images_from_elsewhere" {
   }
 
   assert {
-    condition     = length(aws_ecr_repository.function) == 0 && length(terraform_data.image) == 0
+    condition     = length(aws_ecr_repository.function) == 0 && length(terraform_data.image) == 0 && length(terraform_data.prerequisites) == 0
     error_message = "Images that are given are built all the same."
   }
 

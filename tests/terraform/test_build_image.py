@@ -11,6 +11,20 @@ from tests.stand_ins import CHECKOUT, StandIns
 
 REPOSITORY = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/tm-pipeline/load"
 IMAGE = f"{REPOSITORY}:0123456789abcdef0123"
+BUILD = {
+    "FUNCTION": "load",
+    "REPOSITORY": REPOSITORY,
+    "TAG": "0123456789abcdef0123",
+    "PLATFORM": "linux/arm64",
+    "BASE": "public.ecr.aws/lambda/python:3.13",
+    "REGION": "eu-central-1",
+    "CONTEXT": "/a checkout",
+}
+CHECK = {
+    "ACCOUNT": "123456789012",
+    "IMAGES": "tm-pipeline/load:0123456789abcdef0123 tm-pipeline/api:abcdef0123456789abcd",
+    "REGION": "eu-central-1",
+}
 TOOLS = ("cat", "mkdir", "rm", "sh", "sleep", "tr")
 
 
@@ -24,19 +38,13 @@ def stand_ins(tmp_path: Path) -> StandIns:
     return made
 
 
-def start(stand_ins: StandIns) -> "subprocess.Popen[str]":
+def start(stand_ins: StandIns, *arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [CHECKOUT / "terraform" / "build_image.sh"],
+        [CHECKOUT / "terraform" / "build_image.sh", *arguments],
         env={
             "PATH": str(stand_ins.path),
             "TMPDIR": str(stand_ins.folder),
-            "FUNCTION": "load",
-            "REPOSITORY": REPOSITORY,
-            "TAG": "0123456789abcdef0123",
-            "PLATFORM": "linux/arm64",
-            "BASE": "public.ecr.aws/lambda/python:3.13",
-            "REGION": "eu-central-1",
-            "CONTEXT": "/a checkout",
+            **(CHECK if arguments else BUILD),
         },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -44,19 +52,20 @@ def start(stand_ins: StandIns) -> "subprocess.Popen[str]":
     )
 
 
-def run(stand_ins: StandIns) -> "subprocess.CompletedProcess[str]":
-    process = start(stand_ins)
+def run(stand_ins: StandIns, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    process = start(stand_ins, *arguments)
     out, err = process.communicate(timeout=60)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
-def one_line(stand_ins: StandIns) -> str:
+def one_line(stand_ins: StandIns, *arguments: str) -> str:
     """Run it; return the one line with which it fails, after what a command said itself."""
-    done = run(stand_ins)
+    done = run(stand_ins, *arguments)
+    what = "images: " if arguments else "image of load: "
     assert done.returncode == 1
     *_, line = done.stderr.splitlines()
-    assert done.stderr.count("image of load: ") == 1
-    return line.removeprefix("image of load: ")
+    assert done.stderr.count(what) == 1
+    return line.removeprefix(what)
 
 
 def test_an_image_that_is_not_there_is_built_and_pushed(stand_ins: StandIns) -> None:
@@ -88,6 +97,38 @@ def test_an_image_that_is_there_needs_no_docker(stand_ins: StandIns) -> None:
     assert len(stand_ins.calls()) == before + 1
 
 
+def test_the_check_builds_nothing(stand_ins: StandIns) -> None:
+    done = run(stand_ins, "--check")
+
+    assert done.returncode == 0, done.stderr
+    assert [call[:3] for call in stand_ins.calls()] == [
+        ["aws", "ecr", "describe-images"],
+        ["docker", "buildx", "version"],
+        ["docker", "info"],
+    ]
+
+
+def test_the_check_needs_docker_only_if_an_image_is_missing(stand_ins: StandIns) -> None:
+    load, api = CHECK["IMAGES"].split()
+    (stand_ins.path / "docker").unlink()
+
+    stand_ins.push(f"x/{load}")
+    assert one_line(stand_ins, "--check").startswith("Docker (command docker) is missing")
+
+    stand_ins.push(f"x/{api}")
+    done = run(stand_ins, "--check")
+    assert (done.returncode, done.stdout) == (0, "every image is there already\n")
+
+
+def test_the_check_comes_before_the_repositories(stand_ins: StandIns) -> None:
+    stand_ins.fail("aws ecr describe-images", "An error occurred (RepositoryNotFoundException)")
+    assert run(stand_ins, "--check").returncode == 0
+
+    (stand_ins.path / "docker").unlink()
+    assert one_line(stand_ins, "--check").startswith("Docker (command docker) is missing")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--check",)], ids=["build", "check"])
 @pytest.mark.parametrize(
     ("command", "line"),
     [
@@ -95,10 +136,12 @@ def test_an_image_that_is_there_needs_no_docker(stand_ins: StandIns) -> None:
         ("docker", "Docker (command docker) is missing: install it, or build the images elsewhere"),
     ],
 )
-def test_a_command_that_is_missing(command: str, line: str, stand_ins: StandIns) -> None:
+def test_a_command_that_is_missing(
+    command: str, line: str, arguments: tuple[str, ...], stand_ins: StandIns
+) -> None:
     (stand_ins.path / command).unlink()
 
-    assert one_line(stand_ins).startswith(line)
+    assert one_line(stand_ins, *arguments).startswith(line)
     assert not stand_ins.calls("docker buildx build")
 
 
@@ -118,7 +161,7 @@ def test_a_command_that_is_missing(command: str, line: str, stand_ins: StandIns)
         (
             "aws ecr describe-images",
             "An error occurred (RepositoryNotFoundException)",
-            "the AWS CLI cannot see what its repository holds, does it act for the same account",
+            "the AWS CLI cannot see what the repository tm-pipeline/load holds, does it act",
         ),
         ("aws ecr get-login-password", "denied", "the AWS CLI gets no password for 123456789012."),
         ("docker login", "400 Bad Request", "Docker cannot log in to 123456789012."),
@@ -138,6 +181,26 @@ def test_what_fails_is_said_in_one_line(
         assert message.replace("\n", " ") in said
     assert not list(stand_ins.folder.glob("*.image"))
     assert not list(stand_ins.folder.glob("*.lock"))
+
+
+@pytest.mark.parametrize(
+    ("command", "message", "line"),
+    [
+        ("docker buildx version", "no", "Docker has no buildx: install its plugin, or build the"),
+        ("docker info", "Cannot connect", "the Docker daemon does not answer: start it, or build"),
+        (
+            "aws ecr describe-images",
+            "An error occurred (AccessDeniedException)",
+            "the AWS CLI cannot see what the repository tm-pipeline/load holds, does it act",
+        ),
+    ],
+)
+def test_the_check_says_what_to_do(
+    command: str, message: str, line: str, stand_ins: StandIns
+) -> None:
+    stand_ins.fail(command, message)
+
+    assert one_line(stand_ins, "--check").startswith(line)
 
 
 def test_somebody_else_pushed_the_same_meanwhile(stand_ins: StandIns) -> None:

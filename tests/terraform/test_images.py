@@ -13,6 +13,7 @@ import pytest
 from local import terraform
 from tests.fixtures.laptop import Laptop
 from tests.stand_ins import CHECKOUT, StandIns
+from tests.terraform.inventory import inventory
 
 pytestmark = pytest.mark.deep
 
@@ -136,6 +137,26 @@ def test_an_apply_builds_what_changed_and_nothing_else(deployment: Deployment) -
 
     assert deployment.apply() == first
     assert deployment.built() == sorted([*FUNCTIONS, "load"])
+
+
+def test_a_machine_that_cannot_build_images_makes_nothing(deployment: Deployment) -> None:
+    root = deployment.folder / "root"
+    pipeline = {"source": "../checkout/terraform", "name": "tm-images"}
+    (root / "main.tf.json").write_text(json.dumps({"module": {"pipeline": pipeline}}))
+    deployment.stand_ins.fail("docker buildx version", "'buildx' is not a docker command.")
+    before = inventory(deployment.laptop.aws)
+
+    done = deployment.tool.run("apply", "-auto-approve", "-no-color", folder=root)
+
+    assert done.returncode == 1
+    assert "images: Docker has no buildx: install its plugin, or build the images elsewhere" in (
+        done.stdout + done.stderr
+    )
+    assert inventory(deployment.laptop.aws) == before
+    # The next apply checks again.
+    plan = deployment.run("plan", "-input=false")
+    assert "module.pipeline.terraform_data.prerequisites[0] is tainted" in plan
+    assert "module.pipeline.aws_rds_cluster.this[0] will be created" in plan
 
 
 def test_a_push_that_is_refused_deploys_nothing_and_the_next_apply_goes_on(

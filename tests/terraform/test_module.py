@@ -439,6 +439,22 @@ def test_the_rules_hold(run: Module) -> None:
     run("test")
 
 
+def test_everything_waits_for_the_check_of_what_a_build_needs(run: Module) -> None:
+    """So nothing that AWS bills is made on a machine that cannot build the images."""
+    graph = run.tool.run("graph", folder=run.folder).stdout
+    needs: dict[str, set[str]] = {name: set() for name in re.findall(r'^ *"(\S+)" \[', graph, re.M)}
+    for one, other in re.findall(r'"(\S+)" -> "(\S+)"', graph):
+        needs[one].add(other)
+    waiting = {"terraform_data.prerequisites"}
+    while more := {name for name in needs if needs[name] & waiting} - waiting:
+        waiting |= more
+
+    assert len(waiting) > 50
+    assert {name for name in needs if not name.startswith("data.")} - waiting == set(), (
+        "add depends_on = [terraform_data.prerequisites]"
+    )
+
+
 def test_every_variable_is_described_typed_and_optional() -> None:
     wanted = {"description", "type", "default"}
     variables = blocks("variable")
