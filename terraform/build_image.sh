@@ -38,7 +38,7 @@ is_there() {
     None | *ImageNotFoundException*) return 1 ;;
     *RepositoryNotFoundException*) if [ "$check" ]; then return 1; fi ;;
   esac
-  fail "the AWS CLI cannot see what the repository ${2%:*} holds, does it act for the same account as Terraform? $answer"
+  fail "the AWS CLI cannot see what the repository ${2%:*} holds: does it act for Terraform's account? $answer"
 }
 
 check_docker() {

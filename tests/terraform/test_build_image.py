@@ -161,7 +161,7 @@ def test_a_command_that_is_missing(
         (
             "aws ecr describe-images",
             "An error occurred (RepositoryNotFoundException)",
-            "the AWS CLI cannot see what the repository tm-pipeline/load holds, does it act",
+            "the AWS CLI cannot see what the repository tm-pipeline/load holds: does it act",
         ),
         ("aws ecr get-login-password", "denied", "the AWS CLI gets no password for 123456789012."),
         ("docker login", "400 Bad Request", "Docker cannot log in to 123456789012."),
@@ -191,7 +191,7 @@ def test_what_fails_is_said_in_one_line(
         (
             "aws ecr describe-images",
             "An error occurred (AccessDeniedException)",
-            "the AWS CLI cannot see what the repository tm-pipeline/load holds, does it act",
+            "the AWS CLI cannot see what the repository tm-pipeline/load holds: does it act",
         ),
     ],
 )
