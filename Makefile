@@ -1,6 +1,6 @@
 # Everything that is done with this project. `make help` lists it.
 #
-# Nothing here but `fix`, `docs` and `lock` writes into the source tree.
+# Nothing here but `fix`, `docs`, `lock` and `provider-schema` writes into the source tree.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -146,6 +146,13 @@ lock: $(READY) ## pin what pyproject.toml asks for, with hashes, keeping what is
 	  compile --extra "$$function" --constraint requirements.txt \
 	    --output-file "functions/$$function/requirements.txt"; \
 	done
+
+.PHONY: provider-schema
+provider-schema: $(READY) ## read what AWS provider 6.69 changes in the types that the module uses, from two packages (84 MB)
+	@rm -rf $(CACHE)/provider6
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --only-binary :all: --no-deps \
+	  --dest $(CACHE)/provider6 cdktn-provider-aws==25.8.1 pulumi-aws==7.51.1
+	@$(BIN)/python -m tests.terraform.provider6.overlay $(CACHE)/provider6/cdktn*.whl $(CACHE)/provider6/pulumi*.whl
 
 .PHONY: bench
 bench: $(READY) ## time the states on 2,000,000 rows, the look-up on 1,000,000, and the search for quadratic primes

@@ -5,7 +5,7 @@ data "aws_region" "current" {}
 locals {
   account   = data.aws_caller_identity.current.account_id
   partition = data.aws_partition.current.partition
-  region    = data.aws_region.current.name
+  region    = try(lookup(data.aws_region.current, "region"), lookup(data.aws_region.current, "name"))
 
   tags = merge({ Application = var.name, ManagedBy = "Terraform" }, var.tags)
 

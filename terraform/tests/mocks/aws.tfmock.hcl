@@ -7,7 +7,7 @@ mock_data "aws_partition" {
   defaults = { partition = "aws" }
 }
 mock_data "aws_region" {
-  defaults = { name = "eu-central-1" }
+  defaults = { name = "eu-central-1", region = "eu-central-1" }
 }
 mock_resource "aws_api_gateway_stage" {
   defaults = {
