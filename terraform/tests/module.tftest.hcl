@@ -192,10 +192,20 @@ run "defaults" {
 
   assert {
     condition = alltrue([
-      for permission in concat([aws_lambda_permission.trigger, aws_lambda_permission.watch], values(aws_lambda_permission.alert), values(aws_lambda_permission.api)) :
+      for permission in concat([aws_lambda_permission.trigger, aws_lambda_permission.watch], values(aws_lambda_permission.alert), values(aws_lambda_permission.api), values(aws_lambda_permission.keep_active)) :
       startswith(permission.source_arn, "arn:aws:")
     ])
     error_message = "A service may call a function for another sender than ours."
+  }
+
+  assert {
+    condition = (
+      keys(aws_cloudwatch_event_target.keep_active) == keys(aws_lambda_function.this)
+      && keys(aws_lambda_permission.keep_active) == keys(aws_lambda_function.this)
+      && alltrue([for name, rule in aws_cloudwatch_event_rule.keep_active : rule.schedule_expression == "rate(1 day)" && rule.name == "tm-pipeline-keep-active-${name}"])
+      && alltrue([for name, target in aws_cloudwatch_event_target.keep_active : target.rule == aws_cloudwatch_event_rule.keep_active[name].name && target.arn == aws_lambda_function.this[name].arn])
+    )
+    error_message = "A function is not called once a day by a rule of its own."
   }
 
   assert {
