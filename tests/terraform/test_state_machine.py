@@ -12,9 +12,9 @@ import shared.errors
 from functions.alert.ends import End
 from shared.alerts import Kind
 from shared.verdict import Outcome
+from tests.terraform.states_language import PATH
 
 ENDED = Path(__file__).parents[1] / "events" / "execution_failed.json"
-PATH = Path(__file__).parents[2] / "terraform" / "state_machine.asl.json"
 TASKS = {"Transform": "transform", "Test": "test", "Load": "load"}
 ENDS = {"Loaded", "Superseded", "Refused", "Halted", "UnknownOutcome"}
 # https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html
