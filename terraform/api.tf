@@ -114,9 +114,9 @@ locals {
   # What the gateway answers itself, before the function is asked or when it does not answer. A detail is JSON, or
   # what the gateway makes JSON of.
   gateway_problems = {
-    # What Lambda refuses to the gateway is this, whether it is throttled (429) or not allowed (403), and so presumably
-    # a function that is not active (409); AWS does not document which type of response the latter is.
-    # https://repost.aws/knowledge-center/api-gateway-lambda-template-invoke-error
+    # A call that Lambda refuses with 403 is a "configuration error" in the gateway's log, and a 500 to the caller:
+    # https://repost.aws/knowledge-center/api-gateway-lambda-template-invoke-error. Public reports say the same of 429
+    # and of 409, a function that is not active; AWS documents neither. Not verified on AWS.
     API_CONFIGURATION_ERROR = local.unreachable
 
     ACCESS_DENIED          = { status = 403, title = "Forbidden", detail = jsonencode("Whoever signed the request may not call this route: that needs execute-api:Invoke on it.") }

@@ -60,8 +60,9 @@ resource "aws_lambda_function" "this" {
 }
 
 # Lambda gives up a function that nobody has called for weeks: its image, and after 14 days its network interface. It
-# refuses the next call and needs a minute or two until it can take one. Step Functions tries again, but API Gateway,
-# S3 and an apply do not. So each function is called once a day with what it answers at once (shared/telemetry.py).
+# refuses the next call and needs a minute or two until it can take one. Step Functions tries again, API Gateway and an
+# apply do not, and what becomes of an event of S3 or EventBridge AWS does not say. So each function is called once a
+# day with what it answers at once (shared/telemetry.py).
 # https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#images-lifecycle
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
 # A rule has five targets at most, so there is one for each function. No alarm goes by them: a call that fails breaks

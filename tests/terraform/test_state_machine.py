@@ -154,6 +154,13 @@ def test_alert_has_words_for_each_of_lambda_s_errors_that_is_tried_again(error: 
     assert (end.failure, end.reason) == (expected[0], f"{expected[1]} ({error}: because)")
 
 
+def test_the_dashboard_s_query_for_failures_finds_a_function_that_died() -> None:
+    text = PATH.with_name("dashboard.tf").read_text("utf-8")
+    [pattern] = re.findall(r"@message like /(.+?)/", text)
+
+    assert all(re.search(pattern, error) for error in DIED if error.startswith("Runtime."))
+
+
 def test_time_outs_are_numbers_and_end_before_the_machine(machine: dict[str, Any]) -> None:
     time_outs = [machine["States"][name]["TimeoutSeconds"] for name in TASKS]
     assert all(type(seconds) is int for seconds in [*time_outs, machine["TimeoutSeconds"]])
