@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LINTER := .venv-datacontract
 SECURITY := .venv-security
+PARLIAMENT := .venv-parliament
 FUZZER := .venv-schemathesis
 FUNCTIONS := $(notdir $(patsubst %/,%,$(dir $(wildcard functions/*/requirements.txt))))
 CACHE := $(VENV)/cache
@@ -80,8 +81,9 @@ $(NPM)/.ready: tests/npm/package.json | $(READY)
 	@touch $@
 
 .PHONY: test-npm
-test-npm: $(READY) $(NPM)/.ready ## migrate with npm's emulator of the RDS Data API; needs Node
+test-npm: $(READY) $(NPM)/.ready ## migrate with npm's emulator of the RDS Data API, the state machine by npm's asl-validator; needs Node
 	TM_TEST_NPM=$(abspath $(NPM)) $(BIN)/pytest -o cache_dir=$(CACHE)/pytest tests/functions/migrate/test_data_api.py -k npm
+	TM_TEST_NPM=$(abspath $(NPM)) $(BIN)/pytest -o cache_dir=$(CACHE)/pytest tests/terraform/test_states_language.py -m npm
 
 .PHONY: test-api
 test-api: $(READY) $(NPM)/.ready $(FUZZER)/.ready ## the look-up on the laptop: schemathesis, naughty strings, load, IAM [SEED=n]; needs Node
@@ -111,10 +113,11 @@ SCAN = $(abspath $(BIN))/detect-secrets-hook --exclude-secrets '^arn(:|$$)|^Secr
   --exclude-secrets '^47DEQpj8HBSa\+/TImW\+5JCeuQeRkm5NMpJWZG3hSuFU=$$' --exclude-secrets '^(0123456789abcdef)+(0123)?$$'
 
 .PHONY: security
-security: $(READY) $(SECURITY)/.ready ## weak spots in Terraform and Dockerfile (checkov), secrets in the tree (detect-secrets), and that both find what is planted
+security: $(READY) $(SECURITY)/.ready $(PARLIAMENT)/.ready ## weak spots in Terraform and Dockerfile (checkov), secrets in the tree (detect-secrets), faults in the policies of the plans (parliament), and that each finds what is planted
 	$(SECURITY)/bin/checkov
 	@git ls-files -z | xargs -0 $(SCAN) && echo "No secrets."
-	@TM_TEST_SECURITY=$(abspath $(SECURITY))/bin TM_TEST_SCAN="$(SCAN)" $(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m security tests/security
+	@TM_TEST_SECURITY=$(abspath $(SECURITY))/bin TM_TEST_PARLIAMENT=$(abspath $(PARLIAMENT))/bin/parliament TM_TEST_SCAN="$(SCAN)" \
+	  $(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m security tests/security
 
 # Where OSV cannot be reached this fails: nothing was audited. AUDIT_FLAGS=--silence-is-no-error lets it only say so.
 .PHONY: audit
@@ -139,7 +142,7 @@ lock: $(READY) ## pin what pyproject.toml asks for, with hashes, keeping what is
 	    --generate-hashes --no-emit-index-url --no-header --no-annotate "$$@" pyproject.toml; \
 	}; \
 	compile --extra dev --output-file requirements.txt; \
-	for tool in datacontract schemathesis security; do \
+	for tool in datacontract parliament schemathesis security; do \
 	  compile --extra "$$tool" --output-file "requirements-$$tool.txt"; \
 	done; \
 	for function in $(FUNCTIONS); do \
@@ -185,4 +188,4 @@ images: ## build each function's image, tm-pipeline/<function>, with Docker or b
 .PHONY: clean
 clean: ## end the laptop cloud, and remove what these commands have made
 	@if [ -x $(BIN)/tm ]; then $(BIN)/tm down; fi
-	rm -rf $(VENV) $(LINTER) $(SECURITY) $(FUZZER) .tm *.egg-info
+	rm -rf $(VENV) $(LINTER) $(SECURITY) $(PARLIAMENT) $(FUZZER) .tm *.egg-info

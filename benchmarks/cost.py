@@ -237,6 +237,9 @@ def _repository(resource: Resource, _: list[Resource], prices: Prices) -> Iterat
 
 
 def _rule(resource: Resource, resources: list[Resource], prices: Prices) -> Iterator[Use]:
+    # Those that keep functions active call once a day what answers at once.
+    if "keep_active" in resource.address:
+        return
     if schedule := resource.values.get("schedule_expression"):
         calls = prices.assumed["hours"] * 60 / _minutes(schedule)
         seconds = calls * prices.assumed["watch_seconds"]

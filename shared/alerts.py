@@ -258,5 +258,8 @@ def _repair(item: Mapping[str, Any], kind: Kind) -> str | None:
         case Kind.TIMED_OUT:
             return f"find out what was slow (the run shows it), then run it again: {replay}"
         case Kind.CRASHED:
-            return f"if its log says out of memory, give the function more; run it again: {replay}"
+            return (
+                "if it ran out of memory (the reason or the REPORT line of its log says so), give "
+                f"the function more; run it again: {replay}"
+            )
     return f"mend the cause, then run it again: {replay}"

@@ -92,7 +92,7 @@ locals {
       view  = "table"
       query = join(" | ", [
         "fields @timestamp, service, ingestedTable, ingestedID, message, reason",
-        "filter level in ['WARNING', 'ERROR', 'CRITICAL'] or @message like /Task timed out|Runtime.ExitError/",
+        "filter level in ['WARNING', 'ERROR', 'CRITICAL'] or @message like /Task timed out|Runtime.(ExitError|OutOfMemory)/",
         "sort @timestamp desc",
         "limit 20",
       ])

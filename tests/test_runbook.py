@@ -1,5 +1,6 @@
 """The runbook: a section on each message that the pipeline sends, and commands that there are."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -12,6 +13,7 @@ from typer.main import get_command
 from cli import doctor
 from cli.main import app
 from shared.alerts import Kind
+from shared.telemetry import KEEP_ACTIVE
 from tests.fixtures.laptop import Laptop
 from tests.fixtures.operator import FUNCTIONS
 
@@ -87,7 +89,12 @@ def test_one_that_is_none_would_be_found(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", AWS)
-def test_a_command_of_aws_reads_the_log_of_a_function(command: str) -> None:
+def test_a_command_of_aws_reads_the_log_of_a_function_or_wakes_it(command: str) -> None:
+    if wake := re.fullmatch(r"aws lambda invoke --function-name tm-pipeline-(\w+) (.+)", command):
+        options = "--cli-binary-format raw-in-base64-out --payload"
+        assert wake[1] in FUNCTIONS
+        assert wake[2] == f"{options} '{json.dumps(KEEP_ACTIVE)}' /dev/stdout"
+        return
     tail = re.fullmatch(r"aws logs tail /aws/lambda/tm-pipeline-(\w+) --since 1h( .*)?", command)
     assert tail is not None
     assert tail[1] in FUNCTIONS

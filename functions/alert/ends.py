@@ -16,11 +16,23 @@ _KINDS = {
     "FailedTests": Kind.FAILED_TESTS,
     "Lambda.Unknown": Kind.CRASHED,
     "Runtime.ExitError": Kind.CRASHED,
+    "Runtime.OutOfMemory": Kind.CRASHED,
     "Sandbox.Timedout": Kind.TIMED_OUT,
     "States.Timeout": Kind.TIMED_OUT,
 }
 """The errors that are not a function's own: the state machine's verdicts on a file, and Lambda's
 and Step Functions' words for a function that did not answer."""
+
+_NOT_READY = {
+    "Lambda.CodeArtifactUserPendingException",
+    "Lambda.EC2ThrottledException",
+    "Lambda.ResourceConflictException",
+    "Lambda.ResourceNotReadyException",
+}
+"""Lambda refused the call because it was still preparing the function, as after weeks without one.
+
+https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#images-lifecycle
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +109,8 @@ class End:
             case "ABORTED":
                 return f"the run was stopped by hand: {self.cause or 'no cause was given'}"
         said = f"{self.error}: {_message(self.cause)}"
+        if self.error in _NOT_READY:
+            return f"Lambda could not make the function ready within five minutes ({said})"
         match self.failure:
             case Kind.CRASHED:
                 return f"the function died ({said})"

@@ -166,11 +166,12 @@ run "defaults" {
   assert {
     condition = { for type, response in aws_api_gateway_gateway_response.this : type => coalesce(response.status_code, "its own") } == {
       ACCESS_DENIED                = "403"
+      API_CONFIGURATION_ERROR      = "503"
       BAD_REQUEST_PARAMETERS       = "400"
       DEFAULT_4XX                  = "its own"
       DEFAULT_5XX                  = "its own"
       EXPIRED_TOKEN                = "403"
-      INTEGRATION_FAILURE          = "504"
+      INTEGRATION_FAILURE          = "503"
       INTEGRATION_TIMEOUT          = "504"
       INVALID_API_KEY              = "403"
       INVALID_SIGNATURE            = "403"
@@ -184,8 +185,12 @@ run "defaults" {
   }
 
   assert {
-    condition     = [for type, response in aws_api_gateway_gateway_response.this : type if can(response.response_parameters["gatewayresponse.header.Retry-After"])] == ["THROTTLED"]
-    error_message = "Who is throttled is not told when to come again."
+    condition = { for type, response in aws_api_gateway_gateway_response.this : type => response.response_parameters["gatewayresponse.header.Retry-After"] if can(response.response_parameters["gatewayresponse.header.Retry-After"]) } == {
+      API_CONFIGURATION_ERROR = "'20'"
+      INTEGRATION_FAILURE     = "'20'"
+      THROTTLED               = "'1'"
+    }
+    error_message = "Who may ask again is not told when, or somebody else is."
   }
 
   assert {

@@ -113,12 +113,22 @@ run "defaults" {
   }
 
   assert {
-    # Only a time-out is both long and tried again: the state machine outlasts the last try of every task.
-    condition = jsondecode(aws_sfn_state_machine.ingestion.definition).TimeoutSeconds > sum([
-      for name in local.tasks : aws_lambda_function.this[name].timeout * (1 + one([
-        for retry in jsondecode(aws_sfn_state_machine.ingestion.definition).States[title(name)].Retry : retry.MaxAttempts if contains(retry.ErrorEquals, "Sandbox.Timedout")
-      ]))
-    ])
+    # The state machine outlasts a run in which Lambda has to prepare every function first, and then every try of every
+    # task takes as long as it may. Nothing else that is tried again takes long.
+    condition = jsondecode(aws_sfn_state_machine.ingestion.definition).TimeoutSeconds > sum(concat(
+      [
+        for name in local.tasks : aws_lambda_function.this[name].timeout * (1 + one([
+          for retry in jsondecode(aws_sfn_state_machine.ingestion.definition).States[title(name)].Retry : retry.MaxAttempts if contains(retry.ErrorEquals, "Sandbox.Timedout")
+        ]))
+      ],
+      flatten([
+        for name in local.tasks : [
+          for retry in jsondecode(aws_sfn_state_machine.ingestion.definition).States[title(name)].Retry : [
+            for attempt in range(retry.MaxAttempts) : retry.IntervalSeconds * pow(retry.BackoffRate, attempt)
+          ] if contains(retry.ErrorEquals, "Lambda.ResourceNotReadyException")
+        ]
+      ]),
+    ))
     error_message = "The state machine's time-out is shorter than what its tasks' retries may take."
   }
 
@@ -182,10 +192,20 @@ run "defaults" {
 
   assert {
     condition = alltrue([
-      for permission in concat([aws_lambda_permission.trigger, aws_lambda_permission.watch], values(aws_lambda_permission.alert), values(aws_lambda_permission.api)) :
+      for permission in concat([aws_lambda_permission.trigger, aws_lambda_permission.watch], values(aws_lambda_permission.alert), values(aws_lambda_permission.api), values(aws_lambda_permission.keep_active)) :
       startswith(permission.source_arn, "arn:aws:")
     ])
     error_message = "A service may call a function for another sender than ours."
+  }
+
+  assert {
+    condition = (
+      keys(aws_cloudwatch_event_target.keep_active) == keys(aws_lambda_function.this)
+      && keys(aws_lambda_permission.keep_active) == keys(aws_lambda_function.this)
+      && alltrue([for name, rule in aws_cloudwatch_event_rule.keep_active : rule.schedule_expression == "rate(1 day)" && rule.name == "tm-pipeline-keep-active-${name}"])
+      && alltrue([for name, target in aws_cloudwatch_event_target.keep_active : target.rule == aws_cloudwatch_event_rule.keep_active[name].name && target.arn == aws_lambda_function.this[name].arn])
+    )
+    error_message = "A function is not called once a day by a rule of its own."
   }
 
   assert {

@@ -353,8 +353,9 @@ def test_user_without_rows() -> None:
 
 @pytest.mark.usefixtures("stack")
 @responses.activate
-def test_user_waits_for_a_database_that_wakes_up() -> None:
-    responses.get(f"{API}/get", status=503, headers={"Retry-After": "0"})
+def test_user_waits_for_a_database_or_a_function_that_wakes_up() -> None:
+    for _ in range(6):
+        responses.get(f"{API}/get", status=503, headers={"Retry-After": "0"})
     page([row(1)], None, {})
     assert json.loads(tm("user", "ned", "--json").stdout) == [row(1)]
 

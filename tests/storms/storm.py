@@ -505,7 +505,8 @@ class Storm:
                 self._broken[call.end or ""] += 1
                 self._tally["alert broke off between telling and noting"] += 1
         if call.dead:
-            raise Broke(self._chance.choice(("Lambda.Unknown", "Sandbox.Timedout")), "it died")
+            names = ("Lambda.Unknown", "Runtime.OutOfMemory", "Sandbox.Timedout")
+            raise Broke(self._chance.choice(names), "it died")
         return result
 
     @property

@@ -3,7 +3,7 @@
 import json
 import shutil
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby, product
 from pathlib import Path
 from typing import Any
@@ -43,10 +43,8 @@ STACKS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Statement]]:
-    """The policies of each of STACKS, as a plan of a mocked AWS has them."""
-    checkout = tmp_path_factory.mktemp("checkout")
+def planned(stacks: Mapping[str, Mapping[str, Any]], checkout: Path) -> dict[str, Any]:
+    """Return the plan of each stack, on a mocked AWS, made in an empty folder."""
     folder = checkout / "terraform"
     leftovers = shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tftest.hcl")
     shutil.copytree(CHECKOUT / "terraform", folder, ignore=leftovers)
@@ -65,7 +63,7 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Statement]
         ],
         "run": {
             f"stack_{number}": {"command": "plan", "variables": variables}
-            for number, variables in enumerate(STACKS.values())
+            for number, variables in enumerate(stacks.values())
         },
     }
     (folder / "tests" / "policies.tftest.json").write_text(json.dumps(document))
@@ -74,7 +72,14 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Statement]
     done = tool.run("test", "-json", "-verbose", folder=folder)
     assert done.returncode == 0, terraform.explain(done.stdout + done.stderr)
     lines = [json.loads(line) for line in done.stdout.splitlines() if '"test_plan"' in line]
-    return {stack: of_plan(line["test_plan"]) for stack, line in zip(STACKS, lines, strict=True)}
+    return {stack: line["test_plan"] for stack, line in zip(stacks, lines, strict=True)}
+
+
+@pytest.fixture(scope="module")
+def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Statement]]:
+    """The policies of each of STACKS, as its plan has them."""
+    found = planned(STACKS, tmp_path_factory.mktemp("checkout"))
+    return {stack: of_plan(plan) for stack, plan in found.items()}
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +106,7 @@ def test_every_kind_of_policy_is_read(statements: list[Statement]) -> None:
         "aws_iam_role_policy.state_machine",
         "aws_lambda_permission.alert",
         "aws_lambda_permission.api",
+        "aws_lambda_permission.keep_active",
         "aws_lambda_permission.trigger",
         "aws_lambda_permission.watch",
         "aws_s3_bucket_policy.this",
