@@ -74,6 +74,8 @@ resource "aws_cloudwatch_event_rule" "keep_active" {
   description         = "Calls ${var.name}-${each.key} once a day, so that Lambda keeps it ready."
   schedule_expression = "rate(1 day)"
   tags                = local.tags
+
+  depends_on = [terraform_data.prerequisites]
 }
 
 resource "aws_cloudwatch_event_target" "keep_active" {
