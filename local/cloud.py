@@ -140,6 +140,7 @@ def _apply(
     configuration.touch(mode=0o600)
     configuration.write_text(json.dumps(root, indent=2))
     environment = {**tool.environment, **aws.environment()}
+    terraform.pin(folder)
     for command in (["init"], ["apply", "-auto-approve"]):
         arguments = [tool.command, f"-chdir={folder}", *command, "-no-color", "-input=false"]
         status = processes.run("terraform", arguments, env=environment)

@@ -5,7 +5,9 @@ data "aws_region" "current" {}
 locals {
   account   = data.aws_caller_identity.current.account_id
   partition = data.aws_partition.current.partition
-  region    = data.aws_region.current.name
+  # Provider 6 deprecates `name`, and provider 5 has no `region`. A plain reference to either is a warning or an error on
+  # the other version; a look-up is neither.
+  region = try(lookup(data.aws_region.current, "region"), lookup(data.aws_region.current, "name"))
 
   tags = merge({ Application = var.name, ManagedBy = "Terraform" }, var.tags)
 

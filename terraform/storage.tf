@@ -147,6 +147,8 @@ resource "aws_dynamodb_table" "log" {
     }
   }
 
+  # Provider 6.29 and newer warn that hash_key and range_key are deprecated here. Their replacement, key_schema, does not
+  # exist in 5.100.
   global_secondary_index {
     name            = "status"
     hash_key        = "status"

@@ -259,7 +259,7 @@ run "a_region_that_nobody_would_trust" {
 
   override_data {
     target = data.aws_region.current
-    values = { name = "mars-north-1" }
+    values = { name = "mars-north-1", region = "mars-north-1" }
   }
 
   expect_failures = [aws_rds_cluster.this]
