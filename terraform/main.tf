@@ -15,21 +15,6 @@ locals {
   state_machine_name = "${var.name}-ingestion"
   state_machine_arn  = "arn:${local.partition}:states:${local.region}:${local.account}:stateMachine:${local.state_machine_name}"
 
-  # What the functions do with var.kms_key_arn: those that use the log, the buckets, the topic or a secret of the
-  # database have it decrypted, and those that write objects or alerts have it encrypted, by these services.
-  kms_users = {
-    "kms:Decrypt"         = setunion(["alert", "load", "test", "transform", "trigger", "watch"], keys(local.database_secret_arns))
-    "kms:GenerateDataKey" = ["alert", "test", "transform"]
-  }
-  kms_permissions = {
-    for name in keys(local.functions) : name => [
-      for key in var.kms_key_arn[*] : {
-        actions   = [for action, users in local.kms_users : action if contains(users, name)]
-        resources = [key]
-      } if anytrue([for users in values(local.kms_users) : contains(users, name)])
-    ]
-  }
-
   contracts_dir = "${path.module}/../contracts"
   contracts     = { for file in fileset(local.contracts_dir, "*.odcs.yaml") : file => yamldecode(file("${local.contracts_dir}/${file}")) }
 

@@ -314,7 +314,7 @@ run "everything_set" {
       ])
       } == {
       alert     = ["kms:Decrypt", "kms:GenerateDataKey", var.kms_key_arn]
-      api       = ["kms:Decrypt", var.kms_key_arn] # its secret may be encrypted with it
+      api       = ["kms:Decrypt", var.kms_key_arn]
       load      = ["kms:Decrypt", var.kms_key_arn]
       migrate   = ["kms:Decrypt", var.kms_key_arn]
       test      = ["kms:Decrypt", "kms:GenerateDataKey", var.kms_key_arn]
