@@ -227,8 +227,13 @@ run "defaults" {
   }
 
   assert {
-    condition     = length(aws_s3_bucket_lifecycle_configuration.staging) == 0
-    error_message = "Staging has a lifecycle although nobody asked for one."
+    condition = toset([for bucket in aws_s3_bucket.this : "${bucket.bucket}: Enabled 7 []"]) == toset(flatten([
+      for configuration in aws_s3_bucket_lifecycle_configuration.this : [
+        for rule in configuration.rule :
+        "${configuration.bucket}: ${rule.status} ${one(rule.abort_incomplete_multipart_upload).days_after_initiation} ${jsonencode(rule.expiration)}"
+      ]
+    ]))
+    error_message = "A bucket keeps the parts of uploads that were broken off, or forgets objects although nobody said so."
   }
 
   assert {
@@ -336,7 +341,9 @@ run "everything_set" {
   }
 
   assert {
-    condition     = flatten([for configuration in aws_s3_bucket_lifecycle_configuration.staging : [for rule in configuration.rule : rule.expiration[*].days]]) == [30]
+    condition = { for name, configuration in aws_s3_bucket_lifecycle_configuration.this : name => join(" ", flatten([
+      for rule in configuration.rule : [rule.id, rule.expiration[*].days]
+    ])) } == { landing = "uploads", staging = "uploads retention 30" }
     error_message = "staging_retention_days does not reach the staging bucket."
   }
 
