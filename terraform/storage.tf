@@ -156,6 +156,8 @@ resource "aws_dynamodb_table" "log" {
   range_key    = "ingestedTable"
   tags         = local.tags
 
+  deletion_protection_enabled = var.deletion_protection
+
   dynamic "attribute" {
     for_each = toset(["ingestedID", "ingestedTable", "status", "updatedAt", "dataDate"])
 

@@ -209,15 +209,13 @@ variable "database" {
 variable "aurora" {
   description = <<-EOT
     The database that the module creates when none is given. max_capacity: the ACUs (2 GiB of memory each) that it may
-    grow to; it shrinks to none by itself. backup_days: how far back it can be restored. deletion_protection: whether
-    AWS refuses to delete it; to destroy the stack, apply false first. final_snapshot: whether a snapshot is taken when
-    it is deleted; it outlives the stack.
+    grow to; it shrinks to none by itself. backup_days: how far back it can be restored. final_snapshot: whether a
+    snapshot is taken when it is deleted; it outlives the stack. deletion_protection covers it too.
   EOT
   type = object({
-    max_capacity        = optional(number, 4)
-    backup_days         = optional(number, 7)
-    deletion_protection = optional(bool, true)
-    final_snapshot      = optional(bool, true)
+    max_capacity   = optional(number, 4)
+    backup_days    = optional(number, 7)
+    final_snapshot = optional(bool, true)
   })
   default  = {}
   nullable = false
@@ -233,7 +231,7 @@ variable "aurora" {
   }
 
   validation {
-    condition     = var.database == null || var.aurora == { max_capacity = 4, backup_days = 7, deletion_protection = true, final_snapshot = true }
+    condition     = var.database == null || var.aurora == { max_capacity = 4, backup_days = 7, final_snapshot = true }
     error_message = "aurora says what the created database is like, but with database none is created: set one or the other."
   }
 }
@@ -350,6 +348,13 @@ variable "force_destroy" {
   description = "Whether destroying the stack deletes the files in its buckets, every version of them. With false AWS refuses to delete a bucket that holds any; to destroy the stack with its files, apply true first."
   type        = bool
   default     = false
+  nullable    = false
+}
+
+variable "deletion_protection" {
+  description = "Whether AWS refuses to delete the log table and a created database, and destroying the stack fails before anything is removed. To destroy the stack, apply false first."
+  type        = bool
+  default     = true
   nullable    = false
 }
 

@@ -18,6 +18,8 @@ override_resource {
 }
 
 variables {
+  deletion_protection = false # so that `terraform test` can clean up
+
   function_zip = {
     bucket = "code"
     key    = "functions.zip"

@@ -34,6 +34,8 @@ override_resource {
 }
 
 variables {
+  deletion_protection = false # so that `terraform test` can clean up
+
   function_zip = {
     bucket = "code"
     key    = "functions.zip"
@@ -52,6 +54,10 @@ variables {
 }
 
 run "defaults" {
+  variables {
+    deletion_protection = null
+  }
+
   # Functions
 
   assert {
@@ -222,6 +228,11 @@ run "defaults" {
   }
 
   assert {
+    condition     = aws_dynamodb_table.log.deletion_protection_enabled && terraform_data.protection.input
+    error_message = "The log table, or the stack as a whole, can be deleted by mistake."
+  }
+
+  assert {
     condition     = alltrue([for bucket in aws_s3_bucket.this : !bucket.force_destroy])
     error_message = "Files are deleted with the stack although nobody said so."
   }
@@ -263,6 +274,11 @@ run "everything_set" {
     api_key_value          = "a key of the user's own"
     kms_key_arn            = "arn:aws:kms:eu-central-1:123456789012:key/given"
     tags                   = { Team = "data" }
+  }
+
+  assert {
+    condition     = !aws_dynamodb_table.log.deletion_protection_enabled && !terraform_data.protection.input
+    error_message = "deletion_protection does not reach the log table, or the resource that refuses to be destroyed."
   }
 
   assert {

@@ -34,6 +34,8 @@ override_resource {
 }
 
 variables {
+  deletion_protection = false # so that `terraform test` can clean up
+
   kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
   function_zip = {
     bucket = "code"

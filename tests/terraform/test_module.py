@@ -262,6 +262,7 @@ RIGHT: list[dict[str, Any]] = [
         "reject_rate_percent": None,
         "hard_testing": None,
         "force_destroy": None,
+        "deletion_protection": None,
         "architecture": None,
         "base_image": None,
         "image_uris": None,
@@ -297,6 +298,10 @@ EFFECTS: dict[str, dict[str, list[str]]] = {
             "staging_retention_days does not reach the staging bucket.",
         ],
         "force_destroy": ["force_destroy does not reach the buckets."],
+        "deletion_protection": [
+            "deletion_protection does not reach the log table, or the resource that refuses to be "
+            "destroyed."
+        ],
         "log_retention_days": ["log_retention_days does not reach every log."],
         "log_level": ["log_level does not reach every function."],
         "kms_key_arn": [
@@ -342,6 +347,7 @@ EFFECTS: dict[str, dict[str, list[str]]] = {
             "max_capacity or backup_days does not reach the cluster.",
             "A database that may go cannot be destroyed.",
         ],
+        "deletion_protection": ["A database that may go cannot be destroyed."],
         "log_retention_days": ["log_retention_days does not reach PostgreSQL's log."],
         "kms_key_arn": ["kms_key_arn does not reach the database, its secret or its log."],
     },
@@ -436,6 +442,16 @@ def test_the_configuration_is_valid(run: Module) -> None:
 
 def test_the_rules_hold(run: Module) -> None:
     run("test")
+
+
+def test_a_protected_stack_refuses_to_be_destroyed_before_anything_is_removed(run: Module) -> None:
+    """Terraform destroys first what nothing depends on, and the rest only if that succeeded."""
+    graph = run.tool.run("graph", folder=run.folder).stdout
+    resources = set(re.findall(r'^ +"([\w.]+)" \[', graph, re.MULTILINE))
+    needed = set(re.findall(r'-> "([\w.]+)"', graph))
+
+    assert len(resources) > 50
+    assert resources - needed == {"terraform_data.protection"}, "add these to protection.tf"
 
 
 def test_every_variable_is_described_typed_and_optional() -> None:

@@ -24,7 +24,8 @@ module "pipeline" {
   name         = var.name
   alert_emails = var.alert_emails
 
-  force_destroy = !var.protected
+  deletion_protection = var.protected
+  force_destroy       = !var.protected
 
   database = {
     host        = data.aws_db_instance.this.address

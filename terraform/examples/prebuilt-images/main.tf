@@ -32,6 +32,7 @@ module "pipeline" {
   image_uris   = { for function, image in data.aws_ecr_image.function : function => image.image_uri }
   architecture = var.architecture
 
-  aurora        = { deletion_protection = var.protected, final_snapshot = var.protected }
-  force_destroy = !var.protected
+  aurora              = { final_snapshot = var.protected }
+  deletion_protection = var.protected
+  force_destroy       = !var.protected
 }
