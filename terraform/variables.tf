@@ -9,6 +9,14 @@ variable "name" {
     condition     = can(regex("^[a-z](-?[a-z0-9])+$", var.name)) && length(var.name) >= 3 && length(var.name) <= 26
     error_message = "name must be 3 to 26 lower-case letters, digits and single hyphens, begin with a letter and not end with a hyphen: it becomes part of the names of buckets and of the database."
   }
+
+  validation {
+    # docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html and
+    # docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html. What else S3 reserves cannot occur:
+    # "xn--" has two hyphens, and the reserved endings do not look like a region's.
+    condition     = !anytrue([for reserved in ["amzn-s3-demo-", "sg-", "sthree-"] : startswith("${var.name}-", reserved)])
+    error_message = "name must not make names that begin with \"amzn-s3-demo-\" or \"sthree-\", which S3 reserves, or with \"sg-\", which EC2 refuses for security groups. They begin with \"<name>-\": choose another name."
+  }
 }
 
 variable "alert_emails" {

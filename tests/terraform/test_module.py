@@ -15,20 +15,6 @@ from local import terraform
 ROOT = Path(__file__).parents[2]
 MODULE = ROOT / "terraform"
 
-TAGS = {"Application": "blue", "ManagedBy": "Terraform", "Team": "data"}
-# What a name is called that is unique in an account and region, or in the world.
-NAMES = {
-    "alarm_name",
-    "bucket",
-    "cluster_identifier",
-    "dashboard_name",
-    "function_name",
-    "identifier",
-    "name",
-}
-# What has its name within something that bears the stack's.
-WITHIN = {"aws_api_gateway_request_validator", "aws_iam_role_policy"}
-
 FUNCTIONS = ("alert", "api", "load", "migrate", "test", "transform", "trigger", "watch")
 REGISTRY = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
 IMAGES = {function: f"{REGISTRY}/ci/{function}@sha256:0" for function in FUNCTIONS}
@@ -50,6 +36,7 @@ IAM = {
 
 # What somebody may write, and how each thing begins that Terraform answers.
 NAME = "name must be 3 to 26 lower-case letters, digits and single hyphens"
+RESERVED = 'name must not make names that begin with "amzn-s3-demo-" or "sthree-"'
 EMAILS = "alert_emails must hold e-mail addresses"
 ALERT_ON = "alert_on must be all, failures or failures_and_rejects"
 ENDPOINTS = 'alert_endpoints must hold addresses such as "https://example.com/alerts"'
@@ -98,6 +85,10 @@ KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-123
 WRONG: list[tuple[dict[str, Any], set[str]]] = [
     *(({"name": name}, {NAME}) for name in ("a", "ab", 27 * "a", "Blue", "a_b", "1ab", "ab-")),
     ({"name": "a--b"}, {NAME}),
+    *(
+        ({"name": name}, {RESERVED})
+        for name in ("sthree", "sthree-a", "amzn-s3-demo", "amzn-s3-demo-a", "sg-a")
+    ),
     *(
         ({"alert_emails": [address]}, {EMAILS})
         for address in ("nobody", "a@localhost", "a@b.c, d@e.f", "A Person <a@example.com>", "")
@@ -227,6 +218,7 @@ WRONG: list[tuple[dict[str, Any], set[str]]] = [
 RIGHT: list[dict[str, Any]] = [
     {"name": "abc"},
     {"name": "a-1-" + 22 * "b"},
+    *({"name": name} for name in ("sthrees-1", "amzn-s3", "sga", "a-sg-1")),
     {"alert_emails": ["data-team@example.com", "o'hara+alerts@mail.example.co.uk"]},
     *({"alert_on": which} for which in ("all", "failures", "failures_and_rejects")),
     {"alert_endpoints": ["https://example.com", "https://example.com:8443/a?key=b"]},
@@ -507,58 +499,6 @@ def test_every_message_of_the_module_is_shown() -> None:
 
     assert messages
     assert [message for message in messages if not any(part in message for part in shown)] == []
-
-
-@pytest.fixture(scope="module")
-def blue(run: Module) -> dict[str, Any]:
-    """The plan of all that the module can make, under a name of its own."""
-    variables = {
-        "name": "blue",
-        "tags": {"Team": "data"},
-        "alert_emails": ["data-team@example.com"],
-        "staging_retention_days": 30,
-        "kms_key_arn": KEY_ARN,
-    }
-    said = plans(run.tool, run.folder, {"blue": variables}, "./tests/mocks")
-    [plan] = [line["test_plan"] for line in said if line["type"] == "test_plan"]
-    assert isinstance(plan, dict)
-    return plan
-
-
-def test_every_resource_that_takes_tags_has_them(blue: dict[str, Any]) -> None:
-    [provider] = [name for name in blue["provider_schemas"] if name.endswith("hashicorp/aws")]
-    schemas = blue["provider_schemas"][provider]["resource_schemas"]
-    taggable = [
-        each
-        for each in blue["resource_changes"]
-        if "tags" in schemas.get(each["type"], {"block": {}})["block"].get("attributes", {})
-    ]
-
-    assert len(taggable) > 50
-    assert [
-        each["address"]
-        for each in taggable
-        if not (each["change"]["after"].get("tags") or {}).items() >= TAGS.items()
-    ] == []
-
-
-def test_every_name_is_the_stacks_own(blue: dict[str, Any]) -> None:
-    names = {
-        (each["address"], name): each["change"]["after"][name]
-        for each in blue["resource_changes"]
-        if each["mode"] == "managed" and each["type"] not in WITHIN
-        for name in NAMES & each["change"]["after"].keys()
-    }
-
-    assert len(names) > 50
-    assert {at: name for at, name in names.items() if "blue" not in str(name)} == {}
-    # These alone are unique in the world, or in an account.
-    assert {name for (address, _), name in names.items() if "_s3_bucket.this" in address} == {
-        f"blue-{bucket}-123456789012-eu-central-1" for bucket in ("landing", "staging")
-    }
-    roles = {name for (address, _), name in names.items() if "aws_iam_role." in address}
-    assert len(roles) == len(FUNCTIONS) + 1
-    assert all(name.endswith("-eu-central-1") for name in roles)
 
 
 def test_it_needs_the_repository_that_it_is_in(tmp_path: Path, run: Module) -> None:
