@@ -245,19 +245,20 @@ variable "aurora" {
 }
 
 variable "api_auth" {
-  description = "How callers of the look-up API prove who they are: \"key\", by the API key in the header x-api-key, which ends up in Terraform's state, or \"iam\", by signing their requests (AWS Signature Version 4) as somebody who is allowed execute-api:Invoke. /health, /docs and /openapi.json are open either way."
+  # docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html#apigateway-usage-plans-best-practices
+  description = "How callers of the look-up API prove who they are: \"iam\", by signing their requests (AWS Signature Version 4) as somebody who is allowed execute-api:Invoke on <api_execution_arn>/GET/*, or \"key\", by one API key for all of them in the header x-api-key. AWS advises against API keys for authentication or authorization, and the key stands in Terraform's state. /health, /docs and /openapi.json are open either way."
   type        = string
-  default     = "key"
+  default     = "iam"
   nullable    = false
 
   validation {
-    condition     = contains(["key", "iam"], var.api_auth)
-    error_message = "api_auth must be \"key\", for an API key in the header x-api-key, or \"iam\", for signed requests."
+    condition     = contains(["iam", "key"], var.api_auth)
+    error_message = "api_auth must be \"iam\", for signed requests, or \"key\", for an API key in the header x-api-key."
   }
 }
 
 variable "api_key_value" {
-  description = "The key that callers of the look-up API send in the header x-api-key; null lets AWS make one. Either way it stands in Terraform's state, so encrypt the state, or set api_auth = \"iam\"."
+  description = "With api_auth = \"key\", the key that callers of the look-up API send in the header x-api-key; null lets AWS make one. Either way it stands in Terraform's state, so encrypt the state."
   type        = string
   default     = null
   sensitive   = true
@@ -269,7 +270,7 @@ variable "api_key_value" {
 
   validation {
     condition     = var.api_key_value == null || var.api_auth == "key"
-    error_message = "api_key_value is a key, but with api_auth = \"iam\" there are no keys: set one or the other."
+    error_message = "api_key_value is a key, but with api_auth = \"iam\", the default, there is none: leave it out, or set api_auth = \"key\"."
   }
 }
 

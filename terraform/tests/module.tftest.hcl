@@ -271,6 +271,7 @@ run "everything_set" {
     log_retention_days     = 400
     log_level              = "DEBUG"
     watch_schedule         = "rate(1 hour)"
+    api_auth               = "key"
     api_key_value          = "a key of the user's own"
     kms_key_arn            = "arn:aws:kms:eu-central-1:123456789012:key/given"
     tags                   = { Team = "data" }

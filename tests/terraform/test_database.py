@@ -10,7 +10,7 @@ import pytest
 
 from tests.fixtures.laptop import Laptop
 from tests.stand_ins import CHECKOUT
-from tests.terraform.emulation import OVERRIDES, SETTINGS, Root, check_settings
+from tests.terraform.emulation import SETTINGS, Root, check_settings
 
 # Everything about networks and databases that the module is made of. What is not here, such as NAT
 # and internet gateways, elastic addresses and proxies, costs by the hour or leads to the internet.
@@ -67,7 +67,6 @@ def test_a_given_database_in_a_network(
     database = {"host": "db.example.com", "name": "pipeline", "auth": auth, "vpc": vpc}
     applied = json.loads((laptop.home / "terraform" / "main.tf.json").read_text())
     pipeline = {
-        **OVERRIDES,
         "source": os.path.relpath(CHECKOUT / "terraform", (tmp_path / "root").resolve()),
         "name": "tm-given",
         "function_zip": applied["module"]["pipeline"]["function_zip"],

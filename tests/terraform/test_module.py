@@ -65,8 +65,8 @@ CAPACITY = "aurora.max_capacity must be 1 to 256 ACUs, in steps of a half"
 BACKUPS = "aurora.backup_days must be a whole number from 1 to 35"
 ONE_DATABASE = "aurora says what the created database is like, but with database none is created"
 API_KEY = "api_key_value must be 20 to 128 characters long"  # pragma: allowlist secret
-NO_KEYS = 'api_key_value is a key, but with api_auth = "iam" there are no keys'
-API_AUTH = 'api_auth must be "key", for an API key in the header x-api-key, or "iam"'
+NO_KEYS = 'api_key_value is a key, but with api_auth = "iam", the default, there is none'
+API_AUTH = 'api_auth must be "iam", for signed requests, or "key"'
 ORIGINS = "api_cors_origins must hold origins as browsers write them"
 RATE = "api_throttle.rate must be 1 to 10000 requests a second"
 BURST = "api_throttle.burst must be a whole number of requests from 1 to 5000"
@@ -164,7 +164,7 @@ WRONG: list[tuple[dict[str, Any], set[str]]] = [
     ({"aurora": {"max_capacity": 256.5, "backup_days": 36}}, {CAPACITY, BACKUPS}),
     ({"aurora": {"max_capacity": 1.3, "backup_days": 1.5}}, {CAPACITY, BACKUPS}),
     ({"database": SECRET, "aurora": {"max_capacity": 8}}, {ONE_DATABASE}),
-    *(({"api_key_value": length * "a"}, {API_KEY}) for length in (19, 129)),
+    *(({"api_auth": "key", "api_key_value": length * "a"}, {API_KEY}) for length in (19, 129)),
     *(
         ({"watch_schedule": schedule}, {SCHEDULE})
         for schedule in (
@@ -190,7 +190,7 @@ WRONG: list[tuple[dict[str, Any], set[str]]] = [
         },
         {API_AUTH, ORIGINS, RATE, BURST, WEB_ACL},
     ),
-    ({"api_auth": "iam", "api_key_value": "short"}, {API_KEY, NO_KEYS}),  # pragma: allowlist secret
+    ({"api_key_value": "short"}, {API_KEY, NO_KEYS}),  # pragma: allowlist secret
     *(
         ({"api_throttle": throttle}, {RATE, BURST})
         for throttle in ({"rate": 0.5, "burst": 5001}, {"rate": 10001, "burst": 1.5})
@@ -231,7 +231,7 @@ RIGHT: list[dict[str, Any]] = [
     {"database": IAM | {"resource_id": "prx-0a1b", "vpc": VPC}},
     {"database": SECRET | {"port": 65535, "vpc": VPC}},
     {"aurora": {"max_capacity": 1.5, "backup_days": 35}},
-    *({"api_key_value": length * "a"} for length in (20, 128)),
+    *({"api_auth": "key", "api_key_value": length * "a"} for length in (20, 128)),
     *(
         {"watch_schedule": schedule}
         for schedule in (
@@ -304,7 +304,7 @@ EFFECTS: dict[str, dict[str, list[str]]] = {
         "tags": ["The tags do not reach the functions."],
     },
     "api": {
-        "api_auth": ["With IAM there is a key too.", "An unsigned request is not forbidden."],
+        "api_auth": ["With a key, IAM has a say.", "There is no key."],
         "api_key_value": ["api_key_value does not reach the key."],
         "api_cors_origins": [
             "A browser cannot ask, without a key, whether it may call a route.",

@@ -31,7 +31,7 @@ def test_the_tables_have_every_variable_and_output() -> None:
 
 def test_the_outputs_say_which_of_them_the_command_reads() -> None:
     read = re.findall(r"^\| `(\w+)` \|.* tm reads it\.", module_readme.outputs(), re.MULTILINE)
-    # The key is not there with api_auth = "iam".
+    # The key is there with api_auth = "key" only.
     assert sorted(read) == sorted([*stack._OUTPUTS, "api_key"])
 
 

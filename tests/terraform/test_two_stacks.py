@@ -12,7 +12,7 @@ from local.postgres import connected
 from shared.progress import Log, Status
 from tests.fixtures.laptop import Laptop
 from tests.fixtures.pipeline import AT, Pipeline, checkins, eventually, key_of
-from tests.terraform.emulation import API_KEY, DRIFTS, Root, checkout
+from tests.terraform.emulation import DRIFTS, Root, checkout
 from tests.terraform.inventory import inventory
 
 pytestmark = [pytest.mark.deep, pytest.mark.timeout(600)]
@@ -47,7 +47,6 @@ def inputs(laptop: Laptop) -> Iterator[dict[str, Any]]:
     applied = json.loads((laptop.home / "terraform" / "main.tf.json").read_text())
     yield {
         "name": NAME,
-        "api_key_value": API_KEY,
         "function_zip": applied["module"]["pipeline"]["function_zip"],
         "database": {
             "host": server.host,
