@@ -130,10 +130,9 @@ fix: $(READY) ## format, and mend what the linter can mend
 	$(BIN)/ruff format
 
 .PHONY: docs
-docs: $(READY) ## make what is made: terraform/README.md's tables, openapi.json, docs/cost.md's figures
+docs: $(READY) ## make what is made: terraform/README.md's tables, openapi.json
 	$(BIN)/python -m docs.module_readme
 	$(BIN)/python -m functions.api.document
-	$(BIN)/python -m benchmarks.cost --write
 
 .PHONY: lock
 lock: $(READY) ## pin what pyproject.toml asks for, with hashes, keeping what is pinned already
@@ -162,10 +161,6 @@ bench: $(READY) ## time the states on 2,000,000 rows, the look-up on 1,000,000, 
 	$(BIN)/python -m benchmarks.states
 	$(BIN)/python -m benchmarks.lookup
 	$(BIN)/python -m benchmarks.quadratic_primes
-
-.PHONY: cost
-cost: $(READY) ## what the stack costs idle, for a file and for a GB; fails above 2 USD a month idle
-	@$(BIN)/python -m benchmarks.cost
 
 .PHONY: mutants
 mutants: $(READY) ## change the modules that cast and judge, and see whether a test minds

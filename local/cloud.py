@@ -76,6 +76,8 @@ def _start(home: Path, *, hard_testing: bool, report: Report) -> Stack:
         "source": os.path.relpath(_MODULE, home / "terraform"),
         "name": NAME,
         "hard_testing": hard_testing,
+        # The examples' tests sign; here the other way is at work.
+        "api_auth": "key",
         "api_key_value": secrets.token_urlsafe(30),
         "function_zip": _upload(aws),
         "database": {
@@ -140,6 +142,7 @@ def _apply(
     configuration.touch(mode=0o600)
     configuration.write_text(json.dumps(root, indent=2))
     environment = {**tool.environment, **aws.environment()}
+    terraform.pin(folder)
     for command in (["init"], ["apply", "-auto-approve"]):
         arguments = [tool.command, f"-chdir={folder}", *command, "-no-color", "-input=false"]
         status = processes.run("terraform", arguments, env=environment)

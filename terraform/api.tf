@@ -199,7 +199,7 @@ resource "aws_api_gateway_stage" "prod" {
   # checkov:skip=CKV_AWS_76:api_access_logs turns them on, by a dynamic block, which checkov does not follow
   # checkov:skip=CKV_AWS_120:a cache is billed by the hour, and would answer with rows from before a load
   # checkov:skip=CKV2_AWS_4:execution logs need a role that API Gateway has once per account, so the account decides
-  # checkov:skip=CKV2_AWS_29:a web ACL is billed by the month; api_web_acl takes one; callers need a key and are throttled
+  # checkov:skip=CKV2_AWS_29:a web ACL is billed by the month; api_web_acl takes one; callers sign or need a key, and are throttled
   # checkov:skip=CKV2_AWS_77:nothing behind it is Java; what a web ACL looks for is its owner's to say
   # checkov:skip=CKV2_AWS_51:it talks to nothing but Lambda, which takes no client certificate
   rest_api_id   = aws_api_gateway_rest_api.lookup.id

@@ -119,7 +119,7 @@ resource "aws_rds_cluster" "this" {
   kms_key_id                = var.kms_key_arn
   backup_retention_period   = var.aurora.backup_days
   copy_tags_to_snapshot     = true
-  deletion_protection       = var.aurora.deletion_protection
+  deletion_protection       = var.deletion_protection
   skip_final_snapshot       = !var.aurora.final_snapshot
   final_snapshot_identifier = "${local.aurora_id}-of-${formatdate("YYYYMMDDhhmmss", plantimestamp())}"
 

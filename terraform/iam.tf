@@ -93,6 +93,39 @@ locals {
   }
 }
 
+locals {
+  # The calls for which a service uses kms_key_arn with the permissions of the caller:
+  # - DynamoDB decrypts the table's key as whoever reads or writes an item
+  #   (docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html).
+  # - S3 needs GenerateDataKey to put an object and Decrypt to get one
+  #   (docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html), and both for a multipart upload
+  #   (docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions).
+  # - SNS needs both of the publisher (docs.aws.amazon.com/sns/latest/dg/sns-key-management.html).
+  # - Secrets Manager needs Decrypt (docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html).
+  # Lambda decrypts a function's environment by a grant, and needs nothing of the function's role
+  # (docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html).
+  kms_calls = {
+    "kms:Decrypt" = [
+      "dynamodb:GetItem",
+      "dynamodb:PutItem",
+      "dynamodb:Query",
+      "dynamodb:UpdateItem",
+      "s3:GetObject",
+      "s3:GetObjectVersion",
+      "s3:PutObject",
+      "secretsmanager:GetSecretValue",
+      "sns:Publish",
+    ]
+    "kms:GenerateDataKey" = ["s3:PutObject", "sns:Publish"]
+  }
+  kms_actions = {
+    for name, statements in local.permissions : name => [
+      for action, calls in local.kms_calls : action
+      if length(setintersection(calls, flatten([for statement in statements : statement.actions]))) > 0
+    ]
+  }
+}
+
 resource "aws_iam_role" "function" {
   for_each = local.functions
 
@@ -114,7 +147,10 @@ resource "aws_iam_role_policy" "function" {
     Statement = [
       for statement in concat(
         local.permissions[each.key],
-        local.kms_permissions[each.key],
+        [
+          for key in var.kms_key_arn[*] : { actions = local.kms_actions[each.key], resources = [key] }
+          if length(local.kms_actions[each.key]) > 0
+        ],
         [for statement in local.network : statement if contains(local.networked, each.key)],
         [{
           actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]

@@ -93,17 +93,17 @@ output "api_id" {
 }
 
 output "api_url" {
-  description = "The base URL of the look-up API: GET <api_url>/get?user=<name> with the key in the header x-api-key, or signed; <api_url>/docs says what else. tm reads it."
+  description = "The base URL of the look-up API: GET <api_url>/get?user=<name>, signed, or with the key in the header x-api-key; <api_url>/docs says what else. tm reads it."
   value       = aws_api_gateway_stage.prod.invoke_url
 }
 
 output "api_execution_arn" {
-  description = "The look-up API as IAM knows it: with api_auth = \"iam\" allow callers execute-api:Invoke on <api_execution_arn>/GET/*."
+  description = "The look-up API as IAM knows it: allow its callers execute-api:Invoke on <api_execution_arn>/GET/*."
   value       = aws_api_gateway_stage.prod.execution_arn
 }
 
 output "api_key" {
-  description = "The key of the look-up API; null with api_auth = \"iam\". tm reads it."
+  description = "The key of the look-up API with api_auth = \"key\", else null. tm reads it."
   value       = one(aws_api_gateway_api_key.lookup[*].value)
   sensitive   = true
 }

@@ -9,6 +9,14 @@ variable "name" {
     condition     = can(regex("^[a-z](-?[a-z0-9])+$", var.name)) && length(var.name) >= 3 && length(var.name) <= 26
     error_message = "name must be 3 to 26 lower-case letters, digits and single hyphens, begin with a letter and not end with a hyphen: it becomes part of the names of buckets and of the database."
   }
+
+  validation {
+    # docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html and
+    # docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html. What else S3 reserves cannot occur:
+    # "xn--" has two hyphens, and the reserved endings do not look like a region's.
+    condition     = !anytrue([for reserved in ["amzn-s3-demo-", "sg-", "sthree-"] : startswith("${var.name}-", reserved)])
+    error_message = "name must not make names that begin with \"amzn-s3-demo-\" or \"sthree-\", which S3 reserves, or with \"sg-\", which EC2 refuses for security groups. They begin with \"<name>-\": choose another name."
+  }
 }
 
 variable "alert_emails" {
@@ -209,15 +217,13 @@ variable "database" {
 variable "aurora" {
   description = <<-EOT
     The database that the module creates when none is given. max_capacity: the ACUs (2 GiB of memory each) that it may
-    grow to; it shrinks to none by itself. backup_days: how far back it can be restored. deletion_protection: whether
-    AWS refuses to delete it; to destroy the stack, apply false first. final_snapshot: whether a snapshot is taken when
-    it is deleted; it outlives the stack.
+    grow to; it shrinks to none by itself. backup_days: how far back it can be restored. final_snapshot: whether a
+    snapshot is taken when it is deleted; it outlives the stack. deletion_protection covers it too.
   EOT
   type = object({
-    max_capacity        = optional(number, 4)
-    backup_days         = optional(number, 7)
-    deletion_protection = optional(bool, true)
-    final_snapshot      = optional(bool, true)
+    max_capacity   = optional(number, 4)
+    backup_days    = optional(number, 7)
+    final_snapshot = optional(bool, true)
   })
   default  = {}
   nullable = false
@@ -233,25 +239,26 @@ variable "aurora" {
   }
 
   validation {
-    condition     = var.database == null || var.aurora == { max_capacity = 4, backup_days = 7, deletion_protection = true, final_snapshot = true }
+    condition     = var.database == null || var.aurora == { max_capacity = 4, backup_days = 7, final_snapshot = true }
     error_message = "aurora says what the created database is like, but with database none is created: set one or the other."
   }
 }
 
 variable "api_auth" {
-  description = "How callers of the look-up API prove who they are: \"key\", by the API key in the header x-api-key, which ends up in Terraform's state, or \"iam\", by signing their requests (AWS Signature Version 4) as somebody who is allowed execute-api:Invoke. /health, /docs and /openapi.json are open either way."
+  # docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html#apigateway-usage-plans-best-practices
+  description = "How callers of the look-up API prove who they are: \"iam\", by signing their requests (AWS Signature Version 4) as somebody who is allowed execute-api:Invoke on <api_execution_arn>/GET/*, or \"key\", by one API key for all of them in the header x-api-key. AWS advises against API keys for authentication or authorization, and the key stands in Terraform's state. /health, /docs and /openapi.json are open either way."
   type        = string
-  default     = "key"
+  default     = "iam"
   nullable    = false
 
   validation {
-    condition     = contains(["key", "iam"], var.api_auth)
-    error_message = "api_auth must be \"key\", for an API key in the header x-api-key, or \"iam\", for signed requests."
+    condition     = contains(["iam", "key"], var.api_auth)
+    error_message = "api_auth must be \"iam\", for signed requests, or \"key\", for an API key in the header x-api-key."
   }
 }
 
 variable "api_key_value" {
-  description = "The key that callers of the look-up API send in the header x-api-key; null lets AWS make one. Either way it stands in Terraform's state, so encrypt the state, or set api_auth = \"iam\"."
+  description = "With api_auth = \"key\", the key that callers of the look-up API send in the header x-api-key; null lets AWS make one. Either way it stands in Terraform's state, so encrypt the state."
   type        = string
   default     = null
   sensitive   = true
@@ -263,7 +270,7 @@ variable "api_key_value" {
 
   validation {
     condition     = var.api_key_value == null || var.api_auth == "key"
-    error_message = "api_key_value is a key, but with api_auth = \"iam\" there are no keys: set one or the other."
+    error_message = "api_key_value is a key, but with api_auth = \"iam\", the default, there is none: leave it out, or set api_auth = \"key\"."
   }
 }
 
@@ -350,6 +357,13 @@ variable "force_destroy" {
   description = "Whether destroying the stack deletes the files in its buckets, every version of them. With false AWS refuses to delete a bucket that holds any; to destroy the stack with its files, apply true first."
   type        = bool
   default     = false
+  nullable    = false
+}
+
+variable "deletion_protection" {
+  description = "Whether AWS refuses to delete the log table and a created database, and destroying the stack fails before anything is removed. To destroy the stack, apply false first."
+  type        = bool
+  default     = true
   nullable    = false
 }
 

@@ -34,6 +34,8 @@ override_resource {
 }
 
 variables {
+  deletion_protection = false # so that `terraform test` can clean up
+
   function_zip = {
     bucket = "code"
     key    = "functions.zip"
@@ -52,6 +54,10 @@ variables {
 }
 
 run "defaults" {
+  variables {
+    deletion_protection = null
+  }
+
   # Functions
 
   assert {
@@ -245,13 +251,23 @@ run "defaults" {
   }
 
   assert {
+    condition     = aws_dynamodb_table.log.deletion_protection_enabled && terraform_data.protection.input
+    error_message = "The log table, or the stack as a whole, can be deleted by mistake."
+  }
+
+  assert {
     condition     = alltrue([for bucket in aws_s3_bucket.this : !bucket.force_destroy])
     error_message = "Files are deleted with the stack although nobody said so."
   }
 
   assert {
-    condition     = length(aws_s3_bucket_lifecycle_configuration.staging) == 0
-    error_message = "Staging has a lifecycle although nobody asked for one."
+    condition = toset([for bucket in aws_s3_bucket.this : "${bucket.bucket}: Enabled 7 []"]) == toset(flatten([
+      for configuration in aws_s3_bucket_lifecycle_configuration.this : [
+        for rule in configuration.rule :
+        "${configuration.bucket}: ${rule.status} ${one(rule.abort_incomplete_multipart_upload).days_after_initiation} ${jsonencode(rule.expiration)}"
+      ]
+    ]))
+    error_message = "A bucket keeps the parts of uploads that were broken off, or forgets objects although nobody said so."
   }
 
   assert {
@@ -278,9 +294,15 @@ run "everything_set" {
     log_retention_days     = 400
     log_level              = "DEBUG"
     watch_schedule         = "rate(1 hour)"
+    api_auth               = "key"
     api_key_value          = "a key of the user's own"
     kms_key_arn            = "arn:aws:kms:eu-central-1:123456789012:key/given"
     tags                   = { Team = "data" }
+  }
+
+  assert {
+    condition     = !aws_dynamodb_table.log.deletion_protection_enabled && !terraform_data.protection.input
+    error_message = "deletion_protection does not reach the log table, or the resource that refuses to be destroyed."
   }
 
   assert {
@@ -337,7 +359,7 @@ run "everything_set" {
       ])
       } == {
       alert     = ["kms:Decrypt", "kms:GenerateDataKey", var.kms_key_arn]
-      api       = ["kms:Decrypt", var.kms_key_arn] # its secret may be encrypted with it
+      api       = ["kms:Decrypt", var.kms_key_arn]
       load      = ["kms:Decrypt", var.kms_key_arn]
       migrate   = ["kms:Decrypt", var.kms_key_arn]
       test      = ["kms:Decrypt", "kms:GenerateDataKey", var.kms_key_arn]
@@ -359,7 +381,9 @@ run "everything_set" {
   }
 
   assert {
-    condition     = flatten([for configuration in aws_s3_bucket_lifecycle_configuration.staging : [for rule in configuration.rule : rule.expiration[*].days]]) == [30]
+    condition = { for name, configuration in aws_s3_bucket_lifecycle_configuration.this : name => join(" ", flatten([
+      for rule in configuration.rule : [rule.id, rule.expiration[*].days]
+    ])) } == { landing = "uploads", staging = "uploads retention 30" }
     error_message = "staging_retention_days does not reach the staging bucket."
   }
 

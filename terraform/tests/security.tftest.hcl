@@ -34,6 +34,8 @@ override_resource {
 }
 
 variables {
+  deletion_protection = false # so that `terraform test` can clean up
+
   kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
   function_zip = {
     bucket = "code"
@@ -73,8 +75,8 @@ run "skips" {
   }
 
   assert {
-    condition     = aws_api_gateway_method.this["ANY /get"].api_key_required && aws_api_gateway_usage_plan.lookup[0].throttle_settings[0].rate_limit > 0
-    error_message = "Callers of the API need no key or are not throttled."
+    condition     = aws_api_gateway_method.this["ANY /get"].authorization == "AWS_IAM" && aws_api_gateway_method_settings.throttle.settings[0].throttling_rate_limit > 0
+    error_message = "Callers of the API need not sign or are not throttled."
   }
 
   assert {

@@ -3,7 +3,7 @@
 kms_key_arn            = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
 log_retention_days     = 365
 staging_retention_days = 30
-aurora                 = { backup_days = 7, deletion_protection = true, final_snapshot = true, max_capacity = 4 }
+aurora                 = { backup_days = 7, final_snapshot = true, max_capacity = 4 }
 
 # checkov drops what is there when this is null, unless it is told this; Terraform would refuse it.
 database = ""

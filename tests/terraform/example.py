@@ -10,9 +10,10 @@ from typing import Any
 
 import requests
 
+from cli.authorization import Signature
 from tests.fixtures.sandbox import Sandbox
 from tests.stand_ins import StandIns
-from tests.terraform.emulation import API_KEY, Root, checkout
+from tests.terraform.emulation import Root, checkout
 from tests.terraform.inventory import PARTS, inventory
 
 AT = "2024-03-03 09:00:00 UTC"
@@ -65,11 +66,12 @@ class Example:
 
     def look_up(self, stack: Mapping[str, Any], user: str) -> list[dict[str, str]]:
         """Ask the API about a user."""
+        aws = self.sandbox.aws
         answer = requests.get(
-            f"{self.sandbox.aws.endpoint_url}/_aws/execute-api/{stack['api_id']}/Prod/get",
+            f"{aws.endpoint_url}/_aws/execute-api/{stack['api_id']}/Prod/get",
             params={"user": user},
-            headers={"x-api-key": API_KEY},
-            verify=self.sandbox.aws.ca_bundle,
+            auth=Signature(aws.credentials, aws.region),
+            verify=aws.ca_bundle,
             timeout=30,
         )
         assert answer.status_code == 200, answer.text

@@ -1,6 +1,7 @@
 """What the module's policies allow: nothing by a wildcard that is not listed with its reason."""
 
 import json
+import re
 import shutil
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,11 +23,14 @@ DATABASE = {"host": "db.example.com", "name": "pipeline"}
 FUNCTIONS = ("migrate", "load", "api")
 SECRETS = {name: f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}" for name in FUNCTIONS}
 
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1"
+
 # Between them, every policy that the module can make.
 STACKS: dict[str, dict[str, Any]] = {
-    "created": {"kms_key_arn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1"},
+    "created": {"kms_key_arn": KEY},
     "given, with iam, in a network": {
         "function_zip": ZIP,
+        "kms_key_arn": KEY,
         "database": DATABASE
         | {
             "auth": "iam",
@@ -336,6 +340,34 @@ def test_network_interfaces_are_lambda_s_and_not_the_code_s(
         assert with_network == [
             f'aws_iam_role_policy.function["{name}"]' for name in networked[stack]
         ]
+
+
+# The calls for which AWS uses the key with the permissions of the caller; iam.tf names the pages of
+# its documentation. To delete or list something, or to describe a table, nobody needs the key.
+DECRYPTED = re.compile(
+    r"dynamodb:(?!Describe|List)|s3:(Get|Put)Object|secretsmanager:GetSecretValue|sns:Publish"
+)
+ENCRYPTED = re.compile(r"s3:PutObject|sns:Publish|secretsmanager:(Create|Put|Update)Secret")
+
+
+@pytest.mark.parametrize("stack", [name for name, each in STACKS.items() if "kms_key_arn" in each])
+@pytest.mark.parametrize(
+    ("action", "calls"),
+    [
+        pytest.param("kms:Decrypt", DECRYPTED, id="Decrypt"),
+        pytest.param("kms:GenerateDataKey", ENCRYPTED, id="GenerateDataKey"),
+    ],
+)
+def test_the_key_is_for_the_roles_whose_calls_need_it(
+    action: str, calls: re.Pattern[str], stack: str, plans: dict[str, list[Statement]]
+) -> None:
+    roles = [each for each in of_roles(plans[stack]) if each.effect == "Allow"]
+    needed = {each.where for each in roles if any(map(calls.match, each.actions))}
+    allowed = [each for each in roles if action in each.actions]
+
+    assert needed
+    assert {each.where for each in allowed} == needed
+    assert all(each.resources == {KEY} for each in allowed)
 
 
 def test_every_permission_is_shown_on_the_local_cloud_or_listed(
