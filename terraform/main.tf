@@ -13,10 +13,15 @@ locals {
   state_machine_name = "${var.name}-ingestion"
   state_machine_arn  = "arn:${local.partition}:states:${local.region}:${local.account}:stateMachine:${local.state_machine_name}"
 
-  # What the functions do with var.kms_key_arn: those that use the log, the buckets, the topic or a secret of the
-  # database have it decrypted, and those that write objects or alerts have it encrypted, by these services.
+  # What the functions do with var.kms_key_arn: those that use the log, the buckets, the topic, or a secret or an
+  # authority of the database have it decrypted, and those that write objects or alerts have it encrypted, by these
+  # services.
   kms_users = {
-    "kms:Decrypt"         = setunion(["alert", "load", "test", "transform", "trigger", "watch"], keys(local.database_secret_arns))
+    "kms:Decrypt" = setunion(
+      ["alert", "load", "test", "transform", "trigger", "watch"],
+      keys(local.database_secret_arns),
+      var.database_ca_bundle == null ? [] : local.database_clients,
+    )
     "kms:GenerateDataKey" = ["alert", "test", "transform"]
   }
   kms_permissions = {

@@ -74,6 +74,8 @@ ROLES = "database.users must name three different roles"
 WHOLE_ARNS = "database.secret_arns must be whole ARNs of Secrets Manager secrets"
 SUBNETS = "database.vpc.subnet_ids must name at least one subnet"
 GROUPS = "database.vpc.security_group_ids must name at least one security group"
+PEM = 'database_ca_bundle must be the text of certificates in PEM, "-----BEGIN CERTIFICATE-----…"'
+NO_PRIVATE_KEY = "database_ca_bundle holds a private key"
 CAPACITY = "aurora.max_capacity must be 1 to 256 ACUs, in steps of a half"
 BACKUPS = "aurora.backup_days must be a whole number from 1 to 35"
 ONE_DATABASE = "aurora says what the created database is like, but with database none is created"
@@ -93,6 +95,8 @@ TAG = "tags must be at most 47, with keys of 1 to 128"
 
 QUEUE_ARN = "arn:aws:sqs:eu-central-1:123456789012:alerts"
 TOPIC_ARN = "arn:aws:sns:eu-central-1:123456789012:pager"
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+PRIVATE_KEY = CERTIFICATE.replace("CERTIFICATE", "PRIVATE KEY")
 KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 WRONG: list[tuple[dict[str, Any], set[str]]] = [
@@ -169,6 +173,17 @@ WRONG: list[tuple[dict[str, Any], set[str]]] = [
         },
         {WHOLE_ARNS, GROUPS},
     ),
+    *(
+        ({"database_ca_bundle": text}, {PEM})
+        for text in (
+            "",
+            "ca.pem",
+            CERTIFICATE.replace("AAAA\n", ""),
+            "-----BEGIN CERTIFICATE-----\nAAAA",
+        )
+    ),
+    ({"database_ca_bundle": PRIVATE_KEY}, {PEM, NO_PRIVATE_KEY}),
+    ({"database_ca_bundle": CERTIFICATE + PRIVATE_KEY.replace("PRI", "RSA PRI")}, {NO_PRIVATE_KEY}),
     ({"aurora": {"max_capacity": 0.5, "backup_days": 0}}, {CAPACITY, BACKUPS}),
     ({"aurora": {"max_capacity": 256.5, "backup_days": 36}}, {CAPACITY, BACKUPS}),
     ({"aurora": {"max_capacity": 1.3, "backup_days": 1.5}}, {CAPACITY, BACKUPS}),
@@ -238,6 +253,7 @@ RIGHT: list[dict[str, Any]] = [
     {"image_uris": IMAGES | {"load": f"{REGISTRY}.cn/ci/load:v1"}},
     {"database": IAM | {"resource_id": "prx-0a1b", "vpc": VPC}},
     {"database": SECRET | {"port": 65535, "vpc": VPC}},
+    {"database_ca_bundle": "# Ours\n" + 2 * CERTIFICATE.replace("\n", "\r\n")},
     {"aurora": {"max_capacity": 1.5, "backup_days": 35}},
     *({"api_key_value": length * "a"} for length in (20, 128)),
     *(
@@ -267,6 +283,7 @@ RIGHT: list[dict[str, Any]] = [
         "image_uris": None,
         "function_zip": None,
         "database": None,
+        "database_ca_bundle": None,
         "aurora": None,
         "api_auth": None,
         "api_key_value": None,
@@ -338,6 +355,10 @@ EFFECTS: dict[str, dict[str, list[str]]] = {
             "A function gets into the database otherwise than as its own user.",
             "The functions are not in the network that was named.",
         ],
+        "database_ca_bundle": [
+            "database_ca_bundle does not reach the functions that connect to the created database, "
+            "or it reaches others.",
+        ],
         "aurora": [
             "max_capacity or backup_days does not reach the cluster.",
             "A database that may go cannot be destroyed.",
@@ -347,8 +368,8 @@ EFFECTS: dict[str, dict[str, list[str]]] = {
     },
 }
 NO_CONTRACTS = "There are no contracts beside the module"
-# In a region of its own in terraform/tests.
-UNTRUSTED = "The functions would trust no database in "
+UNTRUSTED = "The functions would trust no database of RDS in "
+UNTRUSTED_PROXY = "database.host is an RDS Proxy"
 
 
 @dataclass(frozen=True)
@@ -481,7 +502,9 @@ def test_a_right_value_is_accepted(answers: dict[str, list[str]]) -> None:
 
 
 def test_every_message_of_the_module_is_shown() -> None:
-    shown = set().union(*(expected for _, expected in WRONG), {NO_CONTRACTS, UNTRUSTED})
+    shown = set().union(
+        *(expected for _, expected in WRONG), {NO_CONTRACTS, UNTRUSTED, UNTRUSTED_PROXY}
+    )
     options = hcl2.SerializationOptions(strip_string_quotes=True)
     messages = [
         message.replace('\\"', '"')
@@ -493,6 +516,47 @@ def test_every_message_of_the_module_is_shown() -> None:
     assert [message for message in messages if not any(part in message for part in shown)] == []
 
 
+def test_whom_the_functions_would_not_trust_is_said_by_the_plan(run: Module) -> None:
+    """AWS's forms of a host: github.com/aws/aws-advanced-python-wrapper, utils/rds_utils.py."""
+    aws = "https://truststore.pki.rds.amazonaws.com"
+    hosts = {
+        "db.x1.mars-north-1.rds.amazonaws.com": ("mars-north-1", aws),
+        "DB-1.cluster-x1.Mars-North-1.RDS.amazonaws.com": ("mars-north-1", aws),
+        "eu-west-1.cluster-custom-x1.mars-north-1.rds.amazonaws.eu.": ("mars-north-1", aws),
+        "eu-west-1.cluster-ro-x1.rds.cn-mars-1.amazonaws.com.cn": (
+            "cn-mars-1",
+            "https://rds-truststore.s3.cn-north-1.amazonaws.com.cn",
+        ),
+        "db.x1.us-gov-west-1.rds.amazonaws.com": None,
+        "mars-north-1.x1.ca-west-1.rds.amazonaws.com": None,
+        "db.global-x1.global.rds.amazonaws.com": None,
+        # A public certificate.
+        "db.endpoint.proxy-x1.mars-north-1.rds.amazonaws.com": None,
+        "mars-north-1.rds.example.com": None,
+    }
+    said = plans(
+        run.tool,
+        run.folder,
+        {
+            f"host_{number}": {"function_zip": ZIP, "database": SECRET | {"host": host}}
+            for number, host in enumerate(hosts)
+        },
+        "./tests/mocks",
+    )
+    found = errors(said)
+
+    for number, (host, where) in enumerate(hosts.items()):
+        answers = found.get(f"host_{number}", [])
+        if where is None:
+            assert answers == [], host
+            continue
+        region, url = where
+        [answer] = answers
+        assert f"{UNTRUSTED}{region}: " in answer
+        assert f"Download {url}/{region}/{region}-bundle.pem, " in answer
+        assert f'set database_ca_bundle = file("{region}-bundle.pem")' in answer
+
+
 @pytest.fixture(scope="module")
 def blue(run: Module) -> dict[str, Any]:
     """The plan of all that the module can make, under a name of its own."""
@@ -502,6 +566,7 @@ def blue(run: Module) -> dict[str, Any]:
         "alert_emails": ["data-team@example.com"],
         "staging_retention_days": 30,
         "kms_key_arn": KEY_ARN,
+        "database_ca_bundle": CERTIFICATE,
     }
     said = plans(run.tool, run.folder, {"blue": variables}, "./tests/mocks")
     [plan] = [line["test_plan"] for line in said if line["type"] == "test_plan"]
@@ -518,6 +583,8 @@ def test_every_resource_that_takes_tags_has_them(blue: dict[str, Any]) -> None:
         if "tags" in schemas.get(each["type"], {"block": {}})["block"].get("attributes", {})
     ]
 
+    # S3 takes 10 tags of an object, and var.tags may have more.
+    taggable = [each for each in taggable if each["type"] != "aws_s3_object"]
     assert len(taggable) > 50
     assert [
         each["address"]
@@ -538,7 +605,7 @@ def test_every_name_is_the_stacks_own(blue: dict[str, Any]) -> None:
     assert {at: name for at, name in names.items() if "blue" not in str(name)} == {}
     # These alone are unique in the world, or in an account.
     assert {name for (address, _), name in names.items() if "_s3_bucket.this" in address} == {
-        f"blue-{bucket}-123456789012-eu-central-1" for bucket in ("landing", "staging")
+        f"blue-{bucket}-123456789012-eu-central-1" for bucket in ("config", "landing", "staging")
     }
     roles = {name for (address, _), name in names.items() if "aws_iam_role." in address}
     assert len(roles) == len(FUNCTIONS) + 1
