@@ -74,7 +74,6 @@ resource "aws_s3_bucket_policy" "this" {
 
 # Named by its hash, so that no function takes another's text for it, and each process needs to read it only once.
 resource "aws_s3_object" "database_ca_bundle" {
-  # checkov:skip=CKV_AWS_186:the bucket encrypts it, with kms_key_arn if it is given
   count = var.database_ca_bundle == null ? 0 : 1
 
   bucket       = aws_s3_bucket.this["config"].bucket

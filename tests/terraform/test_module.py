@@ -75,7 +75,7 @@ WHOLE_ARNS = "database.secret_arns must be whole ARNs of Secrets Manager secrets
 SUBNETS = "database.vpc.subnet_ids must name at least one subnet"
 GROUPS = "database.vpc.security_group_ids must name at least one security group"
 PEM = 'database_ca_bundle must be the text of certificates in PEM, "-----BEGIN CERTIFICATE-----…"'
-NO_PRIVATE_KEY = "database_ca_bundle holds a private key"
+CERTIFICATES_ALONE = "database_ca_bundle holds a private key"
 CAPACITY = "aurora.max_capacity must be 1 to 256 ACUs, in steps of a half"
 BACKUPS = "aurora.backup_days must be a whole number from 1 to 35"
 ONE_DATABASE = "aurora says what the created database is like, but with database none is created"
@@ -96,7 +96,7 @@ TAG = "tags must be at most 47, with keys of 1 to 128"
 QUEUE_ARN = "arn:aws:sqs:eu-central-1:123456789012:alerts"
 TOPIC_ARN = "arn:aws:sns:eu-central-1:123456789012:pager"
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-PRIVATE_KEY = CERTIFICATE.replace("CERTIFICATE", "PRIVATE KEY")
+SOME_KEY = CERTIFICATE.replace("CERTIFICATE", "PRIVATE KEY")
 KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 WRONG: list[tuple[dict[str, Any], set[str]]] = [
@@ -182,8 +182,8 @@ WRONG: list[tuple[dict[str, Any], set[str]]] = [
             "-----BEGIN CERTIFICATE-----\nAAAA",
         )
     ),
-    ({"database_ca_bundle": PRIVATE_KEY}, {PEM, NO_PRIVATE_KEY}),
-    ({"database_ca_bundle": CERTIFICATE + PRIVATE_KEY.replace("PRI", "RSA PRI")}, {NO_PRIVATE_KEY}),
+    ({"database_ca_bundle": SOME_KEY}, {PEM, CERTIFICATES_ALONE}),
+    ({"database_ca_bundle": CERTIFICATE + SOME_KEY.replace("PRI", "RSA PRI")}, {CERTIFICATES_ALONE}),
     ({"aurora": {"max_capacity": 0.5, "backup_days": 0}}, {CAPACITY, BACKUPS}),
     ({"aurora": {"max_capacity": 256.5, "backup_days": 36}}, {CAPACITY, BACKUPS}),
     ({"aurora": {"max_capacity": 1.3, "backup_days": 1.5}}, {CAPACITY, BACKUPS}),
