@@ -183,7 +183,10 @@ WRONG: list[tuple[dict[str, Any], set[str]]] = [
         )
     ),
     ({"database_ca_bundle": SOME_KEY}, {PEM, CERTIFICATES_ALONE}),
-    ({"database_ca_bundle": CERTIFICATE + SOME_KEY.replace("PRI", "RSA PRI")}, {CERTIFICATES_ALONE}),
+    (
+        {"database_ca_bundle": CERTIFICATE + SOME_KEY.replace("PRI", "RSA PRI")},
+        {CERTIFICATES_ALONE},
+    ),
     ({"aurora": {"max_capacity": 0.5, "backup_days": 0}}, {CAPACITY, BACKUPS}),
     ({"aurora": {"max_capacity": 256.5, "backup_days": 36}}, {CAPACITY, BACKUPS}),
     ({"aurora": {"max_capacity": 1.3, "backup_days": 1.5}}, {CAPACITY, BACKUPS}),
