@@ -60,13 +60,13 @@ locals {
       { actions = ["s3:DeleteObject", "s3:PutObject"], resources = [local.staged.tested] },
       { actions = ["dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
     ]
-    load = [
+    load = concat(local.database_trust_permissions.load, [
       { actions = ["s3:ListBucketVersions"], resources = [local.bucket_arns.landing] },
       { actions = ["s3:ListBucket"], resources = [local.bucket_arns.staging] },
       { actions = ["s3:GetObject"], resources = [local.staged.clean, "${local.staged.tested}/rejects.jsonl"] },
       { actions = ["dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
       local.database_permissions.load,
-    ]
+    ])
     alert = [
       { actions = ["s3:GetObject"], resources = ["${local.staged.tested}/report.json"] },
       { actions = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
@@ -80,11 +80,11 @@ locals {
       { actions = ["states:DescribeExecution"], resources = ["${replace(local.state_machine_arn, ":stateMachine:", ":execution:")}:*"] },
       local.notify,
     ]
-    api = [
+    api = concat(local.database_trust_permissions.api, [
       { actions = ["dynamodb:Query"], resources = [aws_dynamodb_table.log.arn, "${aws_dynamodb_table.log.arn}/index/status"] },
       local.database_permissions.api,
-    ]
-    migrate = concat([local.database_permissions.migrate], [
+    ])
+    migrate = concat(local.database_trust_permissions.migrate, [local.database_permissions.migrate], [
       for cluster in aws_rds_cluster.this : {
         actions   = ["rds-data:BeginTransaction", "rds-data:CommitTransaction", "rds-data:ExecuteStatement", "rds-data:RollbackTransaction"]
         resources = [cluster.arn]

@@ -29,8 +29,8 @@ locals {
   # Lambda itself takes the logs, and a token for the database is signed without asking anybody.
   gateways = toset(var.database == null ? ["dynamodb", "s3"] : [])
 
-  # The functions that run in a network, and where. To the created database migrate has another way.
-  networked = var.database == null ? ["api", "load"] : var.database.vpc != null ? ["api", "load", "migrate"] : []
+  # The functions that run in a network, and where.
+  networked = var.database != null && try(var.database.vpc, null) == null ? [] : local.database_clients
   vpc = one(concat(
     [for vpc in aws_vpc.this : {
       subnet_ids         = [for subnet in aws_subnet.private : subnet.id]

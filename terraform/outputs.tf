@@ -82,7 +82,7 @@ output "database_secret_arn" {
 output "database_routes_needed" {
   description = "What must be reached from the subnets of database.vpc, which nothing has checked; null without them."
   value = try(var.database.vpc, null) == null ? null : join(" ", concat(
-    ["From ${join(", ", var.database.vpc.subnet_ids)} the functions load, api and migrate must reach ${local.database.host}:${local.database.port}, and load S3 and DynamoDB (gateway endpoints do, at no cost)."],
+    ["From ${join(", ", var.database.vpc.subnet_ids)} the functions load, api and migrate must reach ${local.database.host}:${local.database.port}, load and api DynamoDB, and ${var.database_ca_bundle == null ? "load" : "all three"} S3 (gateway endpoints do, at no cost)."],
     local.database.auth == "secret" ? ["All three must reach Secrets Manager for their secrets: by an interface endpoint or a NAT gateway, which cost by the hour; auth = \"iam\" needs neither."] : [],
   ))
 }

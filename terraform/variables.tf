@@ -130,8 +130,9 @@ variable "database" {
     roles and tables, and migrate makes the other two.
 
     vpc puts load, api and migrate into subnets, with security groups that the database lets in; without it they reach
-    it over the internet. From those subnets load must also reach S3 and DynamoDB, and with secret all three must reach
-    Secrets Manager, by endpoints or a NAT gateway. Nothing can check that here: without it the functions time out.
+    it over the internet. From those subnets load must also reach S3, load and api DynamoDB, and with secret all three
+    Secrets Manager, by endpoints or a NAT gateway; with database_ca_bundle all three must reach S3. Nothing can check
+    that here: without it the functions time out.
   EOT
   type = object({
     host        = string
@@ -211,6 +212,33 @@ variable "database" {
   validation {
     condition     = try(var.database.vpc, null) == null || try(length(var.database.vpc.security_group_ids) > 0 && alltrue([for id in var.database.vpc.security_group_ids : can(regex("^sg-[0-9a-z]+$", id))]), false)
     error_message = "database.vpc.security_group_ids must name at least one security group, \"sg-…\", that the database lets in."
+  }
+}
+
+variable "database_ca_bundle" {
+  description = <<-EOT
+    The certificate authorities that load, api and migrate trust when they connect to PostgreSQL, as PEM text such as
+    file("ca.pem"); they trust no others then. Null trusts those of Amazon RDS in the regions that terraform/README.md
+    lists, and with database.auth = "secret" the public ones too.
+
+    Give it in a region that is not listed, with the region's bundle from
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html; for a PostgreSQL elsewhere with an
+    authority of its own; and for an RDS Proxy with auth = "iam", whose certificates are of
+    https://www.amazontrust.com/repository/. An authority must follow RFC 5280, as Python 3.13 checks it: one made with
+    openssl needs -addext keyUsage=critical,keyCertSign. The value must be known when Terraform plans. The functions
+    read it from S3.
+  EOT
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.database_ca_bundle == null || can(regex("-----BEGIN CERTIFICATE-----\\s+[A-Za-z0-9+/=\\s]+-----END CERTIFICATE-----", var.database_ca_bundle))
+    error_message = "database_ca_bundle must be the text of certificates in PEM, \"-----BEGIN CERTIFICATE-----…\", as file(\"ca.pem\") gives it: not the file's name."
+  }
+
+  validation {
+    condition     = var.database_ca_bundle == null || !can(regex("-----BEGIN [A-Z ]*PRIVATE KEY-----", var.database_ca_bundle))
+    error_message = "database_ca_bundle holds a private key: give certificates alone, since the text is kept in Terraform's state and in S3."
   }
 }
 
@@ -395,7 +423,7 @@ variable "log_level" {
 
 variable "kms_key_arn" {
   description = <<-EOT
-    The KMS key that encrypts all that the module keeps: both buckets, the log table, the topic, the logs, the
+    The KMS key that encrypts all that the module keeps: the buckets, the log table, the topic, the logs, the
     functions' environments, the images it builds, and the database it creates with its secret. Null leaves that to keys
     of AWS. Step Functions keeps no rows, only names and counts, and stays with AWS's key.
 

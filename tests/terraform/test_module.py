@@ -61,6 +61,8 @@ ROLES = "database.users must name three different roles"
 WHOLE_ARNS = "database.secret_arns must be whole ARNs of Secrets Manager secrets"
 SUBNETS = "database.vpc.subnet_ids must name at least one subnet"
 GROUPS = "database.vpc.security_group_ids must name at least one security group"
+PEM = 'database_ca_bundle must be the text of certificates in PEM, "-----BEGIN CERTIFICATE-----…"'
+CERTIFICATES_ALONE = "database_ca_bundle holds a private key"
 CAPACITY = "aurora.max_capacity must be 1 to 256 ACUs, in steps of a half"
 BACKUPS = "aurora.backup_days must be a whole number from 1 to 35"
 ONE_DATABASE = "aurora says what the created database is like, but with database none is created"
@@ -80,6 +82,8 @@ TAG = "tags must be at most 47, with keys of 1 to 128"
 
 QUEUE_ARN = "arn:aws:sqs:eu-central-1:123456789012:alerts"
 TOPIC_ARN = "arn:aws:sns:eu-central-1:123456789012:pager"
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+SOME_KEY = CERTIFICATE.replace("CERTIFICATE", "PRIVATE KEY")
 KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 WRONG: list[tuple[dict[str, Any], set[str]]] = [
@@ -160,6 +164,20 @@ WRONG: list[tuple[dict[str, Any], set[str]]] = [
         },
         {WHOLE_ARNS, GROUPS},
     ),
+    *(
+        ({"database_ca_bundle": text}, {PEM})
+        for text in (
+            "",
+            "ca.pem",
+            CERTIFICATE.replace("AAAA\n", ""),
+            "-----BEGIN CERTIFICATE-----\nAAAA",
+        )
+    ),
+    ({"database_ca_bundle": SOME_KEY}, {PEM, CERTIFICATES_ALONE}),
+    (
+        {"database_ca_bundle": CERTIFICATE + SOME_KEY.replace("PRI", "RSA PRI")},
+        {CERTIFICATES_ALONE},
+    ),
     ({"aurora": {"max_capacity": 0.5, "backup_days": 0}}, {CAPACITY, BACKUPS}),
     ({"aurora": {"max_capacity": 256.5, "backup_days": 36}}, {CAPACITY, BACKUPS}),
     ({"aurora": {"max_capacity": 1.3, "backup_days": 1.5}}, {CAPACITY, BACKUPS}),
@@ -230,6 +248,7 @@ RIGHT: list[dict[str, Any]] = [
     {"image_uris": IMAGES | {"load": f"{REGISTRY}.cn/ci/load:v1"}},
     {"database": IAM | {"resource_id": "prx-0a1b", "vpc": VPC}},
     {"database": SECRET | {"port": 65535, "vpc": VPC}},
+    {"database_ca_bundle": "# Ours\n" + 2 * CERTIFICATE.replace("\n", "\r\n")},
     {"aurora": {"max_capacity": 1.5, "backup_days": 35}},
     *({"api_auth": "key", "api_key_value": length * "a"} for length in (20, 128)),
     *(
@@ -260,6 +279,7 @@ RIGHT: list[dict[str, Any]] = [
         "image_uris": None,
         "function_zip": None,
         "database": None,
+        "database_ca_bundle": None,
         "aurora": None,
         "api_auth": None,
         "api_key_value": None,
@@ -335,6 +355,10 @@ EFFECTS: dict[str, dict[str, list[str]]] = {
             "A function gets into the database otherwise than as its own user.",
             "The functions are not in the network that was named.",
         ],
+        "database_ca_bundle": [
+            "database_ca_bundle does not reach the functions that connect to the created database, "
+            "or it reaches others.",
+        ],
         "aurora": [
             "max_capacity or backup_days does not reach the cluster.",
             "A database that may go cannot be destroyed.",
@@ -345,8 +369,8 @@ EFFECTS: dict[str, dict[str, list[str]]] = {
     },
 }
 NO_CONTRACTS = "There are no contracts beside the module"
-# In a region of its own in terraform/tests.
-UNTRUSTED = "The functions would trust no database in "
+UNTRUSTED = "The functions would trust no database of RDS in "
+UNTRUSTED_PROXY = "database.host is an RDS Proxy"
 
 
 @dataclass(frozen=True)
@@ -505,7 +529,9 @@ def test_a_right_value_is_accepted(answers: dict[str, list[str]]) -> None:
 
 
 def test_every_message_of_the_module_is_shown() -> None:
-    shown = set().union(*(expected for _, expected in WRONG), {NO_CONTRACTS, UNTRUSTED})
+    shown = set().union(
+        *(expected for _, expected in WRONG), {NO_CONTRACTS, UNTRUSTED, UNTRUSTED_PROXY}
+    )
     options = hcl2.SerializationOptions(strip_string_quotes=True)
     messages = [
         message.replace('\\"', '"')
@@ -515,6 +541,47 @@ def test_every_message_of_the_module_is_shown() -> None:
 
     assert messages
     assert [message for message in messages if not any(part in message for part in shown)] == []
+
+
+def test_whom_the_functions_would_not_trust_is_said_by_the_plan(run: Module) -> None:
+    """AWS's forms of a host: github.com/aws/aws-advanced-python-wrapper, utils/rds_utils.py."""
+    aws = "https://truststore.pki.rds.amazonaws.com"
+    hosts = {
+        "db.x1.mars-north-1.rds.amazonaws.com": ("mars-north-1", aws),
+        "DB-1.cluster-x1.Mars-North-1.RDS.amazonaws.com": ("mars-north-1", aws),
+        "eu-west-1.cluster-custom-x1.mars-north-1.rds.amazonaws.eu.": ("mars-north-1", aws),
+        "eu-west-1.cluster-ro-x1.rds.cn-mars-1.amazonaws.com.cn": (
+            "cn-mars-1",
+            "https://rds-truststore.s3.cn-north-1.amazonaws.com.cn",
+        ),
+        "db.x1.us-gov-west-1.rds.amazonaws.com": None,
+        "mars-north-1.x1.ca-west-1.rds.amazonaws.com": None,
+        "db.global-x1.global.rds.amazonaws.com": None,
+        # A public certificate.
+        "db.endpoint.proxy-x1.mars-north-1.rds.amazonaws.com": None,
+        "mars-north-1.rds.example.com": None,
+    }
+    said = plans(
+        run.tool,
+        run.folder,
+        {
+            f"host_{number}": {"function_zip": ZIP, "database": SECRET | {"host": host}}
+            for number, host in enumerate(hosts)
+        },
+        "./tests/mocks",
+    )
+    found = errors(said)
+
+    for number, (host, where) in enumerate(hosts.items()):
+        answers = found.get(f"host_{number}", [])
+        if where is None:
+            assert answers == [], host
+            continue
+        region, url = where
+        [answer] = answers
+        assert f"{UNTRUSTED}{region}: " in answer
+        assert f"Download {url}/{region}/{region}-bundle.pem, " in answer
+        assert f'set database_ca_bundle = file("{region}-bundle.pem")' in answer
 
 
 def test_it_needs_the_repository_that_it_is_in(tmp_path: Path, run: Module) -> None:

@@ -21,16 +21,18 @@ LISTED = tomllib.loads(Path(__file__).with_name("permissions.toml").read_text())
 ZIP = {"bucket": "code", "key": "f.zip", "hash": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="}
 DATABASE = {"host": "db.example.com", "name": "pipeline"}
 FUNCTIONS = ("migrate", "load", "api")
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 SECRETS = {name: f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}" for name in FUNCTIONS}
 
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1"
 
 # Between them, every policy that the module can make.
 STACKS: dict[str, dict[str, Any]] = {
-    "created": {"kms_key_arn": KEY},
+    "created": {"kms_key_arn": KEY, "database_ca_bundle": CERTIFICATE},
     "given, with iam, in a network": {
         "function_zip": ZIP,
         "kms_key_arn": KEY,
+        "database_ca_bundle": CERTIFICATE,
         "database": DATABASE
         | {
             "auth": "iam",
@@ -54,7 +56,7 @@ def planned(stacks: Mapping[str, Mapping[str, Any]], checkout: Path) -> dict[str
     shutil.copytree(CHECKOUT / "terraform", folder, ignore=leftovers)
     for name in (".dockerignore", "contracts", "functions", "shared"):
         (checkout / name).symlink_to(CHECKOUT / name)
-    buckets = {"landing": "arn:aws:s3:::landing", "staging": "arn:aws:s3:::staging"}
+    buckets = {name: f"arn:aws:s3:::{name}" for name in ("config", "landing", "staging")}
     document = {
         "mock_provider": {"aws": {"source": "./tests/mocks", "override_during": "plan"}},
         "override_resource": [
@@ -218,12 +220,21 @@ def test_a_function_s_image_is_for_that_function(plans: dict[str, list[Statement
 
 
 def test_buckets_and_topic_answer_over_tls_alone(plans: dict[str, list[Statement]]) -> None:
-    wanted = {
-        'aws_s3_bucket_policy.this["landing"]': ("s3:*", {"arn:aws:s3:::landing"}),
-        'aws_s3_bucket_policy.this["staging"]': ("s3:*", {"arn:aws:s3:::staging"}),
-        "aws_sns_topic_policy.alerts": ("sns:Publish", {f"arn:aws:sns:{REGION}:{ACCOUNT}:mock"}),
-    }
-    for statements in plans.values():
+    for stack, statements in plans.items():
+        buckets = {
+            "landing",
+            "staging",
+            *(["config"] if "database_ca_bundle" in STACKS[stack] else []),
+        }
+        wanted = {
+            f'aws_s3_bucket_policy.this["{name}"]': ("s3:*", {f"arn:aws:s3:::{name}"})
+            for name in buckets
+        } | {
+            "aws_sns_topic_policy.alerts": (
+                "sns:Publish",
+                {f"arn:aws:sns:{REGION}:{ACCOUNT}:mock"},
+            ),
+        }
         refused = {
             each.where: each
             for each in statements

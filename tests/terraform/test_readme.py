@@ -3,8 +3,11 @@
 import re
 from pathlib import Path
 
+from cryptography import x509
+
 from cli import stack
 from docs import module_readme
+from shared.database import RDS_BUNDLE
 
 MODULE = Path(__file__).parents[2] / "terraform"
 ADDRESSES = Path(__file__).with_name("addresses.txt")
@@ -27,6 +30,16 @@ def test_the_tables_have_every_variable_and_output() -> None:
     rows = re.findall(r"^\| `(\w+)` \|", tables, re.MULTILINE)
     assert sorted(rows) == sorted(found(r'(?:variable|output) "(\w+)"'))
     assert "|  |" not in tables
+
+
+def test_the_regions_are_those_whose_authorities_the_functions_know() -> None:
+    [line] = re.findall(r"^The functions know .*$", module_readme.README.read_text(), re.MULTILINE)
+    roots = x509.load_pem_x509_certificates(RDS_BUNDLE.read_bytes())
+    subjects = [root.subject.rfc4514_string() for root in roots]
+
+    assert re.findall(r"`([a-z-]+-\d)`", line) == sorted(
+        {region for subject in subjects for region in re.findall(r"CN=Amazon RDS (\S+) ", subject)}
+    )
 
 
 def test_the_outputs_say_which_of_them_the_command_reads() -> None:

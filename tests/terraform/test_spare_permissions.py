@@ -23,7 +23,7 @@ import boto3
 import botocore.exceptions
 import pytest
 
-from shared import settings
+from shared import database, settings
 from shared.ingestion import Ingestion, Run, Source
 from shared.intake import Admission, Intake
 from shared.landing_key import LandingKey
@@ -445,6 +445,27 @@ def test_a_spare_permission_would_be_found(pipeline: Pipeline) -> None:
             check(function, [*permissions, spare], work, UNSHOWN)
         with pytest.raises(AssertionError, match="listed as unshown shows"):
             check(function, permissions, work, UNSHOWN | {"secretsmanager:GetSecretValue"})
+
+
+def test_authorities_that_somebody_gave_take_one_permission(pipeline: Pipeline) -> None:
+    """The local cloud's database has no TLS: it is given none, so no role has this one."""
+    s3 = client(pipeline, "s3")
+    bucket, key = "tm-config", "database_ca_bundle/hash.pem"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key=key, Body=b"-----BEGIN CERTIFICATE-----")
+    permission = {
+        "Effect": "Allow",
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{bucket}/{key}",
+    }
+
+    def work() -> None:
+        database.authorities.cache_clear()
+        assert database.authorities(f"s3://{bucket}/{key}") == "-----BEGIN CERTIFICATE-----"
+
+    function = Function(pipeline, "api")
+    with function.environment():
+        check(function, [permission], work, UNSHOWN)
 
 
 def test_every_function_is_put_to_work(pipeline: Pipeline) -> None:
