@@ -86,6 +86,7 @@ WITHIN = (
     "aws_lambda_invocation",
     "aws_lambda_permission",
     "aws_s3_bucket_",
+    "aws_s3_object",
 )
 
 
