@@ -127,8 +127,9 @@ fix: $(READY) ## format, and mend what the linter can mend
 	$(BIN)/ruff format
 
 .PHONY: docs
-docs: $(READY) ## make what is made: terraform/README.md's tables, openapi.json, docs/cost.md's figures
+docs: $(READY) ## make what is made: terraform/README.md's tables, docs/policies, openapi.json, docs/cost.md's figures
 	$(BIN)/python -m docs.module_readme
+	$(BIN)/python -m docs.deploy_policies
 	$(BIN)/python -m functions.api.document
 	$(BIN)/python -m benchmarks.cost --write
 
