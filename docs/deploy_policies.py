@@ -43,7 +43,7 @@ def policies() -> dict[str, str]:
     deploy = _packed(_statements(module - key))
     documents = {f"deploy-{number}.json": each for number, each in enumerate(deploy, 1)}
     documents["deploy-key.json"] = _statements(key)
-    documents["operate.json"] = _statements(TABLE["operate"]["actions"])
+    documents |= {f"{each['name']}.json": _statements(each["actions"]) for each in TABLE["others"]}
     return {
         name: json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2) + "\n"
         for name, statements in documents.items()

@@ -1,5 +1,6 @@
 """An example as people use it: applied, at work, taken down."""
 
+import dataclasses
 import json
 import os
 import re
@@ -34,6 +35,12 @@ class Example:
         self.commands = StandIns(folder / "commands")
         self.commands.install("aws", "docker")
         self.operator = _user(sandbox, EXAMPLES[name], "operate")
+        key = _user(sandbox, EXAMPLES[name], "leftovers")
+        self.auditor = dataclasses.replace(
+            sandbox.aws,
+            access_key_id=key["AWS_ACCESS_KEY_ID"],
+            secret_access_key=key["AWS_SECRET_ACCESS_KEY"],
+        )
         self.root = Root.of(
             self.checkout / "terraform" / "examples" / name,
             sandbox.aws,
@@ -59,11 +66,12 @@ class Example:
         """Drop a file with the operator's command, and follow it to its end."""
         file = self.folder / "f.csv"
         file.write_text("\n".join(["user,timestamp,hours,project", *rows]))
+        return self.tm("drop", file, "--date", "2024-03-03", "--follow")
+
+    def tm(self, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+        """Run the operator's command."""
         return subprocess.run(
-            [
-                *(Path(sys.executable).with_name("tm"), "drop", file),
-                *("--date", "2024-03-03", "--follow"),
-            ],
+            [Path(sys.executable).with_name("tm"), *arguments],
             env={
                 **self.root.tool.environment,
                 **self.operator,
