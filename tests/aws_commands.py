@@ -65,6 +65,16 @@ def check(words: list[str]) -> None:
         raise Misused(f"{service} {action} takes {wanted} words, not {besides}")
 
 
+def action(words: list[str]) -> str:
+    """Return the IAM action that a command needs, given as its words after `aws`."""
+    service, operation, *_ = words
+    if (service, operation) == ("logs", "tail"):
+        return "logs:FilterLogEvents"
+    model = _operation(service, operation)
+    name = "InvokeFunction" if (service, operation) == ("lambda", "invoke") else model.name
+    return f"{model.service_model.signing_name.replace('monitoring', 'cloudwatch')}:{name}"
+
+
 def _options(words: list[str]) -> tuple[dict[str, list[str]], list[str]]:
     """Return each option with its values, and the words that come before the options or last."""
     options: dict[str, list[str]] = {}

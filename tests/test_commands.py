@@ -1,5 +1,6 @@
 """The commands in the documentation: each is one, with options that there are."""
 
+import json
 import re
 from itertools import chain
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from docs.deploy_policies import policies
 from tests import aws_commands
 from tests.commands import in_blocks, in_line, parse_tm, unknown_options
 from tests.fixtures.sandbox import FUNCTIONS
@@ -107,6 +109,20 @@ def test_the_guide_asks_for_outputs_and_functions_that_there_are() -> None:
     assert len(asked) > 5
     assert {each.partition(".")[0] for each in asked} <= outputs
     assert {each.partition(".")[2] for each in asked if "." in each} <= set(FUNCTIONS)
+
+
+def test_whoever_follows_the_guide_may_do_what_it_says() -> None:
+    guide = [words[1:] for words in in_blocks(GUIDE) if words[0] == "aws"]
+    guide += [line.split()[1:] for line in in_line(GUIDE, "aws") if line != "aws --version"]
+    allowed = {
+        action
+        for policy in policies().values()
+        for statement in json.loads(policy)["Statement"]
+        for action in statement["Action"]
+    }
+
+    # AWS refuses it to nobody.
+    assert {aws_commands.action(words) for words in guide} - allowed == {"sts:GetCallerIdentity"}
 
 
 def test_the_guide_names_things_that_the_module_makes() -> None:
