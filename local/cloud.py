@@ -38,6 +38,12 @@ def up(home: Path, *, hard_testing: bool, report: Report) -> Stack:
     Raises:
         LocalError: it is up already, or something that it needs is missing or failed.
     """
+    if not _MODULE.is_dir():
+        raise LocalError(
+            "The laptop cloud needs a checkout of the repository, whose Terraform module it "
+            f"applies, and {CHECKOUT} is none. Clone the repository and run `make setup` in it; "
+            "without a checkout, `tm` works against AWS alone, with --stack."
+        )
     with _exclusive(home), _interruptible():
         if _is_up(home):
             raise LocalError(f"The laptop cloud in {home} is up already; `tm down` ends it.")

@@ -4,16 +4,14 @@ import json
 import re
 import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer
-from typer.main import get_command
 
 from cli import doctor
-from cli.main import app
 from shared.alerts import Kind
 from shared.telemetry import KEEP_ACTIVE
+from tests.commands import parse_tm
 from tests.fixtures.laptop import Laptop
 from tests.fixtures.operator import FUNCTIONS
 
@@ -58,11 +56,7 @@ def test_a_section_says_what_one_needs_to_know(title: str) -> None:
 
 
 def parse(command: str) -> None:
-    """Parse a command as `tm` itself does; what it does not take is an error."""
-    _, *arguments = shlex.split(command)
-    group: Any = get_command(app)
-    name, found, rest = group.resolve_command(group.make_context("tm", [*arguments]), arguments)
-    found.make_context(name, rest)
+    parse_tm(shlex.split(command)[1:])
 
 
 @pytest.fixture

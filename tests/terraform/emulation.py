@@ -53,6 +53,25 @@ AURORA_DRIFTS: dict[str, set[str]] = {
 }
 """The same where the module creates the database."""
 
+NAMELESS = (
+    "cloudwatch:DeleteAlarms",
+    "cloudwatch:DeleteDashboards",
+    "cloudwatch:GetDashboard",
+    "cloudwatch:PutDashboard",
+    "cloudwatch:TagResource",
+    "cloudwatch:UntagResource",
+    "ecr:TagResource",
+    "ecr:UntagResource",
+    "events:",
+    "lambda:CreateFunction",
+    "rds:",
+    "sns:GetSubscriptionAttributes",
+    "sns:TagResource",
+    "sns:UntagResource",
+    "sns:Unsubscribe",
+)
+"""Actions of which the emulator does not tell IAM what they are about, by what they begin with."""
+
 
 @dataclass(frozen=True)
 class Root:
