@@ -14,7 +14,7 @@ from moto.s3.models import s3_backends
 from functions.watch import landed, reconciliation
 from functions.watch.handler import handler
 from functions.watch.landed import Landed, Sweep
-from shared.ingestion import Ingestion
+from shared.ingestion import Source
 from shared.landing_key import LandingKey
 from shared.progress import Log, Status
 from tests.fixtures.aws import LANDING, REGION, lambda_context, land
@@ -60,23 +60,35 @@ def pages_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(landed, "PAGES", 1)
 
 
-def landed_at(ingestion: Ingestion, when: dt.datetime) -> None:
-    """Let a version have landed at another time than now."""
-    versions = (
-        s3_backends["123456789012"]["aws"].buckets[LANDING].keys.getlist(ingestion.source.key)
-    )
-    [version] = [each for each in versions if each.version_id == ingestion.source.version_id]
-    version.last_modified = when.replace(tzinfo=None)
+def landed_at(s3: "S3Client", key: str, when: dt.datetime) -> Source:
+    """Land an object at another time than now."""
+    version = s3.put_object(Bucket=LANDING, Key=key, Body=b"x").get("VersionId")
+    backend = s3_backends["123456789012"]["aws"]
+    stored = backend.get_object(LANDING, key, version)
+    assert stored is not None
+    stored.last_modified = when.replace(tzinfo=None)
+    return Source.stored(LANDING, key, version, 1, when)
 
 
 @pytest.mark.usefixtures("swept")
 @pytest.mark.parametrize("days", range(-2, 2))
-@pytest.mark.parametrize("form", ["month={0.month}/day={0.day}", "month={0:%m}/day={0:%d}"])
-def test_a_recent_day_is_listed_at_each_look(days: int, form: str, s3: "S3Client") -> None:
-    day = TODAY + dt.timedelta(days=days)
-    land(s3, b"x", f"table=projectbudgets/year={day.year}/{form.format(day)}/f.csv")
+def test_a_recent_day_is_listed_at_each_look(days: int, s3: "S3Client") -> None:
+    key = LandingKey("projectbudgets", TODAY + dt.timedelta(days=days), "f.csv")
+    land(s3, b"x", str(key))
 
     assert look() == (1, 0, True)
+
+
+def test_every_spelling_of_a_recent_day_is_listed(s3: "S3Client") -> None:
+    now = dt.datetime(2024, 3, 3, 12, tzinfo=dt.UTC)
+    days = [(month, day) for month in ("3", "03") for day in ("1", "01", "4", "04")]
+    recent = {f"table=t/year=2024/month={month}/day={day}/f.csv" for month, day in days}
+    others = {f"table=t/year=2024/month=3/day={day}/f.csv" for day in ("5", "10", "30")}
+    for key in recent | others | {f"{OLD}/f.csv", "nonsense"}:
+        landed_at(s3, key, now - dt.timedelta(hours=1))
+    landed_at(s3, "table=t/year=2024/month=3/day=2/f.csv", now - dt.timedelta(days=3))
+
+    assert {each.key for each in Landed(s3, LANDING, now).recent(["t"])} == recent
 
 
 @pytest.mark.usefixtures("swept")
@@ -174,17 +186,13 @@ def test_nothing_falls_between_two_sweeps_however_long_they_take(s3: "S3Client",
         "after it": now - dt.timedelta(days=20),
         "begun to be uploaded before it": began - dt.timedelta(days=1),
     }
-    ingestions = []
-    for name, when in ages.items():
-        ingestions.append(land(s3, b"x", f"{OLD}/{name}.csv"))
-        landed_at(ingestions[-1], when)
-    older = land(s3, b"x", f"{OLD}/what the last sweep saw.csv")
-    landed_at(older, began - dt.timedelta(days=3))
+    found = {landed_at(s3, f"{OLD}/{name}.csv", when) for name, when in ages.items()}
+    landed_at(s3, f"{OLD}/listed by the last sweep.csv", began - dt.timedelta(days=3))
 
     assert look() == (3, 1, True)
 
-    assert all(log.get(each.id, each.table) for each in ingestions)
-    assert log.get(older.id, older.table) is None
+    items = log.with_status(Status.RUNNING)
+    assert {item["versionId"] for item in items} == {each.version_id for each in found}
 
 
 def test_a_sweep_is_due_once_a_day(s3: "S3Client", log: Log) -> None:
@@ -209,9 +217,7 @@ def test_an_object_without_a_version_is_told(s3: "S3Client", log: Log) -> None:
     s3.put_bucket_versioning(Bucket=LANDING, VersioningConfiguration=suspended)
     key = str(LandingKey("dailycheckins", TODAY, "f.csv"))
     for number in range(2):
-        s3.put_object(Bucket=LANDING, Key=key, Body=b"x")
-        [stored] = s3_backends["123456789012"]["aws"].buckets[LANDING].keys.getlist(key)
-        stored.last_modified -= dt.timedelta(hours=number)
+        landed_at(s3, key, dt.datetime.now(dt.UTC) - dt.timedelta(hours=number))
         for _ in range(2):
             assert look()[0] == 0
         items = list(log.with_status(Status.REJECTED))
