@@ -1,12 +1,13 @@
-"""What has landed, as S3 lists it: at each look what is of recent days, and once a day everything.
+"""Lists what has landed: the files of recent days at each look, and everything once a day.
 
-S3 bills a list of up to 1,000 versions like a PUT: 0.005 USD for 1,000 lists in us-east-1
-(https://aws.amazon.com/s3/pricing/ as it was in the middle of 2025). At 96 looks a day:
+What it costs: S3 bills a list of up to 1,000 versions like a PUT, 1,000 lists for 0.005 USD in
+us-east-1 (https://aws.amazon.com/s3/pricing/, price of mid-2025, not verified since). With a look
+every 15 minutes:
 
-- The recent days are 4 to 16 lists a look and table, by how many spellings of their dates there
-  are: 0.06 to 0.23 USD a month and table, and more where a day has more than 1,000 versions.
-- The sweep is 0.15 USD a month for each million versions. To list them at each look would be
-  14 USD, and take longer than a function may.
+- Recent days: 4 to 16 lists for each table and look, because a date has up to four spellings. That
+  is 0.06 to 0.23 USD a month for each table, and more if a day has more than 1,000 versions.
+- Everything: 0.15 USD a month for each million versions. Listing everything at each look would
+  cost 14 USD, and would not end within the function's time.
 """
 
 import datetime as dt
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 EVERY = dt.timedelta(days=1)
-"""How long after the begin of a sweep the next one begins, if it is finished by then."""
+"""A sweep starts when the last one is finished and started this long ago."""
 PAGES = 100
-"""How many lists a step of a sweep makes."""
+"""The number of lists after which a step of a sweep ends."""
 SECONDS = 60.0
-"""When a step ends in any case: what one list brings may take a minute more, of watch's five."""
+"""The time after which a step ends. Its last page may take another minute; watch has five."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Landed:
     now: dt.datetime
 
     def recent(self, tables: Iterable[str]) -> Iterator[Source]:
-        """Yield what has landed of late under the days from `LOOKBACK` ago until tomorrow."""
+        """Yield what landed within `LOOKBACK` under the days from `LOOKBACK` ago to tomorrow."""
         since = self.now - reconciliation.LOOKBACK
         days = [
             since.date() + dt.timedelta(days=n) for n in range(reconciliation.LOOKBACK.days + 2)
@@ -52,12 +53,12 @@ class Landed:
                         yield from self.sources(page, since)
 
     def pages(self, **request: str) -> Iterator[Mapping[str, Any]]:
-        """Yield the lists of the versions that are asked for, in the order of their keys."""
+        """Yield S3's lists of versions, in the order of their keys."""
         paginator: Any = self.s3.get_paginator("list_object_versions")
         yield from paginator.paginate(Bucket=self.bucket, **request)
 
     def sources(self, page: Mapping[str, Any], since: dt.datetime) -> list[Source]:
-        """Return the versions on a page that landed `since`, and not just now."""
+        """Return the versions on a page that landed at `since` or later, but `GRACE` ago."""
         return [
             Source.stored(
                 self.bucket, each["Key"], each["VersionId"], each["Size"], each["LastModified"]
@@ -73,65 +74,65 @@ class Progress:
 
     started: dt.datetime
     since: dt.datetime
-    """What landed before is no business of this sweep."""
+    """Versions that landed before are not looked at."""
     behind: str = ""
-    """The last key of which every version is listed: the next step goes on behind it."""
+    """The last key whose versions were all listed. The next step continues behind it."""
     finished: bool = False
 
     @classmethod
     def begin(cls, now: dt.datetime, last: Self | None) -> Self:
-        """Return the begin of a sweep, and of the last one if there was any.
+        """Return a new sweep; `last` is the one before it, if there was one.
 
-        What the last sweep cannot have listed was complete after that began. But S3 dates an object
-        from the begin of its upload, so those are looked at that began up to `LOOKBACK` earlier.
+        The last sweep may have missed what was uploaded after it started. S3 dates a multipart
+        upload from when it was initiated, so the new sweep looks `LOOKBACK` further back.
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
         """
         return cls(now, (now if last is None else last.started) - reconciliation.LOOKBACK)
 
     @classmethod
     def from_memory(cls, memory: Mapping[str, Any]) -> Self:
-        """Take it out of what the log remembers."""
+        """Take the progress out of the log's item."""
         started, since = (dt.datetime.fromisoformat(memory[name]) for name in ("started", "since"))
         return cls(started, since, memory["behind"], memory["finished"])
 
     def as_memory(self) -> dict[str, Any]:
-        """Return what the log is to remember."""
+        """Return what the log's item holds."""
         started, since = self.started.isoformat(), self.since.isoformat()
         return asdict(self) | {"started": started, "since": since}
 
     def after(self, page: Mapping[str, Any]) -> Self:
-        """Return how far it is when a page has been dealt with."""
+        """Return the progress when a page was dealt with."""
         entries = (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
         keys = {each["Key"] for each in entries}
-        # The last key may have more versions on the next page. S3's own marker would name one
-        # of them, and AWS does not say what a marker means once its version is deleted:
-        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/list-obj-version-enabled-bucket.html
-        # A complete key may be deleted, and it does no harm if S3 lists it once more.
+        # The last key may have more versions on the next page, so the next step continues behind
+        # the key before it. S3's own marker names a version too, and AWS does not document what
+        # happens if that version is deleted before the next step.
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
         complete = {self.behind, *keys} - {max(keys, default="")}
         behind = max(complete, default=self.behind)
         return replace(self, behind=behind, finished=not page["IsTruncated"])
 
 
 class Sweep:
-    """A look at every version that has landed, in steps; the log remembers how far it has come.
+    """Lists every version that has landed, in steps. Its progress is an item of the log table.
 
-    Two steps at the same time do no harm: what each remembers is true by itself, so that at worst
-    some keys are listed twice.
+    Two steps may run at the same time: each writes a progress that is true by itself, so that at
+    worst some keys are listed twice.
     """
 
     def __init__(self, log: Log, landed: Landed) -> None:
-        """Prepare a step; nothing is asked yet."""
+        """Prepare a step without asking anything."""
         self._log = log
         self._landed = landed
         self.pages = 0
-        """How many lists this step has made."""
+        """The number of lists that this step has made."""
         self.finished = True
         """Whether no sweep is under way."""
 
     def step(self) -> Iterator[list[Source]]:
-        """Yield, a page at a time, what landed since the last sweep, if a sweep is due.
+        """Yield, page by page, what landed since the last sweep; nothing if no sweep is due.
 
-        A page is remembered as dealt with when the next one is asked for.
+        The progress is written when the caller asks for the next page.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.
@@ -146,7 +147,7 @@ class Sweep:
             progress = progress.after(page)
             self._log.remember_sweep(progress.as_memory())
             self.pages, self.finished = self.pages + 1, progress.finished
-            # Not before a key is complete: else each step would begin at the same one.
+            # If one key fills a whole step, the step goes on, or the next would start at it again.
             if progress.behind != begun and (self.pages >= PAGES or time.monotonic() >= until):
                 return
 

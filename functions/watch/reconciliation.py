@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from shared import notices
+from shared.errors import Retryable
 from shared.ingestion import Ingestion, Run, Source
 from shared.intake import Admission, Intake
 from shared.notices import Notice
@@ -38,7 +39,7 @@ class Reconciliation:
     events: "EventBridgeClient"
     now: dt.datetime
     failures: list[Exception] = field(default_factory=list)
-    """What single ingestions met."""
+    """The errors of single ingestions, which did not stop the look."""
 
     def stuck(self) -> int:
         """Announce runs that ended while their log item stayed `running`; start those never begun.
@@ -85,7 +86,7 @@ class Reconciliation:
     def _announce(self, item: Mapping[str, Any], arn: str) -> bool:
         run = self._run(arn)
         if run is None:
-            # Of a run that was replayed after so long, nobody can say any more how it had ended.
+            # The run was replayed more than 90 days after its end, which nobody knows any more.
             logger.info("forgotten", extra=naming(item))
             return False
         if run["status"] == "RUNNING":  # it was redriven
@@ -116,8 +117,9 @@ class Reconciliation:
         ingested_id, table = self.intake.identity(source)
         names = {"ingestedID": ingested_id, "ingestedTable": table}
         with self._apart(names):
-            # What the log knows, the other two methods look after; and a read costs a fifth of the
-            # write by which an object is admitted.
+            # `stuck` and `unannounced` look after what the log knows. A read is cheaper than the
+            # write by which a version is admitted, which is billed even if it changes nothing.
+            # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html
             if self.log.get(ingested_id, table) is not None:
                 return False
             if self.intake.admit(source) is Admission.STARTED:
@@ -127,16 +129,22 @@ class Reconciliation:
 
     @contextlib.contextmanager
     def _apart(self, names: Mapping[str, Any]) -> Iterator[None]:
-        """Keep what is wrong with one ingestion from the others: it is raised when all is done."""
+        """Keep an error about one ingestion, so that the look goes on with the others.
+
+        Raises:
+            Retryable: what is away is so for all of them.
+        """
         try:
             yield
+        except Retryable:
+            raise
         except Exception as error:
             reason = bounded(f"{type(error).__name__}: {error}")
             logger.error("cannot be put right", extra=naming(names) | {"reason": reason})
             self.failures.append(error)
 
     def raise_failure(self) -> None:
-        """Raise the first error that an ingestion met, so that Lambda counts it and tries again."""
+        """Raise the first error that was kept, so that Lambda counts it and tries again."""
         if self.failures:
             raise self.failures[0]
 

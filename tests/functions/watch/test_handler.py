@@ -10,7 +10,7 @@ from moto.stepfunctions.models import stepfunctions_backends
 
 from functions.watch import reconciliation
 from functions.watch.handler import handler
-from shared.errors import NoticeUndelivered
+from shared.errors import LogUnavailable, NoticeUndelivered
 from shared.ingestion import Ingestion, Run, Source
 from shared.intake import Admission, Intake
 from shared.progress import Log, State, Status
@@ -223,6 +223,27 @@ def test_one_ingestion_does_not_stop_what_is_done_about_the_others(
         "NoticeUndelivered"
     ]
     assert failed[-1]["ingestedID"] == lost[1].id
+
+
+def test_a_log_that_is_away_is_so_for_all(
+    s3: "S3Client", log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the look would wait for it at each of a thousand objects, until its time is over."""
+    asked = []
+    for body in (b"x", b"y"):
+        land(s3, body)
+
+    def refuse(_: Log, *key: str) -> None:
+        asked.append(key)
+        raise LogUnavailable
+
+    monkeypatch.setattr(Log, "sweep", lambda _: None)
+    monkeypatch.setattr(Log, "get", refuse)
+
+    with pytest.raises(LogUnavailable):
+        look()
+
+    assert len(asked) == 1
 
 
 def test_a_rejected_key_that_was_never_told(log: Log, notices: Notices) -> None:
