@@ -41,7 +41,7 @@ def plain(value: Any) -> Any:
 def has_run(item: Mapping[str, Any]) -> bool:
     """Tell whether an item is of a file that the state machine was given.
 
-    Others are of a key that fits no contract, or of a file that did not come.
+    Others are of an object that no contract takes, or of a file that did not come.
     """
     return "executionArn" in item
 

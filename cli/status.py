@@ -59,11 +59,10 @@ def find(stack: Stack, ingested_id: str) -> list[Item]:
     Raises:
         CommandError: the log knows no such ID.
     """
-    condition = Key("ingestedID").eq(ingested_id)
-    answer = stack.table.query(KeyConditionExpression=condition, ConsistentRead=True)
-    if not answer["Items"]:
+    items = stack.log.of_id(ingested_id)
+    if not items:
         raise CommandError(f"The log has no ingestion {ingested_id}: `tm status` lists them all.")
-    return [plain(item) for item in answer["Items"]]
+    return [plain(item) for item in items]
 
 
 def find_run(stack: Stack, ingested_id: str) -> Item:
@@ -81,8 +80,8 @@ def find_run(stack: Stack, ingested_id: str) -> Item:
             "you have it, `tm drop` it."
         )
     raise CommandError(
-        f"Ingestion {ingested_id} was rejected for its key {item['sourceKey']!r}, which fits no "
-        "contract: drop the file again under one that fits."
+        f"Ingestion {ingested_id} was rejected, so there is no run to repeat: "
+        f"{item['haltReason']}. To load the file, drop it again with `tm drop`."
     )
 
 

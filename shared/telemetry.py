@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from shared.text import REASON, bounded
+
 logger = Logger()
 """Named by POWERTOOLS_SERVICE_NAME, which Terraform sets to the function's name."""
 
@@ -35,8 +37,11 @@ def logged(handler: Callable[[dict[str, Any], LambdaContext], R]) -> Callable[..
             return handler(event, context)
         except Exception as error:
             # No traceback: it would quote what the error arose from, and that may quote the file.
-            reason = f"{type(error).__name__}: {error}"
+            reason = bounded(f"{type(error).__name__}: {error}")
             logger.error("broken", extra={"reason": reason})  # noqa: TRY400
+            # Lambda reports the message to the state machine, which takes no longer ones.
+            if len(str(error)) > REASON:
+                error.args = (bounded(str(error)),)
             raise
 
     wrapped: Callable[..., R] = logger.inject_lambda_context(clear_state=True)(call)

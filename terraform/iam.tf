@@ -43,6 +43,8 @@ locals {
   # What each function may do: these statements, its way to the database, and writing its own log; nothing else.
   permissions = {
     trigger = [
+      # Of an event that names no version, whatever the key is like.
+      { actions = ["s3:GetObject"], resources = ["${local.bucket_arns.landing}/*"] },
       { actions = ["dynamodb:GetItem", "dynamodb:PutItem"], resources = [aws_dynamodb_table.log.arn] },
       local.start_ingestion,
       local.notify,

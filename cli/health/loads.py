@@ -94,7 +94,9 @@ def _end(stack: Stack, item: Item) -> str | None:
     try:
         status = client.describe_execution(executionArn=item["executionArn"])["status"]
     except client.exceptions.ExecutionDoesNotExist:
-        return "has never begun"
+        # Step Functions forgets an execution 90 days after its end.
+        # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+        return "never began, or ended more than 90 days ago"
     return None if status == "RUNNING" else f"ended as {status}"
 
 

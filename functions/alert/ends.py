@@ -9,6 +9,7 @@ from shared.alerts import Kind
 from shared.errors import InvalidEvent
 from shared.ingestion import Ingestion, Run
 from shared.progress import Log, State, Status
+from shared.text import bounded
 from shared.verdict import Outcome, Verdict
 
 _KINDS = {
@@ -22,6 +23,8 @@ _KINDS = {
 }
 """The errors that are not a function's own: the state machine's verdicts on a file, and Lambda's
 and Step Functions' words for a function that did not answer."""
+_CAUSE = 1_500
+"""Characters of what Step Functions gives as the cause: room is left for what we say about it."""
 
 _NOT_READY = {
     "Lambda.CodeArtifactUserPendingException",
@@ -107,8 +110,9 @@ class End:
             case "TIMED_OUT":
                 return "the run took longer than the state machine allows"
             case "ABORTED":
-                return f"the run was stopped by hand: {self.cause or 'no cause was given'}"
-        said = f"{self.error}: {_message(self.cause)}"
+                cause = bounded(self.cause or "no cause was given", _CAUSE)
+                return f"the run was stopped by hand: {cause}"
+        said = f"{self.error}: {bounded(_message(self.cause), _CAUSE)}"
         if self.error in _NOT_READY:
             return f"Lambda could not make the function ready within five minutes ({said})"
         match self.failure:

@@ -220,7 +220,7 @@ run "created" {
       "rds-data:RollbackTransaction"   = ["migrate"]
       "rds-db:connect"                 = ["api", "load"]
       "s3:DeleteObject"                = ["test", "transform"]
-      "s3:GetObject"                   = ["alert", "load", "test"]
+      "s3:GetObject"                   = ["alert", "load", "test", "trigger"]
       "s3:GetObjectVersion"            = ["test", "transform"]
       "s3:ListBucket"                  = ["load", "test", "transform"]
       "s3:ListBucketVersions"          = ["load", "watch"]

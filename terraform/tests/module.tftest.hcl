@@ -154,7 +154,7 @@ run "defaults" {
       "logs:CreateLogStream"          = ["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"]
       "logs:PutLogEvents"             = ["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"]
       "s3:DeleteObject"               = ["test", "transform"]
-      "s3:GetObject"                  = ["alert", "load", "test"]
+      "s3:GetObject"                  = ["alert", "load", "test", "trigger"]
       "s3:GetObjectVersion"           = ["test", "transform"]
       "s3:ListBucket"                 = ["load", "test", "transform"]
       "s3:ListBucketVersions"         = ["load", "watch"]

@@ -8,6 +8,7 @@ from shared.errors import LogUnavailable
 from shared.ingestion import Ingestion, Run, Source
 from shared.landing_key import LandingKey
 from shared.progress import Log, State, Status, told
+from shared.text import REASON
 from shared.verdict import Outcome, Verdict
 from tests.fixtures.aws import KEY, run_of
 
@@ -297,9 +298,15 @@ def test_every_transition_is_logged_and_found_by_its_index(
     assert log.miss(ingestion.table, ingestion.data_date, "again", None) is None
 
 
-def test_a_reason_in_the_history_is_short(log: Log, ingestion: Ingestion, run: Run) -> None:
+def test_a_reason_is_cut_before_it_is_stored(log: Log, ingestion: Ingestion, run: Run) -> None:
+    """An item has at most 400 KB, with the reasons of all its runs."""
+    long = "ё" * 300_000
     log.open(ingestion, run)
-    log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, "x" * 30_000)
+    log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, long)
+    log.reject(Source("landing", "nonsense", "v1", 10), long)
+    log.miss("another", ingestion.data_date, long, None)
 
-    assert len(item(log, ingestion)["haltReason"]) == 30_000
-    assert len(item(log, ingestion)["history"][-1]["reason"]) == 500
+    statuses = (Status.FAIL, Status.REJECTED, Status.MISSING)
+    items = [each for status in statuses for each in log.with_status(status)]
+    assert [len(each["haltReason"]) for each in items] == [REASON] * 3
+    assert [len(each["history"][-1]["reason"]) for each in items] == [500] * 3

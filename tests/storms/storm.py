@@ -56,7 +56,7 @@ _HANDLERS: dict[str, Callable[..., Any]] = {
 }
 _ASYNCHRONOUS_TRIES = 3
 """How often Lambda calls a function with an event of S3 or EventBridge: it retries twice."""
-_ROUNDS = 8
+_ROUNDS = 20
 """Of watching and replaying after the storm, until nothing is left to do."""
 
 _PASSING = (
@@ -268,11 +268,13 @@ class Storm:
     def _announce(self, source: Source, name: str) -> None:
         [times] = self._chance.choices((0, 1, 2, 3), (1, 8, 4, 2))
         self._tally["events of S3 lost" if not times else "events of S3"] += times or 1
-        landed = {"key": quote_plus(source.key), "versionId": source.version_id}
-        record = {
-            "bucket": {"name": source.bucket},
-            "object": landed | {"size": source.size},
-        }
+        landed = {"key": quote_plus(source.key), "size": source.size}
+        # An event may not say of which version it is; the newest by then need not be the same.
+        if self._chance.random() < 0.9:
+            landed["versionId"] = source.version_id
+        else:
+            self._tally["events of S3 without a version"] += 1
+        record = {"bucket": {"name": source.bucket}, "object": landed}
         for _ in range(times):
             self._deliver("trigger", {"Records": [{"s3": record}]}, name)
 
@@ -298,7 +300,7 @@ class Storm:
             found: dict[str, int] = self._call("watch", {}, self._numbered("watch"))
         except Broke:
             return [1]
-        return list(found.values())
+        return left_to_do(found)
 
     def _operate(self) -> None:
         """Replay or redrive something that nobody asked for."""
@@ -613,6 +615,12 @@ class Storm:
     def _numbered(self, name: str) -> str:
         self._numbers[name] += 1
         return f"{name} #{self._numbers[name]}"
+
+
+def left_to_do(found: Mapping[str, int]) -> list[int]:
+    """Return what watch has found, or not come to: all zeros if there was nothing."""
+    work = [found[name] for name in ("stuck", "unannounced", "lost", "missing")]
+    return [*work, not found["sweepFinished"]]
 
 
 def _failed(error: str, message: str) -> Halted:

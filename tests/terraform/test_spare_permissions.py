@@ -313,23 +313,21 @@ def api(function: Function) -> Iterator[Work]:
 
 @contextlib.contextmanager
 def trigger(function: Function) -> Iterator[Work]:
-    """A file that has landed, the same once more, and one that fits no contract."""
+    """A file, the same once more, one whose event names no version, one that fits no contract."""
     pipeline = function.pipeline
 
     def work() -> None:
-        name = f"{uuid.uuid4()}.csv"
-        sources = [pipeline.put("", key_of(2, name)), pipeline.put("", name)]
-        records = [
-            {
-                "s3": {
-                    "bucket": {"name": each.bucket},
-                    "object": {"key": each.key, "versionId": each.version_id, "size": each.size},
-                }
-            }
-            for each in sources
+        name, unversioned = f"{uuid.uuid4()}.csv", f"{uuid.uuid4()}.csv"
+        keys = [key_of(2, name), name, key_of(2, unversioned)]
+        sources = [pipeline.put("", key) for key in keys]
+        objects = [
+            {"key": each.key, "versionId": each.version_id, "size": each.size} for each in sources
         ]
+        del objects[-1]["versionId"]
+        bucket = {"name": sources[0].bucket}
+        records = [{"s3": {"bucket": bucket, "object": each}} for each in objects]
         counts = function.call({"Records": [records[0], *records]})
-        assert counts == {"started": 1, "known": 1, "rejected": 1}
+        assert counts == {"started": 2, "known": 1, "rejected": 1}
 
     yield work
 
@@ -354,7 +352,8 @@ def watch(function: Function) -> Iterator[Work]:
     later = (now + dt.timedelta(weeks=weeks) for weeks in itertools.count(10))
 
     def work() -> None:
-        pipeline.put("", key_of(3, f"{uuid.uuid4()}.csv"))
+        recent = LandingKey("projectbudgets", now.date(), f"{uuid.uuid4()}.csv")
+        pipeline.put("", str(recent))
         table.update_item(
             Key={name: item[name] for name in ("ingestedID", "ingestedTable")},
             UpdateExpression="SET #status = :running",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonata  # type: ignore[import-untyped]  # the emulator's
 import pytest
 
 import shared.errors
@@ -192,3 +193,15 @@ def test_choices_know_every_outcome(states: dict[str, Any]) -> None:
 def test_a_bad_end_gives_the_reason_of_its_verdict(states: dict[str, Any]) -> None:
     assert states["Refused"]["Cause"] == "{% $states.input.transform.reason %}"
     assert states["Halted"]["Cause"] == "{% $states.input.test.reason %}"
+
+
+def test_an_unknown_verdict_is_quoted_in_part(states: dict[str, Any]) -> None:
+    """A Cause has at most 32,768 characters, and the state may have 262,144 bytes."""
+    cause = states["UnknownOutcome"]["Cause"].removeprefix("{%").removesuffix("%}")
+    expression = jsonata.Jsonata(cause.replace("$states", "states"))
+    verdict = {"outcome": "odd", "reason": "x" * 250_000}
+
+    said = expression.evaluate({"states": {"input": {"transform": verdict}}})
+
+    assert 'does not know: {"transform":{"outcome":"odd","reason":"xxx' in said
+    assert len(said) < 32_768
