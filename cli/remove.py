@@ -14,7 +14,7 @@ the ledger, items by the day and the key.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,7 +151,7 @@ def _versions(stack: Stack, key: str) -> tuple[tuple[str, ...], tuple[str, ...]]
 def _items(stack: Stack, key: LandingKey, versions: Iterable[str]) -> Iterator[Item]:
     """Yield the log's items of a key: of the versions that are there, and of those that were."""
     sources = (Source(stack.landing_bucket, str(key), version, 0) for version in versions)
-    by_id: dict[str, Mapping[str, Any]] = {Ingestion.of(each, key).id: {} for each in sources}
+    by_id: dict[str, Item] = {Ingestion.of(each, key).id: {} for each in sources}
     for item in stack.log.of_day(key.date):
         if item["sourceKey"] == str(key):
             by_id[item["ingestedID"]] = item
