@@ -376,6 +376,45 @@ def backfill(
 
 
 @app.command()
+def smoke(
+    table: Annotated[
+        str | None, typer.Option(help="The table; without it, the one that the API looks up.")
+    ] = None,
+    as_json: AsJson = False,
+    stack: StackFolder = None,
+) -> None:
+    """Bring a generated file through the stack and take it out again.
+
+    Looks at each part, then drops a file of good and bad rows and one that must be refused, holds
+    what becomes of them against what should, and removes them. Subscribers get three alerts. Exit
+    status 1 means that something is not as expected.
+    """
+    from cli import smoke as smoking  # noqa: PLC0415 - drivers of the database take their time
+
+    contracts = odcs.load_all()
+    first = next((c for c in contracts.values() if c.lookup), next(iter(contracts.values())))
+    contract = first if table is None else _contract(table)
+    steps: list[smoking.Step] = []
+
+    def tell(step: smoking.Step) -> None:
+        steps.append(step)
+        if not as_json:
+            smoking.show(step)
+
+    interrupted = False
+    try:
+        smoking.Smoke(Stack.open(stack), contract, tell).run()
+    except KeyboardInterrupt:
+        interrupted = True
+    if as_json:
+        _print_json([smoking.as_json(step) for step in steps])
+    if interrupted:
+        raise typer.Exit(130)
+    if not smoking.is_well(steps):
+        raise typer.Exit(1)
+
+
+@app.command()
 def remove(
     key: Annotated[
         str, typer.Argument(metavar="KEY", help="The landed key, or its s3:// address.")
@@ -392,6 +431,11 @@ def remove(
     """
     where = Stack.open(stack)
     held = removing.find(where, key)
+    if held.is_unknown:
+        raise CommandError(
+            f"Nothing has ever landed as s3://{where.landing_bucket}/{held.key}; `tm status` lists "
+            "what has."
+        )
     console.print(removing.described(held), markup=False)
     if dry_run or held.is_removed:
         return

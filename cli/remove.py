@@ -42,8 +42,13 @@ class Holding:
     items: tuple[Item, ...]
 
     @property
+    def is_unknown(self) -> bool:
+        """Whether nothing has ever landed under the key."""
+        return not (self.versions or self.markers or self.rows or self.items)
+
+    @property
     def is_removed(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether nothing but the log's items is left, and these say so."""
         left = self.versions or self.markers or self.rows
         return not left and all("removedAt" in item for item in self.items)
 
@@ -71,7 +76,7 @@ def find(stack: Stack, text: str) -> Holding:
         text: the key, or its address `s3://…` as `tm drop` prints it.
 
     Raises:
-        CommandError: it is no landing key, or nothing ever landed under it.
+        CommandError: it is no landing key.
     """
     key = LandingKey.parse(text.removeprefix(f"s3://{stack.landing_bucket}/"))
     if key is None or key.table not in stack.intake.contracts:
@@ -83,13 +88,7 @@ def find(stack: Stack, text: str) -> Holding:
     name = str(key)
     versions, markers = _versions(stack, name)
     items = tuple(_items(stack, key, versions))
-    held = Holding(key, versions, markers, table.count(stack, name), items)
-    if not (versions or markers or held.rows or held.items):
-        raise CommandError(
-            f"Nothing has ever landed as s3://{stack.landing_bucket}/{name}; `tm status` lists "
-            "what has."
-        )
-    return held
+    return Holding(key, versions, markers, table.count(stack, name), items)
 
 
 def remove(stack: Stack, held: Holding) -> Removed:
