@@ -82,8 +82,8 @@ def find(stack: Stack, text: str) -> Holding:
     if key is None or key.table not in stack.intake.contracts:
         raise CommandError(
             f"{text!r} is no landing key (table=<table>/year=<yyyy>/month=<m>/day=<d>/<file>) of a "
-            "table that has a contract, so no table holds anything of it: delete the object with "
-            "`aws s3 rm`."
+            "table that has a contract, so no table holds anything of it: if there is such an "
+            "object, delete it in the bucket."
         )
     name = str(key)
     versions, markers = _versions(stack, name)
