@@ -373,7 +373,8 @@ def _show(results: list[Result]) -> None:
         console.print(f"Rows: {counts(rows)}")
     if deleted := outcomes[Outcome.DELETED]:
         console.print(
-            f"Deleted from the bucket: {_files(deleted)}; what the table holds of that stays there."
+            f"Deleted from the bucket: {_files(deleted)}; what the table holds of that stays there "
+            "until `tm remove KEY` takes it out."
         )
     for result in results:
         if result.outcome in _BAD:

@@ -153,13 +153,13 @@ def _alert(stack: Stack, item: Item) -> str:
     while True:
         current = stack.log.get(item["ingestedID"], item["ingestedTable"]) or item
         item = item | {"alerts": current["alerts"]}
-        if _is_unwanted(item):
+        if is_unwanted(item):
             return "none, for alert_on leaves such ends out"
         if stack.tap is None:
             if told(item):
                 return "sent to the topic's subscribers"
         else:
-            alerts = [each for each in stack.tap.alerts() if _is_of(each, item)]
+            alerts = [each for each in stack.tap.alerts() if is_of(each, item)]
             if alerts:
                 alert = alerts[-1]
                 return f"{alert.subject} ({counts(alert.body)})".removesuffix(" ()")
@@ -170,13 +170,15 @@ def _alert(stack: Stack, item: Item) -> str:
         time.sleep(_POLL)
 
 
-def _is_unwanted(item: Item) -> bool:
+def is_unwanted(item: Item) -> bool:
+    """Tell whether nobody wants to be told of an item's current end."""
     run = Run.from_item(item).name if has_run(item) else ""
     return any(
         alert.get("unwanted") for end, alert in item["alerts"].items() if end.startswith(run)
     )
 
 
-def _is_of(alert: Alert, item: Item) -> bool:
+def is_of(alert: Alert, item: Item) -> bool:
+    """Tell whether an alert is of an item's current run."""
     names = ("ingestedID", "executionArn")
     return all(alert.body.get(name) == item.get(name) for name in names)

@@ -6,7 +6,7 @@ whose file was not loaded in time has an item too, `missing`, beside its ingesti
 lists every step with its time, its counts and the reason of a bad end. All writes are conditional:
 a step is written once however often its function is retried, a run that was replaced writes no
 more, and a finished item stays finished unless its execution is redriven or the ingestion is
-replayed.
+replayed. An item with `removedAt` is of a file that was removed then, and its rows with it.
 """
 
 import contextlib
@@ -383,6 +383,22 @@ class Log:
             )
         )
 
+    def removed(self, ingested_id: str, table: str) -> bool:
+        """Write that an ingestion's file and rows are gone for good; False if there is no item.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        return self._conditionally(
+            lambda: self._table.update_item(
+                Key={"ingestedID": ingested_id, "ingestedTable": table},
+                # `updatedAt` too: by it the look-up tells its callers that rows have changed.
+                UpdateExpression="SET removedAt = :now, updatedAt = :now",
+                ConditionExpression="attribute_exists(ingestedID)",
+                ExpressionAttributeValues={":now": _now()},
+            )
+        )
+
     def claim_alert(self, ingested_id: str, table: str, end: str, request_id: str) -> bool:
         """Claim the alert of one end of an ingestion; False if it is another's or was sent.
 
@@ -481,6 +497,17 @@ class Log:
             except self._table.meta.client.exceptions.ConditionalCheckFailedException:
                 return False
         return True
+
+
+def was_loaded(item: Mapping[str, Any]) -> bool:
+    """Tell whether a file, or a newer one under its key, was loaded and not removed since.
+
+    A replay that failed takes nothing back.
+    """
+    loaded = {Status.SUCCESS, Status.SUPERSEDED}
+    return "removedAt" not in item and any(
+        step["state"] == State.LOAD and step["status"] in loaded for step in item["history"]
+    )
 
 
 def told(item: Mapping[str, Any]) -> bool:

@@ -285,7 +285,8 @@ def test_a_deleted_key_is_skipped_and_said(cloud: Cloud, log: Log) -> None:
     assert result.stdout.splitlines()[1:] == [
         f"1/1  deleted     {key(1)}",
         "1 file: 1 deleted.",
-        "Deleted from the bucket: 1 file; what the table holds of that stays there.",
+        "Deleted from the bucket: 1 file; what the table holds of that stays there until "
+        "`tm remove KEY` takes it out.",
     ]
 
 

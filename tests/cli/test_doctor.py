@@ -528,7 +528,7 @@ def aws_stack(stack: None) -> Stack:
 
 
 def test_a_promised_file_that_is_not_loaded(
-    aws_stack: Stack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+    aws_stack: Stack, cloud: Cloud, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contract = odcs.load_all()["dailycheckins"]
     promised = contract.model_copy(
@@ -553,6 +553,11 @@ def test_a_promised_file_that_is_not_loaded(
     cloud.turn()
     well(aws_stack, "last loads")
     assert f"that of {today}, 0 min ago" in looked(aws_stack, "last loads")[0].what
+
+    for item in list(log.of_day(today)):
+        log.removed(item["ingestedID"], item["ingestedTable"])
+    late = wrong(aws_stack, "last loads")
+    assert late.what.startswith("dailycheckins: none within 31 days")
 
 
 def test_a_run_that_ended_and_was_never_closed(aws_stack: Stack, cloud: Cloud, log: Log) -> None:

@@ -7,7 +7,7 @@ import pytest
 from shared.errors import LogUnavailable
 from shared.ingestion import Ingestion, Run, Source
 from shared.landing_key import LandingKey
-from shared.progress import Log, State, Status, told
+from shared.progress import Log, State, Status, told, was_loaded
 from shared.text import REASON
 from shared.verdict import Outcome, Verdict
 from tests.fixtures.aws import KEY, run_of
@@ -174,6 +174,26 @@ def test_items_by_status_and_age(log: Log, ingestion: Ingestion, run: Run) -> No
     assert [each["ingestedID"] for each in log.with_status(Status.RUNNING)] == [ingestion.id]
     assert list(log.with_status(Status.RUNNING, since=soon)) == []
     assert list(log.with_status(Status.FAIL)) == []
+
+
+def test_what_was_removed_is_loaded_no_more_and_keeps_its_history(
+    log: Log, ingestion: Ingestion, run: Run
+) -> None:
+    assert not log.removed(ingestion.id, ingestion.table), "there is no such item"
+    log.open(ingestion, run)
+    log.finish(ingestion, run, State.LOAD, Status.SUCCESS, {"rowsLoaded": 2})
+    before = item(log, ingestion)
+    assert was_loaded(before)
+
+    assert log.removed(ingestion.id, ingestion.table)
+
+    after = item(log, ingestion)
+    assert not was_loaded(after)
+    changed = {name for name in after if after[name] != before.get(name)}
+    assert changed == {"removedAt", "updatedAt"}
+    assert after["updatedAt"] == after["removedAt"] >= before["updatedAt"]
+    [newest] = log.with_status(Status.SUCCESS, since=dt.datetime.fromisoformat(after["removedAt"]))
+    assert newest["ingestedID"] == ingestion.id, "who asks what has changed is told"
 
 
 def test_an_end_is_claimed_once(log: Log, ingestion: Ingestion, run: Run) -> None:
