@@ -42,7 +42,8 @@ def ingestion(stack: Stack, ingested_id: str) -> dict[str, Any]:
 
 
 def _session(stack: Stack) -> requests.Session:
-    # A database that wakes up makes the API answer 503 with a Retry-After.
+    # A database or a function that wakes up: the API answers 503 with a Retry-After, of which the
+    # longest, 20 s (terraform/api.tf), makes two minutes of six retries.
     waking = Retry(total=6, status_forcelist=[503], allowed_methods=["GET"], backoff_factor=1)
     session = requests.Session()
     session.mount("https://", HTTPAdapter(max_retries=waking))
