@@ -38,7 +38,7 @@ def test_actionlint_finds_nothing() -> None:
     [
         ("inputs.only ==", "inputs.onyl ==", 'property "onyl" is not defined'),
         ("steps.init.outcome", "steps.inti.outcome", 'property "inti" is not defined'),
-        ("timeout-minutes: 180", "timeout-minute: 180", 'unexpected key "timeout-minute"'),
+        ("timeout-minutes: 240", "timeout-minute: 240", 'unexpected key "timeout-minute"'),
         ("id-token: write", "id-tokens: write", 'unknown permission scope "id-tokens"'),
     ],
 )
@@ -92,3 +92,16 @@ def test_what_it_passes_to_the_example_is_there() -> None:
         pair for name in variables for pair in ((name, ""), ("", name))
     }
     assert set(re.findall(r"-target=module\.pipeline\.([\w.]+)", text)) <= set(addresses)
+
+
+def test_the_document_says_what_it_needs() -> None:
+    text, document = DEPLOY.read_text(), (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    [job] = load(DEPLOY)["jobs"].values()
+    [seconds] = re.findall(r"role-duration-seconds: (\d+)", text)
+
+    assert int(seconds) == job["timeout-minutes"] * 60
+    assert f"--max-session-duration {seconds}\n" in document
+    assert f":environment:{job['environment']}" in document
+    assert {
+        name for name in re.findall(r"vars\.(\w+)", text) if f"`{name}`" not in document
+    } == set()

@@ -264,7 +264,7 @@ run "everything_set" {
   }
 
   assert {
-    condition     = aws_api_gateway_api_key.lookup[0].value == "a key of twenty letters"
+    condition     = one(aws_api_gateway_api_key.lookup[*].value) == "a key of twenty letters"
     error_message = "api_key_value does not reach the key."
   }
 
@@ -284,7 +284,7 @@ run "everything_set" {
   }
 
   assert {
-    condition     = [for settings in [aws_api_gateway_method_settings.throttle.settings[0], aws_api_gateway_usage_plan.lookup[0].throttle_settings[0]] : [try(settings.throttling_rate_limit, settings.rate_limit), try(settings.throttling_burst_limit, settings.burst_limit)]] == [[5, 7], [5, 7]]
+    condition     = [for settings in flatten([aws_api_gateway_method_settings.throttle.settings, aws_api_gateway_usage_plan.lookup[*].throttle_settings]) : [try(settings.throttling_rate_limit, settings.rate_limit), try(settings.throttling_burst_limit, settings.burst_limit)]] == [[5, 7], [5, 7]]
     error_message = "api_throttle does not reach the stage and the key."
   }
 

@@ -29,6 +29,17 @@ def test_every_type_of_resource_has_its_actions() -> None:
     assert deploy_policies.actions_of(types)
 
 
+def test_the_document_s_own_policies_are_some() -> None:
+    text = (deploy_policies.ROOT / "docs" / "deploy.md").read_text("utf-8")
+    blocks = re.findall(r"^ *```json\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    found = [each for block in blocks for each in json.loads(block)["Statement"]]
+    actions = set(re.findall(r'"(\w+:[A-Z]\w+)"', "".join(blocks)))
+
+    assert len(found) == 4
+    assert actions >= {"s3:PutObject", "sts:AssumeRoleWithWebIdentity"}
+    assert {each for each in actions if not deploy_policies.exists(each)} == set()
+
+
 def test_a_type_without_an_entry_is_found() -> None:
     with pytest.raises(ValueError, match="no schema for aws_sqs_queue"):
         deploy_policies.actions_of({"aws_vpc", "aws_sqs_queue"})

@@ -70,7 +70,9 @@ def test_prebuilt_images(sandbox: Sandbox, tmp_path: Path) -> None:
         ecr.create_repository(repositoryName=f"tm-pipeline/{function}")
     example = Example("prebuilt-images", tmp_path, sandbox)
     registry = "000000000000.dkr.ecr.us-east-1.amazonaws.com"
-    environment = {**example.root.tool.environment, "REGISTRY": registry, "TAG": "v1"}
+    # Another identity than the one that deploys.
+    builder = {**example.root.tool.environment, **sandbox.aws.environment()}
+    environment = builder | {"REGISTRY": registry, "TAG": "v1"}
     build = ["/bin/sh", "-euc", example.readme("sh")]
     subprocess.run(build, env=environment, cwd=example.checkout, check=True)
     sandbox.make_database()
