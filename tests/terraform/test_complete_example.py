@@ -43,6 +43,7 @@ def test_complete(
     assert sandbox.query("SELECT count(*) FROM daily_checkins") == [[0]]
     example.check_at_work(stack)
     check_doctor(example)
+    check_smoke(example)
     assert example.root.drifts() == DRIFTS | AURORA_DRIFTS
 
     check_what_is_left(example, stack["name"], capsys, monkeypatch)
@@ -55,6 +56,21 @@ def check_doctor(example: Example) -> None:
 
     assert len(found) > 5, done.stderr
     assert [each for each in found if "let your identity" in (each["todo"] or "")] == []
+
+
+def check_smoke(example: Example) -> None:
+    """See that docs/policies/operate.json lets the smoke test do all it does."""
+    done = example.tm("smoke", "--json")
+
+    found = {each["step"]: each["verdict"] for each in json.loads(done.stdout)}
+    assert {"log", "rejects", "table", "alert", "replay", "refused", "clean-up"} <= found.keys()
+    # The emulator's API has another address than the one on AWS, which the module tells.
+    unreachable = {"look-up", "API's log"}
+    assert {
+        step
+        for step, verdict in found.items()
+        if verdict == "wrong" and not step.startswith("doctor:")
+    } == unreachable, done.stdout
 
 
 def check_what_is_left(
