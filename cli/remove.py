@@ -3,7 +3,9 @@
 In this order, so that the command may break off anywhere and be run again:
 
 1. The versions of the key in the landing bucket are deleted, delete markers too. From now on no run
-   can read or load them: neither a late event, nor a replay, nor a run that is under way.
+   can read or load them, whether by a late event, by a replay or already under way: S3 shows a
+   deletion to every later request
+   (https://docs.aws.amazon.com/AmazonS3/latest/userguide/Welcome.html#ConsistencyModel).
 2. What their runs left in the staging bucket is deleted.
 3. The rows and the ledger's entry are removed, by the function load in one transaction. It keeps
    them if the loaded version is in the bucket, which is then one that landed after step 1 began.

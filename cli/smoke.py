@@ -1,4 +1,8 @@
-"""`tm smoke`: a file of known good and bad rows through every part of a stack, and out again."""
+"""`tm smoke`: a file of known good and bad rows through every part of a stack, and out again.
+
+What must become of the file follows from the contract and the stack's settings. Each step compares
+that with what is found: in the log, the rejects, the table, the API and the alerts.
+"""
 
 import datetime as dt
 import secrets
@@ -62,7 +66,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that was looked at; where it is not as expected, also what was, and what to do."""
+    """One thing that was looked at: what was found, and if that is wrong, what should be."""
 
     name: str
     verdict: Verdict
@@ -98,7 +102,7 @@ class Smoke:
 
     def run(self) -> None:
         """Do all of it, and remove at the end what was dropped, after Ctrl-C too."""
-        if not self._is_worth_it():
+        if not self._examine():
             return
         try:
             self._bring_through()
@@ -106,8 +110,8 @@ class Smoke:
         finally:
             self._clean_up()
 
-    def _is_worth_it(self) -> bool:
-        """Run `tm doctor`; tell whether anything could be seen."""
+    def _examine(self) -> bool:
+        """Do as `tm doctor` does; tell whether the stack can be seen at all."""
         is_well = True
         for check, finding in doctor.examine(self._stack):
             verdict = finding.verdict
@@ -129,15 +133,16 @@ class Smoke:
         settings = self._try("settings", self._settings, "`tm doctor`, line functions")
         if settings is None:
             return
-        hard, alert_on = settings
+        hard_testing, alert_on = settings
+        halts = hard_testing and bool(made.bad)
         before = self._try("look-up", self._looked_up, self._logs("api"))
         ingestion = self._drop("good-and-bad", made.content)
         if ingestion is None:
             return
-        loaded = 0 if hard else made.good
+        loaded = 0 if halts else made.good
         end = (
             f"test/fail: {made.rows:,} read, {len(made.bad):,} rejected"
-            if hard
+            if halts
             else f"load/success: {made.rows:,} read, {loaded:,} loaded, {len(made.bad):,} rejected"
         )
         item = self._follow("log", ingestion, end, _ended)
@@ -157,15 +162,15 @@ class Smoke:
             what = f"not checked: the API looks up no rows of {self._contract.table}"
             self._tell(Step("look-up", Verdict.UNKNOWN, what))
         elif before is not None:
-            rows = before + (0 if hard else made.keyed)
+            rows = before + (0 if halts else made.keyed)
             self._compare(
                 "look-up",
                 f"{rows:,} rows of {made.key}",
                 lambda: f"{self._looked_up():,} rows of {made.key}",
                 self._logs("api"),
             )
-        kind = Kind.FAILED_TESTS if hard else Kind.LOADED_WITH_REJECTS
-        self._hear("alert", item, kind, alert_on)
+        good = Kind.LOADED_WITH_REJECTS if made.bad else Kind.LOADED
+        self._hear("alert", item, Kind.FAILED_TESTS if halts else good, alert_on)
         self._compare(
             "replay",
             f"run 2, {end}; {loaded:,} rows",
@@ -183,7 +188,7 @@ class Smoke:
             self._hear("refused: alert", item, Kind.REFUSED, AlertOn.ALL)
 
     def _clean_up(self) -> None:
-        """Remove what was dropped; say so of each file that is left."""
+        """Remove what was dropped; of what could not be removed, say how to."""
         left = [str(ingestion.source.key) for ingestion in self._dropped]
         try:
             for ingestion in self._dropped:
@@ -202,12 +207,10 @@ class Smoke:
                 )
             raise
 
-    # How each of it is done.
-
     def _settings(self) -> tuple[bool, AlertOn]:
-        """Return how the stack is set, as its functions are told: hard testing, and alert_on."""
-        hard = self._variable("test", "HARD_TESTING") == "true"
-        return hard, AlertOn(self._variable("alert", "ALERT_ON"))
+        """Return `hard_testing` and `alert_on`, as the deployed functions have them."""
+        hard_testing = self._variable("test", "HARD_TESTING") == "true"
+        return hard_testing, AlertOn(self._variable("alert", "ALERT_ON"))
 
     def _variable(self, function: str, name: str) -> str:
         deployed = self._stack.client("lambda").get_function(
@@ -232,12 +235,13 @@ class Smoke:
         answer = self._stack.s3.put_object(Bucket=bucket, Key=str(key), Body=content)
         source = Source(bucket, str(key), answer["VersionId"], len(content))
         self._dropped[-1] = Ingestion.of(source, key)
+        self._tell(Step("drop", Verdict.OK, f"{key}, {len(content):,} bytes"))
         return self._dropped[-1]
 
     def _follow(
         self, name: str, ingestion: Ingestion, expected: str, told_of: Callable[[Item], str]
     ) -> Item | None:
-        """Wait for an ingestion's end and compare that; return its item, None if there is none."""
+        """Wait for an ingestion's end and compare it; return its log item, or None without one."""
         items: list[Item] = []
 
         def look() -> str:

@@ -23,6 +23,8 @@ _VARIETY = 7
 """How many texts take turns in a column that may repeat them."""
 
 Row = list[str]
+_Way = tuple[str | None, Flaw]
+"""A column, None for the row as a whole, and how it fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,9 @@ def specimen(contract: Contract, token: str, now: dt.datetime) -> Specimen:
         _texts(each, max((SHARE + 1) * len(flaws), least), once=each.column.name == key)
         for each in columns
     ]
+    # Nothing repeats what is missing.
+    missing = {c.column.name for c, t in zip(columns, texts, strict=True) if c.is_missing(t[0])}
+    flaws = [(name, flaw) for name, flaw in flaws if name not in missing or flaw.text is not None]
     room = [len(each) for each, column in zip(texts, columns, strict=True) if column.is_unique]
     good, flaws = _fitting(contract, flaws, least, min([most, *room]))
     rows = [[each[n % len(each)] for each in texts] for n in range(good + len(flaws))]
@@ -98,10 +103,6 @@ def specimen(contract: Contract, token: str, now: dt.datetime) -> Specimen:
         keyed=keys.count(keys[0]) if keys else 0,
         refused=(_line(["no column", *header[1:]], contract) + body).encode(contract.encoding),
     )
-
-
-_Way = tuple[str | None, Flaw]
-"""A column, None for the row as a whole, and how it fails."""
 
 
 def _bounds(contract: Contract) -> tuple[int, int]:

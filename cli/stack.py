@@ -35,8 +35,9 @@ _OUTPUTS = (
 """What every command needs; what `tm doctor` needs besides, it looks for itself."""
 
 _CALLS = Config(read_timeout=900, retries={"total_max_attempts": 1}, tcp_keepalive=True)
-"""A call of a function takes as long as the function may: by itself boto3 gives up after 60 s, and
-calls again while the first call is still at work."""
+"""For calls of functions: by default boto3 gives up after 60 s, and calls again while the first
+call is still at work. Keep-alive, for networks that drop silent connections:
+https://aws.amazon.com/premiumsupport/knowledge-center/lambda-vpc-timeout/"""
 
 
 @dataclass(frozen=True)

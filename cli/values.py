@@ -46,11 +46,13 @@ Value = str | Decimal | bool | dt.date | dt.datetime
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """How a row fails, and all rules of the column that are broken by it."""
+    """A way in which a row fails: what is found, the text that does it, all rules that it breaks.
+
+    Without a text it is that of an earlier row.
+    """
 
     rule: str
     text: str | None
-    """What does it; None is the text of an earlier row."""
     breaks: frozenset[str] = frozenset()
 
 
@@ -68,6 +70,10 @@ class Values:
     def is_unique(self) -> bool:
         """Whether no value may come twice."""
         return any(isinstance(rule, Unique) for rule in self.column.rules)
+
+    def is_missing(self, text: str) -> bool:
+        """Tell whether a text means that there is no value."""
+        return text in self.contract.null_tokens
 
     def good(self) -> Iterator[str]:
         """Yield texts that break no rule, not even one that only warns; each once."""
@@ -115,7 +121,7 @@ class Values:
             text.encode(self.contract.encoding)
         except UnicodeEncodeError:
             return False
-        return text not in self.contract.null_tokens
+        return not self.is_missing(text)
 
     @property
     def _tokens(self) -> tuple[str, ...]:

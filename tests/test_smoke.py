@@ -18,6 +18,7 @@ from tests.fixtures.pipeline import Pipeline
 
 PASSED = [
     "doctor",
+    "drop",
     "log",
     "rejects",
     "table",
@@ -25,6 +26,7 @@ PASSED = [
     "look-up",
     "alert",
     "replay",
+    "drop",
     "refused",
     "refused: alert",
     "clean-up",
@@ -87,7 +89,7 @@ def test_all_is_well(pipeline: Pipeline) -> None:
     assert result.exit_code == 0, result.stdout + result.stderr
     assert {line[0] for line in lines} == {"✓"}
     assert [line[2:24].strip() for line in lines] == PASSED
-    assert "load/success: 231 read, 220 loaded, 11 rejected" in lines[1]
+    assert "load/success: 231 read, 220 loaded, 11 rejected" in lines[2]
     items = [item for item in pipeline.log.of_day(smoke.DAY) if "tm-smoke-" in item["sourceKey"]]
     assert items
     assert all("removedAt" in item for item in items)
@@ -177,7 +179,7 @@ def test_an_interruption_removes_what_was_dropped(monkeypatch: pytest.MonkeyPatc
     status, steps = run()
 
     assert status == 130
-    assert list(steps) == ["doctor", "log", "clean-up"]
+    assert list(steps) == ["doctor", "drop", "log", "clean-up"]
     assert not failed(steps)
 
 

@@ -90,6 +90,7 @@ def text(*rules: dict[str, Any], **more: Any) -> Any:
         contract(text(rule("length", minimum=30), rule("unique", "once"))),
         contract(text(rule("length", maximum=1), rule("unique", "once"))),
         contract(text(rule("pattern", regex="nothing like it")), delimiter=";"),
+        contract(text(rule("pattern", regex="nothing like it"), rule("unique", "once"))),
         contract(text(rule("allowed", values=["A"], threshold={"limit": 0, "inclusive": True}))),
         contract(text(rule("required"), rule("unique", "once")), null_tokens=()),
         contract(

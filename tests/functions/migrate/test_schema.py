@@ -143,7 +143,7 @@ def wanted(*contracts: Contract, added: Iterable[Column] = ()) -> list[str]:
         *(f"GRANT USAGE ON SCHEMA public TO {role}" for role in ("loader", "reader")),
         *table("source", LEDGER),
         "ALTER TABLE ONLY public.source ADD CONSTRAINT source_source_key_key UNIQUE (source_key)",
-        "GRANT SELECT,INSERT,UPDATE ON TABLE public.source TO loader",
+        "GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.source TO loader",
         *table("schema_version", VERSIONS),
     ]
     for contract in contracts:

@@ -1,0 +1,87 @@
+"""How the operator's command calls the function load."""
+
+import io
+import json
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import botocore.exceptions
+import pytest
+
+from cli import rows
+from cli.errors import CommandError
+from cli.stack import Stack
+from tests.fixtures.aws import KEY, LANDING
+
+MODULE = Path(__file__).parents[2] / "terraform" / "main.tf"
+
+
+@pytest.fixture
+def aws_stack(stack: None) -> Stack:
+    return Stack.open(Path(os.environ["TM_STACK"]))
+
+
+def answered(stack: Stack, *answers: Any) -> tuple[Stack, mock.Mock]:
+    """Return a stack whose functions answer so, one call after another."""
+    client = mock.Mock()
+    client.invoke.side_effect = answers
+    return replace(stack, client=lambda service, **_: client), client
+
+
+def payload(**fields: Any) -> dict[str, Any]:
+    return {"Payload": io.BytesIO(json.dumps(fields).encode())}
+
+
+def refusal(code: str) -> botocore.exceptions.ClientError:
+    return botocore.exceptions.ClientError({"Error": {"Code": code, "Message": "no"}}, "Invoke")
+
+
+def test_load_is_asked_about_the_key(aws_stack: Stack) -> None:
+    stack, client = answered(aws_stack, payload(rows=3, kept=None), payload(rows=3, kept="v2"))
+
+    assert rows.count(stack, KEY) == 3
+    assert rows.remove(stack, KEY) == (3, "v2")
+
+    asked = [json.loads(call.kwargs["Payload"]) for call in client.invoke.call_args_list]
+    place = {"bucket": LANDING, "key": KEY}
+    assert asked == [{"operation": "count", **place}, {"operation": "remove", **place}]
+    assert {call.kwargs["FunctionName"] for call in client.invoke.call_args_list} == {"tm-load"}
+
+
+@pytest.mark.parametrize("code", sorted(rows._PENDING))
+def test_a_function_that_lambda_has_yet_to_prepare_is_waited_for(
+    code: str, aws_stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "_PAUSE", 0)
+    stack, client = answered(aws_stack, refusal(code), refusal(code), payload(rows=3, kept=None))
+
+    assert rows.count(stack, KEY) == 3
+    assert client.invoke.call_count == 3
+
+
+def test_another_refusal_is_not_tried_again(aws_stack: Stack) -> None:
+    stack, client = answered(aws_stack, refusal("AccessDeniedException"))
+    with pytest.raises(botocore.exceptions.ClientError):
+        rows.count(stack, KEY)
+    assert client.invoke.call_count == 1
+
+
+def test_a_function_that_failed_says_why(aws_stack: Stack) -> None:
+    failed = payload(errorType="DatabaseUnavailable", errorMessage="it is away")
+    stack, _ = answered(aws_stack, failed | {"FunctionError": "Unhandled"})
+    with pytest.raises(CommandError, match="DatabaseUnavailable: it is away"):
+        rows.remove(stack, KEY)
+
+
+def test_load_is_waited_for_as_long_as_it_may_take(aws_stack: Stack) -> None:
+    timeout = re.search(r"\n    load = \{\n.*?timeout = (\d+)", MODULE.read_text(), re.DOTALL)
+    assert timeout is not None
+
+    config = aws_stack.functions.meta.config
+
+    assert config.read_timeout > int(timeout[1])
+    assert config.retries["total_max_attempts"] == 1
