@@ -439,12 +439,18 @@ def test_the_rules_hold(run: Module) -> None:
     run("test")
 
 
-def test_everything_waits_for_the_check_of_what_a_build_needs(run: Module) -> None:
-    """So nothing that AWS bills is made on a machine that cannot build the images."""
+@pytest.fixture(scope="module")
+def needs(run: Module) -> dict[str, set[str]]:
+    """What each resource and data source directly depends on."""
     graph = run.tool.run("graph", folder=run.folder).stdout
-    needs: dict[str, set[str]] = {name: set() for name in re.findall(r'^ *"(\S+)" \[', graph, re.M)}
+    found: dict[str, set[str]] = {name: set() for name in re.findall(r'^ *"(\S+)" \[', graph, re.M)}
     for one, other in re.findall(r'"(\S+)" -> "(\S+)"', graph):
-        needs[one].add(other)
+        found[one].add(other)
+    return found
+
+
+def test_everything_waits_for_the_check_of_what_a_build_needs(needs: dict[str, set[str]]) -> None:
+    """So nothing that AWS bills is made on a machine that cannot build the images."""
     waiting = {"terraform_data.prerequisites"}
     while more := {name for name in needs if needs[name] & waiting} - waiting:
         waiting |= more
@@ -453,6 +459,10 @@ def test_everything_waits_for_the_check_of_what_a_build_needs(run: Module) -> No
     assert {name for name in needs if not name.startswith("data.")} - waiting == set(), (
         "add depends_on = [terraform_data.prerequisites]"
     )
+
+
+def test_an_image_is_protected_until_the_functions_run_another(needs: dict[str, set[str]]) -> None:
+    assert "aws_lambda_function.this" in needs["aws_ecr_lifecycle_policy.function"]
 
 
 def test_every_variable_is_described_typed_and_optional() -> None:
