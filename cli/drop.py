@@ -2,7 +2,7 @@
 
 import datetime as dt
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from cli.errors import CommandError
 from cli.items import Item, counts, current_run, has_run, is_loaded, plain, style, transition
 from cli.stack import Stack
 from local.tap import Alert
-from shared.ingestion import UNMATCHED, Ingestion, Run, Source, unmatched_id
+from shared.ingestion import NO_VERSION, UNMATCHED, Ingestion, Run, Source, unmatched_id
+from shared.intake import NO_VERSION_REASON
 from shared.landing_key import LandingKey
 from shared.progress import State, Status, told
 from shared.staging import Staging
@@ -27,18 +28,34 @@ _ALERT_WITHIN = 30.0
 
 
 def put(stack: Stack, file: Path, table: str, date: dt.date) -> Ingestion:
-    """Upload `file` under its partition key; return the ingestion of that very object version."""
+    """Upload `file` under its partition key; return the ingestion of that very object version.
+
+    Raises:
+        CommandError: S3 stored it without a version.
+    """
     key = LandingKey(table, date, file.name)
     with file.open("rb") as body:
         answer = stack.s3.put_object(Bucket=stack.landing_bucket, Key=str(key), Body=body)
     size = file.stat().st_size
-    source = Source(stack.landing_bucket, str(key), answer["VersionId"], size)
+    source = stored(stack.landing_bucket, str(key), answer, size)
     ingestion = Ingestion.of(source, key)
     console.print(
         f"Dropped {file.name} ({size:,} bytes) as s3://{stack.landing_bucket}/{key}\n"
         f"Ingestion {ingestion.id}"
     )
     return ingestion
+
+
+def stored(bucket: str, key: str, answer: Mapping[str, Any], size: int) -> Source:
+    """Return the object version that S3 says it has stored.
+
+    Raises:
+        CommandError: S3 stored the object without a version.
+    """
+    version_id = answer.get("VersionId")
+    if version_id in {None, NO_VERSION}:
+        raise CommandError(f"s3://{bucket}/{key} will be rejected: {NO_VERSION_REASON}.")
+    return Source(bucket, key, str(version_id), size)
 
 
 def follow(stack: Stack, ingestion: Ingestion) -> bool:
@@ -136,13 +153,13 @@ def _alert(stack: Stack, item: Item) -> str:
     while True:
         current = stack.log.get(item["ingestedID"], item["ingestedTable"]) or item
         item = item | {"alerts": current["alerts"]}
-        if _is_unwanted(item):
+        if is_unwanted(item):
             return "none, for alert_on leaves such ends out"
         if stack.tap is None:
             if told(item):
                 return "sent to the topic's subscribers"
         else:
-            alerts = [each for each in stack.tap.alerts() if _is_of(each, item)]
+            alerts = [each for each in stack.tap.alerts() if is_of(each, item)]
             if alerts:
                 alert = alerts[-1]
                 return f"{alert.subject} ({counts(alert.body)})".removesuffix(" ()")
@@ -153,13 +170,15 @@ def _alert(stack: Stack, item: Item) -> str:
         time.sleep(_POLL)
 
 
-def _is_unwanted(item: Item) -> bool:
+def is_unwanted(item: Item) -> bool:
+    """Tell whether nobody wants to be told of an item's current end."""
     run = Run.from_item(item).name if has_run(item) else ""
     return any(
         alert.get("unwanted") for end, alert in item["alerts"].items() if end.startswith(run)
     )
 
 
-def _is_of(alert: Alert, item: Item) -> bool:
+def is_of(alert: Alert, item: Item) -> bool:
+    """Tell whether an alert is of an item's current run."""
     names = ("ingestedID", "executionArn")
     return all(alert.body.get(name) == item.get(name) for name in names)

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import botocore.exceptions
 
-from cli import rejects
+from cli import drop, rejects
 from cli.console import console
 from cli.errors import CommandError
 from cli.items import Item, has_run
@@ -230,7 +230,7 @@ def _land(stack: Stack, source: Source, file: IO[bytes], *, force: bool) -> Sour
             if error.response["Error"]["Code"] != "404":
                 raise
             raise newer from error
-        if newest["VersionId"] != source.version_id:
+        if newest.get("VersionId") != source.version_id:
             raise newer
         # S3 itself looks again when it takes the file.
         condition = {"IfMatch": newest["ETag"]}
@@ -242,7 +242,7 @@ def _land(stack: Stack, source: Source, file: IO[bytes], *, force: bool) -> Sour
         if error.response["Error"]["Code"] != "PreconditionFailed":
             raise
         raise newer from error
-    return Source(source.bucket, source.key, answer["VersionId"], size)
+    return drop.stored(source.bucket, source.key, answer, size)
 
 
 @contextlib.contextmanager

@@ -15,10 +15,11 @@ _COUNTS = {
     "rowsLoaded": "loaded",
     "rowsRejected": "rejected",
 }
-_STYLES = {
+_STYLES: dict[str, str] = {
     Status.RUNNING: "cyan",
     Status.SUCCESS: "green",
     Status.SUPERSEDED: "yellow",
+    "removed": "yellow",
 }
 _FAILED = "red"
 """The colour of every other end."""
@@ -41,7 +42,7 @@ def plain(value: Any) -> Any:
 def has_run(item: Mapping[str, Any]) -> bool:
     """Tell whether an item is of a file that the state machine was given.
 
-    Others are of a key that fits no contract, or of a file that did not come.
+    Others are of an object that no contract takes, or of a file that did not come.
     """
     return "executionArn" in item
 
@@ -63,14 +64,19 @@ def is_loaded(item: Mapping[str, Any]) -> bool:
     return (item["state"], item["status"]) == (State.LOAD, Status.SUCCESS)
 
 
+def standing(item: Mapping[str, Any]) -> str:
+    """Return an item's status or, if its file and rows were removed since, `removed`."""
+    return "removed" if "removedAt" in item else str(item["status"])
+
+
 def counts(record: Mapping[str, Any]) -> str:
     """Return the row counts of an item or a step for people: `20,500 read, 20,495 loaded`."""
     return ", ".join(f"{record[name]:,} {word}" for name, word in _COUNTS.items() if name in record)
 
 
 def style(status: str) -> str:
-    """Return the colour of a status."""
-    return _STYLES.get(Status(status), _FAILED)
+    """Return the colour of a status, or of `removed`."""
+    return _STYLES.get(status, _FAILED)
 
 
 def transition(entry: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 import shlex
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,11 +19,12 @@ from cli import backfill as backfilling
 from cli import drop as dropping
 from cli import fix as fixing
 from cli import rejects as rejected
+from cli import remove as removing
 from cli import replay as replaying
 from cli import status as log
 from cli import user as lookup
 from cli.console import console
-from cli.errors import one_line
+from cli.errors import CommandError, one_line
 from cli.items import Item
 from cli.stack import Stack
 from local import cloud
@@ -371,6 +373,89 @@ def backfill(
     console.print(f"Backfill of {len(files):,} files, from {cut} on.", markup=False)
     if status := backfilling.bring(work, files, concurrency, shlex.join(again)):
         raise typer.Exit(status)
+
+
+@app.command()
+def smoke(
+    table: Annotated[
+        str | None, typer.Option(help="The table; without it, the one that the API looks up.")
+    ] = None,
+    as_json: AsJson = False,
+    stack: StackFolder = None,
+) -> None:
+    """Bring a generated file through the stack and take it out again.
+
+    Looks at each part, then drops a file of good and bad rows and one that must be refused, holds
+    what becomes of them against what should, and removes them. Subscribers get three alerts. Exit
+    status 1 means that something is not as expected.
+    """
+    from cli import smoke as smoking  # noqa: PLC0415 - drivers of the database take their time
+
+    contracts = odcs.load_all()
+    first = next((c for c in contracts.values() if c.lookup), next(iter(contracts.values())))
+    contract = first if table is None else _contract(table)
+    steps: list[smoking.Step] = []
+
+    def tell(step: smoking.Step) -> None:
+        steps.append(step)
+        if not as_json:
+            smoking.show(step)
+
+    interrupted = False
+    try:
+        smoking.Smoke(Stack.open(stack), contract, tell).run()
+    except KeyboardInterrupt:
+        interrupted = True
+    if as_json:
+        _print_json([smoking.as_json(step) for step in steps])
+    if interrupted:
+        raise typer.Exit(130)
+    if not smoking.is_well(steps):
+        raise typer.Exit(1)
+
+
+@app.command()
+def remove(
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="The landed key, or its s3:// address.")
+    ],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be removed; write nothing.")
+    ] = False,
+    stack: StackFolder = None,
+) -> None:
+    """Delete a landed file for good: its versions, its rows, and what its runs staged.
+
+    The log keeps what was ingested. Exit status 0 means that nothing else of the file is left.
+    """
+    where = Stack.open(stack)
+    held = removing.find(where, key)
+    if held.is_unknown:
+        raise CommandError(
+            f"Nothing has ever landed as s3://{where.landing_bucket}/{held.key}; `tm status` lists "
+            "what has."
+        )
+    console.print(removing.described(held), markup=False)
+    if dry_run or held.is_removed:
+        return
+    if held.under_way:
+        ingested_id = held.under_way[0]
+        raise CommandError(
+            f"A run of {ingested_id} is under way, so nothing was removed: try again once "
+            f"`tm status {ingested_id} --watch` has shown its end."
+        )
+    if not yes:
+        if not sys.stdin.isatty():
+            raise CommandError("Nothing was removed: give --yes where nobody can be asked.")
+        typer.confirm("Remove all of it for good?", abort=True)
+    done = removing.remove(where, held)
+    console.print(removing.told(done), markup=False)
+    if done.kept is not None:
+        raise CommandError(
+            f"Version {done.kept} has landed under the key meanwhile, so it and its rows stay: to "
+            "remove them too, run the command again."
+        )
 
 
 @app.command()

@@ -11,7 +11,8 @@ def replay(stack: Stack, ingested_id: str) -> Ingestion:
     """Start the next run of an ingestion, on the same log item.
 
     Raises:
-        CommandError: the log knows no such ID, it has no run, or one of its runs is under way.
+        CommandError: the log knows no such ID, it has no run, one of its runs is under way, or its
+            file was removed.
     """
     found = log.find_run(stack, ingested_id)
     table = found["ingestedTable"]
@@ -20,6 +21,11 @@ def replay(stack: Stack, ingested_id: str) -> Ingestion:
         raise CommandError(f"There is no contract for {table} any more.")
     # What `find` got need not be the latest, and a run is started by the latest alone.
     item = stack.log.get(ingested_id, table) or found
+    if "removedAt" in item:
+        raise CommandError(
+            f"The file of {ingested_id} was removed at {item['removedAt']}: to load it, drop it "
+            "again."
+        )
     run = intake.replay(item)
     if run is None:
         raise CommandError(

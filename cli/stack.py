@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import boto3
+from botocore.config import Config
 from botocore.credentials import Credentials
 from requests.auth import AuthBase
 
@@ -33,12 +34,16 @@ _OUTPUTS = (
 )
 """What every command needs; what `tm doctor` needs besides, it looks for itself."""
 
+_CALLS = Config(read_timeout=900, retries={"total_max_attempts": 1}, tcp_keepalive=True)
+"""A call of a function takes as long as the function may: by itself boto3 gives up after 60 s, and
+calls again while the first call is still at work."""
+
 
 @dataclass(frozen=True)
 class Stack:
     """Where the parts of a stack are, and how to reach them."""
 
-    client: Callable[[str], Any]
+    client: Callable[..., Any]
     """Gives boto3's client of a service."""
     outputs: Mapping[str, Any]
     """What Terraform tells of the stack."""
@@ -70,6 +75,11 @@ class Stack:
     def events(self) -> Any:
         """The bus that notices go by."""
         return self.client("events")
+
+    @cached_property
+    def functions(self) -> Any:
+        """The functions, for those who call one and wait for its answer."""
+        return self.client("lambda", config=_CALLS)
 
     @property
     def is_laptop(self) -> bool:

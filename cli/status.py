@@ -19,7 +19,7 @@ from rich.text import Text
 from cli import drop
 from cli.console import cell, console, errors
 from cli.errors import CommandError
-from cli.items import Item, counts, has_run, is_loaded, plain, style, transition
+from cli.items import Item, counts, has_run, is_loaded, plain, standing, style, transition
 from cli.stack import Stack
 from cli.timeline import Run, runs
 from shared.ingestion import Ingestion
@@ -59,11 +59,10 @@ def find(stack: Stack, ingested_id: str) -> list[Item]:
     Raises:
         CommandError: the log knows no such ID.
     """
-    condition = Key("ingestedID").eq(ingested_id)
-    answer = stack.table.query(KeyConditionExpression=condition, ConsistentRead=True)
-    if not answer["Items"]:
+    items = stack.log.of_id(ingested_id)
+    if not items:
         raise CommandError(f"The log has no ingestion {ingested_id}: `tm status` lists them all.")
-    return [plain(item) for item in answer["Items"]]
+    return [plain(item) for item in items]
 
 
 def find_run(stack: Stack, ingested_id: str) -> Item:
@@ -81,8 +80,8 @@ def find_run(stack: Stack, ingested_id: str) -> Item:
             "you have it, `tm drop` it."
         )
     raise CommandError(
-        f"Ingestion {ingested_id} was rejected for its key {item['sourceKey']!r}, which fits no "
-        "contract: drop the file again under one that fits."
+        f"Ingestion {ingested_id} was rejected, so there is no run to repeat: "
+        f"{item['haltReason']}. To load the file, drop it again with `tm drop`."
     )
 
 
@@ -242,7 +241,7 @@ def _table(items: list[Item]) -> Table:
             item["ingestedID"],
             item["ingestedTable"],
             item["state"],
-            _coloured(item["status"]),
+            _coloured(standing(item)),
             counts(item),
             _seconds(item["updatedAt"]),
         ]
@@ -254,7 +253,7 @@ def _lines(items: list[Item]) -> Group:
     """Return two or three lines an item, for a terminal that has no room for a table."""
     lines = []
     for item in items:
-        end = f"{item['state']}: {_coloured(item['status'])}"
+        end = f"{item['state']}: {_coloured(standing(item))}"
         lines.append(f"{item['ingestedID']}  {end}  {_seconds(item['updatedAt'])}")
         lines.append(f"  {item['ingestedTable']}  {counts(item)}".rstrip())
         if reason := _reason(item):
@@ -265,7 +264,7 @@ def _lines(items: list[Item]) -> Group:
 def _one(item: Item) -> Group:
     lines = [
         f"[bold]{item['ingestedID']}[/]  {item['ingestedTable']}  "
-        f"{item['state']}: {_coloured(item['status'])}  {counts(item)}".rstrip(),
+        f"{item['state']}: {_coloured(standing(item))}  {counts(item)}".rstrip(),
         f"File: {cell(item['sourceKey'], None)}",
     ]
     if "versionId" in item:
@@ -280,6 +279,8 @@ def _one(item: Item) -> Group:
     lines = []
     if reason := item.get("haltReason"):
         lines.append(f"Reason: {_line(reason)}")
+    if removed := item.get("removedAt"):
+        lines.append(f"Removed: {_seconds(removed)}; neither the file nor any row of it is left")
     if item["status"] != Status.RUNNING:
         lines.append("Alert: " + ("nothing is left to tell" if told(item) else "not sent yet"))
     if has_run(item):

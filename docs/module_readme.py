@@ -1,6 +1,7 @@
-"""Write the tables of `terraform/README.md`: `python -m docs.module_readme`."""
+"""Write what is made of `terraform/README.md`: `python -m docs.module_readme`."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,19 +9,20 @@ import hcl2
 
 MODULE = Path(__file__).parents[1] / "terraform"
 README = MODULE / "README.md"
-BEGIN = "<!-- Made by `make docs` from variables.tf and outputs.tf. -->\n"
+RDS_BUNDLE = MODULE.parent / "shared" / "rds_bundle.pem"
+BEGIN = "<!-- Made by `make docs` from variables.tf, outputs.tf and ../shared/rds_bundle.pem. -->\n"
 END = "<!-- The end of what is made. -->\n"
 
 _OPTIONS = hcl2.SerializationOptions(preserve_heredocs=False, strip_string_quotes=True)
 
 
 def main() -> None:
-    """Put the tables in the place of those that are there."""
+    """Put them in the place of those that are there."""
     README.write_text(with_tables(README.read_text()))
 
 
 def with_tables(text: str) -> str:
-    """Return a README with its tables as the module is now.
+    """Return a README with its tables and its regions as the module is now.
 
     Raises:
         ValueError: it has no place for them.
@@ -29,7 +31,20 @@ def with_tables(text: str) -> str:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{README} has no place for the tables: put in {BEGIN!r} and {END!r}.")
-    return f"{before}{BEGIN}\n{inputs()}\n{outputs()}\n{END}{after}"
+    return f"{before}{BEGIN}\n{regions()}\n{inputs()}\n{outputs()}\n{END}{after}"
+
+
+def regions() -> str:
+    """Return the regions of whose RDS the functions know the certificate authorities."""
+    names = re.findall(
+        r"^# Amazon RDS (\S+) Root CA RSA2048 G1$", RDS_BUNDLE.read_text(), re.MULTILINE
+    )
+    listed = ", ".join(f"`{name}`" for name in sorted(names))
+    return (
+        "## Regions\n\n"
+        "The functions know the certificate authorities of Amazon RDS in these regions: "
+        f"{listed}. In another one, set `database_ca_bundle`.\n"
+    )
 
 
 def inputs() -> str:

@@ -38,6 +38,12 @@ def up(home: Path, *, hard_testing: bool, report: Report) -> Stack:
     Raises:
         LocalError: it is up already, or something that it needs is missing or failed.
     """
+    if not _MODULE.is_dir():
+        raise LocalError(
+            "The laptop cloud needs a checkout of the repository, whose Terraform module it "
+            f"applies, and {CHECKOUT} is none. Clone the repository and run `make setup` in it; "
+            "without a checkout, `tm` works against AWS alone, with --stack."
+        )
     with _exclusive(home), _interruptible():
         if _is_up(home):
             raise LocalError(f"The laptop cloud in {home} is up already; `tm down` ends it.")
@@ -76,6 +82,8 @@ def _start(home: Path, *, hard_testing: bool, report: Report) -> Stack:
         "source": os.path.relpath(_MODULE, home / "terraform"),
         "name": NAME,
         "hard_testing": hard_testing,
+        # The examples' tests sign; here the other way is at work.
+        "api_auth": "key",
         "api_key_value": secrets.token_urlsafe(30),
         "function_zip": _upload(aws),
         "database": {
@@ -140,6 +148,7 @@ def _apply(
     configuration.touch(mode=0o600)
     configuration.write_text(json.dumps(root, indent=2))
     environment = {**tool.environment, **aws.environment()}
+    terraform.pin(folder)
     for command in (["init"], ["apply", "-auto-approve"]):
         arguments = [tool.command, f"-chdir={folder}", *command, "-no-color", "-input=false"]
         status = processes.run("terraform", arguments, env=environment)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import boto3
-import botocore.config
 import botocore.session
+from botocore.config import Config
 from botocore.credentials import Credentials
 
 from local.errors import LocalError
@@ -25,9 +25,9 @@ class Aws:
     secret_access_key: str
     ca_bundle: str
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, config: Config | None = None) -> Any:
         """Return boto3's client of `service` here; nothing of the user's AWS settings applies."""
-        return self._session().client(service, **self._arguments())
+        return self._session().client(service, **self._arguments(config))
 
     def resource(self, service: str) -> Any:
         """Return boto3's resource of `service` here."""
@@ -64,11 +64,11 @@ class Aws:
             botocore_session=botocore.session.Session(session_vars=variables),
         )
 
-    def _arguments(self) -> dict[str, Any]:
+    def _arguments(self, config: Config | None = None) -> dict[str, Any]:
         return {
             "endpoint_url": self.endpoint_url,
             "verify": self.ca_bundle,
-            "config": botocore.config.Config(proxies={}),
+            "config": Config(proxies={}).merge(config or Config()),
         }
 
 

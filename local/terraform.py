@@ -13,6 +13,7 @@ from typing import Any
 
 from local.errors import LocalError
 
+# What the tests need (`override_during` in `terraform test`): more than the module does.
 MINIMUM = (1, 11)
 _WANTED = ".".join(map(str, MINIMUM))
 PROVIDER = "hashicorp/aws"
@@ -43,6 +44,8 @@ class Terraform:
 
     def run(self, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
         """Run one of Terraform's commands in `folder`; the caller looks at the exit status."""
+        if arguments[0] == "init":
+            pin(folder)
         return subprocess.run(  # noqa: S603
             [self.command, f"-chdir={folder}", *arguments],
             env=dict(self.environment),
@@ -51,6 +54,15 @@ class Terraform:
             text=True,
             check=False,
         )
+
+
+def pin(folder: Path) -> None:
+    """Let `terraform init` in `folder` choose PROVIDER_VERSION.
+
+    The module allows a range of versions, and Terraform would choose the newest of them.
+    """
+    lock = f'provider "{_REGISTRY}/{PROVIDER}" {{\n  version = "{PROVIDER_VERSION}"\n}}\n'
+    (folder / ".terraform.lock.hcl").write_text(lock)
 
 
 def find(folder: Path, environment: Mapping[str, str] = os.environ) -> Terraform:

@@ -40,7 +40,7 @@ class Kind(StrEnum):
     ABORTED = "Aborted"
     """Somebody stopped the run."""
     REJECTED = "Rejected"
-    """The object's key fits no contract, so there was no run."""
+    """The object's key fits no contract, or it has no version, so there was no run."""
     MISSING = "Missing"
     """A day's file was not loaded by the time that its contract promises."""
 
@@ -57,7 +57,7 @@ _IN_WORDS = {
     Kind.CRASHED: "A function died, and so did it when it was tried again.",
     Kind.TIMED_OUT: "It took longer than it may.",
     Kind.ABORTED: "Somebody stopped the run.",
-    Kind.REJECTED: "An object landed under a key that fits no contract.",
+    Kind.REJECTED: "An object landed that no contract takes, so it was not ingested.",
     Kind.MISSING: "A file that was promised is not loaded.",
 }
 
@@ -129,7 +129,8 @@ def publish(sns: "SNSClient", topic_arn: str, alert: Alert) -> None:
         TopicArn=topic_arn,
         Subject=alert.subject,
         MessageStructure="json",
-        Message=json.dumps({"default": record, "email": alert.text}),
+        # SNS counts bytes, and escapes would make up to twelve of a character.
+        Message=json.dumps({"default": record, "email": alert.text}, ensure_ascii=False),
     )
 
 
@@ -193,7 +194,7 @@ def _unchanged(item: Mapping[str, Any], kind: Kind) -> str | None:
         case Kind.SUPERSEDED:
             return "it holds the newer version's rows, as before"
         case Kind.REJECTED:
-            return "nothing was loaded; no table has to do with it"
+            return "nothing was loaded, and no table has changed"
         case Kind.MISSING:
             return "it holds nothing of this day but what other files of it may have brought"
         case _ if item["state"] == State.LOAD:
@@ -258,5 +259,8 @@ def _repair(item: Mapping[str, Any], kind: Kind) -> str | None:
         case Kind.TIMED_OUT:
             return f"find out what was slow (the run shows it), then run it again: {replay}"
         case Kind.CRASHED:
-            return f"if its log says out of memory, give the function more; run it again: {replay}"
+            return (
+                "if it ran out of memory (the reason or the REPORT line of its log says so), give "
+                f"the function more; run it again: {replay}"
+            )
     return f"mend the cause, then run it again: {replay}"

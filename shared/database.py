@@ -5,6 +5,7 @@ PostgreSQL says of a value that it cannot take quotes it, and an alert may go to
 """
 
 import contextlib
+import functools
 import ipaddress
 import json
 import select
@@ -33,6 +34,7 @@ from shared.errors import (
     SchemaMismatch,
     StatementFailed,
 )
+from shared.s3 import unavailable
 from shared.settings import DatabaseSettings
 from shared.telemetry import logger
 
@@ -104,6 +106,30 @@ def credentials(secrets: "SecretsManagerClient", secret_arn: str) -> Credentials
             raise
         raise DatabaseUnavailable(f"Secrets Manager refused for now: {error}") from error
     return Credentials(username, password)
+
+
+@functools.cache
+def authorities(uri: str) -> str:
+    """Read the certificates of the only authorities to trust, as PEM text.
+
+    The object's name is the hash of its content, so each process reads it once.
+
+    Raises:
+        InvalidSettings: it is not there, or may not be read.
+        DatabaseUnavailable: S3 does not answer for now.
+    """
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    s3 = boto3.client("s3", config=_IMPATIENT)
+    try:
+        with unavailable(uri, DatabaseUnavailable):
+            body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except botocore.exceptions.ClientError as error:
+        raise InvalidSettings(
+            f"DATABASE_CA_BUNDLE names {uri}, which cannot be read: {error}; apply the stack "
+            "again: Terraform puts the module's variable database_ca_bundle there"
+        ) from error
+    # OpenSSL takes ASCII alone. Comments between the certificates may hold anything.
+    return body.decode("ascii", "ignore")
 
 
 def patiently(work: Callable[[], T], patience: float = PATIENCE) -> T:
@@ -233,7 +259,7 @@ def connect(
     Raises:
         DatabaseUnavailable: it is away, or not ready yet.
         DatabaseRefused: it does not accept us, or its certificate is not to be trusted.
-        InvalidSettings: the secret is of another form.
+        InvalidSettings: the secret is of another form, or the authorities to trust are.
     """
     deadline = time.monotonic() + within
     who = _who(settings)
@@ -270,19 +296,30 @@ def _who(settings: DatabaseSettings) -> Credentials:
 
 
 def _trust(settings: DatabaseSettings) -> ssl.SSLContext:
-    if settings.database_secret_arn:
+    if settings.database_ca_bundle:
+        # Somebody has named whom to trust: nobody else, not even whom this machine trusts.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        try:
+            context.load_verify_locations(cadata=authorities(settings.database_ca_bundle))
+        except (ssl.SSLError, ValueError) as error:
+            raise InvalidSettings(
+                f"{settings.database_ca_bundle} does not hold certificates as PEM text ({error}); "
+                "give the module's variable database_ca_bundle such a text"
+            ) from error
+    elif settings.database_secret_arn:
         context = ssl.create_default_context()
         context.load_verify_locations(RDS_BUNDLE)
     else:
         # Nothing but RDS takes a token, so nobody else's certificate will do.
         context = ssl.create_default_context(cafile=RDS_BUNDLE)
     # Python does so from 3.13, as Lambda has it: the same certificates must do everywhere.
-    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
 
 
 def _open(settings: DatabaseSettings, deadline: float) -> socket.socket:
     host = settings.database_host
+    trust = None if _is_loopback(host) else _trust(settings)
     sock = socket.create_connection((host, settings.database_port), timeout=_left(deadline))
     try:
         # Without it every small statement waits 40 ms for the kernel to send it.
@@ -291,9 +328,9 @@ def _open(settings: DatabaseSettings, deadline: float) -> socket.socket:
         for name, value in _KEEPALIVE.items():
             if hasattr(socket, name):  # not everywhere what Linux calls them
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-        if not _is_loopback(host):
+        if trust is not None:
             sock.settimeout(_left(deadline))
-            sock = _with_tls(sock, host, _trust(settings))
+            sock = _with_tls(sock, host, trust)
         sock.settimeout(_left(deadline))
     except BaseException:
         sock.close()
@@ -362,8 +399,9 @@ def _translated(where: str) -> Iterator[None]:
     except ssl.SSLCertVerificationError as error:
         raise DatabaseRefused(
             f"the certificate of PostgreSQL at {where} is not to be trusted: "
-            f"{error.verify_message}; connect by the name that it was issued for; where it is RDS, "
-            "shared/rds_bundle.pem must hold the authorities of its region"
+            f"{error.verify_message}; connect by the name that it was issued for, and give its "
+            "authority in the module's variable database_ca_bundle, unless it is one of Amazon RDS "
+            "that shared/rds_bundle.pem holds"
         ) from error
     except scramp.ScramException as error:
         raise DatabaseRefused(

@@ -11,17 +11,40 @@ from shared.errors import InvalidEvent
 from shared.landing_key import LandingKey
 
 UNMATCHED = "unmatched"
-"""The `ingestedTable` of an object whose key fits no contract."""
+"""The `ingestedTable` of an object that no contract takes."""
+
+
+NO_VERSION = "null"
+"""S3's version ID of an object that was stored while its bucket did not keep versions.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/list-obj-version-enabled-bucket.html"""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One version of one landed object; `size` in bytes."""
+    """One version of one landed object; `size` in bytes.
+
+    An object without a version has as its `version_id` `null@` and the time when it was stored, so
+    that two objects under one key differ. S3 knows no such ID: intake rejects the object.
+    """
 
     bucket: str
     key: str
     version_id: str
     size: int
+
+    @classmethod
+    def stored(
+        cls, bucket: str, key: str, version_id: str | None, size: int, modified: dt.datetime
+    ) -> "Source":
+        """Return an object as S3 lists or describes it, with or without a version."""
+        if version_id in {None, NO_VERSION}:
+            version_id = f"{NO_VERSION}@{modified.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
+        return cls(bucket, key, str(version_id), size)
+
+    @property
+    def has_version(self) -> bool:
+        """Whether S3 keeps this object when another one is stored under its key."""
+        return self.version_id.partition("@")[0] != NO_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +167,7 @@ class Run:
 
 
 def unmatched_id(source: Source) -> str:
-    """Return the log ID of an object version whose key fits no contract."""
+    """Return the log ID of an object version that no contract takes."""
     return f"{UNMATCHED}-{_digest(source)}"
 
 

@@ -10,10 +10,21 @@ from shared.contract import Contract
 from shared.ingestion import UNMATCHED, Ingestion, Run, Source, unmatched_id
 from shared.landing_key import LandingKey
 from shared.progress import Log, State, Status
+from shared.text import listed, quoted
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_stepfunctions import SFNClient
+
+_KEY = 300
+"""Characters of a key in a reason, of up to 1,024 bytes that it may have."""
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html
+NO_VERSION_REASON = (
+    "S3 stored the object without a version, as it may in the first 15 minutes after the bucket's "
+    "versioning was turned on, so it cannot be told from a later object under the same key; drop "
+    "the file again after that time (`tm doctor` says whether versioning is on)"
+)
 
 
 class Admission(StrEnum):
@@ -22,7 +33,7 @@ class Admission(StrEnum):
     IGNORED = "ignored"
     """A folder's key: nothing to ingest."""
     REJECTED = "rejected"
-    """Its key fits no contract; that is logged and alerted."""
+    """Its key fits no contract, or it has no version; that is logged and alerted."""
     STARTED = "started"
     KNOWN = "known"
     """It came before, and its run is under way or over."""
@@ -42,10 +53,10 @@ class Intake:
 
     def identity(self, source: Source) -> tuple[str, str]:
         """Return the ID and the table by which the log knows an object version."""
-        key = LandingKey.parse(source.key)
-        if key is None or key.table not in self.contracts:
+        ingestion = self._ingestion(source)
+        if isinstance(ingestion, str):
             return unmatched_id(source), UNMATCHED
-        return Ingestion.of(source, key).id, key.table
+        return ingestion.id, ingestion.table
 
     def admit(self, source: Source) -> Admission:
         """Log an object version and start its run, unless that was done before.
@@ -59,11 +70,10 @@ class Intake:
         """
         if source.key.endswith("/"):
             return Admission.IGNORED
-        key = LandingKey.parse(source.key)
-        if key is None or key.table not in self.contracts:
-            self._reject(source, key)
+        ingestion = self._ingestion(source)
+        if isinstance(ingestion, str):
+            self._reject(source, reason=ingestion)
             return Admission.REJECTED
-        ingestion = Ingestion.of(source, key)
         run = self._run(ingestion, attempt=1)
         if not self.log.open(ingestion, run, found_by=self.found_by):
             item = self.log.get(ingestion.id, ingestion.table) or {}
@@ -110,16 +120,20 @@ class Intake:
             return Admission.KNOWN
         return Admission.STARTED
 
-    def _reject(self, source: Source, key: LandingKey | None) -> None:
+    def _ingestion(self, source: Source) -> Ingestion | str:
+        """Return the ingestion of an object version, or the reason why there is none."""
+        key = LandingKey.parse(source.key)
         if key is None:
-            reason = (
-                f"the key {source.key!r} is not of the form "
+            return (
+                f"the key {quoted(source.key, _KEY)} is not of the form "
                 "table=<table>/year=<yyyy>/month=<m>/day=<d>/<file>, or names no real date"
             )
-        else:
-            reason = f"there is no contract for table {key.table!r}, only for " + ", ".join(
-                sorted(self.contracts)
-            )
+        if key.table not in self.contracts:
+            tables = listed(sorted(self.contracts))
+            return f"there is no contract for table {key.table!r}, only for {tables}"
+        return Ingestion.of(source, key) if source.has_version else NO_VERSION_REASON
+
+    def _reject(self, source: Source, reason: str) -> None:
         self.log.reject(source, reason, found_by=self.found_by)
         # Even if it was logged before: whoever logged it may have died before telling.
         detail = {"ingestedID": unmatched_id(source), "ingestedTable": UNMATCHED}

@@ -1,4 +1,4 @@
-"""The landing bucket: the exact object version of an ingestion, as a stream."""
+"""The landing bucket: the newest version of a key, and any version as a stream."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -8,6 +8,7 @@ import botocore.exceptions
 from shared.errors import SourceUnreadable
 from shared.ingestion import Source
 from shared.s3 import unavailable
+from shared.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -35,3 +36,25 @@ def read_version(s3: "S3Client", source: Source) -> Iterator[bytes]:
             f"cannot read version {source.version_id} of {uri}: "
             f"{error}; if it was deleted, drop the file again"
         ) from error
+
+
+def newest_version(s3: "S3Client", bucket: str, key: str) -> Source | None:
+    """Return the newest version of a key, or None if S3 shows none.
+
+    Whoever may not list the bucket is told 403 of a key that is not there, as of one that they may
+    not read. https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+
+    Raises:
+        StagingUnavailable: S3 did not answer.
+    """
+    try:
+        with unavailable(f"s3://{bucket}/{key}"):
+            found = s3.head_object(Bucket=bucket, Key=key)
+    except botocore.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] not in {"403", "404"}:
+            raise
+        logger.warning("not there", extra={"sourceKey": key, "reason": str(error)})
+        return None
+    return Source.stored(
+        bucket, key, found.get("VersionId"), found["ContentLength"], found["LastModified"]
+    )

@@ -50,3 +50,12 @@ class LandingKey:
 def partition(table: str, date: dt.date) -> str:
     """Return `table=T/year=Y/month=M/day=D`, months and days without a leading zero."""
     return f"table={table}/year={date.year:04}/month={date.month}/day={date.day}"
+
+
+def prefixes(table: str, date: dt.date) -> list[str]:
+    """Return how the keys of a day begin, in every spelling that `LandingKey.parse` takes."""
+    return [
+        f"table={table}/year={date.year:04}/month={month}/day={day}/"
+        for month in sorted({f"{date.month}", f"{date.month:02}"})
+        for day in sorted({f"{date.day}", f"{date.day:02}"})
+    ]

@@ -21,7 +21,7 @@ class Notice(StrEnum):
     """What a notice is about, as EventBridge's `detail-type`."""
 
     REJECTED = "Ingestion Rejected"
-    """An object whose key fits no contract; detail: `ingestedID`, `ingestedTable`."""
+    """An object that no contract takes; detail: `ingestedID`, `ingestedTable`."""
     MISSING = "File Missing"
     """A day whose file is not loaded though it should be; detail: `ingestedID`, `ingestedTable`."""
     ENDED = "Ingestion Ended"
@@ -34,9 +34,9 @@ def put(events: "EventBridgeClient", notice: Notice, detail: Mapping[str, Any]) 
     Raises:
         NoticeUndelivered: EventBridge did not take it.
     """
-    answer = events.put_events(
-        Entries=[{"Source": SOURCE, "DetailType": notice, "Detail": json.dumps(detail)}]
-    )
+    # EventBridge counts bytes, and the cause of a run's end may have 32,768 characters.
+    text = json.dumps(detail, ensure_ascii=False)
+    answer = events.put_events(Entries=[{"Source": SOURCE, "DetailType": notice, "Detail": text}])
     if answer["FailedEntryCount"]:
         raise NoticeUndelivered(
             f"EventBridge did not take the notice {notice!r} {dict(detail)}: {answer['Entries']}"

@@ -1,12 +1,12 @@
 """The log of ingestions in DynamoDB: one item each, written by every state.
 
 An item's `state` and `status` say where the ingestion stands: `status` is `running` until the end,
-then `success`, `fail`, `superseded` or, for a key that fits no contract, `rejected`. A day whose
-file was not loaded in time has an item too, `missing`, beside those of its ingestions. `history`
+then `success`, `fail`, `superseded` or, for an object that no contract takes, `rejected`. A day
+whose file was not loaded in time has an item too, `missing`, beside its ingestions'. `history`
 lists every step with its time, its counts and the reason of a bad end. All writes are conditional:
 a step is written once however often its function is retried, a run that was replaced writes no
 more, and a finished item stays finished unless its execution is redriven or the ingestion is
-replayed.
+replayed. An item with `removedAt` is of a file that was removed then, and its rows with it.
 """
 
 import contextlib
@@ -22,6 +22,7 @@ from boto3.dynamodb.conditions import ConditionBase, Key
 from shared.errors import LogUnavailable
 from shared.ingestion import UNMATCHED, Ingestion, Run, Source, unmatched_id
 from shared.landing_key import partition
+from shared.text import bounded
 from shared.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ CLAIM = dt.timedelta(minutes=15)
 
 _REASON_LENGTH = 500
 """Characters of a reason in the history, of which an item of at most 400 KB holds many."""
+_SWEEP = {"ingestedID": "watch", "ingestedTable": "sweep"}
+"""The key of an item that is no ingestion: without a status and a day it is in no index."""
 _TOTALS = {"rowsRead", "rowsLoaded", "rowsRejected"}
 """The counts that speak for the whole ingestion; all others stand in the history alone."""
 
@@ -140,16 +143,17 @@ class Log:
         )
 
     def reject(self, source: Source, reason: str, *, found_by: str | None = None) -> bool:
-        """Write the item of an object whose key fits no contract; False if there is one already.
+        """Write the item of an object that no contract takes; False if there is one already.
 
         Args:
             source: the object version.
-            reason: what of its key fits none.
+            reason: why none does.
             found_by: who found the object, if no event told of it.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.
         """
+        reason = bounded(reason)
         return self._put(
             {
                 **_item(unmatched_id(source), UNMATCHED, source),
@@ -176,6 +180,7 @@ class Log:
             LogUnavailable: DynamoDB did not answer.
         """
         missing_id = f"{day:%Y%m%d}-{Status.MISSING}"
+        reason = bounded(reason)
         entry = _entry(State.TRIGGER, Status.MISSING, {}, reason)
         is_new = self._put(
             {
@@ -258,13 +263,31 @@ class Log:
         yield from self._pages(query)
 
     def of_id(self, ingested_id: str) -> list[dict[str, Any]]:
-        """Return the items of an ID, strongly consistent: one, or none.
+        """Return the ingestions of an ID, strongly consistent: one, or none.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.
         """
         condition = Key("ingestedID").eq(ingested_id)
-        return list(self._pages({"KeyConditionExpression": condition, "ConsistentRead": True}))
+        found = self._pages({"KeyConditionExpression": condition, "ConsistentRead": True})
+        return [item for item in found if "status" in item]
+
+    def sweep(self) -> dict[str, Any] | None:
+        """Return what `remember_sweep` was given, strongly consistent, or None.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        return self.get(*_SWEEP.values())
+
+    def remember_sweep(self, memory: Mapping[str, Any]) -> None:
+        """Write how far watch has come with its sweep of the landing bucket.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        with _unavailable():
+            self._table.put_item(Item={**_SWEEP, **memory})
 
     def enter(self, ingestion: Ingestion, run: Run, state: State) -> bool:
         """Write that a state has begun; False if that was written before, or the run is over.
@@ -334,7 +357,7 @@ class Log:
             **{name: count for name, count in counts.items() if name in _TOTALS},
         }
         if reason is not None:
-            sets["haltReason"] = reason
+            sets["haltReason"] = bounded(reason)
         names = {f"#{name}": name for name in sets} | {"#status": "status"}
         assignments = ", ".join(f"#{name} = :{name}" for name in sets)
         return self._conditionally(
@@ -357,6 +380,22 @@ class Log:
                     ":execution": run.execution_arn,
                     ":running": str(Status.RUNNING),
                 },
+            )
+        )
+
+    def removed(self, ingested_id: str, table: str) -> bool:
+        """Write that an ingestion's file and rows are gone for good; False if there is no item.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        return self._conditionally(
+            lambda: self._table.update_item(
+                Key={"ingestedID": ingested_id, "ingestedTable": table},
+                # `updatedAt` too: by it the look-up tells its callers that rows have changed.
+                UpdateExpression="SET removedAt = :now, updatedAt = :now",
+                ConditionExpression="attribute_exists(ingestedID)",
+                ExpressionAttributeValues={":now": _now()},
             )
         )
 
@@ -460,6 +499,17 @@ class Log:
         return True
 
 
+def was_loaded(item: Mapping[str, Any]) -> bool:
+    """Tell whether a file, or a newer one under its key, was loaded and not removed since.
+
+    A replay that failed takes nothing back.
+    """
+    loaded = {Status.SUCCESS, Status.SUPERSEDED}
+    return "removedAt" not in item and any(
+        step["state"] == State.LOAD and step["status"] in loaded for step in item["history"]
+    )
+
+
 def told(item: Mapping[str, Any]) -> bool:
     """Tell whether an item's current end was handed to the topic, or nobody wants to be told."""
     if "executionArn" in item:
@@ -546,7 +596,7 @@ def _found(found_by: str | None) -> dict[str, str]:
 def _entry(
     state: State, status: Status, counts: Counts, reason: str | None = None
 ) -> dict[str, Any]:
-    said = {} if reason is None else {"reason": reason[:_REASON_LENGTH]}
+    said = {} if reason is None else {"reason": bounded(reason, _REASON_LENGTH)}
     return {"state": str(state), "status": str(status), "at": _now(), **counts, **said}
 
 

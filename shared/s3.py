@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import botocore.exceptions
 
-from shared.errors import StagingUnavailable
+from shared.errors import Retryable, StagingUnavailable
 
 _CUT = (
     botocore.exceptions.ConnectionError,
@@ -15,14 +15,17 @@ _CUT = (
 
 
 @contextlib.contextmanager
-def unavailable(uri: str) -> Iterator[None]:
-    """Turn S3's passing failures at `uri` into `StagingUnavailable`, and let all others be."""
+def unavailable(uri: str, error_type: type[Retryable] = StagingUnavailable) -> Iterator[None]:
+    """Turn S3's passing failures at `uri` into errors of this type, and let all others be."""
     passing = {"InternalError", "RequestTimeout", "ServiceUnavailable", "SlowDown", "503", "500"}
     try:
         yield
     except botocore.exceptions.ClientError as error:
         if error.response["Error"]["Code"] not in passing:
             raise
-        raise StagingUnavailable(f"S3 refused {uri} for now: {error}") from error
+        raise error_type(f"S3 refused {uri} for now: {error}") from error
     except _CUT as error:
-        raise StagingUnavailable(f"S3 did not answer for {uri}: {error}") from error
+        raise error_type(
+            f"S3 did not answer for {uri}: {error}; if that lasts, see whether the function's "
+            "network has a way to S3"
+        ) from error

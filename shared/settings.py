@@ -40,6 +40,8 @@ class DatabaseSettings(Settings):
     """By IAM: the role; a signed token is its password."""
     database_secret_arn: str | None = None
     """By a secret: it holds the role and its password."""
+    database_ca_bundle: str | None = Field(default=None, pattern="^s3://[^/]+/.+")
+    """The object with the only authorities to trust; without it, those of RDS (see `database`)."""
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
@@ -118,6 +120,7 @@ class MigrateSettings(Settings):
     database_host: str | None = None
     database_port: int | None = Field(default=None, ge=1, le=65535)
     database_user: str | None = None
+    database_ca_bundle: str | None = None
     loader_user: str | None = None
     reader_user: str | None = None
     """By IAM: the roles' names, and no password."""
@@ -127,7 +130,12 @@ class MigrateSettings(Settings):
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:
-        direct = (self.database_host, self.database_port, self.database_user)
+        direct = (
+            self.database_host,
+            self.database_port,
+            self.database_user,
+            self.database_ca_bundle,
+        )
         alone = any(direct) if self.database_cluster_arn else not self.database_host
         if alone or (self.database_cluster_arn and not self.database_secret_arn):
             raise PydanticCustomError(

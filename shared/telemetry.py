@@ -11,26 +11,37 @@ from typing import Any, TypeVar
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from shared.text import REASON, bounded
+
 logger = Logger()
 """Named by POWERTOOLS_SERVICE_NAME, which Terraform sets to the function's name."""
 
 R = TypeVar("R")
 
+KEEP_ACTIVE = {"keepActive": True}
+"""The event of the daily rules in terraform/functions.tf, so that Lambda keeps a function ready."""
+
 
 def logged(handler: Callable[[dict[str, Any], LambdaContext], R]) -> Callable[..., R]:
     """Give each line of a call the request's ID, and an error a line of its own.
 
-    Lambda writes the error down too, with its traceback, but knows no ingestion.
+    Lambda writes the error down too, with its traceback, but knows no ingestion. KEEP_ACTIVE never
+    reaches the handler: it is answered with None, without a line.
     """
 
     @functools.wraps(handler)
-    def call(event: dict[str, Any], context: LambdaContext) -> R:
+    def call(event: dict[str, Any], context: LambdaContext) -> Any:
+        if event == KEEP_ACTIVE:
+            return None
         try:
             return handler(event, context)
         except Exception as error:
             # No traceback: it would quote what the error arose from, and that may quote the file.
-            reason = f"{type(error).__name__}: {error}"
+            reason = bounded(f"{type(error).__name__}: {error}")
             logger.error("broken", extra={"reason": reason})  # noqa: TRY400
+            # Lambda reports the message to the state machine, which takes no longer ones.
+            if len(str(error)) > REASON:
+                error.args = (bounded(str(error)),)
             raise
 
     wrapped: Callable[..., R] = logger.inject_lambda_context(clear_state=True)(call)

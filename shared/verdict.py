@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from shared.text import bounded
+
 
 class Outcome(StrEnum):
     """How a state can end without anything being broken."""
@@ -20,11 +22,18 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An outcome, its reason in words unless it is `ok`, and counts of rows, parts or warnings."""
+    """An outcome, its reason in words unless it is `ok`, and counts of rows, parts or warnings.
+
+    A long reason is cut: it goes through the state machine and the log to the alert.
+    """
 
     outcome: Outcome
     reason: str | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.reason is not None:
+            object.__setattr__(self, "reason", bounded(self.reason))
 
     def as_result(self) -> dict[str, Any]:
         """Return what the function answers to the state machine."""

@@ -104,19 +104,33 @@ resource "aws_api_gateway_integration" "this" {
 }
 
 locals {
+  # When the gateway gets no answer of the function, most often because Lambda is still preparing it. Whoever asks again
+  # every 20 s, six times as tm user does, outlasts the 106 s that this was seen to take.
+  unreachable = {
+    status = 503
+    title  = "Service Unavailable"
+    detail = jsonencode("The look-up could not be called, as happens for a minute or two when nobody has used it for weeks: ask again in 20 seconds.")
+    after  = 20
+  }
+
   # What the gateway answers itself, before the function is asked or when it does not answer. A detail is JSON, or
   # what the gateway makes JSON of.
   gateway_problems = {
+    # A call that Lambda refuses with 403 is a "configuration error" in the gateway's log, and a 500 to the caller:
+    # https://repost.aws/knowledge-center/api-gateway-lambda-template-invoke-error. Public reports say the same of 429
+    # and of 409, a function that is not active; AWS documents neither. Not verified on AWS.
+    API_CONFIGURATION_ERROR = local.unreachable
+
     ACCESS_DENIED          = { status = 403, title = "Forbidden", detail = jsonencode("Whoever signed the request may not call this route: that needs execute-api:Invoke on it.") }
     BAD_REQUEST_PARAMETERS = { status = 400, title = "Bad Request", detail = "$context.error.messageString" }
     EXPIRED_TOKEN          = { status = 403, title = "Forbidden", detail = jsonencode("The credentials that signed the request have expired: get new ones.") }
-    INTEGRATION_FAILURE    = { status = 504, title = "Gateway Timeout", detail = jsonencode("The look-up did not answer: ask again.") }
+    INTEGRATION_FAILURE    = local.unreachable
     INTEGRATION_TIMEOUT    = { status = 504, title = "Gateway Timeout", detail = jsonencode("The look-up did not answer in time: ask again, or for less.") }
     INVALID_API_KEY        = { status = 403, title = "Forbidden", detail = jsonencode("The API key is missing or unknown: send it in the header x-api-key.") }
     INVALID_SIGNATURE      = { status = 403, title = "Forbidden", detail = jsonencode("The request's signature is wrong or too old: sign it anew, for the service execute-api.") }
     QUOTA_EXCEEDED         = { status = 429, title = "Too Many Requests", detail = jsonencode("The key has used up its requests of this month.") }
     REQUEST_TOO_LARGE      = { status = 413, title = "Content Too Large", detail = jsonencode("The request is too large.") }
-    THROTTLED              = { status = 429, title = "Too Many Requests", detail = jsonencode("Too many requests at once: ask again in a second.") }
+    THROTTLED              = { status = 429, title = "Too Many Requests", detail = jsonencode("Too many requests at once: ask again in a second."), after = 1 }
     WAF_FILTERED           = { status = 403, title = "Forbidden", detail = jsonencode("The web ACL refused the request.") }
 
     # One type for two things: without IAM no request lacks a token, so it is the route that is missing.
@@ -150,7 +164,7 @@ resource "aws_api_gateway_gateway_response" "this" {
 
   response_parameters = merge(
     { "gatewayresponse.header.Content-Type" = "'application/problem+json'" },
-    each.key == "THROTTLED" ? { "gatewayresponse.header.Retry-After" = "'1'" } : {},
+    { for after in try([each.value.after], []) : "gatewayresponse.header.Retry-After" => "'${after}'" },
     # The gateway cannot choose among origins. What it says itself tells nothing of anybody, and a page must be able to
     # know a 429 from a broken network.
     length(var.api_cors_origins) > 0 ? { "gatewayresponse.header.Access-Control-Allow-Origin" = "'*'" } : {},
@@ -185,7 +199,7 @@ resource "aws_api_gateway_stage" "prod" {
   # checkov:skip=CKV_AWS_76:api_access_logs turns them on, by a dynamic block, which checkov does not follow
   # checkov:skip=CKV_AWS_120:a cache is billed by the hour, and would answer with rows from before a load
   # checkov:skip=CKV2_AWS_4:execution logs need a role that API Gateway has once per account, so the account decides
-  # checkov:skip=CKV2_AWS_29:a web ACL is billed by the month; api_web_acl takes one; callers need a key and are throttled
+  # checkov:skip=CKV2_AWS_29:a web ACL is billed by the month; api_web_acl takes one; callers sign or need a key, and are throttled
   # checkov:skip=CKV2_AWS_77:nothing behind it is Java; what a web ACL looks for is its owner's to say
   # checkov:skip=CKV2_AWS_51:it talks to nothing but Lambda, which takes no client certificate
   rest_api_id   = aws_api_gateway_rest_api.lookup.id

@@ -22,12 +22,19 @@ locals {
   database_users       = merge({}, local.database.users)
   database_secret_arns = merge({}, local.database.secret_arns)
 
-  # Where the functions find it, and as whom: a role that needs no password, or the secret of one that has.
-  database_address = {
-    DATABASE_HOST = local.database.host
-    DATABASE_PORT = tostring(local.database.port)
-    DATABASE_NAME = local.database.name
-  }
+  # Who connects to it. To the created one migrate has another way.
+  database_clients = concat(["api", "load"], var.database == null ? [] : ["migrate"])
+
+  # Where they find it, whose certificates they trust if that is said, and as whom they log in: a role that needs no
+  # password, or the secret of one that has.
+  database_address = merge(
+    {
+      DATABASE_HOST = local.database.host
+      DATABASE_PORT = tostring(local.database.port)
+      DATABASE_NAME = local.database.name
+    },
+    { for object in aws_s3_object.database_ca_bundle : "DATABASE_CA_BUNDLE" => "s3://${object.bucket}/${object.key}" },
+  )
   database_logins = merge(
     { for name, user in local.database_users : name => { DATABASE_USER = user } },
     { for name, arn in local.database_secret_arns : name => { DATABASE_SECRET_ARN = arn } },
@@ -47,6 +54,30 @@ locals {
       }
     },
   )
+  database_trust_permissions = {
+    for name in ["api", "load", "migrate"] : name => [
+      for object in aws_s3_object.database_ca_bundle : {
+        actions   = ["s3:GetObject"]
+        resources = ["${local.bucket_arns.config}/${object.key}"]
+      } if contains(local.database_clients, name)
+    ]
+  }
+
+  # What a given database's host says, if it is one of RDS: whether it is a proxy, and the region, which in China comes
+  # last. The forms are those of github.com/aws/aws-advanced-python-wrapper, aws_advanced_python_wrapper/utils/rds_utils.py;
+  # that of a global cluster names no region.
+  rds_host = try(regex("[.](?P<proxy>proxy-)?[a-z0-9-]+[.](?:(?P<region>[a-z-]+-[0-9])[.]rds|rds[.](?P<last>[a-z-]+-[0-9]))[.]amazonaws[.]", lower(var.database.host)), null)
+
+  # ACM makes the certificates of proxies, by public authorities:
+  # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.howitworks.html
+  is_rds_proxy = try(local.rds_host.proxy != null, false)
+
+  # The region whose authorities at RDS make the database's certificate; "" where none of them does.
+  rds_region = var.database == null ? local.region : local.rds_host == null || local.is_rds_proxy ? "" : one(compact([local.rds_host.region, local.rds_host.last]))
+
+  # Where AWS has them: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html and
+  # https://docs.amazonaws.cn/en_us/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html
+  rds_truststore = startswith(local.rds_region, "cn-") ? "https://rds-truststore.s3.cn-north-1.amazonaws.com.cn" : "https://truststore.pki.rds.amazonaws.com"
 }
 
 resource "aws_db_subnet_group" "this" {
@@ -119,7 +150,7 @@ resource "aws_rds_cluster" "this" {
   kms_key_id                = var.kms_key_arn
   backup_retention_period   = var.aurora.backup_days
   copy_tags_to_snapshot     = true
-  deletion_protection       = var.aurora.deletion_protection
+  deletion_protection       = var.deletion_protection
   skip_final_snapshot       = !var.aurora.final_snapshot
   final_snapshot_identifier = "${local.aurora_id}-of-${formatdate("YYYYMMDDhhmmss", plantimestamp())}"
 
@@ -135,12 +166,6 @@ resource "aws_rds_cluster" "this" {
   lifecycle {
     # The snapshot keeps the name of the moment when its cluster was planned, so the next cluster's finds another.
     ignore_changes = [final_snapshot_identifier]
-
-    precondition {
-      # Where the file is not, the rest of the repository is missing too, which migrate says.
-      condition     = try(strcontains(file("${path.module}/../shared/rds_bundle.pem"), "# Amazon RDS ${local.region} Root CA RSA2048 G1"), true)
-      error_message = "The functions would trust no database in ${local.region}: shared/rds_bundle.pem has no certificate authority of that region. .ci/rds_bundle.py makes the file anew from AWS's global-bundle.pem."
-    }
   }
 
   depends_on = [aws_cloudwatch_log_group.database]
@@ -184,6 +209,17 @@ resource "aws_lambda_invocation" "migrate" {
     precondition {
       condition     = length(local.contracts) > 0
       error_message = "There are no contracts beside the module, in ${local.contracts_dir}. The module needs its whole repository: use it by a relative path or as \"<repository>//terraform\", not by an absolute path."
+    }
+
+    precondition {
+      # Where the file is not, the rest of the repository is missing too, which is said above.
+      condition     = var.database_ca_bundle != null || local.rds_region == "" || try(strcontains(file("${path.module}/../shared/rds_bundle.pem"), "# Amazon RDS ${local.rds_region} Root CA RSA2048 G1"), true)
+      error_message = "The functions would trust no database of RDS in ${local.rds_region}: shared/rds_bundle.pem has no certificate authority of that region. Download ${local.rds_truststore}/${local.rds_region}/${local.rds_region}-bundle.pem, or what https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html names for the region, and set database_ca_bundle = file(\"${local.rds_region}-bundle.pem\")."
+    }
+
+    precondition {
+      condition     = var.database_ca_bundle != null || !local.is_rds_proxy || local.database.auth == "secret"
+      error_message = "database.host is an RDS Proxy, and with database.auth = \"iam\" the functions trust RDS's own certificate authorities alone, which make none of a proxy's certificates. Download AmazonRootCA1.pem from https://www.amazontrust.com/repository/ and set database_ca_bundle = file(\"AmazonRootCA1.pem\")."
     }
   }
 

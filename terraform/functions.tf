@@ -58,3 +58,43 @@ resource "aws_lambda_function" "this" {
     aws_vpc_security_group_ingress_rule.database,
   ]
 }
+
+# Lambda gives up a function that nobody has called for weeks: its image, and after 14 days its network interface. It
+# refuses the next call and needs a minute or two until it can take one. Step Functions tries again, API Gateway and an
+# apply do not, and what becomes of an event of S3 or EventBridge AWS does not say. So each function is called once a
+# day with what it answers at once (shared/telemetry.py).
+# https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#images-lifecycle
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
+# A rule has five targets at most, so there is one for each function. No alarm goes by them: a call that fails breaks
+# nothing by itself, and tm doctor looks at the rules.
+resource "aws_cloudwatch_event_rule" "keep_active" {
+  for_each = local.functions
+
+  name                = "${var.name}-keep-active-${each.key}"
+  description         = "Calls ${var.name}-${each.key} once a day, so that Lambda keeps it ready."
+  schedule_expression = "rate(1 day)"
+  tags                = local.tags
+
+  depends_on = [terraform_data.prerequisites]
+}
+
+resource "aws_cloudwatch_event_target" "keep_active" {
+  for_each = aws_cloudwatch_event_rule.keep_active
+
+  rule      = each.value.name
+  target_id = each.key
+  arn       = aws_lambda_function.this[each.key].arn
+  input     = jsonencode({ keepActive = true })
+
+  depends_on = [aws_lambda_permission.keep_active]
+}
+
+resource "aws_lambda_permission" "keep_active" {
+  for_each = aws_cloudwatch_event_rule.keep_active
+
+  statement_id  = "keep-active"
+  action        = "lambda:InvokeFunction"
+  function_name = aws_lambda_function.this[each.key].function_name
+  principal     = "events.amazonaws.com"
+  source_arn    = each.value.arn
+}

@@ -43,6 +43,8 @@ locals {
   # What each function may do: these statements, its way to the database, and writing its own log; nothing else.
   permissions = {
     trigger = [
+      # Of an event that names no version, whatever the key is like.
+      { actions = ["s3:GetObject"], resources = ["${local.bucket_arns.landing}/*"] },
       { actions = ["dynamodb:GetItem", "dynamodb:PutItem"], resources = [aws_dynamodb_table.log.arn] },
       local.start_ingestion,
       local.notify,
@@ -60,13 +62,13 @@ locals {
       { actions = ["s3:DeleteObject", "s3:PutObject"], resources = [local.staged.tested] },
       { actions = ["dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
     ]
-    load = [
+    load = concat(local.database_trust_permissions.load, [
       { actions = ["s3:ListBucketVersions"], resources = [local.bucket_arns.landing] },
       { actions = ["s3:ListBucket"], resources = [local.bucket_arns.staging] },
       { actions = ["s3:GetObject"], resources = [local.staged.clean, "${local.staged.tested}/rejects.jsonl"] },
       { actions = ["dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
       local.database_permissions.load,
-    ]
+    ])
     alert = [
       { actions = ["s3:GetObject"], resources = ["${local.staged.tested}/report.json"] },
       { actions = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
@@ -80,16 +82,49 @@ locals {
       { actions = ["states:DescribeExecution"], resources = ["${replace(local.state_machine_arn, ":stateMachine:", ":execution:")}:*"] },
       local.notify,
     ]
-    api = [
+    api = concat(local.database_trust_permissions.api, [
       { actions = ["dynamodb:Query"], resources = [aws_dynamodb_table.log.arn, "${aws_dynamodb_table.log.arn}/index/status"] },
       local.database_permissions.api,
-    ]
-    migrate = concat([local.database_permissions.migrate], [
+    ])
+    migrate = concat(local.database_trust_permissions.migrate, [local.database_permissions.migrate], [
       for cluster in aws_rds_cluster.this : {
         actions   = ["rds-data:BeginTransaction", "rds-data:CommitTransaction", "rds-data:ExecuteStatement", "rds-data:RollbackTransaction"]
         resources = [cluster.arn]
       }
     ])
+  }
+}
+
+locals {
+  # The calls for which a service uses kms_key_arn with the permissions of the caller:
+  # - DynamoDB decrypts the table's key as whoever reads or writes an item
+  #   (docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html).
+  # - S3 needs GenerateDataKey to put an object and Decrypt to get one
+  #   (docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html), and both for a multipart upload
+  #   (docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions).
+  # - SNS needs both of the publisher (docs.aws.amazon.com/sns/latest/dg/sns-key-management.html).
+  # - Secrets Manager needs Decrypt (docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html).
+  # Lambda decrypts a function's environment by a grant, and needs nothing of the function's role
+  # (docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html).
+  kms_calls = {
+    "kms:Decrypt" = [
+      "dynamodb:GetItem",
+      "dynamodb:PutItem",
+      "dynamodb:Query",
+      "dynamodb:UpdateItem",
+      "s3:GetObject",
+      "s3:GetObjectVersion",
+      "s3:PutObject",
+      "secretsmanager:GetSecretValue",
+      "sns:Publish",
+    ]
+    "kms:GenerateDataKey" = ["s3:PutObject", "sns:Publish"]
+  }
+  kms_actions = {
+    for name, statements in local.permissions : name => [
+      for action, calls in local.kms_calls : action
+      if length(setintersection(calls, flatten([for statement in statements : statement.actions]))) > 0
+    ]
   }
 }
 
@@ -114,7 +149,10 @@ resource "aws_iam_role_policy" "function" {
     Statement = [
       for statement in concat(
         local.permissions[each.key],
-        local.kms_permissions[each.key],
+        [
+          for key in var.kms_key_arn[*] : { actions = local.kms_actions[each.key], resources = [key] }
+          if length(local.kms_actions[each.key]) > 0
+        ],
         [for statement in local.network : statement if contains(local.networked, each.key)],
         [{
           actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]

@@ -5,28 +5,15 @@ data "aws_region" "current" {}
 locals {
   account   = data.aws_caller_identity.current.account_id
   partition = data.aws_partition.current.partition
-  region    = data.aws_region.current.name
+  # Provider 6 deprecates `name`, and provider 5 has no `region`. A plain reference to either is a warning or an error on
+  # the other version; a look-up is neither.
+  region = try(lookup(data.aws_region.current, "region"), lookup(data.aws_region.current, "name"))
 
   tags = merge({ Application = var.name, ManagedBy = "Terraform" }, var.tags)
 
   # The state machine calls functions that in turn name it, so its ARN is written out, not referred to.
   state_machine_name = "${var.name}-ingestion"
   state_machine_arn  = "arn:${local.partition}:states:${local.region}:${local.account}:stateMachine:${local.state_machine_name}"
-
-  # What the functions do with var.kms_key_arn: those that use the log, the buckets, the topic or a secret of the
-  # database have it decrypted, and those that write objects or alerts have it encrypted, by these services.
-  kms_users = {
-    "kms:Decrypt"         = setunion(["alert", "load", "test", "transform", "trigger", "watch"], keys(local.database_secret_arns))
-    "kms:GenerateDataKey" = ["alert", "test", "transform"]
-  }
-  kms_permissions = {
-    for name in keys(local.functions) : name => [
-      for key in var.kms_key_arn[*] : {
-        actions   = [for action, users in local.kms_users : action if contains(users, name)]
-        resources = [key]
-      } if anytrue([for users in values(local.kms_users) : contains(users, name)])
-    ]
-  }
 
   contracts_dir = "${path.module}/../contracts"
   contracts     = { for file in fileset(local.contracts_dir, "*.odcs.yaml") : file => yamldecode(file("${local.contracts_dir}/${file}")) }

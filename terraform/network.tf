@@ -29,8 +29,8 @@ locals {
   # Lambda itself takes the logs, and a token for the database is signed without asking anybody.
   gateways = toset(var.database == null ? ["dynamodb", "s3"] : [])
 
-  # The functions that run in a network, and where. To the created database migrate has another way.
-  networked = var.database == null ? ["api", "load"] : var.database.vpc != null ? ["api", "load", "migrate"] : []
+  # The functions that run in a network, and where.
+  networked = var.database != null && try(var.database.vpc, null) == null ? [] : local.database_clients
   vpc = one(concat(
     [for vpc in aws_vpc.this : {
       subnet_ids         = [for subnet in aws_subnet.private : subnet.id]
@@ -57,6 +57,11 @@ resource "aws_subnet" "private" {
   availability_zone = each.key
   cidr_block        = cidrsubnet(local.cidr, 2, each.value)
   tags              = merge(local.tags, { Name = "${var.name}-${each.key}" })
+
+  # As long as the functions' security group, below.
+  timeouts {
+    delete = "2h"
+  }
 }
 
 # It holds the gateways' routes and none to the internet.
@@ -118,9 +123,15 @@ resource "aws_security_group" "function" {
   vpc_id      = aws_vpc.this[0].id
   tags        = merge(local.tags, { Name = "${var.name}-function" })
 
-  # Lambda gives its network interfaces back with the functions' rights, up to half an hour after the functions are
-  # gone; the group is in use until then. So the rights go after the group.
+  # Lambda gives its network interfaces back with the functions' rights, some time after the functions are gone. The
+  # group and the subnets are in use until then, so the rights go after the group.
   depends_on = [aws_iam_role_policy.function]
+
+  # The provider waits for 45 minutes unless it is told more, and it has taken Lambda more than an hour
+  # (github.com/hashicorp/terraform-provider-aws/issues/32130).
+  timeouts {
+    delete = "2h"
+  }
 }
 
 resource "aws_security_group" "database" {

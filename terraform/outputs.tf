@@ -82,7 +82,7 @@ output "database_secret_arn" {
 output "database_routes_needed" {
   description = "What must be reached from the subnets of database.vpc, which nothing has checked; null without them."
   value = try(var.database.vpc, null) == null ? null : join(" ", concat(
-    ["From ${join(", ", var.database.vpc.subnet_ids)} the functions load, api and migrate must reach ${local.database.host}:${local.database.port}, and load S3 and DynamoDB (gateway endpoints do, at no cost)."],
+    ["From ${join(", ", var.database.vpc.subnet_ids)} the functions load, api and migrate must reach ${local.database.host}:${local.database.port}, load and api DynamoDB, and ${var.database_ca_bundle == null ? "load" : "all three"} S3 (gateway endpoints do, at no cost)."],
     local.database.auth == "secret" ? ["All three must reach Secrets Manager for their secrets: by an interface endpoint or a NAT gateway, which cost by the hour; auth = \"iam\" needs neither."] : [],
   ))
 }
@@ -93,17 +93,17 @@ output "api_id" {
 }
 
 output "api_url" {
-  description = "The base URL of the look-up API: GET <api_url>/get?user=<name> with the key in the header x-api-key, or signed; <api_url>/docs says what else. tm reads it."
+  description = "The base URL of the look-up API: GET <api_url>/get?user=<name>, signed, or with the key in the header x-api-key; <api_url>/docs says what else. tm reads it."
   value       = aws_api_gateway_stage.prod.invoke_url
 }
 
 output "api_execution_arn" {
-  description = "The look-up API as IAM knows it: with api_auth = \"iam\" allow callers execute-api:Invoke on <api_execution_arn>/GET/*."
+  description = "The look-up API as IAM knows it: allow its callers execute-api:Invoke on <api_execution_arn>/GET/*."
   value       = aws_api_gateway_stage.prod.execution_arn
 }
 
 output "api_key" {
-  description = "The key of the look-up API; null with api_auth = \"iam\". tm reads it."
+  description = "The key of the look-up API with api_auth = \"key\", else null. tm reads it."
   value       = one(aws_api_gateway_api_key.lookup[*].value)
   sensitive   = true
 }

@@ -1,16 +1,17 @@
-# Raw files land in one bucket and stay there; the other holds what the functions make of them.
+# Raw files land in one bucket and stay there; another holds what the functions make of them. If Terraform has
+# something to tell the functions that is too long for their environment, it is in a third, "config".
 resource "aws_s3_bucket" "this" {
   # checkov:skip=CKV_AWS_18:who reads what is told by CloudTrail's data events, if the account wants them; a bucket of logs would be a third to guard
-  # checkov:skip=CKV_AWS_21:landing has versions; what is in staging is made again from there
+  # checkov:skip=CKV_AWS_21:landing has versions; what is in staging is made again from there, and what is in config by Terraform
   # checkov:skip=CKV_AWS_144:the files are a copy of what their sender has; another region doubles their cost
-  # checkov:skip=CKV_AWS_145:both have kms_key_arn if it is given; checkov follows for_each to one of them only, security.tftest.hcl to both
-  # checkov:skip=CKV2_AWS_6:both have one; checkov follows for_each to one of them only, security.tftest.hcl to both
-  # checkov:skip=CKV2_AWS_61:landing keeps everything: the tables can be made again from it
+  # checkov:skip=CKV_AWS_145:all have kms_key_arn if it is given; checkov follows for_each to one of them only, security.tftest.hcl to all
+  # checkov:skip=CKV2_AWS_6:all have one; checkov follows for_each to one of them only, security.tftest.hcl to all
+  # checkov:skip=CKV2_AWS_61:all have one; checkov follows for_each to one of them only, module.tftest.hcl to all
   # checkov:skip=CKV2_AWS_62:landing tells trigger; what appears in staging concerns nobody but the run that writes it
-  for_each = toset(["landing", "staging"])
+  for_each = toset(concat(["landing", "staging"], var.database_ca_bundle == null ? [] : ["config"]))
 
   bucket        = "${var.name}-${each.key}-${local.account}-${local.region}"
-  force_destroy = var.force_destroy
+  force_destroy = each.key == "config" || var.force_destroy
   tags          = local.tags
 
   depends_on = [terraform_data.prerequisites]
@@ -73,6 +74,34 @@ resource "aws_s3_bucket_policy" "this" {
   depends_on = [aws_s3_bucket_public_access_block.this]
 }
 
+# Named by its hash, so that no function takes another's text for it, and each process needs to read it only once.
+resource "aws_s3_object" "database_ca_bundle" {
+  count = var.database_ca_bundle == null ? 0 : 1
+
+  bucket       = aws_s3_bucket.this["config"].bucket
+  key          = "database_ca_bundle/${sha256(var.database_ca_bundle)}.pem"
+  content      = var.database_ca_bundle
+  content_type = "application/x-pem-file"
+
+  # S3 takes 10 tags of an object (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html), and a
+  # provider may have more by default.
+  override_provider {
+    default_tags {
+      tags = {}
+    }
+  }
+
+  lifecycle {
+    # The functions are told of the next one before this one goes.
+    create_before_destroy = true
+  }
+
+  depends_on = [
+    aws_s3_bucket_policy.this,
+    aws_s3_bucket_server_side_encryption_configuration.this,
+  ]
+}
+
 # A run reads the exact version that its event named, and Load orders a key's versions.
 resource "aws_s3_bucket_versioning" "landing" {
   bucket = aws_s3_bucket.this["landing"].bucket
@@ -110,26 +139,44 @@ resource "aws_lambda_permission" "trigger" {
   source_arn     = aws_s3_bucket.this["landing"].arn
 }
 
-resource "aws_s3_bucket_lifecycle_configuration" "staging" {
-  count = var.staging_retention_days == null ? 0 : 1
+# A bucket has one lifecycle configuration.
+resource "aws_s3_bucket_lifecycle_configuration" "this" {
+  for_each = aws_s3_bucket.this
 
-  bucket = aws_s3_bucket.this["staging"].bucket
+  bucket = each.value.bucket
 
+  # The parts of an upload that was broken off are billed and are in no listing of objects
+  # (docs.aws.amazon.com/AmazonS3/latest/userguide/mpu-abort-incomplete-mpu-lifecycle-config.html).
   rule {
-    id     = "retention"
+    id     = "uploads"
     status = "Enabled"
 
     filter {}
 
-    expiration {
-      days = var.staging_retention_days
-    }
-
-    # The parts of an upload that was broken off are in no listing, and billed.
     abort_incomplete_multipart_upload {
       days_after_initiation = 7
     }
   }
+
+  dynamic "rule" {
+    for_each = each.key == "staging" ? var.staging_retention_days[*] : []
+
+    content {
+      id     = "retention"
+      status = "Enabled"
+
+      filter {}
+
+      expiration {
+        days = rule.value
+      }
+    }
+  }
+}
+
+moved {
+  from = aws_s3_bucket_lifecycle_configuration.staging[0]
+  to   = aws_s3_bucket_lifecycle_configuration.this["staging"]
 }
 
 # One item per ingestion: where it stands and how it came there.
@@ -140,6 +187,8 @@ resource "aws_dynamodb_table" "log" {
   range_key    = "ingestedTable"
   tags         = local.tags
 
+  deletion_protection_enabled = var.deletion_protection
+
   dynamic "attribute" {
     for_each = toset(["ingestedID", "ingestedTable", "status", "updatedAt", "dataDate"])
 
@@ -149,6 +198,8 @@ resource "aws_dynamodb_table" "log" {
     }
   }
 
+  # Provider 6.29 and newer warn that hash_key and range_key are deprecated here. Their replacement, key_schema, does not
+  # exist in 5.100.
   global_secondary_index {
     name            = "status"
     hash_key        = "status"

@@ -9,6 +9,14 @@ variable "name" {
     condition     = can(regex("^[a-z](-?[a-z0-9])+$", var.name)) && length(var.name) >= 3 && length(var.name) <= 26
     error_message = "name must be 3 to 26 lower-case letters, digits and single hyphens, begin with a letter and not end with a hyphen: it becomes part of the names of buckets and of the database."
   }
+
+  validation {
+    # docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html and
+    # docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html. What else S3 reserves cannot occur:
+    # "xn--" has two hyphens, and the reserved endings do not look like a region's.
+    condition     = !anytrue([for reserved in ["amzn-s3-demo-", "sg-", "sthree-"] : startswith("${var.name}-", reserved)])
+    error_message = "name must not make names that begin with \"amzn-s3-demo-\" or \"sthree-\", which S3 reserves, or with \"sg-\", which EC2 refuses for security groups. They begin with \"<name>-\": choose another name."
+  }
 }
 
 variable "alert_emails" {
@@ -122,8 +130,9 @@ variable "database" {
     roles and tables, and migrate makes the other two.
 
     vpc puts load, api and migrate into subnets, with security groups that the database lets in; without it they reach
-    it over the internet. From those subnets load must also reach S3 and DynamoDB, and with secret all three must reach
-    Secrets Manager, by endpoints or a NAT gateway. Nothing can check that here: without it the functions time out.
+    it over the internet. From those subnets load must also reach S3, load and api DynamoDB, and with secret all three
+    Secrets Manager, by endpoints or a NAT gateway; with database_ca_bundle all three must reach S3. Nothing can check
+    that here: without it the functions time out.
   EOT
   type = object({
     host        = string
@@ -206,18 +215,43 @@ variable "database" {
   }
 }
 
+variable "database_ca_bundle" {
+  description = <<-EOT
+    The certificate authorities that load, api and migrate trust when they connect to PostgreSQL, as PEM text such as
+    file("ca.pem"); they trust no others then. Null trusts those of Amazon RDS in the regions that terraform/README.md
+    lists, and with database.auth = "secret" the public ones too.
+
+    Give it in a region that is not listed, with the region's bundle from
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html; for a PostgreSQL elsewhere with an
+    authority of its own; and for an RDS Proxy with auth = "iam", whose certificates are of
+    https://www.amazontrust.com/repository/. An authority must follow RFC 5280, as Python 3.13 checks it: one made with
+    openssl needs -addext keyUsage=critical,keyCertSign. The value must be known when Terraform plans. The functions
+    read it from S3.
+  EOT
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.database_ca_bundle == null || can(regex("-----BEGIN CERTIFICATE-----\\s+[A-Za-z0-9+/=\\s]+-----END CERTIFICATE-----", var.database_ca_bundle))
+    error_message = "database_ca_bundle must be the text of certificates in PEM, \"-----BEGIN CERTIFICATE-----…\", as file(\"ca.pem\") gives it: not the file's name."
+  }
+
+  validation {
+    condition     = var.database_ca_bundle == null || !can(regex("-----BEGIN [A-Z ]*PRIVATE KEY-----", var.database_ca_bundle))
+    error_message = "database_ca_bundle holds a private key: give certificates alone, since the text is kept in Terraform's state and in S3."
+  }
+}
+
 variable "aurora" {
   description = <<-EOT
     The database that the module creates when none is given. max_capacity: the ACUs (2 GiB of memory each) that it may
-    grow to; it shrinks to none by itself. backup_days: how far back it can be restored. deletion_protection: whether
-    AWS refuses to delete it; to destroy the stack, apply false first. final_snapshot: whether a snapshot is taken when
-    it is deleted; it outlives the stack.
+    grow to; it shrinks to none by itself. backup_days: how far back it can be restored. final_snapshot: whether a
+    snapshot is taken when it is deleted; it outlives the stack. deletion_protection covers it too.
   EOT
   type = object({
-    max_capacity        = optional(number, 4)
-    backup_days         = optional(number, 7)
-    deletion_protection = optional(bool, true)
-    final_snapshot      = optional(bool, true)
+    max_capacity   = optional(number, 4)
+    backup_days    = optional(number, 7)
+    final_snapshot = optional(bool, true)
   })
   default  = {}
   nullable = false
@@ -233,25 +267,26 @@ variable "aurora" {
   }
 
   validation {
-    condition     = var.database == null || var.aurora == { max_capacity = 4, backup_days = 7, deletion_protection = true, final_snapshot = true }
+    condition     = var.database == null || var.aurora == { max_capacity = 4, backup_days = 7, final_snapshot = true }
     error_message = "aurora says what the created database is like, but with database none is created: set one or the other."
   }
 }
 
 variable "api_auth" {
-  description = "How callers of the look-up API prove who they are: \"key\", by the API key in the header x-api-key, which ends up in Terraform's state, or \"iam\", by signing their requests (AWS Signature Version 4) as somebody who is allowed execute-api:Invoke. /health, /docs and /openapi.json are open either way."
+  # docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html#apigateway-usage-plans-best-practices
+  description = "How callers of the look-up API prove who they are: \"iam\", by signing their requests (AWS Signature Version 4) as somebody who is allowed execute-api:Invoke on <api_execution_arn>/GET/*, or \"key\", by one API key for all of them in the header x-api-key. AWS advises against API keys for authentication or authorization, and the key stands in Terraform's state. /health, /docs and /openapi.json are open either way."
   type        = string
-  default     = "key"
+  default     = "iam"
   nullable    = false
 
   validation {
-    condition     = contains(["key", "iam"], var.api_auth)
-    error_message = "api_auth must be \"key\", for an API key in the header x-api-key, or \"iam\", for signed requests."
+    condition     = contains(["iam", "key"], var.api_auth)
+    error_message = "api_auth must be \"iam\", for signed requests, or \"key\", for an API key in the header x-api-key."
   }
 }
 
 variable "api_key_value" {
-  description = "The key that callers of the look-up API send in the header x-api-key; null lets AWS make one. Either way it stands in Terraform's state, so encrypt the state, or set api_auth = \"iam\"."
+  description = "With api_auth = \"key\", the key that callers of the look-up API send in the header x-api-key; null lets AWS make one. Either way it stands in Terraform's state, so encrypt the state."
   type        = string
   default     = null
   sensitive   = true
@@ -263,7 +298,7 @@ variable "api_key_value" {
 
   validation {
     condition     = var.api_key_value == null || var.api_auth == "key"
-    error_message = "api_key_value is a key, but with api_auth = \"iam\" there are no keys: set one or the other."
+    error_message = "api_key_value is a key, but with api_auth = \"iam\", the default, there is none: leave it out, or set api_auth = \"key\"."
   }
 }
 
@@ -353,6 +388,13 @@ variable "force_destroy" {
   nullable    = false
 }
 
+variable "deletion_protection" {
+  description = "Whether AWS refuses to delete the log table and a created database, and destroying the stack fails before anything is removed. To destroy the stack, apply false first."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
 variable "log_retention_days" {
   description = "Days for which CloudWatch keeps the logs."
   type        = number
@@ -381,7 +423,7 @@ variable "log_level" {
 
 variable "kms_key_arn" {
   description = <<-EOT
-    The KMS key that encrypts all that the module keeps: both buckets, the log table, the topic, the logs, the
+    The KMS key that encrypts all that the module keeps: the buckets, the log table, the topic, the logs, the
     functions' environments, the images it builds, and the database it creates with its secret. Null leaves that to keys
     of AWS. Step Functions keeps no rows, only names and counts, and stays with AWS's key.
 

@@ -1,10 +1,11 @@
 terraform {
-  required_version = ">= 1.11"
+  # Validations that refer to other variables: Terraform 1.9 and OpenTofu 1.9 are the first to have them.
+  required_version = ">= 1.9"
 
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = "~> 5.100"
+      version = ">= 5.100, < 7.0" # terraform/README.md names the versions 6.x with known bugs
     }
   }
 }

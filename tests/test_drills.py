@@ -8,6 +8,7 @@ import datetime as dt
 import json
 import re
 import time
+import uuid
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -19,7 +20,8 @@ import pytest
 
 from local.processes import Processes
 from shared.alerts import Alert
-from shared.ingestion import Ingestion, Run
+from shared.ingestion import UNMATCHED, Ingestion, Run, Source, unmatched_id
+from shared.landing_key import LandingKey
 from shared.progress import State
 from shared.staging import Staging, part_name
 from tests.fixtures.pipeline import AT, TABLE, Pipeline, checkins, eventually, key_of
@@ -316,17 +318,80 @@ def test_a_wrong_header(pipeline: Pipeline, wording: Wording, tmp_path: Path) ->
     assert pipeline.loaded(key_of(18)) == NEW_ROWS
 
 
+def sweep_is_due(pipeline: Pipeline) -> None:
+    """Let watch forget its last sweep of the landing bucket: the next look begins one."""
+    table = pipeline.laptop.aws.resource("dynamodb").Table(pipeline.outputs["log_table"])
+    table.delete_item(Key={"ingestedID": "watch", "ingestedTable": "sweep"})
+
+
+def look(pipeline: Pipeline) -> dict[str, Any]:
+    """Let watch look when it is its business what lands now; return what it found."""
+    in_a_while = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=11)
+    found: dict[str, Any] = call(pipeline, "watch", {"time": in_a_while.isoformat()})
+    assert found["sweepFinished"]
+    return found
+
+
 def test_an_event_of_s3_that_was_lost(
     pipeline: Pipeline, unnotified: None, wording: Wording
 ) -> None:
-    ingestion = pipeline.land(NEW, day=20)
-    in_a_while = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=11)
+    """Of a recent day each look finds it; of an old one, or under a wrong key, the daily sweep."""
+    look(pipeline)
+    today = LandingKey("projectbudgets", dt.datetime.now(dt.UTC).date(), f"{uuid.uuid4()}.csv")
+    recent = Ingestion.of(pipeline.put("", str(today)), today)
+    old = pipeline.land(NEW, day=20)
+    malformed = unmatched_id(pipeline.put(NEW, f"somewhere/{uuid.uuid4()}.csv"))
 
-    assert call(pipeline, "watch", {"time": in_a_while.isoformat()})["lost"] == 1
+    found = look(pipeline)
 
-    assert pipeline.ended(ingestion.id)["foundBy"] == "watch"
+    assert (found["lost"], found["sweptPages"]) == (1, 0)
+    assert pipeline.ended(recent.id, recent.table)["foundBy"] == "watch"
+    assert pipeline.log.get(old.id, old.table) is None
+
+    sweep_is_due(pipeline)
+    found = look(pipeline)
+
+    assert found["lost"] == 1
+    assert found["sweptPages"] > 0
+    assert pipeline.ended(malformed, UNMATCHED)["foundBy"] == "watch"
+    assert pipeline.ended(old.id)["foundBy"] == "watch"
     assert pipeline.loaded(key_of(20)) == NEW_ROWS
-    wording("drill-event-lost", told(pipeline, ingestion.id))
+    wording("drill-event-lost", told(pipeline, old.id))
+
+
+def test_an_event_that_names_no_version(pipeline: Pipeline, unnotified: None) -> None:
+    """As S3's may in the first minutes of a bucket; then an object may have none either."""
+    s3, bucket = pipeline.laptop.aws.client("s3"), pipeline.outputs["landing_bucket"]
+    ingestion = pipeline.land(NEW, day=23)
+    landed = {"bucket": {"name": bucket}, "object": {"key": key_of(23), "size": len(NEW)}}
+    event = {"Records": [{"s3": landed}]}
+
+    assert call(pipeline, "trigger", event) == {"started": 1}
+    assert pipeline.ended(ingestion.id)["status"] == "success"
+
+    versioning = {"Bucket": bucket, "VersioningConfiguration": {"Status": "Suspended"}}
+    s3.put_bucket_versioning(**versioning)
+    try:
+        done = pipeline.laptop.tm("drop", str(EVENTS / "s3_object_created.json"))
+        s3.put_object(Bucket=bucket, Key=key_of(23), Body=OLD)
+    finally:
+        versioning["VersioningConfiguration"]["Status"] = "Enabled"
+        s3.put_bucket_versioning(**versioning)
+
+    assert done.returncode == 1
+    assert "S3 stored the object without a version" in done.stderr
+    assert call(pipeline, "trigger", event) == {"rejected": 1}
+    described = s3.head_object(Bucket=bucket, Key=key_of(23))
+    source = Source.stored(bucket, key_of(23), None, len(OLD), described["LastModified"])
+    item = pipeline.ended(unmatched_id(source), UNMATCHED)
+    assert "S3 stored the object without a version" in item["haltReason"]
+    assert [each["kind"] for each in pipeline.alerts(item["ingestedID"])] == ["Rejected"]
+    assert pipeline.loaded(key_of(23)) == NEW_ROWS
+    s3.delete_object(Bucket=bucket, Key=key_of(23), VersionId="null")
+
+    assert call(pipeline, "trigger", {"Records": [{"s3": landed | {"object": {"key": "no"}}}]}) == {
+        "ignored": 1
+    }
 
 
 def test_a_file_that_never_comes(pipeline: Pipeline, wording: Wording, tmp_path: Path) -> None:

@@ -149,6 +149,18 @@ def test_a_request_has_two_numbers(pipeline: Pipeline, ids: dict[str, str]) -> N
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
+def test_what_the_daily_rule_sends_a_function_answers_at_once(
+    function: str, pipeline: Pipeline
+) -> None:
+    rule = f"{pipeline.outputs['name']}-keep-active-{function}"
+    answer = pipeline.laptop.aws.client("events").list_targets_by_rule(Rule=rule)
+    [target] = answer["Targets"]
+
+    assert target["Arn"].endswith(f":{pipeline.outputs['function_names'][function]}")
+    assert invoke(pipeline, function, json.loads(target["Input"])) is None
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_no_line_quotes_a_file(function: str, pipeline: Pipeline, ids: dict[str, str]) -> None:
     refused = pipeline.log.get(ids["refused"], TABLE)
     assert refused is not None

@@ -9,6 +9,7 @@ import pytest
 
 from local import cloud, sample
 from shared.ingestion import UNMATCHED, unmatched_id
+from shared.text import REASON
 from tests.fixtures.laptop import Laptop
 from tests.fixtures.pipeline import AT, TABLE, Pipeline, checkins, key_of
 
@@ -164,6 +165,29 @@ def test_a_file_that_is_none_is_refused_and_the_next_good_one_works(
     assert pipeline.ingest(checkins(f"ned,{AT},1,x"), day=4)["status"] == "success"
     assert len(pipeline.loaded(key_of(4))) == 1
     pipeline.query("DELETE FROM daily_checkins WHERE username = 'ned'")
+
+
+def test_a_line_of_15_mib_is_refused_and_told_once(pipeline: Pipeline) -> None:
+    """What is said of it fits everywhere on its way, from Transform to the mail."""
+    line = ",".join(f"колонка {number}" for number in range(700_000))
+
+    refused = pipeline.ingest(line, day=7)
+
+    assert len(line.encode()) > 14 * 1024**2
+    assert (refused["state"], refused["status"]) == ("transform", "fail")
+    reason = refused["haltReason"]
+    assert "unknown: 'колонка 0', 'колонка 1'," in reason
+    assert reason.endswith("(699,990 more)")
+    assert len(reason) < REASON
+    described = pipeline.laptop.aws.client("stepfunctions").describe_execution(
+        executionArn=refused["executionArn"]
+    )
+    assert (described["error"], described["cause"]) == ("Refused", reason)
+    (alert,) = pipeline.alerts(refused["ingestedID"])
+    assert (alert["kind"], alert["reason"]) == ("Refused", reason)
+    shown = pipeline.laptop.tm("status", refused["ingestedID"])
+    assert shown.returncode == 0
+    assert f"Reason: {reason}" in shown.stdout
 
 
 def test_a_refused_newest_version_leaves_the_rows_as_they_were(pipeline: Pipeline) -> None:

@@ -1,17 +1,17 @@
 """The runbook: a section on each message that the pipeline sends, and commands that there are."""
 
+import json
 import re
 import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer
-from typer.main import get_command
 
 from cli import doctor
-from cli.main import app
 from shared.alerts import Kind
+from shared.telemetry import KEEP_ACTIVE
+from tests.commands import parse_tm
 from tests.fixtures.laptop import Laptop
 from tests.fixtures.operator import FUNCTIONS
 
@@ -56,11 +56,7 @@ def test_a_section_says_what_one_needs_to_know(title: str) -> None:
 
 
 def parse(command: str) -> None:
-    """Parse a command as `tm` itself does; what it does not take is an error."""
-    _, *arguments = shlex.split(command)
-    group: Any = get_command(app)
-    name, found, rest = group.resolve_command(group.make_context("tm", [*arguments]), arguments)
-    found.make_context(name, rest)
+    parse_tm(shlex.split(command)[1:])
 
 
 @pytest.fixture
@@ -87,7 +83,12 @@ def test_one_that_is_none_would_be_found(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", AWS)
-def test_a_command_of_aws_reads_the_log_of_a_function(command: str) -> None:
+def test_a_command_of_aws_reads_the_log_of_a_function_or_wakes_it(command: str) -> None:
+    if wake := re.fullmatch(r"aws lambda invoke --function-name tm-pipeline-(\w+) (.+)", command):
+        options = "--cli-binary-format raw-in-base64-out --payload"
+        assert wake[1] in FUNCTIONS
+        assert wake[2] == f"{options} '{json.dumps(KEEP_ACTIVE)}' /dev/stdout"
+        return
     tail = re.fullmatch(r"aws logs tail /aws/lambda/tm-pipeline-(\w+) --since 1h( .*)?", command)
     assert tail is not None
     assert tail[1] in FUNCTIONS

@@ -1,5 +1,6 @@
 """Whether the functions are there, ready, and run the code that was deployed."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,6 +8,7 @@ from cli.health.finding import Finding, one_or_all, warning, wrong
 from cli.stack import Stack
 from local.bundle import bundle
 from local.home import CHECKOUT
+from shared.telemetry import KEEP_ACTIVE
 
 
 def functions(stack: Stack) -> list[Finding]:
@@ -58,9 +60,11 @@ def _state(stack: Stack, function: str, answer: dict[str, Any] | None) -> Iterat
         yield wrong(f"{function} has failed: {configuration.get('StateReason')}", stack.apply)
     elif state == "Inactive":
         yield warning(
-            f"{function} is inactive, for nobody has called it for weeks: its next call fails and "
-            "wakes it, and is tried again",
-            "nothing",
+            f"{function} is inactive, because nobody has called it for weeks: its next call fails "
+            "and wakes it, which takes a minute or two",
+            f"`aws lambda invoke --function-name {name} --cli-binary-format raw-in-base64-out "
+            f"--payload '{json.dumps(KEEP_ACTIVE)}' /dev/stdout` wakes it and does nothing else; "
+            f"then see whether the rule {stack.outputs['name']}-keep-active-{function} is enabled",
         )
     elif state == "Pending" or update == "InProgress":
         yield warning(f"{function} is being deployed", "ask again in a minute")

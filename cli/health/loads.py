@@ -1,8 +1,7 @@
 """Whether files come and are loaded, and whether runs come to an end."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
 from cli import status as log
@@ -11,7 +10,7 @@ from cli.items import Item
 from cli.stack import Stack
 from shared import odcs
 from shared.contract import Contract
-from shared.progress import State, Status
+from shared.progress import Status, was_loaded
 
 _LOOKBACK = dt.timedelta(days=31)
 """How far back the last load of a table is looked for."""
@@ -61,7 +60,8 @@ def _last_loads(stack: Stack, tables: set[str]) -> dict[str, Item]:
     found: dict[str, Item] = {}
     since = dt.datetime.now(dt.UTC) - _LOOKBACK
     for item in log.newest(stack, log.Filter((Status.SUCCESS,), since=since)):
-        found.setdefault(item["ingestedTable"], item)
+        if "removedAt" not in item:
+            found.setdefault(item["ingestedTable"], item)
         if found.keys() >= tables:
             break
     return found
@@ -77,15 +77,9 @@ def _overdue(stack: Stack, contract: Contract) -> tuple[dt.date, dt.datetime] | 
         return None
     day = max(due)
     items = [item for item in stack.log.of_day(day) if item["ingestedTable"] == contract.table]
-    if any(item["status"] == Status.RUNNING or _was_loaded(item) for item in items):
+    if any(item["status"] == Status.RUNNING or was_loaded(item) for item in items):
         return None
     return day, due[day]
-
-
-def _was_loaded(item: Mapping[str, Any]) -> bool:
-    # A replay that failed takes nothing back.
-    loaded = {Status.SUCCESS, Status.SUPERSEDED}
-    return any(step["state"] == State.LOAD and step["status"] in loaded for step in item["history"])
 
 
 def _end(stack: Stack, item: Item) -> str | None:
@@ -94,7 +88,9 @@ def _end(stack: Stack, item: Item) -> str | None:
     try:
         status = client.describe_execution(executionArn=item["executionArn"])["status"]
     except client.exceptions.ExecutionDoesNotExist:
-        return "has never begun"
+        # Step Functions forgets an execution 90 days after its end.
+        # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+        return "never began, or ended more than 90 days ago"
     return None if status == "RUNNING" else f"ended as {status}"
 
 

@@ -37,10 +37,11 @@ def landing(stack: Stack) -> list[Finding]:
 
 
 def events(stack: Stack) -> list[Finding]:
-    """See whether alert hears of every end and notice, and whether watch is called."""
+    """See whether alert hears of every end and notice, watch is called, and all are kept active."""
     found: list[Finding] = []
     heard = []
-    for function in ("alert", "watch"):
+    for function in sorted(stack.outputs["function_names"]):
+        keeper = f"{stack.outputs['name']}-keep-active-{function}"
         rules = _rules(stack, function)
         for rule in rules:
             name = rule["Name"]
@@ -50,14 +51,20 @@ def events(stack: Stack) -> list[Finding]:
                 )
             if not _may_call(stack, function, "events.amazonaws.com", f":rule/{name}"):
                 found.append(wrong(f"the rule {name} may not call {function}", stack.apply))
+        others = [rule for rule in rules if rule["Name"] != keeper]
+        if len(others) == len(rules):
+            lack = f"no rule keeps {function} active: after weeks without a call the next one fails"
+            found.append(wrong(lack, stack.apply))
         if function == "alert":
-            heard = [rule["EventPattern"] for rule in rules if "EventPattern" in rule]
-        elif not any("ScheduleExpression" in rule for rule in rules):
+            heard = [rule["EventPattern"] for rule in others if "EventPattern" in rule]
+        if function == "watch" and not any("ScheduleExpression" in rule for rule in others):
             found.append(wrong("no rule calls watch: silence goes unnoticed", stack.apply))
     unheard = [what for what, event in _samples(stack) if not _matches(stack, heard, event)]
     if unheard:
         found.append(wrong(f"no rule tells alert of {', '.join(unheard)}", stack.apply))
-    return one_or_all(found, "alert hears of every end, watch is called on time")
+    return one_or_all(
+        found, "alert hears of every end, watch is called on time, every function is kept active"
+    )
 
 
 def state_machine(stack: Stack) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from shared.alerts import Kind
 from shared.errors import InvalidEvent
 from shared.ingestion import Ingestion, Run
 from shared.progress import Log, State, Status
+from shared.text import bounded
 from shared.verdict import Outcome, Verdict
 
 _KINDS = {
@@ -16,11 +17,25 @@ _KINDS = {
     "FailedTests": Kind.FAILED_TESTS,
     "Lambda.Unknown": Kind.CRASHED,
     "Runtime.ExitError": Kind.CRASHED,
+    "Runtime.OutOfMemory": Kind.CRASHED,
     "Sandbox.Timedout": Kind.TIMED_OUT,
     "States.Timeout": Kind.TIMED_OUT,
 }
 """The errors that are not a function's own: the state machine's verdicts on a file, and Lambda's
 and Step Functions' words for a function that did not answer."""
+_CAUSE = 1_500
+"""Characters of what Step Functions gives as the cause: room is left for what we say about it."""
+
+_NOT_READY = {
+    "Lambda.CodeArtifactUserPendingException",
+    "Lambda.EC2ThrottledException",
+    "Lambda.ResourceConflictException",
+    "Lambda.ResourceNotReadyException",
+}
+"""Lambda refused the call because it was still preparing the function, as after weeks without one.
+
+https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#images-lifecycle
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +110,11 @@ class End:
             case "TIMED_OUT":
                 return "the run took longer than the state machine allows"
             case "ABORTED":
-                return f"the run was stopped by hand: {self.cause or 'no cause was given'}"
-        said = f"{self.error}: {_message(self.cause)}"
+                cause = bounded(self.cause or "no cause was given", _CAUSE)
+                return f"the run was stopped by hand: {cause}"
+        said = f"{self.error}: {bounded(_message(self.cause), _CAUSE)}"
+        if self.error in _NOT_READY:
+            return f"Lambda could not make the function ready within five minutes ({said})"
         match self.failure:
             case Kind.CRASHED:
                 return f"the function died ({said})"

@@ -31,10 +31,10 @@ _SAID = {
     404: "There is no such thing.",
     429: "Too many requests: slow down.",
     500: "Something is broken here.",
-    503: "The database is waking up, away, or took longer than eight seconds.",
+    503: "The database or the API is waking up or away, or the query took over eight seconds.",
     504: "The API did not answer in time.",
 }
-OPEN = (429, 500, 504)
+OPEN = (429, 500, 503, 504)
 """What every route may answer besides its own, the gateway's answers among them."""
 CLOSED = (400, 403, 429, 500, 503, 504)
 """The same of a route that needs a key."""

@@ -32,6 +32,7 @@ _INGESTION: dict[str, Any] = {
     "table": _TEXT,
     **_STEP,
     "updatedAt": _TIME,
+    "removedAt": _TIME | {"description": "Since then neither the file nor any row of it is left."},
     "sourceKey": _TEXT,
     "versionId": _TEXT,
     "size": _NUMBER | {"description": "Bytes of the file."},
@@ -42,7 +43,7 @@ _INGESTION: dict[str, Any] = {
 _HISTORY = an_object(
     {**_STEP, "at": _TIME, "counts": {"type": "object", "additionalProperties": _NUMBER}}
 )
-_NOT_YET = ("versionId", "size", "dataDate", "attempt", *_COUNTS)
+_NOT_YET = ("removedAt", "versionId", "size", "dataDate", "attempt", *_COUNTS)
 """What the log may not know, of a file that never came or not yet: it is left out then."""
 
 

@@ -1,16 +1,19 @@
-"""Takes an ingestion and the verdicts of Transform and Test from the state machine.
-Returns the verdict on loading it: `{outcome: ok | superseded, reason, rowsLoaded, rowsRejected}`.
+"""Takes an ingestion and two verdicts from the state machine, or an operator's `removal.Request`.
+Returns the verdict on loading it: `{outcome: ok | superseded, …}`; or what a `Request` answers.
 """
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.load.loading import load
+from functions.load.removal import Request
 from functions.load.rows import StagedRows
-from functions.load.versions import is_newer
-from shared.database import connect, patiently
+from functions.load.versions import is_there, may_replace
+from shared.database import Connection, connect, patiently
 from shared.ingestion import Ingestion, Run
 from shared.metrics import count_rows
 from shared.odcs import load_all
@@ -18,35 +21,39 @@ from shared.progress import Log, State
 from shared.settings import LoadSettings, read
 from shared.staging import Staging
 from shared.telemetry import about, logged, logger
-from shared.verdict import Outcome, Verdict
+from shared.verdict import Outcome
+
+T = TypeVar("T")
 
 
 @logged
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Load the staged rows of one ingestion."""
+    """Load the staged rows of one ingestion; or count or remove the rows of one landed key."""
     settings = read(LoadSettings)
+    s3, contracts = boto3.client("s3"), load_all()
+    if "operation" in event:
+        request = Request.from_event(event, contracts)
+        there = partial(is_there, s3, request.bucket, request.key)
+        return _connected(settings, lambda connection: request.answer(connection, there))
     ingestion, run = Ingestion.from_event(event), Run.from_event(event)
     about(ingestion.id, ingestion.table)
     log = Log.of(settings.log_table)
     log.enter(ingestion, run, State.LOAD)
-    contract = load_all()[ingestion.table]
-    s3 = boto3.client("s3")
+    contract = contracts[ingestion.table]
     staging = Staging(settings.staging_bucket, ingestion)
     rows = StagedRows(staging, contract, event["transform"], event["test"])
-
-    def work() -> Verdict:
-        with connect(settings) as connection:
-            return load(
-                connection,
-                ingestion,
-                contract,
-                rows,
-                lambda version: is_newer(s3, ingestion.source, than=version),
-            )
-
-    verdict = patiently(work)
+    may = partial(may_replace, s3, ingestion.source)
+    verdict = _connected(settings, lambda c: load(c, ingestion, contract, rows, may))
     if verdict.outcome is Outcome.OK:
         count_rows(ingestion, verdict.counts)
     log.leave(ingestion, run, State.LOAD, verdict)
     logger.info("loaded", extra=verdict.as_figures())
     return verdict.as_result()
+
+
+def _connected(settings: LoadSettings, work: Callable[[Connection], T]) -> T:
+    def once() -> T:
+        with connect(settings) as connection:
+            return work(connection)
+
+    return patiently(once)

@@ -4,23 +4,13 @@ from collections.abc import Callable
 
 from pg8000.native import identifier
 
+from functions.load import ledger
 from functions.load.rows import StagedRows
 from shared.contract import Contract
 from shared.database import Connection
-from shared.errors import RowsUnaccounted
+from shared.errors import RowsUnaccounted, SourceUnreadable
 from shared.ingestion import Ingestion
 from shared.verdict import Outcome, Verdict
-
-# Either way the row is ours until the transaction ends, so loads of one key take turns. A new row
-# comes back with our own version, one that was there with the version that is loaded.
-_LOCK = """
-INSERT INTO source (
-    source_key, version_id, ingested_id, rows_read, rows_loaded, rows_rejected, loaded_at
-)
-VALUES (:key, :version, :ingested, 0, 0, 0, now())
-ON CONFLICT (source_key) DO UPDATE SET source_key = excluded.source_key
-RETURNING id, version_id
-"""
 
 _WRITE = """
 UPDATE source
@@ -35,7 +25,7 @@ def load(
     ingestion: Ingestion,
     contract: Contract,
     rows: StagedRows,
-    newer_than: Callable[[str], bool],
+    may_replace: Callable[[str], bool],
 ) -> Verdict:
     """Make the table hold exactly this version of the source, or leave a newer one alone.
 
@@ -44,23 +34,30 @@ def load(
         ingestion: which source, in which version.
         contract: which table.
         rows: what to load.
-        newer_than: whether this version is newer than the one of that ID.
+        may_replace: whether this version is still in the landing bucket, and not older than the
+            version of that ID.
 
     Returns:
         `ok` or `superseded`, with the counts `rowsRead`, `rowsLoaded` and `rowsRejected`.
 
     Raises:
+        SourceUnreadable: the version was deleted since it was read; nothing was changed.
         RowsUnaccounted: not every row is loaded or rejected; nothing was changed.
         PipelineError: what PostgreSQL answered, or what is wrong with the staged rows.
     """
     source = ingestion.source
     table = identifier(contract.relation)
     with connection.transaction():
-        [[source_id, version]] = connection.run(
-            _LOCK, key=source.key, version=source.version_id, ingested=ingestion.id
-        )
-        if version != source.version_id and not newer_than(version):
-            return _superseded(rows, version)
+        source_id, version = ledger.lock(connection, source.key, source.version_id, ingestion.id)
+        if not may_replace(version):
+            if version != source.version_id:
+                return _superseded(rows, version)
+            # `tm remove` deletes the version first and the rows under this lock: a run that is late
+            # must not bring them back.
+            raise SourceUnreadable(
+                f"version {version} of {source.key} was deleted while it was being loaded, so none "
+                "of it was loaded; drop the file again if it is still wanted"
+            )
         connection.run(f"DELETE FROM {table} WHERE source_id = :id", id=source_id)  # noqa: S608
         names = [*(column.physical_name for column in contract.columns), "source_id", "source_line"]
         loaded = connection.copy(

@@ -83,7 +83,7 @@ def grants(database: str, loader: Role, reader: Role, contracts: Collection[Cont
         f"GRANT CONNECT ON DATABASE {identifier(database)} TO {load}, {look_up}",
         f"GRANT USAGE ON SCHEMA public TO {load}, {look_up}",
         f"REVOKE ALL ON source, schema_version, {', '.join(tables)} FROM {load}, {look_up}",
-        f"GRANT SELECT, INSERT, UPDATE ON source TO {load}",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON source TO {load}",
     ]
     for table in tables:
         statements += [

@@ -9,8 +9,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shared.text import bounded
+
 _NULL = 0x9E3779B97F4A7C15
 _PRIME = np.uint64(0x100000001B3)
+_VALUE = 200
+"""Characters of a value in the report."""
 
 
 @dataclass(slots=True)
@@ -37,8 +41,8 @@ class ColumnProfile:
         """Return what the report holds."""
         return {
             "nulls": self.nulls,
-            "min": None if self.minimum is None else str(self.minimum),
-            "max": None if self.maximum is None else str(self.maximum),
+            "min": None if self.minimum is None else bounded(str(self.minimum), _VALUE),
+            "max": None if self.maximum is None else bounded(str(self.maximum), _VALUE),
         }
 
 

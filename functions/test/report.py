@@ -7,9 +7,14 @@ from typing import Any
 from functions.test.profile import Profile
 from functions.test.rejects import Reject
 from shared.contract import Contract, Severity
+from shared.text import bounded
 
 EXAMPLES = 5
 """How many rows a rule names."""
+_REASON = 300
+"""Characters of a rule's reason: three of them go into the file's, and into the alert."""
+_VALUE = 200
+"""Characters of a value; `rejects.jsonl` has it whole."""
 
 
 @dataclass(slots=True)
@@ -44,11 +49,12 @@ class Report:
                 self._last_rejected = each.line
             rule = self._rules.setdefault(
                 (each.column, each.rule),
-                _RuleCount(each.severity, each.column, each.rule, each.reason),
+                _RuleCount(each.severity, each.column, each.rule, bounded(each.reason, _REASON)),
             )
             rule.count += 1
             if len(rule.examples) < EXAMPLES:
-                rule.examples.append({"line": each.line, "value": each.value})
+                value = None if each.value is None else bounded(each.value, _VALUE)
+                rule.examples.append({"line": each.line, "value": value})
 
     @property
     def halts(self) -> list[str]:

@@ -23,6 +23,7 @@ from shared.contract import (
     Severity,
     Unique,
 )
+from shared.text import listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def _reason(column: Column, rule: AnyRule) -> str:
         case Pattern():
             return f"{column.name} does not match {rule.regex}"
         case Allowed():
-            return f"{column.name} is none of {', '.join(rule.values)}"
+            return f"{column.name} is none of {listed(rule.values)}"
         case Unique():
             return f"{column.name} repeats a value of an earlier row"
         case NotInFuture():

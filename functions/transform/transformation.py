@@ -13,10 +13,13 @@ from shared.contract import Contract
 from shared.lines import Refusal
 from shared.rows import Unread, read_table
 from shared.staging import Staging, part_name
+from shared.text import bounded, listed, quoted
 from shared.verdict import Outcome, Verdict
 
 _COUNTS = ("rowsRead", "rowsClean", "rowsSuspect", "parts", "suspectParts")
 _WORKERS = 2
+_HEADER = 300
+"""Characters of the contract's header in a reason, so that what is wrong with the file's fits."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -103,9 +106,10 @@ def _header_problem(header: list[str], contract: Contract) -> str | None:
     policy = contract.header_policy
     expected, found = set(contract.header), set(header)
     unknown = found - expected if policy.unknown == "refuse" else set()
-    repeated = {name for name in header if header.count(name) > 1 and name in expected | unknown}
+    times = Counter(header)
+    repeated = {name for name in expected | unknown if times[name] > 1}
     problems = [
-        f"{what}: {', '.join(map(repr, sorted(names)))}"
+        f"{what}: {listed([*map(quoted, sorted(names))])}"
         for what, names in (
             ("missing", expected - found),
             ("unknown", unknown),
@@ -118,10 +122,8 @@ def _header_problem(header: list[str], contract: Contract) -> str | None:
         problems.append("the columns are in another order")
     if not problems:
         return None
-    return (
-        f"line 1 is not the header of {contract.table} "
-        f"({contract.delimiter.join(contract.header)}): {'; '.join(problems)}"
-    )
+    asked = bounded(contract.delimiter.join(contract.header), _HEADER)
+    return f"line 1 is not the header of {contract.table} ({asked}): {'; '.join(problems)}"
 
 
 def _as_table(suspects: list[Suspect]) -> pa.Table:

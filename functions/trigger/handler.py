@@ -9,8 +9,9 @@ from urllib.parse import unquote_plus
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.ingestion import Source
-from shared.intake import Intake
+from shared.ingestion import NO_VERSION, Source
+from shared.intake import Admission, Intake
+from shared.landing import newest_version
 from shared.odcs import load_all
 from shared.progress import Log
 from shared.settings import TriggerSettings, read
@@ -31,6 +32,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     admissions: Counter[str] = Counter()
     for record in event.get("Records", ()):
         source = _source(record["s3"])
+        if source is None:
+            # It is deleted already, or S3 does not show it yet: then watch finds it.
+            admissions[Admission.IGNORED] += 1
+            continue
         about(*intake.identity(source))
         admission = intake.admit(source)
         logger.info(admission, extra={"sourceKey": source.key, "versionId": source.version_id})
@@ -38,11 +43,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     return dict(admissions)
 
 
-def _source(s3: dict[str, Any]) -> Source:
-    landed = s3["object"]
-    return Source(
-        bucket=s3["bucket"]["name"],
-        key=unquote_plus(landed["key"]),
-        version_id=landed["versionId"],
-        size=landed["size"],
-    )
+def _source(record: dict[str, Any]) -> Source | None:
+    bucket, landed = record["bucket"]["name"], record["object"]
+    key, version_id = unquote_plus(landed["key"]), landed.get("versionId")
+    if version_id in {None, NO_VERSION}:
+        # For 15 minutes after a bucket's versioning was turned on, S3 may not go by it everywhere.
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html
+        return newest_version(boto3.client("s3"), bucket, key)
+    return Source(bucket, key, str(version_id), landed["size"])

@@ -1,5 +1,5 @@
 """Takes the schedule's event, and looks as of its `time`, or without one as of now.
-Returns what it found: runs stuck, ends unannounced, objects whose event was lost, files missing.
+Returns how many runs were stuck, ends unannounced, objects lost, files missing, and pages swept.
 """
 
 import datetime as dt
@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from functions.watch.landed import Landed, Sweep
 from functions.watch.reconciliation import Reconciliation
 from functions.watch.silence import Silence
 from shared.intake import Intake
@@ -27,13 +28,19 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     contracts = load_all()
     intake = Intake(contracts, log, stepfunctions, events, settings.state_machine_arn, "watch")
     now = dt.datetime.fromisoformat(event.get("time") or dt.datetime.now(dt.UTC).isoformat())
-    look = Reconciliation(log, intake, boto3.client("s3"), stepfunctions, events, now)
+    look = Reconciliation(log, intake, stepfunctions, events, now)
     stuck, unannounced = look.stuck(), look.unannounced()
-    lost = look.lost(settings.landing_bucket)
+    landed = Landed(boto3.client("s3"), settings.landing_bucket, now)
+    lost = look.lost(landed.recent(contracts))
+    sweep = Sweep(log, landed)
+    for page in sweep.step():
+        lost += look.lost(page)
     silence = Silence(log, contracts, events, now)
     missing = silence.missing(lost)
     for table, hours in silence.hours_late().items():
         measure_freshness(table, hours)
     result = {"stuck": stuck, "unannounced": unannounced, "lost": len(lost), "missing": missing}
+    result |= {"sweptPages": sweep.pages, "sweepFinished": sweep.finished}
     logger.info("watched", extra=result)
+    look.raise_failure()
     return result

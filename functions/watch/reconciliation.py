@@ -1,23 +1,25 @@
-"""Holds log, landing bucket and executions against each other, and puts right what was lost.
+"""Holds log, landed objects and executions against each other, and puts right what was lost.
 
 EventBridge and S3 notifications are best effort: this is what makes them sure.
 """
 
+import contextlib
 import datetime as dt
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from shared import notices
+from shared.errors import Retryable
 from shared.ingestion import Ingestion, Run, Source
 from shared.intake import Admission, Intake
 from shared.notices import Notice
 from shared.progress import Log, Status, told, untold
 from shared.telemetry import logger, naming
+from shared.text import bounded
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
-    from mypy_boto3_s3 import S3Client
     from mypy_boto3_stepfunctions import SFNClient
 
 GRACE = dt.timedelta(minutes=10)
@@ -33,10 +35,11 @@ class Reconciliation:
 
     log: Log
     intake: Intake
-    s3: "S3Client"
     stepfunctions: "SFNClient"
     events: "EventBridgeClient"
     now: dt.datetime
+    failures: list[Exception] = field(default_factory=list)
+    """The errors of single ingestions, which did not stop the look."""
 
     def stuck(self) -> int:
         """Announce runs that ended while their log item stayed `running`; start those never begun.
@@ -48,17 +51,16 @@ class Reconciliation:
         for item in self.log.with_status(Status.RUNNING):
             if self._age(item) < GRACE:
                 continue
-            try:
-                run = self.stepfunctions.describe_execution(executionArn=item["executionArn"])
-            except self.stepfunctions.exceptions.ExecutionDoesNotExist:
-                self.intake.start(Ingestion.from_item(item), Run.from_item(item))
-                logger.info("never begun", extra=naming(item))
-                found += 1
-                continue
-            if run["status"] != "RUNNING":
-                notices.put(self.events, Notice.ENDED, _detail(run))
-                logger.info("stuck", extra=naming(item))
-                found += 1
+            with self._apart(item):
+                run = self._run(item["executionArn"])
+                if run is None:
+                    self.intake.start(Ingestion.from_item(item), Run.from_item(item))
+                    logger.info("never begun", extra=naming(item))
+                    found += 1
+                elif run["status"] != "RUNNING":
+                    notices.put(self.events, Notice.ENDED, _detail(run))
+                    logger.info("stuck", extra=naming(item))
+                    found += 1
         return found
 
     def unannounced(self) -> int:
@@ -70,46 +72,81 @@ class Reconciliation:
         found = 0
         for status in (Status.SUCCESS, Status.FAIL, Status.SUPERSEDED):
             for item in self._settled(status):
-                for arn in untold(item):
-                    run = self.stepfunctions.describe_execution(executionArn=arn)
-                    if run["status"] == "RUNNING":  # it was redriven
-                        continue
-                    notices.put(self.events, Notice.ENDED, _detail(run))
-                    logger.info("unannounced", extra=naming(item))
-                    found += 1
+                with self._apart(item):
+                    found += sum(self._announce(item, arn) for arn in untold(item))
         for status, notice in _WITHOUT_RUN.items():
             for item in self._settled(status):
-                if not told(item):
-                    notices.put(self.events, notice, naming(item))
-                    logger.info("unannounced", extra=naming(item))
-                    found += 1
+                with self._apart(item):
+                    if not told(item):
+                        notices.put(self.events, notice, naming(item))
+                        logger.info("unannounced", extra=naming(item))
+                        found += 1
         return found
+
+    def _announce(self, item: Mapping[str, Any], arn: str) -> bool:
+        run = self._run(arn)
+        if run is None:
+            # The run was replayed more than 90 days after its end, which nobody knows any more.
+            logger.info("forgotten", extra=naming(item))
+            return False
+        if run["status"] == "RUNNING":  # it was redriven
+            return False
+        notices.put(self.events, Notice.ENDED, _detail(run))
+        logger.info("unannounced", extra=naming(item))
+        return True
+
+    def _run(self, arn: str) -> Any:
+        """Describe an execution; None if it never began, or ended more than 90 days ago.
+
+        https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+        """
+        try:
+            return self.stepfunctions.describe_execution(executionArn=arn)
+        except self.stepfunctions.exceptions.ExecutionDoesNotExist:
+            return None
 
     def _settled(self, status: Status) -> Iterator[dict[str, Any]]:
         items = self.log.with_status(status, since=self.now - LOOKBACK)
         return (item for item in items if self._age(item) >= GRACE)
 
-    def lost(self, bucket: str) -> list[Source]:
-        """Admit landed object versions whose event never came; return those that it started.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
-        return [each for each in self._landed(bucket) if self._was_lost(each)]
+    def lost(self, landed: Iterable[Source]) -> list[Source]:
+        """Admit the object versions that the log does not know; return those that it started."""
+        return [each for each in landed if self._was_lost(each)]
 
     def _was_lost(self, source: Source) -> bool:
-        if self.intake.admit(source) is not Admission.STARTED:
-            return False
         ingested_id, table = self.intake.identity(source)
-        logger.info("lost", extra={"ingestedID": ingested_id, "ingestedTable": table})
-        return True
+        names = {"ingestedID": ingested_id, "ingestedTable": table}
+        with self._apart(names):
+            # `stuck` and `unannounced` look after what the log knows. A read is cheaper than the
+            # write by which a version is admitted, which is billed even if it changes nothing.
+            # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html
+            if self.log.get(ingested_id, table) is not None:
+                return False
+            if self.intake.admit(source) is Admission.STARTED:
+                logger.info("lost", extra=names)
+                return True
+        return False
 
-    def _landed(self, bucket: str) -> Iterator[Source]:
-        pages = self.s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
-        for page in pages:
-            for version in page.get("Versions", ()):
-                if GRACE <= self.now - version["LastModified"] <= LOOKBACK:
-                    yield Source(bucket, version["Key"], version["VersionId"], version["Size"])
+    @contextlib.contextmanager
+    def _apart(self, names: Mapping[str, Any]) -> Iterator[None]:
+        """Keep an error about one ingestion, so that the look goes on with the others.
+
+        Raises:
+            Retryable: what is away is so for all of them.
+        """
+        try:
+            yield
+        except Retryable:
+            raise
+        except Exception as error:
+            reason = bounded(f"{type(error).__name__}: {error}")
+            logger.error("cannot be put right", extra=naming(names) | {"reason": reason})
+            self.failures.append(error)
+
+    def raise_failure(self) -> None:
+        """Raise the first error that was kept, so that Lambda counts it and tries again."""
+        if self.failures:
+            raise self.failures[0]
 
     def _age(self, item: dict[str, Any]) -> dt.timedelta:
         return self.now - dt.datetime.fromisoformat(item["updatedAt"])

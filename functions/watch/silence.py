@@ -11,7 +11,7 @@ from shared.contract import Contract
 from shared.ingestion import Source
 from shared.landing_key import LandingKey
 from shared.notices import Notice
-from shared.progress import Log, State, Status
+from shared.progress import Log, Status, was_loaded
 from shared.telemetry import logger
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ LOOKBACK = dt.timedelta(days=2)
 """How long ago a deadline may be that is still looked at, if nothing looked meanwhile."""
 HORIZON = dt.timedelta(days=14)
 """How far back the newest loaded day is looked for; what is late for longer is late enough."""
-_LOADED = {(State.LOAD, Status.SUCCESS), (State.LOAD, Status.SUPERSEDED)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +63,15 @@ class Silence:
         """Announce one day's file, unless it is there, under way, or was announced."""
         items = [each for each in self.log.of_day(day) if each["ingestedTable"] == contract.table]
         # What is under way will end, and that is told; if badly, a later look says the rest.
-        if any(each["status"] == Status.RUNNING or _was_loaded(each) for each in items):
+        if any(each["status"] == Status.RUNNING or was_loaded(each) for each in items):
             return False
         failed = max(
-            (each for each in items if each["status"] == Status.FAIL),
+            (e for e in items if e["status"] == Status.FAIL and "removedAt" not in e),
             key=lambda each: each["updatedAt"],
             default=None,
         )
-        reason = _reason(contract, day, by, failed)
+        removed = any("removedAt" in each for each in items)
+        reason = _reason(contract, day, by, failed, removed=removed)
         failed_id = None if failed is None else failed["ingestedID"]
         missing_id = self.log.miss(contract.table, day, reason, failed_id)
         if missing_id is None:
@@ -102,24 +102,25 @@ class Silence:
             items = (
                 each for each in self.log.of_day(day) if each["ingestedTable"] == contract.table
             )
-            if any(map(_was_loaded, items)):
+            if any(map(was_loaded, items)):
                 break
             since = by
         return (self.now - since) / dt.timedelta(hours=1)
 
 
-def _was_loaded(item: Mapping[str, Any]) -> bool:
-    # A replay that failed takes nothing back.
-    return any((step["state"], step["status"]) in _LOADED for step in item["history"])
-
-
 def _reason(
-    contract: Contract, day: dt.date, by: dt.datetime, failed: Mapping[str, Any] | None
+    contract: Contract,
+    day: dt.date,
+    by: dt.datetime,
+    failed: Mapping[str, Any] | None,
+    *,
+    removed: bool,
 ) -> str:
     local = by.astimezone(ZoneInfo(contract.timezone))
     promised = f"by {local:%Y-%m-%d %H:%M} ({contract.timezone})"
     if failed is None:
-        return f"no file of {day} has come; it was to be loaded {promised}"
+        so_far = f"the file of {day} was removed" if removed else f"no file of {day} has come"
+        return f"{so_far}; it was to be loaded {promised}"
     return (
         f"the file of {day} was to be loaded {promised}; it came, but {failed['ingestedID']} ended "
         f"in {failed['state']}/{failed['status']}: {failed.get('haltReason')}"

@@ -18,6 +18,8 @@ override_resource {
 }
 
 variables {
+  deletion_protection = false # so that `terraform test` can clean up
+
   function_zip = {
     bucket = "code"
     key    = "functions.zip"
@@ -99,18 +101,18 @@ run "defaults" {
   # Who may call
 
   assert {
-    condition     = [for name, method in aws_api_gateway_method.this : name if !method.api_key_required] == ["ANY /docs", "ANY /health", "ANY /openapi.json"]
+    condition     = [for name, method in aws_api_gateway_method.this : name if method.authorization != "AWS_IAM"] == ["ANY /docs", "ANY /health", "ANY /openapi.json"]
     error_message = "Other routes are open than /docs, /health and /openapi.json."
   }
 
   assert {
-    condition     = toset([for method in aws_api_gateway_method.this : method.authorization]) == toset(["NONE"])
-    error_message = "With a key, IAM has no say."
+    condition     = !anytrue([for method in aws_api_gateway_method.this : method.api_key_required]) && length(aws_api_gateway_api_key.lookup) + length(aws_api_gateway_usage_plan.lookup) + length(aws_api_gateway_usage_plan_key.lookup) == 0
+    error_message = "With IAM there is a key too."
   }
 
   assert {
-    condition     = length(aws_api_gateway_usage_plan_key.lookup) == 1
-    error_message = "There is no key."
+    condition     = output.api_key == null && output.api_execution_arn == "arn:aws:execute-api:eu-central-1:123456789012:api/Prod"
+    error_message = "The outputs tell of a key, or not of what to allow."
   }
 
   assert {
@@ -166,15 +168,16 @@ run "defaults" {
   assert {
     condition = { for type, response in aws_api_gateway_gateway_response.this : type => coalesce(response.status_code, "its own") } == {
       ACCESS_DENIED                = "403"
+      API_CONFIGURATION_ERROR      = "503"
       BAD_REQUEST_PARAMETERS       = "400"
       DEFAULT_4XX                  = "its own"
       DEFAULT_5XX                  = "its own"
       EXPIRED_TOKEN                = "403"
-      INTEGRATION_FAILURE          = "504"
+      INTEGRATION_FAILURE          = "503"
       INTEGRATION_TIMEOUT          = "504"
       INVALID_API_KEY              = "403"
       INVALID_SIGNATURE            = "403"
-      MISSING_AUTHENTICATION_TOKEN = "404"
+      MISSING_AUTHENTICATION_TOKEN = "403"
       QUOTA_EXCEEDED               = "429"
       REQUEST_TOO_LARGE            = "413"
       THROTTLED                    = "429"
@@ -184,8 +187,12 @@ run "defaults" {
   }
 
   assert {
-    condition     = [for type, response in aws_api_gateway_gateway_response.this : type if can(response.response_parameters["gatewayresponse.header.Retry-After"])] == ["THROTTLED"]
-    error_message = "Who is throttled is not told when to come again."
+    condition = { for type, response in aws_api_gateway_gateway_response.this : type => response.response_parameters["gatewayresponse.header.Retry-After"] if can(response.response_parameters["gatewayresponse.header.Retry-After"]) } == {
+      API_CONFIGURATION_ERROR = "'20'"
+      INTEGRATION_FAILURE     = "'20'"
+      THROTTLED               = "'1'"
+    }
+    error_message = "Who may ask again is not told when, or somebody else is."
   }
 
   assert {
@@ -206,47 +213,48 @@ run "defaults" {
   }
 
   assert {
-    condition     = [for settings in [aws_api_gateway_method_settings.throttle.settings[0], aws_api_gateway_usage_plan.lookup[0].throttle_settings[0]] : [try(settings.throttling_rate_limit, settings.rate_limit), try(settings.throttling_burst_limit, settings.burst_limit)]] == [[50, 100], [50, 100]]
+    condition     = [for settings in aws_api_gateway_method_settings.throttle.settings : [settings.throttling_rate_limit, settings.throttling_burst_limit]] == [[50, 100]]
     error_message = "The throttle is another one by default."
   }
 }
 
-run "by_iam" {
+run "by_key" {
   variables {
-    api_auth = "iam"
+    api_auth = "key"
   }
 
   assert {
     condition = aws_api_gateway_deployment.lookup.triggers.definition == sha256(jsonencode([
-      filesha256("${path.module}/api.tf"), jsondecode(file("${path.module}/../functions/api/openapi.json")).paths, "iam", false
+      filesha256("${path.module}/api.tf"), jsondecode(file("${path.module}/../functions/api/openapi.json")).paths, "key", false
     ]))
     error_message = "The gateway is not deployed anew when what it is made from has changed."
   }
 
   assert {
-    condition     = [for name, method in aws_api_gateway_method.this : name if method.authorization != "AWS_IAM"] == ["ANY /docs", "ANY /health", "ANY /openapi.json"]
+    condition     = [for name, method in aws_api_gateway_method.this : name if !method.api_key_required] == ["ANY /docs", "ANY /health", "ANY /openapi.json"]
     error_message = "Other routes are open than /docs, /health and /openapi.json."
   }
 
   assert {
-    condition     = !anytrue([for method in aws_api_gateway_method.this : method.api_key_required]) && length(aws_api_gateway_api_key.lookup) + length(aws_api_gateway_usage_plan.lookup) + length(aws_api_gateway_usage_plan_key.lookup) == 0
-    error_message = "With IAM there is a key too."
+    condition     = toset([for method in aws_api_gateway_method.this : method.authorization]) == toset(["NONE"])
+    error_message = "With a key, IAM has a say."
   }
 
   assert {
-    condition     = output.api_key == null && output.api_execution_arn == "arn:aws:execute-api:eu-central-1:123456789012:api/Prod"
-    error_message = "The outputs tell of a key, or not of what to allow."
+    condition     = length(aws_api_gateway_usage_plan_key.lookup) == 1
+    error_message = "There is no key."
   }
 
   assert {
-    condition     = aws_api_gateway_gateway_response.this["MISSING_AUTHENTICATION_TOKEN"].status_code == "403"
-    error_message = "An unsigned request is not forbidden."
+    condition     = aws_api_gateway_gateway_response.this["MISSING_AUTHENTICATION_TOKEN"].status_code == "404"
+    error_message = "A route that is not there is called forbidden."
   }
 }
 
 run "everything_set" {
   variables {
     name               = "blue"
+    api_auth           = "key"
     api_key_value      = "a key of twenty letters" # pragma: allowlist secret
     api_cors_origins   = ["https://b.example.com", "https://a.example.com:8443"]
     api_throttle       = { rate = 5, burst = 7 }
@@ -256,7 +264,7 @@ run "everything_set" {
   }
 
   assert {
-    condition     = aws_api_gateway_api_key.lookup[0].value == "a key of twenty letters"
+    condition     = one(aws_api_gateway_api_key.lookup[*].value) == "a key of twenty letters"
     error_message = "api_key_value does not reach the key."
   }
 
@@ -276,7 +284,7 @@ run "everything_set" {
   }
 
   assert {
-    condition     = [for settings in [aws_api_gateway_method_settings.throttle.settings[0], aws_api_gateway_usage_plan.lookup[0].throttle_settings[0]] : [try(settings.throttling_rate_limit, settings.rate_limit), try(settings.throttling_burst_limit, settings.burst_limit)]] == [[5, 7], [5, 7]]
+    condition     = [for settings in flatten([aws_api_gateway_method_settings.throttle.settings, aws_api_gateway_usage_plan.lookup[*].throttle_settings]) : [try(settings.throttling_rate_limit, settings.rate_limit), try(settings.throttling_burst_limit, settings.burst_limit)]] == [[5, 7], [5, 7]]
     error_message = "api_throttle does not reach the stage and the key."
   }
 

@@ -13,6 +13,10 @@ override_resource {
   values = { arn = "arn:aws:s3:::staging" }
 }
 override_resource {
+  target = aws_s3_bucket.this["config"]
+  values = { arn = "arn:aws:s3:::config" }
+}
+override_resource {
   target = aws_iam_role.function["api"]
   values = { arn = "arn:aws:iam::123456789012:role/api" }
 }
@@ -38,6 +42,8 @@ override_resource {
 }
 
 variables {
+  deletion_protection = false # so that `terraform test` can clean up
+
   function_zip = {
     bucket = "code"
     key    = "functions.zip"
@@ -46,6 +52,10 @@ variables {
 }
 
 run "created" {
+  variables {
+    deletion_protection = null
+  }
+
   # Aurora
 
   assert {
@@ -157,6 +167,11 @@ run "created" {
     error_message = "The network's default group lets something through."
   }
 
+  assert {
+    condition     = alltrue([for each in concat([aws_security_group.function[0]], values(aws_subnet.private)) : each.timeouts.delete == "2h"])
+    error_message = "A destroy gives up before Lambda has given its network interfaces back."
+  }
+
   # Functions
 
   assert {
@@ -205,7 +220,7 @@ run "created" {
       "rds-data:RollbackTransaction"   = ["migrate"]
       "rds-db:connect"                 = ["api", "load"]
       "s3:DeleteObject"                = ["test", "transform"]
-      "s3:GetObject"                   = ["alert", "load", "test"]
+      "s3:GetObject"                   = ["alert", "load", "test", "trigger"]
       "s3:GetObjectVersion"            = ["test", "transform"]
       "s3:ListBucket"                  = ["load", "test", "transform"]
       "s3:ListBucketVersions"          = ["load", "watch"]
@@ -254,20 +269,59 @@ run "created" {
   }
 }
 
-run "a_region_that_nobody_would_trust" {
-  command = plan
-
-  override_data {
-    target = data.aws_region.current
-    values = { name = "mars-north-1" }
+run "created_with_authorities" {
+  variables {
+    database_ca_bundle = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    kms_key_arn        = "arn:aws:kms:eu-central-1:123456789012:key/given"
   }
 
-  expect_failures = [aws_rds_cluster.this]
+  assert {
+    condition = { for name, function in aws_lambda_function.this : name => function.environment[0].variables.DATABASE_CA_BUNDLE if can(function.environment[0].variables.DATABASE_CA_BUNDLE) } == {
+      for name in ["api", "load"] : name => "s3://tm-pipeline-config-123456789012-eu-central-1/database_ca_bundle/${sha256(var.database_ca_bundle)}.pem"
+    }
+    error_message = "database_ca_bundle does not reach the functions that connect to the created database, or it reaches others."
+  }
+
+  assert {
+    condition     = [for object in aws_s3_object.database_ca_bundle : [object.bucket, object.key, object.content]] == [["tm-pipeline-config-123456789012-eu-central-1", "database_ca_bundle/${sha256(var.database_ca_bundle)}.pem", var.database_ca_bundle]]
+    error_message = "database_ca_bundle is not in the object that the functions are told of."
+  }
+
+  assert {
+    condition = {
+      for name, policy in aws_iam_role_policy.function : name => [
+        for statement in jsondecode(policy.policy).Statement : statement if strcontains(jsonencode(statement), "arn:aws:s3:::config")
+      ] if strcontains(policy.policy, "arn:aws:s3:::config")
+      } == {
+      for name in ["api", "load"] : name => [
+        { Effect = "Allow", Action = ["s3:GetObject"], Resource = ["arn:aws:s3:::config/database_ca_bundle/${sha256(var.database_ca_bundle)}.pem"] }
+      ]
+    }
+    error_message = "Others than api and load may read database_ca_bundle, or they may do more with its bucket."
+  }
+
+  assert {
+    condition = [
+      for statement in jsondecode(aws_vpc_endpoint.gateway["s3"].policy).Statement : [statement.Action, statement.Condition.ArnEquals["aws:PrincipalArn"]] if strcontains(jsonencode(statement.Resource), "arn:aws:s3:::config")
+    ] == [for name in ["api", "load"] : [["s3:GetObject"], "arn:aws:iam::123456789012:role/${name}"]]
+    error_message = "S3's gateway does not let api and load read database_ca_bundle."
+  }
+
+  assert {
+    # The object is encrypted with it.
+    condition     = alltrue([for name in ["api", "load"] : strcontains(aws_iam_role_policy.function[name].policy, "kms:Decrypt")])
+    error_message = "A function cannot decrypt database_ca_bundle."
+  }
+
+  assert {
+    condition     = { for name, bucket in aws_s3_bucket.this : name => bucket.force_destroy } == { config = true, landing = false, staging = false }
+    error_message = "What Terraform can make again is kept when the stack is destroyed, or files are not."
+  }
 }
 
 run "created_as_told" {
   variables {
-    aurora             = { max_capacity = 1.5, backup_days = 35, deletion_protection = false, final_snapshot = false }
+    aurora             = { max_capacity = 1.5, backup_days = 35, final_snapshot = false }
     log_retention_days = 90
     kms_key_arn        = "arn:aws:kms:eu-central-1:123456789012:key/given"
   }
@@ -280,12 +334,6 @@ run "created_as_told" {
   assert {
     condition     = distinct([aws_rds_cluster.this[0].kms_key_id, aws_rds_cluster.this[0].master_user_secret_kms_key_id, aws_cloudwatch_log_group.database[0].kms_key_id]) == tolist([var.kms_key_arn])
     error_message = "kms_key_arn does not reach the database, its secret or its log."
-  }
-
-  assert {
-    # It logs in with a token, and has no secret to decrypt.
-    condition     = [for name, policy in aws_iam_role_policy.function : name if !strcontains(policy.policy, "kms:")] == ["api"]
-    error_message = "The look-up may use a key that it has no use for, or another function may not."
   }
 
   assert {
@@ -377,7 +425,7 @@ run "given_with_iam_in_a_network" {
   }
 
   assert {
-    condition     = strcontains(output.database_routes_needed, "subnet-1, subnet-2") && strcontains(output.database_routes_needed, "db.example.com:5432") && !strcontains(output.database_routes_needed, "Secrets Manager")
+    condition     = strcontains(output.database_routes_needed, "subnet-1, subnet-2") && strcontains(output.database_routes_needed, "db.example.com:5432, load and api DynamoDB, and load S3 (") && !strcontains(output.database_routes_needed, "Secrets Manager")
     error_message = "The output does not say what must be reached from the subnets."
   }
 }
@@ -414,5 +462,132 @@ run "given_with_secrets_in_a_network" {
   assert {
     condition     = strcontains(output.database_routes_needed, "Secrets Manager")
     error_message = "The output does not say that secrets must be reached from the subnets."
+  }
+}
+
+run "given_with_authorities_in_a_network" {
+  variables {
+    database_ca_bundle = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    database = {
+      host        = "own.abc123.mars-north-1.rds.amazonaws.com"
+      name        = "pipeline"
+      auth        = "iam"
+      resource_id = "db-GIVEN"
+      users       = { migrate = "owner", load = "loader", api = "reader" }
+      vpc         = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"] }
+    }
+  }
+
+  assert {
+    condition     = [for name, policy in aws_iam_role_policy.function : name if strcontains(policy.policy, "arn:aws:s3:::config/database_ca_bundle/")] == ["api", "load", "migrate"]
+    error_message = "Not exactly the functions that connect to the database may read database_ca_bundle."
+  }
+
+  assert {
+    condition     = strcontains(output.database_routes_needed, "and all three S3 (")
+    error_message = "The output does not say that api and migrate read from S3 too."
+  }
+}
+
+# Whose certificates the functions trust. These come last: one that cannot be planned ends the file.
+
+run "created_where_they_know_no_authority" {
+  command = plan
+
+  override_data {
+    target = data.aws_region.current
+    values = { name = "mars-north-1", region = "mars-north-1" }
+  }
+
+  expect_failures = [aws_lambda_invocation.migrate]
+}
+
+run "created_there_with_authorities" {
+  command = plan
+
+  override_data {
+    target = data.aws_region.current
+    values = { name = "mars-north-1", region = "mars-north-1" }
+  }
+
+  variables {
+    database_ca_bundle = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+  }
+}
+
+run "given_where_they_know_no_authority" {
+  command = plan
+
+  variables {
+    database = {
+      host = "own.abc123.mars-north-1.rds.amazonaws.com"
+      name = "pipeline"
+      auth = "secret"
+      secret_arns = {
+        migrate = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:migrate"
+        load    = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:load"
+        api     = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:api"
+      }
+    }
+  }
+
+  expect_failures = [aws_lambda_invocation.migrate]
+}
+
+run "given_where_they_know_the_authority" {
+  command = plan
+
+  variables {
+    database = {
+      host = "own.abc123.us-gov-west-1.rds.amazonaws.com"
+      name = "pipeline"
+      auth = "secret"
+      secret_arns = {
+        migrate = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:migrate"
+        load    = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:load"
+        api     = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:api"
+      }
+    }
+  }
+
+  assert {
+    condition     = length(aws_s3_object.database_ca_bundle) == 0 && keys(aws_s3_bucket.this) == ["landing", "staging"]
+    error_message = "There is a bucket with nothing in it."
+  }
+}
+
+run "given_as_a_proxy_that_iam_would_not_trust" {
+  command = plan
+
+  variables {
+    database = {
+      host        = "own.proxy-abc123.eu-central-1.rds.amazonaws.com"
+      name        = "pipeline"
+      auth        = "iam"
+      resource_id = "prx-GIVEN"
+      users       = { migrate = "owner", load = "loader", api = "reader" }
+    }
+  }
+
+  expect_failures = [aws_lambda_invocation.migrate]
+}
+
+run "given_as_a_proxy_with_authorities" {
+  command = plan
+
+  variables {
+    database_ca_bundle = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    database = {
+      host        = "own.proxy-abc123.eu-central-1.rds.amazonaws.com"
+      name        = "pipeline"
+      auth        = "iam"
+      resource_id = "prx-GIVEN"
+      users       = { migrate = "owner", load = "loader", api = "reader" }
+    }
+  }
+
+  assert {
+    condition     = [for name, function in aws_lambda_function.this : name if can(function.environment[0].variables.DATABASE_CA_BUNDLE)] == ["api", "load", "migrate"]
+    error_message = "database_ca_bundle does not reach the functions that connect to the given database, or it reaches others."
   }
 }

@@ -52,7 +52,7 @@ run "images_are_built_by_default" {
     condition = alltrue([
       for name, policy in aws_ecr_lifecycle_policy.function :
       jsondecode(policy.policy).rules[0].selection == { tagStatus = "tagged", tagPatternList = [terraform_data.image[name].input], countType = "imageCountMoreThan", countNumber = 1 }
-      # benchmarks/prices.toml reckons with these, as images_kept.
+      # docs/cost.md reckons with three images of each function.
       && [for rule in jsondecode(policy.policy).rules : rule.selection.countNumber] == [1, 3]
     ])
     error_message = "The image that is deployed may expire, or not two others are kept."

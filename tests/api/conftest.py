@@ -157,7 +157,6 @@ class Signed:
         pipeline = {
             "source": os.path.relpath(CHECKOUT / "terraform", self.root.folder),
             "name": "tm-signed",
-            "api_auth": "iam",
             "api_cors_origins": [ORIGIN],
             "api_throttle": {"rate": rate, "burst": burst},
             "api_access_logs": True,

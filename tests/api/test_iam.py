@@ -6,7 +6,10 @@ web ACL, but asks it nothing.
 """
 
 import datetime as dt
+import json
+import os
 import re
+import subprocess
 from typing import Any
 
 import pytest
@@ -18,6 +21,7 @@ from cli.stack import Stack
 from cli.user import ask
 from shared import odcs
 from tests.api.conftest import ORIGIN, PEOPLE, Api, Signed, escaped
+from tests.stand_ins import CHECKOUT
 from tests.terraform.emulation import DRIFTS
 
 pytestmark = pytest.mark.api
@@ -108,6 +112,29 @@ def test_a_signature_is_of_one_request_and_for_minutes(
     monkeypatch.setattr("botocore.auth.get_current_datetime", lambda **_: an_hour_ago)
     late = requests.Request("GET", f"{api.url}/users", auth=signer).prepare()
     assert refused(api.session().send(late), "too old")
+
+
+def test_the_readmes_curl_command(signed: Signed, caller: Credentials) -> None:
+    readme = (CHECKOUT / "README.md").read_text()
+    [command] = re.findall(r"^```sh\n(curl .*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "CURL_CA_BUNDLE": signed.laptop.aws.ca_bundle,
+        "AWS_REGION": signed.laptop.aws.region,
+        "AWS_ACCESS_KEY_ID": caller.access_key,
+        "AWS_SECRET_ACCESS_KEY": caller.secret_key,
+        "AWS_SESSION_TOKEN": "",
+        "API_URL": signed.url,
+    }
+
+    done = subprocess.run(
+        ["/bin/sh", "-euc", command], env=environment, capture_output=True, text=True, check=True
+    )
+
+    assert (
+        json.loads(done.stdout)["response"]
+        == signed.api(caller).get("/get?user=ned").json()["response"]
+    )
 
 
 @pytest.mark.parametrize("name", PEOPLE)

@@ -20,6 +20,7 @@ from shared.progress import Log, State, Status
 from tests.fixtures.aws import LANDING, land, run_of
 from tests.fixtures.operator import Cloud, tm
 
+CUT = dt.datetime(2024, 3, 3, 12, tzinfo=dt.UTC)
 MARCH = ("--from", "2024-03-01", "--to", "2024-03-31")
 
 
@@ -47,7 +48,8 @@ def told(log: Log, *ingestions: Ingestion) -> list[tuple[int, str]]:
 
 
 def version(name: str, number: int, **more: Any) -> dict[str, Any]:
-    return {"Key": name, "VersionId": f"v{number}", "Size": number, "IsLatest": False} | more
+    fixed = {"Key": name, "IsLatest": False, "LastModified": CUT}
+    return fixed | {"VersionId": f"v{number}", "Size": number} | more
 
 
 def marker(name: str, *, latest: bool) -> dict[str, Any]:
@@ -104,9 +106,6 @@ def test_a_key_that_is_deleted_has_no_versions() -> None:
         "DeleteMarkers": [marker(key(1), latest=True), marker(key(2), latest=False)],
     }
     assert found(page) == [(key(1), []), (key(2), ["v2"])]
-
-
-CUT = dt.datetime(2024, 3, 3, 12, tzinfo=dt.UTC)
 
 
 @pytest.mark.parametrize(
@@ -286,8 +285,26 @@ def test_a_deleted_key_is_skipped_and_said(cloud: Cloud, log: Log) -> None:
     assert result.stdout.splitlines()[1:] == [
         f"1/1  deleted     {key(1)}",
         "1 file: 1 deleted.",
-        "Deleted from the bucket: 1 file; what the table holds of that stays there.",
+        "Deleted from the bucket: 1 file; what the table holds of that stays there until "
+        "`tm remove KEY` takes it out.",
     ]
+
+
+def test_an_object_without_a_version_is_not_run(cloud: Cloud, log: Log) -> None:
+    """Neither is the version before it: which of them is the newer, the log could not tell."""
+    older = land(cloud.s3, b"good", key(1))
+    suspended: Any = {"Status": "Suspended"}
+    cloud.s3.put_bucket_versioning(Bucket=LANDING, VersioningConfiguration=suspended)
+    cloud.s3.put_object(Bucket=LANDING, Key=key(1), Body=b"good")
+
+    planned = run("--dry-run")
+    result = run()
+
+    assert "1 skip: no version" in planned.stdout
+    assert result.exit_code == 1
+    assert "Broken: table=dailycheckins/" in result.stdout
+    assert "S3 stored the object without a version" in result.stdout
+    assert log.get(older.id, older.table) is None
 
 
 def test_a_run_from_before_is_waited_for_and_does_not_count(cloud: Cloud, log: Log) -> None:

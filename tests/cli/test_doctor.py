@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shlex
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ from shared import odcs
 from shared.contract import ServiceLevel
 from shared.ingestion import Run
 from shared.progress import Log, State, Status
+from shared.telemetry import KEEP_ACTIVE
 from tests.fixtures.aws import LOG_TABLE, REGION, run_of
 from tests.fixtures.database import Database
 from tests.fixtures.laptop import Laptop
@@ -277,11 +279,11 @@ def test_a_landing_bucket_without_versions(up: Stack) -> None:
 
 
 @contextlib.contextmanager
-def forbidden(up: Stack, function: str) -> Iterator[None]:
+def forbidden(up: Stack, function: str, rule: str) -> Iterator[None]:
     """Take the permission away by which somebody calls a function."""
     client, name = up.client("lambda"), up.outputs["function_names"][function]
     policy = json.loads(client.get_policy(FunctionName=name)["Policy"])
-    statement = policy["Statement"][0]
+    statement = next(each for each in policy["Statement"] if rule in each["Sid"])
     client.remove_permission(FunctionName=name, StatementId=statement["Sid"])
     yield
     account = statement["Condition"].get("StringEquals", {}).get("AWS:SourceAccount")
@@ -296,20 +298,23 @@ def forbidden(up: Stack, function: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("function", "check", "what"),
+    ("function", "sid", "check", "what"),
     [
-        ("trigger", "landing", "may not call trigger"),
-        ("alert", "events", "may not call alert"),
-        ("watch", "events", "may not call watch"),
+        ("trigger", "landing", "landing", "may not call trigger"),
+        ("alert", "notice", "events", "may not call alert"),
+        ("watch", "schedule", "events", "may not call watch"),
+        ("api", "keep-active", "events", "keep-active-api may not call api"),
     ],
 )
-def test_a_permission_that_is_gone(up: Stack, function: str, check: str, what: str) -> None:
-    with forbidden(up, function):
+def test_a_permission_that_is_gone(
+    up: Stack, function: str, sid: str, check: str, what: str
+) -> None:
+    with forbidden(up, function, sid):
         assert what in wrong(up, check).what
     well(up, check)
 
 
-@pytest.mark.parametrize("rule", ["execution-ended", "notice", "watch"])
+@pytest.mark.parametrize("rule", ["execution-ended", "notice", "watch", "keep-active-load"])
 def test_a_rule_that_was_disabled(up: Stack, rule: str) -> None:
     events = up.client("events")
     name = f"{up.outputs['name']}-{rule}"
@@ -327,6 +332,7 @@ def test_a_rule_that_was_disabled(up: Stack, rule: str) -> None:
         ("execution-ended", "alert of runs that end as SUCCEEDED, runs that end as FAILED"),
         ("notice", "alert of the notice 'Ingestion Rejected', the notice 'File Missing'"),
         ("watch", "no rule calls watch: silence goes unnoticed"),
+        ("keep-active-migrate", "no rule keeps migrate active"),
     ],
 )
 def test_a_rule_without_its_target(up: Stack, rule: str, what: str) -> None:
@@ -389,7 +395,7 @@ def test_a_function_that_is_gone(up: Stack) -> None:
     [
         ({}, None, ""),
         ({"State": "Active", "LastUpdateStatus": "Successful"}, None, ""),
-        ({"State": "Inactive"}, "warning", "its next call fails and wakes it"),
+        ({"State": "Inactive"}, "warning", "fails and wakes it, which takes a minute"),
         ({"State": "Pending"}, "warning", "is being deployed"),
         ({"State": "Active", "LastUpdateStatus": "InProgress"}, "warning", "is being deployed"),
         ({"State": "Failed", "StateReason": "no image"}, "wrong", "has failed: no image"),
@@ -403,11 +409,23 @@ def test_a_function_that_is_gone(up: Stack) -> None:
 def test_states_of_a_function_that_no_emulator_has(
     configuration: dict[str, str], verdict: str | None, what: str
 ) -> None:
-    stack = mock.Mock(spec=Stack, apply="`terraform apply`")
+    stack = mock.Mock(spec=Stack, apply="`terraform apply`", outputs=OUTPUTS)
     answer = {"Configuration": {"FunctionName": "tm-load", **configuration}}
     found = list(functions._state(stack, "load", answer))
     assert [each.verdict for each in found] == [verdict] * bool(verdict)
     assert all(what in each.what for each in found)
+
+
+def test_the_command_that_wakes_a_function_sends_what_it_answers_at_once() -> None:
+    stack = mock.Mock(spec=Stack, outputs=OUTPUTS)
+    answer = {"Configuration": {"FunctionName": "tm-load", "State": "Inactive"}}
+    [found] = functions._state(stack, "load", answer)
+
+    command, _, rest = str(found.todo).removeprefix("`").partition("`")
+    arguments = shlex.split(command)
+    assert arguments[:5] == ["aws", "lambda", "invoke", "--function-name", "tm-load"]
+    assert json.loads(arguments[arguments.index("--payload") + 1]) == KEEP_ACTIVE
+    assert "the rule tm-keep-active-load is enabled" in rest
 
 
 @pytest.mark.parametrize(("deployed", "same"), [("repo@sha256:1", True), ("repo@sha256:2", False)])
@@ -510,7 +528,7 @@ def aws_stack(stack: None) -> Stack:
 
 
 def test_a_promised_file_that_is_not_loaded(
-    aws_stack: Stack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+    aws_stack: Stack, cloud: Cloud, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contract = odcs.load_all()["dailycheckins"]
     promised = contract.model_copy(
@@ -535,6 +553,11 @@ def test_a_promised_file_that_is_not_loaded(
     cloud.turn()
     well(aws_stack, "last loads")
     assert f"that of {today}, 0 min ago" in looked(aws_stack, "last loads")[0].what
+
+    for item in list(log.of_day(today)):
+        log.removed(item["ingestedID"], item["ingestedTable"])
+    late = wrong(aws_stack, "last loads")
+    assert late.what.startswith("dailycheckins: none within 31 days")
 
 
 def test_a_run_that_ended_and_was_never_closed(aws_stack: Stack, cloud: Cloud, log: Log) -> None:
@@ -561,7 +584,9 @@ def test_a_run_that_has_never_begun(aws_stack: Stack, cloud: Cloud, log: Log) ->
     assert item is not None
     log.reopen(item, Run(f"{run_of(ingestion).execution_arn}-r2"))
     with mock.patch.object(loads, "_STUCK", dt.timedelta(0)):
-        assert "its run has never begun" in wrong(aws_stack, "runs").what
+        assert (
+            "its run never began, or ended more than 90 days ago" in wrong(aws_stack, "runs").what
+        )
 
 
 def run_of_log(log: Log, ingested_id: str) -> Run:

@@ -122,6 +122,17 @@ def test_drop_takes_today_for_the_date(s3: "S3Client", file: Path) -> None:
     assert key.date.strftime("%Y/%m/%d") in days
 
 
+@pytest.mark.usefixtures("stack")
+def test_drop_into_a_bucket_that_keeps_no_versions(s3: "S3Client", file: Path) -> None:
+    suspended: Any = {"Status": "Suspended"}
+    s3.put_bucket_versioning(Bucket=LANDING, VersioningConfiguration=suspended)
+
+    line = one_line(tm("drop", file, "--date", "2024-03-03", "--follow"))
+
+    assert "day=3/checkins.csv will be rejected: S3 stored the object without a version" in line
+    assert "drop the file again after that time" in line
+
+
 def succeed(log: Log, ingestion: Ingestion, run: Run) -> None:
     log.enter(ingestion, run, State.TRANSFORM)
     log.passed(ingestion, run, State.TRANSFORM, {"rowsRead": 20500})
@@ -353,8 +364,9 @@ def test_user_without_rows() -> None:
 
 @pytest.mark.usefixtures("stack")
 @responses.activate
-def test_user_waits_for_a_database_that_wakes_up() -> None:
-    responses.get(f"{API}/get", status=503, headers={"Retry-After": "0"})
+def test_user_waits_for_a_database_or_a_function_that_wakes_up() -> None:
+    for _ in range(6):
+        responses.get(f"{API}/get", status=503, headers={"Retry-After": "0"})
     page([row(1)], None, {})
     assert json.loads(tm("user", "ned", "--json").stdout) == [row(1)]
 

@@ -118,12 +118,14 @@ def test_an_unknown_id() -> None:
 
 
 @pytest.mark.usefixtures("stack")
-def test_a_key_that_fits_no_contract(log: Log) -> None:
+def test_an_object_that_was_rejected(log: Log) -> None:
     source = Source(LANDING, "stray.csv", "v1", 1)
-    log.reject(source, "fits no contract")
+    log.reject(source, "the key fits no contract")
     line = one_line(tm("replay", unmatched_id(source)))
-    assert "rejected for its key 'stray.csv'" in line
-    assert line.endswith("drop the file again under one that fits.")
+    assert line.endswith(
+        "was rejected, so there is no run to repeat: the key fits no contract. To load the file, "
+        "drop it again with `tm drop`."
+    )
 
 
 def test_a_table_whose_contract_is_gone(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -322,7 +322,14 @@ def test_a_rejected_key_has_nothing_to_watch(stack: None, log: Log) -> None:
     [rejected] = listed("--table", "unmatched")
 
     assert "fits no contract" in tm("status", rejected).stdout
-    assert "was rejected for its key" in one_line(tm("status", rejected, "--watch"))
+    assert "was rejected, so there is no run" in one_line(tm("status", rejected, "--watch"))
+
+
+def test_what_watch_remembers_is_no_ingestion(stack: None, log: Log) -> None:
+    log.remember_sweep({"finished": True})
+
+    assert one_line(tm("status", "watch")).startswith("tm: The log has no ingestion watch")
+    assert listed() == []
 
 
 def test_one_is_watched_to_its_end(cloud: Cloud) -> None:

@@ -141,7 +141,7 @@ class Machine:
         found = functions.watch.handler.handler({}, lambda_context())
         for notice in self._received("notices"):
             self.tell(notice)
-        return found
+        return {name: found[name] for name in ("stuck", "unannounced", "lost", "missing")}
 
     def replay(self) -> Event:
         """Run the ingestion again, as the operator's command does; return how that ended."""

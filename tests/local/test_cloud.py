@@ -1,6 +1,7 @@
 import contextlib
 import dataclasses
 import http.client
+import json
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import filelock
 import psutil
 import pytest
 
-from local import cloud
+from local import cloud, terraform
 from local.errors import LocalError
 from local.postgres import connected
 from local.processes import Processes
@@ -121,13 +122,16 @@ def test_a_failed_up_leaves_no_process_and_tells_where_to_look(
 ) -> None:
     module = tmp_path / "module"
     module.mkdir()
-    (module / "main.tf").write_text('check "x" {}')
+    # The root pins the provider, and this module refuses that version.
+    older = {"aws": {"source": terraform.PROVIDER, "version": "< 5.100"}}
+    (module / "main.tf.json").write_text(json.dumps({"terraform": {"required_providers": older}}))
     monkeypatch.setattr(cloud, "_MODULE", module)
     home = tmp_path / "home"
     with pytest.raises(LocalError, match=r"`terraform init` failed: .*terraform\.log"):
         cloud.up(home, hard_testing=False, report=print)
     assert Processes(home / "processes").names() == []
-    assert (home / "processes" / "terraform.log").exists()
+    log = (home / "processes" / "terraform.log").read_text()
+    assert "locked provider registry.terraform.io/hashicorp/aws 5.100.0 does not match" in log
     assert not os.path.lexists(home / "postgres")
 
 

@@ -1,11 +1,13 @@
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from local import terraform
 from local.errors import LocalError
+from local.home import CHECKOUT
 
 PROVIDER = Path("registry.terraform.io/hashicorp/aws")
 TARGET = terraform.target()
@@ -150,6 +152,28 @@ def test_the_real_terraform_finds_its_provider(tmp_path: Path) -> None:
     found = terraform.find(tmp_path, {**os.environ, "TF_CLI_CONFIG_FILE": "/set/but/absent"})
     finished = found.run("init", "-no-color", folder=tmp_path)
     assert finished.returncode == 0, finished.stderr
+
+
+def test_init_takes_the_pinned_provider_although_the_module_allows_a_newer_one(
+    tmp_path: Path,
+) -> None:
+    for number in ("5.100.0", "6.99.0"):
+        name = f"terraform-provider-aws_v{number}_x5"
+        put(tmp_path / "home/.terraform.d/plugins" / PROVIDER / number / TARGET / name)
+    root = tmp_path / "root"
+    root.mkdir()
+    shutil.copy(CHECKOUT / "terraform" / "versions.tf", root)
+    environment = {**os.environ, "HOME": str(tmp_path / "home")}
+    found = terraform.find(tmp_path, environment | {"TF_CLI_CONFIG_FILE": "/set/but/absent"})
+
+    def installed(*options: str) -> list[str]:
+        done = found.run("init", "-no-color", *options, folder=root)
+        assert done.returncode == 0, done.stderr
+        return [each.name for each in (root / ".terraform/providers" / PROVIDER).iterdir()]
+
+    assert installed() == ["5.100.0"]
+    shutil.rmtree(root / ".terraform")
+    assert installed("-upgrade") == ["6.99.0"]
 
 
 @pytest.mark.parametrize("config", ["set/but/absent", "a-file/in-the-way", ""])

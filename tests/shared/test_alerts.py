@@ -7,6 +7,7 @@ import pytest
 
 from shared.alerts import Kind, compose, is_wanted, publish
 from shared.settings import AlertOn
+from shared.verdict import Outcome, Verdict
 from tests.fixtures.aws import REGION
 from tests.fixtures.wording import Wording
 
@@ -184,3 +185,21 @@ def test_both_forms_reach_the_topic() -> None:
     body: dict[str, Any] = json.loads(message["Body"])
     assert body["Subject"] == alert.subject
     assert json.loads(body["Message"]) == alert.record
+
+
+@pytest.mark.parametrize("character", ["\x01", '"', "ё", "😀"])
+def test_no_message_is_longer_than_sns_takes(
+    character: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SNS counts bytes: 262,144 of both forms together."""
+    sns = boto3.client("sns", region_name=REGION)
+    sent: list[str] = []
+    monkeypatch.setattr(sns, "publish", lambda **message: sent.append(message["Message"]))
+    verdict = Verdict(Outcome.REFUSED, character * 300_000)
+    item = FAILED | {"haltReason": verdict.reason, "sourceKey": character * 1_024}
+    report = {"rules": [rule(character * 63, "r", 9, 2, reason=character * 300)] * 9}
+
+    publish(sns, "topic", compose(item | {"rowsRejected": 9}, report, Kind.REFUSED))
+
+    assert "more characters)" in sent[0]
+    assert len(sent[0].encode()) < 100_000

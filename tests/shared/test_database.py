@@ -21,6 +21,9 @@ import pg8000.native
 import pytest
 import trustme
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from moto.core.botocore_stubber import BotocoreStubber
 
 from local.ports import free_port
@@ -29,6 +32,7 @@ from shared.database import (
     Connection,
     Credentials,
     _is_loopback,
+    authorities,
     connect,
     credentials,
     patiently,
@@ -43,12 +47,13 @@ from shared.errors import (
 )
 from shared.settings import DatabaseSettings
 from shared.telemetry import logger
-from tests.fixtures.aws import REGION
+from tests.fixtures.aws import REGION, STAGING
 from tests.fixtures.database import Database, eventually
 from tests.fixtures.proxy import forwarding
-from tests.fixtures.tls import NAME, bearing
+from tests.fixtures.tls import NAME, bearing, given
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 
@@ -486,6 +491,118 @@ def test_iam_leads_to_rds_and_nowhere_else(
                 connect(settings)
 
 
+def test_authorities_that_are_given_are_the_only_ones(
+    database: Database,
+    s3: "S3Client",
+    elsewhere: str,
+    authority: trustme.CA,
+    rds: trustme.CA,
+    tokens: list[str],
+) -> None:
+    """However somebody logs in: neither RDS's own nor the machine's are trusted beside them."""
+    mine, another = trustme.CA(), trustme.CA()
+    bundle = given(s3, another.cert_pem.bytes() + mine.cert_pem.bytes())
+    with _by_iam(database) as by_iam:
+        for who in ({}, by_iam):
+            for known in (mine, another):
+                with (
+                    _over_tls(
+                        database, bearing(known, elsewhere), database_ca_bundle=bundle, **who
+                    ) as settings,
+                    connect(settings) as connection,
+                ):
+                    assert connection.run("SELECT 1") == [[1]]
+
+            for unknown in (rds, authority):
+                with (
+                    _over_tls(
+                        database, bearing(unknown, elsewhere), database_ca_bundle=bundle, **who
+                    ) as settings,
+                    pytest.raises(DatabaseRefused, match=f"{UNKNOWN}.* database_ca_bundle"),
+                ):
+                    connect(settings)
+
+
+def test_an_intermediate_authority_may_be_all_that_is_trusted(
+    database: Database, s3: "S3Client", elsewhere: str
+) -> None:
+    """As on Python 3.13, and so on Lambda, by default."""
+    root = trustme.CA()
+    intermediate = root.create_child_ca()
+    bundle = given(s3, intermediate.cert_pem.bytes())
+
+    with (
+        _over_tls(
+            database, bearing(intermediate, elsewhere), database_ca_bundle=bundle
+        ) as settings,
+        connect(settings) as connection,
+    ):
+        assert connection.run("SELECT 1") == [[1]]
+
+    with (
+        _over_tls(database, bearing(root, elsewhere), database_ca_bundle=bundle) as settings,
+        pytest.raises(DatabaseRefused, match=UNKNOWN),
+    ):
+        connect(settings)
+
+
+def test_given_authorities_are_read_once(s3: "S3Client") -> None:
+    """Around them, too, may stand what OpenSSL does not take."""
+    pem = trustme.CA().cert_pem.bytes()
+    uri = given(s3, "Autorité de l'équipe\n".encode() + pem)
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+
+    read = authorities(uri)
+    s3.delete_object(Bucket=bucket, Key=key)
+
+    assert read.endswith(pem.decode())
+    assert ssl.create_default_context(cadata=read).get_ca_certs()
+    assert authorities(uri) == read
+
+
+def test_given_authorities_that_are_not_there(database: Database, s3: "S3Client") -> None:
+    uri = f"s3://{STAGING}/database_ca_bundle/gone.pem"
+
+    with pytest.raises(
+        InvalidSettings, match=rf"{uri}, which .*NoSuchKey.*; apply the stack again"
+    ):
+        connect(settings_of(database, database_host=NAME, database_ca_bundle=uri))
+
+
+@pytest.mark.parametrize("text", [b"", b"ca.pem", b"-----BEGIN CERTIFICATE-----\nAAAA\n"])
+def test_given_authorities_that_are_none(database: Database, s3: "S3Client", text: bytes) -> None:
+    """Without an error nobody, or everybody whom the machine trusts, would be trusted."""
+    uri = given(s3, text)
+
+    with pytest.raises(InvalidSettings, match=f"{uri} does not hold certificates"):
+        connect(settings_of(database, database_host=NAME, database_ca_bundle=uri))
+
+
+def test_s3_that_does_not_answer_is_a_database_that_is_away(
+    database: Database, s3: "S3Client", elsewhere: str
+) -> None:
+    """So that everybody asks again, and nothing is remembered."""
+    mine = trustme.CA()
+    bundle = given(s3, mine.cert_pem.bytes())
+    with _over_tls(database, bearing(mine, elsewhere), database_ca_bundle=bundle) as settings:
+        slow = botocore.exceptions.ClientError({"Error": {"Code": "SlowDown"}}, "GetObject")
+        with (
+            mock.patch("botocore.client.BaseClient._make_api_call", side_effect=slow),
+            pytest.raises(DatabaseUnavailable, match=f"S3 refused {bundle} for now"),
+        ):
+            authorities(bundle)
+
+        with connect(settings) as connection:
+            assert connection.run("SELECT 1") == [[1]]
+
+
+def test_on_this_machine_authorities_do_not_matter(database: Database, s3: "S3Client") -> None:
+    settings = settings_of(database, database_ca_bundle=f"s3://{STAGING}/gone.pem")
+
+    with connect(settings) as connection:
+        assert connection.run("SELECT 1") == [[1]]
+
+
 def test_a_certificate_of_another_host(
     database: Database, elsewhere: str, authority: trustme.CA
 ) -> None:
@@ -571,9 +688,12 @@ def _roots() -> list[x509.Certificate]:
 
 
 def test_the_bundle_holds_each_kind_of_root_for_each_region() -> None:
+    subjects = [root.subject.rfc4514_string() for root in _roots()]
     names = [
-        str(root.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
-        for root in _roots()
+        subject.removeprefix("L=Seattle,CN=").removesuffix(
+            ",ST=WA,OU=Amazon RDS,O=Amazon Web Services\\, Inc.,C=US"
+        )
+        for subject in subjects
     ]
     kinds = ("RSA2048", "RSA4096", "ECC384")
     regions = {name.split()[2] for name in names}
@@ -585,7 +705,9 @@ def test_the_bundle_holds_each_kind_of_root_for_each_region() -> None:
         *("eu-central-1", "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3", "eu-south-1"),
         *("us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "sa-east-1"),
         *("ap-northeast-1", "ap-northeast-2", "ap-south-1", "ap-southeast-1", "ap-southeast-2"),
-        *("af-south-1", "me-central-1", "me-south-1"),
+        *("ap-east-2", "ap-southeast-5", "ap-southeast-6", "ap-southeast-7", "ca-west-1"),
+        *("af-south-1", "il-central-1", "me-central-1", "me-south-1", "mx-central-1"),
+        *("us-gov-east-1", "us-gov-west-1"),
     }
 
 
@@ -615,14 +737,45 @@ def test_every_root_of_the_bundle_will_do_for_a_year_and_by_the_strict_rules() -
     assert len(ssl.create_default_context(cafile=RDS_BUNDLE).get_ca_certs()) == len(roots)
 
 
-def test_the_bundle_is_what_is_made_of_it() -> None:
+def _maker() -> Any:
     maker = RDS_BUNDLE.parents[1] / ".ci" / "rds_bundle.py"
     spec = importlib.util.spec_from_file_location("rds_bundle", maker)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def test_the_bundle_is_what_is_made_of_it() -> None:
     head, _, body = RDS_BUNDLE.read_text().partition("\n\n")
 
-    assert module.bundle(RDS_BUNDLE.read_bytes(), "…").partition("\n\n")[2] == body
+    assert _maker().bundle(RDS_BUNDLE.read_bytes(), "…").partition("\n\n")[2] == body
     assert all(line.startswith("# ") for line in head.splitlines())
+
+
+def _like_a_root(organisation: str, by_itself: bool = True) -> bytes:
+    key, other = ec.generate_private_key(ec.SECP384R1()), ec.generate_private_key(ec.SECP384R1())
+    name = x509.Name.from_rfc4514_string(
+        "L=Seattle,CN=Amazon RDS us-east-1 Root CA ECC384 G1,ST=WA,OU=Amazon RDS,"
+        f"O={organisation},C=US"
+    )
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1)
+    builder = builder.not_valid_before(dt.datetime(2021, 5, 1, tzinfo=dt.UTC))
+    builder = builder.not_valid_after(dt.datetime(2121, 5, 1, tzinfo=dt.UTC))
+    certificate = builder.sign(key if by_itself else other, hashes.SHA384())
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def test_what_is_no_root_of_rds_does_not_come_into_the_bundle() -> None:
+    amazon = r"Amazon Web Services\, Inc."
+    good = _like_a_root(amazon)
+
+    assert _maker().roots(good + good) == {
+        "Amazon RDS us-east-1 Root CA ECC384 G1": good.decode().strip()
+    }
+    assert _maker().roots(_like_a_root("Somebody")) == {}
+    with pytest.raises(InvalidSignature):
+        _maker().roots(_like_a_root(amazon, by_itself=False))
+    with pytest.raises(ValueError, match="two different certificates of Amazon RDS us-east-1"):
+        _maker().roots(good + _like_a_root(amazon))

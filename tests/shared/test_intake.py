@@ -1,3 +1,4 @@
+import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -5,7 +6,7 @@ import boto3
 import pytest
 
 from shared.errors import NoticeUndelivered
-from shared.ingestion import Ingestion, Run, Source
+from shared.ingestion import Ingestion, Run, Source, unmatched_id
 from shared.intake import Admission, Intake
 from shared.odcs import load_all
 from shared.progress import Log, State, Status
@@ -222,6 +223,35 @@ def test_a_key_that_fits_no_contract_is_logged_and_told(
     event = json.loads(message["Body"])
     assert event["detail-type"] == "Ingestion Rejected"
     assert event["detail"] == {"ingestedID": item["ingestedID"], "ingestedTable": "unmatched"}
+
+
+def test_an_object_without_a_version_is_rejected_each_time_it_is_stored(
+    intake: Intake, told: tuple["SQSClient", str]
+) -> None:
+    """S3 replaces it by the next one, of which the team must be told too."""
+    sqs, queue = told
+    stored = [
+        Source.stored("landing", KEY, version_id, 10, dt.datetime(2024, 3, day, tzinfo=dt.UTC))
+        for version_id, day in ((None, 3), ("null", 4))
+    ]
+
+    assert [intake.admit(each) for each in stored] == [Admission.REJECTED] * 2
+    assert intake.identity(stored[0]) == (unmatched_id(stored[0]), "unmatched")
+
+    items = list(intake.log.with_status(Status.REJECTED))
+    assert [each["sourceKey"] for each in items] == [KEY] * 2
+    assert all("S3 stored the object without a version" in each["haltReason"] for each in items)
+    messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+    notices = [json.loads(message["Body"])["detail"]["ingestedID"] for message in messages]
+    assert sorted(notices) == sorted(map(unmatched_id, stored))
+
+
+def test_a_reason_that_quotes_a_long_key_says_what_is_wrong(intake: Intake) -> None:
+    intake.admit(Source("landing", "\x1b" * 1_024, "v1", 10))
+
+    (item,) = intake.log.with_status(Status.REJECTED)
+    assert item["haltReason"].startswith(r"the key '\x1b\x1b")
+    assert item["haltReason"].endswith("/day=<d>/<file>, or names no real date")
 
 
 def test_a_notice_that_is_not_taken_is_an_error(

@@ -1,14 +1,16 @@
 import io
+import re
 from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions
 import pytest
 from botocore.response import StreamingBody
+from botocore.stub import Stubber
 
 from shared import landing
 from shared.errors import SourceUnreadable, StagingUnavailable
 from shared.ingestion import Source
-from tests.fixtures.aws import KEY, LANDING, land
+from tests.fixtures.aws import KEY, LANDING, REGION, land
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -55,3 +57,45 @@ def test_a_version_that_cannot_be_had_for_now(answer: Any) -> None:
 
     with pytest.raises(StagingUnavailable, match=f"s3://{LANDING}/{KEY}"):
         list(landing.read_version(client, Source(LANDING, KEY, "v", 20)))
+
+
+def test_the_newest_version_of_a_key(s3: "S3Client") -> None:
+    land(s3, b"older")
+    newest = land(s3, b"the newest")
+
+    assert landing.newest_version(s3, LANDING, KEY) == newest.source
+
+
+def test_a_key_without_a_version(s3: "S3Client") -> None:
+    """S3 gives none in a bucket that never kept versions, and `null` in one that stopped."""
+    s3.create_bucket(
+        Bucket="never-versioned", CreateBucketConfiguration={"LocationConstraint": REGION}
+    )
+    s3.put_bucket_versioning(Bucket=LANDING, VersioningConfiguration={"Status": "Suspended"})
+    for bucket in ("never-versioned", LANDING):
+        s3.put_object(Bucket=bucket, Key=KEY, Body=b"abc")
+
+        found = landing.newest_version(s3, bucket, KEY)
+
+        assert found is not None
+        assert (found.bucket, found.key, found.size) == (bucket, KEY, 3)
+        assert re.fullmatch(r"null@20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", found.version_id)
+        assert not found.has_version
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_key_that_s3_does_not_show(status: int, s3: "S3Client") -> None:
+    """Without s3:ListBucket, a key that is not there is 403 on AWS; moto says 404 to everybody."""
+    with Stubber(s3) as stubber:
+        stubber.add_client_error("head_object", str(status), http_status_code=status)
+        assert landing.newest_version(s3, LANDING, KEY) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "error"), [("503", StagingUnavailable), ("400", botocore.exceptions.ClientError)]
+)
+def test_a_key_that_cannot_be_asked_for(code: str, error: type[Exception], s3: "S3Client") -> None:
+    with Stubber(s3) as stubber:
+        stubber.add_client_error("head_object", code)
+        with pytest.raises(error):
+            landing.newest_version(s3, LANDING, KEY)

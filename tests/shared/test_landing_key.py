@@ -1,8 +1,11 @@
 import datetime as dt
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
-from shared.landing_key import LandingKey
+from shared import landing_key
+from shared.landing_key import LandingKey, prefixes
 
 
 def test_a_key_is_taken_apart() -> None:
@@ -36,3 +39,25 @@ def test_leading_zeros_are_the_same_day() -> None:
 )
 def test_what_is_no_landing_key(key: str) -> None:
     assert LandingKey.parse(key) is None
+
+
+@pytest.mark.parametrize(
+    ("date", "spellings"),
+    [
+        (dt.date(2024, 3, 9), ["03/day=09", "03/day=9", "3/day=09", "3/day=9"]),
+        (dt.date(2024, 3, 19), ["03/day=19", "3/day=19"]),
+        (dt.date(2024, 11, 9), ["11/day=09", "11/day=9"]),
+        (dt.date(2024, 11, 19), ["11/day=19"]),
+    ],
+)
+def test_the_prefixes_of_a_day_are_all_its_spellings(date: dt.date, spellings: list[str]) -> None:
+    assert prefixes("t", date) == [f"table=t/year=2024/month={each}/" for each in spellings]
+
+
+@given(st.from_regex(landing_key._KEY, fullmatch=True))
+def test_every_key_begins_with_exactly_one_prefix_of_its_day(key: str) -> None:
+    parsed = LandingKey.parse(key)
+    assume(parsed is not None)
+    assert parsed is not None
+
+    assert sum(map(key.startswith, prefixes(parsed.table, parsed.date))) == 1

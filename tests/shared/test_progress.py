@@ -7,7 +7,8 @@ import pytest
 from shared.errors import LogUnavailable
 from shared.ingestion import Ingestion, Run, Source
 from shared.landing_key import LandingKey
-from shared.progress import Log, State, Status, told
+from shared.progress import Log, State, Status, told, was_loaded
+from shared.text import REASON
 from shared.verdict import Outcome, Verdict
 from tests.fixtures.aws import KEY, run_of
 
@@ -175,6 +176,26 @@ def test_items_by_status_and_age(log: Log, ingestion: Ingestion, run: Run) -> No
     assert list(log.with_status(Status.FAIL)) == []
 
 
+def test_what_was_removed_is_loaded_no_more_and_keeps_its_history(
+    log: Log, ingestion: Ingestion, run: Run
+) -> None:
+    assert not log.removed(ingestion.id, ingestion.table), "there is no such item"
+    log.open(ingestion, run)
+    log.finish(ingestion, run, State.LOAD, Status.SUCCESS, {"rowsLoaded": 2})
+    before = item(log, ingestion)
+    assert was_loaded(before)
+
+    assert log.removed(ingestion.id, ingestion.table)
+
+    after = item(log, ingestion)
+    assert not was_loaded(after)
+    changed = {name for name in after if after[name] != before.get(name)}
+    assert changed == {"removedAt", "updatedAt"}
+    assert after["updatedAt"] == after["removedAt"] >= before["updatedAt"]
+    [newest] = log.with_status(Status.SUCCESS, since=dt.datetime.fromisoformat(after["removedAt"]))
+    assert newest["ingestedID"] == ingestion.id, "who asks what has changed is told"
+
+
 def test_an_end_is_claimed_once(log: Log, ingestion: Ingestion, run: Run) -> None:
     log.open(ingestion, run)
     key = ingestion.id, ingestion.table
@@ -297,9 +318,15 @@ def test_every_transition_is_logged_and_found_by_its_index(
     assert log.miss(ingestion.table, ingestion.data_date, "again", None) is None
 
 
-def test_a_reason_in_the_history_is_short(log: Log, ingestion: Ingestion, run: Run) -> None:
+def test_a_reason_is_cut_before_it_is_stored(log: Log, ingestion: Ingestion, run: Run) -> None:
+    """An item has at most 400 KB, with the reasons of all its runs."""
+    long = "ё" * 300_000
     log.open(ingestion, run)
-    log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, "x" * 30_000)
+    log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, long)
+    log.reject(Source("landing", "nonsense", "v1", 10), long)
+    log.miss("another", ingestion.data_date, long, None)
 
-    assert len(item(log, ingestion)["haltReason"]) == 30_000
-    assert len(item(log, ingestion)["history"][-1]["reason"]) == 500
+    statuses = (Status.FAIL, Status.REJECTED, Status.MISSING)
+    items = [each for status in statuses for each in log.with_status(status)]
+    assert [len(each["haltReason"]) for each in items] == [REASON] * 3
+    assert [len(each["history"][-1]["reason"]) for each in items] == [500] * 3

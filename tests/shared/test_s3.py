@@ -1,7 +1,7 @@
 import botocore.exceptions
 import pytest
 
-from shared.errors import StagingUnavailable
+from shared.errors import DatabaseUnavailable, StagingUnavailable
 from shared.s3 import unavailable
 
 
@@ -24,6 +24,16 @@ def refused(code: str) -> botocore.exceptions.ClientError:
 def test_what_may_pass_is_called_unavailable(error: Exception) -> None:
     with pytest.raises(StagingUnavailable, match="s3://b/k"), unavailable("s3://b/k"):
         raise error
+
+
+def test_who_waits_for_something_else_says_so() -> None:
+    cut = botocore.exceptions.IncompleteReadError(actual_bytes=1, expected_bytes=2)
+    for error in (refused("SlowDown"), cut):
+        with (
+            pytest.raises(DatabaseUnavailable, match="s3://b/k"),
+            unavailable("s3://b/k", DatabaseUnavailable),
+        ):
+            raise error
 
 
 def test_what_will_not_pass_stays_what_it_is() -> None:

@@ -60,6 +60,16 @@ def test_who_we_are_is_said_by_one_of_two(
             read(ApiSettings)
 
 
+def test_authorities_are_an_object_on_s3(monkeypatch: pytest.MonkeyPatch) -> None:
+    named = {"DATABASE_HOST": "host", "DATABASE_PORT": "5432", "DATABASE_NAME": "name"}
+    for name, value in (named | {"DATABASE_USER": "reader", "LOG_TABLE": "log"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DATABASE_CA_BUNDLE", "ca.pem")
+
+    with pytest.raises(InvalidSettings, match="ApiSettings: DATABASE_CA_BUNDLE: "):
+        read(ApiSettings)
+
+
 @pytest.mark.parametrize(
     ("set_", "origins"),
     [

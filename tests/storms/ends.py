@@ -31,6 +31,7 @@ from shared.verdict import Outcome, Verdict
 from tests.fixtures.aws import LANDING, lambda_context
 from tests.storms.discrepancy import Discrepancy
 from tests.storms.scheduler import Killed
+from tests.storms.storm import left_to_do
 from tests.storms.theatre import Theatre, refusal
 from tests.storms.weather import Fault, Tally
 
@@ -146,7 +147,8 @@ class Ends:
             if sweep == 3:
                 self._severity = 0
             self._theatre.time += dt.timedelta(hours=1)
-            if not any(self._call(watch, {}, "watch") or [1]):
+            found = self._call(watch, {}, "watch")
+            if found is not None and not any(left_to_do(found)):
                 return
         raise Discrepancy("there is no end to it")
 
@@ -185,7 +187,7 @@ class Ends:
 
     def _call(
         self, function: Callable[..., Any], event: dict[str, Any], request: str
-    ) -> list[int] | None:
+    ) -> Mapping[str, int] | None:
         """Call a function once; then happens what follows from what it did."""
         self._exposed = True
         answer: Mapping[str, int] | None = None
@@ -201,7 +203,7 @@ class Ends:
             self._execute(*self._started.pop())
         while self._notices:
             self._deliver(alert, self._notices.pop(), self._luck(1, 6, 2))
-        return None if answer is None else list(answer.values())
+        return answer
 
     def _luck(self, *weights: int) -> int:
         """Return how often something arrives; in calm weather, once."""

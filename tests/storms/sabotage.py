@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from functions.load import loading
+from functions.load import ledger, versions
 from shared import progress
 from shared.database import Connection
+from shared.ingestion import Source
 from shared.progress import Log
 
 Sabotage = Callable[[pytest.MonkeyPatch], None]
@@ -17,22 +18,32 @@ Sabotage = Callable[[pytest.MonkeyPatch], None]
 
 def no_ledger_check(patch: pytest.MonkeyPatch) -> None:
     """Whatever comes is taken for newer than what is there."""
-    patch.setattr("functions.load.handler.is_newer", lambda *_, **__: True)
+    patch.setattr("functions.load.handler.may_replace", lambda *_, **__: True)
 
 
 def no_ledger_lock(patch: pytest.MonkeyPatch) -> None:
     """The ledger row is made and read, but not locked."""
     run = Connection.run
-    make = loading._LOCK.partition("ON CONFLICT")[0] + "ON CONFLICT DO NOTHING"
+    make = ledger.LOCK.partition("ON CONFLICT")[0] + "ON CONFLICT DO NOTHING"
     look = "SELECT id, version_id FROM source WHERE source_key = :key"
 
     def trusting(self: Connection, sql: str, **parameters: object) -> list[list[Any]]:
-        if sql != loading._LOCK:
+        if sql != ledger.LOCK:
             return run(self, sql, **parameters)
         run(self, make, **parameters)
         return run(self, look, key=parameters["key"])
 
     patch.setattr(Connection, "run", trusting)
+
+
+def no_look_at_the_bucket(patch: pytest.MonkeyPatch) -> None:
+    """A version that was deleted since it was read is loaded all the same."""
+    may = versions.may_replace
+
+    def trusting(s3: Any, source: Source, loaded: str) -> bool:
+        return loaded == source.version_id or may(s3, source, loaded)
+
+    patch.setattr("functions.load.handler.may_replace", trusting)
 
 
 def no_delete(patch: pytest.MonkeyPatch) -> None:

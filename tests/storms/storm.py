@@ -26,6 +26,7 @@ from shared.errors import (
     DatabaseUnavailable,
     LogUnavailable,
     NoticeUndelivered,
+    SourceUnreadable,
     StagingIncomplete,
     StagingUnavailable,
 )
@@ -56,7 +57,7 @@ _HANDLERS: dict[str, Callable[..., Any]] = {
 }
 _ASYNCHRONOUS_TRIES = 3
 """How often Lambda calls a function with an event of S3 or EventBridge: it retries twice."""
-_ROUNDS = 8
+_ROUNDS = 20
 """Of watching and replaying after the storm, until nothing is left to do."""
 
 _PASSING = (
@@ -67,8 +68,8 @@ _PASSING = (
     botocore.exceptions.ClientError,
     botocore.exceptions.HTTPClientError,
 )
-_ROBBED = (StagingIncomplete, wr.exceptions.NoFilesFound)
-"""What Load may say of staged objects that somebody has taken away."""
+_ROBBED = (SourceUnreadable, StagingIncomplete, wr.exceptions.NoFilesFound)
+"""What Load may say of objects that somebody has taken away."""
 
 
 class Broke(Exception):
@@ -158,6 +159,9 @@ class Storm:
         self._told: Counter[str] = Counter()
         self._broken: Counter[str] = Counter()
         self._robbed: set[str] = set()
+        self._removal = random.Random(f"{seed} removal")
+        self._removing: set[str] = set()
+        """Keys whose removal has begun, and not ended."""
         self._numbers: Counter[str] = Counter()
 
     def run(self) -> str:
@@ -198,6 +202,8 @@ class Storm:
             self._scheduler.spawn("operator", self._operate)
         if self._chance.random() < 0.4:
             self._scheduler.spawn("watch", self._watch)
+        if self._removal.random() < 0.4:
+            self._scheduler.spawn("remover", self._remove_one)
         self._scheduler.run()
 
     def _clear_up(self) -> None:
@@ -209,12 +215,14 @@ class Storm:
             self._theatre.time += dt.timedelta(hours=1)
             found: list[int] = []
             self._scheduler.spawn("watch", lambda: found.extend(self._watch()))  # noqa: B023
+            for key in sorted(self._removing):
+                self._scheduler.spawn("remover", partial(self._remove, key))
             self._scheduler.run()
             failed = self._failed()
             for each in failed:
                 self._scheduler.spawn("operator", partial(self._replay, each))
             self._scheduler.run()
-            if round_ > 0 and not any(found) and not failed:
+            if round_ > 0 and not any(found) and not failed and not self._removing:
                 return
         raise Discrepancy(f"there is no end to it: watch found {found}, {len(failed)} failed")
 
@@ -235,6 +243,7 @@ class Storm:
             self._tally[f"ended: {item['state']}/{item['status']}"] += 1
         return Aftermath(
             landed=self._landed,
+            removed=frozenset(each.ingestion.id for each in self._landed if self._is_gone(each)),
             items=items,
             rows=rows,
             ledger=ledger,
@@ -268,11 +277,13 @@ class Storm:
     def _announce(self, source: Source, name: str) -> None:
         [times] = self._chance.choices((0, 1, 2, 3), (1, 8, 4, 2))
         self._tally["events of S3 lost" if not times else "events of S3"] += times or 1
-        landed = {"key": quote_plus(source.key), "versionId": source.version_id}
-        record = {
-            "bucket": {"name": source.bucket},
-            "object": landed | {"size": source.size},
-        }
+        landed = {"key": quote_plus(source.key), "size": source.size}
+        # An event may not say of which version it is; the newest by then need not be the same.
+        if self._chance.random() < 0.9:
+            landed["versionId"] = source.version_id
+        else:
+            self._tally["events of S3 without a version"] += 1
+        record = {"bucket": {"name": source.bucket}, "object": landed}
         for _ in range(times):
             self._deliver("trigger", {"Records": [{"s3": record}]}, name)
 
@@ -298,7 +309,7 @@ class Storm:
             found: dict[str, int] = self._call("watch", {}, self._numbered("watch"))
         except Broke:
             return [1]
-        return list(found.values())
+        return left_to_do(found)
 
     def _operate(self) -> None:
         """Replay or redrive something that nobody asked for."""
@@ -332,8 +343,43 @@ class Storm:
         return [
             each
             for each in self._landed
-            if each.ingestion.id in failed and not each.version.refused
+            if each.ingestion.id in failed and not each.version.refused and not self._is_gone(each)
         ]
+
+    def _remove_one(self) -> None:
+        """Remove some key for good, whatever is under way."""
+        if self._removal.random() < 0.5:
+            self._scheduler.pause("the others' work", politely=True)
+        for _ in range(self._removal.randint(0, 60)):
+            self._scheduler.pause("idleness")
+        if self._landed:
+            self._remove(self._removal.choice(self._landed).version.key)
+
+    def _remove(self, key: str) -> None:
+        """Do as `tm remove` does, which may break off where it calls Load."""
+        self._removing.add(key)
+        there = [each for each in self._landed if each.version.key == key]
+        for each in there:
+            version = each.ingestion.source.version_id
+            self._robbed.add(each.ingestion.id)
+            self._s3.delete_object(Bucket=LANDING, Key=key, VersionId=version)
+        event = {"operation": "remove", "bucket": LANDING, "key": key}
+        try:
+            answer = self._call("load", event, self._numbered(f"removal of {key}"))
+        except Broke:
+            self._tally["removals broken off"] += 1
+            return
+        self._tally["removals that kept a newer version" if answer["kept"] else "removals"] += 1
+        self._tally["rows removed"] += answer["rows"]
+        for each in there:
+            self._log.removed(each.ingestion.id, each.ingestion.table)
+        self._removing.discard(key)
+
+    def _is_gone(self, each: Landed) -> bool:
+        """Tell whether a version is not in the bucket any more."""
+        listed = self._s3.list_object_versions(Bucket=LANDING, Prefix=each.version.key)
+        ids = {version["VersionId"] for version in listed.get("Versions", ())}
+        return each.ingestion.source.version_id not in ids
 
     def _can_be_redriven(self, run: Execution) -> bool:
         # Who redrives a run has heard that it failed.
@@ -384,7 +430,9 @@ class Storm:
         version, ingestion = run.landed.version, run.landed.ingestion
         staging = Staging(STAGING, ingestion)
         self._log.enter(ingestion, run.run, State.TRANSFORM)
-        if self._chance.random() < 0.05:
+        if self._chance.random() < 0.05 or (
+            ingestion.id in self._robbed and self._is_gone(run.landed)
+        ):
             raise _failed("SourceUnreadable", "the landed object cannot be read")
         verdict = version.transformed
         if version.refused:
@@ -505,7 +553,8 @@ class Storm:
                 self._broken[call.end or ""] += 1
                 self._tally["alert broke off between telling and noting"] += 1
         if call.dead:
-            raise Broke(self._chance.choice(("Lambda.Unknown", "Sandbox.Timedout")), "it died")
+            names = ("Lambda.Unknown", "Runtime.OutOfMemory", "Sandbox.Timedout")
+            raise Broke(self._chance.choice(names), "it died")
         return result
 
     @property
@@ -612,6 +661,12 @@ class Storm:
     def _numbered(self, name: str) -> str:
         self._numbers[name] += 1
         return f"{name} #{self._numbers[name]}"
+
+
+def left_to_do(found: Mapping[str, int]) -> list[int]:
+    """Return what watch has found, or not come to: all zeros if there was nothing."""
+    work = [found[name] for name in ("stuck", "unannounced", "lost", "missing")]
+    return [*work, not found["sweepFinished"]]
 
 
 def _failed(error: str, message: str) -> Halted:

@@ -1,4 +1,7 @@
-"""After any storm the table holds the newest loadable version of every key; the log says so."""
+"""After any storm the table holds the newest loadable version of every key; the log says so.
+
+Of a key that was removed it holds nothing, or what has landed since.
+"""
 
 import pytest
 
@@ -12,6 +15,7 @@ _MOST = 60
 """Storms that have to find a defect out."""
 _BROKEN: list[tuple[sabotage.Sabotage, str, int]] = [
     (sabotage.no_ledger_check, "holds", 7),
+    (sabotage.no_look_at_the_bucket, "holds", 31),
     (sabotage.no_ledger_lock, "holds|deadlock", 14),
     (sabotage.no_delete, "holds", 7),
     (sabotage.delete_by_itself, "holds", 17),

@@ -20,7 +20,7 @@ from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 from moto.core.serialize import ResponseSerializer
 from moto.moto_api._internal import mock_random
 
-from functions.watch import reconciliation
+from functions.watch import landed, reconciliation
 from shared import database
 from shared.progress import Log
 from shared.telemetry import logger
@@ -169,6 +169,10 @@ def _direct(scene: Theatre, patch: pytest.MonkeyPatch) -> None:
     patch.setattr("functions.load.handler.connect", connect_in_storm)
     patch.setattr("functions.load.handler.patiently", wait_in_storm)
     patch.setattr(reconciliation, "GRACE", dt.timedelta(days=-1))
+    # The files are of an old day, so that watch has to sweep: whenever it looks, in small steps.
+    patch.setattr(landed, "EVERY", dt.timedelta(0))
+    patch.setattr(landed, "PAGES", 1)
+    patch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "4")
     # Real time would decide on the order of what happens in the same millisecond.
     clock = SimpleNamespace(now=scene.now)
     patch.setattr(

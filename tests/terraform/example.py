@@ -1,5 +1,7 @@
 """An example as people use it: applied, at work, taken down."""
 
+import dataclasses
+import json
 import os
 import re
 import subprocess
@@ -10,16 +12,21 @@ from typing import Any
 
 import requests
 
-from tests.fixtures.sandbox import Sandbox
+from cli.authorization import Signature
+from docs.deploy_policies import TABLE, policies
+from tests.fixtures.sandbox import EXAMPLES, Sandbox
 from tests.stand_ins import StandIns
-from tests.terraform.emulation import API_KEY, Root, checkout
+from tests.terraform.emulation import NAMELESS, Root, checkout
 from tests.terraform.inventory import PARTS, inventory
 
 AT = "2024-03-03 09:00:00 UTC"
 
 
 class Example:
-    """A copy of an example, in a copy of the checkout that it takes the module from."""
+    """A copy of an example, in a copy of the checkout that it takes the module from.
+
+    Terraform and `tm` act as users who may do what docs/policies says, and nothing else.
+    """
 
     def __init__(self, name: str, folder: Path, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
@@ -28,11 +35,19 @@ class Example:
         self.checkout = checkout(folder / "checkout")
         self.commands = StandIns(folder / "commands")
         self.commands.install("aws", "docker")
+        self.operator = _user(sandbox, EXAMPLES[name], "operate")
+        key = _user(sandbox, EXAMPLES[name], "leftovers")
+        self.auditor = dataclasses.replace(
+            sandbox.aws,
+            access_key_id=key["AWS_ACCESS_KEY_ID"],
+            secret_access_key=key["AWS_SECRET_ACCESS_KEY"],
+        )
         self.root = Root.of(
             self.checkout / "terraform" / "examples" / name,
             sandbox.aws,
             PATH=f"{self.commands.path}:{os.environ['PATH']}",
             TMPDIR=str(folder),
+            **_user(sandbox, EXAMPLES[name], "deploy"),
         )
 
     def readme(self, language: str) -> str:
@@ -52,12 +67,17 @@ class Example:
         """Drop a file with the operator's command, and follow it to its end."""
         file = self.folder / "f.csv"
         file.write_text("\n".join(["user,timestamp,hours,project", *rows]))
+        return self.tm("drop", file, "--date", "2024-03-03", "--follow")
+
+    def tm(self, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+        """Run the operator's command."""
         return subprocess.run(
-            [
-                *(Path(sys.executable).with_name("tm"), "drop", file),
-                *("--date", "2024-03-03", "--follow"),
-            ],
-            env={**self.root.tool.environment, "TM_STACK": str(self.root.folder)},
+            [Path(sys.executable).with_name("tm"), *arguments],
+            env={
+                **self.root.tool.environment,
+                **self.operator,
+                "TM_STACK": str(self.root.folder),
+            },
             capture_output=True,
             text=True,
             check=False,
@@ -65,11 +85,12 @@ class Example:
 
     def look_up(self, stack: Mapping[str, Any], user: str) -> list[dict[str, str]]:
         """Ask the API about a user."""
+        aws = self.sandbox.aws
         answer = requests.get(
-            f"{self.sandbox.aws.endpoint_url}/_aws/execute-api/{stack['api_id']}/Prod/get",
+            f"{aws.endpoint_url}/_aws/execute-api/{stack['api_id']}/Prod/get",
             params={"user": user},
-            headers={"x-api-key": API_KEY},
-            verify=self.sandbox.aws.ca_bundle,
+            auth=Signature(aws.credentials, aws.region),
+            verify=aws.ca_bundle,
             timeout=30,
         )
         assert answer.status_code == 200, answer.text
@@ -100,3 +121,30 @@ class Example:
 
         assert self.root.addresses() == []
         assert inventory(self.sandbox.aws) == self.before
+
+
+def _user(sandbox: Sandbox, stack: str, kind: str) -> dict[str, str]:
+    """Make a user with a kind of docs/policies, for a stack of this name; return its key."""
+    iam, name = sandbox.aws.client("iam"), f"{kind}-{stack}"
+    iam.create_user(UserName=name)
+    for file, policy in policies().items():
+        if file.startswith(kind):
+            iam.put_user_policy(
+                UserName=name,
+                PolicyName=file.removesuffix(".json"),
+                PolicyDocument=_as_emulated(policy.replace(TABLE["name"], stack)),
+            )
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return {
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+    }
+
+
+def _as_emulated(policy: str) -> str:
+    document = json.loads(policy)
+    actions = [action for each in document["Statement"] for action in each["Action"]]
+    nameless = [action for action in actions if action.startswith(NAMELESS)]
+    if nameless:
+        document["Statement"].append({"Effect": "Allow", "Action": nameless, "Resource": ["*"]})
+    return json.dumps(document)

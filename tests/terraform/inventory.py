@@ -140,6 +140,7 @@ PARTS = {
     "aws_s3_bucket_public_access_block",
     "aws_s3_bucket_server_side_encryption_configuration",
     "aws_s3_bucket_versioning",
+    "aws_s3_object",
     "aws_sns_topic_policy",
     "aws_vpc_security_group_egress_rule",
     "aws_wafv2_web_acl_association",

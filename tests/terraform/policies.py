@@ -55,41 +55,57 @@ def of_plan(plan: Mapping[str, Any]) -> list[Statement]:
         ValueError: a policy is not known before the apply.
     """
     return [
-        statement
-        for each in plan["resource_changes"]
-        if each["mode"] == "managed" and each["change"]["after"] is not None
-        for statement in _of_resource(each)
+        Statement.of(address, each)
+        for address, document in documents(plan)
+        for each in _statements(document)
     ]
 
 
-def _of_resource(resource: Mapping[str, Any]) -> Iterator[Statement]:
+def documents(plan: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every policy of a plan as a document, each with the address that it stands in.
+
+    Raises:
+        ValueError: a policy is not known before the apply.
+    """
+    for each in plan["resource_changes"]:
+        if each["mode"] == "managed" and each["change"]["after"] is not None:
+            for document in _of_resource(each):
+                yield each["address"], document
+
+
+def _of_resource(resource: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     kind, address, change = resource["type"], resource["address"], resource["change"]
     for name, unknown in change["after_unknown"].items():
         if unknown and name.endswith("policy") and (kind, name) not in COPIES:
             raise ValueError(f"{address}: {name} builds upon what the mocks do not name")
-    for value in change["after"].values():
-        document = _policy(value)
-        statements = document.get("Statement", ())
-        for each in [statements] if isinstance(statements, dict) else statements:
-            yield Statement.of(address, each)
+    yield from filter(None, map(_policy, change["after"].values()))
     if kind == "aws_lambda_permission":
-        yield _permission(address, change["after"])
+        yield _permission(change["after"])
 
 
-def _permission(address: str, values: Mapping[str, Any]) -> Statement:
+def _permission(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return what Lambda makes of a permission: a statement of the function's own policy."""
-    conditions = {
-        "StringEquals": {"aws:SourceAccount": values["source_account"]},
-        "ArnLike": {"aws:SourceArn": values["source_arn"]},
+    account = values["source_account"]
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": values["principal"]},
+                "Action": values["action"],
+                "Resource": values["function_name"],
+                "Condition": {
+                    "ArnLike": {"aws:SourceArn": values["source_arn"]},
+                    **({"StringEquals": {"aws:SourceAccount": account}} if account else {}),
+                },
+            }
+        ],
     }
-    return Statement(
-        address,
-        "Allow",
-        frozenset({values["action"]}),
-        frozenset({values["function_name"]}),
-        {"Service": frozenset({values["principal"]})},
-        conditions,
-    )
+
+
+def _statements(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found = document["Statement"]
+    return [found] if isinstance(found, dict) else found
 
 
 def _policy(value: object) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The example `complete`, with all that the module creates by itself: network and Aurora too."""
 
+import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,11 +11,29 @@ import pytest
 from tests.fixtures.sandbox import Sandbox
 from tests.terraform.emulation import AURORA_DRIFTS, DRIFTS, check_settings
 from tests.terraform.example import AT, Example
+from tests.terraform.leftovers import leftovers
 
 pytestmark = [pytest.mark.deep, pytest.mark.timeout(900)]
 
 
-def test_complete(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+NOT_THERE = {
+    "API key",  # callers sign their requests
+    "API usage plan",
+    "database snapshot",
+    "log backup",
+    "network interface",  # the emulator makes none
+    "resource",
+    "secret",  # the emulator's RDS does not tag it
+}
+"""What a stack that runs has not."""
+
+
+def test_complete(
+    sandbox: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     sandbox.make_database()
     example = Example("complete", tmp_path, sandbox)
 
@@ -30,9 +50,51 @@ def test_complete(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "user is missing" in halted.stdout
     assert sandbox.query("SELECT count(*) FROM daily_checkins") == [[0]]
     example.check_at_work(stack)
+    check_doctor(example)
+    check_smoke(example)
     assert example.root.drifts() == DRIFTS | AURORA_DRIFTS
 
+    check_what_is_left(example, stack["name"], capsys, monkeypatch)
+
+
+def check_doctor(example: Example) -> None:
+    """See that docs/policies/operate.json lets the doctor look at everything."""
+    done = example.tm("doctor", "--json")
+    found = json.loads(done.stdout)
+
+    assert len(found) > 5, done.stderr
+    assert [each for each in found if "let your identity" in (each["todo"] or "")] == []
+
+
+def check_smoke(example: Example) -> None:
+    """See that docs/policies/operate.json lets the smoke test do all it does."""
+    done = example.tm("smoke", "--json")
+
+    found = {each["step"]: each["verdict"] for each in json.loads(done.stdout)}
+    assert {"log", "rejects", "table", "alert", "replay", "refused", "clean-up"} <= found.keys()
+    # The emulator's API has another address than the one on AWS, which the module tells.
+    unreachable = {"look-up", "API's log"}
+    assert {
+        step
+        for step, verdict in found.items()
+        if verdict == "wrong" and not step.startswith("doctor:")
+    } == unreachable, done.stdout
+
+
+def check_what_is_left(
+    example: Example, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """See that CI's look finds a stack that is there, and of one that is gone its key alone."""
+    kinds = {kind: find for kind, find in leftovers.KINDS.items() if kind != "database backup"}
+    monkeypatch.setattr(leftovers, "KINDS", kinds)  # the emulator has no such thing
+
+    there = leftovers.look(example.auditor, name)
+    assert {kind for kind, _ in leftovers.unexpected(there, name)} == kinds.keys() - NOT_THERE
+
     example.take_down()
+
+    assert leftovers.tell(leftovers.look(example.auditor, name), name) == 0
+    assert re.match(r"expected   key \S+ PendingDeletion: the example's", capsys.readouterr().out)
 
 
 def check_network(sandbox: Sandbox, name: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from tests.fixtures.sandbox import ADMINISTRATOR, DATABASE, FUNCTIONS, Sandbox
 from tests.terraform.emulation import DRIFTS
@@ -29,10 +30,11 @@ def test_bring_your_own_database(sandbox: Sandbox, tmp_path: Path) -> None:
         AllocatedStorage=20,
     )
     example = Example("bring-your-own-database", tmp_path, sandbox)
+    ca_bundle = trustme.CA().cert_pem.bytes().decode()
     sandbox.make_database(*filter(str.strip, example.readme("sql").split(";")))
 
     stack = example.apply(
-        {},
+        {"database_ca_bundle": ca_bundle},
         db_instance_identifier="own",
         subnet_ids=subnets,
         security_group_ids=[group["GroupId"]],
@@ -46,10 +48,20 @@ def test_bring_your_own_database(sandbox: Sandbox, tmp_path: Path) -> None:
         [ADMINISTRATOR.name]
     ]
     assert "Secrets Manager" not in stack["database_routes_needed"]
+    assert given_to(sandbox, stack["function_names"]["load"]) == ca_bundle
     assert example.root.drifts() == DRIFTS
 
     example.take_down()
     rds.delete_db_instance(DBInstanceIdentifier="own", SkipFinalSnapshot=True)
+
+
+def given_to(sandbox: Sandbox, function: str) -> str:
+    """Return the authorities that a function is told to trust; on this machine it needs none."""
+    configuration = sandbox.aws.client("lambda").get_function_configuration(FunctionName=function)
+    uri = configuration["Environment"]["Variables"]["DATABASE_CA_BUNDLE"]
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    answer = sandbox.aws.client("s3").get_object(Bucket=bucket, Key=key)
+    return str(answer["Body"].read().decode())
 
 
 def test_prebuilt_images(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -58,7 +70,9 @@ def test_prebuilt_images(sandbox: Sandbox, tmp_path: Path) -> None:
         ecr.create_repository(repositoryName=f"tm-pipeline/{function}")
     example = Example("prebuilt-images", tmp_path, sandbox)
     registry = "000000000000.dkr.ecr.us-east-1.amazonaws.com"
-    environment = {**example.root.tool.environment, "REGISTRY": registry, "TAG": "v1"}
+    # Another identity than the one that deploys.
+    builder = {**example.root.tool.environment, **sandbox.aws.environment()}
+    environment = builder | {"REGISTRY": registry, "TAG": "v1"}
     build = ["/bin/sh", "-euc", example.readme("sh")]
     subprocess.run(build, env=environment, cwd=example.checkout, check=True)
     sandbox.make_database()

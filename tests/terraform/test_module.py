@@ -11,24 +11,9 @@ import hcl2
 import pytest
 
 from local import terraform
-from tests.terraform.lifecycle import kept
 
 ROOT = Path(__file__).parents[2]
 MODULE = ROOT / "terraform"
-
-TAGS = {"Application": "blue", "ManagedBy": "Terraform", "Team": "data"}
-# What a name is called that is unique in an account and region, or in the world.
-NAMES = {
-    "alarm_name",
-    "bucket",
-    "cluster_identifier",
-    "dashboard_name",
-    "function_name",
-    "identifier",
-    "name",
-}
-# What has its name within something that bears the stack's.
-WITHIN = {"aws_api_gateway_request_validator", "aws_iam_role_policy"}
 
 FUNCTIONS = ("alert", "api", "load", "migrate", "test", "transform", "trigger", "watch")
 REGISTRY = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
@@ -51,6 +36,7 @@ IAM = {
 
 # What somebody may write, and how each thing begins that Terraform answers.
 NAME = "name must be 3 to 26 lower-case letters, digits and single hyphens"
+RESERVED = 'name must not make names that begin with "amzn-s3-demo-" or "sthree-"'
 EMAILS = "alert_emails must hold e-mail addresses"
 ALERT_ON = "alert_on must be all, failures or failures_and_rejects"
 ENDPOINTS = 'alert_endpoints must hold addresses such as "https://example.com/alerts"'
@@ -75,12 +61,14 @@ ROLES = "database.users must name three different roles"
 WHOLE_ARNS = "database.secret_arns must be whole ARNs of Secrets Manager secrets"
 SUBNETS = "database.vpc.subnet_ids must name at least one subnet"
 GROUPS = "database.vpc.security_group_ids must name at least one security group"
+PEM = 'database_ca_bundle must be the text of certificates in PEM, "-----BEGIN CERTIFICATE-----…"'
+CERTIFICATES_ALONE = "database_ca_bundle holds a private key"
 CAPACITY = "aurora.max_capacity must be 1 to 256 ACUs, in steps of a half"
 BACKUPS = "aurora.backup_days must be a whole number from 1 to 35"
 ONE_DATABASE = "aurora says what the created database is like, but with database none is created"
 API_KEY = "api_key_value must be 20 to 128 characters long"  # pragma: allowlist secret
-NO_KEYS = 'api_key_value is a key, but with api_auth = "iam" there are no keys'
-API_AUTH = 'api_auth must be "key", for an API key in the header x-api-key, or "iam"'
+NO_KEYS = 'api_key_value is a key, but with api_auth = "iam", the default, there is none'
+API_AUTH = 'api_auth must be "iam", for signed requests, or "key"'
 ORIGINS = "api_cors_origins must hold origins as browsers write them"
 RATE = "api_throttle.rate must be 1 to 10000 requests a second"
 BURST = "api_throttle.burst must be a whole number of requests from 1 to 5000"
@@ -94,11 +82,17 @@ TAG = "tags must be at most 47, with keys of 1 to 128"
 
 QUEUE_ARN = "arn:aws:sqs:eu-central-1:123456789012:alerts"
 TOPIC_ARN = "arn:aws:sns:eu-central-1:123456789012:pager"
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+SOME_KEY = CERTIFICATE.replace("CERTIFICATE", "PRIVATE KEY")
 KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 WRONG: list[tuple[dict[str, Any], set[str]]] = [
     *(({"name": name}, {NAME}) for name in ("a", "ab", 27 * "a", "Blue", "a_b", "1ab", "ab-")),
     ({"name": "a--b"}, {NAME}),
+    *(
+        ({"name": name}, {RESERVED})
+        for name in ("sthree", "sthree-a", "amzn-s3-demo", "amzn-s3-demo-a", "sg-a")
+    ),
     *(
         ({"alert_emails": [address]}, {EMAILS})
         for address in ("nobody", "a@localhost", "a@b.c, d@e.f", "A Person <a@example.com>", "")
@@ -170,11 +164,25 @@ WRONG: list[tuple[dict[str, Any], set[str]]] = [
         },
         {WHOLE_ARNS, GROUPS},
     ),
+    *(
+        ({"database_ca_bundle": text}, {PEM})
+        for text in (
+            "",
+            "ca.pem",
+            CERTIFICATE.replace("AAAA\n", ""),
+            "-----BEGIN CERTIFICATE-----\nAAAA",
+        )
+    ),
+    ({"database_ca_bundle": SOME_KEY}, {PEM, CERTIFICATES_ALONE}),
+    (
+        {"database_ca_bundle": CERTIFICATE + SOME_KEY.replace("PRI", "RSA PRI")},
+        {CERTIFICATES_ALONE},
+    ),
     ({"aurora": {"max_capacity": 0.5, "backup_days": 0}}, {CAPACITY, BACKUPS}),
     ({"aurora": {"max_capacity": 256.5, "backup_days": 36}}, {CAPACITY, BACKUPS}),
     ({"aurora": {"max_capacity": 1.3, "backup_days": 1.5}}, {CAPACITY, BACKUPS}),
     ({"database": SECRET, "aurora": {"max_capacity": 8}}, {ONE_DATABASE}),
-    *(({"api_key_value": length * "a"}, {API_KEY}) for length in (19, 129)),
+    *(({"api_auth": "key", "api_key_value": length * "a"}, {API_KEY}) for length in (19, 129)),
     *(
         ({"watch_schedule": schedule}, {SCHEDULE})
         for schedule in (
@@ -200,7 +208,7 @@ WRONG: list[tuple[dict[str, Any], set[str]]] = [
         },
         {API_AUTH, ORIGINS, RATE, BURST, WEB_ACL},
     ),
-    ({"api_auth": "iam", "api_key_value": "short"}, {API_KEY, NO_KEYS}),  # pragma: allowlist secret
+    ({"api_key_value": "short"}, {API_KEY, NO_KEYS}),  # pragma: allowlist secret
     *(
         ({"api_throttle": throttle}, {RATE, BURST})
         for throttle in ({"rate": 0.5, "burst": 5001}, {"rate": 10001, "burst": 1.5})
@@ -228,6 +236,7 @@ WRONG: list[tuple[dict[str, Any], set[str]]] = [
 RIGHT: list[dict[str, Any]] = [
     {"name": "abc"},
     {"name": "a-1-" + 22 * "b"},
+    *({"name": name} for name in ("sthrees-1", "amzn-s3", "sga", "a-sg-1")),
     {"alert_emails": ["data-team@example.com", "o'hara+alerts@mail.example.co.uk"]},
     *({"alert_on": which} for which in ("all", "failures", "failures_and_rejects")),
     {"alert_endpoints": ["https://example.com", "https://example.com:8443/a?key=b"]},
@@ -239,8 +248,9 @@ RIGHT: list[dict[str, Any]] = [
     {"image_uris": IMAGES | {"load": f"{REGISTRY}.cn/ci/load:v1"}},
     {"database": IAM | {"resource_id": "prx-0a1b", "vpc": VPC}},
     {"database": SECRET | {"port": 65535, "vpc": VPC}},
+    {"database_ca_bundle": "# Ours\n" + 2 * CERTIFICATE.replace("\n", "\r\n")},
     {"aurora": {"max_capacity": 1.5, "backup_days": 35}},
-    *({"api_key_value": length * "a"} for length in (20, 128)),
+    *({"api_auth": "key", "api_key_value": length * "a"} for length in (20, 128)),
     *(
         {"watch_schedule": schedule}
         for schedule in (
@@ -263,11 +273,13 @@ RIGHT: list[dict[str, Any]] = [
         "reject_rate_percent": None,
         "hard_testing": None,
         "force_destroy": None,
+        "deletion_protection": None,
         "architecture": None,
         "base_image": None,
         "image_uris": None,
         "function_zip": None,
         "database": None,
+        "database_ca_bundle": None,
         "aurora": None,
         "api_auth": None,
         "api_key_value": None,
@@ -298,6 +310,10 @@ EFFECTS: dict[str, dict[str, list[str]]] = {
             "staging_retention_days does not reach the staging bucket.",
         ],
         "force_destroy": ["force_destroy does not reach the buckets."],
+        "deletion_protection": [
+            "deletion_protection does not reach the log table, or the resource that refuses to be "
+            "destroyed."
+        ],
         "log_retention_days": ["log_retention_days does not reach every log."],
         "log_level": ["log_level does not reach every function."],
         "kms_key_arn": [
@@ -308,7 +324,7 @@ EFFECTS: dict[str, dict[str, list[str]]] = {
         "tags": ["The tags do not reach the functions."],
     },
     "api": {
-        "api_auth": ["With IAM there is a key too.", "An unsigned request is not forbidden."],
+        "api_auth": ["With a key, IAM has a say.", "There is no key."],
         "api_key_value": ["api_key_value does not reach the key."],
         "api_cors_origins": [
             "A browser cannot ask, without a key, whether it may call a route.",
@@ -339,17 +355,22 @@ EFFECTS: dict[str, dict[str, list[str]]] = {
             "A function gets into the database otherwise than as its own user.",
             "The functions are not in the network that was named.",
         ],
+        "database_ca_bundle": [
+            "database_ca_bundle does not reach the functions that connect to the created database, "
+            "or it reaches others.",
+        ],
         "aurora": [
             "max_capacity or backup_days does not reach the cluster.",
             "A database that may go cannot be destroyed.",
         ],
+        "deletion_protection": ["A database that may go cannot be destroyed."],
         "log_retention_days": ["log_retention_days does not reach PostgreSQL's log."],
         "kms_key_arn": ["kms_key_arn does not reach the database, its secret or its log."],
     },
 }
 NO_CONTRACTS = "There are no contracts beside the module"
-# In a region of its own in terraform/tests.
-UNTRUSTED = "The functions would trust no database in "
+UNTRUSTED = "The functions would trust no database of RDS in "
+UNTRUSTED_PROXY = "database.host is an RDS Proxy"
 
 
 @dataclass(frozen=True)
@@ -465,6 +486,15 @@ def test_an_image_is_protected_until_the_functions_run_another(needs: dict[str, 
     assert "aws_lambda_function.this" in needs["aws_ecr_lifecycle_policy.function"]
 
 
+def test_a_protected_stack_refuses_to_be_destroyed_before_anything_is_removed(
+    needs: dict[str, set[str]],
+) -> None:
+    """Terraform destroys first what nothing depends on, and the rest only if that succeeded."""
+    needed = set().union(*needs.values())
+
+    assert needs.keys() - needed == {"terraform_data.protection"}, "add these to protection.tf"
+
+
 def test_every_variable_is_described_typed_and_optional() -> None:
     wanted = {"description", "type", "default"}
     variables = blocks("variable")
@@ -508,7 +538,9 @@ def test_a_right_value_is_accepted(answers: dict[str, list[str]]) -> None:
 
 
 def test_every_message_of_the_module_is_shown() -> None:
-    shown = set().union(*(expected for _, expected in WRONG), {NO_CONTRACTS, UNTRUSTED})
+    shown = set().union(
+        *(expected for _, expected in WRONG), {NO_CONTRACTS, UNTRUSTED, UNTRUSTED_PROXY}
+    )
     options = hcl2.SerializationOptions(strip_string_quotes=True)
     messages = [
         message.replace('\\"', '"')
@@ -520,79 +552,45 @@ def test_every_message_of_the_module_is_shown() -> None:
     assert [message for message in messages if not any(part in message for part in shown)] == []
 
 
-@pytest.fixture(scope="module")
-def blue(run: Module) -> dict[str, Any]:
-    """The plan of all that the module can make, under a name of its own."""
-    variables = {
-        "name": "blue",
-        "tags": {"Team": "data"},
-        "alert_emails": ["data-team@example.com"],
-        "staging_retention_days": 30,
-        "kms_key_arn": KEY_ARN,
+def test_whom_the_functions_would_not_trust_is_said_by_the_plan(run: Module) -> None:
+    """AWS's forms of a host: github.com/aws/aws-advanced-python-wrapper, utils/rds_utils.py."""
+    aws = "https://truststore.pki.rds.amazonaws.com"
+    hosts = {
+        "db.x1.mars-north-1.rds.amazonaws.com": ("mars-north-1", aws),
+        "DB-1.cluster-x1.Mars-North-1.RDS.amazonaws.com": ("mars-north-1", aws),
+        "eu-west-1.cluster-custom-x1.mars-north-1.rds.amazonaws.eu.": ("mars-north-1", aws),
+        "eu-west-1.cluster-ro-x1.rds.cn-mars-1.amazonaws.com.cn": (
+            "cn-mars-1",
+            "https://rds-truststore.s3.cn-north-1.amazonaws.com.cn",
+        ),
+        "db.x1.us-gov-west-1.rds.amazonaws.com": None,
+        "mars-north-1.x1.ca-west-1.rds.amazonaws.com": None,
+        "db.global-x1.global.rds.amazonaws.com": None,
+        # A public certificate.
+        "db.endpoint.proxy-x1.mars-north-1.rds.amazonaws.com": None,
+        "mars-north-1.rds.example.com": None,
     }
-    said = plans(run.tool, run.folder, {"blue": variables}, "./tests/mocks")
-    [plan] = [line["test_plan"] for line in said if line["type"] == "test_plan"]
-    assert isinstance(plan, dict)
-    return plan
+    said = plans(
+        run.tool,
+        run.folder,
+        {
+            f"host_{number}": {"function_zip": ZIP, "database": SECRET | {"host": host}}
+            for number, host in enumerate(hosts)
+        },
+        "./tests/mocks",
+    )
+    found = errors(said)
 
-
-def test_every_resource_that_takes_tags_has_them(blue: dict[str, Any]) -> None:
-    [provider] = [name for name in blue["provider_schemas"] if name.endswith("hashicorp/aws")]
-    schemas = blue["provider_schemas"][provider]["resource_schemas"]
-    taggable = [
-        each
-        for each in blue["resource_changes"]
-        if "tags" in schemas.get(each["type"], {"block": {}})["block"].get("attributes", {})
-    ]
-
-    assert len(taggable) > 50
-    assert [
-        each["address"]
-        for each in taggable
-        if not (each["change"]["after"].get("tags") or {}).items() >= TAGS.items()
-    ] == []
-
-
-def test_every_name_is_the_stacks_own(blue: dict[str, Any]) -> None:
-    names = {
-        (each["address"], name): each["change"]["after"][name]
-        for each in blue["resource_changes"]
-        if each["mode"] == "managed" and each["type"] not in WITHIN
-        for name in NAMES & each["change"]["after"].keys()
-    }
-
-    assert len(names) > 50
-    assert {at: name for at, name in names.items() if "blue" not in str(name)} == {}
-    # These alone are unique in the world, or in an account.
-    assert {name for (address, _), name in names.items() if "_s3_bucket.this" in address} == {
-        f"blue-{bucket}-123456789012-eu-central-1" for bucket in ("landing", "staging")
-    }
-    roles = {name for (address, _), name in names.items() if "aws_iam_role." in address}
-    assert len(roles) == len(FUNCTIONS) + 1
-    assert all(name.endswith("-eu-central-1") for name in roles)
-
-
-@pytest.mark.parametrize(
-    ("deployed", "wanted"),
-    [
-        ("newest", ["third", "second", "newest"]),
-        ("second", ["third", "second", "newest"]),
-        ("third", ["third", "second", "newest"]),
-        # It is not one of the three newest: they are kept beside it.
-        ("fourth", ["fourth", "third", "second", "newest"]),
-        ("fifth", ["fifth", "third", "second", "newest"]),
-    ],
-)
-def test_a_repository_keeps_the_deployed_image_and_two_others(
-    deployed: str, wanted: list[str], blue: dict[str, Any]
-) -> None:
-    after = {each["address"]: each["change"]["after"] for each in blue["resource_changes"]}
-    policy = json.loads(after['aws_ecr_lifecycle_policy.function["load"]']["policy"])
-    tag = after['terraform_data.image["load"]']["input"]
-    pushed = ["fifth", "fourth", "third", "second", "newest"]
-    tags = {name: tag if name == deployed else name for name in pushed}
-
-    assert kept(policy, list(tags.values())) == [tags[name] for name in wanted]
+    for number, (host, where) in enumerate(hosts.items()):
+        answers = found.get(f"host_{number}", [])
+        if where is None:
+            assert answers == [], host
+            continue
+        region, url = where
+        [answer] = answers
+        assert f"{UNTRUSTED}{region}: " in answer
+        assert f"Download {url}/{region}/{region}-bundle.pem, " in answer
+        assert f'set database_ca_bundle = file("{region}-bundle.pem")' in answer
 
 
 def test_it_needs_the_repository_that_it_is_in(tmp_path: Path, run: Module) -> None:

@@ -1,9 +1,10 @@
 """What the module's policies allow: nothing by a wildcard that is not listed with its reason."""
 
 import json
+import re
 import shutil
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby, product
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,18 @@ LISTED = tomllib.loads(Path(__file__).with_name("permissions.toml").read_text())
 ZIP = {"bucket": "code", "key": "f.zip", "hash": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="}
 DATABASE = {"host": "db.example.com", "name": "pipeline"}
 FUNCTIONS = ("migrate", "load", "api")
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 SECRETS = {name: f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}" for name in FUNCTIONS}
+
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1"
 
 # Between them, every policy that the module can make.
 STACKS: dict[str, dict[str, Any]] = {
-    "created": {"kms_key_arn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1"},
+    "created": {"kms_key_arn": KEY, "database_ca_bundle": CERTIFICATE},
     "given, with iam, in a network": {
         "function_zip": ZIP,
+        "kms_key_arn": KEY,
+        "database_ca_bundle": CERTIFICATE,
         "database": DATABASE
         | {
             "auth": "iam",
@@ -43,16 +49,14 @@ STACKS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Statement]]:
-    """The policies of each of STACKS, as a plan of a mocked AWS has them."""
-    checkout = tmp_path_factory.mktemp("checkout")
+def planned(stacks: Mapping[str, Mapping[str, Any]], checkout: Path) -> dict[str, Any]:
+    """Return the plan of each stack, on a mocked AWS, made in an empty folder."""
     folder = checkout / "terraform"
     leftovers = shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tftest.hcl")
     shutil.copytree(CHECKOUT / "terraform", folder, ignore=leftovers)
     for name in (".dockerignore", "contracts", "functions", "shared"):
         (checkout / name).symlink_to(CHECKOUT / name)
-    buckets = {"landing": "arn:aws:s3:::landing", "staging": "arn:aws:s3:::staging"}
+    buckets = {name: f"arn:aws:s3:::{name}" for name in ("config", "landing", "staging")}
     document = {
         "mock_provider": {"aws": {"source": "./tests/mocks", "override_during": "plan"}},
         "override_resource": [
@@ -65,7 +69,7 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Statement]
         ],
         "run": {
             f"stack_{number}": {"command": "plan", "variables": variables}
-            for number, variables in enumerate(STACKS.values())
+            for number, variables in enumerate(stacks.values())
         },
     }
     (folder / "tests" / "policies.tftest.json").write_text(json.dumps(document))
@@ -74,7 +78,14 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Statement]
     done = tool.run("test", "-json", "-verbose", folder=folder)
     assert done.returncode == 0, terraform.explain(done.stdout + done.stderr)
     lines = [json.loads(line) for line in done.stdout.splitlines() if '"test_plan"' in line]
-    return {stack: of_plan(line["test_plan"]) for stack, line in zip(STACKS, lines, strict=True)}
+    return {stack: line["test_plan"] for stack, line in zip(stacks, lines, strict=True)}
+
+
+@pytest.fixture(scope="module")
+def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Statement]]:
+    """The policies of each of STACKS, as its plan has them."""
+    found = planned(STACKS, tmp_path_factory.mktemp("checkout"))
+    return {stack: of_plan(plan) for stack, plan in found.items()}
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +112,7 @@ def test_every_kind_of_policy_is_read(statements: list[Statement]) -> None:
         "aws_iam_role_policy.state_machine",
         "aws_lambda_permission.alert",
         "aws_lambda_permission.api",
+        "aws_lambda_permission.keep_active",
         "aws_lambda_permission.trigger",
         "aws_lambda_permission.watch",
         "aws_s3_bucket_policy.this",
@@ -208,12 +220,21 @@ def test_a_function_s_image_is_for_that_function(plans: dict[str, list[Statement
 
 
 def test_buckets_and_topic_answer_over_tls_alone(plans: dict[str, list[Statement]]) -> None:
-    wanted = {
-        'aws_s3_bucket_policy.this["landing"]': ("s3:*", {"arn:aws:s3:::landing"}),
-        'aws_s3_bucket_policy.this["staging"]': ("s3:*", {"arn:aws:s3:::staging"}),
-        "aws_sns_topic_policy.alerts": ("sns:Publish", {f"arn:aws:sns:{REGION}:{ACCOUNT}:mock"}),
-    }
-    for statements in plans.values():
+    for stack, statements in plans.items():
+        buckets = {
+            "landing",
+            "staging",
+            *(["config"] if "database_ca_bundle" in STACKS[stack] else []),
+        }
+        wanted = {
+            f'aws_s3_bucket_policy.this["{name}"]': ("s3:*", {f"arn:aws:s3:::{name}"})
+            for name in buckets
+        } | {
+            "aws_sns_topic_policy.alerts": (
+                "sns:Publish",
+                {f"arn:aws:sns:{REGION}:{ACCOUNT}:mock"},
+            ),
+        }
         refused = {
             each.where: each
             for each in statements
@@ -330,6 +351,34 @@ def test_network_interfaces_are_lambda_s_and_not_the_code_s(
         assert with_network == [
             f'aws_iam_role_policy.function["{name}"]' for name in networked[stack]
         ]
+
+
+# The calls for which AWS uses the key with the permissions of the caller; iam.tf names the pages of
+# its documentation. To delete or list something, or to describe a table, nobody needs the key.
+DECRYPTED = re.compile(
+    r"dynamodb:(?!Describe|List)|s3:(Get|Put)Object|secretsmanager:GetSecretValue|sns:Publish"
+)
+ENCRYPTED = re.compile(r"s3:PutObject|sns:Publish|secretsmanager:(Create|Put|Update)Secret")
+
+
+@pytest.mark.parametrize("stack", [name for name, each in STACKS.items() if "kms_key_arn" in each])
+@pytest.mark.parametrize(
+    ("action", "calls"),
+    [
+        pytest.param("kms:Decrypt", DECRYPTED, id="Decrypt"),
+        pytest.param("kms:GenerateDataKey", ENCRYPTED, id="GenerateDataKey"),
+    ],
+)
+def test_the_key_is_for_the_roles_whose_calls_need_it(
+    action: str, calls: re.Pattern[str], stack: str, plans: dict[str, list[Statement]]
+) -> None:
+    roles = [each for each in of_roles(plans[stack]) if each.effect == "Allow"]
+    needed = {each.where for each in roles if any(map(calls.match, each.actions))}
+    allowed = [each for each in roles if action in each.actions]
+
+    assert needed
+    assert {each.where for each in allowed} == needed
+    assert all(each.resources == {KEY} for each in allowed)
 
 
 def test_every_permission_is_shown_on_the_local_cloud_or_listed(

@@ -3,8 +3,11 @@
 import re
 from pathlib import Path
 
+from cryptography import x509
+
 from cli import stack
 from docs import module_readme
+from shared.database import RDS_BUNDLE
 
 MODULE = Path(__file__).parents[2] / "terraform"
 ADDRESSES = Path(__file__).with_name("addresses.txt")
@@ -29,10 +32,32 @@ def test_the_tables_have_every_variable_and_output() -> None:
     assert "|  |" not in tables
 
 
+def test_the_regions_are_those_whose_authorities_the_functions_know() -> None:
+    [line] = re.findall(r"^The functions know .*$", module_readme.README.read_text(), re.MULTILINE)
+    roots = x509.load_pem_x509_certificates(RDS_BUNDLE.read_bytes())
+    subjects = [root.subject.rfc4514_string() for root in roots]
+
+    assert re.findall(r"`([a-z-]+-\d)`", line) == sorted(
+        {region for subject in subjects for region in re.findall(r"CN=Amazon RDS (\S+) ", subject)}
+    )
+
+
 def test_the_outputs_say_which_of_them_the_command_reads() -> None:
     read = re.findall(r"^\| `(\w+)` \|.* tm reads it\.", module_readme.outputs(), re.MULTILINE)
-    # The key is not there with api_auth = "iam".
+    # The key is there with api_auth = "key" only.
     assert sorted(read) == sorted([*stack._OUTPUTS, "api_key"])
+
+
+def test_the_examples_and_the_readme_name_the_modules_versions() -> None:
+    wanted = re.compile(r'version\s+= "(>= [^"]*)"')
+    versions = wanted.findall((MODULE / "versions.tf").read_text())
+    terraform, provider = (re.findall(r"[\d.]+", each) for each in versions)
+
+    for example in (MODULE / "examples").iterdir():
+        assert wanted.findall((example / "main.tf").read_text()) == versions, example.name
+    text = module_readme.README.read_text()
+    assert f"Terraform or OpenTofu {terraform[0]} or newer" in text
+    assert f"AWS provider {provider[0]} or newer, below {provider[1]}" in text
 
 
 def test_an_address_that_is_gone_is_moved() -> None:

@@ -23,7 +23,7 @@ import boto3
 import botocore.exceptions
 import pytest
 
-from shared import settings
+from shared import database, settings
 from shared.ingestion import Ingestion, Run, Source
 from shared.intake import Admission, Intake
 from shared.landing_key import LandingKey
@@ -313,23 +313,21 @@ def api(function: Function) -> Iterator[Work]:
 
 @contextlib.contextmanager
 def trigger(function: Function) -> Iterator[Work]:
-    """A file that has landed, the same once more, and one that fits no contract."""
+    """A file, the same once more, one whose event names no version, one that fits no contract."""
     pipeline = function.pipeline
 
     def work() -> None:
-        name = f"{uuid.uuid4()}.csv"
-        sources = [pipeline.put("", key_of(2, name)), pipeline.put("", name)]
-        records = [
-            {
-                "s3": {
-                    "bucket": {"name": each.bucket},
-                    "object": {"key": each.key, "versionId": each.version_id, "size": each.size},
-                }
-            }
-            for each in sources
+        name, unversioned = f"{uuid.uuid4()}.csv", f"{uuid.uuid4()}.csv"
+        keys = [key_of(2, name), name, key_of(2, unversioned)]
+        sources = [pipeline.put("", key) for key in keys]
+        objects = [
+            {"key": each.key, "versionId": each.version_id, "size": each.size} for each in sources
         ]
+        del objects[-1]["versionId"]
+        bucket = {"name": sources[0].bucket}
+        records = [{"s3": {"bucket": bucket, "object": each}} for each in objects]
         counts = function.call({"Records": [records[0], *records]})
-        assert counts == {"started": 1, "known": 1, "rejected": 1}
+        assert counts == {"started": 2, "known": 1, "rejected": 1}
 
     yield work
 
@@ -354,7 +352,8 @@ def watch(function: Function) -> Iterator[Work]:
     later = (now + dt.timedelta(weeks=weeks) for weeks in itertools.count(10))
 
     def work() -> None:
-        pipeline.put("", key_of(3, f"{uuid.uuid4()}.csv"))
+        recent = LandingKey("projectbudgets", now.date(), f"{uuid.uuid4()}.csv")
+        pipeline.put("", str(recent))
         table.update_item(
             Key={name: item[name] for name in ("ingestedID", "ingestedTable")},
             UpdateExpression="SET #status = :running",
@@ -445,6 +444,27 @@ def test_a_spare_permission_would_be_found(pipeline: Pipeline) -> None:
             check(function, [*permissions, spare], work, UNSHOWN)
         with pytest.raises(AssertionError, match="listed as unshown shows"):
             check(function, permissions, work, UNSHOWN | {"secretsmanager:GetSecretValue"})
+
+
+def test_authorities_that_somebody_gave_take_one_permission(pipeline: Pipeline) -> None:
+    """The local cloud's database has no TLS: it is given none, so no role has this one."""
+    s3 = client(pipeline, "s3")
+    bucket, key = "tm-config", "database_ca_bundle/hash.pem"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key=key, Body=b"-----BEGIN CERTIFICATE-----")
+    permission = {
+        "Effect": "Allow",
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{bucket}/{key}",
+    }
+
+    def work() -> None:
+        database.authorities.cache_clear()
+        assert database.authorities(f"s3://{bucket}/{key}") == "-----BEGIN CERTIFICATE-----"
+
+    function = Function(pipeline, "api")
+    with function.environment():
+        check(function, [permission], work, UNSHOWN)
 
 
 def test_every_function_is_put_to_work(pipeline: Pipeline) -> None:

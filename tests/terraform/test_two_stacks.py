@@ -12,7 +12,7 @@ from local.postgres import connected
 from shared.progress import Log, Status
 from tests.fixtures.laptop import Laptop
 from tests.fixtures.pipeline import AT, Pipeline, checkins, eventually, key_of
-from tests.terraform.emulation import API_KEY, DRIFTS, Root, checkout
+from tests.terraform.emulation import DRIFTS, Root, checkout
 from tests.terraform.inventory import inventory
 
 pytestmark = [pytest.mark.deep, pytest.mark.timeout(600)]
@@ -47,7 +47,6 @@ def inputs(laptop: Laptop) -> Iterator[dict[str, Any]]:
     applied = json.loads((laptop.home / "terraform" / "main.tf.json").read_text())
     yield {
         "name": NAME,
-        "api_key_value": API_KEY,
         "function_zip": applied["module"]["pipeline"]["function_zip"],
         "database": {
             "host": server.host,
@@ -76,9 +75,10 @@ def test_neither_disturbs_the_other(
         assert {first["name"], second["name"]} == {"tm-pipeline", NAME}
         check_files_stay_apart(laptop, pipeline, second)
         assert root.drifts() == DRIFTS
+        check_nothing_is_removed(root)
         check_files_are_not_lost(root, laptop, second)
     finally:
-        root.apply(force_destroy=True)
+        root.apply(deletion_protection=False, force_destroy=True)
         root.destroy()
 
     assert inventory(laptop.aws) == before
@@ -109,11 +109,24 @@ def check_files_stay_apart(laptop: Laptop, pipeline: Pipeline, second: dict[str,
         assert connection.run(rows) == [["jon"]]
 
 
+def check_nothing_is_removed(root: Root) -> None:
+    """See that a protected stack refuses to be destroyed as a whole."""
+    before = root.addresses()
+
+    status, said = root.try_to_destroy()
+
+    assert status == 1
+    assert "deletion_protection is on, so nothing was removed" in " ".join(said.split())
+    assert root.addresses() == before
+    assert root.drifts() == DRIFTS
+
+
 def check_files_are_not_lost(root: Root, laptop: Laptop, second: dict[str, Any]) -> None:
     """See that destroying the stack does not delete files, unless that was said before.
 
     The rest is gone by then, and the next apply, with `force_destroy` or without, brings it back.
     """
+    root.apply(deletion_protection=False)
     status, said = root.try_to_destroy()
 
     assert status == 1

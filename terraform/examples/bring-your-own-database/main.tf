@@ -1,10 +1,10 @@
 terraform {
-  required_version = ">= 1.11"
+  required_version = ">= 1.9"
 
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = "~> 5.100"
+      version = ">= 5.100, < 7.0"
     }
   }
 }
@@ -24,7 +24,8 @@ module "pipeline" {
   name         = var.name
   alert_emails = var.alert_emails
 
-  force_destroy = !var.protected
+  deletion_protection = var.protected
+  force_destroy       = !var.protected
 
   database = {
     host        = data.aws_db_instance.this.address

@@ -44,7 +44,7 @@ variable "alert_emails" {
 }
 
 variable "protected" {
-  description = "Whether AWS refuses to delete the buckets while files are in them. Apply false before you destroy the stack."
+  description = "Whether a destroy is refused, and files in the buckets are kept. Apply false before you destroy the stack."
   type        = bool
   default     = true
 }

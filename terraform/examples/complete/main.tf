@@ -1,10 +1,10 @@
 terraform {
-  required_version = ">= 1.11"
+  required_version = ">= 1.9"
 
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = "~> 5.100"
+      version = ">= 5.100, < 7.0"
     }
   }
 }
@@ -29,12 +29,12 @@ module "pipeline" {
   architecture = var.architecture
 
   aurora = {
-    max_capacity        = 8
-    backup_days         = 14
-    deletion_protection = var.protected
-    final_snapshot      = var.protected
+    max_capacity   = 8
+    backup_days    = 14
+    final_snapshot = var.protected
   }
-  force_destroy = !var.protected
+  deletion_protection = var.protected
+  force_destroy       = !var.protected
 
   # Rejects and reports are asked for within weeks; what landed is kept for ever.
   staging_retention_days = 90

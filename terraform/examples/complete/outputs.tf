@@ -9,14 +9,13 @@ output "alert_subscriptions_pending" {
 }
 
 output "api_url" {
-  description = "The look-up API: GET <api_url>/get?user=<name>, with the key in the header x-api-key."
+  description = "The look-up API: GET <api_url>/get?user=<name>, signed, or tm user <name> --stack <this folder>."
   value       = module.pipeline.api_url
 }
 
-output "api_key" {
-  description = "Its key: terraform output -raw api_key."
-  value       = module.pipeline.api_key
-  sensitive   = true
+output "api_execution_arn" {
+  description = "The look-up API as IAM knows it: allow its callers execute-api:Invoke on <api_execution_arn>/GET/*."
+  value       = module.pipeline.api_execution_arn
 }
 
 output "dashboard_url" {

@@ -23,7 +23,7 @@ variable "architecture" {
 }
 
 variable "protected" {
-  description = "Whether AWS refuses to delete the database, and the buckets while files are in them. Apply false before you destroy the stack: then no last snapshot is taken either."
+  description = "Whether a destroy is refused, files in the buckets are kept, and a last snapshot of the database is taken. Apply false before you destroy the stack."
   type        = bool
   default     = true
 }

@@ -1,10 +1,10 @@
 terraform {
-  required_version = ">= 1.11"
+  required_version = ">= 1.9"
 
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = "~> 5.100"
+      version = ">= 5.100, < 7.0"
     }
   }
 }
@@ -32,6 +32,7 @@ module "pipeline" {
   image_uris   = { for function, image in data.aws_ecr_image.function : function => image.image_uri }
   architecture = var.architecture
 
-  aurora        = { deletion_protection = var.protected, final_snapshot = var.protected }
-  force_destroy = !var.protected
+  aurora              = { final_snapshot = var.protected }
+  deletion_protection = var.protected
+  force_destroy       = !var.protected
 }

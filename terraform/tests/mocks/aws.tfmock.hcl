@@ -7,7 +7,8 @@ mock_data "aws_partition" {
   defaults = { partition = "aws" }
 }
 mock_data "aws_region" {
-  defaults = { name = "eu-central-1" }
+  # Provider 5 calls it name, provider 6 region.
+  defaults = { name = "eu-central-1", region = "eu-central-1" }
 }
 mock_resource "aws_api_gateway_stage" {
   defaults = {

@@ -367,3 +367,29 @@ def test_what_makes_no_sense_is_an_error() -> None:
     detail = {"ingestedID": "x", "ingestedTable": "unmatched"}
     with pytest.raises(InvalidEvent, match="not in the log"):
         handler({"detail-type": "Ingestion Rejected", "detail": detail}, lambda_context())
+
+
+@pytest.mark.parametrize("status", ["FAILED", "ABORTED"])
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_cause_of_many_characters_is_cut(
+    status: str,
+    as_json: bool,
+    event: dict[str, Any],
+    ingestion: Ingestion,
+    run: Run,
+    log: Log,
+    messages: Messages,
+) -> None:
+    """As JSON, as Lambda gives it; and as JSON that Step Functions has cut."""
+    cause = json.dumps({"errorMessage": "ё" * 30_000}, ensure_ascii=False)
+    detail = {"status": status, "error": "KeyError", "cause": cause if as_json else cause[:-9]}
+    event["detail"] |= detail
+
+    handler(event, lambda_context())
+
+    (message,) = messages()
+    assert "more characters)" in message["reason"]
+    assert len(message["reason"]) < 1_600
+    item = log.get(ingestion.id, ingestion.table)
+    assert item is not None
+    assert item["haltReason"] == message["reason"]

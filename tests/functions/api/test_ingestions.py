@@ -119,6 +119,13 @@ def test_one_step_by_step(function: None, log: Log) -> None:
     assert refused(ask("/ingestions/20240303-0000000000"), 404)
 
 
+def test_what_watch_remembers_is_no_ingestion(function: None, log: Log) -> None:
+    log.remember_sweep({"finished": True})
+
+    assert refused(ask("/ingestions/watch"), 404)
+    assert found("/ingestions")["items"] == []
+
+
 def test_a_file_that_never_came(function: None, log: Log) -> None:
     missing = log.miss("dailycheckins", dt.date(2024, 3, 3), "no file has come", None)
 

@@ -16,7 +16,7 @@ import trustme
 
 from functions.load.handler import handler
 from functions.load.rows import StagedRows
-from functions.load.versions import is_newer
+from functions.load.versions import may_replace
 from shared import parquet
 from shared.alerts import Kind, compose
 from shared.database import connect
@@ -344,12 +344,12 @@ def test_order_is_that_of_the_keys_versions_over_all_pages(
         lambda self, kwargs: kwargs.update(MaxKeys=2),
     )
 
-    assert is_newer(s3, versions[-1], than=oldest.version_id)
-    assert not is_newer(s3, oldest, than=versions[0].version_id)
-    assert is_newer(s3, oldest, than="deleted for good")
+    assert may_replace(s3, versions[-1], oldest.version_id)
+    assert not may_replace(s3, oldest, versions[0].version_id)
+    assert may_replace(s3, oldest, "deleted for good")
     s3.delete_object(Bucket=LANDING, Key=KEY, VersionId=oldest.version_id)
-    assert not is_newer(s3, oldest, than=versions[0].version_id)
-    assert not is_newer(s3, oldest, than="deleted for good too")
+    assert not may_replace(s3, oldest, versions[0].version_id)
+    assert not may_replace(s3, oldest, "deleted for good too")
 
 
 def test_the_same_counts_everywhere(

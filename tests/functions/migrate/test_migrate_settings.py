@@ -10,9 +10,10 @@ SECRET = {"DATABASE_SECRET_ARN": "arn:secret"}
 CLUSTER = {"DATABASE_CLUSTER_ARN": "arn:cluster"}
 HOST = {"DATABASE_HOST": "db", "DATABASE_PORT": "5432"}
 USER = {"DATABASE_USER": "administrator"}
+BUNDLE = {"DATABASE_CA_BUNDLE": "s3://config/ca.pem"}
 BY_IAM = {"LOADER_USER": "loader", "READER_USER": "reader"}
 BY_SECRET = {"LOADER_SECRET_ARN": "arn:l", "READER_SECRET_ARN": "arn:r"}
-ALL = NAME | SECRET | CLUSTER | HOST | USER | BY_IAM | BY_SECRET
+ALL = NAME | SECRET | CLUSTER | HOST | USER | BUNDLE | BY_IAM | BY_SECRET
 
 
 def _settings(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> MigrateSettings:
@@ -26,7 +27,7 @@ def _settings(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> M
 
 
 @pytest.mark.parametrize("roles", [BY_IAM, BY_SECRET])
-@pytest.mark.parametrize("way", [CLUSTER | SECRET, HOST | SECRET, HOST | USER])
+@pytest.mark.parametrize("way", [CLUSTER | SECRET, HOST | SECRET, HOST | USER | BUNDLE])
 def test_each_way_in_goes_with_each_kind_of_role(
     monkeypatch: pytest.MonkeyPatch, way: dict[str, str], roles: dict[str, str]
 ) -> None:
@@ -35,6 +36,7 @@ def test_each_way_in_goes_with_each_kind_of_role(
     assert settings.database_name == "tm"
     if "DATABASE_HOST" in way:
         assert read(DatabaseSettings).database_port == 5432
+        assert read(DatabaseSettings).database_ca_bundle == way.get("DATABASE_CA_BUNDLE")
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,7 @@ def test_each_way_in_goes_with_each_kind_of_role(
         CLUSTER | SECRET | USER,
         CLUSTER | SECRET | HOST,
         CLUSTER | SECRET | {"DATABASE_PORT": "5432"},
+        CLUSTER | SECRET | BUNDLE,
         USER,
     ],
 )

@@ -56,3 +56,9 @@ def test_columns_are_not_mixed_up() -> None:
 
 def test_nothing_repeats_nothing() -> None:
     assert Profile().repeats == 0
+
+
+def test_an_extreme_of_many_characters_is_cut() -> None:
+    found = profile(pa.table({"text": ["x" * 1024**2], "line": [2]}))
+
+    assert len(found.columns["text"].as_json()["max"]) == 200

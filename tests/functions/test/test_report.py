@@ -77,3 +77,15 @@ def test_a_rule_names_its_first_rows() -> None:
     (rule,) = report.as_json()["rules"]
     assert rule["count"] == 48
     assert rule["examples"] == [{"line": n, "value": str(n)} for n in range(2, 7)]
+
+
+def test_what_the_report_quotes_is_cut() -> None:
+    """Alert reads it into a memory of 256 MB, and puts its reasons into the message."""
+    report = Report(limited(limit=100), rows_read=100)
+    long = "ё" * 1024**2
+    report.add([reject(2, value=long, reason=long), reject(2, "s")])
+
+    (cut, _) = report.as_json()["rules"]
+    assert cut["reason"].endswith("… (1,048,305 more characters)")
+    assert cut["examples"][0]["value"].endswith("… (1,048,405 more characters)")
+    assert str(report.summary).endswith("; s is broken (1×, first at line 2)")

@@ -248,3 +248,13 @@ def test_every_rule_of_every_contract_can_be_judged(contract: Contract) -> None:
     empty = schema(contract).empty_table()
 
     assert list(Judge(contract, NOW).violations(empty)) == []
+
+
+def test_a_reason_names_the_first_values_that_are_allowed() -> None:
+    countries = [f"country {number}" for number in range(200)]
+    contract = contract_of("string", {"kind": "allowed", "values": countries})
+    rows = pa.table({"c": ["nowhere"], "line": [2]})
+
+    (violation,) = Judge(contract, NOW).violations(rows)
+
+    assert violation.reason.endswith("country 8, country 9, … (190 more)")

@@ -1,13 +1,16 @@
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 
 from functions.trigger.handler import handler
 from shared.progress import Log, Status
-from tests.fixtures.aws import KEY, REGION, lambda_context
+from tests.fixtures.aws import KEY, LANDING, REGION, lambda_context, land
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 EVENTS = Path(__file__).parents[2] / "events"
 
@@ -33,6 +36,16 @@ def event(*keys: str) -> dict[str, Any]:
         landed = record["s3"]["object"] | {"key": key, "versionId": f"v-{key}"}
         records.append(record | {"s3": record["s3"] | {"object": landed}})
     return {"Records": records}
+
+
+def without_version(key: str, said: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The event of a bucket whose versioning has not taken effect where S3 made the event."""
+    made = event(key)
+    (record,) = made["Records"]
+    del record["s3"]["object"]["versionId"]
+    record["s3"]["object"] |= said or {}
+    record["s3"]["bucket"] = {"name": LANDING}
+    return made
 
 
 def inputs(state_machine: str) -> list[dict[str, Any]]:
@@ -71,6 +84,53 @@ def test_every_record_counts(state_machine: str) -> None:
 
     assert result == {"started": 3, "rejected": 1, "ignored": 1}
     assert len(inputs(state_machine)) == 2, "the same version twice is one run"
+
+
+@pytest.fixture
+def unversioned(s3: "S3Client") -> "S3Client":
+    """The landing bucket, before its versioning takes effect."""
+    suspended: Any = {"Status": "Suspended"}
+    s3.put_bucket_versioning(Bucket=LANDING, VersioningConfiguration=suspended)
+    return s3
+
+
+@pytest.mark.parametrize("said", [{}, {"versionId": None}, {"versionId": "null"}])
+def test_an_event_without_a_version_is_of_the_newest(
+    said: dict[str, Any], state_machine: str, s3: "S3Client"
+) -> None:
+    land(s3, b"older")
+    newest = land(s3, b"the newest")
+
+    assert handler(without_version(KEY, said), lambda_context()) == {"started": 1}
+
+    (started,) = inputs(state_machine)
+    assert started["source"] == newest.as_event()["source"]
+
+
+def test_an_object_without_a_version_is_rejected(
+    state_machine: str, unversioned: "S3Client", log: Log
+) -> None:
+    unversioned.put_object(Bucket=LANDING, Key=KEY, Body=b"x")
+
+    assert handler(without_version(KEY), lambda_context()) == {"rejected": 1}
+
+    (item,) = log.with_status(Status.REJECTED)
+    assert item["sourceKey"] == KEY
+    assert item["versionId"].startswith("null@20")
+    assert inputs(state_machine) == []
+
+
+def test_an_object_that_is_gone_is_left_to_watch(
+    state_machine: str, s3: "S3Client", caplog: pytest.LogCaptureFixture
+) -> None:
+    land(s3, b"x")
+    s3.delete_object(Bucket=LANDING, Key=KEY)
+
+    assert handler(without_version(KEY, {}), lambda_context()) == {"ignored": 1}
+
+    (line,) = (vars(record) for record in caplog.records if record.message == "not there")
+    assert line["sourceKey"] == KEY
+    assert inputs(state_machine) == []
 
 
 def test_s3s_test_event_is_nothing(state_machine: str) -> None:

@@ -4,11 +4,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import botocore.exceptions
 import pytest
+from moto.stepfunctions.models import stepfunctions_backends
 
 from functions.watch import reconciliation
 from functions.watch.handler import handler
+from shared.errors import LogUnavailable, NoticeUndelivered
 from shared.ingestion import Ingestion, Run, Source
+from shared.intake import Admission, Intake
 from shared.progress import Log, State, Status
 from tests.fixtures.aws import KEY, LANDING, REGION, lambda_context, land
 
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 NOTHING = {"stuck": 0, "unannounced": 0, "lost": 0, "missing": 0}
+"""Of what there may be to do."""
 Notices = Callable[[], list[tuple[str, dict[str, Any]]]]
 
 
@@ -50,6 +55,12 @@ def notices(aws: None) -> Notices:
     return received
 
 
+def look(event: dict[str, Any] | None = None) -> dict[str, int]:
+    """Have watch look, and return what it found to do."""
+    found = handler(event or {}, lambda_context())
+    return {name: found[name] for name in NOTHING}
+
+
 def started(machine: str, ingestion: Ingestion, log: Log) -> Run:
     arn = boto3.client("stepfunctions", region_name=REGION).start_execution(
         stateMachineArn=machine, name=ingestion.execution_name(), input=ingestion.as_json()
@@ -65,7 +76,7 @@ def stop(run: Run) -> None:
 
 
 def test_nothing_is_nothing() -> None:
-    assert handler({}, lambda_context()) == NOTHING
+    assert look() == NOTHING
 
 
 def test_a_run_on_its_way_is_left_alone(
@@ -74,7 +85,7 @@ def test_a_run_on_its_way_is_left_alone(
     run = started(machine, ingestion := land(s3, b"x"), log)
     log.enter(ingestion, run, State.TRANSFORM)
 
-    assert handler({}, lambda_context()) == NOTHING
+    assert look() == NOTHING
     assert notices() == []
 
 
@@ -85,7 +96,7 @@ def test_a_run_that_ended_unseen_is_told(
     log.enter(ingestion, run, State.TRANSFORM)
     stop(run)
 
-    assert handler({}, lambda_context()) == NOTHING | {"stuck": 1}
+    assert look() == NOTHING | {"stuck": 1}
 
     ((kind, detail),) = notices()
     assert kind == "Ingestion Ended"
@@ -99,7 +110,7 @@ def test_a_run_that_never_began_is_started(machine: str, s3: "S3Client", log: Lo
     arn = machine.replace("stateMachine", "execution") + ":" + ingestion.execution_name()
     log.open(ingestion, Run(arn))
 
-    assert handler({}, lambda_context())["stuck"] == 1
+    assert look()["stuck"] == 1
 
     client = boto3.client("stepfunctions", region_name=REGION)
     assert client.describe_execution(executionArn=arn)["status"] == "RUNNING"
@@ -112,7 +123,7 @@ def test_an_end_that_was_logged_but_never_told(
     stop(run)
     log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, "x")
 
-    assert handler({}, lambda_context()) == NOTHING | {"unannounced": 1}
+    assert look() == NOTHING | {"unannounced": 1}
     assert [kind for kind, _ in notices()] == ["Ingestion Ended"]
 
 
@@ -125,7 +136,7 @@ def test_an_end_that_was_told_is_left_alone(
     log.claim_alert(*end)
     log.alert_sent(*end)
 
-    assert handler({}, lambda_context()) == NOTHING
+    assert look() == NOTHING
     assert notices() == []
 
 
@@ -148,16 +159,97 @@ def test_an_end_that_was_never_told_before_the_replay(
     log.claim_alert(*end)
     log.alert_sent(*end)
 
-    assert handler({}, lambda_context()) == NOTHING | {"unannounced": 1}
+    assert look() == NOTHING | {"unannounced": 1}
 
     ((_, detail),) = notices()
     assert detail["executionArn"] == first.execution_arn
 
 
+def test_an_end_that_step_functions_has_forgotten(
+    machine: str, s3: "S3Client", log: Log, notices: Notices
+) -> None:
+    """It forgets an execution 90 days after its end: a file may be replayed after that."""
+    first = started(machine, ingestion := land(s3, b"x"), log)
+    stop(first)
+    log.finish(ingestion, first, State.LOAD, Status.FAIL, {}, "x")
+    item = log.get(ingestion.id, ingestion.table)
+    assert item is not None
+    log.reopen(item, second := Run(f"{first.execution_arn}-r2"))
+    log.finish(ingestion, second, State.LOAD, Status.SUCCESS, {})
+    executions = stepfunctions_backends["123456789012"][REGION].describe_state_machine(machine)
+    executions.executions.clear()
+    other = started(machine, land(s3, b"y"), log)
+    stop(other)
+
+    assert look() == NOTHING | {"stuck": 1}, "what it says of the others"
+    assert [detail["executionArn"] for _, detail in notices()] == [other.execution_arn]
+
+
+def test_one_ingestion_does_not_stop_what_is_done_about_the_others(
+    machine: str,
+    s3: "S3Client",
+    log: Log,
+    notices: Notices,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for status in (None, Status.FAIL):
+        bad = land(s3, b"bad")
+        log.open(bad, run := Run("no-arn"))
+        if status is not None:
+            log.finish(bad, run, State.LOAD, status, {}, "x")
+    stop(stuck := started(machine, land(s3, b"stuck"), log))
+    log.reject(Source(LANDING, "nonsense", "v1", 1), "no such form")
+    lost = [land(s3, b"lost"), land(s3, b"lost, and it cannot be admitted")]
+    admit = Intake.admit
+
+    def fails_once(self: Intake, source: Source) -> Admission:
+        if source == lost[1].source:
+            raise NoticeUndelivered("for a test")
+        return admit(self, source)
+
+    monkeypatch.setattr(Intake, "admit", fails_once)
+
+    with pytest.raises(botocore.exceptions.ClientError, match="InvalidArn"):
+        look()
+
+    assert [kind for kind, _ in notices()] == ["Ingestion Ended", "Ingestion Rejected"]
+    assert notices()[0][1]["executionArn"] == stuck.execution_arn
+    assert log.get(lost[0].id, lost[0].table) is not None
+    (watched,) = (vars(record) for record in caplog.records if record.message == "watched")
+    assert (watched["stuck"], watched["unannounced"], watched["lost"]) == (1, 1, 1)
+    failed = [vars(line) for line in caplog.records if line.message == "cannot be put right"]
+    assert [line["reason"].split(":")[0] for line in failed] == ["InvalidArn"] * 2 + [
+        "NoticeUndelivered"
+    ]
+    assert failed[-1]["ingestedID"] == lost[1].id
+
+
+def test_a_log_that_is_away_is_so_for_all(
+    s3: "S3Client", log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the look would wait for it at each of a thousand objects, until its time is over."""
+    asked = []
+    for body in (b"x", b"y"):
+        land(s3, body)
+
+    def refuse(_: Log, *key: str) -> None:
+        asked.append(key)
+        raise LogUnavailable
+
+    monkeypatch.setattr(Log, "sweep", lambda _: None)
+    monkeypatch.setattr(Log, "get", refuse)
+
+    with pytest.raises(LogUnavailable):
+        look()
+
+    assert len(asked) == 1
+
+
 def test_a_rejected_key_that_was_never_told(log: Log, notices: Notices) -> None:
     log.reject(Source(LANDING, "nonsense", "v1", 1), "no such form")
 
-    assert handler({}, lambda_context()) == NOTHING | {"unannounced": 1}
+    assert look() == NOTHING | {"unannounced": 1}
     assert [kind for kind, _ in notices()] == ["Ingestion Rejected"]
 
 
@@ -165,7 +257,7 @@ def test_a_landed_object_whose_event_was_lost(s3: "S3Client", log: Log) -> None:
     land(s3, b"x")
     land(s3, b"y")
 
-    assert handler({}, lambda_context())["lost"] == 2
+    assert look()["lost"] == 2
     assert len(list(log.with_status(Status.RUNNING))) == 2
 
 
@@ -175,7 +267,7 @@ def test_what_just_landed_is_on_its_way(
     monkeypatch.setattr(reconciliation, "GRACE", dt.timedelta(minutes=10))
     land(s3, b"x", KEY)
 
-    assert handler({}, lambda_context()) == NOTHING
+    assert look() == NOTHING
     assert list(log.with_status(Status.RUNNING)) == []
 
 
@@ -187,18 +279,18 @@ def test_a_file_that_never_came_is_told_until_it_was(
     day = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)
     after = {"time": f"{day + dt.timedelta(days=1)}T09:10:00Z"}
 
-    assert handler({}, lambda_context()) == NOTHING, "the stack is of today"
-    assert handler(after, lambda_context())["missing"] == 1
+    assert look() == NOTHING, "the stack is of today"
+    assert look(after)["missing"] == 1
 
     missing_id = f"{day:%Y%m%d}-missing"
     told = [("File Missing", {"ingestedID": missing_id, "ingestedTable": "dailycheckins"})]
     assert notices() == told
-    assert handler(after, lambda_context()) == NOTHING | {"unannounced": 1}
+    assert look(after) == NOTHING | {"unannounced": 1}
     assert notices() == told * 2
     end = missing_id, "dailycheckins", "File Missing", "request"
     log.claim_alert(*end)
     log.alert_sent(*end)
-    assert handler(after, lambda_context()) == NOTHING
+    assert look(after) == NOTHING
 
 
 def test_a_landed_object_whose_event_was_lost_is_said_to_be(
@@ -207,7 +299,7 @@ def test_a_landed_object_whose_event_was_lost_is_said_to_be(
     land(s3, b"x")
     s3.put_object(Bucket=LANDING, Key="nonsense", Body=b"x")
 
-    handler({}, lambda_context())
+    look()
 
     assert [item["foundBy"] for item in log.with_status(Status.RUNNING)] == ["watch"]
     assert [item["foundBy"] for item in log.with_status(Status.REJECTED)] == ["watch"]

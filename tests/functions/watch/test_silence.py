@@ -92,6 +92,23 @@ def test_a_file_that_is_loaded(status: Status, look: Look, log: Log) -> None:
     assert "20240303-missing" not in look(DEADLINE + HOUR)
 
 
+@pytest.mark.parametrize("state", [State.LOAD, State.TRANSFORM])
+def test_a_file_that_was_removed(state: State, look: Look, log: Log) -> None:
+    """Nothing of it is loaded any more; that it had failed before is of no matter either."""
+    status = Status.SUCCESS if state is State.LOAD else Status.FAIL
+    ended(log, each := ingestion(), state, status, None)
+    log.removed(each.id, each.table)
+
+    assert "20240303-missing" in look(DEADLINE + HOUR)
+
+    item = log.get("20240303-missing", TABLE)
+    assert item is not None
+    assert "failedID" not in item
+    assert item["haltReason"] == (
+        "the file of 2024-03-03 was removed; it was to be loaded by 2024-03-04 09:00 (Etc/UTC)"
+    )
+
+
 def test_a_file_of_another_table_is_no_file_of_this_one(look: Look, log: Log) -> None:
     key = LandingKey("projectbudgets", DAY, "f.csv")
     ended(

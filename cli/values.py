@@ -1,0 +1,238 @@
+"""Texts for one column of a contract: such as its rules accept, and one that breaks each rule.
+
+Candidates are made of the type, the formats, the bounds and the column's `examples`, and then held
+against the rules. What a pattern accepts is not derived: it takes an example, or luck.
+"""
+
+import datetime as dt
+import itertools
+import re
+import string
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Context, Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import babel.dates
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shared.contract import (
+    Allowed,
+    AnyRule,
+    Column,
+    Contract,
+    Length,
+    NotInFuture,
+    Pattern,
+    Range,
+    Required,
+    Unique,
+)
+
+_MANY = 1_000
+_WORDS = ("tm-smoke-", "smoke", "s", "")
+_A_DAY = dt.date(2001, 1, 13)
+_DAYS = 2_000
+_MARGIN = dt.timedelta(days=3)
+"""Between now and a day that surely lies in the past, or in the future, in every time zone."""
+_EXACT = Context(prec=100)
+_LONGEST = 10_000
+"""Characters of a text that is too long: one of more than 131,072 would fail as `quoting`."""
+
+Value = str | Decimal | bool | dt.date | dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """How a row fails, and all rules of the column that are broken by it."""
+
+    rule: str
+    text: str | None
+    """What does it; None is the text of an earlier row."""
+    breaks: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """The texts of one column; `now` is when the future begins."""
+
+    column: Column
+    contract: Contract
+    now: dt.datetime
+    preferred: str | None = None
+    """A text that is taken before all others, if it will do."""
+
+    @property
+    def is_unique(self) -> bool:
+        """Whether no value may come twice."""
+        return any(isinstance(rule, Unique) for rule in self.column.rules)
+
+    def good(self) -> Iterator[str]:
+        """Yield texts that break no rule, not even one that only warns; each once."""
+        seen = set()
+        for value, text in self._candidates():
+            # A moment can be written in several ways, and is unique all the same.
+            each = value if self.is_unique else text
+            if each not in seen and not self._broken(value):
+                seen.add(each)
+                yield text
+
+    def flaws(self) -> Iterator[Flaw]:
+        """Yield each way in which a value can be rejected, if a text for it is found."""
+        none = "tm\0smoke" if self.column.logical_type == "string" else "no value"
+        if self._is_usable(none) and none not in self._tokens:
+            yield Flaw(self.column.logical_type, none)
+        for rule in self.column.rules:
+            if rule.severity == "error" and (flaw := self._flaw(rule)) is not None:
+                yield flaw
+
+    def _flaw(self, rule: AnyRule) -> Flaw | None:
+        alike = frozenset(each.name for each in self.column.rules if each.kind == rule.kind)
+        match rule:
+            case Required():
+                missing = self.contract.null_tokens
+                return Flaw(rule.name, missing[0], alike) if missing else None
+            case Unique():
+                return Flaw(rule.name, None, alike)
+        found = None
+        for value, text in self._candidates():
+            broken = self._broken(value)
+            if rule.name in broken and (found is None or len(broken) < len(found.breaks)):
+                found = Flaw(rule.name, text, broken)
+                if len(broken) == 1:
+                    break
+        return found
+
+    def _broken(self, value: Value) -> frozenset[str]:
+        """Return the names of the rules that a value breaks by itself."""
+        return frozenset(rule.name for rule in self.column.rules if not _is_kept(rule, value, self))
+
+    def _is_usable(self, text: str) -> bool:
+        """Tell whether a text is taken for a value, and can be written in the file's encoding."""
+        try:
+            text.encode(self.contract.encoding)
+        except UnicodeEncodeError:
+            return False
+        return text not in self.contract.null_tokens
+
+    @property
+    def _tokens(self) -> tuple[str, ...]:
+        return (*self.column.true_tokens, *self.column.false_tokens)
+
+    def _candidates(self) -> Iterator[tuple[Value, str]]:
+        """Yield values of the type, good and bad ones, as they are written."""
+        found: Iterator[tuple[Value, str]]
+        match self.column.logical_type:
+            case "string":
+                found = ((text, text) for text in self._strings())
+            case "boolean":
+                found = ((text in self.column.true_tokens, text) for text in self._tokens)
+            case "integer" | "number":
+                found = ((number, self._digits(number)) for number in self._numbers())
+            case "date" | "timestamp":
+                found = self._moments()
+        return (each for each in found if self._is_usable(each[1]))
+
+    def _strings(self) -> Iterator[str]:
+        if self.preferred is not None:
+            yield self.preferred
+        for rule in self.column.rules:
+            if isinstance(rule, Allowed):
+                yield from rule.values
+        for example, number in itertools.product(map(str, self.column.examples), range(_MANY)):
+            yield example
+            begin, digits, end = re.split(r"(\d+|$)", example, maxsplit=1)
+            yield f"{begin}{number:0{max(len(digits), 1)}}{end}"
+        lengths = [rule for rule in self.column.rules if isinstance(rule, Length)]
+        shortest = max((rule.minimum or 1 for rule in lengths), default=1)
+        for word, number in itertools.product(_WORDS, range(_MANY)):
+            yield f"{word}{number:0{max(shortest - len(word), 1)}}"
+        for letters in (string.ascii_lowercase, string.ascii_uppercase):
+            words = itertools.product(letters, repeat=shortest)
+            yield from map("".join, itertools.islice(words, _MANY))
+        yield from ("?", "no value!")
+        for rule in lengths:
+            wrong = ((rule.minimum or 1) - 1, (rule.maximum or 0) + 1)
+            yield from ("x" * length for length in wrong if length <= _LONGEST)
+
+    def _numbers(self) -> Iterator[Decimal]:
+        # In whole steps of the last digit that is kept.
+        scale, numbers = self._steps
+        bounds = [each for each in self._bounds if isinstance(each, Decimal)]
+        near = [10**scale, *(int(_EXACT.scaleb(each, scale)) for each in bounds)]
+        for steps, start in itertools.product(range(_MANY), near):
+            for number in (start + steps, start - steps):
+                if number in numbers:
+                    yield _EXACT.scaleb(Decimal(number), -scale)
+
+    @property
+    def _steps(self) -> tuple[int, range]:
+        """Digits after the point, and the numbers that PostgreSQL keeps, without the point."""
+        if self.column.logical_type == "integer":
+            return 0, self.column.integer_range
+        precision, scale = self.column.precision_and_scale
+        return scale, range(1 - 10**precision, 10**precision)
+
+    def _digits(self, number: Decimal) -> str:
+        return f"{number:f}".replace(".", self.contract.decimal_mark)
+
+    def _moments(self) -> Iterator[tuple[Value, str]]:
+        for day, form in itertools.product(self._days(), self.column.formats):
+            pattern = re.sub(r"\[.*?\]", "", form.pattern)  # fractions may be left out
+            has_time = re.search("[Hh]", re.sub("'.*?'", "", pattern))
+            local = dt.datetime.combine(day, dt.time(12 if has_time else 0))
+            text = babel.dates.format_datetime(local, pattern, locale=form.locale)
+            zone = ZoneInfo(form.timezone or self.column.timezone)
+            yield day if self.column.logical_type == "date" else local.replace(tzinfo=zone), text
+
+    def _days(self) -> Iterator[dt.date]:
+        bounds = [each for each in self._bounds if isinstance(each, dt.date)]
+        today = self.now.date()
+        near = [each.toordinal() for each in (_A_DAY, today, *bounds)]
+        days = [
+            dt.date.fromordinal(start + days)
+            for number, start in itertools.product(range(_DAYS), near)
+            for days in (number, -number)
+            if 366 < start + days < dt.date.max.toordinal()
+        ]
+        return (day for day in days if abs(day - today) >= _MARGIN and self._is_plain(day))
+
+    def _is_plain(self, day: dt.date) -> bool:
+        """Tell whether no other format can take the day for the month."""
+        return len(self.column.formats) == 1 or day.day > 12 or day.day == day.month
+
+    @property
+    def _bounds(self) -> list[Decimal | dt.date | dt.datetime]:
+        rules = [rule for rule in self.column.rules if isinstance(rule, Range)]
+        both = itertools.chain.from_iterable((rule.minimum, rule.maximum) for rule in rules)
+        return [each for each in both if each is not None]
+
+
+def _is_kept(rule: AnyRule, value: Value, values: Values) -> bool:
+    match rule, value:
+        case Length(minimum=low, maximum=high), str():
+            return (low or 0) <= len(value) and (high is None or len(value) <= high)
+        case Pattern(regex=regex), str():
+            # By RE2, whose syntax it is.
+            return bool(pc.match_substring_regex(pa.scalar(value), rf"\A(?:{regex})\z").as_py())
+        case Allowed(values=allowed), str():
+            return value in allowed
+        case Range(minimum=low, maximum=high), _:
+            order = _ordered(value)
+            return (low is None or _ordered(low) <= order) and (
+                high is None or order <= _ordered(high)
+            )
+        case NotInFuture(), _:
+            return bool(_ordered(value) <= values.now)
+    return True
+
+
+def _ordered(value: Value) -> Any:
+    """Return what values of one type are ordered by: a day begins at midnight in UTC."""
+    if isinstance(value, dt.datetime):
+        return value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+    if isinstance(value, dt.date):
+        return dt.datetime.combine(value, dt.time(), dt.UTC)
+    return value

@@ -1,0 +1,202 @@
+"""Whether a command of the AWS CLI is one: by botocore's models of the services, without AWS.
+
+The CLI makes its commands from these models: operations and their parameters, with hyphens. What it
+has besides is listed here.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import botocore.session
+import jmespath
+from botocore import xform_name
+from botocore.exceptions import UnknownServiceError
+from botocore.model import OperationModel
+from botocore.waiter import WaiterModel
+
+SESSION = botocore.session.get_session()
+RENAMED = {"s3api": "s3"}
+# Of docs.aws.amazon.com/cli/latest/userguide/cli-configure-options.html those that we use.
+GLOBAL = {"cli-binary-format", "no-cli-pager", "output", "profile", "query", "region"}
+SWITCHES = {"no-cli-pager"}
+# What the CLI does not make from a model, with its options and how many words it takes besides.
+CUSTOM: dict[tuple[str, str], tuple[set[str], int]] = {
+    ("logs", "tail"): ({"filter-pattern", "follow", "format", "since"}, 1),
+    ("s3", "cp"): (set(), 2),
+    ("s3", "ls"): (set(), 1),
+}
+# An operation whose answer is a file takes its name.
+TAKES_FILE = {("lambda", "invoke")}
+
+
+class Misused(Exception):
+    """What is wrong with a command."""
+
+
+def check(words: list[str]) -> None:
+    """See whether the AWS CLI would take a command, given as its words after `aws`.
+
+    Raises:
+        Misused: it would not.
+    """
+    service, action, *rest = words
+    options, besides = _options(rest)
+    unknown: set[str]
+    if (service, action) in CUSTOM:
+        known, wanted = CUSTOM[service, action]
+        unknown = options.keys() - known - GLOBAL
+    else:
+        if action == "wait":
+            action = besides.pop(0)
+            model = _waited(service, action)
+        else:
+            model = _operation(service, action)
+        wanted = 0
+        if (service, action) in TAKES_FILE:
+            wanted = 1
+            *_, last = [[], *options.values()]
+            if not besides and len(last) > 1:
+                besides.append(last.pop())
+        unknown = _check_parameters(model, options)
+    if unknown:
+        raise Misused(f"{service} {action} has no --{', --'.join(sorted(unknown))}")
+    if len(besides) != wanted:
+        raise Misused(f"{service} {action} takes {wanted} words, not {besides}")
+
+
+def action(words: list[str]) -> str:
+    """Return the IAM action that a command needs, given as its words after `aws`."""
+    service, operation, *_ = words
+    if (service, operation) == ("logs", "tail"):
+        return "logs:FilterLogEvents"
+    model = _operation(service, operation)
+    name = "InvokeFunction" if (service, operation) == ("lambda", "invoke") else model.name
+    return f"{model.service_model.signing_name.replace('monitoring', 'cloudwatch')}:{name}"
+
+
+def _options(words: list[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """Return each option with its values, and the words that come before the options or last."""
+    options: dict[str, list[str]] = {}
+    besides: list[str] = []
+    values = besides
+    for word in words:
+        if word.startswith("--"):
+            name, equals, value = word.removeprefix("--").partition("=")
+            values = options.setdefault(name, [])
+            if equals:
+                values.append(value)
+            if name in SWITCHES:
+                values = besides
+        else:
+            values.append(word)
+    return options, besides
+
+
+def _service(name: str) -> Any:
+    try:
+        return SESSION.get_service_model(RENAMED.get(name, name))
+    except UnknownServiceError:
+        raise Misused(f"there is no service {name}") from None
+
+
+def _operation(service: str, action: str) -> OperationModel:
+    model = _service(service)
+    for name in model.operation_names:
+        if xform_name(name, "-") == action:
+            operation: OperationModel = model.operation_model(name)
+            return operation
+    raise Misused(f"{service} has no operation {action}")
+
+
+def _waited(service: str, action: str) -> OperationModel:
+    waiters: WaiterModel = SESSION.get_waiter_model(_service(service).service_name)
+    for name in waiters.waiter_names:
+        if xform_name(name, "-") == action:
+            operation = waiters.get_waiter(name).operation
+            return _operation(service, xform_name(operation, "-"))
+    raise Misused(f"{service} waits for no {action}")
+
+
+def _check_parameters(operation: OperationModel, options: dict[str, list[str]]) -> set[str]:
+    """See whether parameters are complete and of their types; return options that are none."""
+    shape: Any = operation.input_shape
+    members = {xform_name(name, "-"): each for name, each in shape.members.items()} if shape else {}
+    required = {xform_name(name, "-") for name in shape.required_members} if shape else set()
+    if missing := required - options.keys():
+        raise Misused(f"{operation.name} needs --{', --'.join(sorted(missing))}")
+    unknown = set()
+    for name, values in options.items():
+        positive = name.removeprefix("no-")
+        if name in members:
+            _check_value(f"--{name}", members[name], values)
+        elif positive in members and members[positive].type_name == "boolean":
+            _check_value(f"--{name}", members[positive], values)
+        elif name not in GLOBAL:
+            unknown.add(name)
+    for query in options.get("query", ()):
+        _check_query(operation, query)
+    return unknown
+
+
+def _check_value(name: str, shape: Any, values: list[str]) -> None:
+    if shape.type_name == "boolean":
+        if values:
+            raise Misused(f"{name} takes no value, not {values}")
+        return
+    if not values:
+        raise Misused(f"{name} needs a value")
+    if shape.type_name == "list":
+        for value in values:
+            _check_one(name, shape.member, value)
+    elif len(values) > 1:
+        raise Misused(f"{name} takes one value, not {values}")
+    else:
+        _check_one(name, shape, values[0])
+
+
+def _check_one(name: str, shape: Any, value: str) -> None:
+    if "$" in value:
+        return
+    if shape.type_name == "structure" and not value.startswith("{"):
+        for part in re.findall(r"(?:^|,)(\w+)=", value) or [value]:
+            if part not in shape.members:
+                raise Misused(f"{name} has no {part}; it has {', '.join(shape.members)}")
+    elif shape.type_name in {"integer", "long"} and not value.isdigit():
+        raise Misused(f"{name} is a number, not {value}")
+    elif getattr(shape, "enum", None) and value not in shape.enum:
+        raise Misused(f"{name} is one of {', '.join(shape.enum)}, not {value}")
+
+
+def _check_query(operation: OperationModel, query: str) -> None:
+    """See whether everything that a query names is in the operation's answer."""
+    said = operation.output_shape
+    sample = _sample(said, ()) if said else {}
+    # A filter would have to fit the sample.
+    found = jmespath.search(re.sub(r"\[\?[^]]*\]", "[]", query), sample)
+    if found is None or any(each in (None, []) for each in _leaves(found)):
+        raise Misused(f"--query {query} finds nothing in what {operation.name} answers")
+
+
+def _sample(shape: Any, above: tuple[str, ...]) -> Any:
+    """Return an answer in which every member of a shape is there."""
+    if shape.name in above:
+        return None
+    above = (*above, shape.name)
+    if shape.type_name == "structure":
+        return {name: _sample(member, above) for name, member in shape.members.items()}
+    if shape.type_name == "list":
+        return [_sample(shape.member, above)]
+    if shape.type_name == "map":
+        return {"key": _sample(shape.value, above)}
+    return 1 if shape.type_name in {"double", "float", "integer", "long"} else "text"
+
+
+def _leaves(found: Any) -> Iterator[Any]:
+    if isinstance(found, dict):
+        found = list(found.values())
+    if isinstance(found, list) and found:
+        for each in found:
+            yield from _leaves(each)
+    else:
+        yield found

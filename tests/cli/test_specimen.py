@@ -1,0 +1,244 @@
+"""`tm smoke`'s file: Transform and Test, as they are, make of each row what it says of it."""
+
+import datetime as dt
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cli.errors import CommandError
+from cli.specimen import SHARE, Bad, Specimen, specimen
+from shared.contract import Contract
+from shared.odcs import load_all
+from shared.verdict import Outcome
+from tests.fixtures.contracts import DAYS, READINGS, TOKENS, column
+from tests.processing import NOW, process
+from tests.test_generated_files import GERMAN, NARROW, ZONED
+
+OURS = dict(load_all())
+CONTRACTS = {**OURS, "german": GERMAN, "zoned": ZONED, "narrow": NARROW, "readings": READINGS}
+
+
+def proved(contract: Contract, folder: Path) -> Specimen:
+    """Hold what a specimen says of its rows against Transform and Test."""
+    made = specimen(contract, "1a2b3c", NOW)
+
+    found = process(folder, made.content, contract)
+
+    assert found.verdict.outcome is Outcome.OK, found.verdict
+    assert found.report["rowsRead"] == made.rows
+    assert sorted(found.loaded) == list(range(2, 2 + made.good)), "no row more, no row less"
+    reasons = {(each["line"], each["column"], each["rule"]) for each in found.rejects}
+    assert {(each.line, each.column, each.rule) for each in made.bad} <= reasons
+    assert {line for line, *_ in reasons} == {each.line for each in made.bad}, "no warning either"
+    halted = process(folder, made.content, contract, hard=True).verdict.outcome
+    assert halted is (Outcome.FAILED_TESTS if made.bad else Outcome.OK)
+    refused = process(folder, made.refused, contract).refused
+    assert refused is not None
+    assert f"missing: {contract.header[0]!r}" in refused
+    return made
+
+
+@pytest.mark.parametrize("contract", [pytest.param(c, id=name) for name, c in CONTRACTS.items()])
+def test_each_row_becomes_what_it_is_said_to(contract: Contract, tmp_path: Path) -> None:
+    made = proved(contract, tmp_path)
+    assert made.bad, "of every contract there is a way to break it"
+
+
+@pytest.mark.parametrize("contract", OURS.values(), ids=OURS)
+def test_every_way_to_fail_is_there(contract: Contract) -> None:
+    """Once each: every type, every rule that rejects, and the row as a whole."""
+    made = specimen(contract, "1a2b3c", NOW)
+
+    ways: list[tuple[str | None, str]] = [(None, "columnCount"), (None, "quoting")]
+    for each in contract.columns:
+        ways += [(each.name, each.logical_type)]
+        ways += [(each.name, rule.name) for rule in each.rules if rule.severity == "error"]
+    assert [(bad.column, bad.rule) for bad in made.bad] == ways
+    assert made.good == SHARE * len(ways)
+
+
+def test_the_look_up_finds_the_good_rows_by_a_key_that_is_nobodys() -> None:
+    made = specimen(OURS["dailycheckins"], "1a2b3c", NOW)
+    assert (made.key, made.keyed) == ("tm-smoke-1a2b3c", made.good)
+    assert specimen(OURS["projectbudgets"], "1a2b3c", NOW).key is None
+
+
+def contract(*columns: Any, **more: Any) -> Contract:
+    names = {"table": "a", "relation": "a", "version": "1"}
+    return Contract.model_validate(names | {"columns": columns} | more)
+
+
+def rule(kind: str, name: str = "rule", **more: Any) -> dict[str, Any]:
+    return {"kind": kind, "name": name, **more}
+
+
+def text(*rules: dict[str, Any], **more: Any) -> Any:
+    return column("x", "string", "text", rules=rules, **more)
+
+
+@pytest.mark.parametrize(
+    "made_of",
+    [
+        contract(text(rule("required"))),
+        contract(text(rule("unique"), rule("allowed", "known", values=["A", "B", "C", "D"]))),
+        contract(text(rule("pattern", regex="[A-Z]{2}-[0-9]{4}"), examples=["AB-1234"])),
+        contract(text(rule("pattern", regex="[a-z]+"), rule("unique", "once"))),
+        contract(text(rule("length", minimum=30), rule("unique", "once"))),
+        contract(text(rule("length", maximum=1), rule("unique", "once"))),
+        contract(text(rule("pattern", regex="nothing like it")), delimiter=";"),
+        contract(text(rule("allowed", values=["A"], threshold={"limit": 0, "inclusive": True}))),
+        contract(text(rule("required"), rule("unique", "once")), null_tokens=()),
+        contract(
+            column("n", "integer", "bigint", rules=[rule("unique")]),
+            row_counts=[{"name": "many", "minimum": 500}],
+        ),
+        contract(column("n", "integer", "integer"), row_counts=[{"name": "one", "maximum": 1}]),
+        contract(column("b", "boolean", "boolean", rules=[rule("unique")], **TOKENS)),
+        contract(column("b", "boolean", "boolean", true_tokens=["no value"], false_tokens=["x"])),
+        contract(
+            column(
+                "d", "date", "date", rules=[rule("not_in_future"), rule("unique", "once")], **DAYS
+            )
+        ),
+        contract(
+            column(
+                "n",
+                "number",
+                "numeric(38,10)",
+                rules=[rule("range", minimum=Decimal("1e27"), maximum=Decimal("1e27") + 5)],
+            ),
+            decimal_mark=",",
+        ),
+        contract(
+            column(
+                "t",
+                "timestamp",
+                "timestamptz",
+                timezone="America/Sao_Paulo",
+                formats=[{"pattern": "MM/dd/yyyy"}, {"pattern": "dd/MM/yyyy"}],
+                rules=[
+                    rule("range", minimum=dt.date(2024, 2, 28), maximum=dt.date(2024, 3, 15)),
+                    rule("unique", "once"),
+                ],
+            ),
+        ),
+        contract(
+            column(
+                "t",
+                "timestamp",
+                "timestamptz",
+                formats=[{"pattern": "d MMMM yyyy", "locale": loc} for loc in ("ru", "de")],
+            ),
+            encoding="cp1252",
+        ),
+    ],
+    ids=lambda made_of: str(made_of.columns[0].rules or made_of.columns[0].physical_type)[:60],
+)
+def test_contracts_that_ask_for_much(made_of: Contract, tmp_path: Path) -> None:
+    proved(made_of, tmp_path)
+
+
+SEVERITIES = st.sampled_from(["error", "error", "warning"])
+BOUNDS: dict[str, st.SearchStrategy[Any]] = {
+    "integer": st.integers(-(2**15), 2**15 - 2).map(Decimal),
+    "number": st.decimals(-900, 900, places=3),
+    "date": st.dates(dt.date(1990, 1, 1), dt.date(2030, 1, 1)),
+    "timestamp": st.dates(dt.date(1990, 1, 1), dt.date(2030, 1, 1)),
+}
+PHYSICAL = {
+    "string": "text",
+    "integer": "smallint",
+    "number": "numeric(6,2)",
+    "boolean": "boolean",
+    "date": "date",
+    "timestamp": "timestamptz",
+}
+
+
+@st.composite
+def columns(draw: st.DrawFn, name: str) -> Any:
+    """A column of any type with any of the rules that this type may have."""
+    kind = draw(st.sampled_from(sorted(PHYSICAL)))
+    rules = []
+    if draw(st.booleans()):
+        rules.append(rule("required", "required", severity=draw(SEVERITIES)))
+    if kind != "boolean" and draw(st.booleans()):
+        rules.append(rule("unique", "unique", severity=draw(SEVERITIES)))
+    if kind == "string" and draw(st.booleans()):
+        least = draw(st.integers(0, 40))
+        bounds = {"minimum": least, "maximum": least + draw(st.integers(3, 40))}
+        rules.append(rule("length", "length", severity=draw(SEVERITIES), **bounds))
+    if kind in BOUNDS and draw(st.booleans()):
+        low = draw(BOUNDS[kind])
+        width = draw(st.integers(40, 4_000))
+        high = low + (dt.timedelta(width) if isinstance(low, dt.date) else width)
+        ends = draw(st.sampled_from([{"minimum": low}, {"maximum": high}]))
+        both = {"minimum": low, "maximum": high}
+        rules.append(
+            rule("range", "range", severity=draw(SEVERITIES), **draw(st.sampled_from([ends, both])))
+        )
+    if kind in {"date", "timestamp"} and draw(st.integers(0, 3)) == 0 and len(rules) < 2:
+        rules.append(rule("not_in_future", "past", severity=draw(SEVERITIES)))
+    more: dict[str, Any] = {"boolean": TOKENS}.get(kind, {})
+    if kind in {"date", "timestamp"}:
+        patterns = ["dd/MM/yyyy", "MM/dd/yyyy", "d. MMMM yyyy", "yyyy-MM-dd'T'HH:mm:ss[.SSS]"]
+        few = st.lists(
+            st.sampled_from(patterns[: 3 if kind == "date" else 4]), min_size=1, unique=True
+        )
+        more = {"formats": [{"pattern": pattern} for pattern in draw(few)]}
+    return column(name, kind, PHYSICAL[kind], rules=rules, **more)
+
+
+@st.composite
+def contracts(draw: st.DrawFn) -> Contract:
+    """A contract of one to four columns."""
+    names = "abcd"[: draw(st.integers(1, 4))]
+    return contract(
+        *(draw(columns(name)) for name in names),
+        delimiter=draw(st.sampled_from([",", ";", "\t"])),
+        decimal_mark=draw(st.sampled_from([".", ","])),
+        null_tokens=draw(st.sampled_from([("",), ("", "-"), ("NA",)])),
+        header_policy={"unknown": draw(st.sampled_from(["refuse", "ignore"]))},
+    )
+
+
+@pytest.mark.scaled
+@settings(
+    max_examples=settings.get_profile(settings.get_current_profile_name()).max_examples // 5,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(made_of=contracts())
+def test_any_contract(made_of: Contract, tmp_path: Path) -> None:
+    proved(made_of, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("made_of", "complaint"),
+    [
+        (
+            contract(text(rule("required"), rule("pattern", "odd", regex="[^a-zA-Z0-9? !-]{9}"))),
+            "No value is found for the column 'x' of a: give it `examples`",
+        ),
+        (
+            contract(
+                text(rule("unique"), rule("allowed", "known", values=["A", "B"])),
+                row_counts=[{"name": "many", "minimum": 3}],
+            ),
+            "A file of a must have 3 rows or more",
+        ),
+    ],
+)
+def test_what_no_file_can_be_made_of(made_of: Contract, complaint: str) -> None:
+    with pytest.raises(CommandError, match=complaint[:30]):
+        specimen(made_of, "1a2b3c", NOW)
+
+
+def test_a_bad_row_is_named_by_its_line() -> None:
+    made = specimen(OURS["dailycheckins"], "1a2b3c", NOW)
+    lines = made.content.decode().split("\r\n")
+    [number] = [bad.line for bad in made.bad if bad == Bad(bad.line, "hours", "number")]
+    assert ",no value," in lines[number - 1]

@@ -1,0 +1,102 @@
+"""The policies for those who deploy and operate: all that is needed, and nothing made up."""
+
+import fnmatch
+import json
+import re
+from itertools import chain
+from typing import Any
+
+import pytest
+
+from docs import deploy_policies
+from docs.deploy_policies import TABLE
+
+POLICIES = {path.name: path.read_text("utf-8") for path in deploy_policies.FOLDER.glob("*.json")}
+STATEMENTS: list[dict[str, Any]] = [
+    statement for text in POLICIES.values() for statement in json.loads(text)["Statement"]
+]
+
+
+def test_they_are_as_the_module_is() -> None:
+    assert deploy_policies.policies() == POLICIES, "run `make docs`"
+
+
+def test_every_type_of_resource_has_its_actions() -> None:
+    folders = [deploy_policies.MODULE, *(deploy_policies.MODULE / "examples").iterdir()]
+    types = set().union(*map(deploy_policies.types, folders))
+
+    assert len(types) > 50
+    assert deploy_policies.actions_of(types)
+
+
+def test_the_document_s_own_policies_are_some() -> None:
+    text = (deploy_policies.ROOT / "docs" / "deploy.md").read_text("utf-8")
+    blocks = re.findall(r"^ *```json\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    found = [each for block in blocks for each in json.loads(block)["Statement"]]
+    actions = set(re.findall(r'"(\w+:[A-Z]\w+)"', "".join(blocks)))
+
+    assert len(found) == 4
+    assert actions >= {"s3:PutObject", "sts:AssumeRoleWithWebIdentity"}
+    assert {each for each in actions if not deploy_policies.exists(each)} == set()
+
+
+def test_a_type_without_an_entry_is_found() -> None:
+    with pytest.raises(ValueError, match="no schema for aws_sqs_queue"):
+        deploy_policies.actions_of({"aws_vpc", "aws_sqs_queue"})
+
+
+def test_every_action_is_one_that_iam_knows() -> None:
+    written = {action for each in STATEMENTS for action in each["Action"]}
+    tables = chain(TABLE["provider"], TABLE["special"], TABLE["others"])
+    said = {action for each in tables for action in each["actions"]}
+
+    assert {each for each in written | said if not deploy_policies.exists(each)} == set()
+    assert not deploy_policies.exists("s3:PutBucketReplication")
+
+
+def test_nothing_is_left_out_that_nobody_would_let_in() -> None:
+    """A pattern that matches nothing may be misspelt."""
+    named = set().union(*map(deploy_policies._handled, TABLE["schemas"].values()))
+    patterns = [pattern for each in TABLE["unused"] for pattern in each["actions"]]
+
+    assert [each for each in patterns if not fnmatch.filter(named, each)] == []
+    assert all(each["reason"] for kind in ("provider", "unused", "special") for each in TABLE[kind])
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_managed_policy_holds_each(name: str) -> None:
+    size = deploy_policies.size(json.loads(POLICIES[name])["Statement"])
+    assert size <= deploy_policies.MANAGED_POLICY_CHARACTERS
+
+
+def test_what_has_a_name_is_the_stack_s() -> None:
+    nameless = {"apigateway", "ec2", "events", "execute-api", "iam", "kms", "rds", "secretsmanager"}
+    wide = {
+        (arn.split(":")[2], arn)
+        for each in STATEMENTS
+        for arn in each["Resource"]
+        if arn != "*" and TABLE["name"] not in arn
+    }
+
+    assert {service for service, _ in wide} <= nameless
+    assert ("rds", "arn:aws:rds:*:*:*:default*") in wide
+
+
+def test_on_everything_only_what_iam_cannot_narrow_down() -> None:
+    found = {action for each in STATEMENTS if "*" in each["Resource"] for action in each["Action"]}
+    writes = {each for each in found if not re.match(r"[\w-]+:(Describe|Get|List|Test)", each)}
+
+    assert {each for each in writes if not each.startswith(("ec2:", "wafv2:"))} == {
+        "cloudwatch:PutCompositeAlarm",
+        "kms:CreateKey",
+        "states:ValidateStateMachineDefinition",
+    }
+
+
+def test_roles_are_passed_to_functions_and_state_machine_alone() -> None:
+    [passing] = [each for each in STATEMENTS if "iam:PassRole" in each["Action"]]
+
+    assert passing["Resource"] == ["arn:aws:iam::*:role/tm-pipeline*"]
+    assert passing["Condition"]["StringEquals"] == {
+        "iam:PassedToService": ["lambda.amazonaws.com", "states.amazonaws.com"]
+    }

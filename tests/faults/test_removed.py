@@ -1,0 +1,201 @@
+"""`tm remove`, broken off at each of its calls and run again; and what may come after it."""
+
+import io
+import json
+from dataclasses import dataclass, field
+from typing import Any
+from unittest import mock
+
+import boto3
+import botocore.client
+import pytest
+
+import functions.load.handler
+from cli import remove
+from cli.errors import CommandError
+from cli.stack import Stack
+from tests.faults.conftest import NEW_ROWS, OLD, OLD_ROWS, Machine
+from tests.fixtures.aws import KEY, LANDING, LOG_TABLE, REGION, STAGING, lambda_context
+from tests.fixtures.operator import API, MACHINE, OUTPUTS
+
+
+class _Killed(BaseException):
+    """As after kill -9: nothing of the command stops it."""
+
+
+@dataclass
+class Operator:
+    """Whoever runs the command; it dies right before its call of that number, counted from 0."""
+
+    machine: Machine
+    die_at: int | None = None
+    calls: list[str] = field(default_factory=list)
+    _inside: bool = False
+
+    def remove(self) -> remove.Removed:
+        """Run the command once."""
+        self.calls = []
+        call = botocore.client.BaseClient._make_api_call  # type: ignore[attr-defined]
+
+        def counted(client: Any, operation: str, arguments: Any) -> Any:
+            # What the functions call is not the operator's.
+            if self._inside:
+                return call(client, operation, arguments)
+            return self._counted(operation, lambda: call(client, operation, arguments))
+
+        with mock.patch.object(botocore.client.BaseClient, "_make_api_call", counted):
+            return remove.remove(self._stack(), remove.find(self._stack(), KEY))
+
+    def invoke(self, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803
+        """Do as Lambda does."""
+        assert FunctionName == "tm-load"
+        return {"Payload": self._counted("Invoke", lambda: self._load(json.loads(Payload)))}
+
+    def _load(self, event: dict[str, Any]) -> io.BytesIO:
+        self._inside = True
+        try:
+            answer = functions.load.handler.handler(event, lambda_context())
+        finally:
+            self._inside = False
+        return io.BytesIO(json.dumps(answer).encode())
+
+    def _counted(self, operation: str, call: Any) -> Any:
+        if len(self.calls) == self.die_at:
+            raise _Killed
+        self.calls.append(operation)
+        return call()
+
+    def _stack(self) -> Stack:
+        def client(service: str, **_: Any) -> Any:
+            session: Any = boto3
+            return self if service == "lambda" else session.client(service, region_name=REGION)
+
+        return Stack(
+            client=client,
+            outputs=OUTPUTS,
+            apply="",
+            table=boto3.resource("dynamodb", region_name=REGION).Table(LOG_TABLE),
+            landing_bucket=LANDING,
+            staging_bucket=STAGING,
+            state_machine_arn=MACHINE,
+            api_url=API,
+            api_auth=mock.Mock(),
+        )
+
+
+@pytest.fixture
+def operator(machine: Machine) -> Operator:
+    return Operator(machine)
+
+
+def left(machine: Machine) -> dict[str, Any]:
+    """Return what there is of the key."""
+    run = machine.database.run
+    versions = machine.s3.list_object_versions(Bucket=LANDING)
+    staged = machine.s3.list_objects_v2(Bucket=STAGING)
+    return {
+        "versions": [*versions.get("Versions", ()), *versions.get("DeleteMarkers", ())],
+        "staged": [each["Key"] for each in staged.get("Contents", ())],
+        "rows": run("SELECT count(*) FROM daily_checkins")[0][0],
+        "ledger": run("SELECT count(*) FROM source")[0][0],
+        "in the log": [
+            "removedAt" not in item
+            for item in machine.intake.log.of_day(machine.ingestion.data_date)
+        ],
+    }
+
+
+NOTHING = {"versions": [], "staged": [], "rows": 0, "ledger": 0, "in the log": [False, False]}
+
+
+def loaded(machine: Machine) -> None:
+    """Load a new version of the key, and delete it as people do."""
+    machine.tell(machine.play())
+    machine.s3.delete_object(Bucket=LANDING, Key=KEY)
+    assert machine.rows() == NEW_ROWS
+
+
+def test_everything_of_the_key_goes(operator: Operator, machine: Machine) -> None:
+    loaded(machine)
+    machine.s3.put_object(Bucket=LANDING, Key=f"{KEY}.bak", Body=b"another")
+    staged = len(left(machine)["staged"])
+
+    removed = operator.remove()
+
+    assert removed == remove.Removed(2, staged, len(NEW_ROWS), None)
+    assert staged > 4
+    [other] = left(machine)["versions"]
+    assert other["Key"] == f"{KEY}.bak"
+    machine.s3.delete_object(Bucket=LANDING, Key=other["Key"], VersionId=other["VersionId"])
+    assert left(machine) == NOTHING
+    assert operator.remove() == remove.Removed(0, 0, 0, None), "once more"
+
+
+def test_wherever_it_breaks_off_the_next_run_finishes(operator: Operator, machine: Machine) -> None:
+    broken_off = 0
+    while True:
+        machine.land(OLD)
+        machine.tell(machine.play())
+        operator.die_at = broken_off
+        try:
+            operator.remove()
+        except _Killed:
+            broken_off += 1
+        else:
+            break
+        operator.die_at = None
+
+        operator.remove()
+
+        found = left(machine)
+        assert not any(found.pop("in the log")), operator.calls
+        assert not any(found.values()), (broken_off, found)
+    assert broken_off == len(operator.calls) > 10
+
+
+def test_nothing_that_comes_late_brings_it_back(operator: Operator, machine: Machine) -> None:
+    """Neither the event once more, nor watch, nor a replay, nor a run that was under way."""
+    under_way = machine.play(before_load=operator.remove)
+    machine.tell(under_way)
+
+    assert under_way["detail"]["error"] == "StagingIncomplete"
+    assert machine.intake.admit(machine.ingestion.source) == "known"
+    assert machine.watch() == {"stuck": 0, "unannounced": 0, "lost": 0, "missing": 0}
+    machine.tell(machine.replay())
+    assert (machine.item()["state"], machine.item()["status"]) == ("transform", "fail")
+    assert "removedAt" in machine.item()
+    found = left(machine)
+    assert (found["versions"], found["rows"], found["ledger"]) == ([], 0, 0)
+
+
+def test_a_file_that_lands_meanwhile_stays(operator: Operator, machine: Machine) -> None:
+    loaded(machine)
+    deleted: list[Any] = []
+    delete = remove._delete
+
+    def land_too(*arguments: Any) -> None:
+        delete(*arguments)
+        if not deleted:
+            machine.land(OLD)
+            machine.play()
+        deleted.append(arguments)
+
+    with mock.patch.object(remove, "_delete", land_too):
+        removed = operator.remove()
+
+    assert removed.kept == machine.ingestion.source.version_id
+    assert machine.rows() == OLD_ROWS
+    assert "removedAt" not in machine.item()
+    assert machine.replay()["detail"]["status"] == "SUCCEEDED"
+
+
+def test_what_s3_keeps_is_told(operator: Operator, machine: Machine) -> None:
+    loaded(machine)
+    refusal = {"Errors": [{"Key": KEY, "Code": "AccessDenied", "Message": "it is held"}]}
+    client = mock.Mock(wraps=machine.s3, delete_objects=mock.Mock(return_value=refusal))
+    stack = mock.Mock(s3=client, landing_bucket=LANDING)
+
+    with pytest.raises(CommandError, match="AccessDenied: it is held"):
+        remove._delete(stack, LANDING, [(KEY, "a version")])
+
+    assert machine.rows() == NEW_ROWS

@@ -1,0 +1,227 @@
+"""What watch finds of landed objects: of recent days at each look, of all others once a day."""
+
+import datetime as dt
+import itertools
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from moto.s3.models import s3_backends
+
+from functions.watch import landed, reconciliation
+from functions.watch.handler import handler
+from functions.watch.landed import Landed, Sweep
+from shared.ingestion import Source
+from shared.landing_key import LandingKey
+from shared.progress import Log, Status
+from tests.fixtures.aws import LANDING, REGION, lambda_context, land
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+TODAY = dt.datetime.now(dt.UTC).date()
+OLD = "table=dailycheckins/year=2023/month=1/day=1"
+Look = Callable[[], dict[str, Any]]
+
+
+@pytest.fixture(autouse=True)
+def _machine(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state machine whose executions run until they are stopped; and no time of grace."""
+    wait = {"Type": "Wait", "Seconds": 600, "End": True}
+    arn = boto3.client("stepfunctions", region_name=REGION).create_state_machine(
+        name="tm",
+        definition=json.dumps({"StartAt": "Wait", "States": {"Wait": wait}}),
+        roleArn="arn:aws:iam::123456789012:role/tm",
+    )["stateMachineArn"]
+    monkeypatch.setenv("STATE_MACHINE_ARN", arn)
+    monkeypatch.setattr(reconciliation, "GRACE", dt.timedelta(seconds=-5))
+
+
+def look() -> tuple[int, int, bool]:
+    """Have watch look; return how many it found, how many pages it swept, and if to the end."""
+    found = handler({}, lambda_context())
+    return found["lost"], found["sweptPages"], bool(found["sweepFinished"])
+
+
+@pytest.fixture
+def swept(s3: "S3Client") -> None:
+    """A landing bucket whose sweep of today is over."""
+    assert look() == (0, 1, True)
+    assert look() == (0, 0, True)
+
+
+@pytest.fixture
+def pages_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listing of two versions a page, and steps of one page."""
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")
+    monkeypatch.setattr(landed, "PAGES", 1)
+
+
+def landed_at(s3: "S3Client", key: str, when: dt.datetime) -> Source:
+    """Land an object at another time than now."""
+    version = s3.put_object(Bucket=LANDING, Key=key, Body=b"x").get("VersionId")
+    backend = s3_backends["123456789012"]["aws"]
+    stored = backend.get_object(LANDING, key, version)
+    assert stored is not None
+    stored.last_modified = when.replace(tzinfo=None)
+    return Source.stored(LANDING, key, version, 1, when)
+
+
+@pytest.mark.usefixtures("swept")
+@pytest.mark.parametrize("days", range(-2, 2))
+def test_a_recent_day_is_listed_at_each_look(days: int, s3: "S3Client") -> None:
+    key = LandingKey("projectbudgets", TODAY + dt.timedelta(days=days), "f.csv")
+    land(s3, b"x", str(key))
+
+    assert look() == (1, 0, True)
+
+
+def test_every_spelling_of_a_recent_day_is_listed(s3: "S3Client") -> None:
+    now = dt.datetime(2024, 3, 3, 12, tzinfo=dt.UTC)
+    days = [(month, day) for month in ("3", "03") for day in ("1", "01", "4", "04")]
+    recent = {f"table=t/year=2024/month={month}/day={day}/f.csv" for month, day in days}
+    others = {f"table=t/year=2024/month=3/day={day}/f.csv" for day in ("5", "10", "30")}
+    for key in recent | others | {f"{OLD}/f.csv", "nonsense"}:
+        landed_at(s3, key, now - dt.timedelta(hours=1))
+    landed_at(s3, "table=t/year=2024/month=3/day=2/f.csv", now - dt.timedelta(days=3))
+
+    assert {each.key for each in Landed(s3, LANDING, now).recent(["t"])} == recent
+
+
+@pytest.mark.usefixtures("swept")
+def test_old_days_and_malformed_keys_are_left_to_the_sweep(
+    s3: "S3Client", log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(s3, b"x", f"{OLD}/f.csv")
+    s3.put_object(Bucket=LANDING, Key="nonsense", Body=b"x")
+
+    assert look() == (0, 0, True)
+    monkeypatch.setattr(landed, "EVERY", dt.timedelta(0))
+    assert look() == (1, 1, True)
+
+    assert [item["foundBy"] for item in log.with_status(Status.REJECTED)] == ["watch"]
+
+
+@pytest.mark.usefixtures("pages_of_two")
+def test_a_sweep_goes_on_where_the_last_step_ended(s3: "S3Client", log: Log) -> None:
+    ingestions = [land(s3, b"x", f"{OLD}/{name}.csv") for name in "abcdefg"]
+
+    steps = list(itertools.takewhile(lambda step: not step[2], iter(look, None)))
+
+    assert len(steps) > 3
+    assert all(pages == 1 for _, pages, _ in steps)
+    assert all(log.get(each.id, each.table) for each in ingestions)
+    assert look() == (0, 0, True)
+
+
+@pytest.mark.usefixtures("pages_of_two")
+def test_a_key_with_more_versions_than_a_step_lists(s3: "S3Client", log: Log) -> None:
+    keys = [f"{OLD}/{name}.csv" for name in "abbbbbbbc"]
+    ingestions = [land(s3, b"x", key) for key in keys]
+    s3.delete_object(Bucket=LANDING, Key=keys[-1])
+
+    while not look()[2]:
+        pass
+
+    assert all(log.get(each.id, each.table) for each in ingestions)
+
+
+def test_a_step_ends_in_time(s3: "S3Client", log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")
+    monkeypatch.setattr(landed, "SECONDS", 0.0)
+    for name in "abcdef":
+        land(s3, b"x", f"{OLD}/{name}.csv")
+
+    assert look()[1:] == (1, False)
+
+
+@pytest.mark.usefixtures("pages_of_two")
+def test_a_step_that_breaks_off_is_done_again(s3: "S3Client", log: Log) -> None:
+    for name in "abcd":
+        land(s3, b"x", f"{OLD}/{name}.csv")
+    now = dt.datetime.now(dt.UTC)
+
+    def step() -> Iterator[list[Any]]:
+        return Sweep(log, Landed(s3, LANDING, now)).step()
+
+    begun = next(step())
+
+    assert next(step()) == begun
+    assert [each.key[-5:] for each in begun] == ["a.csv", "b.csv"]
+
+
+@pytest.mark.usefixtures("pages_of_two")
+def test_two_steps_at_the_same_time(s3: "S3Client", log: Log) -> None:
+    """Whoever remembers last, each version is listed until the sweep is over."""
+    for name in "abcdef":
+        land(s3, b"x", f"{OLD}/{name}.csv")
+    now = dt.datetime.now(dt.UTC)
+    seen: Counter[str] = Counter()
+    for _ in range(9):
+        both = [Sweep(log, Landed(s3, LANDING, now)) for _ in range(2)]
+        for pages in itertools.zip_longest(*(each.step() for each in both), fillvalue=[]):
+            seen.update(source.key[-5] for page in pages for source in page)
+        if all(each.finished for each in both):
+            break
+
+    assert seen.keys() == set("abcdef")
+    assert look()[1:] == (0, True)
+
+
+def remembered(log: Log, started: dt.datetime) -> None:
+    """Let the last sweep, which is over, have begun then."""
+    progress = landed.Progress.begin(started, None)
+    log.remember_sweep(progress.as_memory() | {"finished": True})
+
+
+def test_nothing_falls_between_two_sweeps_however_long_they_take(s3: "S3Client", log: Log) -> None:
+    now = dt.datetime.now(dt.UTC)
+    began = now - dt.timedelta(days=40)
+    remembered(log, began)
+    ages = {
+        "while the last one was under way": began + dt.timedelta(minutes=1),
+        "after it": now - dt.timedelta(days=20),
+        "begun to be uploaded before it": began - dt.timedelta(days=1),
+    }
+    found = {landed_at(s3, f"{OLD}/{name}.csv", when) for name, when in ages.items()}
+    landed_at(s3, f"{OLD}/listed by the last sweep.csv", began - dt.timedelta(days=3))
+
+    assert look() == (3, 1, True)
+
+    items = log.with_status(Status.RUNNING)
+    assert {item["versionId"] for item in items} == {each.version_id for each in found}
+
+
+def test_a_sweep_is_due_once_a_day(s3: "S3Client", log: Log) -> None:
+    now = dt.datetime.now(dt.UTC)
+    remembered(log, now - dt.timedelta(hours=23))
+    assert look()[1] == 0
+    remembered(log, now - dt.timedelta(hours=25))
+    assert look()[1] == 1
+
+
+def test_what_the_sweep_remembers_is_no_ingestion(s3: "S3Client", log: Log) -> None:
+    look()
+
+    assert log.sweep() is not None
+    assert [item for status in Status for item in log.with_status(status)] == []
+    assert log.of_id("watch") == []
+
+
+def test_an_object_without_a_version_is_told(s3: "S3Client", log: Log) -> None:
+    """One that is stored under the same key later is another one."""
+    suspended: Any = {"Status": "Suspended"}
+    s3.put_bucket_versioning(Bucket=LANDING, VersioningConfiguration=suspended)
+    key = str(LandingKey("dailycheckins", TODAY, "f.csv"))
+    for number in range(2):
+        landed_at(s3, key, dt.datetime.now(dt.UTC) - dt.timedelta(hours=number))
+        for _ in range(2):
+            assert look()[0] == 0
+        items = list(log.with_status(Status.REJECTED))
+        assert len(items) == number + 1
+
+    assert all("S3 stored the object without a version" in item["haltReason"] for item in items)
+    assert list(log.with_status(Status.RUNNING)) == []

@@ -1,0 +1,73 @@
+"""What the functions have in common: the call that keeps them active, and their errors."""
+
+import importlib
+import io
+from typing import Any
+
+import pytest
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared.errors import StagingUnavailable
+from shared.telemetry import KEEP_ACTIVE, logged, logger
+from shared.text import REASON
+from tests.fixtures.aws import lambda_context
+from tests.fixtures.operator import FUNCTIONS
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What functions write from here on."""
+    stream = io.StringIO()
+    monkeypatch.setattr(logger.handlers[0], "stream", stream)
+    return stream
+
+
+@pytest.mark.usefixtures("aws")  # which no function has settings for
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_call_that_keeps_a_function_active_does_nothing(
+    function: str, written: io.StringIO
+) -> None:
+    handler = importlib.import_module(f"functions.{function}.handler").handler
+
+    assert handler(KEEP_ACTIVE, lambda_context()) is None
+    assert written.getvalue() == ""
+
+
+@pytest.mark.parametrize("event", [{}, {"keepActive": False}, KEEP_ACTIVE | {"ingestedID": "x"}])
+def test_every_other_event_reaches_the_function(
+    event: dict[str, Any], written: io.StringIO
+) -> None:
+    def handler(event: dict[str, Any], _: object) -> dict[str, Any]:
+        logger.info("reached")
+        return event
+
+    assert logged(handler)(event, lambda_context()) == event
+    assert '"message":"reached"' in written.getvalue()
+
+
+@pytest.mark.parametrize("kind", [StagingUnavailable, KeyError, ValueError])
+def test_an_error_is_logged_and_raised_with_a_message_that_step_functions_takes(
+    kind: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    @logged
+    def handler(event: dict[str, Any], context: LambdaContext) -> None:
+        raise kind("ё" * 15 * 1024**2)
+
+    with pytest.raises(kind, match="more characters") as raised:
+        handler({}, lambda_context())
+
+    assert len(str(raised.value)) <= REASON + 2, "KeyError puts quotes around it"
+    (line,) = (vars(record) for record in caplog.records if record.message == "broken")
+    assert line["reason"].startswith(kind.__name__)
+    assert len(line["reason"]) <= REASON
+
+
+def test_a_short_message_stays_as_it_is() -> None:
+    @logged
+    def handler(event: dict[str, Any], context: LambdaContext) -> None:
+        raise StagingUnavailable("S3 did not answer", "for long")
+
+    with pytest.raises(StagingUnavailable) as raised:
+        handler({}, lambda_context())
+
+    assert raised.value.args == ("S3 did not answer", "for long")

@@ -1,0 +1,311 @@
+"""What a plan of everything holds: tags, names that fit, and nothing billed by the hour."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import botocore.session
+import pytest
+
+from local import terraform
+from tests.terraform.lifecycle import kept
+from tests.terraform.test_module import (
+    CERTIFICATE,
+    FUNCTIONS,
+    KEY_ARN,
+    QUEUE_ARN,
+    SECRET,
+    TOPIC_ARN,
+    ZIP,
+    copy_checkout,
+    plans,
+)
+
+NAME = "the-longest-name-allowed-x"
+REGION = "eu-central-1"
+TAGS = {"Application": NAME, "ManagedBy": "Terraform", "Team": "data"}
+# Together, everything that can be switched on.
+STACKS: dict[str, dict[str, Any]] = {
+    "created": {
+        "alarm_topic_arn": TOPIC_ARN,
+        "alert_emails": ["data-team@example.com"],
+        "alert_endpoints": ["https://example.com/alerts"],
+        "alert_queue_arns": [QUEUE_ARN],
+        "api_access_logs": True,
+        "api_web_acl": {"arn": "arn:aws:wafv2:eu-central-1:123456789012:regional/webacl/guard/1"},
+        "database_ca_bundle": CERTIFICATE,
+        "kms_key_arn": KEY_ARN,
+        "staging_retention_days": 30,
+    },
+    "given": {"api_auth": "key", "database": SECRET, "function_zip": ZIP},
+}
+
+# The most characters that AWS takes, from the API reference of each service. It says nothing about
+# the name of an API or a usage plan, for which the limit of a key is taken (docs.aws.amazon.com/
+# apigateway/latest/developerguide/api-gateway-api-usage-plans.html), or about the name of a
+# cluster's parameter group, for which that of an instance's is taken.
+LIMITS = {
+    "aws_api_gateway_api_key.name": 1024,
+    "aws_api_gateway_rest_api.name": 1024,
+    "aws_api_gateway_usage_plan.name": 1024,
+    "aws_cloudwatch_composite_alarm.alarm_name": 255,
+    "aws_cloudwatch_dashboard.dashboard_name": 255,
+    "aws_cloudwatch_event_rule.name": 64,
+    "aws_cloudwatch_log_group.name": 512,
+    "aws_cloudwatch_metric_alarm.alarm_name": 255,
+    "aws_db_subnet_group.name": 255,
+    "aws_dynamodb_table.name": 255,
+    "aws_ecr_repository.name": 256,
+    "aws_iam_role.name": 64,
+    "aws_lambda_function.function_name": 64,
+    "aws_rds_cluster.cluster_identifier": 63,
+    "aws_rds_cluster.final_snapshot_identifier": 63,
+    "aws_rds_cluster_instance.identifier": 63,
+    "aws_rds_cluster_parameter_group.name": 255,
+    "aws_s3_bucket.bucket": 63,
+    "aws_security_group.name": 255,
+    "aws_sfn_state_machine.name": 80,
+    "aws_sns_topic.name": 256,
+}
+# How the provider calls what is unique in an account and region, or in the world.
+NAMES = {
+    "alarm_name",
+    "bucket",
+    "cluster_identifier",
+    "dashboard_name",
+    "final_snapshot_identifier",
+    "function_name",
+    "identifier",
+    "name",
+}
+# Whose name is one within something that has the stack's name, or is that something's own name.
+WITHIN = (
+    "aws_api_gateway_request_validator",
+    "aws_iam_role_policy",
+    "aws_lambda_invocation",
+    "aws_lambda_permission",
+    "aws_s3_bucket_",
+    "aws_s3_object",
+)
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One resource of the plan."""
+
+    type: str
+    address: str
+    values: dict[str, Any]
+    taggable: bool = False
+
+    def names(self) -> dict[str, str]:
+        """Return its own names, as keys of LIMITS."""
+        if self.type.startswith(WITHIN):
+            return {}
+        return {f"{self.type}.{key}": self.values[key] for key in NAMES & self.values.keys()}
+
+
+@pytest.fixture(scope="module")
+def resources(tmp_path_factory: pytest.TempPathFactory) -> list[Resource]:
+    """Every resource of STACKS, under the longest name."""
+    checkout = tmp_path_factory.mktemp("checkout")
+    folder = copy_checkout(checkout)
+    tool = terraform.find(checkout / "configuration")
+    assert tool.run("init", "-backend=false", folder=folder).returncode == 0
+    common = {"name": NAME, "tags": {"Team": "data"}}
+    runs = {stack: common | more for stack, more in STACKS.items()}
+    said = plans(tool, folder, runs, "./tests/mocks")
+    found = [line["test_plan"] for line in said if line["type"] == "test_plan"]
+    assert len(found) == len(STACKS), said
+    return [resource for plan in found for resource in resources_of(plan)]
+
+
+def resources_of(plan: dict[str, Any]) -> list[Resource]:
+    """Return the resources that a plan would make."""
+    schemas = {
+        kind: schema["block"].get("attributes", {})
+        for provider in plan["provider_schemas"].values()
+        for kind, schema in provider.get("resource_schemas", {}).items()
+    }
+    return [
+        Resource(
+            each["type"],
+            each["address"],
+            each["change"]["after"],
+            "tags" in schemas.get(each["type"], {}),
+        )
+        for each in plan["resource_changes"]
+        if each["mode"] == "managed"
+    ]
+
+
+def test_every_resource_that_takes_tags_has_them(resources: list[Resource]) -> None:
+    # S3 takes 10 tags of an object, and var.tags may have more.
+    taggable = [each for each in resources if each.taggable and each.type != "aws_s3_object"]
+
+    assert len(taggable) > 50
+    assert [
+        each.address
+        for each in taggable
+        if not (each.values.get("tags") or {}).items() >= TAGS.items()
+    ] == []
+
+
+def test_every_name_is_the_stacks_own(resources: list[Resource]) -> None:
+    names = {(each.address, key): name for each in resources for key, name in each.names().items()}
+
+    assert len(names) > 50
+    assert {at: name for at, name in names.items() if NAME not in name} == {}
+    # These alone are unique in the world, or in an account.
+    assert {name for (_, key), name in names.items() if key == "aws_s3_bucket.bucket"} == {
+        f"{NAME}-{bucket}-123456789012-{REGION}" for bucket in ("config", "landing", "staging")
+    }
+    roles = {name for (_, key), name in names.items() if key == "aws_iam_role.name"}
+    assert len(roles) == len(FUNCTIONS) + 1
+    assert all(name.endswith(f"-{REGION}") for name in roles)
+
+
+def test_no_name_is_too_long_in_any_region(resources: list[Resource]) -> None:
+    session = botocore.session.Session()
+    regions = [
+        region
+        for partition in session.get_available_partitions()
+        for region in session.get_available_regions("s3", partition)
+    ]
+    names = {
+        (key, name.replace(REGION, max(regions, key=len)))
+        for each in resources
+        for key, name in each.names().items()
+    }
+
+    assert len(NAME) == 26
+    assert {key for key, _ in names} == LIMITS.keys()
+    assert {(key, name) for key, name in names if len(name) > LIMITS[key]} == set()
+
+
+@pytest.mark.parametrize(
+    ("deployed", "wanted"),
+    [
+        ("newest", ["third", "second", "newest"]),
+        ("second", ["third", "second", "newest"]),
+        ("third", ["third", "second", "newest"]),
+        # It is not one of the three newest: they are kept beside it.
+        ("fourth", ["fourth", "third", "second", "newest"]),
+        ("fifth", ["fifth", "third", "second", "newest"]),
+    ],
+)
+def test_a_repository_keeps_the_deployed_image_and_two_others(
+    deployed: str, wanted: list[str], resources: list[Resource]
+) -> None:
+    after = {each.address: each.values for each in resources}
+    policy = json.loads(after['aws_ecr_lifecycle_policy.function["load"]']["policy"])
+    tag = after['terraform_data.image["load"]']["input"]
+    pushed = ["fifth", "fourth", "third", "second", "newest"]
+    tags = {name: tag if name == deployed else name for name in pushed}
+
+    assert kept(policy, list(tags.values())) == [tags[name] for name in wanted]
+
+
+# What AWS bills by use or by the month, if at all; docs/cost.md says what. A type that is billed by
+# the hour must not be here.
+NEVER_BY_THE_HOUR = {
+    "aws_api_gateway_api_key",
+    "aws_api_gateway_deployment",
+    "aws_api_gateway_gateway_response",
+    "aws_api_gateway_integration",
+    "aws_api_gateway_method",
+    "aws_api_gateway_method_settings",
+    "aws_api_gateway_request_validator",
+    "aws_api_gateway_resource",
+    "aws_api_gateway_rest_api",
+    "aws_api_gateway_usage_plan",
+    "aws_api_gateway_usage_plan_key",
+    "aws_cloudwatch_composite_alarm",
+    "aws_cloudwatch_dashboard",
+    "aws_cloudwatch_event_rule",
+    "aws_cloudwatch_event_target",
+    "aws_cloudwatch_log_group",
+    "aws_cloudwatch_metric_alarm",
+    "aws_db_subnet_group",
+    "aws_default_security_group",
+    "aws_ecr_lifecycle_policy",
+    "aws_ecr_repository",
+    "aws_ecr_repository_policy",
+    "aws_iam_role",
+    "aws_iam_role_policy",
+    "aws_lambda_invocation",
+    "aws_lambda_permission",
+    "aws_rds_cluster_parameter_group",
+    "aws_route_table",
+    "aws_route_table_association",
+    "aws_s3_bucket",
+    "aws_s3_bucket_lifecycle_configuration",
+    "aws_s3_bucket_notification",
+    "aws_s3_bucket_ownership_controls",
+    "aws_s3_bucket_policy",
+    "aws_s3_bucket_public_access_block",
+    "aws_s3_bucket_server_side_encryption_configuration",
+    "aws_s3_bucket_versioning",
+    "aws_s3_object",
+    "aws_security_group",
+    "aws_sfn_state_machine",
+    "aws_sns_topic",
+    "aws_sns_topic_policy",
+    "aws_sns_topic_subscription",
+    "aws_vpc",
+    "aws_vpc_security_group_egress_rule",
+    "aws_vpc_security_group_ingress_rule",
+    "aws_wafv2_web_acl_association",
+    "terraform_data",
+}
+# What is billed by the hour unless it is as said here.
+UNLESS: dict[str, Callable[[dict[str, Any]], bool]] = {
+    "aws_api_gateway_stage": lambda stage: not stage["cache_cluster_enabled"],
+    "aws_dynamodb_table": lambda table: table["billing_mode"] == "PAY_PER_REQUEST",
+    "aws_lambda_function": lambda function: not function["snap_start"],
+    "aws_rds_cluster": lambda cluster: (
+        cluster["serverlessv2_scaling_configuration"][0]["min_capacity"] == 0
+    ),
+    "aws_rds_cluster_instance": lambda instance: instance["instance_class"] == "db.serverless",
+    "aws_subnet": lambda subnet: not subnet["map_public_ip_on_launch"],
+    "aws_vpc_endpoint": lambda endpoint: endpoint["vpc_endpoint_type"] == "Gateway",
+}
+
+
+def billed_by_the_hour(resources: list[Resource]) -> list[str]:
+    """Return the addresses of those that are, or of which nobody has said that they are not."""
+    return [
+        each.address
+        for each in resources
+        if each.type not in NEVER_BY_THE_HOUR
+        and not (each.type in UNLESS and UNLESS[each.type](each.values))
+    ]
+
+
+def test_nothing_is_billed_by_the_hour_but_a_database_that_pauses(
+    resources: list[Resource],
+) -> None:
+    assert {each.type for each in resources} == NEVER_BY_THE_HOUR | UNLESS.keys()
+    assert billed_by_the_hour(resources) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("aws_nat_gateway", {}),
+        ("aws_lambda_provisioned_concurrency_config", {}),
+        ("aws_api_gateway_stage", {"cache_cluster_enabled": True}),
+        ("aws_dynamodb_table", {"billing_mode": "PROVISIONED"}),
+        ("aws_lambda_function", {"snap_start": [{"apply_on": "PublishedVersions"}]}),
+        (
+            "aws_rds_cluster",
+            {"serverlessv2_scaling_configuration": [{"min_capacity": 0.5}]},
+        ),
+        ("aws_rds_cluster_instance", {"instance_class": "db.r6g.large"}),
+        ("aws_subnet", {"map_public_ip_on_launch": True}),
+        ("aws_vpc_endpoint", {"vpc_endpoint_type": "Interface"}),
+    ],
+)
+def test_what_is_billed_by_the_hour_is_found(kind: str, values: dict[str, Any]) -> None:
+    assert billed_by_the_hour([Resource(kind, "this", values)]) == ["this"]

@@ -1,0 +1,209 @@
+"""The module by the schema of AWS provider 6.x, which is not on this machine, and of 5.100.
+
+Both schemas are served by a provider that has nothing else (`provider6/server.py`): this tells of
+arguments, attributes and blocks that are not there, and of deprecated ones. What 6.x does with a
+configuration, such as another default or check, it cannot tell.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from local import terraform
+from tests.stand_ins import CHECKOUT
+from tests.terraform.emulation import checkout
+from tests.terraform.provider6 import schema
+
+EXAMPLES = sorted(path.name for path in (CHECKOUT / "terraform" / "examples").iterdir())
+
+# The warnings that may be, each with its reason.
+GSI = "5.100 lacks the replacement, global_secondary_index.key_schema"
+KNOWN = {
+    "5.100": {},
+    "6.x": {
+        "aws_dynamodb_table.global_secondary_index.hash_key is deprecated.": GSI,
+        "aws_dynamodb_table.global_secondary_index.range_key is deprecated.": GSI,
+    },
+}
+
+# A configuration, and what Terraform says of it with 5.100 and with 6.x.
+PLANTED: dict[str, tuple[str, set[str], set[str]]] = {
+    "removed_argument": (
+        'resource "aws_api_gateway_deployment" "a" {\n'
+        '  rest_api_id = "a"\n'
+        '  stage_name = "Prod"\n'
+        "}",
+        {"aws_api_gateway_deployment.stage_name is deprecated."},
+        {"Unsupported argument"},
+    ),
+    "removed_block": (
+        'resource "aws_api_gateway_deployment" "a" {\n  rest_api_id = "a"\n  canary_settings {}\n}',
+        {"aws_api_gateway_deployment.canary_settings is deprecated."},
+        {"Unsupported block type"},
+    ),
+    "removed_attribute": (
+        'resource "aws_api_gateway_deployment" "a" { rest_api_id = "a" }\n'
+        'output "a" { value = aws_api_gateway_deployment.a.invoke_url }',
+        {"Deprecated attribute"},
+        {"Unsupported attribute"},
+    ),
+    "new_argument": (
+        'resource "aws_sns_topic" "a" { region = "eu-central-1" }',
+        {"Unsupported argument"},
+        set(),
+    ),
+    "newly_optional_argument": (
+        'resource "aws_dynamodb_table" "a" {\n'
+        '  name = "a"\n'
+        "  global_secondary_index {\n"
+        '    name = "a"\n'
+        '    projection_type = "ALL"\n'
+        "  }\n"
+        "}",
+        {"Missing required argument"},
+        set(),
+    ),
+    "newly_deprecated_argument": (
+        'resource "aws_s3_bucket_versioning" "a" {\n'
+        '  bucket = "a"\n'
+        '  expected_bucket_owner = "123456789012"\n'
+        '  versioning_configuration { status = "Enabled" }\n'
+        "}",
+        set(),
+        {"aws_s3_bucket_versioning.expected_bucket_owner is deprecated."},
+    ),
+    "deprecated_block": (
+        'resource "aws_s3_bucket" "a" {\n  versioning {}\n}',
+        {"aws_s3_bucket.versioning is deprecated."},
+        {"aws_s3_bucket.versioning is deprecated."},
+    ),
+    "newly_deprecated_attribute": (
+        'data "aws_region" "a" {}\noutput "a" { value = data.aws_region.a.name }',
+        set(),
+        {"Deprecated attribute"},
+    ),
+    "too_many_blocks": (
+        'resource "aws_s3_bucket_versioning" "a" {\n'
+        '  bucket = "a"\n'
+        '  versioning_configuration { status = "Enabled" }\n'
+        '  versioning_configuration { status = "Enabled" }\n'
+        "}",
+        {"Too many versioning_configuration blocks"},
+        {"Too many versioning_configuration blocks"},
+    ),
+    "result_as_argument": (
+        'resource "aws_sns_topic" "a" { arn = "arn:aws:sns:eu-central-1:123456789012:a" }',
+        {"aws_sns_topic.arn is a result and takes no value."},
+        {"aws_sns_topic.arn is a result and takes no value."},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> schema.Schema:
+    folder = tmp_path_factory.mktemp("machine")
+    return schema.of_this_machine(terraform.find(folder / "configuration"), folder)
+
+
+@pytest.fixture(scope="module", params=KNOWN)
+def version(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def tool(
+    version: str, machine: schema.Schema, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[terraform.Terraform]:
+    """Terraform with a provider that has a version's schema."""
+    folder = tmp_path_factory.mktemp("provider")
+    served = machine if version == "5.100" else schema.of_6(machine)
+    file = folder / "schema.json"
+    file.write_text(json.dumps({"provider_schemas": {schema.ADDRESS: served}}))
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.terraform.provider6.server", file],
+        cwd=CHECKOUT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdout
+        found = terraform.find(folder / "configuration")
+        plugin = {"TF_REATTACH_PROVIDERS": server.stdout.readline()}
+        yield terraform.Terraform(found.command, {**found.environment, **plugin})
+
+
+@pytest.fixture(scope="module")
+def module(tool: terraform.Terraform, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkout(tmp_path_factory.mktemp("checkout")) / "terraform"
+
+
+@dataclass(frozen=True)
+class Said:
+    """An error or a warning of Terraform, and the line that it is about."""
+
+    summary: str
+    detail: str
+    file: Path
+    line: int
+
+
+def validate(tool: terraform.Terraform, folder: Path) -> list[Said]:
+    """Return every error and warning about the configuration in a folder."""
+    assert tool.run("init", "-backend=false", folder=folder).returncode == 0
+    report = json.loads(tool.run("validate", "-json", folder=folder).stdout)
+    return [
+        Said(
+            each["summary"],
+            each["detail"],
+            Path(each["range"]["filename"]),
+            each["range"]["start"]["line"],
+        )
+        for each in report["diagnostics"]
+    ]
+
+
+def test_the_changes_are_those_of_the_types_that_the_module_uses() -> None:
+    overlay = json.loads(schema.OVERLAY.read_text())
+    types = {part: sorted(changes) for part, changes in overlay["types"].items()}
+
+    assert types == schema.used(), "run `make provider-schema`"
+    assert overlay["changes"] == terraform.PROVIDER_VERSION, "run `make provider-schema`"
+
+
+@pytest.mark.parametrize("folder", [".", *(f"examples/{name}" for name in EXAMPLES)])
+def test_the_configuration_is_valid(
+    folder: str, version: str, tool: terraform.Terraform, module: Path
+) -> None:
+    said = validate(tool, module / folder)
+
+    assert [each for each in said if each.summary not in KNOWN[version]] == []
+    assert {each.summary for each in said} == KNOWN[version].keys(), "a known warning is gone"
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("version", ["6.x"], indirect=True, scope="module")
+def test_the_rules_hold(tool: terraform.Terraform, module: Path) -> None:
+    """All files of terraform/tests; with 5.100 test_module.py runs them."""
+    done = tool.run("test", "-no-color", folder=module)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_is_planted_is_found(version: str, tool: terraform.Terraform, tmp_path: Path) -> None:
+    for name, (configuration, *_) in PLANTED.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "main.tf").write_text(configuration)
+    calls = {name: {"source": f"./{name}"} for name in PLANTED}
+    (tmp_path / "main.tf.json").write_text(json.dumps({"module": calls}))
+
+    found: dict[str, set[str]] = {name: set() for name in PLANTED}
+    for each in validate(tool, tmp_path):
+        found[each.file.parent.name].add(each.summary)
+    assert found == {
+        name: new if version == "6.x" else old for name, (_, old, new) in PLANTED.items()
+    }

@@ -1,0 +1,155 @@
+"""The commands in the documentation: each is one, with options that there are."""
+
+import json
+import re
+from itertools import chain
+from pathlib import Path
+
+import pytest
+import typer
+
+from docs.deploy_policies import policies
+from tests import aws_commands
+from tests.commands import in_blocks, in_line, parse_tm, unknown_options
+from tests.fixtures.sandbox import FUNCTIONS
+
+ROOT = Path(__file__).parents[1]
+TEXTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
+    *ROOT.glob("docs/**/*.md"),
+    *ROOT.glob("terraform/**/README.md"),
+]
+GUIDE = (ROOT / "docs" / "first-deployment.md").read_text("utf-8")
+SECTIONS = re.findall(r"^### \d+ (.+?)\n(.*?)(?=^##|\Z)", GUIDE, re.MULTILINE | re.DOTALL)
+
+
+def blocks(command: str) -> list[str]:
+    found = (words for path in TEXTS for words in in_blocks(path.read_text("utf-8")))
+    return sorted({"\0".join(words[1:]) for words in found if words[0] == command})
+
+
+def inline(command: str) -> list[str]:
+    return sorted(set(chain(*(in_line(path.read_text("utf-8"), command) for path in TEXTS))))
+
+
+@pytest.mark.parametrize("command", blocks("aws"), ids=lambda text: text.replace("\0", " ")[:60])
+def test_a_command_of_aws_in_a_block_is_one(command: str) -> None:
+    aws_commands.check(command.split("\0"))
+
+
+@pytest.mark.parametrize("command", inline("aws"))
+def test_a_command_of_aws_in_a_line_is_one(command: str) -> None:
+    [[_, *words]] = in_blocks(f"```sh\n{command}\n```")
+    if words != ["--version"]:
+        aws_commands.check(words)
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        ("rdss describe-db-clusters", "there is no service rdss"),
+        ("rds describe-clusters", "has no operation describe-clusters"),
+        ("rds describe-db-clusters --cluster x", "has no --cluster"),
+        ("rds describe-db-clusters --filters Key=x", "--filters has no Key"),
+        ("rds describe-events --source-type cluster", "--source-type is one of"),
+        ("rds describe-events --duration hour", "--duration is a number"),
+        ("rds describe-db-clusters --query DBClusters[].Arn", "finds nothing"),
+        ("rds describe-db-clusters --query DBClusters[].[Engine,Arn]", "finds nothing"),
+        ("rds describe-db-clusters x", "takes 0 words"),
+        ("rds wait db-cluster-gone", "waits for no db-cluster-gone"),
+        ("rds delete-db-cluster --skip-final-snapshot", "needs --db-cluster-identifier"),
+        ("rds delete-db-cluster --db-cluster-identifier x y", "takes one value"),
+        ("rds delete-db-cluster --db-cluster-identifier", "needs a value"),
+        ("rds delete-db-cluster --skip-final-snapshot yes --db-cluster-identifier x", "no value"),
+        ("lambda invoke --function-name x", "takes 1 words"),
+        ("logs tail --since 1h", "takes 1 words"),
+        ("logs tail /aws/lambda/x --from 1h", "has no --from"),
+    ],
+)
+def test_one_that_is_none_would_be_found(command: str, problem: str) -> None:
+    with pytest.raises(aws_commands.Misused) as raised:
+        aws_commands.check(command.split())
+    assert problem in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "rds describe-db-clusters --query DBClusters[?Engine=='x'].[Engine,Port] --output text",
+        "rds delete-db-cluster --db-cluster-identifier x --no-skip-final-snapshot --no-cli-pager",
+        "rds wait db-cluster-deleted --db-cluster-identifier x",
+        "lambda invoke --function-name x --cli-binary-format raw-in-base64-out out.json",
+        "s3 ls s3://bucket",
+    ],
+)
+def test_one_that_is_one_is_taken(command: str) -> None:
+    aws_commands.check(command.split())
+
+
+@pytest.mark.parametrize("command", blocks("tm"), ids=lambda text: text.replace("\0", " "))
+def test_a_command_of_ours_in_a_block_is_one(command: str) -> None:
+    parse_tm(command.split("\0"))
+
+
+@pytest.mark.parametrize("command", inline("tm"))
+def test_a_command_of_ours_in_a_line_has_its_options(command: str) -> None:
+    assert unknown_options(command.split()[1:]) == set()
+
+
+def test_a_sketch_of_what_is_none_would_be_found() -> None:
+    assert unknown_options(["status", "[ID]", "[--wacht]"]) == {"--wacht"}
+    with pytest.raises(typer.TyperException):
+        unknown_options(["stats"])
+
+
+def test_the_guide_asks_for_outputs_and_functions_that_there_are() -> None:
+    outputs = set(re.findall(r'^output "(\w+)"', (ROOT / "terraform/outputs.tf").read_text(), re.M))
+    asked = set(re.findall(r"(?:\$\(|^  )out (\w+(?:\.\w+)?)", GUIDE, re.M))
+
+    assert len(asked) > 5
+    assert {each.partition(".")[0] for each in asked} <= outputs
+    assert {each.partition(".")[2] for each in asked if "." in each} <= set(FUNCTIONS)
+
+
+def test_whoever_follows_the_guide_may_do_what_it_says() -> None:
+    guide = [words[1:] for words in in_blocks(GUIDE) if words[0] == "aws"]
+    guide += [line.split()[1:] for line in in_line(GUIDE, "aws") if line != "aws --version"]
+    allowed = {
+        action
+        for policy in policies().values()
+        for statement in json.loads(policy)["Statement"]
+        for action in statement["Action"]
+    }
+
+    # AWS refuses it to nobody.
+    assert {aws_commands.action(words) for words in guide} - allowed == {"sts:GetCallerIdentity"}
+
+
+def test_the_guide_names_things_that_the_module_makes() -> None:
+    module = "".join(path.read_text() for path in sorted((ROOT / "terraform").glob("*.tf")))
+    for made in (
+        'aurora_id      = "${var.name}-database"',
+        'name        = "${var.name}-${local.aurora_family}"',
+        'alarm_name        = "${var.name}-health"',
+        'for name in ["trigger", "alert", "watch"] :\n      "function-errors-${name}" =>',
+        'cidr = "10.0.0.0/24"',
+        'ca_cert_identifier   = "rds-ca-rsa2048-g1"',
+        'aurora_version = "17"',
+        'users       = { load = "loader", api = "reader" }',
+        "tags = merge({ Application = var.name,",
+    ):
+        assert made in module
+
+
+@pytest.mark.parametrize(("title", "text"), SECTIONS, ids=[title for title, _ in SECTIONS])
+def test_a_section_of_the_guide_says_what_one_needs_to_know(title: str, text: str) -> None:
+    points = re.findall(r"^- \*\*(.+?)\*\*", text, re.MULTILINE)
+    assert points == ["Why", "Run", "Expect", "If it differs"]
+    anchor = re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
+    assert re.search(rf"^\| \[\d+\]\(#\d+-{anchor}\) \| \d+", GUIDE, re.MULTILINE)
+
+
+def test_the_guide_takes_about_an_hour() -> None:
+    minutes = re.findall(r"^\| \[\d+\]\(\S+\) \| (\d+)", GUIDE, re.MULTILINE)
+    assert len(minutes) == len(SECTIONS)
+    assert 50 <= sum(map(int, minutes)) <= 70

@@ -1,0 +1,88 @@
+"""`tm remove` on the whole laptop cloud, as its users see it."""
+
+import pytest
+
+from tests.fixtures.operator import one_line, tm
+from tests.fixtures.pipeline import AT, TABLE, Pipeline, checkins, key_of
+from tests.test_drills import LOCK_TABLE, load_waiting
+
+BODY = checkins(f"tyene,{AT},1,x", f",{AT},2,x", f"tyene,{AT},3,x")
+
+
+@pytest.fixture(autouse=True)
+def operator(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator's command in this process works on the laptop's cloud."""
+    monkeypatch.delenv("TM_STACK", raising=False)
+    monkeypatch.setenv("TM_HOME", str(pipeline.laptop.home))
+
+
+def staged(pipeline: Pipeline, ingested_id: str) -> list[str]:
+    s3, bucket = pipeline.laptop.aws.client("s3"), pipeline.outputs["staging_bucket"]
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    keys = [each["Key"] for page in pages for each in page.get("Contents", ())]
+    return [key for key in keys if f"ingestedID={ingested_id}/" in key]
+
+
+def test_a_file_is_removed_and_nothing_but_the_log_remembers_it(pipeline: Pipeline) -> None:
+    key = key_of(23)
+    old = pipeline.ingest(BODY, day=23)
+    new = pipeline.ingest(BODY, day=23)
+    s3 = pipeline.laptop.aws.client("s3")
+    s3.delete_object(Bucket=pipeline.outputs["landing_bucket"], Key=key)
+    before = pipeline.get("/get", user="tyene")
+    assert len(before.json()["response"]) == 2
+    assert staged(pipeline, new["ingestedID"])
+
+    shown = tm("remove", key, "--dry-run")
+    assert shown.stdout == f"{key}: 2 versions, 1 delete marker, 2 rows\n"
+    assert one_line(tm("remove", key)).endswith("give --yes where nobody can be asked.")
+    assert len(pipeline.loaded(key)) == 2, "nothing was done so far"
+
+    address = f"s3://{pipeline.outputs['landing_bucket']}/{key}"
+    done = tm("remove", address, "--yes")
+
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.splitlines()[1].startswith("Removed 2 versions, 2 rows and 8 staged")
+    assert pipeline.loaded(key) == []
+    assert pipeline.query("SELECT 1 FROM source WHERE source_key = :key", key=key) == []
+    versions = s3.list_object_versions(Bucket=pipeline.outputs["landing_bucket"], Prefix=key)
+    assert not {"Versions", "DeleteMarkers"} & versions.keys()
+    for item in (old, new):
+        ingested_id = item["ingestedID"]
+        assert not staged(pipeline, ingested_id)
+        told = pipeline.get(f"/ingestions/{ingested_id}").json()
+        assert told["removedAt"]
+        assert told["status"] == item["status"], "what happened stays"
+        assert "load: removed" in tm("status", ingested_id).stdout
+        assert "was removed at" in one_line(tm("replay", ingested_id))
+    after = pipeline.get("/get", user="tyene")
+    assert after.json()["response"] == []
+    assert after.headers["ETag"] != before.headers["ETag"], "who polls is told"
+
+    again = tm("remove", key)
+    assert again.exit_code == 0
+    assert "was removed at" in again.stdout
+
+    assert pipeline.ingest(BODY, day=23)["status"] == "success", "the key may be used again"
+    assert len(pipeline.loaded(key)) == 2
+
+
+def test_while_a_run_is_under_way_nothing_is_removed(pipeline: Pipeline) -> None:
+    with load_waiting(pipeline, LOCK_TABLE, day=24) as ingestion:
+        line = one_line(tm("remove", key_of(24), "--yes"))
+
+    assert f"A run of {ingestion.id} is under way" in line
+    assert pipeline.ended(ingestion.id)["status"] == "success"
+    assert len(pipeline.loaded(key_of(24))) == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "complaint"),
+    [
+        (key_of(25), "Nothing has ever landed as s3://"),
+        ("stray.csv", "is no landing key"),
+        (f"table=wages/year=2024/month=3/day=3/{TABLE}.csv", "is no landing key"),
+    ],
+)
+def test_a_key_of_which_there_is_nothing(key: str, complaint: str) -> None:
+    assert complaint in one_line(tm("remove", key, "--yes"))

@@ -1,0 +1,205 @@
+"""`tm smoke` on the laptop cloud: it passes where all is well, and finds what is broken."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from cli import doctor, smoke
+from cli.health.finding import Verdict, wrong
+from cli.stack import Stack
+from shared import odcs
+from tests.fixtures.operator import tm
+from tests.fixtures.pipeline import Pipeline
+
+PASSED = [
+    "doctor",
+    "log",
+    "rejects",
+    "table",
+    "API's log",
+    "look-up",
+    "alert",
+    "replay",
+    "refused",
+    "refused: alert",
+    "clean-up",
+    "clean-up",
+]
+
+
+@pytest.fixture(autouse=True)
+def operator(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator's command in this process works on the laptop's cloud."""
+    monkeypatch.delenv("TM_STACK", raising=False)
+    monkeypatch.setenv("TM_HOME", str(pipeline.laptop.home))
+    # Other tests of this session may have done what alarms are for, or left what doctor warns of.
+    checks = {name: each for name, each in doctor.CHECKS.items() if name not in smoke._OF_THE_PAST}
+    monkeypatch.setattr(doctor, "CHECKS", checks)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(pipeline: Pipeline) -> Iterator[None]:
+    yield
+    bucket = pipeline.outputs["landing_bucket"]
+    versions = pipeline.laptop.aws.client("s3").get_paginator("list_object_versions")
+    keys = [v["Key"] for p in versions.paginate(Bucket=bucket) for v in p.get("Versions", ())]
+    assert not [key for key in keys if "tm-smoke-" in key]
+    assert pipeline.query("SELECT 1 FROM source WHERE source_key LIKE '%tm-smoke-%'") == []
+
+
+def run(*arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    """Return the exit status, and what was found by the step's name."""
+    result = tm("smoke", "--json", *arguments)
+    assert not result.stderr
+    return result.exit_code, {each["step"]: each for each in json.loads(result.stdout)}
+
+
+def failed(steps: dict[str, dict[str, Any]]) -> set[str]:
+    return {name for name, step in steps.items() if step["verdict"] == Verdict.WRONG}
+
+
+@contextlib.contextmanager
+def told(pipeline: Pipeline, function: str, name: str, value: str) -> Iterator[None]:
+    """Set a variable of a function."""
+    client, deployed = pipeline.laptop.aws.client("lambda"), pipeline.outputs["function_names"]
+    configuration = client.get_function_configuration(FunctionName=deployed[function])
+    before = configuration["Environment"]["Variables"]
+
+    def put(variables: dict[str, str]) -> None:
+        client.update_function_configuration(
+            FunctionName=deployed[function], Environment={"Variables": variables}
+        )
+
+    put(before | {name: value})
+    yield
+    put(before)
+
+
+def test_all_is_well(pipeline: Pipeline) -> None:
+    result = tm("smoke")
+
+    lines = result.stdout.splitlines()
+    assert result.exit_code == 0, result.stdout + result.stderr
+    assert {line[0] for line in lines} == {"✓"}
+    assert [line[2:24].strip() for line in lines] == PASSED
+    assert "load/success: 231 read, 220 loaded, 11 rejected" in lines[1]
+    items = [item for item in pipeline.log.of_day(smoke.DAY) if "tm-smoke-" in item["sourceKey"]]
+    assert items
+    assert all("removedAt" in item for item in items)
+
+
+def test_a_table_without_a_look_up_where_only_the_log_tells_of_alerts() -> None:
+    """As on AWS: nobody can read what subscribers were sent."""
+    steps: list[smoke.Step] = []
+    stack = replace(Stack.open(None), tap=None)
+
+    smoke.Smoke(stack, odcs.load_all()["projectbudgets"], steps.append).run()
+
+    found = {step.name: step for step in steps}
+    assert [step.name for step in steps] == PASSED
+    assert {s.name for s in steps if s.verdict is not Verdict.OK} == {"look-up"}
+    assert found["look-up"].found.startswith("not checked")
+    assert found["alert"].found == "sent: Loaded With Rejects"
+
+
+@pytest.mark.deep
+def test_hard_testing_halts_and_so_it_should(pipeline: Pipeline) -> None:
+    with told(pipeline, "test", "HARD_TESTING", "true"):
+        status, steps = run()
+
+    assert not failed(steps)
+    assert status == 0
+    assert steps["log"]["found"] == "test/fail: 231 read, 11 rejected"
+    assert steps["table"]["found"] == "0 rows"
+    assert steps["alert"]["found"] == "sent: Failed Tests"
+
+
+@pytest.mark.deep
+def test_an_alert_that_nobody_wants(pipeline: Pipeline) -> None:
+    with told(pipeline, "alert", "ALERT_ON", "failures"):
+        status, steps = run()
+
+    assert (status, failed(steps)) == (0, set())
+    assert steps["alert"]["found"] == "none: alert_on leaves such ends out"
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits long for what does not come."""
+    monkeypatch.setattr(smoke, "_ALERT_WITHIN", 3)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_ends_that_alert_does_not_hear_of_and_rows_that_the_api_may_not_read(
+    pipeline: Pipeline,
+) -> None:
+    events, rule = pipeline.laptop.aws.client("events"), "tm-pipeline-execution-ended"
+    events.disable_rule(Name=rule)
+    pipeline.query("REVOKE SELECT ON daily_checkins FROM reader")
+    try:
+        status, steps = run()
+    finally:
+        pipeline.query("GRANT SELECT ON daily_checkins TO reader")
+        events.enable_rule(Name=rule)
+
+    assert status == 1
+    assert failed(steps) == {"doctor: events", "look-up", "alert", "refused: alert"}
+    assert steps["alert"]["expected"] == "sent: Loaded With Rejects"
+    assert steps["alert"]["found"] == "none within 3 s"
+    assert steps["look-up"]["found"].startswith("The look-up API refused with 500")
+    assert all(steps[name]["todo"] for name in failed(steps))
+
+
+@pytest.mark.deep
+def test_what_cannot_be_removed_is_named_with_the_command(pipeline: Pipeline) -> None:
+    pipeline.query("REVOKE DELETE ON source FROM loader")
+    try:
+        status, steps = run()
+    finally:
+        pipeline.query("GRANT DELETE ON source TO loader")
+
+    assert (status, failed(steps)) == (1, {"clean-up"})
+    assert "permission denied for table source" in steps["clean-up"]["found"]
+    left = [item["sourceKey"] for item in pipeline.log.of_day(smoke.DAY) if "removedAt" not in item]
+    assert len(left) == 2
+    assert steps["clean-up"]["todo"] in {f"`tm remove {key}`" for key in left}
+    for key in left:
+        assert tm("remove", key, "--yes").exit_code == 0
+
+
+def test_an_interruption_removes_what_was_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smoke.Smoke, "_rejected", mock.Mock(side_effect=KeyboardInterrupt))
+    status, steps = run()
+
+    assert status == 130
+    assert list(steps) == ["doctor", "log", "clean-up"]
+    assert not failed(steps)
+
+
+def test_where_nothing_can_be_seen_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = {"credentials": lambda _: [wrong("the token is over", "log in")]}
+    monkeypatch.setattr(doctor, "CHECKS", refused)
+
+    status, steps = run()
+
+    assert status == 1
+    assert list(steps) == ["doctor: credentials"]
+    assert steps["doctor: credentials"]["todo"] == "log in"
+
+
+def test_what_doctor_says_of_the_past_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A smoke test sets an alarm off, which is on for an hour: the next one must pass too."""
+    alarm = {"alarms": lambda _: [wrong("executions-failed is on", "see the runbook")]}
+    monkeypatch.setattr(doctor, "CHECKS", alarm)
+    monkeypatch.setattr(smoke.Smoke, "_bring_through", lambda _: None)
+    monkeypatch.setattr(smoke.Smoke, "_have_refused", lambda _: None)
+
+    status, steps = run()
+
+    assert status == 0
+    assert steps["doctor: alarms"]["verdict"] == Verdict.WARNING
