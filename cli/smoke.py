@@ -230,8 +230,7 @@ class Smoke:
         # Noted before it is done: an interruption may come between S3's answer and us.
         self._dropped.append(Ingestion.of(Source(bucket, str(key), "", 0), key))
         answer = self._stack.s3.put_object(Bucket=bucket, Key=str(key), Body=content)
-        source = Source(bucket, str(key), answer["VersionId"], len(content))
-        self._dropped[-1] = Ingestion.of(source, key)
+        self._dropped[-1] = Ingestion.of(drop.stored(bucket, str(key), answer, len(content)), key)
         return self._dropped[-1]
 
     def _follow(
