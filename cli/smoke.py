@@ -233,7 +233,7 @@ class Smoke:
         # Noted before it is done: an interruption may come between S3's answer and us.
         self._dropped.append(Ingestion.of(Source(bucket, str(key), "", 0), key))
         answer = self._stack.s3.put_object(Bucket=bucket, Key=str(key), Body=content)
-        source = Source(bucket, str(key), answer["VersionId"], len(content))
+        source = drop.stored(bucket, str(key), answer, len(content))
         self._dropped[-1] = Ingestion.of(source, key)
         self._tell(Step("drop", Verdict.OK, f"{key}, {len(content):,} bytes"))
         return self._dropped[-1]

@@ -50,6 +50,11 @@ check_docker() {
 command -v aws >/dev/null || fail "the AWS CLI (command aws) is missing: install it, $elsewhere"
 
 if [ "$check" ]; then
+  # To another account's credentials, a repository that exists looks like one that does not exist yet.
+  acting=$(aws sts get-caller-identity --region "$REGION" --query Account --output text 2>&1) \
+    || fail "the AWS CLI has no valid credentials: give it those of Terraform. $acting"
+  [ "$acting" = "$ACCOUNT" ] \
+    || fail "the AWS CLI acts for account $acting, and Terraform for $ACCOUNT: give both the same credentials"
   for image in $IMAGES; do
     if ! is_there "$ACCOUNT" "$image"; then
       check_docker

@@ -54,7 +54,7 @@ resource "terraform_data" "prerequisites" {
   triggers_replace = local.image_tags
 
   provisioner "local-exec" {
-    command = "${local.source_dir}/terraform/build_image.sh --check"
+    command = "sh '${local.source_dir}/terraform/build_image.sh' --check"
 
     environment = {
       ACCOUNT = local.account
@@ -151,7 +151,7 @@ resource "terraform_data" "image" {
   triggers_replace = [aws_ecr_repository.function[each.key].repository_url, each.value]
 
   provisioner "local-exec" {
-    command = "${local.source_dir}/terraform/build_image.sh"
+    command = "sh '${local.source_dir}/terraform/build_image.sh'"
 
     environment = {
       FUNCTION   = each.key

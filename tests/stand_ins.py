@@ -43,6 +43,10 @@ class StandIns:
         """Let a command, such as `docker push`, fail with a message."""
         (self.folder / f"{command}.fails").write_text(message)
 
+    def act_for(self, account: str) -> None:
+        """Give the AWS CLI credentials of another account than Terraform's."""
+        (self.folder / "account").write_text(account)
+
     def calls(self, command: str = "") -> list[list[str]]:
         """Return the calls whose words begin with `command`, in their order."""
         log = self.folder / "calls.jsonl"
@@ -91,11 +95,16 @@ def _ecr() -> Any:
 
 
 def aws(stand_ins: StandIns, arguments: list[str]) -> None:
-    """Be the AWS CLI: `ecr describe-images` and `ecr get-login-password`."""
+    """Be the AWS CLI, as far as the script calls it."""
     stand_ins.called("aws", *arguments)
     options = dict(zip(arguments[2::2], arguments[3::2], strict=True))
     if arguments[:2] == ["ecr", "get-login-password"]:
         print("the-password")  # noqa: T201
+        return
+    if arguments[:2] == ["sts", "get-caller-identity"]:
+        assert (options["--query"], options["--output"]) == ("Account", "text")
+        account = stand_ins.folder / "account"
+        print(account.read_text() if account.exists() else os.environ["ACCOUNT"])  # noqa: T201
         return
     assert arguments[:2] == ["ecr", "describe-images"]
     assert options["--query"] == "imageDetails[0].imageDigest"

@@ -31,10 +31,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     look = Reconciliation(log, intake, stepfunctions, events, now)
     stuck, unannounced = look.stuck(), look.unannounced()
     landed = Landed(boto3.client("s3"), settings.landing_bucket, now)
-    lost = look.lost(landed.recent(contracts))
-    sweep = Sweep(log, landed)
+    lost, sweep = [], Sweep(log, landed)
+    # The sweep comes first: it stops by itself, and goes on even if the recent days take too long.
     for page in sweep.step():
         lost += look.lost(page)
+    lost += look.lost(landed.recent(contracts))
     silence = Silence(log, contracts, events, now)
     missing = silence.missing(lost)
     for table, hours in silence.hours_late().items():

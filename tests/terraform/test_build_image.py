@@ -102,10 +102,21 @@ def test_the_check_builds_nothing(stand_ins: StandIns) -> None:
 
     assert done.returncode == 0, done.stderr
     assert [call[:3] for call in stand_ins.calls()] == [
+        ["aws", "sts", "get-caller-identity"],
         ["aws", "ecr", "describe-images"],
         ["docker", "buildx", "version"],
         ["docker", "info"],
     ]
+
+
+def test_the_check_refuses_credentials_of_another_account(stand_ins: StandIns) -> None:
+    stand_ins.act_for("210987654321")
+
+    assert one_line(stand_ins, "--check") == (
+        "the AWS CLI acts for account 210987654321, and Terraform for 123456789012: "
+        "give both the same credentials"
+    )
+    assert stand_ins.calls("docker") == []
 
 
 def test_the_check_needs_docker_only_if_an_image_is_missing(stand_ins: StandIns) -> None:

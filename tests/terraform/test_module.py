@@ -460,12 +460,18 @@ def test_the_rules_hold(run: Module) -> None:
     run("test")
 
 
-def test_everything_waits_for_the_check_of_what_a_build_needs(run: Module) -> None:
-    """So nothing that AWS bills is made on a machine that cannot build the images."""
+@pytest.fixture(scope="module")
+def needs(run: Module) -> dict[str, set[str]]:
+    """What each resource and data source directly depends on."""
     graph = run.tool.run("graph", folder=run.folder).stdout
-    needs: dict[str, set[str]] = {name: set() for name in re.findall(r'^ *"(\S+)" \[', graph, re.M)}
+    found: dict[str, set[str]] = {name: set() for name in re.findall(r'^ *"(\S+)" \[', graph, re.M)}
     for one, other in re.findall(r'"(\S+)" -> "(\S+)"', graph):
-        needs[one].add(other)
+        found[one].add(other)
+    return found
+
+
+def test_everything_waits_for_the_check_of_what_a_build_needs(needs: dict[str, set[str]]) -> None:
+    """So nothing that AWS bills is made on a machine that cannot build the images."""
     waiting = {"terraform_data.prerequisites"}
     while more := {name for name in needs if needs[name] & waiting} - waiting:
         waiting |= more
@@ -476,14 +482,17 @@ def test_everything_waits_for_the_check_of_what_a_build_needs(run: Module) -> No
     )
 
 
-def test_a_protected_stack_refuses_to_be_destroyed_before_anything_is_removed(run: Module) -> None:
-    """Terraform destroys first what nothing depends on, and the rest only if that succeeded."""
-    graph = run.tool.run("graph", folder=run.folder).stdout
-    resources = set(re.findall(r'^ +"([\w.]+)" \[', graph, re.MULTILINE))
-    needed = set(re.findall(r'-> "([\w.]+)"', graph))
+def test_an_image_is_protected_until_the_functions_run_another(needs: dict[str, set[str]]) -> None:
+    assert "aws_lambda_function.this" in needs["aws_ecr_lifecycle_policy.function"]
 
-    assert len(resources) > 50
-    assert resources - needed == {"terraform_data.protection"}, "add these to protection.tf"
+
+def test_a_protected_stack_refuses_to_be_destroyed_before_anything_is_removed(
+    needs: dict[str, set[str]],
+) -> None:
+    """Terraform destroys first what nothing depends on, and the rest only if that succeeded."""
+    needed = set().union(*needs.values())
+
+    assert needs.keys() - needed == {"terraform_data.protection"}, "add these to protection.tf"
 
 
 def test_every_variable_is_described_typed_and_optional() -> None:

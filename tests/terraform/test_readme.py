@@ -56,7 +56,7 @@ def test_the_examples_and_the_readme_name_the_modules_versions() -> None:
     for example in (MODULE / "examples").iterdir():
         assert wanted.findall((example / "main.tf").read_text()) == versions, example.name
     text = module_readme.README.read_text()
-    assert f"Terraform or OpenTofu {terraform[0]} or newer" in text
+    assert f"Terraform {terraform[0]} or newer" in text
     assert f"AWS provider {provider[0]} or newer, below {provider[1]}" in text
 
 
