@@ -1,5 +1,8 @@
 """What may be left of a stack, and what may not; test_complete_example.py looks at a whole one."""
 
+import fnmatch
+import json
+import re
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -7,6 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from docs.deploy_policies import policies
+from tests.stand_ins import CHECKOUT
 from tests.terraform.leftovers import leftovers
 
 SNAPSHOT = "tm-pipeline-database-of-20261128101500"
@@ -157,6 +162,27 @@ def test_a_key_that_hides_is_told_once_and_passed_over(capsys: pytest.CaptureFix
 
     with pytest.raises(ClientError):
         keys("ThrottlingException")
+
+
+def test_what_deploys_a_stack_is_no_part_of_it() -> None:
+    """Its role could give itself any permission, and a run would find role and state left over."""
+    document = (CHECKOUT / "docs" / "deploy.md").read_text("utf-8")
+    roles = set(re.findall(r"--role-name (\S+)", document))
+    [bucket] = set(re.findall(r'arn:aws:s3:::([\w.-]+)["/]', document))
+    made = [
+        resource
+        for policy in policies().values()
+        for statement in json.loads(policy)["Statement"]
+        for resource in statement["Resource"]
+        if resource.startswith(("arn:aws:iam::", "arn:aws:s3:::"))
+    ]
+
+    assert len(roles) == 2
+    assert len(made) > 2
+    for arn in (f"arn:aws:s3:::{bucket}", *(f"arn:aws:iam::1:role/{role}" for role in roles)):
+        assert not any(fnmatch.fnmatchcase(arn, each) for each in made)
+    assert found("role", {"Roles": [{"RoleName": role} for role in roles]}) == []
+    assert found("bucket", {"Buckets": [{"Name": bucket}]}) == []
 
 
 def test_a_stack_of_a_longer_name_is_listed_too() -> None:
