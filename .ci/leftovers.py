@@ -1,20 +1,26 @@
 """Tells what a destroyed stack has left in an AWS account; fails if something was not expected.
 
-    .venv/bin/python .ci/leftovers.py NAME [--wait MINUTES]
+    .venv/bin/python .ci/leftovers.py NAME [--region REGION] [--wait MINUTES]
 
-NAME is the module's variable `name`. Region and credentials are those of the AWS SDK's environment;
+NAME is the module's variable `name`. Everything whose name begins with NAME- counts, so that of
+another stack whose own name begins so is listed too. The region is --region, AWS_REGION,
+AWS_DEFAULT_REGION or that of the profile; credentials are those of the AWS SDK's environment, and
 docs/policies/leftovers.json is what the identity needs. What AWS deletes in its own time may take
 --wait minutes to go. Exit status 0: nothing is there but what EXPECTED lists. 1: something else is.
+2: the command is wrong, or there is no region.
 """
 
 import argparse
+import os
 import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import boto3
+from botocore.exceptions import ClientError
 
 Find = Callable[[Any, str], Iterator[str]]
 """Yields the identifiers of one kind of thing in a boto3 session that belong to a stack's name."""
@@ -46,9 +52,15 @@ _TAG = "Application"
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("name", metavar="NAME", help="the stack's name")
+    # boto3 itself does not read AWS_REGION, which Terraform and the AWS CLI do:
+    # docs.aws.amazon.com/boto3/latest/guide/configuration.html#using-environment-variables
+    parser.add_argument("--region", default=os.environ.get("AWS_REGION") or None)
     parser.add_argument("--wait", type=float, default=0, metavar="MINUTES", help="how long at most")
     arguments = parser.parse_args()
-    session = boto3.Session()
+    session = boto3.Session(region_name=arguments.region)
+    if session.region_name is None:
+        parser.error("no region: give --region, or set AWS_REGION")
+    print(f"Looking for {arguments.name} in {session.region_name}.")
     until = time.monotonic() + arguments.wait * 60
     while (found := look(session, arguments.name)) and unexpected(found, arguments.name):
         if time.monotonic() > until:
@@ -139,10 +151,22 @@ def _backups(session: Any, name: str) -> Iterator[str]:
             yield f"{each['BackupName']} {each['BackupType']}"
 
 
+@cache
+def _say_once(what: str) -> None:
+    """Print what every look would print again."""
+    print(what)
+
+
 def _keys(session: Any, name: str) -> Iterator[str]:
     client = session.client("kms")
     for each in _pages(session, "kms", "list_keys", "Keys"):
-        key = client.describe_key(KeyId=each["KeyId"])["KeyMetadata"]
+        try:
+            key = client.describe_key(KeyId=each["KeyId"])["KeyMetadata"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "AccessDeniedException":
+                raise
+            _say_once(f"not seen   key {each['KeyId']}: its own policy does not let you")
+            continue
         if key["Description"] == f"What {name} keeps.":
             yield f"{key['KeyId']} {key['KeyState']}"
 

@@ -2,16 +2,21 @@
 
 import json
 import re
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 
 import pytest
 import typer
 
+from cli import doctor, user
 from docs.deploy_policies import policies
+from functions.migrate.migration import Migration
+from shared import odcs
 from tests import aws_commands
 from tests.commands import in_blocks, in_line, parse_tm, unknown_options
 from tests.fixtures.sandbox import FUNCTIONS
+from tests.terraform.leftovers import leftovers
 
 ROOT = Path(__file__).parents[1]
 TEXTS = [
@@ -131,6 +136,8 @@ def test_the_guide_names_things_that_the_module_makes() -> None:
         'aurora_id      = "${var.name}-database"',
         'name        = "${var.name}-${local.aurora_family}"',
         'alarm_name        = "${var.name}-health"',
+        'for name, status in { failed = "Failed",',
+        '"executions-${name}" => {',
         'for name in ["trigger", "alert", "watch"] :\n      "function-errors-${name}" =>',
         'cidr = "10.0.0.0/24"',
         'ca_cert_identifier   = "rds-ca-rsa2048-g1"',
@@ -139,6 +146,37 @@ def test_the_guide_names_things_that_the_module_makes() -> None:
         "tags = merge({ Application = var.name,",
     ):
         assert made in module
+
+
+def test_the_guide_expects_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    relations = [contract.relation for contract in odcs.load_all().values()]
+    user.show("nobody", [])
+    leftovers.tell([], "tm-pipeline")
+    no_rows, nothing_left = capsys.readouterr().out.splitlines()
+    expected = " ".join(GUIDE.split())
+
+    for said in (
+        json.dumps(asdict(Migration(tables=["source", *relations]))),
+        no_rows,
+        nothing_left.partition(" (")[0],
+    ):
+        assert f"`{said}`" in expected
+    for check in ("landing", "subscriptions", "alarms"):
+        assert check in doctor.CHECKS
+    assert "deletion_protection is on" in (ROOT / "terraform" / "protection.tf").read_text()
+    assert "docker buildx build failed" in (ROOT / "terraform" / "build_image.sh").read_text()
+
+
+def test_the_guide_counts_the_rules() -> None:
+    alerts = (ROOT / "terraform" / "alerts.tf").read_text()
+    [events] = re.findall(r"^  alert_events = {\n(.*?)^  }", alerts, re.M | re.S)
+    by_pattern = re.findall(r"^    ([\w-]+) = {", events, re.M)
+    expected = " ".join(GUIDE.split())
+
+    assert f"{len(FUNCTIONS) + 1} rules with a schedule, `tm-pipeline-watch`" in expected
+    assert f"for each of the {len(FUNCTIONS)} functions" in expected
+    names = " and ".join(f"`tm-pipeline-{name}`" for name in by_pattern)
+    assert f"{len(by_pattern)} with `None`, {names}" in expected
 
 
 @pytest.mark.parametrize(("title", "text"), SECTIONS, ids=[title for title, _ in SECTIONS])

@@ -38,7 +38,7 @@ def test_actionlint_finds_nothing() -> None:
     [
         ("inputs.only ==", "inputs.onyl ==", 'property "onyl" is not defined'),
         ("steps.init.outcome", "steps.inti.outcome", 'property "inti" is not defined'),
-        ("timeout-minutes: 240", "timeout-minute: 240", 'unexpected key "timeout-minute"'),
+        ("timeout-minutes: 355", "timeout-minute: 355", 'unexpected key "timeout-minute"'),
         ("id-token: write", "id-tokens: write", 'unknown permission scope "id-tokens"'),
     ],
 )
@@ -74,12 +74,127 @@ def test_what_was_applied_is_destroyed_however_the_steps_before_have_ended() -> 
     # YAML 1.1 takes the key `on` for true.
     assert set(workflow[True]) == {"workflow_dispatch"}
     assert [step["name"] for step in after] == [
+        "Assume the role again",
+        "Count what there is",
         "Take the protection off",
+        "Take the protection off alone, if that failed",
         "Destroy",
         "See what is left",
     ]
     assert all(step["if"].startswith("always() && ") for step in after)
-    assert all("timeout-minutes" in step for step in job["steps"] if "run" in step)
+
+
+def test_its_limits_fit_into_each_other() -> None:
+    """A step that may take longer than the job or the credentials would be cut off by them."""
+    [job] = load(DEPLOY)["jobs"].values()
+    job_minutes = job["timeout-minutes"]
+    minutes = [step["timeout-minutes"] for step in job["steps"]]
+    assumed = [
+        (number, step["with"]["role-duration-seconds"])
+        for number, step in enumerate(job["steps"])
+        if step.get("uses", "").startswith("aws-actions/configure-aws-credentials@")
+    ]
+    ends = [*(number for number, _ in assumed[1:]), len(minutes)]
+
+    assert sum(minutes) <= job_minutes < 360
+    assert len(assumed) == 2
+    for (number, seconds), end in zip(assumed, ends, strict=True):
+        assert sum(minutes[number:end]) * 60 <= seconds
+    document = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    assert f"--max-session-duration {max(seconds for _, seconds in assumed)}\n" in document
+
+
+STANDS_FOR_THE_EXAMPLE = """
+variable "protected" { default = true }
+variable "name" {}
+variable "region" {}
+module "pipeline" {
+  source = "./pipeline"
+  deletion_protection = var.protected
+}
+"""
+STANDS_FOR_THE_MODULE = """
+variable "deletion_protection" {}
+resource "terraform_data" "breaks" {
+  count = fileexists("${path.root}/broken") ? 1 : 0
+  provisioner "local-exec" {
+    command = "exit 1"
+  }
+}
+"""
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Path:
+    """Return a folder with the module's protection and no AWS; its applies fail with `broken`."""
+    protection = (ROOT / "terraform" / "protection.tf").read_text()
+    alone = re.sub(r"aws_\w+\.\w+,\n", "", protection).replace(
+        "depends_on = [", "depends_on = [terraform_data.breaks,"
+    )
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "main.tf").write_text(STANDS_FOR_THE_EXAMPLE)
+    (tmp_path / "pipeline" / "main.tf").write_text(STANDS_FOR_THE_MODULE + alone)
+    assert terraform(tmp_path, "init") == 0
+    return tmp_path
+
+
+def environment(stack: Path) -> dict[str, str]:
+    paths = {"STACK": str(stack), "GITHUB_OUTPUT": str(stack / "output")}
+    return {**os.environ, **paths, "TF_INPUT": "0", "TF_VAR_name": "x", "TF_VAR_region": "x"}
+
+
+def terraform(stack: Path, *arguments: str) -> int:
+    command = ["terraform", f"-chdir={stack}", *arguments]
+    return subprocess.run(command, env=environment(stack), check=False).returncode
+
+
+def run_step(stack: Path, name: str) -> int:
+    """Run a step's script by `bash -e`, as GitHub does."""
+    [job] = load(DEPLOY)["jobs"].values()
+    [script] = [step["run"] for step in job["steps"] if step.get("name") == name]
+    command = ["bash", "-e", "-c", script]
+    return subprocess.run(command, env=environment(stack), check=False).returncode
+
+
+def counted(stack: Path) -> str:
+    (stack / "output").unlink(missing_ok=True)
+    assert run_step(stack, "Count what there is") == 0
+    return (stack / "output").read_text()
+
+
+def test_nothing_is_applied_to_be_destroyed(stack: Path) -> None:
+    assert counted(stack) == "resources=0\n"
+    assert terraform(stack, "apply", "-auto-approve") == 0
+    assert counted(stack) == "resources=1\n"
+    assert run_step(stack, "Destroy") != 0
+    assert run_step(stack, "Take the protection off") == 0
+    assert run_step(stack, "Destroy") == 0
+    assert counted(stack) == "resources=0\n"
+
+    [job] = load(DEPLOY)["jobs"].values()
+    assert [
+        step["name"]
+        for step in job["steps"]
+        if "steps.state.outputs.resources != '0'" in step.get("if", "")
+    ] == [
+        "Take the protection off",
+        "Take the protection off alone, if that failed",
+        "Destroy",
+    ]
+
+
+@pytest.mark.parametrize("is_applied", [True, False])
+def test_what_is_protected_goes_although_no_apply_succeeds_any_more(
+    is_applied: bool, stack: Path
+) -> None:
+    if is_applied:
+        assert terraform(stack, "apply", "-auto-approve") == 0
+    (stack / "broken").touch()
+    assert run_step(stack, "Take the protection off") != 0
+
+    assert run_step(stack, "Take the protection off alone, if that failed") == 0
+    assert run_step(stack, "Destroy") == 0
+    assert counted(stack) == "resources=0\n"
 
 
 def test_what_it_passes_to_the_example_is_there() -> None:
@@ -94,13 +209,28 @@ def test_what_it_passes_to_the_example_is_there() -> None:
     assert set(re.findall(r"-target=module\.pipeline\.([\w.]+)", text)) <= set(addresses)
 
 
+def test_the_readme_takes_off_what_the_workflow_takes_off() -> None:
+    """It is all that `deletion_protection` and `force_destroy` reach."""
+    named = r"(?:-target=|state rm )module\.pipeline\.([\w.]+)"
+    readme = (ROOT / "terraform" / "README.md").read_text("utf-8")
+    module = "".join(path.read_text() for path in sorted((ROOT / "terraform").glob("*.tf")))
+    protected = {
+        f"{kind}.{name}"
+        for kind, name, block in re.findall(
+            r'^resource "(\w+)" "(\w+)" {(.*?)^}', module, re.M | re.S
+        )
+        if re.search(r"=.*var\.(deletion_protection|force_destroy)\b", block)
+    }
+
+    assert len(protected) == 4
+    assert set(re.findall(named, DEPLOY.read_text())) == protected
+    assert set(re.findall(named, readme)) == protected
+
+
 def test_the_document_says_what_it_needs() -> None:
     text, document = DEPLOY.read_text(), (ROOT / "docs" / "deploy.md").read_text("utf-8")
     [job] = load(DEPLOY)["jobs"].values()
-    [seconds] = re.findall(r"role-duration-seconds: (\d+)", text)
 
-    assert int(seconds) == job["timeout-minutes"] * 60
-    assert f"--max-session-duration {seconds}\n" in document
     assert f":environment:{job['environment']}" in document
     assert {
         name for name in re.findall(r"vars\.(\w+)", text) if f"`{name}`" not in document

@@ -30,8 +30,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
         settings.state_machine_arn,
     )
     admissions: Counter[str] = Counter()
-    for record in event.get("Records", ()):
-        source = _source(record["s3"])
+    # All at first: a line about an object that is gone must not name the ingestion of another.
+    for source in [_source(record["s3"]) for record in event.get("Records", ())]:
         if source is None:
             # It is deleted already, or S3 does not show it yet: then watch finds it.
             admissions[Admission.IGNORED] += 1

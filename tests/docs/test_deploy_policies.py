@@ -16,6 +16,16 @@ STATEMENTS: list[dict[str, Any]] = [
     statement for text in POLICIES.values() for statement in json.loads(text)["Statement"]
 ]
 
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_awskeymanagementservice.html
+# and list_awsidentityandaccessmanagementiam.html, column "Condition keys".
+CONDITION_KEYS = {
+    "iam:AWSServiceName": {"iam:CreateServiceLinkedRole"},
+    "iam:PassedToService": {"iam:PassRole"},
+    "kms:GrantIsForAWSResource": {"kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"},
+    "kms:ViaService": {"kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:RetireGrant"},
+}
+"""The actions that support a condition key, of those that the policies use."""
+
 
 def test_they_are_as_the_module_is() -> None:
     assert deploy_policies.policies() == POLICIES, "run `make docs`"
@@ -91,6 +101,20 @@ def test_on_everything_only_what_iam_cannot_narrow_down() -> None:
         "kms:CreateKey",
         "states:ValidateStateMachineDefinition",
     }
+
+
+def test_every_action_supports_the_condition_keys_of_its_statement() -> None:
+    """AWS sends no other keys with a request, so the statement would never allow the action."""
+    found = {
+        (key, action)
+        for each in STATEMENTS
+        for keys in each.get("Condition", {}).values()
+        for key in keys
+        for action in each["Action"]
+    }
+
+    assert {key for key, _ in found} == CONDITION_KEYS.keys()
+    assert {(key, each) for key, each in found if each not in CONDITION_KEYS[key]} == set()
 
 
 def test_roles_are_passed_to_functions_and_state_machine_alone() -> None:

@@ -1,10 +1,17 @@
 """What may be left of a stack, and what may not; test_complete_example.py looks at a whole one."""
 
+import fnmatch
+import json
+import re
+import sys
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from docs.deploy_policies import policies
+from tests.stand_ins import CHECKOUT
 from tests.terraform.leftovers import leftovers
 
 SNAPSHOT = "tm-pipeline-database-of-20261128101500"
@@ -71,6 +78,117 @@ def test_other_stacks_are_none_of_this_one() -> None:
     assert found("function", {"Functions": functions}) == ["tm-pipeline-load", "tm-pipeline"]
     assert found("topic", {"Topics": topics}) == [topics[0]["TopicArn"], topics[3]["TopicArn"]]
     assert found("repository", {"repositories": [{"repositoryName": "tm-pipeline/load"}]})
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "region"),
+    [
+        ([], {"AWS_REGION": "eu-west-1"}, "eu-west-1"),
+        ([], {"AWS_DEFAULT_REGION": "eu-west-2"}, "eu-west-2"),
+        ([], {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-2"}, "eu-west-1"),
+        (["--region", "eu-west-3"], {"AWS_REGION": "eu-west-1"}, "eu-west-3"),
+    ],
+)
+def test_it_says_where_it_looks(
+    options: list[str],
+    environment: dict[str, str],
+    region: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    regions = []
+
+    def look(session: Any, _name: str) -> list[tuple[str, str]]:
+        regions.append(session.region_name)
+        return []
+
+    monkeypatch.setattr(leftovers, "look", look)
+
+    assert run(options, environment, monkeypatch) == 0
+    assert regions == [region]
+    assert f"Looking for tm-pipeline in {region}.\n" in capsys.readouterr().out
+
+
+def test_without_a_region_it_looks_nowhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run([], {"AWS_REGION": ""}, monkeypatch)
+
+    assert ended.value.code == 2
+    assert "no region: give --region, or set AWS_REGION" in capsys.readouterr().err
+
+
+def run(options: list[str], environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["leftovers.py", "tm-pipeline", *options])
+    return leftovers.main()
+
+
+class Keys:
+    """KMS, of an account with a key that its policy hides and one of the stack."""
+
+    def __init__(self, code: str) -> None:
+        self._code = code
+
+    def can_paginate(self, _operation: str) -> bool:
+        return False
+
+    def list_keys(self) -> dict[str, Any]:
+        return {"Keys": [{"KeyId": "hidden"}, {"KeyId": "ours"}]}
+
+    def describe_key(self, *, KeyId: str) -> dict[str, Any]:  # noqa: N803 - as boto3 has it
+        if KeyId == "hidden":
+            raise ClientError({"Error": {"Code": self._code}}, "DescribeKey")
+        key = {"KeyId": KeyId, "KeyState": "Enabled", "Description": "What tm-pipeline keeps."}
+        return {"KeyMetadata": key}
+
+
+def keys(code: str) -> list[str]:
+    session = SimpleNamespace(client=lambda _service: Keys(code))
+    return list(leftovers.KINDS["key"](session, "tm-pipeline"))
+
+
+def test_a_key_that_hides_is_told_once_and_passed_over(capsys: pytest.CaptureFixture[str]) -> None:
+    """A key's policy need not let IAM allow anything:
+    docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
+    """
+    assert keys("AccessDeniedException") == keys("AccessDeniedException") == ["ours Enabled"]
+    assert capsys.readouterr().out.count("not seen   key hidden: ") == 1
+
+    with pytest.raises(ClientError):
+        keys("ThrottlingException")
+
+
+def test_what_deploys_a_stack_is_no_part_of_it() -> None:
+    """Its role could give itself any permission, and a run would find role and state left over."""
+    document = (CHECKOUT / "docs" / "deploy.md").read_text("utf-8")
+    roles = set(re.findall(r"--role-name (\S+)", document))
+    [bucket] = set(re.findall(r'arn:aws:s3:::([\w.-]+)["/]', document))
+    made = [
+        resource
+        for policy in policies().values()
+        for statement in json.loads(policy)["Statement"]
+        for resource in statement["Resource"]
+        if resource.startswith(("arn:aws:iam::", "arn:aws:s3:::"))
+    ]
+
+    assert len(roles) == 2
+    assert len(made) > 2
+    for arn in (f"arn:aws:s3:::{bucket}", *(f"arn:aws:iam::1:role/{role}" for role in roles)):
+        assert not any(fnmatch.fnmatchcase(arn, each) for each in made)
+    assert found("role", {"Roles": [{"RoleName": role} for role in roles]}) == []
+    assert found("bucket", {"Buckets": [{"Name": bucket}]}) == []
+
+
+def test_a_stack_of_a_longer_name_is_listed_too() -> None:
+    """Names of the module have no end that could be told from more of the stack's name."""
+    assert found("function", {"Functions": [{"FunctionName": "tm-pipeline-ci-load"}]})
+    assert "another stack whose own name begins so is listed too" in leftovers.__doc__
 
 
 def test_only_the_log_s_backups_that_are_there() -> None:

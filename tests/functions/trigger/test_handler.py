@@ -126,10 +126,14 @@ def test_an_object_that_is_gone_is_left_to_watch(
     land(s3, b"x")
     s3.delete_object(Bucket=LANDING, Key=KEY)
 
-    assert handler(without_version(KEY, {}), lambda_context()) == {"ignored": 1}
+    records = [*event("another")["Records"], *without_version(KEY)["Records"]]
+
+    assert handler({"Records": records}, lambda_context()) == {"rejected": 1, "ignored": 1}
 
     (line,) = (vars(record) for record in caplog.records if record.message == "not there")
     assert line["sourceKey"] == KEY
+    messages = [record.message for record in caplog.records]
+    assert messages == ["not there", "rejected"], "before any ingestion is named"
     assert inputs(state_machine) == []
 
 
