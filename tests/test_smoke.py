@@ -136,6 +136,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smoke, "_ALERT_WITHIN", 3)
 
 
+@pytest.mark.deep
 @pytest.mark.usefixtures("hasty")
 def test_ends_that_alert_does_not_hear_of_and_rows_that_the_api_may_not_read(
     pipeline: Pipeline,

@@ -131,6 +131,7 @@ def test_everything_of_the_key_goes(operator: Operator, machine: Machine) -> Non
     assert operator.remove() == remove.Removed(0, 0, 0, None), "once more"
 
 
+@pytest.mark.deep
 def test_wherever_it_breaks_off_the_next_run_finishes(operator: Operator, machine: Machine) -> None:
     broken_off = 0
     while True:

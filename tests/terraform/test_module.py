@@ -552,6 +552,7 @@ def test_every_message_of_the_module_is_shown() -> None:
     assert [message for message in messages if not any(part in message for part in shown)] == []
 
 
+@pytest.mark.deep
 def test_whom_the_functions_would_not_trust_is_said_by_the_plan(run: Module) -> None:
     """AWS's forms of a host: github.com/aws/aws-advanced-python-wrapper, utils/rds_utils.py."""
     aws = "https://truststore.pki.rds.amazonaws.com"
