@@ -85,6 +85,7 @@ def deployment(tmp_path: Path, laptop: Laptop) -> Iterator[Deployment]:
     pipeline: dict[str, Any] = {
         "source": "../checkout/terraform",
         "name": "tm-images",
+        "deletion_protection": False,
         "database": {
             "host": "127.0.0.1",
             "name": "pipeline",
