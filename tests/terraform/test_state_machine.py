@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jsonata  # type: ignore[import-untyped]  # the emulator's
+import jsonata
 import pytest
 
 import shared.errors
