@@ -208,6 +208,7 @@ class Storm:
 
     def _clear_up(self) -> None:
         """Watch, and replay what failed, until nothing is left to do."""
+        sweeps = 0
         for round_ in range(_ROUNDS):
             if round_ == 1:
                 self._weather.calm()
@@ -222,7 +223,9 @@ class Storm:
             for each in failed:
                 self._scheduler.spawn("operator", partial(self._replay, each))
             self._scheduler.run()
-            if round_ > 0 and not any(found) and not failed and not self._removing:
+            # A sweep that began in the storm may have missed what landed behind it.
+            sweeps += found[-1:] == [False]
+            if round_ > 0 and sweeps > 1 and not any(found) and not failed and not self._removing:
                 return
         raise Discrepancy(f"there is no end to it: watch found {found}, {len(failed)} failed")
 
