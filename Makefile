@@ -19,6 +19,7 @@ PARALLEL := -o cache_dir=$(CACHE)/pytest --numprocesses=logical --maxprocesses=4
 export PYTHONDONTWRITEBYTECODE := 1
 export MYPY_CACHE_DIR := $(CACHE)/mypy
 export RUFF_CACHE_DIR := $(CACHE)/ruff
+export PRE_COMMIT_HOME := $(abspath $(CACHE))/pre-commit
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CACHE)/hypothesis
 export FILE SEED
 
@@ -54,12 +55,24 @@ run: $(READY) ## two samples, or your file, through the whole pipeline on the la
 	$(BIN)/tm user "$$user"; \
 	if [ -n "$$budgets" ]; then echo "A second table is a second contract:"; $(BIN)/tm drop "$$budgets" --table projectbudgets --follow; fi
 
-.PHONY: test
-test: $(READY) ## check everything; writes nothing into the source tree
+.PHONY: hooks
+hooks: $(READY) ## let git run the checks of .pre-commit-config.yaml before each commit
+	$(BIN)/pre-commit install
+
+.PHONY: lint
+lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --cache-dir $(CACHE)/import-linter
+	terraform fmt -check -diff -recursive terraform
+
+.PHONY: check
+check: lint ## before a commit, in a minute: format, lint, types, import layers, and the tests of pure modules
+	$(BIN)/pytest $(PARALLEL) -m pure
+
+.PHONY: test
+test: lint ## before a push: everything that needs no more than Python, make and Terraform
 	$(BIN)/pytest $(PARALLEL)
 
 .PHONY: test-deep
@@ -107,16 +120,11 @@ lint-contracts: $(LINTER)/.ready ## what other tools make of the contracts: data
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
 
-# Of git's files alone. No secrets, though they look like some: names (ARNs, a type), the SHA-256 of
-# nothing, and digits that count up. What a test makes up says so behind it: "pragma: allowlist secret".
-SCAN = $(abspath $(BIN))/detect-secrets-hook --exclude-secrets '^arn(:|$$)|^SecretsManagerClient$$' \
-  --exclude-secrets '^47DEQpj8HBSa\+/TImW\+5JCeuQeRkm5NMpJWZG3hSuFU=$$' --exclude-secrets '^(0123456789abcdef)+(0123)?$$'
-
 .PHONY: security
 security: $(READY) $(SECURITY)/.ready $(PARLIAMENT)/.ready ## weak spots in Terraform and Dockerfile (checkov), secrets in the tree (detect-secrets), faults in the policies of the plans (parliament), and that each finds what is planted
 	$(SECURITY)/bin/checkov
-	@git ls-files -z | xargs -0 $(SCAN) && echo "No secrets."
-	@TM_TEST_SECURITY=$(abspath $(SECURITY))/bin TM_TEST_PARLIAMENT=$(abspath $(PARLIAMENT))/bin/parliament TM_TEST_SCAN="$(SCAN)" \
+	$(BIN)/pre-commit run --all-files secrets
+	@TM_TEST_SECURITY=$(abspath $(SECURITY))/bin TM_TEST_PARLIAMENT=$(abspath $(PARLIAMENT))/bin/parliament \
 	  $(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m security tests/security
 
 # Where OSV cannot be reached this fails: nothing was audited. AUDIT_FLAGS=--silence-is-no-error lets it only say so.
@@ -128,6 +136,7 @@ audit: $(SECURITY)/.ready ## known vulnerabilities of every locked package (pip-
 fix: $(READY) ## format, and mend what the linter can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+	terraform fmt -recursive terraform
 
 .PHONY: docs
 docs: $(READY) ## make what is made: terraform/README.md's tables, docs/policies, openapi.json

@@ -1,10 +1,14 @@
-"""Fixtures for every test, each plugin says what it starts; and how many files Hypothesis makes."""
+"""What concerns every test: fixtures, Hypothesis, markers, and which worker runs which file."""
 
+import functools
+import re
 import secrets
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 pytest_plugins = [
     f"tests.fixtures.{path.stem}"
@@ -24,8 +28,18 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.hypothesis_seed = str(secrets.randbelow(2**32))
 
 
+SERVICES = {"aws", "laptop", "postgres", "sandbox", "tls_postgres", "tools"}
+"""The fixtures that stand for something outside this process, or start it."""
+SELECTED = {"api", "deep", "npm", "programs", "security", "tls"}
+"""The markers of tests that need more than this process."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, so that no core is left with it at the end."""
+    """Mark what is pure, and begin with what takes longest, or one core would be left with it."""
+    for item in items:
+        needed = {*getattr(item, "fixturenames", ()), *(each.name for each in item.iter_markers())}
+        if needed.isdisjoint(SERVICES | SELECTED):
+            item.add_marker("pure")
     clouds = {"laptop", "sandbox"}
     items.sort(
         key=lambda item: (
@@ -38,3 +52,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_report_header(config: pytest.Config) -> str:
     """Say how this run's generated examples can be had again."""
     return f"to generate the same again: --hypothesis-seed={config.option.hypothesis_seed}"
+
+
+class OneCloud(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """Gives whole files to workers, and all files that use the laptop cloud to one of them.
+
+    Making the cloud takes a minute, and each worker would make its own.
+    """
+
+    @functools.cache  # noqa: B019
+    def _split_scope(self, nodeid: str) -> str:
+        file = str(super()._split_scope(nodeid))
+        uses = re.search(r"tests\.fixtures\.(laptop|pipeline) ", Path(file).read_text())
+        return "laptop" if uses else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneCloud:
+    """Use it in place of `--dist=loadfile`."""
+    return OneCloud(config, log)

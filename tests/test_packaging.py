@@ -12,6 +12,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+pytestmark = pytest.mark.programs
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("algorithm", "cli", "contracts", "functions", "local", "shared")
 IMPORTS = "import cli.main, cli.check, cli.doctor, json, sys; print(json.dumps([*sys.modules]))"

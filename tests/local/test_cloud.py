@@ -25,6 +25,8 @@ from local.tap import Alert
 from shared.ingestion import Source, unmatched_id
 from tests.fixtures.laptop import Laptop
 
+pytestmark = pytest.mark.programs
+
 TM = Path(sys.executable).with_name("tm")
 
 

@@ -12,6 +12,8 @@ from local.errors import LocalError
 from local.postgres import Server, connected, running
 from local.processes import Processes
 
+pytestmark = pytest.mark.programs
+
 
 def test_it_refuses_a_wrong_password(postgres: Server) -> None:
     with pytest.raises(pg8000.exceptions.DatabaseError, match="28P01"):

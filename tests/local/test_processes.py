@@ -11,6 +11,8 @@ import pytest
 
 from local.processes import Processes
 
+pytestmark = pytest.mark.programs
+
 # A leader with a child of its own, as the emulator has its workers.
 FAMILY = ["sh", "-c", "sleep 60 & wait"]
 ENVIRONMENT = {"PATH": os.environ["PATH"]}

@@ -9,6 +9,8 @@ import pytest
 
 from tests.stand_ins import CHECKOUT, StandIns
 
+pytestmark = pytest.mark.programs
+
 REPOSITORY = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/tm-pipeline/load"
 IMAGE = f"{REPOSITORY}:0123456789abcdef0123"
 BUILD = {

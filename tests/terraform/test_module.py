@@ -12,6 +12,8 @@ import pytest
 
 from local import terraform
 
+pytestmark = pytest.mark.programs
+
 ROOT = Path(__file__).parents[2]
 MODULE = ROOT / "terraform"
 

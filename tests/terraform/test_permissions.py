@@ -16,6 +16,8 @@ from local import terraform
 from tests.stand_ins import CHECKOUT
 from tests.terraform.policies import Statement, of_plan, too_much, wild
 
+pytestmark = pytest.mark.programs
+
 ACCOUNT, REGION = "123456789012", "eu-central-1"
 LISTED = tomllib.loads(Path(__file__).with_name("permissions.toml").read_text())
 ZIP = {"bucket": "code", "key": "f.zip", "hash": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="}

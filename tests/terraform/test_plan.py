@@ -22,6 +22,8 @@ from tests.terraform.test_module import (
     plans,
 )
 
+pytestmark = pytest.mark.programs
+
 NAME = "the-longest-name-allowed-x"
 REGION = "eu-central-1"
 TAGS = {"Application": NAME, "ManagedBy": "Terraform", "Team": "data"}

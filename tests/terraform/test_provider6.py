@@ -19,6 +19,8 @@ from tests.stand_ins import CHECKOUT
 from tests.terraform.emulation import checkout
 from tests.terraform.provider6 import schema
 
+pytestmark = pytest.mark.programs
+
 EXAMPLES = sorted(path.name for path in (CHECKOUT / "terraform" / "examples").iterdir())
 
 # The warnings that may be, each with its reason.

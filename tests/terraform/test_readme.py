@@ -3,11 +3,14 @@
 import re
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 
 from cli import stack
 from docs import module_readme
 from shared.database import RDS_BUNDLE
+
+pytestmark = pytest.mark.programs
 
 MODULE = Path(__file__).parents[2] / "terraform"
 ADDRESSES = Path(__file__).with_name("addresses.txt")

@@ -1,0 +1,108 @@
+"""The pre-commit hooks, each with a fault that it has to find."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.programs
+
+ROOT = Path(__file__).parents[1]
+CONFIG = ".pre-commit-config.yaml"
+HOOKS = [
+    hook["id"]
+    for repository in yaml.safe_load((ROOT / CONFIG).read_text())["repos"]
+    for hook in repository["hooks"]
+]
+
+# Of each hook: the file, a fault for it, what the hook says of the fault, and what it lets pass.
+FAULTS = {
+    "whitespace": ("notes.md", "<<<<<<< HEAD\n", "conflict marker", "# Notes\n"),
+    "ruff-format": ("shared/x.py", "x = 'y'\n", "1 file reformatted", 'x = "y"\n'),
+    "ruff-check": ("local/x.py", '"""X."""\n\nimport os\n', "F401", '"""X."""\n'),
+    "import-layers": (
+        "shared/text.py",
+        "import functions.load.rows\n",
+        "shared.text -> functions.load.rows (l.1)",
+        "import shared.errors\n",
+    ),
+    "terraform-fmt": ("terraform/x.tf", "locals {\nx=1\n}\n", "x.tf", "locals {\n  x = 1\n}\n"),
+    "workflows": (
+        ".github/workflows/x.yml",
+        "on: push\njobs: {x: {runs-on: linux, step: []}}\n",
+        "'step' was unexpected",
+        "on: push\njobs: {x: {runs-on: linux, steps: [{run: ls}]}}\n",
+    ),
+    # In two parts, or it would be found right here.
+    "secrets": ("x.tf", "-----BEGIN RSA " + "PRIVATE KEY-----\n", "Private Key", "# A key\n"),
+}
+
+# What detect-secrets calls them. In two parts, like the one above.
+SECRETS = {
+    "AWS Access Key": "key = 'AKIA" + "2OGYBAH6STMMNXNN'",
+    "Base64 High Entropy String": "value = 'vK3dXq8Jm2LpTzR7" + "wYbN5cGhEaUfSi0o9QkMjVtZ'",
+    "Secret Keyword": "pass" + "word = 'hunter2-but-longer'",
+    "Basic Auth Credentials": "https://user:" + "s3cr3tw0rd@example.com/simple",
+}
+
+
+class Checkout:
+    """A repository of git, with the hooks, what they read, and the tools of this one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._run("git", "init", "--quiet")
+        for name in (CONFIG, "pyproject.toml"):
+            shutil.copy(ROOT / name, folder)
+        for name in ("cli", "functions", "local", "shared"):
+            shutil.copytree(ROOT / name, folder / name)
+        (folder / ".venv").symlink_to(ROOT / ".venv")
+        self.stage(CONFIG, (folder / CONFIG).read_text())
+
+    def stage(self, name: str, text: str) -> None:
+        """Write a file, and stage it."""
+        path = self._folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        self._run("git", "add", name)
+
+    def run(self, hook: str) -> "subprocess.CompletedProcess[str]":
+        """Run a hook on what is staged."""
+        return self._run(".venv/bin/pre-commit", "run", "--verbose", hook)
+
+    def _run(self, *command: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            command, cwd=self._folder, check=False, text=True, capture_output=True
+        )
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
+    monkeypatch.setenv("PRE_COMMIT_HOME", str(tmp_path / "pre-commit"))
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    return Checkout(folder)
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_a_hook_finds_its_fault_and_passes_what_is_right(checkout: Checkout, hook: str) -> None:
+    name, wrong, said, right = FAULTS[hook]
+    checkout.stage(name, wrong)
+    found = checkout.run(hook)
+    assert (found.returncode, said in found.stdout) == (1, True), found.stdout
+    checkout.stage(name, right)
+    passed = checkout.run(hook)
+    assert (passed.returncode, "Passed" in passed.stdout) == (0, True), passed.stdout
+
+
+def test_the_secret_scan_finds_secrets_of_each_kind(checkout: Checkout) -> None:
+    checkout.stage("x.py", "\n".join(SECRETS.values()))
+    found = checkout.run("secrets").stdout
+    assert [kind for kind in SECRETS if f"Secret Type: {kind}" not in found] == []
+
+
+def test_what_looks_like_a_secret_and_is_none_passes(checkout: Checkout) -> None:
+    checkout.stage("x.py", 'secret = "arn:aws:secretsmanager:us-east-1:000000000000:secret:x"\n')
+    assert checkout.run("secrets").returncode == 0
