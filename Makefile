@@ -60,7 +60,7 @@ hooks: $(READY) ## let git run the checks of .pre-commit-config.yaml before each
 	$(BIN)/pre-commit install
 
 .PHONY: lint
-lint: $(READY)
+lint: $(READY) ## format, lint, types and import layers, without any test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy

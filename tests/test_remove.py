@@ -24,9 +24,9 @@ def staged(pipeline: Pipeline, ingested_id: str) -> list[str]:
 
 
 def test_a_file_is_removed_and_nothing_but_the_log_remembers_it(pipeline: Pipeline) -> None:
-    key = key_of(23)
-    old = pipeline.ingest(BODY, day=23)
-    new = pipeline.ingest(BODY, day=23)
+    key = key_of(26)
+    old = pipeline.ingest(BODY, day=26)
+    new = pipeline.ingest(BODY, day=26)
     s3 = pipeline.laptop.aws.client("s3")
     s3.delete_object(Bucket=pipeline.outputs["landing_bucket"], Key=key)
     before = pipeline.get("/get", user="tyene")
@@ -63,7 +63,7 @@ def test_a_file_is_removed_and_nothing_but_the_log_remembers_it(pipeline: Pipeli
     assert again.exit_code == 0
     assert "was removed at" in again.stdout
 
-    assert pipeline.ingest(BODY, day=23)["status"] == "success", "the key may be used again"
+    assert pipeline.ingest(BODY, day=26)["status"] == "success", "the key may be used again"
     assert len(pipeline.loaded(key)) == 2
 
 
