@@ -98,7 +98,8 @@ def show(found: Checked) -> None:
     else:
         refused = found.verdict.outcome == Outcome.REFUSED
         end = "Transform would refuse it" if refused else "Test would halt it"
-        console.print(f"[red]{end}[/]: {cell(found.verdict.reason, width=None)}")
+        reason = cell(found.verdict.reason, width=None)
+        console.print(f"[red]It would not be loaded[/]. {end}: {reason}")
 
 
 def _chunks(file: Path) -> Iterator[bytes]:

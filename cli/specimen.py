@@ -7,6 +7,7 @@ import csv
 import datetime as dt
 import io
 import itertools
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -17,8 +18,9 @@ from cli.values import Flaw, Values
 from shared.contract import Contract, Required
 
 SHARE = 20
-"""Good rows for each bad one: less than 5 percent are rejected, so the alarm `reject-rate` stays
-off unless `reject_rate_percent` is below its default."""
+"""Good rows for each bad one, unless the contract's `max_rejected_percent` asks for more: less than
+5 percent are rejected, so the alarm `reject-rate` stays off unless `reject_rate_percent` is below
+its default."""
 _VARIETY = 7
 """How many texts take turns in a column that may repeat them."""
 
@@ -77,7 +79,7 @@ def specimen(contract: Contract, token: str, now: dt.datetime) -> Specimen:
     flaws += [(column.column.name, flaw) for column in columns for flaw in column.flaws()]
     least, most = _bounds(contract)
     texts = [
-        _texts(each, max((SHARE + 1) * len(flaws), least), once=each.column.name == key)
+        _texts(each, max((_share(contract) + 1) * len(flaws), least), once=each.column.name == key)
         for each in columns
     ]
     # Nothing repeats what is missing.
@@ -132,8 +134,8 @@ def _fitting(
 ) -> tuple[int, list[_Way]]:
     """Return how many good rows to take, and which flaws, so that the file as a whole is loaded."""
     while True:
-        flaws = flaws[: most // 2]
-        good = min(max(SHARE * len(flaws), least - len(flaws), 1), most - len(flaws))
+        flaws = flaws[: min(most // 2, int(most * contract.max_rejected_percent / 100))]
+        good = min(max(_share(contract) * len(flaws), least - len(flaws), 1), most - len(flaws))
         rows = good + len(flaws)
         if not least <= rows <= most:
             raise CommandError(
@@ -151,6 +153,11 @@ def _fitting(
         if len(kept) == len(flaws):
             return good, flaws
         flaws = kept
+
+
+def _share(contract: Contract) -> int:
+    limit = contract.max_rejected_percent
+    return max(SHARE, math.ceil(100 / limit)) if limit else 0
 
 
 def _breaks(name: str | None, flaw: Flaw) -> set[tuple[str | None, str]]:

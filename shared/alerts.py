@@ -203,7 +203,7 @@ def _unchanged(item: Mapping[str, Any], kind: Kind) -> str | None:
                 "Load broke off, so it holds of this file either what it held before or all good "
                 "rows of this version, never a mix"
             )
-    return "nothing was loaded; what it holds of this file's earlier versions stays as it was"
+    return "nothing was loaded; the rows of this file's earlier versions are unchanged"
 
 
 def _was_lost(item: Mapping[str, Any]) -> bool:

@@ -386,6 +386,7 @@ class Contract(Model):
     indexes: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = ()
     lookup: Lookup | None = None
     row_counts: tuple[RowCount, ...] = ()
+    max_rejected_percent: Annotated[Decimal, Field(ge=0, le=100)] = Decimal(50)
     sla: ServiceLevel | None = None
 
     @property

@@ -33,6 +33,7 @@ _TABLE_PROPERTIES = {
     "decimalMark",
     "nullTokens",
     "headerPolicy",
+    "maxRejectedPercent",
     "timezone",
     "indexes",
     "lookup",

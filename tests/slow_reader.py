@@ -331,6 +331,9 @@ def _is_kept(contract: Contract, reading: Reading) -> bool:
     for bounds in contract.row_counts:
         if not _lies_between(rows, bounds.minimum, bounds.maximum):
             return False
+    rejected = len(reading.rejected)
+    if rejected == rows or rejected / rows > contract.max_rejected_percent / 100:
+        return False
     failed = Counter((column, rule) for _, column, rule, _ in reading.failures)
     for column in contract.columns:
         for rule in column.rules:

@@ -62,8 +62,8 @@ def _waits(pipeline: Pipeline) -> bool:
     return bool(waiting == [[1]])
 
 
-def worker(pipeline: Pipeline, function: str) -> psutil.Process:
-    """Return the process in which the emulator runs a function."""
+def workers(pipeline: Pipeline, function: str) -> list[psutil.Process]:
+    """Return the processes in which the emulator runs a function, idle ones too."""
     wanted = {
         "AWS_LAMBDA_FUNCTION_NAME": pipeline.outputs["function_names"][function],
         "AWS_ENDPOINT_URL": pipeline.laptop.aws.endpoint_url,
@@ -73,8 +73,7 @@ def worker(pipeline: Pipeline, function: str) -> psutil.Process:
         with contextlib.suppress(psutil.Error):
             if wanted.items() <= process.environ().items():
                 found.append(process)
-    [process] = found
-    return process
+    return found
 
 
 @contextlib.contextmanager
@@ -178,7 +177,8 @@ def test_a_load_that_is_killed_changes_nothing_and_its_replay_loads(
 ) -> None:
     pipeline.ingest(OLD, day=11)
     with load_waiting(pipeline, LOCK_TABLE, day=11) as ingestion:
-        worker(pipeline, "load").kill()
+        for process in workers(pipeline, "load"):
+            process.kill()
         item = pipeline.ended(ingestion.id)
 
     assert (item["state"], item["status"]) == ("load", "fail")

@@ -190,13 +190,30 @@ def test_a_line_of_15_mib_is_refused_and_told_once(pipeline: Pipeline) -> None:
     assert f"Reason: {reason}" in shown.stdout
 
 
-def test_a_refused_newest_version_leaves_the_rows_as_they_were(pipeline: Pipeline) -> None:
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("", "the file is empty"),
+        (
+            checkins(f",{AT},1,x", f"ned,{AT},1,x,y"),
+            "no row would be loaded; 2 of 2 rows failed: user is missing (1×, first at line 2); "
+            "5 values where the header has 4 (1×, first at line 3)",
+        ),
+    ],
+)
+def test_a_newest_version_that_is_not_loaded_leaves_the_rows_as_they_were(
+    pipeline: Pipeline, body: str, reason: str
+) -> None:
     pipeline.ingest(checkins(f"ned,{AT},1,x"), day=5)
 
-    refused = pipeline.ingest(b"", day=5)
+    refused = pipeline.ingest(body, day=5)
 
-    assert refused["status"] == "fail"
+    assert (refused["status"], refused["haltReason"]) == ("fail", reason)
     assert pipeline.loaded(key_of(5)) == [["ned", Decimal("1.00"), 2]]
+    (alert,) = pipeline.alerts(refused["ingestedID"])
+    assert alert["unchanged"] == (
+        "nothing was loaded; the rows of this file's earlier versions are unchanged"
+    )
 
 
 @pytest.mark.parametrize("key", ["report.csv", "table=nosuch/year=2024/month=3/day=3/f.csv"])

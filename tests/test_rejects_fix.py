@@ -19,6 +19,8 @@ ROWS = [
     f"+ned,{AT},-1",
     f'"ned,{AT},3,x',
     f"ned,{AT},4,x",
+    f"ned,{AT},5,x",
+    f"ned,{AT},6,x",
 ]
 CORRECTED = {
     3: f"robb,{AT},1.5,x",
@@ -46,7 +48,7 @@ def test_rejected_rows_that_are_corrected_are_loaded(pipeline: Pipeline, tmp_pat
     file.write_bytes(body)
     dropped = tm("drop", str(file), "--date", "2024-04-01", "--follow")
     assert dropped.returncode == 0, dropped.stdout + dropped.stderr
-    assert "6 read, 2 loaded, 4 rejected" in dropped.stdout
+    assert "8 read, 4 loaded, 4 rejected" in dropped.stdout
     ingested_id = ingestion_of(dropped.stdout)
 
     records = json.loads(tm("rejects", ingested_id, "--json").stdout)
@@ -71,7 +73,7 @@ def test_rejected_rows_that_are_corrected_are_loaded(pipeline: Pipeline, tmp_pat
     fixed = tm("rejects", "fix", ingested_id, str(sheet), "--follow")
 
     assert fixed.returncode == 0, fixed.stdout + fixed.stderr
-    assert "6 read, 6 loaded, 0 rejected" in fixed.stdout
+    assert "8 read, 8 loaded, 0 rejected" in fixed.stdout
     bucket = pipeline.outputs["landing_bucket"]
     landed = pipeline.laptop.aws.client("s3").get_object(Bucket=bucket, Key=KEY)["Body"].read()
     assert landed == body.replace(
@@ -84,6 +86,8 @@ def test_rejected_rows_that_are_corrected_are_loaded(pipeline: Pipeline, tmp_pat
         ["+ned", Decimal("1.00"), 6],
         ["ned", Decimal("3.00"), 7],
         ["ned", Decimal("4.00"), 8],
+        ["ned", Decimal("5.00"), 9],
+        ["ned", Decimal("6.00"), 10],
     ]
     renewed = ingestion_of(fixed.stdout)
     assert "has no rejects" in tm("rejects", renewed).stdout

@@ -34,25 +34,25 @@ def test_a_good_file_would_be_loaded(tmp_path: Path) -> None:
 
 
 def test_rejected_rows_are_shown_with_their_reasons(tmp_path: Path) -> None:
-    rows = [f"ned,{AT},lots of [b],x"] * 21 + [f"{each},{AT},25,x" for each in ("", "ned")]
+    rows = [f"ned,{AT},lots of [b],x"] * 21 + [f"{each},{AT},25,x" for each in ("", *["ned"] * 25)]
     path = written(tmp_path, *rows)
 
     result = tm("check", path)
 
     assert result.exit_code == 0, result.stderr
     lines = result.stdout.splitlines()
-    assert lines[0] == ("23 rows read: 1 clean, 22 rejected. Warnings: 2. Exact repeats: 0.")
+    assert lines[0] == ("47 rows read: 25 clean, 22 rejected. Warnings: 26. Exact repeats: 24.")
     start = next(number for number, line in enumerate(lines) if line.split()[:1] == ["line"])
     assert lines[start + 1].split()[:5] == ["2", "hours", "lots", "of", "[b]"]
     assert lines[start + 20].split()[0] == "21"
-    assert lines[start + 21] == "… and 4 more; --json gives all"
+    assert lines[start + 21] == "… and 28 more; --json gives all"
 
     assert lines[-1] == "It would be loaded, but for the rejected rows."
 
     hard = tm("check", path, "--hard-testing")
     assert hard.exit_code == 1
     assert hard.stdout.splitlines()[-1].startswith(
-        "Test would halt it: 22 of 23 rows failed: hours is no number"
+        "It would not be loaded. Test would halt it: 22 of 47 rows failed: hours is no number"
     )
 
 
@@ -61,7 +61,7 @@ def test_a_file_that_is_not_the_contracts_would_be_refused(tmp_path: Path) -> No
     path.write_bytes(b"")
     result = tm("check", path)
     assert result.exit_code == 1
-    assert result.stdout == "Transform would refuse it: the file is empty\n"
+    assert result.stdout == "It would not be loaded. Transform would refuse it: the file is empty\n"
     assert json.loads(tm("check", path, "--json").stdout) == {
         "wouldBeLoaded": False,
         "outcome": "refused",
@@ -71,10 +71,18 @@ def test_a_file_that_is_not_the_contracts_would_be_refused(tmp_path: Path) -> No
     }
 
 
+def test_a_file_of_which_no_row_would_be_loaded(tmp_path: Path) -> None:
+    result = tm("check", written(tmp_path, f",{AT},1,x", f",{AT},2,x"))
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-1].startswith(
+        "It would not be loaded. Test would halt it: no row would be loaded; 2 of 2 rows failed: "
+    )
+
+
 def test_json_holds_everything(tmp_path: Path) -> None:
     path = written(tmp_path, f"ned,{AT},1,x", *[f",{AT},1,\u2028"] * 30)
     found = json.loads(tm("check", path, "--json").stdout)
-    assert found["wouldBeLoaded"]
+    assert not found["wouldBeLoaded"]
     assert (found["report"]["rowsRead"], found["report"]["rowsRejected"]) == (31, 30)
     assert [each["line"] for each in found["rejects"]] == list(range(3, 33))
     assert found["rejects"][0]["raw"] == f",{AT},1,\u2028"

@@ -159,7 +159,8 @@ REFUSED: list[tuple[str, Change, str]] = [
         "custom",
         custom(delimeter=";"),
         "feed: unknown customProperties ['delimeter']; known: ['decimalMark', 'delimiter', "
-        "'encoding', 'headerPolicy', 'indexes', 'lookup', 'nullTokens', 'timezone']",
+        "'encoding', 'headerPolicy', 'indexes', 'lookup', 'maxRejectedPercent', 'nullTokens', "
+        "'timezone']",
     ),
     (
         "custom",

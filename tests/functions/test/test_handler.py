@@ -27,6 +27,7 @@ ROWS = [
     "ned",
     f"{'n' * 101},{AT},1,x",
     GOOD,
+    GOOD,
 ]
 
 
@@ -57,7 +58,7 @@ def test_soft_testing_names_what_failed_and_goes_on(s3: "S3Client", log: Log) ->
     assert result == {
         "outcome": "ok",
         "reason": None,
-        "rowsRead": 7,
+        "rowsRead": 8,
         "rowsRejected": 4,
         "warnings": 1,
     }
@@ -76,7 +77,7 @@ def test_soft_testing_names_what_failed_and_goes_on(s3: "S3Client", log: Log) ->
     }
     assert "user is missing" in read(s3, staging.rejects_for_people)
     report = json.loads(read(s3, staging.report))
-    assert (report["rowsRead"], report["rowsClean"], report["rowsRejected"]) == (7, 3, 4)
+    assert (report["rowsRead"], report["rowsClean"], report["rowsRejected"]) == (8, 4, 4)
     assert {rule["rule"]: rule["examples"] for rule in report["rules"]} == {
         "required": [{"line": 3, "value": None}],
         "hours_within_a_day": [{"line": 4, "value": "30.00"}],
@@ -84,7 +85,7 @@ def test_soft_testing_names_what_failed_and_goes_on(s3: "S3Client", log: Log) ->
         "columnCount": [{"line": 7, "value": None}],
         "maxLength": [{"line": 8, "value": "n" * 101}],
     }
-    assert report["exactRepeats"] == 1
+    assert report["exactRepeats"] == 2
     assert report["columns"]["user"] == {"nulls": 1, "min": "ned", "max": "n" * 101}
     assert report["columns"]["hours"] == {"nulls": 0, "min": "1.00", "max": "30.00"}
 
@@ -93,12 +94,12 @@ def test_hard_testing_halts_and_says_why(
     s3: "S3Client", log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HARD_TESTING", "true")
-    ingestion, event = transformed(s3, log, GOOD, f",{AT},8.0,x", f",{AT},9.0,x")
+    ingestion, event = transformed(s3, log, GOOD, GOOD, f",{AT},8.0,x", f",{AT},9.0,x")
 
     result = handler(event, lambda_context())
 
     assert result["outcome"] == "failed_tests"
-    assert result["reason"] == "2 of 3 rows failed: user is missing (2×, first at line 3)"
+    assert result["reason"] == "2 of 4 rows failed: user is missing (2×, first at line 4)"
     item = log.get(ingestion.id, ingestion.table)
     assert item is not None
     assert (item["state"], item["status"], item["rowsRejected"]) == ("test", "fail", 2)
@@ -154,5 +155,5 @@ def test_a_row_that_is_missing_halts(s3: "S3Client", log: Log) -> None:
     uri = Staging(STAGING, ingestion).clean_prefix + part_name(0)
     parquet.write(parquet.read(uri).slice(1), uri)
 
-    with pytest.raises(StagingIncomplete, match="4 clean rows, Transform wrote 5"):
+    with pytest.raises(StagingIncomplete, match="5 clean rows, Transform wrote 6"):
         handler(event, lambda_context())

@@ -1,3 +1,4 @@
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -60,6 +61,30 @@ def test_a_threshold_halts_the_file(threshold: dict[str, Any], failed: int, kept
     assert bool(report.halts) is not kept
     (entry,) = report.as_json()["thresholds"]
     assert (entry["failed"], entry["kept"]) == (failed, kept)
+
+
+@pytest.mark.parametrize(
+    ("limit", "rejected", "halts"),
+    [
+        ("50", 5, []),
+        ("50", 6, ["more than 50% of the rows would be rejected"]),
+        ("0", 0, []),
+        ("0", 1, ["more than 0% of the rows would be rejected"]),
+        ("12.5", 2, ["more than 12.5% of the rows would be rejected"]),
+        ("100", 9, []),
+        ("100", 10, ["no row would be loaded"]),
+    ],
+)
+def test_too_many_rejects_halt_the_file_whatever_their_reasons(
+    limit: str, rejected: int, halts: list[str]
+) -> None:
+    contract = contract_of("string", {"kind": "required"})
+    contract = contract.model_copy(update={"max_rejected_percent": Decimal(limit)})
+    report = Report(contract, rows_read=10)
+
+    report.add(reject(line, rule=f"r{line}") for line in range(2, 2 + rejected))
+
+    assert report.halts == halts
 
 
 def test_a_halt_says_what_was_allowed() -> None:
