@@ -30,7 +30,7 @@ help: ## list these commands
 setup: $(READY) ## make the virtual environment .venv, with the command .venv/bin/tm
 
 # Only when the lock or the project's own metadata changed.
-$(READY): requirements.txt pyproject.toml
+$(READY): requirements.txt pyproject.toml shared/version.py
 	@python=; for name in python3 python3.13 python3.12 python3.11 python; do \
 	  if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$name; break; fi; \
 	done; \

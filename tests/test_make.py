@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[1]
 def checkout(tmp_path: Path) -> Path:
     """A checkout in which nothing is set up, and a PATH without any Python."""
     shutil.copy(ROOT / "Makefile", tmp_path)
-    for name in ("requirements.txt", "pyproject.toml"):
+    (tmp_path / "shared").mkdir()
+    for name in ("requirements.txt", "pyproject.toml", "shared/version.py"):
         (tmp_path / name).touch()
     commands = tmp_path / "bin"
     commands.mkdir()

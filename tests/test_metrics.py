@@ -13,6 +13,7 @@ from shared import odcs
 from shared.ingestion import UNMATCHED, Ingestion, unmatched_id
 from shared.landing_key import LandingKey
 from shared.metrics import MetricName
+from shared.version import VERSION
 from tests.fixtures.lookup import request
 from tests.fixtures.operator import FUNCTIONS
 from tests.fixtures.pipeline import AT, TABLE, Pipeline, checkins
@@ -127,6 +128,7 @@ def test_a_line_is_json_and_names_its_ingestion(
 
     assert lines
     assert all(line["service"] == function for line in lines)
+    assert all(line["version"] == VERSION for line in lines)
     # What is gone before anybody knew its version is no ingestion.
     assert function not in OF_AN_INGESTION or unnamed <= {"not there"}
     for name, functions in WENT_THROUGH.items():

@@ -60,6 +60,8 @@ NAMELESS = (
     "cloudwatch:PutDashboard",
     "cloudwatch:TagResource",
     "cloudwatch:UntagResource",
+    "dynamodb:TagResource",
+    "dynamodb:UntagResource",
     "ecr:TagResource",
     "ecr:UntagResource",
     "events:",
