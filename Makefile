@@ -135,9 +135,9 @@ docs: $(READY) ## make what is made: terraform/README.md's tables, docs/policies
 	$(BIN)/python -m docs.deploy_policies
 	$(BIN)/python -m functions.api.document
 
-# Wheels alone, as in the images: an sdist would run its code here.
+# Only wheels, as in the images: to read what an sdist needs, its code would be run.
 .PHONY: lock
-lock: $(READY) ## pin what pyproject.toml asks for, with hashes; what is pinned stays, but for UPGRADE=all or UPGRADE="boto3 uv"
+lock: $(READY) ## pin what pyproject.toml asks for, with hashes, keeping what is pinned already [UPGRADE=all, or packages]
 	@set -eu; compile() { \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --only-binary :all: \
 	    $(if $(filter all,$(UPGRADE)),--upgrade,$(addprefix --upgrade-package=,$(UPGRADE))) \

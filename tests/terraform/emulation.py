@@ -71,6 +71,8 @@ NAMELESS = (
     "sns:TagResource",
     "sns:UntagResource",
     "sns:Unsubscribe",
+    "states:TagResource",
+    "states:UntagResource",
 )
 """Actions of which the emulator does not tell IAM what they are about, by what they begin with."""
 
