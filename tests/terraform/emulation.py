@@ -53,6 +53,9 @@ AURORA_DRIFTS: dict[str, set[str]] = {
 }
 """The same where the module creates the database."""
 
+FIRST_TAGS = {"aws_api_gateway_rest_api.lookup", "aws_api_gateway_stage.prod"}
+"""What keeps showing the tags that it was made with, however it is tagged later."""
+
 NAMELESS = (
     "cloudwatch:DeleteAlarms",
     "cloudwatch:DeleteDashboards",
