@@ -369,7 +369,9 @@ def test_upgraded_locks_are_one_pull_request(release: Release) -> None:
         file.write_text(file.read_text() + "upgraded\n")
         done = release.step(name, UPDATE, PULL_REQUESTS=pull_requests)
         assert done.returncode == 0, done.stderr
-        assert ("pr create --head update-locks" in release.calls.read_text()) == created
+        calls = release.calls.read_text()
+        assert ("pr create --head update-locks" in calls) == created
+        assert calls.endswith("\nworkflow run ci.yml --ref update-locks\n")
         [branch] = release.git("ls-remote", "--heads", "origin").splitlines()
         assert branch == f"{release.git('rev-parse', 'HEAD')}\trefs/heads/update-locks"
         assert release.git("log", "-1", "--format=%s %an") == (
