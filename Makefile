@@ -31,7 +31,7 @@ help: ## list these commands
 setup: $(READY) ## make the virtual environment .venv, with the command .venv/bin/tm
 
 # Only when the lock or the project's own metadata changed.
-$(READY): requirements.txt pyproject.toml
+$(READY): requirements.txt pyproject.toml shared/version.py
 	@python=; for name in python3 python3.13 python3.12 python3.11 python; do \
 	  if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$name; break; fi; \
 	done; \
@@ -144,10 +144,12 @@ docs: $(READY) ## make what is made: terraform/README.md's tables, docs/policies
 	$(BIN)/python -m docs.deploy_policies
 	$(BIN)/python -m functions.api.document
 
+# Only wheels, as in the images: to read what an sdist needs, its code would be run.
 .PHONY: lock
-lock: $(READY) ## pin what pyproject.toml asks for, with hashes, keeping what is pinned already
+lock: $(READY) ## pin what pyproject.toml asks for, with hashes, keeping what is pinned already [UPGRADE=all, or packages]
 	@set -eu; compile() { \
-	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --only-binary :all: \
+	    $(if $(filter all,$(UPGRADE)),--upgrade,$(addprefix --upgrade-package=,$(UPGRADE))) \
 	    --generate-hashes --no-emit-index-url --no-header --no-annotate "$$@" pyproject.toml; \
 	}; \
 	compile --extra dev --output-file requirements.txt; \

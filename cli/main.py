@@ -32,6 +32,7 @@ from local.home import home
 from shared import odcs
 from shared.contract import Contract
 from shared.progress import Status
+from shared.version import VERSION
 
 
 class _Commands(TyperGroup):
@@ -110,6 +111,24 @@ File = Annotated[
 ]
 Table = Annotated[str, typer.Option(help="The table that it is for.")]
 Follow = Annotated[bool, typer.Option("--follow", help="Show each state to the end.")]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"tm {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _tm(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()

@@ -12,8 +12,9 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.text import REASON, bounded
+from shared.version import VERSION
 
-logger = Logger()
+logger = Logger(version=VERSION)
 """Named by POWERTOOLS_SERVICE_NAME, which Terraform sets to the function's name."""
 
 R = TypeVar("R")
@@ -59,5 +60,10 @@ def naming(item: Mapping[str, Any]) -> dict[str, str]:
 
 
 def metrics() -> Metrics:
-    """Return a collector of metrics in the namespace POWERTOOLS_METRICS_NAMESPACE."""
-    return Metrics()
+    """Return a collector of metrics in the namespace POWERTOOLS_METRICS_NAMESPACE.
+
+    The version is metadata: as a dimension it would make another metric of each release.
+    """
+    collector = Metrics()
+    collector.add_metadata("version", VERSION)
+    return collector

@@ -9,7 +9,12 @@ locals {
   # the other version; a look-up is neither.
   region = try(lookup(data.aws_region.current, "region"), lookup(data.aws_region.current, "name"))
 
-  tags = merge({ Application = var.name, ManagedBy = "Terraform" }, var.tags)
+  # If the file is missing, so is the whole repository, and a precondition in database.tf says so.
+  version_file = "${path.module}/../shared/version.py"
+  version      = fileexists(local.version_file) ? regex("(?m)^VERSION = \"(.+)\"$", file(local.version_file))[0] : null
+
+  own_tags = { Application = var.name, ManagedBy = "Terraform", Version = local.version }
+  tags     = merge(local.own_tags, var.tags)
 
   # The state machine calls functions that in turn name it, so its ARN is written out, not referred to.
   state_machine_name = "${var.name}-ingestion"

@@ -117,3 +117,8 @@ output "alarm_topic_arn" {
   description = "The second topic, which is told of the health as a whole; null without one."
   value       = var.alarm_topic_arn
 }
+
+output "version" {
+  description = "The version of tm-pipeline that the module is part of. The tag Version has it, unless tags replace it, and the functions log it."
+  value       = local.version
+}

@@ -83,8 +83,10 @@ resource "aws_s3_object" "database_ca_bundle" {
   content      = var.database_ca_bundle
   content_type = "application/x-pem-file"
 
-  # S3 takes 10 tags of an object (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html), and a
-  # provider may have more by default.
+  # S3 takes 10 tags of an object (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html), and
+  # var.tags, or a provider by default, may have more.
+  tags = { for key in keys(local.own_tags) : key => local.tags[key] }
+
   override_provider {
     default_tags {
       tags = {}

@@ -446,18 +446,18 @@ variable "kms_key_arn" {
 }
 
 variable "tags" {
-  description = "Tags for every resource, beside the module's own (Application, ManagedBy)."
+  description = "Tags for every resource, beside the module's own (Application, ManagedBy, Version), which they may replace."
   type        = map(string)
   default     = {}
   nullable    = false
 
   validation {
-    # 50 is what AWS takes; three of them are ours.
-    condition = length(var.tags) <= 47 && alltrue([
+    # AWS takes 50, and up to four are the module's: its own three and, in the network, Name.
+    condition = length(var.tags) <= 46 && alltrue([
       for key, value in var.tags :
       can(regex("^[\\pL\\pN\\pZ_.:/=+@-]{1,128}$", key)) && can(regex("^[\\pL\\pN\\pZ_.:/=+@-]{0,256}$", value)) && !startswith(lower(key), "aws:")
     ])
-    error_message = "tags must be at most 47, with keys of 1 to 128 and values of at most 256 letters, digits, spaces and _ . : / = + @ -; a key must not begin with \"aws:\"."
+    error_message = "tags must be at most 46, with keys of 1 to 128 and values of at most 256 letters, digits, spaces and _ . : / = + @ -; a key must not begin with \"aws:\"."
   }
 }
 

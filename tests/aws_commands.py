@@ -22,6 +22,7 @@ GLOBAL = {"cli-binary-format", "no-cli-pager", "output", "profile", "query", "re
 SWITCHES = {"no-cli-pager"}
 # What the CLI does not make from a model, with its options and how many words it takes besides.
 CUSTOM: dict[tuple[str, str], tuple[set[str], int]] = {
+    ("ecr", "get-login-password"): (set(), 0),
     ("logs", "tail"): ({"filter-pattern", "follow", "format", "since"}, 1),
     ("s3", "cp"): (set(), 2),
     ("s3", "ls"): (set(), 1),

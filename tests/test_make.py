@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[1]
 def checkout(tmp_path: Path) -> Path:
     """A checkout in which nothing is set up, and a PATH without any Python."""
     shutil.copy(ROOT / "Makefile", tmp_path)
-    for name in ("requirements.txt", "pyproject.toml"):
+    (tmp_path / "shared").mkdir()
+    for name in ("requirements.txt", "pyproject.toml", "shared/version.py"):
         (tmp_path / name).touch()
     commands = tmp_path / "bin"
     commands.mkdir()
@@ -27,9 +28,9 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def make(checkout: Path, target: str) -> "subprocess.CompletedProcess[str]":
+def make(checkout: Path, target: str, *more: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        ["make", target],
+        ["make", target, *more],
         cwd=checkout,
         env={"PATH": str(checkout / "bin")},
         capture_output=True,
@@ -92,3 +93,21 @@ def test_help_lists_every_target(checkout: Path) -> None:
     targets = {line.split()[1] for line in makefile.splitlines() if line.startswith(".PHONY:")}
     listed = {line.split()[1] for line in make(checkout, "help").stdout.splitlines()}
     assert listed == targets
+
+
+@pytest.mark.parametrize(
+    ("given", "flags"),
+    [
+        ("", []),
+        ("all", ["--upgrade"]),
+        ("boto3 uv", ["--upgrade-package=boto3", "--upgrade-package=uv"]),
+    ],
+)
+def test_lock_upgrades_what_it_is_told_to(given: str, flags: list[str], checkout: Path) -> None:
+    python(checkout, "python3", recent=True)
+    make(checkout, "setup")
+
+    shown = make(checkout, "lock", "--dry-run", f"UPGRADE={given}")
+
+    assert shown.returncode == 0, shown.stderr
+    assert [word for word in shown.stdout.split() if word.startswith("--upgrade")] == flags

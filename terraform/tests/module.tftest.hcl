@@ -398,7 +398,7 @@ run "everything_set" {
   }
 
   assert {
-    condition     = aws_lambda_function.this["api"].tags == tomap({ Application = "blue", ManagedBy = "Terraform", Team = "data" })
+    condition     = aws_lambda_function.this["api"].tags == tomap({ Application = "blue", ManagedBy = "Terraform", Team = "data", Version = local.version })
     error_message = "The tags do not reach the functions."
   }
 }

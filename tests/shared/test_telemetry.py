@@ -1,15 +1,18 @@
-"""What the functions have in common: the call that keeps them active, and their errors."""
+"""What the functions have in common: the call that keeps them active, their log, their errors."""
 
 import importlib
 import io
+import json
 from typing import Any
 
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.errors import StagingUnavailable
-from shared.telemetry import KEEP_ACTIVE, logged, logger
+from shared.metrics import count_defect
+from shared.telemetry import KEEP_ACTIVE, about, logged, logger
 from shared.text import REASON
+from shared.version import VERSION
 from tests.fixtures.aws import lambda_context
 from tests.fixtures.operator import FUNCTIONS
 
@@ -43,6 +46,30 @@ def test_every_other_event_reaches_the_function(
 
     assert logged(handler)(event, lambda_context()) == event
     assert '"message":"reached"' in written.getvalue()
+
+
+def test_each_line_has_the_version_in_each_call(
+    written: io.StringIO, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "tm-pipeline")
+
+    @logged
+    def handler(event: dict[str, Any], context: LambdaContext) -> None:
+        about("20240303-0", "dailycheckins")
+        logger.info("reached")
+        count_defect()
+        raise StagingUnavailable("S3 did not answer")
+
+    for _ in range(2):
+        with pytest.raises(StagingUnavailable):
+            handler({}, lambda_context())
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    assert [line["message"] for line in lines] == 2 * ["reached", "broken"]
+    assert [line["Defects"] for line in metrics] == 2 * [[1.0]]
+    assert {line["version"] for line in lines + metrics} == {VERSION}
+    assert "version" not in json.dumps([line["_aws"] for line in metrics]), "it is a dimension"
 
 
 @pytest.mark.parametrize("kind", [StagingUnavailable, KeyError, ValueError])

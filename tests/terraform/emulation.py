@@ -53,6 +53,9 @@ AURORA_DRIFTS: dict[str, set[str]] = {
 }
 """The same where the module creates the database."""
 
+FIRST_TAGS = {"aws_api_gateway_rest_api.lookup", "aws_api_gateway_stage.prod"}
+"""What keeps showing the tags that it was made with, however it is tagged later."""
+
 NAMELESS = (
     "cloudwatch:DeleteAlarms",
     "cloudwatch:DeleteDashboards",
@@ -60,6 +63,8 @@ NAMELESS = (
     "cloudwatch:PutDashboard",
     "cloudwatch:TagResource",
     "cloudwatch:UntagResource",
+    "dynamodb:TagResource",
+    "dynamodb:UntagResource",
     "ecr:TagResource",
     "ecr:UntagResource",
     "events:",
@@ -69,6 +74,8 @@ NAMELESS = (
     "sns:TagResource",
     "sns:UntagResource",
     "sns:Unsubscribe",
+    "states:TagResource",
+    "states:UntagResource",
 )
 """Actions of which the emulator does not tell IAM what they are about, by what they begin with."""
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from shared.version import VERSION
 from tests.fixtures.sandbox import Sandbox
-from tests.terraform.emulation import AURORA_DRIFTS, DRIFTS, check_settings
+from tests.terraform.emulation import AURORA_DRIFTS, DRIFTS, FIRST_TAGS, check_settings
 from tests.terraform.example import AT, Example
 from tests.terraform.leftovers import leftovers
 
@@ -53,6 +54,7 @@ def test_complete(
     check_doctor(example)
     check_smoke(example)
     assert example.root.drifts() == DRIFTS | AURORA_DRIFTS
+    check_a_new_version(example)
 
     check_what_is_left(example, stack["name"], capsys, monkeypatch)
 
@@ -79,6 +81,42 @@ def check_smoke(example: Example) -> None:
         for step, verdict in found.items()
         if verdict == "wrong" and not step.startswith("doctor:")
     } == unreachable, done.stdout
+
+
+def check_a_new_version(example: Example) -> None:
+    """See that it changes every tag in place, and makes anew only what is about the images.
+
+    docs/policies lets whoever deploys do it.
+    """
+    file = example.checkout / "shared" / "version.py"
+    file.write_text(file.read_text().replace(f'VERSION = "{VERSION}"', 'VERSION = "99.0.0"'))
+
+    changes = example.root.changes()
+
+    emulated = {
+        address
+        for address, found in (DRIFTS | AURORA_DRIFTS).items()
+        if found & {"create", "delete"}
+    }
+    anew = {without_key(each) for each in changes if each["change"]["actions"] != ["update"]}
+    assert anew - emulated == {
+        "aws_ecr_lifecycle_policy.function",  # it names the deployed image
+        "aws_lambda_invocation.migrate",
+        "terraform_data.image",
+        "terraform_data.prerequisites",
+    }
+    tags = [after["tags"] for each in changes if "tags" in (after := each["change"]["after"])]
+    assert len(tags) > 50
+    assert {each["Version"] for each in tags} == {"99.0.0"}
+
+    example.root.apply()
+    drifts = example.root.drifts()
+    assert {address for address, found in drifts.items() if "tags" in found} == FIRST_TAGS
+
+
+def without_key(change: Mapping[str, Any]) -> str:
+    """Return the address of a resource within the module."""
+    return re.sub(r"^module\.pipeline\.|\[[^]]*\]$", "", change["address"])
 
 
 def check_what_is_left(

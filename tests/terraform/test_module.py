@@ -80,7 +80,7 @@ STAGING_DAYS = "staging_retention_days must be a whole number, at least 1, or nu
 LOG_DAYS = "log_retention_days must be a period that CloudWatch knows"
 LOG_LEVEL = "log_level must be DEBUG, INFO, WARNING or ERROR"
 KEY = "kms_key_arn must be the ARN of a key"
-TAG = "tags must be at most 47, with keys of 1 to 128"
+TAG = "tags must be at most 46, with keys of 1 to 128"
 
 QUEUE_ARN = "arn:aws:sqs:eu-central-1:123456789012:alerts"
 TOPIC_ARN = "arn:aws:sns:eu-central-1:123456789012:pager"
@@ -230,7 +230,7 @@ WRONG: list[tuple[dict[str, Any], set[str]]] = [
             {"Team": 257 * "a"},
             {129 * "a": "data"},
             {"Team": "data!"},
-            {str(number): "" for number in range(48)},
+            {str(number): "" for number in range(47)},
         )
     ),
 ]

@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import botocore.session
 import pytest
 
 from local import terraform
+from shared.version import VERSION
 from tests.terraform.lifecycle import kept
 from tests.terraform.test_module import (
     CERTIFICATE,
@@ -26,9 +28,11 @@ pytestmark = pytest.mark.programs
 
 NAME = "the-longest-name-allowed-x"
 REGION = "eu-central-1"
-TAGS = {"Application": NAME, "ManagedBy": "Terraform", "Team": "data"}
-# Together, everything that can be switched on.
+OWN_TAGS = {"Application": NAME, "ManagedBy": "Terraform", "Version": VERSION}
+TAGS = OWN_TAGS | {"Team": "data"}
+# The module as it is by default, and together everything that can be switched on.
 STACKS: dict[str, dict[str, Any]] = {
+    "default": {},
     "created": {
         "alarm_topic_arn": TOPIC_ARN,
         "alert_emails": ["data-team@example.com"],
@@ -109,18 +113,27 @@ class Resource:
 
 
 @pytest.fixture(scope="module")
-def resources(tmp_path_factory: pytest.TempPathFactory) -> list[Resource]:
-    """Every resource of STACKS, under the longest name."""
-    checkout = tmp_path_factory.mktemp("checkout")
-    folder = copy_checkout(checkout)
-    tool = terraform.find(checkout / "configuration")
+def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the module, beside what it is made of."""
+    return copy_checkout(tmp_path_factory.mktemp("checkout"))
+
+
+def planned(folder: Path, mocks: str, stacks: dict[str, dict[str, Any]]) -> list[Resource]:
+    """Return every resource of these stacks, under the longest name and with a tag."""
+    tool = terraform.find(folder / "configuration")
     assert tool.run("init", "-backend=false", folder=folder).returncode == 0
     common = {"name": NAME, "tags": {"Team": "data"}}
-    runs = {stack: common | more for stack, more in STACKS.items()}
-    said = plans(tool, folder, runs, "./tests/mocks")
+    runs = {stack: common | more for stack, more in stacks.items()}
+    said = plans(tool, folder, runs, mocks)
     found = [line["test_plan"] for line in said if line["type"] == "test_plan"]
-    assert len(found) == len(STACKS), said
+    assert len(found) == len(stacks), said
     return [resource for plan in found for resource in resources_of(plan)]
+
+
+@pytest.fixture(scope="module")
+def resources(module: Path) -> list[Resource]:
+    """Every resource of STACKS."""
+    return planned(module, "./tests/mocks", STACKS)
 
 
 def resources_of(plan: dict[str, Any]) -> list[Resource]:
@@ -142,16 +155,45 @@ def resources_of(plan: dict[str, Any]) -> list[Resource]:
     ]
 
 
-def test_every_resource_that_takes_tags_has_them(resources: list[Resource]) -> None:
-    # S3 takes 10 tags of an object, and var.tags may have more.
-    taggable = [each for each in resources if each.taggable and each.type != "aws_s3_object"]
-
-    assert len(taggable) > 50
-    assert [
+def without_a_tag(resources: list[Resource]) -> list[str]:
+    """Return the addresses of those that could have all tags of the stack and have not."""
+    # S3 takes 10 tags of an object, and var.tags may have more. The module makes no KMS key: that
+    # of an example has what the example gives it.
+    wanted = {
+        "aws_s3_object": OWN_TAGS,
+        "aws_kms_key": {"Version": VERSION, "Team": "data"},
+    }
+    return [
         each.address
-        for each in taggable
-        if not (each.values.get("tags") or {}).items() >= TAGS.items()
-    ] == []
+        for each in resources
+        if each.taggable
+        and not (each.values.get("tags") or {}).items() >= wanted.get(each.type, TAGS).items()
+    ]
+
+
+def test_every_resource_that_takes_tags_has_them(resources: list[Resource]) -> None:
+    taggable = [each for each in resources if each.taggable]
+
+    assert len(taggable) > 100
+    assert {"aws_dynamodb_table", "aws_rds_cluster", "aws_s3_object"} <= {
+        each.type for each in taggable
+    }
+    assert without_a_tag(resources) == []
+    bare = [replace(each, values={}) for each in taggable]
+    assert without_a_tag(bare) == [each.address for each in taggable]
+
+
+def test_every_resource_of_the_complete_example_has_them_too(module: Path) -> None:
+    resources = planned(module / "examples" / "complete", "../../tests/mocks", {"complete": {}})
+
+    assert len([each for each in resources if each.taggable]) > 50
+    assert without_a_tag(resources) == []
+
+
+def test_an_object_has_the_modules_own_tags_alone(resources: list[Resource]) -> None:
+    objects = [each for each in resources if each.type == "aws_s3_object"]
+
+    assert [each.values["tags"] for each in objects] == [OWN_TAGS]
 
 
 def test_every_name_is_the_stacks_own(resources: list[Resource]) -> None:

@@ -50,7 +50,7 @@ data "aws_partition" "current" {}
 resource "aws_kms_key" "pipeline" {
   description         = "What ${var.name} keeps."
   enable_key_rotation = true
-  tags                = var.tags
+  tags                = merge({ Version = module.pipeline.version }, var.tags)
 
   policy = jsonencode({
     Version = "2012-10-17"

@@ -1,0 +1,382 @@
+"""The workflows that write into the repository: their scripts, and steps that are more than a call.
+
+git and ssh-keygen are real. GitHub's CLI and Docker's daemon are not there: what stands for them
+answers what it is told to, and writes down how it was called.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from shared.version import VERSION
+
+ROOT = Path(__file__).parents[1]
+WORKFLOW = ROOT / ".github" / "workflows" / "release.yml"
+UPDATE = WORKFLOW.with_name("update-locks.yml")
+TEXT = """# Changelog
+
+## 0.2.0 - 2026-12-01
+
+### Added
+
+- Something.
+
+## 0.1.0 - 2026-11-01
+
+### Added
+
+- Everything.
+"""
+GH = """#!/bin/sh
+echo "$*" >>"$CALLS"
+case "$1 $2" in
+  "release list") printf '%s\\n' $RELEASES ;;
+  "run list") printf '%s\\n' $RUNS ;;
+  "pr list") printf '%s\\n' $PULL_REQUESTS ;;
+esac
+"""
+DOCKER = """#!/bin/sh
+echo "$*" >>"$CALLS"
+case "$1" in
+  push) echo "$3" ;;
+  buildx) printf '{"mediaType": "%s", "digest": "sha256:%s"}' "$MEDIA_TYPE" "${4##*/}" ;;
+esac
+"""
+Done = subprocess.CompletedProcess[str]
+
+
+def run(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> Done:
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+
+
+def changelog(version: str, folder: Path = ROOT) -> Done:
+    return run(sys.executable, folder / ".ci" / "changelog.py", version, cwd=folder)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """What the scripts read, of a commit that can be released as 0.2.0."""
+    folder = tmp_path / "checkout"
+    for name in (".ci/changelog.py", "shared/version.py"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        text = (ROOT / name).read_text()
+        (folder / name).write_text(text.replace(f'VERSION = "{VERSION}"', 'VERSION = "0.2.0"'))
+    (folder / "CHANGELOG.md").write_text(TEXT)
+    return folder
+
+
+def test_the_text_of_a_release_is_its_section(checkout: Path) -> None:
+    done = changelog("0.2.0", checkout)
+
+    assert (done.returncode, done.stdout) == (0, "### Added\n\n- Something.\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("version", "text", "said"),
+    [
+        ("0.1.0", TEXT, "shared/version.py says 0.2.0, not 0.1.0."),
+        (
+            "0.2.0",
+            TEXT.replace("0.2.0", "0.3.0"),
+            "CHANGELOG.md: the newest section is of 0.3.0, not of 0.2.0.",
+        ),
+        (
+            "0.2.0",
+            TEXT.replace("0.2.0 - 2026-12-01", "Unreleased"),
+            'CHANGELOG.md: the first section is "## Unreleased": write "## VERSION - DATE".',
+        ),
+        ("0.2.0", "# Changelog\n", 'CHANGELOG.md: the first section is "## "'),
+        *(
+            (
+                "0.2.0",
+                TEXT.replace("2026-12-01", date),
+                f'CHANGELOG.md: the date of 0.2.0 is "{date}": write it as YYYY-MM-DD.',
+            )
+            for date in ("unreleased", "2026-13-01", "01.12.2026", "20261201")
+        ),
+        *(
+            (
+                "0.2.0",
+                TEXT.replace("### Added\n\n- Something.\n", left),
+                "CHANGELOG.md: the section of 0.2.0 is empty.",
+            )
+            for left in ("", "### Added\n")
+        ),
+    ],
+)
+def test_what_cannot_be_released_is_said(
+    version: str, text: str, said: str, checkout: Path
+) -> None:
+    (checkout / "CHANGELOG.md").write_text(text)
+
+    done = changelog(version, checkout)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"changelog: {said}"), done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+class Release:
+    """A clone of a repository on which steps of the workflow run, as `bash -e` does on GitHub."""
+
+    def __init__(self, folder: Path, checkout: Path) -> None:
+        self.checkout = checkout
+        self.origin = folder / "origin"
+        self.temporary = folder / "temporary"
+        self.temporary.mkdir()
+        self.calls = folder / "calls"
+        self.key = self.make_key(folder / "key")
+        commands = folder / "commands"
+        commands.mkdir()
+        for name, script in (("gh", GH), ("docker", DOCKER)):
+            (commands / name).write_text(script)
+            (commands / name).chmod(0o755)
+        self.environment = {
+            "CALLS": str(self.calls),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "HOME": str(folder),
+            "PATH": f"{commands}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "RUNNER_TEMP": str(self.temporary),
+            "SIGNER_EMAIL": "maintainer@example.com",
+            "SIGNER_NAME": "A maintainer",
+            "SIGNING_KEY": self.key.read_text().rstrip(),
+            "TMPDIR": str(self.temporary),
+            "VERSION": "0.2.0",
+        }
+        self.allow(self.key)
+        self.git("init", "--quiet", "--initial-branch=main", "--bare", str(self.origin))
+        self.git("init", "--quiet", "--initial-branch=main")
+        self.git("remote", "add", "origin", str(self.origin))
+        self.commit = self.make_commit()
+
+    def make_key(self, path: Path) -> Path:
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path, cwd=path.parent)
+        return path
+
+    def allow(self, key: Path) -> None:
+        """Publish a public key, as docs/release.md says."""
+        public = " ".join(key.with_suffix(".pub").read_text().split()[:2])
+        (self.checkout / ".github").mkdir(exist_ok=True)
+        file = self.checkout / ".github" / "allowed_signers"
+        file.write_text(f'maintainer@example.com namespaces="git" {public}\n')
+
+    def git(self, *arguments: str) -> str:
+        identity = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.com")
+        done = run("git", *identity, *arguments, cwd=self.checkout, env=self.environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def make_commit(self) -> str:
+        self.git("add", ".")
+        self.git("commit", "--quiet", "--allow-empty", "--message", "A change")
+        return self.git("rev-parse", "HEAD")
+
+    def step(self, name: str, workflow: Path = WORKFLOW, **environment: str) -> Done:
+        """Run the script of one of a workflow's steps."""
+        jobs = load(workflow)["jobs"].values()
+        [script] = [
+            step["run"] for job in jobs for step in job["steps"] if step.get("name") == name
+        ]
+        every = self.environment | {"GITHUB_SHA": self.commit} | environment
+        return run("bash", "-e", "-c", script, cwd=self.checkout, env=every)
+
+    def tags(self) -> str:
+        """Return the tags of the origin, each with its object and its commit."""
+        return self.git("ls-remote", "--tags", "origin")
+
+
+def load(workflow: Path = WORKFLOW) -> Any:
+    return yaml.safe_load(workflow.read_text("utf-8"))
+
+
+@pytest.fixture
+def release(tmp_path: Path, checkout: Path) -> Release:
+    return Release(tmp_path, checkout)
+
+
+@pytest.mark.parametrize(
+    ("ref", "status"), [("refs/heads/main", 0), ("refs/heads/main-2", 1), ("refs/tags/main", 1)]
+)
+def test_only_main_is_released(ref: str, status: int, release: Release) -> None:
+    done = release.step("See that this is the branch main", GITHUB_REF=ref)
+
+    assert done.returncode == status
+    assert ("start the workflow on the branch main" in done.stdout) == bool(status)
+
+
+@pytest.mark.parametrize("kind", ["--annotate", "--no-sign"])
+def test_a_tag_of_another_commit_is_never_taken(kind: str, release: Release) -> None:
+    name = "See that there is no such tag"
+    assert release.step(name).returncode == 0
+
+    release.git("tag", kind, "--message=x", "v0.2.0")
+    assert release.step(name).returncode == 0, "a run that broke off cannot be repeated"
+
+    former, release.commit = release.commit, release.make_commit()
+    done = release.step(name)
+    assert done.returncode == 1
+    assert f"::error::The tag v0.2.0 is of another commit, {former}: " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("releases", "status"), [("", 0), ("v0.1.0", 0), ("v0.2.01 vv0.2.0", 0), ("v0.1.0 v0.2.0", 1)]
+)
+def test_a_version_is_released_once(releases: str, status: int, release: Release) -> None:
+    done = release.step("See that there is no such release", RELEASES=releases)
+
+    assert done.returncode == status
+    assert ("v0.2.0 is released already: raise the version." in done.stdout) == bool(status)
+
+
+def test_a_commit_is_released_that_ci_has_passed(release: Release) -> None:
+    name = "See that CI has passed on this commit"
+
+    assert release.step(name, RUNS="https://github.com/o/r/actions/runs/1").returncode == 0
+    done = release.step(name, RUNS="")
+
+    assert done.returncode == 1
+    assert f"No run of ci.yml has passed on {release.commit}" in done.stdout
+    assert f"--workflow ci.yml --commit {release.commit} --status success" in (
+        release.calls.read_text()
+    )
+
+
+def test_the_tag_is_signed_pushed_and_published_however_often(release: Release) -> None:
+    for _ in range(2):
+        signed = release.step("Sign the tag")
+        assert signed.returncode == 0, signed.stderr
+        assert 'Good "git" signature for maintainer@example.com' in signed.stderr
+        assert list(release.temporary.iterdir()) == [], "the key is still there"
+        pushed = release.step("Push the tag")
+        assert pushed.returncode == 0, pushed.stderr
+        tags = release.tags()
+        assert tags.endswith(f"{release.commit}\trefs/tags/v0.2.0^{{}}")
+    assert release.tags() == tags
+
+    shown = release.git("cat-file", "tag", "v0.2.0")
+    assert f"object {release.commit}\n" in shown
+    assert "tagger A maintainer <maintainer@example.com>" in shown
+    assert "-----BEGIN SSH SIGNATURE-----" in shown
+
+    images = "ghcr.io/o/r/load@sha256:0\nghcr.io/o/r/test@sha256:1"
+    assert release.step("Publish the release", IMAGES=images).returncode == 0
+    notes = release.temporary / "notes.md"
+    assert notes.read_text() == (
+        f"### Added\n\n- Something.\n\n### Images\n\n```text\n{images}\n```\n"
+    )
+    assert release.calls.read_text().splitlines()[-1] == (
+        f"release create v0.2.0 --verify-tag --title tm-pipeline 0.2.0 --notes-file {notes}"
+    )
+
+
+def test_without_the_key_nothing_is_signed(release: Release) -> None:
+    done = release.step("Sign the tag", SIGNING_KEY="")
+
+    assert done.returncode != 0
+    assert "the environment release has no such secret, see docs/release.md" in done.stderr
+    assert release.git("tag") == ""
+
+
+def test_a_key_that_users_do_not_know_is_refused(release: Release, tmp_path: Path) -> None:
+    release.allow(release.make_key(tmp_path / "other"))
+
+    assert release.step("Sign the tag").returncode != 0
+
+
+def test_a_tag_that_somebody_else_has_made_is_refused(release: Release) -> None:
+    release.git("tag", "--annotate", "--message=x", "v0.2.0")
+
+    assert release.step("Sign the tag").returncode != 0
+
+
+def test_a_section_that_is_not_ready_is_not_published(release: Release) -> None:
+    file = release.checkout / "CHANGELOG.md"
+    file.write_text(file.read_text().replace("2026-12-01", "unreleased"))
+
+    assert release.step("Publish the release", IMAGES="x").returncode != 0
+    assert not release.calls.exists()
+
+
+def push_images(release: Release, media_type: str) -> Done:
+    script = ROOT / ".ci" / "push_images.py"
+    every = release.environment | {"MEDIA_TYPE": media_type}
+    return run(sys.executable, script, "ghcr.io/Owner/R", "0.2.0", cwd=release.checkout, env=every)
+
+
+def test_each_functions_image_is_pushed_and_named_by_its_digest(release: Release) -> None:
+    functions = sorted(path.parent.name for path in ROOT.glob("functions/*/handler.py"))
+
+    done = push_images(release, "application/vnd.oci.image.manifest.v1+json")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        f"ghcr.io/owner/r/{name}@sha256:{name}:0.2.0" for name in functions
+    ]
+    assert release.calls.read_text().splitlines()[:3] == [
+        "tag tm-pipeline/alert ghcr.io/owner/r/alert:0.2.0",
+        "push --quiet ghcr.io/owner/r/alert:0.2.0",
+        "buildx imagetools inspect ghcr.io/owner/r/alert:0.2.0 --format {{json .Manifest}}",
+    ]
+
+
+def test_an_index_is_refused_because_lambda_takes_none(release: Release) -> None:
+    done = push_images(release, "application/vnd.oci.image.index.v1+json")
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "which Lambda does not take: build it with --provenance=false" in done.stderr
+
+
+def test_each_job_may_do_what_it_needs_and_the_release_comes_last() -> None:
+    jobs = load()["jobs"]
+
+    assert {name: job["permissions"] for name, job in jobs.items()} == {
+        "check": {"actions": "read", "contents": "read"},
+        "images": {"contents": "read", "packages": "write"},
+        "release": {"contents": "write"},
+    }
+    assert [job.get("needs") for job in jobs.values()] == [None, "check", "images"]
+    assert jobs["release"]["steps"][-1]["name"] == "Publish the release"
+    for job in jobs.values():
+        assert sum(step["timeout-minutes"] for step in job["steps"]) <= job["timeout-minutes"]
+
+
+def test_the_document_says_what_it_needs() -> None:
+    text, document = WORKFLOW.read_text(), (ROOT / "docs" / "release.md").read_text("utf-8")
+    needed = re.findall(r"(?:secrets|vars)\.(\w+)", text)
+
+    assert len(needed) == 3
+    assert [name for name in needed if f" set {name} --env release " not in document] == []
+    assert load()["jobs"]["release"]["environment"] == "release"
+    assert all(f"| `{job}` |" in document for job in load()["jobs"])
+
+
+def test_upgraded_locks_are_one_pull_request(release: Release) -> None:
+    name = "Open a pull request, or renew the one that is open"
+    assert release.step(name, UPDATE).stdout == "Nothing is newer than what is locked.\n"
+    assert not release.calls.exists()
+
+    for pull_requests, created in (("", True), ("https://github.com/o/r/pull/1", False)):
+        release.calls.unlink(missing_ok=True)
+        file = release.checkout / "CHANGELOG.md"
+        file.write_text(file.read_text() + "upgraded\n")
+        done = release.step(name, UPDATE, PULL_REQUESTS=pull_requests)
+        assert done.returncode == 0, done.stderr
+        calls = release.calls.read_text()
+        assert ("pr create --head update-locks" in calls) == created
+        assert calls.endswith("\nworkflow run ci.yml --ref update-locks\n")
+        [branch] = release.git("ls-remote", "--heads", "origin").splitlines()
+        assert branch == f"{release.git('rev-parse', 'HEAD')}\trefs/heads/update-locks"
+        assert release.git("log", "-1", "--format=%s %an") == (
+            "Upgrade the locked packages github-actions[bot]"
+        )
+        # The next run begins on main again.
+        release.git("switch", "--quiet", "main")
+        release.git("branch", "--quiet", "--delete", "--force", "update-locks")
