@@ -19,7 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from shared.lines import Lines, Refusal, long_line, read_lines
+from shared.lines import MAX_LINE_BYTES, Lines, Refusal, long_line, read_lines
+
+MAX_COLUMNS = 10_000
+"""Columns of a file. Each costs time in every chunk, and PostgreSQL takes 1,600 in a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,9 @@ def read_table(chunks: Iterable[bytes], encoding: str, delimiter: str) -> Table 
     try:
         header = next(csv.reader([line.decode()], delimiter=delimiter, strict=True), [])
     except csv.Error as error:
-        return Refusal(f"line 1 cannot be read as a header: {_in_words(error)}")
+        return Refusal(f"line 1 cannot be read as a header: {_in_words(str(error))}")
+    if len(header) > MAX_COLUMNS:
+        return Refusal(f"line 1 has {len(header):,} columns; at most {MAX_COLUMNS:,} are read")
     body = _chained(Lines(first.first + 1, rest, first.ends - len(newline)), lines)
     return Table(header, read_rows(body, len(header), delimiter))
 
@@ -194,48 +199,18 @@ def _read_exactly(
     delimiter: str,
     refusals: list[Refusal],
 ) -> Rows:
-    pending = deque(_split(lines))
-    taken: list[tuple[int, str]] = []
-
-    def feed() -> Iterator[str]:
-        # A quoted field may reach over the end of a chunk: then, and only then, the next is read.
-        while True:
-            if not pending:
-                more = next(chunks, None)
-                if more is None:
-                    return
-                if isinstance(more, Refusal):
-                    refusals.append(more)
-                    return
-                pending.extend(_split(more))
-            number, text = pending.popleft()
-            taken.append((number, text))
-            yield text
-
+    unread = _Unread(lines, chunks, refusals)
     numbers: list[int] = []
     raws: list[str] = []
     columns: list[list[str]] = [[] for _ in range(width)]
     malformed: list[Malformed] = []
-    while pending:
-        taken.clear()
-        # A reader of its own for every row: after an error the old one would be of no use.
+    while unread.pending:
         try:
-            row = next(csv.reader(feed(), delimiter=delimiter, strict=True), [])
+            row = unread.row(delimiter)
         except csv.Error as error:
-            # Only the line that began the row is to blame; those behind it are read again.
-            pending.extendleft(reversed(taken[1:]))
-            line, text = taken[0]
-            malformed.append(
-                Malformed(
-                    line,
-                    _without_end(text),
-                    "quoting",
-                    f"the row cannot be read: {_in_words(error)}",
-                )
-            )
+            malformed.append(unread.give_back(str(error), delimiter))
             continue
-        line = taken[0][0]
-        raw = _without_end("".join(text for _, text in taken))
+        line, raw = unread.taken[0][0], unread.text()
         if not row:
             continue
         if len(row) != width:
@@ -253,18 +228,125 @@ def _read_exactly(
     )
 
 
-def _in_words(error: csv.Error) -> str:
+class _Unread:
+    """The lines from which `csv` takes a row; it takes the next chunk only if a row needs it.
+
+    A row that cannot be read costs its first line, and the lines behind that are read again. They
+    are read once more at most, or the time would grow with the square of the size: where a row
+    went on over the end of a line inside quotes, each row that leaves a quote open there ends as
+    that one did. So such a row is not read to its end again.
+    """
+
+    def __init__(
+        self, lines: Lines, chunks: Iterator[Lines | Refusal], refusals: list[Refusal]
+    ) -> None:
+        self.pending = deque(_split(lines))
+        self.taken: list[tuple[int, str]] = []
+        self._chunks = chunks
+        self._refusals = refusals
+        self._failed_through = 0
+        """The last line at whose beginning an open quote is known to lead to `_failure`."""
+        self._failure = ""
+
+    def row(self, delimiter: str) -> list[str]:
+        """Take the lines of a row and return its values; none for a blank line.
+
+        Raises:
+            csv.Error: it cannot be read.
+        """
+        text = _without_end(self.pending[0][1])
+        if '"' in text or "\r" in text or len(text) > csv.field_size_limit():
+            # A reader of its own for every row: after an error the old one would be of no use.
+            return next(csv.reader(self._take(), delimiter=delimiter, strict=True), [])
+        self.taken = [self.pending.popleft()]
+        return text.split(delimiter) if text else []
+
+    def _take(self) -> Iterator[str]:
+        self.taken = []
+        size = 0
+        while self._more():
+            number, text = self.pending.popleft()
+            self.taken.append((number, text))
+            size += len(text)
+            if size > MAX_LINE_BYTES:
+                raise csv.Error(_TOO_LONG)
+            yield text
+            if number < self._failed_through:
+                return
+
+    def _more(self) -> bool:
+        if not self.pending:
+            more = next(self._chunks, None)
+            if isinstance(more, Lines):
+                self.pending.extend(_split(more))
+            elif more is not None:
+                self._refusals.append(more)
+        return bool(self.pending)
+
+    def text(self) -> str:
+        """Return the text of the row that was taken."""
+        return _without_end("".join(text for _, text in self.taken))
+
+    def give_back(self, error: str, delimiter: str) -> Malformed:
+        """Blame the line that began the row; those behind it are read again."""
+        number, text = self.taken[0]
+        if number < self._failed_through and _UNCLOSED in error:
+            error = self._failure
+        elif len(self.taken) > 1:
+            self._failure = error
+            self._failed_through = self._last_in_quotes(error, delimiter)
+        self.pending.extendleft(reversed(self.taken[1:]))
+        reason = f"the row cannot be read: {_in_words(error)}"
+        return Malformed(number, _without_end(text), "quoting", reason)
+
+    def _last_in_quotes(self, error: str, delimiter: str) -> int:
+        last = self.taken[-1][0]
+        if _TOO_LARGE not in error:
+            return last
+        # A value that begins later has more room, so what follows its first line is not known.
+        rest = len("".join(text for _, text in self.taken)) - _open_value(self.text(), delimiter)
+        for number, text in reversed(self.taken):
+            rest -= len(text)
+            if rest <= 0:
+                return number
+        return last
+
+
+def _open_value(text: str, delimiter: str) -> int:
+    """Return where the value begins, in quotes or not, in which the beginning of a row ends."""
+    begin = 0
+    while True:
+        end = begin
+        if text.startswith('"', begin):
+            end = text.find('"', begin + 1)
+            while text.startswith('""', end):
+                end = text.find('"', end + 2)
+        end = text.find(delimiter, end) if end != -1 else -1
+        if end == -1:
+            return begin
+        begin = end + 1
+
+
+_UNCLOSED = "unexpected end"
+_TOO_LARGE = "field larger than"
+_TOO_LONG = "row too long"
+
+
+def _in_words(error: str) -> str:
     # The reader's own words are for who programs with it.
-    found = str(error)
     for theirs, ours in (
         ("new-line character", "a carriage return stands alone; end lines with LF or CRLF"),
-        ("field larger than", f"a value is longer than {csv.field_size_limit()} characters"),
-        ("unexpected end", "a quote opens a value and none closes it"),
+        (_TOO_LARGE, f"a value is longer than {csv.field_size_limit()} characters"),
+        (_UNCLOSED, "a quote opens a value and none closes it"),
         ("expected after", "text stands behind the quote that closes a value"),
+        (
+            _TOO_LONG,
+            f"a quote opens a value, and the row is longer than {MAX_LINE_BYTES >> 20} MiB",
+        ),
     ):
-        if theirs in found:
+        if theirs in error:
             return ours
-    return found
+    return error
 
 
 def _split(lines: Lines) -> Iterator[tuple[int, str]]:

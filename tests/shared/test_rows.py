@@ -1,11 +1,15 @@
 """Both ways of reading rows: the fast one, and the exact one that quotes or blank lines ask for."""
 
+import csv
+import time
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from shared.lines import Refusal
-from shared.rows import read_table
+from shared.rows import MAX_COLUMNS, read_table
 
 
 def read(
@@ -158,3 +162,84 @@ def test_only_the_first_byte_order_mark_is_none_of_the_text(size: int) -> None:
 
     assert header == ["a", "b"]
     assert [values for _, values, _ in rows] == [["\ufeff1", "\ufeff2"], ["\ufeff3", "4"]]
+
+
+HOSTILE = st.text('aaa",,\n\r\0', min_size=1)
+
+
+def one_by_one(lines: list[str]) -> Iterator[tuple[int, list[str] | None]]:
+    """Yield each row with its line, None for one that cannot be read: as slow as can be."""
+    i = 0
+    while i < len(lines):
+        reader = csv.reader(lines[i:], strict=True)
+        try:
+            row = next(reader)
+        except csv.Error:
+            yield i + 2, None
+            i += 1
+        else:
+            if row:
+                yield i + 2, row
+            i += reader.line_num
+
+
+@settings(max_examples=1000)
+@given(st.text('aab",,\n\n\r', max_size=60), st.sampled_from([3, 8, 100]), st.integers(1, 40))
+@example('a",",b\n' * 5 + "xxxxxxxxx", 8, 7)
+def test_a_row_that_cannot_be_read_costs_one_line(text: str, longest: int, size: int) -> None:
+    limit = csv.field_size_limit(longest)
+    try:
+        lines = [line + "\n" for line in text.split("\n")]
+        lines[-1] = lines[-1].removesuffix("\n")
+        expected = list(one_by_one(lines if lines[-1] else lines[:-1]))
+        _, rows, malformed = read("a,b\n" + text, size)
+    finally:
+        csv.field_size_limit(limit)
+    assert [(line, row) for line, row, _ in rows] == [
+        (line, row) for line, row in expected if row and len(row) == 2
+    ]
+    assert [line for line, rule, _ in malformed if rule == "quoting"] == [
+        line for line, row in expected if row is None
+    ]
+
+
+def seconds(unit: str, size: int) -> float:
+    """Return the processor time that a file of about `size` characters takes."""
+    body = "a,b\n" + unit * (size // len(unit))
+    begin = time.process_time()
+    read(body, 2**14)
+    return time.process_time() - begin
+
+
+@settings(max_examples=40)
+@given(HOSTILE | st.lists(HOSTILE, min_size=2, max_size=9).map("\n".join))
+@example('a",",b\n')
+@example('pipe 3",",x\n')
+@example("x" * 999)
+@example('"' * 999 + "\n")
+@example('"')
+@example("\n")
+@example("\0\n")
+@example("," * 999 + "\n")
+def test_the_time_is_linear_in_the_size(unit: str) -> None:
+    # Eight times the size: a quadratic reader takes 64 times as long. The machine may be disturbed.
+    assert any(seconds(unit, 2**15) < 24 * max(seconds(unit, 2**12), 0.001) for _ in range(3))
+
+
+def test_an_open_quote_ends_where_its_row_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.rows.MAX_LINE_BYTES", 30)
+    text = "a,b\n" + 'a",",b\n' * 5 + '1,2\n"3","4\n5"\n'
+
+    _, rows, malformed = read(text)
+
+    assert malformed == [(line, "quoting", 'a",",b') for line in range(2, 7)]
+    assert [(line, row) for line, row, _ in rows] == [(7, ["1", "2"]), (8, ["3", "4\n5"])]
+
+
+def test_too_many_columns_are_refused() -> None:
+    header = ",".join(str(n) for n in range(MAX_COLUMNS + 1))
+
+    found = read_table([header.encode()], "utf-8", ",")
+
+    assert isinstance(found, Refusal)
+    assert found.reason == "line 1 has 10,001 columns; at most 10,000 are read"
