@@ -12,6 +12,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 DEPLOY = ROOT / ".github" / "workflows" / "deploy-and-destroy.yml"
+CI = ROOT / ".github" / "workflows" / "ci.yml"
 
 
 def load(path: Path) -> Any:
@@ -62,6 +63,22 @@ def test_actions_are_pinned_and_nothing_is_put_into_a_script(path: Path) -> None
     # What somebody types would be part of the script.
     assert [step["run"] for step in steps if "${{" in step.get("run", "")] == []
     assert "secrets." not in text
+
+
+def test_pull_requests_run_what_ci_runs_with_a_token_that_can_only_read() -> None:
+    workflow = load(CI)
+    [job] = workflow["jobs"].values()
+
+    # YAML 1.1 takes the key `on` for true. `pull_request_target` would give a fork's code secrets.
+    assert set(workflow[True]) == {"pull_request", "push", "workflow_dispatch"}
+    assert workflow["permissions"] == {"contents": "read"}
+    assert "permissions" not in job
+    assert [step["run"] for step in job["steps"] if "run" in step] == [
+        "make setup",
+        "make check",
+        ".ci/run",
+    ]
+    assert sum(step["timeout-minutes"] for step in job["steps"]) <= job["timeout-minutes"]
 
 
 def test_what_was_applied_is_destroyed_however_the_steps_before_have_ended() -> None:
