@@ -89,6 +89,7 @@ test-tls: $(READY) ## TLS with this machine's own PostgreSQL (the package 'postg
 
 # What these packages depend on is npm's to choose: a lock would hold where it was fetched from.
 $(NPM)/.ready: tests/npm/package.json | $(READY)
+	@command -v npm >/dev/null || { echo "make: npm is missing: install Node.js with npm (Debian: nodejs, npm)." >&2; exit 1; }
 	@mkdir -p $(NPM) && cp tests/npm/package.json $(NPM)/
 	@npm install --prefix $(NPM) --no-package-lock --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
@@ -182,8 +183,9 @@ mutants: $(READY) ## change the modules that cast and judge, and see whether a t
 	@$(BIN)/python -m benchmarks.mutants $(CACHE)/mutants
 
 .PHONY: images
-images: ## build each function's image, tm-pipeline/<function>, with Docker or buildah
-	@set -eu; if docker info >/dev/null 2>&1; then build="docker build"; \
+images: ## build each function's image, tm-pipeline/<function>, with Docker or buildah [BUILDER=buildah]
+	@set -eu; if [ "$(BUILDER)" ]; then build="$(BUILDER) build"; \
+	elif docker info >/dev/null 2>&1; then build="docker build"; \
 	elif command -v buildah >/dev/null; then build="buildah build"; \
 	else echo "make: images need a running Docker, or buildah: install one." >&2; exit 1; fi; \
 	for function in $(FUNCTIONS); do \

@@ -7,13 +7,15 @@ able to read every file of an image, and COPY keeps the modes of the checkout:
 https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#images-reqs
 """
 
-import json
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
-from boot_images import BUILDAH, CHECKOUT, TOOLS, get, megabytes
+from boot_images import get
+from engines import Engine, chosen
+from runtime_api import invoke
+
+from local.home import CHECKOUT
 
 FUNCTION = "api"  # it reads the contracts when it starts, and answers this without any cloud
 EVENT = get("/openapi.json")
@@ -46,24 +48,14 @@ print(f"user {os.getuid()} can read all {len(paths)} files")
 
 
 def main() -> None:
+    engine = chosen()
     with tempfile.TemporaryDirectory() as folder:
-        checkout, event = Path(folder, "checkout"), Path(folder, "event.json")
+        checkout = Path(folder, "checkout")
         copy(checkout)
-        buildah(
-            *(
-                "build",
-                "--quiet",
-                "--pull=never",
-                "--layers",
-                "--build-arg",
-                f"FUNCTION={FUNCTION}",
-            ),
-            *("--file", str(checkout / "functions" / "Dockerfile"), "--tag", IMAGE, str(checkout)),
-        )
-        check_modes()
-        event.write_text(json.dumps(EVENT))
-        check_boot(event)
-    check_size()
+        engine.build(IMAGE, FUNCTION, checkout)
+    check_modes(engine)
+    check_boot(engine)
+    check_size(engine)
 
 
 def copy(checkout: Path) -> None:
@@ -75,33 +67,24 @@ def copy(checkout: Path) -> None:
         path.chmod(path.stat().st_mode & 0o700)
 
 
-def check_modes() -> None:
-    container = buildah("from", "--pull=never", IMAGE)
-    try:
-        print(buildah("run", container, "--", "python3", "-c", READ_EVERYTHING))
-    finally:
-        buildah("rm", container)
+def check_modes(engine: Engine) -> None:
+    with engine.running(IMAGE, ["python3", "-c", READ_EVERYTHING]) as process:
+        if process.wait() != 0:
+            raise SystemExit("the image's user cannot read every file")
 
 
-def check_boot(event: Path) -> None:
-    variables = [f"--env={name}={value}" for name, value in VARIABLES.items()]
-    command = [TOOLS / "lambda-invoke", IMAGE, event, *variables]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
-    answer = json.loads(done.stdout)
-    if not answer["ok"] or answer["result"]["statusCode"] != 200:
+def check_boot(engine: Engine) -> None:
+    answer = invoke(engine, IMAGE, EVENT, VARIABLES)
+    if not answer.ok or answer.body["statusCode"] != 200:
         raise SystemExit(f"the image of a private checkout answered {answer}")
-    print(f"it boots in {answer['init_ms']} ms and answers")
+    print(f"it boots in {answer.init_ms} ms and answers")
 
 
-def check_size() -> None:
-    size, usual = megabytes(IMAGE), megabytes(f"tm-pipeline/{FUNCTION}")
+def check_size(engine: Engine) -> None:
+    size, usual = engine.megabytes(IMAGE), engine.megabytes(f"tm-pipeline/{FUNCTION}")
     if size > usual + SPARE_MB:
         raise SystemExit(f"the image of a private checkout has {size} MB, the usual one {usual} MB")
     print(f"it has {size} MB, the usual image {usual} MB")
-
-
-def buildah(*arguments: str) -> str:
-    return subprocess.check_output(["buildah", *arguments], env=BUILDAH, text=True).strip()
 
 
 if __name__ == "__main__":

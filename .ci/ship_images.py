@@ -2,16 +2,18 @@
 
     PYTHONPATH=. .venv/bin/python .ci/ship_images.py
 
-Needs the laptop cloud up and the base image made; buildah stands in for Docker, the emulator's
-registry for ECR. Afterwards tm-pipeline/<function> is the image that Lambda was told to run.
+Needs the laptop cloud up. The emulator's registry stands in for ECR and, where the engine is
+buildah, buildah for Docker. Afterwards tm-pipeline/<function> is the image that Lambda was told to
+run.
 """
 
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
+
+from engines import chosen
 
 from local import terraform
 from local.home import CHECKOUT, home
@@ -21,7 +23,6 @@ from tests.stand_ins import StandIns
 NAME = "tm-shipped"
 # The emulator cannot run an image, and so not the migration that an apply ends with.
 TARGET = "-target=module.pipeline.aws_lambda_function.this"
-BUILDAH = {**os.environ, "STORAGE_DRIVER": "overlay", "BUILDAH_ISOLATION": "chroot"}
 
 
 def main() -> None:
@@ -45,6 +46,8 @@ def main() -> None:
                 "TMPDIR": folder,
                 "REGISTRY": registry,
                 "CERTS": str(certificates),
+                # Beside the stand-in of that name.
+                "DOCKER": shutil.which("docker") or "",
             },
         )
         fetch(stack, registry, certificates)
@@ -76,18 +79,12 @@ def apply(work: Path, stack: Stack, environment: dict[str, str]) -> None:
 
 
 def fetch(stack: Stack, registry: str, certificates: Path) -> None:
-    client = stack.aws.client("lambda")
+    engine, client = chosen(), stack.aws.client("lambda")
     for function in stack.outputs["function_names"]:
         uri = client.get_function(FunctionName=f"{NAME}-{function}")["Code"]["ImageUri"]
-        place = f"docker://{registry}/{uri.partition('/')[2]}"
-        options = ["--quiet", "--cert-dir", str(certificates), "--creds", "AWS:password"]
-        image = subprocess.check_output(
-            ["buildah", "pull", *options, place], env=BUILDAH, text=True
-        ).strip()
-        subprocess.run(
-            ["buildah", "tag", image, f"tm-pipeline/{function}"], env=BUILDAH, check=True
-        )
-        print(f"{function:10} {uri.partition('/')[2]}")
+        place = uri.partition("/")[2]
+        engine.fetch(f"{registry}/{place}", f"tm-pipeline/{function}", certificates)
+        print(f"{function:10} {place}")
 
 
 if __name__ == "__main__":

@@ -6,10 +6,13 @@ import platform
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import filelock
 
 from local.errors import LocalError
 
@@ -68,16 +71,24 @@ def pin(folder: Path) -> None:
 def find(folder: Path, environment: Mapping[str, str] = os.environ) -> Terraform:
     """Find Terraform; a CLI configuration that names a provider mirror goes into `folder`.
 
+    Where no mirror is found and the user has no CLI configuration, the provider is downloaded, once
+    for all folders of this user.
+
     Raises:
-        LocalError: there is no Terraform, or it is too old.
+        LocalError: there is no Terraform, or it is too old; or it cannot download the provider.
     """
-    terraform = Terraform(_command(environment), _with_provider(folder, environment))
+    terraform = Terraform(_command(environment), _own(environment))
     found = _version(terraform)
     if tuple(int(part) for part in found.split(".")[:2]) < MINIMUM:
         raise LocalError(
             f"Terraform {found} ({terraform.command}) is too old: install {_WANTED} or newer."
         )
-    return terraform
+    own = terraform.environment
+    if "TF_CLI_CONFIG_FILE" in own or os.access(_home(own) / ".terraformrc", os.R_OK):
+        return terraform
+    providers = mirror(candidates(own)) or _download(terraform)
+    configuration = _configuration(folder, providers)
+    return Terraform(terraform.command, {**own, "TF_CLI_CONFIG_FILE": str(configuration)})
 
 
 def outputs(folder: Path) -> dict[str, Any]:
@@ -159,30 +170,60 @@ def _needs_registry(error: str) -> bool:
     )
 
 
-def _with_provider(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
+def _own(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without what would make the user's own settings part of ours."""
     own = {name: value for name, value in environment.items() if not _FOREIGN.fullmatch(name)}
-    own |= {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "TF_INPUT": "0"}
-    if os.access(own.get("TF_CLI_CONFIG_FILE", ""), os.R_OK):
-        return own
-    # Set but absent, or another user's, it makes Terraform warn in the middle of what we read.
-    own.pop("TF_CLI_CONFIG_FILE", None)
-    if os.access(Path(own.get("HOME", ""), ".terraformrc"), os.R_OK):
-        return own
-    path = mirror(candidates(own))
-    if path is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        config = folder / "terraform.rc"
-        config.write_text(
-            "provider_installation {\n"
-            "  filesystem_mirror {\n"
-            f"    path    = {json.dumps(str(path))}\n"
-            f'    include = ["{PROVIDER}"]\n'
-            "  }\n"
-            f'  direct {{\n    exclude = ["{PROVIDER}"]\n  }}\n'
-            "}\n"
-        )
-        own["TF_CLI_CONFIG_FILE"] = str(config)
-    return own
+    if not os.access(own.get("TF_CLI_CONFIG_FILE", ""), os.R_OK):
+        # Set but absent, or another user's, it makes Terraform warn in the middle of what we read.
+        own.pop("TF_CLI_CONFIG_FILE", None)
+    return own | {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "TF_INPUT": "0"}
+
+
+def _home(environment: Mapping[str, str]) -> Path:
+    return Path(environment.get("HOME") or Path.home())
+
+
+def _configuration(folder: Path, providers: Path) -> Path:
+    """Write a CLI configuration with that mirror; return its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "terraform.rc"
+    path.write_text(
+        "provider_installation {\n"
+        "  filesystem_mirror {\n"
+        f"    path    = {json.dumps(str(providers))}\n"
+        f'    include = ["{PROVIDER}"]\n'
+        "  }\n"
+        f'  direct {{\n    exclude = ["{PROVIDER}"]\n  }}\n'
+        "}\n"
+    )
+    return path
+
+
+def _download(terraform: Terraform) -> Path:
+    """Download the provider, unless it is there already; return the folder as a mirror.
+
+    Otherwise each `terraform init` would download it again, which is 150 MB. Terraform's own plugin
+    cache does not help: it is not used for a provider without checksums in the lock file, and it is
+    not safe for several processes at once:
+    https://developer.hashicorp.com/terraform/cli/config/config-file#provider-plugin-cache
+    """
+    own = terraform.environment
+    cache = Path(own.get("XDG_CACHE_HOME") or _home(own) / ".cache", "tm-pipeline")
+    cache.mkdir(parents=True, exist_ok=True)
+    providers = cache / f"aws-{PROVIDER_VERSION}"
+    with filelock.FileLock(cache / "lock"):
+        if _holds_provider(providers):
+            return providers
+        with tempfile.TemporaryDirectory(dir=cache) as folder:
+            wanted = {"aws": {"source": PROVIDER, "version": PROVIDER_VERSION}}
+            root = {"terraform": {"required_providers": wanted}}
+            Path(folder, "main.tf.json").write_text(json.dumps(root))
+            done = terraform.run("init", "-no-color", folder=Path(folder))
+            if done.returncode != 0:
+                raise LocalError(f"`terraform init` failed: {explain(done.stderr)}")
+            # Where Terraform unpacks providers is laid out as a mirror.
+            Path(folder, ".terraform", "providers").rename(providers)
+    return providers
 
 
 def _version(terraform: Terraform) -> str:

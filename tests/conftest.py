@@ -3,7 +3,9 @@
 import functools
 import re
 import secrets
+from collections.abc import Generator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from hypothesis import settings
@@ -19,6 +21,9 @@ pytest_plugins = [
 settings.register_profile("quick", max_examples=200, deadline=None, print_blob=True)
 settings.register_profile("deep", settings.get_profile("quick"), max_examples=1000)
 settings.load_profile("quick")
+
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -70,3 +75,28 @@ class OneCloud(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneCloud:
     """Use it in place of `--dist=loadfile`."""
     return OneCloud(config, log)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a test that is skipped fail."""
+    return _failed_if_skipped((yield))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Let a file that is skipped fail."""
+    return _failed_if_skipped((yield))
+
+
+def _failed_if_skipped(report: Report) -> Report:
+    """A run that is green must have run every test; a test that is expected to fail did run."""
+    if report.skipped and not hasattr(report, "wasxfail"):
+        assert isinstance(report.longrepr, tuple)
+        path, line, reason = report.longrepr
+        report.outcome = "failed"
+        report.longrepr = (
+            f"{reason}\n{path}:{line}: no test may be skipped: "
+            "install what it needs, or mark it for a target of its own"
+        )
+    return report

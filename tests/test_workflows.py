@@ -16,6 +16,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.y*ml"))
 DEPLOY = ROOT / ".github" / "workflows" / "deploy-and-destroy.yml"
+CI = ROOT / ".github" / "workflows" / "ci.yml"
 
 
 def load(path: Path) -> Any:
@@ -139,6 +140,22 @@ def test_actions_are_pinned_and_nothing_is_put_into_a_script(path: Path) -> None
     # Only the job that signs has a secret, in an environment that somebody must approve.
     secrets = re.findall(r"secrets\.\w+", text)
     assert secrets == (["secrets.RELEASE_SIGNING_KEY"] if path.stem == "release" else [])
+
+
+def test_pull_requests_run_what_ci_runs_with_a_token_that_can_only_read() -> None:
+    workflow = load(CI)
+    [job] = workflow["jobs"].values()
+
+    # YAML 1.1 takes the key `on` for true. `pull_request_target` would give a fork's code secrets.
+    assert set(workflow[True]) == {"pull_request", "push", "workflow_dispatch"}
+    assert workflow["permissions"] == {"contents": "read"}
+    assert "permissions" not in job
+    assert [step["run"] for step in job["steps"] if "run" in step] == [
+        "make setup",
+        "make check",
+        ".ci/run",
+    ]
+    assert sum(step["timeout-minutes"] for step in job["steps"]) <= job["timeout-minutes"]
 
 
 def test_what_was_applied_is_destroyed_however_the_steps_before_have_ended() -> None:

@@ -1,6 +1,8 @@
 import os
 import re
 import shutil
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,15 +18,16 @@ PACKED = PROVIDER / f"terraform-provider-aws_5.100.0_{TARGET}.zip"
 
 
 def put(path: Path, mode: int = 0o755) -> None:
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=mode)
 
 
 def command(folder: Path, script: str) -> dict[str, str]:
-    """Put a `terraform` into `folder`; return an environment in which it is the only one."""
+    """Put a `terraform` and its provider into `folder`; return an environment with both."""
     path = folder / "bin" / "terraform"
     put(path)
     path.write_text(f"#!/bin/sh\n{script}\n")
+    put(folder / "home/.terraform.d/plugins" / UNPACKED)
     return {"PATH": f"{path.parent}:/usr/bin:/bin", "HOME": str(folder / "home")}
 
 
@@ -174,6 +177,51 @@ def test_init_takes_the_pinned_provider_although_the_module_allows_a_newer_one(
     assert installed() == ["5.100.0"]
     shutil.rmtree(root / ".terraform")
     assert installed("-upgrade") == ["6.99.0"]
+
+
+def test_without_a_mirror_the_provider_is_downloaded_once_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = shutil.which("terraform")
+    environment = command(tmp_path, f'echo "$*" >>{tmp_path}/calls; exec {real} "$@"')
+    monkeypatch.setattr(terraform, "candidates", lambda _: [])
+    # Terraform unpacks it from there as it does from the registry.
+    shutil.rmtree(tmp_path / "home")
+    registry = tmp_path / "home/.terraform.d/plugins" / PACKED
+    registry.parent.mkdir(parents=True)
+    with zipfile.ZipFile(registry, "w") as package:
+        entry = zipfile.ZipInfo(UNPACKED.name)
+        entry.external_attr = 0o755 << 16
+        package.writestr(entry, "#!/bin/sh\n")
+    root = tmp_path / "root"
+    root.mkdir()
+    shutil.copy(CHECKOUT / "terraform" / "versions.tf", root)
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda n: terraform.find(tmp_path / str(n), environment), range(4)))
+    shutil.rmtree(tmp_path / "home/.terraform.d")
+    found.append(terraform.find(tmp_path / "4", environment))
+
+    assert (tmp_path / "calls").read_text().count(" init ") == 1
+    cache = tmp_path / "home/.cache/tm-pipeline"
+    assert {each.name for each in cache.iterdir()} == {"aws-5.100.0", "lock"}
+    for each in found:
+        done = each.run("init", "-no-color", folder=root)
+        assert done.returncode == 0, done.stderr
+        installed = root / ".terraform/providers" / PROVIDER / "5.100.0" / TARGET
+        assert installed.resolve() == cache / "aws-5.100.0" / PROVIDER / "5.100.0" / TARGET
+        shutil.rmtree(root / ".terraform")
+
+
+def test_a_download_that_fails_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = command(tmp_path, f'case "$*" in *init*) exit 1 ;; esac; {version("1.11.4")}')
+    monkeypatch.setattr(terraform, "candidates", lambda _: [])
+
+    with pytest.raises(LocalError, match="`terraform init` failed: no error message"):
+        terraform.find(tmp_path / "state", environment)
+    assert [each.name for each in (tmp_path / "home/.cache/tm-pipeline").iterdir()] == ["lock"]
 
 
 @pytest.mark.parametrize("config", ["set/but/absent", "a-file/in-the-way", ""])

@@ -1,0 +1,49 @@
+"""A skipped test is a failed one, in whatever way it is skipped (tests/conftest.py)."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PLANTED = {
+    "call": "def test() -> None:\n    pytest.skip('no Docker')",
+    "mark": "@pytest.mark.skip(reason='no Docker')\ndef test() -> None:\n    pass",
+    "condition": "@pytest.mark.skipif(True, reason='no Docker')\ndef test() -> None:\n    pass",
+    "fixture": (
+        "@pytest.fixture\ndef docker() -> None:\n    pytest.skip('no Docker')\n\n"
+        "def test(docker: None) -> None:\n    pass"
+    ),
+    "module": "pytest.skip('no Docker', allow_module_level=True)",
+    "import": "pytest.importorskip('no_such_module', reason='no Docker')",
+    # These are not skipped.
+    "xfail": "@pytest.mark.xfail(reason='a bug')\ndef test() -> None:\n    assert False",
+    "xfail_not_run": "@pytest.mark.xfail(run=False, reason='a bug')\ndef test() -> None:\n    pass",
+    "pass": "def test() -> None:\n    pass",
+}
+
+
+@pytest.mark.parametrize("options", [[], ["--numprocesses=2"]], ids=["alone", "workers"])
+def test_a_skip_fails_and_says_why(options: list[str], tmp_path: Path) -> None:
+    for name, text in PLANTED.items():
+        (tmp_path / f"test_{name}.py").write_text(f"import pytest\n\n{text}\n")
+    command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-c", "pyproject.toml"]
+    command += ["-o", f"cache_dir={tmp_path}", "--continue-on-collection-errors", *options]
+    done = subprocess.run(
+        [*command, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    ended = {
+        name: outcome
+        for outcome, name in re.findall(r"^([A-Z]+) .*?test_(\w+)\.py", done.stdout, re.MULTILINE)
+    }
+    assert done.returncode == 1
+    assert ended == {
+        "call": "FAILED",
+        **dict.fromkeys(("mark", "condition", "fixture", "module", "import"), "ERROR"),
+        **dict.fromkeys(("xfail", "xfail_not_run"), "XFAIL"),
+    }
+    assert len(re.findall("no Docker\n.*: no test may be skipped: ", done.stdout)) == 6
+    assert "1 failed, 1 passed, 2 xfailed, 5 errors" in done.stdout.splitlines()[-1]
