@@ -87,6 +87,10 @@ storms: $(READY) ## one storm of events and faults again: make storms SEED=n; or
 test-tls: $(READY) ## TLS with this machine's own PostgreSQL (the package 'postgresql'), and a database that wakes up 20 s late
 	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m tls tests/tls
 
+.PHONY: test-git
+test-git: $(READY) ## the pre-commit hooks, and the steps of a release; needs git and ssh-keygen
+	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m git tests/test_hooks.py tests/test_release.py
+
 # What these packages depend on is npm's to choose: a lock would hold where it was fetched from.
 $(NPM)/.ready: tests/npm/package.json | $(READY)
 	@command -v npm >/dev/null || { echo "make: npm is missing: install Node.js with npm (Debian: nodejs, npm)." >&2; exit 1; }

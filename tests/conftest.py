@@ -1,6 +1,5 @@
 """What concerns every test: fixtures, Hypothesis, markers, and which worker runs which file."""
 
-import functools
 import re
 import secrets
 from collections.abc import Generator
@@ -12,9 +11,9 @@ from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
+TESTS = Path(__file__).parent
 pytest_plugins = [
-    f"tests.fixtures.{path.stem}"
-    for path in sorted((Path(__file__).parent / "fixtures").glob("*.py"))
+    f"tests.fixtures.{path.stem}" for path in sorted((TESTS / "fixtures").glob("*.py"))
 ]
 
 # A deadline would measure the machine. Loaded by name, for on CI Hypothesis fixes the seed.
@@ -35,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 SERVICES = {"aws", "laptop", "postgres", "sandbox", "tls_postgres", "tools"}
 """The fixtures that stand for something outside this process, or start it."""
-SELECTED = {"api", "deep", "npm", "programs", "security", "tls"}
+SELECTED = {"api", "deep", "git", "npm", "programs", "security", "tls"}
 """The markers of tests that need more than this process."""
 
 
@@ -59,17 +58,22 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"to generate the same again: --hypothesis-seed={config.option.hypothesis_seed}"
 
 
+OF_THE_LAPTOP = {
+    str(path.relative_to(TESTS.parent))
+    for path in TESTS.rglob("test_*.py")
+    if re.search(r"tests\.fixtures\.(laptop|pipeline) ", path.read_text())
+}
+
+
 class OneCloud(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
     """Gives whole files to workers, and all files that use the laptop cloud to one of them.
 
     Making the cloud takes a minute, and each worker would make its own.
     """
 
-    @functools.cache  # noqa: B019
     def _split_scope(self, nodeid: str) -> str:
         file = str(super()._split_scope(nodeid))
-        uses = re.search(r"tests\.fixtures\.(laptop|pipeline) ", Path(file).read_text())
-        return "laptop" if uses else file
+        return "laptop" if file in OF_THE_LAPTOP else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneCloud:

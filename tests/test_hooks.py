@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.git
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ".pre-commit-config.yaml"

@@ -16,6 +16,8 @@ import yaml
 
 from shared.version import VERSION
 
+pytestmark = pytest.mark.git
+
 ROOT = Path(__file__).parents[1]
 WORKFLOW = ROOT / ".github" / "workflows" / "release.yml"
 UPDATE = WORKFLOW.with_name("update-locks.yml")
