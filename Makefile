@@ -201,4 +201,5 @@ images: ## build each function's image, tm-pipeline/<function>, with Docker or b
 .PHONY: clean
 clean: ## end the laptop cloud, and remove what these commands have made
 	@if [ -x $(BIN)/tm ]; then $(BIN)/tm down; fi
+	@if [ -x $(BIN)/pre-commit ] && [ -e .git ]; then $(BIN)/pre-commit uninstall; fi
 	rm -rf $(VENV) $(LINTER) $(SECURITY) $(PARLIAMENT) $(FUZZER) .tm *.egg-info

@@ -21,6 +21,9 @@ SHARE = 20
 """Good rows for each bad one, unless the contract's `max_rejected_percent` asks for more: less than
 5 percent are rejected, so the alarm `reject-rate` stays off unless `reject_rate_percent` is below
 its default."""
+_MOST = 10_000
+"""Rows, unless the contract asks for more: where few may be rejected, fewer ways to fail are tried,
+and none where none may."""
 _VARIETY = 7
 """How many texts take turns in a column that may repeat them."""
 
@@ -78,8 +81,13 @@ def specimen(contract: Contract, token: str, now: dt.datetime) -> Specimen:
     flaws: list[_Way] = [(None, Flaw(rule, None)) for rule in ("columnCount", "quoting")]
     flaws += [(column.column.name, flaw) for column in columns for flaw in column.flaws()]
     least, most = _bounds(contract)
+    most = min(most, max(least, _MOST))
     texts = [
-        _texts(each, max((_share(contract) + 1) * len(flaws), least), once=each.column.name == key)
+        _texts(
+            each,
+            min(max((_share(contract) + 1) * len(flaws), least), most),
+            once=each.column.name == key,
+        )
         for each in columns
     ]
     # Nothing repeats what is missing.

@@ -19,8 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from shared.lines import MAX_LINE_BYTES, Lines, Refusal, long_line, read_lines
+from shared.lines import Lines, Refusal, long_line, read_lines
 
+MAX_ROW = 1 << 24
+"""Characters of a row of several lines: what is longer would only fill the memory."""
 MAX_COLUMNS = 10_000
 """Columns of a file. Each costs time in every chunk, and PostgreSQL takes 1,600 in a table."""
 
@@ -234,7 +236,8 @@ class _Unread:
     A row that cannot be read costs its first line, and the lines behind that are read again. They
     are read once more at most, or the time would grow with the square of the size: where a row
     went on over the end of a line inside quotes, each row that leaves a quote open there ends as
-    that one did. So such a row is not read to its end again.
+    that one did. So such a row is not read to its end again. Of a row that is too long that is a
+    decision: a later one may be short enough, but nobody could tell without reading all of them.
     """
 
     def __init__(
@@ -268,7 +271,7 @@ class _Unread:
             number, text = self.pending.popleft()
             self.taken.append((number, text))
             size += len(text)
-            if size > MAX_LINE_BYTES:
+            if size > MAX_ROW and len(self.taken) > 1:
                 raise csv.Error(_TOO_LONG)
             yield text
             if number < self._failed_through:
@@ -341,7 +344,7 @@ def _in_words(error: str) -> str:
         ("expected after", "text stands behind the quote that closes a value"),
         (
             _TOO_LONG,
-            f"a quote opens a value, and the row is longer than {MAX_LINE_BYTES >> 20} MiB",
+            f"a quote opens a value, and the row is longer than {MAX_ROW:,} characters",
         ),
     ):
         if theirs in error:

@@ -332,7 +332,7 @@ def _is_kept(contract: Contract, reading: Reading) -> bool:
         if not _lies_between(rows, bounds.minimum, bounds.maximum):
             return False
     rejected = len(reading.rejected)
-    if rejected == rows or rejected / rows > contract.max_rejected_percent / 100:
+    if rejected == rows or 100 * rejected > contract.max_rejected_percent * rows:
         return False
     failed = Counter((column, rule) for _, column, rule, _ in reading.failures)
     for column in contract.columns:

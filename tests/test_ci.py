@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.programs
+
 RUN = Path(__file__).parents[1] / ".ci" / "run"
 NAMES = re.findall(r'^step "([^"]+)"', RUN.read_text(), re.MULTILINE)
 OF_THE_REAL_FILE = [name for name in NAMES if "the real file" in name]
@@ -24,6 +26,7 @@ COMMANDS = {
     "make": f"""{RECORDS}
 case "$*" in
   "$BREAKS") exit 1 ;;
+  "$STOPPED") kill -TERM "$PPID" ;;
   audit*) echo "NOT AUDITED: requirements.txt: nobody answers" ;;
 esac""",
     # A file is dropped three times, and the first time, with hard testing, it must be halted.
@@ -67,7 +70,7 @@ class Finished:
 class Clone:
     folder: Path
 
-    def run(self, *, docker: bool = False, breaks: str = "") -> Finished:
+    def run(self, *, docker: bool = False, breaks: str = "", stopped: str = "") -> Finished:
         calls = self.folder / "calls"
         calls.unlink(missing_ok=True)
         done = subprocess.run(
@@ -77,6 +80,7 @@ class Clone:
                 "CALLS": str(calls),
                 "DOCKER": "yes" if docker else "",
                 "BREAKS": breaks,
+                "STOPPED": stopped,
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -87,9 +91,9 @@ class Clone:
         return Finished(done.returncode, done.stdout, made)
 
     def put_shared_next_to_it(self) -> None:
-        for name in ("data/dailycheckins.csv", "tools/lambda-base"):
+        for name in ("data/dailycheckins.csv", "tools/lambda-base", "tools/lambda-invoke"):
             path = self.folder.parent / "shared" / name
-            path.parent.mkdir(parents=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("#!/bin/sh\n")
             path.chmod(0o755)
 
@@ -182,6 +186,22 @@ def test_a_failure_names_its_step_and_lists_what_was_left_out_before(clone: Clon
     assert finished.ran == ["make test", "make test-deep"]
     assert "=== FAILED: make test-deep " in finished.said
     assert finished.calls[-1] == "tm down"
+
+
+def test_a_run_that_is_stopped_has_not_passed(clone: Clone) -> None:
+    finished = clone.run(stopped="test-deep")
+
+    assert finished.status == 143
+    assert "=== FAILED: make test-deep " in finished.said
+
+
+def test_another_neighbour_called_shared_is_told_at_once(clone: Clone) -> None:
+    (clone.folder.parent / "shared").mkdir()
+    finished = clone.run()
+
+    assert finished.status == 1
+    assert finished.said.startswith(".ci/run: there is ../shared, but not ../shared/data/")
+    assert finished.calls == []
 
 
 def test_what_is_missing_is_named_before_anything_runs(clone: Clone) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.programs
+
 ROOT = Path(__file__).parents[1]
 PLANTED = {
     "call": "def test() -> None:\n    pytest.skip('no Docker')",

@@ -7,6 +7,8 @@ of every resource's tag (terraform/test_plan.py).
 import importlib.metadata
 import re
 
+import pytest
+
 from shared.version import VERSION
 from tests.fixtures.operator import tm
 from tests.test_release import changelog
@@ -18,6 +20,7 @@ def test_package_and_command_have_it() -> None:
     assert tm("--version").output == f"tm {VERSION}\n"
 
 
+@pytest.mark.programs
 def test_the_newest_section_of_the_changelog_is_its_own() -> None:
     """It can be released, or its date is all that is missing."""
     done = changelog(VERSION)

@@ -1,6 +1,6 @@
 """The summary of a test run: how many rows failed which rule, and where to look first."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,24 +59,23 @@ class Report:
     @property
     def halts(self) -> list[str]:
         """Why the file as a whole halts, also without hard testing."""
-        return list(self._halts())
-
-    def _halts(self) -> Iterator[str]:
         rows = self.rows_read
-        for rule in self.contract.row_counts:
-            if not rule.is_kept(rows):
-                yield f"the file holds {rows} rows, {rule.name} asks for {rule}"
+        found = [
+            f"the file holds {rows} rows, {rule.name} asks for {rule}"
+            for rule in self.contract.row_counts
+            if not rule.is_kept(rows)
+        ]
         limit = self.contract.max_rejected_percent
         if self.rejected and self.rejected == rows:
-            yield "no row would be loaded"
+            found.append("no row would be loaded")
         elif 100 * self.rejected > limit * rows:
-            yield f"more than {limit:f}% of the rows would be rejected"
-        for each in self.thresholds:
-            if not each["kept"]:
-                yield (
-                    f"{each['failed']} of {rows} rows fail {each['rule']} of {each['column']}, "
-                    f"{each['allowed']} may"
-                )
+            found.append(f"more than {limit:f}% of the rows would be rejected")
+        return found + [
+            f"{each['failed']} of {rows} rows fail {each['rule']} of {each['column']}, "
+            f"{each['allowed']} may"
+            for each in self.thresholds
+            if not each["kept"]
+        ]
 
     @property
     def thresholds(self) -> list[dict[str, Any]]:

@@ -99,6 +99,9 @@ def text(*rules: dict[str, Any], **more: Any) -> Any:
         ),
         contract(text(rule("required")), max_rejected_percent=0),
         contract(text(rule("required")), max_rejected_percent=Decimal("0.7")),
+        contract(
+            text(rule("required"), rule("unique", "once")), max_rejected_percent=Decimal("0.02")
+        ),
         contract(text(rule("length", maximum=1), rule("unique", "once")), max_rejected_percent=10),
         contract(column("n", "integer", "integer"), row_counts=[{"name": "one", "maximum": 1}]),
         contract(column("b", "boolean", "boolean", rules=[rule("unique")], **TOKENS)),

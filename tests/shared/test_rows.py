@@ -9,12 +9,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.lines import Refusal
-from shared.rows import MAX_COLUMNS, read_table
+from shared.rows import MAX_COLUMNS, Malformed, _in_words, read_table
+
+Row = tuple[int, list[str], str]
 
 
-def read(
-    text: str, size: int = 1000
-) -> tuple[list[str], list[tuple[int, list[str], str]], list[tuple[int, str, str]]]:
+def taken(text: str, size: int) -> tuple[list[str], list[Row], list[Malformed]]:
     data = text.encode()
     table = read_table((data[i : i + size] for i in range(0, len(data), size)), "utf-8", ",")
     assert not isinstance(table, Refusal)
@@ -24,8 +24,13 @@ def read(
         each = chunk()
         for i, line in enumerate(each.lines.to_pylist()):
             rows.append((line, [column[i].as_py() for column in each.columns], each.raw(i)))
-        malformed += [(row.line, row.rule, row.raw) for row in each.malformed]
+        malformed += each.malformed
     return table.header, rows, malformed
+
+
+def read(text: str, size: int = 1000) -> tuple[list[str], list[Row], list[tuple[int, str, str]]]:
+    header, rows, malformed = taken(text, size)
+    return header, rows, [(row.line, row.rule, row.raw) for row in malformed]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -167,15 +172,15 @@ def test_only_the_first_byte_order_mark_is_none_of_the_text(size: int) -> None:
 HOSTILE = st.text('aaa",,\n\r\0', min_size=1)
 
 
-def one_by_one(lines: list[str]) -> Iterator[tuple[int, list[str] | None]]:
-    """Yield each row with its line, None for one that cannot be read: as slow as can be."""
+def one_by_one(lines: list[str]) -> Iterator[tuple[int, list[str] | str]]:
+    """Yield each row with its line, or why it cannot be read: as slow as can be."""
     i = 0
     while i < len(lines):
         reader = csv.reader(lines[i:], strict=True)
         try:
             row = next(reader)
-        except csv.Error:
-            yield i + 2, None
+        except csv.Error as error:
+            yield i + 2, str(error)
             i += 1
         else:
             if row:
@@ -192,15 +197,18 @@ def test_a_row_that_cannot_be_read_costs_one_line(text: str, longest: int, size:
         lines = [line + "\n" for line in text.split("\n")]
         lines[-1] = lines[-1].removesuffix("\n")
         expected = list(one_by_one(lines if lines[-1] else lines[:-1]))
-        _, rows, malformed = read("a,b\n" + text, size)
+        _, rows, malformed = taken("a,b\n" + text, size)
+        reasons = [
+            (line, f"the row cannot be read: {_in_words(error)}")
+            for line, error in expected
+            if isinstance(error, str)
+        ]
     finally:
         csv.field_size_limit(limit)
     assert [(line, row) for line, row, _ in rows] == [
-        (line, row) for line, row in expected if row and len(row) == 2
+        (line, row) for line, row in expected if isinstance(row, list) and len(row) == 2
     ]
-    assert [line for line, rule, _ in malformed if rule == "quoting"] == [
-        line for line, row in expected if row is None
-    ]
+    assert [(row.line, row.reason) for row in malformed if row.rule == "quoting"] == reasons
 
 
 def seconds(unit: str, size: int) -> float:
@@ -227,7 +235,7 @@ def test_the_time_is_linear_in_the_size(unit: str) -> None:
 
 
 def test_an_open_quote_ends_where_its_row_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.rows.MAX_LINE_BYTES", 30)
+    monkeypatch.setattr("shared.rows.MAX_ROW", 30)
     text = "a,b\n" + 'a",",b\n' * 5 + '1,2\n"3","4\n5"\n'
 
     _, rows, malformed = read(text)
