@@ -184,6 +184,7 @@ def test_a_failure_names_its_step_and_lists_what_was_left_out_before(clone: Clon
     finished = clone.run(breaks="test-deep")
     assert finished.status == 1
     assert finished.ran == ["make test", "make test-deep"]
+    assert "left out" not in finished.said
     assert "=== FAILED: make test-deep " in finished.said
     assert finished.calls[-1] == "tm down"
 

@@ -1,4 +1,5 @@
 import itertools
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -87,15 +88,16 @@ def test_how_long_a_line_may_be_does_not_depend_on_the_chunks(
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ("a\n".encode("utf-16-le"), "UTF-16 stream does not start with BOM"),
-        (b"\xff\xff\xfea\0\n\0", "byte 0x00 (truncated data)"),
+        # Python 3.13 says it in other words.
+        ("a\n".encode("utf-16-le"), r"(UTF-16 stream|byte 0x61 \(Stream) does not start with BOM"),
+        (b"\xff\xff\xfea\0\n\0", r"byte 0x00 \(truncated data\)"),
     ],
 )
 def test_utf16_without_a_mark_is_refused(body: bytes, reason: str) -> None:
     *_, refusal = read_lines([body], "utf-16")
 
     assert isinstance(refusal, Refusal)
-    assert refusal.reason.startswith(f"line 1 is not utf-16 text: {reason}")
+    assert re.match(f"line 1 is not utf-16 text: {reason}", refusal.reason)
 
 
 @pytest.mark.parametrize("size", [1, 4, 1000])
