@@ -111,20 +111,19 @@ def test_an_order_that_the_contract_asks_for(staging: Staging) -> None:
     assert "in another order" in str(verdict.reason)
 
 
-def test_a_header_of_15_mib_is_refused_in_few_words(staging: Staging) -> None:
+def test_a_header_of_many_columns_is_refused_in_few_words(staging: Staging) -> None:
     """What is said of one column leaves room for what is said of the others."""
-    names = ["user", *(f"колонка {number}" for number in range(700_000)), "\x1b[31m", "user"]
+    names = ["user", *(f"колонка {number}" for number in range(9_990)), "\x1b[31m", "user"]
     body = ",".join(names).encode()
 
     verdict = transform([body], CONTRACT, staging)
 
-    assert len(body) > 14 * 1024**2
     assert verdict.outcome == Outcome.REFUSED
     assert verdict.reason == (
         "line 1 is not the header of dailycheckins (user,timestamp,hours,project): "
         "missing: 'hours', 'project', 'timestamp'; unknown: '\\x1b[31m', 'колонка 0', 'колонка 1', "
-        "'колонка 10', 'колонка 100', 'колонка 1000', 'колонка 10000', 'колонка 100000', "
-        "'колонка 100001', 'колонка 100002', … (699,991 more); repeated: 'user'"
+        "'колонка 10', 'колонка 100', 'колонка 1000', 'колонка 1001', 'колонка 1002', "
+        "'колонка 1003', 'колонка 1004', … (9,981 more); repeated: 'user'"
     )
 
 
