@@ -68,7 +68,7 @@ def copy(checkout: Path) -> None:
 
 
 def check_modes(engine: Engine) -> None:
-    with engine.running(IMAGE, ["python3", "-c", READ_EVERYTHING]) as process:
+    with engine.running(IMAGE, ["python", "-c", READ_EVERYTHING]) as process:
         if process.wait() != 0:
             raise SystemExit("the image's user cannot read every file")
 

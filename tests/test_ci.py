@@ -103,7 +103,7 @@ def clone(tmp_path: Path) -> Clone:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
-    for name in ("bash", "dirname", "env", "grep", "mktemp", "rm", "tee", "touch"):
+    for name in ("bash", "dirname", "env", "grep", "mkdir", "mktemp", "rm", "tee", "touch"):
         found = shutil.which(name)
         assert found, name
         (folder / "commands" / name).symlink_to(found)
@@ -178,6 +178,7 @@ def test_a_failure_names_its_step_and_lists_what_was_left_out_before(clone: Clon
     finished = clone.run(breaks="test-deep")
     assert finished.status == 1
     assert finished.ran == ["make test", "make test-deep"]
+    assert "left out" not in finished.said
     assert "=== FAILED: make test-deep " in finished.said
     assert finished.calls[-1] == "tm down"
 
