@@ -2,9 +2,10 @@
 
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 
-An image of AWS's base image asks the address in AWS_LAMBDA_RUNTIME_API for events, as in Lambda.
-Without that variable it starts AWS's Runtime Interface Emulator. That one is not used here, because
-its port cannot be changed without replacing the image's entry point, which is to be tested too:
+The entry point of AWS's base images asks the address in AWS_LAMBDA_RUNTIME_API for events, as in
+Lambda. Without that variable it starts AWS's Runtime Interface Emulator. That one is not used here:
+its port cannot be changed without replacing the entry point, which is to be tested too. The entry
+point is shown here for Ruby; nobody has looked at that of Python 3.13:
 https://github.com/aws/aws-lambda-runtime-interface-emulator/issues/120
 """
 

@@ -109,7 +109,7 @@ def clone(tmp_path: Path) -> Clone:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
-    for name in ("bash", "dirname", "env", "grep", "mktemp", "rm", "tee", "touch"):
+    for name in ("bash", "dirname", "env", "grep", "mkdir", "mktemp", "rm", "tee", "touch"):
         found = shutil.which(name)
         assert found, name
         (folder / "commands" / name).symlink_to(found)

@@ -155,6 +155,7 @@ def test_pull_requests_run_what_ci_runs_with_a_token_that_can_only_read() -> Non
     assert [step["run"] for step in job["steps"] if "run" in step] == [
         "make setup",
         "make check",
+        "docker info",
         ".ci/run",
     ]
     assert sum(step["timeout-minutes"] for step in job["steps"]) <= job["timeout-minutes"]
