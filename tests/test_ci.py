@@ -91,7 +91,7 @@ class Clone:
         return Finished(done.returncode, done.stdout, made)
 
     def put_shared_next_to_it(self) -> None:
-        for name in ("data/dailycheckins.csv", "tools/lambda-base", "tools/lambda-invoke"):
+        for name in ("data/dailycheckins.csv", "tools/lambda-base"):
             path = self.folder.parent / "shared" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("#!/bin/sh\n")
