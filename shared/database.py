@@ -353,11 +353,10 @@ def _with_tls(sock: socket.socket, host: str, trust: ssl.SSLContext) -> socket.s
 
 
 def _hang_up(sock: socket.socket) -> None:
+    # An exception on its way keeps pg8000's file of the socket, and so the connection, alive.
     with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
-    # An exception on its way keeps pg8000's file of the socket alive, and close() waits for that.
-    with contextlib.suppress(OSError):  # it is closed already
-        socket.close(sock.detach())
+    sock.close()
 
 
 def _is_loopback(host: str) -> bool:
