@@ -163,6 +163,8 @@ def _tm(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 @contextlib.contextmanager
 def _starting(home: Path) -> Iterator["subprocess.Popen[str]"]:
+    # A shell that starts these tests in the background has them, and what they start, ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         [TM, "up"], env=_environment(home), stdout=subprocess.PIPE, text=True
     ) as up:
