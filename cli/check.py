@@ -5,7 +5,7 @@ import datetime as dt
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ from rich.table import Table
 
 from cli import rejects
 from cli.console import cell, console
+from cli.refusable import Refusable, refusable
 from functions.test.examination import examine
 from functions.transform.transformation import transform
+from shared import parquet
 from shared.contract import Contract
 from shared.ingestion import Ingestion, Source
 from shared.landing import CHUNK_BYTES
@@ -30,6 +32,7 @@ class Checked:
 
     verdict: Verdict
     staging: Staging
+    contract: Contract
 
     @property
     def would_be_loaded(self) -> bool:
@@ -53,6 +56,12 @@ class Checked:
             with path.open(encoding="utf-8", newline="\n") as lines:
                 yield from map(json.loads, lines)
 
+    @property
+    def refusable(self) -> Iterator[Refusable]:
+        """Rows that PostgreSQL may refuse."""
+        parts = map(parquet.read, parquet.parts(self.staging.clean_prefix))
+        return refusable(parts, self.contract)
+
     def as_json(self) -> dict[str, Any]:
         """Return everything that is known."""
         return {
@@ -61,6 +70,7 @@ class Checked:
             "reason": self.verdict.reason,
             "report": self.report,
             "rejects": list(self.rejects),
+            "mayBeRefused": list(map(asdict, self.refusable)),
         }
 
 
@@ -80,7 +90,7 @@ def checked(file: Path, contract: Contract, *, hard: bool) -> Iterator[Checked]:
         verdict = transform(_chunks(file), contract, staging)
         if verdict.outcome == Outcome.OK:
             verdict = examine(staging, verdict.as_result(), _chunks(file), contract, hard=hard)
-        yield Checked(verdict, staging)
+        yield Checked(verdict, staging, contract)
 
 
 def show(found: Checked) -> None:
@@ -95,11 +105,20 @@ def show(found: Checked) -> None:
         rejected = (found.report or {}).get("rowsRejected")
         but = ", but for the rejected rows" if rejected else ""
         console.print(f"[green]It would be loaded{but}.[/]")
+        _show_refusable(list(found.refusable))
     else:
         refused = found.verdict.outcome == Outcome.REFUSED
         end = "Transform would refuse it" if refused else "Test would halt it"
         reason = cell(found.verdict.reason, width=None)
         console.print(f"[red]It would not be loaded[/]. {end}: {reason}")
+
+
+def _show_refusable(rows: list[Refusable]) -> None:
+    for each in rows[:_SHOWN]:
+        reason = cell(each.reason, width=None)
+        console.print(f"[yellow]PostgreSQL may refuse the row at line {each.line}[/]: {reason}.")
+    if len(rows) > _SHOWN:
+        console.print(f"… and {len(rows) - _SHOWN} more; --json gives all")
 
 
 def _chunks(file: Path) -> Iterator[bytes]:

@@ -170,7 +170,7 @@ def _staged(stack: Stack, held: Holding) -> Iterator[str]:
         if "removedAt" in item:
             continue
         staging = Staging(stack.staging_bucket, Ingestion.from_item(item))
-        for uri in (staging.clean_prefix, staging.suspect_prefix, staging.failed_tests_prefix):
+        for uri in staging.prefixes:
             prefix = uri.removeprefix(f"{staging.root}/")
             for page in pages(Bucket=stack.staging_bucket, Prefix=prefix):
                 yield from (each["Key"] for each in page.get("Contents", ()))

@@ -69,6 +69,8 @@ _PASSING = ("08", "25006", "25P03", "40", "53", "55P03", "57014", "57P")
 _REFUSED = ("0L", "0P", "28", "3D", "42501")
 _MISMATCH = ("3F", "42703", "42P01")
 _ABOUT_VALUES = ("22", "23")
+# Also a view's check option, a row or an index entry that is too large, a trigger's own error.
+_ABOUT_ROWS = (*_ABOUT_VALUES, "44", "54000", "P0001")
 
 T = TypeVar("T")
 
@@ -196,6 +198,15 @@ class Connection:
             self.abandon()
             raise
         self.run("COMMIT")
+
+    @contextlib.contextmanager
+    def trial(self) -> Iterator[None]:
+        """Make everything in the block one transaction, then undo it and disconnect."""
+        self.run("BEGIN")
+        try:
+            yield
+        finally:
+            self.abandon()
 
     def is_stirring(self) -> bool:
         """Tell whether it is closed or something has come unasked, a farewell as a rule."""
@@ -423,6 +434,7 @@ def meaning(fields: Mapping[str, str], where: str) -> PipelineError:
     """
     code = fields.get("C", "")
     said = f"PostgreSQL at {where} says: {fields['M']} (code {code})"
+    refused = f"{fields['M']} (code {code})" if code.startswith(_ABOUT_ROWS) else None
     if code.startswith(_PASSING):
         return DatabaseUnavailable(said)
     if code.startswith(_REFUSED):
@@ -440,6 +452,7 @@ def meaning(fields: Mapping[str, str], where: str) -> PipelineError:
         )
         return StatementFailed(
             f"PostgreSQL at {where} cannot take a value (code {code}{place and ', '}{place}); "
-            "does the contract allow more than the table's column?"
+            "does the contract allow more than the table's column?",
+            refused,
         )
-    return StatementFailed(said)
+    return StatementFailed(said, refused)

@@ -63,7 +63,15 @@ class DatabaseRefused(PipelineError):
 
 
 class StatementFailed(PipelineError):
-    """PostgreSQL failed a statement for a reason that the same statement will meet again."""
+    """PostgreSQL failed a statement for a reason that the same statement will meet again.
+
+    `refused` is what PostgreSQL says of a row that it refuses, which may quote the row; None if the
+    reason is another one.
+    """
+
+    def __init__(self, message: str, refused: str | None = None) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 class Retryable(PipelineError):

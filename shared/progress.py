@@ -322,7 +322,7 @@ class Log:
         return self._advance(ingestion, run, state, status, status, counts, reason)
 
     def leave(self, ingestion: Ingestion, run: Run, state: State, verdict: Verdict) -> bool:
-        """Write how a state ended, by its verdict.
+        """Write how a state ended, by its verdict; False if there is nothing new to write.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.
@@ -336,6 +336,8 @@ class Log:
                 status = Status.SUPERSEDED
             case Outcome.REFUSED | Outcome.FAILED_TESTS:
                 status = Status.FAIL
+            case Outcome.ROWS_REFUSED:
+                return False  # the state is entered again
         return self.finish(ingestion, run, state, status, verdict.counts, verdict.reason)
 
     def _advance(

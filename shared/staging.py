@@ -29,9 +29,24 @@ class Staging:
         return f"{self.root}/state=suspect/{self.ingestion.partition}/"
 
     @property
+    def refused_prefix(self) -> str:
+        """Rows that PostgreSQL refused: `part-NNNNN.parquet` with `line` and `reason`."""
+        return f"{self.root}/state=refused/{self.ingestion.partition}/"
+
+    @property
     def failed_tests_prefix(self) -> str:
         """What Test found: rejects and the report."""
         return f"{self.root}/state=failed_tests/{self.ingestion.partition}/"
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """All of the above."""
+        return (
+            self.clean_prefix,
+            self.suspect_prefix,
+            self.refused_prefix,
+            self.failed_tests_prefix,
+        )
 
     @property
     def rejects(self) -> str:

@@ -16,6 +16,8 @@ class Outcome(StrEnum):
     """Transform: the file is not the contract's."""
     FAILED_TESTS = "failed_tests"
     """Test: rows failed and hard testing halts on that."""
+    ROWS_REFUSED = "rows_refused"
+    """Load: PostgreSQL refuses rows; Test rejects them, and Load tries again without them."""
     SUPERSEDED = "superseded"
     """Load: a newer version of the same key is loaded already."""
 

@@ -37,6 +37,7 @@ locals {
   staged = {
     clean   = "${local.bucket_arns.staging}/table=*"
     suspect = "${local.bucket_arns.staging}/state=suspect/table=*"
+    refused = "${local.bucket_arns.staging}/state=refused/table=*"
     tested  = "${local.bucket_arns.staging}/state=failed_tests/table=*"
   }
 
@@ -58,7 +59,7 @@ locals {
     test = [
       { actions = ["s3:GetObjectVersion"], resources = [local.landed] },
       { actions = ["s3:ListBucket"], resources = [local.bucket_arns.staging] },
-      { actions = ["s3:GetObject"], resources = [local.staged.clean, local.staged.suspect] },
+      { actions = ["s3:GetObject"], resources = [local.staged.clean, local.staged.suspect, local.staged.refused] },
       { actions = ["s3:DeleteObject", "s3:PutObject"], resources = [local.staged.tested] },
       { actions = ["dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
     ]
@@ -66,6 +67,7 @@ locals {
       { actions = ["s3:ListBucketVersions"], resources = [local.bucket_arns.landing] },
       { actions = ["s3:ListBucket"], resources = [local.bucket_arns.staging] },
       { actions = ["s3:GetObject"], resources = [local.staged.clean, "${local.staged.tested}/rejects.jsonl"] },
+      { actions = ["s3:PutObject"], resources = [local.staged.refused] },
       { actions = ["dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
       local.database_permissions.load,
     ])

@@ -11,7 +11,7 @@ from local import cloud, sample
 from shared.ingestion import UNMATCHED, unmatched_id
 from shared.text import REASON
 from tests.fixtures.laptop import Laptop
-from tests.fixtures.pipeline import AT, TABLE, Pipeline, checkins, key_of
+from tests.fixtures.pipeline import AT, TABLE, Pipeline, checkins, key_of, refusing
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +115,17 @@ def test_a_corrected_file_replaces_its_rows_exactly(pipeline: Pipeline) -> None:
     assert pipeline.loaded(key_of(2)) == [["ned", Decimal("1.00"), 2], ["bran", Decimal("2.50"), 3]]
     assert pipeline.loaded(key_of(2, "other.csv")) == [["arya", Decimal("1.00"), 2]]
     assert other["status"] == "success"
+
+
+def test_a_row_that_postgresql_refuses_is_quarantined(pipeline: Pipeline) -> None:
+    with refusing(pipeline, "jon"):
+        item = pipeline.ingest(checkins(f"ned,{AT},1,x", f"jon,{AT},2,x", f"arya,{AT},3,x"), day=10)
+
+    assert (item["rowsRead"], item["rowsLoaded"], item["rowsRejected"]) == (3, 2, 1)
+    assert [user for user, *_ in pipeline.loaded(key_of(10))] == ["ned", "arya"]
+    [reject] = json.loads(pipeline.laptop.tm("rejects", item["ingestedID"], "--json").stdout)
+    assert (reject["line"], reject["rule"], reject["raw"]) == (3, "database", f"jon,{AT},2,x")
+    assert "code 23514" in reject["reason"]
 
 
 def test_an_event_delivered_three_times_is_one_run_and_one_alert(pipeline: Pipeline) -> None:

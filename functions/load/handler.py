@@ -1,19 +1,20 @@
 """Takes an ingestion and two verdicts from the state machine, or an operator's `removal.Request`.
-Returns the verdict on loading it: `{outcome: ok | superseded, …}`; or what a `Request` answers.
+Returns the verdict on it: `{outcome: ok | rows_refused | superseded, …}`; or a `Request`'s answer.
 """
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.load.loading import load
+from functions.load.refusals import find, hand_over
 from functions.load.removal import Request
 from functions.load.rows import StagedRows
+from functions.load.session import connected
 from functions.load.versions import is_there, may_replace
-from shared.database import Connection, connect, patiently
+from shared.errors import StatementFailed
 from shared.ingestion import Ingestion, Run
 from shared.metrics import count_rows
 from shared.odcs import load_all
@@ -22,8 +23,6 @@ from shared.settings import LoadSettings, read
 from shared.staging import Staging
 from shared.telemetry import about, logged, logger
 from shared.verdict import Outcome
-
-T = TypeVar("T")
 
 
 @logged
@@ -34,7 +33,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if "operation" in event:
         request = Request.from_event(event, contracts)
         there = partial(is_there, s3, request.bucket, request.key)
-        return _connected(settings, lambda connection: request.answer(connection, there))
+        return connected(settings, lambda connection: request.answer(connection, there))
     ingestion, run = Ingestion.from_event(event), Run.from_event(event)
     about(ingestion.id, ingestion.table)
     log = Log.of(settings.log_table)
@@ -43,17 +42,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     staging = Staging(settings.staging_bucket, ingestion)
     rows = StagedRows(staging, contract, event["transform"], event["test"])
     may = partial(may_replace, s3, ingestion.source)
-    verdict = _connected(settings, lambda c: load(c, ingestion, contract, rows, may))
+    try:
+        verdict = connected(settings, lambda c: load(c, ingestion, contract, rows, may))
+    except StatementFailed as failed:
+        refused = connected(settings, partial(find, failed, ingestion, contract, rows))
+        verdict = hand_over(refused, staging, event.get("load", {}).get("refusedParts", 0))
     if verdict.outcome is Outcome.OK:
         count_rows(ingestion, verdict.counts)
     log.leave(ingestion, run, State.LOAD, verdict)
     logger.info("loaded", extra=verdict.as_figures())
     return verdict.as_result()
-
-
-def _connected(settings: LoadSettings, work: Callable[[Connection], T]) -> T:
-    def once() -> T:
-        with connect(settings) as connection:
-            return work(connection)
-
-    return patiently(once)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pg8000.native import identifier
 
 from functions.load import ledger
-from functions.load.rows import StagedRows
+from functions.load.rows import StagedRows, as_csv
 from shared.contract import Contract
 from shared.database import Connection
 from shared.errors import RowsUnaccounted, SourceUnreadable
@@ -46,7 +46,6 @@ def load(
         PipelineError: what PostgreSQL answered, or what is wrong with the staged rows.
     """
     source = ingestion.source
-    table = identifier(contract.relation)
     with connection.transaction():
         source_id, version = ledger.lock(connection, source.key, source.version_id, ingestion.id)
         if not may_replace(version):
@@ -58,12 +57,8 @@ def load(
                 f"version {version} of {source.key} was deleted while it was being loaded, so none "
                 "of it was loaded; drop the file again if it is still wanted"
             )
-        connection.run(f"DELETE FROM {table} WHERE source_id = :id", id=source_id)  # noqa: S608
-        names = [*(column.physical_name for column in contract.columns), "source_id", "source_line"]
-        loaded = connection.copy(
-            f"COPY {table} ({', '.join(map(identifier, names))}) FROM STDIN (FORMAT csv)",
-            rows.csv(source_id),
-        )
+        delete_rows(connection, contract, source_id)
+        loaded = connection.copy(copy_command(contract), map(as_csv, rows.batches(source_id)))
         if rows.read != loaded + rows.rejected:
             raise RowsUnaccounted(
                 f"{rows.read} rows were read, but {loaded} would be loaded and {rows.rejected} "
@@ -79,6 +74,19 @@ def load(
             rejected=rows.rejected,
         )
     return Verdict(Outcome.OK, counts=_counts(rows, loaded))
+
+
+def delete_rows(connection: Connection, contract: Contract, source_id: int) -> None:
+    """Delete the rows that a source has in its table."""
+    table = identifier(contract.relation)
+    connection.run(f"DELETE FROM {table} WHERE source_id = :id", id=source_id)  # noqa: S608
+
+
+def copy_command(contract: Contract) -> str:
+    """Return the statement that takes batches of `StagedRows`."""
+    names = [*(column.physical_name for column in contract.columns), "source_id", "source_line"]
+    columns = ", ".join(map(identifier, names))
+    return f"COPY {identifier(contract.relation)} ({columns}) FROM STDIN (FORMAT csv)"
 
 
 def _superseded(rows: StagedRows, version: str) -> Verdict:

@@ -17,10 +17,10 @@ from shared.errors import RowsUnaccounted, StagingIncomplete
 from shared.s3 import unavailable
 from shared.staging import Staging
 
-_CHUNK_ROWS = 20_000
+_BATCH_ROWS = 20_000
 _REJECTS_AT_A_TIME = 50_000
 # A null is nothing between two delimiters, an empty string a pair of quotes: as COPY has it.
-_CSV = pa.csv.WriteOptions(include_header=False, batch_size=_CHUNK_ROWS, quoting_style="needed")
+_CSV = pa.csv.WriteOptions(include_header=False, batch_size=_BATCH_ROWS, quoting_style="needed")
 
 
 class StagedRows:
@@ -66,7 +66,7 @@ class StagedRows:
                 f"{self.rejected}; replay the ingestion"
             )
 
-    def csv(self, source_id: int) -> Iterator[bytes]:
+    def batches(self, source_id: int) -> Iterator[pa.Table]:
         """Yield the rows: the contract's columns in its order, the source, the line.
 
         Raises:
@@ -83,14 +83,14 @@ class StagedRows:
                     "replay the ingestion"
                 )
             accepted = pc.invert(pc.is_in(part["line"], self._rejected_lines))
-            rows = part.filter(accepted)
-            yield from _as_csv(
-                rows.add_column(
-                    len(self._contract.columns),
-                    "source_id",
-                    pa.repeat(pa.scalar(source_id, pa.int32()), len(rows)),
-                )
+            rows = part.filter(accepted).rename_columns([*self._contract.header, "source_line"])
+            rows = rows.add_column(
+                len(self._contract.columns),
+                "source_id",
+                pa.repeat(pa.scalar(source_id, pa.int32()), len(rows)),
             )
+            for start in range(0, len(rows), _BATCH_ROWS):
+                yield rows.slice(start, _BATCH_ROWS)
         if clean != self._clean:
             raise StagingIncomplete(
                 f"{self._prefix} holds {clean} clean rows, but Transform wrote {self._clean}; "
@@ -98,11 +98,11 @@ class StagedRows:
             )
 
 
-def _as_csv(rows: pa.Table) -> Iterator[bytes]:
-    for start in range(0, len(rows), _CHUNK_ROWS):
-        chunk = io.BytesIO()
-        pa.csv.write_csv(rows.slice(start, _CHUNK_ROWS), chunk, _CSV)
-        yield chunk.getvalue()
+def as_csv(rows: pa.Table) -> bytes:
+    """Return a batch as COPY reads it."""
+    text = io.BytesIO()
+    pa.csv.write_csv(rows, text, _CSV)
+    return text.getvalue()
 
 
 def _rejected_lines(uri: str, *, are_there: bool) -> pa.Int64Array:

@@ -11,17 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from functions.test.rejects import Reject, RejectFiles
 from functions.test.report import Report
-from functions.test.rules import Judge
+from functions.test.rules import Judge, Violation
 from shared import parquet
 from shared.contract import Contract
 from shared.errors import SourceUnreadable, StagingIncomplete
 from shared.ingestion import Source
 from shared.lines import Refusal
 from shared.rows import Rows, read_table
-from shared.staging import Staging
+from shared.staging import Staging, part_name
 from shared.verdict import Outcome, Verdict
 
 BATCH = 10_000
@@ -35,6 +37,7 @@ def examine(
     contract: Contract,
     *,
     hard: bool,
+    refused_parts: int = 0,
     now: dt.datetime | None = None,
 ) -> Verdict:
     """Test everything that Transform staged.
@@ -45,6 +48,7 @@ def examine(
         chunks: the landed file's bytes, read only if a clean row fails and its raw text is needed.
         contract: the rules.
         hard: whether a failed row halts the pipeline.
+        refused_parts: how many parts of rows that PostgreSQL refused Load has staged.
         now: the moment after which the future begins; without it, the clock's.
 
     Returns:
@@ -61,7 +65,13 @@ def examine(
     report = Report(contract, transformed["rowsRead"])
     rejects = heapq.merge(
         _suspects(staging, transformed),
-        _failures(staging, transformed, report, Judge(contract, now), _RawRows(chunks, contract)),
+        _failures(
+            staging,
+            transformed,
+            report,
+            (Judge(contract, now), _Refusals(staging, refused_parts)),
+            _RawRows(chunks, contract),
+        ),
         key=lambda reject: reject.line,
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -92,7 +102,11 @@ def _suspects(staging: Staging, transformed: dict[str, Any]) -> Iterator[Reject]
 
 
 def _failures(
-    staging: Staging, transformed: dict[str, Any], report: Report, judge: Judge, raw: "_RawRows"
+    staging: Staging,
+    transformed: dict[str, Any],
+    report: Report,
+    judges: "tuple[Judge, _Refusals]",
+    raw: "_RawRows",
 ) -> Iterator[Reject]:
     uris = _parts(staging.clean_prefix, transformed["parts"])
     rows = 0
@@ -100,7 +114,8 @@ def _failures(
         part = parquet.read(uri)
         rows += len(part)
         report.profile.add(part)
-        found = sorted(judge.violations(part), key=lambda violation: violation.line)
+        violations = itertools.chain.from_iterable(judge.violations(part) for judge in judges)
+        found = sorted(violations, key=lambda violation: violation.line)
         texts = raw.of(sorted({each.line for each in found}))
         for each in found:
             yield _reject(staging.ingestion.source, raw=texts[each.line], **asdict(each))
@@ -122,6 +137,26 @@ def _check(what: str, prefix: str, found: int, expected: int) -> None:
 
 def _reject(source: Source, **fields: Any) -> Reject:
     return Reject(sourceKey=source.key, versionId=source.version_id, **fields)
+
+
+class _Refusals:
+    """The rows that cast, but that PostgreSQL refused when Load tried."""
+
+    def __init__(self, staging: Staging, parts: int) -> None:
+        read = [parquet.read(staging.refused_prefix + part_name(part)) for part in range(parts)]
+        self._rows = pa.concat_tables(read) if read else None
+
+    def violations(self, rows: pa.Table) -> Iterator[Violation]:
+        """Yield those of a part."""
+        if self._rows is None:
+            return
+        refused = self._rows.filter(pc.is_in(self._rows["line"], rows["line"]))
+        for line, reason in zip(
+            *(refused[name].to_pylist() for name in ("line", "reason")), strict=True
+        ):
+            yield Violation(
+                line, None, None, "database", "error", f"PostgreSQL refuses the row: {reason}"
+            )
 
 
 class _RawRows:

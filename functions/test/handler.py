@@ -31,6 +31,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         read_version(boto3.client("s3"), ingestion.source),
         load_all()[ingestion.table],
         hard=settings.hard_testing,
+        refused_parts=event.get("load", {}).get("refusedParts", 0),
     )
     log.leave(ingestion, run, State.TEST, verdict)
     logger.info("tested", extra=verdict.as_figures())

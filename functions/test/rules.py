@@ -31,7 +31,7 @@ class Violation:
     """One rule that one row's value does not fulfil; `value` as the table holds it, or None."""
 
     line: int
-    column: str
+    column: str | None
     value: str | None
     rule: str
     severity: Severity

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.contracts import NOTES
 from tests.fixtures.operator import tm
 
 HEADER = "user,timestamp,hours,project\n"
@@ -68,6 +69,7 @@ def test_a_file_that_is_not_the_contracts_would_be_refused(tmp_path: Path) -> No
         "reason": "the file is empty",
         "report": None,
         "rejects": [],
+        "mayBeRefused": [],
     }
 
 
@@ -93,3 +95,25 @@ def test_a_table_without_a_contract(tmp_path: Path) -> None:
     result = tm("check", written(tmp_path), "--table", "salaries")
     assert result.exit_code == 2
     assert "no contract for 'salaries'" in " ".join(result.stderr.replace("│", "").split())
+
+
+def test_rows_that_postgresql_may_refuse_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it does is shown by tests/functions/load/test_refusals.py."""
+    width = len(NOTES.header)
+    rows = [["short"] * width, ["ß" * 1400, *["short"] * (width - 1)], ["long" * 5] * width]
+    path = tmp_path / "notes.csv"
+    path.write_text("\n".join(map(",".join, [NOTES.header, *rows])), "utf-8")
+    monkeypatch.setattr("shared.odcs.load_all", lambda: {"notes": NOTES})
+
+    result = tm("check", path, "--table", "notes")
+
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines()[-3:] == [
+        "It would be loaded.",
+        "PostgreSQL may refuse the row at line 3: the index on c0 would get an entry of 2,801 "
+        "bytes, and PostgreSQL takes 2,704 after compression.",
+        "PostgreSQL may refuse the row at line 4: it would take 9,000 bytes even with its long "
+        "values moved out, and PostgreSQL takes 8,160.",
+    ]

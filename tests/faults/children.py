@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Everything is imported once, in a server that forks each child in a hundredth of a second.
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["tests.faults.warm", __name__])
-_SMALL = {"shared.landing.CHUNK_BYTES": 40_000, "functions.load.rows._CHUNK_ROWS": 400}
+_SMALL = {"shared.landing.CHUNK_BYTES": 40_000, "functions.load.rows._BATCH_ROWS": 400}
 """A small file has several parts too, and a part several chunks."""
 _HEAD = 4000
 """How much is kept of what an operation sends: enough to know it by."""

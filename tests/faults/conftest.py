@@ -26,7 +26,8 @@ from shared.ingestion import Run
 from shared.intake import Intake
 from shared.odcs import load_all
 from shared.progress import Log
-from tests.fixtures.aws import REGION, lambda_context, land
+from shared.staging import Staging
+from tests.fixtures.aws import REGION, STAGING, lambda_context, land
 from tests.fixtures.database import Database
 
 if TYPE_CHECKING:
@@ -83,7 +84,9 @@ class Machine:
     def play(self, before_load: Callable[[], object] = lambda: None) -> Event:
         """Run the tasks as the state machine does, but without waiting; return how that ended."""
         event = self.ingestion.as_event()
-        for name in TASKS:
+        left = [*TASKS]
+        while left:
+            name = left.pop(0)
             if name == "Load":
                 before_load()
             try:
@@ -95,6 +98,8 @@ class Machine:
                 error_name = VERDICTS[verdict["outcome"]]
                 return self.end("FAILED", error=error_name, cause=verdict["reason"])
             event[name.lower()] = verdict
+            if verdict["outcome"] == "rows_refused":
+                left = ["Test", "Load"]
         return self.end("SUCCEEDED", output=json.dumps(event))
 
     def _task(self, name: str, event: Event) -> Event:
@@ -163,6 +168,12 @@ class Machine:
         told = [json.loads(each["Message"]) for each in self._received("alerts")]
         return [alert for alert in told if alert["ingestedID"] == self.ingestion.id]
 
+    def rejects(self) -> list[Event]:
+        """Return what stands in the quarantine."""
+        key = Staging(STAGING, self.ingestion).rejects.removeprefix(f"s3://{STAGING}/")
+        body = self.s3.get_object(Bucket=STAGING, Key=key)["Body"].read().decode()
+        return [json.loads(line) for line in body.splitlines()]
+
     def rows(self) -> list[str]:
         """Return what the table holds, and see that the ledger agrees."""
         [[loaded, rows]] = self.database.run(
@@ -214,7 +225,7 @@ def machine(
     settings.read.cache_clear()
     # A small file has several parts; nothing is too young to be looked at, or to be given up.
     monkeypatch.setattr("shared.landing.CHUNK_BYTES", 200)
-    monkeypatch.setattr("functions.load.rows._CHUNK_ROWS", 1)
+    monkeypatch.setattr("functions.load.rows._BATCH_ROWS", 1)
     monkeypatch.setattr("functions.watch.reconciliation.GRACE", dt.timedelta(seconds=-5))
     monkeypatch.setattr("shared.progress.CLAIM", dt.timedelta(seconds=-5))
     return Machine(s3, migrated, Intake(load_all(), log, stepfunctions, events, arn))

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import pg8000.exceptions
 import psutil
+import pyarrow as pa
 import pytest
 
 from functions.load.rows import StagedRows
@@ -77,17 +78,17 @@ def postgres(restartable: Restartable) -> Server:
 
 def _in_the_middle_of_copy(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
     """Do something once, when the first chunk was sent."""
-    chunks = StagedRows.csv
-    sent: list[bytes] = []
+    chunks = StagedRows.batches
+    sent: list[pa.Table] = []
 
-    def interrupted(self: StagedRows, source_id: int) -> Iterator[bytes]:
+    def interrupted(self: StagedRows, source_id: int) -> Iterator[pa.Table]:
         for chunk in chunks(self, source_id):
             yield chunk
             if not sent:
                 act()
             sent.append(chunk)
 
-    monkeypatch.setattr(StagedRows, "csv", interrupted)
+    monkeypatch.setattr(StagedRows, "batches", interrupted)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "crash"])
@@ -123,7 +124,7 @@ def test_a_database_that_is_away_for_too_long_is_left_to_the_next_try(
             raise
 
     _in_the_middle_of_copy(monkeypatch, functools.partial(restartable.stop, signal.SIGINT))
-    monkeypatch.setattr("functions.load.handler.patiently", impatiently)
+    monkeypatch.setattr("functions.load.session.patiently", impatiently)
 
     end = machine.play()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+import pyarrow as pa
 import pytest
 
 from functions.load.rows import StagedRows
@@ -54,16 +55,16 @@ def test_what_is_gone_between_test_and_load(
 def test_what_is_gone_in_the_middle_of_copy(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chunks = StagedRows.csv
+    chunks = StagedRows.batches
 
-    def vanishing(self: StagedRows, source_id: int) -> Iterator[bytes]:
+    def vanishing(self: StagedRows, source_id: int) -> Iterator[pa.Table]:
         rest = chunks(self, source_id)
         yield next(rest)
         parquet.delete(Staging(STAGING, machine.ingestion).clean_prefix)
         yield from rest
 
     with monkeypatch.context() as broken:
-        broken.setattr(StagedRows, "csv", vanishing)
+        broken.setattr(StagedRows, "batches", vanishing)
         end = machine.play()
 
     _fails_and_a_replay_ends_right(machine, end)

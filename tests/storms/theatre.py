@@ -166,8 +166,8 @@ def _direct(scene: Theatre, patch: pytest.MonkeyPatch) -> None:
         return patiently(work, scene.play.patience)
 
     patch.setattr(BotocoreStubber, "__call__", ask)
-    patch.setattr("functions.load.handler.connect", connect_in_storm)
-    patch.setattr("functions.load.handler.patiently", wait_in_storm)
+    patch.setattr("functions.load.session.connect", connect_in_storm)
+    patch.setattr("functions.load.session.patiently", wait_in_storm)
     patch.setattr(reconciliation, "GRACE", dt.timedelta(days=-1))
     # The files are of an old day, so that watch has to sweep: whenever it looks, in small steps.
     patch.setattr(landed, "EVERY", dt.timedelta(0))

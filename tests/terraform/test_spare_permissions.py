@@ -9,6 +9,7 @@ import contextlib
 import datetime as dt
 import functools
 import importlib
+import io
 import itertools
 import json
 import tomllib
@@ -21,6 +22,8 @@ from typing import Any
 
 import boto3
 import botocore.exceptions
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from shared import database, settings
@@ -30,7 +33,7 @@ from shared.landing_key import LandingKey
 from shared.odcs import load_all
 from shared.staging import Staging, part_name
 from tests.fixtures.aws import lambda_context, task_event
-from tests.fixtures.pipeline import AT, Pipeline, checkins, key_of
+from tests.fixtures.pipeline import AT, Pipeline, checkins, key_of, refusing
 
 LISTED = tomllib.loads(Path(__file__).with_name("permissions.toml").read_text())
 UNSHOWN = {action for entry in LISTED["unshown"] for action in entry["actions"]}
@@ -209,11 +212,18 @@ def examine(function: Function) -> Iterator[Work]:
     with landed(function.pipeline, BODY) as (ingestion, run):
         staging = Staging(function.pipeline.outputs["staging_bucket"], ingestion)
         transformed = answer(function.pipeline, "transform", task_event(ingestion, run))
+        with io.BytesIO() as part:
+            pyarrow.parquet.write_table(pa.table({"line": [2], "reason": ["it is Ned"]}), part)
+            client(function.pipeline, "s3").put_object(
+                Bucket=staging.place,
+                Key=staging.refused_prefix.removeprefix(f"s3://{staging.place}/") + part_name(0),
+                Body=part.getvalue(),
+            )
+        event = task_event(ingestion, run, transform=transformed, load={"refusedParts": 1})
 
         def work() -> None:
             with leftover(function.pipeline, staging.failed_tests_prefix):
-                verdict = function.call(task_event(ingestion, run, transform=transformed))
-            assert verdict["rowsRejected"] == 2
+                assert function.call(event)["rowsRejected"] == 3
 
         yield work
 
@@ -233,6 +243,8 @@ def load(function: Function) -> Iterator[Work]:
             pipeline.query("UPDATE source SET version_id = 'old' WHERE source_key = :key", key=key)
             assert function.call(event)["rowsLoaded"] == 1
             assert len(pipeline.loaded(key)) == 1
+            with refusing(pipeline, "ned"):
+                assert function.call(event)["rowsRefused"] == 1
 
         work()
         yield work

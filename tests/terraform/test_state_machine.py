@@ -185,6 +185,7 @@ def test_choices_know_every_outcome(states: dict[str, Any]) -> None:
         ("test", Outcome.OK): "Load",
         ("test", Outcome.FAILED_TESTS): "Halted",
         ("load", Outcome.OK): "Loaded",
+        ("load", Outcome.ROWS_REFUSED): "Test",
         ("load", Outcome.SUPERSEDED): "Superseded",
     }
     assert {outcome for _, outcome in known} == set(Outcome)

@@ -25,7 +25,6 @@ from shared.errors import (
     RowsUnaccounted,
     SchemaMismatch,
     StagingIncomplete,
-    StatementFailed,
 )
 from shared.ingestion import Ingestion
 from shared.progress import Log, State, Status
@@ -576,18 +575,6 @@ def test_rows_that_are_neither_loaded_nor_rejected(loaded: Database, s3: "S3Clie
     _stays_as_it_was(loaded)
 
 
-def test_an_error_in_the_middle_of_copy_says_no_value(loaded: Database, s3: "S3Client") -> None:
-    event = drop(s3, [row(hours="2.00")] * 3 + [row("Mr. Secret" * 20)])
-
-    with pytest.raises(StatementFailed) as caught:
-        load(event)
-
-    assert "22001" in str(caught.value)
-    assert "Secret" not in str(caught.value)
-    assert caught.value.__cause__ is None
-    _stays_as_it_was(loaded)
-
-
 def test_no_table(loaded: Database, s3: "S3Client") -> None:
     loaded.run("ALTER TABLE daily_checkins RENAME TO elsewhere")
 
@@ -625,7 +612,7 @@ def test_a_database_that_wakes_up_is_waited_for(
     loader: Database, s3: "S3Client", asleep: Asleep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     impatient = functools.partial(connect, within=0.5)
-    monkeypatch.setattr("functions.load.handler.connect", impatient)
+    monkeypatch.setattr("functions.load.session.connect", impatient)
     with waking((loader.server.host, loader.server.port), 2, asleep) as port:
         monkeypatch.setenv("DATABASE_PORT", str(port))
 
@@ -661,20 +648,20 @@ def test_a_database_that_is_not_to_be_trusted_is_not_waited_for(
 def test_a_connection_that_breaks_midway_is_made_anew(
     loaded: Database, s3: "S3Client", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows_csv = StagedRows.csv
+    batches = StagedRows.batches
     tries = []
 
-    def breaking(self: StagedRows, source_id: int) -> Iterator[bytes]:
-        for chunk in rows_csv(self, source_id):
-            yield chunk
-            tries.append(chunk)
+    def breaking(self: StagedRows, source_id: int) -> Iterator[pa.Table]:
+        for batch in batches(self, source_id):
+            yield batch
+            tries.append(batch)
             if len(tries) == 1:
                 loaded.run(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = :name",
                     name=loaded.loader.name,
                 )
 
-    monkeypatch.setattr(StagedRows, "csv", breaking)
+    monkeypatch.setattr(StagedRows, "batches", breaking)
 
     verdict = load(drop(s3, [row(hours="5.00"), row(hours="6.00")]))
 

@@ -1,0 +1,80 @@
+"""Rows that PostgreSQL may refuse, though their contract allows them.
+
+PostgreSQL limits an entry of a B-tree index to 2,704 bytes and a row to 8,160, but compresses the
+one and moves long values out of the other first, so only trying tells. What it refuses in the end
+is quarantined with its words.
+https://www.postgresql.org/docs/current/btree.html
+https://www.postgresql.org/docs/current/storage-toast.html
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shared.contract import Contract
+
+_INDEX_ENTRY = 2_704
+_ROW = 8_160
+_POINTER = 18
+"""Bytes that a value takes in its row at least, once it has moved out; a shorter one stays."""
+_NUMERIC = 3
+"""Bytes of a numeric, at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusable:
+    """A row, by its first line, and why PostgreSQL may refuse it."""
+
+    line: int
+    reason: str
+
+
+def refusable(parts: Iterable[pa.Table], contract: Contract) -> Iterator[Refusable]:
+    """Yield the rows that may be refused.
+
+    Args:
+        parts: the contract's columns in its types, and `line`.
+        contract: the table's.
+    """
+    indexes = [*contract.indexes]
+    if contract.lookup:
+        indexes.append((contract.lookup.key, contract.lookup.order))
+    for part in parts:
+        lengths = {name: _bytes(part[name]) for name in contract.header}
+        for index in indexes:
+            size = _sum([lengths[name] for name in index])
+            for line, found in _above(_INDEX_ENTRY, size, part):
+                yield Refusable(
+                    line,
+                    f"the index on {', '.join(index)} would get an entry of {found:,} bytes, and "
+                    f"PostgreSQL takes {_INDEX_ENTRY:,} after compression",
+                )
+        stored = [pc.min_element_wise(each, _POINTER) for each in lengths.values()]
+        for line, found in _above(_ROW, _sum(stored), part):
+            yield Refusable(
+                line,
+                f"it would take {found:,} bytes even with its long values moved out, and "
+                f"PostgreSQL takes {_ROW:,}",
+            )
+
+
+def _bytes(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_string(values.type):
+        return pc.fill_null(pc.add(pc.binary_length(values), 1), 0).cast(pa.int64())
+    is_numeric = pa.types.is_decimal(values.type)
+    size = _NUMERIC if is_numeric else max(1, values.type.bit_width // 8)
+    return pc.if_else(pc.is_valid(values), size, 0).cast(pa.int64())
+
+
+def _sum(lengths: list[pa.ChunkedArray]) -> pa.ChunkedArray:
+    total = lengths[0]
+    for each in lengths[1:]:
+        total = pc.add(total, each)
+    return total
+
+
+def _above(limit: int, sizes: pa.ChunkedArray, part: pa.Table) -> Iterator[tuple[int, int]]:
+    found = pc.greater(sizes, limit)
+    return zip(part["line"].filter(found).to_pylist(), sizes.filter(found).to_pylist(), strict=True)

@@ -1,0 +1,119 @@
+"""load: rows that the real PostgreSQL refuses are found, whatever it says of where they are."""
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pytest
+
+from functions.load import refusals
+from functions.load.handler import handler
+from shared import parquet
+from shared.errors import StatementFailed
+from shared.ingestion import Ingestion
+from shared.progress import Log
+from shared.staging import Staging, part_name
+from tests.fixtures.aws import KEY, STAGING, lambda_context, land, run_of, task_event
+from tests.fixtures.contracts import NOTES
+from tests.fixtures.database import Database, migrate_to
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+WIDTH = len(NOTES.header)
+CHANCE = random.Random(0)
+ROWS = 100
+
+
+def _random_text(length: int) -> str:
+    return "".join(CHANCE.choices([chr(n) for n in range(0x4E00, 0x9F00)], k=length))
+
+
+SHORT = ("short",) * WIDTH
+TOO_LONG_FOR_THE_INDEX = (_random_text(4000), *SHORT[1:])
+LONG_BUT_COMPRESSIBLE = ("a" * 50_000, *SHORT[1:])
+LONG_WITHOUT_INDEX = ("short", _random_text(40_000), *SHORT[2:])
+TOO_WIDE = tuple(_random_text(100) for _ in range(WIDTH))
+
+
+@pytest.fixture
+def notes(
+    database: Database, log_table: str, s3: "S3Client", monkeypatch: pytest.MonkeyPatch
+) -> Database:
+    migrate_to(NOTES)
+    monkeypatch.setenv("DATABASE_SECRET_ARN", database.loader.secret_arn)
+    monkeypatch.setattr("functions.load.handler.load_all", lambda: {"notes": NOTES})
+    return database
+
+
+def staged(s3: "S3Client", rows: dict[int, tuple[str, ...]]) -> dict[str, Any]:
+    """Stage rows by line, and open their log item; return Load's event."""
+    ingestion = land(s3, b"a file", KEY.replace("dailycheckins", "notes"))
+    Log.of("tm-log").open(ingestion, run_of(ingestion))
+    values = [pa.array(texts, pa.string()) for texts in zip(*rows.values(), strict=True)]
+    part = pa.table([*values, pa.array(rows, pa.int64())], names=[*NOTES.header, "line"])
+    parquet.write(part, Staging(STAGING, ingestion).clean_prefix + part_name(0))
+    return task_event(
+        ingestion,
+        run_of(ingestion),
+        transform={"rowsRead": len(rows), "rowsClean": len(rows), "rowsSuspect": 0, "parts": 1},
+        test={"rowsRejected": 0, "warnings": 0},
+    )
+
+
+def refused(event: dict[str, Any], part: int = 0) -> dict[int, str]:
+    uri = Staging(STAGING, Ingestion.from_event(event)).refused_prefix + part_name(part)
+    return {each["line"]: each["reason"] for each in parquet.read(uri).to_pylist()}
+
+
+def test_exactly_the_rows_that_exceed_postgresql_s_limits_are_found(
+    notes: Database, s3: "S3Client"
+) -> None:
+    rows = dict.fromkeys(range(2, ROWS + 2), SHORT)
+    rows |= {9: TOO_LONG_FOR_THE_INDEX, 10: LONG_BUT_COMPRESSIBLE, 11: LONG_WITHOUT_INDEX}
+    rows |= {50: TOO_WIDE, 51: TOO_WIDE, ROWS + 1: TOO_LONG_FOR_THE_INDEX}
+
+    verdict = handler(event := staged(s3, rows), lambda_context())
+
+    assert verdict["outcome"] == "rows_refused"
+    assert verdict["rowsRefused"] == 4
+    assert verdict["reason"].startswith("PostgreSQL refuses 4 rows, the first at line 9: index row")
+    reasons = refused(event)
+    assert list(reasons) == [9, 50, 51, ROWS + 1]
+    assert "index row" in reasons[9]
+    assert "row is too big" in reasons[50]
+    assert notes.run("SELECT count(*) FROM notes") == [[0]]
+    assert notes.run("SELECT count(*) FROM source") == [[0]]
+
+
+def test_many_are_found_call_by_call(
+    notes: Database, s3: "S3Client", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "MOST", 3)
+    event = staged(s3, dict.fromkeys(range(2, 7), TOO_WIDE))
+
+    first = handler(event, lambda_context())
+    assert list(refused(event)) == [2, 3, 4]
+    # What Test does with them is not repeated here, so Load finds the same ones.
+    second = handler(event | {"load": first}, lambda_context())
+
+    assert (first["refusedParts"], second["refusedParts"]) == (1, 2)
+    assert list(refused(event, part=1)) == [2, 3, 4]
+
+
+def test_rows_that_are_refused_only_together(notes: Database, s3: "S3Client") -> None:
+    """No row is to blame, so none is rejected, and the run fails with PostgreSQL's words."""
+    notes.run(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF (SELECT count(*) FROM added) > 1 THEN RAISE 'one at a time'; END IF; RETURN NULL; "
+        "END $$"
+    )
+    notes.run(
+        "CREATE TRIGGER refuse AFTER INSERT ON notes REFERENCING NEW TABLE AS added "
+        "FOR EACH STATEMENT EXECUTE FUNCTION refuse()"
+    )
+
+    with pytest.raises(StatementFailed, match="one at a time"):
+        handler(staged(s3, dict.fromkeys(range(2, 5), SHORT)), lambda_context())
+
+    assert notes.run("SELECT count(*) FROM notes") == [[0]]
