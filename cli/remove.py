@@ -109,6 +109,8 @@ def remove(stack: Stack, held: Holding) -> Removed:
     for item in held.items:
         if item["versionId"] not in there and "removedAt" not in item:
             stack.log.removed(item["ingestedID"], item["ingestedTable"])
+    if not there:
+        stack.log.forget_spelling(held.key)
     return Removed(len(held.versions), len(staged), rows, kept)
 
 

@@ -58,6 +58,16 @@ class Intake:
             return unmatched_id(source), UNMATCHED
         return ingestion.id, ingestion.table
 
+    def is_known(self, source: Source) -> bool:
+        """Tell whether the log has an item of an object version.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        # What has a contract may be rejected too.
+        names = {self.identity(source), (unmatched_id(source), UNMATCHED)}
+        return any(self.log.get(*name) is not None for name in names)
+
     def admit(self, source: Source) -> Admission:
         """Log an object version and start its run, unless that was done before.
 
@@ -71,6 +81,8 @@ class Intake:
         if source.key.endswith("/"):
             return Admission.IGNORED
         ingestion = self._ingestion(source)
+        if isinstance(ingestion, Ingestion):
+            ingestion = self._in_one_spelling(ingestion)
         if isinstance(ingestion, str):
             self._reject(source, reason=ingestion)
             return Admission.REJECTED
@@ -126,12 +138,24 @@ class Intake:
         if key is None:
             return (
                 f"the key {quoted(source.key, _KEY)} is not of the form "
-                "table=<table>/year=<yyyy>/month=<m>/day=<d>/<file>, or names no real date"
+                "table=<table>/year=<yyyy>/month=<m>/day=<d>/<file>, names no real date, or holds "
+                "a NUL"
             )
         if key.table not in self.contracts:
             tables = listed(sorted(self.contracts))
             return f"there is no contract for table {key.table!r}, only for {tables}"
         return Ingestion.of(source, key) if source.has_version else NO_VERSION_REASON
+
+    def _in_one_spelling(self, ingestion: Ingestion) -> Ingestion | str:
+        """Return the ingestion, or why there is none: its source has another spelling."""
+        key = LandingKey.parse(ingestion.source.key)
+        if key is None or (landed := self.log.spelling(key)) == str(key):
+            return ingestion
+        return (
+            f"the key {quoted(str(key), _KEY)} names the same file of the same day as "
+            f"{quoted(landed, _KEY)}, which landed first, so its rows would count twice; drop the "
+            f"file under that key, or `tm remove` that key and drop the file again"
+        )
 
     def _reject(self, source: Source, reason: str) -> None:
         self.log.reject(source, reason, found_by=self.found_by)

@@ -3,17 +3,21 @@
 `table=dailycheckins/year=2024/month=3/day=3/dailycheckins.csv`, the layout of the system this
 replaces. The date is the key's, never the clock's, so a file that is dropped late or again keeps
 its day.
+
+Writers that follow Hive or Spark may pad a month and a day: `month=03/day=03`. Both spellings are
+taken, but they are two keys for S3, with versions of their own, and one source. So a source keeps
+the spelling under which it first landed (`shared/intake.py`). A year has four digits, and a month
+and a day have one or two: `year=24` and `month=003` are no landing keys.
 """
 
 import datetime as dt
 import re
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 _KEY = re.compile(
     r"table=(?P<table>[a-z][a-z0-9_]{0,47})"
     r"/year=(?P<year>\d{4})/month=(?P<month>\d{1,2})/day=(?P<day>\d{1,2})"
-    r"/(?P<filename>[^/]+)",
+    r"/(?P<filename>[^/\0]+)",  # PostgreSQL's texts hold no NUL
     re.ASCII,
 )
 
@@ -25,6 +29,8 @@ class LandingKey:
     table: str
     date: dt.date
     filename: str
+    spelling: str | None = None
+    """The key as it was parsed; None for one that is built, which is canonical."""
 
     @classmethod
     def parse(cls, key: str) -> "LandingKey | None":
@@ -36,15 +42,20 @@ class LandingKey:
             date = dt.date(int(match["year"]), int(match["month"]), int(match["day"]))
         except ValueError:
             return None
-        return cls(match["table"], date, match["filename"])
+        return cls(match["table"], date, match["filename"], key)
 
     @property
     def partition(self) -> str:
         """The Hive-style partition, without slashes at the ends."""
         return partition(self.table, self.date)
 
+    @property
+    def canonical(self) -> str:
+        """The key in the spelling without leading zeros: the same for all keys of a source."""
+        return f"{self.partition}/{self.filename}"
+
     def __str__(self) -> str:
-        return str(PurePosixPath(self.partition, self.filename))
+        return self.canonical if self.spelling is None else self.spelling
 
 
 def partition(table: str, date: dt.date) -> str:

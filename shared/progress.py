@@ -21,7 +21,7 @@ from boto3.dynamodb.conditions import ConditionBase, Key
 
 from shared.errors import LogUnavailable
 from shared.ingestion import UNMATCHED, Ingestion, Run, Source, unmatched_id
-from shared.landing_key import partition
+from shared.landing_key import LandingKey, partition
 from shared.text import bounded
 from shared.verdict import Outcome, Verdict
 
@@ -40,6 +40,11 @@ _SWEEP = {"ingestedID": "watch", "ingestedTable": "sweep"}
 """The key of an item that is no ingestion: without a status and a day it is in no index."""
 _TOTALS = {"rowsRead", "rowsLoaded", "rowsRejected"}
 """The counts that speak for the whole ingestion; all others stand in the history alone."""
+
+
+def _spelling(key: LandingKey) -> dict[str, str]:
+    # No ingestion either.
+    return {"ingestedID": key.canonical, "ingestedTable": "spelling"}
 
 
 class State(StrEnum):
@@ -162,6 +167,36 @@ class Log:
                 "history": [_entry(State.TRIGGER, Status.REJECTED, {}, reason)],
                 **_found(found_by),
             }
+        )
+
+    def spelling(self, key: LandingKey) -> str:
+        """Return under which key a source lands: the one that landed first, if not this one.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        name = _spelling(key)
+        is_ours = self._conditionally(
+            lambda: self._table.put_item(
+                Item={**name, "sourceKey": str(key)},
+                ConditionExpression="attribute_not_exists(ingestedID) OR sourceKey = :key",
+                ExpressionAttributeValues={":key": str(key)},
+            )
+        )
+        return str(key) if is_ours else str((self.get(*name.values()) or {})["sourceKey"])
+
+    def forget_spelling(self, key: LandingKey) -> bool:
+        """Let a source land under another key; False if it does not land under this one.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        return self._conditionally(
+            lambda: self._table.delete_item(
+                Key=_spelling(key),
+                ConditionExpression="sourceKey = :key",
+                ExpressionAttributeValues={":key": str(key)},
+            )
         )
 
     def miss(self, table: str, day: dt.date, reason: str, failed: str | None) -> str | None:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from shared.ingestion import UNMATCHED, Ingestion, unmatched_id
+from shared.landing_key import LandingKey
 from tests.fixtures.operator import one_line, tm
 from tests.fixtures.pipeline import AT, TABLE, Pipeline, checkins, eventually, key_of
 from tests.test_drills import LOCK_TABLE, load_waiting
@@ -64,6 +66,26 @@ def test_a_file_is_removed_and_nothing_but_the_log_remembers_it(pipeline: Pipeli
     assert "was removed at" in again.stdout
 
     assert pipeline.ingest(BODY, day=26)["status"] == "success", "the key may be used again"
+    assert len(pipeline.loaded(key)) == 2
+
+
+def test_a_key_with_leading_zeros_is_removed_and_gives_its_place_to_the_other_spelling(
+    pipeline: Pipeline,
+) -> None:
+    key = key_of(26, "padded.csv")
+    padded = key.replace("month=3", "month=03")
+    source = pipeline.put(BODY, padded)
+    parsed = LandingKey.parse(padded)
+    assert parsed is not None
+    pipeline.ended(Ingestion.of(source, parsed).id)
+    assert len(pipeline.loaded(padded)) == 2
+    second = pipeline.put(BODY, key)
+    assert pipeline.ended(unmatched_id(second), UNMATCHED)["status"] == "rejected"
+
+    assert tm("remove", padded, "--yes").exit_code == 0
+
+    assert pipeline.loaded(padded) == []
+    assert pipeline.ingest(BODY, day=26, name="padded.csv")["status"] == "success"
     assert len(pipeline.loaded(key)) == 2
 
 

@@ -16,6 +16,8 @@ _LOOKBACK = dt.timedelta(days=31)
 """How far back the last load of a table is looked for."""
 _PROMISED = dt.timedelta(days=8)
 """How far back a promised file is: a week without one is longer than any week-end."""
+_RECENT = dt.timedelta(days=1)
+"""How far back failures are looked for."""
 _STUCK = dt.timedelta(minutes=30)
 """After that watch has closed what can be closed: it looks every 15 at what is older than 10."""
 
@@ -38,6 +40,26 @@ def last_loads(stack: Stack) -> Iterator[Finding]:
                 f"{told}; that of {day} was due by {by:%Y-%m-%d %H:%M} UTC",
                 f"`tm status --table {table} --date {day}` shows whether it came",
             )
+
+
+def failures(stack: Stack) -> list[Finding]:
+    """Look for recent failures that nobody has put right: no newer load of the same key."""
+    since = dt.datetime.now(dt.UTC) - _RECENT
+    failed = [*log.newest(stack, log.Filter((Status.FAIL,), since=since))]
+    loaded = {
+        item["sourceKey"]: item["updatedAt"]
+        for item in reversed([*log.newest(stack, log.Filter((Status.SUCCESS,), since=since))])
+    }
+    found = [
+        wrong(
+            f"{item['ingestedID']} of {item['ingestedTable']} failed {_ago(item)} ago at "
+            f"{item['state']}: {item['haltReason']}",
+            f"`tm status {item['ingestedID']}`",
+        )
+        for item in failed
+        if loaded.get(item["sourceKey"], "") < item["updatedAt"]
+    ]
+    return one_or_all(found, f"none within {_RECENT.days * 24} hours that is not put right")
 
 
 def runs(stack: Stack) -> list[Finding]:

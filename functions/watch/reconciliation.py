@@ -120,7 +120,7 @@ class Reconciliation:
             # `stuck` and `unannounced` look after what the log knows. A read is cheaper than the
             # write by which a version is admitted, which is billed even if it changes nothing.
             # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html
-            if self.log.get(ingested_id, table) is not None:
+            if self.intake.is_known(source):
                 return False
             if self.intake.admit(source) is Admission.STARTED:
                 logger.info("lost", extra=names)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import boto3
@@ -33,12 +33,15 @@ from shared.contract import ServiceLevel
 from shared.ingestion import Run
 from shared.progress import Log, State, Status
 from shared.telemetry import KEEP_ACTIVE
-from tests.fixtures.aws import LOG_TABLE, REGION, run_of
+from tests.fixtures.aws import KEY, LANDING, LOG_TABLE, REGION, run_of
 from tests.fixtures.database import Database
 from tests.fixtures.laptop import Laptop
 from tests.fixtures.operator import OUTPUTS, Cloud, deploy, one_line, tm
 from tests.fixtures.pipeline import eventually
 from tests.fixtures.rds_data_api import CLUSTER_ARN, DataApi
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 
 def looked(stack: Stack, check: str) -> list[Finding]:
@@ -82,8 +85,9 @@ def test_all_is_well(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> None:
 
     found = json.loads(result.stdout)
     assert list(dict.fromkeys(each["check"] for each in found)) == list(doctor.CHECKS)
-    # Other tests of this session may have done what alarms are for.
-    bad = [each for each in found if each["verdict"] == "wrong" and each["check"] != "alarms"]
+    # Other tests of this session may have done what these are for.
+    of_others = {"alarms", "failures", "spellings"}
+    bad = [each for each in found if each["verdict"] == "wrong" and each["check"] not in of_others]
     assert not bad
     assert result.exit_code == any(each["verdict"] == "wrong" for each in found)
     assert len([each for each in found if each["check"] == "last loads"]) == len(odcs.load_all())
@@ -558,6 +562,35 @@ def test_a_promised_file_that_is_not_loaded(
         log.removed(item["ingestedID"], item["ingestedTable"])
     late = wrong(aws_stack, "last loads")
     assert late.what.startswith("dailycheckins: none within 31 days")
+
+
+def test_a_failure_counts_until_the_key_is_loaded(aws_stack: Stack, cloud: Cloud) -> None:
+    well(aws_stack, "failures")
+    failed = cloud.ingest(b"refused")
+    found = wrong(aws_stack, "failures")
+    assert found.what.startswith(f"{failed.id} of dailycheckins failed 0 min ago at ")
+    assert found.todo == f"`tm status {failed.id}`"
+
+    cloud.ingest(b"good", KEY.replace(".csv", "2.csv"))
+    assert wrong(aws_stack, "failures") == found
+    cloud.ingest(b"good")
+    well(aws_stack, "failures")
+
+
+def test_a_file_that_landed_under_two_spellings_before_that_was_rejected(
+    aws_stack: Stack, s3: "S3Client"
+) -> None:
+    day = "table=dailycheckins/year=2024/month={}/day={}/{}"
+    for key in ((3, 3, "a.csv"), ("03", 3, "b.csv"), (4, "05", "it's.csv"), (12, "05", "c.csv")):
+        s3.put_object(Bucket=LANDING, Key=day.format(*key), Body=b"x")
+    well(aws_stack, "spellings")
+
+    s3.put_object(Bucket=LANDING, Key=day.format("04", "05", "it's.csv"), Body=b"x")
+
+    found = wrong(aws_stack, "spellings")
+    assert "month=4/day=05/it's.csv" in found.what
+    assert "month=04/day=05/it's.csv" in found.what
+    assert str(found.todo).startswith("`tm remove 'table=")
 
 
 def test_a_run_that_ended_and_was_never_closed(aws_stack: Stack, cloud: Cloud, log: Log) -> None:

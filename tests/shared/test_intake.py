@@ -1,5 +1,8 @@
 import datetime as dt
 import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -8,6 +11,7 @@ import pytest
 from shared.errors import NoticeUndelivered
 from shared.ingestion import Ingestion, Run, Source, unmatched_id
 from shared.intake import Admission, Intake
+from shared.landing_key import LandingKey
 from shared.odcs import load_all
 from shared.progress import Log, State, Status
 from tests.fixtures.aws import KEY, REGION
@@ -251,7 +255,42 @@ def test_a_reason_that_quotes_a_long_key_says_what_is_wrong(intake: Intake) -> N
 
     (item,) = intake.log.with_status(Status.REJECTED)
     assert item["haltReason"].startswith(r"the key '\x1b\x1b")
-    assert item["haltReason"].endswith("/day=<d>/<file>, or names no real date")
+    assert item["haltReason"].endswith("/day=<d>/<file>, names no real date, or holds a NUL")
+
+
+def test_a_second_spelling_of_a_key_is_rejected_until_the_first_is_removed(intake: Intake) -> None:
+    padded = LandingKey.parse(KEY.replace("month=3/day=3/", "month=03/day=03/"))
+    assert padded is not None
+    second, again = (Source("landing", str(padded), version, 10) for version in ("v2", "v3"))
+    assert intake.admit(SOURCE) == Admission.STARTED
+    assert not intake.is_known(second)
+
+    assert [intake.admit(second), intake.admit(second)] == [Admission.REJECTED] * 2
+    assert intake.admit(replace(SOURCE, version_id="v4")) == Admission.STARTED
+
+    assert intake.is_known(second)
+    (item,) = intake.log.with_status(Status.REJECTED)
+    assert f"the same file of the same day as '{KEY}', which landed first" in item["haltReason"]
+    assert not intake.log.forget_spelling(padded)
+    landed = LandingKey.parse(KEY)
+    assert landed is not None
+    assert intake.log.forget_spelling(landed)
+    assert intake.admit(again) == Admission.STARTED
+
+
+def test_two_spellings_that_land_at_the_same_time(intake: Intake) -> None:
+    sources = [
+        Source("landing", f"table=dailycheckins/year=2024/month={each}/f.csv", "v1", 10)
+        for each in ("3/day=3", "03/day=3", "3/day=03", "03/day=03")
+    ]
+    with ThreadPoolExecutor(4) as pool:
+        admitted = Counter(pool.map(intake.admit, sources))
+    assert admitted == {Admission.STARTED: 1, Admission.REJECTED: 3}
+
+
+def test_a_key_that_holds_a_nul_is_rejected(intake: Intake) -> None:
+    """No text of PostgreSQL holds one."""
+    assert intake.admit(replace(SOURCE, key=f"{KEY}\0")) == Admission.REJECTED
 
 
 def test_a_notice_that_is_not_taken_is_an_error(

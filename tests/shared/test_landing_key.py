@@ -1,4 +1,5 @@
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 from hypothesis import assume, given
@@ -11,8 +12,10 @@ from shared.landing_key import LandingKey, prefixes
 def test_a_key_is_taken_apart() -> None:
     key = LandingKey.parse("table=dailycheckins/year=2024/month=3/day=9/a b+ё.csv")
 
-    assert key == LandingKey("dailycheckins", dt.date(2024, 3, 9), "a b+ё.csv")
-    assert str(key) == "table=dailycheckins/year=2024/month=3/day=9/a b+ё.csv"
+    text = "table=dailycheckins/year=2024/month=3/day=9/a b+ё.csv"
+    assert key == LandingKey("dailycheckins", dt.date(2024, 3, 9), "a b+ё.csv", text)
+    assert str(key) == key.canonical == text
+    assert str(replace(key, spelling=None)) == text
 
 
 def test_leading_zeros_are_the_same_day() -> None:
@@ -20,6 +23,8 @@ def test_leading_zeros_are_the_same_day() -> None:
 
     assert key is not None
     assert key.date == dt.date(2024, 3, 9)
+    assert str(key) == "table=t/year=2024/month=03/day=09/f.csv"
+    assert key.canonical == "table=t/year=2024/month=3/day=9/f.csv"
 
 
 @pytest.mark.parametrize(
@@ -27,6 +32,10 @@ def test_leading_zeros_are_the_same_day() -> None:
     [
         "dailycheckins.csv",
         "table=dailycheckins/dailycheckins.csv",
+        "table=dailycheckins/year=24/month=3/day=3/f.csv",
+        "table=dailycheckins/year=2024/month=003/day=3/f.csv",
+        "table=dailycheckins/year=2024/month=3/day=003/f.csv",
+        "table=dailycheckins/year=2024/month=3/day=3/f\0.csv",
         "table=dailycheckins/year=2024/month=13/day=1/f.csv",
         "table=dailycheckins/year=2023/month=2/day=29/f.csv",
         "table=dailycheckins/year=0000/month=1/day=1/f.csv",
