@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import boto3
 import botocore.exceptions
+import pg8000.core
 import pg8000.exceptions
 import pg8000.native
 import scramp
@@ -49,6 +50,7 @@ RDS_BUNDLE = Path(__file__).with_name("rds_bundle.pem")
 
 _CONNECT_WITHIN = 10.0
 _ANSWER_WITHIN = 300.0
+_LAST_WORDS_WITHIN = 0.5
 """Seconds of silence in which a big statement may still be at work."""
 
 _SESSION = {
@@ -163,6 +165,9 @@ class Connection:
         self._socket = sock
         self._where = where
         self.closed = False
+        self._said: pg8000.exceptions.DatabaseError | None = None
+        self._read_on = session.handle_messages
+        _tell_errors(session, self._hear)
 
     def run(self, sql: str, **parameters: object) -> list[list[Any]]:
         """Execute a statement; `:name` in it stands for the parameter of that name.
@@ -241,15 +246,38 @@ class Connection:
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
+        self._said = None
         with _translated(self._where):
             try:
                 yield
             except pg8000.exceptions.DatabaseError:
                 raise
+            except (pg8000.exceptions.InterfaceError, OSError):
+                said = self._last_words()
+                self.abandon()
+                if said is None:
+                    raise
+                raise DatabaseUnavailable(
+                    f"PostgreSQL at {self._where} hung up, and said before: {said}"
+                ) from None
             except BaseException:
                 # What is left unread of the answer must not answer the next statement.
                 self.abandon()
                 raise
+
+    def _hear(self, error: pg8000.exceptions.DatabaseError) -> None:
+        self._said = error
+
+    def _last_words(self) -> str | None:
+        """Return PostgreSQL's last error of this statement, which pg8000 may not have read yet."""
+        if self._said is None:
+            with contextlib.suppress(pg8000.exceptions.Error, OSError, ValueError):
+                self._socket.settimeout(_LAST_WORDS_WITHIN)
+                self._read_on(pg8000.core.Context(None))
+        if self._said is None:
+            return None
+        fields = _fields(self._said)
+        return f"{fields['M']} (code {fields.get('C')})"
 
 
 def connect(
@@ -405,8 +433,7 @@ def _translated(where: str) -> Iterator[None]:
     try:
         yield
     except pg8000.exceptions.DatabaseError as error:
-        fields = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
-        raise meaning({"M": str(error)} | fields, where) from None
+        raise meaning(_fields(error), where) from None
     except ssl.SSLCertVerificationError as error:
         raise DatabaseRefused(
             f"the certificate of PostgreSQL at {where} is not to be trusted: "
@@ -423,6 +450,24 @@ def _translated(where: str) -> Iterator[None]:
             f"PostgreSQL at {where} is away: {error.__cause__ or error}; if that lasts, see "
             "whether it runs and whether its security group lets this function in"
         ) from error
+
+
+def _tell_errors(
+    session: pg8000.native.Connection, hear: Callable[[pg8000.exceptions.DatabaseError], None]
+) -> None:
+    """Have PostgreSQL's errors told as they come: pg8000 drops them if the connection breaks."""
+    handle = session.message_types[pg8000.core.ERROR_RESPONSE]
+
+    def handle_and_tell(data: bytes, context: Any) -> None:
+        handle(data, context)
+        hear(context.error)
+
+    session.message_types[pg8000.core.ERROR_RESPONSE] = handle_and_tell
+
+
+def _fields(error: pg8000.exceptions.DatabaseError) -> dict[str, str]:
+    fields = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+    return {"M": str(error)} | fields
 
 
 def meaning(fields: Mapping[str, str], where: str) -> PipelineError:

@@ -350,6 +350,28 @@ def test_a_connection_that_is_cut(database: Database, connection: Connection) ->
         connection.limit(1)
 
 
+@pytest.mark.parametrize("size", [1, 2**20], ids=["it reads", "it writes"])
+def test_a_server_that_hangs_up_says_why(
+    database: Database, connection: Connection, size: int
+) -> None:
+    """As where its disk is full, with code 53100: whoever is on call must not look at the wire."""
+    connection.run("CREATE TABLE people (name text)")
+    [[backend]] = connection.run("SELECT pg_backend_pid()")
+
+    def chunks() -> Iterator[bytes]:
+        yield b"somebody\n"
+        database.run("SELECT pg_terminate_backend(:pid, 10000)", pid=backend)
+        for _ in range(5):
+            yield b"x" * size + b"\n"
+
+    with pytest.raises(DatabaseUnavailable) as caught:
+        connection.copy("COPY people FROM STDIN", chunks())
+
+    words = "hung up, and said before: terminating connection due to administrator command"
+    assert f"{words} (code 57P01)" in str(caught.value)
+    assert connection.closed
+
+
 def test_what_is_left_of_an_answer_does_not_answer_the_next_statement(
     connection: Connection,
 ) -> None:
