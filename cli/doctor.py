@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from cli.console import console
 from cli.errors import CommandError
-from cli.health import access, alerting, functions, loads, schema, spellings, wiring
+from cli.health import access, alerting, functions, loads, privileges, schema, spellings, wiring
 from cli.health.finding import Check, Finding, Verdict, ok, unknown, wrong
 from cli.stack import Stack
 from local.errors import LocalError
@@ -37,6 +37,7 @@ CHECKS: dict[str, Check] = {
     "state machine": wiring.state_machine,
     "functions": functions.functions,
     "schema": schema.schema,
+    "privileges": privileges.privileges,
     "last loads": loads.last_loads,
     "failures": loads.failures,
     "runs": loads.runs,

@@ -3,27 +3,10 @@
 No other way leads to the database of every stack: a created one answers in its own network only.
 """
 
-import json
-from collections.abc import Mapping
 from typing import Any
 
-import botocore.exceptions
-import tenacity
-
-from cli.errors import CommandError
+from cli import invocation
 from cli.stack import Stack
-
-_PENDING = {
-    "CodeArtifactUserPendingException",
-    "EC2ThrottledException",
-    "ResourceConflictException",
-    "ResourceNotReadyException",
-}
-"""How Lambda refuses a function that it has yet to prepare: an image that was idle for weeks, or
-was just deployed. https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-images.html"""
-_PATIENCE = 180.0
-_PAUSE = 10.0
-"""Both in seconds: it was seen to take 40 to 106."""
 
 
 def count(stack: Stack, key: str) -> int:
@@ -49,30 +32,6 @@ def remove(stack: Stack, key: str) -> tuple[int, str | None]:
     return int(answer["rows"]), answer["kept"]
 
 
-def _ask(stack: Stack, operation: str, key: str) -> Mapping[str, Any]:
+def _ask(stack: Stack, operation: str, key: str) -> Any:
     request = {"operation": operation, "bucket": stack.landing_bucket, "key": key}
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(_is_pending),
-        stop=tenacity.stop_after_delay(_PATIENCE),
-        wait=tenacity.wait_fixed(_PAUSE),
-        reraise=True,
-    )
-    answer = retrying(
-        stack.functions.invoke,
-        FunctionName=stack.outputs["function_names"]["load"],
-        Payload=json.dumps(request).encode(),
-    )
-    payload: dict[str, Any] = json.load(answer["Payload"])
-    if "FunctionError" in answer:
-        raise CommandError(
-            f"The function load could not {operation} the rows of {key}: "
-            f"{payload.get('errorType')}: {payload.get('errorMessage')}"
-        )
-    return payload
-
-
-def _is_pending(error: BaseException) -> bool:
-    return (
-        isinstance(error, botocore.exceptions.ClientError)
-        and error.response["Error"]["Code"] in _PENDING
-    )
+    return invocation.ask(stack, "load", request, f"{operation} the rows of {key}")

@@ -1,5 +1,6 @@
 """Takes `{contracts: hash}` from Terraform, which sends another hash when a contract changes.
 Returns `{tables: […], created: […], altered: […]}`: all tables, the new ones, altered columns.
+Or takes `{operation: privileges}`, and returns what PUBLIC may do as `{public: […]}`.
 """
 
 from contextlib import AbstractContextManager
@@ -8,7 +9,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.migrate import data_api, roles
+from functions.migrate import data_api, privileges, roles
 from functions.migrate.connection import Connection
 from functions.migrate.migration import Migration, migrate
 from shared.database import connect, patiently
@@ -21,16 +22,23 @@ from shared.telemetry import logged, logger
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Bring roles and tables to what the contracts say."""
     settings = read(MigrateSettings)
+    if event.get("operation") == "privileges":
+        with _connected(settings) as connection:
+            return {"public": privileges.excesses(connection)}
 
     def work() -> Migration:
         with _connected(settings) as connection:
-            return migrate(
+            done = migrate(
                 connection,
                 settings.database_name,
                 load_all().values(),
                 loader=roles.wanted(settings.loader_user, settings.loader_secret_arn),
                 reader=roles.wanted(settings.reader_user, settings.reader_secret_arn),
             )
+            if settings.database_cluster_arn:
+                # The module made it for the pipeline. A given database may be others' too.
+                privileges.close(connection)
+            return done
 
     result = asdict(patiently(work))
     logger.info("migrated", extra={"contracts": event.get("contracts"), "result": result})

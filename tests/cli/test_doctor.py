@@ -636,6 +636,23 @@ def test_a_given_database_is_not_reached_from_here(aws_stack: Stack) -> None:
     assert "aws lambda invoke --function-name tm-migrate" in str(found.todo)
 
 
+@pytest.mark.parametrize(
+    ("public", "verdict"), [(["connect to the database hr"], "warning"), ([], "ok")]
+)
+def test_what_anybody_may_do_in_a_given_database_is_asked_of_migrate(
+    aws_stack: Stack, public: list[str], verdict: str
+) -> None:
+    client = mock.Mock()
+    answer = json.dumps({"public": public}).encode()
+    client.invoke.return_value = {"Payload": io.BytesIO(answer)}
+
+    [found] = looked(replace(aws_stack, client=lambda _, **__: client), "privileges")
+
+    assert found.verdict == verdict
+    assert all(words in found.what for words in public)
+    assert client.invoke.call_args.kwargs["FunctionName"] == "tm-migrate"
+
+
 @pytest.fixture
 def aurora(
     migrated: Database, data_api: DataApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -12,7 +12,7 @@ from unittest import mock
 import botocore.exceptions
 import pytest
 
-from cli import rows
+from cli import invocation, rows
 from cli.errors import CommandError
 from cli.stack import Stack
 from tests.fixtures.aws import KEY, LANDING
@@ -52,11 +52,11 @@ def test_load_is_asked_about_the_key(aws_stack: Stack) -> None:
     assert {call.kwargs["FunctionName"] for call in client.invoke.call_args_list} == {"tm-load"}
 
 
-@pytest.mark.parametrize("code", sorted(rows._PENDING))
+@pytest.mark.parametrize("code", sorted(invocation._PENDING))
 def test_a_function_that_lambda_has_yet_to_prepare_is_waited_for(
     code: str, aws_stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rows, "_PAUSE", 0)
+    monkeypatch.setattr(invocation, "_PAUSE", 0)
     stack, client = answered(aws_stack, refusal(code), refusal(code), payload(rows=3, kept=None))
 
     assert rows.count(stack, KEY) == 3

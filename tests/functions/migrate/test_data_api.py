@@ -3,13 +3,16 @@
 import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
+import pg8000.exceptions
 import pytest
 
 from functions.migrate import data_api as module
 from functions.migrate.connection import Value
 from functions.migrate.data_api import Connection
 from functions.migrate.handler import handler
+from local.postgres import connected
 from shared.database import patiently
 from shared.errors import (
     DatabaseRefused,
@@ -22,7 +25,7 @@ from shared.errors import (
 from shared.odcs import load_all
 from tests.fixtures.aws import lambda_context
 from tests.fixtures.contracts import READINGS, column
-from tests.fixtures.database import Database, migrate_to
+from tests.fixtures.database import Database, Role, migrate_to
 from tests.fixtures.rds_data_api import CLUSTER_ARN, RESUMING, DataApi
 
 EVENT = {"contracts": "a hash"}
@@ -65,6 +68,35 @@ def test_four_at_once_take_turns(any_data_api: None, database: Database) -> None
 
     assert sorted(len(result["created"]) for result in results) == [0, 0, 0, len(TABLES)]
     assert database.run("SELECT count(*) FROM schema_version") == [[len(load_all())]]
+
+
+def test_a_created_database_is_closed_to_all_who_are_not_granted_it(
+    any_data_api: None, database: Database
+) -> None:
+    """The administrator is no superuser, here and on Aurora."""
+    other = f"{database.name}_other"
+    stranger = f"stranger_{database.name}"
+    with connected(database.server) as superuser:
+        superuser.run(f"CREATE DATABASE {other} OWNER {database.administrator.name}")
+        superuser.run(f"CREATE ROLE {stranger} LOGIN PASSWORD 'secret'")
+    try:
+        for _ in range(2):
+            handler(EVENT, lambda_context())
+
+        who = Role(stranger, "secret", "")
+        with pytest.raises(pg8000.exceptions.DatabaseError, match="42501"):
+            database.run("SELECT 1", who)
+        for role in (database.loader, database.reader):
+            database.run(f"GRANT {role.name} TO {stranger}")
+        assert database.run("SELECT 1", who) == [[1]]
+        with pytest.raises(pg8000.exceptions.DatabaseError, match="42501"):
+            database.run("CREATE TEMPORARY TABLE mine (n int)", who)
+        with pytest.raises(pg8000.exceptions.DatabaseError, match="42501"):
+            replace(database, name=other).run("SELECT 1", who)
+    finally:
+        with connected(database.server) as superuser:
+            superuser.run(f"DROP DATABASE {other} WITH (FORCE)")
+            superuser.run(f"DROP ROLE {stranger}")
 
 
 def test_a_column_that_a_contract_gains_is_added(any_data_api: None, database: Database) -> None:

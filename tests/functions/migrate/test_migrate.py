@@ -409,3 +409,22 @@ def test_one_role_for_two_functions_is_refused(
 
     with pytest.raises(InvalidSettings, match="three roles"):
         handler(EVENT, lambda_context())
+
+
+def test_a_given_database_stays_open_and_migrate_says_to_whom(migrated: Database) -> None:
+    """Other applications may share it."""
+    migrated.run("CREATE TEMPORARY TABLE mine (n int)", migrated.reader)
+
+    found = handler({"operation": "privileges"}, lambda_context())["public"]
+
+    assert {
+        f"connect to the database {migrated.name}",
+        "connect to the database postgres",
+        f"create temporary tables in the database {migrated.name}",
+        f"create large objects in the database {migrated.name}",
+    } <= {*found}
+
+    migrated.run(f"REVOKE CONNECT, TEMPORARY ON DATABASE {migrated.name} FROM PUBLIC")
+    migrated.run("REVOKE EXECUTE ON FUNCTION lo_create(oid) FROM PUBLIC")
+    left = handler({"operation": "privileges"}, lambda_context())["public"]
+    assert not [words for words in left if words.endswith(f" {migrated.name}")]

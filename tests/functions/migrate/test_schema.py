@@ -56,7 +56,7 @@ def test_the_schema_is_the_contracts(way: str, database: Database) -> None:
 
     migrate_to(*contracts)
 
-    assert found(database) == wanted(*contracts)
+    assert found(database) == wanted(way, *contracts)
 
 
 def test_the_schema_is_that_of_a_contract_that_grew(way: str, database: Database) -> None:
@@ -70,7 +70,7 @@ def test_the_schema_is_that_of_a_contract_that_grew(way: str, database: Database
     migrate_to(richer)
     migrate_to(richer)
 
-    table = wanted(contract, added=more)
+    table = wanted(way, contract, added=more)
     assert found(database) == sorted([*table, index("daily_checkins", ["project"])])
 
 
@@ -79,7 +79,7 @@ def test_what_is_granted_besides_shows(way: str, database: Database) -> None:
     migrate_to(READINGS)
     database.run(f'GRANT DELETE ON "order" TO {database.reader.name}')
 
-    assert set(found(database)) - set(wanted(READINGS)) == {
+    assert set(found(database)) - set(wanted(way, READINGS)) == {
         "GRANT SELECT,DELETE ON TABLE public.order TO reader"
     }
 
@@ -135,10 +135,12 @@ def found(database: Database) -> list[str]:
     )
 
 
-def wanted(*contracts: Contract, added: Iterable[Column] = ()) -> list[str]:
+def wanted(way: str, *contracts: Contract, added: Iterable[Column] = ()) -> list[str]:
     """Return the statements that pg_dump should find; `added` columns come last."""
     statements = [
         "ALTER DATABASE database OWNER TO administrator",
+        # A created database is the pipeline's alone.
+        *["REVOKE CONNECT,TEMPORARY ON DATABASE database FROM PUBLIC"] * (way == "Data API"),
         *(f"GRANT CONNECT ON DATABASE database TO {role}" for role in ("loader", "reader")),
         *(f"GRANT USAGE ON SCHEMA public TO {role}" for role in ("loader", "reader")),
         *table("source", LEDGER),
