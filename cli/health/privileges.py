@@ -16,7 +16,7 @@ def privileges(stack: Stack) -> Iterator[Finding]:
     if found := answer["public"]:
         yield warning(
             f"every role of the server may {', '.join(found)}, and so may the roles of the stack",
-            "REVOKE it FROM PUBLIC, once each role that needs it was granted it: terraform/README.md",
+            "REVOKE it FROM PUBLIC once each role that needs it has a grant: terraform/README.md",
         )
     else:
         yield ok("PUBLIC may do nothing in the database")
