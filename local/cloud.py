@@ -73,7 +73,7 @@ def _start(home: Path, *, hard_testing: bool, report: Report) -> Stack:
     report("Starting the AWS emulator and PostgreSQL")
     tool = terraform.find(home / "terraform")
     # It takes longest: the database starts beside it.
-    aws = ministack.start(processes, home / "ministack")
+    aws = ministack.start(processes, home, report)
     database = postgres.start(processes, home, database=_DATABASE)
     ministack.wait_until_ready(processes, aws)
 
@@ -171,9 +171,9 @@ def _stop(home: Path) -> None:
     processes = _processes(home)
     processes.stop_all()
     postgres.stop(processes, home)
+    ministack.stop(processes, home)
     Stack.forget(home)
-    for name in ("ministack", "terraform"):
-        shutil.rmtree(home / name, ignore_errors=True)
+    shutil.rmtree(home / "terraform", ignore_errors=True)
     (home / "alerts.jsonl").unlink(missing_ok=True)
 
 
@@ -189,6 +189,8 @@ def _processes(home: Path) -> Processes:
 @contextlib.contextmanager
 def _exclusive(home: Path) -> Iterator[None]:
     home.mkdir(parents=True, exist_ok=True)
+    # Terraform's state and the logs hold secrets.
+    home.chmod(0o700)
     try:
         with filelock.FileLock(home / "lock", timeout=0):
             yield

@@ -8,8 +8,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
+from local import account
 from local.errors import LocalError
 from local.ports import LOOPBACK, free_port
 from local.processes import Processes
@@ -17,15 +19,22 @@ from local.stack import Aws
 
 REGION = "us-east-1"
 
+_APP = "local.emulator"
 _NAME = "ministack"
 _READY_WITHIN = 60.0
 
 
-def start(processes: Processes, folder: Path) -> Aws:
-    """Start the emulator with `folder` as its own; it answers only after `wait_until_ready`."""
+def start(processes: Processes, home: Path, report: Callable[[str], None]) -> Aws:
+    """Start the emulator in a folder of `home`; it answers only after `wait_until_ready`."""
     if shutil.which("openssl") is None:
         raise LocalError("The command `openssl` is missing, which makes the local certificate.")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder, user = account.place(home, _NAME)
+    if user is not None and not account.can_run([sys.executable, "-c", "import local.guard"], user):
+        report(
+            f"Warning: the emulator and the functions run as root, because the account {user} "
+            f"cannot read Python or this checkout ({sys.executable})"
+        )
+        user = None
     aws = Aws(
         endpoint_url=f"https://{LOOPBACK}:{free_port()}",
         region=REGION,
@@ -35,12 +44,18 @@ def start(processes: Processes, folder: Path) -> Aws:
     )
     address = aws.endpoint_url.removeprefix("https://")
     # Not ministack's own command: as root that would take port 443 besides.
-    command = [sys.executable, "-m", "hypercorn", "ministack.app:app"]
+    command = [sys.executable, "-m", "hypercorn", f"{_APP}:app"]
     command += ["--config", "python:ministack.core.hypercorn_conf", "--bind", address]
     command += ["--workers", "0", "--keep-alive", "75"]
     environment = _environment(aws, folder, port=address.partition(":")[2])
-    processes.start(_NAME, command, env=environment)
+    processes.start(_NAME, command, env=environment, user=user)
     return aws
+
+
+def stop(processes: Processes, home: Path) -> None:
+    """End the emulator and remove its data; no emulator is no error."""
+    processes.stop(_NAME)
+    account.remove(home, _NAME)
 
 
 def wait_until_ready(processes: Processes, aws: Aws) -> None:

@@ -5,9 +5,7 @@ import os
 import secrets
 import shutil
 import signal
-import stat
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,13 +15,12 @@ from pathlib import Path
 import pg8000.exceptions
 import pg8000.native
 
+from local import account
 from local.errors import LocalError
 from local.ports import LOOPBACK, free_port
 from local.processes import Processes
 
 _NAME = "postgres"
-# PostgreSQL refuses to run as root; this account exists everywhere and owns nothing.
-_UNPRIVILEGED = "nobody"
 _READY_WITHIN = 30.0
 
 
@@ -41,7 +38,7 @@ class Server:
 def start(processes: Processes, folder: Path, *, database: str = "postgres") -> Server:
     """Make a new cluster under `folder`, start it, and return once it answers."""
     folder.mkdir(parents=True, exist_ok=True)
-    home, user = _home(folder)
+    home, user = account.place(folder, _NAME)
     server = Server(LOOPBACK, free_port(), "postgres", secrets.token_urlsafe(24), database)
     binaries = _binaries(home, user)
     _initialise(binaries, home, user, server)
@@ -62,9 +59,7 @@ def start(processes: Processes, folder: Path, *, database: str = "postgres") -> 
 def stop(processes: Processes, folder: Path) -> None:
     """End the server and remove its data; no server is no error."""
     processes.stop(_NAME)
-    link = folder / _NAME
-    shutil.rmtree(link.resolve(), ignore_errors=True)
-    link.unlink(missing_ok=True)
+    account.remove(folder, _NAME)
 
 
 @contextmanager
@@ -92,28 +87,6 @@ def connected(server: Server, *, database: str | None = None) -> Iterator[pg8000
         yield connection
     finally:
         connection.close()
-
-
-def _home(folder: Path) -> tuple[Path, str | None]:
-    """Return the folder that the server lives in, and the account that it runs under."""
-    link = folder / _NAME
-    if link.is_symlink() or link.exists():
-        raise LocalError(f"{link} is left from an earlier run: `tm down` removes it.")
-    if os.geteuid() != 0:
-        link.mkdir()
-        return link, None
-    # Root's own folders are closed to the unprivileged account, and opening them up is not ours
-    # to do: the server gets a place of its own, and `folder` keeps a link to it.
-    home = Path(tempfile.mkdtemp(prefix="tm-postgres-"))
-    link.symlink_to(home)
-    shutil.chown(home, _UNPRIVILEGED)
-    closed = [p for p in home.parents if not p.stat().st_mode & stat.S_IXOTH]
-    if closed:
-        raise LocalError(
-            f"PostgreSQL cannot run as root, and the account {_UNPRIVILEGED} may not enter "
-            f"{closed[-1]}: set TMPDIR to a folder that every user may enter."
-        )
-    return home, _UNPRIVILEGED
 
 
 def _binaries(home: Path, user: str | None) -> Path:

@@ -3,6 +3,7 @@ import dataclasses
 import http.client
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -15,12 +16,14 @@ import botocore.exceptions
 import filelock
 import psutil
 import pytest
+import requests
+from botocore.config import Config
 
 from local import cloud, terraform
 from local.errors import LocalError
 from local.postgres import connected
 from local.processes import Processes
-from local.stack import Stack
+from local.stack import Aws, Stack
 from local.tap import Alert
 from shared.ingestion import Source, unmatched_id
 from tests.fixtures.laptop import Laptop
@@ -38,13 +41,14 @@ def test_it_is_up(laptop: Laptop) -> None:
 
 
 def test_its_credentials_are_for_its_owner_only(laptop: Laptop) -> None:
-    for path in (laptop.home / "stack.json", laptop.home / "terraform" / "main.tf.json"):
+    secret = ("stack.json", "terraform/main.tf.json")
+    for path in (laptop.home, *(laptop.home / each for each in secret)):
         assert path.stat().st_mode & 0o077 == 0, path
 
 
 def test_the_emulator_refuses_strangers(laptop: Laptop) -> None:
     stranger = dataclasses.replace(laptop.aws, access_key_id="NOBODYKNOWSTHISKEYID")
-    with pytest.raises(botocore.exceptions.ClientError, match="InvalidAccessKeyId"):
+    with pytest.raises(botocore.exceptions.ClientError, match="takes only its own keys"):
         stranger.client("s3").list_buckets()
 
 
@@ -93,6 +97,40 @@ def test_the_emulator_answers_over_tls_only(laptop: Laptop) -> None:
     address = laptop.aws.endpoint_url.removeprefix("https://")
     with pytest.raises((OSError, http.client.HTTPException)):
         urllib.request.urlopen(f"http://{address}/_ministack/health", timeout=5)
+
+
+def _refused(laptop: Laptop, path: str, **headers: str) -> bool:
+    url = f"{laptop.aws.endpoint_url}{path}"
+    answer = requests.get(url, headers=headers, verify=laptop.aws.ca_bundle, timeout=30)
+    return answer.status_code == 403 and "takes only its own keys" in answer.text
+
+
+def _presigned(aws: Aws) -> str:
+    s3 = aws.client("s3", Config(signature_version="s3v4"))
+    return str(s3.generate_presigned_url("list_buckets"))
+
+
+def test_the_emulator_takes_nobody_else_for_its_root(laptop: Laptop) -> None:
+    """It takes the key `test`, an account's number or none for root, and verifies no signature."""
+    own, session = laptop.aws, f"ASIA{secrets.token_hex(8).upper()}"
+    for key in (own.access_key_id, "test", "000000000000", session):
+        stranger = dataclasses.replace(own, access_key_id=key, secret_access_key="a guess")
+        for service, operation in (("s3", "list_buckets"), ("iam", "list_users")):
+            with pytest.raises(botocore.exceptions.ClientError, match="takes only its own keys"):
+                getattr(stranger.client(service), operation)()
+        presigned = _presigned(stranger)
+        assert _refused(laptop, presigned.removeprefix(own.endpoint_url))
+        signature = f"AWS4-HMAC-SHA256 Credential={key}/20240101/us-east-1/s3/aws4_request"
+        assert _refused(laptop, "/_ministack/sqs/messages", authorization=signature)
+
+
+@pytest.mark.parametrize("path", ["/", "/_ministack/sqs/messages", "/_localstack/health"])
+def test_the_emulator_answers_nobody_who_does_not_sign(laptop: Laptop, path: str) -> None:
+    assert _refused(laptop, path)
+
+
+def test_a_url_that_is_signed_with_the_own_key_is_answered(laptop: Laptop) -> None:
+    assert requests.get(_presigned(laptop.aws), verify=laptop.aws.ca_bundle, timeout=30).ok
 
 
 @pytest.mark.usefixtures("laptop")

@@ -1,0 +1,117 @@
+"""Who may talk to the emulator: whoever signs with the stack's own key, and the functions' roles.
+
+ministack takes the access key `test`, any account's number and no signature at all for its root,
+does not verify the signature of its real root key, and has routes that ask for no key. So whoever
+can reach its port could make a function, and have it run as the user who started the emulator.
+"""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs
+
+from ministack.core.iam_evaluator import (
+    ResolvedCredential,
+    is_root_access_key,
+    resolve_credential,
+)
+from ministack.core.router import extract_access_key_id
+from ministack.core.sigv4 import (
+    decode_header_value,
+    header_signature_failure,
+    parse_header_signature,
+    parse_query_signature,
+)
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+_HEALTH = "/_ministack/health"
+_API = "/_aws/execute-api/"
+"""API Gateway's URLs: the gateway asks for an API key or a signature where the API does."""
+_REFUSAL = (
+    b"<ErrorResponse><Error><Code>InvalidClientTokenId</Code><Message>The laptop cloud takes only "
+    b"its own keys; `tm` has them in its state folder.</Message></Error></ErrorResponse>"
+)
+
+
+def guarded(app: App, key: str, secret: str) -> App:
+    """Return an ASGI application that lets only the stack's requests through to another.
+
+    Args:
+        app: ministack.
+        key: the access key ID of its root.
+        secret: what belongs to it.
+    """
+
+    async def guard(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await app(scope, receive, send)
+        elif scope["type"] == "http":
+            receive, is_allowed = await _judged(scope, receive, key, secret)
+            await (app(scope, receive, send) if is_allowed else _refuse(send))
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    return guard
+
+
+async def _judged(scope: Message, receive: Receive, key: str, secret: str) -> tuple[Receive, bool]:
+    """Return what yields the request's body, and whether the request may pass."""
+    headers = _headers(scope)
+    query = parse_qs(scope["query_string"].decode(), keep_blank_values=True)
+    signer = extract_access_key_id(headers, query)
+    if not signer:
+        return receive, _is_public(scope)
+    if signer != key:
+        token = headers.get("x-amz-security-token") or query.get("X-Amz-Security-Token", [None])[0]
+        known = None if is_root_access_key(signer) else resolve_credential(signer, None, token)
+        if not isinstance(known, ResolvedCredential):
+            return receive, False
+        secret = known.secret_access_key
+    presigned = "authorization" not in headers
+    parse = parse_query_signature(query) if presigned else parse_header_signature(headers)
+    if isinstance(parse, tuple):
+        return receive, False
+    body = b""
+    hashed = headers.get("x-amz-content-sha256", "")
+    if not presigned and (not hashed or hashed.startswith("STREAMING-AWS4-HMAC")):
+        receive, body = await _read(receive)
+    path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
+    failure = header_signature_failure(
+        parse, secret, scope["method"], path, query, headers, body, presigned=presigned
+    )
+    return receive, failure is None
+
+
+def _is_public(scope: Message) -> bool:
+    path = scope["path"]
+    return bool(path.startswith(_API) or (path == _HEALTH and scope["method"] == "GET"))
+
+
+def _headers(scope: Message) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1").lower(), decode_header_value(raw_value)
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
+
+
+async def _read(receive: Receive) -> tuple[Receive, bytes]:
+    """Return the body, and what yields it once more."""
+    messages = [await receive()]
+    while messages[-1].get("more_body"):
+        messages.append(await receive())
+    body = b"".join(message.get("body", b"") for message in messages)
+
+    async def again() -> Message:
+        return messages.pop(0) if messages else await receive()
+
+    return again, body
+
+
+async def _refuse(send: Send) -> None:
+    headers = [(b"content-type", b"text/xml")]
+    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    await send({"type": "http.response.body", "body": _REFUSAL})
