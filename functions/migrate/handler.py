@@ -1,5 +1,6 @@
 """Takes `{contracts: hash}` from Terraform, which sends another hash when a contract changes.
-Returns `{tables: […], created: […], altered: […]}`: all tables, the new ones, altered columns.
+Returns `{tables: […], created: […], altered: […], invalid: {…}}`: all tables, the new ones, altered
+columns, and by table what is wrong with its contract: such a table stays as it is.
 """
 
 from contextlib import AbstractContextManager
@@ -21,18 +22,19 @@ from shared.telemetry import logged, logger
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Bring roles and tables to what the contracts say."""
     settings = read(MigrateSettings)
+    contracts = load_all()
 
     def work() -> Migration:
         with _connected(settings) as connection:
             return migrate(
                 connection,
                 settings.database_name,
-                load_all().values(),
+                contracts.values(),
                 loader=roles.wanted(settings.loader_user, settings.loader_secret_arn),
                 reader=roles.wanted(settings.reader_user, settings.reader_secret_arn),
             )
 
-    result = asdict(patiently(work))
+    result = asdict(patiently(work)) | {"invalid": contracts.invalid}
     logger.info("migrated", extra={"contracts": event.get("contracts"), "result": result})
     return result
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.operator import tm
+from shared.odcs import Contracts, load_all
+from tests.fixtures.operator import one_line, tm
 
 HEADER = "user,timestamp,hours,project\n"
 AT = "2019-09-27 00:00:00 UTC"
@@ -87,6 +88,16 @@ def test_json_holds_everything(tmp_path: Path) -> None:
     assert [each["line"] for each in found["rejects"]] == list(range(3, 33))
     assert found["rejects"][0]["raw"] == f",{AT},1,\u2028"
     assert found["rejects"][0]["sourceKey"] == "checkins.csv"
+
+
+def test_a_table_whose_contract_is_invalid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Contracts(load_all(), {"budgets": "budgets.odcs.yaml: column 'a': it is broken"})
+    monkeypatch.setattr("shared.odcs.load_all", lambda: found)
+
+    file = written(tmp_path, f"ned,{AT},1,x")
+    assert tm("check", file, "--table", "dailycheckins").exit_code == 0
+    result = tm("check", file, "--table", "budgets")
+    assert one_line(result) == "tm: budgets.odcs.yaml: column 'a': it is broken"
 
 
 def test_a_table_without_a_contract(tmp_path: Path) -> None:
