@@ -4,9 +4,9 @@ Validated three times, so that nothing in a contract is without effect: by the s
 schema; here, which refuses every custom property, option and quality metric that the pipeline does
 not act on; and by the models of `shared.contract`.
 
-A contract may come from anybody who may land a file, so what a file can cost is bounded before it
-is taken apart: its size with every alias written out (nine lines of them may stand for a gigabyte),
-its depth, and the length of its keys.
+One file must not stop the tables of the others. So what reading it can cost is bounded before it is
+taken apart: its size with every alias written out, because nine lines of them may stand for a
+gigabyte; its depth; and the length of its keys.
 """
 
 import functools

@@ -1,6 +1,5 @@
 """Takes `{contracts: hash}` from Terraform, which sends another hash when a contract changes.
-Returns `{tables: […], created: […], altered: […], invalid: {…}}`: all tables, the new ones, altered
-columns, and by table what is wrong with its contract: such a table stays as it is.
+Returns `{tables: […], created: […], altered: […], invalid: {table: reason}}`; invalid: not touched.
 """
 
 from contextlib import AbstractContextManager
