@@ -8,7 +8,17 @@ from rich.markup import escape
 
 from cli.console import console
 from cli.errors import CommandError
-from cli.health import access, alerting, functions, loads, privileges, schema, spellings, wiring
+from cli.health import (
+    access,
+    alerting,
+    contracts,
+    functions,
+    loads,
+    privileges,
+    schema,
+    spellings,
+    wiring,
+)
 from cli.health.finding import Check, Finding, Verdict, ok, unknown, wrong
 from cli.stack import Stack
 from local.errors import LocalError
@@ -36,6 +46,7 @@ CHECKS: dict[str, Check] = {
     "events": wiring.events,
     "state machine": wiring.state_machine,
     "functions": functions.functions,
+    "contracts": contracts.contracts,
     "schema": schema.schema,
     "privileges": privileges.privileges,
     "last loads": loads.last_loads,

@@ -62,13 +62,15 @@ def fix(
         CommandError: nothing was rejected, `corrected` does not fit what was, or there is a newer
             version of the file.
         SourceUnreadable: the ingestion's version is gone.
+        InvalidContract: that of the table is.
     """
     if not has_run(item):
         raise CommandError(rejects.none_of(item))
     ingestion = Ingestion.from_item(item)
-    contract = contracts.get(ingestion.table)
-    if contract is None:
-        raise CommandError(f"There is no contract for {ingestion.table} any more.")
+    try:
+        contract = contracts[ingestion.table]
+    except KeyError:
+        raise CommandError(f"There is no contract for {ingestion.table} any more.") from None
     rows = replacements(
         corrections(corrected), rejects.records(stack, item), contract.delimiter, item
     )

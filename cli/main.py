@@ -23,7 +23,7 @@ from cli import remove as removing
 from cli import replay as replaying
 from cli import status as log
 from cli import user as lookup
-from cli.console import console
+from cli.console import console, errors
 from cli.errors import CommandError, one_line
 from cli.items import Item
 from cli.stack import Stack
@@ -143,6 +143,7 @@ def up(
         report=lambda step: console.print(f"{time.monotonic() - begun:5.1f} s  {step}"),
     )
     console.print(f"{time.monotonic() - begun:5.1f} s  Up: {stack.api_url}", markup=False)
+    _warn_of_invalid()
 
 
 @app.command()
@@ -370,28 +371,32 @@ def backfill(
 ) -> None:
     """Run every landed file of some days again, each in its newest version that can be loaded.
 
-    Exit status 0 means that no newest version was refused, and nothing broke.
+    Exit status 0 means that no newest version was refused, nothing broke, and no contract is
+    invalid.
     """
     if first > last:
         raise typer.BadParameter(f"it is after --to {last:%Y-%m-%d}.", param_hint="--from")
-    tables = sorted(odcs.load_all()) if table is None else [_contract(table).table]
+    contracts = odcs.load_all()
+    tables = sorted(contracts) if table is None else [_contract(table).table]
+    left_out = _warn_of_invalid() if table is None else False
     where = Stack.open(stack)
     cut = backfilling.timestamp(resume or dt.datetime.now(dt.UTC))
     files = backfilling.landed(where, tables, first.date(), last.date())
+    work = backfilling.Backfill(where, dt.datetime.fromisoformat(cut))
+    status = 0
     if not files:
         console.print(f"No file of {', '.join(tables)} has landed for these days.", markup=False)
-        return
-    work = backfilling.Backfill(where, dt.datetime.fromisoformat(cut))
-    if dry_run:
+    elif dry_run:
         backfilling.show_plan(work, files)
-        return
-    days = ["--from", str(first.date()), "--to", str(last.date())]
-    again = ["tm", "backfill", *days, "--resume", cut, "--concurrency", str(concurrency)]
-    again += [] if table is None else ["--table", table]
-    again += [] if stack is None else ["--stack", str(stack)]
-    console.print(f"Backfill of {len(files):,} files, from {cut} on.", markup=False)
-    if status := backfilling.bring(work, files, concurrency, shlex.join(again)):
-        raise typer.Exit(status)
+    else:
+        days = ["--from", str(first.date()), "--to", str(last.date())]
+        again = ["tm", "backfill", *days, "--resume", cut, "--concurrency", str(concurrency)]
+        again += [] if table is None else ["--table", table]
+        again += [] if stack is None else ["--stack", str(stack)]
+        console.print(f"Backfill of {len(files):,} files, from {cut} on.", markup=False)
+        status = backfilling.bring(work, files, concurrency, shlex.join(again))
+    if status or left_out:
+        raise typer.Exit(status or 1)
 
 
 @app.command()
@@ -411,6 +416,7 @@ def smoke(
     from cli import smoke as smoking  # noqa: PLC0415 - drivers of the database take their time
 
     contracts = odcs.load_all()
+    contracts = contracts or contracts.all_valid()
     first = next((c for c in contracts.values() if c.lookup), next(iter(contracts.values())))
     contract = first if table is None else _contract(table)
     steps: list[smoking.Step] = []
@@ -502,12 +508,20 @@ def _watch_one(where: Stack, item: Item, *, as_json: bool) -> None:
 
 def _contract(table: str) -> Contract:
     contracts = odcs.load_all()
-    if table not in contracts:
+    if table not in contracts and table not in contracts.invalid:
         raise typer.BadParameter(
             f"no contract for {table!r}; there is one for {', '.join(sorted(contracts))}.",
             param_hint="--table",
         )
     return contracts[table]
+
+
+def _warn_of_invalid() -> bool:
+    """Say which contracts are invalid; return whether there is one."""
+    invalid = odcs.load_all().invalid.values()
+    for reason in invalid:
+        errors.print(f"tm: invalid contract, left out: {reason}", style="red", markup=False)
+    return bool(invalid)
 
 
 def _print_json(value: Any) -> None:

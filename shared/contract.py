@@ -4,8 +4,11 @@ One file `contracts/<table>.odcs.yaml` in the Open Data Contract Standard per ta
 reads it into these models. docs/contracts.md says what each part means to the people who write one.
 """
 
+import codecs
 import datetime as dt
 import re
+from collections import Counter
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -20,8 +23,18 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-_OWN_RELATIONS = {"source", "schema_version"}
+from shared import landing_key, regex
+from shared.formats import TextFormat, text_format
+from shared.text import quoted
+
+_OWN_RELATIONS = {
+    *("source", "source_id_seq", "source_pkey", "source_source_key_key"),
+    *("schema_version", "schema_version_id_seq", "schema_version_pkey"),
+}
+"""The pipeline's tables, with their indexes and sequences: PostgreSQL names all in one space."""
 _OWN_COLUMNS = {"id", "line", "source_id", "source_line"}
+_SYSTEM_COLUMNS = {"cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"}
+"""Every table of PostgreSQL has them. https://www.postgresql.org/docs/17/ddl-system-columns.html"""
 _LOOKUP_PARAMETERS = {"by", "cursor", "from", "limit", "order", "prefix", "to"}
 _PERIODS = {"day", "month", "week"}
 _SUMMARY = {"group", "rows"}
@@ -40,12 +53,42 @@ def _moment(value: object) -> object:
     return value
 
 
-Value = Annotated[Decimal | dt.date | dt.datetime, BeforeValidator(_moment)]
+def _within(value: Decimal | dt.date | dt.datetime) -> Decimal | dt.date | dt.datetime:
+    # What Arrow can hold a value against, exactly.
+    if isinstance(value, Decimal):
+        exponent = value.as_tuple().exponent
+        if value.adjusted() >= _MAX_PRECISION or int(exponent) < -_MAX_PRECISION:
+            raise ValueError(
+                f"{quoted(str(value))} has more than {_MAX_PRECISION} digits before or after the "
+                "decimal point"
+            )
+        return Decimal(int(value)) if int(exponent) > 0 else value
+    if isinstance(value, dt.datetime):
+        try:
+            value.astimezone(dt.UTC)
+        except OverflowError as error:
+            raise ValueError(f"{value} lies outside of the calendar in UTC") from error
+    return value
+
+
+Value = Annotated[
+    Decimal | dt.date | dt.datetime, BeforeValidator(_moment), AfterValidator(_within)
+]
+
+
+def _comparable(bound: Any) -> Any:
+    """Return a bound of one kind of column as something that can be held against another one."""
+    if isinstance(bound, dt.datetime):
+        return bound if bound.tzinfo else bound.replace(tzinfo=dt.UTC)
+    if isinstance(bound, dt.date):
+        return dt.datetime.combine(bound, dt.time(), dt.UTC)
+    return bound
+
 
 _PHYSICAL_TYPES: dict[LogicalType, str] = {
-    "string": r"text|varchar\((?P<length>\d+)\)",
+    "string": r"text|varchar\((?P<length>[0-9]{1,20})\)",
     "integer": r"smallint|integer|bigint",
-    "number": r"numeric\((?P<precision>\d+), ?(?P<scale>\d+)\)",
+    "number": r"numeric\((?P<precision>[0-9]{1,9}), ?(?P<scale>[0-9]{1,9})\)",
     "boolean": r"boolean",
     "date": r"date",
     "timestamp": r"timestamptz",
@@ -53,12 +96,46 @@ _PHYSICAL_TYPES: dict[LogicalType, str] = {
 _INTEGER_BYTES = {"smallint": 2, "integer": 4, "bigint": 8}
 _MAX_PRECISION = 38
 """Digits of the widest number that a Parquet part keeps exactly."""
+_MAX_LENGTH = 10_485_760
+"""https://www.postgresql.org/docs/17/datatype-character.html"""
+
+# https://www.postgresql.org/docs/17/limits.html
+MAX_COLUMNS = 1_600 - len({"id", "source_id", "source_line"})
+_MAX_INDEX_COLUMNS = 32
+_MAX_ROW_BYTES = 8_160
+"""What a page of 8 KiB has room for beside its header and the pointer to the row.
+
+https://www.postgresql.org/docs/17/storage-page-layout.html
+"""
+_ROW_HEADER_BYTES = 24
+_OWN_BYTES = 8 + 4 + 4
+_LEAST_BYTES = {"boolean": 1, "smallint": 2, "integer": 4, "date": 4, "bigint": 8, "timestamptz": 8}
+_LEAST_BYTES_OF_A_TEXT = 1
+_LEAST_BYTES_OF_A_NUMBER = 3
+"""Of an empty text and of 0: both are of variable length and have a header of one byte."""
+
+_MAX_CHARACTERS = 2**31 - 1
+"""Arrow counts them so far."""
+
+_NO_ENCODINGS = {
+    *("charmap", "idna", "mbcs", "oem", "palmos", "punycode"),
+    *("raw-unicode-escape", "raw_unicode_escape", "undefined", "unicode-escape", "unicode_escape"),
+}
+"""What Python can encode text as, but no file is written in, or not on every machine.
+
+https://docs.python.org/3/library/codecs.html#python-specific-encodings
+"""
+
+
+def repeated(names: Iterable[str]) -> list[str]:
+    """Return the names that are there more than once, sorted."""
+    return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
 def _identifier(name: str) -> str:
     # The names go into DDL, where no parameter can stand.
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name):
-        raise ValueError(f"{name!r} is no plain lower-case PostgreSQL identifier")
+        raise ValueError(f"{quoted(name)} is no plain lower-case PostgreSQL identifier")
     return name
 
 
@@ -66,8 +143,48 @@ def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, OSError, ValueError) as error:  # "Europe" is a folder of them
-        raise ValueError(f"{name!r} is no time zone; one is Europe/Berlin") from error
+        raise ValueError(f"{quoted(name)} is no time zone; one is Europe/Berlin") from error
     return name
+
+
+def _table(name: str) -> str:
+    if not re.fullmatch(landing_key.TABLE, name):
+        raise ValueError(
+            f"{quoted(name)} cannot stand in a landing key: a table's name has up to 48 lower-case "
+            "letters, digits and underscores, the first of them a letter"
+        )
+    return name
+
+
+def _pattern(pattern: str) -> str:
+    regex.check(pattern)
+    regex.check(regex.whole(pattern))  # `\Qa`, for instance, quotes what follows it
+    return pattern
+
+
+def _encoding(name: str) -> str:
+    try:
+        "".encode(name)
+        known = codecs.lookup(name).name not in _NO_ENCODINGS
+    except (LookupError, ValueError):  # ROT13 makes text of text; a name may hold a NUL
+        known = False
+    if not known:
+        raise ValueError(f"Python knows no encoding {quoted(name)} of files")
+    return name
+
+
+def _delimiter(text: str) -> str:
+    if not (len(text) == 1 and text.isascii()) or text.isalnum() or text in '\0"\r\n':
+        raise ValueError(
+            f"the delimiter must be one ASCII character, and neither a letter, a digit, a quote, "
+            f"a line end nor NUL, but it is {quoted(text)}"
+        )
+    return text
+
+
+def _check_order(minimum: Any, maximum: Any) -> None:
+    if minimum is not None and maximum is not None and minimum > maximum:
+        raise ValueError(f"no value can be at least {minimum} and at most {maximum}")
 
 
 Identifier = Annotated[str, AfterValidator(_identifier)]
@@ -89,9 +206,19 @@ class Format(Model):
     the zone that is meant where the column's is not.
     """
 
-    pattern: str
-    locale: str = "en"
+    pattern: str = Field(max_length=200)
+    locale: str = Field(default="en", max_length=50)
     timezone: Zone | None = None
+
+    @property
+    def text_format(self) -> TextFormat:
+        """What reads texts of this format."""
+        return text_format(self.pattern, self.locale)
+
+    @model_validator(mode="after")
+    def _is_understood(self) -> Self:
+        text_format(self.pattern, self.locale)
+        return self
 
 
 class Threshold(Model):
@@ -109,6 +236,12 @@ class Threshold(Model):
         """Tell whether so many failed of so many rows are few enough."""
         share = Decimal(failed) if self.unit == "rows" else Decimal(100 * failed) / max(rows, 1)
         return share <= self.limit if self.inclusive else share < self.limit
+
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> Self:
+        if not self.is_kept(0, 1):
+            raise ValueError(f"no file can have {self} that fail: it would always halt")
+        return self
 
     def __str__(self) -> str:
         bound = "at most" if self.inclusive else "fewer than"
@@ -133,8 +266,13 @@ class Length(Rule):
     """The text must have that many characters; a bound that is None is open."""
 
     kind: Literal["length"] = "length"
-    minimum: int | None = None
-    maximum: int | None = None
+    minimum: int | None = Field(default=None, ge=0, le=_MAX_CHARACTERS)
+    maximum: int | None = Field(default=None, ge=0, le=_MAX_CHARACTERS)
+
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> Self:
+        _check_order(self.minimum, self.maximum)
+        return self
 
 
 class Range(Rule):
@@ -149,7 +287,7 @@ class Pattern(Rule):
     """The whole text must match a regular expression, in RE2's syntax."""
 
     kind: Literal["pattern"] = "pattern"
-    regex: str
+    regex: Annotated[str, Field(max_length=10_000), AfterValidator(_pattern)]
 
 
 class Allowed(Rule):
@@ -183,6 +321,11 @@ class RowCount(Model):
     name: str
     minimum: int | None = None
     maximum: int | None = None
+
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> Self:
+        _check_order(self.minimum, self.maximum)
+        return self
 
     def is_kept(self, rows: int) -> bool:
         """Tell whether a file of so many rows will do."""
@@ -226,6 +369,17 @@ class Column(Model):
         return int(length) if length else None
 
     @property
+    def least_bytes(self) -> int:
+        """What a value takes at least in a row of PostgreSQL; one that is missing takes none."""
+        match self.logical_type:
+            case "string":
+                return _LEAST_BYTES_OF_A_TEXT
+            case "number":
+                return _LEAST_BYTES_OF_A_NUMBER
+            case _:
+                return _LEAST_BYTES[self.physical_type]
+
+    @property
     def integer_bytes(self) -> int:
         """Size of an integer in PostgreSQL."""
         return _INTEGER_BYTES[self.physical_type]
@@ -241,8 +395,8 @@ class Column(Model):
         if parts is None:
             known = re.sub(r"\(\?P<(\w+)>.*?\)| \?", r"\1", _PHYSICAL_TYPES[self.logical_type])
             raise ValueError(
-                f"a {self.logical_type} cannot be kept as {self.physical_type!r}; physicalType "
-                f"must be {known.replace('|', ' or ').replace(chr(92), '')}"
+                f"a {self.logical_type} cannot be kept as {quoted(self.physical_type)}; "
+                f"physicalType must be {known.replace('|', ' or ').replace(chr(92), '')}"
             )
         return parts
 
@@ -255,6 +409,8 @@ class Column(Model):
                 f"a {self.logical_type} "
                 + ("needs 'formats': none is guessed" if has_formats else "has no 'formats'")
             )
+        if self.logical_type == "date":
+            self._check_dates()
         is_boolean = self.logical_type == "boolean"
         tokens = (self.true_tokens, self.false_tokens)
         if not (all(tokens) if is_boolean else not any(tokens)):
@@ -287,12 +443,18 @@ class Column(Model):
                 )
             if isinstance(rule, Range):
                 self._check_bounds(rule)
-        names = [rule.name for rule in self.rules]
-        if repeated := {name for name in names if names.count(name) > 1}:
+        if names := repeated(rule.name for rule in self.rules):
             raise ValueError(
-                f"rules {sorted(repeated)} are there more than once; "
-                "rejects refer to a rule by its name"
+                f"rules {names} are there more than once; rejects refer to a rule by its name"
             )
+
+    def _check_dates(self) -> None:
+        for each in self.formats:
+            if times := each.text_format.times:
+                raise ValueError(
+                    f"date format {quoted(each.pattern)} names {times}: a date has no time, a "
+                    "timestamp has"
+                )
 
     def _check_bounds(self, rule: Range) -> None:
         kinds: dict[str, tuple[type[Value], ...]] = {
@@ -305,6 +467,7 @@ class Column(Model):
                     f"the rule {rule.name} holds a {self.logical_type} "
                     f"against {bound}, which is none"
                 )
+        _check_order(*(_comparable(bound) for bound in (rule.minimum, rule.maximum)))
 
     def _check_digits(self, precision: int, scale: int) -> None:
         if not (scale <= precision and 1 <= precision <= _MAX_PRECISION):
@@ -314,6 +477,8 @@ class Column(Model):
             )
 
     def _check_length(self, length: int) -> None:
+        if not 1 <= length <= _MAX_LENGTH:
+            raise ValueError(f"{self.physical_type} must have 1 to {_MAX_LENGTH:,} characters")
         # Otherwise a text could pass every rule and break the COPY of all other rows.
         limits = [
             rule.maximum
@@ -373,12 +538,12 @@ class ServiceLevel(Model):
 class Contract(Model):
     """A table's contract, as far as this pipeline acts on it."""
 
-    table: str
+    table: Annotated[str, AfterValidator(_table)]
     relation: Identifier
     version: str
-    columns: tuple[Column, ...] = Field(min_length=1)
-    encoding: str = "utf-8"
-    delimiter: str = ","
+    columns: tuple[Column, ...] = Field(min_length=1, max_length=MAX_COLUMNS)
+    encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"
+    delimiter: Annotated[str, AfterValidator(_delimiter)] = ","
     decimal_mark: Literal[".", ","] = "."
     null_tokens: tuple[str, ...] = ("",)
     header_policy: HeaderPolicy = HeaderPolicy()
@@ -393,6 +558,11 @@ class Contract(Model):
     def header(self) -> tuple[str, ...]:
         """The column names in the order of the contract."""
         return tuple(column.name for column in self.columns)
+
+    @property
+    def physical_names(self) -> tuple[str, ...]:
+        """The column names in PostgreSQL, in the order of the contract."""
+        return tuple(column.physical_name for column in self.columns)
 
     def column(self, name: str) -> Column:
         """Return the column called `name` in the file's header.
@@ -424,24 +594,43 @@ class Contract(Model):
         return {day: by for day, by in deadlines if by is not None and since < by <= until}
 
     @model_validator(mode="after")
-    def _is_readable(self) -> Self:
-        if len(self.delimiter.encode()) != 1 or self.delimiter in '"\r\n':
-            raise ValueError(f"the delimiter must be one ASCII character, not {self.delimiter!r}")
-        try:
-            "".encode(self.encoding)
-        except LookupError as error:
-            raise ValueError(f"Python knows no encoding {self.encoding!r}") from error
+    def _fits_postgresql(self) -> Self:
+        if self.relation in _OWN_RELATIONS:
+            raise ValueError(f"the table {self.relation} is the pipeline's own: choose another")
+        if self.relation.startswith("pg_"):
+            raise ValueError(
+                f"the table {self.relation} would be hidden behind PostgreSQL's own: choose a "
+                "physicalName that does not begin with pg_"
+            )
+        if taken := _OWN_COLUMNS.intersection(self.physical_names):
+            raise ValueError(
+                f"columns {sorted(taken)} are the pipeline's own: give them another physicalName"
+            )
+        if taken := _SYSTEM_COLUMNS.intersection(self.physical_names):
+            raise ValueError(
+                f"columns {sorted(taken)} are PostgreSQL's own: give them another physicalName"
+            )
+        least = _ROW_HEADER_BYTES + _OWN_BYTES
+        least += sum(column.least_bytes for column in self.columns if column.required)
+        if least > _MAX_ROW_BYTES:
+            raise ValueError(
+                f"the required columns alone make a row of at least {least:,} bytes, and "
+                f"PostgreSQL keeps {_MAX_ROW_BYTES:,} of a row in a page: require fewer, or split "
+                "the table"
+            )
+        for index in self.indexes:
+            if len(index) > _MAX_INDEX_COLUMNS:
+                raise ValueError(
+                    f"the index that begins with {quoted(index[0])} has {len(index)} columns; "
+                    f"PostgreSQL takes {_MAX_INDEX_COLUMNS}"
+                )
         return self
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        if self.relation in _OWN_RELATIONS:
-            raise ValueError(f"the table {self.relation} is the pipeline's own: choose another")
-        for names in (self.header, tuple(column.physical_name for column in self.columns)):
-            if taken := _OWN_COLUMNS.intersection(names):
-                raise ValueError(f"columns {sorted(taken)} are the pipeline's own: rename them")
-            if repeated := {name for name in names if names.count(name) > 1}:
-                raise ValueError(f"columns {sorted(repeated)} are there more than once")
+        for names in (self.header, self.physical_names):
+            if twice := repeated(names):
+                raise ValueError(f"columns {twice} are there more than once")
         for what, names in self._named_columns():
             if unknown := set(names).difference(self.header):
                 raise ValueError(f"{what} names {sorted(unknown)}, which are no columns")
@@ -449,7 +638,8 @@ class Contract(Model):
             tokens = {*column.true_tokens, *column.false_tokens}
             if both := tokens.intersection(self.null_tokens):
                 raise ValueError(
-                    f"column {column.name}: {sorted(both)} cannot mean missing, and true or false"
+                    f"column {quoted(column.name)}: {sorted(both)} cannot mean missing, and true "
+                    "or false"
                 )
         return self
 

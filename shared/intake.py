@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared import notices
 from shared.contract import Contract
+from shared.errors import InvalidContract
 from shared.ingestion import UNMATCHED, Ingestion, Run, Source, unmatched_id
 from shared.landing_key import LandingKey
 from shared.progress import Log, State, Status
@@ -33,7 +34,7 @@ class Admission(StrEnum):
     IGNORED = "ignored"
     """A folder's key: nothing to ingest."""
     REJECTED = "rejected"
-    """Its key fits no contract, or it has no version; that is logged and alerted."""
+    """Its key fits no valid contract, or it has no version; that is logged and alerted."""
     STARTED = "started"
     KNOWN = "known"
     """It came before, and its run is under way or over."""
@@ -141,7 +142,11 @@ class Intake:
                 "table=<table>/year=<yyyy>/month=<m>/day=<d>/<file>, names no real date, or holds "
                 "a NUL"
             )
-        if key.table not in self.contracts:
+        try:
+            self.contracts[key.table]
+        except InvalidContract as error:
+            return f"the contract of table {key.table!r} is invalid: {error}"
+        except KeyError:
             tables = listed(sorted(self.contracts))
             return f"there is no contract for table {key.table!r}, only for {tables}"
         return Ingestion.of(source, key) if source.has_version else NO_VERSION_REASON

@@ -14,8 +14,10 @@ import datetime as dt
 import re
 from dataclasses import dataclass
 
+TABLE = r"[a-z][a-z0-9_]{0,47}"
+"""What a table may be called."""
 _KEY = re.compile(
-    r"table=(?P<table>[a-z][a-z0-9_]{0,47})"
+    rf"table=(?P<table>{TABLE})"
     r"/year=(?P<year>\d{4})/month=(?P<month>\d{1,2})/day=(?P<day>\d{1,2})"
     r"/(?P<filename>[^/\0]+)",  # PostgreSQL's texts hold no NUL
     re.ASCII,

@@ -3,15 +3,20 @@
 Validated three times, so that nothing in a contract is without effect: by the standard's own JSON
 schema; here, which refuses every custom property, option and quality metric that the pipeline does
 not act on; and by the models of `shared.contract`.
+
+One file must not stop the tables of the others. So what reading it can cost is bounded before it is
+taken apart: its size with every alias written out, because nine lines of them may stand for a
+gigabyte; its depth; and the length of its keys.
 """
 
 import functools
 import importlib.resources
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import pydantic
 import yaml
@@ -19,11 +24,22 @@ from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 
-from shared.contract import Column, Contract, Model
+from shared.contract import MAX_COLUMNS, Column, Contract, Model, repeated
 from shared.errors import InvalidContract
+from shared.text import one_line, quoted
 
 CONTRACTS = Path(__file__).parent.parent / "contracts"
 SUFFIX = ".odcs.yaml"
+
+MAX_BYTES = 512 * 1024
+_MAX_NODES = 100_000
+"""How large a contract may be: one of 1,600 columns has 320 bytes and 60 nodes for each."""
+_LIMIT = f"{MAX_BYTES // 1024} KiB"
+_MAX_DEPTH = 20
+"""Twice as deep as what the standard asks for and the pipeline acts on."""
+_MAX_KEY = 100
+_MAX_SCALAR = 100
+"""Characters of a key, and of a value that is no text: Python reads long numbers slowly."""
 
 M = TypeVar("M", bound=Model)
 
@@ -74,46 +90,118 @@ _SEVERITIES = {"error", "warning"}
 _DAYS = {"d", "day", "days"}
 
 
+class Contracts(dict[str, Contract]):
+    """The valid contracts of a folder, by table; `invalid` says what is wrong with the others.
+
+    To ask for one of these raises that; they are neither counted nor listed.
+    """
+
+    def __init__(self, valid: Mapping[str, Contract], invalid: Mapping[str, str]) -> None:
+        super().__init__(valid)
+        self.invalid = invalid
+
+    def __missing__(self, table: str) -> Contract:
+        """Say why there is no contract for a table.
+
+        Raises:
+            InvalidContract: there is a file, and it is invalid.
+            KeyError: there is none.
+        """
+        if table in self.invalid:
+            raise InvalidContract(self.invalid[table])
+        raise KeyError(table)
+
+    def all_valid(self) -> Self:
+        """Return the contracts, for what may not go on without one of them.
+
+        Raises:
+            InvalidContract: one of them is invalid.
+        """
+        if self.invalid:
+            raise InvalidContract(one_line("; ".join(self.invalid.values())))
+        return self
+
+
 def load(path: Path) -> Contract:
     """Read and validate one contract file.
 
     Raises:
-        InvalidContract: the file is not ODCS, or asks for what this pipeline does not know.
+        InvalidContract: the file cannot be read, is not ODCS, asks for what this pipeline does not
+            know, or for what PostgreSQL can never keep. It names the file and, if there is one,
+            the column.
     """
     try:
-        document = yaml.load(path.read_text("utf-8"), _Loader)  # noqa: S506 - it is a safe one
+        document = yaml.load(_text(path), _Loader)  # noqa: S506 - it is a safe one
+        _check_width(document)
         if error := best_match(_validator().iter_errors(document)):
-            raise InvalidContract(f"{path.name}: at {error.json_path}: {_message(error)}")
+            raise ValueError(f"at {error.json_path}: {_message(error)}")  # noqa: TRY301
         contract = _contract(document)
-    except (yaml.YAMLError, ValueError) as error:
-        raise InvalidContract(f"{path.name}: {error}") from error
-    if path.name != contract.table + SUFFIX:
-        raise InvalidContract(
-            f"{path.name}: its schema is called {contract.table!r}; "
-            f"name the file {contract.table}{SUFFIX}"
-        )
+        if path.name != contract.table + SUFFIX:
+            raise ValueError(  # noqa: TRY301
+                f"its schema is called {contract.table!r}; name the file {contract.table}{SUFFIX}"
+            )
+    except (yaml.YAMLError, OSError, ValueError) as error:
+        raise InvalidContract(one_line(f"{path.name}: {error}")) from error
     return contract
 
 
 @functools.cache
-def load_all(folder: Path = CONTRACTS) -> Mapping[str, Contract]:
+def load_all(folder: Path = CONTRACTS) -> Contracts:
     """Return every contract of `folder` by table name.
 
+    An invalid contract stops its own table only, and so does one that is in another's way, because
+    nobody can say which of the two is meant.
+
     Raises:
-        InvalidContract: one of them is invalid, two are in each other's way, or there is none.
+        InvalidContract: there is no contract file at all.
     """
-    contracts = [load(path) for path in sorted(folder.glob(f"*{SUFFIX}"))]
-    if not contracts:
+    valid, invalid = {}, {}
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        table = path.name.removesuffix(SUFFIX)
+        try:
+            valid[table] = load(path)
+        except InvalidContract as error:
+            invalid[table] = str(error)
+    if not valid and not invalid:
         raise InvalidContract(f"no contract (*{SUFFIX}) in {folder}; write one to receive a table")
-    relations = [contract.relation for contract in contracts]
-    if shared := {name for name in relations if relations.count(name) > 1}:
-        raise InvalidContract(f"two contracts ask for the table {', '.join(sorted(shared))}")
+    for table, reason in _in_each_others_way(valid.values()):
+        invalid[table] = one_line(f"{table}{SUFFIX}: {reason}")
+    return Contracts({t: c for t, c in valid.items() if t not in invalid}, invalid)
+
+
+def _in_each_others_way(contracts: Collection[Contract]) -> Iterator[tuple[str, str]]:
+    """Yield the tables that cannot be there beside each other, and why."""
+    relations = repeated(contract.relation for contract in contracts)
     lookups = [contract.table for contract in contracts if contract.lookup]
-    if len(lookups) > 1:
-        raise InvalidContract(
-            f"{' and '.join(lookups)} both have the custom property 'lookup'; the API has one"
-        )
-    return {contract.table: contract for contract in contracts}
+    for contract in contracts:
+        if contract.relation in relations:
+            others = [c.table for c in contracts if c.relation == contract.relation]
+            yield contract.table, f"{' and '.join(others)} ask for the table {contract.relation}"
+        if contract.lookup and len(lookups) > 1:
+            yield (
+                contract.table,
+                f"{' and '.join(lookups)} have the custom property 'lookup'; the API has one",
+            )
+
+
+def _check_width(document: Any) -> None:
+    # The standard's schema takes a millisecond for each column.
+    match document:
+        case {"schema": [{"properties": [*columns]}]} if len(columns) > MAX_COLUMNS:
+            raise ValueError(
+                f"the table has {len(columns):,} columns; PostgreSQL keeps 1,600, with the "
+                f"pipeline's own, so that {MAX_COLUMNS:,} are left"
+            )
+        case {"schema": [*tables]} if len(tables) != 1:
+            raise ValueError(f"one table a file, but 'schema' holds {len(tables)}")
+
+
+def _text(path: Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"it is larger than {_LIMIT}, which no contract needs")
+    return content.decode("utf-8")
 
 
 @functools.cache
@@ -124,14 +212,86 @@ def _validator() -> Validator:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, but of two equal keys it does not silently take the last."""
+    """YAML's safe loader, but bounded, without tags, and with texts as keys, none of them twice."""
+
+    _depth = 0
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._extents: dict[yaml.Node, _Extent] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        where = f"line {event.start_mark.line + 1}"
+        if getattr(event, "tag", None) is not None:
+            raise ValueError(f"{where}: the tag {quoted(event.tag)}: leave it out")
+        self._depth += 1
+        _check_extent(_Extent(self._depth, len(self._extents), 0), where)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if node is not None and not isinstance(event, yaml.AliasEvent):
+            self._extents[node] = self._extent(node, where)
+        elif node not in self._extents:
+            raise ValueError(f"{where}: an alias stands within what it stands for")
+        return node
+
+    def _extent(self, node: yaml.Node, where: str) -> "_Extent":
+        match node:
+            case yaml.ScalarNode():
+                _check_scalar(node, where)
+                return _Extent(1, 1, len(node.value))
+            case yaml.MappingNode():
+                parts = [self._extents[part] for pair in node.value for part in pair]
+            case _:
+                parts = [self._extents[part] for part in node.value]
+        extent = _Extent(
+            1 + max((part.depth for part in parts), default=0),
+            1 + sum(part.nodes for part in parts),
+            sum(part.characters for part in parts),
+        )
+        _check_extent(extent, where)
+        return extent
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        if repeated := sorted({str(key) for key in keys if keys.count(key) > 1}):
-            line = node.start_mark.line + 1
-            raise ValueError(f"in what begins at line {line}, {repeated} is there more than once")
+        line = node.start_mark.line + 1
+        for key in keys:
+            if not isinstance(key, str) or len(key) > _MAX_KEY:
+                raise ValueError(
+                    f"in what begins at line {line}, the key {quoted(str(key))} is no text of up "
+                    f"to {_MAX_KEY} characters; `yes` and `no` and numbers need quotes"
+                )
+        if twice := repeated(keys):
+            raise ValueError(f"in what begins at line {line}, {twice} is there more than once")
         return super().construct_mapping(node, deep)
+
+
+@dataclass(frozen=True, slots=True)
+class _Extent:
+    """How deep and how large a part of the document is, with every alias written out."""
+
+    depth: int
+    nodes: int
+    characters: int
+
+
+def _check_extent(extent: _Extent, where: str) -> None:
+    if extent.depth > _MAX_DEPTH:
+        raise ValueError(f"{where} is nested more than {_MAX_DEPTH} levels deep")
+    if extent.nodes > _MAX_NODES or extent.characters > MAX_BYTES:
+        raise ValueError(
+            f"{where}: here the contract is larger than {_LIMIT} or {_MAX_NODES:,} values, with "
+            "every alias written out, which no contract needs"
+        )
+
+
+def _check_scalar(node: yaml.ScalarNode, where: str) -> None:
+    text = node.tag == "tag:yaml.org,2002:str"
+    if not text and len(node.value) > _MAX_SCALAR:
+        raise ValueError(f"{where}: a number or date of more than {_MAX_SCALAR} characters")
+    # PostgreSQL, UTF-8 and JSON each lack one of these.
+    if "\0" in node.value or any("\ud800" <= each <= "\udfff" for each in node.value):
+        raise ValueError(f"{where}: a text holds the character NUL or half of a character")
 
 
 def _message(error: ValidationError) -> str:
@@ -143,10 +303,9 @@ def _message(error: ValidationError) -> str:
 
 
 def _contract(document: dict[str, Any]) -> Contract:
-    schemas = document.get("schema", [])
-    if len(schemas) != 1:
-        raise ValueError(f"one table a file, but 'schema' holds {len(schemas)}")
-    (schema,) = schemas
+    if "schema" not in document:
+        raise ValueError("one table a file, but there is no 'schema'")
+    (schema,) = document["schema"]
     if elsewhere := list(_custom_places(document)):
         raise ValueError(
             f"customProperties at {', '.join(elsewhere)} are without effect: "
@@ -154,7 +313,7 @@ def _contract(document: dict[str, Any]) -> Contract:
         )
     return _validated(
         Contract,
-        _custom_properties(schema, _TABLE_PROPERTIES)
+        _custom_properties(schema, _TABLE_PROPERTIES, "the table")
         | {
             "table": schema["name"],
             "relation": schema.get("physicalName", schema["name"]),
@@ -174,8 +333,8 @@ def _service_level(document: dict[str, Any]) -> dict[str, Any] | None:
     for each in properties:
         _check_sla_property(each)
     names = [each["property"] for each in properties]
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"slaProperties: {repeated} are there more than once")
+    if twice := repeated(names):
+        raise ValueError(f"slaProperties: {twice} are there more than once")
     found = {each["property"]: each for each in properties}
     if not found:
         return None
@@ -186,7 +345,11 @@ def _service_level(document: dict[str, Any]) -> dict[str, Any] | None:
         )
     by = found["timeOfAvailability"]
     days = {"latency": found["latency"]["value"]} if "latency" in found else {}
-    return {"time": by["value"]} | days | _custom_properties(by, _AVAILABILITY_PROPERTIES)
+    return (
+        {"time": by["value"]}
+        | days
+        | _custom_properties(by, _AVAILABILITY_PROPERTIES, "timeOfAvailability")
+    )
 
 
 def _check_sla_property(sla: dict[str, Any]) -> None:
@@ -207,9 +370,10 @@ def _check_sla_property(sla: dict[str, Any]) -> None:
 
 def _column(schema: dict[str, Any]) -> Column:
     name = schema["name"]
+    where = f"column {quoted(name)}"
     if unserved := sorted(key for key in _WITHOUT_EFFECT if schema.get(key)):
-        raise ValueError(f"column {name}: this pipeline does not act on {', '.join(unserved)}")
-    custom = _custom_properties(schema, _COLUMN_PROPERTIES)
+        raise ValueError(f"{where}: this pipeline does not act on {', '.join(unserved)}")
+    custom = _custom_properties(schema, _COLUMN_PROPERTIES, where)
     options = dict(schema.get("logicalTypeOptions", {}))
     options.pop("timezone", None)  # every instant is kept with one
     if "defaultTimezone" in options:
@@ -223,9 +387,9 @@ def _column(schema: dict[str, Any]) -> Column:
         rules.append({"name": "unique", "kind": "unique"})
     rules += _bound_rules(options, name=None)
     if options:
-        raise ValueError(f"column {name}: unknown logicalTypeOptions {sorted(options)}")
+        raise ValueError(f"{where}: unknown logicalTypeOptions {sorted(options)}")
     for quality in schema.get("quality", ()):
-        rules += _quality_rules(name, quality)
+        rules += _quality_rules(where, quality)
     return _validated(
         Column,
         custom
@@ -238,7 +402,7 @@ def _column(schema: dict[str, Any]) -> Column:
             "rules": tuple(rules),
             "examples": tuple(schema.get("examples", ())),
         },
-        where=f"column {name}",
+        where=where,
     )
 
 
@@ -259,12 +423,12 @@ def _bound_rules(options: dict[str, Any], name: str | None) -> list[dict[str, An
     return rules
 
 
-def _quality_rules(column: str, quality: dict[str, Any]) -> list[dict[str, Any]]:
-    name = _name(quality, f"column {column}")
+def _quality_rules(where: str, quality: dict[str, Any]) -> list[dict[str, Any]]:
+    name = _name(quality, where)
     arguments = dict(quality.get("arguments", {}))
     if unknown := arguments.keys() - _ARGUMENTS:
         raise ValueError(
-            f"column {column}: the quality {name} has unknown arguments {sorted(unknown)}; "
+            f"{where}: the quality {quoted(name)} has unknown arguments {sorted(unknown)}; "
             f"known: {sorted(_ARGUMENTS)}"
         )
     match quality.get("metric"):
@@ -281,22 +445,22 @@ def _quality_rules(column: str, quality: dict[str, Any]) -> list[dict[str, Any]]
                 rules.append({"name": name, "kind": "not_in_future"})
         case metric:
             raise ValueError(
-                f"column {column}: the quality {name} has the metric {metric!r}; this pipeline "
+                f"{where}: the quality {quoted(name)} has the metric {metric!r}; this pipeline "
                 "knows nullValues, missingValues, duplicateValues and invalidValues"
             )
     if arguments or len(rules) != 1:
         raise ValueError(
-            f"column {column}: the quality {name} must ask for one thing: with the metric "
+            f"{where}: the quality {quoted(name)} must ask for one thing: with the metric "
             "invalidValues by minLength and maxLength, minimum and maximum, pattern, validValues "
             f"or notInFuture, with another by no arguments; it has {quality.get('arguments')}"
         )
     severity = quality.get("severity", "error")
     if severity not in _SEVERITIES:
-        raise ValueError(f"column {column}: the quality {name} must be an error or a warning")
-    return [rules[0] | {"severity": severity, "threshold": _threshold(column, name, quality)}]
+        raise ValueError(f"{where}: the quality {quoted(name)} must be an error or a warning")
+    return [rules[0] | {"severity": severity, "threshold": _threshold(where, name, quality)}]
 
 
-def _threshold(column: str, name: str, quality: dict[str, Any]) -> dict[str, Any] | None:
+def _threshold(where: str, name: str, quality: dict[str, Any]) -> dict[str, Any] | None:
     unit = quality.get("unit", "rows")
     if quality.get("mustBe") == 0:
         return None
@@ -304,7 +468,7 @@ def _threshold(column: str, name: str, quality: dict[str, Any]) -> dict[str, Any
         if operator in quality:
             return {"limit": str(quality[operator]), "unit": unit, "inclusive": inclusive}
     raise ValueError(
-        f"column {column}: the quality {name} must say mustBe 0, or how many rows may fail: "
+        f"{where}: the quality {quoted(name)} must say mustBe 0, or how many rows may fail: "
         "mustBeLessThan or mustBeLessOrEqualTo, with the unit rows or percent"
     )
 
@@ -329,8 +493,8 @@ def _row_count(quality: dict[str, Any]) -> dict[str, Any]:
     severity = quality.get("severity", "error")
     if quality.get("metric") != "rowCount" or not bounds or beside or severity != "error":
         raise ValueError(
-            f"the quality {name} of the table must be an error of the metric rowCount with mustBe, "
-            "mustBeBetween or one of the four comparisons, without arguments and unit: "
+            f"the quality {quoted(name)} of the table must be an error of the metric rowCount with "
+            "mustBe, mustBeBetween or one of the four comparisons, without arguments and unit: "
             "this pipeline knows no other, and a wrong count always halts"
         )
     return {"name": name} | bounds
@@ -371,12 +535,11 @@ def _custom_places(part: Any, place: str = "$") -> Iterator[str]:
         yield from _custom_places(value, where)
 
 
-def _custom_properties(schema: dict[str, Any], known: set[str]) -> dict[str, Any]:
-    where = schema.get("name") or schema["property"]
-    names = [each["property"] for each in schema.get("customProperties", ())]
-    if repeated := {name for name in names if names.count(name) > 1}:
-        raise ValueError(f"{where}: customProperties {sorted(repeated)} are there more than once")
-    properties = {each["property"]: each["value"] for each in schema.get("customProperties", ())}
+def _custom_properties(part: dict[str, Any], known: set[str], where: str) -> dict[str, Any]:
+    found = part.get("customProperties", ())
+    if twice := repeated(each["property"] for each in found):
+        raise ValueError(f"{where}: customProperties {twice} are there more than once")
+    properties = {each["property"]: each["value"] for each in found}
     if unknown := properties.keys() - known:
         raise ValueError(
             f"{where}: unknown customProperties {sorted(unknown)}; known: {sorted(known)}"

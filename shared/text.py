@@ -38,6 +38,17 @@ def quoted(text: str, limit: int = _QUOTE) -> str:
     return bounded(repr(text), limit)
 
 
+def one_line(text: str, limit: int = REASON) -> str:
+    """Return `text` in one line, with escapes for what does not print, and cut like `bounded`."""
+    return bounded(
+        "".join(
+            each if each.isprintable() else each.encode("unicode_escape").decode()
+            for each in " ".join(text.split())
+        ),
+        limit,
+    )
+
+
 def listed(texts: Collection[str], limit: int = _ITEMS) -> str:
     """Return texts with commas between them: the first `limit`, and how many are left out."""
     named = ", ".join([*texts][:limit])

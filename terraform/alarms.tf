@@ -4,8 +4,8 @@
 locals {
   # Tables that promise a file by a time of day.
   promised_tables = [
-    for contract in values(local.contracts) : contract.schema[0].name
-    if anytrue([for each in try(contract.slaProperties, []) : each.property == "timeOfAvailability"])
+    for table in local.tables : table
+    if can(regex("(?m)^[^#]*\\bproperty[\"']?:\\s*[\"']?timeOfAvailability\\b", file("${local.contracts_dir}/${table}.odcs.yaml")))
   ]
 
   # Only if watch looks every few minutes has each hour a measure, and one without says that watch does not run.

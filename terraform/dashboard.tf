@@ -1,7 +1,4 @@
 locals {
-  # The tables that rows are counted for: the metrics' dimension is the contract's table.
-  tables = [for file in sort(keys(local.contracts)) : local.contracts[file].schema[0].name]
-
   function_names = sort(keys(local.functions))
 
   # Title, and the metrics as CloudWatch's dashboards spell them; three graphs stand in a row. CloudWatch bills a dashboard

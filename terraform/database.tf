@@ -196,7 +196,7 @@ resource "aws_lambda_invocation" "migrate" {
   function_name = aws_lambda_function.this["migrate"].function_name
 
   input = jsonencode({
-    contracts = sha256(join("", [for file in sort(keys(local.contracts)) : filesha256("${local.contracts_dir}/${file}")]))
+    contracts = sha256(join("", [for file in local.contract_files : filesha256("${local.contracts_dir}/${file}")]))
   })
 
   triggers = {
@@ -207,7 +207,7 @@ resource "aws_lambda_invocation" "migrate" {
 
   lifecycle {
     precondition {
-      condition     = length(local.contracts) > 0
+      condition     = length(local.contract_files) > 0
       error_message = "There are no contracts beside the module, in ${local.contracts_dir}. The module needs its whole repository: use it by a relative path or as \"<repository>//terraform\", not by an absolute path."
     }
 

@@ -63,8 +63,8 @@ def process(
     )
     clean: dict[int, dict[str, Any]] = {}
     for uri in parquet.parts(staging.clean_prefix):
-        for row in parquet.read(uri).to_pylist():
-            clean[row.pop("line")] = row
+        for *values, line in zip(*parquet.read(uri).to_pydict().values(), strict=True):
+            clean[line] = dict(zip(contract.header, values, strict=True))
     rejects = []
     if tested.counts["rowsRejected"] or tested.counts["warnings"]:
         text = Path(staging.rejects).read_text("utf-8")

@@ -76,4 +76,4 @@ def _not_here(*_: Any, **__: Any) -> NoReturn:
 
 
 if __name__ == "__main__":
-    DOCUMENT.write_text(document(*load_all().values()), "utf-8")
+    DOCUMENT.write_text(document(*load_all().all_valid().values()), "utf-8")

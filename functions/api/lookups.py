@@ -157,7 +157,7 @@ def nothing_to_look_up() -> APIGatewayRouter:
 
 def _nothing() -> Response[str]:
     raise NotFoundError(
-        "There is nothing to look up: no contract has the custom property 'lookup'."
+        "There is nothing to look up: no valid contract has the custom property 'lookup'."
     )
 
 

@@ -77,7 +77,7 @@ class StagedRows:
         for uri in self._parts:
             part = parquet.read(uri)
             clean += len(part)
-            if part.column_names != [*self._contract.header, "line"]:
+            if part.column_names != [*self._contract.physical_names, "line"]:
                 raise StagingIncomplete(
                     f"{uri} holds the columns {part.column_names}, which are not the contract's; "
                     "replay the ingestion"

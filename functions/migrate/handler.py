@@ -1,5 +1,5 @@
 """Takes `{contracts: hash}` from Terraform, which sends another hash when a contract changes.
-Returns `{tables: […], created: […], altered: […]}`: all tables, the new ones, altered columns.
+Returns `{tables: […], created: […], altered: […], invalid: {table: reason}}`; invalid: not touched.
 Or takes `{operation: privileges}`, and returns what PUBLIC may do as `{public: […]}`.
 """
 
@@ -25,13 +25,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if event.get("operation") == "privileges":
         with _connected(settings) as connection:
             return {"public": privileges.excesses(connection)}
+    contracts = load_all()
 
     def work() -> Migration:
         with _connected(settings) as connection:
             done = migrate(
                 connection,
                 settings.database_name,
-                load_all().values(),
+                contracts.values(),
                 loader=roles.wanted(settings.loader_user, settings.loader_secret_arn),
                 reader=roles.wanted(settings.reader_user, settings.reader_secret_arn),
             )
@@ -40,7 +41,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
                 privileges.close(connection)
             return done
 
-    result = asdict(patiently(work))
+    result = asdict(patiently(work)) | {"invalid": contracts.invalid}
     logger.info("migrated", extra={"contracts": event.get("contracts"), "result": result})
     return result
 

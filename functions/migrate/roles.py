@@ -78,11 +78,12 @@ def grants(database: str, loader: Role, reader: Role, contracts: Collection[Cont
     """Return the statements after which each role may do exactly what its function does."""
     load, look_up = identifier(loader.name), identifier(reader.name)
     tables = [identifier(contract.relation) for contract in contracts]
+    all_tables = ", ".join(["source", "schema_version", *tables])
     statements = [
         "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
         f"GRANT CONNECT ON DATABASE {identifier(database)} TO {load}, {look_up}",
         f"GRANT USAGE ON SCHEMA public TO {load}, {look_up}",
-        f"REVOKE ALL ON source, schema_version, {', '.join(tables)} FROM {load}, {look_up}",
+        f"REVOKE ALL ON {all_tables} FROM {load}, {look_up}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON source TO {load}",
     ]
     for table in tables:

@@ -131,7 +131,11 @@ class Report:
                 for rule in self._by_count()
             ],
             "thresholds": self.thresholds,
-            "columns": {name: column.as_json() for name, column in self.profile.columns.items()},
+            "columns": {
+                column.name: self.profile.columns[column.physical_name].as_json()
+                for column in self.contract.columns
+                if column.physical_name in self.profile.columns
+            },
         }
 
     def _by_count(self) -> list[_RuleCount]:

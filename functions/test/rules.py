@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shared import regex
 from shared.contract import (
     Allowed,
     AnyRule,
@@ -51,10 +52,10 @@ class Judge:
         """Yield what is wrong with a part, rule by rule.
 
         Args:
-            rows: the contract's columns in its types, and `line`.
+            rows: the contract's columns by their physical names, in its types, and `line`.
         """
         for column in self._contract.columns:
-            values = rows[column.name].combine_chunks()
+            values = rows[column.physical_name].combine_chunks()
             for rule in column.rules:
                 broken = pc.fill_null(self._breaks(values, column, rule), fill_value=False)
                 reason = _reason(column, rule)
@@ -78,7 +79,7 @@ class Judge:
             case Range():
                 return _outside(values, rule.minimum, rule.maximum)
             case Pattern():
-                return pc.invert(pc.match_substring_regex(values, rf"\A(?:{rule.regex})\z"))
+                return pc.invert(pc.match_substring_regex(values, regex.whole(rule.regex)))
             case Allowed():
                 # Arrow takes a missing value for one that is not allowed.
                 allowed = pc.is_in(values, pa.array(rule.values))

@@ -54,8 +54,11 @@ class _Values:
 
 
 def schema(contract: Contract) -> pa.Schema:
-    """Return the schema of clean Parquet parts: the contract's columns in its order, and `line`."""
-    fields = [pa.field(column.name, arrow_type(column)) for column in contract.columns]
+    """Return the schema of clean Parquet parts: the contract's columns in its order, and `line`.
+
+    They have their physical names, of which none is `line`, as a name in the header may be.
+    """
+    fields = [pa.field(column.physical_name, arrow_type(column)) for column in contract.columns]
     return pa.schema([*fields, pa.field("line", pa.int64())])
 
 

@@ -21,7 +21,10 @@ from shared.telemetry import logged, logger
 
 @logged
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Put right what a lost event left behind, and say which files never came."""
+    """Put right what a lost event left behind, and say which files never came.
+
+    An invalid contract fails the look at its end, because nobody knows what it promises.
+    """
     settings = read(WatchSettings)
     log = Log.of(settings.log_table)
     stepfunctions, events = boto3.client("stepfunctions"), boto3.client("events")
@@ -44,4 +47,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     result |= {"sweptPages": sweep.pages, "sweepFinished": sweep.finished}
     logger.info("watched", extra=result)
     look.raise_failure()
+    contracts.all_valid()
     return result

@@ -16,6 +16,7 @@ from cli.items import Item
 from shared.errors import LogUnavailable
 from shared.ingestion import Ingestion, Run, Source
 from shared.landing_key import LandingKey
+from shared.odcs import Contracts, load_all
 from shared.progress import Log, State, Status
 from tests.fixtures.aws import LANDING, land, run_of
 from tests.fixtures.operator import Cloud, tm
@@ -502,6 +503,22 @@ def test_a_dry_run_shows_what_would_be_done_and_does_nothing(cloud: Cloud, log: 
         "wait",
         "start",
     ]
+
+
+def test_an_invalid_contract_is_left_out_and_said(
+    cloud: Cloud, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = cloud.ingest(b"good", key(3))
+    reason = "budgets.odcs.yaml: column '[a]': it is broken"
+    found = Contracts(load_all(), {"budgets": reason})
+    monkeypatch.setattr("shared.odcs.load_all", lambda: found)
+
+    result = run()
+
+    assert told(log, ours) == [(2, Status.SUCCESS)]
+    assert result.exit_code == 1
+    assert f"tm: invalid contract, left out: {reason}\n" in result.stderr
+    assert run("--table", "dailycheckins").exit_code == 0
 
 
 def test_no_file_has_landed(cloud: Cloud) -> None:

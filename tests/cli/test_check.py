@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from shared.odcs import Contracts, load_all
 from tests.fixtures.contracts import NOTES
-from tests.fixtures.operator import tm
+from tests.fixtures.operator import one_line, tm
 
 HEADER = "user,timestamp,hours,project\n"
 AT = "2019-09-27 00:00:00 UTC"
@@ -91,6 +92,16 @@ def test_json_holds_everything(tmp_path: Path) -> None:
     assert found["rejects"][0]["sourceKey"] == "checkins.csv"
 
 
+def test_a_table_whose_contract_is_invalid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Contracts(load_all(), {"budgets": "budgets.odcs.yaml: column 'a': it is broken"})
+    monkeypatch.setattr("shared.odcs.load_all", lambda: found)
+
+    file = written(tmp_path, f"ned,{AT},1,x")
+    assert tm("check", file, "--table", "dailycheckins").exit_code == 0
+    result = tm("check", file, "--table", "budgets")
+    assert one_line(result) == "tm: budgets.odcs.yaml: column 'a': it is broken"
+
+
 def test_a_table_without_a_contract(tmp_path: Path) -> None:
     result = tm("check", written(tmp_path), "--table", "salaries")
     assert result.exit_code == 2
@@ -105,7 +116,7 @@ def test_rows_that_postgresql_may_refuse_are_named(
     rows = [["short"] * width, ["ß" * 1400, *["short"] * (width - 1)], ["long" * 5] * width]
     path = tmp_path / "notes.csv"
     path.write_text("\n".join(map(",".join, [NOTES.header, *rows])), "utf-8")
-    monkeypatch.setattr("shared.odcs.load_all", lambda: {"notes": NOTES})
+    monkeypatch.setattr("shared.odcs.load_all", lambda: Contracts({"notes": NOTES}, {}))
 
     result = tm("check", path, "--table", "notes")
 

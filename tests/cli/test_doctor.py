@@ -31,6 +31,7 @@ from local.postgres import connected
 from shared import odcs
 from shared.contract import ServiceLevel
 from shared.ingestion import Run
+from shared.odcs import Contracts
 from shared.progress import Log, State, Status
 from shared.telemetry import KEEP_ACTIVE
 from tests.fixtures.aws import KEY, LANDING, LOG_TABLE, REGION, run_of
@@ -109,6 +110,18 @@ def test_for_people_each_finding_is_a_line_and_says_what_to_do(
         "ok       credentials    arn:aws:iam::000000000000:root",
         "wrong    wire           the [wire] is cut",
         "                        → `mend it`",
+    ]
+
+
+def test_an_invalid_contract(up: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    reason = "budgets.odcs.yaml: column 'a': it is broken"
+    invalid = Contracts(odcs.load_all(), {"budgets": reason})
+    monkeypatch.setattr("shared.odcs.load_all", lambda: invalid)
+
+    found = [finding for name, finding in doctor.examine(up) if name == "contracts"]
+
+    assert found == [
+        Finding(Verdict.WRONG, reason, "correct the contract, then `tm down`, then `tm up`")
     ]
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.text import REASON, bounded, listed, quoted
+from shared.text import REASON, bounded, listed, one_line, quoted
 
 
 @given(st.text(min_size=0, max_size=300), st.integers(min_value=40, max_value=200))
@@ -36,6 +36,18 @@ def test_how_much_is_left_out_is_said() -> None:
 )
 def test_a_quoted_text_shows_what_does_not_print(text: str, shown: str) -> None:
     assert quoted(text) == shown
+
+
+@given(st.text(st.characters(), max_size=300), st.integers(min_value=40, max_value=200))
+def test_one_line_prints(text: str, limit: int) -> None:
+    line = one_line(text, limit)
+
+    assert line.isprintable()
+    assert len(line) <= limit
+
+
+def test_one_line_keeps_what_prints() -> None:
+    assert one_line("ё  b\n\tc\x1b[31m\u202e\ud800") == r"ё b c\x1b[31m\u202e\ud800"
 
 
 def test_a_long_list_is_cut() -> None:

@@ -24,7 +24,7 @@ from shared.alerts import Kind
 from shared.contract import Contract
 from shared.ingestion import UNMATCHED, Ingestion, Run, Source, unmatched_id
 from shared.landing_key import LandingKey
-from shared.odcs import load_all
+from shared.odcs import Contracts, load_all
 from shared.progress import Log, State, Status, told
 from shared.settings import AlertOn
 from shared.verdict import Outcome, Verdict
@@ -113,12 +113,15 @@ class Ends:
     def _promise(self) -> None:
         sla = {"time": "00:00", "weekdays": [f"{self._day:%a}".lower()]}
         whole = load_all()["projectbudgets"].model_dump()
-        contracts = {
-            feed: Contract.model_validate(
-                whole | {"table": feed, "sla": sla, "timezone": "Etc/UTC"}
-            )
-            for feed in self._kinds
-        }
+        contracts = Contracts(
+            {
+                feed: Contract.model_validate(
+                    whole | {"table": feed, "sla": sla, "timezone": "Etc/UTC"}
+                )
+                for feed in self._kinds
+            },
+            {},
+        )
         for function in ("trigger", "watch"):
             self._patch.setattr(f"functions.{function}.handler.load_all", lambda: contracts)
         began = dt.datetime.now(dt.UTC) - dt.timedelta(days=30)

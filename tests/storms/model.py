@@ -19,7 +19,7 @@ from tests.storms.discrepancy import Discrepancy
 NOON = dt.datetime(2024, 3, 3, 12, tzinfo=dt.UTC)
 SCHEMA = pa.schema(
     [
-        ("user", pa.string()),
+        ("username", pa.string()),
         ("timestamp", pa.timestamp("us", "UTC")),
         ("hours", pa.decimal128(5, 2)),
         ("project", pa.string()),

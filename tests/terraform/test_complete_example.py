@@ -42,6 +42,7 @@ def test_complete(
 
     # The emulator asks no address to confirm.
     assert stack["alert_subscriptions_pending"] == []
+    assert stack["invalid_contracts"] == {}
     example.check_inventory()
     check_network(sandbox, stack["name"])
     check_cluster(sandbox, stack["name"])

@@ -276,7 +276,7 @@ def test_no_contract_with_a_lookup(
     api.app.cache_clear()
 
     assert refused(ask(path, user="ned"), 404) == (
-        "There is nothing to look up: no contract has the custom property 'lookup'."
+        "There is nothing to look up: no valid contract has the custom property 'lookup'."
     )
 
 

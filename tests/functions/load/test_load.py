@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 SCHEMA = pa.schema(
     [
-        ("user", pa.string()),
+        ("username", pa.string()),
         ("timestamp", pa.timestamp("us", "UTC")),
         ("hours", pa.decimal128(5, 2)),
         ("project", pa.string()),
@@ -230,7 +230,7 @@ def test_every_type_is_loaded_exactly(
     columns = zip(*READING_ROWS, strict=True)
     values = [pa.array(c, t) for c, t in zip(columns, READING_TYPES, strict=True)]
     lines = pa.array(range(2, 2 + len(READING_ROWS)), pa.int64())
-    part = pa.table([*values, lines], names=[*READINGS.header, "line"])
+    part = pa.table([*values, lines], names=[*READINGS.physical_names, "line"])
     parquet.write(part, staging.clean_prefix + part_name(0))
     rows = len(READING_ROWS)
 

@@ -56,8 +56,8 @@ def test_makes_all_that_there_is_not_and_again_nothing(
     before = database.run("SELECT * FROM schema_version")
     second = handler(EVENT, lambda_context())
 
-    assert first == {"tables": TABLES, "created": TABLES, "altered": []}
-    assert second == {"tables": TABLES, "created": [], "altered": []}
+    assert first == {"tables": TABLES, "created": TABLES, "altered": [], "invalid": {}}
+    assert second == {"tables": TABLES, "created": [], "altered": [], "invalid": {}}
     assert database.run("SELECT * FROM schema_version") == before
     assert len(before) == len(load_all())
 
@@ -345,7 +345,12 @@ def test_a_commit_whose_answer_was_lost_is_found_done(
 ) -> None:
     data_api.loses("CommitTransaction")
 
-    assert handler(EVENT, lambda_context()) == {"tables": TABLES, "created": [], "altered": []}
+    assert handler(EVENT, lambda_context()) == {
+        "tables": TABLES,
+        "created": [],
+        "altered": [],
+        "invalid": {},
+    }
     assert database.run("SELECT count(*) FROM schema_version") == [[len(load_all())]]
 
 

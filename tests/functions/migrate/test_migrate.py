@@ -13,14 +13,15 @@ from functions.migrate import ddl, roles
 from functions.migrate import migration as migrations
 from functions.migrate.handler import handler
 from functions.migrate.migration import Migration, migrate
+from shared import contract as contract_module
 from shared.contract import Column, Contract
 from shared.database import connect
 from shared.errors import DatabaseUnavailable, InvalidSettings, SchemaMismatch
-from shared.odcs import load_all
+from shared.odcs import Contracts, load_all
 from shared.settings import DatabaseSettings, read
 from tests.fixtures.aws import lambda_context
 from tests.fixtures.contracts import READINGS, column
-from tests.fixtures.database import Database, Role
+from tests.fixtures.database import Database, Role, migrate_to
 
 EVENT = {"contracts": "a hash"}
 
@@ -29,7 +30,8 @@ EVENT = {"contracts": "a hash"}
 def one_contract(monkeypatch: pytest.MonkeyPatch) -> Contract:
     """The only contract that the handler finds, whatever else there is."""
     contract = load_all()["dailycheckins"]
-    monkeypatch.setattr("functions.migrate.handler.load_all", lambda: {"dailycheckins": contract})
+    found = Contracts({"dailycheckins": contract}, {})
+    monkeypatch.setattr("functions.migrate.handler.load_all", lambda: found)
     return contract
 
 
@@ -46,8 +48,70 @@ def test_makes_all_that_there_is_not(database: Database) -> None:
         "tables": ["source", "daily_checkins"],
         "created": ["source", "daily_checkins"],
         "altered": [],
+        "invalid": {},
     }
     assert json.loads(json.dumps(result)) == result
+
+
+@pytest.mark.parametrize("valid", [["daily_checkins"], []])
+def test_an_invalid_contract_stops_its_own_table_only(
+    database: Database,
+    one_contract: Contract,
+    monkeypatch: pytest.MonkeyPatch,
+    valid: list[str],
+) -> None:
+    invalid = {"budgets": "budgets.odcs.yaml: it is broken"}
+    found = Contracts({one_contract.table: one_contract} if valid else {}, invalid)
+    monkeypatch.setattr("functions.migrate.handler.load_all", lambda: found)
+
+    result = handler(EVENT, lambda_context())
+
+    assert result["created"] == ["source", *valid]
+    assert result["invalid"] == invalid
+
+
+def test_the_names_that_contracts_may_not_use_are_those_of_postgresql_and_our_own(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("functions.migrate.handler.load_all", lambda: Contracts({}, {}))
+    handler(EVENT, lambda_context())
+
+    columns = database.run(
+        "SELECT attname FROM pg_attribute WHERE attrelid = 'source'::regclass AND attnum < 0"
+    )
+    assert {name for [name] in columns} == contract_module._SYSTEM_COLUMNS
+    ours = database.run("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace")
+    assert {name for [name] in ours} == contract_module._OWN_RELATIONS
+    hiding = database.run(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace "
+        "AND NOT starts_with(relname, 'pg_')"
+    )
+    assert hiding == []
+
+
+def test_the_widest_and_the_heaviest_contract_have_a_table(database: Database) -> None:
+    """What PostgreSQL takes at most; `tests/shared/test_limits_of_contracts.py` refuses more."""
+    wide = [column(f"c{n}", "integer", "bigint") for n in range(contract_module.MAX_COLUMNS)]
+    heavy = [column(f"c{n}", "integer", "bigint", required=True) for n in range(1_015)]
+    contracts = [
+        Contract(
+            table=name,
+            relation=name,
+            version="1",
+            columns=tuple(columns),
+            indexes=(tuple(each.name for each in columns[:32]),),
+        )
+        for name, columns in (("wide", wide), ("heavy", heavy))
+    ]
+
+    migrate_to(*contracts)
+
+    values = ", ".join(["1"] * 1_015)
+    database.run(
+        "INSERT INTO source (source_key, version_id, ingested_id, rows_read, rows_loaded, "
+        "rows_rejected, loaded_at) VALUES ('k', 'v', 'i', 1, 1, 0, now())"
+    )
+    database.run(f"INSERT INTO heavy OVERRIDING SYSTEM VALUE VALUES (1, {values}, 1, 1)")
 
 
 def test_makes_the_agreed_columns(migrated: Database) -> None:
@@ -81,7 +145,12 @@ def test_again_changes_nothing(migrated: Database) -> None:
 
     result = handler(EVENT, lambda_context())
 
-    assert result == {"tables": ["source", "daily_checkins"], "created": [], "altered": []}
+    assert result == {
+        "tables": ["source", "daily_checkins"],
+        "created": [],
+        "altered": [],
+        "invalid": {},
+    }
     assert before == migrated.run(
         "SELECT contract, version, ddl_hash, applied_at FROM schema_version"
     )

@@ -45,7 +45,9 @@ GOOD = {
 )
 def test_the_rules_of_the_check_ins(changes: dict[str, object], expected: list[object]) -> None:
     rows = [GOOD | {"line": 2}, GOOD | changes | {"line": 3}, GOOD | {"line": 4}]
-    table = pa.Table.from_pylist(rows, schema=schema(CHECKINS))
+    names = [*CHECKINS.header, "line"]
+    columns = [[row[name] for row in rows] for name in names]
+    table = pa.table(columns, schema=schema(CHECKINS))
 
     assert [
         (each.line, each.column, each.rule, each.severity, each.value)

@@ -80,7 +80,7 @@ def test_what_is_no_number(text: str, reason: str) -> None:
 def test_text_stays_as_it_is_and_empty_is_missing() -> None:
     clean = cast_text(f" NA ,{AT},1,", f"0012,{AT},1,ё").clean
 
-    assert clean["user"].to_pylist() == [" NA ", "0012"]
+    assert clean["username"].to_pylist() == [" NA ", "0012"]
     assert clean["project"].to_pylist() == [None, "ё"]
 
 
@@ -94,8 +94,8 @@ def test_nul_is_no_text() -> None:
 def test_columns_are_found_by_name() -> None:
     clean = cast_text(f"x,1,{AT},ned", header="project,hours,timestamp,user").clean
 
-    assert clean.column_names == ["user", "timestamp", "hours", "project", "line"]
-    assert clean["user"].to_pylist() == ["ned"]
+    assert clean.column_names == ["username", "timestamp", "hours", "project", "line"]
+    assert clean["username"].to_pylist() == ["ned"]
 
 
 def test_a_row_with_two_faults_is_one_row() -> None:

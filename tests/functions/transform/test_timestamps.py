@@ -5,7 +5,6 @@ import pytest
 
 from functions.transform import timestamps
 from shared.contract import Column, Format
-from shared.errors import InvalidContract
 from shared.odcs import load_all
 
 
@@ -139,14 +138,6 @@ def test_quoted_text_and_abbreviated_months() -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", ["yyyy-MM-dd G", "yy-MM-dd", "HH:mm", "yyyy-MM-dd yyyy", "yyyy-MM-dd SSSSSSS"]
-)
-def test_a_pattern_that_is_not_understood_is_the_contracts_fault(pattern: str) -> None:
-    with pytest.raises(InvalidContract, match="format"):
-        read("x", column(Format(pattern=pattern)))
-
-
-@pytest.mark.parametrize(
     ("text", "zone", "instant"),
     [
         ("2040-07-01 12:00", "Europe/Berlin", dt.datetime(2040, 7, 1, 10, tzinfo=dt.UTC)),
@@ -170,15 +161,6 @@ def test_no_text_at_all_in_a_zone() -> None:
 
     assert values.type == timestamps.TYPE
     assert len(values) == 0
-
-
-def test_a_date_has_no_time() -> None:
-    timed = column(Format(pattern="yyyy-MM-dd HH:mm"))
-
-    with pytest.raises(
-        InvalidContract, match=r"column at names \['hour', 'minute'\]: a date has no"
-    ):
-        timestamps.parse_dates(pa.array(["x"]), timed)
 
 
 def test_a_format_may_name_its_own_zone() -> None:

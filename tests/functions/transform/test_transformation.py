@@ -97,8 +97,8 @@ def test_columns_that_are_ignored_when_the_contract_says_so(staging: Staging) ->
 
     assert verdict.outcome == Outcome.OK
     (uri,) = parquet.parts(staging.clean_prefix)
-    assert parquet.read(uri).column_names == [*CONTRACT.header, "line"]
-    assert parquet.read(uri)["user"].to_pylist() == ["ned"]
+    assert parquet.read(uri).column_names == [*CONTRACT.physical_names, "line"]
+    assert parquet.read(uri)["username"].to_pylist() == ["ned"]
 
 
 def test_an_order_that_the_contract_asks_for(staging: Staging) -> None:

@@ -6,6 +6,7 @@ import boto3
 import pytest
 
 from functions.trigger.handler import handler
+from shared.odcs import Contracts, load_all
 from shared.progress import Log, Status
 from tests.fixtures.aws import KEY, LANDING, REGION, lambda_context, land
 
@@ -105,6 +106,21 @@ def test_an_event_without_a_version_is_of_the_newest(
 
     (started,) = inputs(state_machine)
     assert started["source"] == newest.as_event()["source"]
+
+
+def test_an_invalid_contract_stops_its_own_table_only(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Contracts(load_all(), {"budgets": "budgets.odcs.yaml: column 'a': it is broken"})
+    monkeypatch.setattr("functions.trigger.handler.load_all", lambda: found)
+
+    result = handler(event(KEY, KEY.replace("dailycheckins", "budgets")), lambda_context())
+
+    assert result == {"started": 1, "rejected": 1}
+    (item,) = log.with_status(Status.REJECTED)
+    assert item["haltReason"] == (
+        "the contract of table 'budgets' is invalid: budgets.odcs.yaml: column 'a': it is broken"
+    )
 
 
 def test_an_object_without_a_version_is_rejected(

@@ -10,9 +10,11 @@ from moto.stepfunctions.models import stepfunctions_backends
 
 from functions.watch import reconciliation
 from functions.watch.handler import handler
-from shared.errors import LogUnavailable, NoticeUndelivered
+from shared.errors import InvalidContract, LogUnavailable, NoticeUndelivered
 from shared.ingestion import Ingestion, Run, Source
 from shared.intake import Admission, Intake
+from shared.landing_key import LandingKey
+from shared.odcs import Contracts, load_all
 from shared.progress import Log, State, Status
 from tests.fixtures.aws import KEY, LANDING, REGION, lambda_context, land
 
@@ -251,6 +253,40 @@ def test_a_rejected_key_that_was_never_told(log: Log, notices: Notices) -> None:
 
     assert look() == NOTHING | {"unannounced": 1}
     assert [kind for kind, _ in notices()] == ["Ingestion Rejected"]
+
+
+def test_an_invalid_contract_fails_the_look_after_it_has_done_everything(
+    s3: "S3Client", log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Contracts(load_all(), {"budgets": "budgets.odcs.yaml: it is broken"})
+    monkeypatch.setattr("functions.watch.handler.load_all", lambda: found)
+    ours = land(s3, b"ours")
+    land(s3, b"theirs", KEY.replace("dailycheckins", "budgets"))
+
+    with pytest.raises(InvalidContract, match=r"^budgets\.odcs\.yaml: it is broken$"):
+        look()
+
+    assert [each["ingestedID"] for each in log.with_status(Status.RUNNING)] == [ours.id]
+    (rejected,) = log.with_status(Status.REJECTED)
+    assert rejected["haltReason"] == (
+        "the contract of table 'budgets' is invalid: budgets.odcs.yaml: it is broken"
+    )
+
+
+def test_a_file_is_taken_once_its_contract_is_valid_again(
+    s3: "S3Client", log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    today = dt.datetime.now(dt.UTC).date()
+    ours = land(s3, b"ours", str(LandingKey("dailycheckins", today, "f.csv")))
+    with monkeypatch.context() as patch:
+        broken = Contracts({}, {ours.table: "dailycheckins.odcs.yaml: it is broken"})
+        patch.setattr("functions.watch.handler.load_all", lambda: broken)
+        with pytest.raises(InvalidContract):
+            look()
+    assert log.get(ours.id, ours.table) is None
+
+    assert look()["lost"] == 1
+    assert log.get(ours.id, ours.table) is not None
 
 
 def test_a_landed_object_whose_event_was_lost(s3: "S3Client", log: Log) -> None:

@@ -1,0 +1,139 @@
+"""The formats of dates and timestamps: from a contract's pattern to a regular expression of RE2.
+
+A pattern is one of Java's `DateTimeFormatter`, which is what ODCS names for dates. The names of
+months and half days are those of Unicode's CLDR, which Babel brings.
+https://docs.oracle.com/en/java/javase/21/docs/api/java.base/java/time/format/DateTimeFormatter.html
+"""
+
+import functools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import babel.dates
+
+from shared import regex
+from shared.text import quoted
+
+_TOKEN = re.compile(
+    r"'(?P<literal>(?:[^']|'')*)'"
+    r"|(?P<fractions>(?:\[\.S+\])+)"
+    r"|(?P<letters>([A-Za-z])\4*)"
+    r"|(?P<other>[^\[\]'])"
+    r"|(?P<unknown>.)",
+    re.DOTALL,
+)
+
+# Each pattern letter run, as RE2; the group's name says what the digits are.
+_NUMBERS = {
+    "yyyy": r"(?P<year>\d{4})",
+    "MM": r"(?P<month>\d{2})",
+    "M": r"(?P<month>\d{1,2})",
+    "dd": r"(?P<day>\d{2})",
+    "d": r"(?P<day>\d{1,2})",
+    "HH": r"(?P<hour>\d{2})",
+    "H": r"(?P<hour>\d{1,2})",
+    "hh": r"(?P<half_day_hour>\d{2})",
+    "h": r"(?P<half_day_hour>\d{1,2})",
+    "mm": r"(?P<minute>\d{2})",
+    "ss": r"(?P<second>\d{2})",
+}
+_MONTH_WIDTHS = {"MMMM": "wide", "MMM": "abbreviated"}
+_TIME_GROUPS = {"hour", "half_day_hour", "half_day", "minute", "second", "fraction"}
+MAX_FRACTION_DIGITS = 6
+"""PostgreSQL keeps microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextFormat:
+    """A format ready to read texts: `regex` has a group for each of `groups`.
+
+    `months` are the names that the group `month_name` matches, from January on; `half_days` those
+    of the group `half_day`, first the one before noon.
+    """
+
+    regex: str
+    groups: frozenset[str]
+    months: tuple[str, ...]
+    half_days: tuple[str, str]
+
+    @property
+    def times(self) -> list[str]:
+        """The names of the groups that only a timestamp has."""
+        return sorted(self.groups & _TIME_GROUPS)
+
+
+@functools.cache
+def text_format(pattern: str, locale: str) -> TextFormat:
+    """Return what reads the texts of a pattern.
+
+    Args:
+        pattern: Java's.
+        locale: by Unicode's name, such as `de` or `de_AT`.
+
+    Raises:
+        ValueError: this pipeline does not understand one of the two, or the pattern does not say
+            which day, or at which time of day, something is.
+    """
+    names = _locale(locale)
+    tokens = list(_TOKEN.finditer(pattern))
+    widths = [_MONTH_WIDTHS[t["letters"]] for t in tokens if t["letters"] in _MONTH_WIDTHS]
+    width = next(iter(widths), "wide")
+    months = tuple(dict(babel.dates.get_month_names(width, "format", names)).values())
+    periods = babel.dates.get_period_names("abbreviated", "format", names)
+    half_days = (str(periods["am"]), str(periods["pm"]))
+
+    def pieces() -> Iterator[str]:
+        for token in tokens:
+            letters = token["letters"]
+            if token["literal"] is not None:
+                yield re.escape(token["literal"].replace("''", "'") or "'")
+            elif token["fractions"]:
+                lengths = [len(run) for run in re.findall("S+", token["fractions"])]
+                if max(lengths) > MAX_FRACTION_DIGITS:
+                    raise _not_understood(pattern, token["fractions"])
+                digits = "|".join(rf"\d{{{length}}}" for length in lengths)
+                yield rf"(?:\.(?P<fraction>{digits}))?"
+            elif token["other"]:
+                yield re.escape(token["other"])
+            elif letters in _NUMBERS:
+                yield _NUMBERS[letters]
+            elif letters in _MONTH_WIDTHS:
+                yield f"(?P<month_name>{'|'.join(map(re.escape, months))})"
+            elif letters == "a":
+                yield f"(?P<half_day>{'|'.join(map(re.escape, half_days))})"
+            else:
+                raise _not_understood(pattern, token[0])
+
+    whole = rf"\A(?:{''.join(pieces())})\z"
+    groups = re.findall(r"\(\?P<(\w+)>", whole)
+    _check(pattern, groups)
+    regex.check(whole)
+    return TextFormat(whole, frozenset(groups), months, half_days)
+
+
+def _locale(name: str) -> babel.Locale:
+    try:
+        return babel.Locale.parse(name)
+    except (ValueError, babel.UnknownLocaleError):
+        raise ValueError(f"{quoted(name)} is no locale; one is de or de_AT") from None
+
+
+def _check(pattern: str, groups: list[str]) -> None:
+    found = set(groups)
+    months = found & {"month", "month_name"}
+    if len(found) != len(groups) or not {"year", "day"} <= found or len(months) != 1:
+        raise ValueError(f"format {quoted(pattern)} must name year, month and day, each part once")
+    twelve = found & {"half_day_hour", "half_day"}
+    if len(twelve) == 1 or (twelve and "hour" in found):
+        raise ValueError(
+            f"format {quoted(pattern)} must name the hour by H or HH, or by h or hh together with a"
+        )
+
+
+def _not_understood(pattern: str, part: str) -> ValueError:
+    return ValueError(
+        f"format {quoted(pattern)}: {quoted(part)} is not among what this pipeline reads: "
+        f"{', '.join([*_NUMBERS, *_MONTH_WIDTHS, 'a'])}, 'text', and optional fractions of up to "
+        f"{MAX_FRACTION_DIGITS} digits such as [.SSSSSS][.SSS]"
+    )

@@ -1,0 +1,444 @@
+"""Contracts that can never work, files that are no contracts, and files that nobody would write."""
+
+import datetime as dt
+import encodings
+import itertools
+import pkgutil
+import re
+import sys
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import yaml
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from functions.test.rules import Judge
+from functions.transform.casts import cast
+from shared.contract import Contract
+from shared.errors import InvalidContract
+from shared.lines import Lines, read_lines
+from shared.odcs import CONTRACTS, load
+from shared.rows import Rows
+from shared.text import REASON
+from tests.processing import NOW, process
+from tests.shared.test_odcs import (
+    MINIMAL,
+    Change,
+    both,
+    column,
+    custom,
+    document,
+    loaded,
+    quality,
+    row_count,
+    save,
+    table,
+)
+
+
+def wider(by: int, **properties: Any) -> Change:
+    """Give the table more columns."""
+    columns = [
+        {"name": f"c{number}", "logicalType": "integer", "physicalType": "bigint"} | properties
+        for number in range(by)
+    ]
+    return lambda document: document["schema"][0]["properties"].extend(columns)
+
+
+def dated(**properties: Any) -> Change:
+    return custom(of="day", formats=[{"pattern": "yyyy-MM-dd"} | properties])
+
+
+NEVER: list[tuple[Change, str]] = [
+    *(
+        (custom(encoding=name), f"encoding: Python knows no encoding '{name}' of files")
+        for name in ("idna", "unicode_escape", "rot13", "base64", "punycode", "undefined", "../x")
+    ),
+    *(
+        (custom(delimiter=text), "the table: delimiter: the delimiter must be one ASCII character")
+        for text in ("a", "Z", "7", "", "\n")
+    ),
+    (custom(delimiter="\0"), "a text holds the character NUL"),
+    *(
+        (dated(pattern=pattern), f"column 'day': formats.0: format {pattern!r}: {part} is not amo")
+        for pattern, part in (
+            ("yyyy-MM-dd G", "'G'"),
+            ("yy-MM-dd", "'yy'"),
+            ("yyyy-MM-dd'T", '"\'"'),
+            ("yyyy-MM-dd[.SSSSSSS]", "'[.SSSSSSS]'"),
+            ("yyyy-MM-dd [HH]", "'['"),
+        )
+    ),
+    *(
+        (dated(pattern=pattern), f"column 'day': formats.0: format {pattern!r} must name {what}")
+        for pattern, what in (
+            ("HH:mm", "year, month and day, each part once"),
+            ("yyyy-MM-dd yyyy", "year, month and day, each part once"),
+            ("yyyy-dd", "year, month and day, each part once"),
+            ("dd MM MMM yyyy", "year, month and day, each part once"),
+            ("yyyy-MM-dd hh:mm", "the hour by H or HH, or by h or hh together with a"),
+            ("yyyy-MM-dd HH a", "the hour by H or HH, or by h or hh together with a"),
+        )
+    ),
+    (
+        dated(pattern="yyyy-MM-dd HH:mm"),
+        "column 'day': date format 'yyyy-MM-dd HH:mm' names ['hour', 'minute']: a date has no time",
+    ),
+    (dated(pattern="yyyy" * 51), "column 'day': formats.0.pattern: String should have at most 200"),
+    *(
+        (dated(locale=name), f"column 'day': formats.0: {name!r} is no locale; one is de or de_AT")
+        for name in ("../de", "de-AT", "xx", "")
+    ),
+    *(
+        (
+            quality("name", arguments={"pattern": pattern}),
+            f"column 'name': rules.3.pattern.regex: RE2 refuses the pattern {pattern!r}: {why}",
+        )
+        for pattern, why in (
+            ("(?=x)y", "invalid perl operator: (?="),
+            ("(?<!x)y", "invalid perl operator: (?<"),
+            (r"(.)\1", r"invalid escape sequence: \1"),
+            ("(", "missing ): ("),
+            ("a)|(b", "unexpected ): a)|(b"),
+            ("(((a{9}){9}){9}){9}", "invalid repetition size"),
+        )
+    ),
+    (quality("name", arguments={"pattern": r"\Qa"}), "RE2 refuses the pattern '\\\\A(?:\\\\Qa)"),
+    (quality("name", arguments={"pattern": "x" * 10_001}), "should have at most 10000 characters"),
+    (
+        table(physicalName="pg_class"),
+        "the table pg_class would be hidden behind PostgreSQL's own: choose a physicalName that",
+    ),
+    (table(physicalName="source_pkey"), "the table source_pkey is the pipeline's own"),
+    (both(table(name="Feed"), table(physicalName="f")), "'Feed' cannot stand in a landing key"),
+    *(
+        (column("name", physicalName=name), f"columns ['{name}'] are PostgreSQL's own")
+        for name in ("cmax", "cmin", "ctid", "tableoid", "xmax", "xmin")
+    ),
+    (
+        column("amount", name=""),
+        "column '': physicalName: '' is no plain lower-case PostgreSQL identifier",
+    ),
+    *(
+        (column(name, physicalType=physical_type), f"column {name!r}: {message}")
+        for name, physical_type, message in (
+            ("name", "varchar(99999999999)", "varchar(99999999999) must have 1 to 10,485,760 char"),
+            ("name", "varchar(10485761)", "varchar(10485761) must have 1 to 10,485,760 characters"),
+            ("name", "varchar(0)", "varchar(0) must have 1 to 10,485,760 characters"),
+            ("name", "varchar(" + "9" * 5000 + ")", "a string cannot be kept as 'varchar(99999"),
+            ("name", "varchar(\u0663)", "a string cannot be kept as 'varchar(\u0663)'"),
+            ("amount", "numeric(99999999999,2)", "a number cannot be kept as 'numeric(99999"),
+            ("amount", "numeric(1001,2)", "numeric(1001,2) must have 1 to 38 digits"),
+        )
+    ),
+    (wider(1_594), "the table has 1,598 columns; PostgreSQL keeps 1,600, with the pipeline's own"),
+    (
+        wider(1_020, required=True),
+        "the required columns alone make a row of at least 8,201 bytes, and PostgreSQL keeps 8,160",
+    ),
+    (
+        both(wider(33), custom(indexes=[[f"c{number}" for number in range(33)]])),
+        "the index that begins with 'c0' has 33 columns; PostgreSQL takes 32",
+    ),
+    *(
+        (quality(name, arguments=arguments), "no value can be at least")
+        for name, arguments in (
+            ("name", {"minLength": 3, "maxLength": 2}),
+            ("amount", {"minimum": 2, "maximum": 1}),
+            ("day", {"minimum": dt.date(2020, 1, 2), "maximum": "2020-01-01"}),
+        )
+    ),
+    (row_count(mustBeBetween=[3, 2]), "no value can be at least 3 and at most 2"),
+    *(
+        (
+            quality("amount", arguments={"minimum": 0}, mustBe=None, mustBeLessThan=limit),
+            f"no file can have fewer than {limit} rows that fail: it would always halt",
+        )
+        for limit in (0, -1)
+    ),
+    *(
+        (quality("amount", arguments={"minimum": bound}), "more than 38 digits before or after")
+        for bound in (10**38, f"0.{'0' * 38}1", "1e1000000")
+    ),
+    (quality("name", arguments={"minLength": 2**31}), "less than or equal to 2147483647"),
+    (
+        quality("day", arguments={"minimum": "0001-01-01T00:00:00+01:00"}),
+        "lies outside of the calendar in UTC",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"), NEVER, ids=[f"{i}-{each[1][:50]!a}" for i, each in enumerate(NEVER)]
+)
+def test_what_can_never_work_is_refused_when_it_is_read(
+    change: Change, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidContract, match=re.escape(message)) as error:
+        loaded(tmp_path, change)
+
+    assert re.match(r"(feed|Feed)\.odcs\.yaml: ", str(error.value))
+
+
+def test_the_most_that_postgresql_takes(tmp_path: Path) -> None:
+    widest = loaded(tmp_path, wider(1_593))
+    heaviest = loaded(tmp_path, wider(1_014, required=True))
+    longest = loaded(
+        tmp_path,
+        column(
+            "name",
+            physicalType="varchar(10485760)",
+            logicalTypeOptions={"maxLength": 10_485_760},
+        ),
+    )
+
+    assert len(widest.columns) == 1_597
+    assert len(heaviest.columns) == 1_018
+    assert longest.column("name").max_length == 10_485_760
+
+
+_BOMB = "a: &a [x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
+    for before, name in itertools.pairwise("abcdefghijk")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (_BOMB, "line 6: here the contract is larger than 512 KiB or 100,000 values"),
+        (
+            f"a: &a {'x' * 100_000}\nb: [{'*a,' * 9}]",
+            "line 2: here the contract is larger than 512 KiB",
+        ),
+        ("a: &a {b: *a}", "line 1: an alias stands within what it stands for"),
+        ("[" * 100_000, "line 1 is nested more than 20 levels deep"),
+        ("- " * 100_000, "line 1 is nested more than 20 levels deep"),
+        (
+            "- &a0 [x]\n" + "".join(f"- &a{i + 1} [*a{i}]\n" for i in range(20)),
+            "line 20 is nested more than 20 levels deep",
+        ),
+        ("#" * 600_000, "it is larger than 512 KiB, which no contract needs"),
+        ("a" + ",a" * 200_000, "at $: 'a,a"),
+        ("[" + "a," * 200_000, "line 1: here the contract is larger than 512 KiB or 100,000 val"),
+        ("a: 1" + ":1" * 100_000, "line 1: a number or date of more than 100 characters"),
+        (f"{'k' * 101}: 1", " characters) is no text of up to 100 characters"),
+        ("yes: 1", "the key 'True' is no text"),
+        ("? [a]\n: 1", "the key \"['a']\" is no text"),
+        ('!!int ""', "line 1: the tag 'tag:yaml.org,2002:int': leave it out"),
+        ('a: "\\ud800"', "line 1: a text holds the character NUL or half of a character"),
+        ('a: "\\0"', "line 1: a text holds the character NUL or half of a character"),
+        ("---\n---\n", "expected a single document"),
+        ("a: 2020-13-45", "month must be in 1..12"),
+        (MINIMAL + "    foo: [" + "{}, " * 20_000 + "]", "at $.schema[0]: Unevaluated properties"),
+    ],
+    ids=range(19),
+)
+def test_what_a_file_costs_is_bounded(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "feed.odcs.yaml"
+    path.write_text(text, "utf-8")
+
+    with pytest.raises(InvalidContract, match=re.escape(message)) as error:
+        load(path)
+
+    assert str(error.value).startswith("feed.odcs.yaml: ")
+    assert len(str(error.value)) <= REASON
+
+
+def test_what_aliases_stand_for_takes_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "feed.odcs.yaml"
+    path.write_text(_BOMB, "utf-8")
+    with pytest.raises(InvalidContract):
+        load(path)  # so that what is loaded once does not count
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidContract):
+            load(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 1024**2
+
+
+def test_an_alias_may_spare_some_writing(tmp_path: Path) -> None:
+    made = document()
+    made["schema"][0]["tags"] = made["tags"] = ["a"]
+    path = save(tmp_path, made)
+
+    assert "*id001" in path.read_text("utf-8")
+    assert load(path).table == "feed"
+
+
+def test_what_a_reason_quotes_cannot_steer_a_terminal(tmp_path: Path) -> None:
+    made = document()
+    column("name", name="\x1b[31m\u202e", physicalType="\x9b" * 5_000)(made)
+
+    with pytest.raises(InvalidContract) as error:
+        load(save(tmp_path, made))
+
+    assert r"column '\x1b[31m\u202e'" in str(error.value)
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) <= REASON
+
+
+def test_every_encoding_of_files_reads_what_it_wrote(tmp_path: Path) -> None:
+    """Python knows encodings that are none of files; every other one must work."""
+    text = 'a,b\r\n"x\\n\\u0041",xn--a-b\n' * 3
+    refused = set()
+    for name in sorted({module.name for module in pkgutil.iter_modules(encodings.__path__)}):
+        try:
+            contract = loaded(tmp_path, custom(encoding=name))
+        except InvalidContract:
+            refused.add(name)
+            continue
+        body = text.encode(contract.encoding)
+        chunks = [body[at : at + 1] for at in range(len(body))]
+        lines = list(read_lines(chunks, contract.encoding))
+        assert b"".join(each.text for each in lines if isinstance(each, Lines)) == text.encode()
+
+    assert refused == {
+        *("aliases", "base64_codec", "bz2_codec", "charmap", "hex_codec", "idna", "mbcs", "oem"),
+        *("palmos", "punycode", "quopri_codec", "raw_unicode_escape", "rot_13", "undefined"),
+        *("unicode_escape", "uu_codec", "zlib_codec"),
+        *({"_win_cp_codecs"} if sys.version_info >= (3, 14) else ()),
+    }
+
+
+def test_the_pipelines_own_names_may_stand_in_a_header(tmp_path: Path) -> None:
+    """Whatever a column is called in a file, PostgreSQL knows it by its `physicalName`."""
+    names = {"id": "customer", "line": "address", "source_id": "a", "source_line": "b", "": "c"}
+    made = document()
+    table(customProperties=None, quality=None)(made)
+    made["schema"][0]["properties"] = [
+        {"name": name, "physicalName": physical, "logicalType": "string", "physicalType": "text"}
+        | {"unique": True}
+        for name, physical in names.items()
+    ]
+    contract = load(save(tmp_path, made))
+
+    header = ",".join(names)
+    processed = process(tmp_path, f"{header}\n1,2,3,4,5\n6,7,8,9,5\n".encode(), contract)
+
+    assert processed.clean == {
+        2: dict(zip(names, "12345", strict=True)),
+        3: dict(zip(names, "67895", strict=True)),
+    }
+    assert [(each["line"], each["column"]) for each in processed.rejects] == [(3, "")]
+    assert processed.report is not None
+    assert [*processed.report["columns"]] == [*names]
+
+
+# Any other file: what comes of it is a contract by which every text can be read, or one error.
+
+_VALUES: list[Any] = [
+    *(None, True, 0, -1, 10**40, 2**63, 1.5, 1e308, float("nan"), float("inf"), "", "x" * 3_000),
+    *("\x1b[31m", "\u202e", "\ud800", "\0", "\n", "é", ",", ";", "0", "1e999999", "NaN"),
+    *([], {}, [[]], [None], {"a": 1}, {1: 2}, dt.date(1, 1, 1), dt.date(9999, 12, 31)),
+    *(
+        dt.datetime(2020, 1, 1, 1, tzinfo=dt.UTC),
+        "2020-01-01T01:00:00",
+        "9999-12-31T23:59:59-12:00",
+        "2020-01-01T00:00:00+01:00",
+    ),
+    *("ctid", "pg_class", "id", "line", "source", "(?=a)", "(a)\\1", "[a-z]+", "\\C", "\\Qa"),
+    *("idna", "utf-16", "cp037", "utf-7", "unicode_escape", "../x", "Europe/Berlin", "de", "ja"),
+    *("varchar(99999999999)", "varchar(1)", "text", "numeric(38,38)", "numeric(1,0)", "smallint"),
+    *("string", "integer", "number", "boolean", "date", "timestamp", "time", "timestamptz"),
+    *("yyyy", "dd.MM.yyyy", "d MMMM yyyy h:mm a", "yyyy-MM-dd'T'HH:mm:ss[.SSS]", "MMM d yyyy"),
+    *("nullValues", "invalidValues", "rowCount", "duplicateValues", "percent", "warning"),
+]
+_KEYS = [
+    *("name", "physicalName", "logicalType", "physicalType", "required", "unique", "quality"),
+    *("customProperties", "property", "value", "properties", "arguments", "minimum", "maximum"),
+    *("minLength", "maxLength", "pattern", "validValues", "notInFuture", "mustBe", "metric"),
+    *("mustBeLessThan", "mustBeBetween", "unit", "logicalTypeOptions", "format", "examples"),
+    *("slaProperties", "schema", "x", "locale", "timezone", "defaultTimezone", "severity"),
+]
+_SNIPPETS = [
+    *("&a ", "*a", "!!int ", "!!binary ", "!x ", "- ", "? ", ": ", "{", "}", "[", "]", '"', "'"),
+    *("|\n", ">\n", "\t", "<<: ", "---\n", "%YAML 1.1\n", "# ", "\0", "\x85", "\ufeff", "\n", "  "),
+    *("~", "0x", "1:1:1", ".inf", "2020-13-45", "=", "\\", "\u2028"),
+]
+_DOCUMENTS = [MINIMAL, *(path.read_text("utf-8") for path in sorted(CONTRACTS.glob("*.yaml")))]
+_TEXTS = [
+    *(None, "", "-", "a", "ё", "x" * 200, "\0", "0", "-1", "1.5", "1,5", "9" * 38, "9" * 39),
+    *("ja", "nein", "2020-01-01", "01.03.2024", "26 сентября 2019 00:00", "09/27/2019 12:00 AM"),
+    *("2019-09-27 00:00:00 UTC", "0001-01-01 00:00:00 UTC", "9999-12-31 23:59:59 UTC"),
+]
+
+
+def _places(part: Any) -> list[tuple[Any, Any]]:
+    """Return every container in a document with each of its keys."""
+    keys: list[Any] = list(part) if isinstance(part, dict) else list(range(len(part)))
+    inner = [part[key] for key in keys if isinstance(part[key], dict | list)]
+    return [(part, key) for key in keys] + [place for each in inner for place in _places(each)]
+
+
+@st.composite
+def _texts(draw: st.DrawFn) -> str:
+    """Draw a valid contract in which some values, and then some characters, are others."""
+    made = yaml.safe_load(draw(st.sampled_from(_DOCUMENTS)))
+    values = st.sampled_from(_VALUES)
+    for _ in range(draw(st.integers(0, 4))):
+        places = _places(made)
+        if not places:
+            break
+        container, key = draw(st.sampled_from(places))
+        match draw(st.sampled_from(["set", "set", "add", "delete", "move", "nest"])):
+            case "set":
+                container[key] = draw(values)
+            case "add" if isinstance(container, dict):
+                container[draw(st.sampled_from(_KEYS))] = draw(values)
+            case "delete":
+                del container[key]
+            case "move":
+                other, there = draw(st.sampled_from(places))
+                container[key] = yaml.safe_load(yaml.safe_dump(other[there]))
+            case _:
+                container[key] = [container[key]]
+    text = yaml.safe_dump(made, allow_unicode=True, sort_keys=False)
+    for _ in range(draw(st.integers(0, 2))):
+        begin = draw(st.integers(0, len(text)))
+        end = begin + draw(st.sampled_from([0, 0, 1, 10]))
+        text = text[:begin] + draw(st.sampled_from(_SNIPPETS)) + text[end:]
+    return text
+
+
+@pytest.mark.scaled
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(text=_texts())
+def test_any_file_is_a_contract_or_one_error(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "feed.odcs.yaml"
+    for name in ("dailycheckins", "projectbudgets"):
+        if f"name: {name}" in text:
+            path = tmp_path / f"{name}.odcs.yaml"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    try:
+        contract = load(path)
+    except InvalidContract as error:
+        said = str(error)
+        assert said.startswith(f"{path.name}: ")
+        assert said.isprintable()
+        assert len(said) <= REASON
+        event("refused")
+        return
+    event("accepted")
+    _read_every_text(contract)
+
+
+def _read_every_text(contract: Contract) -> None:
+    """Do what Transform and Test do, with texts of all kinds in every column."""
+    columns = [pa.array(_TEXTS, pa.string())] * len(contract.columns)
+    rows = Rows(pa.array(range(len(_TEXTS)), pa.int64()), columns, str)
+    judge = Judge(contract, NOW)
+    list(judge.violations(cast(rows, list(contract.header), contract).clean))
+    for each in contract.columns:
+        # Alone, so that a text that is no value of one column is tried in the others.
+        alone = contract.model_copy(update={"columns": (each,)})
+        clean = cast(Rows(rows.lines, columns[:1], str), [each.name], alone).clean
+        list(Judge(alone, NOW).violations(clean))
