@@ -35,14 +35,14 @@ def refusable(parts: Iterable[pa.Table], contract: Contract) -> Iterator[Refusab
     """Yield the rows that may be refused.
 
     Args:
-        parts: the contract's columns in its types, and `line`.
+        parts: the columns as staged, and `line`.
         contract: the table's.
     """
     indexes = [*contract.indexes]
     if contract.lookup:
         indexes.append((contract.lookup.key, contract.lookup.order))
     for part in parts:
-        lengths = {name: _bytes(part[name]) for name in contract.header}
+        lengths = {each.name: _bytes(part[each.physical_name]) for each in contract.columns}
         for index in indexes:
             size = _sum([lengths[name] for name in index])
             for line, found in _above(_INDEX_ENTRY, size, part):

@@ -1,6 +1,5 @@
 """Takes `{contracts: hash}` from Terraform, which sends another hash when a contract changes.
-Returns `{tables: […], created: […], altered: […], invalid: {table: reason}}`; invalid: not touched.
-Or takes `{operation: privileges}`, and returns what PUBLIC may do as `{public: […]}`.
+Returns `{tables, created, altered, invalid}`. `{operation: privileges}` is answered `{public: […]}`.
 """
 
 from contextlib import AbstractContextManager
