@@ -6,6 +6,7 @@ can reach its port could make a function, and have it run as the user who starte
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -112,6 +113,6 @@ async def _read(receive: Receive) -> tuple[Receive, bytes]:
 
 
 async def _refuse(send: Send) -> None:
-    headers = [(b"content-type", b"text/xml")]
+    headers = [(b"content-type", b"text/xml"), (b"date", formatdate(usegmt=True).encode())]
     await send({"type": "http.response.start", "status": 403, "headers": headers})
     await send({"type": "http.response.body", "body": _REFUSAL})
