@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-_OWN_RELATIONS = {"source", "schema_version"}
+_OWN_RELATIONS = {"replacement", "schema_version", "source"}
 _OWN_COLUMNS = {"id", "line", "source_id", "source_line"}
 _LOOKUP_PARAMETERS = {"by", "cursor", "from", "limit", "order", "prefix", "to"}
 _PERIODS = {"day", "month", "week"}

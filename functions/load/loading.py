@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from pg8000.native import identifier
 
-from functions.load import ledger
+from functions.load import ledger, table
 from functions.load.rows import StagedRows
 from shared.contract import Contract
 from shared.database import Connection
@@ -46,22 +46,22 @@ def load(
         PipelineError: what PostgreSQL answered, or what is wrong with the staged rows.
     """
     source = ingestion.source
-    table = identifier(contract.relation)
     with connection.transaction():
-        source_id, version = ledger.lock(connection, source.key, source.version_id, ingestion.id)
-        if not may_replace(version):
-            if version != source.version_id:
-                return _superseded(rows, version)
+        source_id, loaded_version = ledger.lock(connection, source.key)
+        if not may_replace(loaded_version):
+            if loaded_version not in {"", source.version_id}:
+                return _superseded(rows, loaded_version)
             # `tm remove` deletes the version first and the rows under this lock: a run that is late
             # must not bring them back.
             raise SourceUnreadable(
-                f"version {version} of {source.key} was deleted while it was being loaded, so none "
-                "of it was loaded; drop the file again if it is still wanted"
+                f"version {source.version_id} of {source.key} was deleted while it was being "
+                "loaded, so none of it was loaded; drop the file again if it is still wanted"
             )
-        connection.run(f"DELETE FROM {table} WHERE source_id = :id", id=source_id)  # noqa: S608
+        table.delete(connection, contract, source_id)
         names = [*(column.physical_name for column in contract.columns), "source_id", "source_line"]
         loaded = connection.copy(
-            f"COPY {table} ({', '.join(map(identifier, names))}) FROM STDIN (FORMAT csv)",
+            f"COPY {identifier(contract.relation)} ({', '.join(map(identifier, names))}) "
+            "FROM STDIN (FORMAT csv)",
             rows.csv(source_id),
         )
         if rows.read != loaded + rows.rejected:
@@ -69,6 +69,8 @@ def load(
                 f"{rows.read} rows were read, but {loaded} would be loaded and {rows.rejected} "
                 f"are rejected; the rows of {source.key} stay as they were: replay the ingestion"
             )
+        if loaded_version:
+            table.count_replacement(connection, contract, source_id)
         connection.run(
             _WRITE,
             id=source_id,

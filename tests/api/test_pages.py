@@ -31,7 +31,7 @@ def test_pages_are_the_whole(by_key: Api, filled: Pipeline) -> None:
         for project, hours, at in filled.query(
             "SELECT project, hours::text, "
             """to_char(timestamp AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') """
-            "FROM daily_checkins WHERE username = :user ORDER BY timestamp, id",
+            "FROM daily_checkins WHERE username = :user ORDER BY timestamp, source_id, source_line",
             user=user,
         )
     ]
