@@ -1,5 +1,7 @@
 """What the look-up API answers to the operator."""
 
+import contextlib
+from http import HTTPStatus
 from typing import Any
 
 import requests
@@ -11,24 +13,30 @@ from cli.stack import Stack
 
 _TIMEOUT = 30.0
 _PAGE = "1000"
+_WALKS = 10
+"""How often all pages are asked for: files with rows of the user may be replaced meanwhile."""
+
+
+class _Replaced(Exception):
+    """The API answered 410: rows were replaced since the first page."""
 
 
 def rows(stack: Stack, key: str, value: str) -> list[dict[str, Any]]:
     """Return every row whose `key`, the look-up's, has that value, page by page.
 
+    If the API says that the pages would not fit together any more, all are asked for again.
+
     Raises:
-        CommandError: the API refused to answer.
+        CommandError: the API refused to answer, or rows were replaced in every one of ten walks.
     """
-    found: list[dict[str, Any]] = []
-    first = {key: value, "limit": _PAGE}
-    parameters: dict[str, str] | None = first
     with _session(stack) as session:
-        while parameters is not None:
-            page = _get(session, stack, "/get", parameters)
-            found += page["response"]
-            cursor = page["next"]
-            parameters = None if cursor is None else first | {"cursor": cursor}
-    return found
+        for _ in range(_WALKS):
+            with contextlib.suppress(_Replaced):
+                return _walk(session, stack, {key: value, "limit": _PAGE})
+    raise CommandError(
+        f"Files with rows of {value} were replaced each of the {_WALKS} times that the rows were "
+        "read: try again when fewer files are loaded"
+    )
 
 
 def ingestion(stack: Stack, ingested_id: str) -> dict[str, Any]:
@@ -39,6 +47,21 @@ def ingestion(stack: Stack, ingested_id: str) -> dict[str, Any]:
     """
     with _session(stack) as session:
         return _get(session, stack, f"/ingestions/{ingested_id}", {})
+
+
+def _walk(session: requests.Session, stack: Stack, first: dict[str, str]) -> list[dict[str, Any]]:
+    """Return the rows of all pages from the first on.
+
+    Raises:
+        _Replaced: rows were replaced on the way.
+        CommandError: the API refused to answer.
+    """
+    page = _get(session, stack, "/get", first)
+    found: list[dict[str, Any]] = page["response"]
+    while page["next"] is not None:
+        page = _get(session, stack, "/get", first | {"cursor": page["next"]})
+        found += page["response"]
+    return found
 
 
 def _session(stack: Stack) -> requests.Session:
@@ -59,6 +82,8 @@ def _get(
     session: requests.Session, stack: Stack, path: str, parameters: dict[str, str]
 ) -> dict[str, Any]:
     answer = session.get(f"{stack.api_url}{path}", params=parameters, timeout=_TIMEOUT)
+    if answer.status_code == HTTPStatus.GONE:
+        raise _Replaced
     if not answer.ok:
         raise CommandError(f"The look-up API refused with {answer.status_code}: {_message(answer)}")
     found: dict[str, Any] = answer.json()

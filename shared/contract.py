@@ -30,6 +30,7 @@ from shared.text import quoted
 _OWN_RELATIONS = {
     *("source", "source_id_seq", "source_pkey", "source_source_key_key"),
     *("schema_version", "schema_version_id_seq", "schema_version_pkey"),
+    *("replacement", "replacement_pkey"),
 }
 """The pipeline's tables, with their indexes and sequences: PostgreSQL names all in one space."""
 _OWN_COLUMNS = {"id", "line", "source_id", "source_line"}

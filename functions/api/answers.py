@@ -29,6 +29,7 @@ _SAID = {
     400: "A parameter is missing, unknown or of the wrong form, or a cursor of another query's.",
     403: "No API key, an unknown one, or a signature that is not right.",
     404: "There is no such thing.",
+    410: "A file with rows of this key was replaced or removed since the first page: start again.",
     429: "Too many requests: slow down.",
     500: "Something is broken here.",
     503: "The database or the API is waking up or away, or the query took over eight seconds.",

@@ -16,7 +16,8 @@ from shared.contract import Column
 
 Check = Callable[[Any], bool]
 
-_IDS = range(2**63)
+_INTEGERS = range(2**31)
+_BIGINTS = range(2**63)
 _WRITTEN = {
     "number": re.compile(r"-?[0-9]{1,38}(\.[0-9]{1,38})?"),
     "date": re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"),
@@ -67,10 +68,15 @@ class Cursors:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def is_id(value: Any) -> bool:
-    """Tell whether a value can be a row's ID."""
+def is_number(value: Any) -> bool:
+    """Tell whether a value can be the number of a source or of a line."""
     # No isinstance: a JSON `true` is an int to Python, but none to PostgreSQL.
-    return type(value) is int and value in _IDS
+    return type(value) is int and value in _INTEGERS
+
+
+def is_total(value: Any) -> bool:
+    """Tell whether a value can be a number of replacements."""
+    return type(value) is int and value in _BIGINTS
 
 
 def is_text(value: Any) -> bool:

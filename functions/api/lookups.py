@@ -55,7 +55,7 @@ def lookups(view: View, pages: Pages, fresh: Freshness) -> APIGatewayRouter:
         operation_id="getRows",
         summary=f"The rows of a {key.name}",
         description=f"The oldest first. Nobody knows the {key.name}: no rows.",
-        responses=documented(page_of(row, name="response"), *CLOSED, tag=True),
+        responses=documented(page_of(row, name="response"), *CLOSED, 410, tag=True),
         **common,
     )
     def get(
@@ -93,7 +93,7 @@ def lookups(view: View, pages: Pages, fresh: Freshness) -> APIGatewayRouter:
         "/users/<user>/checkins",
         operation_id="listCheckins",
         summary=f"The rows of a {key.name}, of a time or a {group.name}",
-        responses=documented(page_of(row), *CLOSED, 404, tag=True),
+        responses=documented(page_of(row), *CLOSED, 404, 410, tag=True),
         **common,
     )
     def checkins(
@@ -121,7 +121,7 @@ def lookups(view: View, pages: Pages, fresh: Freshness) -> APIGatewayRouter:
         operation_id="summarizeCheckins",
         summary=f"How many rows a {key.name} has, and their sum",
         description="By days, ISO 8601 weeks or months in UTC, or by what they are for.",
-        responses=documented(page_of(_sum(view)), *CLOSED, 404, tag=True),
+        responses=documented(page_of(_sum(view)), *CLOSED, 404, 410, tag=True),
         **common,
     )
     def summary(

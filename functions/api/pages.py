@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
-from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError, ServiceError
 
 from functions.api import statements
-from functions.api.cursor import Cursors, is_day, is_id, is_of
+from functions.api.cursor import Cursors, is_day, is_number, is_of, is_total
 from functions.api.view import View, bytes_fitting, fitting
 from shared.contract import Column
 from shared.telemetry import logger
@@ -27,7 +28,9 @@ class Pages:
     """The pages of a view; `run` executes a statement in a session whose time zone is UTC.
 
     A page may hold fewer items than its limit although there are more: no answer gets too large.
-    Every method raises BadRequestError for a cursor of another query, and what `run` raises.
+    Every method raises BadRequestError for a cursor of another query, and what `run` raises. Those
+    that take a key raise ServiceError, 410 Gone, for a cursor of a walk that cannot go on: rows of
+    the key were replaced or removed since its first page.
     """
 
     def __init__(self, view: View, run: Run) -> None:
@@ -55,12 +58,13 @@ class Pages:
             descending: the last first.
         """
         view, filters = self._view, filters or {}
-        cursors = Cursors((route, key, filters, descending), (is_of(view.order), is_id))
+        checks = (is_of(view.order), is_number, is_number, is_total)
+        cursors = Cursors((route, key, filters, descending), checks)
         after = cursors.decode(cursor)
         sql = statements.rows(view, filters, after=bool(after), descending=descending)
         names = [column.name for column in view.fields]
         told = (*view.fields, view.order)
-        rows, following = self._page(sql, told, limit, cursors, after, key=key, **filters)
+        rows, following = self._page_of_key(sql, told, limit, cursors, after, key, filters)
         return Page([dict(zip(names, row, strict=False)) for row in rows], following)
 
     def keys(self, prefix: str, limit: int, cursor: str | None) -> Page:
@@ -95,17 +99,42 @@ class Pages:
                 "There is nothing to sum up: the contract's 'lookup' names no 'measure'."
             )
         check = is_day if isinstance(grouping, str) else is_of(grouping)
-        cursors = Cursors(("summary", key, by, filters), (check,))
+        cursors = Cursors(("summary", key, by, filters), (check, is_total))
         after = cursors.decode(cursor)
         sql = statements.sums(view, grouping, view.measure, filters, after=bool(after))
         told = [view.measure] if isinstance(grouping, str) else [grouping, view.measure]
-        rows, following = self._page(sql, told, limit, cursors, after, key=key, **filters)
+        rows, following = self._page_of_key(sql, told, limit, cursors, after, key, filters)
         names = ("group", "rows", view.measure.name)
         return Page([dict(zip(names, row, strict=False)) for row in rows], following)
 
     def knows(self, key: str | int) -> bool:
         """Tell whether there is any row of a key."""
         return bool(self._run(statements.exists(self._view), key=key))
+
+    def _page_of_key(
+        self,
+        statement: str,
+        columns: Iterable[Column],
+        limit: int,
+        cursors: Cursors,
+        after: list[Any] | None,
+        key: str | int,
+        filters: Mapping[str, Any],
+    ) -> tuple[list[list[Any]], str | None]:
+        """Return the same as `_page`, of rows that end with how often the key's were replaced."""
+        asked = {"key": key, "key_text": str(key), **filters}
+        rows, following = self._page(
+            statement, columns, limit, cursors, after and after[:-1], **asked
+        )
+        # A cursor is given only where there are more rows: if there are none, they were removed.
+        if after is not None and (not rows or rows[0][-1] != after[-1]):
+            raise ServiceError(
+                HTTPStatus.GONE,
+                f"A file with rows of this {self._view.key.name} was replaced or removed since the "
+                "first page, so the next page would not fit the ones before: leave the parameter "
+                "'cursor' out to start again with the first page.",
+            )
+        return rows, following
 
     def _page(
         self,
@@ -117,7 +146,7 @@ class Pages:
         **parameters: Any,
     ) -> tuple[list[list[Any]], str | None]:
         """Return the rows of a page, and the cursor of the page after it."""
-        parameters |= dict(zip(("value", "id"), after or (), strict=False))
+        parameters |= dict(zip(("value", "source", "line"), after or (), strict=False))
         columns = tuple(columns)
         # One more than is asked for tells whether there is a next page.
         if limit <= fitting(columns):

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pg8000.native import identifier
 
 from functions.api.view import View
+from shared import replacement
 from shared.contract import Column, LogicalType
 
 # PostgreSQL writes the texts itself, so that no digit is lost on the way.
@@ -36,29 +37,33 @@ PERIODS = {"day": "YYYY-MM-DD", "week": 'IYYY-"W"IW', "month": "YYYY-MM"}
 def rows(
     view: View, filters: Iterable[str] = (), *, after: bool = False, descending: bool = False
 ) -> str:
-    """Return the statement of a page of the rows with `:key`.
+    """Return the statement of a page of the rows with `:key`, which is `:key_text` as a text.
 
-    A row is the values of the view's fields, of its order, and its ID.
+    A row is the values of the view's fields and of its order, its source and line, and how often
+    rows of the key were replaced.
 
     Args:
         view: what is shown of which table.
         filters: which of `:since`, `:until` and `:group` there are.
-        after: whether the page begins after a row, of `:value` and `:id`.
+        after: whether the page begins after a row, of `:value`, `:source` and `:line`.
         descending: whether the order is the other way round.
     """
     # With the table's name before it: alone, a name is what is selected, the text of a number.
-    order, row_id = _column(view, view.order), f"{identifier(view.relation)}.id"
+    table = identifier(view.relation)
+    place = [_column(view, view.order), f"{table}.source_id", f"{table}.source_line"]
     shown = ", ".join(_shown(column) for column in (*view.fields, view.order))
     direction = " DESC" if descending else ""
     conditions = _conditions(view, filters)
     if after:
-        # The comparison of pairs is one that the look-up's index serves, however far the page.
+        # The comparison of rows is one that the look-up's index serves, however far the page.
         value = f"CAST(:value AS {_COMPARED_AS[view.order.logical_type]})"
-        conditions.append(f"({order}, {row_id}) {'<' if descending else '>'} ({value}, :id)")
+        sign = "<" if descending else ">"
+        conditions.append(f"({', '.join(place)}) {sign} ({value}, :source, :line)")
     return (
-        f"SELECT {shown}, id FROM {identifier(view.relation)} "  # noqa: S608 - names of a contract
+        f"SELECT {shown}, source_id, source_line, "  # noqa: S608 - names of a contract
+        f"({replacement.total(view.relation)}) AS _total FROM {table} "
         f"WHERE {' AND '.join(conditions)} "
-        f"ORDER BY {order}{direction}, {row_id}{direction} LIMIT :limit"
+        f"ORDER BY {', '.join(column + direction for column in place)} LIMIT :limit"
     )
 
 
@@ -101,10 +106,10 @@ def sums(
     *,
     after: bool = False,
 ) -> str:
-    """Return the statement of a page of the sums of the rows with `:key`.
+    """Return the statement of a page of the sums of the rows with `:key`, `:key_text` as a text.
 
-    A row is the group as it is shown, how many rows it has, their sum as a text, and the group as
-    `:value` takes it for the next page.
+    A row is the group as it is shown, how many rows it has, their sum as a text, the group as
+    `:value` takes it for the next page, and how often rows of the key were replaced.
 
     Args:
         view: what is shown of which table.
@@ -131,7 +136,8 @@ def sums(
             conditions.append(f"({order} > {value} OR {group} IS NULL)")
     total = f"coalesce(sum({_column(view, measure)}), 0)::text"
     return (
-        f"SELECT {shown}, count(*), {total}, {position} "  # noqa: S608 - names of a contract
+        f"SELECT {shown}, count(*), {total}, {position}, "  # noqa: S608 - names of a contract
+        f"({replacement.total(view.relation)}) AS _total "
         f"FROM {identifier(view.relation)} WHERE {' AND '.join(conditions)} "
         f"GROUP BY {group} ORDER BY {order} LIMIT :limit"
     )

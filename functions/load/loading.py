@@ -2,9 +2,7 @@
 
 from collections.abc import Callable
 
-from pg8000.native import identifier
-
-from functions.load import ledger
+from functions.load import ledger, table
 from functions.load.rows import StagedRows, as_csv
 from shared.contract import Contract
 from shared.database import Connection
@@ -47,23 +45,25 @@ def load(
     """
     source = ingestion.source
     with connection.transaction():
-        source_id, version = ledger.lock(connection, source.key, source.version_id, ingestion.id)
-        if not may_replace(version):
-            if version != source.version_id:
-                return _superseded(rows, version)
+        source_id, loaded_version = ledger.lock(connection, source.key)
+        if not may_replace(loaded_version):
+            if loaded_version not in {"", source.version_id}:
+                return _superseded(rows, loaded_version)
             # `tm remove` deletes the version first and the rows under this lock: a run that is late
             # must not bring them back.
             raise SourceUnreadable(
-                f"version {version} of {source.key} was deleted while it was being loaded, so none "
-                "of it was loaded; drop the file again if it is still wanted"
+                f"version {source.version_id} of {source.key} was deleted while it was being "
+                "loaded, so none of it was loaded; drop the file again if it is still wanted"
             )
-        delete_rows(connection, contract, source_id)
-        loaded = connection.copy(copy_command(contract), map(as_csv, rows.batches(source_id)))
+        table.delete(connection, contract, source_id)
+        loaded = connection.copy(table.copy_command(contract), map(as_csv, rows.batches(source_id)))
         if rows.read != loaded + rows.rejected:
             raise RowsUnaccounted(
                 f"{rows.read} rows were read, but {loaded} would be loaded and {rows.rejected} "
                 f"are rejected; the rows of {source.key} stay as they were: replay the ingestion"
             )
+        if loaded_version:
+            table.count_replacement(connection, contract, source_id)
         connection.run(
             _WRITE,
             id=source_id,
@@ -74,19 +74,6 @@ def load(
             rejected=rows.rejected,
         )
     return Verdict(Outcome.OK, counts=_counts(rows, loaded))
-
-
-def delete_rows(connection: Connection, contract: Contract, source_id: int) -> None:
-    """Delete the rows that a source has in its table."""
-    table = identifier(contract.relation)
-    connection.run(f"DELETE FROM {table} WHERE source_id = :id", id=source_id)  # noqa: S608
-
-
-def copy_command(contract: Contract) -> str:
-    """Return the statement that takes batches of `StagedRows`."""
-    names = [*(column.physical_name for column in contract.columns), "source_id", "source_line"]
-    columns = ", ".join(map(identifier, names))
-    return f"COPY {identifier(contract.relation)} ({columns}) FROM STDIN (FORMAT csv)"
 
 
 def _superseded(rows: StagedRows, version: str) -> Verdict:

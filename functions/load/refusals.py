@@ -10,8 +10,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from functions.load import ledger
-from functions.load.loading import copy_command, delete_rows
+from functions.load import ledger, table
 from functions.load.rows import StagedRows, as_csv
 from shared import parquet
 from shared.contract import Contract
@@ -53,10 +52,9 @@ def find(
     """
     if failed.refused is None:
         raise failed
-    source = ingestion.source
     with connection.trial():
-        source_id, _ = ledger.lock(connection, source.key, source.version_id, ingestion.id)
-        delete_rows(connection, contract, source_id)
+        source_id, _ = ledger.lock(connection, ingestion.source.key)
+        table.delete(connection, contract, source_id)
         connection.run("SAVEPOINT batch")
         batches = rows.batches(source_id)
         found = (each for batch in batches for each in _refused(connection, contract, batch))
@@ -73,7 +71,7 @@ def _refused(
     while left:
         rows = left.pop()
         try:
-            connection.copy(copy_command(contract), [as_csv(rows)])
+            connection.copy(table.copy_command(contract), [as_csv(rows)])
         except StatementFailed as failed:
             if failed.refused is None:
                 raise
@@ -102,8 +100,8 @@ def hand_over(refused: Refused, staging: Staging, part: int) -> Verdict:
         StagingUnavailable: S3 did not take them.
     """
     line, reason = next(iter(refused.items()))
-    table = pa.table({"line": list(refused), "reason": list(refused.values())})
-    parquet.write(table, staging.refused_prefix + part_name(part))
+    part_table = pa.table({"line": list(refused), "reason": list(refused.values())})
+    parquet.write(part_table, staging.refused_prefix + part_name(part))
     return Verdict(
         Outcome.ROWS_REFUSED,
         f"PostgreSQL refuses {len(refused)} rows, the first at line {line}: {reason}",

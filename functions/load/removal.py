@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from pg8000.native import identifier
 
-from functions.load import ledger
+from functions.load import ledger, table
 from shared.contract import Contract
 from shared.database import Connection
 from shared.errors import InvalidEvent
@@ -91,16 +91,11 @@ class Request:
         return int(rows)
 
     def _remove(self, connection: Connection, is_there: Callable[[str], bool]) -> dict[str, Any]:
-        table = identifier(self.contract.relation)
         with connection.transaction():
             # Without a row there may still be a Load that is about to make one: it is waited for.
-            source_id, loaded = ledger.lock(connection, self.key, version="", ingested_id="")
+            source_id, loaded = ledger.lock(connection, self.key)
             if loaded and is_there(loaded):
                 return {"rows": 0, "kept": loaded}
-            [[rows]] = connection.run(
-                f"WITH gone AS (DELETE FROM {table} WHERE source_id = :id "  # noqa: S608
-                "RETURNING source_id) SELECT count(*) FROM gone",
-                id=source_id,
-            )
+            rows = table.delete(connection, self.contract, source_id)
             connection.run("DELETE FROM source WHERE id = :id", id=source_id)
-        return {"rows": int(rows), "kept": None}
+        return {"rows": rows, "kept": None}

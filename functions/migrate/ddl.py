@@ -5,6 +5,7 @@ import re
 
 from pg8000.native import identifier
 
+from shared import replacement
 from shared.contract import Column, Contract, Lookup
 
 SOURCE = """
@@ -32,6 +33,17 @@ CREATE TABLE IF NOT EXISTS schema_version (
 )
 """
 """What was applied when; the last entry of a contract is what holds."""
+
+REPLACEMENT = f"""
+CREATE TABLE IF NOT EXISTS {replacement.TABLE} (
+    relation text NOT NULL,
+    key_hash bytea NOT NULL,
+    source_id integer NOT NULL,
+    times integer NOT NULL,
+    PRIMARY KEY (relation, key_hash, source_id)
+)
+"""
+"""What `shared.replacement` says. `source_id` may be that of a source that was removed."""
 
 _IDENTIFIER_BYTES = 63
 
@@ -94,7 +106,10 @@ def create_indexes(contract: Contract) -> dict[str, str]:
         for names in [*indexes, ("source_id",)]
     }
     if contract.lookup:
-        keys[_index_name(contract.relation, ("lookup",))] = _lookup_key(contract, contract.lookup)
+        names = _lookup_columns(contract, contract.lookup)
+        keys[_index_name(contract.relation, names)] = _lookup_key(
+            contract.column(contract.lookup.key), names
+        )
     return {
         name: f"CREATE INDEX {identifier(name)} ON {identifier(contract.relation)} ({key})"
         for name, key in keys.items()
@@ -107,13 +122,27 @@ def digest(contract: Contract) -> str:
     return hashlib.sha256("\n".join(statements).encode()).hexdigest()
 
 
-def _lookup_key(contract: Contract, lookup: Lookup) -> str:
-    """Return what serves every page of the look-up, and the way from one key to the next."""
-    key, order = contract.column(lookup.key), contract.column(lookup.order)
+def former_indexes(contract: Contract) -> set[str]:
+    """Return the names of indexes that earlier versions made and that serve nothing any more."""
+    # Until 0.1.0 rows of equal order came by their `id`, which a reload changes.
+    return {_index_name(contract.relation, ("lookup",))} - create_indexes(contract).keys()
+
+
+def _lookup_columns(contract: Contract, lookup: Lookup) -> tuple[str, ...]:
+    """Return the columns of what serves every page, and the way from one key to the next.
+
+    Source and line tell rows of equal order apart, and are the same after a reload.
+    """
+    key, order = (contract.column(name).physical_name for name in (lookup.key, lookup.order))
+    return key, order, "source_id", "source_line"
+
+
+def _lookup_key(key: Column, columns: tuple[str, ...]) -> str:
     # Compared by bytes a key's prefix is a range, whatever the database's collation; and `=`, also
     # that of people, is served as well.
     by_bytes = " text_pattern_ops" if key.logical_type == "string" else ""
-    return f"{identifier(key.physical_name)}{by_bytes}, {identifier(order.physical_name)}, id"
+    first, *others = map(identifier, columns)
+    return ", ".join([f"{first}{by_bytes}", *others])
 
 
 def _definition(column: Column) -> str:

@@ -1,5 +1,5 @@
 """Takes `{contracts: hash}` from Terraform, which sends another hash when a contract changes.
-Returns `{tables, created, altered, invalid}`. `{operation: privileges}` is answered `{public: […]}`.
+Returns `{tables, created, altered, invalid}`; of `{operation: privileges}`, `{public: […]}`.
 """
 
 from contextlib import AbstractContextManager

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Any
 
 from pg8000.native import identifier
 
@@ -28,9 +29,11 @@ WHERE attrelid = to_regclass(:table) AND attnum > 0 AND NOT attisdropped
 ORDER BY attnum
 """
 
-_INDEXES = (
-    "SELECT indexname::text FROM pg_indexes WHERE schemaname = 'public' AND tablename = :table"
-)
+_INDEXES = """
+SELECT relname::text, indisvalid
+FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+WHERE indrelid = to_regclass(:table)
+"""
 
 _ROLE = "SELECT 1 FROM pg_roles WHERE rolname = :name"
 
@@ -79,6 +82,7 @@ def migrate(
         _make_roles(connection, loader, reader)
         _make_table(connection, "source", ddl.SOURCE, done)
         connection.run(ddl.SCHEMA_VERSION)
+        connection.run(ddl.REPLACEMENT)
         for contract in contracts:
             _make_table(connection, contract.relation, ddl.create_table(contract), done)
             _alter_table(connection, contract, done)
@@ -86,6 +90,9 @@ def migrate(
             _record(connection, contract)
         for statement in roles.grants(database, loader, reader, contracts):
             connection.run(statement)
+        # Last, because from here on look-ups wait until the transaction ends.
+        for contract in contracts:
+            _drop_indexes(connection, contract)
     return done
 
 
@@ -147,10 +154,27 @@ def _columns(connection: Connection, table: str) -> dict[str, Kept]:
 
 def _make_indexes(connection: Connection, contract: Contract) -> None:
     # Not IF NOT EXISTS: that would wait for running loads even where there is nothing to do.
-    found = {name for [name] in connection.run(_INDEXES, table=contract.relation)}
+    indexes = _indexes(connection, contract)
+    found = {name for name, _ in indexes}
+    invalid = {name for name, is_valid in indexes if not is_valid}
     for name, statement in ddl.create_indexes(contract).items():
+        if name in invalid:
+            raise SchemaMismatch(
+                f"the index {name} of the table {contract.relation} is not valid: somebody is "
+                "making it by hand now, or that failed. Wait until it is made, or drop it and make "
+                "it again"
+            )
         if name not in found:
             connection.run(statement)
+
+
+def _drop_indexes(connection: Connection, contract: Contract) -> None:
+    for name in ddl.former_indexes(contract) & {name for name, _ in _indexes(connection, contract)}:
+        connection.run(f"DROP INDEX {identifier(name)}")
+
+
+def _indexes(connection: Connection, contract: Contract) -> list[list[Any]]:
+    return connection.run(_INDEXES, table=f"public.{identifier(contract.relation)}")
 
 
 def _record(connection: Connection, contract: Contract) -> None:

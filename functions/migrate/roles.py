@@ -8,6 +8,7 @@ import boto3
 import scramp
 from pg8000.native import identifier, literal
 
+from shared import replacement
 from shared.contract import Contract
 from shared.database import credentials
 
@@ -78,18 +79,24 @@ def grants(database: str, loader: Role, reader: Role, contracts: Collection[Cont
     """Return the statements after which each role may do exactly what its function does."""
     load, look_up = identifier(loader.name), identifier(reader.name)
     tables = [identifier(contract.relation) for contract in contracts]
-    all_tables = ", ".join(["source", "schema_version", *tables])
+    all_tables = ", ".join(["source", "schema_version", replacement.TABLE, *tables])
     statements = [
         "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
         f"GRANT CONNECT ON DATABASE {identifier(database)} TO {load}, {look_up}",
         f"GRANT USAGE ON SCHEMA public TO {load}, {look_up}",
         f"REVOKE ALL ON {all_tables} FROM {load}, {look_up}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON source TO {load}",
+        f"GRANT SELECT, INSERT, UPDATE ON {replacement.TABLE} TO {load}",
+        f"GRANT SELECT ON {replacement.TABLE} TO {look_up}",
     ]
-    for table in tables:
+    for contract, table in zip(contracts, tables, strict=True):
+        # To delete a source's rows it must see whose they are and, where the API shows them, the
+        # keys for which it counts that; and nothing else of them.
+        seen = "source_id"
+        if contract.lookup:
+            seen += f", {identifier(contract.column(contract.lookup.key).physical_name)}"
         statements += [
-            # To delete a source's rows it must see whose they are, and nothing else of them.
-            f"GRANT SELECT (source_id), INSERT, DELETE ON {table} TO {load}",
+            f"GRANT SELECT ({seen}), INSERT, DELETE ON {table} TO {load}",
             f"GRANT SELECT ON {table} TO {look_up}",
         ]
     return statements

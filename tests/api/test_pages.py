@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import Api
-from tests.fixtures.pipeline import Pipeline
+from tests.fixtures.pipeline import AT, HEADER, Pipeline
 
 pytestmark = pytest.mark.api
 
@@ -31,7 +31,7 @@ def test_pages_are_the_whole(by_key: Api, filled: Pipeline) -> None:
         for project, hours, at in filled.query(
             "SELECT project, hours::text, "
             """to_char(timestamp AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') """
-            "FROM daily_checkins WHERE username = :user ORDER BY timestamp, id",
+            "FROM daily_checkins WHERE username = :user ORDER BY timestamp, source_id, source_line",
             user=user,
         )
     ]
@@ -62,3 +62,18 @@ def test_the_etag_of_an_answer_saves_the_next(by_key: Api) -> None:
 
     assert (again.status_code, again.content) == (304, b"")
     assert again.headers["ETag"] == first.headers["ETag"]
+
+
+def test_a_file_that_is_replaced_ends_the_walk(by_key: Api, filled: Pipeline) -> None:
+    walks = []
+    for hours in ("1.00", "2.00"):
+        rows = [f"walker,{AT},{hours},{n}" for n in range(3)]
+        assert filled.ingest("\n".join([HEADER, *rows]), day=3, name="walk.csv")["rowsLoaded"] == 3
+        walks.append(by_key.get("/get", user="walker", limit="2").json())
+        assert [row["hours"] for row in walks[-1]["response"]] == [hours] * 2
+
+    before, after = (
+        by_key.get("/get", user="walker", limit="2", cursor=walk["next"]) for walk in walks
+    )
+    assert (before.status_code, before.headers["Content-Type"]) == (410, "application/problem+json")
+    assert [row["hours"] for row in after.json()["response"]] == ["2.00"]

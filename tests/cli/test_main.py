@@ -347,6 +347,35 @@ def test_user_gives_all_pages_as_one_array() -> None:
 
 @pytest.mark.usefixtures("stack")
 @responses.activate
+def test_user_begins_again_if_rows_were_replaced_on_the_way() -> None:
+    page([row(1), row(2)], "more", {})
+    gone("more")
+    page([row(3)], "other", {})
+    page([row(4)], None, {"cursor": "other"})
+    assert json.loads(tm("user", "ned", "--json").stdout) == [row(3), row(4)]
+
+
+@pytest.mark.usefixtures("stack")
+@responses.activate
+def test_user_does_not_begin_again_for_ever() -> None:
+    page([row(1)], "more", {})
+    gone("more")
+    assert one_line(tm("user", "ned")) == (
+        "tm: Files with rows of ned were replaced each of the 10 times that the rows were read: "
+        "try again when fewer files are loaded"
+    )
+    assert len(responses.calls) == 20
+
+
+def gone(cursor: str) -> None:
+    match = responses.matchers.query_param_matcher(
+        {"user": "ned", "limit": "1000", "cursor": cursor}
+    )
+    responses.get(f"{API}/get", json={"detail": "replaced"}, status=410, match=[match])
+
+
+@pytest.mark.usefixtures("stack")
+@responses.activate
 def test_user_for_people_is_the_newest_rows_and_the_sums() -> None:
     page([row(number) for number in range(1387)], None, {})
     lines = tm("user", "ned").stdout.splitlines()

@@ -30,6 +30,7 @@ CUTS = {
     "DELETE": Cut(b"DELETE FROM"),
     "COPY": Cut(b"COPY "),
     "chunk": Cut(b"row 4"),
+    "replacement": Cut(b"AS key FROM"),
     "ledger": Cut(b"UPDATE source"),
     "COMMIT": Cut(b"COMMIT"),
     "COMMIT answered": Cut(b"COMMIT", answered=True),

@@ -236,6 +236,7 @@ REFUSED: list[tuple[str, Change, str]] = [
     ),
     ("names", column("name", physicalName="Name"), "physicalName: 'Name' is no plain lower-case"),
     ("names", table(physicalName="source"), "the table source is the pipeline's own"),
+    ("names", table(physicalName="replacement"), "table replacement is the pipeline's own"),
     ("names", column("name", physicalName="source_id"), "['source_id'] are the pipeline's own"),
     ("names", column("name", physicalName="line"), "['line'] are the pipeline's own"),
     ("names", column("name", physicalName="amount"), "['amount'] are there more than once"),

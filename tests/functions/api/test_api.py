@@ -213,7 +213,7 @@ def test_pages_in_the_order_of_any_type(
     _look_up(monkeypatch, order, "Raum")
     column = READINGS.column(order).physical_name
     expected = readings.run(
-        f'SELECT "table" FROM "order" WHERE "group" = 7 ORDER BY "{column}", id'
+        f'SELECT "table" FROM "order" WHERE "group" = 7 ORDER BY "{column}", source_line'
     )
 
     for limit in (1, 7, 25):

@@ -9,21 +9,21 @@ from aws_lambda_powertools.event_handler.exceptions import BadRequestError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.api.cursor import Cursors, is_day, is_id, is_of, is_text
+from functions.api.cursor import Cursors, is_day, is_number, is_of, is_text, is_total
 from tests.fixtures.contracts import DAYS, column
 
 TIME = is_of(column("t", "timestamp", "timestamptz", **DAYS))
-QUERY = Cursors(("get", "ned", {"since": "2019-09-27"}), (TIME, is_id))
-POSITION = ["2019-09-27T00:00:00.123456Z", 2**63 - 1]
+QUERY = Cursors(("get", "ned", {"since": "2019-09-27"}), (TIME, is_number, is_number, is_total))
+POSITION = ["2019-09-27T00:00:00.123456Z", 2**31 - 1, 2, 2**63 - 1]
 
 
 def _encoded(value: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
 
-@given(st.datetimes(), st.integers(0, 2**63 - 1))
-def test_a_cursor_comes_back_as_it_was(time: Any, row_id: int) -> None:
-    position = [time.isoformat(timespec="microseconds") + "Z", row_id]
+@given(st.datetimes(), *[st.integers(0, 2**31 - 1)] * 2, st.integers(0, 2**63 - 1))
+def test_a_cursor_comes_back_as_it_was(time: Any, source: int, line: int, total: int) -> None:
+    position = [time.isoformat(timespec="microseconds") + "Z", source, line, total]
 
     encoded = QUERY.encode(position)
 
@@ -35,8 +35,16 @@ def test_a_cursor_is_what_it_always_was() -> None:
     """A caller may keep one over an update of the function."""
     assert QUERY.encode(POSITION) == (
         # pragma: allowlist nextline secret
-        "WyJhOWU0MDQzNWI3MTZlMjZkIiwiMjAxOS0wOS0yN1QwMDowMDowMC4xMjM0NTZaIiw5MjIzMzcyMDM2ODU0Nzc1ODA3XQ"
+        "WyIwODFiMDI0MmQzNjIwMzYwIiwiMjAxOS0wOS0yN1QwMDowMDowMC4xMjM0NTZaIiwyMTQ3NDgzNjQ3LDIsOTIyMzM3MjAzNjg1NDc3NTgwN10"
     )
+
+
+def test_a_cursor_of_a_version_that_told_rows_apart_by_id_is_refused() -> None:
+    with pytest.raises(BadRequestError, match="leave it out to begin with the first page"):
+        QUERY.decode(
+            # pragma: allowlist nextline secret
+            "WyJhOWU0MDQzNWI3MTZlMjZkIiwiMjAxOS0wOS0yN1QwMDowMDowMC4xMjM0NTZaIiw5MjIzMzcyMDM2ODU0Nzc1ODA3XQ"
+        )
 
 
 def test_no_cursor_is_the_first_page() -> None:
@@ -85,9 +93,11 @@ def test_no_cursor(cursor: str) -> None:
     [
         ["2019-09-27T00:00:00.123456Z"],
         [*POSITION, 1],
-        *(["2019-09-27T00:00:00.123456Z", row_id] for row_id in ("1", True, 1.0, -1, 2**63, None)),
+        *([POSITION[0], n, 2, 3] for n in ("1", True, 1.0, -1, 2**31, None)),
+        *([POSITION[0], 1, n, 3] for n in ("1", True, 1.0, -1, 2**31, None)),
+        *([POSITION[0], 1, 2, n] for n in ("1", True, 1.0, -1, 2**63, None)),
         *(
-            [time, 1]
+            [time, 1, 2, 3]
             for time in (
                 "2019-02-29T00:00:00.123456Z",
                 "0000-01-01T00:00:00.123456Z",

@@ -138,7 +138,7 @@ def test_by_pages_of_100_it_is_the_whole(reader: Database) -> None:
     whole = [
         {"user": user, "project": project, "hours": hours, "timestamp": f"{at}.000000Z"}
         for user, project, hours, at in reader.run(
-            f"SELECT {columns} FROM daily_checkins ORDER BY timestamp, id"
+            f"SELECT {columns} FROM daily_checkins ORDER BY timestamp, source_line"
         )
     ]
     assert len(whole) == 1387
@@ -314,7 +314,7 @@ def test_nothing_reads_the_whole_table(crowd: Database, monkeypatch: pytest.Monk
             ask(path, **parameters, limit="1", cursor=first.body["next"])
 
         plan = "\n".join(plans)
-        assert "daily_checkins_lookup_idx" in plan, path
+        assert "daily_checkins_username_timestamp_source_id_source_line_idx" in plan, path
         assert "Seq Scan" not in plan, path
         if path == "/users":
             assert max(float(n) for n in re.findall(r"actual rows=([0-9.]+)", plan)) <= 3

@@ -21,9 +21,10 @@ from shared.odcs import Contracts, load_all
 from shared.settings import DatabaseSettings, read
 from tests.fixtures.aws import lambda_context
 from tests.fixtures.contracts import READINGS, column
-from tests.fixtures.database import Database, Role, migrate_to
+from tests.fixtures.database import FORMER_INDEX, Database, Role, migrate_to
 
 EVENT = {"contracts": "a hash"}
+LOOKUP_INDEX = "daily_checkins_username_timestamp_source_id_source_line_idx"
 
 
 @pytest.fixture(autouse=True)
@@ -137,7 +138,11 @@ def test_makes_the_contracts_indexes(migrated: Database) -> None:
     indexes = migrated.run("SELECT indexdef FROM pg_indexes WHERE tablename = 'daily_checkins'")
 
     keys = {definition.partition(" USING btree ")[2] for [definition] in indexes}
-    assert keys == {"(id)", '(username text_pattern_ops, "timestamp", id)', "(source_id)"}
+    assert keys == {
+        "(id)",
+        '(username text_pattern_ops, "timestamp", source_id, source_line)',
+        "(source_id)",
+    }
 
 
 def test_again_changes_nothing(migrated: Database) -> None:
@@ -348,6 +353,63 @@ def test_whoever_is_at_work_on_the_table_is_waited_for_briefly(
     assert len(_migrate(migrated, richer).altered) == len(OPTIONAL)
 
 
+def test_a_former_index_goes_when_no_look_up_uses_it_any_more(
+    migrated: Database, one_contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrations, "_LOCK_TIMEOUT", "100ms")
+    migrated.run(f"CREATE INDEX {FORMER_INDEX} ON daily_checkins (username, timestamp, id)")
+    with migrated.connected(migrated.reader) as look_up:
+        look_up.run("BEGIN")
+        look_up.run("SELECT * FROM daily_checkins")
+        with pytest.raises(DatabaseUnavailable, match="lock timeout"):
+            _migrate(migrated, one_contract)
+
+    _migrate(migrated, one_contract)
+
+    assert _indexes(migrated) == {
+        "daily_checkins_pkey",
+        "daily_checkins_source_id_idx",
+        LOOKUP_INDEX,
+    }
+
+
+def test_an_index_that_a_contract_asks_for_is_no_former_one(
+    migrated: Database, one_contract: Contract
+) -> None:
+    contract = _with(one_contract, column("lookup", "string", "text"))
+    contract = contract.model_copy(update={"indexes": (("lookup",),)})
+
+    for _ in range(2):
+        _migrate(migrated, contract)
+
+    assert FORMER_INDEX in _indexes(migrated)
+
+
+def test_an_index_that_was_made_by_hand_is_found_made(
+    migrated: Database, one_contract: Contract
+) -> None:
+    migrated.run(f"DROP INDEX {LOOKUP_INDEX}")
+    by_hand = ddl.create_indexes(one_contract)[LOOKUP_INDEX].replace("INDEX", "INDEX CONCURRENTLY")
+    migrated.run(by_hand, migrated.administrator)
+    with migrated.connected() as load:
+        load.run("BEGIN")
+        load.run("LOCK daily_checkins IN ROW EXCLUSIVE MODE")
+
+        _migrate(migrated, one_contract)
+
+    # As it is while it is being made, and after that failed.
+    migrated.run(
+        f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{LOOKUP_INDEX}'::regclass"
+    )
+    with pytest.raises(SchemaMismatch, match=f"the index {LOOKUP_INDEX} of .* is not valid"):
+        _migrate(migrated, one_contract)
+
+
+def _indexes(database: Database) -> set[str]:
+    found = database.run("SELECT indexname FROM pg_indexes WHERE tablename = 'daily_checkins'")
+    return {name for [name] in found}
+
+
 def test_a_table_of_other_columns_is_left_alone(migrated: Database) -> None:
     migrated.run("ALTER TABLE daily_checkins ALTER hours TYPE integer")
     migrated.run("ALTER TABLE daily_checkins DROP source_line")
@@ -401,8 +463,9 @@ def test_long_and_reserved_names_work(migrated: Database) -> None:
 
 def test_the_loader_may_do_no_more_than_load_and_remove(migrated: Database) -> None:
     for statement in (
-        "SELECT username FROM daily_checkins",
+        "SELECT hours FROM daily_checkins",
         "SELECT * FROM schema_version",
+        "DELETE FROM replacement",
         "UPDATE daily_checkins SET hours = 1",
         "DELETE FROM schema_version",
         "TRUNCATE daily_checkins",
@@ -425,6 +488,7 @@ def test_the_reader_may_do_no_more_than_read(migrated: Database) -> None:
         "DELETE FROM daily_checkins",
         "TRUNCATE daily_checkins",
         "SELECT * FROM source",
+        "UPDATE replacement SET times = 0",
         "SELECT * FROM daily_checkins FOR UPDATE",
         "CREATE TABLE mine (id int)",
         "COPY daily_checkins FROM PROGRAM 'true'",

@@ -11,7 +11,7 @@ import pytest
 from shared.contract import Column, Contract
 from shared.odcs import load_all
 from tests.fixtures.contracts import READINGS, column
-from tests.fixtures.database import Database, migrate_to
+from tests.fixtures.database import Database, former, migrate_to
 
 # As PostgreSQL spells what contracts write shorter.
 SPELLED = {
@@ -31,6 +31,12 @@ LEDGER = [
     "loaded_at timestamp with time zone NOT NULL",
     "CONSTRAINT every_row_is_accounted_for CHECK ((rows_read = (rows_loaded + rows_rejected)))",
 ]
+REPLACEMENTS = [
+    "relation text NOT NULL",
+    "key_hash bytea NOT NULL",
+    "source_id integer NOT NULL",
+    "times integer NOT NULL",
+]
 VERSIONS = [
     "id integer NOT NULL",
     "contract text NOT NULL",
@@ -38,6 +44,11 @@ VERSIONS = [
     "ddl_hash text NOT NULL",
     "applied_at timestamp with time zone DEFAULT now() NOT NULL",
 ]
+FORMER_ROW = (
+    "INSERT INTO daily_checkins (username, hours, timestamp, source_id, source_line) "
+    "SELECT 'ned', 1, now(), id, 2 FROM source"
+)
+ROWS = "SELECT * FROM daily_checkins"
 
 
 @pytest.fixture(params=["password", "IAM", "Data API"])
@@ -72,6 +83,19 @@ def test_the_schema_is_that_of_a_contract_that_grew(way: str, database: Database
 
     table = wanted(way, contract, added=more)
     assert found(database) == sorted([*table, index("daily_checkins", ["project"])])
+
+
+def test_the_schema_of_the_version_before_becomes_the_same(way: str, database: Database) -> None:
+    """With rows in the table, and with the former index, which is dropped."""
+    contract = load_all()["dailycheckins"]
+    former(database, FORMER_ROW)
+    before = database.run(ROWS)
+
+    migrate_to(contract)
+
+    assert found(database) == wanted(way, contract)
+    assert database.run(ROWS) == before
+    assert len(before) == 1
 
 
 def test_what_is_granted_besides_shows(way: str, database: Database) -> None:
@@ -147,6 +171,9 @@ def wanted(way: str, *contracts: Contract, added: Iterable[Column] = ()) -> list
         "ALTER TABLE ONLY public.source ADD CONSTRAINT source_source_key_key UNIQUE (source_key)",
         "GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.source TO loader",
         *table("schema_version", VERSIONS),
+        *table("replacement", REPLACEMENTS, key="relation, key_hash, source_id"),
+        "GRANT SELECT,INSERT,UPDATE ON TABLE public.replacement TO loader",
+        "GRANT SELECT ON TABLE public.replacement TO reader",
     ]
     for contract in contracts:
         name = contract.relation
@@ -157,6 +184,9 @@ def wanted(way: str, *contracts: Contract, added: Iterable[Column] = ()) -> list
             "source_line integer NOT NULL",
             *map(definition, added),
         ]
+        seen = ["source_id"]
+        if contract.lookup:
+            seen.append(contract.column(contract.lookup.key).physical_name)
         physical = {each.name: each.physical_name for each in contract.columns}
         statements += [
             *table(name, columns),
@@ -166,21 +196,28 @@ def wanted(way: str, *contracts: Contract, added: Iterable[Column] = ()) -> list
             index(name, ["source_id"]),
             *lookup_index(contract),
             f"GRANT INSERT,DELETE ON TABLE public.{name} TO loader",
-            f"GRANT SELECT(source_id) ON TABLE public.{name} TO loader",
+            *(f"GRANT SELECT({each}) ON TABLE public.{name} TO loader" for each in seen),
             f"GRANT SELECT ON TABLE public.{name} TO reader",
         ]
     return sorted(statements)
 
 
-def table(name: str, columns: list[str]) -> list[str]:
-    return [
+def table(name: str, columns: list[str], key: str = "id") -> list[str]:
+    statements = [
         f"CREATE TABLE public.{name} ( {', '.join(columns)} )",
         f"ALTER TABLE public.{name} OWNER TO administrator",
-        f"ALTER TABLE public.{name} ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY ( "
-        f"SEQUENCE NAME public.{name}_id_seq START WITH 1 INCREMENT BY 1 NO MINVALUE "
-        "NO MAXVALUE CACHE 1 )",
-        f"ALTER TABLE ONLY public.{name} ADD CONSTRAINT {name}_pkey PRIMARY KEY (id)",
+        f"ALTER TABLE ONLY public.{name} ADD CONSTRAINT {name}_pkey PRIMARY KEY ({key})",
     ]
+    return (
+        statements
+        if key != "id"
+        else [
+            *statements,
+            f"ALTER TABLE public.{name} ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY ( "
+            f"SEQUENCE NAME public.{name}_id_seq START WITH 1 INCREMENT BY 1 NO MINVALUE "
+            "NO MAXVALUE CACHE 1 )",
+        ]
+    )
 
 
 def index(relation: str, names: list[str]) -> str:
@@ -197,8 +234,9 @@ def lookup_index(contract: Contract) -> list[str]:
         contract.column(each).physical_name for each in (contract.lookup.key, contract.lookup.order)
     )
     return [
-        f"CREATE INDEX {contract.relation}_lookup_idx ON public.{contract.relation} "
-        f"USING btree ({key} text_pattern_ops, {order}, id)"
+        f"CREATE INDEX {contract.relation}_{key}_{order}_source_id_source_line_idx "
+        f"ON public.{contract.relation} "
+        f"USING btree ({key} text_pattern_ops, {order}, source_id, source_line)"
     ]
 
 

@@ -1,0 +1,413 @@
+"""Walks through pages while Load replaces files: whole, of one moment, or 410."""
+
+import datetime as dt
+import functools
+import itertools
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aws_lambda_powertools.event_handler.exceptions import ServiceError
+
+from functions.api import handler as api
+from functions.api.pages import Pages
+from functions.api.session import Session
+from functions.api.view import View
+from functions.load.loading import load
+from functions.load.removal import Operation, Request
+from functions.load.rows import StagedRows
+from functions.load.versions import may_replace
+from shared import replacement
+from shared.database import Connection, connect
+from shared.ingestion import Ingestion
+from shared.odcs import load_all
+from shared.settings import DatabaseSettings
+from shared.staging import Staging
+from tests.fixtures.aws import LANDING, STAGING
+from tests.fixtures.contracts import READINGS
+from tests.fixtures.database import FORMER_INDEX, Database, Role, former, migrate_to
+from tests.fixtures.lookup import SOURCE, ask, found, pages, refused
+from tests.functions.load.test_load import NOON, Event, Row, drop
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CONTRACT = load_all()["dailycheckins"]
+INDEX = "daily_checkins_username_timestamp_source_id_source_line_idx"
+
+
+def key(name: str) -> str:
+    return f"table=dailycheckins/year=2024/month=3/day=3/{name}.csv"
+
+
+def rows(project: str, count: int, user: str = "ned", at: dt.datetime = NOON) -> list[Row]:
+    """Return rows that only their project and their line tell apart."""
+    return [(user, at, Decimal("1.00"), f"{project} {n}") for n in range(count)]
+
+
+@dataclass(frozen=True)
+class Files:
+    """What lands, is staged, and is loaded by Load's own code in its own role."""
+
+    database: Database
+    s3: "S3Client"
+
+    def drop(self, name: str, *parts: list[Row]) -> Event:
+        return drop(self.s3, list(itertools.chain(*parts)), key=key(name))
+
+    def load(self, event: Event) -> None:
+        ingestion = Ingestion.from_event(event)
+        staged = StagedRows(
+            Staging(STAGING, ingestion), CONTRACT, event["transform"], event["test"]
+        )
+        may = functools.partial(may_replace, self.s3, ingestion.source)
+        with connected(self.database, self.database.loader) as connection:
+            assert load(connection, ingestion, CONTRACT, staged, may).outcome == "ok"
+
+    def remove(self, name: str) -> None:
+        with connected(self.database, self.database.loader) as connection:
+            request = Request(Operation.REMOVE, LANDING, key(name), CONTRACT)
+            assert request.answer(connection, lambda version: False)["rows"]
+
+    def dropped(self, name: str, *parts: list[Row]) -> None:
+        self.load(self.drop(name, *parts))
+
+
+@contextmanager
+def connected(database: Database, role: Role) -> Iterator[Connection]:
+    settings = DatabaseSettings(
+        database_host=database.server.host,
+        database_port=database.server.port,
+        database_name=database.name,
+        database_secret_arn=role.secret_arn,
+    )
+    with connect(settings, parameters={"TimeZone": "UTC"}) as connection:
+        yield connection
+
+
+@pytest.fixture
+def files(reader: Database, s3: "S3Client") -> Files:
+    return Files(reader, s3)
+
+
+WALKS: list[tuple[str, str, dict[str, str]]] = [
+    ("/get", "response", {"user": "ned"}),
+    ("/users/ned/checkins", "items", {}),
+    ("/users/ned/checkins", "items", {"order": "desc", "from": "2019-01-01"}),
+    ("/users/ned/summary", "items", {"by": "project"}),
+]
+
+
+@dataclass
+class Walk:
+    """A walk of which the first page has been read."""
+
+    path: str
+    name: str
+    parameters: dict[str, str]
+
+    def __post_init__(self) -> None:
+        page = found(self.path, limit="2", **self.parameters)
+        self.first, self.cursor = page[self.name], page["next"]
+
+    def next(self) -> Any:
+        return ask(self.path, limit="2", cursor=self.cursor, **self.parameters)
+
+    def rest(self) -> list[Any]:
+        items, cursor = [], self.cursor
+        while cursor is not None:
+            page = found(self.path, limit="2", cursor=cursor, **self.parameters)
+            items += page[self.name]
+            cursor = page["next"]
+        return items
+
+
+@pytest.fixture(params=WALKS, ids=lambda walk: f"{walk[0]} {walk[2]}")
+def begin(request: pytest.FixtureRequest) -> Callable[[], Walk]:
+    """What begins a walk through the pages of one route."""
+    return functools.partial(Walk, *request.param)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (rows("old", 3), rows("new", 3)),
+        (rows("old", 3), rows("old", 3)),
+        (rows("old", 3), rows("new", 3, "robert")),
+        (rows("old", 3, "robert"), rows("new", 3)),
+        (rows("old", 3), []),
+        ([], rows("new", 3)),
+    ],
+    ids=["both", "the same", "only before", "only after", "emptied", "filled"],
+)
+def test_a_walk_ends_if_a_source_of_its_rows_is_replaced(
+    files: Files, begin: Callable[[], Walk], before: list[Row], after: list[Row]
+) -> None:
+    files.dropped("stays", rows("stays", 5))
+    files.dropped("replaced", before, rows("old", 1, "sansa"))
+    walk = begin()
+
+    files.dropped("replaced", after, rows("new", 1, "sansa"))
+
+    detail = refused(walk.next(), 410)
+    assert "leave the parameter 'cursor' out to start again with the first page" in detail
+    assert "this user" in detail
+    again = begin()
+    assert (
+        again.first + again.rest()
+        == found(again.path, limit="1000", **again.parameters)[again.name]
+    )
+
+
+def test_a_walk_goes_on_whatever_happens_to_others(files: Files, begin: Callable[[], Walk]) -> None:
+    files.dropped("stays", rows("stays", 5))
+    files.dropped("robert's", rows("old", 3, "robert"), rows("old", 3, "Ned"))
+    files.dropped("removed", rows("old", 3, "robert"))
+    before = begin()
+    whole = before.first + before.rest()
+    walk = begin()
+
+    # First loads of files, with rows of the same user too: here they lie before and behind.
+    files.dropped("first", rows("a new file", 3, at=NOON - dt.timedelta(days=1)))
+    files.dropped("robert's", rows("new", 3, "robert"), rows("new", 3, "Ned"))
+    files.remove("removed")
+    files.dropped("last", rows("another", 3, at=NOON + dt.timedelta(days=1)))
+
+    rest = walk.rest()
+    seen = [item for item in walk.first + rest if item in whole]
+    assert seen == whole
+    assert len({str(item) for item in rest}) == len(rest)
+
+
+def test_a_walk_ends_if_rows_are_removed(files: Files, begin: Callable[[], Walk]) -> None:
+    files.dropped("stays", rows("stays", 5))
+    files.dropped("removed", rows("removed", 5))
+    walk = begin()
+
+    files.remove("removed")
+    refused(walk.next(), 410)
+    # It comes back as another source.
+    files.dropped("removed", rows("removed", 5))
+    refused(walk.next(), 410)
+
+
+def test_a_walk_ends_if_no_row_is_left(files: Files, begin: Callable[[], Walk]) -> None:
+    files.dropped("removed", rows("removed", 5))
+    walk = begin()
+
+    files.remove("removed")
+
+    refused(walk.next(), 410)
+
+
+def test_a_load_that_fails_ends_no_walk(files: Files, begin: Callable[[], Walk]) -> None:
+    files.dropped("stays", rows("stays", 5))
+    walk = begin()
+    event = files.drop("stays", rows("new", 5))
+    event["transform"]["rowsRead"] += 1
+
+    with pytest.raises(Exception, match=r"rows of .* stay as they were"):
+        files.load(event)
+
+    assert len(walk.first + walk.rest()) == 5
+
+
+def test_rows_of_equal_order_come_by_source_and_line(files: Files) -> None:
+    for name in ("b", "a"):
+        files.dropped(name, rows(name, 3))
+    # The later source has the smaller IDs now.
+    files.dropped("b", rows("b", 3))
+
+    by_pages = pages("/get", "response", user="ned", limit="1")
+    projects = [row["project"] for page in by_pages for row in page]
+
+    assert projects == [f"{name} {n}" for name in "ba" for n in range(3)]
+
+
+def test_a_replacement_in_another_table_is_none(reader: Database, files: Files) -> None:
+    files.dropped("stays", rows("stays", 5))
+    walk = Walk(*WALKS[0])
+
+    sql = replacement.add("another", "SELECT 'ned' AS key")
+    reader.run(sql, id=1)
+    assert len(walk.first + walk.rest()) == 5
+
+    reader.run(replacement.add("daily_checkins", "SELECT 'ned' AS key"), id=1)
+    refused(walk.next(), 410)
+
+
+def test_nothing_of_a_row_is_kept_of_those_that_were_removed(
+    reader: Database, files: Files
+) -> None:
+    files.dropped("removed", rows("removed", 3, "mr-private"))
+    files.dropped("removed", rows("removed", 2, "mr-private"))
+
+    files.remove("removed")
+
+    [[kept]] = reader.run("SELECT string_agg(row::text, ';') FROM replacement AS row")
+    assert kept
+    assert "private" not in kept
+    assert b"private".hex() not in kept
+
+
+def test_a_first_load_counts_nothing(reader: Database, files: Files) -> None:
+    files.dropped("first", rows("first", 3))
+
+    assert reader.run("SELECT count(*) FROM replacement") == [[0]]
+
+
+# Of the table's rows, but not of the key's alone.
+FORMER_ROWS = """
+INSERT INTO daily_checkins (username, project, hours, timestamp, source_id, source_line)
+SELECT user_, 'p' || n, 1, timestamptz '2019-01-01' + n / 50 * interval '1 hour', source.id, n
+FROM source, generate_series(2, 5001) n, unnest(array['ned', 'robert']) user_
+"""
+
+
+def test_a_table_of_the_version_before_is_paged_by_the_new_index(
+    function: None, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    former(database, FORMER_ROWS)
+    migrate_to(CONTRACT)
+    monkeypatch.setenv("DATABASE_SECRET_ARN", database.reader.secret_arn)
+    database.run("ANALYZE daily_checkins")
+    plans: list[str] = []
+    run = api.session.run
+
+    def explained(sql: str, **values: object) -> list[list[Any]]:
+        plans.append("\n".join(line for [line] in run(f"EXPLAIN ANALYZE {sql}", **values)))
+        return run(sql, **values)
+
+    monkeypatch.setattr(api.session, "run", explained)
+    by_pages = pages("/get", "response", user="ned")
+    projects = [row["project"] for page in by_pages for row in page]
+    api.session.close()
+
+    assert projects == [f"p{n}" for n in range(2, 5002)]
+    assert len(plans) == 50
+    for plan in plans:
+        assert INDEX in plan
+    # Where few rows are left, PostgreSQL may rather sort them all.
+    for plan in plans[:-10]:
+        assert "Sort" not in plan
+        # As many as the page has, and one that tells that there is another: however far it is.
+        assert max(float(n) for n in re.findall(r"actual .*?rows=([0-9.]+)", plan)) <= 101
+    assert FORMER_INDEX not in str(database.run("SELECT indexname FROM pg_indexes"))
+
+
+SOURCES = "abc"
+VERSIONS = 15
+FIRST = 7
+
+
+def test_whatever_is_replaced_meanwhile_a_walk_is_of_one_moment_or_410(files: Files) -> None:
+    """Three sources are replaced while three clients walk; others are loaded for the first time."""
+    rng = random.Random(7)
+    versions = {
+        (name, n): rows(f"{name} {n}", rng.choice([0, 3, 10, 20]))
+        for name in SOURCES
+        for n in range(VERSIONS)
+    }
+    # Each version of a source is newer than the one before.
+    events = {at: files.drop(at[0], made, rows("x", 2, "robert")) for at, made in versions.items()}
+    first = [files.drop(f"first{n}", rows(f"first {n}", 3)) for n in range(FIRST)]
+    state = dict.fromkeys(SOURCES, 0)
+    for name in SOURCES:
+        files.load(events[name, 0])
+    moments = [dict(state)]
+    done = threading.Event()
+    view = View.of([CONTRACT])
+    assert view is not None
+
+    def replace() -> None:
+        try:
+            for n in range(1, VERSIONS):
+                for name in SOURCES:
+                    # Before it is loaded: a walk may see it before we are told so.
+                    moments.append(state | {name: n})
+                    files.load(events[name, n])
+                    state[name] = n
+                    time.sleep(rng.random() / 20)
+                if n % 2 and first:
+                    files.load(first.pop())
+        finally:
+            done.set()
+
+    def walks(number: int) -> tuple[list[list[str]], int]:
+        whole, gone = [], 0
+        with connected(files.database, files.database.reader) as connection:
+            session = Session(lambda within: connection)
+            paged = Pages(view, session.run)
+            while not done.is_set():
+                try:
+                    whole.append(walk(paged, limit=(2, 5, 11)[number], descending=number == 2))
+                except ServiceError as error:
+                    if error.status_code != HTTPStatus.GONE:
+                        raise
+                    gone += 1
+            whole.append(walk(paged, limit=7, descending=False))
+        return whole, gone
+
+    with ThreadPoolExecutor(4) as pool:
+        clients = [pool.submit(walks, number) for number in range(3)]
+        pool.submit(replace).result()
+    whole = [seen for client in clients for seen in client.result()[0]]
+    gone = sum(client.result()[1] for client in clients)
+
+    expected = {
+        tuple(sorted(str(row[3]) for name, n in moment.items() for row in versions[name, n]))
+        for moment in moments
+    }
+    for seen in whole:
+        assert len(set(seen)) == len(seen), "a row came twice"
+        replaced = sorted(project for project in seen if not project.startswith("first"))
+        assert tuple(replaced) in expected
+    assert gone > 0
+    # Each client's last walk meets nobody, and so is whole.
+    assert len(whole) > 3
+
+
+def walk(paged: Pages, *, limit: int, descending: bool) -> list[str]:
+    """Return the projects of all pages."""
+    seen: list[str] = []
+    cursor = None
+    while True:
+        page = paged.rows("checkins", "ned", limit, cursor, descending=descending)
+        seen += [row["project"] for row in page.items]
+        cursor = page.next
+        if cursor is None:
+            return seen
+
+
+def test_a_key_that_is_a_number_has_replacements_too(
+    function: None, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_up = {"key": "Zähler-Nr.", "order": "Rang", "fields": ("Rang",)}
+    contract = type(READINGS).model_validate(READINGS.model_dump() | {"lookup": look_up})
+    migrate_to(contract)
+    monkeypatch.setenv("DATABASE_SECRET_ARN", database.reader.secret_arn)
+    monkeypatch.setattr(api, "load_all", lambda: {"readings": contract})
+    api.app.cache_clear()
+    former_rows = (
+        'INSERT INTO "order" ("group", "table", date, time, value, rank, source_id, source_line) '
+        "SELECT -7, '', date '2024-01-01', now(), 0, n, source.id, n "
+        "FROM source, generate_series(2, 9) n"
+    )
+    database.run(SOURCE)
+    database.run(former_rows)
+    walk = Walk("/get", "response", {"Zähler-Nr.": "-7"})
+    assert [row["Rang"] for row in walk.first + walk.rest()] == list(range(2, 10))
+
+    database.run(replacement.add("order", 'SELECT "group" AS key FROM "order"'), id=1)
+
+    assert "this Zähler-Nr." in refused(walk.next(), 410)
+    api.session.close()
