@@ -35,7 +35,7 @@ def start(processes: Processes, folder: Path) -> Aws:
     )
     address = aws.endpoint_url.removeprefix("https://")
     # Not ministack's own command: as root that would take port 443 besides.
-    command = [sys.executable, "-m", "hypercorn", "ministack.app:app"]
+    command = [sys.executable, "-m", "hypercorn", "local.emulator:app"]
     command += ["--config", "python:ministack.core.hypercorn_conf", "--bind", address]
     command += ["--workers", "0", "--keep-alive", "75"]
     environment = _environment(aws, folder, port=address.partition(":")[2])

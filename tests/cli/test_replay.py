@@ -47,6 +47,7 @@ def test_follow_shows_this_run_alone(cloud: Cloud) -> None:
     assert result.exit_code == 0, result.stderr
     _, *lines = result.stdout.splitlines()
     assert [line.split("Z", 1)[1].split()[:2] for line in lines[:-3]] == [
+        ["trigger", "waiting"],
         ["trigger", "success"],
         ["transform", "running"],
         ["load", "success"],

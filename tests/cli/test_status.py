@@ -242,6 +242,7 @@ def test_one_is_a_timeline_of_its_runs(s3: "S3Client", log: Log, stack: None) ->
     assert item is not None
     replayed = Run(f"{run.execution_arn}-r2")
     log.reopen(item, replayed)
+    log.begin(ingestion, replayed)
     log.finish(ingestion, replayed, State.TRIGGER, Status.FAIL, {}, "it never began")
 
     lines = tm("status", ingestion.id).stdout.splitlines()

@@ -22,6 +22,7 @@ import functions.test.handler
 import functions.transform.handler
 import functions.watch.handler
 from shared import settings
+from shared.gate import Gate
 from shared.ingestion import Run
 from shared.intake import Intake
 from shared.odcs import load_all
@@ -40,6 +41,7 @@ TASKS = {
 }
 VERDICTS = {"refused": "Refused", "failed_tests": "FailedTests"}
 ONE_RUN = [
+    ("trigger", "waiting"),
     ("trigger", "success"),
     *(
         (state, status)
@@ -217,7 +219,8 @@ def machine(
     monkeypatch.setattr("functions.load.rows._CHUNK_ROWS", 1)
     monkeypatch.setattr("functions.watch.reconciliation.GRACE", dt.timedelta(seconds=-5))
     monkeypatch.setattr("shared.progress.CLAIM", dt.timedelta(seconds=-5))
-    return Machine(s3, migrated, Intake(load_all(), log, stepfunctions, events, arn))
+    gate = Gate(log, stepfunctions, arn, most=5)
+    return Machine(s3, migrated, Intake(load_all(), gate, events))
 
 
 class Refusals:

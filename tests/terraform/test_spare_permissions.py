@@ -24,13 +24,14 @@ import botocore.exceptions
 import pytest
 
 from shared import database, settings
+from shared.gate import Gate
 from shared.ingestion import Ingestion, Run, Source
 from shared.intake import Admission, Intake
 from shared.landing_key import LandingKey
 from shared.odcs import load_all
 from shared.staging import Staging, part_name
 from tests.fixtures.aws import lambda_context, task_event
-from tests.fixtures.pipeline import AT, Pipeline, checkins, key_of
+from tests.fixtures.pipeline import AT, Pipeline, checkins, eventually, key_of
 
 LISTED = tomllib.loads(Path(__file__).with_name("permissions.toml").read_text())
 UNSHOWN = {action for entry in LISTED["unshown"] for action in entry["actions"]}
@@ -317,6 +318,9 @@ def trigger(function: Function) -> Iterator[Work]:
     pipeline = function.pipeline
 
     def work() -> None:
+        # What a refused call has claimed stays claimed until watch looks.
+        free = pipeline.outputs["max_concurrency"] - 2
+        eventually(lambda: len(pipeline.log.slots()) <= free)
         name, unversioned = f"{uuid.uuid4()}.csv", f"{uuid.uuid4()}.csv"
         keys = [key_of(2, name), name, key_of(2, unversioned)]
         sources = [pipeline.put("", key) for key in keys]
@@ -337,13 +341,13 @@ def watch(function: Function) -> Iterator[Work]:
     """A run whose end went unnoticed, an event that was lost, a file that never came."""
     pipeline = function.pipeline
     ingestion = pipeline.land("", day=3, name=f"{uuid.uuid4()}.csv")
-    intake = Intake(
-        load_all(),
+    gate = Gate(
         pipeline.log,
         client(pipeline, "stepfunctions"),
-        client(pipeline, "events"),
         pipeline.outputs["state_machine_arn"],
+        pipeline.outputs["max_concurrency"],
     )
+    intake = Intake(load_all(), gate, client(pipeline, "events"))
     assert intake.admit(ingestion.source) == Admission.STARTED
     item = pipeline.ended(ingestion.id)
     table = pipeline.laptop.aws.resource("dynamodb").Table(pipeline.outputs["log_table"])
