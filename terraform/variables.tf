@@ -371,7 +371,7 @@ variable "watch_schedule" {
 }
 
 variable "max_concurrency" {
-  description = "How many files are in the state machine at once; others wait their turn. Each uses one of the account's concurrent executions of Lambda, of which a new account has 10, and at most one connection to the database."
+  description = "How many files are in the state machine at once; others wait their turn. Each uses one of the account's concurrent executions of Lambda, of which a new account often has only 10, and at most one connection to the database."
   type        = number
   default     = 5
   nullable    = false
