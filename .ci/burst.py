@@ -62,6 +62,7 @@ def main() -> None:
     print(f"  workers: {watched.workers}; memory: {watched.memory} MB, of which idle {idle} MB")
     assert set(ends) <= {"load/success", "load/superseded"}, ends
     assert len(items) == files
+    assert watched.workers < 60, "the emulator starts a worker for each event"
     assert alerts == Counter(item["ingestedID"] for item in items)
     assert at_once == most, "more or fewer runs at once than there may be"
     # The first calls of each function wait until their worker has been started.
