@@ -80,6 +80,7 @@ class Machine:
     def land(self, body: str) -> None:
         """Land a version of the key; from now on, all is about this one."""
         self.ingestion = land(self.s3, body.encode())
+        self.intake.gate.recover()  # as watch does
         self.intake.admit(self.ingestion.source)
 
     def play(self, before_load: Callable[[], object] = lambda: None) -> Event:
@@ -147,6 +148,7 @@ class Machine:
 
     def replay(self) -> Event:
         """Run the ingestion again, as the operator's command does; return how that ended."""
+        self.intake.gate.recover()  # as watch does
         assert self.intake.replay(self.item()) is not None
         return self.play()
 
