@@ -108,18 +108,6 @@ def no_bound(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Log, "claim_slot", lambda self, name, most: claim(self, name, most + 1))
 
 
-def slots_are_freed_too_soon(patch: pytest.MonkeyPatch) -> None:
-    """Watch takes a run that has not begun yet for one that never will."""
-
-    def hasty(self: Gate, slot: str) -> bool:
-        if self.status(self._named(slot.rpartition("/")[2])) == "RUNNING":
-            return False
-        self.log.free_slot(slot)
-        return True
-
-    patch.setattr(Gate, "_recover", hasty)
-
-
 def no_recovery(patch: pytest.MonkeyPatch) -> None:
     """A slot stays held if nobody hears of its run's end."""
     patch.setattr(Gate, "recover", lambda _: 0)

@@ -23,7 +23,6 @@ _BROKEN: list[tuple[sabotage.Sabotage, str, int]] = [
     (sabotage.commit_before_copy_ends, "holds", 7),
     (sabotage.no_step_only_once, "times in the log", 7),
     (sabotage.no_bound, "at once", 7),
-    (sabotage.slots_are_freed_too_soon, "at once", 7),
     (sabotage.no_recovery, "no end to it|slots are held|wait for ever", 7),
     (sabotage.waiting_is_forgotten, "no end to it|wait for ever", 7),
     (sabotage.no_claim, "was told [2-9] times", 7),
