@@ -1,6 +1,5 @@
-"""Takes the schedule's event, and looks as of its `time` (default: now); or the end of a run.
-Returns how many runs were stuck, ends unannounced, objects lost, files missing, pages swept, slots
-recovered and runs started; of an end, only the last.
+"""Takes the schedule's event, and looks as of its `time`, or without one as of now; or a run's end.
+Returns how many runs were stuck, ends unannounced, objects lost, files missing, runs started, etc.
 """
 
 import datetime as dt
