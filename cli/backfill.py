@@ -30,7 +30,7 @@ from shared.errors import PipelineError
 from shared.ingestion import Ingestion, Source
 from shared.intake import NO_VERSION_REASON
 from shared.landing_key import LandingKey
-from shared.progress import Status
+from shared.progress import State, Status
 
 _POLL_LAPTOP = 0.3
 _POLL_AWS = 1.0
@@ -263,6 +263,8 @@ class Backfill:
             item, outcome = self._look(ingestion)
             if item is not None and outcome is not None:
                 return item, outcome
+            if item is not None and item["status"] == Status.WAITING:
+                deadline = time.monotonic() + _ENDS_WITHIN  # as long as others are before it
         raise CommandError(
             f"the log still says running after {_ENDS_WITHIN:.0f} s: the function alert has not "
             "closed it, and its log group tells why"
@@ -274,7 +276,7 @@ class Backfill:
 
     def _outcome(self, item: Item) -> Outcome | None:
         match item["status"]:
-            case Status.RUNNING:
+            case Status.WAITING | Status.RUNNING:
                 return None
             case Status.SUCCESS:
                 return Outcome.LOADED
@@ -403,7 +405,9 @@ def _told(tried: Tried) -> str:
 
 
 def _began(item: Item) -> dt.datetime:
-    return dt.datetime.fromisoformat(current_run(item)[0]["at"])
+    """Return when the current run was started or, if it was not yet, since when it waits."""
+    of_trigger = [entry for entry in current_run(item) if entry["state"] == State.TRIGGER]
+    return dt.datetime.fromisoformat(of_trigger[-1]["at"])
 
 
 def _files(number: int) -> str:

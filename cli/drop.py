@@ -17,7 +17,7 @@ from local.tap import Alert
 from shared.ingestion import NO_VERSION, UNMATCHED, Ingestion, Run, Source, unmatched_id
 from shared.intake import NO_VERSION_REASON
 from shared.landing_key import LandingKey
-from shared.progress import State, Status, told
+from shared.progress import UNDER_WAY, State, Status, told
 from shared.staging import Staging
 
 _POLL = 0.3
@@ -75,8 +75,10 @@ def snapshots(stack: Stack, ingestion: Ingestion) -> Iterator[Item]:
         )
         if item is not None:
             yield plain(item)
-            if item["status"] != Status.RUNNING:
+            if item["status"] not in UNDER_WAY:
                 return
+            if item["status"] == Status.WAITING:
+                begun = time.monotonic()  # as long as others are before it
         waited = time.monotonic() - begun
         if item is None and waited > _BEGINS_WITHIN:
             raise CommandError(
@@ -130,7 +132,7 @@ def _states(item: Item | None) -> Table:
 
 def _took(entries: list[dict[str, Any]]) -> str:
     begun = dt.datetime.fromisoformat(entries[0]["at"])
-    running = entries[-1]["status"] == Status.RUNNING
+    running = entries[-1]["status"] in UNDER_WAY
     ended = dt.datetime.now(dt.UTC) if running else dt.datetime.fromisoformat(entries[-1]["at"])
     seconds = (ended - begun).total_seconds()
     return f"{seconds:.1f} s" if len(entries) > 1 or running else ""

@@ -16,6 +16,7 @@ _COUNTS = {
     "rowsRejected": "rejected",
 }
 _STYLES: dict[str, str] = {
+    Status.WAITING: "cyan",
     Status.RUNNING: "cyan",
     Status.SUCCESS: "green",
     Status.SUPERSEDED: "yellow",
@@ -56,7 +57,7 @@ def current_run(item: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def begins_run(entry: Mapping[str, Any]) -> bool:
     """Tell whether an entry of a history is the first of a run."""
-    return (entry["state"], entry["status"]) == (State.TRIGGER, Status.SUCCESS)
+    return (entry["state"], entry["status"]) == (State.TRIGGER, Status.WAITING)
 
 
 def is_loaded(item: Mapping[str, Any]) -> bool:

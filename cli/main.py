@@ -245,7 +245,8 @@ def status(  # noqa: PLR0913, PLR0917 - they are its options
     wanted = log.Filter(
         tuple(dict.fromkeys(statuses or Status)), table, since, date.date() if date else None
     )
-    look = functools.partial(log.listing, Stack.open(stack), wanted, limit)
+    where = Stack.open(stack)
+    look = functools.partial(log.listing, where, wanted, limit)
     if watch:
         log.watch(look, as_json=as_json)
         return
@@ -254,6 +255,8 @@ def status(  # noqa: PLR0913, PLR0917 - they are its options
         _print_json(listed.items)
     else:
         log.show(listed)
+        if waiting := log.backlog(where):
+            console.print(waiting, markup=False)
     log.tell_of_more(listed)
 
 

@@ -15,7 +15,7 @@ from cli.errors import CommandError
 from cli.items import Item, has_run
 from cli.stack import Stack
 from shared.ingestion import Ingestion
-from shared.progress import Status
+from shared.progress import UNDER_WAY
 from shared.staging import Staging
 
 _SHOWN = 100
@@ -91,8 +91,8 @@ def severity(name: str) -> str:
 def none_of(item: Item) -> str:
     """Return a line that says why an ingestion has no rejects."""
     ingested_id, state, status = item["ingestedID"], item["state"], item["status"]
-    if status == Status.RUNNING:
-        return f"Ingestion {ingested_id} has no rejects yet: it is still running, at {state}."
+    if status in UNDER_WAY:
+        return f"Ingestion {ingested_id} has no rejects yet: it is still {status}, at {state}."
     reason = f": {item['haltReason']}" if item.get("haltReason") else ""
     return f"Ingestion {ingested_id} has no rejects; it ended with {state}: {status}{reason}."
 

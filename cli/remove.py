@@ -26,7 +26,7 @@ from cli.items import Item, plain
 from cli.stack import Stack
 from shared.ingestion import Ingestion, Source
 from shared.landing_key import LandingKey
-from shared.progress import Status
+from shared.progress import UNDER_WAY
 from shared.staging import Staging
 
 _AT_A_TIME = 1_000
@@ -57,7 +57,7 @@ class Holding:
     @property
     def under_way(self) -> list[str]:
         """The IDs of the ingestions whose run has not ended."""
-        return [item["ingestedID"] for item in self.items if item["status"] == Status.RUNNING]
+        return [item["ingestedID"] for item in self.items if item["status"] in UNDER_WAY]
 
 
 @dataclass(frozen=True, slots=True)

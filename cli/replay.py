@@ -5,10 +5,11 @@ from cli.console import console
 from cli.errors import CommandError
 from cli.stack import Stack
 from shared.ingestion import Ingestion
+from shared.progress import Status
 
 
 def replay(stack: Stack, ingested_id: str) -> Ingestion:
-    """Start the next run of an ingestion, on the same log item.
+    """Start the next run of an ingestion, on the same log item, or let it wait for its turn.
 
     Raises:
         CommandError: the log knows no such ID, it has no run, one of its runs is under way, or its
@@ -32,5 +33,9 @@ def replay(stack: Stack, ingested_id: str) -> Ingestion:
             f"A run of {ingested_id} is under way, so none was started: `tm status {ingested_id}` "
             "shows how far it is."
         )
-    console.print(f"Started {run.execution_name}", markup=False)
+    now = stack.log.get(ingested_id, table) or item
+    if now["status"] == Status.WAITING:
+        console.print(f"{run.execution_name} waits. {log.backlog(stack)}", markup=False)
+    else:
+        console.print(f"Started {run.execution_name}", markup=False)
     return Ingestion.from_item(item)

@@ -21,6 +21,7 @@ from local.home import home
 from local.postgres import Server
 from local.tap import Tap
 from shared import odcs
+from shared.gate import Gate
 from shared.intake import Intake
 from shared.progress import Log
 
@@ -30,6 +31,7 @@ _OUTPUTS = (
     "staging_bucket",
     "log_table",
     "state_machine_arn",
+    "max_concurrency",
     "api_url",
 )
 """What every command needs; what `tm doctor` needs besides, it looks for itself."""
@@ -103,9 +105,9 @@ class Stack:
     @property
     def intake(self) -> Intake:
         """What starts runs, and starts them again."""
-        return Intake(
-            odcs.load_all(), self.log, self.stepfunctions, self.events, self.state_machine_arn
-        )
+        most = int(self.outputs["max_concurrency"])
+        gate = Gate(self.log, self.stepfunctions, self.state_machine_arn, most)
+        return Intake(odcs.load_all(), gate, self.events)
 
     @classmethod
     def open(cls, folder: Path | None) -> Self:

@@ -23,7 +23,7 @@ from cli.items import Item, counts, has_run, is_loaded, plain, standing, style, 
 from cli.stack import Stack
 from cli.timeline import Run, runs
 from shared.ingestion import Ingestion
-from shared.progress import Status, told
+from shared.progress import UNDER_WAY, Status, told
 
 _POLL = 2.0
 _WIDE = 100
@@ -111,6 +111,18 @@ def newest(stack: Stack, wanted: Filter) -> Iterator[Item]:
 def show(listed: Listing) -> None:
     """Print a list for people."""
     console.print(_list(listed.items))
+
+
+def backlog(stack: Stack) -> str | None:
+    """Say how many files wait for a run; None if there are none."""
+    waiting = stack.log.count(Status.WAITING)
+    if not waiting:
+        return None
+    files = "1 file waits" if waiting == 1 else f"{waiting:,} files wait"
+    return (
+        f"{files} for a run: {len(stack.log.slots())} are under way, and max_concurrency allows "
+        f"{stack.outputs['max_concurrency']}. They start by themselves, the longest waiting first."
+    )
 
 
 def tell_of_more(listed: Listing) -> None:
@@ -281,7 +293,7 @@ def _one(item: Item) -> Group:
         lines.append(f"Reason: {_line(reason)}")
     if removed := item.get("removedAt"):
         lines.append(f"Removed: {_seconds(removed)}; neither the file nor any row of it is left")
-    if item["status"] != Status.RUNNING:
+    if item["status"] not in UNDER_WAY:
         lines.append("Alert: " + ("nothing is left to tell" if told(item) else "not sent yet"))
     if has_run(item):
         lines.append(f"Run: {item['executionArn']}")

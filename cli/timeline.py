@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cli.items import Item, begins_run
-from shared.progress import Status
+from shared.progress import UNDER_WAY, Status
 
 _ENDS = {Status.FAIL, Status.REJECTED, Status.SUPERSEDED, Status.MISSING}
 
@@ -80,7 +80,7 @@ def _steps(entries: list[dict[str, Any]]) -> Iterator[Step]:
     for state, group in itertools.groupby(entries, key=lambda entry: str(entry["state"])):
         of_state = list(group)
         last = of_state[-1]
-        ended = None if last["status"] == Status.RUNNING else _time(last)
+        ended = None if last["status"] in UNDER_WAY else _time(last)
         yield Step(state, str(last["status"]), _time(of_state[0]), ended, last)
 
 

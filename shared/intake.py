@@ -1,4 +1,4 @@
-"""How an object version enters the pipeline: logged, then started, exactly once."""
+"""How an object version enters the pipeline: logged, then started once, when a slot is free."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from shared import notices
 from shared.contract import Contract
 from shared.errors import InvalidContract
+from shared.gate import Gate
 from shared.ingestion import UNMATCHED, Ingestion, Run, Source, unmatched_id
 from shared.landing_key import LandingKey
 from shared.progress import Log, State, Status
@@ -15,7 +16,6 @@ from shared.text import listed, quoted
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
-    from mypy_boto3_stepfunctions import SFNClient
 
 _KEY = 300
 """Characters of a key in a reason, of up to 1,024 bytes that it may have."""
@@ -36,21 +36,26 @@ class Admission(StrEnum):
     REJECTED = "rejected"
     """Its key fits no valid contract, or it has no version; that is logged and alerted."""
     STARTED = "started"
+    WAITING = "waiting"
+    """As many runs as may be are under way; the end of one starts it."""
     KNOWN = "known"
     """It came before, and its run is under way or over."""
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """Admits object versions to the state machine of that ARN."""
+    """Admits object versions to the gate."""
 
     contracts: Mapping[str, Contract]
-    log: Log
-    stepfunctions: "SFNClient"
+    gate: Gate
     events: "EventBridgeClient"
-    state_machine_arn: str
     found_by: str | None = None
     """Who admits what no event told of; the alert of its end says so."""
+
+    @property
+    def log(self) -> Log:
+        """The log that object versions are admitted to."""
+        return self.gate.log
 
     def identity(self, source: Source) -> tuple[str, str]:
         """Return the ID and the table by which the log knows an object version."""
@@ -70,7 +75,7 @@ class Intake:
         return any(self.log.get(*name) is not None for name in names)
 
     def admit(self, source: Source) -> Admission:
-        """Log an object version and start its run, unless that was done before.
+        """Log an object version and let it through the gate, unless that was done before.
 
         Safe to repeat at any time: the item is written before the run is started, and a run is
         started again as long as no state has written to the item.
@@ -87,16 +92,18 @@ class Intake:
         if isinstance(ingestion, str):
             self._reject(source, reason=ingestion)
             return Admission.REJECTED
-        run = self._run(ingestion, attempt=1)
-        if not self.log.open(ingestion, run, found_by=self.found_by):
-            item = self.log.get(ingestion.id, ingestion.table) or {}
-            if item.get("status") != Status.RUNNING or item.get("state") != State.TRIGGER:
-                return Admission.KNOWN
-            run = Run.from_item(item)
-        return self.start(ingestion, run)
+        self.log.enqueue(ingestion, self.gate.run(ingestion, attempt=1), found_by=self.found_by)
+        item = self.log.get(ingestion.id, ingestion.table) or {}
+        match item.get("state"), item.get("status"):
+            case State.TRIGGER, Status.WAITING:
+                started = ingestion in self.gate.open(item)
+                return Admission.STARTED if started else Admission.WAITING
+            case State.TRIGGER, Status.RUNNING if self.gate.start(ingestion, Run.from_item(item)):
+                return Admission.STARTED
+        return Admission.KNOWN
 
     def replay(self, item: Mapping[str, Any]) -> Run | None:
-        """Run an ingestion again from its beginning, on the same log item.
+        """Run an ingestion again from its beginning, on the same log item, once a slot is free.
 
         A run that was logged but never began is begun, and is not another one.
 
@@ -104,34 +111,25 @@ class Intake:
             item: the log item, as it was just read.
 
         Returns:
-            The run that was started; None if one is under way, or somebody else was quicker.
+            The run that was started, or waits; None if one is under way, or somebody else was
+            quicker.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.
         """
         ingestion, run = Ingestion.from_item(item), Run.from_item(item)
-        status = self._status(run)
+        status = self.gate.status(run)
         if status == "RUNNING":
             return None
-        never_began = status is None and item["status"] == Status.RUNNING
-        if not never_began:
-            run = self._run(ingestion, attempt=int(item["attempt"]) + 1)
+        if status is None and item["status"] == Status.RUNNING:
+            self.gate.start(ingestion, run)
+            return run
+        if item["status"] != Status.WAITING:
+            run = self.gate.run(ingestion, attempt=int(item["attempt"]) + 1)
             if not self.log.reopen(item, run):
                 return None
-        self.start(ingestion, run)
+        self.gate.open(self.log.get(ingestion.id, ingestion.table) or item)
         return run
-
-    def start(self, ingestion: Ingestion, run: Run) -> Admission:
-        """Start a run of an ingestion; an execution of that name is left alone."""
-        try:
-            self.stepfunctions.start_execution(
-                stateMachineArn=self.state_machine_arn,
-                name=run.execution_name,
-                input=ingestion.as_json(),
-            )
-        except self.stepfunctions.exceptions.ExecutionAlreadyExists:
-            return Admission.KNOWN
-        return Admission.STARTED
 
     def _ingestion(self, source: Source) -> Ingestion | str:
         """Return the ingestion of an object version, or the reason why there is none."""
@@ -167,14 +165,3 @@ class Intake:
         # Even if it was logged before: whoever logged it may have died before telling.
         detail = {"ingestedID": unmatched_id(source), "ingestedTable": UNMATCHED}
         notices.put(self.events, notices.Notice.REJECTED, detail)
-
-    def _run(self, ingestion: Ingestion, attempt: int) -> Run:
-        machine = self.state_machine_arn.replace(":stateMachine:", ":execution:")
-        return Run(f"{machine}:{ingestion.execution_name(attempt)}")
-
-    def _status(self, run: Run) -> str | None:
-        try:
-            answer = self.stepfunctions.describe_execution(executionArn=run.execution_arn)
-        except self.stepfunctions.exceptions.ExecutionDoesNotExist:
-            return None
-        return answer["status"]

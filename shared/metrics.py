@@ -26,6 +26,8 @@ class MetricName(StrEnum):
     """Likewise, of the rows read; of any table, so that one alarm does for all."""
     HOURS_LATE = "HoursLate"
     """By watch, of tables that promise files: how long the newest rows have been too old; hours."""
+    FILES_WAITING = "FilesWaiting"
+    """By watch, at each look and, at most once a minute, at the end of a run; a count."""
     DEFECTS = "Defects"
     """By api, errors that it answers instead of failing: its `Errors` do not count them."""
 
@@ -54,6 +56,11 @@ def measure_freshness(table: str, hours_late: float) -> None:
     """Publish for how many hours a table has been behind its contract's promise, 0 if it is not."""
     # CloudWatch has no unit of hours.
     _publish({MetricName.HOURS_LATE: hours_late}, MetricUnit.NoUnit, table)
+
+
+def measure_backlog(waiting: int) -> None:
+    """Publish how many files wait until a run may start."""
+    _publish({MetricName.FILES_WAITING: waiting}, MetricUnit.Count)
 
 
 def count_defect() -> None:

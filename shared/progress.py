@@ -1,7 +1,8 @@
 """The log of ingestions in DynamoDB: one item each, written by every state.
 
-An item's `state` and `status` say where the ingestion stands: `status` is `running` until the end,
-then `success`, `fail`, `superseded` or, for an object that no contract takes, `rejected`. A day
+An item's `state` and `status` say where the ingestion stands: `status` is `waiting` until a run may
+start (see `gate`), `running` until its end, then `success`, `fail`, `superseded` or, for an object
+that no contract takes, `rejected`. A day
 whose file was not loaded in time has an item too, `missing`, beside its ingestions'. `history`
 lists every step with its time, its counts and the reason of a bad end. All writes are conditional:
 a step is written once however often its function is retried, a run that was replaced writes no
@@ -37,7 +38,10 @@ CLAIM = dt.timedelta(minutes=15)
 _REASON_LENGTH = 500
 """Characters of a reason in the history, of which an item of at most 400 KB holds many."""
 _SWEEP = {"ingestedID": "watch", "ingestedTable": "sweep"}
-"""The key of an item that is no ingestion: without a status and a day it is in no index."""
+_SLOTS = {"ingestedID": "gate", "ingestedTable": "slots"}
+"""The keys of items that are no ingestions: without a status and a day they are in no index."""
+_FIRST = 20
+"""How many waiting items DynamoDB reads at a time: mostly one is wanted."""
 _TOTALS = {"rowsRead", "rowsLoaded", "rowsRejected"}
 """The counts that speak for the whole ingestion; all others stand in the history alone."""
 
@@ -59,12 +63,18 @@ class State(StrEnum):
 class Status(StrEnum):
     """What can be said of an ingestion, or of one step of it."""
 
+    WAITING = "waiting"
+    """Logged, and not started yet."""
     RUNNING = "running"
     SUCCESS = "success"
     FAIL = "fail"
     REJECTED = "rejected"
     SUPERSEDED = "superseded"
     MISSING = "missing"
+
+
+UNDER_WAY = frozenset({Status.WAITING, Status.RUNNING})
+"""The statuses of what will end by itself."""
 
 
 class Log:
@@ -87,8 +97,8 @@ class Log:
         with _unavailable():
             return self._table.creation_date_time
 
-    def open(self, ingestion: Ingestion, run: Run, *, found_by: str | None = None) -> bool:
-        """Write the item of a new ingestion; False if there is one already.
+    def enqueue(self, ingestion: Ingestion, run: Run, *, found_by: str | None = None) -> bool:
+        """Write the item of a new ingestion, which waits; False if there is an item already.
 
         Args:
             ingestion: the object version.
@@ -98,33 +108,58 @@ class Log:
         Raises:
             LogUnavailable: DynamoDB did not answer.
         """
-        return self._put(
-            {
-                **_item(ingestion.id, ingestion.table, ingestion.source),
-                "dataDate": ingestion.data_date.isoformat(),
-                "executionArn": run.execution_arn,
-                "redrive": run.redrive,
-                "attempt": 1,
-                "status": Status.RUNNING,
-                "history": [_entry(State.TRIGGER, Status.SUCCESS, {})],
-                **_found(found_by),
-            }
+        entry = _entry(State.TRIGGER, Status.WAITING, {})
+        return self._put(_new(ingestion, run, entry, Status.WAITING) | _found(found_by))
+
+    def open(self, ingestion: Ingestion, run: Run) -> bool:
+        """Write the item of an ingestion whose run somebody started by hand; False as above.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        entry = _entry(State.TRIGGER, Status.SUCCESS, {})
+        return self._put(_new(ingestion, run, entry, Status.RUNNING))
+
+    def begin(self, ingestion: Ingestion, run: Run) -> bool:
+        """Write that a run is about to start; False unless its ingestion waits for it.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        entry = _entry(State.TRIGGER, Status.SUCCESS, {})
+        return self._conditionally(
+            lambda: self._table.update_item(
+                Key={"ingestedID": ingestion.id, "ingestedTable": ingestion.table},
+                UpdateExpression=(
+                    "SET #status = :running, updatedAt = :now, "
+                    "history = list_append(history, :entry)"
+                ),
+                ConditionExpression="#status = :waiting AND executionArn = :execution",
+                ExpressionAttributeNames={"#status": "status"},
+                ExpressionAttributeValues={
+                    ":running": str(Status.RUNNING),
+                    ":waiting": str(Status.WAITING),
+                    ":now": entry["at"],
+                    ":entry": [entry],
+                    ":execution": run.execution_arn,
+                },
+            )
         )
 
     def reopen(self, item: Mapping[str, Any], run: Run) -> bool:
-        """Give an ingestion a new run; False if its item changed since it was read.
+        """Let an ingestion wait for a new run; False if its item changed since it was read.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.
         """
         attempt = int(item["attempt"]) + 1
-        entry = _entry(State.TRIGGER, Status.SUCCESS, {"attempt": attempt})
+        entry = _entry(State.TRIGGER, Status.WAITING, {"attempt": attempt})
         sets = {
             "executionArn": run.execution_arn,
             "redrive": run.redrive,
             "attempt": attempt,
             "state": str(State.TRIGGER),
-            "status": str(Status.RUNNING),
+            "status": str(Status.WAITING),
             "updatedAt": entry["at"],
         }
         known = {name: item[name] for name in ("executionArn", "redrive", "status", "updatedAt")}
@@ -256,6 +291,65 @@ class Log:
         if since is not None:
             condition &= Key("updatedAt").gte(_timestamp(since))
         yield from self._pages({"IndexName": "status", "KeyConditionExpression": condition})
+
+    def waiting(self) -> Iterator[dict[str, Any]]:
+        """Yield the waiting items, the longest waiting first, as they are asked for.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        condition = Key("status").eq(str(Status.WAITING))
+        query = {"IndexName": "status", "KeyConditionExpression": condition, "Limit": _FIRST}
+        yield from self._pages(query)
+
+    def count(self, status: Status) -> int:
+        """Return how many items are of a status.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        condition = Key("status").eq(str(status))
+        query = {"IndexName": "status", "KeyConditionExpression": condition, "Select": "COUNT"}
+        return sum(page["Count"] for page in self._answers(query))
+
+    def slots(self) -> set[str]:
+        """Return the names of the slots that runs hold, strongly consistent.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        item = self.get(*_SLOTS.values()) or {}
+        return set(item.get("slots", ()))
+
+    def claim_slot(self, name: str, most: int) -> bool:
+        """Claim a slot, or find it claimed; False if `most` slots are held already.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        return self._conditionally(
+            lambda: self._table.update_item(
+                Key=dict(_SLOTS),
+                UpdateExpression="ADD slots :slot",
+                ConditionExpression=(
+                    "attribute_not_exists(slots) OR contains(slots, :name) OR size(slots) < :most"
+                ),
+                ExpressionAttributeValues={":slot": {name}, ":name": name, ":most": most},
+            )
+        )
+
+    def free_slot(self, name: str) -> None:
+        """Free a slot, if it is held.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        with _unavailable():
+            self._table.update_item(
+                Key=dict(_SLOTS),
+                UpdateExpression="DELETE slots :slot",
+                ExpressionAttributeValues={":slot": {name}},
+            )
 
     def of_day(self, day: dt.date) -> Iterator[dict[str, Any]]:
         """Yield the items of a day's files.
@@ -511,11 +605,15 @@ class Log:
         )
 
     def _pages(self, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        for page in self._answers(query):
+            yield from page["Items"]
+
+    def _answers(self, query: Mapping[str, Any]) -> Iterator[Any]:
         begin: dict[str, Any] = {}
         while True:
             with _unavailable():
                 page = self._table.query(**query, **begin)
-            yield from page["Items"]
+            yield page
             if "LastEvaluatedKey" not in page:
                 return
             begin = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
@@ -623,6 +721,20 @@ def _item(ingested_id: str, table: str, source: Source) -> dict[str, Any]:
         "size": source.size,
         "alerts": {},
         "updatedAt": _now(),
+    }
+
+
+def _new(
+    ingestion: Ingestion, run: Run, entry: Mapping[str, Any], status: Status
+) -> dict[str, Any]:
+    return {
+        **_item(ingestion.id, ingestion.table, ingestion.source),
+        "dataDate": ingestion.data_date.isoformat(),
+        "executionArn": run.execution_arn,
+        "redrive": run.redrive,
+        "attempt": 1,
+        "status": status,
+        "history": [entry],
     }
 
 

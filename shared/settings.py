@@ -53,10 +53,11 @@ class DatabaseSettings(Settings):
 
 
 class TriggerSettings(Settings):
-    """`trigger`: writes the log and starts the state machine."""
+    """`trigger`: writes the log and starts the state machine, so many runs at once."""
 
     log_table: str
     state_machine_arn: str
+    max_concurrency: int = Field(ge=1)
 
 
 class TransformSettings(Settings):
@@ -93,11 +94,12 @@ class AlertSettings(Settings):
 
 
 class WatchSettings(Settings):
-    """`watch`: compares landing, log and executions."""
+    """`watch`: compares landing, log and executions, and starts as many runs as may be at once."""
 
     log_table: str
     landing_bucket: str
     state_machine_arn: str
+    max_concurrency: int = Field(ge=1)
 
 
 class ApiSettings(DatabaseSettings):

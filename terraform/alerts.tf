@@ -137,6 +137,23 @@ resource "aws_lambda_permission" "alert" {
   source_arn    = each.value.arn
 }
 
+# The end of a run lets the next begin: docs/decisions/0019-bursts.md says why watch does that.
+resource "aws_cloudwatch_event_target" "next" {
+  rule      = aws_cloudwatch_event_rule.alert["execution-ended"].name
+  target_id = "watch"
+  arn       = aws_lambda_function.this["watch"].arn
+
+  depends_on = [aws_lambda_permission.next]
+}
+
+resource "aws_lambda_permission" "next" {
+  statement_id  = "execution-ended"
+  action        = "lambda:InvokeFunction"
+  function_name = aws_lambda_function.this["watch"].function_name
+  principal     = "events.amazonaws.com"
+  source_arn    = aws_cloudwatch_event_rule.alert["execution-ended"].arn
+}
+
 resource "aws_cloudwatch_event_rule" "watch" {
   name                = "${var.name}-watch"
   description         = "When watch looks for what never came."

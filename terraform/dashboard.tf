@@ -15,6 +15,10 @@ locals {
         ]
       },
       {
+        title   = "Files that wait for a run"
+        metrics = [[var.name, "FilesWaiting", "service", "watch", { label = "waiting", stat = "Maximum" }]]
+      },
+      {
         title = "Duration of each state (ms)"
         metrics = [
           for each in setproduct(local.tasks, ["p50", "Maximum"]) :
@@ -54,8 +58,8 @@ locals {
       for title, each in {
         "Errors of the functions"                    = { metric = "Errors", stat = "Sum", except = [] }
         "Calls of the functions that were throttled" = { metric = "Throttles", stat = "Sum", except = [] }
-        # Those of the states have a graph of their own.
-        "Duration of the other functions, the slowest call (ms)" = { metric = "Duration", stat = "Maximum", except = local.tasks }
+        # Those of the states have a graph of their own, and the API's latency is on another.
+        "Duration of the other functions, the slowest call (ms)" = { metric = "Duration", stat = "Maximum", except = concat(local.tasks, ["api"]) }
         } : {
         title = title
         metrics = [

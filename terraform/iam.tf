@@ -46,7 +46,8 @@ locals {
     trigger = [
       # Of an event that names no version, whatever the key is like.
       { actions = ["s3:GetObject"], resources = ["${local.bucket_arns.landing}/*"] },
-      { actions = ["dynamodb:GetItem", "dynamodb:PutItem"], resources = [aws_dynamodb_table.log.arn] },
+      { actions = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
+      { actions = ["dynamodb:Query"], resources = ["${aws_dynamodb_table.log.arn}/index/status"] },
       local.start_ingestion,
       local.notify,
     ]
@@ -78,7 +79,7 @@ locals {
     ]
     watch = [
       { actions = ["s3:ListBucketVersions"], resources = [local.bucket_arns.landing] },
-      { actions = ["dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:PutItem"], resources = [aws_dynamodb_table.log.arn] },
+      { actions = ["dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
       { actions = ["dynamodb:Query"], resources = ["${aws_dynamodb_table.log.arn}/index/dataDate", "${aws_dynamodb_table.log.arn}/index/status"] },
       local.start_ingestion,
       { actions = ["states:DescribeExecution"], resources = ["${replace(local.state_machine_arn, ":stateMachine:", ":execution:")}:*"] },

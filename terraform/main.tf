@@ -37,6 +37,7 @@ locals {
       environment = {
         LOG_TABLE         = aws_dynamodb_table.log.name
         STATE_MACHINE_ARN = local.state_machine_arn
+        MAX_CONCURRENCY   = tostring(var.max_concurrency)
       }
     }
     transform = {
@@ -81,6 +82,7 @@ locals {
         LOG_TABLE         = aws_dynamodb_table.log.name
         LANDING_BUCKET    = aws_s3_bucket.this["landing"].bucket
         STATE_MACHINE_ARN = local.state_machine_arn
+        MAX_CONCURRENCY   = tostring(var.max_concurrency)
       }
     }
     api = {

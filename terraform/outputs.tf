@@ -49,6 +49,11 @@ output "state_machine_arn" {
   value       = aws_sfn_state_machine.ingestion.arn
 }
 
+output "max_concurrency" {
+  description = "How many files are in the state machine at once. tm reads it."
+  value       = var.max_concurrency
+}
+
 output "function_names" {
   description = "The name of each function on Lambda, for alarms of your own."
   value       = { for name, function in aws_lambda_function.this : name => function.function_name }

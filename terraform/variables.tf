@@ -370,6 +370,18 @@ variable "watch_schedule" {
   }
 }
 
+variable "max_concurrency" {
+  description = "How many files are in the state machine at once; others wait their turn. Each uses one of the account's concurrent executions of Lambda, of which a new account often has only 10, and at most one connection to the database."
+  type        = number
+  default     = 5
+  nullable    = false
+
+  validation {
+    condition     = try(var.max_concurrency >= 1 && var.max_concurrency <= 100 && floor(var.max_concurrency) == var.max_concurrency, false)
+    error_message = "max_concurrency must be a whole number from 1 to 100."
+  }
+}
+
 variable "staging_retention_days" {
   description = "Days after which what lies in staging (Parquet parts, rejects, reports) is deleted; null keeps it."
   type        = number

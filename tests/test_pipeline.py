@@ -41,6 +41,7 @@ def test_the_log_has_every_state_of_the_sample(pipeline: Pipeline) -> None:
 
     assert (item["state"], item["status"]) == ("load", "success")
     assert [(step["state"], step["status"]) for step in item["history"]] == [
+        ("trigger", "waiting"),
         ("trigger", "success"),
         ("transform", "running"),
         ("transform", "success"),

@@ -1,6 +1,7 @@
 """Whether files come and are loaded, and whether runs come to an end."""
 
 import datetime as dt
+import itertools
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
@@ -10,7 +11,7 @@ from cli.items import Item
 from cli.stack import Stack
 from shared import odcs
 from shared.contract import Contract
-from shared.progress import Status, was_loaded
+from shared.progress import UNDER_WAY, Status, was_loaded
 
 _LOOKBACK = dt.timedelta(days=31)
 """How far back the last load of a table is looked for."""
@@ -63,7 +64,7 @@ def failures(stack: Stack) -> list[Finding]:
 
 
 def runs(stack: Stack) -> list[Finding]:
-    """Look for runs that the log believes in, and that are over."""
+    """Look for runs that the log believes in and that are over, and for files that wait in vain."""
     under_way = list(log.newest(stack, log.Filter((Status.RUNNING,))))
     old = [item for item in under_way if _age(item) > _STUCK]
     ended = [(item, end) for item in old if (end := _end(stack, item)) is not None]
@@ -74,6 +75,17 @@ def runs(stack: Stack) -> list[Finding]:
             f"`tm replay {item['ingestedID']}`",
         )
         for item, end in ended
+    ]
+    waiting = list(itertools.islice(stack.log.waiting(), 1))
+    free = int(stack.outputs["max_concurrency"]) - len(stack.log.slots())
+    found += [
+        wrong(
+            f"{item['ingestedID']} of {item['ingestedTable']} has waited for a run for "
+            f"{_ago(item)}, though {free} more may be under way: watch should have started it",
+            f"`tm replay {item['ingestedID']}`",
+        )
+        for item in waiting
+        if free > 0 and _age(item) > _STUCK
     ]
     return one_or_all(found, f"{len(under_way)} under way, none is stuck")
 
@@ -99,7 +111,7 @@ def _overdue(stack: Stack, contract: Contract) -> tuple[dt.date, dt.datetime] | 
         return None
     day = max(due)
     items = [item for item in stack.log.of_day(day) if item["ingestedTable"] == contract.table]
-    if any(item["status"] == Status.RUNNING or was_loaded(item) for item in items):
+    if any(item["status"] in UNDER_WAY or was_loaded(item) for item in items):
         return None
     return day, due[day]
 

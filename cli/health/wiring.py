@@ -59,11 +59,15 @@ def events(stack: Stack) -> list[Finding]:
             heard = [rule["EventPattern"] for rule in others if "EventPattern" in rule]
         if function == "watch" and not any("ScheduleExpression" in rule for rule in others):
             found.append(wrong("no rule calls watch: silence goes unnoticed", stack.apply))
+        if function == "watch" and not any("EventPattern" in rule for rule in others):
+            late = "a file that waits is started at the next look only"
+            found.append(wrong(f"no rule tells watch of the ends of runs: {late}", stack.apply))
     unheard = [what for what, event in _samples(stack) if not _matches(stack, heard, event)]
     if unheard:
         found.append(wrong(f"no rule tells alert of {', '.join(unheard)}", stack.apply))
     return one_or_all(
-        found, "alert hears of every end, watch is called on time, every function is kept active"
+        list(dict.fromkeys(found)),
+        "alert hears of every end, watch is called on time, every function is kept active",
     )
 
 

@@ -17,7 +17,7 @@ _KNOWN_FOR = 2.0
 
 # A finished run may become a running one again, and change rows before it ends: only the newest
 # change of any of these never goes back. What was rejected by its key never had rows.
-_TOUCHING = (Status.RUNNING, Status.SUCCESS, Status.FAIL, Status.SUPERSEDED)
+_TOUCHING = (Status.WAITING, Status.RUNNING, Status.SUCCESS, Status.FAIL, Status.SUPERSEDED)
 
 Next = Callable[[Any], Response[str]]
 

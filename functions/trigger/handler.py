@@ -1,5 +1,5 @@
 """Takes S3's `ObjectCreated` notification, one or more records; ignores S3's test event.
-Returns how many object versions were started, known, rejected and ignored.
+Returns how many object versions were started, waiting, known, rejected and ignored.
 """
 
 from collections import Counter
@@ -9,6 +9,7 @@ from urllib.parse import unquote_plus
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from shared.gate import Gate
 from shared.ingestion import NO_VERSION, Source
 from shared.intake import Admission, Intake
 from shared.landing import newest_version
@@ -20,15 +21,15 @@ from shared.telemetry import about, logged, logger
 
 @logged
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Start one run for each object version that has landed."""
+    """Start one run for each object version that has landed, or let it wait for one."""
     settings = read(TriggerSettings)
-    intake = Intake(
-        load_all(),
+    gate = Gate(
         Log.of(settings.log_table),
         boto3.client("stepfunctions"),
-        boto3.client("events"),
         settings.state_machine_arn,
+        settings.max_concurrency,
     )
+    intake = Intake(load_all(), gate, boto3.client("events"))
     admissions: Counter[str] = Counter()
     # All at first: a line about an object that is gone must not name the ingestion of another.
     for source in [_source(record["s3"]) for record in event.get("Records", ())]:

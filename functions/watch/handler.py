@@ -1,5 +1,5 @@
-"""Takes the schedule's event, and looks as of its `time`, or without one as of now.
-Returns how many runs were stuck, ends unannounced, objects lost, files missing, and pages swept.
+"""Takes the schedule's event, and looks as of its `time`, or without one as of now; or a run's end.
+Returns how many runs were stuck, ends unannounced, objects lost, files missing, runs started, etc.
 """
 
 import datetime as dt
@@ -8,15 +8,20 @@ from typing import Any
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from functions.watch.backlog import Backlog
 from functions.watch.landed import Landed, Sweep
 from functions.watch.reconciliation import Reconciliation
 from functions.watch.silence import Silence
+from shared.gate import Gate
 from shared.intake import Intake
 from shared.metrics import measure_freshness
 from shared.odcs import load_all
 from shared.progress import Log
 from shared.settings import WatchSettings, read
 from shared.telemetry import logged, logger
+
+END = "Step Functions Execution Status Change"
+backlog = Backlog()
 
 
 @logged
@@ -28,11 +33,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     settings = read(WatchSettings)
     log = Log.of(settings.log_table)
     stepfunctions, events = boto3.client("stepfunctions"), boto3.client("events")
+    gate = Gate(log, stepfunctions, settings.state_machine_arn, settings.max_concurrency)
+    if event.get("detail-type") == END:
+        return {"started": backlog.end(gate, event["detail"]["executionArn"])}
     contracts = load_all()
-    intake = Intake(contracts, log, stepfunctions, events, settings.state_machine_arn, "watch")
+    intake = Intake(contracts, gate, events, "watch")
     now = dt.datetime.fromisoformat(event.get("time") or dt.datetime.now(dt.UTC).isoformat())
     look = Reconciliation(log, intake, stepfunctions, events, now)
     stuck, unannounced = look.stuck(), look.unannounced()
+    recovered, started = look.gate()
     landed = Landed(boto3.client("s3"), settings.landing_bucket, now)
     lost, sweep = [], Sweep(log, landed)
     # The sweep comes first: it stops by itself, and goes on even if the recent days take too long.
@@ -43,7 +52,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     missing = silence.missing(lost)
     for table, hours in silence.hours_late().items():
         measure_freshness(table, hours)
+    backlog.measure(log)
     result = {"stuck": stuck, "unannounced": unannounced, "lost": len(lost), "missing": missing}
+    result |= {"recovered": recovered, "started": started}
     result |= {"sweptPages": sweep.pages, "sweepFinished": sweep.finished}
     logger.info("watched", extra=result)
     look.raise_failure()

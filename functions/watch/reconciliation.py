@@ -26,6 +26,8 @@ GRACE = dt.timedelta(minutes=10)
 """What is younger is on its ordinary way and none of our business."""
 LOOKBACK = dt.timedelta(days=2)
 """How far back a landed object or an end is still looked for."""
+_GATE = {"ingestedID": "gate", "ingestedTable": "slots"}
+"""What the log says in the place of an ingestion where it is about all of them."""
 _WITHOUT_RUN = {Status.REJECTED: Notice.REJECTED, Status.MISSING: Notice.MISSING}
 
 
@@ -54,7 +56,7 @@ class Reconciliation:
             with self._apart(item):
                 run = self._run(item["executionArn"])
                 if run is None:
-                    self.intake.start(Ingestion.from_item(item), Run.from_item(item))
+                    self.intake.gate.start(Ingestion.from_item(item), Run.from_item(item))
                     logger.info("never begun", extra=naming(item))
                     found += 1
                 elif run["status"] != "RUNNING":
@@ -62,6 +64,19 @@ class Reconciliation:
                     logger.info("stuck", extra=naming(item))
                     found += 1
         return found
+
+    def gate(self) -> tuple[int, int]:
+        """Recover the slots of runs that are over or never began, and start what waits.
+
+        Returns:
+            How many slots were recovered, and how many more runs were started.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        with self._apart(_GATE):
+            return self.intake.gate.recover(), len(self.intake.gate.open())
+        return 0, 0
 
     def unannounced(self) -> int:
         """Announce ends that stand in the log but were never told.
@@ -110,7 +125,7 @@ class Reconciliation:
         return (item for item in items if self._age(item) >= GRACE)
 
     def lost(self, landed: Iterable[Source]) -> list[Source]:
-        """Admit the object versions that the log does not know; return those that it started."""
+        """Admit the object versions that the log does not know, and return those."""
         return [each for each in landed if self._was_lost(each)]
 
     def _was_lost(self, source: Source) -> bool:
@@ -122,7 +137,7 @@ class Reconciliation:
             # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html
             if self.intake.is_known(source):
                 return False
-            if self.intake.admit(source) is Admission.STARTED:
+            if self.intake.admit(source) in {Admission.STARTED, Admission.WAITING}:
                 logger.info("lost", extra=names)
                 return True
         return False

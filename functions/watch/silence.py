@@ -11,7 +11,7 @@ from shared.contract import Contract
 from shared.ingestion import Source
 from shared.landing_key import LandingKey
 from shared.notices import Notice
-from shared.progress import Log, Status, was_loaded
+from shared.progress import UNDER_WAY, Log, Status, was_loaded
 from shared.telemetry import logger
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Silence:
         """Announce one day's file, unless it is there, under way, or was announced."""
         items = [each for each in self.log.of_day(day) if each["ingestedTable"] == contract.table]
         # What is under way will end, and that is told; if badly, a later look says the rest.
-        if any(each["status"] == Status.RUNNING or was_loaded(each) for each in items):
+        if any(each["status"] in UNDER_WAY or was_loaded(each) for each in items):
             return False
         failed = max(
             (e for e in items if e["status"] == Status.FAIL and "removedAt" not in e),

@@ -148,8 +148,8 @@ run "defaults" {
       "dynamodb:DescribeTable"        = ["watch"]
       "dynamodb:GetItem"              = ["alert", "trigger", "watch"]
       "dynamodb:PutItem"              = ["alert", "trigger", "watch"]
-      "dynamodb:Query"                = ["api", "watch"]
-      "dynamodb:UpdateItem"           = ["alert", "load", "test", "transform"]
+      "dynamodb:Query"                = ["api", "trigger", "watch"]
+      "dynamodb:UpdateItem"           = ["alert", "load", "test", "transform", "trigger", "watch"]
       "events:PutEvents"              = ["trigger", "watch"]
       "logs:CreateLogStream"          = ["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"]
       "logs:PutLogEvents"             = ["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"]
@@ -198,7 +198,7 @@ run "defaults" {
 
   assert {
     condition = alltrue([
-      for permission in concat([aws_lambda_permission.trigger, aws_lambda_permission.watch], values(aws_lambda_permission.alert), values(aws_lambda_permission.api), values(aws_lambda_permission.keep_active)) :
+      for permission in concat([aws_lambda_permission.trigger, aws_lambda_permission.watch, aws_lambda_permission.next], values(aws_lambda_permission.alert), values(aws_lambda_permission.api), values(aws_lambda_permission.keep_active)) :
       startswith(permission.source_arn, "arn:aws:")
     ])
     error_message = "A service may call a function for another sender than ours."
@@ -212,6 +212,15 @@ run "defaults" {
       && alltrue([for name, target in aws_cloudwatch_event_target.keep_active : target.rule == aws_cloudwatch_event_rule.keep_active[name].name && target.arn == aws_lambda_function.this[name].arn])
     )
     error_message = "A function is not called once a day by a rule of its own."
+  }
+
+  assert {
+    condition = (
+      aws_cloudwatch_event_target.next.rule == "tm-pipeline-execution-ended"
+      && aws_cloudwatch_event_target.next.arn == aws_lambda_function.this["watch"].arn
+      && aws_lambda_permission.next.function_name == aws_lambda_function.this["watch"].function_name
+    )
+    error_message = "The end of a run does not reach watch, so that what waits would not be started."
   }
 
   assert {
@@ -294,6 +303,7 @@ run "everything_set" {
     log_retention_days     = 400
     log_level              = "DEBUG"
     watch_schedule         = "rate(1 hour)"
+    max_concurrency        = 20
     api_auth               = "key"
     api_key_value          = "a key of the user's own"
     kms_key_arn            = "arn:aws:kms:eu-central-1:123456789012:key/given"
@@ -323,6 +333,14 @@ run "everything_set" {
   assert {
     condition     = aws_cloudwatch_event_rule.watch.schedule_expression == "rate(1 hour)"
     error_message = "watch_schedule does not reach the rule that calls watch."
+  }
+
+  assert {
+    condition = output.max_concurrency == 20 && [
+      for name, function in aws_lambda_function.this : name
+      if lookup(function.environment[0].variables, "MAX_CONCURRENCY", "") == "20"
+    ] == ["trigger", "watch"]
+    error_message = "max_concurrency does not reach the functions that start runs, or the output."
   }
 
   assert {

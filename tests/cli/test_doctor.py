@@ -34,10 +34,10 @@ from shared.ingestion import Run
 from shared.odcs import Contracts
 from shared.progress import Log, State, Status
 from shared.telemetry import KEEP_ACTIVE
-from tests.fixtures.aws import KEY, LANDING, LOG_TABLE, REGION, run_of
+from tests.fixtures.aws import KEY, LANDING, LOG_TABLE, REGION, land, run_of
 from tests.fixtures.database import Database
 from tests.fixtures.laptop import Laptop
-from tests.fixtures.operator import OUTPUTS, Cloud, deploy, one_line, tm
+from tests.fixtures.operator import MOST, OUTPUTS, Cloud, deploy, one_line, tm
 from tests.fixtures.pipeline import eventually
 from tests.fixtures.rds_data_api import CLUSTER_ARN, DataApi
 
@@ -347,6 +347,7 @@ def test_a_rule_that_was_disabled(up: Stack, rule: str) -> None:
     ("rule", "what"),
     [
         ("execution-ended", "alert of runs that end as SUCCEEDED, runs that end as FAILED"),
+        ("execution-ended", "no rule tells watch of the ends of runs"),
         ("notice", "alert of the notice 'Ingestion Rejected', the notice 'File Missing'"),
         ("watch", "no rule calls watch: silence goes unnoticed"),
         ("keep-active-migrate", "no rule keeps migrate active"),
@@ -357,8 +358,9 @@ def test_a_rule_without_its_target(up: Stack, rule: str, what: str) -> None:
     name = f"{up.outputs['name']}-{rule}"
     targets = events.list_targets_by_rule(Rule=name)["Targets"]
     events.remove_targets(Rule=name, Ids=[each["Id"] for each in targets])
-    assert what in wrong(up, "events").what
+    found = looked(up, "events")
     events.put_targets(Rule=name, Targets=targets)
+    assert [each for each in found if each.verdict is Verdict.WRONG and what in each.what]
     well(up, "events")
 
 
@@ -628,11 +630,27 @@ def test_a_run_that_has_never_begun(aws_stack: Stack, cloud: Cloud, log: Log) ->
     ingestion = cloud.ingest(b"good")
     item = log.get(ingestion.id, ingestion.table)
     assert item is not None
-    log.reopen(item, Run(f"{run_of(ingestion).execution_arn}-r2"))
+    again = Run(f"{run_of(ingestion).execution_arn}-r2")
+    log.reopen(item, again)
+    log.begin(ingestion, again)
     with mock.patch.object(loads, "_STUCK", dt.timedelta(0)):
         assert (
             "its run never began, or ended more than 90 days ago" in wrong(aws_stack, "runs").what
         )
+
+
+def test_a_file_that_waits_though_a_slot_is_free(
+    aws_stack: Stack, cloud: Cloud, log: Log, s3: "S3Client"
+) -> None:
+    ingestion = land(s3, b"good")
+    log.enqueue(ingestion, run_of(ingestion))
+    with mock.patch.object(loads, "_STUCK", dt.timedelta(0)):
+        found = wrong(aws_stack, "runs")
+        assert "has waited for a run for 0 min, though 5 more may be under way" in found.what
+        assert found.todo == f"`tm replay {ingestion.id}`"
+        for number in range(MOST):
+            log.claim_slot(f"20240303-{number}/dailycheckins/a-run", MOST)
+        well(aws_stack, "runs")
 
 
 def run_of_log(log: Log, ingested_id: str) -> Run:

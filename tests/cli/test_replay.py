@@ -11,7 +11,7 @@ from local.tap import Alert
 from shared.ingestion import Run, Source, unmatched_id
 from shared.progress import Log
 from tests.fixtures.aws import LANDING, run_of
-from tests.fixtures.operator import Cloud, one_line, tm
+from tests.fixtures.operator import MOST, Cloud, one_line, tm
 
 
 def test_a_replay_is_the_next_run_on_the_same_item(cloud: Cloud, log: Log) -> None:
@@ -47,6 +47,7 @@ def test_follow_shows_this_run_alone(cloud: Cloud) -> None:
     assert result.exit_code == 0, result.stderr
     _, *lines = result.stdout.splitlines()
     assert [line.split("Z", 1)[1].split()[:2] for line in lines[:-3]] == [
+        ["trigger", "waiting"],
         ["trigger", "success"],
         ["transform", "running"],
         ["load", "success"],
@@ -134,3 +135,17 @@ def test_a_table_whose_contract_is_gone(cloud: Cloud, monkeypatch: pytest.Monkey
     assert one_line(tm("replay", ingestion.id)) == (
         "tm: There is no contract for dailycheckins any more."
     )
+
+
+def test_a_replay_waits_for_its_turn(cloud: Cloud) -> None:
+    ingestion = cloud.ingest(b"good")
+    for number in range(MOST):
+        cloud.start(b"good", f"table=dailycheckins/year=2024/month=3/day=3/{number}.csv")
+
+    result = tm("replay", ingestion.id)
+
+    assert result.exit_code == 0, result.stderr
+    assert " waits. 1 file waits for a run: 5 are under way" in " ".join(result.stdout.split())
+    followed = tm("replay", ingestion.id, "--follow")
+    assert followed.exit_code == 0, followed.stderr
+    assert "load: success" in followed.stdout

@@ -19,7 +19,7 @@ from cli.timeline import runs
 from shared.ingestion import Run, Source
 from shared.progress import Log, State, Status
 from tests.fixtures.aws import LANDING, LOG_TABLE, REGION, land, run_of
-from tests.fixtures.operator import Cloud, one_line, tm
+from tests.fixtures.operator import MOST, Cloud, one_line, tm
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -242,6 +242,7 @@ def test_one_is_a_timeline_of_its_runs(s3: "S3Client", log: Log, stack: None) ->
     assert item is not None
     replayed = Run(f"{run.execution_arn}-r2")
     log.reopen(item, replayed)
+    log.begin(ingestion, replayed)
     log.finish(ingestion, replayed, State.TRIGGER, Status.FAIL, {}, "it never began")
 
     lines = tm("status", ingestion.id).stdout.splitlines()
@@ -424,3 +425,36 @@ def test_an_end_that_nobody_wants_to_hear_of_is_not_waited_for(
 
     lines = tm("status", ingestion.id, "--watch").stdout.splitlines()
     assert lines[-1] == "Alert: none, for alert_on leaves such ends out"
+
+
+def test_a_list_says_how_many_wait(cloud: Cloud) -> None:
+    for number in range(MOST + 2):
+        cloud.start(b"good", f"table=dailycheckins/year=2024/month=3/day=3/{number}.csv")
+
+    shown = tm("status", "--limit", "1").stdout
+
+    assert shown.endswith(
+        "2 files wait for a run: 5 are under way, and max_concurrency allows 5. They start by "
+        "themselves, the longest waiting first.\n"
+    )
+    assert len(json.loads(tm("status", "--status", "waiting", "--json").stdout)) == 2
+
+
+def test_a_list_does_not_say_that_none_waits(cloud: Cloud) -> None:
+    cloud.start(b"good")
+
+    assert "wait" not in tm("status").stdout
+
+
+def test_how_long_a_file_waited_is_told_of_it(cloud: Cloud, log: Log) -> None:
+    ingestions = [
+        cloud.start(b"good", f"table=dailycheckins/year=2024/month=3/day=3/{number}.csv")
+        for number in range(MOST + 1)
+    ]
+
+    assert "trigger: waiting" in tm("status", ingestions[-1].id).stdout
+    cloud.turn()
+    cloud.turn()
+    lines = tm("status", ingestions[-1].id).stdout.splitlines()
+
+    assert next(line for line in lines if line.startswith("trigger")).split()[1] == "success"

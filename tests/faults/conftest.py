@@ -22,6 +22,7 @@ import functions.test.handler
 import functions.transform.handler
 import functions.watch.handler
 from shared import settings
+from shared.gate import Gate
 from shared.ingestion import Run
 from shared.intake import Intake
 from shared.odcs import load_all
@@ -41,6 +42,7 @@ TASKS = {
 }
 VERDICTS = {"refused": "Refused", "failed_tests": "FailedTests"}
 ONE_RUN = [
+    ("trigger", "waiting"),
     ("trigger", "success"),
     *(
         (state, status)
@@ -79,6 +81,7 @@ class Machine:
     def land(self, body: str) -> None:
         """Land a version of the key; from now on, all is about this one."""
         self.ingestion = land(self.s3, body.encode())
+        self.intake.gate.recover()  # as watch does
         self.intake.admit(self.ingestion.source)
 
     def play(self, before_load: Callable[[], object] = lambda: None) -> Event:
@@ -150,6 +153,7 @@ class Machine:
 
     def replay(self) -> Event:
         """Run the ingestion again, as the operator's command does; return how that ended."""
+        self.intake.gate.recover()  # as watch does
         assert self.intake.replay(self.item()) is not None
         return self.play()
 
@@ -228,7 +232,8 @@ def machine(
     monkeypatch.setattr("functions.load.rows._BATCH_ROWS", 1)
     monkeypatch.setattr("functions.watch.reconciliation.GRACE", dt.timedelta(seconds=-5))
     monkeypatch.setattr("shared.progress.CLAIM", dt.timedelta(seconds=-5))
-    return Machine(s3, migrated, Intake(load_all(), log, stepfunctions, events, arn))
+    gate = Gate(log, stepfunctions, arn, most=5)
+    return Machine(s3, migrated, Intake(load_all(), gate, events))
 
 
 class Refusals:

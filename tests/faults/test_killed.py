@@ -13,6 +13,7 @@ import pg8000.native
 import pytest
 
 from local.postgres import connected
+from shared.gate import Gate
 from shared.ingestion import Ingestion, Run, Source
 from shared.intake import Intake
 from shared.landing_key import LandingKey
@@ -73,9 +74,8 @@ class Scene:
         self._items = laptop.aws.resource("dynamodb").Table(outputs["log_table"])
         self._log = Log(self._items)
         machine = _machine(client("stepfunctions"), outputs["state_machine_arn"])
-        self._intake = Intake(
-            load_all(), self._log, client("stepfunctions"), client("events"), machine
-        )
+        gate = Gate(self._log, client("stepfunctions"), machine, most=100)
+        self._intake = Intake(load_all(), gate, client("events"))
         self.old = self._stage(OLD_ROWS)
         assert self.load(self.old.event).answer
         database.run("CREATE TEMPORARY TABLE old_ledger AS SELECT * FROM source WHERE false")
@@ -104,6 +104,7 @@ class Scene:
         """Run the new version again from its beginning, as the operator's command does."""
         run = self._intake.replay(self.item())
         assert run is not None
+        self._intake.gate.close(run)  # nobody hears of this machine's ends
         event = task_event(self.new.ingestion, run)
         for function in ("transform", "test"):
             event[function] = self._call(function, event).answer
@@ -115,7 +116,7 @@ class Scene:
         All retries are over: the machine's runs have failed for Step Functions as they began.
         """
         arn = self.item()["executionArn"]
-        run = self._intake.stepfunctions.describe_execution(executionArn=arn)
+        run = self._intake.gate.stepfunctions.describe_execution(executionArn=arn)
         names = {"executionArn", "status", "input", "error", "cause"}
         detail = {name: value for name, value in run.items() if name in names}
         before = len(self._tap.alerts())
@@ -171,6 +172,7 @@ class Scene:
         assert key is not None
         ingestion = Ingestion.of(Source(BUCKET, KEY, version, len(body)), key)
         self._intake.admit(ingestion.source)
+        self._intake.gate.close(self._intake.gate.run(ingestion, attempt=1))
         item = self._log.get(ingestion.id, ingestion.table)
         assert item is not None
         event = task_event(ingestion, Run.from_item(item))

@@ -9,6 +9,7 @@ import boto3
 import pytest
 
 from shared.errors import NoticeUndelivered
+from shared.gate import Gate
 from shared.ingestion import Ingestion, Run, Source, unmatched_id
 from shared.intake import Admission, Intake
 from shared.landing_key import LandingKey
@@ -37,13 +38,8 @@ def state_machine(log: Log) -> str:
 
 @pytest.fixture
 def intake(log: Log, state_machine: str) -> Intake:
-    return Intake(
-        load_all(),
-        log,
-        boto3.client("stepfunctions", region_name=REGION),
-        boto3.client("events", region_name=REGION),
-        state_machine,
-    )
+    gate = Gate(log, boto3.client("stepfunctions", region_name=REGION), state_machine, most=5)
+    return Intake(load_all(), gate, boto3.client("events", region_name=REGION))
 
 
 @pytest.fixture
@@ -63,12 +59,9 @@ def told(aws: None) -> tuple["SQSClient", str]:
 def test_a_version_is_logged_then_started(intake: Intake) -> None:
     assert intake.admit(SOURCE) == Admission.STARTED
 
-    (execution,) = intake.stepfunctions.list_executions(stateMachineArn=intake.state_machine_arn)[
-        "executions"
-    ]
     (item,) = intake.log.with_status(Status.RUNNING)
-    assert execution["executionArn"] == item["executionArn"]
-    described = intake.stepfunctions.describe_execution(executionArn=execution["executionArn"])
+    described = intake.gate.stepfunctions.describe_execution(executionArn=item["executionArn"])
+    assert names(intake) == [described["name"]]
     assert json.loads(described["input"])["source"]["versionId"] == "v1"
 
 
@@ -76,8 +69,7 @@ def test_the_same_event_again_starts_nothing(intake: Intake) -> None:
     for _ in range(3):
         intake.admit(SOURCE)
 
-    machine = intake.state_machine_arn
-    assert len(intake.stepfunctions.list_executions(stateMachineArn=machine)["executions"]) == 1
+    assert len(names(intake)) == 1
 
 
 def test_a_version_that_a_state_has_begun_is_known(intake: Intake) -> None:
@@ -99,7 +91,7 @@ def test_a_run_whose_start_failed_is_started_by_the_next_try(
     intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(Intake, "start", lambda *_: 1 / 0)
+        broken.setattr(Gate, "start", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             intake.admit(SOURCE)
 
@@ -112,12 +104,12 @@ def item_of(intake: Intake) -> dict[str, Any]:
 
 
 def stop(intake: Intake, run: Run) -> None:
-    intake.stepfunctions.stop_execution(executionArn=run.execution_arn)
+    intake.gate.stepfunctions.stop_execution(executionArn=run.execution_arn)
 
 
 def names(intake: Intake) -> list[str]:
-    machine = intake.state_machine_arn
-    executions = intake.stepfunctions.list_executions(stateMachineArn=machine)["executions"]
+    machine = intake.gate.state_machine_arn
+    executions = intake.gate.stepfunctions.list_executions(stateMachineArn=machine)["executions"]
     return sorted(each["name"] for each in executions)
 
 
@@ -136,7 +128,7 @@ def test_a_replay_is_another_run_of_the_same_item(intake: Intake) -> None:
     assert item_of(intake)["executionArn"] == third.execution_arn
     assert (item_of(intake)["status"], item_of(intake)["attempt"]) == ("running", 3)
     for run in (first, second, third):
-        described = intake.stepfunctions.describe_execution(executionArn=run.execution_arn)
+        described = intake.gate.stepfunctions.describe_execution(executionArn=run.execution_arn)
         assert json.loads(described["input"])["ingestedID"] == item_of(intake)["ingestedID"]
 
 
@@ -161,7 +153,7 @@ def test_a_replay_of_a_run_that_never_began_begins_it(
     intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(Intake, "start", lambda *_: 1 / 0)
+        broken.setattr(Gate, "start", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             intake.admit(SOURCE)
 
@@ -179,7 +171,7 @@ def test_a_replay_that_died_before_its_start_is_started_by_a_late_event(
     intake.admit(SOURCE)
     stop(intake, Run.from_item(item_of(intake)))
     with monkeypatch.context() as broken:
-        broken.setattr(Intake, "start", lambda *_: 1 / 0)
+        broken.setattr(Gate, "start", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             intake.replay(item_of(intake))
 

@@ -131,9 +131,13 @@ def test_a_replay_takes_up_what_ended(log: Log, ingestion: Ingestion, run: Run) 
     assert log.reopen(item(log, ingestion), again)
 
     found = item(log, ingestion)
-    assert (found["state"], found["status"], found["attempt"]) == ("trigger", "running", 2)
+    assert (found["state"], found["status"], found["attempt"]) == ("trigger", "waiting", 2)
     assert not {"haltReason", *counts} & found.keys(), "they were the last run's"
+    assert steps(log, ingestion)[-1] == ("trigger", "waiting")
+    assert not log.begin(ingestion, run), "it was replaced"
+    assert log.begin(ingestion, again)
     assert steps(log, ingestion)[-1] == ("trigger", "success")
+    assert not log.begin(ingestion, again), "it has begun"
     assert not log.enter(ingestion, run, State.TRANSFORM), "it was replaced"
     assert log.enter(ingestion, again, State.TRANSFORM)
     assert log.finish(ingestion, again, State.TRANSFORM, Status.FAIL, {}, "because")
@@ -269,7 +273,7 @@ def test_every_transition_is_logged_and_found_by_its_index(
     """A key that was rejected, a file that ended five times, and one that never came."""
     begun = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1)
     log.reject(Source("landing", "nonsense", "v1", 1), "no such form")
-    log.open(ingestion, run)
+    log.enqueue(ingestion, run)
     ends: list[tuple[State, Verdict | str]] = [
         (State.TRANSFORM, Verdict(Outcome.REFUSED, "the file is empty")),
         (State.TEST, Verdict(Outcome.FAILED_TESTS, "1 of 2 rows failed")),
@@ -285,6 +289,7 @@ def test_every_transition_is_logged_and_found_by_its_index(
             run_now = again
         else:
             run_now = run
+        log.begin(ingestion, run_now)
         log.enter(ingestion, run_now, state)
         if isinstance(end, str):
             log.finish(ingestion, run_now, state, Status.FAIL, {}, end)
@@ -293,6 +298,7 @@ def test_every_transition_is_logged_and_found_by_its_index(
         status = item(log, ingestion)["status"]
         reason = end if isinstance(end, str) else end.reason
         expected += [
+            ("trigger", "waiting", None),
             ("trigger", "success", None),
             (state, "running", None),
             (state, status, reason),

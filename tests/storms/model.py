@@ -183,6 +183,8 @@ class Aftermath:
     """Key, line, user, timestamp, hours, project of every row in the table."""
     ledger: Sequence[Sequence[Any]]
     """Key, version, ingestion, rows read, loaded and rejected."""
+    slots: frozenset[str]
+    """Those that are held."""
     redrives: Mapping[str, int]
     """How often each execution was redriven."""
     ends: Mapping[str, Told]
@@ -194,6 +196,7 @@ class Aftermath:
         Raises:
             Discrepancy: something is not as it must be.
         """
+        self._check_gate()
         self._check_table()
         self._check_ledger()
         self._check_log()
@@ -206,6 +209,13 @@ class Aftermath:
             for each in self.landed
             if not each.version.refused and each.ingestion.id not in self.removed
         }
+
+    def _check_gate(self) -> None:
+        if self.slots:
+            raise Discrepancy(f"nothing is under way, and these slots are held: {self.slots}")
+        waiting = [name for name, item in self.items.items() if item["status"] == "waiting"]
+        if waiting:
+            raise Discrepancy(f"these wait for ever: {waiting}")
 
     def _check_table(self) -> None:
         found: dict[str | None, list[tuple[Any, ...]]] = defaultdict(list)
@@ -267,7 +277,7 @@ class Aftermath:
     def _check_history(self, name: str, item: Mapping[str, Any]) -> None:
         attempts: list[Counter[str]] = []
         for entry in item["history"]:
-            if entry["state"] == "trigger":
+            if (entry["state"], entry["status"]) == ("trigger", "waiting"):
                 attempts.append(Counter())
             else:
                 attempts[-1][f"{entry['state']}/{entry['status']}"] += 1

@@ -10,6 +10,7 @@ import pytest
 from functions.load import ledger, versions
 from shared import progress
 from shared.database import Connection
+from shared.gate import Gate
 from shared.ingestion import Source
 from shared.progress import Log
 
@@ -99,6 +100,22 @@ def no_step_only_once(patch: pytest.MonkeyPatch) -> None:
     """The log does not notice that it has a step already."""
     mark = progress._mark
     patch.setattr(progress, "_mark", lambda *step: f"{mark(*step)}/{uuid.uuid4()}")
+
+
+def no_bound(patch: pytest.MonkeyPatch) -> None:
+    """One slot more than allowed can be claimed."""
+    claim = Log.claim_slot
+    patch.setattr(Log, "claim_slot", lambda self, name, most: claim(self, name, most + 1))
+
+
+def no_recovery(patch: pytest.MonkeyPatch) -> None:
+    """A slot stays held if nobody hears of its run's end."""
+    patch.setattr(Gate, "recover", lambda _: 0)
+
+
+def waiting_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """An arrival starts itself, and nobody starts another."""
+    patch.setattr(Log, "waiting", lambda _: iter(()))
 
 
 def no_claim(patch: pytest.MonkeyPatch) -> None:

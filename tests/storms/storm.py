@@ -30,6 +30,7 @@ from shared.errors import (
     StagingIncomplete,
     StagingUnavailable,
 )
+from shared.gate import Gate
 from shared.ingestion import Ingestion, Run, Source, unmatched_id
 from shared.intake import Intake
 from shared.landing_key import LandingKey
@@ -145,13 +146,11 @@ class Storm:
         """Whether all calls of Load come at once."""
         self._s3 = boto3.client("s3")
         self._log = theatre.log
-        self._intake = Intake(
-            load_all(),
-            self._log,
-            boto3.client("stepfunctions"),
-            boto3.client("events"),
-            theatre.machine,
-        )
+        self._bounds = random.Random(f"{seed} gate")
+        self._most = self._bounds.choice((1, 2, 3, 5))
+        theatre.allow(self._most)
+        gate = Gate(self._log, boto3.client("stepfunctions"), theatre.machine, self._most)
+        self._intake = Intake(load_all(), gate, boto3.client("events"))
         self._calls: dict[Actor, Call] = {}
         self._landed: list[Landed] = []
         self._executions: dict[str, Execution] = {}
@@ -250,6 +249,7 @@ class Storm:
             items=items,
             rows=rows,
             ledger=ledger,
+            slots=frozenset(self._log.slots()),
             redrives={each.arn: each.redrive for each in self._executions.values()},
             ends={
                 end: Told(self._told[end], self._broken[end], is_logged=_is_logged(run, items))
@@ -405,6 +405,11 @@ class Storm:
         [landed] = [each for each in self._landed if each.ingestion == ingestion]
         run = self._executions[arn] = Execution(arn, landed, event)
         self._tally["runs"] += 1
+        # A redrive is the operator's, and goes past the gate.
+        at_once = [e for e in self._executions.values() if e.status == "RUNNING" and not e.redrive]
+        self._tally[f"runs at once: {len(at_once)} of {self._most}"] += 1
+        if len(at_once) > self._most:
+            raise Discrepancy(f"{len(at_once)} runs at once, of {self._most} at most")
         self._scheduler.spawn(self._name(run), partial(self._execute, run))
 
     def _execute(self, run: Execution) -> None:
@@ -427,6 +432,9 @@ class Storm:
             self._scheduler.note("nobody hears of it")
         for _ in range(times):
             self._deliver("alert", _status_change(run), f"{self._name(run)} {run.redrive}")
+        [times] = self._bounds.choices((0, 1, 2), (1, 6, 1))
+        for _ in range(times):
+            self._deliver("watch", _status_change(run), f"{self._name(run)} {run.redrive}")
 
     def _transform_and_test(self, run: Execution) -> None:
         """Do what Transform and Test do with this version, in short."""
@@ -668,7 +676,8 @@ class Storm:
 
 def left_to_do(found: Mapping[str, int]) -> list[int]:
     """Return what watch has found, or not come to: all zeros if there was nothing."""
-    work = [found[name] for name in ("stuck", "unannounced", "lost", "missing")]
+    names = ("stuck", "unannounced", "lost", "missing", "recovered", "started")
+    work = [found[name] for name in names]
     return [*work, not found["sweepFinished"]]
 
 

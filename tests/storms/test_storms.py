@@ -22,6 +22,9 @@ _BROKEN: list[tuple[sabotage.Sabotage, str, int]] = [
     (sabotage.no_transaction, "holds", 9),
     (sabotage.commit_before_copy_ends, "holds", 7),
     (sabotage.no_step_only_once, "times in the log", 7),
+    (sabotage.no_bound, "at once", 7),
+    (sabotage.no_recovery, "no end to it|slots are held|wait for ever", 7),
+    (sabotage.waiting_is_forgotten, "no end to it|wait for ever", 7),
     (sabotage.no_claim, "was told [2-9] times", 7),
     (sabotage.noted_before_told, "was told 0 times", 8),
 ]

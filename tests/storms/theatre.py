@@ -20,8 +20,8 @@ from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 from moto.core.serialize import ResponseSerializer
 from moto.moto_api._internal import mock_random
 
-from functions.watch import landed, reconciliation
-from shared import database
+from functions.watch import backlog, landed, reconciliation
+from shared import database, settings
 from shared.progress import Log
 from shared.telemetry import logger
 from tests.fixtures.aws import LANDING, LOG_TABLE, REGION, STAGING
@@ -72,6 +72,7 @@ class Theatre:
     monitor: Monitor
     machine: str
     topic: str
+    patch: pytest.MonkeyPatch
     play: Play | None = None
     time: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
 
@@ -79,6 +80,11 @@ class Theatre:
         """Return the time for the log, another one each time."""
         self.time += dt.timedelta(milliseconds=1)
         return self.time
+
+    def allow(self, most: int) -> None:
+        """Let so many runs be under way at once."""
+        self.patch.setenv("MAX_CONCURRENCY", str(most))
+        settings.read.cache_clear()
 
     def clear(self, seed: int) -> None:
         """Empty all of it; from now on, moto's random IDs follow from the seed."""
@@ -128,7 +134,9 @@ def theatre(migrated: Database, patch: pytest.MonkeyPatch) -> Iterator[Theatre]:
     patch.setenv("AWS_MAX_ATTEMPTS", "1")
     patch.setattr(logger._logger, "disabled", True)
     with migrated.connected() as session:
-        scene = Theatre(migrated, session, Monitor(session, migrated.loader.name), machine, topic)
+        scene = Theatre(
+            migrated, session, Monitor(session, migrated.loader.name), machine, topic, patch
+        )
         _direct(scene, patch)
         yield scene
 
@@ -178,7 +186,9 @@ def _direct(scene: Theatre, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         "shared.progress.dt", SimpleNamespace(datetime=clock, timedelta=dt.timedelta, UTC=dt.UTC)
     )
-    nobody_sleeps = SimpleNamespace(sleep=lambda _: None)
+    nobody_sleeps = SimpleNamespace(sleep=lambda _: None, monotonic=lambda: 0.0)
+    patch.setattr(backlog, "time", nobody_sleeps)
+    patch.setattr(backlog, "_EVERY", -1.0)
     for module in ("botocore.endpoint", "tenacity.nap", "awswrangler._utils"):
         patch.setattr(f"{module}.time", nobody_sleeps)
     patch.setattr("awswrangler._utils.ensure_cpu_count", lambda use_threads=True: 1)

@@ -44,6 +44,7 @@ ALERT_ON = "alert_on must be all, failures or failures_and_rejects"
 ENDPOINTS = 'alert_endpoints must hold addresses such as "https://example.com/alerts"'
 QUEUES = "alert_queue_arns must hold ARNs of SQS queues"
 ALARM_TOPIC = "alarm_topic_arn must be the ARN of an SNS topic"
+CONCURRENCY = "max_concurrency must be a whole number from 1 to 100."
 REJECT_RATE = "reject_rate_percent must be at least 0 and less than 100"
 ARCHITECTURE = "architecture must be x86_64 or arm64"
 BASE = "base_image must be the name of an image as Docker takes it"
@@ -118,6 +119,7 @@ WRONG: list[tuple[dict[str, Any], set[str]]] = [
         ({"alarm_topic_arn": arn}, {ALARM_TOPIC})
         for arn in (TOPIC_ARN + ".fifo", QUEUE_ARN, TOPIC_ARN + "*", "pager")
     ),
+    *(({"max_concurrency": most}, {CONCURRENCY}) for most in (0, 1.5, 101)),
     *(({"reject_rate_percent": rate}, {REJECT_RATE}) for rate in (-0.5, 100)),
     ({"architecture": "riscv64"}, {ARCHITECTURE}),
     *(({"base_image": image}, {BASE}) for image in ("", "python 3.13", "https://example.com/a:1")),
@@ -262,6 +264,7 @@ RIGHT: list[dict[str, Any]] = [
             "cron(0 6 L * ? 2030,2031)",
         )
     ),
+    *({"max_concurrency": most} for most in (1, 100)),
     {"staging_retention_days": 1, "kms_key_arn": KEY_ARN},
     {"kms_key_arn": KEY_ARN.replace("aws", "aws-us-gov").replace("key/", "key/mrk-")},
     {"tags": {"Cost centre": "Ä/1+2=3:@_.-", "Empty": ""}},
@@ -290,6 +293,7 @@ RIGHT: list[dict[str, Any]] = [
         "api_access_logs": None,
         "api_web_acl": None,
         "watch_schedule": None,
+        "max_concurrency": None,
         "staging_retention_days": None,
         "log_retention_days": None,
         "log_level": None,
@@ -308,6 +312,9 @@ EFFECTS: dict[str, dict[str, list[str]]] = {
         "hard_testing": ["hard_testing does not reach the test function."],
         "api_key_value": ["api_key_value does not reach the API, or its output."],
         "watch_schedule": ["watch_schedule does not reach the rule that calls watch."],
+        "max_concurrency": [
+            "max_concurrency does not reach the functions that start runs, or the output."
+        ],
         "staging_retention_days": [
             "staging_retention_days does not reach the staging bucket.",
         ],

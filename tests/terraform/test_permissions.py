@@ -115,6 +115,7 @@ def test_every_kind_of_policy_is_read(statements: list[Statement]) -> None:
         "aws_lambda_permission.alert",
         "aws_lambda_permission.api",
         "aws_lambda_permission.keep_active",
+        "aws_lambda_permission.next",
         "aws_lambda_permission.trigger",
         "aws_lambda_permission.watch",
         "aws_s3_bucket_policy.this",

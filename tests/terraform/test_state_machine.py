@@ -23,7 +23,6 @@ TRANSIENT = {
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
     "Lambda.SdkClientException",
-    "Lambda.TooManyRequestsException",
     "Lambda.ClientExecutionTimeoutException",
 }
 # What Invoke answers while Lambda prepares a function that nobody has called for weeks, or its
@@ -129,15 +128,17 @@ def test_a_task_calls_its_function_and_keeps_its_verdict(
 
 @pytest.mark.parametrize("name", TASKS)
 def test_a_task_retries_what_may_pass_and_hides_nothing(states: dict[str, Any], name: str) -> None:
-    preparing, passing, broken = states[name]["Retry"]
+    preparing, busy, passing, broken = states[name]["Retry"]
     assert set(preparing["ErrorEquals"]) == NOT_READY
     assert preparing["JitterStrategy"] == "NONE"
     assert waits(preparing) == [10, 20, 40, 80, 160]
+    assert busy["ErrorEquals"] == ["Lambda.TooManyRequestsException"]
+    assert sum(waits(busy)) / 2 > 450, "with jitter, half of it: a burst of events is over by then"
     assert set(passing["ErrorEquals"]) == TRANSIENT | retryable()
     assert passing["MaxAttempts"] == 6
     assert set(broken["ErrorEquals"]) == DIED
     assert broken["MaxAttempts"] == 2
-    assert passing["JitterStrategy"] == broken["JitterStrategy"] == "FULL"
+    assert busy["JitterStrategy"] == passing["JitterStrategy"] == broken["JitterStrategy"] == "FULL"
     assert "Catch" not in states[name]
 
 

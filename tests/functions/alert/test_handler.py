@@ -271,7 +271,8 @@ def test_an_end_that_is_heard_of_after_the_replay_began(
 def test_that_an_event_was_lost_is_said_though_the_replay_began(
     event: dict[str, Any], ingestion: Ingestion, run: Run, log: Log, messages: Messages
 ) -> None:
-    log.open(ingestion, run, found_by="watch")
+    log.enqueue(ingestion, run, found_by="watch")
+    log.begin(ingestion, run)
     item = log.get(ingestion.id, ingestion.table)
     assert item is not None
     again = Run(f"{run.execution_arn}-r2")

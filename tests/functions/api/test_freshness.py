@@ -76,6 +76,7 @@ def test_every_change_that_may_be_one_of_rows_is_told(reader: Database, log: Log
     again = Run(f"{run_of(other).execution_arn}-r2")
     assert log.reopen(item, again)
     tags.append(tag())
+    assert log.begin(other, again)
     assert log.finish(other, again, State.LOAD, Status.FAIL, {}, "killed")
     tags.append(tag())
 

@@ -155,6 +155,7 @@ def test_an_end_that_was_never_told_before_the_replay(
         stateMachineArn=machine, name=second.execution_name, input=ingestion.as_json()
     )
     log.reopen(item, second)
+    log.begin(ingestion, second)
     stop(second)
     log.finish(ingestion, second, State.LOAD, Status.SUCCESS, {})
     end = ingestion.id, ingestion.table, f"{second.name}/SUCCEEDED", "request"

@@ -1,0 +1,159 @@
+"""The gate: no more than `most` runs at once; the files that wait longest are started first.
+
+A run holds a slot from before it is started until its end. Each step of a start may be repeated,
+by whoever comes next, so that a call may die between any two of them:
+docs/decisions/0019-bursts.md.
+"""
+
+import heapq
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shared.ingestion import Ingestion, Run
+from shared.progress import UNDER_WAY, Log, Status
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+_BETWEEN = "/"
+"""What stands between the parts of a slot's name, and in none of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Starts the executions of the state machine of that ARN, `most` at once."""
+
+    log: Log
+    stepfunctions: "SFNClient"
+    state_machine_arn: str
+    most: int
+
+    def open(self, *known: Mapping[str, Any]) -> list[Ingestion]:
+        """Start files that wait, the longest waiting first, until no slot is free.
+
+        Args:
+            known: log items that wait, which the index need not show yet.
+
+        Returns:
+            The ingestions whose run this call has started.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        started = []
+        held = self.log.slots()
+        for waiting in self._queue(known):
+            slot = _slot(Ingestion.from_item(waiting), Run.from_item(waiting))
+            # One that waits and has a slot is what a call left that died: it needs no other.
+            if len(held) >= self.most and slot not in held:
+                break
+            item = self.log.get(waiting["ingestedID"], waiting["ingestedTable"])
+            if item is None or not _waits_for(item, slot):
+                continue  # the index is behind
+            if not self.log.claim_slot(slot, self.most):
+                break  # others were quicker
+            held.add(slot)
+            if self._begin(item):
+                started.append(Ingestion.from_item(item))
+        return started
+
+    def close(self, run: Run) -> None:
+        """Free the slot of a run that has ended, if it holds one.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        for slot in self.log.slots():
+            if slot.endswith(_BETWEEN + run.execution_name):
+                self.log.free_slot(slot)
+
+    def recover(self) -> int:
+        """Free the slots of runs that are over, and start those that never began; return how many.
+
+        Raises:
+            LogUnavailable: DynamoDB did not answer.
+        """
+        return sum(self._recover(slot) for slot in sorted(self.log.slots()))
+
+    def start(self, ingestion: Ingestion, run: Run) -> bool:
+        """Start a run that holds a slot; False if there is an execution of its name already."""
+        try:
+            self.stepfunctions.start_execution(
+                stateMachineArn=self.state_machine_arn,
+                name=run.execution_name,
+                input=ingestion.as_json(),
+            )
+        except self.stepfunctions.exceptions.ExecutionAlreadyExists:
+            return False
+        return True
+
+    def status(self, run: Run) -> str | None:
+        """Return what Step Functions says of a run; None if it never began.
+
+        Step Functions also forgets an execution 90 days after its end.
+        https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+        """
+        try:
+            answer = self.stepfunctions.describe_execution(executionArn=run.execution_arn)
+        except self.stepfunctions.exceptions.ExecutionDoesNotExist:
+            return None
+        return answer["status"]
+
+    def run(self, ingestion: Ingestion, attempt: int) -> Run:
+        """Return a run of an ingestion, which need not have begun."""
+        return self._named(ingestion.execution_name(attempt))
+
+    def _queue(self, known: tuple[Mapping[str, Any], ...]) -> Iterator[Mapping[str, Any]]:
+        seen = set()
+        for item in heapq.merge(sorted(known, key=_since), self.log.waiting(), key=_since):
+            key = item["ingestedID"], item["ingestedTable"]
+            if key not in seen:
+                seen.add(key)
+                yield item
+
+    def _begin(self, item: Mapping[str, Any]) -> bool:
+        """Start the run of an item that waits and has its slot, unless another call does it."""
+        ingestion, run = Ingestion.from_item(item), Run.from_item(item)
+        if self.log.begin(ingestion, run):
+            return self.start(ingestion, run)
+        # If the run is over already, nobody else frees the slot that was claimed for it too late.
+        now = self.log.get(ingestion.id, ingestion.table)
+        slot = _slot(ingestion, run)
+        if now is None or not _holds(now, slot):
+            self.log.free_slot(slot)
+        return False
+
+    def _recover(self, slot: str) -> bool:
+        ingested_id, table, name = slot.split(_BETWEEN)
+        status = self.status(self._named(name))
+        if status == "RUNNING":
+            return False
+        item = self.log.get(ingested_id, table)
+        if status is None and item is not None and _holds(item, slot):
+            # One that is `running` and never began is watch's to start, after a while.
+            return _waits_for(item, slot) and self._begin(item)
+        self.log.free_slot(slot)
+        return True
+
+    def _named(self, name: str) -> Run:
+        machine = self.state_machine_arn.replace(":stateMachine:", ":execution:")
+        return Run(f"{machine}:{name}")
+
+
+def _slot(ingestion: Ingestion, run: Run) -> str:
+    return _BETWEEN.join((ingestion.id, ingestion.table, run.execution_name))
+
+
+def _holds(item: Mapping[str, Any], slot: str) -> bool:
+    """Tell whether an item waits for, or is in, the run that a slot is for."""
+    its = _slot(Ingestion.from_item(item), Run.from_item(item))
+    return its == slot and item["status"] in UNDER_WAY
+
+
+def _waits_for(item: Mapping[str, Any], slot: str) -> bool:
+    return item["status"] == Status.WAITING and _holds(item, slot)
+
+
+def _since(item: Mapping[str, Any]) -> str:
+    return str(item["updatedAt"])

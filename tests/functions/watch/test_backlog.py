@@ -1,0 +1,132 @@
+"""The end of a run lets the next begin, and the dashboard shows how many files wait."""
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from functions.watch import backlog
+from functions.watch.handler import handler
+from shared import settings
+from shared.gate import Gate
+from shared.ingestion import Ingestion, Run
+from shared.intake import Intake
+from shared.odcs import load_all
+from shared.progress import Log, State, Status
+from tests.fixtures.aws import REGION, lambda_context, land
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@pytest.fixture(autouse=True)
+def machine(log: Log, monkeypatch: pytest.MonkeyPatch) -> str:
+    wait = {"Type": "Wait", "Seconds": 600, "End": True}
+    arn = boto3.client("stepfunctions", region_name=REGION).create_state_machine(
+        name="tm",
+        definition=json.dumps({"StartAt": "Wait", "States": {"Wait": wait}}),
+        roleArn="arn:aws:iam::123456789012:role/tm",
+    )["stateMachineArn"]
+    monkeypatch.setenv("STATE_MACHINE_ARN", arn)
+    monkeypatch.setenv("MAX_CONCURRENCY", "1")
+    settings.read.cache_clear()
+    return arn
+
+
+@pytest.fixture(autouse=True)
+def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that were slept."""
+    found: list[float] = []
+    monkeypatch.setattr("functions.watch.backlog.time.sleep", found.append)
+    monkeypatch.setattr("functions.watch.handler.backlog", backlog.Backlog())
+    return found
+
+
+@pytest.fixture
+def files(machine: str, s3: "S3Client", log: Log) -> list[Ingestion]:
+    """Three files, of which the first is under way."""
+    gate = Gate(log, boto3.client("stepfunctions", region_name=REGION), machine, most=1)
+    intake = Intake(load_all(), gate, boto3.client("events", region_name=REGION))
+    found = [land(s3, b"x", f"table=dailycheckins/year=2024/month=3/day=3/{n}.csv") for n in "abc"]
+    for each in found:
+        intake.admit(each.source)
+    return found
+
+
+def end(log: Log, ingestion: Ingestion) -> dict[str, Any]:
+    """End the run of an ingestion; return the event that EventBridge makes of it."""
+    item = log.get(ingestion.id, ingestion.table)
+    assert item is not None
+    run = Run.from_item(item)
+    boto3.client("stepfunctions", region_name=REGION).stop_execution(executionArn=run.execution_arn)
+    log.finish(ingestion, run, State.LOAD, Status.SUCCESS, {})
+    detail = {"executionArn": run.execution_arn, "status": "ABORTED"}
+    return {"detail-type": "Step Functions Execution Status Change", "detail": detail}
+
+
+def statuses(log: Log, files: list[Ingestion]) -> Iterator[str]:
+    for each in files:
+        item = log.get(each.id, each.table)
+        assert item is not None
+        yield item["status"]
+
+
+def counted(said: str) -> list[float]:
+    """Return what was published of the files that wait."""
+    lines = [json.loads(line) for line in said.splitlines() if "FilesWaiting" in line]
+    return [value for line in lines for value in line["FilesWaiting"]]
+
+
+def test_the_end_of_a_run_starts_the_next(
+    files: list[Ingestion], log: Log, naps: list[float]
+) -> None:
+    assert list(statuses(log, files)) == ["running", "waiting", "waiting"]
+
+    assert handler(end(log, files[0]), lambda_context()) == {"started": 1}
+
+    assert list(statuses(log, files)) == ["success", "running", "waiting"]
+    assert naps == []
+
+
+def test_a_file_that_the_index_does_not_show_yet_is_found_a_moment_later(
+    files: list[Ingestion], log: Log, naps: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting, looks = Log.waiting, iter([False])
+
+    def behind(self: Log) -> Iterator[dict[str, Any]]:
+        return waiting(self) if next(looks, True) else iter(())
+
+    monkeypatch.setattr(Log, "waiting", behind)
+
+    assert handler(end(log, files[0]), lambda_context()) == {"started": 1}
+
+    assert naps == [backlog.LAG]
+
+
+def test_an_end_that_is_delivered_twice_starts_one(files: list[Ingestion], log: Log) -> None:
+    event = end(log, files[0])
+
+    assert [handler(event, lambda_context())["started"] for _ in range(2)] == [1, 0]
+
+
+def test_what_nobody_started_is_started_by_the_next_look(
+    files: list[Ingestion], log: Log, capsys: pytest.CaptureFixture[str]
+) -> None:
+    end(log, files[0])
+
+    found = handler({}, lambda_context())
+
+    assert (found["recovered"], found["started"]) == (1, 1)
+    assert list(statuses(log, files)) == ["success", "running", "waiting"]
+    assert counted(capsys.readouterr().out) == [1]
+
+
+def test_ends_that_follow_each_other_are_counted_once(
+    files: list[Ingestion], log: Log, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for each in files[:2]:
+        handler(end(log, each), lambda_context())
+
+    assert counted(capsys.readouterr().out) == [1]

@@ -1,0 +1,337 @@
+"""No more runs at once than allowed, whoever dies when; what waits longest is started first."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import pytest
+
+from shared.gate import Gate
+from shared.ingestion import Ingestion, Run, Source
+from shared.intake import Admission, Intake
+from shared.odcs import load_all
+from shared.progress import Log, State, Status
+from tests.fixtures.aws import KEY, REGION
+
+MOST = 2
+
+
+@pytest.fixture
+def gate(log: Log) -> Gate:
+    client = boto3.client("stepfunctions", region_name=REGION)
+    wait = {"Type": "Wait", "Seconds": 600, "End": True}
+    machine = client.create_state_machine(
+        name="tm",
+        definition=json.dumps({"StartAt": "Wait", "States": {"Wait": wait}}),
+        roleArn="arn:aws:iam::123456789012:role/tm",
+    )["stateMachineArn"]
+    return Gate(log, client, machine, MOST)
+
+
+@pytest.fixture
+def intake(gate: Gate) -> Intake:
+    return Intake(load_all(), gate, boto3.client("events", region_name=REGION))
+
+
+def land(intake: Intake, number: int) -> Admission:
+    """Admit version `number` of a key."""
+    return intake.admit(Source("landing", KEY, f"v{number}", 10))
+
+
+def versions(log: Log, status: Status) -> list[str]:
+    """Return the versions of a status, in the order in which they got it."""
+    return [str(item["versionId"]) for item in log.with_status(status)]
+
+
+def running(gate: Gate) -> int:
+    found = gate.stepfunctions.list_executions(
+        stateMachineArn=gate.state_machine_arn, statusFilter="RUNNING"
+    )
+    return len(found["executions"])
+
+
+def run_of(gate: Gate, version: str) -> tuple[Ingestion, Run]:
+    [item] = (
+        item
+        for status in Status
+        for item in gate.log.with_status(status)
+        if item["versionId"] == version
+    )
+    return Ingestion.from_item(item), Run.from_item(item)
+
+
+def end(gate: Gate, version: str) -> Run:
+    """End a run as Load does, of which nobody need hear."""
+    ingestion, run = run_of(gate, version)
+    gate.log.finish(ingestion, run, State.LOAD, Status.SUCCESS, {})
+    gate.stepfunctions.stop_execution(executionArn=run.execution_arn)
+    return run
+
+
+def test_files_beyond_the_limit_wait(intake: Intake, gate: Gate) -> None:
+    admitted = [land(intake, number) for number in range(5)]
+
+    assert admitted == [Admission.STARTED] * MOST + [Admission.WAITING] * 3
+    assert running(gate) == MOST
+    assert versions(gate.log, Status.RUNNING) == ["v0", "v1"]
+    assert versions(gate.log, Status.WAITING) == ["v2", "v3", "v4"]
+    assert gate.log.count(Status.WAITING) == 3
+    [item, *_] = gate.log.with_status(Status.WAITING)
+    assert [(step["state"], step["status"]) for step in item["history"]] == [("trigger", "waiting")]
+
+
+def test_the_same_event_again_does_not_let_a_file_past_the_others(
+    intake: Intake, gate: Gate
+) -> None:
+    for number in range(4):
+        land(intake, number)
+
+    assert land(intake, 3) == Admission.WAITING
+
+    assert versions(gate.log, Status.WAITING) == ["v2", "v3"]
+
+
+def test_the_end_of_a_run_starts_the_file_that_waits_longest(intake: Intake, gate: Gate) -> None:
+    for number in range(5):
+        land(intake, number)
+
+    for over, begun in (("v1", "v2"), ("v0", "v3"), ("v3", "v4")):
+        gate.close(end(gate, over))
+        [started] = gate.open()
+        assert started.source.version_id == begun
+        assert running(gate) == MOST
+
+    assert versions(gate.log, Status.WAITING) == []
+    [item] = (i for i in gate.log.with_status(Status.RUNNING) if i["versionId"] == "v4")
+    steps = [(step["state"], step["status"]) for step in item["history"]]
+    assert steps == [("trigger", "waiting"), ("trigger", "success")]
+
+
+def test_an_arrival_starts_what_waits_longer(intake: Intake, gate: Gate) -> None:
+    """An end freed its slot, and then whoever heard of it died."""
+    for number in range(3):
+        land(intake, number)
+    gate.close(end(gate, "v0"))
+
+    assert land(intake, 3) == Admission.WAITING
+
+    assert versions(gate.log, Status.RUNNING) == ["v1", "v2"]
+
+
+def test_an_end_that_is_told_twice_frees_no_other_slot(intake: Intake, gate: Gate) -> None:
+    for number in range(4):
+        land(intake, number)
+    over = end(gate, "v0")
+
+    for _ in range(2):
+        gate.close(over)
+        gate.open()
+
+    assert running(gate) == MOST
+    assert versions(gate.log, Status.WAITING) == ["v3"]
+
+
+def test_an_execution_that_somebody_started_by_hand_holds_no_slot(
+    intake: Intake, gate: Gate
+) -> None:
+    land(intake, 0)
+
+    gate.close(Run("arn:aws:states:eu-west-1:123456789012:execution:tm:by-hand"))
+
+    assert len(gate.log.slots()) == 1
+
+
+def test_what_the_index_does_not_show_yet_is_started_if_the_caller_knows_it(
+    intake: Intake, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Log, "waiting", lambda _: iter(()))
+
+    assert land(intake, 0) == Admission.STARTED
+
+
+def test_what_the_index_shows_too_long_is_not_started_again(
+    intake: Intake, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        land(intake, number)
+    stale = list(gate.log.waiting())
+    gate.close(end(gate, "v0"))
+    gate.open()
+    gate.close(end(gate, "v2"))
+    monkeypatch.setattr(Log, "waiting", lambda _: iter(stale))
+
+    assert gate.open() == []
+
+    assert len(gate.log.slots()) == 1, "v1's"
+
+
+def dying(monkeypatch: pytest.MonkeyPatch, where: str, call: Callable[[], Any]) -> None:
+    """Make a call that dies at a step."""
+    with monkeypatch.context() as broken:
+        broken.setattr(where, lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            call()
+
+
+STEPS = [
+    "shared.progress.Log.slots",
+    "shared.progress.Log.claim_slot",
+    "shared.progress.Log.begin",
+    "shared.gate.Gate.start",
+]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_wherever_trigger_dies_lambda_s_retry_starts_the_run(
+    step: str, intake: Intake, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dying(monkeypatch, step, lambda: land(intake, 0))
+
+    assert land(intake, 0) == Admission.STARTED
+
+    assert running(gate) == len(gate.log.slots()) == 1
+
+
+@pytest.mark.parametrize("step", STEPS[:-1])
+def test_wherever_the_start_of_the_next_dies_the_retry_starts_it(
+    step: str, intake: Intake, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        land(intake, number)
+    over = end(gate, "v0")
+    gate.close(over)
+    dying(monkeypatch, step, gate.open)
+
+    gate.close(over)
+    gate.open()
+
+    assert running(gate) == len(gate.log.slots()) == MOST
+    assert versions(gate.log, Status.WAITING) == ["v3"]
+
+
+@pytest.mark.parametrize("step", STEPS[:-1])
+def test_wherever_trigger_dies_for_good_watch_starts_the_run(
+    step: str, intake: Intake, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(intake, 0)
+    dying(monkeypatch, step, lambda: land(intake, 1))
+    # Others come meanwhile, for which there is no slot, if the one is held that was claimed.
+    land(intake, 2)
+
+    gate.recover()
+    gate.open()
+
+    assert running(gate) == len(gate.log.slots()) == MOST
+    assert "v1" in versions(gate.log, Status.RUNNING)
+
+
+def test_a_slot_whose_run_ended_unheard_is_freed(intake: Intake, gate: Gate) -> None:
+    for number in range(3):
+        land(intake, number)
+    end(gate, "v0")
+
+    assert gate.recover() == 1
+    assert [each.source.version_id for each in gate.open()] == ["v2"]
+    assert gate.recover() == 0
+
+
+def test_a_slot_is_kept_for_a_run_that_is_about_to_start(
+    intake: Intake, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its item says `running`: whoever wrote that may be about to start it."""
+    dying(monkeypatch, "shared.gate.Gate.start", lambda: land(intake, 0))
+
+    assert gate.recover() == 0
+
+    assert len(gate.log.slots()) == 1
+
+
+def test_a_slot_without_a_log_item_is_freed(gate: Gate) -> None:
+    assert gate.log.claim_slot("20240303-0000000000/dailycheckins/gone", MOST)
+
+    assert gate.recover() == 1
+    assert gate.log.slots() == set()
+
+
+def test_two_that_start_the_same_file_start_it_once_and_use_both_slots(
+    intake: Intake, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        land(intake, number)
+    for version in ("v0", "v1"):
+        gate.close(end(gate, version))
+    begin = Log.begin
+
+    def late(self: Log, ingestion: Ingestion, run: Run) -> bool:
+        monkeypatch.setattr(Log, "begin", begin)
+        gate.open()  # another call, which begins the same file first
+        return begin(self, ingestion, run)
+
+    monkeypatch.setattr(Log, "begin", late)
+    gate.open()
+
+    assert running(gate) == len(gate.log.slots()) == MOST
+    assert versions(gate.log, Status.WAITING) == ["v4"]
+
+
+def test_a_slot_that_was_claimed_after_its_run_is_freed(
+    intake: Intake, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(intake, 0)
+    land(intake, 1)
+    land(intake, 2)
+    gate.close(end(gate, "v0"))
+    claim = Log.claim_slot
+
+    def late(self: Log, name: str, most: int) -> bool:
+        monkeypatch.setattr(Log, "claim_slot", claim)
+        gate.open()  # another call starts the run,
+        gate.close(end(gate, "v2"))  # which is over
+        return claim(self, name, most)
+
+    monkeypatch.setattr(Log, "claim_slot", late)
+    gate.open()
+
+    assert len(gate.log.slots()) == 1, "v1's"
+
+
+def test_a_lower_limit_lets_what_is_under_way_end(intake: Intake, gate: Gate) -> None:
+    for number in range(4):
+        land(intake, number)
+    lower = Gate(gate.log, gate.stepfunctions, gate.state_machine_arn, 1)
+
+    lower.close(end(gate, "v0"))
+    assert lower.open() == []
+    lower.close(end(gate, "v1"))
+    assert len(lower.open()) == 1
+
+
+def test_a_replay_waits_behind_what_waits(intake: Intake, gate: Gate) -> None:
+    land(intake, 0)
+    ingestion, _ = run_of(gate, "v0")
+    gate.close(end(gate, "v0"))
+    for number in (1, 2, 3):
+        land(intake, number)
+
+    item = gate.log.get(ingestion.id, ingestion.table)
+    assert item is not None
+    run = intake.replay(item)
+
+    assert run is not None
+    assert versions(gate.log, Status.WAITING) == ["v3", "v0"]
+    for version in ("v1", "v2"):
+        gate.close(end(gate, version))
+    assert len(gate.open()) == 2
+    assert gate.status(run) == "RUNNING"
+
+
+def test_a_replay_of_what_waits_is_no_other_run(intake: Intake, gate: Gate) -> None:
+    for number in range(3):
+        land(intake, number)
+    _, waiting = run_of(gate, "v2")
+    [item] = gate.log.waiting()
+
+    assert intake.replay(item) == waiting
+
+    assert versions(gate.log, Status.WAITING) == ["v2"]
