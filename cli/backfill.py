@@ -331,11 +331,10 @@ def bring(work: Backfill, files: Sequence[File], concurrency: int, again: str) -
     if interrupted:
         console.print(
             f"\nInterrupted: {len(results):,} of {_files(len(files))} done. Go on with: {again}",
-            markup=False,
         )
         return 130
     if Outcome.BROKEN in outcomes:
-        console.print(f"\nOnce the cause is mended, go on with: {again}", markup=False)
+        console.print(f"\nOnce the cause is mended, go on with: {again}")
     return 1 if outcomes & _BAD else 0
 
 
@@ -349,12 +348,14 @@ def _progress(total: int) -> Iterator[Callable[[Result], None]]:
             outcomes[result.outcome] += 1
             number = f"{outcomes.total():>{len(str(total))}}/{total}"
             text = f"{number}  {result.outcome:<10}  {result.file.key}  {counts(result.rows)}"
-            console.print(text.rstrip(), markup=False)
+            console.print(text.rstrip())
 
         yield line
         return
     columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, TextColumn("{task.description}"), console=console) as progress:
+    with Progress(
+        *columns, TextColumn("{task.description}", markup=False), console=console
+    ) as progress:
         task = progress.add_task("", total=total)
 
         def advance(result: Result) -> None:
@@ -380,9 +381,9 @@ def _show(results: list[Result]) -> None:
         )
     for result in results:
         if result.outcome in _BAD:
-            console.print(f"\n{result.outcome.capitalize()}: {result.file.key}", markup=False)
+            console.print(f"\n{result.outcome.capitalize()}: {result.file.key}")
             for each in result.tried:
-                console.print(f"  {_told(each)}", markup=False)
+                console.print(f"  {_told(each)}")
 
 
 def timestamp(time: dt.datetime) -> str:

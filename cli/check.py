@@ -12,7 +12,7 @@ from typing import Any
 from rich.table import Table
 
 from cli import rejects
-from cli.console import cell, console
+from cli.console import cell, console, line, styled
 from cli.refusable import Refusable, refusable
 from functions.test.examination import examine
 from functions.transform.transformation import transform
@@ -104,19 +104,19 @@ def show(found: Checked) -> None:
     if found.would_be_loaded:
         rejected = (found.report or {}).get("rowsRejected")
         but = ", but for the rejected rows" if rejected else ""
-        console.print(f"[green]It would be loaded{but}.[/]")
+        console.print(styled(f"It would be loaded{but}.", "green"))
         _show_refusable(list(found.refusable))
     else:
         refused = found.verdict.outcome == Outcome.REFUSED
         end = "Transform would refuse it" if refused else "Test would halt it"
         reason = cell(found.verdict.reason, width=None)
-        console.print(f"[red]It would not be loaded[/]. {end}: {reason}")
+        console.print(line(styled("It would not be loaded", "red"), f". {end}: ", reason))
 
 
 def _show_refusable(rows: list[Refusable]) -> None:
     for each in rows[:_SHOWN]:
-        reason = cell(each.reason, width=None)
-        console.print(f"[yellow]PostgreSQL may refuse the row at line {each.line}[/]: {reason}.")
+        doubt = styled(f"PostgreSQL may refuse the row at line {each.line}", "yellow")
+        console.print(line(doubt, ": ", cell(each.reason, width=None), "."))
     if len(rows) > _SHOWN:
         console.print(f"… and {len(rows) - _SHOWN} more; --json gives all")
 

@@ -1,27 +1,75 @@
-"""The consoles that all commands print to."""
+"""All that the operator's command prints goes through here, and nothing of it steers a terminal.
 
+Values, keys, reasons and names come from suppliers' files and from other systems. So the consoles
+know no markup, and print what is not printable as an escape. Only `styled` gives text a colour.
+"""
+
+import json
 import sys
+from collections.abc import Iterable
+from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-
-# What is piped away has no width to be cut to.
-_WIDTH = None if sys.stdout.isatty() else 200
-
-console = Console(highlight=False, soft_wrap=True, width=_WIDTH)
-errors = Console(highlight=False, soft_wrap=True, stderr=True)
+import typer
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
 
 _CELL = 60
 """How many characters of a value are shown."""
 
 
-def cell(text: str | None, width: int | None = _CELL) -> str:
-    """Return a supplier's text as markup for one cell: it cannot steer the terminal."""
+class _Console(Console):
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else visible(text, kept="\n"), style, control)
+
+
+# What is piped away has no width to be cut to.
+_WIDTH = None if sys.stdout.isatty() else 200
+console = _Console(markup=False, highlight=False, soft_wrap=True, width=_WIDTH)
+errors = _Console(markup=False, highlight=False, soft_wrap=True, stderr=True)
+
+
+def visible(text: str, kept: str = "") -> str:
+    """Return text with an escape for each character that does not print, but for some."""
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each in kept else each.encode("unicode_escape").decode()
+        for each in text
+    )
+
+
+def cell(text: str | None, width: int | None = _CELL) -> Text:
+    """Return text for one cell of a table, on one line, and cut to `width` characters."""
     if text is None:
-        return "[dim]–[/]"
+        return styled("–", "dim")
     cut = text if width is None or len(text) <= width else f"{text[: width - 1]}…"
-    return escape(
+    return Text(visible(cut))
+
+
+def styled(text: str, style: str) -> Text:
+    """Return text in a colour."""
+    return Text(text, style)
+
+
+def line(*parts: str | Text) -> Text:
+    """Return parts in a row."""
+    return Text.assemble(*parts)
+
+
+def print_json(value: Any, *, indent: int | None = 2) -> None:
+    """Print JSON for tools, with JSON's own escapes for what does not print."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    typer.echo(
         "".join(
-            each if each.isprintable() else each.encode("unicode_escape").decode() for each in cut
+            each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text
         )
     )
+
+
+def print_text(text: str) -> None:
+    """Print a line for tools: no colour, and not wrapped."""
+    typer.echo(visible(text))

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
 import botocore.exceptions
-from rich.markup import escape
 
-from cli.console import console
+from cli.console import console, line, styled
 from cli.errors import CommandError
 from cli.health import (
     access,
@@ -98,10 +97,10 @@ def _findings(check: Check, stack: Stack) -> Iterator[Finding]:
 
 def show(check: str, finding: Finding) -> None:
     """Print one finding."""
-    mark = f"[{_STYLES[finding.verdict]}]{finding.verdict:<7}[/]"
-    console.print(f"{mark}  {check:<13}  {escape(_one_line(finding.what))}")
+    mark = styled(f"{finding.verdict:<7}", _STYLES[finding.verdict])
+    console.print(line(mark, f"  {check:<13}  {_one_line(finding.what)}"))
     if finding.todo is not None:
-        console.print(f"{'':<24}→ {escape(_one_line(finding.todo))}")
+        console.print(f"{'':<24}→ {_one_line(finding.todo)}")
 
 
 def as_json(check: str, finding: Finding) -> dict[str, str | None]:

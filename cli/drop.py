@@ -9,7 +9,7 @@ from typing import Any
 from rich.live import Live
 from rich.table import Table
 
-from cli.console import console
+from cli.console import console, line, styled
 from cli.errors import CommandError
 from cli.items import Item, counts, current_run, has_run, is_loaded, plain, style, transition
 from cli.stack import Stack
@@ -101,7 +101,7 @@ def _watch_plainly(snapshots: Iterator[Item]) -> Item:
         history = item["history"]
         begun = len(history) - len(current_run(item))
         for entry in history[max(begun, shown) :]:
-            console.print(transition(entry), markup=False)
+            console.print(transition(entry))
         shown = len(history)
     return item
 
@@ -140,13 +140,14 @@ def _took(entries: list[dict[str, Any]]) -> str:
 
 def _print_end(stack: Stack, ingestion: Ingestion, item: Item) -> None:
     status = item["status"]
-    console.print(f"[{style(status)}]{item['state']}: {status}[/]   {counts(item)}".rstrip())
+    end = styled(f"{item['state']}: {status}", style(status))
+    console.print(line(end, f"   {counts(item)}".rstrip()))
     if reason := item.get("haltReason"):
-        console.print(f"Reason: {reason}", markup=False)
+        console.print(f"Reason: {reason}")
     if item.get("rowsRejected"):
         place = Staging(stack.staging_bucket, ingestion).rejects_for_people
-        console.print(f"Rejected rows: {place}", markup=False)
-    console.print(f"Alert: {_alert(stack, item)}", markup=False)
+        console.print(f"Rejected rows: {place}")
+    console.print(f"Alert: {_alert(stack, item)}")
 
 
 def _alert(stack: Stack, item: Item) -> str:

@@ -86,7 +86,6 @@ def fix(
         f"Dropped {key.filename} ({new.size:,} bytes) with {len(rows):,} corrected "
         f"{'row' if len(rows) == 1 else 'rows'} as s3://{new.bucket}/{new.key}\n"
         f"Ingestion {renewed.id}",
-        markup=False,
     )
     return renewed
 

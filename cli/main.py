@@ -3,7 +3,6 @@
 import datetime as dt
 import functools
 import itertools
-import json
 import re
 import shlex
 import sys
@@ -23,7 +22,7 @@ from cli import remove as removing
 from cli import replay as replaying
 from cli import status as log
 from cli import user as lookup
-from cli.console import console, errors
+from cli.console import console, errors, print_json, print_text
 from cli.errors import CommandError, one_line
 from cli.items import Item
 from cli.stack import Stack
@@ -115,7 +114,7 @@ Follow = Annotated[bool, typer.Option("--follow", help="Show each state to the e
 
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"tm {VERSION}")
+        print_text(f"tm {VERSION}")
         raise typer.Exit
 
 
@@ -142,7 +141,7 @@ def up(
         hard_testing=hard_testing,
         report=lambda step: console.print(f"{time.monotonic() - begun:5.1f} s  {step}"),
     )
-    console.print(f"{time.monotonic() - begun:5.1f} s  Up: {stack.api_url}", markup=False)
+    console.print(f"{time.monotonic() - begun:5.1f} s  Up: {stack.api_url}")
     _warn_of_invalid()
 
 
@@ -188,7 +187,7 @@ def check(
     contract = _contract(table)
     with checking.checked(file, contract, hard=hard_testing) as found:
         if as_json:
-            _print_json(found.as_json())
+            print_json(found.as_json())
         else:
             checking.show(found)
         if not found.would_be_loaded:
@@ -238,7 +237,7 @@ def status(  # noqa: PLR0913, PLR0917 - they are its options
         if watch:
             _watch_one(where, log.find_run(where, ingested_id), as_json=as_json)
         elif as_json:
-            _print_json(log.find(where, ingested_id))
+            print_json(log.find(where, ingested_id))
         else:
             log.show_one(log.find(where, ingested_id))
         return
@@ -252,11 +251,11 @@ def status(  # noqa: PLR0913, PLR0917 - they are its options
         return
     listed = look()
     if as_json:
-        _print_json(listed.items)
+        print_json(listed.items)
     else:
         log.show(listed)
         if waiting := log.backlog(where):
-            console.print(waiting, markup=False)
+            console.print(waiting)
     log.tell_of_more(listed)
 
 
@@ -274,7 +273,7 @@ def doctor(
         if not as_json:
             doctors.show(*each)
     if as_json:
-        _print_json([doctors.as_json(*each) for each in found])
+        print_json([doctors.as_json(*each) for each in found])
     if not doctors.is_well(found):
         raise typer.Exit(1)
 
@@ -300,13 +299,13 @@ def rejects(
     saved = out is not None and rejected.save(where, item, out)
     found = rejected.records(where, item)
     if as_json:
-        _print_json(list(found))
+        print_json(list(found))
     elif saved:
-        console.print(f"Wrote {out}: correct `raw` there, then `tm rejects fix`.", markup=False)
+        console.print(f"Wrote {out}: correct `raw` there, then `tm rejects fix`.")
     elif first := list(itertools.islice(found, 1)):
         rejected.show(itertools.chain(first, found))
     else:
-        console.print(rejected.none_of(item), markup=False)
+        console.print(rejected.none_of(item))
 
 
 @app.command("rejects fix")
@@ -388,7 +387,7 @@ def backfill(
     work = backfilling.Backfill(where, dt.datetime.fromisoformat(cut))
     status = 0
     if not files:
-        console.print(f"No file of {', '.join(tables)} has landed for these days.", markup=False)
+        console.print(f"No file of {', '.join(tables)} has landed for these days.")
     elif dry_run:
         backfilling.show_plan(work, files)
     else:
@@ -396,7 +395,7 @@ def backfill(
         again = ["tm", "backfill", *days, "--resume", cut, "--concurrency", str(concurrency)]
         again += [] if table is None else ["--table", table]
         again += [] if stack is None else ["--stack", str(stack)]
-        console.print(f"Backfill of {len(files):,} files, from {cut} on.", markup=False)
+        console.print(f"Backfill of {len(files):,} files, from {cut} on.")
         status = backfilling.bring(work, files, concurrency, shlex.join(again))
     if status or left_out:
         raise typer.Exit(status or 1)
@@ -435,7 +434,7 @@ def smoke(
     except KeyboardInterrupt:
         interrupted = True
     if as_json:
-        _print_json([smoking.as_json(step) for step in steps])
+        print_json([smoking.as_json(step) for step in steps])
     if interrupted:
         raise typer.Exit(130)
     if not smoking.is_well(steps):
@@ -464,7 +463,7 @@ def remove(
             f"Nothing has ever landed as s3://{where.landing_bucket}/{held.key}; `tm status` lists "
             "what has."
         )
-    console.print(removing.described(held), markup=False)
+    console.print(removing.described(held))
     if dry_run or held.is_removed:
         return
     if held.under_way:
@@ -478,7 +477,7 @@ def remove(
             raise CommandError("Nothing was removed: give --yes where nobody can be asked.")
         typer.confirm("Remove all of it for good?", abort=True)
     done = removing.remove(where, held)
-    console.print(removing.told(done), markup=False)
+    console.print(removing.told(done))
     if done.kept is not None:
         raise CommandError(
             f"Version {done.kept} has landed under the key meanwhile, so it and its rows stay: to "
@@ -495,7 +494,7 @@ def user(
     """Ask the look-up API what a user checked in."""
     rows = lookup.ask(Stack.open(stack), name)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     else:
         lookup.show(name, rows)
 
@@ -523,9 +522,5 @@ def _warn_of_invalid() -> bool:
     """Say which contracts are invalid; return whether there is one."""
     invalid = odcs.load_all().invalid.values()
     for reason in invalid:
-        errors.print(f"tm: invalid contract, left out: {reason}", style="red", markup=False)
+        errors.print(f"tm: invalid contract, left out: {reason}", style="red")
     return bool(invalid)
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from cli import status as log
-from cli.console import cell, console
+from cli.console import cell, console, styled
 from cli.errors import CommandError
 from cli.items import Item, has_run
 from cli.stack import Stack
@@ -80,12 +81,12 @@ def show(found: Iterable[Record], shown: int = _SHOWN, rest: str = "--json gives
         )
     console.print(table)
     if more := sum(1 for _ in found):
-        console.print(f"… and {more:,} more; {rest}", markup=False)
+        console.print(f"… and {more:,} more; {rest}")
 
 
-def severity(name: str) -> str:
-    """Return a severity as markup, in its colour."""
-    return f"[{_STYLES[name]}]{name}[/]"
+def severity(name: str) -> Text:
+    """Return a severity in its colour."""
+    return styled(name, _STYLES[name])
 
 
 def none_of(item: Item) -> str:

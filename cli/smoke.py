@@ -13,11 +13,10 @@ from typing import Any, TypeVar
 
 import botocore.exceptions
 import requests
-from rich.markup import escape
 
 from cli import api, doctor, drop, rejects, remove
 from cli import rows as table
-from cli.console import console
+from cli.console import console, line, styled
 from cli.errors import CommandError
 from cli.health.finding import Verdict
 from cli.items import Item, counts
@@ -55,10 +54,10 @@ _OF_THE_PAST = {"last loads", "runs", "alarms"}
 off by the smoke test itself: a file that is refused is a run that failed."""
 
 _MARKS = {
-    Verdict.OK: "[green]✓[/]",
-    Verdict.WARNING: "[yellow]![/]",
-    Verdict.UNKNOWN: "[cyan]–[/]",
-    Verdict.WRONG: "[red]✗[/]",
+    Verdict.OK: styled("✓", "green"),
+    Verdict.WARNING: styled("!", "yellow"),
+    Verdict.UNKNOWN: styled("–", "cyan"),
+    Verdict.WRONG: styled("✗", "red"),
 }
 
 T = TypeVar("T")
@@ -344,9 +343,9 @@ class Smoke:
 def show(step: Step) -> None:
     """Print a step."""
     found = step.found if step.expected is None else f"expected {step.expected}; found {step.found}"
-    console.print(f"{_MARKS[step.verdict]} {step.name:<22} {escape(' '.join(found.split()))}")
+    console.print(line(_MARKS[step.verdict], f" {step.name:<22} {' '.join(found.split())}"))
     if step.todo is not None:
-        console.print(f"{'':<24} → {escape(step.todo)}")
+        console.print(f"{'':<24} → {step.todo}")
 
 
 def as_json(step: Step) -> dict[str, str | None]:

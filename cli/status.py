@@ -3,13 +3,11 @@
 import datetime as dt
 import heapq
 import itertools
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import typer
 from boto3.dynamodb.conditions import Attr, Key
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -17,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import drop
-from cli.console import cell, console, errors
+from cli.console import cell, console, errors, line, print_json, print_text, styled
 from cli.errors import CommandError
 from cli.items import Item, counts, has_run, is_loaded, plain, standing, style, transition
 from cli.stack import Stack
@@ -178,7 +176,10 @@ def print_line(item: Item, *, as_json: bool) -> None:
     """Print an item in one line."""
     last = transition(item["history"][-1])
     people = f"{item['ingestedID']}  {item['ingestedTable']}  {last}"
-    typer.echo(json.dumps(item, ensure_ascii=False) if as_json else people)
+    if as_json:
+        print_json(item, indent=None)
+    else:
+        print_text(people)
 
 
 def _changes(look: Callable[[], Listing]) -> Iterator[Item]:
@@ -265,39 +266,42 @@ def _lines(items: list[Item]) -> Group:
     """Return two or three lines an item, for a terminal that has no room for a table."""
     lines = []
     for item in items:
-        end = f"{item['state']}: {_coloured(standing(item))}"
-        lines.append(f"{item['ingestedID']}  {end}  {_seconds(item['updatedAt'])}")
-        lines.append(f"  {item['ingestedTable']}  {counts(item)}".rstrip())
-        if reason := _reason(item):
-            lines.append(f"  {reason}")
-    return Group(*map(Text.from_markup, lines))
+        end, at = _coloured(standing(item)), _seconds(item["updatedAt"])
+        lines.append(line(f"{item['ingestedID']}  {item['state']}: ", end, f"  {at}"))
+        lines.append(line(f"  {item['ingestedTable']}  {counts(item)}".rstrip()))
+        if item.get("haltReason"):
+            lines.append(line("  ", _reason(item)))
+    return Group(*lines)
 
 
 def _one(item: Item) -> Group:
-    lines = [
-        f"[bold]{item['ingestedID']}[/]  {item['ingestedTable']}  "
-        f"{item['state']}: {_coloured(standing(item))}  {counts(item)}".rstrip(),
-        f"File: {cell(item['sourceKey'], None)}",
+    parts: list[RenderableType] = [
+        line(
+            styled(item["ingestedID"], "bold"),
+            f"  {item['ingestedTable']}  {item['state']}: ",
+            _coloured(standing(item)),
+            f"  {counts(item)}".rstrip(),
+        ),
+        line("File: ", cell(item["sourceKey"], None)),
     ]
     if "versionId" in item:
-        lines.append(f"Version: {item['versionId']} ({item['size']:,} bytes)")
-    parts: list[RenderableType] = [Text.from_markup(line) for line in lines]
+        parts.append(line(f"Version: {item['versionId']} ({item['size']:,} bytes)"))
     if has_run(item):
         for run in runs(item):
             parts += [Text(), Text(_heading(run), style="bold"), _steps(run)]
             if why := run.steps[-1].record.get("reason"):
-                parts.append(Text.from_markup(f"Why: {_line(why)}"))
+                parts.append(line("Why: ", _line(why)))
         parts.append(Text())
-    lines = []
     if reason := item.get("haltReason"):
-        lines.append(f"Reason: {_line(reason)}")
+        parts.append(line("Reason: ", _line(reason)))
     if removed := item.get("removedAt"):
-        lines.append(f"Removed: {_seconds(removed)}; neither the file nor any row of it is left")
+        gone = "neither the file nor any row of it is left"
+        parts.append(line(f"Removed: {_seconds(removed)}; {gone}"))
     if item["status"] not in UNDER_WAY:
-        lines.append("Alert: " + ("nothing is left to tell" if told(item) else "not sent yet"))
+        parts.append(line("Alert: ", "nothing is left to tell" if told(item) else "not sent yet"))
     if has_run(item):
-        lines.append(f"Run: {item['executionArn']}")
-    return Group(*parts, *map(Text.from_markup, lines))
+        parts.append(line(f"Run: {item['executionArn']}"))
+    return Group(*parts)
 
 
 def _heading(run: Run) -> str:
@@ -339,17 +343,17 @@ def _took(time: dt.timedelta) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
 
 
-def _coloured(status: str) -> str:
-    return f"[{style(status)}]{status}[/]"
+def _coloured(status: str) -> Text:
+    return styled(status, style(status))
 
 
 def _seconds(timestamp: str) -> str:
     return f"{timestamp.partition('.')[0]}Z"
 
 
-def _reason(item: Item, width: int | None = None) -> str:
-    return _line(item["haltReason"], width) if item.get("haltReason") else ""
+def _reason(item: Item, width: int | None = None) -> Text:
+    return _line(item["haltReason"], width) if item.get("haltReason") else Text()
 
 
-def _line(text: str, width: int | None = None) -> str:
+def _line(text: str, width: int | None = None) -> Text:
     return cell(" ".join(text.split()), width)
