@@ -49,7 +49,7 @@ _ALERT_WITHIN = 150.0
 _POLL = 0.3
 """All in seconds. A database that sleeps takes 30, an image that was idle for weeks up to 110."""
 
-_OF_THE_PAST = {"last loads", "runs", "alarms"}
+_OF_THE_PAST = {"spellings", "last loads", "failures", "runs", "alarms"}
 """What `tm doctor` says of files and runs, not of how the stack is built. One of the alarms is set
 off by the smoke test itself: a file that is refused is a run that failed."""
 

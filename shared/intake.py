@@ -70,9 +70,15 @@ class Intake:
         Raises:
             LogUnavailable: DynamoDB did not answer.
         """
-        # What has a contract may be rejected too.
-        names = {self.identity(source), (unmatched_id(source), UNMATCHED)}
-        return any(self.log.get(*name) is not None for name in names)
+        if self.log.get(*self.identity(source)) is not None:
+            return True
+        ingestion = self._ingestion(source)
+        # What had no valid contract may have one by now. A second spelling stays rejected.
+        return (
+            isinstance(ingestion, Ingestion)
+            and isinstance(self._in_one_spelling(ingestion), str)
+            and self.log.get(unmatched_id(source), UNMATCHED) is not None
+        )
 
     def admit(self, source: Source) -> Admission:
         """Log an object version and let it through the gate, unless that was done before.

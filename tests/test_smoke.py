@@ -103,8 +103,10 @@ def test_a_table_without_a_look_up_where_only_the_log_tells_of_alerts() -> None:
     smoke.Smoke(stack, odcs.load_all()["projectbudgets"], steps.append).run()
 
     found = {step.name: step for step in steps}
-    assert [step.name for step in steps] == PASSED
-    assert {s.name for s in steps if s.verdict is not Verdict.OK} == {"look-up"}
+    # Who cannot tell that the database is the laptop's own is told what everybody may do in it.
+    doctors = {"doctor: privileges"}
+    assert [step.name for step in steps if step.name not in doctors] == PASSED
+    assert {s.name for s in steps if s.verdict is not Verdict.OK} == {"look-up", *doctors}
     assert found["look-up"].found.startswith("not checked")
     assert found["alert"].found == "sent: Loaded With Rejects"
 

@@ -58,7 +58,7 @@ def failures(stack: Stack) -> list[Finding]:
             f"`tm status {item['ingestedID']}`",
         )
         for item in failed
-        if loaded.get(item["sourceKey"], "") < item["updatedAt"]
+        if "removedAt" not in item and loaded.get(item["sourceKey"], "") < item["updatedAt"]
     ]
     return one_or_all(found, f"none within {_RECENT.days * 24} hours that is not put right")
 

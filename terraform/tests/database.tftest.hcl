@@ -128,6 +128,7 @@ run "created" {
         { Action = ["s3:ListBucketVersions"], Resource = ["arn:aws:s3:::landing"] },
         { Action = ["s3:ListBucket"], Resource = ["arn:aws:s3:::staging"] },
         { Action = ["s3:GetObject"], Resource = ["arn:aws:s3:::staging/table=*", "arn:aws:s3:::staging/state=failed_tests/table=*/rejects.jsonl"] },
+        { Action = ["s3:PutObject"], Resource = ["arn:aws:s3:::staging/state=refused/table=*"] },
       ] : merge(statement, { Effect = "Allow", Principal = "*", Condition = { ArnEquals = { "aws:PrincipalArn" = "arn:aws:iam::123456789012:role/load" } } })
     ]
     error_message = "Through S3's gateway goes something else than what load's role allows."
@@ -224,7 +225,7 @@ run "created" {
       "s3:GetObjectVersion"            = ["test", "transform"]
       "s3:ListBucket"                  = ["load", "test", "transform"]
       "s3:ListBucketVersions"          = ["load", "watch"]
-      "s3:PutObject"                   = ["test", "transform"]
+      "s3:PutObject"                   = ["load", "test", "transform"]
       "secretsmanager:GetSecretValue"  = ["migrate"]
       "sns:Publish"                    = ["alert"]
       "states:DescribeExecution"       = ["watch"]

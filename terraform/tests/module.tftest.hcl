@@ -158,7 +158,7 @@ run "defaults" {
       "s3:GetObjectVersion"           = ["test", "transform"]
       "s3:ListBucket"                 = ["load", "test", "transform"]
       "s3:ListBucketVersions"         = ["load", "watch"]
-      "s3:PutObject"                  = ["test", "transform"]
+      "s3:PutObject"                  = ["load", "test", "transform"]
       "secretsmanager:GetSecretValue" = ["api", "load", "migrate"]
       "sns:Publish"                   = ["alert"]
       "states:DescribeExecution"      = ["watch"]
@@ -378,7 +378,7 @@ run "everything_set" {
       } == {
       alert     = ["kms:Decrypt", "kms:GenerateDataKey", var.kms_key_arn]
       api       = ["kms:Decrypt", var.kms_key_arn]
-      load      = ["kms:Decrypt", var.kms_key_arn]
+      load      = ["kms:Decrypt", "kms:GenerateDataKey", var.kms_key_arn]
       migrate   = ["kms:Decrypt", var.kms_key_arn]
       test      = ["kms:Decrypt", "kms:GenerateDataKey", var.kms_key_arn]
       transform = ["kms:Decrypt", "kms:GenerateDataKey", var.kms_key_arn]
