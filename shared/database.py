@@ -230,7 +230,8 @@ class Connection:
         """Say goodbye; more than once is no error."""
         if not self.closed:
             self.closed = True
-            with contextlib.suppress(pg8000.exceptions.InterfaceError, OSError):
+            # ValueError: the file of a socket that is closed already.
+            with contextlib.suppress(pg8000.exceptions.InterfaceError, OSError, ValueError):
                 self._session.close()
 
     def abandon(self) -> None:
@@ -270,7 +271,7 @@ class Connection:
 
     def _last_words(self) -> str | None:
         """Return PostgreSQL's last error of this statement, which pg8000 may not have read yet."""
-        if self._said is None:
+        if self._said is None and not self.closed:
             with contextlib.suppress(pg8000.exceptions.Error, OSError, ValueError):
                 self._socket.settimeout(_LAST_WORDS_WITHIN)
                 self._read_on(pg8000.core.Context(None))
@@ -359,7 +360,8 @@ def _trust(settings: DatabaseSettings) -> ssl.SSLContext:
 def _open(settings: DatabaseSettings, deadline: float) -> socket.socket:
     host = settings.database_host
     trust = None if _is_loopback(host) else _trust(settings)
-    sock = socket.create_connection((host, settings.database_port), timeout=_left(deadline))
+    plain = socket.create_connection((host, settings.database_port), timeout=_left(deadline))
+    sock: socket.socket = _Socket(plain.family, plain.type, plain.proto, fileno=plain.detach())
     try:
         # Without it every small statement waits 40 ms for the kernel to send it.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -368,6 +370,7 @@ def _open(settings: DatabaseSettings, deadline: float) -> socket.socket:
             if hasattr(socket, name):  # not everywhere what Linux calls them
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
         if trust is not None:
+            trust.sslsocket_class = _TlsSocket
             sock.settimeout(_left(deadline))
             sock = _with_tls(sock, host, trust)
         sock.settimeout(_left(deadline))
@@ -391,8 +394,31 @@ def _with_tls(sock: socket.socket, host: str, trust: ssl.SSLContext) -> socket.s
             raise ConnectionResetError("the server hung up when asked for TLS")
 
 
+class _Socket(socket.socket):
+    """A socket that closes with itself what `makefile` made of it.
+
+    By itself it stays open until nobody refers to these files any more, and an error on its way
+    refers to that of pg8000.
+    """
+
+    def makefile(self, *arguments: Any, **more: Any) -> Any:
+        file = super().makefile(*arguments, **more)
+        self.__dict__.setdefault("files", []).append(file)
+        return file
+
+    def close(self) -> None:
+        for file in self.__dict__.pop("files", ()):
+            # It may hold what it could not send.
+            with contextlib.suppress(OSError):
+                file.close()
+        super().close()
+
+
+class _TlsSocket(_Socket, ssl.SSLSocket):
+    pass
+
+
 def _hang_up(sock: socket.socket) -> None:
-    # An exception on its way keeps pg8000's file of the socket, and so the connection, alive.
     with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
     sock.close()
