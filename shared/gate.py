@@ -59,14 +59,22 @@ class Gate:
         return started
 
     def close(self, run: Run) -> None:
-        """Free the slot of a run that has ended, if it holds one.
+        """Free the slot of a run that has ended, and those of ends that nobody heard of.
+
+        The latter only where the log says that the ingestion has ended: Step Functions is asked
+        about few, and `recover` finds the others.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.
         """
-        for slot in self.log.slots():
-            if slot.endswith(_BETWEEN + run.execution_name):
+        for slot in sorted(self.log.slots()):
+            ingested_id, table, name = slot.split(_BETWEEN)
+            if name == run.execution_name:
                 self.log.free_slot(slot)
+                continue
+            item = self.log.get(ingested_id, table)
+            if item is not None and not _holds(item, slot):
+                self._recover(slot)
 
     def recover(self) -> int:
         """Free the slots of runs that are over, and start those that never began; return how many.

@@ -335,3 +335,30 @@ def test_a_replay_of_what_waits_is_no_other_run(intake: Intake, gate: Gate) -> N
     assert intake.replay(item) == waiting
 
     assert versions(gate.log, Status.WAITING) == ["v2"]
+
+
+def test_the_next_end_that_is_heard_of_frees_the_slot_of_one_that_was_not(
+    intake: Intake, gate: Gate
+) -> None:
+    for number in range(5):
+        land(intake, number)
+    end(gate, "v0")
+
+    gate.close(end(gate, "v1"))
+
+    assert [each.source.version_id for each in gate.open()] == ["v2", "v3"]
+
+
+def test_an_end_frees_no_slot_of_a_run_that_only_the_log_says_is_over(
+    intake: Intake, gate: Gate
+) -> None:
+    """Load writes its end before the run has ended, and is called again if it then dies."""
+    for number in range(3):
+        land(intake, number)
+    ingestion, run = run_of(gate, "v0")
+    gate.log.finish(ingestion, run, State.LOAD, Status.SUCCESS, {})
+
+    gate.close(Run(f"{run.execution_arn}-another"))
+
+    assert gate.open() == []
+    assert running(gate) == MOST
