@@ -5,6 +5,7 @@ does not verify the signature of its real root key, and has routes that ask for 
 can reach its port could make a function, and have it run as the user who started the emulator.
 """
 
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from email.utils import formatdate
 from typing import Any
@@ -31,6 +32,10 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 _HEALTH = "/_ministack/health"
 _API = "/_aws/execute-api/"
 """API Gateway's URLs: the gateway asks for an API key or a signature where the API does."""
+_REGISTRY = re.compile(r"/v2/|/v2/.+/(blobs|manifests|tags)/.*")
+"""The registry of images: Docker first asks it without a key, and ministack then never asks for
+one. No function of the laptop cloud runs an image of it.
+https://github.com/opencontainers/distribution-spec/blob/main/spec.md#endpoints"""
 _REFUSAL = (
     b"<ErrorResponse><Error><Code>InvalidClientTokenId</Code><Message>The laptop cloud takes only "
     b"its own keys; `tm` has them in its state folder.</Message></Error></ErrorResponse>"
@@ -66,8 +71,13 @@ async def _judged(scope: Message, receive: Receive, key: str, secret: str) -> tu
     if not signer:
         return receive, _is_public(scope)
     if signer != key:
+        if is_root_access_key(signer):
+            return receive, False
+        if scope["path"].startswith(_API):
+            # The gateway verifies it, and says what is wrong with it as AWS does.
+            return receive, True
         token = headers.get("x-amz-security-token") or query.get("X-Amz-Security-Token", [None])[0]
-        known = None if is_root_access_key(signer) else resolve_credential(signer, None, token)
+        known = resolve_credential(signer, None, token)
         if not isinstance(known, ResolvedCredential):
             return receive, False
         secret = known.secret_access_key
@@ -88,7 +98,8 @@ async def _judged(scope: Message, receive: Receive, key: str, secret: str) -> tu
 
 def _is_public(scope: Message) -> bool:
     path = scope["path"]
-    return bool(path.startswith(_API) or (path == _HEALTH and scope["method"] == "GET"))
+    is_health = path == _HEALTH and scope["method"] == "GET"
+    return is_health or path.startswith(_API) or _REGISTRY.fullmatch(path) is not None
 
 
 def _headers(scope: Message) -> dict[str, str]:

@@ -124,7 +124,9 @@ def test_the_emulator_takes_nobody_else_for_its_root(laptop: Laptop) -> None:
         assert _refused(laptop, "/_ministack/sqs/messages", authorization=signature)
 
 
-@pytest.mark.parametrize("path", ["/", "/_ministack/sqs/messages", "/_localstack/health"])
+@pytest.mark.parametrize(
+    "path", ["/", "/_ministack/sqs/messages", "/_localstack/health", "/v2/apis", "/v2/tags/arn"]
+)
 def test_the_emulator_answers_nobody_who_does_not_sign(laptop: Laptop, path: str) -> None:
     assert _refused(laptop, path)
 
