@@ -83,7 +83,7 @@ class StagedRows:
                     "replay the ingestion"
                 )
             accepted = pc.invert(pc.is_in(part["line"], self._rejected_lines))
-            rows = part.filter(accepted).rename_columns([*self._contract.header, "source_line"])
+            rows = part.filter(accepted).rename_columns([*part.column_names[:-1], "source_line"])
             rows = rows.add_column(
                 len(self._contract.columns),
                 "source_id",

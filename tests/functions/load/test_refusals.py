@@ -51,7 +51,7 @@ def staged(s3: "S3Client", rows: dict[int, tuple[str, ...]]) -> dict[str, Any]:
     ingestion = land(s3, b"a file", KEY.replace("dailycheckins", "notes"))
     Log.of("tm-log").open(ingestion, run_of(ingestion))
     values = [pa.array(texts, pa.string()) for texts in zip(*rows.values(), strict=True)]
-    part = pa.table([*values, pa.array(rows, pa.int64())], names=[*NOTES.header, "line"])
+    part = pa.table([*values, pa.array(rows, pa.int64())], names=[*NOTES.physical_names, "line"])
     parquet.write(part, Staging(STAGING, ingestion).clean_prefix + part_name(0))
     return task_event(
         ingestion,
