@@ -52,10 +52,11 @@ def count_rows(ingestion: Ingestion, counts: Mapping[str, int]) -> None:
     )
 
 
-def measure_freshness(table: str, hours_late: float) -> None:
-    """Publish for how many hours a table has been behind its contract's promise, 0 if it is not."""
-    # CloudWatch has no unit of hours.
-    _publish({MetricName.HOURS_LATE: hours_late}, MetricUnit.NoUnit, table)
+def measure_freshness(hours_late: Mapping[str, float]) -> None:
+    """Publish how many hours each table is behind its contract's promise, 0 if it is not."""
+    for table, hours in hours_late.items():
+        # CloudWatch has no unit of hours.
+        _publish({MetricName.HOURS_LATE: hours}, MetricUnit.NoUnit, table)
 
 
 def measure_backlog(waiting: int) -> None:

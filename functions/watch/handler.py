@@ -50,12 +50,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     lost += look.lost(landed.recent(contracts))
     silence = Silence(log, contracts, events, now)
     missing = silence.missing(lost)
-    for table, hours in silence.hours_late().items():
-        measure_freshness(table, hours)
+    measure_freshness(silence.hours_late())
     backlog.measure(log)
     result = {"stuck": stuck, "unannounced": unannounced, "lost": len(lost), "missing": missing}
-    result |= {"recovered": recovered, "started": started}
-    result |= {"sweptPages": sweep.pages, "sweepFinished": sweep.finished}
+    result |= {"recovered": recovered, "started": started, "sweptPages": sweep.pages}
+    result |= {"sweepFinished": sweep.finished}
     logger.info("watched", extra=result)
     look.raise_failure()
     contracts.all_valid()
