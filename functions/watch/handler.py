@@ -41,7 +41,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     now = dt.datetime.fromisoformat(event.get("time") or dt.datetime.now(dt.UTC).isoformat())
     look = Reconciliation(log, intake, stepfunctions, events, now)
     stuck, unannounced = look.stuck(), look.unannounced()
-    recovered, started = look.gate()
+    runs = look.gate()
     landed = Landed(boto3.client("s3"), settings.landing_bucket, now)
     lost, sweep = [], Sweep(log, landed)
     # The sweep comes first: it stops by itself, and goes on even if the recent days take too long.
@@ -53,8 +53,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     measure_freshness(silence.hours_late())
     backlog.measure(log)
     result = {"stuck": stuck, "unannounced": unannounced, "lost": len(lost), "missing": missing}
-    result |= {"recovered": recovered, "started": started, "sweptPages": sweep.pages}
-    result |= {"sweepFinished": sweep.finished}
+    result |= runs | {"sweptPages": sweep.pages, "sweepFinished": sweep.finished}
     logger.info("watched", extra=result)
     look.raise_failure()
     contracts.all_valid()

@@ -65,18 +65,19 @@ class Reconciliation:
                     found += 1
         return found
 
-    def gate(self) -> tuple[int, int]:
+    def gate(self) -> dict[str, int]:
         """Recover the slots of runs that are over or never began, and start what waits.
 
         Returns:
-            How many slots were recovered, and how many more runs were started.
+            How many slots were `recovered`, and how many more runs were `started`.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.
         """
         with self._apart(_GATE):
-            return self.intake.gate.recover(), len(self.intake.gate.open())
-        return 0, 0
+            recovered = self.intake.gate.recover()
+            return {"recovered": recovered, "started": len(self.intake.gate.open())}
+        return {"recovered": 0, "started": 0}
 
     def unannounced(self) -> int:
         """Announce ends that stand in the log but were never told.
