@@ -10,18 +10,18 @@ from tests.storms.weather import Tally
 
 
 def test_files_are_started_in_the_order_in_which_they_came(stage: Theatre) -> None:
-    burst = Burst("calm", 60, 5, 0.0, stage, Tally())
+    burst = Burst("calm", 40, 5, 0.0, stage, Tally())
 
     figures = burst.run()
 
-    assert (figures.items, figures.alerts, figures.most_at_once) == (60, 60, 5)
+    assert (figures.items, figures.alerts, figures.most_at_once) == (40, 40, 5)
     assert burst.started == burst.landed
 
 
 def test_a_burst_in_which_much_is_lost(stage: Theatre, storm_tally: Tally) -> None:
-    figures = Burst("a storm", 120, 5, 0.1, stage, storm_tally).run()
+    figures = Burst("a storm", 60, 5, 0.1, stage, storm_tally).run()
 
-    assert (figures.items, figures.alerts, figures.most_at_once) == (120, 120, 5)
+    assert (figures.items, figures.alerts, figures.most_at_once) == (60, 60, 5)
 
 
 @pytest.mark.deep
