@@ -51,15 +51,19 @@ class Request:
 
         Raises:
             InvalidEvent: a field is missing or of the wrong form, or the key has no contract.
+            InvalidContract: that of the key's table is invalid.
         """
         try:
             operation, bucket, key = Operation(event["operation"]), event["bucket"], event["key"]
         except (KeyError, ValueError) as error:
             raise InvalidEvent(f"the request lacks or garbles {error}; `tm` sends it") from error
         parsed = LandingKey.parse(key)
-        if parsed is None or parsed.table not in contracts:
-            raise InvalidEvent(f"{key!r} is no landing key of a table that has a contract")
-        return cls(operation, bucket, key, contracts[parsed.table])
+        try:
+            contract = contracts[parsed.table if parsed else ""]
+        except KeyError as error:
+            message = f"{key!r} is no landing key of a table that has a contract"
+            raise InvalidEvent(message) from error
+        return cls(operation, bucket, key, contract)
 
     def answer(self, connection: Connection, is_there: Callable[[str], bool]) -> dict[str, Any]:
         """Do what is asked; repeating it is safe.

@@ -101,19 +101,19 @@ def create_indexes(contract: Contract) -> dict[str, str]:
     indexes = [
         tuple(contract.column(name).physical_name for name in index) for index in contract.indexes
     ]
-    keys = {
-        _index_name(contract.relation, names): ", ".join(map(identifier, names))
-        for names in [*indexes, ("source_id",)]
-    }
+    keys = {names: ", ".join(map(identifier, names)) for names in [*indexes, ("source_id",)]}
     if contract.lookup:
         names = _lookup_columns(contract, contract.lookup)
-        keys[_index_name(contract.relation, names)] = _lookup_key(
-            contract.column(contract.lookup.key), names
+        keys[names] = _lookup_key(contract.column(contract.lookup.key), names)
+    statements: dict[str, str] = {}
+    for names, key in keys.items():
+        name = _index_name(contract.relation, names)
+        if name in statements:  # the columns `a_b` and `c` make the same name as `a` and `b_c`
+            name = _marked(name, repr(names))
+        statements[name] = (
+            f"CREATE INDEX {identifier(name)} ON {identifier(contract.relation)} ({key})"
         )
-    return {
-        name: f"CREATE INDEX {identifier(name)} ON {identifier(contract.relation)} ({key})"
-        for name, key in keys.items()
-    }
+    return statements
 
 
 def digest(contract: Contract) -> str:
@@ -157,8 +157,10 @@ def _type(spelled: str) -> tuple[str, list[int]]:
 
 def _index_name(relation: str, names: tuple[str, ...]) -> str:
     name = f"{relation}_{'_'.join(names)}_idx"
-    if len(name) <= _IDENTIFIER_BYTES:
-        return name
     # PostgreSQL would cut it, and two that are alike at the beginning would be one.
-    mark = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return name if len(name) <= _IDENTIFIER_BYTES else _marked(name, name)
+
+
+def _marked(name: str, by: str) -> str:
+    mark = hashlib.sha256(by.encode()).hexdigest()[:8]
     return f"{name[: _IDENTIFIER_BYTES - 9]}_{mark}"

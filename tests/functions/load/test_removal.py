@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from functions.load.handler import handler
-from shared.errors import InvalidEvent, SourceUnreadable
+from shared.errors import InvalidContract, InvalidEvent, SourceUnreadable
+from shared.odcs import Contracts
 from tests.fixtures.aws import KEY, LANDING, lambda_context
 from tests.fixtures.database import Database, eventually
 from tests.functions.load.test_load import drop, hours, ledger, load, row
@@ -147,3 +148,13 @@ def test_a_request_of_another_form_is_refused(
 ) -> None:
     with pytest.raises(InvalidEvent):
         handler(event, lambda_context())
+
+
+def test_a_table_whose_contract_is_invalid_says_what_is_wrong_with_it(
+    loader: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invalid = Contracts({}, {"dailycheckins": "dailycheckins.odcs.yaml: it is broken"})
+    monkeypatch.setattr("functions.load.handler.load_all", lambda: invalid)
+
+    with pytest.raises(InvalidContract, match="it is broken"):
+        ask("count")

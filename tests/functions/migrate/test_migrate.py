@@ -385,6 +385,22 @@ def test_an_index_that_a_contract_asks_for_is_no_former_one(
     assert FORMER_INDEX in _indexes(migrated)
 
 
+def test_columns_whose_names_run_together_have_an_index_each(
+    migrated: Database, one_contract: Contract
+) -> None:
+    contract = _with(
+        one_contract, *(column(name, "string", "text") for name in ["a", "b_c", "a_b", "c"])
+    )
+    contract = contract.model_copy(update={"indexes": (("a", "b_c"), ("a_b", "c"))})
+
+    for _ in range(2):
+        _migrate(migrated, contract)
+
+    indexes = migrated.run("SELECT indexdef FROM pg_indexes WHERE tablename = 'daily_checkins'")
+    keys = {definition.partition(" USING btree ")[2] for [definition] in indexes}
+    assert {"(a, b_c)", "(a_b, c)"} <= keys
+
+
 def test_an_index_that_was_made_by_hand_is_found_made(
     migrated: Database, one_contract: Contract
 ) -> None:
