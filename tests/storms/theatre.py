@@ -5,7 +5,7 @@ import functools
 import heapq
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -21,6 +21,7 @@ from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 from moto.core.serialize import ResponseSerializer
+from moto.dynamodb.models.dynamo_type import Item
 from moto.dynamodb.models.table import Table
 from moto.moto_api._internal import mock_random
 
@@ -213,6 +214,8 @@ def _direct(scene: Theatre, patch: pytest.MonkeyPatch) -> None:
 
 
 _query = Table.query
+_PLACE = ("updatedAt", "ingestedID", "ingestedTable")
+"""What the index `status` is sorted by."""
 
 
 def _quick_query(self: Table, *request: Any, **conditions: Any) -> Any:
@@ -221,23 +224,18 @@ def _quick_query(self: Table, *request: Any, **conditions: Any) -> Any:
     if index != "status" or comparison or not limit or not forward:
         return _query(self, *request, **conditions)
     [(_, status)] = conditions["hash_key_conditions"]
-    begin = _place({name: value["S"] for name, value in after.items()}) if after else ()
-    rows = itertools.chain.from_iterable(rows.values() for rows in self.items.values())
-    places = (
-        (place, item)
-        for item in rows
-        if (its := item.attrs.get("status"))
-        and its.value == status.value
-        and (place := _place({name: value.value for name, value in item.attrs.items()})) >= begin
-    )
-    first = heapq.nsmallest(limit + 2, places, key=itemgetter(0))
+    begin = tuple(after[name]["S"] for name in _PLACE) if after else ()
+    items = itertools.chain.from_iterable(rows.values() for rows in self.items.values())
+    found = (item for item in items if _text(item, "status") == status.value)
+    placed = ((tuple(_text(item, name) for name in _PLACE), item) for item in found)
+    first = heapq.nsmallest(limit + 2, (each for each in placed if each[0] >= begin), itemgetter(0))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(self, "all_items", lambda: [item for _, item in first])
         return _query(self, *request, **conditions)
 
 
-def _place(key: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(key[name] for name in ("updatedAt", "ingestedID", "ingestedTable"))
+def _text(item: Item, name: str) -> Any:
+    return item.attrs[name].value if name in item.attrs else None
 
 
 def _once(make: Callable[..., Any]) -> Callable[..., Any]:
