@@ -52,7 +52,7 @@ run: $(READY) ## two samples, or your file, through the whole pipeline on the la
 	user=$$(awk -F , 'NR > 1 && $$1 != "" { print $$1; exit }' "$$file"); \
 	$(BIN)/tm up; trap '$(BIN)/tm down; rm -rf "$$work"' EXIT; \
 	$(BIN)/tm drop "$$file" --follow; \
-	$(BIN)/tm user "$$user"; \
+	$(BIN)/tm user -- "$$user"; \
 	if [ -n "$$budgets" ]; then echo "A second table is a second contract:"; $(BIN)/tm drop "$$budgets" --table projectbudgets --follow; fi
 
 .PHONY: hooks

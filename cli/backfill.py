@@ -330,11 +330,13 @@ def bring(work: Backfill, files: Sequence[File], concurrency: int, again: str) -
     outcomes = {result.outcome for result in results}
     if interrupted:
         console.print(
-            f"\nInterrupted: {len(results):,} of {_files(len(files))} done. Go on with: {again}",
+            "",
+            f"Interrupted: {len(results):,} of {_files(len(files))} done. Go on with: {again}",
+            sep="\n",
         )
         return 130
     if Outcome.BROKEN in outcomes:
-        console.print(f"\nOnce the cause is mended, go on with: {again}")
+        console.print("", f"Once the cause is mended, go on with: {again}", sep="\n")
     return 1 if outcomes & _BAD else 0
 
 
@@ -381,7 +383,7 @@ def _show(results: list[Result]) -> None:
         )
     for result in results:
         if result.outcome in _BAD:
-            console.print(f"\n{result.outcome.capitalize()}: {result.file.key}")
+            console.print("", f"{result.outcome.capitalize()}: {result.file.key}", sep="\n")
             for each in result.tried:
                 console.print(f"  {_told(each)}")
 

@@ -131,7 +131,9 @@ def _show_report(report: dict[str, Any]) -> None:
     console.print(
         f"{report['rowsRead']:,} rows read: {report['rowsClean']:,} clean, "
         f"{report['rowsRejected']:,} rejected. Warnings: {report['warnings']:,}. "
-        f"Exact repeats: {report['exactRepeats']:,}.\n"
+        f"Exact repeats: {report['exactRepeats']:,}.",
+        "",
+        sep="\n",
     )
     columns = Table("column", box=None)
     columns.add_column("missing", justify="right")

@@ -1,7 +1,8 @@
 """All that the operator's command prints goes through here, and nothing of it steers a terminal.
 
 Values, keys, reasons and names come from suppliers' files and from other systems. So the consoles
-know no markup, and print what is not printable as an escape. Only `styled` gives text a colour.
+know no markup and no emoji, print what is not printable as an escape, and print each text on one
+line, or a key could look like a line of `tm`. Only `styled` gives text a colour.
 """
 
 import json
@@ -19,6 +20,16 @@ _CELL = 60
 
 
 class _Console(Console):
+    def __init__(self, **options: Any) -> None:
+        """Take what `rich.console.Console` takes."""
+        super().__init__(markup=False, highlight=False, emoji=False, soft_wrap=True, **options)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print each text on one line."""
+        super().print(
+            *(line(each) if isinstance(each, str) else each for each in objects), **options
+        )
+
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
@@ -28,8 +39,8 @@ class _Console(Console):
 
 # What is piped away has no width to be cut to.
 _WIDTH = None if sys.stdout.isatty() else 200
-console = _Console(markup=False, highlight=False, soft_wrap=True, width=_WIDTH)
-errors = _Console(markup=False, highlight=False, soft_wrap=True, stderr=True)
+console = _Console(width=_WIDTH)
+errors = _Console(stderr=True)
 
 
 def visible(text: str, kept: str = "") -> str:
@@ -51,13 +62,13 @@ def cell(text: str | None, width: int | None = _CELL) -> Text:
 
 
 def styled(text: str, style: str) -> Text:
-    """Return text in a colour."""
-    return Text(text, style)
+    """Return text on one line, in a colour."""
+    return Text(visible(text), style)
 
 
 def line(*parts: str | Text) -> Text:
-    """Return parts in a row."""
-    return Text.assemble(*parts)
+    """Return parts in a row, on one line."""
+    return Text.assemble(*(visible(each) if isinstance(each, str) else each for each in parts))
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:

@@ -40,8 +40,9 @@ def put(stack: Stack, file: Path, table: str, date: dt.date) -> Ingestion:
     source = stored(stack.landing_bucket, str(key), answer, size)
     ingestion = Ingestion.of(source, key)
     console.print(
-        f"Dropped {file.name} ({size:,} bytes) as s3://{stack.landing_bucket}/{key}\n"
-        f"Ingestion {ingestion.id}"
+        f"Dropped {file.name} ({size:,} bytes) as s3://{stack.landing_bucket}/{key}",
+        f"Ingestion {ingestion.id}",
+        sep="\n",
     )
     return ingestion
 

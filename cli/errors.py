@@ -30,5 +30,5 @@ def one_line() -> Iterator[None]:
 
 
 def _fail(message: str) -> None:
-    errors.print(f"tm: {' '.join(message.split())}", style="red", highlight=False, soft_wrap=True)
+    errors.print(f"tm: {' '.join(message.split())}", style="red")
     raise typer.Exit(1)

@@ -84,8 +84,9 @@ def fix(
     renewed = Ingestion.of(new, key)
     console.print(
         f"Dropped {key.filename} ({new.size:,} bytes) with {len(rows):,} corrected "
-        f"{'row' if len(rows) == 1 else 'rows'} as s3://{new.bucket}/{new.key}\n"
+        f"{'row' if len(rows) == 1 else 'rows'} as s3://{new.bucket}/{new.key}",
         f"Ingestion {renewed.id}",
+        sep="\n",
     )
     return renewed
 

@@ -469,7 +469,7 @@ def remove(
     if held.under_way:
         ingested_id = held.under_way[0]
         raise CommandError(
-            f"A run of {ingested_id} is under way, so nothing was removed: try again once "
+            f"A run of {ingested_id} is under way or waits, so nothing was removed: try again once "
             f"`tm status {ingested_id} --watch` has shown its end."
         )
     if not yes:

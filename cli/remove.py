@@ -81,7 +81,11 @@ def find(stack: Stack, text: str) -> Holding:
         CommandError: it is no landing key.
     """
     key = LandingKey.parse(text.removeprefix(f"s3://{stack.landing_bucket}/"))
-    if key is None or key.table not in stack.intake.contracts:
+    try:
+        stack.intake.contracts[key.table if key else ""]
+    except KeyError:
+        key = None
+    if key is None:
         raise CommandError(
             f"{text!r} is no landing key (table=<table>/year=<yyyy>/month=<m>/day=<d>/<file>) of a "
             "table that has a contract, so no table holds anything of it: if there is such an "

@@ -35,7 +35,7 @@ def replay(stack: Stack, ingested_id: str) -> Ingestion:
         )
     now = stack.log.get(ingested_id, table) or item
     if now["status"] == Status.WAITING:
-        console.print(f"{run.execution_name} waits. {log.backlog(stack)}")
+        console.print(f"{run.execution_name} waits. {log.backlog(stack) or ''}".rstrip())
     else:
         console.print(f"Started {run.execution_name}")
     return Ingestion.from_item(item)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shared.ingestion import Ingestion, Run
-from shared.progress import UNDER_WAY, Log, Status
+from shared.progress import UNDER_WAY, Log, State, Status
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -59,10 +59,11 @@ class Gate:
         return started
 
     def close(self, run: Run) -> None:
-        """Free the slot of a run that has ended, and those of ends that nobody heard of.
+        """Free the slot of a run that has ended, and recover those of ends that nobody heard of.
 
-        The latter only where the log says that the ingestion has ended: Step Functions is asked
-        about few, and `recover` finds the others.
+        The latter only where the log says that the ingestion has ended, or that no state of it has
+        begun, as where the start failed: Step Functions is asked about few, and `recover` finds the
+        others.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.
@@ -73,7 +74,7 @@ class Gate:
                 self.log.free_slot(slot)
                 continue
             item = self.log.get(ingested_id, table)
-            if item is not None and not _holds(item, slot):
+            if item is not None and (item["state"] == State.TRIGGER or not _holds(item, slot)):
                 self._recover(slot)
 
     def recover(self) -> int:
@@ -85,7 +86,10 @@ class Gate:
         return sum(self._recover(slot) for slot in sorted(self.log.slots()))
 
     def start(self, ingestion: Ingestion, run: Run) -> bool:
-        """Start a run that holds a slot; False if there is an execution of its name already."""
+        """Start a run that holds a slot; False if an execution of its name was there and is over.
+
+        Step Functions answers as if it had started it where one is under way.
+        """
         try:
             self.stepfunctions.start_execution(
                 stateMachineArn=self.state_machine_arn,
@@ -123,14 +127,7 @@ class Gate:
     def _begin(self, item: Mapping[str, Any]) -> bool:
         """Start the run of an item that waits and has its slot, unless another call does it."""
         ingestion, run = Ingestion.from_item(item), Run.from_item(item)
-        if self.log.begin(ingestion, run):
-            return self.start(ingestion, run)
-        # If the run is over already, nobody else frees the slot that was claimed for it too late.
-        now = self.log.get(ingestion.id, ingestion.table)
-        slot = _slot(ingestion, run)
-        if now is None or not _holds(now, slot):
-            self.log.free_slot(slot)
-        return False
+        return self.log.begin(ingestion, run) and self.start(ingestion, run)
 
     def _recover(self, slot: str) -> bool:
         ingested_id, table, name = slot.split(_BETWEEN)
@@ -139,8 +136,11 @@ class Gate:
             return False
         item = self.log.get(ingested_id, table)
         if status is None and item is not None and _holds(item, slot):
-            # One that is `running` and never began is watch's to start, after a while.
-            return _waits_for(item, slot) and self._begin(item)
+            # Whoever claimed the slot may be about to start the run, which does no harm: Step
+            # Functions starts it once.
+            if _waits_for(item, slot):
+                return self._begin(item)
+            return self.start(Ingestion.from_item(item), Run.from_item(item))
         self.log.free_slot(slot)
         return True
 

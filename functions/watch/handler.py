@@ -40,8 +40,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     intake = Intake(contracts, gate, events, "watch")
     now = dt.datetime.fromisoformat(event.get("time") or dt.datetime.now(dt.UTC).isoformat())
     look = Reconciliation(log, intake, stepfunctions, events, now)
-    stuck, unannounced = look.stuck(), look.unannounced()
-    runs = look.gate()
+    # The gate first: the others need EventBridge, and where that fails, ends were lost too.
+    result = look.gate() | {"stuck": look.stuck(), "unannounced": look.unannounced()}
     landed = Landed(boto3.client("s3"), settings.landing_bucket, now)
     lost, sweep = [], Sweep(log, landed)
     # The sweep comes first: it stops by itself, and goes on even if the recent days take too long.
@@ -52,8 +52,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     missing = silence.missing(lost)
     measure_freshness(silence.hours_late())
     backlog.measure(log)
-    result = {"stuck": stuck, "unannounced": unannounced, "lost": len(lost), "missing": missing}
-    result |= runs | {"sweptPages": sweep.pages, "sweepFinished": sweep.finished}
+    result |= {"lost": len(lost), "missing": missing}
+    result |= {"sweptPages": sweep.pages, "sweepFinished": sweep.finished}
     logger.info("watched", extra=result)
     look.raise_failure()
     contracts.all_valid()

@@ -4,6 +4,7 @@ import ast
 import io
 import json
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -53,23 +54,27 @@ WAYS: dict[str, Callable[[str], RenderableType]] = {
 @given(text=TEXTS)
 def test_nothing_that_steers_a_terminal_is_printed(way: str, text: str) -> None:
     out = io.StringIO()
-    _Console(markup=False, highlight=False, file=out, width=500, color_system=None).print(
-        WAYS[way](text)
-    )
+    _Console(file=out, width=500, color_system=None).print(WAYS[way](text))
 
     assert all(each.isprintable() or each == "\n" for each in out.getvalue())
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("text", ["[link=https://example.com]x[/link]", "[red]x", "[/]"])
+@pytest.mark.parametrize("text", ["[link=https://example.com]x[/link]", "[red]x", "[/]", ":100:"])
 def test_markup_is_printed_as_it_is(way: str, text: str) -> None:
     out = io.StringIO()
-    _Console(markup=False, highlight=False, file=out, width=500, force_terminal=True).print(
-        WAYS[way](text)
-    )
+    _Console(file=out, width=500, force_terminal=True).print(WAYS[way](text))
 
     assert text in out.getvalue()
     assert "\x1b]8;" not in out.getvalue(), "no link"
+
+
+@pytest.mark.parametrize("way", ["text", "styled", "line"])
+def test_a_text_is_one_line(way: str) -> None:
+    out = io.StringIO()
+    _Console(file=out, width=500, color_system=None).print(WAYS[way]("x.csv\nLoaded 3 rows"))
+
+    assert len(out.getvalue().splitlines()) == 1
 
 
 @given(text=TEXTS)
@@ -94,33 +99,75 @@ def test_an_error_quotes_its_argument_as_it_is(name: str) -> None:
     assert consoles.visible(name) in one_line(result)
 
 
-def _calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            yield ast.unparse(node.func), node
+USED = {
+    "console": {"is_terminal", "print", "width"},
+    "errors": {"print"},
+    "io": {"StringIO"},
+    "sys": {"byteorder", "maxsize", "stdin"},
+    "typer": {"Argument", "BadParameter", "Exit", "Option", "Typer", "confirm", "core"},
+    "typer.core": {"TyperGroup"},
+    "rich.console": {"Group", "RenderableType"},
+    "rich.live": {"Live"},
+    "rich.progress": {"BarColumn", "MofNCompleteColumn", "Progress", "TextColumn"}
+    | {"TimeElapsedColumn"},
+    "rich.table": {"Table"},
+    "rich.text": {"Text"},
+}
+"""What the commands use of all that can print. Each of it goes through our console, or is checked
+below; all else of these modules is a bypass."""
+NEVER = {"builtins", "logging", "os", "rich", "subprocess", "warnings"}
+
+
+def _of_imports(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        for each in node.names:
+            module = each.name.partition(".")[0]
+            if module in NEVER or (module in USED and each.asname):
+                yield f"import {each.name}"
+    if isinstance(node, ast.ImportFrom) and node.module:
+        known = node.module in USED or node.module.partition(".")[0] in NEVER | {
+            "io",
+            "sys",
+            "typer",
+        }
+        allowed = USED.get(node.module, set()) if "." in node.module else set()
+        for each in node.names:
+            is_renamed = each.asname is not None and each.name in {"console", "errors"}
+            if is_renamed or (known and each.name not in allowed):
+                yield f"from {node.module} import {each.name}"
+
+
+def _of_calls(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Call):
+        name = ast.unparse(node.func)
+        last = name.rpartition(".")[2]
+        keywords = {keyword.arg: keyword.value for keyword in node.keywords}
+        given = {name: ast.unparse(value) for name, value in keywords.items()}
+        if last in {"Live", "Progress", "Status"} and given.get("console") != "console":
+            yield f"{name} without our console"
+        if last == "TextColumn" and given.get("markup") != "False":
+            yield f"{name} with markup"
+        if last in {"from_markup", "from_ansi"} or "link" in given or given.get("markup") == "True":
+            yield f"{name} with markup or a link"
+        if isinstance(keywords.get("style"), ast.JoinedStr):
+            yield f"{name} with a style of its own"
+        if last == "confirm" and not all(isinstance(each, ast.Constant) for each in node.args[:1]):
+            yield f"{name} of foreign text"
 
 
 def bypasses(source: str) -> list[str]:
     """Return how some code prints other than by `cli.console`, or would have markup read."""
-    tree = ast.parse(source)
-    found = []
-    for name, call in _calls(tree):
-        keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
-        last = name.rpartition(".")[2]
-        if name == "print" or last in {"echo", "secho", "from_markup", "from_ansi", "Console"}:
-            found.append(name)
-        if last in {"Live", "Progress", "Status"} and keywords.get("console") != "console":
-            found.append(f"{name} without our console")
-        if last == "TextColumn" and keywords.get("markup") != "False":
-            found.append(f"{name} with markup")
-        if "link" in keywords or keywords.get("markup") == "True":
-            found.append(f"{name} with markup or a link")
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and ast.unparse(node) in {"sys.stdout", "sys.stderr"}:
-            found.append(ast.unparse(node))
-        if isinstance(node, ast.ImportFrom) and node.module in {"rich", "rich.markup"}:
-            found.append(f"from {node.module}")
-    return found
+    nodes = list(ast.walk(ast.parse(source)))
+    found = [*chain.from_iterable((*_of_imports(node), *_of_calls(node)) for node in nodes)]
+    passed = {id(node.value) for node in nodes if isinstance(node, ast.keyword)}
+    passed |= {
+        id(node.value)
+        for node in nodes
+        if isinstance(node, ast.Attribute) and node.attr in USED.get(ast.unparse(node.value), ())
+    }
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    found += [each.id for each in names if each.id in {"SystemExit", "exit", "input", "print"}]
+    return found + [each.id for each in names if each.id in USED and id(each) not in passed]
 
 
 @pytest.mark.parametrize(
@@ -139,11 +186,30 @@ def test_everything_is_printed_by_the_console(path: Path) -> None:
         "typer.echo(value)",
         "sys.stdout.write(value)",
         "Text.from_markup(value)",
-        "Console().print(value)",
         "Live(table)",
         "Progress(TextColumn('{task.description}'), console=console)",
         "console.print(value, markup=True)",
+        "console.print(value, style=f'link {value}')",
+        "console.file.write(value)",
+        "console.out(value)",
+        "console.set_window_title(value)",
+        "show = console",
+        "from cli.console import console as c",
         "from rich import print",
+        "import rich; rich.get_console().print(value)",
+        "from rich.console import Console as C",
+        "from rich.markup import render",
+        "sys.exit(value)",
+        "raise SystemExit(value)",
+        "sys.__stdout__.write(value)",
+        "from sys import stdout",
+        "import os; os.write(1, value)",
+        "import logging",
+        "import warnings",
+        "typer.confirm(value)",
+        "typer.prompt(value)",
+        "input(value)",
+        "show = print",
     ],
 )
 def test_a_bypass_is_found(source: str) -> None:

@@ -1,5 +1,6 @@
 """The end of a run lets the next begin, and the dashboard shows how many files wait."""
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import pytest
 from functions.watch import backlog
 from functions.watch.handler import handler
 from shared import settings
+from shared.errors import NoticeUndelivered
 from shared.gate import Gate
 from shared.ingestion import Ingestion, Run
 from shared.intake import Intake
@@ -121,6 +123,22 @@ def test_what_nobody_started_is_started_by_the_next_look(
     assert (found["recovered"], found["started"]) == (1, 1)
     assert list(statuses(log, files)) == ["success", "running", "waiting"]
     assert counted(capsys.readouterr().out) == [1]
+
+
+def test_what_nobody_started_is_started_even_if_no_notice_can_be_sent(
+    files: list[Ingestion], log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any) -> None:
+        raise NoticeUndelivered("EventBridge is away")
+
+    end(log, files[0])
+    monkeypatch.setattr("shared.notices.put", refused)
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=20)
+
+    with pytest.raises(NoticeUndelivered):
+        handler({"time": later.isoformat()}, lambda_context())
+
+    assert list(statuses(log, files)) == ["success", "running", "waiting"]
 
 
 def test_ends_that_follow_each_other_are_counted_once(
