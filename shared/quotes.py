@@ -25,7 +25,7 @@ from shared.lines import Lines
 
 MAX_ROW = 1 << 24
 """Bytes of a row of several lines: what is longer would only fill the memory."""
-_WINDOW = 1 << 20
+_WINDOW = 1 << 16
 """Bytes that are scanned at a time: few enough for the processor's cache."""
 
 _LF, _CR, _QUOTE = b'\n\r"'
@@ -135,7 +135,11 @@ def scan(lines: Lines, delimiter: str, *, quoted: bool) -> Scan:
     outcomes = np.zeros((2, count), np.int8)
     delimiters = np.zeros((2, count), np.int32)
     closes = np.zeros(count, np.bool_)
-    for here, events in _windows(text, delimiter):
+    line = 0
+    for begin, end in _windows(text):
+        events = _Events(text, begin, end, ord(delimiter))
+        here = slice(line, line + len(events.begins))
+        line = here.stop
         bounds[here] = events.begins
         outside, inside = events.states()
         outcomes[0, here] = events.outcomes(outside, inside=False)
@@ -183,10 +187,11 @@ def find_records(lines: Scan, *, final: bool) -> Records:
     outcomes[begun] = found
 
     whole = found == Outcome.COMPLETE
-    whole[whole] = _apart(begun[whole], last[whole], count)
-    begun_whole, last = begun[whole], last[whole]
+    first, last = begun[whole], last[whole]
+    apart = _apart(first, last, count)
+    first, last = first[apart], last[apart]
     changes = np.zeros(count + 1, np.int8)
-    changes[begun_whole + 1] = 1
+    changes[first + 1] = 1
     changes[last + 1] = -1
     continues = np.cumsum(changes[:-1], dtype=np.int8).view(np.bool_)
     undecided = begun[found == Outcome.OPEN]
@@ -194,7 +199,7 @@ def find_records(lines: Scan, *, final: bool) -> Records:
 
     rows = _indices(~(continues | is_blank)[:count])
     behind = np.arange(1, len(outcomes) + 1, dtype=np.int32)
-    behind[begun_whole] = last + 1
+    behind[first] = last + 1
     delimiters = np.where(continues, lines.delimiters[1], lines.delimiters[0])[:count]
     values = np.add.reduceat(delimiters, rows, dtype=np.int32) + 1
     ends = bounds[behind[rows]]
@@ -202,8 +207,8 @@ def find_records(lines: Scan, *, final: bool) -> Records:
     return Records(lines.text, numbers, bounds[rows], ends, outcomes[rows], values, count)
 
 
-def _apart(begins: Int32s, ends: Int32s, count: int) -> Bools:
-    """Return which rows do not begin in one of an earlier row's lines.
+def _apart(begins: Int32s, ends: Int32s, count: int) -> Int32s:
+    """Return the indices of rows that do not begin in one of an earlier row's lines, unsorted.
 
     Args:
         begins: the first line of each.
@@ -223,9 +228,7 @@ def _apart(begins: Int32s, ends: Int32s, count: int) -> Bools:
     rows = np.array(visited, np.int32)
     for step in steps[::-1]:
         rows = np.append(rows, step[rows])
-    found = np.zeros(len(begins) + 1, np.bool_)
-    found[rows] = True
-    return found[:-1]
+    return rows[rows < stop]
 
 
 def _large_values(lines: Scan, begun: Int32s) -> Int32s:
@@ -251,37 +254,39 @@ def _large_values(lines: Scan, begun: Int32s) -> Int32s:
     """The size of the text in front of each line."""
     opened = np.zeros((2, count), np.int32)
     closed = np.append(np.zeros(count, np.int32), np.int32(len(codes)))
-    for here, events in _windows(lines.text, lines.delimiter):
-        if events.is_quoted:
+    for begin, end in _windows(lines.text):
+        if lines.text.find(b'"', begin, end) != -1:
+            here = slice(*np.searchsorted(lines.bounds, np.array([begin, end], np.int32)))
+            events = _Events(lines.text, begin, end, ord(lines.delimiter))
             outside, inside = events.states()
             opened[0, here], opened[1, here] = events.opened(outside), events.opened(inside)
             closed[here] = events.closed(inside)
     most = np.int32(2 * _limit() + 1)
-    most = np.int32(2 * _limit() + 1)
 
-    def grown(begins: Int32s, outcomes: Int8s) -> Int32s:
+    def large(begins: Int32s, outcomes: Int8s) -> tuple[Int32s, Int32s]:
+        """Return which lines open a value that gets too large, and in which line each does."""
         lines = _indices((begins > 0) & (outcomes == Outcome.OPEN))
         filled = size[begins[lines]] + most
         end = closing[lines]
-        is_large = size[closed[end]] > filled
         reached = np.searchsorted(sizes[1:], filled, "right").astype(np.int32)
-        found = np.full(count + 1, count, np.int32)
-        found[lines] = np.where(is_large, np.minimum(reached, end), count)
-        return found
+        is_large = size[closed[end]] > filled
+        return lines[is_large], np.minimum(reached, end)[is_large]
 
-    of_later = np.minimum.accumulate(grown(opened[1], lines.outcomes[1])[::-1])[::-1]
-    return np.minimum(grown(opened[0], lines.outcomes[0])[begun], of_later[begun + 1])
+    found = np.full(count, count, np.int32)
+    lines_of_first, found_of_first = large(opened[0], lines.outcomes[0])
+    found[lines_of_first] = found_of_first
+    lines_of_later, found_of_later = large(opened[1], lines.outcomes[1])
+    next_of_later = np.searchsorted(lines_of_later, begun + 1)
+    return np.minimum(found[begun], np.append(found_of_later, np.int32(count))[next_of_later])
 
 
-def _windows(text: bytes, delimiter: str) -> Iterator[tuple[slice, "_Events"]]:
-    """Yield some lines at a time."""
-    begin = line = 0
+def _windows(text: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where some lines begin and end."""
+    begin = 0
     while begin < len(text):
         end = text.find(b"\n", begin + _WINDOW - 1) + 1 or len(text)
-        events = _Events(text, begin, end, ord(delimiter))
-        here = slice(line, line + len(events.begins))
-        yield here, events
-        begin, line = end, here.stop
+        yield begin, end
+        begin = end
 
 
 class _Events:
@@ -310,16 +315,18 @@ class _Events:
         self._first = np.flatnonzero(first | ends | is_lone)
         self._last = np.flatnonzero(last | ends | is_lone)
         # Bits, for to take one byte is faster than to take four.
-        flags = (ends | quotes.view(np.uint8) << 1 | ahead.view(np.uint8) << 2)[self._first]
+        flags = ends.view(np.uint8) | quotes.view(np.uint8) << 1 | ahead.view(np.uint8) << 2
+        flags = flags[self._first]
         is_quote, may_begin, may_end = flags & 2 > 0, flags & 4 > 0, behind[self._last]
         self._is_end, self._is_quote = flags & 1 > 0, is_quote
-        self._is_odd = is_quote & ((self._last - self._first) & 1 == 0)
+        self._is_odd = is_quote & ((self._last - self._first).astype(np.uint8) & 1 == 0)
         self._opens = may_begin & self._is_odd
         self._swaps = self._opens & may_end
         self._sets = self._is_end | (self._is_odd & ~self._swaps)
         self._breaks_inside = self._is_odd & ~may_end
         self._breaks_outside = ~(self._is_end | self._is_odd | (is_quote & (may_end | ~may_begin)))
         self._line_ends = np.flatnonzero(self._is_end)
+        self._before_ends = self._line_ends[1:] - 1
         self._begins = self._first[self._line_ends[:-1]]
         self.begins = self._begins + begin
         """At which byte of the text each line begins."""
@@ -341,8 +348,9 @@ class _Events:
 
     def outcomes(self, states: Bools, *, inside: bool) -> Int8s:
         """Return the lines' outcomes."""
-        found = states[self._line_ends[1:] - 1].astype(np.int8)
-        breaks = np.where(states[:-1], self._breaks_inside[1:], self._breaks_outside[1:])
+        found = states[self._before_ends].view(np.int8)
+        breaks = states[:-1] & self._breaks_inside[1:]
+        breaks |= ~states[:-1] & self._breaks_outside[1:]
         broken = np.flatnonzero(breaks)[::-1] + 1  # the first fault of a line is set last
         if len(broken):
             kinds = np.where(self._is_quote[broken], Outcome.TEXT_BEHIND, Outcome.LONE_RETURN)
