@@ -1,17 +1,17 @@
 """The rows of a landed file as text, each with its physical line number.
 
-Arrow's reader is fast and knows no physical lines. Its rows are taken where line and row are the
-same, and values are as they were: in chunks without a quote, a blank line, a lone carriage return,
-a byte order mark in front or a line so long that `csv` might refuse a value. All else goes through
-Python's `csv`, which is exact and slow.
+Arrow's reader is fast, but it knows no physical lines and some of its rules are not those of
+`csv`. It reads as it is what is the same for both: a chunk of rows of the right width without a
+quote, a blank line, a lone carriage return, a byte order mark in front or a line so long that a
+value may be too long. For all else `shared.quotes` first says where the rows are.
 """
 
 import codecs
 import csv
 import functools
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,35 +20,35 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from shared.lines import Lines, Refusal, long_line, read_lines
+from shared.quotes import MAX_ROW, Outcome, Records, Scan, find_records, scan
 
-MAX_ROW = 1 << 24
-"""Characters of a row of several lines: what is longer would only fill the memory."""
 MAX_COLUMNS = 10_000
 """Columns of a file. Each costs time in every chunk, and PostgreSQL takes 1,600 in a table."""
+_REPEATED = pa.dictionary(pa.int32(), pa.string())
+_MALFORMED = pa.schema(
+    [("line", pa.int64()), ("raw", pa.string()), ("rule", _REPEATED), ("reason", _REPEATED)]
+)
 
-
-@dataclass(frozen=True, slots=True)
-class Malformed:
-    """A row that has no columns to speak of: wrong in number, or wrongly quoted."""
-
-    line: int
-    raw: str
-    rule: str
-    reason: str
+Indices = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
     """Rows of text: `lines` int64, `columns` one string array per header column, same length.
 
-    `raw(i)` is the untouched text of row i without its line end; `malformed` rows are not among
-    the columns.
+    Attributes:
+        lines: with which physical line each begins.
+        columns: their values.
+        raws: takes indices of rows, ascending, and returns the rows' untouched texts without their
+            line ends.
+        malformed: rows that have no columns to speak of, wrong in number or wrongly quoted, with
+            the columns `line`, `raw`, `rule` and `reason`. They are not among the others.
     """
 
     lines: pa.Int64Array
     columns: list[pa.StringArray]
-    raw: Callable[[int], str]
-    malformed: list[Malformed] = field(default_factory=list)
+    raws: Callable[[Indices], pa.StringArray]
+    malformed: pa.Table = field(default_factory=_MALFORMED.empty_table)
 
 
 Unread = Callable[[], Rows]
@@ -84,10 +84,11 @@ def read_table(chunks: Iterable[bytes], encoding: str, delimiter: str) -> Table 
     if isinstance(first, Refusal):
         return first
     line, newline, rest = first.text.partition(b"\n")
-    try:
-        header = next(csv.reader([line.decode()], delimiter=delimiter, strict=True), [])
-    except csv.Error as error:
-        return Refusal(f"line 1 cannot be read as a header: {_in_words(str(error))}")
+    records = find_records(scan(Lines(1, line + b"\n", 1), delimiter, quoted=True), final=True)
+    fault = Outcome(records.outcomes.max(initial=Outcome.COMPLETE))  # a blank line is no row
+    if fault != Outcome.COMPLETE:
+        return Refusal(f"line 1 cannot be read as a header: {_in_words(fault)}")
+    header = next(csv.reader([line.decode()], delimiter=delimiter, strict=True), [])
     if len(header) > MAX_COLUMNS:
         return Refusal(f"line 1 has {len(header):,} columns; at most {MAX_COLUMNS:,} are read")
     body = _chained(Lines(first.first + 1, rest, first.ends - len(newline)), lines)
@@ -104,22 +105,24 @@ def read_rows(
         width: how many columns a row must have.
         delimiter: the contract's, one ASCII character.
     """
+    pending: Scan | None = None
+    """It begins with a row that goes on in the next chunk; it is no longer than a row may be."""
+    refusals = []
     for lines in chunks:
         if isinstance(lines, Refusal):
-            yield lines
-            return
-        if b'"' not in lines.text:
+            refusals.append(lines)
+        elif pending is None and b'"' not in lines.text:
             yield functools.partial(_read_unquoted, lines, width, delimiter)
         else:
-            # A quoted field may reach into the next chunk, so this one is read at once.
-            refusals: list[Refusal] = []
-            rows = _read_exactly(lines, chunks, width, delimiter, refusals)
-            yield functools.partial(_given, rows)
-            yield from refusals
-
-
-def _given(rows: Rows) -> Rows:
-    return rows
+            found = scan(lines, delimiter, quoted=True)
+            found = pending.joined(found) if pending else found
+            records = find_records(found, final=False)
+            if records.rest:
+                yield functools.partial(_read_exactly, records, width, delimiter)
+            pending = found.behind(records.rest) if records.rest < len(found.closes) else None
+    if pending:
+        yield functools.partial(_read_exactly, find_records(pending, final=True), width, delimiter)
+    yield from refusals
 
 
 def _chained(first: Lines, rest: Iterator[Lines | Refusal]) -> Iterator[Lines | Refusal]:
@@ -129,43 +132,101 @@ def _chained(first: Lines, rest: Iterator[Lines | Refusal]) -> Iterator[Lines | 
 
 
 def _read_unquoted(lines: Lines, width: int, delimiter: str) -> Rows:
-    # Arrow takes what looks like a byte order mark from the first value of any chunk.
-    is_marked = lines.text.startswith(codecs.BOM_UTF8)
-    if is_marked or long_line(lines.text, csv.field_size_limit()) is not None:
-        return _read_exactly(lines, iter(()), width, delimiter, [])
-    rows = _read_fast(lines, width, delimiter)
-    physical = lines.ends + (not lines.text.endswith(b"\n"))
-    lone_returns = len(rows.lines) + len(rows.malformed) != physical
-    if lone_returns or _any_blank(rows):
-        return _read_exactly(lines, iter(()), width, delimiter, [])
+    rows = _read_plain(lines, width, delimiter)
+    if rows is None:
+        found = scan(lines, delimiter, quoted=False)
+        return _read_exactly(find_records(found, final=True), width, delimiter)
     return rows
 
 
-def _any_blank(rows: Rows) -> bool:
-    # Arrow takes a blank line for a row of empty values, as `,,,` is one.
-    blank = functools.reduce(pc.and_, (pc.equal(column, "") for column in rows.columns))
+def _read_plain(lines: Lines, width: int, delimiter: str) -> Rows | None:
+    """Read a chunk in which each line is a row; return none if that is not so."""
+    count = lines.ends + (not lines.text.endswith(b"\n"))
+    if (
+        # Arrow takes what looks like a byte order mark from the first value of any chunk.
+        lines.text.startswith(codecs.BOM_UTF8)
+        # So some rows have too few values. Arrow would find that too, but read on blank lines.
+        or len(lines.text) < width * count - 1
+        or long_line(lines.text, csv.field_size_limit()) is not None
+    ):
+        return None
+    try:
+        columns = _values(lines.text, width, delimiter)
+    except pa.ArrowInvalid:  # some row has another number of values
+        return None
+    # For Arrow a lone carriage return ends a line, and a blank line is a row of empty values.
+    if len(columns[0]) != count or _any_blank(columns):
+        return None
+
+    def raws(rows: Indices) -> pa.StringArray:
+        ends = np.flatnonzero(np.frombuffer(lines.text, np.uint8) == ord("\n")) + 1
+        bounds = np.concatenate([[0], ends, [len(lines.text)]])
+        return _texts(lines.text, bounds[rows], bounds[rows + 1])
+
+    return Rows(pa.array(np.arange(lines.first, lines.first + count)), columns, raws)
+
+
+def _any_blank(columns: list[pa.StringArray]) -> bool:
+    blank = functools.reduce(pc.and_, (pc.equal(column, "") for column in columns))
     return bool(pc.any(blank).as_py())
 
 
-def _read_fast(lines: Lines, width: int, delimiter: str) -> Rows:
-    malformed: list[Malformed] = []
+def _read_exactly(records: Records, width: int, delimiter: str) -> Rows:
+    text = records.text
+    good = (records.outcomes == Outcome.COMPLETE) & (records.values == width)
+    begins, ends = records.begins[good], records.ends[good]
 
-    def skip(row: pyarrow.csv.InvalidRow) -> str:
-        line = lines.first + row.number - 1
-        malformed.append(_wrong_width(line, row.text, row.actual_columns, width))
-        return "skip"
+    def raws(rows: Indices) -> pa.StringArray:
+        return _texts(text, begins[rows], ends[rows])
 
+    # The line in front is skipped, and keeps Arrow from taking away a byte order mark.
+    rows = b"\n" + _cut(text, begins, ends).buffers()[2].to_pybytes()
+    columns = _values(rows, width, delimiter, quoted=True)
+    return Rows(pa.array(records.lines[good]), columns, raws, _malformed(records, ~good, width))
+
+
+def _malformed(records: Records, bad: npt.NDArray[np.bool_], width: int) -> pa.Table:
+    # What is wrong with a row is a number of values, or less than zero and an outcome.
+    is_complete = records.outcomes == Outcome.COMPLETE
+    kinds = np.where(is_complete, records.values, -records.outcomes)[bad]
+    encoded = pa.array(kinds).dictionary_encode()
+    rules, reasons = [], []
+    for kind in encoded.dictionary.to_pylist():
+        if kind > 0:
+            rules.append("columnCount")
+            reasons.append(f"{kind} values where the header has {width}")
+        else:
+            rules.append("quoting")
+            reasons.append(f"the row cannot be read: {_in_words(Outcome(-kind))}")
+    return pa.Table.from_arrays(
+        [
+            pa.array(records.lines[bad]),
+            _texts(records.text, records.begins[bad], records.ends[bad]),
+            *(
+                pa.DictionaryArray.from_arrays(encoded.indices, pa.array(each, pa.string()))
+                for each in (rules, reasons)
+            ),
+        ],
+        schema=_MALFORMED,
+    )
+
+
+def _values(
+    text: bytes, width: int, delimiter: str, *, quoted: bool = False
+) -> list[pa.StringArray]:
     names = [str(i) for i in range(width)]
     table = pyarrow.csv.read_csv(
-        pa.BufferReader(lines.text),
+        pa.BufferReader(text),
         read_options=pyarrow.csv.ReadOptions(
-            column_names=names, use_threads=False, block_size=len(lines.text) + 1
+            column_names=names, use_threads=False, block_size=len(text) + 1, skip_rows=int(quoted)
         ),
         parse_options=pyarrow.csv.ParseOptions(
             delimiter=delimiter,
-            quote_char=False,
-            ignore_empty_lines=False,
-            invalid_row_handler=skip,
+            quote_char='"' if quoted else False,
+            newlines_in_values=quoted,
+            # Blank lines are none of the rows; but with two carriage returns at the end of a line,
+            # Arrow sees a blank line between them.
+            ignore_empty_lines=quoted,
         ),
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()),
@@ -173,197 +234,32 @@ def _read_fast(lines: Lines, width: int, delimiter: str) -> Rows:
             check_utf8=False,  # it was checked before
         ),
     )
-    numbers = np.arange(lines.first, lines.first + table.num_rows + len(malformed))
-    kept = np.delete(numbers, [row.line - lines.first for row in malformed])
-
-    @functools.cache
-    def ends() -> npt.NDArray[np.int64]:
-        return np.flatnonzero(np.frombuffer(lines.text, np.uint8) == ord("\n"))
-
-    def raw(i: int) -> str:
-        number = kept[i] - lines.first
-        begin = ends()[number - 1] + 1 if number else 0
-        end = ends()[number] if number < len(ends()) else None
-        return lines.text[begin:end].removesuffix(b"\r").decode()
-
-    return Rows(
-        pa.array(kept),
-        [column.combine_chunks() for column in table.columns],
-        raw,
-        malformed,
-    )
+    return [column.combine_chunks() for column in table.columns]
 
 
-def _read_exactly(
-    lines: Lines,
-    chunks: Iterator[Lines | Refusal],
-    width: int,
-    delimiter: str,
-    refusals: list[Refusal],
-) -> Rows:
-    unread = _Unread(lines, chunks, refusals)
-    numbers: list[int] = []
-    raws: list[str] = []
-    columns: list[list[str]] = [[] for _ in range(width)]
-    malformed: list[Malformed] = []
-    while unread.pending:
-        try:
-            row = unread.row(delimiter)
-        except csv.Error as error:
-            malformed.append(unread.give_back(str(error), delimiter))
-            continue
-        line, raw = unread.taken[0][0], unread.text()
-        if not row:
-            continue
-        if len(row) != width:
-            malformed.append(_wrong_width(line, raw, len(row), width))
-            continue
-        numbers.append(line)
-        raws.append(raw)
-        for column, value in zip(columns, row, strict=True):
-            column.append(value)
-    return Rows(
-        pa.array(numbers, pa.int64()),
-        [pa.array(column, pa.string()) for column in columns],
-        raws.__getitem__,
-        malformed,
-    )
+def _texts(text: bytes, begins: Indices, ends: Indices) -> pa.StringArray:
+    """Cut out rows, in order, without their line ends."""
+    codes = np.frombuffer(text, np.uint8)
+    ends = ends - (codes[ends - 1] == ord("\n"))
+    ends = ends - ((ends > begins) & (codes[ends - 1] == ord("\r")))
+    return _cut(text, begins, ends)
 
 
-class _Unread:
-    """The lines from which `csv` takes a row; it takes the next chunk only if a row needs it.
-
-    A row that cannot be read costs its first line, and the lines behind that are read again. They
-    are read once more at most, or the time would grow with the square of the size: where a row
-    went on over the end of a line inside quotes, each row that leaves a quote open there ends as
-    that one did. So such a row is not read to its end again. Of a row that is too long that is a
-    decision: a later one may be short enough, but nobody could tell without reading all of them.
-    """
-
-    def __init__(
-        self, lines: Lines, chunks: Iterator[Lines | Refusal], refusals: list[Refusal]
-    ) -> None:
-        self.pending = deque(_split(lines))
-        self.taken: list[tuple[int, str]] = []
-        self._chunks = chunks
-        self._refusals = refusals
-        self._failed_through = 0
-        """The last line at whose beginning an open quote is known to lead to `_failure`."""
-        self._failure = ""
-
-    def row(self, delimiter: str) -> list[str]:
-        """Take the lines of a row and return its values; none for a blank line.
-
-        Raises:
-            csv.Error: it cannot be read.
-        """
-        text = _without_end(self.pending[0][1])
-        if '"' in text or "\r" in text or len(text) > csv.field_size_limit():
-            # A reader of its own for every row: after an error the old one would be of no use.
-            return next(csv.reader(self._take(), delimiter=delimiter, strict=True), [])
-        self.taken = [self.pending.popleft()]
-        return text.split(delimiter) if text else []
-
-    def _take(self) -> Iterator[str]:
-        self.taken = []
-        size = 0
-        while self._more():
-            number, text = self.pending.popleft()
-            self.taken.append((number, text))
-            size += len(text)
-            if size > MAX_ROW and len(self.taken) > 1:
-                raise csv.Error(_TOO_LONG)
-            yield text
-            if number < self._failed_through:
-                return
-
-    def _more(self) -> bool:
-        if not self.pending:
-            more = next(self._chunks, None)
-            if isinstance(more, Lines):
-                self.pending.extend(_split(more))
-            elif more is not None:
-                self._refusals.append(more)
-        return bool(self.pending)
-
-    def text(self) -> str:
-        """Return the text of the row that was taken."""
-        return _without_end("".join(text for _, text in self.taken))
-
-    def give_back(self, error: str, delimiter: str) -> Malformed:
-        """Blame the line that began the row; those behind it are read again."""
-        number, text = self.taken[0]
-        if number < self._failed_through and _UNCLOSED in error:
-            error = self._failure
-        elif len(self.taken) > 1:
-            self._failure = error
-            self._failed_through = self._last_in_quotes(error, delimiter)
-        self.pending.extendleft(reversed(self.taken[1:]))
-        reason = f"the row cannot be read: {_in_words(error)}"
-        return Malformed(number, _without_end(text), "quoting", reason)
-
-    def _last_in_quotes(self, error: str, delimiter: str) -> int:
-        last = self.taken[-1][0]
-        if _TOO_LARGE not in error:
-            return last
-        # A value that begins later has more room, so what follows its first line is not known.
-        rest = len("".join(text for _, text in self.taken)) - _open_value(self.text(), delimiter)
-        for number, text in reversed(self.taken):
-            rest -= len(text)
-            if rest <= 0:
-                return number
-        return last
+def _cut(text: bytes, begins: Indices, ends: Indices) -> pa.StringArray:
+    # Arrow divides the whole text into what is asked for and what lies between.
+    count = 2 * len(begins)
+    offsets = np.empty(count + 1, np.int32)
+    offsets[0:-1:2], offsets[1::2], offsets[-1] = begins, ends, len(text)
+    pieces = pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(text))
+    return pieces.take(pa.array(np.arange(0, count, 2, dtype=np.int32)))
 
 
-def _open_value(text: str, delimiter: str) -> int:
-    """Return where the value begins, in quotes or not, in which the beginning of a row ends."""
-    begin = 0
-    while True:
-        end = begin
-        if text.startswith('"', begin):
-            end = text.find('"', begin + 1)
-            while text.startswith('""', end):
-                end = text.find('"', end + 2)
-        end = text.find(delimiter, end) if end != -1 else -1
-        if end == -1:
-            return begin
-        begin = end + 1
-
-
-_UNCLOSED = "unexpected end"
-_TOO_LARGE = "field larger than"
-_TOO_LONG = "row too long"
-
-
-def _in_words(error: str) -> str:
-    # The reader's own words are for who programs with it.
-    for theirs, ours in (
-        ("new-line character", "a carriage return stands alone; end lines with LF or CRLF"),
-        (_TOO_LARGE, f"a value is longer than {csv.field_size_limit()} characters"),
-        (_UNCLOSED, "a quote opens a value and none closes it"),
-        ("expected after", "text stands behind the quote that closes a value"),
-        (
-            _TOO_LONG,
-            f"a quote opens a value, and the row is longer than {MAX_ROW:,} characters",
-        ),
-    ):
-        if theirs in error:
-            return ours
-    return error
-
-
-def _split(lines: Lines) -> Iterator[tuple[int, str]]:
-    texts = lines.text.decode().split("\n")
-    last = texts.pop()
-    for offset, text in enumerate(texts):
-        yield lines.first + offset, text + "\n"
-    if last:
-        yield lines.first + len(texts), last
-
-
-def _without_end(text: str) -> str:
-    return text.removesuffix("\n").removesuffix("\r")
-
-
-def _wrong_width(line: int, raw: str, actual: int, width: int) -> Malformed:
-    return Malformed(line, raw, "columnCount", f"{actual} values where the header has {width}")
+def _in_words(fault: Outcome) -> str:
+    return {
+        Outcome.LONE_RETURN: "a carriage return stands alone; end lines with LF or CRLF",
+        Outcome.TEXT_BEHIND: "text stands behind the quote that closes a value",
+        Outcome.LARGE_VALUE: f"a value is longer than {csv.field_size_limit()} characters",
+        Outcome.LONG_ROW: "a quote opens a value, and the row is longer than "
+        f"{MAX_ROW // 1024**2} MiB",
+        Outcome.UNCLOSED: "a quote opens a value and none closes it",
+    }[fault]

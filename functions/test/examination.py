@@ -1,11 +1,12 @@
 """Holds an ingestion's rows against the contract: rejects, a report, and the verdict."""
 
+import bisect
 import datetime as dt
 import heapq
 import itertools
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -164,24 +165,28 @@ class _RawRows:
 
     def __init__(self, chunks: Iterable[bytes], contract: Contract) -> None:
         self._batches = self._read(chunks, contract)
-        self._numbers = np.array([], dtype=np.int64)
-        self._raw: Callable[[int], str] = str
+        self._rows: Rows | None = None
 
     def of(self, lines: list[int]) -> dict[int, str]:
         """Return the text of the rows that begin at these lines."""
-        return {line: self._one(line) for line in lines}
+        found: dict[int, str] = {}
+        while missing := lines[len(found) :]:
+            rows = self._reaching(missing[0])
+            numbers = rows.lines.to_numpy()
+            here = missing[: bisect.bisect_right(missing, numbers[-1])]
+            texts = rows.raws(np.searchsorted(numbers, here))
+            found |= zip(here, texts.to_pylist(), strict=True)
+        return found
 
-    def _one(self, line: int) -> str:
-        while len(self._numbers) == 0 or self._numbers[-1] < line:
-            rows = next(self._batches, None)
-            if rows is None:
+    def _reaching(self, line: int) -> Rows:
+        while self._rows is None or not pc.any(pc.greater_equal(self._rows.lines, line)).as_py():
+            self._rows = next(self._batches, None)
+            if self._rows is None:
                 raise SourceUnreadable(
                     f"the landed file has no row at line {line}, but Transform read one; "
                     "replay the ingestion"
                 )
-            self._numbers = rows.lines.to_numpy()
-            self._raw = rows.raw
-        return self._raw(int(np.searchsorted(self._numbers, line)))
+        return self._rows
 
     @staticmethod
     def _read(chunks: Iterable[bytes], contract: Contract) -> Iterator[Rows]:

@@ -20,37 +20,41 @@ _NUMBER = {mark: rf"\A[+-]?[0-9]{{1,38}}({re.escape(mark)}[0-9]{{1,38}})?\z" for
 _INTEGERS = {2: pa.int16(), 4: pa.int32(), 8: pa.int64()}
 
 
-@dataclass(frozen=True, slots=True)
-class Suspect:
-    """One thing wrong with one row; `column` and `value` are None if it is the row as a whole."""
-
-    line: int
-    raw: str
-    column: str | None
-    value: str | None
-    rule: str
-    reason: str
+SUSPECT_SCHEMA = pa.schema(
+    [
+        ("line", pa.int64()),
+        ("raw", pa.string()),
+        ("column", pa.string()),
+        ("value", pa.string()),
+        ("rule", pa.string()),
+        ("reason", pa.string()),
+    ]
+)
+"""One thing wrong with one row; `column` and `value` are null if it is the row as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """Rows that cast, as a table of the contract's columns and `line`; and those that did not."""
+    """Rows that cast, as a table of the contract's columns and `line`; and those that did not.
+
+    The latter are a table of `SUSPECT_SCHEMA`, by line.
+    """
 
     clean: pa.Table
-    suspects: list[Suspect]
+    suspects: pa.Table
 
     @property
     def suspect_rows(self) -> int:
         """How many rows are suspect: a row may be so for several reasons."""
-        return len({suspect.line for suspect in self.suspects})
+        return int(pc.count_distinct(self.suspects["line"]).as_py())
 
 
 @dataclass(frozen=True, slots=True)
 class _Values:
-    """A cast column: null where the text is; `reasons` names the rows whose text is no value."""
+    """A cast column: null where the text is; `reasons` are null but where the text is no value."""
 
     values: pa.Array
-    reasons: dict[int, str]
+    reasons: pa.StringArray | None = None
 
 
 def schema(contract: Contract) -> pa.Schema:
@@ -87,54 +91,55 @@ def cast(rows: Rows, header: list[str], contract: Contract) -> Cast:
         header: the file's column names, the contract's in any order.
         contract: the types.
     """
-    suspects = [Suspect(m.line, m.raw, None, None, m.rule, m.reason) for m in rows.malformed]
+    columns_known = [SUSPECT_SCHEMA.field(name) for name in rows.malformed.column_names]
+    suspects = [SUSPECT_SCHEMA.empty_table(), rows.malformed.cast(pa.schema(columns_known))]
     columns = []
-    failed: set[int] = set()
+    kept = np.ones(len(rows.lines), np.bool_)
     for column in contract.columns:
         texts = rows.columns[header.index(column.name)]
         cast_column = _cast_column(texts, column, contract)
         columns.append(cast_column.values)
-        failed |= cast_column.reasons.keys()
-        suspects += [
-            Suspect(
-                line=rows.lines[i].as_py(),
-                raw=rows.raw(i),
-                column=column.name,
-                value=texts[i].as_py(),
-                rule=column.logical_type,
-                reason=reason,
+        if cast_column.reasons is not None:
+            failed = pc.indices_nonzero(cast_column.reasons.is_valid())
+            kept[failed] = False
+            suspects.append(
+                pa.table(
+                    {
+                        "line": rows.lines.take(failed),
+                        "raw": rows.raws(failed.to_numpy()),
+                        "column": pa.repeat(column.name, len(failed)),
+                        "value": texts.take(failed),
+                        "rule": pa.repeat(column.logical_type, len(failed)),
+                        "reason": cast_column.reasons.take(failed),
+                    }
+                )
             )
-            for i, reason in cast_column.reasons.items()
-        ]
     table = pa.Table.from_arrays([*columns, rows.lines], schema=schema(contract))
-    if failed:
-        kept = np.ones(len(table), dtype=bool)
-        kept[list(failed)] = False
+    if not kept.all():
         table = table.filter(pa.array(kept))
-    return Cast(table, sorted(suspects, key=lambda suspect: suspect.line))
+    found = pa.concat_tables(suspects, promote_options="default")
+    return Cast(table, found.take(np.argsort(found["line"], kind="stable")))
 
 
 def _cast_column(texts: pa.StringArray, column: Column, contract: Contract) -> _Values:
     # Values repeat, and casting each once is most of what makes this fast.
     encoded = texts.dictionary_encode()
     indices, distinct = encoded.indices, _with_nulls(encoded.dictionary, contract.null_tokens)
-    values, reason_of = _cast_distinct(distinct, column, contract)
+    values, reasons = _cast_distinct(distinct, column, contract)
     if values.equals(encoded.dictionary):
-        return _Values(texts, {})
+        return _Values(texts)
     broken = pc.and_(distinct.is_valid(), values.is_null())
-    reasons = {i: reason_of(i) for i in pc.indices_nonzero(broken).to_pylist()}
-    if not reasons:
-        return _Values(values.take(indices), {})
-    rows = pc.indices_nonzero(broken.take(indices)).to_pylist()
-    return _Values(values.take(indices), {i: reasons[indices[i].as_py()] for i in rows})
+    if not pc.any(broken).as_py():
+        return _Values(values.take(indices))
+    return _Values(values.take(indices), _where(broken, reasons()).take(indices))
 
 
 def _with_nulls(texts: pa.StringArray, tokens: tuple[str, ...]) -> pa.StringArray:
     return _where(pc.invert(pc.is_in(texts, pa.array(tokens, pa.string()))), texts)
 
 
-_Result = tuple[pa.Array, Callable[[int], str]]
-"""Values, null where there is none; and why the text at an index is no value."""
+_Result = tuple[pa.Array, Callable[[], pa.StringArray | pa.StringScalar]]
+"""Values, null where there is none; and why each text that is no value is none."""
 
 
 def _cast_distinct(texts: pa.StringArray, column: Column, contract: Contract) -> _Result:
@@ -156,7 +161,9 @@ def _cast_distinct(texts: pa.StringArray, column: Column, contract: Contract) ->
 def _cast_strings(texts: pa.StringArray, column: Column) -> _Result:
     # PostgreSQL's text cannot hold the character NUL.
     values = _where(pc.invert(pc.match_substring(texts, "\0")), texts)
-    return values, lambda _: f"{column.name} holds the character NUL, which no text column can"
+    return values, lambda: pa.scalar(
+        f"{column.name} holds the character NUL, which no text column can"
+    )
 
 
 def _cast_integers(texts: pa.StringArray, column: Column) -> _Result:
@@ -169,12 +176,11 @@ def _cast_integers(texts: pa.StringArray, column: Column) -> _Result:
     )
     values = _where(fits, exact).cast(arrow_type(column))
 
-    def reason(i: int) -> str:
-        if not is_integer[i].as_py():
-            return f"{column.name} is no integer: digits alone"
-        return f"{column.name} is too large for {column.physical_type}"
-
-    return values, reason
+    return values, lambda: pc.if_else(
+        is_integer,
+        f"{column.name} is too large for {column.physical_type}",
+        f"{column.name} is no integer: digits alone",
+    )
 
 
 def _cast_numbers(texts: pa.StringArray, column: Column, mark: str) -> _Result:
@@ -193,31 +199,29 @@ def _cast_numbers(texts: pa.StringArray, column: Column, mark: str) -> _Result:
     fits = pc.less(pc.abs(rounded), pa.scalar(limit))
     values = _where(fits, rounded).cast(arrow_type(column))
 
-    def reason(i: int) -> str:
-        if not is_number[i].as_py():
-            return f"{column.name} is no number: digits, then optionally {mark!r} and decimals"
-        return f"{column.name} has more than {precision - scale} digits before the decimal mark"
-
-    return values, reason
+    return values, lambda: pc.if_else(
+        is_number,
+        f"{column.name} has more than {precision - scale} digits before the decimal mark",
+        f"{column.name} is no number: digits, then optionally {mark!r} and decimals",
+    )
 
 
 def _cast_booleans(texts: pa.StringArray, column: Column) -> _Result:
     true = pc.is_in(texts, pa.array(column.true_tokens))
     known = pc.or_(true, pc.is_in(texts, pa.array(column.false_tokens)))
     tokens = " or ".join([*column.true_tokens, *column.false_tokens])
-    return _where(known, true), lambda _: f"{column.name} is not {tokens}"
+    return _where(known, true), lambda: pa.scalar(f"{column.name} is not {tokens}")
 
 
 def _with_formats(column: Column, values: pa.Array, ambiguous: pa.BooleanArray) -> _Result:
     patterns = " | ".join(each.pattern for each in column.formats)
 
-    def reason(i: int) -> str:
-        if ambiguous[i].as_py():
-            return f"{column.name} fits two formats with different results: {patterns}"
-        return f"{column.name} is no real date in any of the formats {patterns}"
+    return values, lambda: pc.if_else(
+        ambiguous,
+        f"{column.name} fits two formats with different results: {patterns}",
+        f"{column.name} is no real date in any of the formats {patterns}",
+    )
 
-    return values, reason
 
-
-def _where(condition: pa.BooleanArray, values: pa.Array) -> pa.Array:
+def _where(condition: pa.BooleanArray, values: pa.Array | pa.Scalar) -> pa.Array:
     return pc.if_else(condition, values, None)

@@ -5,9 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-import pyarrow as pa
-
-from functions.transform.casts import Cast, Suspect, cast
+from functions.transform.casts import Cast, cast
 from shared import parquet
 from shared.contract import Contract
 from shared.lines import Refusal
@@ -23,17 +21,6 @@ _HEADER = 300
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-SUSPECT_SCHEMA = pa.schema(
-    [
-        ("line", pa.int64()),
-        ("raw", pa.string()),
-        ("column", pa.string()),
-        ("value", pa.string()),
-        ("rule", pa.string()),
-        ("reason", pa.string()),
-    ]
-)
 
 
 def transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> Verdict:
@@ -79,7 +66,7 @@ def _write(rows: Cast, staging: Staging, part: str) -> Counter[str]:
     if clean:
         parquet.write(rows.clean, staging.clean_prefix + part)
     if suspect:
-        parquet.write(_as_table(rows.suspects), staging.suspect_prefix + part)
+        parquet.write(rows.suspects, staging.suspect_prefix + part)
     return Counter(
         rowsRead=clean + suspect,
         rowsClean=clean,
@@ -124,8 +111,3 @@ def _header_problem(header: list[str], contract: Contract) -> str | None:
         return None
     asked = bounded(contract.delimiter.join(contract.header), _HEADER)
     return f"line 1 is not the header of {contract.table} ({asked}): {'; '.join(problems)}"
-
-
-def _as_table(suspects: list[Suspect]) -> pa.Table:
-    columns = {name: [getattr(each, name) for each in suspects] for name in SUSPECT_SCHEMA.names}
-    return pa.Table.from_pydict(columns, schema=SUSPECT_SCHEMA)

@@ -22,7 +22,7 @@ from shared.contract import Contract
 from shared.errors import InvalidContract
 from shared.lines import Lines, read_lines
 from shared.odcs import CONTRACTS, load
-from shared.rows import Rows
+from shared.rows import Indices, Rows
 from shared.text import REASON
 from tests.processing import NOW, process
 from tests.shared.test_odcs import (
@@ -431,14 +431,18 @@ def test_any_file_is_a_contract_or_one_error(tmp_path: Path, text: str) -> None:
     _read_every_text(contract)
 
 
+def _raws(rows: Indices) -> pa.StringArray:
+    return pa.array(_TEXTS, pa.string()).take(pa.array(rows))
+
+
 def _read_every_text(contract: Contract) -> None:
     """Do what Transform and Test do, with texts of all kinds in every column."""
     columns = [pa.array(_TEXTS, pa.string())] * len(contract.columns)
-    rows = Rows(pa.array(range(len(_TEXTS)), pa.int64()), columns, str)
+    rows = Rows(pa.array(range(len(_TEXTS)), pa.int64()), columns, _raws)
     judge = Judge(contract, NOW)
     list(judge.violations(cast(rows, list(contract.header), contract).clean))
     for each in contract.columns:
         # Alone, so that a text that is no value of one column is tried in the others.
         alone = contract.model_copy(update={"columns": (each,)})
-        clean = cast(Rows(rows.lines, columns[:1], str), [each.name], alone).clean
+        clean = cast(Rows(rows.lines, columns[:1], _raws), [each.name], alone).clean
         list(Judge(alone, NOW).violations(clean))

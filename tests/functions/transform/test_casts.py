@@ -1,10 +1,11 @@
 import datetime as dt
 from decimal import Decimal
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from functions.transform.casts import Cast, Suspect, cast
+from functions.transform.casts import Cast, cast
 from shared.contract import Column, Contract
 from shared.lines import Refusal
 from shared.odcs import load_all
@@ -71,10 +72,10 @@ def test_what_is_no_number(text: str, reason: str) -> None:
     result = cast_text(f"ned,{AT},{text},x", f"ned,{AT},1,x")
 
     assert result.clean["line"].to_pylist() == [3]
-    (suspect,) = result.suspects
-    assert (suspect.line, suspect.column, suspect.value) == (2, "hours", text)
-    assert suspect.raw == f"ned,{AT},{text},x"
-    assert suspect.reason.startswith(reason)
+    (suspect,) = result.suspects.to_pylist()
+    assert (suspect["line"], suspect["column"], suspect["value"]) == (2, "hours", text)
+    assert suspect["raw"] == f"ned,{AT},{text},x"
+    assert suspect["reason"].startswith(reason)
 
 
 def test_text_stays_as_it_is_and_empty_is_missing() -> None:
@@ -85,10 +86,10 @@ def test_text_stays_as_it_is_and_empty_is_missing() -> None:
 
 
 def test_nul_is_no_text() -> None:
-    (suspect,) = cast_text(f"n\0d,{AT},1,x").suspects
+    (suspect,) = cast_text(f"n\0d,{AT},1,x").suspects.to_pylist()
 
-    assert suspect.column == "user"
-    assert "NUL" in suspect.reason
+    assert suspect["column"] == "user"
+    assert "NUL" in suspect["reason"]
 
 
 def test_columns_are_found_by_name() -> None:
@@ -102,15 +103,21 @@ def test_a_row_with_two_faults_is_one_row() -> None:
     result = cast_text("ned,soon,much,x", "ned", f"ned,{AT},1,x")
 
     assert result.suspect_rows == 2
-    assert [(each.line, each.column) for each in result.suspects] == [
+    suspects = result.suspects.to_pylist()
+    assert [(each["line"], each["column"]) for each in suspects] == [
         (2, "timestamp"),
         (2, "hours"),
         (3, None),
     ]
     assert result.clean["line"].to_pylist() == [4]
-    assert result.suspects[2] == Suspect(
-        3, "ned", None, None, "columnCount", "1 values where the header has 4"
-    )
+    assert suspects[2] == {
+        "line": 3,
+        "raw": "ned",
+        "column": None,
+        "value": None,
+        "rule": "columnCount",
+        "reason": "1 values where the header has 4",
+    }
 
 
 TYPES: dict[str, dict[str, object]] = {
@@ -202,19 +209,19 @@ def test_what_is_no_value_of_other_types(column: str, text: str, reason: str) ->
     clean, (suspect,) = cast_one(column, text)
 
     assert len(clean) == 0
-    assert (suspect.column, suspect.value) == (column, text)
-    assert suspect.rule == OTHER.column(column).logical_type
-    assert suspect.reason.startswith(reason)
+    assert (suspect["column"], suspect["value"]) == (column, text)
+    assert suspect["rule"] == OTHER.column(column).logical_type
+    assert suspect["reason"].startswith(reason)
 
 
-def cast_one(column: str, text: str) -> tuple[pa.Table, list[Suspect]]:
+def cast_one(column: str, text: str) -> tuple[pa.Table, list[dict[str, Any]]]:
     row = ";".join(text if name == column else "" for name in OTHER.header)
     table = read_table([f"{';'.join(OTHER.header)}\n{row}\n".encode()], "utf-8", ";")
     assert not isinstance(table, Refusal)
     (chunk,) = table.chunks
     assert not isinstance(chunk, Refusal)
     result = cast(chunk(), table.header, OTHER)
-    return result.clean, result.suspects
+    return result.clean, result.suspects.to_pylist()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,120 @@
+"""Where rows begin and end, against `csv` itself: every short text, with low limits too."""
+
+import csv
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from shared import quotes
+from shared.lines import Lines
+from shared.quotes import Outcome, find_records, scan
+
+MEANINGS = {
+    "new-line character": Outcome.LONE_RETURN,
+    "expected after": Outcome.TEXT_BEHIND,
+    "field larger than": Outcome.LARGE_VALUE,
+    "unexpected end": Outcome.UNCLOSED,
+    "too long": Outcome.LONG_ROW,
+}
+
+Row = tuple[int, Outcome, int]
+"""The line it begins with, its outcome, and how many values it has or 0."""
+
+
+def fault(error: str) -> Outcome:
+    """Return what an error of `csv` means."""
+    (found,) = (outcome for words, outcome in MEANINGS.items() if words in error)
+    return found
+
+
+def found(text: str, cut: int | None = None) -> list[Row]:
+    """Return the rows; the text is cut behind as many lines, and put together again."""
+    lines = text.split("\n")
+    cut = len(lines) if cut is None else cut
+    parts = ["\n".join([*lines[:cut], ""]), "\n".join(lines[cut:])] if lines[cut:] else [text]
+    whole, *others = (scan(Lines(1, part.encode(), 0), ",", quoted=True) for part in parts if part)
+    for other in others:
+        before = find_records(whole, final=False)
+        rows = list(listed(before))
+        after = whole.behind(before.rest).joined(other)
+        return rows + list(listed(find_records(after, final=True)))
+    return list(listed(find_records(whole, final=True)))
+
+
+def listed(records: quotes.Records) -> Iterator[Row]:
+    for line, outcome, values in zip(
+        records.lines.tolist(), records.outcomes.tolist(), records.values.tolist(), strict=True
+    ):
+        yield line, Outcome(outcome), 0 if outcome else values
+
+
+def one_by_one(text: str) -> Iterator[Row]:
+    """Yield the rows as `csv` reads them, each on its own: as slow as can be."""
+    lines = [line + "\n" for line in text.split("\n")]
+    lines[-1] = lines[-1].removesuffix("\n")
+    lines = lines if lines[-1] else lines[:-1]
+    i = 0
+    while i < len(lines):
+        reader = csv.reader(up_to_the_longest_row(lines[i:]), strict=True)
+        try:
+            row = next(reader)
+        except csv.Error as error:
+            yield i + 1, fault(str(error)), 0
+            i += 1
+        else:
+            if row:
+                yield i + 1, Outcome.COMPLETE, len(row)
+            i += reader.line_num
+
+
+def up_to_the_longest_row(lines: list[str]) -> Iterator[str]:
+    size = 0
+    for line in lines:
+        size += len(line.encode())
+        if size > quotes.MAX_ROW and line is not lines[0]:
+            raise csv.Error("too long")
+        yield line
+
+
+@pytest.mark.parametrize(
+    ("letters", "length", "longest_value", "longest_row"),
+    [
+        ('a",\n\r', 5, 100, 1000),
+        ('a",\n', 6, 2, 1000),
+        ('a"\n', 7, 3, 6),
+        ('é",\n', 5, 2, 7),
+        ('"\n\0', 6, 100, 1000),
+    ],
+)
+def test_rows_are_those_of_csv(
+    letters: str,
+    length: int,
+    longest_value: int,
+    longest_row: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(quotes, "MAX_ROW", longest_row)
+    monkeypatch.setattr(quotes, "_WINDOW", 3)  # so that the windows' seams are tested too
+    before = csv.field_size_limit(longest_value)
+    try:
+        for size in range(1, length + 1):
+            for each in itertools.product(letters, repeat=size):
+                text = "".join(each)
+                assert found(text) == list(one_by_one(text)), text
+    finally:
+        csv.field_size_limit(before)
+
+
+@pytest.mark.parametrize("longest_value", [3, 100])
+def test_a_text_may_be_scanned_in_two_parts(longest_value: int) -> None:
+    before = csv.field_size_limit(longest_value)
+    try:
+        for size in range(1, 7):
+            for each in itertools.product('a",\n', repeat=size):
+                text = "".join(each)
+                expected = list(one_by_one(text))
+                for cut in range(1, text.count("\n") + 1):
+                    assert found(text, cut) == expected, (text, cut)
+    finally:
+        csv.field_size_limit(before)
