@@ -46,14 +46,15 @@ class Cast:
     @property
     def suspect_rows(self) -> int:
         """How many rows are suspect: a row may be so for several reasons."""
-        return int(pc.count_distinct(self.suspects["line"]).as_py())
+        return int(np.count_nonzero(np.diff(self.suspects["line"].to_numpy(), prepend=0)))
 
 
 @dataclass(frozen=True, slots=True)
 class _Values:
-    """A cast column: null where the text is; `reasons` are null but where the text is no value."""
+    """A cast column: null where the text is, and where it is no value: `failed`, and why."""
 
     values: pa.Array
+    failed: pa.UInt64Array | None = None
     reasons: pa.StringArray | None = None
 
 
@@ -99,8 +100,7 @@ def cast(rows: Rows, header: list[str], contract: Contract) -> Cast:
         texts = rows.columns[header.index(column.name)]
         cast_column = _cast_column(texts, column, contract)
         columns.append(cast_column.values)
-        if cast_column.reasons is not None:
-            failed = pc.indices_nonzero(cast_column.reasons.is_valid())
+        if (failed := cast_column.failed) is not None:
             kept[failed] = False
             suspects.append(
                 pa.table(
@@ -110,7 +110,7 @@ def cast(rows: Rows, header: list[str], contract: Contract) -> Cast:
                         "column": pa.repeat(column.name, len(failed)),
                         "value": texts.take(failed),
                         "rule": pa.repeat(column.logical_type, len(failed)),
-                        "reason": cast_column.reasons.take(failed),
+                        "reason": cast_column.reasons,
                     }
                 )
             )
@@ -118,7 +118,10 @@ def cast(rows: Rows, header: list[str], contract: Contract) -> Cast:
     if not kept.all():
         table = table.filter(pa.array(kept))
     found = pa.concat_tables(suspects, promote_options="default")
-    return Cast(table, found.take(np.argsort(found["line"], kind="stable")))
+    lines = found["line"].to_numpy()
+    if np.any(lines[1:] < lines[:-1]):
+        found = found.combine_chunks().take(np.argsort(lines, kind="stable"))
+    return Cast(table, found)
 
 
 def _cast_column(texts: pa.StringArray, column: Column, contract: Contract) -> _Values:
@@ -131,7 +134,9 @@ def _cast_column(texts: pa.StringArray, column: Column, contract: Contract) -> _
     broken = pc.and_(distinct.is_valid(), values.is_null())
     if not pc.any(broken).as_py():
         return _Values(values.take(indices))
-    return _Values(values.take(indices), _where(broken, reasons()).take(indices))
+    failed = pc.indices_nonzero(broken.take(indices))
+    why = _where(broken, reasons()).take(indices.take(failed))
+    return _Values(values.take(indices), failed, why)
 
 
 def _with_nulls(texts: pa.StringArray, tokens: tuple[str, ...]) -> pa.StringArray:

