@@ -14,6 +14,7 @@ import itertools
 import json
 import tomllib
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -358,8 +359,10 @@ def trigger(function: Function) -> Iterator[Work]:
         del objects[-1]["versionId"]
         bucket = {"name": sources[0].bucket}
         records = [{"s3": {"bucket": bucket, "object": each}} for each in objects]
-        counts = function.call({"Records": [records[0], *records]})
-        assert counts == {"started": 2, "known": 1, "rejected": 1}
+        counts = Counter(function.call({"Records": [records[0], *records]}))
+        # What the stack's own watch starts at the end of another run, trigger calls waiting.
+        assert counts["started"] + counts["waiting"] == 2
+        assert (counts["known"], counts["rejected"]) == (1, 1)
 
     yield work
 
@@ -371,7 +374,7 @@ def watch(function: Function) -> Iterator[Work]:
     ingestion = pipeline.land("", day=3, name=f"{uuid.uuid4()}.csv")
     intake = Intake(load_all(), gate_of(pipeline), client(pipeline, "events"))
     eventually(lambda: may_start(pipeline, 1))
-    assert intake.admit(ingestion.source) == Admission.STARTED
+    assert intake.admit(ingestion.source) in {Admission.STARTED, Admission.WAITING}
     item = pipeline.ended(ingestion.id)
     table = pipeline.laptop.aws.resource("dynamodb").Table(pipeline.outputs["log_table"])
     # A day's file is missed once, so each try is of days of its own.
