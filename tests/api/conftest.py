@@ -18,7 +18,7 @@ from urllib3.util import Retry
 from cli.authorization import Key, Signature
 from local import sample
 from tests.fixtures.laptop import Laptop
-from tests.fixtures.pipeline import AT, HEADER, Pipeline
+from tests.fixtures.pipeline import AT, HEADER, Pipeline, eventually
 from tests.stand_ins import CHECKOUT
 from tests.terraform.emulation import Root
 
@@ -86,6 +86,8 @@ def filled(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Pipe
     pipeline.ingest(path.read_bytes(), day=1, name="sample.csv")
     rows = [f'"{quoted}",{AT},1.5,x' for quoted in (name.replace('"', '""') for name in PEOPLE)]
     assert pipeline.ingest("\n".join([HEADER, *rows]), day=2)["rowsLoaded"] == len(PEOPLE)
+    # Watch hears of the end of a run after everybody else has, and writes to the log then.
+    eventually(lambda: not pipeline.log.slots())
     return pipeline
 
 
