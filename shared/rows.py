@@ -24,6 +24,8 @@ from shared.quotes import MAX_ROW, Outcome, Records, Scan, find_records, scan
 
 MAX_COLUMNS = 10_000
 """Columns of a file. Each costs time in every chunk, and PostgreSQL takes 1,600 in a table."""
+_FEW = 10_000
+"""Rows of another width in a chunk, of which Arrow tells one by one."""
 _REPEATED = pa.dictionary(pa.int32(), pa.string())
 _MALFORMED = pa.schema(
     [("line", pa.int64()), ("raw", pa.string()), ("rule", _REPEATED), ("reason", _REPEATED)]
@@ -140,7 +142,10 @@ def _read_unquoted(lines: Lines, width: int, delimiter: str) -> Rows:
 
 
 def _read_plain(lines: Lines, width: int, delimiter: str) -> Rows | None:
-    """Read a chunk in which each line is a row; return none if that is not so."""
+    """Read a chunk in which each line is a row; return none if that is not so.
+
+    Some rows of another width cost less this way than a second look at all lines.
+    """
     count = lines.ends + (not lines.text.endswith(b"\n"))
     if (
         # Arrow takes what looks like a byte order mark from the first value of any chunk.
@@ -150,20 +155,39 @@ def _read_plain(lines: Lines, width: int, delimiter: str) -> Rows | None:
         or long_line(lines.text, csv.field_size_limit()) is not None
     ):
         return None
+    wrong: dict[int, int] = {}
+    """How many values a line has that has too many or too few."""
+
+    def skip(row: pyarrow.csv.InvalidRow) -> str:
+        wrong[row.number - 1] = row.actual_columns
+        return "skip" if len(wrong) <= _FEW else "error"
+
     try:
-        columns = _values(lines.text, width, delimiter)
-    except pa.ArrowInvalid:  # some row has another number of values
+        columns = _values(lines.text, width, delimiter, skip)
+    except pa.ArrowInvalid:  # there are more than a few
         return None
     # For Arrow a lone carriage return ends a line, and a blank line is a row of empty values.
-    if len(columns[0]) != count or _any_blank(columns):
+    if len(columns[0]) + len(wrong) != count or _any_blank(columns):
         return None
+    numbers = np.arange(lines.first, lines.first + count)
+    if not wrong:
 
-    def raws(rows: Indices) -> pa.StringArray:
-        ends = np.flatnonzero(np.frombuffer(lines.text, np.uint8) == ord("\n")) + 1
-        bounds = np.concatenate([[0], ends, [len(lines.text)]])
-        return _texts(lines.text, bounds[rows], bounds[rows + 1])
+        def raws(rows: Indices) -> pa.StringArray:
+            bounds = _bounds(lines.text, count)
+            return _texts(lines.text, bounds[rows], bounds[rows + 1])
 
-    return Rows(pa.array(np.arange(lines.first, lines.first + count)), columns, raws)
+        return Rows(pa.array(numbers), columns, raws)
+    values = np.full(count, width, np.int32)
+    values[list(wrong)] = list(wrong.values())
+    bounds, outcomes = _bounds(lines.text, count), np.full(count, Outcome.COMPLETE, np.int8)
+    records = Records(lines.text, numbers, bounds[:-1], bounds[1:], outcomes, values, count)
+    return _rows(records, values == width, columns, width)
+
+
+def _bounds(text: bytes, count: int) -> npt.NDArray[np.int32]:
+    """Return at which byte each of `count` lines begins, and where the last one ends."""
+    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1
+    return np.concatenate([[0], ends, [len(text)]])[: count + 1].astype(np.int32)
 
 
 def _any_blank(columns: list[pa.StringArray]) -> bool:
@@ -172,16 +196,21 @@ def _any_blank(columns: list[pa.StringArray]) -> bool:
 
 
 def _read_exactly(records: Records, width: int, delimiter: str) -> Rows:
-    text = records.text
     good = (records.outcomes == Outcome.COMPLETE) & (records.values == width)
+    # The line in front is skipped, and keeps Arrow from taking away a byte order mark.
+    pieces = _cut(records.text, records.begins[good], records.ends[good])
+    columns = _values(b"\n" + pieces.buffers()[2].to_pybytes(), width, delimiter)
+    return _rows(records, good, columns, width)
+
+
+def _rows(
+    records: Records, good: npt.NDArray[np.bool_], columns: list[pa.StringArray], width: int
+) -> Rows:
     begins, ends = records.begins[good], records.ends[good]
 
     def raws(rows: Indices) -> pa.StringArray:
-        return _texts(text, begins[rows], ends[rows])
+        return _texts(records.text, begins[rows], ends[rows])
 
-    # The line in front is skipped, and keeps Arrow from taking away a byte order mark.
-    rows = b"\n" + _cut(text, begins, ends).buffers()[2].to_pybytes()
-    columns = _values(rows, width, delimiter, quoted=True)
     return Rows(pa.array(records.lines[good]), columns, raws, _malformed(records, ~good, width))
 
 
@@ -212,8 +241,17 @@ def _malformed(records: Records, bad: npt.NDArray[np.bool_], width: int) -> pa.T
 
 
 def _values(
-    text: bytes, width: int, delimiter: str, *, quoted: bool = False
+    text: bytes,
+    width: int,
+    delimiter: str,
+    skip: Callable[[pyarrow.csv.InvalidRow], str] | None = None,
 ) -> list[pa.StringArray]:
+    """Have Arrow read rows behind a line that is skipped; or, with `skip`, plain lines.
+
+    Raises:
+        pyarrow.ArrowInvalid: `skip` says that of a row of another width.
+    """
+    quoted = skip is None
     names = [str(i) for i in range(width)]
     table = pyarrow.csv.read_csv(
         pa.BufferReader(text),
@@ -222,6 +260,7 @@ def _values(
         ),
         parse_options=pyarrow.csv.ParseOptions(
             delimiter=delimiter,
+            invalid_row_handler=skip,
             quote_char='"' if quoted else False,
             newlines_in_values=quoted,
             # Blank lines are none of the rows; but with two carriage returns at the end of a line,
