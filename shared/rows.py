@@ -26,9 +26,10 @@ MAX_COLUMNS = 10_000
 """Columns of a file. Each costs time in every chunk, and PostgreSQL takes 1,600 in a table."""
 _FEW = 10_000
 """Rows of another width in a chunk, of which Arrow tells one by one."""
-_REPEATED = pa.dictionary(pa.int32(), pa.string())
+REPEATED = pa.dictionary(pa.int32(), pa.string())
+"""Texts of which few are different: each is kept once."""
 _MALFORMED = pa.schema(
-    [("line", pa.int64()), ("raw", pa.string()), ("rule", _REPEATED), ("reason", _REPEATED)]
+    [("line", pa.int64()), ("raw", pa.string()), ("rule", REPEATED), ("reason", REPEATED)]
 )
 
 Indices = npt.NDArray[np.integer[Any]]

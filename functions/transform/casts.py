@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from functions.transform import timestamps
 from shared.contract import Column, Contract
-from shared.rows import Rows
+from shared.rows import REPEATED, Rows
 
 _WIDE = pa.decimal128(38, 0)
 """Holds any integer that a person writes."""
@@ -24,10 +24,10 @@ SUSPECT_SCHEMA = pa.schema(
     [
         ("line", pa.int64()),
         ("raw", pa.string()),
-        ("column", pa.string()),
+        ("column", REPEATED),
         ("value", pa.string()),
-        ("rule", pa.string()),
-        ("reason", pa.string()),
+        ("rule", REPEATED),
+        ("reason", REPEATED),
     ]
 )
 """One thing wrong with one row; `column` and `value` are null if it is the row as a whole."""
@@ -55,7 +55,7 @@ class _Values:
 
     values: pa.Array
     failed: pa.UInt64Array | None = None
-    reasons: pa.StringArray | None = None
+    reasons: pa.DictionaryArray | None = None
 
 
 def schema(contract: Contract) -> pa.Schema:
@@ -92,8 +92,7 @@ def cast(rows: Rows, header: list[str], contract: Contract) -> Cast:
         header: the file's column names, the contract's in any order.
         contract: the types.
     """
-    columns_known = [SUSPECT_SCHEMA.field(name) for name in rows.malformed.column_names]
-    suspects = [SUSPECT_SCHEMA.empty_table(), rows.malformed.cast(pa.schema(columns_known))]
+    suspects = [SUSPECT_SCHEMA.empty_table(), rows.malformed]
     columns = []
     kept = np.ones(len(rows.lines), np.bool_)
     for column in contract.columns:
@@ -107,9 +106,9 @@ def cast(rows: Rows, header: list[str], contract: Contract) -> Cast:
                     {
                         "line": rows.lines.take(failed),
                         "raw": rows.raws(failed.to_numpy()),
-                        "column": pa.repeat(column.name, len(failed)),
+                        "column": _repeated(column.name, len(failed)),
                         "value": texts.take(failed),
-                        "rule": pa.repeat(column.logical_type, len(failed)),
+                        "rule": _repeated(column.logical_type, len(failed)),
                         "reason": cast_column.reasons,
                     }
                 )
@@ -135,8 +134,14 @@ def _cast_column(texts: pa.StringArray, column: Column, contract: Contract) -> _
     if not pc.any(broken).as_py():
         return _Values(values.take(indices))
     failed = pc.indices_nonzero(broken.take(indices))
-    why = _where(broken, reasons()).take(indices.take(failed))
+    # Arrow cannot write a dictionary that holds a null.
+    texts_of_reasons = pc.if_else(broken, reasons(), "")
+    why = pa.DictionaryArray.from_arrays(indices.take(failed), texts_of_reasons)
     return _Values(values.take(indices), failed, why)
+
+
+def _repeated(text: str, times: int) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(np.zeros(times, np.int32), [text])
 
 
 def _with_nulls(texts: pa.StringArray, tokens: tuple[str, ...]) -> pa.StringArray:
