@@ -61,7 +61,8 @@ def main() -> None:
         "api": (get("/get", user="ned"), lambda r: r["statusCode"] == 200 and "ned" in r["body"]),
         "migrate": ({"contracts": "x"}, lambda r: r["created"] == [] and r["tables"]),
     }
-    for function, (event, expected) in events.items():
+    for function in stack.outputs["function_names"]:
+        event, expected = events[function]
         answer = boot(engine, stack, function, event)
         size = engine.megabytes(f"tm-pipeline/{function}")
         print(f"{function:10} {size:4.0f} MB  boots in {answer.init_ms:5} ms")

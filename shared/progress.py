@@ -60,6 +60,10 @@ class State(StrEnum):
     LOAD = "load"
 
 
+TASKS = tuple(state for state in State if state is not State.TRIGGER)
+"""The states that are tasks of the state machine, which trigger starts."""
+
+
 class Status(StrEnum):
     """What can be said of an ingestion, or of one step of it."""
 

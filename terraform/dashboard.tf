@@ -1,6 +1,4 @@
 locals {
-  function_names = sort(keys(local.functions))
-
   # Title, and the metrics as CloudWatch's dashboards spell them; three graphs stand in a row. CloudWatch bills a dashboard
   # that references more than 50 metrics, and does not say whether a metric that is drawn twice counts twice
   # (docs/cost.md). So there are less than 50 lines, with room for one more table: migrate, which an apply calls and

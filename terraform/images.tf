@@ -7,13 +7,9 @@ locals {
   # As Lambda calls them, and as Docker does.
   architectures = { arm64 = "linux/arm64", x86_64 = "linux/amd64" }
 
-  # The keys of local.functions. They are written out because local.functions refers to resources, which wait for
-  # terraform_data.prerequisites.
-  image_names = ["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"]
-
   # Everything that a function's image is made of; .dockerignore lets the build see nothing else.
   image_sources = {
-    for name in local.image_names : name => sort(flatten([
+    for name in local.function_names : name => sort(flatten([
       for pattern in [
         ".dockerignore",
         "contracts/*.odcs.yaml",

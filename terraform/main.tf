@@ -29,6 +29,10 @@ locals {
     if can(regex("^[a-z][a-z0-9_]{0,47}[.]odcs[.]yaml$", file))
   ]
 
+  # The folders under functions/ with a handler, and the keys of local.functions. They are written out because
+  # local.functions refers to resources, and neither the images nor a validation can wait for those.
+  function_names = ["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"]
+
   # Every function, its size and what it is told. What it may do stands in iam.tf.
   functions = {
     trigger = {

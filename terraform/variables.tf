@@ -80,10 +80,8 @@ variable "image_uris" {
   default     = null
 
   validation {
-    condition = var.image_uris == null || try(length(setsubtract(
-      ["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"], keys(var.image_uris)
-    )) == 0 && length(var.image_uris) == 8, false)
-    error_message = "image_uris must name one image for each of alert, api, load, migrate, test, transform, trigger and watch, and nothing else."
+    condition     = var.image_uris == null || try(toset(keys(var.image_uris)) == toset(local.function_names), false)
+    error_message = "image_uris must name one image for each of ${replace(join(", ", local.function_names), "/, ([a-z]+)$/", " and $1")}, and nothing else."
   }
 
   validation {

@@ -13,11 +13,10 @@ from typer.main import get_command
 from cli.main import app
 from shared import odcs, settings
 from shared.contract import Format, HeaderPolicy, LogicalType, Lookup
+from tests.checkout import CHECKOUT, FUNCTIONS
 from tests.fixtures.aws import REGION
 from tests.fixtures.laptop import Laptop
 
-CHECKOUT = Path(__file__).parent.parent
-FUNCTIONS = sorted(path.parent.name for path in CHECKOUT.glob("functions/*/handler.py"))
 SETTINGS: dict[str, type[settings.Settings]] = {
     "trigger": settings.TriggerSettings,
     "transform": settings.TransformSettings,
@@ -209,6 +208,13 @@ def test_the_readme_names_commands_that_there_are() -> None:
     assert set(re.findall(r"\btm ([a-z]+)", README)) <= commands
     assert targets >= {"run", "test"}
     assert {"make run", "make test"} <= set(re.findall(r"^\$ (make \w+)$", README, re.MULTILINE))
+
+
+def test_what_the_documents_do_for_each_function_they_do_for_all() -> None:
+    texts = [document.read_text("utf-8") for document in DOCUMENTS]
+    loops = [loop for text in texts for loop in re.findall(r"for function in (.*?);", text)]
+
+    assert loops == [" ".join(FUNCTIONS)]
 
 
 def test_the_readme_maps_every_folder() -> None:

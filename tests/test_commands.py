@@ -14,8 +14,8 @@ from docs.deploy_policies import policies
 from functions.migrate.migration import Migration
 from shared import odcs
 from tests import aws_commands
+from tests.checkout import FUNCTIONS
 from tests.commands import in_blocks, in_line, parse_tm, unknown_options
-from tests.fixtures.sandbox import FUNCTIONS
 from tests.terraform.leftovers import leftovers
 
 ROOT = Path(__file__).parents[1]

@@ -14,8 +14,8 @@ from shared.ingestion import UNMATCHED, Ingestion, unmatched_id
 from shared.landing_key import LandingKey
 from shared.metrics import MetricName
 from shared.version import VERSION
+from tests.checkout import FUNCTIONS
 from tests.fixtures.lookup import request
-from tests.fixtures.operator import FUNCTIONS
 from tests.fixtures.pipeline import AT, TABLE, Pipeline, checkins
 
 MARK = "Zaphod"

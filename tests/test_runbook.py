@@ -11,9 +11,9 @@ import typer
 from cli import doctor
 from shared.alerts import Kind
 from shared.telemetry import KEEP_ACTIVE
+from tests.checkout import FUNCTIONS
 from tests.commands import parse_tm
 from tests.fixtures.laptop import Laptop
-from tests.fixtures.operator import FUNCTIONS
 
 RUNBOOK = Path(__file__).parent.parent.joinpath("docs", "runbook.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^### (.+?)\n(.*?)(?=^##|\Z)", RUNBOOK, flags=re.MULTILINE | re.DOTALL))

@@ -7,6 +7,7 @@ from typing import Any
 from cli.health.finding import Finding, ok, one_or_all, wrong
 from cli.stack import Stack
 from shared import notices
+from shared.progress import TASKS
 
 _ENDS = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 _CREATED = "s3:ObjectCreated:*"
@@ -79,17 +80,13 @@ def state_machine(stack: Stack) -> Iterator[Finding]:
     except client.exceptions.StateMachineDoesNotExist:
         yield wrong(f"there is no {stack.state_machine_arn}", stack.apply)
         return
-    strangers = [
-        name
-        for name in ("transform", "test", "load")
-        if f'"{_arn(stack, name)}"' not in machine["definition"]
-    ]
+    strangers = [name for name in TASKS if f'"{_arn(stack, name)}"' not in machine["definition"]]
     if machine["status"] != "ACTIVE":
         yield wrong(f"{machine['name']} is {machine['status'].lower()}", stack.apply)
     elif strangers:
         yield wrong(f"{machine['name']} does not call {', '.join(strangers)}", stack.apply)
     else:
-        yield ok(f"{machine['name']} calls transform, test and load")
+        yield ok(f"{machine['name']} calls {', '.join(TASKS[:-1])} and {TASKS[-1]}")
 
 
 def _rules(stack: Stack, function: str) -> list[Any]:

@@ -213,8 +213,8 @@ run "created" {
       "ec2:DescribeSubnets"            = ["api", "load"]
       "ec2:UnassignPrivateIpAddresses" = ["api", "load"]
       "events:PutEvents"               = ["trigger", "watch"]
-      "logs:CreateLogStream"           = ["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"]
-      "logs:PutLogEvents"              = ["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"]
+      "logs:CreateLogStream"           = local.function_names
+      "logs:PutLogEvents"              = local.function_names
       "rds-data:BeginTransaction"      = ["migrate"]
       "rds-data:CommitTransaction"     = ["migrate"]
       "rds-data:ExecuteStatement"      = ["migrate"]

@@ -61,8 +61,11 @@ run "defaults" {
   # Functions
 
   assert {
-    condition     = toset(keys(aws_lambda_function.this)) == toset([for file in fileset("${path.module}/../functions", "*/__init__.py") : dirname(file)])
-    error_message = "local.functions and the folders under functions/ differ."
+    condition = alltrue([
+      for names in [keys(aws_lambda_function.this), [for file in fileset("${path.module}/../functions", "*/handler.py") : dirname(file)]] :
+      toset(names) == toset(local.function_names)
+    ])
+    error_message = "local.function_names, local.functions and the folders under functions/ differ."
   }
 
   assert {
@@ -151,8 +154,8 @@ run "defaults" {
       "dynamodb:Query"                = ["api", "trigger", "watch"]
       "dynamodb:UpdateItem"           = ["alert", "load", "test", "transform", "trigger", "watch"]
       "events:PutEvents"              = ["trigger", "watch"]
-      "logs:CreateLogStream"          = ["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"]
-      "logs:PutLogEvents"             = ["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"]
+      "logs:CreateLogStream"          = local.function_names
+      "logs:PutLogEvents"             = local.function_names
       "s3:DeleteObject"               = ["test", "transform"]
       "s3:GetObject"                  = ["alert", "load", "test", "trigger"]
       "s3:GetObjectVersion"           = ["test", "transform"]

@@ -13,8 +13,8 @@ from shared.metrics import count_defect
 from shared.telemetry import KEEP_ACTIVE, about, logged, logger
 from shared.text import REASON
 from shared.version import VERSION
+from tests.checkout import FUNCTIONS
 from tests.fixtures.aws import lambda_context
-from tests.fixtures.operator import FUNCTIONS
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.fixtures.sandbox import ADMINISTRATOR, DATABASE, FUNCTIONS, Sandbox
+from tests.checkout import FUNCTIONS
+from tests.fixtures.sandbox import ADMINISTRATOR, DATABASE, Sandbox
 from tests.terraform.emulation import DRIFTS
 from tests.terraform.example import Example
 from tests.terraform.inventory import inventory

@@ -11,13 +11,12 @@ import hcl2
 import pytest
 
 from local import terraform
+from tests.checkout import CHECKOUT, FUNCTIONS
 
 pytestmark = pytest.mark.programs
 
-ROOT = Path(__file__).parents[2]
-MODULE = ROOT / "terraform"
+MODULE = CHECKOUT / "terraform"
 
-FUNCTIONS = ("alert", "api", "load", "migrate", "test", "transform", "trigger", "watch")
 REGISTRY = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
 IMAGES = {function: f"{REGISTRY}/ci/{function}@sha256:0" for function in FUNCTIONS}
 ZIP = {"bucket": "code", "key": "functions.zip", "hash": 43 * "A" + "="}
@@ -48,7 +47,8 @@ CONCURRENCY = "max_concurrency must be a whole number from 1 to 100."
 REJECT_RATE = "reject_rate_percent must be at least 0 and less than 100"
 ARCHITECTURE = "architecture must be x86_64 or arm64"
 BASE = "base_image must be the name of an image as Docker takes it"
-ALL_IMAGES = "image_uris must name one image for each of alert, api, load, migrate"
+ALL_IMAGES = "image_uris must name one image for each of "
+ALL_NAMES = f"{', '.join(FUNCTIONS[:-1])} and {FUNCTIONS[-1]}"
 ECR_IMAGES = "image_uris must be images on ECR with a digest or a tag"
 ONE_CODE = "function_zip and image_uris exclude each other"
 ZIP_PLACE = "function_zip.bucket and function_zip.key must say where on S3 the zip is"
@@ -123,8 +123,8 @@ WRONG: list[tuple[dict[str, Any], set[str]]] = [
     *(({"reject_rate_percent": rate}, {REJECT_RATE}) for rate in (-0.5, 100)),
     ({"architecture": "riscv64"}, {ARCHITECTURE}),
     *(({"base_image": image}, {BASE}) for image in ("", "python 3.13", "https://example.com/a:1")),
-    ({"image_uris": {"load": IMAGES["load"]}}, {ALL_IMAGES}),
-    ({"image_uris": IMAGES | {"extra": IMAGES["load"]}}, {ALL_IMAGES}),
+    ({"image_uris": {"load": IMAGES["load"]}}, {ALL_IMAGES + ALL_NAMES}),
+    ({"image_uris": IMAGES | {"extra": IMAGES["load"]}}, {ALL_IMAGES + ALL_NAMES}),
     ({"image_uris": IMAGES | {"load": "docker.io/ci/load:latest"}}, {ECR_IMAGES}),
     ({"image_uris": IMAGES | {"load": f"{REGISTRY}/ci/load"}}, {ECR_IMAGES}),
     ({"image_uris": IMAGES, "function_zip": ZIP}, {ONE_CODE}),
@@ -419,8 +419,8 @@ def copy_checkout(folder: Path) -> Path:
     """Copy what the module is made of; return where the module is."""
     leftovers = shutil.ignore_patterns(".terraform*", "*.tfstate*", "__pycache__")
     for name in ("contracts", "functions", "shared", "terraform"):
-        shutil.copytree(ROOT / name, folder / name, ignore=leftovers)
-    shutil.copy(ROOT / ".dockerignore", folder)
+        shutil.copytree(CHECKOUT / name, folder / name, ignore=leftovers)
+    shutil.copy(CHECKOUT / ".dockerignore", folder)
     return folder / "terraform"
 
 
@@ -523,6 +523,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """Return Terraform's errors for WRONG and RIGHT: the variables' file alone answers at once."""
     folder = tmp_path_factory.mktemp("variables")
     shutil.copy(MODULE / "variables.tf", folder)
+    (folder / "main.tf.json").write_text(json.dumps({"locals": {"function_names": FUNCTIONS}}))
     tool = terraform.find(folder / "configuration")
     assert tool.run("init", folder=folder).returncode == 0
     runs = {f"wrong_{number}": variables for number, (variables, _) in enumerate(WRONG)}
@@ -548,7 +549,7 @@ def test_a_right_value_is_accepted(answers: dict[str, list[str]]) -> None:
 
 def test_every_message_of_the_module_is_shown() -> None:
     shown = set().union(
-        *(expected for _, expected in WRONG), {NO_CONTRACTS, UNTRUSTED, UNTRUSTED_PROXY}
+        *(expected for _, expected in WRONG), {ALL_IMAGES, NO_CONTRACTS, UNTRUSTED, UNTRUSTED_PROXY}
     )
     options = hcl2.SerializationOptions(strip_string_quotes=True)
     messages = [
@@ -630,7 +631,7 @@ def test_a_variable_that_is_ignored_is_noticed(file: str, run: Module, tmp_path:
     folder = tmp_path / "checkout" / "terraform"
     shutil.copytree(run.folder, folder, symlinks=True)
     for each in (".dockerignore", "contracts", "functions", "shared"):
-        (folder.parent / each).symlink_to(ROOT / each)
+        (folder.parent / each).symlink_to(CHECKOUT / each)
     ignored = rf"\bvar\.({'|'.join(EFFECTS[file])})\b"
     variables = (folder / "variables.tf").read_text()
     for path in folder.glob("*.tf"):

@@ -11,10 +11,10 @@ import pytest
 
 from local import terraform
 from shared.version import VERSION
+from tests.checkout import FUNCTIONS
 from tests.terraform.lifecycle import kept
 from tests.terraform.test_module import (
     CERTIFICATE,
-    FUNCTIONS,
     KEY_ARN,
     QUEUE_ARN,
     SECRET,

@@ -1,10 +1,10 @@
 variable "image_tag" {
-  description = "The tag that the build gave all eight images, such as the commit that they were built from."
+  description = "The tag that the build gave all images, such as the commit that they were built from."
   type        = string
 }
 
 variable "repository" {
-  description = "What the names of the eight ECR repositories begin with, <repository>/<function>."
+  description = "What the names of the ECR repositories begin with, <repository>/<function>."
   type        = string
   default     = "tm-pipeline"
 }
