@@ -13,6 +13,7 @@ SECURITY := .venv-security
 PARLIAMENT := .venv-parliament
 FUZZER := .venv-schemathesis
 FUNCTIONS := $(notdir $(patsubst %/,%,$(dir $(wildcard functions/*/requirements.txt))))
+LOCKS := $(patsubst functions/requirements-%.txt,%,$(wildcard functions/requirements-*.txt))
 CACHE := $(VENV)/cache
 NPM := $(CACHE)/npm
 PARALLEL := -o cache_dir=$(CACHE)/pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder --durations=12
@@ -141,7 +142,7 @@ security: $(READY) $(SECURITY)/.ready $(PARLIAMENT)/.ready ## weak spots in Terr
 # Where OSV cannot be reached this fails: nothing was audited. AUDIT_FLAGS=--silence-is-no-error lets it only say so.
 .PHONY: audit
 audit: $(SECURITY)/.ready ## known vulnerabilities of every locked package (pip-audit, by OSV); needs the internet
-	@$(SECURITY)/bin/python .ci/audit.py $(AUDIT_FLAGS) requirements*.txt functions/*/requirements.txt
+	@$(SECURITY)/bin/python .ci/audit.py $(AUDIT_FLAGS) requirements*.txt functions/requirements-*.txt
 
 .PHONY: fix
 fix: $(READY) ## format, and mend what the linter can mend
@@ -167,9 +168,9 @@ lock: $(READY) ## pin what pyproject.toml asks for, with hashes, keeping what is
 	for tool in datacontract parliament schemathesis security; do \
 	  compile --extra "$$tool" --output-file "requirements-$$tool.txt"; \
 	done; \
-	for function in $(FUNCTIONS); do \
-	  compile --extra "$$function" --constraint requirements.txt \
-	    --output-file "functions/$$function/requirements.txt"; \
+	for group in $(LOCKS); do \
+	  compile --extra "$$group" --constraint requirements.txt \
+	    --output-file "functions/requirements-$$group.txt"; \
 	done
 
 .PHONY: provider-schema

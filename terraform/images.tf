@@ -7,6 +7,11 @@ locals {
   # As Lambda calls them, and as Docker does.
   architectures = { arm64 = "linux/arm64", x86_64 = "linux/amd64" }
 
+  # The lock that a function's requirements.txt names. Without the sources there is none, and nothing is built.
+  image_locks = {
+    for name in local.function_names : name => try(regex("requirements-[a-z-]+[.]txt", file("${local.source_dir}/functions/${name}/requirements.txt")), "")
+  }
+
   # Everything that a function's image is made of; .dockerignore lets the build see nothing else.
   image_sources = {
     for name in local.function_names : name => sort(flatten([
@@ -18,6 +23,7 @@ locals {
         "functions/${name}/*.json",
         "functions/${name}/*.py",
         "functions/${name}/requirements.txt",
+        "functions/${local.image_locks[name]}",
         "shared/*.pem",
         "shared/*.py",
         "terraform/build_image.sh",

@@ -30,6 +30,12 @@ SETTINGS: dict[str, type[settings.Settings]] = {
 COMMON = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 
 
+def lock(function: str) -> Path:
+    """Return the lock that a function's requirements.txt names."""
+    path = CHECKOUT / "functions" / function / "requirements.txt"
+    return path.parent / path.read_text().removeprefix("--requirement ").removesuffix("\n")
+
+
 def pins(path: Path) -> dict[str, set[str]]:
     """Return the versions of each package of a lock; a marker may choose among several."""
     found: dict[str, set[str]] = {}
@@ -44,7 +50,8 @@ def test_a_function_is_a_folder_with_a_handler_and_a_lock() -> None:
     folders = {path.name for path in CHECKOUT.glob("functions/*/") if path.name != "__pycache__"}
 
     assert folders == set(FUNCTIONS) == set(SETTINGS)
-    assert all((CHECKOUT / "functions" / name / "requirements.txt").is_file() for name in folders)
+    locks = {lock(function).resolve() for function in FUNCTIONS}
+    assert locks == set(CHECKOUT.glob("functions/requirements-*.txt"))
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -71,15 +78,15 @@ def test_only_settings_read_the_environment() -> None:
 def test_a_function_installs_what_the_laptop_tests(function: str) -> None:
     everything = pins(CHECKOUT / "requirements.txt")
 
-    for name, versions in pins(CHECKOUT / "functions" / function / "requirements.txt").items():
+    for name, versions in pins(lock(function)).items():
         assert versions <= everything[name], name
 
 
 @pytest.mark.parametrize(
-    "lock", [*CHECKOUT.glob("functions/*/requirements.txt"), *CHECKOUT.glob("requirements*.txt")]
+    "path", [*CHECKOUT.glob("functions/*.txt"), *CHECKOUT.glob("requirements*.txt")]
 )
-def test_locks_are_hashed_and_name_no_index(lock: Path) -> None:
-    text = lock.read_text()
+def test_locks_are_hashed_and_name_no_index(path: Path) -> None:
+    text = path.read_text()
 
     assert "://" not in text
     assert "--index" not in text
@@ -118,7 +125,10 @@ def test_an_image_holds_what_counts_into_its_tag() -> None:
     module = (CHECKOUT / "terraform" / "images.tf").read_text()
     block = re.search(r"image_sources = \{(.*?)\n  \}\n", module, re.DOTALL)
     assert block is not None
-    hashed = [each.replace("${name}", "*") for each in re.findall(r'"([^"]+/[^"]+)"', block[1])]
+    hashed = [
+        each.replace("${name}", "*").replace("${local.image_locks[name]}", "requirements-*.txt")
+        for each in re.findall(r'"([^"]+/[^"]+)"', block[1])
+    ]
 
     assert ignored == "*"
     assert files - seen == {"functions/Dockerfile"}
@@ -127,7 +137,7 @@ def test_an_image_holds_what_counts_into_its_tag() -> None:
 
 @pytest.mark.parametrize("function", ["alert", "api", "migrate", "trigger", "watch"])
 def test_a_function_that_reads_no_file_carries_no_pandas(function: str) -> None:
-    carried = pins(CHECKOUT / "functions" / function / "requirements.txt")
+    carried = pins(lock(function))
 
     assert not {"awswrangler", "numpy", "pandas", "pyarrow"} & carried.keys()
 

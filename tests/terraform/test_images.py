@@ -122,22 +122,25 @@ def test_an_apply_builds_what_changed_and_nothing_else(deployment: Deployment) -
     )
     assert plan.returncode == 0, plan.stdout + plan.stderr
 
-    file = deployment.sources / "functions" / "load" / "rows.py"
-    file.write_text(file.read_text() + "# a changed line\n")
+    # A file of load, and the lock of api and migrate.
+    for file in ("load/rows.py", "requirements-database.txt"):
+        with (deployment.sources / "functions" / file).open("a") as source:
+            source.write("# a changed line\n")
+    changed = {"api", "load", "migrate"}
     (deployment.sources / "functions" / "README.md").write_text("no part of any image")
     second = deployment.apply()
 
-    assert deployment.built() == sorted([*FUNCTIONS, "load"])
-    assert {name for name in FUNCTIONS if first[name] != second[name]} == {"load"}
+    assert deployment.built() == sorted([*FUNCTIONS, *changed])
+    assert {name for name in FUNCTIONS if first[name] != second[name]} == changed
     assert {name: len(tags) for name, tags in deployment.tags().items()} == {
-        name: 2 if name == "load" else 1 for name in FUNCTIONS
+        name: 2 if name in changed else 1 for name in FUNCTIONS
     }
 
-    # Back to what was: that image is there still.
-    file.write_text((CHECKOUT / "functions" / "load" / "rows.py").read_text())
+    # Back to what was: those images are there still.
+    shutil.copytree(CHECKOUT / "functions", deployment.sources / "functions", dirs_exist_ok=True)
 
     assert deployment.apply() == first
-    assert deployment.built() == sorted([*FUNCTIONS, "load"])
+    assert deployment.built() == sorted([*FUNCTIONS, *changed])
 
 
 def test_a_machine_that_cannot_build_images_makes_nothing(deployment: Deployment) -> None:
