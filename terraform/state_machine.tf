@@ -21,10 +21,18 @@ resource "aws_sfn_state_machine" "ingestion" {
   role_arn = aws_iam_role.state_machine.arn
   tags     = local.tags
 
-  definition = templatefile("${path.module}/state_machine.asl.json", merge(
-    { partition = local.partition },
-    { for name in local.tasks : "${name}_arn" => aws_lambda_function.this[name].arn },
-  ))
+  # Each task has the same payload and retriers. They are in files of their own, and a file's name, a string in the JSON,
+  # is replaced by what is in the file.
+  definition = replace(
+    replace(
+      templatefile("${path.module}/state_machine.asl.json", merge(
+        { partition = local.partition },
+        { for name in local.tasks : "${name}_arn" => aws_lambda_function.this[name].arn },
+      )),
+      "\"state_machine.payload.json\"", trimspace(file("${path.module}/state_machine.payload.json")),
+    ),
+    "\"state_machine.retry.json\"", indent(6, trimspace(file("${path.module}/state_machine.retry.json"))),
+  )
 
   logging_configuration {
     level                  = "ERROR"

@@ -44,11 +44,10 @@ from tests.storms.model import STRAY, Aftermath, Landed, Told, Version, versions
 from tests.storms.scheduler import Actor, Killed, Scheduler
 from tests.storms.theatre import Theatre, answer, refusal
 from tests.storms.weather import Fault, Tally, Weather
+from tests.terraform.states_language import rendered
 
 _ROOT = Path(__file__).parents[2]
-_RETRIES = json.loads((_ROOT / "terraform" / "state_machine.asl.json").read_text("utf-8"))[
-    "States"
-]["Load"]["Retry"]
+_RETRIES = rendered()["States"]["Load"]["Retry"]
 _END = json.loads((_ROOT / "tests" / "events" / "execution_failed.json").read_text("utf-8"))
 _HANDLERS: dict[str, Callable[..., Any]] = {
     "trigger": trigger,

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from shared.progress import TASKS
+
 PATH = Path(__file__).parents[2] / "terraform" / "state_machine.asl.json"
 
 # JSONata 2.0.6 (https://docs.jsonata.org) but for $eval, which Step Functions does not have, and
@@ -33,13 +35,19 @@ RESOURCES = ("lambda:invoke",)
 """The service integrations that this project uses."""
 
 
+def arn(function: str) -> str:
+    """Return a made-up ARN of a function."""
+    return f"arn:aws:lambda:eu-central-1:123456789012:function:{function}"
+
+
 def rendered() -> dict[str, Any]:
-    """Return the module's state machine with made-up names for its placeholders."""
-    names = {"partition": "aws"} | {
-        f"{name}_arn": f"arn:aws:lambda:eu-central-1:123456789012:function:{name}"
-        for name in ("transform", "test", "load")
-    }
+    """Return the module's state machine with what it includes, and made-up ARNs for its functions.
+
+    It does what `terraform/state_machine.tf` does.
+    """
+    names = {"partition": "aws"} | {f"{name}_arn": arn(name) for name in TASKS}
     text = re.sub(r"\$\{(\w+)\}", lambda match: names[match[1]], PATH.read_text("utf-8"))
+    text = re.sub(r'"([\w.]+\.json)"', lambda match: PATH.with_name(match[1]).read_text(), text)
     machine: dict[str, Any] = json.loads(text)
     return machine
 

@@ -11,12 +11,13 @@ import pytest
 
 import shared.errors
 from functions.alert.ends import End
+from shared import progress
 from shared.alerts import Kind
 from shared.verdict import Outcome
-from tests.terraform.states_language import PATH
+from tests.terraform.states_language import PATH, arn, rendered
 
 ENDED = Path(__file__).parents[1] / "events" / "execution_failed.json"
-TASKS = {"Transform": "transform", "Test": "test", "Load": "load"}
+TASKS = {task.title(): task for task in progress.TASKS}
 ENDS = {"Loaded", "Superseded", "Refused", "Halted", "UnknownOutcome"}
 # https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html
 TRANSIENT = {
@@ -43,9 +44,7 @@ DIED = {"Sandbox.Timedout", "Runtime.ExitError", "Runtime.OutOfMemory", "Lambda.
 
 @pytest.fixture(scope="module")
 def machine() -> dict[str, Any]:
-    """The file as it stands: that it parses shows that every placeholder is in quotes."""
-    document: dict[str, Any] = json.loads(PATH.read_text())
-    return document
+    return rendered()
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +108,10 @@ def test_it_is_written_in_jsonata(machine: dict[str, Any]) -> None:
     assert machine["QueryLanguage"] == "JSONata"
 
 
-def test_placeholders_are_the_functions_and_the_partition(machine: dict[str, Any]) -> None:
-    found = {name for text in strings(machine) for name in re.findall(r"\$\{(.*?)\}", text)}
+def test_placeholders_are_the_functions_and_the_partition() -> None:
+    """That the file parses as it stands shows that each of them is in quotes."""
+    document = json.loads(PATH.read_text())
+    found = {name for text in strings(document) for name in re.findall(r"\$\{(.*?)\}", text)}
     assert found == {"partition"} | {f"{name}_arn" for name in TASKS.values()}
 
 
@@ -119,8 +120,8 @@ def test_a_task_calls_its_function_and_keeps_its_verdict(
     states: dict[str, Any], name: str, function: str
 ) -> None:
     task = states[name]
-    assert task["Resource"] == "arn:${partition}:states:::lambda:invoke"
-    assert task["Arguments"]["FunctionName"] == f"${{{function}_arn}}"
+    assert task["Resource"] == "arn:aws:states:::lambda:invoke"
+    assert task["Arguments"]["FunctionName"] == arn(function)
     verdict = f"{{'{function}': $states.result.Payload}}"
     assert task["Output"] == f"{{% $merge([$states.input, {verdict}]) %}}"
     assert task["Next"] == f"{name}Verdict"
