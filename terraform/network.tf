@@ -93,7 +93,7 @@ resource "aws_vpc_endpoint" "gateway" {
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = flatten([
-      for name in ["api", "load"] : [
+      for name in local.database_clients : [
         for statement in local.permissions[name] : {
           Effect    = "Allow"
           Principal = "*"
