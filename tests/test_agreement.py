@@ -220,7 +220,7 @@ def test_the_readme_names_commands_that_there_are() -> None:
     assert {"make run", "make test"} <= set(re.findall(r"^\$ (make \w+)$", README, re.MULTILINE))
 
 
-def test_what_the_documents_do_for_each_function_they_do_for_all() -> None:
+def test_a_loop_over_the_functions_in_a_document_names_them_all() -> None:
     texts = [document.read_text("utf-8") for document in DOCUMENTS]
     loops = [loop for text in texts for loop in re.findall(r"for function in (.*?);", text)]
 
