@@ -151,7 +151,7 @@ run "images_from_elsewhere" {
   command = plan
 
   variables {
-    image_uris = { for name in local.function_names : name => "123456789012.dkr.ecr.eu-central-1.amazonaws.com/ci/${name}@sha256:0" }
+    image_uris = { for name in ["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"] : name => "123456789012.dkr.ecr.eu-central-1.amazonaws.com/ci/${name}@sha256:0" }
   }
 
   assert {
