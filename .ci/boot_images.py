@@ -18,7 +18,7 @@ from runtime_api import Answer, invoke
 
 from local.home import home
 from local.stack import Stack
-from shared.progress import Log
+from shared.ingestion_log import IngestionLog
 
 CA = "/tmp/laptop-ca.pem"  # noqa: S108 - in the container
 # What watch counts of a stack in which something was lost.
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def finished_run(stack: Stack, key: str) -> dict[str, Any]:
-    log = Log(stack.aws.resource("dynamodb").Table(stack.outputs["log_table"]))
+    log = IngestionLog(stack.aws.resource("dynamodb").Table(stack.outputs["log_table"]))
     items = [item for item in log.with_status("success") if item["sourceKey"].endswith(key)]
     run = stack.aws.client("stepfunctions").describe_execution(
         executionArn=items[-1]["executionArn"]

@@ -22,7 +22,7 @@ import psutil
 from local.home import home
 from local.stack import Stack
 from local.tap import Tap
-from shared.progress import Log, Status, told
+from shared.ingestion_log import IngestionLog, Status, told
 
 DAY = "table=dailycheckins/year=2024/month=3/day=3"
 ROWS = 20
@@ -36,7 +36,7 @@ def main() -> None:
     files = int(sys.argv[1]) if len(sys.argv) > 1 else 300
     stack = Stack.read(home())
     assert stack is not None, "the laptop cloud is not up"
-    log = Log(stack.aws.resource("dynamodb").Table(stack.outputs["log_table"]))
+    log = IngestionLog(stack.aws.resource("dynamodb").Table(stack.outputs["log_table"]))
     most = int(stack.outputs["max_concurrency"])
     idle = memory()
     with Watched() as watched:
@@ -93,7 +93,7 @@ def drop(stack: Stack, files: int) -> dict[str, int]:
     return keys
 
 
-def ended(log: Log, files: int, deadline: float) -> list[dict[str, Any]]:
+def ended(log: IngestionLog, files: int, deadline: float) -> list[dict[str, Any]]:
     """Return the log's items when all have ended and were told."""
     while time.monotonic() < deadline:
         items = [item for status in Status for item in log.with_status(status)]

@@ -28,9 +28,9 @@ from cli.stack import Stack
 from functions.alert.ends import End
 from shared.errors import PipelineError
 from shared.ingestion import Ingestion, Source
+from shared.ingestion_log import State, Status
 from shared.intake import NO_VERSION_REASON
 from shared.landing_key import LandingKey
-from shared.progress import State, Status
 
 _POLL_LAPTOP = 0.3
 _POLL_AWS = 1.0

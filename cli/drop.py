@@ -15,9 +15,9 @@ from cli.items import Item, counts, current_run, has_run, is_loaded, plain, styl
 from cli.stack import Stack
 from local.tap import Alert
 from shared.ingestion import NO_VERSION, UNMATCHED, Ingestion, Run, Source, unmatched_id
+from shared.ingestion_log import UNDER_WAY, State, Status, told
 from shared.intake import NO_VERSION_REASON
 from shared.landing_key import LandingKey
-from shared.progress import UNDER_WAY, State, Status, told
 from shared.staging import Staging
 
 _POLL = 0.3

@@ -16,7 +16,7 @@ from cli.errors import CommandError
 from cli.items import Item, has_run
 from cli.stack import Stack
 from shared.ingestion import Ingestion
-from shared.progress import UNDER_WAY
+from shared.ingestion_log import UNDER_WAY
 from shared.staging import Staging
 
 _SHOWN = 100

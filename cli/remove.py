@@ -25,8 +25,8 @@ from cli.errors import CommandError
 from cli.items import Item, plain
 from cli.stack import Stack
 from shared.ingestion import Ingestion, Source
+from shared.ingestion_log import UNDER_WAY
 from shared.landing_key import LandingKey
-from shared.progress import UNDER_WAY
 from shared.staging import Staging
 
 _AT_A_TIME = 1_000

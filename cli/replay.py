@@ -5,7 +5,7 @@ from cli.console import console
 from cli.errors import CommandError
 from cli.stack import Stack
 from shared.ingestion import Ingestion
-from shared.progress import Status
+from shared.ingestion_log import Status
 
 
 def replay(stack: Stack, ingested_id: str) -> Ingestion:

@@ -27,8 +27,8 @@ from shared.alerts import Kind, is_wanted
 from shared.contract import Contract
 from shared.errors import PipelineError
 from shared.ingestion import Ingestion, Source
+from shared.ingestion_log import told
 from shared.landing_key import LandingKey
-from shared.progress import told
 from shared.settings import AlertOn
 
 DAY = dt.date(1970, 1, 2)

@@ -22,8 +22,8 @@ from local.postgres import Server
 from local.tap import Tap
 from shared import odcs
 from shared.gate import Gate
+from shared.ingestion_log import IngestionLog
 from shared.intake import Intake
-from shared.progress import Log
 
 _OUTPUTS = (
     "region",
@@ -98,9 +98,9 @@ class Stack:
         return f"`aws lambda invoke --function-name {name} /dev/stdout`"
 
     @property
-    def log(self) -> Log:
+    def log(self) -> IngestionLog:
         """The log of ingestions."""
-        return Log(self.table)
+        return IngestionLog(self.table)
 
     @property
     def intake(self) -> Intake:

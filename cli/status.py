@@ -21,7 +21,7 @@ from cli.items import Item, counts, has_run, is_loaded, plain, standing, style, 
 from cli.stack import Stack
 from cli.timeline import Run, runs
 from shared.ingestion import Ingestion
-from shared.progress import UNDER_WAY, Status, told
+from shared.ingestion_log import UNDER_WAY, Status, told
 
 _POLL = 2.0
 _WIDE = 100

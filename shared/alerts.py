@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from shared.ingestion import Ingestion
-from shared.progress import State
+from shared.ingestion_log import State
 from shared.settings import AlertOn
 
 if TYPE_CHECKING:

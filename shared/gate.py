@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shared.ingestion import Ingestion, Run
-from shared.progress import UNDER_WAY, Log, State, Status
+from shared.ingestion_log import UNDER_WAY, IngestionLog, State, Status
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -24,7 +24,7 @@ _BETWEEN = "/"
 class Gate:
     """Starts the executions of the state machine of that ARN, `most` at once."""
 
-    log: Log
+    log: IngestionLog
     stepfunctions: "SFNClient"
     state_machine_arn: str
     most: int

@@ -10,8 +10,8 @@ from shared.contract import Contract
 from shared.errors import InvalidContract
 from shared.gate import Gate
 from shared.ingestion import UNMATCHED, Ingestion, Run, Source, unmatched_id
+from shared.ingestion_log import IngestionLog, State, Status
 from shared.landing_key import LandingKey
-from shared.progress import Log, State, Status
 from shared.text import listed, quoted
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Intake:
     """Who admits what no event told of; the alert of its end says so."""
 
     @property
-    def log(self) -> Log:
+    def log(self) -> IngestionLog:
         """The log that object versions are admitted to."""
         return self.gate.log
 

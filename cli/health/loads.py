@@ -11,7 +11,7 @@ from cli.items import Item
 from cli.stack import Stack
 from shared import odcs
 from shared.contract import Contract
-from shared.progress import UNDER_WAY, Status, was_loaded
+from shared.ingestion_log import UNDER_WAY, Status, was_loaded
 
 _LOOKBACK = dt.timedelta(days=31)
 """How far back the last load of a table is looked for."""

@@ -7,7 +7,7 @@ from typing import Any
 from cli.health.finding import Finding, ok, one_or_all, wrong
 from cli.stack import Stack
 from shared import notices
-from shared.progress import TASKS
+from shared.ingestion_log import TASKS
 
 _ENDS = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 _CREATED = "s3:ObjectCreated:*"

@@ -9,7 +9,7 @@ import botocore.exceptions
 
 from shared.alerts import Kind, compose, is_wanted, publish
 from shared.ingestion import Ingestion
-from shared.progress import Log
+from shared.ingestion_log import IngestionLog
 from shared.settings import AlertOn
 from shared.staging import Staging
 from shared.telemetry import logger
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Announcer:
     """Tells the topic of ends, each once; `request_id` is Lambda's, the same on its retries."""
 
-    log: Log
+    log: IngestionLog
     s3: "S3Client"
     sns: "SNSClient"
     staging_bucket: str

@@ -8,7 +8,7 @@ from typing import Any, Self
 from shared.alerts import Kind
 from shared.errors import InvalidEvent
 from shared.ingestion import Ingestion, Run
-from shared.progress import Log, State, Status
+from shared.ingestion_log import IngestionLog, State, Status
 from shared.text import bounded
 from shared.verdict import Outcome, Verdict
 
@@ -122,7 +122,7 @@ class End:
                 return f"the function took longer than it may ({said})"
         return said
 
-    def close(self, log: Log) -> dict[str, Any]:
+    def close(self, log: IngestionLog) -> dict[str, Any]:
         """Close the log item if the functions could not, and return it as this run left it.
 
         Raises:
@@ -142,7 +142,7 @@ class End:
             return item
         return self._as_it_was(item)
 
-    def _item(self, log: Log) -> dict[str, Any]:
+    def _item(self, log: IngestionLog) -> dict[str, Any]:
         return log.get(self.ingestion.id, self.ingestion.table) or {}
 
     def _state(self, item: Mapping[str, Any]) -> State:

@@ -11,8 +11,8 @@ from functions.alert.announcement import Announcer
 from functions.alert.ends import End
 from shared.alerts import Kind
 from shared.errors import InvalidEvent
+from shared.ingestion_log import IngestionLog
 from shared.notices import Notice
-from shared.progress import Log
 from shared.settings import AlertSettings, read
 from shared.telemetry import about, logged, logger
 
@@ -23,7 +23,7 @@ _WITHOUT_RUN = {Notice.REJECTED: Kind.REJECTED, Notice.MISSING: Kind.MISSING}
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
     """Close the log where a function could not, and tell the topic."""
     settings = read(AlertSettings)
-    log = Log.of(settings.log_table)
+    log = IngestionLog.of(settings.log_table)
     announcer = Announcer(
         log,
         boto3.client("s3"),

@@ -15,14 +15,14 @@ from functions.api.lookups import lookups, nothing_to_look_up
 from functions.api.pages import Pages, Run
 from functions.api.problems import tell_problems
 from functions.api.view import View
-from shared.progress import Log
+from shared.ingestion_log import IngestionLog
 
 _WRITTEN_IN_PATHS = "%/:@!$&'()*+,;=~"
 """What need not be encoded there, besides letters, digits and `_.-`; and what encodes the rest."""
 
 
 def application(
-    view: View | None, run: Run, log: Callable[[], Log], origins: Collection[str] = ()
+    view: View | None, run: Run, log: Callable[[], IngestionLog], origins: Collection[str] = ()
 ) -> APIGatewayRestResolver:
     """Return the application.
 

@@ -9,7 +9,7 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 
 from shared.errors import LogUnavailable
-from shared.progress import Log, Status
+from shared.ingestion_log import IngestionLog, Status
 from shared.telemetry import logger
 
 _KNOWN_FOR = 2.0
@@ -31,7 +31,7 @@ class Freshness:
 
     __name__ = "Freshness"
 
-    def __init__(self, log: Callable[[], Log], edition: str) -> None:
+    def __init__(self, log: Callable[[], IngestionLog], edition: str) -> None:
         """`edition` changes whenever the same rows would be told in another way."""
         self._log = log
         self._edition = edition

@@ -14,8 +14,8 @@ from functions.api.application import application, encoded
 from functions.api.session import PARAMETERS, Session
 from functions.api.view import View
 from shared.database import Connection, connect
+from shared.ingestion_log import IngestionLog
 from shared.odcs import load_all
-from shared.progress import Log
 from shared.settings import ApiSettings, read
 from shared.telemetry import logged, logger
 
@@ -28,10 +28,10 @@ def _connect(within: float) -> Connection:
 
 
 @functools.cache
-def log() -> Log:
+def log() -> IngestionLog:
     """Return the log of ingestions."""
     tables = boto3.resource("dynamodb", config=IMPATIENT)
-    return Log(tables.Table(read(ApiSettings).log_table))
+    return IngestionLog(tables.Table(read(ApiSettings).log_table))
 
 
 session = Session(_connect)

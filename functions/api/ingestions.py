@@ -13,7 +13,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from functions.api.answers import CLOSED, an_object, answer, documented, page_of
 from functions.api.cursor import Cursors, is_text
 from functions.api.parameters import TEXT, Cursor, Limit, Moment, matching, none_other, one_of, text
-from shared.progress import Log, State, Status
+from shared.ingestion_log import IngestionLog, State, Status
 
 _ID = "^[a-z0-9-]{1,64}$"
 _STATUSES = [str(status) for status in Status]
@@ -47,7 +47,7 @@ _NOT_YET = ("removedAt", "versionId", "size", "dataDate", "attempt", *_COUNTS)
 """What the log may not know, of a file that never came or not yet: it is left out then."""
 
 
-def ingestions(log: Callable[[], Log]) -> APIGatewayRouter:
+def ingestions(log: Callable[[], IngestionLog]) -> APIGatewayRouter:
     """Return the routes to the log."""
     router = APIGatewayRouter()  # type: ignore[no-untyped-call]
     common: dict[str, Any] = {"tags": ["ingestions"], "middlewares": [none_other]}

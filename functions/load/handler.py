@@ -16,9 +16,9 @@ from functions.load.session import connected
 from functions.load.versions import is_there, may_replace
 from shared.errors import StatementFailed
 from shared.ingestion import Ingestion, Run
+from shared.ingestion_log import IngestionLog, State
 from shared.metrics import count_rows
 from shared.odcs import load_all
-from shared.progress import Log, State
 from shared.settings import LoadSettings, read
 from shared.staging import Staging
 from shared.telemetry import about, logged, logger
@@ -36,7 +36,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return connected(settings, lambda connection: request.answer(connection, there))
     ingestion, run = Ingestion.from_event(event), Run.from_event(event)
     about(ingestion.id, ingestion.table)
-    log = Log.of(settings.log_table)
+    log = IngestionLog.of(settings.log_table)
     log.enter(ingestion, run, State.LOAD)
     contract = contracts[ingestion.table]
     staging = Staging(settings.staging_bucket, ingestion)

@@ -9,9 +9,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.test.examination import examine
 from shared.ingestion import Ingestion, Run
+from shared.ingestion_log import IngestionLog, State
 from shared.landing import read_version
 from shared.odcs import load_all
-from shared.progress import Log, State
 from shared.settings import TestSettings, read
 from shared.staging import Staging
 from shared.telemetry import about, logged, logger
@@ -23,7 +23,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     settings = read(TestSettings)
     ingestion, run = Ingestion.from_event(event), Run.from_event(event)
     about(ingestion.id, ingestion.table)
-    log = Log.of(settings.log_table)
+    log = IngestionLog.of(settings.log_table)
     log.enter(ingestion, run, State.TEST)
     verdict = examine(
         Staging(settings.staging_bucket, ingestion),

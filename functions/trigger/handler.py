@@ -11,10 +11,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.gate import Gate
 from shared.ingestion import NO_VERSION, Source
+from shared.ingestion_log import IngestionLog
 from shared.intake import Admission, Intake
 from shared.landing import newest_version
 from shared.odcs import load_all
-from shared.progress import Log
 from shared.settings import TriggerSettings, read
 from shared.telemetry import about, logged, logger
 
@@ -24,7 +24,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Start one run for each object version that has landed, or let it wait for one."""
     settings = read(TriggerSettings)
     gate = Gate(
-        Log.of(settings.log_table),
+        IngestionLog.of(settings.log_table),
         boto3.client("stepfunctions"),
         settings.state_machine_arn,
         settings.max_concurrency,

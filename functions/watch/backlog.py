@@ -4,8 +4,8 @@ import time
 
 from shared.gate import Gate
 from shared.ingestion import Run
+from shared.ingestion_log import IngestionLog, Status
 from shared.metrics import measure_backlog
-from shared.progress import Log, Status
 
 LAG = 1.0
 """Seconds after which the index shows a file that began to wait just before. AWS promises no time:
@@ -37,7 +37,7 @@ class Backlog:
             self.measure(gate.log)
         return len(started)
 
-    def measure(self, log: Log) -> None:
+    def measure(self, log: IngestionLog) -> None:
         """Count the files that wait, for the dashboard.
 
         Raises:

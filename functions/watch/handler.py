@@ -13,10 +13,10 @@ from functions.watch.landed import Landed, Sweep
 from functions.watch.reconciliation import Reconciliation
 from functions.watch.silence import Silence
 from shared.gate import Gate
+from shared.ingestion_log import IngestionLog
 from shared.intake import Intake
 from shared.metrics import measure_freshness
 from shared.odcs import load_all
-from shared.progress import Log
 from shared.settings import WatchSettings, read
 from shared.telemetry import logged, logger
 
@@ -31,7 +31,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     An invalid contract fails the look at its end, because nobody knows what it promises.
     """
     settings = read(WatchSettings)
-    log = Log.of(settings.log_table)
+    log = IngestionLog.of(settings.log_table)
     stepfunctions, events = boto3.client("stepfunctions"), boto3.client("events")
     gate = Gate(log, stepfunctions, settings.state_machine_arn, settings.max_concurrency)
     if event.get("detail-type") == END:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from functions.watch import reconciliation
 from shared.ingestion import Source
+from shared.ingestion_log import IngestionLog
 from shared.landing_key import prefixes
-from shared.progress import Log
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -120,7 +120,7 @@ class Sweep:
     worst some keys are listed twice.
     """
 
-    def __init__(self, log: Log, landed: Landed) -> None:
+    def __init__(self, log: IngestionLog, landed: Landed) -> None:
         """Prepare a step without asking anything."""
         self._log = log
         self._landed = landed

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from shared import notices
 from shared.errors import Retryable
 from shared.ingestion import Ingestion, Run, Source
+from shared.ingestion_log import IngestionLog, Status, told, untold
 from shared.intake import Admission, Intake
 from shared.notices import Notice
-from shared.progress import Log, Status, told, untold
 from shared.telemetry import logger, naming
 from shared.text import bounded
 
@@ -35,7 +35,7 @@ _WITHOUT_RUN = {Status.REJECTED: Notice.REJECTED, Status.MISSING: Notice.MISSING
 class Reconciliation:
     """One look at everything; `now` is its time."""
 
-    log: Log
+    log: IngestionLog
     intake: Intake
     stepfunctions: "SFNClient"
     events: "EventBridgeClient"

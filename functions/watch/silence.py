@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 from shared import notices
 from shared.contract import Contract
 from shared.ingestion import Source
+from shared.ingestion_log import UNDER_WAY, IngestionLog, Status, was_loaded
 from shared.landing_key import LandingKey
 from shared.notices import Notice
-from shared.progress import UNDER_WAY, Log, Status, was_loaded
 from shared.telemetry import logger
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ HORIZON = dt.timedelta(days=14)
 class Silence:
     """One look at every promise; `now` is its time."""
 
-    log: Log
+    log: IngestionLog
     contracts: Mapping[str, Contract]
     events: "EventBridgeClient"
     now: dt.datetime

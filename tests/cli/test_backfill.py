@@ -15,9 +15,9 @@ from cli.backfill import Action, File, Outcome, Tried, action, files
 from cli.items import Item
 from shared.errors import LogUnavailable
 from shared.ingestion import Ingestion, Run, Source
+from shared.ingestion_log import IngestionLog, State, Status
 from shared.landing_key import LandingKey
 from shared.odcs import Contracts, load_all
-from shared.progress import Log, State, Status
 from tests.fixtures.aws import LANDING, land, run_of
 from tests.fixtures.operator import Cloud, tm
 
@@ -33,13 +33,13 @@ def run(*arguments: str) -> Result:
     return tm("backfill", *MARCH, *arguments)
 
 
-def item_of(log: Log, ingestion: Ingestion) -> Item:
+def item_of(log: IngestionLog, ingestion: Ingestion) -> Item:
     item = log.get(ingestion.id, ingestion.table)
     assert item is not None
     return item
 
 
-def told(log: Log, *ingestions: Ingestion) -> list[tuple[int, str]]:
+def told(log: IngestionLog, *ingestions: Ingestion) -> list[tuple[int, str]]:
     """Return attempt and status of each."""
     items = [item_of(log, each) for each in ingestions]
     return [(int(item["attempt"]), item["status"]) for item in items]
@@ -156,7 +156,7 @@ def test_the_outcome_of_a_file(outcomes: list[Outcome], expected: Outcome) -> No
 # The command.
 
 
-def test_every_file_is_run_whether_the_log_knows_it_or_not(cloud: Cloud, log: Log) -> None:
+def test_every_file_is_run_whether_the_log_knows_it_or_not(cloud: Cloud, log: IngestionLog) -> None:
     known = cloud.ingest(b"good", key(1))
     refused, corrected = cloud.ingest(b"refused", key(2)), cloud.ingest(b"good", key(2))
     unknown = land(cloud.s3, b"good", key(3))
@@ -185,7 +185,7 @@ def test_every_file_is_run_whether_the_log_knows_it_or_not(cloud: Cloud, log: Lo
     assert rows == "Rows: 40 read, 36 loaded, 4 rejected"
 
 
-def test_only_the_days_and_the_table_asked_for(cloud: Cloud, log: Log) -> None:
+def test_only_the_days_and_the_table_asked_for(cloud: Cloud, log: IngestionLog) -> None:
     ingestions = [
         cloud.ingest(b"good", key(day, table=table))
         for day in (1, 2, 3)
@@ -196,7 +196,7 @@ def test_only_the_days_and_the_table_asked_for(cloud: Cloud, log: Log) -> None:
     assert [attempt for attempt, _ in told(log, *ingestions)] == [2, 1, 2, 1, 1, 1]
 
 
-def test_again_is_the_same(cloud: Cloud, log: Log) -> None:
+def test_again_is_the_same(cloud: Cloud, log: IngestionLog) -> None:
     ingestions = [cloud.ingest(b"good", key(day)) for day in (1, 2)]
     for attempt in (2, 3):
         assert run().exit_code == 0
@@ -205,7 +205,7 @@ def test_again_is_the_same(cloud: Cloud, log: Log) -> None:
 
 @pytest.mark.parametrize("word", ["refused", "halted"])
 def test_in_place_of_a_refused_version_the_one_before_is_run(
-    cloud: Cloud, log: Log, word: str
+    cloud: Cloud, log: IngestionLog, word: str
 ) -> None:
     oldest, older = (cloud.ingest(body, key(1)) for body in (b"good 1", b"good 2"))
     refused = [cloud.ingest(f"{word} {number}".encode(), key(1)) for number in range(2)]
@@ -230,7 +230,7 @@ def test_in_place_of_a_refused_version_the_one_before_is_run(
     ] + [f"  {older.id}, version {older.source.version_id}: loaded"]
 
 
-def test_when_no_version_can_be_loaded(cloud: Cloud, log: Log) -> None:
+def test_when_no_version_can_be_loaded(cloud: Cloud, log: IngestionLog) -> None:
     both = [cloud.ingest(body, key(1)) for body in (b"refused 1", b"refused 2")]
     result = run()
     assert result.exit_code == 1
@@ -241,7 +241,7 @@ def test_when_no_version_can_be_loaded(cloud: Cloud, log: Log) -> None:
 
 @pytest.mark.parametrize(("word", "state"), [("broken", "load"), ("aborted", "transform")])
 def test_what_broke_is_no_reason_to_load_an_older_version(
-    cloud: Cloud, log: Log, word: str, state: str
+    cloud: Cloud, log: IngestionLog, word: str, state: str
 ) -> None:
     older, broken = cloud.ingest(b"good", key(1)), cloud.ingest(word.encode(), key(1))
     cloud.ingest(b"good", key(2))
@@ -277,7 +277,7 @@ def test_superseded_is_done(cloud: Cloud) -> None:
     assert "1 file: 1 superseded." in result.stdout
 
 
-def test_a_deleted_key_is_skipped_and_said(cloud: Cloud, log: Log) -> None:
+def test_a_deleted_key_is_skipped_and_said(cloud: Cloud, log: IngestionLog) -> None:
     ingestion = cloud.ingest(b"good", key(1))
     cloud.s3.delete_object(Bucket=LANDING, Key=key(1))
     result = run()
@@ -291,7 +291,7 @@ def test_a_deleted_key_is_skipped_and_said(cloud: Cloud, log: Log) -> None:
     ]
 
 
-def test_an_object_without_a_version_is_not_run(cloud: Cloud, log: Log) -> None:
+def test_an_object_without_a_version_is_not_run(cloud: Cloud, log: IngestionLog) -> None:
     """Neither is the version before it: which of them is the newer, the log could not tell."""
     older = land(cloud.s3, b"good", key(1))
     suspended: Any = {"Status": "Suspended"}
@@ -308,14 +308,16 @@ def test_an_object_without_a_version_is_not_run(cloud: Cloud, log: Log) -> None:
     assert log.get(older.id, older.table) is None
 
 
-def test_a_run_from_before_is_waited_for_and_does_not_count(cloud: Cloud, log: Log) -> None:
+def test_a_run_from_before_is_waited_for_and_does_not_count(
+    cloud: Cloud, log: IngestionLog
+) -> None:
     ingestion = cloud.start(b"good", key(1))
     assert run().exit_code == 0
     assert told(log, ingestion) == [(2, "success")]
     assert cloud.runs() == [ingestion.id, f"{ingestion.id}-r2"]
 
 
-def test_a_run_that_began_since_is_joined(cloud: Cloud, log: Log) -> None:
+def test_a_run_that_began_since_is_joined(cloud: Cloud, log: IngestionLog) -> None:
     ingestion = cloud.start(b"good", key(1))
     result = run("--resume", "2024-03-03T00:00:00Z")
     assert result.exit_code == 0
@@ -323,7 +325,7 @@ def test_a_run_that_began_since_is_joined(cloud: Cloud, log: Log) -> None:
     assert "1 file: 1 loaded." in result.stdout
 
 
-def test_a_run_that_was_logged_but_never_began_is_begun(cloud: Cloud, log: Log) -> None:
+def test_a_run_that_was_logged_but_never_began_is_begun(cloud: Cloud, log: IngestionLog) -> None:
     ingestion = land(cloud.s3, b"good", key(1))
     log.open(ingestion, run_of(ingestion))
     assert run("--resume", "2024-03-03T00:00:00Z").exit_code == 0
@@ -332,7 +334,7 @@ def test_a_run_that_was_logged_but_never_began_is_begun(cloud: Cloud, log: Log) 
 
 
 def test_the_log_may_close_before_the_execution_has_ended(
-    cloud: Cloud, log: Log, monkeypatch: pytest.MonkeyPatch
+    cloud: Cloud, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     older, refused = cloud.ingest(b"good", key(1)), cloud.ingest(b"refused", key(1))
     late: list[tuple[Run, str, str | None]] = []
@@ -350,7 +352,7 @@ def test_the_log_may_close_before_the_execution_has_ended(
     assert told(log, older, refused) == [(2, "success"), (2, "fail")]
 
 
-def test_an_end_that_step_functions_forgot_is_run_again(cloud: Cloud, log: Log) -> None:
+def test_an_end_that_step_functions_forgot_is_run_again(cloud: Cloud, log: IngestionLog) -> None:
     ingestion = land(cloud.s3, b"good", key(1))
     log.open(ingestion, run_of(ingestion))
     log.finish(ingestion, run_of(ingestion), State.TEST, Status.FAIL, {}, "long ago")
@@ -366,18 +368,18 @@ def test_so_many_files_are_under_way_at_a_time(cloud: Cloud) -> None:
 
 
 def test_one_file_whose_log_cannot_be_read_does_not_stop_the_others(
-    cloud: Cloud, log: Log, monkeypatch: pytest.MonkeyPatch
+    cloud: Cloud, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost, other = (cloud.ingest(b"good", key(day)) for day in (1, 2))
-    get = Log.get
+    get = IngestionLog.get
 
-    def unavailable(self: Log, ingested_id: str, table: str) -> Item | None:
+    def unavailable(self: IngestionLog, ingested_id: str, table: str) -> Item | None:
         if ingested_id == lost.id:
             raise LogUnavailable("DynamoDB did not\nanswer")
         return get(self, ingested_id, table)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Log, "get", unavailable)
+        patch.setattr(IngestionLog, "get", unavailable)
         result = run()
 
     assert result.exit_code == 1
@@ -402,7 +404,7 @@ def cut(result: Result) -> str:
     return match[1]
 
 
-def test_resumed_what_was_done_since_is_skipped(cloud: Cloud, log: Log) -> None:
+def test_resumed_what_was_done_since_is_skipped(cloud: Cloud, log: IngestionLog) -> None:
     fine, stale = cloud.ingest(b"good", key(1)), cloud.ingest(b"stale", key(2))
     older, refused = cloud.ingest(b"good", key(3)), cloud.ingest(b"refused", key(3))
     broken = cloud.ingest(b"broken", key(4))
@@ -420,7 +422,7 @@ def test_resumed_what_was_done_since_is_skipped(cloud: Cloud, log: Log) -> None:
 
 
 def test_interrupted_it_says_how_to_go_on(
-    cloud: Cloud, log: Log, monkeypatch: pytest.MonkeyPatch
+    cloud: Cloud, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ingestions = [cloud.ingest(b"good", key(day)) for day in range(1, 7)]
     cloud.most = 0
@@ -466,7 +468,9 @@ def test_interrupted_before_anything_was_done(
     assert "Interrupted: 0 of 1 file done. Go on with: tm backfill --from" in result.stdout
 
 
-def test_a_dry_run_shows_what_would_be_done_and_does_nothing(cloud: Cloud, log: Log) -> None:
+def test_a_dry_run_shows_what_would_be_done_and_does_nothing(
+    cloud: Cloud, log: IngestionLog
+) -> None:
     begun = dt.datetime.now(dt.UTC).isoformat()
     known = cloud.ingest(b"good", key(1))
     older, refused = cloud.ingest(b"good", key(2)), cloud.ingest(b"refused", key(2))
@@ -506,7 +510,7 @@ def test_a_dry_run_shows_what_would_be_done_and_does_nothing(cloud: Cloud, log: 
 
 
 def test_an_invalid_contract_is_left_out_and_said(
-    cloud: Cloud, log: Log, monkeypatch: pytest.MonkeyPatch
+    cloud: Cloud, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours = cloud.ingest(b"good", key(3))
     reason = "budgets.odcs.yaml: column '[a]': it is broken"

@@ -31,8 +31,8 @@ from local.postgres import connected
 from shared import odcs
 from shared.contract import ServiceLevel
 from shared.ingestion import Run
+from shared.ingestion_log import IngestionLog, State, Status
 from shared.odcs import Contracts
-from shared.progress import Log, State, Status
 from shared.telemetry import KEEP_ACTIVE
 from tests.fixtures.aws import KEY, LANDING, LOG_TABLE, REGION, land, run_of
 from tests.fixtures.database import Database
@@ -547,7 +547,7 @@ def aws_stack(stack: None) -> Stack:
 
 
 def test_a_promised_file_that_is_not_loaded(
-    aws_stack: Stack, cloud: Cloud, log: Log, monkeypatch: pytest.MonkeyPatch
+    aws_stack: Stack, cloud: Cloud, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contract = odcs.load_all()["dailycheckins"]
     promised = contract.model_copy(
@@ -559,7 +559,7 @@ def test_a_promised_file_that_is_not_loaded(
     assert found.verdict == "ok"
 
     last_week = dt.datetime.now(dt.UTC) - dt.timedelta(days=7)
-    monkeypatch.setattr(Log, "begun", lambda _: last_week)
+    monkeypatch.setattr(IngestionLog, "begun", lambda _: last_week)
     today = dt.datetime.now(dt.UTC).date()
     key = f"table=dailycheckins/year={today.year}/month={today.month}/day={today.day}/f.csv"
     cloud.ingest(b"refused", key)
@@ -608,7 +608,9 @@ def test_a_file_that_landed_under_two_spellings_before_that_was_rejected(
     assert str(found.todo).startswith("`tm remove 'table=")
 
 
-def test_a_run_that_ended_and_was_never_closed(aws_stack: Stack, cloud: Cloud, log: Log) -> None:
+def test_a_run_that_ended_and_was_never_closed(
+    aws_stack: Stack, cloud: Cloud, log: IngestionLog
+) -> None:
     ingestion = cloud.start(b"good")
     well(aws_stack, "runs")
     boto3.resource("dynamodb", region_name=REGION).Table(LOG_TABLE).update_item(
@@ -626,7 +628,7 @@ def test_a_run_that_ended_and_was_never_closed(aws_stack: Stack, cloud: Cloud, l
     well(aws_stack, "runs")
 
 
-def test_a_run_that_has_never_begun(aws_stack: Stack, cloud: Cloud, log: Log) -> None:
+def test_a_run_that_has_never_begun(aws_stack: Stack, cloud: Cloud, log: IngestionLog) -> None:
     ingestion = cloud.ingest(b"good")
     item = log.get(ingestion.id, ingestion.table)
     assert item is not None
@@ -640,7 +642,7 @@ def test_a_run_that_has_never_begun(aws_stack: Stack, cloud: Cloud, log: Log) ->
 
 
 def test_a_file_that_waits_though_a_slot_is_free(
-    aws_stack: Stack, cloud: Cloud, log: Log, s3: "S3Client"
+    aws_stack: Stack, cloud: Cloud, log: IngestionLog, s3: "S3Client"
 ) -> None:
     ingestion = land(s3, b"good")
     log.enqueue(ingestion, run_of(ingestion))
@@ -653,7 +655,7 @@ def test_a_file_that_waits_though_a_slot_is_free(
         well(aws_stack, "runs")
 
 
-def run_of_log(log: Log, ingested_id: str) -> Run:
+def run_of_log(log: IngestionLog, ingested_id: str) -> Run:
     item = log.get(ingested_id, "dailycheckins")
     assert item is not None
     assert (item["state"], item["status"]) == (State.TRIGGER, Status.RUNNING)

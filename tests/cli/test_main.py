@@ -14,8 +14,8 @@ from rich.console import Console
 
 from cli import drop
 from shared.ingestion import Ingestion, Run, Source, unmatched_id
+from shared.ingestion_log import IngestionLog, State, Status
 from shared.landing_key import LandingKey
-from shared.progress import Log, State, Status
 from tests.fixtures.aws import LANDING, STAGING, land, run_of
 from tests.fixtures.operator import API, OUTPUTS, deploy, one_line, tm
 
@@ -133,7 +133,7 @@ def test_drop_into_a_bucket_that_keeps_no_versions(s3: "S3Client", file: Path) -
     assert "drop the file again after that time" in line
 
 
-def succeed(log: Log, ingestion: Ingestion, run: Run) -> None:
+def succeed(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
     log.enter(ingestion, run, State.TRANSFORM)
     log.passed(ingestion, run, State.TRANSFORM, {"rowsRead": 20500})
     log.enter(ingestion, run, State.TEST)
@@ -143,18 +143,18 @@ def succeed(log: Log, ingestion: Ingestion, run: Run) -> None:
     log.finish(ingestion, run, State.LOAD, Status.SUCCESS, counts)
 
 
-def halt(log: Log, ingestion: Ingestion, run: Run) -> None:
+def halt(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
     log.enter(ingestion, run, State.TEST)
     counts = {"rowsRead": 3, "rowsRejected": 1}
     log.finish(ingestion, run, State.TEST, Status.FAIL, counts, "1 row has no user")
 
 
-def supersede(log: Log, ingestion: Ingestion, run: Run) -> None:
+def supersede(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
     log.finish(ingestion, run, State.LOAD, Status.SUPERSEDED, {}, "a newer version is loaded")
 
 
 @pytest.fixture
-def pipeline(s3: "S3Client", log: Log, request: pytest.FixtureRequest) -> Iterator[None]:
+def pipeline(s3: "S3Client", log: IngestionLog, request: pytest.FixtureRequest) -> Iterator[None]:
     """Does to the first object that lands what the test's parameter says."""
 
     def work() -> None:
@@ -241,7 +241,7 @@ def test_follow_says_when_nobody_took_the_file(file: Path, monkeypatch: pytest.M
 
 @pytest.mark.usefixtures("stack")
 def test_follow_says_when_nobody_closed_the_log(
-    file: Path, log: Log, monkeypatch: pytest.MonkeyPatch
+    file: Path, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drop, "_ENDS_WITHIN", 0.5)
     put = drop.put
@@ -257,7 +257,7 @@ def test_follow_says_when_nobody_closed_the_log(
 
 @pytest.mark.usefixtures("stack")
 def test_follow_sees_that_the_key_was_refused(
-    file: Path, log: Log, monkeypatch: pytest.MonkeyPatch
+    file: Path, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drop, "_ALERT_WITHIN", 0.1)
     put = drop.put
@@ -275,7 +275,7 @@ def test_follow_sees_that_the_key_was_refused(
 
 
 @pytest.fixture
-def items(stack: None, s3: "S3Client", log: Log) -> list[Ingestion]:
+def items(stack: None, s3: "S3Client", log: IngestionLog) -> list[Ingestion]:
     """Two ingestions in the log: one loaded, one refused for its key."""
     loaded = land(s3, b"x")
     log.open(loaded, run_of(loaded))

@@ -15,8 +15,8 @@ from cli.fix import Replacement, rewritten
 from cli.stack import Stack
 from functions.test.rejects import Reject, RejectFiles
 from shared.ingestion import Ingestion, Source, unmatched_id
+from shared.ingestion_log import IngestionLog, State, Status
 from shared.landing_key import LandingKey
-from shared.progress import Log, State, Status
 from shared.staging import Staging
 from tests.fixtures.aws import KEY, LANDING, STAGING, land, run_of
 from tests.fixtures.operator import one_line, tm
@@ -43,7 +43,7 @@ FAILED = [
 
 
 def quarantine(
-    s3: "S3Client", log: Log, folder: Path, failed: list[Any] | None = None
+    s3: "S3Client", log: IngestionLog, folder: Path, failed: list[Any] | None = None
 ) -> Ingestion:
     """Land `BODY`, let Test have rejected what `failed` says of it, and load the rest."""
     ingestion = land(s3, BODY)
@@ -67,7 +67,7 @@ def quarantine(
 
 
 @pytest.fixture
-def ingestion(stack: None, s3: "S3Client", log: Log, tmp_path: Path) -> Ingestion:
+def ingestion(stack: None, s3: "S3Client", log: IngestionLog, tmp_path: Path) -> Ingestion:
     return quarantine(s3, log, tmp_path / "quarantine")
 
 
@@ -83,7 +83,7 @@ def test_rejects_are_shown_by_line(ingestion: Ingestion) -> None:
 
 
 def test_what_a_supplier_wrote_does_not_steer_the_terminal(
-    stack: None, s3: "S3Client", log: Log, tmp_path: Path
+    stack: None, s3: "S3Client", log: IngestionLog, tmp_path: Path
 ) -> None:
     failed = [(3, "user", "\x1b[2J" + "x" * 100, "maxLength", "x")]
     [_, row] = tm("rejects", quarantine(s3, log, tmp_path, failed).id).stdout.splitlines()
@@ -91,7 +91,9 @@ def test_what_a_supplier_wrote_does_not_steer_the_terminal(
     assert "x…" in row
 
 
-def test_many_rejects_are_counted(stack: None, s3: "S3Client", log: Log, tmp_path: Path) -> None:
+def test_many_rejects_are_counted(
+    stack: None, s3: "S3Client", log: IngestionLog, tmp_path: Path
+) -> None:
     failed = [(line, "user", None, "required", "x") for line in range(2, 1250)]
     lines = tm("rejects", quarantine(s3, log, tmp_path, failed).id).stdout.splitlines()
     assert len(lines) == 1 + 100 + 1
@@ -119,7 +121,7 @@ def test_a_csv_that_cannot_be_written(ingestion: Ingestion, tmp_path: Path) -> N
 
 
 def test_without_rejects_there_is_one_line(
-    stack: None, s3: "S3Client", log: Log, tmp_path: Path
+    stack: None, s3: "S3Client", log: IngestionLog, tmp_path: Path
 ) -> None:
     ingestion = land(s3, BODY)
     log.open(ingestion, run_of(ingestion))
@@ -139,7 +141,9 @@ def test_without_rejects_there_is_one_line(
     )
 
 
-def test_a_key_that_fits_no_contract_has_no_rejects(stack: None, log: Log, tmp_path: Path) -> None:
+def test_a_key_that_fits_no_contract_has_no_rejects(
+    stack: None, log: IngestionLog, tmp_path: Path
+) -> None:
     source = Source(LANDING, "stray.csv", "v1", 1)
     log.reject(source, "fits no contract")
     why = (
@@ -256,7 +260,7 @@ def test_a_file_of_corrections_that_cannot_be_read(
 
 
 def test_a_row_that_nobody_could_read_need_not_be_taken_out(
-    stack: None, s3: "S3Client", log: Log, tmp_path: Path
+    stack: None, s3: "S3Client", log: IngestionLog, tmp_path: Path
 ) -> None:
     long = "x" * (csv.field_size_limit() + 1)
     failed = [*FAILED, (9, "user", long, "quoting", long)]
@@ -311,7 +315,7 @@ def test_a_deleted_file_stays_deleted(s3: "S3Client", ingestion: Ingestion, tmp_
 
 
 def test_a_file_that_does_not_say_what_was_rejected(
-    stack: None, s3: "S3Client", log: Log, tmp_path: Path
+    stack: None, s3: "S3Client", log: IngestionLog, tmp_path: Path
 ) -> None:
     ingestion = quarantine(s3, log, tmp_path, [(2, "user", None, "required", "other")])
     result = tm("rejects", "fix", ingestion.id, corrected(tmp_path, (2, "a,b,c,d")))

@@ -9,12 +9,12 @@ import pytest
 from cli import drop
 from local.tap import Alert
 from shared.ingestion import Run, Source, unmatched_id
-from shared.progress import Log
+from shared.ingestion_log import IngestionLog
 from tests.fixtures.aws import LANDING, run_of
 from tests.fixtures.operator import MOST, Cloud, one_line, tm
 
 
-def test_a_replay_is_the_next_run_on_the_same_item(cloud: Cloud, log: Log) -> None:
+def test_a_replay_is_the_next_run_on_the_same_item(cloud: Cloud, log: IngestionLog) -> None:
     ingestion = cloud.ingest(b"good")
 
     for attempt in (2, 3):
@@ -63,7 +63,7 @@ def test_follow_fails_if_it_was_not_loaded(cloud: Cloud) -> None:
 
 
 def test_the_alert_of_an_earlier_run_is_not_this_ones(
-    cloud: Cloud, log: Log, monkeypatch: pytest.MonkeyPatch
+    cloud: Cloud, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drop, "_ALERT_WITHIN", 0)
     with mock.patch.object(log, "alert_sent", wraps=log.alert_sent) as sent:
@@ -83,7 +83,7 @@ class Tap:
         return [Alert(f"Alert {number}", body) for number, body in enumerate(self.told)]
 
 
-def test_on_the_laptop_the_alert_is_that_of_this_run(cloud: Cloud, log: Log) -> None:
+def test_on_the_laptop_the_alert_is_that_of_this_run(cloud: Cloud, log: IngestionLog) -> None:
     ingestion = cloud.ingest(b"good")
     item = log.get(ingestion.id, ingestion.table)
     assert item is not None
@@ -94,7 +94,7 @@ def test_on_the_laptop_the_alert_is_that_of_this_run(cloud: Cloud, log: Log) -> 
     assert drop._alert(stack, item) == "Alert 0"
 
 
-def test_a_run_that_never_began_is_begun(cloud: Cloud, log: Log) -> None:
+def test_a_run_that_never_began_is_begun(cloud: Cloud, log: IngestionLog) -> None:
     ingestion = cloud.ingest(b"good")
     item = log.get(ingestion.id, ingestion.table)
     assert item is not None
@@ -119,7 +119,7 @@ def test_an_unknown_id() -> None:
 
 
 @pytest.mark.usefixtures("stack")
-def test_an_object_that_was_rejected(log: Log) -> None:
+def test_an_object_that_was_rejected(log: IngestionLog) -> None:
     source = Source(LANDING, "stray.csv", "v1", 1)
     log.reject(source, "the key fits no contract")
     line = one_line(tm("replay", unmatched_id(source)))

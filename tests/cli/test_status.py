@@ -17,7 +17,7 @@ from cli import status
 from cli.stack import Stack
 from cli.timeline import runs
 from shared.ingestion import Run, Source
-from shared.progress import Log, State, Status
+from shared.ingestion_log import IngestionLog, State, Status
 from tests.fixtures.aws import LANDING, LOG_TABLE, REGION, land, run_of
 from tests.fixtures.operator import MOST, Cloud, one_line, tm
 
@@ -37,7 +37,7 @@ def opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def put(stack: None, log: Log) -> Put:
+def put(stack: None, log: IngestionLog) -> Put:
     """Put an item of some age into the log, and return its ID."""
     table = boto3.resource("dynamodb", region_name=REGION).Table(LOG_TABLE)
 
@@ -208,7 +208,7 @@ def test_a_list_fits_its_terminal(put: Put, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_long_reason_leaves_the_rest_of_its_row_whole(
-    cloud: Cloud, log: Log, monkeypatch: pytest.MonkeyPatch
+    cloud: Cloud, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ingestion = cloud.start(b"good")
     run = run_of_item(cloud, ingestion.id)
@@ -227,7 +227,7 @@ def test_an_empty_list_says_so() -> None:
     assert tm("status", "--status", "fail").stdout == "No ingestion is like that.\n"
 
 
-def test_one_is_a_timeline_of_its_runs(s3: "S3Client", log: Log, stack: None) -> None:
+def test_one_is_a_timeline_of_its_runs(s3: "S3Client", log: IngestionLog, stack: None) -> None:
     ingestion = land(s3, b"x")
     run = run_of(ingestion)
     log.open(ingestion, run)
@@ -305,7 +305,7 @@ def test_a_duration_in_words(seconds: float, told: str) -> None:
     assert status._took(dt.timedelta(seconds=seconds)) == told
 
 
-def test_a_missing_file_is_shown_and_has_nothing_to_run(stack: None, log: Log) -> None:
+def test_a_missing_file_is_shown_and_has_nothing_to_run(stack: None, log: IngestionLog) -> None:
     day = dt.date(2024, 3, 4)
     ids = {log.miss(table, day, f"no {table}", None) for table in ("dailycheckins", "other")}
     [missing] = ids
@@ -318,7 +318,7 @@ def test_a_missing_file_is_shown_and_has_nothing_to_run(stack: None, log: Log) -
     assert "no rejects; it ended with trigger: missing" in tm("rejects", missing).stdout
 
 
-def test_a_rejected_key_has_nothing_to_watch(stack: None, log: Log) -> None:
+def test_a_rejected_key_has_nothing_to_watch(stack: None, log: IngestionLog) -> None:
     log.reject(Source(LANDING, "stray.csv", "v1", 1), "fits no contract")
     [rejected] = listed("--table", "unmatched")
 
@@ -326,7 +326,7 @@ def test_a_rejected_key_has_nothing_to_watch(stack: None, log: Log) -> None:
     assert "was rejected, so there is no run" in one_line(tm("status", rejected, "--watch"))
 
 
-def test_what_watch_remembers_is_no_ingestion(stack: None, log: Log) -> None:
+def test_what_watch_remembers_is_no_ingestion(stack: None, log: IngestionLog) -> None:
     log.remember_sweep({"finished": True})
 
     assert one_line(tm("status", "watch")).startswith("tm: The log has no ingestion watch")
@@ -411,7 +411,7 @@ def test_a_terminal_keeps_one_list(cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_end_that_nobody_wants_to_hear_of_is_not_waited_for(
-    cloud: Cloud, log: Log, monkeypatch: pytest.MonkeyPatch
+    cloud: Cloud, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ingestion = cloud.start(b"good")
 
@@ -446,7 +446,7 @@ def test_a_list_does_not_say_that_none_waits(cloud: Cloud) -> None:
     assert "wait" not in tm("status").stdout
 
 
-def test_how_long_a_file_waited_is_told_of_it(cloud: Cloud, log: Log) -> None:
+def test_how_long_a_file_waited_is_told_of_it(cloud: Cloud, log: IngestionLog) -> None:
     ingestions = [
         cloud.start(b"good", f"table=dailycheckins/year=2024/month=3/day=3/{number}.csv")
         for number in range(MOST + 1)

@@ -23,9 +23,9 @@ import functions.watch.handler
 from shared import settings
 from shared.gate import Gate
 from shared.ingestion import Run
+from shared.ingestion_log import IngestionLog
 from shared.intake import Intake
 from shared.odcs import load_all
-from shared.progress import Log
 from shared.staging import Staging
 from tests.fixtures.aws import REGION, STAGING, lambda_context, land
 from tests.fixtures.database import Database
@@ -194,7 +194,7 @@ class Machine:
 
 @pytest.fixture
 def machine(
-    s3: "S3Client", log: Log, migrated: Database, monkeypatch: pytest.MonkeyPatch
+    s3: "S3Client", log: IngestionLog, migrated: Database, monkeypatch: pytest.MonkeyPatch
 ) -> Machine:
     """The pipeline, a key of which an old version is loaded and a new one is to be."""
     # boto3's own patience would only make the tests slow.
@@ -226,7 +226,7 @@ def machine(
     monkeypatch.setattr("shared.landing.CHUNK_BYTES", 200)
     monkeypatch.setattr("functions.load.rows._BATCH_ROWS", 1)
     monkeypatch.setattr("functions.watch.reconciliation.GRACE", dt.timedelta(seconds=-5))
-    monkeypatch.setattr("shared.progress.CLAIM", dt.timedelta(seconds=-5))
+    monkeypatch.setattr("shared.ingestion_log.CLAIM", dt.timedelta(seconds=-5))
     gate = Gate(log, stepfunctions, arn, most=5)
     return Machine(s3, migrated, Intake(load_all(), gate, events))
 

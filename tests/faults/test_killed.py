@@ -15,10 +15,10 @@ import pytest
 from local.postgres import connected
 from shared.gate import Gate
 from shared.ingestion import Ingestion, Run, Source
+from shared.ingestion_log import IngestionLog
 from shared.intake import Intake
 from shared.landing_key import LandingKey
 from shared.odcs import load_all
-from shared.progress import Log
 from tests.faults.children import Call, Point, call
 from tests.faults.conftest import ONE_RUN
 from tests.fixtures.aws import task_event
@@ -72,7 +72,7 @@ class Scene:
         enabled = {"Status": "Enabled"}
         self._s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration=enabled)
         self._items = laptop.aws.resource("dynamodb").Table(outputs["log_table"])
-        self._log = Log(self._items)
+        self._log = IngestionLog(self._items)
         machine = _machine(client("stepfunctions"), outputs["state_machine_arn"])
         gate = Gate(self._log, client("stepfunctions"), machine, most=100)
         self._intake = Intake(load_all(), gate, client("events"))

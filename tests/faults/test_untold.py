@@ -3,7 +3,7 @@
 import pytest
 
 from shared import parquet
-from shared.progress import Log
+from shared.ingestion_log import IngestionLog
 from shared.staging import Staging
 from tests.faults.conftest import Event, Machine, Refusals
 from tests.fixtures.aws import STAGING
@@ -52,7 +52,7 @@ def test_an_alert_killed_between_the_message_and_its_mark_sends_it_twice(
 ) -> None:
     end = _failed(machine)
     with monkeypatch.context() as broken:
-        broken.setattr(Log, "alert_sent", lambda *_: 1 / 0)
+        broken.setattr(IngestionLog, "alert_sent", lambda *_: 1 / 0)
         assert not machine.tell(end)
     assert len(machine.alerts()) == 1
 

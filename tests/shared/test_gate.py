@@ -9,16 +9,16 @@ import pytest
 
 from shared.gate import Gate
 from shared.ingestion import Ingestion, Run, Source
+from shared.ingestion_log import IngestionLog, State, Status
 from shared.intake import Admission, Intake
 from shared.odcs import load_all
-from shared.progress import Log, State, Status
 from tests.fixtures.aws import KEY, REGION
 
 MOST = 2
 
 
 @pytest.fixture
-def gate(log: Log) -> Gate:
+def gate(log: IngestionLog) -> Gate:
     client = boto3.client("stepfunctions", region_name=REGION)
     wait = {"Type": "Wait", "Seconds": 600, "End": True}
     machine = client.create_state_machine(
@@ -39,7 +39,7 @@ def land(intake: Intake, number: int) -> Admission:
     return intake.admit(Source("landing", KEY, f"v{number}", 10))
 
 
-def versions(log: Log, status: Status) -> list[str]:
+def versions(log: IngestionLog, status: Status) -> list[str]:
     """Return the versions of a status, in the order in which they got it."""
     return [str(item["versionId"]) for item in log.with_status(status)]
 
@@ -145,7 +145,7 @@ def test_an_execution_that_somebody_started_by_hand_holds_no_slot(
 def test_what_the_index_does_not_show_yet_is_started_if_the_caller_knows_it(
     intake: Intake, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Log, "waiting", lambda _: iter(()))
+    monkeypatch.setattr(IngestionLog, "waiting", lambda _: iter(()))
 
     assert land(intake, 0) == Admission.STARTED
 
@@ -159,7 +159,7 @@ def test_what_the_index_shows_too_long_is_not_started_again(
     gate.close(end(gate, "v0"))
     gate.open()
     gate.close(end(gate, "v2"))
-    monkeypatch.setattr(Log, "waiting", lambda _: iter(stale))
+    monkeypatch.setattr(IngestionLog, "waiting", lambda _: iter(stale))
 
     assert gate.open() == []
 
@@ -175,9 +175,9 @@ def dying(monkeypatch: pytest.MonkeyPatch, where: str, call: Callable[[], Any]) 
 
 
 STEPS = [
-    "shared.progress.Log.slots",
-    "shared.progress.Log.claim_slot",
-    "shared.progress.Log.begin",
+    "shared.ingestion_log.IngestionLog.slots",
+    "shared.ingestion_log.IngestionLog.claim_slot",
+    "shared.ingestion_log.IngestionLog.begin",
     "shared.gate.Gate.start",
 ]
 
@@ -266,14 +266,14 @@ def test_two_that_start_the_same_file_start_it_once_and_use_both_slots(
         land(intake, number)
     for version in ("v0", "v1"):
         gate.close(end(gate, version))
-    begin = Log.begin
+    begin = IngestionLog.begin
 
-    def late(self: Log, ingestion: Ingestion, run: Run) -> bool:
-        monkeypatch.setattr(Log, "begin", begin)
+    def late(self: IngestionLog, ingestion: Ingestion, run: Run) -> bool:
+        monkeypatch.setattr(IngestionLog, "begin", begin)
         gate.open()  # another call, which begins the same file first
         return begin(self, ingestion, run)
 
-    monkeypatch.setattr(Log, "begin", late)
+    monkeypatch.setattr(IngestionLog, "begin", late)
     gate.open()
 
     assert running(gate) == len(gate.log.slots()) == MOST
@@ -288,10 +288,10 @@ def test_a_slot_that_was_claimed_too_late_is_freed_once_its_run_is_over(
     land(intake, 1)
     land(intake, 2)
     gate.close(end(gate, "v0"))
-    claim = Log.claim_slot
+    claim = IngestionLog.claim_slot
 
-    def late(self: Log, name: str, most: int) -> bool:
-        monkeypatch.setattr(Log, "claim_slot", claim)
+    def late(self: IngestionLog, name: str, most: int) -> bool:
+        monkeypatch.setattr(IngestionLog, "claim_slot", claim)
         gate.open()  # another call starts the run,
         if is_over:
             gate.close(end(gate, "v2"))
@@ -299,7 +299,7 @@ def test_a_slot_that_was_claimed_too_late_is_freed_once_its_run_is_over(
             gate.log.finish(*run_of(gate, "v2"), State.LOAD, Status.SUCCESS, {})
         return claim(self, name, most)
 
-    monkeypatch.setattr(Log, "claim_slot", late)
+    monkeypatch.setattr(IngestionLog, "claim_slot", late)
     gate.open()
     gate.recover()
 

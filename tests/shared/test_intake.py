@@ -11,10 +11,10 @@ import pytest
 from shared.errors import NoticeUndelivered
 from shared.gate import Gate
 from shared.ingestion import Ingestion, Run, Source, unmatched_id
+from shared.ingestion_log import IngestionLog, State, Status
 from shared.intake import Admission, Intake
 from shared.landing_key import LandingKey
 from shared.odcs import load_all
-from shared.progress import Log, State, Status
 from tests.fixtures.aws import KEY, REGION
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ SOURCE = Source("landing", KEY, "v1", 10)
 
 
 @pytest.fixture
-def state_machine(log: Log) -> str:
+def state_machine(log: IngestionLog) -> str:
     definition = {
         "StartAt": "Wait",
         "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}},
@@ -37,7 +37,7 @@ def state_machine(log: Log) -> str:
 
 
 @pytest.fixture
-def intake(log: Log, state_machine: str) -> Intake:
+def intake(log: IngestionLog, state_machine: str) -> Intake:
     gate = Gate(log, boto3.client("stepfunctions", region_name=REGION), state_machine, most=5)
     return Intake(load_all(), gate, boto3.client("events", region_name=REGION))
 

@@ -23,9 +23,9 @@ from shared import settings
 from shared.alerts import Kind
 from shared.contract import Contract
 from shared.ingestion import UNMATCHED, Ingestion, Run, Source, unmatched_id
+from shared.ingestion_log import IngestionLog, State, Status, told
 from shared.landing_key import LandingKey
 from shared.odcs import Contracts, load_all
-from shared.progress import Log, State, Status, told
 from shared.settings import AlertOn
 from shared.verdict import Outcome, Verdict
 from tests.fixtures.aws import LANDING, lambda_context
@@ -125,7 +125,7 @@ class Ends:
         for function in ("trigger", "watch"):
             self._patch.setattr(f"functions.{function}.handler.load_all", lambda: contracts)
         began = dt.datetime.now(dt.UTC) - dt.timedelta(days=30)
-        self._patch.setattr(Log, "begun", lambda _: began)
+        self._patch.setattr(IngestionLog, "begun", lambda _: began)
 
     def _land(self, feed: str) -> None:
         kind = self._kinds[feed]

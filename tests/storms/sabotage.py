@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from functions.load import ledger, table, versions
-from shared import progress
+from shared import ingestion_log
 from shared.contract import Contract
 from shared.database import Connection
 from shared.gate import Gate
 from shared.ingestion import Source
-from shared.progress import Log
+from shared.ingestion_log import IngestionLog
 
 Sabotage = Callable[[pytest.MonkeyPatch], None]
 
@@ -93,14 +93,14 @@ def commit_before_copy_ends(patch: pytest.MonkeyPatch) -> None:
 
 def no_step_only_once(patch: pytest.MonkeyPatch) -> None:
     """The log does not notice that it has a step already."""
-    mark = progress._mark
-    patch.setattr(progress, "_mark", lambda *step: f"{mark(*step)}/{uuid.uuid4()}")
+    mark = ingestion_log._mark
+    patch.setattr(ingestion_log, "_mark", lambda *step: f"{mark(*step)}/{uuid.uuid4()}")
 
 
 def no_bound(patch: pytest.MonkeyPatch) -> None:
     """One slot more than allowed can be claimed."""
-    claim = Log.claim_slot
-    patch.setattr(Log, "claim_slot", lambda self, name, most: claim(self, name, most + 1))
+    claim = IngestionLog.claim_slot
+    patch.setattr(IngestionLog, "claim_slot", lambda self, name, most: claim(self, name, most + 1))
 
 
 def no_recovery(patch: pytest.MonkeyPatch) -> None:
@@ -110,20 +110,20 @@ def no_recovery(patch: pytest.MonkeyPatch) -> None:
 
 def waiting_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     """An arrival starts itself, and nobody starts another."""
-    patch.setattr(Log, "waiting", lambda _: iter(()))
+    patch.setattr(IngestionLog, "waiting", lambda _: iter(()))
 
 
 def no_claim(patch: pytest.MonkeyPatch) -> None:
     """Whoever hears of an end tells it."""
-    claim = Log.claim_alert
-    patch.setattr(Log, "claim_alert", lambda self, *which: claim(self, *which) or True)
+    claim = IngestionLog.claim_alert
+    patch.setattr(IngestionLog, "claim_alert", lambda self, *which: claim(self, *which) or True)
 
 
 def noted_before_told(patch: pytest.MonkeyPatch) -> None:
     """An alert counts as sent when it is about to be."""
-    claim = Log.claim_alert
+    claim = IngestionLog.claim_alert
 
-    def claim_and_note(self: Log, *which: str) -> bool:
+    def claim_and_note(self: IngestionLog, *which: str) -> bool:
         return claim(self, *which) and self.alert_sent(*which)
 
-    patch.setattr(Log, "claim_alert", claim_and_note)
+    patch.setattr(IngestionLog, "claim_alert", claim_and_note)

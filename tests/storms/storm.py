@@ -32,11 +32,11 @@ from shared.errors import (
 )
 from shared.gate import Gate
 from shared.ingestion import Ingestion, Run, Source, unmatched_id
+from shared.ingestion_log import State, Status
 from shared.intake import Intake
 from shared.landing_key import LandingKey
 from shared.notices import Notice
 from shared.odcs import load_all
-from shared.progress import State, Status
 from shared.staging import Staging
 from tests.fixtures.aws import LANDING, STAGING, lambda_context, task_event
 from tests.storms.discrepancy import Discrepancy

@@ -27,7 +27,7 @@ from moto.moto_api._internal import mock_random
 
 from functions.watch import backlog, landed, reconciliation
 from shared import database, settings
-from shared.progress import Log
+from shared.ingestion_log import IngestionLog
 from shared.telemetry import logger
 from tests.fixtures.aws import LANDING, LOG_TABLE, REGION, STAGING
 from tests.fixtures.database import Database
@@ -114,9 +114,9 @@ class Theatre:
         return [json.loads(json.loads(message)["default"]) for _, message, *_ in sent]
 
     @property
-    def log(self) -> Log:
+    def log(self) -> IngestionLog:
         """The log."""
-        return Log.of(LOG_TABLE)
+        return IngestionLog.of(LOG_TABLE)
 
 
 @contextmanager
@@ -189,7 +189,8 @@ def _direct(scene: Theatre, patch: pytest.MonkeyPatch) -> None:
     # Real time would decide on the order of what happens in the same millisecond.
     clock = SimpleNamespace(now=scene.now)
     patch.setattr(
-        "shared.progress.dt", SimpleNamespace(datetime=clock, timedelta=dt.timedelta, UTC=dt.UTC)
+        "shared.ingestion_log.dt",
+        SimpleNamespace(datetime=clock, timedelta=dt.timedelta, UTC=dt.UTC),
     )
     nobody_sleeps = SimpleNamespace(sleep=lambda _: None, monotonic=lambda: 0.0)
     patch.setattr(backlog, "time", nobody_sleeps)

@@ -30,10 +30,10 @@ import pytest
 from shared import database, settings
 from shared.gate import Gate
 from shared.ingestion import Ingestion, Run, Source
+from shared.ingestion_log import Status
 from shared.intake import Admission, Intake
 from shared.landing_key import LandingKey
 from shared.odcs import load_all
-from shared.progress import Status
 from shared.staging import Staging, part_name
 from tests.fixtures.aws import lambda_context, task_event
 from tests.fixtures.pipeline import AT, Pipeline, checkins, eventually, key_of, refusing

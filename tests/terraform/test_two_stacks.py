@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local.postgres import connected
-from shared.progress import Log, Status
+from shared.ingestion_log import IngestionLog, Status
 from tests.fixtures.laptop import Laptop
 from tests.fixtures.pipeline import AT, Pipeline, checkins, eventually, key_of
 from tests.terraform.emulation import DRIFTS, Root, checkout
@@ -89,7 +89,7 @@ def test_neither_disturbs_the_other(
 def check_files_stay_apart(laptop: Laptop, pipeline: Pipeline, second: dict[str, Any]) -> None:
     """See that a file of one stack is loaded by it, and unheard of in the other."""
     logs = {
-        name: Log(laptop.aws.resource("dynamodb").Table(outputs["log_table"]))
+        name: IngestionLog(laptop.aws.resource("dynamodb").Table(outputs["log_table"]))
         for name, outputs in (("first", laptop.stack.outputs), ("second", second))
     }
     item = pipeline.ingest(checkins(f"ned,{AT},1,apart"), day=8)

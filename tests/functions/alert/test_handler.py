@@ -12,7 +12,7 @@ from functions.alert.handler import handler
 from shared import settings
 from shared.errors import InvalidEvent
 from shared.ingestion import Ingestion, Run, Source
-from shared.progress import Log, State, Status, told
+from shared.ingestion_log import IngestionLog, State, Status, told
 from shared.staging import Staging
 from shared.verdict import Outcome, Verdict
 from tests.fixtures.aws import REGION, STAGING, lambda_context
@@ -27,7 +27,7 @@ OLDER = {"outcome": "superseded", "reason": "an older version", "rowsLoaded": 0}
 
 
 @pytest.fixture
-def messages(s3: "S3Client", log: Log, monkeypatch: pytest.MonkeyPatch) -> Messages:
+def messages(s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch) -> Messages:
     """What a subscriber of the topic gets, so far."""
     sns, sqs = boto3.client("sns", region_name=REGION), boto3.client("sqs", region_name=REGION)
     topic = sns.create_topic(Name="alerts")["TopicArn"]
@@ -59,7 +59,7 @@ def run(event: dict[str, Any]) -> Run:
 
 
 def test_a_function_that_died_is_closed_and_told(
-    event: dict[str, Any], ingestion: Ingestion, run: Run, log: Log, messages: Messages
+    event: dict[str, Any], ingestion: Ingestion, run: Run, log: IngestionLog, messages: Messages
 ) -> None:
     log.open(ingestion, run)
     log.enter(ingestion, run, State.TRANSFORM)
@@ -99,7 +99,7 @@ def test_every_other_end_has_its_reason(
     event: dict[str, Any],
     ingestion: Ingestion,
     run: Run,
-    log: Log,
+    log: IngestionLog,
     messages: Messages,
 ) -> None:
     log.open(ingestion, run)
@@ -119,7 +119,7 @@ def test_every_other_end_has_its_reason(
 
 
 def test_a_verdict_stays_what_the_function_wrote(
-    event: dict[str, Any], ingestion: Ingestion, run: Run, log: Log, messages: Messages
+    event: dict[str, Any], ingestion: Ingestion, run: Run, log: IngestionLog, messages: Messages
 ) -> None:
     log.open(ingestion, run)
     log.leave(ingestion, run, State.TRANSFORM, Verdict(Outcome.REFUSED, "the file is empty"))
@@ -136,7 +136,7 @@ def test_success_with_rejects_names_them(
     event: dict[str, Any],
     ingestion: Ingestion,
     run: Run,
-    log: Log,
+    log: IngestionLog,
     messages: Messages,
     s3: "S3Client",
 ) -> None:
@@ -166,7 +166,7 @@ def test_success_with_rejects_names_them(
 
 
 def test_success_that_load_could_not_log_is_closed(
-    event: dict[str, Any], ingestion: Ingestion, run: Run, log: Log, messages: Messages
+    event: dict[str, Any], ingestion: Ingestion, run: Run, log: IngestionLog, messages: Messages
 ) -> None:
     log.open(ingestion, run)
     event["detail"] |= {"status": "SUCCEEDED", "output": json.dumps({"load": LOADED})}
@@ -180,7 +180,7 @@ def test_success_that_load_could_not_log_is_closed(
 
 
 def test_an_end_is_told_once_however_often_it_is_delivered(
-    event: dict[str, Any], ingestion: Ingestion, run: Run, log: Log, messages: Messages
+    event: dict[str, Any], ingestion: Ingestion, run: Run, log: IngestionLog, messages: Messages
 ) -> None:
     log.open(ingestion, run)
 
@@ -194,7 +194,7 @@ def test_a_call_that_died_before_the_message_sends_it_when_retried(
     event: dict[str, Any],
     ingestion: Ingestion,
     run: Run,
-    log: Log,
+    log: IngestionLog,
     messages: Messages,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -244,7 +244,7 @@ def test_an_end_that_is_heard_of_after_the_replay_began(
     event: dict[str, Any],
     ingestion: Ingestion,
     run: Run,
-    log: Log,
+    log: IngestionLog,
     messages: Messages,
 ) -> None:
     log.open(ingestion, run)
@@ -269,7 +269,7 @@ def test_an_end_that_is_heard_of_after_the_replay_began(
 
 
 def test_that_an_event_was_lost_is_said_though_the_replay_began(
-    event: dict[str, Any], ingestion: Ingestion, run: Run, log: Log, messages: Messages
+    event: dict[str, Any], ingestion: Ingestion, run: Run, log: IngestionLog, messages: Messages
 ) -> None:
     log.enqueue(ingestion, run, found_by="watch")
     log.begin(ingestion, run)
@@ -290,7 +290,7 @@ def test_that_an_event_was_lost_is_said_though_the_replay_began(
 
 
 def test_a_redrive_that_came_to_nothing_is_told_with_the_state_that_failed(
-    event: dict[str, Any], ingestion: Ingestion, run: Run, log: Log, messages: Messages
+    event: dict[str, Any], ingestion: Ingestion, run: Run, log: IngestionLog, messages: Messages
 ) -> None:
     log.open(ingestion, run)
     log.enter(ingestion, run, State.LOAD)
@@ -305,7 +305,7 @@ def test_a_redrive_that_came_to_nothing_is_told_with_the_state_that_failed(
     assert messages()[-1]["reason"].startswith("Lambda.TooManyRequestsException")
 
 
-def test_a_rejected_key_is_told(log: Log, messages: Messages) -> None:
+def test_a_rejected_key_is_told(log: IngestionLog, messages: Messages) -> None:
     log.reject(Source("landing", "nonsense", "v1", 1), "no such form")
     (item,) = log.with_status(Status.REJECTED)
     detail = {"ingestedID": item["ingestedID"], "ingestedTable": "unmatched"}
@@ -319,7 +319,7 @@ def test_a_rejected_key_is_told(log: Log, messages: Messages) -> None:
     assert message["reason"] == "no such form"
 
 
-def test_a_missing_file_is_told(log: Log, messages: Messages) -> None:
+def test_a_missing_file_is_told(log: IngestionLog, messages: Messages) -> None:
     day = dt.date(2024, 3, 3)
     missing_id = log.miss("dailycheckins", day, "no file of 2024-03-03 has come", failed=None)
     detail = {"ingestedID": missing_id, "ingestedTable": "dailycheckins"}
@@ -337,7 +337,7 @@ def test_an_end_that_nobody_wants_to_hear_of_is_settled(
     event: dict[str, Any],
     ingestion: Ingestion,
     run: Run,
-    log: Log,
+    log: IngestionLog,
     messages: Messages,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -378,7 +378,7 @@ def test_a_cause_of_many_characters_is_cut(
     event: dict[str, Any],
     ingestion: Ingestion,
     run: Run,
-    log: Log,
+    log: IngestionLog,
     messages: Messages,
 ) -> None:
     """As JSON, as Lambda gives it; and as JSON that Step Functions has cut."""

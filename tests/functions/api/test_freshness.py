@@ -7,8 +7,8 @@ import pytest
 from functions.api import freshness
 from functions.api import handler as api
 from shared.ingestion import Ingestion, Run, Source
+from shared.ingestion_log import IngestionLog, State, Status
 from shared.landing_key import LandingKey
-from shared.progress import Log, State, Status
 from tests.fixtures.aws import KEY, run_of
 from tests.fixtures.database import Database
 from tests.fixtures.lookup import add, ask
@@ -27,7 +27,7 @@ def ingestion(version: str = "1") -> Ingestion:
     return Ingestion.of(Source("bucket", KEY, version, 1), key)
 
 
-def loaded(log: Log, version: str = "1") -> Ingestion:
+def loaded(log: IngestionLog, version: str = "1") -> Ingestion:
     one = ingestion(version)
     run = run_of(one)
     log.open(one, run)
@@ -40,7 +40,7 @@ def parameters(path: str) -> dict[str, str]:
 
 
 def test_what_is_unchanged_is_told_without_the_database(
-    reader: Database, log: Log, monkeypatch: pytest.MonkeyPatch
+    reader: Database, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(reader, ("ned", "p", "1", "2019-09-27 UTC"))
     loaded(log)
@@ -59,7 +59,7 @@ def test_what_is_unchanged_is_told_without_the_database(
             assert again.headers["Cache-Control"] == "private, no-cache"
 
 
-def test_every_change_that_may_be_one_of_rows_is_told(reader: Database, log: Log) -> None:
+def test_every_change_that_may_be_one_of_rows_is_told(reader: Database, log: IngestionLog) -> None:
     add(reader, ("ned", "p", "1", "2019-09-27 UTC"))
 
     def tag() -> str:
@@ -84,7 +84,7 @@ def test_every_change_that_may_be_one_of_rows_is_told(reader: Database, log: Log
     assert tag() == tags[-1]
 
 
-def test_an_etag_is_that_of_one_question(reader: Database, log: Log) -> None:
+def test_an_etag_is_that_of_one_question(reader: Database, log: IngestionLog) -> None:
     add(reader, ("ned", "p", "1", "2019-09-27 UTC"), ("jon", "p", "1", "2019-09-27 UTC"))
     tag = ask("/users/ned/checkins").headers["ETag"]
 
@@ -95,7 +95,7 @@ def test_an_etag_is_that_of_one_question(reader: Database, log: Log) -> None:
 
 
 def test_a_burst_asks_the_log_once(
-    reader: Database, log: Log, monkeypatch: pytest.MonkeyPatch
+    reader: Database, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(freshness, "_KNOWN_FOR", 60)
     tag = ask("/users").headers["ETag"]
@@ -105,7 +105,7 @@ def test_a_burst_asks_the_log_once(
 
 
 def test_without_the_log_there_is_no_etag_but_an_answer(
-    reader: Database, log: Log, monkeypatch: pytest.MonkeyPatch
+    reader: Database, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(reader, ("ned", "p", "1", "2019-09-27 UTC"))
 

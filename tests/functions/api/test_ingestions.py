@@ -9,9 +9,9 @@ import pytest
 
 from functions.transform.transformation import _header_problem
 from shared.ingestion import Ingestion, Source
+from shared.ingestion_log import IngestionLog, State, Status
 from shared.landing_key import LandingKey
 from shared.odcs import load_all
-from shared.progress import Log, State, Status
 from shared.verdict import Outcome, Verdict
 from tests.fixtures.aws import LOG_TABLE, run_of
 from tests.fixtures.lookup import ask, found, pages, refused
@@ -26,7 +26,7 @@ def ingestion(n: int, table: str = "dailycheckins") -> Ingestion:
     return Ingestion.of(Source("bucket", text, "a version", 10), key)
 
 
-def opened(log: Log, one: Ingestion, end: Status) -> None:
+def opened(log: IngestionLog, one: Ingestion, end: Status) -> None:
     run = run_of(one)
     log.open(one, run)
     log.enter(one, run, State.LOAD)
@@ -35,7 +35,7 @@ def opened(log: Log, one: Ingestion, end: Status) -> None:
 
 
 @pytest.fixture
-def many(function: None, log: Log) -> list[str]:
+def many(function: None, log: IngestionLog) -> list[str]:
     """16 ingestions, the last one first; some in the very same moment."""
     for n in range(16):
         opened(log, ingestion(n, "projectbudgets" if n % 5 == 0 else "dailycheckins"), ENDS[n % 4])
@@ -88,7 +88,7 @@ def test_some_of_them(many: list[str]) -> None:
         assert shown == [id_ for id_ in many if wanted(everything[id_])]
 
 
-def test_one_step_by_step(function: None, log: Log) -> None:
+def test_one_step_by_step(function: None, log: IngestionLog) -> None:
     one = ingestion(2)
     opened(log, one, Status.SUCCESS)
 
@@ -119,14 +119,14 @@ def test_one_step_by_step(function: None, log: Log) -> None:
     assert refused(ask("/ingestions/20240303-0000000000"), 404)
 
 
-def test_what_watch_remembers_is_no_ingestion(function: None, log: Log) -> None:
+def test_what_watch_remembers_is_no_ingestion(function: None, log: IngestionLog) -> None:
     log.remember_sweep({"finished": True})
 
     assert refused(ask("/ingestions/watch"), 404)
     assert found("/ingestions")["items"] == []
 
 
-def test_a_file_that_never_came(function: None, log: Log) -> None:
+def test_a_file_that_never_came(function: None, log: IngestionLog) -> None:
     missing = log.miss("dailycheckins", dt.date(2024, 3, 3), "no file has come", None)
 
     [listed] = found("/ingestions", status="missing")["items"]
@@ -143,7 +143,9 @@ def test_a_file_that_never_came(function: None, log: Log) -> None:
     assert (step["status"], step["counts"]) == ("missing", {})
 
 
-def test_a_file_without_a_header_does_not_show_its_first_row(function: None, log: Log) -> None:
+def test_a_file_without_a_header_does_not_show_its_first_row(
+    function: None, log: IngestionLog
+) -> None:
     contract = load_all()["dailycheckins"]
     reason = _header_problem(["mr-private", "2019-09-27", "1", "hidden"], contract)
     assert reason is not None

@@ -27,7 +27,7 @@ from shared.errors import (
     StagingIncomplete,
 )
 from shared.ingestion import Ingestion
-from shared.progress import Log, State, Status
+from shared.ingestion_log import IngestionLog, State, Status
 from shared.staging import Staging, part_name
 from tests.fixtures.aws import KEY, LANDING, STAGING, lambda_context, land, run_of, task_event
 from tests.fixtures.contracts import READINGS
@@ -122,7 +122,7 @@ def drop(s3: "S3Client", *parts: list[Row], key: str = KEY, **more: Any) -> Even
 def load(event: Event) -> dict[str, Any]:
     """Open the log item as trigger does, and load."""
     ingestion = Ingestion.from_event(event)
-    Log.of("tm-log").open(ingestion, run_of(ingestion))
+    IngestionLog.of("tm-log").open(ingestion, run_of(ingestion))
     return handler(event, lambda_context())
 
 
@@ -295,7 +295,7 @@ def test_the_same_key_again_replaces(loader: Database, s3: "S3Client") -> None:
 
 
 def test_an_older_version_does_not_replace_a_newer(
-    loader: Database, s3: "S3Client", log: Log
+    loader: Database, s3: "S3Client", log: IngestionLog
 ) -> None:
     older = drop(s3, [row(hours="1.00")])
     newer = drop(s3, [row(hours="2.00")])
@@ -352,7 +352,7 @@ def test_order_is_that_of_the_keys_versions_over_all_pages(
 
 
 def test_the_same_counts_everywhere(
-    loader: Database, s3: "S3Client", log: Log, capsys: pytest.CaptureFixture[str]
+    loader: Database, s3: "S3Client", log: IngestionLog, capsys: pytest.CaptureFixture[str]
 ) -> None:
     event = drop(s3, [row(None), row(), row()], rejects=[reject(2), reject(5)], suspects=1)
 
@@ -483,7 +483,7 @@ def test_a_part_in_the_place_of_another(loaded: Database, s3: "S3Client") -> Non
 def test_a_count_that_is_wrong(
     loaded: Database,
     s3: "S3Client",
-    log: Log,
+    log: IngestionLog,
     capsys: pytest.CaptureFixture[str],
     verdict: str,
     name: str,

@@ -11,7 +11,7 @@ from functions.load.handler import handler
 from shared import parquet
 from shared.errors import StatementFailed
 from shared.ingestion import Ingestion
-from shared.progress import Log
+from shared.ingestion_log import IngestionLog
 from shared.staging import Staging, part_name
 from tests.fixtures.aws import KEY, STAGING, lambda_context, land, run_of, task_event
 from tests.fixtures.contracts import NOTES
@@ -49,7 +49,7 @@ def notes(
 def staged(s3: "S3Client", rows: dict[int, tuple[str, ...]]) -> dict[str, Any]:
     """Stage rows by line, and open their log item; return Load's event."""
     ingestion = land(s3, b"a file", KEY.replace("dailycheckins", "notes"))
-    Log.of("tm-log").open(ingestion, run_of(ingestion))
+    IngestionLog.of("tm-log").open(ingestion, run_of(ingestion))
     values = [pa.array(texts, pa.string()) for texts in zip(*rows.values(), strict=True)]
     part = pa.table([*values, pa.array(rows, pa.int64())], names=[*NOTES.physical_names, "line"])
     parquet.write(part, Staging(STAGING, ingestion).clean_prefix + part_name(0))

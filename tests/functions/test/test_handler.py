@@ -10,7 +10,7 @@ from functions.transform.handler import handler as transform
 from shared import parquet
 from shared.errors import StagingIncomplete
 from shared.ingestion import Ingestion
-from shared.progress import Log
+from shared.ingestion_log import IngestionLog
 from shared.staging import Staging, part_name
 from tests.fixtures.aws import STAGING, lambda_context, land, run_of, task_event
 
@@ -36,7 +36,7 @@ def soft(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARD_TESTING", "false")
 
 
-def transformed(s3: "S3Client", log: Log, *rows: str) -> tuple[Ingestion, dict[str, Any]]:
+def transformed(s3: "S3Client", log: IngestionLog, *rows: str) -> tuple[Ingestion, dict[str, Any]]:
     body = "\n".join(["user,timestamp,hours,project", *rows]).encode()
     ingestion = land(s3, body)
     run = run_of(ingestion)
@@ -50,7 +50,7 @@ def read(s3: "S3Client", uri: str) -> str:
     return s3.get_object(Bucket=STAGING, Key=key)["Body"].read().decode()
 
 
-def test_soft_testing_names_what_failed_and_goes_on(s3: "S3Client", log: Log) -> None:
+def test_soft_testing_names_what_failed_and_goes_on(s3: "S3Client", log: IngestionLog) -> None:
     ingestion, event = transformed(s3, log, *ROWS)
 
     result = handler(event, lambda_context())
@@ -91,7 +91,7 @@ def test_soft_testing_names_what_failed_and_goes_on(s3: "S3Client", log: Log) ->
 
 
 def test_hard_testing_halts_and_says_why(
-    s3: "S3Client", log: Log, monkeypatch: pytest.MonkeyPatch
+    s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HARD_TESTING", "true")
     ingestion, event = transformed(s3, log, GOOD, GOOD, f",{AT},8.0,x", f",{AT},9.0,x")
@@ -106,7 +106,7 @@ def test_hard_testing_halts_and_says_why(
 
 
 def test_hard_testing_lets_a_warning_pass(
-    s3: "S3Client", log: Log, monkeypatch: pytest.MonkeyPatch
+    s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HARD_TESTING", "true")
     _, event = transformed(s3, log, f"ned,{AT},30,x")
@@ -114,7 +114,7 @@ def test_hard_testing_lets_a_warning_pass(
     assert handler(event, lambda_context())["outcome"] == "ok"
 
 
-def test_a_clean_file_has_a_report_and_no_rejects(s3: "S3Client", log: Log) -> None:
+def test_a_clean_file_has_a_report_and_no_rejects(s3: "S3Client", log: IngestionLog) -> None:
     ingestion, event = transformed(s3, log, GOOD)
 
     assert handler(event, lambda_context())["rowsRejected"] == 0
@@ -125,7 +125,7 @@ def test_a_clean_file_has_a_report_and_no_rejects(s3: "S3Client", log: Log) -> N
         read(s3, staging.rejects)
 
 
-def test_a_second_try_leaves_nothing_of_the_first(s3: "S3Client", log: Log) -> None:
+def test_a_second_try_leaves_nothing_of_the_first(s3: "S3Client", log: IngestionLog) -> None:
     ingestion, event = transformed(s3, log, *ROWS)
 
     assert handler(event, lambda_context()) == handler(event, lambda_context())
@@ -133,7 +133,7 @@ def test_a_second_try_leaves_nothing_of_the_first(s3: "S3Client", log: Log) -> N
     assert len(read(s3, staging.rejects).splitlines()) == 5
 
 
-def test_a_part_that_is_missing_halts(s3: "S3Client", log: Log) -> None:
+def test_a_part_that_is_missing_halts(s3: "S3Client", log: IngestionLog) -> None:
     ingestion, event = transformed(s3, log, *ROWS)
     parquet.delete(Staging(STAGING, ingestion).clean_prefix)
 
@@ -141,7 +141,7 @@ def test_a_part_that_is_missing_halts(s3: "S3Client", log: Log) -> None:
         handler(event, lambda_context())
 
 
-def test_a_part_too_many_halts(s3: "S3Client", log: Log) -> None:
+def test_a_part_too_many_halts(s3: "S3Client", log: IngestionLog) -> None:
     ingestion, event = transformed(s3, log, *ROWS)
     prefix = Staging(STAGING, ingestion).clean_prefix
     parquet.write(parquet.read(prefix + part_name(0)), prefix + part_name(1))
@@ -150,7 +150,7 @@ def test_a_part_too_many_halts(s3: "S3Client", log: Log) -> None:
         handler(event, lambda_context())
 
 
-def test_a_row_that_is_missing_halts(s3: "S3Client", log: Log) -> None:
+def test_a_row_that_is_missing_halts(s3: "S3Client", log: IngestionLog) -> None:
     ingestion, event = transformed(s3, log, *ROWS)
     uri = Staging(STAGING, ingestion).clean_prefix + part_name(0)
     parquet.write(parquet.read(uri).slice(1), uri)

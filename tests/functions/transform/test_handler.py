@@ -4,7 +4,7 @@ import pytest
 
 from functions.transform.handler import handler
 from shared.errors import InvalidEvent, SourceUnreadable
-from shared.progress import Log
+from shared.ingestion_log import IngestionLog
 from tests.fixtures.aws import KEY, LANDING, lambda_context, land, run_of, task_event
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 BODY = b"user,timestamp,hours,project\nned,2019-09-27 00:00:00 UTC,8.0,x\n"
 
 
-def test_the_exact_version_is_read(s3: "S3Client", log: Log) -> None:
+def test_the_exact_version_is_read(s3: "S3Client", log: IngestionLog) -> None:
     ingestion = land(s3, BODY)
     land(s3, b"a newer version that is no check-in at all")
     run = run_of(ingestion)
@@ -28,7 +28,7 @@ def test_the_exact_version_is_read(s3: "S3Client", log: Log) -> None:
     assert (item["state"], item["status"]) == ("transform", "running")
 
 
-def test_a_refused_file_closes_the_log(s3: "S3Client", log: Log) -> None:
+def test_a_refused_file_closes_the_log(s3: "S3Client", log: IngestionLog) -> None:
     ingestion = land(s3, b"")
     run = run_of(ingestion)
     log.open(ingestion, run)
@@ -45,7 +45,9 @@ def test_a_refused_file_closes_the_log(s3: "S3Client", log: Log) -> None:
     )
 
 
-def test_a_version_that_is_gone_is_an_error_that_says_what_to_do(s3: "S3Client", log: Log) -> None:
+def test_a_version_that_is_gone_is_an_error_that_says_what_to_do(
+    s3: "S3Client", log: IngestionLog
+) -> None:
     ingestion = land(s3, BODY)
     run = run_of(ingestion)
     log.open(ingestion, run)

@@ -6,8 +6,8 @@ import boto3
 import pytest
 
 from functions.trigger.handler import handler
+from shared.ingestion_log import IngestionLog, Status
 from shared.odcs import Contracts, load_all
-from shared.progress import Log, Status
 from tests.fixtures.aws import KEY, LANDING, REGION, lambda_context, land
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ EVENTS = Path(__file__).parents[2] / "events"
 
 
 @pytest.fixture(autouse=True)
-def state_machine(log: Log, monkeypatch: pytest.MonkeyPatch) -> str:
+def state_machine(log: IngestionLog, monkeypatch: pytest.MonkeyPatch) -> str:
     wait = {"Type": "Wait", "Seconds": 60, "End": True}
     arn = boto3.client("stepfunctions", region_name=REGION).create_state_machine(
         name="tm",
@@ -57,7 +57,7 @@ def inputs(state_machine: str) -> list[dict[str, Any]]:
     ]
 
 
-def test_an_object_starts_a_run(state_machine: str, log: Log) -> None:
+def test_an_object_starts_a_run(state_machine: str, log: IngestionLog) -> None:
     sample = json.loads((EVENTS / "s3_object_created.json").read_text("utf-8"))
 
     assert handler(sample, lambda_context()) == {"started": 1}
@@ -109,7 +109,7 @@ def test_an_event_without_a_version_is_of_the_newest(
 
 
 def test_an_invalid_contract_stops_its_own_table_only(
-    log: Log, monkeypatch: pytest.MonkeyPatch
+    log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = Contracts(load_all(), {"budgets": "budgets.odcs.yaml: column 'a': it is broken"})
     monkeypatch.setattr("functions.trigger.handler.load_all", lambda: found)
@@ -124,7 +124,7 @@ def test_an_invalid_contract_stops_its_own_table_only(
 
 
 def test_an_object_without_a_version_is_rejected(
-    state_machine: str, unversioned: "S3Client", log: Log
+    state_machine: str, unversioned: "S3Client", log: IngestionLog
 ) -> None:
     unversioned.put_object(Bucket=LANDING, Key=KEY, Body=b"x")
 

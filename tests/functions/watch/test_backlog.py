@@ -14,9 +14,9 @@ from shared import settings
 from shared.errors import NoticeUndelivered
 from shared.gate import Gate
 from shared.ingestion import Ingestion, Run
+from shared.ingestion_log import IngestionLog, State, Status
 from shared.intake import Intake
 from shared.odcs import load_all
-from shared.progress import Log, State, Status
 from tests.fixtures.aws import REGION, lambda_context, land
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def machine(log: Log, monkeypatch: pytest.MonkeyPatch) -> str:
+def machine(log: IngestionLog, monkeypatch: pytest.MonkeyPatch) -> str:
     wait = {"Type": "Wait", "Seconds": 600, "End": True}
     arn = boto3.client("stepfunctions", region_name=REGION).create_state_machine(
         name="tm",
@@ -47,7 +47,7 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture
-def files(machine: str, s3: "S3Client", log: Log) -> list[Ingestion]:
+def files(machine: str, s3: "S3Client", log: IngestionLog) -> list[Ingestion]:
     """Three files, of which the first is under way."""
     gate = Gate(log, boto3.client("stepfunctions", region_name=REGION), machine, most=1)
     intake = Intake(load_all(), gate, boto3.client("events", region_name=REGION))
@@ -57,7 +57,7 @@ def files(machine: str, s3: "S3Client", log: Log) -> list[Ingestion]:
     return found
 
 
-def end(log: Log, ingestion: Ingestion) -> dict[str, Any]:
+def end(log: IngestionLog, ingestion: Ingestion) -> dict[str, Any]:
     """End the run of an ingestion; return the event that EventBridge makes of it."""
     item = log.get(ingestion.id, ingestion.table)
     assert item is not None
@@ -68,7 +68,7 @@ def end(log: Log, ingestion: Ingestion) -> dict[str, Any]:
     return {"detail-type": "Step Functions Execution Status Change", "detail": detail}
 
 
-def statuses(log: Log, files: list[Ingestion]) -> Iterator[str]:
+def statuses(log: IngestionLog, files: list[Ingestion]) -> Iterator[str]:
     for each in files:
         item = log.get(each.id, each.table)
         assert item is not None
@@ -82,7 +82,7 @@ def counted(said: str) -> list[float]:
 
 
 def test_the_end_of_a_run_starts_the_next(
-    files: list[Ingestion], log: Log, naps: list[float]
+    files: list[Ingestion], log: IngestionLog, naps: list[float]
 ) -> None:
     assert list(statuses(log, files)) == ["running", "waiting", "waiting"]
 
@@ -93,28 +93,30 @@ def test_the_end_of_a_run_starts_the_next(
 
 
 def test_a_file_that_the_index_does_not_show_yet_is_found_a_moment_later(
-    files: list[Ingestion], log: Log, naps: list[float], monkeypatch: pytest.MonkeyPatch
+    files: list[Ingestion], log: IngestionLog, naps: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waiting, looks = Log.waiting, iter([False])
+    waiting, looks = IngestionLog.waiting, iter([False])
 
-    def behind(self: Log) -> Iterator[dict[str, Any]]:
+    def behind(self: IngestionLog) -> Iterator[dict[str, Any]]:
         return waiting(self) if next(looks, True) else iter(())
 
-    monkeypatch.setattr(Log, "waiting", behind)
+    monkeypatch.setattr(IngestionLog, "waiting", behind)
 
     assert handler(end(log, files[0]), lambda_context()) == {"started": 1}
 
     assert naps == [backlog.LAG]
 
 
-def test_an_end_that_is_delivered_twice_starts_one(files: list[Ingestion], log: Log) -> None:
+def test_an_end_that_is_delivered_twice_starts_one(
+    files: list[Ingestion], log: IngestionLog
+) -> None:
     event = end(log, files[0])
 
     assert [handler(event, lambda_context())["started"] for _ in range(2)] == [1, 0]
 
 
 def test_what_nobody_started_is_started_by_the_next_look(
-    files: list[Ingestion], log: Log, capsys: pytest.CaptureFixture[str]
+    files: list[Ingestion], log: IngestionLog, capsys: pytest.CaptureFixture[str]
 ) -> None:
     end(log, files[0])
 
@@ -126,7 +128,7 @@ def test_what_nobody_started_is_started_by_the_next_look(
 
 
 def test_what_nobody_started_is_started_even_if_no_notice_can_be_sent(
-    files: list[Ingestion], log: Log, monkeypatch: pytest.MonkeyPatch
+    files: list[Ingestion], log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: Any) -> None:
         raise NoticeUndelivered("EventBridge is away")
@@ -142,7 +144,7 @@ def test_what_nobody_started_is_started_even_if_no_notice_can_be_sent(
 
 
 def test_ends_that_follow_each_other_are_counted_once(
-    files: list[Ingestion], log: Log, capsys: pytest.CaptureFixture[str]
+    files: list[Ingestion], log: IngestionLog, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for each in files[:2]:
         handler(end(log, each), lambda_context())

@@ -12,10 +12,10 @@ from functions.watch import reconciliation
 from functions.watch.handler import handler
 from shared.errors import InvalidContract, LogUnavailable, NoticeUndelivered
 from shared.ingestion import Ingestion, Run, Source
+from shared.ingestion_log import IngestionLog, State, Status
 from shared.intake import Admission, Intake
 from shared.landing_key import LandingKey
 from shared.odcs import Contracts, load_all
-from shared.progress import Log, State, Status
 from tests.fixtures.aws import KEY, LANDING, REGION, lambda_context, land
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ Notices = Callable[[], list[tuple[str, dict[str, Any]]]]
 
 
 @pytest.fixture(autouse=True)
-def machine(s3: "S3Client", log: Log, monkeypatch: pytest.MonkeyPatch) -> str:
+def machine(s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch) -> str:
     """A state machine whose executions run until they are stopped; and no time of grace."""
     wait = {"Type": "Wait", "Seconds": 600, "End": True}
     arn = boto3.client("stepfunctions", region_name=REGION).create_state_machine(
@@ -63,7 +63,7 @@ def look(event: dict[str, Any] | None = None) -> dict[str, int]:
     return {name: found[name] for name in NOTHING}
 
 
-def started(machine: str, ingestion: Ingestion, log: Log) -> Run:
+def started(machine: str, ingestion: Ingestion, log: IngestionLog) -> Run:
     arn = boto3.client("stepfunctions", region_name=REGION).start_execution(
         stateMachineArn=machine, name=ingestion.execution_name(), input=ingestion.as_json()
     )["executionArn"]
@@ -82,7 +82,7 @@ def test_nothing_is_nothing() -> None:
 
 
 def test_a_run_on_its_way_is_left_alone(
-    machine: str, s3: "S3Client", log: Log, notices: Notices
+    machine: str, s3: "S3Client", log: IngestionLog, notices: Notices
 ) -> None:
     run = started(machine, ingestion := land(s3, b"x"), log)
     log.enter(ingestion, run, State.TRANSFORM)
@@ -92,7 +92,7 @@ def test_a_run_on_its_way_is_left_alone(
 
 
 def test_a_run_that_ended_unseen_is_told(
-    machine: str, s3: "S3Client", log: Log, notices: Notices
+    machine: str, s3: "S3Client", log: IngestionLog, notices: Notices
 ) -> None:
     run = started(machine, ingestion := land(s3, b"x"), log)
     log.enter(ingestion, run, State.TRANSFORM)
@@ -107,7 +107,7 @@ def test_a_run_that_ended_unseen_is_told(
     assert json.loads(detail["input"])["ingestedID"] == ingestion.id
 
 
-def test_a_run_that_never_began_is_started(machine: str, s3: "S3Client", log: Log) -> None:
+def test_a_run_that_never_began_is_started(machine: str, s3: "S3Client", log: IngestionLog) -> None:
     ingestion = land(s3, b"x")
     arn = machine.replace("stateMachine", "execution") + ":" + ingestion.execution_name()
     log.open(ingestion, Run(arn))
@@ -119,7 +119,7 @@ def test_a_run_that_never_began_is_started(machine: str, s3: "S3Client", log: Lo
 
 
 def test_an_end_that_was_logged_but_never_told(
-    machine: str, s3: "S3Client", log: Log, notices: Notices
+    machine: str, s3: "S3Client", log: IngestionLog, notices: Notices
 ) -> None:
     run = started(machine, ingestion := land(s3, b"x"), log)
     stop(run)
@@ -130,7 +130,7 @@ def test_an_end_that_was_logged_but_never_told(
 
 
 def test_an_end_that_was_told_is_left_alone(
-    machine: str, s3: "S3Client", log: Log, notices: Notices
+    machine: str, s3: "S3Client", log: IngestionLog, notices: Notices
 ) -> None:
     run = started(machine, ingestion := land(s3, b"x"), log)
     log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, "x")
@@ -143,7 +143,7 @@ def test_an_end_that_was_told_is_left_alone(
 
 
 def test_an_end_that_was_never_told_before_the_replay(
-    machine: str, s3: "S3Client", log: Log, notices: Notices
+    machine: str, s3: "S3Client", log: IngestionLog, notices: Notices
 ) -> None:
     first = started(machine, ingestion := land(s3, b"x"), log)
     stop(first)
@@ -169,7 +169,7 @@ def test_an_end_that_was_never_told_before_the_replay(
 
 
 def test_an_end_that_step_functions_has_forgotten(
-    machine: str, s3: "S3Client", log: Log, notices: Notices
+    machine: str, s3: "S3Client", log: IngestionLog, notices: Notices
 ) -> None:
     """It forgets an execution 90 days after its end: a file may be replayed after that."""
     first = started(machine, ingestion := land(s3, b"x"), log)
@@ -191,7 +191,7 @@ def test_an_end_that_step_functions_has_forgotten(
 def test_one_ingestion_does_not_stop_what_is_done_about_the_others(
     machine: str,
     s3: "S3Client",
-    log: Log,
+    log: IngestionLog,
     notices: Notices,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -229,19 +229,19 @@ def test_one_ingestion_does_not_stop_what_is_done_about_the_others(
 
 
 def test_a_log_that_is_away_is_so_for_all(
-    s3: "S3Client", log: Log, monkeypatch: pytest.MonkeyPatch
+    s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the look would wait for it at each of a thousand objects, until its time is over."""
     asked = []
     for body in (b"x", b"y"):
         land(s3, body)
 
-    def refuse(_: Log, *key: str) -> None:
+    def refuse(_: IngestionLog, *key: str) -> None:
         asked.append(key)
         raise LogUnavailable
 
-    monkeypatch.setattr(Log, "sweep", lambda _: None)
-    monkeypatch.setattr(Log, "get", refuse)
+    monkeypatch.setattr(IngestionLog, "sweep", lambda _: None)
+    monkeypatch.setattr(IngestionLog, "get", refuse)
 
     with pytest.raises(LogUnavailable):
         look()
@@ -249,7 +249,7 @@ def test_a_log_that_is_away_is_so_for_all(
     assert len(asked) == 1
 
 
-def test_a_rejected_key_that_was_never_told(log: Log, notices: Notices) -> None:
+def test_a_rejected_key_that_was_never_told(log: IngestionLog, notices: Notices) -> None:
     log.reject(Source(LANDING, "nonsense", "v1", 1), "no such form")
 
     assert look() == NOTHING | {"unannounced": 1}
@@ -257,7 +257,7 @@ def test_a_rejected_key_that_was_never_told(log: Log, notices: Notices) -> None:
 
 
 def test_an_invalid_contract_fails_the_look_after_it_has_done_everything(
-    s3: "S3Client", log: Log, monkeypatch: pytest.MonkeyPatch
+    s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = Contracts(load_all(), {"budgets": "budgets.odcs.yaml: it is broken"})
     monkeypatch.setattr("functions.watch.handler.load_all", lambda: found)
@@ -275,7 +275,7 @@ def test_an_invalid_contract_fails_the_look_after_it_has_done_everything(
 
 
 def test_a_file_is_taken_once_its_contract_is_valid_again(
-    s3: "S3Client", log: Log, monkeypatch: pytest.MonkeyPatch
+    s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     today = dt.datetime.now(dt.UTC).date()
     ours = land(s3, b"ours", str(LandingKey("dailycheckins", today, "f.csv")))
@@ -290,7 +290,7 @@ def test_a_file_is_taken_once_its_contract_is_valid_again(
     assert log.get(ours.id, ours.table) is not None
 
 
-def test_a_landed_object_whose_event_was_lost(s3: "S3Client", log: Log) -> None:
+def test_a_landed_object_whose_event_was_lost(s3: "S3Client", log: IngestionLog) -> None:
     land(s3, b"x")
     land(s3, b"y")
 
@@ -299,7 +299,7 @@ def test_a_landed_object_whose_event_was_lost(s3: "S3Client", log: Log) -> None:
 
 
 def test_what_just_landed_is_on_its_way(
-    s3: "S3Client", log: Log, monkeypatch: pytest.MonkeyPatch
+    s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconciliation, "GRACE", dt.timedelta(minutes=10))
     land(s3, b"x", KEY)
@@ -309,7 +309,7 @@ def test_what_just_landed_is_on_its_way(
 
 
 def test_a_file_that_never_came_is_told_until_it_was(
-    s3: "S3Client", log: Log, notices: Notices, monkeypatch: pytest.MonkeyPatch
+    s3: "S3Client", log: IngestionLog, notices: Notices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The log has its times from the clock, and the look below is up to 57 hours ahead of that.
     monkeypatch.setattr(reconciliation, "LOOKBACK", dt.timedelta(days=3))
@@ -331,7 +331,7 @@ def test_a_file_that_never_came_is_told_until_it_was(
 
 
 def test_a_landed_object_whose_event_was_lost_is_said_to_be(
-    s3: "S3Client", log: Log, notices: Notices
+    s3: "S3Client", log: IngestionLog, notices: Notices
 ) -> None:
     land(s3, b"x")
     s3.put_object(Bucket=LANDING, Key="nonsense", Body=b"x")

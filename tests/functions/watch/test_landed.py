@@ -15,8 +15,8 @@ from functions.watch import landed, reconciliation
 from functions.watch.handler import handler
 from functions.watch.landed import Landed, Sweep
 from shared.ingestion import Source
+from shared.ingestion_log import IngestionLog, Status
 from shared.landing_key import LandingKey
-from shared.progress import Log, Status
 from tests.fixtures.aws import LANDING, REGION, lambda_context, land
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ Look = Callable[[], dict[str, Any]]
 
 
 @pytest.fixture(autouse=True)
-def _machine(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+def _machine(log: IngestionLog, monkeypatch: pytest.MonkeyPatch) -> None:
     """A state machine whose executions run until they are stopped; and no time of grace."""
     wait = {"Type": "Wait", "Seconds": 600, "End": True}
     arn = boto3.client("stepfunctions", region_name=REGION).create_state_machine(
@@ -93,7 +93,7 @@ def test_every_spelling_of_a_recent_day_is_listed(s3: "S3Client") -> None:
 
 @pytest.mark.usefixtures("swept")
 def test_old_days_and_malformed_keys_are_left_to_the_sweep(
-    s3: "S3Client", log: Log, monkeypatch: pytest.MonkeyPatch
+    s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land(s3, b"x", f"{OLD}/f.csv")
     s3.put_object(Bucket=LANDING, Key="nonsense", Body=b"x")
@@ -106,7 +106,7 @@ def test_old_days_and_malformed_keys_are_left_to_the_sweep(
 
 
 @pytest.mark.usefixtures("pages_of_two")
-def test_a_sweep_goes_on_where_the_last_step_ended(s3: "S3Client", log: Log) -> None:
+def test_a_sweep_goes_on_where_the_last_step_ended(s3: "S3Client", log: IngestionLog) -> None:
     ingestions = [land(s3, b"x", f"{OLD}/{name}.csv") for name in "abcdefg"]
 
     steps = list(itertools.takewhile(lambda step: not step[2], iter(look, None)))
@@ -118,7 +118,7 @@ def test_a_sweep_goes_on_where_the_last_step_ended(s3: "S3Client", log: Log) -> 
 
 
 @pytest.mark.usefixtures("pages_of_two")
-def test_a_key_with_more_versions_than_a_step_lists(s3: "S3Client", log: Log) -> None:
+def test_a_key_with_more_versions_than_a_step_lists(s3: "S3Client", log: IngestionLog) -> None:
     keys = [f"{OLD}/{name}.csv" for name in "abbbbbbbc"]
     ingestions = [land(s3, b"x", key) for key in keys]
     s3.delete_object(Bucket=LANDING, Key=keys[-1])
@@ -129,7 +129,9 @@ def test_a_key_with_more_versions_than_a_step_lists(s3: "S3Client", log: Log) ->
     assert all(log.get(each.id, each.table) for each in ingestions)
 
 
-def test_a_step_ends_in_time(s3: "S3Client", log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_ends_in_time(
+    s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")
     monkeypatch.setattr(landed, "SECONDS", 0.0)
     for name in "abcdef":
@@ -139,7 +141,7 @@ def test_a_step_ends_in_time(s3: "S3Client", log: Log, monkeypatch: pytest.Monke
 
 
 @pytest.mark.usefixtures("pages_of_two")
-def test_a_step_that_breaks_off_is_done_again(s3: "S3Client", log: Log) -> None:
+def test_a_step_that_breaks_off_is_done_again(s3: "S3Client", log: IngestionLog) -> None:
     for name in "abcd":
         land(s3, b"x", f"{OLD}/{name}.csv")
     now = dt.datetime.now(dt.UTC)
@@ -154,7 +156,7 @@ def test_a_step_that_breaks_off_is_done_again(s3: "S3Client", log: Log) -> None:
 
 
 @pytest.mark.usefixtures("pages_of_two")
-def test_two_steps_at_the_same_time(s3: "S3Client", log: Log) -> None:
+def test_two_steps_at_the_same_time(s3: "S3Client", log: IngestionLog) -> None:
     """Whoever remembers last, each version is listed until the sweep is over."""
     for name in "abcdef":
         land(s3, b"x", f"{OLD}/{name}.csv")
@@ -171,13 +173,15 @@ def test_two_steps_at_the_same_time(s3: "S3Client", log: Log) -> None:
     assert look()[1:] == (0, True)
 
 
-def remembered(log: Log, started: dt.datetime) -> None:
+def remembered(log: IngestionLog, started: dt.datetime) -> None:
     """Let the last sweep, which is over, have begun then."""
     progress = landed.Progress.begin(started, None)
     log.remember_sweep(progress.as_memory() | {"finished": True})
 
 
-def test_nothing_falls_between_two_sweeps_however_long_they_take(s3: "S3Client", log: Log) -> None:
+def test_nothing_falls_between_two_sweeps_however_long_they_take(
+    s3: "S3Client", log: IngestionLog
+) -> None:
     now = dt.datetime.now(dt.UTC)
     began = now - dt.timedelta(days=40)
     remembered(log, began)
@@ -195,7 +199,7 @@ def test_nothing_falls_between_two_sweeps_however_long_they_take(s3: "S3Client",
     assert {item["versionId"] for item in items} == {each.version_id for each in found}
 
 
-def test_a_sweep_is_due_once_a_day(s3: "S3Client", log: Log) -> None:
+def test_a_sweep_is_due_once_a_day(s3: "S3Client", log: IngestionLog) -> None:
     now = dt.datetime.now(dt.UTC)
     remembered(log, now - dt.timedelta(hours=23))
     assert look()[1] == 0
@@ -203,7 +207,7 @@ def test_a_sweep_is_due_once_a_day(s3: "S3Client", log: Log) -> None:
     assert look()[1] == 1
 
 
-def test_what_the_sweep_remembers_is_no_ingestion(s3: "S3Client", log: Log) -> None:
+def test_what_the_sweep_remembers_is_no_ingestion(s3: "S3Client", log: IngestionLog) -> None:
     look()
 
     assert log.sweep() is not None
@@ -211,7 +215,7 @@ def test_what_the_sweep_remembers_is_no_ingestion(s3: "S3Client", log: Log) -> N
     assert log.of_id("watch") == []
 
 
-def test_an_object_without_a_version_is_told(s3: "S3Client", log: Log) -> None:
+def test_an_object_without_a_version_is_told(s3: "S3Client", log: IngestionLog) -> None:
     """One that is stored under the same key later is another one."""
     suspended: Any = {"Status": "Suspended"}
     s3.put_bucket_versioning(Bucket=LANDING, VersioningConfiguration=suspended)

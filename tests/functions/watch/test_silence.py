@@ -10,9 +10,9 @@ import pytest
 from functions.watch.silence import Silence
 from shared.contract import Contract
 from shared.ingestion import Ingestion, Run, Source
+from shared.ingestion_log import IngestionLog, State, Status
 from shared.landing_key import LandingKey
 from shared.odcs import load_all
-from shared.progress import Log, State, Status
 from tests.fixtures.aws import REGION, run_of
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ Look = Callable[..., list[str]]
 
 
 @pytest.fixture
-def look(log: Log, monkeypatch: pytest.MonkeyPatch) -> Look:
+def look(log: IngestionLog, monkeypatch: pytest.MonkeyPatch) -> Look:
     """Look at some time; returns the IDs of what was found, of a log that is years old."""
-    monkeypatch.setattr(Log, "begun", lambda _: dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
+    monkeypatch.setattr(IngestionLog, "begun", lambda _: dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
     events: EventBridgeClient = boto3.client("events", region_name=REGION)
 
     def at(now: dt.datetime, *started: Source, **contracts: Contract) -> list[str]:
@@ -49,14 +49,16 @@ def ingestion(day: dt.date = DAY, name: str = "f.csv") -> Ingestion:
     return Ingestion.of(Source("landing", str(key), "v1", 1), key)
 
 
-def ended(log: Log, each: Ingestion, state: State, status: Status, reason: str | None) -> Run:
+def ended(
+    log: IngestionLog, each: Ingestion, state: State, status: Status, reason: str | None
+) -> Run:
     run = run_of(each)
     log.open(each, run)
     log.finish(each, run, state, status, {}, reason)
     return run
 
 
-def test_a_file_that_never_came(look: Look, log: Log) -> None:
+def test_a_file_that_never_came(look: Look, log: IngestionLog) -> None:
     assert look(DEADLINE + 9 * MINUTE) == ["20240301-missing", "20240302-missing"]
 
     assert look(DEADLINE + 10 * MINUTE) == ["20240303-missing"], "what is new has ten minutes"
@@ -86,14 +88,14 @@ def test_the_day_of_a_zone(look: Look) -> None:
 
 
 @pytest.mark.parametrize("status", [Status.SUCCESS, Status.SUPERSEDED])
-def test_a_file_that_is_loaded(status: Status, look: Look, log: Log) -> None:
+def test_a_file_that_is_loaded(status: Status, look: Look, log: IngestionLog) -> None:
     ended(log, ingestion(), State.LOAD, status, None)
 
     assert "20240303-missing" not in look(DEADLINE + HOUR)
 
 
 @pytest.mark.parametrize("state", [State.LOAD, State.TRANSFORM])
-def test_a_file_that_was_removed(state: State, look: Look, log: Log) -> None:
+def test_a_file_that_was_removed(state: State, look: Look, log: IngestionLog) -> None:
     """Nothing of it is loaded any more; that it had failed before is of no matter either."""
     status = Status.SUCCESS if state is State.LOAD else Status.FAIL
     ended(log, each := ingestion(), state, status, None)
@@ -109,7 +111,7 @@ def test_a_file_that_was_removed(state: State, look: Look, log: Log) -> None:
     )
 
 
-def test_a_file_of_another_table_is_no_file_of_this_one(look: Look, log: Log) -> None:
+def test_a_file_of_another_table_is_no_file_of_this_one(look: Look, log: IngestionLog) -> None:
     key = LandingKey("projectbudgets", DAY, "f.csv")
     ended(
         log,
@@ -122,7 +124,7 @@ def test_a_file_of_another_table_is_no_file_of_this_one(look: Look, log: Log) ->
     assert "20240303-missing" in look(DEADLINE + HOUR)
 
 
-def test_a_file_that_is_under_way_is_waited_for(look: Look, log: Log) -> None:
+def test_a_file_that_is_under_way_is_waited_for(look: Look, log: IngestionLog) -> None:
     run = run_of(each := ingestion())
     log.open(each, run)
     assert "20240303-missing" not in look(DEADLINE + HOUR)
@@ -136,7 +138,7 @@ def test_a_file_that_this_look_has_started_is_waited_for(look: Look) -> None:
     assert "20240303-missing" not in look(DEADLINE + HOUR, ingestion().source)
 
 
-def test_a_file_that_came_and_failed(look: Look, log: Log) -> None:
+def test_a_file_that_came_and_failed(look: Look, log: IngestionLog) -> None:
     ended(log, ingestion(name="a.csv"), State.TRANSFORM, Status.FAIL, "the file is empty")
     last = ingestion(name="b.csv")
     ended(log, last, State.LOAD, Status.FAIL, "DatabaseUnavailable: no answer")
@@ -151,7 +153,7 @@ def test_a_file_that_came_and_failed(look: Look, log: Log) -> None:
     )
 
 
-def test_a_replay_that_fails_takes_nothing_back(look: Look, log: Log) -> None:
+def test_a_replay_that_fails_takes_nothing_back(look: Look, log: IngestionLog) -> None:
     run = ended(log, each := ingestion(), State.LOAD, Status.SUCCESS, None)
     item = log.get(each.id, TABLE)
     assert item is not None
@@ -170,23 +172,23 @@ def test_nothing_is_expected_of_a_stack_before_its_first_whole_day(
     look: Look, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     began = dt.datetime(2024, 3, 3, 0, 1, tzinfo=dt.UTC)
-    monkeypatch.setattr(Log, "begun", lambda _: began)
+    monkeypatch.setattr(IngestionLog, "begun", lambda _: began)
 
     assert look(DEADLINE + HOUR) == []
     assert look(DEADLINE + dt.timedelta(days=1, hours=1)) == ["20240304-missing"]
 
 
-def test_the_log_knows_its_age(log: Log) -> None:
+def test_the_log_knows_its_age(log: IngestionLog) -> None:
     assert abs(dt.datetime.now(dt.UTC) - log.begun()) < dt.timedelta(minutes=5)
 
 
-def hours_late(log: Log, now: dt.datetime, **contracts: Contract) -> dict[str, float]:
+def hours_late(log: IngestionLog, now: dt.datetime, **contracts: Contract) -> dict[str, float]:
     events: EventBridgeClient = boto3.client("events", region_name=REGION)
     return Silence(log, contracts or load_all(), events, now).hours_late()
 
 
 @pytest.mark.usefixtures("look")
-def test_how_late_a_table_is(log: Log) -> None:
+def test_how_late_a_table_is(log: IngestionLog) -> None:
     ended(log, ingestion(DAY - dt.timedelta(days=1)), State.LOAD, Status.SUCCESS, None)
     ended(log, ingestion(), State.TRANSFORM, Status.FAIL, "no header")
 
@@ -202,5 +204,5 @@ def test_how_late_a_table_is(log: Log) -> None:
     assert hours_late(log, DEADLINE + 30 * HOUR) == {TABLE: 0}
 
 
-def test_a_stack_of_today_is_not_late(log: Log) -> None:
+def test_a_stack_of_today_is_not_late(log: IngestionLog) -> None:
     assert hours_late(log, dt.datetime.now(dt.UTC)) == {TABLE: 0}

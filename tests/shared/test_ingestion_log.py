@@ -6,8 +6,8 @@ import pytest
 
 from shared.errors import LogUnavailable
 from shared.ingestion import Ingestion, Run, Source
+from shared.ingestion_log import IngestionLog, State, Status, told, was_loaded
 from shared.landing_key import LandingKey
-from shared.progress import Log, State, Status, told, was_loaded
 from shared.text import REASON
 from shared.verdict import Outcome, Verdict
 from tests.fixtures.aws import KEY, run_of
@@ -25,17 +25,17 @@ def run(ingestion: Ingestion) -> Run:
     return run_of(ingestion)
 
 
-def item(log: Log, ingestion: Ingestion) -> dict[str, Any]:
+def item(log: IngestionLog, ingestion: Ingestion) -> dict[str, Any]:
     found = log.get(ingestion.id, ingestion.table)
     assert found is not None
     return found
 
 
-def steps(log: Log, ingestion: Ingestion) -> list[tuple[str, str]]:
+def steps(log: IngestionLog, ingestion: Ingestion) -> list[tuple[str, str]]:
     return [(step["state"], step["status"]) for step in item(log, ingestion)["history"]]
 
 
-def test_a_run_from_beginning_to_end(log: Log, ingestion: Ingestion, run: Run) -> None:
+def test_a_run_from_beginning_to_end(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
     assert log.open(ingestion, run)
     for state in (State.TRANSFORM, State.TEST, State.LOAD):
         log.enter(ingestion, run, state)
@@ -60,7 +60,7 @@ def test_a_run_from_beginning_to_end(log: Log, ingestion: Ingestion, run: Run) -
     ]
 
 
-def test_an_ingestion_is_opened_once(log: Log, ingestion: Ingestion, run: Run) -> None:
+def test_an_ingestion_is_opened_once(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
     assert log.open(ingestion, run)
     log.enter(ingestion, run, State.TRANSFORM)
 
@@ -68,7 +68,7 @@ def test_an_ingestion_is_opened_once(log: Log, ingestion: Ingestion, run: Run) -
     assert item(log, ingestion)["state"] == "transform"
 
 
-def test_a_retried_state_is_written_once(log: Log, ingestion: Ingestion, run: Run) -> None:
+def test_a_retried_state_is_written_once(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
     log.open(ingestion, run)
 
     assert log.enter(ingestion, run, State.TRANSFORM)
@@ -85,7 +85,7 @@ def test_a_retried_state_is_written_once(log: Log, ingestion: Ingestion, run: Ru
     ],
 )
 def test_a_verdict_that_ends_the_run(
-    state: State, outcome: Outcome, status: str, log: Log, ingestion: Ingestion, run: Run
+    state: State, outcome: Outcome, status: str, log: IngestionLog, ingestion: Ingestion, run: Run
 ) -> None:
     log.open(ingestion, run)
     log.enter(ingestion, run, state)
@@ -95,7 +95,7 @@ def test_a_verdict_that_ends_the_run(
     assert (found["state"], found["status"], found["haltReason"]) == (state, status, "because")
 
 
-def test_a_finished_item_stays_finished(log: Log, ingestion: Ingestion, run: Run) -> None:
+def test_a_finished_item_stays_finished(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
     log.open(ingestion, run)
     log.finish(ingestion, run, State.TEST, Status.FAIL, {}, "stopped")
 
@@ -103,7 +103,7 @@ def test_a_finished_item_stays_finished(log: Log, ingestion: Ingestion, run: Run
     assert item(log, ingestion)["status"] == "fail"
 
 
-def test_a_redrive_takes_it_up_again(log: Log, ingestion: Ingestion, run: Run) -> None:
+def test_a_redrive_takes_it_up_again(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
     log.open(ingestion, run)
     log.enter(ingestion, run, State.LOAD)
     log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, "stopped")
@@ -116,13 +116,15 @@ def test_a_redrive_takes_it_up_again(log: Log, ingestion: Ingestion, run: Run) -
     assert not log.finish(ingestion, run, State.LOAD, Status.SUCCESS, {})
 
 
-def test_another_execution_writes_nothing(log: Log, ingestion: Ingestion, run: Run) -> None:
+def test_another_execution_writes_nothing(
+    log: IngestionLog, ingestion: Ingestion, run: Run
+) -> None:
     log.open(ingestion, run)
 
     assert not log.enter(ingestion, Run(run.execution_arn + "-r2"), State.LOAD)
 
 
-def test_a_replay_takes_up_what_ended(log: Log, ingestion: Ingestion, run: Run) -> None:
+def test_a_replay_takes_up_what_ended(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
     log.open(ingestion, run)
     counts = {"rowsRead": 3, "rowsLoaded": 2, "rowsRejected": 1}
     log.finish(ingestion, run, State.LOAD, Status.SUPERSEDED, counts, "older")
@@ -143,7 +145,9 @@ def test_a_replay_takes_up_what_ended(log: Log, ingestion: Ingestion, run: Run) 
     assert log.finish(ingestion, again, State.TRANSFORM, Status.FAIL, {}, "because")
 
 
-def test_of_two_replays_at_once_one_counts(log: Log, ingestion: Ingestion, run: Run) -> None:
+def test_of_two_replays_at_once_one_counts(
+    log: IngestionLog, ingestion: Ingestion, run: Run
+) -> None:
     log.open(ingestion, run)
     log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, "stopped")
     read = item(log, ingestion)
@@ -153,7 +157,9 @@ def test_of_two_replays_at_once_one_counts(log: Log, ingestion: Ingestion, run: 
     assert item(log, ingestion)["attempt"] == 2
 
 
-def test_a_replay_of_what_was_redriven_meanwhile(log: Log, ingestion: Ingestion, run: Run) -> None:
+def test_a_replay_of_what_was_redriven_meanwhile(
+    log: IngestionLog, ingestion: Ingestion, run: Run
+) -> None:
     log.open(ingestion, run)
     log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, "stopped")
     read = item(log, ingestion)
@@ -162,7 +168,7 @@ def test_a_replay_of_what_was_redriven_meanwhile(log: Log, ingestion: Ingestion,
     assert not log.reopen(read, Run(f"{run.execution_arn}-r2"))
 
 
-def test_rejected_keys_have_an_item(log: Log) -> None:
+def test_rejected_keys_have_an_item(log: IngestionLog) -> None:
     source = Source("landing", "nonsense", "v1", 10)
 
     assert log.reject(source, "no such form")
@@ -171,7 +177,7 @@ def test_rejected_keys_have_an_item(log: Log) -> None:
     assert (found["ingestedTable"], found["haltReason"]) == ("unmatched", "no such form")
 
 
-def test_items_by_status_and_age(log: Log, ingestion: Ingestion, run: Run) -> None:
+def test_items_by_status_and_age(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
     log.open(ingestion, run)
     soon = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=1)
 
@@ -181,7 +187,7 @@ def test_items_by_status_and_age(log: Log, ingestion: Ingestion, run: Run) -> No
 
 
 def test_what_was_removed_is_loaded_no_more_and_keeps_its_history(
-    log: Log, ingestion: Ingestion, run: Run
+    log: IngestionLog, ingestion: Ingestion, run: Run
 ) -> None:
     assert not log.removed(ingestion.id, ingestion.table), "there is no such item"
     log.open(ingestion, run)
@@ -200,7 +206,7 @@ def test_what_was_removed_is_loaded_no_more_and_keeps_its_history(
     assert newest["ingestedID"] == ingestion.id, "who asks what has changed is told"
 
 
-def test_an_end_is_claimed_once(log: Log, ingestion: Ingestion, run: Run) -> None:
+def test_an_end_is_claimed_once(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
     log.open(ingestion, run)
     key = ingestion.id, ingestion.table
     failed, succeeded = f"{run.name}/FAILED", f"{run.execution_name}/1/SUCCEEDED"
@@ -218,7 +224,7 @@ def test_an_end_is_claimed_once(log: Log, ingestion: Ingestion, run: Run) -> Non
 
 
 def test_the_alert_of_the_last_run_does_not_tell_of_this_one(
-    log: Log, ingestion: Ingestion, run: Run
+    log: IngestionLog, ingestion: Ingestion, run: Run
 ) -> None:
     log.open(ingestion, run)
     log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, "stopped")
@@ -232,26 +238,26 @@ def test_the_alert_of_the_last_run_does_not_tell_of_this_one(
 
 
 def test_a_claim_that_led_to_nothing_lapses(
-    log: Log, ingestion: Ingestion, run: Run, monkeypatch: pytest.MonkeyPatch
+    log: IngestionLog, ingestion: Ingestion, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log.open(ingestion, run)
     end = ingestion.id, ingestion.table, f"{run.name}/FAILED"
     log.claim_alert(*end, "request-1")
     assert not log.claim_alert(*end, "request-2")
 
-    monkeypatch.setattr("shared.progress.CLAIM", dt.timedelta(seconds=-1))
+    monkeypatch.setattr("shared.ingestion_log.CLAIM", dt.timedelta(seconds=-1))
 
     assert log.claim_alert(*end, "request-2")
     log.alert_sent(*end, "request-2")
     assert not log.claim_alert(*end, "request-3"), "it was sent"
 
 
-def test_an_end_of_nothing_cannot_be_claimed(log: Log) -> None:
+def test_an_end_of_nothing_cannot_be_claimed(log: IngestionLog) -> None:
     assert not log.claim_alert("20240303-0", "dailycheckins", "end", "request")
 
 
 def test_only_what_may_pass_is_called_unavailable(
-    log: Log, ingestion: Ingestion, run: Run, monkeypatch: pytest.MonkeyPatch
+    log: IngestionLog, ingestion: Ingestion, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(code: str) -> Any:
         def put_item(**_: object) -> None:
@@ -268,7 +274,7 @@ def test_only_what_may_pass_is_called_unavailable(
 
 
 def test_every_transition_is_logged_and_found_by_its_index(
-    log: Log, ingestion: Ingestion, run: Run
+    log: IngestionLog, ingestion: Ingestion, run: Run
 ) -> None:
     """A key that was rejected, a file that ended five times, and one that never came."""
     begun = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1)
@@ -324,7 +330,9 @@ def test_every_transition_is_logged_and_found_by_its_index(
     assert log.miss(ingestion.table, ingestion.data_date, "again", None) is None
 
 
-def test_a_reason_is_cut_before_it_is_stored(log: Log, ingestion: Ingestion, run: Run) -> None:
+def test_a_reason_is_cut_before_it_is_stored(
+    log: IngestionLog, ingestion: Ingestion, run: Run
+) -> None:
     """An item has at most 400 KB, with the reasons of all its runs."""
     long = "ё" * 300_000
     log.open(ingestion, run)

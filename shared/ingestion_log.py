@@ -81,14 +81,14 @@ UNDER_WAY = frozenset({Status.WAITING, Status.RUNNING})
 """The statuses of what will end by itself."""
 
 
-class Log:
+class IngestionLog:
     """The log table; `table` is boto3's resource."""
 
     def __init__(self, table: "Table") -> None:
         self._table = table
 
     @classmethod
-    def of(cls, table_name: str) -> "Log":
+    def of(cls, table_name: str) -> "IngestionLog":
         """Return the log in the table of that name."""
         return cls(boto3.resource("dynamodb").Table(table_name))
 
