@@ -22,7 +22,8 @@ import psutil
 from local.home import home
 from local.stack import Stack
 from local.tap import Tap
-from shared.ingestion_log import IngestionLog, Status, told
+from shared.endings import Status
+from shared.ingestion_log import IngestionLog, told
 
 DAY = "table=dailycheckins/year=2024/month=3/day=3"
 ROWS = 20

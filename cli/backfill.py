@@ -26,9 +26,9 @@ from cli.errors import CommandError
 from cli.items import Item, counts, current_run
 from cli.stack import Stack
 from functions.alert.ends import End
+from shared.endings import UNDER_WAY, State, Status
 from shared.errors import PipelineError
 from shared.ingestion import Ingestion, Source
-from shared.ingestion_log import State, Status
 from shared.intake import NO_VERSION_REASON
 from shared.landing_key import LandingKey
 
@@ -65,7 +65,7 @@ class Action(StrEnum):
     UNVERSIONED = "skip: no version"
 
 
-class Outcome(StrEnum):
+class FileOutcome(StrEnum):
     """How it went with a version, and so with its file."""
 
     LOADED = "loaded"
@@ -80,7 +80,8 @@ class Outcome(StrEnum):
     """Something else is."""
 
 
-_BAD = {Outcome.REFUSED, Outcome.BROKEN}
+_GOOD = {Status.SUCCESS: FileOutcome.LOADED, Status.SUPERSEDED: FileOutcome.SUPERSEDED}
+_BAD = {FileOutcome.REFUSED, FileOutcome.BROKEN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Tried:
     """What became of one version: its log item, or without one the reason."""
 
     ingestion: Ingestion
-    outcome: Outcome
+    outcome: FileOutcome
     item: Item | None
     reason: str = ""
 
@@ -101,17 +102,19 @@ class Result:
     tried: tuple[Tried, ...]
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> FileOutcome:
         """How it went: an older version in place of a refused one makes nothing good."""
         if not self.tried:
-            return Outcome.DELETED
+            return FileOutcome.DELETED
         last = self.tried[-1].outcome
-        return Outcome.REFUSED if len(self.tried) > 1 and last is not Outcome.BROKEN else last
+        return (
+            FileOutcome.REFUSED if len(self.tried) > 1 and last is not FileOutcome.BROKEN else last
+        )
 
     @property
     def rows(self) -> Mapping[str, int]:
         """The row counts of the version that was loaded."""
-        loaded = [each.item for each in self.tried if each.outcome is Outcome.LOADED]
+        loaded = [each.item for each in self.tried if each.outcome is FileOutcome.LOADED]
         names = ("rowsRead", "rowsLoaded", "rowsRejected")
         return {name: int(item[name]) for item in loaded if item for name in names if name in item}
 
@@ -161,7 +164,7 @@ def landed(stack: Stack, tables: Iterable[str], first: dt.date, last: dt.date) -
     return files(itertools.chain.from_iterable(pages), stack.landing_bucket, first, last)
 
 
-def action(item: Item | None, outcome: Outcome | None, since: dt.datetime) -> Action:
+def action(item: Item | None, outcome: FileOutcome | None, since: dt.datetime) -> Action:
     """Return what there is to do about a version.
 
     Args:
@@ -175,9 +178,9 @@ def action(item: Item | None, outcome: Outcome | None, since: dt.datetime) -> Ac
     match outcome:
         case None:
             return Action.WAIT if counted else Action.WAIT_AND_REPLAY
-        case Outcome.LOADED | Outcome.SUPERSEDED if counted:
+        case FileOutcome.LOADED | FileOutcome.SUPERSEDED if counted:
             return Action.LOADED
-        case Outcome.REFUSED if counted:
+        case FileOutcome.REFUSED if counted:
             return Action.REFUSED
     return Action.REPLAY
 
@@ -231,20 +234,20 @@ class Backfill:
             try:
                 tried.append((yield from self._try(ingestion)))
             except _FAILURES as error:
-                tried.append(Tried(ingestion, Outcome.BROKEN, None, str(error)))
-            if tried[-1].outcome is not Outcome.REFUSED:
+                tried.append(Tried(ingestion, FileOutcome.BROKEN, None, str(error)))
+            if tried[-1].outcome is not FileOutcome.REFUSED:
                 break
         return Result(file, tuple(tried))
 
     def _try(self, ingestion: Ingestion) -> Generator[None, None, Tried]:
         if not ingestion.source.has_version:
-            return Tried(ingestion, Outcome.BROKEN, None, NO_VERSION_REASON)
+            return Tried(ingestion, FileOutcome.BROKEN, None, NO_VERSION_REASON)
         item, outcome = self._look(ingestion)
         match action(item, outcome, self._since):
             case Action.LOADED:
-                return Tried(ingestion, Outcome.DONE, item)
+                return Tried(ingestion, FileOutcome.DONE, item)
             case Action.REFUSED:
-                return Tried(ingestion, Outcome.REFUSED, item)
+                return Tried(ingestion, FileOutcome.REFUSED, item)
         while True:
             if item is None:
                 self._intake.admit(ingestion.source)
@@ -255,7 +258,7 @@ class Backfill:
             if _began(item) >= self._since:
                 return Tried(ingestion, outcome, item)
 
-    def _end(self, ingestion: Ingestion) -> Generator[None, None, tuple[Item, Outcome]]:
+    def _end(self, ingestion: Ingestion) -> Generator[None, None, tuple[Item, FileOutcome]]:
         """Wait for the end of whatever run is under way."""
         deadline = time.monotonic() + _ENDS_WITHIN
         while time.monotonic() < deadline:
@@ -270,26 +273,23 @@ class Backfill:
             "closed it, and its log group tells why"
         )
 
-    def _look(self, ingestion: Ingestion) -> tuple[Item | None, Outcome | None]:
+    def _look(self, ingestion: Ingestion) -> tuple[Item | None, FileOutcome | None]:
         item = self._intake.log.get(ingestion.id, ingestion.table)
         return item, None if item is None else self._outcome(item)
 
-    def _outcome(self, item: Item) -> Outcome | None:
-        match item["status"]:
-            case Status.WAITING | Status.RUNNING:
-                return None
-            case Status.SUCCESS:
-                return Outcome.LOADED
-            case Status.SUPERSEDED:
-                return Outcome.SUPERSEDED
+    def _outcome(self, item: Item) -> FileOutcome | None:
+        if item["status"] in UNDER_WAY:
+            return None
+        if good := _GOOD.get(item["status"]):
+            return good
         # Whether the file or a function is at fault is not the log's to say.
         try:
             run = self._stepfunctions.describe_execution(executionArn=item["executionArn"])
         except self._stepfunctions.exceptions.ExecutionDoesNotExist:
-            return Outcome.BROKEN
+            return FileOutcome.BROKEN
         if run["status"] == "RUNNING":
             return None
-        return Outcome.REFUSED if End.from_event(run).file_at_fault else Outcome.BROKEN
+        return FileOutcome.REFUSED if End.from_event(run).file_at_fault else FileOutcome.BROKEN
 
 
 def show_plan(work: Backfill, files: Iterable[File]) -> None:
@@ -335,7 +335,7 @@ def bring(work: Backfill, files: Sequence[File], concurrency: int, again: str) -
             sep="\n",
         )
         return 130
-    if Outcome.BROKEN in outcomes:
+    if FileOutcome.BROKEN in outcomes:
         console.print("", f"Once the cause is mended, go on with: {again}", sep="\n")
     return 1 if outcomes & _BAD else 0
 
@@ -343,7 +343,7 @@ def bring(work: Backfill, files: Sequence[File], concurrency: int, again: str) -
 @contextlib.contextmanager
 def _progress(total: int) -> Iterator[Callable[[Result], None]]:
     """Give what shows a result: on a bar, or as a line where there is no terminal."""
-    outcomes: Counter[Outcome] = Counter()
+    outcomes: Counter[FileOutcome] = Counter()
     if not console.is_terminal:
 
         def line(result: Result) -> None:
@@ -376,7 +376,7 @@ def _show(results: list[Result]) -> None:
     console.print(f"{_files(len(results))}: {_listed(outcomes) or 'none'}.")
     if rows:
         console.print(f"Rows: {counts(rows)}")
-    if deleted := outcomes[Outcome.DELETED]:
+    if deleted := outcomes[FileOutcome.DELETED]:
         console.print(
             f"Deleted from the bucket: {_files(deleted)}; what the table holds of that stays there "
             "until `tm remove KEY` takes it out."
@@ -402,7 +402,7 @@ def _told(tried: Tried) -> str:
     if item is None:
         return f"{text}: {' '.join(tried.reason.split())}"
     text += f" at {item['state']}: {' '.join(item.get('haltReason', '').split())}"
-    if tried.outcome is Outcome.BROKEN:
+    if tried.outcome is FileOutcome.BROKEN:
         text += f" - mend the cause, then: tm replay {ingestion.id}"
     return text
 

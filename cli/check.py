@@ -18,10 +18,11 @@ from functions.test.examination import examine
 from functions.transform.transformation import transform
 from shared import parquet
 from shared.contract import Contract
+from shared.endings import Outcome
 from shared.ingestion import Ingestion, Source
 from shared.landing import CHUNK_BYTES
 from shared.staging import Staging
-from shared.verdict import Outcome, Verdict
+from shared.verdict import Verdict
 
 _SHOWN = 20
 

@@ -14,8 +14,9 @@ from cli.errors import CommandError
 from cli.items import Item, counts, current_run, has_run, is_loaded, plain, style, transition
 from cli.stack import Stack
 from local.tap import Alert
+from shared.endings import UNDER_WAY, State, Status
 from shared.ingestion import NO_VERSION, UNMATCHED, Ingestion, Run, Source, unmatched_id
-from shared.ingestion_log import UNDER_WAY, State, Status, told
+from shared.ingestion_log import told
 from shared.intake import NO_VERSION_REASON
 from shared.landing_key import LandingKey
 from shared.staging import Staging

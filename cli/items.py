@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from shared.ingestion_log import State, Status
+from shared.endings import State, Status
 
 Item = dict[str, Any]
 

@@ -30,7 +30,7 @@ from local import cloud
 from local.home import home
 from shared import odcs
 from shared.contract import Contract
-from shared.ingestion_log import Status
+from shared.endings import Status
 from shared.version import VERSION
 
 

@@ -15,8 +15,8 @@ from cli.console import cell, console, styled
 from cli.errors import CommandError
 from cli.items import Item, has_run
 from cli.stack import Stack
+from shared.endings import UNDER_WAY
 from shared.ingestion import Ingestion
-from shared.ingestion_log import UNDER_WAY
 from shared.staging import Staging
 
 _SHOWN = 100

@@ -24,8 +24,8 @@ from cli import rows as table
 from cli.errors import CommandError
 from cli.items import Item, plain
 from cli.stack import Stack
+from shared.endings import UNDER_WAY
 from shared.ingestion import Ingestion, Source
-from shared.ingestion_log import UNDER_WAY
 from shared.landing_key import LandingKey
 from shared.staging import Staging
 

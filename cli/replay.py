@@ -4,8 +4,8 @@ from cli import status as log
 from cli.console import console
 from cli.errors import CommandError
 from cli.stack import Stack
+from shared.endings import Status
 from shared.ingestion import Ingestion
-from shared.ingestion_log import Status
 
 
 def replay(stack: Stack, ingested_id: str) -> Ingestion:

@@ -23,8 +23,9 @@ from cli.items import Item, counts
 from cli.specimen import specimen
 from cli.stack import Stack
 from local.errors import LocalError
-from shared.alerts import Kind, is_wanted
+from shared.alerts import is_wanted
 from shared.contract import Contract
+from shared.endings import Kind
 from shared.errors import PipelineError
 from shared.ingestion import Ingestion, Source
 from shared.ingestion_log import told

@@ -20,8 +20,9 @@ from cli.errors import CommandError
 from cli.items import Item, counts, has_run, is_loaded, plain, standing, style, transition
 from cli.stack import Stack
 from cli.timeline import Run, runs
+from shared.endings import UNDER_WAY, Status
 from shared.ingestion import Ingestion
-from shared.ingestion_log import UNDER_WAY, Status, told
+from shared.ingestion_log import told
 
 _POLL = 2.0
 _WIDE = 100

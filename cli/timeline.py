@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cli.items import Item, begins_run
-from shared.ingestion_log import UNDER_WAY, Status
+from shared.endings import UNDER_WAY, Status
 
 _ENDS = {Status.FAIL, Status.REJECTED, Status.SUPERSEDED, Status.MISSING}
 

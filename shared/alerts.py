@@ -4,11 +4,10 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from shared.endings import ENDINGS, Kind, State
 from shared.ingestion import Ingestion
-from shared.ingestion_log import State
 from shared.settings import AlertOn
 
 if TYPE_CHECKING:
@@ -20,33 +19,6 @@ _TOP = 3
 _COUNTS = ("rowsRead", "rowsLoaded", "rowsRejected")
 
 
-class Kind(StrEnum):
-    """How an ingestion can end. docs/runbook.md has a section on each, under this name."""
-
-    LOADED = "Loaded"
-    LOADED_WITH_REJECTS = "Loaded With Rejects"
-    SUPERSEDED = "Superseded"
-    """A newer version of the same key was loaded already."""
-    REFUSED = "Refused"
-    """Transform's verdict: the file is not the contract's."""
-    FAILED_TESTS = "Failed Tests"
-    """Test's verdict."""
-    BROKEN = "Broken"
-    """A function raised an error."""
-    CRASHED = "Crashed"
-    """A function died without one."""
-    TIMED_OUT = "Timed Out"
-    """A function, a state or the whole run took longer than it may."""
-    ABORTED = "Aborted"
-    """Somebody stopped the run."""
-    REJECTED = "Rejected"
-    """The object's key fits no contract, or it has no version, so there was no run."""
-    MISSING = "Missing"
-    """A day's file was not loaded by the time that its contract promises."""
-
-
-_GOOD = {Kind.LOADED, Kind.LOADED_WITH_REJECTS, Kind.SUPERSEDED}
-_VERDICTS = {Kind.REFUSED, Kind.FAILED_TESTS}
 _IN_WORDS = {
     Kind.LOADED: "Every row of the file is loaded.",
     Kind.LOADED_WITH_REJECTS: "The file is loaded, but for some of its rows.",
@@ -82,7 +54,7 @@ def is_wanted(kind: Kind, item: Mapping[str, Any], alert_on: AlertOn) -> bool:
     """
     return (
         alert_on is AlertOn.ALL
-        or kind not in _GOOD
+        or not ENDINGS[kind].is_good
         or (kind is Kind.LOADED_WITH_REJECTS and alert_on is AlertOn.FAILURES_AND_REJECTS)
         or _was_lost(item)
     )
@@ -96,7 +68,7 @@ def compose(item: Mapping[str, Any], report: Mapping[str, Any] | None, kind: Kin
         report: Test's `report.json`, if rows were rejected. No raw value of it is passed on.
         kind: how it ended.
     """
-    status = "Ingestion Success" if kind in _GOOD else "Ingestion Fail"
+    status = "Ingestion Success" if ENDINGS[kind].is_good else "Ingestion Fail"
     record = {
         "status": status,
         "kind": str(kind),
@@ -248,7 +220,7 @@ def _repair(item: Mapping[str, Any], kind: Kind) -> str | None:
             )
         case Kind.MISSING:
             return f"ask its supplier for it, then drop it: {drop}"
-        case _ if kind in _VERDICTS:
+        case _ if ENDINGS[kind].file_at_fault:
             some = f"correct the rejected rows: {correct}; or " if item.get("rowsRejected") else ""
             return (
                 f"{some}correct the file and drop it again: {drop}; or, if the contract asks "

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from shared.endings import UNDER_WAY, State, Status
 from shared.ingestion import Ingestion, Run
-from shared.ingestion_log import UNDER_WAY, IngestionLog, State, Status
+from shared.ingestion_log import IngestionLog
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient

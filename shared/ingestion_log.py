@@ -13,18 +13,18 @@ replayed. An item with `removedAt` is of a file that was removed then, and its r
 import contextlib
 import datetime as dt
 from collections.abc import Iterator, Mapping
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.exceptions
 from boto3.dynamodb.conditions import ConditionBase, Key
 
+from shared.endings import STATUS_OF, Outcome, State, Status
 from shared.errors import LogUnavailable
 from shared.ingestion import UNMATCHED, Ingestion, Run, Source, unmatched_id
 from shared.landing_key import LandingKey, partition
 from shared.text import bounded
-from shared.verdict import Outcome, Verdict
+from shared.verdict import Verdict
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -49,36 +49,6 @@ _TOTALS = {"rowsRead", "rowsLoaded", "rowsRejected"}
 def _spelling(key: LandingKey) -> dict[str, str]:
     # No ingestion either.
     return {"ingestedID": key.canonical, "ingestedTable": "spelling"}
-
-
-class State(StrEnum):
-    """The states of an ingestion, in their order."""
-
-    TRIGGER = "trigger"
-    TRANSFORM = "transform"
-    TEST = "test"
-    LOAD = "load"
-
-
-TASKS = tuple(state for state in State if state is not State.TRIGGER)
-"""The states that are tasks of the state machine, which trigger starts."""
-
-
-class Status(StrEnum):
-    """What can be said of an ingestion, or of one step of it."""
-
-    WAITING = "waiting"
-    """Logged, and not started yet."""
-    RUNNING = "running"
-    SUCCESS = "success"
-    FAIL = "fail"
-    REJECTED = "rejected"
-    SUPERSEDED = "superseded"
-    MISSING = "missing"
-
-
-UNDER_WAY = frozenset({Status.WAITING, Status.RUNNING})
-"""The statuses of what will end by itself."""
 
 
 class IngestionLog:
@@ -463,14 +433,9 @@ class IngestionLog:
         match verdict.outcome:
             case Outcome.OK if state != State.LOAD:
                 return self.passed(ingestion, run, state, verdict.counts)
-            case Outcome.OK:
-                status = Status.SUCCESS
-            case Outcome.SUPERSEDED:
-                status = Status.SUPERSEDED
-            case Outcome.REFUSED | Outcome.FAILED_TESTS:
-                status = Status.FAIL
             case Outcome.ROWS_REFUSED:
                 return False  # the state is entered again
+        status = STATUS_OF[verdict.outcome]
         return self.finish(ingestion, run, state, status, verdict.counts, verdict.reason)
 
     def _advance(

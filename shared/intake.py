@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from shared import notices
 from shared.contract import Contract
+from shared.endings import Notice, State, Status
 from shared.errors import InvalidContract
 from shared.gate import Gate
 from shared.ingestion import UNMATCHED, Ingestion, Run, Source, unmatched_id
-from shared.ingestion_log import IngestionLog, State, Status
+from shared.ingestion_log import IngestionLog
 from shared.landing_key import LandingKey
 from shared.text import listed, quoted
 
@@ -170,4 +171,4 @@ class Intake:
         self.log.reject(source, reason, found_by=self.found_by)
         # Even if it was logged before: whoever logged it may have died before telling.
         detail = {"ingestedID": unmatched_id(source), "ingestedTable": UNMATCHED}
-        notices.put(self.events, notices.Notice.REJECTED, detail)
+        notices.put(self.events, Notice.REJECTED, detail)

@@ -5,9 +5,9 @@
 
 import json
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from shared.endings import Notice
 from shared.errors import NoticeUndelivered
 
 if TYPE_CHECKING:
@@ -15,17 +15,6 @@ if TYPE_CHECKING:
 
 SOURCE = "tm-pipeline"
 """The `source` of our events; Terraform's rule and the roles' permissions name it."""
-
-
-class Notice(StrEnum):
-    """What a notice is about, as EventBridge's `detail-type`."""
-
-    REJECTED = "Ingestion Rejected"
-    """An object that no contract takes; detail: `ingestedID`, `ingestedTable`."""
-    MISSING = "File Missing"
-    """A day whose file is not loaded though it should be; detail: `ingestedID`, `ingestedTable`."""
-    ENDED = "Ingestion Ended"
-    """A run whose end nobody was told of; detail: as Step Functions' own status change."""
 
 
 def put(events: "EventBridgeClient", notice: Notice, detail: Mapping[str, Any]) -> None:

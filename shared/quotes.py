@@ -36,7 +36,7 @@ Int32s = npt.NDArray[np.int32]
 """Positions too: there may be one for each byte of a text, which is smaller than 1 GiB."""
 
 
-class Outcome(enum.IntEnum):
+class RowOutcome(enum.IntEnum):
     """What becomes of a row; all but the first two are faults."""
 
     COMPLETE = 0
@@ -59,8 +59,8 @@ class Scan:
         text: UTF-8. Only the file's last line may have no newline.
         delimiter: one ASCII character.
         bounds: at which byte each line begins; one more item says where the last one ends.
-        outcomes: an `Outcome` for each line, in `[0]` if it begins outside of quotes, in `[1]` if
-            it begins inside.
+        outcomes: a `RowOutcome` for each line, in `[0]` if it begins outside of quotes, in `[1]`
+            if it begins inside.
         delimiters: likewise, how many of them stand outside of quotes.
         closes: whether a quote in it closes a value, if it begins inside.
     """
@@ -107,7 +107,7 @@ class Records:
         lines: the number of the line with which each row begins.
         begins: at which byte it begins.
         ends: at which byte it ends, behind its line end.
-        outcomes: an `Outcome`.
+        outcomes: a `RowOutcome`.
         values: how many values it has if it is complete.
         rest: how many lines of the text there are until behind the last row.
     """
@@ -145,7 +145,7 @@ def scan(lines: Lines, delimiter: str, *, quoted: bool) -> Scan:
         outcomes[0, here] = events.outcomes(outside, inside=False)
         delimiters[0, here] = events.delimiters(outside)
         if quoted and not events.is_quoted:
-            outcomes[1, here] = Outcome.OPEN
+            outcomes[1, here] = RowOutcome.OPEN
         elif quoted:
             outcomes[1, here] = events.outcomes(inside, inside=True)
             delimiters[1, here] = events.delimiters(inside)
@@ -165,8 +165,8 @@ def find_records(lines: Scan, *, final: bool) -> Records:
     codes, bounds = np.frombuffer(lines.text, np.uint8)[lines.bounds[:-1]], lines.bounds
     outcomes, later = lines.outcomes
     count = len(outcomes)
-    begun = _indices(outcomes == Outcome.OPEN)
-    is_blank = ((codes == _LF) | (codes == _CR)) & (outcomes == Outcome.COMPLETE)
+    begun = _indices(outcomes == RowOutcome.OPEN)
+    is_blank = ((codes == _LF) | (codes == _CR)) & (outcomes == RowOutcome.COMPLETE)
     if not len(begun):
         rows = _indices(~is_blank)
         values = lines.delimiters[0][rows] + 1
@@ -174,19 +174,19 @@ def find_records(lines: Scan, *, final: bool) -> Records:
         numbers = lines.first + rows.astype(np.int64)
         return Records(lines.text, numbers, bounds[rows], ends, outcomes[rows], values, count)
     # A row ends with the first line that does not go on inside quotes, if it ends well.
-    last = _next(later != Outcome.OPEN)[begun + 1]
-    found = np.append(later, np.int8(Outcome.UNCLOSED if final else Outcome.OPEN))[last]
+    last = _next(later != RowOutcome.OPEN)[begun + 1]
+    found = np.append(later, np.int8(RowOutcome.UNCLOSED if final else RowOutcome.OPEN))[last]
     end = np.minimum(last + 1, count)
     if np.any(bounds[end] - bounds[begun] > min(MAX_ROW, _limit())):
         # `csv` takes whole lines: a row is too long before it looks at the line that makes it so.
         unread = np.searchsorted(bounds[1:], bounds[begun] + np.int32(MAX_ROW), "right")
         unread = np.maximum(unread.astype(np.int32), begun + 1)
-        found[unread < end] = Outcome.LONG_ROW
-        found[_large_values(lines, begun) < np.minimum(unread, end)] = Outcome.LARGE_VALUE
+        found[unread < end] = RowOutcome.LONG_ROW
+        found[_large_values(lines, begun) < np.minimum(unread, end)] = RowOutcome.LARGE_VALUE
     outcomes = outcomes.copy()
     outcomes[begun] = found
 
-    whole = found == Outcome.COMPLETE
+    whole = found == RowOutcome.COMPLETE
     first, last = begun[whole], last[whole]
     apart = _apart(first, last, count)
     first, last = first[apart], last[apart]
@@ -194,7 +194,7 @@ def find_records(lines: Scan, *, final: bool) -> Records:
     changes[first + 1] = 1
     changes[last + 1] = -1
     continues = np.cumsum(changes[:-1], dtype=np.int8).view(np.bool_)
-    undecided = begun[found == Outcome.OPEN]
+    undecided = begun[found == RowOutcome.OPEN]
     count = int(np.append(undecided[~continues[undecided]], np.int32(count))[0])
 
     rows = _indices(~(continues | is_blank)[:count])
@@ -265,7 +265,7 @@ def _large_values(lines: Scan, begun: Int32s) -> Int32s:
 
     def large(begins: Int32s, outcomes: Int8s) -> tuple[Int32s, Int32s]:
         """Return which lines open a value that gets too large, and in which line each does."""
-        lines = _indices((begins > 0) & (outcomes == Outcome.OPEN))
+        lines = _indices((begins > 0) & (outcomes == RowOutcome.OPEN))
         filled = size[begins[lines]] + most
         end = closing[lines]
         reached = np.searchsorted(sizes[1:], filled, "right").astype(np.int32)
@@ -353,13 +353,13 @@ class _Events:
         breaks |= ~states[:-1] & self._breaks_outside[1:]
         broken = np.flatnonzero(breaks)[::-1] + 1  # the first fault of a line is set last
         if len(broken):
-            kinds = np.where(self._is_quote[broken], Outcome.TEXT_BEHIND, Outcome.LONE_RETURN)
+            kinds = np.where(self._is_quote[broken], RowOutcome.TEXT_BEHIND, RowOutcome.LONE_RETURN)
             found[self._line[broken]] = kinds
         for line in self._long:
             begin, end = self._first[self._line_ends[line : line + 2]] + 1
             text = self._codes[begin : end - (end == len(self._codes) and not self._is_ended)]
             if _has_large_value('"' * inside + text.tobytes().decode(), chr(self._delimiter)):
-                found[line] = Outcome.LARGE_VALUE
+                found[line] = RowOutcome.LARGE_VALUE
         return found
 
     @functools.cached_property

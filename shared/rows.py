@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from shared.lines import Lines, Refusal, long_line, read_lines
-from shared.quotes import MAX_ROW, Outcome, Records, Scan, find_records, scan
+from shared.quotes import MAX_ROW, Records, RowOutcome, Scan, find_records, scan
 
 MAX_COLUMNS = 10_000
 """Columns of a file. Each costs time in every chunk, and PostgreSQL takes 1,600 in a table."""
@@ -88,8 +88,8 @@ def read_table(chunks: Iterable[bytes], encoding: str, delimiter: str) -> Table 
         return first
     line, newline, rest = first.text.partition(b"\n")
     records = find_records(scan(Lines(1, line + b"\n", 1), delimiter, quoted=True), final=True)
-    fault = Outcome(records.outcomes.max(initial=Outcome.COMPLETE))  # a blank line is no row
-    if fault != Outcome.COMPLETE:
+    fault = RowOutcome(records.outcomes.max(initial=RowOutcome.COMPLETE))  # a blank line is no row
+    if fault != RowOutcome.COMPLETE:
         return Refusal(f"line 1 cannot be read as a header: {_in_words(fault)}")
     header = next(csv.reader([line.decode()], delimiter=delimiter, strict=True), [])
     if len(header) > MAX_COLUMNS:
@@ -180,7 +180,7 @@ def _read_plain(lines: Lines, width: int, delimiter: str) -> Rows | None:
         return Rows(pa.array(numbers), columns, raws)
     values = np.full(count, width, np.int32)
     values[list(wrong)] = list(wrong.values())
-    bounds, outcomes = _bounds(lines.text, count), np.full(count, Outcome.COMPLETE, np.int8)
+    bounds, outcomes = _bounds(lines.text, count), np.full(count, RowOutcome.COMPLETE, np.int8)
     records = Records(lines.text, numbers, bounds[:-1], bounds[1:], outcomes, values, count)
     return _rows(records, values == width, columns, width)
 
@@ -197,7 +197,7 @@ def _any_blank(columns: list[pa.StringArray]) -> bool:
 
 
 def _read_exactly(records: Records, width: int, delimiter: str) -> Rows:
-    good = (records.outcomes == Outcome.COMPLETE) & (records.values == width)
+    good = (records.outcomes == RowOutcome.COMPLETE) & (records.values == width)
     # The line in front is skipped, and keeps Arrow from taking away a byte order mark.
     pieces = _cut(records.text, records.begins[good], records.ends[good])
     columns = _values(b"\n" + pieces.buffers()[2].to_pybytes(), width, delimiter)
@@ -217,7 +217,7 @@ def _rows(
 
 def _malformed(records: Records, bad: npt.NDArray[np.bool_], width: int) -> pa.Table:
     # What is wrong with a row is a number of values, or less than zero and an outcome.
-    is_complete = records.outcomes == Outcome.COMPLETE
+    is_complete = records.outcomes == RowOutcome.COMPLETE
     kinds = np.where(is_complete, records.values, -records.outcomes)[bad]
     encoded = pa.array(kinds).dictionary_encode()
     rules, reasons = [], []
@@ -227,7 +227,7 @@ def _malformed(records: Records, bad: npt.NDArray[np.bool_], width: int) -> pa.T
             reasons.append(f"{kind} values where the header has {width}")
         else:
             rules.append("quoting")
-            reasons.append(f"the row cannot be read: {_in_words(Outcome(-kind))}")
+            reasons.append(f"the row cannot be read: {_in_words(RowOutcome(-kind))}")
     return pa.Table.from_arrays(
         [
             pa.array(records.lines[bad]),
@@ -294,12 +294,12 @@ def _cut(text: bytes, begins: Indices, ends: Indices) -> pa.StringArray:
     return pieces.take(pa.array(np.arange(0, count, 2, dtype=np.int32)))
 
 
-def _in_words(fault: Outcome) -> str:
+def _in_words(fault: RowOutcome) -> str:
     return {
-        Outcome.LONE_RETURN: "a carriage return stands alone; end lines with LF or CRLF",
-        Outcome.TEXT_BEHIND: "text stands behind the quote that closes a value",
-        Outcome.LARGE_VALUE: f"a value is longer than {csv.field_size_limit()} characters",
-        Outcome.LONG_ROW: "a quote opens a value, and the row is longer than "
+        RowOutcome.LONE_RETURN: "a carriage return stands alone; end lines with LF or CRLF",
+        RowOutcome.TEXT_BEHIND: "text stands behind the quote that closes a value",
+        RowOutcome.LARGE_VALUE: f"a value is longer than {csv.field_size_limit()} characters",
+        RowOutcome.LONG_ROW: "a quote opens a value, and the row is longer than "
         f"{MAX_ROW // 1024**2} MiB",
-        Outcome.UNCLOSED: "a quote opens a value and none closes it",
+        RowOutcome.UNCLOSED: "a quote opens a value and none closes it",
     }[fault]

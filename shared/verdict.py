@@ -2,24 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
+from shared.endings import Outcome
 from shared.text import bounded
-
-
-class Outcome(StrEnum):
-    """How a state can end without anything being broken."""
-
-    OK = "ok"
-    REFUSED = "refused"
-    """Transform: the file is not the contract's."""
-    FAILED_TESTS = "failed_tests"
-    """Test: rows failed and hard testing halts on that."""
-    ROWS_REFUSED = "rows_refused"
-    """Load: PostgreSQL refuses rows; Test rejects them, and Load tries again without them."""
-    SUPERSEDED = "superseded"
-    """Load: a newer version of the same key is loaded already."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,11 @@ from functions.test.examination import examine
 from functions.transform.transformation import transform
 from shared import parquet
 from shared.contract import Contract
+from shared.endings import Outcome
 from shared.ingestion import Ingestion, Source
 from shared.landing_key import LandingKey
 from shared.staging import Staging
-from shared.verdict import Outcome, Verdict
+from shared.verdict import Verdict
 from tests.fixtures.aws import KEY, LANDING
 
 NOW = dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC)

@@ -15,11 +15,11 @@ import pytest
 from functions.transform.transformation import transform
 from shared import lines
 from shared.contract import Column, Contract, Format, HeaderPolicy, Length, Pattern, RowCount
+from shared.endings import Outcome
 from shared.ingestion import Ingestion, Source
 from shared.landing_key import LandingKey
 from shared.odcs import load_all
 from shared.staging import Staging
-from shared.verdict import Outcome
 from tests import slow_reader
 from tests.fixtures.aws import KEY, LANDING
 from tests.processing import NOW, process

@@ -20,8 +20,8 @@ import pytest
 
 from local.processes import Processes
 from shared.alerts import Alert
+from shared.endings import State
 from shared.ingestion import UNMATCHED, Ingestion, Run, Source, unmatched_id
-from shared.ingestion_log import State
 from shared.landing_key import LandingKey
 from shared.staging import Staging, part_name
 from tests.fixtures.pipeline import AT, TABLE, Pipeline, checkins, eventually, key_of

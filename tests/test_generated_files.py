@@ -30,8 +30,8 @@ from shared.contract import (
     Threshold,
     Unique,
 )
+from shared.endings import Outcome
 from shared.odcs import load_all
-from shared.verdict import Outcome
 from tests import slow_reader
 from tests.processing import NOW, process
 

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from cli import doctor
-from shared.alerts import Kind
+from shared.endings import Kind
 from shared.telemetry import KEEP_ACTIVE
 from tests.checkout import FUNCTIONS
 from tests.commands import parse_tm

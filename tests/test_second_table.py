@@ -12,9 +12,10 @@ import pytest
 from functions.test.examination import examine
 from functions.transform.transformation import transform
 from shared import parquet
+from shared.endings import Outcome
 from shared.odcs import load_all
 from shared.staging import Staging
-from shared.verdict import Outcome, Verdict
+from shared.verdict import Verdict
 from tests.fixtures.aws import STAGING, land
 from tests.fixtures.laptop import Laptop
 from tests.fixtures.pipeline import Pipeline

@@ -11,7 +11,8 @@ from cli.items import Item
 from cli.stack import Stack
 from shared import odcs
 from shared.contract import Contract
-from shared.ingestion_log import UNDER_WAY, Status, was_loaded
+from shared.endings import UNDER_WAY, Status
+from shared.ingestion_log import was_loaded
 
 _LOOKBACK = dt.timedelta(days=31)
 """How far back the last load of a table is looked for."""

@@ -7,7 +7,7 @@ from typing import Any
 from cli.health.finding import Finding, ok, one_or_all, wrong
 from cli.stack import Stack
 from shared import notices
-from shared.ingestion_log import TASKS
+from shared.endings import TASKS, Notice
 
 _ENDS = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 _CREATED = "s3:ObjectCreated:*"
@@ -108,7 +108,7 @@ def _samples(stack: Stack) -> Iterator[tuple[str, dict[str, Any]]]:
                 "detail": detail,
             },
         )
-    for notice in notices.Notice:
+    for notice in Notice:
         event = {"source": notices.SOURCE, "detail-type": notice, "detail": {}}
         yield f"the notice {notice.value!r}", event
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions
 
-from shared.alerts import Kind, compose, is_wanted, publish
+from shared.alerts import compose, is_wanted, publish
+from shared.endings import Kind
 from shared.ingestion import Ingestion
 from shared.ingestion_log import IngestionLog
 from shared.settings import AlertOn

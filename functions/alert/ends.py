@@ -5,24 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from shared.alerts import Kind
+from shared.endings import ENDINGS, STATUS_OF, Kind, Outcome, State, Status, failure
 from shared.errors import InvalidEvent
 from shared.ingestion import Ingestion, Run
-from shared.ingestion_log import IngestionLog, State, Status
+from shared.ingestion_log import IngestionLog
 from shared.text import bounded
-from shared.verdict import Outcome, Verdict
+from shared.verdict import Verdict
 
-_KINDS = {
-    "Refused": Kind.REFUSED,
-    "FailedTests": Kind.FAILED_TESTS,
-    "Lambda.Unknown": Kind.CRASHED,
-    "Runtime.ExitError": Kind.CRASHED,
-    "Runtime.OutOfMemory": Kind.CRASHED,
-    "Sandbox.Timedout": Kind.TIMED_OUT,
-    "States.Timeout": Kind.TIMED_OUT,
-}
-"""The errors that are not a function's own: the state machine's verdicts on a file, and Lambda's
-and Step Functions' words for a function that did not answer."""
 _CAUSE = 1_500
 """Characters of what Step Functions gives as the cause: room is left for what we say about it."""
 
@@ -82,17 +71,12 @@ class End:
     @property
     def file_at_fault(self) -> bool:
         """Whether the run failed by a verdict on the file."""
-        return self.failure in {Kind.REFUSED, Kind.FAILED_TESTS}
+        return ENDINGS[self.failure].file_at_fault
 
     @property
     def failure(self) -> Kind:
         """How it failed, if it did."""
-        match self.status:
-            case "TIMED_OUT":
-                return Kind.TIMED_OUT
-            case "ABORTED":
-                return Kind.ABORTED
-        return _KINDS.get(self.error or "", Kind.BROKEN)
+        return failure(self.status, self.error)
 
     def kind(self, item: Mapping[str, Any]) -> Kind:
         """Return how it ended, by its closed log item: that says more than Step Functions can."""
@@ -164,9 +148,8 @@ class End:
             state, reason = self._state(item), f"{self.reason} (it was run again since)"
             return past | {"state": state, "status": Status.FAIL, "haltReason": reason}
         verdict = self._load_verdict()
-        superseded = verdict.outcome is Outcome.SUPERSEDED
-        status = Status.SUPERSEDED if superseded else Status.SUCCESS
-        past |= {"state": State.LOAD, "status": status, "haltReason": verdict.reason}
+        past |= {"state": State.LOAD, "status": STATUS_OF[verdict.outcome]}
+        past |= {"haltReason": verdict.reason}
         return {**past, **verdict.counts}
 
     def _load_verdict(self) -> Verdict:

@@ -9,14 +9,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.alert.announcement import Announcer
 from functions.alert.ends import End
-from shared.alerts import Kind
+from shared.endings import WITHOUT_RUN
 from shared.errors import InvalidEvent
 from shared.ingestion_log import IngestionLog
-from shared.notices import Notice
 from shared.settings import AlertSettings, read
 from shared.telemetry import about, logged, logger
-
-_WITHOUT_RUN = {Notice.REJECTED: Kind.REJECTED, Notice.MISSING: Kind.MISSING}
 
 
 @logged
@@ -34,12 +31,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
         context.aws_request_id,
     )
     detail = event["detail"]
-    if (notice := event["detail-type"]) in _WITHOUT_RUN:
+    if (notice := event["detail-type"]) in WITHOUT_RUN:
         about(detail["ingestedID"], detail["ingestedTable"])
         item = log.get(detail["ingestedID"], detail["ingestedTable"])
         if item is None:
             raise InvalidEvent(f"the notice names an ingestion that is not in the log: {detail}")
-        sent = announcer.announce(item, notice, _WITHOUT_RUN[notice])
+        sent = announcer.announce(item, notice, WITHOUT_RUN[notice])
     else:
         end = End.from_event(detail)
         about(end.ingestion.id, end.ingestion.table)

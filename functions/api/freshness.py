@@ -8,8 +8,9 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
+from shared.endings import Status
 from shared.errors import LogUnavailable
-from shared.ingestion_log import IngestionLog, Status
+from shared.ingestion_log import IngestionLog
 from shared.telemetry import logger
 
 _KNOWN_FOR = 2.0

@@ -13,7 +13,8 @@ from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from functions.api.answers import CLOSED, an_object, answer, documented, page_of
 from functions.api.cursor import Cursors, is_text
 from functions.api.parameters import TEXT, Cursor, Limit, Moment, matching, none_other, one_of, text
-from shared.ingestion_log import IngestionLog, State, Status
+from shared.endings import State, Status
+from shared.ingestion_log import IngestionLog
 
 _ID = "^[a-z0-9-]{1,64}$"
 _STATUSES = [str(status) for status in Status]

@@ -14,15 +14,15 @@ from functions.load.removal import Request
 from functions.load.rows import StagedRows
 from functions.load.session import connected
 from functions.load.versions import is_there, may_replace
+from shared.endings import Outcome, State
 from shared.errors import StatementFailed
 from shared.ingestion import Ingestion, Run
-from shared.ingestion_log import IngestionLog, State
+from shared.ingestion_log import IngestionLog
 from shared.metrics import count_rows
 from shared.odcs import load_all
 from shared.settings import LoadSettings, read
 from shared.staging import Staging
 from shared.telemetry import about, logged, logger
-from shared.verdict import Outcome
 
 
 @logged

@@ -6,9 +6,10 @@ from functions.load import ledger, table
 from functions.load.rows import StagedRows, as_csv
 from shared.contract import Contract
 from shared.database import Connection
+from shared.endings import Outcome
 from shared.errors import RowsUnaccounted, SourceUnreadable
 from shared.ingestion import Ingestion
-from shared.verdict import Outcome, Verdict
+from shared.verdict import Verdict
 
 _WRITE = """
 UPDATE source

@@ -15,11 +15,12 @@ from functions.load.rows import StagedRows, as_csv
 from shared import parquet
 from shared.contract import Contract
 from shared.database import Connection
+from shared.endings import Outcome
 from shared.errors import StatementFailed
 from shared.ingestion import Ingestion
 from shared.staging import Staging, part_name
 from shared.text import bounded
-from shared.verdict import Outcome, Verdict
+from shared.verdict import Verdict
 
 MOST = 5_000
 """Rows found in one call: a few minutes' work. Load is called again, and finds the next ones."""

@@ -20,12 +20,13 @@ from functions.test.report import Report
 from functions.test.rules import Judge, Violation
 from shared import parquet
 from shared.contract import Contract
+from shared.endings import Outcome
 from shared.errors import SourceUnreadable, StagingIncomplete
 from shared.ingestion import Source
 from shared.lines import Refusal
 from shared.rows import Rows, read_table
 from shared.staging import Staging, part_name
-from shared.verdict import Outcome, Verdict
+from shared.verdict import Verdict
 
 BATCH = 10_000
 """How many rejects are held in memory at a time."""

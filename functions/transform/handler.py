@@ -8,8 +8,9 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.transform.transformation import transform
+from shared.endings import State
 from shared.ingestion import Ingestion, Run
-from shared.ingestion_log import IngestionLog, State
+from shared.ingestion_log import IngestionLog
 from shared.landing import read_version
 from shared.odcs import load_all
 from shared.settings import TransformSettings, read

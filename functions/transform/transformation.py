@@ -8,11 +8,12 @@ from typing import TypeVar
 from functions.transform.casts import Cast, cast
 from shared import parquet
 from shared.contract import Contract
+from shared.endings import Outcome
 from shared.lines import Refusal
 from shared.rows import Unread, read_table
 from shared.staging import Staging, part_name
 from shared.text import bounded, listed, quoted
-from shared.verdict import Outcome, Verdict
+from shared.verdict import Verdict
 
 _COUNTS = ("rowsRead", "rowsClean", "rowsSuspect", "parts", "suspectParts")
 _WORKERS = 2

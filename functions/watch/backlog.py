@@ -2,9 +2,10 @@
 
 import time
 
+from shared.endings import Status
 from shared.gate import Gate
 from shared.ingestion import Run
-from shared.ingestion_log import IngestionLog, Status
+from shared.ingestion_log import IngestionLog
 from shared.metrics import measure_backlog
 
 LAG = 1.0

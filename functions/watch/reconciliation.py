@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from shared import notices
+from shared.endings import ENDINGS, WITHOUT_RUN, Notice, Status
 from shared.errors import Retryable
 from shared.ingestion import Ingestion, Run, Source
-from shared.ingestion_log import IngestionLog, Status, told, untold
+from shared.ingestion_log import IngestionLog, told, untold
 from shared.intake import Admission, Intake
-from shared.notices import Notice
 from shared.telemetry import logger, naming
 from shared.text import bounded
 
@@ -28,7 +28,6 @@ LOOKBACK = dt.timedelta(days=2)
 """How far back a landed object or an end is still looked for."""
 _GATE = {"ingestedID": "gate", "ingestedTable": "slots"}
 """What the log says in the place of an ingestion where it is about all of them."""
-_WITHOUT_RUN = {Status.REJECTED: Notice.REJECTED, Status.MISSING: Notice.MISSING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +85,12 @@ class Reconciliation:
             LogUnavailable: DynamoDB did not answer.
         """
         found = 0
-        for status in (Status.SUCCESS, Status.FAIL, Status.SUPERSEDED):
+        for status in dict.fromkeys(e.status for e in ENDINGS.values() if e.notice is None):
             for item in self._settled(status):
                 with self._apart(item):
                     found += sum(self._announce(item, arn) for arn in untold(item))
-        for status, notice in _WITHOUT_RUN.items():
-            for item in self._settled(status):
+        for notice, kind in WITHOUT_RUN.items():
+            for item in self._settled(ENDINGS[kind].status):
                 with self._apart(item):
                     if not told(item):
                         notices.put(self.events, notice, naming(item))

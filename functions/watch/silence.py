@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 
 from shared import notices
 from shared.contract import Contract
+from shared.endings import UNDER_WAY, Notice, Status
 from shared.ingestion import Source
-from shared.ingestion_log import UNDER_WAY, IngestionLog, Status, was_loaded
+from shared.ingestion_log import IngestionLog, was_loaded
 from shared.landing_key import LandingKey
-from shared.notices import Notice
 from shared.telemetry import logger
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cli.authorization import Key
-from shared.ingestion_log import Status
+from shared.endings import Status
 from tests.api.conftest import DOCUMENT, Api, tool_of
 from tests.fixtures.pipeline import Pipeline
 

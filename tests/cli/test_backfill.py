@@ -11,11 +11,12 @@ from rich.console import Console
 from typer.testing import Result
 
 from cli import backfill
-from cli.backfill import Action, File, Outcome, Tried, action, files
+from cli.backfill import Action, File, FileOutcome, Tried, action, files
 from cli.items import Item
+from shared.endings import State, Status
 from shared.errors import LogUnavailable
 from shared.ingestion import Ingestion, Run, Source
-from shared.ingestion_log import IngestionLog, State, Status
+from shared.ingestion_log import IngestionLog
 from shared.landing_key import LandingKey
 from shared.odcs import Contracts, load_all
 from tests.fixtures.aws import LANDING, land, run_of
@@ -115,15 +116,17 @@ def test_a_key_that_is_deleted_has_no_versions() -> None:
         (None, None, Action.START),
         (11, None, Action.WAIT_AND_REPLAY),
         (12, None, Action.WAIT),
-        (11, Outcome.LOADED, Action.REPLAY),
-        (12, Outcome.LOADED, Action.LOADED),
-        (13, Outcome.SUPERSEDED, Action.LOADED),
-        (11, Outcome.REFUSED, Action.REPLAY),
-        (13, Outcome.REFUSED, Action.REFUSED),
-        (13, Outcome.BROKEN, Action.REPLAY),
+        (11, FileOutcome.LOADED, Action.REPLAY),
+        (12, FileOutcome.LOADED, Action.LOADED),
+        (13, FileOutcome.SUPERSEDED, Action.LOADED),
+        (11, FileOutcome.REFUSED, Action.REPLAY),
+        (13, FileOutcome.REFUSED, Action.REFUSED),
+        (13, FileOutcome.BROKEN, Action.REPLAY),
     ],
 )
-def test_what_there_is_to_do(began: int | None, outcome: Outcome | None, expected: Action) -> None:
+def test_what_there_is_to_do(
+    began: int | None, outcome: FileOutcome | None, expected: Action
+) -> None:
     # An earlier run says nothing of the current one.
     hours = (1, began)
     history = [
@@ -139,15 +142,15 @@ def test_what_there_is_to_do(began: int | None, outcome: Outcome | None, expecte
 @pytest.mark.parametrize(
     ("outcomes", "expected"),
     [
-        ([], Outcome.DELETED),
-        ([Outcome.LOADED], Outcome.LOADED),
-        ([Outcome.DONE], Outcome.DONE),
-        ([Outcome.REFUSED], Outcome.REFUSED),
-        ([Outcome.REFUSED, Outcome.LOADED], Outcome.REFUSED),
-        ([Outcome.REFUSED, Outcome.BROKEN], Outcome.BROKEN),
+        ([], FileOutcome.DELETED),
+        ([FileOutcome.LOADED], FileOutcome.LOADED),
+        ([FileOutcome.DONE], FileOutcome.DONE),
+        ([FileOutcome.REFUSED], FileOutcome.REFUSED),
+        ([FileOutcome.REFUSED, FileOutcome.LOADED], FileOutcome.REFUSED),
+        ([FileOutcome.REFUSED, FileOutcome.BROKEN], FileOutcome.BROKEN),
     ],
 )
-def test_the_outcome_of_a_file(outcomes: list[Outcome], expected: Outcome) -> None:
+def test_the_outcome_of_a_file(outcomes: list[FileOutcome], expected: FileOutcome) -> None:
     ingestion = files([{"Versions": [version(key(1), 1)]}], LANDING, dt.date.min, dt.date.max)[0]
     tried = tuple(Tried(ingestion.versions[0], outcome, None) for outcome in outcomes)
     assert backfill.Result(File(key(1), ()), tried).outcome == expected

@@ -30,8 +30,9 @@ from cli.stack import Stack
 from local.postgres import connected
 from shared import odcs
 from shared.contract import ServiceLevel
+from shared.endings import State, Status
 from shared.ingestion import Run
-from shared.ingestion_log import IngestionLog, State, Status
+from shared.ingestion_log import IngestionLog
 from shared.odcs import Contracts
 from shared.telemetry import KEEP_ACTIVE
 from tests.fixtures.aws import KEY, LANDING, LOG_TABLE, REGION, land, run_of

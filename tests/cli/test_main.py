@@ -13,8 +13,9 @@ import responses
 from rich.console import Console
 
 from cli import drop
+from shared.endings import State, Status
 from shared.ingestion import Ingestion, Run, Source, unmatched_id
-from shared.ingestion_log import IngestionLog, State, Status
+from shared.ingestion_log import IngestionLog
 from shared.landing_key import LandingKey
 from tests.fixtures.aws import LANDING, STAGING, land, run_of
 from tests.fixtures.operator import API, OUTPUTS, deploy, one_line, tm

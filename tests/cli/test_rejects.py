@@ -14,8 +14,9 @@ from cli.errors import CommandError
 from cli.fix import Replacement, rewritten
 from cli.stack import Stack
 from functions.test.rejects import Reject, RejectFiles
+from shared.endings import State, Status
 from shared.ingestion import Ingestion, Source, unmatched_id
-from shared.ingestion_log import IngestionLog, State, Status
+from shared.ingestion_log import IngestionLog
 from shared.landing_key import LandingKey
 from shared.staging import Staging
 from tests.fixtures.aws import KEY, LANDING, STAGING, land, run_of

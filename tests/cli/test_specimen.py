@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from cli.errors import CommandError
 from cli.specimen import SHARE, Bad, Specimen, specimen
 from shared.contract import Contract
+from shared.endings import Outcome
 from shared.odcs import load_all
-from shared.verdict import Outcome
 from tests.fixtures.contracts import DAYS, READINGS, TOKENS, column
 from tests.processing import NOW, process
 from tests.test_generated_files import GERMAN, NARROW, ZONED

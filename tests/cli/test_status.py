@@ -16,8 +16,9 @@ from rich.console import Console
 from cli import status
 from cli.stack import Stack
 from cli.timeline import runs
+from shared.endings import State, Status
 from shared.ingestion import Run, Source
-from shared.ingestion_log import IngestionLog, State, Status
+from shared.ingestion_log import IngestionLog
 from tests.fixtures.aws import LANDING, LOG_TABLE, REGION, land, run_of
 from tests.fixtures.operator import MOST, Cloud, one_line, tm
 

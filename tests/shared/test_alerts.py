@@ -5,9 +5,10 @@ from typing import Any
 import boto3
 import pytest
 
-from shared.alerts import Kind, compose, is_wanted, publish
+from shared.alerts import compose, is_wanted, publish
+from shared.endings import Kind, Outcome
 from shared.settings import AlertOn
-from shared.verdict import Outcome, Verdict
+from shared.verdict import Verdict
 from tests.fixtures.aws import REGION
 from tests.fixtures.wording import Wording
 

@@ -7,9 +7,10 @@ from typing import Any
 import boto3
 import pytest
 
+from shared.endings import State, Status
 from shared.gate import Gate
 from shared.ingestion import Ingestion, Run, Source
-from shared.ingestion_log import IngestionLog, State, Status
+from shared.ingestion_log import IngestionLog
 from shared.intake import Admission, Intake
 from shared.odcs import load_all
 from tests.fixtures.aws import KEY, REGION

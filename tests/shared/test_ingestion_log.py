@@ -4,12 +4,13 @@ from typing import Any
 import botocore.exceptions
 import pytest
 
+from shared.endings import Outcome, State, Status
 from shared.errors import LogUnavailable
 from shared.ingestion import Ingestion, Run, Source
-from shared.ingestion_log import IngestionLog, State, Status, told, was_loaded
+from shared.ingestion_log import IngestionLog, told, was_loaded
 from shared.landing_key import LandingKey
 from shared.text import REASON
-from shared.verdict import Outcome, Verdict
+from shared.verdict import Verdict
 from tests.fixtures.aws import KEY, run_of
 
 

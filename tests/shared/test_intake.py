@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from shared.endings import State, Status
 from shared.errors import NoticeUndelivered
 from shared.gate import Gate
 from shared.ingestion import Ingestion, Run, Source, unmatched_id
-from shared.ingestion_log import IngestionLog, State, Status
+from shared.ingestion_log import IngestionLog
 from shared.intake import Admission, Intake
 from shared.landing_key import LandingKey
 from shared.odcs import load_all

@@ -8,21 +8,21 @@ import pytest
 
 from shared import quotes
 from shared.lines import Lines
-from shared.quotes import Outcome, find_records, scan
+from shared.quotes import RowOutcome, find_records, scan
 
 MEANINGS = {
-    "new-line character": Outcome.LONE_RETURN,
-    "expected after": Outcome.TEXT_BEHIND,
-    "field larger than": Outcome.LARGE_VALUE,
-    "unexpected end": Outcome.UNCLOSED,
-    "too long": Outcome.LONG_ROW,
+    "new-line character": RowOutcome.LONE_RETURN,
+    "expected after": RowOutcome.TEXT_BEHIND,
+    "field larger than": RowOutcome.LARGE_VALUE,
+    "unexpected end": RowOutcome.UNCLOSED,
+    "too long": RowOutcome.LONG_ROW,
 }
 
-Row = tuple[int, Outcome, int]
+Row = tuple[int, RowOutcome, int]
 """The line it begins with, its outcome, and how many values it has or 0."""
 
 
-def fault(error: str) -> Outcome:
+def fault(error: str) -> RowOutcome:
     """Return what an error of `csv` means."""
     (found,) = (outcome for words, outcome in MEANINGS.items() if words in error)
     return found
@@ -46,7 +46,7 @@ def listed(records: quotes.Records) -> Iterator[Row]:
     for line, outcome, values in zip(
         records.lines.tolist(), records.outcomes.tolist(), records.values.tolist(), strict=True
     ):
-        yield line, Outcome(outcome), 0 if outcome else values
+        yield line, RowOutcome(outcome), 0 if outcome else values
 
 
 def one_by_one(text: str) -> Iterator[Row]:
@@ -64,7 +64,7 @@ def one_by_one(text: str) -> Iterator[Row]:
             i += 1
         else:
             if row:
-                yield i + 1, Outcome.COMPLETE, len(row)
+                yield i + 1, RowOutcome.COMPLETE, len(row)
             i += reader.line_num
 
 

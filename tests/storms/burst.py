@@ -21,8 +21,9 @@ from functions.alert.handler import handler as alert
 from functions.trigger.handler import handler as trigger
 from functions.watch import backlog, landed
 from functions.watch.handler import handler as watch
+from shared.endings import State, Status
 from shared.ingestion import Ingestion, Run
-from shared.ingestion_log import State, Status, told
+from shared.ingestion_log import told
 from tests.fixtures.aws import LANDING, lambda_context
 from tests.storms.discrepancy import Discrepancy
 from tests.storms.scheduler import Killed

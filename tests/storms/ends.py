@@ -20,14 +20,14 @@ from functions.alert.handler import handler as alert
 from functions.trigger.handler import handler as trigger
 from functions.watch.handler import handler as watch
 from shared import settings
-from shared.alerts import Kind
 from shared.contract import Contract
+from shared.endings import Kind, Outcome, State, Status
 from shared.ingestion import UNMATCHED, Ingestion, Run, Source, unmatched_id
-from shared.ingestion_log import IngestionLog, State, Status, told
+from shared.ingestion_log import IngestionLog, told
 from shared.landing_key import LandingKey
 from shared.odcs import Contracts, load_all
 from shared.settings import AlertOn
-from shared.verdict import Outcome, Verdict
+from shared.verdict import Verdict
 from tests.fixtures.aws import LANDING, lambda_context
 from tests.storms.discrepancy import Discrepancy
 from tests.storms.scheduler import Killed

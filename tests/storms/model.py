@@ -11,9 +11,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from shared.endings import Outcome
 from shared.ingestion import Ingestion
 from shared.staging import Staging, part_name
-from shared.verdict import Outcome, Verdict
+from shared.verdict import Verdict
 from tests.storms.discrepancy import Discrepancy
 
 NOON = dt.datetime(2024, 3, 3, 12, tzinfo=dt.UTC)

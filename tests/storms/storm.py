@@ -22,6 +22,7 @@ from functions.alert.handler import handler as alert
 from functions.load.handler import handler as load
 from functions.trigger.handler import handler as trigger
 from functions.watch.handler import handler as watch
+from shared.endings import Notice, State, Status
 from shared.errors import (
     DatabaseUnavailable,
     LogUnavailable,
@@ -32,10 +33,8 @@ from shared.errors import (
 )
 from shared.gate import Gate
 from shared.ingestion import Ingestion, Run, Source, unmatched_id
-from shared.ingestion_log import State, Status
 from shared.intake import Intake
 from shared.landing_key import LandingKey
-from shared.notices import Notice
 from shared.odcs import load_all
 from shared.staging import Staging
 from tests.fixtures.aws import LANDING, STAGING, lambda_context, task_event

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from functions.watch.silence import Silence
-from shared.alerts import Kind
+from shared.endings import Kind
 from shared.settings import AlertOn
 from tests.storms import sabotage
 from tests.storms.discrepancy import Discrepancy

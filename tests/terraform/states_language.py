@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from shared.ingestion_log import TASKS
+from shared.endings import TASKS
 
 PATH = Path(__file__).parents[2] / "terraform" / "state_machine.asl.json"
 

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from shared import notices
+from shared.endings import Notice
 
 MODULE = Path(__file__).parents[2] / "terraform"
 
@@ -16,7 +17,7 @@ def values(file: str, pattern: str) -> list[object]:
 
 
 def test_the_alert_rule_takes_every_notice() -> None:
-    assert list(notices.Notice) in values("alerts.tf", "detail-type =")
+    assert list(Notice) in values("alerts.tf", "detail-type =")
 
 
 def test_the_alert_rule_and_the_roles_take_the_notices_source() -> None:

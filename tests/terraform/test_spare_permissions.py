@@ -28,9 +28,9 @@ import pyarrow.parquet
 import pytest
 
 from shared import database, settings
+from shared.endings import Status
 from shared.gate import Gate
 from shared.ingestion import Ingestion, Run, Source
-from shared.ingestion_log import Status
 from shared.intake import Admission, Intake
 from shared.landing_key import LandingKey
 from shared.odcs import load_all

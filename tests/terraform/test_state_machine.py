@@ -11,13 +11,12 @@ import pytest
 
 import shared.errors
 from functions.alert.ends import End
-from shared import ingestion_log
-from shared.alerts import Kind
-from shared.verdict import Outcome
+from shared import endings
+from shared.endings import Kind, Outcome
 from tests.terraform.states_language import PATH, arn, rendered
 
 ENDED = Path(__file__).parents[1] / "events" / "execution_failed.json"
-TASKS = {task.title(): task for task in ingestion_log.TASKS}
+TASKS = {task.title(): task for task in endings.TASKS}
 ENDS = {"Loaded", "Superseded", "Refused", "Halted", "UnknownOutcome"}
 # https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html
 TRANSIENT = {

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from local.postgres import connected
-from shared.ingestion_log import IngestionLog, Status
+from shared.endings import Status
+from shared.ingestion_log import IngestionLog
 from tests.fixtures.laptop import Laptop
 from tests.fixtures.pipeline import AT, Pipeline, checkins, eventually, key_of
 from tests.terraform.emulation import DRIFTS, Root, checkout

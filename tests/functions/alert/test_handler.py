@@ -10,11 +10,12 @@ import pytest
 
 from functions.alert.handler import handler
 from shared import settings
+from shared.endings import Outcome, State, Status
 from shared.errors import InvalidEvent
 from shared.ingestion import Ingestion, Run, Source
-from shared.ingestion_log import IngestionLog, State, Status, told
+from shared.ingestion_log import IngestionLog, told
 from shared.staging import Staging
-from shared.verdict import Outcome, Verdict
+from shared.verdict import Verdict
 from tests.fixtures.aws import REGION, STAGING, lambda_context
 
 if TYPE_CHECKING:

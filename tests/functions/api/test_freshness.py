@@ -6,8 +6,9 @@ import pytest
 
 from functions.api import freshness
 from functions.api import handler as api
+from shared.endings import State, Status
 from shared.ingestion import Ingestion, Run, Source
-from shared.ingestion_log import IngestionLog, State, Status
+from shared.ingestion_log import IngestionLog
 from shared.landing_key import LandingKey
 from tests.fixtures.aws import KEY, run_of
 from tests.fixtures.database import Database

@@ -8,11 +8,12 @@ import boto3
 import pytest
 
 from functions.transform.transformation import _header_problem
+from shared.endings import Outcome, State, Status
 from shared.ingestion import Ingestion, Source
-from shared.ingestion_log import IngestionLog, State, Status
+from shared.ingestion_log import IngestionLog
 from shared.landing_key import LandingKey
 from shared.odcs import load_all
-from shared.verdict import Outcome, Verdict
+from shared.verdict import Verdict
 from tests.fixtures.aws import LOG_TABLE, run_of
 from tests.fixtures.lookup import ask, found, pages, refused
 

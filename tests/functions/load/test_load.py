@@ -18,8 +18,9 @@ from functions.load.handler import handler
 from functions.load.rows import StagedRows
 from functions.load.versions import may_replace
 from shared import parquet
-from shared.alerts import Kind, compose
+from shared.alerts import compose
 from shared.database import connect
+from shared.endings import Kind, State, Status
 from shared.errors import (
     DatabaseRefused,
     RowsUnaccounted,
@@ -27,7 +28,7 @@ from shared.errors import (
     StagingIncomplete,
 )
 from shared.ingestion import Ingestion
-from shared.ingestion_log import IngestionLog, State, Status
+from shared.ingestion_log import IngestionLog
 from shared.staging import Staging, part_name
 from tests.fixtures.aws import KEY, LANDING, STAGING, lambda_context, land, run_of, task_event
 from tests.fixtures.contracts import READINGS

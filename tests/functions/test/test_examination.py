@@ -3,9 +3,9 @@ from typing import TYPE_CHECKING
 from functions.test.examination import examine
 from functions.transform.transformation import transform
 from shared.contract import RowCount
+from shared.endings import Outcome
 from shared.odcs import load_all
 from shared.staging import Staging
-from shared.verdict import Outcome
 from tests.fixtures.aws import STAGING, land
 
 if TYPE_CHECKING:

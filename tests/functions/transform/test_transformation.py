@@ -6,10 +6,11 @@ import pytest
 from functions.transform.transformation import transform
 from shared import parquet
 from shared.contract import Contract, HeaderPolicy
+from shared.endings import Outcome
 from shared.ingestion import Ingestion
 from shared.odcs import load_all
 from shared.staging import Staging
-from shared.verdict import Outcome, Verdict
+from shared.verdict import Verdict
 from tests.fixtures.aws import STAGING, land
 
 if TYPE_CHECKING:

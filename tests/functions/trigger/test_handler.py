@@ -6,7 +6,8 @@ import boto3
 import pytest
 
 from functions.trigger.handler import handler
-from shared.ingestion_log import IngestionLog, Status
+from shared.endings import Status
+from shared.ingestion_log import IngestionLog
 from shared.odcs import Contracts, load_all
 from tests.fixtures.aws import KEY, LANDING, REGION, lambda_context, land
 

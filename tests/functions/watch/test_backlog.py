@@ -11,10 +11,11 @@ import pytest
 from functions.watch import backlog
 from functions.watch.handler import handler
 from shared import settings
+from shared.endings import State, Status
 from shared.errors import NoticeUndelivered
 from shared.gate import Gate
 from shared.ingestion import Ingestion, Run
-from shared.ingestion_log import IngestionLog, State, Status
+from shared.ingestion_log import IngestionLog
 from shared.intake import Intake
 from shared.odcs import load_all
 from tests.fixtures.aws import REGION, lambda_context, land

@@ -10,9 +10,10 @@ from moto.stepfunctions.models import stepfunctions_backends
 
 from functions.watch import reconciliation
 from functions.watch.handler import handler
+from shared.endings import State, Status
 from shared.errors import InvalidContract, LogUnavailable, NoticeUndelivered
 from shared.ingestion import Ingestion, Run, Source
-from shared.ingestion_log import IngestionLog, State, Status
+from shared.ingestion_log import IngestionLog
 from shared.intake import Admission, Intake
 from shared.landing_key import LandingKey
 from shared.odcs import Contracts, load_all

@@ -14,8 +14,9 @@ from moto.s3.models import s3_backends
 from functions.watch import landed, reconciliation
 from functions.watch.handler import handler
 from functions.watch.landed import Landed, Sweep
+from shared.endings import Status
 from shared.ingestion import Source
-from shared.ingestion_log import IngestionLog, Status
+from shared.ingestion_log import IngestionLog
 from shared.landing_key import LandingKey
 from tests.fixtures.aws import LANDING, REGION, lambda_context, land
 

@@ -9,8 +9,9 @@ import pytest
 
 from functions.watch.silence import Silence
 from shared.contract import Contract
+from shared.endings import State, Status
 from shared.ingestion import Ingestion, Run, Source
-from shared.ingestion_log import IngestionLog, State, Status
+from shared.ingestion_log import IngestionLog
 from shared.landing_key import LandingKey
 from shared.odcs import load_all
 from tests.fixtures.aws import REGION, run_of
