@@ -22,8 +22,8 @@ from cli.health.finding import Verdict
 from cli.items import Item, counts
 from cli.specimen import specimen
 from cli.stack import Stack
+from functions.alert.message import is_wanted
 from local.errors import LocalError
-from shared.alerts import is_wanted
 from shared.contract import Contract
 from shared.endings import Kind
 from shared.errors import PipelineError

@@ -18,8 +18,8 @@ import pg8000.native
 import psutil
 import pytest
 
+from functions.alert.message import Alert
 from local.processes import Processes
-from shared.alerts import Alert
 from shared.endings import State
 from shared.ingestion import UNMATCHED, Ingestion, Run, Source, unmatched_id
 from shared.landing_key import LandingKey

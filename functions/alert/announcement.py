@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions
 
-from shared.alerts import compose, is_wanted, publish
+from functions.alert.message import compose, is_wanted, publish
 from shared.endings import Kind
 from shared.ingestion import Ingestion
 from shared.ingestion_log import IngestionLog

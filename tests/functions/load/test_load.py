@@ -14,11 +14,11 @@ import pyarrow as pa
 import pytest
 import trustme
 
+from functions.alert.message import compose
 from functions.load.handler import handler
 from functions.load.rows import StagedRows
 from functions.load.versions import may_replace
 from shared import parquet
-from shared.alerts import compose
 from shared.database import connect
 from shared.endings import Kind, State, Status
 from shared.errors import (

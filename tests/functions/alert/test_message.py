@@ -5,7 +5,7 @@ from typing import Any
 import boto3
 import pytest
 
-from shared.alerts import compose, is_wanted, publish
+from functions.alert.message import compose, is_wanted, publish
 from shared.endings import Kind, Outcome
 from shared.settings import AlertOn
 from shared.verdict import Verdict
