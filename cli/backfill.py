@@ -388,12 +388,6 @@ def _show(results: list[Result]) -> None:
                 console.print(f"  {_told(each)}")
 
 
-def timestamp(time: dt.datetime) -> str:
-    """Return an instant as the log writes it: in UTC, with milliseconds."""
-    utc = time.astimezone(dt.UTC)
-    return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _told(tried: Tried) -> str:
     ingestion, item = tried.ingestion, tried.item
     text = f"{ingestion.id}, version {ingestion.source.version_id}: {tried.outcome}"

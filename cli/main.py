@@ -31,6 +31,7 @@ from local.home import home
 from shared import odcs
 from shared.contract import Contract
 from shared.endings import Status
+from shared.ingestion_log import timestamp
 from shared.version import VERSION
 
 
@@ -382,7 +383,7 @@ def backfill(
     tables = sorted(contracts) if table is None else [_contract(table).table]
     left_out = _warn_of_invalid() if table is None else False
     where = Stack.open(stack)
-    cut = backfilling.timestamp(resume or dt.datetime.now(dt.UTC))
+    cut = timestamp(resume or dt.datetime.now(dt.UTC))
     files = backfilling.landed(where, tables, first.date(), last.date())
     work = backfilling.Backfill(where, dt.datetime.fromisoformat(cut))
     status = 0

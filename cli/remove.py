@@ -159,7 +159,7 @@ def _items(stack: Stack, key: LandingKey, versions: Iterable[str]) -> Iterator[I
     """Yield the log's items of a key: of the versions that are there, and of those that were."""
     sources = (Source(stack.landing_bucket, str(key), version, 0) for version in versions)
     by_id: dict[str, Item] = {Ingestion.of(each, key).id: {} for each in sources}
-    for item in stack.log.of_day(key.date):
+    for item in stack.log.of_day(key.date, key.table):
         if item["sourceKey"] == str(key):
             by_id[item["ingestedID"]] = item
     for ingested_id, item in by_id.items():

@@ -1,14 +1,11 @@
 """`tm status`: what the log says, once or as it goes on."""
 
 import datetime as dt
-import heapq
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from boto3.dynamodb.conditions import Attr, Key
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -22,7 +19,7 @@ from cli.stack import Stack
 from cli.timeline import Run, runs
 from shared.endings import UNDER_WAY, Status
 from shared.ingestion import Ingestion
-from shared.ingestion_log import told
+from shared.ingestion_log import changed_at, timestamp, told
 
 _POLL = 2.0
 _WIDE = 100
@@ -93,18 +90,16 @@ def listing(stack: Stack, wanted: Filter, limit: int) -> Listing:
 def newest(stack: Stack, wanted: Filter) -> Iterator[Item]:
     """Yield the ingestions that were asked for, the last changed first, as they are read."""
     if wanted.day is None:
-        # Each is in order, so of each no more is read than is wanted.
-        each = (_with_status(stack, status, wanted) for status in wanted.statuses)
-        items: Iterable[Item] = heapq.merge(*each, key=_updated, reverse=True)
+        items = stack.log.newest(wanted.statuses, table=wanted.table, since=wanted.since)
     else:
-        items = sorted(_of_day(stack, wanted.day, wanted), key=_updated, reverse=True)
-    seen = set()
-    for item in items:
-        key = item["ingestedID"], item["ingestedTable"]
-        # One that changes its status while we ask may come twice.
-        if key not in seen:
-            seen.add(key)
-            yield item
+        of_day = sorted(stack.log.of_day(wanted.day, wanted.table), key=changed_at, reverse=True)
+        since = "" if wanted.since is None else timestamp(wanted.since)
+        items = (
+            item
+            for item in of_day
+            if item["status"] in wanted.statuses and changed_at(item) >= since
+        )
+    yield from map(plain, items)
 
 
 def show(listed: Listing) -> None:
@@ -195,46 +190,6 @@ def _changes(look: Callable[[], Listing]) -> Iterator[Item]:
         time.sleep(_POLL)
 
 
-def _with_status(stack: Stack, status: Status, wanted: Filter) -> Iterator[Item]:
-    condition: Any = Key("status").eq(str(status))
-    if wanted.since is not None:
-        condition &= Key("updatedAt").gte(_timestamp(wanted.since))
-    yield from _query(stack, "status", condition, wanted)
-
-
-def _of_day(stack: Stack, day: dt.date, wanted: Filter) -> Iterator[Item]:
-    since = "" if wanted.since is None else _timestamp(wanted.since)
-    for item in _query(stack, "dataDate", Key("dataDate").eq(day.isoformat()), wanted):
-        if item["status"] in wanted.statuses and item["updatedAt"] >= since:
-            yield item
-
-
-def _query(stack: Stack, index: str, condition: Any, wanted: Filter) -> Iterator[Item]:
-    query = {
-        "IndexName": index,
-        "KeyConditionExpression": condition,
-        "ScanIndexForward": False,
-    }
-    if wanted.table is not None:
-        query["FilterExpression"] = Attr("ingestedTable").eq(wanted.table)
-    while True:
-        page = stack.table.query(**query)
-        yield from map(plain, page["Items"])
-        if "LastEvaluatedKey" not in page:
-            return
-        query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
-
-
-def _updated(item: Item) -> str:
-    return str(item["updatedAt"])
-
-
-def _timestamp(time: dt.datetime) -> str:
-    # As the log writes it, so that text is ordered as time is.
-    utc = time.astimezone(dt.UTC)
-    return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _list(items: list[Item]) -> RenderableType:
     if not items:
         return Text("No ingestion is like that.")
@@ -308,7 +263,7 @@ def _one(item: Item) -> Group:
 def _heading(run: Run) -> str:
     end = run.ended or dt.datetime.now(dt.UTC)
     so_far = "" if run.ended else " so far"
-    return f"{run.name}: {_timestamp(run.begun)}, {_took(end - run.begun)}{so_far}"
+    return f"{run.name}: {timestamp(run.begun)}, {_took(end - run.begun)}{so_far}"
 
 
 def _steps(run: Run) -> Table:

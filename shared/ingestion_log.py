@@ -12,12 +12,14 @@ replayed. An item with `removedAt` is of a file that was removed then, and its r
 
 import contextlib
 import datetime as dt
-from collections.abc import Iterator, Mapping
+import heapq
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.exceptions
-from boto3.dynamodb.conditions import ConditionBase, Key
+from boto3.dynamodb.conditions import Attr, ConditionBase, Key
 
 from shared.endings import STATUS_OF, Outcome, State, Status
 from shared.errors import LogUnavailable
@@ -44,6 +46,10 @@ _FIRST = 20
 """How many waiting items DynamoDB reads at a time: mostly one is wanted."""
 _TOTALS = {"rowsRead", "rowsLoaded", "rowsRejected"}
 """The counts that speak for the whole ingestion; all others stand in the history alone."""
+
+
+def _of_table(table: str | None) -> dict[str, Any]:
+    return {} if table is None else {"FilterExpression": Attr("ingestedTable").eq(table)}
 
 
 def _spelling(key: LandingKey) -> dict[str, str]:
@@ -263,7 +269,7 @@ class IngestionLog:
         """
         condition: ConditionBase = Key("status").eq(str(status))
         if since is not None:
-            condition &= Key("updatedAt").gte(_timestamp(since))
+            condition &= Key("updatedAt").gte(timestamp(since))
         yield from self._pages({"IndexName": "status", "KeyConditionExpression": condition})
 
     def waiting(self) -> Iterator[dict[str, Any]]:
@@ -325,45 +331,57 @@ class IngestionLog:
                 ExpressionAttributeValues={":slot": {name}},
             )
 
-    def of_day(self, day: dt.date) -> Iterator[dict[str, Any]]:
-        """Yield the items of a day's files.
+    def of_day(self, day: dt.date, table: str | None = None) -> Iterator[dict[str, Any]]:
+        """Yield the items of a day's files; all, or those of a table.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.
         """
         condition = Key("dataDate").eq(day.isoformat())
-        yield from self._pages({"IndexName": "dataDate", "KeyConditionExpression": condition})
+        query = {"IndexName": "dataDate", "KeyConditionExpression": condition}
+        yield from self._pages(query | _of_table(table))
 
     def newest(
         self,
-        status: Status,
+        statuses: Iterable[Status],
         *,
+        table: str | None = None,
         since: dt.datetime | None = None,
         until: str | None = None,
-        page: int,
+        page: int | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """Yield the items of a status, the last changed first.
+        """Yield items, the last changed first, those of the same moment by their keys.
+
+        Each comes once, also if it changes its status meanwhile.
 
         Args:
-            status: which ones.
+            statuses: of one of these.
+            table: of that table.
             since: of those changed at that time or later.
             until: of those changed at that time or earlier, as an item's `updatedAt` says it.
-            page: how many DynamoDB reads at a time.
+            page: how many DynamoDB reads at a time; as many as it gives, if None.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.
         """
-        least, most = _timestamp(since) if since else "", until or "~"
+        least, most = timestamp(since) if since else "0", until or "~"
         if least > most:
             return
-        query: dict[str, Any] = {
-            "IndexName": "status",
-            "KeyConditionExpression": Key("status").eq(str(status))
-            & Key("updatedAt").between(least or "0", most),
-            "ScanIndexForward": False,
-            "Limit": page,
-        }
-        yield from self._pages(query)
+        query: dict[str, Any] = {"IndexName": "status", "ScanIndexForward": False}
+        query |= _of_table(table) | ({"Limit": page} if page else {})
+        changed = Key("updatedAt").between(least, most)
+        # Each is in order, so of each no more is read than is wanted.
+        streams = [
+            self._pages(query | {"KeyConditionExpression": Key("status").eq(str(each)) & changed})
+            for each in statuses
+        ]
+        merged = heapq.merge(*streams, key=changed_at, reverse=True)
+        seen = set()
+        for _, moment in itertools.groupby(merged, key=changed_at):
+            for item in sorted(moment, key=key_of):
+                if key_of(item) not in seen:
+                    seen.add(key_of(item))
+                    yield item
 
     def of_id(self, ingested_id: str) -> list[dict[str, Any]]:
         """Return the ingestions of an ID, strongly consistent: one, or none.
@@ -520,7 +538,7 @@ class IngestionLog:
             {
                 ":request": request_id,
                 ":false": False,
-                ":lapsed": _timestamp(dt.datetime.now(dt.UTC) - CLAIM),
+                ":lapsed": timestamp(dt.datetime.now(dt.UTC) - CLAIM),
             },
         )
 
@@ -603,6 +621,16 @@ class IngestionLog:
         return True
 
 
+def changed_at(item: Mapping[str, Any]) -> str:
+    """Return when an item changed last, as `timestamp` writes it."""
+    return str(item["updatedAt"])
+
+
+def key_of(item: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what tells an item from all others."""
+    return str(item["ingestedID"]), str(item["ingestedTable"])
+
+
 def was_loaded(item: Mapping[str, Any]) -> bool:
     """Tell whether a file, or a newer one under its key, was loaded and not removed since.
 
@@ -669,14 +697,18 @@ def _unavailable() -> Iterator[None]:
         raise LogUnavailable(f"DynamoDB did not answer: {error}") from error
 
 
-def _timestamp(time: dt.datetime) -> str:
-    # ISO 8601 in UTC with milliseconds: as text it sorts as time does.
+def timestamp(time: dt.datetime) -> str:
+    """Return an instant as the log writes it: in UTC, with milliseconds; as text it sorts as time.
+
+    Args:
+        time: with its zone.
+    """
     utc = time.astimezone(dt.UTC)
     return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _now() -> str:
-    return _timestamp(dt.datetime.now(dt.UTC))
+    return timestamp(dt.datetime.now(dt.UTC))
 
 
 def _item(ingested_id: str, table: str, source: Source) -> dict[str, Any]:

@@ -111,7 +111,7 @@ def _overdue(stack: Stack, contract: Contract) -> tuple[dt.date, dt.datetime] | 
     if not due:
         return None
     day = max(due)
-    items = [item for item in stack.log.of_day(day) if item["ingestedTable"] == contract.table]
+    items = list(stack.log.of_day(day, contract.table))
     if any(item["status"] in UNDER_WAY or was_loaded(item) for item in items):
         return None
     return day, due[day]

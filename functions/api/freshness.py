@@ -10,7 +10,7 @@ from aws_lambda_powertools.event_handler import Response
 
 from shared.endings import Status
 from shared.errors import LogUnavailable
-from shared.ingestion_log import IngestionLog
+from shared.ingestion_log import IngestionLog, changed_at
 from shared.telemetry import logger
 
 _KNOWN_FOR = 2.0
@@ -70,12 +70,11 @@ class Freshness:
 
     def _ask(self) -> str | None:
         try:
-            log = self._log()
-            newest = [next(log.newest(status, page=1), None) for status in _TOUCHING]
+            newest = next(self._log().newest(_TOUCHING, page=2), None)
         except LogUnavailable as error:
             logger.warning("no ETag without the log", extra={"reason": str(error)})
             return None
-        return max((str(item["updatedAt"]) for item in newest if item), default="")
+        return changed_at(newest) if newest else ""
 
 
 def _had(event: Any) -> set[str]:

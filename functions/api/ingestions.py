@@ -1,8 +1,7 @@
 """The routes to the log: what was ingested when, and how that went; nothing of what is in files."""
 
-import heapq
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
@@ -14,7 +13,7 @@ from functions.api.answers import CLOSED, an_object, answer, documented, page_of
 from functions.api.cursor import Cursors, is_text
 from functions.api.parameters import TEXT, Cursor, Limit, Moment, matching, none_other, one_of, text
 from shared.endings import State, Status
-from shared.ingestion_log import IngestionLog
+from shared.ingestion_log import IngestionLog, changed_at, key_of
 
 _ID = "^[a-z0-9-]{1,64}$"
 _STATUSES = [str(status) for status in Status]
@@ -77,18 +76,17 @@ def ingestions(log: Callable[[], IngestionLog]) -> APIGatewayRouter:
         after = cursors.decode(cursor)
         statuses = [Status(status)] if status else list(Status)
         until = after[0] if after else None
-        streams = [
-            log().newest(each, since=since, until=until, page=limit + 1) for each in statuses
-        ]
         wanted = (
             item
-            for item in _merged(streams)
-            if table in {None, item["ingestedTable"]} and (after is None or _is_behind(item, after))
+            for item in log().newest(
+                statuses, table=table, since=since, until=until, page=limit + 1
+            )
+            if after is None or _is_behind(item, after)
         )
         found = list(itertools.islice(wanted, limit + 1))
         shown = found[:limit]
         following = (
-            cursors.encode([str(shown[-1]["updatedAt"]), *_key(shown[-1])])
+            cursors.encode([changed_at(shown[-1]), *key_of(shown[-1])])
             if len(found) > limit
             else None
         )
@@ -116,26 +114,10 @@ def ingestions(log: Callable[[], IngestionLog]) -> APIGatewayRouter:
     return router
 
 
-def _merged(streams: list[Iterator[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
-    """Merge items, the last changed first; those of the same moment by their keys."""
-    seen = set()
-    merged = heapq.merge(*streams, key=lambda item: str(item["updatedAt"]), reverse=True)
-    for _, moment in itertools.groupby(merged, key=lambda item: str(item["updatedAt"])):
-        for item in sorted(moment, key=_key):
-            # It may have changed its status, and so its stream, while we asked.
-            if _key(item) not in seen:
-                seen.add(_key(item))
-                yield item
-
-
-def _key(item: Mapping[str, Any]) -> tuple[str, str]:
-    return str(item["ingestedID"]), str(item["ingestedTable"])
-
-
 def _is_behind(item: Mapping[str, Any], after: list[str]) -> bool:
     """Tell whether an item, which changed no later than a page's last one, comes after that."""
     changed, *key = after
-    return str(item["updatedAt"]) < changed or _key(item) > tuple(key)
+    return changed_at(item) < changed or key_of(item) > tuple(key)
 
 
 def _ingestion(item: Mapping[str, Any]) -> dict[str, Any]:

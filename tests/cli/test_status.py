@@ -5,9 +5,8 @@ import functools
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
 import boto3
 import pytest
@@ -110,17 +109,15 @@ def test_many_pages_are_read_to_their_end_and_no_further(
 ) -> None:
     for number in range(30):
         put(f"{number:02}", Status.SUCCESS if number % 2 else Status.FAIL, hours=number)
-    query = status._query
+    pages_of = IngestionLog._answers
     asked: list[Any] = []
 
-    def by_pages_of_four(stack: Any, index: str, condition: Any, wanted: Any) -> Any:
-        def page(**arguments: Any) -> Any:
-            asked.append(arguments)
-            return stack.table.query(Limit=4, **arguments)
+    def by_pages_of_four(self: IngestionLog, query: Any) -> Iterator[Any]:
+        for page in pages_of(self, query | {"Limit": 4}):
+            asked.append(page)
+            yield page
 
-        return query(mock.Mock(**{"table.query": page}), index, condition, wanted)
-
-    monkeypatch.setattr(status, "_query", by_pages_of_four)
+    monkeypatch.setattr(IngestionLog, "_answers", by_pages_of_four)
 
     assert listed("--limit", "30") == [f"{number:02}" for number in range(30)]
     pages = len(asked)
@@ -135,14 +132,13 @@ def test_an_item_that_changes_while_we_ask_is_told_once(
     put("one", Status.SUCCESS)
     [item] = json.loads(tm("status", "one", "--json").stdout)
     before = item | {"status": "running", "updatedAt": "2024-01-01T00:00:00.000Z"}
-    with_status = status._with_status
+    pages = IngestionLog._pages
 
-    def also_before(stack: Any, wanted_status: Status, wanted: Any) -> Any:
-        yield from with_status(stack, wanted_status, wanted)
-        if wanted_status == Status.RUNNING:
-            yield before
+    def also_before(self: IngestionLog, query: Any) -> Iterator[Any]:
+        yield from pages(self, query)
+        yield before
 
-    monkeypatch.setattr(status, "_with_status", also_before)
+    monkeypatch.setattr(IngestionLog, "_pages", also_before)
 
     [told] = json.loads(tm("status", "--json").stdout)
     assert told["status"] == "success"
