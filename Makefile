@@ -154,7 +154,7 @@ fix: $(READY) ## format, and mend what the linter can mend
 docs: $(READY) ## make what is made: terraform/README.md's tables, docs/policies, openapi.json
 	$(BIN)/python -m docs.module_readme
 	$(BIN)/python -m docs.deploy_policies
-	$(BIN)/python -m functions.api.document
+	$(BIN)/python -m functions.api.openapi
 
 # Only wheels, as in the images: to read what an sdist needs, its code would be run.
 .PHONY: lock

@@ -17,7 +17,7 @@ from engines import Engine, chosen
 from runtime_api import Answer, invoke
 
 from local.home import home
-from local.stack import Stack
+from local.stack import LaptopStack
 from shared.ingestion_log import IngestionLog
 
 CA = "/tmp/laptop-ca.pem"  # noqa: S108 - in the container
@@ -27,7 +27,7 @@ FOUND = ("stuck", "unannounced", "lost", "missing")
 
 def main() -> None:
     engine = chosen()
-    stack = Stack.read(home())
+    stack = LaptopStack.read(home())
     if stack is None:
         raise SystemExit("the laptop cloud is not up: tm up")
     run = finished_run(stack, key=sys.argv[1])
@@ -70,7 +70,7 @@ def main() -> None:
             raise SystemExit(f"the image of {function} answered {answer}")
 
 
-def finished_run(stack: Stack, key: str) -> dict[str, Any]:
+def finished_run(stack: LaptopStack, key: str) -> dict[str, Any]:
     log = IngestionLog(stack.aws.resource("dynamodb").Table(stack.outputs["log_table"]))
     items = [item for item in log.with_status("success") if item["sourceKey"].endswith(key)]
     run = stack.aws.client("stepfunctions").describe_execution(
@@ -94,7 +94,7 @@ def get(path: str, **query: str) -> dict[str, Any]:
     }
 
 
-def boot(engine: Engine, stack: Stack, function: str, event: Any) -> Answer:
+def boot(engine: Engine, stack: LaptopStack, function: str, event: Any) -> Answer:
     configuration = stack.aws.client("lambda").get_function_configuration(
         FunctionName=stack.outputs["function_names"][function]
     )

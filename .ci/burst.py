@@ -20,7 +20,7 @@ import pg8000.native
 import psutil
 
 from local.home import home
-from local.stack import Stack
+from local.stack import LaptopStack
 from local.tap import Tap
 from shared.endings import Status
 from shared.ingestion_log import IngestionLog, told
@@ -35,7 +35,7 @@ NEXT_WITHIN = 10.0
 
 def main() -> None:
     files = int(sys.argv[1]) if len(sys.argv) > 1 else 300
-    stack = Stack.read(home())
+    stack = LaptopStack.read(home())
     assert stack is not None, "the laptop cloud is not up"
     log = IngestionLog(stack.aws.resource("dynamodb").Table(stack.outputs["log_table"]))
     most = int(stack.outputs["max_concurrency"])
@@ -73,7 +73,7 @@ def main() -> None:
     assert log.slots() == set()
 
 
-def drop(stack: Stack, files: int) -> dict[str, int]:
+def drop(stack: LaptopStack, files: int) -> dict[str, int]:
     """Drop files, every sixth as a second version of a key; return the newest version of each."""
     keys: dict[str, int] = {}
     objects = []
@@ -105,7 +105,7 @@ def ended(log: IngestionLog, files: int, deadline: float) -> list[dict[str, Any]
     raise AssertionError(f"not within {WITHIN:.0f} s: {Counter(i['status'] for i in items)}")
 
 
-def runs_of(stack: Stack, most: int) -> tuple[int, list[float]]:
+def runs_of(stack: LaptopStack, most: int) -> tuple[int, list[float]]:
     """Return how many runs were under way at once, and after how many seconds each next began."""
     pages = stack.aws.client("stepfunctions").get_paginator("list_executions")
     runs = [
@@ -122,7 +122,7 @@ def runs_of(stack: Stack, most: int) -> tuple[int, list[float]]:
     return at_once, [(start - stop).total_seconds() for stop, start in nexts]
 
 
-def held(stack: Stack) -> dict[str, int]:
+def held(stack: LaptopStack) -> dict[str, int]:
     """Return which version's rows the table holds of each key, all of them."""
     database = stack.database
     connection = pg8000.native.Connection(

@@ -21,7 +21,7 @@ import pg8000.native
 import requests
 
 from local.home import home
-from local.stack import Stack
+from local.stack import LaptopStack
 from local.tap import Alert, Tap
 
 MONTHS = "января февраля марта апреля мая июня июля августа сентября октября ноября декабря".split()
@@ -33,7 +33,7 @@ def main() -> None:
     rows = list(expected(Path(sys.argv[1])))
     rejected = [line for line, row in rows if not row[0]]
     wanted = Counter(row for line, row in rows if row[0])
-    stack = Stack.read(home())
+    stack = LaptopStack.read(home())
     assert stack is not None, "the laptop cloud is not up"
 
     item, earlier = sorted(tm("status"), key=lambda each: each["updatedAt"], reverse=True)
@@ -98,7 +98,7 @@ def main() -> None:
     check("all of them", [row for page in pages for row in page] == one_page, True)
 
 
-def pages_of(stack: Stack, user: str) -> Iterator[list[dict[str, str]]]:
+def pages_of(stack: LaptopStack, user: str) -> Iterator[list[dict[str, str]]]:
     parameters: dict[str, str] | None = {"user": user, "limit": "100"}
     while parameters is not None:
         answer = requests.get(
@@ -116,7 +116,7 @@ def written(at: dt.datetime) -> str:
     return f"{at.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
-def alerts(stack: Stack) -> list[Alert]:
+def alerts(stack: LaptopStack) -> list[Alert]:
     return Tap(stack.aws, stack.tap_url, home()).alerts()
 
 
@@ -165,7 +165,7 @@ def check_report(report: dict[str, Any], rows: list[Row]) -> None:
         check(f"figures of {name}", report["columns"][name], wanted)
 
 
-def staged(stack: Stack, item: dict[str, Any], name: str) -> str:
+def staged(stack: LaptopStack, item: dict[str, Any], name: str) -> str:
     key = (
         "state=failed_tests/table=dailycheckins/year=2024/month=3/day=3/"
         f"ingestedID={item['ingestedID']}/{name}"

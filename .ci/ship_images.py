@@ -17,7 +17,7 @@ from engines import chosen
 
 from local import terraform
 from local.home import CHECKOUT, home
-from local.stack import Stack
+from local.stack import LaptopStack
 from tests.stand_ins import StandIns
 
 NAME = "tm-shipped"
@@ -26,7 +26,7 @@ TARGET = "-target=module.pipeline.aws_lambda_function.this"
 
 
 def main() -> None:
-    stack = Stack.read(home())
+    stack = LaptopStack.read(home())
     if stack is None:
         raise SystemExit("the laptop cloud is not up: tm up")
     registry = stack.aws.endpoint_url.removeprefix("https://")
@@ -53,7 +53,7 @@ def main() -> None:
         fetch(stack, registry, certificates)
 
 
-def apply(work: Path, stack: Stack, environment: dict[str, str]) -> None:
+def apply(work: Path, stack: LaptopStack, environment: dict[str, str]) -> None:
     root = work / "root"
     root.mkdir()
     arn = "arn:aws:secretsmanager:us-east-1:000000000000:secret:x"
@@ -78,7 +78,7 @@ def apply(work: Path, stack: Stack, environment: dict[str, str]) -> None:
             raise SystemExit(done.stdout + done.stderr)
 
 
-def fetch(stack: Stack, registry: str, certificates: Path) -> None:
+def fetch(stack: LaptopStack, registry: str, certificates: Path) -> None:
     engine, client = chosen(), stack.aws.client("lambda")
     for function in stack.outputs["function_names"]:
         uri = client.get_function(FunctionName=f"{NAME}-{function}")["Code"]["ImageUri"]

@@ -120,7 +120,7 @@ class Stack:
 
     @classmethod
     def _on_laptop(cls) -> Self:
-        stack = local.stack.Stack.read(home())
+        stack = local.stack.LaptopStack.read(home())
         if stack is None:
             raise CommandError(
                 "No laptop cloud is up: start one with `tm up`, or name the folder of a deployed "

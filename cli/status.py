@@ -16,7 +16,7 @@ from cli.console import cell, console, errors, line, print_json, print_text, sty
 from cli.errors import CommandError
 from cli.items import Item, counts, has_run, is_loaded, plain, standing, style, transition
 from cli.stack import Stack
-from cli.timeline import Run, runs
+from cli.timeline import LoggedRun, runs
 from shared.endings import UNDER_WAY, Status
 from shared.ingestion import Ingestion
 from shared.ingestion_log import changed_at, timestamp, told
@@ -260,13 +260,13 @@ def _one(item: Item) -> Group:
     return Group(*parts)
 
 
-def _heading(run: Run) -> str:
+def _heading(run: LoggedRun) -> str:
     end = run.ended or dt.datetime.now(dt.UTC)
     so_far = "" if run.ended else " so far"
     return f"{run.name}: {timestamp(run.begun)}, {_took(end - run.begun)}{so_far}"
 
 
-def _steps(run: Run) -> Table:
+def _steps(run: LoggedRun) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("state")
     table.add_column("status")

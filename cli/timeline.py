@@ -24,7 +24,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class LoggedRun:
     """A run, or what a redrive added to it; both numbers are as the state machine counts them.
 
     The first run is number 1, and its redrive 0.
@@ -52,16 +52,16 @@ class Run:
         return f"Run {self.number}" + (", a replay" if self.number > 1 else "")
 
 
-def runs(item: Item) -> list[Run]:
+def runs(item: Item) -> list[LoggedRun]:
     """Return the runs of an ingestion, the first one first."""
-    found: list[Run] = []
+    found: list[LoggedRun] = []
     for entries in _runs(item["history"]):
-        last = found[-1] if found else Run(0, 0, ())
+        last = found[-1] if found else LoggedRun(0, 0, ())
         if not found or begins_run(entries[0]):
             number, redrive = last.number + 1, 0
         else:
             number, redrive = last.number, last.redrive + 1
-        found.append(Run(number, redrive, tuple(_steps(entries))))
+        found.append(LoggedRun(number, redrive, tuple(_steps(entries))))
     return found
 
 

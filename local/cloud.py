@@ -17,7 +17,7 @@ from local.bundle import bundle
 from local.errors import LocalError
 from local.home import CHECKOUT
 from local.processes import Processes
-from local.stack import Aws, Stack
+from local.stack import Aws, LaptopStack
 
 NAME = "tm-pipeline"
 
@@ -27,7 +27,7 @@ _MODULE = CHECKOUT / "terraform"
 _DATABASE = "pipeline"
 
 
-def up(home: Path, *, hard_testing: bool, report: Report) -> Stack:
+def up(home: Path, *, hard_testing: bool, report: Report) -> LaptopStack:
     """Bring the laptop cloud of `home` up, or leave nothing behind.
 
     Args:
@@ -63,12 +63,12 @@ def down(home: Path) -> bool:
     if not home.is_dir():
         return False
     with _exclusive(home), _uninterrupted():
-        was_up = Stack.exists(home) or bool(_processes(home).names())
+        was_up = LaptopStack.exists(home) or bool(_processes(home).names())
         _clear(home)
         return was_up
 
 
-def _start(home: Path, *, hard_testing: bool, report: Report) -> Stack:
+def _start(home: Path, *, hard_testing: bool, report: Report) -> LaptopStack:
     processes = _processes(home)
     report("Starting the AWS emulator and PostgreSQL")
     tool = terraform.find(home / "terraform")
@@ -98,7 +98,7 @@ def _start(home: Path, *, hard_testing: bool, report: Report) -> Stack:
     report("Applying the Terraform module")
     outputs = _apply(tool, processes, home / "terraform", aws, inputs)
 
-    return Stack(
+    return LaptopStack(
         aws=aws,
         outputs=outputs,
         api_url=f"{aws.endpoint_url}/_aws/execute-api/{outputs['api_id']}/Prod",
@@ -163,7 +163,7 @@ def _apply(
 
 def _is_up(home: Path) -> bool:
     processes = _processes(home)
-    return Stack.exists(home) and all(map(processes.alive, ("ministack", "postgres")))
+    return LaptopStack.exists(home) and all(map(processes.alive, ("ministack", "postgres")))
 
 
 def _stop(home: Path) -> None:
@@ -172,7 +172,7 @@ def _stop(home: Path) -> None:
     processes.stop_all()
     postgres.stop(processes, home)
     ministack.stop(processes, home)
-    Stack.forget(home)
+    LaptopStack.forget(home)
     shutil.rmtree(home / "terraform", ignore_errors=True)
     (home / "alerts.jsonl").unlink(missing_ok=True)
 

@@ -73,7 +73,7 @@ class Aws:
 
 
 @dataclass(frozen=True)
-class Stack:
+class LaptopStack:
     """A laptop cloud that is up."""
 
     aws: Aws

@@ -8,11 +8,11 @@ from urllib.parse import quote
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig
 
-from functions.api.documentation import DOCUMENT, documentation
 from functions.api.freshness import Freshness
 from functions.api.ingestions import ingestions
 from functions.api.lookups import lookups, nothing_to_look_up
-from functions.api.pages import Pages, Run
+from functions.api.open_routes import DOCUMENT, documentation
+from functions.api.pagination import Pages, RunStatement
 from functions.api.problems import tell_problems
 from functions.api.view import View
 from shared.ingestion_log import IngestionLog
@@ -22,7 +22,10 @@ _WRITTEN_IN_PATHS = "%/:@!$&'()*+,;=~"
 
 
 def application(
-    view: View | None, run: Run, log: Callable[[], IngestionLog], origins: Collection[str] = ()
+    view: View | None,
+    run: RunStatement,
+    log: Callable[[], IngestionLog],
+    origins: Collection[str] = (),
 ) -> APIGatewayRestResolver:
     """Return the application.
 

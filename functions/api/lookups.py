@@ -10,7 +10,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from functions.api.answers import CLOSED, an_object, answer, documented, page_of, value_of
 from functions.api.freshness import Freshness
-from functions.api.pages import Page, Pages
+from functions.api.pagination import Page, Pages
 from functions.api.parameters import (
     Cursor,
     Limit,

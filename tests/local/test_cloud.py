@@ -23,7 +23,7 @@ from local import cloud, terraform
 from local.errors import LocalError
 from local.postgres import connected
 from local.processes import Processes
-from local.stack import Aws, Stack
+from local.stack import Aws, LaptopStack
 from local.tap import Alert
 from shared.ingestion import Source, unmatched_id
 from tests.fixtures.laptop import Laptop
@@ -34,7 +34,7 @@ TM = Path(sys.executable).with_name("tm")
 
 
 def test_it_is_up(laptop: Laptop) -> None:
-    assert Stack.read(laptop.home) == laptop.stack
+    assert LaptopStack.read(laptop.home) == laptop.stack
     assert laptop.aws.client("sts").get_caller_identity()["Arn"].endswith(":root")
     with connected(laptop.stack.database) as connection:
         assert connection.run("SELECT to_regclass('daily_checkins')") != [[None]]

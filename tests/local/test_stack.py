@@ -7,10 +7,10 @@ import pytest
 from local.errors import LocalError
 from local.home import CHECKOUT, home
 from local.postgres import Server
-from local.stack import Aws, Stack
+from local.stack import Aws, LaptopStack
 
 AWS = Aws("https://127.0.0.1:4566", "us-east-1", "TMKEY", "secret", "/ca.pem")
-STACK = Stack(
+STACK = LaptopStack(
     aws=AWS,
     outputs={"landing_bucket": "landing", "function_names": {"api": "tm-api"}},
     api_url="https://127.0.0.1:4566/_aws/execute-api/abc/Prod",
@@ -20,18 +20,18 @@ STACK = Stack(
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
-    assert (Stack.read(tmp_path), Stack.exists(tmp_path)) == (None, False)
+    assert (LaptopStack.read(tmp_path), LaptopStack.exists(tmp_path)) == (None, False)
     STACK.write(tmp_path)
-    assert (Stack.read(tmp_path), Stack.exists(tmp_path)) == (STACK, True)
-    Stack.forget(tmp_path)
-    assert Stack.read(tmp_path) is None
+    assert (LaptopStack.read(tmp_path), LaptopStack.exists(tmp_path)) == (STACK, True)
+    LaptopStack.forget(tmp_path)
+    assert LaptopStack.read(tmp_path) is None
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"aws": {}}'])
 def test_an_unreadable_stack_is_one_clear_line(tmp_path: Path, content: str) -> None:
     (tmp_path / "stack.json").write_text(content)
     with pytest.raises(LocalError, match=r"stack\.json cannot be read .*: run `tm down`"):
-        Stack.read(tmp_path)
+        LaptopStack.read(tmp_path)
 
 
 def test_the_users_own_aws_settings_do_not_apply(

@@ -9,9 +9,9 @@ from html.parser import HTMLParser
 import jsonschema
 import pytest
 
-from functions.api.document import document
-from functions.api.documentation import DOCUMENT
-from functions.api.page import render
+from functions.api.html_reference import render
+from functions.api.open_routes import DOCUMENT
+from functions.api.openapi import document
 from shared.contract import Lookup
 from shared.odcs import load_all
 from tests.fixtures.contracts import READINGS
@@ -33,7 +33,7 @@ COMMITTED = json.loads(DOCUMENT.read_text("utf-8"))
 
 def test_the_document_is_what_the_function_and_the_contracts_say() -> None:
     assert DOCUMENT.read_text("utf-8") == document(*load_all().values()), (
-        "openapi.json is outdated: python -m functions.api.document"
+        "openapi.json is outdated: python -m functions.api.openapi"
     )
 
 

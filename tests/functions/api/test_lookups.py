@@ -237,7 +237,7 @@ def test_texts_of_any_length_are_weighed(reader: Database, monkeypatch: pytest.M
     # As a contract may have them; and the answer takes little besides the frame of 1,000 rows.
     reader.run("ALTER TABLE daily_checkins ALTER project TYPE text, ALTER username TYPE text")
     monkeypatch.setattr(views, "_LARGEST_ANSWER", 100_000 + 1000 * 200)
-    monkeypatch.setattr("functions.api.pages.fitting", lambda columns: 0)
+    monkeypatch.setattr("functions.api.pagination.fitting", lambda columns: 0)
     add(
         reader,
         *(("ned", character * (n * 97), str(n), "2019-09-27 UTC") for n in range(40)),

@@ -19,7 +19,7 @@ import pytest
 from aws_lambda_powertools.event_handler.exceptions import ServiceError
 
 from functions.api import handler as api
-from functions.api.pages import Pages
+from functions.api.pagination import Pages
 from functions.api.session import Session
 from functions.api.view import View
 from functions.load.loading import load

@@ -9,7 +9,7 @@ from aws_lambda_powertools.event_handler import Response, content_types
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from functions.api.answers import OPEN, an_object, answer, documented
-from functions.api.page import POLICY, render
+from functions.api.html_reference import POLICY, render
 
 DOCUMENT = Path(__file__).with_name("openapi.json")
 """The committed one: what the function shows, and what the gateway is made of."""

@@ -13,7 +13,7 @@ from functions.api.view import View, bytes_fitting, fitting
 from shared.contract import Column
 from shared.telemetry import logger
 
-Run = Callable[..., list[list[Any]]]
+RunStatement = Callable[..., list[list[Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Pages:
     the key were replaced or removed since its first page.
     """
 
-    def __init__(self, view: View, run: Run) -> None:
+    def __init__(self, view: View, run: RunStatement) -> None:
         self._view = view
         self._run = run
 

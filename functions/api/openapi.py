@@ -1,11 +1,11 @@
-"""The document of the API, OpenAPI 3.1: `python -m functions.api.document` writes it anew."""
+"""The document of the API, OpenAPI 3.1: `python -m functions.api.openapi` writes it anew."""
 
 import json
 from typing import Any, NoReturn
 
 from functions.api.answers import PROBLEM
 from functions.api.application import application
-from functions.api.documentation import DOCUMENT
+from functions.api.open_routes import DOCUMENT
 from functions.api.view import View
 from shared.contract import Contract
 from shared.odcs import load_all
