@@ -7,20 +7,18 @@ https://www.postgresql.org/docs/current/btree.html
 https://www.postgresql.org/docs/current/storage-toast.html
 """
 
+import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shared.contract import Contract
+from shared.contract import MAX_ROW_BYTES, Column, Contract
 
 _INDEX_ENTRY = 2_704
-_ROW = 8_160
 _POINTER = 18
 """Bytes that a value takes in its row at least, once it has moved out; a shorter one stays."""
-_NUMERIC = 3
-"""Bytes of a numeric, at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,37 +40,30 @@ def refusable(parts: Iterable[pa.Table], contract: Contract) -> Iterator[Refusab
     if contract.lookup:
         indexes.append((contract.lookup.key, contract.lookup.order))
     for part in parts:
-        lengths = {each.name: _bytes(part[each.physical_name]) for each in contract.columns}
+        lengths = {each.name: _bytes(each, part) for each in contract.columns}
         for index in indexes:
-            size = _sum([lengths[name] for name in index])
+            size = functools.reduce(pc.add, (lengths[name] for name in index))
             for line, found in _above(_INDEX_ENTRY, size, part):
                 yield Refusable(
                     line,
                     f"the index on {', '.join(index)} would get an entry of {found:,} bytes, and "
                     f"PostgreSQL takes {_INDEX_ENTRY:,} after compression",
                 )
-        stored = [pc.min_element_wise(each, _POINTER) for each in lengths.values()]
-        for line, found in _above(_ROW, _sum(stored), part):
+        stored = (pc.min_element_wise(each, _POINTER) for each in lengths.values())
+        for line, found in _above(MAX_ROW_BYTES, functools.reduce(pc.add, stored), part):
             yield Refusable(
                 line,
                 f"it would take {found:,} bytes even with its long values moved out, and "
-                f"PostgreSQL takes {_ROW:,}",
+                f"PostgreSQL takes {MAX_ROW_BYTES:,}",
             )
 
 
-def _bytes(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    if pa.types.is_string(values.type):
-        return pc.fill_null(pc.add(pc.binary_length(values), 1), 0).cast(pa.int64())
-    is_numeric = pa.types.is_decimal(values.type)
-    size = _NUMERIC if is_numeric else max(1, values.type.bit_width // 8)
+def _bytes(column: Column, part: pa.Table) -> pa.ChunkedArray:
+    values = part[column.physical_name]
+    size = column.limits.least_bytes
+    if column.type.is_text:
+        size = pc.add(pc.binary_length(values), size)
     return pc.if_else(pc.is_valid(values), size, 0).cast(pa.int64())
-
-
-def _sum(lengths: list[pa.ChunkedArray]) -> pa.ChunkedArray:
-    total = lengths[0]
-    for each in lengths[1:]:
-        total = pc.add(total, each)
-    return total
 
 
 def _above(limit: int, sizes: pa.ChunkedArray, part: pa.Table) -> Iterator[tuple[int, int]]:

@@ -15,9 +15,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import babel.dates
-import pyarrow as pa
 import pyarrow.compute as pc
 
+from shared import regex
+from shared.columns import comparable
 from shared.contract import (
     Allowed,
     AnyRule,
@@ -87,7 +88,7 @@ class Values:
 
     def flaws(self) -> Iterator[Flaw]:
         """Yield each way in which a value can be rejected, if a text for it is found."""
-        none = "tm\0smoke" if self.column.logical_type == "string" else "no value"
+        none = "tm\0smoke" if self.column.type.is_text else "no value"
         if self._is_usable(none) and none not in self._tokens:
             yield Flaw(self.column.logical_type, none)
         for rule in self.column.rules:
@@ -129,17 +130,18 @@ class Values:
 
     def _candidates(self) -> Iterator[tuple[Value, str]]:
         """Yield values of the type, good and bad ones, as they are written."""
-        found: Iterator[tuple[Value, str]]
+        return (each for each in self._values() if self._is_usable(each[1]))
+
+    def _values(self) -> Iterator[tuple[Value, str]]:
         match self.column.logical_type:
             case "string":
-                found = ((text, text) for text in self._strings())
+                return ((text, text) for text in self._strings())
             case "boolean":
-                found = ((text in self.column.true_tokens, text) for text in self._tokens)
+                return ((text in self.column.true_tokens, text) for text in self._tokens)
             case "integer" | "number":
-                found = ((number, self._digits(number)) for number in self._numbers())
+                return ((number, self._digits(number)) for number in self._numbers())
             case "date" | "timestamp":
-                found = self._moments()
-        return (each for each in found if self._is_usable(each[1]))
+                return self._moments()
 
     def _strings(self) -> Iterator[str]:
         if self.preferred is not None:
@@ -176,10 +178,10 @@ class Values:
     @property
     def _steps(self) -> tuple[int, range]:
         """Digits after the point, and the numbers that PostgreSQL keeps, without the point."""
+        limits = self.column.limits
         if self.column.logical_type == "integer":
-            return 0, self.column.integer_range
-        precision, scale = self.column.precision_and_scale
-        return scale, range(1 - 10**precision, 10**precision)
+            return 0, limits.integers
+        return limits.scale, range(1 - 10**limits.precision, 10**limits.precision)
 
     def _digits(self, number: Decimal) -> str:
         return f"{number:f}".replace(".", self.contract.decimal_mark)
@@ -191,7 +193,7 @@ class Values:
             local = dt.datetime.combine(day, dt.time(12 if has_time else 0))
             text = babel.dates.format_datetime(local, pattern, locale=form.locale)
             zone = ZoneInfo(form.timezone or self.column.timezone)
-            yield day if self.column.logical_type == "date" else local.replace(tzinfo=zone), text
+            yield day if self.column.type.formats == "days" else local.replace(tzinfo=zone), text
 
     def _days(self) -> Iterator[dt.date]:
         bounds = [each for each in self._bounds if isinstance(each, dt.date)]
@@ -216,29 +218,21 @@ class Values:
         return [each for each in both if each is not None]
 
 
-def _is_kept(rule: AnyRule, value: Value, values: Values) -> bool:
-    match rule, value:
-        case Length(minimum=low, maximum=high), str():
+def _is_kept(rule: AnyRule, value: Any, values: Values) -> bool:
+    match rule:
+        case Required() | Unique():
+            return True
+        case Length(minimum=low, maximum=high):
             return (low or 0) <= len(value) and (high is None or len(value) <= high)
-        case Pattern(regex=regex), str():
+        case Pattern():
             # By RE2, whose syntax it is.
-            return bool(pc.match_substring_regex(pa.scalar(value), rf"\A(?:{regex})\z").as_py())
-        case Allowed(values=allowed), str():
-            return value in allowed
-        case Range(minimum=low, maximum=high), _:
-            order = _ordered(value)
-            return (low is None or _ordered(low) <= order) and (
-                high is None or order <= _ordered(high)
+            return bool(pc.match_substring_regex(value, regex.whole(rule.regex)).as_py())
+        case Allowed():
+            return value in rule.values
+        case Range(minimum=low, maximum=high):
+            order = comparable(value)
+            return (low is None or comparable(low) <= order) and (
+                high is None or order <= comparable(high)
             )
-        case NotInFuture(), _:
-            return bool(_ordered(value) <= values.now)
-    return True
-
-
-def _ordered(value: Value) -> Any:
-    """Return what values of one type are ordered by: a day begins at midnight in UTC."""
-    if isinstance(value, dt.datetime):
-        return value if value.tzinfo else value.replace(tzinfo=dt.UTC)
-    if isinstance(value, dt.date):
-        return dt.datetime.combine(value, dt.time(), dt.UTC)
-    return value
+        case NotInFuture():
+            return bool(comparable(value) <= values.now)

@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from shared import landing_key, regex
+from shared.columns import MAX_DIGITS, TYPES, ColumnType, Limits, LogicalType, RuleKind, comparable
 from shared.formats import TextFormat, text_format
 from shared.text import quoted
 
@@ -42,7 +43,6 @@ _SUMMARY = {"group", "rows"}
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
-LogicalType = Literal["string", "integer", "number", "boolean", "date", "timestamp"]
 Severity = Literal["error", "warning"]
 
 
@@ -58,9 +58,9 @@ def _within(value: Decimal | dt.date | dt.datetime) -> Decimal | dt.date | dt.da
     # What Arrow can hold a value against, exactly.
     if isinstance(value, Decimal):
         exponent = value.as_tuple().exponent
-        if value.adjusted() >= _MAX_PRECISION or int(exponent) < -_MAX_PRECISION:
+        if value.adjusted() >= MAX_DIGITS or int(exponent) < -MAX_DIGITS:
             raise ValueError(
-                f"{quoted(str(value))} has more than {_MAX_PRECISION} digits before or after the "
+                f"{quoted(str(value))} has more than {MAX_DIGITS} digits before or after the "
                 "decimal point"
             )
         return Decimal(int(value)) if int(exponent) > 0 else value
@@ -77,43 +77,16 @@ Value = Annotated[
 ]
 
 
-def _comparable(bound: Any) -> Any:
-    """Return a bound of one kind of column as something that can be held against another one."""
-    if isinstance(bound, dt.datetime):
-        return bound if bound.tzinfo else bound.replace(tzinfo=dt.UTC)
-    if isinstance(bound, dt.date):
-        return dt.datetime.combine(bound, dt.time(), dt.UTC)
-    return bound
-
-
-_PHYSICAL_TYPES: dict[LogicalType, str] = {
-    "string": r"text|varchar\((?P<length>[0-9]{1,20})\)",
-    "integer": r"smallint|integer|bigint",
-    "number": r"numeric\((?P<precision>[0-9]{1,9}), ?(?P<scale>[0-9]{1,9})\)",
-    "boolean": r"boolean",
-    "date": r"date",
-    "timestamp": r"timestamptz",
-}
-_INTEGER_BYTES = {"smallint": 2, "integer": 4, "bigint": 8}
-_MAX_PRECISION = 38
-"""Digits of the widest number that a Parquet part keeps exactly."""
-_MAX_LENGTH = 10_485_760
-"""https://www.postgresql.org/docs/17/datatype-character.html"""
-
 # https://www.postgresql.org/docs/17/limits.html
 MAX_COLUMNS = 1_600 - len({"id", "source_id", "source_line"})
 _MAX_INDEX_COLUMNS = 32
-_MAX_ROW_BYTES = 8_160
+MAX_ROW_BYTES = 8_160
 """What a page of 8 KiB has room for beside its header and the pointer to the row.
 
 https://www.postgresql.org/docs/17/storage-page-layout.html
 """
 _ROW_HEADER_BYTES = 24
 _OWN_BYTES = 8 + 4 + 4
-_LEAST_BYTES = {"boolean": 1, "smallint": 2, "integer": 4, "date": 4, "bigint": 8, "timestamptz": 8}
-_LEAST_BYTES_OF_A_TEXT = 1
-_LEAST_BYTES_OF_A_NUMBER = 3
-"""Of an empty text and of 0: both are of variable length and have a header of one byte."""
 
 _MAX_CHARACTERS = 2**31 - 1
 """Arrow counts them so far."""
@@ -253,6 +226,7 @@ class Rule(Model):
     """What a value must fulfil; `name` is what reports and rejects call it."""
 
     name: str
+    kind: RuleKind
     severity: Severity = "error"
     threshold: Threshold | None = None
 
@@ -358,87 +332,42 @@ class Column(Model):
     examples: tuple[Any, ...] = ()
 
     @property
-    def precision_and_scale(self) -> tuple[int, int]:
-        """Digits in all, and after the point, of a number."""
-        parts = self._physical_parts()
-        return int(parts["precision"]), int(parts["scale"])
+    def type(self) -> ColumnType:
+        """What it has in common with all columns of its logical type."""
+        return TYPES[self.logical_type]
 
     @property
-    def max_length(self) -> int | None:
-        """Characters that PostgreSQL keeps of a string at most; None if there is no such limit."""
-        length = self._physical_parts().groupdict().get("length")
-        return int(length) if length else None
-
-    @property
-    def least_bytes(self) -> int:
-        """What a value takes at least in a row of PostgreSQL; one that is missing takes none."""
-        match self.logical_type:
-            case "string":
-                return _LEAST_BYTES_OF_A_TEXT
-            case "number":
-                return _LEAST_BYTES_OF_A_NUMBER
-            case _:
-                return _LEAST_BYTES[self.physical_type]
-
-    @property
-    def integer_bytes(self) -> int:
-        """Size of an integer in PostgreSQL."""
-        return _INTEGER_BYTES[self.physical_type]
-
-    @property
-    def integer_range(self) -> range:
-        """The integers that PostgreSQL keeps."""
-        bound = 1 << (8 * self.integer_bytes - 1)
-        return range(-bound, bound)
-
-    def _physical_parts(self) -> re.Match[str]:
-        parts = re.fullmatch(_PHYSICAL_TYPES[self.logical_type], self.physical_type)
-        if parts is None:
-            known = re.sub(r"\(\?P<(\w+)>.*?\)| \?", r"\1", _PHYSICAL_TYPES[self.logical_type])
-            raise ValueError(
-                f"a {self.logical_type} cannot be kept as {quoted(self.physical_type)}; "
-                f"physicalType must be {known.replace('|', ' or ').replace(chr(92), '')}"
-            )
-        return parts
+    def limits(self) -> Limits:
+        """What PostgreSQL keeps of it."""
+        return Limits.of(self.logical_type, self.physical_type)
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        parts = self._physical_parts()
-        has_formats = self.logical_type in {"date", "timestamp"}
-        if has_formats != bool(self.formats):
+        length = self.limits.length
+        if bool(self.type.formats) != bool(self.formats):
             raise ValueError(
                 f"a {self.logical_type} "
-                + ("needs 'formats': none is guessed" if has_formats else "has no 'formats'")
+                + ("needs 'formats': none is guessed" if self.type.formats else "has no 'formats'")
             )
-        if self.logical_type == "date":
+        if self.type.formats == "days":
             self._check_dates()
-        is_boolean = self.logical_type == "boolean"
         tokens = (self.true_tokens, self.false_tokens)
-        if not (all(tokens) if is_boolean else not any(tokens)):
+        if not (all(tokens) if self.type.has_tokens else not any(tokens)):
             raise ValueError(
                 f"a {self.logical_type} "
-                + ("needs" if is_boolean else "has no")
+                + ("needs" if self.type.has_tokens else "has no")
                 + " 'trueTokens' and 'falseTokens'"
             )
         if both := set(self.true_tokens) & set(self.false_tokens):
             raise ValueError(f"{sorted(both)} cannot mean true and false")
         self._check_rules()
-        if self.logical_type == "number":
-            self._check_digits(*self.precision_and_scale)
-        if self.logical_type == "string" and parts["length"]:
-            self._check_length(int(parts["length"]))
+        if length is not None:
+            self._check_length(length)
         return self
 
     def _check_rules(self) -> None:
-        known: dict[str, set[LogicalType]] = {
-            "length": {"string"},
-            "pattern": {"string"},
-            "allowed": {"string"},
-            "range": {"integer", "number", "date", "timestamp"},
-            "not_in_future": {"date", "timestamp"},
-        }
         for rule in self.rules:
-            if self.logical_type not in known.get(rule.kind, {self.logical_type}):
+            if rule.kind not in self.type.rules:
                 raise ValueError(
                     f"the rule {rule.name} ({rule.kind}) says nothing of a {self.logical_type}"
                 )
@@ -458,28 +387,15 @@ class Column(Model):
                 )
 
     def _check_bounds(self, rule: Range) -> None:
-        kinds: dict[str, tuple[type[Value], ...]] = {
-            "date": (dt.date,),
-            "timestamp": (dt.date, dt.datetime),
-        }
         for bound in (rule.minimum, rule.maximum):
-            if bound is not None and type(bound) not in kinds.get(self.logical_type, (Decimal,)):
+            if bound is not None and type(bound) not in self.type.bounds:
                 raise ValueError(
                     f"the rule {rule.name} holds a {self.logical_type} "
                     f"against {bound}, which is none"
                 )
-        _check_order(*(_comparable(bound) for bound in (rule.minimum, rule.maximum)))
-
-    def _check_digits(self, precision: int, scale: int) -> None:
-        if not (scale <= precision and 1 <= precision <= _MAX_PRECISION):
-            raise ValueError(
-                f"{self.physical_type} must have 1 to {_MAX_PRECISION} digits, "
-                "and no more of them after the point than in all"
-            )
+        _check_order(*(comparable(bound) for bound in (rule.minimum, rule.maximum)))
 
     def _check_length(self, length: int) -> None:
-        if not 1 <= length <= _MAX_LENGTH:
-            raise ValueError(f"{self.physical_type} must have 1 to {_MAX_LENGTH:,} characters")
         # Otherwise a text could pass every rule and break the COPY of all other rows.
         limits = [
             rule.maximum
@@ -612,11 +528,11 @@ class Contract(Model):
                 f"columns {sorted(taken)} are PostgreSQL's own: give them another physicalName"
             )
         least = _ROW_HEADER_BYTES + _OWN_BYTES
-        least += sum(column.least_bytes for column in self.columns if column.required)
-        if least > _MAX_ROW_BYTES:
+        least += sum(column.limits.least_bytes for column in self.columns if column.required)
+        if least > MAX_ROW_BYTES:
             raise ValueError(
                 f"the required columns alone make a row of at least {least:,} bytes, and "
-                f"PostgreSQL keeps {_MAX_ROW_BYTES:,} of a row in a page: require fewer, or split "
+                f"PostgreSQL keeps {MAX_ROW_BYTES:,} of a row in a page: require fewer, or split "
                 "the table"
             )
         for index in self.indexes:
@@ -653,19 +569,19 @@ class Contract(Model):
             taken = _LOOKUP_PARAMETERS | (_PERIODS if role == "group" else set())
             if name is None:
                 continue
-            if self.column(name).logical_type not in {"string", "integer"} or name in taken:
+            if self.column(name).type.parameter is None or name in taken:
                 raise ValueError(
                     f"the lookup's {role} {name} must be a string or an integer, and not be called "
                     f"as one of the API's own words {sorted(taken)}"
                 )
         if self.lookup.measure is not None:
             measure = self.column(self.lookup.measure)
-            if measure.logical_type not in {"number", "integer"} or measure.name in _SUMMARY:
+            if not measure.type.is_summed or measure.name in _SUMMARY:
                 raise ValueError(
                     f"the lookup's measure {measure.name} must be a number or an integer, and not "
                     f"be called as what stands beside it in a summary: {sorted(_SUMMARY)}"
                 )
-        if not order.required or order.logical_type == "boolean":
+        if not order.required or order.type.compared_as is None:
             # A page begins after the last row of the one before: after nothing, nothing comes.
             raise ValueError(
                 f"the lookup's order {order.name} must be required, and no boolean: "

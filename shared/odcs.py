@@ -24,9 +24,10 @@ from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 
+from shared.columns import TYPES
 from shared.contract import MAX_COLUMNS, Column, Contract, Model, repeated
 from shared.errors import InvalidContract
-from shared.text import one_line, quoted
+from shared.text import is_storable, one_line, quoted
 
 CONTRACTS = Path(__file__).parent.parent / "contracts"
 SUFFIX = ".odcs.yaml"
@@ -62,6 +63,7 @@ _SLA_PROPERTIES = {
 _SLA_FOR_PEOPLE = {"authoritativeDefinitions", "description", "driver", "id"}
 _AVAILABILITY_PROPERTIES = {"weekdays"}
 _COLUMN_PROPERTIES = {"formats", "trueTokens", "falseTokens"}
+_WITH_FORMATS = {name for name, each in TYPES.items() if each.formats}
 _ARGUMENTS = {
     "minLength",
     "maxLength",
@@ -289,8 +291,7 @@ def _check_scalar(node: yaml.ScalarNode, where: str) -> None:
     text = node.tag == "tag:yaml.org,2002:str"
     if not text and len(node.value) > _MAX_SCALAR:
         raise ValueError(f"{where}: a number or date of more than {_MAX_SCALAR} characters")
-    # PostgreSQL, UTF-8 and JSON each lack one of these.
-    if "\0" in node.value or any("\ud800" <= each <= "\udfff" for each in node.value):
+    if not is_storable(node.value):
         raise ValueError(f"{where}: a text holds the character NUL or half of a character")
 
 
@@ -378,7 +379,7 @@ def _column(schema: dict[str, Any]) -> Column:
     options.pop("timezone", None)  # every instant is kept with one
     if "defaultTimezone" in options:
         custom["timezone"] = options.pop("defaultTimezone")
-    if "format" in options and schema.get("logicalType") in {"date", "timestamp"}:
+    if "format" in options and schema.get("logicalType") in _WITH_FORMATS:
         custom.setdefault("formats", [{"pattern": options.pop("format")}])
     rules = []
     if schema.get("required"):

@@ -17,6 +17,7 @@ of AWS that a reason must keep, as it travels from a verdict or an error to the 
 Some count bytes. A character is up to four bytes of UTF-8, and up to seven in JSON within JSON.
 """
 
+import re
 from collections.abc import Collection
 
 REASON = 2_000
@@ -54,6 +55,11 @@ def listed(texts: Collection[str], limit: int = _ITEMS) -> str:
     named = ", ".join([*texts][:limit])
     left_out = len(texts) - limit
     return named if left_out <= 0 else f"{named}, … ({left_out:,} more)"
+
+
+def is_storable(text: str) -> bool:
+    """Tell whether PostgreSQL, UTF-8 and JSON take a text: one without NUL and half characters."""
+    return re.search("[\0\ud800-\udfff]", text) is None
 
 
 def _left_out(characters: int) -> str:

@@ -196,7 +196,7 @@ def _number(text: str, column: Column, mark: str) -> Decimal:
     parts = digits.split(mark)
     if len(parts) > 2 or not all(re.fullmatch("[0-9]{1,38}", part) for part in parts):
         raise _NoValue
-    precision, scale = column.precision_and_scale
+    precision, scale = column.limits.precision, column.limits.scale
     with localcontext(prec=100):
         exact = Decimal(sign + ".".join(parts))
         rounded = exact.quantize(Decimal(1).scaleb(-scale), rounding=ROUND_HALF_UP)

@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path, PurePath
-from typing import Any, get_args
+from typing import Any
 
 import boto3
 import pytest
@@ -12,7 +12,8 @@ from typer.main import get_command
 
 from cli.main import app
 from shared import odcs, settings
-from shared.contract import Format, HeaderPolicy, LogicalType, Lookup
+from shared.columns import TYPES
+from shared.contract import Format, HeaderPolicy, Lookup
 from tests.checkout import CHECKOUT, FUNCTIONS
 from tests.fixtures.aws import REGION
 from tests.fixtures.laptop import Laptop
@@ -264,7 +265,7 @@ CONTRACTS = (CHECKOUT / "docs" / "contracts.md").read_text("utf-8")
             | odcs._AVAILABILITY_PROPERTIES
         ),
         *(field for model in (HeaderPolicy, Lookup, Format) for field in model.model_fields),
-        *get_args(LogicalType),
+        *TYPES,
         *("smallint", "integer", "bigint", "numeric(precision,scale)", "varchar(n)", "text"),
         *("nullValues", "missingValues", "duplicateValues", "invalidValues", "rowCount"),
         *("mustBe", "mustBeBetween", "mustBeGreaterThan", "mustBeGreaterOrEqualTo"),

@@ -87,14 +87,7 @@ def an_object(properties: dict[str, Any], optional: tuple[str, ...] = ()) -> dic
 
 def value_of(column: Column) -> dict[str, Any]:
     """Return the schema of a column's value."""
-    shown: dict[str, Any] = {
-        "string": {"type": "string"},
-        "integer": {"type": "integer"},
-        "number": {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$"},
-        "boolean": {"type": "boolean"},
-        "date": {"type": "string", "format": "date"},
-        "timestamp": {"type": "string", "format": "date-time"},
-    }[column.logical_type]
+    shown = dict(column.type.schema)
     return shown if column.required else shown | {"type": [shown["type"], "null"]}
 
 

@@ -2,12 +2,11 @@
 
 import base64
 import binascii
-import datetime as dt
 import hashlib
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aws_lambda_powertools.event_handler.exceptions import BadRequestError
@@ -18,11 +17,6 @@ Check = Callable[[Any], bool]
 
 _INTEGERS = range(2**31)
 _BIGINTS = range(2**63)
-_WRITTEN = {
-    "number": re.compile(r"-?[0-9]{1,38}(\.[0-9]{1,38})?"),
-    "date": re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"),
-    "timestamp": re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,28 +78,6 @@ def is_text(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value.encode()) <= 1024
 
 
-def is_day(value: Any) -> bool:
-    """Tell whether a value is a date, as an answer shows it.
-
-    Raises:
-        ValueError: it is none.
-    """
-    return isinstance(value, str) and dt.date.fromisoformat(value).isoformat() == value
-
-
 def is_of(column: Column) -> Check:
     """Return what tells whether a value is one that an answer may have shown of a column."""
-
-    def is_shown_so(value: Any) -> bool:
-        if column.logical_type == "integer":
-            return type(value) is int and value in column.integer_range
-        if not isinstance(value, str):
-            return False
-        if column.logical_type == "string":
-            value.encode()  # a JSON string may hold half a character, which is none
-            return "\0" not in value
-        if column.logical_type in {"date", "timestamp"}:
-            dt.datetime.fromisoformat(value)
-        return _WRITTEN[column.logical_type].fullmatch(value) is not None
-
-    return is_shown_so
+    return partial(column.type.is_shown, column.limits)

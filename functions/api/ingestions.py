@@ -11,7 +11,8 @@ from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from functions.api.answers import CLOSED, an_object, answer, documented, page_of
 from functions.api.cursor import Cursors, is_text
-from functions.api.parameters import TEXT, Cursor, Limit, Moment, matching, none_other, one_of, text
+from functions.api.parameters import Cursor, Limit, Moment, matching, none_other, one_of, text
+from shared.columns import TEXT
 from shared.endings import State, Status
 from shared.ingestion_log import IngestionLog, changed_at, key_of
 

@@ -81,7 +81,7 @@ def lookups(view: View, pages: Pages, fresh: Freshness) -> APIGatewayRouter:
             Query(
                 description="Those that begin so.",
                 json_schema_extra=schema(key),
-                include_in_schema=key.logical_type == "string",
+                include_in_schema=key.type.is_text,
             ),
         ] = "",
         limit: Limit = 100,
@@ -162,9 +162,8 @@ def _nothing() -> Response[str]:
 
 
 def _sum(view: View) -> dict[str, Any]:
-    groups: dict[str, Any] = {"type": ["string", "null"]}
-    if view.group is not None and view.group.logical_type == "integer":
-        groups = {"type": ["string", "integer", "null"]}
+    shown = [view.group.type.schema["type"]] if view.group else []
+    groups = {"type": list(dict.fromkeys(["string", *shown, "null"]))}
     total = {view.measure.name: {"type": "string"}} if view.measure else {}
     return an_object({"group": groups, "rows": {"type": "integer", "minimum": 1}, **total})
 

@@ -8,8 +8,9 @@ from typing import Any
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError, ServiceError
 
 from functions.api import statements
-from functions.api.cursor import Cursors, is_day, is_number, is_of, is_total
+from functions.api.cursor import Cursors, is_number, is_of, is_total
 from functions.api.view import View, bytes_fitting, fitting
+from shared.columns import is_day
 from shared.contract import Column
 from shared.telemetry import logger
 
@@ -73,7 +74,7 @@ class Pages:
         cursors = Cursors(("users", prefix), (is_of(key),))
         after = cursors.decode(cursor)
         sql = statements.keys(self._view, after=bool(after))
-        given = {"prefix": prefix} if key.logical_type == "string" else {}
+        given = {"prefix": prefix} if key.type.is_text else {}
         rows, following = self._page(sql, [key], limit, cursors, after, **given)
         return Page([value for [value] in rows], following)
 

@@ -3,7 +3,8 @@
 import datetime as dt
 import re
 from collections.abc import Callable, Collection
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, cast
 from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import Response
@@ -12,6 +13,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from pydantic import BeforeValidator, WithJsonSchema
 
 from functions.api.view import MAX_LIMIT
+from shared.columns import Parameter, plain_text, whole_number
 from shared.contract import Column
 
 _MOMENT = re.compile(
@@ -19,29 +21,6 @@ _MOMENT = re.compile(
     r"(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2}))?",
     re.IGNORECASE,
 )
-
-
-def _whole(text: Any, numbers: range) -> int:
-    if not isinstance(text, str) or not re.fullmatch("-?[0-9]{1,19}", text):
-        raise ValueError(f"must be one whole number from {numbers[0]} to {numbers[-1]}")
-    if int(text) not in numbers:
-        raise ValueError(f"must be a whole number from {numbers[0]} to {numbers[-1]}")
-    return int(text)
-
-
-def _of_text(text: Any) -> str:
-    """Return a text that PostgreSQL can hold.
-
-    Raises:
-        ValueError: it is none, or there are several.
-    """
-    if not isinstance(text, str):
-        raise ValueError("is there more than once")  # noqa: TRY004 - pydantic takes this one
-    if "\0" in text or not _is_utf8(text):
-        raise ValueError("is no text in UTF-8 without NUL")
-    if not text:
-        raise ValueError("is empty")
-    return text
 
 
 def _moment(text: Any) -> dt.datetime:
@@ -66,14 +45,6 @@ def _moment(text: Any) -> dt.datetime:
         return found.replace(tzinfo=dt.UTC)
 
 
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 Moment = Annotated[
     dt.datetime,
     BeforeValidator(_moment),
@@ -85,7 +56,7 @@ Moment = Annotated[
 
 Limit = Annotated[
     int,
-    BeforeValidator(lambda text: _whole(text, range(1, MAX_LIMIT + 1))),
+    BeforeValidator(lambda text: whole_number(text, range(1, MAX_LIMIT + 1))),
     Query(
         description="How many items one answer holds at most.",
         json_schema_extra={"minimum": 1, "maximum": MAX_LIMIT},
@@ -100,11 +71,8 @@ Cursor = Annotated[
 ]
 
 
-text = BeforeValidator(_of_text)
+text = BeforeValidator(plain_text)
 """Takes a text that PostgreSQL and DynamoDB can hold."""
-
-TEXT = {"type": "string", "minLength": 1, "pattern": "^[^\\u0000]+$"}
-"""The schema of what `text` takes."""
 
 
 def matching(pattern: str) -> BeforeValidator:
@@ -120,10 +88,7 @@ def matching(pattern: str) -> BeforeValidator:
 
 def reading(column: Column) -> BeforeValidator:
     """Return what makes a column's value of a text, or says what is wrong with it."""
-    if column.logical_type == "integer":
-        numbers = column.integer_range
-        return BeforeValidator(lambda text: _whole(text, numbers))
-    return text
+    return BeforeValidator(partial(_parameter(column).read, column.limits))
 
 
 def reading_path(column: Column) -> BeforeValidator:
@@ -153,10 +118,12 @@ def one_of(choices: Collection[str]) -> BeforeValidator:
 def schema(column: Column) -> dict[str, Any]:
     """Return the JSON schema of what `reading` takes."""
     examples = {"examples": list(column.examples)} if column.examples else {}
-    if column.logical_type == "integer":
-        numbers = column.integer_range
-        return {"type": "integer", "minimum": numbers[0], "maximum": numbers[-1], **examples}
-    return {**TEXT, **examples}
+    return {**column.type.schema, **_parameter(column).schema(column.limits), **examples}
+
+
+def _parameter(column: Column) -> Parameter:
+    # A lookup's key and group have one: the contract sees to it.
+    return cast("Parameter", column.type.parameter)
 
 
 def none_other(app: Any, next_middleware: Callable[[Any], Response[str]]) -> Response[str]:

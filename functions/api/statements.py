@@ -9,26 +9,7 @@ from pg8000.native import identifier
 
 from functions.api.view import View
 from shared import replacement
-from shared.contract import Column, LogicalType
-
-# PostgreSQL writes the texts itself, so that no digit is lost on the way.
-_SHOWN: dict[LogicalType, str] = {
-    "string": "{}",
-    "integer": "{}",
-    "number": "{}::text",
-    "boolean": "{}",
-    "date": "to_char({}, 'YYYY-MM-DD')",
-    "timestamp": """to_char({}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""",
-}
-
-# Not the column's own type: a cast to that may cut or round, and so skip or repeat rows.
-_COMPARED_AS: dict[LogicalType, str] = {
-    "string": "text",
-    "integer": "bigint",
-    "number": "numeric",
-    "date": "date",
-    "timestamp": "timestamptz",
-}
+from shared.contract import Column
 
 PERIODS = {"day": "YYYY-MM-DD", "week": 'IYYY-"W"IW', "month": "YYYY-MM"}
 """What rows can be summed by, and how PostgreSQL writes it."""
@@ -51,12 +32,15 @@ def rows(
     # With the table's name before it: alone, a name is what is selected, the text of a number.
     table = identifier(view.relation)
     place = [_column(view, view.order), f"{table}.source_id", f"{table}.source_line"]
-    shown = ", ".join(_shown(column) for column in (*view.fields, view.order))
+    shown = ", ".join(
+        column.type.shown_as.format(identifier(column.physical_name))
+        for column in (*view.fields, view.order)
+    )
     direction = " DESC" if descending else ""
     conditions = _conditions(view, filters)
     if after:
         # The comparison of rows is one that the look-up's index serves, however far the page.
-        value = f"CAST(:value AS {_COMPARED_AS[view.order.logical_type]})"
+        value = f"CAST(:value AS {view.order.type.compared_as})"
         sign = "<" if descending else ">"
         conditions.append(f"({', '.join(place)}) {sign} ({value}, :source, :line)")
     return (
@@ -82,7 +66,7 @@ def keys(view: View, *, after: bool = False) -> str:
     takes as long as the page has keys, however many rows they have.
     """
     key, table = _column(view, view.key), identifier(view.relation)
-    if view.key.logical_type == "string":
+    if view.key.type.is_text:
         # These compare bytes, whatever the collation, by the operators of the look-up's index.
         least, more, order = "~>=~", "~>~", f"{key} USING ~<~"
         first = f"{key} {more} :value" if after else f"{key} {least} :prefix"
@@ -128,11 +112,11 @@ def sums(
             conditions.append(f"{time} >= CAST(:value AS timestamptz) + INTERVAL '1 {by}'")
     else:
         group = shown = position = order = _column(view, by)
-        if by.logical_type == "string":
+        if by.type.is_text:
             order = f'{group} COLLATE "C"'
         if after:
             # What has no group comes last.
-            value = f"CAST(:value AS {_COMPARED_AS[by.logical_type]})"
+            value = f"CAST(:value AS {by.type.compared_as})"
             conditions.append(f"({order} > {value} OR {group} IS NULL)")
     total = f"coalesce(sum({_column(view, measure)}), 0)::text"
     return (
@@ -168,7 +152,3 @@ def _conditions(view: View, filters: Iterable[str]) -> list[str]:
 
 def _column(view: View, column: Column) -> str:
     return f"{identifier(view.relation)}.{identifier(column.physical_name)}"
-
-
-def _shown(column: Column) -> str:
-    return _SHOWN[column.logical_type].format(identifier(column.physical_name))

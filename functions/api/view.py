@@ -51,7 +51,7 @@ class View:
     @property
     def has_times(self) -> bool:
         """Whether the order is one of days or instants, so that there is a from and a to."""
-        return self.order.logical_type in {"date", "timestamp"}
+        return self.order.type.formats is not None
 
 
 def fitting(columns: Iterable[Column]) -> int:
@@ -61,9 +61,10 @@ def fitting(columns: Iterable[Column]) -> int:
     """
     row = 0
     for column in columns:
-        if column.logical_type == "string" and column.max_length is None:
+        length = column.limits.length
+        if column.type.is_text and length is None:
             return 0
-        row += _frame(column) + (column.max_length or 0) * _WIDEST_CHARACTER
+        row += _frame(column) + (length or 0) * _WIDEST_CHARACTER
     return min(MAX_LIMIT, _LARGEST_ANSWER // row)
 
 
@@ -75,10 +76,4 @@ def bytes_fitting(columns: Iterable[Column]) -> int:
 def _frame(column: Column) -> int:
     """Return the bytes of an answer that a value and its name take, but for a text's characters."""
     name = json.dumps(json.dumps({column.name: ""}, ensure_ascii=False))
-    match column.logical_type:
-        case "string":
-            return len(name)
-        case "number":
-            return len(name) + len("-.") + column.precision_and_scale[0]
-        case _:
-            return len(name) + len("0001-01-01T00:00:00.000000Z")
+    return len(name) + column.type.width + column.limits.precision

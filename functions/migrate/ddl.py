@@ -140,7 +140,7 @@ def _lookup_columns(contract: Contract, lookup: Lookup) -> tuple[str, ...]:
 def _lookup_key(key: Column, columns: tuple[str, ...]) -> str:
     # Compared by bytes a key's prefix is a range, whatever the database's collation; and `=`, also
     # that of people, is served as well.
-    by_bytes = " text_pattern_ops" if key.logical_type == "string" else ""
+    by_bytes = " text_pattern_ops" if key.type.is_text else ""
     first, *others = map(identifier, columns)
     return ", ".join([f"{first}{by_bytes}", *others])
 

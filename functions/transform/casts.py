@@ -73,9 +73,9 @@ def arrow_type(column: Column) -> pa.DataType:
         case "string":
             return pa.string()
         case "integer":
-            return _INTEGERS[column.integer_bytes]
+            return _INTEGERS[column.limits.least_bytes]
         case "number":
-            return pa.decimal128(*column.precision_and_scale)
+            return pa.decimal128(column.limits.precision, column.limits.scale)
         case "boolean":
             return pa.bool_()
         case "date":
@@ -179,10 +179,10 @@ def _cast_strings(texts: pa.StringArray, column: Column) -> _Result:
 def _cast_integers(texts: pa.StringArray, column: Column) -> _Result:
     is_integer = pc.match_substring_regex(texts, _INTEGER)
     exact = _where(is_integer, texts).cast(_WIDE)
-    limit = 2 ** (8 * column.integer_bytes - 1)
+    integers = column.limits.integers
     fits = pc.and_(
-        pc.greater_equal(exact, pa.scalar(Decimal(-limit))),
-        pc.less(exact, pa.scalar(Decimal(limit))),
+        pc.greater_equal(exact, pa.scalar(Decimal(integers[0]))),
+        pc.less_equal(exact, pa.scalar(Decimal(integers[-1]))),
     )
     values = _where(fits, exact).cast(arrow_type(column))
 
@@ -194,7 +194,7 @@ def _cast_integers(texts: pa.StringArray, column: Column) -> _Result:
 
 
 def _cast_numbers(texts: pa.StringArray, column: Column, mark: str) -> _Result:
-    precision, scale = column.precision_and_scale
+    precision, scale = column.limits.precision, column.limits.scale
     is_number = pc.match_substring_regex(texts, _NUMBER[mark])
     numbers = pc.replace_substring(_where(is_number, texts), mark, ".")
     limit = Decimal(10 ** (precision - scale))

@@ -70,7 +70,7 @@ def test_a_row_count(minimum: int | None, maximum: int | None, kept: list[int], 
 def test_an_integers_size(type_: str, size: int) -> None:
     column = Column(name="n", physical_name="n", logical_type="integer", physical_type=type_)
 
-    assert column.integer_bytes == size
+    assert column.limits.least_bytes == size
 
 
 def test_a_space_in_a_numbers_type() -> None:
@@ -78,7 +78,7 @@ def test_a_space_in_a_numbers_type() -> None:
         name="n", physical_name="n", logical_type="number", physical_type="numeric(9, 3)"
     )
 
-    assert column.precision_and_scale == (9, 3)
+    assert (column.limits.precision, column.limits.scale) == (9, 3)
 
 
 @pytest.mark.parametrize("contract", load_all().values(), ids=load_all())

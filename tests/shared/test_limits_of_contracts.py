@@ -198,7 +198,7 @@ def test_the_most_that_postgresql_takes(tmp_path: Path) -> None:
 
     assert len(widest.columns) == 1_597
     assert len(heaviest.columns) == 1_018
-    assert longest.column("name").max_length == 10_485_760
+    assert longest.column("name").limits.length == 10_485_760
 
 
 _BOMB = "a: &a [x]\n" + "".join(

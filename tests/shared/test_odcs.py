@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from functions.transform.casts import cast
+from shared.columns import Limits
 from shared.contract import Contract, HeaderPolicy, Pattern
 from shared.errors import InvalidContract
 from shared.odcs import load, load_all
@@ -660,7 +661,7 @@ def test_the_check_ins_are_what_they_were() -> None:
 
     assert contract.header == ("user", "timestamp", "hours", "project")
     assert contract.relation == "daily_checkins"
-    assert contract.column("hours").precision_and_scale == (5, 2)
+    assert contract.column("hours").limits == Limits(3, precision=5, scale=2)
     assert [rule.name for rule in contract.column("user").rules] == ["required", "maxLength"]
     assert contract.column("hours").rules[1].severity == "warning"
     assert contract.column("timestamp").formats[2].locale == "ru"

@@ -9,7 +9,8 @@ from aws_lambda_powertools.event_handler.exceptions import BadRequestError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.api.cursor import Cursors, is_day, is_number, is_of, is_text, is_total
+from functions.api.cursor import Cursors, is_number, is_of, is_text, is_total
+from shared.columns import is_day
 from tests.fixtures.contracts import DAYS, column
 
 TIME = is_of(column("t", "timestamp", "timestamptz", **DAYS))

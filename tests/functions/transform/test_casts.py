@@ -5,11 +5,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from functions.transform.casts import Cast, cast
+from functions.transform.casts import Cast, arrow_type, cast
+from shared import columns
 from shared.contract import Column, Contract
 from shared.lines import Refusal
 from shared.odcs import load_all
 from shared.rows import read_table
+from tests.fixtures.contracts import READINGS
 
 CONTRACT = load_all()["dailycheckins"]
 AT = "2019-09-27 00:00:00 UTC"
@@ -254,3 +256,10 @@ def test_numbers_of_many_digits(precision: int, scale: int, text: str, number: s
     clean = cast(found(), table.header, contract).clean
 
     assert clean["hours"].to_pylist() == ([] if number is None else [Decimal(number)])
+
+
+def test_every_type_of_a_column_has_one_of_arrow() -> None:
+    found = {each.logical_type: arrow_type(each) for each in READINGS.columns}
+
+    assert found.keys() == columns.TYPES.keys()
+    assert all(isinstance(each, pa.DataType) for each in found.values())
