@@ -11,6 +11,7 @@ gigabyte; its depth; and the length of its keys.
 
 import functools
 import importlib.resources
+import itertools
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -24,7 +25,7 @@ from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 
-from shared.columns import TYPES
+from shared.columns import TYPES, RuleKind
 from shared.contract import MAX_COLUMNS, Column, Contract, Model, repeated
 from shared.errors import InvalidContract
 from shared.text import is_storable, one_line, quoted
@@ -64,15 +65,13 @@ _SLA_FOR_PEOPLE = {"authoritativeDefinitions", "description", "driver", "id"}
 _AVAILABILITY_PROPERTIES = {"weekdays"}
 _COLUMN_PROPERTIES = {"formats", "trueTokens", "falseTokens"}
 _WITH_FORMATS = {name for name, each in TYPES.items() if each.formats}
-_ARGUMENTS = {
-    "minLength",
-    "maxLength",
-    "minimum",
-    "maximum",
-    "pattern",
-    "validValues",
-    "notInFuture",
+_OPTIONS: dict[RuleKind, dict[str, str]] = {
+    "length": {"minLength": "minimum", "maxLength": "maximum"},
+    "range": {"minimum": "minimum", "maximum": "maximum"},
+    "pattern": {"pattern": "regex"},
 }
+"""The rules that a column's options ask for, and what each option is called in the rule."""
+_ARGUMENTS = {*itertools.chain.from_iterable(_OPTIONS.values()), "validValues", "notInFuture"}
 _CUSTOM_PLACES = re.compile(
     r"\$\.(schema\[0\](\.properties\[\d+\])?|slaProperties\[\d+\])\.customProperties"
 )
@@ -410,17 +409,10 @@ def _column(schema: dict[str, Any]) -> Column:
 def _bound_rules(options: dict[str, Any], name: str | None) -> list[dict[str, Any]]:
     """Take what bounds a value out of `options`; without a name a rule is called as the option."""
     rules: list[dict[str, Any]] = []
-    for low, high, kind in (
-        ("minLength", "maxLength", "length"),
-        ("minimum", "maximum", "range"),
-    ):
-        found = [option for option in (low, high) if option in options]
-        if found:
-            bounds = {"minimum": options.pop(low, None), "maximum": options.pop(high, None)}
+    for kind, fields in _OPTIONS.items():
+        if found := [option for option in fields if option in options]:
+            bounds = {fields[option]: options.pop(option) for option in found}
             rules.append({"name": name or "/".join(found), "kind": kind, **bounds})
-    if "pattern" in options:
-        regex = options.pop("pattern")
-        rules.append({"name": name or "pattern", "kind": "pattern", "regex": regex})
     return rules
 
 

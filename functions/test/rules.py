@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared import regex
+from shared.columns import comparable
 from shared.contract import (
     Allowed,
     AnyRule,
@@ -57,9 +58,8 @@ class Judge:
         for column in self._contract.columns:
             values = rows[column.physical_name].combine_chunks()
             for rule in column.rules:
-                broken = pc.fill_null(self._breaks(values, column, rule), fill_value=False)
-                reason = _reason(column, rule)
-                for i in pc.indices_nonzero(broken).to_pylist():
+                broken, wrong = self._judged(values, column, rule)
+                for i in pc.indices_nonzero(pc.fill_null(broken, fill_value=False)).to_pylist():
                     value = values[i].as_py()
                     yield Violation(
                         line=rows["line"][i].as_py(),
@@ -67,27 +67,32 @@ class Judge:
                         value=None if value is None else str(value),
                         rule=rule.name,
                         severity=rule.severity,
-                        reason=reason,
+                        reason=f"{column.name} {wrong}",
                     )
 
-    def _breaks(self, values: pa.Array, column: Column, rule: AnyRule) -> pa.Array:
+    def _judged(self, values: pa.Array, column: Column, rule: AnyRule) -> tuple[pa.Array, str]:
+        """Return which values break a rule, and what they do wrong; null is no value."""
         match rule:
             case Required():
-                return values.is_null()
+                return values.is_null(), "is missing"
             case Length():
-                return _outside(pc.utf8_length(values), rule.minimum, rule.maximum)
+                characters = pc.utf8_length(values)
+                outside = _outside(characters, rule.minimum, rule.maximum)
+                return outside, f"does not have {_interval(rule)} characters"
             case Range():
-                return _outside(values, rule.minimum, rule.maximum)
+                return _outside(values, rule.minimum, rule.maximum), f"is not {_interval(rule)}"
             case Pattern():
-                return pc.invert(pc.match_substring_regex(values, regex.whole(rule.regex)))
+                matches = pc.match_substring_regex(values, regex.whole(rule.regex))
+                return pc.invert(matches), f"does not match {rule.regex}"
             case Allowed():
                 # Arrow takes a missing value for one that is not allowed.
-                allowed = pc.is_in(values, pa.array(rule.values))
-                return pc.and_(values.is_valid(), pc.invert(allowed))
+                wrong = pc.invert(pc.is_in(values, pa.array(rule.values)))
+                return pc.and_(values.is_valid(), wrong), f"is none of {listed(rule.values)}"
             case Unique():
-                return self._repeats(values, (column.name, rule.name))
+                repeats = self._repeats(values, (column.name, rule.name))
+                return repeats, "repeats a value of an earlier row"
             case NotInFuture():
-                return pc.greater(values, self._moment(values.type))
+                return pc.greater(values, self._moment(values.type)), "lies in the future"
 
     def _repeats(self, values: pa.Array, key: tuple[str, str]) -> pa.Array:
         encoded = values.dictionary_encode()
@@ -110,38 +115,12 @@ class Judge:
 
 def _outside(values: pa.Array, minimum: Any, maximum: Any) -> pa.Array:
     outside = pa.array(np.zeros(len(values), dtype=bool))
-    if minimum is not None:
-        outside = pc.or_(outside, pc.less(values, _bound(minimum, values.type)))
-    if maximum is not None:
-        outside = pc.or_(outside, pc.greater(values, _bound(maximum, values.type)))
+    for lies_beyond, bound in ((pc.less, minimum), (pc.greater, maximum)):
+        if bound is not None:
+            # It brings its own type: a number with more digits than the column's is as good.
+            limit = comparable(bound) if pa.types.is_timestamp(values.type) else bound
+            outside = pc.or_(outside, lies_beyond(values, pa.scalar(limit)))
     return outside
-
-
-def _bound(bound: Any, type_: pa.DataType) -> pa.Scalar:
-    if not pa.types.is_timestamp(type_):
-        # It brings its own type: one with more digits than the column's is as good.
-        return pa.scalar(bound)
-    if not isinstance(bound, dt.datetime):
-        bound = dt.datetime.combine(bound, dt.time())
-    return pa.scalar(bound if bound.tzinfo else bound.replace(tzinfo=dt.UTC))
-
-
-def _reason(column: Column, rule: AnyRule) -> str:
-    match rule:
-        case Required():
-            return f"{column.name} is missing"
-        case Length():
-            return f"{column.name} does not have {_interval(rule)} characters"
-        case Range():
-            return f"{column.name} is not {_interval(rule)}"
-        case Pattern():
-            return f"{column.name} does not match {rule.regex}"
-        case Allowed():
-            return f"{column.name} is none of {listed(rule.values)}"
-        case Unique():
-            return f"{column.name} repeats a value of an earlier row"
-        case NotInFuture():
-            return f"{column.name} lies in the future"
 
 
 def _interval(rule: Length | Range) -> str:

@@ -9,6 +9,7 @@ from functions.test.rules import Judge
 from functions.transform.casts import schema
 from shared.contract import Column, Contract
 from shared.odcs import load_all
+from tests.fixtures.contracts import READINGS
 
 CHECKINS = load_all()["dailycheckins"]
 NOW = dt.datetime(2024, 3, 3, 12, tzinfo=dt.UTC)
@@ -55,27 +56,10 @@ def test_the_rules_of_the_check_ins(changes: dict[str, object], expected: list[o
     ] == expected
 
 
-PHYSICAL = {
-    "string": "text",
-    "integer": "integer",
-    "number": "numeric(9,2)",
-    "date": "date",
-    "timestamp": "timestamptz",
-}
-
-
 def contract_of(logical_type: str, rule: dict[str, Any], timezone: str = "Etc/UTC") -> Contract:
-    formats = [{"pattern": "yyyy-MM-dd"}] if logical_type in {"date", "timestamp"} else []
-    column = Column.model_validate(
-        {
-            "name": "c",
-            "physical_name": "c",
-            "logical_type": logical_type,
-            "physical_type": PHYSICAL[logical_type],
-            "formats": formats,
-            "rules": [{"name": "r"} | rule],
-        }
-    )
+    like = next(each for each in READINGS.columns if each.logical_type == logical_type)
+    named = {"name": "c", "physical_name": "c", "rules": [{"name": "r"} | rule]}
+    column = Column.model_validate(like.model_dump() | named)
     return Contract(table="t", relation="t", version="1", columns=(column,), timezone=timezone)
 
 
