@@ -26,7 +26,7 @@ MAX_DIGITS = 38
 _MAX_LENGTH = 10_485_760
 """https://www.postgresql.org/docs/17/datatype-character.html"""
 _NUMBER = re.compile(r"-?[0-9]{1,38}(\.[0-9]{1,38})?")
-_WIDEST = len("0001-01-01T00:00:00.000000Z")
+_WIDEST = len("0001-01-01T00:00:00.000000Z")  # of values that are neither text nor number
 TEXT = {"type": "string", "minLength": 1, "pattern": "^[^\\u0000]+$"}
 """The JSON schema of what `plain_text` takes."""
 
@@ -35,7 +35,7 @@ TEXT = {"type": "string", "minLength": 1, "pattern": "^[^\\u0000]+$"}
 class Limits:
     """What PostgreSQL keeps of a column."""
 
-    least_bytes: int  # of a value in a row; one that is missing takes none
+    least_bytes: int  # of a value in a row, such as 0 or an empty text; none if it is missing
     length: int | None = None  # characters of a string at most; None if there is no such limit
     precision: int = 0  # digits of a number in all
     scale: int = 0  # digits of a number after the point
