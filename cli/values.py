@@ -133,13 +133,17 @@ class Values:
         return (each for each in self._values() if self._is_usable(each[1]))
 
     def _values(self) -> Iterator[tuple[Value, str]]:
+        limits = self.column.limits
         match self.column.logical_type:
             case "string":
                 return ((text, text) for text in self._strings())
             case "boolean":
                 return ((text in self.column.true_tokens, text) for text in self._tokens)
-            case "integer" | "number":
-                return ((number, self._digits(number)) for number in self._numbers())
+            case "integer":
+                return self._numbers(0, limits.integers)
+            case "number":
+                kept = range(1 - 10**limits.precision, 10**limits.precision)
+                return self._numbers(limits.scale, kept)
             case "date" | "timestamp":
                 return self._moments()
 
@@ -165,26 +169,15 @@ class Values:
             wrong = ((rule.minimum or 1) - 1, (rule.maximum or 0) + 1)
             yield from ("x" * length for length in wrong if length <= _LONGEST)
 
-    def _numbers(self) -> Iterator[Decimal]:
-        # In whole steps of the last digit that is kept.
-        scale, numbers = self._steps
+    def _numbers(self, scale: int, kept: range) -> Iterator[tuple[Value, str]]:
+        # In whole steps of the last digit that is kept: without the point.
         bounds = [each for each in self._bounds if isinstance(each, Decimal)]
         near = [10**scale, *(int(_EXACT.scaleb(each, scale)) for each in bounds)]
         for steps, start in itertools.product(range(_MANY), near):
             for number in (start + steps, start - steps):
-                if number in numbers:
-                    yield _EXACT.scaleb(Decimal(number), -scale)
-
-    @property
-    def _steps(self) -> tuple[int, range]:
-        """Digits after the point, and the numbers that PostgreSQL keeps, without the point."""
-        limits = self.column.limits
-        if self.column.logical_type == "integer":
-            return 0, limits.integers
-        return limits.scale, range(1 - 10**limits.precision, 10**limits.precision)
-
-    def _digits(self, number: Decimal) -> str:
-        return f"{number:f}".replace(".", self.contract.decimal_mark)
+                if number in kept:
+                    value = _EXACT.scaleb(Decimal(number), -scale)
+                    yield value, f"{value:f}".replace(".", self.contract.decimal_mark)
 
     def _moments(self) -> Iterator[tuple[Value, str]]:
         for day, form in itertools.product(self._days(), self.column.formats):
