@@ -19,7 +19,7 @@ _TOP = 3
 _COUNTS = ("rowsRead", "rowsLoaded", "rowsRejected")
 
 
-_IN_WORDS = {
+_WORDS = {
     Kind.LOADED: "Every row of the file is loaded.",
     Kind.LOADED_WITH_REJECTS: "The file is loaded, but for some of its rows.",
     Kind.SUPERSEDED: "A newer version of the file is loaded already, so nothing was done.",
@@ -32,6 +32,7 @@ _IN_WORDS = {
     Kind.REJECTED: "An object landed that no contract takes, so it was not ingested.",
     Kind.MISSING: "A file that was promised is not loaded.",
 }
+_IN_WORDS = {kind: _WORDS[kind] for kind in Kind}  # raises if one is missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,15 @@ def _unchanged(item: Mapping[str, Any], kind: Kind) -> str | None:
                 "Load broke off, so it holds of this file either what it held before or all good "
                 "rows of this version, never a mix"
             )
-    return "nothing was loaded; the rows of this file's earlier versions are unchanged"
+        case (
+            Kind.REFUSED
+            | Kind.FAILED_TESTS
+            | Kind.BROKEN
+            | Kind.CRASHED
+            | Kind.TIMED_OUT
+            | Kind.ABORTED
+        ):
+            return "nothing was loaded; the rows of this file's earlier versions are unchanged"
 
 
 def _was_lost(item: Mapping[str, Any]) -> bool:
@@ -220,7 +229,7 @@ def _repair(item: Mapping[str, Any], kind: Kind) -> str | None:
             )
         case Kind.MISSING:
             return f"ask its supplier for it, then drop it: {drop}"
-        case _ if ENDINGS[kind].file_at_fault:
+        case Kind.REFUSED | Kind.FAILED_TESTS:
             some = f"correct the rejected rows: {correct}; or " if item.get("rowsRejected") else ""
             return (
                 f"{some}correct the file and drop it again: {drop}; or, if the contract asks "
@@ -235,4 +244,5 @@ def _repair(item: Mapping[str, Any], kind: Kind) -> str | None:
                 "if it ran out of memory (the reason or the REPORT line of its log says so), give "
                 f"the function more; run it again: {replay}"
             )
-    return f"mend the cause, then run it again: {replay}"
+        case Kind.BROKEN:
+            return f"mend the cause, then run it again: {replay}"
