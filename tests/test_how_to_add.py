@@ -1,0 +1,143 @@
+"""CONTRIBUTING's table "How to add…": its files exist, and what it says fails does fail."""
+
+import fnmatch
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.checkout import CHECKOUT
+
+TABLE = (CHECKOUT / "CONTRIBUTING.md").read_text("utf-8").partition("## How to add…")[2]
+ROWS = {
+    cells[0]: tuple(re.findall(r"[\w/.*-]+(?=`)|mypy", cell) for cell in cells[1:])
+    for line in TABLE.partition("\n## ")[0].splitlines()
+    if (cells := line.strip("| ").split(" | ")) and len(cells) == 3 and "`" in line
+}
+
+
+class Edit(NamedTuple):
+    """Puts a text in front of another that is in the file once."""
+
+    path: str
+    before: str
+    new: str
+
+
+BEGINNINGS = {
+    "a column type": [
+        Edit("shared/columns.py", '"string", "integer"', '"duration", '),
+        Edit(
+            "shared/columns.py",
+            "TYPES = {",
+            '_TYPES["duration"] = dataclasses.replace(_TYPES["boolean"], kept_as={"days": 4})\n',
+        ),
+        Edit("shared/columns.py", "import datetime as dt", "import dataclasses\n"),
+    ],
+    "a kind of rule": [
+        Edit("shared/columns.py", '"length", "pattern"', '"trimmed", '),
+        Edit(
+            "shared/contract.py",
+            "AnyRule = ",
+            'class Trimmed(Rule):\n    kind: Literal["trimmed"] = "trimmed"\n\n\n',
+        ),
+        Edit("shared/contract.py", "Required | Length", "Trimmed | "),
+    ],
+    "a kind of alert": [
+        Edit("shared/endings.py", '    LOADED = "Loaded"', '    EXPIRED = "Expired"\n'),
+        Edit(
+            "shared/endings.py",
+            "        Kind.LOADED: ",
+            "        Kind.EXPIRED: Ending(Status.FAIL),\n",
+        ),
+    ],
+    "a state": [Edit("shared/endings.py", '    LOAD = "load"', '    PUBLISH = "publish"\n')],
+    "a function": [
+        Edit("functions/publish/handler.py", "", '"""Event.\n\nAnswer.\n"""\n'),
+        Edit("functions/publish/__init__.py", "", ""),
+    ],
+    "a route": [
+        Edit(
+            "functions/api/ingestions.py",
+            "    return router",
+            '    router.get("/days")(lambda: [])\n',
+        )
+    ],
+}
+
+
+class Copy:
+    """A copy of the checkout, with an addition that is begun in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def apply(self, edits: list[Edit]) -> None:
+        for path, before, new in edits:
+            file = self.folder / path
+            file.parent.mkdir(exist_ok=True)
+            text = file.read_text("utf-8") if before else ""
+            assert text.count(before) == 1, (path, before)
+            file.write_text(text.replace(before, new + before), "utf-8")
+
+    def python(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(self.folder), "MYPY_CACHE_DIR": "mypy"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Iterator[Copy]:
+    folder = tmp_path / "checkout"
+    left_out = shutil.ignore_patterns(".venv*", ".git", ".tm", ".terraform")
+    shutil.copytree(CHECKOUT, folder, ignore=left_out)
+    # So mypy looks only at what an edit changes.
+    cache = CHECKOUT / os.environ.get("MYPY_CACHE_DIR", ".mypy_cache")
+    if cache.exists():
+        shutil.copytree(cache, folder / "mypy")
+    yield Copy(folder)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("addition", ROWS)
+def test_what_is_to_be_edited_exists(addition: str) -> None:
+    edited, _ = ROWS[addition]
+
+    assert edited
+    for pattern in edited:
+        assert [*CHECKOUT.glob(pattern)], pattern
+
+
+def test_each_addition_is_begun_below() -> None:
+    assert BEGINNINGS.keys() == ROWS.keys()
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("addition", ROWS)
+def test_what_was_forgotten_fails(addition: str, copy: Copy) -> None:
+    edited, fails = ROWS[addition]
+    first, *more = BEGINNINGS[addition]
+    copy.apply([first])
+    for module in (name for name in fails if name.startswith("shared.")):
+        assert copy.python("-c", f"import {module}").returncode, module
+    copy.apply(more)
+
+    for file in (name for name in fails if name.startswith("tests/")):
+        tests = copy.python("-m", "pytest", "-p", "no:cacheprovider", "-q", "-m", "pure", file)
+        assert tests.returncode == pytest.ExitCode.TESTS_FAILED, tests.stdout
+    types = copy.python("-m", "mypy")
+    found = set(re.findall(r"^(\S+?):\d+: error", types.stdout, re.MULTILINE))
+    assert bool(found) == ("mypy" in fails), types.stdout
+    for file in found:
+        assert any(fnmatch.fnmatch(file, pattern) for pattern in edited), types.stdout
