@@ -9,7 +9,6 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
 
 
 class State(StrEnum):
@@ -122,42 +121,37 @@ class Ending:
         return self.outcome is not None and not self.is_good
 
 
-ENDINGS: Mapping[Kind, Ending] = MappingProxyType(
-    {
-        Kind.LOADED: Ending(Status.SUCCESS, Outcome.OK),
-        Kind.LOADED_WITH_REJECTS: Ending(Status.SUCCESS, Outcome.OK),
-        Kind.SUPERSEDED: Ending(Status.SUPERSEDED, Outcome.SUPERSEDED),
-        Kind.REFUSED: Ending(Status.FAIL, Outcome.REFUSED, ("Refused",)),
-        Kind.FAILED_TESTS: Ending(Status.FAIL, Outcome.FAILED_TESTS, ("FailedTests",)),
-        Kind.BROKEN: Ending(Status.FAIL),
-        Kind.CRASHED: Ending(
-            Status.FAIL,
-            errors=("Lambda.Unknown", "Runtime.ExitError", "Runtime.OutOfMemory"),
-        ),
-        Kind.TIMED_OUT: Ending(
-            Status.FAIL, errors=("Sandbox.Timedout", "States.Timeout"), execution="TIMED_OUT"
-        ),
-        Kind.ABORTED: Ending(Status.FAIL, execution="ABORTED"),
-        Kind.REJECTED: Ending(Status.REJECTED, notice=Notice.REJECTED),
-        Kind.MISSING: Ending(Status.MISSING, notice=Notice.MISSING),
-    }
-)
-"""All ends. Of two that share an outcome the log item tells which it is."""
+_ENDINGS = {
+    Kind.LOADED: Ending(Status.SUCCESS, Outcome.OK),
+    Kind.LOADED_WITH_REJECTS: Ending(Status.SUCCESS, Outcome.OK),
+    Kind.SUPERSEDED: Ending(Status.SUPERSEDED, Outcome.SUPERSEDED),
+    Kind.REFUSED: Ending(Status.FAIL, Outcome.REFUSED, ("Refused",)),
+    Kind.FAILED_TESTS: Ending(Status.FAIL, Outcome.FAILED_TESTS, ("FailedTests",)),
+    Kind.BROKEN: Ending(Status.FAIL),
+    Kind.CRASHED: Ending(
+        Status.FAIL, errors=("Lambda.Unknown", "Runtime.ExitError", "Runtime.OutOfMemory")
+    ),
+    Kind.TIMED_OUT: Ending(
+        Status.FAIL, errors=("Sandbox.Timedout", "States.Timeout"), execution="TIMED_OUT"
+    ),
+    Kind.ABORTED: Ending(Status.FAIL, execution="ABORTED"),
+    Kind.REJECTED: Ending(Status.REJECTED, notice=Notice.REJECTED),
+    Kind.MISSING: Ending(Status.MISSING, notice=Notice.MISSING),
+}
+ENDINGS: Mapping[Kind, Ending] = {kind: _ENDINGS[kind] for kind in Kind}
+"""All ends; where one is missing, this module cannot be imported. Of two that share an outcome the
+log item tells which it is."""
 
-STATUS_OF: Mapping[Outcome, Status] = MappingProxyType(
-    {ending.outcome: ending.status for ending in ENDINGS.values() if ending.outcome is not None}
-)
+_STATUSES = {ending.outcome: ending.status for ending in ENDINGS.values()}
+STATUS_OF: Mapping[Outcome, Status] = {
+    outcome: _STATUSES[outcome] for outcome in Outcome if outcome is not Outcome.ROWS_REFUSED
+}
 """The status of the log item after a verdict that ends the run. That of Load alone does if it is
 `ok`, and none does that lets Test reject rows."""
-WITHOUT_RUN: Mapping[Notice, Kind] = MappingProxyType(
-    {ending.notice: kind for kind, ending in ENDINGS.items() if ending.notice is not None}
-)
+WITHOUT_RUN: Mapping[Notice, Kind] = {
+    ending.notice: kind for kind, ending in ENDINGS.items() if ending.notice is not None
+}
 """The ends of what had no run."""
-
-if missing := set(Kind) - set(ENDINGS):
-    raise NotImplementedError(f"ENDINGS lacks {sorted(missing)}")
-if missing_outcomes := set(Outcome) - {*STATUS_OF, Outcome.ROWS_REFUSED}:
-    raise NotImplementedError(f"no ending has the outcome {sorted(missing_outcomes)}")
 
 
 def failure(execution: str, error: str | None) -> Kind:

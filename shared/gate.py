@@ -23,7 +23,10 @@ _BETWEEN = "/"
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Starts the executions of the state machine of that ARN, `most` at once."""
+    """Starts the executions of the state machine of that ARN, `most` at once.
+
+    What asks the log raises `LogUnavailable` if DynamoDB does not answer.
+    """
 
     log: IngestionLog
     stepfunctions: "SFNClient"
@@ -38,9 +41,6 @@ class Gate:
 
         Returns:
             The ingestions whose run this call has started.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
         """
         started = []
         held = self.log.slots()
@@ -65,9 +65,6 @@ class Gate:
         The latter only where the log says that the ingestion has ended, or that no state of it has
         begun, as where the start failed: Step Functions is asked about few, and `recover` finds the
         others.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
         """
         for slot in sorted(self.log.slots()):
             ingested_id, table, name = slot.split(_BETWEEN)
@@ -79,11 +76,7 @@ class Gate:
                 self._recover(slot)
 
     def recover(self) -> int:
-        """Free the slots of runs that are over, and start those that never began; return how many.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Free the slots of runs that are over, start those that never began; return how many."""
         return sum(self._recover(slot) for slot in sorted(self.log.slots()))
 
     def start(self, ingestion: Ingestion, run: Run) -> bool:

@@ -2,12 +2,12 @@
 
 An item's `state` and `status` say where the ingestion stands: `status` is `waiting` until a run may
 start (see `gate`), `running` until its end, then `success`, `fail`, `superseded` or, for an object
-that no contract takes, `rejected`. A day
-whose file was not loaded in time has an item too, `missing`, beside its ingestions'. `history`
-lists every step with its time, its counts and the reason of a bad end. All writes are conditional:
-a step is written once however often its function is retried, a run that was replaced writes no
-more, and a finished item stays finished unless its execution is redriven or the ingestion is
-replayed. An item with `removedAt` is of a file that was removed then, and its rows with it.
+that no contract takes, `rejected`. A day whose file was not loaded in time has an item too,
+`missing`, beside its ingestions'. `history` lists every step with its time, its counts and the
+reason of a bad end. All writes are conditional: a step is written once however often its function
+is retried, a run that was replaced writes no more, and a finished item stays finished unless its
+execution is redriven or the ingestion is replayed. An item with `removedAt` is of a file that was
+removed then, and its rows with it.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import datetime as dt
 import heapq
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
 
 Counts = Mapping[str, int]
-
 
 CLAIM = dt.timedelta(minutes=15)
 """How long a claimed alert is one call's alone: Lambda's own retries of it are over by then."""
@@ -52,13 +52,22 @@ def _of_table(table: str | None) -> dict[str, Any]:
     return {} if table is None else {"FilterExpression": Attr("ingestedTable").eq(table)}
 
 
+def _of_status(status: Status, changed: ConditionBase | None = None) -> dict[str, Any]:
+    condition = Key("status").eq(str(status))
+    both = condition if changed is None else condition & changed
+    return {"IndexName": "status", "KeyConditionExpression": both}
+
+
 def _spelling(key: LandingKey) -> dict[str, str]:
     # No ingestion either.
     return {"ingestedID": key.canonical, "ingestedTable": "spelling"}
 
 
 class IngestionLog:
-    """The log table; `table` is boto3's resource."""
+    """The log table; `table` is boto3's resource.
+
+    Every method raises `LogUnavailable` if DynamoDB does not answer.
+    """
 
     def __init__(self, table: "Table") -> None:
         self._table = table
@@ -69,11 +78,7 @@ class IngestionLog:
         return cls(boto3.resource("dynamodb").Table(table_name))
 
     def begun(self) -> dt.datetime:
-        """Return since when there is a log: nothing was expected of a stack before.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Return since when there is a log: nothing was expected of a stack before."""
         with _unavailable():
             return self._table.creation_date_time
 
@@ -84,28 +89,17 @@ class IngestionLog:
             ingestion: the object version.
             run: its first run.
             found_by: who found the object, if no event told of it.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
         """
         entry = _entry(State.TRIGGER, Status.WAITING, {})
         return self._put(_new(ingestion, run, entry, Status.WAITING) | _found(found_by))
 
     def open(self, ingestion: Ingestion, run: Run) -> bool:
-        """Write the item of an ingestion whose run somebody started by hand; False as above.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Write the item of an ingestion whose run somebody started by hand; False as above."""
         entry = _entry(State.TRIGGER, Status.SUCCESS, {})
         return self._put(_new(ingestion, run, entry, Status.RUNNING))
 
     def begin(self, ingestion: Ingestion, run: Run) -> bool:
-        """Write that a run is about to start; False unless its ingestion waits for it.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Write that a run is about to start; False unless its ingestion waits for it."""
         entry = _entry(State.TRIGGER, Status.SUCCESS, {})
         return self._conditionally(
             lambda: self._table.update_item(
@@ -127,11 +121,7 @@ class IngestionLog:
         )
 
     def reopen(self, item: Mapping[str, Any], run: Run) -> bool:
-        """Let an ingestion wait for a new run; False if its item changed since it was read.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Let an ingestion wait for a new run; False if its item changed since it was read."""
         attempt = int(item["attempt"]) + 1
         entry = _entry(State.TRIGGER, Status.WAITING, {"attempt": attempt})
         sets = {
@@ -169,9 +159,6 @@ class IngestionLog:
             source: the object version.
             reason: why none does.
             found_by: who found the object, if no event told of it.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
         """
         reason = bounded(reason)
         return self._put(
@@ -185,11 +172,7 @@ class IngestionLog:
         )
 
     def spelling(self, key: LandingKey) -> str:
-        """Return under which key a source lands: the one that landed first, if not this one.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Return under which key a source lands: the one that landed first, if not this one."""
         name = _spelling(key)
         is_ours = self._conditionally(
             lambda: self._table.put_item(
@@ -201,11 +184,7 @@ class IngestionLog:
         return str(key) if is_ours else str((self.get(*name.values()) or {})["sourceKey"])
 
     def forget_spelling(self, key: LandingKey) -> bool:
-        """Let a source land under another key; False if it does not land under this one.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Let a source land under another key; False if it does not land under this one."""
         return self._conditionally(
             lambda: self._table.delete_item(
                 Key=_spelling(key),
@@ -225,9 +204,6 @@ class IngestionLog:
 
         Returns:
             Its ID; None if there is such an item already.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
         """
         missing_id = f"{day:%Y%m%d}-{Status.MISSING}"
         reason = bounded(reason)
@@ -250,11 +226,7 @@ class IngestionLog:
         return missing_id if is_new else None
 
     def get(self, ingested_id: str, table: str) -> dict[str, Any] | None:
-        """Return an item, strongly consistent, or None.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Return an item, strongly consistent, or None."""
         key = {"ingestedID": ingested_id, "ingestedTable": table}
         with _unavailable():
             return self._table.get_item(Key=key, ConsistentRead=True).get("Item")
@@ -262,51 +234,26 @@ class IngestionLog:
     def with_status(
         self, status: Status, since: dt.datetime | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Yield the items of a status, the longest unchanged first; all, or those changed `since`.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
-        condition: ConditionBase = Key("status").eq(str(status))
-        if since is not None:
-            condition &= Key("updatedAt").gte(timestamp(since))
-        yield from self._pages({"IndexName": "status", "KeyConditionExpression": condition})
+        """Yield the items of a status, or those changed `since`; the longest unchanged first."""
+        changed = None if since is None else Key("updatedAt").gte(timestamp(since))
+        return self._pages(_of_status(status, changed))
 
     def waiting(self) -> Iterator[dict[str, Any]]:
-        """Yield the waiting items, the longest waiting first, as they are asked for.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
-        condition = Key("status").eq(str(Status.WAITING))
-        query = {"IndexName": "status", "KeyConditionExpression": condition, "Limit": _FIRST}
-        yield from self._pages(query)
+        """Yield the waiting items, the longest waiting first, as they are asked for."""
+        return self._pages(_of_status(Status.WAITING) | {"Limit": _FIRST})
 
     def count(self, status: Status) -> int:
-        """Return how many items are of a status.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
-        condition = Key("status").eq(str(status))
-        query = {"IndexName": "status", "KeyConditionExpression": condition, "Select": "COUNT"}
+        """Return how many items are of a status."""
+        query = _of_status(status) | {"Select": "COUNT"}
         return sum(page["Count"] for page in self._answers(query))
 
     def slots(self) -> set[str]:
-        """Return the names of the slots that runs hold, strongly consistent.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Return the names of the slots that runs hold, strongly consistent."""
         item = self.get(*_SLOTS.values()) or {}
         return set(item.get("slots", ()))
 
     def claim_slot(self, name: str, most: int) -> bool:
-        """Claim a slot, or find it claimed; False if `most` slots are held already.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Claim a slot, or find it claimed; False if `most` slots are held already."""
         return self._conditionally(
             lambda: self._table.update_item(
                 Key=dict(_SLOTS),
@@ -319,11 +266,7 @@ class IngestionLog:
         )
 
     def free_slot(self, name: str) -> None:
-        """Free a slot, if it is held.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Free a slot, if it is held."""
         with _unavailable():
             self._table.update_item(
                 Key=dict(_SLOTS),
@@ -332,14 +275,10 @@ class IngestionLog:
             )
 
     def of_day(self, day: dt.date, table: str | None = None) -> Iterator[dict[str, Any]]:
-        """Yield the items of a day's files; all, or those of a table.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Yield the items of a day's files; all, or those of a table."""
         condition = Key("dataDate").eq(day.isoformat())
         query = {"IndexName": "dataDate", "KeyConditionExpression": condition}
-        yield from self._pages(query | _of_table(table))
+        return self._pages(query | _of_table(table))
 
     def newest(
         self,
@@ -360,21 +299,14 @@ class IngestionLog:
             since: of those changed at that time or later.
             until: of those changed at that time or earlier, as an item's `updatedAt` says it.
             page: how many DynamoDB reads at a time; as many as it gives, if None.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
         """
         least, most = timestamp(since) if since else "0", until or "~"
         if least > most:
             return
-        query: dict[str, Any] = {"IndexName": "status", "ScanIndexForward": False}
-        query |= _of_table(table) | ({"Limit": page} if page else {})
         changed = Key("updatedAt").between(least, most)
+        query = {"ScanIndexForward": False} | _of_table(table) | ({"Limit": page} if page else {})
         # Each is in order, so of each no more is read than is wanted.
-        streams = [
-            self._pages(query | {"KeyConditionExpression": Key("status").eq(str(each)) & changed})
-            for each in statuses
-        ]
+        streams = [self._pages(_of_status(each, changed) | query) for each in statuses]
         merged = heapq.merge(*streams, key=changed_at, reverse=True)
         seen = set()
         for _, moment in itertools.groupby(merged, key=changed_at):
@@ -384,46 +316,26 @@ class IngestionLog:
                     yield item
 
     def of_id(self, ingested_id: str) -> list[dict[str, Any]]:
-        """Return the ingestions of an ID, strongly consistent: one, or none.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Return the ingestions of an ID, strongly consistent: one, or none."""
         condition = Key("ingestedID").eq(ingested_id)
         found = self._pages({"KeyConditionExpression": condition, "ConsistentRead": True})
         return [item for item in found if "status" in item]
 
     def sweep(self) -> dict[str, Any] | None:
-        """Return what `remember_sweep` was given, strongly consistent, or None.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Return what `remember_sweep` was given, strongly consistent, or None."""
         return self.get(*_SWEEP.values())
 
     def remember_sweep(self, memory: Mapping[str, Any]) -> None:
-        """Write how far watch has come with its sweep of the landing bucket.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Write how far watch has come with its sweep of the landing bucket."""
         with _unavailable():
             self._table.put_item(Item={**_SWEEP, **memory})
 
     def enter(self, ingestion: Ingestion, run: Run, state: State) -> bool:
-        """Write that a state has begun; False if that was written before, or the run is over.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Write that a state has begun; False if that was written before, or the run is over."""
         return self._advance(ingestion, run, state, Status.RUNNING, Status.RUNNING, {}, None)
 
     def passed(self, ingestion: Ingestion, run: Run, state: State, counts: Counts) -> bool:
-        """Write that a state ended well and the next may begin.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Write that a state ended well and the next may begin."""
         return self._advance(ingestion, run, state, Status.SUCCESS, Status.RUNNING, counts, None)
 
     def finish(
@@ -435,19 +347,11 @@ class IngestionLog:
         counts: Counts,
         reason: str | None = None,
     ) -> bool:
-        """Write that the ingestion ended in `state`; `reason` says why, where it did not succeed.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Write that the ingestion ended in `state`; `reason` says why it did not succeed."""
         return self._advance(ingestion, run, state, status, status, counts, reason)
 
     def leave(self, ingestion: Ingestion, run: Run, state: State, verdict: Verdict) -> bool:
-        """Write how a state ended, by its verdict; False if there is nothing new to write.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Write how a state ended, by its verdict; False if there is nothing new to write."""
         match verdict.outcome:
             case Outcome.OK if state != State.LOAD:
                 return self.passed(ingestion, run, state, verdict.counts)
@@ -502,11 +406,7 @@ class IngestionLog:
         )
 
     def removed(self, ingested_id: str, table: str) -> bool:
-        """Write that an ingestion's file and rows are gone for good; False if there is no item.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Write that an ingestion's file and rows are gone for good; False if there is no item."""
         return self._conditionally(
             lambda: self._table.update_item(
                 Key={"ingestedID": ingested_id, "ingestedTable": table},
@@ -523,64 +423,35 @@ class IngestionLog:
         Lambda retries an event under the same `request_id`, so a function that died between the
         claim and the message gets its claim back, and a second delivery of the event does not. A
         claim that led to no message within `CLAIM` is free again: its call has given up.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
         """
+        lapsed = timestamp(dt.datetime.now(dt.UTC) - CLAIM)
         return self._update_alert(
-            ingested_id,
-            table,
-            end,
+            (ingested_id, table, end),
             {"requestId": request_id, "sent": False, "claimedAt": _now()},
             "attribute_not_exists(alerts.#end) OR (alerts.#end.sent = :false AND "
             "attribute_not_exists(alerts.#end.unwanted) AND "
             "(alerts.#end.requestId = :request OR alerts.#end.claimedAt < :lapsed))",
-            {
-                ":request": request_id,
-                ":false": False,
-                ":lapsed": timestamp(dt.datetime.now(dt.UTC) - CLAIM),
-            },
+            {":request": request_id, ":false": False, ":lapsed": lapsed},
         )
 
     def alert_sent(self, ingested_id: str, table: str, end: str, request_id: str) -> bool:
-        """Write that the alert of one end was handed to the topic.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
-        return self._update_alert(
-            ingested_id,
-            table,
-            end,
-            {"requestId": request_id, "sent": True},
-            "attribute_exists(alerts.#end)",
-            {},
-        )
+        """Write that the alert of one end was handed to the topic."""
+        alert = {"requestId": request_id, "sent": True}
+        return self._update_alert((ingested_id, table, end), alert, "attribute_exists(alerts.#end)")
 
     def alert_unwanted(self, ingested_id: str, table: str, end: str) -> bool:
-        """Write that nobody wants to be told of one end; False if that is settled already.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
-        return self._update_alert(
-            ingested_id,
-            table,
-            end,
-            {"sent": False, "unwanted": True},
-            "attribute_not_exists(alerts.#end)",
-            {},
-        )
+        """Write that nobody wants to be told of one end; False if that is settled already."""
+        alert, is_new = {"sent": False, "unwanted": True}, "attribute_not_exists(alerts.#end)"
+        return self._update_alert((ingested_id, table, end), alert, is_new)
 
     def _update_alert(
         self,
-        ingested_id: str,
-        table: str,
-        end: str,
+        of: tuple[str, str, str],
         alert: dict[str, Any],
         condition: str,
-        values: dict[str, Any],
+        values: Mapping[str, Any] = MappingProxyType({}),
     ) -> bool:
+        ingested_id, table, end = of
         return self._conditionally(
             lambda: self._table.update_item(
                 Key={"ingestedID": ingested_id, "ingestedTable": table},

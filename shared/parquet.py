@@ -2,6 +2,8 @@
 
 awswrangler's own defaults cut timestamps to milliseconds and take their zone away. What is no S3
 URI is a path: a file can be tested without any cloud.
+
+Every function but `is_missing` raises `StagingUnavailable` if S3 does not take or give an object.
 """
 
 import shutil
@@ -27,11 +29,7 @@ _AS_IT_IS = {
 
 
 def write(table: pa.Table, uri: str) -> None:
-    """Write one object.
-
-    Raises:
-        StagingUnavailable: S3 did not take it.
-    """
+    """Write one object."""
     if path := _local(uri):
         path.parent.mkdir(parents=True, exist_ok=True)
         pa.parquet.write_table(table, path)
@@ -46,7 +44,6 @@ def read(uri: str) -> pa.Table:
 
     Raises:
         StagingIncomplete: it is missing.
-        StagingUnavailable: S3 did not give it.
     """
     if path := _local(uri):
         # The folders' names are no columns.
@@ -64,11 +61,7 @@ def read(uri: str) -> pa.Table:
 
 
 def parts(prefix: str) -> list[str]:
-    """Return the URIs of the Parquet parts directly under a prefix, in order.
-
-    Raises:
-        StagingUnavailable: S3 did not answer.
-    """
+    """Return the URIs of the Parquet parts directly under a prefix, in order."""
     if folder := _local(prefix):
         return sorted(map(str, folder.glob("*.parquet")))
     with unavailable(prefix):
@@ -76,11 +69,7 @@ def parts(prefix: str) -> list[str]:
 
 
 def delete(prefix: str) -> None:
-    """Delete what an earlier try left under a prefix.
-
-    Raises:
-        StagingUnavailable: S3 did not answer.
-    """
+    """Delete what an earlier try left under a prefix."""
     if folder := _local(prefix):
         shutil.rmtree(folder, ignore_errors=True)
         return
@@ -89,11 +78,7 @@ def delete(prefix: str) -> None:
 
 
 def upload(file: Path, uri: str) -> None:
-    """Write a file that is no Parquet beside the parts.
-
-    Raises:
-        StagingUnavailable: S3 did not take it.
-    """
+    """Write a file that is no Parquet beside the parts."""
     if path := _local(uri):
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, path)

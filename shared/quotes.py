@@ -292,7 +292,7 @@ def _windows(text: bytes) -> Iterator[tuple[int, int]]:
 class _Events:
     """All that may change the state, which is whether a text is inside quotes, byte by byte.
 
-    That are runs of quotes, carriage returns not before a line end, and line ends. One line end
+    These are runs of quotes, carriage returns not before a line end, and line ends. One line end
     more is put in front of the text, so that each line has one ahead.
 
     What a run does depends on whether a value may begin with it, whether its length is odd, and

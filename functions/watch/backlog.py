@@ -17,18 +17,17 @@ _EVERY = 60.0
 
 
 class Backlog:
-    """The files that wait, as one process of the function sees them."""
+    """The files that wait, as one process of the function sees them.
+
+    Its methods raise `LogUnavailable` if DynamoDB does not answer.
+    """
 
     def __init__(self) -> None:
         """Prepare to count at once."""
         self._counted = float("-inf")
 
     def end(self, gate: Gate, execution_arn: str) -> int:
-        """Free the slot of a run that has ended, and start what waits; return how many runs.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Free the slot of a run that has ended, and start what waits; return how many runs."""
         gate.close(Run(execution_arn))
         started = gate.open()
         if not started:
@@ -39,10 +38,6 @@ class Backlog:
         return len(started)
 
     def measure(self, log: IngestionLog) -> None:
-        """Count the files that wait, for the dashboard.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Count the files that wait, for the dashboard."""
         measure_backlog(log.count(Status.WAITING))
         self._counted = time.monotonic()

@@ -32,7 +32,10 @@ _GATE = {"ingestedID": "gate", "ingestedTable": "slots"}
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """One look at everything; `now` is its time."""
+    """One look at everything; `now` is its time.
+
+    A `Retryable` error, such as `LogUnavailable`, ends it.
+    """
 
     log: IngestionLog
     intake: Intake
@@ -43,11 +46,7 @@ class Reconciliation:
     """The errors of single ingestions, which did not stop the look."""
 
     def stuck(self) -> int:
-        """Announce runs that ended while their log item stayed `running`; start those never begun.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Announce runs that ended while their item stayed `running`; start those never begun."""
         found = 0
         for item in self.log.with_status(Status.RUNNING):
             if self._age(item) < GRACE:
@@ -69,9 +68,6 @@ class Reconciliation:
 
         Returns:
             How many slots were `recovered`, and how many more runs were `started`.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
         """
         with self._apart(_GATE):
             recovered = self.intake.gate.recover()
@@ -79,11 +75,7 @@ class Reconciliation:
         return {"recovered": 0, "started": 0}
 
     def unannounced(self) -> int:
-        """Announce ends that stand in the log but were never told.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Announce ends that stand in the log but were never told."""
         found = 0
         for status in dict.fromkeys(e.status for e in ENDINGS.values() if e.notice is None):
             for item in self._settled(status):
