@@ -16,9 +16,9 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import pg8000.native
 import psutil
 
+from local import postgres
 from local.home import home
 from local.stack import LaptopStack
 from local.tap import Tap
@@ -124,21 +124,11 @@ def runs_of(stack: LaptopStack, most: int) -> tuple[int, list[float]]:
 
 def held(stack: LaptopStack) -> dict[str, int]:
     """Return which version's rows the table holds of each key, all of them."""
-    database = stack.database
-    connection = pg8000.native.Connection(
-        database.user,
-        host=database.host,
-        port=database.port,
-        password=database.password,
-        database=database.database,
-    )
-    try:
+    with postgres.connected(stack.database) as connection:
         found = connection.run(
             "SELECT source_key, max(hours), min(hours), count(*) FROM daily_checkins "
             "JOIN source ON source.id = source_id GROUP BY source_key"
         )
-    finally:
-        connection.close()
     for key, highest, lowest, rows in found:
         assert (highest == lowest, rows) == (True, ROWS), f"{key} is a mix of versions"
     return {key: int(highest) for key, highest, *_ in found}

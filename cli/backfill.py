@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-import botocore.exceptions
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from cli.console import cell, console
-from cli.errors import CommandError
+from cli.errors import AWS_ERRORS, CommandError
 from cli.items import Item, counts, current_run
 from cli.stack import Stack
 from functions.alert.ends import End
@@ -36,12 +35,6 @@ _POLL_LAPTOP = 0.3
 _POLL_AWS = 1.0
 # The state machine gives up after two hours.
 _ENDS_WITHIN = 7_500.0
-_FAILURES = (
-    CommandError,
-    PipelineError,
-    botocore.exceptions.BotoCoreError,
-    botocore.exceptions.ClientError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +189,6 @@ class Backfill:
             since: the cut.
         """
         self._intake = stack.intake
-        self._stepfunctions = stack.stepfunctions
         self._poll = _POLL_AWS if stack.tap is None else _POLL_LAPTOP
         self._since = since
 
@@ -233,7 +225,7 @@ class Backfill:
         for ingestion in file.versions:
             try:
                 tried.append((yield from self._try(ingestion)))
-            except _FAILURES as error:
+            except (CommandError, PipelineError, *AWS_ERRORS) as error:
                 tried.append(Tried(ingestion, FileOutcome.BROKEN, None, str(error)))
             if tried[-1].outcome is not FileOutcome.REFUSED:
                 break
@@ -283,13 +275,11 @@ class Backfill:
         if good := _GOOD.get(item["status"]):
             return good
         # Whether the file or a function is at fault is not the log's to say.
-        try:
-            run = self._stepfunctions.describe_execution(executionArn=item["executionArn"])
-        except self._stepfunctions.exceptions.ExecutionDoesNotExist:
-            return FileOutcome.BROKEN
-        if run["status"] == "RUNNING":
+        run = self._intake.gate.describe(item["executionArn"])
+        if run is not None and run["status"] == "RUNNING":
             return None
-        return FileOutcome.REFUSED if End.from_event(run).file_at_fault else FileOutcome.BROKEN
+        at_fault = run is not None and End.from_event(run).file_at_fault
+        return FileOutcome.REFUSED if at_fault else FileOutcome.BROKEN
 
 
 def show_plan(work: Backfill, files: Iterable[File]) -> None:

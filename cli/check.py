@@ -44,10 +44,7 @@ class Checked:
     def report(self) -> dict[str, Any] | None:
         """The content of `report.json`; None if the file was refused."""
         path = Path(self.staging.report)
-        report: dict[str, Any] | None = (
-            json.loads(path.read_text("utf-8")) if path.exists() else None
-        )
-        return report
+        return json.loads(path.read_text("utf-8")) if path.exists() else None
 
     @property
     def rejects(self) -> Iterator[rejects.Record]:

@@ -11,6 +11,8 @@ from cli.console import errors
 from local.errors import LocalError
 from shared.errors import PipelineError
 
+AWS_ERRORS = (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)
+
 
 class CommandError(Exception):
     """A command cannot do what was asked; the message says what was wrong, where, what to do."""
@@ -23,7 +25,7 @@ def one_line() -> Iterator[None]:
         yield
     except (CommandError, LocalError, PipelineError) as error:
         _fail(str(error))
-    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+    except AWS_ERRORS as error:
         _fail(f"AWS: {error}")
     except requests.RequestException as error:
         _fail(f"The look-up API cannot be reached: {error}")

@@ -8,16 +8,15 @@ import datetime as dt
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
-import botocore.exceptions
 import requests
 
 from cli import api, doctor, drop, rejects, remove
 from cli import rows as table
 from cli.console import console, line, styled
-from cli.errors import CommandError
+from cli.errors import AWS_ERRORS, CommandError
 from cli.health.finding import Verdict
 from cli.items import Item, counts
 from cli.specimen import specimen
@@ -36,14 +35,7 @@ DAY = dt.date(1970, 1, 2)
 """The day in the files' keys: no contract promises a file of it any more, and no backfill of what
 suppliers send comes across it."""
 
-FAILURES = (
-    CommandError,
-    LocalError,
-    PipelineError,
-    botocore.exceptions.BotoCoreError,
-    botocore.exceptions.ClientError,
-    requests.RequestException,
-)
+FAILURES = (CommandError, LocalError, PipelineError, *AWS_ERRORS, requests.RequestException)
 
 _ENDS_WITHIN = 600.0
 _ALERT_WITHIN = 150.0
@@ -351,13 +343,8 @@ def show(step: Step) -> None:
 
 def as_json(step: Step) -> dict[str, str | None]:
     """Return a step for tools."""
-    return {
-        "step": step.name,
-        "verdict": step.verdict,
-        "found": step.found,
-        "expected": step.expected,
-        "todo": step.todo,
-    }
+    fields = asdict(step)
+    return {"step": fields.pop("name"), **fields}
 
 
 def is_well(steps: Iterable[Step]) -> bool:

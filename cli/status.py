@@ -19,7 +19,7 @@ from cli.stack import Stack
 from cli.timeline import LoggedRun, runs
 from shared.endings import UNDER_WAY, Status
 from shared.ingestion import Ingestion
-from shared.ingestion_log import changed_at, timestamp, told
+from shared.ingestion_log import changed_at, key_of, timestamp, told
 
 _POLL = 2.0
 _WIDE = 100
@@ -183,9 +183,8 @@ def _changes(look: Callable[[], Listing]) -> Iterator[Item]:
     seen: dict[tuple[str, str], str] = {}
     while True:
         for item in reversed(look().items):
-            key = item["ingestedID"], item["ingestedTable"]
-            if seen.get(key) != item["updatedAt"]:
-                seen[key] = item["updatedAt"]
+            if seen.get(key_of(item)) != changed_at(item):
+                seen[key_of(item)] = changed_at(item)
                 yield item
         time.sleep(_POLL)
 

@@ -519,14 +519,11 @@ class Contract(Model):
                 f"the table {self.relation} would be hidden behind PostgreSQL's own: choose a "
                 "physicalName that does not begin with pg_"
             )
-        if taken := _OWN_COLUMNS.intersection(self.physical_names):
-            raise ValueError(
-                f"columns {sorted(taken)} are the pipeline's own: give them another physicalName"
-            )
-        if taken := _SYSTEM_COLUMNS.intersection(self.physical_names):
-            raise ValueError(
-                f"columns {sorted(taken)} are PostgreSQL's own: give them another physicalName"
-            )
+        for owner, columns in (("the pipeline", _OWN_COLUMNS), ("PostgreSQL", _SYSTEM_COLUMNS)):
+            if taken := columns.intersection(self.physical_names):
+                raise ValueError(
+                    f"columns {sorted(taken)} are {owner}'s own: give them another physicalName"
+                )
         least = _ROW_HEADER_BYTES + _OWN_BYTES
         least += sum(column.limits.least_bytes for column in self.columns if column.required)
         if least > MAX_ROW_BYTES:
@@ -548,7 +545,9 @@ class Contract(Model):
         for names in (self.header, self.physical_names):
             if twice := repeated(names):
                 raise ValueError(f"columns {twice} are there more than once")
-        for what, names in self._named_columns():
+        named = [("an index", index) for index in self.indexes]
+        named += [("lookup", self.lookup.columns)] if self.lookup else []
+        for what, names in named:
             if unknown := set(names).difference(self.header):
                 raise ValueError(f"{what} names {sorted(unknown)}, which are no columns")
         for column in self.columns:
@@ -588,9 +587,3 @@ class Contract(Model):
                 "otherwise its rows cannot be told page by page"
             )
         return self
-
-    def _named_columns(self) -> list[tuple[str, tuple[str, ...]]]:
-        named = [("an index", index) for index in self.indexes]
-        if self.lookup is not None:
-            named.append(("lookup", self.lookup.columns))
-        return named

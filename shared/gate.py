@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.endings import UNDER_WAY, State, Status
 from shared.ingestion import Ingestion, Run
-from shared.ingestion_log import IngestionLog
+from shared.ingestion_log import IngestionLog, changed_at, key_of
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -94,17 +94,21 @@ class Gate:
             return False
         return True
 
-    def status(self, run: Run) -> str | None:
-        """Return what Step Functions says of a run; None if it never began.
+    def describe(self, execution_arn: str) -> Any:
+        """Return what Step Functions says of an execution; None if it never began.
 
         Step Functions also forgets an execution 90 days after its end.
         https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
         """
         try:
-            answer = self.stepfunctions.describe_execution(executionArn=run.execution_arn)
+            return self.stepfunctions.describe_execution(executionArn=execution_arn)
         except self.stepfunctions.exceptions.ExecutionDoesNotExist:
             return None
-        return answer["status"]
+
+    def status(self, run: Run) -> str | None:
+        """Return Step Functions' status of a run; None if it never began, or was forgotten."""
+        described = self.describe(run.execution_arn)
+        return described and str(described["status"])
 
     def run(self, ingestion: Ingestion, attempt: int) -> Run:
         """Return a run of an ingestion, which need not have begun."""
@@ -112,10 +116,10 @@ class Gate:
 
     def _queue(self, known: tuple[Mapping[str, Any], ...]) -> Iterator[Mapping[str, Any]]:
         seen = set()
-        for item in heapq.merge(sorted(known, key=_since), self.log.waiting(), key=_since):
-            key = item["ingestedID"], item["ingestedTable"]
-            if key not in seen:
-                seen.add(key)
+        ours = sorted(known, key=changed_at)
+        for item in heapq.merge(ours, self.log.waiting(), key=changed_at):
+            if key_of(item) not in seen:
+                seen.add(key_of(item))
                 yield item
 
     def _begin(self, item: Mapping[str, Any]) -> bool:
@@ -155,7 +159,3 @@ def _holds(item: Mapping[str, Any], slot: str) -> bool:
 
 def _waits_for(item: Mapping[str, Any], slot: str) -> bool:
     return item["status"] == Status.WAITING and _holds(item, slot)
-
-
-def _since(item: Mapping[str, Any]) -> str:
-    return str(item["updatedAt"])

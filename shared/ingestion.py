@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.errors import InvalidEvent
-from shared.landing_key import LandingKey
+from shared.landing_key import LandingKey, partition
 
 UNMATCHED = "unmatched"
 """The `ingestedTable` of an object that no contract takes."""
-
-
 NO_VERSION = "null"
 """S3's version ID of an object that was stored while its bucket did not keep versions.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/list-obj-version-enabled-bucket.html"""
@@ -73,11 +71,7 @@ class Ingestion:
     @property
     def partition(self) -> str:
         """The staging partition of this ingestion, without slashes at the ends."""
-        date = self.data_date
-        return (
-            f"table={self.table}/year={date.year:04}/month={date.month}/day={date.day}"
-            f"/ingestedID={self.id}"
-        )
+        return f"{partition(self.table, self.data_date)}/ingestedID={self.id}"
 
     def as_event(self) -> dict[str, Any]:
         """Return the state machine's input."""

@@ -47,14 +47,9 @@ class LandingKey:
         return cls(match["table"], date, match["filename"], key)
 
     @property
-    def partition(self) -> str:
-        """The Hive-style partition, without slashes at the ends."""
-        return partition(self.table, self.date)
-
-    @property
     def canonical(self) -> str:
         """The key in the spelling without leading zeros: the same for all keys of a source."""
-        return f"{self.partition}/{self.filename}"
+        return f"{partition(self.table, self.date)}/{self.filename}"
 
     def __str__(self) -> str:
         return self.canonical if self.spelling is None else self.spelling

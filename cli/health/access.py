@@ -7,6 +7,7 @@ from typing import Any
 
 import botocore.exceptions
 
+from cli.errors import AWS_ERRORS
 from cli.health.finding import Finding, ok, unknown, warning, wrong
 from cli.stack import Stack
 
@@ -51,7 +52,7 @@ def credentials(stack: Stack) -> Iterator[Finding]:
     )
     try:
         caller = stack.client("sts").get_caller_identity()
-    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+    except AWS_ERRORS as error:
         yield wrong(str(error), log_in)
         return
     account = stack.state_machine_arn.split(":")[4]

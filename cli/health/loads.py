@@ -119,14 +119,10 @@ def _overdue(stack: Stack, contract: Contract) -> tuple[dt.date, dt.datetime] | 
 
 def _end(stack: Stack, item: Item) -> str | None:
     """Say how the run of an item ended; None if it is under way."""
-    client = stack.stepfunctions
-    try:
-        status = client.describe_execution(executionArn=item["executionArn"])["status"]
-    except client.exceptions.ExecutionDoesNotExist:
-        # Step Functions forgets an execution 90 days after its end.
-        # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+    run = stack.intake.gate.describe(item["executionArn"])
+    if run is None:
         return "never began, or ended more than 90 days ago"
-    return None if status == "RUNNING" else f"ended as {status}"
+    return None if run["status"] == "RUNNING" else f"ended as {run['status']}"
 
 
 def _age(item: Item) -> dt.timedelta:

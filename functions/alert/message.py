@@ -17,7 +17,12 @@ _SUBJECT_LENGTH = 99
 """SNS wants it to be less than 100 characters, none of them a line break or the like."""
 _TOP = 3
 _COUNTS = ("rowsRead", "rowsLoaded", "rowsRejected")
-
+_LAST_LINES = {
+    "The table": "unchanged",
+    "Noticed": "noticed",
+    "To repair": "repair",
+    "Run": "console",
+}
 
 _WORDS = {
     Kind.LOADED: "Every row of the file is loaded.",
@@ -45,7 +50,25 @@ class Alert:
     @property
     def text(self) -> str:
         """The record in plain lines."""
-        return _text(self.record)
+        record, kind = self.record, Kind(self.record["kind"])
+        version = "" if record["versionId"] is None else f" (version {record['versionId']})"
+        day = "" if record["dataDate"] is None else f", day {record['dataDate']}"
+        lines = [
+            f"{record['status']}: {kind}, at state {record['latestState']}. {_IN_WORDS[kind]}",
+            f"File: {record['sourceKey']}{version}",
+            f"Ingestion: {record['ingestedID']}, table {record['ingestedTable']}{day}",
+        ]
+        counts = [f"{record[name]:,} {name[4:].lower()}" for name in _COUNTS if name in record]
+        if counts:
+            lines.append(f"Rows: {', '.join(counts)}")
+        lines += [f"Why: {record['reason']}"] if record["reason"] else []
+        lines += [
+            f"Rejected: {reject['count']:,} × {reject['rule']} of {reject['column'] or 'the row'}, "
+            f"first at line {reject['line']}: {reject['reason']}"
+            for reject in record["topRejects"]
+        ]
+        lines += [f"{title}: {record[name]}" for title, name in _LAST_LINES.items() if record[name]]
+        return "\n".join(lines)
 
 
 def is_wanted(kind: Kind, item: Mapping[str, Any], alert_on: AlertOn) -> bool:
@@ -105,34 +128,6 @@ def publish(sns: "SNSClient", topic_arn: str, alert: Alert) -> None:
         # SNS counts bytes, and escapes would make up to twelve of a character.
         Message=json.dumps({"default": record, "email": alert.text}, ensure_ascii=False),
     )
-
-
-def _text(record: Mapping[str, Any]) -> str:
-    kind = Kind(record["kind"])
-    version = "" if record["versionId"] is None else f" (version {record['versionId']})"
-    day = "" if record["dataDate"] is None else f", day {record['dataDate']}"
-    lines = [
-        f"{record['status']}: {kind}, at state {record['latestState']}. {_IN_WORDS[kind]}",
-        f"File: {record['sourceKey']}{version}",
-        f"Ingestion: {record['ingestedID']}, table {record['ingestedTable']}{day}",
-    ]
-    counts = [f"{record[name]:,} {name[4:].lower()}" for name in _COUNTS if name in record]
-    if counts:
-        lines.append(f"Rows: {', '.join(counts)}")
-    lines += [f"Why: {record['reason']}"] if record["reason"] else []
-    lines += [
-        f"Rejected: {reject['count']:,} × {reject['rule']} of {reject['column'] or 'the row'}, "
-        f"first at line {reject['line']}: {reject['reason']}"
-        for reject in record["topRejects"]
-    ]
-    for title, name in (
-        ("The table", "unchanged"),
-        ("Noticed", "noticed"),
-        ("To repair", "repair"),
-        ("Run", "console"),
-    ):
-        lines += [f"{title}: {record[name]}"] if record[name] else []
-    return "\n".join(lines)
 
 
 def _top_rejects(report: Mapping[str, Any] | None) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import awswrangler as wr
 import botocore.exceptions
@@ -116,12 +115,8 @@ def _rejected_lines(uri: str, *, are_there: bool) -> pa.Int64Array:
         if not parquet.is_missing(error):
             raise
         if not are_there:
-            return _lines([])
+            return pa.array([], pa.int64())
         raise StagingIncomplete(
             f"{uri} is missing, but Test wrote it; replay the ingestion"
         ) from None
-    return _lines(lines.unique())
-
-
-def _lines(lines: Any) -> pa.Int64Array:
-    return pa.array(lines, pa.int64())
+    return pa.array(lines.unique(), pa.int64())

@@ -39,7 +39,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     contracts = load_all()
     intake = Intake(contracts, gate, events, "watch")
     now = dt.datetime.fromisoformat(event.get("time") or dt.datetime.now(dt.UTC).isoformat())
-    look = Reconciliation(log, intake, stepfunctions, events, now)
+    look = Reconciliation(intake, now)
     # The gate first: the others need EventBridge, and where that fails, ends were lost too.
     result = look.gate() | {"stuck": look.stuck(), "unannounced": look.unannounced()}
     landed = Landed(boto3.client("s3"), settings.landing_bucket, now)

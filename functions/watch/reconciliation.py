@@ -7,20 +7,16 @@ import contextlib
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shared import notices
 from shared.endings import ENDINGS, WITHOUT_RUN, Notice, Status
 from shared.errors import Retryable
 from shared.ingestion import Ingestion, Run, Source
-from shared.ingestion_log import IngestionLog, told, untold
+from shared.ingestion_log import told, untold
 from shared.intake import Admission, Intake
 from shared.telemetry import logger, naming
 from shared.text import bounded
-
-if TYPE_CHECKING:
-    from mypy_boto3_events import EventBridgeClient
-    from mypy_boto3_stepfunctions import SFNClient
 
 GRACE = dt.timedelta(minutes=10)
 """What is younger is on its ordinary way and none of our business."""
@@ -37,10 +33,7 @@ class Reconciliation:
     A `Retryable` error, such as `LogUnavailable`, ends it.
     """
 
-    log: IngestionLog
     intake: Intake
-    stepfunctions: "SFNClient"
-    events: "EventBridgeClient"
     now: dt.datetime
     failures: list[Exception] = field(default_factory=list)
     """The errors of single ingestions, which did not stop the look."""
@@ -48,17 +41,17 @@ class Reconciliation:
     def stuck(self) -> int:
         """Announce runs that ended while their item stayed `running`; start those never begun."""
         found = 0
-        for item in self.log.with_status(Status.RUNNING):
+        for item in self.intake.log.with_status(Status.RUNNING):
             if self._age(item) < GRACE:
                 continue
             with self._apart(item):
-                run = self._run(item["executionArn"])
+                run = self.intake.gate.describe(item["executionArn"])
                 if run is None:
                     self.intake.gate.start(Ingestion.from_item(item), Run.from_item(item))
                     logger.info("never begun", extra=naming(item))
                     found += 1
                 elif run["status"] != "RUNNING":
-                    notices.put(self.events, Notice.ENDED, _detail(run))
+                    notices.put(self.intake.events, Notice.ENDED, _detail(run))
                     logger.info("stuck", extra=naming(item))
                     found += 1
         return found
@@ -85,35 +78,25 @@ class Reconciliation:
             for item in self._settled(ENDINGS[kind].status):
                 with self._apart(item):
                     if not told(item):
-                        notices.put(self.events, notice, naming(item))
+                        notices.put(self.intake.events, notice, naming(item))
                         logger.info("unannounced", extra=naming(item))
                         found += 1
         return found
 
     def _announce(self, item: Mapping[str, Any], arn: str) -> bool:
-        run = self._run(arn)
+        run = self.intake.gate.describe(arn)
         if run is None:
             # The run was replayed more than 90 days after its end, which nobody knows any more.
             logger.info("forgotten", extra=naming(item))
             return False
         if run["status"] == "RUNNING":  # it was redriven
             return False
-        notices.put(self.events, Notice.ENDED, _detail(run))
+        notices.put(self.intake.events, Notice.ENDED, _detail(run))
         logger.info("unannounced", extra=naming(item))
         return True
 
-    def _run(self, arn: str) -> Any:
-        """Describe an execution; None if it never began, or ended more than 90 days ago.
-
-        https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
-        """
-        try:
-            return self.stepfunctions.describe_execution(executionArn=arn)
-        except self.stepfunctions.exceptions.ExecutionDoesNotExist:
-            return None
-
     def _settled(self, status: Status) -> Iterator[dict[str, Any]]:
-        items = self.log.with_status(status, since=self.now - LOOKBACK)
+        items = self.intake.log.with_status(status, since=self.now - LOOKBACK)
         return (item for item in items if self._age(item) >= GRACE)
 
     def lost(self, landed: Iterable[Source]) -> list[Source]:

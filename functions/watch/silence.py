@@ -10,7 +10,7 @@ from shared import notices
 from shared.contract import Contract
 from shared.endings import UNDER_WAY, Notice, Status
 from shared.ingestion import Source
-from shared.ingestion_log import IngestionLog, was_loaded
+from shared.ingestion_log import IngestionLog, changed_at, was_loaded
 from shared.landing_key import LandingKey
 from shared.telemetry import logger
 
@@ -61,13 +61,13 @@ class Silence:
 
     def _is_missed(self, contract: Contract, day: dt.date, by: dt.datetime) -> bool:
         """Announce one day's file, unless it is there, under way, or was announced."""
-        items = [each for each in self.log.of_day(day) if each["ingestedTable"] == contract.table]
+        items = list(self.log.of_day(day, contract.table))
         # What is under way will end, and that is told; if badly, a later look says the rest.
         if any(each["status"] in UNDER_WAY or was_loaded(each) for each in items):
             return False
         failed = max(
             (e for e in items if e["status"] == Status.FAIL and "removedAt" not in e),
-            key=lambda each: each["updatedAt"],
+            key=changed_at,
             default=None,
         )
         removed = any("removedAt" in each for each in items)
@@ -99,10 +99,7 @@ class Silence:
     def _hours_late(self, contract: Contract) -> float:
         since = self.now
         for day, by in sorted(self._due(contract, HORIZON).items(), reverse=True):
-            items = (
-                each for each in self.log.of_day(day) if each["ingestedTable"] == contract.table
-            )
-            if any(map(was_loaded, items)):
+            if any(map(was_loaded, self.log.of_day(day, contract.table))):
                 break
             since = by
         return (self.now - since) / dt.timedelta(hours=1)
