@@ -22,12 +22,13 @@ from rich.table import Table
 
 from cli.console import cell, console
 from cli.errors import AWS_ERRORS, CommandError
-from cli.items import Item, counts, current_run
+from cli.items import Item, counts, current_run, many
 from cli.stack import Stack
 from functions.alert.ends import End
 from shared.endings import UNDER_WAY, State, Status
 from shared.errors import PipelineError
 from shared.ingestion import Ingestion, Source
+from shared.ingestion_log import TOTALS
 from shared.intake import NO_VERSION_REASON
 from shared.landing_key import LandingKey
 
@@ -108,8 +109,7 @@ class Result:
     def rows(self) -> Mapping[str, int]:
         """The row counts of the version that was loaded."""
         loaded = [each.item for each in self.tried if each.outcome is FileOutcome.LOADED]
-        names = ("rowsRead", "rowsLoaded", "rowsRejected")
-        return {name: int(item[name]) for item in loaded if item for name in names if name in item}
+        return {name: int(item[name]) for item in loaded if item for name in TOTALS if name in item}
 
 
 def files(
@@ -295,7 +295,7 @@ def show_plan(work: Backfill, files: Iterable[File]) -> None:
             table.add_row(cell(file.key, None), "", "", todo)
         todos[todo] += 1
     console.print(table)
-    console.print(f"{_files(todos.total())}: {_listed(todos)}. Nothing was changed.")
+    console.print(f"{many(todos.total(), 'file')}: {_listed(todos)}. Nothing was changed.")
 
 
 def bring(work: Backfill, files: Sequence[File], concurrency: int, again: str) -> int:
@@ -319,11 +319,8 @@ def bring(work: Backfill, files: Sequence[File], concurrency: int, again: str) -
     _show(results)
     outcomes = {result.outcome for result in results}
     if interrupted:
-        console.print(
-            "",
-            f"Interrupted: {len(results):,} of {_files(len(files))} done. Go on with: {again}",
-            sep="\n",
-        )
+        done = f"{len(results):,} of {many(len(files), 'file')} done"
+        console.print("", f"Interrupted: {done}. Go on with: {again}", sep="\n")
         return 130
     if FileOutcome.BROKEN in outcomes:
         console.print("", f"Once the cause is mended, go on with: {again}", sep="\n")
@@ -363,13 +360,13 @@ def _show(results: list[Result]) -> None:
     rows: Counter[str] = Counter()
     for result in results:
         rows.update(result.rows)
-    console.print(f"{_files(len(results))}: {_listed(outcomes) or 'none'}.")
+    console.print(f"{many(len(results), 'file')}: {_listed(outcomes) or 'none'}.")
     if rows:
         console.print(f"Rows: {counts(rows)}")
     if deleted := outcomes[FileOutcome.DELETED]:
         console.print(
-            f"Deleted from the bucket: {_files(deleted)}; what the table holds of that stays there "
-            "until `tm remove KEY` takes it out."
+            f"Deleted from the bucket: {many(deleted, 'file')}; what the table holds of that stays "
+            "there until `tm remove KEY` takes it out."
         )
     for result in results:
         if result.outcome in _BAD:
@@ -395,10 +392,6 @@ def _began(item: Item) -> dt.datetime:
     """Return when the current run was started or, if it was not yet, since when it waits."""
     of_trigger = [entry for entry in current_run(item) if entry["state"] == State.TRIGGER]
     return dt.datetime.fromisoformat(of_trigger[-1]["at"])
-
-
-def _files(number: int) -> str:
-    return f"{number:,} file" if number == 1 else f"{number:,} files"
 
 
 def _listed(numbers: Mapping[Any, int]) -> str:

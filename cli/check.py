@@ -12,7 +12,7 @@ from typing import Any
 from rich.table import Table
 
 from cli import rejects
-from cli.console import cell, console, line, styled
+from cli.console import cell, console, line, right, styled
 from cli.refusable import Refusable, refusable
 from functions.test.examination import examine
 from functions.transform.transformation import transform
@@ -133,10 +133,7 @@ def _show_report(report: dict[str, Any]) -> None:
         "",
         sep="\n",
     )
-    columns = Table("column", box=None)
-    columns.add_column("missing", justify="right")
-    columns.add_column("least")
-    columns.add_column("greatest")
+    columns = Table("column", right("missing"), "least", "greatest", box=None)
     for name, column in report["columns"].items():
         columns.add_row(
             cell(name), f"{column['nulls']:,}", cell(column["min"]), cell(column["max"])
@@ -145,10 +142,9 @@ def _show_report(report: dict[str, Any]) -> None:
     if not report["rules"]:
         return
     allowed = {(each["column"], each["rule"]): each["allowed"] for each in report["thresholds"]}
-    rules = Table("column", "rule", "severity", box=None)
-    rules.add_column("rows", justify="right")
-    rules.add_column("allowed")
-    rules.add_column("first at line", justify="right")
+    rules = Table(
+        "column", "rule", "severity", right("rows"), "allowed", right("first at line"), box=None
+    )
     for each in report["rules"]:
         rules.add_row(
             cell(each["column"]),

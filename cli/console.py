@@ -13,7 +13,10 @@ from typing import Any
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Column
 from rich.text import Text
+
+from shared.text import visible
 
 _CELL = 60
 """How many characters of a value are shown."""
@@ -43,16 +46,6 @@ console = _Console(width=_WIDTH)
 errors = _Console(stderr=True)
 
 
-def visible(text: str, kept: str = "") -> str:
-    """Return text with an escape for each character that does not print, but for some."""
-    if text.isprintable():
-        return text
-    return "".join(
-        each if each.isprintable() or each in kept else each.encode("unicode_escape").decode()
-        for each in text
-    )
-
-
 def cell(text: str | None, width: int | None = _CELL) -> Text:
     """Return text for one cell of a table, on one line, and cut to `width` characters."""
     if text is None:
@@ -64,6 +57,11 @@ def cell(text: str | None, width: int | None = _CELL) -> Text:
 def styled(text: str, style: str) -> Text:
     """Return text on one line, in a colour."""
     return Text(visible(text), style)
+
+
+def right(name: str) -> Column:
+    """Return a table's column whose cells stand at the right, as numbers do."""
+    return Column(name, justify="right")
 
 
 def line(*parts: str | Text) -> Text:

@@ -18,7 +18,7 @@ import botocore.exceptions
 from cli import drop, rejects
 from cli.console import console
 from cli.errors import CommandError
-from cli.items import Item, has_run
+from cli.items import Item, has_run, many
 from cli.stack import Stack
 from shared.contract import Contract
 from shared.ingestion import Ingestion, Source
@@ -83,8 +83,8 @@ def fix(
         raise CommandError(f"{new.key} is no landing key.")
     renewed = Ingestion.of(new, key)
     console.print(
-        f"Dropped {key.filename} ({new.size:,} bytes) with {len(rows):,} corrected "
-        f"{'row' if len(rows) == 1 else 'rows'} as s3://{new.bucket}/{new.key}",
+        f"Dropped {key.filename} ({new.size:,} bytes) with "
+        f"{many(len(rows), 'corrected row')} as s3://{new.bucket}/{new.key}",
         f"Ingestion {renewed.id}",
         sep="\n",
     )

@@ -75,6 +75,11 @@ def counts(record: Mapping[str, Any]) -> str:
     return ", ".join(f"{record[name]:,} {word}" for name, word in _COUNTS.items() if name in record)
 
 
+def many(number: int, what: str) -> str:
+    """Return a number of things, such as `1 file` or `2,000 files`."""
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
+
+
 def style(status: str) -> str:
     """Return the colour of a status, or of `removed`."""
     return _STYLES.get(status, _FAILED)

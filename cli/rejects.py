@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import status as log
-from cli.console import cell, console, styled
+from cli.console import cell, console, right, styled
 from cli.errors import CommandError
 from cli.items import Item, has_run
 from cli.stack import Stack
@@ -66,10 +66,7 @@ def save(stack: Stack, item: Item, out: Path) -> bool:
 def show(found: Iterable[Record], shown: int = _SHOWN, rest: str = "--json gives all") -> None:
     """Print the first records for people, and how many more there are."""
     found = iter(found)
-    table = Table(box=None)
-    table.add_column("line", justify="right")
-    for name in ("column", "value", "rule", "severity", "reason"):
-        table.add_column(name)
+    table = Table(right("line"), "column", "value", "rule", "severity", "reason", box=None)
     for each in itertools.islice(found, shown):
         table.add_row(
             str(each["line"]),

@@ -22,7 +22,7 @@ from typing import Any
 
 from cli import rows as table
 from cli.errors import CommandError
-from cli.items import Item, plain
+from cli.items import Item, many, plain
 from cli.stack import Stack
 from shared.endings import UNDER_WAY
 from shared.ingestion import Ingestion, Source
@@ -123,22 +123,18 @@ def described(held: Holding) -> str:
     if held.is_removed:
         removed = max((item["removedAt"] for item in held.items), default="")
         return f"{held.key} was removed at {removed}: nothing but the log's items is left of it."
-    parts = [_many(len(held.versions), "version"), _many(held.rows, "row")]
+    parts = [many(len(held.versions), "version"), many(held.rows, "row")]
     if held.markers:
-        parts.insert(1, _many(len(held.markers), "delete marker"))
+        parts.insert(1, many(len(held.markers), "delete marker"))
     return f"{held.key}: {', '.join(parts)}"
 
 
 def told(removed: Removed) -> str:
     """Say what was removed."""
     return (
-        f"Removed {_many(removed.versions, 'version')}, {_many(removed.rows, 'row')} and "
-        f"{_many(removed.staged, 'staged object')}. The log keeps what was ingested."
+        f"Removed {many(removed.versions, 'version')}, {many(removed.rows, 'row')} and "
+        f"{many(removed.staged, 'staged object')}. The log keeps what was ingested."
     )
-
-
-def _many(number: int, what: str) -> str:
-    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 def _versions(stack: Stack, key: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

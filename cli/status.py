@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import drop
-from cli.console import cell, console, errors, line, print_json, print_text, styled
+from cli.console import cell, console, errors, line, print_json, print_text, right, styled
 from cli.errors import CommandError
 from cli.items import Item, counts, has_run, is_loaded, plain, standing, style, transition
 from cli.stack import Stack
@@ -266,12 +266,8 @@ def _heading(run: LoggedRun) -> str:
 
 
 def _steps(run: LoggedRun) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("state")
-    table.add_column("status")
-    table.add_column("after", justify="right")
-    table.add_column("took", justify="right")
-    table.add_column("rows")
+    columns = "state", "status", right("after"), right("took"), "rows"
+    table = Table(*columns, box=None, padding=(0, 2, 0, 0))
     for step in run.steps:
         # What is written once, at its end, has taken no time that we know of.
         timed = step.ended is None or step.ended > step.begun

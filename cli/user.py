@@ -6,7 +6,7 @@ from typing import Any
 from rich.table import Table
 
 from cli import api
-from cli.console import cell, console
+from cli.console import cell, console, right
 from cli.stack import Stack
 
 _SHOWN = 20
@@ -26,8 +26,7 @@ def show(user: str, rows: list[dict[str, Any]]) -> None:
     if not rows:
         console.print(f"No rows of {user}.")
         return
-    table = Table("timestamp", "project", box=None)
-    table.add_column("hours", justify="right")
+    table = Table("timestamp", "project", right("hours"), box=None)
     for row in sorted(rows, key=lambda row: str(row["timestamp"]), reverse=True)[:_SHOWN]:
         table.add_row(*(cell(row[name]) for name in ("timestamp", "project", "hours")))
     console.print(table)

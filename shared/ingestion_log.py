@@ -40,11 +40,11 @@ CLAIM = dt.timedelta(minutes=15)
 _REASON_LENGTH = 500
 """Characters of a reason in the history, of which an item of at most 400 KB holds many."""
 _SWEEP = {"ingestedID": "watch", "ingestedTable": "sweep"}
-_SLOTS = {"ingestedID": "gate", "ingestedTable": "slots"}
+SLOTS = {"ingestedID": "gate", "ingestedTable": "slots"}
 """The keys of items that are no ingestions: without a status and a day they are in no index."""
 _FIRST = 20
 """How many waiting items DynamoDB reads at a time: mostly one is wanted."""
-_TOTALS = {"rowsRead", "rowsLoaded", "rowsRejected"}
+TOTALS = ("rowsRead", "rowsLoaded", "rowsRejected")
 """The counts that speak for the whole ingestion; all others stand in the history alone."""
 
 
@@ -134,7 +134,7 @@ class IngestionLog:
         }
         known = {name: item[name] for name in ("executionArn", "redrive", "status", "updatedAt")}
         # What was counted, and why it halted, was the last run's.
-        outdated = ", ".join(sorted({*_TOTALS, "haltReason"}))
+        outdated = ", ".join(sorted({*TOTALS, "haltReason"}))
         return self._conditionally(
             lambda: self._table.update_item(
                 Key={name: item[name] for name in ("ingestedID", "ingestedTable")},
@@ -249,14 +249,14 @@ class IngestionLog:
 
     def slots(self) -> set[str]:
         """Return the names of the slots that runs hold, strongly consistent."""
-        item = self.get(*_SLOTS.values()) or {}
+        item = self.get(*SLOTS.values()) or {}
         return set(item.get("slots", ()))
 
     def claim_slot(self, name: str, most: int) -> bool:
         """Claim a slot, or find it claimed; False if `most` slots are held already."""
         return self._conditionally(
             lambda: self._table.update_item(
-                Key=dict(_SLOTS),
+                Key=dict(SLOTS),
                 UpdateExpression="ADD slots :slot",
                 ConditionExpression=(
                     "attribute_not_exists(slots) OR contains(slots, :name) OR size(slots) < :most"
@@ -269,7 +269,7 @@ class IngestionLog:
         """Free a slot, if it is held."""
         with _unavailable():
             self._table.update_item(
-                Key=dict(_SLOTS),
+                Key=dict(SLOTS),
                 UpdateExpression="DELETE slots :slot",
                 ExpressionAttributeValues={":slot": {name}},
             )
@@ -376,7 +376,7 @@ class IngestionLog:
             "status": str(status),
             "redrive": run.redrive,
             "updatedAt": entry["at"],
-            **{name: count for name, count in counts.items() if name in _TOTALS},
+            **{name: count for name, count in counts.items() if name in TOTALS},
         }
         if reason is not None:
             sets["haltReason"] = bounded(reason)

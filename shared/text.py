@@ -39,15 +39,19 @@ def quoted(text: str, limit: int = _QUOTE) -> str:
     return bounded(repr(text), limit)
 
 
+def visible(text: str, kept: str = "") -> str:
+    """Return `text` with an escape for each character that does not print, but for some."""
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each in kept else each.encode("unicode_escape").decode()
+        for each in text
+    )
+
+
 def one_line(text: str, limit: int = REASON) -> str:
     """Return `text` in one line, with escapes for what does not print, and cut like `bounded`."""
-    return bounded(
-        "".join(
-            each if each.isprintable() else each.encode("unicode_escape").decode()
-            for each in " ".join(text.split())
-        ),
-        limit,
-    )
+    return bounded(visible(" ".join(text.split())), limit)
 
 
 def listed(texts: Collection[str], limit: int = _ITEMS) -> str:

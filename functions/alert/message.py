@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.endings import ENDINGS, Kind, State
 from shared.ingestion import Ingestion
+from shared.ingestion_log import TOTALS
 from shared.settings import AlertOn
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 _SUBJECT_LENGTH = 99
 """SNS wants it to be less than 100 characters, none of them a line break or the like."""
 _TOP = 3
-_COUNTS = ("rowsRead", "rowsLoaded", "rowsRejected")
 _LAST_LINES = {
     "The table": "unchanged",
     "Noticed": "noticed",
@@ -58,7 +58,7 @@ class Alert:
             f"File: {record['sourceKey']}{version}",
             f"Ingestion: {record['ingestedID']}, table {record['ingestedTable']}{day}",
         ]
-        counts = [f"{record[name]:,} {name[4:].lower()}" for name in _COUNTS if name in record]
+        counts = [f"{record[name]:,} {name[4:].lower()}" for name in TOTALS if name in record]
         if counts:
             lines.append(f"Rows: {', '.join(counts)}")
         lines += [f"Why: {record['reason']}"] if record["reason"] else []
@@ -102,7 +102,7 @@ def compose(item: Mapping[str, Any], report: Mapping[str, Any] | None, kind: Kin
         "sourceKey": item["sourceKey"],
         "versionId": item.get("versionId"),
         "dataDate": item.get("dataDate"),
-        **{name: int(item[name]) for name in _COUNTS if name in item},
+        **{name: int(item[name]) for name in TOTALS if name in item},
         "reason": item.get("haltReason"),
         "topRejects": _top_rejects(report),
         "unchanged": _unchanged(item, kind),

@@ -14,12 +14,11 @@ from functions.api.cursor import Cursors, is_text
 from functions.api.parameters import Cursor, Limit, Moment, matching, none_other, one_of, text
 from shared.columns import TEXT
 from shared.endings import State, Status
-from shared.ingestion_log import IngestionLog, changed_at, key_of
+from shared.ingestion_log import TOTALS, IngestionLog, changed_at, key_of
 
 _ID = "^[a-z0-9-]{1,64}$"
 _STATUSES = [str(status) for status in Status]
 _STATES = [str(state) for state in State]
-_COUNTS = ("rowsRead", "rowsLoaded", "rowsRejected")
 
 _TEXT: dict[str, Any] = {"type": "string"}
 _TIME: dict[str, Any] = {"type": "string", "format": "date-time"}
@@ -39,12 +38,12 @@ _INGESTION: dict[str, Any] = {
     "size": _NUMBER | {"description": "Bytes of the file."},
     "dataDate": {"type": "string", "format": "date"},
     "attempt": _NUMBER | {"description": "Counts the runs from 1."},
-    **dict.fromkeys(_COUNTS, _NUMBER),
+    **dict.fromkeys(TOTALS, _NUMBER),
 }
 _HISTORY = an_object(
     {**_STEP, "at": _TIME, "counts": {"type": "object", "additionalProperties": _NUMBER}}
 )
-_NOT_YET = ("removedAt", "versionId", "size", "dataDate", "attempt", *_COUNTS)
+_NOT_YET = ("removedAt", "versionId", "size", "dataDate", "attempt", *TOTALS)
 """What the log may not know, of a file that never came or not yet: it is left out then."""
 
 

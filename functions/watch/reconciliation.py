@@ -13,7 +13,7 @@ from shared import notices
 from shared.endings import ENDINGS, WITHOUT_RUN, Notice, Status
 from shared.errors import Retryable
 from shared.ingestion import Ingestion, Run, Source
-from shared.ingestion_log import told, untold
+from shared.ingestion_log import SLOTS, told, untold
 from shared.intake import Admission, Intake
 from shared.telemetry import logger, naming
 from shared.text import bounded
@@ -22,8 +22,6 @@ GRACE = dt.timedelta(minutes=10)
 """What is younger is on its ordinary way and none of our business."""
 LOOKBACK = dt.timedelta(days=2)
 """How far back a landed object or an end is still looked for."""
-_GATE = {"ingestedID": "gate", "ingestedTable": "slots"}
-"""What the log says in the place of an ingestion where it is about all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ class Reconciliation:
         Returns:
             How many slots were `recovered`, and how many more runs were `started`.
         """
-        with self._apart(_GATE):
+        with self._apart(SLOTS):
             recovered = self.intake.gate.recover()
             return {"recovered": recovered, "started": len(self.intake.gate.open())}
         return {"recovered": 0, "started": 0}

@@ -17,6 +17,7 @@ from rich.text import Text
 import cli
 from cli import console as consoles
 from cli.console import _Console, cell, line, print_json, print_text, styled
+from shared.text import visible
 from tests.fixtures.operator import one_line, tm
 
 NASTY = [
@@ -96,7 +97,7 @@ def test_an_error_quotes_its_argument_as_it_is(name: str) -> None:
     result = tm("status", name)
 
     assert result.exit_code == 1
-    assert consoles.visible(name) in one_line(result)
+    assert visible(name) in one_line(result)
 
 
 USED = {
