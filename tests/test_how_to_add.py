@@ -53,8 +53,8 @@ BEGINNINGS = {
         Edit("shared/endings.py", '    LOADED = "Loaded"', '    EXPIRED = "Expired"\n'),
         Edit(
             "shared/endings.py",
-            "        Kind.LOADED: ",
-            "        Kind.EXPIRED: Ending(Status.FAIL),\n",
+            "    Kind.LOADED: ",
+            "    Kind.EXPIRED: Ending(Status.FAIL),\n",
         ),
     ],
     "a state": [Edit("shared/endings.py", '    LOAD = "load"', '    PUBLISH = "publish"\n')],
