@@ -12,11 +12,10 @@ from functions.transform.transformation import transform
 from shared import parquet
 from shared.contract import Contract
 from shared.endings import Outcome
-from shared.ingestion import Ingestion, Source
-from shared.landing_key import LandingKey
+from shared.ingestion import Source
 from shared.staging import Staging
 from shared.verdict import Verdict
-from tests.fixtures.aws import KEY, LANDING
+from tests.fixtures.aws import KEY, LANDING, ingestion_of
 
 NOW = dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC)
 
@@ -46,10 +45,7 @@ def process(
     folder: Path, body: bytes, contract: Contract, *, size: int = 2**24, hard: bool = False
 ) -> Processed:
     """Process a file in chunks of `size` bytes at the moment `NOW`, over what `folder` holds."""
-    landing_key = LandingKey.parse(KEY)
-    assert landing_key is not None
-    ingestion = Ingestion.of(Source(LANDING, KEY, "version", len(body)), landing_key)
-    staging = Staging(folder, ingestion)
+    staging = Staging(folder, ingestion_of(Source(LANDING, KEY, "version", len(body))))
     transformed = transform(_cut(body, size), contract, staging)
     if transformed.outcome == Outcome.REFUSED:
         return Processed(transformed, refused=transformed.reason)

@@ -102,12 +102,6 @@ def test_a_table_whose_contract_is_invalid(tmp_path: Path, monkeypatch: pytest.M
     assert one_line(result) == "tm: budgets.odcs.yaml: column 'a': it is broken"
 
 
-def test_a_table_without_a_contract(tmp_path: Path) -> None:
-    result = tm("check", written(tmp_path), "--table", "salaries")
-    assert result.exit_code == 2
-    assert "no contract for 'salaries'" in " ".join(result.stderr.replace("│", "").split())
-
-
 def test_rows_that_postgresql_may_refuse_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -643,7 +643,7 @@ def test_a_run_that_has_never_begun(aws_stack: Stack, cloud: Cloud, log: Ingesti
 
 
 def test_a_file_that_waits_though_a_slot_is_free(
-    aws_stack: Stack, cloud: Cloud, log: IngestionLog, s3: "S3Client"
+    aws_stack: Stack, log: IngestionLog, s3: "S3Client"
 ) -> None:
     ingestion = land(s3, b"good")
     log.enqueue(ingestion, run_of(ingestion))

@@ -1,27 +1,27 @@
 """Every command as a person calls it, on AWS as moto plays it."""
 
-import io
 import json
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import responses
-from rich.console import Console
 
 from cli import drop
-from shared.endings import State, Status
-from shared.ingestion import Ingestion, Run, Source, unmatched_id
+from shared.endings import State
+from shared.ingestion import Ingestion, Source
 from shared.ingestion_log import IngestionLog
 from shared.landing_key import LandingKey
-from tests.fixtures.aws import LANDING, STAGING, land, run_of
-from tests.fixtures.operator import API, OUTPUTS, deploy, one_line, tm
+from tests.fixtures.aws import LANDING, ingestion_of, run_of
+from tests.fixtures.operator import API, OUTPUTS, Cloud, deploy, on_terminal, one_line, tm
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+
+MARCH = "--from 2024-03-01 --to 2024-03-31"
 
 
 @pytest.fixture
@@ -32,17 +32,17 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_without_a_stack_each_command_says_how_to_get_one(
-    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TM_STACK", raising=False)
     monkeypatch.setenv("TM_HOME", str(tmp_path / "home"))
-    days = ["--from", "2024-03-01", "--to", "2024-03-31"]
     for arguments in (
         ["status"],
         ["user", "ned"],
-        ["drop", str(file)],
+        ["drop", __file__],
         ["replay", "20240303-0"],
-        ["backfill", *days],
+        ["backfill", *MARCH.split()],
+        ["doctor"],
     ):
         assert one_line(tm(*arguments)).startswith(
             "tm: No laptop cloud is up: start one with `tm up`"
@@ -52,21 +52,50 @@ def test_without_a_stack_each_command_says_how_to_get_one(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["drop"], "Missing argument"),
-        (["drop", "absent.csv"], "does not exist"),
-        (["drop", ".", "--table", "x"], "is a directory"),
-        (["drop", __file__, "--date", "03.03.2024"], "does not match the format"),
-        (["drop", __file__, "--table", "salaries"], "no contract for 'salaries'"),
-        (["user"], "Missing argument"),
-        (["replay"], "Missing argument"),
-        (["status", "--stack", "absent"], "does not exist"),
-        (["dorp"], "No such command"),
+        ("drop", "Missing argument"),
+        ("drop absent.csv", "does not exist"),
+        ("drop . --table x", "is a directory"),
+        ("drop FILE --date 03.03.2024", "does not match the format"),
+        ("drop FILE --table salaries", "no contract for 'salaries'"),
+        ("check FILE --table salaries", "no contract for 'salaries'"),
+        ("user", "Missing argument"),
+        ("replay", "Missing argument"),
+        ("dorp", "No such command"),
+        ("status --stack absent", "does not exist"),
+        ("status --since yesterday", "'yesterday' is no time such as 24h, 7d, 2024-03-01 or 2026-"),
+        ("status --since 2024-13-01", "is no time such as"),
+        ("status --since 99999999999d", "is before all time"),
+        ("status --since 2999-01-01", "is in the future"),
+        ("status --since 2024-03-01T00:00:00", "does not say its zone"),
+        ("status --status failed", "'failed' is not one of"),
+        ("status --limit 0", "greater than or equal to 1"),
+        ("status 20240303-0 --status fail", "filters are for lists"),
+        ("status 20240303-0 --date 2024-03-03", "filters are for lists"),
+        ("backfill --from 2024-03-02 --to 2024-03-01", "it is after --to 2024-03-01"),
+        ("backfill --to 2024-03-01", "Missing option '--from'"),
+        ("backfill --from 2024-03-01", "Missing option '--to'"),
+        ("backfill --from 01.03.2024 --to 2024-03-01", "does not match the format"),
+        (f"backfill {MARCH} --table salaries", "no contract for 'salaries'"),
+        (f"backfill {MARCH} --concurrency 0", "greater than or equal to 1"),
+        (f"backfill {MARCH} --resume yesterday", "'yesterday' is no time such as"),
+        (f"backfill {MARCH} --resume 2024-03-03T19:00:00", "does not say its zone"),
+        (f"backfill {MARCH} --resume 2999-03-03T19:00:00Z", "is in the future"),
     ],
 )
-def test_a_wrong_call_is_a_usage_error(arguments: list[str], complaint: str) -> None:
-    result = tm(*arguments)
+def test_a_wrong_call_is_a_usage_error(arguments: str, complaint: str) -> None:
+    words = [__file__ if word == "FILE" else word for word in arguments.split()]
+    result = tm(*words)
     assert result.exit_code == 2
     assert complaint in " ".join(result.stderr.replace("│", "").split())
+
+
+@pytest.mark.usefixtures("stack")
+@pytest.mark.parametrize("command", ["status", "replay", "rejects", "rejects fix"])
+def test_an_unknown_id_is_one_line(command: str) -> None:
+    file = [__file__] if "fix" in command else []
+    assert one_line(tm(*command.split(), "20240101-0", *file)) == (
+        "tm: The log has no ingestion 20240101-0: `tm status` lists them all."
+    )
 
 
 def test_a_folder_without_the_stacks_outputs(
@@ -107,9 +136,7 @@ def test_drop_puts_the_file_under_its_partition_key(s3: "S3Client", file: Path) 
     stored = s3.get_object(Bucket=LANDING, Key=key)
     assert stored["Body"].read() == file.read_bytes()
     source = Source(LANDING, key, stored["VersionId"], file.stat().st_size)
-    landing_key = LandingKey.parse(key)
-    assert landing_key is not None
-    assert Ingestion.of(source, landing_key).id in result.stdout
+    assert ingestion_of(source).id in result.stdout
 
 
 @pytest.mark.usefixtures("stack")
@@ -134,104 +161,28 @@ def test_drop_into_a_bucket_that_keeps_no_versions(s3: "S3Client", file: Path) -
     assert "drop the file again after that time" in line
 
 
-def succeed(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
-    log.enter(ingestion, run, State.TRANSFORM)
-    log.passed(ingestion, run, State.TRANSFORM, {"rowsRead": 20500})
-    log.enter(ingestion, run, State.TEST)
-    log.passed(ingestion, run, State.TEST, {"rowsRejected": 5})
-    log.enter(ingestion, run, State.LOAD)
-    counts = {"rowsRead": 20500, "rowsLoaded": 20495, "rowsRejected": 5}
-    log.finish(ingestion, run, State.LOAD, Status.SUCCESS, counts)
+def when_dropped(monkeypatch: pytest.MonkeyPatch, then: Callable[[Ingestion], object]) -> None:
+    """Let something happen to what is dropped."""
+    put = drop.put
+
+    def put_and_more(*arguments: Any) -> Ingestion:
+        ingestion = put(*arguments)
+        then(ingestion)
+        return ingestion
+
+    monkeypatch.setattr(drop, "put", put_and_more)
 
 
-def halt(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
-    log.enter(ingestion, run, State.TEST)
-    counts = {"rowsRead": 3, "rowsRejected": 1}
-    log.finish(ingestion, run, State.TEST, Status.FAIL, counts, "1 row has no user")
-
-
-def supersede(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
-    log.finish(ingestion, run, State.LOAD, Status.SUPERSEDED, {}, "a newer version is loaded")
-
-
-@pytest.fixture
-def pipeline(s3: "S3Client", log: IngestionLog, request: pytest.FixtureRequest) -> Iterator[None]:
-    """Does to the first object that lands what the test's parameter says."""
-
-    def work() -> None:
-        while not (landed := s3.list_object_versions(Bucket=LANDING).get("Versions")):
-            time.sleep(0.05)
-        body = s3.get_object(Bucket=LANDING, Key=landed[0]["Key"])["Body"].read()
-        source = Source(LANDING, landed[0]["Key"], landed[0]["VersionId"], len(body))
-        key = LandingKey.parse(source.key)
-        assert key is not None
-        ingestion = Ingestion.of(source, key)
-        run = run_of(ingestion)
-        log.open(ingestion, run)
-        request.param(log, ingestion, run)
-        end = f"{run.name}/SUCCEEDED"
-        log.claim_alert(ingestion.id, ingestion.table, end, "request")
-        log.alert_sent(ingestion.id, ingestion.table, end, "request")
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    yield
-    thread.join()
-
-
-@pytest.mark.usefixtures("stack", "pipeline")
-@pytest.mark.parametrize("pipeline", [succeed], indirect=True)
-def test_follow_prints_one_line_a_transition_and_the_sums(file: Path) -> None:
-    result = tm("drop", file, "--date", "2024-03-03", "--follow")
-    assert result.exit_code == 0, result.stderr
-    _, _, *lines = result.stdout.splitlines()
-    transitions = [line.split("Z", 1)[1].split() for line in lines[:-3]]
-    assert [words[:2] for words in transitions] == [
-        ["trigger", "success"],
-        ["transform", "running"],
-        ["transform", "success"],
-        ["test", "running"],
-        ["test", "success"],
-        ["load", "running"],
-        ["load", "success"],
-    ]
-    assert lines[-3] == "load: success   20,500 read, 20,495 loaded, 5 rejected"
-    assert lines[-2].startswith(f"Rejected rows: s3://{STAGING}/state=failed_tests/")
-    assert lines[-1] == "Alert: sent to the topic's subscribers"
-
-
-@pytest.mark.usefixtures("stack", "pipeline")
-@pytest.mark.parametrize("pipeline", [succeed], indirect=True)
 def test_follow_on_a_terminal_keeps_one_table_of_the_states(
-    file: Path, monkeypatch: pytest.MonkeyPatch
+    cloud: Cloud, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    terminal = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=100)
-    monkeypatch.setattr(drop, "console", terminal)
-    result = tm("drop", file, "--follow")
-    assert result.exit_code == 0, result.stderr
-    assert isinstance(terminal.file, io.StringIO)
-    rows = [line.split() for line in terminal.file.getvalue().splitlines() if line]
-    last = {row[0]: row for row in rows}
-    assert [last[state][1] for state in State] == ["success"] * 4
-    assert last["load"][-6:] == ["20,500", "read,", "20,495", "loaded,", "5", "rejected"]
-
-
-@pytest.mark.usefixtures("stack", "pipeline")
-@pytest.mark.parametrize(
-    ("pipeline", "end", "reason"),
-    [
-        (halt, "test: fail   3 read, 1 rejected", "1 row has no user"),
-        (supersede, "load: superseded", "a newer version is loaded"),
-    ],
-    indirect=["pipeline"],
-)
-def test_follow_fails_if_it_was_not_loaded(file: Path, end: str, reason: str) -> None:
-    result = tm("drop", file, "--follow")
-    assert result.exit_code == 1
-    lines = result.stdout.splitlines()
-    assert end in lines
-    assert f"Reason: {reason}" in lines
-    assert result.stderr == ""
+    when_dropped(monkeypatch, cloud.take)
+    status, shown = on_terminal(monkeypatch, "drop", 100, "drop", file, "--follow")
+    assert status == 0
+    last = {row[0]: row for line in shown.splitlines() if (row := line.split())}
+    statuses = [last[state][1] for state in State]
+    assert statuses == ["success", "running", "…", "success"]
+    assert last["load"][-6:] == ["10", "read,", "9", "loaded,", "1", "rejected"]
 
 
 @pytest.mark.usefixtures("stack")
@@ -245,14 +196,7 @@ def test_follow_says_when_nobody_closed_the_log(
     file: Path, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drop, "_ENDS_WITHIN", 0.5)
-    put = drop.put
-
-    def put_and_open(*arguments: Any) -> Ingestion:
-        ingestion = put(*arguments)
-        log.open(ingestion, run_of(ingestion))
-        return ingestion
-
-    monkeypatch.setattr(drop, "put", put_and_open)
+    when_dropped(monkeypatch, lambda ingestion: log.open(ingestion, run_of(ingestion)))
     assert "still says running" in one_line(tm("drop", file, "--follow"))
 
 
@@ -261,65 +205,11 @@ def test_follow_sees_that_the_key_was_refused(
     file: Path, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drop, "_ALERT_WITHIN", 0.1)
-    put = drop.put
-
-    def put_and_reject(*arguments: Any) -> Ingestion:
-        ingestion = put(*arguments)
-        log.reject(ingestion.source, "no contract there")
-        return ingestion
-
-    monkeypatch.setattr(drop, "put", put_and_reject)
+    when_dropped(monkeypatch, lambda each: log.reject(each.source, "no contract there"))
     result = tm("drop", file, "--follow")
     assert result.exit_code == 1
     assert "trigger: rejected" in result.stdout
     assert "Alert: none within" in result.stdout
-
-
-@pytest.fixture
-def items(stack: None, s3: "S3Client", log: IngestionLog) -> list[Ingestion]:
-    """Two ingestions in the log: one loaded, one refused for its key."""
-    loaded = land(s3, b"x")
-    log.open(loaded, run_of(loaded))
-    succeed(log, loaded, run_of(loaded))
-    log.reject(Source(LANDING, "stray.csv", "v1", 1), "fits no contract")
-    return [loaded]
-
-
-def test_status_as_json_is_an_array_with_counts_as_numbers(items: list[Ingestion]) -> None:
-    result = tm("status", "--json")
-    listed = json.loads(result.stdout)
-    assert {item["ingestedID"]: item["status"] for item in listed} == {
-        items[0].id: "success",
-        unmatched_id(Source(LANDING, "stray.csv", "v1", 1)): "rejected",
-    }
-    [loaded] = [item for item in listed if item["status"] == "success"]
-    assert (loaded["rowsRead"], loaded["rowsLoaded"], loaded["rowsRejected"]) == (20500, 20495, 5)
-    assert loaded["history"][0]["state"] == "trigger"
-    assert isinstance(loaded["steps"], list)
-    assert [item["updatedAt"] for item in listed] == sorted(
-        (item["updatedAt"] for item in listed), reverse=True
-    )
-
-
-def test_status_of_one_shows_its_history(items: list[Ingestion]) -> None:
-    assert [item["ingestedID"] for item in json.loads(tm("status", items[0].id, "--json").stdout)]
-    shown = tm("status", items[0].id).stdout
-    assert items[0].source.key in shown
-    assert "20,500 read, 20,495 loaded, 5 rejected" in shown
-    assert "transform  success" in shown
-
-
-def test_status_lists_all(items: list[Ingestion]) -> None:
-    shown = tm("status").stdout
-    assert items[0].id in shown
-    assert "unmatched" in shown
-
-
-@pytest.mark.usefixtures("items")
-def test_status_of_an_unknown_id_is_one_line() -> None:
-    assert one_line(tm("status", "20240101-0")) == (
-        "tm: The log has no ingestion 20240101-0: `tm status` lists them all."
-    )
 
 
 def row(number: int, hours: str = "1.50") -> dict[str, str]:

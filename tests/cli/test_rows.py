@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +17,6 @@ from cli.stack import Stack
 from tests.fixtures.aws import KEY, LANDING
 
 MODULE = Path(__file__).parents[2] / "terraform" / "main.tf"
-
-
-@pytest.fixture
-def aws_stack(stack: None) -> Stack:
-    return Stack.open(Path(os.environ["TM_STACK"]))
 
 
 def answered(stack: Stack, *answers: Any) -> tuple[Stack, mock.Mock]:

@@ -2,15 +2,13 @@
 
 import datetime as dt
 import functools
-import io
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 import pytest
-from rich.console import Console
 
 from cli import status
 from cli.stack import Stack
@@ -18,11 +16,8 @@ from cli.timeline import runs
 from shared.endings import State, Status
 from shared.ingestion import Run, Source
 from shared.ingestion_log import IngestionLog
-from tests.fixtures.aws import LANDING, LOG_TABLE, REGION, land, run_of
-from tests.fixtures.operator import MOST, Cloud, one_line, tm
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+from tests.fixtures.aws import LANDING, REGION, land, run_of
+from tests.fixtures.operator import MOST, Cloud, on_terminal, one_line, tm
 
 NOW = dt.datetime.now(dt.UTC)
 BUDGETS = "table=projectbudgets/year=2024/month=3/day=4/budgets.csv"
@@ -37,9 +32,9 @@ def opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def put(stack: None, log: IngestionLog) -> Put:
+def put(stack: None, log_table: str) -> Put:
     """Put an item of some age into the log, and return its ID."""
-    table = boto3.resource("dynamodb", region_name=REGION).Table(LOG_TABLE)
+    table = boto3.resource("dynamodb", region_name=REGION).Table(log_table)
 
     def put(
         ingested_id: str,
@@ -154,34 +149,11 @@ def test_a_list_that_was_cut_says_so(put: Put) -> None:
         assert cut.stderr == "The newest 2: a higher --limit shows more.\n"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
-        (["--since", "yesterday"], "'yesterday' is no time such as 24h, 7d, 2024-03-01 or 2026-"),
-        (["--since", "2024-13-01"], "is no time such as"),
-        (["--since", "99999999999d"], "is before all time"),
-        (["--since", "2999-01-01"], "is in the future"),
-        (["--since", "2024-03-01T00:00:00"], "does not say its zone"),
-        (["--status", "failed"], "'failed' is not one of"),
-        (["--limit", "0"], "greater than or equal to 1"),
-        (["20240303-0", "--status", "fail"], "filters are for lists"),
-        (["20240303-0", "--date", "2024-03-03"], "filters are for lists"),
-    ],
-)
-def test_a_filter_that_is_none_is_a_usage_error(arguments: list[str], complaint: str) -> None:
-    result = tm("status", *arguments)
-
-    assert result.exit_code == 2
-    assert complaint in " ".join(result.stderr.replace("│", "").split())
-
-
 def shown(width: int, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> list[str]:
     """Return the lines that a terminal of that width would show."""
-    terminal = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=width)
-    monkeypatch.setattr(status, "console", terminal)
-    assert tm("status", *arguments).exit_code == 0
-    assert isinstance(terminal.file, io.StringIO)
-    text = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", terminal.file.getvalue())
+    exit_code, sent = on_terminal(monkeypatch, "status", width, "status", *arguments)
+    assert exit_code == 0
+    text = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", sent)
     return [line.rstrip() for line in text.splitlines()]
 
 
@@ -208,7 +180,7 @@ def test_a_long_reason_leaves_the_rest_of_its_row_whole(
     cloud: Cloud, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ingestion = cloud.start(b"good")
-    run = run_of_item(cloud, ingestion.id)
+    run = Run.from_item(cloud.item(ingestion))
     counts = {"rowsRead": 20500, "rowsLoaded": 0, "rowsRejected": 20500}
     log.finish(ingestion, run, State.TEST, Status.FAIL, counts, "so many words " * 20)
 
@@ -224,8 +196,8 @@ def test_an_empty_list_says_so() -> None:
     assert tm("status", "--status", "fail").stdout == "No ingestion is like that.\n"
 
 
-def test_one_is_a_timeline_of_its_runs(s3: "S3Client", log: IngestionLog, stack: None) -> None:
-    ingestion = land(s3, b"x")
+def test_one_is_a_timeline_of_its_runs(cloud: Cloud, log: IngestionLog) -> None:
+    ingestion = land(cloud.s3, b"x")
     run = run_of(ingestion)
     log.open(ingestion, run)
     log.enter(ingestion, run, State.TRANSFORM)
@@ -235,10 +207,8 @@ def test_one_is_a_timeline_of_its_runs(s3: "S3Client", log: IngestionLog, stack:
     redriven = Run(run.execution_arn, 1)
     log.enter(ingestion, redriven, State.TEST)
     log.finish(ingestion, redriven, State.TEST, Status.FAIL, {}, "it broke again")
-    item = log.get(ingestion.id, ingestion.table)
-    assert item is not None
     replayed = Run(f"{run.execution_arn}-r2")
-    log.reopen(item, replayed)
+    log.reopen(cloud.item(ingestion), replayed)
     log.begin(ingestion, replayed)
     log.finish(ingestion, replayed, State.TRIGGER, Status.FAIL, {}, "it never began")
 
@@ -267,7 +237,8 @@ def entry(state: State, status: Status, second: int) -> dict[str, str]:
 
 def test_the_durations_of_a_timeline() -> None:
     history = [
-        entry(State.TRIGGER, Status.SUCCESS, 0),
+        entry(State.TRIGGER, Status.WAITING, 0),
+        entry(State.TRIGGER, Status.SUCCESS, 1),
         entry(State.TRANSFORM, Status.RUNNING, 2),
         entry(State.TRANSFORM, Status.SUCCESS, 5),
         entry(State.TEST, Status.RUNNING, 9),
@@ -277,21 +248,15 @@ def test_the_durations_of_a_timeline() -> None:
 
     assert (run.begun.second, run.ended) == (0, None)
     took = [(step.state, step.begun.second, step.ended and step.ended.second) for step in run.steps]
-    assert took == [("trigger", 0, 0), ("transform", 2, 5), ("test", 9, None)]
+    assert took == [("trigger", 0, 1), ("transform", 2, 5), ("test", 9, None)]
 
 
 def test_a_run_that_is_under_way_is_timed_so_far(cloud: Cloud) -> None:
     ingestion = cloud.start(b"good")
 
     assert re.search(r"^Run 1: \S+Z, \d\.\d s$", tm("status", ingestion.id).stdout, re.MULTILINE)
-    cloud.log.enter(ingestion, run_of_item(cloud, ingestion.id), State.TRANSFORM)
+    cloud.log.enter(ingestion, Run.from_item(cloud.item(ingestion)), State.TRANSFORM)
     assert " s so far\n" in tm("status", ingestion.id).stdout
-
-
-def run_of_item(cloud: Cloud, ingested_id: str) -> Run:
-    item = cloud.log.get(ingested_id, "dailycheckins")
-    assert item is not None
-    return Run.from_item(item)
 
 
 @pytest.mark.parametrize(
@@ -315,12 +280,17 @@ def test_a_missing_file_is_shown_and_has_nothing_to_run(stack: None, log: Ingest
     assert "no rejects; it ended with trigger: missing" in tm("rejects", missing).stdout
 
 
-def test_a_rejected_key_has_nothing_to_watch(stack: None, log: IngestionLog) -> None:
+def test_a_rejected_key_has_nothing_to_run(stack: None, log: IngestionLog) -> None:
     log.reject(Source(LANDING, "stray.csv", "v1", 1), "fits no contract")
     [rejected] = listed("--table", "unmatched")
 
+    assert "unmatched" in tm("status").stdout
     assert "fits no contract" in tm("status", rejected).stdout
-    assert "was rejected, so there is no run" in one_line(tm("status", rejected, "--watch"))
+    for command in (["replay", rejected], ["status", rejected, "--watch"]):
+        assert one_line(tm(*command)).endswith(
+            "was rejected, so there is no run to repeat: fits no contract. To load the file, "
+            "drop it again with `tm drop`."
+        )
 
 
 def test_what_watch_remembers_is_no_ingestion(stack: None, log: IngestionLog) -> None:
@@ -366,9 +336,7 @@ def test_whoever_stops_watching_one_does_not_know_its_end(
     assert tm("status", ingestion.id, "--watch").exit_code == 130
 
 
-def test_a_list_is_watched_change_by_change(
-    cloud: Cloud, s3: "S3Client", monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_list_is_watched_change_by_change(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     first = cloud.ingest(b"good")
     then: list[Callable[[], object]] = [
         lambda: cloud.start(b"refused", BUDGETS),
@@ -394,7 +362,10 @@ def test_a_list_is_watched_as_lines_of_json(cloud: Cloud, monkeypatch: pytest.Mo
     monkeypatch.setattr("cli.status.time.sleep", interrupted)
 
     [line] = tm("status", "--watch", "--json", "--status", "success").stdout.splitlines()
-    assert json.loads(line)["rowsLoaded"] == 9
+    item = json.loads(line)
+    assert (item["rowsRead"], item["rowsLoaded"], item["rowsRejected"]) == (10, 9, 1)
+    assert item["history"][0]["state"] == "trigger"
+    assert isinstance(item["steps"], list)
 
 
 def test_a_terminal_keeps_one_list(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -435,23 +406,3 @@ def test_a_list_says_how_many_wait(cloud: Cloud) -> None:
         "themselves, the longest waiting first.\n"
     )
     assert len(json.loads(tm("status", "--status", "waiting", "--json").stdout)) == 2
-
-
-def test_a_list_does_not_say_that_none_waits(cloud: Cloud) -> None:
-    cloud.start(b"good")
-
-    assert "wait" not in tm("status").stdout
-
-
-def test_how_long_a_file_waited_is_told_of_it(cloud: Cloud, log: IngestionLog) -> None:
-    ingestions = [
-        cloud.start(b"good", f"table=dailycheckins/year=2024/month=3/day=3/{number}.csv")
-        for number in range(MOST + 1)
-    ]
-
-    assert "trigger: waiting" in tm("status", ingestions[-1].id).stdout
-    cloud.turn()
-    cloud.turn()
-    lines = tm("status", ingestions[-1].id).stdout.splitlines()
-
-    assert next(line for line in lines if line.startswith("trigger")).split()[1] == "success"
