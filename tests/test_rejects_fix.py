@@ -6,9 +6,6 @@ import re
 from decimal import Decimal
 from pathlib import Path
 
-import pytest
-
-from tests.fixtures.laptop import Laptop
 from tests.fixtures.pipeline import AT, HEADER, Pipeline
 
 KEY = "table=dailycheckins/year=2024/month=4/day=1/checkins.csv"
@@ -34,11 +31,6 @@ def ingestion_of(shown: str) -> str:
     found = re.search(r"^Ingestion (\S+)$", shown, re.MULTILINE)
     assert found is not None
     return found[1]
-
-
-@pytest.fixture(scope="module")
-def pipeline(laptop: Laptop) -> Pipeline:
-    return Pipeline(laptop)
 
 
 def test_rejected_rows_that_are_corrected_are_loaded(pipeline: Pipeline, tmp_path: Path) -> None:

@@ -2,20 +2,15 @@
 
 import pytest
 
-from shared.ingestion import UNMATCHED, Ingestion, unmatched_id
-from shared.landing_key import LandingKey
+from shared.ingestion import UNMATCHED, unmatched_id
+from tests.fixtures.aws import ingestion_of
 from tests.fixtures.operator import one_line, tm
 from tests.fixtures.pipeline import AT, TABLE, Pipeline, checkins, eventually, key_of
 from tests.test_drills import LOCK_TABLE, load_waiting
 
+pytestmark = pytest.mark.usefixtures("operator")
+
 BODY = checkins(f"tyene,{AT},1,x", f",{AT},2,x", f"tyene,{AT},3,x")
-
-
-@pytest.fixture(autouse=True)
-def operator(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The operator's command in this process works on the laptop's cloud."""
-    monkeypatch.delenv("TM_STACK", raising=False)
-    monkeypatch.setenv("TM_HOME", str(pipeline.laptop.home))
 
 
 def staged(pipeline: Pipeline, ingested_id: str) -> list[str]:
@@ -74,10 +69,7 @@ def test_a_key_with_leading_zeros_is_removed_and_gives_its_place_to_the_other_sp
 ) -> None:
     key = key_of(26, "padded.csv")
     padded = key.replace("month=3", "month=03")
-    source = pipeline.put(BODY, padded)
-    parsed = LandingKey.parse(padded)
-    assert parsed is not None
-    pipeline.ended(Ingestion.of(source, parsed).id)
+    pipeline.ended(ingestion_of(pipeline.put(BODY, padded)).id)
     assert len(pipeline.loaded(padded)) == 2
     second = pipeline.put(BODY, key)
     assert pipeline.ended(unmatched_id(second), UNMATCHED)["status"] == "rejected"

@@ -35,10 +35,8 @@ PASSED = [
 
 
 @pytest.fixture(autouse=True)
-def operator(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The operator's command in this process works on the laptop's cloud."""
-    monkeypatch.delenv("TM_STACK", raising=False)
-    monkeypatch.setenv("TM_HOME", str(pipeline.laptop.home))
+def without_the_past(operator: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`tm doctor` looks at what is, on the laptop's cloud."""
     # Other tests of this session may have done what alarms are for, or left what doctor warns of.
     checks = {name: each for name, each in doctor.CHECKS.items() if name not in smoke._OF_THE_PAST}
     monkeypatch.setattr(doctor, "CHECKS", checks)

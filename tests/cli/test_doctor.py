@@ -5,14 +5,11 @@ import datetime as dt
 import functools
 import io
 import json
-import os
 import re
 import shlex
-import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -38,7 +35,7 @@ from shared.telemetry import KEEP_ACTIVE
 from tests.fixtures.aws import KEY, LANDING, LOG_TABLE, REGION, land, run_of
 from tests.fixtures.database import Database
 from tests.fixtures.laptop import Laptop
-from tests.fixtures.operator import MOST, OUTPUTS, Cloud, deploy, one_line, tm
+from tests.fixtures.operator import MOST, OUTPUTS, Cloud, deploy, tm
 from tests.fixtures.pipeline import eventually
 from tests.fixtures.rds_data_api import CLUSTER_ARN, DataApi
 
@@ -80,9 +77,8 @@ def altered(stack: Stack, **outputs: Any) -> Stack:
     return replace(stack, outputs={name: value for name, value in found.items() if value})
 
 
-def test_all_is_well(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TM_STACK", raising=False)
-    monkeypatch.setenv("TM_HOME", str(laptop.home))
+@pytest.mark.usefixtures("operator")
+def test_all_is_well() -> None:
     result = tm("doctor", "--json")
 
     found = json.loads(result.stdout)
@@ -95,11 +91,10 @@ def test_all_is_well(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len([each for each in found if each["check"] == "last loads"]) == len(odcs.load_all())
 
 
+@pytest.mark.usefixtures("operator")
 def test_for_people_each_finding_is_a_line_and_says_what_to_do(
-    laptop: Laptop, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delenv("TM_STACK", raising=False)
-    monkeypatch.setenv("TM_HOME", str(laptop.home))
     finding = Finding(Verdict.WRONG, "the [wire]\nis cut", "`mend it`")
     checks = {"credentials": doctor.CHECKS["credentials"], "wire": lambda _: [finding]}
     monkeypatch.setattr(doctor, "CHECKS", checks)
@@ -130,14 +125,6 @@ def test_only_what_is_wrong_counts() -> None:
     found = [("wire", Finding(verdict, "it is", "mend it")) for verdict in Verdict]
     assert not doctor.is_well(found)
     assert doctor.is_well(each for each in found if each[1].verdict is not Verdict.WRONG)
-
-
-def test_without_a_stack_there_is_nothing_to_look_at(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("TM_STACK", raising=False)
-    monkeypatch.setenv("TM_HOME", str(tmp_path))
-    assert "No laptop cloud is up" in one_line(tm("doctor"))
 
 
 def test_a_stack_of_an_older_version(up: Stack) -> None:
@@ -196,45 +183,18 @@ def test_credentials_of_another_account(up: Stack) -> None:
     assert "the stack is in account 123456789012" in wrong(elsewhere, "credentials").what
 
 
-class Endpoint(HTTPServer):
-    """A subscriber that is told how to confirm."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Confirmation)
-        self.token: str | None = None
-        self.url = f"http://127.0.0.1:{self.server_port}/alerts"
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-
-class _Confirmation(BaseHTTPRequestHandler):
-    server: Endpoint
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.token = body.get("Token")
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-
 def test_a_subscription_that_nobody_confirmed(up: Stack) -> None:
+    """To the second topic, which is looked at too."""
     sns = up.client("sns")
-    topic = sns.create_topic(Name="doctor-alerts")["TopicArn"]
-    stack = altered(up, topic_arn=topic)
-    [nobody] = looked(stack, "subscriptions")
-    assert nobody.verdict is Verdict.WARNING
-    assert "nobody has subscribed to doctor-alerts" in nobody.what
+    topic = sns.create_topic(Name="doctor-alarms")["TopicArn"]
+    stack = altered(up, alarm_topic_arn=topic)
+    first, nobody = looked(stack, "subscriptions")
+    assert (first.verdict, nobody.verdict) == (Verdict.OK, Verdict.WARNING)
+    assert "nobody has subscribed to doctor-alarms" in nobody.what
 
-    endpoint = Endpoint()
-    sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=endpoint.url)
-    assert "1 of 1 on doctor-alerts did not confirm" in wrong(stack, "subscriptions").what
-
-    sns.confirm_subscription(TopicArn=topic, Token=eventually(lambda: endpoint.token))
-    well(stack, "subscriptions")
-    endpoint.shutdown()
-    endpoint.server_close()
+    # Who subscribes over HTTP has to confirm it, and here nobody listens.
+    sns.subscribe(TopicArn=topic, Protocol="http", Endpoint="http://127.0.0.1:9/alarms")
+    assert "1 of 1 on doctor-alarms did not confirm" in wrong(stack, "subscriptions").what
 
 
 def test_who_did_not_confirm_is_named_as_aws_does(up: Stack) -> None:
@@ -253,47 +213,46 @@ def test_who_did_not_confirm_is_named_as_aws_does(up: Stack) -> None:
     assert found.what.endswith(": ned@example.com")
 
 
-def test_the_second_topic_is_looked_at_too(up: Stack) -> None:
-    second = up.client("sns").create_topic(Name="doctor-alarms")["TopicArn"]
-    first, other = looked(altered(up, alarm_topic_arn=second), "subscriptions")
-
-    assert (first.verdict, other.verdict) == (Verdict.OK, Verdict.WARNING)
-    assert "doctor-alarms" in other.what
-
-
-@contextlib.contextmanager
-def notified(up: Stack, configuration: dict[str, Any]) -> Iterator[None]:
-    """Let the landing bucket tell of files in another way."""
-    s3, bucket = up.client("s3"), up.outputs["landing_bucket"]
-    before = s3.get_bucket_notification_configuration(Bucket=bucket)
-    before.pop("ResponseMetadata")
-    put = functools.partial(s3.put_bucket_notification_configuration, Bucket=bucket)
-    put(NotificationConfiguration=configuration)
-    yield
-    put(NotificationConfiguration=before)
+def broken(
+    stack: Stack, check: str, do: Callable[[], object], undo: Callable[[], object]
+) -> Finding:
+    """Return the one thing that is wrong between the two; afterwards the part is well."""
+    do()
+    try:
+        found = wrong(stack, check)
+    finally:
+        undo()
+    well(stack, check)
+    return found
 
 
 def test_files_that_trigger_does_not_hear_of(up: Stack) -> None:
     s3, bucket = up.client("s3"), up.outputs["landing_bucket"]
-    [told] = s3.get_bucket_notification_configuration(Bucket=bucket)["LambdaFunctionConfigurations"]
-    only = {"Key": {"FilterRules": [{"Name": "suffix", "Value": ".csv"}]}}
+    before = s3.get_bucket_notification_configuration(Bucket=bucket)
+    before.pop("ResponseMetadata")
+    [told] = before["LambdaFunctionConfigurations"]
+    only = told | {"Filter": {"Key": {"FilterRules": [{"Name": "suffix", "Value": ".csv"}]}}}
+    filtered = {"LambdaFunctionConfigurations": [only]}
 
-    well(up, "landing")
-    with notified(up, {}):
-        assert "does not tell trigger" in wrong(up, "landing").what
-    with notified(up, {"LambdaFunctionConfigurations": [told | {"Filter": only}]}):
-        assert "tells trigger of some keys only" in wrong(up, "landing").what
-    well(up, "landing")
+    def put(configuration: dict[str, Any]) -> None:
+        s3.put_bucket_notification_configuration(
+            Bucket=bucket, NotificationConfiguration=configuration
+        )
+
+    found = broken(up, "landing", lambda: put({}), lambda: put(before))
+    assert "does not tell trigger" in found.what
+    found = broken(up, "landing", lambda: put(filtered), lambda: put(before))
+    assert "tells trigger of some keys only" in found.what
 
 
 def test_a_landing_bucket_without_versions(up: Stack) -> None:
-    put = functools.partial(
-        up.client("s3").put_bucket_versioning, Bucket=up.outputs["landing_bucket"]
-    )
-    put(VersioningConfiguration={"Status": "Suspended"})
-    assert "keeps no versions" in wrong(up, "landing").what
-    put(VersioningConfiguration={"Status": "Enabled"})
-    well(up, "landing")
+    s3, bucket = up.client("s3"), up.outputs["landing_bucket"]
+
+    def put(status: str) -> None:
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": status})
+
+    found = broken(up, "landing", lambda: put("Suspended"), lambda: put("Enabled"))
+    assert "keeps no versions" in found.what
 
 
 @contextlib.contextmanager
@@ -334,14 +293,12 @@ def test_a_permission_that_is_gone(
 
 @pytest.mark.parametrize("rule", ["execution-ended", "notice", "watch", "keep-active-load"])
 def test_a_rule_that_was_disabled(up: Stack, rule: str) -> None:
-    events = up.client("events")
-    name = f"{up.outputs['name']}-{rule}"
-    events.disable_rule(Name=name)
-    found = wrong(up, "events")
+    events, name = up.client("events"), f"{up.outputs['name']}-{rule}"
+    found = broken(
+        up, "events", lambda: events.disable_rule(Name=name), lambda: events.enable_rule(Name=name)
+    )
     assert found.what == f"the rule {name} is disabled"
     assert found.todo == f"`aws events enable-rule --name {name}`"
-    events.enable_rule(Name=name)
-    well(up, "events")
 
 
 @pytest.mark.parametrize(
@@ -376,20 +333,22 @@ def test_a_state_machine_that_calls_others(up: Stack) -> None:
     definition = client.describe_state_machine(stateMachineArn=machine)["definition"]
     load = up.outputs["function_names"]["load"]
     update = functools.partial(client.update_state_machine, stateMachineArn=machine)
-    update(definition=definition.replace(f":{load}", ":somebody-elses"))
-    assert wrong(up, "state machine").what.endswith("does not call load")
-    update(definition=definition)
-    well(up, "state machine")
+    other = functools.partial(update, definition=definition.replace(f":{load}", ":somebody-elses"))
+    found = broken(up, "state machine", other, functools.partial(update, definition=definition))
+    assert found.what.endswith("does not call load")
 
 
 def test_a_function_that_somebody_stopped(up: Stack) -> None:
     client, name = up.client("lambda"), up.outputs["function_names"]["migrate"]
-    client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
-    found = wrong(up, "functions")
+    stop = functools.partial(client.put_function_concurrency, ReservedConcurrentExecutions=0)
+    found = broken(
+        up,
+        "functions",
+        functools.partial(stop, FunctionName=name),
+        functools.partial(client.delete_function_concurrency, FunctionName=name),
+    )
     assert "migrate is stopped" in found.what
     assert found.todo == f"`aws lambda delete-function-concurrency --function-name {name}`"
-    client.delete_function_concurrency(FunctionName=name)
-    well(up, "functions")
 
 
 def test_a_function_with_other_code(up: Stack) -> None:
@@ -454,16 +413,6 @@ def test_an_image_that_is_not_the_one_deployed(deployed: str, same: bool) -> Non
     assert functions._as_deployed(stack, "load", {"Code": {"ImageUri": deployed}}, "") is same
 
 
-@contextlib.contextmanager
-def administrated(up: Stack, statement: str, back: str) -> Iterator[None]:
-    """Do something to the database, and undo it."""
-    assert up.database is not None
-    with connected(up.database) as administrator:
-        administrator.run(statement)
-        yield
-        administrator.run(back)
-
-
 @pytest.mark.parametrize(
     ("statement", "back", "what"),
     [
@@ -493,9 +442,11 @@ def administrated(up: Stack, statement: str, back: str) -> Iterator[None]:
 def test_a_database_that_is_not_the_contracts(
     up: Stack, statement: str, back: str, what: str
 ) -> None:
-    with administrated(up, statement, back):
-        assert what in wrong(up, "schema").what
-    well(up, "schema")
+    assert up.database is not None
+    with connected(up.database) as administrator:
+        run = administrator.run
+        found = broken(up, "schema", lambda: run(statement), lambda: run(back))
+    assert what in found.what
 
 
 def test_a_database_that_does_not_answer(up: Stack) -> None:
@@ -539,12 +490,6 @@ def test_a_stack_without_alarms(up: Stack) -> None:
 
 
 # From here on AWS is as moto plays it: time has passed there, and Aurora answers.
-
-
-@pytest.fixture
-def aws_stack(stack: None) -> Stack:
-    """The stack on AWS that `tm` opens by TM_STACK."""
-    return Stack.open(Path(os.environ["TM_STACK"]))
 
 
 def test_a_promised_file_that_is_not_loaded(
@@ -609,9 +554,7 @@ def test_a_file_that_landed_under_two_spellings_before_that_was_rejected(
     assert str(found.todo).startswith("`tm remove 'table=")
 
 
-def test_a_run_that_ended_and_was_never_closed(
-    aws_stack: Stack, cloud: Cloud, log: IngestionLog
-) -> None:
+def test_a_run_that_ended_and_was_never_closed(aws_stack: Stack, cloud: Cloud) -> None:
     ingestion = cloud.start(b"good")
     well(aws_stack, "runs")
     boto3.resource("dynamodb", region_name=REGION).Table(LOG_TABLE).update_item(
@@ -620,7 +563,9 @@ def test_a_run_that_ended_and_was_never_closed(
         ExpressionAttributeValues={":at": "2024-03-03T09:00:00.000Z"},
     )
     well(aws_stack, "runs")
-    cloud.stop(run_of_log(log, ingestion.id), "ABORTED")
+    item = cloud.item(ingestion)
+    assert (item["state"], item["status"]) == (State.TRIGGER, Status.RUNNING)
+    cloud.stop(Run.from_item(item), "ABORTED")
     found = wrong(aws_stack, "runs")
     assert "its run ended as ABORTED" in found.what
     assert found.todo == f"`tm replay {ingestion.id}`"
@@ -631,10 +576,8 @@ def test_a_run_that_ended_and_was_never_closed(
 
 def test_a_run_that_has_never_begun(aws_stack: Stack, cloud: Cloud, log: IngestionLog) -> None:
     ingestion = cloud.ingest(b"good")
-    item = log.get(ingestion.id, ingestion.table)
-    assert item is not None
     again = Run(f"{run_of(ingestion).execution_arn}-r2")
-    log.reopen(item, again)
+    log.reopen(cloud.item(ingestion), again)
     log.begin(ingestion, again)
     with mock.patch.object(loads, "_STUCK", dt.timedelta(0)):
         assert (
@@ -654,13 +597,6 @@ def test_a_file_that_waits_though_a_slot_is_free(
         for number in range(MOST):
             log.claim_slot(f"20240303-{number}/dailycheckins/a-run", MOST)
         well(aws_stack, "runs")
-
-
-def run_of_log(log: IngestionLog, ingested_id: str) -> Run:
-    item = log.get(ingested_id, "dailycheckins")
-    assert item is not None
-    assert (item["state"], item["status"]) == (State.TRIGGER, Status.RUNNING)
-    return Run.from_item(item)
 
 
 def test_a_given_database_is_not_reached_from_here(aws_stack: Stack) -> None:
@@ -734,29 +670,25 @@ def test_what_aws_denies_names_the_call(aws_stack: Stack) -> None:
     assert found.todo == "let your identity do DescribeAlarms"
 
 
-_AWS = r"`aws ((?!sso )[a-z-]+ [a-z-]+(?: --[a-z-]+)*)"
 COMMANDS = sorted(
     {
         command
         for path in Path(doctor.__file__).parent.rglob("*.py")
         for command in re.findall(
-            r"`aws ((?!sso )[a-z-]+ [a-z-]+(?: --[a-z-]+)*)", path.read_text("utf-8")
+            r"`aws ((?!sso )[a-z-]+ [a-z-]+(?: --[a-z-]+)*)", path.read_text()
         )
     }
 )
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_what_it_says_to_do_on_aws_is_a_command(command: str) -> None:
-    service, operation, *options = command.split()
-    model = botocore.session.get_session().get_service_model(service)
-    operations = {botocore.xform_name(name, "-"): name for name in model.operation_names}
-    shape = model.operation_model(operations[operation]).input_shape
-    assert shape is not None
-    assert set(options) <= {f"--{botocore.xform_name(name, '-')}" for name in shape.members}
-
-
-def test_all_of_them_were_found() -> None:
+def test_what_it_says_to_do_on_aws_are_commands() -> None:
+    for command in COMMANDS:
+        service, operation, *options = command.split()
+        model = botocore.session.get_session().get_service_model(service)
+        operations = {botocore.xform_name(name, "-"): name for name in model.operation_names}
+        shape = model.operation_model(operations[operation]).input_shape
+        assert shape is not None
+        assert set(options) <= {f"--{botocore.xform_name(name, '-')}" for name in shape.members}
     assert [command.split()[1] for command in COMMANDS] == [
         "enable-alarm-actions",
         "enable-rule",

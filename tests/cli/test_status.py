@@ -401,6 +401,7 @@ def test_a_list_says_how_many_wait(cloud: Cloud) -> None:
 
     shown = tm("status", "--limit", "1").stdout
 
+    assert "trigger: waiting" in shown
     assert shown.endswith(
         "2 files wait for a run: 5 are under way, and max_concurrency allows 5. They start by "
         "themselves, the longest waiting first.\n"
