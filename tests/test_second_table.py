@@ -1,27 +1,16 @@
 """A table is one file: budgets flow from drop to PostgreSQL, and only their contract knows them."""
 
 import datetime as dt
-import json
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.test.examination import examine
-from functions.transform.transformation import transform
-from shared import parquet
 from shared.endings import Outcome
 from shared.odcs import load_all
-from shared.staging import Staging
-from shared.verdict import Verdict
-from tests.fixtures.aws import STAGING, land
-from tests.fixtures.laptop import Laptop
 from tests.fixtures.pipeline import Pipeline
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+from tests.processing import process
 
 CHECKOUT = Path(__file__).parent.parent
 TABLE = "projectbudgets"
@@ -75,100 +64,45 @@ def file_of(lines: list[str]) -> bytes:
     return "\r\n".join(lines).encode("cp1252")
 
 
-def records(jsonl: bytes) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in jsonl.decode().splitlines()]
+def test_rows_are_cast_and_judged_by_the_contract_alone(tmp_path: Path) -> None:
+    found = process(tmp_path, file_of(LINES), load_all()[TABLE])
 
-
-def process(body: bytes, s3: "S3Client") -> tuple[Verdict, Staging]:
-    """Put a file through Transform and Test."""
-    contract, staging = load_all()[TABLE], Staging(STAGING, land(s3, body, KEY))
-    transformed = transform([body], contract, staging)
-    if transformed.outcome == Outcome.REFUSED:
-        return transformed, staging
-    return examine(staging, transformed.as_result(), [body], contract, hard=False), staging
-
-
-def read(s3: "S3Client", uri: str) -> bytes:
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-
-
-def test_rows_are_cast_and_judged_by_the_contract_alone(s3: "S3Client") -> None:
-    verdict, staging = process(file_of(LINES), s3)
-
-    assert verdict.outcome == Outcome.OK
-    assert (verdict.counts["rowsRead"], verdict.counts["rowsRejected"]) == (20, 10)
-    (part,) = [parquet.read(uri) for uri in parquet.parts(staging.clean_prefix)]
-    assert [[*row.values()] for row in part.to_pylist()][:4] == LOADED[:4]
-    found = records(read(s3, staging.rejects))
+    assert found.verdict.outcome == Outcome.OK
+    assert (found.verdict.counts["rowsRead"], found.verdict.counts["rowsRejected"]) == (20, 10)
+    assert [[*row.values(), line] for line, row in found.loaded.items()] == LOADED
     assert [
         (each["line"], each["column"], each["rule"], each["value"])
-        for each in found
+        for each in found.rejects
         if each["severity"] == "error"
     ] == REJECTED
-    (warning,) = [each for each in found if each["severity"] == "warning"]
+    (warning,) = [each for each in found.rejects if each["severity"] == "warning"]
     assert (warning["line"], warning["rule"]) == (5, "begun_already")
-    assert {each["raw"] for each in found} <= {*LINES}
-
-
-def test_columns_come_in_any_order(s3: "S3Client") -> None:
-    columns = [line.split(";") for line in (LINES[0], LINES[1])]
-    body = file_of([";".join(reversed(row)) for row in columns])
-
-    verdict, staging = process(body, s3)
-
-    assert verdict.outcome == Outcome.OK
-    (part,) = [parquet.read(uri) for uri in parquet.parts(staging.clean_prefix)]
-    assert [[*row.values()] for row in part.to_pylist()] == LOADED[:1]
-
-
-@pytest.mark.parametrize(("negative", "outcome"), [(4, Outcome.OK), (5, Outcome.FAILED_TESTS)])
-def test_a_threshold_halts_also_with_soft_testing(
-    negative: int, outcome: Outcome, s3: "S3Client"
-) -> None:
-    rows = [
-        f"p{i};Beratung;{'-1' if i < negative else '1'},00;1;01.03.2024;ja;" for i in range(100)
-    ]
-
-    verdict, _ = process(file_of([HEADER, *rows]), s3)
-
-    assert verdict.outcome == outcome
-    assert verdict.counts["rowsRejected"] == negative
-    if outcome == Outcome.FAILED_TESTS:
-        assert verdict.reason is not None
-        assert verdict.reason.startswith(
-            "5 of 100 rows fail budget_not_negative of Budget €, fewer than 5% may"
-        )
-
-
-def test_too_many_rows_halt(s3: "S3Client") -> None:
-    rows = [f"p{i};Beratung;1;1;01.03.2024;ja;" for i in range(10_001)]
-
-    verdict, _ = process(file_of([HEADER, *rows]), s3)
-
-    assert verdict.outcome == Outcome.FAILED_TESTS
-    assert verdict.reason == (
-        "the file holds 10001 rows, a_plausible_number_of_projects asks for 1 to 10000"
-    )
+    assert {each["raw"] for each in found.rejects} <= {*LINES}
 
 
 @pytest.mark.parametrize(
-    ("body", "reason"),
+    ("rows", "negative", "reason"),
     [
-        ("\n".join(LINES).encode(), "missing: 'Budget €', 'Geschäftsfeld'"),
-        (file_of([HEADER.replace("Budget €;", ""), *LINES[1:]]), "missing: 'Budget €'"),
-        (file_of([HEADER, "bizdev;x"]) + b"\x81", "line 2 is not cp1252 text: byte 0x81"),
+        (100, 4, None),
+        (100, 5, "5 of 100 rows fail budget_not_negative of Budget €, fewer than 5% may"),
+        (
+            10_001,
+            0,
+            "the file holds 10001 rows, a_plausible_number_of_projects asks for 1 to 10000",
+        ),
     ],
-    ids=["utf-8", "header", "byte"],
 )
-def test_a_file_that_is_not_the_contracts_is_refused(
-    body: bytes, reason: str, s3: "S3Client"
+def test_what_is_asked_of_the_whole_file_halts_also_with_soft_testing(
+    rows: int, negative: int, reason: str | None, tmp_path: Path
 ) -> None:
-    verdict, _ = process(body, s3)
+    amounts = ["-1"] * negative + ["1"] * (rows - negative)
+    lines = [f"p{i};Beratung;{each},00;1;01.03.2024;ja;" for i, each in enumerate(amounts)]
 
-    assert verdict.outcome == Outcome.REFUSED
-    assert verdict.reason is not None
-    assert reason in verdict.reason
+    verdict = process(tmp_path, file_of([HEADER, *lines]), load_all()[TABLE]).verdict
+
+    assert verdict.counts["rowsRejected"] == negative
+    assert verdict.outcome == (Outcome.FAILED_TESTS if reason else Outcome.OK)
+    assert str(verdict.reason).startswith(str(reason))
 
 
 def test_only_the_contract_knows_the_table() -> None:
@@ -182,12 +116,13 @@ def test_only_the_contract_knows_the_table() -> None:
     assert knowing == []
 
 
-def test_from_drop_to_postgresql(laptop: Laptop, tmp_path: Path) -> None:
-    pipeline = Pipeline(laptop)
+def test_from_drop_to_postgresql(pipeline: Pipeline, tmp_path: Path) -> None:
     path = tmp_path / "budgets.csv"
     path.write_bytes(file_of(LINES))
 
-    done = laptop.tm("drop", str(path), "--table", TABLE, "--date", "2024-03-03", "--follow")
+    done = pipeline.laptop.tm(
+        "drop", str(path), "--table", TABLE, "--date", "2024-03-03", "--follow"
+    )
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "20 read, 10 loaded, 10 rejected" in done.stdout
@@ -217,12 +152,13 @@ def test_from_drop_to_postgresql(laptop: Laptop, tmp_path: Path) -> None:
     }
 
 
-def test_a_corrected_export_replaces_its_rows(laptop: Laptop, tmp_path: Path) -> None:
-    pipeline = Pipeline(laptop)
+def test_a_corrected_export_replaces_its_rows(pipeline: Pipeline, tmp_path: Path) -> None:
     path = tmp_path / "corrected.csv"
     for lines in (LINES, [HEADER, "bizdev;Beratung;1,5;;;nein;"]):
         path.write_bytes(file_of(lines))
-        done = laptop.tm("drop", str(path), "--table", TABLE, "--date", "2024-03-04", "--follow")
+        done = pipeline.laptop.tm(
+            "drop", str(path), "--table", TABLE, "--date", "2024-03-04", "--follow"
+        )
         assert done.returncode == 0, done.stdout + done.stderr
 
     assert pipeline.query(
