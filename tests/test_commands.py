@@ -77,20 +77,6 @@ def test_one_that_is_none_would_be_found(command: str, problem: str) -> None:
     assert problem in str(raised.value)
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "rds describe-db-clusters --query DBClusters[?Engine=='x'].[Engine,Port] --output text",
-        "rds delete-db-cluster --db-cluster-identifier x --no-skip-final-snapshot --no-cli-pager",
-        "rds wait db-cluster-deleted --db-cluster-identifier x",
-        "lambda invoke --function-name x --cli-binary-format raw-in-base64-out out.json",
-        "s3 ls s3://bucket",
-    ],
-)
-def test_one_that_is_one_is_taken(command: str) -> None:
-    aws_commands.check(command.split())
-
-
 @pytest.mark.parametrize("command", blocks("tm"), ids=lambda text: text.replace("\0", " "))
 def test_a_command_of_ours_in_a_block_is_one(command: str) -> None:
     parse_tm(command.split("\0"))

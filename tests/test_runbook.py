@@ -12,14 +12,13 @@ from cli import doctor
 from shared.endings import Kind
 from shared.telemetry import KEEP_ACTIVE
 from tests.checkout import FUNCTIONS
-from tests.commands import parse_tm
+from tests.commands import in_line, parse_tm
 from tests.fixtures.laptop import Laptop
 
 RUNBOOK = Path(__file__).parent.parent.joinpath("docs", "runbook.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^### (.+?)\n(.*?)(?=^##|\Z)", RUNBOOK, flags=re.MULTILINE | re.DOTALL))
-CODE = re.findall(r"`([^`]+)`", RUNBOOK)
-OURS = sorted({" ".join(code.split()) for code in CODE if code.startswith("tm ")})
-AWS = sorted({" ".join(code.split()) for code in CODE if code.startswith("aws ")})
+OURS = in_line(RUNBOOK, "tm")
+AWS = in_line(RUNBOOK, "aws")
 
 
 def sections(kind: str) -> list[str]:
@@ -55,10 +54,6 @@ def test_a_section_says_what_one_needs_to_know(title: str) -> None:
     assert points == ["Means", "Left unchanged", "Look at", "Put right", "Escalate"]
 
 
-def parse(command: str) -> None:
-    parse_tm(shlex.split(command)[1:])
-
-
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder with the files that the commands name."""
@@ -70,7 +65,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("command", OURS)
 def test_a_command_of_ours_is_one(command: str) -> None:
-    parse(command)
+    parse_tm(shlex.split(command)[1:])
 
 
 @pytest.mark.usefixtures("here")
@@ -79,7 +74,7 @@ def test_a_command_of_ours_is_one(command: str) -> None:
 )
 def test_one_that_is_none_would_be_found(command: str) -> None:
     with pytest.raises(typer.TyperException):
-        parse(command)
+        parse_tm(shlex.split(command)[1:])
 
 
 @pytest.mark.parametrize("command", AWS)

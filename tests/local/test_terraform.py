@@ -35,29 +35,20 @@ def version(number: str) -> str:
     return f"""echo '{{"terraform_version": "{number}"}}'"""
 
 
-@pytest.mark.parametrize("where", ["opt/plugins", "usr/share/x", "usr/local/share/y", "var/lib/z"])
 @pytest.mark.parametrize("layout", [UNPACKED, PACKED])
-def test_a_mirror_one_level_under_a_system_root_is_found(
-    tmp_path: Path, where: str, layout: Path
-) -> None:
-    put(tmp_path / where / layout)
-    assert terraform.mirror(terraform.candidates({}, tmp_path)) == tmp_path / where
-
-
 @pytest.mark.parametrize(
-    "where", ["usr/share/terraform/plugins", "usr/local/share/terraform/plugins"]
+    "where",
+    [
+        *("opt/plugins", "usr/share/x", "usr/local/share/y", "var/lib/z"),
+        *("usr/share/terraform/plugins", "usr/local/share/terraform/plugins"),
+        *("home/.terraform.d/plugins", "home/.local/share/terraform/plugins"),
+    ],
 )
-def test_terraforms_implied_system_folders_are_looked_at(tmp_path: Path, where: str) -> None:
-    put(tmp_path / where / UNPACKED)
-    assert terraform.mirror(terraform.candidates({}, tmp_path)) == tmp_path / where
-
-
-@pytest.mark.parametrize("where", [".terraform.d/plugins", ".local/share/terraform/plugins"])
-def test_terraforms_implied_user_folders_are_looked_at(tmp_path: Path, where: str) -> None:
-    put(tmp_path / "home" / where / UNPACKED)
+def test_a_mirror_is_found(tmp_path: Path, where: str, layout: Path) -> None:
+    """One level under a system root, and in the folders that Terraform itself looks at."""
+    put(tmp_path / where / layout)
     environment = {"HOME": str(tmp_path / "home")}
-    found = terraform.mirror(terraform.candidates(environment, tmp_path))
-    assert found == tmp_path / "home" / where
+    assert terraform.mirror(terraform.candidates(environment, tmp_path)) == tmp_path / where
 
 
 def test_the_plugin_cache_comes_first(tmp_path: Path) -> None:
@@ -136,15 +127,19 @@ def test_no_terraform_is_one_clear_line(tmp_path: Path) -> None:
         terraform.find(tmp_path, {"PATH": str(tmp_path)})
 
 
-@pytest.mark.parametrize("number", ["1.10.5", "0.15.0"])
-def test_a_too_old_terraform_is_one_clear_line(tmp_path: Path, number: str) -> None:
-    with pytest.raises(LocalError, match=rf"Terraform {number} .*too old: install 1\.11"):
-        terraform.find(tmp_path, command(tmp_path, version(number)))
-
-
-def test_a_command_that_is_no_terraform_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(LocalError, match=r"does not tell its version .*unknown option"):
-        terraform.find(tmp_path, command(tmp_path, "echo unknown option >&2; exit 1"))
+@pytest.mark.parametrize(
+    ("script", "line"),
+    [
+        (version("1.10.5"), r"Terraform 1\.10\.5 .*too old: install 1\.11"),
+        (version("0.15.0"), r"Terraform 0\.15\.0 .*too old: install 1\.11"),
+        ("echo unknown option >&2; exit 1", r"does not tell its version .*unknown option"),
+    ],
+)
+def test_a_terraform_that_will_not_do_is_one_clear_line(
+    tmp_path: Path, script: str, line: str
+) -> None:
+    with pytest.raises(LocalError, match=line):
+        terraform.find(tmp_path, command(tmp_path, script))
 
 
 def test_the_real_terraform_finds_its_provider(tmp_path: Path) -> None:
