@@ -18,14 +18,12 @@ from botocore.waiter import WaiterModel
 SESSION = botocore.session.get_session()
 RENAMED = {"s3api": "s3"}
 # Of docs.aws.amazon.com/cli/latest/userguide/cli-configure-options.html those that we use.
-GLOBAL = {"cli-binary-format", "no-cli-pager", "output", "profile", "query", "region"}
-SWITCHES = {"no-cli-pager"}
+GLOBAL = {"cli-binary-format", "output", "profile", "query", "region"}
 # What the CLI does not make from a model, with its options and how many words it takes besides.
 CUSTOM: dict[tuple[str, str], tuple[set[str], int]] = {
     ("ecr", "get-login-password"): (set(), 0),
     ("logs", "tail"): ({"filter-pattern", "follow", "format", "since"}, 1),
     ("s3", "cp"): (set(), 2),
-    ("s3", "ls"): (set(), 1),
 }
 # An operation whose answer is a file takes its name.
 TAKES_FILE = {("lambda", "invoke")}
@@ -87,8 +85,6 @@ def _options(words: list[str]) -> tuple[dict[str, list[str]], list[str]]:
             values = options.setdefault(name, [])
             if equals:
                 values.append(value)
-            if name in SWITCHES:
-                values = besides
         else:
             values.append(word)
     return options, besides
@@ -128,11 +124,8 @@ def _check_parameters(operation: OperationModel, options: dict[str, list[str]]) 
         raise Misused(f"{operation.name} needs --{', --'.join(sorted(missing))}")
     unknown = set()
     for name, values in options.items():
-        positive = name.removeprefix("no-")
         if name in members:
             _check_value(f"--{name}", members[name], values)
-        elif positive in members and members[positive].type_name == "boolean":
-            _check_value(f"--{name}", members[positive], values)
         elif name not in GLOBAL:
             unknown.add(name)
     for query in options.get("query", ()):

@@ -54,15 +54,13 @@ echo "{name} $*" >> calls
     command.chmod(0o755)
 
 
-def test_no_python_is_one_clear_line(checkout: Path) -> None:
+@pytest.mark.parametrize("is_old", [False, True])
+def test_no_python_that_is_new_enough_is_one_clear_line(is_old: bool, checkout: Path) -> None:
+    if is_old:
+        python(checkout, "python3", recent=False)
     finished = make(checkout, "setup")
     assert finished.returncode != 0
     assert finished.stderr.splitlines()[0] == "make: no Python 3.11 or newer in PATH: install one."
-
-
-def test_a_too_old_python_is_none(checkout: Path) -> None:
-    python(checkout, "python3", recent=False)
-    assert "no Python 3.11 or newer" in make(checkout, "setup").stderr
 
 
 def test_setup_takes_a_python_that_is_new_enough_and_checks_every_hash(checkout: Path) -> None:

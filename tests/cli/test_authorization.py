@@ -14,17 +14,15 @@ from tests.fixtures.aws import REGION
 from tests.fixtures.operator import API, OUTPUTS, deploy, one_line, tm
 
 
-def with_iam(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the stack be one whose `api_key` is null: Terraform does not tell such an output."""
-    deploy(folder, {k: v for k, v in OUTPUTS.items() if k != "api_key"}, monkeypatch)
+@pytest.fixture
+def with_iam(stack: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stack whose `api_key` is null: Terraform does not tell such an output."""
+    deploy(tmp_path, {k: v for k, v in OUTPUTS.items() if k != "api_key"}, monkeypatch)
 
 
 @responses.activate
-@pytest.mark.usefixtures("stack")
-def test_without_a_key_the_request_is_signed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with_iam(tmp_path, monkeypatch)
+@pytest.mark.usefixtures("with_iam")
+def test_without_a_key_the_request_is_signed() -> None:
     sent = responses.get(f"{API}/get", json={"response": [], "next": None})
 
     assert json.loads(tm("user", "ned stark", "--json").stdout) == []
@@ -39,11 +37,8 @@ def test_without_a_key_the_request_is_signed(
 
 
 @responses.activate
-@pytest.mark.usefixtures("stack")
-def test_without_credentials_one_line_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with_iam(tmp_path, monkeypatch)
+@pytest.mark.usefixtures("with_iam")
+def test_without_credentials_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("boto3.Session.get_credentials", lambda _: None)
 
     assert "credentials" in one_line(tm("user", "ned"))

@@ -74,14 +74,6 @@ def test_a_file_that_is_not_the_contracts_would_be_refused(tmp_path: Path) -> No
     }
 
 
-def test_a_file_of_which_no_row_would_be_loaded(tmp_path: Path) -> None:
-    result = tm("check", written(tmp_path, f",{AT},1,x", f",{AT},2,x"))
-    assert result.exit_code == 1
-    assert result.stdout.splitlines()[-1].startswith(
-        "It would not be loaded. Test would halt it: no row would be loaded; 2 of 2 rows failed: "
-    )
-
-
 def test_json_holds_everything(tmp_path: Path) -> None:
     path = written(tmp_path, f"ned,{AT},1,x", *[f",{AT},1,\u2028"] * 30)
     found = json.loads(tm("check", path, "--json").stdout)

@@ -277,13 +277,6 @@ def test_user_for_people_is_the_newest_rows_and_the_sums() -> None:
 
 @pytest.mark.usefixtures("stack")
 @responses.activate
-def test_user_without_rows() -> None:
-    page([], None, {})
-    assert tm("user", "ned").stdout == "No rows of ned.\n"
-
-
-@pytest.mark.usefixtures("stack")
-@responses.activate
 def test_user_waits_for_a_database_or_a_function_that_wakes_up() -> None:
     for _ in range(6):
         responses.get(f"{API}/get", status=503, headers={"Retry-After": "0"})

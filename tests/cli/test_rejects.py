@@ -2,8 +2,10 @@
 
 import codecs
 import csv
+import functools
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,9 +44,7 @@ FAILED = [
 ]
 
 
-def quarantine(
-    s3: "S3Client", log: IngestionLog, folder: Path, failed: list[Any] | None = None
-) -> Ingestion:
+def quarantine(s3: "S3Client", log: IngestionLog, folder: Path, failed: list[Any]) -> Ingestion:
     """Land `BODY`, let Test have rejected what `failed` says of it, and load the rest."""
     ingestion = land(s3, BODY)
     staging = Staging(STAGING, ingestion)
@@ -55,7 +55,7 @@ def quarantine(
             Reject(
                 source.key, source.version_id, line, column, value, rule, "error", "[b]no[/b]", raw
             )
-            for line, column, value, rule, raw in failed or FAILED
+            for line, column, value, rule, raw in failed
         )
     for path, uri in ((files.jsonl, staging.rejects), (files.csv, staging.rejects_for_people)):
         key = uri.removeprefix(f"s3://{STAGING}/")
@@ -66,9 +66,17 @@ def quarantine(
     return ingestion
 
 
+Quarantine = Callable[[list[Any]], Ingestion]
+
+
 @pytest.fixture
-def ingestion(stack: None, s3: "S3Client", log: IngestionLog, tmp_path: Path) -> Ingestion:
-    return quarantine(s3, log, tmp_path / "quarantine")
+def quarantined(stack: None, s3: "S3Client", log: IngestionLog, tmp_path: Path) -> Quarantine:
+    return functools.partial(quarantine, s3, log, tmp_path / "quarantine")
+
+
+@pytest.fixture
+def ingestion(quarantined: Quarantine) -> Ingestion:
+    return quarantined(FAILED)
 
 
 def test_rejects_are_shown_by_line(ingestion: Ingestion) -> None:
@@ -82,20 +90,16 @@ def test_rejects_are_shown_by_line(ingestion: Ingestion) -> None:
     ]
 
 
-def test_what_a_supplier_wrote_does_not_steer_the_terminal(
-    stack: None, s3: "S3Client", log: IngestionLog, tmp_path: Path
-) -> None:
+def test_what_a_supplier_wrote_does_not_steer_the_terminal(quarantined: Quarantine) -> None:
     failed = [(3, "user", "\x1b[2J" + "x" * 100, "maxLength", "x")]
-    [_, row] = tm("rejects", quarantine(s3, log, tmp_path, failed).id).stdout.splitlines()
+    [_, row] = tm("rejects", quarantined(failed).id).stdout.splitlines()
     assert r"\x1b[2Jxx" in row
     assert "x…" in row
 
 
-def test_many_rejects_are_counted(
-    stack: None, s3: "S3Client", log: IngestionLog, tmp_path: Path
-) -> None:
+def test_many_rejects_are_counted(quarantined: Quarantine) -> None:
     failed = [(line, "user", None, "required", "x") for line in range(2, 1250)]
-    lines = tm("rejects", quarantine(s3, log, tmp_path, failed).id).stdout.splitlines()
+    lines = tm("rejects", quarantined(failed).id).stdout.splitlines()
     assert len(lines) == 1 + 100 + 1
     assert lines[-1] == "… and 1,148 more; --json gives all"
 
@@ -236,13 +240,12 @@ def test_a_file_of_corrections_that_cannot_be_read(
 
 
 def test_a_row_that_nobody_could_read_need_not_be_taken_out(
-    stack: None, s3: "S3Client", log: IngestionLog, tmp_path: Path
+    s3: "S3Client", quarantined: Quarantine, tmp_path: Path
 ) -> None:
     long = "x" * (csv.field_size_limit() + 1)
     failed = [*FAILED, (9, "user", long, "quoting", long)]
-    ingestion = quarantine(s3, log, tmp_path / "quarantine", failed)
     path = corrected(tmp_path, (9, long), (3, "a,b,c,d"))
-    result = tm("rejects", "fix", ingestion.id, path)
+    result = tm("rejects", "fix", quarantined(failed).id, path)
     assert result.exit_code == 0, result.stderr
     assert newest(s3) == BODY.replace(FAILED[0][4].encode(), b"a,b,c,d")
 
@@ -291,9 +294,9 @@ def test_a_deleted_file_stays_deleted(s3: "S3Client", ingestion: Ingestion, tmp_
 
 
 def test_a_file_that_does_not_say_what_was_rejected(
-    stack: None, s3: "S3Client", log: IngestionLog, tmp_path: Path
+    quarantined: Quarantine, tmp_path: Path
 ) -> None:
-    ingestion = quarantine(s3, log, tmp_path, [(2, "user", None, "required", "other")])
+    ingestion = quarantined([(2, "user", None, "required", "other")])
     result = tm("rejects", "fix", ingestion.id, corrected(tmp_path, (2, "a,b,c,d")))
     assert "Line 2 of the landed file is not what was rejected" in one_line(result)
 

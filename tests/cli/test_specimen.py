@@ -76,6 +76,15 @@ def rule(kind: str, name: str = "rule", **more: Any) -> dict[str, Any]:
     return {"kind": kind, "name": name, **more}
 
 
+def between(low: Any, high: Any) -> dict[str, Any]:
+    return rule("range", minimum=low, maximum=high)
+
+
+REQUIRED = rule("required")
+ONCE = rule("unique", "once")
+MONTHS = [{"pattern": "d MMMM yyyy", "locale": locale} for locale in ("ru", "de")]
+
+
 def text(*rules: dict[str, Any], **more: Any) -> Any:
     return column("x", "string", "text", rules=rules, **more)
 
@@ -83,41 +92,30 @@ def text(*rules: dict[str, Any], **more: Any) -> Any:
 @pytest.mark.parametrize(
     "made_of",
     [
-        contract(text(rule("required"))),
+        contract(text(REQUIRED)),
         contract(text(rule("unique"), rule("allowed", "known", values=["A", "B", "C", "D"]))),
         contract(text(rule("pattern", regex="[A-Z]{2}-[0-9]{4}"), examples=["AB-1234"])),
-        contract(text(rule("pattern", regex="[a-z]+"), rule("unique", "once"))),
-        contract(text(rule("length", minimum=30), rule("unique", "once"))),
-        contract(text(rule("length", maximum=1), rule("unique", "once"))),
+        contract(text(rule("pattern", regex="[a-z]+"), ONCE)),
+        contract(text(rule("length", minimum=30), ONCE)),
+        contract(text(rule("length", maximum=1), ONCE)),
         contract(text(rule("pattern", regex="nothing like it")), delimiter=";"),
-        contract(text(rule("pattern", regex="nothing like it"), rule("unique", "once"))),
+        contract(text(rule("pattern", regex="nothing like it"), ONCE)),
         contract(text(rule("allowed", values=["A"], threshold={"limit": 0, "inclusive": True}))),
-        contract(text(rule("required"), rule("unique", "once")), null_tokens=()),
+        contract(text(REQUIRED, ONCE), null_tokens=()),
         contract(
             column("n", "integer", "bigint", rules=[rule("unique")]),
             row_counts=[{"name": "many", "minimum": 500}],
         ),
-        contract(text(rule("required")), max_rejected_percent=0),
-        contract(text(rule("required")), max_rejected_percent=Decimal("0.7")),
-        contract(
-            text(rule("required"), rule("unique", "once")), max_rejected_percent=Decimal("0.02")
-        ),
-        contract(text(rule("length", maximum=1), rule("unique", "once")), max_rejected_percent=10),
+        contract(text(REQUIRED), max_rejected_percent=0),
+        contract(text(REQUIRED), max_rejected_percent=Decimal("0.7")),
+        contract(text(REQUIRED, ONCE), max_rejected_percent=Decimal("0.02")),
+        contract(text(rule("length", maximum=1), ONCE), max_rejected_percent=10),
         contract(column("n", "integer", "integer"), row_counts=[{"name": "one", "maximum": 1}]),
         contract(column("b", "boolean", "boolean", rules=[rule("unique")], **TOKENS)),
         contract(column("b", "boolean", "boolean", true_tokens=["no value"], false_tokens=["x"])),
+        contract(column("d", "date", "date", rules=[rule("not_in_future"), ONCE], **DAYS)),
         contract(
-            column(
-                "d", "date", "date", rules=[rule("not_in_future"), rule("unique", "once")], **DAYS
-            )
-        ),
-        contract(
-            column(
-                "n",
-                "number",
-                "numeric(38,10)",
-                rules=[rule("range", minimum=Decimal("1e27"), maximum=Decimal("1e27") + 5)],
-            ),
+            column("n", "number", "numeric(38,10)", rules=[between(10**27, 10**27 + 5)]),
             decimal_mark=",",
         ),
         contract(
@@ -127,19 +125,11 @@ def text(*rules: dict[str, Any], **more: Any) -> Any:
                 "timestamptz",
                 timezone="America/Sao_Paulo",
                 formats=[{"pattern": "MM/dd/yyyy"}, {"pattern": "dd/MM/yyyy"}],
-                rules=[
-                    rule("range", minimum=dt.date(2024, 2, 28), maximum=dt.date(2024, 3, 15)),
-                    rule("unique", "once"),
-                ],
+                rules=[between(dt.date(2024, 2, 28), dt.date(2024, 3, 15)), ONCE],
             ),
         ),
         contract(
-            column(
-                "t",
-                "timestamp",
-                "timestamptz",
-                formats=[{"pattern": "d MMMM yyyy", "locale": loc} for loc in ("ru", "de")],
-            ),
+            column("t", "timestamp", "timestamptz", formats=MONTHS),
             encoding="cp1252",
         ),
     ],
@@ -227,7 +217,7 @@ def test_any_contract(made_of: Contract, tmp_path: Path) -> None:
     ("made_of", "complaint"),
     [
         (
-            contract(text(rule("required"), rule("pattern", "odd", regex="[^a-zA-Z0-9? !-]{9}"))),
+            contract(text(REQUIRED, rule("pattern", "odd", regex="[^a-zA-Z0-9? !-]{9}"))),
             "No value is found for the column 'x' of a: give it `examples`",
         ),
         (

@@ -27,6 +27,7 @@ from local.stack import Aws, LaptopStack
 from local.tap import Alert
 from shared.ingestion import Source, unmatched_id
 from tests.fixtures.laptop import Laptop
+from tests.local.test_processes import alive
 
 pytestmark = pytest.mark.programs
 
@@ -144,11 +145,11 @@ def test_an_interrupted_up_leaves_no_process_behind(tmp_path: Path, end: signal.
         up.wait()
         if end == signal.SIGKILL:
             # It could do nothing any more: that is left to the next command.
-            assert _alive(family)
+            assert alive(family)
             assert _tm(tmp_path, "down").stdout == "Down.\n"
         else:
             assert up.returncode == 130
-        assert _alive(family) == []
+        assert alive(family) == []
         assert not os.path.lexists(tmp_path / "postgres")
         assert "No laptop cloud is up" in _tm(tmp_path, "status").stderr
 
@@ -229,14 +230,3 @@ def _name(process: psutil.Process) -> str | None:
         return process.name()
     except psutil.NoSuchProcess:
         return None
-
-
-def _alive(family: list[psutil.Process]) -> list[psutil.Process]:
-    return [p for p in family if p.is_running() and _status(p) != psutil.STATUS_ZOMBIE]
-
-
-def _status(process: psutil.Process) -> str:
-    try:
-        return str(process.status())
-    except psutil.NoSuchProcess:
-        return str(psutil.STATUS_ZOMBIE)

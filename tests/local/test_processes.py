@@ -34,7 +34,14 @@ def family(leader: psutil.Process) -> list[psutil.Process]:
 
 
 def alive(family: list[psutil.Process]) -> list[psutil.Process]:
-    return [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    return [p for p in family if p.is_running() and status(p) != psutil.STATUS_ZOMBIE]
+
+
+def status(process: psutil.Process) -> str:
+    try:
+        return str(process.status())
+    except psutil.NoSuchProcess:
+        return str(psutil.STATUS_ZOMBIE)
 
 
 def test_stop_ends_a_process_and_its_children(processes: Processes) -> None:
