@@ -143,21 +143,12 @@ def test_a_function_that_reads_no_file_carries_no_pandas(function: str) -> None:
     assert not {"awswrangler", "numpy", "pandas", "pyarrow"} & carried.keys()
 
 
-def _policy(laptop: Laptop, name: str) -> dict[str, Any]:
-    client = laptop.aws.client("lambda")
-    try:
-        policy: dict[str, Any] = json.loads(client.get_policy(FunctionName=name)["Policy"])
-    except client.exceptions.ResourceNotFoundException:
-        return {"Statement": []}
-    return policy
-
-
 def test_every_function_has_one_kind_of_invoker_beside_the_rule_that_keeps_it_active(
     laptop: Laptop,
 ) -> None:
-    outputs = laptop.stack.outputs
+    outputs, client = laptop.stack.outputs, laptop.aws.client("lambda")
     statements = {
-        function: _policy(laptop, name)["Statement"]
+        function: json.loads(client.get_policy(FunctionName=name)["Policy"])["Statement"]
         for function, name in outputs["function_names"].items()
     }
     definition = laptop.aws.client("stepfunctions").describe_state_machine(

@@ -1,11 +1,12 @@
 """The pre-commit hooks, each with a fault that it has to find."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.programs import Done, run
 
 pytestmark = pytest.mark.git
 
@@ -53,7 +54,7 @@ class Checkout:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._run("git", "init", "--quiet")
+        run("git", "init", "--quiet", cwd=folder)
         for name in (CONFIG, "pyproject.toml"):
             shutil.copy(ROOT / name, folder)
         for name in ("cli", "functions", "local", "shared"):
@@ -66,16 +67,11 @@ class Checkout:
         path = self._folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-        self._run("git", "add", name)
+        run("git", "add", name, cwd=self._folder)
 
-    def run(self, hook: str) -> "subprocess.CompletedProcess[str]":
+    def run(self, hook: str) -> Done:
         """Run a hook on what is staged."""
-        return self._run(".venv/bin/pre-commit", "run", "--verbose", hook)
-
-    def _run(self, *command: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            command, cwd=self._folder, check=False, text=True, capture_output=True
-        )
+        return run(".venv/bin/pre-commit", "run", "--verbose", hook, cwd=self._folder)
 
 
 @pytest.fixture

@@ -2,10 +2,11 @@
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.programs import Done, run
 
 pytestmark = pytest.mark.programs
 
@@ -28,15 +29,8 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def make(checkout: Path, target: str, *more: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        ["make", target, *more],
-        cwd=checkout,
-        env={"PATH": str(checkout / "bin")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def make(checkout: Path, target: str, *more: str) -> Done:
+    return run("make", target, *more, cwd=checkout, env={"PATH": str(checkout / "bin")})
 
 
 def python(checkout: Path, name: str, *, recent: bool) -> None:

@@ -70,13 +70,13 @@ def ids(pipeline: Pipeline) -> dict[str, str]:
     broken |= {"execution": {"arn": arn, "redrive": 0}, "transform": {}, "test": {}}
     broken["source"] = broken["source"] | {"versionId": "no such version"}
     for function in ("transform", "test", "load"):
-        assert "errorMessage" in invoke(pipeline, function, broken)
+        assert "errorMessage" in pipeline.invoke(function, broken)
     defect = request("/get", "GET", {"if-none-match": NO_STRING}, user=MARK)
-    assert invoke(pipeline, "api", defect)["statusCode"] == 500
+    assert pipeline.invoke("api", defect)["statusCode"] == 500
 
     for name in ("y.csv", "z.csv"):
-        assert "errorMessage" not in invoke(pipeline, "watch", {})
-        assert "errorMessage" not in invoke(pipeline, "migrate", {"contracts": "a hash"})
+        assert "errorMessage" not in pipeline.invoke("watch", {})
+        assert "errorMessage" not in pipeline.invoke("migrate", {"contracts": "a hash"})
         assert pipeline.get("/get", user=MARK).status_code == 200
         pipeline.ingest(checkins(marked), DAY, name)
 
@@ -87,14 +87,6 @@ def ids(pipeline: Pipeline) -> dict[str, str]:
         "refused": refused["ingestedID"],
         "rejected": rejected,
     }
-
-
-def invoke(pipeline: Pipeline, function: str, event: Mapping[str, Any]) -> Any:
-    answer = pipeline.laptop.aws.client("lambda").invoke(
-        FunctionName=pipeline.outputs["function_names"][function],
-        Payload=json.dumps(event).encode(),
-    )
-    return json.load(answer["Payload"])
 
 
 def written(pipeline: Pipeline, function: str) -> list[list[str]]:
@@ -163,7 +155,7 @@ def test_what_the_daily_rule_sends_a_function_answers_at_once(
     [target] = answer["Targets"]
 
     assert target["Arn"].endswith(f":{pipeline.outputs['function_names'][function]}")
-    assert invoke(pipeline, function, json.loads(target["Input"])) is None
+    assert pipeline.invoke(function, json.loads(target["Input"])) is None
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from shared.version import VERSION
+from tests.programs import run
 
 pytestmark = pytest.mark.programs
 
@@ -49,21 +50,17 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return venv / "bin"
 
 
-def run(*command: str | Path, folder: Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-
-
 def test_it_judges_a_file_by_the_contracts_that_came_with_it(
     installed: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "f.csv"
     file.write_text("user,timestamp,hours,project\n,2024-03-03 09:00:00 UTC,1,wall\n")
 
-    done = run(installed / "tm", "check", file, "--hard-testing", "--json", folder=tmp_path)
+    done = run(installed / "tm", "check", file, "--hard-testing", "--json", cwd=tmp_path)
 
     assert done.returncode == 1, done.stderr
     assert "user is missing" in done.stdout
-    where = run(installed / "python", "-c", "import cli; print(cli.__file__)", folder=tmp_path)
+    where = run(installed / "python", "-c", "import cli; print(cli.__file__)", cwd=tmp_path)
     assert where.stdout.startswith(str(installed.parent))
 
 
@@ -74,12 +71,12 @@ def test_it_says_its_version_and_licence(installed: Path, tmp_path: Path) -> Non
     assert of_wheel.version == VERSION
     assert of_wheel.metadata["License-Expression"] == "Apache-2.0"
     assert (metadata / "licenses" / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
-    shown = run(installed / "tm", "--version", folder=tmp_path)
+    shown = run(installed / "tm", "--version", cwd=tmp_path)
     assert (shown.returncode, shown.stdout) == (0, f"tm {VERSION}\n")
 
 
 def test_a_laptop_cloud_needs_a_checkout(installed: Path, tmp_path: Path) -> None:
-    done = run(installed / "tm", "up", folder=tmp_path)
+    done = run(installed / "tm", "up", cwd=tmp_path)
 
     assert done.returncode == 1
     assert "needs a checkout of the repository" in " ".join(done.stderr.split())
@@ -101,7 +98,7 @@ def required(name: str, extras: frozenset[str], found: set[str]) -> set[str]:
 
 
 def test_the_extra_tm_brings_all_that_it_imports(installed: Path, tmp_path: Path) -> None:
-    shown = run(installed / "python", "-c", IMPORTS, folder=tmp_path)
+    shown = run(installed / "python", "-c", IMPORTS, cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     modules = {name.partition(".")[0] for name in json.loads(shown.stdout)}
     owners = importlib.metadata.packages_distributions()

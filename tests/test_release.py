@@ -6,7 +6,6 @@ answers what it is told to, and writes down how it was called.
 
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 import yaml
 
 from shared.version import VERSION
+from tests.programs import Done, run
 
 pytestmark = pytest.mark.git
 
@@ -50,11 +50,6 @@ case "$1" in
   buildx) printf '{"mediaType": "%s", "digest": "sha256:%s"}' "$MEDIA_TYPE" "${4##*/}" ;;
 esac
 """
-Done = subprocess.CompletedProcess[str]
-
-
-def run(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> Done:
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
 
 
 def changelog(version: str, folder: Path = ROOT) -> Done:
@@ -81,48 +76,46 @@ def test_the_text_of_a_release_is_its_section(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "text", "said"),
+    ("right", "wrong", "said"),
     [
-        ("0.1.0", TEXT, "shared/version.py says 0.2.0, not 0.1.0."),
+        ("0.2.0", "0.3.0", "CHANGELOG.md: the newest section is of 0.3.0, not of 0.2.0."),
         (
-            "0.2.0",
-            TEXT.replace("0.2.0", "0.3.0"),
-            "CHANGELOG.md: the newest section is of 0.3.0, not of 0.2.0.",
-        ),
-        (
-            "0.2.0",
-            TEXT.replace("0.2.0 - 2026-12-01", "Unreleased"),
+            "0.2.0 - 2026-12-01",
+            "Unreleased",
             'CHANGELOG.md: the first section is "## Unreleased": write "## VERSION - DATE".',
         ),
-        ("0.2.0", "# Changelog\n", 'CHANGELOG.md: the first section is "## "'),
+        (TEXT, "# Changelog\n", 'CHANGELOG.md: the first section is "## "'),
         *(
             (
-                "0.2.0",
-                TEXT.replace("2026-12-01", date),
+                "2026-12-01",
+                date,
                 f'CHANGELOG.md: the date of 0.2.0 is "{date}": write it as YYYY-MM-DD.',
             )
             for date in ("unreleased", "2026-13-01", "01.12.2026", "20261201")
         ),
         *(
-            (
-                "0.2.0",
-                TEXT.replace("### Added\n\n- Something.\n", left),
-                "CHANGELOG.md: the section of 0.2.0 is empty.",
-            )
+            ("### Added\n\n- Something.\n", left, "CHANGELOG.md: the section of 0.2.0 is empty.")
             for left in ("", "### Added\n")
         ),
     ],
 )
-def test_what_cannot_be_released_is_said(
-    version: str, text: str, said: str, checkout: Path
-) -> None:
-    (checkout / "CHANGELOG.md").write_text(text)
+def test_what_cannot_be_released_is_said(right: str, wrong: str, said: str, checkout: Path) -> None:
+    (checkout / "CHANGELOG.md").write_text(TEXT.replace(right, wrong))
 
+    assert refused("0.2.0", checkout).startswith(f"changelog: {said}")
+
+
+def test_another_version_than_the_codes_is_not_released(checkout: Path) -> None:
+    said = "changelog: shared/version.py says 0.2.0, not 0.1.0."
+    assert refused("0.1.0", checkout).startswith(said)
+
+
+def refused(version: str, checkout: Path) -> str:
+    """Return the line that says why a version cannot be released."""
     done = changelog(version, checkout)
-
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"changelog: {said}"), done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    [line] = done.stderr.splitlines()
+    return line
 
 
 class Release:

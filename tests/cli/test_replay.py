@@ -1,7 +1,5 @@
 """`tm replay`, on AWS as moto plays it."""
 
-from dataclasses import dataclass
-from typing import Any
 from unittest import mock
 
 import pytest
@@ -73,22 +71,14 @@ def test_the_alert_of_an_earlier_run_is_not_this_ones(
     assert result.stdout.splitlines()[-1].startswith("Alert: none within")
 
 
-@dataclass
-class Tap:
-    """What subscribers of a laptop cloud were told."""
-
-    told: list[dict[str, Any]]
-
-    def alerts(self) -> list[Alert]:
-        return [Alert(f"Alert {number}", body) for number, body in enumerate(self.told)]
-
-
 def test_on_the_laptop_the_alert_is_that_of_this_run(cloud: Cloud, log: IngestionLog) -> None:
     ingestion = cloud.ingest(b"good")
     item = cloud.item(ingestion)
     body = {"ingestedID": ingestion.id, "executionArn": item["executionArn"]}
     others = [{**body, "executionArn": f"{item['executionArn']}-r2"}, {**body, "ingestedID": "x"}]
-    stack = mock.Mock(tap=Tap([body, *others]), log=log)
+    alerts = [Alert(f"Alert {number}", each) for number, each in enumerate([body, *others])]
+    stack = mock.Mock(log=log)
+    stack.tap.alerts.return_value = alerts
 
     assert drop._alert(stack, item) == "Alert 0"
 

@@ -28,6 +28,7 @@ from local.tap import Alert
 from shared.ingestion import Source, unmatched_id
 from tests.fixtures.laptop import Laptop
 from tests.local.test_processes import alive
+from tests.programs import Done, run
 
 pytestmark = pytest.mark.programs
 
@@ -190,10 +191,8 @@ def _environment(home: Path) -> dict[str, str]:
     return {**os.environ, "TM_HOME": str(home)}
 
 
-def _tm(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [TM, *arguments], env=_environment(home), capture_output=True, text=True, check=False
-    )
+def _tm(home: Path, *arguments: str) -> Done:
+    return run(TM, *arguments, env=_environment(home))
 
 
 @contextlib.contextmanager
