@@ -8,12 +8,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from tests.programs import run
+from tests.test_release import load
 
 pytestmark = pytest.mark.programs
 
@@ -21,10 +20,6 @@ ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.y*ml"))
 DEPLOY = ROOT / ".github" / "workflows" / "deploy-and-destroy.yml"
 CI = ROOT / ".github" / "workflows" / "ci.yml"
-
-
-def load(path: Path) -> Any:
-    return yaml.safe_load(path.read_text("utf-8"))
 
 
 # check-jsonschema's names of the schemas that it brings along.

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -212,32 +212,44 @@ def test_follow_sees_that_the_key_was_refused(
     assert "Alert: none within" in result.stdout
 
 
+@pytest.fixture
+def api(stack: None) -> Iterator[None]:
+    """A look-up API that gives the answers that a test has put down."""
+    with responses.mock:
+        yield
+
+
 def row(number: int, hours: str = "1.50") -> dict[str, str]:
     timestamp = f"2019-09-27T00:00:00.{number:06}Z"
     return {"user": "ned", "project": "bizdev", "hours": hours, "timestamp": timestamp}
 
 
+def answer(cursor: dict[str, str], **said: Any) -> None:
+    """Put down what is said of a cursor, or of none."""
+    asked = {"user": "ned", "limit": "1000"} | cursor
+    match = [
+        responses.matchers.query_param_matcher(asked),
+        responses.matchers.header_matcher({"x-api-key": "the-key"}),
+    ]
+    responses.get(f"{API}/get", match=match, **said)
+
+
 def page(rows: list[dict[str, str]], cursor: str | None, match: dict[str, str]) -> None:
-    responses.get(
-        f"{API}/get",
-        json={"response": rows, "next": cursor},
-        match=[
-            responses.matchers.query_param_matcher({"user": "ned", "limit": "1000"} | match),
-            responses.matchers.header_matcher({"x-api-key": "the-key"}),
-        ],
-    )
+    answer(match, json={"response": rows, "next": cursor})
 
 
-@pytest.mark.usefixtures("stack")
-@responses.activate
+def gone(cursor: str) -> None:
+    answer({"cursor": cursor}, json={"detail": "replaced"}, status=410)
+
+
+@pytest.mark.usefixtures("api")
 def test_user_gives_all_pages_as_one_array() -> None:
     page([row(1), row(2)], "more", {})
     page([row(3)], None, {"cursor": "more"})
     assert json.loads(tm("user", "ned", "--json").stdout) == [row(1), row(2), row(3)]
 
 
-@pytest.mark.usefixtures("stack")
-@responses.activate
+@pytest.mark.usefixtures("api")
 def test_user_begins_again_if_rows_were_replaced_on_the_way() -> None:
     page([row(1), row(2)], "more", {})
     gone("more")
@@ -246,8 +258,7 @@ def test_user_begins_again_if_rows_were_replaced_on_the_way() -> None:
     assert json.loads(tm("user", "ned", "--json").stdout) == [row(3), row(4)]
 
 
-@pytest.mark.usefixtures("stack")
-@responses.activate
+@pytest.mark.usefixtures("api")
 def test_user_does_not_begin_again_for_ever() -> None:
     page([row(1)], "more", {})
     gone("more")
@@ -258,15 +269,7 @@ def test_user_does_not_begin_again_for_ever() -> None:
     assert len(responses.calls) == 20
 
 
-def gone(cursor: str) -> None:
-    match = responses.matchers.query_param_matcher(
-        {"user": "ned", "limit": "1000", "cursor": cursor}
-    )
-    responses.get(f"{API}/get", json={"detail": "replaced"}, status=410, match=[match])
-
-
-@pytest.mark.usefixtures("stack")
-@responses.activate
+@pytest.mark.usefixtures("api")
 def test_user_for_people_is_the_newest_rows_and_the_sums() -> None:
     page([row(number) for number in range(1387)], None, {})
     lines = tm("user", "ned").stdout.splitlines()
@@ -275,8 +278,7 @@ def test_user_for_people_is_the_newest_rows_and_the_sums() -> None:
     assert len(lines) == 1 + 20 + 2
 
 
-@pytest.mark.usefixtures("stack")
-@responses.activate
+@pytest.mark.usefixtures("api")
 def test_user_waits_for_a_database_or_a_function_that_wakes_up() -> None:
     for _ in range(6):
         responses.get(f"{API}/get", status=503, headers={"Retry-After": "0"})
@@ -284,8 +286,7 @@ def test_user_waits_for_a_database_or_a_function_that_wakes_up() -> None:
     assert json.loads(tm("user", "ned", "--json").stdout) == [row(1)]
 
 
-@pytest.mark.usefixtures("stack")
-@responses.activate
+@pytest.mark.usefixtures("api")
 @pytest.mark.parametrize(
     ("answer", "line"),
     [
@@ -299,7 +300,6 @@ def test_what_the_api_refuses_is_one_line(answer: dict[str, Any], line: str) -> 
     assert one_line(tm("user", "ned")) == f"tm: The look-up API {line}"
 
 
-@pytest.mark.usefixtures("stack")
-@responses.activate
+@pytest.mark.usefixtures("api")
 def test_an_api_that_is_away_is_one_line() -> None:
     assert one_line(tm("user", "ned")).startswith("tm: The look-up API cannot be reached: ")
