@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from local import cloud, sample
-from shared.ingestion import UNMATCHED, unmatched_id
 from shared.text import REASON
 from tests.fixtures.laptop import Laptop
-from tests.fixtures.pipeline import AT, TABLE, Pipeline, checkins, key_of, refusing
+from tests.fixtures.pipeline import AT, TABLE, Pipeline, checkins, key_of
 
 
 @pytest.fixture(scope="module")
@@ -105,30 +104,6 @@ def test_the_api_without_a_key_or_a_user(pipeline: Pipeline) -> None:
     assert nobody.json() == {"response": [], "next": None}
 
 
-def test_a_corrected_file_replaces_its_rows_exactly(pipeline: Pipeline) -> None:
-    other = pipeline.ingest(checkins(f"arya,{AT},1,x"), day=2, name="other.csv")
-    first = pipeline.ingest(checkins(f"ned,{AT},1,x", f",{AT},2,x", f"jon,{AT},3,x"), day=2)
-    assert (first["rowsLoaded"], first["rowsRejected"]) == (2, 1)
-
-    second = pipeline.ingest(checkins(f"ned,{AT},1,x", f"bran,{AT},2.5,x"), day=2)
-
-    assert second["ingestedID"] != first["ingestedID"]
-    assert pipeline.loaded(key_of(2)) == [["ned", Decimal("1.00"), 2], ["bran", Decimal("2.50"), 3]]
-    assert pipeline.loaded(key_of(2, "other.csv")) == [["arya", Decimal("1.00"), 2]]
-    assert other["status"] == "success"
-
-
-def test_a_row_that_postgresql_refuses_is_quarantined(pipeline: Pipeline) -> None:
-    with refusing(pipeline, "jon"):
-        item = pipeline.ingest(checkins(f"ned,{AT},1,x", f"jon,{AT},2,x", f"arya,{AT},3,x"), day=10)
-
-    assert (item["rowsRead"], item["rowsLoaded"], item["rowsRejected"]) == (3, 2, 1)
-    assert [user for user, *_ in pipeline.loaded(key_of(10))] == ["ned", "arya"]
-    [reject] = json.loads(pipeline.laptop.tm("rejects", item["ingestedID"], "--json").stdout)
-    assert (reject["line"], reject["rule"], reject["raw"]) == (3, "database", f"jon,{AT},2,x")
-    assert "code 23514" in reject["reason"]
-
-
 def test_an_event_delivered_three_times_is_one_run_and_one_alert(pipeline: Pipeline) -> None:
     item = pipeline.ingest(checkins(f"ned,{AT},1,x"), day=3)
     landed = {"key": item["sourceKey"], "versionId": item["versionId"], "size": int(item["size"])}
@@ -143,21 +118,6 @@ def test_an_event_delivered_three_times_is_one_run_and_one_alert(pipeline: Pipel
     assert [each["name"] for each in executions].count(f"{TABLE}-{item['ingestedID']}") == 1
     assert len(pipeline.alerts(item["ingestedID"])) == 1
     assert len(pipeline.loaded(item["sourceKey"])) == 1
-
-
-def test_a_file_that_is_none_is_refused_and_the_next_good_one_works(pipeline: Pipeline) -> None:
-    refused = pipeline.ingest(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", day=4)
-
-    assert (refused["state"], refused["status"]) == ("transform", "fail")
-    assert "line 1 is not utf-8 text: byte 0x89" in refused["haltReason"]
-    (alert,) = pipeline.alerts(refused["ingestedID"])
-    assert (alert["status"], alert["latestState"]) == ("Ingestion Fail", "transform")
-    assert alert["reason"] == refused["haltReason"]
-    assert pipeline.loaded(key_of(4)) == []
-
-    assert pipeline.ingest(checkins(f"ned,{AT},1,x"), day=4)["status"] == "success"
-    assert len(pipeline.loaded(key_of(4))) == 1
-    pipeline.query("DELETE FROM daily_checkins WHERE username = 'ned'")
 
 
 def test_a_line_of_15_mib_is_refused_and_told_once(pipeline: Pipeline) -> None:
@@ -207,18 +167,6 @@ def test_a_newest_version_that_is_not_loaded_leaves_the_rows_as_they_were(
     assert alert["unchanged"] == (
         "nothing was loaded; the rows of this file's earlier versions are unchanged"
     )
-
-
-@pytest.mark.parametrize("key", ["report.csv", "table=nosuch/year=2024/month=3/day=3/f.csv"])
-def test_a_key_that_fits_no_contract_is_logged_and_told(key: str, pipeline: Pipeline) -> None:
-    source = pipeline.put("x", key)
-
-    item = pipeline.ended(unmatched_id(source), UNMATCHED)
-
-    assert (item["state"], item["status"]) == ("trigger", "rejected")
-    (alert,) = pipeline.alerts(item["ingestedID"])
-    assert alert["status"] == "Ingestion Fail"
-    assert alert["reason"] == item["haltReason"]
 
 
 def test_a_key_with_every_odd_character_arrives_as_it_is(pipeline: Pipeline) -> None:
