@@ -397,11 +397,11 @@ def test_an_end_that_nobody_wants_to_hear_of_is_not_waited_for(
 
 def test_a_list_says_how_many_wait(cloud: Cloud) -> None:
     for number in range(MOST + 2):
-        cloud.start(b"good", f"table=dailycheckins/year=2024/month=3/day=3/{number}.csv")
+        last = cloud.start(b"good", f"table=dailycheckins/year=2024/month=3/day=3/{number}.csv")
 
+    assert "trigger: waiting" in tm("status", last.id).stdout
     shown = tm("status", "--limit", "1").stdout
 
-    assert "trigger: waiting" in shown
     assert shown.endswith(
         "2 files wait for a run: 5 are under way, and max_concurrency allows 5. They start by "
         "themselves, the longest waiting first.\n"
