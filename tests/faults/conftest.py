@@ -27,8 +27,9 @@ from shared.ingestion_log import IngestionLog
 from shared.intake import Intake
 from shared.odcs import load_all
 from shared.staging import Staging
-from tests.fixtures.aws import REGION, STAGING, lambda_context, land
+from tests.fixtures.aws import REGION, STAGING, item_of, lambda_context, land, steps
 from tests.fixtures.database import Database
+from tests.fixtures.messaging import Received
 from tests.terraform.states_language import rendered
 
 if TYPE_CHECKING:
@@ -60,15 +61,22 @@ Event = dict[str, Any]
 class Machine:
     """A key of which `OLD` is loaded, and `NEW` has landed and was admitted."""
 
-    def __init__(self, s3: "S3Client", database: Database, intake: Intake) -> None:
+    def __init__(
+        self,
+        s3: "S3Client",
+        database: Database,
+        intake: Intake,
+        notices: Received,
+        alerts: Received,
+    ) -> None:
         self.s3 = s3
         self.database = database
         self.intake = intake
+        self._notices, self._alerts = notices, alerts
         self.retried: list[str] = []
         """The errors after which a task was tried again."""
         self._states = rendered()["States"]
         self._requests = 0
-        self._sqs = boto3.client("sqs", region_name=REGION)
         self.land(OLD)
         self.tell(self.play())
         self.land(NEW)
@@ -142,7 +150,7 @@ class Machine:
     def watch(self) -> Event:
         """Let watch look around, and alert hear its notices; return what watch found."""
         found = functions.watch.handler.handler({}, lambda_context())
-        for notice in self._received("notices"):
+        for notice in self._notices():
             self.tell(notice)
         return {name: found[name] for name in ("stuck", "unannounced", "lost", "missing")}
 
@@ -154,17 +162,15 @@ class Machine:
 
     def item(self) -> Event:
         """Return the log item."""
-        item = self.intake.log.get(self.ingestion.id, self.ingestion.table)
-        assert item is not None
-        return item
+        return item_of(self.intake.log, self.ingestion)
 
     def steps(self) -> list[tuple[str, str]]:
         """Return the item's history."""
-        return [(step["state"], step["status"]) for step in self.item()["history"]]
+        return steps(self.item())
 
     def alerts(self) -> list[Event]:
         """Return what the team was told of the ingestion since the last time this was asked."""
-        told = [json.loads(each["Message"]) for each in self._received("alerts")]
+        told = [json.loads(each["Message"]) for each in self._alerts()]
         return [alert for alert in told if alert["ingestedID"] == self.ingestion.id]
 
     def rejects(self) -> list[Event]:
@@ -182,19 +188,15 @@ class Machine:
         assert len(rows) == loaded
         return list(rows)
 
-    def _received(self, queue: str) -> list[Event]:
-        url = self._sqs.get_queue_url(QueueName=queue)["QueueUrl"]
-        found = []
-        while messages := self._sqs.receive_message(QueueUrl=url).get("Messages"):
-            for message in messages:
-                found.append(json.loads(message["Body"]))
-                self._sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        return found
-
 
 @pytest.fixture
 def machine(
-    s3: "S3Client", log: IngestionLog, migrated: Database, monkeypatch: pytest.MonkeyPatch
+    s3: "S3Client",
+    log: IngestionLog,
+    migrated: Database,
+    notices: Received,
+    alerts: Received,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Machine:
     """The pipeline, a key of which an old version is loaded and a new one is to be."""
     # boto3's own patience would only make the tests slow.
@@ -204,17 +206,8 @@ def machine(
     arn = stepfunctions.create_state_machine(
         name="tm", definition=json.dumps(rendered()), roleArn=f"arn:aws:iam::{ACCOUNT}:role/tm"
     )["stateMachineArn"]
-    sns, sqs = boto3.client("sns", region_name=REGION), boto3.client("sqs", region_name=REGION)
-    topic = sns.create_topic(Name="alerts")["TopicArn"]
-    for queue in ("alerts", "notices"):
-        sqs.create_queue(QueueName=queue)
-    queues = f"arn:aws:sqs:{REGION}:{ACCOUNT}"
-    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=f"{queues}:alerts")
-    events.put_rule(Name="ours", EventPattern=json.dumps({"source": ["tm-pipeline"]}))
-    events.put_targets(Rule="ours", Targets=[{"Id": "notices", "Arn": f"{queues}:notices"}])
     for name, value in {
         "STATE_MACHINE_ARN": arn,
-        "TOPIC_ARN": topic,
         "HARD_TESTING": "false",
         "DATABASE_SECRET_ARN": migrated.loader.secret_arn,
         "POWERTOOLS_METRICS_NAMESPACE": "tm",
@@ -228,7 +221,7 @@ def machine(
     monkeypatch.setattr("functions.watch.reconciliation.GRACE", dt.timedelta(seconds=-5))
     monkeypatch.setattr("shared.ingestion_log.CLAIM", dt.timedelta(seconds=-5))
     gate = Gate(log, stepfunctions, arn, most=5)
-    return Machine(s3, migrated, Intake(load_all(), gate, events))
+    return Machine(s3, migrated, Intake(load_all(), gate, events), notices, alerts)
 
 
 class Refusals:

@@ -78,6 +78,7 @@ def test_refused_rows_halt_a_file_like_rows_that_fail_a_test(
     assert reason in machine.item()["haltReason"]
     [alert] = machine.alerts()
     assert (alert["status"], alert["latestState"]) == ("Ingestion Fail", "test")
+    assert alert["reason"] == machine.item()["haltReason"]
 
 
 def test_what_is_refused_no_more_is_loaded_by_a_replay(machine: Machine) -> None:

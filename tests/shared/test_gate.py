@@ -1,6 +1,5 @@
 """No more runs at once than allowed, whoever dies when; what waits longest is started first."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -13,21 +12,14 @@ from shared.ingestion import Ingestion, Run, Source
 from shared.ingestion_log import IngestionLog
 from shared.intake import Admission, Intake
 from shared.odcs import load_all
-from tests.fixtures.aws import KEY, REGION
+from tests.fixtures.aws import KEY, REGION, item_of
 
 MOST = 2
 
 
 @pytest.fixture
-def gate(log: IngestionLog) -> Gate:
-    client = boto3.client("stepfunctions", region_name=REGION)
-    wait = {"Type": "Wait", "Seconds": 600, "End": True}
-    machine = client.create_state_machine(
-        name="tm",
-        definition=json.dumps({"StartAt": "Wait", "States": {"Wait": wait}}),
-        roleArn="arn:aws:iam::123456789012:role/tm",
-    )["stateMachineArn"]
-    return Gate(log, client, machine, MOST)
+def gate(log: IngestionLog, state_machine: str) -> Gate:
+    return Gate(log, boto3.client("stepfunctions", region_name=REGION), state_machine, MOST)
 
 
 @pytest.fixture
@@ -70,18 +62,6 @@ def end(gate: Gate, version: str) -> Run:
     return run
 
 
-def test_files_beyond_the_limit_wait(intake: Intake, gate: Gate) -> None:
-    admitted = [land(intake, number) for number in range(5)]
-
-    assert admitted == [Admission.STARTED] * MOST + [Admission.WAITING] * 3
-    assert running(gate) == MOST
-    assert versions(gate.log, Status.RUNNING) == ["v0", "v1"]
-    assert versions(gate.log, Status.WAITING) == ["v2", "v3", "v4"]
-    assert gate.log.count(Status.WAITING) == 3
-    [item, *_] = gate.log.with_status(Status.WAITING)
-    assert [(step["state"], step["status"]) for step in item["history"]] == [("trigger", "waiting")]
-
-
 def test_the_same_event_again_does_not_let_a_file_past_the_others(
     intake: Intake, gate: Gate
 ) -> None:
@@ -93,22 +73,6 @@ def test_the_same_event_again_does_not_let_a_file_past_the_others(
     assert versions(gate.log, Status.WAITING) == ["v2", "v3"]
 
 
-def test_the_end_of_a_run_starts_the_file_that_waits_longest(intake: Intake, gate: Gate) -> None:
-    for number in range(5):
-        land(intake, number)
-
-    for over, begun in (("v1", "v2"), ("v0", "v3"), ("v3", "v4")):
-        gate.close(end(gate, over))
-        [started] = gate.open()
-        assert started.source.version_id == begun
-        assert running(gate) == MOST
-
-    assert versions(gate.log, Status.WAITING) == []
-    [item] = (i for i in gate.log.with_status(Status.RUNNING) if i["versionId"] == "v4")
-    steps = [(step["state"], step["status"]) for step in item["history"]]
-    assert steps == [("trigger", "waiting"), ("trigger", "success")]
-
-
 def test_an_arrival_starts_what_waits_longer(intake: Intake, gate: Gate) -> None:
     """An end freed its slot, and then whoever heard of it died."""
     for number in range(3):
@@ -118,29 +82,6 @@ def test_an_arrival_starts_what_waits_longer(intake: Intake, gate: Gate) -> None
     assert land(intake, 3) == Admission.WAITING
 
     assert versions(gate.log, Status.RUNNING) == ["v1", "v2"]
-
-
-def test_an_end_that_is_told_twice_frees_no_other_slot(intake: Intake, gate: Gate) -> None:
-    for number in range(4):
-        land(intake, number)
-    over = end(gate, "v0")
-
-    for _ in range(2):
-        gate.close(over)
-        gate.open()
-
-    assert running(gate) == MOST
-    assert versions(gate.log, Status.WAITING) == ["v3"]
-
-
-def test_an_execution_that_somebody_started_by_hand_holds_no_slot(
-    intake: Intake, gate: Gate
-) -> None:
-    land(intake, 0)
-
-    gate.close(Run("arn:aws:states:eu-west-1:123456789012:execution:tm:by-hand"))
-
-    assert len(gate.log.slots()) == 1
 
 
 def test_what_the_index_does_not_show_yet_is_started_if_the_caller_knows_it(
@@ -225,16 +166,6 @@ def test_wherever_trigger_dies_for_good_watch_starts_the_run(
 
     assert running(gate) == len(gate.log.slots()) == MOST
     assert "v1" in versions(gate.log, Status.RUNNING)
-
-
-def test_a_slot_whose_run_ended_unheard_is_freed(intake: Intake, gate: Gate) -> None:
-    for number in range(3):
-        land(intake, number)
-    end(gate, "v0")
-
-    assert gate.recover() == 1
-    assert [each.source.version_id for each in gate.open()] == ["v2"]
-    assert gate.recover() == 0
 
 
 def test_a_run_that_two_calls_start_is_started_once(
@@ -325,9 +256,7 @@ def test_a_replay_waits_behind_what_waits(intake: Intake, gate: Gate) -> None:
     for number in (1, 2, 3):
         land(intake, number)
 
-    item = gate.log.get(ingestion.id, ingestion.table)
-    assert item is not None
-    run = intake.replay(item)
+    run = intake.replay(item_of(gate.log, ingestion))
 
     assert run is not None
     assert versions(gate.log, Status.WAITING) == ["v3", "v0"]

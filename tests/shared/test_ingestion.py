@@ -4,25 +4,19 @@ import pytest
 
 from shared.errors import InvalidEvent
 from shared.ingestion import Ingestion, Run, Source, unmatched_id
-from shared.landing_key import LandingKey
+from tests.fixtures.aws import ingestion_of
 
 KEY = "table=dailycheckins/year=2024/month=3/day=3/f.csv"
 SOURCE = Source("landing", KEY, "v1", 10)
 
 
-def ingestion(source: Source = SOURCE) -> Ingestion:
-    key = LandingKey.parse(source.key)
-    assert key is not None
-    return Ingestion.of(source, key)
-
-
 def test_the_id_is_the_versions_and_never_the_clocks() -> None:
-    first = ingestion()
+    first = ingestion_of(SOURCE)
 
     assert first.id.startswith("20240303-")
     assert len(first.id) == len("20240303-4f0c2a91be")
-    assert first == ingestion()
-    assert first.id != ingestion(Source("landing", KEY, "v2", 10)).id
+    assert first == ingestion_of(SOURCE)
+    assert first.id != ingestion_of(Source("landing", KEY, "v2", 10)).id
     assert first.execution_name() == f"dailycheckins-{first.id}"
     assert first.execution_name(3) == f"dailycheckins-{first.id}-r3"
     assert first.partition == (f"table=dailycheckins/year=2024/month=3/day=3/ingestedID={first.id}")
@@ -31,16 +25,16 @@ def test_the_id_is_the_versions_and_never_the_clocks() -> None:
 def test_the_longest_table_fits_an_execution_name() -> None:
     key = f"table={'t' * 48}/year=2024/month=3/day=3/f.csv"
 
-    assert len(ingestion(Source("landing", key, "v", 1)).execution_name(999)) <= 80
+    assert len(ingestion_of(Source("landing", key, "v", 1)).execution_name(999)) <= 80
 
 
 def test_it_travels_through_the_state_machine() -> None:
-    assert Ingestion.from_event(ingestion().as_event()) == ingestion()
+    assert Ingestion.from_event(ingestion_of(SOURCE).as_event()) == ingestion_of(SOURCE)
 
 
 def test_it_comes_back_from_the_log() -> None:
     item = {
-        "ingestedID": ingestion().id,
+        "ingestedID": ingestion_of(SOURCE).id,
         "ingestedTable": "dailycheckins",
         "dataDate": "2024-03-03",
         "bucket": "landing",
@@ -48,13 +42,13 @@ def test_it_comes_back_from_the_log() -> None:
         "versionId": "v1",
         "size": 10,
     }
-    assert Ingestion.from_item(item) == ingestion()
-    assert ingestion().data_date == dt.date(2024, 3, 3)
+    assert Ingestion.from_item(item) == ingestion_of(SOURCE)
+    assert ingestion_of(SOURCE).data_date == dt.date(2024, 3, 3)
 
 
 @pytest.mark.parametrize("missing", ["ingestedID", "dataDate", "source"])
 def test_an_event_that_lacks_something(missing: str) -> None:
-    event = ingestion().as_event()
+    event = ingestion_of(SOURCE).as_event()
     del event[missing]
 
     with pytest.raises(InvalidEvent, match=missing):

@@ -8,100 +8,19 @@ from shared.endings import Outcome, State, Status
 from shared.errors import LogUnavailable
 from shared.ingestion import Ingestion, Run, Source
 from shared.ingestion_log import IngestionLog, told, was_loaded
-from shared.landing_key import LandingKey
 from shared.text import REASON
 from shared.verdict import Verdict
-from tests.fixtures.aws import KEY, run_of
+from tests.fixtures.aws import KEY, ingestion_of, item_of, run_of, steps
 
 
 @pytest.fixture
 def ingestion() -> Ingestion:
-    key = LandingKey.parse(KEY)
-    assert key is not None
-    return Ingestion.of(Source("landing", KEY, "v1", 10), key)
+    return ingestion_of(Source("landing", KEY, "v1", 10))
 
 
 @pytest.fixture
 def run(ingestion: Ingestion) -> Run:
     return run_of(ingestion)
-
-
-def item(log: IngestionLog, ingestion: Ingestion) -> dict[str, Any]:
-    found = log.get(ingestion.id, ingestion.table)
-    assert found is not None
-    return found
-
-
-def steps(log: IngestionLog, ingestion: Ingestion) -> list[tuple[str, str]]:
-    return [(step["state"], step["status"]) for step in item(log, ingestion)["history"]]
-
-
-def test_a_run_from_beginning_to_end(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
-    assert log.open(ingestion, run)
-    for state in (State.TRANSFORM, State.TEST, State.LOAD):
-        log.enter(ingestion, run, state)
-        counts = {"rowsRead": 3, "rowsLoaded": 2, "rowsRejected": 1, "parts": 1}
-        log.leave(ingestion, run, state, Verdict(Outcome.OK, counts=counts))
-
-    found = item(log, ingestion)
-    assert (found["state"], found["status"]) == ("load", "success")
-    assert (found["rowsRead"], found["rowsLoaded"], found["rowsRejected"]) == (3, 2, 1)
-    assert "parts" not in found
-    assert found["history"][-1]["parts"] == 1
-    assert found["sourceKey"] == KEY
-    assert found["executionArn"] == run.execution_arn
-    assert steps(log, ingestion) == [
-        ("trigger", "success"),
-        ("transform", "running"),
-        ("transform", "success"),
-        ("test", "running"),
-        ("test", "success"),
-        ("load", "running"),
-        ("load", "success"),
-    ]
-
-
-def test_an_ingestion_is_opened_once(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
-    assert log.open(ingestion, run)
-    log.enter(ingestion, run, State.TRANSFORM)
-
-    assert not log.open(ingestion, run)
-    assert item(log, ingestion)["state"] == "transform"
-
-
-def test_a_retried_state_is_written_once(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
-    log.open(ingestion, run)
-
-    assert log.enter(ingestion, run, State.TRANSFORM)
-    assert not log.enter(ingestion, run, State.TRANSFORM)
-    assert steps(log, ingestion).count(("transform", "running")) == 1
-
-
-@pytest.mark.parametrize(
-    ("state", "outcome", "status"),
-    [
-        (State.TRANSFORM, Outcome.REFUSED, "fail"),
-        (State.TEST, Outcome.FAILED_TESTS, "fail"),
-        (State.LOAD, Outcome.SUPERSEDED, "superseded"),
-    ],
-)
-def test_a_verdict_that_ends_the_run(
-    state: State, outcome: Outcome, status: str, log: IngestionLog, ingestion: Ingestion, run: Run
-) -> None:
-    log.open(ingestion, run)
-    log.enter(ingestion, run, state)
-    log.leave(ingestion, run, state, Verdict(outcome, "because"))
-
-    found = item(log, ingestion)
-    assert (found["state"], found["status"], found["haltReason"]) == (state, status, "because")
-
-
-def test_a_finished_item_stays_finished(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
-    log.open(ingestion, run)
-    log.finish(ingestion, run, State.TEST, Status.FAIL, {}, "stopped")
-
-    assert not log.enter(ingestion, run, State.LOAD)
-    assert item(log, ingestion)["status"] == "fail"
 
 
 def test_a_redrive_takes_it_up_again(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
@@ -111,18 +30,10 @@ def test_a_redrive_takes_it_up_again(log: IngestionLog, ingestion: Ingestion, ru
     redriven = Run(run.execution_arn, 1)
 
     assert log.enter(ingestion, redriven, State.LOAD)
-    found = item(log, ingestion)
+    found = item_of(log, ingestion)
     assert found["status"] == "running"
     assert "haltReason" not in found
     assert not log.finish(ingestion, run, State.LOAD, Status.SUCCESS, {})
-
-
-def test_another_execution_writes_nothing(
-    log: IngestionLog, ingestion: Ingestion, run: Run
-) -> None:
-    log.open(ingestion, run)
-
-    assert not log.enter(ingestion, Run(run.execution_arn + "-r2"), State.LOAD)
 
 
 def test_a_replay_takes_up_what_ended(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
@@ -131,31 +42,19 @@ def test_a_replay_takes_up_what_ended(log: IngestionLog, ingestion: Ingestion, r
     log.finish(ingestion, run, State.LOAD, Status.SUPERSEDED, counts, "older")
     again = Run(f"{run.execution_arn}-r2")
 
-    assert log.reopen(item(log, ingestion), again)
+    assert log.reopen(item_of(log, ingestion), again)
 
-    found = item(log, ingestion)
+    found = item_of(log, ingestion)
     assert (found["state"], found["status"], found["attempt"]) == ("trigger", "waiting", 2)
     assert not {"haltReason", *counts} & found.keys(), "they were the last run's"
-    assert steps(log, ingestion)[-1] == ("trigger", "waiting")
+    assert steps(item_of(log, ingestion))[-1] == ("trigger", "waiting")
     assert not log.begin(ingestion, run), "it was replaced"
     assert log.begin(ingestion, again)
-    assert steps(log, ingestion)[-1] == ("trigger", "success")
+    assert steps(item_of(log, ingestion))[-1] == ("trigger", "success")
     assert not log.begin(ingestion, again), "it has begun"
     assert not log.enter(ingestion, run, State.TRANSFORM), "it was replaced"
     assert log.enter(ingestion, again, State.TRANSFORM)
     assert log.finish(ingestion, again, State.TRANSFORM, Status.FAIL, {}, "because")
-
-
-def test_of_two_replays_at_once_one_counts(
-    log: IngestionLog, ingestion: Ingestion, run: Run
-) -> None:
-    log.open(ingestion, run)
-    log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, "stopped")
-    read = item(log, ingestion)
-
-    assert log.reopen(read, Run(f"{run.execution_arn}-r2"))
-    assert not log.reopen(read, Run(f"{run.execution_arn}-r2"))
-    assert item(log, ingestion)["attempt"] == 2
 
 
 def test_a_replay_of_what_was_redriven_meanwhile(
@@ -163,7 +62,7 @@ def test_a_replay_of_what_was_redriven_meanwhile(
 ) -> None:
     log.open(ingestion, run)
     log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, "stopped")
-    read = item(log, ingestion)
+    read = item_of(log, ingestion)
     log.enter(ingestion, Run(run.execution_arn, 1), State.LOAD)
 
     assert not log.reopen(read, Run(f"{run.execution_arn}-r2"))
@@ -193,12 +92,12 @@ def test_what_was_removed_is_loaded_no_more_and_keeps_its_history(
     assert not log.removed(ingestion.id, ingestion.table), "there is no such item"
     log.open(ingestion, run)
     log.finish(ingestion, run, State.LOAD, Status.SUCCESS, {"rowsLoaded": 2})
-    before = item(log, ingestion)
+    before = item_of(log, ingestion)
     assert was_loaded(before)
 
     assert log.removed(ingestion.id, ingestion.table)
 
-    after = item(log, ingestion)
+    after = item_of(log, ingestion)
     assert not was_loaded(after)
     changed = {name for name in after if after[name] != before.get(name)}
     assert changed == {"removedAt", "updatedAt"}
@@ -215,9 +114,9 @@ def test_an_end_is_claimed_once(log: IngestionLog, ingestion: Ingestion, run: Ru
     assert log.claim_alert(*key, failed, "request-1")
     assert not log.claim_alert(*key, failed, "request-2"), "another call is at it"
     assert log.claim_alert(*key, failed, "request-1"), "its own retry after a crash"
-    assert not told(item(log, ingestion))
+    assert not told(item_of(log, ingestion))
     log.alert_sent(*key, failed, "request-1")
-    assert told(item(log, ingestion))
+    assert told(item_of(log, ingestion))
     assert not log.claim_alert(*key, failed, "request-1"), "it was sent"
     assert log.claim_alert(*key, succeeded, "request-3"), "the end of a redrive"
     log.alert_sent(*key, succeeded, "request-3")
@@ -231,26 +130,11 @@ def test_the_alert_of_the_last_run_does_not_tell_of_this_one(
     log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, "stopped")
     log.claim_alert(ingestion.id, ingestion.table, f"{run.name}/FAILED", "request")
     log.alert_sent(ingestion.id, ingestion.table, f"{run.name}/FAILED", "request")
-    assert told(item(log, ingestion))
+    assert told(item_of(log, ingestion))
 
-    log.reopen(item(log, ingestion), Run(f"{run.execution_arn}-r2"))
+    log.reopen(item_of(log, ingestion), Run(f"{run.execution_arn}-r2"))
 
-    assert not told(item(log, ingestion))
-
-
-def test_a_claim_that_led_to_nothing_lapses(
-    log: IngestionLog, ingestion: Ingestion, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log.open(ingestion, run)
-    end = ingestion.id, ingestion.table, f"{run.name}/FAILED"
-    log.claim_alert(*end, "request-1")
-    assert not log.claim_alert(*end, "request-2")
-
-    monkeypatch.setattr("shared.ingestion_log.CLAIM", dt.timedelta(seconds=-1))
-
-    assert log.claim_alert(*end, "request-2")
-    log.alert_sent(*end, "request-2")
-    assert not log.claim_alert(*end, "request-3"), "it was sent"
+    assert not told(item_of(log, ingestion))
 
 
 def test_an_end_of_nothing_cannot_be_claimed(log: IngestionLog) -> None:
@@ -281,29 +165,27 @@ def test_every_transition_is_logged_and_found_by_its_index(
     begun = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1)
     log.reject(Source("landing", "nonsense", "v1", 1), "no such form")
     log.enqueue(ingestion, run)
-    ends: list[tuple[State, Verdict | str]] = [
-        (State.TRANSFORM, Verdict(Outcome.REFUSED, "the file is empty")),
-        (State.TEST, Verdict(Outcome.FAILED_TESTS, "1 of 2 rows failed")),
-        (State.LOAD, "the run was stopped by hand"),
-        (State.LOAD, Verdict(Outcome.OK)),
-        (State.LOAD, Verdict(Outcome.SUPERSEDED, "v2 is loaded")),
+    ends: list[tuple[State, Status, Verdict | str]] = [
+        (State.TRANSFORM, Status.FAIL, Verdict(Outcome.REFUSED, "the file is empty")),
+        (State.TEST, Status.FAIL, Verdict(Outcome.FAILED_TESTS, "1 of 2 rows failed")),
+        (State.LOAD, Status.FAIL, "the run was stopped by hand"),
+        (State.LOAD, Status.SUPERSEDED, Verdict(Outcome.SUPERSEDED, "v2 is loaded")),
+        (State.LOAD, Status.SUCCESS, Verdict(Outcome.OK, counts={"rowsRead": 3, "parts": 1})),
     ]
     expected, found = [], []
-    for attempt, (state, end) in enumerate(ends, start=1):
+    for attempt, (state, status, end) in enumerate(ends, start=1):
         if attempt > 1:
-            again = Run(f"{run.execution_arn}-r{attempt}")
-            log.reopen(item(log, ingestion), again)
-            run_now = again
-        else:
-            run_now = run
-        log.begin(ingestion, run_now)
-        log.enter(ingestion, run_now, state)
+            run = Run(f"{run.execution_arn}-r{attempt}")
+            log.reopen(item_of(log, ingestion), run)
+        log.begin(ingestion, run)
+        log.enter(ingestion, run, state)
         if isinstance(end, str):
-            log.finish(ingestion, run_now, state, Status.FAIL, {}, end)
+            log.finish(ingestion, run, state, status, {}, end)
         else:
-            log.leave(ingestion, run_now, state, end)
-        status = item(log, ingestion)["status"]
+            log.leave(ingestion, run, state, end)
+        item = item_of(log, ingestion)
         reason = end if isinstance(end, str) else end.reason
+        assert (item["status"], item.get("haltReason")) == (status, reason)
         expected += [
             ("trigger", "waiting", None),
             ("trigger", "success", None),
@@ -314,18 +196,14 @@ def test_every_transition_is_logged_and_found_by_its_index(
     missing_id = log.miss(ingestion.table, ingestion.data_date, "no file has come", ingestion.id)
 
     assert found == [[ingestion.id]] * 5
-    assert [
-        (step["state"], step["status"], step.get("reason"))
-        for step in item(log, ingestion)["history"]
-    ] == expected
-    assert all(step["at"] >= begun.isoformat()[:19] for step in item(log, ingestion)["history"])
+    assert [(e["state"], e["status"], e.get("reason")) for e in item["history"]] == expected
+    assert all(step["at"] >= begun.isoformat()[:19] for step in item["history"])
+    assert (item["rowsRead"], item["history"][-1]["parts"]) == (3, 1)
+    assert "parts" not in item, "it stands in the history alone"
     [rejected] = log.with_status(Status.REJECTED)
     [step] = rejected["history"]
-    assert (step["state"], step["status"], step["reason"]) == (
-        "trigger",
-        "rejected",
-        "no such form",
-    )
+    assert (step["state"], step["reason"]) == ("trigger", "no such form")
+    assert step["status"] == "rejected"
     of_day = {each["ingestedID"] for each in log.of_day(ingestion.data_date)}
     assert of_day == {ingestion.id, missing_id}
     assert log.miss(ingestion.table, ingestion.data_date, "again", None) is None

@@ -11,50 +11,24 @@ import pytest
 from shared.endings import State, Status
 from shared.errors import NoticeUndelivered
 from shared.gate import Gate
-from shared.ingestion import Ingestion, Run, Source, unmatched_id
+from shared.ingestion import Ingestion, Run, Source
 from shared.ingestion_log import IngestionLog
 from shared.intake import Admission, Intake
 from shared.landing_key import LandingKey
 from shared.odcs import load_all
 from tests.fixtures.aws import KEY, REGION
+from tests.fixtures.messaging import Received
 
 if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
+    pass
 
 SOURCE = Source("landing", KEY, "v1", 10)
-
-
-@pytest.fixture
-def state_machine(log: IngestionLog) -> str:
-    definition = {
-        "StartAt": "Wait",
-        "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}},
-    }
-    return boto3.client("stepfunctions", region_name=REGION).create_state_machine(
-        name="tm",
-        definition=json.dumps(definition),
-        roleArn="arn:aws:iam::123456789012:role/tm",
-    )["stateMachineArn"]
 
 
 @pytest.fixture
 def intake(log: IngestionLog, state_machine: str) -> Intake:
     gate = Gate(log, boto3.client("stepfunctions", region_name=REGION), state_machine, most=5)
     return Intake(load_all(), gate, boto3.client("events", region_name=REGION))
-
-
-@pytest.fixture
-def told(aws: None) -> tuple["SQSClient", str]:
-    """A queue that gets every event of ours."""
-    events, sqs = (
-        boto3.client("events", region_name=REGION),
-        boto3.client("sqs", region_name=REGION),
-    )
-    queue = sqs.create_queue(QueueName="told")["QueueUrl"]
-    events.put_rule(Name="ours", EventPattern=json.dumps({"source": ["tm-pipeline"]}))
-    arn = f"arn:aws:sqs:{REGION}:123456789012:told"
-    events.put_targets(Rule="ours", Targets=[{"Id": "told", "Arn": arn}])
-    return sqs, queue
 
 
 def test_a_version_is_logged_then_started(intake: Intake) -> None:
@@ -80,23 +54,6 @@ def test_a_version_that_a_state_has_begun_is_known(intake: Intake) -> None:
     intake.log.enter(ingestion, Run(item["executionArn"]), State.TRANSFORM)
 
     assert intake.admit(SOURCE) == Admission.KNOWN
-
-
-def test_another_version_of_the_key_is_another_run(intake: Intake) -> None:
-    intake.admit(SOURCE)
-
-    assert intake.admit(Source("landing", KEY, "v2", 10)) == Admission.STARTED
-
-
-def test_a_run_whose_start_failed_is_started_by_the_next_try(
-    intake: Intake, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as broken:
-        broken.setattr(Gate, "start", lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            intake.admit(SOURCE)
-
-    assert intake.admit(SOURCE) == Admission.STARTED
 
 
 def item_of(intake: Intake) -> dict[str, Any]:
@@ -193,13 +150,6 @@ def test_an_event_that_comes_after_the_end_starts_nothing(intake: Intake) -> Non
     assert len(names(intake)) == 1
 
 
-def test_a_folder_is_nothing(intake: Intake) -> None:
-    folder = Source("landing", "table=dailycheckins/year=2024/", "v1", 0)
-
-    assert intake.admit(folder) == Admission.IGNORED
-    assert list(intake.log.with_status(Status.REJECTED)) == []
-
-
 @pytest.mark.parametrize(
     ("key", "reason"),
     [
@@ -208,39 +158,15 @@ def test_a_folder_is_nothing(intake: Intake) -> None:
     ],
 )
 def test_a_key_that_fits_no_contract_is_logged_and_told(
-    key: str, reason: str, intake: Intake, told: tuple["SQSClient", str]
+    key: str, reason: str, intake: Intake, notices: Received
 ) -> None:
-    sqs, queue = told
-
     assert intake.admit(Source("landing", key, "v1", 10)) == Admission.REJECTED
 
     (item,) = intake.log.with_status(Status.REJECTED)
     assert reason in item["haltReason"]
-    (message,) = sqs.receive_message(QueueUrl=queue)["Messages"]
-    event = json.loads(message["Body"])
+    [event] = notices()
     assert event["detail-type"] == "Ingestion Rejected"
     assert event["detail"] == {"ingestedID": item["ingestedID"], "ingestedTable": "unmatched"}
-
-
-def test_an_object_without_a_version_is_rejected_each_time_it_is_stored(
-    intake: Intake, told: tuple["SQSClient", str]
-) -> None:
-    """S3 replaces it by the next one, of which the team must be told too."""
-    sqs, queue = told
-    stored = [
-        Source.stored("landing", KEY, version_id, 10, dt.datetime(2024, 3, day, tzinfo=dt.UTC))
-        for version_id, day in ((None, 3), ("null", 4))
-    ]
-
-    assert [intake.admit(each) for each in stored] == [Admission.REJECTED] * 2
-    assert intake.identity(stored[0]) == (unmatched_id(stored[0]), "unmatched")
-
-    items = list(intake.log.with_status(Status.REJECTED))
-    assert [each["sourceKey"] for each in items] == [KEY] * 2
-    assert all("S3 stored the object without a version" in each["haltReason"] for each in items)
-    messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
-    notices = [json.loads(message["Body"])["detail"]["ingestedID"] for message in messages]
-    assert sorted(notices) == sorted(map(unmatched_id, stored))
 
 
 def test_a_reason_that_quotes_a_long_key_says_what_is_wrong(intake: Intake) -> None:
@@ -252,8 +178,8 @@ def test_a_reason_that_quotes_a_long_key_says_what_is_wrong(intake: Intake) -> N
 
 
 def test_a_second_spelling_of_a_key_is_rejected_until_the_first_is_removed(intake: Intake) -> None:
-    padded = LandingKey.parse(KEY.replace("month=3/day=3/", "month=03/day=03/"))
-    assert padded is not None
+    landed = LandingKey("dailycheckins", dt.date(2024, 3, 3), "dailycheckins.csv")
+    padded = replace(landed, spelling=KEY.replace("month=3/day=3/", "month=03/day=03/"))
     second, again = (Source("landing", str(padded), version, 10) for version in ("v2", "v3"))
     assert intake.admit(SOURCE) == Admission.STARTED
     assert not intake.is_known(second)
@@ -265,8 +191,6 @@ def test_a_second_spelling_of_a_key_is_rejected_until_the_first_is_removed(intak
     (item,) = intake.log.with_status(Status.REJECTED)
     assert f"the same file of the same day as '{KEY}', which landed first" in item["haltReason"]
     assert not intake.log.forget_spelling(padded)
-    landed = LandingKey.parse(KEY)
-    assert landed is not None
     assert intake.log.forget_spelling(landed)
     assert intake.admit(again) == Admission.STARTED
 
@@ -279,11 +203,6 @@ def test_two_spellings_that_land_at_the_same_time(intake: Intake) -> None:
     with ThreadPoolExecutor(4) as pool:
         admitted = Counter(pool.map(intake.admit, sources))
     assert admitted == {Admission.STARTED: 1, Admission.REJECTED: 3}
-
-
-def test_a_key_that_holds_a_nul_is_rejected(intake: Intake) -> None:
-    """No text of PostgreSQL holds one."""
-    assert intake.admit(replace(SOURCE, key=f"{KEY}\0")) == Admission.REJECTED
 
 
 def test_a_notice_that_is_not_taken_is_an_error(

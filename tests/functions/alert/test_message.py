@@ -1,4 +1,5 @@
 import json
+import os
 import re
 from typing import Any
 
@@ -10,6 +11,7 @@ from shared.endings import Kind, Outcome
 from shared.settings import AlertOn
 from shared.verdict import Verdict
 from tests.fixtures.aws import REGION
+from tests.fixtures.messaging import Received
 from tests.fixtures.wording import Wording
 
 ID = "20240303-4f0c2a91be"
@@ -172,20 +174,14 @@ def test_a_lost_event_is_said_once_and_to_everybody() -> None:
     assert "Noticed" not in compose(again, None, Kind.LOADED).text
 
 
-@pytest.mark.usefixtures("aws")
-def test_both_forms_reach_the_topic() -> None:
-    sns, sqs = boto3.client("sns", region_name=REGION), boto3.client("sqs", region_name=REGION)
-    topic = sns.create_topic(Name="alerts")["TopicArn"]
-    queue = sqs.create_queue(QueueName="tap")["QueueUrl"]
-    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=f"arn:aws:sqs:{REGION}:123456789012:tap")
+def test_both_forms_reach_the_topic(alerts: Received) -> None:
     alert = compose(LOADED, None, Kind.LOADED)
 
-    publish(sns, topic, alert)
+    publish(boto3.client("sns", region_name=REGION), os.environ["TOPIC_ARN"], alert)
 
-    (message,) = sqs.receive_message(QueueUrl=queue)["Messages"]
-    body: dict[str, Any] = json.loads(message["Body"])
-    assert body["Subject"] == alert.subject
-    assert json.loads(body["Message"]) == alert.record
+    [received] = alerts()
+    assert received["Subject"] == alert.subject
+    assert json.loads(received["Message"]) == alert.record
 
 
 @pytest.mark.parametrize("character", ["\x01", '"', "ё", "😀"])

@@ -17,16 +17,7 @@ if TYPE_CHECKING:
 EVENTS = Path(__file__).parents[2] / "events"
 
 
-@pytest.fixture(autouse=True)
-def state_machine(log: IngestionLog, monkeypatch: pytest.MonkeyPatch) -> str:
-    wait = {"Type": "Wait", "Seconds": 60, "End": True}
-    arn = boto3.client("stepfunctions", region_name=REGION).create_state_machine(
-        name="tm",
-        definition=json.dumps({"StartAt": "Wait", "States": {"Wait": wait}}),
-        roleArn="arn:aws:iam::123456789012:role/tm",
-    )["stateMachineArn"]
-    monkeypatch.setenv("STATE_MACHINE_ARN", arn)
-    return arn
+pytestmark = pytest.mark.usefixtures("state_machine")
 
 
 def event(*keys: str) -> dict[str, Any]:
@@ -56,18 +47,6 @@ def inputs(state_machine: str) -> list[dict[str, Any]]:
         json.loads(client.describe_execution(executionArn=each["executionArn"])["input"])
         for each in client.list_executions(stateMachineArn=state_machine)["executions"]
     ]
-
-
-def test_an_object_starts_a_run(state_machine: str, log: IngestionLog) -> None:
-    sample = json.loads((EVENTS / "s3_object_created.json").read_text("utf-8"))
-
-    assert handler(sample, lambda_context()) == {"started": 1}
-
-    (started,) = inputs(state_machine)
-    assert started["ingestedTable"] == "dailycheckins"
-    assert started["dataDate"] == "2024-03-03"
-    (item,) = log.with_status(Status.RUNNING)
-    assert item["ingestedID"] == started["ingestedID"]
 
 
 def test_keys_are_decoded_as_s3_encodes_them(state_machine: str) -> None:

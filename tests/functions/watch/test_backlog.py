@@ -10,7 +10,6 @@ import pytest
 
 from functions.watch import backlog
 from functions.watch.handler import handler
-from shared import settings
 from shared.endings import State, Status
 from shared.errors import NoticeUndelivered
 from shared.gate import Gate
@@ -18,24 +17,10 @@ from shared.ingestion import Ingestion, Run
 from shared.ingestion_log import IngestionLog
 from shared.intake import Intake
 from shared.odcs import load_all
-from tests.fixtures.aws import REGION, lambda_context, land
+from tests.fixtures.aws import REGION, item_of, lambda_context, land
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-
-@pytest.fixture(autouse=True)
-def machine(log: IngestionLog, monkeypatch: pytest.MonkeyPatch) -> str:
-    wait = {"Type": "Wait", "Seconds": 600, "End": True}
-    arn = boto3.client("stepfunctions", region_name=REGION).create_state_machine(
-        name="tm",
-        definition=json.dumps({"StartAt": "Wait", "States": {"Wait": wait}}),
-        roleArn="arn:aws:iam::123456789012:role/tm",
-    )["stateMachineArn"]
-    monkeypatch.setenv("STATE_MACHINE_ARN", arn)
-    monkeypatch.setenv("MAX_CONCURRENCY", "1")
-    settings.read.cache_clear()
-    return arn
 
 
 @pytest.fixture(autouse=True)
@@ -48,9 +33,12 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture
-def files(machine: str, s3: "S3Client", log: IngestionLog) -> list[Ingestion]:
+def files(
+    state_machine: str, s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
+) -> list[Ingestion]:
     """Three files, of which the first is under way."""
-    gate = Gate(log, boto3.client("stepfunctions", region_name=REGION), machine, most=1)
+    monkeypatch.setenv("MAX_CONCURRENCY", "1")
+    gate = Gate(log, boto3.client("stepfunctions", region_name=REGION), state_machine, most=1)
     intake = Intake(load_all(), gate, boto3.client("events", region_name=REGION))
     found = [land(s3, b"x", f"table=dailycheckins/year=2024/month=3/day=3/{n}.csv") for n in "abc"]
     for each in found:
@@ -60,20 +48,15 @@ def files(machine: str, s3: "S3Client", log: IngestionLog) -> list[Ingestion]:
 
 def end(log: IngestionLog, ingestion: Ingestion) -> dict[str, Any]:
     """End the run of an ingestion; return the event that EventBridge makes of it."""
-    item = log.get(ingestion.id, ingestion.table)
-    assert item is not None
-    run = Run.from_item(item)
+    run = Run.from_item(item_of(log, ingestion))
     boto3.client("stepfunctions", region_name=REGION).stop_execution(executionArn=run.execution_arn)
     log.finish(ingestion, run, State.LOAD, Status.SUCCESS, {})
     detail = {"executionArn": run.execution_arn, "status": "ABORTED"}
     return {"detail-type": "Step Functions Execution Status Change", "detail": detail}
 
 
-def statuses(log: IngestionLog, files: list[Ingestion]) -> Iterator[str]:
-    for each in files:
-        item = log.get(each.id, each.table)
-        assert item is not None
-        yield item["status"]
+def statuses(log: IngestionLog, files: list[Ingestion]) -> list[str]:
+    return [item_of(log, each)["status"] for each in files]
 
 
 def counted(said: str) -> list[float]:
@@ -85,12 +68,15 @@ def counted(said: str) -> list[float]:
 def test_the_end_of_a_run_starts_the_next(
     files: list[Ingestion], log: IngestionLog, naps: list[float]
 ) -> None:
-    assert list(statuses(log, files)) == ["running", "waiting", "waiting"]
+    assert statuses(log, files) == ["running", "waiting", "waiting"]
 
-    assert handler(end(log, files[0]), lambda_context()) == {"started": 1}
+    event = end(log, files[0])
 
-    assert list(statuses(log, files)) == ["success", "running", "waiting"]
+    assert handler(event, lambda_context()) == {"started": 1}
     assert naps == []
+    assert handler(event, lambda_context()) == {"started": 0}, "it came twice"
+
+    assert statuses(log, files) == ["success", "running", "waiting"]
 
 
 def test_a_file_that_the_index_does_not_show_yet_is_found_a_moment_later(
@@ -108,14 +94,6 @@ def test_a_file_that_the_index_does_not_show_yet_is_found_a_moment_later(
     assert naps == [backlog.LAG]
 
 
-def test_an_end_that_is_delivered_twice_starts_one(
-    files: list[Ingestion], log: IngestionLog
-) -> None:
-    event = end(log, files[0])
-
-    assert [handler(event, lambda_context())["started"] for _ in range(2)] == [1, 0]
-
-
 def test_what_nobody_started_is_started_by_the_next_look(
     files: list[Ingestion], log: IngestionLog, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -124,7 +102,7 @@ def test_what_nobody_started_is_started_by_the_next_look(
     found = handler({}, lambda_context())
 
     assert (found["recovered"], found["started"]) == (1, 1)
-    assert list(statuses(log, files)) == ["success", "running", "waiting"]
+    assert statuses(log, files) == ["success", "running", "waiting"]
     assert counted(capsys.readouterr().out) == [1]
 
 
@@ -141,7 +119,7 @@ def test_what_nobody_started_is_started_even_if_no_notice_can_be_sent(
     with pytest.raises(NoticeUndelivered):
         handler({"time": later.isoformat()}, lambda_context())
 
-    assert list(statuses(log, files)) == ["success", "running", "waiting"]
+    assert statuses(log, files) == ["success", "running", "waiting"]
 
 
 def test_ends_that_follow_each_other_are_counted_once(

@@ -1,6 +1,4 @@
 import datetime as dt
-import json
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -17,45 +15,21 @@ from shared.ingestion_log import IngestionLog
 from shared.intake import Admission, Intake
 from shared.landing_key import LandingKey
 from shared.odcs import Contracts, load_all
-from tests.fixtures.aws import KEY, LANDING, REGION, lambda_context, land
+from tests.fixtures.aws import KEY, LANDING, REGION, item_of, lambda_context, land, tell
+from tests.fixtures.messaging import Received
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 NOTHING = {"stuck": 0, "unannounced": 0, "lost": 0, "missing": 0}
 """Of what there may be to do."""
-Notices = Callable[[], list[tuple[str, dict[str, Any]]]]
 
 
 @pytest.fixture(autouse=True)
-def machine(s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A state machine whose executions run until they are stopped; and no time of grace."""
-    wait = {"Type": "Wait", "Seconds": 600, "End": True}
-    arn = boto3.client("stepfunctions", region_name=REGION).create_state_machine(
-        name="tm",
-        definition=json.dumps({"StartAt": "Wait", "States": {"Wait": wait}}),
-        roleArn="arn:aws:iam::123456789012:role/tm",
-    )["stateMachineArn"]
-    monkeypatch.setenv("STATE_MACHINE_ARN", arn)
+def machine(s3: "S3Client", state_machine: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The state machine; and no time of grace."""
     monkeypatch.setattr(reconciliation, "GRACE", dt.timedelta(seconds=-5))
-    return arn
-
-
-@pytest.fixture
-def notices(aws: None) -> Notices:
-    events = boto3.client("events", region_name=REGION)
-    sqs = boto3.client("sqs", region_name=REGION)
-    queue = sqs.create_queue(QueueName="told")["QueueUrl"]
-    events.put_rule(Name="ours", EventPattern=json.dumps({"source": ["tm-pipeline"]}))
-    arn = f"arn:aws:sqs:{REGION}:123456789012:told"
-    events.put_targets(Rule="ours", Targets=[{"Id": "told", "Arn": arn}])
-
-    def received() -> list[tuple[str, dict[str, Any]]]:
-        answer = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, VisibilityTimeout=0)
-        found = [json.loads(message["Body"]) for message in answer.get("Messages", ())]
-        return [(each["detail-type"], each["detail"]) for each in found]
-
-    return received
+    return state_machine
 
 
 def look(event: dict[str, Any] | None = None) -> dict[str, int]:
@@ -78,34 +52,14 @@ def stop(run: Run) -> None:
     )
 
 
-def test_nothing_is_nothing() -> None:
-    assert look() == NOTHING
-
-
 def test_a_run_on_its_way_is_left_alone(
-    machine: str, s3: "S3Client", log: IngestionLog, notices: Notices
+    machine: str, s3: "S3Client", log: IngestionLog, notices: Received
 ) -> None:
     run = started(machine, ingestion := land(s3, b"x"), log)
     log.enter(ingestion, run, State.TRANSFORM)
 
     assert look() == NOTHING
     assert notices() == []
-
-
-def test_a_run_that_ended_unseen_is_told(
-    machine: str, s3: "S3Client", log: IngestionLog, notices: Notices
-) -> None:
-    run = started(machine, ingestion := land(s3, b"x"), log)
-    log.enter(ingestion, run, State.TRANSFORM)
-    stop(run)
-
-    assert look() == NOTHING | {"stuck": 1}
-
-    ((kind, detail),) = notices()
-    assert kind == "Ingestion Ended"
-    assert detail["executionArn"] == run.execution_arn
-    assert detail["status"] == "ABORTED"
-    assert json.loads(detail["input"])["ingestedID"] == ingestion.id
 
 
 def test_a_run_that_never_began_is_started(machine: str, s3: "S3Client", log: IngestionLog) -> None:
@@ -119,66 +73,36 @@ def test_a_run_that_never_began_is_started(machine: str, s3: "S3Client", log: In
     assert client.describe_execution(executionArn=arn)["status"] == "RUNNING"
 
 
-def test_an_end_that_was_logged_but_never_told(
-    machine: str, s3: "S3Client", log: IngestionLog, notices: Notices
-) -> None:
-    run = started(machine, ingestion := land(s3, b"x"), log)
-    stop(run)
-    log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, "x")
-
-    assert look() == NOTHING | {"unannounced": 1}
-    assert [kind for kind, _ in notices()] == ["Ingestion Ended"]
-
-
-def test_an_end_that_was_told_is_left_alone(
-    machine: str, s3: "S3Client", log: IngestionLog, notices: Notices
-) -> None:
-    run = started(machine, ingestion := land(s3, b"x"), log)
-    log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, "x")
-    end = ingestion.id, ingestion.table, f"{run.name}/FAILED", "request"
-    log.claim_alert(*end)
-    log.alert_sent(*end)
-
-    assert look() == NOTHING
-    assert notices() == []
-
-
 def test_an_end_that_was_never_told_before_the_replay(
-    machine: str, s3: "S3Client", log: IngestionLog, notices: Notices
+    machine: str, s3: "S3Client", log: IngestionLog, notices: Received
 ) -> None:
     first = started(machine, ingestion := land(s3, b"x"), log)
     stop(first)
     log.finish(ingestion, first, State.LOAD, Status.FAIL, {}, "x")
-    item = log.get(ingestion.id, ingestion.table)
-    assert item is not None
     second = Run(f"{first.execution_arn}-r2")
     boto3.client("stepfunctions", region_name=REGION).start_execution(
         stateMachineArn=machine, name=second.execution_name, input=ingestion.as_json()
     )
-    log.reopen(item, second)
+    log.reopen(item_of(log, ingestion), second)
     log.begin(ingestion, second)
     stop(second)
     log.finish(ingestion, second, State.LOAD, Status.SUCCESS, {})
-    end = ingestion.id, ingestion.table, f"{second.name}/SUCCEEDED", "request"
-    log.claim_alert(*end)
-    log.alert_sent(*end)
+    tell(log, ingestion.id, ingestion.table, f"{second.name}/SUCCEEDED")
 
     assert look() == NOTHING | {"unannounced": 1}
 
-    ((_, detail),) = notices()
-    assert detail["executionArn"] == first.execution_arn
+    [notice] = notices()
+    assert notice["detail"]["executionArn"] == first.execution_arn
 
 
 def test_an_end_that_step_functions_has_forgotten(
-    machine: str, s3: "S3Client", log: IngestionLog, notices: Notices
+    machine: str, s3: "S3Client", log: IngestionLog, notices: Received
 ) -> None:
     """It forgets an execution 90 days after its end: a file may be replayed after that."""
     first = started(machine, ingestion := land(s3, b"x"), log)
     stop(first)
     log.finish(ingestion, first, State.LOAD, Status.FAIL, {}, "x")
-    item = log.get(ingestion.id, ingestion.table)
-    assert item is not None
-    log.reopen(item, second := Run(f"{first.execution_arn}-r2"))
+    log.reopen(item_of(log, ingestion), second := Run(f"{first.execution_arn}-r2"))
     log.finish(ingestion, second, State.LOAD, Status.SUCCESS, {})
     executions = stepfunctions_backends["123456789012"][REGION].describe_state_machine(machine)
     executions.executions.clear()
@@ -186,14 +110,14 @@ def test_an_end_that_step_functions_has_forgotten(
     stop(other)
 
     assert look() == NOTHING | {"stuck": 1}, "what it says of the others"
-    assert [detail["executionArn"] for _, detail in notices()] == [other.execution_arn]
+    assert [each["detail"]["executionArn"] for each in notices()] == [other.execution_arn]
 
 
 def test_one_ingestion_does_not_stop_what_is_done_about_the_others(
     machine: str,
     s3: "S3Client",
     log: IngestionLog,
-    notices: Notices,
+    notices: Received,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -217,8 +141,12 @@ def test_one_ingestion_does_not_stop_what_is_done_about_the_others(
     with pytest.raises(botocore.exceptions.ClientError, match="InvalidArn"):
         look()
 
-    assert [kind for kind, _ in notices()] == ["Ingestion Ended", "Ingestion Rejected"]
-    assert notices()[0][1]["executionArn"] == stuck.execution_arn
+    ended, rejected = notices()
+    assert (ended["detail-type"], rejected["detail-type"]) == (
+        "Ingestion Ended",
+        "Ingestion Rejected",
+    )
+    assert ended["detail"]["executionArn"] == stuck.execution_arn
     assert log.get(lost[0].id, lost[0].table) is not None
     (watched,) = (vars(record) for record in caplog.records if record.message == "watched")
     assert (watched["stuck"], watched["unannounced"], watched["lost"]) == (1, 1, 1)
@@ -250,11 +178,11 @@ def test_a_log_that_is_away_is_so_for_all(
     assert len(asked) == 1
 
 
-def test_a_rejected_key_that_was_never_told(log: IngestionLog, notices: Notices) -> None:
+def test_a_rejected_key_that_was_never_told(log: IngestionLog, notices: Received) -> None:
     log.reject(Source(LANDING, "nonsense", "v1", 1), "no such form")
 
     assert look() == NOTHING | {"unannounced": 1}
-    assert [kind for kind, _ in notices()] == ["Ingestion Rejected"]
+    assert [each["detail-type"] for each in notices()] == ["Ingestion Rejected"]
 
 
 def test_an_invalid_contract_fails_the_look_after_it_has_done_everything(
@@ -291,14 +219,6 @@ def test_a_file_is_taken_once_its_contract_is_valid_again(
     assert log.get(ours.id, ours.table) is not None
 
 
-def test_a_landed_object_whose_event_was_lost(s3: "S3Client", log: IngestionLog) -> None:
-    land(s3, b"x")
-    land(s3, b"y")
-
-    assert look()["lost"] == 2
-    assert len(list(log.with_status(Status.RUNNING))) == 2
-
-
 def test_what_just_landed_is_on_its_way(
     s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -310,7 +230,7 @@ def test_what_just_landed_is_on_its_way(
 
 
 def test_a_file_that_never_came_is_told_until_it_was(
-    s3: "S3Client", log: IngestionLog, notices: Notices, monkeypatch: pytest.MonkeyPatch
+    s3: "S3Client", log: IngestionLog, notices: Received, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The log has its times from the clock, and the look below is up to 57 hours ahead of that.
     monkeypatch.setattr(reconciliation, "LOOKBACK", dt.timedelta(days=3))
@@ -321,23 +241,10 @@ def test_a_file_that_never_came_is_told_until_it_was(
     assert look(after)["missing"] == 1
 
     missing_id = f"{day:%Y%m%d}-missing"
-    told = [("File Missing", {"ingestedID": missing_id, "ingestedTable": "dailycheckins"})]
-    assert notices() == told
+    [first] = notices()
+    assert first["detail-type"] == "File Missing"
+    assert first["detail"] == {"ingestedID": missing_id, "ingestedTable": "dailycheckins"}
     assert look(after) == NOTHING | {"unannounced": 1}
-    assert notices() == told * 2
-    end = missing_id, "dailycheckins", "File Missing", "request"
-    log.claim_alert(*end)
-    log.alert_sent(*end)
+    assert [each["detail"] for each in notices()] == [first["detail"]]
+    tell(log, missing_id, "dailycheckins", "File Missing")
     assert look(after) == NOTHING
-
-
-def test_a_landed_object_whose_event_was_lost_is_said_to_be(
-    s3: "S3Client", log: IngestionLog, notices: Notices
-) -> None:
-    land(s3, b"x")
-    s3.put_object(Bucket=LANDING, Key="nonsense", Body=b"x")
-
-    look()
-
-    assert [item["foundBy"] for item in log.with_status(Status.RUNNING)] == ["watch"]
-    assert [item["foundBy"] for item in log.with_status(Status.REJECTED)] == ["watch"]

@@ -2,12 +2,10 @@
 
 import datetime as dt
 import itertools
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from moto.s3.models import s3_backends
 
@@ -18,7 +16,7 @@ from shared.endings import Status
 from shared.ingestion import Source
 from shared.ingestion_log import IngestionLog
 from shared.landing_key import LandingKey
-from tests.fixtures.aws import LANDING, REGION, lambda_context, land
+from tests.fixtures.aws import LANDING, lambda_context, land
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -29,15 +27,8 @@ Look = Callable[[], dict[str, Any]]
 
 
 @pytest.fixture(autouse=True)
-def _machine(log: IngestionLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A state machine whose executions run until they are stopped; and no time of grace."""
-    wait = {"Type": "Wait", "Seconds": 600, "End": True}
-    arn = boto3.client("stepfunctions", region_name=REGION).create_state_machine(
-        name="tm",
-        definition=json.dumps({"StartAt": "Wait", "States": {"Wait": wait}}),
-        roleArn="arn:aws:iam::123456789012:role/tm",
-    )["stateMachineArn"]
-    monkeypatch.setenv("STATE_MACHINE_ARN", arn)
+def _machine(state_machine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state machine, and no time of grace."""
     monkeypatch.setattr(reconciliation, "GRACE", dt.timedelta(seconds=-5))
 
 
@@ -103,7 +94,8 @@ def test_old_days_and_malformed_keys_are_left_to_the_sweep(
     monkeypatch.setattr(landed, "EVERY", dt.timedelta(0))
     assert look() == (1, 1, True)
 
-    assert [item["foundBy"] for item in log.with_status(Status.REJECTED)] == ["watch"]
+    for status in (Status.RUNNING, Status.REJECTED):
+        assert [item["foundBy"] for item in log.with_status(status)] == ["watch"]
 
 
 @pytest.mark.usefixtures("pages_of_two")

@@ -14,7 +14,7 @@ from shared.ingestion import Ingestion, Run, Source
 from shared.ingestion_log import IngestionLog
 from shared.landing_key import LandingKey
 from shared.odcs import load_all
-from tests.fixtures.aws import REGION, run_of
+from tests.fixtures.aws import REGION, ingestion_of, item_of, run_of
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -46,8 +46,7 @@ def look(log: IngestionLog, monkeypatch: pytest.MonkeyPatch) -> Look:
 
 
 def ingestion(day: dt.date = DAY, name: str = "f.csv") -> Ingestion:
-    key = LandingKey(TABLE, day, name)
-    return Ingestion.of(Source("landing", str(key), "v1", 1), key)
+    return ingestion_of(Source("landing", str(LandingKey(TABLE, day, name)), "v1", 1))
 
 
 def ended(
@@ -65,8 +64,7 @@ def test_a_file_that_never_came(look: Look, log: IngestionLog) -> None:
     assert look(DEADLINE + 10 * MINUTE) == ["20240303-missing"], "what is new has ten minutes"
     assert look(DEADLINE + 25 * MINUTE) == [], "each once"
 
-    item = log.get("20240303-missing", TABLE)
-    assert item is not None
+    item = log.get("20240303-missing", TABLE) or {}
     assert (item["state"], item["status"], item["dataDate"]) == ("trigger", "missing", "2024-03-03")
     assert item["haltReason"] == (
         "no file of 2024-03-03 has come; it was to be loaded by 2024-03-04 09:00 (Etc/UTC)"
@@ -88,13 +86,6 @@ def test_the_day_of_a_zone(look: Look) -> None:
         assert look(by + HOUR + 10 * MINUTE, feed=contract) == []
 
 
-@pytest.mark.parametrize("status", [Status.SUCCESS, Status.SUPERSEDED])
-def test_a_file_that_is_loaded(status: Status, look: Look, log: IngestionLog) -> None:
-    ended(log, ingestion(), State.LOAD, status, None)
-
-    assert "20240303-missing" not in look(DEADLINE + HOUR)
-
-
 @pytest.mark.parametrize("state", [State.LOAD, State.TRANSFORM])
 def test_a_file_that_was_removed(state: State, look: Look, log: IngestionLog) -> None:
     """Nothing of it is loaded any more; that it had failed before is of no matter either."""
@@ -104,25 +95,11 @@ def test_a_file_that_was_removed(state: State, look: Look, log: IngestionLog) ->
 
     assert "20240303-missing" in look(DEADLINE + HOUR)
 
-    item = log.get("20240303-missing", TABLE)
-    assert item is not None
+    item = log.get("20240303-missing", TABLE) or {}
     assert "failedID" not in item
     assert item["haltReason"] == (
         "the file of 2024-03-03 was removed; it was to be loaded by 2024-03-04 09:00 (Etc/UTC)"
     )
-
-
-def test_a_file_of_another_table_is_no_file_of_this_one(look: Look, log: IngestionLog) -> None:
-    key = LandingKey("projectbudgets", DAY, "f.csv")
-    ended(
-        log,
-        Ingestion.of(Source("landing", str(key), "v1", 1), key),
-        State.LOAD,
-        Status.SUCCESS,
-        None,
-    )
-
-    assert "20240303-missing" in look(DEADLINE + HOUR)
 
 
 def test_a_file_that_is_under_way_is_waited_for(look: Look, log: IngestionLog) -> None:
@@ -146,8 +123,7 @@ def test_a_file_that_came_and_failed(look: Look, log: IngestionLog) -> None:
 
     look(DEADLINE + HOUR)
 
-    item = log.get("20240303-missing", TABLE)
-    assert item is not None
+    item = log.get("20240303-missing", TABLE) or {}
     assert item["failedID"] == last.id, "the last one"
     assert item["haltReason"].endswith(
         f"it came, but {last.id} ended in load/fail: DatabaseUnavailable: no answer"
@@ -156,10 +132,8 @@ def test_a_file_that_came_and_failed(look: Look, log: IngestionLog) -> None:
 
 def test_a_replay_that_fails_takes_nothing_back(look: Look, log: IngestionLog) -> None:
     run = ended(log, each := ingestion(), State.LOAD, Status.SUCCESS, None)
-    item = log.get(each.id, TABLE)
-    assert item is not None
     again = Run(f"{run.execution_arn}-r2")
-    log.reopen(item, again)
+    log.reopen(item_of(log, each), again)
     log.finish(each, again, State.LOAD, Status.FAIL, {}, "stopped")
 
     assert "20240303-missing" not in look(DEADLINE + HOUR)
@@ -177,10 +151,6 @@ def test_nothing_is_expected_of_a_stack_before_its_first_whole_day(
 
     assert look(DEADLINE + HOUR) == []
     assert look(DEADLINE + dt.timedelta(days=1, hours=1)) == ["20240304-missing"]
-
-
-def test_the_log_knows_its_age(log: IngestionLog) -> None:
-    assert abs(dt.datetime.now(dt.UTC) - log.begun()) < dt.timedelta(minutes=5)
 
 
 def hours_late(log: IngestionLog, now: dt.datetime, **contracts: Contract) -> dict[str, float]:
