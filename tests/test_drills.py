@@ -19,12 +19,13 @@ import psutil
 import pytest
 
 from functions.alert.message import Alert
-from local.processes import Processes
 from shared.endings import State
 from shared.ingestion import UNMATCHED, Ingestion, Run, Source, unmatched_id
 from shared.landing_key import LandingKey
 from shared.staging import Staging, part_name
+from tests.fixtures.aws import ingestion_of, item_of, steps
 from tests.fixtures.pipeline import AT, TABLE, Pipeline, checkins, eventually, key_of
+from tests.fixtures.postgres import Restartable
 from tests.fixtures.wording import Wording
 
 EVENTS = Path(__file__).parent / "events"
@@ -78,17 +79,11 @@ def workers(pipeline: Pipeline, function: str) -> list[psutil.Process]:
 
 @contextlib.contextmanager
 def without_database(pipeline: Pipeline) -> Iterator[None]:
-    """Stop PostgreSQL, and start it again with its data and on its port."""
-    folder = pipeline.laptop.home / "processes"
-    processes = Processes(folder)
-    server = psutil.Process(json.loads((folder / "postgres.json").read_text())["pid"])
-    command, environment, user = server.cmdline(), server.environ(), server.username()
-    stop_signal = json.loads((folder / "postgres.json").read_text())["stop_signal"]
-    processes.stop("postgres")
+    """Stop PostgreSQL, and start it again."""
+    server = Restartable(pipeline.laptop.home / "processes")
+    server.stop()
     yield
-    own = {name: environment[name] for name in ("PATH", "LC_ALL", "TZ")}
-    as_user = None if user == psutil.Process().username() else user
-    processes.start("postgres", command, env=own, user=as_user, stop_signal=stop_signal)
+    server.start()
     eventually(lambda: _answers(pipeline))
 
 
@@ -97,10 +92,6 @@ def _answers(pipeline: Pipeline) -> bool:
         return bool(pipeline.query("SELECT 1"))
     except (pg8000.exceptions.DatabaseError, pg8000.exceptions.InterfaceError):
         return False
-
-
-def steps(item: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(step["state"], step["status"]) for step in item["history"]]
 
 
 def told(pipeline: Pipeline, ingested_id: str) -> str:
@@ -249,10 +240,9 @@ def test_a_run_that_is_aborted_while_it_loads_is_closed_and_replayed(
     pipeline.ingest(OLD, day=13)
     stepfunctions = pipeline.laptop.aws.client("stepfunctions")
     with load_waiting(pipeline, LOCK_TABLE, day=13) as ingestion:
-        item = pipeline.log.get(ingestion.id, TABLE)
-        assert item is not None
+        run = Run.from_item(item_of(pipeline.log, ingestion))
         refused = pipeline.laptop.tm("replay", ingestion.id)
-        stepfunctions.stop_execution(executionArn=item["executionArn"])
+        stepfunctions.stop_execution(executionArn=run.execution_arn)
         item = pipeline.ended(ingestion.id)
 
     assert refused.returncode == 1
@@ -338,7 +328,7 @@ def test_an_event_of_s3_that_was_lost(
     """Of a recent day each look finds it; of an old one, or under a wrong key, the daily sweep."""
     look(pipeline)
     today = LandingKey("projectbudgets", dt.datetime.now(dt.UTC).date(), f"{uuid.uuid4()}.csv")
-    recent = Ingestion.of(pipeline.put("", str(today)), today)
+    recent = ingestion_of(pipeline.put("", str(today)))
     old = pipeline.land(NEW, day=20)
     malformed = unmatched_id(pipeline.put(NEW, f"somewhere/{uuid.uuid4()}.csv"))
 

@@ -17,11 +17,10 @@ from shared.gate import Gate
 from shared.ingestion import Ingestion, Run, Source
 from shared.ingestion_log import IngestionLog
 from shared.intake import Intake
-from shared.landing_key import LandingKey
 from shared.odcs import load_all
 from tests.faults.children import Call, Point, call
 from tests.faults.conftest import ONE_RUN
-from tests.fixtures.aws import task_event
+from tests.fixtures.aws import ingestion_of, item_of, steps, task_event
 from tests.fixtures.database import eventually
 from tests.fixtures.laptop import Laptop
 
@@ -130,9 +129,7 @@ class Scene:
 
     def item(self) -> dict[str, Any]:
         """Return the log item of the new version."""
-        item = self._log.get(self.new.ingestion.id, self.new.ingestion.table)
-        assert item is not None
-        return item
+        return item_of(self._log, self.new.ingestion)
 
     def held(self) -> Held:
         """Return what the database holds of the key at one moment."""
@@ -168,14 +165,10 @@ class Scene:
         lines = [f"{user},2024-05-01 00:00:00 UTC,{hours},x\n" for user, hours in rows]
         body = "user,timestamp,hours,project\n" + "".join(lines)
         version = self._s3.put_object(Bucket=BUCKET, Key=KEY, Body=body.encode())["VersionId"]
-        key = LandingKey.parse(KEY)
-        assert key is not None
-        ingestion = Ingestion.of(Source(BUCKET, KEY, version, len(body)), key)
+        ingestion = ingestion_of(Source(BUCKET, KEY, version, len(body)))
         self._intake.admit(ingestion.source)
         self._intake.gate.close(self._intake.gate.run(ingestion, attempt=1))
-        item = self._log.get(ingestion.id, ingestion.table)
-        assert item is not None
-        event = task_event(ingestion, Run.from_item(item))
+        event = task_event(ingestion, Run.from_item(item_of(self._log, ingestion)))
         for function in ("transform", "test"):
             event[function] = self._call(function, event).answer
         good = [f"{user} {hours} {line}" for line, (user, hours) in enumerate(rows, 2) if user]
@@ -230,10 +223,6 @@ def killed(scene: Scene, point: Point) -> bool:
     assert call.sent(COMMIT) or not is_new
     assert scene.item()["status"] == "running" or call.sent(LOGGED)
     return is_new
-
-
-def steps(item: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(step["state"], step["status"]) for step in item["history"]]
 
 
 def counts(item: Mapping[str, Any]) -> tuple[int, ...]:

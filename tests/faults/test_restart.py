@@ -1,7 +1,6 @@
 """PostgreSQL restarted in the middle of a COPY, for real: a server of its own is stopped."""
 
 import functools
-import json
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -9,71 +8,46 @@ from pathlib import Path
 from typing import TypeVar
 
 import pg8000.exceptions
-import psutil
 import pyarrow as pa
 import pytest
 
 from functions.load.rows import StagedRows
 from local import postgres as local_postgres
 from local.postgres import Server, connected
-from local.processes import Processes
 from shared.database import patiently
 from shared.errors import DatabaseUnavailable
 from tests.faults.conftest import NEW_ROWS, OLD_ROWS, Machine
 from tests.fixtures.database import eventually
+from tests.fixtures.postgres import Restartable
 
 AWAY = 2.0
 
 T = TypeVar("T")
 
 
-class Restartable:
-    """A server that can be stopped in any way, and started again with its data and on its port."""
-
-    def __init__(self, folder: Path) -> None:
-        self._record = folder / "processes" / "postgres.json"
-        self.processes = Processes(self._record.parent)
-        self.server = local_postgres.start(self.processes, folder)
-        process = psutil.Process(json.loads(self._record.read_text())["pid"])
-        self._command, environment = process.cmdline(), process.environ()
-        self._environment = {name: environment[name] for name in ("PATH", "LC_ALL", "TZ")}
-        own = process.username() == psutil.Process().username()
-        self._user = None if own else process.username()
-
-    def stop(self, how: signal.Signals) -> None:
-        record = json.loads(self._record.read_text())
-        self._record.write_text(json.dumps(record | {"stop_signal": how}))
-        self.processes.stop("postgres")
-
-    def start(self) -> None:
-        self.processes.start(
-            "postgres",
-            self._command,
-            env=self._environment,
-            user=self._user,
-            stop_signal=signal.SIGINT,
-        )
-
-    def answers(self) -> bool:
-        try:
-            with connected(self.server):
-                return True
-        except (pg8000.exceptions.InterfaceError, pg8000.exceptions.DatabaseError):
-            return False
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("restartable")
 
 
 @pytest.fixture(scope="module")
-def restartable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Restartable]:
-    folder = tmp_path_factory.mktemp("restartable")
-    restartable = Restartable(folder)
-    yield restartable
-    local_postgres.stop(restartable.processes, folder)
-
-
-@pytest.fixture(scope="module")
-def postgres(restartable: Restartable) -> Server:
+def postgres(folder: Path) -> Iterator[Server]:
     """In the place of the server that all other tests share."""
-    return restartable.server
+    with local_postgres.running(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def restartable(folder: Path, postgres: Server) -> Restartable:
+    return Restartable(folder / "processes")
+
+
+def _answers(server: Server) -> bool:
+    try:
+        with connected(server):
+            return True
+    except (pg8000.exceptions.InterfaceError, pg8000.exceptions.DatabaseError):
+        return False
 
 
 def _in_the_middle_of_copy(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
@@ -119,7 +93,7 @@ def test_a_database_that_is_away_for_too_long_is_left_to_the_next_try(
             return patiently(work, patience=AWAY)
         except DatabaseUnavailable:
             restartable.start()
-            eventually(restartable.answers)
+            eventually(lambda: _answers(machine.database.server))
             assert machine.rows() == OLD_ROWS
             raise
 

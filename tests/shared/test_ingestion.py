@@ -1,5 +1,3 @@
-import datetime as dt
-
 import pytest
 
 from shared.errors import InvalidEvent
@@ -30,20 +28,6 @@ def test_the_longest_table_fits_an_execution_name() -> None:
 
 def test_it_travels_through_the_state_machine() -> None:
     assert Ingestion.from_event(ingestion_of(SOURCE).as_event()) == ingestion_of(SOURCE)
-
-
-def test_it_comes_back_from_the_log() -> None:
-    item = {
-        "ingestedID": ingestion_of(SOURCE).id,
-        "ingestedTable": "dailycheckins",
-        "dataDate": "2024-03-03",
-        "bucket": "landing",
-        "sourceKey": KEY,
-        "versionId": "v1",
-        "size": 10,
-    }
-    assert Ingestion.from_item(item) == ingestion_of(SOURCE)
-    assert ingestion_of(SOURCE).data_date == dt.date(2024, 3, 3)
 
 
 @pytest.mark.parametrize("missing", ["ingestedID", "dataDate", "source"])

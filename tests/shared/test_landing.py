@@ -8,7 +8,7 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from shared import landing
-from shared.errors import SourceUnreadable, StagingUnavailable
+from shared.errors import StagingUnavailable
 from shared.ingestion import Source
 from tests.fixtures.aws import KEY, LANDING, REGION, land
 
@@ -22,14 +22,6 @@ def test_a_version_in_chunks(s3: "S3Client", monkeypatch: pytest.MonkeyPatch) ->
     land(s3, b"a newer version")
 
     assert list(landing.read_version(s3, source)) == [b"abc", b"def", b"gh"]
-
-
-def test_a_version_that_is_gone(s3: "S3Client") -> None:
-    source = land(s3, b"x").source
-    s3.delete_object(Bucket=LANDING, Key=KEY, VersionId=source.version_id)
-
-    with pytest.raises(SourceUnreadable, match="drop the file again"):
-        list(landing.read_version(s3, source))
 
 
 class _Failing:
@@ -57,13 +49,6 @@ def test_a_version_that_cannot_be_had_for_now(answer: Any) -> None:
 
     with pytest.raises(StagingUnavailable, match=f"s3://{LANDING}/{KEY}"):
         list(landing.read_version(client, Source(LANDING, KEY, "v", 20)))
-
-
-def test_the_newest_version_of_a_key(s3: "S3Client") -> None:
-    land(s3, b"older")
-    newest = land(s3, b"the newest")
-
-    assert landing.newest_version(s3, LANDING, KEY) == newest.source
 
 
 def test_a_key_without_a_version(s3: "S3Client") -> None:

@@ -28,7 +28,7 @@ from shared.landing_key import LandingKey
 from shared.odcs import Contracts, load_all
 from shared.settings import AlertOn
 from shared.verdict import Verdict
-from tests.fixtures.aws import LANDING, lambda_context
+from tests.fixtures.aws import LANDING, ingestion_of, lambda_context
 from tests.storms.discrepancy import Discrepancy
 from tests.storms.scheduler import Killed
 from tests.storms.storm import left_to_do
@@ -282,9 +282,7 @@ class Ends:
             rejected_id = unmatched_id(source)
             self._check_item(rejected_id, UNMATCHED, (State.TRIGGER, Status.REJECTED))
             return [missing, (UNMATCHED, rejected_id, str(kind))]
-        key = LandingKey.parse(source.key)
-        assert key is not None
-        end = (feed, Ingestion.of(source, key).id, str(kind))
+        end = (feed, ingestion_of(source).id, str(kind))
         state = _VERDICTS[kind][0] if kind in _VERDICTS else None
         status = {Kind.SUPERSEDED: Status.SUPERSEDED}.get(
             kind, Status.SUCCESS if kind in _GOOD else Status.FAIL

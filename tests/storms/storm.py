@@ -34,10 +34,9 @@ from shared.errors import (
 from shared.gate import Gate
 from shared.ingestion import Ingestion, Run, Source, unmatched_id
 from shared.intake import Intake
-from shared.landing_key import LandingKey
 from shared.odcs import load_all
 from shared.staging import Staging
-from tests.fixtures.aws import LANDING, STAGING, lambda_context, task_event
+from tests.fixtures.aws import LANDING, STAGING, ingestion_of, lambda_context, task_event
 from tests.storms.discrepancy import Discrepancy
 from tests.storms.model import STRAY, Aftermath, Landed, Told, Version, versions
 from tests.storms.scheduler import Actor, Killed, Scheduler
@@ -261,9 +260,7 @@ class Storm:
             self._scheduler.pause("a version to land")
             version_id = self._put(version.key, version.body)
             source = Source(LANDING, version.key, version_id, len(version.body))
-            key = LandingKey.parse(version.key)
-            assert key is not None
-            self._landed.append(Landed(version, Ingestion.of(source, key)))
+            self._landed.append(Landed(version, ingestion_of(source)))
             self._tally["versions"] += 1
             self._announce(source, version.name)
 

@@ -99,7 +99,7 @@ SPOKEN: dict[str, tuple[Kind, dict[str, Any], Any]] = {
             FAILED | {"state": state, "haltReason": "Boom: no disk"},
             None,
         )
-        for state in ("trigger", "transform", "test", "load")
+        for state in ("test", "load")
     },
     "crashed": (Kind.CRASHED, FAILED | {"haltReason": "the function died (exit 137)"}, None),
     "timed-out": (Kind.TIMED_OUT, FAILED | {"haltReason": "the run took longer"}, None),

@@ -67,14 +67,6 @@ def test_every_record_counts(state_machine: str) -> None:
     assert len(inputs(state_machine)) == 2, "the same version twice is one run"
 
 
-@pytest.fixture
-def unversioned(s3: "S3Client") -> "S3Client":
-    """The landing bucket, before its versioning takes effect."""
-    suspended: Any = {"Status": "Suspended"}
-    s3.put_bucket_versioning(Bucket=LANDING, VersioningConfiguration=suspended)
-    return s3
-
-
 @pytest.mark.parametrize("said", [{}, {"versionId": None}, {"versionId": "null"}])
 def test_an_event_without_a_version_is_of_the_newest(
     said: dict[str, Any], state_machine: str, s3: "S3Client"
@@ -101,19 +93,6 @@ def test_an_invalid_contract_stops_its_own_table_only(
     assert item["haltReason"] == (
         "the contract of table 'budgets' is invalid: budgets.odcs.yaml: column 'a': it is broken"
     )
-
-
-def test_an_object_without_a_version_is_rejected(
-    state_machine: str, unversioned: "S3Client", log: IngestionLog
-) -> None:
-    unversioned.put_object(Bucket=LANDING, Key=KEY, Body=b"x")
-
-    assert handler(without_version(KEY), lambda_context()) == {"rejected": 1}
-
-    (item,) = log.with_status(Status.REJECTED)
-    assert item["sourceKey"] == KEY
-    assert item["versionId"].startswith("null@20")
-    assert inputs(state_machine) == []
 
 
 def test_an_object_that_is_gone_is_left_to_watch(

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import botocore.exceptions
 import pytest
-from moto.stepfunctions.models import stepfunctions_backends
 
 from functions.watch import reconciliation
 from functions.watch.handler import handler
@@ -15,7 +14,7 @@ from shared.ingestion_log import IngestionLog
 from shared.intake import Admission, Intake
 from shared.landing_key import LandingKey
 from shared.odcs import Contracts, load_all
-from tests.fixtures.aws import KEY, LANDING, REGION, item_of, lambda_context, land, tell
+from tests.fixtures.aws import KEY, LANDING, REGION, lambda_context, land, tell
 from tests.fixtures.messaging import Received
 
 if TYPE_CHECKING:
@@ -71,46 +70,6 @@ def test_a_run_that_never_began_is_started(machine: str, s3: "S3Client", log: In
 
     client = boto3.client("stepfunctions", region_name=REGION)
     assert client.describe_execution(executionArn=arn)["status"] == "RUNNING"
-
-
-def test_an_end_that_was_never_told_before_the_replay(
-    machine: str, s3: "S3Client", log: IngestionLog, notices: Received
-) -> None:
-    first = started(machine, ingestion := land(s3, b"x"), log)
-    stop(first)
-    log.finish(ingestion, first, State.LOAD, Status.FAIL, {}, "x")
-    second = Run(f"{first.execution_arn}-r2")
-    boto3.client("stepfunctions", region_name=REGION).start_execution(
-        stateMachineArn=machine, name=second.execution_name, input=ingestion.as_json()
-    )
-    log.reopen(item_of(log, ingestion), second)
-    log.begin(ingestion, second)
-    stop(second)
-    log.finish(ingestion, second, State.LOAD, Status.SUCCESS, {})
-    tell(log, ingestion.id, ingestion.table, f"{second.name}/SUCCEEDED")
-
-    assert look() == NOTHING | {"unannounced": 1}
-
-    [notice] = notices()
-    assert notice["detail"]["executionArn"] == first.execution_arn
-
-
-def test_an_end_that_step_functions_has_forgotten(
-    machine: str, s3: "S3Client", log: IngestionLog, notices: Received
-) -> None:
-    """It forgets an execution 90 days after its end: a file may be replayed after that."""
-    first = started(machine, ingestion := land(s3, b"x"), log)
-    stop(first)
-    log.finish(ingestion, first, State.LOAD, Status.FAIL, {}, "x")
-    log.reopen(item_of(log, ingestion), second := Run(f"{first.execution_arn}-r2"))
-    log.finish(ingestion, second, State.LOAD, Status.SUCCESS, {})
-    executions = stepfunctions_backends["123456789012"][REGION].describe_state_machine(machine)
-    executions.executions.clear()
-    other = started(machine, land(s3, b"y"), log)
-    stop(other)
-
-    assert look() == NOTHING | {"stuck": 1}, "what it says of the others"
-    assert [each["detail"]["executionArn"] for each in notices()] == [other.execution_arn]
 
 
 def test_one_ingestion_does_not_stop_what_is_done_about_the_others(
