@@ -5,10 +5,7 @@ import re
 import botocore.exceptions
 import pytest
 
-import functions.trigger.handler
-from shared.errors import LogUnavailable
-from tests.faults.conftest import NEW, NEW_ROWS, OLD_ROWS, ONE_RUN, Event, Machine, Refusals
-from tests.fixtures.aws import KEY, LANDING, lambda_context
+from tests.faults.conftest import NEW, NEW_ROWS, OLD_ROWS, ONE_RUN, Machine, Refusals
 
 
 def _step(request: str) -> str:
@@ -64,23 +61,6 @@ def test_a_log_that_stays_away_is_caught_up_on_by_watch(
     assert "LogUnavailable" in alert["reason"]
     assert machine.replay()["detail"]["status"] == "SUCCEEDED"
     assert machine.rows() == NEW_ROWS
-
-
-def _event(machine: Machine) -> Event:
-    version = machine.s3.put_object(Bucket=LANDING, Key=KEY, Body=NEW.encode())["VersionId"]
-    landed = {"key": KEY, "versionId": version, "size": len(NEW)}
-    return {"Records": [{"s3": {"bucket": {"name": LANDING}, "object": landed}}]}
-
-
-def test_trigger_tries_again_to_log(machine: Machine, refusals: Refusals) -> None:
-    event = _event(machine)
-    refusals.add("PutItem", "ThrottlingException")
-    with pytest.raises(LogUnavailable):
-        functions.trigger.handler.handler(event, lambda_context())
-
-    refusals.stop()
-
-    assert functions.trigger.handler.handler(event, lambda_context()) == {"started": 1}
 
 
 def test_a_run_that_cannot_be_started_is_started_by_watch(

@@ -3,7 +3,7 @@ import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 import pytest
@@ -18,9 +18,6 @@ from shared.landing_key import LandingKey
 from shared.odcs import load_all
 from tests.fixtures.aws import KEY, REGION
 from tests.fixtures.messaging import Received
-
-if TYPE_CHECKING:
-    pass
 
 SOURCE = Source("landing", KEY, "v1", 10)
 

@@ -28,8 +28,8 @@ from tests.fixtures.aws import LANDING, lambda_context
 from tests.storms.discrepancy import Discrepancy
 from tests.storms.scheduler import Killed
 from tests.storms.storm import left_to_do
-from tests.storms.theatre import Theatre, refusal
-from tests.storms.weather import Fault, Tally
+from tests.storms.theatre import Theatre, WithoutDatabase, notices, refusal
+from tests.storms.weather import Tally
 
 _RETRIES = (60.0, 120.0)
 """Seconds after which Lambda repeats a call that broke.
@@ -55,10 +55,8 @@ class Figures:
     seconds: float
 
 
-class Burst:
+class Burst(WithoutDatabase):
     """`files` files, of which `most` may be run at once; `severity` is the chance of a fault."""
-
-    patience = 0.0
 
     def __init__(
         self, seed: str, files: int, most: int, severity: float, theatre: Theatre, tally: Tally
@@ -214,25 +212,13 @@ class Burst:
                         self._executions[arn] = self._theatre.executions[-1]
                         self._execute(arn, json.loads(request.body)["input"])
                 case "PutEvents":
-                    for entry in json.loads(request.body)["Entries"]:
-                        notice = {"source": entry["Source"], "detail-type": entry["DetailType"]}
-                        detail = {"detail": json.loads(entry["Detail"])}
-                        self._deliver(alert, notice | detail, 0.5)
+                    for notice in notices(request):
+                        self._deliver(alert, notice, 0.5)
                 case "Publish":
                     self._exposed = False  # what breaks now breaks the promise: see storm.py
         if fault and self._exposed:
             raise Killed
         return response
-
-    def reach(
-        self, service: str, at: str, *, contends: str | None = None, backend: int | None = None
-    ) -> Fault | None:
-        """See that nobody here talks to PostgreSQL."""
-        raise AssertionError("a file waits, and PostgreSQL was asked for it")
-
-    def leave(self, fault: Fault | None) -> None:
-        """See that nobody here talks to PostgreSQL."""
-        raise AssertionError("a file waits, and PostgreSQL was asked for it")
 
     # What must be the case.
 

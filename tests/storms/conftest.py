@@ -10,8 +10,8 @@ from tests.storms.theatre import Theatre, theatre
 
 @pytest.fixture
 def stage(
-    migrated: Database, s3: object, log_table: str, monkeypatch: pytest.MonkeyPatch
+    migrated: Database, s3: object, state_machine: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Theatre]:
     """A theatre, for as many storms as one likes, one after another."""
-    with theatre(migrated, monkeypatch) as scene:
+    with theatre(migrated, state_machine, monkeypatch) as scene:
         yield scene

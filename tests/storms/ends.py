@@ -32,8 +32,8 @@ from tests.fixtures.aws import LANDING, ingestion_of, lambda_context
 from tests.storms.discrepancy import Discrepancy
 from tests.storms.scheduler import Killed
 from tests.storms.storm import left_to_do
-from tests.storms.theatre import Theatre, refusal
-from tests.storms.weather import Fault, Tally
+from tests.storms.theatre import Theatre, WithoutDatabase, notices, refusal
+from tests.storms.weather import Tally
 
 _GOOD = {Kind.LOADED, Kind.LOADED_WITH_REJECTS, Kind.SUPERSEDED}
 _ERRORS = {
@@ -57,10 +57,8 @@ _TRIES = 3
 _SWEEPS = 12
 
 
-class Ends:
+class Ends(WithoutDatabase):
     """A world of feeds, one for each end, all of which promised a file for yesterday."""
-
-    patience = 0.0
 
     def __init__(
         self,
@@ -232,22 +230,10 @@ class Ends:
                     arn = json.loads(response.content)["executionArn"]
                     self._started.append((arn, json.loads(request.body)["input"]))
                 case "PutEvents":
-                    for entry in json.loads(request.body)["Entries"]:
-                        notice = {"source": entry["Source"], "detail-type": entry["DetailType"]}
-                        self._notices.append(notice | {"detail": json.loads(entry["Detail"])})
+                    self._notices += notices(request)
                 case "Publish":
                     self._exposed = False  # what breaks now breaks the promise: see storm.py
         return response
-
-    def reach(
-        self, service: str, at: str, *, contends: str | None = None, backend: int | None = None
-    ) -> Fault | None:
-        """See that nobody here talks to PostgreSQL."""
-        raise AssertionError("an end was told, and PostgreSQL was asked for it")
-
-    def leave(self, fault: Fault | None) -> None:
-        """See that nobody here talks to PostgreSQL."""
-        raise AssertionError("an end was told, and PostgreSQL was asked for it")
 
     # What must be the case.
 

@@ -40,7 +40,7 @@ from tests.fixtures.aws import LANDING, STAGING, ingestion_of, lambda_context, t
 from tests.storms.discrepancy import Discrepancy
 from tests.storms.model import STRAY, Aftermath, Landed, Told, Version, versions
 from tests.storms.scheduler import Actor, Killed, Scheduler
-from tests.storms.theatre import Theatre, answer, refusal
+from tests.storms.theatre import Theatre, answer, notices, refusal
 from tests.storms.weather import Fault, Tally, Weather
 from tests.terraform.states_language import rendered
 
@@ -627,12 +627,9 @@ class Storm:
                 run = self._executions[described["executionArn"]]
                 return answer(request, 200, json.dumps(described | {"redriveCount": run.redrive}))
             case "PutEvents":
-                for entry in json.loads(request.body)["Entries"]:
-                    notice = {"source": entry["Source"], "detail-type": entry["DetailType"]}
+                for notice in notices(request):
                     for _ in range(self._chance.choice((1, 1, 1, 2))):
-                        self._deliver(
-                            "alert", notice | {"detail": json.loads(entry["Detail"])}, "a notice"
-                        )
+                        self._deliver("alert", notice, "a notice")
             case "Publish" if call:
                 self._check_message(call, parse_qs(_text(request.body))["Message"][0])
                 self._told[call.end or ""] += 1

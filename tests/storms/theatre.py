@@ -55,6 +55,18 @@ def answer(request: AWSPreparedRequest, status: int, body: str) -> AWSResponse:
     return AWSResponse(request.url, status, HTTPHeaders(), MockRawResponse(body))
 
 
+def notices(request: Any) -> list[dict[str, Any]]:
+    """Return the events that EventBridge makes of a request to put some."""
+    return [
+        {
+            "source": entry["Source"],
+            "detail-type": entry["DetailType"],
+            "detail": json.loads(entry["Detail"]),
+        }
+        for entry in json.loads(request.body)["Entries"]
+    ]
+
+
 class Play(Boundary, Protocol):
     """A storm, as far as the theatre has to do with it."""
 
@@ -66,6 +78,22 @@ class Play(Boundary, Protocol):
         self, service: str, operation: str, request: Any, send: Callable[[], AWSResponse]
     ) -> AWSResponse:
         """Answer a request to AWS."""
+
+
+class WithoutDatabase:
+    """Of a play in which nobody talks to PostgreSQL."""
+
+    patience = 0.0
+
+    def reach(
+        self, service: str, at: str, *, contends: str | None = None, backend: int | None = None
+    ) -> Fault | None:
+        """See that nobody does."""
+        raise AssertionError(f"PostgreSQL was asked: {service} {at}")
+
+    def leave(self, fault: Fault | None) -> None:
+        """See that nobody does."""
+        raise AssertionError("PostgreSQL has answered")
 
 
 @dataclass
@@ -120,18 +148,9 @@ class Theatre:
 
 
 @contextmanager
-def theatre(migrated: Database, patch: pytest.MonkeyPatch) -> Iterator[Theatre]:
+def theatre(migrated: Database, machine: str, patch: pytest.MonkeyPatch) -> Iterator[Theatre]:
     """Set the scene."""
-    stepfunctions = boto3.client("stepfunctions", region_name=REGION)
-    sns = boto3.client("sns", region_name=REGION)
-    wait = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}
-    machine = stepfunctions.create_state_machine(
-        name="tm",
-        definition=json.dumps(wait),
-        roleArn=f"arn:aws:iam::{DEFAULT_ACCOUNT_ID}:role/tm",
-    )["stateMachineArn"]
-    topic = sns.create_topic(Name="alerts")["TopicArn"]
-    patch.setenv("STATE_MACHINE_ARN", machine)
+    topic = boto3.client("sns", region_name=REGION).create_topic(Name="alerts")["TopicArn"]
     patch.setenv("TOPIC_ARN", topic)
     patch.setenv("DATABASE_SECRET_ARN", migrated.loader.secret_arn)
     patch.setenv("POWERTOOLS_METRICS_NAMESPACE", "tm")

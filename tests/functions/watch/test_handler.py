@@ -137,13 +137,6 @@ def test_a_log_that_is_away_is_so_for_all(
     assert len(asked) == 1
 
 
-def test_a_rejected_key_that_was_never_told(log: IngestionLog, notices: Received) -> None:
-    log.reject(Source(LANDING, "nonsense", "v1", 1), "no such form")
-
-    assert look() == NOTHING | {"unannounced": 1}
-    assert [each["detail-type"] for each in notices()] == ["Ingestion Rejected"]
-
-
 def test_an_invalid_contract_fails_the_look_after_it_has_done_everything(
     s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
