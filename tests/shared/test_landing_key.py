@@ -18,15 +18,6 @@ def test_a_key_is_taken_apart() -> None:
     assert str(replace(key, spelling=None)) == text
 
 
-def test_leading_zeros_are_the_same_day() -> None:
-    key = LandingKey.parse("table=t/year=2024/month=03/day=09/f.csv")
-
-    assert key is not None
-    assert key.date == dt.date(2024, 3, 9)
-    assert str(key) == "table=t/year=2024/month=03/day=09/f.csv"
-    assert key.canonical == "table=t/year=2024/month=3/day=9/f.csv"
-
-
 @pytest.mark.parametrize(
     "key",
     [
