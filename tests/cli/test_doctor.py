@@ -37,7 +37,7 @@ from tests.fixtures.database import Database
 from tests.fixtures.laptop import Laptop
 from tests.fixtures.operator import MOST, OUTPUTS, Cloud, deploy, tm
 from tests.fixtures.pipeline import eventually
-from tests.fixtures.rds_data_api import CLUSTER_ARN, DataApi
+from tests.fixtures.rds_data_api import CLUSTER_ARN, Calls, DataApi, intercepted
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -624,39 +624,32 @@ def test_what_anybody_may_do_in_a_given_database_is_asked_of_migrate(
 
 
 @pytest.fixture
-def aurora(
-    migrated: Database, data_api: DataApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Stack:
-    """A stack whose database is Aurora, by the fake of its Data API over a real PostgreSQL."""
-    secret = migrated.administrator.secret_arn
+def calls(migrated: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """The calls of the Data API by a stack whose database is Aurora, on a real PostgreSQL."""
     outputs = {
         "database_cluster_arn": CLUSTER_ARN,
-        "database_secret_arn": secret,
+        "database_secret_arn": migrated.administrator.secret_arn,
         "database_name": migrated.name,
     }
     deploy(tmp_path, OUTPUTS | outputs, monkeypatch)
-    return Stack.open(tmp_path)
-
-
-def test_aurora_is_asked_by_the_data_api(
-    aurora: Stack, data_api: DataApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
     monkeypatch.setattr(schema, "_PAUSE", 0.1)
+    return intercepted(monkeypatch, DataApi(migrated.server, migrated.administrator))
+
+
+def test_aurora_is_asked_by_the_data_api(calls: Calls, migrated: Database, tmp_path: Path) -> None:
+    aurora = Stack.open(tmp_path)
+    calls.says("DatabaseResumingException", "resuming", times=2)
     well(aurora, "schema")
-    data_api.says("DatabaseResumingException", "resuming", times=2)
-    well(aurora, "schema")
-    with data_api.database.connected() as administrator:
-        administrator.run("UPDATE schema_version SET version = '0.9.0'")
+    migrated.run("UPDATE schema_version SET version = '0.9.0'")
     assert {each.verdict for each in looked(aurora, "schema")} == {Verdict.WRONG}
 
 
 def test_aurora_that_does_not_wake_up(
-    aurora: Stack, data_api: DataApi, monkeypatch: pytest.MonkeyPatch
+    calls: Calls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schema, "_PAUSE", 0.1)
     monkeypatch.setattr(schema, "_PATIENCE", 0.2)
-    data_api.says("DatabaseResumingException", "resuming", times=20)
-    assert "DatabaseResumingException" in wrong(aurora, "schema").what
+    calls.says("DatabaseResumingException", "resuming", times=20)
+    assert "DatabaseResumingException" in wrong(Stack.open(tmp_path), "schema").what
 
 
 def test_what_aws_denies_names_the_call(aws_stack: Stack) -> None:

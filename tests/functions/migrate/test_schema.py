@@ -51,7 +51,7 @@ FORMER_ROW = (
 ROWS = "SELECT * FROM daily_checkins"
 
 
-@pytest.fixture(params=["password", "IAM", "Data API"])
+@pytest.fixture(params=["password", "IAM", pytest.param("Data API", marks=pytest.mark.npm)])
 def way(request: pytest.FixtureRequest, database: Database) -> str:
     """How migrate reaches the database, and how its roles log in."""
     match request.param:
