@@ -106,16 +106,6 @@ def test_no_secret(secrets: "SecretsManagerClient") -> None:
         credentials(secrets, "none")
 
 
-class _Failing:
-    """Stands for boto3's client: moto never throttles."""
-
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-
-    def get_secret_value(self, **_: str) -> None:
-        raise self._error
-
-
 @pytest.mark.parametrize(
     "error",
     [
@@ -126,7 +116,9 @@ class _Failing:
     ],
 )
 def test_a_secret_that_cannot_be_had_for_now(error: Exception) -> None:
-    client: Any = _Failing(error)
+    """Moto never throttles."""
+    client = mock.Mock()
+    client.get_secret_value.side_effect = error
 
     with pytest.raises(DatabaseUnavailable):
         credentials(client, "mine")
@@ -253,20 +245,6 @@ def test_a_server_with_no_room_is_away(database: Database) -> None:
 
 
 # Patience
-
-
-def test_patience_until_the_database_is_back(database: Database) -> None:
-    port = free_port()
-    settings = settings_of(database, database_port=port)
-    upstream = (database.server.host, database.server.port)
-    with contextlib.ExitStack() as stack:
-        waking_up = threading.Timer(1, lambda: stack.enter_context(forwarding(upstream, port)))
-        waking_up.start()
-
-        with patiently(lambda: connect(settings)) as connection:
-            assert connection.run("SELECT 1") == [[1]]
-
-        waking_up.join()
 
 
 def test_patience_ends() -> None:
@@ -462,55 +440,55 @@ def _over_tls(database: Database, tls: ssl.SSLContext, **who: Any) -> Iterator[D
         yield settings_of(database, database_host=NAME, database_port=port, **who)
 
 
-def test_another_host_is_spoken_to_over_tls(
+UNKNOWN = "is not to be trusted: unable to get local issuer"
+
+
+def _trusts(database: Database, known: trustme.CA, **settings: Any) -> None:
+    with (
+        _over_tls(database, bearing(known, NAME), **settings) as given_settings,
+        connect(given_settings) as connection,
+    ):
+        assert connection.run("SELECT 1") == [[1]]
+
+
+def _refuses(
+    database: Database, unknown: trustme.CA, why: str = UNKNOWN, name: str = NAME, **settings: Any
+) -> None:
+    with (
+        _over_tls(database, bearing(unknown, name), **settings) as given_settings,
+        pytest.raises(DatabaseRefused, match=why),
+    ):
+        connect(given_settings)
+
+
+def test_a_silence_over_tls_lasts_too_long(
     database: Database, elsewhere: str, authority: trustme.CA
 ) -> None:
     with (
         _over_tls(database, bearing(authority, elsewhere)) as settings,
         connect(settings) as connection,
     ):
-        assert connection.run("SELECT 1") == [[1]]
         connection.limit(0.2)
         with pytest.raises(DatabaseUnavailable):
             connection.run("SELECT pg_sleep(30)")
 
 
-UNKNOWN = "is not to be trusted: unable to get local issuer"
-
-
 def test_a_secret_may_lead_to_rds_and_to_any_host_that_this_machine_trusts(
     database: Database, elsewhere: str, authority: trustme.CA, rds: trustme.CA
 ) -> None:
-    for known in (authority, rds):
-        with (
-            _over_tls(database, bearing(known, elsewhere)) as settings,
-            connect(settings) as connection,
-        ):
-            assert connection.run("SELECT 1") == [[1]]
-
-    with (
-        _over_tls(database, bearing(trustme.CA(), elsewhere)) as settings,
-        pytest.raises(DatabaseRefused, match=UNKNOWN),
-    ):
-        connect(settings)
+    _trusts(database, authority)
+    _trusts(database, rds)
+    _refuses(database, trustme.CA())
+    _refuses(database, authority, f"not valid for '{elsewhere}'", name="another.example")
 
 
 def test_iam_leads_to_rds_and_nowhere_else(
     database: Database, elsewhere: str, authority: trustme.CA, rds: trustme.CA, tokens: list[str]
 ) -> None:
     with _by_iam(database) as who:
-        with (
-            _over_tls(database, bearing(rds, elsewhere), **who) as settings,
-            connect(settings) as connection,
-        ):
-            assert connection.run("SELECT current_user") == [[who["database_user"]]]
-
-        for unknown in (authority, trustme.CA()):
-            with (
-                _over_tls(database, bearing(unknown, elsewhere), **who) as settings,
-                pytest.raises(DatabaseRefused, match=UNKNOWN),
-            ):
-                connect(settings)
+        _trusts(database, rds, **who)
+        _refuses(database, authority, **who)
+        _refuses(database, trustme.CA(), **who)
 
 
 def test_authorities_that_are_given_are_the_only_ones(
@@ -527,22 +505,10 @@ def test_authorities_that_are_given_are_the_only_ones(
     with _by_iam(database) as by_iam:
         for who in ({}, by_iam):
             for known in (mine, another):
-                with (
-                    _over_tls(
-                        database, bearing(known, elsewhere), database_ca_bundle=bundle, **who
-                    ) as settings,
-                    connect(settings) as connection,
-                ):
-                    assert connection.run("SELECT 1") == [[1]]
-
+                _trusts(database, known, database_ca_bundle=bundle, **who)
             for unknown in (rds, authority):
-                with (
-                    _over_tls(
-                        database, bearing(unknown, elsewhere), database_ca_bundle=bundle, **who
-                    ) as settings,
-                    pytest.raises(DatabaseRefused, match=f"{UNKNOWN}.* database_ca_bundle"),
-                ):
-                    connect(settings)
+                why = f"{UNKNOWN}.* database_ca_bundle"
+                _refuses(database, unknown, why, database_ca_bundle=bundle, **who)
 
 
 def test_an_intermediate_authority_may_be_all_that_is_trusted(
@@ -553,19 +519,8 @@ def test_an_intermediate_authority_may_be_all_that_is_trusted(
     intermediate = root.create_child_ca()
     bundle = given(s3, intermediate.cert_pem.bytes())
 
-    with (
-        _over_tls(
-            database, bearing(intermediate, elsewhere), database_ca_bundle=bundle
-        ) as settings,
-        connect(settings) as connection,
-    ):
-        assert connection.run("SELECT 1") == [[1]]
-
-    with (
-        _over_tls(database, bearing(root, elsewhere), database_ca_bundle=bundle) as settings,
-        pytest.raises(DatabaseRefused, match=UNKNOWN),
-    ):
-        connect(settings)
+    _trusts(database, intermediate, database_ca_bundle=bundle)
+    _refuses(database, root, database_ca_bundle=bundle)
 
 
 def test_given_authorities_are_read_once(s3: "S3Client") -> None:
@@ -625,37 +580,33 @@ def test_on_this_machine_authorities_do_not_matter(database: Database, s3: "S3Cl
         assert connection.run("SELECT 1") == [[1]]
 
 
-def test_a_certificate_of_another_host(
-    database: Database, elsewhere: str, authority: trustme.CA
-) -> None:
-    with (
-        _over_tls(database, bearing(authority, "another.example")) as settings,
-        pytest.raises(DatabaseRefused, match=f"not valid for '{elsewhere}'"),
-    ):
-        connect(settings)
-
-
-def test_nothing_that_was_slipped_in_before_tls_is_read(
-    database: Database, elsewhere: str, authority: trustme.CA
-) -> None:
-    """A server that is in between could otherwise answer for the one that is asked."""
+@contextlib.contextmanager
+def _answering(answer: bytes) -> Iterator[tuple[int, list[bytes]]]:
+    """A server's port, what it answers to what it hears first, and all that it hears."""
 
     def serve() -> None:
         client, _ = server.accept()
-        with client:
-            client.recv(8)
-            client.sendall(b"SR\0\0\0\x08\0\0\0\0Z\0\0\0\x05I")
-            with contextlib.suppress(OSError):
-                heard.append(client.recv(1000))
+        with client, contextlib.suppress(OSError):
+            heard.append(client.recv(1000))
+            client.sendall(answer)
+            client.shutdown(socket.SHUT_WR)
+            heard.append(client.recv(1000))
 
     heard: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=serve)
         thread.start()
-        port = server.getsockname()[1]
-        with pytest.raises(DatabaseUnavailable):
-            connect(settings_of(database, database_host=elsewhere, database_port=port))
+        yield server.getsockname()[1], heard
         thread.join()
+
+
+def test_nothing_that_was_slipped_in_before_tls_is_read(database: Database, elsewhere: str) -> None:
+    """A server that is in between could otherwise answer for the one that is asked."""
+    with (
+        _answering(b"SR\0\0\0\x08\0\0\0\0Z\0\0\0\x05I") as (port, heard),
+        pytest.raises(DatabaseUnavailable),
+    ):
+        connect(settings_of(database, database_host=elsewhere, database_port=port))
 
     assert database.administrator.name.encode() not in b"".join(heard)
 
@@ -665,31 +616,10 @@ def test_nothing_that_was_slipped_in_before_tls_is_read(
     [(b"N", DatabaseRefused, "offers no TLS"), (b"", DatabaseUnavailable, "hung up")],
 )
 def test_nothing_is_said_to_a_host_without_tls(
-    database: Database,
-    elsewhere: str,
-    answer: bytes,
-    error: type[PipelineError],
-    message: str,
+    database: Database, elsewhere: str, answer: bytes, error: type[PipelineError], message: str
 ) -> None:
-    heard: list[bytes] = []
-
-    def serve() -> None:
-        client, _ = server.accept()
-        with client:
-            heard.append(client.recv(1000))
-            client.sendall(answer)
-            client.shutdown(socket.SHUT_WR)
-            heard.append(client.recv(1000))
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=serve)
-        thread.start()
-        settings = settings_of(
-            database, database_host=elsewhere, database_port=server.getsockname()[1]
-        )
-        with pytest.raises(error, match=message):
-            connect(settings)
-        thread.join()
+    with _answering(answer) as (port, heard), pytest.raises(error, match=message):
+        connect(settings_of(database, database_host=elsewhere, database_port=port))
 
     assert heard == [b"\0\0\0\x08\x04\xd2\x16\x2f", b""], "the request for TLS and no more"
 

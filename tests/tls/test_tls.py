@@ -20,7 +20,6 @@ from tests.fixtures.aws import lambda_context
 from tests.fixtures.database import Database
 from tests.fixtures.lookup import request
 from tests.fixtures.proxy import waking
-from tests.fixtures.tls import given
 from tests.fixtures.tls_postgres import TlsPostgres
 from tests.functions.load.test_load import drop, load, row
 
@@ -118,30 +117,6 @@ def test_an_unknown_authority(
     server.bear(trustme.CA(), elsewhere)
 
     _is_refused_at_once(who, "unable to get local issuer")
-
-
-def test_authorities_that_somebody_gave(
-    who: DatabaseSettings,
-    server: TlsPostgres,
-    elsewhere: str,
-    rds: trustme.CA,
-    s3: "S3Client",
-) -> None:
-    """They are trusted, and RDS's, which are the default, no longer."""
-    mine = trustme.CA()
-    settings = who.model_copy(
-        update={"database_ca_bundle": given(s3, mine.cert_pem.bytes())},
-    )
-
-    server.bear(mine, elsewhere)
-    with connect(settings) as connection:
-        assert connection.run(ENCRYPTED) == [[True, "TLSv1.3"]]
-    _is_refused_at_once(who, "unable to get local issuer")
-
-    server.bear(rds, elsewhere)
-    _is_refused_at_once(settings, "unable to get local issuer")
-    with connect(who) as connection:
-        assert connection.run(ENCRYPTED) == [[True, "TLSv1.3"]]
 
 
 def test_another_name(who: DatabaseSettings, server: TlsPostgres, rds: trustme.CA) -> None:

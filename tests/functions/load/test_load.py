@@ -3,8 +3,6 @@
 import datetime as dt
 import functools
 import json
-import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -12,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pg8000.exceptions
 import pyarrow as pa
 import pytest
-import trustme
 
 from functions.alert.message import compose
 from functions.load.handler import handler
-from functions.load.rows import StagedRows
 from functions.load.versions import may_replace
 from shared import parquet
 from shared.database import connect
@@ -33,8 +29,7 @@ from shared.staging import Staging, part_name
 from tests.fixtures.aws import KEY, LANDING, STAGING, lambda_context, land, run_of, task_event
 from tests.fixtures.contracts import READINGS
 from tests.fixtures.database import Database, eventually, migrate_to
-from tests.fixtures.proxy import Asleep, forwarding, says_it_starts_up, says_nothing, waking
-from tests.fixtures.tls import NAME, bearing
+from tests.fixtures.proxy import Asleep, says_it_starts_up, says_nothing, waking
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -426,15 +421,6 @@ def _stays_as_it_was(database: Database) -> None:
     assert database.run(idle, name=database.loader.name) == [[0]]
 
 
-def test_a_part_too_few_or_too_many(loaded: Database, s3: "S3Client") -> None:
-    for parts in (0, 2):
-        event = drop(s3, [row(hours="2.00")])
-        event["transform"]["parts"] = parts
-        with pytest.raises(StagingIncomplete, match=rf"holds 1 parts, but Transform wrote {parts}"):
-            load(event)
-    _stays_as_it_was(loaded)
-
-
 def _part(event: Event, number: int) -> str:
     ingestion = Ingestion.from_event(event)
     uri = Staging(STAGING, ingestion).clean_prefix + part_name(number)
@@ -566,16 +552,6 @@ def test_rejects_that_are_missing_or_half_written(loaded: Database, s3: "S3Clien
     _stays_as_it_was(loaded)
 
 
-def test_rows_that_are_neither_loaded_nor_rejected(loaded: Database, s3: "S3Client") -> None:
-    event = drop(s3, [row(), row()])
-    event["transform"]["rowsRead"] = 3
-
-    with pytest.raises(RowsUnaccounted, match="3 rows were read, but 2 would be loaded"):
-        load(event)
-
-    _stays_as_it_was(loaded)
-
-
 def test_no_table(loaded: Database, s3: "S3Client") -> None:
     loaded.run("ALTER TABLE daily_checkins RENAME TO elsewhere")
 
@@ -621,51 +597,3 @@ def test_a_database_that_wakes_up_is_waited_for(
 
     assert verdict["rowsLoaded"] == 1
     assert hours(loader) == [(2, "5.00")]
-
-
-@pytest.mark.parametrize("name", [NAME, "another.example"])
-def test_a_database_that_is_not_to_be_trusted_is_not_waited_for(
-    loader: Database,
-    s3: "S3Client",
-    elsewhere: str,
-    authority: trustme.CA,
-    name: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """It bears the right name by an unknown authority, or another name by the right one."""
-    tls = bearing(trustme.CA() if name == NAME else authority, name)
-    with forwarding((loader.server.host, loader.server.port), tls=tls) as port:
-        monkeypatch.setenv("DATABASE_HOST", elsewhere)
-        monkeypatch.setenv("DATABASE_PORT", str(port))
-        start = time.monotonic()
-
-        with pytest.raises(DatabaseRefused, match="is not to be trusted"):
-            load(drop(s3, [row()]))
-
-    assert time.monotonic() - start < 5
-    assert hours(loader) == []
-
-
-def test_a_connection_that_breaks_midway_is_made_anew(
-    loaded: Database, s3: "S3Client", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    batches = StagedRows.batches
-    tries = []
-
-    def breaking(self: StagedRows, source_id: int) -> Iterator[pa.Table]:
-        for batch in batches(self, source_id):
-            yield batch
-            tries.append(batch)
-            if len(tries) == 1:
-                loaded.run(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = :name",
-                    name=loaded.loader.name,
-                )
-
-    monkeypatch.setattr(StagedRows, "batches", breaking)
-
-    verdict = load(drop(s3, [row(hours="5.00"), row(hours="6.00")]))
-
-    assert verdict["rowsLoaded"] == 2
-    assert len(tries) == 2
-    assert hours(loaded) == [(2, "5.00"), (3, "6.00")]
