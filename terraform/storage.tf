@@ -4,8 +4,8 @@ resource "aws_s3_bucket" "this" {
   # checkov:skip=CKV_AWS_18:who reads what is told by CloudTrail's data events, if the account wants them; a bucket of logs would be a third to guard
   # checkov:skip=CKV_AWS_21:landing has versions; what is in staging is made again from there, and what is in config by Terraform
   # checkov:skip=CKV_AWS_144:the files are a copy of what their sender has; another region doubles their cost
-  # checkov:skip=CKV_AWS_145:all have kms_key_arn if it is given; checkov follows for_each to one of them only, security.tftest.hcl to all
-  # checkov:skip=CKV2_AWS_6:all have one; checkov follows for_each to one of them only, security.tftest.hcl to all
+  # checkov:skip=CKV_AWS_145:all have kms_key_arn if it is given; checkov follows for_each to one of them only, database.tftest.hcl to all
+  # checkov:skip=CKV2_AWS_6:all have one; checkov follows for_each to one of them only, database.tftest.hcl to all
   # checkov:skip=CKV2_AWS_61:all have one; checkov follows for_each to one of them only, module.tftest.hcl to all
   # checkov:skip=CKV2_AWS_62:landing tells trigger; what appears in staging concerns nobody but the run that writes it
   for_each = toset(concat(["landing", "staging"], var.database_ca_bundle == null ? [] : ["config"]))

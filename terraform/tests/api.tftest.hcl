@@ -4,39 +4,6 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
-override_resource {
-  target = aws_s3_bucket.this["landing"]
-  values = { arn = "arn:aws:s3:::landing" }
-}
-override_resource {
-  target = aws_s3_bucket.this["staging"]
-  values = { arn = "arn:aws:s3:::staging" }
-}
-override_resource {
-  target = aws_cloudwatch_log_group.function["api"]
-  values = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:api" }
-}
-
-variables {
-  deletion_protection = false # so that `terraform test` can clean up
-
-  function_zip = {
-    bucket = "code"
-    key    = "functions.zip"
-    hash   = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
-  }
-  database = {
-    host = "db.example.com"
-    name = "pipeline"
-    auth = "secret"
-    secret_arns = {
-      migrate = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:migrate"
-      load    = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:load"
-      api     = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:api"
-    }
-  }
-}
-
 run "defaults" {
   # Routes
 
@@ -237,12 +204,12 @@ run "by_key" {
 
   assert {
     condition     = toset([for method in aws_api_gateway_method.this : method.authorization]) == toset(["NONE"])
-    error_message = "With a key, IAM has a say."
+    error_message = "With a key for var.api_auth, IAM has a say."
   }
 
   assert {
     condition     = length(aws_api_gateway_usage_plan_key.lookup) == 1
-    error_message = "There is no key."
+    error_message = "var.api_auth asks for a key, and there is none."
   }
 
   assert {
@@ -265,27 +232,27 @@ run "everything_set" {
 
   assert {
     condition     = one(aws_api_gateway_api_key.lookup[*].value) == "a key of twenty letters"
-    error_message = "api_key_value does not reach the key."
+    error_message = "var.api_key_value does not reach the key."
   }
 
   assert {
     condition     = [for name, method in aws_api_gateway_method.this : name if method.http_method == "OPTIONS" && method.authorization == "NONE" && !method.api_key_required] == [for path in keys(aws_lambda_permission.api) : "OPTIONS ${path}"]
-    error_message = "A browser cannot ask, without a key, whether it may call a route."
+    error_message = "A browser of var.api_cors_origins cannot ask, without a key, whether it may call a route."
   }
 
   assert {
     condition     = lookup(aws_lambda_function.this["api"].environment[0].variables, "CORS_ORIGINS", null) == "[\"https://a.example.com:8443\",\"https://b.example.com\"]"
-    error_message = "The function does not know the origins."
+    error_message = "The function does not know var.api_cors_origins."
   }
 
   assert {
     condition     = alltrue([for response in aws_api_gateway_gateway_response.this : lookup(response.response_parameters, "gatewayresponse.header.Access-Control-Allow-Origin", null) == "'*'"])
-    error_message = "A page cannot read what the gateway answers itself."
+    error_message = "A page of var.api_cors_origins cannot read what the gateway answers itself."
   }
 
   assert {
     condition     = [for settings in flatten([aws_api_gateway_method_settings.throttle.settings, aws_api_gateway_usage_plan.lookup[*].throttle_settings]) : [try(settings.throttling_rate_limit, settings.rate_limit), try(settings.throttling_burst_limit, settings.burst_limit)]] == [[5, 7], [5, 7]]
-    error_message = "api_throttle does not reach the stage and the key."
+    error_message = "var.api_throttle does not reach the stage and the key."
   }
 
   assert {
@@ -295,7 +262,7 @@ run "everything_set" {
 
   assert {
     condition     = [for group in aws_cloudwatch_log_group.api : [group.name, tostring(group.retention_in_days)]] == [["/aws/apigateway/blue-lookup", "90"]]
-    error_message = "The access log is another, or kept for another time."
+    error_message = "The access log of var.api_access_logs is another, or kept for another time."
   }
 
   assert {
@@ -317,24 +284,6 @@ run "everything_set" {
 
   assert {
     condition     = [for association in aws_wafv2_web_acl_association.lookup : [association.web_acl_arn, association.resource_arn]] == [["arn:aws:wafv2:eu-central-1:123456789012:regional/webacl/guard/1234", "arn:aws:apigateway:eu-central-1::/restapis/api/stages/Prod"]]
-    error_message = "api_web_acl does not guard the stage."
+    error_message = "var.api_web_acl does not guard the stage."
   }
-}
-
-run "wrong_values_are_refused" {
-  command = plan
-
-  variables {
-    api_auth         = "none"
-    api_cors_origins = ["*"]
-    api_throttle     = { rate = 0, burst = 1.5 }
-    api_web_acl      = { arn = "arn:aws:wafv2:us-east-1:123456789012:global/webacl/guard/1234" }
-  }
-
-  expect_failures = [
-    var.api_auth,
-    var.api_cors_origins,
-    var.api_throttle,
-    var.api_web_acl,
-  ]
 }

@@ -4,55 +4,20 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
-override_resource {
-  target = aws_s3_bucket.this["landing"]
-  values = { arn = "arn:aws:s3:::landing" }
-}
-override_resource {
-  target = aws_s3_bucket.this["staging"]
-  values = { arn = "arn:aws:s3:::staging" }
-}
-override_resource {
-  target = aws_s3_bucket.this["config"]
-  values = { arn = "arn:aws:s3:::config" }
-}
-override_resource {
-  target = aws_iam_role.function["api"]
-  values = { arn = "arn:aws:iam::123456789012:role/api" }
-}
-override_resource {
-  target = aws_iam_role.function["load"]
-  values = { arn = "arn:aws:iam::123456789012:role/load" }
-}
-override_resource {
-  target = aws_security_group.function
-  values = { id = "sg-function" }
-}
-override_resource {
-  target = aws_security_group.database
-  values = { id = "sg-database" }
-}
-override_resource {
-  target = aws_vpc_endpoint.gateway["dynamodb"]
-  values = { prefix_list_id = "pl-dynamodb" }
-}
-override_resource {
-  target = aws_vpc_endpoint.gateway["s3"]
-  values = { prefix_list_id = "pl-s3" }
-}
-
 variables {
-  deletion_protection = false # so that `terraform test` can clean up
-
-  function_zip = {
-    bucket = "code"
-    key    = "functions.zip"
-    hash   = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+  # What the databases with IAM have in common, but for their hosts.
+  with_iam = {
+    name        = "pipeline"
+    auth        = "iam"
+    resource_id = "db-GIVEN"
+    users       = { migrate = "owner", load = "loader", api = "reader" }
   }
+  in_a_network = { vpc = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"] } }
 }
 
 run "created" {
   variables {
+    database            = null
     deletion_protection = null
   }
 
@@ -272,6 +237,7 @@ run "created" {
 
 run "created_with_authorities" {
   variables {
+    database           = null
     database_ca_bundle = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
     kms_key_arn        = "arn:aws:kms:eu-central-1:123456789012:key/given"
   }
@@ -280,7 +246,7 @@ run "created_with_authorities" {
     condition = { for name, function in aws_lambda_function.this : name => function.environment[0].variables.DATABASE_CA_BUNDLE if can(function.environment[0].variables.DATABASE_CA_BUNDLE) } == {
       for name in ["api", "load"] : name => "s3://tm-pipeline-config-123456789012-eu-central-1/database_ca_bundle/${sha256(var.database_ca_bundle)}.pem"
     }
-    error_message = "database_ca_bundle does not reach the functions that connect to the created database, or it reaches others."
+    error_message = "var.database_ca_bundle does not reach the functions that connect to the created database, or it reaches others."
   }
 
   assert {
@@ -318,10 +284,25 @@ run "created_with_authorities" {
     condition     = { for name, bucket in aws_s3_bucket.this : name => bucket.force_destroy } == { config = true, landing = false, staging = false }
     error_message = "What Terraform can make again is kept when the stack is destroyed, or files are not."
   }
+
+  assert {
+    condition = { for configuration in aws_s3_bucket_server_side_encryption_configuration.this : configuration.bucket => [
+      for rule in configuration.rule : [rule.bucket_key_enabled, [for default in rule.apply_server_side_encryption_by_default : [default.sse_algorithm, default.kms_master_key_id]]]
+    ] } == { for bucket in aws_s3_bucket.this : bucket.bucket => [[true, [["aws:kms", var.kms_key_arn]]]] }
+    error_message = "var.kms_key_arn does not reach every bucket."
+  }
+
+  assert {
+    condition = { for block in aws_s3_bucket_public_access_block.this : block.bucket =>
+      alltrue([block.block_public_acls, block.block_public_policy, block.ignore_public_acls, block.restrict_public_buckets])
+    } == { for bucket in aws_s3_bucket.this : bucket.id => true }
+    error_message = "A bucket may become public."
+  }
 }
 
 run "created_as_told" {
   variables {
+    database           = null
     aurora             = { max_capacity = 1.5, backup_days = 35, final_snapshot = false }
     log_retention_days = 90
     kms_key_arn        = "arn:aws:kms:eu-central-1:123456789012:key/given"
@@ -329,22 +310,22 @@ run "created_as_told" {
 
   assert {
     condition     = aws_cloudwatch_log_group.database[0].retention_in_days == 90
-    error_message = "log_retention_days does not reach PostgreSQL's log."
+    error_message = "var.log_retention_days does not reach PostgreSQL's log."
   }
 
   assert {
     condition     = distinct([aws_rds_cluster.this[0].kms_key_id, aws_rds_cluster.this[0].master_user_secret_kms_key_id, aws_cloudwatch_log_group.database[0].kms_key_id]) == tolist([var.kms_key_arn])
-    error_message = "kms_key_arn does not reach the database, its secret or its log."
+    error_message = "var.kms_key_arn does not reach the database, its secret or its log."
   }
 
   assert {
     condition     = one(aws_rds_cluster.this[0].serverlessv2_scaling_configuration).max_capacity == 1.5 && aws_rds_cluster.this[0].backup_retention_period == 35
-    error_message = "max_capacity or backup_days does not reach the cluster."
+    error_message = "var.aurora does not reach the cluster: max_capacity or backup_days."
   }
 
   assert {
     condition     = !aws_rds_cluster.this[0].deletion_protection && aws_rds_cluster.this[0].skip_final_snapshot
-    error_message = "A database that may go cannot be destroyed."
+    error_message = "A database that may go by var.aurora and var.deletion_protection cannot be destroyed."
   }
 }
 
@@ -362,7 +343,7 @@ run "given_with_iam" {
 
   assert {
     condition     = length(concat(aws_vpc.this, aws_rds_cluster.this, aws_rds_cluster_instance.this, aws_cloudwatch_log_group.database)) == 0
-    error_message = "A database is given, and one is created all the same."
+    error_message = "var.database is given, and a database is created all the same."
   }
 
   assert {
@@ -390,7 +371,7 @@ run "given_with_iam" {
       load    = ["rds-db:connect arn:aws:rds-db:eu-central-1:123456789012:dbuser:db-GIVEN/writer"]
       migrate = ["rds-db:connect arn:aws:rds-db:eu-central-1:123456789012:dbuser:db-GIVEN/owner"]
     }
-    error_message = "A function gets into the database otherwise than as its own user."
+    error_message = "A function gets into var.database otherwise than as its own user."
   }
 
   assert {
@@ -401,21 +382,17 @@ run "given_with_iam" {
 
 run "given_with_iam_in_a_network" {
   variables {
-    database = {
-      host        = "db.example.com"
-      name        = "pipeline"
-      auth        = "iam"
-      resource_id = "cluster-GIVEN"
-      users       = { migrate = "owner", load = "loader", api = "reader" }
-      vpc         = { subnet_ids = ["subnet-1", "subnet-2"], security_group_ids = ["sg-1"] }
-    }
+    database = merge(var.with_iam, {
+      host = "db.example.com"
+      vpc  = { subnet_ids = ["subnet-1", "subnet-2"], security_group_ids = ["sg-1"] }
+    })
   }
 
   assert {
     condition = {
       for name, function in aws_lambda_function.this : name => [function.vpc_config[0].subnet_ids, function.vpc_config[0].security_group_ids] if length(function.vpc_config) > 0
     } == { for name in ["api", "load", "migrate"] : name => [toset(["subnet-1", "subnet-2"]), toset(["sg-1"])] }
-    error_message = "The functions are not in the network that was named."
+    error_message = "The functions are not in the network that var.database names."
   }
 
   assert {
@@ -433,17 +410,7 @@ run "given_with_iam_in_a_network" {
 
 run "given_with_secrets_in_a_network" {
   variables {
-    database = {
-      host = "db.example.com"
-      name = "pipeline"
-      auth = "secret"
-      secret_arns = {
-        migrate = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:migrate"
-        load    = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:load"
-        api     = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:api"
-      }
-      vpc = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"] }
-    }
+    database = merge(var.database, var.in_a_network)
   }
 
   assert {
@@ -469,14 +436,7 @@ run "given_with_secrets_in_a_network" {
 run "given_with_authorities_in_a_network" {
   variables {
     database_ca_bundle = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-    database = {
-      host        = "own.abc123.mars-north-1.rds.amazonaws.com"
-      name        = "pipeline"
-      auth        = "iam"
-      resource_id = "db-GIVEN"
-      users       = { migrate = "owner", load = "loader", api = "reader" }
-      vpc         = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"] }
-    }
+    database           = merge(var.with_iam, var.in_a_network, { host = "own.abc123.mars-north-1.rds.amazonaws.com" })
   }
 
   assert {
@@ -500,6 +460,10 @@ run "created_where_they_know_no_authority" {
     values = { name = "mars-north-1", region = "mars-north-1" }
   }
 
+  variables {
+    database = null
+  }
+
   expect_failures = [aws_lambda_invocation.migrate]
 }
 
@@ -512,6 +476,7 @@ run "created_there_with_authorities" {
   }
 
   variables {
+    database           = null
     database_ca_bundle = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
   }
 }
@@ -520,16 +485,7 @@ run "given_where_they_know_no_authority" {
   command = plan
 
   variables {
-    database = {
-      host = "own.abc123.mars-north-1.rds.amazonaws.com"
-      name = "pipeline"
-      auth = "secret"
-      secret_arns = {
-        migrate = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:migrate"
-        load    = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:load"
-        api     = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:api"
-      }
-    }
+    database = merge(var.database, { host = "own.abc123.mars-north-1.rds.amazonaws.com" })
   }
 
   expect_failures = [aws_lambda_invocation.migrate]
@@ -539,16 +495,7 @@ run "given_where_they_know_the_authority" {
   command = plan
 
   variables {
-    database = {
-      host = "own.abc123.us-gov-west-1.rds.amazonaws.com"
-      name = "pipeline"
-      auth = "secret"
-      secret_arns = {
-        migrate = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:migrate"
-        load    = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:load"
-        api     = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:api"
-      }
-    }
+    database = merge(var.database, { host = "own.abc123.us-gov-west-1.rds.amazonaws.com" })
   }
 
   assert {
@@ -561,13 +508,7 @@ run "given_as_a_proxy_that_iam_would_not_trust" {
   command = plan
 
   variables {
-    database = {
-      host        = "own.proxy-abc123.eu-central-1.rds.amazonaws.com"
-      name        = "pipeline"
-      auth        = "iam"
-      resource_id = "prx-GIVEN"
-      users       = { migrate = "owner", load = "loader", api = "reader" }
-    }
+    database = merge(var.with_iam, { host = "own.proxy-abc123.eu-central-1.rds.amazonaws.com" })
   }
 
   expect_failures = [aws_lambda_invocation.migrate]
@@ -578,13 +519,7 @@ run "given_as_a_proxy_with_authorities" {
 
   variables {
     database_ca_bundle = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-    database = {
-      host        = "own.proxy-abc123.eu-central-1.rds.amazonaws.com"
-      name        = "pipeline"
-      auth        = "iam"
-      resource_id = "prx-GIVEN"
-      users       = { migrate = "owner", load = "loader", api = "reader" }
-    }
+    database           = merge(var.with_iam, { host = "own.proxy-abc123.eu-central-1.rds.amazonaws.com" })
   }
 
   assert {

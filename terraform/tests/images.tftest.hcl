@@ -5,16 +5,7 @@ mock_provider "aws" {
 }
 
 variables {
-  database = {
-    host = "db.example.com"
-    name = "pipeline"
-    auth = "secret"
-    secret_arns = {
-      migrate = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:migrate"
-      load    = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:load"
-      api     = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:api"
-    }
-  }
+  function_zip = null
 }
 
 run "images_are_built_by_default" {
@@ -91,7 +82,7 @@ run "another_architecture_is_another_image" {
 
   assert {
     condition     = alltrue([for function in aws_lambda_function.this : function.architectures == tolist(["arm64"])])
-    error_message = "architecture does not reach the functions."
+    error_message = "var.architecture does not reach the functions."
   }
 
   assert {
@@ -113,7 +104,7 @@ run "another_base_is_another_image" {
 
   assert {
     condition     = alltrue([for repository in aws_ecr_repository.function : [for encryption in repository.encryption_configuration : [encryption.encryption_type, encryption.kms_key]] == [["KMS", "arn:aws:kms:eu-central-1:123456789012:key/given"]]])
-    error_message = "kms_key_arn does not reach the repositories."
+    error_message = "var.kms_key_arn does not reach the repositories."
   }
 
   assert {
@@ -121,7 +112,7 @@ run "another_base_is_another_image" {
       ["x86_64", "public.ecr.aws/lambda/python:3.13"],
       [for file in local.image_sources["load"] : "${filesha256("${path.module}/../${file}")} ${file}"],
     ))), 0, 20)
-    error_message = "Two base images share a tag."
+    error_message = "Two images for var.base_image share a tag."
   }
 }
 
@@ -143,7 +134,7 @@ run "a_zip" {
         function.package_type, function.runtime, function.s3_bucket, function.s3_key, function.source_code_hash
       ] == ["Zip", "python3.13", "code", "functions.zip", var.function_zip.hash]
     ])
-    error_message = "A function does not run the zip that function_zip names."
+    error_message = "A function does not run the zip that var.function_zip names."
   }
 }
 
@@ -156,7 +147,7 @@ run "images_from_elsewhere" {
 
   assert {
     condition     = length(aws_ecr_repository.function) == 0 && length(terraform_data.image) == 0 && length(terraform_data.prerequisites) == 0
-    error_message = "Images that are given are built all the same."
+    error_message = "Images that var.image_uris gives are built all the same."
   }
 
   assert {

@@ -57,3 +57,62 @@ mock_resource "aws_rds_cluster" {
     master_user_secret  = [{ secret_arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:rds!cluster-mock" }]
   }
 }
+
+# Where a test has to tell one from another.
+
+override_resource {
+  target = aws_s3_bucket.this["config"]
+  values = { arn = "arn:aws:s3:::config" }
+}
+override_resource {
+  target = aws_s3_bucket.this["landing"]
+  values = { arn = "arn:aws:s3:::landing" }
+}
+override_resource {
+  target = aws_s3_bucket.this["staging"]
+  values = { arn = "arn:aws:s3:::staging" }
+}
+override_resource {
+  target = aws_lambda_function.this["transform"]
+  values = { arn = "arn:aws:lambda:eu-central-1:123456789012:function:transform" }
+}
+override_resource {
+  target = aws_lambda_function.this["test"]
+  values = { arn = "arn:aws:lambda:eu-central-1:123456789012:function:test" }
+}
+override_resource {
+  target = aws_lambda_function.this["load"]
+  values = { arn = "arn:aws:lambda:eu-central-1:123456789012:function:load" }
+}
+override_resource {
+  target = aws_iam_role.function["alert"]
+  values = { arn = "arn:aws:iam::123456789012:role/alert" }
+}
+override_resource {
+  target = aws_iam_role.function["api"]
+  values = { arn = "arn:aws:iam::123456789012:role/api" }
+}
+override_resource {
+  target = aws_iam_role.function["load"]
+  values = { arn = "arn:aws:iam::123456789012:role/load" }
+}
+override_resource {
+  target = aws_cloudwatch_log_group.function["api"]
+  values = { arn = "arn:aws:logs:eu-central-1:123456789012:log-group:api" }
+}
+override_resource {
+  target = aws_security_group.function
+  values = { id = "sg-function" }
+}
+override_resource {
+  target = aws_security_group.database
+  values = { id = "sg-database" }
+}
+override_resource {
+  target = aws_vpc_endpoint.gateway["dynamodb"]
+  values = { prefix_list_id = "pl-dynamodb" }
+}
+override_resource {
+  target = aws_vpc_endpoint.gateway["s3"]
+  values = { prefix_list_id = "pl-s3" }
+}
