@@ -14,6 +14,7 @@ import pytest
 
 from local import terraform
 from tests.checkout import CHECKOUT, FUNCTIONS
+from tests.terraform.emulation import checkout
 
 pytestmark = pytest.mark.programs
 
@@ -289,24 +290,25 @@ def error_messages(node: object) -> list[str]:
     return own + error_messages(list(node.values()))
 
 
-def copy_checkout(folder: Path) -> Path:
-    """Copy what the module is made of; return where the module is."""
-    leftovers = shutil.ignore_patterns(".terraform*", "*.tfstate*", "__pycache__")
-    for name in ("contracts", "functions", "shared", "terraform"):
-        shutil.copytree(CHECKOUT / name, folder / name, ignore=leftovers)
-    shutil.copy(CHECKOUT / ".dockerignore", folder)
-    return folder / "terraform"
-
-
-def plans(
-    tool: terraform.Terraform, folder: Path, runs: dict[str, dict[str, Any]], mocks: str | None
+def plans_of(
+    tool: terraform.Terraform,
+    folder: Path,
+    runs: dict[str, dict[str, Any]],
+    mocks: str | None,
+    known: str = "apply",
 ) -> list[dict[str, Any]]:
-    """Plan each of `runs`, mappings of variables, by `terraform test`; return all that it says."""
+    """Plan each of `runs`, mappings of variables, by `terraform test`; return all that it says.
+
+    Mocked values are known from the plan on, or not before the apply.
+    """
     tests = folder / "planned"
     tests.mkdir()
-    provider = {"mock_provider": {"aws": {"source": mocks}}} if mocks else {}
+    provider = {"aws": {"source": mocks, "override_during": known}} if mocks else {}
     for name, variables in runs.items():
-        document = provider | {"run": {name: {"command": "plan", "variables": variables}}}
+        document = {
+            "mock_provider": provider,
+            "run": {name: {"command": "plan", "variables": variables}},
+        }
         (tests / f"{name}.tftest.json").write_text(json.dumps(document))
     lines = tool.run("test", "-json", "-verbose", f"-test-directory={tests.name}", folder=folder)
     shutil.rmtree(tests)
@@ -330,8 +332,8 @@ def errors(said: list[dict[str, Any]]) -> dict[str, list[str]]:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Module:
     """Run a command of Terraform on a copy of the module."""
-    checkout = tmp_path_factory.mktemp("checkout")
-    module = Module(copy_checkout(checkout), terraform.find(checkout / "configuration"))
+    folder = tmp_path_factory.mktemp("checkout")
+    module = Module(checkout(folder) / "terraform", terraform.find(folder / "configuration"))
     module("init", "-backend=false")
     return module
 
@@ -408,7 +410,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     right = [*RIGHT, dict.fromkeys(blocks("variable"))]
     runs = {f"wrong_{number}": variables for number, (_, variables) in enumerate(CASES)}
     runs |= {f"right_{number}": variables for number, variables in enumerate(right)}
-    said = plans(tool, folder, runs, None)
+    said = plans_of(tool, folder, runs, None)
     assert {line["@testrun"] for line in said if line["type"] == "test_run"} == runs.keys()
     return errors(said)
 
@@ -459,7 +461,7 @@ def test_whom_the_functions_would_not_trust_is_said_by_the_plan(run: Module) -> 
         "db.endpoint.proxy-x1.mars-north-1.rds.amazonaws.com": None,
         "mars-north-1.rds.example.com": None,
     }
-    said = plans(
+    said = plans_of(
         run.tool,
         run.folder,
         {
@@ -484,7 +486,7 @@ def test_whom_the_functions_would_not_trust_is_said_by_the_plan(run: Module) -> 
 
 def test_it_needs_the_repository_that_it_is_in(tmp_path: Path, run: Module) -> None:
     """By its absolute path Terraform copies the module alone, by `//` all that it is in."""
-    module = copy_checkout(tmp_path / "elsewhere")
+    module = checkout(tmp_path / "elsewhere") / "terraform"
     root = {
         "terraform": {"required_providers": {"aws": {"source": "hashicorp/aws"}}},
         "module": {
@@ -495,7 +497,7 @@ def test_it_needs_the_repository_that_it_is_in(tmp_path: Path, run: Module) -> N
     (tmp_path / "main.tf.json").write_text(json.dumps(root))
     assert run.tool.run("init", folder=tmp_path).returncode == 0
 
-    said = plans(run.tool, tmp_path, {"both": {}}, str(module / "tests" / "mocks"))
+    said = plans_of(run.tool, tmp_path, {"both": {}}, str(module / "tests" / "mocks"))
 
     [error] = [line["diagnostic"] for line in said if line["type"] == "diagnostic"]
     assert f"{NO_CONTRACTS}, in .terraform/modules/absolute/" in error["detail"]

@@ -1,8 +1,6 @@
 """What the module's policies allow: nothing by a wildcard that is not listed with its reason."""
 
-import json
 import re
-import shutil
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby, product
@@ -13,74 +11,47 @@ import pytest
 from ministack.core import iam_evaluator as iam
 
 from local import terraform
-from tests.stand_ins import CHECKOUT
+from tests.terraform.emulation import checkout
 from tests.terraform.policies import Statement, of_plan, too_much, wild
+from tests.terraform.test_module import (
+    CERTIFICATE,
+    IAM,
+    KEY_ARN,
+    SECRET,
+    VPC,
+    ZIP,
+    errors,
+    plans_of,
+)
 
 pytestmark = pytest.mark.programs
 
 ACCOUNT, REGION = "123456789012", "eu-central-1"
 LISTED = tomllib.loads(Path(__file__).with_name("permissions.toml").read_text())
-ZIP = {"bucket": "code", "key": "f.zip", "hash": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="}
-DATABASE = {"host": "db.example.com", "name": "pipeline"}
-FUNCTIONS = ("migrate", "load", "api")
-CERTIFICATE = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-SECRETS = {name: f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}" for name in FUNCTIONS}
-
-KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1"
-
 # Between them, every policy that the module can make.
 STACKS: dict[str, dict[str, Any]] = {
-    "created": {"kms_key_arn": KEY, "database_ca_bundle": CERTIFICATE},
+    "created": {"kms_key_arn": KEY_ARN, "database_ca_bundle": CERTIFICATE},
     "given, with iam, in a network": {
         "function_zip": ZIP,
-        "kms_key_arn": KEY,
+        "kms_key_arn": KEY_ARN,
         "database_ca_bundle": CERTIFICATE,
-        "database": DATABASE
-        | {
-            "auth": "iam",
-            "resource_id": "db-GIVEN",
-            "users": {name: name for name in FUNCTIONS},
-            "vpc": {"subnet_ids": ["subnet-1"], "security_group_ids": ["sg-1"]},
-        },
+        "database": IAM | {"vpc": VPC},
     },
     # As the laptop cloud is.
-    "given, with secrets": {
-        "function_zip": ZIP,
-        "database": DATABASE | {"auth": "secret", "secret_arns": SECRETS},
-    },
+    "given, with secrets": {"function_zip": ZIP, "database": SECRET},
 }
 
 
-def planned(stacks: Mapping[str, Mapping[str, Any]], checkout: Path) -> dict[str, Any]:
+def planned(stacks: Mapping[str, Mapping[str, Any]], folder: Path) -> dict[str, Any]:
     """Return the plan of each stack, on a mocked AWS, made in an empty folder."""
-    folder = checkout / "terraform"
-    leftovers = shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tftest.hcl")
-    shutil.copytree(CHECKOUT / "terraform", folder, ignore=leftovers)
-    for name in (".dockerignore", "contracts", "functions", "shared"):
-        (checkout / name).symlink_to(CHECKOUT / name)
-    buckets = {name: f"arn:aws:s3:::{name}" for name in ("config", "landing", "staging")}
-    document = {
-        "mock_provider": {"aws": {"source": "./tests/mocks", "override_during": "plan"}},
-        "override_resource": [
-            {
-                "target": f'aws_s3_bucket.this["{name}"]',
-                "values": {"arn": arn},
-                "override_during": "plan",
-            }
-            for name, arn in buckets.items()
-        ],
-        "run": {
-            f"stack_{number}": {"command": "plan", "variables": variables}
-            for number, variables in enumerate(stacks.values())
-        },
-    }
-    (folder / "tests" / "policies.tftest.json").write_text(json.dumps(document))
-    tool = terraform.find(checkout / "configuration")
-    tool.run("init", "-backend=false", folder=folder)
-    done = tool.run("test", "-json", "-verbose", folder=folder)
-    assert done.returncode == 0, terraform.explain(done.stdout + done.stderr)
-    lines = [json.loads(line) for line in done.stdout.splitlines() if '"test_plan"' in line]
-    return {stack: line["test_plan"] for stack, line in zip(stacks, lines, strict=True)}
+    module = checkout(folder / "checkout") / "terraform"
+    tool = terraform.find(folder / "configuration")
+    tool.run("init", "-backend=false", folder=module)
+    runs = {f"stack_{number}": variables for number, variables in enumerate(stacks.values())}
+    said = plans_of(tool, module, runs, "./tests/mocks", "plan")
+    assert errors(said) == {}
+    found = {line["@testrun"]: line["test_plan"] for line in said if line["type"] == "test_plan"}
+    return {stack: found[run] for stack, run in zip(stacks, runs, strict=True)}
 
 
 @pytest.fixture(scope="module")
@@ -381,7 +352,7 @@ def test_the_key_is_for_the_roles_whose_calls_need_it(
 
     assert needed
     assert {each.where for each in allowed} == needed
-    assert all(each.resources == {KEY} for each in allowed)
+    assert all(each.resources == {KEY_ARN} for each in allowed)
 
 
 def test_every_permission_is_shown_on_the_local_cloud_or_listed(

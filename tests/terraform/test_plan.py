@@ -12,6 +12,7 @@ import pytest
 from local import terraform
 from shared.version import VERSION
 from tests.checkout import FUNCTIONS
+from tests.terraform.emulation import checkout
 from tests.terraform.lifecycle import kept
 from tests.terraform.test_module import (
     CERTIFICATE,
@@ -20,8 +21,7 @@ from tests.terraform.test_module import (
     SECRET,
     TOPIC_ARN,
     ZIP,
-    copy_checkout,
-    plans,
+    plans_of,
 )
 
 pytestmark = pytest.mark.programs
@@ -115,7 +115,7 @@ class Resource:
 @pytest.fixture(scope="module")
 def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the module, beside what it is made of."""
-    return copy_checkout(tmp_path_factory.mktemp("checkout"))
+    return checkout(tmp_path_factory.mktemp("checkout")) / "terraform"
 
 
 def planned(folder: Path, mocks: str, stacks: dict[str, dict[str, Any]]) -> list[Resource]:
@@ -124,7 +124,7 @@ def planned(folder: Path, mocks: str, stacks: dict[str, dict[str, Any]]) -> list
     assert tool.run("init", "-backend=false", folder=folder).returncode == 0
     common = {"name": NAME, "tags": {"Team": "data"}}
     runs = {stack: common | more for stack, more in stacks.items()}
-    said = plans(tool, folder, runs, mocks)
+    said = plans_of(tool, folder, runs, mocks)
     found = [line["test_plan"] for line in said if line["type"] == "test_plan"]
     assert len(found) == len(stacks), said
     return [resource for plan in found for resource in resources_of(plan)]
