@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from local import terraform
+from local.stack import Aws
 from tests.checkout import CHECKOUT, FUNCTIONS
 from tests.fixtures.laptop import Laptop
 from tests.stand_ins import StandIns
+from tests.terraform.emulation import Root, checkout
 from tests.terraform.inventory import inventory
 
 pytestmark = pytest.mark.deep
@@ -26,25 +27,15 @@ TARGET = "-target=module.pipeline.aws_lambda_function.this"
 class Deployment:
     """A copy of what the module is made of, applied under a name of its own."""
 
-    folder: Path
-    tool: terraform.Terraform
+    sources: Path
+    root: Root
     stand_ins: StandIns
-    laptop: Laptop
-
-    @property
-    def sources(self) -> Path:
-        """The copy of the checkout."""
-        return self.folder / "checkout"
-
-    def run(self, *arguments: str) -> str:
-        done = self.tool.run(*arguments, "-no-color", folder=self.folder / "root")
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+    aws: Aws
 
     def apply(self) -> dict[str, str]:
         """Apply; return the image that each function runs on Lambda."""
-        self.run("apply", "-auto-approve", "-input=false", TARGET)
-        client = self.laptop.aws.client("lambda")
+        self.root.run("apply", "-auto-approve", "-input=false", TARGET)
+        client = self.aws.client("lambda")
         return {
             name: client.get_function(FunctionName=f"tm-images-{name}")["Code"]["ImageUri"]
             for name in FUNCTIONS
@@ -60,7 +51,7 @@ class Deployment:
         )
 
     def tags(self) -> dict[str, list[str]]:
-        client = self.laptop.aws.client("ecr")
+        client = self.aws.client("ecr")
         return {
             name: [
                 tag
@@ -75,12 +66,12 @@ class Deployment:
 
 @pytest.fixture
 def deployment(tmp_path: Path, laptop: Laptop) -> Iterator[Deployment]:
-    for part in ("contracts", "functions", "shared", "terraform"):
-        ignore = shutil.ignore_patterns("__pycache__", ".terraform*")
-        shutil.copytree(CHECKOUT / part, tmp_path / "checkout" / part, ignore=ignore)
-    shutil.copy(CHECKOUT / ".dockerignore", tmp_path / "checkout")
-    root = tmp_path / "root"
-    root.mkdir()
+    sources = checkout(tmp_path / "checkout")
+    stand_ins = StandIns(tmp_path / "stand-ins")
+    stand_ins.install("aws", "docker")
+    path = f"{stand_ins.path}:{os.environ['PATH']}"
+    root = Root.of(tmp_path / "root", laptop.aws, PATH=path, TMPDIR=str(tmp_path))
+    root.folder.mkdir()
     arn = "arn:aws:secretsmanager:us-east-1:000000000000:secret:x"
     pipeline: dict[str, Any] = {
         "source": "../checkout/terraform",
@@ -93,20 +84,10 @@ def deployment(tmp_path: Path, laptop: Laptop) -> Iterator[Deployment]:
             "secret_arns": {"migrate": arn, "load": arn, "api": arn},
         },
     }
-    (root / "main.tf.json").write_text(json.dumps({"module": {"pipeline": pipeline}}))
-    stand_ins = StandIns(tmp_path / "stand-ins")
-    stand_ins.install("aws", "docker")
-    tool = terraform.find(tmp_path / "configuration")
-    environment = {
-        **tool.environment,
-        **laptop.aws.environment(),
-        "PATH": f"{stand_ins.path}:{os.environ['PATH']}",
-        "TMPDIR": str(tmp_path),
-    }
-    made = Deployment(tmp_path, terraform.Terraform(tool.command, environment), stand_ins, laptop)
-    made.run("init", "-input=false")
-    yield made
-    made.run("destroy", "-auto-approve", "-input=false")
+    (root.folder / "main.tf.json").write_text(json.dumps({"module": {"pipeline": pipeline}}))
+    root.run("init", "-input=false")
+    yield Deployment(sources, root, stand_ins, laptop.aws)
+    root.run("destroy", "-auto-approve", "-input=false")
 
 
 def test_an_apply_builds_what_changed_and_nothing_else(deployment: Deployment) -> None:
@@ -117,10 +98,8 @@ def test_an_apply_builds_what_changed_and_nothing_else(deployment: Deployment) -
     assert all(len(tags) == 1 for tags in deployment.tags().values())
     assert len(set(first.values())) == len(FUNCTIONS)
 
-    plan = deployment.tool.run(
-        "plan", "-detailed-exitcode", "-no-color", TARGET, folder=deployment.folder / "root"
-    )
-    assert plan.returncode == 0, plan.stdout + plan.stderr
+    # It fails if anything would change.
+    deployment.root.run("plan", "-detailed-exitcode", TARGET)
 
     # A file of load, and the lock of api and migrate.
     for file in ("load/rows.py", "requirements-database.txt"):
@@ -144,21 +123,19 @@ def test_an_apply_builds_what_changed_and_nothing_else(deployment: Deployment) -
 
 
 def test_a_machine_that_cannot_build_images_makes_nothing(deployment: Deployment) -> None:
-    root = deployment.folder / "root"
+    root = deployment.root
     pipeline = {"source": "../checkout/terraform", "name": "tm-images"}
-    (root / "main.tf.json").write_text(json.dumps({"module": {"pipeline": pipeline}}))
+    (root.folder / "main.tf.json").write_text(json.dumps({"module": {"pipeline": pipeline}}))
     deployment.stand_ins.fail("docker buildx version", "'buildx' is not a docker command.")
-    before = inventory(deployment.laptop.aws)
+    before = inventory(deployment.aws)
 
-    done = deployment.tool.run("apply", "-auto-approve", "-no-color", folder=root)
+    status, said = root.try_to("apply", "-auto-approve")
 
-    assert done.returncode == 1
-    assert "images: Docker has no buildx: install its plugin, or build the images elsewhere" in (
-        done.stdout + done.stderr
-    )
-    assert inventory(deployment.laptop.aws) == before
+    assert status == 1
+    assert "images: Docker has no buildx: install its plugin, or build the images elsewhere" in said
+    assert inventory(deployment.aws) == before
     # The next apply checks again.
-    plan = deployment.run("plan", "-input=false")
+    plan = root.run("plan", "-input=false")
     assert "module.pipeline.terraform_data.prerequisites[0] is tainted" in plan
     assert "module.pipeline.aws_rds_cluster.this[0] will be created" in plan
 
@@ -167,14 +144,10 @@ def test_a_push_that_is_refused_deploys_nothing_and_the_next_apply_goes_on(
     deployment: Deployment,
 ) -> None:
     deployment.stand_ins.fail("docker push", "denied: no")
-    done = deployment.tool.run(
-        "apply", "-auto-approve", "-no-color", TARGET, folder=deployment.folder / "root"
-    )
-    assert done.returncode == 1
-    assert "image of load: 000000000000.dkr.ecr.us-east-1.amazonaws.com refused the push" in (
-        done.stdout + done.stderr
-    )
-    client = deployment.laptop.aws.client("lambda")
+    status, said = deployment.root.try_to("apply", "-auto-approve", TARGET)
+    assert status == 1
+    assert "image of load: 000000000000.dkr.ecr.us-east-1.amazonaws.com refused the push" in said
+    client = deployment.aws.client("lambda")
     with pytest.raises(client.exceptions.ResourceNotFoundException):
         client.get_function(FunctionName="tm-images-load")
 

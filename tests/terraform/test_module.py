@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -293,7 +293,7 @@ def error_messages(node: object) -> list[str]:
 def plans_of(
     tool: terraform.Terraform,
     folder: Path,
-    runs: dict[str, dict[str, Any]],
+    runs: Mapping[str, Mapping[str, Any]],
     mocks: str | None,
     known: str = "apply",
 ) -> list[dict[str, Any]]:
