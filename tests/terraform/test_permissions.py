@@ -101,6 +101,12 @@ def test_nothing_allows_too_much(statements: list[Statement]) -> None:
     assert found == {}
 
 
+def to(service: str, action: str, **condition: object) -> dict[str, Any]:
+    """Return a statement about a service of AWS, without its effect."""
+    principal = {"Service": f"{service}.amazonaws.com"}
+    return {"Action": action, "Principal": principal, "Condition": condition}
+
+
 @pytest.mark.parametrize(
     ("statement", "problem"),
     [
@@ -118,43 +124,26 @@ def test_nothing_allows_too_much(statements: list[Statement]) -> None:
         ),
         ({"Action": "s3:GetObject", "Principal": {"Federated": "x"}}, "a Federated may"),
         (
-            {
-                "Action": "sts:AssumeRole",
-                "Principal": {"Service": "lambda.amazonaws.com"},
-                "Condition": {"StringEquals": {"aws:SourceAccount": "1"}},
-            },
+            to("lambda", "sts:AssumeRole", StringEquals={"aws:SourceAccount": "1"}),
             "lambda.amazonaws.com may on anybody's behalf",
         ),
         (
-            {
-                "Action": "lambda:InvokeFunction",
-                "Principal": {"Service": "s3.amazonaws.com"},
-                "Condition": {"ArnLike": {"aws:SourceArn": "arn:aws:s3:::landing"}},
-            },
+            to("s3", "lambda:InvokeFunction", ArnLike={"aws:SourceArn": "arn:aws:s3:::landing"}),
             "s3.amazonaws.com may on anybody's behalf",
         ),
         (
-            {
-                "Action": "lambda:InvokeFunction",
-                "Principal": {"Service": "events.amazonaws.com"},
-                "Condition": {
-                    "ArnLike": {"aws:SourceArn": [f"arn:aws:events:x:{ACCOUNT}:rule/y", "arn:*"]}
-                },
-            },
+            to(
+                "events",
+                "lambda:InvokeFunction",
+                ArnLike={"aws:SourceArn": [f"arn:aws:events:x:{ACCOUNT}:rule/y", "arn:*"]},
+            ),
             "events.amazonaws.com may on anybody's behalf",
         ),
         (
-            {
-                "Action": "ecr:BatchGetImage",
-                "Principal": {"Service": "lambda.amazonaws.com"},
-                "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
-            },
+            to("lambda", "ecr:BatchGetImage", StringEquals={"aws:SourceAccount": ACCOUNT}),
             "lambda.amazonaws.com need not send aws:SourceAccount",
         ),
-        (
-            {"Action": "ecr:BatchGetImage", "Principal": {"Service": "lambda.amazonaws.com"}},
-            "lambda.amazonaws.com may on anybody's behalf",
-        ),
+        (to("lambda", "ecr:BatchGetImage"), "lambda.amazonaws.com may on anybody's behalf"),
     ],
 )
 def test_what_would_allow_too_much_is_found(statement: dict[str, Any], problem: str) -> None:

@@ -36,6 +36,7 @@ from shared.landing_key import LandingKey
 from shared.odcs import load_all
 from shared.staging import Staging, part_name
 from tests.fixtures.aws import lambda_context, task_event
+from tests.fixtures.lookup import request
 from tests.fixtures.pipeline import AT, Pipeline, checkins, eventually, key_of, refusing
 
 LISTED = tomllib.loads(Path(__file__).with_name("permissions.toml").read_text())
@@ -303,22 +304,11 @@ def api(function: Function) -> Iterator[Work]:
         handler.app.cache_clear()
         handler.log.cache_clear()
 
-    def ask(path: str, **parameters: str) -> int:
-        event = {
-            "resource": path,
-            "path": path,
-            "httpMethod": "GET",
-            "queryStringParameters": parameters,
-            "multiValueQueryStringParameters": {name: [it] for name, it in parameters.items()},
-            "requestContext": {"requestId": "a-request"},
-        }
-        return int(function.call(event)["statusCode"])
-
     def work() -> None:
         forget_all()
-        assert ask("/get", user="nobody") == 200
-        assert ask("/ingestions") == 200
-        assert ask("/ingestions/20240303-0000000000") == 404
+        assert function.call(request("/get", user="nobody"))["statusCode"] == 200
+        assert function.call(request("/ingestions"))["statusCode"] == 200
+        assert function.call(request("/ingestions/20240303-0000000000"))["statusCode"] == 404
 
     try:
         yield work
