@@ -303,12 +303,10 @@ def plans_of(
     """
     tests = folder / "planned"
     tests.mkdir()
-    provider = {"aws": {"source": mocks, "override_during": known}} if mocks else {}
+    aws = {"aws": {"source": mocks, "override_during": known}}
+    provider = {"mock_provider": aws} if mocks else {}
     for name, variables in runs.items():
-        document = {
-            "mock_provider": provider,
-            "run": {name: {"command": "plan", "variables": variables}},
-        }
+        document = provider | {"run": {name: {"command": "plan", "variables": variables}}}
         (tests / f"{name}.tftest.json").write_text(json.dumps(document))
     lines = tool.run("test", "-json", "-verbose", f"-test-directory={tests.name}", folder=folder)
     shutil.rmtree(tests)
