@@ -5,17 +5,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 import yaml
 
-from functions.transform.casts import cast
-from shared.columns import Limits
-from shared.contract import Contract, HeaderPolicy, Pattern
+from shared.contract import Contract, HeaderPolicy
 from shared.errors import InvalidContract
 from shared.odcs import load, load_all
-from shared.rows import Rows
 
 MINIMAL = """
 apiVersion: v3.1.0
@@ -144,40 +139,34 @@ def _property_twice(document: dict[str, Any]) -> None:
     document["schema"][0]["customProperties"] *= 2
 
 
-REFUSED: list[tuple[str, Change, str]] = [
-    # (where it is noticed, what is wrong, what is said)
-    ("schema", column("name", requird=True), "at $.schema[0].properties[0]: Unevaluated"),
-    ("schema", lambda d: d.pop("version"), "at $: 'version' is a required property"),
-    ("schema", column("name", logicalTypeOptions={"maxLen": 10}), "('maxLen' was unexpected)"),
+REFUSED: list[tuple[Change, str]] = [
+    (column("name", requird=True), "at $.schema[0].properties[0]: Unevaluated"),
+    (lambda d: d.pop("version"), "at $: 'version' is a required property"),
+    (column("name", logicalTypeOptions={"maxLen": 10}), "('maxLen' was unexpected)"),
     (
-        "schema",
         quality("amount", arguments={"minimum": 0}, mustBeLessThan=5),
         "at $.schema[0].properties[1].quality[0]: Unevaluated properties",
     ),
-    ("tables", _twice, "one table a file, but 'schema' holds 2"),
-    ("tables", lambda d: d.pop("schema"), "one table a file, but there is no 'schema'"),
+    (_twice, "one table a file, but 'schema' holds 2"),
+    (lambda d: d.pop("schema"), "one table a file, but there is no 'schema'"),
     (
-        "custom",
         custom(delimeter=";"),
         "the table: unknown customProperties ['delimeter']; known: ['decimalMark', 'delimiter', "
         "'encoding', 'headerPolicy', 'indexes', 'lookup', 'maxRejectedPercent', 'nullTokens', "
         "'timezone']",
     ),
     (
-        "custom",
         custom(of="day", format="x"),
         "column 'day': unknown customProperties ['format']; known: ['falseTokens', 'formats', "
         "'trueTokens']",
     ),
-    ("custom", _property_twice, "the table: customProperties ['indexes'] are there more than once"),
+    (_property_twice, "the table: customProperties ['indexes'] are there more than once"),
     (
-        "custom",
         lambda d: d.update(customProperties=[{"property": "encoding", "value": "cp1252"}]),
         "customProperties at $.customProperties are without effect: "
         "they belong to the table ($.schema[0]), to a column of it, or to one of slaProperties",
     ),
     (
-        "custom",
         quality(
             "name",
             arguments={"minLength": 1},
@@ -185,101 +174,89 @@ REFUSED: list[tuple[str, Change, str]] = [
         ),
         "$.schema[0].properties[0].quality[0].customProperties are without effect",
     ),
-    ("table", custom(encoding="utf-9"), "the table: encoding: Python knows no encoding 'utf-9'"),
-    ("table", custom(encoding="rot13"), "the table: encoding: Python knows no encoding 'rot13'"),
-    ("table", custom(delimiter="||"), "NUL, but it is '||'"),
-    ("table", custom(delimiter="§"), "NUL, but it is '§'"),
-    ("table", custom(delimiter='"'), "NUL, but it is '\"'"),
-    ("table", custom(decimalMark="'"), "the table: decimalMark: Input should be '.' or ','"),
-    ("table", custom(nullTokens=[None]), "nullTokens.0: Input should be a valid string"),
-    ("table", custom(headerPolicy={"order": "alphabetical"}), "headerPolicy.order: Input should"),
-    ("table", custom(headerPolicy={"extra": "ignore"}), "headerPolicy.extra: Extra inputs"),
-    ("table", custom(timezone="Mars/Olympus"), "'Mars/Olympus' is no time zone"),
-    ("table", custom(timezone="Europe"), "'Europe' is no time zone; one is Europe/Berlin"),
-    ("table", custom(timezone="../x"), "'../x' is no time zone; one is Europe/Berlin"),
-    ("table", custom(indexes=[[]]), "indexes.0: Tuple should have at least 1 item"),
+    (custom(encoding="utf-9"), "the table: encoding: Python knows no encoding 'utf-9'"),
+    (custom(encoding="rot13"), "the table: encoding: Python knows no encoding 'rot13'"),
+    (custom(delimiter="||"), "NUL, but it is '||'"),
+    (custom(delimiter="§"), "NUL, but it is '§'"),
+    (custom(delimiter='"'), "NUL, but it is '\"'"),
+    (custom(decimalMark="'"), "the table: decimalMark: Input should be '.' or ','"),
+    (custom(nullTokens=[None]), "nullTokens.0: Input should be a valid string"),
+    (custom(headerPolicy={"order": "alphabetical"}), "headerPolicy.order: Input should"),
+    (custom(headerPolicy={"extra": "ignore"}), "headerPolicy.extra: Extra inputs"),
+    (custom(timezone="Mars/Olympus"), "'Mars/Olympus' is no time zone"),
+    (custom(timezone="Europe"), "'Europe' is no time zone; one is Europe/Berlin"),
+    (custom(timezone="../x"), "'../x' is no time zone; one is Europe/Berlin"),
+    (custom(indexes=[[]]), "indexes.0: Tuple should have at least 1 item"),
     (
-        "table",
         both(table(properties=None), custom(indexes=[])),
         "the table: columns: Tuple should have at least 1 item",
     ),
-    ("table", custom(indexes=[["name", "id_"]]), "an index names ['id_'], which are no columns"),
-    (
-        "table",
-        custom(lookup={"key": "user", "order": "day", "fields": ["name"]}),
-        "lookup names ['user'], which are no columns",
-    ),
-    ("table", custom(lookup={"key": "name", "order": "day"}), "lookup.fields: Field required"),
+    (custom(indexes=[["name", "id_"]]), "an index names ['id_'], which are no columns"),
+    (custom(lookup={"key": "name", "order": "day"}), "lookup.fields: Field required"),
     *(
         (
-            "table",
-            both(column("day", required=True), custom(lookup={"fields": ["name"], **wrong})),
+            both(
+                both(column("day", required=True), column("paid", required=True)),
+                custom(lookup={"key": "name", "order": "day", "fields": ["name"]} | wrong),
+            ),
             message,
         )
         for wrong, message in (
-            ({"key": "paid", "order": "day"}, "the lookup's key paid must be a string or an int"),
-            ({"key": "name", "order": "amount"}, "the lookup's order amount must be required"),
-            ({"key": "name", "order": "day", "group": "paid"}, "the lookup's group paid must be a"),
-            ({"key": "name", "order": "day", "measure": "paid"}, "the lookup's measure paid must"),
-            ({"key": "name", "order": "day", "group": "none"}, "lookup names ['none'], which are"),
+            ({"key": "paid"}, "the lookup's key paid must be a string or an integer"),
+            ({"key": "day"}, "the lookup's key day must be a string or an integer"),
+            ({"key": "amount"}, "the lookup's key amount must be a string or an integer"),
+            ({"key": "user"}, "lookup names ['user'], which are no columns"),
+            ({"order": "amount"}, "the lookup's order amount must be required"),
+            ({"order": "paid"}, "the lookup's order paid must be required, and no boolean"),
+            ({"group": "paid"}, "the lookup's group paid must be a string or an integer"),
+            ({"group": "none"}, "lookup names ['none'], which are no columns"),
+            ({"measure": "paid"}, "the lookup's measure paid must be a number or an integer"),
+            ({"measure": "name"}, "the lookup's measure name must be a number or an integer"),
+            ({"fields": []}, "lookup.fields: Tuple should have at least 1 item"),
+            ({"fields": ["id"]}, "lookup names ['id'], which are no columns"),
+            ({"limit": 10}, "lookup.limit: Extra inputs are not permitted"),
         )
     ),
-    ("table", custom(lookup={"key": "name", "order": "name", "fields": []}), "lookup.fields: Tup"),
+    (custom(nullTokens=["no"]), "column 'paid': ['no'] cannot mean missing, and true or false"),
     (
-        "table",
-        custom(nullTokens=["no"]),
-        "column 'paid': ['no'] cannot mean missing, and true or false",
-    ),
-    (
-        "names",
         table(physicalName="x; drop table source"),
         "relation: 'x; drop table source' is no plain lower-case PostgreSQL identifier",
     ),
-    ("names", column("name", physicalName="Name"), "physicalName: 'Name' is no plain lower-case"),
-    ("names", table(physicalName="source"), "the table source is the pipeline's own"),
-    ("names", table(physicalName="replacement"), "table replacement is the pipeline's own"),
-    ("names", column("name", physicalName="source_id"), "['source_id'] are the pipeline's own"),
-    ("names", column("name", physicalName="line"), "['line'] are the pipeline's own"),
-    ("names", column("name", physicalName="amount"), "['amount'] are there more than once"),
-    ("names", column("name", name="day", physicalName="n"), "['day'] are there more than once"),
-    ("types", column("day", logicalType="time"), "column 'day': logicalType: Input should be"),
-    ("types", column("name", logicalType=None), "at $.schema[0].properties[0]: a column needs a"),
-    ("types", column("name", physicalType=None), "column 'name': physicalType: Input should be"),
+    (column("name", physicalName="Name"), "physicalName: 'Name' is no plain lower-case"),
+    (table(physicalName="source"), "the table source is the pipeline's own"),
+    (table(physicalName="replacement"), "table replacement is the pipeline's own"),
+    (column("name", physicalName="source_id"), "['source_id'] are the pipeline's own"),
+    (column("name", physicalName="line"), "['line'] are the pipeline's own"),
+    (column("name", physicalName="amount"), "['amount'] are there more than once"),
+    (column("name", name="day", physicalName="n"), "['day'] are there more than once"),
+    (column("day", logicalType="time"), "column 'day': logicalType: Input should be"),
+    (column("name", logicalType=None), "at $.schema[0].properties[0]: a column needs a"),
+    (column("name", physicalType=None), "column 'name': physicalType: Input should be"),
     (
-        "types",
         column("name", physicalType="text); drop table source; --"),
         "column 'name': a string cannot be kept as 'text); drop table source; --'; "
         "physicalType must be text or varchar(length)",
     ),
     (
-        "types",
         column("amount", physicalType="double precision"),
         "physicalType must be numeric(precision,scale)",
     ),
+    (column("amount", logicalType="integer"), "physicalType must be smallint or integer or bigint"),
     (
-        "types",
-        column("amount", logicalType="integer"),
-        "physicalType must be smallint or integer or bigint",
-    ),
-    (
-        "types",
         column("amount", physicalType="numeric(39,2)"),
         "column 'amount': numeric(39,2) must have 1 to 38 digits, "
         "and no more of them after the point than in all",
     ),
-    ("types", column("amount", physicalType="numeric(2,3)"), "numeric(2,3) must have 1 to 38"),
+    (column("amount", physicalType="numeric(2,3)"), "numeric(2,3) must have 1 to 38"),
     (
-        "types",
         column("name", logicalTypeOptions={"minLength": 1}),
         "column 'name': varchar(10) needs a logicalTypeOptions.maxLength of at most 10",
     ),
     (
-        "types",
         column("name", logicalTypeOptions={"maxLength": 11}),
         "column 'name': varchar(10) needs a logicalTypeOptions.maxLength of at most 10",
     ),
     (
-        "types",
         both(
             column("name", logicalTypeOptions=None),
             quality("name", arguments={"maxLength": 10}, severity="warning"),
@@ -287,53 +264,44 @@ REFUSED: list[tuple[str, Change, str]] = [
         "varchar(10) needs a logicalTypeOptions.maxLength",
     ),
     (
-        "types",
         column("name", logicalTypeOptions={"maxLength": 10, "format": "email"}),
         "column 'name': unknown logicalTypeOptions ['format']",
     ),
     (
-        "types",
         column("amount", logicalTypeOptions={"multipleOf": 2}),
         "column 'amount': unknown logicalTypeOptions ['multipleOf']",
     ),
-    ("formats", custom(of="day"), "column 'day': a date needs 'formats': none is guessed"),
+    (custom(of="day"), "column 'day': a date needs 'formats': none is guessed"),
     (
-        "formats",
         custom(of="name", formats=[{"pattern": "yyyy-MM-dd"}]),
         "column 'name': a string has no 'formats'",
     ),
     (
-        "formats",
         custom(of="day", formats=[{"patern": "yyyy"}]),
         "column 'day': formats.0.pattern: Field required; formats.0.patern: Extra inputs",
     ),
     (
-        "formats",
         custom(of="day", formats=[{"pattern": "yyyy-MM-dd", "timezone": "CEST+"}]),
         "column 'day': formats.0.timezone: 'CEST+' is no time zone; one is Europe/Berlin",
     ),
     (
-        "tokens",
         custom(of="paid", trueTokens=["yes"]),
         "column 'paid': a boolean needs 'trueTokens' and 'falseTokens'",
     ),
     (
-        "tokens",
         custom(of="name", trueTokens=["yes"]),
         "column 'name': a string has no 'trueTokens' and 'falseTokens'",
     ),
     (
-        "tokens",
         custom(of="paid", trueTokens=["yes", "x"], falseTokens=["no", "x"]),
         "column 'paid': ['x'] cannot mean true and false",
     ),
     (
-        "tokens",
         custom(of="paid", trueTokens=[True], falseTokens=["no"]),
         "column 'paid': trueTokens.0: Input should be a valid string",
     ),
     *(
-        ("columns", column("name", **{key: value}), f"this pipeline does not act on {key}")
+        (column("name", **{key: value}), f"this pipeline does not act on {key}")
         for key, value in {
             "primaryKey": True,
             "partitioned": True,
@@ -343,28 +311,21 @@ REFUSED: list[tuple[str, Change, str]] = [
         }.items()
     ),
     (
-        "quality",
         quality("amount", name=None, arguments={"minimum": 0}),
         "column 'amount': every quality needs a name, which rejects refer to",
     ),
-    ("quality", row_count(name=None, mustBe=1), "the table: every quality needs a name"),
+    (row_count(name=None, mustBe=1), "the table: every quality needs a name"),
     (
-        "quality",
         quality("amount", metric="rowCount"),
         "column 'amount': the quality 'q' has the metric 'rowCount'; this pipeline knows "
         "nullValues, missingValues, duplicateValues and invalidValues",
     ),
     (
-        "quality",
         column("amount", quality=[{"name": "q", "type": "text", "description": "good"}]),
         "the quality 'q' has the metric None",
     ),
     *(
-        (
-            "quality",
-            quality("amount", **wrong),
-            "column 'amount': the quality 'q' must ask for one thing",
-        )
+        (quality("amount", **wrong), "column 'amount': the quality 'q' must ask for one thing")
         for wrong in (
             {},
             {"arguments": {"minimum": 0, "validValues": ["1"]}},
@@ -373,29 +334,24 @@ REFUSED: list[tuple[str, Change, str]] = [
         )
     ),
     (
-        "quality",
         quality("amount", arguments={"minimun": 0}),
         "column 'amount': the quality 'q' has unknown arguments ['minimun']; known: ['maxLength', "
         "'maximum', 'minLength', 'minimum', 'notInFuture', 'pattern', 'validValues']",
     ),
     (
-        "quality",
         quality("name", arguments={"validValues": 5}),
         "column 'name': rules.3.allowed.values: Input should be a valid tuple",
     ),
     (
-        "quality",
         quality("name", arguments={"validValues": []}),
         "column 'name': rules.3.allowed.values: Tuple should have at least 1 item",
     ),
     (
-        "quality",
         quality("amount", arguments={"minimum": 0}, severity="info"),
         "column 'amount': the quality 'q' must be an error or a warning",
     ),
     *(
         (
-            "quality",
             quality("amount", **({"arguments": {"minimum": 0}, "mustBe": None} | wrong)),
             "column 'amount': the quality 'q' must say mustBe 0, or how many rows may fail: "
             "mustBeLessThan or mustBeLessOrEqualTo, with the unit rows or percent",
@@ -403,12 +359,11 @@ REFUSED: list[tuple[str, Change, str]] = [
         for wrong in ({"mustBeGreaterThan": 5}, {"mustBe": 5}, {"mustBeBetween": [0, 5]})
     ),
     (
-        "quality",
         quality("amount", arguments={"minimum": 0}, mustBe=None, mustBeLessThan=5, unit="%"),
         "column 'amount': rules.0.range.threshold.unit: Input should be 'rows' or 'percent'",
     ),
     *(
-        ("rules", change, f"column {name!r}: the rule q ({kind}) says nothing of a {logical_type}")
+        (change, f"column {name!r}: the rule q ({kind}) says nothing of a {logical_type}")
         for name, logical_type, kind, change in (
             ("amount", "number", "length", quality("amount", arguments={"minLength": 1})),
             ("amount", "number", "pattern", quality("amount", arguments={"pattern": "1"})),
@@ -419,27 +374,20 @@ REFUSED: list[tuple[str, Change, str]] = [
         )
     ),
     (
-        "rules",
         quality("day", arguments={"minimum": 2020}),
         "column 'day': the rule q holds a date against 2020, which is none",
     ),
     (
-        "rules",
         quality("amount", arguments={"minimum": "2020-01-01"}),
         "column 'amount': the rule q holds a number against 2020-01-01, which is none",
     ),
     (
-        "rules",
         quality("name", name="unique", arguments={"validValues": ["a"]}),
         "column 'name': rules ['unique'] are there more than once; "
         "rejects refer to a rule by its name",
     ),
     *(
-        (
-            "counts",
-            row_count(**wrong),
-            "the quality 'q' of the table must be an error of the metric",
-        )
+        (row_count(**wrong), "the quality 'q' of the table must be an error of the metric")
         for wrong in (
             {"mustBeGreaterThan": 0, "severity": "warning"},
             {"mustBeGreaterThan": 0, "severity": "info"},
@@ -450,45 +398,38 @@ REFUSED: list[tuple[str, Change, str]] = [
         )
     ),
     *(
-        ("sla", sla(value=value), "the table: sla.time: " + repr(value) + " is no time of day")
+        (sla(value=value), "the table: sla.time: " + repr(value) + " is no time of day")
         for value in ("9:00", "24:00", "09:00-08:00", 630, None, "09:00:00")
     ),
-    ("sla", sla(unit="d", value="09:00"), "does not act on ['unit'] of timeOfAvailability"),
-    ("sla", sla(element="feed", value="09:00"), "not act on ['element'] of timeOfAvailability"),
+    (sla(unit="d", value="09:00"), "does not act on ['unit'] of timeOfAvailability"),
+    (sla(element="feed", value="09:00"), "not act on ['element'] of timeOfAvailability"),
     (
-        "sla",
         sla(customProperties=[{"property": "weekdays", "value": ["monday"]}]),
         "the table: sla.weekdays.0: Input should be 'mon', 'tue'",
     ),
     (
-        "sla",
         sla(customProperties=[{"property": "weekdays", "value": []}]),
         "sla.weekdays: Tuple should have at least 1 item",
     ),
     (
-        "sla",
         sla(customProperties=[{"property": "weekday", "value": ["mon"]}]),
         "timeOfAvailability: unknown customProperties ['weekday']; known: ['weekdays']",
     ),
     (
-        "sla",
         sla({"property": "latency", "value": 1, "unit": "d"}),
         "['latency'] without timeOfAvailability say by no time of day",
     ),
     (
-        "sla",
         sla({"property": "retention", "value": 3, "unit": "y"}, value="09:00"),
         "does not act on 'retention', only on latency, timeOfAvailability",
     ),
     (
-        "sla",
         sla({"property": "timeOfAvailability", "value": "10:00"}, value="09:00"),
         "slaProperties: ['timeOfAvailability'] are there more than once",
     ),
-    ("sla", lambda d: d.update(slaDefaultElement="feed"), "slaDefaultElement is without effect"),
+    (lambda d: d.update(slaDefaultElement="feed"), "slaDefaultElement is without effect"),
     *(
         (
-            "sla",
             sla({"property": "latency"} | wrong, value="09:00"),
             "latency must be a whole number of days with the unit d",
         )
@@ -501,7 +442,6 @@ REFUSED: list[tuple[str, Change, str]] = [
         )
     ),
     (
-        "sla",
         sla({"property": "latency", "value": -1, "unit": "d"}, value="09:00"),
         "sla.latency: Input should be greater than or equal to 0",
     ),
@@ -509,9 +449,7 @@ REFUSED: list[tuple[str, Change, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
-    [each[1:] for each in REFUSED],
-    ids=[f"{kind}-{message[:50]}" for kind, _, message in REFUSED],
+    ("change", "message"), REFUSED, ids=[message[:50] for _, message in REFUSED]
 )
 def test_what_the_pipeline_would_not_act_on_is_refused(
     change: Change, message: str, tmp_path: Path
@@ -540,10 +478,12 @@ def test_what_is_promised(tmp_path: Path) -> None:
     assert (every_day.latency, len(every_day.weekdays)) == (0, 7)
 
 
-@pytest.mark.parametrize("text", ["a: [", "", "just text", "- a list", "schema: 5"])
-def test_a_file_that_is_no_contract(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "body", [b"a: [", b"", b"just text", b"- a list", b"schema: 5", b"name: \xff"]
+)
+def test_a_file_that_is_no_contract(body: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x.odcs.yaml"
-    path.write_text(text, "utf-8")
+    path.write_bytes(body)
 
     with pytest.raises(InvalidContract, match=r"^x\.odcs\.yaml: "):
         load(path)
@@ -554,14 +494,6 @@ def test_of_two_equal_keys_none_is_taken(tmp_path: Path) -> None:
     path.write_text(MINIMAL.replace("required: true", "required: true\n        required: no"))
 
     with pytest.raises(InvalidContract, match=r"line 14, \['required'\] is there more than once"):
-        load(path)
-
-
-def test_a_file_that_is_no_text(tmp_path: Path) -> None:
-    path = tmp_path / "x.odcs.yaml"
-    path.write_bytes(b"name: \xff")
-
-    with pytest.raises(InvalidContract, match=r"^x\.odcs\.yaml: "):
         load(path)
 
 
@@ -593,8 +525,9 @@ def test_two_contracts_for_one_api(tmp_path: Path) -> None:
     for name in ("one", "two"):
         made = document()
         table(name=name)(made)
-        column("day", required=True)(made)
-        custom(lookup={"key": "name", "order": "day", "fields": ["name"]})(made)
+        # A key may not be called as a parameter of the API, an order may.
+        column("day", name="limit", required=True)(made)
+        custom(lookup={"key": "name", "order": "limit", "fields": ["name"]})(made)
         save(tmp_path, made, name)
 
     assert load_all(tmp_path).invalid == {
@@ -628,7 +561,8 @@ def test_our_own_contracts_are_valid() -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "taken"), [("key", "cursor"), ("key", "from"), ("group", "week"), ("measure", "rows")]
+    ("role", "taken"),
+    [("key", "cursor"), ("key", "from"), ("key", "limit"), ("group", "week"), ("measure", "rows")],
 )
 def test_a_look_up_has_words_of_its_own(tmp_path: Path, role: str, taken: str) -> None:
     made = document()
@@ -639,7 +573,7 @@ def test_a_look_up_has_words_of_its_own(tmp_path: Path, role: str, taken: str) -
     table(customProperties=None)(made)
     custom(lookup={"key": key, "order": "day", "fields": ["day"], role: taken})(made)
 
-    with pytest.raises(InvalidContract, match=f"{role} {taken} must be"):
+    with pytest.raises(InvalidContract, match=f"{role} {taken} must be .*'{taken}'"):
         load(save(tmp_path, made))
 
 
@@ -654,20 +588,6 @@ def test_what_a_contract_need_not_say_has_its_default(tmp_path: Path) -> None:
     assert (contract.indexes, contract.lookup, contract.row_counts) == ((), None, ())
     assert not contract.column("amount").required
     assert contract.column("day").formats[0].locale == "en"
-
-
-def test_the_check_ins_are_what_they_were() -> None:
-    contract = load_all()["dailycheckins"]
-
-    assert contract.header == ("user", "timestamp", "hours", "project")
-    assert contract.relation == "daily_checkins"
-    assert contract.column("hours").limits == Limits(3, precision=5, scale=2)
-    assert [rule.name for rule in contract.column("user").rules] == ["required", "maxLength"]
-    assert contract.column("hours").rules[1].severity == "warning"
-    assert contract.column("timestamp").formats[2].locale == "ru"
-    assert contract.lookup is not None
-    assert contract.lookup.fields == ("user", "project", "hours", "timestamp")
-    assert (contract.lookup.group, contract.lookup.measure) == ("project", "hours")
 
 
 def test_the_budgets_are_of_another_shape_in_every_way() -> None:
@@ -745,15 +665,3 @@ def test_the_standards_own_date_format_is_one(tmp_path: Path) -> None:
     )
 
     assert [each.pattern for each in contract.column("day").formats] == ["dd/MM/yyyy"]
-
-
-@pytest.mark.parametrize("contract", load_all().values(), ids=load_all())
-def test_patterns_and_formats_are_understood(contract: Contract) -> None:
-    for each in contract.columns:
-        for rule in each.rules:
-            if isinstance(rule, Pattern):
-                pc.match_substring_regex(pa.array([""]), rule.regex)
-    nothing = [pa.array([], pa.string())] * len(contract.columns)
-    rows = Rows(pa.array([], pa.int64()), nothing, lambda _: nothing[0])
-
-    assert len(cast(rows, list(contract.header), contract).clean) == 0
