@@ -16,12 +16,12 @@ from functions.transform.transformation import transform
 from shared import lines
 from shared.contract import Column, Contract, Format, HeaderPolicy, Length, Pattern, RowCount
 from shared.endings import Outcome
-from shared.ingestion import Ingestion, Source
-from shared.landing_key import LandingKey
+from shared.ingestion import Source
 from shared.odcs import load_all
 from shared.staging import Staging
+from shared.verdict import Verdict
 from tests import slow_reader
-from tests.fixtures.aws import KEY, LANDING
+from tests.fixtures.aws import KEY, LANDING, ingestion_of
 from tests.processing import NOW, process
 
 CHECKINS = load_all()["dailycheckins"]
@@ -170,6 +170,11 @@ CASES: dict[str, Case] = {
         HEADER.encode() + GOOD.encode() + "Zoë,".encode("cp1252"),
         Refused("line 3 is not utf-8 text: byte 0xeb .*; send the file as utf-8"),
     ),
+    "a byte that is no text in quotes": (
+        b'a,b\n1,2\n"1,\xff',
+        Refused("line 3 is not utf-8 text: byte 0xff"),
+        PLAIN,
+    ),
     "half a character at the end": (
         checkin().encode() + "ё".encode()[:1],
         Refused("line 3 is not utf-8 text: byte 0xd1"),
@@ -254,6 +259,19 @@ CASES: dict[str, Case] = {
     "another case": ("A,b\n1,2\n", Refused("missing: 'a'; unknown: 'A'"), PLAIN),
     "spaces in the header": ("a, b\n1,2\n", Refused("missing: 'b'; unknown: ' b'"), PLAIN),
     "a delimiter behind the header": ("a,b,\n1,2,\n", Refused("unknown: ''"), PLAIN),
+    "so many columns that no reason names them all": (
+        ",".join(["user", *(f"колонка {number}" for number in range(9_990)), "\x1b[31m", "user"]),
+        Refused(
+            r"^line 1 is not the header of dailycheckins \(user,timestamp,hours,project\): "
+            r"missing: 'hours', 'project', 'timestamp'; unknown: '\\x1b\[31m', 'колонка 0', "
+            r"'колонка 1', 'колонка 10', 'колонка 100', 'колонка 1000', 'колонка 1001', "
+            r"'колонка 1002', 'колонка 1003', 'колонка 1004', … \(9,981 more\); repeated: 'user'$"
+        ),
+    ),
+    "a column whose name no reason holds": (
+        HEADER.strip() + "," + "x" * 100_000,
+        Refused(r"project\): unknown: 'x{22}… \(99,979 more characters\)$"),
+    ),
     "quotes in the header": ('"a","b"\n1,2\n', Loaded({"a": "1", "b": "2"}), PLAIN),
     "an open quote in the header": (
         '"a,b\n1,2\n',
@@ -500,7 +518,7 @@ def test_what_goes_wrong_has_one_outcome(kind: str, size: int, tmp_path: Path) -
 
     match outcome:
         case Refused(reason):
-            assert found.verdict.outcome == Outcome.REFUSED
+            assert found.verdict == Verdict(Outcome.REFUSED, found.refused)
             assert re.search(reason, str(found.refused))
             assert_is_for_people(str(found.refused))
         case Halted(reason):
@@ -527,22 +545,12 @@ def test_what_goes_wrong_has_one_outcome(kind: str, size: int, tmp_path: Path) -
         assert counts["rowsRead"] == len(found.loaded) + counts["rowsRejected"]
 
 
-def staging_in(folder: Path) -> Staging:
-    key = LandingKey.parse(KEY)
-    assert key is not None
-    return Staging(folder, Ingestion.of(Source(LANDING, KEY, "version", 0), key))
-
-
 @pytest.mark.parametrize("row", ["ned" * 6_000_000 + ",\n", "ned" * 6_000_000])
 def test_a_line_of_17_mib_is_refused(row: str, tmp_path: Path) -> None:
     body = (HEADER + GOOD + row).encode()
 
     for size in (2**20, 2**24, 2**26):
-        verdict = transform(
-            (body[i : i + size] for i in range(0, len(body), size)), CHECKINS, staging_in(tmp_path)
-        )
-        assert verdict.outcome == Outcome.REFUSED
-        assert verdict.reason == (
+        assert process(tmp_path, body, CHECKINS, size=size).refused == (
             "line 3 is longer than 16 MiB; the file has no line ends where rows should end"
         )
 
@@ -557,7 +565,8 @@ def test_a_line_of_a_gigabyte_is_refused_long_before_it_is_read(tmp_path: Path) 
             read += 2**20
             yield b"x" * 2**20
 
-    verdict = transform(gigabyte(), CHECKINS, staging_in(tmp_path))
+    staging = Staging(tmp_path, ingestion_of(Source(LANDING, KEY, "version", 0)))
+    verdict = transform(gigabyte(), CHECKINS, staging)
 
     assert str(verdict.reason).startswith("line 3 is longer than 16 MiB")
     assert read < 2 * lines.MAX_LINE_BYTES
