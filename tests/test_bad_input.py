@@ -268,6 +268,10 @@ CASES: dict[str, Case] = {
             r"'колонка 1002', 'колонка 1003', 'колонка 1004', … \(9,981 more\); repeated: 'user'$"
         ),
     ),
+    "10,001 columns": (
+        ",".join(map(str, range(10_001))),
+        Refused("^line 1 has 10,001 columns; at most 10,000 are read$"),
+    ),
     "a column whose name no reason holds": (
         HEADER.strip() + "," + "x" * 100_000,
         Refused(r"project\): unknown: 'x{22}… \(99,979 more characters\)$"),

@@ -3,6 +3,7 @@
 import csv
 import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -49,8 +50,8 @@ def listed(records: quotes.Records) -> Iterator[Row]:
         yield line, RowOutcome(outcome), 0 if outcome else values
 
 
-def one_by_one(text: str) -> Iterator[Row]:
-    """Yield the rows as `csv` reads them, each on its own: as slow as can be."""
+def one_by_one(text: str) -> Iterator[tuple[int, RowOutcome, list[str]]]:
+    """Yield the rows as `csv` reads them, each on its own: line, outcome, and its values if any."""
     lines = [line + "\n" for line in text.split("\n")]
     lines[-1] = lines[-1].removesuffix("\n")
     lines = lines if lines[-1] else lines[:-1]
@@ -60,12 +61,26 @@ def one_by_one(text: str) -> Iterator[Row]:
         try:
             row = next(reader)
         except csv.Error as error:
-            yield i + 1, fault(str(error)), 0
+            yield i + 1, fault(str(error)), []
             i += 1
         else:
             if row:
-                yield i + 1, RowOutcome.COMPLETE, len(row)
+                yield i + 1, RowOutcome.COMPLETE, row
             i += reader.line_num
+
+
+def expected(text: str) -> list[Row]:
+    return [(line, outcome, len(values)) for line, outcome, values in one_by_one(text)]
+
+
+@contextmanager
+def longest(value: int) -> Iterator[None]:
+    """Let no value be of more characters than that."""
+    before = csv.field_size_limit(value)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def up_to_the_longest_row(lines: list[str]) -> Iterator[str]:
@@ -96,25 +111,19 @@ def test_rows_are_those_of_csv(
 ) -> None:
     monkeypatch.setattr(quotes, "MAX_ROW", longest_row)
     monkeypatch.setattr(quotes, "_WINDOW", 3)  # so that the windows' seams are tested too
-    before = csv.field_size_limit(longest_value)
-    try:
+    with longest(longest_value):
         for size in range(1, length + 1):
             for each in itertools.product(letters, repeat=size):
                 text = "".join(each)
-                assert found(text) == list(one_by_one(text)), text
-    finally:
-        csv.field_size_limit(before)
+                assert found(text) == expected(text), text
 
 
 @pytest.mark.parametrize("longest_value", [3, 100])
 def test_a_text_may_be_scanned_in_two_parts(longest_value: int) -> None:
-    before = csv.field_size_limit(longest_value)
-    try:
+    with longest(longest_value):
         for size in range(1, 7):
             for each in itertools.product('a",\n', repeat=size):
                 text = "".join(each)
-                expected = list(one_by_one(text))
+                whole = expected(text)
                 for cut in range(1, text.count("\n") + 1):
-                    assert found(text, cut) == expected, (text, cut)
-    finally:
-        csv.field_size_limit(before)
+                    assert found(text, cut) == whole, (text, cut)

@@ -1,8 +1,6 @@
 """Both ways of reading rows: the fast one, and the exact one that quotes or blank lines ask for."""
 
-import csv
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,8 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.lines import Refusal
-from shared.rows import MAX_COLUMNS, _in_words, read_table
-from tests.shared.test_quotes import fault
+from shared.quotes import RowOutcome
+from shared.rows import _in_words, read_table
+from tests.shared.test_quotes import longest, one_by_one
 
 Row = tuple[int, list[str], str]
 
@@ -52,14 +51,6 @@ def test_lines_are_rows(end: str, last: str, size: int) -> None:
     assert malformed == []
 
 
-@pytest.mark.parametrize("size", [1, 3, 1000])
-def test_ragged_rows_keep_their_line_and_text_and_the_others_theirs(size: int) -> None:
-    _, rows, malformed = read("a,b\n1,2\n3\n4,5,6\n7,8\n", size)
-
-    assert [(line, values) for line, values, _ in rows] == [(2, ["1", "2"]), (5, ["7", "8"])]
-    assert malformed == [(3, "columnCount", "3"), (4, "columnCount", "4,5,6")]
-
-
 @pytest.mark.parametrize("size", [1, 4, 1000])
 def test_quotes_hold_delimiters_line_ends_and_quotes(size: int) -> None:
     _, rows, malformed = read('a,b\r\n"1,1","x\r\ny"\r\n"he said ""no""",2\r\n3,4\r\n', size)
@@ -70,79 +61,6 @@ def test_quotes_hold_delimiters_line_ends_and_quotes(size: int) -> None:
         (5, ["3", "4"], "3,4"),
     ]
     assert malformed == []
-
-
-@pytest.mark.parametrize("size", [1, 4, 1000])
-def test_a_stray_quote_costs_one_row(size: int) -> None:
-    _, rows, malformed = read('a,b\n"1,2\n3,4\n5,6\n', size)
-
-    assert [(line, values) for line, values, _ in rows] == [(3, ["3", "4"]), (4, ["5", "6"])]
-    assert malformed == [(2, "quoting", '"1,2')]
-
-
-def test_a_quote_in_the_middle_of_a_value_is_a_character() -> None:
-    _, rows, _ = read('a,b\n5" pipe,2\n')
-
-    assert rows == [(2, ['5" pipe', "2"], '5" pipe,2')]
-
-
-def test_text_behind_a_closing_quote_is_malformed() -> None:
-    _, rows, malformed = read('a,b\n"1"x,2\n3,4\n')
-
-    assert [line for line, _, _ in rows] == [3]
-    assert malformed == [(2, "quoting", '"1"x,2')]
-
-
-@pytest.mark.parametrize("size", [1, 1000])
-def test_blank_lines_are_no_rows_but_count_as_lines(size: int) -> None:
-    _, rows, malformed = read("a,b\n\n1,2\r\n\r\n3,4\n\n", size)
-
-    assert [(line, values) for line, values, _ in rows] == [(3, ["1", "2"]), (5, ["3", "4"])]
-    assert malformed == []
-
-
-def test_a_lone_carriage_return_ends_no_line() -> None:
-    _, rows, malformed = read("a,b\n1,x\ry\n3,4\n")
-
-    assert [(line, values) for line, values, _ in rows] == [(3, ["3", "4"])]
-    assert malformed == [(2, "quoting", "1,x\ry")]
-
-
-def test_after_quotes_reading_is_fast_and_right_again() -> None:
-    body = "".join(f"{n},{n}\n" for n in range(50))
-
-    _, rows, _ = read(f'a,b\n"x\ny",1\n{body}', size=16)
-
-    assert [line for line, _, _ in rows] == [2, *range(4, 54)]
-
-
-def test_no_byte_at_all() -> None:
-    assert read_table([], "utf-8", ",") == Refusal("the file is empty")
-
-
-def test_a_header_that_cannot_be_read() -> None:
-    refusal = read_table([b'"a,b\n1,2\n'], "utf-8", ",")
-
-    assert isinstance(refusal, Refusal)
-    assert refusal.reason.startswith("line 1 cannot be read")
-
-
-def test_a_blank_line_is_a_header_without_columns() -> None:
-    table = read_table([b"\n1,2\n"], "utf-8", ",")
-
-    assert not isinstance(table, Refusal)
-    assert table.header == []
-
-
-def test_what_is_no_text_ends_the_rows_with_a_refusal() -> None:
-    def chunks() -> Iterator[bytes]:
-        yield b'a,b\n"1,'
-        yield b"\xff"
-
-    table = read_table(chunks(), "utf-8", ",")
-
-    assert not isinstance(table, Refusal)
-    assert isinstance(list(table.chunks)[-1], Refusal)
 
 
 @pytest.mark.parametrize("other", ["1,2", '"1",2'])
@@ -156,24 +74,6 @@ def test_how_long_a_value_may_be_does_not_depend_on_other_rows(other: str, size:
     assert [(line, rule) for line, rule, _ in malformed] == [(3, "quoting")]
 
 
-@pytest.mark.parametrize(
-    ("row", "reason"),
-    [
-        ("1,x\ry", "a carriage return stands alone; end lines with LF or CRLF"),
-        ("x" * 131_073 + ",1", "a value is longer than 131072 characters"),
-        ('"1,2', "a quote opens a value and none closes it"),
-        ('"1"x,2', "text stands behind the quote that closes a value"),
-    ],
-)
-def test_what_is_wrong_with_a_row_is_said_in_words(row: str, reason: str) -> None:
-    table = read_table([f"a,b\n{row}\n".encode()], "utf-8", ",")
-
-    assert not isinstance(table, Refusal)
-    (chunk,) = table.chunks
-    assert not isinstance(chunk, Refusal)
-    assert chunk().malformed["reason"].to_pylist() == [f"the row cannot be read: {reason}"]
-
-
 @pytest.mark.parametrize("size", [1, 5, 1000])
 def test_only_the_first_byte_order_mark_is_none_of_the_text(size: int) -> None:
     header, rows, _ = read("\ufeffa,b\n\ufeff1,\ufeff2\n\ufeff3,4\n", size)
@@ -185,45 +85,21 @@ def test_only_the_first_byte_order_mark_is_none_of_the_text(size: int) -> None:
 HOSTILE = st.text('aaa",,\n\r\0', min_size=1)
 
 
-def one_by_one(lines: list[str]) -> Iterator[tuple[int, list[str] | str]]:
-    """Yield each row with its line, or why it cannot be read: as slow as can be."""
-    i = 0
-    while i < len(lines):
-        reader = csv.reader(lines[i:], strict=True)
-        try:
-            row = next(reader)
-        except csv.Error as error:
-            yield i + 2, str(error)
-            i += 1
-        else:
-            if row:
-                yield i + 2, row
-            i += reader.line_num
-
-
 @settings(max_examples=1000)
 @given(st.text('aab",,\n\n\r', max_size=60), st.sampled_from([3, 8, 100]), st.integers(1, 40))
 @example('a",",b\n' * 5 + "xxxxxxxxx", 8, 7)
-def test_a_row_that_cannot_be_read_costs_one_line(text: str, longest: int, size: int) -> None:
-    limit = csv.field_size_limit(longest)
-    try:
-        lines = [line + "\n" for line in text.split("\n")]
-        lines[-1] = lines[-1].removesuffix("\n")
-        expected = list(one_by_one(lines if lines[-1] else lines[:-1]))
+def test_a_row_that_cannot_be_read_costs_one_line(text: str, value: int, size: int) -> None:
+    with longest(value):
+        expected = list(one_by_one(text))
         _, rows, malformed = taken("a,b\n" + text, size)
-        reasons = [
-            (line, f"the row cannot be read: {_in_words(fault(error))}")
-            for line, error in expected
-            if isinstance(error, str)
+        assert [(line, row) for line, row, _ in rows] == [
+            (line + 1, row) for line, _, row in expected if len(row) == 2
         ]
-    finally:
-        csv.field_size_limit(limit)
-    assert [(line, row) for line, row, _ in rows] == [
-        (line, row) for line, row in expected if isinstance(row, list) and len(row) == 2
-    ]
-    assert [
-        (row["line"], row["reason"]) for row in malformed if row["rule"] == "quoting"
-    ] == reasons
+        assert [(row["line"], row["reason"]) for row in malformed if row["rule"] == "quoting"] == [
+            (line + 1, f"the row cannot be read: {_in_words(outcome)}")
+            for line, outcome, _ in expected
+            if outcome != RowOutcome.COMPLETE
+        ]
 
 
 PLAIN = "ned,2019-09-27\n"
@@ -270,12 +146,3 @@ def test_an_open_quote_ends_where_its_row_is_too_long(monkeypatch: pytest.Monkey
 
     assert malformed == [(line, "quoting", 'a",",b') for line in range(2, 7)]
     assert [(line, row) for line, row, _ in rows] == [(7, ["1", "2"]), (8, ["3", "4\n5"])]
-
-
-def test_too_many_columns_are_refused() -> None:
-    header = ",".join(str(n) for n in range(MAX_COLUMNS + 1))
-
-    found = read_table([header.encode()], "utf-8", ",")
-
-    assert isinstance(found, Refusal)
-    assert found.reason == "line 1 has 10,001 columns; at most 10,000 are read"
