@@ -359,6 +359,11 @@ CASES: dict[str, Case] = {
         checkin(user=""),
         Rejected("required", 2, "user is missing", "user"),
     ),
+    "no timestamp": (
+        checkin(timestamp=""),
+        Rejected("required", 2, "timestamp is missing", "timestamp"),
+    ),
+    "no hours": (checkin(hours=""), Rejected("required", 2, "hours is missing", "hours")),
     "a row of delimiters": (
         HEADER + ",,,\n",
         Rejected("required", 2, "user is missing", "user"),
@@ -367,6 +372,10 @@ CASES: dict[str, Case] = {
     "101 characters": (
         checkin(user="x" * 101),
         Rejected("maxLength", 2, "user does not have at most 100 characters", "user"),
+    ),
+    "a project of 101 characters": (
+        checkin(project="x" * 101),
+        Rejected("maxLength", 2, "project does not have at most 100 characters", "project"),
     ),
     "100 characters of four bytes": (checkin(user="𝄞" * 100), Loaded({"user": "𝄞" * 100})),
     "101 characters of two bytes": (
@@ -411,11 +420,20 @@ CASES: dict[str, Case] = {
     "999.995 is 1000 once rounded": bad_hours("999.995", TOO_LARGE),
     "half a cent goes up": (checkin(hours="0.125"), Loaded({"hours": Decimal("0.13")})),
     "half a cent below zero goes down": (
-        checkin(hours="-0.125"),
-        Loaded({"hours": Decimal("-0.13")}),
+        "a;b\nx;-0,125\n",
+        Loaded({"b": Decimal("-0.13")}),
+        SEMICOLONS,
     ),
     "zeros before a number": (checkin(hours="007.5"), Loaded({"hours": Decimal("7.50")})),
-    "more than a day": (checkin(hours="30"), Loaded({"hours": Decimal("30.00")})),
+    "a day": (checkin(hours="24.00"), Loaded({"hours": Decimal("24.00")})),
+    "more than a day": (
+        checkin(hours="24.01"),
+        Rejected("hours_within_a_day", 2, "hours is not between 0 and 24", "hours", loaded=1),
+    ),
+    "less than no time": (
+        checkin(hours="-0.01"),
+        Rejected("hours_within_a_day", 2, "hours is not between 0 and 24", "hours", loaded=1),
+    ),
     "32768 as smallint": (
         "a,b\nx,32767\ny,32768\n",
         Rejected("integer", 3, "b is too large for smallint", "b", loaded=1),
@@ -530,7 +548,7 @@ def test_what_goes_wrong_has_one_outcome(kind: str, size: int, tmp_path: Path) -
             assert found.verdict.reason == reason
         case Loaded(values, rows):
             assert found.verdict.outcome == Outcome.OK
-            assert found.rejected == set()
+            assert found.rejects == []
             assert len(found.loaded) == rows
             last = found.loaded[max(found.loaded)]
             assert {name: last[name] for name in values} == values

@@ -54,10 +54,6 @@ def test_columns_are_not_mixed_up() -> None:
     assert profile(pa.table({"a": ["x", None], "b": [None, "x"]})).repeats == 0
 
 
-def test_nothing_repeats_nothing() -> None:
-    assert Profile().repeats == 0
-
-
 def test_an_extreme_of_many_characters_is_cut() -> None:
     found = profile(pa.table({"text": ["x" * 1024**2], "line": [2]}))
 

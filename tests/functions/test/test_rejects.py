@@ -1,25 +1,17 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from functions.test.rejects import Reject, RejectFiles
 
 
-def reject(**changes: object) -> Reject:
-    fields = {
-        "sourceKey": "k",
-        "versionId": "v",
-        "line": 2,
-        "column": "user",
-        "value": None,
-        "rule": "required",
-        "severity": "error",
-        "reason": "user is missing",
-        "raw": ",1",
-    }
-    return Reject(**(fields | changes))  # type: ignore[arg-type]
+def reject(line: int = 2, rule: str = "r", **changes: Any) -> Reject:
+    """Return a reject, which breaks a rule of the column `c` unless `changes` say otherwise."""
+    fields = {"column": "c", "value": None, "severity": "error", "raw": ""} | changes
+    return Reject("k", "v", line, rule=rule, **{"reason": f"{rule} is broken"} | fields)
 
 
 def test_both_files_hold_every_record(tmp_path: Path) -> None:
