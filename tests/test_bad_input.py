@@ -22,6 +22,7 @@ from shared.staging import Staging
 from shared.verdict import Verdict
 from tests import slow_reader
 from tests.fixtures.aws import KEY, LANDING, ingestion_of
+from tests.fixtures.contracts import column
 from tests.processing import NOW, process
 
 CHECKINS = load_all()["dailycheckins"]
@@ -30,50 +31,22 @@ HEADER = "user,timestamp,hours,project\n"
 GOOD = f"ned,{AT},8.0,x\n"
 
 
-def contract(**changes: Any) -> Contract:
-    """A contract of one text column and one of whatever `column` says."""
-    text = Column(name="a", physical_name="a", logical_type="string", physical_type="text")
-    column = {"name": "b", "physical_name": "b", "logical_type": "string", "physical_type": "text"}
-    other = Column(**column | changes.pop("column", {}))
-    return Contract(table="t", relation="t", version="1", columns=(text, other), **changes)
+def contract(other: Column | None = None, **changes: Any) -> Contract:
+    """A contract of one text column `a` and one other, which is called `b`."""
+    columns = (column("a", "string", "text"), other or column("b", "string", "text"))
+    return Contract(table="t", relation="t", version="1", columns=columns, **changes)
 
 
 PLAIN = contract()
-SEMICOLONS = contract(
-    delimiter=";",
-    decimal_mark=",",
-    column={"logical_type": "number", "physical_type": "numeric(5,2)"},
-)
-SMALL = contract(column={"logical_type": "integer", "physical_type": "smallint"})
-BOOLEAN = contract(
-    column={
-        "logical_type": "boolean",
-        "physical_type": "boolean",
-        "true_tokens": ("yes",),
-        "false_tokens": ("no",),
-    }
-)
-DATES = contract(
-    column={
-        "logical_type": "date",
-        "physical_type": "date",
-        "formats": (Format(pattern="dd/MM/yyyy"), Format(pattern="MM/dd/yyyy")),
-    }
-)
-BERLIN = contract(
-    column={
-        "logical_type": "timestamp",
-        "physical_type": "timestamptz",
-        "timezone": "Europe/Berlin",
-        "formats": (Format(pattern="yyyy-MM-dd HH:mm"),),
-    }
-)
-SHORT = contract(
-    column={
-        "physical_type": "varchar(3)",
-        "rules": (Length(name="maxLength", maximum=3), Pattern(name="letters", regex="[a-zß]*")),
-    }
-)
+SEMICOLONS = contract(column("b", "number", "numeric(5,2)"), delimiter=";", decimal_mark=",")
+SMALL = contract(column("b", "integer", "smallint"))
+BOOLEAN = contract(column("b", "boolean", "boolean", true_tokens=("yes",), false_tokens=("no",)))
+BOTH = (Format(pattern="dd/MM/yyyy"), Format(pattern="MM/dd/yyyy"))
+DATES = contract(column("b", "date", "date", formats=BOTH))
+LOCAL = {"timezone": "Europe/Berlin", "formats": (Format(pattern="yyyy-MM-dd HH:mm"),)}
+BERLIN = contract(column("b", "timestamp", "timestamptz", **LOCAL))
+RULES = (Length(name="maxLength", maximum=3), Pattern(name="letters", regex="[a-zß]*"))
+SHORT = contract(column("b", "string", "varchar(3)", rules=RULES))
 ORDERED = contract(header_policy=HeaderPolicy(order="contract"))
 TOLERANT = contract(header_policy=HeaderPolicy(unknown="ignore"))
 

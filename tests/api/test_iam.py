@@ -19,7 +19,6 @@ from botocore.credentials import Credentials
 from cli.authorization import Signature
 from cli.stack import Stack
 from cli.user import ask
-from shared import odcs
 from tests.api.conftest import ORIGIN, PEOPLE, Api, Signed, escaped
 from tests.stand_ins import CHECKOUT
 from tests.terraform.emulation import DRIFTS
@@ -217,14 +216,3 @@ def test_a_second_plan_finds_what_the_emulator_forgets_alone(signed: Signed) -> 
     # The stage has its access logs here.
     expected = {at: what for at, what in DRIFTS.items() if at != "aws_api_gateway_stage.prod"}
     assert signed.root.drifts() == expected
-
-
-def test_the_document_names_what_the_contract_looks_up(document: dict[str, Any]) -> None:
-    lookup = odcs.load_all()["dailycheckins"].lookup
-    assert lookup is not None
-    required = [
-        each["name"]
-        for each in document["paths"]["/get"]["get"]["parameters"]
-        if each.get("required")
-    ]
-    assert required == [lookup.key]

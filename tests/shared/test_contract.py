@@ -8,9 +8,9 @@ from typing import Literal
 import pytest
 from pydantic import ValidationError
 
-from shared.contract import Column, Contract, RowCount, ServiceLevel, Threshold
+from shared.contract import Contract, RowCount, ServiceLevel, Threshold
 from shared.odcs import load_all
-from tests.fixtures.contracts import READINGS
+from tests.fixtures.contracts import READINGS, column
 
 
 @pytest.mark.parametrize(
@@ -68,17 +68,7 @@ def test_a_row_count(minimum: int | None, maximum: int | None, kept: list[int], 
 
 @pytest.mark.parametrize(("type_", "size"), [("smallint", 2), ("integer", 4), ("bigint", 8)])
 def test_an_integers_size(type_: str, size: int) -> None:
-    column = Column(name="n", physical_name="n", logical_type="integer", physical_type=type_)
-
-    assert column.limits.least_bytes == size
-
-
-def test_a_space_in_a_numbers_type() -> None:
-    column = Column(
-        name="n", physical_name="n", logical_type="number", physical_type="numeric(9, 3)"
-    )
-
-    assert (column.limits.precision, column.limits.scale) == (9, 3)
+    assert column("n", "integer", type_).limits.least_bytes == size
 
 
 @pytest.mark.parametrize("contract", load_all().values(), ids=load_all())

@@ -32,59 +32,44 @@ def test_every_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
         assert part in str(error.value)
 
 
+def of_the_api(monkeypatch: pytest.MonkeyPatch, **variables: str) -> ApiSettings:
+    """Return the API's settings, of a database and of these variables."""
+    for name in ("DATABASE_USER", "DATABASE_SECRET_ARN"):
+        monkeypatch.delenv(name, raising=False)
+    database = {"DATABASE_HOST": "host", "DATABASE_PORT": "5432", "DATABASE_NAME": "name"}
+    for name, value in (database | {"LOG_TABLE": "log"} | variables).items():
+        monkeypatch.setenv(name, value)
+    made: ApiSettings = read(ApiSettings)
+    return made
+
+
 @pytest.mark.parametrize(
-    ("set_", "fine"),
+    "variables",
     [
-        ({}, False),
-        ({"DATABASE_USER": ""}, False),
-        ({"DATABASE_USER": "reader"}, True),
-        ({"DATABASE_SECRET_ARN": "arn"}, True),
-        ({"DATABASE_USER": "reader", "DATABASE_SECRET_ARN": "arn"}, False),
-        ({"DATABASE_USER": "", "DATABASE_SECRET_ARN": "arn"}, True),
+        {"DATABASE_USER": "reader"},
+        {"DATABASE_SECRET_ARN": "arn"},
+        {"DATABASE_USER": "", "DATABASE_SECRET_ARN": "arn"},
     ],
 )
 def test_who_we_are_is_said_by_one_of_two(
-    monkeypatch: pytest.MonkeyPatch, set_: dict[str, str], fine: bool
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
 ) -> None:
-    names = ("DATABASE_USER", "DATABASE_SECRET_ARN")
-    for name in names:
-        monkeypatch.delenv(name, raising=False)
-    where = {"DATABASE_HOST": "host", "DATABASE_PORT": "5432", "DATABASE_NAME": "name"}
-    for name, value in (where | {"LOG_TABLE": "log"} | set_).items():
-        monkeypatch.setenv(name, value)
+    made = of_the_api(monkeypatch, **variables)
 
-    if fine:
-        assert read(ApiSettings).database_user == (set_.get("DATABASE_USER"))
-    else:
-        with pytest.raises(InvalidSettings, match="ApiSettings: set DATABASE_USER"):
-            read(ApiSettings)
-
-
-def test_authorities_are_an_object_on_s3(monkeypatch: pytest.MonkeyPatch) -> None:
-    named = {"DATABASE_HOST": "host", "DATABASE_PORT": "5432", "DATABASE_NAME": "name"}
-    for name, value in (named | {"DATABASE_USER": "reader", "LOG_TABLE": "log"}).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("DATABASE_CA_BUNDLE", "ca.pem")
-
-    with pytest.raises(InvalidSettings, match="ApiSettings: DATABASE_CA_BUNDLE: "):
-        read(ApiSettings)
+    assert made.database_user == variables.get("DATABASE_USER")
 
 
 @pytest.mark.parametrize(
-    ("set_", "origins"),
+    ("variables", "message"),
     [
-        ({}, set()),
-        (
-            {"CORS_ORIGINS": '["https://a.example", "https://b.example"]'},
-            {"https://a.example", "https://b.example"},
-        ),
+        ({}, "set DATABASE_USER"),
+        ({"DATABASE_USER": ""}, "set DATABASE_USER"),
+        ({"DATABASE_USER": "reader", "DATABASE_SECRET_ARN": "arn"}, "set DATABASE_USER"),
+        ({"DATABASE_USER": "reader", "DATABASE_CA_BUNDLE": "ca.pem"}, "DATABASE_CA_BUNDLE: "),
     ],
 )
-def test_origins_are_a_list_of_json(
-    set_: dict[str, str], origins: set[str], monkeypatch: pytest.MonkeyPatch
+def test_settings_that_contradict_each_other(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], message: str
 ) -> None:
-    named = {"DATABASE_HOST": "host", "DATABASE_PORT": "5432", "DATABASE_NAME": "name"}
-    for name, value in (named | {"DATABASE_USER": "reader", "LOG_TABLE": "log"} | set_).items():
-        monkeypatch.setenv(name, value)
-
-    assert read(ApiSettings).cors_origins == origins
+    with pytest.raises(InvalidSettings, match=f"ApiSettings: {message}"):
+        of_the_api(monkeypatch, **variables)

@@ -37,14 +37,10 @@ def test_the_document_is_what_the_function_and_the_contracts_say() -> None:
     )
 
 
-def test_it_names_every_route() -> None:
-    assert COMMITTED["paths"].keys() == PATHS
-    assert all(operations.keys() == {"get"} for operations in COMMITTED["paths"].values())
-
-
 @pytest.mark.parametrize("path", sorted(PATHS))
 def test_every_route_says_who_may_ask_and_how_it_may_end(path: str) -> None:
-    operation = COMMITTED["paths"][path]["get"]
+    [(verb, operation)] = COMMITTED["paths"][path].items()
+    assert verb == "get"
     is_open = path in {"/docs", "/health", "/openapi.json"}
 
     assert ("security" in operation) == is_open
@@ -62,20 +58,6 @@ def test_every_route_says_who_may_ask_and_how_it_may_end(path: str) -> None:
         jsonschema.validators.validator_for({}).check_schema(schema)
         for example in schema.get("examples", ()):
             jsonschema.validate(example, schema)
-
-
-def test_limits_and_words_are_said() -> None:
-    said = {
-        each["name"]: each["schema"]
-        for each in COMMITTED["paths"]["/users/{user}/summary"]["get"]["parameters"]
-    }
-
-    assert said["limit"] == {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
-    assert said["by"]["enum"] == ["day", "week", "month", "project"]
-    assert said["from"] == {
-        "anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]
-    }
-    assert said["user"]["examples"] == ["ned"]
 
 
 def test_another_contract_has_another_document() -> None:

@@ -9,8 +9,7 @@ from functions.api import handler as api
 from shared.endings import State, Status
 from shared.ingestion import Ingestion, Run, Source
 from shared.ingestion_log import IngestionLog
-from shared.landing_key import LandingKey
-from tests.fixtures.aws import KEY, run_of
+from tests.fixtures.aws import KEY, ingestion_of, item_of, run_of
 from tests.fixtures.database import Database
 from tests.fixtures.lookup import add, ask
 
@@ -22,14 +21,8 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(freshness, "_KNOWN_FOR", -1)
 
 
-def ingestion(version: str = "1") -> Ingestion:
-    key = LandingKey.parse(KEY)
-    assert key is not None
-    return Ingestion.of(Source("bucket", KEY, version, 1), key)
-
-
 def loaded(log: IngestionLog, version: str = "1") -> Ingestion:
-    one = ingestion(version)
+    one = ingestion_of(Source("bucket", KEY, version, 1))
     run = run_of(one)
     log.open(one, run)
     log.finish(one, run, State.LOAD, Status.SUCCESS, {})
@@ -72,10 +65,8 @@ def test_every_change_that_may_be_one_of_rows_is_told(reader: Database, log: Ing
     other = loaded(log, "2")
     tags.append(tag())
     # Replayed, the newest is no success any more; and it may load before it fails.
-    item = log.get(other.id, other.table)
-    assert item is not None
     again = Run(f"{run_of(other).execution_arn}-r2")
-    assert log.reopen(item, again)
+    assert log.reopen(item_of(log, other), again)
     tags.append(tag())
     assert log.begin(other, again)
     assert log.finish(other, again, State.LOAD, Status.FAIL, {}, "killed")

@@ -11,10 +11,9 @@ from functions.transform.transformation import _header_problem
 from shared.endings import Outcome, State, Status
 from shared.ingestion import Ingestion, Source
 from shared.ingestion_log import IngestionLog
-from shared.landing_key import LandingKey
 from shared.odcs import load_all
 from shared.verdict import Verdict
-from tests.fixtures.aws import LOG_TABLE, run_of
+from tests.fixtures.aws import LOG_TABLE, ingestion_of, run_of
 from tests.fixtures.lookup import ask, found, pages, refused
 
 ENDS = [Status.SUCCESS, Status.FAIL, Status.SUPERSEDED, Status.RUNNING]
@@ -22,9 +21,7 @@ ENDS = [Status.SUCCESS, Status.FAIL, Status.SUPERSEDED, Status.RUNNING]
 
 def ingestion(n: int, table: str = "dailycheckins") -> Ingestion:
     text = f"table={table}/year=2024/month=3/day={n % 28 + 1}/{n}.csv"
-    key = LandingKey.parse(text)
-    assert key is not None
-    return Ingestion.of(Source("bucket", text, "a version", 10), key)
+    return ingestion_of(Source("bucket", text, "a version", 10))
 
 
 def opened(log: IngestionLog, one: Ingestion, end: Status) -> None:

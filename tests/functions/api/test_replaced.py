@@ -259,12 +259,6 @@ def test_nothing_of_a_row_is_kept_of_those_that_were_removed(
     assert b"private".hex() not in kept
 
 
-def test_a_first_load_counts_nothing(reader: Database, files: Files) -> None:
-    files.dropped("first", rows("first", 3))
-
-    assert reader.run("SELECT count(*) FROM replacement") == [[0]]
-
-
 # Of the table's rows, but not of the key's alone.
 FORMER_ROWS = """
 INSERT INTO daily_checkins (username, project, hours, timestamp, source_id, source_line)

@@ -12,7 +12,7 @@ from shared.errors import StagingIncomplete
 from shared.ingestion import Ingestion
 from shared.ingestion_log import IngestionLog
 from shared.staging import Staging, part_name
-from tests.fixtures.aws import STAGING, lambda_context, land, run_of, task_event
+from tests.fixtures.aws import STAGING, item_of, lambda_context, land, run_of, task_event
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -100,18 +100,8 @@ def test_hard_testing_halts_and_says_why(
 
     assert result["outcome"] == "failed_tests"
     assert result["reason"] == "2 of 4 rows failed: user is missing (2×, first at line 4)"
-    item = log.get(ingestion.id, ingestion.table)
-    assert item is not None
+    item = item_of(log, ingestion)
     assert (item["state"], item["status"], item["rowsRejected"]) == ("test", "fail", 2)
-
-
-def test_hard_testing_lets_a_warning_pass(
-    s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HARD_TESTING", "true")
-    _, event = transformed(s3, log, f"ned,{AT},30,x")
-
-    assert handler(event, lambda_context())["outcome"] == "ok"
 
 
 def test_a_clean_file_has_a_report_and_no_rejects(s3: "S3Client", log: IngestionLog) -> None:

@@ -10,8 +10,9 @@ from functions.test.rejects import Reject, RejectFiles
 
 def reject(line: int = 2, rule: str = "r", **changes: Any) -> Reject:
     """Return a reject, which breaks a rule of the column `c` unless `changes` say otherwise."""
-    fields = {"column": "c", "value": None, "severity": "error", "raw": ""} | changes
-    return Reject("k", "v", line, rule=rule, **{"reason": f"{rule} is broken"} | fields)
+    fields: dict[str, Any] = {"column": "c", "value": None, "severity": "error", "raw": ""}
+    fields |= {"reason": f"{rule} is broken"} | changes
+    return Reject("k", "v", line, rule=rule, **fields)
 
 
 def test_both_files_hold_every_record(tmp_path: Path) -> None:

@@ -7,22 +7,23 @@ import pytest
 
 from functions.transform.casts import Cast, arrow_type, cast
 from shared import columns
-from shared.contract import Column, Contract
+from shared.contract import Contract
 from shared.lines import Refusal
 from shared.odcs import load_all
 from shared.rows import read_table
-from tests.fixtures.contracts import READINGS
+from tests.fixtures.contracts import READINGS, TOKENS, column
 
 CONTRACT = load_all()["dailycheckins"]
 AT = "2019-09-27 00:00:00 UTC"
 
 
-def cast_text(*rows: str, header: str = "user,timestamp,hours,project") -> Cast:
-    table = read_table(["\n".join([header, *rows]).encode()], "utf-8", ",")
+def cast_text(*rows: str, header: str = "", contract: Contract = CONTRACT) -> Cast:
+    header = header or contract.delimiter.join(contract.header)
+    table = read_table(["\n".join([header, *rows]).encode()], "utf-8", contract.delimiter)
     assert not isinstance(table, Refusal)
     (found,) = table.chunks
     assert not isinstance(found, Refusal)
-    return cast(found(), table.header, CONTRACT)
+    return cast(found(), table.header, contract)
 
 
 @pytest.mark.parametrize(
@@ -122,23 +123,6 @@ def test_a_row_with_two_faults_is_one_row() -> None:
     }
 
 
-TYPES: dict[str, dict[str, object]] = {
-    "small": {"logical_type": "integer", "physical_type": "smallint"},
-    "big": {"logical_type": "integer", "physical_type": "bigint"},
-    "price": {"logical_type": "number", "physical_type": "numeric(6,2)"},
-    "whole": {"logical_type": "number", "physical_type": "numeric(3,0)"},
-    "paid": {
-        "logical_type": "boolean",
-        "physical_type": "boolean",
-        "true_tokens": ["ja"],
-        "false_tokens": ["nein"],
-    },
-    "day": {
-        "logical_type": "date",
-        "physical_type": "date",
-        "formats": [{"pattern": "dd.MM.yyyy"}, {"pattern": "d. MMMM yyyy", "locale": "de"}],
-    },
-}
 OTHER = Contract(
     table="t",
     relation="t",
@@ -146,9 +130,18 @@ OTHER = Contract(
     delimiter=";",
     decimal_mark=",",
     null_tokens=("", "-"),
-    columns=tuple(
-        Column.model_validate({"name": name, "physical_name": name} | column)
-        for name, column in TYPES.items()
+    columns=(
+        column("small", "integer", "smallint"),
+        column("big", "integer", "bigint"),
+        column("price", "number", "numeric(6,2)"),
+        column("whole", "number", "numeric(3,0)"),
+        column("paid", "boolean", "boolean", **TOKENS),
+        column(
+            "day",
+            "date",
+            "date",
+            formats=({"pattern": "dd.MM.yyyy"}, {"pattern": "d. MMMM yyyy", "locale": "de"}),
+        ),
     ),
 )
 
@@ -218,11 +211,7 @@ def test_what_is_no_value_of_other_types(column: str, text: str, reason: str) ->
 
 def cast_one(column: str, text: str) -> tuple[pa.Table, list[dict[str, Any]]]:
     row = ";".join(text if name == column else "" for name in OTHER.header)
-    table = read_table([f"{';'.join(OTHER.header)}\n{row}\n".encode()], "utf-8", ";")
-    assert not isinstance(table, Refusal)
-    (chunk,) = table.chunks
-    assert not isinstance(chunk, Refusal)
-    result = cast(chunk(), table.header, OTHER)
+    result = cast_text(row, contract=OTHER)
     return result.clean, result.suspects.to_pylist()
 
 
@@ -248,12 +237,8 @@ def test_numbers_of_many_digits(precision: int, scale: int, text: str, number: s
     )
     columns = tuple(hours if each.name == "hours" else each for each in CONTRACT.columns)
     contract = CONTRACT.model_copy(update={"columns": columns})
-    table = read_table([f"user,timestamp,hours,project\nned,{AT},{text},x".encode()], "utf-8", ",")
-    assert not isinstance(table, Refusal)
-    (found,) = table.chunks
-    assert not isinstance(found, Refusal)
 
-    clean = cast(found(), table.header, contract).clean
+    clean = cast_text(f"ned,{AT},{text},x", contract=contract).clean
 
     assert clean["hours"].to_pylist() == ([] if number is None else [Decimal(number)])
 
