@@ -104,6 +104,15 @@ def test_hard_testing_halts_and_says_why(
     assert (item["state"], item["status"], item["rowsRejected"]) == ("test", "fail", 2)
 
 
+def test_hard_testing_lets_a_warning_pass(
+    s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARD_TESTING", "true")
+    _, event = transformed(s3, log, f"ned,{AT},30,x")
+
+    assert handler(event, lambda_context())["outcome"] == "ok"
+
+
 def test_a_clean_file_has_a_report_and_no_rejects(s3: "S3Client", log: IngestionLog) -> None:
     ingestion, event = transformed(s3, log, GOOD)
 
