@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from cli.items import Item, begins_run
-from shared.endings import UNDER_WAY, Status
+from shared.endings import ENDINGS, UNDER_WAY, Status
 
-_ENDS = {Status.FAIL, Status.REJECTED, Status.SUPERSEDED, Status.MISSING}
+_ENDS = {ending.status for ending in ENDINGS.values()} - {Status.SUCCESS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """How callers of the API ask for a value: what reads it, and what its schema says besides."""
+    """How callers of the API ask for a value: what reads it, and what its schema adds."""
 
     read: Callable[[Limits, Any], Any]
     schema: Callable[[Limits], Mapping[str, Any]]
@@ -90,10 +90,15 @@ class ColumnType:
     compared_as: str | None  # None if the API cannot order rows by it
     schema: Mapping[str, Any]  # JSON schema of a value in an answer, if it is not missing
     width: int  # bytes in an answer at most, but for a text's characters and a number's digits
-    is_shown: Callable[[Limits, Any], bool]  # a value in an answer; or it raises a ValueError
+    is_shown: Callable[[Limits, Any], bool]  # whether an answer may hold a value; or a ValueError
     parameter: Parameter | None = None  # None if the API cannot look rows up by it
     is_text: bool = False  # whether it has a collation, and may be asked for by its beginning
     is_summed: bool = False  # whether the API can sum it up
+
+    def __post_init__(self) -> None:
+        """Refuse a parameter for what the API's statements do not show as it is, or order by."""
+        if self.parameter is not None and (self.shown_as != "{}" or self.compared_as is None):
+            raise ValueError("a type with a parameter must be shown as it is, and compared")
 
 
 def comparable(value: Any) -> Any:

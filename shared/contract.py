@@ -39,6 +39,9 @@ _SYSTEM_COLUMNS = {"cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"}
 """Every table of PostgreSQL has them. https://www.postgresql.org/docs/17/ddl-system-columns.html"""
 _LOOKUP_PARAMETERS = {"by", "cursor", "from", "limit", "order", "prefix", "to"}
 _PERIODS = {"day", "month", "week"}
+_ASKED_FOR = " or ".join(name for name, each in TYPES.items() if each.parameter)
+_SUMMED = " or ".join(name for name, each in TYPES.items() if each.is_summed)
+_UNORDERED = " or ".join(name for name, each in TYPES.items() if each.compared_as is None)
 _SUMMARY = {"group", "rows"}
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -570,20 +573,20 @@ class Contract(Model):
                 continue
             if self.column(name).type.parameter is None or name in taken:
                 raise ValueError(
-                    f"the lookup's {role} {name} must be a string or an integer, and not be called "
-                    f"as one of the API's own words {sorted(taken)}"
+                    f"the lookup's {role} {name} must be of type {_ASKED_FOR}, "
+                    f"and not be called as one of the API's own words {sorted(taken)}"
                 )
         if self.lookup.measure is not None:
             measure = self.column(self.lookup.measure)
             if not measure.type.is_summed or measure.name in _SUMMARY:
                 raise ValueError(
-                    f"the lookup's measure {measure.name} must be a number or an integer, and not "
-                    f"be called as what stands beside it in a summary: {sorted(_SUMMARY)}"
+                    f"the lookup's measure {measure.name} must be of type {_SUMMED}, "
+                    f"and not be called as what stands beside it in a summary: {sorted(_SUMMARY)}"
                 )
         if not order.required or order.type.compared_as is None:
             # A page begins after the last row of the one before: after nothing, nothing comes.
             raise ValueError(
-                f"the lookup's order {order.name} must be required, and no boolean: "
+                f"the lookup's order {order.name} must be required, and not of type {_UNORDERED}: "
                 "otherwise its rows cannot be told page by page"
             )
         return self

@@ -93,7 +93,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What stands for a kind of end.
+    """How a kind of end shows in the log, in Step Functions and in events.
 
     Attributes:
         status: of the log item.
@@ -139,15 +139,14 @@ _ENDINGS = {
     Kind.MISSING: Ending(Status.MISSING, notice=Notice.MISSING),
 }
 ENDINGS: Mapping[Kind, Ending] = {kind: _ENDINGS[kind] for kind in Kind}
-"""All ends; where one is missing, this module cannot be imported. Of two that share an outcome the
-log item tells which it is."""
+"""All ends; where one is missing, this module cannot be imported. Two share the outcome `ok`: the
+log item's `rowsRejected` tells them apart."""
 
 _STATUSES = {ending.outcome: ending.status for ending in ENDINGS.values()}
 STATUS_OF: Mapping[Outcome, Status] = {
     outcome: _STATUSES[outcome] for outcome in Outcome if outcome is not Outcome.ROWS_REFUSED
 }
-"""The status of the log item after a verdict that ends the run. That of Load alone does if it is
-`ok`, and none does that lets Test reject rows."""
+"""The status of the log item after a verdict that ends the run: `ok` does so only in Load."""
 WITHOUT_RUN: Mapping[Notice, Kind] = {
     ending.notice: kind for kind, ending in ENDINGS.items() if ending.notice is not None
 }

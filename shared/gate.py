@@ -25,7 +25,7 @@ _BETWEEN = "/"
 class Gate:
     """Starts the executions of the state machine of that ARN, `most` at once.
 
-    What asks the log raises `LogUnavailable` if DynamoDB does not answer.
+    Methods that ask the log raise `LogUnavailable` if DynamoDB does not answer.
     """
 
     log: IngestionLog

@@ -234,7 +234,7 @@ class IngestionLog:
     def with_status(
         self, status: Status, since: dt.datetime | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Yield the items of a status, or those changed `since`; the longest unchanged first."""
+        """Yield the items of a status, of those changed `since`; the longest unchanged first."""
         changed = None if since is None else Key("updatedAt").gte(timestamp(since))
         return self._pages(_of_status(status, changed))
 

@@ -40,7 +40,7 @@ def quoted(text: str, limit: int = _QUOTE) -> str:
 
 
 def visible(text: str, kept: str = "") -> str:
-    """Return `text` with an escape for each character that does not print, but for some."""
+    """Return `text` with each character that does not print escaped, except those in `kept`."""
     if text.isprintable():
         return text
     return "".join(
@@ -62,7 +62,7 @@ def listed(texts: Collection[str], limit: int = _ITEMS) -> str:
 
 
 def is_storable(text: str) -> bool:
-    """Tell whether PostgreSQL, UTF-8 and JSON take a text: one without NUL and half characters."""
+    """Tell whether PostgreSQL, UTF-8 and JSON take a text: no NUL, no half of a character."""
     return re.search("[\0\ud800-\udfff]", text) is None
 
 

@@ -70,6 +70,7 @@ class Freshness:
 
     def _ask(self) -> str | None:
         try:
+            # `newest` looks for a second one, which may have changed at the same moment.
             newest = next(self._log().newest(_TOUCHING, page=2), None)
         except LogUnavailable as error:
             logger.warning("no ETag without the log", extra={"reason": str(error)})

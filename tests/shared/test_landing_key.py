@@ -2,7 +2,7 @@ import datetime as dt
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import landing_key
@@ -54,10 +54,20 @@ def test_the_prefixes_of_a_day_are_all_its_spellings(date: dt.date, spellings: l
     assert prefixes("t", date) == [f"table=t/year=2024/month={each}/" for each in spellings]
 
 
-@given(st.from_regex(landing_key._KEY, fullmatch=True))
-def test_every_key_begins_with_exactly_one_prefix_of_its_day(key: str) -> None:
+@given(
+    st.from_regex(landing_key.TABLE, fullmatch=True),
+    st.dates(),
+    st.booleans(),
+    st.booleans(),
+    st.from_regex("[^/\0]+", fullmatch=True),
+)
+def test_every_key_begins_with_exactly_one_prefix_of_its_day(
+    table: str, date: dt.date, long_month: bool, long_day: bool, name: str
+) -> None:
+    month, day = f"{date:%m}" if long_month else date.month, f"{date:%d}" if long_day else date.day
+    key = f"table={table}/year={date.year:04}/month={month}/day={day}/{name}"
     parsed = LandingKey.parse(key)
-    assume(parsed is not None)
-    assert parsed is not None
 
-    assert sum(map(key.startswith, prefixes(parsed.table, parsed.date))) == 1
+    assert parsed is not None
+    assert (parsed.table, parsed.date, parsed.filename) == (table, date, name)
+    assert sum(map(key.startswith, prefixes(table, date))) == 1

@@ -12,7 +12,7 @@ import pytest
 import shared.errors
 from functions.alert.ends import End
 from shared import endings
-from shared.endings import Kind, Outcome
+from shared.endings import ENDINGS, Kind, Outcome
 from tests.terraform.states_language import PATH, arn, rendered
 
 ENDED = Path(__file__).parents[1] / "events" / "execution_failed.json"
@@ -190,6 +190,11 @@ def test_choices_know_every_outcome(states: dict[str, Any]) -> None:
         ("load", Outcome.SUPERSEDED): "Superseded",
     }
     assert {outcome for _, outcome in known} == set(Outcome)
+    errors = {end.outcome: end.errors for end in ENDINGS.values() if end.outcome and end.errors}
+    failing = {
+        outcome: states[end] for (_, outcome), end in known.items() if "Error" in states[end]
+    }
+    assert errors == {outcome: (state["Error"],) for outcome, state in failing.items()}
 
 
 def test_a_bad_end_gives_the_reason_of_its_verdict(states: dict[str, Any]) -> None:

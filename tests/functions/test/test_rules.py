@@ -1,12 +1,13 @@
 import datetime as dt
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow as pa
 import pytest
 
 from functions.test.rules import Judge, Violation
 from functions.transform.casts import schema
+from shared.columns import TYPES, LogicalType, RuleKind
 from shared.contract import Column, Contract
 from tests.fixtures.contracts import READINGS, column
 
@@ -163,3 +164,24 @@ def test_today_is_the_day_in_the_contracts_zone() -> None:
     late = contract_of("date", {"kind": "not_in_future"}, timezone="Pacific/Kiritimati")
 
     assert failed(late, dt.date(2024, 3, 4), dt.date(2024, 3, 5)) == [dt.date(2024, 3, 5)]
+
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "length": {"minimum": 1},
+    "pattern": {"regex": "a"},
+    "allowed": {"values": ["a"]},
+    "range": {"minimum": "2020-01-01"},
+}
+
+
+@pytest.mark.parametrize("kind", get_args(RuleKind))
+@pytest.mark.parametrize("logical_type", TYPES)
+def test_a_rule_is_refused_or_can_be_judged(logical_type: LogicalType, kind: RuleKind) -> None:
+    rule = {"kind": kind} | ARGUMENTS.get(kind, {})
+    if kind == "range" and Decimal in TYPES[logical_type].bounds:
+        rule["minimum"] = 1
+    if kind not in TYPES[logical_type].rules:
+        with pytest.raises(ValueError, match=f"says nothing of a {logical_type}"):
+            contract_of(logical_type, rule)
+    else:
+        assert failed(contract_of(logical_type, rule), None) == [None] * (kind == "required")
