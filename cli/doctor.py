@@ -23,7 +23,7 @@ from cli.stack import Stack
 from local.errors import LocalError
 from shared.errors import PipelineError
 
-_NEEDED = ("name", "topic_arn", "function_names")
+_NEEDED = ("name", "topic_arn")
 
 
 def outputs(stack: Stack) -> Iterator[Finding]:

@@ -30,6 +30,7 @@ from local import cloud
 from local.home import home
 from shared import odcs
 from shared.contract import Contract
+from shared.contract_set import Contracts
 from shared.endings import Status
 from shared.ingestion_log import timestamp
 from shared.version import VERSION
@@ -103,8 +104,22 @@ StackFolder = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ContractsFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--contracts",
+        envvar="TM_CONTRACTS",
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="The folder of your contracts, <table>.odcs.yaml.",
+    ),
+]
 HardTesting = Annotated[
-    bool, typer.Option("--hard-testing", help="Halt a file with any failed test before Load.")
+    bool | None,
+    typer.Option(
+        "--hard-testing/--no-hard-testing", help="Halt a file with any failed test before Load."
+    ),
 ]
 File = Annotated[
     Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The CSV file.")
@@ -133,17 +148,21 @@ def _tm(
 
 @app.command()
 def up(
-    hard_testing: HardTesting = False,
+    contracts: ContractsFolder = None,
+    hard_testing: HardTesting = None,
 ) -> None:
-    """Bring the laptop cloud up."""
+    """Bring the laptop cloud up; where it is up, apply what has changed.
+
+    What is not given is as it was, or at first the samples and no hard testing.
+    """
     begun = time.monotonic()
     stack = cloud.up(
         home(),
+        contracts=contracts,
         hard_testing=hard_testing,
         report=lambda step: console.print(f"{time.monotonic() - begun:5.1f} s  {step}"),
     )
     console.print(f"{time.monotonic() - begun:5.1f} s  Up: {stack.api_url}")
-    _warn_of_invalid()
 
 
 @app.command()
@@ -167,9 +186,9 @@ def drop(
     stack: StackFolder = None,
 ) -> None:
     """Put FILE into the landing bucket; with --follow, exit status 0 means that it was loaded."""
-    zone = ZoneInfo(_contract(table).timezone)
-    day = date.date() if date is not None else dt.datetime.now(zone).date()
     where = Stack.open(stack)
+    zone = ZoneInfo(_contract(where.contracts, table).timezone)
+    day = date.date() if date is not None else dt.datetime.now(zone).date()
     ingestion = dropping.put(where, file, table, day)
     if follow and not dropping.follow(where, ingestion):
         raise typer.Exit(1)
@@ -179,14 +198,20 @@ def drop(
 def check(
     file: File,
     table: Table = "dailycheckins",
+    contracts: ContractsFolder = None,
     as_json: AsJson = False,
-    hard_testing: HardTesting = False,
+    hard_testing: HardTesting = None,
+    stack: StackFolder = None,
 ) -> None:
-    """Transform and test FILE without any cloud; exit status 0 means that it would be loaded."""
+    """Transform and test FILE without any cloud; exit status 0 means that it would be loaded.
+
+    The contract is that of --contracts; without it, of the stack that --stack names; without
+    either, of the samples.
+    """
     from cli import check as checking  # noqa: PLC0415 - pandas and Arrow take their second
 
-    contract = _contract(table)
-    with checking.checked(file, contract, hard=hard_testing) as found:
+    contract = _contract(_known(contracts, stack), table)
+    with checking.checked(file, contract, hard=bool(hard_testing)) as found:
         if as_json:
             print_json(found.as_json())
         else:
@@ -331,7 +356,7 @@ def fix(
     """Put the ingestion's file into the landing bucket again, with its rejected rows corrected."""
     where = Stack.open(stack)
     item = rejected.find(where, ingested_id)
-    ingestion = fixing.fix(where, item, corrected, odcs.load_all(), force=force)
+    ingestion = fixing.fix(where, item, corrected, where.contracts, force=force)
     if follow and not dropping.follow(where, ingestion):
         raise typer.Exit(1)
 
@@ -379,10 +404,10 @@ def backfill(
     """
     if first > last:
         raise typer.BadParameter(f"it is after --to {last:%Y-%m-%d}.", param_hint="--from")
-    contracts = odcs.load_all()
-    tables = sorted(contracts) if table is None else [_contract(table).table]
-    left_out = _warn_of_invalid() if table is None else False
     where = Stack.open(stack)
+    contracts = where.contracts
+    tables = sorted(contracts) if table is None else [_contract(contracts, table).table]
+    left_out = _warn_of_invalid(contracts) if table is None else False
     cut = timestamp(resume or dt.datetime.now(dt.UTC))
     files = backfilling.landed(where, tables, first.date(), last.date())
     work = backfilling.Backfill(where, dt.datetime.fromisoformat(cut))
@@ -418,10 +443,10 @@ def smoke(
     """
     from cli import smoke as smoking  # noqa: PLC0415 - drivers of the database take their time
 
-    contracts = odcs.load_all()
-    contracts = contracts or contracts.all_valid()
+    where = Stack.open(stack)
+    contracts = where.contracts or where.contracts.all_valid()
     first = next((c for c in contracts.values() if c.lookup), next(iter(contracts.values())))
-    contract = first if table is None else _contract(table)
+    contract = first if table is None else _contract(contracts, table)
     steps: list[smoking.Step] = []
 
     def tell(step: smoking.Step) -> None:
@@ -431,7 +456,7 @@ def smoke(
 
     interrupted = False
     try:
-        smoking.Smoke(Stack.open(stack), contract, tell).run()
+        smoking.Smoke(where, contract, tell).run()
     except KeyboardInterrupt:
         interrupted = True
     if as_json:
@@ -509,8 +534,14 @@ def _watch_one(where: Stack, item: Item, *, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _contract(table: str) -> Contract:
-    contracts = odcs.load_all()
+def _known(folder: Path | None, stack: Path | None) -> Contracts:
+    """Return the contracts of a folder, of a stack, or the samples."""
+    if folder is not None:
+        return Contracts.of_folder(folder)
+    return odcs.load_all() if stack is None else Stack.open(stack).contracts
+
+
+def _contract(contracts: Contracts, table: str) -> Contract:
     if table not in contracts and table not in contracts.invalid:
         raise typer.BadParameter(
             f"no contract for {table!r}; there is one for {', '.join(sorted(contracts))}.",
@@ -519,9 +550,8 @@ def _contract(table: str) -> Contract:
     return contracts[table]
 
 
-def _warn_of_invalid() -> bool:
+def _warn_of_invalid(contracts: Contracts) -> bool:
     """Say which contracts are invalid; return whether there is one."""
-    invalid = odcs.load_all().invalid.values()
-    for reason in invalid:
+    for reason in contracts.invalid.values():
         errors.print(f"tm: invalid contract, left out: {reason}", style="red")
-    return bool(invalid)
+    return bool(contracts.invalid)

@@ -20,10 +20,12 @@ from local import terraform
 from local.home import home
 from local.postgres import Server
 from local.tap import Tap
-from shared import odcs
+from shared import contract_store
+from shared.contract_set import Contracts
 from shared.gate import Gate
 from shared.ingestion_log import IngestionLog
 from shared.intake import Intake
+from shared.settings import ContractSettings
 
 _OUTPUTS = (
     "region",
@@ -32,6 +34,7 @@ _OUTPUTS = (
     "log_table",
     "state_machine_arn",
     "max_concurrency",
+    "function_names",
     "api_url",
 )
 """What every command needs; what `tm doctor` needs besides, it looks for itself."""
@@ -105,9 +108,43 @@ class Stack:
     @property
     def intake(self) -> Intake:
         """What starts runs, and starts them again."""
-        most = int(self.outputs["max_concurrency"])
-        gate = Gate(self.log, self.stepfunctions, self.state_machine_arn, most)
-        return Intake(odcs.load_all(), gate, self.events)
+        gate = Gate(
+            self.log,
+            self.stepfunctions,
+            self.state_machine_arn,
+            int(self.outputs["max_concurrency"]),
+            self.deployed.contracts_hash,
+        )
+        return Intake(self.contracts, gate, self.events)
+
+    @cached_property
+    def deployed(self) -> ContractSettings:
+        """Where the deployed contracts are, as the functions are told.
+
+        Not by Terraform's outputs: they stay as they were where an apply fails in `migrate`.
+
+        Raises:
+            CommandError: the functions are of an older version, or what they are told is encrypted.
+        """
+        name = self.outputs["function_names"]["trigger"]
+        answer = self.client("lambda").get_function_configuration(FunctionName=name)
+        told = answer.get("Environment", {}).get("Variables", {})
+        try:
+            return ContractSettings(
+                config_bucket=told["CONFIG_BUCKET"], contracts_hash=told["CONTRACTS_HASH"]
+            )
+        except KeyError as error:
+            raise CommandError(
+                f"The function {name} does not say which contracts it has ({error} is missing): "
+                f"an older version deployed it, or you may not decrypt its environment. Run "
+                f"{self.apply}, or allow your identity kms:Decrypt."
+            ) from error
+
+    @cached_property
+    def contracts(self) -> Contracts:
+        """The deployed contracts."""
+        deployed = self.deployed
+        return contract_store.fetch(self.s3, deployed.config_bucket, deployed.contracts_hash)
 
     @classmethod
     def open(cls, folder: Path | None) -> Self:

@@ -7,7 +7,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-PARTS = ("contracts", "functions", "shared")
+PARTS = ("functions", "shared")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 

@@ -6,7 +6,8 @@ import os
 import secrets
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +28,29 @@ _MODULE = CHECKOUT / "terraform"
 _DATABASE = "pipeline"
 
 
-def up(home: Path, *, hard_testing: bool, report: Report) -> LaptopStack:
-    """Bring the laptop cloud of `home` up, or leave nothing behind.
+def up(
+    home: Path,
+    *,
+    report: Report,
+    contracts: Path | None = None,
+    hard_testing: bool | None = None,
+) -> LaptopStack:
+    """Bring the laptop cloud of `home` up, or leave nothing behind; apply again where it is up.
 
     Args:
         home: the state folder; two of them do not disturb each other.
-        hard_testing: the module's variable of that name.
         report: is told, in a few words, of each step as it begins.
+        contracts: the folder of the contracts; None for the one before, at first the samples.
+        hard_testing: the module's variable of that name; None for the one before, at first False.
 
     Raises:
-        LocalError: it is up already, or something that it needs is missing or failed.
+        LocalError: something that it needs is missing or failed. A cloud that was up stays up.
     """
+    given: dict[str, Any] = {}
+    if contracts is not None:
+        given["contracts_dir"] = str(contracts.resolve())
+    if hard_testing is not None:
+        given["hard_testing"] = hard_testing
     if not _MODULE.is_dir():
         raise LocalError(
             "The laptop cloud needs a checkout of the repository, whose Terraform module it "
@@ -45,11 +58,11 @@ def up(home: Path, *, hard_testing: bool, report: Report) -> LaptopStack:
             "without a checkout, `tm` works against AWS alone, with --stack."
         )
     with _exclusive(home), _interruptible():
-        if _is_up(home):
-            raise LocalError(f"The laptop cloud in {home} is up already; `tm down` ends it.")
+        if _is_up(home) and (running := LaptopStack.read(home)):
+            return _update(home, running, given, report)
         _clear(home)
         try:
-            stack = _start(home, hard_testing=hard_testing, report=report)
+            stack = _start(home, given, report)
             stack.write(home)
         except BaseException:
             with _uninterrupted():
@@ -68,7 +81,7 @@ def down(home: Path) -> bool:
         return was_up
 
 
-def _start(home: Path, *, hard_testing: bool, report: Report) -> LaptopStack:
+def _start(home: Path, given: Mapping[str, Any], report: Report) -> LaptopStack:
     processes = _processes(home)
     report("Starting the AWS emulator and PostgreSQL")
     tool = terraform.find(home / "terraform")
@@ -81,7 +94,6 @@ def _start(home: Path, *, hard_testing: bool, report: Report) -> LaptopStack:
     inputs = {
         "source": os.path.relpath(_MODULE, home / "terraform"),
         "name": NAME,
-        "hard_testing": hard_testing,
         # The examples' tests sign; here the other way is at work.
         "api_auth": "key",
         "api_key_value": secrets.token_urlsafe(30),
@@ -93,6 +105,7 @@ def _start(home: Path, *, hard_testing: bool, report: Report) -> LaptopStack:
             "auth": "secret",
             "secret_arns": _make_secrets(aws, database),
         },
+        **given,
     }
 
     report("Applying the Terraform module")
@@ -105,6 +118,24 @@ def _start(home: Path, *, hard_testing: bool, report: Report) -> LaptopStack:
         database=database,
         tap_url=tap.make(aws, outputs["topic_arn"]),
     )
+
+
+def _update(
+    home: Path, stack: LaptopStack, given: Mapping[str, Any], report: Report
+) -> LaptopStack:
+    report("Uploading the functions' code")
+    root = json.loads(_root(home).read_text())
+    inputs = root["module"]["pipeline"] | {"function_zip": _upload(stack.aws)} | given
+    report("Applying the Terraform module again")
+    tool = terraform.find(home / "terraform")
+    outputs = _apply(tool, _processes(home), home / "terraform", stack.aws, inputs)
+    updated = replace(stack, outputs=outputs)
+    updated.write(home)
+    return updated
+
+
+def _root(home: Path) -> Path:
+    return home / "terraform" / "main.tf.json"
 
 
 def _upload(aws: Aws) -> dict[str, str]:

@@ -3,6 +3,7 @@
     PipelineError
     ├── InvalidSettings       the environment of a function is incomplete
     ├── InvalidContract       a contract file breaks the standard or our part of it
+    ├── ContractsMissing      the stack does not hold the contracts of a run any more
     ├── InvalidEvent          an event is not of the form its sender promises
     ├── NoticeUndelivered     EventBridge did not take a notice for `alert`
     ├── SourceUnreadable      the landed object version cannot be read any more
@@ -12,6 +13,7 @@
     ├── DatabaseRefused       PostgreSQL does not accept us, or we do not trust it
     ├── StatementFailed       PostgreSQL cannot do what we ask: a value, a limit, a defect
     └── Retryable             may pass on a second try; its leaves are named in the state machine
+        ├── ContractsUnavailable
         ├── DatabaseUnavailable
         ├── LogUnavailable
         └── StagingUnavailable
@@ -32,6 +34,10 @@ class InvalidSettings(PipelineError):
 
 class InvalidContract(PipelineError):
     """A contract is not valid ODCS, or uses what this pipeline does not know."""
+
+
+class ContractsMissing(PipelineError):
+    """The set of contracts that is asked for is not in the stack's bucket, or is another one."""
 
 
 class InvalidEvent(PipelineError):
@@ -76,6 +82,10 @@ class StatementFailed(PipelineError):
 
 class Retryable(PipelineError):
     """Base of what may pass on a second try; never raised itself."""
+
+
+class ContractsUnavailable(Retryable):
+    """S3 did not give the contracts, after boto3's own retries."""
 
 
 class DatabaseUnavailable(Retryable):

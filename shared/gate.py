@@ -6,13 +6,17 @@ docs/decisions/0019-bursts.md.
 """
 
 import heapq
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import boto3
 
 from shared.endings import UNDER_WAY, State, Status
 from shared.ingestion import Ingestion, Run
 from shared.ingestion_log import IngestionLog, changed_at, key_of
+from shared.settings import GateSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -25,6 +29,8 @@ _BETWEEN = "/"
 class Gate:
     """Starts the executions of the state machine of that ARN, `most` at once.
 
+    A run begins with the contracts of the SHA-256 `contracts`, and keeps them to its end.
+
     Methods that ask the log raise `LogUnavailable` if DynamoDB does not answer.
     """
 
@@ -32,6 +38,18 @@ class Gate:
     stepfunctions: "SFNClient"
     state_machine_arn: str
     most: int
+    contracts: str
+
+    @classmethod
+    def of(cls, settings: GateSettings) -> Self:
+        """Return the gate of a function that starts runs."""
+        return cls(
+            IngestionLog.of(settings.log_table),
+            boto3.client("stepfunctions"),
+            settings.state_machine_arn,
+            settings.max_concurrency,
+            settings.contracts_hash,
+        )
 
     def open(self, *known: Mapping[str, Any]) -> list[Ingestion]:
         """Start files that wait, the longest waiting first, until no slot is free.
@@ -88,7 +106,7 @@ class Gate:
             self.stepfunctions.start_execution(
                 stateMachineArn=self.state_machine_arn,
                 name=run.execution_name,
-                input=ingestion.as_json(),
+                input=json.dumps(run.input_of(ingestion)),
             )
         except self.stepfunctions.exceptions.ExecutionAlreadyExists:
             return False
@@ -124,7 +142,8 @@ class Gate:
 
     def _begin(self, item: Mapping[str, Any]) -> bool:
         """Start the run of an item that waits and has its slot, unless another call does it."""
-        ingestion, run = Ingestion.from_item(item), Run.from_item(item)
+        ingestion = Ingestion.from_item(item)
+        run = replace(Run.from_item(item), contracts=self.contracts)
         return self.log.begin(ingestion, run) and self.start(ingestion, run)
 
     def _recover(self, slot: str) -> bool:

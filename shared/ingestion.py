@@ -2,7 +2,6 @@
 
 import datetime as dt
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -74,7 +73,7 @@ class Ingestion:
         return f"{partition(self.table, self.data_date)}/ingestedID={self.id}"
 
     def as_event(self) -> dict[str, Any]:
-        """Return the state machine's input."""
+        """Return what the state machine's input says of it; a `Run` makes the whole input."""
         return {
             "ingestedID": self.id,
             "ingestedTable": self.table,
@@ -86,10 +85,6 @@ class Ingestion:
                 "size": self.source.size,
             },
         }
-
-    def as_json(self) -> str:
-        """Return the state machine's input as JSON."""
-        return json.dumps(self.as_event())
 
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> "Ingestion":
@@ -124,15 +119,25 @@ class Ingestion:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The execution that is at work on an ingestion: its ARN, and how often it was redriven."""
+    """The execution that is at work on an ingestion: its ARN, and how often it was redriven.
+
+    `contracts` is the SHA-256 of the contracts that it began with; None of one that has not begun,
+    or that a version before 0.1.0 began.
+    """
 
     execution_arn: str
     redrive: int = 0
+    contracts: str | None = None
 
     @property
     def execution_name(self) -> str:
         """The execution's name."""
         return self.execution_arn.rpartition(":")[2]
+
+    def input_of(self, ingestion: Ingestion) -> dict[str, Any]:
+        """Return the state machine's input for this run of an ingestion."""
+        named = {} if self.contracts is None else {"contracts": self.contracts}
+        return ingestion.as_event() | named
 
     @property
     def name(self) -> str:
@@ -147,7 +152,8 @@ class Run:
             InvalidEvent: the state machine did not say which execution it is.
         """
         try:
-            return cls(event["execution"]["arn"], int(event["execution"]["redrive"]))
+            execution = event["execution"]
+            return cls(execution["arn"], int(execution["redrive"]), event.get("contracts"))
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidEvent(
                 f"the task's event lacks or garbles {error} of its execution; "
@@ -157,7 +163,7 @@ class Run:
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> "Run":
         """Take the current run of an ingestion out of its log item."""
-        return cls(item["executionArn"], int(item["redrive"]))
+        return cls(item["executionArn"], int(item["redrive"]), item.get("contracts"))
 
 
 def unmatched_id(source: Source) -> str:

@@ -6,8 +6,9 @@ that no contract takes, `rejected`. A day whose file was not loaded in time has 
 `missing`, beside its ingestions'. `history` lists every step with its time, its counts and the
 reason of a bad end. All writes are conditional: a step is written once however often its function
 is retried, a run that was replaced writes no more, and a finished item stays finished unless its
-execution is redriven or the ingestion is replayed. An item with `removedAt` is of a file that was
-removed then, and its rows with it.
+execution is redriven or the ingestion is replayed. `contracts` is the SHA-256 of the contracts that
+the last run began with. An item with `removedAt` is of a file that was removed then, and its rows
+with it.
 """
 
 import contextlib
@@ -105,7 +106,7 @@ class IngestionLog:
             lambda: self._table.update_item(
                 Key={"ingestedID": ingestion.id, "ingestedTable": ingestion.table},
                 UpdateExpression=(
-                    "SET #status = :running, updatedAt = :now, "
+                    "SET #status = :running, updatedAt = :now, contracts = :contracts, "
                     "history = list_append(history, :entry)"
                 ),
                 ConditionExpression="#status = :waiting AND executionArn = :execution",
@@ -114,6 +115,7 @@ class IngestionLog:
                     ":running": str(Status.RUNNING),
                     ":waiting": str(Status.WAITING),
                     ":now": entry["at"],
+                    ":contracts": run.contracts,
                     ":entry": [entry],
                     ":execution": run.execution_arn,
                 },
@@ -133,8 +135,8 @@ class IngestionLog:
             "updatedAt": entry["at"],
         }
         known = {name: item[name] for name in ("executionArn", "redrive", "status", "updatedAt")}
-        # What was counted, and why it halted, was the last run's.
-        outdated = ", ".join(sorted({*TOTALS, "haltReason"}))
+        # What was counted, why it halted and by which contracts was the last run's.
+        outdated = ", ".join(sorted({*TOTALS, "contracts", "haltReason"}))
         return self._conditionally(
             lambda: self._table.update_item(
                 Key={name: item[name] for name in ("ingestedID", "ingestedTable")},
@@ -607,6 +609,7 @@ def _new(
         "attempt": 1,
         "status": status,
         "history": [entry],
+        **({} if run.contracts is None else {"contracts": run.contracts}),
     }
 
 

@@ -52,22 +52,33 @@ class DatabaseSettings(Settings):
         return self
 
 
-class TriggerSettings(Settings):
-    """`trigger`: writes the log and starts the state machine, so many runs at once."""
+class ContractSettings(Settings):
+    """Where the contracts are: the bucket, and the SHA-256 of the deployed set."""
+
+    config_bucket: str
+    contracts_hash: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class GateSettings(ContractSettings):
+    """What starts runs needs: the log, the state machine, and how many may run at once."""
 
     log_table: str
     state_machine_arn: str
     max_concurrency: int = Field(ge=1)
 
 
-class TransformSettings(Settings):
+class TriggerSettings(GateSettings):
+    """`trigger`: writes the log and starts the state machine."""
+
+
+class TransformSettings(ContractSettings):
     """`transform`: writes the log and staging."""
 
     log_table: str
     staging_bucket: str
 
 
-class TestSettings(Settings):
+class TestSettings(ContractSettings):
     """`test`: writes the log and staging; whether a failed row halts the pipeline."""
 
     __test__ = False  # pytest takes every class called Test… for one of its own
@@ -77,7 +88,7 @@ class TestSettings(Settings):
     hard_testing: bool
 
 
-class LoadSettings(DatabaseSettings):
+class LoadSettings(ContractSettings, DatabaseSettings):
     """`load`: reads staging, writes the log and PostgreSQL."""
 
     log_table: str
@@ -93,23 +104,20 @@ class AlertSettings(Settings):
     alert_on: AlertOn
 
 
-class WatchSettings(Settings):
-    """`watch`: compares landing, log and executions, and starts as many runs as may be at once."""
+class WatchSettings(GateSettings):
+    """`watch`: compares landing, log and executions, and starts runs."""
 
-    log_table: str
     landing_bucket: str
-    state_machine_arn: str
-    max_concurrency: int = Field(ge=1)
 
 
-class ApiSettings(DatabaseSettings):
+class ApiSettings(ContractSettings, DatabaseSettings):
     """`api`: reads PostgreSQL and the log; which origins' pages may ask it, as JSON's list."""
 
     log_table: str
     cors_origins: frozenset[str] = frozenset()
 
 
-class MigrateSettings(Settings):
+class MigrateSettings(ContractSettings):
     """`migrate`: how the administrator gets in, and the two roles that it makes.
 
     By the RDS Data API with a cluster and a secret, or else as `DatabaseSettings` say, which are

@@ -5,7 +5,7 @@ locals {
   # Tables that promise a file by a time of day.
   promised_tables = [
     for table in local.tables : table
-    if can(regex("(?m)^[^#]*\\bproperty[\"']?:\\s*[\"']?timeOfAvailability\\b", file("${local.contracts_dir}/${table}.odcs.yaml")))
+    if can(regex("(?m)^[^#]*\\bproperty[\"']?:\\s*[\"']?timeOfAvailability\\b", try(file("${local.contracts_dir}/${table}.odcs.yaml"), "")))
   ]
 
   # Only if watch looks every few minutes has each hour a measure, and one without says that watch does not run.

@@ -25,6 +25,8 @@ locals {
   # Who connects to it. To the created one migrate has another way.
   database_clients = concat(["api", "load"], var.database == null ? [] : ["migrate"])
 
+  database_ca_bundles = [for name, object in aws_s3_object.config : object if name == "database_ca_bundle"]
+
   # Where they find it, whose certificates they trust if that is said, and as whom they log in: a role that needs no
   # password, or the secret of one that has.
   database_address = merge(
@@ -33,7 +35,7 @@ locals {
       DATABASE_PORT = tostring(local.database.port)
       DATABASE_NAME = local.database.name
     },
-    { for object in aws_s3_object.database_ca_bundle : "DATABASE_CA_BUNDLE" => "s3://${object.bucket}/${object.key}" },
+    { for object in local.database_ca_bundles : "DATABASE_CA_BUNDLE" => "s3://${object.bucket}/${object.key}" },
   )
   database_logins = merge(
     { for name, user in local.database_users : name => { DATABASE_USER = user } },
@@ -56,7 +58,7 @@ locals {
   )
   database_trust_permissions = {
     for name in ["api", "load", "migrate"] : name => [
-      for object in aws_s3_object.database_ca_bundle : {
+      for object in local.database_ca_bundles : {
         actions   = ["s3:GetObject"]
         resources = ["${local.bucket_arns.config}/${object.key}"]
       } if contains(local.database_clients, name)
@@ -195,9 +197,7 @@ resource "aws_rds_cluster_instance" "this" {
 resource "aws_lambda_invocation" "migrate" {
   function_name = aws_lambda_function.this["migrate"].function_name
 
-  input = jsonencode({
-    contracts = sha256(join("", [for file in local.contract_files : filesha256("${local.contracts_dir}/${file}")]))
-  })
+  input = jsonencode({ contracts = local.contracts_hash })
 
   triggers = {
     code = local.code_versions["migrate"]
@@ -206,9 +206,31 @@ resource "aws_lambda_invocation" "migrate" {
   }
 
   lifecycle {
+    # A variable's validation may not refer to what is made of the variable, so the contracts are checked here.
     precondition {
-      condition     = length(local.contract_files) > 0
+      condition     = var.contracts_dir != null || length(local.contract_files) > 0
       error_message = "There are no contracts beside the module, in ${local.contracts_dir}. The module needs its whole repository: use it by a relative path or as \"<repository>//terraform\", not by an absolute path."
+    }
+
+    precondition {
+      condition     = var.contracts_dir == null || length(local.contract_files) > 0
+      error_message = "contracts_dir, ${jsonencode(local.contracts_dir)}, must be a folder with at least one contract, <table>.odcs.yaml. A relative path begins where you run Terraform: write \"$${path.module}/contracts\"."
+    }
+
+    precondition {
+      # They would be ignored, or be the contracts of tables that no key can name.
+      condition     = length(local.misnamed_contracts) == 0
+      error_message = "${local.contracts_dir} holds ${join(", ", local.misnamed_contracts)}. Call each contract <table>.odcs.yaml, the table with up to 48 lower-case letters, digits and underscores, the first of them a letter, and keep other YAML files elsewhere."
+    }
+
+    precondition {
+      condition     = length(local.garbled_contracts) == 0
+      error_message = "${local.contracts_dir} holds ${join(", ", local.garbled_contracts)}, which is not in UTF-8: save each contract in UTF-8."
+    }
+
+    precondition {
+      condition     = length(local.huge_contracts) == 0
+      error_message = "${local.contracts_dir} holds ${join(", ", local.huge_contracts)}, larger than 512 KiB, which no contract needs."
     }
 
     precondition {
@@ -223,6 +245,6 @@ resource "aws_lambda_invocation" "migrate" {
     }
   }
 
-  # Only an instance answers, not a cluster.
-  depends_on = [aws_rds_cluster_instance.this]
+  # Only an instance answers, not a cluster. It copies the contracts that it finds, also those that Terraform replaces.
+  depends_on = [aws_rds_cluster_instance.this, aws_s3_object.config]
 }

@@ -47,12 +47,13 @@ resource "aws_lambda_function" "this" {
   }
 
   # A function called before these exist makes a log group of its own, without retention, has no rights
-  # or no way to what it needs; and one whose image Lambda may not fetch cannot be made at all.
+  # or no way to what it needs, or finds no contracts; and one whose image Lambda may not fetch cannot be made at all.
   depends_on = [
     aws_cloudwatch_log_group.function,
     aws_ecr_repository_policy.function,
     aws_iam_role_policy.function,
     aws_route_table_association.private,
+    aws_s3_object.config,
     aws_vpc_security_group_egress_rule.database,
     aws_vpc_security_group_egress_rule.gateway,
     aws_vpc_security_group_ingress_rule.database,

@@ -1,6 +1,10 @@
 locals {
   bucket_arns = { for name, bucket in aws_s3_bucket.this : name => bucket.arn }
 
+  # A set of contracts is where Terraform puts it or, for a run that began with a former set, where migrate has kept it.
+  deployed_contracts = { actions = ["s3:GetObject"], resources = ["${local.bucket_arns.config}/deployed/*"] }
+  contracts_of_run   = { actions = ["s3:GetObject"], resources = ["${local.bucket_arns.config}/deployed/*", "${local.bucket_arns.config}/kept/*"] }
+
   start_ingestion = { actions = ["states:StartExecution"], resources = [local.state_machine_arn] }
 
   notify = {
@@ -44,6 +48,7 @@ locals {
   # What each function may do: these statements, its way to the database, and writing its own log; nothing else.
   permissions = {
     trigger = [
+      local.deployed_contracts,
       # Of an event that names no version, whatever the key is like.
       { actions = ["s3:GetObject"], resources = ["${local.bucket_arns.landing}/*"] },
       { actions = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
@@ -52,12 +57,14 @@ locals {
       local.notify,
     ]
     transform = [
+      local.contracts_of_run,
       { actions = ["s3:GetObjectVersion"], resources = [local.landed] },
       { actions = ["s3:ListBucket"], resources = [local.bucket_arns.staging] },
       { actions = ["s3:DeleteObject", "s3:PutObject"], resources = [local.staged.clean, local.staged.suspect] },
       { actions = ["dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
     ]
     test = [
+      local.contracts_of_run,
       { actions = ["s3:GetObjectVersion"], resources = [local.landed] },
       { actions = ["s3:ListBucket"], resources = [local.bucket_arns.staging] },
       { actions = ["s3:GetObject"], resources = [local.staged.clean, local.staged.suspect, local.staged.refused] },
@@ -65,6 +72,7 @@ locals {
       { actions = ["dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
     ]
     load = concat(local.database_trust_permissions.load, [
+      local.contracts_of_run,
       { actions = ["s3:ListBucketVersions"], resources = [local.bucket_arns.landing] },
       { actions = ["s3:ListBucket"], resources = [local.bucket_arns.staging] },
       { actions = ["s3:GetObject"], resources = [local.staged.clean, "${local.staged.tested}/rejects.jsonl"] },
@@ -78,6 +86,7 @@ locals {
       { actions = ["sns:Publish"], resources = [aws_sns_topic.alerts.arn] },
     ]
     watch = [
+      local.deployed_contracts,
       { actions = ["s3:ListBucketVersions"], resources = [local.bucket_arns.landing] },
       { actions = ["dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
       { actions = ["dynamodb:Query"], resources = ["${aws_dynamodb_table.log.arn}/index/dataDate", "${aws_dynamodb_table.log.arn}/index/status"] },
@@ -86,10 +95,16 @@ locals {
       local.notify,
     ]
     api = concat(local.database_trust_permissions.api, [
+      local.deployed_contracts,
       { actions = ["dynamodb:Query"], resources = [aws_dynamodb_table.log.arn, "${aws_dynamodb_table.log.arn}/index/status"] },
       local.database_permissions.api,
     ])
-    migrate = concat(local.database_trust_permissions.migrate, [local.database_permissions.migrate], [
+    migrate = concat(local.database_trust_permissions.migrate, [
+      local.deployed_contracts,
+      { actions = ["s3:ListBucket"], resources = [local.bucket_arns.config], conditions = { StringEquals = { "s3:prefix" = "deployed/" } } },
+      { actions = ["s3:PutObject"], resources = ["${local.bucket_arns.config}/kept/*"] },
+      local.database_permissions.migrate,
+      ], [
       for cluster in aws_rds_cluster.this : {
         actions   = ["rds-data:BeginTransaction", "rds-data:CommitTransaction", "rds-data:ExecuteStatement", "rds-data:RollbackTransaction"]
         resources = [cluster.arn]

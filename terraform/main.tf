@@ -20,14 +20,28 @@ locals {
   state_machine_name = "${var.name}-ingestion"
   state_machine_arn  = "arn:${local.partition}:states:${local.region}:${local.account}:stateMachine:${local.state_machine_name}"
 
-  contracts_dir  = "${path.module}/../contracts"
-  contract_files = sort(fileset(local.contracts_dir, "*.odcs.yaml"))
-  # A file is named after its table. Nothing here decodes it: an invalid contract stops its own table only, migrate says
-  # what is wrong, and a few lines of YAML aliases would take all the memory that there is.
-  tables = [
-    for file in local.contract_files : trimsuffix(file, ".odcs.yaml")
-    if can(regex("^[a-z][a-z0-9_]{0,47}[.]odcs[.]yaml$", file))
+  # The set of contracts: one text, which Python reads too (shared/contract_set.py). Nothing here decodes a contract: an
+  # invalid one stops its own table only, migrate says what is wrong, and a few lines of YAML aliases would take all the
+  # memory that there is.
+  contracts_dir  = var.contracts_dir == null ? "${path.module}/../contracts" : var.contracts_dir
+  contract_files = fileset(local.contracts_dir, "*.odcs.yaml")
+  contracts      = jsonencode({ for file in local.contract_files : file => try(file("${local.contracts_dir}/${file}"), "") })
+  contracts_hash = sha256(local.contracts)
+  tables         = [for file in sort(local.contract_files) : trimsuffix(file, ".odcs.yaml")]
+
+  # What the preconditions of aws_lambda_invocation.migrate refuse. Base64 has four characters for three bytes.
+  misnamed_contracts = [
+    for file in fileset(local.contracts_dir, "*.{yaml,yml}") : jsonencode(file)
+    if !can(regex("^[a-z][a-z0-9_]{0,47}[.]odcs[.]yaml$", file))
   ]
+  garbled_contracts = [for file in local.contract_files : jsonencode(file) if !can(file("${local.contracts_dir}/${file}"))]
+  huge_contracts    = [for file in local.contract_files : jsonencode(file) if length(filebase64("${local.contracts_dir}/${file}")) > 4 * ceil(512 * 1024 / 3)]
+
+  # Where a function finds the set. It is not the object's attributes: Terraform then knows the hash when it plans.
+  contract_settings = {
+    CONFIG_BUCKET  = aws_s3_bucket.this["config"].bucket
+    CONTRACTS_HASH = local.contracts_hash
+  }
 
   # The folders under functions/ with a handler, and the keys of local.functions. They are written out because
   # local.functions refers to resources, and neither the images nor a validation can wait for those.
@@ -38,33 +52,33 @@ locals {
     trigger = {
       memory  = 256
       timeout = 60
-      environment = {
+      environment = merge(local.contract_settings, {
         LOG_TABLE         = aws_dynamodb_table.log.name
         STATE_MACHINE_ARN = local.state_machine_arn
         MAX_CONCURRENCY   = tostring(var.max_concurrency)
-      }
+      })
     }
     transform = {
       memory  = 2048
       timeout = 600
-      environment = {
+      environment = merge(local.contract_settings, {
         LOG_TABLE      = aws_dynamodb_table.log.name
         STAGING_BUCKET = aws_s3_bucket.this["staging"].bucket
-      }
+      })
     }
     test = {
       memory  = 2048
       timeout = 600
-      environment = {
+      environment = merge(local.contract_settings, {
         LOG_TABLE      = aws_dynamodb_table.log.name
         STAGING_BUCKET = aws_s3_bucket.this["staging"].bucket
         HARD_TESTING   = tostring(var.hard_testing)
-      }
+      })
     }
     load = {
       memory  = 2048
       timeout = 780
-      environment = merge(local.database_address, local.database_logins.load, {
+      environment = merge(local.contract_settings, local.database_address, local.database_logins.load, {
         LOG_TABLE      = aws_dynamodb_table.log.name
         STAGING_BUCKET = aws_s3_bucket.this["staging"].bucket
       })
@@ -82,17 +96,18 @@ locals {
     watch = {
       memory  = 512
       timeout = 300
-      environment = {
+      environment = merge(local.contract_settings, {
         LOG_TABLE         = aws_dynamodb_table.log.name
         LANDING_BUCKET    = aws_s3_bucket.this["landing"].bucket
         STATE_MACHINE_ARN = local.state_machine_arn
         MAX_CONCURRENCY   = tostring(var.max_concurrency)
-      }
+      })
     }
     api = {
       memory  = 512
       timeout = 25
       environment = merge(
+        local.contract_settings,
         local.database_address,
         local.database_logins.api,
         { LOG_TABLE = aws_dynamodb_table.log.name },
@@ -103,6 +118,7 @@ locals {
       memory  = 256
       timeout = 300
       environment = merge(
+        local.contract_settings,
         local.database_logins.migrate,
         # By the Data API, or as the other two.
         var.database == null ? {

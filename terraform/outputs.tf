@@ -18,6 +18,16 @@ output "staging_bucket" {
   value       = aws_s3_bucket.this["staging"].bucket
 }
 
+output "config_bucket" {
+  description = "The bucket with the contracts, as deployed/<contracts_hash>.json, and with the former sets under kept/, for 30 days. tm reads it."
+  value       = aws_s3_bucket.this["config"].bucket
+}
+
+output "contracts_hash" {
+  description = "The SHA-256 of the deployed set of contracts. The functions log it, and each ingestion's log item has that of its run. tm reads it."
+  value       = local.contracts_hash
+}
+
 output "log_table" {
   description = "The DynamoDB table with one item per ingestion. tm reads it."
   value       = aws_dynamodb_table.log.name
@@ -92,7 +102,7 @@ output "database_secret_arn" {
 output "database_routes_needed" {
   description = "What must be reached from the subnets of database.vpc, which nothing has checked; null without them."
   value = try(var.database.vpc, null) == null ? null : join(" ", concat(
-    ["From ${join(", ", var.database.vpc.subnet_ids)} the functions load, api and migrate must reach ${local.database.host}:${local.database.port}, load and api DynamoDB, and ${var.database_ca_bundle == null ? "load" : "all three"} S3 (gateway endpoints do, at no cost)."],
+    ["From ${join(", ", var.database.vpc.subnet_ids)} the functions load, api and migrate must reach ${local.database.host}:${local.database.port} and S3, and load and api DynamoDB (for both, gateway endpoints do, at no cost)."],
     local.database.auth == "secret" ? ["All three must reach Secrets Manager for their secrets: by an interface endpoint or a NAT gateway, which cost by the hour; auth = \"iam\" needs neither."] : [],
   ))
 }

@@ -1,5 +1,5 @@
-# Raw files land in one bucket and stay there; another holds what the functions make of them. If Terraform has
-# something to tell the functions that is too long for their environment, it is in a third, "config".
+# Raw files land in one bucket and stay there; another holds what the functions make of them. A third, "config", holds
+# what Terraform tells the functions that is too long for their environment: the contracts, and a CA bundle.
 resource "aws_s3_bucket" "this" {
   # checkov:skip=CKV_AWS_18:who reads what is told by CloudTrail's data events, if the account wants them; a bucket of logs would be a third to guard
   # checkov:skip=CKV_AWS_21:landing has versions; what is in staging is made again from there, and what is in config by Terraform
@@ -8,7 +8,7 @@ resource "aws_s3_bucket" "this" {
   # checkov:skip=CKV2_AWS_6:all have one; checkov follows for_each to one of them only, database.tftest.hcl to all
   # checkov:skip=CKV2_AWS_61:all have one; checkov follows for_each to one of them only, module.tftest.hcl to all
   # checkov:skip=CKV2_AWS_62:landing tells trigger; what appears in staging concerns nobody but the run that writes it
-  for_each = toset(concat(["landing", "staging"], var.database_ca_bundle == null ? [] : ["config"]))
+  for_each = toset(["config", "landing", "staging"])
 
   bucket        = "${var.name}-${each.key}-${local.account}-${local.region}"
   force_destroy = each.key == "config" || var.force_destroy
@@ -74,14 +74,21 @@ resource "aws_s3_bucket_policy" "this" {
   depends_on = [aws_s3_bucket_public_access_block.this]
 }
 
-# Named by its hash, so that no function takes another's text for it, and each process needs to read it only once.
-resource "aws_s3_object" "database_ca_bundle" {
-  count = var.database_ca_bundle == null ? 0 : 1
+# Each is named by its hash, so that no function takes another's text for it, and each process needs to read it only
+# once. shared/contract_store.py says how the contracts of runs from before are kept.
+resource "aws_s3_object" "config" {
+  for_each = merge(
+    { contracts = { key = "deployed/${local.contracts_hash}.json", content = local.contracts, type = "application/json" } },
+    {
+      for text in var.database_ca_bundle[*] :
+      "database_ca_bundle" => { key = "database_ca_bundle/${sha256(text)}.pem", content = text, type = "application/x-pem-file" }
+    },
+  )
 
   bucket       = aws_s3_bucket.this["config"].bucket
-  key          = "database_ca_bundle/${sha256(var.database_ca_bundle)}.pem"
-  content      = var.database_ca_bundle
-  content_type = "application/x-pem-file"
+  key          = each.value.key
+  content      = each.value.content
+  content_type = each.value.type
 
   # S3 takes 10 tags of an object (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html), and
   # var.tags, or a provider by default, may have more.
@@ -160,6 +167,24 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
     }
   }
 
+  # migrate writes a set of contracts there when it is deployed, and again when it is replaced.
+  dynamic "rule" {
+    for_each = each.key == "config" ? [30] : []
+
+    content {
+      id     = "former-contracts"
+      status = "Enabled"
+
+      filter {
+        prefix = "kept/"
+      }
+
+      expiration {
+        days = rule.value
+      }
+    }
+  }
+
   dynamic "rule" {
     for_each = each.key == "staging" ? var.staging_retention_days[*] : []
 
@@ -174,6 +199,11 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
       }
     }
   }
+}
+
+moved {
+  from = aws_s3_object.database_ca_bundle[0]
+  to   = aws_s3_object.config["database_ca_bundle"]
 }
 
 moved {

@@ -19,6 +19,16 @@ variable "name" {
   }
 }
 
+variable "contracts_dir" {
+  description = <<-EOT
+    The folder of your contracts, one file <table>.odcs.yaml for each table: "$${path.module}/contracts" in your root
+    module. Null takes this repository's samples. To add or change a table, change a file there and apply: no image is
+    built. docs/contracts.md says what a contract may ask for.
+  EOT
+  type        = string
+  default     = null
+}
+
 variable "alert_emails" {
   description = "Addresses that receive the alerts. Each gets a mail from AWS and receives nothing until the link in it was clicked."
   type        = set(string)

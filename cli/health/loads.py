@@ -9,7 +9,6 @@ from cli import status as log
 from cli.health.finding import Finding, ok, one_or_all, wrong
 from cli.items import Item
 from cli.stack import Stack
-from shared import odcs
 from shared.contract import Contract
 from shared.endings import UNDER_WAY, Status
 from shared.ingestion_log import was_loaded
@@ -26,7 +25,7 @@ _STUCK = dt.timedelta(minutes=30)
 
 def last_loads(stack: Stack) -> Iterator[Finding]:
     """Tell of each table when it was last loaded, and whether that is what was promised."""
-    contracts = odcs.load_all()
+    contracts = stack.contracts
     last = _last_loads(stack, set(contracts))
     for table, contract in contracts.items():
         load = last.get(table)

@@ -1,4 +1,4 @@
-"""Whether the database has the tables that this checkout's contracts ask for."""
+"""Whether the database has the tables that the deployed contracts ask for."""
 
 import contextlib
 import functools
@@ -13,7 +13,6 @@ from cli.health.finding import Finding, one_or_all, unknown, wrong
 from cli.stack import Stack
 from functions.migrate import data_api, ddl
 from local import postgres
-from shared import odcs
 from shared.contract import Contract
 from shared.errors import DatabaseUnavailable
 
@@ -68,7 +67,7 @@ def _way_in(stack: Stack) -> Callable[[], AbstractContextManager[_Connection]] |
 def _compare(
     stack: Stack, way_in: Callable[[], AbstractContextManager[_Connection]]
 ) -> list[Finding]:
-    contracts = odcs.load_all()
+    contracts = stack.contracts
     with way_in() as connection:
         [[migrated]] = connection.run(_IS_THERE, table="public.schema_version")
         if not migrated:
@@ -97,6 +96,6 @@ def _table(
         version, _ = applied
         yield wrong(
             f"the table of {contract.table} is that of contract {version}, and not of "
-            f"{contract.version} as in this checkout",
-            f"if this checkout is the newer one: {stack.apply}; if not: git pull",
+            f"{contract.version}, which is deployed: migrate has failed",
+            f"{stack.apply}, and mend what it says of {contract.table}",
         )

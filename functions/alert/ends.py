@@ -49,9 +49,11 @@ class End:
             InvalidEvent: a field is missing or of the wrong form.
         """
         try:
+            begun_with = json.loads(detail["input"])
+            redrive = int(detail.get("redriveCount") or 0)
             return cls(
-                ingestion=Ingestion.from_event(json.loads(detail["input"])),
-                run=Run(detail["executionArn"], int(detail.get("redriveCount") or 0)),
+                ingestion=Ingestion.from_event(begun_with),
+                run=Run(detail["executionArn"], redrive, begun_with.get("contracts")),
                 status=detail["status"],
                 error=detail.get("error"),
                 cause=detail.get("cause"),

@@ -14,12 +14,12 @@ from functions.load.removal import Request
 from functions.load.rows import StagedRows
 from functions.load.session import connected
 from functions.load.versions import is_there, may_replace
+from shared.contract_store import deployed, of_run
 from shared.endings import Outcome, State
 from shared.errors import StatementFailed
 from shared.ingestion import Ingestion, Run
 from shared.ingestion_log import IngestionLog
 from shared.metrics import count_rows
-from shared.odcs import load_all
 from shared.settings import LoadSettings, read
 from shared.staging import Staging
 from shared.telemetry import about, logged, logger
@@ -29,16 +29,16 @@ from shared.telemetry import about, logged, logger
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Load the staged rows of one ingestion; or count or remove the rows of one landed key."""
     settings = read(LoadSettings)
-    s3, contracts = boto3.client("s3"), load_all()
+    s3 = boto3.client("s3")
     if "operation" in event:
-        request = Request.from_event(event, contracts)
+        request = Request.from_event(event, deployed(settings))
         there = partial(is_there, s3, request.bucket, request.key)
         return connected(settings, lambda connection: request.answer(connection, there))
     ingestion, run = Ingestion.from_event(event), Run.from_event(event)
     about(ingestion.id, ingestion.table)
     log = IngestionLog.of(settings.log_table)
     log.enter(ingestion, run, State.LOAD)
-    contract = contracts[ingestion.table]
+    contract = of_run(settings, run)[ingestion.table]
     staging = Staging(settings.staging_bucket, ingestion)
     rows = StagedRows(staging, contract, event["transform"], event["test"])
     may = partial(may_replace, s3, ingestion.source)

@@ -8,11 +8,11 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.test.examination import examine
+from shared.contract_store import of_run
 from shared.endings import State
 from shared.ingestion import Ingestion, Run
 from shared.ingestion_log import IngestionLog
 from shared.landing import read_version
-from shared.odcs import load_all
 from shared.settings import TestSettings, read
 from shared.staging import Staging
 from shared.telemetry import about, logged, logger
@@ -30,7 +30,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         Staging(settings.staging_bucket, ingestion),
         event["transform"],
         read_version(boto3.client("s3"), ingestion.source),
-        load_all()[ingestion.table],
+        of_run(settings, run)[ingestion.table],
         hard=settings.hard_testing,
         refused_parts=event.get("load", {}).get("refusedParts", 0),
     )

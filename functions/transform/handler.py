@@ -8,11 +8,11 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.transform.transformation import transform
+from shared.contract_store import of_run
 from shared.endings import State
 from shared.ingestion import Ingestion, Run
 from shared.ingestion_log import IngestionLog
 from shared.landing import read_version
-from shared.odcs import load_all
 from shared.settings import TransformSettings, read
 from shared.staging import Staging
 from shared.telemetry import about, logged, logger
@@ -28,7 +28,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     log.enter(ingestion, run, State.TRANSFORM)
     verdict = transform(
         read_version(boto3.client("s3"), ingestion.source),
-        load_all()[ingestion.table],
+        of_run(settings, run)[ingestion.table],
         Staging(settings.staging_bucket, ingestion),
     )
     log.leave(ingestion, run, State.TRANSFORM, verdict)

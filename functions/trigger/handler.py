@@ -9,12 +9,11 @@ from urllib.parse import unquote_plus
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from shared.contract_store import deployed
 from shared.gate import Gate
 from shared.ingestion import NO_VERSION, Source
-from shared.ingestion_log import IngestionLog
 from shared.intake import Admission, Intake
 from shared.landing import newest_version
-from shared.odcs import load_all
 from shared.settings import TriggerSettings, read
 from shared.telemetry import about, logged, logger
 
@@ -23,13 +22,7 @@ from shared.telemetry import about, logged, logger
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Start one run for each object version that has landed, or let it wait for one."""
     settings = read(TriggerSettings)
-    gate = Gate(
-        IngestionLog.of(settings.log_table),
-        boto3.client("stepfunctions"),
-        settings.state_machine_arn,
-        settings.max_concurrency,
-    )
-    intake = Intake(load_all(), gate, boto3.client("events"))
+    intake = Intake(deployed(settings), Gate.of(settings), boto3.client("events"))
     admissions: Counter[str] = Counter()
     # All at first: a line about an object that is gone must not name the ingestion of another.
     for source in [_source(record["s3"]) for record in event.get("Records", ())]:

@@ -12,11 +12,10 @@ from functions.watch.backlog import Backlog
 from functions.watch.landed import Landed, Sweep
 from functions.watch.reconciliation import Reconciliation
 from functions.watch.silence import Silence
+from shared.contract_store import deployed
 from shared.gate import Gate
-from shared.ingestion_log import IngestionLog
 from shared.intake import Intake
 from shared.metrics import measure_freshness
-from shared.odcs import load_all
 from shared.settings import WatchSettings, read
 from shared.telemetry import logged, logger
 
@@ -31,27 +30,25 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     An invalid contract fails the look at its end, because nobody knows what it promises.
     """
     settings = read(WatchSettings)
-    log = IngestionLog.of(settings.log_table)
-    stepfunctions, events = boto3.client("stepfunctions"), boto3.client("events")
-    gate = Gate(log, stepfunctions, settings.state_machine_arn, settings.max_concurrency)
+    gate, events = Gate.of(settings), boto3.client("events")
     if event.get("detail-type") == END:
         return {"started": backlog.end(gate, event["detail"]["executionArn"])}
-    contracts = load_all()
+    contracts = deployed(settings)
     intake = Intake(contracts, gate, events, "watch")
     now = dt.datetime.fromisoformat(event.get("time") or dt.datetime.now(dt.UTC).isoformat())
     look = Reconciliation(intake, now)
     # The gate first: the others need EventBridge, and where that fails, ends were lost too.
     result = look.gate() | {"stuck": look.stuck(), "unannounced": look.unannounced()}
     landed = Landed(boto3.client("s3"), settings.landing_bucket, now)
-    lost, sweep = [], Sweep(log, landed)
+    lost, sweep = [], Sweep(gate.log, landed)
     # The sweep comes first: it stops by itself, and goes on even if the recent days take too long.
     for page in sweep.step():
         lost += look.lost(page)
     lost += look.lost(landed.recent(contracts))
-    silence = Silence(log, contracts, events, now)
+    silence = Silence(gate.log, contracts, events, now)
     missing = silence.missing(lost)
     measure_freshness(silence.hours_late())
-    backlog.measure(log)
+    backlog.measure(gate.log)
     result |= {"lost": len(lost), "missing": missing}
     result |= {"sweptPages": sweep.pages, "sweepFinished": sweep.finished}
     logger.info("watched", extra=result)
