@@ -38,7 +38,9 @@ _OWN_COLUMNS = {"id", "line", "source_id", "source_line"}
 _SYSTEM_COLUMNS = {"cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"}
 """Every table of PostgreSQL has them. https://www.postgresql.org/docs/17/ddl-system-columns.html"""
 _LOOKUP_PARAMETERS = {"by", "cursor", "from", "limit", "order", "prefix", "to"}
-_PERIODS = {"day", "month", "week"}
+"""The API's own words in a query. A key's name is one too (`/get?<key>=`)."""
+_GROUP_PARAMETERS = _LOOKUP_PARAMETERS | {"key", "day", "month", "week"}
+"""A group's name stands beside `?key=`, and beside the periods by which rows are summed."""
 _ASKED_FOR = " or ".join(name for name, each in TYPES.items() if each.parameter)
 _SUMMED = " or ".join(name for name, each in TYPES.items() if each.is_summed)
 _UNORDERED = " or ".join(name for name, each in TYPES.items() if each.compared_as is None)
@@ -568,7 +570,7 @@ class Contract(Model):
             return self
         order = self.column(self.lookup.order)
         for role, name in (("key", self.lookup.key), ("group", self.lookup.group)):
-            taken = _LOOKUP_PARAMETERS | (_PERIODS if role == "group" else set())
+            taken = _GROUP_PARAMETERS if role == "group" else _LOOKUP_PARAMETERS
             if name is None:
                 continue
             if self.column(name).type.parameter is None or name in taken:

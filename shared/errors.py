@@ -23,6 +23,8 @@ leaves of `Retryable` are ever raised, never `Retryable` itself. What is wrong w
 here: that is a verdict (data), not an exception.
 """
 
+from collections.abc import Iterable
+
 
 class PipelineError(Exception):
     """Base of all errors of this project: catch this to catch them all."""
@@ -33,7 +35,15 @@ class InvalidSettings(PipelineError):
 
 
 class InvalidContract(PipelineError):
-    """A contract is not valid ODCS, or uses what this pipeline does not know."""
+    """A contract is not valid ODCS, or uses what this pipeline does not know.
+
+    `problems` has one text for each problem, each with the file's name; the message says all, and
+    is cut if it becomes too long.
+    """
+
+    def __init__(self, message: str, problems: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems) or (message,)
 
 
 class ContractsMissing(PipelineError):

@@ -14,10 +14,10 @@ import importlib.resources
 import itertools
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pydantic
 import yaml
@@ -29,6 +29,9 @@ from shared.columns import TYPES, RuleKind
 from shared.contract import MAX_COLUMNS, Column, Contract, Model, repeated
 from shared.errors import InvalidContract
 from shared.text import is_storable, one_line, quoted
+
+if TYPE_CHECKING:
+    from shared.contract_set import Contracts
 
 CONTRACTS = Path(__file__).parent.parent / "contracts"
 SUFFIX = ".odcs.yaml"
@@ -91,98 +94,60 @@ _SEVERITIES = {"error", "warning"}
 _DAYS = {"d", "day", "days"}
 
 
-class Contracts(dict[str, Contract]):
-    """The valid contracts of a folder, by table; `invalid` says what is wrong with the others.
+@functools.cache
+def load_all(folder: Path = CONTRACTS) -> "Contracts":
+    """Return every contract of a folder.
 
-    To ask for one of these raises that; they are neither counted nor listed.
+    Raises:
+        InvalidContract: there is no contract file at all.
     """
+    from shared.contract_set import Contracts  # noqa: PLC0415 - it stands on this module
 
-    def __init__(self, valid: Mapping[str, Contract], invalid: Mapping[str, str]) -> None:
-        super().__init__(valid)
-        self.invalid = invalid
-
-    def __missing__(self, table: str) -> Contract:
-        """Say why there is no contract for a table.
-
-        Raises:
-            InvalidContract: there is a file, and it is invalid.
-            KeyError: there is none.
-        """
-        if table in self.invalid:
-            raise InvalidContract(self.invalid[table])
-        raise KeyError(table)
-
-    def all_valid(self) -> Self:
-        """Return the contracts, for what may not go on without one of them.
-
-        Raises:
-            InvalidContract: one of them is invalid.
-        """
-        if self.invalid:
-            raise InvalidContract(one_line("; ".join(self.invalid.values())))
-        return self
+    return Contracts.of_folder(folder)
 
 
 def load(path: Path) -> Contract:
     """Read and validate one contract file.
 
     Raises:
-        InvalidContract: the file cannot be read, is not ODCS, asks for what this pipeline does not
-            know, or for what PostgreSQL can never keep. It names the file and, if there is one,
-            the column.
+        InvalidContract: the file cannot be read, or see `parse`.
+    """
+    return parse(path.name, read(path))
+
+
+def read(path: Path) -> bytes:
+    """Return what a file holds, or as much of it as shows that it is too large for a contract.
+
+    Raises:
+        InvalidContract: the file cannot be read.
     """
     try:
-        document = yaml.load(_text(path), _Loader)  # noqa: S506 - it is a safe one
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InvalidContract(one_line(f"{path.name}: {error}")) from error
+
+
+def parse(name: str, content: bytes) -> Contract:
+    """Validate what a contract file called `name` holds.
+
+    Raises:
+        InvalidContract: the file is not ODCS, asks for what this pipeline does not know, or for
+            what PostgreSQL can never keep. It names the file and, if there is one, the column.
+    """
+    try:
+        document = yaml.load(_text(content), _Loader)  # noqa: S506 - it is a safe one
         _check_width(document)
         if error := best_match(_validator().iter_errors(document)):
             raise ValueError(f"at {error.json_path}: {_message(error)}")  # noqa: TRY301
         contract = _contract(document)
-        if path.name != contract.table + SUFFIX:
+        if name != contract.table + SUFFIX:
             raise ValueError(  # noqa: TRY301
                 f"its schema is called {contract.table!r}; name the file {contract.table}{SUFFIX}"
             )
-    except (yaml.YAMLError, OSError, ValueError) as error:
-        raise InvalidContract(one_line(f"{path.name}: {error}")) from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise InvalidContract(one_line(f"{name}: {error}")) from error
     return contract
-
-
-@functools.cache
-def load_all(folder: Path = CONTRACTS) -> Contracts:
-    """Return every contract of `folder` by table name.
-
-    An invalid contract stops its own table only, and so does one that is in another's way, because
-    nobody can say which of the two is meant.
-
-    Raises:
-        InvalidContract: there is no contract file at all.
-    """
-    valid, invalid = {}, {}
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
-        table = path.name.removesuffix(SUFFIX)
-        try:
-            valid[table] = load(path)
-        except InvalidContract as error:
-            invalid[table] = str(error)
-    if not valid and not invalid:
-        raise InvalidContract(f"no contract (*{SUFFIX}) in {folder}; write one to receive a table")
-    for table, reason in _in_each_others_way(valid.values()):
-        invalid[table] = one_line(f"{table}{SUFFIX}: {reason}")
-    return Contracts({t: c for t, c in valid.items() if t not in invalid}, invalid)
-
-
-def _in_each_others_way(contracts: Collection[Contract]) -> Iterator[tuple[str, str]]:
-    """Yield the tables that cannot be there beside each other, and why."""
-    relations = repeated(contract.relation for contract in contracts)
-    lookups = [contract.table for contract in contracts if contract.lookup]
-    for contract in contracts:
-        if contract.relation in relations:
-            others = [c.table for c in contracts if c.relation == contract.relation]
-            yield contract.table, f"{' and '.join(others)} ask for the table {contract.relation}"
-        if contract.lookup and len(lookups) > 1:
-            yield (
-                contract.table,
-                f"{' and '.join(lookups)} have the custom property 'lookup'; the API has one",
-            )
 
 
 def _check_width(document: Any) -> None:
@@ -197,9 +162,7 @@ def _check_width(document: Any) -> None:
             raise ValueError(f"one table a file, but 'schema' holds {len(tables)}")
 
 
-def _text(path: Path) -> str:
-    with path.open("rb") as file:
-        content = file.read(MAX_BYTES + 1)
+def _text(content: bytes) -> str:
     if len(content) > MAX_BYTES:
         raise ValueError(f"it is larger than {_LIMIT}, which no contract needs")
     return content.decode("utf-8")

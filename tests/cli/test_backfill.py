@@ -15,8 +15,9 @@ from shared.endings import State, Status
 from shared.errors import LogUnavailable
 from shared.ingestion import Ingestion, Run, Source
 from shared.ingestion_log import IngestionLog
-from shared.odcs import Contracts, load_all
+from shared.odcs import load_all
 from tests.fixtures.aws import LANDING, ingestion_of, land, run_of
+from tests.fixtures.contracts import contract_set
 from tests.fixtures.operator import Cloud, on_terminal, tm
 
 CUT = dt.datetime(2024, 3, 3, 12, tzinfo=dt.UTC)
@@ -458,7 +459,7 @@ def test_an_invalid_contract_is_left_out_and_said(
 ) -> None:
     ours = cloud.ingest(b"good", key(3))
     reason = "budgets.odcs.yaml: column '[a]': it is broken"
-    found = Contracts(load_all(), {"budgets": reason})
+    found = contract_set(load_all(), {"budgets": reason})
     monkeypatch.setattr("shared.odcs.load_all", lambda: found)
 
     result = run()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.odcs import Contracts, load_all
-from tests.fixtures.contracts import NOTES
+from shared.odcs import load_all
+from tests.fixtures.contracts import NOTES, contract_set
 from tests.fixtures.operator import one_line, tm
 
 HEADER = "user,timestamp,hours,project\n"
@@ -85,7 +85,7 @@ def test_json_holds_everything(tmp_path: Path) -> None:
 
 
 def test_a_table_whose_contract_is_invalid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = Contracts(load_all(), {"budgets": "budgets.odcs.yaml: column 'a': it is broken"})
+    found = contract_set(load_all(), {"budgets": "budgets.odcs.yaml: column 'a': it is broken"})
     monkeypatch.setattr("shared.odcs.load_all", lambda: found)
 
     file = written(tmp_path, f"ned,{AT},1,x")
@@ -102,7 +102,7 @@ def test_rows_that_postgresql_may_refuse_are_named(
     rows = [["short"] * width, ["ß" * 1400, *["short"] * (width - 1)], ["long" * 5] * width]
     path = tmp_path / "notes.csv"
     path.write_text("\n".join(map(",".join, [NOTES.header, *rows])), "utf-8")
-    monkeypatch.setattr("shared.odcs.load_all", lambda: Contracts({"notes": NOTES}, {}))
+    monkeypatch.setattr("shared.odcs.load_all", lambda: contract_set({"notes": NOTES}, {}))
 
     result = tm("check", path, "--table", "notes")
 

@@ -30,9 +30,9 @@ from shared.contract import ServiceLevel
 from shared.endings import State, Status
 from shared.ingestion import Run
 from shared.ingestion_log import IngestionLog
-from shared.odcs import Contracts
 from shared.telemetry import KEEP_ACTIVE
 from tests.fixtures.aws import KEY, LANDING, LOG_TABLE, REGION, land, run_of
+from tests.fixtures.contracts import contract_set
 from tests.fixtures.database import Database
 from tests.fixtures.laptop import Laptop
 from tests.fixtures.operator import MOST, OUTPUTS, Cloud, deploy, tm
@@ -111,7 +111,7 @@ def test_for_people_each_finding_is_a_line_and_says_what_to_do(
 
 def test_an_invalid_contract(up: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     reason = "budgets.odcs.yaml: column 'a': it is broken"
-    invalid = Contracts(odcs.load_all(), {"budgets": reason})
+    invalid = contract_set(odcs.load_all(), {"budgets": reason})
     monkeypatch.setattr("shared.odcs.load_all", lambda: invalid)
 
     found = [finding for name, finding in doctor.examine(up) if name == "contracts"]

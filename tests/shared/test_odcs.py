@@ -505,67 +505,16 @@ def test_a_file_is_named_after_its_table(tmp_path: Path) -> None:
         load(save(tmp_path, document(), name="other"))
 
 
-def test_no_contract_at_all(tmp_path: Path) -> None:
-    with pytest.raises(InvalidContract, match=r"no contract \(\*\.odcs\.yaml\) in .*; write one"):
-        load_all(tmp_path)
-
-
-def test_two_contracts_in_each_others_way_stop_no_third(tmp_path: Path) -> None:
-    for name in ("one", "two", "feed"):
-        made = document()
-        table(name=name, physicalName="feed" if name == "feed" else "same")(made)
-        save(tmp_path, made, name)
-
-    contracts = load_all(tmp_path)
-
-    assert list(contracts) == ["feed"]
-    assert contracts.invalid == {
-        name: f"{name}.odcs.yaml: one and two ask for the table same" for name in ("one", "two")
-    }
-
-
-def test_two_contracts_for_one_api(tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        made = document()
-        table(name=name)(made)
-        # A key may not be called as a parameter of the API, an order may.
-        column("day", name="limit", required=True)(made)
-        custom(lookup={"key": "name", "order": "limit", "fields": ["name"]})(made)
-        save(tmp_path, made, name)
-
-    assert load_all(tmp_path).invalid == {
-        name: f"{name}.odcs.yaml: one and two have the custom property 'lookup'; the API has one"
-        for name in ("one", "two")
-    }
-
-
-def test_an_invalid_contract_stops_its_own_table_only(tmp_path: Path) -> None:
-    save(tmp_path, document())
-    (tmp_path / "broken.odcs.yaml").write_text("a: [", "utf-8")
-    (tmp_path / "folder.odcs.yaml").mkdir()
-
-    contracts = load_all(tmp_path)
-
-    assert list(contracts) == ["feed"]
-    assert contracts.invalid.keys() == {"broken", "folder"}
-    assert "broken" not in contracts
-    for name, reason in contracts.invalid.items():
-        with pytest.raises(InvalidContract, match=f"^{name}.odcs.yaml: ") as error:
-            contracts[name]
-        assert str(error.value) == reason
-    with pytest.raises(KeyError):
-        contracts["nobody"]
-    with pytest.raises(InvalidContract, match=r"broken\.odcs.*; folder\.odcs"):
-        contracts.all_valid()
-
-
 def test_our_own_contracts_are_valid() -> None:
     assert load_all().invalid == {}
 
 
 @pytest.mark.parametrize(
     ("role", "taken"),
-    [("key", "cursor"), ("key", "from"), ("key", "limit"), ("group", "week"), ("measure", "rows")],
+    [
+        *(("key", "cursor"), ("key", "from"), ("key", "limit")),
+        *(("group", "key"), ("group", "week"), ("measure", "rows")),
+    ],
 )
 def test_a_look_up_has_words_of_its_own(tmp_path: Path, role: str, taken: str) -> None:
     made = document()
@@ -578,6 +527,19 @@ def test_a_look_up_has_words_of_its_own(tmp_path: Path, role: str, taken: str) -
 
     with pytest.raises(InvalidContract, match=f"{role} {taken} must be .*'{taken}'"):
         load(save(tmp_path, made))
+
+
+@pytest.mark.parametrize("key", ["key", "week", "table"])
+def test_a_key_may_be_called_as_what_no_query_of_it_has(tmp_path: Path, key: str) -> None:
+    contract = loaded(
+        tmp_path,
+        column("name", name=key),
+        column("day", name="limit", required=True),
+        custom(lookup={"key": key, "order": "limit", "fields": ["limit"]}),
+    )
+
+    assert contract.lookup is not None
+    assert contract.lookup.key == key
 
 
 def test_what_a_contract_need_not_say_has_its_default(tmp_path: Path) -> None:

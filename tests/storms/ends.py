@@ -25,10 +25,11 @@ from shared.endings import Kind, Outcome, State, Status
 from shared.ingestion import UNMATCHED, Ingestion, Run, Source, unmatched_id
 from shared.ingestion_log import IngestionLog, told
 from shared.landing_key import LandingKey
-from shared.odcs import Contracts, load_all
+from shared.odcs import load_all
 from shared.settings import AlertOn
 from shared.verdict import Verdict
 from tests.fixtures.aws import LANDING, ingestion_of, lambda_context
+from tests.fixtures.contracts import contract_set
 from tests.storms.discrepancy import Discrepancy
 from tests.storms.scheduler import Killed
 from tests.storms.storm import left_to_do
@@ -111,7 +112,7 @@ class Ends(WithoutDatabase):
     def _promise(self) -> None:
         sla = {"time": "00:00", "weekdays": [f"{self._day:%a}".lower()]}
         whole = load_all()["projectbudgets"].model_dump()
-        contracts = Contracts(
+        contracts = contract_set(
             {
                 feed: Contract.model_validate(
                     whole | {"table": feed, "sla": sla, "timezone": "Etc/UTC"}

@@ -9,8 +9,8 @@ import pytest
 
 from functions.load.handler import handler
 from shared.errors import InvalidContract, InvalidEvent, SourceUnreadable
-from shared.odcs import Contracts
 from tests.fixtures.aws import KEY, LANDING, lambda_context
+from tests.fixtures.contracts import contract_set
 from tests.fixtures.database import Database, eventually
 from tests.functions.load.test_load import drop, hours, ledger, load, row
 
@@ -153,7 +153,7 @@ def test_a_request_of_another_form_is_refused(
 def test_a_table_whose_contract_is_invalid_says_what_is_wrong_with_it(
     loader: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    invalid = Contracts({}, {"dailycheckins": "dailycheckins.odcs.yaml: it is broken"})
+    invalid = contract_set({}, {"dailycheckins": "dailycheckins.odcs.yaml: it is broken"})
     monkeypatch.setattr("functions.load.handler.load_all", lambda: invalid)
 
     with pytest.raises(InvalidContract, match="it is broken"):

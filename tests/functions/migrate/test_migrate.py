@@ -17,10 +17,10 @@ from shared import contract as contract_module
 from shared.contract import Column, Contract
 from shared.database import connect
 from shared.errors import DatabaseUnavailable, InvalidSettings, SchemaMismatch
-from shared.odcs import Contracts, load_all
+from shared.odcs import load_all
 from shared.settings import DatabaseSettings, read
 from tests.fixtures.aws import lambda_context
-from tests.fixtures.contracts import READINGS, column
+from tests.fixtures.contracts import READINGS, column, contract_set
 from tests.fixtures.database import FORMER_INDEX, Database, Role, migrate_to
 
 EVENT = {"contracts": "a hash"}
@@ -31,7 +31,7 @@ LOOKUP_INDEX = "daily_checkins_username_timestamp_source_id_source_line_idx"
 def one_contract(monkeypatch: pytest.MonkeyPatch) -> Contract:
     """The only contract that the handler finds, whatever else there is."""
     contract = load_all()["dailycheckins"]
-    found = Contracts({"dailycheckins": contract}, {})
+    found = contract_set({"dailycheckins": contract}, {})
     monkeypatch.setattr("functions.migrate.handler.load_all", lambda: found)
     return contract
 
@@ -62,7 +62,7 @@ def test_an_invalid_contract_stops_its_own_table_only(
     valid: list[str],
 ) -> None:
     invalid = {"budgets": "budgets.odcs.yaml: it is broken"}
-    found = Contracts({one_contract.table: one_contract} if valid else {}, invalid)
+    found = contract_set({one_contract.table: one_contract} if valid else {}, invalid)
     monkeypatch.setattr("functions.migrate.handler.load_all", lambda: found)
 
     result = handler(EVENT, lambda_context())
@@ -74,7 +74,7 @@ def test_an_invalid_contract_stops_its_own_table_only(
 def test_the_names_that_contracts_may_not_use_are_those_of_postgresql_and_our_own(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("functions.migrate.handler.load_all", lambda: Contracts({}, {}))
+    monkeypatch.setattr("functions.migrate.handler.load_all", lambda: contract_set({}, {}))
     handler(EVENT, lambda_context())
 
     columns = database.run(

@@ -8,8 +8,9 @@ import pytest
 from functions.trigger.handler import handler
 from shared.endings import Status
 from shared.ingestion_log import IngestionLog
-from shared.odcs import Contracts, load_all
+from shared.odcs import load_all
 from tests.fixtures.aws import KEY, LANDING, REGION, lambda_context, land
+from tests.fixtures.contracts import contract_set
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -83,7 +84,7 @@ def test_an_event_without_a_version_is_of_the_newest(
 def test_an_invalid_contract_stops_its_own_table_only(
     log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = Contracts(load_all(), {"budgets": "budgets.odcs.yaml: column 'a': it is broken"})
+    found = contract_set(load_all(), {"budgets": "budgets.odcs.yaml: column 'a': it is broken"})
     monkeypatch.setattr("functions.trigger.handler.load_all", lambda: found)
 
     result = handler(event(KEY, KEY.replace("dailycheckins", "budgets")), lambda_context())

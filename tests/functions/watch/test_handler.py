@@ -13,8 +13,9 @@ from shared.ingestion import Ingestion, Run, Source
 from shared.ingestion_log import IngestionLog
 from shared.intake import Admission, Intake
 from shared.landing_key import LandingKey
-from shared.odcs import Contracts, load_all
+from shared.odcs import load_all
 from tests.fixtures.aws import KEY, LANDING, REGION, lambda_context, land, tell
+from tests.fixtures.contracts import contract_set
 from tests.fixtures.messaging import Received
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def test_a_log_that_is_away_is_so_for_all(
 def test_an_invalid_contract_fails_the_look_after_it_has_done_everything(
     s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = Contracts(load_all(), {"budgets": "budgets.odcs.yaml: it is broken"})
+    found = contract_set(load_all(), {"budgets": "budgets.odcs.yaml: it is broken"})
     monkeypatch.setattr("functions.watch.handler.load_all", lambda: found)
     ours = land(s3, b"ours")
     land(s3, b"theirs", KEY.replace("dailycheckins", "budgets"))
@@ -161,7 +162,7 @@ def test_a_file_is_taken_once_its_contract_is_valid_again(
     today = dt.datetime.now(dt.UTC).date()
     ours = land(s3, b"ours", str(LandingKey("dailycheckins", today, "f.csv")))
     with monkeypatch.context() as patch:
-        broken = Contracts({}, {ours.table: "dailycheckins.odcs.yaml: it is broken"})
+        broken = contract_set({}, {ours.table: "dailycheckins.odcs.yaml: it is broken"})
         patch.setattr("functions.watch.handler.load_all", lambda: broken)
         with pytest.raises(InvalidContract):
             look()

@@ -1,0 +1,192 @@
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+
+from shared import contract_set
+from shared.contract import Contract
+from shared.contract_set import Contracts
+from shared.errors import InvalidContract
+from shared.odcs import MAX_BYTES, parse
+from tests.shared.test_odcs import column, custom, document, save, table
+
+
+def text_of(name: str, relation: str | None = None) -> str:
+    """Return a valid contract; of relations of other names, it names only its own."""
+    made = document()
+    table(name=name, physicalName=relation)(made)
+    return yaml.safe_dump(made)
+
+
+def set_of(**texts: str | bytes) -> Contracts:
+    return Contracts(
+        {
+            f"{name}.odcs.yaml": text.encode() if isinstance(text, str) else text
+            for name, text in texts.items()
+        }
+    )
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that are parsed from now on."""
+    names = []
+
+    def noting(name: str, content: bytes) -> Contract:
+        names.append(name)
+        return parse(name, content)
+
+    monkeypatch.setattr(contract_set, "parse", noting)
+    return names
+
+
+def test_a_table_costs_its_own_file_only(parsed: list[str]) -> None:
+    contracts = set_of(**{name: text_of(name) for name in ("one", "two", "three")})
+
+    assert contracts["two"].table == "two"
+    assert contracts["two"] is contracts["two"]
+    assert "two" in contracts
+    with pytest.raises(KeyError):
+        contracts["nobody"]
+    assert "nobody" not in contracts
+    assert parsed == ["two.odcs.yaml"]
+
+    assert list(contracts) == ["one", "three", "two"]
+    assert len(contracts) == 3
+    assert contracts.invalid == {}
+    assert contracts.all_valid() is contracts
+    assert sorted(parsed) == ["one.odcs.yaml", "three.odcs.yaml", "two.odcs.yaml"]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "same",
+        "'same'",
+        '"same"',
+        r'"s\x61me"',
+        r'"\u0073ame"',
+        '"sa\\\n      me"',
+        ">-\n      same\n",
+    ],
+)
+def test_two_contracts_in_each_others_way_stop_no_third(parsed: list[str], written: str) -> None:
+    two = text_of("two", "PLACEHOLDER").replace("PLACEHOLDER", written)
+    texts = {"feed": text_of("feed"), "one": text_of("one", "same"), "two": two}
+
+    # Whichever is asked for first.
+    for asked in ("one", "two"):
+        contracts = set_of(**texts)
+        parsed.clear()
+        with pytest.raises(InvalidContract, match=rf"^{asked}\.odcs\.yaml: one and two ask for"):
+            contracts[asked]
+        assert "feed.odcs.yaml" not in parsed
+    assert list(contracts) == ["feed"]
+    assert contracts.invalid == {
+        name: f"{name}.odcs.yaml: one and two ask for the table same: give each a physicalName of "
+        "its own"
+        for name in ("one", "two")
+    }
+    assert contracts.problems == list(contracts.invalid.values())
+
+
+def test_a_contract_that_is_invalid_by_itself_is_in_nobodys_way() -> None:
+    contracts = set_of(one=text_of("one", "same"), two=text_of("two", "same") + "\nfoo: 1")
+
+    assert contracts["one"].relation == "same"
+    assert contracts.invalid.keys() == {"two"}
+
+
+def test_any_number_of_contracts_may_have_a_lookup(tmp_path: Path) -> None:
+    for name in ("one", "two", "three"):
+        made = document()
+        table(name=name)(made)
+        column("day", required=True)(made)
+        custom(lookup={"key": "name", "order": "day", "fields": ["name"]})(made)
+        save(tmp_path, made, name)
+
+    contracts = Contracts.of_folder(tmp_path)
+
+    assert contracts.invalid == {}
+    assert all(each.lookup for each in contracts.values())
+
+
+def test_an_invalid_contract_stops_its_own_table_only(tmp_path: Path) -> None:
+    save(tmp_path, document())
+    (tmp_path / "broken.odcs.yaml").write_text("a: [", "utf-8")
+    (tmp_path / "latin.odcs.yaml").write_bytes("name: é".encode("latin-1"))
+    (tmp_path / "folder.odcs.yaml").mkdir()
+    (tmp_path / "large.odcs.yaml").write_text(text_of("large") + "#" * MAX_BYTES, "utf-8")
+    save(tmp_path, document(), "a table")
+    save(tmp_path, document(), "\x1b[31m")
+    (tmp_path / "README.md").write_text("- no contract", "utf-8")
+
+    contracts = Contracts.of_folder(tmp_path)
+
+    assert list(contracts) == ["feed"]
+    assert contracts.invalid.keys() == {
+        *("a table", "broken", "folder", "large", "latin", "\x1b[31m")
+    }
+    assert "broken" not in contracts
+    for name, reason in contracts.invalid.items():
+        with pytest.raises(InvalidContract) as error:
+            contracts[name]
+        assert str(error.value) == reason
+        assert reason.isprintable()
+        assert reason.startswith(f"{name}.odcs.yaml: ") or name == "\x1b[31m"
+    with pytest.raises(KeyError):
+        contracts["nobody"]
+    with pytest.raises(InvalidContract, match=r"broken\.odcs.*; folder\.odcs") as all_of_them:
+        contracts.all_valid()
+    assert [*all_of_them.value.problems] == contracts.problems
+    assert len(contracts.problems) == 6
+
+
+def test_a_folder_without_a_contract(tmp_path: Path) -> None:
+    with pytest.raises(InvalidContract, match=r"no contract \(\*\.odcs\.yaml\) in .*; write one"):
+        Contracts.of_folder(tmp_path)
+
+
+def packed(texts: Mapping[str, object]) -> bytes:
+    return json.dumps(texts).encode()
+
+
+def test_what_terraform_packs_is_unpacked() -> None:
+    # As its jsonencode escapes it.
+    content = packed({"feed.odcs.yaml": text_of("feed"), "README.md": "<&>"}).replace(
+        b"&", b"\\u0026"
+    )
+
+    contracts = Contracts.unpacked(content)
+
+    assert list(contracts) == ["feed"]
+    assert contracts.invalid == {}
+
+
+def test_a_text_that_is_no_utf_8_is_one_invalid_contract() -> None:
+    contracts = Contracts.unpacked(
+        packed({"feed.odcs.yaml": text_of("feed"), "half.odcs.yaml": "a: \ud800"})
+    )
+
+    assert list(contracts) == ["feed"]
+    assert contracts.invalid.keys() == {"half"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the deployed contracts are no JSON: .*; run terraform apply again"),
+        (b"\xff", "the deployed contracts are no JSON: .*; run terraform apply again"),
+        (b"[" * 100_000, "the deployed contracts are no JSON: .*; run terraform apply again"),
+        (b"[]", "are no JSON object of file names with their texts; run terraform apply again"),
+        (packed({"a.odcs.yaml": 1}), "are no JSON object of file names with their texts"),
+        (b"{}", r"no contract \(\*\.odcs\.yaml\) is deployed; write one into .*contracts_dir"),
+        (packed({"README.md": ""}), r"no contract \(\*\.odcs\.yaml\) is deployed"),
+    ],
+    ids=range(7),
+)
+def test_what_is_no_set_of_contracts(content: bytes, message: str) -> None:
+    with pytest.raises(InvalidContract, match=message):
+        Contracts.unpacked(content)
