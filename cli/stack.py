@@ -167,7 +167,7 @@ class Stack:
             client=functools.cache(stack.aws.client),
             table=stack.aws.resource("dynamodb").Table(stack.outputs["log_table"]),
             outputs=stack.outputs,
-            apply="`tm down`, then `tm up`",
+            apply="`tm up`",
             landing_bucket=stack.outputs["landing_bucket"],
             staging_bucket=stack.outputs["staging_bucket"],
             state_machine_arn=stack.outputs["state_machine_arn"],

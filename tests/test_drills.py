@@ -272,7 +272,7 @@ def test_a_run_that_timed_out_while_it_loads(
     event = json.loads((EVENTS / "execution_failed.json").read_text("utf-8"))
     over = {"executionArn": run.execution_arn, "name": run.execution_name, "status": "TIMED_OUT"}
     nothing = {"error": None, "cause": None, "output": None}
-    event["detail"] |= over | nothing | {"input": ingestion.as_json()}
+    event["detail"] |= over | nothing | {"input": json.dumps(ingestion.as_event())}
 
     assert call(pipeline, "alert", event) == {"sent": True}
 

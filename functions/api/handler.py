@@ -13,9 +13,9 @@ from botocore.config import Config
 from functions.api.application import application, encoded
 from functions.api.session import PARAMETERS, Session
 from functions.api.view import View
+from shared.contract_store import deployed
 from shared.database import Connection, connect
 from shared.ingestion_log import IngestionLog
-from shared.odcs import load_all
 from shared.settings import ApiSettings, read
 from shared.telemetry import logged, logger
 
@@ -35,14 +35,14 @@ def log() -> IngestionLog:
 
 
 session = Session(_connect)
-load_all()  # here, where Lambda lends a whole processor
 
 
 @functools.cache
 def app() -> APIGatewayRestResolver:
     """Return the application, made at the first request."""
-    view = View.of(load_all().values())
-    return application(view, session.run, log, read(ApiSettings).cors_origins)
+    settings = read(ApiSettings)
+    view = View.of(deployed(settings).values())
+    return application(view, session.run, log, settings.cors_origins)
 
 
 @logged

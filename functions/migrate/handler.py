@@ -6,13 +6,14 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import Any
 
+import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.migrate import data_api, privileges, roles
 from functions.migrate.connection import Connection
 from functions.migrate.migration import Migration, migrate
+from shared import contract_store
 from shared.database import connect, patiently
-from shared.odcs import load_all
 from shared.settings import DatabaseSettings, MigrateSettings, read
 from shared.telemetry import logged, logger
 
@@ -24,7 +25,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if event.get("operation") == "privileges":
         with _connected(settings) as connection:
             return {"public": privileges.excesses(connection)}
-    contracts = load_all()
+    contract_store.keep(boto3.client("s3"), settings.config_bucket)
+    contracts = contract_store.deployed(settings)
 
     def work() -> Migration:
         with _connected(settings) as connection:

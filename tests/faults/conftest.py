@@ -27,7 +27,15 @@ from shared.ingestion_log import IngestionLog
 from shared.intake import Intake
 from shared.odcs import load_all
 from shared.staging import Staging
-from tests.fixtures.aws import REGION, STAGING, item_of, lambda_context, land, steps
+from tests.fixtures.aws import (
+    CONTRACTS_HASH,
+    REGION,
+    STAGING,
+    item_of,
+    lambda_context,
+    land,
+    steps,
+)
 from tests.fixtures.database import Database
 from tests.fixtures.messaging import Received
 from tests.terraform.states_language import rendered
@@ -135,7 +143,11 @@ class Machine:
         execution = stepfunctions_backends[ACCOUNT][REGION].describe_execution(arn)
         for name, value in {"status": status, **how}.items():
             setattr(execution, name, value)
-        said = {"executionArn": arn, "input": self.ingestion.as_json(), "status": status}
+        said = {
+            "executionArn": arn,
+            "input": json.dumps(self.ingestion.as_event()),
+            "status": status,
+        }
         return {"detail-type": "Step Functions Execution Status Change", "detail": said | how}
 
     def tell(self, event: Event, tries: int = 1) -> bool:
@@ -220,7 +232,7 @@ def machine(
     monkeypatch.setattr("functions.load.rows._BATCH_ROWS", 1)
     monkeypatch.setattr("functions.watch.reconciliation.GRACE", dt.timedelta(seconds=-5))
     monkeypatch.setattr("shared.ingestion_log.CLAIM", dt.timedelta(seconds=-5))
-    gate = Gate(log, stepfunctions, arn, most=5)
+    gate = Gate(log, stepfunctions, arn, 5, CONTRACTS_HASH)
     return Machine(s3, migrated, Intake(load_all(), gate, events), notices, alerts)
 
 

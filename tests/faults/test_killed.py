@@ -73,7 +73,8 @@ class Scene:
         self._items = laptop.aws.resource("dynamodb").Table(outputs["log_table"])
         self._log = IngestionLog(self._items)
         machine = _machine(client("stepfunctions"), outputs["state_machine_arn"])
-        gate = Gate(self._log, client("stepfunctions"), machine, most=100)
+        deployed = self._environments["trigger"]["CONTRACTS_HASH"]
+        gate = Gate(self._log, client("stepfunctions"), machine, 100, deployed)
         self._intake = Intake(load_all(), gate, client("events"))
         self.old = self._stage(OLD_ROWS)
         assert self.load(self.old.event).answer

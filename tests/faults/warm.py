@@ -8,9 +8,6 @@ import boto3
 import functions.load.handler
 import functions.test.handler
 import functions.transform.handler  # noqa: F401
-from shared.odcs import load_all
-
-load_all()
 
 # The descriptions of the services take boto3 longest. Nothing of the user's must come into it.
 for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):

@@ -12,14 +12,16 @@ from shared.ingestion import Ingestion, Run, Source
 from shared.ingestion_log import IngestionLog
 from shared.intake import Admission, Intake
 from shared.odcs import load_all
-from tests.fixtures.aws import KEY, REGION, item_of
+from tests.fixtures.aws import CONTRACTS_HASH, KEY, REGION, item_of
 
 MOST = 2
 
 
 @pytest.fixture
 def gate(log: IngestionLog, state_machine: str) -> Gate:
-    return Gate(log, boto3.client("stepfunctions", region_name=REGION), state_machine, MOST)
+    return Gate(
+        log, boto3.client("stepfunctions", region_name=REGION), state_machine, MOST, CONTRACTS_HASH
+    )
 
 
 @pytest.fixture
@@ -241,7 +243,7 @@ def test_a_slot_that_was_claimed_too_late_is_freed_once_its_run_is_over(
 def test_a_lower_limit_lets_what_is_under_way_end(intake: Intake, gate: Gate) -> None:
     for number in range(4):
         land(intake, number)
-    lower = Gate(gate.log, gate.stepfunctions, gate.state_machine_arn, 1)
+    lower = Gate(gate.log, gate.stepfunctions, gate.state_machine_arn, 1, CONTRACTS_HASH)
 
     lower.close(end(gate, "v0"))
     assert lower.open() == []

@@ -16,7 +16,7 @@ from shared.ingestion_log import IngestionLog
 from shared.intake import Admission, Intake
 from shared.landing_key import LandingKey
 from shared.odcs import load_all
-from tests.fixtures.aws import KEY, REGION
+from tests.fixtures.aws import CONTRACTS_HASH, KEY, REGION
 from tests.fixtures.messaging import Received
 
 SOURCE = Source("landing", KEY, "v1", 10)
@@ -24,7 +24,9 @@ SOURCE = Source("landing", KEY, "v1", 10)
 
 @pytest.fixture
 def intake(log: IngestionLog, state_machine: str) -> Intake:
-    gate = Gate(log, boto3.client("stepfunctions", region_name=REGION), state_machine, most=5)
+    gate = Gate(
+        log, boto3.client("stepfunctions", region_name=REGION), state_machine, 5, CONTRACTS_HASH
+    )
     return Intake(load_all(), gate, boto3.client("events", region_name=REGION))
 
 

@@ -5,8 +5,13 @@ from shared.errors import InvalidSettings
 from shared.settings import ApiSettings, LoadSettings, TestSettings, read
 
 
+CONTRACTS = {"config_bucket": "config", "contracts_hash": 64 * "0"}
+
+
 @pytest.fixture(autouse=True)
-def fresh() -> None:
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in CONTRACTS.items():
+        monkeypatch.setenv(name.upper(), value)
     settings.read.cache_clear()
 
 
@@ -16,7 +21,7 @@ def test_fields_are_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARD_TESTING", "true")
 
     assert read(TestSettings) == TestSettings(
-        log_table="log", staging_bucket="staging", hard_testing=True
+        **CONTRACTS, log_table="log", staging_bucket="staging", hard_testing=True
     )
 
 

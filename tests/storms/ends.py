@@ -121,8 +121,7 @@ class Ends(WithoutDatabase):
             },
             {},
         )
-        for function in ("trigger", "watch"):
-            self._patch.setattr(f"functions.{function}.handler.load_all", lambda: contracts)
+        self._patch.setattr("shared.contract_store._once", lambda *_: contracts)
         began = dt.datetime.now(dt.UTC) - dt.timedelta(days=30)
         self._patch.setattr(IngestionLog, "begun", lambda _: began)
 

@@ -36,7 +36,14 @@ from shared.ingestion import Ingestion, Run, Source, unmatched_id
 from shared.intake import Intake
 from shared.odcs import load_all
 from shared.staging import Staging
-from tests.fixtures.aws import LANDING, STAGING, ingestion_of, lambda_context, task_event
+from tests.fixtures.aws import (
+    CONTRACTS_HASH,
+    LANDING,
+    STAGING,
+    ingestion_of,
+    lambda_context,
+    task_event,
+)
 from tests.storms.discrepancy import Discrepancy
 from tests.storms.model import STRAY, Aftermath, Landed, Told, Version, versions
 from tests.storms.scheduler import Actor, Killed, Scheduler
@@ -146,7 +153,9 @@ class Storm:
         self._bounds = random.Random(f"{seed} gate")
         self._most = self._bounds.choice((1, 2, 3, 5))
         theatre.allow(self._most)
-        gate = Gate(self._log, boto3.client("stepfunctions"), theatre.machine, self._most)
+        gate = Gate(
+            self._log, boto3.client("stepfunctions"), theatre.machine, self._most, CONTRACTS_HASH
+        )
         self._intake = Intake(load_all(), gate, boto3.client("events"))
         self._calls: dict[Actor, Call] = {}
         self._landed: list[Landed] = []

@@ -280,7 +280,7 @@ def alert(function: Function) -> Iterator[Work]:
         detail = {
             "executionArn": f"{pipeline.outputs['state_machine_arn']}:{ingestion.id}",
             "status": "SUCCEEDED",
-            "input": ingestion.as_json(),
+            "input": json.dumps(ingestion.as_event()),
             "output": json.dumps({"load": verdict}),
         }
         event = {"detail-type": "Step Functions Execution Status Change", "detail": detail}
@@ -322,6 +322,7 @@ def gate_of(pipeline: Pipeline) -> Gate:
         client(pipeline, "stepfunctions"),
         pipeline.outputs["state_machine_arn"],
         pipeline.outputs["max_concurrency"],
+        pipeline.outputs["contracts_hash"],
     )
 
 

@@ -96,7 +96,7 @@ def _look_up(monkeypatch: pytest.MonkeyPatch, order: str, *fields: str) -> None:
     lookup = Lookup(key="Zähler-Nr.", order=order, fields=fields or READINGS.header)
     contract = Contract.model_validate(READINGS.model_copy(update={"lookup": lookup}).model_dump())
     contracts = {"dailycheckins": _without_lookup(), "readings": contract}
-    monkeypatch.setattr(api, "load_all", lambda: contracts)
+    monkeypatch.setattr("shared.contract_store._once", lambda *_: contracts)
     api.app.cache_clear()
 
 
@@ -235,7 +235,9 @@ def test_only_times_have_a_from_and_a_to(
 def test_no_contract_with_a_lookup(
     function: None, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    monkeypatch.setattr(api, "load_all", lambda: {"dailycheckins": _without_lookup()})
+    monkeypatch.setattr(
+        "shared.contract_store._once", lambda *_: {"dailycheckins": _without_lookup()}
+    )
     api.app.cache_clear()
 
     assert refused(ask(path, user="ned"), 404) == (

@@ -389,7 +389,7 @@ def test_a_key_that_is_a_number_has_replacements_too(
     contract = type(READINGS).model_validate(READINGS.model_dump() | {"lookup": look_up})
     migrate_to(contract)
     monkeypatch.setenv("DATABASE_SECRET_ARN", database.reader.secret_arn)
-    monkeypatch.setattr(api, "load_all", lambda: {"readings": contract})
+    monkeypatch.setattr("shared.contract_store._once", lambda *_: {"readings": contract})
     api.app.cache_clear()
     former_rows = (
         'INSERT INTO "order" ("group", "table", date, time, value, rank, source_id, source_line) '

@@ -220,7 +220,7 @@ def test_every_type_is_loaded_exactly(
 ) -> None:
     migrate_to(READINGS)
     _environment(database, monkeypatch)
-    monkeypatch.setattr("functions.load.handler.load_all", lambda: {"readings": READINGS})
+    monkeypatch.setattr("shared.contract_store._once", lambda *_: {"readings": READINGS})
     ingestion = land(s3, b"a file", KEY.replace("dailycheckins", "readings"))
     staging = Staging(STAGING, ingestion)
     columns = zip(*READING_ROWS, strict=True)

@@ -42,7 +42,7 @@ def notes(
 ) -> Database:
     migrate_to(NOTES)
     monkeypatch.setenv("DATABASE_SECRET_ARN", database.loader.secret_arn)
-    monkeypatch.setattr("functions.load.handler.load_all", lambda: {"notes": NOTES})
+    monkeypatch.setattr("shared.contract_store._once", lambda *_: {"notes": NOTES})
     return database
 
 

@@ -154,7 +154,7 @@ def test_a_table_whose_contract_is_invalid_says_what_is_wrong_with_it(
     loader: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     invalid = contract_set({}, {"dailycheckins": "dailycheckins.odcs.yaml: it is broken"})
-    monkeypatch.setattr("functions.load.handler.load_all", lambda: invalid)
+    monkeypatch.setattr("shared.contract_store._once", lambda *_: invalid)
 
     with pytest.raises(InvalidContract, match="it is broken"):
         ask("count")

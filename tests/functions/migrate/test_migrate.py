@@ -32,7 +32,7 @@ def one_contract(monkeypatch: pytest.MonkeyPatch) -> Contract:
     """The only contract that the handler finds, whatever else there is."""
     contract = load_all()["dailycheckins"]
     found = contract_set({"dailycheckins": contract}, {})
-    monkeypatch.setattr("functions.migrate.handler.load_all", lambda: found)
+    monkeypatch.setattr("shared.contract_store._once", lambda *_: found)
     return contract
 
 
@@ -63,7 +63,7 @@ def test_an_invalid_contract_stops_its_own_table_only(
 ) -> None:
     invalid = {"budgets": "budgets.odcs.yaml: it is broken"}
     found = contract_set({one_contract.table: one_contract} if valid else {}, invalid)
-    monkeypatch.setattr("functions.migrate.handler.load_all", lambda: found)
+    monkeypatch.setattr("shared.contract_store._once", lambda *_: found)
 
     result = handler(EVENT, lambda_context())
 
@@ -74,7 +74,7 @@ def test_an_invalid_contract_stops_its_own_table_only(
 def test_the_names_that_contracts_may_not_use_are_those_of_postgresql_and_our_own(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("functions.migrate.handler.load_all", lambda: contract_set({}, {}))
+    monkeypatch.setattr("shared.contract_store._once", lambda *_: contract_set({}, {}))
     handler(EVENT, lambda_context())
 
     columns = database.run(

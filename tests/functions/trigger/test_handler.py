@@ -85,7 +85,7 @@ def test_an_invalid_contract_stops_its_own_table_only(
     log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = contract_set(load_all(), {"budgets": "budgets.odcs.yaml: column 'a': it is broken"})
-    monkeypatch.setattr("functions.trigger.handler.load_all", lambda: found)
+    monkeypatch.setattr("shared.contract_store._once", lambda *_: found)
 
     result = handler(event(KEY, KEY.replace("dailycheckins", "budgets")), lambda_context())
 

@@ -17,7 +17,7 @@ from shared.ingestion import Ingestion, Run
 from shared.ingestion_log import IngestionLog
 from shared.intake import Intake
 from shared.odcs import load_all
-from tests.fixtures.aws import REGION, item_of, lambda_context, land
+from tests.fixtures.aws import CONTRACTS_HASH, REGION, item_of, lambda_context, land
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -38,7 +38,9 @@ def files(
 ) -> list[Ingestion]:
     """Three files, of which the first is under way."""
     monkeypatch.setenv("MAX_CONCURRENCY", "1")
-    gate = Gate(log, boto3.client("stepfunctions", region_name=REGION), state_machine, most=1)
+    gate = Gate(
+        log, boto3.client("stepfunctions", region_name=REGION), state_machine, 1, CONTRACTS_HASH
+    )
     intake = Intake(load_all(), gate, boto3.client("events", region_name=REGION))
     found = [land(s3, b"x", f"table=dailycheckins/year=2024/month=3/day=3/{n}.csv") for n in "abc"]
     for each in found:

@@ -1,4 +1,5 @@
 import datetime as dt
+import json
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -40,7 +41,9 @@ def look(event: dict[str, Any] | None = None) -> dict[str, int]:
 
 def started(machine: str, ingestion: Ingestion, log: IngestionLog) -> Run:
     arn = boto3.client("stepfunctions", region_name=REGION).start_execution(
-        stateMachineArn=machine, name=ingestion.execution_name(), input=ingestion.as_json()
+        stateMachineArn=machine,
+        name=ingestion.execution_name(),
+        input=json.dumps(ingestion.as_event()),
     )["executionArn"]
     log.open(ingestion, Run(arn))
     return Run(arn)
@@ -142,7 +145,7 @@ def test_an_invalid_contract_fails_the_look_after_it_has_done_everything(
     s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = contract_set(load_all(), {"budgets": "budgets.odcs.yaml: it is broken"})
-    monkeypatch.setattr("functions.watch.handler.load_all", lambda: found)
+    monkeypatch.setattr("shared.contract_store._once", lambda *_: found)
     ours = land(s3, b"ours")
     land(s3, b"theirs", KEY.replace("dailycheckins", "budgets"))
 
@@ -163,7 +166,7 @@ def test_a_file_is_taken_once_its_contract_is_valid_again(
     ours = land(s3, b"ours", str(LandingKey("dailycheckins", today, "f.csv")))
     with monkeypatch.context() as patch:
         broken = contract_set({}, {ours.table: "dailycheckins.odcs.yaml: it is broken"})
-        patch.setattr("functions.watch.handler.load_all", lambda: broken)
+        patch.setattr("shared.contract_store._once", lambda *_: broken)
         with pytest.raises(InvalidContract):
             look()
     assert log.get(ours.id, ours.table) is None
