@@ -127,8 +127,8 @@ class Stack:
             CommandError: the functions are of an older version, or what they are told is encrypted.
         """
         name = self.outputs["function_names"]["trigger"]
-        answer = self.client("lambda").get_function_configuration(FunctionName=name)
-        told = answer.get("Environment", {}).get("Variables", {})
+        configuration = self.client("lambda").get_function(FunctionName=name)["Configuration"]
+        told = configuration.get("Environment", {}).get("Variables", {})
         try:
             return ContractSettings(
                 config_bucket=told["CONFIG_BUCKET"], contracts_hash=told["CONTRACTS_HASH"]

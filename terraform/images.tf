@@ -17,7 +17,6 @@ locals {
     for name in local.function_names : name => sort(flatten([
       for pattern in [
         ".dockerignore",
-        "contracts/*.odcs.yaml",
         "functions/Dockerfile",
         "functions/__init__.py",
         "functions/${name}/*.json",

@@ -117,7 +117,7 @@ def test_an_invalid_contract(up: Stack, monkeypatch: pytest.MonkeyPatch) -> None
     found = [finding for name, finding in doctor.examine(up) if name == "contracts"]
 
     assert found == [
-        Finding(Verdict.WRONG, reason, "correct the contract, then `tm down`, then `tm up`")
+        Finding(Verdict.WRONG, reason, "correct the contract, then `tm up`")
     ]
 
 

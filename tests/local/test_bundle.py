@@ -31,7 +31,6 @@ def test_it_holds_what_the_functions_run_with_and_no_more(checkout: Path) -> Non
         assert {name: archive.read(name).decode() for name in archive.namelist()} == {
             name: name
             for name in (
-                "contracts/dailycheckins.odcs.yaml",
                 "functions/__init__.py",
                 "functions/api/handler.py",
                 "shared/errors.py",

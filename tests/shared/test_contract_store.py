@@ -1,0 +1,97 @@
+"""The sets of contracts in a stack's bucket, as Terraform and `migrate` leave them there."""
+
+from typing import TYPE_CHECKING
+
+import boto3
+import botocore.exceptions
+import pytest
+
+from shared import contract_store
+from shared.contract_store import fetch, keep
+from shared.errors import ContractsMissing, ContractsUnavailable
+from shared.ingestion import Run
+from shared.odcs import CONTRACTS
+from shared.settings import ContractSettings
+from tests.fixtures.aws import CONFIG, CONTRACTS_HASH, DEPLOYED, REGION, deploy_contracts, packed
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+FORMER = packed(CONTRACTS).replace(b"version: 1.0.0", b"version: 0.9.0")
+
+
+@pytest.fixture
+def config(aws: None) -> "S3Client":
+    """The bucket with the deployed set."""
+    deploy_contracts(DEPLOYED)
+    return boto3.client("s3", region_name=REGION)
+
+
+def test_a_set_is_read_by_its_hash(config: "S3Client") -> None:
+    assert set(fetch(config, CONFIG, CONTRACTS_HASH)) == {"dailycheckins", "projectbudgets"}
+
+
+def test_a_replaced_set_stays_readable(config: "S3Client") -> None:
+    former = deploy_contracts(FORMER)
+    keep(config, CONFIG)
+    config.delete_object(Bucket=CONFIG, Key=f"deployed/{former}.json")
+
+    assert fetch(config, CONFIG, former)["dailycheckins"].version == "0.9.0"
+    assert fetch(config, CONFIG, CONTRACTS_HASH)["dailycheckins"].version == "1.0.0"
+
+
+def test_a_set_is_kept_for_longer_each_time(config: "S3Client") -> None:
+    """S3 counts the 30 days from when the copy was written."""
+    keep(config, CONFIG)
+    key = f"kept/{CONTRACTS_HASH}.json"
+    before = config.head_object(Bucket=CONFIG, Key=key)["LastModified"]
+    config.put_object(Bucket=CONFIG, Key=key, Body=b"", Metadata={"old": "yes"})
+    keep(config, CONFIG)
+    after = config.head_object(Bucket=CONFIG, Key=key)
+    assert after["Metadata"] == {} and after["LastModified"] >= before
+
+
+def test_a_run_has_the_contracts_that_it_began_with(
+    config: "S3Client", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    former = deploy_contracts(FORMER)
+    settings = ContractSettings(config_bucket=CONFIG, contracts_hash=CONTRACTS_HASH)
+
+    def version(contracts: str | None) -> str:
+        run = Run("arn", contracts=contracts)
+        return contract_store.of_run(settings, run)["dailycheckins"].version
+
+    contract_store._once.cache_clear()
+    assert version(former) == "0.9.0"
+    assert version(CONTRACTS_HASH) == version(None) == "1.0.0"
+    monkeypatch.setattr(contract_store, "fetch", None)
+    assert version(former) == "0.9.0", "a process reads a set once"
+
+
+def test_a_set_that_is_gone_is_told(config: "S3Client") -> None:
+    with pytest.raises(ContractsMissing, match=r"neither deployed nor kept in s3://tm-config"):
+        fetch(config, CONFIG, 64 * "0")
+
+
+def test_another_set_under_its_name_is_refused(config: "S3Client") -> None:
+    config.put_object(Bucket=CONFIG, Key=f"deployed/{CONTRACTS_HASH}.json", Body=FORMER)
+    with pytest.raises(ContractsMissing, match="somebody has overwritten it"):
+        fetch(config, CONFIG, CONTRACTS_HASH)
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [("SlowDown", ContractsUnavailable), ("NoSuchBucket", botocore.exceptions.ClientError)],
+)
+def test_s3_may_refuse(
+    config: "S3Client", monkeypatch: pytest.MonkeyPatch, code: str, error: type[Exception]
+) -> None:
+    def refuse(**_: object) -> None:
+        raise botocore.exceptions.ClientError({"Error": {"Code": code}}, "GetObject")
+
+    monkeypatch.setattr(config, "get_object", refuse)
+    with pytest.raises(error):
+        fetch(config, CONFIG, CONTRACTS_HASH)
+    monkeypatch.setattr(config, "put_object", refuse)
+    with pytest.raises(error):
+        keep(config, CONFIG)
