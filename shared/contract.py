@@ -8,7 +8,7 @@ import codecs
 import datetime as dt
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -114,7 +114,10 @@ def repeated(names: Iterable[str]) -> list[str]:
 def _identifier(name: str) -> str:
     # The names go into DDL, where no parameter can stand.
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name):
-        raise ValueError(f"{quoted(name)} is no plain lower-case PostgreSQL identifier")
+        raise ValueError(
+            f"{quoted(name)} is no plain lower-case PostgreSQL identifier: write up to 63 letters "
+            "a to z, digits and underscores, the first of them a letter"
+        )
     return name
 
 
@@ -148,7 +151,9 @@ def _encoding(name: str) -> str:
     except (LookupError, ValueError):  # ROT13 makes text of text; a name may hold a NUL
         known = False
     if not known:
-        raise ValueError(f"Python knows no encoding {quoted(name)} of files")
+        raise ValueError(
+            f"Python knows no encoding {quoted(name)} of files; some are utf-8, utf-16 and cp1252"
+        )
     return name
 
 
@@ -161,13 +166,27 @@ def _delimiter(text: str) -> str:
     return text
 
 
-def _check_order(minimum: Any, maximum: Any) -> None:
+def _disorder(minimum: Any, maximum: Any) -> Iterator[str]:
     if minimum is not None and maximum is not None and minimum > maximum:
-        raise ValueError(f"no value can be at least {minimum} and at most {maximum}")
+        yield f"no value can be at least {minimum} and at most {maximum}: correct these bounds"
 
 
 Identifier = Annotated[str, AfterValidator(_identifier)]
 Zone = Annotated[str, AfterValidator(_zone)]
+
+
+class Flaws(ValueError):
+    """What is wrong with a part, one text for each flaw."""
+
+    @classmethod
+    def check(cls, found: Iterable[str]) -> None:
+        """Raise all flaws that are found, if there is one.
+
+        Raises:
+            Flaws: there is one.
+        """
+        if texts := [*found]:
+            raise cls(*texts)
 
 
 class Model(BaseModel):
@@ -219,7 +238,10 @@ class Threshold(Model):
     @model_validator(mode="after")
     def _can_be_kept(self) -> Self:
         if not self.is_kept(0, 1):
-            raise ValueError(f"no file can have {self} that fail: it would always halt")
+            raise ValueError(
+                f"no file can have {self} that fail: it would always halt; say "
+                "mustBe 0, or let more of them fail"
+            )
         return self
 
     def __str__(self) -> str:
@@ -251,7 +273,7 @@ class Length(Rule):
 
     @model_validator(mode="after")
     def _can_be_kept(self) -> Self:
-        _check_order(self.minimum, self.maximum)
+        Flaws.check(_disorder(self.minimum, self.maximum))
         return self
 
 
@@ -304,7 +326,7 @@ class RowCount(Model):
 
     @model_validator(mode="after")
     def _can_be_kept(self) -> Self:
-        _check_order(self.minimum, self.maximum)
+        Flaws.check(_disorder(self.minimum, self.maximum))
         return self
 
     def is_kept(self, rows: int) -> bool:
@@ -348,69 +370,80 @@ class Column(Model):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        length = self.limits.length
-        if bool(self.type.formats) != bool(self.formats):
-            raise ValueError(
-                f"a {self.logical_type} "
-                + ("needs 'formats': none is guessed" if self.type.formats else "has no 'formats'")
-            )
-        if self.type.formats == "days":
-            self._check_dates()
-        tokens = (self.true_tokens, self.false_tokens)
-        if not (all(tokens) if self.type.has_tokens else not any(tokens)):
-            raise ValueError(
-                f"a {self.logical_type} "
-                + ("needs" if self.type.has_tokens else "has no")
-                + " 'trueTokens' and 'falseTokens'"
-            )
-        if both := set(self.true_tokens) & set(self.false_tokens):
-            raise ValueError(f"{sorted(both)} cannot mean true and false")
-        self._check_rules()
-        if length is not None:
-            self._check_length(length)
+        Flaws.check([*self._flaws(), *self._flaws_of_type(), *self._flaws_of_rules()])
         return self
 
-    def _check_rules(self) -> None:
-        for rule in self.rules:
-            if rule.kind not in self.type.rules:
-                raise ValueError(
-                    f"the rule {rule.name} ({rule.kind}) says nothing of a {self.logical_type}"
+    def _flaws(self) -> Iterator[str]:
+        if bool(self.type.formats) != bool(self.formats):
+            yield (
+                f"a {self.logical_type} "
+                + (
+                    "needs 'formats': none is guessed"
+                    if self.type.formats
+                    else "has no 'formats': remove it"
                 )
-            if isinstance(rule, Range):
-                self._check_bounds(rule)
-        if names := repeated(rule.name for rule in self.rules):
-            raise ValueError(
-                f"rules {names} are there more than once; rejects refer to a rule by its name"
             )
+        if self.type.formats == "days":
+            yield from self._times_of_dates()
+        tokens = (self.true_tokens, self.false_tokens)
+        if not (all(tokens) if self.type.has_tokens else not any(tokens)):
+            yield (
+                f"a {self.logical_type} "
+                + ("needs" if self.type.has_tokens else "has no")
+                + " 'trueTokens' and 'falseTokens': "
+                + ("add both" if self.type.has_tokens else "remove them")
+            )
+        if both := set(self.true_tokens) & set(self.false_tokens):
+            yield f"{sorted(both)} cannot mean true and false: leave it out of one"
 
-    def _check_dates(self) -> None:
+    def _times_of_dates(self) -> Iterator[str]:
         for each in self.formats:
             if times := each.text_format.times:
-                raise ValueError(
+                yield (
                     f"date format {quoted(each.pattern)} names {times}: a date has no time, a "
                     "timestamp has"
                 )
 
-    def _check_bounds(self, rule: Range) -> None:
-        for bound in (rule.minimum, rule.maximum):
-            if bound is not None and type(bound) not in self.type.bounds:
-                raise ValueError(
-                    f"the rule {rule.name} holds a {self.logical_type} "
-                    f"against {bound}, which is none"
-                )
-        _check_order(*(comparable(bound) for bound in (rule.minimum, rule.maximum)))
-
-    def _check_length(self, length: int) -> None:
+    def _flaws_of_type(self) -> Iterator[str]:
+        try:
+            length = self.limits.length
+        except ValueError as error:
+            yield str(error)
+            return
         # Otherwise a text could pass every rule and break the COPY of all other rows.
         limits = [
             rule.maximum
             for rule in self.rules
             if isinstance(rule, Length) and rule.severity == "error" and rule.maximum is not None
         ]
-        if not limits or min(limits) > length:
-            raise ValueError(
-                f"{self.physical_type} needs a logicalTypeOptions.maxLength of at most {length}"
+        if length is not None and (not limits or min(limits) > length):
+            yield f"{self.physical_type} needs a logicalTypeOptions.maxLength of at most {length}"
+
+    def _flaws_of_rules(self) -> Iterator[str]:
+        for rule in self.rules:
+            if rule.kind not in self.type.rules:
+                yield (
+                    f"the rule {rule.name} ({rule.kind}) says nothing of a {self.logical_type}: "
+                    "remove it"
+                )
+            elif isinstance(rule, Range):
+                yield from self._flaws_of_bounds(rule)
+        if names := repeated(rule.name for rule in self.rules):
+            yield (
+                f"rules {names} are there more than once; rejects refer to a rule by its name: "
+                "give each a name of its own"
             )
+
+    def _flaws_of_bounds(self, rule: Range) -> Iterator[str]:
+        bounds = [bound for bound in (rule.minimum, rule.maximum) if bound is not None]
+        wrong = [bound for bound in bounds if type(bound) not in self.type.bounds]
+        for bound in wrong:
+            yield (
+                f"the rule {rule.name} holds a {self.logical_type} against {bound}, which is none: "
+                f"write a {self.logical_type}"
+            )
+        if not wrong:
+            yield from _disorder(*(comparable(bound) for bound in (rule.minimum, rule.maximum)))
 
 
 class HeaderPolicy(Model):
@@ -516,79 +549,83 @@ class Contract(Model):
         return {day: by for day, by in deadlines if by is not None and since < by <= until}
 
     @model_validator(mode="after")
-    def _fits_postgresql(self) -> Self:
+    def _is_sound(self) -> Self:
+        Flaws.check([*self._misfits(), *self._contradictions(), *self._flaws_of_lookup()])
+        return self
+
+    def _misfits(self) -> Iterator[str]:
+        """Say what PostgreSQL cannot keep."""
         if self.relation in _OWN_RELATIONS:
-            raise ValueError(f"the table {self.relation} is the pipeline's own: choose another")
+            yield f"the table {self.relation} is the pipeline's own: choose another"
         if self.relation.startswith("pg_"):
-            raise ValueError(
+            yield (
                 f"the table {self.relation} would be hidden behind PostgreSQL's own: choose a "
                 "physicalName that does not begin with pg_"
             )
         for owner, columns in (("the pipeline", _OWN_COLUMNS), ("PostgreSQL", _SYSTEM_COLUMNS)):
             if taken := columns.intersection(self.physical_names):
-                raise ValueError(
-                    f"columns {sorted(taken)} are {owner}'s own: give them another physicalName"
-                )
+                yield f"columns {sorted(taken)} are {owner}'s own: give them another physicalName"
         least = _ROW_HEADER_BYTES + _OWN_BYTES
         least += sum(column.limits.least_bytes for column in self.columns if column.required)
         if least > MAX_ROW_BYTES:
-            raise ValueError(
+            yield (
                 f"the required columns alone make a row of at least {least:,} bytes, and "
                 f"PostgreSQL keeps {MAX_ROW_BYTES:,} of a row in a page: require fewer, or split "
                 "the table"
             )
         for index in self.indexes:
             if len(index) > _MAX_INDEX_COLUMNS:
-                raise ValueError(
+                yield (
                     f"the index that begins with {quoted(index[0])} has {len(index)} columns; "
-                    f"PostgreSQL takes {_MAX_INDEX_COLUMNS}"
+                    f"PostgreSQL takes {_MAX_INDEX_COLUMNS}: leave some out"
                 )
-        return self
 
-    @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
+    def _contradictions(self) -> Iterator[str]:
         for names in (self.header, self.physical_names):
             if twice := repeated(names):
-                raise ValueError(f"columns {twice} are there more than once")
+                yield (
+                    f"columns {twice} are there more than once: give each a name and a "
+                    "physicalName of its own"
+                )
         named = [("an index", index) for index in self.indexes]
         named += [("lookup", self.lookup.columns)] if self.lookup else []
+        known = set(self.header)
         for what, names in named:
-            if unknown := set(names).difference(self.header):
-                raise ValueError(f"{what} names {sorted(unknown)}, which are no columns")
+            if unknown := set(names) - known:
+                yield (
+                    f"{what} names {sorted(unknown)}, which are no columns: use names of the header"
+                )
         for column in self.columns:
             tokens = {*column.true_tokens, *column.false_tokens}
             if both := tokens.intersection(self.null_tokens):
-                raise ValueError(
+                yield (
                     f"column {quoted(column.name)}: {sorted(both)} cannot mean missing, and true "
-                    "or false"
+                    "or false: leave it out of nullTokens, or of the column's tokens"
                 )
-        return self
 
-    @model_validator(mode="after")
-    def _has_a_sound_lookup(self) -> Self:
-        if self.lookup is None:
-            return self
+    def _flaws_of_lookup(self) -> Iterator[str]:
+        if self.lookup is None or not {*self.lookup.columns}.issubset(self.header):
+            return
         order = self.column(self.lookup.order)
         for role, name in (("key", self.lookup.key), ("group", self.lookup.group)):
             taken = _GROUP_PARAMETERS if role == "group" else _LOOKUP_PARAMETERS
             if name is None:
                 continue
             if self.column(name).type.parameter is None or name in taken:
-                raise ValueError(
+                yield (
                     f"the lookup's {role} {name} must be of type {_ASKED_FOR}, "
                     f"and not be called as one of the API's own words {sorted(taken)}"
                 )
         if self.lookup.measure is not None:
             measure = self.column(self.lookup.measure)
             if not measure.type.is_summed or measure.name in _SUMMARY:
-                raise ValueError(
+                yield (
                     f"the lookup's measure {measure.name} must be of type {_SUMMED}, "
                     f"and not be called as what stands beside it in a summary: {sorted(_SUMMARY)}"
                 )
         if not order.required or order.type.compared_as is None:
             # A page begins after the last row of the one before: after nothing, nothing comes.
-            raise ValueError(
+            yield (
                 f"the lookup's order {order.name} must be required, and not of type {_UNORDERED}: "
                 "otherwise its rows cannot be told page by page"
             )
-        return self

@@ -14,10 +14,10 @@ import importlib.resources
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pydantic
 import yaml
@@ -25,12 +25,15 @@ from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 
+from shared import landing_key
 from shared.columns import TYPES, RuleKind
-from shared.contract import MAX_COLUMNS, Column, Contract, Model, repeated
+from shared.contract import MAX_COLUMNS, Column, Contract, Flaws, Model, repeated
 from shared.errors import InvalidContract
-from shared.text import is_storable, one_line, quoted
+from shared.text import bounded, is_storable, listed, one_line, quoted
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
     from shared.contract_set import Contracts
 
 CONTRACTS = Path(__file__).parent.parent / "contracts"
@@ -46,7 +49,18 @@ _MAX_KEY = 100
 _MAX_SCALAR = 100
 """Characters of a key, and of a value that is no text: Python reads long numbers slowly."""
 
+_MAX_PROBLEMS = 20
+"""Of one file: whoever has so many to correct looks again."""
+_MAX_ERRORS = 1_000
+"""Of the standard's schema: a list may hold 100,000, and one fault may bring up to ten of them."""
+_MAX_PART = 4
+"""Keys and indices down to the smallest part that is read by itself: a column, for example."""
+_MAX_MESSAGE = 300
+"""Characters: such an error quotes the whole part."""
+
 M = TypeVar("M", bound=Model)
+_Place = tuple[str | int, ...]
+"""The keys and indices that lead to a part of the document."""
 
 _TABLE_PROPERTIES = {
     "encoding",
@@ -91,6 +105,18 @@ _WITHOUT_EFFECT = {
 }
 """What ODCS lets a column ask for and this pipeline does not do."""
 _SEVERITIES = {"error", "warning"}
+_FIXES = {
+    "additionalProperties": "correct the name or remove it",
+    "unevaluatedProperties": "correct the name or remove it",
+    "extra_forbidden": "correct the name or remove it",
+    "required": "add it",
+    "missing": "add it",
+    "type": "write a value of that type; texts such as `yes`, `1.0` and `2020-01-01` need quotes",
+    "enum": "choose one of these",
+}
+"""What to do about an error of the standard's schema, or of pydantic, which does not say so."""
+_REPORTED = {(name,) for name in ("table", "relation", "version", "columns")}
+"""What is left out of a contract when something was already said of it."""
 _DAYS = {"d", "day", "days"}
 
 
@@ -133,21 +159,32 @@ def parse(name: str, content: bytes) -> Contract:
 
     Raises:
         InvalidContract: the file is not ODCS, asks for what this pipeline does not know, or for
-            what PostgreSQL can never keep. It names the file and, if there is one, the column.
+            what PostgreSQL can never keep. Its `problems` are all that can be told at once: each
+            names the file and, if there is one, the column, and says what to do.
     """
+    problems: list[str] = []
+    contract = None
     try:
         document = yaml.load(_text(content), _Loader)  # noqa: S506 - it is a safe one
         _check_width(document)
-        if error := best_match(_validator().iter_errors(document)):
-            raise ValueError(f"at {error.json_path}: {_message(error)}")  # noqa: TRY301
-        contract = _contract(document)
-        if name != contract.table + SUFFIX:
-            raise ValueError(  # noqa: TRY301
-                f"its schema is called {contract.table!r}; name the file {contract.table}{SUFFIX}"
-            )
     except (yaml.YAMLError, ValueError) as error:
-        raise InvalidContract(one_line(f"{name}: {error}")) from error
+        problems.append(str(error))
+    else:
+        contract = _contract(name, document, problems)
+    if contract is None or problems:
+        raise _invalid(name, problems)
     return contract
+
+
+def _invalid(name: str, problems: list[str]) -> InvalidContract:
+    # None twice: the standard's schema comes by several ways to the same fault.
+    distinct = list(dict.fromkeys(problems))
+    told = distinct[:_MAX_PROBLEMS]
+    if more := len(distinct) - len(told):
+        told.append(f"and at least {more:,} more: correct these first")
+    return InvalidContract(
+        one_line(f"{name}: {'; '.join(told)}"), [one_line(f"{name}: {each}") for each in told]
+    )
 
 
 def _check_width(document: Any) -> None:
@@ -257,86 +294,190 @@ def _check_scalar(node: yaml.ScalarNode, where: str) -> None:
         raise ValueError(f"{where}: a text holds the character NUL or half of a character")
 
 
-def _message(error: ValidationError) -> str:
-    # The standard's schema then takes the column for one of every type, and misses a map's parts.
-    is_column = re.search(r"\.properties\[\d+\]$", error.json_path)
-    if is_column and isinstance(error.instance, dict) and "logicalType" not in error.instance:
-        return "a column needs a logicalType"
-    return error.message
+def _standard_errors(document: Any, problems: list[str]) -> set[_Place]:
+    """Say what breaks the standard; return the parts of the document that something is wrong with.
+
+    A part that is not among these is of the form that the standard asks for.
+    """
+    broken: set[_Place] = set()
+    errors: list[ValidationError] = []
+    for error in _validator().iter_errors(document):
+        broken.update(_prefixes(tuple(error.absolute_path)[:_MAX_PART]))
+        if len(errors) < _MAX_ERRORS and (closest := best_match([error])):
+            errors.append(closest)
+    errors.sort(key=lambda error: [*error.absolute_path])
+    others = {
+        place
+        for error in errors
+        if error.validator != "unevaluatedProperties"
+        for place in _prefixes(tuple(error.absolute_path))
+    }
+    problems += filter(None, (_text_of(each, document, others) for each in errors))
+    return broken
 
 
-def _contract(document: dict[str, Any]) -> Contract:
-    if "schema" not in document:
-        raise ValueError("one table a file, but there is no 'schema'")
-    (schema,) = document["schema"]
+def _prefixes(place: _Place) -> Iterator[_Place]:
+    return (place[:length] for length in range(len(place) + 1))
+
+
+def _text_of(error: ValidationError, document: Any, others: set[_Place]) -> str | None:
+    """Return what is wrong and what to do; None if that follows from the `others`."""
+    message, where = error.message, f"at {error.json_path}"
+    match document, tuple(error.absolute_path):
+        case {"schema": [{"properties": columns}]}, ("schema", 0, "properties", int(i), *inner):
+            column = columns[i]
+            if isinstance(column, dict) and isinstance(column.get("name"), str):
+                where = f"column {quoted(column['name'])}: {where}"
+            if (
+                isinstance(column, dict)
+                and column.get("logicalType") is None
+                and inner[:1] in ([], ["logicalType"], ["logicalTypeOptions"])
+            ):
+                # The schema then takes it for one of every type, and misses a map's parts.
+                where = re.sub(r"\.logicalType(Options)?$", "", where)
+                return f"{where}: a column needs a logicalType: {' or '.join(TYPES)}"
+    if error.validator == "unevaluatedProperties" and tuple(error.absolute_path) in others:
+        # The schema then takes all properties for unknown ones.
+        instance = cast("dict[str, Any]", error.instance)
+        unknown = ", ".join(repr(each) for each in sorted(instance.keys() - _standard_names()))
+        if not unknown:
+            return None
+        message = f"the standard knows no {unknown} here"
+    elif error.validator in {"additionalProperties", "unevaluatedProperties"}:
+        unknown = message.partition("(")[2].rsplit(" ", 2)[0]  # … ('a', 'b' were unexpected)
+        message = f"the standard knows no {unknown} here"
+    elif error.validator == "oneOf":
+        many = "is valid under each of" in message
+        message = f"it has the parts of {'more than one form' if many else 'no form'} that the "
+        message += "standard knows; a quality, for instance, has one of mustBe, mustBeLessThan, …"
+    fix = _FIXES.get(str(error.validator), "correct it")
+    return f"{where}: {bounded(message, _MAX_MESSAGE)}: {fix}"
+
+
+@functools.cache
+def _standard_names() -> set[str]:
+    """Return the names of all properties that the standard knows at any place."""
+    names, parts = set(), [_validator().schema]
+    while parts:
+        part: Any = parts.pop()
+        if isinstance(part, dict):
+            names.update(part.get("properties", ()))
+            parts += part.values()
+        elif isinstance(part, list):
+            parts += part
+    return names
+
+
+def _contract(name: str, document: Any, problems: list[str]) -> Contract | None:
+    """Return the contract that a document is; None if something is wrong with its table."""
+    broken = _standard_errors(document, problems)
+    if isinstance(document, dict) and "schema" not in document:
+        problems.append("one table a file, but there is no 'schema': add it")
+    match document:
+        case {"schema": [dict() as schema]}:
+            pass
+        case _:
+            return None
     if elsewhere := list(_custom_places(document)):
-        raise ValueError(
-            f"customProperties at {', '.join(elsewhere)} are without effect: "
+        problems.append(
+            f"customProperties at {listed(elsewhere)} are without effect: move them, for "
             "they belong to the table ($.schema[0]), to a column of it, or to one of slaProperties"
         )
-    return _validated(
-        Contract,
-        _custom_properties(schema, _TABLE_PROPERTIES, "the table")
-        | {
-            "table": schema["name"],
-            "relation": schema.get("physicalName", schema["name"]),
-            "version": document["version"],
-            "columns": tuple(_column(each) for each in schema.get("properties", ())),
-            "rowCounts": tuple(_row_count(each) for each in schema.get("quality", ())),
-            "sla": _service_level(document),
-        },
-        where="the table",
-    )
+    table = schema.get("name")
+    is_table = isinstance(table, str) and re.fullmatch(landing_key.TABLE, table)
+    if is_table and name != f"{table}{SUFFIX}":
+        problems.append(f"its schema is called {table!r}; name the file {table}{SUFFIX}")
+
+    def sound(key: str) -> list[Any]:
+        return _sound(schema, ("schema", 0, key), broken)
+
+    texts = {
+        "table": table,
+        "relation": schema.get("physicalName", table),
+        "version": document.get("version"),
+    }
+    columns = [_column(each, problems) for each in sound("properties")]
+    values = {field: text for field, text in texts.items() if isinstance(text, str)} | {
+        "rowCounts": _row_counts(sound("quality"), problems),
+        "sla": _service_level(document, broken, problems),
+        **_custom_properties(sound("customProperties"), _TABLE_PROPERTIES, "the table", problems),
+    }
+    # What compares columns with each other waits until all of them are right.
+    if None not in columns and ("schema", 0, "properties") not in broken:
+        values["columns"] = tuple(columns)
+    return _validated(Contract, values, "the table", problems)
 
 
-def _service_level(document: dict[str, Any]) -> dict[str, Any] | None:
-    properties = document.get("slaProperties", [])
+def _sound(part: dict[str, Any], place: _Place, broken: set[_Place]) -> list[Any]:
+    """Return what is of the standard's form, of the list in `part` that stands at `place`."""
+    items = part.get(str(place[-1]), ())
+    if not isinstance(items, list):
+        return []
+    return [each for i, each in enumerate(items) if (*place, i) not in broken]
+
+
+def _service_level(
+    document: dict[str, Any], broken: set[_Place], problems: list[str]
+) -> dict[str, Any] | None:
     if "slaDefaultElement" in document:
-        raise ValueError("slaDefaultElement is without effect: a contract has one table")
+        problems.append(
+            "slaDefaultElement is without effect: remove it, for a contract has one table"
+        )
+    properties = _sound(document, ("slaProperties",), broken)
     for each in properties:
-        _check_sla_property(each)
+        _check_sla_property(each, problems)
     names = [each["property"] for each in properties]
     if twice := repeated(names):
-        raise ValueError(f"slaProperties: {twice} are there more than once")
+        problems.append(f"slaProperties: {twice} are there more than once: keep one of each")
     found = {each["property"]: each for each in properties}
-    if not found:
-        return None
     if "timeOfAvailability" not in found:
-        raise ValueError(
-            f"slaProperties: {names} without timeOfAvailability say by no time of day when a "
-            "file must be loaded"
-        )
+        if found and ("slaProperties",) not in broken:
+            problems.append(
+                f"slaProperties: {names} without timeOfAvailability say by no time of day when a "
+                "file must be loaded: add it"
+            )
+        return None
     by = found["timeOfAvailability"]
-    days = {"latency": found["latency"]["value"]} if "latency" in found else {}
     return (
         {"time": by["value"]}
-        | days
-        | _custom_properties(by, _AVAILABILITY_PROPERTIES, "timeOfAvailability")
+        | _custom_properties(
+            by.get("customProperties", ()), _AVAILABILITY_PROPERTIES, "timeOfAvailability", problems
+        )
+        | ({"latency": found["latency"]["value"]} if _is_latency(found.get("latency")) else {})
     )
 
 
-def _check_sla_property(sla: dict[str, Any]) -> None:
+def _is_latency(sla: dict[str, Any] | None) -> bool:
+    return sla is not None and type(sla["value"]) is int and sla.get("unit") in _DAYS
+
+
+def _check_sla_property(sla: dict[str, Any], problems: list[str]) -> None:
     name = sla["property"]
     if name not in _SLA_PROPERTIES:
-        raise ValueError(
-            f"slaProperties: this pipeline does not act on {name!r}, only on "
-            + ", ".join(sorted(_SLA_PROPERTIES))
+        problems.append(
+            f"slaProperties: this pipeline does not act on {quoted(name)}, only on "
+            f"{', '.join(sorted(_SLA_PROPERTIES))}: remove it"
         )
+        return
     if unserved := sorted(sla.keys() - _SLA_PROPERTIES[name] - _SLA_FOR_PEOPLE):
-        raise ValueError(f"slaProperties: this pipeline does not act on {unserved} of {name}")
-    if name == "latency" and (type(sla["value"]) is not int or sla.get("unit") not in _DAYS):
-        raise ValueError(
+        problems.append(
+            f"slaProperties: this pipeline does not act on {unserved} of {name}: remove it"
+        )
+    if name == "latency" and not _is_latency(sla):
+        problems.append(
             "slaProperties: latency must be a whole number of days with the unit d: so many days "
             f"after the day of the file; it is {sla['value']!r} {sla.get('unit')!r}"
         )
 
 
-def _column(schema: dict[str, Any]) -> Column:
+def _column(schema: dict[str, Any], problems: list[str]) -> Column | None:
     name = schema["name"]
     where = f"column {quoted(name)}"
     if unserved := sorted(key for key in _WITHOUT_EFFECT if schema.get(key)):
-        raise ValueError(f"{where}: this pipeline does not act on {', '.join(unserved)}")
-    custom = _custom_properties(schema, _COLUMN_PROPERTIES, where)
+        problems.append(f"{where}: this pipeline does not act on {', '.join(unserved)}: remove it")
+    custom = _custom_properties(
+        schema.get("customProperties", ()), _COLUMN_PROPERTIES, where, problems
+    )
     options = dict(schema.get("logicalTypeOptions", {}))
     options.pop("timezone", None)  # every instant is kept with one
     if "defaultTimezone" in options:
@@ -350,22 +491,23 @@ def _column(schema: dict[str, Any]) -> Column:
         rules.append({"name": "unique", "kind": "unique"})
     rules += _bound_rules(options, name=None)
     if options:
-        raise ValueError(f"{where}: unknown logicalTypeOptions {sorted(options)}")
+        problems.append(f"{where}: unknown logicalTypeOptions {sorted(options)}: remove them")
     for quality in schema.get("quality", ()):
-        rules += _quality_rules(where, quality)
+        rules += _quality_rules(where, quality, problems)
+    given = {key: schema[key] for key in ("logicalType", "physicalType") if key in schema}
     return _validated(
         Column,
         custom
+        | given
         | {
             "name": name,
             "physicalName": schema.get("physicalName", name),
-            "logicalType": schema.get("logicalType"),
-            "physicalType": schema.get("physicalType"),
             "required": schema.get("required", False),
             "rules": tuple(rules),
             "examples": tuple(schema.get("examples", ())),
         },
-        where=where,
+        where,
+        problems,
     )
 
 
@@ -379,14 +521,19 @@ def _bound_rules(options: dict[str, Any], name: str | None) -> list[dict[str, An
     return rules
 
 
-def _quality_rules(where: str, quality: dict[str, Any]) -> list[dict[str, Any]]:
-    name = _name(quality, where)
-    arguments = dict(quality.get("arguments", {}))
-    if unknown := arguments.keys() - _ARGUMENTS:
-        raise ValueError(
-            f"{where}: the quality {quoted(name)} has unknown arguments {sorted(unknown)}; "
+def _quality_rules(
+    where: str, quality: dict[str, Any], problems: list[str]
+) -> list[dict[str, Any]]:
+    if "name" not in quality:
+        problems.append(f"{where}: every quality needs a name, which rejects refer to: add it")
+        return []
+    name, arguments = quality["name"], dict(quality.get("arguments", {}))
+    if unknown := sorted(arguments.keys() - _ARGUMENTS):
+        problems.append(
+            f"{where}: the quality {quoted(name)} has unknown arguments {unknown}; "
             f"known: {sorted(_ARGUMENTS)}"
         )
+        return []
     match quality.get("metric"):
         case "nullValues" | "missingValues":
             rules: list[dict[str, Any]] = [{"name": name, "kind": "required"}]
@@ -400,37 +547,54 @@ def _quality_rules(where: str, quality: dict[str, Any]) -> list[dict[str, Any]]:
             if arguments.pop("notInFuture", False):
                 rules.append({"name": name, "kind": "not_in_future"})
         case metric:
-            raise ValueError(
+            problems.append(
                 f"{where}: the quality {quoted(name)} has the metric {metric!r}; this pipeline "
                 "knows nullValues, missingValues, duplicateValues and invalidValues"
             )
+            return []
     if arguments or len(rules) != 1:
-        raise ValueError(
+        problems.append(
             f"{where}: the quality {quoted(name)} must ask for one thing: with the metric "
             "invalidValues by minLength and maxLength, minimum and maximum, pattern, validValues "
             f"or notInFuture, with another by no arguments; it has {quality.get('arguments')}"
         )
+        return []
     severity = quality.get("severity", "error")
     if severity not in _SEVERITIES:
-        raise ValueError(f"{where}: the quality {quoted(name)} must be an error or a warning")
-    return [rules[0] | {"severity": severity, "threshold": _threshold(where, name, quality)}]
+        problems.append(
+            f"{where}: the quality {quoted(name)} must be an error or a warning, by its severity"
+        )
+        severity = "error"
+    return [
+        rules[0] | {"severity": severity, "threshold": _threshold(where, name, quality, problems)}
+    ]
 
 
-def _threshold(where: str, name: str, quality: dict[str, Any]) -> dict[str, Any] | None:
+def _threshold(
+    where: str, name: str, quality: dict[str, Any], problems: list[str]
+) -> dict[str, Any] | None:
     unit = quality.get("unit", "rows")
     if quality.get("mustBe") == 0:
         return None
     for operator, inclusive in (("mustBeLessThan", False), ("mustBeLessOrEqualTo", True)):
         if operator in quality:
             return {"limit": str(quality[operator]), "unit": unit, "inclusive": inclusive}
-    raise ValueError(
+    problems.append(
         f"{where}: the quality {quoted(name)} must say mustBe 0, or how many rows may fail: "
         "mustBeLessThan or mustBeLessOrEqualTo, with the unit rows or percent"
     )
+    return None
 
 
-def _row_count(quality: dict[str, Any]) -> dict[str, Any]:
-    name = _name(quality, "the table")
+def _row_counts(qualities: list[dict[str, Any]], problems: list[str]) -> list[dict[str, Any]]:
+    return [bounds for each in qualities if (bounds := _row_count(each, problems)) is not None]
+
+
+def _row_count(quality: dict[str, Any], problems: list[str]) -> dict[str, Any] | None:
+    if "name" not in quality:
+        problems.append("the table: every quality needs a name, by which reports call it: add it")
+        return None
+    name = quality["name"]
     bounds: dict[str, Any] = {}
     match quality:
         case {"mustBeGreaterThan": more}:
@@ -448,31 +612,37 @@ def _row_count(quality: dict[str, Any]) -> dict[str, Any]:
     beside = {"arguments", "unit"} & quality.keys()
     severity = quality.get("severity", "error")
     if quality.get("metric") != "rowCount" or not bounds or beside or severity != "error":
-        raise ValueError(
+        problems.append(
             f"the quality {quoted(name)} of the table must be an error of the metric rowCount with "
             "mustBe, mustBeBetween or one of the four comparisons, without arguments and unit: "
             "this pipeline knows no other, and a wrong count always halts"
         )
+        return None
     return {"name": name} | bounds
 
 
-def _name(quality: dict[str, Any], where: str) -> str:
-    try:
-        return str(quality["name"])
-    except KeyError:
-        raise ValueError(f"{where}: every quality needs a name, which rejects refer to") from None
-
-
-def _validated(model: type[M], values: dict[str, Any], where: str) -> M:
+def _validated(model: type[M], values: dict[str, Any], where: str, problems: list[str]) -> M | None:
     try:
         return model.model_validate(values)
     except pydantic.ValidationError as error:
-        problems = [
-            ": ".join([*filter(None, [".".join(map(str, each["loc"]))]), each["msg"]])
-            for each in error.errors()
-        ]
-        text = "; ".join(problems).replace("Value error, ", "")
-        raise ValueError(f"{where}: {text}") from error
+        for each in error.errors(include_url=False, include_input=False):
+            problems += [f"{where}: {text}" for text in _texts(each)]
+    return None
+
+
+def _texts(error: "ErrorDetails") -> list[str]:
+    """Return what pydantic says of one part, one text for each fault."""
+    place, raised = error["loc"], error.get("ctx", {}).get("error")
+    if error["type"] == "missing" and place in _REPORTED:
+        return []
+    if isinstance(raised, Flaws):
+        texts = [str(each) for each in raised.args]
+    else:
+        texts = [error["msg"].removeprefix("Value error, ")]
+    if fix := _FIXES.get(error["type"]):
+        texts = [f"{text}: {fix}" for text in texts]
+    name = ".".join(map(str, place))
+    return [f"{name}: {text}" if name else text for text in texts]
 
 
 def _custom_places(part: Any, place: str = "$") -> Iterator[str]:
@@ -491,13 +661,15 @@ def _custom_places(part: Any, place: str = "$") -> Iterator[str]:
         yield from _custom_places(value, where)
 
 
-def _custom_properties(part: dict[str, Any], known: set[str], where: str) -> dict[str, Any]:
-    found = part.get("customProperties", ())
-    if twice := repeated(each["property"] for each in found):
-        raise ValueError(f"{where}: customProperties {twice} are there more than once")
+def _custom_properties(
+    found: Iterable[dict[str, Any]], known: set[str], where: str, problems: list[str]
+) -> dict[str, Any]:
+    """Return the values of the known ones by name."""
     properties = {each["property"]: each["value"] for each in found}
-    if unknown := properties.keys() - known:
-        raise ValueError(
-            f"{where}: unknown customProperties {sorted(unknown)}; known: {sorted(known)}"
+    if twice := repeated(each["property"] for each in found):
+        problems.append(
+            f"{where}: customProperties {twice} are there more than once: keep one of each"
         )
-    return properties
+    if unknown := sorted(properties.keys() - known):
+        problems.append(f"{where}: unknown customProperties {unknown}; known: {sorted(known)}")
+    return {name: value for name, value in properties.items() if name in known}

@@ -234,7 +234,10 @@ _BOMB = "a: &a [x]\n" + "".join(
         ('a: "\\0"', "line 1: a text holds the character NUL or half of a character"),
         ("---\n---\n", "expected a single document"),
         ("a: 2020-13-45", "month must be in 1..12"),
-        (MINIMAL + "    foo: [" + "{}, " * 20_000 + "]", "at $.schema[0]: Unevaluated properties"),
+        (
+            MINIMAL + "    foo: [" + "{}, " * 20_000 + "]",
+            "at $.schema[0]: the standard knows no 'foo' here",
+        ),
     ],
     ids=range(19),
 )
@@ -246,6 +249,29 @@ def test_what_a_file_costs_is_bounded(text: str, message: str, tmp_path: Path) -
         load(path)
 
     assert str(error.value).startswith("feed.odcs.yaml: ")
+    assert len(str(error.value)) <= REASON
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        wider(1_500, requird=True),
+        wider(1_500, logicalType=[]),
+        wider(1_500, physicalType="text"),
+        wider(1_500, quality=[{"metric": "rowCount", "mustBe": 0}]),
+        lambda document: document.update(tags=[{}] * 30_000),
+        quality("name", arguments={"validValues": [1] * 25_000}),
+        custom(indexes=[[f"x{number}"] for number in range(25_000)]),
+    ],
+    ids=range(7),
+)
+def test_of_very_many_problems_the_first_are_told(change: Change, tmp_path: Path) -> None:
+    with pytest.raises(InvalidContract) as error:
+        loaded(tmp_path, change)
+
+    *first, last = error.value.problems
+    assert len(first) == len(set(first)) == 20
+    assert re.fullmatch(r"feed\.odcs\.yaml: and at least [\d,]+ more: correct these first", last)
     assert len(str(error.value)) <= REASON
 
 
@@ -425,6 +451,12 @@ def test_any_file_is_a_contract_or_one_error(tmp_path: Path, text: str) -> None:
         assert said.startswith(f"{path.name}: ")
         assert said.isprintable()
         assert len(said) <= REASON
+        problems = error.problems
+        assert 1 <= len(problems) <= 21
+        for problem in problems:
+            assert problem.startswith(f"{path.name}: ")
+            assert problem.isprintable()
+            assert len(problem) <= REASON
         event("refused")
         return
     event("accepted")

@@ -140,12 +140,19 @@ def _property_twice(document: dict[str, Any]) -> None:
 
 
 REFUSED: list[tuple[Change, str]] = [
-    (column("name", requird=True), "at $.schema[0].properties[0]: Unevaluated"),
-    (lambda d: d.pop("version"), "at $: 'version' is a required property"),
-    (column("name", logicalTypeOptions={"maxLen": 10}), "('maxLen' was unexpected)"),
+    (
+        column("name", requird=True),
+        "column 'name': at $.schema[0].properties[0]: the standard knows no 'requird' here",
+    ),
+    (lambda d: d.pop("version"), "at $: 'version' is a required property: add it"),
+    (
+        column("name", logicalTypeOptions={"maxLen": 10}),
+        "no 'maxLen' here: correct the name or remove it",
+    ),
     (
         quality("amount", arguments={"minimum": 0}, mustBeLessThan=5),
-        "at $.schema[0].properties[1].quality[0]: Unevaluated properties",
+        "column 'amount': at $.schema[0].properties[1].quality[0]: it has the parts of more than "
+        "one form that the standard knows",
     ),
     (_twice, "one table a file, but 'schema' holds 2"),
     (lambda d: d.pop("schema"), "one table a file, but there is no 'schema'"),
@@ -164,7 +171,8 @@ REFUSED: list[tuple[Change, str]] = [
     (
         lambda d: d.update(customProperties=[{"property": "encoding", "value": "cp1252"}]),
         "customProperties at $.customProperties are without effect: "
-        "they belong to the table ($.schema[0]), to a column of it, or to one of slaProperties",
+        "move them, for they belong to the table ($.schema[0]), to a column of it, or to one of "
+        "slaProperties",
     ),
     (
         quality(
@@ -234,7 +242,7 @@ REFUSED: list[tuple[Change, str]] = [
     (column("name", name="day", physicalName="n"), "['day'] are there more than once"),
     (column("day", logicalType="time"), "column 'day': logicalType: Input should be"),
     (column("name", logicalType=None), "at $.schema[0].properties[0]: a column needs a"),
-    (column("name", physicalType=None), "column 'name': physicalType: Input should be"),
+    (column("name", physicalType=None), "column 'name': physicalType: Field required: add it"),
     (
         column("name", physicalType="text); drop table source; --"),
         "column 'name': a string cannot be kept as 'text); drop table source; --'; "
@@ -281,7 +289,8 @@ REFUSED: list[tuple[Change, str]] = [
     ),
     (
         custom(of="day", formats=[{"patern": "yyyy"}]),
-        "column 'day': formats.0.pattern: Field required; formats.0.patern: Extra inputs",
+        "column 'day': formats.0.pattern: Field required: add it; column 'day': formats.0.patern: "
+        "Extra inputs are not permitted: correct the name or remove it",
     ),
     (
         custom(of="day", formats=[{"pattern": "yyyy-MM-dd", "timezone": "CEST+"}]),
@@ -464,6 +473,117 @@ def test_what_the_pipeline_would_not_act_on_is_refused(
     assert said.startswith("feed.odcs.yaml: ")
     assert message in said
     assert "pydantic" not in said
+
+
+def _everything_wrong(document: dict[str, Any]) -> None:
+    document.pop("version")
+    document["owner"] = "me"
+    column("name", requird=True, logicalType="text")(document)
+    column("amount", logicalType=None)(document)
+    column("day", primaryKey=True)(document)
+    custom(of="day", format="dd.MM.yyyy")(document)
+    column(
+        "paid",
+        physicalType="text",
+        quality=[
+            {"metric": "nullValues", "mustBe": 0},
+            {"name": "a", "metric": "nullValues", "mustBe": 1, "severity": "info"},
+            {"name": "b", "metric": "nullValues", "mustBe": 0, "arguments": {"maxLenght": 1}},
+            {"name": "c", "metric": "invalidValues", "mustBe": 0, "arguments": {"minimum": 1}},
+        ],
+    )(document)
+    custom(of="paid", trueTokens=["yes", "ja"], falseTokens=["no", "ja"])(document)
+    table(physicalName="Feed")(document)
+    custom(delimeter=";", encoding="utf9", headerPolicy={"order": "none", "more": 1})(document)
+    row_count(mustNotBe=1)(document)
+    sla({"property": "latency", "value": 1}, value="9:00", unit="d")(document)
+    document["slaProperties"].append({"property": "retention", "value": 1})
+    document["slaProperties"].append({"property": "latency"})
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InvalidContract) as error:
+        loaded(tmp_path, _everything_wrong)
+
+    problems = error.value.problems
+    starts = [
+        "at $: 'version' is a required property: add it",
+        "at $: the standard knows no 'owner' here: correct the name or remove it",
+        "column 'name': at $.schema[0].properties[0]: the standard knows no 'requird' here: ",
+        "column 'name': at $.schema[0].properties[0].logicalType: 'text' is not one of",
+        "column 'amount': at $.schema[0].properties[1]: a column needs a logicalType: string or",
+        "at $.slaProperties[3]: 'value' is a required property: add it",
+        "column 'day': this pipeline does not act on primaryKey: remove it",
+        "column 'day': unknown customProperties ['format']; known: ",
+        "column 'day': a date needs 'formats': none is guessed",
+        "column 'paid': every quality needs a name, which rejects refer to: add it",
+        "column 'paid': the quality 'a' must be an error or a warning",
+        "column 'paid': the quality 'a' must say mustBe 0, or how many rows may fail",
+        "column 'paid': the quality 'b' has unknown arguments ['maxLenght']; known: ",
+        "column 'paid': ['ja'] cannot mean true and false: leave it out of one",
+        "column 'paid': a boolean cannot be kept as 'text'; physicalType must be boolean",
+        "column 'paid': the rule c (range) says nothing of a boolean: remove it",
+        "the quality 'q' of the table must be an error of the metric rowCount",
+        "slaProperties: this pipeline does not act on ['unit'] of timeOfAvailability: remove it",
+        "slaProperties: latency must be a whole number of days with the unit d",
+        "slaProperties: this pipeline does not act on 'retention', only on latency",
+        "and at least 6 more: correct these first",
+    ]
+    assert len(problems) == len(starts), problems
+    for problem, start in zip(problems, starts, strict=True):
+        assert problem.startswith(f"feed.odcs.yaml: {start}")
+    assert str(error.value).startswith(f"feed.odcs.yaml: {starts[0]}")
+    assert str(error.value).count("feed.odcs.yaml") == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "starts"),
+    [
+        (
+            [custom(delimeter=";", encoding="utf9", headerPolicy={"order": "none", "more": 1})],
+            [
+                "the table: unknown customProperties ['delimeter']; known: ",
+                "the table: encoding: Python knows no encoding 'utf9' of files; some are utf-8",
+                "the table: headerPolicy.order: Input should be 'any' or 'contract'",
+                "the table: headerPolicy.more: Extra inputs are not permitted: correct the name",
+            ],
+        ),
+        (
+            [
+                custom(
+                    indexes=[["x"], ["y"]],
+                    lookup={"key": "paid", "order": "day", "fields": ["name"], "measure": "name"},
+                ),
+                column("day", physicalName="source_id"),
+                column("paid", physicalName="amount"),
+                table(physicalName="pg_feed"),
+            ],
+            [
+                "the table: the table pg_feed would be hidden behind PostgreSQL's own: choose",
+                "the table: columns ['source_id'] are the pipeline's own: give them another phys",
+                "the table: columns ['amount'] are there more than once: give each a name",
+                "the table: an index names ['x'], which are no columns: use names of the header",
+                "the table: an index names ['y'], which are no columns: use names of the header",
+                "the table: the lookup's key paid must be of type string or integer",
+                "the table: the lookup's measure name must be of type integer or number",
+                "the table: the lookup's order day must be required",
+            ],
+        ),
+        (
+            # What compares columns waits until there are all: this index may be right.
+            [custom(indexes=[["Name"]]), column("name", name="Name", physicalName="Name")],
+            ["column 'Name': physicalName: 'Name' is no plain lower-case PostgreSQL identifier: "],
+        ),
+    ],
+)
+def test_all_problems_of_a_table(changes: list[Change], starts: list[str], tmp_path: Path) -> None:
+    with pytest.raises(InvalidContract) as error:
+        loaded(tmp_path, *changes)
+
+    problems = error.value.problems
+    assert len(problems) == len(starts), problems
+    for problem, start in zip(problems, starts, strict=True):
+        assert problem.startswith(f"feed.odcs.yaml: {start}")
 
 
 def test_what_is_promised(tmp_path: Path) -> None:
