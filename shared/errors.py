@@ -10,6 +10,7 @@
     ├── StagingIncomplete     the staging bucket does not hold what an earlier state wrote
     ├── RowsUnaccounted       rows read are not rows loaded plus rows rejected
     ├── SchemaMismatch        the database's tables are not what the contract says
+    ├── TablesNotMigrated     a contract is invalid, or its table could not be brought to it
     ├── DatabaseRefused       PostgreSQL does not accept us, or we do not trust it
     ├── StatementFailed       PostgreSQL cannot do what we ask: a value, a limit, a defect
     └── Retryable             may pass on a second try; its leaves are named in the state machine
@@ -72,6 +73,10 @@ class RowsUnaccounted(PipelineError):
 
 class SchemaMismatch(PipelineError):
     """The database's tables are not what the contract asks for."""
+
+
+class TablesNotMigrated(PipelineError):
+    """Some tables were not brought to their contracts; it names each with its reasons."""
 
 
 class DatabaseRefused(PipelineError):

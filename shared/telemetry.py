@@ -23,11 +23,18 @@ KEEP_ACTIVE = {"keepActive": True}
 """The event of the daily rules in terraform/functions.tf, so that Lambda keeps a function ready."""
 
 
-def logged(handler: Callable[[dict[str, Any], LambdaContext], R]) -> Callable[..., R]:
+def logged(
+    handler: Callable[[dict[str, Any], LambdaContext], R], limit: int = REASON
+) -> Callable[..., R]:
     """Give each line of a call the request's ID, and an error a line of its own.
 
     Lambda writes the error down too, with its traceback, but knows no ingestion. KEEP_ACTIVE never
     reaches the handler: it is answered with None, without a line.
+
+    Args:
+        handler: the function's.
+        limit: how many characters an error's message may have. Lambda reports the message to the
+            caller; the state machine takes no more than the default.
     """
 
     @functools.wraps(handler)
@@ -38,11 +45,10 @@ def logged(handler: Callable[[dict[str, Any], LambdaContext], R]) -> Callable[..
             return handler(event, context)
         except Exception as error:
             # No traceback: it would quote what the error arose from, and that may quote the file.
-            reason = bounded(f"{type(error).__name__}: {error}")
+            reason = bounded(f"{type(error).__name__}: {error}", limit)
             logger.error("broken", extra={"reason": reason})  # noqa: TRY400
-            # Lambda reports the message to the state machine, which takes no longer ones.
-            if len(str(error)) > REASON:
-                error.args = (bounded(str(error)),)
+            if len(str(error)) > limit:
+                error.args = (bounded(str(error), limit),)
             raise
 
     wrapped: Callable[..., R] = logger.inject_lambda_context(clear_state=True)(call)

@@ -1,6 +1,8 @@
-"""Brings roles and tables to what contracts and secrets say, in one transaction."""
+"""Brings roles and tables to what contracts and secrets say, each table by itself."""
 
-from collections.abc import Collection
+import contextlib
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +13,8 @@ from functions.migrate.changes import Kept, compare
 from functions.migrate.connection import Connection
 from functions.migrate.roles import Role
 from shared.contract import Contract
-from shared.errors import InvalidSettings, SchemaMismatch
+from shared.database import patiently
+from shared.errors import DatabaseUnavailable, InvalidSettings, PipelineError, SchemaMismatch
 
 _LOCK = 746_231_805
 """Any number; all migrations of a database take turns on it."""
@@ -52,48 +55,108 @@ class Migration:
     created: list[str] = field(default_factory=list)
     altered: list[str] = field(default_factory=list)
 
+    def add(self, more: "Migration") -> None:
+        """Take in what another one found and did."""
+        self.tables += more.tables
+        self.created += more.created
+        self.altered += more.altered
+
 
 def migrate(
-    connection: Connection,
+    connected: Callable[[], AbstractContextManager[Connection]],
     database: str,
     contracts: Collection[Contract],
     loader: Role,
     reader: Role,
-) -> Migration:
-    """Make what is missing, add what may be added; everything else is left as it is.
+) -> tuple[Migration, dict[str, PipelineError]]:
+    """Make what is missing and add what may be added, each table in a transaction of its own.
+
+    A table that fails stays as it is, and the others go on. A table that somebody holds is tried
+    again after all others, like everything while the database is away.
 
     Args:
-        connection: of the administrator.
+        connected: connects the administrator.
         database: its name.
         contracts: the tables to have.
         loader: the role that loads.
         reader: the role that looks up.
 
+    Returns:
+        What was found and done, and by table why the others were left as they are.
+
     Raises:
-        SchemaMismatch: a contract asks for what would break a table; nothing was changed.
-        DatabaseUnavailable: a load was at work on a table that must be altered, or PostgreSQL away.
-        InvalidSettings: the two roles and the administrator are not three.
-        PipelineError: what PostgreSQL answered.
+        DatabaseUnavailable: PostgreSQL was away all the time; nothing was changed.
+        InvalidSettings: the two roles and the administrator are not three; nothing was changed.
+        PipelineError: what PostgreSQL answered when we connected or made roles.
     """
     done = Migration()
-    with connection.transaction():
-        connection.run(_LOCKED, lock=_LOCK)
-        connection.run(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
+    failed: dict[str, PipelineError] = {}
+    left = {contract.table: contract for contract in contracts}
+    held: dict[str, DatabaseUnavailable] = {}
+
+    def go_on() -> None:
+        if not done.tables:
+            with connected() as connection:
+                done.add(_prepare(connection, database, loader, reader))
+        for table, contract in [*left.items()]:
+            with connected() as connection:
+                # The Data API connects only now. If the database is away, it is for all tables.
+                connection.run("SELECT 1")
+                try:
+                    done.add(_bring(connection, contract, loader, reader))
+                except DatabaseUnavailable as error:
+                    held[table] = error
+                    continue
+                except PipelineError as error:
+                    failed[table] = error
+            del left[table]
+        if left:
+            raise next(held[table] for table in left)
+
+    try:
+        patiently(go_on)
+    except DatabaseUnavailable as error:
+        if not done.tables:
+            raise
+        failed |= {table: held.get(table, error) for table in left}
+    return done, failed
+
+
+def _prepare(connection: Connection, database: str, loader: Role, reader: Role) -> Migration:
+    """Make the roles and the pipeline's own tables, and grant all that is no contract's."""
+    done = Migration()
+    with _turn(connection):
         _make_roles(connection, loader, reader)
         _make_table(connection, "source", ddl.SOURCE, done)
         connection.run(ddl.SCHEMA_VERSION)
         connection.run(ddl.REPLACEMENT)
-        for contract in contracts:
-            _make_table(connection, contract.relation, ddl.create_table(contract), done)
-            _alter_table(connection, contract, done)
-            _make_indexes(connection, contract)
-            _record(connection, contract)
-        for statement in roles.grants(database, loader, reader, contracts):
+        for statement in roles.grants(database, loader, reader):
+            connection.run(statement)
+    return done
+
+
+def _bring(connection: Connection, contract: Contract, loader: Role, reader: Role) -> Migration:
+    """Bring one table to its contract."""
+    done = Migration()
+    with _turn(connection):
+        _make_table(connection, contract.relation, ddl.create_table(contract), done)
+        _alter_table(connection, contract, done)
+        _make_indexes(connection, contract)
+        _record(connection, contract)
+        for statement in roles.grants_on(contract, loader, reader):
             connection.run(statement)
         # Last, because from here on look-ups wait until the transaction ends.
-        for contract in contracts:
-            _drop_indexes(connection, contract)
+        _drop_indexes(connection, contract)
     return done
+
+
+@contextlib.contextmanager
+def _turn(connection: Connection) -> Iterator[None]:
+    """Make the block one transaction, in which no other migration is at work."""
+    with connection.transaction():
+        connection.run(_LOCKED, lock=_LOCK)
+        connection.run(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
+        yield
 
 
 def _make_roles(connection: Connection, loader: Role, reader: Role) -> None:
@@ -134,9 +197,9 @@ def _alter_table(connection: Connection, contract: Contract, done: Migration) ->
     if changes.breaking:
         raise SchemaMismatch(
             f"the table {contract.relation} is not what the contract {contract.table} "
-            f"{contract.version} asks for: it {'; it '.join(changes.breaking)}. Nothing was "
-            "changed: take that back in the contract, or alter the table by hand, or give the "
-            "contract another physicalName, for a new table, and replay its files"
+            f"{contract.version} asks for: it {'; it '.join(changes.breaking)}. Nothing of "
+            "it was changed: take that back in the contract, or alter the table by hand, or give "
+            "the contract another physicalName, for a new table, and replay its files"
         )
     for column in changes.added:
         connection.run(ddl.add_column(contract, column))

@@ -1,7 +1,6 @@
 """The two roles besides the administrator: who loads, and who looks up."""
 
 import base64
-from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import boto3
@@ -75,31 +74,37 @@ def verifier(password: str) -> str:
     return f"SCRAM-SHA-256${iterations}:{_base64(salt)}${_base64(stored_key)}:{_base64(server_key)}"
 
 
-def grants(database: str, loader: Role, reader: Role, contracts: Collection[Contract]) -> list[str]:
-    """Return the statements after which each role may do exactly what its function does."""
+def grants(database: str, loader: Role, reader: Role) -> list[str]:
+    """Return the statements after which each role may do what its function does in any case.
+
+    That is to get in, and to use the pipeline's own tables.
+    """
     load, look_up = identifier(loader.name), identifier(reader.name)
-    tables = [identifier(contract.relation) for contract in contracts]
-    all_tables = ", ".join(["source", "schema_version", replacement.TABLE, *tables])
-    statements = [
+    return [
         "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
         f"GRANT CONNECT ON DATABASE {identifier(database)} TO {load}, {look_up}",
         f"GRANT USAGE ON SCHEMA public TO {load}, {look_up}",
-        f"REVOKE ALL ON {all_tables} FROM {load}, {look_up}",
+        f"REVOKE ALL ON source, schema_version, {replacement.TABLE} FROM {load}, {look_up}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON source TO {load}",
         f"GRANT SELECT, INSERT, UPDATE ON {replacement.TABLE} TO {load}",
         f"GRANT SELECT ON {replacement.TABLE} TO {look_up}",
     ]
-    for contract, table in zip(contracts, tables, strict=True):
-        # To delete a source's rows it must see whose they are and, where the API shows them, the
-        # keys for which it counts that; and nothing else of them.
-        seen = "source_id"
-        if contract.lookup:
-            seen += f", {identifier(contract.column(contract.lookup.key).physical_name)}"
-        statements += [
-            f"GRANT SELECT ({seen}), INSERT, DELETE ON {table} TO {load}",
-            f"GRANT SELECT ON {table} TO {look_up}",
-        ]
-    return statements
+
+
+def grants_on(contract: Contract, loader: Role, reader: Role) -> list[str]:
+    """Return the statements after which each role may use a contract's table as its function."""
+    load, look_up = identifier(loader.name), identifier(reader.name)
+    table = identifier(contract.relation)
+    # To delete a source's rows it must see whose they are and, where the API shows them, the keys
+    # for which it counts that; and nothing else of them.
+    seen = "source_id"
+    if contract.lookup:
+        seen += f", {identifier(contract.column(contract.lookup.key).physical_name)}"
+    return [
+        f"REVOKE ALL ON {table} FROM {load}, {look_up}",
+        f"GRANT SELECT ({seen}), INSERT, DELETE ON {table} TO {load}",
+        f"GRANT SELECT ON {table} TO {look_up}",
+    ]
 
 
 def _base64(value: bytes) -> str:

@@ -4,6 +4,8 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from unittest import mock
 
 import boto3
 import pg8000.exceptions
@@ -15,13 +17,19 @@ from functions.migrate.handler import handler
 from functions.migrate.migration import Migration, migrate
 from shared import contract as contract_module
 from shared.contract import Column, Contract
-from shared.database import connect
-from shared.errors import DatabaseUnavailable, InvalidSettings, SchemaMismatch
+from shared.database import connect, patiently
+from shared.errors import (
+    DatabaseUnavailable,
+    InvalidSettings,
+    SchemaMismatch,
+    StatementFailed,
+    TablesNotMigrated,
+)
 from shared.odcs import load_all
 from shared.settings import DatabaseSettings, read
 from tests.fixtures.aws import lambda_context
 from tests.fixtures.contracts import READINGS, column, contract_set
-from tests.fixtures.database import FORMER_INDEX, Database, Role, migrate_to
+from tests.fixtures.database import FORMER_INDEX, Database, Role, eventually, migrate_to
 
 EVENT = {"contracts": "a hash"}
 LOOKUP_INDEX = "daily_checkins_username_timestamp_source_id_source_line_idx"
@@ -36,10 +44,43 @@ def one_contract(monkeypatch: pytest.MonkeyPatch) -> Contract:
     return contract
 
 
-def _migrate(database: Database, contract: Contract) -> Migration:
-    loader, reader = (roles.Role(r.name, r.password) for r in (database.loader, database.reader))
-    with connect(read(DatabaseSettings)) as connection:
-        return migrate(connection, database.name, [contract], loader, reader)
+def _migrate(database: Database, *contracts: Contract) -> Migration:
+    """Migrate, and raise what one of the tables has failed with."""
+    done, failed = migrate(
+        lambda: connect(read(DatabaseSettings)),
+        database.name,
+        contracts,
+        *(roles.Role(each.name, each.password) for each in (database.loader, database.reader)),
+    )
+    for error in failed.values():
+        raise error
+    return done
+
+
+def _find(monkeypatch: pytest.MonkeyPatch, *contracts: Contract, **invalid: str) -> None:
+    """Let the handler find these contracts."""
+    found = contract_set({contract.table: contract for contract in contracts}, invalid)
+    monkeypatch.setattr("shared.contract_store._once", lambda *_: found)
+
+
+def _failure() -> str:
+    """Return the message with which the handler fails."""
+    with pytest.raises(TablesNotMigrated) as caught:
+        handler(EVENT, lambda_context())
+    return str(caught.value)
+
+
+def _tables(database: Database) -> set[str]:
+    """Return which tables of contracts there are."""
+    found = database.run("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    return {name for [name] in found} - {"source", "schema_version", "replacement"}
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits that a test can afford."""
+    monkeypatch.setattr(migrations, "_LOCK_TIMEOUT", "100ms")
+    monkeypatch.setattr(migrations, "patiently", partial(patiently, patience=0.5))
 
 
 def test_makes_all_that_there_is_not(database: Database) -> None:
@@ -49,32 +90,138 @@ def test_makes_all_that_there_is_not(database: Database) -> None:
         "tables": ["source", "daily_checkins"],
         "created": ["source", "daily_checkins"],
         "altered": [],
-        "invalid": {},
     }
     assert json.loads(json.dumps(result)) == result
 
 
-@pytest.mark.parametrize("valid", [["daily_checkins"], []])
-def test_an_invalid_contract_stops_its_own_table_only(
-    database: Database,
+def test_invalid_contracts_stop_their_own_tables_only(
+    database: Database, one_contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budgets, hours = "budgets.odcs.yaml: it is broken", "hours.odcs.yaml: column x: no such type"
+    _find(monkeypatch, one_contract, READINGS, budgets=budgets, hours=hours)
+
+    first = _failure()
+
+    assert first.splitlines() == [
+        "2 of 4 tables were not migrated and stay as they were. Fix what is listed here and apply "
+        "again.",
+        f"Migrated: dailycheckins, {READINGS.table}.",
+        f"- {budgets}",
+        f"- {hours}",
+    ]
+    assert _tables(database) == {"daily_checkins", "order"}
+    assert database.run("SELECT * FROM daily_checkins", database.reader) == []
+    assert database.run('SELECT * FROM "order"', database.reader) == []
+
+    # Nothing is left to do, and yet it fails until the contracts are corrected.
+    assert _failure() == first
+    _find(monkeypatch, one_contract, READINGS)
+    assert handler(EVENT, lambda_context())["created"] == []
+
+
+def test_without_a_valid_contract_there_are_the_pipeline_s_own_tables(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _find(monkeypatch, budgets="budgets.odcs.yaml: it is broken")
+
+    assert "\nMigrated: none.\n- budgets.odcs.yaml" in _failure()
+    assert database.run("SELECT * FROM source", database.loader) == []
+
+
+def test_a_table_that_fails_leaves_the_others_to_be_done(
+    migrated: Database, one_contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the order of contracts it is between the two others."""
+    breaking = _with(one_contract, user={"physical_name": "person"})
+    other = READINGS.model_copy(update={"table": "other", "relation": "other"})
+    _find(monkeypatch, READINGS, breaking, other)
+
+    message = _failure()
+
+    assert message.startswith("1 of 3 tables were not migrated and stay as they were. ")
+    assert f"\nMigrated: {READINGS.table}, other.\n- dailycheckins: the table " in message
+    assert "lacks person character varying(100) NOT NULL, which the rows" in message
+    assert "it has username character varying(100) NOT NULL, which the contract has" in message
+    assert _tables(migrated) == {"daily_checkins", "order", "other"}
+    assert migrated.run("SELECT count(*) FROM schema_version WHERE contract = 'dailycheckins'") == [
+        [1]
+    ]
+
+    _find(monkeypatch, READINGS, _with(one_contract, *OPTIONAL), other)
+    result = handler(EVENT, lambda_context())
+    assert result["created"] == []
+    assert len(result["altered"]) == len(OPTIONAL)
+
+
+def test_all_reasons_are_reported_and_logged(
+    migrated: Database,
     one_contract: Contract,
     monkeypatch: pytest.MonkeyPatch,
-    valid: list[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    invalid = {"budgets": "budgets.odcs.yaml: it is broken"}
-    found = contract_set({one_contract.table: one_contract} if valid else {}, invalid)
-    monkeypatch.setattr("shared.contract_store._once", lambda *_: found)
+    reasons = {f"t{n}": f"t{n}.odcs.yaml: {'x' * 150}" for n in range(300)}
+    breaking = _with(one_contract, user={"physical_name": "person"})
 
-    result = handler(EVENT, lambda_context())
+    _find(monkeypatch, READINGS, **reasons)
+    assert _failure().splitlines()[2:] == [f"- {reason}" for reason in reasons.values()]
+    [line] = (vars(record) for record in caplog.records if record.message == "broken")
+    assert all(reason in line["reason"] for reason in reasons.values())
 
-    assert result["created"] == ["source", *valid]
-    assert result["invalid"] == invalid
+    _find(monkeypatch, breaking, **reasons)
+    assert _failure().endswith("\n- and 1 more problems")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_table_that_a_load_holds_does_not_hold_up_the_others(
+    migrated: Database, one_contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    richer = _with(one_contract, *OPTIONAL)
+    _find(monkeypatch, richer, READINGS)
+    with migrated.connected() as load:
+        load.run("BEGIN")
+        load.run("LOCK daily_checkins IN ROW EXCLUSIVE MODE")
+
+        message = _failure()
+
+        assert f"\nMigrated: {READINGS.table}.\n- dailycheckins: PostgreSQL" in message
+        assert "lock timeout (code 55P03). If a run holds the table, apply again" in message
+        assert _tables(migrated) == {"daily_checkins", "order"}
+        load.run("ROLLBACK")
+
+    assert len(handler(EVENT, lambda_context())["altered"]) == len(OPTIONAL)
+
+
+def test_a_table_that_was_held_is_tried_again_after_the_others(
+    migrated: Database, one_contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrations, "_LOCK_TIMEOUT", "100ms")
+    with migrated.connected() as load, ThreadPoolExecutor(1) as pool:
+        load.run("BEGIN")
+        load.run("LOCK daily_checkins IN ROW EXCLUSIVE MODE")
+        migration = pool.submit(_migrate, migrated, _with(one_contract, *OPTIONAL), READINGS)
+        eventually(lambda: "order" in _tables(migrated))
+        load.run("ROLLBACK")
+
+    assert migration.result().tables == ["source", "order", "daily_checkins"]
+    assert len(migration.result().altered) == len(OPTIONAL)
+
+
+def test_a_migration_that_is_killed_between_two_tables_is_completed_by_the_next(
+    database: Database, one_contract: Contract
+) -> None:
+    killed = mock.patch.object(migrations, "_record", side_effect=[None, KeyboardInterrupt])
+    with killed, pytest.raises(KeyboardInterrupt):
+        _migrate(database, READINGS, one_contract)
+    assert _tables(database) == {"order"}
+
+    assert _migrate(database, READINGS, one_contract).created == ["daily_checkins"]
 
 
 def test_the_names_that_contracts_may_not_use_are_those_of_postgresql_and_our_own(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.contract_store._once", lambda *_: contract_set({}, {}))
+    _find(monkeypatch)
     handler(EVENT, lambda_context())
 
     columns = database.run(
@@ -124,7 +271,6 @@ def test_again_changes_nothing(migrated: Database) -> None:
         "tables": ["source", "daily_checkins"],
         "created": [],
         "altered": [],
-        "invalid": {},
     }
     assert before == migrated.run(
         "SELECT contract, version, ddl_hash, applied_at FROM schema_version"
@@ -136,7 +282,8 @@ def test_four_at_once_take_turns(database: Database) -> None:
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(lambda _: handler(EVENT, lambda_context()), range(4)))
 
-    assert sorted(len(result["created"]) for result in results) == [0, 0, 0, 2]
+    created = [table for result in results for table in result["created"]]
+    assert sorted(created) == ["daily_checkins", "source"]
     assert database.run("SELECT count(*) FROM schema_version") == [[1]]
 
 
@@ -279,7 +426,7 @@ def test_a_breaking_change_is_refused(
     message = str(caught.value)
     assert "the table daily_checkins is not what the contract dailycheckins 1.0.0" in message
     assert what in message
-    assert "Nothing was changed: take that back in the contract" in message
+    assert "Nothing of it was changed: take that back in the contract" in message
     assert _everything(migrated) == before
 
 
@@ -299,10 +446,10 @@ def _everything(database: Database) -> list[list[object]]:
     return [*columns, *database.run("SELECT * FROM schema_version ORDER BY id")]
 
 
+@pytest.mark.usefixtures("impatient")
 def test_whoever_is_at_work_on_the_table_is_waited_for_briefly(
-    migrated: Database, one_contract: Contract, monkeypatch: pytest.MonkeyPatch
+    migrated: Database, one_contract: Contract
 ) -> None:
-    monkeypatch.setattr(migrations, "_LOCK_TIMEOUT", "100ms")
     richer = _with(one_contract, *OPTIONAL)
     with migrated.connected() as load:
         load.run("BEGIN")
@@ -316,10 +463,10 @@ def test_whoever_is_at_work_on_the_table_is_waited_for_briefly(
     assert len(_migrate(migrated, richer).altered) == len(OPTIONAL)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_former_index_goes_when_no_look_up_uses_it_any_more(
-    migrated: Database, one_contract: Contract, monkeypatch: pytest.MonkeyPatch
+    migrated: Database, one_contract: Contract
 ) -> None:
-    monkeypatch.setattr(migrations, "_LOCK_TIMEOUT", "100ms")
     migrated.run(f"CREATE INDEX {FORMER_INDEX} ON daily_checkins (username, timestamp, id)")
     with migrated.connected(migrated.reader) as look_up:
         look_up.run("BEGIN")
@@ -395,20 +542,30 @@ def test_a_table_of_other_columns_is_left_alone(migrated: Database) -> None:
     migrated.run("ALTER TABLE daily_checkins ADD mood text")
     migrated.run("ALTER TABLE daily_checkins ALTER username DROP NOT NULL")
 
-    with pytest.raises(SchemaMismatch) as caught:
-        handler(EVENT, lambda_context())
+    message = _failure()
 
-    message = str(caught.value)
     assert "it has hours integer NOT NULL where the contract has numeric(5,2) NOT NULL" in message
     assert "it lacks source_line integer NOT NULL, which the pipeline needs of its own" in message
     assert "it has mood text, which the contract has not" in message
     assert "it has username character varying(100) where the contract has" in message
 
 
-def test_a_mismatch_undoes_all(database: Database) -> None:
+def test_a_mismatch_leaves_the_roles_and_the_pipeline_s_own_tables(database: Database) -> None:
     database.run("CREATE TABLE daily_checkins (id int)")
 
-    with pytest.raises(SchemaMismatch):
+    assert "1 of 1 tables were not migrated" in _failure()
+
+    assert database.run("SELECT * FROM source", database.loader) == []
+    assert database.run("SELECT * FROM replacement", database.reader) == []
+    _is_denied(database, database.reader, "SELECT * FROM daily_checkins")
+
+
+def test_roles_that_cannot_be_made_undo_what_was_begun(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ddl, "REPLACEMENT", "CREATE TABLE replacement (id nothing)")
+
+    with pytest.raises(StatementFailed):
         handler(EVENT, lambda_context())
 
     assert database.run("SELECT to_regclass('source')") == [[None]]
