@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -19,6 +20,7 @@ from local.errors import LocalError
 from local.home import CHECKOUT
 from local.processes import Processes
 from local.stack import Aws, LaptopStack
+from shared.errors import TablesNotMigrated
 
 NAME = "tm-pipeline"
 
@@ -37,6 +39,8 @@ def up(
 ) -> LaptopStack:
     """Bring the laptop cloud of `home` up, or leave nothing behind; apply again where it is up.
 
+    It stays up if all that failed is that `migrate` could not bring every table to its contract.
+
     Args:
         home: the state folder; two of them do not disturb each other.
         report: is told, in a few words, of each step as it begins.
@@ -44,7 +48,8 @@ def up(
         hard_testing: the module's variable of that name; None for the one before, at first False.
 
     Raises:
-        LocalError: something that it needs is missing or failed. A cloud that was up stays up.
+        LocalError: something that it needs is missing or failed. A cloud that was up stays up; so
+            does a new one if nothing but `migrate` failed.
     """
     given: dict[str, Any] = {}
     if contracts is not None:
@@ -62,12 +67,14 @@ def up(
             return _update(home, running, given, report)
         _clear(home)
         try:
-            stack = _start(home, given, report)
+            stack, failure = _start(home, given, report)
             stack.write(home)
         except BaseException:
             with _uninterrupted():
                 _stop(home)
             raise
+        if failure:
+            raise LocalError(f"The laptop cloud is up, but not all of its tables: {failure}")
         return stack
 
 
@@ -81,7 +88,10 @@ def down(home: Path) -> bool:
         return was_up
 
 
-def _start(home: Path, given: Mapping[str, Any], report: Report) -> LaptopStack:
+def _start(
+    home: Path, given: Mapping[str, Any], report: Report
+) -> tuple[LaptopStack, str | None]:
+    """Return what is up, and why not all tables were migrated."""
     processes = _processes(home)
     report("Starting the AWS emulator and PostgreSQL")
     tool = terraform.find(home / "terraform")
@@ -109,15 +119,16 @@ def _start(home: Path, given: Mapping[str, Any], report: Report) -> LaptopStack:
     }
 
     report("Applying the Terraform module")
-    outputs = _apply(tool, processes, home / "terraform", aws, inputs)
+    outputs, failure = _apply(tool, processes, home / "terraform", aws, inputs)
 
-    return LaptopStack(
+    stack = LaptopStack(
         aws=aws,
         outputs=outputs,
         api_url=f"{aws.endpoint_url}/_aws/execute-api/{outputs['api_id']}/Prod",
         database=database,
         tap_url=tap.make(aws, outputs["topic_arn"]),
     )
+    return stack, failure
 
 
 def _update(
@@ -168,28 +179,36 @@ def _apply(
     folder: Path,
     aws: Aws,
     inputs: dict[str, Any],
-) -> dict[str, Any]:
-    """Apply the module as the child of a root module in `folder`; return its outputs."""
+) -> tuple[dict[str, Any], str | None]:
+    """Apply the module as the child of a root module in `folder`.
+
+    Return its outputs, and why not all tables were migrated, if that is all that failed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    # One by one: the module as a whole has no outputs after an apply in which anything failed.
+    names = re.findall(r'^output "(\w+)"', (_MODULE / "outputs.tf").read_text(), re.MULTILINE)
+    outputs = {name: f"${{module.pipeline.{name}}}" for name in names}
     root = {
         "module": {"pipeline": inputs},
-        "output": {"stack": {"value": "${module.pipeline}", "sensitive": True}},
+        "output": {"stack": {"value": outputs, "sensitive": True}},
     }
     configuration = folder / "main.tf.json"
     configuration.touch(mode=0o600)
     configuration.write_text(json.dumps(root, indent=2))
     environment = {**tool.environment, **aws.environment()}
     terraform.pin(folder)
+    failure = None
     for command in (["init"], ["apply", "-auto-approve"]):
         arguments = [tool.command, f"-chdir={folder}", *command, "-no-color", "-input=false"]
         status = processes.run("terraform", arguments, env=environment)
         if status != 0:
             log = processes.log("terraform")
-            reason = terraform.explain(log.read_text())
-            raise LocalError(f"`terraform {command[0]}` failed: {reason} All of it: {log}")
+            failure = terraform.explain(log.read_text())
+            answer = terraform.function_error(log.read_text())
+            if not answer or answer["errorType"] != TablesNotMigrated.__name__:
+                raise LocalError(f"`terraform {command[0]}` failed: {failure} All of it: {log}")
     state = json.loads((folder / "terraform.tfstate").read_text())
-    outputs: dict[str, Any] = state["outputs"]["stack"]["value"]
-    return outputs
+    return state["outputs"]["stack"]["value"], failure
 
 
 def _is_up(home: Path) -> bool:

@@ -34,6 +34,8 @@ _SYSTEM_ROOTS = (
     "var/cache",
     "var/lib",
 )
+# As the provider's aws_lambda_invocation says it.
+_FUNCTION_ERROR = re.compile(r'Error: invoking Lambda Function \(.*?\): (?P<answer>\{"error.*\})')
 # What would make the user's own Terraform settings part of ours.
 _FOREIGN = re.compile(r"AWS_.*|TF_(CLI_ARGS.*|VAR_.*|WORKSPACE|DATA_DIR|LOG.*)")
 
@@ -137,13 +139,16 @@ def target() -> str:
 
 def explain(output: str) -> str:
     """Return the first error in Terraform's output as one line."""
-    lines = [line.strip(" │╷╵\t") for line in re.sub(r"\x1b\[[0-9;]*m", "", output).splitlines()]
+    lines = _lines(output)
     starts = (number for number, line in enumerate(lines) if line.startswith("Error: "))
     start = next(starts, None)
     if start is None:
         return "no error message"
     block = lines[start : start + 12]
     details = [line for line in block[1:] if line and not re.match(r"(with|on) .*[,:]$|\d+:", line)]
+    answer = _answer(block[0])
+    if answer is not None:
+        return " ".join(answer["errorMessage"].split())
     error = " ".join([block[0].removeprefix("Error: "), *details[:3]])
     if _needs_registry(error):
         return (
@@ -151,6 +156,24 @@ def explain(output: str) -> str:
             "be reached and no mirror of it was found. Name one in TF_PLUGIN_CACHE_DIR."
         )
     return error
+
+
+def function_error(output: str) -> dict[str, Any] | None:
+    """Return how a function failed that Terraform called, if that is the only error.
+
+    It is what Lambda answers: `{"errorType": …, "errorMessage": …}`, and more.
+    """
+    errors = [line for line in _lines(output) if line.startswith("Error: ")]
+    return _answer(errors[0]) if len(errors) == 1 else None
+
+
+def _answer(error: str) -> dict[str, Any] | None:
+    found = _FUNCTION_ERROR.fullmatch(error)
+    return json.loads(found["answer"]) if found else None
+
+
+def _lines(output: str) -> list[str]:
+    return [line.strip(" │╷╵\t") for line in re.sub(r"\x1b\[[0-9;]*m", "", output).splitlines()]
 
 
 def _command(environment: Mapping[str, str]) -> str:

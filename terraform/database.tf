@@ -193,7 +193,7 @@ resource "aws_rds_cluster_instance" "this" {
 }
 
 # Brings roles and tables to what the contracts say: on the first apply and whenever they, the code or the database
-# changed.
+# changed. If it fails, nothing is kept in the state, so the next apply calls it again; nothing else depends on it.
 resource "aws_lambda_invocation" "migrate" {
   function_name = aws_lambda_function.this["migrate"].function_name
 

@@ -49,11 +49,6 @@ output "alert_subscriptions_pending" {
   ]
 }
 
-output "invalid_contracts" {
-  description = "What is wrong with each contract that is invalid, by its table. Files of these tables are rejected; all others are loaded. As of the last apply that changed a contract or the code."
-  value       = try(jsondecode(aws_lambda_invocation.migrate.result).invalid, {})
-}
-
 output "state_machine_arn" {
   description = "The state machine that takes a file through Transform, Test and Load. tm reads it."
   value       = aws_sfn_state_machine.ingestion.arn

@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import shutil
@@ -228,6 +229,22 @@ def test_an_unusable_configuration_file_is_no_obstacle(tmp_path: Path, config: s
     assert found.get("TF_CLI_CONFIG_FILE") in (None, str(tmp_path / "state" / "terraform.rc"))
 
 
+# As the provider's 5.100.0 and Terraform print it.
+FUNCTION_ERROR = (
+    "\n│ Error: invoking Lambda Function (tm-pipeline-migrate): "
+    + json.dumps(
+        {
+            "errorMessage": '1 of 2 tables\nMigrated: a.\n- b.odcs.yaml: it\'s "broken"',
+            "errorType": "TablesNotMigrated",
+            "stackTrace": ["a line\n"],
+        }
+    )
+    + "\n│ \n│   with module.pipeline.aws_lambda_invocation.migrate,\n"
+    '│   on database.tf line 195, in resource "aws_lambda_invocation" "migrate":\n'
+    '│  195: resource "aws_lambda_invocation" "migrate" {\n│ \n'
+)
+
+
 @pytest.mark.parametrize(
     ("output", "line"),
     [
@@ -244,8 +261,18 @@ def test_an_unusable_configuration_file_is_no_obstacle(tmp_path: Path, config: s
             "creating S3 Bucket (x): no",
         ),
         ("\x1b[31mError: \x1b[0mit broke\n\nBecause.\n", "it broke Because."),
+        (FUNCTION_ERROR, '1 of 2 tables Migrated: a. - b.odcs.yaml: it\'s "broken"'),
         ("all is well", "no error message"),
     ],
 )
 def test_terraforms_errors_become_one_line(output: str, line: str) -> None:
     assert terraform.explain(output) == line
+
+
+def test_a_function_s_error_counts_only_if_nothing_else_failed() -> None:
+    answer = terraform.function_error(FUNCTION_ERROR)
+
+    assert answer is not None
+    assert answer["errorType"] == "TablesNotMigrated"
+    assert terraform.function_error(f"{FUNCTION_ERROR}\nError: another\n") is None
+    assert terraform.function_error("all is well") is None

@@ -42,7 +42,6 @@ def test_complete(
 
     # The emulator asks no address to confirm.
     assert stack["alert_subscriptions_pending"] == []
-    assert stack["invalid_contracts"] == {}
     example.check_inventory()
     check_zones(sandbox, stack["name"])
     check_functions(sandbox, stack, monkeypatch)

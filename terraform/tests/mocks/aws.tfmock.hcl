@@ -28,9 +28,6 @@ mock_resource "aws_dynamodb_table" {
 mock_resource "aws_iam_role" {
   defaults = { arn = "arn:aws:iam::123456789012:role/mock" }
 }
-mock_resource "aws_lambda_invocation" {
-  defaults = { result = "{\"tables\": [], \"invalid\": {\"budgets\": \"budgets.odcs.yaml: it is broken\"}}" }
-}
 mock_resource "aws_lambda_function" {
   defaults = {
     arn        = "arn:aws:lambda:eu-central-1:123456789012:function:mock"
