@@ -20,7 +20,6 @@ from local.errors import LocalError
 from local.home import CHECKOUT
 from local.processes import Processes
 from local.stack import Aws, LaptopStack
-from shared.errors import TablesNotMigrated
 
 NAME = "tm-pipeline"
 
@@ -28,6 +27,7 @@ Report = Callable[[str], None]
 
 _MODULE = CHECKOUT / "terraform"
 _DATABASE = "pipeline"
+_ROOT = "main.tf.json"
 
 
 def up(
@@ -39,7 +39,7 @@ def up(
 ) -> LaptopStack:
     """Bring the laptop cloud of `home` up, or leave nothing behind; apply again where it is up.
 
-    It stays up if all that failed is that `migrate` could not bring every table to its contract.
+    It stays up if nothing failed but `migrate`, for one contract that is wrong fails it.
 
     Args:
         home: the state folder; two of them do not disturb each other.
@@ -48,8 +48,8 @@ def up(
         hard_testing: the module's variable of that name; None for the one before, at first False.
 
     Raises:
-        LocalError: something that it needs is missing or failed. A cloud that was up stays up; so
-            does a new one if nothing but `migrate` failed.
+        LocalError: something that it needs is missing or failed, or `migrate` did. A cloud that was
+            up stays up.
     """
     given: dict[str, Any] = {}
     if contracts is not None:
@@ -64,17 +64,19 @@ def up(
         )
     with _exclusive(home), _interruptible():
         if _is_up(home) and (running := LaptopStack.read(home)):
-            return _update(home, running, given, report)
-        _clear(home)
-        try:
-            stack, failure = _start(home, given, report)
+            stack, failure = _update(home, running, given, report)
             stack.write(home)
-        except BaseException:
-            with _uninterrupted():
-                _stop(home)
-            raise
+        else:
+            _clear(home)
+            try:
+                stack, failure = _start(home, given, report)
+                stack.write(home)
+            except BaseException:
+                with _uninterrupted():
+                    _stop(home)
+                raise
         if failure:
-            raise LocalError(f"The laptop cloud is up, but not all of its tables: {failure}")
+            raise LocalError(f"The laptop cloud is up, but `migrate` failed: {failure}")
         return stack
 
 
@@ -88,10 +90,8 @@ def down(home: Path) -> bool:
         return was_up
 
 
-def _start(
-    home: Path, given: Mapping[str, Any], report: Report
-) -> tuple[LaptopStack, str | None]:
-    """Return what is up, and why not all tables were migrated."""
+def _start(home: Path, given: Mapping[str, Any], report: Report) -> tuple[LaptopStack, str | None]:
+    """Return what is up, and how `migrate` failed if nothing else did."""
     processes = _processes(home)
     report("Starting the AWS emulator and PostgreSQL")
     tool = terraform.find(home / "terraform")
@@ -102,7 +102,7 @@ def _start(
 
     report("Uploading the functions' code")
     inputs = {
-        "source": os.path.relpath(_MODULE, home / "terraform"),
+        "source": _source(home),
         "name": NAME,
         # The examples' tests sign; here the other way is at work.
         "api_auth": "key",
@@ -133,20 +133,20 @@ def _start(
 
 def _update(
     home: Path, stack: LaptopStack, given: Mapping[str, Any], report: Report
-) -> LaptopStack:
+) -> tuple[LaptopStack, str | None]:
+    """Apply the module as it is now; return the same as `_start`."""
     report("Uploading the functions' code")
-    root = json.loads(_root(home).read_text())
-    inputs = root["module"]["pipeline"] | {"function_zip": _upload(stack.aws)} | given
+    folder = home / "terraform"
+    inputs = json.loads((folder / _ROOT).read_text())["module"]["pipeline"]
+    inputs |= {"source": _source(home), "function_zip": _upload(stack.aws), **given}
     report("Applying the Terraform module again")
-    tool = terraform.find(home / "terraform")
-    outputs = _apply(tool, _processes(home), home / "terraform", stack.aws, inputs)
-    updated = replace(stack, outputs=outputs)
-    updated.write(home)
-    return updated
+    tool = terraform.find(folder)
+    outputs, failure = _apply(tool, _processes(home), folder, stack.aws, inputs)
+    return replace(stack, outputs=outputs), failure
 
 
-def _root(home: Path) -> Path:
-    return home / "terraform" / "main.tf.json"
+def _source(home: Path) -> str:
+    return os.path.relpath(_MODULE, home / "terraform")
 
 
 def _upload(aws: Aws) -> dict[str, str]:
@@ -182,7 +182,7 @@ def _apply(
 ) -> tuple[dict[str, Any], str | None]:
     """Apply the module as the child of a root module in `folder`.
 
-    Return its outputs, and why not all tables were migrated, if that is all that failed.
+    Return its outputs, and how `migrate` failed if nothing else did.
     """
     folder.mkdir(parents=True, exist_ok=True)
     # One by one: the module as a whole has no outputs after an apply in which anything failed.
@@ -192,7 +192,7 @@ def _apply(
         "module": {"pipeline": inputs},
         "output": {"stack": {"value": outputs, "sensitive": True}},
     }
-    configuration = folder / "main.tf.json"
+    configuration = folder / _ROOT
     configuration.touch(mode=0o600)
     configuration.write_text(json.dumps(root, indent=2))
     environment = {**tool.environment, **aws.environment()}
@@ -204,8 +204,7 @@ def _apply(
         if status != 0:
             log = processes.log("terraform")
             failure = terraform.explain(log.read_text())
-            answer = terraform.function_error(log.read_text())
-            if not answer or answer["errorType"] != TablesNotMigrated.__name__:
+            if not terraform.is_function_error(log.read_text()):
                 raise LocalError(f"`terraform {command[0]}` failed: {failure} All of it: {log}")
     state = json.loads((folder / "terraform.tfstate").read_text())
     return state["outputs"]["stack"]["value"], failure

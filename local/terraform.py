@@ -146,9 +146,8 @@ def explain(output: str) -> str:
         return "no error message"
     block = lines[start : start + 12]
     details = [line for line in block[1:] if line and not re.match(r"(with|on) .*[,:]$|\d+:", line)]
-    answer = _answer(block[0])
-    if answer is not None:
-        return " ".join(answer["errorMessage"].split())
+    if found := _FUNCTION_ERROR.fullmatch(block[0]):
+        return " ".join(json.loads(found["answer"])["errorMessage"].split())
     error = " ".join([block[0].removeprefix("Error: "), *details[:3]])
     if _needs_registry(error):
         return (
@@ -158,18 +157,10 @@ def explain(output: str) -> str:
     return error
 
 
-def function_error(output: str) -> dict[str, Any] | None:
-    """Return how a function failed that Terraform called, if that is the only error.
-
-    It is what Lambda answers: `{"errorType": …, "errorMessage": …}`, and more.
-    """
+def is_function_error(output: str) -> bool:
+    """Tell whether nothing failed but a function that Terraform called."""
     errors = [line for line in _lines(output) if line.startswith("Error: ")]
-    return _answer(errors[0]) if len(errors) == 1 else None
-
-
-def _answer(error: str) -> dict[str, Any] | None:
-    found = _FUNCTION_ERROR.fullmatch(error)
-    return json.loads(found["answer"]) if found else None
+    return len(errors) == 1 and _FUNCTION_ERROR.fullmatch(errors[0]) is not None
 
 
 def _lines(output: str) -> list[str]:

@@ -270,9 +270,7 @@ def test_terraforms_errors_become_one_line(output: str, line: str) -> None:
 
 
 def test_a_function_s_error_counts_only_if_nothing_else_failed() -> None:
-    answer = terraform.function_error(FUNCTION_ERROR)
-
-    assert answer is not None
-    assert answer["errorType"] == "TablesNotMigrated"
-    assert terraform.function_error(f"{FUNCTION_ERROR}\nError: another\n") is None
-    assert terraform.function_error("all is well") is None
+    assert terraform.is_function_error(FUNCTION_ERROR)
+    assert not terraform.is_function_error(f"{FUNCTION_ERROR}\nError: another\n")
+    assert not terraform.is_function_error("Error: another")
+    assert not terraform.is_function_error("all is well")
