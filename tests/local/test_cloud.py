@@ -1,6 +1,9 @@
+import base64
 import contextlib
 import dataclasses
+import hashlib
 import http.client
+import io
 import json
 import os
 import secrets
@@ -9,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +24,9 @@ import requests
 from botocore.config import Config
 
 from local import cloud, terraform
+from local.bundle import bundle
 from local.errors import LocalError
+from local.home import CHECKOUT
 from local.postgres import connected
 from local.processes import Processes
 from local.stack import Aws, LaptopStack
@@ -171,6 +177,39 @@ def test_a_failed_up_leaves_no_process_and_tells_where_to_look(
     log = (home / "processes" / "terraform.log").read_text()
     assert "locked provider registry.terraform.io/hashicorp/aws 5.100.0 does not match" in log
     assert not os.path.lexists(home / "postgres")
+
+
+@pytest.mark.deep
+def test_a_contract_that_is_wrong_leaves_all_else_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = bundle(CHECKOUT)
+    archived = io.BytesIO(code.content)
+    with zipfile.ZipFile(archived, "a") as archive:
+        archive.writestr("contracts/broken.odcs.yaml", "kind: DataContract")
+    digest = base64.b64encode(hashlib.sha256(archived.getvalue()).digest()).decode()
+    broken = dataclasses.replace(code, content=archived.getvalue(), hash=digest)
+    monkeypatch.setattr(cloud, "bundle", lambda _: broken)
+    try:
+        with pytest.raises(
+            LocalError, match=r"is up, but `migrate` failed: 1 of 3 .* broken\.odcs"
+        ):
+            cloud.up(tmp_path, hard_testing=False, report=print)
+
+        stack = LaptopStack.read(tmp_path)
+        assert stack is not None
+        assert stack.outputs.keys() >= {"landing_bucket", "database_cluster_arn", "api_url"}
+        with connected(stack.database) as connection:
+            assert connection.run("SELECT * FROM daily_checkins") == []
+        wired = stack.aws.client("s3").get_bucket_notification_configuration(
+            Bucket=stack.outputs["landing_bucket"]
+        )
+        assert len(wired["LambdaFunctionConfigurations"]) == 1
+        # The next apply calls it again.
+        state = json.loads((tmp_path / "terraform" / "terraform.tfstate").read_text())
+        assert "aws_lambda_invocation" not in {each["type"] for each in state["resources"]}
+    finally:
+        cloud.down(tmp_path)
 
 
 def test_two_commands_at_once_do_not_mix(tmp_path: Path) -> None:
