@@ -124,7 +124,7 @@ def _start(home: Path, given: Mapping[str, Any], report: Report) -> tuple[Laptop
     stack = LaptopStack(
         aws=aws,
         outputs=outputs,
-        api_url=f"{aws.endpoint_url}/_aws/execute-api/{outputs['api_id']}/Prod",
+        api_url=_api_url(aws, outputs),
         database=database,
         tap_url=tap.make(aws, outputs["topic_arn"]),
     )
@@ -142,7 +142,11 @@ def _update(
     report("Applying the Terraform module again")
     tool = terraform.find(folder)
     outputs, failure = _apply(tool, _processes(home), folder, stack.aws, inputs)
-    return replace(stack, outputs=outputs), failure
+    return replace(stack, outputs=outputs, api_url=_api_url(stack.aws, outputs)), failure
+
+
+def _api_url(aws: Aws, outputs: Mapping[str, Any]) -> str:
+    return f"{aws.endpoint_url}/_aws/execute-api/{outputs['api_id']}/Prod"
 
 
 def _source(home: Path) -> str:

@@ -54,6 +54,7 @@ def fetch(s3: "S3Client", bucket: str, digest: str) -> Contracts:
 
     Raises: as `deployed` does.
     """
+    refusals = []
     for folder in (_DEPLOYED, _KEPT):
         key = f"{folder}{digest}.json"
         try:
@@ -61,6 +62,7 @@ def fetch(s3: "S3Client", bucket: str, digest: str) -> Contracts:
         except botocore.exceptions.ClientError as error:
             if error.response["Error"]["Code"] not in _NOT_THERE:
                 raise
+            refusals.append(f"{key}: {error}")
             continue
         if hashlib.sha256(content).hexdigest() != digest:
             raise ContractsMissing(
@@ -70,9 +72,9 @@ def fetch(s3: "S3Client", bucket: str, digest: str) -> Contracts:
             )
         return Contracts.unpacked(content)
     raise ContractsMissing(
-        f"the contracts {digest} are neither deployed nor kept in s3://{bucket}, or this role may "
-        "not read them. A former set is kept for 30 days: `tm replay` runs the ingestion with the "
-        "deployed one"
+        f"the contracts {digest} are neither deployed nor kept in s3://{bucket}: "
+        f"{'; '.join(refusals)}. A former set is kept for 30 days: `tm replay` runs the ingestion "
+        "with the deployed one"
     )
 
 

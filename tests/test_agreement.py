@@ -118,7 +118,7 @@ def test_an_image_holds_what_counts_into_its_tag() -> None:
     ]
     files = {
         path.relative_to(CHECKOUT).as_posix()
-        for folder in ("contracts", "functions", "shared")
+        for folder in ("functions", "shared")
         for path in (CHECKOUT / folder).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }

@@ -250,15 +250,15 @@ run "created_with_authorities" {
   }
 
   assert {
-    condition     = [for object in aws_s3_object.database_ca_bundle : [object.bucket, object.key, object.content]] == [["tm-pipeline-config-123456789012-eu-central-1", "database_ca_bundle/${sha256(var.database_ca_bundle)}.pem", var.database_ca_bundle]]
+    condition     = [for name, object in aws_s3_object.config : [object.bucket, object.key, object.content] if name != "contracts"] == [["tm-pipeline-config-123456789012-eu-central-1", "database_ca_bundle/${sha256(var.database_ca_bundle)}.pem", var.database_ca_bundle]]
     error_message = "database_ca_bundle is not in the object that the functions are told of."
   }
 
   assert {
     condition = {
       for name, policy in aws_iam_role_policy.function : name => [
-        for statement in jsondecode(policy.policy).Statement : statement if strcontains(jsonencode(statement), "arn:aws:s3:::config")
-      ] if strcontains(policy.policy, "arn:aws:s3:::config")
+        for statement in jsondecode(policy.policy).Statement : statement if strcontains(jsonencode(statement), "arn:aws:s3:::config/database_ca_bundle")
+      ] if strcontains(policy.policy, "arn:aws:s3:::config/database_ca_bundle")
       } == {
       for name in ["api", "load"] : name => [
         { Effect = "Allow", Action = ["s3:GetObject"], Resource = ["arn:aws:s3:::config/database_ca_bundle/${sha256(var.database_ca_bundle)}.pem"] }
@@ -269,7 +269,7 @@ run "created_with_authorities" {
 
   assert {
     condition = [
-      for statement in jsondecode(aws_vpc_endpoint.gateway["s3"].policy).Statement : [statement.Action, statement.Condition.ArnEquals["aws:PrincipalArn"]] if strcontains(jsonencode(statement.Resource), "arn:aws:s3:::config")
+      for statement in jsondecode(aws_vpc_endpoint.gateway["s3"].policy).Statement : [statement.Action, statement.Condition.ArnEquals["aws:PrincipalArn"]] if strcontains(jsonencode(statement.Resource), "arn:aws:s3:::config/database_ca_bundle")
     ] == [for name in ["api", "load"] : [["s3:GetObject"], "arn:aws:iam::123456789012:role/${name}"]]
     error_message = "S3's gateway does not let api and load read database_ca_bundle."
   }
@@ -499,8 +499,8 @@ run "given_where_they_know_the_authority" {
   }
 
   assert {
-    condition     = length(aws_s3_object.database_ca_bundle) == 0 && keys(aws_s3_bucket.this) == ["landing", "staging"]
-    error_message = "There is a bucket with nothing in it."
+    condition     = keys(aws_s3_object.config) == ["contracts"]
+    error_message = "There is an object for database_ca_bundle although nobody gave one."
   }
 }
 

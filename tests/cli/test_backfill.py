@@ -18,7 +18,7 @@ from shared.ingestion_log import IngestionLog
 from shared.odcs import load_all
 from tests.fixtures.aws import LANDING, ingestion_of, land, run_of
 from tests.fixtures.contracts import contract_set
-from tests.fixtures.operator import Cloud, on_terminal, tm
+from tests.fixtures.operator import Cloud, have_contracts, on_terminal, tm
 
 CUT = dt.datetime(2024, 3, 3, 12, tzinfo=dt.UTC)
 MARCH = ("--from", "2024-03-01", "--to", "2024-03-31")
@@ -459,8 +459,7 @@ def test_an_invalid_contract_is_left_out_and_said(
 ) -> None:
     ours = cloud.ingest(b"good", key(3))
     reason = "budgets.odcs.yaml: column '[a]': it is broken"
-    found = contract_set(load_all(), {"budgets": reason})
-    monkeypatch.setattr("shared.odcs.load_all", lambda: found)
+    have_contracts(contract_set(load_all(), {"budgets": reason}), monkeypatch)
 
     result = run()
 

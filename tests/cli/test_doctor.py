@@ -35,7 +35,7 @@ from tests.fixtures.aws import KEY, LANDING, LOG_TABLE, REGION, land, run_of
 from tests.fixtures.contracts import contract_set
 from tests.fixtures.database import Database
 from tests.fixtures.laptop import Laptop
-from tests.fixtures.operator import MOST, OUTPUTS, Cloud, deploy, tm
+from tests.fixtures.operator import MOST, OUTPUTS, Cloud, deploy, have_contracts, tm
 from tests.fixtures.pipeline import eventually
 from tests.fixtures.rds_data_api import CLUSTER_ARN, Calls, DataApi, intercepted
 
@@ -111,14 +111,11 @@ def test_for_people_each_finding_is_a_line_and_says_what_to_do(
 
 def test_an_invalid_contract(up: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     reason = "budgets.odcs.yaml: column 'a': it is broken"
-    invalid = contract_set(odcs.load_all(), {"budgets": reason})
-    monkeypatch.setattr("shared.odcs.load_all", lambda: invalid)
+    have_contracts(contract_set(odcs.load_all(), {"budgets": reason}), monkeypatch)
 
     found = [finding for name, finding in doctor.examine(up) if name == "contracts"]
 
-    assert found == [
-        Finding(Verdict.WRONG, reason, "correct the contract, then `tm up`")
-    ]
+    assert found == [Finding(Verdict.WRONG, reason, "correct the contract, then `tm up`")]
 
 
 def test_only_what_is_wrong_counts() -> None:
@@ -499,7 +496,7 @@ def test_a_promised_file_that_is_not_loaded(
     promised = contract.model_copy(
         update={"sla": ServiceLevel.model_validate({"time": "00:00"}), "timezone": "UTC"}
     )
-    monkeypatch.setattr("shared.odcs.load_all", lambda: {"dailycheckins": promised})
+    have_contracts(contract_set({"dailycheckins": promised}, {}), monkeypatch)
     [found] = looked(aws_stack, "last loads")
     assert found.what == "dailycheckins: none within 31 days", "nobody misses it on a new stack"
     assert found.verdict == "ok"

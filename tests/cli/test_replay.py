@@ -9,7 +9,8 @@ from local.tap import Alert
 from shared.ingestion import Run
 from shared.ingestion_log import IngestionLog
 from tests.fixtures.aws import STAGING, run_of
-from tests.fixtures.operator import MOST, Cloud, one_line, tm
+from tests.fixtures.contracts import contract_set
+from tests.fixtures.operator import MOST, Cloud, have_contracts, one_line, tm
 
 
 def test_a_replay_is_the_next_run_on_the_same_item(cloud: Cloud) -> None:
@@ -95,7 +96,7 @@ def test_while_a_run_is_under_way_none_is_started(cloud: Cloud) -> None:
 
 def test_a_table_whose_contract_is_gone(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     ingestion = cloud.ingest(b"good")
-    monkeypatch.setattr("shared.odcs.load_all", dict)
+    have_contracts(contract_set({}, {}), monkeypatch)
     assert one_line(tm("replay", ingestion.id)) == (
         "tm: There is no contract for dailycheckins any more."
     )

@@ -4,7 +4,6 @@ from shared import settings
 from shared.errors import InvalidSettings
 from shared.settings import ApiSettings, LoadSettings, TestSettings, read
 
-
 CONTRACTS = {"config_bucket": "config", "contracts_hash": 64 * "0"}
 
 

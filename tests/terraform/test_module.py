@@ -429,6 +429,7 @@ def test_a_right_value_is_accepted(answers: dict[str, list[str]]) -> None:
 
 def test_every_message_of_the_module_is_shown() -> None:
     shown = {*(how for how, _ in CASES), ALL_IMAGES, NO_CONTRACTS, UNTRUSTED, UNTRUSTED_PROXY}
+    shown |= BAD_CONTRACTS
     options = hcl2.SerializationOptions(strip_string_quotes=True)
     messages = [
         message.replace('\\"', '"')
@@ -438,6 +439,48 @@ def test_every_message_of_the_module_is_shown() -> None:
 
     assert messages
     assert [message for message in messages if not any(part in message for part in shown)] == []
+
+
+BAD_CONTRACTS = {
+    "must be a folder with at least one contract, <table>.odcs.yaml",
+    "Call each contract <table>.odcs.yaml, the table with up to 48",
+    "which is not in UTF-8: save each contract in UTF-8.",
+    "larger than 512 KiB, which no contract needs.",
+}
+
+
+def test_contracts_that_cannot_be_right_are_refused_by_the_plan(
+    run: Module, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    for name in ("Orders.odcs.yaml", "orders.yaml", "orders.odcs.yml", "notes.txt"):
+        (bad / name).write_text("x")
+    (bad / "latin.odcs.yaml").write_bytes("é".encode("latin-1"))
+    (bad / "huge.odcs.yaml").write_text((512 * 1024 + 3) * "x")
+    (bad / "most.odcs.yaml").write_text(512 * 1024 * "x")
+    folders = {"absent": tmp_path / "absent", "bad": bad}
+
+    said = errors(
+        plans_of(
+            run.tool,
+            run.folder,
+            {name: {"function_zip": ZIP, "contracts_dir": str(f)} for name, f in folders.items()},
+            "./tests/mocks",
+        )
+    )
+
+    [absent] = said["absent"]
+    assert absent.startswith(
+        f'contracts_dir, "{folders["absent"]}", must be a folder with at least'
+    )
+    assert said["bad"] == [
+        f'{bad} holds "Orders.odcs.yaml", "orders.odcs.yml", "orders.yaml". Call each contract '
+        "<table>.odcs.yaml, the table with up to 48 lower-case letters, digits and underscores, "
+        "the first of them a letter, and keep other YAML files elsewhere.",
+        f'{bad} holds "latin.odcs.yaml", which is not in UTF-8: save each contract in UTF-8.',
+        f'{bad} holds "huge.odcs.yaml", larger than 512 KiB, which no contract needs.',
+    ]
 
 
 @pytest.mark.deep

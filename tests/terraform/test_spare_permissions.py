@@ -8,6 +8,7 @@ credentials, on the emulator, which asks the role for every call.
 import contextlib
 import datetime as dt
 import functools
+import hashlib
 import importlib
 import io
 import itertools
@@ -27,15 +28,15 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from shared import database, settings
+from shared import contract_store, database, settings
 from shared.endings import Status
 from shared.gate import Gate
 from shared.ingestion import Ingestion, Run, Source
 from shared.intake import Admission, Intake
 from shared.landing_key import LandingKey
-from shared.odcs import load_all
+from shared.odcs import CONTRACTS, load_all
 from shared.staging import Staging, part_name
-from tests.fixtures.aws import lambda_context, task_event
+from tests.fixtures.aws import lambda_context, packed, task_event
 from tests.fixtures.lookup import request
 from tests.fixtures.pipeline import AT, Pipeline, checkins, eventually, key_of, refusing
 
@@ -91,11 +92,15 @@ class Function:
                 patch.setenv(name, value)
             patch.delenv("AWS_PROFILE", raising=False)
             patch.setattr(boto3, "DEFAULT_SESSION", None)
+            patch.setattr(
+                contract_store, "_once", functools.cache(contract_store._once.__wrapped__)
+            )
             settings.read.cache_clear()
             yield
         settings.read.cache_clear()
 
     def call(self, event: Event, request_id: str = "request-1") -> Event:
+        contract_store._once.cache_clear()  # as in a process that Lambda has just started
         module = importlib.import_module(f"functions.{self.name}.handler")
         answer: Event = module.handler(event, lambda_context(request_id))
         return answer
@@ -143,7 +148,7 @@ class Function:
         )
 
 
-Work = Callable[[], None]
+Work = Callable[[], object]
 """Has a function do all that it is there for, and looks whether that was done."""
 
 
@@ -192,10 +197,27 @@ def answer(pipeline: Pipeline, name: str, event: Event) -> Event:
 
 @contextlib.contextmanager
 def migrate(function: Function) -> Iterator[Work]:
+    s3, outputs = client(function.pipeline, "s3"), function.pipeline.outputs
+    kept = {"Bucket": outputs["config_bucket"], "Key": f"kept/{outputs['contracts_hash']}.json"}
+
     def work() -> None:
+        s3.delete_object(**kept)
         assert "daily_checkins" in function.call({"contracts": "any"})["tables"]
+        s3.head_object(**kept)
 
     yield work
+
+
+@contextlib.contextmanager
+def either(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
+    """Yield a set of contracts that is only deployed, and one that is only kept."""
+    s3, bucket = client(pipeline, "s3"), pipeline.outputs["config_bucket"]
+    deployed, former = pipeline.outputs["contracts_hash"], packed(CONTRACTS) + b" "
+    copy, digest = f"kept/{deployed}.json", hashlib.sha256(former).hexdigest()
+    s3.delete_object(Bucket=bucket, Key=copy)
+    s3.put_object(Bucket=bucket, Key=f"kept/{digest}.json", Body=former)
+    yield deployed, digest
+    contract_store.keep(s3, bucket)
 
 
 @contextlib.contextmanager
@@ -203,12 +225,13 @@ def transform(function: Function) -> Iterator[Work]:
     with landed(function.pipeline, BODY) as (ingestion, run):
         staging = Staging(function.pipeline.outputs["staging_bucket"], ingestion)
 
-        def work() -> None:
+        def work(contracts: str) -> None:
             with leftover(function.pipeline, staging.clean_prefix, staging.suspect_prefix):
-                verdict = function.call(task_event(ingestion, run))
+                verdict = function.call(task_event(ingestion, run, contracts=contracts))
             assert (verdict["rowsClean"], verdict["rowsSuspect"]) == (2, 1)
 
-        yield work
+        with either(function.pipeline) as sets:
+            yield lambda: [*map(work, sets)]
 
 
 @contextlib.contextmanager
@@ -225,11 +248,12 @@ def examine(function: Function) -> Iterator[Work]:
             )
         event = task_event(ingestion, run, transform=transformed, load={"refusedParts": 1})
 
-        def work() -> None:
+        def work(contracts: str) -> None:
             with leftover(function.pipeline, staging.failed_tests_prefix):
-                assert function.call(event)["rowsRejected"] == 3
+                assert function.call(event | {"contracts": contracts})["rowsRejected"] == 3
 
-        yield work
+        with either(function.pipeline) as sets:
+            yield lambda: [*map(work, sets)]
 
 
 @contextlib.contextmanager
@@ -243,15 +267,20 @@ def load(function: Function) -> Iterator[Work]:
         key = ingestion.source.key
 
         def work() -> None:
-            pipeline.query("DELETE FROM daily_checkins WHERE username = 'ned'")
-            pipeline.query("UPDATE source SET version_id = 'old' WHERE source_key = :key", key=key)
-            assert function.call(event)["rowsLoaded"] == 1
-            assert len(pipeline.loaded(key)) == 1
+            for contracts in sets:
+                of_set = event | {"contracts": contracts}
+                pipeline.query("DELETE FROM daily_checkins WHERE username = 'ned'")
+                pipeline.query(
+                    "UPDATE source SET version_id = 'old' WHERE source_key = :key", key=key
+                )
+                assert function.call(of_set)["rowsLoaded"] == 1
+                assert len(pipeline.loaded(key)) == 1
             with refusing(pipeline, "ned"):
                 assert function.call(event)["rowsRefused"] == 1
 
-        work()
-        yield work
+        with either(pipeline) as sets:
+            work()
+            yield work
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ import pytest
 from shared.errors import InvalidSettings
 from shared.settings import DatabaseSettings, MigrateSettings, read
 
-NAME = {"DATABASE_NAME": "tm"}
+NAME = {"DATABASE_NAME": "tm", "CONFIG_BUCKET": "config", "CONTRACTS_HASH": 64 * "0"}
 SECRET = {"DATABASE_SECRET_ARN": "arn:secret"}
 CLUSTER = {"DATABASE_CLUSTER_ARN": "arn:cluster"}
 HOST = {"DATABASE_HOST": "db", "DATABASE_PORT": "5432"}
