@@ -183,7 +183,7 @@ def test_a_function_s_image_is_for_that_function(plans: dict[str, list[Statement
 
 
 def test_buckets_and_topic_answer_over_tls_alone(plans: dict[str, list[Statement]]) -> None:
-    for stack, statements in plans.items():
+    for statements in plans.values():
         wanted = {
             f'aws_s3_bucket_policy.this["{name}"]': ("s3:*", {f"arn:aws:s3:::{name}"})
             for name in ("config", "landing", "staging")

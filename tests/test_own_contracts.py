@@ -1,0 +1,201 @@
+"""A team's own folder of contracts, on a running stack: a table is one file and one apply.
+
+One contract that is wrong stops its own table alone, and everybody who asks is told.
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import cloud, terraform
+from local.errors import LocalError
+from shared import contract_store
+from shared.ingestion import unmatched_id
+from tests.checkout import CHECKOUT
+from tests.fixtures.aws import ingestion_of
+from tests.fixtures.laptop import Laptop
+from tests.fixtures.pipeline import Pipeline, eventually
+
+pytestmark = [pytest.mark.deep, pytest.mark.timeout(900)]
+
+EXAMPLE = CHECKOUT / "terraform" / "examples" / "your-own-tables" / "contracts"
+ORDERS = "order_id,customer,ordered_at,amount\n1,ada,2024-03-03 10:00:00,2.50\n"
+CUSTOMERS = "customer,email,country,since\nada,ada@example.com,GB,2020-01-02\n"
+
+
+class Team:
+    """A stack that has the contracts of a folder."""
+
+    def __init__(self, home: Path, contracts: Path) -> None:
+        self.home, self.contracts = home, contracts
+        self.pipeline = Pipeline(Laptop(home, cloud.up(home, contracts=contracts, report=print)))
+
+    def apply(self) -> None:
+        """Apply what has changed in the folder, as `tm up` does."""
+        self.pipeline = Pipeline(Laptop(self.home, cloud.up(self.home, report=print)))
+
+    def write(self, table: str, of: str, *changes: tuple[str, str]) -> Path:
+        """Write the contract of a table: another one's, with another name and changes."""
+        text = (EXAMPLE / f"{of}.odcs.yaml").read_text().replace(f"name: {of}", f"name: {table}")
+        for before, after in changes:
+            assert before in text
+            text = text.replace(before, after)
+        path = self.contracts / f"{table}.odcs.yaml"
+        path.write_text(text)
+        return path
+
+    def load(self, table: str, body: str, name: str = "f.csv") -> dict[str, Any]:
+        """Land a file and return its log item at the end."""
+        source = self.pipeline.put(body, f"table={table}/year=2024/month=3/day=3/{name}")
+        return self.pipeline.ended(ingestion_of(source).id, table)
+
+    def changes(self) -> dict[str, dict[str, Any]]:
+        """Return what a plan would change, by address without the module."""
+        folder = self.home / "terraform"
+        tool = terraform.find(folder)
+        environment = {**tool.environment, **self.pipeline.laptop.aws.environment()}
+        tool = terraform.Terraform(tool.command, environment)
+        planned = tool.run("plan", "-input=false", "-out=plan", folder=folder)
+        assert planned.returncode == 0, planned.stderr
+        shown = json.loads(tool.run("show", "-json", "plan", folder=folder).stdout)
+        return {
+            each["address"].removeprefix("module.pipeline."): each["change"]
+            for each in shown["resource_changes"]
+            if each["change"]["actions"] not in (["no-op"], ["read"])
+        }
+
+
+@pytest.fixture(scope="module")
+def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    """A stack with the contracts of the example, in a folder of the team's own."""
+    folder = tmp_path_factory.mktemp("team")
+    contracts = Path(shutil.copytree(EXAMPLE, folder / "contracts"))
+    try:
+        yield Team(folder / "home", contracts)
+    finally:
+        cloud.down(folder / "home")
+
+
+def test_a_third_table_is_one_file_and_one_apply(team: Team) -> None:
+    assert team.load("orders", ORDERS)["status"] == "success"
+    before = team.pipeline.outputs
+    team.write("invoices", "orders", ("urn:shop:orders", "urn:shop:invoices"))
+
+    # DRIFTS of the emulator are alarms and the stage.
+    changed = {
+        address: change
+        for address, change in team.changes().items()
+        if not re.match(r"aws_(cloudwatch|api_gateway_stage)", address)
+    }
+    functions = {a: c for a, c in changed.items() if a.startswith("aws_lambda_function.")}
+    told = before["function_names"].keys() - {"alert"}
+    assert functions.keys() == {f'aws_lambda_function.this["{name}"]' for name in told}
+    for change in functions.values():
+        assert change["actions"] == ["update"]
+        differing = {
+            name
+            for name, after in change["after"].items()
+            if after != change["before"].get(name) and name not in change["after_unknown"]
+        }
+        assert differing == {"environment"}, "no code changes"
+    assert changed.keys() - functions.keys() == {
+        'aws_s3_object.config["contracts"]',
+        "aws_lambda_invocation.migrate",
+    }
+
+    team.apply()
+
+    assert team.load("invoices", ORDERS)["status"] == "success"
+    assert team.pipeline.query("SELECT customer, amount FROM invoices")[0][0] == "ada"
+    assert team.load("customers", CUSTOMERS)["status"] == "success"
+
+
+def test_a_run_keeps_the_contracts_that_it_began_with(team: Team) -> None:
+    """A redrive and a retry have the execution's input; a replay is another execution."""
+    item = team.load("orders", ORDERS, "kept.csv")
+    former = item["contracts"]
+    assert former == team.pipeline.outputs["contracts_hash"]
+    team.write("orders", "orders", ("minimum: 0", "minimum: 3"))
+    team.apply()
+    deployed = team.pipeline.outputs["contracts_hash"]
+    s3 = team.pipeline.laptop.aws.client("s3")
+    bucket = team.pipeline.outputs["config_bucket"]
+
+    listed = s3.list_objects_v2(Bucket=bucket)["Contents"]
+    keys = {each["Key"] for each in listed}
+    assert f"deployed/{former}.json" not in keys
+    assert {f"deployed/{deployed}.json", f"kept/{former}.json", f"kept/{deployed}.json"} <= keys
+    rule = contract_store.fetch(s3, bucket, former)["orders"].column("amount").rules[-1]
+    assert "minimum=Decimal('0')" in repr(rule)
+
+    event = {
+        "ingestedID": item["ingestedID"],
+        "ingestedTable": "orders",
+        "dataDate": item["dataDate"],
+        "source": {
+            "bucket": item["bucket"],
+            "key": item["sourceKey"],
+            "versionId": item["versionId"],
+            "size": int(item["size"]),
+        },
+        "execution": {"arn": item["executionArn"], "redrive": 0},
+    }
+
+    def rejected(**contracts: str) -> int:
+        transformed = team.pipeline.invoke("transform", event | contracts)
+        tested = team.pipeline.invoke("test", event | contracts | {"transform": transformed})
+        return int(tested["rowsRejected"])
+
+    assert rejected(contracts=former) == 0
+    assert rejected(contracts=deployed) == rejected() == 1
+
+    team.write("orders", "orders")
+    team.apply()
+    assert team.pipeline.laptop.tm("replay", item["ingestedID"], "--follow").returncode == 0
+    now = team.pipeline.log.get(item["ingestedID"], "orders") or {}
+    assert now["contracts"] == team.pipeline.outputs["contracts_hash"]
+
+
+def test_a_bad_contract_stops_its_own_table_alone(team: Team) -> None:
+    bad = team.write(
+        "refunds", "orders", ("Type: bigint", "Type: bigintt"), ("minimum: 0", "minimun: 0")
+    )
+    vip = (
+        "- name: vip\n        logicalType: string\n        physicalType: text\n      - name: since"
+    )
+    team.write("customers", "customers", ("- name: since", vip))
+
+    with pytest.raises(LocalError) as failed:
+        team.apply()
+
+    # All problems of the bad one, by migrate.
+    said = str(failed.value)
+    assert "refunds.odcs.yaml: column 'order_id'" in said
+    assert "refunds.odcs.yaml: column 'amount'" in said
+    assert "Migrated: customers, invoices, orders." in said
+    # The others work, also the one that has changed in the same apply.
+    assert team.load("orders", ORDERS, "after.csv")["status"] == "success"
+    body = "customer,email,country,since,vip\nbob,bob@example.com,FR,2020-01-02,yes\n"
+    assert team.load("customers", body, "vip.csv")["status"] == "success"
+    assert team.pipeline.query("SELECT vip FROM customers WHERE customer = 'bob'") == [["yes"]]
+    # The alert for a file of the bad one, and the doctor.
+    key = "table=refunds/year=2024/month=3/day=3/f.csv"
+    source = team.pipeline.put(ORDERS, key)
+    [alert] = eventually(lambda: team.pipeline.alerts(unmatched_id(source)))
+    assert "the contract of table 'refunds' is invalid: refunds.odcs.yaml: " in alert["reason"]
+    doctor = team.pipeline.laptop.tm("doctor", "--json")
+    wrong = [each for each in json.loads(doctor.stdout) if each["verdict"] == "wrong"]
+    assert any(
+        each["check"] == "contracts" and "refunds.odcs.yaml" in each["what"] for each in wrong
+    )
+
+    # Every apply says so until it is corrected.
+    with pytest.raises(LocalError, match=r"refunds\.odcs\.yaml"):
+        team.apply()
+    bad.unlink()
+    team.apply()
