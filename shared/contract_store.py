@@ -8,18 +8,21 @@ execution can be redriven, which is 14 days:
 https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html
 """
 
+import contextlib
 import functools
 import hashlib
 from typing import TYPE_CHECKING
 
 import boto3
 import botocore.exceptions
+from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from shared.contract_set import Contracts
-from shared.errors import ContractsMissing, ContractsUnavailable
+from shared.errors import ContractsMissing, ContractsUnavailable, PipelineError
 from shared.ingestion import Run
 from shared.s3 import unavailable
-from shared.settings import ContractSettings
+from shared.settings import ContractSettings, read
 from shared.telemetry import logger
 
 if TYPE_CHECKING:
@@ -29,6 +32,20 @@ _DEPLOYED, _KEPT = "deployed/", "kept/"
 _NOT_THERE = {"403", "404", "AccessDenied", "NoSuchKey"}
 """S3 answers 403 to those who may not list the bucket:
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html"""
+
+
+# A function that cannot reach S3 must say so before it is stopped for taking too long.
+_CONFIG = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 3})
+
+
+def prefetch(settings: type[ContractSettings]) -> None:
+    """Read the deployed set when the module is imported; the call tries again if that fails.
+
+    While Lambda initialises a function, a small one has more of a processor than later: people have
+    measured that, AWS does not document it.
+    """
+    with contextlib.suppress(PipelineError, botocore.exceptions.BotoCoreError, ClientError):
+        deployed(read(settings))
 
 
 def deployed(settings: ContractSettings) -> Contracts:
@@ -59,7 +76,7 @@ def fetch(s3: "S3Client", bucket: str, digest: str) -> Contracts:
         key = f"{folder}{digest}.json"
         try:
             content = _read(s3, bucket, key)
-        except botocore.exceptions.ClientError as error:
+        except ClientError as error:
             if error.response["Error"]["Code"] not in _NOT_THERE:
                 raise
             refusals.append(f"{key}: {error}")
@@ -97,7 +114,7 @@ def keep(s3: "S3Client", bucket: str) -> None:
 
 @functools.cache
 def _once(bucket: str, digest: str) -> Contracts:
-    return fetch(boto3.client("s3"), bucket, digest)
+    return fetch(boto3.client("s3", config=_CONFIG), bucket, digest)
 
 
 def _contracts(bucket: str, digest: str) -> Contracts:

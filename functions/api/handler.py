@@ -13,7 +13,7 @@ from botocore.config import Config
 from functions.api.application import application, encoded
 from functions.api.session import PARAMETERS, Session
 from functions.api.view import View
-from shared.contract_store import deployed
+from shared.contract_store import deployed, prefetch
 from shared.database import Connection, connect
 from shared.ingestion_log import IngestionLog
 from shared.settings import ApiSettings, read
@@ -35,6 +35,7 @@ def log() -> IngestionLog:
 
 
 session = Session(_connect)
+prefetch(ApiSettings)
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from functions.load.removal import Request
 from functions.load.rows import StagedRows
 from functions.load.session import connected
 from functions.load.versions import is_there, may_replace
-from shared.contract_store import deployed, of_run
+from shared.contract_store import deployed, of_run, prefetch
 from shared.endings import Outcome, State
 from shared.errors import StatementFailed
 from shared.ingestion import Ingestion, Run
@@ -23,6 +23,8 @@ from shared.metrics import count_rows
 from shared.settings import LoadSettings, read
 from shared.staging import Staging
 from shared.telemetry import about, logged, logger
+
+prefetch(LoadSettings)
 
 
 @logged

@@ -8,7 +8,7 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.transform.transformation import transform
-from shared.contract_store import of_run
+from shared.contract_store import of_run, prefetch
 from shared.endings import State
 from shared.ingestion import Ingestion, Run
 from shared.ingestion_log import IngestionLog
@@ -16,6 +16,8 @@ from shared.landing import read_version
 from shared.settings import TransformSettings, read
 from shared.staging import Staging
 from shared.telemetry import about, logged, logger
+
+prefetch(TransformSettings)
 
 
 @logged

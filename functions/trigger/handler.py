@@ -9,13 +9,15 @@ from urllib.parse import unquote_plus
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.contract_store import deployed
+from shared.contract_store import deployed, prefetch
 from shared.gate import Gate
 from shared.ingestion import NO_VERSION, Source
 from shared.intake import Admission, Intake
 from shared.landing import newest_version
 from shared.settings import TriggerSettings, read
 from shared.telemetry import about, logged, logger
+
+prefetch(TriggerSettings)
 
 
 @logged

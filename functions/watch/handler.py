@@ -12,7 +12,7 @@ from functions.watch.backlog import Backlog
 from functions.watch.landed import Landed, Sweep
 from functions.watch.reconciliation import Reconciliation
 from functions.watch.silence import Silence
-from shared.contract_store import deployed
+from shared.contract_store import deployed, prefetch
 from shared.gate import Gate
 from shared.intake import Intake
 from shared.metrics import measure_freshness
@@ -21,6 +21,7 @@ from shared.telemetry import logged, logger
 
 END = "Step Functions Execution Status Change"
 backlog = Backlog()
+prefetch(WatchSettings)
 
 
 @logged
