@@ -10,7 +10,9 @@ resource "terraform_data" "protection" {
     command = self.input ? "echo deletion_protection is on, so nothing was removed. Apply deletion_protection = false first, then destroy. && exit 1" : "exit 0"
   }
 
-  # Whatever no other resource depends on, and so everything: Terraform destroys in the opposite order.
+  # Whatever no other resource depends on, and so everything: Terraform destroys in the opposite order. Not
+  # aws_lambda_invocation.migrate: if that fails on the first apply, the stack must be protected all the same, and to
+  # destroy it changes nothing on AWS. The next apply calls it again.
   depends_on = [
     aws_api_gateway_method_settings.throttle,
     aws_api_gateway_usage_plan_key.lookup,

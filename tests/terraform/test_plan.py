@@ -11,7 +11,7 @@ import pytest
 
 from local import terraform
 from shared.version import VERSION
-from tests.checkout import CHECKOUT, FUNCTIONS
+from tests.checkout import FUNCTIONS
 from tests.terraform.emulation import checkout
 from tests.terraform.lifecycle import kept
 from tests.terraform.test_module import (
@@ -353,9 +353,3 @@ def test_nothing_is_billed_by_the_hour_but_a_database_that_pauses(
 )
 def test_what_is_billed_by_the_hour_is_found(kind: str, values: dict[str, Any]) -> None:
     assert billed_by_the_hour([Resource(kind, "this", values)]) == ["this"]
-
-
-def test_nothing_waits_for_migrate() -> None:
-    """It fails as long as one table's contract is wrong, and all else must be deployed."""
-    for module in (CHECKOUT / "terraform").glob("*.tf"):
-        assert "aws_lambda_invocation.migrate" not in module.read_text(), module.name

@@ -111,15 +111,18 @@ def check_files_stay_apart(laptop: Laptop, pipeline: Pipeline, second: dict[str,
 
 
 def check_nothing_is_removed(root: Root) -> None:
-    """See that a protected stack refuses to be destroyed as a whole."""
+    """See that a protected stack refuses to be destroyed as a whole.
+
+    Terraform forgets that it called `migrate`, and so the next apply calls it again.
+    """
     before = root.addresses()
 
     status, said = root.try_to_destroy()
 
     assert status == 1
     assert "deletion_protection is on, so nothing was removed" in " ".join(said.split())
-    assert root.addresses() == before
-    assert root.drifts() == DRIFTS
+    assert {*before} - {*root.addresses()} == {"aws_lambda_invocation.migrate"}
+    assert root.drifts() == DRIFTS | {"aws_lambda_invocation.migrate": {"create"}}
 
 
 def check_files_are_not_lost(root: Root, laptop: Laptop, second: dict[str, Any]) -> None:
