@@ -1,11 +1,7 @@
 """Takes `{contracts: hash}` from Terraform, which sends another hash when a contract changes.
 Returns `{tables, created, altered}`; of `{operation: privileges}`, `{public: […]}`.
-
-If a contract is invalid, or a table could not be brought to its contract, it does all others and
-then raises TablesNotMigrated, so that the apply fails and the next one calls it again.
 """
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from functools import partial
@@ -17,7 +13,6 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.migrate import data_api, privileges, report, roles
 from functions.migrate.connection import Connection
 from functions.migrate.migration import migrate
-from functions.migrate.roles import Role
 from shared import contract_store
 from shared.database import connect, patiently
 from shared.errors import TablesNotMigrated
@@ -27,7 +22,7 @@ from shared.telemetry import logged, logger
 
 @partial(logged, limit=report.LIMIT)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Bring roles and tables to what the contracts say."""
+    """Bring roles and tables to what the contracts say; fail at the end if one is wrong."""
     settings = read(MigrateSettings)
     connected = partial(_connected, settings)
     if event.get("operation") == "privileges":
@@ -39,26 +34,17 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         connected,
         settings.database_name,
         contracts.values(),
-        loader=_role(settings.loader_user, settings.loader_secret_arn),
-        reader=_role(settings.reader_user, settings.reader_secret_arn),
+        loader=roles.wanted(settings.loader_user, settings.loader_secret_arn),
+        reader=roles.wanted(settings.reader_user, settings.reader_secret_arn),
     )
     if settings.database_cluster_arn:
         # The module made it for the pipeline. A given database may be others' too.
-        patiently(partial(_close, connected))
+        patiently(partial(privileges.close, connected))
     result = asdict(done)
     logger.info("migrated", extra={"result": result})
     if contracts.invalid or failed:
         raise TablesNotMigrated(report.text(contracts, failed))
     return result
-
-
-def _role(user: str | None, secret_arn: str | None) -> Role:
-    return patiently(partial(roles.wanted, user, secret_arn))
-
-
-def _close(connected: Callable[[], AbstractContextManager[Connection]]) -> None:
-    with connected() as connection:
-        privileges.close(connection)
 
 
 def _connected(settings: MigrateSettings) -> AbstractContextManager[Connection]:

@@ -3,6 +3,9 @@
 https://www.postgresql.org/docs/current/ddl-priv.html
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
 from pg8000.native import identifier
 
 from functions.migrate.connection import Connection
@@ -29,7 +32,7 @@ WHERE has_function_privilege('public', 'lo_create(oid)', 'EXECUTE')
 """
 
 
-def close(connection: Connection) -> None:
+def close(connected: Callable[[], AbstractContextManager[Connection]]) -> None:
     """Let nobody but who is granted it into the databases that the administrator owns.
 
     Large objects stay: the functions that make them belong to PostgreSQL's superuser, which the
@@ -38,8 +41,9 @@ def close(connection: Connection) -> None:
     Raises:
         PipelineError: what PostgreSQL answered.
     """
-    for [name] in connection.run(_OPEN_AND_OURS):
-        connection.run(f"REVOKE CONNECT, TEMPORARY ON DATABASE {identifier(name)} FROM PUBLIC")
+    with connected() as connection:
+        for [name] in connection.run(_OPEN_AND_OURS):
+            connection.run(f"REVOKE CONNECT, TEMPORARY ON DATABASE {identifier(name)} FROM PUBLIC")
 
 
 def excesses(connection: Connection) -> list[str]:

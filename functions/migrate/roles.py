@@ -9,7 +9,7 @@ from pg8000.native import identifier, literal
 
 from shared import replacement
 from shared.contract import Contract
-from shared.database import credentials
+from shared.database import credentials, patiently
 
 IAM = "rds_iam"
 """Whoever is a member of it logs in by IAM, and by a password no more: RDS makes it."""
@@ -34,12 +34,15 @@ class Role:
 def wanted(user: str | None, secret_arn: str | None) -> Role:
     """Return the role that the secret holds or, without a secret, the one of that name.
 
+    Where Secrets Manager does not answer, it is asked for two minutes.
+
     Raises:
         InvalidSettings: the secret is of another form.
         DatabaseUnavailable: Secrets Manager does not answer for now.
     """
     if secret_arn:
-        who = credentials(boto3.client("secretsmanager"), secret_arn)
+        client = boto3.client("secretsmanager")
+        who = patiently(lambda: credentials(client, secret_arn))
         return Role(who.username, who.password)
     return Role(user or "")
 
