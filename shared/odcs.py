@@ -167,7 +167,9 @@ def parse(name: str, content: bytes) -> Contract:
     try:
         document = yaml.load(_text(content), _Loader)  # noqa: S506 - it is a safe one
         _check_width(document)
-    except (yaml.YAMLError, ValueError) as error:
+    except yaml.YAMLError as error:
+        problems.append(f"it is no valid YAML: {error}")
+    except ValueError as error:
         problems.append(str(error))
     else:
         contract = _contract(name, document, problems)
@@ -193,16 +195,19 @@ def _check_width(document: Any) -> None:
         case {"schema": [{"properties": [*columns]}]} if len(columns) > MAX_COLUMNS:
             raise ValueError(
                 f"the table has {len(columns):,} columns; PostgreSQL keeps 1,600, with the "
-                f"pipeline's own, so that {MAX_COLUMNS:,} are left"
+                f"pipeline's own, so that {MAX_COLUMNS:,} are left: split the table"
             )
         case {"schema": [*tables]} if len(tables) != 1:
-            raise ValueError(f"one table a file, but 'schema' holds {len(tables)}")
+            raise ValueError(f"one table a file, but 'schema' holds {len(tables)}: split it")
 
 
 def _text(content: bytes) -> str:
     if len(content) > MAX_BYTES:
         raise ValueError(f"it is larger than {_LIMIT}, which no contract needs")
-    return content.decode("utf-8")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not in UTF-8: {error}: save it in UTF-8") from error
 
 
 @functools.cache
@@ -289,9 +294,13 @@ def _check_extent(extent: _Extent, where: str) -> None:
 def _check_scalar(node: yaml.ScalarNode, where: str) -> None:
     text = node.tag == "tag:yaml.org,2002:str"
     if not text and len(node.value) > _MAX_SCALAR:
-        raise ValueError(f"{where}: a number or date of more than {_MAX_SCALAR} characters")
+        raise ValueError(
+            f"{where}: a number or date of more than {_MAX_SCALAR} characters: quote it"
+        )
     if not is_storable(node.value):
-        raise ValueError(f"{where}: a text holds the character NUL or half of a character")
+        raise ValueError(
+            f"{where}: a text holds the character NUL or half of a character: remove it"
+        )
 
 
 def _standard_errors(document: Any, problems: list[str]) -> set[_Place]:
@@ -325,15 +334,12 @@ def _text_of(error: ValidationError, document: Any, others: set[_Place]) -> str 
     message, where = error.message, f"at {error.json_path}"
     match document, tuple(error.absolute_path):
         case {"schema": [{"properties": columns}]}, ("schema", 0, "properties", int(i), *inner):
-            column = columns[i]
-            if isinstance(column, dict) and isinstance(column.get("name"), str):
+            column = columns[i] if isinstance(columns[i], dict) else {}
+            if isinstance(column.get("name"), str):
                 where = f"column {quoted(column['name'])}: {where}"
-            if (
-                isinstance(column, dict)
-                and column.get("logicalType") is None
-                and inner[:1] in ([], ["logicalType"], ["logicalTypeOptions"])
-            ):
-                # The schema then takes it for one of every type, and misses a map's parts.
+            # Without a type the schema takes a column for one of every type, such as a map.
+            of_type = inner[:1] in (["logicalType"], ["logicalTypeOptions"])
+            if column.get("logicalType") is None and (of_type or message.startswith("'map'")):
                 where = re.sub(r"\.logicalType(Options)?$", "", where)
                 return f"{where}: a column needs a logicalType: {' or '.join(TYPES)}"
     if error.validator == "unevaluatedProperties" and tuple(error.absolute_path) in others:

@@ -479,7 +479,7 @@ def _everything_wrong(document: dict[str, Any]) -> None:
     document.pop("version")
     document["owner"] = "me"
     column("name", requird=True, logicalType="text")(document)
-    column("amount", logicalType=None)(document)
+    column("amount", logicalType=None, requird=True)(document)
     column("day", primaryKey=True)(document)
     custom(of="day", format="dd.MM.yyyy")(document)
     column(
@@ -512,6 +512,7 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
         "column 'name': at $.schema[0].properties[0]: the standard knows no 'requird' here: ",
         "column 'name': at $.schema[0].properties[0].logicalType: 'text' is not one of",
         "column 'amount': at $.schema[0].properties[1]: a column needs a logicalType: string or",
+        "column 'amount': at $.schema[0].properties[1]: the standard knows no 'requird' here: ",
         "at $.slaProperties[3]: 'value' is a required property: add it",
         "column 'day': this pipeline does not act on primaryKey: remove it",
         "column 'day': unknown customProperties ['format']; known: ",
@@ -526,8 +527,7 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
         "the quality 'q' of the table must be an error of the metric rowCount",
         "slaProperties: this pipeline does not act on ['unit'] of timeOfAvailability: remove it",
         "slaProperties: latency must be a whole number of days with the unit d",
-        "slaProperties: this pipeline does not act on 'retention', only on latency",
-        "and at least 6 more: correct these first",
+        "and at least 7 more: correct these first",
     ]
     assert len(problems) == len(starts), problems
     for problem, start in zip(problems, starts, strict=True):
