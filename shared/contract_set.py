@@ -5,6 +5,7 @@ lazily: asking for one table reads its file and no other, unless another one may
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self
@@ -163,13 +164,13 @@ class Contracts(Mapping[str, Contract]):
     def _asks(self, other: str, contract: Contract) -> bool:
         """Tell whether another valid contract asks for the same table of PostgreSQL.
 
-        A relation's name consists of a-z, 0-9 and _. YAML writes such a name out, or with escapes
-        in a double-quoted text: nothing else joins or changes these characters. So a file that
-        holds neither the name nor a backslash cannot ask for it and need not be read.
+        A relation's name consists of a-z, 0-9 and _. YAML writes such a name out, as a word, or
+        with escapes in a double-quoted text: nothing else joins or changes these characters. So a
+        file that holds neither the word nor a backslash cannot ask for it and need not be read.
         """
         if other not in self._read:
-            content = self._contents[other]
-            if contract.relation.encode() not in content and b"\\" not in content:
+            word = rf"(?<!\w){contract.relation}(?!\w)|\\".encode()
+            if not re.search(word, self._contents[other]):
                 return False
         found = self._alone(other)
         return isinstance(found, Contract) and found.relation == contract.relation

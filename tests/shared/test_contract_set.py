@@ -43,7 +43,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_table_costs_its_own_file_only(parsed: list[str]) -> None:
-    contracts = set_of(**{name: text_of(name) for name in ("one", "two", "three")})
+    contracts = set_of(**{name: text_of(name) for name in ("one", "two", "twos", "a_two")})
 
     assert contracts["two"].table == "two"
     assert contracts["two"] is contracts["two"]
@@ -53,17 +53,20 @@ def test_a_table_costs_its_own_file_only(parsed: list[str]) -> None:
     assert "nobody" not in contracts
     assert parsed == ["two.odcs.yaml"]
 
-    assert list(contracts) == ["one", "three", "two"]
-    assert len(contracts) == 3
+    assert list(contracts) == ["a_two", "one", "two", "twos"]
+    assert len(contracts) == 4
     assert contracts.invalid == {}
     assert contracts.all_valid() is contracts
-    assert sorted(parsed) == ["one.odcs.yaml", "three.odcs.yaml", "two.odcs.yaml"]
+    assert sorted(parsed) == [
+        *("a_two.odcs.yaml", "one.odcs.yaml", "two.odcs.yaml", "twos.odcs.yaml")
+    ]
 
 
 @pytest.mark.parametrize(
     "written",
     [
         "same",
+        "&a same # it is",
         "'same'",
         '"same"',
         r'"s\x61me"',
