@@ -632,23 +632,33 @@ def _validated(model: type[M], values: dict[str, Any], where: str, problems: lis
         return model.model_validate(values)
     except pydantic.ValidationError as error:
         for each in error.errors(include_url=False, include_input=False):
-            problems += [f"{where}: {text}" for text in _texts(each)]
+            place = _words(each["loc"], values)
+            problems += [": ".join([where, *place, text]) for text in _texts(each)]
     return None
+
+
+def _words(place: _Place, values: dict[str, Any]) -> list[str]:
+    """Return where in the values something is wrong, in the words of the contract."""
+    match place:
+        case ("rules", int(i), _, *inner):
+            named = [f"the rule {quoted(values['rules'][i]['name'])}"]
+        case ("rowCounts", int(i), *inner):
+            named = [f"the quality {quoted(values['rowCounts'][i]['name'])}"]
+        case _:
+            named, inner = [], list(place)
+    return [*named, ".".join(map(str, inner))] if inner else named
 
 
 def _texts(error: "ErrorDetails") -> list[str]:
     """Return what pydantic says of one part, one text for each fault."""
-    place, raised = error["loc"], error.get("ctx", {}).get("error")
-    if error["type"] == "missing" and place in _REPORTED:
+    raised = error.get("ctx", {}).get("error")
+    if error["type"] == "missing" and error["loc"] in _REPORTED:
         return []
     if isinstance(raised, Flaws):
-        texts = [str(each) for each in raised.args]
-    else:
-        texts = [error["msg"].removeprefix("Value error, ")]
-    if fix := _FIXES.get(error["type"]):
-        texts = [f"{text}: {fix}" for text in texts]
-    name = ".".join(map(str, place))
-    return [f"{name}: {text}" if name else text for text in texts]
+        return [str(each) for each in raised.args]
+    text = error["msg"].removeprefix("Value error, ")
+    text = text.replace("a valid tuple", "a list").replace("Tuple should", "The list should")
+    return [f"{text}: {fix}" if (fix := _FIXES.get(error["type"])) else text]
 
 
 def _custom_places(part: Any, place: str = "$") -> Iterator[str]:

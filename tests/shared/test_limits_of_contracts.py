@@ -96,7 +96,7 @@ NEVER: list[tuple[Change, str]] = [
     *(
         (
             quality("name", arguments={"pattern": pattern}),
-            f"column 'name': rules.3.pattern.regex: RE2 refuses the pattern {pattern!r}: {why}",
+            f"column 'name': the rule 'q': regex: RE2 refuses the pattern {pattern!r}: {why}",
         )
         for pattern, why in (
             ("(?=x)y", "invalid perl operator: (?="),

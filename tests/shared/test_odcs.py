@@ -194,10 +194,10 @@ REFUSED: list[tuple[Change, str]] = [
     (custom(timezone="Mars/Olympus"), "'Mars/Olympus' is no time zone"),
     (custom(timezone="Europe"), "'Europe' is no time zone; one is Europe/Berlin"),
     (custom(timezone="../x"), "'../x' is no time zone; one is Europe/Berlin"),
-    (custom(indexes=[[]]), "indexes.0: Tuple should have at least 1 item"),
+    (custom(indexes=[[]]), "indexes.0: The list should have at least 1 item"),
     (
         both(table(properties=None), custom(indexes=[])),
-        "the table: columns: Tuple should have at least 1 item",
+        "the table: columns: The list should have at least 1 item",
     ),
     (custom(indexes=[["name", "id_"]]), "an index names ['id_'], which are no columns"),
     (custom(lookup={"key": "name", "order": "day"}), "lookup.fields: Field required"),
@@ -223,7 +223,7 @@ REFUSED: list[tuple[Change, str]] = [
             ({"group": "none"}, "lookup names ['none'], which are no columns"),
             ({"measure": "paid"}, "the lookup's measure paid must be of type integer or number"),
             ({"measure": "name"}, "the lookup's measure name must be of type integer or number"),
-            ({"fields": []}, "lookup.fields: Tuple should have at least 1 item"),
+            ({"fields": []}, "lookup.fields: The list should have at least 1 item"),
             ({"fields": ["id"]}, "lookup names ['id'], which are no columns"),
             ({"limit": 10}, "lookup.limit: Extra inputs are not permitted"),
         )
@@ -352,11 +352,11 @@ REFUSED: list[tuple[Change, str]] = [
     ),
     (
         quality("name", arguments={"validValues": 5}),
-        "column 'name': rules.3.allowed.values: Input should be a valid tuple",
+        "column 'name': the rule 'q': values: Input should be a list",
     ),
     (
         quality("name", arguments={"validValues": []}),
-        "column 'name': rules.3.allowed.values: Tuple should have at least 1 item",
+        "column 'name': the rule 'q': values: The list should have at least 1 item",
     ),
     (
         quality("amount", arguments={"minimum": 0}, severity="info"),
@@ -372,7 +372,7 @@ REFUSED: list[tuple[Change, str]] = [
     ),
     (
         quality("amount", arguments={"minimum": 0}, mustBe=None, mustBeLessThan=5, unit="%"),
-        "column 'amount': rules.0.range.threshold.unit: Input should be 'rows' or 'percent'",
+        "column 'amount': the rule 'q': threshold.unit: Input should be 'rows' or 'percent'",
     ),
     *(
         (change, f"column {name!r}: the rule q ({kind}) says nothing of a {logical_type}")
@@ -421,7 +421,7 @@ REFUSED: list[tuple[Change, str]] = [
     ),
     (
         sla(customProperties=[{"property": "weekdays", "value": []}]),
-        "sla.weekdays: Tuple should have at least 1 item",
+        "sla.weekdays: The list should have at least 1 item",
     ),
     (
         sla(customProperties=[{"property": "weekday", "value": ["mon"]}]),
