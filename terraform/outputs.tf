@@ -19,12 +19,12 @@ output "staging_bucket" {
 }
 
 output "config_bucket" {
-  description = "The bucket with the contracts, as deployed/<contracts_hash>.json, and with the former sets under kept/, for 30 days. tm reads it."
+  description = "The bucket with the contracts, as deployed/<contracts_hash>.json, and with the former sets under kept/, for 30 days."
   value       = aws_s3_bucket.this["config"].bucket
 }
 
 output "contracts_hash" {
-  description = "The SHA-256 of the deployed set of contracts. The functions log it, and each ingestion's log item has that of its run. tm reads it."
+  description = "The SHA-256 of the deployed set of contracts. The functions log it, and each ingestion's log item has that of its run."
   value       = local.contracts_hash
 }
 
@@ -60,7 +60,7 @@ output "max_concurrency" {
 }
 
 output "function_names" {
-  description = "The name of each function on Lambda, for alarms of your own."
+  description = "The name of each function on Lambda, for alarms of your own. tm reads it."
   value       = { for name, function in aws_lambda_function.this : name => function.function_name }
 }
 
@@ -97,7 +97,7 @@ output "database_secret_arn" {
 output "database_routes_needed" {
   description = "What must be reached from the subnets of database.vpc, which nothing has checked; null without them."
   value = try(var.database.vpc, null) == null ? null : join(" ", concat(
-    ["From ${join(", ", var.database.vpc.subnet_ids)} the functions load, api and migrate must reach ${local.database.host}:${local.database.port} and S3, and load and api DynamoDB (for both, gateway endpoints do, at no cost)."],
+    ["From ${join(", ", var.database.vpc.subnet_ids)} the functions load, api and migrate must reach ${local.database.host}:${local.database.port} and S3, and load and api DynamoDB (gateway endpoints do for both, at no cost)."],
     local.database.auth == "secret" ? ["All three must reach Secrets Manager for their secrets: by an interface endpoint or a NAT gateway, which cost by the hour; auth = \"iam\" needs neither."] : [],
   ))
 }

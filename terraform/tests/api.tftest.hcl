@@ -106,11 +106,12 @@ run "defaults" {
 
   assert {
     condition = jsondecode(aws_iam_role_policy.function["api"].policy).Statement == [
+      { Effect = "Allow", Action = ["s3:GetObject"], Resource = ["arn:aws:s3:::config/deployed/*"] },
       { Effect = "Allow", Action = ["dynamodb:Query"], Resource = ["arn:aws:dynamodb:eu-central-1:123456789012:table/mock", "arn:aws:dynamodb:eu-central-1:123456789012:table/mock/index/status"] },
       { Effect = "Allow", Action = ["secretsmanager:GetSecretValue"], Resource = ["arn:aws:secretsmanager:eu-central-1:123456789012:secret:api"] },
       { Effect = "Allow", Action = ["logs:CreateLogStream", "logs:PutLogEvents"], Resource = ["arn:aws:logs:eu-central-1:123456789012:log-group:api:*"] },
     ]
-    error_message = "The look-up may do more than read the log and its own secret, and write its own log."
+    error_message = "The look-up may do more than read the contracts, the log and its own secret, and write its own log."
   }
 
   # What the gateway answers itself

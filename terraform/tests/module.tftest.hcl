@@ -93,11 +93,11 @@ run "defaults" {
       "logs:CreateLogStream"          = local.function_names
       "logs:PutLogEvents"             = local.function_names
       "s3:DeleteObject"               = ["test", "transform"]
-      "s3:GetObject"                  = ["alert", "load", "test", "trigger"]
+      "s3:GetObject"                  = local.function_names
       "s3:GetObjectVersion"           = ["test", "transform"]
-      "s3:ListBucket"                 = ["load", "test", "transform"]
+      "s3:ListBucket"                 = ["load", "migrate", "test", "transform"]
       "s3:ListBucketVersions"         = ["load", "watch"]
-      "s3:PutObject"                  = ["load", "test", "transform"]
+      "s3:PutObject"                  = ["load", "migrate", "test", "transform"]
       "secretsmanager:GetSecretValue" = ["api", "load", "migrate"]
       "sns:Publish"                   = ["alert"]
       "states:DescribeExecution"      = ["watch"]
@@ -209,7 +209,7 @@ run "defaults" {
   }
 
   assert {
-    condition     = alltrue([for bucket in aws_s3_bucket.this : !bucket.force_destroy])
+    condition     = alltrue([for name, bucket in aws_s3_bucket.this : bucket.force_destroy == (name == "config")])
     error_message = "Files are deleted with the stack although nobody said so."
   }
 

@@ -25,7 +25,7 @@ from shared.errors import (
     TablesNotMigrated,
 )
 from shared.odcs import load_all
-from tests.fixtures.aws import lambda_context
+from tests.fixtures.aws import DEPLOYED, deploy_contracts, lambda_context
 from tests.fixtures.database import Database, Role
 from tests.fixtures.rds_data_api import CLUSTER_ARN, Calls
 
@@ -321,8 +321,9 @@ def test_silence_is_a_database_that_is_away(data_api_calls: Calls) -> None:
 def test_a_database_that_never_wakes_up_is_unavailable(
     data_api_calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    deploy_contracts(DEPLOYED)
     impatient = functools.partial(patiently, patience=1.5)
-    monkeypatch.setattr("functions.migrate.handler.patiently", impatient)
+    monkeypatch.setattr("functions.migrate.migration.patiently", impatient)
     data_api_calls.says("DatabaseResumingException", RESUMING, times=1000)
 
     with pytest.raises(DatabaseUnavailable, match="resuming after being auto-paused"):
@@ -332,6 +333,7 @@ def test_a_database_that_never_wakes_up_is_unavailable(
 
 
 def test_what_does_not_pass_is_not_tried_again(data_api_calls: Calls) -> None:
+    deploy_contracts(DEPLOYED)
     data_api_calls.says("AccessDeniedException", "not authorized to use BeginTransaction")
 
     with pytest.raises(DatabaseRefused, match="not authorized"):
