@@ -20,41 +20,19 @@ set -eu
 check=${1:-}
 if [ "$check" ]; then what=images; else what="image of $FUNCTION"; fi
 
-fail() {
-  printf '%s: %s\n' "$what" "$(printf '%s' "$*" | tr '\n' ' ')" >&2
-  exit 1
-}
+# shellcheck source=terraform/images.sh
+. "${0%/*}/images.sh"
 
-elsewhere='or build the images elsewhere and give the module image_uris'
-
-# Tells whether an image, <name of its repository>:<tag>, is in the registry of an account.
-is_there() {
-  answer=$(aws ecr describe-images --region "$REGION" --registry-id "$1" \
-    --repository-name "${2%:*}" --image-ids "imageTag=${2##*:}" \
-    --query 'imageDetails[0].imageDigest' --output text 2>&1) && case $answer in
-    sha256:*) return 0 ;;
-  esac
-  case $answer in
-    None | *ImageNotFoundException*) return 1 ;;
-    *RepositoryNotFoundException*) if [ "$check" ]; then return 1; fi ;;
-  esac
-  fail "the AWS CLI cannot see what the repository ${2%:*} holds: does it act for Terraform's account? $answer"
-}
+without='or give the module published_images, which needs no Docker'
 
 check_docker() {
-  command -v docker >/dev/null || fail "Docker (command docker) is missing: install it, $elsewhere"
-  docker buildx version >/dev/null 2>&1 || fail "Docker has no buildx: install its plugin, $elsewhere"
-  reason=$(docker info 2>&1 >/dev/null) || fail "the Docker daemon does not answer: start it, $elsewhere. $reason"
+  command -v docker >/dev/null || fail "Docker (command docker) is missing: install it, $without"
+  docker buildx version >/dev/null 2>&1 || fail "Docker has no buildx: install its plugin, $without"
+  reason=$(docker info 2>&1 >/dev/null) || fail "the Docker daemon does not answer: start it, $without. $reason"
 }
 
-command -v aws >/dev/null || fail "the AWS CLI (command aws) is missing: install it, $elsewhere"
-
 if [ "$check" ]; then
-  # To another account's credentials, a repository that exists looks like one that does not exist yet.
-  acting=$(aws sts get-caller-identity --region "$REGION" --query Account --output text 2>&1) \
-    || fail "the AWS CLI has no valid credentials: give it those of Terraform. $acting"
-  [ "$acting" = "$ACCOUNT" ] \
-    || fail "the AWS CLI acts for account $acting, and Terraform for $ACCOUNT: give both the same credentials"
+  check_account
   for image in $IMAGES; do
     if ! is_there "$ACCOUNT" "$image"; then
       check_docker

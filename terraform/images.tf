@@ -1,6 +1,8 @@
-# Where the functions' code comes from: images that apply builds, images that are given, or a zip.
+# Where the functions' code comes from: images that apply copies from where they are published, images that it builds,
+# images that are given, or a zip.
 locals {
-  builds_images = var.image_uris == null && var.function_zip == null
+  copies_images    = var.published_images != null
+  has_repositories = var.image_uris == null && var.function_zip == null
 
   source_dir = abspath("${path.module}/..")
 
@@ -26,19 +28,36 @@ locals {
         "shared/*.pem",
         "shared/*.py",
         "terraform/build_image.sh",
+        "terraform/images.sh",
       ] : tolist(fileset(local.source_dir, pattern))
     ]))
   }
 
   # A tag is the hash of what is in the image, so equal sources are one image and a tag never moves.
-  image_tags = {
+  built_tags = {
     for name, files in local.image_sources : name => substr(sha256(join("\n", concat(
       [var.architecture, var.base_image],
       [for file in files : "${filesha256("${local.source_dir}/${file}")} ${file}"],
-    ))), 0, 20) if local.builds_images
+    ))), 0, 20) if local.has_repositories && !local.copies_images
   }
 
-  image_uris = local.builds_images ? {
+  # What is copied. If this module's version is not known, a precondition in database.tf says what is missing.
+  release = coalesce(local.version, "unknown")
+  published_images = {
+    for name in local.function_names : name => join("", [
+      var.published_images.registry, "/", name,
+      var.published_images.digests == null ? ":${local.release}" : "@${var.published_images.digests[name]}",
+    ]) if local.copies_images
+  }
+
+  # Another registry or digest is another tag, and none of them looks like one of the others.
+  copied_tags = { for name, image in local.published_images : name => "${local.release}-${substr(sha256(image), 0, 12)}" }
+
+  image_tags = merge(local.built_tags, local.copied_tags)
+
+  image_script = "sh '${local.source_dir}/terraform/${local.copies_images ? "copy" : "build"}_image.sh'"
+
+  image_uris = local.has_repositories ? {
     for name, image in data.aws_ecr_image.function : name => "${aws_ecr_repository.function[name].repository_url}@${image.image_digest}"
   } : var.image_uris
 
@@ -48,19 +67,28 @@ locals {
   }
 }
 
-# Everything else waits for it: a machine that cannot build the images says so before AWS bills anything.
+# Everything else waits for it: a machine that cannot build or copy the images says so before AWS bills anything.
 resource "terraform_data" "prerequisites" {
-  count = local.builds_images ? 1 : 0
+  count = local.has_repositories ? 1 : 0
 
   triggers_replace = local.image_tags
 
+  lifecycle {
+    precondition {
+      condition     = try(var.published_images.version, null) == null || try(var.published_images.version == local.version, false)
+      error_message = "published_images names the images of version ${coalesce(try(var.published_images.version, null), "?")}, and this module is of version ${local.release}: take version and digests from that release's page."
+    }
+  }
+
   provisioner "local-exec" {
-    command = "sh '${local.source_dir}/terraform/build_image.sh' --check"
+    command = "${local.image_script} --check"
 
     environment = {
       ACCOUNT = local.account
-      IMAGES  = join(" ", [for name, tag in local.image_tags : "${var.name}/${name}:${tag}"])
-      REGION  = local.region
+      IMAGES = join(" ", [
+        for name, tag in local.image_tags : "${var.name}/${name}:${tag}${local.copies_images ? "=${local.published_images[name]}" : ""}"
+      ])
+      REGION = local.region
     }
   }
 }
@@ -70,7 +98,7 @@ resource "aws_ecr_repository" "function" {
 
   name                 = "${var.name}/${each.key}"
   image_tag_mutability = "IMMUTABLE"
-  force_delete         = true # the images can be built again from the sources
+  force_delete         = true # the images can be built or copied again
   tags                 = local.tags
 
   image_scanning_configuration {
@@ -117,7 +145,7 @@ resource "aws_ecr_repository_policy" "function" {
 
 # The deployed image never expires, not even after a return to an old version: a rule cannot expire an image that
 # matches the tags of an earlier rule. But it counts it, so the newest three are the deployed image and two others,
-# or three others if the deployed image is older. An expired image can be built again from its commit.
+# or three others if the deployed image is older. An expired image can be built again from its commit, or copied again.
 # https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html#lp_evaluation_rules
 resource "aws_ecr_lifecycle_policy" "function" {
   for_each = aws_ecr_repository.function
@@ -152,12 +180,14 @@ resource "terraform_data" "image" {
   triggers_replace = [aws_ecr_repository.function[each.key].repository_url, each.value]
 
   provisioner "local-exec" {
-    command = "sh '${local.source_dir}/terraform/build_image.sh'"
+    command = local.image_script
 
+    # Each script reads what it needs of these.
     environment = {
       FUNCTION   = each.key
       REPOSITORY = aws_ecr_repository.function[each.key].repository_url
       TAG        = each.value
+      SOURCE     = lookup(local.published_images, each.key, "")
       PLATFORM   = local.architectures[var.architecture]
       BASE       = var.base_image
       REGION     = local.region

@@ -84,8 +84,50 @@ variable "base_image" {
   }
 }
 
+variable "published_images" {
+  description = <<-EOT
+    Where a release has published the functions' images, so that apply copies them to ECR instead of building them. It
+    needs the AWS CLI and curl for that, and no Docker. `registry` holds an image of each function,
+    <registry>/<function>:<version of this module>. `version` and `digests`, {alert = "sha256:…", …}, are on the
+    release's page: with them, apply copies exactly these images, whatever a tag there is moved to. For a registry that
+    is not public, set the environment variable TM_REGISTRY_LOGIN=<user>:<password> where apply runs. Published images
+    are for x86_64.
+  EOT
+  type = object({
+    registry = string
+    version  = optional(string)
+    digests  = optional(map(string))
+  })
+  default = null
+
+  validation {
+    condition     = var.published_images == null || can(regex("^[a-z0-9-]+([.][a-z0-9-]+)+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$", var.published_images.registry))
+    error_message = "published_images.registry must be a registry's host and a path in lower case, such as \"ghcr.io/<owner>/tm-pipeline\": no scheme, no tag."
+  }
+
+  validation {
+    condition     = try(var.published_images.digests, null) == null || try(toset(keys(var.published_images.digests)) == toset(local.function_names) && alltrue([for digest in values(var.published_images.digests) : can(regex("^sha256:[0-9a-f]{64}$", digest))]), false)
+    error_message = "published_images.digests must name one digest, \"sha256:…\", for each of ${replace(join(", ", local.function_names), "/, ([a-z]+)$/", " and $1")}, and nothing else."
+  }
+
+  validation {
+    condition     = (try(var.published_images.digests, null) == null) == (try(var.published_images.version, null) == null)
+    error_message = "published_images.version and published_images.digests belong together: take both from the release's page."
+  }
+
+  validation {
+    condition     = var.published_images == null || var.architecture == "x86_64"
+    error_message = "published_images are for x86_64, not for the given architecture: leave that out, or build the images."
+  }
+
+  validation {
+    condition     = var.published_images == null || var.image_uris == null && var.function_zip == null
+    error_message = "published_images excludes image_uris and function_zip: the functions' code comes from one of them."
+  }
+}
+
 variable "image_uris" {
-  description = "The image of every function on ECR, from a build elsewhere: {alert = \"<account>.dkr.ecr.<region>.amazonaws.com/<name>@sha256:…\", …}. Null lets apply build and push them, with Docker and the AWS CLI."
+  description = "The image of every function on ECR, from a build elsewhere: {alert = \"<account>.dkr.ecr.<region>.amazonaws.com/<name>@sha256:…\", …}. Null, without published_images and function_zip, lets apply build and push them, with Docker and the AWS CLI."
   type        = map(string)
   default     = null
 

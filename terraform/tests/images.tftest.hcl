@@ -1,4 +1,4 @@
-# Where the functions' code comes from. Plans only: an apply would build images.
+# Where the functions' code comes from. Plans only: an apply would build or copy images.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -114,6 +114,83 @@ run "another_base_is_another_image" {
     ))), 0, 20)
     error_message = "Two images for var.base_image share a tag."
   }
+}
+
+run "images_that_a_release_has_published" {
+  command = plan
+
+  variables {
+    published_images = { registry = "ghcr.io/owner/tm-pipeline" }
+  }
+
+  assert {
+    condition     = lookup(local.published_images, "load", null) == "ghcr.io/owner/tm-pipeline/load:${output.version}" && keys(local.published_images) == keys(local.functions)
+    error_message = "What is copied is not each function's image of this version, from var.published_images."
+  }
+
+  assert {
+    condition     = local.image_tags["load"] == "${output.version}-${substr(sha256(local.published_images["load"]), 0, 12)}" && length(local.built_tags) == 0
+    error_message = "A copy's tag does not say of which version it is and where it is from: another registry would keep the copy that is there."
+  }
+
+  assert {
+    condition     = keys(aws_ecr_repository.function) == keys(local.functions) && alltrue([for name, image in terraform_data.image : image.input == local.image_tags[name]])
+    error_message = "Not every copy has a repository, and a tag that a change of it replaces."
+  }
+
+  assert {
+    condition     = terraform_data.prerequisites[0].triggers_replace == local.image_tags
+    error_message = "An image changes, and nothing checks first that this machine can copy it."
+  }
+
+  assert {
+    condition = alltrue([
+      for name, policy in aws_ecr_lifecycle_policy.function :
+      jsondecode(policy.policy).rules[0].selection.tagPatternList == [local.image_tags[name]]
+    ])
+    error_message = "The image that is deployed may expire."
+  }
+
+  assert {
+    condition     = can(regex("/terraform/copy_image[.]sh'$", local.image_script))
+    error_message = "Images that are published are built all the same."
+  }
+}
+
+run "published_images_by_their_digests" {
+  command = plan
+
+  variables {
+    published_images = {
+      registry = "ghcr.io/owner/tm-pipeline"
+      version  = run.images_that_a_release_has_published.version
+      digests  = { for name in ["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"] : name => "sha256:${sha256(name)}" }
+    }
+  }
+
+  assert {
+    condition     = local.published_images["load"] == "ghcr.io/owner/tm-pipeline/load@sha256:${sha256("load")}"
+    error_message = "What is copied is not what the digest names."
+  }
+
+  assert {
+    condition     = startswith(local.image_tags["load"], "${output.version}-") && length(distinct(values(local.image_tags))) == length(local.functions)
+    error_message = "Another digest would keep the copy that is there."
+  }
+}
+
+run "digests_of_another_version" {
+  command = plan
+
+  variables {
+    published_images = {
+      registry = "ghcr.io/owner/tm-pipeline"
+      version  = "0.0.1"
+      digests  = { for name in ["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"] : name => "sha256:${sha256(name)}" }
+    }
+  }
+
+  expect_failures = [terraform_data.prerequisites]
 }
 
 run "a_zip" {

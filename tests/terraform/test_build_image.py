@@ -146,7 +146,10 @@ def test_the_check_comes_before_the_repositories(stand_ins: StandIns) -> None:
     ("command", "line"),
     [
         ("aws", "the AWS CLI (command aws) is missing: install it, or build the images elsewhere"),
-        ("docker", "Docker (command docker) is missing: install it, or build the images elsewhere"),
+        (
+            "docker",
+            "Docker (command docker) is missing: install it, or give the module published_images",
+        ),
     ],
 )
 def test_a_command_that_is_missing(
@@ -162,12 +165,12 @@ EITHER_WAY = [
     (
         "docker buildx version",
         "'buildx' is not a docker command.",
-        "Docker has no buildx: install its plugin, or build the",
+        "Docker has no buildx: install its plugin, or give the module",
     ),
     (
         "docker info",
         "Cannot connect to the Docker\ndaemon",
-        "the Docker daemon does not answer: start it, or build",
+        "the Docker daemon does not answer: start it, or give",
     ),
     (
         "aws ecr describe-images",

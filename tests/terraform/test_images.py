@@ -132,7 +132,10 @@ def test_a_machine_that_cannot_build_images_makes_nothing(deployment: Deployment
     status, said = root.try_to("apply", "-auto-approve")
 
     assert status == 1
-    assert "images: Docker has no buildx: install its plugin, or build the images elsewhere" in said
+    assert (
+        "images: Docker has no buildx: install its plugin, or give the module published_images"
+        in said
+    )
     assert inventory(deployment.aws) == before
     # The next apply checks again.
     plan = root.run("plan", "-input=false")

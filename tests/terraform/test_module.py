@@ -13,6 +13,7 @@ import hcl2
 import pytest
 
 from local import terraform
+from shared.version import VERSION
 from tests.checkout import CHECKOUT, FUNCTIONS
 from tests.terraform.emulation import checkout
 
@@ -22,6 +23,8 @@ MODULE = CHECKOUT / "terraform"
 
 REGISTRY = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
 IMAGES = {function: f"{REGISTRY}/ci/{function}@sha256:0" for function in FUNCTIONS}
+PUBLISHED = {"registry": "ghcr.io/owner/tm-pipeline"}
+DIGESTS = dict.fromkeys(FUNCTIONS, f"sha256:{64 * '0'}")
 ZIP = {"bucket": "code", "key": "functions.zip", "hash": 43 * "A" + "="}
 SECRETS = {
     function: f"arn:aws:secretsmanager:eu-central-1:123456789012:secret:{function}"
@@ -76,6 +79,26 @@ WRONG: dict[str, list[Any]] = {
     "architecture must be x86_64 or arm64": ["riscv64"],
     "base_image must be the name of an image as Docker takes it": [
         *("", "python 3.13", "https://example.com/a:1"),
+    ],
+    "published_images.registry must be a registry's host and a path in lower case": [
+        {"registry": registry}
+        for registry in (
+            *("", "tm-pipeline", "https://ghcr.io/owner/tm-pipeline", "ghcr.io/Owner/tm-pipeline"),
+            *("ghcr.io/owner/tm-pipeline/", "ghcr.io/owner/tm-pipeline:0.1.0", "ghcr.io/a'b"),
+        )
+    ],
+    "published_images.digests must name one digest": [
+        PUBLISHED | {"version": "0.1.0", "digests": digests}
+        for digests in (
+            {"load": DIGESTS["load"]},
+            DIGESTS | {"extra": DIGESTS["load"]},
+            DIGESTS | {"load": "sha256:0"},
+            DIGESTS | {"load": f"ghcr.io/owner/load@{DIGESTS['load']}"},
+        )
+    ],
+    "published_images.version and published_images.digests belong together": [
+        PUBLISHED | {"version": "0.1.0"},
+        PUBLISHED | {"digests": DIGESTS},
     ],
     f"{ALL_IMAGES}{', '.join(FUNCTIONS[:-1])} and {FUNCTIONS[-1]}": [
         {"load": IMAGES["load"]},
@@ -206,6 +229,17 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         {"image_uris": IMAGES, "function_zip": ZIP},
     ),
     (
+        "published_images are for x86_64, not for the given architecture",
+        {"published_images": PUBLISHED, "architecture": "arm64"},
+    ),
+    *(
+        (
+            "published_images excludes image_uris and function_zip",
+            {"published_images": PUBLISHED, **other},
+        )
+        for other in ({"image_uris": IMAGES}, {"function_zip": ZIP})
+    ),
+    (
         "aurora says what the created database is like, but with database none is created",
         {"database": SECRET, "aurora": {"max_capacity": 8}},
     ),
@@ -224,6 +258,8 @@ RIGHT: list[dict[str, Any]] = [
     {"base_image": "public.ecr.aws/lambda/python:3.13@sha256:" + 64 * "0"},
     {"base_image": "localhost:5000/lambda-python"},
     {"image_uris": IMAGES | {"load": f"{REGISTRY}.cn/ci/load:v1"}},
+    {"published_images": PUBLISHED | {"version": "0.1.0", "digests": DIGESTS}},
+    {"published_images": {"registry": "mirror.example.com:5000/github/tm_pipeline"}},
     {"database": IAM | {"resource_id": "prx-0a1b", "vpc": VPC}},
     {"database": SECRET | {"port": 65535, "vpc": VPC}},
     {"database_ca_bundle": "# Ours\n" + 2 * CERTIFICATE.replace("\n", "\r\n")},
@@ -253,6 +289,7 @@ EFFECTS = {
     for path in MODULE.glob("tests/*.tftest.hcl")
 }
 NO_CONTRACTS = "There are no contracts beside the module"
+OTHER_VERSION = "published_images names the images of version "
 UNTRUSTED = "The functions would trust no database of RDS in "
 UNTRUSTED_PROXY = "database.host is an RDS Proxy"
 
@@ -359,7 +396,7 @@ def needs(run: Module) -> dict[str, set[str]]:
 
 
 def test_everything_waits_for_the_check_of_what_a_build_needs(needs: dict[str, set[str]]) -> None:
-    """So nothing that AWS bills is made on a machine that cannot build the images."""
+    """So nothing that AWS bills is made on a machine that cannot build or copy the images."""
     waiting = {"terraform_data.prerequisites"}
     while more := {name for name in needs if needs[name] & waiting} - waiting:
         waiting |= more
@@ -438,8 +475,8 @@ def test_a_right_value_is_accepted(answers: dict[str, list[str]]) -> None:
 
 
 def test_every_message_of_the_module_is_shown() -> None:
-    shown = {*(how for how, _ in CASES), ALL_IMAGES, NO_CONTRACTS, UNTRUSTED, UNTRUSTED_PROXY}
-    shown |= BAD_CONTRACTS
+    shown = {*(how for how, _ in CASES), ALL_IMAGES, NO_CONTRACTS, OTHER_VERSION, UNTRUSTED}
+    shown |= {UNTRUSTED_PROXY, *BAD_CONTRACTS}
     options = hcl2.SerializationOptions(strip_string_quotes=True)
     messages = [
         message.replace('\\"', '"')
@@ -494,6 +531,16 @@ def test_contracts_that_cannot_be_right_are_refused_by_the_plan(
 
 
 @pytest.mark.deep
+def test_digests_of_another_version_are_refused_by_the_plan(run: Module) -> None:
+    """They are easily forgotten in an upgrade, and its Terraform would run the former code."""
+    published = PUBLISHED | {"version": "0.0.1", "digests": DIGESTS}
+    said = plans_of(run.tool, run.folder, {"old": {"published_images": published}}, "./tests/mocks")
+
+    [answer] = errors(said)["old"]
+    assert f"{OTHER_VERSION}0.0.1, and this module is of version {VERSION}: " in answer
+
+
+@pytest.mark.deep
 def test_whom_the_functions_would_not_trust_is_said_by_the_plan(run: Module) -> None:
     """AWS's forms of a host: github.com/aws/aws-advanced-python-wrapper, utils/rds_utils.py."""
     aws = "https://truststore.pki.rds.amazonaws.com"
@@ -542,6 +589,11 @@ def test_it_needs_the_repository_that_it_is_in(tmp_path: Path, run: Module) -> N
         "terraform": {"required_providers": {"aws": {"source": "hashicorp/aws"}}},
         "module": {
             "absolute": {"source": str(module), "name": "absolute"},
+            "published": {
+                "source": str(module),
+                "name": "published",
+                "published_images": PUBLISHED,
+            },
             "copied": {"source": f"{module.parent}//terraform", "name": "copied"},
         },
     }
@@ -550,9 +602,10 @@ def test_it_needs_the_repository_that_it_is_in(tmp_path: Path, run: Module) -> N
 
     said = plans_of(run.tool, tmp_path, {"both": {}}, str(module / "tests" / "mocks"))
 
-    [error] = [line["diagnostic"] for line in said if line["type"] == "diagnostic"]
-    assert f"{NO_CONTRACTS}, in .terraform/modules/absolute/" in error["detail"]
-    assert 'use it by a relative path or as "<repository>//terraform"' in error["detail"]
+    found = [line["diagnostic"]["detail"] for line in said if line["type"] == "diagnostic"]
+    for name, error in zip(("absolute", "published"), sorted(found), strict=True):
+        assert f"{NO_CONTRACTS}, in .terraform/modules/{name}/" in error
+        assert 'use it by a relative path or as "<repository>//terraform"' in error
 
 
 @pytest.mark.deep
