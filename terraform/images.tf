@@ -28,7 +28,6 @@ locals {
         "shared/*.pem",
         "shared/*.py",
         "terraform/build_image.sh",
-        "terraform/images.sh",
       ] : tolist(fileset(local.source_dir, pattern))
     ]))
   }

@@ -1,7 +1,7 @@
 """The workflows that write into the repository: their scripts, and steps that are more than a call.
 
-git and ssh-keygen are real. GitHub's CLI and Docker's daemon are not there: what stands for them
-answers what it is told to, and writes down how it was called.
+git and ssh-keygen are real. GitHub's CLI, Docker's daemon and cosign are not there: what stands for
+them answers what it is told to, and writes down how it was called.
 """
 
 import os
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import hcl2
 import pytest
 import yaml
 
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.git
 ROOT = Path(__file__).parents[1]
 WORKFLOW = ROOT / ".github" / "workflows" / "release.yml"
 UPDATE = WORKFLOW.with_name("update-locks.yml")
+UNQUOTED = hcl2.SerializationOptions(strip_string_quotes=True)
 TEXT = """# Changelog
 
 ## 0.2.0 - 2026-12-01
@@ -49,6 +51,10 @@ case "$1" in
   push) echo "$3" ;;
   buildx) printf '{"mediaType": "%s", "digest": "sha256:%s"}' "$MEDIA_TYPE" "${4##*/}" ;;
 esac
+"""
+COSIGN = """#!/bin/sh
+echo "cosign $*" >>"$CALLS"
+[ "$1" != "$UNABLE_TO" ]
 """
 
 
@@ -130,7 +136,7 @@ class Release:
         self.key = self.make_key(folder / "key")
         commands = folder / "commands"
         commands.mkdir()
-        for name, script in (("gh", GH), ("docker", DOCKER)):
+        for name, script in (("gh", GH), ("docker", DOCKER), ("cosign", COSIGN)):
             (commands / name).write_text(script)
             (commands / name).chmod(0o755)
         self.environment = {
@@ -271,9 +277,15 @@ def test_the_tag_is_signed_pushed_and_published_however_often(release: Release) 
     images = "ghcr.io/o/r/load@sha256:0\nghcr.io/o/r/test@sha256:1"
     assert release.step("Publish the release", IMAGES=images).returncode == 0
     notes = release.temporary / "notes.md"
-    assert notes.read_text() == (
-        f"### Added\n\n- Something.\n\n### Images\n\n```text\n{images}\n```\n"
-    )
+    section, module = notes.read_text().split("```hcl\n")
+    assert section == "### Added\n\n- Something.\n\n### Images\n\n"
+    assert hcl2.loads(module.removesuffix("```\n"), serialization_options=UNQUOTED) == {
+        "published_images": {
+            "registry": "ghcr.io/o/r",
+            "version": "0.2.0",
+            "digests": {"load": "sha256:0", "test": "sha256:1"},
+        }
+    }
     assert release.calls.read_text().splitlines()[-1] == (
         f"release create v0.2.0 --verify-tag --title tm-pipeline 0.2.0 --notes-file {notes}"
     )
@@ -337,12 +349,54 @@ def test_an_index_is_refused_because_lambda_takes_none(release: Release) -> None
     assert "which Lambda does not take: build it with --provenance=false" in done.stderr
 
 
+@pytest.mark.parametrize("unable_to", ["", "sign", "verify"])
+def test_each_image_is_signed_by_its_digest_and_verified(unable_to: str, release: Release) -> None:
+    images = ["ghcr.io/o/r/load@sha256:0", "ghcr.io/o/r/test@sha256:1"]
+    workflow = "o/r/.github/workflows/release.yml@refs/heads/main"
+
+    done = release.step(
+        "Sign them",
+        IMAGES="\n".join(images),
+        GITHUB_SERVER_URL="https://github.com",
+        GITHUB_WORKFLOW_REF=workflow,
+        UNABLE_TO=unable_to,
+    )
+
+    assert (done.returncode == 0) == (unable_to == "")
+    called = [
+        call
+        for image in images
+        for call in (
+            f"cosign sign --yes {image}",
+            "cosign verify --certificate-oidc-issuer https://token.actions.githubusercontent.com "
+            f"--certificate-identity https://github.com/{workflow} {image}",
+        )
+    ]
+    calls = release.calls.read_text().splitlines()
+    assert calls == called[: {"": 4, "sign": 1, "verify": 2}[unable_to]]
+
+
+def test_the_images_say_what_they_are_made_of(release: Release) -> None:
+    (release.checkout / "Makefile").write_text("images: ; @echo '$(BUILD_FLAGS)'\n")
+
+    done = release.step(
+        "Build them", GITHUB_SERVER_URL="https://github.com", GITHUB_REPOSITORY="o/r"
+    )
+
+    assert done.stdout.split() == [
+        *("--pull", "--platform=linux/amd64", "--provenance=false", "--sbom=false"),
+        "--label=org.opencontainers.image.source=https://github.com/o/r",
+        f"--label=org.opencontainers.image.revision={release.commit}",
+        "--label=org.opencontainers.image.version=0.2.0",
+    ]
+
+
 def test_each_job_may_do_what_it_needs_and_the_release_comes_last() -> None:
     jobs = load()["jobs"]
 
     assert {name: job["permissions"] for name, job in jobs.items()} == {
         "check": {"actions": "read", "contents": "read"},
-        "images": {"contents": "read", "packages": "write"},
+        "images": {"contents": "read", "id-token": "write", "packages": "write"},
         "release": {"contents": "write"},
     }
     assert [job.get("needs") for job in jobs.values()] == [None, "check", "images"]

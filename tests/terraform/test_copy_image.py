@@ -271,18 +271,16 @@ def test_a_token_that_expires_is_renewed(machine: Machine) -> None:
     assert len(tokens) == 1 + len(machine.blobs)
 
 
-def test_a_log_in_that_nobody_knows(machine: Machine) -> None:
-    for challenge in ('Bearer realm="http://registry.example/token"', "Negotiate", ""):
-        headers = {"WWW-Authenticate": challenge}
-        machine.front.faults[machine.source("manifests/0.1.0")] = lambda headers=headers: (
-            401,
-            headers,
-            b"",
-        )
-        assert (
-            machine.refuses()
-            == (f"{SOURCE} asks for a log-in that this script does not know: {challenge}").rstrip()
-        )
+@pytest.mark.parametrize(
+    "challenge", ['Bearer realm="http://registry.example/token"', "Negotiate", "nothing"]
+)
+def test_a_log_in_that_nobody_knows(challenge: str, machine: Machine) -> None:
+    answer = (401, {"WWW-Authenticate": challenge}, b"")
+    machine.front.faults[machine.source("manifests/0.1.0")] = lambda: answer
+
+    assert machine.refuses(TM_REGISTRY_LOGIN="me:hunter2") == (
+        f"{SOURCE} asks for a log-in that this script does not know: {challenge}"
+    )
 
 
 def test_a_registry_that_is_away(machine: Machine) -> None:

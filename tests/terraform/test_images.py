@@ -1,4 +1,4 @@
-"""`terraform apply` with images that it builds itself, on the emulator; Docker is a stand-in."""
+"""`terraform apply` with images that it builds or copies, on the emulator; Docker is a stand-in."""
 
 import json
 import os
@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from local.stack import Aws
+from shared.version import VERSION
 from tests.checkout import CHECKOUT, FUNCTIONS
 from tests.fixtures.laptop import Laptop
+from tests.fixtures.registries import SOURCE, Registries, digest, image, registries
 from tests.stand_ins import StandIns
 from tests.terraform.emulation import Root, checkout
 from tests.terraform.inventory import inventory
@@ -31,6 +33,13 @@ class Deployment:
     root: Root
     stand_ins: StandIns
     aws: Aws
+    front: Registries
+
+    def give(self, **variables: Any) -> None:
+        """Give the module variables besides those that it has, or None for one of them."""
+        document = json.loads((self.root.folder / "main.tf.json").read_text())
+        document["module"]["pipeline"] |= variables
+        (self.root.folder / "main.tf.json").write_text(json.dumps(document))
 
     def apply(self) -> dict[str, str]:
         """Apply; return the image that each function runs on Lambda."""
@@ -65,12 +74,24 @@ class Deployment:
 
 
 @pytest.fixture
-def deployment(tmp_path: Path, laptop: Laptop) -> Iterator[Deployment]:
+def front(tmp_path: Path, laptop: Laptop) -> Iterator[Registries]:
+    """A registry in which releases are published, and ECR's as it is outside of the emulator."""
+    with registries(laptop.aws, tmp_path) as front:
+        yield front
+    ecr = laptop.aws.client("ecr")
+    for repository in ecr.describe_repositories()["repositories"]:
+        if (name := repository["repositoryName"]).startswith("tm-published/"):
+            ecr.delete_repository(repositoryName=name, force=True)
+
+
+@pytest.fixture
+def deployment(tmp_path: Path, laptop: Laptop, front: Registries) -> Iterator[Deployment]:
     sources = checkout(tmp_path / "checkout")
     stand_ins = StandIns(tmp_path / "stand-ins")
     stand_ins.install("aws", "docker")
-    path = f"{stand_ins.path}:{os.environ['PATH']}"
-    root = Root.of(tmp_path / "root", laptop.aws, PATH=path, TMPDIR=str(tmp_path))
+    environment = front.install(stand_ins)
+    environment |= {"PATH": f"{stand_ins.path}:{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
+    root = Root.of(tmp_path / "root", laptop.aws, **environment)
     root.folder.mkdir()
     arn = "arn:aws:secretsmanager:us-east-1:000000000000:secret:x"
     pipeline: dict[str, Any] = {
@@ -86,7 +107,7 @@ def deployment(tmp_path: Path, laptop: Laptop) -> Iterator[Deployment]:
     }
     (root.folder / "main.tf.json").write_text(json.dumps({"module": {"pipeline": pipeline}}))
     root.run("init", "-input=false")
-    yield Deployment(sources, root, stand_ins, laptop.aws)
+    yield Deployment(sources, root, stand_ins, laptop.aws, front)
     root.run("destroy", "-auto-approve", "-input=false")
 
 
@@ -120,6 +141,59 @@ def test_an_apply_builds_what_changed_and_nothing_else(deployment: Deployment) -
 
     assert deployment.apply() == first
     assert deployment.built() == sorted([*FUNCTIONS, *changed])
+
+
+def publish(front: Registries, version: str) -> dict[str, str]:
+    """Publish a version; return its digests."""
+    digests = {}
+    for name in FUNCTIONS:
+        manifest, blobs = image(f"{name} {version}")
+        front.publish(f"tm-published/{name}:{version}", manifest, *blobs)
+        digests[name] = digest(manifest)
+    return digests
+
+
+def test_an_apply_copies_the_images_of_its_version(deployment: Deployment) -> None:
+    front = deployment.front
+    deployment.give(published_images={"registry": f"{SOURCE}/tm-published"})
+    publish(front, "98.0.0")
+    before = inventory(deployment.aws)
+    status, said = deployment.root.try_to("apply", "-auto-approve", TARGET)
+    assert status == 1
+    assert f"images: {SOURCE} has no {SOURCE}/tm-published/" in said
+    assert inventory(deployment.aws) == before
+
+    published = publish(front, VERSION)
+    first = deployment.apply()
+
+    assert {name: uri.partition("@")[2] for name, uri in first.items()} == published
+    assert all("/tm-images/" in uri for uri in first.values())
+    deployment.root.run("plan", "-detailed-exitcode", TARGET)
+
+    # The next version, by its digests.
+    file = deployment.sources / "shared" / "version.py"
+    file.write_text(file.read_text().replace(f'VERSION = "{VERSION}"', 'VERSION = "99.0.0"'))
+    published = publish(front, "99.0.0")
+    by_digest = {"version": "99.0.0", "digests": published}
+    deployment.give(published_images={"registry": f"{SOURCE}/tm-published", **by_digest})
+    second = deployment.apply()
+
+    assert {name: uri.partition("@")[2] for name, uri in second.items()} == published
+    tags = deployment.tags()
+    assert {tag.rpartition("-")[0] for each in tags.values() for tag in each} == {VERSION, "99.0.0"}
+
+    # Back to the former one, whose images are there still.
+    shutil.copy(CHECKOUT / "shared" / "version.py", file)
+    deployment.give(published_images={"registry": f"{SOURCE}/tm-published"})
+    asked = len(front.requests)
+    assert deployment.apply() == first
+    assert len(front.requests) == asked
+
+    # Docker comes into play only for images that are built.
+    assert deployment.stand_ins.calls("docker") == []
+    deployment.give(published_images=None)
+    deployment.apply()
+    assert deployment.built() == sorted(FUNCTIONS)
 
 
 def test_a_machine_that_cannot_build_images_makes_nothing(deployment: Deployment) -> None:
