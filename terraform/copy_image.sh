@@ -37,6 +37,10 @@ else
   fail "the command sha256sum or shasum is missing: install one, $elsewhere"
 fi
 
+# A registry may answer with bytes that are no text in this machine's language.
+LC_ALL=C
+export LC_ALL
+
 # Passwords and tokens are in files here, which curl reads: everybody can see a command line.
 umask 077
 work=$(mktemp -d)
@@ -55,6 +59,7 @@ fi
 request() {
   credentials=$1
   shift
+  : >"$work/body" # curl leaves it alone if the answer is empty
   status=$(curl -q --config "$work/$credentials" --proto =https --silent --show-error --retry 3 \
     --connect-timeout 20 --speed-limit 1 --speed-time 120 \
     --dump-header "$work/headers" --output "$work/body" --write-out '%{http_code}' "$@" 2>"$work/error") \
@@ -205,7 +210,7 @@ copy_blob() {
   get "blobs/$1"
   mv "$work/body" "$work/blob"
   [ "$(digest_of "$work/blob")" = "$1" ] || fail "$registry sent something else than $1 of $source"
-  request target --request POST --data '' "https://$target/v2/$image/blobs/uploads/"
+  request target --request POST --data '' --header 'Content-Type:' "https://$target/v2/$image/blobs/uploads/"
   [ "$status" = 202 ] || fail "$target answers $status to the beginning of an upload: $(said)"
   location=$(header location)
   case $location in
