@@ -1,4 +1,4 @@
-"""Stand-ins for the commands `aws` and `docker`, as far as terraform/build_image.sh calls them.
+"""Stand-ins for the commands `aws` and `docker`, as far as terraform/*_image.sh call them.
 
 They write down how they were called, fail where they are told to, and keep the images that were
 pushed: in a folder, or, where AWS_ENDPOINT_URL leads to the emulator, in its ECR.
