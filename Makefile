@@ -32,7 +32,7 @@ help: ## list these commands
 setup: $(READY) ## make the virtual environment .venv, with the command .venv/bin/tm
 
 # Only when the lock or the project's own metadata changed.
-$(READY): requirements.txt pyproject.toml shared/version.py
+$(READY): requirements.txt pyproject.toml shared/version.py $(wildcard requirements/*.in)
 	@python=; for name in python3 python3.13 python3.12 python3.11 python; do \
 	  if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$name; break; fi; \
 	done; \
@@ -157,21 +157,20 @@ docs: $(READY) ## make what is made: terraform/README.md's tables, docs/policies
 	$(BIN)/python -m functions.api.openapi
 
 # Only wheels, as in the images: to read what an sdist needs, its code would be run.
+# functions/requirements-arrow-database.txt is made of requirements/arrow.in, database.in and shared.in.
 .PHONY: lock
-lock: $(READY) ## pin what pyproject.toml asks for, with hashes, keeping what is pinned already [UPGRADE=all, or packages]
+lock: $(READY) ## pin what requirements/*.in and pyproject.toml's groups ask for, with hashes, keeping what is pinned already [UPGRADE=all, or packages]
 	@set -eu; compile() { \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --only-binary :all: \
 	    $(if $(filter all,$(UPGRADE)),--upgrade,$(addprefix --upgrade-package=,$(UPGRADE))) \
-	    --generate-hashes --no-emit-index-url --no-header --no-annotate "$$@" pyproject.toml; \
+	    --generate-hashes --no-emit-index-url --no-header --no-annotate "$$@"; \
 	}; \
-	compile --extra dev --output-file requirements.txt; \
+	compile --group dev requirements/*.in --output-file requirements.txt; \
 	for tool in datacontract parliament schemathesis security; do \
-	  compile --extra "$$tool" --output-file "requirements-$$tool.txt"; \
-	done; \
-	for group in $(LOCKS); do \
-	  compile --extra "$$group" --constraint requirements.txt \
-	    --output-file "functions/requirements-$$group.txt"; \
-	done
+	  compile --group "$$tool" --output-file "requirements-$$tool.txt"; \
+	done$(foreach lock,$(LOCKS),; \
+	compile $(patsubst %,requirements/%.in,$(sort shared $(subst -, ,$(lock)))) --constraint requirements.txt \
+	  --output-file functions/requirements-$(lock).txt)
 
 .PHONY: provider-schema
 provider-schema: $(READY) ## read what AWS provider 6.69 changes in the types that the module uses, from two packages (84 MB)
@@ -209,4 +208,4 @@ images: ## build each function's image, tm-pipeline/<function>, with Docker or b
 clean: ## end the laptop cloud, and remove what these commands have made
 	@if [ -x $(BIN)/tm ]; then $(BIN)/tm down; fi
 	@if [ -x $(BIN)/pre-commit ] && [ -e .git ]; then $(BIN)/pre-commit uninstall; fi
-	rm -rf $(VENV) $(LINTER) $(SECURITY) $(PARLIAMENT) $(FUZZER) .tm *.egg-info
+	rm -rf $(VENV) $(LINTER) $(SECURITY) $(PARLIAMENT) $(FUZZER) .tm build *.egg-info

@@ -1,6 +1,6 @@
 """Boots every function's image and hands it one real event.
 
-    .venv/bin/python .ci/boot_images.py NAME.csv
+    PYTHONPATH=. .venv/bin/python .ci/boot_images.py NAME.csv
 
 Needs the laptop cloud up, the images built, and a run of that file that loaded it. The events are
 those of that run, the environment is the deployed function's own, and the answers are checked.

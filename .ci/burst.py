@@ -1,6 +1,6 @@
 """Drops many files at once on the laptop cloud that is up, which nothing was dropped on before.
 
-    .venv/bin/python .ci/burst.py [FILES]
+    PYTHONPATH=. .venv/bin/python .ci/burst.py [FILES]
 
 Each file must be one log item and one alert, the table must hold the newest version of each key,
 and never may more runs than `max_concurrency` be under way. Prints what it took.

@@ -1,6 +1,6 @@
 """Holds what the laptop cloud made of the real file against what is known of that file.
 
-    .venv/bin/python .ci/check_real_file.py FILE.csv
+    PYTHONPATH=. .venv/bin/python .ci/check_real_file.py FILE.csv
 
 The expectations are computed here from the file itself, with nothing of the project's: by hand,
 row by row, with the standard library.

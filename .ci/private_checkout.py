@@ -1,6 +1,6 @@
 """Builds and boots one image from a checkout that only its owner may read, as umask 077 makes it.
 
-    .venv/bin/python .ci/private_checkout.py
+    PYTHONPATH=. .venv/bin/python .ci/private_checkout.py
 
 Needs the base image, and the image tm-pipeline/api that `make images` built. Lambda's user must be
 able to read every file of an image, and COPY keeps the modes of the checkout:

@@ -21,12 +21,12 @@ from cli import rejects as rejected
 from cli import remove as removing
 from cli import replay as replaying
 from cli import status as log
-from cli import user as lookup
+from cli import user as users
 from cli.console import console, errors, print_json, print_text
 from cli.errors import CommandError, one_line
+from cli.extras import need
 from cli.items import Item
 from cli.stack import Stack
-from local import cloud
 from local.home import home
 from shared import odcs
 from shared.contract import Contract
@@ -155,6 +155,9 @@ def up(
 
     What is not given is as it was, or at first the samples and no hard testing.
     """
+    need("local", "tm up")
+    from local import cloud  # noqa: PLC0415 - of the extra local
+
     begun = time.monotonic()
     stack = cloud.up(
         home(),
@@ -168,6 +171,9 @@ def up(
 @app.command()
 def down() -> None:
     """End the laptop cloud and forget its data."""
+    need("local", "tm down")
+    from local import cloud  # noqa: PLC0415 - of the extra local
+
     console.print("Down." if cloud.down(home()) else "No laptop cloud was up.")
 
 
@@ -208,7 +214,8 @@ def check(
     The contract is that of --contracts; without it, of the stack that --stack names; without
     either, of the samples.
     """
-    from cli import check as checking  # noqa: PLC0415 - pandas and Arrow take their second
+    need("check", "tm check")
+    from cli import check as checking  # noqa: PLC0415 - of the extra check, which takes its second
 
     contract = _contract(_known(contracts, stack), table)
     with checking.checked(file, contract, hard=bool(hard_testing)) as found:
@@ -518,11 +525,11 @@ def user(
     stack: StackFolder = None,
 ) -> None:
     """Ask the look-up API what a user checked in."""
-    rows = lookup.ask(Stack.open(stack), name)
+    found = users.ask(Stack.open(stack), name)
     if as_json:
-        print_json(rows)
+        print_json(found)
     else:
-        lookup.show(name, rows)
+        users.show(name, found)
 
 
 def _watch_one(where: Stack, item: Item, *, as_json: bool) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import babel.dates
-import pyarrow.compute as pc
 
 from shared import regex
 from shared.columns import comparable
@@ -218,8 +217,7 @@ def _is_kept(rule: AnyRule, value: Any, values: Values) -> bool:
         case Length(minimum=low, maximum=high):
             return (low or 0) <= len(value) and (high is None or len(value) <= high)
         case Pattern():
-            # By RE2, whose syntax it is.
-            return bool(pc.match_substring_regex(value, regex.whole(rule.regex)).as_py())
+            return regex.matches(rule.regex, value)
         case Allowed():
             return value in rule.values
         case Range(minimum=low, maximum=high):

@@ -56,12 +56,6 @@ def up(
         given["contracts_dir"] = str(contracts.resolve())
     if hard_testing is not None:
         given["hard_testing"] = hard_testing
-    if not _MODULE.is_dir():
-        raise LocalError(
-            "The laptop cloud needs a checkout of the repository, whose Terraform module it "
-            f"applies, and {CHECKOUT} is none. Clone the repository and run `make setup` in it; "
-            "without a checkout, `tm` works against AWS alone, with --stack."
-        )
     with _exclusive(home), _interruptible():
         if _is_up(home) and (running := LaptopStack.read(home)):
             stack, failure = _update(home, running, given, report)

@@ -13,13 +13,16 @@ from pathlib import Path
 
 from local import account
 from local.errors import LocalError
+from local.home import CHECKOUT
 from local.ports import LOOPBACK, free_port
 from local.processes import Processes
 from local.stack import Aws
 
 REGION = "us-east-1"
 
-_APP = "local.emulator"
+_APP = CHECKOUT / "local.emulator"
+"""Hypercorn imports the module `local.emulator` from that folder."""
+_READS_US = "import sys; sys.path.insert(0, sys.argv[1]); import local.guard"
 _NAME = "ministack"
 _READY_WITHIN = 60.0
 
@@ -29,10 +32,11 @@ def start(processes: Processes, home: Path, report: Callable[[str], None]) -> Aw
     if shutil.which("openssl") is None:
         raise LocalError("The command `openssl` is missing, which makes the local certificate.")
     folder, user = account.place(home, _NAME)
-    if user is not None and not account.can_run([sys.executable, "-c", "import local.guard"], user):
+    reading = [sys.executable, "-c", _READS_US, str(CHECKOUT)]
+    if user is not None and not account.can_run(reading, user):
         report(
             f"Warning: the emulator and the functions run as root, because the account {user} "
-            f"cannot read Python or this checkout ({sys.executable})"
+            f"cannot read {sys.executable} or {CHECKOUT}"
         )
         user = None
     aws = Aws(

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pg8000.exceptions
 import pg8000.native
@@ -18,7 +19,9 @@ import pg8000.native
 from local import account
 from local.errors import LocalError
 from local.ports import LOOPBACK, free_port
-from local.processes import Processes
+
+if TYPE_CHECKING:
+    from local.processes import Processes
 
 _NAME = "postgres"
 _READY_WITHIN = 30.0
@@ -35,7 +38,7 @@ class Server:
     database: str
 
 
-def start(processes: Processes, folder: Path, *, database: str = "postgres") -> Server:
+def start(processes: "Processes", folder: Path, *, database: str = "postgres") -> Server:
     """Make a new cluster under `folder`, start it, and return once it answers."""
     folder.mkdir(parents=True, exist_ok=True)
     home, user = account.place(folder, _NAME)
@@ -56,7 +59,7 @@ def start(processes: Processes, folder: Path, *, database: str = "postgres") -> 
     return server
 
 
-def stop(processes: Processes, folder: Path) -> None:
+def stop(processes: "Processes", folder: Path) -> None:
     """End the server and remove its data; no server is no error."""
     processes.stop(_NAME)
     account.remove(folder, _NAME)
@@ -65,6 +68,8 @@ def stop(processes: Processes, folder: Path) -> None:
 @contextmanager
 def running(folder: Path) -> Iterator[Server]:
     """Run a server for as long as the block lasts."""
+    from local.processes import Processes  # noqa: PLC0415 - who only connects needs no psutil
+
     processes = Processes(folder / "processes")
     try:
         yield start(processes, folder)
@@ -157,7 +162,7 @@ def _environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
 
 
-def _wait_until_ready(processes: Processes, server: Server) -> None:
+def _wait_until_ready(processes: "Processes", server: Server) -> None:
     log = processes.log(_NAME)
     deadline = time.monotonic() + _READY_WITHIN
     while True:

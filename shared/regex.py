@@ -17,6 +17,11 @@ def whole(regex: str) -> str:
     return rf"\A(?:{regex})\z"
 
 
+def matches(regex: str, text: str) -> bool:
+    """Tell whether an expression matches all of a text."""
+    return re2.compile(whole(regex), _QUIET).search(text) is not None
+
+
 def check(regex: str) -> None:
     """Find out whether RE2 takes an expression.
 

