@@ -3,6 +3,7 @@
 import contextlib
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -14,29 +15,29 @@ from cli.stack import Stack
 _TIMEOUT = 30.0
 _PAGE = "1000"
 _WALKS = 10
-"""How often all pages are asked for: files with rows of the user may be replaced meanwhile."""
+"""How often all pages are asked for: files with rows of the key may be replaced meanwhile."""
 
 
 class _Replaced(Exception):
     """The API answered 410: rows were replaced since the first page."""
 
 
-def rows(stack: Stack, key: str, value: str) -> list[dict[str, Any]]:
-    """Return every row whose `key`, the look-up's, has that value, page by page.
-
-    If the API says that the pages would not fit together any more, all are asked for again.
+def looked_up(stack: Stack, key: str, value: str) -> list[dict[str, Any]]:
+    """Return every row whose `key`, that of the table of `/get`, has that value.
 
     Raises:
         CommandError: the API refused to answer, or rows were replaced in every one of ten walks.
     """
-    with _session(stack) as session:
-        for _ in range(_WALKS):
-            with contextlib.suppress(_Replaced):
-                return _walk(session, stack, {key: value, "limit": _PAGE})
-    raise CommandError(
-        f"Files with rows of {value} were replaced each of the {_WALKS} times that the rows were "
-        "read: try again when fewer files are loaded"
-    )
+    return _all_pages(stack, "/get", {key: value}, "response", value)
+
+
+def rows(stack: Stack, table: str, key: str) -> list[dict[str, Any]]:
+    """Return every row of a table whose look-up key has that value.
+
+    Raises:
+        CommandError: the API refused to answer, or rows were replaced in every one of ten walks.
+    """
+    return _all_pages(stack, f"/tables/{quote(table, safe='')}/rows", {"key": key}, "items", key)
 
 
 def ingestion(stack: Stack, ingested_id: str) -> dict[str, Any]:
@@ -49,18 +50,45 @@ def ingestion(stack: Stack, ingested_id: str) -> dict[str, Any]:
         return _get(session, stack, f"/ingestions/{ingested_id}", {})
 
 
-def _walk(session: requests.Session, stack: Stack, first: dict[str, str]) -> list[dict[str, Any]]:
+def _all_pages(
+    stack: Stack, path: str, asked: dict[str, str], rows: str, of: str
+) -> list[dict[str, Any]]:
+    """Return the rows of all pages; if they would not fit together any more, ask for all again.
+
+    Args:
+        stack: whose API.
+        path: the route.
+        asked: its parameters.
+        rows: under which name a page has its rows.
+        of: whose rows they are, for people.
+
+    Raises:
+        CommandError: the API refused to answer, or rows were replaced in every one of ten walks.
+    """
+    with _session(stack) as session:
+        for _ in range(_WALKS):
+            with contextlib.suppress(_Replaced):
+                return _walk(session, stack, path, asked | {"limit": _PAGE}, rows)
+    raise CommandError(
+        f"Files with rows of {of} were replaced each of the {_WALKS} times that the rows were "
+        "read: try again when fewer files are loaded"
+    )
+
+
+def _walk(
+    session: requests.Session, stack: Stack, path: str, first: dict[str, str], rows: str
+) -> list[dict[str, Any]]:
     """Return the rows of all pages from the first on.
 
     Raises:
         _Replaced: rows were replaced on the way.
         CommandError: the API refused to answer.
     """
-    page = _get(session, stack, "/get", first)
-    found: list[dict[str, Any]] = page["response"]
+    page = _get(session, stack, path, first)
+    found: list[dict[str, Any]] = page[rows]
     while page["next"] is not None:
-        page = _get(session, stack, "/get", first | {"cursor": page["next"]})
-        found += page["response"]
+        page = _get(session, stack, path, first | {"cursor": page["next"]})
+        found += page[rows]
     return found
 
 

@@ -276,7 +276,9 @@ class Smoke:
     def _looked_up(self) -> int:
         """Return how many rows the API finds by the key of the good rows; 0 without a look-up."""
         lookup, key = self._contract.lookup, self._made.key
-        return 0 if lookup is None or key is None else len(api.rows(self._stack, lookup.key, key))
+        if lookup is None or key is None:
+            return 0
+        return len(api.looked_up(self._stack, lookup.key, key))
 
     def _hear(self, name: str, item: Item, kind: Kind, alert_on: AlertOn) -> None:
         wanted = is_wanted(kind, item, alert_on)

@@ -18,7 +18,7 @@ def ask(stack: Stack, user: str) -> list[dict[str, Any]]:
     Raises:
         CommandError: the API refused to answer.
     """
-    return api.rows(stack, "user", user)
+    return api.looked_up(stack, "user", user)
 
 
 def show(user: str, rows: list[dict[str, Any]]) -> None:
