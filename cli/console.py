@@ -7,13 +7,13 @@ line, or a key could look like a line of `tm`. Only `styled` gives text a colour
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
-from rich.table import Column
+from rich.table import Column, Table
 from rich.text import Text
 
 from shared.text import visible
@@ -69,13 +69,42 @@ def line(*parts: str | Text) -> Text:
     return Text.assemble(*(visible(each) if isinstance(each, str) else each for each in parts))
 
 
+def table_of(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return rows of the same names, and of JSON's types, as a table."""
+    names = list(rows[0])
+    numeric = {name for name in names if all(_is_number(row[name]) for row in rows)}
+    table = Table(*(right(name) if name in numeric else name for name in names), box=None)
+    for row in rows:
+        table.add_row(*(cell(_text(row[name])) for name in names))
+    return table
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
 def print_json(value: Any, *, indent: int | None = 2) -> None:
     """Print JSON for tools, with JSON's own escapes for what does not print."""
+    typer.echo(_json(value, indent))
+
+
+def print_json_array(values: Iterable[Any]) -> None:
+    """Print the same for an array that is too long to be in memory, a line for each value."""
+    before = "["
+    for value in values:
+        typer.echo(f"{before}\n  {_json(value)}", nl=False)
+        before = ","
+    typer.echo("[]" if before == "[" else "\n]")
+
+
+def _json(value: Any, indent: int | None = None) -> str:
     text = json.dumps(value, ensure_ascii=False, indent=indent)
-    typer.echo(
-        "".join(
-            each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text
-        )
+    return "".join(
+        each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text
     )
 
 

@@ -14,19 +14,22 @@ from zoneinfo import ZoneInfo
 import typer
 from typer.core import TyperGroup
 
+from cli import api, lookup
 from cli import backfill as backfilling
 from cli import drop as dropping
 from cli import fix as fixing
 from cli import rejects as rejected
 from cli import remove as removing
 from cli import replay as replaying
+from cli import sql as asking
 from cli import status as log
 from cli import user as users
-from cli.console import console, errors, print_json, print_text
+from cli.console import console, errors, print_json, print_json_array, print_text
 from cli.errors import CommandError, one_line
 from cli.extras import need
 from cli.items import Item
 from cli.stack import Stack
+from local import psql
 from local.home import home
 from shared import odcs
 from shared.contract import Contract
@@ -530,6 +533,49 @@ def user(
         print_json(found)
     else:
         users.show(name, found)
+
+
+@app.command()
+def rows(
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="The table.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="What its look-up finds rows by.")],
+    as_json: AsJson = False,
+    stack: StackFolder = None,
+) -> None:
+    """Ask the look-up API for the rows of a key of any table."""
+    found = api.rows(Stack.open(stack), table, key)
+    if as_json:
+        print_json(found)
+    else:
+        lookup.show(key, found)
+
+
+@app.command()
+def sql(
+    query: Annotated[
+        str | None, typer.Argument(metavar="[QUERY]", help="One statement; without it, psql opens.")
+    ] = None,
+    as_json: AsJson = False,
+    stack: StackFolder = None,
+) -> None:
+    """Ask the laptop's database as the role that may only read; without QUERY, by psql."""
+    if as_json and query is None:
+        raise typer.BadParameter("it is for a QUERY.", param_hint="--json")
+    server = asking.reader(Stack.open(stack))
+    command = psql.find()
+    if query is None and command is None:
+        raise CommandError(
+            "There is no psql in PATH: install PostgreSQL's client (Debian: postgresql-client), or "
+            "give a query: tm sql 'SELECT …'"
+        )
+    if command is not None and not as_json:
+        asked = [] if query is None else ["--no-psqlrc", f"--command={query}"]
+        psql.become(command, server, *asked)
+    found = asking.rows(server, query or "")
+    if as_json:
+        print_json_array(found)
+    else:
+        asking.show(found)
 
 
 def _watch_one(where: Stack, item: Item, *, as_json: bool) -> None:

@@ -19,9 +19,7 @@ from local.bundle import bundle
 from local.errors import LocalError
 from local.home import CHECKOUT
 from local.processes import Processes
-from local.stack import Aws, LaptopStack
-
-NAME = "tm-pipeline"
+from local.stack import NAME, Aws, LaptopStack, secret_name
 
 Report = Callable[[str], None]
 
@@ -165,7 +163,7 @@ def _make_secrets(aws: Aws, database: postgres.Server) -> dict[str, str]:
     client = aws.client("secretsmanager")
     return {
         function: client.create_secret(
-            Name=f"{NAME}/{function}", SecretString=json.dumps(credential)
+            Name=secret_name(function), SecretString=json.dumps(credential)
         )["ARN"]
         for function, credential in credentials.items()
     }

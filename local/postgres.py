@@ -29,7 +29,7 @@ _READY_WITHIN = 30.0
 
 @dataclass(frozen=True)
 class Server:
-    """Where the server listens, and its superuser."""
+    """Where the server listens, and as whom to log in: its superuser, if nobody else is named."""
 
     host: str
     port: int
@@ -78,15 +78,17 @@ def running(folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def connected(server: Server, *, database: str | None = None) -> Iterator[pg8000.native.Connection]:
-    """Connect to the server as its superuser."""
+def connected(
+    server: Server, *, database: str | None = None, timeout: float | None = 10
+) -> Iterator[pg8000.native.Connection]:
+    """Connect to the server; `timeout` is how many seconds each answer may take."""
     connection = pg8000.native.Connection(
         server.user,
         host=server.host,
         port=server.port,
         password=server.password,
         database=database or server.database,
-        timeout=10,
+        timeout=timeout,
     )
     try:
         yield connection

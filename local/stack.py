@@ -14,6 +14,14 @@ from botocore.credentials import Credentials
 from local.errors import LocalError
 from local.postgres import Server
 
+NAME = "tm-pipeline"
+"""The module's variable of that name."""
+
+
+def secret_name(function: str) -> str:
+    """Return the name of the secret by which a function logs in to the database."""
+    return f"{NAME}/{function}"
+
 
 @dataclass(frozen=True)
 class Aws:

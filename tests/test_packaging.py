@@ -182,7 +182,9 @@ def test_every_command_but_three_runs_without_an_extra(plain: Installed) -> None
         ["rejects", "fix", "20240303-0", file],
         ["remove", "key"],
         ["replay", "20240303-0"],
+        ["rows", "dailycheckins", "ned"],
         ["smoke"],
+        ["sql"],
         ["status"],
         ["user", "ned"],
     ):
@@ -239,8 +241,10 @@ def test_the_extra_local_brings_the_laptop_cloud_up(laptop_cloud: Installed) -> 
 
     dropped = tm("drop", file, "--date", "2024-03-03", "--follow")
     found = tm("user", "ned", "--json")
+    read = tm("sql", "SELECT username, hours FROM daily_checkins", "--json")
 
     assert dropped.returncode == 0, dropped.stdout + dropped.stderr
     assert [row["project"] for row in json.loads(found.stdout)] == ["wall"]
+    assert json.loads(read.stdout) == [{"username": "ned", "hours": "1.50"}]
     assert (laptop_cloud.work / ".local" / "state" / "tm-pipeline" / "stack.json").exists()
     assert not (laptop_cloud.site / "tm_pipeline" / ".tm").exists()

@@ -39,6 +39,8 @@ def test_without_a_stack_each_command_says_how_to_get_one(
     for arguments in (
         ["status"],
         ["user", "ned"],
+        ["rows", "dailycheckins", "ned"],
+        ["sql"],
         ["drop", __file__],
         ["replay", "20240303-0"],
         ["backfill", *MARCH.split()],
@@ -284,6 +286,63 @@ def test_user_for_people_is_the_newest_rows_and_the_sums() -> None:
     assert lines[-1] == "ned: 1,387 rows, 2,080.50 h"
     assert "00.001386Z" in lines[1]
     assert len(lines) == 1 + 20 + 2
+
+
+def rows_page(
+    table: str, key: str, rows: list[dict[str, Any]], following: str | None, **match: str
+) -> None:
+    """Put down a page of any table."""
+    asked = {"key": key, "limit": "1000"} | match
+    responses.get(
+        f"{API}/tables/{table}/rows",
+        match=[responses.matchers.query_param_matcher(asked)],
+        json={"items": rows, "next": following},
+    )
+
+
+@pytest.mark.usefixtures("api")
+def test_rows_gives_all_pages_as_one_array() -> None:
+    rows_page("projectbudgets", "a b&c", [{"n": 1}], "more")
+    rows_page("projectbudgets", "a b&c", [{"n": 2}, {"n": None}], None, cursor="more")
+    found = tm("rows", "projectbudgets", "a b&c", "--json")
+    assert json.loads(found.stdout) == [{"n": 1}, {"n": 2}, {"n": None}]
+
+
+@pytest.mark.usefixtures("api")
+def test_rows_begins_again_if_rows_were_replaced_on_the_way() -> None:
+    rows_page("projectbudgets", "x", [{"n": 1}], "more")
+    responses.get(
+        f"{API}/tables/projectbudgets/rows",
+        match=[
+            responses.matchers.query_param_matcher({"key": "x", "limit": "1000", "cursor": "more"})
+        ],
+        status=410,
+    )
+    rows_page("projectbudgets", "x", [{"n": 2}], None)
+    assert json.loads(tm("rows", "projectbudgets", "x", "--json").stdout) == [{"n": 2}]
+
+
+@pytest.mark.usefixtures("api")
+def test_rows_for_people_has_the_columns_of_the_table() -> None:
+    rows = [{"project": f"p{n}", "days": n, "open": n % 2 == 0, "note": None} for n in range(25)]
+    rows_page("projectbudgets", "x", rows, None)
+    lines = tm("rows", "projectbudgets", "x").stdout.splitlines()
+    assert lines[0].split() == ["project", "days", "open", "note"]
+    assert lines[1].split() == ["p0", "0", "true", "–"]
+    assert lines[20].split() == ["p19", "19", "false", "–"]
+    assert lines[21:] == ["… the first 20; --json gives all", "x: 25 rows"]
+
+
+@pytest.mark.usefixtures("api")
+def test_rows_of_nobody() -> None:
+    rows_page("projectbudgets", "x", [], None)
+    assert tm("rows", "projectbudgets", "x").stdout == "No rows of x.\n"
+
+
+@pytest.mark.usefixtures("api")
+def test_a_table_stays_one_part_of_the_path() -> None:
+    rows_page("a%2Fb", "x", [], None)
+    assert tm("rows", "a/b", "x", "--json").stdout == "[]\n"
 
 
 @pytest.mark.usefixtures("api")
