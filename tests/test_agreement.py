@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -81,6 +82,22 @@ def test_a_function_installs_what_the_laptop_tests(function: str) -> None:
 
     for name, versions in pins(lock(function)).items():
         assert versions <= everything[name], name
+
+
+def test_the_package_lists_every_folder_with_code() -> None:
+    listed = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = {
+        path.parent.relative_to(CHECKOUT)
+        for folder in ("cli", "functions", "local", "shared")
+        for path in (CHECKOUT / folder).rglob("*.py")
+    }
+    of_data = {"tm_pipeline.contracts", "tm_pipeline.terraform"}
+
+    code = {".".join(("tm_pipeline", *folder.parts)) for folder in folders}
+    assert set(listed["packages"]) == code | of_data | {"tm_pipeline"}
+    assert {f"tm_pipeline.{folder}" for folder in listed["package-dir"].values()} == set(
+        listed["package-dir"]
+    )
 
 
 @pytest.mark.parametrize("path", [*CHECKOUT.glob("functions/*.txt")], ids=lambda path: path.stem)
