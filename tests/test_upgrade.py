@@ -1,0 +1,165 @@
+"""A stack of an older version becomes one of this version, with all that it holds.
+
+A commit of this repository makes a laptop cloud and puts data into it. Then this version is applied
+to that cloud.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from local import cloud
+from local.postgres import connected
+from local.stack import LaptopStack
+from tests.checkout import CHECKOUT
+from tests.fixtures.laptop import Laptop
+from tests.fixtures.pipeline import Pipeline
+from tests.programs import Done, run
+
+pytestmark = [pytest.mark.git, pytest.mark.timeout(900)]
+
+BEFORE = "33afb1ea8cc4890abf94e4499690052f56e9fe54"
+"""The last commit before contracts became an input of the module."""
+ROWS = [f"ned,2024-03-03 1{n}:00:00 UTC,{n},wall" for n in range(3)]
+
+
+class Former:
+    """The older version, as its users have it: a checkout, and the laptop cloud that it makes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self.home = folder, folder / "home"
+        self._checkout = folder / "checkout"
+        archive = folder / "checkout.tar"
+        subprocess.run(["git", "archive", "--output", archive, BEFORE], cwd=CHECKOUT, check=True)
+        with tarfile.open(archive) as tar:
+            tar.extractall(self._checkout, filter="data")
+
+    def tm(self, *arguments: str | Path) -> Done:
+        """Run its command."""
+        program = "import sys; sys.path.insert(0, '.'); from cli.main import app; app()"
+        environment = {**os.environ, "TM_HOME": str(self.home)}
+        return run(sys.executable, "-c", program, *arguments, cwd=self._checkout, env=environment)
+
+    def drop(self, name: str, *rows: str) -> Done:
+        """Drop a file and follow it to its end."""
+        file = self._folder / name
+        file.write_text("\n".join(["user,timestamp,hours,project", *rows]))
+        return self.tm("drop", file, "--date", "2024-03-03", "--follow")
+
+    def get(self, path: str, **query: str) -> dict[str, Any]:
+        """Ask its API."""
+        stack = LaptopStack.read(self.home)
+        assert stack is not None
+        found: dict[str, Any] = ask(stack, path, **query).json()
+        return found
+
+
+def ask(stack: LaptopStack, path: str, **query: str) -> requests.Response:
+    key = {"x-api-key": stack.outputs["api_key"]}
+    return requests.get(
+        f"{stack.api_url}{path}", query, headers=key, verify=stack.aws.ca_bundle, timeout=30
+    )
+
+
+class Upgraded:
+    """The cloud after this version was applied, and what there was before."""
+
+    def __init__(self, former: Former) -> None:
+        done = former.tm("up")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert former.drop("loaded.csv", *ROWS).returncode == 0
+        self.page = former.get("/get", user="ned", limit="1")
+        stack = LaptopStack.read(former.home)
+        assert stack is not None
+        # A run that breaks at Load, and leaves its staged parts. migrate grants it anew.
+        with connected(stack.database) as administrator:
+            administrator.run("REVOKE INSERT ON daily_checkins FROM loader")
+        assert former.drop("broken.csv", "jon,2024-03-03 10:00:00 UTC,1,wall").returncode == 1
+
+        self.pipeline = Pipeline(Laptop(former.home, cloud.up(former.home, report=print)))
+
+    def items(self) -> dict[str, dict[str, Any]]:
+        """Return the log's items by the file's name, as `tm` shows them."""
+        shown = self.pipeline.laptop.tm("status", "--json")
+        return {each["sourceKey"].rpartition("/")[2]: each for each in json.loads(shown.stdout)}
+
+
+@pytest.fixture(scope="module")
+def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgraded]:
+    former = Former(tmp_path_factory.mktemp("former"))
+    try:
+        yield Upgraded(former)
+    finally:
+        cloud.down(former.home)
+
+
+def test_what_was_loaded_is_there(upgraded: Upgraded) -> None:
+    answer = upgraded.pipeline.get("/get", user="ned")
+    assert [row["hours"] for row in answer.json()["response"]] == ["0.00", "1.00", "2.00"]
+    doctor = upgraded.pipeline.laptop.tm("doctor", "--json")
+    wrong = {each["check"] for each in json.loads(doctor.stdout) if each["verdict"] == "wrong"}
+    assert wrong <= {"failures"}, doctor.stdout
+
+
+def test_the_log_is_readable(upgraded: Upgraded) -> None:
+    items = upgraded.items()
+    assert {name: item["status"] for name, item in items.items()} == {
+        "loaded.csv": "success",
+        "broken.csv": "fail",
+    }
+    for item in items.values():
+        assert "contracts" not in item
+        assert upgraded.pipeline.laptop.tm("status", item["ingestedID"]).returncode == 0
+
+
+def test_a_cursor_of_before_works_or_says_what_to_do(upgraded: Upgraded) -> None:
+    query = {"user": "ned", "limit": "1", "cursor": upgraded.page["next"]}
+    answer = upgraded.pipeline.get("/get", **query)
+    if answer.status_code == 200:
+        assert [row["hours"] for row in answer.json()["response"]] == ["1.00"]
+    else:
+        assert answer.status_code == 400
+        assert "leave it out to begin with the first page" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/users", "/users/ned/checkins", "/users/ned/summary"])
+def test_a_route_of_before_says_which_there_are(upgraded: Upgraded, path: str) -> None:
+    answer = upgraded.pipeline.get(path)
+    assert answer.status_code == 404
+    assert "/openapi.json" in answer.json()["detail"]
+
+
+def test_staged_parts_of_before_are_loaded(upgraded: Upgraded) -> None:
+    """As a redrive does, which the emulator does not know: from the state that failed."""
+    item = upgraded.items()["broken.csv"]
+    client = upgraded.pipeline.laptop.aws.client("stepfunctions")
+    history = client.get_execution_history(executionArn=item["executionArn"], reverseOrder=True)
+    [entered, *_] = [
+        event["stateEnteredEventDetails"]
+        for event in history["events"]
+        if event["type"] == "TaskStateEntered"
+    ]
+    assert entered["name"] == "Load"
+    execution = {"arn": item["executionArn"], "redrive": 1}
+
+    verdict = upgraded.pipeline.invoke(
+        "load", json.loads(entered["input"]) | {"execution": execution}
+    )
+
+    assert (verdict["outcome"], verdict["rowsLoaded"]) == ("ok", 1)
+
+
+def test_an_ingestion_of_before_can_be_replayed(upgraded: Upgraded) -> None:
+    item = upgraded.items()["loaded.csv"]
+    done = upgraded.pipeline.laptop.tm("replay", item["ingestedID"], "--follow")
+    assert done.returncode == 0, done.stdout + done.stderr
+    now = upgraded.items()["loaded.csv"]
+    assert (now["attempt"], now["contracts"]) == (2, upgraded.pipeline.outputs["contracts_hash"])
