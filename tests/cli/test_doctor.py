@@ -684,4 +684,5 @@ def test_what_it_says_to_do_on_aws_are_commands() -> None:
         "enable-rule",
         "delete-function-concurrency",
         "invoke",
+        "execute-statement",
     ]
