@@ -6,6 +6,7 @@ reads it into these models. docs/contracts.md says what each part means to the p
 
 import codecs
 import datetime as dt
+import functools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -26,7 +27,7 @@ from pydantic.alias_generators import to_camel
 from shared import landing_key, regex
 from shared.columns import MAX_DIGITS, TYPES, ColumnType, Limits, LogicalType, RuleKind, comparable
 from shared.formats import TextFormat, text_format
-from shared.text import quoted
+from shared.text import bounded, quoted
 
 _OWN_RELATIONS = {
     *("source", "source_id_seq", "source_pkey", "source_source_key_key"),
@@ -172,6 +173,8 @@ def _disorder(minimum: Any, maximum: Any) -> Iterator[str]:
 
 
 Identifier = Annotated[str, AfterValidator(_identifier)]
+Description = Annotated[str, AfterValidator(functools.partial(bounded, limit=1_000))]
+"""What people are told of a table or a column, cut where it is longer than anybody reads."""
 Zone = Annotated[str, AfterValidator(_zone)]
 
 
@@ -351,6 +354,7 @@ class Column(Model):
     logical_type: LogicalType
     physical_type: str
     required: bool = False
+    description: Description = ""
     formats: tuple[Format, ...] = ()
     timezone: Zone = "Etc/UTC"
     true_tokens: tuple[str, ...] = ()
@@ -496,6 +500,7 @@ class Contract(Model):
     table: Annotated[str, AfterValidator(_table)]
     relation: Identifier
     version: str
+    description: Description = ""
     columns: tuple[Column, ...] = Field(min_length=1, max_length=MAX_COLUMNS)
     encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"
     delimiter: Annotated[str, AfterValidator(_delimiter)] = ","

@@ -401,6 +401,7 @@ def _contract(name: str, document: Any, problems: list[str]) -> Contract | None:
         "table": table,
         "relation": schema.get("physicalName", table),
         "version": document.get("version"),
+        "description": schema.get("description") or _purpose(document),
     }
     columns = [_column(each, problems) for each in sound("properties")]
     values = {field: text for field, text in texts.items() if isinstance(text, str)} | {
@@ -412,6 +413,11 @@ def _contract(name: str, document: Any, problems: list[str]) -> Contract | None:
     if None not in columns and ("schema", 0, "properties") not in broken:
         values["columns"] = tuple(columns)
     return _validated(Contract, values, "the table", problems)
+
+
+def _purpose(document: dict[str, Any]) -> Any:
+    described = document.get("description")
+    return described.get("purpose") if isinstance(described, dict) else None
 
 
 def _sound(part: dict[str, Any], place: _Place, broken: set[_Place]) -> list[Any]:
@@ -509,6 +515,7 @@ def _column(schema: dict[str, Any], problems: list[str]) -> Column | None:
             "name": name,
             "physicalName": schema.get("physicalName", name),
             "required": schema.get("required", False),
+            "description": schema.get("description", ""),
             "rules": tuple(rules),
             "examples": tuple(schema.get("examples", ())),
         },

@@ -44,8 +44,9 @@ class Former:
 
     def tm(self, *arguments: str | Path) -> Done:
         """Run its command."""
-        program = "import sys; sys.path.insert(0, '.'); from cli.main import app; app()"
-        environment = {**os.environ, "TM_HOME": str(self.home)}
+        program = "from cli.main import app; app()"
+        paths = {"TM_HOME": str(self.home), "PYTHONPATH": str(self._checkout)}
+        environment = {**os.environ, **paths}
         return run(sys.executable, "-c", program, *arguments, cwd=self._checkout, env=environment)
 
     def drop(self, name: str, *rows: str) -> Done:

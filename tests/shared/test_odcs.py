@@ -662,6 +662,17 @@ def test_a_key_may_be_called_as_what_no_query_of_it_has(tmp_path: Path, key: str
     assert contract.lookup.key == key
 
 
+def test_a_description_is_the_tables_or_else_the_contracts(tmp_path: Path) -> None:
+    def purpose(document: dict[str, Any]) -> None:
+        document["description"] = {"purpose": "what it is for"}
+
+    made = loaded(tmp_path, purpose, column("day", description="x" * 2_000))
+    assert made.description == "what it is for"
+    assert len(made.column("day").description) == 1_000
+    assert loaded(tmp_path, purpose, table(description="a feed")).description == "a feed"
+    assert loaded(tmp_path).description == ""
+
+
 def test_what_a_contract_need_not_say_has_its_default(tmp_path: Path) -> None:
     contract = loaded(tmp_path, table(customProperties=None, quality=None))
 
