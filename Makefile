@@ -151,10 +151,9 @@ fix: $(READY) ## format, and mend what the linter can mend
 	terraform fmt -recursive terraform
 
 .PHONY: docs
-docs: $(READY) ## make what is made: terraform/README.md's tables, docs/policies, openapi.json
+docs: $(READY) ## make what is made: terraform/README.md's tables and docs/policies
 	$(BIN)/python -m docs.module_readme
 	$(BIN)/python -m docs.deploy_policies
-	$(BIN)/python -m functions.api.openapi
 
 # Only wheels, as in the images: to read what an sdist needs, its code would be run.
 # functions/requirements-arrow-database.txt is made of requirements/arrow.in, database.in and shared.in.

@@ -1,6 +1,7 @@
 """What the look-up API answers to the operator."""
 
 import contextlib
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -22,22 +23,33 @@ class _Replaced(Exception):
     """The API answered 410: rows were replaced since the first page."""
 
 
-def looked_up(stack: Stack, key: str, value: str) -> list[dict[str, Any]]:
-    """Return every row whose `key`, that of the table of `/get`, has that value.
+def rows(stack: Stack, table: str | None, key: str, **asked: str) -> list[dict[str, Any]]:
+    """Return every row of a key, page by page.
+
+    If the API says that the pages would not fit together any more, all are asked for again.
+
+    Args:
+        stack: whose API.
+        table: whose rows; None for the sample's, which `/get` returns by the name `user`.
+        key: the value of the look-up's key.
+        asked: further parameters of `/tables/{table}/rows`, such as `order`.
 
     Raises:
         CommandError: the API refused to answer, or rows were replaced in every one of ten walks.
     """
-    return _all_pages(stack, "/get", {key: value}, "response", value)
-
-
-def rows(stack: Stack, table: str, key: str) -> list[dict[str, Any]]:
-    """Return every row of a table whose look-up key has that value.
-
-    Raises:
-        CommandError: the API refused to answer, or rows were replaced in every one of ten walks.
-    """
-    return _all_pages(stack, f"/tables/{quote(table, safe='')}/rows", {"key": key}, "items", key)
+    walk = (
+        _Walk("/get", "response", {"user": key, "limit": _PAGE})
+        if table is None
+        else _Walk(f"/tables/{quote(table, safe='')}/rows", "items", {"key": key, "limit": _PAGE, **asked})
+    )
+    with _session(stack) as session:
+        for _ in range(_WALKS):
+            with contextlib.suppress(_Replaced):
+                return walk.whole(session, stack)
+    raise CommandError(
+        f"Files with rows of {key} were replaced each of the {_WALKS} times that the rows were "
+        "read: try again when fewer files are loaded"
+    )
 
 
 def ingestion(stack: Stack, ingested_id: str) -> dict[str, Any]:
@@ -50,46 +62,27 @@ def ingestion(stack: Stack, ingested_id: str) -> dict[str, Any]:
         return _get(session, stack, f"/ingestions/{ingested_id}", {})
 
 
-def _all_pages(
-    stack: Stack, path: str, asked: dict[str, str], rows: str, of: str
-) -> list[dict[str, Any]]:
-    """Return the rows of all pages; if they would not fit together any more, ask for all again.
+@dataclass(frozen=True)
+class _Walk:
+    """A way through the pages of a route, which hold items under a name."""
 
-    Args:
-        stack: whose API.
-        path: the route.
-        asked: its parameters.
-        rows: under which name a page has its rows.
-        of: whose rows they are, for people.
+    path: str
+    items: str
+    asked: dict[str, str]
 
-    Raises:
-        CommandError: the API refused to answer, or rows were replaced in every one of ten walks.
-    """
-    with _session(stack) as session:
-        for _ in range(_WALKS):
-            with contextlib.suppress(_Replaced):
-                return _walk(session, stack, path, asked | {"limit": _PAGE}, rows)
-    raise CommandError(
-        f"Files with rows of {of} were replaced each of the {_WALKS} times that the rows were "
-        "read: try again when fewer files are loaded"
-    )
+    def whole(self, session: requests.Session, stack: Stack) -> list[dict[str, Any]]:
+        """Return the items of all pages.
 
-
-def _walk(
-    session: requests.Session, stack: Stack, path: str, first: dict[str, str], rows: str
-) -> list[dict[str, Any]]:
-    """Return the rows of all pages from the first on.
-
-    Raises:
-        _Replaced: rows were replaced on the way.
-        CommandError: the API refused to answer.
-    """
-    page = _get(session, stack, path, first)
-    found: list[dict[str, Any]] = page[rows]
-    while page["next"] is not None:
-        page = _get(session, stack, path, first | {"cursor": page["next"]})
-        found += page[rows]
-    return found
+        Raises:
+            _Replaced: rows were replaced on the way.
+            CommandError: the API refused to answer.
+        """
+        page = _get(session, stack, self.path, self.asked)
+        found: list[dict[str, Any]] = page[self.items]
+        while page["next"] is not None:
+            page = _get(session, stack, self.path, self.asked | {"cursor": page["next"]})
+            found += page[self.items]
+        return found
 
 
 def _session(stack: Stack) -> requests.Session:

@@ -275,10 +275,8 @@ class Smoke:
 
     def _looked_up(self) -> int:
         """Return how many rows the API finds by the key of the good rows; 0 without a look-up."""
-        lookup, key = self._contract.lookup, self._made.key
-        if lookup is None or key is None:
-            return 0
-        return len(api.looked_up(self._stack, lookup.key, key))
+        key = self._made.key
+        return 0 if key is None else len(api.rows(self._stack, self._contract.table, key))
 
     def _hear(self, name: str, item: Item, kind: Kind, alert_on: AlertOn) -> None:
         wanted = is_wanted(kind, item, alert_on)

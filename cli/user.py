@@ -18,7 +18,7 @@ def ask(stack: Stack, user: str) -> list[dict[str, Any]]:
     Raises:
         CommandError: the API refused to answer.
     """
-    return api.looked_up(stack, "user", user)
+    return api.rows(stack, None, user)
 
 
 def show(user: str, rows: list[dict[str, Any]]) -> None:

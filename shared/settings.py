@@ -111,10 +111,13 @@ class WatchSettings(GateSettings):
 
 
 class ApiSettings(ContractSettings, DatabaseSettings):
-    """`api`: reads PostgreSQL and the log; which origins' pages may ask it, as JSON's list."""
+    """`api`: reads PostgreSQL and the log."""
 
     log_table: str
     cors_origins: frozenset[str] = frozenset()
+    """The origins whose pages may ask it, as JSON's list."""
+    get_table: str | None = None
+    """Whose rows `/get` returns; without it, those of the only table with a look-up."""
 
 
 class MigrateSettings(ContractSettings):

@@ -1,36 +1,14 @@
 locals {
-  # What the function says of itself: the gateway has these routes and no others.
-  api_document = "${path.module}/../functions/api/openapi.json"
-  # Where the file is not, the rest of the repository is missing too, which migrate says.
-  api_paths = try(jsondecode(file(local.api_document)).paths, {})
-
-  api_routes = {
-    for path, operations in local.api_paths : path => {
-      open = try(length(operations.get.security) == 0, false)
-      required = [
-        for parameter in try(operations.get.parameters, []) : "${parameter.in == "query" ? "querystring" : parameter.in}.${parameter.name}"
-        if try(parameter.required, false) && contains(["path", "query"], parameter.in)
-      ]
-    }
-  }
+  # The function does the routing, so a new table changes nothing here: it has one route for all that is closed. The
+  # values say which routes are open.
+  api_routes = { "/docs" = true, "/health" = true, "/openapi.json" = true, "/{proxy+}" = false }
 
   # ANY, so that the function tells who sends another verb what is allowed: the gateway cannot. A browser asks before
   # it sends a key, and so without one.
   api_methods = merge(
-    { for path, route in local.api_routes : "ANY ${path}" => merge(route, { path = path, verb = "ANY" }) },
-    {
-      for path in(length(var.api_cors_origins) > 0 ? keys(local.api_routes) : []) :
-      "OPTIONS ${path}" => { path = path, verb = "OPTIONS", open = true, required = [] }
-    },
+    { for path, open in local.api_routes : "ANY ${path}" => { path = path, verb = "ANY", open = open } },
+    { for path, _ in(length(var.api_cors_origins) > 0 ? local.api_routes : {}) : "OPTIONS ${path}" => { path = path, verb = "OPTIONS", open = true } },
   )
-
-  # Each path and all above it.
-  api_nodes = distinct(flatten([
-    for path in keys(local.api_routes) : [
-      for end in range(2, length(split("/", path)) + 1) : join("/", slice(split("/", path), 0, end))
-    ]
-  ]))
-  api_resources = merge(aws_api_gateway_resource.first, aws_api_gateway_resource.second, aws_api_gateway_resource.third)
 }
 
 resource "aws_api_gateway_rest_api" "lookup" {
@@ -49,54 +27,29 @@ resource "aws_api_gateway_rest_api" "lookup" {
   depends_on = [terraform_data.prerequisites]
 }
 
-# A resource cannot be made from another of its own name, so there is one name for each level.
-resource "aws_api_gateway_resource" "first" {
-  for_each = toset([for node in local.api_nodes : node if length(split("/", node)) == 2])
+resource "aws_api_gateway_resource" "this" {
+  for_each = local.api_routes
 
   rest_api_id = aws_api_gateway_rest_api.lookup.id
   parent_id   = aws_api_gateway_rest_api.lookup.root_resource_id
-  path_part   = basename(each.key)
-}
-
-resource "aws_api_gateway_resource" "second" {
-  for_each = toset([for node in local.api_nodes : node if length(split("/", node)) == 3])
-
-  rest_api_id = aws_api_gateway_rest_api.lookup.id
-  parent_id   = aws_api_gateway_resource.first[dirname(each.key)].id
-  path_part   = basename(each.key)
-}
-
-resource "aws_api_gateway_resource" "third" {
-  for_each = toset([for node in local.api_nodes : node if length(split("/", node)) == 4])
-
-  rest_api_id = aws_api_gateway_rest_api.lookup.id
-  parent_id   = aws_api_gateway_resource.second[dirname(each.key)].id
-  path_part   = basename(each.key)
-}
-
-resource "aws_api_gateway_request_validator" "parameters" {
-  rest_api_id                 = aws_api_gateway_rest_api.lookup.id
-  name                        = "parameters"
-  validate_request_parameters = true
+  path_part   = trimprefix(each.key, "/")
 }
 
 resource "aws_api_gateway_method" "this" {
   for_each = local.api_methods
 
-  rest_api_id          = aws_api_gateway_rest_api.lookup.id
-  resource_id          = local.api_resources[each.value.path].id
-  http_method          = each.value.verb
-  authorization        = var.api_auth == "iam" && !each.value.open ? "AWS_IAM" : "NONE"
-  api_key_required     = var.api_auth == "key" && !each.value.open
-  request_validator_id = aws_api_gateway_request_validator.parameters.id
-  request_parameters   = { for parameter in each.value.required : "method.request.${parameter}" => true }
+  rest_api_id      = aws_api_gateway_rest_api.lookup.id
+  resource_id      = aws_api_gateway_resource.this[each.value.path].id
+  http_method      = each.value.verb
+  authorization    = var.api_auth == "iam" && !each.value.open ? "AWS_IAM" : "NONE"
+  api_key_required = var.api_auth == "key" && !each.value.open
 }
 
 resource "aws_api_gateway_integration" "this" {
   for_each = local.api_methods
 
   rest_api_id             = aws_api_gateway_rest_api.lookup.id
-  resource_id             = local.api_resources[each.value.path].id
+  resource_id             = aws_api_gateway_resource.this[each.value.path].id
   http_method             = aws_api_gateway_method.this[each.key].http_method
   type                    = "AWS_PROXY"
   integration_http_method = "POST"
@@ -121,23 +74,23 @@ locals {
     # and of 409, a function that is not active; AWS documents neither. Not verified on AWS.
     API_CONFIGURATION_ERROR = local.unreachable
 
-    ACCESS_DENIED          = { status = 403, title = "Forbidden", detail = jsonencode("Whoever signed the request may not call this route: that needs execute-api:Invoke on it.") }
-    BAD_REQUEST_PARAMETERS = { status = 400, title = "Bad Request", detail = "$context.error.messageString" }
-    EXPIRED_TOKEN          = { status = 403, title = "Forbidden", detail = jsonencode("The credentials that signed the request have expired: get new ones.") }
-    INTEGRATION_FAILURE    = local.unreachable
-    INTEGRATION_TIMEOUT    = { status = 504, title = "Gateway Timeout", detail = jsonencode("The look-up did not answer in time: ask again, or for less.") }
-    INVALID_API_KEY        = { status = 403, title = "Forbidden", detail = jsonencode("The API key is missing or unknown: send it in the header x-api-key.") }
-    INVALID_SIGNATURE      = { status = 403, title = "Forbidden", detail = jsonencode("The request's signature is wrong or too old: sign it anew, for the service execute-api.") }
-    QUOTA_EXCEEDED         = { status = 429, title = "Too Many Requests", detail = jsonencode("The key has used up its requests of this month.") }
-    REQUEST_TOO_LARGE      = { status = 413, title = "Content Too Large", detail = jsonencode("The request is too large.") }
-    THROTTLED              = { status = 429, title = "Too Many Requests", detail = jsonencode("Too many requests at once: ask again in a second."), after = 1 }
-    WAF_FILTERED           = { status = 403, title = "Forbidden", detail = jsonencode("The web ACL refused the request.") }
+    ACCESS_DENIED       = { status = 403, title = "Forbidden", detail = jsonencode("Whoever signed the request may not call this route: that needs execute-api:Invoke on it.") }
+    EXPIRED_TOKEN       = { status = 403, title = "Forbidden", detail = jsonencode("The credentials that signed the request have expired: get new ones.") }
+    INTEGRATION_FAILURE = local.unreachable
+    INTEGRATION_TIMEOUT = { status = 504, title = "Gateway Timeout", detail = jsonencode("The look-up did not answer in time: ask again, or for less.") }
+    INVALID_API_KEY     = { status = 403, title = "Forbidden", detail = jsonencode("The API key is missing or unknown: send it in the header x-api-key.") }
+    INVALID_SIGNATURE   = { status = 403, title = "Forbidden", detail = jsonencode("The request's signature is wrong or too old: sign it anew, for the service execute-api.") }
+    QUOTA_EXCEEDED      = { status = 429, title = "Too Many Requests", detail = jsonencode("The key has used up its requests of this month.") }
+    REQUEST_TOO_LARGE   = { status = 413, title = "Content Too Large", detail = jsonencode("The request is too large.") }
+    THROTTLED           = { status = 429, title = "Too Many Requests", detail = jsonencode("Too many requests at once: ask again in a second."), after = 1 }
+    WAF_FILTERED        = { status = 403, title = "Forbidden", detail = jsonencode("The web ACL refused the request.") }
 
-    # One type for two things: without IAM no request lacks a token, so it is the route that is missing.
+    # One type for two things. The stage's root is the only path without a route, and without IAM no request lacks a
+    # token. https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
     MISSING_AUTHENTICATION_TOKEN = var.api_auth == "iam" ? {
-      status = 403, title = "Forbidden", detail = jsonencode("The request is not signed by AWS's Signature Version 4, or there is no such route: /openapi.json lists them.")
+      status = 403, title = "Forbidden", detail = jsonencode("The request is not signed by AWS's Signature Version 4, or its path is empty: /docs lists the routes.")
       } : {
-      status = 404, title = "Not Found", detail = jsonencode("There is no such route: /openapi.json lists them.")
+      status = 404, title = "Not Found", detail = jsonencode("The path is empty: /docs lists the routes.")
     }
 
     # Whatever is not above, under a status of its own that these do not know.
@@ -178,7 +131,6 @@ resource "aws_api_gateway_deployment" "lookup" {
   triggers = {
     definition = sha256(jsonencode([
       filesha256("${path.module}/api.tf"),
-      local.api_paths,
       var.api_auth,
       length(var.api_cors_origins) > 0,
     ]))
@@ -212,7 +164,8 @@ resource "aws_api_gateway_stage" "prod" {
 
     content {
       destination_arn = access_log_settings.value.arn
-      # Nothing of who asks or about whom: neither the address of the caller nor the path and query as they were sent.
+      # Nothing of who asks or about whom: neither the address of the caller nor the path and query as they were sent,
+      # for a mistaken path may name anybody. Which table it was stands in the function's log, by the same requestId.
       format = jsonencode({
         requestId   = "$context.requestId"
         at          = "$context.requestTimeEpoch"
@@ -240,7 +193,8 @@ resource "aws_cloudwatch_log_group" "api" {
   depends_on = [terraform_data.prerequisites]
 }
 
-# Of each method and all callers, those of the open routes too.
+# Of each method and all callers: one bucket for all closed routes, and one for each open one.
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html
 resource "aws_api_gateway_method_settings" "throttle" {
   # checkov:skip=CKV_AWS_225:a cache is billed by the hour, and would answer with rows from before a load
   rest_api_id = aws_api_gateway_rest_api.lookup.id
@@ -260,14 +214,14 @@ resource "aws_wafv2_web_acl_association" "lookup" {
   web_acl_arn  = var.api_web_acl.arn
 }
 
+# This stage alone, by any verb and path: those are the function's to refuse.
+# https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway.html#apigateway-permissions
 resource "aws_lambda_permission" "api" {
-  for_each = local.api_routes
-
-  statement_id  = "lookup${replace(each.key, "/[^A-Za-z0-9]+/", "-")}"
+  statement_id  = "lookup"
   action        = "lambda:InvokeFunction"
   function_name = aws_lambda_function.this["api"].function_name
   principal     = "apigateway.amazonaws.com"
-  source_arn    = "${aws_api_gateway_stage.prod.execution_arn}/*${replace(each.key, "/{[^}]*}/", "*")}"
+  source_arn    = "${aws_api_gateway_stage.prod.execution_arn}/*"
 }
 
 resource "aws_api_gateway_api_key" "lookup" {
@@ -311,22 +265,8 @@ resource "aws_api_gateway_usage_plan_key" "lookup" {
   key_type      = "API_KEY"
 }
 
+# API Gateway refuses two resources of one name, so the open ones must not be made before the former ones have gone.
 moved {
-  from = aws_api_gateway_resource.get
-  to   = aws_api_gateway_resource.first["/get"]
-}
-
-moved {
-  from = aws_api_gateway_method.get
-  to   = aws_api_gateway_method.this["ANY /get"]
-}
-
-moved {
-  from = aws_api_gateway_integration.get
-  to   = aws_api_gateway_integration.this["ANY /get"]
-}
-
-moved {
-  from = aws_lambda_permission.api
-  to   = aws_lambda_permission.api["/get"]
+  from = aws_api_gateway_resource.first
+  to   = aws_api_gateway_resource.this
 }

@@ -21,7 +21,6 @@ locals {
         ".dockerignore",
         "functions/Dockerfile",
         "functions/__init__.py",
-        "functions/${name}/*.json",
         "functions/${name}/*.py",
         "functions/${name}/requirements.txt",
         "functions/${local.image_locks[name]}",

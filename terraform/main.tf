@@ -112,6 +112,7 @@ locals {
         local.database_logins.api,
         { LOG_TABLE = aws_dynamodb_table.log.name },
         length(var.api_cors_origins) > 0 ? { CORS_ORIGINS = jsonencode(sort(var.api_cors_origins)) } : {},
+        var.api_get_table == null ? {} : { GET_TABLE = var.api_get_table },
       )
     }
     migrate = {

@@ -108,12 +108,12 @@ output "api_id" {
 }
 
 output "api_url" {
-  description = "The base URL of the look-up API: GET <api_url>/get?user=<name>, signed, or with the key in the header x-api-key; <api_url>/docs says what else. tm reads it."
+  description = "The base URL of the look-up API: GET <api_url>/tables lists the tables, signed, or with the key in the header x-api-key; <api_url>/docs says what else. tm reads it."
   value       = aws_api_gateway_stage.prod.invoke_url
 }
 
 output "api_execution_arn" {
-  description = "The look-up API as IAM knows it: allow its callers execute-api:Invoke on <api_execution_arn>/GET/*."
+  description = "The look-up API as IAM knows it: allow its callers execute-api:Invoke on <api_execution_arn>/GET/*, or on that of one table: <api_execution_arn>/GET/tables/<table> and GET/tables/<table>/*."
   value       = aws_api_gateway_stage.prod.execution_arn
 }
 

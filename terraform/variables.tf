@@ -324,7 +324,7 @@ variable "aurora" {
 
 variable "api_auth" {
   # docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html#apigateway-usage-plans-best-practices
-  description = "How callers of the look-up API prove who they are: \"iam\", by signing their requests (AWS Signature Version 4) as somebody who is allowed execute-api:Invoke on <api_execution_arn>/GET/*, or \"key\", by one API key for all of them in the header x-api-key. AWS advises against API keys for authentication or authorization, and the key stands in Terraform's state. /health, /docs and /openapi.json are open either way."
+  description = "How callers of the look-up API prove who they are: \"iam\", by signing their requests (AWS Signature Version 4) as somebody who is allowed execute-api:Invoke on <api_execution_arn>/GET/* (or, of one table, <api_execution_arn>/GET/tables/<table> and GET/tables/<table>/*), or \"key\", by one API key for all of them in the header x-api-key. AWS advises against API keys for authentication or authorization, and the key stands in Terraform's state. /health, /docs and /openapi.json are open either way."
   type        = string
   default     = "iam"
   nullable    = false
@@ -332,6 +332,17 @@ variable "api_auth" {
   validation {
     condition     = contains(["iam", "key"], var.api_auth)
     error_message = "api_auth must be \"iam\", for signed requests, or \"key\", for an API key in the header x-api-key."
+  }
+}
+
+variable "api_get_table" {
+  description = "The table whose rows GET <api_url>/get?<its key's name>=<key> returns; null for the only table whose contract has a lookup. Every table has routes of its own below <api_url>/tables, whatever this is."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.api_get_table == null || can(regex("^[a-z][a-z0-9_]{0,47}$", var.api_get_table))
+    error_message = "api_get_table must be the name of a table as in its contract's file, <table>.odcs.yaml: up to 48 lower-case letters, digits and underscores, the first of them a letter."
   }
 }
 
@@ -365,7 +376,7 @@ variable "api_cors_origins" {
 }
 
 variable "api_throttle" {
-  description = "How many requests a second (rate), and at once (burst), the look-up API takes: of each route, and with api_auth = \"key\" of the key over all routes. What is beyond is answered 429. An account has limits of its own above these."
+  description = "How many requests a second (rate), and at once (burst), the look-up API takes: over all closed routes, of each open one, and with api_auth = \"key\" of the key too. AWS takes them for targets: it may let more through. What is beyond is answered 429. An account has limits of its own above these."
   type = object({
     rate  = optional(number, 50)
     burst = optional(number, 100)

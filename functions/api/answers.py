@@ -1,6 +1,7 @@
 """What routes answer, and how the document says it."""
 
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -70,7 +71,7 @@ def documented(
     return found
 
 
-def page_of(item: dict[str, Any], *, name: str = "items", **more: Any) -> dict[str, Any]:
+def page_of(item: Mapping[str, Any], *, name: str = "items", **more: Any) -> dict[str, Any]:
     """Return the schema of a page of items."""
     return an_object({**more, name: {"type": "array", "items": item}, "next": NEXT})
 

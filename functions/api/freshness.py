@@ -23,6 +23,30 @@ _TOUCHING = (Status.WAITING, Status.RUNNING, Status.SUCCESS, Status.FAIL, Status
 Next = Callable[[Any], Response[str]]
 
 
+class LastChange:
+    """When the log last changed, or None if it does not say; asked once in a burst of requests."""
+
+    def __init__(self, log: Callable[[], IngestionLog]) -> None:
+        self._log = log
+        self._known: tuple[float, str | None] | None = None
+
+    def __call__(self) -> str | None:
+        """Return the moment, as the log writes it."""
+        now = time.monotonic()
+        if self._known is None or now - self._known[0] > _KNOWN_FOR:
+            self._known = now, self._ask()
+        return self._known[1]
+
+    def _ask(self) -> str | None:
+        try:
+            # `newest` looks for a second one, which may have changed at the same moment.
+            newest = next(self._log().newest(_TOUCHING, page=2), None)
+        except LogUnavailable as error:
+            logger.warning("no ETag without the log", extra={"reason": str(error)})
+            return None
+        return changed_at(newest) if newest else ""
+
+
 class Freshness:
     """Gives answers an ETag and says when there is nothing new; a middleware of Powertools.
 
@@ -32,11 +56,10 @@ class Freshness:
 
     __name__ = "Freshness"
 
-    def __init__(self, log: Callable[[], IngestionLog], edition: str) -> None:
+    def __init__(self, last_change: LastChange, edition: str) -> None:
         """`edition` changes whenever the same rows would be told in another way."""
-        self._log = log
+        self._last_change = last_change
         self._edition = edition
-        self._known: tuple[float, str | None] | None = None
 
     def __call__(self, app: Any, next_middleware: Next) -> Response[str]:
         """Answer 304 if the caller has what the route would say, else let the route answer."""
@@ -60,22 +83,6 @@ class Freshness:
         asked = sorted((event.multi_value_query_string_parameters or {}).items())
         text = json.dumps([self._edition, change, event.path, asked])
         return f'W/"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
-
-    def _last_change(self) -> str | None:
-        """Return when the log last changed, or None if it does not say."""
-        now = time.monotonic()
-        if self._known is None or now - self._known[0] > _KNOWN_FOR:
-            self._known = now, self._ask()
-        return self._known[1]
-
-    def _ask(self) -> str | None:
-        try:
-            # `newest` looks for a second one, which may have changed at the same moment.
-            newest = next(self._log().newest(_TOUCHING, page=2), None)
-        except LogUnavailable as error:
-            logger.warning("no ETag without the log", extra={"reason": str(error)})
-            return None
-        return changed_at(newest) if newest else ""
 
 
 def _had(event: Any) -> set[str]:

@@ -1,4 +1,4 @@
-"""Takes a request of API Gateway; `openapi.json` says which there are.
+"""Takes a request of API Gateway; `/docs` says which there are.
 Returns its answer, as JSON or a page, or what was wrong as `application/problem+json`.
 """
 
@@ -6,13 +6,11 @@ import functools
 from typing import Any
 
 import boto3
-from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
-from functions.api.application import application, encoded
+from functions.api.application import Application
 from functions.api.session import PARAMETERS, Session
-from functions.api.view import View
 from shared.contract_store import deployed, prefetch
 from shared.database import Connection, connect
 from shared.ingestion_log import IngestionLog
@@ -39,11 +37,16 @@ prefetch(ApiSettings)
 
 
 @functools.cache
-def app() -> APIGatewayRestResolver:
+def app() -> Application:
     """Return the application, made at the first request."""
     settings = read(ApiSettings)
-    view = View.of(deployed(settings).values())
-    return application(view, session.run, log, settings.cors_origins)
+    return Application(
+        deployed(settings),
+        session.run,
+        log,
+        get_table=settings.get_table,
+        origins=settings.cors_origins,
+    )
 
 
 @logged
@@ -51,4 +54,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request."""
     # The callers' number for it, beside Lambda's.
     logger.set_correlation_id(event["requestContext"]["requestId"])
-    return app().resolve(encoded(event), context)
+    return app().resolve(event, context)

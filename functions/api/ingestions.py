@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from functions.api.answers import CLOSED, an_object, answer, documented, page_of
 from functions.api.cursor import Cursors, is_text
 from functions.api.parameters import Cursor, Limit, Moment, matching, none_other, one_of, text
+from functions.api.problems import missing
 from shared.columns import TEXT
 from shared.endings import State, Status
 from shared.ingestion_log import TOTALS, IngestionLog, changed_at, key_of
@@ -108,7 +108,7 @@ def ingestions(log: Callable[[], IngestionLog]) -> APIGatewayRouter:
     ) -> Response[str]:
         found = log().of_id(id)
         if not found:
-            raise NotFoundError("The log has no ingestion of that ID: /ingestions names the last.")
+            raise missing("The log has no ingestion of that ID: /ingestions names the last.")
         return answer(_ingestion(found[0]) | {"history": list(map(_step, found[0]["history"]))})
 
     return router

@@ -1,106 +1,80 @@
-"""The routes to the rows: those of a key, all keys, and sums."""
+"""The routes to a table's rows: those of a key, all keys, and sums."""
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.exceptions import NotFoundError
-from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
-from functions.api.answers import CLOSED, an_object, answer, documented, page_of, value_of
+from functions.api.answers import CLOSED, answer, documented, page_of
+from functions.api.form import Asked, Form
 from functions.api.freshness import Freshness
 from functions.api.pagination import Page, Pages
-from functions.api.parameters import (
-    Cursor,
-    Limit,
-    Moment,
-    none_other,
-    one_of,
-    reading,
-    reading_path,
-    schema,
-)
-from functions.api.statements import PERIODS
-from functions.api.view import View
+from functions.api.parameters import Cursor, Limit, Moment, none_other, one_of, text
+from functions.api.problems import missing
+from shared.columns import TEXT
 
-PATHS = ("/get", "/users", "/users/<user>/checkins", "/users/<user>/summary")
+_PARTS = ("rows", "keys", "summary")
 _ORDERS = ["asc", "desc"]
 _SINCE = "Rows from then on: a date (midnight in UTC) or a timestamp with its zone."
 _UNTIL = "Rows before then: a date (midnight in UTC) or a timestamp with its zone."
 
 
-def lookups(view: View, pages: Pages, fresh: Freshness) -> APIGatewayRouter:
-    """Return the routes to what a view shows."""
+def by_name(form: Form, pages: Callable[[], Pages], fresh: Freshness) -> APIGatewayRouter:
+    """Return the route that asks one table by the name of its key."""
     router = APIGatewayRouter()  # type: ignore[no-untyped-call]
-    key, group = view.key, view.group or view.key
-    groupings = [*(PERIODS if view.has_times else ()), *([group.name] if view.group else ())]
-    row = an_object({column.name: value_of(column) for column in view.fields})
-    common: dict[str, Any] = {"tags": ["look-up"], "middlewares": [none_other, fresh]}
-
-    asked: dict[str, Any] = {
-        "description": f"The whole {key.name}, as it was loaded.",
-        "json_schema_extra": schema(key),
-    }
-    a_group: dict[str, Any] = {
-        "alias": group.name,
-        "description": f"Rows of that {group.name} alone.",
-        "json_schema_extra": schema(group),
-        "include_in_schema": view.group is not None,
-    }
-    times: dict[str, Any] = {"include_in_schema": view.has_times}
+    asked = form.by_name
+    called = _key(asked, ", by the name of its column")
 
     @router.get(
         "/get",
         operation_id="getRows",
-        summary=f"The rows of a {key.name}",
-        description=f"The oldest first. Nobody knows the {key.name}: no rows.",
-        responses=documented(page_of(row, name="response"), *CLOSED, 410, tag=True),
-        **common,
+        summary="The rows of a key in the stack's default table",
+        description="The oldest first. Nobody knows the key: no rows.",
+        responses=documented(page_of(form.row, name="response"), *CLOSED, 404, 410, tag=True),
+        **_common(fresh),
     )
     def get(
-        user: Annotated[Any, reading(key), Query(alias=key.name, **asked)],
+        key: Annotated[Any, asked.reads, Query(alias=asked.name, **called)],
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Response[str]:
-        page = pages.rows("get", user, limit, cursor)
+        page = pages().rows("get", key, limit, cursor)
         return answer({"response": page.items, "next": page.next})
 
-    @router.get(
-        "/users",
-        operation_id="listUsers",
-        summary=f"Every {key.name}, once",
-        description="In the order of their bytes in UTF-8.",
-        responses=documented(page_of(value_of(key)), *CLOSED, tag=True),
-        **common,
-    )
-    def users(
-        prefix: Annotated[
-            Any,
-            reading(key),
-            Query(
-                description="Those that begin so.",
-                json_schema_extra=schema(key),
-                include_in_schema=key.type.is_text,
-            ),
-        ] = "",
-        limit: Limit = 100,
-        cursor: Cursor = None,
-    ) -> Response[str]:
-        return _answer(pages.keys(prefix, limit, cursor))
+    return router
+
+
+def lookups(form: Form, pages: Callable[[], Pages], fresh: Freshness) -> APIGatewayRouter:
+    """Return the routes to the rows of a table."""
+    router = APIGatewayRouter()  # type: ignore[no-untyped-call]
+    key = form.key
+    # Without a group there is no such parameter, and its name must not be that of another.
+    group = form.group or Asked("group", text, TEXT)
+    common = _common(fresh)
+    a_group: dict[str, Any] = {
+        "alias": group.name,
+        "description": "Rows of that group alone, by the name of its column.",
+        "json_schema_extra": group.schema,
+        "include_in_schema": form.group is not None,
+    }
+    times: dict[str, Any] = {"include_in_schema": form.has_times}
 
     @router.get(
-        "/users/<user>/checkins",
-        operation_id="listCheckins",
-        summary=f"The rows of a {key.name}, of a time or a {group.name}",
-        responses=documented(page_of(row), *CLOSED, 404, 410, tag=True),
+        f"{form.path}/rows",
+        operation_id="listRows",
+        summary="The rows of a key, of a time or a group",
+        description="Of a key that nobody knows there are none.",
+        responses=documented(page_of(form.row), *CLOSED, 404, 410, tag=True),
         **common,
     )
-    def checkins(
-        user: Annotated[Any, reading_path(key), Path(**asked)],
+    def rows(
+        key: Annotated[Any, key.reads, Query(**_key(key))],
         since: Annotated[Moment | None, Query(alias="from", description=_SINCE, **times)] = None,
         until: Annotated[Moment | None, Query(alias="to", description=_UNTIL, **times)] = None,
-        grouped: Annotated[Any, reading(group), Query(**a_group)] = None,
+        grouped: Annotated[Any, group.reads, Query(**a_group)] = None,
         order: Annotated[
             str,
             one_of(_ORDERS),
@@ -113,59 +87,86 @@ def lookups(view: View, pages: Pages, fresh: Freshness) -> APIGatewayRouter:
     ) -> Response[str]:
         filters = _filters(since=since, until=until, group=grouped)
         last_first = order == "desc"
-        page = pages.rows("checkins", user, limit, cursor, filters=filters, descending=last_first)
-        return _answer(page, pages, user)
+        return _page(
+            pages().rows("rows", key, limit, cursor, filters=filters, descending=last_first)
+        )
 
     @router.get(
-        "/users/<user>/summary",
-        operation_id="summarizeCheckins",
-        summary=f"How many rows a {key.name} has, and their sum",
-        description="By days, ISO 8601 weeks or months in UTC, or by what they are for.",
-        responses=documented(page_of(_sum(view)), *CLOSED, 404, 410, tag=True),
+        f"{form.path}/keys",
+        operation_id="listKeys",
+        summary="Every key, once",
+        description="In the order of their bytes in UTF-8, numbers in theirs.",
+        responses=documented(page_of(form.one_key), *CLOSED, 404, tag=True),
+        **common,
+    )
+    def keys(
+        prefix: Annotated[
+            Any,
+            key.reads,
+            Query(
+                description="Those that begin so, where keys are texts.",
+                json_schema_extra=key.schema,
+                include_in_schema=form.has_prefixes,
+            ),
+        ] = "",
+        limit: Limit = 100,
+        cursor: Cursor = None,
+    ) -> Response[str]:
+        return _page(pages().keys(prefix, limit, cursor))
+
+    @router.get(
+        f"{form.path}/summary",
+        operation_id="summarizeRows",
+        summary="How many rows a key has, and their sum",
+        description="By days, ISO 8601 weeks or months in UTC, or by their group.",
+        responses=documented(page_of(form.one_sum), *CLOSED, 404, 410, tag=True),
+        include_in_schema=bool(form.groupings),
         **common,
     )
     def summary(
-        user: Annotated[Any, reading_path(key), Path(**asked)],
+        key: Annotated[Any, key.reads, Query(**_key(key))],
         since: Annotated[Moment | None, Query(alias="from", description=_SINCE, **times)] = None,
         until: Annotated[Moment | None, Query(alias="to", description=_UNTIL, **times)] = None,
         by: Annotated[
             str,
-            one_of(groupings),
-            Query(description="What one sum is of.", json_schema_extra={"enum": groupings}),
-        ] = next(iter(groupings), ""),
+            one_of(form.groupings),
+            Query(
+                description=f"What one sum is of: {' or '.join(form.groupings)}.",
+                json_schema_extra=form.words,
+            ),
+        ] = next(iter(form.groupings), ""),
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Response[str]:
-        page = pages.sums(user, by, limit, cursor, _filters(since=since, until=until))
-        return _answer(page, pages, user)
-
-    def _answer(page: Page, pages: Pages | None = None, user: Any = None) -> Response[str]:
-        if not page.items and pages is not None and not pages.knows(user):
-            raise NotFoundError(f"There is no such {key.name}: /users names everyone.")
-        return answer({"items": page.items, "next": page.next})
+        filters = _filters(since=since, until=until)
+        return _page(pages().sums(key, by, limit, cursor, filters))
 
     return router
 
 
-def nothing_to_look_up() -> APIGatewayRouter:
-    """Return the same routes where no contract has a look-up."""
+def nothing_to_look_up(table: str) -> APIGatewayRouter:
+    """Return the same routes of a table whose contract has no look-up."""
     router = APIGatewayRouter()  # type: ignore[no-untyped-call]
-    for path in PATHS:
-        router.get(path)(_nothing)
+
+    def nothing() -> Response[str]:
+        raise missing(f"The contract of {table} has no 'lookup', so its rows cannot be asked for.")
+
+    for part in _PARTS:
+        router.get(f"/tables/{table}/{part}", include_in_schema=False)(nothing)
     return router
 
 
-def _nothing() -> Response[str]:
-    raise NotFoundError(
-        "There is nothing to look up: no valid contract has the custom property 'lookup'."
-    )
+def _page(page: Page) -> Response[str]:
+    return answer({"items": page.items, "next": page.next})
 
 
-def _sum(view: View) -> dict[str, Any]:
-    shown = [view.group.type.schema["type"]] if view.group else []
-    groups = {"type": list(dict.fromkeys(["string", *shown, "null"]))}
-    total = {view.measure.name: {"type": "string"}} if view.measure else {}
-    return an_object({"group": groups, "rows": {"type": "integer", "minimum": 1}, **total})
+def _common(fresh: Freshness) -> dict[str, Any]:
+    return {"tags": ["look-up"], "middlewares": [none_other, fresh]}
+
+
+def _key(asked: Asked, called: str = "") -> dict[str, Any]:
+    description = f"The whole key, as it was loaded{called}."
+    return {"description": description, "json_schema_extra": asked.schema}
 
 
 def _filters(**given: Any) -> dict[str, Any]:

@@ -1,14 +1,13 @@
-"""The document of the API, OpenAPI 3.1: `python -m functions.api.openapi` writes it anew."""
+"""The documents of the API, OpenAPI 3.1, drawn up from its routes."""
 
 import json
-from typing import Any, NoReturn
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from functions.api.answers import PROBLEM
-from functions.api.application import application
-from functions.api.open_routes import DOCUMENT
-from functions.api.view import View
-from shared.contract import Contract
-from shared.odcs import load_all
+from shared.landing_key import TABLE
+from shared.version import VERSION
 
 _SECURITY = {
     "apiKey": {
@@ -25,19 +24,30 @@ _SECURITY = {
         "description": "AWS Signature Version 4, where the stack authorizes by IAM.",
     },
 }
+_TABLE = {
+    "name": "table",
+    "in": "path",
+    "required": True,
+    "description": "One of those that /tables lists.",
+    "schema": {"type": "string", "pattern": f"^{TABLE}$"},
+}
 
 
-def document(*contracts: Contract) -> str:
-    """Return the document of the API that contracts ask for, as the text of its file."""
-    app = application(View.of(contracts), _not_here, _not_here)
-    drawn = app.get_openapi_json_schema(
-        title="Look-up",
-        version="1.0.0",
-        description="What was loaded, and what became of each file.",
-    )
+def document(
+    app: APIGatewayRestResolver, title: str, description: str, *, server: str = "."
+) -> dict[str, Any]:
+    """Return the document of an application's routes.
+
+    Args:
+        app: the application.
+        title: what the document is called.
+        description: what is behind the routes.
+        server: where the stage is, seen from the document.
+    """
+    drawn = app.get_openapi_json_schema(title=title, version=VERSION, description=description)
     # Powertools makes 1 a 1.0; there is no other number with a point.
     made: dict[str, Any] = json.loads(drawn, parse_float=lambda text: int(float(text)))
-    for operations in made["paths"].values():
+    for path, operations in made["paths"].items():
         for operation in operations.values():
             # Powertools adds it; here a parameter that will not do is a 400.
             operation["responses"].pop("422", None)
@@ -46,14 +56,14 @@ def document(*contracts: Contract) -> str:
                     response.pop("content", None)
             for parameter in operation.get("parameters", ()):
                 parameter["schema"] = _tidied(parameter["schema"])
-    made |= {
-        # Relative to the document: the stage, wherever it is.
-        "servers": [{"url": "."}],
+            if "{table}" in path:
+                operation["parameters"] = [_TABLE, *operation.get("parameters", ())]
+    return made | {
+        "servers": [{"url": server}],
         "security": [{"apiKey": []}, {"signature": []}],
         "components": {"schemas": {"Problem": PROBLEM}, "securitySchemes": _SECURITY},
         "paths": dict(sorted(made["paths"].items())),
     }
-    return json.dumps(made, ensure_ascii=False, indent=2) + "\n"
 
 
 def _tidied(schema: dict[str, Any]) -> dict[str, Any]:
@@ -69,11 +79,3 @@ def _tidied(schema: dict[str, Any]) -> dict[str, Any]:
     if len(kinds) > 1:
         return rest | {"anyOf": kinds}
     return (kinds[0] if kinds else {}) | rest
-
-
-def _not_here(*_: Any, **__: Any) -> NoReturn:
-    raise NotImplementedError("a document is drawn up without a database and without a log")
-
-
-if __name__ == "__main__":
-    DOCUMENT.write_text(document(*load_all().all_valid().values()), "utf-8")

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from aws_lambda_powertools.event_handler.exceptions import NotFoundError, ServiceError
+from aws_lambda_powertools.event_handler.exceptions import ServiceError
 
 from functions.api import statements
 from functions.api.cursor import Cursors, is_number, is_of, is_total
-from functions.api.view import View, bytes_fitting, fitting
+from functions.api.problems import missing
+from functions.api.view import PERIODS, View, bytes_fitting, fitting
 from shared.columns import is_day
 from shared.contract import Column
 from shared.telemetry import logger
@@ -60,7 +61,7 @@ class Pages:
         """
         view, filters = self._view, filters or {}
         checks = (is_of(view.order), is_number, is_number, is_total)
-        cursors = Cursors((route, key, filters, descending), checks)
+        cursors = Cursors((view.table, route, key, filters, descending), checks)
         after = cursors.decode(cursor)
         sql = statements.rows(view, filters, after=bool(after), descending=descending)
         names = [column.name for column in view.fields]
@@ -71,7 +72,7 @@ class Pages:
     def keys(self, prefix: str, limit: int, cursor: str | None) -> Page:
         """Return keys, each once; those of strings that begin with a prefix."""
         key = self._view.key
-        cursors = Cursors(("users", prefix), (is_of(key),))
+        cursors = Cursors((self._view.table, "keys", prefix), (is_of(key),))
         after = cursors.decode(cursor)
         sql = statements.keys(self._view, after=bool(after))
         given = {"prefix": prefix} if key.type.is_text else {}
@@ -91,26 +92,23 @@ class Pages:
             filters: `since` and `until`, as far as there are.
 
         Raises:
-            NotFoundError: the contract does not say what is summed.
+            ServiceError: 404, the contract does not say what is summed.
         """
         view = self._view
-        grouping = by if by in statements.PERIODS else view.group
+        grouping = by if by in PERIODS else view.group
         if view.measure is None or grouping is None:
-            raise NotFoundError(
-                "There is nothing to sum up: the contract's 'lookup' names no 'measure'."
+            raise missing(
+                "There is nothing to sum up: the contract's 'lookup' must name a 'measure', and a "
+                "'group' or an 'order' of days or instants."
             )
         check = is_day if isinstance(grouping, str) else is_of(grouping)
-        cursors = Cursors(("summary", key, by, filters), (check, is_total))
+        cursors = Cursors((view.table, "summary", key, by, filters), (check, is_total))
         after = cursors.decode(cursor)
         sql = statements.sums(view, grouping, view.measure, filters, after=bool(after))
         told = [view.measure] if isinstance(grouping, str) else [grouping, view.measure]
         rows, following = self._page_of_key(sql, told, limit, cursors, after, key, filters)
         names = ("group", "rows", view.measure.name)
         return Page([dict(zip(names, row, strict=False)) for row in rows], following)
-
-    def knows(self, key: str | int) -> bool:
-        """Tell whether there is any row of a key."""
-        return bool(self._run(statements.exists(self._view), key=key))
 
     def _page_of_key(
         self,
@@ -160,7 +158,7 @@ class Pages:
             count = found[0][-3] if found else 0
             found = [row[:-3] for row in found]
         shown = found[:limit]
-        logger.info("looked up", extra={"rows": len(shown)})
+        logger.info("looked up", extra={"table": self._view.table, "rows": len(shown)})
         if count == len(shown):
             return shown, None
         return shown, cursors.encode(shown[-1][-len(cursors.checks) :])

@@ -1,11 +1,12 @@
 """What callers may ask with: each parameter as it is read, refused and documented."""
 
+import contextlib
 import datetime as dt
+import itertools
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import Annotated, Any, cast
-from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.exceptions import BadRequestError
@@ -21,6 +22,11 @@ _MOMENT = re.compile(
     r"(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2}))?",
     re.IGNORECASE,
 )
+
+
+_EXAMPLES = 5
+_EXAMPLE = 100
+"""How many examples there are of a parameter, of how many characters each at most."""
 
 
 def _moment(text: Any) -> dt.datetime:
@@ -91,19 +97,6 @@ def reading(column: Column) -> BeforeValidator:
     return BeforeValidator(partial(_parameter(column).read, column.limits))
 
 
-def reading_path(column: Column) -> BeforeValidator:
-    """Return the same for a part of a path, which API Gateway leaves percent-encoded."""
-    read: Callable[[Any], Any] = reading(column).func  # type: ignore[assignment]
-
-    def decoded(text: str) -> Any:
-        try:
-            return read(unquote(text, errors="strict"))
-        except UnicodeDecodeError:
-            raise ValueError("is no text in UTF-8 without NUL") from None
-
-    return BeforeValidator(decoded)
-
-
 def one_of(choices: Collection[str]) -> BeforeValidator:
     """Return what takes one of these words."""
 
@@ -117,8 +110,16 @@ def one_of(choices: Collection[str]) -> BeforeValidator:
 
 def schema(column: Column) -> dict[str, Any]:
     """Return the JSON schema of what `reading` takes."""
-    examples = {"examples": list(column.examples)} if column.examples else {}
-    return {**column.type.schema, **_parameter(column).schema(column.limits), **examples}
+    described = {**column.type.schema, **_parameter(column).schema(column.limits)}
+    examples = [*itertools.islice(_examples(column), _EXAMPLES)]
+    return described | ({"examples": examples} if examples else {})
+
+
+def _examples(column: Column) -> Iterator[Any]:
+    for example in map(str, column.examples):
+        if len(example) <= _EXAMPLE:
+            with contextlib.suppress(ValueError):
+                yield _parameter(column).read(column.limits, example)
 
 
 def _parameter(column: Column) -> Parameter:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from aws_lambda_powertools.event_handler.exceptions import ServiceError
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError, ServiceError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
 from shared.errors import Retryable
@@ -24,8 +24,18 @@ _SAID = re.compile("|".join(_OURS))
 _PLACES = {"path": "part of the path", "query": "parameter"}
 
 
-def tell_problems(app: APIGatewayRestResolver) -> None:
-    """Give `app` an answer to every error."""
+def missing(detail: str) -> ServiceError:
+    """Return the error that there is no such thing."""
+    return ServiceError(HTTPStatus.NOT_FOUND, detail)
+
+
+def tell_problems(app: APIGatewayRestResolver, instead: Exception | None = None) -> None:
+    """Give `app` an answer to every error; `instead` is that of every request, without routes."""
+
+    @app.not_found
+    def no_route(_: NotFoundError) -> Response[str]:
+        raise instead or missing("There is no such route: /docs lists them.")
+
     for error, answer in (
         (RequestValidationError, _refused),
         (ServiceError, _said),

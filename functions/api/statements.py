@@ -7,12 +7,9 @@ from collections.abc import Iterable
 
 from pg8000.native import identifier
 
-from functions.api.view import View
+from functions.api.view import PERIODS, View
 from shared import replacement
 from shared.contract import Column
-
-PERIODS = {"day": "YYYY-MM-DD", "week": 'IYYY-"W"IW', "month": "YYYY-MM"}
-"""What rows can be summed by, and how PostgreSQL writes it."""
 
 
 def rows(
@@ -48,14 +45,6 @@ def rows(
         f"({replacement.total(view.relation)}) AS _total FROM {table} "
         f"WHERE {' AND '.join(conditions)} "
         f"ORDER BY {', '.join(column + direction for column in place)} LIMIT :limit"
-    )
-
-
-def exists(view: View) -> str:
-    """Return the statement that tells, by a row or none, whether there is any row with `:key`."""
-    return (
-        f"SELECT 1 FROM {identifier(view.relation)} "  # noqa: S608 - names of a contract
-        f"WHERE {_column(view, view.key)} = :key LIMIT 1"
     )
 
 

@@ -1,4 +1,4 @@
-"""What the API shows: the table and the columns that the contract with a `lookup` names for it."""
+"""What the API shows of a table: the columns that its contract's `lookup` names."""
 
 import json
 from collections.abc import Iterable
@@ -10,7 +10,10 @@ from shared.contract import Column, Contract
 MAX_LIMIT = 1000
 """Rows that one answer holds at most."""
 
-_LARGEST_ANSWER = 5_500_000
+PERIODS = {"day": "YYYY-MM-DD", "week": 'IYYY-"W"IW', "month": "YYYY-MM"}
+"""What rows can be summed by, and how PostgreSQL writes it."""
+
+LARGEST_ANSWER = 5_500_000
 """Bytes: Lambda takes an answer of 6 MB, and the headers are part of it."""
 
 # Lambda writes the answer as JSON in JSON: there a character is `\\udbff\\udfff` at its widest, and
@@ -21,11 +24,13 @@ _WIDEST_BYTE = len(json.dumps(json.dumps("\x01"))) - len(json.dumps(json.dumps("
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The rows of `relation` by `key`, sorted by `order`, and what is told of them.
+    """The rows of a table by `key`, sorted by `order`, and what is told of them.
 
-    `group` is what rows can be filtered and summed by, `measure` what is summed.
+    `relation` is the table in PostgreSQL, `table` its name for everybody else. `group` is what
+    rows can be filtered and summed by, `measure` what is summed.
     """
 
+    table: str
     relation: str
     key: Column
     order: Column
@@ -34,19 +39,28 @@ class View:
     measure: Column | None = None
 
     @classmethod
-    def of(cls, contracts: Iterable[Contract]) -> Self | None:
-        """Take the view from the one contract that has a look-up; None if none has."""
-        for contract in contracts:
-            if lookup := contract.lookup:
-                return cls(
-                    contract.relation,
-                    contract.column(lookup.key),
-                    contract.column(lookup.order),
-                    tuple(map(contract.column, lookup.fields)),
-                    contract.column(lookup.group) if lookup.group else None,
-                    contract.column(lookup.measure) if lookup.measure else None,
-                )
-        return None
+    def of(cls, contract: Contract) -> Self | None:
+        """Take the view from a contract; None if it has no look-up."""
+        lookup = contract.lookup
+        if lookup is None:
+            return None
+        return cls(
+            contract.table,
+            contract.relation,
+            contract.column(lookup.key),
+            contract.column(lookup.order),
+            tuple(map(contract.column, lookup.fields)),
+            contract.column(lookup.group) if lookup.group else None,
+            contract.column(lookup.measure) if lookup.measure else None,
+        )
+
+    @property
+    def groupings(self) -> tuple[str, ...]:
+        """What rows can be summed by: nothing if the contract does not say what is summed."""
+        if self.measure is None:
+            return ()
+        periods = tuple(PERIODS) if self.has_times else ()
+        return (*periods, self.group.name) if self.group else periods
 
     @property
     def has_times(self) -> bool:
@@ -65,12 +79,12 @@ def fitting(columns: Iterable[Column]) -> int:
         if column.type.is_text and length is None:
             return 0
         row += _frame(column) + (length or 0) * _WIDEST_CHARACTER
-    return min(MAX_LIMIT, _LARGEST_ANSWER // row)
+    return min(MAX_LIMIT, LARGEST_ANSWER // row)
 
 
 def bytes_fitting(columns: Iterable[Column]) -> int:
     """Return how many bytes all values of MAX_LIMIT rows may have, to fit into one answer."""
-    return (_LARGEST_ANSWER - MAX_LIMIT * sum(map(_frame, columns))) // _WIDEST_BYTE
+    return (LARGEST_ANSWER - MAX_LIMIT * sum(map(_frame, columns))) // _WIDEST_BYTE
 
 
 def _frame(column: Column) -> int:

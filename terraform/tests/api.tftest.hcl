@@ -8,61 +8,18 @@ run "defaults" {
   # Routes
 
   assert {
-    condition = toset(keys(aws_api_gateway_method.this)) == toset([
-      "ANY /docs",
-      "ANY /get",
-      "ANY /health",
-      "ANY /ingestions",
-      "ANY /ingestions/{id}",
-      "ANY /openapi.json",
-      "ANY /users",
-      "ANY /users/{user}/checkins",
-      "ANY /users/{user}/summary",
-    ])
-    error_message = "The gateway has other routes than agreed."
+    condition     = toset(keys(aws_api_gateway_method.this)) == toset(["ANY /docs", "ANY /health", "ANY /openapi.json", "ANY /{proxy+}"])
+    error_message = "The gateway has other routes than the open ones and one for all others."
   }
 
   assert {
-    condition = (
-      { for path, resource in merge(aws_api_gateway_resource.first, aws_api_gateway_resource.second, aws_api_gateway_resource.third) : path => resource.path_part } == {
-        "/docs"                  = "docs"
-        "/get"                   = "get"
-        "/health"                = "health"
-        "/ingestions"            = "ingestions"
-        "/ingestions/{id}"       = "{id}"
-        "/openapi.json"          = "openapi.json"
-        "/users"                 = "users"
-        "/users/{user}"          = "{user}"
-        "/users/{user}/checkins" = "checkins"
-        "/users/{user}/summary"  = "summary"
-      }
-    )
+    condition     = { for path, resource in aws_api_gateway_resource.this : path => resource.path_part } == { for part in ["docs", "health", "openapi.json", "{proxy+}"] : "/${part}" => part }
     error_message = "The gateway's resources do not make up its paths."
-  }
-
-  assert {
-    condition     = aws_api_gateway_resource.third["/users/{user}/summary"].parent_id == aws_api_gateway_resource.second["/users/{user}"].id && aws_api_gateway_resource.second["/users/{user}"].parent_id == aws_api_gateway_resource.first["/users"].id
-    error_message = "A path's resource is not below the one that it should be below."
   }
 
   assert {
     condition     = toset([for name, integration in aws_api_gateway_integration.this : name if integration.type == "AWS_PROXY" && integration.uri == aws_lambda_function.this["api"].invoke_arn]) == toset(keys(aws_api_gateway_method.this))
     error_message = "A route does not lead to the function."
-  }
-
-  assert {
-    condition = { for name, method in aws_api_gateway_method.this : name => join(" ", keys(method.request_parameters)) if length(coalesce(method.request_parameters, {})) > 0 } == {
-      "ANY /get"                   = "method.request.querystring.user"
-      "ANY /ingestions/{id}"       = "method.request.path.id"
-      "ANY /users/{user}/checkins" = "method.request.path.user"
-      "ANY /users/{user}/summary"  = "method.request.path.user"
-    }
-    error_message = "The gateway asks for other parameters than the document."
-  }
-
-  assert {
-    condition     = alltrue([for method in aws_api_gateway_method.this : method.request_validator_id == aws_api_gateway_request_validator.parameters.id]) && aws_api_gateway_request_validator.parameters.validate_request_parameters
-    error_message = "A route's parameters are not validated by the gateway."
   }
 
   # Who may call
@@ -83,25 +40,8 @@ run "defaults" {
   }
 
   assert {
-    condition = { for path, permission in aws_lambda_permission.api : path => permission.source_arn } == {
-      for path, route in {
-        "/docs"                  = "docs"
-        "/get"                   = "get"
-        "/health"                = "health"
-        "/ingestions"            = "ingestions"
-        "/ingestions/{id}"       = "ingestions/*"
-        "/openapi.json"          = "openapi.json"
-        "/users"                 = "users"
-        "/users/{user}/checkins" = "users/*/checkins"
-        "/users/{user}/summary"  = "users/*/summary"
-      } : path => "arn:aws:execute-api:eu-central-1:123456789012:api/Prod/*/${route}"
-    }
-    error_message = "The gateway may call the function for other routes than it has."
-  }
-
-  assert {
-    condition     = length(distinct([for permission in aws_lambda_permission.api : permission.statement_id])) == length(aws_lambda_permission.api)
-    error_message = "Two permissions have one name."
+    condition     = aws_lambda_permission.api.source_arn == "arn:aws:execute-api:eu-central-1:123456789012:api/Prod/*"
+    error_message = "Something else than this API's stage may call the function."
   }
 
   assert {
@@ -137,7 +77,6 @@ run "defaults" {
     condition = { for type, response in aws_api_gateway_gateway_response.this : type => coalesce(response.status_code, "its own") } == {
       ACCESS_DENIED                = "403"
       API_CONFIGURATION_ERROR      = "503"
-      BAD_REQUEST_PARAMETERS       = "400"
       DEFAULT_4XX                  = "its own"
       DEFAULT_5XX                  = "its own"
       EXPIRED_TOKEN                = "403"
@@ -176,6 +115,11 @@ run "defaults" {
   }
 
   assert {
+    condition     = !can(aws_lambda_function.this["api"].environment[0].variables.GET_TABLE)
+    error_message = "The function is told a table for /get that nobody named."
+  }
+
+  assert {
     condition     = !can(aws_lambda_function.this["api"].environment[0].variables.CORS_ORIGINS) && !anytrue([for response in aws_api_gateway_gateway_response.this : can(response.response_parameters["gatewayresponse.header.Access-Control-Allow-Origin"])])
     error_message = "CORS is on although nobody asked for it."
   }
@@ -193,7 +137,7 @@ run "by_key" {
 
   assert {
     condition = aws_api_gateway_deployment.lookup.triggers.definition == sha256(jsonencode([
-      filesha256("${path.module}/api.tf"), jsondecode(file("${path.module}/../functions/api/openapi.json")).paths, "key", false
+      filesha256("${path.module}/api.tf"), "key", false
     ]))
     error_message = "The gateway is not deployed anew when what it is made from has changed."
   }
@@ -224,6 +168,7 @@ run "everything_set" {
     name               = "blue"
     api_auth           = "key"
     api_key_value      = "a key of twenty letters" # pragma: allowlist secret
+    api_get_table      = "orders_2"
     api_cors_origins   = ["https://b.example.com", "https://a.example.com:8443"]
     api_throttle       = { rate = 5, burst = 7 }
     api_access_logs    = true
@@ -237,8 +182,13 @@ run "everything_set" {
   }
 
   assert {
-    condition     = [for name, method in aws_api_gateway_method.this : name if method.http_method == "OPTIONS" && method.authorization == "NONE" && !method.api_key_required] == [for path in keys(aws_lambda_permission.api) : "OPTIONS ${path}"]
+    condition     = [for name, method in aws_api_gateway_method.this : name if method.http_method == "OPTIONS" && method.authorization == "NONE" && !method.api_key_required] == [for path in keys(aws_api_gateway_resource.this) : "OPTIONS ${path}"]
     error_message = "A browser of var.api_cors_origins cannot ask, without a key, whether it may call a route."
+  }
+
+  assert {
+    condition     = lookup(aws_lambda_function.this["api"].environment[0].variables, "GET_TABLE", null) == "orders_2"
+    error_message = "The function does not know var.api_get_table."
   }
 
   assert {

@@ -137,7 +137,7 @@ run "defaults" {
 
   assert {
     condition = alltrue([
-      for permission in concat([aws_lambda_permission.trigger, aws_lambda_permission.watch, aws_lambda_permission.next], values(aws_lambda_permission.alert), values(aws_lambda_permission.api), values(aws_lambda_permission.keep_active)) :
+      for permission in concat([aws_lambda_permission.api, aws_lambda_permission.next, aws_lambda_permission.trigger, aws_lambda_permission.watch], values(aws_lambda_permission.alert), values(aws_lambda_permission.keep_active)) :
       startswith(permission.source_arn, "arn:aws:")
     ])
     error_message = "A service may call a function for another sender than ours."

@@ -22,8 +22,7 @@ from tests.fixtures.pipeline import AT, HEADER, Pipeline, eventually
 from tests.stand_ins import CHECKOUT
 from tests.terraform.emulation import Root
 
-DOCUMENT = Path(__file__).parents[2] / "functions" / "api" / "openapi.json"
-ROWS = 20_000
+SAMPLED = 20_000
 PEOPLE = ["ned stark", "o'brien+co", "Ünïcödé Мария 田中", 'a "quoted" \\ # name?', "100% & more"]
 """Names that a URL cannot carry as they are."""
 ORIGIN = "https://reports.example.com"
@@ -66,23 +65,20 @@ class Api:
         return self._sessions[0]
 
 
+TABLE = "/tables/dailycheckins"
+ROWS, KEYS, SUMMARY = (f"{TABLE}/{part}" for part in ("rows", "keys", "summary"))
+
+
 def escaped(text: str) -> str:
     """Return a text as one part of a URL, even one that is no Unicode."""
     return quote(text, safe="", errors="surrogatepass")
 
 
 @pytest.fixture(scope="session")
-def document() -> dict[str, Any]:
-    """What the API says of itself."""
-    found: dict[str, Any] = json.loads(DOCUMENT.read_text())
-    return found
-
-
-@pytest.fixture(scope="session")
 def filled(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     """The session's pipeline, with a sample's rows and some of people with odd names."""
     path = tmp_path_factory.mktemp("sample") / "sample.csv"
-    sample.write(path, ROWS, seed=7)
+    sample.write(path, SAMPLED, seed=7)
     pipeline.ingest(path.read_bytes(), day=1, name="sample.csv")
     rows = [f'"{quoted}",{AT},1.5,x' for quoted in (name.replace('"', '""') for name in PEOPLE)]
     assert pipeline.ingest("\n".join([HEADER, *rows]), day=2)["rowsLoaded"] == len(PEOPLE)
@@ -95,7 +91,7 @@ def filled(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Pipe
 def untouched(filled: Pipeline) -> Iterator[None]:
     """Whatever the test does, database and log are afterwards what they were before."""
     before = _contents(filled)
-    assert before["daily_checkins"][0] > ROWS / 2
+    assert before["daily_checkins"][0] > SAMPLED / 2
     yield
     assert _contents(filled) == before
 
@@ -120,6 +116,13 @@ def by_key(filled: Pipeline) -> Api:
     """The laptop's API, asked with its key."""
     laptop = filled.laptop
     return Api(laptop.stack.api_url, laptop.aws.ca_bundle, Key(filled.outputs["api_key"]))
+
+
+@pytest.fixture(scope="session")
+def document(by_key: Api) -> dict[str, Any]:
+    """What the API says of itself to everybody."""
+    found: dict[str, Any] = by_key.get("/openapi.json").json()
+    return found
 
 
 @dataclass

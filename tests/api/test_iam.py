@@ -19,7 +19,7 @@ from botocore.credentials import Credentials
 from cli.authorization import Signature
 from cli.stack import Stack
 from cli.user import ask
-from tests.api.conftest import ORIGIN, PEOPLE, Api, Signed, escaped
+from tests.api.conftest import KEYS, ORIGIN, PEOPLE, ROWS, SUMMARY, TABLE, Api, Signed
 from tests.stand_ins import CHECKOUT
 from tests.terraform.emulation import DRIFTS
 
@@ -27,9 +27,13 @@ pytestmark = pytest.mark.api
 
 CLOSED = [
     "/get?user=ned",
-    "/users",
-    "/users/ned/checkins",
-    "/users/ned/summary",
+    "/tables",
+    TABLE,
+    f"{TABLE}/docs",
+    f"{TABLE}/openapi.json",
+    f"{ROWS}?key=ned",
+    KEYS,
+    f"{SUMMARY}?key=ned",
     "/ingestions",
     "/ingestions/20240301-0123456789",
 ]
@@ -52,7 +56,7 @@ def refused(answer: requests.Response, reason: str) -> bool:
 
 def test_the_closed_routes_are_all_but_the_open_ones(document: dict[str, Any]) -> None:
     assert {re.sub(r"\{.*?\}", "X", path) for path in document["paths"]} == {
-        re.sub(r"(?<=users/)ned|(?<=ingestions/).*", "X", path.partition("?")[0])
+        re.sub(r"(?<=tables/)\w+|(?<=ingestions/).*", "X", path.partition("?")[0])
         for path in [*CLOSED, *OPEN]
     }
 
@@ -76,13 +80,17 @@ def test_an_open_route(signed: Signed, path: str) -> None:
 
 def test_who_is_not_allowed_is_refused(signed: Signed) -> None:
     stranger = signed.api(signed.caller("stranger"))
-    of_one_route = signed.api(signed.caller("guest", "GET/users"))
+    of_one_table = signed.api(signed.caller("guest", f"GET{TABLE}", f"GET{TABLE}/*"))
 
-    assert of_one_route.get("/users").status_code == 200
+    for path in (TABLE, KEYS, f"{ROWS}?key=ned", f"{TABLE}/openapi.json"):
+        assert of_one_table.get(path).status_code == 200
     for answer in (
-        stranger.get("/users"),
-        of_one_route.get("/users/ned/checkins"),
-        of_one_route.get("/users", verb="POST"),
+        stranger.get(KEYS),
+        of_one_table.get("/tables"),
+        of_one_table.get("/tables/projectbudgets"),
+        of_one_table.get("/get?user=ned"),
+        of_one_table.get("/ingestions"),
+        of_one_table.get(KEYS, verb="POST"),
     ):
         assert answer.status_code == 403
         assert "not authorized to perform: execute-api:Invoke" in answer.text
@@ -92,8 +100,8 @@ def test_a_signature_that_is_wrong_is_refused(signed: Signed, caller: Credential
     forged = signed.api(Credentials(caller.access_key, "not the secret"))
     unknown = signed.api(Credentials("nobody", "nothing"))
 
-    assert refused(forged.get("/users"), "signature")
-    assert unknown.get("/users").status_code == 403
+    assert refused(forged.get("/tables"), "signature")
+    assert unknown.get("/tables").status_code == 403
 
 
 def test_a_signature_is_of_one_request_and_for_minutes(
@@ -109,7 +117,7 @@ def test_a_signature_is_of_one_request_and_for_minutes(
 
     an_hour_ago = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
     monkeypatch.setattr("botocore.auth.get_current_datetime", lambda **_: an_hour_ago)
-    late = requests.Request("GET", f"{api.url}/users", auth=signer).prepare()
+    late = requests.Request("GET", f"{api.url}/tables", auth=signer).prepare()
     assert refused(api.session().send(late), "too old")
 
 
@@ -130,10 +138,7 @@ def test_the_readmes_curl_command(signed: Signed, caller: Credentials) -> None:
         ["/bin/sh", "-euc", command], env=environment, capture_output=True, text=True, check=True
     )
 
-    assert (
-        json.loads(done.stdout)["response"]
-        == signed.api(caller).get("/get?user=ned").json()["response"]
-    )
+    assert json.loads(done.stdout) == signed.api(caller).get(f"{ROWS}?key=ned").json()
 
 
 @pytest.mark.parametrize("name", PEOPLE)
@@ -155,7 +160,7 @@ def test_tm_user_signs_for_any_name(signed: Signed, caller: Credentials, name: s
     [row] = ask(stack, name)
 
     assert (row["user"], row["hours"]) == (name, "1.50")
-    assert signed.api(caller).get(f"/users/{escaped(name)}/checkins").json()["items"] == [row]
+    assert signed.api(caller).get(ROWS, key=name).json()["items"] == [row]
 
 
 def test_a_page_of_a_named_origin_may_call(signed: Signed, caller: Credentials) -> None:
@@ -167,7 +172,7 @@ def test_a_page_of_a_named_origin_may_call(signed: Signed, caller: Credentials) 
             "Access-Control-Request-Method": "GET",
             "Access-Control-Request-Headers": "authorization,x-amz-date",
         }
-        return api.session().options(f"{api.url}/users", headers=headers)
+        return api.session().options(f"{api.url}{KEYS}", headers=headers)
 
     allowed = preflight(ORIGIN)
     assert allowed.status_code in {200, 204}
@@ -178,14 +183,14 @@ def test_a_page_of_a_named_origin_may_call(signed: Signed, caller: Credentials) 
 
     signer = Signature(lambda: caller, signed.laptop.aws.region)
     for origin, told in ((ORIGIN, ORIGIN), ("https://evil.example.com", None)):
-        answer = api.session().get(f"{api.url}/users", auth=signer, headers={"Origin": origin})
+        answer = api.session().get(f"{api.url}{KEYS}", auth=signer, headers={"Origin": origin})
         assert answer.status_code == 200
         assert answer.headers.get("Access-Control-Allow-Origin") == told
-    assert api.get("/users").headers["Access-Control-Allow-Origin"] == "*"
+    assert api.get(KEYS).headers["Access-Control-Allow-Origin"] == "*"
 
 
 def test_cors_is_off_unless_asked_for(by_key: Api) -> None:
-    url = f"{by_key.url}/users"
+    url = f"{by_key.url}{KEYS}"
     headers = {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"}
 
     preflight = by_key.session().options(url, headers=headers)
@@ -199,7 +204,7 @@ def test_cors_is_off_unless_asked_for(by_key: Api) -> None:
 
 def test_another_verb_is_told_what_is_allowed(by_key: Api) -> None:
     for verb in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
-        answer = by_key.get("/users", verb=verb)
+        answer = by_key.get(KEYS, verb=verb)
 
         assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
         assert answer.json()["status"] == 405

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import Api
+from tests.api.conftest import KEYS, ROWS, Api
 from tests.fixtures.pipeline import AT, HEADER, Pipeline
 
 pytestmark = pytest.mark.api
@@ -39,15 +39,15 @@ def test_pages_are_the_whole(by_key: Api, filled: Pipeline) -> None:
 
     for found, wanted in (
         (pages(by_key, "/get", "response", user=user, limit="100"), whole),
-        (pages(by_key, f"/users/{user}/checkins", "items", limit="100"), whole),
-        (pages(by_key, f"/users/{user}/checkins", "items", order="desc"), whole[::-1]),
+        (pages(by_key, ROWS, "items", key=user, limit="100"), whole),
+        (pages(by_key, ROWS, "items", key=user, order="desc"), whole[::-1]),
     ):
         assert [len(page) for page in found[:-1]] == [100] * (len(found) - 1)
         assert [row for page in found for row in page] == wanted
 
 
 def test_everybody_by_pages(by_key: Api, filled: Pipeline) -> None:
-    found = pages(by_key, "/users", "items", limit="7")
+    found = pages(by_key, KEYS, "items", limit="7")
 
     wanted = filled.query('SELECT DISTINCT username COLLATE "C" FROM daily_checkins ORDER BY 1')
     assert [user for page in found for user in page] == [user for (user,) in wanted]
@@ -55,8 +55,8 @@ def test_everybody_by_pages(by_key: Api, filled: Pipeline) -> None:
 
 
 def test_the_etag_of_an_answer_saves_the_next(by_key: Api) -> None:
-    first = by_key.get("/users/ned/checkins")
-    url = f"{by_key.url}/users/ned/checkins"
+    first = by_key.get(ROWS, key="ned")
+    url = f"{by_key.url}{ROWS}?key=ned"
     headers = {"If-None-Match": first.headers["ETag"]}
     again = by_key.session().get(url, auth=by_key.auth, headers=headers, timeout=60)
 

@@ -121,7 +121,6 @@ PARTS = {
     "aws_api_gateway_integration",
     "aws_api_gateway_method",
     "aws_api_gateway_method_settings",
-    "aws_api_gateway_request_validator",
     "aws_api_gateway_resource",
     "aws_api_gateway_stage",
     "aws_api_gateway_usage_plan_key",

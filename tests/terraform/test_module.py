@@ -172,6 +172,7 @@ WRONG: dict[str, list[Any]] = {
     "api_key_value must be 20 to 128 characters long": ["short"],
     'api_key_value is a key, but with api_auth = "iam", the default, there is none': ["short"],
     'api_auth must be "iam", for signed requests, or "key"': ["none"],
+    "api_get_table must be the name of a table": ["", "Orders", "orders.odcs.yaml", 49 * "o"],
     "api_cors_origins must hold origins as browsers write them": [
         ["https://reports.example.com/"],
         ["*"],

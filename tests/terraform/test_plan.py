@@ -87,7 +87,6 @@ NAMES = {
 }
 # Whose name is one within something that has the stack's name, or is that something's own name.
 WITHIN = (
-    "aws_api_gateway_request_validator",
     "aws_iam_role_policy",
     "aws_lambda_invocation",
     "aws_lambda_permission",
@@ -260,7 +259,6 @@ NEVER_BY_THE_HOUR = {
     "aws_api_gateway_integration",
     "aws_api_gateway_method",
     "aws_api_gateway_method_settings",
-    "aws_api_gateway_request_validator",
     "aws_api_gateway_resource",
     "aws_api_gateway_rest_api",
     "aws_api_gateway_usage_plan",

@@ -4,7 +4,7 @@ import pytest
 
 from local.postgres import Server
 from tests.fixtures.database import Database
-from tests.fixtures.lookup import add, found, pages
+from tests.fixtures.lookup import KEYS, add, found, pages
 from tests.fixtures.tls_postgres import TlsPostgres
 
 pytestmark = pytest.mark.tls
@@ -25,8 +25,8 @@ def test_users_are_sorted_and_found_by_their_bytes_all_the_same(reader: Database
     by_language = reader.run("SELECT username FROM daily_checkins ORDER BY username")
     assert [user for (user,) in by_language] != by_bytes
 
-    assert [user for page in pages("/users", limit="2") for user in page] == by_bytes
+    assert [user for page in pages(KEYS, limit="2") for user in page] == by_bytes
     for prefix in ("a", "ä", "Ä", "b"):
         wanted = [user for user in by_bytes if user.startswith(prefix)]
-        assert found("/users", prefix=prefix)["items"] == wanted
+        assert found(KEYS, prefix=prefix)["items"] == wanted
     assert len(found("/get", user="ä")["response"]) == 1

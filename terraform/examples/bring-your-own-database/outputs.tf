@@ -9,7 +9,7 @@ output "alert_subscriptions_pending" {
 }
 
 output "api_url" {
-  description = "The look-up API: GET <api_url>/get?user=<name>, signed, or tm user <name> --stack <this folder>."
+  description = "The look-up API: GET <api_url>/tables, signed, lists the tables; <api_url>/docs says what else."
   value       = module.pipeline.api_url
 }
 

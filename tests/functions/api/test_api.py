@@ -1,5 +1,6 @@
 """api: the handler with requests as API Gateway sends them, and the real PostgreSQL behind it."""
 
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +16,19 @@ from shared.odcs import load_all
 from shared.settings import read
 from tests.fixtures.contracts import READINGS
 from tests.fixtures.database import Database, eventually, migrate_to
-from tests.fixtures.lookup import SOURCE, add, ask, pages, refused, request, send
+from tests.fixtures.lookup import (
+    KEYS,
+    ROWS,
+    SOURCE,
+    SUMMARY,
+    TABLE,
+    add,
+    ask,
+    pages,
+    refused,
+    request,
+    send,
+)
 from tests.fixtures.proxy import Asleep, forgetful, says_it_starts_up, says_nothing, waking
 
 
@@ -95,13 +108,9 @@ FROM source, unnest(
 def _look_up(monkeypatch: pytest.MonkeyPatch, order: str, *fields: str) -> None:
     lookup = Lookup(key="Zähler-Nr.", order=order, fields=fields or READINGS.header)
     contract = Contract.model_validate(READINGS.model_copy(update={"lookup": lookup}).model_dump())
-    contracts = {"dailycheckins": _without_lookup(), "readings": contract}
+    contracts = {"projectbudgets": load_all()["projectbudgets"], "readings": contract}
     monkeypatch.setattr("shared.contract_store._once", lambda *_: contracts)
     api.app.cache_clear()
-
-
-def _without_lookup() -> Contract:
-    return load_all()["dailycheckins"].model_copy(update={"lookup": None})
 
 
 @pytest.fixture
@@ -207,14 +216,15 @@ def test_the_key_is_asked_for_by_its_name(function: None, monkeypatch: pytest.Mo
 def test_a_key_that_is_a_number(readings: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     _look_up(monkeypatch, "Tag", "Raum")
 
-    assert ask("/users").body == {"items": [-1, 7], "next": None}
-    assert [*pages("/users", limit="1")] == [[-1], [7]]
-    assert "no parameter 'prefix' here" in refused(ask("/users", prefix="7"), 400)
-    assert len(ask("/users/7/checkins").body["items"]) == 25
-    assert refused(ask("/users/8/checkins"), 404)
-    assert "whole number from -2147483648" in refused(ask("/users/x/checkins"), 400)
-    assert "no parameter 'Raum' here" in refused(ask("/users/7/checkins", Raum="a"), 400)
-    assert "names no 'measure'" in refused(ask("/users/7/summary"), 404)
+    rows, keys, summary = (f"/tables/readings/{part}" for part in ("rows", "keys", "summary"))
+    assert ask(keys).body == {"items": [-1, 7], "next": None}
+    assert [*pages(keys, limit="1")] == [[-1], [7]]
+    assert "no parameter 'prefix' here" in refused(ask(keys, prefix="7"), 400)
+    assert len(ask(rows, key="7").body["items"]) == 25
+    assert ask(rows, key="8").body["items"] == []
+    assert "whole number from -2147483648" in refused(ask(rows, key="x"), 400)
+    assert "no parameter 'Raum' here" in refused(ask(rows, key="7", Raum="a"), 400)
+    assert "must name a 'measure'" in refused(ask(summary, key="7"), 404)
 
 
 @pytest.mark.parametrize("order", ["Rang", "Tag"])
@@ -223,26 +233,13 @@ def test_only_times_have_a_from_and_a_to(
 ) -> None:
     _look_up(monkeypatch, order, "Tag")
 
-    answer = ask("/users/7/checkins", **{"from": "2024-02-01", "to": "2024-03-01"})
+    times = {"from": "2024-02-01", "to": "2024-03-01"}
+    answer = ask("/tables/readings/rows", key="7", **times)
 
     if order == "Tag":
         assert {row["Tag"] for row in answer.body["items"]} == {"2024-02-01"}
     else:
         assert "no parameter 'from', 'to' here" in refused(answer, 400)
-
-
-@pytest.mark.parametrize("path", ["/get", "/users", "/users/ned/checkins", "/users/ned/summary"])
-def test_no_contract_with_a_lookup(
-    function: None, monkeypatch: pytest.MonkeyPatch, path: str
-) -> None:
-    monkeypatch.setattr(
-        "shared.contract_store._once", lambda *_: {"dailycheckins": _without_lookup()}
-    )
-    api.app.cache_clear()
-
-    assert refused(ask(path, user="ned"), 404) == (
-        "There is nothing to look up: no valid contract has the custom property 'lookup'."
-    )
 
 
 @pytest.mark.parametrize(
@@ -254,12 +251,15 @@ def test_no_contract_with_a_lookup(
         ("/get", {"user": "ned", "limit": "0"}, "'limit' must be a whole number from 1 to 1000."),
         ("/get", {"user": "ned", "cursor": "?"}, "'cursor' is none that an earlier answer to"),
         ("/get", {"user": "ned", "froom": "1"}, "no parameter 'froom' here, only 'cursor', 'limi"),
-        ("/users/ned/checkins", {"order": "up"}, "'order' must be asc or desc."),
-        ("/users/ned/checkins", {"from": "yesterday"}, "'from' must be a date (2019-09-27, "),
-        ("/users/ned/checkins", {"project": ""}, "The parameter 'project' is empty."),
-        ("/users/ned/summary", {"by": "year"}, "'by' must be day or week or month or project."),
-        ("/users/%FF/checkins", {}, "The part of the path 'user' is no text in UTF-8"),
-        ("/users/a%00/summary", {}, "The part of the path 'user' is no text in UTF-8"),
+        (ROWS, {}, "The parameter 'key' is missing."),
+        (ROWS, {"key": "ned", "order": "up"}, "'order' must be asc or desc."),
+        (ROWS, {"key": "ned", "from": "yesterday"}, "'from' must be a date (2019-09-27, "),
+        (ROWS, {"key": "ned", "project": ""}, "The parameter 'project' is empty."),
+        (ROWS, {"key": "ned", "user": "ned"}, "There is no parameter 'user' here, only 'cursor', "),
+        (SUMMARY, {"key": "ned", "by": "year"}, "'by' must be day or week or month or project."),
+        ("/tables", {"limit": "0"}, "'limit' must be a whole number from 1 to 1000."),
+        ("/tables", {"cursor": "x"}, "'cursor' is none that an earlier answer to"),
+        (TABLE, {"key": "ned"}, "There is no parameter 'key' here, only none."),
         ("/ingestions", {"status": "done"}, "'status' must be waiting or running or success or"),
         ("/ingestions", {"since": "2019"}, "'since' must be a date"),
         ("/ingestions/A_b", {}, "'id' must match ^[a-z0-9-]{1,64}$."),
@@ -272,9 +272,10 @@ def test_what_is_wrong_is_said(
 
 
 def test_every_parameter_that_is_wrong_is_named(function: None) -> None:
-    problem = ask("/users/ned/summary", limit="x", by="y").body
+    problem = ask(SUMMARY, limit="x", by="y").body
 
     assert [(each["in"], each["name"]) for each in problem["errors"]] == [
+        ("query", "key"),
         ("query", "by"),
         ("query", "limit"),
     ]
@@ -288,9 +289,16 @@ def test_a_parameter_twice_is_wrong(function: None) -> None:
 
 
 def test_unknown_routes_and_methods(function: None) -> None:
-    assert refused(ask("/other", user="ned"), 404)
-    for method in ("POST", "HEAD", "OPTIONS", "DELETE"):
-        answer = send(request("/users", method))
+    # None is decoded or made shorter: a caller may be allowed some paths, and not the same ones
+    # written in another way.
+    for path in ("/", "/other", "/tables//dailycheckins", "/users/ned/checkins", f"{TABLE}/x"):
+        assert refused(ask(path), 404) == "There is no such route: /docs lists them."
+    for path in ("/tables/x/../dailycheckins/keys", "/tables/dailycheckin%73/keys", "/tables/ü"):
+        assert "There is no table" in refused(ask(path), 404)
+    for path, method in itertools.product(
+        ("/tables", KEYS, "/get", "/tables/x", "/x"), ("POST", "HEAD", "OPTIONS", "DELETE")
+    ):
+        answer = send(request(path, method))
         assert refused(answer, 405) == f"Only GET is answered, not {method}."
         assert answer.headers["Allow"] == "GET"
 
@@ -305,15 +313,17 @@ def test_browsers_of_other_origins_are_let_in_only_if_asked_for(
     read.cache_clear()
     api.app.cache_clear()
 
-    for path, status in (("/health", 200), ("/get", 400)):
+    for path, status in (("/health", 200), ("/get", 400), (ROWS, 400), ("/tables/x/rows", 404)):
         answer = ask(path, origin)
         assert answer.status == status
         assert answer.headers["Access-Control-Allow-Origin"] == "https://a.example"
         assert answer.headers["Access-Control-Expose-Headers"] == "ETag,Retry-After"
     assert "Access-Control-Allow-Origin" not in ask("/health", {"origin": "https://c.exam"}).headers
-    preflight = send(request("/users", "OPTIONS", origin))
-    assert preflight.status == 204
-    assert "If-None-Match" in preflight.headers["Access-Control-Allow-Headers"]
+    for path in (KEYS, "/get", "/tables/x/rows"):
+        preflight = send(request(path, "OPTIONS", origin))
+        assert preflight.status == 204
+        assert "GET" in preflight.headers["Access-Control-Allow-Methods"]
+        assert "If-None-Match" in preflight.headers["Access-Control-Allow-Headers"]
 
 
 def test_nothing_personal_is_logged(reader: Database, caplog: pytest.LogCaptureFixture) -> None:
@@ -323,7 +333,7 @@ def test_nothing_personal_is_logged(reader: Database, caplog: pytest.LogCaptureF
         assert len(get(user="mr-private")[1]["response"]) == 1
 
     [line] = [record for record in caplog.records if record.message == "looked up"]
-    assert vars(line)["rows"] == 1
+    assert (vars(line)["table"], vars(line)["rows"]) == ("dailycheckins", 1)
     everything = str([vars(record) for record in caplog.records])
     assert "private" not in everything
     assert "hidden" not in everything

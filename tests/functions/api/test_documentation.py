@@ -1,48 +1,91 @@
-"""The open routes, and the document that the gateway is made of."""
+"""The open routes, and the documents: of what all tables have in common, and of one table."""
 
 import base64
 import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from typing import Any, NoReturn
 
 import jsonschema
 import pytest
 
+from functions.api.application import Application
 from functions.api.html_reference import render
-from functions.api.open_routes import DOCUMENT
-from functions.api.openapi import document
-from shared.contract import Lookup
+from shared.contract import Contract, Lookup
 from shared.odcs import load_all
+from tests.fixtures.aws import lambda_context
 from tests.fixtures.contracts import READINGS
-from tests.fixtures.lookup import ask, found
+from tests.fixtures.lookup import TABLE, Answer, request, told
 
-PATHS = {
-    "/docs",
+OPEN = {"/docs", "/health", "/openapi.json"}
+PATHS = OPEN | {
     "/get",
-    "/health",
     "/ingestions",
     "/ingestions/{id}",
-    "/openapi.json",
-    "/users",
-    "/users/{user}/checkins",
-    "/users/{user}/summary",
+    "/tables",
+    "/tables/{table}",
+    "/tables/{table}/docs",
+    "/tables/{table}/keys",
+    "/tables/{table}/openapi.json",
+    "/tables/{table}/rows",
+    "/tables/{table}/summary",
 }
-COMMITTED = json.loads(DOCUMENT.read_text("utf-8"))
 
 
-def test_the_document_is_what_the_function_and_the_contracts_say() -> None:
-    assert DOCUMENT.read_text("utf-8") == document(*load_all().values()), (
-        "openapi.json is outdated: python -m functions.api.openapi"
-    )
+def nobody(*_: object, **__: object) -> NoReturn:
+    pytest.fail("neither the database nor the log was to be asked")
+
+
+def application(*contracts: Contract) -> Application:
+    found = {contract.table: contract for contract in contracts} or load_all()
+    return Application(found, nobody, nobody)
+
+
+def ask(path: str, app: Application | None = None) -> Answer:
+    return told((app or application()).resolve(request(path), lambda_context()))
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    """The one that is open to everybody."""
+    made: dict[str, Any] = ask("/openapi.json").body
+    return made
+
+
+def of_table(contract: Contract) -> dict[str, Any]:
+    made: dict[str, Any] = ask(f"/tables/{contract.table}/openapi.json", application(contract)).body
+    return made
+
+
+def test_the_document_names_every_route(document: dict[str, Any]) -> None:
+    assert document["paths"].keys() == PATHS
+    assert document["servers"] == [{"url": "."}]
+
+
+def test_the_open_documents_name_no_table_and_no_column(document: dict[str, Any]) -> None:
+    # Among them those of our own words, which say nothing of a contract.
+    ours = {"timestamp"}
+    words = set(re.findall(r"\w+", json.dumps(document, ensure_ascii=False).lower()))
+    words |= set(re.findall(r"\w+", ask("/docs").text.lower()))
+
+    for contract in load_all().values():
+        names = {contract.table, contract.relation, *contract.header, *contract.physical_names}
+        named = {word for name in names for word in re.findall(r"\w+", name.lower())}
+        assert named & words <= ours, contract.table
+        assert contract.description.lower() not in str(document).lower()
 
 
 @pytest.mark.parametrize("path", sorted(PATHS))
-def test_every_route_says_who_may_ask_and_how_it_may_end(path: str) -> None:
-    [(verb, operation)] = COMMITTED["paths"][path].items()
-    assert verb == "get"
-    is_open = path in {"/docs", "/health", "/openapi.json"}
+def test_every_route_says_who_may_ask_and_how_it_may_end(
+    document: dict[str, Any], path: str
+) -> None:
+    check(document, path, is_open=path in OPEN)
 
+
+def check(document: dict[str, Any], path: str, *, is_open: bool) -> None:
+    [(verb, operation)] = document["paths"][path].items()
+    assert verb == "get"
     assert ("security" in operation) == is_open
     statuses = set(operation["responses"])
     assert statuses >= {"200", "429", "500", "503", "504"}
@@ -52,7 +95,10 @@ def test_every_route_says_who_may_ask_and_how_it_may_end(path: str) -> None:
         types = set(response.get("content", ()))
         assert types == ({"application/problem+json"} if int(status) >= 400 else types)
     assert "$ref" not in json.dumps(operation.get("parameters", []))
-    for parameter in operation.get("parameters", ()):
+    parameters = operation.get("parameters", [])
+    in_path = {each["name"] for each in parameters if each["in"] == "path"}
+    assert in_path == set(re.findall(r"{(\w+)}", path))
+    for parameter in parameters:
         schema = parameter["schema"]
         assert {"type", "anyOf"} & schema.keys()
         jsonschema.validators.validator_for({}).check_schema(schema)
@@ -60,29 +106,70 @@ def test_every_route_says_who_may_ask_and_how_it_may_end(path: str) -> None:
             jsonschema.validate(example, schema)
 
 
-def test_another_contract_has_another_document() -> None:
-    lookup = Lookup(key="Raum", order="Rang", fields=("Stand",))
-    made = json.loads(document(READINGS.model_copy(update={"lookup": lookup})))
-
-    assert made["paths"].keys() == PATHS
-    [name] = [
-        each["name"] for each in made["paths"]["/get"]["get"]["parameters"] if each["required"]
-    ]
-    assert name == "Raum"
-    names = {each["name"] for each in made["paths"]["/users/{user}/checkins"]["get"]["parameters"]}
-    assert names == {"user", "order", "limit", "cursor"}
+READINGS_LOOKUPS = {
+    "all": Lookup(
+        key="Zähler-Nr.", order="Tag", fields=READINGS.header, group="Raum", measure="Stand"
+    ),
+    "texts": Lookup(key="Raum", order="Rang", fields=("Stand",)),
+    "none": None,
+}
 
 
-def test_health_asks_nobody(function: None) -> None:
-    """The database's port is one where nobody is."""
-    assert found("/health") == {"status": "ok"}
+@pytest.mark.parametrize("lookup", READINGS_LOOKUPS)
+def test_the_document_of_a_table(document: dict[str, Any], lookup: str) -> None:
+    """It has the routes of the open one, with what the contract says of each."""
+    contract = READINGS.model_copy(update={"lookup": READINGS_LOOKUPS[lookup]})
+    made = of_table(contract)
+
+    parts = {"all": ["/keys", "/rows", "/summary"], "texts": ["/keys", "/rows"], "none": []}
+    path = "/tables/readings"
+    assert made["paths"].keys() == {
+        f"{path}{part}" for part in ["", "/docs", "/openapi.json", *parts[lookup]]
+    }
+    for each, operations in made["paths"].items():
+        check(made, each, is_open=False)
+        general = document["paths"][each.replace("readings", "{table}")]["get"]
+        operation = operations["get"]
+        assert {k: v for k, v in operation.items() if k not in {"parameters", "responses"}} == {
+            k: v for k, v in general.items() if k not in {"parameters", "responses"}
+        }
+        assert operation["responses"].keys() == general["responses"].keys()
+    assert made["servers"] == [{"url": "../.."}]
 
 
-def test_the_function_shows_the_document(function: None) -> None:
-    answer = ask("/openapi.json")
+def test_the_parameters_of_a_table_are_those_of_its_contract() -> None:
+    made = of_table(READINGS.model_copy(update={"lookup": READINGS_LOOKUPS["all"]}))
 
-    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
-    assert answer.body == COMMITTED
+    paths = {path.rpartition("/")[2]: each["get"] for path, each in made["paths"].items()}
+    schemas = {
+        (route, each["name"]): each["schema"]
+        for route, operation in paths.items()
+        for each in operation.get("parameters", ())
+    }
+    assert {name for route, name in schemas if route == "rows"} == {
+        *("key", "from", "to", "Raum", "order", "limit", "cursor")
+    }
+    integers = {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1}
+    assert schemas["rows", "key"] == integers
+    assert schemas["summary", "by"]["enum"] == ["day", "week", "month", "Raum"]
+    assert ("keys", "prefix") not in schemas
+    page = paths["rows"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert [*page["properties"]["items"]["items"]["properties"]] == [*READINGS.header]
+
+    made = of_table(READINGS.model_copy(update={"lookup": READINGS_LOOKUPS["texts"]}))
+    names = {each["name"] for each in made["paths"]["/tables/readings/rows"]["get"]["parameters"]}
+    assert names == {"key", "order", "limit", "cursor"}
+
+
+def test_a_document_is_the_same_whenever_it_is_made() -> None:
+    paths = ("/openapi.json", f"{TABLE}/openapi.json", "/docs", f"{TABLE}/docs")
+    one, other = application(), application()
+
+    assert [ask(path, one) for path in paths] == [ask(path, other) for path in paths[::-1]][::-1]
+
+
+def test_health_asks_nobody() -> None:
+    assert ask("/health").body == {"status": "ok"}
 
 
 class _Page(HTMLParser):
@@ -97,8 +184,9 @@ class _Page(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
 
-def test_the_page_for_people_asks_for_nothing_else(function: None) -> None:
-    answer = ask("/docs")
+@pytest.mark.parametrize("path", ["/docs", f"{TABLE}/docs"])
+def test_the_page_for_people_asks_for_nothing_else(path: str) -> None:
+    answer = ask(path)
 
     assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html")
     page = _Page(answer.text)
@@ -115,16 +203,18 @@ def test_the_page_for_people_asks_for_nothing_else(function: None) -> None:
     assert len(answer.text) < 40_000
 
 
-def test_the_page_names_every_route_and_parameter(function: None) -> None:
-    text = ask("/docs").text
+@pytest.mark.parametrize("base", ["", TABLE])
+def test_the_page_names_every_route_and_parameter(base: str) -> None:
+    text = ask(f"{base}/docs").text
 
-    for path, operations in COMMITTED["paths"].items():
+    for path, operations in ask(f"{base}/openapi.json").body["paths"].items():
         assert f"<code>GET {path}</code>" in text
         for parameter in operations["get"].get("parameters", ()):
             assert f"<code>{parameter['name']}</code>" in text
 
 
 def test_a_contract_writes_no_html() -> None:
-    made = json.loads(json.dumps(COMMITTED).replace("The rows of a user", "<script>"))
+    text = ask(f"{TABLE}/openapi.json").text
+    made = json.loads(re.sub("user|ned|project|One row a check-in", "<script>", text))
 
     assert "<script>" not in render(made)

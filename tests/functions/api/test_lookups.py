@@ -4,7 +4,6 @@ import datetime as dt
 import json
 import re
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,7 +15,7 @@ from functions.api.view import View, bytes_fitting, fitting
 from shared.odcs import load_all
 from tests.fixtures.contracts import column
 from tests.fixtures.database import Database
-from tests.fixtures.lookup import add, ask, found, pages, refused
+from tests.fixtures.lookup import KEYS, ROWS, SUMMARY, add, ask, found, pages, refused
 
 NED = [
     ("ned", "bizdev", "7.5", "2019-09-27 00:00:00.123456 UTC"),
@@ -33,20 +32,20 @@ def _hours(answer: Any) -> list[str]:
 
 def test_the_rows_of_a_time(reader: Database) -> None:
     add(reader, *NED, ("robert", "bizdev", "9", "2019-09-30 UTC"))
-    path = "/users/ned/checkins"
 
-    assert _hours(found(path)) == ["7.50", "0.25", "1.00", "2.00", "-3.00"]
-    assert _hours(found(path, order="desc")) == ["-3.00", "2.00", "1.00", "0.25", "7.50"]
+    def hours(**asked: str) -> list[str]:
+        return _hours(found(ROWS, key="ned", **asked))
+
+    assert hours() == ["7.50", "0.25", "1.00", "2.00", "-3.00"]
+    assert hours(order="desc") == ["-3.00", "2.00", "1.00", "0.25", "7.50"]
     # Half-open: what lies on `from` is in it, what lies on `to` is not.
-    assert _hours(found(path, **{"from": "2019-09-30", "to": "2019-10-01"})) == ["1.00"]
-    assert _hours(found(path, **{"from": "2019-09-29T23:59:59.999999Z"})) == [
-        *("0.25", "1.00", "2.00", "-3.00")
-    ]
-    assert _hours(found(path, **{"from": "2019-10-01T02:00:00+02:00"})) == ["2.00", "-3.00"]
-    assert _hours(found(path, project="bizdev")) == ["7.50", "0.25"]
-    assert _hours(found(path, project="nothing")) == []
-    assert _hours(found(path, **{"from": "2020-01-01", "to": "2019-01-01"})) == []
-    assert found(path, limit="1")["items"] == [
+    assert hours(**{"from": "2019-09-30", "to": "2019-10-01"}) == ["1.00"]
+    assert hours(**{"from": "2019-09-29T23:59:59.999999Z"}) == ["0.25", "1.00", "2.00", "-3.00"]
+    assert hours(**{"from": "2019-10-01T02:00:00+02:00"}) == ["2.00", "-3.00"]
+    assert hours(project="bizdev") == ["7.50", "0.25"]
+    assert hours(project="nothing") == []
+    assert hours(**{"from": "2020-01-01", "to": "2019-01-01"}) == []
+    assert found(ROWS, key="ned", limit="1")["items"] == [
         {
             "user": "ned",
             "project": "bizdev",
@@ -78,26 +77,25 @@ SUMS: dict[str, list[tuple[Any, ...]]] = {
 
 def test_sums(reader: Database) -> None:
     add(reader, *NED, ("robert", "bizdev", "9", "2019-09-30 UTC"))
-    path = "/users/ned/summary"
 
     for by, sums in SUMS.items():
-        answer = found(path, by=by)
+        asked = {"key": "ned", "by": by}
+        answer = found(SUMMARY, **asked)
 
         assert [(each["group"], each["rows"], each["hours"]) for each in answer["items"]] == sums
         assert list(answer["items"][0]) == ["group", "rows", "hours"]
         for limit in ("1", "2"):
-            by_pages = [item for page in pages(path, by=by, limit=limit) for item in page]
+            by_pages = [item for page in pages(SUMMARY, limit=limit, **asked) for item in page]
             assert by_pages == answer["items"]
-        of_a_day = found(path, by=by, **{"from": "2019-09-30", "to": "2019-10-01"})["items"]
+        of_a_day = found(SUMMARY, **asked, **{"from": "2019-09-30", "to": "2019-10-01"})["items"]
         assert [(each["rows"], each["hours"]) for each in of_a_day] == [(1, "1.00")]
 
 
-def test_a_user_whom_nobody_knows(reader: Database) -> None:
+def test_a_key_that_nobody_knows(reader: Database) -> None:
     add(reader, *NED)
 
-    for path in ("/users/Ned/checkins", "/users/Ned/summary"):
-        assert refused(ask(path), 404) == "There is no such user: /users names everyone."
-    assert found("/users/ned/summary", **{"from": "2030-01-01"}) == {"items": [], "next": None}
+    for path in (ROWS, SUMMARY):
+        assert found(path, key="Ned") == {"items": [], "next": None}
 
 
 USERS = ["", "B", "a", "a'; --", "a\\", "ab", "aä", "b", "z", "ß", "ä", "äz", "田", "🦆", "🦆🦆"]
@@ -107,25 +105,22 @@ def test_users(reader: Database) -> None:
     add(reader, *((user, None, "1", f"2019-09-{n} UTC") for user in USERS for n in (1, 2, 3)))
     by_bytes = sorted(USERS, key=str.encode)
 
-    assert found("/users") == {"items": by_bytes, "next": None}
+    assert found(KEYS) == {"items": by_bytes, "next": None}
     for prefix in ["a", "a'", "ä", "🦆", "\U0010ffff", "nobody", "%", "_"]:
         wanted = [user for user in by_bytes if user.startswith(prefix)]
-        assert found("/users", prefix=prefix)["items"] == wanted
+        assert found(KEYS, prefix=prefix)["items"] == wanted
         for limit in ("1", "2"):
-            by_pages = [u for page in pages("/users", prefix=prefix, limit=limit) for u in page]
+            by_pages = [u for page in pages(KEYS, prefix=prefix, limit=limit) for u in page]
             assert by_pages == wanted
 
 
-def test_a_name_in_a_path(reader: Database) -> None:
+def test_any_name_is_a_key(reader: Database) -> None:
     names = ["a b", "a/b", "100% & +", "ä🦆", '"\\#?', "%41", ".", "a\nb"]
     add(reader, ("A", None, "99", "2019-09-27 UTC"))
     add(reader, *((name, None, str(n), "2019-09-27 UTC") for n, name in enumerate(names)))
 
     for n, name in enumerate(names):
-        # As AWS gives a path; others decode it.
-        assert _hours(found(f"/users/{quote(name, safe='')}/checkins")) == [f"{n}.00"]
-        if "/" not in name and "%41" not in name:
-            assert _hours(found(f"/users/{name}/checkins")) == [f"{n}.00"]
+        assert _hours(found(ROWS, key=name)) == [f"{n}.00"]
 
 
 def test_by_pages_of_100_it_is_the_whole(reader: Database) -> None:
@@ -143,31 +138,33 @@ def test_by_pages_of_100_it_is_the_whole(reader: Database) -> None:
     ]
     assert len(whole) == 1387
 
-    path = "/users/ned/checkins"
+    def rows(**asked: str) -> list[Any]:
+        return [row for page in pages(ROWS, key="ned", **asked) for row in page]
+
     assert [row for page in pages("/get", "response", user="ned") for row in page] == whole
-    assert [row for page in pages(path) for row in page] == whole
-    assert [row for page in pages(path, order="desc", limit="101") for row in page] == whole[::-1]
-    of_p3 = [row for page in pages(path, project="p3") for row in page]
+    assert rows() == whole
+    assert rows(order="desc", limit="101") == whole[::-1]
+    of_p3 = rows(project="p3")
     assert of_p3 == [row for row in whole if row["project"] == "p3"]
 
 
 def test_a_cursor_of_another_query_is_refused(reader: Database) -> None:
     add(reader, *NED, ("robert", None, "1", "2019-09-27 UTC"), ("robert", None, "1", "2019-09-28"))
-    path = "/users/ned/checkins"
-    cursor = found(path, limit="1")["next"]
+    asked = {"key": "ned"}
+    cursor = found(ROWS, **asked, limit="1")["next"]
 
-    assert found(path, limit="7", cursor=cursor)["items"]
-    for other, parameters in (
-        ("/users/robert/checkins", {}),
+    assert found(ROWS, **asked, limit="7", cursor=cursor)["items"]
+    for path, other in (
+        (ROWS, {"key": "robert"}),
         ("/get", {"user": "ned"}),
-        ("/users", {}),
-        ("/users/ned/summary", {}),
-        (path, {"order": "desc"}),
-        (path, {"project": "bizdev"}),
-        (path, {"from": "2000-01-01"}),
-        (path, {"to": "2030-01-01"}),
+        (KEYS, {}),
+        (SUMMARY, asked),
+        (ROWS, asked | {"order": "desc"}),
+        (ROWS, asked | {"project": "bizdev"}),
+        (ROWS, asked | {"from": "2000-01-01"}),
+        (ROWS, asked | {"to": "2030-01-01"}),
     ):
-        assert "'cursor' is none that" in refused(ask(other, cursor=cursor, **parameters), 400)
+        assert "'cursor' is none that" in refused(ask(path, cursor=cursor, **other), 400)
 
 
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -194,7 +191,7 @@ def test_whatever_is_asked_it_is_what_a_list_would_say(
     }
     wanted = sorted((time, n) for n, time in enumerate(times) if since <= time < until)
 
-    shown = [row for page in pages("/users/ned/checkins", **parameters) for row in page]
+    shown = [row for page in pages(ROWS, key="ned", **parameters) for row in page]
 
     told = [f"{n}.00" for _, n in (reversed(wanted) if last_first else wanted)]
     assert [row["hours"] for row in shown] == told
@@ -222,17 +219,17 @@ def test_no_answer_is_larger_than_lambda_takes(reader: Database) -> None:
             user=character * 100,
             text=character,
         )
-        path = f"/users/{quote(character * 100, safe='')}/checkins"
+        asked = {"key": character * 100, "limit": "1000"}
 
-        assert 500_000 < _size(path, limit="1000") < SIX_MB, character
-        assert len(found(path, limit="1000")["items"]) == 1000
+        assert 500_000 < _size(ROWS, **asked) < SIX_MB, character
+        assert len(found(ROWS, **asked)["items"]) == 1000
 
 
 def test_texts_of_any_length_are_weighed(reader: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     character = "\U0010ffff"
     # As a contract may have them; and the answer takes little besides the frame of 1,000 rows.
     reader.run("ALTER TABLE daily_checkins ALTER project TYPE text, ALTER username TYPE text")
-    monkeypatch.setattr(views, "_LARGEST_ANSWER", 100_000 + 1000 * 200)
+    monkeypatch.setattr(views, "LARGEST_ANSWER", 100_000 + 1000 * 200)
     monkeypatch.setattr("functions.api.pagination.fitting", lambda columns: 0)
     add(
         reader,
@@ -242,7 +239,7 @@ def test_texts_of_any_length_are_weighed(reader: Database, monkeypatch: pytest.M
         ("ned", "the last", "41", "2019-09-29 UTC"),
     )
 
-    by_pages = list(pages("/users/ned/checkins", limit="1000"))
+    by_pages = list(pages(ROWS, key="ned", limit="1000"))
 
     assert [row["hours"] for page in by_pages for row in page] == [f"{n}.00" for n in range(42)]
     # One row alone may be larger: it cannot be cut.
@@ -250,13 +247,13 @@ def test_texts_of_any_length_are_weighed(reader: Database, monkeypatch: pytest.M
     assert len(others) > 1
     assert (len(alone), len(last)) == (1, 1)
     assert all(len(json.dumps(json.dumps(page))) < 300_000 for page in others)
-    users = list(pages("/users"))
+    users = list(pages(KEYS))
     assert len(users) > 1
     assert len([user for page in users for user in page]) == 11
 
 
 def test_how_many_rows_fit() -> None:
-    view = View.of(load_all().values())
+    view = View.of(load_all()["dailycheckins"])
     assert view is not None
 
     assert fitting((*view.fields, view.order)) == 1000
@@ -283,14 +280,14 @@ def crowd(reader: Database) -> Database:
 
 ASKED: list[tuple[str, dict[str, str]]] = [
     ("/get", {"user": "user-7"}),
-    ("/users", {}),
-    ("/users", {"prefix": "user-7"}),
-    ("/users/user-7/checkins", {}),
-    ("/users/user-7/checkins", {"order": "desc", "project": "p3", "from": "2020-01-01"}),
-    ("/users/user-7/checkins", {"to": "2020-01-01"}),
-    ("/users/user-7/summary", {"by": "project"}),
-    ("/users/user-7/summary", {"by": "week", "from": "2020-01-01"}),
-    ("/users/nobody/checkins", {}),
+    (KEYS, {}),
+    (KEYS, {"prefix": "user-7"}),
+    (ROWS, {"key": "user-7"}),
+    (ROWS, {"key": "user-7", "order": "desc", "project": "p3", "from": "2020-01-01"}),
+    (ROWS, {"key": "user-7", "to": "2020-01-01"}),
+    (SUMMARY, {"key": "user-7", "by": "project"}),
+    (SUMMARY, {"key": "user-7", "by": "week", "from": "2020-01-01"}),
+    (ROWS, {"key": "nobody"}),
 ]
 
 
@@ -312,5 +309,5 @@ def test_nothing_reads_the_whole_table(crowd: Database, monkeypatch: pytest.Monk
         plan = "\n".join(plans)
         assert "daily_checkins_username_timestamp_source_id_source_line_idx" in plan, path
         assert "Seq Scan" not in plan, path
-        if path == "/users":
+        if path == KEYS:
             assert max(float(n) for n in re.findall(r"actual rows=([0-9.]+)", plan)) <= 3

@@ -2,14 +2,13 @@
 
 import datetime as dt
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from functions.api.parameters import Limit, Moment, reading, reading_path
+from functions.api.parameters import Limit, Moment, reading, schema
 from shared.contract import Column
 from tests.fixtures.contracts import column
 
@@ -84,24 +83,25 @@ def test_no_keys(text: Any) -> None:
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1))
-def test_a_key_is_the_same_in_a_path_as_in_a_query(text: str) -> None:
+def test_a_key_may_be_any_text(text: str) -> None:
     assert _key(TEXT, text) == text
-    assert _read(Annotated[Any, reading_path(TEXT)], quote(text, safe="")) == text
-
-
-@pytest.mark.parametrize("text", ["%FF", "%00", "a%ED%A0%80", ""])
-def test_no_keys_in_a_path(text: str) -> None:
-    with pytest.raises(ValidationError, match=r"is no text in UTF-8 without NUL|is empty"):
-        _read(Annotated[Any, reading_path(TEXT)], text)
 
 
 @pytest.mark.parametrize(("text", "number"), [("7", 7), ("-32768", -32768), ("032767", 32767)])
 def test_a_key_may_be_a_number(text: str, number: int) -> None:
     assert _key(NUMBER, text) == number
-    assert _read(Annotated[Any, reading_path(NUMBER)], text) == number
 
 
 @pytest.mark.parametrize("text", ["x", "1.0", " 1", "32768", "-32769", "٥", "9" * 5000, "1\0", ""])
 def test_no_number(text: str) -> None:
     with pytest.raises(ValidationError, match=r"must be (one|a) whole number from -32768 to 32767"):
         _key(NUMBER, text)
+
+
+def test_only_what_would_be_taken_is_an_example() -> None:
+    """A contract's examples are any YAML, of any length."""
+    examples = ("7", 8, 1.5, "x", dt.date(2024, 1, 1), "9" * 101, None, *range(20, 30))
+
+    shown = schema(column("n", "integer", "smallint", examples=examples))["examples"]
+
+    assert shown == [7, 8, 20, 21, 22]

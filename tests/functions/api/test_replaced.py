@@ -35,7 +35,7 @@ from shared.staging import Staging
 from tests.fixtures.aws import LANDING, STAGING
 from tests.fixtures.contracts import READINGS
 from tests.fixtures.database import FORMER_INDEX, Database, Role, former, migrate_to
-from tests.fixtures.lookup import SOURCE, ask, found, pages, refused
+from tests.fixtures.lookup import ROWS, SOURCE, SUMMARY, ask, found, pages, refused
 from tests.functions.load.test_load import NOON, Event, Row, drop
 
 if TYPE_CHECKING:
@@ -101,9 +101,9 @@ def files(reader: Database, s3: "S3Client") -> Files:
 
 WALKS: list[tuple[str, str, dict[str, str]]] = [
     ("/get", "response", {"user": "ned"}),
-    ("/users/ned/checkins", "items", {}),
-    ("/users/ned/checkins", "items", {"order": "desc", "from": "2019-01-01"}),
-    ("/users/ned/summary", "items", {"by": "project"}),
+    (ROWS, "items", {"key": "ned"}),
+    (ROWS, "items", {"key": "ned", "order": "desc", "from": "2019-01-01"}),
+    (SUMMARY, "items", {"key": "ned", "by": "project"}),
 ]
 
 
@@ -319,7 +319,7 @@ def test_whatever_is_replaced_meanwhile_a_walk_is_of_one_moment_or_410(files: Fi
         files.load(events[name, 0])
     moments = [dict(state)]
     done = threading.Event()
-    view = View.of([CONTRACT])
+    view = View.of(CONTRACT)
     assert view is not None
 
     def replace() -> None:
@@ -375,7 +375,7 @@ def walk(paged: Pages, *, limit: int, descending: bool) -> list[str]:
     seen: list[str] = []
     cursor = None
     while True:
-        page = paged.rows("checkins", "ned", limit, cursor, descending=descending)
+        page = paged.rows("rows", "ned", limit, cursor, descending=descending)
         seen += [row["project"] for row in page.items]
         cursor = page.next
         if cursor is None:

@@ -1,0 +1,138 @@
+"""The routes to the contracts: which tables there are, and what each of them holds."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.router import APIGatewayRouter
+
+from functions.api.answers import CLOSED, an_object, answer, documented, page_of
+from functions.api.cursor import Cursors, is_text
+from functions.api.parameters import Cursor, Limit, none_other
+from functions.api.view import LARGEST_ANSWER, View
+from shared.columns import TYPES
+from shared.contract import Column, Contract
+from shared.text import bounded
+
+_TEXT: dict[str, Any] = {"type": "string"}
+_OPTIONAL: dict[str, Any] = {"type": ["string", "null"]}
+_ROLES = ("key", "order", "group", "measure")
+_LOOKUP = an_object({role: _OPTIONAL if role in {"group", "measure"} else _TEXT for role in _ROLES})
+_COLUMN = an_object(
+    {
+        "name": _TEXT,
+        "type": {"type": "string", "enum": list(TYPES)},
+        "required": {"type": "boolean"},
+        "description": _TEXT,
+        "examples": {"type": "array", "items": _TEXT, "description": "As a file has them."},
+    }
+)
+_LINKS = an_object(
+    dict.fromkeys(("rows", "keys", "summary", "document"), _TEXT), ("rows", "keys", "summary")
+)
+_EXAMPLES = 5
+_EXAMPLE = 100
+"""How many examples are told of a column, and with how many characters each."""
+
+
+def tables(contracts: Mapping[str, Contract]) -> APIGatewayRouter:
+    """Return the route to the list of tables; `contracts` holds those whose contract is valid."""
+    router = APIGatewayRouter()  # type: ignore[no-untyped-call]
+    item = an_object({"table": _TEXT, "description": _TEXT, "lookup": _or_null(_LOOKUP)})
+
+    @router.get(
+        "/tables",
+        operation_id="listTables",
+        summary="Every table with a valid contract",
+        description="And by which columns its rows can be asked for, if its contract says so.",
+        responses=documented(page_of(item), *CLOSED),
+        tags=["tables"],
+        middlewares=[none_other],
+    )
+    def listed(limit: Limit = 100, cursor: Cursor = None) -> Response[str]:
+        cursors = Cursors(("tables",), (is_text,))
+        [after] = cursors.decode(cursor) or [""]
+        names = [table for table in sorted(contracts) if table > after]
+        shown = [*islice(_fitting(_listed(contracts[table]) for table in names), limit)]
+        more = len(shown) < len(names)
+        return answer(
+            {"items": shown, "next": cursors.encode([shown[-1]["table"]]) if more else None}
+        )
+
+    return router
+
+
+def table(path: str, told: Callable[[], dict[str, Any]]) -> APIGatewayRouter:
+    """Return the route to what callers need of a contract, which `told` returns."""
+    router = APIGatewayRouter()  # type: ignore[no-untyped-call]
+    form = {
+        "table": _TEXT,
+        "version": _TEXT,
+        "description": _TEXT,
+        "columns": {"type": "array", "items": _COLUMN},
+        "lookup": _or_null(_LOOKUP),
+        "links": _LINKS | {"description": "Paths below the API's URL."},
+    }
+
+    @router.get(
+        path,
+        operation_id="getTable",
+        summary="What a table holds, as its contract says",
+        responses=documented(an_object(form), *CLOSED, 404),
+        tags=["tables"],
+        middlewares=[none_other],
+    )
+    def one() -> Response[str]:
+        return answer(told())
+
+    return router
+
+
+def described(contract: Contract) -> dict[str, Any]:
+    """Return what callers need of a contract."""
+    return _listed(contract) | {
+        "version": contract.version,
+        "columns": list(map(_column, contract.columns)),
+        "links": _links(contract),
+    }
+
+
+def _fitting(items: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the first items, as many as fit into an answer; there is always one."""
+    size = 0
+    for number, item in enumerate(items):
+        size += len(json.dumps(json.dumps(item)))
+        if number and size > LARGEST_ANSWER:
+            return
+        yield item
+
+
+def _listed(contract: Contract) -> dict[str, Any]:
+    lookup = contract.lookup
+    return {
+        "table": contract.table,
+        "description": contract.description,
+        "lookup": lookup and {role: getattr(lookup, role) for role in _ROLES},
+    }
+
+
+def _column(column: Column) -> dict[str, Any]:
+    return {
+        "name": column.name,
+        "type": column.logical_type,
+        "required": column.required,
+        "description": column.description,
+        "examples": [bounded(str(each), _EXAMPLE) for each in column.examples[:_EXAMPLES]],
+    }
+
+
+def _links(contract: Contract) -> dict[str, str]:
+    view, path = View.of(contract), f"/tables/{contract.table}"
+    parts = ["rows", "keys", *(["summary"] if view.groupings else [])] if view else []
+    return {part: f"{path}/{part}" for part in parts} | {"document": f"{path}/openapi.json"}
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return schema | {"type": [schema["type"], "null"]}
