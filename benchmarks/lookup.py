@@ -11,6 +11,7 @@ seen in the 99th percentile alone.
 
 import argparse
 import contextlib
+import hashlib
 import itertools
 import json
 import os
@@ -137,9 +138,9 @@ def _database(rows: int) -> Iterator[Any]:
             database_name=server.database,
             database_secret_arn=_secret(server.user, server.password),
         )
+        roles = Role("loader", "x"), Role("reader", "y")
+        migrate(lambda: connect(settings), server.database, list(load_all().values()), *roles)
         with connect(settings) as connection:
-            roles = Role("loader", "x"), Role("reader", "y")
-            migrate(connection, server.database, list(load_all().values()), *roles)
             connection.run(
                 "INSERT INTO source (source_key, version_id, ingested_id, rows_read, rows_loaded, "
                 "rows_rejected, loaded_at) VALUES ('x', '1', 'x', :rows, :rows, 0, now())",
@@ -168,6 +169,8 @@ def _function(server: Any) -> Iterator[tuple[Callable[..., dict[str, Any]], list
         "DATABASE_NAME": server.database,
         "DATABASE_SECRET_ARN": _secret("reader", "y"),
         "LOG_TABLE": _log_table(),
+        "CONFIG_BUCKET": "config",
+        "CONTRACTS_HASH": _deploy_contracts("config"),
     }
     from functions.api import handler as api
 
@@ -190,6 +193,20 @@ def _secret(user: str, password: str) -> str:
         Name=user, SecretString=json.dumps({"username": user, "password": password})
     )
     return str(made["ARN"])
+
+
+def _deploy_contracts(bucket: str) -> str:
+    import boto3
+
+    from shared.odcs import CONTRACTS
+
+    files = {file.name: file.read_text("utf-8") for file in CONTRACTS.glob("*.odcs.yaml")}
+    content = json.dumps(files).encode()
+    digest = hashlib.sha256(content).hexdigest()
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key=f"deployed/{digest}.json", Body=content)
+    return digest
 
 
 def _log_table() -> str:

@@ -40,7 +40,9 @@ def rows(stack: Stack, table: str | None, key: str, **asked: str) -> list[dict[s
     walk = (
         _Walk("/get", "response", {"user": key, "limit": _PAGE})
         if table is None
-        else _Walk(f"/tables/{quote(table, safe='')}/rows", "items", {"key": key, "limit": _PAGE, **asked})
+        else _Walk(
+            f"/tables/{quote(table, safe='')}/rows", "items", {"key": key, "limit": _PAGE, **asked}
+        )
     )
     with _session(stack) as session:
         for _ in range(_WALKS):

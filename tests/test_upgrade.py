@@ -7,8 +7,9 @@ to that cloud.
 import json
 import os
 import subprocess
-import sys
+import sysconfig
 import tarfile
+import venv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,13 +42,18 @@ class Former:
         subprocess.run(["git", "archive", "--output", archive, BEFORE], cwd=CHECKOUT, check=True)
         with tarfile.open(archive) as tar:
             tar.extractall(self._checkout, filter="data")
+        # An environment in which that checkout is installed; its packages are those of this one.
+        venv.create(folder / "venv", symlinks=True)
+        self._python = folder / "venv" / "bin" / "python"
+        [packages] = (folder / "venv" / "lib").glob("python*/site-packages")
+        paths = [str(self._checkout), sysconfig.get_path("purelib")]
+        (packages / "former.pth").write_text("\n".join(paths))
 
     def tm(self, *arguments: str | Path) -> Done:
         """Run its command."""
         program = "from cli.main import app; app()"
-        paths = {"TM_HOME": str(self.home), "PYTHONPATH": str(self._checkout)}
-        environment = {**os.environ, **paths}
-        return run(sys.executable, "-c", program, *arguments, cwd=self._checkout, env=environment)
+        environment = {**os.environ, "TM_HOME": str(self.home)}
+        return run(self._python, "-c", program, *arguments, env=environment)
 
     def drop(self, name: str, *rows: str) -> Done:
         """Drop a file and follow it to its end."""

@@ -38,7 +38,7 @@ class Application:
 
     def __init__(
         self,
-        contracts: Mapping[str, Contract],
+        contracts: Callable[[], Mapping[str, Contract]],
         run: RunStatement,
         log: Callable[[], IngestionLog],
         *,
@@ -48,8 +48,8 @@ class Application:
         """Take what the routes stand on.
 
         Args:
-            contracts: the valid ones, by table; what it says of another is a KeyError, or
-                InvalidContract. It never changes.
+            contracts: returns the valid ones, by table; what it says of another is a KeyError, or
+                InvalidContract. They never change. Routes of no table answer without them.
             run: executes a statement of PostgreSQL.
             log: returns the log of ingestions.
             get_table: whose rows `/get` returns; None for the only one with a look-up.
@@ -138,11 +138,11 @@ class Application:
         return self._made(by_name(Form.of(view), self._pages(view), self._fresh(contract)))
 
     def _with_lookup(self) -> list[str]:
-        return [name for name, contract in self._contracts.items() if contract.lookup]
+        return [name for name, contract in self._contracts().items() if contract.lookup]
 
     def _contract(self, name: str) -> Contract:
         try:
-            return self._contracts[name]
+            return self._contracts()[name]
         except InvalidContract:
             # Not the reason: it quotes the contract.
             raise missing(

@@ -41,7 +41,7 @@ def app() -> Application:
     """Return the application, made at the first request."""
     settings = read(ApiSettings)
     return Application(
-        deployed(settings),
+        functools.partial(deployed, settings),
         session.run,
         log,
         get_table=settings.get_table,

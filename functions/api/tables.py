@@ -37,8 +37,8 @@ _EXAMPLE = 100
 """How many examples are told of a column, and with how many characters each."""
 
 
-def tables(contracts: Mapping[str, Contract]) -> APIGatewayRouter:
-    """Return the route to the list of tables; `contracts` holds those whose contract is valid."""
+def tables(contracts: Callable[[], Mapping[str, Contract]]) -> APIGatewayRouter:
+    """Return the route to the list of tables; `contracts` returns those that are valid."""
     router = APIGatewayRouter()  # type: ignore[no-untyped-call]
     item = an_object({"table": _TEXT, "description": _TEXT, "lookup": _or_null(_LOOKUP)})
 
@@ -54,8 +54,9 @@ def tables(contracts: Mapping[str, Contract]) -> APIGatewayRouter:
     def listed(limit: Limit = 100, cursor: Cursor = None) -> Response[str]:
         cursors = Cursors(("tables",), (is_text,))
         [after] = cursors.decode(cursor) or [""]
-        names = [table for table in sorted(contracts) if table > after]
-        shown = [*islice(_fitting(_listed(contracts[table]) for table in names), limit)]
+        known = contracts()
+        names = [table for table in sorted(known) if table > after]
+        shown = [*islice(_fitting(_listed(known[table]) for table in names), limit)]
         more = len(shown) < len(names)
         return answer(
             {"items": shown, "next": cursors.encode([shown[-1]["table"]]) if more else None}

@@ -1,18 +1,15 @@
-import base64
 import contextlib
 import dataclasses
-import hashlib
 import http.client
-import io
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +21,6 @@ import requests
 from botocore.config import Config
 
 from local import cloud, terraform
-from local.bundle import bundle
 from local.errors import LocalError
 from local.home import CHECKOUT
 from local.postgres import connected
@@ -65,11 +61,6 @@ def test_roles_are_enforced(laptop: Laptop) -> None:
     )
     with pytest.raises(botocore.exceptions.ClientError, match="AccessDenied"):
         nobody.client("s3").list_buckets()
-
-
-def test_a_second_up_says_so(laptop: Laptop) -> None:
-    with pytest.raises(LocalError, match=r"is up already; `tm down` ends it"):
-        cloud.up(laptop.home, hard_testing=False, report=print)
 
 
 def test_every_reader_of_the_tap_sees_every_alert(laptop: Laptop) -> None:
@@ -180,23 +171,17 @@ def test_a_failed_up_leaves_no_process_and_tells_where_to_look(
 
 
 @pytest.mark.deep
-def test_a_contract_that_is_wrong_leaves_all_else_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    code = bundle(CHECKOUT)
-    archived = io.BytesIO(code.content)
-    with zipfile.ZipFile(archived, "a") as archive:
-        archive.writestr("contracts/broken.odcs.yaml", "kind: DataContract")
-    digest = base64.b64encode(hashlib.sha256(archived.getvalue()).digest()).decode()
-    broken = dataclasses.replace(code, content=archived.getvalue(), hash=digest)
-    monkeypatch.setattr(cloud, "bundle", lambda _: broken)
+def test_a_contract_that_is_wrong_leaves_all_else_up(tmp_path: Path) -> None:
+    contracts, home = tmp_path / "contracts", tmp_path / "home"
+    shutil.copytree(CHECKOUT / "contracts", contracts)
+    (contracts / "broken.odcs.yaml").write_text("kind: DataContract")
     try:
         with pytest.raises(
             LocalError, match=r"is up, but `migrate` failed: 1 of 3 .* broken\.odcs"
         ):
-            cloud.up(tmp_path, hard_testing=False, report=print)
+            cloud.up(home, contracts=contracts, report=print)
 
-        stack = LaptopStack.read(tmp_path)
+        stack = LaptopStack.read(home)
         assert stack is not None
         assert stack.outputs.keys() >= {"landing_bucket", "database_cluster_arn", "api_url"}
         with connected(stack.database) as connection:
@@ -206,10 +191,10 @@ def test_a_contract_that_is_wrong_leaves_all_else_up(
         )
         assert len(wired["LambdaFunctionConfigurations"]) == 1
         # The next apply calls it again.
-        state = json.loads((tmp_path / "terraform" / "terraform.tfstate").read_text())
+        state = json.loads((home / "terraform" / "terraform.tfstate").read_text())
         assert "aws_lambda_invocation" not in {each["type"] for each in state["resources"]}
     finally:
-        cloud.down(tmp_path)
+        cloud.down(home)
 
 
 def test_two_commands_at_once_do_not_mix(tmp_path: Path) -> None:

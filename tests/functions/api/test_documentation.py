@@ -39,7 +39,7 @@ def nobody(*_: object, **__: object) -> NoReturn:
 
 def application(*contracts: Contract) -> Application:
     found = {contract.table: contract for contract in contracts} or load_all()
-    return Application(found, nobody, nobody)
+    return Application(lambda: found, nobody, nobody)
 
 
 def ask(path: str, app: Application | None = None) -> Answer:

@@ -10,10 +10,11 @@ import pytest
 from functions.api import handler as api
 from functions.api import tables
 from shared.contract import Contract, Lookup
+from shared.contract_set import Contracts
 from shared.errors import DatabaseUnavailable
-from shared.odcs import Contracts, load_all
+from shared.odcs import load_all
 from shared.settings import read
-from tests.fixtures.contracts import READINGS, column
+from tests.fixtures.contracts import READINGS, column, contract_set
 from tests.fixtures.database import Database, migrate_to
 from tests.fixtures.lookup import (
     ROWS,
@@ -37,8 +38,8 @@ ROUTES = ("", "/rows", "/keys", "/summary", "/openapi.json", "/docs")
 @pytest.fixture
 def deployed(function: None, monkeypatch: pytest.MonkeyPatch) -> Contracts:
     """Two contracts with a look-up, one without, and an invalid one."""
-    contracts = Contracts({**load_all(), "readings": NUMBERED}, {"broken": SECRET})
-    monkeypatch.setattr(api, "load_all", lambda: contracts)
+    contracts = contract_set({**load_all(), "readings": NUMBERED}, {"broken": SECRET})
+    monkeypatch.setattr("shared.contract_store._once", lambda *_: contracts)
     api.app.cache_clear()
     return contracts
 
@@ -96,7 +97,7 @@ def test_a_cursor_of_one_table_is_none_of_another(
 ) -> None:
     """Here both are of one kind: nothing but the table tells them apart."""
     twin = load_all()["dailycheckins"].model_copy(update={"table": "twin"})
-    monkeypatch.setattr(api, "load_all", lambda: {**load_all(), "twin": twin})
+    monkeypatch.setattr("shared.contract_store._once", lambda *_: {**load_all(), "twin": twin})
     api.app.cache_clear()
     add(reader, *((user, "p", "1", f"2024-01-0{n} UTC") for user in "ab" for n in (1, 2)))
 
@@ -142,8 +143,8 @@ def test_get_says_what_to_do_where_no_table_is_meant(
     left: list[str],
     detail: str,
 ) -> None:
-    contracts = Contracts({table: deployed[table] for table in left}, deployed.invalid)
-    monkeypatch.setattr(api, "load_all", lambda: contracts)
+    contracts = contract_set({table: deployed[table] for table in left}, deployed.invalid)
+    monkeypatch.setattr("shared.contract_store._once", lambda *_: contracts)
     get_table(name, monkeypatch)
 
     for asked in ({}, {"user": "ned"}):
@@ -247,7 +248,7 @@ def _wide(columns: int, name: str = "wide") -> Contract:
 
 def _deploy(monkeypatch: pytest.MonkeyPatch, *contracts: Contract) -> None:
     found = {contract.table: contract for contract in contracts}
-    monkeypatch.setattr(api, "load_all", lambda: found)
+    monkeypatch.setattr("shared.contract_store._once", lambda *_: found)
     api.app.cache_clear()
 
 
@@ -297,7 +298,7 @@ def test_only_what_is_asked_for_is_read_of_the_contracts(
             raise AssertionError("every contract was read")
 
     contracts = Lazy()
-    monkeypatch.setattr(api, "load_all", lambda: contracts)
+    monkeypatch.setattr("shared.contract_store._once", lambda *_: contracts)
     get_table("t1", monkeypatch)
 
     for path in ("/health", "/openapi.json", "/docs", "/tables/t2/openapi.json", "/get"):
@@ -317,7 +318,7 @@ def test_contracts_that_cannot_be_read_are_told_as_any_error(
         def __missing__(self, table: str) -> Contract:
             raise error
 
-    monkeypatch.setattr(api, "load_all", Away)
+    monkeypatch.setattr("shared.contract_store._once", lambda *_: Away())
     get_table("orders", monkeypatch)
 
     for path in ("/get", "/tables/orders/rows"):
