@@ -89,8 +89,8 @@ test-tls: $(READY) ## TLS with this machine's own PostgreSQL (the package 'postg
 	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m tls tests/tls
 
 .PHONY: test-git
-test-git: $(READY) ## the pre-commit hooks, and the steps of a release; needs git and ssh-keygen
-	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m git tests/test_hooks.py tests/test_release.py
+test-git: $(READY) ## the pre-commit hooks, the steps of a release, the tutorial, an upgrade; needs git and ssh-keygen
+	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m git tests/test_hooks.py tests/test_release.py tests/docs tests/test_upgrade.py
 
 # What these packages depend on is npm's to choose: a lock would hold where it was fetched from.
 $(NPM)/.ready: tests/npm/package.json | $(READY)

@@ -28,11 +28,14 @@ class Example:
     Terraform and `tm` act as users who may do what docs/policies says, and nothing else.
     """
 
-    def __init__(self, name: str, folder: Path, sandbox: Sandbox) -> None:
+    def __init__(
+        self, name: str, folder: Path, sandbox: Sandbox, outside: Path | None = None
+    ) -> None:
+        """Take the example `name`; `outside` is a copy of it that is in no checkout."""
         self.sandbox = sandbox
         self.folder = folder
         self.before = inventory(sandbox.aws)
-        self.checkout = checkout(folder / "checkout")
+        self.checkout = checkout(folder / "checkout") if outside is None else outside
         self.commands = StandIns(folder / "commands")
         self.commands.install("aws", "docker")
         self.operator = _user(sandbox, EXAMPLES[name], "operate")
@@ -43,7 +46,7 @@ class Example:
             secret_access_key=key["AWS_SECRET_ACCESS_KEY"],
         )
         self.root = Root.of(
-            self.checkout / "terraform" / "examples" / name,
+            outside or self.checkout / "terraform" / "examples" / name,
             sandbox.aws,
             PATH=f"{self.commands.path}:{os.environ['PATH']}",
             TMPDIR=str(folder),

@@ -1,14 +1,17 @@
 """The other examples: as they are written, at work, and destroyed again."""
 
 import json
+import shutil
 import subprocess
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 
-from tests.checkout import FUNCTIONS
+from tests.checkout import CHECKOUT, FUNCTIONS
+from tests.fixtures.repository import Repository
 from tests.fixtures.sandbox import ADMINISTRATOR, DATABASE, Sandbox
 from tests.terraform.emulation import DRIFTS
 from tests.terraform.example import Example
@@ -77,7 +80,7 @@ def test_prebuilt_images(sandbox: Sandbox, tmp_path: Path) -> None:
     build = ["/bin/sh", "-euc", example.readme("sh")]
     subprocess.run(build, env=environment, cwd=example.checkout, check=True)
     sandbox.make_database()
-    secret_arns = make_secrets(sandbox)
+    secret_arns = make_secrets(sandbox, "prebuilt")
     example.before = inventory(sandbox.aws)
 
     # What `complete` makes takes two minutes; here it is a database of ours.
@@ -106,17 +109,53 @@ def test_prebuilt_images(sandbox: Sandbox, tmp_path: Path) -> None:
     example.take_down()
 
 
+def test_your_own_tables(sandbox: Sandbox, tmp_path: Path, repository: Repository) -> None:
+    """Outside of the repository, which Terraform clones."""
+    own = tmp_path / "own"
+    shutil.copytree(CHECKOUT / "terraform" / "examples" / "your-own-tables", own)
+    secret_arns = make_secrets(sandbox, "own-tables")
+    example = Example("your-own-tables", tmp_path, sandbox, outside=own)
+    sandbox.make_database()
+
+    stack = example.apply(
+        {
+            "source": f"git::{repository.url}//terraform?ref={repository.tag}",
+            "database": {
+                "host": sandbox.server.host,
+                "port": sandbox.server.port,
+                "name": DATABASE,
+                "auth": "secret",
+                "secret_arns": secret_arns,
+            },
+            "aurora": {},
+        }
+    )
+
+    (own / "orders.csv").write_text(
+        "order_id,customer,ordered_at,amount\n1,ada,2024-03-03 10:00:00,2.50\n"
+    )
+    done = example.tm("drop", own / "orders.csv", "--table", "orders", "--follow")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sandbox.query("SELECT customer, amount FROM orders") == [["ada", Decimal("2.50")]]
+    assert sandbox.query("SELECT to_regclass('daily_checkins')") == [[None]]
+    checked = example.tm("check", own / "orders.csv", "--table", "orders")
+    assert checked.returncode == 0, "it takes the deployed contracts"
+    assert stack["name"] == "tm-own-tables"
+
+    example.take_down()
+
+
 def digest(ecr: Any, function: str) -> str:
     [image] = ecr.describe_images(repositoryName=f"tm-pipeline/{function}")["imageDetails"]
     return str(image["imageDigest"])
 
 
-def make_secrets(sandbox: Sandbox) -> dict[str, str]:
+def make_secrets(sandbox: Sandbox, folder: str) -> dict[str, str]:
     client = sandbox.aws.client("secretsmanager")
     users = {"migrate": ADMINISTRATOR.name, "load": "loader", "api": "reader"}
     return {
         function: client.create_secret(
-            Name=f"tm-prebuilt/{function}",
+            Name=f"tm-{folder}/{function}",
             SecretString=json.dumps({"username": user, "password": ADMINISTRATOR.password}),
         )["ARN"]
         for function, user in users.items()

@@ -1,0 +1,71 @@
+"""The tutorial, to the letter: every file that it gives is written, every command run."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from local import terraform
+from tests.checkout import CHECKOUT
+from tests.fixtures.repository import Repository
+from tests.programs import run
+
+pytestmark = [pytest.mark.git, pytest.mark.timeout(1500)]
+
+TUTORIAL = CHECKOUT / "docs" / "first-table.md"
+BLOCK = re.compile(
+    r"(?P<before>[^\n]*(?:\n[^\n`#][^\n]*)*)\n\n```(?P<kind>\w+)\n(?P<text>.*?)```", re.DOTALL
+)
+SHOWN = {"console"}
+"""Blocks that are for an account of AWS."""
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """A newcomer's: nothing of this project, and versions of packages that are known to work."""
+    locked = (CHECKOUT / "requirements.txt").read_text()
+    constraints = tmp_path / "constraints.txt"
+    constraints.write_text(
+        "\n".join(re.findall(r"^[\w.-]+==[^ ;\\]+(?: ;[^\\\n]*)?", locked, re.MULTILINE))
+    )
+    found = terraform.find(tmp_path / "terraform-configuration").environment
+    given = {name: value for name, value in found.items() if not name.startswith(("TM_", "PYTHON"))}
+    home = tmp_path / "state"
+    return given | {"PIP_CONSTRAINT": str(constraints), "TM_HOME": str(home), "COLUMNS": "200"}
+
+
+def test_the_tutorial(repository: Repository, tmp_path: Path, environment: dict[str, str]) -> None:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    text = TUTORIAL.read_text("utf-8")
+    text = text.replace("https://<host>/<owner>/tm-pipeline.git", repository.url)
+    text = text.replace("<tag>", repository.tag)
+    said, told = "", set()
+    try:
+        for block in BLOCK.finditer(text):
+            match block["kind"]:
+                case "sh":
+                    done = run("sh", "-euc", block["text"], cwd=folder, env=environment)
+                    assert done.returncode == 0, f"{block['text']}\n{done.stdout}\n{done.stderr}"
+                    said = done.stdout
+                case "text":
+                    for line in block["text"].splitlines():
+                        assert line in said, said
+                case kind if kind not in SHOWN:
+                    [name] = re.findall(
+                        r"`([\w./-]+\.\w+)`", block["before"].rpartition("\n\n")[2]
+                    )[-1:]
+                    path = folder / name
+                    path.parent.mkdir(exist_ok=True)
+                    path.write_text(block["text"])
+                    told.add(name)
+    finally:
+        subprocess.run([folder / ".venv" / "bin" / "tm", "down"], env=environment, check=False)
+    assert told == {
+        "contracts/orders.odcs.yaml",
+        "orders.csv",
+        "contracts/customers.odcs.yaml",
+        "customers.csv",
+        "main.tf",
+    }
