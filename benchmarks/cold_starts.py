@@ -1,0 +1,125 @@
+"""How long a function takes to start and to know its contract, before and after decision 20.
+
+    python -m benchmarks.cold_starts
+
+Before, contracts were files of the image, and a function read all of them. Now it fetches the set
+from S3 and reads the contract that it needs. The older code is a commit of this repository, so this
+needs git. For each function both are started in turn, as new processes with compiled modules, on
+this machine's processor; S3 is a server on this machine. Each prints the median of seven starts,
+with 2 tables and with 100.
+"""
+
+import hashlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parents[1]
+BEFORE = "33afb1ea8cc4890abf94e4499690052f56e9fe54"
+STARTS = 7
+TABLES = (2, 100)
+FUNCTIONS = ("trigger", "transform", "test", "load", "watch", "api")
+CODE = {
+    "before": "from shared.odcs import load_all; load_all()['dailycheckins']",
+    "after": (
+        "from shared import contract_store; from shared.settings import ContractSettings, read; "
+        "contract_store.deployed(read(ContractSettings))['dailycheckins']"
+    ),
+}
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "nobody",
+    "AWS_SECRET_ACCESS_KEY": "nothing",
+    "AWS_DEFAULT_REGION": "eu-west-1",
+    "CONFIG_BUCKET": "config",
+    "POWERTOOLS_METRICS_NAMESPACE": "tm",
+}
+"""Without the rest of a function's environment, it fetches the set when it is first asked for."""
+
+
+def main() -> None:
+    """Print a line for each function and number of tables."""
+    with tempfile.TemporaryDirectory() as folder:
+        former = Path(folder, "former")
+        archive = Path(folder, "former.tar")
+        subprocess.run(["git", "archive", "-o", archive, BEFORE], cwd=CHECKOUT, check=True)
+        with tarfile.open(archive) as tar:
+            tar.extractall(former, filter="data")
+        print(f"{'function':<10} {'tables':>6} {'before':>8} {'after':>8} {'ratio':>6}")
+        for tables in TABLES:
+            content = _contracts(former, tables)
+            digest = hashlib.sha256(content).hexdigest()
+            with _serving(content) as url:
+                for function in FUNCTIONS:
+                    _measure(function, tables, former, digest, url)
+
+
+def _contracts(former: Path, tables: int) -> bytes:
+    """Write so many contracts into the older checkout; return them as Terraform packs them."""
+    whole = (CHECKOUT / "contracts" / "dailycheckins.odcs.yaml").read_text("utf-8")
+    texts = {"dailycheckins.odcs.yaml": whole}
+    # Without look-up: the older code takes one.
+    start = whole.index("      - property: lookup")
+    plain = whole[:start] + whole[whole.index("    quality:", start) :]
+    for n in range(1, tables):
+        text = plain.replace("name: dailycheckins", f"name: t{n}").replace(
+            "daily_checkins", f"r{n}"
+        )
+        texts[f"t{n}.odcs.yaml"] = text
+    for path in (former / "contracts").iterdir():
+        path.unlink()
+    for name, text in texts.items():
+        (former / "contracts" / name).write_text(text, "utf-8")
+    return json.dumps(texts).encode()
+
+
+class _serving:  # noqa: N801 - it is used as a function
+    """Answer every request with the same content, at the URL that `with` gives."""
+
+    def __init__(self, content: bytes) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+    def __enter__(self) -> str:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+
+
+def _measure(function: str, tables: int, former: Path, digest: str, url: str) -> None:
+    environment = os.environ | ENVIRONMENT | {"CONTRACTS_HASH": digest, "AWS_ENDPOINT_URL": url}
+    environment |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(former.parent)}
+    taken: dict[str, list[float]] = {"before": [], "after": []}
+    for run in range(STARTS + 1):
+        for which, checkout in (("before", former), ("after", CHECKOUT)):
+            program = f"import functions.{function}.handler; {CODE[which]}"
+            begun = time.perf_counter()
+            subprocess.run(
+                [sys.executable, "-c", program], cwd=checkout, env=environment, check=True
+            )
+            if run:  # the first one compiles
+                taken[which].append(time.perf_counter() - begun)
+    before, after = (statistics.median(taken[which]) for which in ("before", "after"))
+    print(f"{function:<10} {tables:>6} {before:>6.2f} s {after:>6.2f} s {after / before:>6.2f}")
+
+
+if __name__ == "__main__":
+    main()
