@@ -82,7 +82,7 @@ def find(stack: Stack, text: str) -> Holding:
     """
     key = LandingKey.parse(text.removeprefix(f"s3://{stack.landing_bucket}/"))
     try:
-        stack.intake.contracts[key.table if key else ""]
+        stack.contracts[key.table if key else ""]
     except KeyError:
         key = None
     if key is None:

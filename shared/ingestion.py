@@ -3,7 +3,7 @@
 import datetime as dt
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from shared.errors import InvalidEvent
@@ -122,12 +122,12 @@ class Run:
     """The execution that is at work on an ingestion: its ARN, and how often it was redriven.
 
     `contracts` is the SHA-256 of the contracts that it began with; None of one that has not begun,
-    or that a version before 0.1.0 began.
+    or that a version before 0.1.0 began. It does not tell one run from another.
     """
 
     execution_arn: str
     redrive: int = 0
-    contracts: str | None = None
+    contracts: str | None = field(default=None, compare=False)
 
     @property
     def execution_name(self) -> str:

@@ -25,7 +25,7 @@ def spellings(stack: Stack) -> list[Finding]:
             "its rows may count twice",
             f"`tm remove {shlex.quote(other)}`, or the other one",
         )
-        for table in sorted(stack.intake.contracts)
+        for table in sorted(stack.contracts)
         for one, other in itertools.islice(_pairs(stack, table), _SHOWN)
     ]
     return one_or_all(found, "no file has landed under two spellings of its key")

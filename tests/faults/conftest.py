@@ -97,7 +97,7 @@ class Machine:
 
     def play(self, before_load: Callable[[], object] = lambda: None) -> Event:
         """Run the tasks as the state machine does, but without waiting; return how that ended."""
-        event = self.ingestion.as_event()
+        event = Run.from_item(self.item()).input_of(self.ingestion)
         left = [*TASKS]
         while left:
             name = left.pop(0)

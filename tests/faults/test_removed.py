@@ -14,9 +14,10 @@ import functions.load.handler
 from cli import remove
 from cli.errors import CommandError
 from cli.stack import Stack
+from shared.odcs import load_all
 from tests.faults.conftest import NEW_ROWS, OLD, OLD_ROWS, Machine
 from tests.fixtures.aws import KEY, LANDING, LOG_TABLE, REGION, STAGING, lambda_context
-from tests.fixtures.operator import API, MACHINE, OUTPUTS
+from tests.fixtures.operator import API, MACHINE, OUTPUTS, have_contracts
 
 
 class _Killed(BaseException):
@@ -84,7 +85,8 @@ class Operator:
 
 
 @pytest.fixture
-def operator(machine: Machine) -> Operator:
+def operator(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Operator:
+    have_contracts(load_all(), monkeypatch)
     return Operator(machine)
 
 

@@ -160,6 +160,7 @@ def test_a_failed_up_leaves_no_process_and_tells_where_to_look(
     # The root pins the provider, and this module refuses that version.
     older = {"aws": {"source": terraform.PROVIDER, "version": "< 5.100"}}
     (module / "main.tf.json").write_text(json.dumps({"terraform": {"required_providers": older}}))
+    (module / "outputs.tf").touch()
     monkeypatch.setattr(cloud, "_MODULE", module)
     home = tmp_path / "home"
     with pytest.raises(LocalError, match=r"`terraform init` failed: .*terraform\.log"):

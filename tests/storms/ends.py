@@ -115,7 +115,7 @@ class Ends(WithoutDatabase):
         contracts = contract_set(
             {
                 feed: Contract.model_validate(
-                    whole | {"table": feed, "sla": sla, "timezone": "Etc/UTC"}
+                    whole | {"table": feed, "relation": feed, "sla": sla, "timezone": "Etc/UTC"}
                 )
                 for feed in self._kinds
             },
