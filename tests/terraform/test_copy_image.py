@@ -220,6 +220,7 @@ def test_a_layer_with_another_content_is_not_copied(machine: Machine) -> None:
     assert machine.copied == []
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("kind", "line"),
     [
@@ -271,6 +272,7 @@ def test_a_token_that_expires_is_renewed(machine: Machine) -> None:
     assert len(tokens) == 1 + len(machine.blobs)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     "challenge", ['Bearer realm="http://registry.example/token"', "Negotiate", "nothing"]
 )
@@ -337,6 +339,7 @@ def refusal() -> Answer:
     return 400, {}, b'{"errors":\n[]}'
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("what", "method", "answer", "line"),
     [
@@ -427,6 +430,7 @@ def test_the_check_refuses_credentials_of_another_account(machine: Machine) -> N
     assert machine.front.requests == []
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("tool", sorted({*TOOLS, "aws", "curl"} - {"sh"}))
 def test_a_command_that_is_missing(tool: str, machine: Machine) -> None:
     (machine.stand_ins.path / tool).unlink()
@@ -439,6 +443,7 @@ def test_a_command_that_is_missing(tool: str, machine: Machine) -> None:
     assert machine.front.requests == []
 
 
+@pytest.mark.deep
 @pytest.mark.skipif(shutil.which("shasum") is None, reason="no shasum")
 def test_a_mac_has_another_command_for_digests(machine: Machine) -> None:
     (machine.stand_ins.path / "sha256sum").unlink()
@@ -450,6 +455,7 @@ def test_a_mac_has_another_command_for_digests(machine: Machine) -> None:
     assert machine.copied == [digest(machine.manifest)]
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("command", "line"),
     [
