@@ -54,4 +54,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request."""
     # The callers' number for it, beside Lambda's.
     logger.set_correlation_id(event["requestContext"]["requestId"])
+    logger.append_keys(contracts=read(ApiSettings).contracts_hash)
     return app().resolve(event, context)
