@@ -36,6 +36,7 @@ from shared.contract import Contract
 from shared.contract_set import Contracts
 from shared.endings import Status
 from shared.ingestion_log import timestamp
+from shared.text import listed
 from shared.version import VERSION
 
 
@@ -205,6 +206,7 @@ def drop(
 
 @app.command()
 def check(
+    context: typer.Context,
     file: File,
     table: Table = "dailycheckins",
     contracts: ContractsFolder = None,
@@ -220,7 +222,12 @@ def check(
     need("check", "tm check")
     from cli import check as checking  # noqa: PLC0415 - of the extra check, which takes its second
 
-    contract = _contract(_known(contracts, stack), table)
+    said = {name: str(context.get_parameter_source(name)) for name in ("contracts", "stack")}
+    if said["stack"].endswith("COMMANDLINE") and said["contracts"].endswith("ENVIRONMENT"):
+        contracts = None
+    samples = " These are the samples: name the folder of yours with --contracts."
+    hint = samples if contracts is None and stack is None else ""
+    contract = _contract(_known(contracts, stack), table, hint)
     with checking.checked(file, contract, hard=bool(hard_testing)) as found:
         if as_json:
             print_json(found.as_json())
@@ -594,10 +601,10 @@ def _known(folder: Path | None, stack: Path | None) -> Contracts:
     return odcs.load_all() if stack is None else Stack.open(stack).contracts
 
 
-def _contract(contracts: Contracts, table: str) -> Contract:
-    if table not in contracts and table not in contracts.invalid:
+def _contract(contracts: Contracts, table: str, hint: str = "") -> Contract:
+    if table not in contracts.tables:
         raise typer.BadParameter(
-            f"no contract for {table!r}; there is one for {', '.join(sorted(contracts))}.",
+            f"no contract for {table!r}; there is one for {listed(contracts.tables)}.{hint}",
             param_hint="--table",
         )
     return contracts[table]

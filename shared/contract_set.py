@@ -12,7 +12,7 @@ from typing import Self
 
 from shared.contract import Contract
 from shared.errors import InvalidContract
-from shared.odcs import SUFFIX, parse, read
+from shared.odcs import SUFFIX, parse, read, relation
 from shared.text import one_line
 
 
@@ -87,6 +87,11 @@ class Contracts(Mapping[str, Contract]):
                 "and run terraform apply"
             )
         return contracts
+
+    @property
+    def tables(self) -> list[str]:
+        """The tables that have a file, valid or not, sorted."""
+        return sorted(self._contents)
 
     @property
     def invalid(self) -> Mapping[str, str]:
@@ -171,6 +176,9 @@ class Contracts(Mapping[str, Contract]):
         if other not in self._read:
             word = rf"(?<!\w){contract.relation}(?!\w)|\\".encode()
             if not re.search(word, self._contents[other]):
+                return False
+            # Without all the checks: only a valid contract is in the way, but few ask for the same.
+            if relation(self._contents[other]) != contract.relation:
                 return False
         found = self._alone(other)
         return isinstance(found, Contract) and found.relation == contract.relation

@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 
 _DEPLOYED, _KEPT = "deployed/", "kept/"
 _NOT_THERE = {"403", "404", "AccessDenied", "NoSuchKey"}
-"""S3 answers 403 to those who may not list the bucket:
-https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html"""
+_DENIED = {"403", "AccessDenied"}
+"""S3 answers so to those who may not list the bucket, also of a key that is not there. And so it
+does for some seconds after a role was given its permission:
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency"""
 
 
 # A function that cannot reach S3 must say so before it is stopped for taking too long.
@@ -52,7 +55,7 @@ def deployed(settings: ContractSettings) -> Contracts:
     """Return the deployed contracts, and name their version in each line of the log from here on.
 
     Raises:
-        ContractsUnavailable: S3 did not answer.
+        ContractsUnavailable: S3 did not answer, or does not let us read.
         ContractsMissing: the set is not there, or is not the one that its name says.
     """
     return _contracts(settings.config_bucket, settings.contracts_hash)
@@ -71,7 +74,8 @@ def fetch(s3: "S3Client", bucket: str, digest: str) -> Contracts:
 
     Raises: as `deployed` does.
     """
-    refusals = []
+    refusals: list[str] = []
+    error_type: type[PipelineError] = ContractsMissing
     for folder in (_DEPLOYED, _KEPT):
         key = f"{folder}{digest}.json"
         try:
@@ -80,29 +84,31 @@ def fetch(s3: "S3Client", bucket: str, digest: str) -> Contracts:
             if error.response["Error"]["Code"] not in _NOT_THERE:
                 raise
             refusals.append(f"{key}: {error}")
+            if error.response["Error"]["Code"] in _DENIED:
+                error_type = ContractsUnavailable
             continue
         if hashlib.sha256(content).hexdigest() != digest:
             raise ContractsMissing(
                 f"s3://{bucket}/{key} does not hold the contracts that its name says: somebody "
-                "has overwritten it. Apply the module again with "
-                "-replace='module.<name>.aws_s3_object.config[\"contracts\"]'"
+                f"has overwritten it. `aws s3 rm s3://{bucket}/{key}`, then `terraform apply`"
             )
         return Contracts.unpacked(content)
-    raise ContractsMissing(
-        f"the contracts {digest} are neither deployed nor kept in s3://{bucket}: "
-        f"{'; '.join(refusals)}. A former set is kept for 30 days: `tm replay` runs the ingestion "
-        "with the deployed one"
+    raise error_type(
+        f"the contracts {digest} are neither deployed nor kept in s3://{bucket}, or may not be "
+        f"read: {'; '.join(refusals)}. If they are the deployed ones, run `terraform apply`. A "
+        "former set is kept for 30 days: `tm replay` runs the ingestion with the deployed one"
     )
 
 
-def keep(s3: "S3Client", bucket: str) -> None:
-    """Copy what is deployed, so that runs may read it for 30 days more.
+def keep(bucket: str) -> None:
+    """Copy what is deployed in a bucket, so that runs may read it for 30 days more.
 
     While a set is being replaced, Terraform's former object is still there: it is copied too.
 
     Raises:
         ContractsUnavailable: S3 did not answer.
     """
+    s3 = _client()
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=_DEPLOYED)
     with unavailable(f"s3://{bucket}/{_DEPLOYED}", ContractsUnavailable):
         for each in [each for page in pages for each in page.get("Contents", ())]:
@@ -114,7 +120,11 @@ def keep(s3: "S3Client", bucket: str) -> None:
 
 @functools.cache
 def _once(bucket: str, digest: str) -> Contracts:
-    return fetch(boto3.client("s3", config=_CONFIG), bucket, digest)
+    return fetch(_client(), bucket, digest)
+
+
+def _client() -> "S3Client":
+    return boto3.client("s3", config=_CONFIG)
 
 
 def _contracts(bucket: str, digest: str) -> Contracts:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from shared import notices
-from shared.contract import Contract
+from shared.contract_set import Contracts
 from shared.endings import Notice, State, Status
 from shared.errors import InvalidContract
 from shared.gate import Gate
@@ -47,7 +47,7 @@ class Admission(StrEnum):
 class Intake:
     """Admits object versions to the gate."""
 
-    contracts: Mapping[str, Contract]
+    contracts: Contracts
     gate: Gate
     events: "EventBridgeClient"
     found_by: str | None = None
@@ -152,7 +152,7 @@ class Intake:
         except InvalidContract as error:
             return f"the contract of table {key.table!r} is invalid: {error}"
         except KeyError:
-            tables = listed(sorted(self.contracts))
+            tables = listed(self.contracts.tables)
             return f"there is no contract for table {key.table!r}, only for {tables}"
         return Ingestion.of(source, key) if source.has_version else NO_VERSION_REASON
 

@@ -14,6 +14,7 @@ import importlib.resources
 import itertools
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,6 +155,19 @@ def read(path: Path) -> bytes:
         raise InvalidContract(one_line(f"{path.name}: {error}")) from error
 
 
+def relation(content: bytes) -> str | None:
+    """Return which table of PostgreSQL a contract asks for, valid or not; None if it says none."""
+    try:
+        document = _document(content)
+    except (yaml.YAMLError, ValueError):
+        return None
+    match document:
+        case {"schema": [{"physicalName": str(name)}]} | {"schema": [{"name": str(name)}]}:
+            return name
+        case _:
+            return None
+
+
 def parse(name: str, content: bytes) -> Contract:
     """Validate what a contract file called `name` holds.
 
@@ -165,8 +179,7 @@ def parse(name: str, content: bytes) -> Contract:
     problems: list[str] = []
     contract = None
     try:
-        document = yaml.load(_text(content), _Loader)  # noqa: S506 - it is a safe one
-        _check_width(document)
+        document = _document(content)
     except yaml.YAMLError as error:
         problems.append(f"it is no valid YAML: {error}")
     except ValueError as error:
@@ -201,11 +214,25 @@ def _check_width(document: Any) -> None:
             raise ValueError(f"one table a file, but 'schema' holds {len(tables)}: split it")
 
 
+def _document(content: bytes) -> Any:
+    """Return what the YAML says.
+
+    Raises:
+        yaml.YAMLError: it is none.
+        ValueError: it is more than a contract may be.
+    """
+    document = yaml.load(_text(content), _Loader)  # noqa: S506 - it is a safe one
+    _check_width(document)
+    return document
+
+
 def _text(content: bytes) -> str:
     if len(content) > MAX_BYTES:
         raise ValueError(f"it is larger than {_LIMIT}, which no contract needs")
     try:
-        return content.decode("utf-8")
+        # Terraform deploys every text in this form of Unicode:
+        # https://developer.hashicorp.com/terraform/language/expressions/strings
+        return unicodedata.normalize("NFC", content.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise ValueError(f"it is not in UTF-8: {error}: save it in UTF-8") from error
 
@@ -303,16 +330,18 @@ def _check_scalar(node: yaml.ScalarNode, where: str) -> None:
         )
 
 
-def _standard_errors(document: Any, problems: list[str]) -> set[_Place]:
+def _standard_errors(document: Any, problems: list[str]) -> set[_Place] | None:
     """Say what breaks the standard; return the parts of the document that something is wrong with.
 
-    A part that is not among these is of the form that the standard asks for.
+    A part that is not among these is of the form that the standard asks for. None if so much is
+    wrong that not all of it was looked for.
     """
     broken: set[_Place] = set()
     errors: list[ValidationError] = []
-    for error in _validator().iter_errors(document):
+    found = [*itertools.islice(_validator().iter_errors(document), _MAX_ERRORS + 1)]
+    for error in found[:_MAX_ERRORS]:
         broken.update(_prefixes(tuple(error.absolute_path)[:_MAX_PART]))
-        if len(errors) < _MAX_ERRORS and (closest := best_match([error])):
+        if closest := best_match([error]):
             errors.append(closest)
     errors.sort(key=lambda error: [*error.absolute_path])
     others = {
@@ -322,7 +351,7 @@ def _standard_errors(document: Any, problems: list[str]) -> set[_Place]:
         for place in _prefixes(tuple(error.absolute_path))
     }
     problems += filter(None, (_text_of(each, document, others) for each in errors))
-    return broken
+    return broken if len(found) <= _MAX_ERRORS else None
 
 
 def _prefixes(place: _Place) -> Iterator[_Place]:
@@ -377,6 +406,8 @@ def _standard_names() -> set[str]:
 def _contract(name: str, document: Any, problems: list[str]) -> Contract | None:
     """Return the contract that a document is; None if something is wrong with its table."""
     broken = _standard_errors(document, problems)
+    if broken is None:
+        return None
     if isinstance(document, dict) and "schema" not in document:
         problems.append("one table a file, but there is no 'schema': add it")
     match document:

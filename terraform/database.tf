@@ -25,7 +25,8 @@ locals {
   # Who connects to it. To the created one migrate has another way.
   database_clients = concat(["api", "load"], var.database == null ? [] : ["migrate"])
 
-  database_ca_bundles = [for name, object in aws_s3_object.config : object if name == "database_ca_bundle"]
+  database_ca_bundle_key = var.database_ca_bundle == null ? null : "authorities/${sha256(var.database_ca_bundle)}.pem"
+  database_ca_bundles    = [for key in local.database_ca_bundle_key[*] : aws_s3_object.config[key]]
 
   # Where they find it, whose certificates they trust if that is said, and as whom they log in: a role that needs no
   # password, or the secret of one that has.
@@ -220,7 +221,18 @@ resource "aws_lambda_invocation" "migrate" {
     precondition {
       # They would be ignored, or be the contracts of tables that no key can name.
       condition     = length(local.misnamed_contracts) == 0
-      error_message = "${local.contracts_dir} holds ${join(", ", local.misnamed_contracts)}. Call each contract <table>.odcs.yaml, the table with up to 48 lower-case letters, digits and underscores, the first of them a letter, and keep other YAML files elsewhere."
+      error_message = "${local.contracts_dir} holds ${join(", ", local.misnamed_contracts)}. Call each contract <table>.odcs.yaml, the table with up to 48 lower-case letters, digits and underscores, the first of them a letter; keep them in that folder itself, and other YAML files elsewhere."
+    }
+
+    precondition {
+      # A function holds several copies of it while it reads them.
+      condition     = length(local.contracts) <= 8 * 1024 * 1024
+      error_message = "The contracts in ${local.contracts_dir} are larger than 8 MiB together: put some tables into another stack."
+    }
+
+    precondition {
+      condition     = var.api_get_table == null || contains(local.tables, coalesce(var.api_get_table, "-"))
+      error_message = "api_get_table is ${jsonencode(var.api_get_table)}, and ${local.contracts_dir} has no contract of that table: name one of ${join(", ", local.tables)}."
     }
 
     precondition {

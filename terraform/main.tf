@@ -27,12 +27,13 @@ locals {
   contract_files = fileset(local.contracts_dir, "*.odcs.yaml")
   contracts      = jsonencode({ for file in local.contract_files : file => try(file("${local.contracts_dir}/${file}"), "") })
   contracts_hash = sha256(local.contracts)
+  contracts_key  = "deployed/${local.contracts_hash}.json"
   tables         = [for file in sort(local.contract_files) : trimsuffix(file, ".odcs.yaml")]
 
   # What the preconditions of aws_lambda_invocation.migrate refuse. Base64 has four characters for three bytes.
   misnamed_contracts = [
-    for file in fileset(local.contracts_dir, "*.{yaml,yml}") : jsonencode(file)
-    if !can(regex("^[a-z][a-z0-9_]{0,47}[.]odcs[.]yaml$", file))
+    for file in fileset(local.contracts_dir, "**") : jsonencode(file)
+    if can(regex("(?i)[.]ya?ml$", file)) && !can(regex("^[a-z][a-z0-9_]{0,47}[.]odcs[.]yaml$", file))
   ]
   garbled_contracts = [for file in local.contract_files : jsonencode(file) if !can(file("${local.contracts_dir}/${file}"))]
   huge_contracts    = [for file in local.contract_files : jsonencode(file) if length(filebase64("${local.contracts_dir}/${file}")) > 4 * ceil(512 * 1024 / 3)]

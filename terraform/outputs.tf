@@ -103,7 +103,7 @@ output "database_routes_needed" {
 }
 
 output "api_id" {
-  description = "The identifier of the look-up API, for a domain of your own."
+  description = "The identifier of the look-up API, for a domain of your own, with an empty base path."
   value       = aws_api_gateway_rest_api.lookup.id
 }
 

@@ -76,17 +76,17 @@ resource "aws_s3_bucket_policy" "this" {
 
 # Each is named by its hash, so that no function takes another's text for it, and each process needs to read it only
 # once. shared/contract_store.py says how the contracts of runs from before are kept.
+#
+# The name is the instance's key too. Otherwise an apply that fails leaves the former object as a deposed one; if its
+# text is then deployed again, Terraform writes that name anew and afterwards deletes it with the deposed object.
 resource "aws_s3_object" "config" {
   for_each = merge(
-    { contracts = { key = "deployed/${local.contracts_hash}.json", content = local.contracts, type = "application/json" } },
-    {
-      for text in var.database_ca_bundle[*] :
-      "database_ca_bundle" => { key = "database_ca_bundle/${sha256(text)}.pem", content = text, type = "application/x-pem-file" }
-    },
+    { (local.contracts_key) = { content = local.contracts, type = "application/json" } },
+    { for text in var.database_ca_bundle[*] : local.database_ca_bundle_key => { content = text, type = "application/x-pem-file" } },
   )
 
   bucket       = aws_s3_bucket.this["config"].bucket
-  key          = each.value.key
+  key          = each.key
   content      = each.value.content
   content_type = each.value.type
 
@@ -201,11 +201,6 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
       }
     }
   }
-}
-
-moved {
-  from = aws_s3_object.database_ca_bundle[0]
-  to   = aws_s3_object.config["database_ca_bundle"]
 }
 
 moved {

@@ -180,9 +180,8 @@ variable "database" {
     roles and tables, and migrate makes the other two.
 
     vpc puts load, api and migrate into subnets, with security groups that the database lets in; without it they reach
-    it over the internet. From those subnets load must also reach S3, load and api DynamoDB, and with secret all three
-    Secrets Manager, by endpoints or a NAT gateway; with database_ca_bundle all three must reach S3. Nothing can check
-    that here: without it the functions time out.
+    it over the internet. From those subnets all three must also reach S3, load and api DynamoDB, and with secret all
+    three Secrets Manager, by endpoints or a NAT gateway. Nothing can check that here: without it the functions fail.
   EOT
   type = object({
     host        = string

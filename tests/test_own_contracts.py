@@ -54,6 +54,12 @@ class Team:
         source = self.pipeline.put(body, f"table={table}/year=2024/month=3/day=3/{name}")
         return self.pipeline.ended(ingestion_of(source).id, table)
 
+    def deployed(self) -> list[str]:
+        """Return the keys of the sets of contracts that Terraform has left deployed."""
+        s3, bucket = self.pipeline.laptop.aws.client("s3"), self.pipeline.outputs["config_bucket"]
+        listed = s3.list_objects_v2(Bucket=bucket, Prefix="deployed/")
+        return [each["Key"] for each in listed["Contents"]]
+
     def changes(self) -> dict[str, dict[str, Any]]:
         """Return what a plan would change, by address without the module."""
         folder = self.home / "terraform"
@@ -103,9 +109,12 @@ def test_a_third_table_is_one_file_and_one_apply(team: Team) -> None:
             if after != change["before"].get(name) and name not in change["after_unknown"]
         }
         assert differing == {"environment"}, "no code changes"
-    assert changed.keys() - functions.keys() == {
-        'aws_s3_object.config["contracts"]',
-        "aws_lambda_invocation.migrate",
+    sets = {a: c["actions"] for a, c in changed.items() if a.startswith("aws_s3_object.config[")}
+    former = f'aws_s3_object.config["deployed/{before["contracts_hash"]}.json"]'
+    assert sets.pop(former) == ["delete"]
+    assert [*sets.values()] == [["create"]]
+    assert changed.keys() - functions.keys() - sets.keys() - {former} == {
+        "aws_lambda_invocation.migrate"
     }
 
     team.apply()
@@ -199,3 +208,13 @@ def test_a_bad_contract_stops_its_own_table_alone(team: Team) -> None:
         team.apply()
     bad.unlink()
     team.apply()
+    deployed = team.deployed()
+    # Back to a set that a failed apply has left in the state.
+    bad.write_text("kind: DataContract")
+    with pytest.raises(LocalError, match=r"refunds\.odcs\.yaml"):
+        team.apply()
+    bad.unlink()
+    team.apply()
+    assert (
+        team.deployed() == deployed == [f"deployed/{team.pipeline.outputs['contracts_hash']}.json"]
+    )

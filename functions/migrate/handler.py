@@ -7,7 +7,6 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.migrate import data_api, privileges, report, roles
@@ -28,7 +27,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if event.get("operation") == "privileges":
         with connected() as connection:
             return {"public": privileges.excesses(connection)}
-    contract_store.keep(boto3.client("s3"), settings.config_bucket)
+    contract_store.keep(settings.config_bucket)
     contracts = contract_store.deployed(settings)
     done, failed = migrate(
         connected,

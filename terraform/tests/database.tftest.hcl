@@ -252,24 +252,24 @@ run "created_with_authorities" {
 
   assert {
     condition = { for name, function in aws_lambda_function.this : name => function.environment[0].variables.DATABASE_CA_BUNDLE if can(function.environment[0].variables.DATABASE_CA_BUNDLE) } == {
-      for name in ["api", "load"] : name => "s3://tm-pipeline-config-123456789012-eu-central-1/database_ca_bundle/${sha256(var.database_ca_bundle)}.pem"
+      for name in ["api", "load"] : name => "s3://tm-pipeline-config-123456789012-eu-central-1/authorities/${sha256(var.database_ca_bundle)}.pem"
     }
     error_message = "var.database_ca_bundle does not reach the functions that connect to the created database, or it reaches others."
   }
 
   assert {
-    condition     = [for name, object in aws_s3_object.config : [object.bucket, object.key, object.content] if name != "contracts"] == [["tm-pipeline-config-123456789012-eu-central-1", "database_ca_bundle/${sha256(var.database_ca_bundle)}.pem", var.database_ca_bundle]]
+    condition     = [for key, object in aws_s3_object.config : [object.bucket, object.key, object.content] if !startswith(key, "deployed/")] == [["tm-pipeline-config-123456789012-eu-central-1", "authorities/${sha256(var.database_ca_bundle)}.pem", var.database_ca_bundle]]
     error_message = "database_ca_bundle is not in the object that the functions are told of."
   }
 
   assert {
     condition = {
       for name, policy in aws_iam_role_policy.function : name => [
-        for statement in jsondecode(policy.policy).Statement : statement if strcontains(jsonencode(statement), "arn:aws:s3:::config/database_ca_bundle")
-      ] if strcontains(policy.policy, "arn:aws:s3:::config/database_ca_bundle")
+        for statement in jsondecode(policy.policy).Statement : statement if strcontains(jsonencode(statement), "arn:aws:s3:::config/authorities")
+      ] if strcontains(policy.policy, "arn:aws:s3:::config/authorities")
       } == {
       for name in ["api", "load"] : name => [
-        { Effect = "Allow", Action = ["s3:GetObject"], Resource = ["arn:aws:s3:::config/database_ca_bundle/${sha256(var.database_ca_bundle)}.pem"] }
+        { Effect = "Allow", Action = ["s3:GetObject"], Resource = ["arn:aws:s3:::config/authorities/${sha256(var.database_ca_bundle)}.pem"] }
       ]
     }
     error_message = "Others than api and load may read database_ca_bundle, or they may do more with its bucket."
@@ -277,7 +277,7 @@ run "created_with_authorities" {
 
   assert {
     condition = [
-      for statement in jsondecode(aws_vpc_endpoint.gateway["s3"].policy).Statement : [statement.Action, statement.Condition.ArnEquals["aws:PrincipalArn"]] if strcontains(jsonencode(statement.Resource), "arn:aws:s3:::config/database_ca_bundle")
+      for statement in jsondecode(aws_vpc_endpoint.gateway["s3"].policy).Statement : [statement.Action, statement.Condition.ArnEquals["aws:PrincipalArn"]] if strcontains(jsonencode(statement.Resource), "arn:aws:s3:::config/authorities")
     ] == [for name in ["api", "load"] : [["s3:GetObject"], "arn:aws:iam::123456789012:role/${name}"]]
     error_message = "S3's gateway does not let api and load read database_ca_bundle."
   }
@@ -448,7 +448,7 @@ run "given_with_authorities_in_a_network" {
   }
 
   assert {
-    condition     = [for name, policy in aws_iam_role_policy.function : name if strcontains(policy.policy, "arn:aws:s3:::config/database_ca_bundle/")] == ["api", "load", "migrate"]
+    condition     = [for name, policy in aws_iam_role_policy.function : name if strcontains(policy.policy, "arn:aws:s3:::config/authorities/")] == ["api", "load", "migrate"]
     error_message = "Not exactly the functions that connect to the database may read database_ca_bundle."
   }
 }
@@ -502,7 +502,7 @@ run "given_where_they_know_the_authority" {
   }
 
   assert {
-    condition     = keys(aws_s3_object.config) == ["contracts"]
+    condition     = keys(aws_s3_object.config) == [local.contracts_key]
     error_message = "There is an object for database_ca_bundle although nobody gave one."
   }
 }

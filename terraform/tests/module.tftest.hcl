@@ -245,14 +245,14 @@ run "own_contracts" {
   }
 
   assert {
-    condition     = jsondecode(aws_s3_object.config["contracts"].content) == { for file in ["customers.odcs.yaml", "orders.odcs.yaml"] : file => file("${var.contracts_dir}/${file}") }
+    condition     = jsondecode(aws_s3_object.config[local.contracts_key].content) == { for file in ["customers.odcs.yaml", "orders.odcs.yaml"] : file => file("${var.contracts_dir}/${file}") }
     error_message = "var.contracts_dir is not what the object with the contracts holds."
   }
 
   assert {
     condition = (
-      aws_s3_object.config["contracts"].key == "deployed/${sha256(aws_s3_object.config["contracts"].content)}.json"
-      && output.contracts_hash == sha256(aws_s3_object.config["contracts"].content)
+      aws_s3_object.config[local.contracts_key].key == "deployed/${sha256(aws_s3_object.config[local.contracts_key].content)}.json"
+      && output.contracts_hash == sha256(aws_s3_object.config[local.contracts_key].content)
       && jsondecode(aws_lambda_invocation.migrate.input).contracts == output.contracts_hash
     )
     error_message = "The object, the output or migrate's input does not bear the hash of the contracts."

@@ -1,6 +1,9 @@
 import json
+import time
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import yaml
@@ -9,7 +12,7 @@ from shared import contract_set
 from shared.contract import Contract
 from shared.contract_set import Contracts
 from shared.errors import InvalidContract
-from shared.odcs import MAX_BYTES, parse
+from shared.odcs import CONTRACTS, MAX_BYTES, parse
 from tests.shared.test_odcs import column, custom, document, save, table
 
 
@@ -193,3 +196,33 @@ def test_a_text_that_is_no_utf_8_is_one_invalid_contract() -> None:
 def test_what_is_no_set_of_contracts(content: bytes, message: str) -> None:
     with pytest.raises(InvalidContract, match=message):
         Contracts.unpacked(content)
+
+
+def test_a_hostile_file_costs_the_others_little(parsed: list[str]) -> None:
+    """It may break the standard as often as it likes: nobody counts that for another table."""
+    hostile = (
+        b'kind: "\\x41"\nschema:\n - name: hostile\n   quality:\n' + 20_000 * b"    - {a: 1}\n"
+    )
+    contracts = set_of(ours=text_of("ours"), hostile=hostile)
+
+    assert contracts["ours"].table == "ours"
+    assert parsed == ["ours.odcs.yaml"]
+
+
+def test_so_many_faults_are_not_all_looked_for() -> None:
+    text = b"schema:\n - name: hostile\n   quality:\n" + 20_000 * b"    - {a: 1}\n"
+    begun = time.process_time()
+    with pytest.raises(InvalidContract, match="hostile") as error:
+        parse("hostile.odcs.yaml", text)
+    whole = time.process_time() - begun
+    assert len(error.value.problems) == 21
+    begun = time.process_time()
+    yaml.safe_load(text)
+    assert whole < 10 * (time.process_time() - begun)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_contract_is_read_as_terraform_deploys_it(form: Literal["NFC", "NFD"]) -> None:
+    text = (CONTRACTS / "projectbudgets.odcs.yaml").read_text("utf-8")
+    files = {"projectbudgets.odcs.yaml": unicodedata.normalize(form, text).encode()}
+    assert "Geschäftsfeld" in Contracts(files)["projectbudgets"].header

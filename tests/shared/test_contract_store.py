@@ -34,7 +34,7 @@ def test_a_set_is_read_by_its_hash(config: "S3Client") -> None:
 
 def test_a_replaced_set_stays_readable(config: "S3Client") -> None:
     former = deploy_contracts(FORMER)
-    keep(config, CONFIG)
+    keep(CONFIG)
     config.delete_object(Bucket=CONFIG, Key=f"deployed/{former}.json")
 
     assert fetch(config, CONFIG, former)["dailycheckins"].version == "0.9.0"
@@ -43,11 +43,11 @@ def test_a_replaced_set_stays_readable(config: "S3Client") -> None:
 
 def test_a_set_is_kept_for_longer_each_time(config: "S3Client") -> None:
     """S3 counts the 30 days from when the copy was written."""
-    keep(config, CONFIG)
+    keep(CONFIG)
     key = f"kept/{CONTRACTS_HASH}.json"
     before = config.head_object(Bucket=CONFIG, Key=key)["LastModified"]
     config.put_object(Bucket=CONFIG, Key=key, Body=b"", Metadata={"old": "yes"})
-    keep(config, CONFIG)
+    keep(CONFIG)
     after = config.head_object(Bucket=CONFIG, Key=key)
     assert after["Metadata"] == {}
     assert after["LastModified"] >= before
@@ -84,7 +84,10 @@ def test_another_set_under_its_name_is_refused(config: "S3Client") -> None:
 
 @pytest.mark.parametrize(
     ("code", "error"),
-    [("SlowDown", ContractsUnavailable), ("NoSuchBucket", botocore.exceptions.ClientError)],
+    [
+        ("SlowDown", ContractsUnavailable),
+        ("NoSuchBucket", botocore.exceptions.ClientError),
+    ],
 )
 def test_s3_may_refuse(
     config: "S3Client", monkeypatch: pytest.MonkeyPatch, code: str, error: type[Exception]
@@ -95,6 +98,19 @@ def test_s3_may_refuse(
     monkeypatch.setattr(config, "get_object", refuse)
     with pytest.raises(error):
         fetch(config, CONFIG, CONTRACTS_HASH)
-    monkeypatch.setattr(config, "put_object", refuse)
+    monkeypatch.setattr(contract_store, "_client", lambda: config)
     with pytest.raises(error):
-        keep(config, CONFIG)
+        keep(CONFIG)
+
+
+def test_a_refusal_may_pass(config: "S3Client", monkeypatch: pytest.MonkeyPatch) -> None:
+    """IAM takes some seconds to know a new permission, and hides what a role may not list."""
+
+    def refuse(**_: object) -> None:
+        raise botocore.exceptions.ClientError(
+            {"Error": {"Code": "AccessDenied", "Message": "not authorized"}}, "GetObject"
+        )
+
+    monkeypatch.setattr(config, "get_object", refuse)
+    with pytest.raises(ContractsUnavailable, match=r"may not be read: deployed/.*not authorized"):
+        fetch(config, CONFIG, CONTRACTS_HASH)
