@@ -92,9 +92,9 @@ def read_table(chunks: Iterable[bytes], encoding: str, delimiter: str) -> Table 
     fault = RowOutcome(records.outcomes.max(initial=RowOutcome.COMPLETE))  # a blank line is no row
     if fault != RowOutcome.COMPLETE:
         return Refusal(f"line 1 cannot be read as a header: {_in_words(fault)}")
+    names = next(csv.reader([line.decode()], delimiter=delimiter, strict=True), [])
     # As a contract's names are (`odcs`): an é may be one character or two.
-    text = unicodedata.normalize("NFC", line.decode())
-    header = next(csv.reader([text], delimiter=delimiter, strict=True), [])
+    header = [unicodedata.normalize("NFC", name) for name in names]
     if len(header) > MAX_COLUMNS:
         return Refusal(f"line 1 has {len(header):,} columns; at most {MAX_COLUMNS:,} are read")
     body = _chained(Lines(first.first + 1, rest, first.ends - len(newline)), lines)
