@@ -1,6 +1,7 @@
 """Both ways of reading rows: the fast one, and the exact one that quotes or blank lines ask for."""
 
 import time
+import unicodedata
 from typing import Any
 
 import numpy as np
@@ -146,3 +147,11 @@ def test_an_open_quote_ends_where_its_row_is_too_long(monkeypatch: pytest.Monkey
 
     assert malformed == [(line, "quoting", 'a",",b') for line in range(2, 7)]
     assert [(line, row) for line, row, _ in rows] == [(7, ["1", "2"]), (8, ["3", "4\n5"])]
+
+
+def test_names_of_columns_are_in_the_form_that_contracts_have() -> None:
+    """The Greek question mark becomes a semicolon, but it is none that divides columns."""
+    written = unicodedata.normalize("NFD", "größe") + ";a\u037eb\n1;2\n"
+    table = read_table([written.encode()], "utf-8", ";")
+    assert not isinstance(table, Refusal)
+    assert table.header == ["größe", "a;b"]
