@@ -64,13 +64,17 @@ def check(words: list[str]) -> None:
         raise Misused(f"{service} {action} takes {wanted} words, not {besides}")
 
 
+_OTHER_NAMES = {("lambda", "invoke"): "InvokeFunction", ("s3api", "list-objects-v2"): "ListBucket"}
+"""The actions that IAM does not call as the operation is called."""
+
+
 def action(words: list[str]) -> str:
     """Return the IAM action that a command needs, given as its words after `aws`."""
     service, operation, *_ = words
     if (service, operation) == ("logs", "tail"):
         return "logs:FilterLogEvents"
     model = _operation(service, operation)
-    name = "InvokeFunction" if (service, operation) == ("lambda", "invoke") else model.name
+    name = _OTHER_NAMES.get((service, operation), model.name)
     return f"{model.service_model.signing_name.replace('monitoring', 'cloudwatch')}:{name}"
 
 

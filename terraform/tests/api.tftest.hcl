@@ -168,7 +168,7 @@ run "everything_set" {
     name               = "blue"
     api_auth           = "key"
     api_key_value      = "a key of twenty letters" # pragma: allowlist secret
-    api_get_table      = "orders_2"
+    api_get_table      = "projectbudgets"
     api_cors_origins   = ["https://b.example.com", "https://a.example.com:8443"]
     api_throttle       = { rate = 5, burst = 7 }
     api_access_logs    = true
@@ -187,7 +187,7 @@ run "everything_set" {
   }
 
   assert {
-    condition     = lookup(aws_lambda_function.this["api"].environment[0].variables, "GET_TABLE", null) == "orders_2"
+    condition     = lookup(aws_lambda_function.this["api"].environment[0].variables, "GET_TABLE", null) == "projectbudgets"
     error_message = "The function does not know var.api_get_table."
   }
 

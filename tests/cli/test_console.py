@@ -105,7 +105,7 @@ USED = {
     "errors": {"print"},
     "io": {"StringIO"},
     "sys": {"byteorder", "maxsize", "stdin"},
-    "typer": {"Argument", "BadParameter", "Exit", "Option", "Typer", "confirm", "core"},
+    "typer": {"Argument", "BadParameter", "Context", "Exit", "Option", "Typer", "confirm", "core"},
     "typer.core": {"TyperGroup"},
     "rich.console": {"Group", "RenderableType"},
     "rich.live": {"Live"},

@@ -494,6 +494,8 @@ BAD_CONTRACTS = {
     "Call each contract <table>.odcs.yaml, the table with up to 48",
     "which is not in UTF-8: save each contract in UTF-8.",
     "larger than 512 KiB, which no contract needs.",
+    "are larger than 8 MiB together: put some tables into another stack.",
+    "has no contract of that table: name one of",
 }
 
 
@@ -507,28 +509,39 @@ def test_contracts_that_cannot_be_right_are_refused_by_the_plan(
     (bad / "latin.odcs.yaml").write_bytes("é".encode("latin-1"))
     (bad / "huge.odcs.yaml").write_text((512 * 1024 + 3) * "x")
     (bad / "most.odcs.yaml").write_text(512 * 1024 * "x")
-    folders = {"absent": tmp_path / "absent", "bad": bad}
+    (bad / "more").mkdir()
+    (bad / "more" / "deep.odcs.YAML").write_text("x")
+    many = tmp_path / "many"
+    many.mkdir()
+    for n in range(17):
+        (many / f"t{n}.odcs.yaml").write_text(512 * 1024 * "x")
+    runs = {
+        "absent": {"contracts_dir": str(tmp_path / "absent")},
+        "bad": {"contracts_dir": str(bad)},
+        "many": {"contracts_dir": str(many), "api_get_table": "t17"},
+    }
 
     said = errors(
         plans_of(
             run.tool,
             run.folder,
-            {name: {"function_zip": ZIP, "contracts_dir": str(f)} for name, f in folders.items()},
+            {name: {"function_zip": ZIP} | inputs for name, inputs in runs.items()},
             "./tests/mocks",
         )
     )
 
     [absent] = said["absent"]
-    assert absent.startswith(
-        f'contracts_dir, "{folders["absent"]}", must be a folder with at least'
+    assert absent.startswith(f'contracts_dir, "{tmp_path}/absent", must be a folder with at least')
+    misnamed, garbled, huge = sorted(said["bad"], key=len, reverse=True)
+    assert misnamed.startswith(
+        f'{bad} holds "Orders.odcs.yaml", "more/deep.odcs.YAML", "orders.odcs.yml", "orders.yaml". '
+        "Call each contract <table>.odcs.yaml, "
     )
-    assert said["bad"] == [
-        f'{bad} holds "Orders.odcs.yaml", "orders.odcs.yml", "orders.yaml". Call each contract '
-        "<table>.odcs.yaml, the table with up to 48 lower-case letters, digits and underscores, "
-        "the first of them a letter, and keep other YAML files elsewhere.",
-        f'{bad} holds "latin.odcs.yaml", which is not in UTF-8: save each contract in UTF-8.',
-        f'{bad} holds "huge.odcs.yaml", larger than 512 KiB, which no contract needs.',
-    ]
+    assert garbled.startswith(f'{bad} holds "latin.odcs.yaml", which is not in UTF-8: ')
+    assert huge.startswith(f'{bad} holds "huge.odcs.yaml", larger than 512 KiB, ')
+    table, whole = sorted(said["many"], reverse=True)
+    assert whole.startswith(f"The contracts in {many} are larger than 8 MiB together: ")
+    assert table.startswith(f'api_get_table is "t17", and {many} has no contract of that table: ')
 
 
 @pytest.mark.deep
