@@ -6,13 +6,12 @@ tested.
 """
 
 import importlib.metadata
-import json
 import os
 import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -219,32 +218,3 @@ def test_the_extra_check_judges_a_file_by_the_contracts_that_came_with_it(instal
     assert done.returncode == 1, done.stderr
     assert "user is missing" in done.stdout
     assert not (installed.site / "ministack").exists()
-
-
-@pytest.fixture
-def laptop_cloud(install: Install) -> Iterator[Installed]:
-    """The laptop cloud of an installed package, in the user's state folder."""
-    installed = install("local")
-    up = installed.tm("up")
-    try:
-        assert up.returncode == 0, up.stdout + up.stderr
-        yield installed
-    finally:
-        down = installed.tm("down")
-    assert down.stdout == "Down.\n", down.stderr
-
-
-@pytest.mark.deep
-def test_the_extra_local_brings_the_laptop_cloud_up(laptop_cloud: Installed) -> None:
-    tm, file = laptop_cloud.tm, laptop_cloud.work / "f.csv"
-    file.write_text(FILE + "ned,2024-03-03 09:00:00 UTC,1.50,wall\n")
-
-    dropped = tm("drop", file, "--date", "2024-03-03", "--follow")
-    found = tm("user", "ned", "--json")
-    read = tm("sql", "SELECT username, hours FROM daily_checkins", "--json")
-
-    assert dropped.returncode == 0, dropped.stdout + dropped.stderr
-    assert [row["project"] for row in json.loads(found.stdout)] == ["wall"]
-    assert json.loads(read.stdout) == [{"username": "ned", "hours": "1.50"}]
-    assert (laptop_cloud.work / ".local" / "state" / "tm-pipeline" / "stack.json").exists()
-    assert not (laptop_cloud.site / "tm_pipeline" / ".tm").exists()

@@ -27,7 +27,7 @@ from tests.programs import Done, run
 
 pytestmark = [pytest.mark.git, pytest.mark.timeout(900)]
 
-BEFORE = "33afb1ea8cc4890abf94e4499690052f56e9fe54"
+BEFORE = "33afb1ea8cc4890abf94e4499690052f56e9fe54"  # pragma: allowlist secret
 """The last commit before contracts became an input of the module."""
 ROWS = [f"ned,2024-03-03 1{n}:00:00 UTC,{n},wall" for n in range(3)]
 
