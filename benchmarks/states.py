@@ -186,9 +186,9 @@ class _States:
                 Name="database", SecretString=json.dumps(secret)
             )["ARN"],
         )
+        roles = {"loader": Role("loader", "x"), "reader": Role("reader", "y")}
+        migrate(lambda: connect(settings), server.database, [self._contract], **roles)
         with connect(settings) as connection:
-            roles = {"loader": Role("loader", "x"), "reader": Role("reader", "y")}
-            migrate(connection, server.database, [self._contract], **roles)
             rows = StagedRows(self._staging, self._contract, transformed, tested)
             verdict = load(connection, self._ingestion, self._contract, rows, lambda _: True)
         assert verdict.counts["rowsLoaded"] == tested["rowsRead"] - tested["rowsRejected"]
