@@ -169,8 +169,8 @@ def _function(server: Any) -> Iterator[tuple[Callable[..., dict[str, Any]], list
         "DATABASE_NAME": server.database,
         "DATABASE_SECRET_ARN": _secret("reader", "y"),
         "LOG_TABLE": _log_table(),
-        "CONFIG_BUCKET": "config",
-        "CONTRACTS_HASH": _deploy_contracts("config"),
+        "CONFIG_BUCKET": "tm-config",
+        "CONTRACTS_HASH": _deploy_contracts("tm-config"),
     }
     from functions.api import handler as api
 
