@@ -78,7 +78,7 @@ test: lint ## before a push: everything that needs no more than Python, make and
 
 .PHONY: test-deep
 test-deep: $(READY) ## what takes minutes, and generated files, kills and storms, with many more of each
-	$(BIN)/pytest $(PARALLEL) --hypothesis-profile=deep --storms=200 -m 'deep or scaled'
+	$(BIN)/pytest $(PARALLEL) --hypothesis-profile=deep --storms=200 --durations=25 -m 'deep or scaled'
 
 .PHONY: storms
 storms: $(READY) ## one storm of events and faults again: make storms SEED=n; or 200 other ones
