@@ -271,13 +271,3 @@ moved {
   from = aws_api_gateway_resource.first
   to   = aws_api_gateway_resource.this
 }
-
-# AWS deletes no validator that a method uses (github.com/localstack/localstack/pull/7846 compared it), and Terraform
-# deletes it before it changes the methods. It stays, unused, until the API goes.
-removed {
-  from = aws_api_gateway_request_validator.parameters
-
-  lifecycle {
-    destroy = false
-  }
-}

@@ -17,6 +17,7 @@ ADDRESSES = Path(__file__).with_name("addresses.txt")
 DESTROYED = {
     "aws_api_gateway_integration.get",
     "aws_api_gateway_method.get",
+    "aws_api_gateway_request_validator.parameters",
     "aws_api_gateway_resource.get",
     "aws_api_gateway_resource.second",
     "aws_api_gateway_resource.third",
