@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from unittest import mock
 
 import boto3
 import pg8000.exceptions
@@ -63,7 +64,11 @@ def test_makes_all_that_there_is_not_and_again_nothing(data_api: Calls, database
 
 
 @pytest.mark.npm
-def test_four_at_once_take_turns(data_api: Calls, database: Database) -> None:
+def test_four_at_once_take_turns(
+    data_api: Calls, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # moto cannot write a key concurrently.
+    monkeypatch.setattr("shared.contract_store.keep", mock.Mock())
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(lambda _: handler(EVENT, lambda_context()), range(4)))
 
