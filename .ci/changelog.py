@@ -1,10 +1,10 @@
-"""Print the changelog's section of a version, which is the text of its release.
+"""Print the changelog section of a version, which becomes the text of its release.
 
     python .ci/changelog.py 0.1.0
 
-Exit status 1 and one line on standard error, which says what to change, if this commit cannot be
-released as that version: shared/version.py has another one, or the newest section of CHANGELOG.md
-is of another one, has no date, or is empty. It needs nothing but Python.
+If this commit cannot be released as that version, the exit status is 1 and one line on standard
+error says what to change: shared/version.py or the newest section of CHANGELOG.md has another
+version, or that section has no date or is empty. Needs only the standard library.
 """
 
 import argparse
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 
 class NotReleasable(Exception):
-    """This commit is not that version, or not ready; the message says what to change."""
+    """This commit cannot be released as that version; the message says what to change."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def newest(text: str) -> Section:
 
 
 def is_date(text: str) -> bool:
-    """Tell whether it is a day as YYYY-MM-DD; fromisoformat alone takes other forms too."""
+    """Return whether the text is a date as YYYY-MM-DD; fromisoformat accepts other forms too."""
     try:
         return dt.date.fromisoformat(text).isoformat() == text
     except ValueError:
@@ -67,13 +67,13 @@ def released(version: str) -> str:
     section = newest((ROOT / "CHANGELOG.md").read_text("utf-8"))
     if section.version != version:
         raise NotReleasable(
-            f"CHANGELOG.md: the newest section is of {section.version}, not of {version}."
+            f"CHANGELOG.md: the newest section is for {section.version}, not {version}."
         )
     if not is_date(section.date):
         raise NotReleasable(
             f'CHANGELOG.md: the date of {version} is "{section.date}": write it as YYYY-MM-DD.'
         )
-    # A heading is no text.
+    # Headings alone do not count as text.
     if not re.search(r"^[^#\s]", section.body, re.MULTILINE):
         raise NotReleasable(f"CHANGELOG.md: the section of {version} is empty.")
     return section.body

@@ -1,9 +1,9 @@
-"""Holds what the laptop cloud made of the real file against what is known of that file.
+"""Compare what the laptop cloud loaded from the real file with known facts about that file.
 
     PYTHONPATH=. .venv/bin/python .ci/check_real_file.py FILE.csv
 
-The expectations are computed here from the file itself, with nothing of the project's: by hand,
-row by row, with the standard library.
+The expected values are computed here from the file, row by row, with the standard library and
+without the project's code.
 """
 
 import csv
@@ -181,7 +181,7 @@ def tm(*arguments: str) -> Any:
 
 def check(what: str, found: object, wanted: object) -> None:
     if found != wanted:
-        raise SystemExit(f"{what}: found {found}, wanted {wanted}")
+        raise SystemExit(f"{what}: found {found}, expected {wanted}")
     print(f"ok  {what}")
 
 

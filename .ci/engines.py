@@ -1,7 +1,7 @@
-"""Builds, runs and fetches images, with Docker or with buildah.
+"""Build, run and pull images, with Docker or with buildah.
 
-`.ci/run` chooses the engine and names it in TM_CI_ENGINE. Containers use this machine's network,
-because the laptop cloud listens on 127.0.0.1.
+`.ci/run` sets TM_CI_ENGINE. Containers use the host's network, because the laptop cloud listens on
+127.0.0.1.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Protocol
 
 
 class Engine(Protocol):
-    """What the two engines have in common."""
+    """The interface that both engines implement."""
 
     def build(self, image: str, function: str, checkout: Path) -> None:
         """Build the image of one function from a checkout."""
@@ -28,10 +28,10 @@ class Engine(Protocol):
         environment: Mapping[str, str] = {},
         files: Mapping[str, Path] = {},
     ) -> AbstractContextManager[subprocess.Popen[bytes]]:
-        """Run `command`, or what the image starts by itself, as the image's user.
+        """Run `command`, or the image's own command, as the image's user.
 
-        `files` are files of this machine by their paths in the container. The output goes to
-        stderr. The container ends with the block.
+        `files` maps paths in the container to files of this machine. The output goes to stderr.
+        The container is removed when the block ends.
         """
 
     def fetch(self, address: str, image: str, certificates: Path) -> None:
@@ -45,7 +45,7 @@ class Engine(Protocol):
 
 
 class Docker:
-    """Docker. It trusts every registry on 127.0.0.1, so it needs no certificate for the emulator's.
+    """Docker. It trusts every registry on 127.0.0.1, so it ignores the emulator's certificate.
 
     https://docs.docker.com/reference/cli/dockerd/#insecure-registries
     """
@@ -69,7 +69,7 @@ class Docker:
         try:
             yield process
         finally:
-            # It may have ended by itself.
+            # The container may already have ended.
             subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
             process.wait()
 
@@ -119,12 +119,14 @@ class Buildah:
 
 
 def chosen() -> Engine:
-    """Return the engine that `.ci/run` has chosen."""
+    """Return the engine that TM_CI_ENGINE names."""
     engines: dict[str, Engine] = {"buildah": Buildah(), "docker": Docker()}
     try:
         return engines[os.environ["TM_CI_ENGINE"]]
     except KeyError:
-        raise SystemExit("set TM_CI_ENGINE to docker or buildah, as .ci/run does") from None
+        raise SystemExit(
+            "TM_CI_ENGINE is not set: set it to docker or buildah, as .ci/run does."
+        ) from None
 
 
 def _what(image: str, function: str, checkout: Path) -> list[str]:
@@ -141,5 +143,5 @@ def _options(environment: Mapping[str, str], files: Mapping[str, Path]) -> list[
 
 
 def _run(*command: str) -> str:
-    """Run a command that must succeed; return what it printed."""
+    """Run a command that must succeed; return its output."""
     return subprocess.check_output(command, text=True).strip()

@@ -1,13 +1,12 @@
-"""Tells what a destroyed stack has left in an AWS account; fails if something was not expected.
+"""List what a destroyed stack left in an AWS account; fail if something is unexpected.
 
     .venv/bin/python .ci/leftovers.py NAME [--region REGION] [--wait MINUTES]
 
-NAME is the module's variable `name`. Everything whose name begins with NAME- counts, so that of
-another stack whose own name begins so is listed too. The region is --region, AWS_REGION,
-AWS_DEFAULT_REGION or that of the profile; credentials are those of the AWS SDK's environment, and
-docs/policies/leftovers.json is what the identity needs. What AWS deletes in its own time may take
---wait minutes to go. Exit status 0: nothing is there but what EXPECTED lists. 1: something else is.
-2: the command is wrong, or there is no region.
+NAME is the module's variable `name`. The list contains every resource whose name begins with NAME-,
+including those of another stack whose name begins with NAME-. The region is --region, AWS_REGION,
+AWS_DEFAULT_REGION or the profile's. The identity needs docs/policies/leftovers.json. --wait gives
+AWS time for deletions that it completes later. Exit status 0: only resources that EXPECTED lists
+remain. 1: others remain. 2: the command is wrong, or no region is set.
 """
 
 import argparse
@@ -23,7 +22,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 Find = Callable[[Any, str], Iterator[str]]
-"""Yields the identifiers of one kind of thing in a boto3 session that belong to a stack's name."""
+"""Yields the identifiers of one kind of resource that belong to the stack of that name."""
 
 EXPECTED: Mapping[str, tuple[str, str]] = {
     "database snapshot": (
@@ -43,8 +42,10 @@ EXPECTED: Mapping[str, tuple[str, str]] = {
         "a subscription that nobody has confirmed, whose link is valid for two days",
     ),
 }
-"""What stays, by kind: a pattern of its identifier, and why. Metrics and alarm histories stay
-too, until they expire: nobody can list them by a stack, or delete them."""
+"""Expected remains by kind: a pattern of the identifier, and the reason.
+
+Metrics and alarm histories also remain until they expire: nobody can list or delete them by stack.
+"""
 
 _TAG = "Application"
 
@@ -70,12 +71,12 @@ def main() -> int:
 
 
 def look(session: Any, name: str) -> list[tuple[str, str]]:
-    """Return all that belongs to a stack: kinds and identifiers."""
+    """Return the kinds and identifiers of everything that belongs to a stack."""
     return [(kind, each) for kind, find in KINDS.items() for each in find(session, name)]
 
 
 def unexpected(found: list[tuple[str, str]], name: str) -> list[tuple[str, str]]:
-    """Return those of `found` that EXPECTED does not list."""
+    """Return the resources that EXPECTED does not list."""
     return [
         (kind, each)
         for kind, each in found
@@ -92,7 +93,7 @@ def tell(found: list[tuple[str, str]], name: str) -> int:
     for kind, each in wrong:
         print(f"LEFT OVER  {kind} {each}")
     if not wrong:
-        print(f"Nothing of {name} is left but what was to be expected ({len(found)}).")
+        print(f"Nothing unexpected of {name} remains ({len(found)} expected).")
     return 1 if wrong else 0
 
 
@@ -153,7 +154,7 @@ def _backups(session: Any, name: str) -> Iterator[str]:
 
 @cache
 def _say_once(what: str) -> None:
-    """Print what every look would print again."""
+    """Print a line once, although every search would print it again."""
     print(what)
 
 
@@ -165,7 +166,7 @@ def _keys(session: Any, name: str) -> Iterator[str]:
         except ClientError as error:
             if error.response["Error"]["Code"] != "AccessDeniedException":
                 raise
-            _say_once(f"not seen   key {each['KeyId']}: its own policy does not let you")
+            _say_once(f"not read   key {each['KeyId']}: its key policy denies access")
             continue
         if key["Description"] == f"What {name} keeps.":
             yield f"{key['KeyId']} {key['KeyState']}"

@@ -1,9 +1,9 @@
-"""Builds and boots one image from a checkout that only its owner may read, as umask 077 makes it.
+"""Build and start one image from a checkout that only its owner can read (umask 077).
 
     PYTHONPATH=. .venv/bin/python .ci/private_checkout.py
 
-Needs the base image, and the image tm-pipeline/api that `make images` built. Lambda's user must be
-able to read every file of an image, and COPY keeps the modes of the checkout:
+Needs the base image, and the image tm-pipeline/api from `make images`. Lambda's user must be able
+to read every file of an image, and COPY keeps the file modes of the checkout:
 https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#images-reqs
 """
 
@@ -18,7 +18,7 @@ from runtime_api import invoke
 from local.home import CHECKOUT
 
 FUNCTION = "api"
-EVENT = get("/health")  # which it answers without any cloud
+EVENT = get("/health")  # the function answers it without any cloud
 VARIABLES = {
     "CONFIG_BUCKET": "config",
     "CONTRACTS_HASH": 64 * "0",
@@ -29,7 +29,7 @@ VARIABLES = {
     "DATABASE_USER": "reader",
 }
 IMAGE = f"tm-pipeline-private/{FUNCTION}"
-# More would mean that a chmod copied the libraries into a second layer.
+# A larger difference would mean that a chmod copied the libraries into a second layer.
 SPARE_MB = 5
 
 # Runs in the image, as the image's user.
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def copy(checkout: Path) -> None:
-    """Copy what an image is made of, and let nobody but the owner read it."""
+    """Copy the image's sources, readable by the owner only."""
     for name in ("functions", "shared"):
         shutil.copytree(CHECKOUT / name, checkout / name)
     shutil.copy(CHECKOUT / ".dockerignore", checkout)
@@ -72,21 +72,23 @@ def copy(checkout: Path) -> None:
 def check_modes(engine: Engine) -> None:
     with engine.running(IMAGE, ["python", "-c", READ_EVERYTHING]) as process:
         if process.wait() != 0:
-            raise SystemExit("the image's user cannot read every file")
+            raise SystemExit("The image's user cannot read every file.")
 
 
 def check_boot(engine: Engine) -> None:
     answer = invoke(engine, IMAGE, EVENT, VARIABLES)
     if not answer.ok or answer.body["statusCode"] != 200:
-        raise SystemExit(f"the image of a private checkout answered {answer}")
-    print(f"it boots in {answer.init_ms} ms and answers")
+        raise SystemExit(f"The image of a private checkout gave a wrong answer: {answer}")
+    print(f"starts in {answer.init_ms} ms and answers")
 
 
 def check_size(engine: Engine) -> None:
     size, usual = engine.megabytes(IMAGE), engine.megabytes(f"tm-pipeline/{FUNCTION}")
     if size > usual + SPARE_MB:
-        raise SystemExit(f"the image of a private checkout has {size} MB, the usual one {usual} MB")
-    print(f"it has {size} MB, the usual image {usual} MB")
+        raise SystemExit(
+            f"The image of a private checkout has {size} MB, the usual one {usual} MB."
+        )
+    print(f"size {size} MB, usual image {usual} MB")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Push the images that `make images` built to a registry, and print what was pushed, by digest.
+"""Push the images that `make images` built to a registry, and print their digests.
 
     python .ci/push_images.py ghcr.io/<owner>/tm-pipeline 0.1.0
 
 Each is pushed as <registry>/<function>:<version>, and printed as <registry>/<function>@sha256:….
-Docker must be logged in. An image that is an index is refused, for Lambda takes none: build without
-attestations. It needs Docker with buildx and nothing but Python.
+Docker must be logged in. An image index is refused because Lambda does not accept one: build
+without attestations. Needs Docker with buildx, and only Python's standard library.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FUNCTIONS = sorted(path.parent.name for path in ROOT.glob("functions/*/requirements.txt"))
-# What manifests of one image say of themselves. Indexes have other types:
+# The media types of a single image's manifest. An index has another type:
 # https://github.com/opencontainers/image-spec/blob/main/media-types.md
 MANIFESTS = {
     "application/vnd.oci.image.manifest.v1+json",
@@ -24,13 +24,13 @@ MANIFESTS = {
 
 
 def docker(*arguments: str) -> str:
-    """Run a command of Docker; what it writes to standard error is shown."""
+    """Run a Docker command; its standard error goes to ours."""
     done = subprocess.run(["docker", *arguments], stdout=subprocess.PIPE, text=True, check=True)
     return done.stdout
 
 
 def push(function: str, registry: str, version: str) -> str:
-    """Push a function's image; return its name by digest, as the registry has it."""
+    """Push a function's image; return its name with the registry's digest."""
     image = f"{registry}/{function}"
     docker("tag", f"tm-pipeline/{function}", f"{image}:{version}")
     docker("push", "--quiet", f"{image}:{version}")
@@ -42,8 +42,8 @@ def push(function: str, registry: str, version: str) -> str:
     )
     if manifest["mediaType"] not in MANIFESTS:
         raise SystemExit(
-            f"{image}:{version} is a {manifest['mediaType']}, which Lambda does not take: build it "
-            "with --provenance=false --sbom=false."
+            f"{image}:{version} is a {manifest['mediaType']}, which Lambda does not accept: "
+            "build it with --provenance=false --sbom=false."
         )
     return f"{image}@{manifest['digest']}"
 
@@ -54,7 +54,7 @@ def main() -> int:
     parser.add_argument("version", metavar="VERSION")
     arguments = parser.parse_args()
     for function in FUNCTIONS:
-        # GitHub's owners may have capitals, names of images not.
+        # GitHub allows capitals in owners' names, but image names must be lower case.
         print(push(function, arguments.registry.lower(), arguments.version), flush=True)
     return 0
 

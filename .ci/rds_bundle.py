@@ -1,18 +1,17 @@
-"""Make shared/rds_bundle.pem: of PEM text, the roots that the certificates of RDS stand on.
+"""Make shared/rds_bundle.pem from PEM text: the root certificates of Amazon RDS.
 
-    .venv/bin/python .ci/rds_bundle.py all.pem "where they are from, and when"
+    .venv/bin/python .ci/rds_bundle.py all.pem "source and date"
 
-`all.pem` is AWS's global bundle and the one of AWS GovCloud (US), one behind the other:
+`all.pem` is the concatenation of AWS's global bundle and the AWS GovCloud (US) bundle:
 
     https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem
     https://truststore.pki.us-gov-west-1.rds.amazonaws.com/global/global-bundle.pem
 
-Both are on https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html. Who has
-them from somewhere else must find the same bytes in a second, independent source.
+https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html links to both. If you
+get them elsewhere, compare the bytes with a second, independent source.
 
-It takes self-signed certificates with exactly the subject that AWS gives the roots of a region. It
-leaves out the rest: intermediate certificates, which servers send, and the roots of AWS's own beta
-and preview.
+Only self-signed certificates with the subject of a region's root are kept. Intermediate
+certificates are left out because servers send them, and so are the roots of AWS's beta and preview.
 """
 
 import re
@@ -31,8 +30,8 @@ PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?",
 HEAD = """\
 # The certificate authorities of Amazon RDS, one of each kind for each region.
 {source}
-# Made by .ci/rds_bundle.py, which says how to make it anew: that is needed when a region is missing
-# here, or when AWS brings out another generation than G1.
+# Made by .ci/rds_bundle.py, whose docstring explains how to renew it: do so if a region is missing
+# here, or if AWS publishes a new generation after G1.
 """
 
 
@@ -50,7 +49,7 @@ def roots(text: bytes) -> dict[str, str]:
             certificate.verify_directly_issued_by(certificate)
             pem = each.decode().strip()
             if found.setdefault(name[1], pem) != pem:
-                raise ValueError(f"there are two different certificates of {name[1]}")
+                raise ValueError(f"there are two different certificates named {name[1]}")
     return found
 
 

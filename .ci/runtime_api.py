@@ -1,11 +1,11 @@
-"""Lambda's side of the Runtime API: it hands one event to the image of a function.
+"""A server for the Lambda Runtime API that sends one event to a function's image.
 
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 
-The entry point of AWS's base images asks the address in AWS_LAMBDA_RUNTIME_API for events, as in
-Lambda. Without that variable it starts AWS's Runtime Interface Emulator. That one is not used here:
-its port cannot be changed without replacing the entry point, which is to be tested too. The entry
-point is shown here for Ruby; nobody has looked at that of Python 3.13:
+The entry point of AWS's base images reads events from the address in AWS_LAMBDA_RUNTIME_API.
+Without that variable it starts AWS's Runtime Interface Emulator. This module does not use that,
+because changing its port means replacing the entry point, which is part of the test. The source
+shows the entry point for Ruby; the one for Python 3.13 has not been checked:
 https://github.com/aws/aws-lambda-runtime-interface-emulator/issues/120
 """
 
@@ -28,13 +28,13 @@ SECONDS = 120
 
 @dataclass(frozen=True)
 class Answer:
-    """What a function made of an event."""
+    """A function's answer to an event."""
 
     ok: bool
-    """Whether it is a result; otherwise it is an error."""
+    """True for a result, False for an error."""
     body: Any
     init_ms: int
-    """From the start of the container until the function asked for an event."""
+    """Milliseconds from the container's start until the function asked for an event."""
 
 
 def invoke(
@@ -44,10 +44,10 @@ def invoke(
     environment: Mapping[str, str],
     files: Mapping[str, Path] = {},
 ) -> Answer:
-    """Start the image, hand it the event, and return its answer."""
+    """Start the image, send it the event, and return its answer."""
     server = _RuntimeApi(event)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    # What Lambda sets for every function:
+    # Lambda sets these for every function:
     # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
     every = {
         "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{server.server_port}",
@@ -65,7 +65,7 @@ def invoke(
     with engine.running(image, environment={**every, **environment}, files=files) as process:
         path, body = _wait(server, process, image)
     server.shutdown()
-    # Its other paths are those of errors: …/invocation/<id>/error and …/init/error.
+    # The other paths report errors: …/invocation/<id>/error and …/init/error.
     ok = path.endswith("/response")
     return Answer(ok, json.loads(body), round((server.asked_at - started) * 1000))
 
@@ -80,7 +80,7 @@ def _wait(
         except queue.Empty:
             if process.poll() is not None:
                 raise SystemExit(f"{image} ended with status {process.returncode}") from None
-    raise SystemExit(f"{image} gave no answer in {SECONDS} s")
+    raise SystemExit(f"{image} did not answer within {SECONDS} s")
 
 
 class _RuntimeApi(ThreadingHTTPServer):
@@ -100,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         asked_at = time.monotonic()
-        event = self.server.events.get()  # the second time, it waits until the container ends
+        event = self.server.events.get()  # the second call blocks until the container ends
         self.server.asked_at = asked_at
         headers = {
             "Content-Type": "application/json",
@@ -125,4 +125,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing: the container's own log is what tells."""
+        """Log nothing: the container's own log is sufficient."""

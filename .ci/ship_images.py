@@ -1,9 +1,9 @@
-"""Lets `terraform apply` build and push every image, and fetches what was deployed, by digest.
+"""Let `terraform apply` build and push every image, then pull the deployed images by digest.
 
     PYTHONPATH=. .venv/bin/python .ci/ship_images.py
 
-Needs the laptop cloud up. The emulator's registry stands in for ECR and, where the engine is
-buildah, buildah for Docker. Afterwards tm-pipeline/<function> is the image that Lambda was told to
+Needs a running laptop cloud. The emulator's registry replaces ECR, and with the engine buildah,
+buildah replaces Docker. Afterwards tm-pipeline/<function> is the image that Lambda is configured to
 run.
 """
 
@@ -21,14 +21,14 @@ from local.stack import LaptopStack
 from tests.stand_ins import StandIns
 
 NAME = "tm-shipped"
-# The emulator cannot run an image, and so not the migration that an apply ends with.
+# The emulator cannot run images, so the migration at the end of an apply is left out.
 TARGET = "-target=module.pipeline.aws_lambda_function.this"
 
 
 def main() -> None:
     stack = LaptopStack.read(home())
     if stack is None:
-        raise SystemExit("the laptop cloud is not up: tm up")
+        raise SystemExit("The laptop cloud is not running: start it with `tm up`.")
     registry = stack.aws.endpoint_url.removeprefix("https://")
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
@@ -46,7 +46,7 @@ def main() -> None:
                 "TMPDIR": folder,
                 "REGISTRY": registry,
                 "CERTS": str(certificates),
-                # Beside the stand-in of that name.
+                # The real command, which the stand-in of the same name calls.
                 "DOCKER": shutil.which("docker") or "",
             },
         )

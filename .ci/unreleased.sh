@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Fails if $VERSION is released already, or its tag is of another commit than $GITHUB_SHA. The release workflow runs it in
-# each job that writes something: a job that is re-run later repeats no other job.
+# Fail if $VERSION is already released, or if its tag names another commit than $GITHUB_SHA. The release workflow runs
+# this in each job that writes, because re-running one job does not repeat the checks of the others.
 set -euo pipefail
 
-# An interrupted run may have left a tag of this commit.
+# An interrupted run may have left a tag on this commit.
 tagged="$(git rev-parse --quiet --verify "refs/tags/v$VERSION^{commit}" || true)"
 if [ -n "$tagged" ] && [ "$tagged" != "$GITHUB_SHA" ]; then
   echo "::error::The tag v$VERSION is of another commit, $tagged: raise the version, or re-run the run of that commit."

@@ -1,4 +1,4 @@
-"""Programs that tests start."""
+"""Run programs from tests."""
 
 import subprocess
 from pathlib import Path
@@ -8,5 +8,5 @@ Done = subprocess.CompletedProcess[str]
 
 
 def run(*command: str | Path, **more: Any) -> Done:
-    """Run a program to its end, whatever that is, and keep what it prints."""
+    """Run a program and capture its output, whatever its exit status."""
     return subprocess.run(command, capture_output=True, text=True, check=False, **more)

@@ -1,4 +1,4 @@
-"""`.ci/run`: which of its steps run where, and what it lists at its end. Here they do nothing."""
+"""Which steps of `.ci/run` run, and which it lists as left out. Commands are stubs."""
 
 import re
 import shutil
@@ -12,12 +12,12 @@ pytestmark = pytest.mark.programs
 
 RUN = Path(__file__).parents[1] / ".ci" / "run"
 NAMES = re.findall(r'^step "([^"]+)"', RUN.read_text(), re.MULTILINE)
-OF_THE_REAL_FILE = [name for name in NAMES if "the real file" in name]
-OF_IMAGES = [
-    "every function's image, built by hand",
-    "an image of a checkout that only its owner may read",
-    "every function's image, built, pushed and deployed by terraform apply",
-    "what was deployed, booted, at work on that file",
+REAL_FILE_STEPS = [name for name in NAMES if "the real file" in name]
+IMAGE_STEPS = [
+    "build every function's image with make images",
+    "build an image from a checkout that only its owner can read",
+    "build, push and deploy every image with terraform apply",
+    "start the deployed images and process that file",
 ]
 
 HALT_REASON = re.findall(r"""'("haltReason": .*)'$""", RUN.read_text(), re.MULTILINE)
@@ -29,7 +29,7 @@ case "$*" in
   "$STOPPED") kill -TERM "$PPID" ;;
   audit*) echo "NOT AUDITED: requirements.txt: nobody answers" ;;
 esac""",
-    # A file is dropped three times, and the first time, with hard testing, it must be halted.
+    # The first of three uploads runs with hard testing and must halt.
     "tm": f"""{RECORDS}
 case "$*" in
   *--hard-testing) touch "$CALLS.hard" ;;
@@ -40,6 +40,9 @@ case "$*" in
 esac""",
     "python": RECORDS,
     "docker": '[ "$DOCKER" ]',
+    "id": 'echo "$USER_ID"',
+    "sudo": "exit 1",
+    "apt-get": "",
     "terraform": "",
     "git": "",
     "openssl": "",
@@ -61,7 +64,7 @@ class Finished:
 
     @property
     def left_out(self) -> dict[str, str]:
-        """The list at the end: the reasons by the steps' names."""
+        """The reasons in the list at the end, by step."""
         listed = self.said.partition("\nLeft out:\n")[2]
         return dict(re.findall(r"^  (.+?): (.+)$", listed, re.MULTILINE))
 
@@ -70,7 +73,9 @@ class Finished:
 class Clone:
     folder: Path
 
-    def run(self, *, docker: bool = False, breaks: str = "", stopped: str = "") -> Finished:
+    def run(
+        self, *, docker: bool = False, user: int = 0, breaks: str = "", stopped: str = ""
+    ) -> Finished:
         calls = self.folder / "calls"
         calls.unlink(missing_ok=True)
         done = subprocess.run(
@@ -79,6 +84,7 @@ class Clone:
                 "PATH": str(self.folder / "commands"),
                 "CALLS": str(calls),
                 "DOCKER": "yes" if docker else "",
+                "USER_ID": str(user),
                 "BREAKS": breaks,
                 "STOPPED": stopped,
             },
@@ -87,10 +93,10 @@ class Clone:
             text=True,
             check=False,
         )
-        made = calls.read_text().splitlines() if calls.exists() else []
-        return Finished(done.returncode, done.stdout, made)
+        called = calls.read_text().splitlines() if calls.exists() else []
+        return Finished(done.returncode, done.stdout, called)
 
-    def put_shared_next_to_it(self) -> None:
+    def add_shared(self) -> None:
         for name in ("data/dailycheckins.csv", "tools/lambda-base"):
             path = self.folder.parent / "shared" / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,18 +122,18 @@ def clone(tmp_path: Path) -> Clone:
     return Clone(folder)
 
 
-def test_the_steps_are_those_that_are_named_here() -> None:
+def test_named_steps_exist() -> None:
     assert len(NAMES) == RUN.read_text().count("\nstep ") == len(set(NAMES))
-    assert set(OF_IMAGES) < set(NAMES)
-    assert len(OF_THE_REAL_FILE) == 3
+    assert set(IMAGE_STEPS) < set(NAMES)
+    assert len(REAL_FILE_STEPS) == 3
 
 
 @pytest.mark.parametrize(
     ("docker", "left_out"),
-    [(True, OF_THE_REAL_FILE), (False, OF_THE_REAL_FILE + OF_IMAGES)],
+    [(True, REAL_FILE_STEPS), (False, REAL_FILE_STEPS + IMAGE_STEPS)],
     ids=["docker", "no docker"],
 )
-def test_alone_it_runs_every_other_step_and_lists_those_that_it_left_out(
+def test_run_without_shared_lists_left_out_steps(
     docker: bool, left_out: list[str], clone: Clone
 ) -> None:
     finished = clone.run(docker=docker)
@@ -138,14 +144,14 @@ def test_alone_it_runs_every_other_step_and_lists_those_that_it_left_out(
     for name, reason in finished.left_out.items():
         wanted = {
             "make audit": "NOT AUDITED: requirements.txt: nobody answers",
-            **dict.fromkeys(OF_THE_REAL_FILE, "there is no ../shared"),
+            **dict.fromkeys(REAL_FILE_STEPS, "there is no ../shared"),
         }
-        assert reason == wanted.get(name, "there is no ../shared, and no Docker daemon answers")
+        assert reason == wanted.get(name, "there is no ../shared and no running Docker daemon")
 
 
 @pytest.mark.parametrize("docker", [True, False], ids=["docker", "no docker"])
-def test_next_to_shared_it_runs_every_step(docker: bool, clone: Clone) -> None:
-    clone.put_shared_next_to_it()
+def test_run_with_shared_leaves_nothing_out(docker: bool, clone: Clone) -> None:
+    clone.add_shared()
     finished = clone.run(docker=docker)
 
     assert finished.status == 0, finished.said
@@ -153,13 +159,13 @@ def test_next_to_shared_it_runs_every_step(docker: bool, clone: Clone) -> None:
     assert finished.left_out.keys() == {"make audit"}
 
 
-def test_the_steps_of_both_runs_are_the_same_commands(clone: Clone) -> None:
+def test_both_runs_use_the_same_commands(clone: Clone) -> None:
     alone = clone.run(docker=True)
-    clone.put_shared_next_to_it()
+    clone.add_shared()
     both = clone.run(docker=True)
 
-    def of_both(finished: Finished) -> str:
-        """The commands, without what is the real file's, and what differs by design."""
+    def common_calls(finished: Finished) -> str:
+        """Return the commands without those for the real file and intended differences."""
         calls = "\n".join(finished.calls)
         for difference in (
             r"tm up --hard-testing\n(.*\n)*?tm down\n",
@@ -170,16 +176,23 @@ def test_the_steps_of_both_runs_are_the_same_commands(clone: Clone) -> None:
             calls = re.sub(difference, "", calls)
         return calls
 
-    assert of_both(alone) == of_both(both)
-    assert of_both(alone).count("\n") > 15
+    assert common_calls(alone) == common_calls(both)
+    assert common_calls(alone).count("\n") > 15
 
 
-def test_a_failure_names_its_step_and_lists_what_was_left_out_before(clone: Clone) -> None:
+def test_fresh_machine_needs_root(clone: Clone) -> None:
+    finished = clone.run(user=1000)
+
+    assert finished.status == 0, finished.said
+    assert "make run on a fresh Debian" in finished.left_out
+
+
+def test_failure_names_its_step_and_left_out_steps(clone: Clone) -> None:
     finished = clone.run(breaks="bench")
 
     assert finished.status == 1
     assert f"=== FAILED: {NAMES[-1]} " in finished.said
-    assert finished.left_out.keys() == {*OF_THE_REAL_FILE, *OF_IMAGES, "make audit"}
+    assert finished.left_out.keys() == {*REAL_FILE_STEPS, *IMAGE_STEPS, "make audit"}
 
     finished = clone.run(breaks="test-deep")
     assert finished.status == 1
@@ -189,30 +202,30 @@ def test_a_failure_names_its_step_and_lists_what_was_left_out_before(clone: Clon
     assert finished.calls[-1] == "tm down"
 
 
-def test_a_run_that_is_stopped_has_not_passed(clone: Clone) -> None:
+def test_interrupted_run_fails(clone: Clone) -> None:
     finished = clone.run(stopped="test-deep")
 
     assert finished.status == 143
     assert "=== FAILED: make test-deep " in finished.said
 
 
-def test_another_neighbour_called_shared_is_told_at_once(clone: Clone) -> None:
+def test_incomplete_shared_folder_is_reported(clone: Clone) -> None:
     (clone.folder.parent / "shared").mkdir()
     finished = clone.run()
 
     assert finished.status == 1
-    assert finished.said.startswith(".ci/run: there is ../shared, but not ../shared/data/")
+    assert finished.said.startswith(".ci/run: ../shared exists, but ../shared/data/")
     assert finished.calls == []
 
 
-def test_what_is_missing_is_named_before_anything_runs(clone: Clone) -> None:
+def test_missing_programs_are_listed_before_any_step(clone: Clone) -> None:
     for name in ("terraform", "npm"):
         (clone.folder / "commands" / name).unlink()
     finished = clone.run()
 
     assert finished.status == 1
     assert finished.said.splitlines() == [
-        ".ci/run: install what is missing:",
+        ".ci/run: missing programs; install them:",
         "  Terraform 1.11 or newer",
         "  Node.js with npm (Debian: nodejs, npm)",
     ]

@@ -1,4 +1,4 @@
-"""`make`, where it does not simply call a tool that has tests of its own."""
+"""Targets of the Makefile that do more than call one tool."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout in which nothing is set up, and a PATH without any Python."""
+    """A checkout without an environment, and a PATH without Python."""
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "shared").mkdir()
     for name in ("requirements.txt", "pyproject.toml", "shared/version.py"):
@@ -34,7 +34,7 @@ def make(checkout: Path, target: str, *more: str) -> Done:
 
 
 def python(checkout: Path, name: str, *, recent: bool) -> None:
-    """Put a Python into PATH that knows its version, makes a venv, and remembers its calls."""
+    """Put a fake Python into PATH that creates an environment and records its calls."""
     command = checkout / "bin" / name
     command.write_text(
         f"""#!/bin/sh
@@ -49,15 +49,17 @@ echo "{name} $*" >> calls
 
 
 @pytest.mark.parametrize("is_old", [False, True])
-def test_no_python_that_is_new_enough_is_one_clear_line(is_old: bool, checkout: Path) -> None:
+def test_setup_without_recent_python_fails_with_one_line(is_old: bool, checkout: Path) -> None:
     if is_old:
         python(checkout, "python3", recent=False)
     finished = make(checkout, "setup")
     assert finished.returncode != 0
-    assert finished.stderr.splitlines()[0] == "make: no Python 3.11 or newer in PATH: install one."
+    assert (
+        finished.stderr.splitlines()[0] == "make: Python 3.11 or newer is not in PATH: install it."
+    )
 
 
-def test_setup_takes_a_python_that_is_new_enough_and_checks_every_hash(checkout: Path) -> None:
+def test_setup_uses_recent_python_and_checks_hashes(checkout: Path) -> None:
     python(checkout, "python3", recent=False)
     python(checkout, "python3.12", recent=True)
     finished = make(checkout, "setup")
@@ -68,7 +70,7 @@ def test_setup_takes_a_python_that_is_new_enough_and_checks_every_hash(checkout:
     assert "--no-deps --no-build-isolation --editable ." in calls
 
 
-def test_setup_is_done_again_only_if_the_lock_or_the_project_changed(checkout: Path) -> None:
+def test_setup_runs_again_only_after_lock_or_project_changed(checkout: Path) -> None:
     python(checkout, "python3", recent=True)
     make(checkout, "setup")
     (checkout / "calls").unlink()
@@ -95,7 +97,7 @@ def test_help_lists_every_target(checkout: Path) -> None:
         ("boto3 uv", ["--upgrade-package=boto3", "--upgrade-package=uv"]),
     ],
 )
-def test_lock_upgrades_what_it_is_told_to(given: str, flags: list[str], checkout: Path) -> None:
+def test_lock_upgrades_only_named_packages(given: str, flags: list[str], checkout: Path) -> None:
     python(checkout, "python3", recent=True)
     make(checkout, "setup")
 

@@ -1,4 +1,4 @@
-"""A skipped test is a failed one, in whatever way it is skipped (tests/conftest.py)."""
+"""Every kind of skip counts as a failure (tests/conftest.py)."""
 
 import re
 import sys
@@ -29,7 +29,7 @@ PLANTED = {
 
 
 @pytest.mark.parametrize("options", [[], ["--numprocesses=2"]], ids=["alone", "workers"])
-def test_a_skip_fails_and_says_why(options: list[str], tmp_path: Path) -> None:
+def test_skip_fails_with_its_reason(options: list[str], tmp_path: Path) -> None:
     for name, text in PLANTED.items():
         (tmp_path / f"test_{name}.py").write_text(f"import pytest\n\n{text}\n")
     command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-c", "pyproject.toml"]
@@ -46,7 +46,7 @@ def test_a_skip_fails_and_says_why(options: list[str], tmp_path: Path) -> None:
         **dict.fromkeys(("mark", "condition", "fixture", "module", "import"), "ERROR"),
         **dict.fromkeys(("xfail", "xfail_not_run"), "XFAIL"),
     }
-    # Where CI is set, pytest prints each reason a second time, in its summary.
+    # With CI set, pytest prints each reason a second time in its summary.
     reasons = re.findall(r"no Docker\n.*test_(\w+)\.py:\d+: no test may be skipped: ", done.stdout)
     assert set(reasons) == {name for name, outcome in ended.items() if outcome != "XFAIL"}
     assert "1 failed, 1 passed, 2 xfailed, 5 errors" in done.stdout.splitlines()[-1]

@@ -1,7 +1,7 @@
-"""The version is defined in shared/version.py, and everything that shows it shows the same.
+"""The package, the command and the changelog show the version of shared/version.py.
 
-Elsewhere: that of a wheel (test_packaging.py), of each function's log lines (test_metrics.py) and
-of every resource's tag (terraform/test_plan.py).
+Other tests check the wheel (test_packaging.py), the functions' log lines (test_metrics.py) and the
+resource tags (terraform/test_plan.py).
 """
 
 import importlib.metadata
@@ -14,15 +14,15 @@ from tests.fixtures.operator import tm
 from tests.test_release import changelog
 
 
-def test_package_and_command_have_it() -> None:
+def test_package_and_command_show_the_version() -> None:
     assert importlib.metadata.version("tm-pipeline") == VERSION, "run `make setup`"
     assert re.fullmatch(r"\d+\.\d+\.\d+", VERSION)
     assert tm("--version").output == f"tm {VERSION}\n"
 
 
 @pytest.mark.programs
-def test_the_newest_section_of_the_changelog_is_its_own() -> None:
-    """It can be released, or its date is all that is missing."""
+def test_newest_changelog_section_has_the_version() -> None:
+    """The section can be released, or only its date is missing."""
     done = changelog(VERSION)
 
     undated = f'changelog: CHANGELOG.md: the date of {VERSION} is "unreleased"'

@@ -80,7 +80,7 @@ def test_a_release_without_one_passes(tools: Tools, osv: str, tmp_path: Path) ->
     assert done.stdout.endswith("2 packages, none of them with a known vulnerability.\n")
 
 
-@pytest.mark.parametrize("options", [(), ("--silence-is-no-error",)])
+@pytest.mark.parametrize("options", [(), ("--allow-unreachable",)])
 def test_silence_is_no_all_clear(tools: Tools, tmp_path: Path, options: tuple[str, ...]) -> None:
     nobody = "http://127.0.0.1:9/v1/query"
     done = audit(tools, nobody, tmp_path, "six==1.17.0", options=options)
@@ -91,6 +91,6 @@ def test_silence_is_no_all_clear(tools: Tools, tmp_path: Path, options: tuple[st
 
 @pytest.mark.parametrize("pin", ["failing==1.0", "six>=1.0", "not a pin"])
 def test_what_cannot_be_looked_up_fails(tools: Tools, osv: str, tmp_path: Path, pin: str) -> None:
-    done = audit(tools, osv, tmp_path, "six==1.17.0", pin, options=("--silence-is-no-error",))
+    done = audit(tools, osv, tmp_path, "six==1.17.0", pin, options=("--allow-unreachable",))
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stdout.startswith("NOT AUDITED: ")

@@ -1,4 +1,4 @@
-"""The repository agrees with itself: what is said in one place holds in the others."""
+"""Facts that appear in several places of the repository are the same in all of them."""
 
 import json
 import re
@@ -33,13 +33,13 @@ COMMON = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS
 
 
 def lock(function: str) -> Path:
-    """Return the lock that a function's requirements.txt names."""
+    """Return the lock file that a function's requirements.txt names."""
     path = CHECKOUT / "functions" / function / "requirements.txt"
     return path.parent / path.read_text().removeprefix("--requirement ").removesuffix("\n")
 
 
 def pins(path: Path) -> dict[str, set[str]]:
-    """Return the versions of each package of a lock; a marker may choose among several."""
+    """Return the pinned versions of each package; markers can select among several."""
     found: dict[str, set[str]] = {}
     for line in path.read_text().splitlines():
         if "==" in line:
@@ -48,7 +48,7 @@ def pins(path: Path) -> dict[str, set[str]]:
     return found
 
 
-def test_a_function_is_a_folder_with_a_handler_and_a_lock() -> None:
+def test_every_function_has_handler_lock_and_settings() -> None:
     folders = {path.name for path in CHECKOUT.glob("functions/*/") if path.name != "__pycache__"}
 
     assert folders == set(FUNCTIONS) == set(SETTINGS)
@@ -57,7 +57,7 @@ def test_a_function_is_a_folder_with_a_handler_and_a_lock() -> None:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_handler_is_a_table_of_contents(function: str) -> None:
+def test_handler_is_short_and_delegates(function: str) -> None:
     source = (CHECKOUT / "functions" / function / "handler.py").read_text("utf-8")
 
     assert len(source.splitlines()) <= 60
@@ -66,7 +66,7 @@ def test_a_handler_is_a_table_of_contents(function: str) -> None:
         assert forbidden not in source
 
 
-def test_only_settings_read_the_environment() -> None:
+def test_only_settings_module_reads_environment() -> None:
     readers = {
         str(path.relative_to(CHECKOUT))
         for folder in ("functions", "shared")
@@ -77,31 +77,31 @@ def test_only_settings_read_the_environment() -> None:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_installs_what_the_laptop_tests(function: str) -> None:
+def test_function_lock_pins_tested_versions(function: str) -> None:
     everything = pins(CHECKOUT / "requirements.txt")
 
     for name, versions in pins(lock(function)).items():
         assert versions <= everything[name], name
 
 
-def test_the_package_lists_every_folder_with_code() -> None:
+def test_package_lists_every_folder_with_code() -> None:
     listed = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["setuptools"]
     folders = {
         path.parent.relative_to(CHECKOUT)
         for folder in ("cli", "functions", "local", "shared")
         for path in (CHECKOUT / folder).rglob("*.py")
     }
-    of_data = {"tm_pipeline.contracts", "tm_pipeline.terraform"}
+    data_packages = {"tm_pipeline.contracts", "tm_pipeline.terraform"}
 
     code = {".".join(("tm_pipeline", *folder.parts)) for folder in folders}
-    assert set(listed["packages"]) == code | of_data | {"tm_pipeline"}
+    assert set(listed["packages"]) == code | data_packages | {"tm_pipeline"}
     assert {f"tm_pipeline.{folder}" for folder in listed["package-dir"].values()} == set(
         listed["package-dir"]
     )
 
 
 @pytest.mark.parametrize("path", [*CHECKOUT.glob("functions/*.txt")], ids=lambda path: path.stem)
-def test_a_lock_holds_what_the_lists_in_its_name_ask_for(path: Path) -> None:
+def test_lock_contains_requirements_named_in_its_file_name(path: Path) -> None:
     _, *lists = path.stem.split("-")
     asked = {
         Requirement(line.partition("#")[0]).name
@@ -117,7 +117,7 @@ def test_a_lock_holds_what_the_lists_in_its_name_ask_for(path: Path) -> None:
 @pytest.mark.parametrize(
     "path", [*CHECKOUT.glob("functions/*.txt"), *CHECKOUT.glob("requirements*.txt")]
 )
-def test_locks_are_hashed_and_name_no_index(path: Path) -> None:
+def test_locks_have_hashes_and_no_index_address(path: Path) -> None:
     text = path.read_text()
 
     assert "://" not in text
@@ -127,7 +127,7 @@ def test_locks_are_hashed_and_name_no_index(path: Path) -> None:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_gets_exactly_the_environment_it_reads(function: str, laptop: Laptop) -> None:
+def test_function_environment_matches_its_settings(function: str, laptop: Laptop) -> None:
     configuration = laptop.aws.client("lambda").get_function_configuration(
         FunctionName=laptop.stack.outputs["function_names"][function]
     )
@@ -137,11 +137,11 @@ def test_a_function_gets_exactly_the_environment_it_reads(function: str, laptop:
     required = {name.upper() for name, field in fields.items() if field.is_required()}
     assert required | COMMON <= set(variables) <= {name.upper() for name in fields} | COMMON
     given = {name.lower(): value for name, value in variables.items() if name not in COMMON}
-    assert SETTINGS[function](**given), "of what is not required, nothing is missing"
+    SETTINGS[function](**given)
 
 
-def test_an_image_holds_what_counts_into_its_tag() -> None:
-    """What .dockerignore lets in is what terraform/images.tf hashes, and nothing is forgotten."""
+def test_image_tag_hashes_every_file_in_the_image() -> None:
+    """.dockerignore admits the files that terraform/images.tf hashes, and no others."""
     ignored, *admitted = [
         line.removeprefix("!")
         for line in (CHECKOUT / ".dockerignore").read_text().splitlines()
@@ -168,13 +168,13 @@ def test_an_image_holds_what_counts_into_its_tag() -> None:
 
 
 @pytest.mark.parametrize("function", ["alert", "api", "migrate", "trigger", "watch"])
-def test_a_function_that_reads_no_file_carries_no_pandas(function: str) -> None:
+def test_function_without_file_input_has_no_pandas(function: str) -> None:
     carried = pins(lock(function))
 
     assert not {"awswrangler", "numpy", "pandas", "pyarrow"} & carried.keys()
 
 
-def test_every_function_has_one_kind_of_invoker_beside_the_rule_that_keeps_it_active(
+def test_each_function_has_one_invoker_and_the_keep_active_rule(
     laptop: Laptop,
 ) -> None:
     outputs, client = laptop.stack.outputs, laptop.aws.client("lambda")
@@ -216,7 +216,7 @@ def test_every_function_has_one_kind_of_invoker_beside_the_rule_that_keeps_it_ac
     }
 
 
-def test_the_log_table_of_the_tests_is_terraforms(laptop: Laptop, log_table: str) -> None:
+def test_test_log_table_matches_terraform(laptop: Laptop, log_table: str) -> None:
     def shape(client: Any, name: str) -> tuple[Any, Any]:
         table = client.describe_table(TableName=name)["Table"]
         indexes = sorted(
@@ -233,7 +233,7 @@ README = (CHECKOUT / "README.md").read_text("utf-8")
 DOCUMENTS = [*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/**/*.md")]
 
 
-def test_the_readme_names_commands_that_there_are() -> None:
+def test_readme_commands_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
     commands = set(get_command(app).commands)  # type: ignore[attr-defined]
 
@@ -243,7 +243,7 @@ def test_the_readme_names_commands_that_there_are() -> None:
     assert {"make run", "make test"} <= set(re.findall(r"^\$ (make \w+)$", README, re.MULTILINE))
 
 
-def test_a_loop_over_the_functions_in_a_document_names_them_all() -> None:
+def test_documented_loops_name_every_function() -> None:
     documents = [*DOCUMENTS, *CHECKOUT.glob("terraform/examples/*/README.md")]
     texts = [document.read_text("utf-8") for document in documents]
     loops = [loop for text in texts for loop in re.findall(r"for function in (.*?);", text)]
@@ -251,24 +251,25 @@ def test_a_loop_over_the_functions_in_a_document_names_them_all() -> None:
     assert loops == [" ".join(FUNCTIONS)]
 
 
-def test_the_readme_maps_every_folder() -> None:
+def test_architecture_lists_every_folder() -> None:
     folders = {
         path.name for path in CHECKOUT.iterdir() if path.is_dir() and not path.name.startswith(".")
     }
-    made = {"__pycache__", "build"}
+    architecture = (CHECKOUT / "docs" / "architecture.md").read_text("utf-8")
+    made = {"__pycache__", "build", "site"}
     ignored = {name for name in folders if name.endswith(".egg-info") or name in made}
 
-    assert set(re.findall(r"^\| `([a-z_]+)/` ", README, re.MULTILINE)) == folders - ignored
+    assert set(re.findall(r"^\| `([a-z_]+)/` ", architecture, re.MULTILINE)) == folders - ignored
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_lead_somewhere(document: Path) -> None:
+def test_links_resolve(document: Path) -> None:
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text("utf-8")):
         assert (document.parent / target).exists(), target
 
 
-def test_decisions_are_numbered_without_a_gap() -> None:
-    numbers = sorted(int(path.name[:4]) for path in CHECKOUT.glob("docs/decisions/*.md"))
+def test_decision_numbers_have_no_gap() -> None:
+    numbers = sorted(int(path.name[:4]) for path in CHECKOUT.glob("docs/decisions/[0-9]*.md"))
 
     assert numbers == list(range(1, len(numbers) + 1))
     assert numbers
@@ -298,17 +299,17 @@ CONTRACTS = (CHECKOUT / "docs" / "contracts.md").read_text("utf-8")
         *("columnCount", "quoting"),
     ],
 )
-def test_the_documentation_of_contracts_names_what_the_code_knows(term: str) -> None:
+def test_contract_documentation_names_every_property(term: str) -> None:
     assert re.search(rf"`(\S+ )?{re.escape(term)}(: \S+)?`", CONTRACTS), term
 
 
-def test_the_documentation_of_contracts_names_nothing_else() -> None:
+def test_contract_documentation_names_no_unknown_property() -> None:
     properties = re.findall(r"^\| custom property `(\w+)`", CONTRACTS, re.MULTILINE)
 
     assert sorted(properties) == sorted(odcs._TABLE_PROPERTIES)
 
 
-def test_the_example_of_a_contract_is_one(tmp_path: Path) -> None:
+def test_documented_contract_is_valid(tmp_path: Path) -> None:
     (example,) = re.findall(r"^```yaml\n(.*?)^```$", CONTRACTS, re.MULTILINE | re.DOTALL)
     path = tmp_path / "absences.odcs.yaml"
     path.write_text(example, "utf-8")
