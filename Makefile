@@ -82,7 +82,7 @@ test: lint ## lint and run all tests that need only Python, make and Terraform
 
 .PHONY: test-deep
 test-deep: $(READY) ## run the tests that take minutes, and more generated files, kills and storms
-	$(BIN)/pytest $(PARALLEL) --hypothesis-profile=deep --storms=200 --durations=25 -m 'deep or scaled'
+	$(BIN)/pytest $(PARALLEL) --hypothesis-profile=deep --storms=100 --durations=25 -m 'deep or scaled'
 
 .PHONY: storms
 storms: $(READY) ## run 200 random storms of events and faults, or repeat one [SEED=n]
