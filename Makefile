@@ -159,7 +159,7 @@ docs: $(READY) ## generate docs/cli.md, docs/policies and the tables of terrafor
 
 .PHONY: site
 site: $(SITE)/.ready ## build the documentation site into build/site; a broken link fails
-	$(SITE)/bin/mkdocs build --quiet --strict
+	$(SITE)/bin/mkdocs build --strict
 
 # Only wheels, as in the images: to read what an sdist needs, its code would be run.
 # functions/requirements-arrow-database.txt is made of requirements/arrow.in, database.in and shared.in.

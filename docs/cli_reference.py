@@ -22,13 +22,15 @@ _INTRODUCTION = """\
 
 [deploy.md](deploy.md#the-command-tm) says how to install it.
 
-- `tm up` and `tm down` manage the laptop cloud. `tm sql` works only there. All other commands work on AWS too, with
-  `--stack DIR` or `TM_STACK`: the folder in which you ran Terraform. `tm check` needs no cloud.
+- `tm up` and `tm down` manage the laptop cloud, and `tm sql` works only there. `tm check` needs no
+  cloud. All other commands work on AWS too, with `--stack DIR` or `TM_STACK`: the folder in which
+  you ran Terraform.
 - `-h` or `--help` prints the help of a command, `tm --version` the version.
 - Options follow the command. Put `--` before an argument that begins with a hyphen.
 - An error prints one line to standard error: what is wrong and what to do.
-- The laptop cloud keeps its state in `.tm` in a checkout, otherwise in `~/.local/state/tm-pipeline` or below
-  `XDG_STATE_HOME`. `TM_HOME` names another folder. Only the owner may read it: it holds the key that signs requests.
+- The laptop cloud keeps its state in `.tm` in a checkout, otherwise in `~/.local/state/tm-pipeline`
+  or below `XDG_STATE_HOME`. `TM_HOME` names another folder. Only its owner may enter it, because it
+  holds the key that signs requests.
 """
 
 

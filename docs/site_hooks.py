@@ -26,5 +26,5 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Give diagrams the element that mermaid.js looks for, so a theme with the script draws them."""
+    """Give diagrams the element that mermaid.js draws, if a theme has that script."""
     return _MERMAID.sub(r'<pre class="mermaid">\1</pre>', html)
