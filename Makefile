@@ -12,6 +12,7 @@ LINTER := .venv-datacontract
 SECURITY := .venv-security
 PARLIAMENT := .venv-parliament
 FUZZER := .venv-schemathesis
+SITE := .venv-site
 FUNCTIONS := $(notdir $(patsubst %/,%,$(dir $(wildcard functions/*/requirements.txt))))
 LOCKS := $(patsubst functions/requirements-%.txt,%,$(wildcard functions/requirements-*.txt))
 CACHE := $(VENV)/cache
@@ -155,9 +156,14 @@ fix: $(READY) ## format, and fix what the linter can fix
 	terraform fmt -recursive terraform
 
 .PHONY: docs
-docs: $(READY) ## regenerate terraform/README.md and docs/policies
+docs: $(READY) ## generate docs/cli.md, docs/policies and the tables of terraform/README.md
+	$(BIN)/python -m docs.cli_reference
 	$(BIN)/python -m docs.module_readme
 	$(BIN)/python -m docs.deploy_policies
+
+.PHONY: site
+site: $(SITE)/.ready ## build the documentation site into build/site; a broken link fails
+	$(SITE)/bin/mkdocs build --strict
 
 # Only wheels, as in the images: reading the dependencies of an sdist would run its code.
 # functions/requirements-arrow-database.txt is made from requirements/arrow.in, database.in and shared.in.
@@ -169,7 +175,7 @@ lock: $(READY) ## pin requirements/*.in and pyproject.toml's groups with hashes;
 	    --generate-hashes --no-emit-index-url --no-header --no-annotate "$$@"; \
 	}; \
 	compile --group dev requirements/*.in --output-file requirements.txt; \
-	for tool in datacontract parliament schemathesis security; do \
+	for tool in datacontract parliament schemathesis security site; do \
 	  compile --group "$$tool" --output-file "requirements-$$tool.txt"; \
 	done$(foreach lock,$(LOCKS),; \
 	compile $(patsubst %,requirements/%.in,$(sort shared $(subst -, ,$(lock)))) --constraint requirements.txt \
@@ -211,4 +217,4 @@ images: ## build every function's image, tm-pipeline/<function> [BUILDER=buildah
 clean: ## stop the laptop cloud and remove everything that these commands created
 	@if [ -x $(BIN)/tm ]; then $(BIN)/tm down; fi
 	@if [ -x $(BIN)/pre-commit ] && [ -e .git ]; then $(BIN)/pre-commit uninstall; fi
-	rm -rf $(VENV) $(LINTER) $(SECURITY) $(PARLIAMENT) $(FUZZER) .tm build *.egg-info
+	rm -rf $(VENV) $(LINTER) $(SECURITY) $(PARLIAMENT) $(FUZZER) $(SITE) .tm build *.egg-info

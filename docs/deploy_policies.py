@@ -1,6 +1,6 @@
-"""Write the IAM policies of `docs/policies/`: `python -m docs.deploy_policies`.
+"""Generates the IAM policies in `docs/policies/`: `python -m docs.deploy_policies`.
 
-`deploy_policies.toml` says what goes into them and why.
+`deploy_policies.toml` lists their content, with reasons.
 """
 
 import fnmatch
@@ -28,7 +28,7 @@ Statement = dict[str, Any]
 
 
 def main() -> None:
-    """Put the policies in the place of those that are there."""
+    """Replace the policies."""
     FOLDER.mkdir(exist_ok=True)
     for path in FOLDER.glob("*.json"):
         path.unlink()
@@ -51,7 +51,7 @@ def policies() -> dict[str, str]:
 
 
 def types(folder: Path) -> set[str]:
-    """Return the types of a root module's or module's resources, and of its data as `data.…`."""
+    """Return the resource types in a module, and its data sources as `data.…`."""
     text = "".join(path.read_text("utf-8") for path in folder.glob("*.tf"))
     found = re.findall(r'^(resource|data) "(\w+)"', text, re.MULTILINE)
     return {name if kind == "resource" else f"data.{name}" for kind, name in found}
@@ -61,7 +61,7 @@ def actions_of(of_types: Iterable[str]) -> set[str]:
     """Return the actions that resources of these types need.
 
     Raises:
-        ValueError: deploy_policies.toml does not know a type.
+        ValueError: deploy_policies.toml has no entry for a type.
     """
     of_types = set(of_types)
     if unknown := of_types - TABLE["schemas"].keys():
@@ -76,7 +76,7 @@ def actions_of(of_types: Iterable[str]) -> set[str]:
 
 @cache
 def _cfnlint() -> Path:
-    """Return where cfn-lint is; it need not be imported to be read."""
+    """Return the data folder of cfn-lint, without importing it."""
     spec = importlib.util.find_spec("cfnlint")
     if spec is None or spec.origin is None:
         raise ValueError("cfn-lint is missing: run `make setup`.")
@@ -85,7 +85,7 @@ def _cfnlint() -> Path:
 
 @cache
 def _handled(schema: str) -> frozenset[str]:
-    """Return what AWS says that CloudFormation needs for a type."""
+    """Return the actions that CloudFormation needs for a type, according to AWS."""
     if not schema:
         return frozenset()
     schemas = _cfnlint() / "schemas"
@@ -98,13 +98,13 @@ def _handled(schema: str) -> frozenset[str]:
 
 @cache
 def _iam() -> Mapping[str, Any]:
-    """Return every service's actions, in lower case, each with the kinds of resources it takes."""
+    """Return the actions of every service, in lower case, with the resource types of each."""
     found = json.loads((_cfnlint() / "AdditionalSpecs" / "Policies.json").read_text())
     return {service: each["Actions"] for service, each in found.items()}
 
 
 def exists(action: str) -> bool:
-    """Tell whether IAM knows an action; the schemas name some that it does not."""
+    """Return whether IAM has an action; the schemas name some that do not exist."""
     service, _, name = action.partition(":")
     return name.lower() in _iam().get(service, {})
 
@@ -119,7 +119,7 @@ def _is_unused(action: str) -> bool:
 
 
 def _statements(actions: Iterable[str]) -> list[Statement]:
-    """Return statements that allow these actions, each on as little as IAM can tell apart."""
+    """Return statements that allow these actions on the narrowest resources that IAM supports."""
     special = {action: each for each in TABLE["special"] for action in each["actions"]}
     groups: dict[str, list[str]] = {}
     for action in sorted(actions):
@@ -140,20 +140,20 @@ def _statements(actions: Iterable[str]) -> list[Statement]:
 
 
 def _takes_resource(service: str, name: str) -> bool:
-    # To describe or list, some of what is asked for has no name yet, or another one.
+    # Some resources that are described or listed do not exist yet or have other names.
     if service != "s3" and name.startswith(("Describe", "List")):
         return False
     return bool(_iam()[service][name.lower()].get("Resources"))
 
 
 def size(statements: list[Statement]) -> int:
-    """Return how many characters IAM counts of a policy with these statements."""
+    """Return the characters that IAM counts in a policy with these statements."""
     text = json.dumps({"Version": "2012-10-17", "Statement": statements})
     return len("".join(text.split()))
 
 
 def _packed(statements: Iterable[Statement]) -> list[list[Statement]]:
-    """Return the statements, as many together as one managed policy holds."""
+    """Return the statements in groups that each fit into one managed policy."""
     packed: list[list[Statement]] = [[]]
     for each in statements:
         if size([*packed[-1], each]) > MANAGED_POLICY_CHARACTERS:

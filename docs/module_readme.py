@@ -1,4 +1,4 @@
-"""Write what is made of `terraform/README.md`: `python -m docs.module_readme`."""
+"""Generates the tables of `terraform/README.md`: `python -m docs.module_readme`."""
 
 import json
 import re
@@ -17,38 +17,38 @@ _OPTIONS = hcl2.SerializationOptions(preserve_heredocs=False, strip_string_quote
 
 
 def main() -> None:
-    """Put them in the place of those that are there."""
+    """Replace the tables."""
     README.write_text(with_tables(README.read_text()))
 
 
 def with_tables(text: str) -> str:
-    """Return a README with its tables and its regions as the module is now.
+    """Return the README with current tables and regions.
 
     Raises:
-        ValueError: it has no place for them.
+        ValueError: a marker is missing.
     """
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{README} has no place for the tables: put in {BEGIN!r} and {END!r}.")
+        raise ValueError(f"{README} lacks the markers of the tables: add {BEGIN!r} and {END!r}.")
     return f"{before}{BEGIN}\n{regions()}\n{inputs()}\n{outputs()}\n{END}{after}"
 
 
 def regions() -> str:
-    """Return the regions of whose RDS the functions know the certificate authorities."""
+    """Return the regions whose RDS certificate authorities the functions trust."""
     names = re.findall(
         r"^# Amazon RDS (\S+) Root CA RSA2048 G1$", RDS_BUNDLE.read_text(), re.MULTILINE
     )
     listed = ", ".join(f"`{name}`" for name in sorted(names))
     return (
         "## Regions\n\n"
-        "The functions know the certificate authorities of Amazon RDS in these regions: "
+        "The functions trust the certificate authorities of Amazon RDS in these regions: "
         f"{listed}. In another one, set `database_ca_bundle`.\n"
     )
 
 
 def inputs() -> str:
-    """Return the module's variables as a table, in the order of their file."""
+    """Return the variables as a table, in the order of the file."""
     rows = [
         [
             f"`{name}`",
@@ -62,7 +62,7 @@ def inputs() -> str:
 
 
 def outputs() -> str:
-    """Return the module's outputs as a table, in the order of their file."""
+    """Return the outputs as a table, in the order of the file."""
     rows = [
         [f"`{name}`", _prose(block["description"]) + _secrecy(block)]
         for name, block in _blocks("outputs.tf", "output")
@@ -80,7 +80,7 @@ def _secrecy(block: dict[str, Any]) -> str:
 
 
 def _prose(text: str) -> str:
-    """Return a description as one cell: a blank line in it stays a break."""
+    """Return a description as one table cell; a blank line becomes a line break."""
     text = text.replace("\\n", "\n").replace('\\"', '"')
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
     paragraphs = [" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n")]

@@ -1,7 +1,6 @@
-"""Whether a command of the AWS CLI is one: by botocore's models of the services, without AWS.
+"""Checks AWS CLI commands against botocore's service models, without AWS.
 
-The CLI makes its commands from these models: operations and their parameters, with hyphens. What it
-has besides is listed here.
+The CLI generates its commands from these models. `CUSTOM` lists the commands that it adds.
 """
 
 import re
@@ -17,27 +16,27 @@ from botocore.waiter import WaiterModel
 
 SESSION = botocore.session.get_session()
 RENAMED = {"s3api": "s3"}
-# Of docs.aws.amazon.com/cli/latest/userguide/cli-configure-options.html those that we use.
+# The used ones of docs.aws.amazon.com/cli/latest/userguide/cli-configure-options.html.
 GLOBAL = {"cli-binary-format", "output", "profile", "query", "region"}
-# What the CLI does not make from a model, with its options and how many words it takes besides.
+# Options and number of positional words of each command that has no model.
 CUSTOM: dict[tuple[str, str], tuple[set[str], int]] = {
     ("ecr", "get-login-password"): (set(), 0),
     ("logs", "tail"): ({"filter-pattern", "follow", "format", "since"}, 1),
     ("s3", "cp"): (set(), 2),
 }
-# An operation whose answer is a file takes its name.
+# Operations that write their answer to a file, whose name is the last word.
 TAKES_FILE = {("lambda", "invoke")}
 
 
 class Misused(Exception):
-    """What is wrong with a command."""
+    """An invalid command; the message says what is wrong."""
 
 
 def check(words: list[str]) -> None:
-    """See whether the AWS CLI would take a command, given as its words after `aws`.
+    """Check the words after `aws`.
 
     Raises:
-        Misused: it would not.
+        Misused: the AWS CLI would refuse the command.
     """
     service, action, *rest = words
     options, besides = _options(rest)
@@ -65,11 +64,11 @@ def check(words: list[str]) -> None:
 
 
 _OTHER_NAMES = {("lambda", "invoke"): "InvokeFunction", ("s3api", "list-objects-v2"): "ListBucket"}
-"""The actions that IAM does not call as the operation is called."""
+"""IAM actions that are not named like the operation."""
 
 
 def action(words: list[str]) -> str:
-    """Return the IAM action that a command needs, given as its words after `aws`."""
+    """Return the IAM action that the words after `aws` need."""
     service, operation, *_ = words
     if (service, operation) == ("logs", "tail"):
         return "logs:FilterLogEvents"
@@ -79,7 +78,7 @@ def action(words: list[str]) -> str:
 
 
 def _options(words: list[str]) -> tuple[dict[str, list[str]], list[str]]:
-    """Return each option with its values, and the words that come before the options or last."""
+    """Return each option with its values, and the words before the first option."""
     options: dict[str, list[str]] = {}
     besides: list[str] = []
     values = besides
@@ -116,11 +115,11 @@ def _waited(service: str, action: str) -> OperationModel:
         if xform_name(name, "-") == action:
             operation = waiters.get_waiter(name).operation
             return _operation(service, xform_name(operation, "-"))
-    raise Misused(f"{service} waits for no {action}")
+    raise Misused(f"{service} has no waiter {action}")
 
 
 def _check_parameters(operation: OperationModel, options: dict[str, list[str]]) -> set[str]:
-    """See whether parameters are complete and of their types; return options that are none."""
+    """Check that parameters are complete and have the right types; return unknown options."""
     shape: Any = operation.input_shape
     members = {xform_name(name, "-"): each for name, each in shape.members.items()} if shape else {}
     required = {xform_name(name, "-") for name in shape.required_members} if shape else set()
@@ -167,17 +166,17 @@ def _check_one(name: str, shape: Any, value: str) -> None:
 
 
 def _check_query(operation: OperationModel, query: str) -> None:
-    """See whether everything that a query names is in the operation's answer."""
-    said = operation.output_shape
-    sample = _sample(said, ()) if said else {}
-    # A filter would have to fit the sample.
+    """Check that everything that a query names is in the operation's answer."""
+    shape = operation.output_shape
+    sample = _sample(shape, ()) if shape else {}
+    # Without filters, because the sample's values match none.
     found = jmespath.search(re.sub(r"\[\?[^]]*\]", "[]", query), sample)
     if found is None or any(each in (None, []) for each in _leaves(found)):
-        raise Misused(f"--query {query} finds nothing in what {operation.name} answers")
+        raise Misused(f"--query {query} matches nothing in the answer of {operation.name}")
 
 
 def _sample(shape: Any, above: tuple[str, ...]) -> Any:
-    """Return an answer in which every member of a shape is there."""
+    """Return an answer that has every member of a shape."""
     if shape.name in above:
         return None
     above = (*above, shape.name)

@@ -1,4 +1,4 @@
-"""The commands in a text: which there are, and whether `tm` would take one of its own."""
+"""The commands in a Markdown text, and whether `tm` accepts them."""
 
 import re
 import shlex
@@ -14,20 +14,20 @@ _FENCED = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 
 
 def in_blocks(text: str) -> Iterator[list[str]]:
-    """Yield the words of each command in a text's blocks of shell."""
+    """Yield the words of each command in the shell blocks of a text."""
     for block in _BLOCK.findall(text):
         for line in block.replace("\\\n", " ").splitlines():
             yield from _simple(line)
 
 
 def in_line(text: str, command: str) -> list[str]:
-    """Return what stands in a text's lines as code and begins with a command, each once."""
+    """Return the inline code that begins with a command, sorted and each once."""
     code = re.findall(r"`([^`]+)`", _FENCED.sub("", text))
     return sorted({" ".join(each.split()) for each in code if each.startswith(f"{command} ")})
 
 
 def _simple(line: str) -> Iterator[list[str]]:
-    """Split a line at pipes, redirections and the like."""
+    """Split a line of shell into its simple commands."""
     words: list[str] = []
     tokens = shlex.shlex(line, posix=True, punctuation_chars=True)
     tokens.whitespace_split = True
@@ -40,20 +40,20 @@ def _simple(line: str) -> Iterator[list[str]]:
 
 
 def of_tm(words: list[str]) -> tuple[Any, str, list[str]]:
-    """Return a command of `tm`, its name and what follows, of the words after `tm`."""
+    """Return the command that words after `tm` name, its name, and its arguments."""
     group: Any = get_command(app)
     name, found, rest = group.resolve_command(group.make_context("tm", [*words]), words)
     return found, name, rest
 
 
 def parse_tm(words: list[str]) -> None:
-    """Parse a command, given as its words after `tm`, as `tm` does; what it refuses is an error."""
+    """Parse the words after `tm` as `tm` does; raise what it raises."""
     found, name, rest = of_tm(words)
     found.make_context(name, rest)
 
 
 def unknown_options(words: list[str]) -> set[str]:
-    """Return the options that a command of `tm` has not; it may be a sketch, with brackets."""
+    """Return the options that a `tm` command does not have; a usage line with brackets is fine."""
     found, _, rest = of_tm([word.strip("[]") for word in words])
     known = {option for each in found.params for option in (*each.opts, *each.secondary_opts)}
     return {word for word in rest if word.startswith("--")} - known

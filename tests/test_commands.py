@@ -1,4 +1,4 @@
-"""The commands in the documentation: each is one, with options that there are."""
+"""The commands in the documentation exist and take the options that they are given."""
 
 import json
 import re
@@ -38,12 +38,12 @@ def inline(command: str) -> list[str]:
 
 
 @pytest.mark.parametrize("command", blocks("aws"), ids=lambda text: text.replace("\0", " ")[:60])
-def test_a_command_of_aws_in_a_block_is_one(command: str) -> None:
+def test_aws_command_in_a_block_is_valid(command: str) -> None:
     aws_commands.check(command.split("\0"))
 
 
 @pytest.mark.parametrize("command", inline("aws"))
-def test_a_command_of_aws_in_a_line_is_one(command: str) -> None:
+def test_aws_command_in_a_line_is_valid(command: str) -> None:
     [[_, *words]] = in_blocks(f"```sh\n{command}\n```")
     if words != ["--version"]:
         aws_commands.check(words)
@@ -58,10 +58,10 @@ def test_a_command_of_aws_in_a_line_is_one(command: str) -> None:
         ("rds describe-db-clusters --filters Key=x", "--filters has no Key"),
         ("rds describe-events --source-type cluster", "--source-type is one of"),
         ("rds describe-events --duration hour", "--duration is a number"),
-        ("rds describe-db-clusters --query DBClusters[].Arn", "finds nothing"),
-        ("rds describe-db-clusters --query DBClusters[].[Engine,Arn]", "finds nothing"),
+        ("rds describe-db-clusters --query DBClusters[].Arn", "matches nothing"),
+        ("rds describe-db-clusters --query DBClusters[].[Engine,Arn]", "matches nothing"),
         ("rds describe-db-clusters x", "takes 0 words"),
-        ("rds wait db-cluster-gone", "waits for no db-cluster-gone"),
+        ("rds wait db-cluster-gone", "has no waiter db-cluster-gone"),
         ("rds delete-db-cluster --skip-final-snapshot", "needs --db-cluster-identifier"),
         ("rds delete-db-cluster --db-cluster-identifier x y", "takes one value"),
         ("rds delete-db-cluster --db-cluster-identifier", "needs a value"),
@@ -71,30 +71,30 @@ def test_a_command_of_aws_in_a_line_is_one(command: str) -> None:
         ("logs tail /aws/lambda/x --from 1h", "has no --from"),
     ],
 )
-def test_one_that_is_none_would_be_found(command: str, problem: str) -> None:
+def test_invalid_aws_command_is_found(command: str, problem: str) -> None:
     with pytest.raises(aws_commands.Misused) as raised:
         aws_commands.check(command.split())
     assert problem in str(raised.value)
 
 
 @pytest.mark.parametrize("command", blocks("tm"), ids=lambda text: text.replace("\0", " "))
-def test_a_command_of_ours_in_a_block_is_one(command: str) -> None:
+def test_tm_command_in_a_block_is_valid(command: str) -> None:
     parse_tm(command.split("\0"))
 
 
 @pytest.mark.parametrize("command", inline("tm"))
-def test_a_command_of_ours_in_a_line_has_its_options(command: str) -> None:
+def test_tm_command_in_a_line_has_known_options(command: str) -> None:
     if command != "tm --version":
         assert unknown_options(command.split()[1:]) == set()
 
 
-def test_a_sketch_of_what_is_none_would_be_found() -> None:
+def test_unknown_tm_command_and_option_are_found() -> None:
     assert unknown_options(["status", "[ID]", "[--wacht]"]) == {"--wacht"}
     with pytest.raises(typer.TyperException):
         unknown_options(["stats"])
 
 
-def test_the_guide_asks_for_outputs_and_functions_that_there_are() -> None:
+def test_guide_uses_existing_outputs_and_functions() -> None:
     outputs = set(re.findall(r'^output "(\w+)"', (ROOT / "terraform/outputs.tf").read_text(), re.M))
     asked = set(re.findall(r"(?:\$\(|^  )out (\w+(?:\.\w+)?)", GUIDE, re.M))
 
@@ -103,7 +103,7 @@ def test_the_guide_asks_for_outputs_and_functions_that_there_are() -> None:
     assert {each.partition(".")[2] for each in asked if "." in each} <= set(FUNCTIONS)
 
 
-def test_whoever_follows_the_guide_may_do_what_it_says() -> None:
+def test_policies_allow_every_command_of_the_guide() -> None:
     guide = [words[1:] for words in in_blocks(GUIDE) if words[0] == "aws"]
     guide += [line.split()[1:] for line in in_line(GUIDE, "aws") if line != "aws --version"]
     allowed = {
@@ -113,11 +113,11 @@ def test_whoever_follows_the_guide_may_do_what_it_says() -> None:
         for action in statement["Action"]
     }
 
-    # AWS refuses it to nobody.
+    # AWS allows it to every identity.
     assert {aws_commands.action(words) for words in guide} - allowed == {"sts:GetCallerIdentity"}
 
 
-def test_the_guide_names_things_that_the_module_makes() -> None:
+def test_guide_names_resources_of_the_module() -> None:
     module = "".join(path.read_text() for path in sorted((ROOT / "terraform").glob("*.tf")))
     for made in (
         'aurora_id      = "${var.name}-database"',
@@ -135,26 +135,26 @@ def test_the_guide_names_things_that_the_module_makes() -> None:
         assert made in module
 
 
-def test_the_guide_expects_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_guide_expects_the_printed_output(capsys: pytest.CaptureFixture[str]) -> None:
     relations = [contract.relation for contract in odcs.load_all().values()]
     user.show("nobody", [])
     leftovers.tell([], "tm-pipeline")
     no_rows, nothing_left = capsys.readouterr().out.splitlines()
     expected = " ".join(GUIDE.split())
 
-    for said in (
+    for printed in (
         json.dumps(asdict(Migration(tables=["source", *relations]))),
         no_rows,
         nothing_left.partition(" (")[0],
     ):
-        assert f"`{said}`" in expected
+        assert f"`{printed}`" in expected
     for check in ("landing", "subscriptions", "alarms"):
         assert check in doctor.CHECKS
     assert "deletion_protection is on" in (ROOT / "terraform" / "protection.tf").read_text()
     assert "docker buildx build failed" in (ROOT / "terraform" / "build_image.sh").read_text()
 
 
-def test_the_guide_counts_the_rules() -> None:
+def test_guide_counts_the_rules() -> None:
     alerts = (ROOT / "terraform" / "alerts.tf").read_text()
     [events] = re.findall(r"^  alert_events = {\n(.*?)^  }", alerts, re.M | re.S)
     by_pattern = re.findall(r"^    ([\w-]+) = {", events, re.M)
@@ -167,14 +167,14 @@ def test_the_guide_counts_the_rules() -> None:
 
 
 @pytest.mark.parametrize(("title", "text"), SECTIONS, ids=[title for title, _ in SECTIONS])
-def test_a_section_of_the_guide_says_what_one_needs_to_know(title: str, text: str) -> None:
+def test_guide_section_has_all_points(title: str, text: str) -> None:
     points = re.findall(r"^- \*\*(.+?)\*\*", text, re.MULTILINE)
     assert points == ["Why", "Run", "Expect", "If it differs"]
     anchor = re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
     assert re.search(rf"^\| \[\d+\]\(#\d+-{anchor}\) \| \d+", GUIDE, re.MULTILINE)
 
 
-def test_the_guide_takes_about_an_hour() -> None:
+def test_guide_takes_about_an_hour() -> None:
     minutes = re.findall(r"^\| \[\d+\]\(\S+\) \| (\d+)", GUIDE, re.MULTILINE)
     assert len(minutes) == len(SECTIONS)
     assert 50 <= sum(map(int, minutes)) <= 70

@@ -9,9 +9,7 @@ from typing import Any
 import boto3
 import pytest
 from packaging.requirements import Requirement
-from typer.main import get_command
 
-from cli.main import app
 from shared import odcs, settings
 from shared.columns import TYPES
 from shared.contract import Format, HeaderPolicy, Lookup
@@ -229,18 +227,7 @@ def test_test_log_table_matches_terraform(laptop: Laptop, log_table: str) -> Non
     assert shape(boto3.client("dynamodb", region_name=REGION), log_table) == real
 
 
-README = (CHECKOUT / "README.md").read_text("utf-8")
 DOCUMENTS = [*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/**/*.md")]
-
-
-def test_readme_commands_exist() -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
-    commands = set(get_command(app).commands)  # type: ignore[attr-defined]
-
-    assert set(re.findall(r"\bmake ([a-z-]+)", README)) <= targets
-    assert set(re.findall(r"\btm ([a-z]+)", README)) <= commands
-    assert targets >= {"run", "test"}
-    assert {"make run", "make test"} <= set(re.findall(r"^\$ (make \w+)$", README, re.MULTILINE))
 
 
 def test_documented_loops_name_every_function() -> None:
@@ -249,30 +236,6 @@ def test_documented_loops_name_every_function() -> None:
     loops = [loop for text in texts for loop in re.findall(r"for function in (.*?);", text)]
 
     assert loops == [" ".join(FUNCTIONS)]
-
-
-def test_architecture_lists_every_folder() -> None:
-    folders = {
-        path.name for path in CHECKOUT.iterdir() if path.is_dir() and not path.name.startswith(".")
-    }
-    architecture = (CHECKOUT / "docs" / "architecture.md").read_text("utf-8")
-    made = {"__pycache__", "build", "site"}
-    ignored = {name for name in folders if name.endswith(".egg-info") or name in made}
-
-    assert set(re.findall(r"^\| `([a-z_]+)/` ", architecture, re.MULTILINE)) == folders - ignored
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_resolve(document: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text("utf-8")):
-        assert (document.parent / target).exists(), target
-
-
-def test_decision_numbers_have_no_gap() -> None:
-    numbers = sorted(int(path.name[:4]) for path in CHECKOUT.glob("docs/decisions/[0-9]*.md"))
-
-    assert numbers == list(range(1, len(numbers) + 1))
-    assert numbers
 
 
 CONTRACTS = (CHECKOUT / "docs" / "contracts.md").read_text("utf-8")

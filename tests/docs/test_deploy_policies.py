@@ -1,4 +1,4 @@
-"""The policies for those who deploy and operate: all that is needed, and nothing made up."""
+"""The IAM policies for deploying and operating contain every needed action, and only real ones."""
 
 import fnmatch
 import json
@@ -24,14 +24,14 @@ CONDITION_KEYS = {
     "kms:GrantIsForAWSResource": {"kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"},
     "kms:ViaService": {"kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:RetireGrant"},
 }
-"""The actions that support a condition key, of those that the policies use."""
+"""The actions in the policies that support each condition key."""
 
 
-def test_they_are_as_the_module_is() -> None:
+def test_policies_are_current() -> None:
     assert deploy_policies.policies() == POLICIES, "run `make docs`"
 
 
-def test_every_type_of_resource_has_its_actions() -> None:
+def test_every_resource_type_has_actions() -> None:
     folders = [deploy_policies.MODULE, *(deploy_policies.MODULE / "examples").iterdir()]
     types = set().union(*map(deploy_policies.types, folders))
 
@@ -39,7 +39,7 @@ def test_every_type_of_resource_has_its_actions() -> None:
     assert deploy_policies.actions_of(types)
 
 
-def test_the_document_s_own_policies_are_some() -> None:
+def test_policies_in_the_page_are_valid() -> None:
     text = (deploy_policies.ROOT / "docs" / "deploy.md").read_text("utf-8")
     blocks = re.findall(r"^ *```json\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
     found = [each for block in blocks for each in json.loads(block)["Statement"]]
@@ -50,22 +50,22 @@ def test_the_document_s_own_policies_are_some() -> None:
     assert {each for each in actions if not deploy_policies.exists(each)} == set()
 
 
-def test_a_type_without_an_entry_is_found() -> None:
+def test_resource_type_without_an_entry_is_an_error() -> None:
     with pytest.raises(ValueError, match="no schema for aws_sqs_queue"):
         deploy_policies.actions_of({"aws_vpc", "aws_sqs_queue"})
 
 
-def test_every_action_is_one_that_iam_knows() -> None:
+def test_every_action_exists_in_iam() -> None:
     written = {action for each in STATEMENTS for action in each["Action"]}
     tables = chain(TABLE["provider"], TABLE["special"], TABLE["others"])
-    said = {action for each in tables for action in each["actions"]}
+    listed = {action for each in tables for action in each["actions"]}
 
-    assert {each for each in written | said if not deploy_policies.exists(each)} == set()
+    assert {each for each in written | listed if not deploy_policies.exists(each)} == set()
     assert not deploy_policies.exists("s3:PutBucketReplication")
 
 
-def test_nothing_is_left_out_that_nobody_would_let_in() -> None:
-    """A pattern that matches nothing may be misspelt."""
+def test_every_exclusion_matches_an_action_and_has_a_reason() -> None:
+    # A pattern that matches nothing may be misspelt.
     named = set().union(*map(deploy_policies._handled, TABLE["schemas"].values()))
     patterns = [pattern for each in TABLE["unused"] for pattern in each["actions"]]
 
@@ -74,12 +74,12 @@ def test_nothing_is_left_out_that_nobody_would_let_in() -> None:
 
 
 @pytest.mark.parametrize("name", POLICIES)
-def test_a_managed_policy_holds_each(name: str) -> None:
+def test_policy_fits_a_managed_policy(name: str) -> None:
     size = deploy_policies.size(json.loads(POLICIES[name])["Statement"])
     assert size <= deploy_policies.MANAGED_POLICY_CHARACTERS
 
 
-def test_what_has_a_name_is_the_stack_s() -> None:
+def test_named_resources_are_limited_to_the_stack() -> None:
     nameless = {"apigateway", "ec2", "events", "execute-api", "iam", "kms", "rds", "secretsmanager"}
     wide = {
         (arn.split(":")[2], arn)
@@ -92,7 +92,7 @@ def test_what_has_a_name_is_the_stack_s() -> None:
     assert ("rds", "arn:aws:rds:*:*:*:default*") in wide
 
 
-def test_on_everything_only_what_iam_cannot_narrow_down() -> None:
+def test_only_unscopable_actions_are_allowed_on_all_resources() -> None:
     found = {action for each in STATEMENTS if "*" in each["Resource"] for action in each["Action"]}
     writes = {each for each in found if not re.match(r"[\w-]+:(Describe|Get|List|Test)", each)}
 
@@ -104,7 +104,7 @@ def test_on_everything_only_what_iam_cannot_narrow_down() -> None:
 
 
 def test_every_action_supports_the_condition_keys_of_its_statement() -> None:
-    """AWS sends no other keys with a request, so the statement would never allow the action."""
+    """A statement with an unsupported condition key never allows the action."""
     found = {
         (key, action)
         for each in STATEMENTS
@@ -117,7 +117,7 @@ def test_every_action_supports_the_condition_keys_of_its_statement() -> None:
     assert {(key, each) for key, each in found if each not in CONDITION_KEYS[key]} == set()
 
 
-def test_roles_are_passed_to_functions_and_state_machine_alone() -> None:
+def test_roles_are_passed_only_to_functions_and_state_machine() -> None:
     [passing] = [each for each in STATEMENTS if "iam:PassRole" in each["Action"]]
 
     assert passing["Resource"] == ["arn:aws:iam::*:role/tm-pipeline*"]

@@ -1,4 +1,4 @@
-"""The tutorial, to the letter: every file that it gives is written, every command run."""
+"""Follow the tutorial: write every file that it shows and run every command."""
 
 import re
 from pathlib import Path
@@ -17,12 +17,12 @@ BLOCK = re.compile(
     r"(?P<before>[^\n]*(?:\n[^\n`#][^\n]*)*)\n\n```(?P<kind>\w+)\n(?P<text>.*?)```", re.DOTALL
 )
 SHOWN = {"console"}
-"""Blocks that are for an account of AWS."""
+"""Blocks that need an AWS account."""
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """A newcomer's: nothing of this project, and versions of packages that are known to work."""
+    """Return an environment without this project, with pinned package versions."""
     locked = (CHECKOUT / "requirements.txt").read_text()
     constraints = tmp_path / "constraints.txt"
     constraints.write_text(
@@ -34,26 +34,28 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return given | {"PIP_CONSTRAINT": str(constraints), "TM_HOME": str(home), "COLUMNS": "200"}
 
 
-def test_the_tutorial(repository: Repository, tmp_path: Path, environment: dict[str, str]) -> None:
+def test_tutorial_works(
+    repository: Repository, tmp_path: Path, environment: dict[str, str]
+) -> None:
     folder = tmp_path / "shop"
     folder.mkdir()
     text = TUTORIAL.read_text("utf-8")
     address = "https://<host>/<owner>/tm-pipeline.git"
-    # pip wants a host, also in the address of a file.
+    # pip requires a host in a file address.
     text = text.replace(f"git+{address}", f"git+file://localhost{repository.folder}")
     text = text.replace(address, repository.url)
     text = text.replace("<tag>", repository.tag)
-    said, told = "", set()
+    output, written = "", set()
     try:
         for block in BLOCK.finditer(text):
             match block["kind"]:
                 case "sh":
                     done = run("sh", "-euc", block["text"], cwd=folder, env=environment)
                     assert done.returncode == 0, f"{block['text']}\n{done.stdout}\n{done.stderr}"
-                    said = done.stdout
+                    output = done.stdout
                 case "text":
                     for line in block["text"].splitlines():
-                        assert line in said, said
+                        assert line in output, output
                 case kind if kind not in SHOWN:
                     [name] = re.findall(
                         r"`([\w./-]+\.\w+)`", block["before"].rpartition("\n\n")[2]
@@ -61,10 +63,10 @@ def test_the_tutorial(repository: Repository, tmp_path: Path, environment: dict[
                     path = folder / name
                     path.parent.mkdir(exist_ok=True)
                     path.write_text(block["text"])
-                    told.add(name)
+                    written.add(name)
     finally:
         run("sh", "-c", ".venv/bin/tm down", cwd=folder, env=environment)
-    assert told == {
+    assert written == {
         "contracts/orders.odcs.yaml",
         "orders.csv",
         "contracts/customers.odcs.yaml",
