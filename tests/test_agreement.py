@@ -315,7 +315,7 @@ def test_the_example_of_a_contract_is_one(tmp_path: Path) -> None:
 
     contract = odcs.load(path)
 
-    assert contract.header == ("Person", "Day")
+    assert contract.header == ("Person", "Day", "Hours", "Reason", "Approved")
     assert [rule.name for rule in contract.column("Day").rules] == [
         "required",
         "day_of_this_century",
