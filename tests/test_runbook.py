@@ -1,4 +1,4 @@
-"""docs/runbook.md has a section for each alert and alarm, and its commands exist."""
+"""The runbook has a section on each kind of alert and alarm, and its commands are valid."""
 
 import json
 import re
@@ -25,7 +25,7 @@ def sections(kind: str) -> list[str]:
     return [title.removeprefix(f"{kind}: ") for title in SECTIONS if title.startswith(f"{kind}: ")]
 
 
-def test_runbook_has_one_section_per_alert_kind() -> None:
+def test_runbook_has_one_section_per_kind_of_alert() -> None:
     assert sections("Alert") == list(Kind)
 
 
@@ -39,24 +39,26 @@ def test_runbook_has_one_section_per_alarm(laptop: Laptop) -> None:
         for alarm in page["CompositeAlarms"] + page["MetricAlarms"]
     }
     # A section has the name of its alarm, or the common prefix of several alarms.
-    sections_of = {
+    linked = {
         name: description.rpartition("See docs/runbook.md, Alarm: ")[2].removesuffix(".")
         for name, description in named.items()
     }
 
-    assert all(name == section or name.startswith(f"{section}-") for name, section in sections_of.items())
-    assert set(sections_of.values()) == set(sections("Alarm"))
+    assert all(
+        name == section or name.startswith(f"{section}-") for name, section in linked.items()
+    )
+    assert set(linked.values()) == set(sections("Alarm"))
 
 
 @pytest.mark.parametrize("title", SECTIONS)
-def test_section_has_five_points(title: str) -> None:
+def test_runbook_section_has_every_point(title: str) -> None:
     points = re.findall(r"^- \*\*(.+?)\*\*: \S", SECTIONS[title], re.MULTILINE)
     assert points == ["Meaning", "Data", "Check", "Fix", "Escalate"]
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in a folder with the files that the commands name."""
+    """A working directory with the files in the commands."""
     monkeypatch.chdir(tmp_path)
     for name in ("FILE", "rejects.csv"):
         (tmp_path / name).touch()
@@ -64,7 +66,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("command", TM)
-def test_tm_command_parses(command: str) -> None:
+def test_runbook_tm_command_is_valid(command: str) -> None:
     parse_tm(shlex.split(command)[1:])
 
 
@@ -72,13 +74,13 @@ def test_tm_command_parses(command: str) -> None:
 @pytest.mark.parametrize(
     "command", ["tm stats", "tm status --wacht", "tm replay", "tm drop FILE --date today"]
 )
-def test_invalid_tm_command_is_detected(command: str) -> None:
+def test_invalid_tm_command_is_found(command: str) -> None:
     with pytest.raises(typer.TyperException):
         parse_tm(shlex.split(command)[1:])
 
 
 @pytest.mark.parametrize("command", AWS)
-def test_aws_command_reads_a_log_or_invokes_a_function(command: str) -> None:
+def test_runbook_aws_command_is_valid(command: str) -> None:
     if wake := re.fullmatch(r"aws lambda invoke --function-name tm-pipeline-(\w+) (.+)", command):
         options = "--cli-binary-format raw-in-base64-out --payload"
         assert wake[1] in FUNCTIONS
@@ -90,7 +92,7 @@ def test_aws_command_reads_a_log_or_invokes_a_function(command: str) -> None:
     assert tail[2] in {None, " --filter-pattern ERROR", " --filter-pattern '\"ID\"'"}
 
 
-def test_doctor_lines_exist() -> None:
+def test_runbook_names_existing_lines_of_doctor() -> None:
     named = set()
     for lines in re.findall(r"lines? ((?:`[a-z ]+`(?:, | and )?)+)", " ".join(RUNBOOK.split())):
         named |= set(re.findall(r"`([a-z ]+)`", lines))
