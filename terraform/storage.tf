@@ -132,7 +132,7 @@ resource "aws_s3_bucket_notification" "landing" {
 
   # The first file must find the version it is read by, a machine to run it and the database. It does not wait for
   # migrate: that fails as long as one table's contract is wrong, and the files of the others must come in
-  # (docs/decisions/0010-contract-changes.md).
+  # (docs/decisions/0010-contracts-that-change.md).
   depends_on = [
     aws_lambda_permission.trigger,
     aws_rds_cluster_instance.this,
