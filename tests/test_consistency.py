@@ -279,7 +279,7 @@ def test_documented_contract_is_valid(tmp_path: Path) -> None:
 
     contract = odcs.load(path)
 
-    assert contract.header == ("Person", "Day")
+    assert contract.header == ("Person", "Day", "Hours", "Reason", "Approved")
     assert [rule.name for rule in contract.column("Day").rules] == [
         "required",
         "day_of_this_century",

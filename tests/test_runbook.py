@@ -1,4 +1,4 @@
-"""The runbook: a section on each message that the pipeline sends, and commands that there are."""
+"""The runbook has a section on each kind of alert and alarm, and its commands are valid."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from tests.fixtures.laptop import Laptop
 
 RUNBOOK = Path(__file__).parent.parent.joinpath("docs", "runbook.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^### (.+?)\n(.*?)(?=^##|\Z)", RUNBOOK, flags=re.MULTILINE | re.DOTALL))
-OURS = in_line(RUNBOOK, "tm")
+TM = in_line(RUNBOOK, "tm")
 AWS = in_line(RUNBOOK, "aws")
 
 
@@ -25,11 +25,11 @@ def sections(kind: str) -> list[str]:
     return [title.removeprefix(f"{kind}: ") for title in SECTIONS if title.startswith(f"{kind}: ")]
 
 
-def test_each_kind_of_alert_has_a_section_and_no_other() -> None:
+def test_runbook_has_one_section_per_kind_of_alert() -> None:
     assert sections("Alert") == list(Kind)
 
 
-def test_each_alarm_has_a_section_and_no_other(laptop: Laptop) -> None:
+def test_runbook_has_one_section_per_alarm(laptop: Laptop) -> None:
     prefix = f"{laptop.stack.outputs['name']}-"
     paginator = laptop.aws.client("cloudwatch").get_paginator("describe_alarms")
     pages = paginator.paginate(AlarmNamePrefix=prefix, AlarmTypes=["CompositeAlarm", "MetricAlarm"])
@@ -38,33 +38,35 @@ def test_each_alarm_has_a_section_and_no_other(laptop: Laptop) -> None:
         for page in pages
         for alarm in page["CompositeAlarms"] + page["MetricAlarms"]
     }
-    # A section's name is that of its alarm, or, where there are several, how they begin.
-    said = {
+    # A section has the name of its alarm, or the common prefix of several alarms.
+    linked = {
         name: description.rpartition("See docs/runbook.md, Alarm: ")[2].removesuffix(".")
         for name, description in named.items()
     }
 
-    assert all(name == section or name.startswith(f"{section}-") for name, section in said.items())
-    assert set(said.values()) == set(sections("Alarm"))
+    assert all(
+        name == section or name.startswith(f"{section}-") for name, section in linked.items()
+    )
+    assert set(linked.values()) == set(sections("Alarm"))
 
 
 @pytest.mark.parametrize("title", SECTIONS)
-def test_a_section_says_what_one_needs_to_know(title: str) -> None:
+def test_runbook_section_has_every_point(title: str) -> None:
     points = re.findall(r"^- \*\*(.+?)\*\*: \S", SECTIONS[title], re.MULTILINE)
-    assert points == ["Means", "Left unchanged", "Look at", "Put right", "Escalate"]
+    assert points == ["Meaning", "Data", "Check", "Fix", "Escalate"]
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder with the files that the commands name."""
+    """A working directory with the files in the commands."""
     monkeypatch.chdir(tmp_path)
     for name in ("FILE", "rejects.csv"):
         (tmp_path / name).touch()
 
 
 @pytest.mark.usefixtures("here")
-@pytest.mark.parametrize("command", OURS)
-def test_a_command_of_ours_is_one(command: str) -> None:
+@pytest.mark.parametrize("command", TM)
+def test_runbook_tm_command_is_valid(command: str) -> None:
     parse_tm(shlex.split(command)[1:])
 
 
@@ -72,13 +74,13 @@ def test_a_command_of_ours_is_one(command: str) -> None:
 @pytest.mark.parametrize(
     "command", ["tm stats", "tm status --wacht", "tm replay", "tm drop FILE --date today"]
 )
-def test_one_that_is_none_would_be_found(command: str) -> None:
+def test_invalid_tm_command_is_found(command: str) -> None:
     with pytest.raises(typer.TyperException):
         parse_tm(shlex.split(command)[1:])
 
 
 @pytest.mark.parametrize("command", AWS)
-def test_a_command_of_aws_reads_the_log_of_a_function_or_wakes_it(command: str) -> None:
+def test_runbook_aws_command_is_valid(command: str) -> None:
     if wake := re.fullmatch(r"aws lambda invoke --function-name tm-pipeline-(\w+) (.+)", command):
         options = "--cli-binary-format raw-in-base64-out --payload"
         assert wake[1] in FUNCTIONS
@@ -90,7 +92,7 @@ def test_a_command_of_aws_reads_the_log_of_a_function_or_wakes_it(command: str) 
     assert tail[2] in {None, " --filter-pattern ERROR", " --filter-pattern '\"ID\"'"}
 
 
-def test_the_lines_of_the_doctor_are_called_so() -> None:
+def test_runbook_names_existing_lines_of_doctor() -> None:
     named = set()
     for lines in re.findall(r"lines? ((?:`[a-z ]+`(?:, | and )?)+)", " ".join(RUNBOOK.split())):
         named |= set(re.findall(r"`([a-z ]+)`", lines))

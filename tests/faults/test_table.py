@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAD = ["Fault", "What the pipeline does by itself", "Table", "Log", "The team is told"]
-HEAD += ["What you do", "Test"]
+HEAD = ["Fault", "Automatic reaction", "Table", "Log", "Alert", "Your action", "Test"]
 
 
 def rows() -> list[list[str]]:
