@@ -49,12 +49,32 @@ def run(event: dict[str, Any]) -> Run:
     [
         (State.TRANSFORM, {}, "Broken", "SourceUnreadable: cannot read version v1"),
         (State.TEST, {"error": "Refused", "cause": "it is empty"}, "Refused", "it is empty"),
-        (State.LOAD, {"status": "TIMED_OUT", "error": None}, "Timed Out", "took longer than the"),
-        (State.LOAD, {"error": "States.Timeout", "cause": None}, "Timed Out", "longer than it may"),
+        (
+            State.LOAD,
+            {"status": "TIMED_OUT", "error": None},
+            "Timed Out",
+            "exceeded the timeout of the",
+        ),
+        (
+            State.LOAD,
+            {"error": "States.Timeout", "cause": None},
+            "Timed Out",
+            "the function exceeded its timeout",
+        ),
         (State.TEST, {"error": "Sandbox.Timedout", "cause": "600 s"}, "Timed Out", "600 s"),
-        (State.LOAD, {"status": "ABORTED", "cause": "by Ned"}, "Aborted", "by hand: by Ned"),
-        (None, {"status": "ABORTED", "error": None, "cause": None}, "Aborted", "no cause"),
-        (None, {"error": "Lambda.Unknown", "cause": "137"}, "Crashed", "died (Lambda.Unknown: 137"),
+        (
+            State.LOAD,
+            {"status": "ABORTED", "cause": "by Ned"},
+            "Aborted",
+            "an operator stopped the run: by Ned",
+        ),
+        (None, {"status": "ABORTED", "error": None, "cause": None}, "Aborted", "no cause given"),
+        (
+            None,
+            {"error": "Lambda.Unknown", "cause": "137"},
+            "Crashed",
+            "crashed (Lambda.Unknown: 137",
+        ),
         (State.TRANSFORM, {"error": "Runtime.ExitError", "cause": "9"}, "Crashed", "ExitError: 9"),
         (State.LOAD, {"error": "DatabaseUnavailable", "cause": "gone"}, "Broken", "gone"),
         (None, {"error": "ClientError", "cause": "denied"}, "Broken", "ClientError: denied"),
@@ -100,7 +120,8 @@ def test_a_run_that_was_started_by_hand_is_told_too(
             {
                 "status": "Ingestion Fail",
                 "latestState": "transform",
-                "reason": "SourceUnreadable: cannot read version v1 (it was run again since)",
+                "reason": "SourceUnreadable: cannot read version v1 "
+                "(the ingestion has been run again since)",
             },
         ),
         (
@@ -138,7 +159,7 @@ def test_an_end_that_is_heard_of_after_the_replay_began(
     (message,) = messages()
     assert wanted.items() <= message.items()
     assert message["executionArn"] == run.execution_arn
-    assert "watch found it" in message["noticed"]
+    assert "watch found the file" in message["noticed"]
     after = item_of(log, ingestion)
     assert before | {"alerts": after["alerts"]} == after, "the item is the replay's"
 
@@ -187,10 +208,10 @@ def test_an_end_that_nobody_wants_to_hear_of_is_settled(
 @pytest.mark.usefixtures("messages")
 def test_what_makes_no_sense_is_an_error() -> None:
     empty = {"detail-type": "Step Functions Execution Status Change", "detail": {}}
-    with pytest.raises(InvalidEvent, match="lacks or garbles"):
+    with pytest.raises(InvalidEvent, match="missing or invalid field"):
         handler(empty, lambda_context())
     detail = {"ingestedID": "x", "ingestedTable": "unmatched"}
-    with pytest.raises(InvalidEvent, match="not in the log"):
+    with pytest.raises(InvalidEvent, match="without a log item"):
         handler({"detail-type": "Ingestion Rejected", "detail": detail}, lambda_context())
 
 

@@ -101,9 +101,9 @@ SPOKEN: dict[str, tuple[Kind, dict[str, Any], Any]] = {
         )
         for state in ("test", "load")
     },
-    "crashed": (Kind.CRASHED, FAILED | {"haltReason": "the function died (exit 137)"}, None),
-    "timed-out": (Kind.TIMED_OUT, FAILED | {"haltReason": "the run took longer"}, None),
-    "aborted": (Kind.ABORTED, FAILED | {"haltReason": "the run was stopped by hand"}, None),
+    "crashed": (Kind.CRASHED, FAILED | {"haltReason": "the function crashed (exit 137)"}, None),
+    "timed-out": (Kind.TIMED_OUT, FAILED | {"haltReason": "the run exceeded its timeout"}, None),
+    "aborted": (Kind.ABORTED, FAILED | {"haltReason": "an operator stopped the run"}, None),
     "rejected": (Kind.REJECTED, UNMATCHED, None),
     "rejected-lost-event": (Kind.REJECTED, UNMATCHED | {"foundBy": "watch"}, None),
     "missing": (Kind.MISSING, MISSING, None),
@@ -170,8 +170,10 @@ def test_a_lost_event_is_said_once_and_to_everybody() -> None:
     assert is_wanted(Kind.LOADED, found, AlertOn.FAILURES)
     assert not is_wanted(Kind.LOADED, again, AlertOn.FAILURES)
     said = compose(found, None, Kind.LOADED).text
-    assert "Noticed: no event of S3 told of this file: watch found it and started its run" in said
-    assert "Noticed" not in compose(again, None, Kind.LOADED).text
+    assert (
+        "Note: the S3 event of this file was lost; watch found the file and started a run" in said
+    )
+    assert "Note:" not in compose(again, None, Kind.LOADED).text
 
 
 def test_both_forms_reach_the_topic(alerts: Received) -> None:
