@@ -149,7 +149,7 @@ def test_a_line_of_15_mib_is_refused_and_told_once(pipeline: Pipeline) -> None:
         ("", "the file is empty"),
         (
             checkins(f",{AT},1,x", f"ned,{AT},1,x,y"),
-            "no row would be loaded; 2 of 2 rows failed: user is missing (1×, first at line 2); "
+            "every row is rejected; 2 of 2 rows failed: user is missing (1×, first at line 2); "
             "5 values where the header has 4 (1×, first at line 3)",
         ),
     ],

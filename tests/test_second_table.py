@@ -84,7 +84,7 @@ def test_rows_are_cast_and_judged_by_the_contract_alone(tmp_path: Path) -> None:
     ("rows", "negative", "reason"),
     [
         (100, 4, None),
-        (100, 5, "5 of 100 rows fail budget_not_negative of Budget €, fewer than 5% may"),
+        (100, 5, "5 of 100 rows fail budget_not_negative of Budget €; allowed: fewer than 5%"),
         (
             10_001,
             0,

@@ -50,7 +50,7 @@ MISSING = {
     "status": "missing",
     "sourceKey": "table=dailycheckins/year=2024/month=3/day=3/",
     "dataDate": "2024-03-03",
-    "haltReason": "no file of 2024-03-03 has come",
+    "haltReason": "no file for 2024-03-03 has landed",
 }
 
 
@@ -90,7 +90,8 @@ SPOKEN: dict[str, tuple[Kind, dict[str, Any], Any]] = {
     ),
     "failed-tests-no-row": (
         Kind.FAILED_TESTS,
-        FAILED | {"state": "test", "haltReason": "the file holds 1 rows, some asks for at least 2"},
+        FAILED
+        | {"state": "test", "haltReason": "the file has 1 rows; rule some requires at least 2"},
         None,
     ),
     **{
@@ -109,7 +110,8 @@ SPOKEN: dict[str, tuple[Kind, dict[str, Any], Any]] = {
     "missing": (Kind.MISSING, MISSING, None),
     "missing-came-and-failed": (
         Kind.MISSING,
-        MISSING | {"haltReason": f"it came, but {ID} ended in test/fail", "failedID": ID},
+        MISSING
+        | {"haltReason": f"it landed, but ingestion {ID} ended with test/fail", "failedID": ID},
         None,
     ),
 }

@@ -303,7 +303,8 @@ def test_an_older_version_does_not_replace_a_newer(
     version = newer["source"]["versionId"]
     assert verdict == {
         "outcome": "superseded",
-        "reason": f"the table holds version {version} of the same key, and this one is not newer",
+        "reason": f"the table already holds version {version} of this key; "
+        "this version is not newer",
         "rowsRead": 1,
         "rowsLoaded": 0,
         "rowsRejected": 0,
@@ -431,7 +432,7 @@ def test_a_part_that_went_missing(loaded: Database, s3: "S3Client") -> None:
     for lost in range(3):
         event = drop(s3, [row()], [row(), row()], [row()])
         s3.delete_object(Bucket=STAGING, Key=_part(event, lost))
-        with pytest.raises(StagingIncomplete, match="holds 2 parts, but Transform wrote 3"):
+        with pytest.raises(StagingIncomplete, match="has 2 parts, but Transform wrote 3"):
             load(event)
     _stays_as_it_was(loaded)
 
@@ -441,7 +442,7 @@ def test_a_part_that_another_try_left(loaded: Database, s3: "S3Client") -> None:
     copied = f"{STAGING}/{_part(event, 0)}"
     s3.copy_object(Bucket=STAGING, Key=_part(event, 2), CopySource=copied)
 
-    with pytest.raises(StagingIncomplete, match="holds 3 parts, but Transform wrote 2"):
+    with pytest.raises(StagingIncomplete, match="has 3 parts, but Transform wrote 2"):
         load(event)
 
     _stays_as_it_was(loaded)
@@ -452,7 +453,7 @@ def test_a_part_in_the_place_of_another(loaded: Database, s3: "S3Client") -> Non
     copied = f"{STAGING}/{_part(event, 0)}"
     s3.copy_object(Bucket=STAGING, Key=_part(event, 1), CopySource=copied)
 
-    with pytest.raises(StagingIncomplete, match="holds 2 clean rows, but Transform wrote 3"):
+    with pytest.raises(StagingIncomplete, match="has 2 clean rows, but Transform wrote 3"):
         load(event)
 
     _stays_as_it_was(loaded)
@@ -501,7 +502,9 @@ def test_rejects_that_no_count_tells_of(loaded: Database, s3: "S3Client") -> Non
 def test_a_reject_of_a_row_that_is_not_there(loaded: Database, s3: "S3Client") -> None:
     event = drop(s3, [row(), row()], rejects=[reject(2), reject(99)])
 
-    with pytest.raises(RowsUnaccounted, match="2 rows were read, but 1 would be loaded and 2 are"):
+    with pytest.raises(
+        RowsUnaccounted, match=r"Transform read 2 rows of .*, but Load would load 1 and 2 are"
+    ):
         load(event)
 
     _stays_as_it_was(loaded)

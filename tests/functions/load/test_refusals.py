@@ -89,7 +89,7 @@ def test_exactly_the_rows_that_exceed_postgresql_s_limits_are_found(
 def test_many_are_found_call_by_call(
     notes: Database, s3: "S3Client", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refusals, "MOST", 3)
+    monkeypatch.setattr(refusals, "MAX_ROWS", 3)
     event = staged(s3, dict.fromkeys(range(2, 7), TOO_WIDE))
 
     first = handler(event, lambda_context())

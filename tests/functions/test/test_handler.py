@@ -136,7 +136,7 @@ def test_a_part_that_is_missing_halts(s3: "S3Client", log: IngestionLog) -> None
     ingestion, event = transformed(s3, log, *ROWS)
     parquet.delete(Staging(STAGING, ingestion).clean_prefix)
 
-    with pytest.raises(StagingIncomplete, match="0 parts, Transform wrote 1"):
+    with pytest.raises(StagingIncomplete, match="0 parts, but Transform wrote 1"):
         handler(event, lambda_context())
 
 
@@ -145,7 +145,7 @@ def test_a_part_too_many_halts(s3: "S3Client", log: IngestionLog) -> None:
     prefix = Staging(STAGING, ingestion).clean_prefix
     parquet.write(parquet.read(prefix + part_name(0)), prefix + part_name(1))
 
-    with pytest.raises(StagingIncomplete, match="2 parts, Transform wrote 1"):
+    with pytest.raises(StagingIncomplete, match="2 parts, but Transform wrote 1"):
         handler(event, lambda_context())
 
 
@@ -154,5 +154,5 @@ def test_a_row_that_is_missing_halts(s3: "S3Client", log: IngestionLog) -> None:
     uri = Staging(STAGING, ingestion).clean_prefix + part_name(0)
     parquet.write(parquet.read(uri).slice(1), uri)
 
-    with pytest.raises(StagingIncomplete, match="5 clean rows, Transform wrote 6"):
+    with pytest.raises(StagingIncomplete, match="5 clean rows, but Transform wrote 6"):
         handler(event, lambda_context())

@@ -48,12 +48,12 @@ def test_a_threshold_halts_the_file(threshold: dict[str, Any], failed: int, kept
     ("limit", "rejected", "halts"),
     [
         ("50", 5, []),
-        ("50", 6, ["more than 50% of the rows would be rejected"]),
+        ("50", 6, ["more than 50% of the rows are rejected"]),
         ("0", 0, []),
-        ("0", 1, ["more than 0% of the rows would be rejected"]),
-        ("12.5", 2, ["more than 12.5% of the rows would be rejected"]),
+        ("0", 1, ["more than 0% of the rows are rejected"]),
+        ("12.5", 2, ["more than 12.5% of the rows are rejected"]),
         ("100", 9, []),
-        ("100", 10, ["no row would be loaded"]),
+        ("100", 10, ["every row is rejected"]),
     ],
 )
 def test_too_many_rejects_halt_the_file_whatever_their_reasons(
@@ -72,7 +72,7 @@ def test_a_halt_says_what_was_allowed() -> None:
     report = Report(limited(limit=1, unit="percent"), rows_read=100)
     report.add([reject(2)])
 
-    assert report.halts == ["1 of 100 rows fail r of c, fewer than 1% may"]
+    assert report.halts == ["1 of 100 rows fail r of c; allowed: fewer than 1%"]
     assert str(report.summary).startswith(report.halts[0])
 
 

@@ -113,7 +113,7 @@ def test_one_ingestion_does_not_stop_what_is_done_about_the_others(
     assert log.get(lost[0].id, lost[0].table) is not None
     (watched,) = (vars(record) for record in caplog.records if record.message == "watched")
     assert (watched["stuck"], watched["unannounced"], watched["lost"]) == (1, 1, 1)
-    failed = [vars(line) for line in caplog.records if line.message == "cannot be put right"]
+    failed = [vars(line) for line in caplog.records if line.message == "cannot be reconciled"]
     assert [line["reason"].split(":")[0] for line in failed] == ["InvalidArn"] * 2 + [
         "NoticeUndelivered"
     ]

@@ -67,7 +67,7 @@ def test_a_file_that_never_came(look: Look, log: IngestionLog) -> None:
     item = log.get("20240303-missing", TABLE) or {}
     assert (item["state"], item["status"], item["dataDate"]) == ("trigger", "missing", "2024-03-03")
     assert item["haltReason"] == (
-        "no file of 2024-03-03 has come; it was to be loaded by 2024-03-04 09:00 (Etc/UTC)"
+        "no file for 2024-03-03 has landed; it was due by 2024-03-04 09:00 (Etc/UTC)"
     )
     [entry] = item["history"]
     assert (entry["state"], entry["status"]) == ("trigger", "missing")
@@ -98,7 +98,7 @@ def test_a_file_that_was_removed(state: State, look: Look, log: IngestionLog) ->
     item = log.get("20240303-missing", TABLE) or {}
     assert "failedID" not in item
     assert item["haltReason"] == (
-        "the file of 2024-03-03 was removed; it was to be loaded by 2024-03-04 09:00 (Etc/UTC)"
+        "the file for 2024-03-03 was removed; it was due by 2024-03-04 09:00 (Etc/UTC)"
     )
 
 
@@ -126,7 +126,7 @@ def test_a_file_that_came_and_failed(look: Look, log: IngestionLog) -> None:
     item = log.get("20240303-missing", TABLE) or {}
     assert item["failedID"] == last.id, "the last one"
     assert item["haltReason"].endswith(
-        f"it came, but {last.id} ended in load/fail: DatabaseUnavailable: no answer"
+        f"it landed, but ingestion {last.id} ended with load/fail: DatabaseUnavailable: no answer"
     )
 
 
