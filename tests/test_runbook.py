@@ -25,11 +25,11 @@ def sections(kind: str) -> list[str]:
     return [title.removeprefix(f"{kind}: ") for title in SECTIONS if title.startswith(f"{kind}: ")]
 
 
-def test_each_kind_of_alert_has_a_section_and_no_other() -> None:
+def test_runbook_has_one_section_per_kind_of_alert() -> None:
     assert sections("Alert") == list(Kind)
 
 
-def test_each_alarm_has_a_section_and_no_other(laptop: Laptop) -> None:
+def test_runbook_has_one_section_per_alarm(laptop: Laptop) -> None:
     prefix = f"{laptop.stack.outputs['name']}-"
     paginator = laptop.aws.client("cloudwatch").get_paginator("describe_alarms")
     pages = paginator.paginate(AlarmNamePrefix=prefix, AlarmTypes=["CompositeAlarm", "MetricAlarm"])
@@ -49,7 +49,7 @@ def test_each_alarm_has_a_section_and_no_other(laptop: Laptop) -> None:
 
 
 @pytest.mark.parametrize("title", SECTIONS)
-def test_a_section_says_what_one_needs_to_know(title: str) -> None:
+def test_runbook_section_has_every_point(title: str) -> None:
     points = re.findall(r"^- \*\*(.+?)\*\*: \S", SECTIONS[title], re.MULTILINE)
     assert points == ["Means", "Left unchanged", "Look at", "Put right", "Escalate"]
 
@@ -64,7 +64,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("command", OURS)
-def test_a_command_of_ours_is_one(command: str) -> None:
+def test_runbook_tm_command_is_valid(command: str) -> None:
     parse_tm(shlex.split(command)[1:])
 
 
@@ -72,13 +72,13 @@ def test_a_command_of_ours_is_one(command: str) -> None:
 @pytest.mark.parametrize(
     "command", ["tm stats", "tm status --wacht", "tm replay", "tm drop FILE --date today"]
 )
-def test_one_that_is_none_would_be_found(command: str) -> None:
+def test_invalid_tm_command_is_found(command: str) -> None:
     with pytest.raises(typer.TyperException):
         parse_tm(shlex.split(command)[1:])
 
 
 @pytest.mark.parametrize("command", AWS)
-def test_a_command_of_aws_reads_the_log_of_a_function_or_wakes_it(command: str) -> None:
+def test_runbook_aws_command_is_valid(command: str) -> None:
     if wake := re.fullmatch(r"aws lambda invoke --function-name tm-pipeline-(\w+) (.+)", command):
         options = "--cli-binary-format raw-in-base64-out --payload"
         assert wake[1] in FUNCTIONS
@@ -90,7 +90,7 @@ def test_a_command_of_aws_reads_the_log_of_a_function_or_wakes_it(command: str) 
     assert tail[2] in {None, " --filter-pattern ERROR", " --filter-pattern '\"ID\"'"}
 
 
-def test_the_lines_of_the_doctor_are_called_so() -> None:
+def test_runbook_names_existing_lines_of_doctor() -> None:
     named = set()
     for lines in re.findall(r"lines? ((?:`[a-z ]+`(?:, | and )?)+)", " ".join(RUNBOOK.split())):
         named |= set(re.findall(r"`([a-z ]+)`", lines))

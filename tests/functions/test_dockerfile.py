@@ -67,7 +67,7 @@ def called(script: str) -> Iterator[str]:
                 yield from called(words[words.index("-c") + 1])
 
 
-def test_the_base_image_has_every_command() -> None:
+def test_base_image_has_every_command_of_dockerfile() -> None:
     found = commands(DOCKERFILE.read_text())
 
     assert {"pip", "rm"} <= set(found), "this test no longer finds the commands"
@@ -91,5 +91,5 @@ def test_the_base_image_has_every_command() -> None:
         ("RUN <<EOF\ntar xf x.tar\nEOF", "<<"),
     ],
 )
-def test_a_command_that_it_lacks_is_found(run: str, command: str) -> None:
+def test_unavailable_command_is_found(run: str, command: str) -> None:
     assert command in set(commands(f"FROM x\n{run}\nUSER 1\n")) - AVAILABLE

@@ -80,7 +80,7 @@ def run(event: dict[str, Any]) -> Run:
         (None, {"error": "ClientError", "cause": "denied"}, "Broken", "ClientError: denied"),
     ],
 )
-def test_every_bad_end_has_its_reason(
+def test_alert_gives_reason_of_every_failure(
     state: State | None,
     detail: dict[str, Any],
     kind: str,
@@ -105,7 +105,7 @@ def test_every_bad_end_has_its_reason(
     assert (last["status"], last["reason"]) == ("fail", message["reason"])
 
 
-def test_a_run_that_was_started_by_hand_is_told_too(
+def test_alert_is_sent_for_manually_started_run(
     event: dict[str, Any], messages: Received
 ) -> None:
     assert handler(event, lambda_context()) == {"sent": True}
@@ -135,7 +135,7 @@ def test_a_run_that_was_started_by_hand_is_told_too(
     ],
     ids=["failed", "succeeded", "superseded"],
 )
-def test_an_end_that_is_heard_of_after_the_replay_began(
+def test_alert_describes_run_that_was_replayed_since(
     detail: dict[str, Any],
     wanted: dict[str, Any],
     event: dict[str, Any],
@@ -164,7 +164,7 @@ def test_an_end_that_is_heard_of_after_the_replay_began(
     assert before | {"alerts": after["alerts"]} == after, "the item is the replay's"
 
 
-def test_a_redrive_that_came_to_nothing_is_told_with_the_state_that_failed(
+def test_alert_on_failed_redrive_names_failed_state(
     event: dict[str, Any], ingestion: Ingestion, run: Run, log: IngestionLog, messages: Received
 ) -> None:
     log.open(ingestion, run)
@@ -179,7 +179,7 @@ def test_a_redrive_that_came_to_nothing_is_told_with_the_state_that_failed(
     assert messages()[-1]["reason"].startswith("Lambda.TooManyRequestsException")
 
 
-def test_an_end_that_nobody_wants_to_hear_of_is_settled(
+def test_suppressed_alert_is_never_sent(
     event: dict[str, Any],
     ingestion: Ingestion,
     run: Run,
@@ -206,7 +206,7 @@ def test_an_end_that_nobody_wants_to_hear_of_is_settled(
 
 
 @pytest.mark.usefixtures("messages")
-def test_what_makes_no_sense_is_an_error() -> None:
+def test_alert_raises_on_invalid_event() -> None:
     empty = {"detail-type": "Step Functions Execution Status Change", "detail": {}}
     with pytest.raises(InvalidEvent, match="missing or invalid field"):
         handler(empty, lambda_context())
@@ -217,7 +217,7 @@ def test_what_makes_no_sense_is_an_error() -> None:
 
 @pytest.mark.parametrize("status", ["FAILED", "ABORTED"])
 @pytest.mark.parametrize("as_json", [True, False])
-def test_a_cause_of_many_characters_is_cut(
+def test_alert_truncates_long_cause(
     status: str,
     as_json: bool,
     event: dict[str, Any],

@@ -118,7 +118,7 @@ SPOKEN: dict[str, tuple[Kind, dict[str, Any], Any]] = {
 
 
 @pytest.mark.parametrize("name", SPOKEN)
-def test_every_end_in_words(name: str, wording: Wording) -> None:
+def test_alert_text_of_every_outcome(name: str, wording: Wording) -> None:
     kind, item, report = SPOKEN[name]
 
     alert = compose(item, report, kind)
@@ -131,11 +131,11 @@ def test_every_end_in_words(name: str, wording: Wording) -> None:
     assert "raw" not in re.sub("`raw`", "", alert.text + json.dumps(alert.record["topRejects"]))
 
 
-def test_every_kind_has_its_words() -> None:
+def test_alert_texts_cover_every_kind() -> None:
     assert {kind for kind, *_ in SPOKEN.values()} == set(Kind)
 
 
-def test_the_record_keeps_its_form() -> None:
+def test_alert_record_has_documented_fields() -> None:
     record = compose(LOADED, REPORT, Kind.LOADED_WITH_REJECTS).record
 
     assert record["status"] == "Ingestion Success"
@@ -161,11 +161,11 @@ def test_the_record_keeps_its_form() -> None:
         (AlertOn.FAILURES_AND_REJECTS, {Kind.LOADED, Kind.SUPERSEDED}),
     ],
 )
-def test_which_ends_are_wanted(alert_on: AlertOn, unwanted: set[Kind]) -> None:
+def test_alert_on_selects_outcomes(alert_on: AlertOn, unwanted: set[Kind]) -> None:
     assert {kind for kind in Kind if not is_wanted(kind, LOADED, alert_on)} == unwanted
 
 
-def test_a_lost_event_is_said_once_and_to_everybody() -> None:
+def test_lost_s3_event_is_reported_once_for_every_alert_on() -> None:
     found = LOADED | {"foundBy": "watch"}
     again = found | {"executionArn": f"{ARN}-r2"}
 
@@ -178,7 +178,7 @@ def test_a_lost_event_is_said_once_and_to_everybody() -> None:
     assert "Note:" not in compose(again, None, Kind.LOADED).text
 
 
-def test_both_forms_reach_the_topic(alerts: Received) -> None:
+def test_publish_sends_subject_and_record(alerts: Received) -> None:
     alert = compose(LOADED, None, Kind.LOADED)
 
     publish(boto3.client("sns", region_name=REGION), os.environ["TOPIC_ARN"], alert)
@@ -189,7 +189,7 @@ def test_both_forms_reach_the_topic(alerts: Received) -> None:
 
 
 @pytest.mark.parametrize("character", ["\x01", '"', "ё", "😀"])
-def test_no_message_is_longer_than_sns_takes(
+def test_alert_fits_sns_size_limit(
     character: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SNS counts bytes: 262,144 of both forms together."""

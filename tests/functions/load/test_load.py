@@ -139,7 +139,7 @@ def ledger(database: Database) -> list[list[Any]]:
     return rows
 
 
-def test_every_part_is_loaded(loader: Database, s3: "S3Client") -> None:
+def test_load_inserts_rows_of_every_part(loader: Database, s3: "S3Client") -> None:
     event = drop(s3, [row(hours="1.25"), row(hours="2.00")], [row(hours="0.13")])
 
     verdict = load(event)
@@ -177,7 +177,7 @@ VALUES: list[tuple[str, dt.datetime, str, str | None]] = [
 ]
 
 
-def test_values_are_loaded_exactly(loader: Database, s3: "S3Client") -> None:
+def test_load_keeps_exact_values(loader: Database, s3: "S3Client") -> None:
     load(drop(s3, [(user, at, Decimal(n), project) for user, at, n, project in VALUES]))
 
     found = loader.run(
@@ -215,7 +215,7 @@ READING_ROWS: list[tuple[Any, ...]] = [
 ]
 
 
-def test_every_type_is_loaded_exactly(
+def test_load_keeps_exact_values_of_every_type(
     database: Database, s3: "S3Client", log_table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     migrate_to(READINGS)
@@ -245,7 +245,7 @@ def test_every_type_is_loaded_exactly(
     assert [tuple(values) for values in found] == READING_ROWS
 
 
-def test_rejected_rows_are_not_loaded(loader: Database, s3: "S3Client") -> None:
+def test_load_skips_rejected_rows(loader: Database, s3: "S3Client") -> None:
     event = drop(
         s3,
         [row(None), row(hours="2.00"), row(hours="30.00")],
@@ -267,7 +267,7 @@ def test_rejected_rows_are_not_loaded(loader: Database, s3: "S3Client") -> None:
     assert hours(loader) == [(3, "2.00"), (4, "30.00"), (5, "4.00")]
 
 
-def test_a_file_of_which_no_row_is_good(loader: Database, s3: "S3Client") -> None:
+def test_load_of_rejected_rows_only_empties_table(loader: Database, s3: "S3Client") -> None:
     load(drop(s3, [row()]))
 
     verdict = load(drop(s3, rejects=[reject(2), reject(3)], suspects=2))
@@ -276,7 +276,7 @@ def test_a_file_of_which_no_row_is_good(loader: Database, s3: "S3Client") -> Non
     assert hours(loader) == []
 
 
-def test_the_same_key_again_replaces(loader: Database, s3: "S3Client") -> None:
+def test_load_replaces_rows_of_same_key(loader: Database, s3: "S3Client") -> None:
     other = KEY.replace("dailycheckins.csv", "other.csv")
     load(drop(s3, [row(hours="1.00"), row(hours="2.00")]))
     load(drop(s3, [row(hours="7.00")], key=other))
@@ -290,7 +290,7 @@ def test_the_same_key_again_replaces(loader: Database, s3: "S3Client") -> None:
     assert ledger(loader)[0][1] == again["source"]["versionId"]
 
 
-def test_an_older_version_does_not_replace_a_newer(
+def test_load_ignores_older_version(
     loader: Database, s3: "S3Client", log: IngestionLog
 ) -> None:
     older = drop(s3, [row(hours="1.00")])
@@ -317,7 +317,7 @@ def test_an_older_version_does_not_replace_a_newer(
     assert item["haltReason"] == verdict["reason"]
 
 
-def test_versions_in_any_order_end_with_the_newest(loader: Database, s3: "S3Client") -> None:
+def test_load_keeps_newest_version_in_any_order(loader: Database, s3: "S3Client") -> None:
     events = [drop(s3, [row(hours=f"{n}.00")]) for n in range(1, 5)]
 
     with ThreadPoolExecutor(4) as pool:
@@ -328,7 +328,7 @@ def test_versions_in_any_order_end_with_the_newest(loader: Database, s3: "S3Clie
     assert outcomes[0] == "ok"
 
 
-def test_order_is_that_of_the_keys_versions_over_all_pages(
+def test_may_replace_compares_versions_across_pages(
     s3: "S3Client", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     oldest = land(s3, b"1").source
@@ -348,7 +348,7 @@ def test_order_is_that_of_the_keys_versions_over_all_pages(
     assert not may_replace(s3, oldest, "deleted for good too")
 
 
-def test_the_same_counts_everywhere(
+def test_load_reports_same_counts_everywhere(
     loader: Database, s3: "S3Client", log: IngestionLog, capsys: pytest.CaptureFixture[str]
 ) -> None:
     event = drop(s3, [row(None), row(), row()], rejects=[reject(2), reject(5)], suspects=1)
@@ -372,7 +372,7 @@ def test_the_same_counts_everywhere(
     assert share["RejectedPercent"] == [50.0]
 
 
-def test_metrics_are_published_once_it_is_loaded(
+def test_load_publishes_metrics_of_loaded_file_only(
     loader: Database, s3: "S3Client", capsys: pytest.CaptureFixture[str]
 ) -> None:
     older = drop(s3, [row()])
@@ -401,7 +401,7 @@ def described(metric: dict[str, Any]) -> tuple[str, set[str], set[str]]:
     return directive["Namespace"], set(dimensions), {each["Unit"] for each in directive["Metrics"]}
 
 
-def test_a_file_without_rows_has_none_that_are_rejected(
+def test_load_of_no_rows_reports_zero_rejected_percent(
     loader: Database, s3: "S3Client", capsys: pytest.CaptureFixture[str]
 ) -> None:
     load(drop(s3))
@@ -428,7 +428,7 @@ def _part(event: Event, number: int) -> str:
     return uri.removeprefix(f"s3://{STAGING}/")
 
 
-def test_a_part_that_went_missing(loaded: Database, s3: "S3Client") -> None:
+def test_load_fails_on_missing_part(loaded: Database, s3: "S3Client") -> None:
     for lost in range(3):
         event = drop(s3, [row()], [row(), row()], [row()])
         s3.delete_object(Bucket=STAGING, Key=_part(event, lost))
@@ -437,7 +437,7 @@ def test_a_part_that_went_missing(loaded: Database, s3: "S3Client") -> None:
     _stays_as_it_was(loaded)
 
 
-def test_a_part_that_another_try_left(loaded: Database, s3: "S3Client") -> None:
+def test_load_fails_on_surplus_part(loaded: Database, s3: "S3Client") -> None:
     event = drop(s3, [row()], [row()])
     copied = f"{STAGING}/{_part(event, 0)}"
     s3.copy_object(Bucket=STAGING, Key=_part(event, 2), CopySource=copied)
@@ -448,7 +448,7 @@ def test_a_part_that_another_try_left(loaded: Database, s3: "S3Client") -> None:
     _stays_as_it_was(loaded)
 
 
-def test_a_part_in_the_place_of_another(loaded: Database, s3: "S3Client") -> None:
+def test_load_fails_on_swapped_part(loaded: Database, s3: "S3Client") -> None:
     event = drop(s3, [row()], [row(), row()])
     copied = f"{STAGING}/{_part(event, 0)}"
     s3.copy_object(Bucket=STAGING, Key=_part(event, 1), CopySource=copied)
@@ -468,7 +468,7 @@ def test_a_part_in_the_place_of_another(loaded: Database, s3: "S3Client") -> Non
         ("test", "rowsRejected"),
     ],
 )
-def test_a_count_that_is_wrong(
+def test_load_fails_on_wrong_count(
     loaded: Database,
     s3: "S3Client",
     log: IngestionLog,
@@ -489,7 +489,7 @@ def test_a_count_that_is_wrong(
     assert "_aws" not in capsys.readouterr().out
 
 
-def test_rejects_that_no_count_tells_of(loaded: Database, s3: "S3Client") -> None:
+def test_load_fails_on_uncounted_rejects(loaded: Database, s3: "S3Client") -> None:
     event = drop(s3, [row(None), row()], rejects=[reject(2)])
     event["test"]["rowsRejected"] = 0
 
@@ -499,7 +499,7 @@ def test_rejects_that_no_count_tells_of(loaded: Database, s3: "S3Client") -> Non
     _stays_as_it_was(loaded)
 
 
-def test_a_reject_of_a_row_that_is_not_there(loaded: Database, s3: "S3Client") -> None:
+def test_load_fails_on_reject_of_unknown_row(loaded: Database, s3: "S3Client") -> None:
     event = drop(s3, [row(), row()], rejects=[reject(2), reject(99)])
 
     with pytest.raises(
@@ -510,13 +510,13 @@ def test_a_reject_of_a_row_that_is_not_there(loaded: Database, s3: "S3Client") -
     _stays_as_it_was(loaded)
 
 
-def test_the_ledger_itself_takes_no_sum_that_is_wrong(loaded: Database) -> None:
+def test_ledger_refuses_counts_that_do_not_add_up(loaded: Database) -> None:
     for name in ("rows_read", "rows_loaded", "rows_rejected"):
         with pytest.raises(pg8000.exceptions.DatabaseError, match="every_row_is_accounted_for"):
             loaded.run(f"UPDATE source SET {name} = {name} + 1", loaded.loader)
 
 
-def test_a_part_of_another_contract(loaded: Database, s3: "S3Client") -> None:
+def test_load_fails_on_part_of_other_contract(loaded: Database, s3: "S3Client") -> None:
     event = drop(s3, [row()])
     prefix = Staging(STAGING, Ingestion.from_event(event)).clean_prefix
     parquet.write(pa.table({"line": [2]}), prefix + part_name(0))
@@ -527,7 +527,7 @@ def test_a_part_of_another_contract(loaded: Database, s3: "S3Client") -> None:
     _stays_as_it_was(loaded)
 
 
-def test_a_part_that_is_no_parquet(loaded: Database, s3: "S3Client") -> None:
+def test_load_fails_on_corrupt_part(loaded: Database, s3: "S3Client") -> None:
     event = drop(s3, [row()])
     prefix = Staging(STAGING, Ingestion.from_event(event)).clean_prefix
     s3.put_object(
@@ -542,7 +542,7 @@ def test_a_part_that_is_no_parquet(loaded: Database, s3: "S3Client") -> None:
     _stays_as_it_was(loaded)
 
 
-def test_rejects_that_are_missing_or_half_written(loaded: Database, s3: "S3Client") -> None:
+def test_load_fails_on_missing_rejects(loaded: Database, s3: "S3Client") -> None:
     event = drop(s3, [row(), row()])
     event["test"]["rowsRejected"] = 1
     with pytest.raises(StagingIncomplete, match="is missing, but Test wrote it"):
@@ -555,14 +555,14 @@ def test_rejects_that_are_missing_or_half_written(loaded: Database, s3: "S3Clien
     _stays_as_it_was(loaded)
 
 
-def test_no_table(loaded: Database, s3: "S3Client") -> None:
+def test_load_fails_on_missing_table(loaded: Database, s3: "S3Client") -> None:
     loaded.run("ALTER TABLE daily_checkins RENAME TO elsewhere")
 
     with pytest.raises(SchemaMismatch, match="run the function `migrate`"):
         load(drop(s3, [row()]))
 
 
-def test_a_wrong_password_is_not_tried_again(
+def test_load_does_not_retry_wrong_password(
     loader: Database, s3: "S3Client", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event = drop(s3, [row()])
@@ -577,7 +577,7 @@ def _connections(database: Database) -> Any:
     return database.run(sql, name=database.loader.name)
 
 
-def test_no_connection_outlives_the_call(loader: Database, s3: "S3Client") -> None:
+def test_load_closes_its_connection(loader: Database, s3: "S3Client") -> None:
     load(drop(s3, [row()]))
     eventually(lambda: not _connections(loader))
 
@@ -588,7 +588,7 @@ def test_no_connection_outlives_the_call(loader: Database, s3: "S3Client") -> No
 
 
 @pytest.mark.parametrize("asleep", [says_nothing, says_it_starts_up])
-def test_a_database_that_wakes_up_is_waited_for(
+def test_load_waits_for_waking_database(
     loader: Database, s3: "S3Client", asleep: Asleep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     impatient = functools.partial(connect, within=0.5)

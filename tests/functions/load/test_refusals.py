@@ -66,7 +66,7 @@ def refused(event: dict[str, Any], part: int = 0) -> dict[int, str]:
     return {each["line"]: each["reason"] for each in parquet.read(uri).to_pylist()}
 
 
-def test_exactly_the_rows_that_exceed_postgresql_s_limits_are_found(
+def test_load_finds_exactly_the_refused_rows(
     notes: Database, s3: "S3Client"
 ) -> None:
     rows = dict.fromkeys(range(2, ROWS + 2), SHORT)
@@ -86,7 +86,7 @@ def test_exactly_the_rows_that_exceed_postgresql_s_limits_are_found(
     assert notes.run("SELECT count(*) FROM source") == [[0]]
 
 
-def test_many_are_found_call_by_call(
+def test_load_limits_refused_rows_per_call(
     notes: Database, s3: "S3Client", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(refusals, "MAX_ROWS", 3)
@@ -101,7 +101,7 @@ def test_many_are_found_call_by_call(
     assert list(refused(event, part=1)) == [2, 3, 4]
 
 
-def test_rows_that_are_refused_only_together(notes: Database, s3: "S3Client") -> None:
+def test_load_fails_if_rows_are_refused_only_together(notes: Database, s3: "S3Client") -> None:
     """No row is to blame, so none is rejected, and the run fails with PostgreSQL's words."""
     notes.run(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "

@@ -40,7 +40,7 @@ def forget(s3: "S3Client", event: dict[str, Any]) -> None:
     s3.delete_object(Bucket=LANDING, Key=KEY, VersionId=event["source"]["versionId"])
 
 
-def test_rows_and_ledger_of_one_key_go_and_no_others(loader: Database, s3: "S3Client") -> None:
+def test_remove_deletes_rows_and_ledger_of_one_key(loader: Database, s3: "S3Client") -> None:
     event = drop(s3, [row(hours="1.00"), row(hours="2.00")])
     load(event)
     load(drop(s3, [row(hours="7.00")], key=OTHER))
@@ -54,12 +54,12 @@ def test_rows_and_ledger_of_one_key_go_and_no_others(loader: Database, s3: "S3Cl
     assert ask("count") == ask("remove") == NOTHING
 
 
-def test_a_key_that_was_never_loaded_leaves_no_ledger_behind(loader: Database) -> None:
+def test_remove_of_unknown_key_leaves_no_ledger_row(loader: Database) -> None:
     assert ask("count") == ask("remove") == NOTHING
     assert ledger(loader) == []
 
 
-def test_the_rows_of_a_version_that_is_in_the_bucket_stay(loader: Database, s3: "S3Client") -> None:
+def test_remove_keeps_rows_of_existing_version(loader: Database, s3: "S3Client") -> None:
     older, newer = (drop(s3, [row(hours=f"{n}.00")]) for n in (1, 2))
     load(newer)
     forget(s3, older)
@@ -71,7 +71,7 @@ def test_the_rows_of_a_version_that_is_in_the_bucket_stay(loader: Database, s3: 
     assert ledger(loader) == before
 
 
-def test_a_late_run_does_not_bring_a_deleted_version_back(loader: Database, s3: "S3Client") -> None:
+def test_load_refuses_deleted_version(loader: Database, s3: "S3Client") -> None:
     event = drop(s3, [row()])
     forget(s3, event)
 
@@ -99,7 +99,7 @@ def waiting(database: Database, sessions: int) -> None:
     eventually(lambda: database.run(sql, name=database.name) == [[sessions]])
 
 
-def test_a_load_that_is_at_work_is_waited_for(loader: Database, s3: "S3Client") -> None:
+def test_remove_waits_for_running_load(loader: Database, s3: "S3Client") -> None:
     """Of a key without a ledger row, too: the one that Load makes is not to be seen yet."""
     event = drop(s3, [row()])
     with table_locked(loader) as pool:
@@ -115,7 +115,7 @@ def test_a_load_that_is_at_work_is_waited_for(loader: Database, s3: "S3Client") 
     assert ledger(loader) == []
 
 
-def test_a_load_waits_for_the_removal_and_loads_what_has_landed_since(
+def test_load_waits_for_removal_and_loads_new_version(
     loader: Database, s3: "S3Client"
 ) -> None:
     old = drop(s3, [row(hours="1.00")])
@@ -143,14 +143,14 @@ def test_a_load_waits_for_the_removal_and_loads_what_has_landed_since(
         {"operation": "remove", "bucket": LANDING, "key": KEY.replace("dailycheckins/", "wages/")},
     ],
 )
-def test_a_request_of_another_form_is_refused(
+def test_load_refuses_invalid_request(
     loader: Database, s3: "S3Client", event: dict[str, Any]
 ) -> None:
     with pytest.raises(InvalidEvent):
         handler(event, lambda_context())
 
 
-def test_a_table_whose_contract_is_invalid_says_what_is_wrong_with_it(
+def test_request_fails_on_invalid_contract(
     loader: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     invalid = contract_set({}, {"dailycheckins": "dailycheckins.odcs.yaml: it is broken"})

@@ -50,7 +50,7 @@ def inputs(state_machine: str) -> list[dict[str, Any]]:
     ]
 
 
-def test_keys_are_decoded_as_s3_encodes_them(state_machine: str) -> None:
+def test_trigger_decodes_keys(state_machine: str) -> None:
     encoded = "table%3Ddailycheckins/year%3D2024/month%3D3/day%3D3/a+b%2B%D1%91.csv"
 
     handler(event(encoded), lambda_context())
@@ -59,7 +59,7 @@ def test_keys_are_decoded_as_s3_encodes_them(state_machine: str) -> None:
     assert started["source"]["key"] == "table=dailycheckins/year=2024/month=3/day=3/a b+ё.csv"
 
 
-def test_every_record_counts(state_machine: str) -> None:
+def test_trigger_admits_every_record(state_machine: str) -> None:
     result = handler(
         event(KEY, KEY, KEY.replace("day=3", "day=4"), "nonsense", "table=x/"), lambda_context()
     )
@@ -69,7 +69,7 @@ def test_every_record_counts(state_machine: str) -> None:
 
 
 @pytest.mark.parametrize("said", [{}, {"versionId": None}, {"versionId": "null"}])
-def test_an_event_without_a_version_is_of_the_newest(
+def test_trigger_takes_newest_version_if_event_has_none(
     said: dict[str, Any], state_machine: str, s3: "S3Client"
 ) -> None:
     land(s3, b"older")
@@ -81,7 +81,7 @@ def test_an_event_without_a_version_is_of_the_newest(
     assert started["source"] == newest.as_event()["source"]
 
 
-def test_an_invalid_contract_stops_its_own_table_only(
+def test_trigger_rejects_only_files_of_invalid_contract(
     log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = contract_set(load_all(), {"budgets": "budgets.odcs.yaml: column 'a': it is broken"})
@@ -96,7 +96,7 @@ def test_an_invalid_contract_stops_its_own_table_only(
     )
 
 
-def test_an_object_that_is_gone_is_left_to_watch(
+def test_trigger_ignores_missing_object(
     state_machine: str, s3: "S3Client", caplog: pytest.LogCaptureFixture
 ) -> None:
     land(s3, b"x")
@@ -113,7 +113,7 @@ def test_an_object_that_is_gone_is_left_to_watch(
     assert inputs(state_machine) == []
 
 
-def test_s3s_test_event_is_nothing(state_machine: str) -> None:
+def test_trigger_ignores_s3_test_event(state_machine: str) -> None:
     test = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "landing"}
 
     assert handler(test, lambda_context()) == {}

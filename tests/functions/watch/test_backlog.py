@@ -67,7 +67,7 @@ def counted(said: str) -> list[float]:
     return [value for line in lines for value in line["FilesWaiting"]]
 
 
-def test_the_end_of_a_run_starts_the_next(
+def test_watch_starts_next_file_at_end_of_run(
     files: list[Ingestion], log: IngestionLog, naps: list[float]
 ) -> None:
     assert statuses(log, files) == ["running", "waiting", "waiting"]
@@ -81,7 +81,7 @@ def test_the_end_of_a_run_starts_the_next(
     assert statuses(log, files) == ["success", "running", "waiting"]
 
 
-def test_a_file_that_the_index_does_not_show_yet_is_found_a_moment_later(
+def test_watch_retries_if_index_lags(
     files: list[Ingestion], log: IngestionLog, naps: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waiting, looks = IngestionLog.waiting, iter([False])
@@ -96,7 +96,7 @@ def test_a_file_that_the_index_does_not_show_yet_is_found_a_moment_later(
     assert naps == [backlog.LAG]
 
 
-def test_what_nobody_started_is_started_by_the_next_look(
+def test_schedule_starts_waiting_files(
     files: list[Ingestion], log: IngestionLog, capsys: pytest.CaptureFixture[str]
 ) -> None:
     end(log, files[0])
@@ -108,7 +108,7 @@ def test_what_nobody_started_is_started_by_the_next_look(
     assert counted(capsys.readouterr().out) == [1]
 
 
-def test_what_nobody_started_is_started_even_if_no_notice_can_be_sent(
+def test_schedule_starts_waiting_files_without_eventbridge(
     files: list[Ingestion], log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: Any) -> None:
@@ -124,7 +124,7 @@ def test_what_nobody_started_is_started_even_if_no_notice_can_be_sent(
     assert statuses(log, files) == ["success", "running", "waiting"]
 
 
-def test_ends_that_follow_each_other_are_counted_once(
+def test_watch_counts_waiting_files_once_a_minute(
     files: list[Ingestion], log: IngestionLog, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for each in files[:2]:

@@ -55,7 +55,7 @@ def stop(run: Run) -> None:
     )
 
 
-def test_a_run_on_its_way_is_left_alone(
+def test_watch_ignores_running_execution(
     machine: str, s3: "S3Client", log: IngestionLog, notices: Received
 ) -> None:
     run = started(machine, ingestion := land(s3, b"x"), log)
@@ -65,7 +65,7 @@ def test_a_run_on_its_way_is_left_alone(
     assert notices() == []
 
 
-def test_a_run_that_never_began_is_started(machine: str, s3: "S3Client", log: IngestionLog) -> None:
+def test_watch_starts_run_that_never_started(machine: str, s3: "S3Client", log: IngestionLog) -> None:
     ingestion = land(s3, b"x")
     arn = machine.replace("stateMachine", "execution") + ":" + ingestion.execution_name()
     log.open(ingestion, Run(arn))
@@ -76,7 +76,7 @@ def test_a_run_that_never_began_is_started(machine: str, s3: "S3Client", log: In
     assert client.describe_execution(executionArn=arn)["status"] == "RUNNING"
 
 
-def test_one_ingestion_does_not_stop_what_is_done_about_the_others(
+def test_watch_continues_after_error_of_one_ingestion(
     machine: str,
     s3: "S3Client",
     log: IngestionLog,
@@ -120,7 +120,7 @@ def test_one_ingestion_does_not_stop_what_is_done_about_the_others(
     assert failed[-1]["ingestedID"] == lost[1].id
 
 
-def test_a_log_that_is_away_is_so_for_all(
+def test_watch_stops_if_log_is_unavailable(
     s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the look would wait for it at each of a thousand objects, until its time is over."""
@@ -141,7 +141,7 @@ def test_a_log_that_is_away_is_so_for_all(
     assert len(asked) == 1
 
 
-def test_an_invalid_contract_fails_the_look_after_it_has_done_everything(
+def test_watch_fails_at_end_on_invalid_contract(
     s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = contract_set(load_all(), {"budgets": "budgets.odcs.yaml: it is broken"})
@@ -159,7 +159,7 @@ def test_an_invalid_contract_fails_the_look_after_it_has_done_everything(
     )
 
 
-def test_a_file_is_taken_once_its_contract_is_valid_again(
+def test_watch_starts_file_once_contract_is_valid(
     s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     today = dt.datetime.now(dt.UTC).date()
@@ -175,7 +175,7 @@ def test_a_file_is_taken_once_its_contract_is_valid_again(
     assert log.get(ours.id, ours.table) is not None
 
 
-def test_what_just_landed_is_on_its_way(
+def test_watch_ignores_new_file(
     s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconciliation, "GRACE", dt.timedelta(minutes=10))
@@ -185,7 +185,7 @@ def test_what_just_landed_is_on_its_way(
     assert list(log.with_status(Status.RUNNING)) == []
 
 
-def test_a_file_that_never_came_is_told_until_it_was(
+def test_watch_repeats_notice_of_missing_file_until_alert(
     s3: "S3Client", log: IngestionLog, notices: Received, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The log has its times from the clock, and the look below is up to 57 hours ahead of that.

@@ -64,14 +64,14 @@ def landed_at(s3: "S3Client", key: str, when: dt.datetime) -> Source:
 
 @pytest.mark.usefixtures("swept")
 @pytest.mark.parametrize("days", range(-2, 2))
-def test_a_recent_day_is_listed_at_each_look(days: int, s3: "S3Client") -> None:
+def test_watch_lists_recent_days_in_every_call(days: int, s3: "S3Client") -> None:
     key = LandingKey("projectbudgets", TODAY + dt.timedelta(days=days), "f.csv")
     land(s3, b"x", str(key))
 
     assert look() == (1, 0, True)
 
 
-def test_every_spelling_of_a_recent_day_is_listed(s3: "S3Client") -> None:
+def test_recent_lists_every_spelling_of_a_day(s3: "S3Client") -> None:
     now = dt.datetime(2024, 3, 3, 12, tzinfo=dt.UTC)
     days = [(month, day) for month in ("3", "03") for day in ("1", "01", "4", "04")]
     recent = {f"table=t/year=2024/month={month}/day={day}/f.csv" for month, day in days}
@@ -84,7 +84,7 @@ def test_every_spelling_of_a_recent_day_is_listed(s3: "S3Client") -> None:
 
 
 @pytest.mark.usefixtures("swept")
-def test_old_days_and_malformed_keys_are_left_to_the_sweep(
+def test_sweep_finds_old_days_and_malformed_keys(
     s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land(s3, b"x", f"{OLD}/f.csv")
@@ -99,7 +99,7 @@ def test_old_days_and_malformed_keys_are_left_to_the_sweep(
 
 
 @pytest.mark.usefixtures("pages_of_two")
-def test_a_sweep_goes_on_where_the_last_step_ended(s3: "S3Client", log: IngestionLog) -> None:
+def test_sweep_continues_after_last_step(s3: "S3Client", log: IngestionLog) -> None:
     ingestions = [land(s3, b"x", f"{OLD}/{name}.csv") for name in "abcdefg"]
 
     steps = list(itertools.takewhile(lambda step: not step[2], iter(look, None)))
@@ -111,7 +111,7 @@ def test_a_sweep_goes_on_where_the_last_step_ended(s3: "S3Client", log: Ingestio
 
 
 @pytest.mark.usefixtures("pages_of_two")
-def test_a_key_with_more_versions_than_a_step_lists(s3: "S3Client", log: IngestionLog) -> None:
+def test_sweep_passes_key_with_many_versions(s3: "S3Client", log: IngestionLog) -> None:
     keys = [f"{OLD}/{name}.csv" for name in "abbbbbbbc"]
     ingestions = [land(s3, b"x", key) for key in keys]
     s3.delete_object(Bucket=LANDING, Key=keys[-1])
@@ -122,7 +122,7 @@ def test_a_key_with_more_versions_than_a_step_lists(s3: "S3Client", log: Ingesti
     assert all(log.get(each.id, each.table) for each in ingestions)
 
 
-def test_a_step_ends_in_time(
+def test_sweep_step_ends_in_time(
     s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")
@@ -134,7 +134,7 @@ def test_a_step_ends_in_time(
 
 
 @pytest.mark.usefixtures("pages_of_two")
-def test_a_step_that_breaks_off_is_done_again(s3: "S3Client", log: IngestionLog) -> None:
+def test_sweep_repeats_interrupted_step(s3: "S3Client", log: IngestionLog) -> None:
     for name in "abcd":
         land(s3, b"x", f"{OLD}/{name}.csv")
     now = dt.datetime.now(dt.UTC)
@@ -149,7 +149,7 @@ def test_a_step_that_breaks_off_is_done_again(s3: "S3Client", log: IngestionLog)
 
 
 @pytest.mark.usefixtures("pages_of_two")
-def test_two_steps_at_the_same_time(s3: "S3Client", log: IngestionLog) -> None:
+def test_concurrent_sweep_steps_skip_no_version(s3: "S3Client", log: IngestionLog) -> None:
     """Whoever remembers last, each version is listed until the sweep is over."""
     for name in "abcdef":
         land(s3, b"x", f"{OLD}/{name}.csv")
@@ -172,7 +172,7 @@ def remembered(log: IngestionLog, started: dt.datetime) -> None:
     log.remember_sweep(progress.as_memory() | {"finished": True})
 
 
-def test_nothing_falls_between_two_sweeps_however_long_they_take(
+def test_no_file_is_missed_between_two_sweeps(
     s3: "S3Client", log: IngestionLog
 ) -> None:
     now = dt.datetime.now(dt.UTC)
@@ -192,7 +192,7 @@ def test_nothing_falls_between_two_sweeps_however_long_they_take(
     assert {item["versionId"] for item in items} == {each.version_id for each in found}
 
 
-def test_a_sweep_is_due_once_a_day(s3: "S3Client", log: IngestionLog) -> None:
+def test_sweep_starts_once_a_day(s3: "S3Client", log: IngestionLog) -> None:
     now = dt.datetime.now(dt.UTC)
     remembered(log, now - dt.timedelta(hours=23))
     assert look()[1] == 0
@@ -200,7 +200,7 @@ def test_a_sweep_is_due_once_a_day(s3: "S3Client", log: IngestionLog) -> None:
     assert look()[1] == 1
 
 
-def test_what_the_sweep_remembers_is_no_ingestion(s3: "S3Client", log: IngestionLog) -> None:
+def test_sweep_progress_is_not_listed_as_ingestion(s3: "S3Client", log: IngestionLog) -> None:
     look()
 
     assert log.sweep() is not None
@@ -208,7 +208,7 @@ def test_what_the_sweep_remembers_is_no_ingestion(s3: "S3Client", log: Ingestion
     assert log.of_id("watch") == []
 
 
-def test_an_object_without_a_version_is_told(s3: "S3Client", log: IngestionLog) -> None:
+def test_watch_rejects_object_without_version(s3: "S3Client", log: IngestionLog) -> None:
     """One that is stored under the same key later is another one."""
     suspended: Any = {"Status": "Suspended"}
     s3.put_bucket_versioning(Bucket=LANDING, VersioningConfiguration=suspended)

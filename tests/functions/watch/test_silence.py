@@ -58,7 +58,7 @@ def ended(
     return run
 
 
-def test_a_file_that_never_came(look: Look, log: IngestionLog) -> None:
+def test_missing_file_is_reported_once_after_deadline(look: Look, log: IngestionLog) -> None:
     assert look(DEADLINE + 9 * MINUTE) == ["20240301-missing", "20240302-missing"]
 
     assert look(DEADLINE + 10 * MINUTE) == ["20240303-missing"], "what is new has ten minutes"
@@ -73,7 +73,7 @@ def test_a_file_that_never_came(look: Look, log: IngestionLog) -> None:
     assert (entry["state"], entry["status"]) == ("trigger", "missing")
 
 
-def test_the_day_of_a_zone(look: Look) -> None:
+def test_deadline_uses_timezone_of_contract(look: Look) -> None:
     sla = {"time": "02:30", "latency": 1, "weekdays": ["sat", "sun"]}
     contract = Contract.model_validate(
         load_all()[TABLE].model_dump() | {"sla": sla, "timezone": "Europe/Berlin"}
@@ -87,7 +87,7 @@ def test_the_day_of_a_zone(look: Look) -> None:
 
 
 @pytest.mark.parametrize("state", [State.LOAD, State.TRANSFORM])
-def test_a_file_that_was_removed(state: State, look: Look, log: IngestionLog) -> None:
+def test_removed_file_is_reported_as_missing(state: State, look: Look, log: IngestionLog) -> None:
     """Nothing of it is loaded any more; that it had failed before is of no matter either."""
     status = Status.SUCCESS if state is State.LOAD else Status.FAIL
     ended(log, each := ingestion(), state, status, None)
@@ -102,7 +102,7 @@ def test_a_file_that_was_removed(state: State, look: Look, log: IngestionLog) ->
     )
 
 
-def test_a_file_that_is_under_way_is_waited_for(look: Look, log: IngestionLog) -> None:
+def test_file_under_way_is_not_missing(look: Look, log: IngestionLog) -> None:
     run = run_of(each := ingestion())
     log.open(each, run)
     assert "20240303-missing" not in look(DEADLINE + HOUR)
@@ -112,11 +112,11 @@ def test_a_file_that_is_under_way_is_waited_for(look: Look, log: IngestionLog) -
     assert look(DEADLINE + 2 * HOUR) == ["20240303-missing"]
 
 
-def test_a_file_that_this_look_has_started_is_waited_for(look: Look) -> None:
+def test_file_started_in_same_call_is_not_missing(look: Look) -> None:
     assert "20240303-missing" not in look(DEADLINE + HOUR, ingestion().source)
 
 
-def test_a_file_that_came_and_failed(look: Look, log: IngestionLog) -> None:
+def test_missing_file_names_failed_ingestion(look: Look, log: IngestionLog) -> None:
     ended(log, ingestion(name="a.csv"), State.TRANSFORM, Status.FAIL, "the file is empty")
     last = ingestion(name="b.csv")
     ended(log, last, State.LOAD, Status.FAIL, "DatabaseUnavailable: no answer")
@@ -130,7 +130,7 @@ def test_a_file_that_came_and_failed(look: Look, log: IngestionLog) -> None:
     )
 
 
-def test_a_replay_that_fails_takes_nothing_back(look: Look, log: IngestionLog) -> None:
+def test_failed_replay_of_loaded_file_is_not_missing(look: Look, log: IngestionLog) -> None:
     run = ended(log, each := ingestion(), State.LOAD, Status.SUCCESS, None)
     again = Run(f"{run.execution_arn}-r2")
     log.reopen(item_of(log, each), again)
@@ -139,11 +139,11 @@ def test_a_replay_that_fails_takes_nothing_back(look: Look, log: IngestionLog) -
     assert "20240303-missing" not in look(DEADLINE + HOUR)
 
 
-def test_after_hours_without_a_look_two_days_are_caught_up_with(look: Look) -> None:
+def test_missing_files_of_last_two_days_are_reported_late(look: Look) -> None:
     assert look(DEADLINE + dt.timedelta(days=30)) == ["20240331-missing", "20240401-missing"]
 
 
-def test_nothing_is_expected_of_a_stack_before_its_first_whole_day(
+def test_no_file_is_expected_before_first_whole_day_of_stack(
     look: Look, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     began = dt.datetime(2024, 3, 3, 0, 1, tzinfo=dt.UTC)
@@ -159,7 +159,7 @@ def hours_late(log: IngestionLog, now: dt.datetime, **contracts: Contract) -> di
 
 
 @pytest.mark.usefixtures("look")
-def test_how_late_a_table_is(log: IngestionLog) -> None:
+def test_hours_late_counts_from_first_missed_deadline(log: IngestionLog) -> None:
     ended(log, ingestion(DAY - dt.timedelta(days=1)), State.LOAD, Status.SUCCESS, None)
     ended(log, ingestion(), State.TRANSFORM, Status.FAIL, "no header")
 
@@ -175,5 +175,5 @@ def test_how_late_a_table_is(log: IngestionLog) -> None:
     assert hours_late(log, DEADLINE + 30 * HOUR) == {TABLE: 0}
 
 
-def test_a_stack_of_today_is_not_late(log: IngestionLog) -> None:
+def test_new_stack_is_not_late(log: IngestionLog) -> None:
     assert hours_late(log, dt.datetime.now(dt.UTC)) == {TABLE: 0}
