@@ -1,4 +1,4 @@
-"""The runbook: a section on each message that the pipeline sends, and commands that there are."""
+"""The runbook has a section on each kind of alert and alarm, and its commands are valid."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from tests.fixtures.laptop import Laptop
 
 RUNBOOK = Path(__file__).parent.parent.joinpath("docs", "runbook.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^### (.+?)\n(.*?)(?=^##|\Z)", RUNBOOK, flags=re.MULTILINE | re.DOTALL))
-OURS = in_line(RUNBOOK, "tm")
+TM = in_line(RUNBOOK, "tm")
 AWS = in_line(RUNBOOK, "aws")
 
 
@@ -38,14 +38,16 @@ def test_runbook_has_one_section_per_alarm(laptop: Laptop) -> None:
         for page in pages
         for alarm in page["CompositeAlarms"] + page["MetricAlarms"]
     }
-    # A section's name is that of its alarm, or, where there are several, how they begin.
-    said = {
+    # A section has the name of its alarm, or the common prefix of several alarms.
+    linked = {
         name: description.rpartition("See docs/runbook.md, Alarm: ")[2].removesuffix(".")
         for name, description in named.items()
     }
 
-    assert all(name == section or name.startswith(f"{section}-") for name, section in said.items())
-    assert set(said.values()) == set(sections("Alarm"))
+    assert all(
+        name == section or name.startswith(f"{section}-") for name, section in linked.items()
+    )
+    assert set(linked.values()) == set(sections("Alarm"))
 
 
 @pytest.mark.parametrize("title", SECTIONS)
@@ -56,14 +58,14 @@ def test_runbook_section_has_every_point(title: str) -> None:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder with the files that the commands name."""
+    """A working directory with the files in the commands."""
     monkeypatch.chdir(tmp_path)
     for name in ("FILE", "rejects.csv"):
         (tmp_path / name).touch()
 
 
 @pytest.mark.usefixtures("here")
-@pytest.mark.parametrize("command", OURS)
+@pytest.mark.parametrize("command", TM)
 def test_runbook_tm_command_is_valid(command: str) -> None:
     parse_tm(shlex.split(command)[1:])
 

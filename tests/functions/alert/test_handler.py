@@ -24,7 +24,7 @@ OLDER = {"outcome": "superseded", "reason": "an older version", "rowsLoaded": 0}
 
 @pytest.fixture
 def messages(s3: "S3Client", log: IngestionLog, alerts: Received) -> Received:
-    """What tools get of the topic."""
+    """The JSON records that SNS delivered."""
     return lambda: [json.loads(alert["Message"]) for alert in alerts()]
 
 
@@ -105,9 +105,7 @@ def test_alert_gives_reason_of_every_failure(
     assert (last["status"], last["reason"]) == ("fail", message["reason"])
 
 
-def test_alert_is_sent_for_manually_started_run(
-    event: dict[str, Any], messages: Received
-) -> None:
+def test_alert_is_sent_for_manually_started_run(event: dict[str, Any], messages: Received) -> None:
     assert handler(event, lambda_context()) == {"sent": True}
     assert messages()[0]["status"] == "Ingestion Fail"
 
@@ -161,7 +159,7 @@ def test_alert_describes_run_that_was_replayed_since(
     assert message["executionArn"] == run.execution_arn
     assert "watch found the file" in message["noticed"]
     after = item_of(log, ingestion)
-    assert before | {"alerts": after["alerts"]} == after, "the item is the replay's"
+    assert before | {"alerts": after["alerts"]} == after, "the item of the replay is unchanged"
 
 
 def test_alert_on_failed_redrive_names_failed_state(
@@ -194,13 +192,12 @@ def test_suppressed_alert_is_never_sent(
 
     assert handler(event, lambda_context("first")) == {"sent": False}
     settled = item_of(log, ingestion)
-    # Somebody wants to hear of everything from now on.
     monkeypatch.setenv("ALERT_ON", "all")
     settings.read.cache_clear()
     assert handler(event, lambda_context("first")) == {"sent": False}
 
     assert messages() == []
-    assert told(settled), "so watch does not tell it either"
+    assert told(settled), "watch must not repeat it either"
     failed["detail"]["redriveCount"] = 1
     assert handler(failed, lambda_context("redriven")) == {"sent": True}
 
@@ -226,7 +223,7 @@ def test_alert_truncates_long_cause(
     log: IngestionLog,
     messages: Received,
 ) -> None:
-    """As JSON, as Lambda gives it; and as JSON that Step Functions has cut."""
+    """The cause is JSON from Lambda, or JSON truncated by Step Functions."""
     cause = json.dumps({"errorMessage": "ё" * 30_000}, ensure_ascii=False)
     detail = {"status": status, "error": "KeyError", "cause": cause if as_json else cause[:-9]}
     event["detail"] |= detail

@@ -70,12 +70,12 @@ REPORT = {
         rule("hours", "hours_within_a_day", 1, 2918, severity="warning"),
     ]
 }
-SPOKEN: dict[str, tuple[Kind, dict[str, Any], Any]] = {
+ALERTS: dict[str, tuple[Kind, dict[str, Any], Any]] = {
     "loaded": (Kind.LOADED, LOADED | {"rowsLoaded": 20500, "rowsRejected": 0}, None),
     "loaded-with-rejects": (Kind.LOADED_WITH_REJECTS, LOADED, REPORT),
     "superseded": (
         Kind.SUPERSEDED,
-        LOADED | {"status": "superseded", "rowsLoaded": 0, "haltReason": "v1 is not newer than v2"},
+        LOADED | {"status": "superseded", "rowsLoaded": 0, "haltReason": "version v2 is newer"},
         REPORT,
     ),
     "refused": (
@@ -117,14 +117,14 @@ SPOKEN: dict[str, tuple[Kind, dict[str, Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", SPOKEN)
+@pytest.mark.parametrize("name", ALERTS)
 def test_alert_text_of_every_outcome(name: str, wording: Wording) -> None:
-    kind, item, report = SPOKEN[name]
+    kind, item, report = ALERTS[name]
 
     alert = compose(item, report, kind)
 
     wording(name, f"{alert.subject}\n\n{alert.text}")
-    assert len(alert.subject) < 100
+    assert len(alert.subject) <= 99
     assert alert.subject.isascii()
     assert alert.subject.isprintable()
     assert alert.subject.endswith(f", {kind.lower()}")
@@ -132,7 +132,7 @@ def test_alert_text_of_every_outcome(name: str, wording: Wording) -> None:
 
 
 def test_alert_texts_cover_every_kind() -> None:
-    assert {kind for kind, *_ in SPOKEN.values()} == set(Kind)
+    assert {kind for kind, *_ in ALERTS.values()} == set(Kind)
 
 
 def test_alert_record_has_documented_fields() -> None:
@@ -171,9 +171,9 @@ def test_lost_s3_event_is_reported_once_for_every_alert_on() -> None:
 
     assert is_wanted(Kind.LOADED, found, AlertOn.FAILURES)
     assert not is_wanted(Kind.LOADED, again, AlertOn.FAILURES)
-    said = compose(found, None, Kind.LOADED).text
+    text = compose(found, None, Kind.LOADED).text
     assert (
-        "Note: the S3 event of this file was lost; watch found the file and started a run" in said
+        "Note: the S3 event of this file was lost; watch found the file and started a run" in text
     )
     assert "Note:" not in compose(again, None, Kind.LOADED).text
 
@@ -189,10 +189,8 @@ def test_publish_sends_subject_and_record(alerts: Received) -> None:
 
 
 @pytest.mark.parametrize("character", ["\x01", '"', "ё", "😀"])
-def test_alert_fits_sns_size_limit(
-    character: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """SNS counts bytes: 262,144 of both forms together."""
+def test_alert_fits_sns_size_limit(character: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SNS limits both forms together to 262,144 bytes."""
     sns = boto3.client("sns", region_name=REGION)
     sent: list[str] = []
     monkeypatch.setattr(sns, "publish", lambda **message: sent.append(message["Message"]))

@@ -1,4 +1,4 @@
-"""Test's handler, behind the real Transform: what one writes the other reads."""
+"""Test's handler on the output of the real Transform."""
 
 import json
 from typing import TYPE_CHECKING, Any

@@ -9,7 +9,7 @@ from functions.test.rejects import Reject, RejectFiles
 
 
 def reject(line: int = 2, rule: str = "r", **changes: Any) -> Reject:
-    """Return a reject, which breaks a rule of the column `c` unless `changes` say otherwise."""
+    """Return a reject of the column `c`, with `changes`."""
     fields: dict[str, Any] = {"column": "c", "value": None, "severity": "error", "raw": ""}
     fields |= {"reason": f"{rule} is broken"} | changes
     return Reject("k", "v", line, rule=rule, **fields)

@@ -56,9 +56,7 @@ def test_report_checks_threshold(threshold: dict[str, Any], failed: int, kept: b
         ("100", 10, ["every row is rejected"]),
     ],
 )
-def test_report_checks_percentage_of_rejects(
-    limit: str, rejected: int, halts: list[str]
-) -> None:
+def test_report_checks_percentage_of_rejects(limit: str, rejected: int, halts: list[str]) -> None:
     contract = contract_of("string", {"kind": "required"})
     contract = contract.model_copy(update={"max_rejected_percent": Decimal(limit)})
     report = Report(contract, rows_read=10)
@@ -86,7 +84,7 @@ def test_report_gives_first_rows_as_examples() -> None:
 
 
 def test_report_truncates_quotes() -> None:
-    """Alert reads it into a memory of 256 MB, and puts its reasons into the message."""
+    """Alert reads the report with 256 MB of memory, and copies reasons into the message."""
     report = Report(limited(limit=100), rows_read=100)
     long = "ё" * 1024**2
     report.add([reject(2, value=long, reason=long), reject(2, "s")])

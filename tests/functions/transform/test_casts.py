@@ -57,7 +57,7 @@ def test_cast_accepts_numbers(text: str, number: str | None) -> None:
         ("1e3", "hours is not a number"),
         ("NaN", "hours is not a number"),
         ("Infinity", "hours is not a number"),
-        ("1,5".replace(",", "٫"), "hours is not a number"),
+        ("1٫5", "hours is not a number"),
         ("٣", "hours is not a number"),
         (" 8.0", "hours is not a number"),
         (".5", "hours is not a number"),
@@ -231,7 +231,9 @@ def cast_one(column: str, text: str) -> tuple[pa.Table, list[dict[str, Any]]]:
         (31, 1, "+" + "9" * 30, "9" * 30),
     ],
 )
-def test_cast_rounds_numbers_of_many_digits(precision: int, scale: int, text: str, number: str | None) -> None:
+def test_cast_rounds_numbers_of_many_digits(
+    precision: int, scale: int, text: str, number: str | None
+) -> None:
     hours = CONTRACT.column("hours").model_copy(
         update={"physical_type": f"numeric({precision},{scale})"}
     )

@@ -15,7 +15,7 @@ BODY = b"user,timestamp,hours,project\nned,2019-09-27 00:00:00 UTC,8.0,x\n"
 
 def test_transform_reads_exact_version(s3: "S3Client", log: IngestionLog) -> None:
     ingestion = land(s3, BODY)
-    land(s3, b"a newer version that is no check-in at all")
+    land(s3, b"a newer, invalid version")
     run = run_of(ingestion)
     log.open(ingestion, run)
 
@@ -40,9 +40,7 @@ def test_transform_closes_log_of_refused_file(s3: "S3Client", log: IngestionLog)
     assert item["haltReason"] == "the file is empty"
 
 
-def test_transform_fails_on_deleted_version(
-    s3: "S3Client", log: IngestionLog
-) -> None:
+def test_transform_fails_on_deleted_version(s3: "S3Client", log: IngestionLog) -> None:
     ingestion = land(s3, BODY)
     run = run_of(ingestion)
     log.open(ingestion, run)

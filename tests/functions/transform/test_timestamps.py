@@ -126,7 +126,7 @@ def test_parse_accepts_quoted_text_and_abbreviated_months() -> None:
     ("text", "zone", "instant"),
     [
         ("2024-07-01 12:00", "Europe/Berlin", dt.datetime(2024, 7, 1, 10, tzinfo=dt.UTC)),
-        # An hour that the clock leaves out, and one that is there twice.
+        # A clock change skips the first hour and repeats the second.
         ("2024-03-31 02:30", "Europe/Berlin", None),
         ("2024-10-27 02:30", "Europe/Berlin", None),
         ("2040-07-01 12:00", "Europe/Berlin", dt.datetime(2040, 7, 1, 10, tzinfo=dt.UTC)),
@@ -137,9 +137,7 @@ def test_parse_accepts_quoted_text_and_abbreviated_months() -> None:
         ("9999-12-31 23:00", "Europe/Berlin", dt.datetime(9999, 12, 31, 22, tzinfo=dt.UTC)),
     ],
 )
-def test_parse_uses_timezone_of_column(
-    text: str, zone: str, instant: dt.datetime | None
-) -> None:
+def test_parse_uses_timezone_of_column(text: str, zone: str, instant: dt.datetime | None) -> None:
     assert read(text, column(Format(pattern="yyyy-MM-dd HH:mm"), zone=zone)) == instant
 
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("state_machine")
 
 
 def event(*keys: str) -> dict[str, Any]:
-    """S3's own event, with these (URL-encoded) keys."""
+    """Return S3's event with these URL-encoded keys."""
     sample = json.loads((EVENTS / "s3_object_created.json").read_text("utf-8"))
     (record,) = sample["Records"]
     records = []
@@ -32,12 +32,12 @@ def event(*keys: str) -> dict[str, Any]:
     return {"Records": records}
 
 
-def without_version(key: str, said: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The event of a bucket whose versioning has not taken effect where S3 made the event."""
+def without_version(key: str, version: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return S3's event of a bucket where versioning is not yet effective."""
     made = event(key)
     (record,) = made["Records"]
     del record["s3"]["object"]["versionId"]
-    record["s3"]["object"] |= said or {}
+    record["s3"]["object"] |= version or {}
     record["s3"]["bucket"] = {"name": LANDING}
     return made
 
@@ -65,17 +65,17 @@ def test_trigger_admits_every_record(state_machine: str) -> None:
     )
 
     assert result == {"started": 3, "rejected": 1, "ignored": 1}
-    assert len(inputs(state_machine)) == 2, "the same version twice is one run"
+    assert len(inputs(state_machine)) == 2, "one run for a version that is delivered twice"
 
 
-@pytest.mark.parametrize("said", [{}, {"versionId": None}, {"versionId": "null"}])
+@pytest.mark.parametrize("version", [{}, {"versionId": None}, {"versionId": "null"}])
 def test_trigger_takes_newest_version_if_event_has_none(
-    said: dict[str, Any], state_machine: str, s3: "S3Client"
+    version: dict[str, Any], state_machine: str, s3: "S3Client"
 ) -> None:
     land(s3, b"older")
     newest = land(s3, b"the newest")
 
-    assert handler(without_version(KEY, said), lambda_context()) == {"started": 1}
+    assert handler(without_version(KEY, version), lambda_context()) == {"started": 1}
 
     (started,) = inputs(state_machine)
     assert started["source"] == newest.as_event()["source"]
@@ -109,7 +109,7 @@ def test_trigger_ignores_missing_object(
     (line,) = (vars(record) for record in caplog.records if record.message == "not there")
     assert line["sourceKey"] == KEY
     messages = [record.message for record in caplog.records]
-    assert messages == ["not there", "rejected"], "before any ingestion is named"
+    assert messages == ["not there", "rejected"], "logged before any ingestion"
     assert inputs(state_machine) == []
 
 
