@@ -98,15 +98,15 @@ class End:
             case "ABORTED":
                 cause = bounded(self.cause or "no cause given", _MAX_CAUSE)
                 return f"an operator stopped the run: {cause}"
-        said = f"{self.error}: {bounded(_message(self.cause), _MAX_CAUSE)}"
+        answer = f"{self.error}: {bounded(_message(self.cause), _MAX_CAUSE)}"
         if self.error in _NOT_READY:
-            return f"Lambda did not prepare the function within five minutes ({said})"
+            return f"Lambda did not prepare the function within five minutes ({answer})"
         match self.failure:
             case Kind.CRASHED:
-                return f"the function crashed ({said})"
+                return f"the function crashed ({answer})"
             case Kind.TIMED_OUT:
-                return f"the function exceeded its timeout ({said})"
-        return said
+                return f"the function exceeded its timeout ({answer})"
+        return answer
 
     def close(self, log: IngestionLog) -> dict[str, Any]:
         """Close the log item if the functions did not, and return the item as of this run's end.
@@ -147,11 +147,9 @@ class End:
         past = {name: item[name] for name in (*kept, "dataDate", "foundBy") if name in item}
         past |= {"executionArn": self.run.execution_arn, "redrive": self.run.redrive}
         if self.status != "SUCCEEDED":
-            state, reason = (
-                self._state(item),
-                f"{self.reason} (the ingestion has been run again since)",
-            )
-            return past | {"state": state, "status": Status.FAIL, "haltReason": reason}
+            reason = f"{self.reason} (the ingestion has been run again since)"
+            past |= {"state": self._state(item), "status": Status.FAIL, "haltReason": reason}
+            return past
         verdict = self._load_verdict()
         past |= {"state": State.LOAD, "status": STATUS_OF[verdict.outcome]}
         past |= {"haltReason": verdict.reason}

@@ -40,8 +40,6 @@ _SENTENCES = {
     Kind.REJECTED: "The object matches no contract and was not ingested.",
     Kind.MISSING: "An expected file is not loaded.",
 }
-_SENTENCE_OF = {kind: _SENTENCES[kind] for kind in Kind}
-"""The import fails if a kind has no sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ class Alert:
         version = "" if record["versionId"] is None else f" (version {record['versionId']})"
         day = "" if record["dataDate"] is None else f", day {record['dataDate']}"
         lines = [
-            f"{record['status']}: {kind}, at state {record['latestState']}. {_SENTENCE_OF[kind]}",
+            f"{record['status']}: {kind}, at state {record['latestState']}. {_SENTENCES[kind]}",
             f"File: {record['sourceKey']}{version}",
             f"Ingestion: {record['ingestedID']}, table {record['ingestedTable']}{day}",
         ]
@@ -229,11 +227,9 @@ def _repair(item: Mapping[str, Any], kind: Kind) -> str | None:
         case Kind.MISSING:
             return f"ask the supplier for the file, then upload it: {upload}"
         case Kind.REFUSED | Kind.FAILED_TESTS:
-            rows_first = (
-                f"correct the rejected rows: {fix_rows}; or " if item.get("rowsRejected") else ""
-            )
+            rows = f"correct the rejected rows: {fix_rows}; or " if item.get("rowsRejected") else ""
             return (
-                f"{rows_first}correct the file and upload it again: {upload}; or, if the "
+                f"{rows}correct the file and upload it again: {upload}; or, if the "
                 f"contract is wrong, deploy a corrected one and replay the ingestion: {replay}"
             )
         case Kind.ABORTED:

@@ -9,9 +9,9 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.watch.backlog import Backlog
+from functions.watch.deadlines import Deadlines
 from functions.watch.landed import Landed, Sweep
 from functions.watch.reconciliation import Reconciliation
-from functions.watch.silence import Silence
 from shared.contract_store import deployed, prefetch
 from shared.gate import Gate
 from shared.intake import Intake
@@ -47,9 +47,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     for page in sweep.step():
         lost += checks.lost(page)
     lost += checks.lost(landed.recent(contracts))
-    silence = Silence(gate.log, contracts, events, now)
-    missing = silence.missing(lost)
-    measure_freshness(silence.hours_late())
+    deadlines = Deadlines(gate.log, contracts, events, now)
+    missing = deadlines.missing(lost)
+    measure_freshness(deadlines.hours_late())
     backlog.measure(gate.log)
     result |= {"lost": len(lost), "missing": missing}
     result |= {"sweptPages": sweep.pages, "sweepFinished": sweep.finished}

@@ -46,7 +46,7 @@ class Reconciliation:
                 run = self.intake.gate.describe(item["executionArn"])
                 if run is None:
                     self.intake.gate.start(Ingestion.from_item(item), Run.from_item(item))
-                    logger.info("never begun", extra=naming(item))
+                    logger.info("never started", extra=naming(item))
                     found += 1
                 elif run["status"] != "RUNNING":
                     notices.put(self.intake.events, Notice.ENDED, _detail(run))
@@ -87,7 +87,7 @@ class Reconciliation:
             # Step Functions forgets a run 90 days after its end. This one was replayed later.
             logger.info("forgotten", extra=naming(item))
             return False
-        if run["status"] == "RUNNING":  # it was redriven
+        if run["status"] == "RUNNING":  # a redrive
             return False
         notices.put(self.intake.events, Notice.ENDED, _detail(run))
         logger.info("unannounced", extra=naming(item))
@@ -99,9 +99,9 @@ class Reconciliation:
 
     def lost(self, landed: Iterable[Source]) -> list[Source]:
         """Admit the object versions without a log item, and return those."""
-        return [each for each in landed if self._was_lost(each)]
+        return [each for each in landed if self._admit_if_lost(each)]
 
-    def _was_lost(self, source: Source) -> bool:
+    def _admit_if_lost(self, source: Source) -> bool:
         ingested_id, table = self.intake.identity(source)
         names = {"ingestedID": ingested_id, "ingestedTable": table}
         with self._isolated(names):

@@ -26,7 +26,7 @@ HORIZON = dt.timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class Deadlines:
     """The check of all deadlines at the time `now`."""
 
     log: IngestionLog
@@ -47,7 +47,7 @@ class Silence:
         keys = [LandingKey.parse(each.key) for each in started]
         under_way = {(key.table, key.date) for key in keys if key is not None}
         return sum(
-            (contract.table, day) not in under_way and self._is_missed(contract, day, by)
+            (contract.table, day) not in under_way and self._report_if_missing(contract, day, by)
             for contract in self.contracts.values()
             if contract.sla is not None
             for day, by in self._due(contract, LOOKBACK).items()
@@ -59,7 +59,7 @@ class Silence:
         due = contract.due(self.now - back - GRACE, self.now - GRACE)
         return {day: by for day, by in due.items() if day > first_day}
 
-    def _is_missed(self, contract: Contract, day: dt.date, by: dt.datetime) -> bool:
+    def _report_if_missing(self, contract: Contract, day: dt.date, by: dt.datetime) -> bool:
         """Report the file of a day, unless it is loaded, under way or already reported."""
         items = list(self.log.of_day(day, contract.table))
         # An ingestion that is under way ends with an alert. If it fails, a later call reports it.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
-from functions.watch.silence import Silence
+from functions.watch.deadlines import Deadlines
 from shared.contract import Contract
 from shared.endings import State, Status
 from shared.ingestion import Ingestion, Run, Source
@@ -36,8 +36,8 @@ def check(log: IngestionLog, monkeypatch: pytest.MonkeyPatch) -> Check:
 
     def at(now: dt.datetime, *started: Source, **contracts: Contract) -> list[str]:
         before = {item["ingestedID"] for item in log.with_status(Status.MISSING)}
-        silence = Silence(log, contracts or load_all(), events, now)
-        found = silence.missing(started)
+        deadlines = Deadlines(log, contracts or load_all(), events, now)
+        found = deadlines.missing(started)
         after = {item["ingestedID"] for item in log.with_status(Status.MISSING)}
         assert len(after) == len(before) + found
         return sorted(after - before)
@@ -155,7 +155,7 @@ def test_no_file_is_expected_before_first_whole_day_of_stack(
 
 def hours_late(log: IngestionLog, now: dt.datetime, **contracts: Contract) -> dict[str, float]:
     events: EventBridgeClient = boto3.client("events", region_name=REGION)
-    return Silence(log, contracts or load_all(), events, now).hours_late()
+    return Deadlines(log, contracts or load_all(), events, now).hours_late()
 
 
 @pytest.mark.usefixtures("check")
