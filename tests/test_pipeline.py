@@ -164,7 +164,7 @@ def test_a_newest_version_that_is_not_loaded_leaves_the_rows_as_they_were(
     assert (refused["status"], refused["haltReason"]) == ("fail", reason)
     assert pipeline.loaded(key_of(5)) == [["ned", Decimal("1.00"), 2]]
     (alert,) = pipeline.alerts(refused["ingestedID"])
-    assert alert["unchanged"] == ("unchanged; no row of this version was loaded")
+    assert alert["unchanged"] == "unchanged; no row of this version was loaded"
 
 
 def test_a_key_with_every_odd_character_arrives_as_it_is(pipeline: Pipeline) -> None:

@@ -88,7 +88,7 @@ def test_rows_are_cast_and_judged_by_the_contract_alone(tmp_path: Path) -> None:
         (
             10_001,
             0,
-            "the file holds 10001 rows, a_plausible_number_of_projects asks for 1 to 10000",
+            "the file has 10001 rows; rule a_plausible_number_of_projects requires 1 to 10000",
         ),
     ],
 )
