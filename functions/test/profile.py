@@ -30,7 +30,7 @@ class ColumnProfile:
         self.nulls += values.null_count
         if values.null_count == len(values):
             return
-        # Arrow's min_max of booleans differs from the order of their texts, which the report shows.
+        # The report shows Arrow's "false" and "true", not Python's "False" and "True".
         values = values.cast(pa.string()) if pa.types.is_boolean(values.type) else values
         extremes = pc.min_max(values).as_py()
         known = [] if self.minimum is None else [self.minimum, self.maximum]

@@ -18,6 +18,7 @@ from shared.formats import MAX_FRACTION_DIGITS, TextFormat
 
 TYPE = pa.timestamp("us", tz="UTC")
 
+_Integers = npt.NDArray[np.int64]
 _SECOND = 1_000_000
 _MICROSECOND = dt.timedelta(microseconds=1)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -67,7 +68,7 @@ def _read(texts: pa.StringArray, form: TextFormat) -> pa.Array:
     )
     found = pc.extract_regex(texts.take(pa.array(matched)), form.regex)
 
-    def number(group: str) -> npt.NDArray[np.int64]:
+    def number(group: str) -> _Integers:
         if group not in form.groups:
             return np.zeros(len(matched), dtype=np.int64)
         return _as_integers(pc.struct_field(found, group))
@@ -82,7 +83,7 @@ def _read(texts: pa.StringArray, form: TextFormat) -> pa.Array:
         twelve = number("half_day_hour")
         afternoon = pc.equal(pc.struct_field(found, "half_day"), form.half_days[1])
         hour = twelve % 12 + 12 * _as_integers(afternoon)
-        hour[(twelve < 1) | (twelve > 12)] = 24  # invalid, see `real`
+        hour[(twelve < 1) | (twelve > 12)] = 24  # does not exist, so the calendar rejects it
     else:
         hour = number("hour")
     minute, second = number("minute"), number("second")
@@ -92,6 +93,23 @@ def _read(texts: pa.StringArray, form: TextFormat) -> pa.Array:
     else:
         micros = number("fraction")
 
+    seconds, real = _calendar_seconds(year, month, day, hour, minute, second)
+    instants = np.zeros(len(texts), dtype=np.int64)
+    instants[matched] = seconds * _SECOND + micros
+    invalid = np.ones(len(texts), dtype=bool)
+    invalid[matched] = ~real
+    return pa.array(instants, mask=invalid).cast(pa.timestamp("us"))
+
+
+def _calendar_seconds(
+    year: _Integers,
+    month: _Integers,
+    day: _Integers,
+    hour: _Integers,
+    minute: _Integers,
+    second: _Integers,
+) -> tuple[_Integers, npt.NDArray[np.bool_]]:
+    """Return the seconds since 1970, and which date and time exist."""
     months_since_1970 = (year - 1970) * 12 + month - 1
     first_days = months_since_1970.astype("datetime64[M]").astype("datetime64[D]")
     dates = first_days + (day - 1)
@@ -106,15 +124,11 @@ def _read(texts: pa.StringArray, form: TextFormat) -> pa.Array:
         & (second < 60)
     )
     seconds = dates.astype(np.int64) * 86400 + hour * 3600 + minute * 60 + second
-    instants = np.zeros(len(texts), dtype=np.int64)
-    instants[matched] = seconds * 1_000_000 + micros
-    invalid = np.ones(len(texts), dtype=bool)
-    invalid[matched] = ~real
-    return pa.array(instants, mask=invalid).cast(pa.timestamp("us"))
+    return seconds, real
 
 
-def _as_integers(values: pa.Array) -> npt.NDArray[np.int64]:
-    integers: npt.NDArray[np.int64] = pc.cast(values, pa.int64()).to_numpy(zero_copy_only=False)
+def _as_integers(values: pa.Array) -> _Integers:
+    integers: _Integers = pc.cast(values, pa.int64()).to_numpy(zero_copy_only=False)
     return integers
 
 
