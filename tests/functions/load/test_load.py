@@ -489,9 +489,7 @@ def test_load_fails_on_uncounted_rejects(loaded: Database, s3: "S3Client") -> No
 def test_load_fails_on_reject_of_unknown_row(loaded: Database, s3: "S3Client") -> None:
     event = drop(s3, [row(), row()], rejects=[reject(2), reject(99)])
 
-    with pytest.raises(
-        RowsUnaccounted, match=r"Transform read 2 rows of .*, but Load would load 1 and 2 are"
-    ):
+    with pytest.raises(RowsUnaccounted, match=r"read 2 rows of .* would load 1 and 2 are rejected"):
         load(event)
 
     _assert_unchanged(loaded)
