@@ -175,7 +175,7 @@ def test_a_load_that_is_killed_changes_nothing_and_its_replay_loads(
     assert (item["state"], item["status"]) == ("load", "fail")
     (alert,) = pipeline.alerts(ingestion.id)
     assert alert["latestState"] == "load"
-    assert "Load broke off" in alert["unchanged"]
+    assert "Load did not finish" in alert["unchanged"]
     wording("drill-killed-in-load", told(pipeline, ingestion.id))
     assert pipeline.loaded(key_of(11)) == OLD_ROWS
 
@@ -248,7 +248,7 @@ def test_a_run_that_is_aborted_while_it_loads_is_closed_and_replayed(
     assert refused.returncode == 1
     assert "under way" in refused.stderr
     assert (item["state"], item["status"]) == ("load", "fail")
-    assert "stopped by hand" in item["haltReason"]
+    assert "an operator stopped the run" in item["haltReason"]
     wording("drill-aborted", told(pipeline, ingestion.id))
     # The function itself was not stopped by that: what it had begun may still have come true.
     assert pipeline.loaded(key_of(13)) in (OLD_ROWS, NEW_ROWS)

@@ -149,7 +149,7 @@ def test_a_line_of_15_mib_is_refused_and_told_once(pipeline: Pipeline) -> None:
         ("", "the file is empty"),
         (
             checkins(f",{AT},1,x", f"ned,{AT},1,x,y"),
-            "no row would be loaded; 2 of 2 rows failed: user is missing (1×, first at line 2); "
+            "every row is rejected; 2 of 2 rows failed: user is missing (1×, first at line 2); "
             "5 values where the header has 4 (1×, first at line 3)",
         ),
     ],
@@ -164,9 +164,7 @@ def test_a_newest_version_that_is_not_loaded_leaves_the_rows_as_they_were(
     assert (refused["status"], refused["haltReason"]) == ("fail", reason)
     assert pipeline.loaded(key_of(5)) == [["ned", Decimal("1.00"), 2]]
     (alert,) = pipeline.alerts(refused["ingestedID"])
-    assert alert["unchanged"] == (
-        "nothing was loaded; the rows of this file's earlier versions are unchanged"
-    )
+    assert alert["unchanged"] == "unchanged; no row of this version was loaded"
 
 
 def test_a_key_with_every_odd_character_arrives_as_it_is(pipeline: Pipeline) -> None:

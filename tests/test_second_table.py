@@ -84,11 +84,11 @@ def test_rows_are_cast_and_judged_by_the_contract_alone(tmp_path: Path) -> None:
     ("rows", "negative", "reason"),
     [
         (100, 4, None),
-        (100, 5, "5 of 100 rows fail budget_not_negative of Budget €, fewer than 5% may"),
+        (100, 5, "5 of 100 rows fail budget_not_negative of Budget €; allowed: fewer than 5%"),
         (
             10_001,
             0,
-            "the file holds 10001 rows, a_plausible_number_of_projects asks for 1 to 10000",
+            "the file has 10001 rows; rule a_plausible_number_of_projects requires 1 to 10000",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""One message to the topic for each end."""
+"""Sends one alert for each run-end event or notice."""
 
 import json
 from collections.abc import Mapping
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Announcer:
-    """Tells the topic of ends, each once; `request_id` is Lambda's, the same on its retries."""
+    """Publishes each alert once.
+
+    `request_id` is Lambda's request ID, which a retry keeps.
+    """
 
     log: IngestionLog
     s3: "S3Client"
@@ -33,15 +36,15 @@ class Announcer:
     request_id: str
 
     def announce(self, item: Mapping[str, Any], end: str, kind: Kind) -> bool:
-        """Tell the topic how an ingestion ended.
+        """Publish how an ingestion ended.
 
         Args:
             item: the log item, closed.
-            end: what tells this end from any other of the same ingestion.
-            kind: how it ended.
+            end: the name of the run-end event or notice, unique within the ingestion.
+            kind: the outcome.
 
         Returns:
-            False if nobody wants to be told, or that is or was another call's to do.
+            False if the alert is suppressed, or if another call sends or has sent it.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.
@@ -65,6 +68,6 @@ class Announcer:
         try:
             return json.load(self.s3.get_object(Bucket=bucket, Key=key)["Body"])
         except botocore.exceptions.ClientError as error:
-            # It has expired, or was deleted: the team is told all the same, without top rejects.
-            logger.warning("an alert without its report", extra={"reason": str(error)})
+            # The report has expired or was deleted. Send the alert without its top rejects.
+            logger.warning("alert sent without its report", extra={"reason": str(error)})
             return None

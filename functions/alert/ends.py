@@ -1,4 +1,4 @@
-"""The end of a run, as EventBridge tells it, and what it means for the log."""
+"""Run-end events of EventBridge, and how they close the log."""
 
 import json
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ from shared.ingestion_log import IngestionLog
 from shared.text import bounded
 from shared.verdict import Verdict
 
-_CAUSE = 1_500
-"""Characters of what Step Functions gives as the cause: room is left for what we say about it."""
+_MAX_CAUSE = 1_500
+"""Characters of Step Functions' cause in a reason, which adds words of its own."""
 
 _NOT_READY = {
     "Lambda.CodeArtifactUserPendingException",
@@ -21,7 +21,7 @@ _NOT_READY = {
     "Lambda.ResourceConflictException",
     "Lambda.ResourceNotReadyException",
 }
-"""Lambda refused the call because it was still preparing the function, as after weeks without one.
+"""Errors of a call while Lambda still prepares the function, e.g. after weeks without a call.
 
 https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#images-lifecycle
 """
@@ -29,9 +29,9 @@ https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#images-lifecycle
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How one run of an ingestion ended.
+    """A run-end event.
 
-    `status` is Step Functions': SUCCEEDED, FAILED, TIMED_OUT or ABORTED.
+    `status` is that of the execution: SUCCEEDED, FAILED, TIMED_OUT or ABORTED.
     """
 
     ingestion: Ingestion
@@ -43,17 +43,17 @@ class End:
 
     @classmethod
     def from_event(cls, detail: Mapping[str, Any]) -> Self:
-        """Take an end out of a "Step Functions Execution Status Change".
+        """Parse the detail of a "Step Functions Execution Status Change".
 
         Raises:
-            InvalidEvent: a field is missing or of the wrong form.
+            InvalidEvent: a field is missing or invalid.
         """
         try:
-            begun_with = json.loads(detail["input"])
+            task_input = json.loads(detail["input"])
             redrive = int(detail.get("redriveCount") or 0)
             return cls(
-                ingestion=Ingestion.from_event(begun_with),
-                run=Run(detail["executionArn"], redrive, begun_with.get("contracts")),
+                ingestion=Ingestion.from_event(task_input),
+                run=Run(detail["executionArn"], redrive, task_input.get("contracts")),
                 status=detail["status"],
                 error=detail.get("error"),
                 cause=detail.get("cause"),
@@ -61,27 +61,27 @@ class End:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidEvent(
-                f"the status change lacks or garbles {error}; Step Functions and the watch "
-                "function send it"
+                f"the run-end event has a missing or invalid field ({error}); invoke alert only "
+                "with events of Step Functions or watch"
             ) from error
 
     @property
     def name(self) -> str:
-        """What tells this end from any other of the same ingestion."""
+        """A name for this event, unique within the ingestion."""
         return f"{self.run.name}/{self.status}"
 
     @property
     def file_at_fault(self) -> bool:
-        """Whether the run failed by a verdict on the file."""
+        """Whether the run failed because of the file."""
         return ENDINGS[self.failure].file_at_fault
 
     @property
     def failure(self) -> Kind:
-        """How it failed, if it did."""
+        """The outcome, if the run failed."""
         return failure(self.status, self.error)
 
     def kind(self, item: Mapping[str, Any]) -> Kind:
-        """Return how it ended, by its closed log item: that says more than Step Functions can."""
+        """Return the outcome; only the closed log item shows superseded files and rejected rows."""
         match item["status"]:
             case Status.SUPERSEDED:
                 return Kind.SUPERSEDED
@@ -91,30 +91,30 @@ class End:
 
     @property
     def reason(self) -> str:
-        """Why it did not succeed, for a person."""
+        """Why the run failed, in words for people."""
         match self.status:
             case "TIMED_OUT":
-                return "the run took longer than the state machine allows"
+                return "the run exceeded the timeout of the state machine"
             case "ABORTED":
-                cause = bounded(self.cause or "no cause was given", _CAUSE)
-                return f"the run was stopped by hand: {cause}"
-        said = f"{self.error}: {bounded(_message(self.cause), _CAUSE)}"
+                cause = bounded(self.cause or "no cause given", _MAX_CAUSE)
+                return f"an operator stopped the run: {cause}"
+        answer = f"{self.error}: {bounded(_message(self.cause), _MAX_CAUSE)}"
         if self.error in _NOT_READY:
-            return f"Lambda could not make the function ready within five minutes ({said})"
+            return f"Lambda did not prepare the function within five minutes ({answer})"
         match self.failure:
             case Kind.CRASHED:
-                return f"the function died ({said})"
+                return f"the function crashed ({answer})"
             case Kind.TIMED_OUT:
-                return f"the function took longer than it may ({said})"
-        return said
+                return f"the function exceeded its timeout ({answer})"
+        return answer
 
     def close(self, log: IngestionLog) -> dict[str, Any]:
-        """Close the log item if the functions could not, and return it as this run left it.
+        """Close the log item if the functions did not, and return the item as of this run's end.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.
         """
-        # A run that was started by hand has no item yet.
+        # A run that an operator started has no item yet.
         log.open(self.ingestion, self.run)
         item = self._item(log)
         if Run.from_item(item) == self.run and item["status"] != Status.RUNNING:
@@ -126,29 +126,30 @@ class End:
         item = self._item(log)
         if Run.from_item(item) == self.run:
             return item
-        return self._as_it_was(item)
+        return self._before_replay(item)
 
     def _item(self, log: IngestionLog) -> dict[str, Any]:
         return log.get(self.ingestion.id, self.ingestion.table) or {}
 
     def _state(self, item: Mapping[str, Any]) -> State:
-        """Return the last state that this run has entered."""
+        """Return the last state that this run entered."""
         steps = item.get("steps", ())
         entered = [s for s in State if f"{self.run.name}/{s}/{Status.RUNNING}" in steps]
         if entered:
             return entered[-1]
-        # A redrive that came to nothing failed where the run had failed before.
+        # A redrive that entered no state failed in the state where the run failed before.
         is_current = item["executionArn"] == self.run.execution_arn
         return State(item["state"]) if is_current else State.TRIGGER
 
-    def _as_it_was(self, item: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the item for a run that was replayed or redriven before its end was heard of."""
-        its = ("ingestedID", "ingestedTable", "bucket", "sourceKey", "versionId", "size")
-        past = {name: item[name] for name in (*its, "dataDate", "foundBy") if name in item}
+    def _before_replay(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the item as of this run's end; a replay or redrive has changed it since."""
+        kept = ("ingestedID", "ingestedTable", "bucket", "sourceKey", "versionId", "size")
+        past = {name: item[name] for name in (*kept, "dataDate", "foundBy") if name in item}
         past |= {"executionArn": self.run.execution_arn, "redrive": self.run.redrive}
         if self.status != "SUCCEEDED":
-            state, reason = self._state(item), f"{self.reason} (it was run again since)"
-            return past | {"state": state, "status": Status.FAIL, "haltReason": reason}
+            reason = f"{self.reason} (the ingestion has been run again since)"
+            past |= {"state": self._state(item), "status": Status.FAIL, "haltReason": reason}
+            return past
         verdict = self._load_verdict()
         past |= {"state": State.LOAD, "status": STATUS_OF[verdict.outcome]}
         past |= {"haltReason": verdict.reason}
@@ -161,8 +162,8 @@ class End:
 
 
 def _message(cause: str | None) -> str:
-    # Lambda's cause is JSON with a stack trace, of which a person wants the message.
+    # Lambda's cause is JSON with a stack trace. People need only the message.
     try:
         return str(json.loads(cause or "")["errorMessage"])
     except (KeyError, TypeError, ValueError):
-        return cause or "no cause was given"
+        return cause or "no cause given"

@@ -1,5 +1,5 @@
-"""Takes from EventBridge the end of a run, or a notice of trigger or watch.
-Returns whether this call sent the alert: `{sent: bool}`; every end is announced once.
+"""Takes a run-end event, or a notice of trigger or watch, from EventBridge.
+Returns whether this call sent an alert: `{sent: bool}`. No event causes two alerts.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from shared.telemetry import about, logged, logger
 
 @logged
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
-    """Close the log where a function could not, and tell the topic."""
+    """Close the log item if no function did, and send the alert."""
     settings = read(AlertSettings)
     log = IngestionLog.of(settings.log_table)
     announcer = Announcer(
@@ -35,7 +35,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, bool]:
         about(detail["ingestedID"], detail["ingestedTable"])
         item = log.get(detail["ingestedID"], detail["ingestedTable"])
         if item is None:
-            raise InvalidEvent(f"the notice names an ingestion that is not in the log: {detail}")
+            raise InvalidEvent(
+                f"the notice names an ingestion without a log item: {detail}; only trigger and "
+                "watch may send notices"
+            )
         sent = announcer.announce(item, notice, WITHOUT_RUN[notice])
     else:
         end = End.from_event(detail)

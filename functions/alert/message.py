@@ -1,4 +1,4 @@
-"""What the team is told of the end of an ingestion, and how: one message, two forms."""
+"""The alert about one outcome: plain text for people, JSON for tools."""
 
 import json
 import re
@@ -15,53 +15,55 @@ if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
 
 _SUBJECT_LENGTH = 99
-"""SNS wants it to be less than 100 characters, none of them a line break or the like."""
-_TOP = 3
+"""SNS limits a subject to 99 printable ASCII characters.
+
+https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
+"""
+_MAX_REJECTS = 3
 _LAST_LINES = {
-    "The table": "unchanged",
-    "Noticed": "noticed",
-    "To repair": "repair",
+    "Table": "unchanged",
+    "Note": "noticed",
+    "What to do": "repair",
     "Run": "console",
 }
 
-_WORDS = {
+_SENTENCES = {
     Kind.LOADED: "Every row of the file is loaded.",
-    Kind.LOADED_WITH_REJECTS: "The file is loaded, but for some of its rows.",
-    Kind.SUPERSEDED: "A newer version of the file is loaded already, so nothing was done.",
-    Kind.REFUSED: "The file is not what its contract says, so none of it was loaded.",
-    Kind.FAILED_TESTS: "The file failed its tests, so none of it was loaded.",
-    Kind.BROKEN: "A function failed: the pipeline is at fault, or what it works with.",
-    Kind.CRASHED: "A function died, and so did it when it was tried again.",
-    Kind.TIMED_OUT: "It took longer than it may.",
-    Kind.ABORTED: "Somebody stopped the run.",
-    Kind.REJECTED: "An object landed that no contract takes, so it was not ingested.",
-    Kind.MISSING: "A file that was promised is not loaded.",
+    Kind.LOADED_WITH_REJECTS: "The file is loaded without its rejected rows.",
+    Kind.SUPERSEDED: "A newer version of the file is already loaded.",
+    Kind.REFUSED: "The file does not match its contract. No row was loaded.",
+    Kind.FAILED_TESTS: "The file failed its tests. No row was loaded.",
+    Kind.BROKEN: "A function raised an error. The usual cause is the pipeline or a service.",
+    Kind.CRASHED: "A function crashed, and its retry crashed too.",
+    Kind.TIMED_OUT: "A function or the run exceeded its timeout.",
+    Kind.ABORTED: "An operator stopped the run.",
+    Kind.REJECTED: "The object matches no contract and was not ingested.",
+    Kind.MISSING: "An expected file is not loaded.",
 }
-_IN_WORDS = {kind: _WORDS[kind] for kind in Kind}  # raises if one is missing
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """A message: `subject` at most 100 ASCII characters, `record` for tools, `text` for people."""
+    """An alert: `subject` (at most 99 ASCII characters), `record` for tools, `text` for people."""
 
     subject: str
     record: dict[str, Any]
 
     @property
     def text(self) -> str:
-        """The record in plain lines."""
+        """The record as lines of plain text."""
         record, kind = self.record, Kind(self.record["kind"])
         version = "" if record["versionId"] is None else f" (version {record['versionId']})"
         day = "" if record["dataDate"] is None else f", day {record['dataDate']}"
         lines = [
-            f"{record['status']}: {kind}, at state {record['latestState']}. {_IN_WORDS[kind]}",
+            f"{record['status']}: {kind}, at state {record['latestState']}. {_SENTENCES[kind]}",
             f"File: {record['sourceKey']}{version}",
             f"Ingestion: {record['ingestedID']}, table {record['ingestedTable']}{day}",
         ]
         counts = [f"{record[name]:,} {name[4:].lower()}" for name in TOTALS if name in record]
         if counts:
             lines.append(f"Rows: {', '.join(counts)}")
-        lines += [f"Why: {record['reason']}"] if record["reason"] else []
+        lines += [f"Reason: {record['reason']}"] if record["reason"] else []
         lines += [
             f"Rejected: {reject['count']:,} × {reject['rule']} of {reject['column'] or 'the row'}, "
             f"first at line {reject['line']}: {reject['reason']}"
@@ -72,9 +74,9 @@ class Alert:
 
 
 def is_wanted(kind: Kind, item: Mapping[str, Any], alert_on: AlertOn) -> bool:
-    """Tell whether people want to be told of an end.
+    """Return whether `alert_on` asks for an alert about this outcome.
 
-    That an event was lost is told in any case: nobody sees it otherwise.
+    A lost S3 event is always reported, because nothing else shows it.
     """
     return (
         alert_on is AlertOn.ALL
@@ -85,12 +87,12 @@ def is_wanted(kind: Kind, item: Mapping[str, Any], alert_on: AlertOn) -> bool:
 
 
 def compose(item: Mapping[str, Any], report: Mapping[str, Any] | None, kind: Kind) -> Alert:
-    """Say how an ingestion ended.
+    """Return the alert about an outcome.
 
     Args:
-        item: its log item, closed.
-        report: Test's `report.json`, if rows were rejected. No raw value of it is passed on.
-        kind: how it ended.
+        item: the log item of the ingestion, closed.
+        report: Test's `report.json`, if rows were rejected. The alert contains no raw value of it.
+        kind: the outcome.
     """
     status = "Ingestion Success" if ENDINGS[kind].is_good else "Ingestion Fail"
     record = {
@@ -113,19 +115,19 @@ def compose(item: Mapping[str, Any], report: Mapping[str, Any] | None, kind: Kin
     }
     about = f"{item['ingestedTable']} {item.get('dataDate') or item['sourceKey']}"
     words = f", {kind.lower()}"
-    # A key is what its sender makes it.
+    # A sender chooses the key, so it may be long or contain any character.
     subject = f"{status}: {about}"[: _SUBJECT_LENGTH - len(words)] + words
     return Alert(re.sub(r"[^ -~]", "?", subject), record)
 
 
 def publish(sns: "SNSClient", topic_arn: str, alert: Alert) -> None:
-    """Hand an alert to the topic: e-mail gets the text, all others the record."""
+    """Publish an alert to SNS: e-mail subscribers get the text, all others the record."""
     record = json.dumps(alert.record, ensure_ascii=False)
     sns.publish(
         TopicArn=topic_arn,
         Subject=alert.subject,
         MessageStructure="json",
-        # SNS counts bytes, and escapes would make up to twelve of a character.
+        # SNS limits the bytes. An escaped character would take up to twelve.
         Message=json.dumps({"default": record, "email": alert.text}, ensure_ascii=False),
     )
 
@@ -140,7 +142,7 @@ def _top_rejects(report: Mapping[str, Any] | None) -> list[dict[str, Any]]:
             "count": rule["count"],
             "line": rule["examples"][0]["line"],
         }
-        for rule in rules[:_TOP]
+        for rule in rules[:_MAX_REJECTS]
     ]
 
 
@@ -160,16 +162,16 @@ def _unchanged(item: Mapping[str, Any], kind: Kind) -> str | None:
         case Kind.LOADED | Kind.LOADED_WITH_REJECTS:
             return None
         case Kind.SUPERSEDED:
-            return "it holds the newer version's rows, as before"
+            return "unchanged; it holds the rows of the newer version"
         case Kind.REJECTED:
-            return "nothing was loaded, and no table has changed"
+            return "no table was changed"
         case Kind.MISSING:
-            return "it holds nothing of this day but what other files of it may have brought"
+            return "it holds only rows that other files for this day loaded"
         case _ if item["state"] == State.LOAD:
-            # A run that broke off in Load may have died between the commit and its answer.
+            # The function may have failed after COMMIT and before it returned.
             return (
-                "Load broke off, so it holds of this file either what it held before or all good "
-                "rows of this version, never a mix"
+                "Load did not finish; of this file, the table holds either the previous rows or "
+                "all accepted rows of this version, never a mix"
             )
         case (
             Kind.REFUSED
@@ -179,11 +181,11 @@ def _unchanged(item: Mapping[str, Any], kind: Kind) -> str | None:
             | Kind.TIMED_OUT
             | Kind.ABORTED
         ):
-            return "nothing was loaded; the rows of this file's earlier versions are unchanged"
+            return "unchanged; no row of this version was loaded"
 
 
 def _was_lost(item: Mapping[str, Any]) -> bool:
-    """Tell whether no event told of the object, and this is the first that is said of it."""
+    """Return whether the S3 event was lost and this is the first run of the ingestion."""
     if "foundBy" not in item:
         return False
     arn = item.get("executionArn")
@@ -193,51 +195,51 @@ def _was_lost(item: Mapping[str, Any]) -> bool:
 def _noticed(item: Mapping[str, Any]) -> str | None:
     if not _was_lost(item):
         return None
-    found = f"no event of S3 told of this file: {item['foundBy']} found it"
-    return found if "executionArn" not in item else f"{found} and started its run"
+    found = f"the S3 event of this file was lost; {item['foundBy']} found the file"
+    return found if "executionArn" not in item else f"{found} and started a run"
 
 
 def _repair(item: Mapping[str, Any], kind: Kind) -> str | None:
-    """Return what to do, and the command that does it at the end; None if there is nothing."""
+    """Return what to do, with the command at the end; None if there is nothing to do."""
     ingested_id = item["ingestedID"]
     replay = f"tm replay {ingested_id}"
-    drop = f"tm drop FILE --table {item['ingestedTable']} --date {item.get('dataDate')}"
-    correct = (
-        f"tm rejects {ingested_id} --csv rejects.csv, then correct `raw` in it, then "
+    upload = f"tm drop FILE --table {item['ingestedTable']} --date {item.get('dataDate')}"
+    fix_rows = (
+        f"tm rejects {ingested_id} --csv rejects.csv, correct the column `raw` in it, then "
         f"tm rejects fix {ingested_id} rejects.csv"
     )
     match kind:
         case Kind.LOADED | Kind.SUPERSEDED:
             return None
         case Kind.LOADED_WITH_REJECTS:
-            return f"have the rejected rows corrected, and load the file with them: {correct}"
+            return f"correct the rejected rows and load the file again: {fix_rows}"
         case Kind.REJECTED:
             return (
-                "drop the file again under a key that fits: "
-                "tm drop FILE --table T --date YYYY-MM-DD"
+                "upload the file again under a valid key: "
+                "tm drop FILE --table TABLE --date YYYY-MM-DD"
             )
         case Kind.MISSING if "failedID" in item:
             failed = item["failedID"]
             return (
-                f"correct the file and drop it again: {drop}; or, if the pipeline was at fault, "
-                f"mend the cause and run it again: tm replay {failed}"
+                f"correct the file and upload it again: {upload}; or, if the pipeline caused the "
+                f"failure, fix the cause and replay the ingestion: tm replay {failed}"
             )
         case Kind.MISSING:
-            return f"ask its supplier for it, then drop it: {drop}"
+            return f"ask the supplier for the file, then upload it: {upload}"
         case Kind.REFUSED | Kind.FAILED_TESTS:
-            some = f"correct the rejected rows: {correct}; or " if item.get("rowsRejected") else ""
+            rows = f"correct the rejected rows: {fix_rows}; or " if item.get("rowsRejected") else ""
             return (
-                f"{some}correct the file and drop it again: {drop}; or, if the contract asks "
-                f"too much, apply a better one and run the file again: {replay}"
+                f"{rows}correct the file and upload it again: {upload}; or, if the "
+                f"contract is wrong, deploy a corrected one and replay the ingestion: {replay}"
             )
         case Kind.ABORTED:
-            return f"when what it was stopped for is settled, run it again: {replay}"
+            return f"when the reason for the stop no longer applies, replay the ingestion: {replay}"
         case Kind.TIMED_OUT:
-            return f"find out what was slow (the run shows it), then run it again: {replay}"
+            return f"find the slow step in the run, fix it, then replay the ingestion: {replay}"
         case Kind.CRASHED:
             return (
-                "if it ran out of memory (the reason or the REPORT line of its log says so), give "
-                f"the function more; run it again: {replay}"
+                "if the reason or the REPORT line of the function's log shows that memory ran out, "
+                f"increase the function's memory; then replay the ingestion: {replay}"
             )
         case Kind.BROKEN:
-            return f"mend the cause, then run it again: {replay}"
+            return f"fix the cause, then replay the ingestion: {replay}"

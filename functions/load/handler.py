@@ -1,5 +1,5 @@
-"""Takes an ingestion and two verdicts from the state machine, or an operator's `removal.Request`.
-Returns the verdict on it: `{outcome: ok | rows_refused | superseded, …}`; or a `Request`'s answer.
+"""Takes an ingestion with two verdicts from the state machine, or an operator's `removal.Request`.
+Returns the verdict: `{outcome: ok | rows_refused | superseded, …}`; or the answer to the request.
 """
 
 from functools import partial
@@ -9,7 +9,7 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.load.loading import load
-from functions.load.refusals import find, hand_over
+from functions.load.refusals import find, stage
 from functions.load.removal import Request
 from functions.load.rows import StagedRows
 from functions.load.session import connected
@@ -29,13 +29,13 @@ prefetch(LoadSettings)
 
 @logged
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Load the staged rows of one ingestion; or count or remove the rows of one landed key."""
+    """Load the staged rows of one ingestion, or count or remove the rows of one landing key."""
     settings = read(LoadSettings)
     s3 = boto3.client("s3")
     if "operation" in event:
         request = Request.from_event(event, deployed(settings))
-        there = partial(is_there, s3, request.bucket, request.key)
-        return connected(settings, lambda connection: request.answer(connection, there))
+        landed = partial(is_there, s3, request.bucket, request.key)
+        return connected(settings, lambda connection: request.answer(connection, landed))
     ingestion, run = Ingestion.from_event(event), Run.from_event(event)
     about(ingestion.id, ingestion.table)
     log = IngestionLog.of(settings.log_table)
@@ -43,12 +43,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     contract = of_run(settings, run)[ingestion.table]
     staging = Staging(settings.staging_bucket, ingestion)
     rows = StagedRows(staging, contract, event["transform"], event["test"])
-    may = partial(may_replace, s3, ingestion.source)
+    replaces = partial(may_replace, s3, ingestion.source)
     try:
-        verdict = connected(settings, lambda c: load(c, ingestion, contract, rows, may))
+        verdict = connected(settings, lambda c: load(c, ingestion, contract, rows, replaces))
     except StatementFailed as failed:
         refused = connected(settings, partial(find, failed, ingestion, contract, rows))
-        verdict = hand_over(refused, staging, event.get("load", {}).get("refusedParts", 0))
+        verdict = stage(refused, staging, event.get("load", {}).get("refusedParts", 0))
     if verdict.outcome is Outcome.OK:
         count_rows(ingestion, verdict.counts)
     log.leave(ingestion, run, State.LOAD, verdict)

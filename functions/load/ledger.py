@@ -1,9 +1,9 @@
-"""The ledger's row of a landed key: whoever holds its lock is alone with the rows of that key."""
+"""The ledger row of a landing key: its lock serializes changes to the rows of that key."""
 
 from shared.database import Connection
 
-# Either way the row is ours until the transaction ends: those who change a key's rows take turns.
-# A new row comes back without a version, one that was there with the loaded version.
+# Both the INSERT and the UPDATE lock the row until the transaction ends. A new row returns an empty
+# version, an existing one the loaded version.
 LOCK = """
 INSERT INTO source (
     source_key, version_id, ingested_id, rows_read, rows_loaded, rows_rejected, loaded_at
@@ -15,14 +15,14 @@ RETURNING id, version_id
 
 
 def lock(connection: Connection, key: str) -> tuple[int, str]:
-    """Lock the ledger's row of a key until the transaction ends; make the row if there is none.
+    """Lock the ledger row of a key until the transaction ends; insert it if there is none.
 
     Args:
-        connection: in a transaction.
-        key: the landed key.
+        connection: a connection in a transaction.
+        key: the landing key.
 
     Returns:
-        The row's ID, and the version that it says is loaded: an empty text if the row is new.
+        The ID of the row, and the ID of the loaded version: an empty string if the row is new.
     """
     [[source_id, loaded]] = connection.run(LOCK, key=key)
     return source_id, loaded

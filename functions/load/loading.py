@@ -1,4 +1,4 @@
-"""The one transaction in which a source's rows replace those that it had before."""
+"""Replaces the rows of a landing key in one transaction."""
 
 from collections.abc import Callable
 
@@ -26,23 +26,23 @@ def load(
     rows: StagedRows,
     may_replace: Callable[[str], bool],
 ) -> Verdict:
-    """Make the table hold exactly this version of the source, or leave a newer one alone.
+    """Replace the rows of a landing key by those of this version, unless a newer one is loaded.
 
     Args:
-        connection: of the role that loads.
-        ingestion: which source, in which version.
-        contract: which table.
-        rows: what to load.
-        may_replace: whether this version is still in the landing bucket, and not older than the
-            version of that ID.
+        connection: a connection of the loader role.
+        ingestion: the ingestion, with key and version.
+        contract: the contract of the table.
+        rows: the rows to load.
+        may_replace: returns whether this version is still in the landing bucket and not older than
+            the version with the given ID.
 
     Returns:
         `ok` or `superseded`, with the counts `rowsRead`, `rowsLoaded` and `rowsRejected`.
 
     Raises:
-        SourceUnreadable: the version was deleted since it was read; nothing was changed.
-        RowsUnaccounted: not every row is loaded or rejected; nothing was changed.
-        PipelineError: what PostgreSQL answered, or what is wrong with the staged rows.
+        SourceUnreadable: the version was deleted after Transform read it; no row was changed.
+        RowsUnaccounted: some rows are neither loaded nor rejected; no row was changed.
+        PipelineError: PostgreSQL returned an error, or the staged rows are incomplete.
     """
     source = ingestion.source
     with connection.transaction():
@@ -50,18 +50,18 @@ def load(
         if not may_replace(loaded_version):
             if loaded_version not in {"", source.version_id}:
                 return _superseded(rows, loaded_version)
-            # `tm remove` deletes the version first and the rows under this lock: a run that is late
-            # must not bring them back.
+            # `tm remove` deletes the version first, then the rows under this lock. A late run must
+            # not restore them.
             raise SourceUnreadable(
-                f"version {source.version_id} of {source.key} was deleted while it was being "
-                "loaded, so none of it was loaded; drop the file again if it is still wanted"
+                f"version {source.version_id} of {source.key} was deleted before it was loaded; "
+                "if you still need the file, upload it again"
             )
         table.delete(connection, contract, source_id)
         loaded = connection.copy(table.copy_command(contract), map(as_csv, rows.batches(source_id)))
         if rows.read != loaded + rows.rejected:
             raise RowsUnaccounted(
-                f"{rows.read} rows were read, but {loaded} would be loaded and {rows.rejected} "
-                f"are rejected; the rows of {source.key} stay as they were: replay the ingestion"
+                f"Transform read {rows.read} rows of {source.key}, but Load would load {loaded} "
+                f"and {rows.rejected} are rejected; no row was changed; replay the ingestion"
             )
         if loaded_version:
             table.count_replacement(connection, contract, source_id)
@@ -80,7 +80,7 @@ def load(
 def _superseded(rows: StagedRows, version: str) -> Verdict:
     return Verdict(
         Outcome.SUPERSEDED,
-        f"the table holds version {version} of the same key, and this one is not newer",
+        f"the table already holds version {version} of this key; this version is not newer",
         _counts(rows, 0),
     )
 

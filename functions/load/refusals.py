@@ -1,8 +1,8 @@
-"""The rows that PostgreSQL refuses, found one by one, for Test to reject.
+"""Finds the rows that PostgreSQL refuses, and stages them for Test to reject.
 
-COPY takes all rows or none, and PostgreSQL does not always say which row it refused. So the rows go
-in again in a transaction that is never committed, and a batch that is refused is halved until it is
-one row.
+COPY loads all rows or none, and PostgreSQL does not always name the row that it refused. Therefore
+the rows are copied again in a transaction that is rolled back. A refused batch is split in halves
+until one row remains.
 """
 
 import itertools
@@ -22,13 +22,13 @@ from shared.staging import Staging, part_name
 from shared.text import bounded
 from shared.verdict import Verdict
 
-MOST = 5_000
-"""Rows found in one call: a few minutes' work. Load is called again, and finds the next ones."""
-_REASON = 500
-"""Characters of what PostgreSQL says of a row."""
+MAX_ROWS = 5_000
+"""Maximum of refused rows in one call, a few minutes' work. The next call finds the next ones."""
+_MAX_REASON = 500
+"""Characters of PostgreSQL's reason for one row."""
 
 Refused = dict[int, str]
-"""What PostgreSQL says of the rows that it refuses, by their lines."""
+"""PostgreSQL's reason for each refused row, by line number."""
 
 
 def find(
@@ -38,18 +38,18 @@ def find(
     rows: StagedRows,
     connection: Connection,
 ) -> Refused:
-    """Return the first `MOST` rows that PostgreSQL refuses; nothing is changed.
+    """Return the first `MAX_ROWS` rows that PostgreSQL refuses; change nothing.
 
     Args:
-        failed: why the rows were not loaded.
-        ingestion: which source.
-        contract: which table.
-        rows: what was to be loaded.
-        connection: of the role that loads.
+        failed: the error of the load.
+        ingestion: the ingestion, with its key.
+        contract: the contract of the table.
+        rows: the rows to load.
+        connection: a connection of the loader role.
 
     Raises:
-        StatementFailed: `failed`, if that is not about a row, or if each row alone is taken.
-        PipelineError: what PostgreSQL answered, or what is wrong with the staged rows.
+        StatementFailed: `failed`, if it concerns no row or PostgreSQL accepts each row alone.
+        PipelineError: PostgreSQL returned another error, or the staged rows are incomplete.
     """
     if failed.refused is None:
         raise failed
@@ -59,7 +59,7 @@ def find(
         connection.run("SAVEPOINT batch")
         batches = rows.batches(source_id)
         found = (each for batch in batches for each in _refused(connection, contract, batch))
-        refused = dict(itertools.islice(found, MOST))
+        refused = dict(itertools.islice(found, MAX_ROWS))
     if not refused:
         raise failed
     return refused
@@ -68,9 +68,9 @@ def find(
 def _refused(
     connection: Connection, contract: Contract, batch: pa.Table
 ) -> Iterator[tuple[int, str]]:
-    left = [batch]
-    while left:
-        rows = left.pop()
+    to_try = [batch]
+    while to_try:
+        rows = to_try.pop()
         try:
             connection.copy(table.copy_command(contract), [as_csv(rows)])
         except StatementFailed as failed:
@@ -78,27 +78,27 @@ def _refused(
                 raise
             connection.run("ROLLBACK TO SAVEPOINT batch")
             if len(rows) == 1:
-                yield rows["source_line"][0].as_py(), bounded(failed.refused, _REASON)
+                yield rows["source_line"][0].as_py(), bounded(failed.refused, _MAX_REASON)
             else:
                 half = len(rows) // 2
-                left += [rows.slice(half), rows.slice(0, half)]
+                to_try += [rows.slice(half), rows.slice(0, half)]
         else:
             connection.run("RELEASE SAVEPOINT batch; SAVEPOINT batch")
 
 
-def hand_over(refused: Refused, staging: Staging, part: int) -> Verdict:
+def stage(refused: Refused, staging: Staging, part: int) -> Verdict:
     """Stage refused rows for Test.
 
     Args:
-        refused: one row or more.
-        staging: where to.
-        part: how many parts of refused rows this run has staged before.
+        refused: at least one row.
+        staging: the staging folder of the ingestion.
+        part: the number of parts with refused rows that this run has already staged.
 
     Returns:
         `rows_refused` with the counts `rowsRefused` and `refusedParts`.
 
     Raises:
-        StagingUnavailable: S3 did not take them.
+        StagingUnavailable: S3 did not answer.
     """
     line, reason = next(iter(refused.items()))
     part_table = pa.table({"line": list(refused), "reason": list(refused.values())})

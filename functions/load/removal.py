@@ -1,13 +1,12 @@
-"""What a table holds of one landed key: to count it, or to remove it for good.
+"""Counts or permanently removes the rows of one landing key.
 
-An operator asks for it (`tm remove`, `tm smoke`), not the state machine. It is this function's work
-because no other one both reaches the database, which a created one lets nobody else do, and may
-change its tables.
+Operators request it (`tm remove`, `tm smoke`), not the state machine. Load does it because no other
+function both reaches the database and may change its tables.
 
-`tm remove` first deletes the versions of the key from the landing bucket. Then the rows are removed
-under the ledger's lock, which Load takes too, and Load refuses a version that is no longer in the
-bucket. So neither a run that is under way nor a replay can bring the rows back. If a new file has
-landed under the key and was loaded meanwhile, its rows stay.
+`tm remove` first deletes the versions of the key from the landing bucket. Then this module removes
+the rows under the ledger lock, which Load takes too. Load refuses a version that is no longer in
+the bucket. Therefore neither a running execution nor a replay can restore the rows. If a new file
+landed under the key and was loaded in the meantime, its rows stay.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,7 +25,7 @@ from shared.telemetry import logger
 
 
 class Operation(StrEnum):
-    """What is asked of the rows of a key."""
+    """An operation on the rows of a key."""
 
     COUNT = "count"
     REMOVE = "remove"
@@ -43,42 +42,44 @@ class Request:
 
     @classmethod
     def from_event(cls, event: Mapping[str, Any], contracts: Mapping[str, Contract]) -> Self:
-        """Take a request out of an event.
+        """Parse an event.
 
         Args:
             event: the event.
-            contracts: by table.
+            contracts: the contracts by table.
 
         Raises:
-            InvalidEvent: a field is missing or of the wrong form, or the key has no contract.
-            InvalidContract: that of the key's table is invalid.
+            InvalidEvent: a field is missing or invalid, or the key has no contract.
+            InvalidContract: the contract of the key's table is invalid.
         """
         try:
             operation, bucket, key = Operation(event["operation"]), event["bucket"], event["key"]
         except (KeyError, ValueError) as error:
-            raise InvalidEvent(f"the request lacks or garbles {error}; `tm` sends it") from error
+            raise InvalidEvent(
+                f"the request has a missing or invalid field ({error}); use `tm remove`"
+            ) from error
         parsed = LandingKey.parse(key)
         try:
             contract = contracts[parsed.table if parsed else ""]
         except KeyError as error:
-            message = f"{key!r} is no landing key of a table that has a contract"
+            message = f"{key!r} is not a landing key of a table with a contract"
             raise InvalidEvent(message) from error
         return cls(operation, bucket, key, contract)
 
     def answer(self, connection: Connection, is_there: Callable[[str], bool]) -> dict[str, Any]:
-        """Do what is asked; repeating it is safe.
+        """Execute the request; it is idempotent.
 
         Args:
-            connection: of the role that loads.
-            is_there: whether the version of that ID is still in the landing bucket.
+            connection: a connection of the loader role.
+            is_there: returns whether the version with the given ID is still in the landing bucket.
 
         Returns:
-            `rows`: how many there are, or were removed; and `kept`, the ID of the loaded version
-            whose rows were not removed because it is in the bucket, or None.
+            `rows`: the number of rows counted or removed; and `kept`: the ID of the loaded version
+            whose rows stay because it is in the bucket, or None.
 
         Raises:
-            StatementFailed: another table, of a former `physicalName`, has rows of the key too.
-            PipelineError: what else PostgreSQL or S3 answered.
+            StatementFailed: a table with a former `physicalName` has rows of the key too.
+            PipelineError: PostgreSQL or S3 returned another error.
         """
         if self.operation is Operation.COUNT:
             return {"rows": self._count(connection), "kept": None}
@@ -96,7 +97,7 @@ class Request:
 
     def _remove(self, connection: Connection, is_there: Callable[[str], bool]) -> dict[str, Any]:
         with connection.transaction():
-            # Without a row there may still be a Load that is about to make one: it is waited for.
+            # Even without a ledger row, a Load may be inserting one. The lock waits for it.
             source_id, loaded = ledger.lock(connection, self.key)
             if loaded and is_there(loaded):
                 return {"rows": 0, "kept": loaded}

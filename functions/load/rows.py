@@ -1,4 +1,4 @@
-"""The staged rows that may be loaded, as the CSV that PostgreSQL's COPY reads."""
+"""The staged rows to load, as CSV for PostgreSQL's COPY."""
 
 import io
 from collections.abc import Iterator, Mapping
@@ -18,12 +18,12 @@ from shared.staging import Staging
 
 _BATCH_ROWS = 20_000
 _REJECTS_AT_A_TIME = 50_000
-# A null is nothing between two delimiters, an empty string a pair of quotes: as COPY has it.
+# COPY reads an empty field as null, and a pair of quotes as an empty string.
 _CSV = pa.csv.WriteOptions(include_header=False, batch_size=_BATCH_ROWS, quoting_style="needed")
 
 
 class StagedRows:
-    """The rows of one ingestion that cast, without those that Test rejected."""
+    """The clean rows of one ingestion, without those that Test rejected."""
 
     def __init__(
         self,
@@ -32,17 +32,17 @@ class StagedRows:
         transformed: Mapping[str, int],
         tested: Mapping[str, int],
     ) -> None:
-        """Find the parts, and the lines of the rejected rows.
+        """List the parts, and read the lines of the rejected rows.
 
         Args:
-            staging: where Transform and Test left their work.
-            contract: the table's.
+            staging: the staging folder of the ingestion.
+            contract: the contract of the table.
             transformed: the counts of Transform's verdict.
             tested: the counts of Test's verdict.
 
         Raises:
-            StagingIncomplete: parts are missing, or there are too many.
-            RowsUnaccounted: other rows are rejected than Test counted.
+            StagingIncomplete: the number of parts differs from Transform's count.
+            RowsUnaccounted: the number of rejected rows differs from Test's count.
             StagingUnavailable: S3 did not answer.
         """
         self._contract = contract
@@ -53,11 +53,11 @@ class StagedRows:
         self._parts = parquet.parts(self._prefix)
         if len(self._parts) != transformed["parts"]:
             raise StagingIncomplete(
-                f"{self._prefix} holds {len(self._parts)} parts, but Transform wrote "
+                f"{self._prefix} has {len(self._parts)} parts, but Transform wrote "
                 f"{transformed['parts']}; replay the ingestion"
             )
         self._rejected_lines = _rejected_lines(
-            staging.rejects, are_there=bool(tested["rowsRejected"] or tested["warnings"])
+            staging.rejects, expected=bool(tested["rowsRejected"] or tested["warnings"])
         )
         if len(self._rejected_lines) != self.rejected:
             raise RowsUnaccounted(
@@ -66,10 +66,10 @@ class StagedRows:
             )
 
     def batches(self, source_id: int) -> Iterator[pa.Table]:
-        """Yield the rows: the contract's columns in its order, the source, the line.
+        """Yield batches of rows: the contract's columns in order, `source_id` and `source_line`.
 
         Raises:
-            StagingIncomplete: rows or columns are missing, or there are too many.
+            StagingIncomplete: the columns or the number of rows differ from Transform's.
             StagingUnavailable: S3 did not answer.
         """
         clean = 0
@@ -78,7 +78,7 @@ class StagedRows:
             clean += len(part)
             if part.column_names != [*self._contract.physical_names, "line"]:
                 raise StagingIncomplete(
-                    f"{uri} holds the columns {part.column_names}, which are not the contract's; "
+                    f"{uri} has the columns {part.column_names}, which differ from the contract's; "
                     "replay the ingestion"
                 )
             accepted = pc.invert(pc.is_in(part["line"], self._rejected_lines))
@@ -92,21 +92,21 @@ class StagedRows:
                 yield rows.slice(start, _BATCH_ROWS)
         if clean != self._clean:
             raise StagingIncomplete(
-                f"{self._prefix} holds {clean} clean rows, but Transform wrote {self._clean}; "
+                f"{self._prefix} has {clean} clean rows, but Transform wrote {self._clean}; "
                 "replay the ingestion"
             )
 
 
 def as_csv(rows: pa.Table) -> bytes:
-    """Return a batch as COPY reads it."""
+    """Return a batch as CSV for COPY."""
     text = io.BytesIO()
     pa.csv.write_csv(rows, text, _CSV)
     return text.getvalue()
 
 
-def _rejected_lines(uri: str, *, are_there: bool) -> pa.Int64Array:
-    # A row may fail several rules, and one that only earned a warning is loaded. It is read even
-    # where none is to be expected: a wrong count must not let rejected rows in.
+def _rejected_lines(uri: str, *, expected: bool) -> pa.Int64Array:
+    # The file is read even if Test counted no rejects: a wrong count must not load rejected rows.
+    # A row may fail several rules. A row with warnings only is loaded.
     try:
         with unavailable(uri):
             batches = wr.s3.read_json(uri, lines=True, chunksize=_REJECTS_AT_A_TIME, dtype=False)
@@ -114,7 +114,7 @@ def _rejected_lines(uri: str, *, are_there: bool) -> pa.Int64Array:
     except (wr.exceptions.NoFilesFound, botocore.exceptions.ClientError) as error:
         if not parquet.is_missing(error):
             raise
-        if not are_there:
+        if not expected:
             return pa.array([], pa.int64())
         raise StagingIncomplete(
             f"{uri} is missing, but Test wrote it; replay the ingestion"

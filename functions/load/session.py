@@ -1,4 +1,4 @@
-"""Work that needs the database, tried again while the database is away."""
+"""Database work, with retries while the database is unavailable."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -10,10 +10,10 @@ T = TypeVar("T")
 
 
 def connected(settings: LoadSettings, work: Callable[[Connection], T]) -> T:
-    """Do `work` over a connection of its own.
+    """Return the result of `work`, which gets a connection of its own at each try.
 
     Raises:
-        PipelineError: what `work` raises, or what PostgreSQL answered.
+        PipelineError: `work` raised it, or PostgreSQL returned an error.
     """
 
     def once() -> T:

@@ -1,4 +1,4 @@
-"""The rows of a source in the contract's table. Who changes them holds the source's lock."""
+"""Statements on the rows of a source. A caller that changes rows must hold the ledger lock."""
 
 from pg8000.native import identifier
 
@@ -8,7 +8,7 @@ from shared.database import Connection
 
 
 def delete(connection: Connection, contract: Contract, source_id: int) -> int:
-    """Delete the rows of a source, count that for their keys, and return how many there were."""
+    """Delete the rows of a source, count a replacement for each key, return the number of rows."""
     table = identifier(contract.relation)
     key = _key(contract)
     gone = f"DELETE FROM {table} WHERE source_id = :id RETURNING {key or 'source_id'} AS key"  # noqa: S608
@@ -22,9 +22,9 @@ def delete(connection: Connection, contract: Contract, source_id: int) -> int:
 
 
 def count_replacement(connection: Connection, contract: Contract, source_id: int) -> None:
-    """Count for the keys of a source's rows that these have replaced others.
+    """Count a replacement for each key of a source's new rows.
 
-    `delete` did so for the keys of the rows before. These may have further ones.
+    `delete` counts the keys of the old rows. The new rows may have further keys.
     """
     if key := _key(contract):
         table = identifier(contract.relation)
@@ -33,14 +33,14 @@ def count_replacement(connection: Connection, contract: Contract, source_id: int
 
 
 def copy_command(contract: Contract) -> str:
-    """Return the statement that takes batches of `StagedRows`."""
+    """Return the COPY statement for batches of `StagedRows`."""
     names = [*(column.physical_name for column in contract.columns), "source_id", "source_line"]
     columns = ", ".join(map(identifier, names))
     return f"COPY {identifier(contract.relation)} ({columns}) FROM STDIN (FORMAT csv)"
 
 
 def _key(contract: Contract) -> str | None:
-    """Return the column by which the API looks rows up; None if it does not show the table."""
+    """Return the column by which the API looks up rows; None if the API excludes the table."""
     if contract.lookup is None:
         return None
     return str(identifier(contract.column(contract.lookup.key).physical_name))

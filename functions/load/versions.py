@@ -1,4 +1,4 @@
-"""The versions of a landed key, as S3 lists them: the newest first."""
+"""The versions of a landing key, in S3's order: the newest first."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -11,16 +11,15 @@ if TYPE_CHECKING:
 
 
 def may_replace(s3: "S3Client", source: Source, loaded: str) -> bool:
-    """Tell whether a landed object version is to take the place of the loaded one.
+    """Return whether an object version may replace the loaded one.
 
-    It is if it is still there, and newer than the loaded version or that version itself. A version
-    that is deleted counts as older than any that is there; of two that are both deleted, nobody can
-    tell, and what is loaded stays.
+    It may if it still exists, and is the loaded version or newer. A deleted version counts as older
+    than any existing one. If both are deleted, the loaded version stays.
 
     Args:
-        s3: boto3's client.
-        source: the version in question.
-        loaded: the ID of the version of the same key that is loaded.
+        s3: a boto3 client.
+        source: the object version.
+        loaded: the ID of the loaded version of the same key.
 
     Raises:
         StagingUnavailable: S3 did not answer.
@@ -32,7 +31,7 @@ def may_replace(s3: "S3Client", source: Source, loaded: str) -> bool:
 
 
 def is_there(s3: "S3Client", bucket: str, key: str, version: str) -> bool:
-    """Tell whether a version of a landed key is still in the bucket.
+    """Return whether a version of a landing key is still in the bucket.
 
     Raises:
         StagingUnavailable: S3 did not answer.
@@ -45,7 +44,7 @@ def _newest_first(s3: "S3Client", bucket: str, key: str) -> Iterator[str]:
     with unavailable(f"s3://{bucket}/{key}"):
         for page in pages:
             for version in page.get("Versions", ()):
-                # Keys come in order: the exact one before those that merely begin with it.
+                # S3 sorts the keys: an exact match precedes the longer keys with this prefix.
                 if version["Key"] != key:
                     return
                 yield version["VersionId"]

@@ -1,4 +1,4 @@
-"""Holds an ingestion's rows against the contract: rejects, a report, and the verdict."""
+"""Tests the rows of an ingestion against the contract; writes rejects and a report."""
 
 import bisect
 import datetime as dt
@@ -29,7 +29,7 @@ from shared.staging import Staging, part_name
 from shared.verdict import Verdict
 
 BATCH = 10_000
-"""How many rejects are held in memory at a time."""
+"""Rejects in memory at a time."""
 
 
 def examine(
@@ -45,21 +45,21 @@ def examine(
     """Test everything that Transform staged.
 
     Args:
-        staging: where the parts are, and where rejects and report go.
-        transformed: Transform's verdict, whose counts the parts must bear out.
-        chunks: the landed file's bytes, read only if a clean row fails and its raw text is needed.
-        contract: the rules.
-        hard: whether a failed row halts the pipeline.
-        refused_parts: how many parts of rows that PostgreSQL refused Load has staged.
-        now: the moment after which the future begins; without it, the clock's.
+        staging: the staging folder with Transform's parts; rejects and report are written there.
+        transformed: Transform's verdict. Its counts must match the parts.
+        chunks: the bytes of the landed file. They are read only if a clean row fails.
+        contract: the contract with the rules.
+        hard: whether a rejected row fails the run.
+        refused_parts: the number of parts with refused rows that Load has staged.
+        now: the time for rules about the future; the current time by default.
 
     Returns:
-        `ok` or `failed_tests` with the counts `rowsRejected` and `warnings`. Rules on the file as
-        a whole halt the pipeline even where rows do not.
+        `ok` or `failed_tests` with the counts `rowsRejected` and `warnings`. A failed rule on the
+        whole file fails the run even if `hard` is false.
 
     Raises:
-        StagingIncomplete: parts or rows are missing, or there are too many.
-        SourceUnreadable: the landed file is not what Transform read.
+        StagingIncomplete: the number of parts or rows differs from Transform's count.
+        SourceUnreadable: the landed file differs from the one that Transform read.
         StagingUnavailable: S3 did not answer.
     """
     parquet.delete(staging.failed_tests_prefix)
@@ -133,7 +133,7 @@ def _parts(prefix: str, expected: int) -> list[str]:
 def _check(what: str, prefix: str, found: int, expected: int) -> None:
     if found != expected:
         raise StagingIncomplete(
-            f"{prefix} holds {found} {what}, Transform wrote {expected}; replay the ingestion"
+            f"{prefix} has {found} {what}, but Transform wrote {expected}; replay the ingestion"
         )
 
 
@@ -142,14 +142,14 @@ def _reject(source: Source, **fields: Any) -> Reject:
 
 
 class _Refusals:
-    """The rows that cast, but that PostgreSQL refused when Load tried."""
+    """The clean rows that PostgreSQL refused when Load tried."""
 
     def __init__(self, staging: Staging, parts: int) -> None:
         read = [parquet.read(staging.refused_prefix + part_name(part)) for part in range(parts)]
         self._rows = pa.concat_tables(read) if read else None
 
     def violations(self, rows: pa.Table) -> Iterator[Violation]:
-        """Yield those of a part."""
+        """Yield a violation for each refused row of a part."""
         if self._rows is None:
             return
         refused = self._rows.filter(pc.is_in(self._rows["line"], rows["line"]))
@@ -162,14 +162,14 @@ class _Refusals:
 
 
 class _RawRows:
-    """The untouched text of rows, asked for in ascending order, so that the file streams."""
+    """The raw text of rows. Callers ask in ascending order, because the file is streamed."""
 
     def __init__(self, chunks: Iterable[bytes], contract: Contract) -> None:
         self._batches = self._read(chunks, contract)
         self._rows: Rows | None = None
 
     def of(self, lines: list[int]) -> dict[int, str]:
-        """Return the text of the rows that begin at these lines."""
+        """Return the raw text of the rows that begin at these lines."""
         found: dict[int, str] = {}
         while missing := lines[len(found) :]:
             rows = self._reaching(missing[0])

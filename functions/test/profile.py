@@ -1,4 +1,4 @@
-"""What the clean rows of a file are like: per column nulls, least and greatest; exact repeats."""
+"""Profile of the clean rows: nulls, minimum and maximum per column; exact repeats."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,24 +13,24 @@ from shared.text import bounded
 
 _NULL = 0x9E3779B97F4A7C15
 _PRIME = np.uint64(0x100000001B3)
-_VALUE = 200
+_MAX_VALUE = 200
 """Characters of a value in the report."""
 
 
 @dataclass(slots=True)
 class ColumnProfile:
-    """One column so far; `minimum` and `maximum` are None as long as all values are missing."""
+    """Profile of one column; `minimum` and `maximum` are None if all values are missing."""
 
     nulls: int = 0
     minimum: Any = None
     maximum: Any = None
 
     def add(self, values: pa.ChunkedArray) -> None:
-        """Take more values into account."""
+        """Add the values of a part."""
         self.nulls += values.null_count
         if values.null_count == len(values):
             return
-        # Arrow finds no extremes of booleans that pandas and people would call such.
+        # The report shows Arrow's "false" and "true", not Python's "False" and "True".
         values = values.cast(pa.string()) if pa.types.is_boolean(values.type) else values
         extremes = pc.min_max(values).as_py()
         known = [] if self.minimum is None else [self.minimum, self.maximum]
@@ -38,23 +38,23 @@ class ColumnProfile:
         self.maximum = max([*known, extremes["max"]])
 
     def as_json(self) -> dict[str, Any]:
-        """Return what the report holds."""
+        """Return the entry in the report."""
         return {
             "nulls": self.nulls,
-            "min": None if self.minimum is None else bounded(str(self.minimum), _VALUE),
-            "max": None if self.maximum is None else bounded(str(self.maximum), _VALUE),
+            "min": None if self.minimum is None else bounded(str(self.minimum), _MAX_VALUE),
+            "max": None if self.maximum is None else bounded(str(self.maximum), _MAX_VALUE),
         }
 
 
 @dataclass(slots=True)
 class Profile:
-    """All columns so far, and a hash of each row: eight bytes, however wide the table."""
+    """Profile of all columns, and a hash of eight bytes for each row."""
 
     columns: dict[str, ColumnProfile] = field(default_factory=dict)
     _hashes: list[npt.NDArray[np.uint64]] = field(default_factory=list)
 
     def add(self, rows: pa.Table) -> None:
-        """Take a part into account; its column `line` tells rows apart and is left out."""
+        """Add a part. Its column `line` differs in every row and is ignored."""
         hashes = np.zeros(len(rows), dtype=np.uint64)
         for name in rows.column_names:
             if name == "line":
@@ -65,7 +65,7 @@ class Profile:
 
     @property
     def repeats(self) -> int:
-        """How many rows are exactly as an earlier one."""
+        """The number of rows that equal an earlier row."""
         if not self._hashes:
             return 0
         hashes = np.concatenate(self._hashes)
@@ -74,7 +74,7 @@ class Profile:
 
 def _hash(values: pa.Array) -> npt.NDArray[np.uint64]:
     encoded = values.dictionary_encode()
-    # Instants are mostly distinct, and pandas hashes numbers many times faster than texts.
+    # Timestamps are mostly distinct, and pandas hashes numbers much faster than strings.
     plain = pa.int64() if pa.types.is_timestamp(values.type) else pa.string()
     keys = encoded.dictionary.cast(plain).to_numpy(zero_copy_only=False)
     distinct = np.append(pd.util.hash_array(keys, categorize=False), np.uint64(_NULL))

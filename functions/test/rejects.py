@@ -1,4 +1,4 @@
-"""The reject records: what the supplier of a file needs to put a row right."""
+"""Reject records: the details that the supplier of a file needs to correct a row."""
 
 import csv
 import json
@@ -16,12 +16,12 @@ from shared.spreadsheet import escaped
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """One failed rule of one row; `line` is the physical line in the file, `raw` its text.
+    """One failed rule of one row; `line` is the physical line in the file, `raw` the row's text.
 
-    A row with a reject of severity `error` is not loaded; a `warning` is.
+    A row with a reject of severity `error` is not loaded. A row with warnings only is.
     """
 
-    sourceKey: str  # noqa: N815 - the record's names are the log's
+    sourceKey: str  # noqa: N815 - as in the log
     versionId: str  # noqa: N815
     line: int
     column: str | None
@@ -33,7 +33,7 @@ class Reject:
 
 
 class RejectFiles:
-    """`rejects.jsonl`, the truth, and `rejects.csv`, for people, written a few rows at a time."""
+    """Writer of `rejects.jsonl`, the exact records, and `rejects.csv`, for spreadsheets."""
 
     def __init__(self, folder: Path) -> None:
         self.jsonl = folder / "rejects.jsonl"
@@ -56,7 +56,7 @@ class RejectFiles:
         self._csv.close()
 
     def write(self, rejects: Iterable[Reject]) -> None:
-        """Append one or more records to both files."""
+        """Append at least one record to both files."""
         records = [asdict(each) for each in rejects]
         self._jsonl.writelines(json.dumps(each, ensure_ascii=False) + "\n" for each in records)
         pd.DataFrame(records).map(_escaped).to_csv(

@@ -1,4 +1,4 @@
-"""The summary of a test run: how many rows failed which rule, and where to look first."""
+"""Report of a test run: the number of failed rows per rule, with examples."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,11 +10,11 @@ from shared.contract import Contract, Severity
 from shared.text import bounded
 
 EXAMPLES = 5
-"""How many rows a rule names."""
-_REASON = 300
-"""Characters of a rule's reason: three of them go into the file's, and into the alert."""
-_VALUE = 200
-"""Characters of a value; `rejects.jsonl` has it whole."""
+"""Example rows per rule."""
+_MAX_REASON = 300
+"""Characters of a rule's reason. The file's reason and the alert contain three of them."""
+_MAX_VALUE = 200
+"""Characters of a value. `rejects.jsonl` has the whole value."""
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class _RuleCount:
 
 @dataclass(slots=True)
 class Report:
-    """Adds up what a file of `rows_read` rows is like and what is wrong with it."""
+    """Report on a file of `rows_read` rows: profile, rejected rows and failed rules."""
 
     contract: Contract
     rows_read: int
@@ -40,7 +40,7 @@ class Report:
     _rules: dict[tuple[str | None, str], _RuleCount] = field(default_factory=dict)
 
     def add(self, rejects: Iterable[Reject]) -> None:
-        """Count rejects, which must come in the order of their lines."""
+        """Count rejects. They must be sorted by line."""
         for each in rejects:
             if each.severity == "warning":
                 self.warnings += 1
@@ -49,37 +49,39 @@ class Report:
                 self._last_rejected = each.line
             rule = self._rules.setdefault(
                 (each.column, each.rule),
-                _RuleCount(each.severity, each.column, each.rule, bounded(each.reason, _REASON)),
+                _RuleCount(
+                    each.severity, each.column, each.rule, bounded(each.reason, _MAX_REASON)
+                ),
             )
             rule.count += 1
             if len(rule.examples) < EXAMPLES:
-                value = None if each.value is None else bounded(each.value, _VALUE)
+                value = None if each.value is None else bounded(each.value, _MAX_VALUE)
                 rule.examples.append({"line": each.line, "value": value})
 
     @property
     def halts(self) -> list[str]:
-        """Why the file as a whole halts, also without hard testing."""
+        """Reasons that fail the run even without hard testing."""
         rows = self.rows_read
         found = [
-            f"the file holds {rows} rows, {rule.name} asks for {rule}"
+            f"the file has {rows} rows; rule {rule.name} requires {rule}"
             for rule in self.contract.row_counts
             if not rule.is_kept(rows)
         ]
         limit = self.contract.max_rejected_percent
         if self.rejected and self.rejected == rows:
-            found.append("no row would be loaded")
+            found.append("every row is rejected")
         elif 100 * self.rejected > limit * rows:
-            found.append(f"more than {limit:f}% of the rows would be rejected")
+            found.append(f"more than {limit:f}% of the rows are rejected")
         return found + [
-            f"{each['failed']} of {rows} rows fail {each['rule']} of {each['column']}, "
-            f"{each['allowed']} may"
+            f"{each['failed']} of {rows} rows fail {each['rule']} of {each['column']}; "
+            f"allowed: {each['allowed']}"
             for each in self.thresholds
             if not each["kept"]
         ]
 
     @property
     def thresholds(self) -> list[dict[str, Any]]:
-        """Every rule that says how many rows may fail it, and whether that is kept."""
+        """The rules with a limit of failed rows, and whether the limit is kept."""
         found = []
         for column in self.contract.columns:
             for rule in column.rules:
@@ -100,7 +102,7 @@ class Report:
 
     @property
     def summary(self) -> str | None:
-        """What failed, in a sentence; None if nothing did."""
+        """The failures in one sentence; None if there are none."""
         rules = [rule for rule in self._by_count() if rule.severity == "error"]
         parts = [
             f"{rule.reason} ({rule.count}×, first at line {rule.examples[0]['line']})"
@@ -111,7 +113,7 @@ class Report:
         return "; ".join(self.halts + parts) or None
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `report.json` holds."""
+        """Return the content of `report.json`."""
         return {
             "rowsRead": self.rows_read,
             "rowsClean": self.rows_read - self.rejected,

@@ -1,4 +1,4 @@
-"""A contract's rules, held against clean rows, part after part of one file."""
+"""Checks of clean rows against the contract's rules, one part of a file at a time."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ from shared.text import listed
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One rule that one row's value does not fulfil; `value` as the table holds it, or None."""
+    """A rule that a value of one row violates; `value` is the cast value as text, or None."""
 
     line: int
     column: str | None
@@ -41,25 +41,25 @@ class Violation:
 
 
 class Judge:
-    """Judges the parts of one file, in their order; remembers what must not come twice."""
+    """Checks the parts of one file in order; remembers the values of unique columns."""
 
     def __init__(self, contract: Contract, now: dt.datetime) -> None:
-        """Judge by `contract` at the moment `now`, which has a time zone."""
+        """Check against `contract` at the time `now`, which has a time zone."""
         self._contract = contract
         self._now = now
         self._seen: dict[tuple[str, str], pa.Array] = {}
 
     def violations(self, rows: pa.Table) -> Iterator[Violation]:
-        """Yield what is wrong with a part, rule by rule.
+        """Yield the violations in a part, rule by rule.
 
         Args:
-            rows: the contract's columns by their physical names, in its types, and `line`.
+            rows: the contract's columns under their physical names, cast, and `line`.
         """
         for column in self._contract.columns:
             values = rows[column.physical_name].combine_chunks()
             for rule in column.rules:
-                broken, wrong = self._judged(values, column, rule)
-                for i in pc.indices_nonzero(pc.fill_null(broken, fill_value=False)).to_pylist():
+                violated, problem = self._checked(values, column, rule)
+                for i in pc.indices_nonzero(pc.fill_null(violated, fill_value=False)).to_pylist():
                     value = values[i].as_py()
                     yield Violation(
                         line=rows["line"][i].as_py(),
@@ -67,11 +67,11 @@ class Judge:
                         value=None if value is None else str(value),
                         rule=rule.name,
                         severity=rule.severity,
-                        reason=f"{column.name} {wrong}",
+                        reason=f"{column.name} {problem}",
                     )
 
-    def _judged(self, values: pa.Array, column: Column, rule: AnyRule) -> tuple[pa.Array, str]:
-        """Return which values break a rule, and what they do wrong; null is no value."""
+    def _checked(self, values: pa.Array, column: Column, rule: AnyRule) -> tuple[pa.Array, str]:
+        """Return which values violate a rule (null: not checked), and the words of the reason."""
         match rule:
             case Required():
                 return values.is_null(), "is missing"
@@ -85,21 +85,21 @@ class Judge:
                 matches = pc.match_substring_regex(values, regex.whole(rule.regex))
                 return pc.invert(matches), f"does not match {rule.regex}"
             case Allowed():
-                # Arrow takes a missing value for one that is not allowed.
+                # `is_in` returns false for a null.
                 wrong = pc.invert(pc.is_in(values, pa.array(rule.values)))
-                return pc.and_(values.is_valid(), wrong), f"is none of {listed(rule.values)}"
+                return pc.and_(values.is_valid(), wrong), f"is not one of {listed(rule.values)}"
             case Unique():
                 repeats = self._repeats(values, (column.name, rule.name))
                 return repeats, "repeats a value of an earlier row"
             case NotInFuture():
-                return pc.greater(values, self._moment(values.type)), "lies in the future"
+                return pc.greater(values, self._moment(values.type)), "is in the future"
 
     def _repeats(self, values: pa.Array, key: tuple[str, str]) -> pa.Array:
         encoded = values.dictionary_encode()
         firsts = np.empty(len(encoded.dictionary), dtype=np.int64)
         indices = encoded.indices.fill_null(-1).to_numpy()
         valid = np.flatnonzero(indices >= 0)
-        # Written from the last to the first, so that the first remains.
+        # Assign in reverse order: the first index of each value is written last.
         firsts[indices[valid][::-1]] = valid[::-1]
         repeats = np.zeros(len(values), dtype=bool)
         repeats[valid] = firsts[indices[valid]] != valid
@@ -115,11 +115,11 @@ class Judge:
 
 def _outside(values: pa.Array, minimum: Any, maximum: Any) -> pa.Array:
     outside = pa.array(np.zeros(len(values), dtype=bool))
-    for lies_beyond, bound in ((pc.less, minimum), (pc.greater, maximum)):
+    for is_beyond, bound in ((pc.less, minimum), (pc.greater, maximum)):
         if bound is not None:
-            # It brings its own type: a number with more digits than the column's is as good.
+            # The scalar keeps its own type: a bound may have more digits than the column.
             limit = comparable(bound) if pa.types.is_timestamp(values.type) else bound
-            outside = pc.or_(outside, lies_beyond(values, pa.scalar(limit)))
+            outside = pc.or_(outside, is_beyond(values, pa.scalar(limit)))
     return outside
 
 

@@ -1,4 +1,4 @@
-"""From a row's text to the contract's types, and what could not be cast, with the reason."""
+"""Casts the text of rows to the contract's types, and explains each failed cast."""
 
 import re
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from shared.contract import Column, Contract
 from shared.rows import REPEATED, Rows
 
 _WIDE = pa.decimal128(38, 0)
-"""Holds any integer that a person writes."""
+"""Wider than any column, to compare with its limits."""
 _INTEGER = r"\A[+-]?[0-9]{1,38}\z"
 _NUMBER = {mark: rf"\A[+-]?[0-9]{{1,38}}({re.escape(mark)}[0-9]{{1,38}})?\z" for mark in (".", ",")}
 _INTEGERS = {2: pa.int16(), 4: pa.int32(), 8: pa.int64()}
@@ -30,14 +30,14 @@ SUSPECT_SCHEMA = pa.schema(
         ("reason", REPEATED),
     ]
 )
-"""One thing wrong with one row; `column` and `value` are null if it is the row as a whole."""
+"""One problem of one row; `column` and `value` are null if the whole row is malformed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """Rows that cast, as a table of the contract's columns and `line`; and those that did not.
+    """Clean rows, with the contract's columns and `line`; and the problems of suspect rows.
 
-    The latter are a table of `SUSPECT_SCHEMA`, by line.
+    `suspects` has the schema `SUSPECT_SCHEMA` and is sorted by line.
     """
 
     clean: pa.Table
@@ -45,13 +45,13 @@ class Cast:
 
     @property
     def suspect_rows(self) -> int:
-        """How many rows are suspect: a row may be so for several reasons."""
+        """The number of suspect rows. A row may have several problems."""
         return int(np.count_nonzero(np.diff(self.suspects["line"].to_numpy(), prepend=0)))
 
 
 @dataclass(frozen=True, slots=True)
 class _Values:
-    """A cast column: null where the text is, and where it is no value: `failed`, and why."""
+    """A cast column. Null texts and failed casts are null; `failed` has the latter's indices."""
 
     values: pa.Array
     failed: pa.UInt64Array | None = None
@@ -61,14 +61,14 @@ class _Values:
 def schema(contract: Contract) -> pa.Schema:
     """Return the schema of clean Parquet parts: the contract's columns in its order, and `line`.
 
-    They have their physical names, of which none is `line`, as a name in the header may be.
+    The columns have their physical names, because a name in the header may be `line`.
     """
     fields = [pa.field(column.physical_name, arrow_type(column)) for column in contract.columns]
     return pa.schema([*fields, pa.field("line", pa.int64())])
 
 
 def arrow_type(column: Column) -> pa.DataType:
-    """Return the Arrow type that holds a column's values exactly."""
+    """Return the Arrow type that represents a column's values exactly."""
     match column.logical_type:
         case "string":
             return pa.string()
@@ -88,9 +88,9 @@ def cast(rows: Rows, header: list[str], contract: Contract) -> Cast:
     """Cast rows by the contract.
 
     Args:
-        rows: their columns in the order of `header`.
-        header: the file's column names, the contract's in any order.
-        contract: the types.
+        rows: rows with columns in the order of `header`.
+        header: the column names of the file, in any order.
+        contract: the contract with the types.
     """
     suspects = [SUSPECT_SCHEMA.empty_table(), rows.malformed]
     columns = []
@@ -124,18 +124,18 @@ def cast(rows: Rows, header: list[str], contract: Contract) -> Cast:
 
 
 def _cast_column(texts: pa.StringArray, column: Column, contract: Contract) -> _Values:
-    # Values repeat, and casting each once is most of what makes this fast.
+    # Values repeat. Casting each distinct value once saves most of the time.
     encoded = texts.dictionary_encode()
     indices, distinct = encoded.indices, _with_nulls(encoded.dictionary, contract.null_tokens)
     values, reasons = _cast_distinct(distinct, column, contract)
     if values.equals(encoded.dictionary):
         return _Values(texts)
-    broken = pc.and_(distinct.is_valid(), values.is_null())
-    if not pc.any(broken).as_py():
+    is_failed = pc.and_(distinct.is_valid(), values.is_null())
+    if not pc.any(is_failed).as_py():
         return _Values(values.take(indices))
-    failed = pc.indices_nonzero(broken.take(indices))
+    failed = pc.indices_nonzero(is_failed.take(indices))
     # Arrow cannot write a dictionary that holds a null.
-    texts_of_reasons = pc.if_else(broken, reasons(), "")
+    texts_of_reasons = pc.if_else(is_failed, reasons(), "")
     why = pa.DictionaryArray.from_arrays(indices.take(failed), texts_of_reasons)
     return _Values(values.take(indices), failed, why)
 
@@ -149,7 +149,7 @@ def _with_nulls(texts: pa.StringArray, tokens: tuple[str, ...]) -> pa.StringArra
 
 
 _Result = tuple[pa.Array, Callable[[], pa.StringArray | pa.StringScalar]]
-"""Values, null where there is none; and why each text that is no value is none."""
+"""Values, null for failed casts; and a function that returns the reasons."""
 
 
 def _cast_distinct(texts: pa.StringArray, column: Column, contract: Contract) -> _Result:
@@ -169,10 +169,10 @@ def _cast_distinct(texts: pa.StringArray, column: Column, contract: Contract) ->
 
 
 def _cast_strings(texts: pa.StringArray, column: Column) -> _Result:
-    # PostgreSQL's text cannot hold the character NUL.
+    # PostgreSQL cannot store the character NUL.
     values = _where(pc.invert(pc.match_substring(texts, "\0")), texts)
     return values, lambda: pa.scalar(
-        f"{column.name} holds the character NUL, which no text column can"
+        f"{column.name} contains the character NUL, which PostgreSQL cannot store"
     )
 
 
@@ -189,7 +189,7 @@ def _cast_integers(texts: pa.StringArray, column: Column) -> _Result:
     return values, lambda: pc.if_else(
         is_integer,
         f"{column.name} is too large for {column.physical_type}",
-        f"{column.name} is no integer: digits alone",
+        f"{column.name} is not an integer (digits only)",
     )
 
 
@@ -198,7 +198,7 @@ def _cast_numbers(texts: pa.StringArray, column: Column, mark: str) -> _Result:
     is_number = pc.match_substring_regex(texts, _NUMBER[mark])
     numbers = pc.replace_substring(_where(is_number, texts), mark, ".")
     limit = Decimal(10 ** (precision - scale))
-    # By its digits, for Arrow's own rounding (25.0) is wrong for some numbers of many digits.
+    # Round by the digits: Arrow 25.0 rounds some numbers of many digits wrongly.
     surplus = rf"(\.[0-9]{{{scale}}})[0-9]+\z" if scale else r"()\..*\z"
     cut = pc.replace_substring_regex(numbers, surplus, r"\1").cast(pa.decimal256(76, scale))
     cut = _where(pc.less(pc.abs(cut), pa.scalar(limit)), cut).cast(pa.decimal256(38, scale))
@@ -212,7 +212,7 @@ def _cast_numbers(texts: pa.StringArray, column: Column, mark: str) -> _Result:
     return values, lambda: pc.if_else(
         is_number,
         f"{column.name} has more than {precision - scale} digits before the decimal mark",
-        f"{column.name} is no number: digits, then optionally {mark!r} and decimals",
+        f"{column.name} is not a number (digits, optionally followed by {mark!r} and digits)",
     )
 
 
@@ -228,8 +228,8 @@ def _with_formats(column: Column, values: pa.Array, ambiguous: pa.BooleanArray) 
 
     return values, lambda: pc.if_else(
         ambiguous,
-        f"{column.name} fits two formats with different results: {patterns}",
-        f"{column.name} is no real date in any of the formats {patterns}",
+        f"{column.name} matches two formats with different results: {patterns}",
+        f"{column.name} is not a valid date in any of the formats {patterns}",
     )
 
 

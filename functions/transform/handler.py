@@ -22,7 +22,7 @@ prefetch(TransformSettings)
 
 @logged
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Cast one landed file into the staging bucket."""
+    """Cast one landed file, and write the rows to the staging bucket."""
     settings = read(TransformSettings)
     ingestion, run = Ingestion.from_event(event), Run.from_event(event)
     about(ingestion.id, ingestion.table)

@@ -1,8 +1,8 @@
-"""Dates and timestamps as text, read by a contract's formats: all are tried, none is guessed.
+"""Parses dates and timestamps by the contract's formats. All formats are tried, none is guessed.
 
-`shared.formats` makes a regular expression for Arrow of each format. The numbers it finds become an
-instant by NumPy's calendar, because Arrow's own `strptime` takes 30 February for 2 March and knows
-neither fractions nor other languages' months.
+`shared.formats` converts each format to a regular expression for Arrow. NumPy's calendar converts
+the extracted numbers, because Arrow's `strptime` reads 30 February as 2 March and supports neither
+fractions nor month names in other languages.
 """
 
 import datetime as dt
@@ -18,6 +18,7 @@ from shared.formats import MAX_FRACTION_DIGITS, TextFormat
 
 TYPE = pa.timestamp("us", tz="UTC")
 
+_Integers = npt.NDArray[np.int64]
 _SECOND = 1_000_000
 _MICROSECOND = dt.timedelta(microseconds=1)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -27,15 +28,15 @@ _NO_OFFSET = 2**62
 
 
 def parse_timestamps(texts: pa.StringArray, column: Column) -> tuple[pa.Array, pa.BooleanArray]:
-    """Read timestamps.
+    """Parse timestamps.
 
     Args:
-        texts: what the file says; null stays null.
-        column: its `formats` are all tried, its `timezone` is meant where a format names none.
+        texts: the texts of the file; null stays null.
+        column: the column. Its `timezone` applies to formats without one.
 
     Returns:
-        Instants in microseconds UTC, null where a text fits no format or is no real date; and
-        which texts fit two formats with different results (null as well in the first).
+        Timestamps in microseconds UTC; and which texts match two formats with different results.
+        A timestamp is null if the text matches no format, is ambiguous or is not a valid date.
     """
     readings = [
         _localised(_read(texts, each.text_format), each.timezone or column.timezone)
@@ -45,7 +46,7 @@ def parse_timestamps(texts: pa.StringArray, column: Column) -> tuple[pa.Array, p
 
 
 def parse_dates(texts: pa.StringArray, column: Column) -> tuple[pa.Array, pa.BooleanArray]:
-    """Read dates without a time, as `parse_timestamps` reads timestamps."""
+    """Parse dates; like `parse_timestamps`."""
     readings = [_read(texts, each.text_format).cast(pa.date32()) for each in column.formats]
     return _agreed(readings)
 
@@ -61,13 +62,13 @@ def _agreed(readings: list[pa.Array]) -> tuple[pa.Array, pa.BooleanArray]:
 
 
 def _read(texts: pa.StringArray, form: TextFormat) -> pa.Array:
-    # Matching costs a fifth of extracting, and most texts fit one format alone.
+    # Matching costs a fifth of extracting, and most texts match only one format.
     matched = np.flatnonzero(
         pc.fill_null(pc.match_substring_regex(texts, form.regex), fill_value=False)
     )
     found = pc.extract_regex(texts.take(pa.array(matched)), form.regex)
 
-    def number(group: str) -> npt.NDArray[np.int64]:
+    def number(group: str) -> _Integers:
         if group not in form.groups:
             return np.zeros(len(matched), dtype=np.int64)
         return _as_integers(pc.struct_field(found, group))
@@ -82,7 +83,7 @@ def _read(texts: pa.StringArray, form: TextFormat) -> pa.Array:
         twelve = number("half_day_hour")
         afternoon = pc.equal(pc.struct_field(found, "half_day"), form.half_days[1])
         hour = twelve % 12 + 12 * _as_integers(afternoon)
-        hour[(twelve < 1) | (twelve > 12)] = 24  # no such hour: judged below
+        hour[(twelve < 1) | (twelve > 12)] = 24  # does not exist, so the calendar rejects it
     else:
         hour = number("hour")
     minute, second = number("minute"), number("second")
@@ -92,6 +93,23 @@ def _read(texts: pa.StringArray, form: TextFormat) -> pa.Array:
     else:
         micros = number("fraction")
 
+    seconds, real = _calendar_seconds(year, month, day, hour, minute, second)
+    instants = np.zeros(len(texts), dtype=np.int64)
+    instants[matched] = seconds * _SECOND + micros
+    invalid = np.ones(len(texts), dtype=bool)
+    invalid[matched] = ~real
+    return pa.array(instants, mask=invalid).cast(pa.timestamp("us"))
+
+
+def _calendar_seconds(
+    year: _Integers,
+    month: _Integers,
+    day: _Integers,
+    hour: _Integers,
+    minute: _Integers,
+    second: _Integers,
+) -> tuple[_Integers, npt.NDArray[np.bool_]]:
+    """Return the seconds since 1970, and which date and time exist."""
     months_since_1970 = (year - 1970) * 12 + month - 1
     first_days = months_since_1970.astype("datetime64[M]").astype("datetime64[D]")
     dates = first_days + (day - 1)
@@ -106,37 +124,33 @@ def _read(texts: pa.StringArray, form: TextFormat) -> pa.Array:
         & (second < 60)
     )
     seconds = dates.astype(np.int64) * 86400 + hour * 3600 + minute * 60 + second
-    instants = np.zeros(len(texts), dtype=np.int64)
-    instants[matched] = seconds * 1_000_000 + micros
-    invalid = np.ones(len(texts), dtype=bool)
-    invalid[matched] = ~real
-    return pa.array(instants, mask=invalid).cast(pa.timestamp("us"))
+    return seconds, real
 
 
-def _as_integers(values: pa.Array) -> npt.NDArray[np.int64]:
-    integers: npt.NDArray[np.int64] = pc.cast(values, pa.int64()).to_numpy(zero_copy_only=False)
+def _as_integers(values: pa.Array) -> _Integers:
+    integers: _Integers = pc.cast(values, pa.int64()).to_numpy(zero_copy_only=False)
     return integers
 
 
 def _localised(local: pa.Array, zone: str) -> pa.Array:
     if zone in {"UTC", "Etc/UTC"}:
         return local.cast(TYPE)
-    # Arrow's time zones know no summer time after 2037, and need the machine's own database.
+    # Arrow lacks daylight saving time after 2037 and needs the machine's time zone database.
     instants = local.cast(pa.int64()).fill_null(0).to_numpy()
     seconds, each = np.unique(instants // _SECOND, return_inverse=True)
     offsets = np.array([_offset(second, ZoneInfo(zone)) for second in seconds.tolist()], np.int64)
     instants = instants - offsets[each]
-    # The first and last local hours of the calendar can be instants outside of it.
+    # The first and last local hours of the calendar may be outside it in UTC.
     real = (offsets[each] != _NO_OFFSET) & (instants >= _FIRST) & (instants <= _LAST)
     missing = local.is_null().to_numpy(zero_copy_only=False)
     return pa.array(instants, mask=missing | ~real).cast(TYPE)
 
 
 def _offset(second: int, zone: ZoneInfo) -> int:
-    """Return how many microseconds a local second since 1970 is ahead of UTC, if it is sure."""
+    """Return the UTC offset of a local second in microseconds; `_NO_OFFSET` if it is ambiguous."""
     local = (_EPOCH + dt.timedelta(seconds=second)).replace(tzinfo=zone)
     early, late = local.utcoffset(), local.replace(fold=1).utcoffset()
-    # An hour that a clock change repeats or leaves out names two instants or none.
+    # A clock change repeats or skips an hour: its local times have two offsets or none.
     if early is None or early != late:
         return _NO_OFFSET
     return early // _MICROSECOND

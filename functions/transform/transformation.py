@@ -1,4 +1,4 @@
-"""A landed file becomes clean Parquet parts and suspect rows; no row is dropped on the way."""
+"""Converts a landed file to Parquet parts of clean and suspect rows, without losing a row."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -17,27 +17,27 @@ from shared.verdict import Verdict
 
 _COUNTS = ("rowsRead", "rowsClean", "rowsSuspect", "parts", "suspectParts")
 _WORKERS = 2
-_HEADER = 300
-"""Characters of the contract's header in a reason, so that what is wrong with the file's fits."""
+_MAX_HEADER = 300
+"""Characters of the contract's header in a reason, to leave room for the problems."""
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 def transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> Verdict:
-    """Cast a file by its contract into the staging bucket, a part at a time.
+    """Cast a file by its contract, and write it to the staging bucket in parts.
 
     Args:
-        chunks: the file's bytes; each chunk becomes one part, so some megabytes are a good size.
-        contract: what the file should be.
-        staging: where the parts go; what an earlier try left there is replaced.
+        chunks: the bytes of the file. Each chunk becomes one part; some megabytes are a good size.
+        contract: the contract of the table.
+        staging: the staging folder for the parts. Parts of an earlier try are replaced.
 
     Returns:
-        `ok` with the counts `rowsRead`, `rowsClean`, `rowsSuspect` and `parts`; or `refused`
-        where the file as a whole is not the contract's.
+        `ok` with the counts `rowsRead`, `rowsClean`, `rowsSuspect`, `parts` and `suspectParts`; or
+        `refused` if the file as a whole violates the contract.
 
     Raises:
-        StagingUnavailable: S3 did not take a part.
+        StagingUnavailable: S3 did not answer.
     """
     parquet.delete(staging.clean_prefix)
     parquet.delete(staging.suspect_prefix)
@@ -53,12 +53,12 @@ def transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> 
         return _write(cast(chunk(), table.header, contract), staging, part_name(number))
 
     counts = Counter(dict.fromkeys(_COUNTS, 0))
-    for result in _ahead(stage, table.chunks):
+    for result in _in_parallel(stage, table.chunks):
         if isinstance(result, Refusal):
             return Verdict(Outcome.REFUSED, result.reason)
         counts.update(result)
     if counts["rowsRead"] == 0:
-        return Verdict(Outcome.REFUSED, "the file holds a header and no row")
+        return Verdict(Outcome.REFUSED, "the file has a header but no rows")
     return Verdict(Outcome.OK, counts=dict(counts))
 
 
@@ -77,9 +77,9 @@ def _write(rows: Cast, staging: Staging, part: str) -> Counter[str]:
     )
 
 
-def _ahead(stage: Callable[[int, T], R], items: Iterable[T]) -> Iterator[R]:
-    # Arrow and the network let go of Python's lock, so the next part is cast while one is sent;
-    # the bound keeps the parts in memory few.
+def _in_parallel(stage: Callable[[int, T], R], items: Iterable[T]) -> Iterator[R]:
+    # Arrow and the network release Python's lock: one part is cast while another one is sent. The
+    # bound limits the parts in memory.
     with ThreadPoolExecutor(_WORKERS) as pool:
         running: deque[Future[R]] = deque()
         for number, item in enumerate(items):
@@ -107,8 +107,11 @@ def _header_problem(header: list[str], contract: Contract) -> str | None:
     ]
     ours = [name for name in header if name in expected]
     if not problems and policy.order == "contract" and ours != list(contract.header):
-        problems.append("the columns are in another order")
+        problems.append("the order of the columns differs")
     if not problems:
         return None
-    asked = bounded(contract.delimiter.join(contract.header), _HEADER)
-    return f"line 1 is not the header of {contract.table} ({asked}): {'; '.join(problems)}"
+    header_of_contract = bounded(contract.delimiter.join(contract.header), _MAX_HEADER)
+    return (
+        f"line 1 does not match the header of {contract.table} ({header_of_contract}): "
+        f"{'; '.join(problems)}"
+    )

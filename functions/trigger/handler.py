@@ -1,5 +1,5 @@
-"""Takes S3's `ObjectCreated` notification, one or more records; ignores S3's test event.
-Returns how many object versions were started, waiting, known, rejected and ignored.
+"""Takes S3's `ObjectCreated` event with one or more records; ignores S3's test event.
+Returns the number of object versions by admission: started, waiting, known, rejected, ignored.
 """
 
 from collections import Counter
@@ -22,14 +22,14 @@ prefetch(TriggerSettings)
 
 @logged
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Start one run for each object version that has landed, or let it wait for one."""
+    """Start a run for each landed object version, or enqueue it."""
     settings = read(TriggerSettings)
     intake = Intake(deployed(settings), Gate.of(settings), boto3.client("events"))
     admissions: Counter[str] = Counter()
-    # All at first: a line about an object that is gone must not name the ingestion of another.
+    # Read all records first: a log line about a missing object must not name another ingestion.
     for source in [_source(record["s3"]) for record in event.get("Records", ())]:
         if source is None:
-            # It is deleted already, or S3 does not show it yet: then watch finds it.
+            # The object is deleted, or S3 does not list it yet. In the latter case watch finds it.
             admissions[Admission.IGNORED] += 1
             continue
         about(*intake.identity(source))
@@ -43,7 +43,7 @@ def _source(record: dict[str, Any]) -> Source | None:
     bucket, landed = record["bucket"]["name"], record["object"]
     key, version_id = unquote_plus(landed["key"]), landed.get("versionId")
     if version_id in {None, NO_VERSION}:
-        # For 15 minutes after a bucket's versioning was turned on, S3 may not go by it everywhere.
+        # For 15 minutes after versioning is enabled, S3 may omit the version ID.
         # https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html
         return newest_version(boto3.client("s3"), bucket, key)
     return Source(bucket, key, str(version_id), landed["size"])

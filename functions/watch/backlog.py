@@ -1,4 +1,4 @@
-"""The files that wait: the end of a run starts the next, and the dashboard shows how many wait."""
+"""Waiting files: the end of a run starts the next one, and a metric shows how many wait."""
 
 import time
 
@@ -9,25 +9,24 @@ from shared.ingestion_log import IngestionLog
 from shared.metrics import measure_backlog
 
 LAG = 1.0
-"""Seconds after which the index shows a file that began to wait just before. AWS promises no time:
+"""Seconds until the index shows a file that has just started to wait. AWS guarantees no time:
 "within a fraction of a second, under normal conditions".
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html"""
 _EVERY = 60.0
-"""Seconds between two counts at ends of runs: to count many files takes many reads."""
+"""Minimum of seconds between two counts at run-end events. Counting many files takes many reads."""
 
 
 class Backlog:
-    """The files that wait, as one process of the function sees them.
+    """The waiting files. One object serves all calls of a process.
 
-    Its methods raise `LogUnavailable` if DynamoDB does not answer.
+    The methods raise `LogUnavailable` if DynamoDB does not answer.
     """
 
     def __init__(self) -> None:
-        """Prepare to count at once."""
         self._counted = float("-inf")
 
     def end(self, gate: Gate, execution_arn: str) -> int:
-        """Free the slot of a run that has ended, and start what waits; return how many runs."""
+        """Free the slot of an ended run and start waiting files; return the number of new runs."""
         gate.close(Run(execution_arn))
         started = gate.open()
         if not started:
@@ -38,6 +37,6 @@ class Backlog:
         return len(started)
 
     def measure(self, log: IngestionLog) -> None:
-        """Count the files that wait, for the dashboard."""
+        """Publish the number of waiting files."""
         measure_backlog(log.count(Status.WAITING))
         self._counted = time.monotonic()

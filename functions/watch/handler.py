@@ -1,5 +1,5 @@
-"""Takes the schedule's event, and looks as of its `time`, or without one as of now; or a run's end.
-Returns how many runs were stuck, ends unannounced, objects lost, files missing, runs started, etc.
+"""Takes a run-end event, or the schedule's event with an optional `time` (the default is now).
+Returns counts, e.g. of stuck runs, unannounced outcomes, lost S3 events, missing files, new runs.
 """
 
 import datetime as dt
@@ -9,9 +9,9 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.watch.backlog import Backlog
+from functions.watch.deadlines import Deadlines
 from functions.watch.landed import Landed, Sweep
 from functions.watch.reconciliation import Reconciliation
-from functions.watch.silence import Silence
 from shared.contract_store import deployed, prefetch
 from shared.gate import Gate
 from shared.intake import Intake
@@ -26,9 +26,9 @@ prefetch(WatchSettings)
 
 @logged
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Put right what a lost event left behind, and say which files never came.
+    """Recover from lost events, and report missing files.
 
-    An invalid contract fails the look at its end, because nobody knows what it promises.
+    An invalid contract raises an error at the end, because its deadline is unknown.
     """
     settings = read(WatchSettings)
     gate, events = Gate.of(settings), boto3.client("events")
@@ -37,22 +37,23 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     contracts = deployed(settings)
     intake = Intake(contracts, gate, events, "watch")
     now = dt.datetime.fromisoformat(event.get("time") or dt.datetime.now(dt.UTC).isoformat())
-    look = Reconciliation(intake, now)
-    # The gate first: the others need EventBridge, and where that fails, ends were lost too.
-    result = look.gate() | {"stuck": look.stuck(), "unannounced": look.unannounced()}
+    checks = Reconciliation(intake, now)
+    # The gate comes first, because the other steps need EventBridge. If EventBridge fails, lost
+    # run-end events keep slots occupied.
+    result = checks.gate() | {"stuck": checks.stuck(), "unannounced": checks.unannounced()}
     landed = Landed(boto3.client("s3"), settings.landing_bucket, now)
     lost, sweep = [], Sweep(gate.log, landed)
-    # The sweep comes first: it stops by itself, and goes on even if the recent days take too long.
+    # The sweep comes before the recent days: it ends in time, and progresses even if they do not.
     for page in sweep.step():
-        lost += look.lost(page)
-    lost += look.lost(landed.recent(contracts))
-    silence = Silence(gate.log, contracts, events, now)
-    missing = silence.missing(lost)
-    measure_freshness(silence.hours_late())
+        lost += checks.lost(page)
+    lost += checks.lost(landed.recent(contracts))
+    deadlines = Deadlines(gate.log, contracts, events, now)
+    missing = deadlines.missing(lost)
+    measure_freshness(deadlines.hours_late())
     backlog.measure(gate.log)
     result |= {"lost": len(lost), "missing": missing}
     result |= {"sweptPages": sweep.pages, "sweepFinished": sweep.finished}
     logger.info("watched", extra=result)
-    look.raise_failure()
+    checks.raise_failure()
     contracts.all_valid()
     return result

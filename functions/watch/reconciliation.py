@@ -1,6 +1,6 @@
-"""Holds log, landed objects and executions against each other, and puts right what was lost.
+"""Compares the log with landed files and executions, and recovers from lost events.
 
-EventBridge and S3 notifications are best effort: this is what makes them sure.
+EventBridge and S3 notifications are best effort. This module guarantees their effects.
 """
 
 import contextlib
@@ -19,34 +19,34 @@ from shared.telemetry import logger, naming
 from shared.text import bounded
 
 GRACE = dt.timedelta(minutes=10)
-"""What is younger is on its ordinary way and none of our business."""
+"""Newer changes are skipped: their events may still arrive."""
 LOOKBACK = dt.timedelta(days=2)
-"""How far back a landed object or an end is still looked for."""
+"""How far back landed files and outcomes are checked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """One look at everything; `now` is its time.
+    """The checks of one call of watch at the time `now`.
 
-    A `Retryable` error, such as `LogUnavailable`, ends it.
+    Every method raises `Retryable` errors, such as `LogUnavailable`.
     """
 
     intake: Intake
     now: dt.datetime
     failures: list[Exception] = field(default_factory=list)
-    """The errors of single ingestions, which did not stop the look."""
+    """Errors about single ingestions. The other ingestions were checked nevertheless."""
 
     def stuck(self) -> int:
-        """Announce runs that ended while their item stayed `running`; start those never begun."""
+        """Repeat lost run-end events, and start runs that never started; return how many."""
         found = 0
         for item in self.intake.log.with_status(Status.RUNNING):
             if self._age(item) < GRACE:
                 continue
-            with self._apart(item):
+            with self._isolated(item):
                 run = self.intake.gate.describe(item["executionArn"])
                 if run is None:
                     self.intake.gate.start(Ingestion.from_item(item), Run.from_item(item))
-                    logger.info("never begun", extra=naming(item))
+                    logger.info("never started", extra=naming(item))
                     found += 1
                 elif run["status"] != "RUNNING":
                     notices.put(self.intake.events, Notice.ENDED, _detail(run))
@@ -55,58 +55,58 @@ class Reconciliation:
         return found
 
     def gate(self) -> dict[str, int]:
-        """Recover the slots of runs that are over or never began, and start what waits.
+        """Free slots of runs that have ended or never started, and start waiting files.
 
         Returns:
-            How many slots were `recovered`, and how many more runs were `started`.
+            The number of slots `recovered` and of runs `started`.
         """
-        with self._apart(SLOTS):
+        with self._isolated(SLOTS):
             recovered = self.intake.gate.recover()
             return {"recovered": recovered, "started": len(self.intake.gate.open())}
         return {"recovered": 0, "started": 0}
 
     def unannounced(self) -> int:
-        """Announce ends that stand in the log but were never told."""
+        """Repeat run-end events and notices without an alert in the log; return how many."""
         found = 0
         for status in dict.fromkeys(e.status for e in ENDINGS.values() if e.notice is None):
-            for item in self._settled(status):
-                with self._apart(item):
-                    found += sum(self._announce(item, arn) for arn in untold(item))
+            for item in self._ended(status):
+                with self._isolated(item):
+                    found += sum(self._repeat_end(item, arn) for arn in untold(item))
         for notice, kind in WITHOUT_RUN.items():
-            for item in self._settled(ENDINGS[kind].status):
-                with self._apart(item):
+            for item in self._ended(ENDINGS[kind].status):
+                with self._isolated(item):
                     if not told(item):
                         notices.put(self.intake.events, notice, naming(item))
                         logger.info("unannounced", extra=naming(item))
                         found += 1
         return found
 
-    def _announce(self, item: Mapping[str, Any], arn: str) -> bool:
+    def _repeat_end(self, item: Mapping[str, Any], arn: str) -> bool:
         run = self.intake.gate.describe(arn)
         if run is None:
-            # The run was replayed more than 90 days after its end, which nobody knows any more.
+            # Step Functions forgets a run 90 days after its end. This one was replayed later.
             logger.info("forgotten", extra=naming(item))
             return False
-        if run["status"] == "RUNNING":  # it was redriven
+        if run["status"] == "RUNNING":  # a redrive
             return False
         notices.put(self.intake.events, Notice.ENDED, _detail(run))
         logger.info("unannounced", extra=naming(item))
         return True
 
-    def _settled(self, status: Status) -> Iterator[dict[str, Any]]:
+    def _ended(self, status: Status) -> Iterator[dict[str, Any]]:
         items = self.intake.log.with_status(status, since=self.now - LOOKBACK)
         return (item for item in items if self._age(item) >= GRACE)
 
     def lost(self, landed: Iterable[Source]) -> list[Source]:
-        """Admit the object versions that the log does not know, and return those."""
-        return [each for each in landed if self._was_lost(each)]
+        """Admit the object versions without a log item, and return those."""
+        return [each for each in landed if self._admit_if_lost(each)]
 
-    def _was_lost(self, source: Source) -> bool:
+    def _admit_if_lost(self, source: Source) -> bool:
         ingested_id, table = self.intake.identity(source)
         names = {"ingestedID": ingested_id, "ingestedTable": table}
-        with self._apart(names):
-            # `stuck` and `unannounced` look after what the log knows. A read is cheaper than the
-            # write by which a version is admitted, which is billed even if it changes nothing.
+        with self._isolated(names):
+            # `stuck` and `unannounced` handle versions with a log item. A read is cheaper than the
+            # conditional write of an admission, which is billed even if it fails.
             # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html
             if self.intake.is_known(source):
                 return False
@@ -116,11 +116,11 @@ class Reconciliation:
         return False
 
     @contextlib.contextmanager
-    def _apart(self, names: Mapping[str, Any]) -> Iterator[None]:
-        """Keep an error about one ingestion, so that the look goes on with the others.
+    def _isolated(self, names: Mapping[str, Any]) -> Iterator[None]:
+        """Record an error about one ingestion instead of raising it.
 
         Raises:
-            Retryable: what is away is so for all of them.
+            Retryable: a service is unavailable, which concerns all ingestions.
         """
         try:
             yield
@@ -128,11 +128,11 @@ class Reconciliation:
             raise
         except Exception as error:
             reason = bounded(f"{type(error).__name__}: {error}")
-            logger.error("cannot be put right", extra=naming(names) | {"reason": reason})
+            logger.error("cannot be reconciled", extra=naming(names) | {"reason": reason})
             self.failures.append(error)
 
     def raise_failure(self) -> None:
-        """Raise the first error that was kept, so that Lambda counts it and tries again."""
+        """Raise the first recorded error, so that Lambda counts it and retries."""
         if self.failures:
             raise self.failures[0]
 

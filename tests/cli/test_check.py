@@ -54,7 +54,7 @@ def test_rejected_rows_are_shown_with_their_reasons(tmp_path: Path) -> None:
     hard = tm("check", path, "--hard-testing")
     assert hard.exit_code == 1
     assert hard.stdout.splitlines()[-1].startswith(
-        "It would not be loaded. Test would halt it: 22 of 47 rows failed: hours is no number"
+        "It would not be loaded. Test would halt it: 22 of 47 rows failed: hours is not a number"
     )
 
 

@@ -8,8 +8,8 @@ from tests.faults.conftest import NEW_ROWS, OLD_ROWS, Machine
 @pytest.mark.parametrize(
     ("status", "how", "reason"),
     [
-        ("TIMED_OUT", {}, "took longer than the state machine allows"),
-        ("ABORTED", {"cause": "by Ned"}, "stopped by hand: by Ned"),
+        ("TIMED_OUT", {}, "exceeded the timeout of the state machine"),
+        ("ABORTED", {"cause": "by Ned"}, "operator stopped the run: by Ned"),
     ],
 )
 def test_a_load_that_outlives_its_run(

@@ -1,7 +1,7 @@
-"""The Dockerfile uses no command that AWS's base image lacks.
+"""The Dockerfile uses only commands of AWS's base image.
 
-A build on another base image cannot show that. AWS's is made of the packages of Amazon Linux 2023's
-minimal container, and of Python.
+A build on another base image cannot test this. AWS's image consists of Python and the packages of
+the minimal container of Amazon Linux 2023.
 """
 
 import re
@@ -14,14 +14,14 @@ import pytest
 
 DOCKERFILE = Path(__file__).parents[2] / "functions" / "Dockerfile"
 
-# The commands that a RUN may use, by the package that has them. The base image is based on the
-# minimal container (https://docs.aws.amazon.com/lambda/latest/dg/images-create.html). Its packages
-# are those of the column "Minimal Container" in
+# Commands for RUN, by package. The base image is based on the minimal container
+# (https://docs.aws.amazon.com/lambda/latest/dg/images-create.html). Its packages
+# are listed in the column "Minimal Container" in
 # https://docs.aws.amazon.com/linux/al2023/ug/al2023-container-ami.html.
 #
-# Not among them: findutils (find, xargs), tar, gzip, xz, cpio, which, procps-ng (ps), diffutils
+# Not included: findutils (find, xargs), tar, gzip, xz, cpio, which, procps-ng (ps), diffutils
 # (diff, cmp), file, openssl, less, hostname, util-linux (mount, kill, getopt), shadow-utils
-# (useradd), sudo, jq, and neither perl, unzip nor wget. People ran into that in
+# (useradd), sudo, jq, perl, unzip, wget. See
 # https://github.com/aws/aws-lambda-base-images/issues/173 and .../issues/196.
 #
 # If a RUN installs a package with microdnf, add its commands here.
@@ -36,7 +36,7 @@ COMMANDS = {
     "microdnf and microdnf-dnf": "dnf microdnf",
     "rpm": "rpm",
     "sed": "sed",
-    # https://docs.aws.amazon.com/lambda/latest/dg/python-image.html builds with it.
+    # See https://docs.aws.amazon.com/lambda/latest/dg/python-image.html
     "Python, of Lambda": "pip pip3 python python3",
 }
 AVAILABLE = {command for commands in COMMANDS.values() for command in commands.split()}
@@ -50,7 +50,7 @@ def commands(dockerfile: str) -> list[str]:
 
 
 def called(script: str) -> Iterator[str]:
-    """Yield the commands of a shell script, and every word that may hide another one."""
+    """Yield the commands of a shell script, and every word that may contain a command."""
     lexer = shlex.shlex(script, posix=True, punctuation_chars=";&|()<>")
     lexer.whitespace_split = True
     parts: list[list[str]] = [[]]
@@ -67,10 +67,10 @@ def called(script: str) -> Iterator[str]:
                 yield from called(words[words.index("-c") + 1])
 
 
-def test_the_base_image_has_every_command() -> None:
+def test_base_image_has_every_command_of_dockerfile() -> None:
     found = commands(DOCKERFILE.read_text())
 
-    assert {"pip", "rm"} <= set(found), "this test no longer finds the commands"
+    assert {"pip", "rm"} <= set(found), "the test does not find the commands"
     assert set(found) - AVAILABLE == set(), "AWS's base image lacks these commands"
 
 
@@ -91,5 +91,5 @@ def test_the_base_image_has_every_command() -> None:
         ("RUN <<EOF\ntar xf x.tar\nEOF", "<<"),
     ],
 )
-def test_a_command_that_it_lacks_is_found(run: str, command: str) -> None:
+def test_unavailable_command_is_found(run: str, command: str) -> None:
     assert command in set(commands(f"FROM x\n{run}\nUSER 1\n")) - AVAILABLE

@@ -254,7 +254,7 @@ class Ends(WithoutDatabase):
         for message in self._theatre.messages:
             feed = message["ingestedTable"]
             was_lost = feed in self._lost and message["kind"] != Kind.MISSING
-            if was_lost and "no event of S3" not in (message["noticed"] or ""):
+            if was_lost and "the S3 event" not in (message["noticed"] or ""):
                 raise Discrepancy(f"nobody says that the event of {feed} was lost: {message}")
 
     def _ends_of(self, feed: str, kind: Kind) -> list[tuple[str, str, str]]:

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from functions.watch.silence import Silence
+from functions.watch.deadlines import Deadlines
 from shared.endings import Kind
 from shared.settings import AlertOn
 from tests.storms import sabotage
@@ -31,7 +31,7 @@ def test_each_end_is_told_once(
 
 def no_silence(patch: pytest.MonkeyPatch) -> None:
     """Nobody asks what is not there."""
-    patch.setattr(Silence, "missing", lambda *_: 0)
+    patch.setattr(Deadlines, "missing", lambda *_: 0)
 
 
 @pytest.mark.deep

@@ -148,11 +148,11 @@ def test_alert_has_words_for_each_of_lambda_s_errors_that_is_tried_again(error: 
     end = End.from_event(event["detail"] | {"error": error, "cause": "because"})
 
     if error in NOT_READY:
-        expected = Kind.BROKEN, "Lambda could not make the function ready within five minutes"
+        expected = Kind.BROKEN, "Lambda did not prepare the function within five minutes"
     elif error == "Sandbox.Timedout":
-        expected = Kind.TIMED_OUT, "the function took longer than it may"
+        expected = Kind.TIMED_OUT, "the function exceeded its timeout"
     else:
-        expected = Kind.CRASHED, "the function died"
+        expected = Kind.CRASHED, "the function crashed"
     assert (end.failure, end.reason) == (expected[0], f"{expected[1]} ({error}: because)")
 
 

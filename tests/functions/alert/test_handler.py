@@ -24,7 +24,7 @@ OLDER = {"outcome": "superseded", "reason": "an older version", "rowsLoaded": 0}
 
 @pytest.fixture
 def messages(s3: "S3Client", log: IngestionLog, alerts: Received) -> Received:
-    """What tools get of the topic."""
+    """The JSON records that SNS delivered."""
     return lambda: [json.loads(alert["Message"]) for alert in alerts()]
 
 
@@ -49,18 +49,18 @@ def run(event: dict[str, Any]) -> Run:
     [
         (State.TRANSFORM, {}, "Broken", "SourceUnreadable: cannot read version v1"),
         (State.TEST, {"error": "Refused", "cause": "it is empty"}, "Refused", "it is empty"),
-        (State.LOAD, {"status": "TIMED_OUT", "error": None}, "Timed Out", "took longer than the"),
-        (State.LOAD, {"error": "States.Timeout", "cause": None}, "Timed Out", "longer than it may"),
+        (State.LOAD, {"status": "TIMED_OUT", "error": None}, "Timed Out", "the run exceeded the"),
+        (State.LOAD, {"error": "States.Timeout", "cause": None}, "Timed Out", "exceeded its"),
         (State.TEST, {"error": "Sandbox.Timedout", "cause": "600 s"}, "Timed Out", "600 s"),
-        (State.LOAD, {"status": "ABORTED", "cause": "by Ned"}, "Aborted", "by hand: by Ned"),
-        (None, {"status": "ABORTED", "error": None, "cause": None}, "Aborted", "no cause"),
-        (None, {"error": "Lambda.Unknown", "cause": "137"}, "Crashed", "died (Lambda.Unknown: 137"),
+        (State.LOAD, {"status": "ABORTED", "cause": "by Ned"}, "Aborted", "the run: by Ned"),
+        (None, {"status": "ABORTED", "error": None, "cause": None}, "Aborted", "no cause given"),
+        (None, {"error": "Lambda.Unknown", "cause": "137"}, "Crashed", "(Lambda.Unknown: 137)"),
         (State.TRANSFORM, {"error": "Runtime.ExitError", "cause": "9"}, "Crashed", "ExitError: 9"),
         (State.LOAD, {"error": "DatabaseUnavailable", "cause": "gone"}, "Broken", "gone"),
         (None, {"error": "ClientError", "cause": "denied"}, "Broken", "ClientError: denied"),
     ],
 )
-def test_every_bad_end_has_its_reason(
+def test_alert_gives_reason_of_every_failure(
     state: State | None,
     detail: dict[str, Any],
     kind: str,
@@ -85,9 +85,7 @@ def test_every_bad_end_has_its_reason(
     assert (last["status"], last["reason"]) == ("fail", message["reason"])
 
 
-def test_a_run_that_was_started_by_hand_is_told_too(
-    event: dict[str, Any], messages: Received
-) -> None:
+def test_alert_is_sent_for_manually_started_run(event: dict[str, Any], messages: Received) -> None:
     assert handler(event, lambda_context()) == {"sent": True}
     assert messages()[0]["status"] == "Ingestion Fail"
 
@@ -100,7 +98,8 @@ def test_a_run_that_was_started_by_hand_is_told_too(
             {
                 "status": "Ingestion Fail",
                 "latestState": "transform",
-                "reason": "SourceUnreadable: cannot read version v1 (it was run again since)",
+                "reason": "SourceUnreadable: cannot read version v1 "
+                "(the ingestion has been run again since)",
             },
         ),
         (
@@ -114,7 +113,7 @@ def test_a_run_that_was_started_by_hand_is_told_too(
     ],
     ids=["failed", "succeeded", "superseded"],
 )
-def test_an_end_that_is_heard_of_after_the_replay_began(
+def test_alert_describes_run_that_was_replayed_since(
     detail: dict[str, Any],
     wanted: dict[str, Any],
     event: dict[str, Any],
@@ -138,12 +137,12 @@ def test_an_end_that_is_heard_of_after_the_replay_began(
     (message,) = messages()
     assert wanted.items() <= message.items()
     assert message["executionArn"] == run.execution_arn
-    assert "watch found it" in message["noticed"]
+    assert "watch found the file" in message["noticed"]
     after = item_of(log, ingestion)
-    assert before | {"alerts": after["alerts"]} == after, "the item is the replay's"
+    assert before | {"alerts": after["alerts"]} == after, "the item of the replay is unchanged"
 
 
-def test_a_redrive_that_came_to_nothing_is_told_with_the_state_that_failed(
+def test_alert_on_failed_redrive_names_failed_state(
     event: dict[str, Any], ingestion: Ingestion, run: Run, log: IngestionLog, messages: Received
 ) -> None:
     log.open(ingestion, run)
@@ -158,7 +157,7 @@ def test_a_redrive_that_came_to_nothing_is_told_with_the_state_that_failed(
     assert messages()[-1]["reason"].startswith("Lambda.TooManyRequestsException")
 
 
-def test_an_end_that_nobody_wants_to_hear_of_is_settled(
+def test_suppressed_alert_is_never_sent(
     event: dict[str, Any],
     ingestion: Ingestion,
     run: Run,
@@ -173,30 +172,29 @@ def test_an_end_that_nobody_wants_to_hear_of_is_settled(
 
     assert handler(event, lambda_context("first")) == {"sent": False}
     settled = item_of(log, ingestion)
-    # Somebody wants to hear of everything from now on.
     monkeypatch.setenv("ALERT_ON", "all")
     settings.read.cache_clear()
     assert handler(event, lambda_context("first")) == {"sent": False}
 
     assert messages() == []
-    assert told(settled), "so watch does not tell it either"
+    assert told(settled), "watch must not repeat it either"
     failed["detail"]["redriveCount"] = 1
     assert handler(failed, lambda_context("redriven")) == {"sent": True}
 
 
 @pytest.mark.usefixtures("messages")
-def test_what_makes_no_sense_is_an_error() -> None:
+def test_alert_raises_on_invalid_event() -> None:
     empty = {"detail-type": "Step Functions Execution Status Change", "detail": {}}
-    with pytest.raises(InvalidEvent, match="lacks or garbles"):
+    with pytest.raises(InvalidEvent, match="missing or invalid field"):
         handler(empty, lambda_context())
     detail = {"ingestedID": "x", "ingestedTable": "unmatched"}
-    with pytest.raises(InvalidEvent, match="not in the log"):
+    with pytest.raises(InvalidEvent, match="without a log item"):
         handler({"detail-type": "Ingestion Rejected", "detail": detail}, lambda_context())
 
 
 @pytest.mark.parametrize("status", ["FAILED", "ABORTED"])
 @pytest.mark.parametrize("as_json", [True, False])
-def test_a_cause_of_many_characters_is_cut(
+def test_alert_truncates_long_cause(
     status: str,
     as_json: bool,
     event: dict[str, Any],
@@ -205,7 +203,7 @@ def test_a_cause_of_many_characters_is_cut(
     log: IngestionLog,
     messages: Received,
 ) -> None:
-    """As JSON, as Lambda gives it; and as JSON that Step Functions has cut."""
+    """The cause is JSON from Lambda, or JSON truncated by Step Functions."""
     cause = json.dumps({"errorMessage": "ё" * 30_000}, ensure_ascii=False)
     detail = {"status": status, "error": "KeyError", "cause": cause if as_json else cause[:-9]}
     event["detail"] |= detail

@@ -50,7 +50,7 @@ MISSING = {
     "status": "missing",
     "sourceKey": "table=dailycheckins/year=2024/month=3/day=3/",
     "dataDate": "2024-03-03",
-    "haltReason": "no file of 2024-03-03 has come",
+    "haltReason": "no file for 2024-03-03 has landed",
 }
 
 
@@ -70,12 +70,12 @@ REPORT = {
         rule("hours", "hours_within_a_day", 1, 2918, severity="warning"),
     ]
 }
-SPOKEN: dict[str, tuple[Kind, dict[str, Any], Any]] = {
+ALERTS: dict[str, tuple[Kind, dict[str, Any], Any]] = {
     "loaded": (Kind.LOADED, LOADED | {"rowsLoaded": 20500, "rowsRejected": 0}, None),
     "loaded-with-rejects": (Kind.LOADED_WITH_REJECTS, LOADED, REPORT),
     "superseded": (
         Kind.SUPERSEDED,
-        LOADED | {"status": "superseded", "rowsLoaded": 0, "haltReason": "v1 is not newer than v2"},
+        LOADED | {"status": "superseded", "rowsLoaded": 0, "haltReason": "version v2 is newer"},
         REPORT,
     ),
     "refused": (
@@ -90,7 +90,8 @@ SPOKEN: dict[str, tuple[Kind, dict[str, Any], Any]] = {
     ),
     "failed-tests-no-row": (
         Kind.FAILED_TESTS,
-        FAILED | {"state": "test", "haltReason": "the file holds 1 rows, some asks for at least 2"},
+        FAILED
+        | {"state": "test", "haltReason": "the file has 1 rows; rule some requires at least 2"},
         None,
     ),
     **{
@@ -101,39 +102,40 @@ SPOKEN: dict[str, tuple[Kind, dict[str, Any], Any]] = {
         )
         for state in ("test", "load")
     },
-    "crashed": (Kind.CRASHED, FAILED | {"haltReason": "the function died (exit 137)"}, None),
-    "timed-out": (Kind.TIMED_OUT, FAILED | {"haltReason": "the run took longer"}, None),
-    "aborted": (Kind.ABORTED, FAILED | {"haltReason": "the run was stopped by hand"}, None),
+    "crashed": (Kind.CRASHED, FAILED | {"haltReason": "the function crashed (exit 137)"}, None),
+    "timed-out": (Kind.TIMED_OUT, FAILED | {"haltReason": "the run exceeded its timeout"}, None),
+    "aborted": (Kind.ABORTED, FAILED | {"haltReason": "an operator stopped the run"}, None),
     "rejected": (Kind.REJECTED, UNMATCHED, None),
     "rejected-lost-event": (Kind.REJECTED, UNMATCHED | {"foundBy": "watch"}, None),
     "missing": (Kind.MISSING, MISSING, None),
     "missing-came-and-failed": (
         Kind.MISSING,
-        MISSING | {"haltReason": f"it came, but {ID} ended in test/fail", "failedID": ID},
+        MISSING
+        | {"haltReason": f"it landed, but ingestion {ID} ended with test/fail", "failedID": ID},
         None,
     ),
 }
 
 
-@pytest.mark.parametrize("name", SPOKEN)
-def test_every_end_in_words(name: str, wording: Wording) -> None:
-    kind, item, report = SPOKEN[name]
+@pytest.mark.parametrize("name", ALERTS)
+def test_alert_text_of_every_outcome(name: str, wording: Wording) -> None:
+    kind, item, report = ALERTS[name]
 
     alert = compose(item, report, kind)
 
     wording(name, f"{alert.subject}\n\n{alert.text}")
-    assert len(alert.subject) < 100
+    assert len(alert.subject) <= 99
     assert alert.subject.isascii()
     assert alert.subject.isprintable()
     assert alert.subject.endswith(f", {kind.lower()}")
     assert "raw" not in re.sub("`raw`", "", alert.text + json.dumps(alert.record["topRejects"]))
 
 
-def test_every_kind_has_its_words() -> None:
-    assert {kind for kind, *_ in SPOKEN.values()} == set(Kind)
+def test_alert_texts_cover_every_kind() -> None:
+    assert {kind for kind, *_ in ALERTS.values()} == set(Kind)
 
 
-def test_the_record_keeps_its_form() -> None:
+def test_alert_record_has_documented_fields() -> None:
     record = compose(LOADED, REPORT, Kind.LOADED_WITH_REJECTS).record
 
     assert record["status"] == "Ingestion Success"
@@ -159,22 +161,24 @@ def test_the_record_keeps_its_form() -> None:
         (AlertOn.FAILURES_AND_REJECTS, {Kind.LOADED, Kind.SUPERSEDED}),
     ],
 )
-def test_which_ends_are_wanted(alert_on: AlertOn, unwanted: set[Kind]) -> None:
+def test_alert_on_selects_outcomes(alert_on: AlertOn, unwanted: set[Kind]) -> None:
     assert {kind for kind in Kind if not is_wanted(kind, LOADED, alert_on)} == unwanted
 
 
-def test_a_lost_event_is_said_once_and_to_everybody() -> None:
+def test_lost_s3_event_is_reported_once_for_every_alert_on() -> None:
     found = LOADED | {"foundBy": "watch"}
     again = found | {"executionArn": f"{ARN}-r2"}
 
     assert is_wanted(Kind.LOADED, found, AlertOn.FAILURES)
     assert not is_wanted(Kind.LOADED, again, AlertOn.FAILURES)
-    said = compose(found, None, Kind.LOADED).text
-    assert "Noticed: no event of S3 told of this file: watch found it and started its run" in said
-    assert "Noticed" not in compose(again, None, Kind.LOADED).text
+    text = compose(found, None, Kind.LOADED).text
+    assert (
+        "Note: the S3 event of this file was lost; watch found the file and started a run" in text
+    )
+    assert "Note:" not in compose(again, None, Kind.LOADED).text
 
 
-def test_both_forms_reach_the_topic(alerts: Received) -> None:
+def test_publish_sends_subject_and_record(alerts: Received) -> None:
     alert = compose(LOADED, None, Kind.LOADED)
 
     publish(boto3.client("sns", region_name=REGION), os.environ["TOPIC_ARN"], alert)
@@ -185,10 +189,8 @@ def test_both_forms_reach_the_topic(alerts: Received) -> None:
 
 
 @pytest.mark.parametrize("character", ["\x01", '"', "ё", "😀"])
-def test_no_message_is_longer_than_sns_takes(
-    character: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """SNS counts bytes: 262,144 of both forms together."""
+def test_alert_fits_sns_size_limit(character: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SNS limits both forms together to 262,144 bytes."""
     sns = boto3.client("sns", region_name=REGION)
     sent: list[str] = []
     monkeypatch.setattr(sns, "publish", lambda **message: sent.append(message["Message"]))

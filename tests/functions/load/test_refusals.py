@@ -1,4 +1,4 @@
-"""load: rows that the real PostgreSQL refuses are found, whatever it says of where they are."""
+"""Load on a real PostgreSQL: it finds refused rows even if PostgreSQL does not name them."""
 
 import random
 from typing import TYPE_CHECKING, Any
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 WIDTH = len(NOTES.header)
-CHANCE = random.Random(0)
+RANDOM = random.Random(0)
 ROWS = 100
 
 
 def _random_text(length: int) -> str:
-    return "".join(CHANCE.choices([chr(n) for n in range(0x4E00, 0x9F00)], k=length))
+    return "".join(RANDOM.choices([chr(n) for n in range(0x4E00, 0x9F00)], k=length))
 
 
 SHORT = ("short",) * WIDTH
@@ -47,7 +47,7 @@ def notes(
 
 
 def staged(s3: "S3Client", rows: dict[int, tuple[str, ...]]) -> dict[str, Any]:
-    """Stage rows by line, and open their log item; return Load's event."""
+    """Stage rows by line, and open the log item; return Load's event."""
     ingestion = land(s3, b"a file", KEY.replace("dailycheckins", "notes"))
     IngestionLog.of("tm-log").open(ingestion, run_of(ingestion))
     values = [pa.array(texts, pa.string()) for texts in zip(*rows.values(), strict=True)]
@@ -66,9 +66,7 @@ def refused(event: dict[str, Any], part: int = 0) -> dict[int, str]:
     return {each["line"]: each["reason"] for each in parquet.read(uri).to_pylist()}
 
 
-def test_exactly_the_rows_that_exceed_postgresql_s_limits_are_found(
-    notes: Database, s3: "S3Client"
-) -> None:
+def test_load_finds_exactly_the_refused_rows(notes: Database, s3: "S3Client") -> None:
     rows = dict.fromkeys(range(2, ROWS + 2), SHORT)
     rows |= {9: TOO_LONG_FOR_THE_INDEX, 10: LONG_BUT_COMPRESSIBLE, 11: LONG_WITHOUT_INDEX}
     rows |= {50: TOO_WIDE, 51: TOO_WIDE, ROWS + 1: TOO_LONG_FOR_THE_INDEX}
@@ -86,23 +84,23 @@ def test_exactly_the_rows_that_exceed_postgresql_s_limits_are_found(
     assert notes.run("SELECT count(*) FROM source") == [[0]]
 
 
-def test_many_are_found_call_by_call(
+def test_load_limits_refused_rows_per_call(
     notes: Database, s3: "S3Client", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refusals, "MOST", 3)
+    monkeypatch.setattr(refusals, "MAX_ROWS", 3)
     event = staged(s3, dict.fromkeys(range(2, 7), TOO_WIDE))
 
     first = handler(event, lambda_context())
     assert list(refused(event)) == [2, 3, 4]
-    # What Test does with them is not repeated here, so Load finds the same ones.
+    # Test has not rejected them here, so Load finds the same rows again.
     second = handler(event | {"load": first}, lambda_context())
 
     assert (first["refusedParts"], second["refusedParts"]) == (1, 2)
     assert list(refused(event, part=1)) == [2, 3, 4]
 
 
-def test_rows_that_are_refused_only_together(notes: Database, s3: "S3Client") -> None:
-    """No row is to blame, so none is rejected, and the run fails with PostgreSQL's words."""
+def test_load_fails_if_rows_are_refused_only_together(notes: Database, s3: "S3Client") -> None:
+    """No row is rejected. The run fails with PostgreSQL's message."""
     notes.run(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
         "IF (SELECT count(*) FROM added) > 1 THEN RAISE 'one at a time'; END IF; RETURN NULL; "

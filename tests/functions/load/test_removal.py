@@ -1,4 +1,4 @@
-"""load, asked by an operator: what a table holds of one key is counted, or removed for good."""
+"""Load on request of an operator: it counts or removes the rows of one key."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,62 +21,54 @@ OTHER = KEY.replace("dailycheckins.csv", "dailycheckins.csv.bak")
 NOTHING = {"rows": 0, "kept": None}
 
 
-@pytest.fixture
-def loader(migrated: Database, log_table: str, monkeypatch: pytest.MonkeyPatch) -> Database:
-    """A migrated database, and the environment of the function."""
-    monkeypatch.setenv("DATABASE_SECRET_ARN", migrated.loader.secret_arn)
-    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "load")
-    return migrated
-
-
-def ask(operation: str, key: str = KEY) -> dict[str, Any]:
+def request(operation: str, key: str = KEY) -> dict[str, Any]:
     event = {"operation": operation, "bucket": LANDING, "key": key}
     answer: dict[str, Any] = handler(event, lambda_context())
     return answer
 
 
-def forget(s3: "S3Client", event: dict[str, Any]) -> None:
-    """Delete the version that an event is about, for good."""
+def delete_version(s3: "S3Client", event: dict[str, Any]) -> None:
+    """Permanently delete the landed version of an event."""
     s3.delete_object(Bucket=LANDING, Key=KEY, VersionId=event["source"]["versionId"])
 
 
-def test_rows_and_ledger_of_one_key_go_and_no_others(loader: Database, s3: "S3Client") -> None:
+def test_remove_deletes_rows_and_ledger_of_one_key(loader: Database, s3: "S3Client") -> None:
     event = drop(s3, [row(hours="1.00"), row(hours="2.00")])
     load(event)
     load(drop(s3, [row(hours="7.00")], key=OTHER))
-    forget(s3, event)
+    delete_version(s3, event)
 
-    assert ask("count") == {"rows": 2, "kept": None}
-    assert ask("remove") == {"rows": 2, "kept": None}
+    assert request("count") == {"rows": 2, "kept": None}
+    assert request("remove") == {"rows": 2, "kept": None}
 
     assert hours(loader) == [(2, "7.00")]
     assert [entry[0] for entry in ledger(loader)] == [OTHER]
-    assert ask("count") == ask("remove") == NOTHING
+    assert request("count") == request("remove") == NOTHING
 
 
-def test_a_key_that_was_never_loaded_leaves_no_ledger_behind(loader: Database) -> None:
-    assert ask("count") == ask("remove") == NOTHING
+def test_remove_of_unknown_key_leaves_no_ledger_row(loader: Database) -> None:
+    assert request("count") == request("remove") == NOTHING
     assert ledger(loader) == []
 
 
-def test_the_rows_of_a_version_that_is_in_the_bucket_stay(loader: Database, s3: "S3Client") -> None:
+def test_remove_keeps_rows_of_existing_version(loader: Database, s3: "S3Client") -> None:
     older, newer = (drop(s3, [row(hours=f"{n}.00")]) for n in (1, 2))
     load(newer)
-    forget(s3, older)
+    delete_version(s3, older)
     before = ledger(loader)
 
-    assert ask("remove") == {"rows": 0, "kept": newer["source"]["versionId"]}
+    assert request("remove") == {"rows": 0, "kept": newer["source"]["versionId"]}
 
     assert hours(loader) == [(2, "2.00")]
     assert ledger(loader) == before
 
 
-def test_a_late_run_does_not_bring_a_deleted_version_back(loader: Database, s3: "S3Client") -> None:
+def test_load_refuses_deleted_version(loader: Database, s3: "S3Client") -> None:
     event = drop(s3, [row()])
-    forget(s3, event)
+    delete_version(s3, event)
 
     for _ in range(2):
-        with pytest.raises(SourceUnreadable, match="deleted while it was being loaded"):
+        with pytest.raises(SourceUnreadable, match="was deleted before it was loaded"):
             load(event)
 
     assert hours(loader) == []
@@ -85,7 +77,7 @@ def test_a_late_run_does_not_bring_a_deleted_version_back(loader: Database, s3: 
 
 @contextmanager
 def table_locked(database: Database) -> Iterator[ThreadPoolExecutor]:
-    """Let whoever changes rows wait, the ledger's lock in hand, as long as the block lasts."""
+    """Lock the table, so that changes wait while they hold the ledger lock."""
     with ThreadPoolExecutor(2) as pool, database.connected() as other:
         other.run("BEGIN")
         other.run("LOCK TABLE daily_checkins IN EXCLUSIVE MODE")
@@ -93,21 +85,21 @@ def table_locked(database: Database) -> Iterator[ThreadPoolExecutor]:
         other.run("ROLLBACK")
 
 
-def waiting(database: Database, sessions: int) -> None:
-    """Wait until so many sessions wait for a lock."""
+def await_lock_waits(database: Database, sessions: int) -> None:
+    """Wait until the number of sessions that wait for a lock is `sessions`."""
     sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = :name AND wait_event_type = 'Lock'"
     eventually(lambda: database.run(sql, name=database.name) == [[sessions]])
 
 
-def test_a_load_that_is_at_work_is_waited_for(loader: Database, s3: "S3Client") -> None:
-    """Of a key without a ledger row, too: the one that Load makes is not to be seen yet."""
+def test_remove_waits_for_running_load(loader: Database, s3: "S3Client") -> None:
+    """The key has no visible ledger row yet, because Load has not committed it."""
     event = drop(s3, [row()])
     with table_locked(loader) as pool:
         loading = pool.submit(load, event)
-        waiting(loader, 1)
-        forget(s3, event)
-        removing = pool.submit(ask, "remove")
-        waiting(loader, 2)
+        await_lock_waits(loader, 1)
+        delete_version(s3, event)
+        removing = pool.submit(request, "remove")
+        await_lock_waits(loader, 2)
 
     assert loading.result()["rowsLoaded"] == 1
     assert removing.result() == {"rows": 1, "kept": None}
@@ -115,18 +107,16 @@ def test_a_load_that_is_at_work_is_waited_for(loader: Database, s3: "S3Client") 
     assert ledger(loader) == []
 
 
-def test_a_load_waits_for_the_removal_and_loads_what_has_landed_since(
-    loader: Database, s3: "S3Client"
-) -> None:
+def test_load_waits_for_removal_and_loads_new_version(loader: Database, s3: "S3Client") -> None:
     old = drop(s3, [row(hours="1.00")])
     load(old)
-    forget(s3, old)
+    delete_version(s3, old)
     with table_locked(loader) as pool:
-        removing = pool.submit(ask, "remove")
-        waiting(loader, 1)
+        removing = pool.submit(request, "remove")
+        await_lock_waits(loader, 1)
         new = drop(s3, [row(hours="2.00")])
         loading = pool.submit(load, new)
-        waiting(loader, 2)
+        await_lock_waits(loader, 2)
 
     assert removing.result() == {"rows": 1, "kept": None}
     assert loading.result()["rowsLoaded"] == 1
@@ -143,18 +133,18 @@ def test_a_load_waits_for_the_removal_and_loads_what_has_landed_since(
         {"operation": "remove", "bucket": LANDING, "key": KEY.replace("dailycheckins/", "wages/")},
     ],
 )
-def test_a_request_of_another_form_is_refused(
+def test_load_refuses_invalid_request(
     loader: Database, s3: "S3Client", event: dict[str, Any]
 ) -> None:
     with pytest.raises(InvalidEvent):
         handler(event, lambda_context())
 
 
-def test_a_table_whose_contract_is_invalid_says_what_is_wrong_with_it(
+def test_request_fails_on_invalid_contract(
     loader: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     invalid = contract_set({}, {"dailycheckins": "dailycheckins.odcs.yaml: it is broken"})
     monkeypatch.setattr("shared.contract_store._once", lambda *_: invalid)
 
     with pytest.raises(InvalidContract, match="it is broken"):
-        ask("count")
+        request("count")

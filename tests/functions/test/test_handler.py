@@ -1,4 +1,4 @@
-"""Test's handler, behind the real Transform: what one writes the other reads."""
+"""Test's handler on the output of the real Transform."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -50,7 +50,7 @@ def read(s3: "S3Client", uri: str) -> str:
     return s3.get_object(Bucket=STAGING, Key=key)["Body"].read().decode()
 
 
-def test_soft_testing_names_what_failed_and_goes_on(s3: "S3Client", log: IngestionLog) -> None:
+def test_soft_testing_reports_rejects_and_passes(s3: "S3Client", log: IngestionLog) -> None:
     ingestion, event = transformed(s3, log, *ROWS)
 
     result = handler(event, lambda_context())
@@ -90,7 +90,7 @@ def test_soft_testing_names_what_failed_and_goes_on(s3: "S3Client", log: Ingesti
     assert report["columns"]["hours"] == {"nulls": 0, "min": "1.00", "max": "30.00"}
 
 
-def test_hard_testing_halts_and_says_why(
+def test_hard_testing_fails_run_with_reason(
     s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HARD_TESTING", "true")
@@ -104,7 +104,7 @@ def test_hard_testing_halts_and_says_why(
     assert (item["state"], item["status"], item["rowsRejected"]) == ("test", "fail", 2)
 
 
-def test_hard_testing_lets_a_warning_pass(
+def test_hard_testing_ignores_warnings(
     s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HARD_TESTING", "true")
@@ -113,7 +113,7 @@ def test_hard_testing_lets_a_warning_pass(
     assert handler(event, lambda_context())["outcome"] == "ok"
 
 
-def test_a_clean_file_has_a_report_and_no_rejects(s3: "S3Client", log: IngestionLog) -> None:
+def test_clean_file_gets_report_without_rejects(s3: "S3Client", log: IngestionLog) -> None:
     ingestion, event = transformed(s3, log, GOOD)
 
     assert handler(event, lambda_context())["rowsRejected"] == 0
@@ -124,7 +124,7 @@ def test_a_clean_file_has_a_report_and_no_rejects(s3: "S3Client", log: Ingestion
         read(s3, staging.rejects)
 
 
-def test_a_second_try_leaves_nothing_of_the_first(s3: "S3Client", log: IngestionLog) -> None:
+def test_retry_replaces_rejects(s3: "S3Client", log: IngestionLog) -> None:
     ingestion, event = transformed(s3, log, *ROWS)
 
     assert handler(event, lambda_context()) == handler(event, lambda_context())
@@ -132,27 +132,27 @@ def test_a_second_try_leaves_nothing_of_the_first(s3: "S3Client", log: Ingestion
     assert len(read(s3, staging.rejects).splitlines()) == 5
 
 
-def test_a_part_that_is_missing_halts(s3: "S3Client", log: IngestionLog) -> None:
+def test_test_fails_on_missing_part(s3: "S3Client", log: IngestionLog) -> None:
     ingestion, event = transformed(s3, log, *ROWS)
     parquet.delete(Staging(STAGING, ingestion).clean_prefix)
 
-    with pytest.raises(StagingIncomplete, match="0 parts, Transform wrote 1"):
+    with pytest.raises(StagingIncomplete, match="0 parts, but Transform wrote 1"):
         handler(event, lambda_context())
 
 
-def test_a_part_too_many_halts(s3: "S3Client", log: IngestionLog) -> None:
+def test_test_fails_on_surplus_part(s3: "S3Client", log: IngestionLog) -> None:
     ingestion, event = transformed(s3, log, *ROWS)
     prefix = Staging(STAGING, ingestion).clean_prefix
     parquet.write(parquet.read(prefix + part_name(0)), prefix + part_name(1))
 
-    with pytest.raises(StagingIncomplete, match="2 parts, Transform wrote 1"):
+    with pytest.raises(StagingIncomplete, match="2 parts, but Transform wrote 1"):
         handler(event, lambda_context())
 
 
-def test_a_row_that_is_missing_halts(s3: "S3Client", log: IngestionLog) -> None:
+def test_test_fails_on_missing_row(s3: "S3Client", log: IngestionLog) -> None:
     ingestion, event = transformed(s3, log, *ROWS)
     uri = Staging(STAGING, ingestion).clean_prefix + part_name(0)
     parquet.write(parquet.read(uri).slice(1), uri)
 
-    with pytest.raises(StagingIncomplete, match="5 clean rows, Transform wrote 6"):
+    with pytest.raises(StagingIncomplete, match="5 clean rows, but Transform wrote 6"):
         handler(event, lambda_context())

@@ -13,7 +13,7 @@ def profile(*parts: pa.Table) -> Profile:
     return found
 
 
-def test_extremes_and_nulls_over_all_parts() -> None:
+def test_profile_covers_all_parts() -> None:
     found = profile(
         pa.table({"n": pa.array([Decimal("2.50"), None]), "line": [2, 3]}),
         pa.table({"n": pa.array([None, None], pa.decimal128(3, 2)), "line": [4, 5]}),
@@ -24,7 +24,7 @@ def test_extremes_and_nulls_over_all_parts() -> None:
     assert "line" not in found.columns
 
 
-def test_every_type_has_extremes() -> None:
+def test_profile_has_minimum_and_maximum_of_every_type() -> None:
     found = profile(
         pa.table(
             {
@@ -42,19 +42,19 @@ def test_every_type_has_extremes() -> None:
     assert found.columns["none"].as_json() == {"nulls": 2, "min": None, "max": None}
 
 
-def test_repeats_are_rows_that_are_as_an_earlier_one() -> None:
+def test_profile_counts_exact_repeats() -> None:
     first = pa.table({"a": ["x", "x", "y", None], "b": [1, 1, 1, 1], "line": [2, 3, 4, 5]})
     second = pa.table({"a": ["y", "", None], "b": [1, 1, 1], "line": [6, 7, 8]})
 
     assert profile(first, second).repeats == 3
 
 
-def test_columns_are_not_mixed_up() -> None:
+def test_profile_distinguishes_columns() -> None:
     assert profile(pa.table({"a": ["x", "y"], "b": ["y", "x"]})).repeats == 0
     assert profile(pa.table({"a": ["x", None], "b": [None, "x"]})).repeats == 0
 
 
-def test_an_extreme_of_many_characters_is_cut() -> None:
+def test_profile_truncates_long_values() -> None:
     found = profile(pa.table({"text": ["x" * 1024**2], "line": [2]}))
 
     assert len(found.columns["text"].as_json()["max"]) == 200

@@ -9,13 +9,13 @@ from functions.test.rejects import Reject, RejectFiles
 
 
 def reject(line: int = 2, rule: str = "r", **changes: Any) -> Reject:
-    """Return a reject, which breaks a rule of the column `c` unless `changes` say otherwise."""
+    """Return a reject of the column `c`, with `changes`."""
     fields: dict[str, Any] = {"column": "c", "value": None, "severity": "error", "raw": ""}
     fields |= {"reason": f"{rule} is broken"} | changes
     return Reject("k", "v", line, rule=rule, **fields)
 
 
-def test_both_files_hold_every_record(tmp_path: Path) -> None:
+def test_reject_files_contain_every_record(tmp_path: Path) -> None:
     with RejectFiles(tmp_path) as files:
         files.write([reject(), reject(line=3, raw='a "b",\nё')])
         files.write([reject(line=4)])
@@ -31,7 +31,7 @@ def test_both_files_hold_every_record(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r"])
-def test_a_spreadsheet_runs_nothing(first: str, tmp_path: Path) -> None:
+def test_rejects_csv_escapes_formulas(first: str, tmp_path: Path) -> None:
     with RejectFiles(tmp_path) as files:
         files.write([reject(raw=first + "cmd()", value=first)])
 

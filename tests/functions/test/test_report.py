@@ -13,7 +13,7 @@ def limited(**threshold: Any) -> Contract:
     return contract_of("string", {"kind": "required", "threshold": threshold})
 
 
-def test_a_row_is_counted_once_however_many_rules_it_fails() -> None:
+def test_report_counts_row_once_for_several_rules() -> None:
     report = Report(limited(limit=100), rows_read=10)
 
     report.add([reject(2), reject(2, "s"), reject(3, severity="warning")])
@@ -34,7 +34,7 @@ def test_a_row_is_counted_once_however_many_rules_it_fails() -> None:
         ({"limit": "2.5", "unit": "percent"}, 3, False),
     ],
 )
-def test_a_threshold_halts_the_file(threshold: dict[str, Any], failed: int, kept: bool) -> None:
+def test_report_checks_threshold(threshold: dict[str, Any], failed: int, kept: bool) -> None:
     report = Report(limited(**threshold), rows_read=100)
 
     report.add(reject(line) for line in range(2, 2 + failed))
@@ -48,17 +48,15 @@ def test_a_threshold_halts_the_file(threshold: dict[str, Any], failed: int, kept
     ("limit", "rejected", "halts"),
     [
         ("50", 5, []),
-        ("50", 6, ["more than 50% of the rows would be rejected"]),
+        ("50", 6, ["more than 50% of the rows are rejected"]),
         ("0", 0, []),
-        ("0", 1, ["more than 0% of the rows would be rejected"]),
-        ("12.5", 2, ["more than 12.5% of the rows would be rejected"]),
+        ("0", 1, ["more than 0% of the rows are rejected"]),
+        ("12.5", 2, ["more than 12.5% of the rows are rejected"]),
         ("100", 9, []),
-        ("100", 10, ["no row would be loaded"]),
+        ("100", 10, ["every row is rejected"]),
     ],
 )
-def test_too_many_rejects_halt_the_file_whatever_their_reasons(
-    limit: str, rejected: int, halts: list[str]
-) -> None:
+def test_report_checks_percentage_of_rejects(limit: str, rejected: int, halts: list[str]) -> None:
     contract = contract_of("string", {"kind": "required"})
     contract = contract.model_copy(update={"max_rejected_percent": Decimal(limit)})
     report = Report(contract, rows_read=10)
@@ -68,15 +66,15 @@ def test_too_many_rejects_halt_the_file_whatever_their_reasons(
     assert report.halts == halts
 
 
-def test_a_halt_says_what_was_allowed() -> None:
+def test_report_names_allowed_threshold() -> None:
     report = Report(limited(limit=1, unit="percent"), rows_read=100)
     report.add([reject(2)])
 
-    assert report.halts == ["1 of 100 rows fail r of c, fewer than 1% may"]
+    assert report.halts == ["1 of 100 rows fail r of c; allowed: fewer than 1%"]
     assert str(report.summary).startswith(report.halts[0])
 
 
-def test_a_rule_names_its_first_rows() -> None:
+def test_report_gives_first_rows_as_examples() -> None:
     report = Report(limited(limit=100), rows_read=100)
     report.add(reject(line, value=str(line)) for line in range(2, 50))
 
@@ -85,8 +83,8 @@ def test_a_rule_names_its_first_rows() -> None:
     assert rule["examples"] == [{"line": n, "value": str(n)} for n in range(2, 7)]
 
 
-def test_what_the_report_quotes_is_cut() -> None:
-    """Alert reads it into a memory of 256 MB, and puts its reasons into the message."""
+def test_report_truncates_quotes() -> None:
+    """Alert reads the report with 256 MB of memory, and copies reasons into the message."""
     report = Report(limited(limit=100), rows_read=100)
     long = "ё" * 1024**2
     report.add([reject(2, value=long, reason=long), reject(2, "s")])

@@ -43,7 +43,7 @@ def cast_text(*rows: str, header: str = "", contract: Contract = CONTRACT) -> Ca
         ("", None),
     ],
 )
-def test_numbers(text: str, number: str | None) -> None:
+def test_cast_accepts_numbers(text: str, number: str | None) -> None:
     clean = cast_text(f"ned,{AT},{text},x").clean
 
     assert clean["hours"].to_pylist() == [None if number is None else Decimal(number)]
@@ -53,25 +53,25 @@ def test_numbers(text: str, number: str | None) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("a few", "hours is no number"),
-        ("1e3", "hours is no number"),
-        ("NaN", "hours is no number"),
-        ("Infinity", "hours is no number"),
-        ("1,5".replace(",", "٫"), "hours is no number"),
-        ("٣", "hours is no number"),
-        (" 8.0", "hours is no number"),
-        (".5", "hours is no number"),
-        ("5.", "hours is no number"),
-        ("--5", "hours is no number"),
-        ("0x10", "hours is no number"),
-        ("1_000", "hours is no number"),
+        ("a few", "hours is not a number"),
+        ("1e3", "hours is not a number"),
+        ("NaN", "hours is not a number"),
+        ("Infinity", "hours is not a number"),
+        ("1٫5", "hours is not a number"),
+        ("٣", "hours is not a number"),
+        (" 8.0", "hours is not a number"),
+        (".5", "hours is not a number"),
+        ("5.", "hours is not a number"),
+        ("--5", "hours is not a number"),
+        ("0x10", "hours is not a number"),
+        ("1_000", "hours is not a number"),
         ("999.995", "hours has more than 3 digits before the decimal mark"),
         ("1000", "hours has more than 3 digits before the decimal mark"),
         ("9" * 38, "hours has more than 3 digits before the decimal mark"),
-        ("9" * 60, "hours is no number"),
+        ("9" * 60, "hours is not a number"),
     ],
 )
-def test_what_is_no_number(text: str, reason: str) -> None:
+def test_cast_rejects_invalid_numbers(text: str, reason: str) -> None:
     result = cast_text(f"ned,{AT},{text},x", f"ned,{AT},1,x")
 
     assert result.clean["line"].to_pylist() == [3]
@@ -81,28 +81,28 @@ def test_what_is_no_number(text: str, reason: str) -> None:
     assert suspect["reason"].startswith(reason)
 
 
-def test_text_stays_as_it_is_and_empty_is_missing() -> None:
+def test_cast_keeps_text_and_reads_empty_as_null() -> None:
     clean = cast_text(f" NA ,{AT},1,", f"0012,{AT},1,ё").clean
 
     assert clean["username"].to_pylist() == [" NA ", "0012"]
     assert clean["project"].to_pylist() == [None, "ё"]
 
 
-def test_nul_is_no_text() -> None:
+def test_cast_rejects_character_nul() -> None:
     (suspect,) = cast_text(f"n\0d,{AT},1,x").suspects.to_pylist()
 
     assert suspect["column"] == "user"
     assert "NUL" in suspect["reason"]
 
 
-def test_columns_are_found_by_name() -> None:
+def test_cast_finds_columns_by_name() -> None:
     clean = cast_text(f"x,1,{AT},ned", header="project,hours,timestamp,user").clean
 
     assert clean.column_names == ["username", "timestamp", "hours", "project", "line"]
     assert clean["username"].to_pylist() == ["ned"]
 
 
-def test_a_row_with_two_faults_is_one_row() -> None:
+def test_row_with_two_problems_counts_once() -> None:
     result = cast_text("ned,soon,much,x", "ned", f"ned,{AT},1,x")
 
     assert result.suspect_rows == 2
@@ -169,7 +169,7 @@ OTHER = Contract(
         ("day", "01.01.0001", dt.date(1, 1, 1)),
     ],
 )
-def test_other_types(column: str, text: str, value: object) -> None:
+def test_cast_accepts_other_types(column: str, text: str, value: object) -> None:
     clean, suspects = cast_one(column, text)
 
     assert suspects == []
@@ -183,10 +183,10 @@ def test_other_types(column: str, text: str, value: object) -> None:
         ("small", "-32769", "small is too large for smallint"),
         ("big", "9223372036854775808", "big is too large for bigint"),
         ("big", "9" * 38, "big is too large for bigint"),
-        ("small", "1,0", "small is no integer"),
-        ("small", "٣", "small is no integer"),
-        ("price", "1.5", "price is no number: digits, then optionally ',' and decimals"),
-        ("price", "1.000,00", "price is no number"),
+        ("small", "1,0", "small is not an integer"),
+        ("small", "٣", "small is not an integer"),
+        ("price", "1.5", "price is not a number (digits, optionally followed by ',' and digits)"),
+        ("price", "1.000,00", "price is not a number"),
         ("price", "9999,995", "price has more than 4 digits before the decimal mark"),
         ("whole", "999,5", "whole has more than 3 digits before the decimal mark"),
         ("paid", "Ja", "paid is not ja or nein"),
@@ -194,13 +194,13 @@ def test_other_types(column: str, text: str, value: object) -> None:
         (
             "day",
             "29.02.2023",
-            "day is no real date in any of the formats dd.MM.yyyy | d. MMMM yyyy",
+            "day is not a valid date in any of the formats dd.MM.yyyy | d. MMMM yyyy",
         ),
-        ("day", "3. March 2024", "day is no real date in any of the formats"),
-        ("day", "01.01.2024 00:00", "day is no real date in any of the formats"),
+        ("day", "3. March 2024", "day is not a valid date in any of the formats"),
+        ("day", "01.01.2024 00:00", "day is not a valid date in any of the formats"),
     ],
 )
-def test_what_is_no_value_of_other_types(column: str, text: str, reason: str) -> None:
+def test_cast_rejects_invalid_values_of_other_types(column: str, text: str, reason: str) -> None:
     clean, (suspect,) = cast_one(column, text)
 
     assert len(clean) == 0
@@ -231,7 +231,9 @@ def cast_one(column: str, text: str) -> tuple[pa.Table, list[dict[str, Any]]]:
         (31, 1, "+" + "9" * 30, "9" * 30),
     ],
 )
-def test_numbers_of_many_digits(precision: int, scale: int, text: str, number: str | None) -> None:
+def test_cast_rounds_numbers_of_many_digits(
+    precision: int, scale: int, text: str, number: str | None
+) -> None:
     hours = CONTRACT.column("hours").model_copy(
         update={"physical_type": f"numeric({precision},{scale})"}
     )
@@ -243,7 +245,7 @@ def test_numbers_of_many_digits(precision: int, scale: int, text: str, number: s
     assert clean["hours"].to_pylist() == ([] if number is None else [Decimal(number)])
 
 
-def test_every_type_of_a_column_has_one_of_arrow() -> None:
+def test_every_logical_type_has_arrow_type() -> None:
     found = {each.logical_type: arrow_type(each) for each in READINGS.columns}
 
     assert found.keys() == columns.TYPES.keys()

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 BODY = b"user,timestamp,hours,project\nned,2019-09-27 00:00:00 UTC,8.0,x\n"
 
 
-def test_the_exact_version_is_read(s3: "S3Client", log: IngestionLog) -> None:
+def test_transform_reads_exact_version(s3: "S3Client", log: IngestionLog) -> None:
     ingestion = land(s3, BODY)
-    land(s3, b"a newer version that is no check-in at all")
+    land(s3, b"a newer, invalid version")
     run = run_of(ingestion)
     log.open(ingestion, run)
 
@@ -27,7 +27,7 @@ def test_the_exact_version_is_read(s3: "S3Client", log: IngestionLog) -> None:
     assert (item["state"], item["status"]) == ("transform", "running")
 
 
-def test_a_refused_file_closes_the_log(s3: "S3Client", log: IngestionLog) -> None:
+def test_transform_closes_log_of_refused_file(s3: "S3Client", log: IngestionLog) -> None:
     ingestion = land(s3, b"")
     run = run_of(ingestion)
     log.open(ingestion, run)
@@ -40,9 +40,7 @@ def test_a_refused_file_closes_the_log(s3: "S3Client", log: IngestionLog) -> Non
     assert item["haltReason"] == "the file is empty"
 
 
-def test_a_version_that_is_gone_is_an_error_that_says_what_to_do(
-    s3: "S3Client", log: IngestionLog
-) -> None:
+def test_transform_fails_on_deleted_version(s3: "S3Client", log: IngestionLog) -> None:
     ingestion = land(s3, BODY)
     run = run_of(ingestion)
     log.open(ingestion, run)
@@ -53,6 +51,6 @@ def test_a_version_that_is_gone_is_an_error_that_says_what_to_do(
 
 
 @pytest.mark.usefixtures("log")
-def test_an_event_of_another_form() -> None:
+def test_transform_fails_on_invalid_event() -> None:
     with pytest.raises(InvalidEvent, match="lacks or garbles"):
         handler({"hello": "world"}, lambda_context())

@@ -41,12 +41,12 @@ CHECKINS = load_all()["dailycheckins"].column("timestamp")
         ("1969-12-31 23:59:59.999999 UTC", (1969, 12, 31, 23, 59, 59, 999_999)),
     ],
 )
-def test_every_form_of_the_feed(text: str, instant: tuple[int, int, int]) -> None:
+def test_parse_accepts_every_format_of_feed(text: str, instant: tuple[int, int, int]) -> None:
     assert read(text, CHECKINS) == dt.datetime(*instant, tzinfo=dt.UTC)
 
 
 @pytest.mark.parametrize("number", range(1, 13))
-def test_every_russian_month(number: int) -> None:
+def test_parse_accepts_russian_months(number: int) -> None:
     names = "января февраля марта апреля мая июня июля августа сентября октября ноября декабря"
     text = f"1 {names.split()[number - 1]} 2019 00:00"
 
@@ -84,14 +84,14 @@ def test_every_russian_month(number: int) -> None:
         "NaT",
     ],
 )
-def test_what_fits_no_format_or_is_no_date(text: str | None) -> None:
+def test_parse_rejects_invalid_texts(text: str | None) -> None:
     values, ambiguous = timestamps.parse_timestamps(pa.array([text], pa.string()), CHECKINS)
 
     assert values.to_pylist() == [None]
     assert ambiguous.to_pylist() == [False]
 
 
-def test_a_text_that_fits_two_formats_differently_is_not_guessed() -> None:
+def test_parse_reports_ambiguous_text() -> None:
     both = column(Format(pattern="dd/MM/yyyy"), Format(pattern="MM/dd/yyyy"))
 
     values, ambiguous = timestamps.parse_timestamps(
@@ -106,7 +106,7 @@ def test_a_text_that_fits_two_formats_differently_is_not_guessed() -> None:
     assert ambiguous.to_pylist() == [True, False, False]
 
 
-def test_a_third_format_does_not_settle_what_two_disagree_on() -> None:
+def test_third_format_does_not_resolve_ambiguity() -> None:
     three = column(
         Format(pattern="dd/MM/yyyy"),
         Format(pattern="MM/dd/yyyy"),
@@ -116,7 +116,7 @@ def test_a_third_format_does_not_settle_what_two_disagree_on() -> None:
     assert read("03/04/2020", three) is None
 
 
-def test_quoted_text_and_abbreviated_months() -> None:
+def test_parse_accepts_quoted_text_and_abbreviated_months() -> None:
     odd = column(Format(pattern="d MMM yyyy 'o''clock' H", locale="en"))
 
     assert read("3 Mar 2020 o'clock 7", odd) == dt.datetime(2020, 3, 3, 7, tzinfo=dt.UTC)
@@ -126,7 +126,7 @@ def test_quoted_text_and_abbreviated_months() -> None:
     ("text", "zone", "instant"),
     [
         ("2024-07-01 12:00", "Europe/Berlin", dt.datetime(2024, 7, 1, 10, tzinfo=dt.UTC)),
-        # An hour that the clock leaves out, and one that is there twice.
+        # A clock change skips the first hour and repeats the second.
         ("2024-03-31 02:30", "Europe/Berlin", None),
         ("2024-10-27 02:30", "Europe/Berlin", None),
         ("2040-07-01 12:00", "Europe/Berlin", dt.datetime(2040, 7, 1, 10, tzinfo=dt.UTC)),
@@ -137,13 +137,11 @@ def test_quoted_text_and_abbreviated_months() -> None:
         ("9999-12-31 23:00", "Europe/Berlin", dt.datetime(9999, 12, 31, 22, tzinfo=dt.UTC)),
     ],
 )
-def test_a_zone_is_the_contracts_and_nothing_is_guessed(
-    text: str, zone: str, instant: dt.datetime | None
-) -> None:
+def test_parse_uses_timezone_of_column(text: str, zone: str, instant: dt.datetime | None) -> None:
     assert read(text, column(Format(pattern="yyyy-MM-dd HH:mm"), zone=zone)) == instant
 
 
-def test_no_text_at_all_in_a_zone() -> None:
+def test_parse_accepts_empty_array() -> None:
     berlin = column(Format(pattern="yyyy-MM-dd HH:mm"), zone="Europe/Berlin")
 
     values, _ = timestamps.parse_timestamps(pa.array([], pa.string()), berlin)
@@ -152,7 +150,7 @@ def test_no_text_at_all_in_a_zone() -> None:
     assert len(values) == 0
 
 
-def test_a_format_may_name_its_own_zone() -> None:
+def test_parse_prefers_timezone_of_format() -> None:
     mixed = column(
         Format(pattern="yyyy-MM-dd HH:mm 'UTC'", timezone="UTC"),
         Format(pattern="yyyy-MM-dd HH:mm"),

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("state_machine")
 
 
 def event(*keys: str) -> dict[str, Any]:
-    """S3's own event, with these (URL-encoded) keys."""
+    """Return S3's event with these URL-encoded keys."""
     sample = json.loads((EVENTS / "s3_object_created.json").read_text("utf-8"))
     (record,) = sample["Records"]
     records = []
@@ -32,12 +32,12 @@ def event(*keys: str) -> dict[str, Any]:
     return {"Records": records}
 
 
-def without_version(key: str, said: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The event of a bucket whose versioning has not taken effect where S3 made the event."""
+def without_version(key: str, version: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return S3's event of a bucket where versioning is not yet effective."""
     made = event(key)
     (record,) = made["Records"]
     del record["s3"]["object"]["versionId"]
-    record["s3"]["object"] |= said or {}
+    record["s3"]["object"] |= version or {}
     record["s3"]["bucket"] = {"name": LANDING}
     return made
 
@@ -50,7 +50,7 @@ def inputs(state_machine: str) -> list[dict[str, Any]]:
     ]
 
 
-def test_keys_are_decoded_as_s3_encodes_them(state_machine: str) -> None:
+def test_trigger_decodes_keys(state_machine: str) -> None:
     encoded = "table%3Ddailycheckins/year%3D2024/month%3D3/day%3D3/a+b%2B%D1%91.csv"
 
     handler(event(encoded), lambda_context())
@@ -59,29 +59,29 @@ def test_keys_are_decoded_as_s3_encodes_them(state_machine: str) -> None:
     assert started["source"]["key"] == "table=dailycheckins/year=2024/month=3/day=3/a b+ё.csv"
 
 
-def test_every_record_counts(state_machine: str) -> None:
+def test_trigger_admits_every_record(state_machine: str) -> None:
     result = handler(
         event(KEY, KEY, KEY.replace("day=3", "day=4"), "nonsense", "table=x/"), lambda_context()
     )
 
     assert result == {"started": 3, "rejected": 1, "ignored": 1}
-    assert len(inputs(state_machine)) == 2, "the same version twice is one run"
+    assert len(inputs(state_machine)) == 2, "one run for a version that is delivered twice"
 
 
-@pytest.mark.parametrize("said", [{}, {"versionId": None}, {"versionId": "null"}])
-def test_an_event_without_a_version_is_of_the_newest(
-    said: dict[str, Any], state_machine: str, s3: "S3Client"
+@pytest.mark.parametrize("version", [{}, {"versionId": None}, {"versionId": "null"}])
+def test_trigger_takes_newest_version_if_event_has_none(
+    version: dict[str, Any], state_machine: str, s3: "S3Client"
 ) -> None:
     land(s3, b"older")
     newest = land(s3, b"the newest")
 
-    assert handler(without_version(KEY, said), lambda_context()) == {"started": 1}
+    assert handler(without_version(KEY, version), lambda_context()) == {"started": 1}
 
     (started,) = inputs(state_machine)
     assert started["source"] == newest.as_event()["source"]
 
 
-def test_an_invalid_contract_stops_its_own_table_only(
+def test_trigger_rejects_only_files_of_invalid_contract(
     log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = contract_set(load_all(), {"budgets": "budgets.odcs.yaml: column 'a': it is broken"})
@@ -96,7 +96,7 @@ def test_an_invalid_contract_stops_its_own_table_only(
     )
 
 
-def test_an_object_that_is_gone_is_left_to_watch(
+def test_trigger_ignores_missing_object(
     state_machine: str, s3: "S3Client", caplog: pytest.LogCaptureFixture
 ) -> None:
     land(s3, b"x")
@@ -109,11 +109,11 @@ def test_an_object_that_is_gone_is_left_to_watch(
     (line,) = (vars(record) for record in caplog.records if record.message == "not there")
     assert line["sourceKey"] == KEY
     messages = [record.message for record in caplog.records]
-    assert messages == ["not there", "rejected"], "before any ingestion is named"
+    assert messages == ["not there", "rejected"], "logged before any ingestion"
     assert inputs(state_machine) == []
 
 
-def test_s3s_test_event_is_nothing(state_machine: str) -> None:
+def test_trigger_ignores_s3_test_event(state_machine: str) -> None:
     test = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "landing"}
 
     assert handler(test, lambda_context()) == {}

@@ -1,4 +1,4 @@
-"""The end of a run lets the next begin, and the dashboard shows how many files wait."""
+"""The end of a run starts the next file, and a metric shows how many files wait."""
 
 import datetime as dt
 import json
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds that were slept."""
+    """The sleeps, in seconds."""
     found: list[float] = []
     monkeypatch.setattr("functions.watch.backlog.time.sleep", found.append)
     monkeypatch.setattr("functions.watch.handler.backlog", backlog.Backlog())
@@ -36,7 +36,7 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def files(
     state_machine: str, s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> list[Ingestion]:
-    """Three files, of which the first is under way."""
+    """Three files. The first one is running, the others wait."""
     monkeypatch.setenv("MAX_CONCURRENCY", "1")
     gate = Gate(
         log, boto3.client("stepfunctions", region_name=REGION), state_machine, 1, CONTRACTS_HASH
@@ -49,7 +49,7 @@ def files(
 
 
 def end(log: IngestionLog, ingestion: Ingestion) -> dict[str, Any]:
-    """End the run of an ingestion; return the event that EventBridge makes of it."""
+    """End the run of an ingestion; return EventBridge's event."""
     run = Run.from_item(item_of(log, ingestion))
     boto3.client("stepfunctions", region_name=REGION).stop_execution(executionArn=run.execution_arn)
     log.finish(ingestion, run, State.LOAD, Status.SUCCESS, {})
@@ -61,13 +61,13 @@ def statuses(log: IngestionLog, files: list[Ingestion]) -> list[str]:
     return [item_of(log, each)["status"] for each in files]
 
 
-def counted(said: str) -> list[float]:
-    """Return what was published of the files that wait."""
-    lines = [json.loads(line) for line in said.splitlines() if "FilesWaiting" in line]
+def counted(output: str) -> list[float]:
+    """Return the published numbers of waiting files."""
+    lines = [json.loads(line) for line in output.splitlines() if "FilesWaiting" in line]
     return [value for line in lines for value in line["FilesWaiting"]]
 
 
-def test_the_end_of_a_run_starts_the_next(
+def test_watch_starts_next_file_at_end_of_run(
     files: list[Ingestion], log: IngestionLog, naps: list[float]
 ) -> None:
     assert statuses(log, files) == ["running", "waiting", "waiting"]
@@ -76,27 +76,27 @@ def test_the_end_of_a_run_starts_the_next(
 
     assert handler(event, lambda_context()) == {"started": 1}
     assert naps == []
-    assert handler(event, lambda_context()) == {"started": 0}, "it came twice"
+    assert handler(event, lambda_context()) == {"started": 0}, "a duplicate event"
 
     assert statuses(log, files) == ["success", "running", "waiting"]
 
 
-def test_a_file_that_the_index_does_not_show_yet_is_found_a_moment_later(
+def test_watch_retries_if_index_lags(
     files: list[Ingestion], log: IngestionLog, naps: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waiting, looks = IngestionLog.waiting, iter([False])
+    waiting, shown = IngestionLog.waiting, iter([False])
 
-    def behind(self: IngestionLog) -> Iterator[dict[str, Any]]:
-        return waiting(self) if next(looks, True) else iter(())
+    def lagging(self: IngestionLog) -> Iterator[dict[str, Any]]:
+        return waiting(self) if next(shown, True) else iter(())
 
-    monkeypatch.setattr(IngestionLog, "waiting", behind)
+    monkeypatch.setattr(IngestionLog, "waiting", lagging)
 
     assert handler(end(log, files[0]), lambda_context()) == {"started": 1}
 
     assert naps == [backlog.LAG]
 
 
-def test_what_nobody_started_is_started_by_the_next_look(
+def test_schedule_starts_waiting_files(
     files: list[Ingestion], log: IngestionLog, capsys: pytest.CaptureFixture[str]
 ) -> None:
     end(log, files[0])
@@ -108,14 +108,14 @@ def test_what_nobody_started_is_started_by_the_next_look(
     assert counted(capsys.readouterr().out) == [1]
 
 
-def test_what_nobody_started_is_started_even_if_no_notice_can_be_sent(
+def test_schedule_starts_waiting_files_without_eventbridge(
     files: list[Ingestion], log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(*_: Any) -> None:
-        raise NoticeUndelivered("EventBridge is away")
+    def unavailable(*_: Any) -> None:
+        raise NoticeUndelivered("EventBridge is unavailable")
 
     end(log, files[0])
-    monkeypatch.setattr("shared.notices.put", refused)
+    monkeypatch.setattr("shared.notices.put", unavailable)
     later = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=20)
 
     with pytest.raises(NoticeUndelivered):
@@ -124,7 +124,7 @@ def test_what_nobody_started_is_started_even_if_no_notice_can_be_sent(
     assert statuses(log, files) == ["success", "running", "waiting"]
 
 
-def test_ends_that_follow_each_other_are_counted_once(
+def test_watch_counts_waiting_files_once_a_minute(
     files: list[Ingestion], log: IngestionLog, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for each in files[:2]:

@@ -23,18 +23,17 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 NOTHING = {"stuck": 0, "unannounced": 0, "lost": 0, "missing": 0}
-"""Of what there may be to do."""
 
 
 @pytest.fixture(autouse=True)
 def machine(s3: "S3Client", state_machine: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The state machine; and no time of grace."""
+    """A state machine; and no grace period."""
     monkeypatch.setattr(reconciliation, "GRACE", dt.timedelta(seconds=-5))
     return state_machine
 
 
-def look(event: dict[str, Any] | None = None) -> dict[str, int]:
-    """Have watch look, and return what it found to do."""
+def watch(event: dict[str, Any] | None = None) -> dict[str, int]:
+    """Run watch on its schedule; return its counts."""
     found = handler(event or {}, lambda_context())
     return {name: found[name] for name in NOTHING}
 
@@ -55,28 +54,30 @@ def stop(run: Run) -> None:
     )
 
 
-def test_a_run_on_its_way_is_left_alone(
+def test_watch_ignores_running_execution(
     machine: str, s3: "S3Client", log: IngestionLog, notices: Received
 ) -> None:
     run = started(machine, ingestion := land(s3, b"x"), log)
     log.enter(ingestion, run, State.TRANSFORM)
 
-    assert look() == NOTHING
+    assert watch() == NOTHING
     assert notices() == []
 
 
-def test_a_run_that_never_began_is_started(machine: str, s3: "S3Client", log: IngestionLog) -> None:
+def test_watch_starts_run_that_never_started(
+    machine: str, s3: "S3Client", log: IngestionLog
+) -> None:
     ingestion = land(s3, b"x")
     arn = machine.replace("stateMachine", "execution") + ":" + ingestion.execution_name()
     log.open(ingestion, Run(arn))
 
-    assert look()["stuck"] == 1
+    assert watch()["stuck"] == 1
 
     client = boto3.client("stepfunctions", region_name=REGION)
     assert client.describe_execution(executionArn=arn)["status"] == "RUNNING"
 
 
-def test_one_ingestion_does_not_stop_what_is_done_about_the_others(
+def test_watch_continues_after_error_of_one_ingestion(
     machine: str,
     s3: "S3Client",
     log: IngestionLog,
@@ -90,8 +91,8 @@ def test_one_ingestion_does_not_stop_what_is_done_about_the_others(
         if status is not None:
             log.finish(bad, run, State.LOAD, status, {}, "x")
     stop(stuck := started(machine, land(s3, b"stuck"), log))
-    log.reject(Source(LANDING, "nonsense", "v1", 1), "no such form")
-    lost = [land(s3, b"lost"), land(s3, b"lost, and it cannot be admitted")]
+    log.reject(Source(LANDING, "nonsense", "v1", 1), "invalid key")
+    lost = [land(s3, b"lost"), land(s3, b"lost, cannot be admitted")]
     admit = Intake.admit
 
     def fails_once(self: Intake, source: Source) -> Admission:
@@ -102,7 +103,7 @@ def test_one_ingestion_does_not_stop_what_is_done_about_the_others(
     monkeypatch.setattr(Intake, "admit", fails_once)
 
     with pytest.raises(botocore.exceptions.ClientError, match="InvalidArn"):
-        look()
+        watch()
 
     ended, rejected = notices()
     assert (ended["detail-type"], rejected["detail-type"]) == (
@@ -113,35 +114,35 @@ def test_one_ingestion_does_not_stop_what_is_done_about_the_others(
     assert log.get(lost[0].id, lost[0].table) is not None
     (watched,) = (vars(record) for record in caplog.records if record.message == "watched")
     assert (watched["stuck"], watched["unannounced"], watched["lost"]) == (1, 1, 1)
-    failed = [vars(line) for line in caplog.records if line.message == "cannot be put right"]
+    failed = [vars(line) for line in caplog.records if line.message == "cannot be reconciled"]
     assert [line["reason"].split(":")[0] for line in failed] == ["InvalidArn"] * 2 + [
         "NoticeUndelivered"
     ]
     assert failed[-1]["ingestedID"] == lost[1].id
 
 
-def test_a_log_that_is_away_is_so_for_all(
+def test_watch_stops_if_log_is_unavailable(
     s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the look would wait for it at each of a thousand objects, until its time is over."""
-    asked = []
+    """Otherwise watch would wait for the log once per object until its timeout."""
+    requests = []
     for body in (b"x", b"y"):
         land(s3, body)
 
     def refuse(_: IngestionLog, *key: str) -> None:
-        asked.append(key)
+        requests.append(key)
         raise LogUnavailable
 
     monkeypatch.setattr(IngestionLog, "sweep", lambda _: None)
     monkeypatch.setattr(IngestionLog, "get", refuse)
 
     with pytest.raises(LogUnavailable):
-        look()
+        watch()
 
-    assert len(asked) == 1
+    assert len(requests) == 1
 
 
-def test_an_invalid_contract_fails_the_look_after_it_has_done_everything(
+def test_watch_fails_at_end_on_invalid_contract(
     s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = contract_set(load_all(), {"budgets": "budgets.odcs.yaml: it is broken"})
@@ -150,7 +151,7 @@ def test_an_invalid_contract_fails_the_look_after_it_has_done_everything(
     land(s3, b"theirs", KEY.replace("dailycheckins", "budgets"))
 
     with pytest.raises(InvalidContract, match=r"^budgets\.odcs\.yaml: it is broken$"):
-        look()
+        watch()
 
     assert [each["ingestedID"] for each in log.with_status(Status.RUNNING)] == [ours.id]
     (rejected,) = log.with_status(Status.REJECTED)
@@ -159,7 +160,7 @@ def test_an_invalid_contract_fails_the_look_after_it_has_done_everything(
     )
 
 
-def test_a_file_is_taken_once_its_contract_is_valid_again(
+def test_watch_starts_file_once_contract_is_valid(
     s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     today = dt.datetime.now(dt.UTC).date()
@@ -168,39 +169,39 @@ def test_a_file_is_taken_once_its_contract_is_valid_again(
         broken = contract_set({}, {ours.table: "dailycheckins.odcs.yaml: it is broken"})
         patch.setattr("shared.contract_store._once", lambda *_: broken)
         with pytest.raises(InvalidContract):
-            look()
+            watch()
     assert log.get(ours.id, ours.table) is None
 
-    assert look()["lost"] == 1
+    assert watch()["lost"] == 1
     assert log.get(ours.id, ours.table) is not None
 
 
-def test_what_just_landed_is_on_its_way(
+def test_watch_ignores_new_file(
     s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconciliation, "GRACE", dt.timedelta(minutes=10))
     land(s3, b"x", KEY)
 
-    assert look() == NOTHING
+    assert watch() == NOTHING
     assert list(log.with_status(Status.RUNNING)) == []
 
 
-def test_a_file_that_never_came_is_told_until_it_was(
+def test_watch_repeats_notice_of_missing_file_until_alert(
     s3: "S3Client", log: IngestionLog, notices: Received, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The log has its times from the clock, and the look below is up to 57 hours ahead of that.
+    # The log uses the real clock, and the schedule's event below is up to 57 hours ahead of it.
     monkeypatch.setattr(reconciliation, "LOOKBACK", dt.timedelta(days=3))
     day = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)
     after = {"time": f"{day + dt.timedelta(days=1)}T09:10:00Z"}
 
-    assert look() == NOTHING, "the stack is of today"
-    assert look(after)["missing"] == 1
+    assert watch() == NOTHING, "the stack was created today"
+    assert watch(after)["missing"] == 1
 
     missing_id = f"{day:%Y%m%d}-missing"
     [first] = notices()
     assert first["detail-type"] == "File Missing"
     assert first["detail"] == {"ingestedID": missing_id, "ingestedTable": "dailycheckins"}
-    assert look(after) == NOTHING | {"unannounced": 1}
+    assert watch(after) == NOTHING | {"unannounced": 1}
     assert [each["detail"] for each in notices()] == [first["detail"]]
     tell(log, missing_id, "dailycheckins", "File Missing")
-    assert look(after) == NOTHING
+    assert watch(after) == NOTHING

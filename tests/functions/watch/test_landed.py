@@ -1,9 +1,9 @@
-"""What watch finds of landed objects: of recent days at each look, of all others once a day."""
+"""Watch finds landed files: those of recent days in every call, all others once a day."""
 
 import datetime as dt
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,37 +23,36 @@ if TYPE_CHECKING:
 
 TODAY = dt.datetime.now(dt.UTC).date()
 OLD = "table=dailycheckins/year=2023/month=1/day=1"
-Look = Callable[[], dict[str, Any]]
 
 
 @pytest.fixture(autouse=True)
 def _machine(state_machine: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A state machine, and no time of grace."""
+    """A state machine, and no grace period."""
     monkeypatch.setattr(reconciliation, "GRACE", dt.timedelta(seconds=-5))
 
 
-def look() -> tuple[int, int, bool]:
-    """Have watch look; return how many it found, how many pages it swept, and if to the end."""
+def watch() -> tuple[int, int, bool]:
+    """Run watch; return the lost files, the swept pages, and whether the sweep is finished."""
     found = handler({}, lambda_context())
     return found["lost"], found["sweptPages"], bool(found["sweepFinished"])
 
 
 @pytest.fixture
 def swept(s3: "S3Client") -> None:
-    """A landing bucket whose sweep of today is over."""
-    assert look() == (0, 1, True)
-    assert look() == (0, 0, True)
+    """A landing bucket with a finished sweep."""
+    assert watch() == (0, 1, True)
+    assert watch() == (0, 0, True)
 
 
 @pytest.fixture
 def pages_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A listing of two versions a page, and steps of one page."""
+    """Lists of two versions, and sweep steps of one list."""
     monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")
     monkeypatch.setattr(landed, "PAGES", 1)
 
 
 def landed_at(s3: "S3Client", key: str, when: dt.datetime) -> Source:
-    """Land an object at another time than now."""
+    """Land an object at a given time."""
     version = s3.put_object(Bucket=LANDING, Key=key, Body=b"x").get("VersionId")
     backend = s3_backends["123456789012"]["aws"]
     stored = backend.get_object(LANDING, key, version)
@@ -64,14 +63,14 @@ def landed_at(s3: "S3Client", key: str, when: dt.datetime) -> Source:
 
 @pytest.mark.usefixtures("swept")
 @pytest.mark.parametrize("days", range(-2, 2))
-def test_a_recent_day_is_listed_at_each_look(days: int, s3: "S3Client") -> None:
+def test_watch_lists_recent_days_in_every_call(days: int, s3: "S3Client") -> None:
     key = LandingKey("projectbudgets", TODAY + dt.timedelta(days=days), "f.csv")
     land(s3, b"x", str(key))
 
-    assert look() == (1, 0, True)
+    assert watch() == (1, 0, True)
 
 
-def test_every_spelling_of_a_recent_day_is_listed(s3: "S3Client") -> None:
+def test_recent_lists_every_spelling_of_a_day(s3: "S3Client") -> None:
     now = dt.datetime(2024, 3, 3, 12, tzinfo=dt.UTC)
     days = [(month, day) for month in ("3", "03") for day in ("1", "01", "4", "04")]
     recent = {f"table=t/year=2024/month={month}/day={day}/f.csv" for month, day in days}
@@ -84,45 +83,45 @@ def test_every_spelling_of_a_recent_day_is_listed(s3: "S3Client") -> None:
 
 
 @pytest.mark.usefixtures("swept")
-def test_old_days_and_malformed_keys_are_left_to_the_sweep(
+def test_sweep_finds_old_days_and_malformed_keys(
     s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land(s3, b"x", f"{OLD}/f.csv")
     s3.put_object(Bucket=LANDING, Key="nonsense", Body=b"x")
 
-    assert look() == (0, 0, True)
+    assert watch() == (0, 0, True)
     monkeypatch.setattr(landed, "EVERY", dt.timedelta(0))
-    assert look() == (1, 1, True)
+    assert watch() == (1, 1, True)
 
     for status in (Status.RUNNING, Status.REJECTED):
         assert [item["foundBy"] for item in log.with_status(status)] == ["watch"]
 
 
 @pytest.mark.usefixtures("pages_of_two")
-def test_a_sweep_goes_on_where_the_last_step_ended(s3: "S3Client", log: IngestionLog) -> None:
+def test_sweep_continues_after_last_step(s3: "S3Client", log: IngestionLog) -> None:
     ingestions = [land(s3, b"x", f"{OLD}/{name}.csv") for name in "abcdefg"]
 
-    steps = list(itertools.takewhile(lambda step: not step[2], iter(look, None)))
+    steps = list(itertools.takewhile(lambda step: not step[2], iter(watch, None)))
 
     assert len(steps) > 3
     assert all(pages == 1 for _, pages, _ in steps)
     assert all(log.get(each.id, each.table) for each in ingestions)
-    assert look() == (0, 0, True)
+    assert watch() == (0, 0, True)
 
 
 @pytest.mark.usefixtures("pages_of_two")
-def test_a_key_with_more_versions_than_a_step_lists(s3: "S3Client", log: IngestionLog) -> None:
+def test_sweep_passes_key_with_many_versions(s3: "S3Client", log: IngestionLog) -> None:
     keys = [f"{OLD}/{name}.csv" for name in "abbbbbbbc"]
     ingestions = [land(s3, b"x", key) for key in keys]
     s3.delete_object(Bucket=LANDING, Key=keys[-1])
 
-    while not look()[2]:
+    while not watch()[2]:
         pass
 
     assert all(log.get(each.id, each.table) for each in ingestions)
 
 
-def test_a_step_ends_in_time(
+def test_sweep_step_ends_in_time(
     s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")
@@ -130,11 +129,11 @@ def test_a_step_ends_in_time(
     for name in "abcdef":
         land(s3, b"x", f"{OLD}/{name}.csv")
 
-    assert look()[1:] == (1, False)
+    assert watch()[1:] == (1, False)
 
 
 @pytest.mark.usefixtures("pages_of_two")
-def test_a_step_that_breaks_off_is_done_again(s3: "S3Client", log: IngestionLog) -> None:
+def test_sweep_repeats_interrupted_step(s3: "S3Client", log: IngestionLog) -> None:
     for name in "abcd":
         land(s3, b"x", f"{OLD}/{name}.csv")
     now = dt.datetime.now(dt.UTC)
@@ -149,8 +148,8 @@ def test_a_step_that_breaks_off_is_done_again(s3: "S3Client", log: IngestionLog)
 
 
 @pytest.mark.usefixtures("pages_of_two")
-def test_two_steps_at_the_same_time(s3: "S3Client", log: IngestionLog) -> None:
-    """Whoever remembers last, each version is listed until the sweep is over."""
+def test_concurrent_sweep_steps_skip_no_version(s3: "S3Client", log: IngestionLog) -> None:
+    """Every version is listed, whichever step saves its progress last."""
     for name in "abcdef":
         land(s3, b"x", f"{OLD}/{name}.csv")
     now = dt.datetime.now(dt.UTC)
@@ -163,60 +162,58 @@ def test_two_steps_at_the_same_time(s3: "S3Client", log: IngestionLog) -> None:
             break
 
     assert seen.keys() == set("abcdef")
-    assert look()[1:] == (0, True)
+    assert watch()[1:] == (0, True)
 
 
 def remembered(log: IngestionLog, started: dt.datetime) -> None:
-    """Let the last sweep, which is over, have begun then."""
+    """Save a finished sweep that started at `started`."""
     progress = landed.Progress.begin(started, None)
     log.remember_sweep(progress.as_memory() | {"finished": True})
 
 
-def test_nothing_falls_between_two_sweeps_however_long_they_take(
-    s3: "S3Client", log: IngestionLog
-) -> None:
+def test_no_file_is_missed_between_two_sweeps(s3: "S3Client", log: IngestionLog) -> None:
     now = dt.datetime.now(dt.UTC)
     began = now - dt.timedelta(days=40)
     remembered(log, began)
     ages = {
-        "while the last one was under way": began + dt.timedelta(minutes=1),
-        "after it": now - dt.timedelta(days=20),
-        "begun to be uploaded before it": began - dt.timedelta(days=1),
+        "during the last sweep": began + dt.timedelta(minutes=1),
+        "after the last sweep": now - dt.timedelta(days=20),
+        "upload started before the last sweep": began - dt.timedelta(days=1),
     }
     found = {landed_at(s3, f"{OLD}/{name}.csv", when) for name, when in ages.items()}
     landed_at(s3, f"{OLD}/listed by the last sweep.csv", began - dt.timedelta(days=3))
 
-    assert look() == (3, 1, True)
+    assert watch() == (3, 1, True)
 
     items = log.with_status(Status.RUNNING)
     assert {item["versionId"] for item in items} == {each.version_id for each in found}
 
 
-def test_a_sweep_is_due_once_a_day(s3: "S3Client", log: IngestionLog) -> None:
+def test_sweep_starts_once_a_day(s3: "S3Client", log: IngestionLog) -> None:
     now = dt.datetime.now(dt.UTC)
     remembered(log, now - dt.timedelta(hours=23))
-    assert look()[1] == 0
+    assert watch()[1] == 0
     remembered(log, now - dt.timedelta(hours=25))
-    assert look()[1] == 1
+    assert watch()[1] == 1
 
 
-def test_what_the_sweep_remembers_is_no_ingestion(s3: "S3Client", log: IngestionLog) -> None:
-    look()
+def test_sweep_progress_is_not_listed_as_ingestion(s3: "S3Client", log: IngestionLog) -> None:
+    watch()
 
     assert log.sweep() is not None
     assert [item for status in Status for item in log.with_status(status)] == []
     assert log.of_id("watch") == []
 
 
-def test_an_object_without_a_version_is_told(s3: "S3Client", log: IngestionLog) -> None:
-    """One that is stored under the same key later is another one."""
+def test_watch_rejects_object_without_version(s3: "S3Client", log: IngestionLog) -> None:
+    """A second object under the same key is a different file."""
     suspended: Any = {"Status": "Suspended"}
     s3.put_bucket_versioning(Bucket=LANDING, VersioningConfiguration=suspended)
     key = str(LandingKey("dailycheckins", TODAY, "f.csv"))
     for number in range(2):
         landed_at(s3, key, dt.datetime.now(dt.UTC) - dt.timedelta(hours=number))
         for _ in range(2):
-            assert look()[0] == 0
+            assert watch()[0] == 0
         items = list(log.with_status(Status.REJECTED))
         assert len(items) == number + 1
 

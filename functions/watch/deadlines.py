@@ -1,4 +1,4 @@
-"""Holds the log against the contracts' promises: files that were to be loaded, and are not."""
+"""Finds files that are not loaded by the deadline of their contract."""
 
 import datetime as dt
 from collections.abc import Collection, Mapping
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
 GRACE = dt.timedelta(minutes=10)
-"""What landed at the last minute is still on its ordinary way."""
+"""Time after a deadline in which a file may still be loaded."""
 LOOKBACK = dt.timedelta(days=2)
-"""How long ago a deadline may be that is still looked at, if nothing looked meanwhile."""
+"""How far back deadlines are checked if watch did not run in the meantime."""
 HORIZON = dt.timedelta(days=14)
-"""How far back the newest loaded day is looked for; what is late for longer is late enough."""
+"""Lateness is capped at 14 days."""
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
-    """One look at every promise; `now` is its time."""
+class Deadlines:
+    """The check of all deadlines at the time `now`."""
 
     log: IngestionLog
     contracts: Mapping[str, Contract]
@@ -35,34 +35,34 @@ class Silence:
     now: dt.datetime
 
     def missing(self, started: Collection[Source] = ()) -> int:
-        """Announce the files that are not loaded though they should be; each day's once.
+        """Report each day whose file is not loaded by its deadline, once; return how many.
 
         Args:
-            started: what this look has just started; the log's indexes need not show it yet.
+            started: files that this call has just started. The indexes may not show them yet.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.
-            NoticeUndelivered: EventBridge did not take a notice; the next look repeats it.
+            NoticeUndelivered: EventBridge did not accept a notice; the next call repeats it.
         """
         keys = [LandingKey.parse(each.key) for each in started]
         under_way = {(key.table, key.date) for key in keys if key is not None}
         return sum(
-            (contract.table, day) not in under_way and self._is_missed(contract, day, by)
+            (contract.table, day) not in under_way and self._report_if_missing(contract, day, by)
             for contract in self.contracts.values()
             if contract.sla is not None
             for day, by in self._due(contract, LOOKBACK).items()
         )
 
     def _due(self, contract: Contract, back: dt.timedelta) -> dict[dt.date, dt.datetime]:
-        # Of a stack that was not there yet when a day began, nobody expected its file.
+        # No file is expected for the day on which the log table was created, nor for earlier days.
         first_day = self.log.begun().astimezone(ZoneInfo(contract.timezone)).date()
         due = contract.due(self.now - back - GRACE, self.now - GRACE)
         return {day: by for day, by in due.items() if day > first_day}
 
-    def _is_missed(self, contract: Contract, day: dt.date, by: dt.datetime) -> bool:
-        """Announce one day's file, unless it is there, under way, or was announced."""
+    def _report_if_missing(self, contract: Contract, day: dt.date, by: dt.datetime) -> bool:
+        """Report the file of a day, unless it is loaded, under way or already reported."""
         items = list(self.log.of_day(day, contract.table))
-        # What is under way will end, and that is told; if badly, a later look says the rest.
+        # An ingestion that is under way ends with an alert. If it fails, a later call reports it.
         if any(each["status"] in UNDER_WAY or was_loaded(each) for each in items):
             return False
         failed = max(
@@ -82,10 +82,10 @@ class Silence:
         return True
 
     def hours_late(self) -> dict[str, float]:
-        """Return for how many hours each promised table has been behind; 0 where it is not.
+        """Return the lateness in hours of each table with a deadline; 0 if it is not late.
 
-        It is behind from the deadline of the first day after the newest loaded one, until a file
-        of that day or a later one is loaded; `HORIZON` at most is looked back.
+        A table is late from the deadline of the first day after the newest loaded day, until a
+        file for that day or a later one is loaded. Lateness is capped at `HORIZON`.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.
@@ -114,11 +114,11 @@ def _reason(
     removed: bool,
 ) -> str:
     local = by.astimezone(ZoneInfo(contract.timezone))
-    promised = f"by {local:%Y-%m-%d %H:%M} ({contract.timezone})"
+    deadline = f"by {local:%Y-%m-%d %H:%M} ({contract.timezone})"
     if failed is None:
-        so_far = f"the file of {day} was removed" if removed else f"no file of {day} has come"
-        return f"{so_far}; it was to be loaded {promised}"
+        state = f"the file for {day} was removed" if removed else f"no file for {day} has landed"
+        return f"{state}; it was due {deadline}"
     return (
-        f"the file of {day} was to be loaded {promised}; it came, but {failed['ingestedID']} ended "
-        f"in {failed['state']}/{failed['status']}: {failed.get('haltReason')}"
+        f"the file for {day} was due {deadline}; it landed, but ingestion {failed['ingestedID']} "
+        f"ended with {failed['state']}/{failed['status']}: {failed.get('haltReason')}"
     )

@@ -1,4 +1,4 @@
-"""Files that never came: promised by the contract of dailycheckins, by 09:00 the day after."""
+"""Missing files of dailycheckins, which are due by 09:00 on the next day."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
-from functions.watch.silence import Silence
+from functions.watch.deadlines import Deadlines
 from shared.contract import Contract
 from shared.endings import State, Status
 from shared.ingestion import Ingestion, Run, Source
@@ -25,19 +25,19 @@ DEADLINE = dt.datetime(2024, 3, 4, 9, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
 HOUR = dt.timedelta(hours=1)
 
-Look = Callable[..., list[str]]
+Check = Callable[..., list[str]]
 
 
 @pytest.fixture
-def look(log: IngestionLog, monkeypatch: pytest.MonkeyPatch) -> Look:
-    """Look at some time; returns the IDs of what was found, of a log that is years old."""
+def check(log: IngestionLog, monkeypatch: pytest.MonkeyPatch) -> Check:
+    """Check deadlines at a given time; returns the new IDs. The log is years old."""
     monkeypatch.setattr(IngestionLog, "begun", lambda _: dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
     events: EventBridgeClient = boto3.client("events", region_name=REGION)
 
     def at(now: dt.datetime, *started: Source, **contracts: Contract) -> list[str]:
         before = {item["ingestedID"] for item in log.with_status(Status.MISSING)}
-        silence = Silence(log, contracts or load_all(), events, now)
-        found = silence.missing(started)
+        deadlines = Deadlines(log, contracts or load_all(), events, now)
+        found = deadlines.missing(started)
         after = {item["ingestedID"] for item in log.with_status(Status.MISSING)}
         assert len(after) == len(before) + found
         return sorted(after - before)
@@ -58,114 +58,116 @@ def ended(
     return run
 
 
-def test_a_file_that_never_came(look: Look, log: IngestionLog) -> None:
-    assert look(DEADLINE + 9 * MINUTE) == ["20240301-missing", "20240302-missing"]
+def test_missing_file_is_reported_once_after_deadline(check: Check, log: IngestionLog) -> None:
+    assert check(DEADLINE + 9 * MINUTE) == ["20240301-missing", "20240302-missing"]
 
-    assert look(DEADLINE + 10 * MINUTE) == ["20240303-missing"], "what is new has ten minutes"
-    assert look(DEADLINE + 25 * MINUTE) == [], "each once"
+    assert check(DEADLINE + 10 * MINUTE) == ["20240303-missing"], "ten minutes of grace"
+    assert check(DEADLINE + 25 * MINUTE) == [], "only once"
 
     item = log.get("20240303-missing", TABLE) or {}
     assert (item["state"], item["status"], item["dataDate"]) == ("trigger", "missing", "2024-03-03")
     assert item["haltReason"] == (
-        "no file of 2024-03-03 has come; it was to be loaded by 2024-03-04 09:00 (Etc/UTC)"
+        "no file for 2024-03-03 has landed; it was due by 2024-03-04 09:00 (Etc/UTC)"
     )
     [entry] = item["history"]
     assert (entry["state"], entry["status"]) == ("trigger", "missing")
 
 
-def test_the_day_of_a_zone(look: Look) -> None:
+def test_deadline_uses_timezone_of_contract(check: Check) -> None:
     sla = {"time": "02:30", "latency": 1, "weekdays": ["sat", "sun"]}
     contract = Contract.model_validate(
         load_all()[TABLE].model_dump() | {"sla": sla, "timezone": "Europe/Berlin"}
     )
-    # Of the night to 2024-03-31, in which the clock is put forward, and to 2024-10-27, back.
+    # The nights of the clock changes to and from daylight saving time.
     for day, deadline in (("20240330", "2024-03-31T01:30"), ("20241026", "2024-10-27T01:30")):
         by = dt.datetime.fromisoformat(f"{deadline}+00:00")
-        assert look(by + 9 * MINUTE, feed=contract) == []
-        assert look(by + 10 * MINUTE, feed=contract) == [f"{day}-missing"]
-        assert look(by + HOUR + 10 * MINUTE, feed=contract) == []
+        assert check(by + 9 * MINUTE, feed=contract) == []
+        assert check(by + 10 * MINUTE, feed=contract) == [f"{day}-missing"]
+        assert check(by + HOUR + 10 * MINUTE, feed=contract) == []
 
 
 @pytest.mark.parametrize("state", [State.LOAD, State.TRANSFORM])
-def test_a_file_that_was_removed(state: State, look: Look, log: IngestionLog) -> None:
-    """Nothing of it is loaded any more; that it had failed before is of no matter either."""
+def test_removed_file_is_reported_as_missing(state: State, check: Check, log: IngestionLog) -> None:
+    """A removed file is reported whether it was loaded or had failed."""
     status = Status.SUCCESS if state is State.LOAD else Status.FAIL
     ended(log, each := ingestion(), state, status, None)
     log.removed(each.id, each.table)
 
-    assert "20240303-missing" in look(DEADLINE + HOUR)
+    assert "20240303-missing" in check(DEADLINE + HOUR)
 
     item = log.get("20240303-missing", TABLE) or {}
     assert "failedID" not in item
     assert item["haltReason"] == (
-        "the file of 2024-03-03 was removed; it was to be loaded by 2024-03-04 09:00 (Etc/UTC)"
+        "the file for 2024-03-03 was removed; it was due by 2024-03-04 09:00 (Etc/UTC)"
     )
 
 
-def test_a_file_that_is_under_way_is_waited_for(look: Look, log: IngestionLog) -> None:
+def test_file_under_way_is_not_missing(check: Check, log: IngestionLog) -> None:
     run = run_of(each := ingestion())
     log.open(each, run)
-    assert "20240303-missing" not in look(DEADLINE + HOUR)
+    assert "20240303-missing" not in check(DEADLINE + HOUR)
 
     log.finish(each, run, State.TRANSFORM, Status.FAIL, {}, "the file is empty")
 
-    assert look(DEADLINE + 2 * HOUR) == ["20240303-missing"]
+    assert check(DEADLINE + 2 * HOUR) == ["20240303-missing"]
 
 
-def test_a_file_that_this_look_has_started_is_waited_for(look: Look) -> None:
-    assert "20240303-missing" not in look(DEADLINE + HOUR, ingestion().source)
+def test_file_started_in_same_call_is_not_missing(check: Check) -> None:
+    assert "20240303-missing" not in check(DEADLINE + HOUR, ingestion().source)
 
 
-def test_a_file_that_came_and_failed(look: Look, log: IngestionLog) -> None:
+def test_missing_file_names_failed_ingestion(check: Check, log: IngestionLog) -> None:
     ended(log, ingestion(name="a.csv"), State.TRANSFORM, Status.FAIL, "the file is empty")
     last = ingestion(name="b.csv")
     ended(log, last, State.LOAD, Status.FAIL, "DatabaseUnavailable: no answer")
 
-    look(DEADLINE + HOUR)
+    check(DEADLINE + HOUR)
 
     item = log.get("20240303-missing", TABLE) or {}
-    assert item["failedID"] == last.id, "the last one"
+    assert item["failedID"] == last.id, "the latest failure"
     assert item["haltReason"].endswith(
-        f"it came, but {last.id} ended in load/fail: DatabaseUnavailable: no answer"
+        f"it landed, but ingestion {last.id} ended with load/fail: DatabaseUnavailable: no answer"
     )
 
 
-def test_a_replay_that_fails_takes_nothing_back(look: Look, log: IngestionLog) -> None:
+def test_failed_replay_of_loaded_file_is_not_missing(check: Check, log: IngestionLog) -> None:
     run = ended(log, each := ingestion(), State.LOAD, Status.SUCCESS, None)
     again = Run(f"{run.execution_arn}-r2")
     log.reopen(item_of(log, each), again)
     log.finish(each, again, State.LOAD, Status.FAIL, {}, "stopped")
 
-    assert "20240303-missing" not in look(DEADLINE + HOUR)
+    assert "20240303-missing" not in check(DEADLINE + HOUR)
 
 
-def test_after_hours_without_a_look_two_days_are_caught_up_with(look: Look) -> None:
-    assert look(DEADLINE + dt.timedelta(days=30)) == ["20240331-missing", "20240401-missing"]
+def test_missing_files_of_last_two_days_are_reported_late(check: Check) -> None:
+    assert check(DEADLINE + dt.timedelta(days=30)) == ["20240331-missing", "20240401-missing"]
 
 
-def test_nothing_is_expected_of_a_stack_before_its_first_whole_day(
-    look: Look, monkeypatch: pytest.MonkeyPatch
+def test_no_file_is_expected_before_first_whole_day_of_stack(
+    check: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     began = dt.datetime(2024, 3, 3, 0, 1, tzinfo=dt.UTC)
     monkeypatch.setattr(IngestionLog, "begun", lambda _: began)
 
-    assert look(DEADLINE + HOUR) == []
-    assert look(DEADLINE + dt.timedelta(days=1, hours=1)) == ["20240304-missing"]
+    assert check(DEADLINE + HOUR) == []
+    assert check(DEADLINE + dt.timedelta(days=1, hours=1)) == ["20240304-missing"]
 
 
 def hours_late(log: IngestionLog, now: dt.datetime, **contracts: Contract) -> dict[str, float]:
     events: EventBridgeClient = boto3.client("events", region_name=REGION)
-    return Silence(log, contracts or load_all(), events, now).hours_late()
+    return Deadlines(log, contracts or load_all(), events, now).hours_late()
 
 
-@pytest.mark.usefixtures("look")
-def test_how_late_a_table_is(log: IngestionLog) -> None:
+@pytest.mark.usefixtures("check")
+def test_hours_late_counts_from_first_missed_deadline(log: IngestionLog) -> None:
     ended(log, ingestion(DAY - dt.timedelta(days=1)), State.LOAD, Status.SUCCESS, None)
     ended(log, ingestion(), State.TRANSFORM, Status.FAIL, "no header")
 
-    assert hours_late(log, DEADLINE) == {TABLE: 0}, "and no table without a promise"
+    assert hours_late(log, DEADLINE) == {TABLE: 0}, "only tables with a deadline"
     assert hours_late(log, DEADLINE + 3 * HOUR) == {TABLE: 3}
-    assert hours_late(log, DEADLINE + 30 * HOUR) == {TABLE: 30}, "the next day makes it no younger"
+    assert hours_late(log, DEADLINE + 30 * HOUR) == {TABLE: 30}, (
+        "the next deadline does not reset it"
+    )
 
     ended(log, ingestion(name="again.csv"), State.LOAD, Status.SUCCESS, None)
     assert hours_late(log, DEADLINE + 3 * HOUR) == {TABLE: 0}
@@ -175,5 +177,5 @@ def test_how_late_a_table_is(log: IngestionLog) -> None:
     assert hours_late(log, DEADLINE + 30 * HOUR) == {TABLE: 0}
 
 
-def test_a_stack_of_today_is_not_late(log: IngestionLog) -> None:
+def test_new_stack_is_not_late(log: IngestionLog) -> None:
     assert hours_late(log, dt.datetime.now(dt.UTC)) == {TABLE: 0}
