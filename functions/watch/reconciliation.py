@@ -60,10 +60,11 @@ class Reconciliation:
         Returns:
             The number of slots `recovered` and of runs `started`.
         """
+        counts = {"recovered": 0, "started": 0}
         with self._isolated(SLOTS):
-            recovered = self.intake.gate.recover()
-            return {"recovered": recovered, "started": len(self.intake.gate.open())}
-        return {"recovered": 0, "started": 0}
+            counts["recovered"] = self.intake.gate.recover()
+            counts["started"] = len(self.intake.gate.open())
+        return counts
 
     def unannounced(self) -> int:
         """Repeat run-end events and notices without an alert in the log; return how many."""
