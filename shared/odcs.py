@@ -1,12 +1,15 @@
-"""From a file of the Open Data Contract Standard (ODCS 3.x) to the pipeline's contract.
+"""Parser for contracts in the Open Data Contract Standard (ODCS 3.x).
 
-Validated three times, so that nothing in a contract is without effect: by the standard's own JSON
-schema; here, which refuses every custom property, option and quality metric that the pipeline does
-not act on; and by the models of `shared.contract`.
+A contract is validated in three steps:
 
-One file must not stop the tables of the others. So what reading it can cost is bounded before it is
-taken apart: its size with every alias written out, because nine lines of them may stand for a
-gigabyte; its depth; and the length of its keys.
+1. The standard's own JSON schema checks its form.
+2. This module refuses every custom property, option and quality metric that the pipeline does not
+   support. A property without effect is usually a typing error.
+3. The models of `shared.contract` check the values.
+
+An invalid file must not affect other tables. The loader therefore limits a document's size, depth
+and key length while it reads the YAML. The size counts expanded aliases, because nine lines of
+nested aliases can expand to a gigabyte.
 """
 
 import functools
@@ -42,26 +45,26 @@ SUFFIX = ".odcs.yaml"
 
 MAX_BYTES = 512 * 1024
 _MAX_NODES = 100_000
-"""How large a contract may be: one of 1,600 columns has 320 bytes and 60 nodes for each."""
+"""Size limits of a contract. With 1,600 columns, each may take 320 bytes and 60 nodes."""
 _LIMIT = f"{MAX_BYTES // 1024} KiB"
 _MAX_DEPTH = 20
-"""Twice as deep as what the standard asks for and the pipeline acts on."""
+"""Twice the depth of the parts of the standard that the pipeline supports."""
 _MAX_KEY = 100
 _MAX_SCALAR = 100
-"""Characters of a key, and of a value that is no text: Python reads long numbers slowly."""
+"""Maximum characters of a key, and of a non-text value: Python parses long numbers slowly."""
 
 _MAX_PROBLEMS = 20
-"""Of one file: whoever has so many to correct looks again."""
+"""Problems reported for one file."""
 _MAX_ERRORS = 1_000
-"""Of the standard's schema: a list may hold 100,000, and one fault may bring up to ten of them."""
-_MAX_PART = 4
-"""Keys and indices down to the smallest part that is read by itself: a column, for example."""
+"""Schema errors examined. A list of 100,000 items can cause ten errors for each item."""
+_MAX_PLACE = 4
+"""Keys and indices that lead to the smallest part that is read separately, e.g. a column."""
 _MAX_MESSAGE = 300
-"""Characters: such an error quotes the whole part."""
+"""Characters of a schema error, which quotes the whole invalid part."""
 
 M = TypeVar("M", bound=Model)
 _Place = tuple[str | int, ...]
-"""The keys and indices that lead to a part of the document."""
+"""Keys and indices that lead to a part of the document."""
 
 _TABLE_PROPERTIES = {
     "encoding",
@@ -78,8 +81,8 @@ _SLA_PROPERTIES = {
     "timeOfAvailability": {"property", "value", "customProperties"},
     "latency": {"property", "value", "unit"},
 }
-"""What is read of each; what only people read is there too."""
-_SLA_FOR_PEOPLE = {"authoritativeDefinitions", "description", "driver", "id"}
+"""The keys that the pipeline reads."""
+_SLA_DOCUMENTATION = {"authoritativeDefinitions", "description", "driver", "id"}
 _AVAILABILITY_PROPERTIES = {"weekdays"}
 _COLUMN_PROPERTIES = {"formats", "trueTokens", "falseTokens"}
 _WITH_FORMATS = {name for name, each in TYPES.items() if each.formats}
@@ -88,12 +91,12 @@ _OPTIONS: dict[RuleKind, dict[str, str]] = {
     "range": {"minimum": "minimum", "maximum": "maximum"},
     "pattern": {"pattern": "regex"},
 }
-"""The rules that a column's options ask for, and what each option is called in the rule."""
+"""Each kind of rule with its options in the contract, and the rule's field for each option."""
 _ARGUMENTS = {*itertools.chain.from_iterable(_OPTIONS.values()), "validValues", "notInFuture"}
 _CUSTOM_PLACES = re.compile(
     r"\$\.(schema\[0\](\.properties\[\d+\])?|slaProperties\[\d+\])\.customProperties"
 )
-_WITHOUT_EFFECT = {
+_UNSUPPORTED = {
     "encryptedName",
     "enum",
     "items",
@@ -104,7 +107,7 @@ _WITHOUT_EFFECT = {
     "relationships",
     "transformLogic",
 }
-"""What ODCS lets a column ask for and this pipeline does not do."""
+"""Column properties of ODCS that the pipeline does not support."""
 _SEVERITIES = {"error", "warning"}
 _FIXES = {
     "additionalProperties": "correct the name or remove it",
@@ -112,23 +115,23 @@ _FIXES = {
     "extra_forbidden": "correct the name or remove it",
     "required": "add it",
     "missing": "add it",
-    "type": "write a value of that type; texts such as `yes`, `1.0` and `2020-01-01` need quotes",
-    "enum": "choose one of these",
+    "type": "write a value of that type (texts such as `yes`, `1.0` and `2020-01-01` need quotes)",
+    "enum": "choose one of them",
 }
-"""What to do about an error of the standard's schema, or of pydantic, which does not say so."""
+"""What to do about an error, by JSON schema keyword or pydantic error type."""
 _REPORTED = {(name,) for name in ("table", "relation", "version", "columns")}
-"""What is left out of a contract when something was already said of it."""
+"""Fields that are left out of a contract if a problem with them is already reported."""
 _DAYS = {"d", "day", "days"}
 
 
 @functools.cache
 def load_all(folder: Path = CONTRACTS) -> "Contracts":
-    """Return every contract of a folder.
+    """Return the contracts of a folder.
 
     Raises:
-        InvalidContract: there is no contract file at all.
+        InvalidContract: the folder has no contract file.
     """
-    from shared.contract_set import Contracts  # noqa: PLC0415 - it stands on this module
+    from shared.contract_set import Contracts  # noqa: PLC0415 - it imports this module
 
     return Contracts.of_folder(folder)
 
@@ -137,13 +140,13 @@ def load(path: Path) -> Contract:
     """Read and validate one contract file.
 
     Raises:
-        InvalidContract: the file cannot be read, or see `parse`.
+        InvalidContract: the file cannot be read, or is invalid as `parse` describes.
     """
     return parse(path.name, read(path))
 
 
 def read(path: Path) -> bytes:
-    """Return what a file holds, or as much of it as shows that it is too large for a contract.
+    """Return the content of a file, at most one byte more than a contract may have.
 
     Raises:
         InvalidContract: the file cannot be read.
@@ -156,7 +159,7 @@ def read(path: Path) -> bytes:
 
 
 def relation(content: bytes) -> str | None:
-    """Return which table of PostgreSQL a contract asks for, valid or not; None if it says none."""
+    """Return the PostgreSQL table of a contract, valid or not; None if it names none."""
     try:
         document = _document(content)
     except (yaml.YAMLError, ValueError):
@@ -169,19 +172,19 @@ def relation(content: bytes) -> str | None:
 
 
 def parse(name: str, content: bytes) -> Contract:
-    """Validate what a contract file called `name` holds.
+    """Parse and validate the content of the contract file `name`.
 
     Raises:
-        InvalidContract: the file is not ODCS, asks for what this pipeline does not know, or for
-            what PostgreSQL can never keep. Its `problems` are all that can be told at once: each
-            names the file and, if there is one, the column, and says what to do.
+        InvalidContract: the file is not valid ODCS, or uses features that the pipeline or
+            PostgreSQL does not support. Each of its `problems` names the file and the column,
+            and says what to do.
     """
     problems: list[str] = []
     contract = None
     try:
         document = _document(content)
     except yaml.YAMLError as error:
-        problems.append(f"it is no valid YAML: {error}")
+        problems.append(f"the file is not valid YAML: {error}")
     except ValueError as error:
         problems.append(str(error))
     else:
@@ -192,49 +195,50 @@ def parse(name: str, content: bytes) -> Contract:
 
 
 def _invalid(name: str, problems: list[str]) -> InvalidContract:
-    # None twice: the standard's schema comes by several ways to the same fault.
+    # The standard's schema can report one fault several times.
     distinct = list(dict.fromkeys(problems))
-    told = distinct[:_MAX_PROBLEMS]
-    if more := len(distinct) - len(told):
-        told.append(f"and at least {more:,} more: correct these first")
+    reported = distinct[:_MAX_PROBLEMS]
+    if more := len(distinct) - len(reported):
+        reported.append(f"and at least {more:,} more: correct these first")
     return InvalidContract(
-        one_line(f"{name}: {'; '.join(told)}"), [one_line(f"{name}: {each}") for each in told]
+        one_line(f"{name}: {'; '.join(reported)}"),
+        [one_line(f"{name}: {each}") for each in reported],
     )
 
 
 def _check_width(document: Any) -> None:
-    # The standard's schema takes a millisecond for each column.
+    # Checked before the standard's schema, which takes a millisecond per column.
     match document:
         case {"schema": [{"properties": [*columns]}]} if len(columns) > MAX_COLUMNS:
             raise ValueError(
-                f"the table has {len(columns):,} columns; PostgreSQL keeps 1,600, with the "
-                f"pipeline's own, so that {MAX_COLUMNS:,} are left: split the table"
+                f"the table has {len(columns):,} columns, but the maximum is {MAX_COLUMNS:,} "
+                "(PostgreSQL's 1,600 less the pipeline's own): split the table"
             )
         case {"schema": [*tables]} if len(tables) != 1:
-            raise ValueError(f"one table a file, but 'schema' holds {len(tables)}: split it")
+            raise ValueError(f"'schema' has {len(tables)} tables: write one file per table")
 
 
 def _document(content: bytes) -> Any:
-    """Return what the YAML says.
+    """Return the parsed YAML.
 
     Raises:
-        yaml.YAMLError: it is none.
-        ValueError: it is more than a contract may be.
+        yaml.YAMLError: it is not valid YAML.
+        ValueError: it exceeds the limits of a contract.
     """
-    document = yaml.load(_text(content), _Loader)  # noqa: S506 - it is a safe one
+    document = yaml.load(_text(content), _Loader)  # noqa: S506 - _Loader is a safe loader
     _check_width(document)
     return document
 
 
 def _text(content: bytes) -> str:
     if len(content) > MAX_BYTES:
-        raise ValueError(f"it is larger than {_LIMIT}, which no contract needs")
+        raise ValueError(f"the file is larger than {_LIMIT}: shorten it")
     try:
-        # Terraform deploys every text in this form of Unicode:
+        # Terraform normalizes every text it deploys to NFC:
         # https://developer.hashicorp.com/terraform/language/expressions/strings
         return unicodedata.normalize("NFC", content.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise ValueError(f"it is not in UTF-8: {error}: save it in UTF-8") from error
+        raise ValueError(f"the file is not valid UTF-8: {error}: save it as UTF-8") from error
 
 
 @functools.cache
@@ -245,7 +249,7 @@ def _validator() -> Validator:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, but bounded, without tags, and with texts as keys, none of them twice."""
+    """Safe YAML loader with size limits, without tags, and with distinct text keys only."""
 
     _depth = 0
 
@@ -257,7 +261,7 @@ class _Loader(yaml.SafeLoader):
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         where = f"line {event.start_mark.line + 1}"
         if getattr(event, "tag", None) is not None:
-            raise ValueError(f"{where}: the tag {quoted(event.tag)}: leave it out")
+            raise ValueError(f"{where}: the tag {quoted(event.tag)} is not allowed: remove it")
         self._depth += 1
         _check_extent(_Extent(self._depth, len(self._extents), 0), where)
         node = super().compose_node(parent, index)
@@ -265,7 +269,7 @@ class _Loader(yaml.SafeLoader):
         if node is not None and not isinstance(event, yaml.AliasEvent):
             self._extents[node] = self._extent(node, where)
         elif node not in self._extents:
-            raise ValueError(f"{where}: an alias stands within what it stands for")
+            raise ValueError(f"{where}: an alias refers to a value that contains it: remove it")
         return node
 
     def _extent(self, node: yaml.Node, where: str) -> "_Extent":
@@ -291,17 +295,19 @@ class _Loader(yaml.SafeLoader):
         for key in keys:
             if not isinstance(key, str) or len(key) > _MAX_KEY:
                 raise ValueError(
-                    f"in what begins at line {line}, the key {quoted(str(key))} is no text of up "
-                    f"to {_MAX_KEY} characters; `yes` and `no` and numbers need quotes"
+                    f"the mapping at line {line}: the key {quoted(str(key))} is not a text of up "
+                    f"to {_MAX_KEY} characters: shorten it, or quote `yes`, `no` or a number"
                 )
         if twice := repeated(keys):
-            raise ValueError(f"in what begins at line {line}, {twice} is there more than once")
+            raise ValueError(
+                f"the mapping at line {line} has duplicate keys {twice}: keep one of each"
+            )
         return super().construct_mapping(node, deep)
 
 
 @dataclass(frozen=True, slots=True)
 class _Extent:
-    """How deep and how large a part of the document is, with every alias written out."""
+    """Depth and size of a part of the document, with aliases expanded."""
 
     depth: int
     nodes: int
@@ -310,11 +316,11 @@ class _Extent:
 
 def _check_extent(extent: _Extent, where: str) -> None:
     if extent.depth > _MAX_DEPTH:
-        raise ValueError(f"{where} is nested more than {_MAX_DEPTH} levels deep")
+        raise ValueError(f"{where} is nested more than {_MAX_DEPTH} levels deep: flatten it")
     if extent.nodes > _MAX_NODES or extent.characters > MAX_BYTES:
         raise ValueError(
-            f"{where}: here the contract is larger than {_LIMIT} or {_MAX_NODES:,} values, with "
-            "every alias written out, which no contract needs"
+            f"{where}: the contract exceeds {_LIMIT} or {_MAX_NODES:,} values with its aliases "
+            "expanded: shorten it"
         )
 
 
@@ -322,25 +328,25 @@ def _check_scalar(node: yaml.ScalarNode, where: str) -> None:
     text = node.tag == "tag:yaml.org,2002:str"
     if not text and len(node.value) > _MAX_SCALAR:
         raise ValueError(
-            f"{where}: a number or date of more than {_MAX_SCALAR} characters: quote it"
+            f"{where}: a number or date has more than {_MAX_SCALAR} characters: shorten or quote it"
         )
     if not is_storable(node.value):
         raise ValueError(
-            f"{where}: a text holds the character NUL or half of a character: remove it"
+            f"{where}: a text contains NUL or an unpaired surrogate: remove that character"
         )
 
 
 def _standard_errors(document: Any, problems: list[str]) -> set[_Place] | None:
-    """Say what breaks the standard; return the parts of the document that something is wrong with.
+    """Add the violations of the standard to `problems`; return the places of the invalid parts.
 
-    A part that is not among these is of the form that the standard asks for. None if so much is
-    wrong that not all of it was looked for.
+    All other parts have the form that the standard requires. The result is None if there are more
+    violations than are examined.
     """
     broken: set[_Place] = set()
     errors: list[ValidationError] = []
     found = [*itertools.islice(_validator().iter_errors(document), _MAX_ERRORS + 1)]
     for error in found[:_MAX_ERRORS]:
-        broken.update(_prefixes(tuple(error.absolute_path)[:_MAX_PART]))
+        broken.update(_prefixes(tuple(error.absolute_path)[:_MAX_PLACE]))
         if closest := best_match([error]):
             errors.append(closest)
     errors.sort(key=lambda error: [*error.absolute_path])
@@ -359,39 +365,41 @@ def _prefixes(place: _Place) -> Iterator[_Place]:
 
 
 def _text_of(error: ValidationError, document: Any, others: set[_Place]) -> str | None:
-    """Return what is wrong and what to do; None if that follows from the `others`."""
+    """Return what is wrong and what to do; None if errors at `others` cause this error."""
     message, where = error.message, f"at {error.json_path}"
     match document, tuple(error.absolute_path):
         case {"schema": [{"properties": columns}]}, ("schema", 0, "properties", int(i), *inner):
             column = columns[i] if isinstance(columns[i], dict) else {}
             if isinstance(column.get("name"), str):
                 where = f"column {quoted(column['name'])}: {where}"
-            # Without a type the schema takes a column for one of every type, such as a map.
+            # Without a logicalType, the schema applies the rules of every type, e.g. of a map.
             of_type = inner[:1] in (["logicalType"], ["logicalTypeOptions"])
             if column.get("logicalType") is None and (of_type or message.startswith("'map'")):
                 where = re.sub(r"\.logicalType(Options)?$", "", where)
-                return f"{where}: a column needs a logicalType: {' or '.join(TYPES)}"
+                return f"{where}: the column has no logicalType: add {' or '.join(TYPES)}"
     if error.validator == "unevaluatedProperties" and tuple(error.absolute_path) in others:
-        # The schema then takes all properties for unknown ones.
+        # If another error is at the same place, the schema reports all properties as unknown.
         instance = cast("dict[str, Any]", error.instance)
         unknown = ", ".join(repr(each) for each in sorted(instance.keys() - _standard_names()))
         if not unknown:
             return None
-        message = f"the standard knows no {unknown} here"
+        message = f"ODCS does not define {unknown} here"
     elif error.validator in {"additionalProperties", "unevaluatedProperties"}:
         unknown = message.partition("(")[2].rsplit(" ", 2)[0]  # … ('a', 'b' were unexpected)
-        message = f"the standard knows no {unknown} here"
+        message = f"ODCS does not define {unknown} here"
     elif error.validator == "oneOf":
-        many = "is valid under each of" in message
-        message = f"it has the parts of {'more than one form' if many else 'no form'} that the "
-        message += "standard knows; a quality, for instance, has one of mustBe, mustBeLessThan, …"
+        matching = "more than one" if "is valid under each of" in message else "none"
+        message = (
+            f"it matches {matching} of the forms that ODCS allows; e.g. a quality has exactly one "
+            "of mustBe, mustBeLessThan, …"
+        )
     fix = _FIXES.get(str(error.validator), "correct it")
     return f"{where}: {bounded(message, _MAX_MESSAGE)}: {fix}"
 
 
 @functools.cache
 def _standard_names() -> set[str]:
-    """Return the names of all properties that the standard knows at any place."""
+    """Return the names of all properties that the standard defines at any place."""
     names, parts = set(), [_validator().schema]
     while parts:
         part: Any = parts.pop()
@@ -404,12 +412,12 @@ def _standard_names() -> set[str]:
 
 
 def _contract(name: str, document: Any, problems: list[str]) -> Contract | None:
-    """Return the contract that a document is; None if something is wrong with its table."""
+    """Return the document's contract; None if its table is invalid."""
     broken = _standard_errors(document, problems)
     if broken is None:
         return None
     if isinstance(document, dict) and "schema" not in document:
-        problems.append("one table a file, but there is no 'schema': add it")
+        problems.append("'schema' is missing: add it, with one table")
     match document:
         case {"schema": [dict() as schema]}:
             pass
@@ -417,13 +425,15 @@ def _contract(name: str, document: Any, problems: list[str]) -> Contract | None:
             return None
     if elsewhere := list(_custom_places(document)):
         problems.append(
-            f"customProperties at {listed(elsewhere)} are without effect: move them, for "
-            "they belong to the table ($.schema[0]), to a column of it, or to one of slaProperties"
+            f"customProperties at {listed(elsewhere)} have no effect: move them to the table "
+            "($.schema[0]), to a column or to one of slaProperties"
         )
     table = schema.get("name")
     is_table = isinstance(table, str) and re.fullmatch(landing_key.TABLE, table)
     if is_table and name != f"{table}{SUFFIX}":
-        problems.append(f"its schema is called {table!r}; name the file {table}{SUFFIX}")
+        problems.append(
+            f"the contract is for the table {table!r}: rename the file to {table}{SUFFIX}"
+        )
 
     def sound(key: str) -> list[Any]:
         return _sound(schema, ("schema", 0, key), broken)
@@ -440,7 +450,7 @@ def _contract(name: str, document: Any, problems: list[str]) -> Contract | None:
         "sla": _service_level(document, broken, problems),
         **_custom_properties(sound("customProperties"), _TABLE_PROPERTIES, "the table", problems),
     }
-    # What compares columns with each other waits until all of them are right.
+    # Checks that compare columns need all of them to be valid.
     if None not in columns and ("schema", 0, "properties") not in broken:
         values["columns"] = tuple(columns)
     return _validated(Contract, values, "the table", problems)
@@ -452,7 +462,7 @@ def _purpose(document: dict[str, Any]) -> Any:
 
 
 def _sound(part: dict[str, Any], place: _Place, broken: set[_Place]) -> list[Any]:
-    """Return what is of the standard's form, of the list in `part` that stands at `place`."""
+    """Return the items of the list at `place` that have the form the standard requires."""
     items = part.get(str(place[-1]), ())
     if not isinstance(items, list):
         return []
@@ -464,20 +474,19 @@ def _service_level(
 ) -> dict[str, Any] | None:
     if "slaDefaultElement" in document:
         problems.append(
-            "slaDefaultElement is without effect: remove it, for a contract has one table"
+            "slaDefaultElement has no effect because a contract has one table: remove it"
         )
     properties = _sound(document, ("slaProperties",), broken)
     for each in properties:
         _check_sla_property(each, problems)
     names = [each["property"] for each in properties]
     if twice := repeated(names):
-        problems.append(f"slaProperties: {twice} are there more than once: keep one of each")
+        problems.append(f"slaProperties: {twice} occur more than once: keep one of each")
     found = {each["property"]: each for each in properties}
     if "timeOfAvailability" not in found:
         if found and ("slaProperties",) not in broken:
             problems.append(
-                f"slaProperties: {names} without timeOfAvailability say by no time of day when a "
-                "file must be loaded: add it"
+                f"slaProperties: {names} have no effect without timeOfAvailability: add it"
             )
         return None
     by = found["timeOfAvailability"]
@@ -498,31 +507,31 @@ def _check_sla_property(sla: dict[str, Any], problems: list[str]) -> None:
     name = sla["property"]
     if name not in _SLA_PROPERTIES:
         problems.append(
-            f"slaProperties: this pipeline does not act on {quoted(name)}, only on "
-            f"{', '.join(sorted(_SLA_PROPERTIES))}: remove it"
+            f"slaProperties: {quoted(name)} is not supported, only "
+            f"{' and '.join(sorted(_SLA_PROPERTIES))}: remove it"
         )
         return
-    if unserved := sorted(sla.keys() - _SLA_PROPERTIES[name] - _SLA_FOR_PEOPLE):
-        problems.append(
-            f"slaProperties: this pipeline does not act on {unserved} of {name}: remove it"
-        )
+    if unsupported := sorted(sla.keys() - _SLA_PROPERTIES[name] - _SLA_DOCUMENTATION):
+        problems.append(f"slaProperties: {unsupported} of {name} are not supported: remove them")
     if name == "latency" and not _is_latency(sla):
         problems.append(
-            "slaProperties: latency must be a whole number of days with the unit d: so many days "
-            f"after the day of the file; it is {sla['value']!r} {sla.get('unit')!r}"
+            f"slaProperties: latency is {sla['value']!r} with the unit {sla.get('unit')!r}: write "
+            "a whole number of days after the file's day, with the unit d"
         )
 
 
 def _column(schema: dict[str, Any], problems: list[str]) -> Column | None:
     name = schema["name"]
     where = f"column {quoted(name)}"
-    if unserved := sorted(key for key in _WITHOUT_EFFECT if schema.get(key)):
-        problems.append(f"{where}: this pipeline does not act on {', '.join(unserved)}: remove it")
+    if unsupported := sorted(key for key in _UNSUPPORTED if schema.get(key)):
+        problems.append(
+            f"{where}: the pipeline does not support {', '.join(unsupported)}: remove it"
+        )
     custom = _custom_properties(
         schema.get("customProperties", ()), _COLUMN_PROPERTIES, where, problems
     )
     options = dict(schema.get("logicalTypeOptions", {}))
-    options.pop("timezone", None)  # every instant is kept with one
+    options.pop("timezone", None)  # every timestamp is stored with a time zone
     if "defaultTimezone" in options:
         custom["timezone"] = options.pop("defaultTimezone")
     if "format" in options and schema.get("logicalType") in _WITH_FORMATS:
@@ -556,7 +565,10 @@ def _column(schema: dict[str, Any], problems: list[str]) -> Column | None:
 
 
 def _bound_rules(options: dict[str, Any], name: str | None) -> list[dict[str, Any]]:
-    """Take what bounds a value out of `options`; without a name a rule is called as the option."""
+    """Remove the bounds of a value from `options`, and return them as rules.
+
+    Without a `name`, a rule gets the names of its options.
+    """
     rules: list[dict[str, Any]] = []
     for kind, fields in _OPTIONS.items():
         if found := [option for option in fields if option in options]:
@@ -569,13 +581,15 @@ def _quality_rules(
     where: str, quality: dict[str, Any], problems: list[str]
 ) -> list[dict[str, Any]]:
     if "name" not in quality:
-        problems.append(f"{where}: every quality needs a name, which rejects refer to: add it")
+        problems.append(
+            f"{where}: a quality has no name: add one, because rejected rows refer to it"
+        )
         return []
     name, arguments = quality["name"], dict(quality.get("arguments", {}))
     if unknown := sorted(arguments.keys() - _ARGUMENTS):
         problems.append(
-            f"{where}: the quality {quoted(name)} has unknown arguments {unknown}; "
-            f"known: {sorted(_ARGUMENTS)}"
+            f"{where}: the quality {quoted(name)} has unknown arguments {unknown}: "
+            f"correct or remove them; known: {sorted(_ARGUMENTS)}"
         )
         return []
     match quality.get("metric"):
@@ -592,21 +606,23 @@ def _quality_rules(
                 rules.append({"name": name, "kind": "not_in_future"})
         case metric:
             problems.append(
-                f"{where}: the quality {quoted(name)} has the metric {metric!r}; this pipeline "
-                "knows nullValues, missingValues, duplicateValues and invalidValues"
+                f"{where}: the quality {quoted(name)} has the metric {metric!r}: use nullValues, "
+                "missingValues, duplicateValues or invalidValues"
             )
             return []
     if arguments or len(rules) != 1:
         problems.append(
-            f"{where}: the quality {quoted(name)} must ask for one thing: with the metric "
-            "invalidValues by minLength and maxLength, minimum and maximum, pattern, validValues "
-            f"or notInFuture, with another by no arguments; it has {quality.get('arguments')}"
+            f"{where}: the quality {quoted(name)} must make exactly one check. The metric "
+            "invalidValues takes minLength and maxLength, minimum and maximum, pattern, "
+            "validValues or notInFuture; the other metrics take no arguments: correct the "
+            f"arguments {quality.get('arguments')}"
         )
         return []
     severity = quality.get("severity", "error")
     if severity not in _SEVERITIES:
         problems.append(
-            f"{where}: the quality {quoted(name)} must be an error or a warning, by its severity"
+            f"{where}: the quality {quoted(name)} has the severity {quoted(str(severity))}: use "
+            "error or warning"
         )
         severity = "error"
     return [
@@ -624,8 +640,8 @@ def _threshold(
         if operator in quality:
             return {"limit": str(quality[operator]), "unit": unit, "inclusive": inclusive}
     problems.append(
-        f"{where}: the quality {quoted(name)} must say mustBe 0, or how many rows may fail: "
-        "mustBeLessThan or mustBeLessOrEqualTo, with the unit rows or percent"
+        f"{where}: the quality {quoted(name)} has no supported limit: write mustBe: 0, or "
+        "mustBeLessThan or mustBeLessOrEqualTo with the unit rows or percent"
     )
     return None
 
@@ -636,7 +652,7 @@ def _row_counts(qualities: list[dict[str, Any]], problems: list[str]) -> list[di
 
 def _row_count(quality: dict[str, Any], problems: list[str]) -> dict[str, Any] | None:
     if "name" not in quality:
-        problems.append("the table: every quality needs a name, by which reports call it: add it")
+        problems.append("the table: a quality has no name: add one, because reports refer to it")
         return None
     name = quality["name"]
     bounds: dict[str, Any] = {}
@@ -657,9 +673,9 @@ def _row_count(quality: dict[str, Any], problems: list[str]) -> dict[str, Any] |
     severity = quality.get("severity", "error")
     if quality.get("metric") != "rowCount" or not bounds or beside or severity != "error":
         problems.append(
-            f"the quality {quoted(name)} of the table must be an error of the metric rowCount with "
-            "mustBe, mustBeBetween or one of the four comparisons, without arguments and unit: "
-            "this pipeline knows no other, and a wrong count always halts"
+            f"the quality {quoted(name)} of the table is not supported: use the metric rowCount "
+            "and the severity error with mustBe, mustBeBetween or one of the four comparisons, "
+            "without arguments and unit"
         )
         return None
     return {"name": name} | bounds
@@ -676,7 +692,7 @@ def _validated(model: type[M], values: dict[str, Any], where: str, problems: lis
 
 
 def _words(place: _Place, values: dict[str, Any]) -> list[str]:
-    """Return where in the values something is wrong, in the words of the contract."""
+    """Return the place of an error, in the terms of the contract."""
     match place:
         case ("rules", int(i), _, *inner):
             named = [f"the rule {quoted(values['rules'][i]['name'])}"]
@@ -688,7 +704,7 @@ def _words(place: _Place, values: dict[str, Any]) -> list[str]:
 
 
 def _texts(error: "ErrorDetails") -> list[str]:
-    """Return what pydantic says of one part, one text for each fault."""
+    """Return pydantic's messages about one part, one text per problem."""
     raised = error.get("ctx", {}).get("error")
     if error["type"] == "missing" and error["loc"] in _REPORTED:
         return []
@@ -700,7 +716,7 @@ def _texts(error: "ErrorDetails") -> list[str]:
 
 
 def _custom_places(part: Any, place: str = "$") -> Iterator[str]:
-    """Yield where custom properties stand that nobody would read."""
+    """Yield the places of custom properties that the pipeline does not read."""
     if isinstance(part, dict):
         inner = {f"{place}.{key}": value for key, value in part.items()}
     elif isinstance(part, list):
@@ -718,12 +734,13 @@ def _custom_places(part: Any, place: str = "$") -> Iterator[str]:
 def _custom_properties(
     found: Iterable[dict[str, Any]], known: set[str], where: str, problems: list[str]
 ) -> dict[str, Any]:
-    """Return the values of the known ones by name."""
+    """Return the values of the `known` properties by name; report the others."""
     properties = {each["property"]: each["value"] for each in found}
     if twice := repeated(each["property"] for each in found):
-        problems.append(
-            f"{where}: customProperties {twice} are there more than once: keep one of each"
-        )
+        problems.append(f"{where}: customProperties {twice} occur more than once: keep one of each")
     if unknown := sorted(properties.keys() - known):
-        problems.append(f"{where}: unknown customProperties {unknown}; known: {sorted(known)}")
+        problems.append(
+            f"{where}: unknown customProperties {unknown}: correct or remove them; "
+            f"known: {sorted(known)}"
+        )
     return {name: value for name, value in properties.items() if name in known}
