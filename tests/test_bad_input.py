@@ -192,12 +192,12 @@ CASES: dict[str, Case] = {
         checkin().replace("\n", "\r"),
         Refused(
             "line 1 cannot be read as a header: "
-            "a carriage return stands alone; end lines with LF or CRLF"
+            "a carriage return without a line feed; end lines with LF or CRLF"
         ),
     ),
     "CR alone ends a line": (
         HEADER + GOOD.replace("\n", "\r") + GOOD + GOOD,
-        Rejected("quoting", 2, "a carriage return stands alone; end lines", loaded=1),
+        Rejected("quoting", 2, "a carriage return without a line feed; end lines", loaded=1),
     ),
     "a form feed, NEL and LINE SEPARATOR end no line": (
         "a,b\nx\fx,y\x85\u2028y\n",
@@ -205,7 +205,7 @@ CASES: dict[str, Case] = {
         PLAIN,
     ),
     "blank lines between rows": (HEADER + "\n" + GOOD + "\r\n" + GOOD, Loaded({}, rows=2)),
-    "a line of spaces": (HEADER + GOOD + "  \n", Rejected("columnCount", 3, "1 values", loaded=1)),
+    "a line of spaces": (HEADER + GOOD + "  \n", Rejected("columnCount", 3, "1 value, but", loaded=1)),
     # The header.
     "another delimiter": (
         checkin().replace(",", ";"),
@@ -243,7 +243,7 @@ CASES: dict[str, Case] = {
     ),
     "10,001 columns": (
         ",".join(map(str, range(10_001))),
-        Refused("^line 1 has 10,001 columns; at most 10,000 are read$"),
+        Refused("^line 1 has 10,001 columns, but the maximum is 10,000: remove some$"),
     ),
     "a column whose name no reason holds": (
         HEADER.strip() + "," + "x" * 100_000,
@@ -252,39 +252,39 @@ CASES: dict[str, Case] = {
     "quotes in the header": ('"a","b"\n1,2\n', Loaded({"a": "1", "b": "2"}), PLAIN),
     "an open quote in the header": (
         '"a,b\n1,2\n',
-        Refused("line 1 cannot be read as a header: a quote opens a value and none closes it"),
+        Refused("line 1 cannot be read as a header: the opening quote of a value has no closing"),
         PLAIN,
     ),
     # Rows and quotes.
-    "a value too few": ("a,b\n1\n", Rejected("columnCount", 2, "1 values .* header has 2"), PLAIN),
+    "a value too few": ("a,b\n1\n", Rejected("columnCount", 2, "1 value, but the header has 2"), PLAIN),
     "a value too many": (
         "a,b\n1,2,3\n4,5\n",
-        Rejected("columnCount", 2, "3 values where the header has 2", loaded=1),
+        Rejected("columnCount", 2, "3 values, but the header has 2", loaded=1),
         PLAIN,
     ),
     "a delimiter behind the row": ("a,b\n1,2,\n", Rejected("columnCount", 2, "3 values"), PLAIN),
-    "tabs": ("a,b\n1\t2\n", Rejected("columnCount", 2, "1 values where the header has 2"), PLAIN),
+    "tabs": ("a,b\n1\t2\n", Rejected("columnCount", 2, "1 value, but the header has 2"), PLAIN),
     "a newline in quotes": ('a,b\n"x\r\ny",2\n', Loaded({"a": "x\r\ny", "b": "2"}), PLAIN),
     "a row behind a newline in quotes": (
         'a,b\n"x\ny",2\n3\n',
-        Rejected("columnCount", 4, "1 values where the header has 2", loaded=1),
+        Rejected("columnCount", 4, "1 value, but the header has 2", loaded=1),
         PLAIN,
     ),
     "quotes in quotes": ('a,b\n"he said ""no""",2\n', Loaded({"a": 'he said "no"'}), PLAIN),
     "a quote inside a value": ('a,b\n5" pipe,2\n', Loaded({"a": '5" pipe'}), PLAIN),
     "an open quote": (
         'a,b\n"1,2\n3,4\n5,6\n',
-        Rejected("quoting", 2, "a quote opens a value and none closes it", loaded=2),
+        Rejected("quoting", 2, "the opening quote of a value has no closing quote", loaded=2),
         PLAIN,
     ),
     "text behind quotes": (
         'a,b\n"1"x,2\n3,4\n',
-        Rejected("quoting", 2, "text stands behind the quote that closes a value", loaded=1),
+        Rejected("quoting", 2, "text follows the closing quote of a value", loaded=1),
         PLAIN,
     ),
     "a backslash before a quote": (
         'a,b\n"x\\"y",2\n',
-        Rejected("quoting", 2, "text stands behind the quote that closes a value"),
+        Rejected("quoting", 2, "text follows the closing quote of a value"),
         PLAIN,
     ),
     "single quotes": ("a,b\n'1,1',2\n", Rejected("columnCount", 2, "3 values"), PLAIN),
@@ -364,7 +364,7 @@ CASES: dict[str, Case] = {
     "a decimal comma in quotes": bad_hours('"1,5"', NO_NUMBER),
     "a decimal comma": (
         checkin(hours="1,5"),
-        Rejected("columnCount", 2, "5 values where the header has 4"),
+        Rejected("columnCount", 2, "5 values, but the header has 4"),
     ),
     "a decimal point where a comma is meant": (
         "a;b\nx;1.5\n",
@@ -546,7 +546,7 @@ def test_a_line_of_17_mib_is_refused(row: str, tmp_path: Path) -> None:
 
     for size in (2**20, 2**24, 2**26):
         assert process(tmp_path, body, CHECKINS, size=size).refused == (
-            "line 3 is longer than 16 MiB; the file has no line ends where rows should end"
+            "line 3 is longer than 16 MiB: end each row with a line end"
         )
 
 

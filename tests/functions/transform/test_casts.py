@@ -119,7 +119,7 @@ def test_a_row_with_two_faults_is_one_row() -> None:
         "column": None,
         "value": None,
         "rule": "columnCount",
-        "reason": "1 values where the header has 4",
+        "reason": "1 value, but the header has 4",
     }
 
 

@@ -48,7 +48,7 @@ def test_a_version_that_is_gone_is_an_error_that_says_what_to_do(
     log.open(ingestion, run)
     s3.delete_object(Bucket=LANDING, Key=KEY, VersionId=ingestion.source.version_id)
 
-    with pytest.raises(SourceUnreadable, match="drop the file again"):
+    with pytest.raises(SourceUnreadable, match="upload the file again"):
         handler(task_event(ingestion, run), lambda_context())
 
 
