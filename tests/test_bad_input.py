@@ -205,7 +205,10 @@ CASES: dict[str, Case] = {
         PLAIN,
     ),
     "blank lines between rows": (HEADER + "\n" + GOOD + "\r\n" + GOOD, Loaded({}, rows=2)),
-    "a line of spaces": (HEADER + GOOD + "  \n", Rejected("columnCount", 3, "1 value, but", loaded=1)),
+    "a line of spaces": (
+        HEADER + GOOD + "  \n",
+        Rejected("columnCount", 3, "1 value, but", loaded=1),
+    ),
     # The header.
     "another delimiter": (
         checkin().replace(",", ";"),
@@ -256,7 +259,11 @@ CASES: dict[str, Case] = {
         PLAIN,
     ),
     # Rows and quotes.
-    "a value too few": ("a,b\n1\n", Rejected("columnCount", 2, "1 value, but the header has 2"), PLAIN),
+    "a value too few": (
+        "a,b\n1\n",
+        Rejected("columnCount", 2, "1 value, but the header has 2"),
+        PLAIN,
+    ),
     "a value too many": (
         "a,b\n1,2,3\n4,5\n",
         Rejected("columnCount", 2, "3 values, but the header has 2", loaded=1),
