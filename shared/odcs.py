@@ -2,38 +2,28 @@
 
 A contract is validated in three steps:
 
-1. The standard's own JSON schema checks its form.
+1. The standard's own JSON schema checks its form (`shared.odcs_schema`).
 2. This module refuses every custom property, option and quality metric that the pipeline does not
    support. A property without effect is usually a typing error.
 3. The models of `shared.contract` check the values.
-
-An invalid file must not affect other tables. The loader therefore limits a document's size, depth
-and key length while it reads the YAML. The size counts expanded aliases, because nine lines of
-nested aliases can expand to a gigabyte.
 """
 
 import functools
-import importlib.resources
 import itertools
-import json
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pydantic
 import yaml
-from jsonschema.exceptions import ValidationError, best_match
-from jsonschema.protocols import Validator
-from jsonschema.validators import validator_for
 
-from shared import landing_key
+from shared import contract_yaml, landing_key, odcs_schema
 from shared.columns import TYPES, RuleKind
 from shared.contract import MAX_COLUMNS, Column, Contract, Flaws, Model, repeated
 from shared.errors import InvalidContract
-from shared.text import bounded, is_storable, listed, one_line, quoted
+from shared.odcs_schema import FIXES, Place
+from shared.text import listed, one_line, quoted
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -43,28 +33,10 @@ if TYPE_CHECKING:
 CONTRACTS = Path(__file__).parent.parent / "contracts"
 SUFFIX = ".odcs.yaml"
 
-MAX_BYTES = 512 * 1024
-_MAX_NODES = 100_000
-"""Size limits of a contract. With 1,600 columns, each may take 320 bytes and 60 nodes."""
-_LIMIT = f"{MAX_BYTES // 1024} KiB"
-_MAX_DEPTH = 20
-"""Twice the depth of the parts of the standard that the pipeline supports."""
-_MAX_KEY = 100
-_MAX_SCALAR = 100
-"""Maximum characters of a key, and of a non-text value: Python parses long numbers slowly."""
-
 _MAX_PROBLEMS = 20
 """Problems reported for one file."""
-_MAX_ERRORS = 1_000
-"""Schema errors examined. A list of 100,000 items can cause ten errors for each item."""
-_MAX_PLACE = 4
-"""Keys and indices that lead to the smallest part that is read separately, e.g. a column."""
-_MAX_MESSAGE = 300
-"""Characters of a schema error, which quotes the whole invalid part."""
 
 M = TypeVar("M", bound=Model)
-_Place = tuple[str | int, ...]
-"""Keys and indices that lead to a part of the document."""
 
 _TABLE_PROPERTIES = {
     "encoding",
@@ -109,16 +81,6 @@ _UNSUPPORTED = {
 }
 """Column properties of ODCS that the pipeline does not support."""
 _SEVERITIES = {"error", "warning"}
-_FIXES = {
-    "additionalProperties": "correct the name or remove it",
-    "unevaluatedProperties": "correct the name or remove it",
-    "extra_forbidden": "correct the name or remove it",
-    "required": "add it",
-    "missing": "add it",
-    "type": "write a value of that type (texts such as `yes`, `1.0` and `2020-01-01` need quotes)",
-    "enum": "choose one of them",
-}
-"""What to do about an error, by JSON schema keyword or pydantic error type."""
 _REPORTED = {(name,) for name in ("table", "relation", "version", "columns")}
 """Fields that are left out of a contract if a problem with them is already reported."""
 _DAYS = {"d", "day", "days"}
@@ -153,7 +115,7 @@ def read(path: Path) -> bytes:
     """
     try:
         with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
+            return file.read(contract_yaml.MAX_BYTES + 1)
     except OSError as error:
         raise InvalidContract(one_line(f"{path.name}: {error}")) from error
 
@@ -206,7 +168,14 @@ def _invalid(name: str, problems: list[str]) -> InvalidContract:
     )
 
 
-def _check_width(document: Any) -> None:
+def _document(content: bytes) -> Any:
+    """Return the parsed YAML of a document with one table that is not too wide.
+
+    Raises:
+        yaml.YAMLError: it is not valid YAML.
+        ValueError: it exceeds the limits of a contract.
+    """
+    document = contract_yaml.load(content)
     # Checked before the standard's schema, which takes a millisecond per column.
     match document:
         case {"schema": [{"properties": [*columns]}]} if len(columns) > MAX_COLUMNS:
@@ -216,204 +185,12 @@ def _check_width(document: Any) -> None:
             )
         case {"schema": [*tables]} if len(tables) != 1:
             raise ValueError(f"'schema' has {len(tables)} tables: write one file per table")
-
-
-def _document(content: bytes) -> Any:
-    """Return the parsed YAML.
-
-    Raises:
-        yaml.YAMLError: it is not valid YAML.
-        ValueError: it exceeds the limits of a contract.
-    """
-    document = yaml.load(_text(content), _Loader)  # noqa: S506 - _Loader is a safe loader
-    _check_width(document)
     return document
-
-
-def _text(content: bytes) -> str:
-    if len(content) > MAX_BYTES:
-        raise ValueError(f"the file is larger than {_LIMIT}: shorten it")
-    try:
-        # Terraform normalizes every text it deploys to NFC:
-        # https://developer.hashicorp.com/terraform/language/expressions/strings
-        return unicodedata.normalize("NFC", content.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"the file is not valid UTF-8: {error}: save it as UTF-8") from error
-
-
-@functools.cache
-def _validator() -> Validator:
-    package = importlib.resources.files("open_data_contract_standard")
-    schema = json.loads((package / "schema.json").read_text("utf-8"))
-    return validator_for(schema)(schema)
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML loader with size limits, without tags, and with distinct text keys only."""
-
-    _depth = 0
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self._extents: dict[yaml.Node, _Extent] = {}
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-        where = f"line {event.start_mark.line + 1}"
-        if getattr(event, "tag", None) is not None:
-            raise ValueError(f"{where}: the tag {quoted(event.tag)} is not allowed: remove it")
-        self._depth += 1
-        _check_extent(_Extent(self._depth, len(self._extents), 0), where)
-        node = super().compose_node(parent, index)
-        self._depth -= 1
-        if node is not None and not isinstance(event, yaml.AliasEvent):
-            self._extents[node] = self._extent(node, where)
-        elif node not in self._extents:
-            raise ValueError(f"{where}: an alias refers to a value that contains it: remove it")
-        return node
-
-    def _extent(self, node: yaml.Node, where: str) -> "_Extent":
-        match node:
-            case yaml.ScalarNode():
-                _check_scalar(node, where)
-                return _Extent(1, 1, len(node.value))
-            case yaml.MappingNode():
-                parts = [self._extents[part] for pair in node.value for part in pair]
-            case _:
-                parts = [self._extents[part] for part in node.value]
-        extent = _Extent(
-            1 + max((part.depth for part in parts), default=0),
-            1 + sum(part.nodes for part in parts),
-            sum(part.characters for part in parts),
-        )
-        _check_extent(extent, where)
-        return extent
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        line = node.start_mark.line + 1
-        for key in keys:
-            if not isinstance(key, str) or len(key) > _MAX_KEY:
-                raise ValueError(
-                    f"the mapping at line {line}: the key {quoted(str(key))} is not a text of up "
-                    f"to {_MAX_KEY} characters: shorten it, or quote `yes`, `no` or a number"
-                )
-        if twice := repeated(keys):
-            raise ValueError(
-                f"the mapping at line {line} has duplicate keys {twice}: keep one of each"
-            )
-        return super().construct_mapping(node, deep)
-
-
-@dataclass(frozen=True, slots=True)
-class _Extent:
-    """Depth and size of a part of the document, with aliases expanded."""
-
-    depth: int
-    nodes: int
-    characters: int
-
-
-def _check_extent(extent: _Extent, where: str) -> None:
-    if extent.depth > _MAX_DEPTH:
-        raise ValueError(f"{where} is nested more than {_MAX_DEPTH} levels deep: flatten it")
-    if extent.nodes > _MAX_NODES or extent.characters > MAX_BYTES:
-        raise ValueError(
-            f"{where}: the contract exceeds {_LIMIT} or {_MAX_NODES:,} values with its aliases "
-            "expanded: shorten it"
-        )
-
-
-def _check_scalar(node: yaml.ScalarNode, where: str) -> None:
-    text = node.tag == "tag:yaml.org,2002:str"
-    if not text and len(node.value) > _MAX_SCALAR:
-        raise ValueError(
-            f"{where}: a number or date has more than {_MAX_SCALAR} characters: shorten or quote it"
-        )
-    if not is_storable(node.value):
-        raise ValueError(
-            f"{where}: a text contains NUL or an unpaired surrogate: remove that character"
-        )
-
-
-def _standard_errors(document: Any, problems: list[str]) -> set[_Place] | None:
-    """Add the violations of the standard to `problems`; return the places of the invalid parts.
-
-    All other parts have the form that the standard requires. The result is None if there are more
-    violations than are examined.
-    """
-    broken: set[_Place] = set()
-    errors: list[ValidationError] = []
-    found = [*itertools.islice(_validator().iter_errors(document), _MAX_ERRORS + 1)]
-    for error in found[:_MAX_ERRORS]:
-        broken.update(_prefixes(tuple(error.absolute_path)[:_MAX_PLACE]))
-        if closest := best_match([error]):
-            errors.append(closest)
-    errors.sort(key=lambda error: [*error.absolute_path])
-    others = {
-        place
-        for error in errors
-        if error.validator != "unevaluatedProperties"
-        for place in _prefixes(tuple(error.absolute_path))
-    }
-    problems += filter(None, (_text_of(each, document, others) for each in errors))
-    return broken if len(found) <= _MAX_ERRORS else None
-
-
-def _prefixes(place: _Place) -> Iterator[_Place]:
-    return (place[:length] for length in range(len(place) + 1))
-
-
-def _text_of(error: ValidationError, document: Any, others: set[_Place]) -> str | None:
-    """Return what is wrong and what to do; None if errors at `others` cause this error."""
-    message, where = error.message, f"at {error.json_path}"
-    match document, tuple(error.absolute_path):
-        case {"schema": [{"properties": columns}]}, ("schema", 0, "properties", int(i), *inner):
-            column = columns[i] if isinstance(columns[i], dict) else {}
-            if isinstance(column.get("name"), str):
-                where = f"column {quoted(column['name'])}: {where}"
-            # Without a logicalType, the schema applies the rules of every type, e.g. of a map.
-            of_type = inner[:1] in (["logicalType"], ["logicalTypeOptions"])
-            if column.get("logicalType") is None and (of_type or message.startswith("'map'")):
-                where = re.sub(r"\.logicalType(Options)?$", "", where)
-                return f"{where}: the column has no logicalType: add {' or '.join(TYPES)}"
-    if error.validator == "unevaluatedProperties" and tuple(error.absolute_path) in others:
-        # If another error is at the same place, the schema reports all properties as unknown.
-        instance = cast("dict[str, Any]", error.instance)
-        unknown = ", ".join(repr(each) for each in sorted(instance.keys() - _standard_names()))
-        if not unknown:
-            return None
-        message = f"ODCS does not define {unknown} here"
-    elif error.validator in {"additionalProperties", "unevaluatedProperties"}:
-        unknown = message.partition("(")[2].rsplit(" ", 2)[0]  # … ('a', 'b' were unexpected)
-        message = f"ODCS does not define {unknown} here"
-    elif error.validator == "oneOf":
-        matching = "more than one" if "is valid under each of" in message else "none"
-        message = (
-            f"it matches {matching} of the forms that ODCS allows; e.g. a quality has exactly one "
-            "of mustBe, mustBeLessThan, …"
-        )
-    fix = _FIXES.get(str(error.validator), "correct it")
-    return f"{where}: {bounded(message, _MAX_MESSAGE)}: {fix}"
-
-
-@functools.cache
-def _standard_names() -> set[str]:
-    """Return the names of all properties that the standard defines at any place."""
-    names, parts = set(), [_validator().schema]
-    while parts:
-        part: Any = parts.pop()
-        if isinstance(part, dict):
-            names.update(part.get("properties", ()))
-            parts += part.values()
-        elif isinstance(part, list):
-            parts += part
-    return names
 
 
 def _contract(name: str, document: Any, problems: list[str]) -> Contract | None:
     """Return the document's contract; None if its table is invalid."""
-    broken = _standard_errors(document, problems)
+    broken = odcs_schema.check(document, problems)
     if broken is None:
         return None
     if isinstance(document, dict) and "schema" not in document:
@@ -461,7 +238,7 @@ def _purpose(document: dict[str, Any]) -> Any:
     return described.get("purpose") if isinstance(described, dict) else None
 
 
-def _sound(part: dict[str, Any], place: _Place, broken: set[_Place]) -> list[Any]:
+def _sound(part: dict[str, Any], place: Place, broken: set[Place]) -> list[Any]:
     """Return the items of the list at `place` that have the form the standard requires."""
     items = part.get(str(place[-1]), ())
     if not isinstance(items, list):
@@ -470,7 +247,7 @@ def _sound(part: dict[str, Any], place: _Place, broken: set[_Place]) -> list[Any
 
 
 def _service_level(
-    document: dict[str, Any], broken: set[_Place], problems: list[str]
+    document: dict[str, Any], broken: set[Place], problems: list[str]
 ) -> dict[str, Any] | None:
     if "slaDefaultElement" in document:
         problems.append(
@@ -691,7 +468,7 @@ def _validated(model: type[M], values: dict[str, Any], where: str, problems: lis
     return None
 
 
-def _words(place: _Place, values: dict[str, Any]) -> list[str]:
+def _words(place: Place, values: dict[str, Any]) -> list[str]:
     """Return the place of an error, in the terms of the contract."""
     match place:
         case ("rules", int(i), _, *inner):
@@ -712,7 +489,7 @@ def _texts(error: "ErrorDetails") -> list[str]:
         return [str(each) for each in raised.args]
     text = error["msg"].removeprefix("Value error, ")
     text = text.replace("a valid tuple", "a list").replace("Tuple should", "The list should")
-    return [f"{text}: {fix}" if (fix := _FIXES.get(error["type"])) else text]
+    return [f"{text}: {fix}" if (fix := FIXES.get(error["type"])) else text]
 
 
 def _custom_places(part: Any, place: str = "$") -> Iterator[str]:

@@ -11,8 +11,9 @@ import yaml
 from shared import contract_set
 from shared.contract import Contract
 from shared.contract_set import Contracts
+from shared.contract_yaml import MAX_BYTES
 from shared.errors import InvalidContract
-from shared.odcs import CONTRACTS, MAX_BYTES, parse
+from shared.odcs import CONTRACTS, parse
 from tests.shared.test_odcs import column, custom, document, save, table
 
 
