@@ -48,10 +48,10 @@ class Limits:
         Raises:
             ValueError: PostgreSQL cannot store the logical type as this physical type.
         """
-        kept_as = TYPES[logical_type].kept_as
-        parts = next(filter(None, (re.fullmatch(each, physical_type) for each in kept_as)), None)
+        stored_as = TYPES[logical_type].stored_as
+        parts = next(filter(None, (re.fullmatch(each, physical_type) for each in stored_as)), None)
         if parts is None:
-            known = re.sub(r"\(\?P<(\w+)>.*?\)| \?|\\", r"\1", " or ".join(kept_as))
+            known = re.sub(r"\(\?P<(\w+)>.*?\)| \?|\\", r"\1", " or ".join(stored_as))
             raise ValueError(
                 f"a {logical_type} cannot be stored as {quoted(physical_type)}: "
                 f"physicalType must be {known}"
@@ -64,7 +64,7 @@ class Limits:
                 f"{physical_type} must have a precision of 1 to {MAX_DIGITS} digits, "
                 "and a scale of at most its precision"
             )
-        return cls(kept_as[parts.re.pattern], **found)
+        return cls(stored_as[parts.re.pattern], **found)
 
     @property
     def integers(self) -> range:
@@ -85,7 +85,7 @@ class Parameter:
 class ColumnType:
     """Properties that all columns of a logical type share."""
 
-    kept_as: Mapping[str, int]  # `Limits.least_bytes` by pattern of the PostgreSQL type
+    stored_as: Mapping[str, int]  # `Limits.least_bytes` by pattern of the PostgreSQL type
     rules: tuple[RuleKind, ...]
     bounds: tuple[type, ...] = ()  # types of the bounds of a `range` rule
     formats: Literal["days", "instants"] | None = None  # what the contract's formats describe
@@ -148,7 +148,7 @@ def _is_instant(value: Any) -> bool:
 
 _TYPES: dict[LogicalType, ColumnType] = {
     "string": ColumnType(
-        kept_as={"text": 1, r"varchar\((?P<length>[0-9]{1,20})\)": 1},
+        stored_as={"text": 1, r"varchar\((?P<length>[0-9]{1,20})\)": 1},
         rules=get_args(Literal[_OfAny, _OfTexts]),
         shown_as="{}",
         compared_as="text",
@@ -159,7 +159,7 @@ _TYPES: dict[LogicalType, ColumnType] = {
         is_text=True,
     ),
     "integer": ColumnType(
-        kept_as={"smallint": 2, "integer": 4, "bigint": 8},
+        stored_as={"smallint": 2, "integer": 4, "bigint": 8},
         rules=get_args(Literal[_OfAny, _OfAmounts]),
         bounds=(Decimal,),
         shown_as="{}",
@@ -175,7 +175,7 @@ _TYPES: dict[LogicalType, ColumnType] = {
         is_summed=True,
     ),
     "number": ColumnType(
-        kept_as={r"numeric\((?P<precision>[0-9]{1,9}), ?(?P<scale>[0-9]{1,9})\)": 3},
+        stored_as={r"numeric\((?P<precision>[0-9]{1,9}), ?(?P<scale>[0-9]{1,9})\)": 3},
         rules=get_args(Literal[_OfAny, _OfAmounts]),
         bounds=(Decimal,),
         shown_as="{}::text",
@@ -186,7 +186,7 @@ _TYPES: dict[LogicalType, ColumnType] = {
         is_summed=True,
     ),
     "boolean": ColumnType(
-        kept_as={"boolean": 1},
+        stored_as={"boolean": 1},
         rules=get_args(_OfAny),
         has_tokens=True,
         shown_as="{}",
@@ -196,7 +196,7 @@ _TYPES: dict[LogicalType, ColumnType] = {
         is_shown=lambda _, value: isinstance(value, bool),
     ),
     "date": ColumnType(
-        kept_as={"date": 4},
+        stored_as={"date": 4},
         rules=get_args(Literal[_OfAny, _OfTimes]),
         bounds=(dt.date,),
         formats="days",
@@ -207,7 +207,7 @@ _TYPES: dict[LogicalType, ColumnType] = {
         is_shown=lambda _, value: is_day(value),
     ),
     "timestamp": ColumnType(
-        kept_as={"timestamptz": 8},
+        stored_as={"timestamptz": 8},
         rules=get_args(Literal[_OfAny, _OfTimes]),
         bounds=(dt.date, dt.datetime),
         formats="instants",

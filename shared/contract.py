@@ -52,7 +52,7 @@ _WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 Severity = Literal["error", "warning"]
 
 
-def _moment(value: object) -> object:
+def _date_or_datetime(value: object) -> object:
     # Parsed here because pydantic would also read a timestamp at midnight as a date.
     if isinstance(value, str) and "-" in value[1:]:
         day = len(value) == len("2020-01-01")
@@ -60,7 +60,7 @@ def _moment(value: object) -> object:
     return value
 
 
-def _within(value: Decimal | dt.date | dt.datetime) -> Decimal | dt.date | dt.datetime:
+def _check_limits(value: Decimal | dt.date | dt.datetime) -> Decimal | dt.date | dt.datetime:
     # Arrow compares values within these limits exactly.
     if isinstance(value, Decimal):
         exponent = value.as_tuple().exponent
@@ -81,7 +81,9 @@ def _within(value: Decimal | dt.date | dt.datetime) -> Decimal | dt.date | dt.da
 
 
 Value = Annotated[
-    Decimal | dt.date | dt.datetime, BeforeValidator(_moment), AfterValidator(_within)
+    Decimal | dt.date | dt.datetime,
+    BeforeValidator(_date_or_datetime),
+    AfterValidator(_check_limits),
 ]
 
 
@@ -171,7 +173,7 @@ def _delimiter(text: str) -> str:
     return text
 
 
-def _disorder(minimum: Any, maximum: Any) -> Iterator[str]:
+def _order_problems(minimum: Any, maximum: Any) -> Iterator[str]:
     if minimum is not None and maximum is not None and minimum > maximum:
         yield f"the minimum {minimum} is greater than the maximum {maximum}: correct these bounds"
 
@@ -182,12 +184,12 @@ Description = Annotated[str, AfterValidator(functools.partial(bounded, limit=1_0
 Zone = Annotated[str, AfterValidator(_zone)]
 
 
-class Flaws(ValueError):
+class Problems(ValueError):
     """Problems of a part of a contract, one text each."""
 
     @classmethod
     def check(cls, found: Iterable[str]) -> None:
-        """Raise a `Flaws` with all texts in `found`, if there are any."""
+        """Raise a `Problems` with all texts in `found`, if there are any."""
         if texts := [*found]:
             raise cls(*texts)
 
@@ -217,7 +219,7 @@ class Format(Model):
         return text_format(self.pattern, self.locale)
 
     @model_validator(mode="after")
-    def _is_understood(self) -> Self:
+    def _is_supported(self) -> Self:
         text_format(self.pattern, self.locale)
         return self
 
@@ -239,7 +241,7 @@ class Threshold(Model):
         return share <= self.limit if self.inclusive else share < self.limit
 
     @model_validator(mode="after")
-    def _can_be_kept(self) -> Self:
+    def _can_be_met(self) -> Self:
         if not self.is_kept(0, 1):
             raise ValueError(
                 f"the limit of {self} halts every file: write mustBe: 0 or a higher limit"
@@ -274,8 +276,8 @@ class Length(Rule):
     maximum: int | None = Field(default=None, ge=0, le=_MAX_CHARACTERS)
 
     @model_validator(mode="after")
-    def _can_be_kept(self) -> Self:
-        Flaws.check(_disorder(self.minimum, self.maximum))
+    def _can_be_met(self) -> Self:
+        Problems.check(_order_problems(self.minimum, self.maximum))
         return self
 
 
@@ -327,8 +329,8 @@ class RowCount(Model):
     maximum: int | None = None
 
     @model_validator(mode="after")
-    def _can_be_kept(self) -> Self:
-        Flaws.check(_disorder(self.minimum, self.maximum))
+    def _can_be_met(self) -> Self:
+        Problems.check(_order_problems(self.minimum, self.maximum))
         return self
 
     def is_kept(self, rows: int) -> bool:
@@ -372,17 +374,19 @@ class Column(Model):
         return Limits.of(self.logical_type, self.physical_type)
 
     @model_validator(mode="after")
-    def _is_whole(self) -> Self:
-        Flaws.check([*self._flaws(), *self._flaws_of_type(), *self._flaws_of_rules()])
+    def _is_valid(self) -> Self:
+        Problems.check(
+            [*self._format_and_token_problems(), *self._type_problems(), *self._rule_problems()]
+        )
         return self
 
-    def _flaws(self) -> Iterator[str]:
+    def _format_and_token_problems(self) -> Iterator[str]:
         if self.type.formats and not self.formats:
             yield f"a {self.logical_type} needs 'formats': add them, because none is guessed"
         if self.formats and not self.type.formats:
             yield f"a {self.logical_type} cannot have 'formats': remove them"
         if self.type.formats == "days":
-            yield from self._times_of_dates()
+            yield from self._time_problems()
         tokens = (self.true_tokens, self.false_tokens)
         if self.type.has_tokens and not all(tokens):
             yield f"a {self.logical_type} needs 'trueTokens' and 'falseTokens': add both"
@@ -391,7 +395,7 @@ class Column(Model):
         if both := set(self.true_tokens) & set(self.false_tokens):
             yield f"{sorted(both)} cannot mean both true and false: remove them from one list"
 
-    def _times_of_dates(self) -> Iterator[str]:
+    def _time_problems(self) -> Iterator[str]:
         for each in self.formats:
             if times := each.text_format.times:
                 yield (
@@ -399,7 +403,7 @@ class Column(Model):
                     "or make the column a timestamp"
                 )
 
-    def _flaws_of_type(self) -> Iterator[str]:
+    def _type_problems(self) -> Iterator[str]:
         try:
             length = self.limits.length
         except ValueError as error:
@@ -417,7 +421,7 @@ class Column(Model):
                 "add or lower it"
             )
 
-    def _flaws_of_rules(self) -> Iterator[str]:
+    def _rule_problems(self) -> Iterator[str]:
         for rule in self.rules:
             if rule.kind not in self.type.rules:
                 yield (
@@ -425,14 +429,14 @@ class Column(Model):
                     "remove it"
                 )
             elif isinstance(rule, Range):
-                yield from self._flaws_of_bounds(rule)
+                yield from self._bound_problems(rule)
         if names := repeated(rule.name for rule in self.rules):
             yield (
                 f"rules {names} occur more than once, but rejected rows refer to a rule by name: "
                 "give each rule its own name"
             )
 
-    def _flaws_of_bounds(self, rule: Range) -> Iterator[str]:
+    def _bound_problems(self, rule: Range) -> Iterator[str]:
         bounds = [bound for bound in (rule.minimum, rule.maximum) if bound is not None]
         wrong = [bound for bound in bounds if type(bound) not in self.type.bounds]
         for bound in wrong:
@@ -441,7 +445,9 @@ class Column(Model):
                 f"another type: write a {self.logical_type}"
             )
         if not wrong:
-            yield from _disorder(*(comparable(bound) for bound in (rule.minimum, rule.maximum)))
+            yield from _order_problems(
+                *(comparable(bound) for bound in (rule.minimum, rule.maximum))
+            )
 
 
 class HeaderPolicy(Model):
@@ -548,11 +554,13 @@ class Contract(Model):
         return {day: by for day, by in deadlines if by is not None and since < by <= until}
 
     @model_validator(mode="after")
-    def _is_sound(self) -> Self:
-        Flaws.check([*self._misfits(), *self._contradictions(), *self._flaws_of_lookup()])
+    def _is_valid(self) -> Self:
+        Problems.check(
+            [*self._storage_problems(), *self._name_problems(), *self._lookup_problems()]
+        )
         return self
 
-    def _misfits(self) -> Iterator[str]:
+    def _storage_problems(self) -> Iterator[str]:
         """Yield what PostgreSQL cannot store."""
         if self.relation in _OWN_RELATIONS:
             yield f"the table {self.relation} is reserved for the pipeline: choose another name"
@@ -580,7 +588,7 @@ class Contract(Model):
                     f"PostgreSQL allows {_MAX_INDEX_COLUMNS}: remove some"
                 )
 
-    def _contradictions(self) -> Iterator[str]:
+    def _name_problems(self) -> Iterator[str]:
         for names in (self.header, self.physical_names):
             if twice := repeated(names):
                 yield (
@@ -603,7 +611,7 @@ class Contract(Model):
                     "true or false: remove them from nullTokens or from the column's tokens"
                 )
 
-    def _flaws_of_lookup(self) -> Iterator[str]:
+    def _lookup_problems(self) -> Iterator[str]:
         if self.lookup is None or not {*self.lookup.columns}.issubset(self.header):
             return
         order = self.column(self.lookup.order)

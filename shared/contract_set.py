@@ -29,9 +29,9 @@ class Contracts(Mapping[str, Contract]):
             for name in sorted(files)
             if name.endswith(SUFFIX)
         }
-        self._read: dict[str, Contract | InvalidContract] = {}
+        self._parsed: dict[str, Contract | InvalidContract] = {}
         """Results of parsing single files, by table."""
-        self._judged: dict[str, Contract | InvalidContract] = {}
+        self._checked: dict[str, Contract | InvalidContract] = {}
         """Results after the check for conflicts with other files, by table."""
 
     @classmethod
@@ -53,7 +53,7 @@ class Contracts(Mapping[str, Contract]):
                 one_line(f"no contract (*{SUFFIX}) in {folder}: write one per table")
             )
         contracts = cls(files)
-        contracts._read |= unreadable
+        contracts._parsed |= unreadable
         return contracts
 
     @classmethod
@@ -120,17 +120,17 @@ class Contracts(Mapping[str, Contract]):
             InvalidContract: the table's contract is invalid.
             KeyError: the table has no contract file.
         """
-        found = self._beside_others(table)
+        found = self._check(table)
         if isinstance(found, InvalidContract):
             # A new exception each time, because a raised one accumulates tracebacks.
             raise InvalidContract(str(found), found.problems)
         return found
 
     def __contains__(self, table: object) -> bool:
-        return table in self._contents and isinstance(self._beside_others(str(table)), Contract)
+        return table in self._contents and isinstance(self._check(str(table)), Contract)
 
     def __iter__(self) -> Iterator[str]:
-        self._read_all()
+        self._parse_all()
         return (table for table in self._contents if table in self)
 
     def __len__(self) -> int:
@@ -138,21 +138,21 @@ class Contracts(Mapping[str, Contract]):
 
     @property
     def _invalid(self) -> dict[str, InvalidContract]:
-        self._read_all()
-        found = {table: self._beside_others(table) for table in self._contents}
+        self._parse_all()
+        found = {table: self._check(table) for table in self._contents}
         return {table: each for table, each in found.items() if isinstance(each, InvalidContract)}
 
-    def _read_all(self) -> None:
+    def _parse_all(self) -> None:
         for table in self._contents:
-            self._alone(table)
+            self._parse(table)
 
-    def _beside_others(self, table: str) -> Contract | InvalidContract:
-        if table not in self._judged:
-            self._judged[table] = self._judge(table)
-        return self._judged[table]
+    def _check(self, table: str) -> Contract | InvalidContract:
+        if table not in self._checked:
+            self._checked[table] = self._check_conflicts(table)
+        return self._checked[table]
 
-    def _judge(self, table: str) -> Contract | InvalidContract:
-        found = self._alone(table)
+    def _check_conflicts(self, table: str) -> Contract | InvalidContract:
+        found = self._parse(table)
         if isinstance(found, InvalidContract):
             return found
         others = [each for each in self._contents if each != table and self._conflicts(each, found)]
@@ -172,26 +172,26 @@ class Contracts(Mapping[str, Contract]):
         or with escapes in a double-quoted text. A file without the word and without a backslash
         therefore cannot define the table, and is not parsed.
         """
-        if other not in self._read:
+        if other not in self._parsed:
             word = rf"(?<!\w){contract.relation}(?!\w)|\\".encode()
             if not re.search(word, self._contents[other]):
                 return False
             # Reads the name without validating the file, because conflicts are rare.
             if relation(self._contents[other]) != contract.relation:
                 return False
-        found = self._alone(other)
+        found = self._parse(other)
         return isinstance(found, Contract) and found.relation == contract.relation
 
-    def _alone(self, table: str) -> Contract | InvalidContract:
+    def _parse(self, table: str) -> Contract | InvalidContract:
         """Return the result of parsing a table's file, without checking for conflicts.
 
         Raises:
             KeyError: the table has no contract file.
         """
-        if table not in self._read:
+        if table not in self._parsed:
             content = self._contents[table]
             try:
-                self._read[table] = parse(table + SUFFIX, content)
+                self._parsed[table] = parse(table + SUFFIX, content)
             except InvalidContract as error:
-                self._read[table] = InvalidContract(str(error), error.problems)
-        return self._read[table]
+                self._parsed[table] = InvalidContract(str(error), error.problems)
+        return self._parsed[table]

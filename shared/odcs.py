@@ -20,7 +20,7 @@ import yaml
 
 from shared import contract_yaml, landing_key, odcs_schema
 from shared.columns import TYPES, RuleKind
-from shared.contract import MAX_COLUMNS, Column, Contract, Flaws, Model, repeated
+from shared.contract import MAX_COLUMNS, Column, Contract, Model, Problems, repeated
 from shared.errors import InvalidContract
 from shared.odcs_schema import FIXES, Place
 from shared.text import listed, one_line, quoted
@@ -485,7 +485,7 @@ def _texts(error: "ErrorDetails") -> list[str]:
     raised = error.get("ctx", {}).get("error")
     if error["type"] == "missing" and error["loc"] in _REPORTED:
         return []
-    if isinstance(raised, Flaws):
+    if isinstance(raised, Problems):
         return [str(each) for each in raised.args]
     text = error["msg"].removeprefix("Value error, ")
     text = text.replace("a valid tuple", "a list").replace("Tuple should", "The list should")

@@ -36,7 +36,7 @@ BEGINNINGS = {
         Edit(
             "shared/columns.py",
             "TYPES = {",
-            '_TYPES["duration"] = dataclasses.replace(_TYPES["boolean"], kept_as={"days": 4})\n',
+            '_TYPES["duration"] = dataclasses.replace(_TYPES["boolean"], stored_as={"days": 4})\n',
         ),
         Edit("shared/columns.py", "import datetime as dt", "import dataclasses\n"),
     ],
