@@ -53,7 +53,7 @@ class Limits:
         if parts is None:
             known = re.sub(r"\(\?P<(\w+)>.*?\)| \?|\\", r"\1", " or ".join(stored_as))
             raise ValueError(
-                f"a {logical_type} cannot be stored as {quoted(physical_type)}: "
+                f"the type {logical_type} cannot be stored as {quoted(physical_type)}: "
                 f"physicalType must be {known}"
             )
         found = {name: int(digits) for name, digits in parts.groupdict().items()}

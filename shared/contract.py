@@ -382,16 +382,19 @@ class Column(Model):
 
     def _format_and_token_problems(self) -> Iterator[str]:
         if self.type.formats and not self.formats:
-            yield f"a {self.logical_type} needs 'formats': add them, because none is guessed"
+            yield f"the type {self.logical_type} needs 'formats': add them, because none is guessed"
         if self.formats and not self.type.formats:
-            yield f"a {self.logical_type} cannot have 'formats': remove them"
+            yield f"the type {self.logical_type} cannot have 'formats': remove them"
         if self.type.formats == "days":
             yield from self._time_problems()
         tokens = (self.true_tokens, self.false_tokens)
         if self.type.has_tokens and not all(tokens):
-            yield f"a {self.logical_type} needs 'trueTokens' and 'falseTokens': add both"
+            yield f"the type {self.logical_type} needs 'trueTokens' and 'falseTokens': add both"
         if any(tokens) and not self.type.has_tokens:
-            yield (f"a {self.logical_type} cannot have 'trueTokens' and 'falseTokens': remove them")
+            yield (
+                f"the type {self.logical_type} cannot have 'trueTokens' and 'falseTokens': "
+                "remove them"
+            )
         if both := set(self.true_tokens) & set(self.false_tokens):
             yield f"{sorted(both)} cannot mean both true and false: remove them from one list"
 
@@ -425,8 +428,8 @@ class Column(Model):
         for rule in self.rules:
             if rule.kind not in self.type.rules:
                 yield (
-                    f"the rule {rule.name} ({rule.kind}) does not apply to a {self.logical_type}: "
-                    "remove it"
+                    f"the rule {rule.name} ({rule.kind}) does not apply to the type "
+                    f"{self.logical_type}: remove it"
                 )
             elif isinstance(rule, Range):
                 yield from self._bound_problems(rule)
@@ -441,8 +444,8 @@ class Column(Model):
         wrong = [bound for bound in bounds if type(bound) not in self.type.bounds]
         for bound in wrong:
             yield (
-                f"the rule {rule.name} compares a {self.logical_type} with {bound}, which has "
-                f"another type: write a {self.logical_type}"
+                f"the rule {rule.name} compares the type {self.logical_type} with {bound}, which "
+                f"has another type: write a value of type {self.logical_type}"
             )
         if not wrong:
             yield from _order_problems(

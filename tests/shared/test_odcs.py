@@ -250,7 +250,7 @@ REFUSED: list[tuple[Change, str]] = [
     (column("name", physicalType=None), "column 'name': physicalType: Field required: add it"),
     (
         column("name", physicalType="text); drop table source; --"),
-        "column 'name': a string cannot be stored as 'text); drop table source; --': "
+        "column 'name': the type string cannot be stored as 'text); drop table source; --': "
         "physicalType must be text or varchar(length)",
     ),
     (
@@ -290,10 +290,10 @@ REFUSED: list[tuple[Change, str]] = [
         column("amount", logicalTypeOptions={"multipleOf": 2}),
         "column 'amount': unknown logicalTypeOptions ['multipleOf']",
     ),
-    (custom(of="day"), "column 'day': a date needs 'formats': add them"),
+    (custom(of="day"), "column 'day': the type date needs 'formats': add them"),
     (
         custom(of="name", formats=[{"pattern": "yyyy-MM-dd"}]),
-        "column 'name': a string cannot have 'formats': remove them",
+        "column 'name': the type string cannot have 'formats': remove them",
     ),
     (
         custom(of="day", formats=[{"patern": "yyyy"}]),
@@ -306,11 +306,11 @@ REFUSED: list[tuple[Change, str]] = [
     ),
     (
         custom(of="paid", trueTokens=["yes"]),
-        "column 'paid': a boolean needs 'trueTokens' and 'falseTokens'",
+        "column 'paid': the type boolean needs 'trueTokens' and 'falseTokens'",
     ),
     (
         custom(of="name", trueTokens=["yes"]),
-        "column 'name': a string cannot have 'trueTokens' and 'falseTokens'",
+        "column 'name': the type string cannot have 'trueTokens' and 'falseTokens'",
     ),
     (
         custom(of="paid", trueTokens=["yes", "x"], falseTokens=["no", "x"]),
@@ -384,7 +384,7 @@ REFUSED: list[tuple[Change, str]] = [
         "column 'amount': the rule 'q': threshold.unit: Input should be 'rows' or 'percent'",
     ),
     *(
-        (change, f"column {name!r}: the rule q ({kind}) does not apply to a {logical_type}")
+        (change, f"column {name!r}: the rule q ({kind}) does not apply to the type {logical_type}")
         for name, logical_type, kind, change in (
             ("amount", "number", "length", quality("amount", arguments={"minLength": 1})),
             ("amount", "number", "pattern", quality("amount", arguments={"pattern": "1"})),
@@ -396,11 +396,11 @@ REFUSED: list[tuple[Change, str]] = [
     ),
     (
         quality("day", arguments={"minimum": 2020}),
-        "column 'day': the rule q compares a date with 2020, which has another type",
+        "column 'day': the rule q compares the type date with 2020, which has another type",
     ),
     (
         quality("amount", arguments={"minimum": "2020-01-01"}),
-        "column 'amount': the rule q compares a number with 2020-01-01, which has another type",
+        "column 'amount': the rule q compares the type number with 2020-01-01, which has another",
     ),
     (
         quality("name", name="unique", arguments={"validValues": ["a"]}),
@@ -528,14 +528,14 @@ def test_contract_reports_all_problems_at_once(tmp_path: Path) -> None:
         "at $.slaProperties[3]: 'value' is a required property: add it",
         "column 'day': the pipeline does not support primaryKey: remove it",
         "column 'day': unknown customProperties ['format']: ",
-        "column 'day': a date needs 'formats': add them",
+        "column 'day': the type date needs 'formats': add them",
         "column 'paid': a quality has no name: add one, because rejected rows refer to it",
         "column 'paid': the quality 'a' has the severity 'info': use error or warning",
         "column 'paid': the quality 'a' has no supported limit: write mustBe: 0",
         "column 'paid': the quality 'b' has unknown arguments ['maxLenght']: ",
         "column 'paid': ['ja'] cannot mean both true and false: remove them from one",
-        "column 'paid': a boolean cannot be stored as 'text': physicalType must be boolean",
-        "column 'paid': the rule c (range) does not apply to a boolean: remove it",
+        "column 'paid': the type boolean cannot be stored as 'text': physicalType must be boolean",
+        "column 'paid': the rule c (range) does not apply to the type boolean: remove it",
         "the quality 'q' of the table is not supported: use the metric rowCount",
         "slaProperties: ['unit'] of timeOfAvailability are not supported: remove them",
         "slaProperties: latency is 1 with the unit None: write a whole number of days",
