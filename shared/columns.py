@@ -1,6 +1,7 @@
-"""The types of columns, each defined once, and the kinds of rules that each of them takes.
+"""Logical types of columns, and the kinds of rules that apply to each.
 
-There is no Arrow here, because the API's image has none: `functions.transform.casts` has that part.
+This module must not import Arrow, because the API's image does not contain it.
+`functions.transform.casts` defines the Arrow types.
 """
 
 import datetime as dt
@@ -19,36 +20,40 @@ _OfTexts = Literal["length", "pattern", "allowed"]
 _OfAmounts = Literal["range"]
 _OfTimes = Literal["range", "not_in_future"]
 RuleKind = Literal[_OfAny, _OfTexts, _OfAmounts, _OfTimes]
-"""The kinds of rules, by the types that take them: mypy refuses a rule of any other kind."""
+"""Kinds of rules, grouped by the types they apply to, so that mypy checks them."""
 
 MAX_DIGITS = 38
-"""Digits of the widest number that a Parquet part keeps exactly."""
+"""Maximum digits of a number that Parquet stores exactly."""
 _MAX_LENGTH = 10_485_760
 """https://www.postgresql.org/docs/17/datatype-character.html"""
 _NUMBER = re.compile(r"-?[0-9]{1,38}(\.[0-9]{1,38})?")
-_WIDEST = len("0001-01-01T00:00:00.000000Z")  # of values that are neither text nor number
+_WIDEST = len("0001-01-01T00:00:00.000000Z")  # of values other than texts and numbers
 TEXT = {"type": "string", "minLength": 1, "pattern": "^[^\\u0000]+$"}
-"""The JSON schema of what `plain_text` takes."""
+"""JSON schema of the texts that `plain_text` accepts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What PostgreSQL keeps of a column."""
+    """Limits of a column's PostgreSQL type."""
 
-    least_bytes: int  # of a value in a row, such as 0 or an empty text; none if it is missing
-    length: int | None = None  # characters of a string at most; None if there is no such limit
-    precision: int = 0  # digits of a number in all
-    scale: int = 0  # digits of a number after the point
+    least_bytes: int  # minimum size in a row of a value that is not NULL
+    length: int | None = None  # maximum characters of a string; None if unlimited
+    precision: int = 0  # total digits of a number
+    scale: int = 0  # digits of a number after the decimal point
 
     @classmethod
     def of(cls, logical_type: LogicalType, physical_type: str) -> Self:
-        """Return those of a column; a ValueError says why PostgreSQL cannot keep it so."""
-        kept_as = TYPES[logical_type].kept_as
-        parts = next(filter(None, (re.fullmatch(each, physical_type) for each in kept_as)), None)
+        """Return the limits of a column.
+
+        Raises:
+            ValueError: PostgreSQL cannot store the logical type as this physical type.
+        """
+        stored_as = TYPES[logical_type].stored_as
+        parts = next(filter(None, (re.fullmatch(each, physical_type) for each in stored_as)), None)
         if parts is None:
-            known = re.sub(r"\(\?P<(\w+)>.*?\)| \?|\\", r"\1", " or ".join(kept_as))
+            known = re.sub(r"\(\?P<(\w+)>.*?\)| \?|\\", r"\1", " or ".join(stored_as))
             raise ValueError(
-                f"a {logical_type} cannot be kept as {quoted(physical_type)}; "
+                f"the type {logical_type} cannot be stored as {quoted(physical_type)}: "
                 f"physicalType must be {known}"
             )
         found = {name: int(digits) for name, digits in parts.groupdict().items()}
@@ -56,21 +61,21 @@ class Limits:
             raise ValueError(f"{physical_type} must have 1 to {_MAX_LENGTH:,} characters")
         if not max(1, found.get("scale", 0)) <= found.get("precision", 1) <= MAX_DIGITS:
             raise ValueError(
-                f"{physical_type} must have 1 to {MAX_DIGITS} digits, "
-                "and no more of them after the point than in all"
+                f"{physical_type} must have a precision of 1 to {MAX_DIGITS} digits, "
+                "and a scale of at most its precision"
             )
-        return cls(kept_as[parts.re.pattern], **found)
+        return cls(stored_as[parts.re.pattern], **found)
 
     @property
     def integers(self) -> range:
-        """The integers that PostgreSQL keeps."""
+        """The integers that the column can store."""
         bound = 1 << (8 * self.least_bytes - 1)
         return range(-bound, bound)
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """How callers of the API ask for a value: what reads it, and what its schema adds."""
+    """Query parameter of the API: its parser, and additions to its JSON schema."""
 
     read: Callable[[Limits, Any], Any]
     schema: Callable[[Limits], Mapping[str, Any]]
@@ -78,31 +83,31 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnType:
-    """What the columns of a logical type have in common."""
+    """Properties that all columns of a logical type share."""
 
-    kept_as: Mapping[str, int]  # patterns of PostgreSQL's types, and `Limits.least_bytes` of each
+    stored_as: Mapping[str, int]  # `Limits.least_bytes` by pattern of the PostgreSQL type
     rules: tuple[RuleKind, ...]
-    bounds: tuple[type, ...] = ()  # of the rule `range`
+    bounds: tuple[type, ...] = ()  # types of the bounds of a `range` rule
     formats: Literal["days", "instants"] | None = None  # what the contract's formats describe
-    has_tokens: bool = False  # whether the contract says which texts mean true and false
-    shown_as: str  # PostgreSQL writes the texts itself, so that no digit is lost on the way
-    # Not the column's own type: a cast to that may cut or round, and so skip or repeat rows.
-    compared_as: str | None  # None if the API cannot order rows by it
-    schema: Mapping[str, Any]  # JSON schema of a value in an answer, if it is not missing
-    width: int  # bytes in an answer at most, but for a text's characters and a number's digits
-    is_shown: Callable[[Limits, Any], bool]  # whether an answer may hold a value; or a ValueError
-    parameter: Parameter | None = None  # None if the API cannot look rows up by it
-    is_text: bool = False  # whether it has a collation, and may be asked for by its beginning
-    is_summed: bool = False  # whether the API can sum it up
+    has_tokens: bool = False  # whether the contract lists texts for true and false
+    shown_as: str  # SQL of a value in an answer; PostgreSQL formats it without losing digits
+    # Not the column's own type, because a cast to it may truncate or round, and so skip rows.
+    compared_as: str | None  # PostgreSQL type for ordering; None if the API cannot order by it
+    schema: Mapping[str, Any]  # JSON schema of a value in an answer that is not missing
+    width: int  # maximum bytes in an answer, without a text's characters and a number's digits
+    is_shown: Callable[[Limits, Any], bool]  # whether a value may be in an answer; or a ValueError
+    parameter: Parameter | None = None  # None if the API cannot look up rows by it
+    is_text: bool = False  # whether it has a collation, and the API can filter by prefix
+    is_summed: bool = False  # whether the API can sum it
 
     def __post_init__(self) -> None:
-        """Refuse a parameter for what the API's statements do not show as it is, or order by."""
+        """Refuse a parameter that the API's statements cannot compare or show unchanged."""
         if self.parameter is not None and (self.shown_as != "{}" or self.compared_as is None):
-            raise ValueError("a type with a parameter must be shown as it is, and compared")
+            raise ValueError("a type with a parameter needs shown_as='{}' and a compared_as")
 
 
 def comparable(value: Any) -> Any:
-    """Return what values and bounds are ordered by: a day begins at midnight in UTC."""
+    """Return a value by which values and bounds are ordered: for a day, midnight in UTC."""
     if isinstance(value, dt.datetime):
         return value if value.tzinfo else value.replace(tzinfo=dt.UTC)
     if isinstance(value, dt.date):
@@ -111,7 +116,7 @@ def comparable(value: Any) -> Any:
 
 
 def whole_number(text: Any, numbers: range) -> int:
-    """Return which of `numbers` a caller's text is; a ValueError says that it is none."""
+    """Parse a parameter that must be one of `numbers`; raise a ValueError otherwise."""
     if not isinstance(text, str) or not re.fullmatch("-?[0-9]{1,19}", text):
         raise ValueError(f"must be one whole number from {numbers[0]} to {numbers[-1]}")
     if int(text) not in numbers:
@@ -120,18 +125,18 @@ def whole_number(text: Any, numbers: range) -> int:
 
 
 def plain_text(text: Any) -> str:
-    """Return a caller's text; a ValueError says that PostgreSQL cannot hold it."""
+    """Return the text of a parameter; raise a ValueError if PostgreSQL cannot store it."""
     if not isinstance(text, str):
-        raise ValueError("is there more than once")  # noqa: TRY004 - pydantic takes this one
+        raise ValueError("occurs more than once")  # noqa: TRY004 - pydantic handles ValueError
     if not is_storable(text):
-        raise ValueError("is no text in UTF-8 without NUL")
+        raise ValueError("is not UTF-8 text without NUL")
     if not text:
         raise ValueError("is empty")
     return text
 
 
 def is_day(value: Any) -> bool:
-    """Tell whether a value is a date, as an answer shows it; or raise a ValueError."""
+    """Return whether a value is an ISO date; it may also raise a ValueError."""
     return isinstance(value, str) and dt.date.fromisoformat(value).isoformat() == value
 
 
@@ -143,7 +148,7 @@ def _is_instant(value: Any) -> bool:
 
 _TYPES: dict[LogicalType, ColumnType] = {
     "string": ColumnType(
-        kept_as={"text": 1, r"varchar\((?P<length>[0-9]{1,20})\)": 1},
+        stored_as={"text": 1, r"varchar\((?P<length>[0-9]{1,20})\)": 1},
         rules=get_args(Literal[_OfAny, _OfTexts]),
         shown_as="{}",
         compared_as="text",
@@ -154,14 +159,14 @@ _TYPES: dict[LogicalType, ColumnType] = {
         is_text=True,
     ),
     "integer": ColumnType(
-        kept_as={"smallint": 2, "integer": 4, "bigint": 8},
+        stored_as={"smallint": 2, "integer": 4, "bigint": 8},
         rules=get_args(Literal[_OfAny, _OfAmounts]),
         bounds=(Decimal,),
         shown_as="{}",
         compared_as="bigint",
         schema={"type": "integer"},
         width=_WIDEST,
-        # No isinstance: a JSON `true` is an int to Python, but none to PostgreSQL.
+        # Not isinstance, because a JSON `true` is an int in Python but not in PostgreSQL.
         is_shown=lambda limits, value: type(value) is int and value in limits.integers,
         parameter=Parameter(
             lambda limits, text: whole_number(text, limits.integers),
@@ -170,7 +175,7 @@ _TYPES: dict[LogicalType, ColumnType] = {
         is_summed=True,
     ),
     "number": ColumnType(
-        kept_as={r"numeric\((?P<precision>[0-9]{1,9}), ?(?P<scale>[0-9]{1,9})\)": 3},
+        stored_as={r"numeric\((?P<precision>[0-9]{1,9}), ?(?P<scale>[0-9]{1,9})\)": 3},
         rules=get_args(Literal[_OfAny, _OfAmounts]),
         bounds=(Decimal,),
         shown_as="{}::text",
@@ -181,7 +186,7 @@ _TYPES: dict[LogicalType, ColumnType] = {
         is_summed=True,
     ),
     "boolean": ColumnType(
-        kept_as={"boolean": 1},
+        stored_as={"boolean": 1},
         rules=get_args(_OfAny),
         has_tokens=True,
         shown_as="{}",
@@ -191,7 +196,7 @@ _TYPES: dict[LogicalType, ColumnType] = {
         is_shown=lambda _, value: isinstance(value, bool),
     ),
     "date": ColumnType(
-        kept_as={"date": 4},
+        stored_as={"date": 4},
         rules=get_args(Literal[_OfAny, _OfTimes]),
         bounds=(dt.date,),
         formats="days",
@@ -202,7 +207,7 @@ _TYPES: dict[LogicalType, ColumnType] = {
         is_shown=lambda _, value: is_day(value),
     ),
     "timestamp": ColumnType(
-        kept_as={"timestamptz": 8},
+        stored_as={"timestamptz": 8},
         rules=get_args(Literal[_OfAny, _OfTimes]),
         bounds=(dt.date, dt.datetime),
         formats="instants",
@@ -214,4 +219,4 @@ _TYPES: dict[LogicalType, ColumnType] = {
     ),
 }
 TYPES = {name: _TYPES[name] for name in get_args(LogicalType)}
-"""The types by their names in a contract; where one is missing, this module cannot be imported."""
+"""The types by name. The import of this module fails if `_TYPES` lacks one."""

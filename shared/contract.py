@@ -1,7 +1,7 @@
-"""The contract of a table: what its files hold, what its rows must fulfil, what PostgreSQL keeps.
+"""Models of a table's contract: the form of its files, the rules for its rows, and its storage.
 
-One file `contracts/<table>.odcs.yaml` in the Open Data Contract Standard per table; `shared.odcs`
-reads it into these models. docs/contracts.md says what each part means to the people who write one.
+`shared.odcs` reads these models from a file `<table>.odcs.yaml` in the Open Data Contract Standard.
+docs/contracts.md describes each property for authors of contracts.
 """
 
 import codecs
@@ -34,52 +34,56 @@ _OWN_RELATIONS = {
     *("schema_version", "schema_version_id_seq", "schema_version_pkey"),
     *("replacement", "replacement_pkey"),
 }
-"""The pipeline's tables, with their indexes and sequences: PostgreSQL names all in one space."""
+"""The pipeline's tables, indexes and sequences, which share one namespace in PostgreSQL."""
 _OWN_COLUMNS = {"id", "line", "source_id", "source_line"}
 _SYSTEM_COLUMNS = {"cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"}
-"""Every table of PostgreSQL has them. https://www.postgresql.org/docs/17/ddl-system-columns.html"""
+"""Columns of every PostgreSQL table. https://www.postgresql.org/docs/17/ddl-system-columns.html"""
 _LOOKUP_PARAMETERS = {"by", "cursor", "from", "limit", "order", "prefix", "to"}
-"""The API's own words in a query. A key's name is one too (`/get?<key>=`)."""
+"""Query parameters of the API. The name of the key column is one too (`/get?<key>=`)."""
 _GROUP_PARAMETERS = _LOOKUP_PARAMETERS | {"key", "day", "month", "week"}
-"""A group's name stands beside `?key=`, and beside the periods by which rows are summed."""
-_ASKED_FOR = " or ".join(name for name, each in TYPES.items() if each.parameter)
-_SUMMED = " or ".join(name for name, each in TYPES.items() if each.is_summed)
-_UNORDERED = " or ".join(name for name, each in TYPES.items() if each.compared_as is None)
-_SUMMARY = {"group", "rows"}
+"""Further query parameters that a group's name must not collide with."""
+_KEY_TYPES = " or ".join(name for name, each in TYPES.items() if each.parameter)
+_MEASURE_TYPES = " or ".join(name for name, each in TYPES.items() if each.is_summed)
+_UNORDERED_TYPES = " or ".join(name for name, each in TYPES.items() if each.compared_as is None)
+_SUMMARY_FIELDS = {"group", "rows"}
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 Severity = Literal["error", "warning"]
 
 
-def _moment(value: object) -> object:
-    # A text of ten characters is a day; pydantic would take a longer one for a day too.
+def _date_or_datetime(value: object) -> object:
+    # Parsed here because pydantic would also read a timestamp at midnight as a date.
     if isinstance(value, str) and "-" in value[1:]:
         day = len(value) == len("2020-01-01")
         return dt.date.fromisoformat(value) if day else dt.datetime.fromisoformat(value)
     return value
 
 
-def _within(value: Decimal | dt.date | dt.datetime) -> Decimal | dt.date | dt.datetime:
-    # What Arrow can hold a value against, exactly.
+def _check_limits(value: Decimal | dt.date | dt.datetime) -> Decimal | dt.date | dt.datetime:
+    # Arrow compares values within these limits exactly.
     if isinstance(value, Decimal):
         exponent = value.as_tuple().exponent
         if value.adjusted() >= MAX_DIGITS or int(exponent) < -MAX_DIGITS:
             raise ValueError(
                 f"{quoted(str(value))} has more than {MAX_DIGITS} digits before or after the "
-                "decimal point"
+                "decimal point: write fewer"
             )
         return Decimal(int(value)) if int(exponent) > 0 else value
     if isinstance(value, dt.datetime):
         try:
             value.astimezone(dt.UTC)
         except OverflowError as error:
-            raise ValueError(f"{value} lies outside of the calendar in UTC") from error
+            raise ValueError(
+                f"{value} is outside the calendar (years 1 to 9999) in UTC: correct it"
+            ) from error
     return value
 
 
 Value = Annotated[
-    Decimal | dt.date | dt.datetime, BeforeValidator(_moment), AfterValidator(_within)
+    Decimal | dt.date | dt.datetime,
+    BeforeValidator(_date_or_datetime),
+    AfterValidator(_check_limits),
 ]
 
 
@@ -87,37 +91,37 @@ Value = Annotated[
 MAX_COLUMNS = 1_600 - len({"id", "source_id", "source_line"})
 _MAX_INDEX_COLUMNS = 32
 MAX_ROW_BYTES = 8_160
-"""What a page of 8 KiB has room for beside its header and the pointer to the row.
+"""Maximum size of a row: a page of 8 KiB less its header and the pointer to the row.
 
 https://www.postgresql.org/docs/17/storage-page-layout.html
 """
 _ROW_HEADER_BYTES = 24
-_OWN_BYTES = 8 + 4 + 4
+_OWN_BYTES = 8 + 4 + 4  # id, source_id, source_line
 
 _MAX_CHARACTERS = 2**31 - 1
-"""Arrow counts them so far."""
+"""Maximum length that Arrow can count."""
 
-_NO_ENCODINGS = {
+_UNSUPPORTED_ENCODINGS = {
     *("charmap", "idna", "mbcs", "oem", "palmos", "punycode"),
     *("raw-unicode-escape", "raw_unicode_escape", "undefined", "unicode-escape", "unicode_escape"),
 }
-"""What Python can encode text as, but no file is written in, or not on every machine.
+"""Python's text encodings that are not used for files, or exist on some platforms only.
 
 https://docs.python.org/3/library/codecs.html#python-specific-encodings
 """
 
 
 def repeated(names: Iterable[str]) -> list[str]:
-    """Return the names that are there more than once, sorted."""
+    """Return the names that occur more than once, sorted."""
     return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
 def _identifier(name: str) -> str:
-    # The names go into DDL, where no parameter can stand.
+    # The names become part of DDL statements, which take no parameters.
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name):
         raise ValueError(
-            f"{quoted(name)} is no plain lower-case PostgreSQL identifier: write up to 63 letters "
-            "a to z, digits and underscores, the first of them a letter"
+            f"{quoted(name)} is not a plain lower-case PostgreSQL identifier: use up to 63 letters "
+            "a to z, digits and underscores, and begin with a letter"
         )
     return name
 
@@ -125,35 +129,37 @@ def _identifier(name: str) -> str:
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (ZoneInfoNotFoundError, OSError, ValueError) as error:  # "Europe" is a folder of them
-        raise ValueError(f"{quoted(name)} is no time zone; one is Europe/Berlin") from error
+    except (ZoneInfoNotFoundError, OSError, ValueError) as error:  # "Europe" is a folder of zones
+        raise ValueError(
+            f"{quoted(name)} is not a time zone: use an IANA name, e.g. Europe/Berlin"
+        ) from error
     return name
 
 
 def _table(name: str) -> str:
     if not re.fullmatch(landing_key.TABLE, name):
         raise ValueError(
-            f"{quoted(name)} cannot stand in a landing key: a table's name has up to 48 lower-case "
-            "letters, digits and underscores, the first of them a letter"
+            f"{quoted(name)} is not a valid table name in a landing key: use up to 48 lower-case "
+            "letters, digits and underscores, and begin with a letter"
         )
     return name
 
 
 def _pattern(pattern: str) -> str:
     regex.check(pattern)
-    regex.check(regex.whole(pattern))  # `\Qa`, for instance, quotes what follows it
+    regex.check(regex.whole(pattern))  # e.g. `\Qa` quotes the text after it
     return pattern
 
 
 def _encoding(name: str) -> str:
     try:
         "".encode(name)
-        known = codecs.lookup(name).name not in _NO_ENCODINGS
-    except (LookupError, ValueError):  # ROT13 makes text of text; a name may hold a NUL
+        known = codecs.lookup(name).name not in _UNSUPPORTED_ENCODINGS
+    except (LookupError, ValueError):  # ROT13 encodes to text; a name may contain NUL
         known = False
     if not known:
         raise ValueError(
-            f"Python knows no encoding {quoted(name)} of files; some are utf-8, utf-16 and cp1252"
+            f"{quoted(name)} is not a text encoding of Python: use e.g. utf-8, utf-16 or cp1252"
         )
     return name
 
@@ -161,39 +167,35 @@ def _encoding(name: str) -> str:
 def _delimiter(text: str) -> str:
     if not (len(text) == 1 and text.isascii()) or text.isalnum() or text in '\0"\r\n':
         raise ValueError(
-            f"the delimiter must be one ASCII character, and neither a letter, a digit, a quote, "
-            f"a line end nor NUL, but it is {quoted(text)}"
+            f"{quoted(text)} is not a valid delimiter: use one ASCII character other than a "
+            "letter, digit, quote, line end or NUL"
         )
     return text
 
 
-def _disorder(minimum: Any, maximum: Any) -> Iterator[str]:
+def _order_problems(minimum: Any, maximum: Any) -> Iterator[str]:
     if minimum is not None and maximum is not None and minimum > maximum:
-        yield f"no value can be at least {minimum} and at most {maximum}: correct these bounds"
+        yield f"the minimum {minimum} is greater than the maximum {maximum}: correct these bounds"
 
 
 Identifier = Annotated[str, AfterValidator(_identifier)]
 Description = Annotated[str, AfterValidator(functools.partial(bounded, limit=1_000))]
-"""What people are told of a table or a column, cut where it is longer than anybody reads."""
+"""Description of a table or column for readers, cut after 1,000 characters."""
 Zone = Annotated[str, AfterValidator(_zone)]
 
 
-class Flaws(ValueError):
-    """What is wrong with a part, one text for each flaw."""
+class Problems(ValueError):
+    """Problems of a part of a contract, one text each."""
 
     @classmethod
     def check(cls, found: Iterable[str]) -> None:
-        """Raise all flaws that are found, if there is one.
-
-        Raises:
-            Flaws: there is one.
-        """
+        """Raise a `Problems` with all texts in `found`, if there are any."""
         if texts := [*found]:
             raise cls(*texts)
 
 
 class Model(BaseModel):
-    """Base of the models: immutable, and refuses what it does not know."""
+    """Base of the models: immutable, and without unknown fields."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True
@@ -201,10 +203,10 @@ class Model(BaseModel):
 
 
 class Format(Model):
-    """One way a date or timestamp may be written.
+    """Format of a date or timestamp.
 
-    `pattern` is Java's (`DateTimeFormatter`), `locale` the language of its month names, `timezone`
-    the zone that is meant where the column's is not.
+    `pattern` is one of Java's `DateTimeFormatter`. `locale` is the language of the month names.
+    `timezone` overrides the time zone of the column.
     """
 
     pattern: str = Field(max_length=200)
@@ -213,20 +215,20 @@ class Format(Model):
 
     @property
     def text_format(self) -> TextFormat:
-        """What reads texts of this format."""
+        """The parsed pattern, which reads texts of this format."""
         return text_format(self.pattern, self.locale)
 
     @model_validator(mode="after")
-    def _is_understood(self) -> Self:
+    def _is_supported(self) -> Self:
         text_format(self.pattern, self.locale)
         return self
 
 
 class Threshold(Model):
-    """How many rows may fail a rule before the file halts, also without hard testing.
+    """Number of rows that may fail a rule before the file halts, even without hard testing.
 
-    The file halts unless the failing rows, or their percentage of all rows read, are less than
-    `limit`, or equal to it where `inclusive`.
+    The failing rows, or their percentage of all rows read, must be less than `limit`. They may
+    equal it if the threshold is `inclusive`.
     """
 
     limit: Decimal
@@ -234,16 +236,15 @@ class Threshold(Model):
     inclusive: bool = False
 
     def is_kept(self, failed: int, rows: int) -> bool:
-        """Tell whether so many failed of so many rows are few enough."""
+        """Return whether `failed` of `rows` rows may fail."""
         share = Decimal(failed) if self.unit == "rows" else Decimal(100 * failed) / max(rows, 1)
         return share <= self.limit if self.inclusive else share < self.limit
 
     @model_validator(mode="after")
-    def _can_be_kept(self) -> Self:
+    def _can_be_met(self) -> Self:
         if not self.is_kept(0, 1):
             raise ValueError(
-                f"no file can have {self} that fail: it would always halt; say "
-                "mustBe 0, or let more of them fail"
+                f"the limit of {self} halts every file: write mustBe: 0 or a higher limit"
             )
         return self
 
@@ -253,7 +254,7 @@ class Threshold(Model):
 
 
 class Rule(Model):
-    """What a value must fulfil; `name` is what reports and rejects call it."""
+    """Check of a value; reports and rejected rows refer to it by `name`."""
 
     name: str
     kind: RuleKind
@@ -268,20 +269,20 @@ class Required(Rule):
 
 
 class Length(Rule):
-    """The text must have that many characters; a bound that is None is open."""
+    """The text must have this many characters; None means no bound."""
 
     kind: Literal["length"] = "length"
     minimum: int | None = Field(default=None, ge=0, le=_MAX_CHARACTERS)
     maximum: int | None = Field(default=None, ge=0, le=_MAX_CHARACTERS)
 
     @model_validator(mode="after")
-    def _can_be_kept(self) -> Self:
-        Flaws.check(_disorder(self.minimum, self.maximum))
+    def _can_be_met(self) -> Self:
+        Problems.check(_order_problems(self.minimum, self.maximum))
         return self
 
 
 class Range(Rule):
-    """The value must lie between two bounds, themselves allowed; one that is None is open."""
+    """The value must be within two inclusive bounds; None means no bound."""
 
     kind: Literal["range"] = "range"
     minimum: Value | None = None
@@ -296,7 +297,7 @@ class Pattern(Rule):
 
 
 class Allowed(Rule):
-    """The text must be one of these."""
+    """The text must be one of `values`."""
 
     kind: Literal["allowed"] = "allowed"
     values: tuple[str, ...] = Field(min_length=1)
@@ -309,7 +310,7 @@ class Unique(Rule):
 
 
 class NotInFuture(Rule):
-    """The date or instant must not lie after the moment of the test."""
+    """The date or timestamp must not be later than the time of the test."""
 
     kind: Literal["not_in_future"] = "not_in_future"
 
@@ -321,19 +322,19 @@ AnyRule = Annotated[
 
 
 class RowCount(Model):
-    """How many rows a file must hold, both bounds allowed; otherwise it halts."""
+    """Number of rows that a file must have, within two inclusive bounds; otherwise it halts."""
 
     name: str
     minimum: int | None = None
     maximum: int | None = None
 
     @model_validator(mode="after")
-    def _can_be_kept(self) -> Self:
-        Flaws.check(_disorder(self.minimum, self.maximum))
+    def _can_be_met(self) -> Self:
+        Problems.check(_order_problems(self.minimum, self.maximum))
         return self
 
     def is_kept(self, rows: int) -> bool:
-        """Tell whether a file of so many rows will do."""
+        """Return whether a file may have `rows` rows."""
         return (self.minimum or 0) <= rows and (self.maximum is None or rows <= self.maximum)
 
     def __str__(self) -> str:
@@ -347,7 +348,7 @@ class RowCount(Model):
 
 
 class Column(Model):
-    """One column: `name` in the file's header, `physical_name` in PostgreSQL."""
+    """Column with the name `name` in the file's header and `physical_name` in PostgreSQL."""
 
     name: str
     physical_name: Identifier
@@ -364,103 +365,105 @@ class Column(Model):
 
     @property
     def type(self) -> ColumnType:
-        """What it has in common with all columns of its logical type."""
+        """The properties that all columns of this logical type share."""
         return TYPES[self.logical_type]
 
     @property
     def limits(self) -> Limits:
-        """What PostgreSQL keeps of it."""
+        """The limits of the column's PostgreSQL type."""
         return Limits.of(self.logical_type, self.physical_type)
 
     @model_validator(mode="after")
-    def _is_whole(self) -> Self:
-        Flaws.check([*self._flaws(), *self._flaws_of_type(), *self._flaws_of_rules()])
+    def _is_valid(self) -> Self:
+        Problems.check(
+            [*self._format_and_token_problems(), *self._type_problems(), *self._rule_problems()]
+        )
         return self
 
-    def _flaws(self) -> Iterator[str]:
-        if bool(self.type.formats) != bool(self.formats):
-            yield (
-                f"a {self.logical_type} "
-                + (
-                    "needs 'formats': none is guessed"
-                    if self.type.formats
-                    else "has no 'formats': remove it"
-                )
-            )
+    def _format_and_token_problems(self) -> Iterator[str]:
+        if self.type.formats and not self.formats:
+            yield f"the type {self.logical_type} needs 'formats': add them, because none is guessed"
+        if self.formats and not self.type.formats:
+            yield f"the type {self.logical_type} cannot have 'formats': remove them"
         if self.type.formats == "days":
-            yield from self._times_of_dates()
+            yield from self._time_problems()
         tokens = (self.true_tokens, self.false_tokens)
-        if not (all(tokens) if self.type.has_tokens else not any(tokens)):
+        if self.type.has_tokens and not all(tokens):
+            yield f"the type {self.logical_type} needs 'trueTokens' and 'falseTokens': add both"
+        if any(tokens) and not self.type.has_tokens:
             yield (
-                f"a {self.logical_type} "
-                + ("needs" if self.type.has_tokens else "has no")
-                + " 'trueTokens' and 'falseTokens': "
-                + ("add both" if self.type.has_tokens else "remove them")
+                f"the type {self.logical_type} cannot have 'trueTokens' and 'falseTokens': "
+                "remove them"
             )
         if both := set(self.true_tokens) & set(self.false_tokens):
-            yield f"{sorted(both)} cannot mean true and false: leave it out of one"
+            yield f"{sorted(both)} cannot mean both true and false: remove them from one list"
 
-    def _times_of_dates(self) -> Iterator[str]:
+    def _time_problems(self) -> Iterator[str]:
         for each in self.formats:
             if times := each.text_format.times:
                 yield (
-                    f"date format {quoted(each.pattern)} names {times}: a date has no time, a "
-                    "timestamp has"
+                    f"the date format {quoted(each.pattern)} has the times {times}: remove them, "
+                    "or make the column a timestamp"
                 )
 
-    def _flaws_of_type(self) -> Iterator[str]:
+    def _type_problems(self) -> Iterator[str]:
         try:
             length = self.limits.length
         except ValueError as error:
             yield str(error)
             return
-        # Otherwise a text could pass every rule and break the COPY of all other rows.
+        # Without this rule, a text could pass every check and fail the COPY of all other rows.
         limits = [
             rule.maximum
             for rule in self.rules
             if isinstance(rule, Length) and rule.severity == "error" and rule.maximum is not None
         ]
         if length is not None and (not limits or min(limits) > length):
-            yield f"{self.physical_type} needs a logicalTypeOptions.maxLength of at most {length}"
+            yield (
+                f"{self.physical_type} needs a logicalTypeOptions.maxLength of at most {length}: "
+                "add or lower it"
+            )
 
-    def _flaws_of_rules(self) -> Iterator[str]:
+    def _rule_problems(self) -> Iterator[str]:
         for rule in self.rules:
             if rule.kind not in self.type.rules:
                 yield (
-                    f"the rule {rule.name} ({rule.kind}) says nothing of a {self.logical_type}: "
-                    "remove it"
+                    f"the rule {rule.name} ({rule.kind}) does not apply to the type "
+                    f"{self.logical_type}: remove it"
                 )
             elif isinstance(rule, Range):
-                yield from self._flaws_of_bounds(rule)
+                yield from self._bound_problems(rule)
         if names := repeated(rule.name for rule in self.rules):
             yield (
-                f"rules {names} are there more than once; rejects refer to a rule by its name: "
-                "give each a name of its own"
+                f"rules {names} occur more than once, but rejected rows refer to a rule by name: "
+                "give each rule its own name"
             )
 
-    def _flaws_of_bounds(self, rule: Range) -> Iterator[str]:
+    def _bound_problems(self, rule: Range) -> Iterator[str]:
         bounds = [bound for bound in (rule.minimum, rule.maximum) if bound is not None]
         wrong = [bound for bound in bounds if type(bound) not in self.type.bounds]
         for bound in wrong:
             yield (
-                f"the rule {rule.name} holds a {self.logical_type} against {bound}, which is none: "
-                f"write a {self.logical_type}"
+                f"the rule {rule.name} compares the type {self.logical_type} with {bound}, which "
+                f"has another type: write a value of type {self.logical_type}"
             )
         if not wrong:
-            yield from _disorder(*(comparable(bound) for bound in (rule.minimum, rule.maximum)))
+            yield from _order_problems(
+                *(comparable(bound) for bound in (rule.minimum, rule.maximum))
+            )
 
 
 class HeaderPolicy(Model):
-    """What the first line may be: columns in `any` order or the `contract`'s; others or none."""
+    """Policy for the header: the order of the columns, and whether unknown ones are ignored."""
 
     order: Literal["any", "contract"] = "any"
     unknown: Literal["refuse", "ignore"] = "refuse"
 
 
 class Lookup(Model):
-    """What the API shows of the table: `fields`, of rows with a `key`, in the order of `order`.
+    """Lookup in the API: returns `fields` of the rows with a given `key`, ordered by `order`.
 
-    Rows can be filtered and summed by their `group`; what is summed is their `measure`.
+    Rows can be filtered by `group`, and their `measure` can be summed by `group`.
     """
 
     key: str
@@ -471,22 +474,22 @@ class Lookup(Model):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of all columns that the look-up stands on."""
+        """The names of all columns that the lookup uses."""
         named = (self.key, self.order, *self.fields, self.group, self.measure)
         return tuple(name for name in named if name is not None)
 
 
 def _time(value: object) -> object:
-    # Nothing else: pydantic would take 900 for a quarter of an hour after midnight.
+    # Only this form, because pydantic would read 900 as 00:15.
     if not isinstance(value, str) or not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
-        raise ValueError(f'{value!r} is no time of day such as "09:00", in quotes')
+        raise ValueError(f'{value!r} is not a time of day: write e.g. "09:00", in quotes')
     return value
 
 
 class ServiceLevel(Model):
-    """By when the file of a day is loaded, every day or on some: by `time`, `latency` days later.
+    """Deadline for the files of the `weekdays`: `time`, `latency` days after the day of the file.
 
-    `time` is local, in the contract's zone.
+    `time` is local time in the contract's time zone.
     """
 
     time: Annotated[dt.time, BeforeValidator(_time)]
@@ -495,7 +498,7 @@ class ServiceLevel(Model):
 
 
 class Contract(Model):
-    """A table's contract, as far as this pipeline acts on it."""
+    """Contract of a table: the parts of ODCS that the pipeline supports."""
 
     table: Annotated[str, AfterValidator(_table)]
     relation: Identifier
@@ -516,7 +519,7 @@ class Contract(Model):
 
     @property
     def header(self) -> tuple[str, ...]:
-        """The column names in the order of the contract."""
+        """The column names in the file's header, in the order of the contract."""
         return tuple(column.name for column in self.columns)
 
     @property
@@ -533,20 +536,20 @@ class Contract(Model):
         return {column.name: column for column in self.columns}[name]
 
     def deadline(self, day: dt.date) -> dt.datetime | None:
-        """Return the instant by which a day's file is loaded; None if no such file is promised."""
+        """Return the deadline in UTC for the file of a day; None if none is due for that day."""
         if self.sla is None or _WEEKDAYS[day.weekday()] not in self.sla.weekdays:
             return None
         local = dt.datetime.combine(
             day + dt.timedelta(days=self.sla.latency), self.sla.time, ZoneInfo(self.timezone)
         )
-        # A clock change repeats an hour or leaves one out: nobody is late before the later of both.
+        # A clock change repeats or skips an hour; the later of the two readings is the deadline.
         return max(local.replace(fold=fold).astimezone(dt.UTC) for fold in (0, 1))
 
     def due(self, since: dt.datetime, until: dt.datetime) -> dict[dt.date, dt.datetime]:
-        """Return the days whose deadlines lie after `since` and not after `until`, with these."""
+        """Return the days whose deadlines are in (`since`, `until`], with their deadlines."""
         if self.sla is None:
             return {}
-        # A zone is up to a day away from UTC.
+        # A time zone differs from UTC by up to a day.
         first = since.astimezone(dt.UTC).date() - dt.timedelta(days=self.sla.latency + 1)
         last = until.astimezone(dt.UTC).date() + dt.timedelta(days=1)
         days = [first + dt.timedelta(days=n) for n in range((last - first).days + 1)]
@@ -554,61 +557,64 @@ class Contract(Model):
         return {day: by for day, by in deadlines if by is not None and since < by <= until}
 
     @model_validator(mode="after")
-    def _is_sound(self) -> Self:
-        Flaws.check([*self._misfits(), *self._contradictions(), *self._flaws_of_lookup()])
+    def _is_valid(self) -> Self:
+        Problems.check(
+            [*self._storage_problems(), *self._name_problems(), *self._lookup_problems()]
+        )
         return self
 
-    def _misfits(self) -> Iterator[str]:
-        """Say what PostgreSQL cannot keep."""
+    def _storage_problems(self) -> Iterator[str]:
+        """Yield what PostgreSQL cannot store."""
         if self.relation in _OWN_RELATIONS:
-            yield f"the table {self.relation} is the pipeline's own: choose another"
+            yield f"the table {self.relation} is reserved for the pipeline: choose another name"
         if self.relation.startswith("pg_"):
             yield (
-                f"the table {self.relation} would be hidden behind PostgreSQL's own: choose a "
-                "physicalName that does not begin with pg_"
+                f"the table {self.relation} could be hidden by a system table of PostgreSQL: "
+                "choose a physicalName that does not begin with pg_"
             )
         for owner, columns in (("the pipeline", _OWN_COLUMNS), ("PostgreSQL", _SYSTEM_COLUMNS)):
             if taken := columns.intersection(self.physical_names):
-                yield f"columns {sorted(taken)} are {owner}'s own: give them another physicalName"
+                yield (
+                    f"columns {sorted(taken)} are reserved for {owner}: choose another physicalName"
+                )
         least = _ROW_HEADER_BYTES + _OWN_BYTES
         least += sum(column.limits.least_bytes for column in self.columns if column.required)
         if least > MAX_ROW_BYTES:
             yield (
-                f"the required columns alone make a row of at least {least:,} bytes, and "
-                f"PostgreSQL keeps {MAX_ROW_BYTES:,} of a row in a page: require fewer, or split "
-                "the table"
+                f"the required columns alone need {least:,} bytes per row, but a PostgreSQL page "
+                f"has {MAX_ROW_BYTES:,}: require fewer columns, or split the table"
             )
         for index in self.indexes:
             if len(index) > _MAX_INDEX_COLUMNS:
                 yield (
-                    f"the index that begins with {quoted(index[0])} has {len(index)} columns; "
-                    f"PostgreSQL takes {_MAX_INDEX_COLUMNS}: leave some out"
+                    f"the index that begins with {quoted(index[0])} has {len(index)} columns, but "
+                    f"PostgreSQL allows {_MAX_INDEX_COLUMNS}: remove some"
                 )
 
-    def _contradictions(self) -> Iterator[str]:
+    def _name_problems(self) -> Iterator[str]:
         for names in (self.header, self.physical_names):
             if twice := repeated(names):
                 yield (
-                    f"columns {twice} are there more than once: give each a name and a "
-                    "physicalName of its own"
+                    f"columns {twice} occur more than once: give each its own name and physicalName"
                 )
         named = [("an index", index) for index in self.indexes]
-        named += [("lookup", self.lookup.columns)] if self.lookup else []
+        named += [("the lookup", self.lookup.columns)] if self.lookup else []
         known = set(self.header)
         for what, names in named:
             if unknown := set(names) - known:
                 yield (
-                    f"{what} names {sorted(unknown)}, which are no columns: use names of the header"
+                    f"{what} names {sorted(unknown)}, which are not columns: use names of the "
+                    "header"
                 )
         for column in self.columns:
             tokens = {*column.true_tokens, *column.false_tokens}
             if both := tokens.intersection(self.null_tokens):
                 yield (
-                    f"column {quoted(column.name)}: {sorted(both)} cannot mean missing, and true "
-                    "or false: leave it out of nullTokens, or of the column's tokens"
+                    f"column {quoted(column.name)}: {sorted(both)} cannot mean both missing and "
+                    "true or false: remove them from nullTokens or from the column's tokens"
                 )
 
-    def _flaws_of_lookup(self) -> Iterator[str]:
+    def _lookup_problems(self) -> Iterator[str]:
         if self.lookup is None or not {*self.lookup.columns}.issubset(self.header):
             return
         order = self.column(self.lookup.order)
@@ -618,19 +624,19 @@ class Contract(Model):
                 continue
             if self.column(name).type.parameter is None or name in taken:
                 yield (
-                    f"the lookup's {role} {name} must be of type {_ASKED_FOR}, "
-                    f"and not be called as one of the API's own words {sorted(taken)}"
+                    f"the lookup's {role} {name} must be of type {_KEY_TYPES}, and its name must "
+                    f"not be a query parameter of the API: {sorted(taken)}"
                 )
         if self.lookup.measure is not None:
             measure = self.column(self.lookup.measure)
-            if not measure.type.is_summed or measure.name in _SUMMARY:
+            if not measure.type.is_summed or measure.name in _SUMMARY_FIELDS:
                 yield (
-                    f"the lookup's measure {measure.name} must be of type {_SUMMED}, "
-                    f"and not be called as what stands beside it in a summary: {sorted(_SUMMARY)}"
+                    f"the lookup's measure {measure.name} must be of type {_MEASURE_TYPES}, and "
+                    f"its name must not be another field of a summary: {sorted(_SUMMARY_FIELDS)}"
                 )
         if not order.required or order.type.compared_as is None:
-            # A page begins after the last row of the one before: after nothing, nothing comes.
+            # A page begins after the `order` of the last row, so that value must not be missing.
             yield (
-                f"the lookup's order {order.name} must be required, and not of type {_UNORDERED}: "
-                "otherwise its rows cannot be told page by page"
+                f"the lookup's order {order.name} must be required, and not of type "
+                f"{_UNORDERED_TYPES}, because the API pages by it"
             )

@@ -1,10 +1,9 @@
-"""The contract sets of a stack: the deployed one, and former ones that runs still use.
+"""Contract sets in the config bucket: the deployed one, and former ones that runs still use.
 
-Terraform writes the deployed set to `deployed/<SHA-256>.json` in the stack's bucket `config`, and
-replaces it when a contract changes. A run that began before goes on with the set that it began
-with: `migrate` copies each set to `kept/<SHA-256>.json`, both when it is deployed and again when
-it is replaced, and S3 deletes a copy after 30 days (terraform/storage.tf). That is longer than an
-execution can be redriven, which is 14 days:
+Terraform writes the deployed set to `deployed/<SHA-256>.json` and replaces it when a contract
+changes. A run keeps the set with which it began. For this, `migrate` copies each set to
+`kept/<SHA-256>.json` when it is deployed, and again when it is replaced. S3 deletes a copy after
+30 days (terraform/storage.tf), and an execution can be redriven for 14 days:
 https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html
 """
 
@@ -31,48 +30,48 @@ if TYPE_CHECKING:
 _DEPLOYED, _KEPT = "deployed/", "kept/"
 _NOT_THERE = {"403", "404", "AccessDenied", "NoSuchKey"}
 _DENIED = {"403", "AccessDenied"}
-"""S3 answers so to those who may not list the bucket, also of a key that is not there. And so it
-does for some seconds after a role was given its permission:
+"""Without s3:ListBucket, S3 also returns these for a missing key. IAM may need some seconds until
+a new permission takes effect, and S3 returns these until then:
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency"""
 
 
-# A function that cannot reach S3 must say so before it is stopped for taking too long.
+# Short timeouts, so that a function without access to S3 reports this before it times out.
 _CONFIG = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 3})
 
 
 def prefetch(settings: type[ContractSettings]) -> None:
-    """Read the deployed set when the module is imported; the call tries again if that fails.
+    """Read the deployed set during the import of a handler; ignore errors.
 
-    While Lambda initialises a function, a small one has more of a processor than later: people have
-    measured that, AWS does not document it.
+    The invocation reads it again after an error. Measurements show that a small function has more
+    CPU during its initialization, although AWS does not document this.
     """
     with contextlib.suppress(PipelineError, botocore.exceptions.BotoCoreError, ClientError):
         deployed(read(settings))
 
 
 def deployed(settings: ContractSettings) -> Contracts:
-    """Return the deployed contracts, and name their version in each line of the log from here on.
+    """Return the deployed contracts, and add their hash to all following log lines.
 
     Raises:
-        ContractsUnavailable: S3 did not answer, or does not let us read.
-        ContractsMissing: the set is not there, or is not the one that its name says.
+        ContractsUnavailable: S3 did not answer, or denied access.
+        ContractsMissing: the set is missing, or does not match the hash in its name.
     """
     return _contracts(settings.config_bucket, settings.contracts_hash)
 
 
 def of_run(settings: ContractSettings, run: Run) -> Contracts:
-    """Return the contracts that a run began with; the deployed ones if its input names none.
+    """Return the contracts with which a run began; the deployed ones if its input names none.
 
-    Raises: as `deployed` does.
+    Raises the same errors as `deployed`.
     """
     return _contracts(settings.config_bucket, run.contracts or settings.contracts_hash)
 
 
 def fetch(s3: "S3Client", bucket: str, digest: str) -> Contracts:
-    """Return a set of contracts by its SHA-256.
+    """Return the contract set with this SHA-256 from a config bucket.
 
-    Raises: as `deployed` does.
+    Raises the same errors as `deployed`.
     """
     refusals: list[str] = []
     error_type: type[PipelineError] = ContractsMissing
@@ -89,21 +88,21 @@ def fetch(s3: "S3Client", bucket: str, digest: str) -> Contracts:
             continue
         if hashlib.sha256(content).hexdigest() != digest:
             raise ContractsMissing(
-                f"s3://{bucket}/{key} does not hold the contracts that its name says: somebody "
-                f"has overwritten it. `aws s3 rm s3://{bucket}/{key}`, then `terraform apply`"
+                f"s3://{bucket}/{key} was overwritten: its SHA-256 does not match its name. Run "
+                f"`aws s3 rm s3://{bucket}/{key}`, then `terraform apply`"
             )
         return Contracts.unpacked(content)
     raise error_type(
-        f"the contracts {digest} are neither deployed nor kept in s3://{bucket}, or may not be "
-        f"read: {'; '.join(refusals)}. If they are the deployed ones, run `terraform apply`. A "
-        "former set is kept for 30 days: `tm replay` runs the ingestion with the deployed one"
+        f"cannot read the contracts {digest} from s3://{bucket}: {'; '.join(refusals)}. If they "
+        "are the deployed ones, run `terraform apply`. Former contracts are kept for 30 days: "
+        "`tm replay` runs the ingestion with the deployed ones"
     )
 
 
 def keep(bucket: str) -> None:
-    """Copy what is deployed in a bucket, so that runs may read it for 30 days more.
+    """Copy the deployed set of a config bucket, so that runs can read it for 30 more days.
 
-    While a set is being replaced, Terraform's former object is still there: it is copied too.
+    During a replacement, the former set still exists and is copied too.
 
     Raises:
         ContractsUnavailable: S3 did not answer.
@@ -112,7 +111,7 @@ def keep(bucket: str) -> None:
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=_DEPLOYED)
     with unavailable(f"s3://{bucket}/{_DEPLOYED}", ContractsUnavailable):
         for each in [each for page in pages for each in page.get("Contents", ())]:
-            # Not CopyObject: it copies the tags too, for which it needs two more permissions.
+            # Not CopyObject, which also copies tags and so needs two more permissions.
             content = _read(s3, bucket, each["Key"])
             key = _KEPT + each["Key"].removeprefix(_DEPLOYED)
             s3.put_object(Bucket=bucket, Key=key, Body=content, ContentType="application/json")

@@ -1,7 +1,7 @@
-"""The formats of dates and timestamps: from a contract's pattern to a regular expression of RE2.
+"""Formats of dates and timestamps, compiled from a contract's pattern to an RE2 expression.
 
-A pattern is one of Java's `DateTimeFormatter`, which is what ODCS names for dates. The names of
-months and half days are those of Unicode's CLDR, which Babel brings.
+A pattern has the syntax of Java's `DateTimeFormatter`, as ODCS specifies. The names of months and
+of AM and PM come from Unicode's CLDR, through Babel.
 https://docs.oracle.com/en/java/javase/21/docs/api/java.base/java/time/format/DateTimeFormatter.html
 """
 
@@ -24,7 +24,7 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 
-# Each pattern letter run, as RE2; the group's name says what the digits are.
+# The RE2 expression of each run of pattern letters.
 _NUMBERS = {
     "yyyy": r"(?P<year>\d{4})",
     "MM": r"(?P<month>\d{2})",
@@ -41,15 +41,15 @@ _NUMBERS = {
 _MONTH_WIDTHS = {"MMMM": "wide", "MMM": "abbreviated"}
 _TIME_GROUPS = {"hour", "half_day_hour", "half_day", "minute", "second", "fraction"}
 MAX_FRACTION_DIGITS = 6
-"""PostgreSQL keeps microseconds."""
+"""PostgreSQL stores microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextFormat:
-    """A format ready to read texts: `regex` has a group for each of `groups`.
+    """Compiled format: `regex` has a named group for each of `groups`.
 
-    `months` are the names that the group `month_name` matches, from January on; `half_days` those
-    of the group `half_day`, first the one before noon.
+    `months` are the texts of the group `month_name`, from January to December. `half_days` are the
+    texts of the group `half_day`, AM first.
     """
 
     regex: str
@@ -59,21 +59,20 @@ class TextFormat:
 
     @property
     def times(self) -> list[str]:
-        """The names of the groups that only a timestamp has."""
+        """The names of the groups that are parts of a time."""
         return sorted(self.groups & _TIME_GROUPS)
 
 
 @functools.cache
 def text_format(pattern: str, locale: str) -> TextFormat:
-    """Return what reads the texts of a pattern.
+    """Compile a pattern.
 
     Args:
-        pattern: Java's.
-        locale: by Unicode's name, such as `de` or `de_AT`.
+        pattern: in the syntax of Java's `DateTimeFormatter`.
+        locale: Unicode name of the locale, e.g. `de` or `de_AT`.
 
     Raises:
-        ValueError: this pipeline does not understand one of the two, or the pattern does not say
-            which day, or at which time of day, something is.
+        ValueError: the pattern or the locale is not supported, or the pattern is incomplete.
     """
     names = _locale(locale)
     tokens = list(_TOKEN.finditer(pattern))
@@ -91,7 +90,7 @@ def text_format(pattern: str, locale: str) -> TextFormat:
             elif token["fractions"]:
                 lengths = [len(run) for run in re.findall("S+", token["fractions"])]
                 if max(lengths) > MAX_FRACTION_DIGITS:
-                    raise _not_understood(pattern, token["fractions"])
+                    raise _unsupported(pattern, token["fractions"])
                 digits = "|".join(rf"\d{{{length}}}" for length in lengths)
                 yield rf"(?:\.(?P<fraction>{digits}))?"
             elif token["other"]:
@@ -103,7 +102,7 @@ def text_format(pattern: str, locale: str) -> TextFormat:
             elif letters == "a":
                 yield f"(?P<half_day>{'|'.join(map(re.escape, half_days))})"
             else:
-                raise _not_understood(pattern, token[0])
+                raise _unsupported(pattern, token[0])
 
     whole = rf"\A(?:{''.join(pieces())})\z"
     groups = re.findall(r"\(\?P<(\w+)>", whole)
@@ -116,24 +115,26 @@ def _locale(name: str) -> babel.Locale:
     try:
         return babel.Locale.parse(name)
     except (ValueError, babel.UnknownLocaleError):
-        raise ValueError(f"{quoted(name)} is no locale; one is de or de_AT") from None
+        raise ValueError(f"{quoted(name)} is not a locale: use e.g. de or de_AT") from None
 
 
 def _check(pattern: str, groups: list[str]) -> None:
     found = set(groups)
     months = found & {"month", "month_name"}
     if len(found) != len(groups) or not {"year", "day"} <= found or len(months) != 1:
-        raise ValueError(f"format {quoted(pattern)} must name year, month and day, each part once")
+        raise ValueError(
+            f"format {quoted(pattern)} must have year, month and day, and no part twice"
+        )
     twelve = found & {"half_day_hour", "half_day"}
     if len(twelve) == 1 or (twelve and "hour" in found):
         raise ValueError(
-            f"format {quoted(pattern)} must name the hour by H or HH, or by h or hh together with a"
+            f"format {quoted(pattern)} must have the hour as H or HH, or as h or hh together with a"
         )
 
 
-def _not_understood(pattern: str, part: str) -> ValueError:
+def _unsupported(pattern: str, part: str) -> ValueError:
     return ValueError(
-        f"format {quoted(pattern)}: {quoted(part)} is not among what this pipeline reads: "
+        f"format {quoted(pattern)}: {quoted(part)} is not supported: use "
         f"{', '.join([*_NUMBERS, *_MONTH_WIDTHS, 'a'])}, 'text', and optional fractions of up to "
         f"{MAX_FRACTION_DIGITS} digits such as [.SSSSSS][.SSS]"
     )

@@ -1,4 +1,4 @@
-"""The landing bucket: the newest version of a key, and any version as a stream."""
+"""Reader of the landing bucket: the newest version of a key, and any version as a stream."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CHUNK_BYTES = 16 * 1024 * 1024
-"""Some 300,000 rows: large enough for Arrow to be fast, small enough if every row is suspect."""
+"""About 300,000 rows: fast with Arrow, and little memory even if every row is suspect."""
 
 
 def read_version(s3: "S3Client", source: Source) -> Iterator[bytes]:
     """Yield an object version in chunks of `CHUNK_BYTES`.
 
     Raises:
-        SourceUnreadable: that version is gone, or the function may not read it.
-        StagingUnavailable: S3 did not give it, or not all of it.
+        SourceUnreadable: the version was deleted, or the function may not read it.
+        StagingUnavailable: S3 did not return it completely.
     """
     uri = f"s3://{source.bucket}/{source.key}"
     try:
@@ -34,15 +34,15 @@ def read_version(s3: "S3Client", source: Source) -> Iterator[bytes]:
     except botocore.exceptions.ClientError as error:
         raise SourceUnreadable(
             f"cannot read version {source.version_id} of {uri}: "
-            f"{error}; if it was deleted, drop the file again"
+            f"{error}; if it was deleted, upload the file again"
         ) from error
 
 
 def newest_version(s3: "S3Client", bucket: str, key: str) -> Source | None:
-    """Return the newest version of a key, or None if S3 shows none.
+    """Return the newest version of a key; None if it is missing or unreadable.
 
-    Whoever may not list the bucket is told 403 of a key that is not there, as of one that they may
-    not read. https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+    Without s3:ListBucket, S3 returns 403 for a missing key, as for one without read permission.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
 
     Raises:
         StagingUnavailable: S3 did not answer.

@@ -1,13 +1,11 @@
-"""The landing key: which table and which day a landed object belongs to.
+"""Landing key: the S3 key of a landed file, which contains its table and its day.
 
-`table=dailycheckins/year=2024/month=3/day=3/dailycheckins.csv`, the layout of the system this
-replaces. The date is the key's, never the clock's, so a file that is dropped late or again keeps
-its day.
+Example: `table=dailycheckins/year=2024/month=3/day=3/dailycheckins.csv`. The day comes from the
+key, never from the clock, so that a file that is uploaded late or again keeps its day.
 
-Writers that follow Hive or Spark may pad a month and a day: `month=03/day=03`. Both spellings are
-taken, but they are two keys for S3, with versions of their own, and one source. So a source keeps
-the spelling under which it first landed (`shared/intake.py`). A year has four digits, and a month
-and a day have one or two: `year=24` and `month=003` are no landing keys.
+A month and a day may have a leading zero, as Hive and Spark write them: `month=03/day=03`. Both
+spellings are one source, but two keys with separate versions in S3. Therefore, a source keeps the
+spelling under which it first landed (`shared/intake.py`). `year=24` and `month=003` are invalid.
 """
 
 import datetime as dt
@@ -15,28 +13,28 @@ import re
 from dataclasses import dataclass
 
 TABLE = r"[a-z][a-z0-9_]{0,47}"
-"""What a table may be called."""
+"""Pattern of a table's name."""
 _KEY = re.compile(
     rf"table=(?P<table>{TABLE})"
     r"/year=(?P<year>\d{4})/month=(?P<month>\d{1,2})/day=(?P<day>\d{1,2})"
-    r"/(?P<filename>[^/\0]+)",  # PostgreSQL's texts hold no NUL
+    r"/(?P<filename>[^/\0]+)",  # PostgreSQL's texts cannot contain NUL
     re.ASCII,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class LandingKey:
-    """A landed object's key, taken apart."""
+    """Parsed landing key."""
 
     table: str
     date: dt.date
     filename: str
     spelling: str | None = None
-    """The key as it was parsed; None for one that is built, which is canonical."""
+    """The original key; None for the canonical spelling of a key that was not parsed."""
 
     @classmethod
     def parse(cls, key: str) -> "LandingKey | None":
-        """Return the parts of `key` (already URL-decoded), or None if it is no landing key."""
+        """Parse a URL-decoded key; return None if it is not a landing key."""
         match = _KEY.fullmatch(key)
         if match is None:
             return None
@@ -48,7 +46,7 @@ class LandingKey:
 
     @property
     def canonical(self) -> str:
-        """The key in the spelling without leading zeros: the same for all keys of a source."""
+        """The key without leading zeros, which is the same for all keys of a source."""
         return f"{partition(self.table, self.date)}/{self.filename}"
 
     def __str__(self) -> str:
@@ -56,12 +54,12 @@ class LandingKey:
 
 
 def partition(table: str, date: dt.date) -> str:
-    """Return `table=T/year=Y/month=M/day=D`, months and days without a leading zero."""
+    """Return `table=T/year=Y/month=M/day=D` without leading zeros of month and day."""
     return f"table={table}/year={date.year:04}/month={date.month}/day={date.day}"
 
 
 def prefixes(table: str, date: dt.date) -> list[str]:
-    """Return how the keys of a day begin, in every spelling that `LandingKey.parse` takes."""
+    """Return the prefixes of the keys of a day, one for each accepted spelling."""
     return [
         f"table={table}/year={date.year:04}/month={month}/day={day}/"
         for month in sorted({f"{date.month}", f"{date.month:02}"})

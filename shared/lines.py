@@ -1,4 +1,4 @@
-"""The physical lines of a landed file, decoded, in chunks that end where a line ends."""
+"""Physical lines of a landed file, decoded to UTF-8, in chunks of whole lines."""
 
 import codecs
 import contextlib
@@ -11,16 +11,16 @@ import pyarrow as pa
 T = TypeVar("T")
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
-"""A line longer than this is no row of anything; reading on would only fill the memory."""
+"""Maximum bytes of a line, which limits the memory that a malformed file can use."""
 _NEWLINE = b"\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Whole lines as UTF-8 without a byte order mark.
+    """Whole lines as UTF-8, without the file's byte order mark.
 
-    `first` is the number of the first one, `ends` how many end with a newline: all, or all but the
-    file's last.
+    `first` is the number of the first line. `ends` is the number of newlines: one per line, except
+    that the file's last line may have none.
     """
 
     first: int
@@ -30,17 +30,17 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a file is not the contract's, for the person who sent it."""
+    """Reason why a file does not match its contract, written for its sender."""
 
     reason: str
 
 
 def read_lines(chunks: Iterable[bytes], encoding: str) -> Iterator[Lines | Refusal]:
-    """Cut a stream into chunks of whole lines; a refusal is the last thing it yields.
+    """Yield a stream as chunks of whole lines; stop after a refusal.
 
     Args:
-        chunks: the file's bytes, cut anywhere.
-        encoding: the contract's, a name Python's codecs know. A byte order mark is dropped.
+        chunks: the file's bytes, divided anywhere.
+        encoding: the contract's encoding, a name of a Python codec. A byte order mark is removed.
     """
     number = 1
     rest = b""
@@ -53,7 +53,7 @@ def read_lines(chunks: Iterable[bytes], encoding: str) -> Iterator[Lines | Refus
         if begin is not None:
             yield Refusal(
                 f"line {number + text.count(_NEWLINE, 0, begin)} is longer than "
-                f"{MAX_LINE_BYTES // 1024**2} MiB; the file has no line ends where rows should end"
+                f"{MAX_LINE_BYTES // 1024**2} MiB: end each row with a line end"
             )
             return
         end = len(text) if final else text.rfind(_NEWLINE) + 1
@@ -70,7 +70,7 @@ def read_lines(chunks: Iterable[bytes], encoding: str) -> Iterator[Lines | Refus
 
 
 def long_line(text: bytes, limit: int) -> int | None:
-    """Return where the first line of more than `limit` bytes begins; None if there is none."""
+    """Return the offset of the first line with more than `limit` bytes; None if there is none."""
     begin = 0
     while len(text) - begin > limit:
         end = text.rfind(_NEWLINE, begin, begin + limit + 1)
@@ -90,7 +90,7 @@ def _as_utf8(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes | Unicode
             yield decode(chunk, final).encode()
         except UnicodeError as error:
             if isinstance(error, UnicodeDecodeError):
-                # The text before it tells its line; a byte 0x0a alone need not be a line end.
+                # Yield the text before the error, from which the caller counts the lines.
                 kept = len(error.object) - len(chunk)
                 with contextlib.suppress(UnicodeError):
                     yield decode(chunk[: max(error.start - kept, 0)]).encode()
@@ -99,7 +99,7 @@ def _as_utf8(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes | Unicode
 
 
 def _decoding_error(text: bytes) -> UnicodeDecodeError | None:
-    # Arrow validates many times faster than Python decodes, but does not say where.
+    # Arrow validates much faster than Python decodes, but does not report the position.
     ends = pa.array([0, len(text)], pa.int64()).buffers()[1]
     try:
         pa.Array.from_buffers(pa.large_string(), 1, [None, ends, pa.py_buffer(text)]).validate(
@@ -114,10 +114,10 @@ def _decoding_error(text: bytes) -> UnicodeDecodeError | None:
 
 
 def _refusal(error: UnicodeError, encoding: str, line: int) -> Refusal:
-    what = str(error)
+    fault = str(error)
     if isinstance(error, UnicodeDecodeError):
-        what = f"byte 0x{error.object[error.start]:02x} ({error.reason})"
-    return Refusal(f"line {line} is not {encoding} text: {what}; send the file as {encoding}")
+        fault = f"byte 0x{error.object[error.start]:02x} ({error.reason})"
+    return Refusal(f"line {line} is not {encoding} text: {fault}; send the file as {encoding}")
 
 
 def _with_end(chunks: Iterable[T]) -> Iterator[tuple[T, bool]]:

@@ -1,9 +1,9 @@
-"""Parquet in staging, exactly as it was: microseconds, time zones and decimals too.
+"""Lossless Parquet objects in staging, including microseconds, time zones and decimals.
 
-awswrangler's own defaults cut timestamps to milliseconds and take their zone away. What is no S3
-URI is a path: a file can be tested without any cloud.
+The defaults of awswrangler would truncate timestamps to milliseconds and remove their time zones. A
+URI without `s3://` is a local path, so that a file can be tested without a cloud.
 
-Every function but `is_missing` raises `StagingUnavailable` if S3 does not take or give an object.
+Every function except `is_missing` raises `StagingUnavailable` if S3 is temporarily unavailable.
 """
 
 import shutil
@@ -18,14 +18,14 @@ import pyarrow.parquet
 from shared.errors import StagingIncomplete
 from shared.s3 import unavailable
 
-_AS_IT_IS = {
+_LOSSLESS = {
     "coerce_timestamps": None,
     "flavor": None,
     "version": "2.6",
-    # Costs most of the writing, for a part that is read two times and is small enough without.
+    # Takes most of the time to write, but parts are small and read only twice.
     "use_dictionary": False,
 }
-"""Handed over as a copy: awswrangler writes the first table's schema into it."""
+"""Pass a copy, because awswrangler adds the first table's schema to it."""
 
 
 def write(table: pa.Table, uri: str) -> None:
@@ -36,17 +36,17 @@ def write(table: pa.Table, uri: str) -> None:
         return
     frame = table.to_pandas(types_mapper=pd.ArrowDtype)
     with unavailable(uri):
-        wr.s3.to_parquet(frame, uri, pyarrow_additional_kwargs=dict(_AS_IT_IS))
+        wr.s3.to_parquet(frame, uri, pyarrow_additional_kwargs=dict(_LOSSLESS))
 
 
 def read(uri: str) -> pa.Table:
-    """Read one object with the types it was written with.
+    """Read one object with its original types.
 
     Raises:
-        StagingIncomplete: it is missing.
+        StagingIncomplete: the object is missing.
     """
     if path := _local(uri):
-        # The folders' names are no columns.
+        # Ignore the `key=value` names of the folders, which are not columns.
         return pa.parquet.read_table(path, partitioning=None)
     try:
         with unavailable(uri):
@@ -55,7 +55,7 @@ def read(uri: str) -> pa.Table:
         if not is_missing(error):
             raise
         raise StagingIncomplete(
-            f"{uri} is missing, but an earlier state wrote it; replay the ingestion"
+            f"{uri} is missing, but an earlier state wrote it: replay the ingestion"
         ) from None
     return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
 
@@ -69,7 +69,7 @@ def parts(prefix: str) -> list[str]:
 
 
 def delete(prefix: str) -> None:
-    """Delete what an earlier try left under a prefix."""
+    """Delete all objects under a prefix, e.g. those of an earlier attempt."""
     if folder := _local(prefix):
         shutil.rmtree(folder, ignore_errors=True)
         return
@@ -78,7 +78,7 @@ def delete(prefix: str) -> None:
 
 
 def upload(file: Path, uri: str) -> None:
-    """Write a file that is no Parquet beside the parts."""
+    """Write a file in any other format."""
     if path := _local(uri):
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, path)
@@ -88,8 +88,8 @@ def upload(file: Path, uri: str) -> None:
 
 
 def is_missing(error: Exception) -> bool:
-    """Tell whether what awswrangler raised says that an object is not there."""
-    # It asks for an object's size before it reads, and the object may go in between.
+    """Return whether an error of awswrangler means that an object is missing."""
+    # awswrangler reads an object's size first, and the object may be deleted in between.
     if isinstance(error, botocore.exceptions.ClientError):
         return error.response["Error"]["Code"] in {"404", "NoSuchKey"}
     return isinstance(error, wr.exceptions.NoFilesFound)

@@ -1,15 +1,14 @@
-"""Where the rows of a CSV text begin and end, as Python's `csv` reads it in strict mode.
+"""Bounds of the rows of a CSV text, by the rules of Python's `csv` in strict mode.
 
-A quote opens a value only where a value begins; elsewhere outside of quotes it is a character like
-any other. Inside, two quotes are one, and a single one closes the value; a delimiter or the end of
-the line must follow. Delimiters and line ends inside are text. Outside, a carriage return must
-stand at the end of its line. A row that breaks these rules costs its first line only: the next line
-is read as if it began a row.
+A quote opens a value only at the beginning of the value; elsewhere in an unquoted value it is an
+ordinary character. Inside quotes, two quotes are one quote, and a single quote closes the value. A
+delimiter or a line end must follow it. Delimiters and line ends inside quotes are text. Outside
+quotes, a carriage return must be at the end of its line. An invalid row consists of its first line
+only; the next line begins a new row.
 
-So there are two things to know of every line: what becomes of a row that begins with it, and what
-becomes of a row that began earlier and reaches it inside quotes. `scan` finds both, for all lines
-at once, and `find_records` follows the rows that go on. No line is looked at again and again, so
-the time is linear in the size of the text.
+`scan` finds two outcomes for every line: that of a row that begins with the line, and that of an
+earlier row that is still inside quotes. It does this for all lines at once. `find_records` then
+follows the rows that span several lines. The time is linear in the size of the text.
 """
 
 import csv
@@ -24,24 +23,24 @@ import numpy.typing as npt
 from shared.lines import Lines
 
 MAX_ROW = 1 << 24
-"""Bytes of a row of several lines: what is longer would only fill the memory."""
+"""Maximum bytes of a row that spans several lines, which limits the memory used."""
 _WINDOW = 1 << 16
-"""Bytes that are scanned at a time: few enough for the processor's cache."""
+"""Bytes that are scanned at a time, which fit into the processor's cache."""
 
 _LF, _CR, _QUOTE = b'\n\r"'
 
 Bools = npt.NDArray[np.bool_]
 Int8s = npt.NDArray[np.int8]
 Int32s = npt.NDArray[np.int32]
-"""Positions too: there may be one for each byte of a text, which is smaller than 1 GiB."""
+"""Also used for positions: a text is smaller than 1 GiB."""
 
 
 class RowOutcome(enum.IntEnum):
-    """What becomes of a row; all but the first two are faults."""
+    """Outcome of a row; all except the first two are faults."""
 
     COMPLETE = 0
     OPEN = 1
-    """It ends inside quotes, and what follows may close them."""
+    """The text ends inside quotes, which following text may close."""
     LONE_RETURN = 2
     TEXT_BEHIND = 3
     """Text follows the quote that closes a value."""
@@ -52,17 +51,16 @@ class RowOutcome(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """A text of whole lines, and what is known of each line.
+    """Text of whole lines, with the results for each line.
 
     Attributes:
         first: the number of the first line.
         text: UTF-8. Only the file's last line may have no newline.
         delimiter: one ASCII character.
-        bounds: at which byte each line begins; one more item says where the last one ends.
-        outcomes: a `RowOutcome` for each line, in `[0]` if it begins outside of quotes, in `[1]`
-            if it begins inside.
-        delimiters: likewise, how many of them stand outside of quotes.
-        closes: whether a quote in it closes a value, if it begins inside.
+        bounds: the byte offset at which each line begins, and the end of the last line.
+        outcomes: a `RowOutcome` per line: `[0]` if it begins outside quotes, `[1]` if inside.
+        delimiters: the number of delimiters outside quotes per line, indexed likewise.
+        closes: whether a quote in the line closes a value, if it begins inside quotes.
     """
 
     first: int
@@ -74,7 +72,7 @@ class Scan:
     closes: Bools
 
     def joined(self, then: "Scan") -> "Scan":
-        """Return the scan of this text with another behind it."""
+        """Return the scan of this text followed by another one."""
         return Scan(
             self.first,
             self.text + then.text,
@@ -86,7 +84,7 @@ class Scan:
         )
 
     def behind(self, line: int) -> "Scan":
-        """Return the scan of the text from a line on."""
+        """Return the scan of the text that begins with `line`."""
         return Scan(
             self.first + line,
             self.text[self.bounds[line] :],
@@ -100,16 +98,16 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The rows of a text in order, broken ones too; blank lines are none.
+    """Rows of a text in order, including invalid rows and excluding blank lines.
 
     Attributes:
         text: the text.
-        lines: the number of the line with which each row begins.
-        begins: at which byte it begins.
-        ends: at which byte it ends, behind its line end.
-        outcomes: a `RowOutcome`.
-        values: how many values it has if it is complete.
-        rest: how many lines of the text there are until behind the last row.
+        lines: the number of the first line of each row.
+        begins: the byte offset at which each row begins.
+        ends: the byte offset after the line end of each row.
+        outcomes: the `RowOutcome` of each row.
+        values: the number of values of each complete row.
+        rest: the number of lines up to the end of the last row.
     """
 
     text: bytes
@@ -122,12 +120,12 @@ class Records:
 
 
 def scan(lines: Lines, delimiter: str, *, quoted: bool) -> Scan:
-    """Look at each line.
+    """Scan each line.
 
     Args:
-        lines: all but the file's last one must have a newline.
+        lines: all lines except the file's last one must have a newline.
         delimiter: one ASCII character.
-        quoted: whether a line may begin inside quotes. If not, that is not looked at.
+        quoted: whether a line may begin inside quotes; otherwise that case is skipped.
     """
     text = lines.text
     count = text.count(b"\n") + (not text.endswith(b"\n"))
@@ -159,8 +157,8 @@ def find_records(lines: Scan, *, final: bool) -> Records:
 
     Args:
         lines: the text.
-        final: whether the file ends here. If not, the rows end before the first one that depends
-            on what follows, of which no more than `MAX_ROW` bytes are here.
+        final: whether the file ends here. Otherwise the result excludes the last row if it depends
+            on following text; at most `MAX_ROW` bytes of that row are in `lines`.
     """
     codes, bounds = np.frombuffer(lines.text, np.uint8)[lines.bounds[:-1]], lines.bounds
     outcomes, later = lines.outcomes
@@ -173,12 +171,12 @@ def find_records(lines: Scan, *, final: bool) -> Records:
         ends = bounds[rows + 1]
         numbers = lines.first + rows.astype(np.int64)
         return Records(lines.text, numbers, bounds[rows], ends, outcomes[rows], values, count)
-    # A row ends with the first line that does not go on inside quotes, if it ends well.
+    # A row ends with the first line that does not end inside quotes.
     last = _next(later != RowOutcome.OPEN)[begun + 1]
     found = np.append(later, np.int8(RowOutcome.UNCLOSED if final else RowOutcome.OPEN))[last]
     end = np.minimum(last + 1, count)
     if np.any(bounds[end] - bounds[begun] > min(MAX_ROW, _limit())):
-        # `csv` takes whole lines: a row is too long before it looks at the line that makes it so.
+        # `csv` reads whole lines: a row is too long before the line that exceeds the limit.
         unread = np.searchsorted(bounds[1:], bounds[begun] + np.int32(MAX_ROW), "right")
         unread = np.maximum(unread.astype(np.int32), begun + 1)
         found[unread < end] = RowOutcome.LONG_ROW
@@ -208,16 +206,16 @@ def find_records(lines: Scan, *, final: bool) -> Records:
 
 
 def _apart(begins: Int32s, ends: Int32s, count: int) -> Int32s:
-    """Return the indices of rows that do not begin in one of an earlier row's lines, unsorted.
+    """Return the unsorted indices of rows that do not begin inside an earlier row.
 
     Args:
-        begins: the first line of each.
-        ends: the last line of each.
-        count: how many lines there are.
+        begins: the first line of each row.
+        ends: the last line of each row.
+        count: the number of lines.
     """
     is_begin = np.zeros(count, np.bool_)
     is_begin[begins] = True
-    # Only every eighth row is visited one by one.
+    # Only every eighth row is visited in a Python loop.
     steps = [np.append(np.cumsum(is_begin, dtype=np.int32)[ends], np.int32(len(begins)))]
     for _ in range(3):
         steps.append(steps[-1][steps[-1]])
@@ -232,26 +230,26 @@ def _apart(begins: Int32s, ends: Int32s, count: int) -> Int32s:
 
 
 def _large_values(lines: Scan, begun: Int32s) -> Int32s:
-    """Return in which line a value of a row gets too large that goes over a line end.
+    """Return the line in which a value that spans lines exceeds the maximum size, for each row.
 
     Args:
-        lines: all of them.
-        begun: those with which a row begins that goes on.
+        lines: all lines.
+        begun: the first lines of the rows that span several lines.
 
     Returns:
-        One line for each row, or the number of lines if it has no such value.
+        One line per row, or the number of lines if the row has no such value.
     """
     count = len(lines.closes)
     closing = _next(lines.closes)[1:]
     if not np.any(lines.bounds[np.minimum(closing + 1, count)] - lines.bounds[:-1] > _limit()):
         return np.full(len(begun), count, np.int32)
-    # Inside quotes two quotes are one character, so sizes are in half characters.
+    # Inside quotes, two quotes are one character, so that sizes are in half characters.
     codes = np.frombuffer(lines.text, np.uint8)
     halves = ((codes & 0xC0) != 0x80).view(np.uint8) * np.uint8(2)
     halves -= codes == _QUOTE
     size = np.append(np.int32(0), np.cumsum(halves, dtype=np.int32))
     sizes = size[lines.bounds]
-    """The size of the text in front of each line."""
+    """The size of the text before each line."""
     opened = np.zeros((2, count), np.int32)
     closed = np.append(np.zeros(count, np.int32), np.int32(len(codes)))
     for begin, end in _windows(lines.text):
@@ -264,7 +262,7 @@ def _large_values(lines: Scan, begun: Int32s) -> Int32s:
     most = np.int32(2 * _limit() + 1)
 
     def large(begins: Int32s, outcomes: Int8s) -> tuple[Int32s, Int32s]:
-        """Return which lines open a value that gets too large, and in which line each does."""
+        """Return the lines that open a too large value, and the lines that exceed the limit."""
         lines = _indices((begins > 0) & (outcomes == RowOutcome.OPEN))
         filled = size[begins[lines]] + most
         end = closing[lines]
@@ -281,7 +279,7 @@ def _large_values(lines: Scan, begun: Int32s) -> Int32s:
 
 
 def _windows(text: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where some lines begin and end."""
+    """Yield the byte offsets of consecutive groups of lines."""
     begin = 0
     while begin < len(text):
         end = text.find(b"\n", begin + _WINDOW - 1) + 1 or len(text)
@@ -290,15 +288,15 @@ def _windows(text: bytes) -> Iterator[tuple[int, int]]:
 
 
 class _Events:
-    """All that may change the state, which is whether a text is inside quotes, byte by byte.
+    """Events in a text that may change its state: inside or outside quotes.
 
-    These are runs of quotes, carriage returns not before a line end, and line ends. One line end
-    more is put in front of the text, so that each line has one ahead.
+    Events are runs of quotes, carriage returns that are not before a line end, and line ends. The
+    text is prefixed with a line end, so that each line has one before it.
 
-    What a run does depends on whether a value may begin with it, whether its length is odd, and
-    whether a value may end behind it. Behind a row's first fault the states are of no interest;
-    they are chosen so that each event keeps the state, changes it to the other, or sets it whatever
-    it was. So all states follow from two cumulative operations.
+    The effect of a run depends on three properties: whether a value may begin with it, whether its
+    length is odd, and whether a value may end after it. The states after a row's first fault do not
+    matter. They are chosen so that each event keeps, toggles or sets the state. All states can then
+    be computed by two cumulative operations.
     """
 
     def __init__(self, text: bytes, begin: int, end: int, delimiter: int) -> None:
@@ -314,7 +312,7 @@ class _Events:
         first, last = quotes & ~np.roll(quotes, 1), quotes & ~np.roll(quotes, -1)
         self._first = np.flatnonzero(first | ends | is_lone)
         self._last = np.flatnonzero(last | ends | is_lone)
-        # One byte of flags, because each selection by position costs time.
+        # Flags share one byte, because each selection by position takes time.
         flags = ends.view(np.uint8) | quotes.view(np.uint8) << 1 | ahead.view(np.uint8) << 2
         flags = flags[self._first]
         is_quote, may_begin, may_end = flags & 2 > 0, flags & 4 > 0, behind[self._last]
@@ -329,16 +327,16 @@ class _Events:
         self._before_ends = self._line_ends[1:] - 1
         self._begins = self._first[self._line_ends[:-1]]
         self.begins = self._begins + begin
-        """At which byte of the text each line begins."""
+        """The byte offset at which each line begins."""
         self.is_quoted = bool(is_quote.any())
 
     def states(self) -> tuple[Bools, Bools]:
-        """Return whether the text is inside quotes behind each event.
+        """Return whether the text is inside quotes after each event.
 
         Returns:
-            The states if each line begins outside of quotes, and if each begins inside.
+            The states if each line begins outside quotes, and those if it begins inside.
         """
-        # The first bit is the one, the second bit is the other.
+        # The first bit is the first result, the second bit is the second one.
         swapped = np.bitwise_xor.accumulate(self._swaps.view(np.uint8) * np.uint8(3))
         value = self._opens.view(np.uint8) * np.uint8(3) | self._is_end.view(np.uint8) << 1
         setting = np.flatnonzero(self._sets)
@@ -347,7 +345,7 @@ class _Events:
         return states & 1 > 0, states & 2 > 0
 
     def outcomes(self, states: Bools, *, inside: bool) -> Int8s:
-        """Return the lines' outcomes."""
+        """Return the outcome of each line."""
         found = states[self._before_ends].view(np.int8)
         breaks = states[:-1] & self._breaks_inside[1:]
         breaks |= ~states[:-1] & self._breaks_outside[1:]
@@ -364,16 +362,16 @@ class _Events:
 
     @functools.cached_property
     def _line(self) -> npt.NDArray[np.intp]:
-        """In which line each event is; a line end is in the line behind it."""
+        """The line of each event; a line end belongs to the line after it."""
         return np.cumsum(self._is_end) - 1
 
     @functools.cached_property
     def _long(self) -> npt.NDArray[np.intp]:
-        """Which lines may have a value that is too large."""
+        """The lines that may have a too large value."""
         return np.flatnonzero(np.diff(self._first[self._line_ends]) > _limit())
 
     def delimiters(self, states: Bools) -> Int32s:
-        """Return how many of them are outside of quotes, for each line."""
+        """Return the number of delimiters outside quotes, for each line."""
         counted = self._codes == self._delimiter
         if not counted.any():
             return np.zeros(len(self.begins), np.int32)
@@ -382,14 +380,14 @@ class _Events:
         return np.add.reduceat(counted, self._begins + 1, dtype=np.int32)
 
     def opened(self, states: Bools) -> Int32s:
-        """Return at which byte the last value begins that a quote opens in each line, or 0."""
+        """Return the byte offset of the last quoted value that each line opens, or 0."""
         opening = np.flatnonzero(~states[:-1] & states[1:] & ~self._is_end[1:]) + 1
         found = np.zeros(len(self.begins), np.int32)
         found[self._line[opening]] = self._first[opening] + self._shift
         return found
 
     def closed(self, states: Bools) -> Int32s:
-        """Return at which byte the first quote is that closes a value in each line, or 0."""
+        """Return the byte offset of the first quote that closes a value in each line, or 0."""
         closing = np.flatnonzero(states[:-1] & self._is_odd[1:])[::-1] + 1
         found = np.zeros(len(self.begins), np.int32)
         found[self._line[closing]] = self._last[closing] - 1 + self._shift
@@ -407,13 +405,13 @@ def _indices(mask: Bools) -> Int32s:
 
 
 def _next(mask: Bools) -> Int32s:
-    """Return for each index, and for the end, which is the next in the mask from there on."""
+    """Return, for each index and for the end, the next true index of the mask from there on."""
     found = np.append(_indices(mask), np.int32(len(mask)))
     return np.repeat(found, np.diff(found, prepend=-1))
 
 
 def _limit() -> int:
-    """Return how many characters a value may have."""
+    """Return the maximum characters of a value."""
     return csv.field_size_limit()
 
 

@@ -1,7 +1,7 @@
-"""Regular expressions of RE2, the engine by which Arrow matches.
+"""Regular expressions of RE2, the engine that Arrow uses.
 
-Only the images of Transform, Test and Load have Arrow. `google-re2` is the same engine, half a
-megabyte large, so that every function finds a pattern that RE2 refuses when it reads the contract.
+Only the images of Transform, Test and Load contain Arrow. Every function must validate a contract's
+patterns, so all images contain `google-re2`: the same engine in half a megabyte.
 """
 
 import re2
@@ -13,27 +13,27 @@ _QUIET.log_errors = False
 
 
 def whole(regex: str) -> str:
-    """Return the expression that matches a text only if `regex` matches all of it."""
+    """Return an expression that matches a text only if `regex` matches all of it."""
     return rf"\A(?:{regex})\z"
 
 
 def matches(regex: str, text: str) -> bool:
-    """Tell whether an expression matches all of a text."""
+    """Return whether `regex` matches all of `text`."""
     return re2.compile(whole(regex), _QUIET).search(text) is not None
 
 
 def check(regex: str) -> None:
-    """Find out whether RE2 takes an expression.
+    """Check that RE2 supports an expression.
 
     Raises:
-        ValueError: it does not, for instance because it has neither look-around nor
-            back-references, nor memory for a very large expression.
+        ValueError: it does not, e.g. because of look-around, back-references or a very large
+            expression.
     """
     try:
         re2.compile(regex, _QUIET)
     except re2.error as error:
-        (said,) = error.args
+        (reason,) = error.args
         raise ValueError(
-            f"RE2 refuses the pattern {quoted(regex)}: {said.decode(errors='replace')}; "
-            "https://github.com/google/re2/wiki/Syntax says what it reads"
+            f"the pattern {quoted(regex)} is not valid RE2: {reason.decode(errors='replace')}; "
+            "see https://github.com/google/re2/wiki/Syntax"
         ) from None

@@ -1,12 +1,12 @@
-"""The table `replacement`: how often the rows of a look-up's key were replaced, source by source.
+"""Table `replacement`: counts replacements of rows, by lookup key and source.
 
-Load adds to it in the transaction that replaces or removes a source's rows. The API reads it in the
-statement that reads a page. So both see the same moment, and a sum that differs from that of the
-first page means that pages from before and after would not fit together.
+Load increments a count in the transaction that replaces or removes a source's rows. The API reads
+the sum in the statement that reads a page. If the sum differs from that of the first page, the
+cursor is stale.
 
-Each source has a row of its own for each key. Only who holds the source's lock in the ledger writes
-it, so two loads never wait for each other here. The table holds a hash of the key and not the key
-itself, because `tm remove` must leave no value of a row behind.
+Each source has its own row per key. Only the holder of the source's lock in the ledger writes it,
+so that loads never wait for each other here. The table stores a hash of the key, because
+`tm remove` must not leave any value of a row behind.
 """
 
 from pg8000.native import literal
@@ -15,13 +15,13 @@ TABLE = "replacement"
 
 
 def add(relation: str, keys: str) -> str:
-    """Return the statement that counts one replacement of source `:id` for each of some keys.
+    """Return the statement that counts one replacement by source `:id` for each key.
 
     Args:
-        relation: the table that holds the rows.
-        keys: a query of one column, `key`; a key may come more than once.
+        relation: the PostgreSQL table of the rows.
+        keys: a query with one column, `key`, which may contain duplicates.
     """
-    # In the order of the index: for a million keys it takes half the time of any other order.
+    # ORDER BY the columns of the index takes half the time for a million keys.
     return (
         f"INSERT INTO {TABLE} (relation, key_hash, source_id, times) "  # noqa: S608 - no values
         f"SELECT {literal(relation)}, {_hash('key')}, CAST(:id AS integer), 1 "
@@ -32,9 +32,9 @@ def add(relation: str, keys: str) -> str:
 
 
 def total(relation: str) -> str:
-    """Return the query of how often the rows of the key `:key_text` were replaced, in all sources.
+    """Return the query for the number of replacements of the key `:key_text` in all sources.
 
-    It never gets smaller. The key is a text, whatever its column's type.
+    The number never decreases. `:key_text` is a text for every column type.
     """
     return (
         f"SELECT coalesce(sum(times), 0) FROM {TABLE} "  # noqa: S608 - no values

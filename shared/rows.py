@@ -1,9 +1,9 @@
-"""The rows of a landed file as text, each with its physical line number.
+"""Rows of a landed file as text, each with its physical line number.
 
-Arrow's reader is fast, but it knows no physical lines and some of its rules are not those of
-`csv`. It reads as it is what is the same for both: a chunk of rows of the right width without a
-quote, a blank line, a lone carriage return, a byte order mark in front or a line so long that a
-value may be too long. For all else `shared.quotes` first says where the rows are.
+Arrow's CSV reader is fast, but it reports no physical line numbers and differs from `csv` in some
+rules. It therefore reads only the chunks that both read alike. Such a chunk contains no quote, no
+blank line, no lone carriage return, no leading byte order mark and no very long line. For all other
+chunks, `shared.quotes` first finds the bounds of the rows.
 """
 
 import codecs
@@ -24,11 +24,11 @@ from shared.lines import Lines, Refusal, long_line, read_lines
 from shared.quotes import MAX_ROW, Records, RowOutcome, Scan, find_records, scan
 
 MAX_COLUMNS = 10_000
-"""Columns of a file. Each costs time in every chunk, and PostgreSQL takes 1,600 in a table."""
-_FEW = 10_000
-"""Rows of another width in a chunk, of which Arrow tells one by one."""
+"""Maximum columns of a file. Each takes time in every chunk, and PostgreSQL allows 1,600."""
+_MAX_SKIPPED = 10_000
+"""Rows of the wrong width in a chunk that Arrow may skip, because it reports them one by one."""
 REPEATED = pa.dictionary(pa.int32(), pa.string())
-"""Texts of which few are different: each is kept once."""
+"""Type for texts with few distinct values."""
 _MALFORMED = pa.schema(
     [("line", pa.int64()), ("raw", pa.string()), ("rule", REPEATED), ("reason", REPEATED)]
 )
@@ -38,15 +38,14 @@ Indices = npt.NDArray[np.integer[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of text: `lines` int64, `columns` one string array per header column, same length.
+    """Rows of text.
 
     Attributes:
-        lines: with which physical line each begins.
-        columns: their values.
-        raws: takes indices of rows, ascending, and returns the rows' untouched texts without their
-            line ends.
-        malformed: rows that have no columns to speak of, wrong in number or wrongly quoted, with
-            the columns `line`, `raw`, `rule` and `reason`. They are not among the others.
+        lines: the physical line on which each row begins.
+        columns: the values, one array per header column, each as long as `lines`.
+        raws: function from ascending row indices to the rows' original texts, without line ends.
+        malformed: rows with a wrong number of values or invalid quoting, with the columns `line`,
+            `raw`, `rule` and `reason`. `lines` and `columns` do not include them.
     """
 
     lines: pa.Int64Array
@@ -56,14 +55,14 @@ class Rows:
 
 
 Unread = Callable[[], Rows]
-"""Rows that are read when it is called, so that a caller may read several chunks at once."""
+"""Function that reads one chunk; callers may read several chunks in parallel."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A file taken apart: its column names, and its rows a chunk at a time, in order.
+    """Parsed file: its column names and its chunks of rows, in order.
 
-    A refusal is the last of the chunks.
+    If there is a refusal among the chunks, it is the last one.
     """
 
     header: list[str]
@@ -71,15 +70,15 @@ class Table:
 
 
 def read_table(chunks: Iterable[bytes], encoding: str, delimiter: str) -> Table | Refusal:
-    """Read a file as far as its header, and promise the rest.
+    """Read the header of a file; the chunks of the returned table read the rest lazily.
 
     Args:
-        chunks: the file's bytes; one `Rows` is made of each.
-        encoding: the contract's, a name Python's codecs know.
-        delimiter: the contract's, one ASCII character.
+        chunks: the file's bytes. Each chunk becomes one `Rows`.
+        encoding: the contract's encoding, a name of a Python codec.
+        delimiter: the contract's delimiter, one ASCII character.
 
     Returns:
-        The table; a refusal among its rows is the last of them. Or a refusal at once.
+        The table, or a refusal if the header cannot be read.
     """
     lines = read_lines(chunks, encoding)
     first = next(lines, None)
@@ -89,14 +88,16 @@ def read_table(chunks: Iterable[bytes], encoding: str, delimiter: str) -> Table 
         return first
     line, newline, rest = first.text.partition(b"\n")
     records = find_records(scan(Lines(1, line + b"\n", 1), delimiter, quoted=True), final=True)
-    fault = RowOutcome(records.outcomes.max(initial=RowOutcome.COMPLETE))  # a blank line is no row
+    fault = RowOutcome(records.outcomes.max(initial=RowOutcome.COMPLETE))  # none for a blank line
     if fault != RowOutcome.COMPLETE:
         return Refusal(f"line 1 cannot be read as a header: {_in_words(fault)}")
     names = next(csv.reader([line.decode()], delimiter=delimiter, strict=True), [])
-    # As a contract's names are (`odcs`): an é may be one character or two.
+    # The names in contracts are NFC too (`shared.odcs`).
     header = [unicodedata.normalize("NFC", name) for name in names]
     if len(header) > MAX_COLUMNS:
-        return Refusal(f"line 1 has {len(header):,} columns; at most {MAX_COLUMNS:,} are read")
+        return Refusal(
+            f"line 1 has {len(header):,} columns, but the maximum is {MAX_COLUMNS:,}: remove some"
+        )
     body = _chained(Lines(first.first + 1, rest, first.ends - len(newline)), lines)
     return Table(header, read_rows(body, len(header), delimiter))
 
@@ -104,15 +105,14 @@ def read_table(chunks: Iterable[bytes], encoding: str, delimiter: str) -> Table 
 def read_rows(
     chunks: Iterator[Lines | Refusal], width: int, delimiter: str
 ) -> Iterator[Unread | Refusal]:
-    """Take the lines after the header for rows; a refusal is the last thing it yields.
+    """Yield the chunks of rows after the header, and any refusals last.
 
     Args:
         chunks: the file's lines without the header.
-        width: how many columns a row must have.
-        delimiter: the contract's, one ASCII character.
+        width: the number of columns that a row must have.
+        delimiter: the contract's delimiter, one ASCII character.
     """
-    pending: Scan | None = None
-    """It begins with a row that goes on in the next chunk; it is no longer than a row may be."""
+    pending: Scan | None = None  # begins with a row that continues in the next chunk
     refusals = []
     for lines in chunks:
         if isinstance(lines, Refusal):
@@ -146,31 +146,30 @@ def _read_unquoted(lines: Lines, width: int, delimiter: str) -> Rows:
 
 
 def _read_plain(lines: Lines, width: int, delimiter: str) -> Rows | None:
-    """Read a chunk in which each line is a row; return none if that is not so.
+    """Read a chunk in which each line is a row; return None for any other chunk.
 
-    Some rows of another width cost less this way than a second look at all lines.
+    Rows of the wrong width are allowed, because skipping them is faster than scanning all lines.
     """
     count = lines.ends + (not lines.text.endswith(b"\n"))
     if (
-        # Arrow takes what looks like a byte order mark from the first value of any chunk.
+        # Arrow removes a byte order mark from every chunk, not only from the first.
         lines.text.startswith(codecs.BOM_UTF8)
-        # So some rows have too few values. Arrow would find that too, but read on blank lines.
+        # Some rows have too few values, e.g. blank lines. Arrow would find that, but slowly.
         or len(lines.text) < width * count - 1
         or long_line(lines.text, csv.field_size_limit()) is not None
     ):
         return None
-    wrong: dict[int, int] = {}
-    """How many values a line has that has too many or too few."""
+    wrong: dict[int, int] = {}  # number of values, by index of a line of the wrong width
 
     def skip(row: pyarrow.csv.InvalidRow) -> str:
         wrong[row.number - 1] = row.actual_columns
-        return "skip" if len(wrong) <= _FEW else "error"
+        return "skip" if len(wrong) <= _MAX_SKIPPED else "error"
 
     try:
         columns = _values(lines.text, width, delimiter, skip)
-    except pa.ArrowInvalid:  # there are more than a few
+    except pa.ArrowInvalid:  # more than _MAX_SKIPPED
         return None
-    # For Arrow a lone carriage return ends a line, and a blank line is a row of empty values.
+    # Arrow ends a line at a lone carriage return, and reads a blank line as empty values.
     if len(columns[0]) + len(wrong) != count or _any_blank(columns):
         return None
     numbers = np.arange(lines.first, lines.first + count)
@@ -189,7 +188,7 @@ def _read_plain(lines: Lines, width: int, delimiter: str) -> Rows | None:
 
 
 def _bounds(text: bytes, count: int) -> npt.NDArray[np.int32]:
-    """Return at which byte each of `count` lines begins, and where the last one ends."""
+    """Return the byte offsets at which `count` lines begin, and the end of the last one."""
     ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1
     return np.concatenate([[0], ends, [len(text)]])[: count + 1].astype(np.int32)
 
@@ -201,7 +200,7 @@ def _any_blank(columns: list[pa.StringArray]) -> bool:
 
 def _read_exactly(records: Records, width: int, delimiter: str) -> Rows:
     good = (records.outcomes == RowOutcome.COMPLETE) & (records.values == width)
-    # The line in front is skipped, and keeps Arrow from taking away a byte order mark.
+    # Arrow skips the first line; it prevents Arrow from removing a byte order mark.
     pieces = _cut(records.text, records.begins[good], records.ends[good])
     columns = _values(b"\n" + pieces.buffers()[2].to_pybytes(), width, delimiter)
     return _rows(records, good, columns, width)
@@ -219,7 +218,7 @@ def _rows(
 
 
 def _malformed(records: Records, bad: npt.NDArray[np.bool_], width: int) -> pa.Table:
-    # What is wrong with a row is a number of values, or less than zero and an outcome.
+    # Encode each fault as one number: the number of values, or a negated outcome.
     is_complete = records.outcomes == RowOutcome.COMPLETE
     kinds = np.where(is_complete, records.values, -records.outcomes)[bad]
     encoded = pa.array(kinds).dictionary_encode()
@@ -227,7 +226,8 @@ def _malformed(records: Records, bad: npt.NDArray[np.bool_], width: int) -> pa.T
     for kind in encoded.dictionary.to_pylist():
         if kind > 0:
             rules.append("columnCount")
-            reasons.append(f"{kind} values where the header has {width}")
+            values = "1 value" if kind == 1 else f"{kind} values"
+            reasons.append(f"{values}, but the header has {width}")
         else:
             rules.append("quoting")
             reasons.append(f"the row cannot be read: {_in_words(RowOutcome(-kind))}")
@@ -250,10 +250,10 @@ def _values(
     delimiter: str,
     skip: Callable[[pyarrow.csv.InvalidRow], str] | None = None,
 ) -> list[pa.StringArray]:
-    """Have Arrow read rows behind a line that is skipped; or, with `skip`, plain lines.
+    """Read rows with Arrow: with `skip` plain lines, else quoted rows after a first line to skip.
 
     Raises:
-        pyarrow.ArrowInvalid: `skip` says that of a row of another width.
+        pyarrow.ArrowInvalid: `skip` returned "error" for a row of the wrong width.
     """
     quoted = skip is None
     names = [str(i) for i in range(width)]
@@ -267,21 +267,20 @@ def _values(
             invalid_row_handler=skip,
             quote_char='"' if quoted else False,
             newlines_in_values=quoted,
-            # Blank lines are none of the rows; but with two carriage returns at the end of a line,
-            # Arrow sees a blank line between them.
+            # Arrow reads a blank line between two carriage returns at the end of a line.
             ignore_empty_lines=quoted,
         ),
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()),
             strings_can_be_null=False,
-            check_utf8=False,  # it was checked before
+            check_utf8=False,  # shared.lines has checked it
         ),
     )
     return [column.combine_chunks() for column in table.columns]
 
 
 def _texts(text: bytes, begins: Indices, ends: Indices) -> pa.StringArray:
-    """Cut out rows, in order, without their line ends."""
+    """Return the texts between ascending offsets, without line ends."""
     codes = np.frombuffer(text, np.uint8)
     ends = ends - (codes[ends - 1] == ord("\n"))
     ends = ends - ((ends > begins) & (codes[ends - 1] == ord("\r")))
@@ -289,7 +288,7 @@ def _texts(text: bytes, begins: Indices, ends: Indices) -> pa.StringArray:
 
 
 def _cut(text: bytes, begins: Indices, ends: Indices) -> pa.StringArray:
-    # Arrow divides the whole text into what is asked for and what lies between.
+    # Divide the whole text into the requested pieces and those between them.
     count = 2 * len(begins)
     offsets = np.empty(count + 1, np.int32)
     offsets[0:-1:2], offsets[1::2], offsets[-1] = begins, ends, len(text)
@@ -299,10 +298,9 @@ def _cut(text: bytes, begins: Indices, ends: Indices) -> pa.StringArray:
 
 def _in_words(fault: RowOutcome) -> str:
     return {
-        RowOutcome.LONE_RETURN: "a carriage return stands alone; end lines with LF or CRLF",
-        RowOutcome.TEXT_BEHIND: "text stands behind the quote that closes a value",
+        RowOutcome.LONE_RETURN: "a carriage return without a line feed; end lines with LF or CRLF",
+        RowOutcome.TEXT_BEHIND: "text follows the closing quote of a value",
         RowOutcome.LARGE_VALUE: f"a value is longer than {csv.field_size_limit()} characters",
-        RowOutcome.LONG_ROW: "a quote opens a value, and the row is longer than "
-        f"{MAX_ROW // 1024**2} MiB",
-        RowOutcome.UNCLOSED: "a quote opens a value and none closes it",
+        RowOutcome.LONG_ROW: f"a row with a quoted value is longer than {MAX_ROW // 1024**2} MiB",
+        RowOutcome.UNCLOSED: "the opening quote of a value has no closing quote",
     }[fault]

@@ -1,4 +1,4 @@
-"""What S3's failures mean, for all who read or write objects."""
+"""Distinction between temporary and permanent errors of S3."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ import botocore.exceptions
 
 from shared.errors import Retryable, StagingUnavailable
 
-_CUT = (
+_CONNECTION_ERRORS = (
     botocore.exceptions.ConnectionError,
     botocore.exceptions.HTTPClientError,
     botocore.exceptions.IncompleteReadError,
@@ -16,16 +16,16 @@ _CUT = (
 
 @contextlib.contextmanager
 def unavailable(uri: str, error_type: type[Retryable] = StagingUnavailable) -> Iterator[None]:
-    """Turn S3's passing failures at `uri` into errors of this type, and let all others be."""
-    passing = {"InternalError", "RequestTimeout", "ServiceUnavailable", "SlowDown", "503", "500"}
+    """Convert temporary errors of S3 into `error_type`; other errors propagate unchanged."""
+    temporary = {"InternalError", "RequestTimeout", "ServiceUnavailable", "SlowDown", "503", "500"}
     try:
         yield
     except botocore.exceptions.ClientError as error:
-        if error.response["Error"]["Code"] not in passing:
+        if error.response["Error"]["Code"] not in temporary:
             raise
-        raise error_type(f"S3 refused {uri} for now: {error}") from error
-    except _CUT as error:
+        raise error_type(f"S3 temporarily refused {uri}: {error}") from error
+    except _CONNECTION_ERRORS as error:
         raise error_type(
-            f"S3 did not answer for {uri}: {error}; if that lasts, see whether the function's "
-            "network has a way to S3"
+            f"S3 did not answer for {uri}: {error}; if this persists, check the network route from "
+            "the function to S3"
         ) from error

@@ -1,19 +1,20 @@
-"""Cells that a spreadsheet may open: no part of them is taken for a formula.
+"""Escaping of CSV cells against formula injection in spreadsheets.
 
-A spreadsheet may split a CSV at commas, semicolons or tabs, whichever its user has set, and so cut
-a cell into parts. A part is taken for a formula if it begins with `= + - @`, or with one of these
-in full width. A tab or a line end at the beginning of a cell may be removed, and so counts too:
+Depending on its settings, a spreadsheet splits a CSV at commas, semicolons or tabs, and so divides
+a cell into parts. A part is a formula if it begins with `= + - @` or a full-width form of these. A
+tab or line end at the beginning of a cell is escaped too, because a spreadsheet may remove it:
 https://owasp.org/www-community/attacks/CSV_Injection
 
-Such a part gets a quote `'` in front, and so does one that looks as if it had got one already: that
-alone makes the way back exact. A double quote in front of it does not help, as it is removed.
+`escaped` prefixes such a part with a single quote. It also prefixes a part that already begins with
+such a quote, which makes `unescaped` exact. Double quotes do not protect, because a spreadsheet
+removes them.
 """
 
 import re
 
 
 def _risky(quote: str) -> str:
-    """Return the pattern of where a part begins that is taken for a formula, and of the quote."""
+    """Return the pattern of the position before a formula, including `quote`."""
     part = rf"(?={quote}['\"]*[=+\-@＝＋－＠])"
     cell = rf"^(?={quote}['\"]*[\t\r\n])"
     return f"({cell}|(?:^|[,;\t\r\n]){part}){quote}"
@@ -23,10 +24,10 @@ _BARE, _QUOTED = (re.compile(_risky(quote)) for quote in ("", "'"))
 
 
 def escaped(cell: str) -> str:
-    """Return the cell as it is safe to open."""
+    """Return the cell in a form that is safe to open."""
     return _BARE.sub(r"\1'", cell)
 
 
 def unescaped(cell: str) -> str:
-    """Return the cell as it was before `escaped`."""
+    """Reverse `escaped`."""
     return _QUOTED.sub(r"\1", cell)

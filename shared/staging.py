@@ -1,4 +1,4 @@
-"""Where the states leave their work for each other: in the staging bucket, or in a local folder."""
+"""Locations of staged objects, in the staging bucket or in a local folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,24 +8,24 @@ from shared.ingestion import Ingestion
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """The staged objects of one ingestion: as S3 URIs in a bucket, as paths in a folder."""
+    """Locations of one ingestion: S3 URIs if `place` is a bucket, paths if it is a folder."""
 
     place: str | Path
     ingestion: Ingestion
 
     @property
     def root(self) -> str:
-        """What all of them begin with, without a slash at the end."""
+        """The common prefix of all locations, without a trailing slash."""
         return str(self.place) if isinstance(self.place, Path) else f"s3://{self.place}"
 
     @property
     def clean_prefix(self) -> str:
-        """Rows that cast to the contract's types: `part-NNNNN.parquet`, in the file's order."""
+        """Clean rows, cast to the contract's types: `part-NNNNN.parquet`, in file order."""
         return f"{self.root}/{self.ingestion.partition}/"
 
     @property
     def suspect_prefix(self) -> str:
-        """Rows that did not cast: `part-NNNNN.parquet` of reject records."""
+        """Suspect rows, which could not be cast: `part-NNNNN.parquet` of reject records."""
         return f"{self.root}/state=suspect/{self.ingestion.partition}/"
 
     @property
@@ -35,12 +35,12 @@ class Staging:
 
     @property
     def failed_tests_prefix(self) -> str:
-        """What Test found: rejects and the report."""
+        """Results of Test: rejected rows and the report."""
         return f"{self.root}/state=failed_tests/{self.ingestion.partition}/"
 
     @property
     def prefixes(self) -> tuple[str, ...]:
-        """All of the above."""
+        """All prefixes of the ingestion."""
         return (
             self.clean_prefix,
             self.suspect_prefix,
@@ -50,12 +50,12 @@ class Staging:
 
     @property
     def rejects(self) -> str:
-        """Every failed rule of every row, one JSON object a line; absent if there is none."""
+        """All failed rules of all rows, one JSON object per line; missing if no rule failed."""
         return f"{self.failed_tests_prefix}rejects.jsonl"
 
     @property
     def rejects_for_people(self) -> str:
-        """The same as CSV, safe to open in a spreadsheet."""
+        """The content of `rejects` as CSV that is safe to open in a spreadsheet."""
         return f"{self.failed_tests_prefix}rejects.csv"
 
     @property

@@ -1,33 +1,33 @@
-"""Text of unknown length, cut to a length that people read and every service takes.
+"""Truncation and escaping of text for messages.
 
-Reasons quote files, keys, contracts and errors, and any of these may be megabytes long. The limits
-of AWS that a reason must keep, as it travels from a verdict or an error to the alert:
+Reasons quote files, keys, contracts and errors, which may be megabytes long. A reason passes from a
+verdict or an error to the alert, and must respect these limits of AWS:
 
-- A Fail state's Cause, and the cause of a failed task: 32,768 characters.
+- The Cause of a Fail state or of a failed task: 32,768 characters.
   https://docs.aws.amazon.com/step-functions/latest/apireference/API_TaskFailedEventDetails.html
 - The input and output of a state: 262,144 bytes of UTF-8.
   https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
-- A message of SNS: 262,144 bytes, and ours carries each text twice, once as a record and once as
-  e-mail. https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
-- An item of DynamoDB: 400 KB, with the reasons of all its runs.
+- An SNS message: 262,144 bytes. The pipeline's contains each text twice, as JSON and as e-mail.
+  https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
+- A DynamoDB item: 400 KB, with the reasons of all its runs.
   https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
-- An event for EventBridge, or for a function that is called asynchronously: 1 MB, and 256 KB until
-  recently. https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
+- An event for EventBridge or for an asynchronous invocation: 1 MB (formerly 256 KB).
+  https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
 
-Some count bytes. A character is up to four bytes of UTF-8, and up to seven in JSON within JSON.
+A character takes up to four bytes in UTF-8, and up to seven in nested JSON.
 """
 
 import re
 from collections.abc import Collection
 
 REASON = 2_000
-"""How many characters a reason may have: at most 14 KB wherever it goes."""
+"""Maximum characters of a reason, which take at most 14 KB in any encoding."""
 _QUOTE = 50
 _ITEMS = 10
 
 
 def bounded(text: str, limit: int = REASON) -> str:
-    """Return `text`, or its beginning and how much is left out: at most `limit` characters."""
+    """Return `text`, truncated with a note of the omitted length to at most `limit` characters."""
     if len(text) <= limit:
         return text
     kept = limit - len(_left_out(len(text)))
@@ -35,12 +35,12 @@ def bounded(text: str, limit: int = REASON) -> str:
 
 
 def quoted(text: str, limit: int = _QUOTE) -> str:
-    """Return `text` in quotes, with escapes for what does not print, and cut like `bounded`."""
+    """Return `text` in quotes, with nonprintable characters escaped, truncated like `bounded`."""
     return bounded(repr(text), limit)
 
 
 def visible(text: str, kept: str = "") -> str:
-    """Return `text` with each character that does not print escaped, except those in `kept`."""
+    """Return `text` with nonprintable characters escaped, except those in `kept`."""
     if text.isprintable():
         return text
     return "".join(
@@ -50,19 +50,19 @@ def visible(text: str, kept: str = "") -> str:
 
 
 def one_line(text: str, limit: int = REASON) -> str:
-    """Return `text` in one line, with escapes for what does not print, and cut like `bounded`."""
+    """Return `text` on one line, with nonprintable characters escaped, truncated like `bounded`."""
     return bounded(visible(" ".join(text.split())), limit)
 
 
 def listed(texts: Collection[str], limit: int = _ITEMS) -> str:
-    """Return texts with commas between them: the first `limit`, and how many are left out."""
+    """Return the first `limit` texts, separated by commas, and the number of omitted ones."""
     named = ", ".join([*texts][:limit])
     left_out = len(texts) - limit
     return named if left_out <= 0 else f"{named}, … ({left_out:,} more)"
 
 
 def is_storable(text: str) -> bool:
-    """Tell whether PostgreSQL, UTF-8 and JSON take a text: no NUL, no half of a character."""
+    """Return whether a text has neither NUL nor unpaired surrogates, and so fits everywhere."""
     return re.search("[\0\ud800-\udfff]", text) is None
 
 

@@ -1,4 +1,4 @@
-"""What a state says about the data it saw; the state machine's choices read `outcome`."""
+"""Verdict of a state about a file; the state machine branches on its `outcome`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ from shared.text import bounded
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An outcome, its reason in words unless it is `ok`, and counts of rows, parts or warnings.
+    """Outcome, its reason unless it is `ok`, and counts of rows, parts or warnings.
 
-    A long reason is cut: it goes through the state machine and the log to the alert.
+    A long reason is truncated, because it passes through the state machine and the log.
     """
 
     outcome: Outcome
@@ -24,9 +24,9 @@ class Verdict:
             object.__setattr__(self, "reason", bounded(self.reason))
 
     def as_result(self) -> dict[str, Any]:
-        """Return what the function answers to the state machine."""
+        """Return the function's answer to the state machine."""
         return {"outcome": str(self.outcome), "reason": self.reason, **self.counts}
 
     def as_figures(self) -> dict[str, Any]:
-        """Return what may stand in a log: no reason, for it may quote the file."""
+        """Return the fields for a log line, without the reason, which may quote the file."""
         return {"outcome": str(self.outcome), **self.counts}

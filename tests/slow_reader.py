@@ -1,7 +1,7 @@
-"""What a file should become, read slowly by the standard library alone.
+"""Reference implementation of Transform and Test, with the standard library only.
 
-It shares nothing with the functions but the contract's models: no Arrow, no chunks, no memory
-spared. Where it and the pipeline differ, one of them is wrong.
+It is slow and reads whole files into memory. It shares only the models of contracts with the
+functions, so that any difference between the two is an error in one of them.
 """
 
 import csv
@@ -37,20 +37,20 @@ MONTHS = {
 }
 
 Failure = tuple[int, str | None, str, str]
-"""Line, column (None: the row as a whole), rule, severity."""
+"""Line, column (None for the whole row), rule and severity."""
 
 
 class _Refused(Exception):
-    """The file is not the contract's."""
+    """The file does not match its contract."""
 
 
-class _NoValue(Exception):
-    """The text is no value of the column's type."""
+class _InvalidValue(Exception):
+    """The text is not a value of the column's type."""
 
 
 @dataclass
 class Reading:
-    """What should become of a file, rows by the physical line they begin at."""
+    """Expected result for a file, with rows by the physical line on which they begin."""
 
     refused: str | None = None
     clean: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -60,22 +60,22 @@ class Reading:
 
     @property
     def rejected(self) -> set[int]:
-        """Rows that are not loaded."""
+        """The lines of rows that are not loaded."""
         return {line for line, _, _, severity in self.failures if severity == "error"}
 
     @property
     def loaded(self) -> dict[int, dict[str, Any]]:
-        """Rows that are, with their values."""
+        """The values of the loaded rows by line."""
         return {line: row for line, row in self.clean.items() if line not in self.rejected}
 
     @property
     def repeats(self) -> int:
-        """How many clean rows are exactly as an earlier one."""
+        """The number of clean rows that are equal to an earlier one."""
         return len(self.clean) - len({tuple(row.values()) for row in self.clean.values()})
 
 
 def read(body: bytes, contract: Contract, now: dt.datetime) -> Reading:
-    """Read a whole file; `now` is when the future begins."""
+    """Read a whole file; dates after `now` are in the future."""
     reading = Reading()
     try:
         _read(body, contract, now, reading)
@@ -96,7 +96,7 @@ def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -
         for column in contract.columns:
             try:
                 values[column.name] = _value(texts[column.name], column, contract)
-            except _NoValue:
+            except _InvalidValue:
                 reading.failures.append((number, column.name, column.logical_type, "error"))
         if len(values) == len(contract.columns):
             reading.clean[number] = values
@@ -144,7 +144,7 @@ def _header(line: str, contract: Contract) -> list[str]:
 
 
 def _rows(lines: list[str], delimiter: str, reading: Reading) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row with its first line's number; what cannot be read costs one line."""
+    """Yield each row with the number of its first line; an invalid row is one line."""
     i = 1
     while i < len(lines):
         reader = csv.reader(lines[i:], delimiter=delimiter, strict=True)
@@ -168,7 +168,7 @@ def _value(text: str, column: Column, contract: Contract) -> Any:
     match column.logical_type:
         case "string":
             if "\0" in text:
-                raise _NoValue
+                raise _InvalidValue
             return text
         case "integer":
             return _integer(text, column)
@@ -176,7 +176,7 @@ def _value(text: str, column: Column, contract: Contract) -> Any:
             return _number(text, column, contract.decimal_mark)
         case "boolean":
             if text not in column.true_tokens + column.false_tokens:
-                raise _NoValue
+                raise _InvalidValue
             return text in column.true_tokens
         case "date" | "timestamp":
             return _moment(text, column)
@@ -184,10 +184,10 @@ def _value(text: str, column: Column, contract: Contract) -> Any:
 
 def _integer(text: str, column: Column) -> int:
     if not re.fullmatch("[+-]?[0-9]{1,38}", text):
-        raise _NoValue
+        raise _InvalidValue
     limit = _INTEGER_LIMITS[column.physical_type]
     if not -limit <= int(text) < limit:
-        raise _NoValue
+        raise _InvalidValue
     return int(text)
 
 
@@ -195,13 +195,13 @@ def _number(text: str, column: Column, mark: str) -> Decimal:
     sign, digits = (text[0], text[1:]) if text[:1] in ("+", "-") else ("", text)
     parts = digits.split(mark)
     if len(parts) > 2 or not all(re.fullmatch("[0-9]{1,38}", part) for part in parts):
-        raise _NoValue
+        raise _InvalidValue
     precision, scale = column.limits.precision, column.limits.scale
     with localcontext(prec=100):
         exact = Decimal(sign + ".".join(parts))
         rounded = exact.quantize(Decimal(1).scaleb(-scale), rounding=ROUND_HALF_UP)
         if abs(rounded) >= 10 ** (precision - scale):
-            raise _NoValue
+            raise _InvalidValue
     return rounded
 
 
@@ -211,10 +211,10 @@ def _moment(text: str, column: Column) -> dt.date | dt.datetime:
         for parts in _matches(each.pattern, text, each.locale):
             try:
                 found.add(_real(parts, column, each))
-            except (ValueError, OverflowError):  # no such date, or none that a calendar reaches
+            except (ValueError, OverflowError):  # not a date, or outside the calendar in UTC
                 continue
     if len(found) != 1:
-        raise _NoValue
+        raise _InvalidValue
     return found.pop()
 
 
@@ -239,12 +239,12 @@ def _real(parts: dict[str, str], column: Column, form: Format) -> dt.date | dt.d
     early = dt.datetime.combine(date, time).astimezone(dt.UTC)
     late = dt.datetime.combine(date, time.replace(fold=1)).astimezone(dt.UTC)
     if early != late:
-        raise ValueError("a clock change leaves this hour out, or repeats it")
+        raise ValueError("a clock change skips or repeats this hour")
     return early
 
 
 def _matches(pattern: str, text: str, locale: str) -> Iterator[dict[str, str]]:
-    """Yield every way in which the whole text is of a Java pattern: its letters' texts."""
+    """Yield the texts of a Java pattern's letters, for every way to match the whole text."""
     if not pattern:
         if not text:
             yield {}
@@ -272,7 +272,7 @@ def _matches(pattern: str, text: str, locale: str) -> Iterator[dict[str, str]]:
 
 
 def _prefixes(run: str, text: str, locale: str) -> Iterator[str]:
-    """Yield what of the beginning of a text a run of one letter can stand for."""
+    """Yield the prefixes of the text that a run of one letter matches."""
     if run in ("a", "MMMM"):
         words = ("AM", "PM") if run == "a" else MONTHS[locale].split()
         yield from (word for word in words if text.startswith(word))
@@ -306,9 +306,9 @@ def _judge(
 def _fulfils(value: Any, rule: AnyRule, contract: Contract, now: dt.datetime) -> bool:
     match rule:
         case Length(minimum=low, maximum=high):
-            return _lies_between(len(value), low, high)
+            return _is_between(len(value), low, high)
         case Range(minimum=low, maximum=high):
-            return _lies_between(value, low, high)
+            return _is_between(value, low, high)
         case Pattern(regex=regex):
             return re.fullmatch(regex, value, re.ASCII) is not None
         case Allowed(values=values):
@@ -321,15 +321,15 @@ def _fulfils(value: Any, rule: AnyRule, contract: Contract, now: dt.datetime) ->
     raise AssertionError(rule)
 
 
-def _lies_between(value: Any, low: Any, high: Any) -> bool:
+def _is_between(value: Any, low: Any, high: Any) -> bool:
     return (low is None or low <= value) and (high is None or value <= high)
 
 
 def _is_kept(contract: Contract, reading: Reading) -> bool:
-    """Tell whether the file as a whole is as the contract wants it."""
+    """Return whether the file as a whole fulfils the contract."""
     rows = len(reading.raw)
     for bounds in contract.row_counts:
-        if not _lies_between(rows, bounds.minimum, bounds.maximum):
+        if not _is_between(rows, bounds.minimum, bounds.maximum):
             return False
     rejected = len(reading.rejected)
     if rejected == rows or 100 * rejected > contract.max_rejected_percent * rows:

@@ -1,4 +1,4 @@
-"""What goes wrong with files, a row each: what came, what became of it, what its sender is told."""
+"""Faulty files: for each, its outcome and the reason that its sender reads."""
 
 import codecs
 import datetime as dt
@@ -32,7 +32,7 @@ GOOD = f"ned,{AT},8.0,x\n"
 
 
 def contract(other: Column | None = None, **changes: Any) -> Contract:
-    """A contract of one text column `a` and one other, which is called `b`."""
+    """Return a contract with a text column `a` and a second column `b`."""
     columns = (column("a", "string", "text"), other or column("b", "string", "text"))
     return Contract(table="t", relation="t", version="1", columns=columns, **changes)
 
@@ -53,7 +53,7 @@ TOLERANT = contract(header_policy=HeaderPolicy(unknown="ignore"))
 
 @dataclass(frozen=True)
 class Loaded:
-    """Every row is loaded; the values of the last one's named columns."""
+    """All rows are loaded; `values` are some values of the last one."""
 
     values: dict[str, Any]
     rows: int = 1
@@ -61,7 +61,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Rejected:
-    """These rows are rejected, all others loaded: by rule, line and reason of each reject."""
+    """A row is rejected, with these fields of the first reject, and `loaded` rows are loaded."""
 
     rule: str
     line: int
@@ -72,20 +72,20 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Refused:
-    """The file as a whole is not the contract's."""
+    """Transform refuses the file."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Halted:
-    """The rows are as they should be, the file as a whole is not."""
+    """Test halts the file, although its rows are valid."""
 
     reason: str
 
 
 def checkin(**changes: str) -> str:
-    """A file of one check-in."""
+    """Return a file with one check-in."""
     row = {"user": "ned", "timestamp": AT, "hours": "8.0", "project": "x"} | changes
     return HEADER + ",".join(row.values()) + "\n"
 
@@ -152,7 +152,7 @@ CASES: dict[str, Case] = {
         HEADER.encode() + GOOD.encode() + "Zoë,".encode("cp1252"),
         Refused("line 3 is not utf-8 text: byte 0xeb .*; send the file as utf-8"),
     ),
-    "a byte that is no text in quotes": (
+    "an invalid byte in quotes": (
         b'a,b\n1,2\n"1,\xff',
         Refused("line 3 is not utf-8 text: byte 0xff"),
         PLAIN,
@@ -162,7 +162,7 @@ CASES: dict[str, Case] = {
         Refused("line 3 is not utf-8 text: byte 0xd1"),
     ),
     "a surrogate as UTF-8": (checkin().encode() + b"\xed\xa0\x80", Refused("line 3 is not utf-8")),
-    "a byte that cp1252 has not": (
+    "a byte that is not in cp1252": (
         b"a,b\nx,\x81\n",
         Refused("line 2 is not cp1252 text: byte 0x81 .*; send the file as cp1252"),
         contract(encoding="cp1252"),
@@ -172,7 +172,7 @@ CASES: dict[str, Case] = {
         Loaded({"a": "ё", "b": "\u010a"}),
         contract(encoding="utf-16"),
     ),
-    "UTF-16 is expected, UTF-8 came": (
+    "UTF-8 instead of UTF-16": (
         b"a,b\nx,y\n",
         Refused("line 1 is not utf-16 text: .*; send the file as utf-16"),
         contract(encoding="utf-16"),
@@ -201,12 +201,12 @@ CASES: dict[str, Case] = {
         checkin().replace("\n", "\r"),
         Refused(
             "line 1 cannot be read as a header: "
-            "a carriage return stands alone; end lines with LF or CRLF"
+            "a carriage return without a line feed; end lines with LF or CRLF"
         ),
     ),
     "CR alone ends a line": (
         HEADER + GOOD.replace("\n", "\r") + GOOD + GOOD,
-        Rejected("quoting", 2, "a carriage return stands alone; end lines", loaded=1),
+        Rejected("quoting", 2, "a carriage return without a line feed; end lines", loaded=1),
     ),
     "a form feed, NEL and LINE SEPARATOR end no line": (
         "a,b\nx\fx,y\x85\u2028y\n",
@@ -214,7 +214,10 @@ CASES: dict[str, Case] = {
         PLAIN,
     ),
     "blank lines between rows": (HEADER + "\n" + GOOD + "\r\n" + GOOD, Loaded({}, rows=2)),
-    "a line of spaces": (HEADER + GOOD + "  \n", Rejected("columnCount", 3, "1 values", loaded=1)),
+    "a line of spaces": (
+        HEADER + GOOD + "  \n",
+        Rejected("columnCount", 3, "1 value, but", loaded=1),
+    ),
     # The header.
     "another delimiter": (
         checkin().replace(",", ";"),
@@ -243,7 +246,7 @@ CASES: dict[str, Case] = {
     "another case": ("A,b\n1,2\n", Refused("missing: 'a'; unknown: 'A'"), PLAIN),
     "spaces in the header": ("a, b\n1,2\n", Refused("missing: 'b'; unknown: ' b'"), PLAIN),
     "a delimiter behind the header": ("a,b,\n1,2,\n", Refused("unknown: ''"), PLAIN),
-    "so many columns that no reason names them all": (
+    "more columns than a reason can list": (
         ",".join(["user", *(f"колонка {number}" for number in range(9_990)), "\x1b[31m", "user"]),
         Refused(
             r"^line 1 does not match the header of dailycheckins \(user,timestamp,hours,project\): "
@@ -254,48 +257,52 @@ CASES: dict[str, Case] = {
     ),
     "10,001 columns": (
         ",".join(map(str, range(10_001))),
-        Refused("^line 1 has 10,001 columns; at most 10,000 are read$"),
+        Refused("^line 1 has 10,001 columns, but the maximum is 10,000: remove some$"),
     ),
-    "a column whose name no reason holds": (
+    "a column name longer than a reason": (
         HEADER.strip() + "," + "x" * 100_000,
         Refused(r"project\): unknown: 'x{22}… \(99,979 more characters\)$"),
     ),
     "quotes in the header": ('"a","b"\n1,2\n', Loaded({"a": "1", "b": "2"}), PLAIN),
     "an open quote in the header": (
         '"a,b\n1,2\n',
-        Refused("line 1 cannot be read as a header: a quote opens a value and none closes it"),
+        Refused("line 1 cannot be read as a header: the opening quote of a value has no closing"),
         PLAIN,
     ),
     # Rows and quotes.
-    "a value too few": ("a,b\n1\n", Rejected("columnCount", 2, "1 values .* header has 2"), PLAIN),
+    "a value too few": (
+        "a,b\n1\n",
+        Rejected("columnCount", 2, "1 value, but the header has 2"),
+        PLAIN,
+    ),
     "a value too many": (
         "a,b\n1,2,3\n4,5\n",
-        Rejected("columnCount", 2, "3 values where the header has 2", loaded=1),
+        Rejected("columnCount", 2, "3 values, but the header has 2", loaded=1),
         PLAIN,
     ),
     "a delimiter behind the row": ("a,b\n1,2,\n", Rejected("columnCount", 2, "3 values"), PLAIN),
-    "tabs": ("a,b\n1\t2\n", Rejected("columnCount", 2, "1 values where the header has 2"), PLAIN),
+    "tabs": ("a,b\n1\t2\n", Rejected("columnCount", 2, "1 value, but the header has 2"), PLAIN),
     "a newline in quotes": ('a,b\n"x\r\ny",2\n', Loaded({"a": "x\r\ny", "b": "2"}), PLAIN),
     "a row behind a newline in quotes": (
         'a,b\n"x\ny",2\n3\n',
-        Rejected("columnCount", 4, "1 values where the header has 2", loaded=1),
+        Rejected("columnCount", 4, "1 value, but the header has 2", loaded=1),
         PLAIN,
     ),
     "quotes in quotes": ('a,b\n"he said ""no""",2\n', Loaded({"a": 'he said "no"'}), PLAIN),
     "a quote inside a value": ('a,b\n5" pipe,2\n', Loaded({"a": '5" pipe'}), PLAIN),
     "an open quote": (
         'a,b\n"1,2\n3,4\n5,6\n',
-        Rejected("quoting", 2, "a quote opens a value and none closes it", loaded=2),
+        Rejected("quoting", 2, "the opening quote of a value has no closing quote", loaded=2),
         PLAIN,
     ),
     "text behind quotes": (
         'a,b\n"1"x,2\n3,4\n',
-        Rejected("quoting", 2, "text stands behind the quote that closes a value", loaded=1),
+        Rejected("quoting", 2, "text follows the closing quote of a value", loaded=1),
         PLAIN,
     ),
     "a backslash before a quote": (
         'a,b\n"x\\"y",2\n',
-        Rejected("quoting", 2, "text stands behind the quote that closes a value"),
+        Rejected("quoting", 2, "text follows the closing quote of a value"),
         PLAIN,
     ),
     "single quotes": ("a,b\n'1,1',2\n", Rejected("columnCount", 2, "3 values"), PLAIN),
@@ -331,7 +338,7 @@ CASES: dict[str, Case] = {
     ),
     "spaces stay": (checkin(user=" ned "), Loaded({"user": " ned "})),
     "spaces are not missing": (checkin(user=" "), Loaded({"user": " "})),
-    "spaces that nobody sees stay": (
+    "invisible spaces stay": (
         checkin(user="\u00a0ned\u200b"),
         Loaded({"user": "\u00a0ned\u200b"}),
     ),
@@ -375,9 +382,9 @@ CASES: dict[str, Case] = {
     "a decimal comma in quotes": bad_hours('"1,5"', NO_NUMBER),
     "a decimal comma": (
         checkin(hours="1,5"),
-        Rejected("columnCount", 2, "5 values where the header has 4"),
+        Rejected("columnCount", 2, "5 values, but the header has 4"),
     ),
-    "a decimal point where a comma is meant": (
+    "a decimal point instead of a comma": (
         "a;b\nx;1.5\n",
         Rejected(
             "number", 2, r"b is not a number \(digits, optionally followed by ',' and digits\)", "b"
@@ -395,14 +402,14 @@ CASES: dict[str, Case] = {
     "a unit": bad_hours("8h", NO_NUMBER),
     "a formula for a number": bad_hours("=4+4", NO_NUMBER),
     "a space before a number": bad_hours(" 8", NO_NUMBER),
-    "a space that nobody sees behind a number": bad_hours("8\u00a0", NO_NUMBER),
+    "an invisible space after a number": bad_hours("8\u00a0", NO_NUMBER),
     "a typographic minus": bad_hours("−8", NO_NUMBER),
     "a point alone": bad_hours(".", NO_NUMBER),
     "no digit before the point": bad_hours(".5", NO_NUMBER),
     "no digit behind the point": bad_hours("5.", NO_NUMBER),
     "two points": bad_hours("1.2.3", NO_NUMBER),
     "a number of 60 digits": bad_hours("9" * 60, NO_NUMBER),
-    "1000 where 999.99 is the most": bad_hours("1000", TOO_LARGE),
+    "1000 with a maximum of 999.99": bad_hours("1000", TOO_LARGE),
     "999.995 is 1000 once rounded": bad_hours("999.995", TOO_LARGE),
     "half a cent goes up": (checkin(hours="0.125"), Loaded({"hours": Decimal("0.13")})),
     "half a cent below zero goes down": (
@@ -430,7 +437,7 @@ CASES: dict[str, Case] = {
         Rejected("integer", 2, r"b is not an integer \(digits only\)", "b"),
         SMALL,
     ),
-    "TRUE where yes is meant": (
+    "TRUE instead of yes": (
         "a,b\nx,yes\ny,TRUE\n",
         Rejected("boolean", 3, "b is not yes or no", "b", loaded=1),
         BOOLEAN,
@@ -483,20 +490,20 @@ CASES: dict[str, Case] = {
     "midnight is 12 AM": (checkin(timestamp="09/27/2019 12:00 AM"), Loaded(at(2019, 9, 27))),
     "a Russian month": (checkin(timestamp="6 мая 2019 00:00"), Loaded(at(2019, 5, 6))),
     "a Russian month in another case": bad_time("6 май 2019 00:00"),
-    "an English month where a Russian is meant": bad_time("6 May 2019 00:00"),
+    "an English month instead of a Russian one": bad_time("6 May 2019 00:00"),
     "a time without its date": bad_time("00:00:00"),
     "NaT": bad_time("NaT"),
-    "an hour that the clock leaves out": (
+    "an hour that a clock change skips": (
         "a,b\nx,2024-03-31 02:30\ny,2024-03-31 03:00\n",
         Rejected("timestamp", 2, "b is not a valid date in any of the formats", "b", loaded=1),
         BERLIN,
     ),
-    "an hour that the clock repeats": (
+    "an hour that a clock change repeats": (
         "a,b\nx,2024-10-27 02:30\ny,2024-10-27 03:00\n",
         Rejected("timestamp", 2, "b is not a valid date in any of the formats", "b", loaded=1),
         BERLIN,
     ),
-    "the calendar's first hour, in a zone where it is not": (
+    "the calendar's first hour, which is year 0 in UTC": (
         "a,b\nx,0001-01-01 00:00\n",
         Rejected("timestamp", 2, "b is not a valid date in any of the formats", "b"),
         BERLIN,
@@ -510,16 +517,16 @@ CASES: dict[str, Case] = {
 
 
 def assert_is_for_people(message: str) -> None:
-    """A message says what is wrong in words: no traceback, no exception's name, no repr."""
+    """Check that a message has no traceback, no exception's name and no repr."""
     assert message
     assert not re.search(r"Traceback|File \"|\w(Error|Exception|Invalid)\b|<.* object at", message)
 
 
 @pytest.mark.parametrize("size", [7, 2**24])
 @pytest.mark.parametrize("kind", CASES)
-def test_what_goes_wrong_has_one_outcome(kind: str, size: int, tmp_path: Path) -> None:
-    came, outcome, *others = CASES[kind]
-    body = came.encode() if isinstance(came, str) else came
+def test_faulty_file_has_one_outcome(kind: str, size: int, tmp_path: Path) -> None:
+    file, outcome, *others = CASES[kind]
+    body = file.encode() if isinstance(file, str) else file
     expected = others[0] if others else CHECKINS
 
     found = process(tmp_path, body, expected, size=size if len(body) < 5000 else 2**16)
@@ -554,16 +561,16 @@ def test_what_goes_wrong_has_one_outcome(kind: str, size: int, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("row", ["ned" * 6_000_000 + ",\n", "ned" * 6_000_000])
-def test_a_line_of_17_mib_is_refused(row: str, tmp_path: Path) -> None:
+def test_line_of_17_mib_is_refused(row: str, tmp_path: Path) -> None:
     body = (HEADER + GOOD + row).encode()
 
     for size in (2**20, 2**24, 2**26):
         assert process(tmp_path, body, CHECKINS, size=size).refused == (
-            "line 3 is longer than 16 MiB; the file has no line ends where rows should end"
+            "line 3 is longer than 16 MiB: end each row with a line end"
         )
 
 
-def test_a_line_of_a_gigabyte_is_refused_long_before_it_is_read(tmp_path: Path) -> None:
+def test_line_of_one_gigabyte_is_refused_early(tmp_path: Path) -> None:
     read = 0
 
     def gigabyte() -> Iterator[bytes]:

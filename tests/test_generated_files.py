@@ -1,6 +1,6 @@
-"""Files that nobody would think of: the pipeline and the slow reader must agree on every row.
+"""Generated files, for which the pipeline and `tests.slow_reader` must agree on every row.
 
-Seeds vary; pytest's header says this run's. `make test-deep` tries more files.
+Seeds vary; pytest's header prints the seed of a run. `make test-deep` generates more files.
 """
 
 import codecs
@@ -194,7 +194,7 @@ MOMENTS = st.integers(-20_000, 30_000).map(lambda days: NOW + dt.timedelta(days,
 
 @st.composite
 def written_moments(draw: st.DrawFn, column: Column) -> str:
-    """A moment as one of a column's formats writes it."""
+    """Draw a date or time in one of a column's formats."""
     form = draw(st.sampled_from(column.formats))
     at = draw(MOMENTS)
     parts = {
@@ -226,7 +226,7 @@ def written_moments(draw: st.DrawFn, column: Column) -> str:
 
 
 def values(column: Column, contract: Contract) -> st.SearchStrategy[str]:
-    """Texts for a column, most of them values."""
+    """Return a strategy for texts of a column, most of them valid."""
     match column.logical_type:
         case "string":
             good = TEXTS | LONG
@@ -262,7 +262,7 @@ def values(column: Column, contract: Contract) -> st.SearchStrategy[str]:
 
 @st.composite
 def cells(draw: st.DrawFn, text: str, delimiter: str) -> str:
-    """A value as a cell: with quotes where they are needed, or where somebody likes them."""
+    """Draw a value as a cell, usually with quotes if they are needed."""
     needed = any(character in text for character in f'{delimiter}"\r\n')
     if draw(st.integers(0, 9)) < (9 if needed else 2):
         return '"' + text.replace('"', '""') + '"'
@@ -271,7 +271,7 @@ def cells(draw: st.DrawFn, text: str, delimiter: str) -> str:
 
 @st.composite
 def rows(draw: st.DrawFn, contract: Contract, header: list[str]) -> str:
-    """A row, or what somebody made of it."""
+    """Draw a row, which is sometimes damaged."""
     texts = []
     for name in header:
         known = name in contract.header
@@ -301,7 +301,7 @@ def rows(draw: st.DrawFn, contract: Contract, header: list[str]) -> str:
 
 @st.composite
 def headers(draw: st.DrawFn, contract: Contract) -> list[str]:
-    """The contract's columns; now and then in another order, too many or too few."""
+    """Draw the contract's columns, sometimes in another order, too many or too few."""
     header = list(contract.header)
     if contract.header_policy.order == "any" or draw(st.integers(0, 19)) == 0:
         header = draw(st.permutations(header))
@@ -316,7 +316,7 @@ def headers(draw: st.DrawFn, contract: Contract) -> list[str]:
 
 @st.composite
 def files(draw: st.DrawFn, contract: Contract) -> bytes:
-    """A whole file."""
+    """Draw a file."""
     header = draw(headers(contract))
     lines = [contract.delimiter.join(draw(cells(name, contract.delimiter)) for name in header)]
     lines += draw(st.lists(rows(contract, header), min_size=0, max_size=10))
@@ -345,7 +345,7 @@ def files(draw: st.DrawFn, contract: Contract) -> bytes:
 
 @st.composite
 def examples(draw: st.DrawFn) -> tuple[Contract, bytes, int, bool]:
-    """A contract, a file, the size of its chunks, and whether to test hard."""
+    """Draw a contract, a file, the size of its chunks, and whether to use hard testing."""
     contract = draw(st.sampled_from(CONTRACTS))
     body = draw(files(contract))
     size = draw(st.integers(1, 64) | st.integers(64, 1000))
@@ -353,7 +353,7 @@ def examples(draw: st.DrawFn) -> tuple[Contract, bytes, int, bool]:
 
 
 def typed(loaded: dict[int, dict[str, Any]]) -> dict[int, list[tuple[str, type, Any]]]:
-    """Return rows with their types, for True is 1 and 1 is Decimal(1) to Python."""
+    """Return rows with the types of values, because True == 1 == Decimal(1) in Python."""
     return {
         line: [(name, type(value), value) for name, value in row.items()]
         for line, row in loaded.items()
@@ -361,7 +361,7 @@ def typed(loaded: dict[int, dict[str, Any]]) -> dict[int, list[tuple[str, type, 
 
 
 def outcomes(found: slow_reader.Reading) -> Iterator[str]:
-    """Name what an example is an example of."""
+    """Yield the outcomes and failed rules of an example."""
     yield "refused" if found.refused else "read"
     if found.halted:
         yield "halted"
@@ -373,8 +373,8 @@ def outcomes(found: slow_reader.Reading) -> Iterator[str]:
 
 
 @pytest.mark.scaled
-@pytest.mark.timeout(1800)  # Hypothesis may take five minutes to make a failure small
-def test_the_pipeline_reads_as_the_slow_reader_does(tmp_path: Path) -> None:
+@pytest.mark.timeout(1800)  # Hypothesis may take five minutes to shrink a failure
+def test_pipeline_agrees_with_slow_reader(tmp_path: Path) -> None:
     seen: Counter[str] = Counter()
 
     @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -414,7 +414,7 @@ def test_the_pipeline_reads_as_the_slow_reader_does(tmp_path: Path) -> None:
 
     check()
 
-    # A generator that made only good or only bad files would agree with anybody. Chance may make
-    # few of a kind: asked for are one each, of the kinds of which there are dozens.
+    # The test proves nothing if all files are valid, or all are invalid. Each of these outcomes
+    # usually occurs dozens of times.
     for outcome in ("refused", "read", "loaded", "repeats", "quoting", "columnCount"):
         assert seen[outcome], seen

@@ -1,4 +1,4 @@
-"""CONTRIBUTING's table "How to add…": its files exist, and what it says fails does fail."""
+"""CONTRIBUTING's table "How to add…": its files exist, and incomplete additions fail as it says."""
 
 import fnmatch
 import os
@@ -23,7 +23,7 @@ ROWS = {
 
 
 class Edit(NamedTuple):
-    """Puts a text in front of another that is in the file once."""
+    """Insertion of a text before another text, which occurs once in the file."""
 
     path: str
     before: str
@@ -36,7 +36,7 @@ BEGINNINGS = {
         Edit(
             "shared/columns.py",
             "TYPES = {",
-            '_TYPES["duration"] = dataclasses.replace(_TYPES["boolean"], kept_as={"days": 4})\n',
+            '_TYPES["duration"] = dataclasses.replace(_TYPES["boolean"], stored_as={"days": 4})\n',
         ),
         Edit("shared/columns.py", "import datetime as dt", "import dataclasses\n"),
     ],
@@ -76,7 +76,7 @@ TESTS = sorted({name for _, fails in ROWS.values() for name in fails if name.sta
 
 
 class Copy:
-    """A copy of the checkout, with an addition that is begun in it."""
+    """Copy of the checkout, for incomplete additions."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -100,7 +100,7 @@ class Copy:
         )
 
     def failing(self) -> set[str]:
-        """Return the files of `TESTS` in which a test fails that needs no service."""
+        """Return the files of `TESTS` in which a test without services fails."""
         ran = self.python("-m", "pytest", "-p", "no:cacheprovider", "-q", "-m", "pure", *TESTS)
         assert ran.returncode in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}, ran.stdout
         return set(re.findall(r"^FAILED (\S+?)::", ran.stdout, re.MULTILINE))
@@ -111,7 +111,7 @@ def copy(tmp_path: Path) -> Iterator[Copy]:
     folder = tmp_path / "checkout"
     left_out = shutil.ignore_patterns(".venv*", ".git", ".tm", ".terraform")
     shutil.copytree(CHECKOUT, folder, ignore=left_out)
-    # So mypy looks only at what an edit changes.
+    # With its cache, mypy checks only the edited files.
     cache = CHECKOUT / os.environ.get("MYPY_CACHE_DIR", ".mypy_cache")
     if cache.exists():
         shutil.copytree(cache, folder / ".mypy")
@@ -120,7 +120,7 @@ def copy(tmp_path: Path) -> Iterator[Copy]:
 
 
 @pytest.mark.parametrize("addition", ROWS)
-def test_what_is_to_be_edited_exists(addition: str) -> None:
+def test_files_to_edit_exist(addition: str) -> None:
     edited, _ = ROWS[addition]
 
     assert edited
@@ -128,19 +128,19 @@ def test_what_is_to_be_edited_exists(addition: str) -> None:
         assert [*CHECKOUT.glob(pattern)], pattern
 
 
-def test_each_addition_is_begun_below() -> None:
+def test_each_addition_has_beginning() -> None:
     assert BEGINNINGS.keys() == ROWS.keys()
 
 
 @pytest.mark.deep
-def test_without_an_addition_nothing_fails(copy: Copy) -> None:
+def test_unchanged_copy_passes(copy: Copy) -> None:
     assert not copy.failing()
     assert not copy.python("-m", "mypy").returncode
 
 
 @pytest.mark.deep
 @pytest.mark.parametrize("addition", ROWS)
-def test_what_was_forgotten_fails(addition: str, copy: Copy) -> None:
+def test_incomplete_addition_fails(addition: str, copy: Copy) -> None:
     edited, fails = ROWS[addition]
     first, *more = BEGINNINGS[addition]
     copy.apply([first])

@@ -1,6 +1,6 @@
-"""A team's own folder of contracts, on a running stack: a table is one file and one apply.
+"""A user's own folder of contracts on a running stack: a new table is one file and one apply.
 
-One contract that is wrong stops its own table alone, and everybody who asks is told.
+An invalid contract affects only its own table, and every command reports it.
 """
 
 import json
@@ -29,18 +29,18 @@ CUSTOMERS = "customer,email,country,since\nada,ada@example.com,GB,2020-01-02\n"
 
 
 class Team:
-    """A stack that has the contracts of a folder."""
+    """Stack with the contracts of a folder."""
 
     def __init__(self, home: Path, contracts: Path) -> None:
         self.home, self.contracts = home, contracts
         self.pipeline = Pipeline(Laptop(home, cloud.up(home, contracts=contracts, report=print)))
 
     def apply(self) -> None:
-        """Apply what has changed in the folder, as `tm up` does."""
+        """Apply the changes in the folder, as `tm up` does."""
         self.pipeline = Pipeline(Laptop(self.home, cloud.up(self.home, report=print)))
 
     def write(self, table: str, of: str, *changes: tuple[str, str]) -> Path:
-        """Write the contract of a table: another one's, with another name and changes."""
+        """Write the contract of a table: a changed copy of that of the table `of`."""
         text = (EXAMPLE / f"{of}.odcs.yaml").read_text().replace(f"name: {of}", f"name: {table}")
         for before, after in changes:
             assert before in text
@@ -50,18 +50,18 @@ class Team:
         return path
 
     def load(self, table: str, body: str, name: str = "f.csv") -> dict[str, Any]:
-        """Land a file and return its log item at the end."""
+        """Land a file, wait for its outcome, and return its log item."""
         source = self.pipeline.put(body, f"table={table}/year=2024/month=3/day=3/{name}")
         return self.pipeline.ended(ingestion_of(source).id, table)
 
     def deployed(self) -> list[str]:
-        """Return the keys of the sets of contracts that Terraform has left deployed."""
+        """Return the keys of the deployed contract sets."""
         s3, bucket = self.pipeline.laptop.aws.client("s3"), self.pipeline.outputs["config_bucket"]
         listed = s3.list_objects_v2(Bucket=bucket, Prefix="deployed/")
         return [each["Key"] for each in listed["Contents"]]
 
     def changes(self) -> dict[str, dict[str, Any]]:
-        """Return what a plan would change, by address without the module."""
+        """Return the changes of a plan, by address without the module."""
         folder = self.home / "terraform"
         tool = terraform.find(folder)
         environment = {**tool.environment, **self.pipeline.laptop.aws.environment()}
@@ -78,7 +78,7 @@ class Team:
 
 @pytest.fixture(scope="module")
 def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
-    """A stack with the contracts of the example, in a folder of the team's own."""
+    """A stack with a copy of the example's contracts."""
     folder = tmp_path_factory.mktemp("team")
     contracts = Path(shutil.copytree(EXAMPLE, folder / "contracts"))
     try:
@@ -87,20 +87,20 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
         cloud.down(folder / "home")
 
 
-def test_a_third_table_is_one_file_and_one_apply(team: Team) -> None:
+def test_new_table_needs_one_file_and_one_apply(team: Team) -> None:
     assert team.load("orders", ORDERS)["status"] == "success"
     before = team.pipeline.outputs
     team.write("invoices", "orders", ("urn:shop:orders", "urn:shop:invoices"))
 
-    # DRIFTS of the emulator are alarms and the stage.
+    # The emulator always reports a drift of alarms and the stage.
     changed = {
         address: change
         for address, change in team.changes().items()
         if not re.match(r"aws_(cloudwatch|api_gateway_stage)", address)
     }
     functions = {a: c for a, c in changed.items() if a.startswith("aws_lambda_function.")}
-    told = before["function_names"].keys() - {"alert"}
-    assert functions.keys() == {f'aws_lambda_function.this["{name}"]' for name in told}
+    with_contracts = before["function_names"].keys() - {"alert"}
+    assert functions.keys() == {f'aws_lambda_function.this["{name}"]' for name in with_contracts}
     for change in functions.values():
         assert change["actions"] == ["update"]
         differing = {
@@ -124,7 +124,7 @@ def test_a_third_table_is_one_file_and_one_apply(team: Team) -> None:
     assert team.load("customers", CUSTOMERS)["status"] == "success"
 
 
-def test_a_run_keeps_the_contracts_that_it_began_with(team: Team) -> None:
+def test_run_keeps_contracts_with_which_it_began(team: Team) -> None:
     """A redrive and a retry have the execution's input; a replay is another execution."""
     item = team.load("orders", ORDERS, "kept.csv")
     former = item["contracts"]
@@ -170,7 +170,7 @@ def test_a_run_keeps_the_contracts_that_it_began_with(team: Team) -> None:
     assert now["contracts"] == team.pipeline.outputs["contracts_hash"]
 
 
-def test_a_bad_contract_stops_its_own_table_alone(team: Team) -> None:
+def test_invalid_contract_affects_only_its_own_table(team: Team) -> None:
     bad = team.write(
         "refunds", "orders", ("Type: bigint", "Type: bigintt"), ("minimum: 0", "minimun: 0")
     )
@@ -182,17 +182,17 @@ def test_a_bad_contract_stops_its_own_table_alone(team: Team) -> None:
     with pytest.raises(LocalError) as failed:
         team.apply()
 
-    # All problems of the bad one, by migrate.
-    said = str(failed.value)
-    assert "refunds.odcs.yaml: column 'order_id'" in said
-    assert "refunds.odcs.yaml: column 'amount'" in said
-    assert "Migrated: customers, invoices, orders." in said
-    # The others work, also the one that has changed in the same apply.
+    # migrate reports all problems of the invalid contract.
+    reported = str(failed.value)
+    assert "refunds.odcs.yaml: column 'order_id'" in reported
+    assert "refunds.odcs.yaml: column 'amount'" in reported
+    assert "Migrated: customers, invoices, orders." in reported
+    # The other tables work, including the one that changed in the same apply.
     assert team.load("orders", ORDERS, "after.csv")["status"] == "success"
     body = "customer,email,country,since,vip\nbob,bob@example.com,FR,2020-01-02,yes\n"
     assert team.load("customers", body, "vip.csv")["status"] == "success"
     assert team.pipeline.query("SELECT vip FROM customers WHERE customer = 'bob'") == [["yes"]]
-    # The alert for a file of the bad one, and the doctor.
+    # An alert and `tm doctor` report the invalid contract.
     key = "table=refunds/year=2024/month=3/day=3/f.csv"
     source = team.pipeline.put(ORDERS, key)
     [alert] = eventually(lambda: team.pipeline.alerts(unmatched_id(source)))
@@ -203,13 +203,13 @@ def test_a_bad_contract_stops_its_own_table_alone(team: Team) -> None:
         each["check"] == "contracts" and "refunds.odcs.yaml" in each["what"] for each in wrong
     )
 
-    # Every apply says so until it is corrected.
+    # Every apply fails until the contract is corrected.
     with pytest.raises(LocalError, match=r"refunds\.odcs\.yaml"):
         team.apply()
     bad.unlink()
     team.apply()
     deployed = team.deployed()
-    # Back to a set that a failed apply has left in the state.
+    # Return to a set that a failed apply has left in the state.
     bad.write_text("kind: DataContract")
     with pytest.raises(LocalError, match=r"refunds\.odcs\.yaml"):
         team.apply()

@@ -150,7 +150,7 @@ def test_a_line_of_15_mib_is_refused_and_told_once(pipeline: Pipeline) -> None:
         (
             checkins(f",{AT},1,x", f"ned,{AT},1,x,y"),
             "every row is rejected; 2 of 2 rows failed: user is missing (1×, first at line 2); "
-            "5 values where the header has 4 (1×, first at line 3)",
+            "5 values, but the header has 4 (1×, first at line 3)",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""A table is one file: budgets flow from drop to PostgreSQL, and only their contract knows them."""
+"""A second table, from upload to PostgreSQL, which only its contract mentions."""
 
 import datetime as dt
 import re
@@ -64,7 +64,7 @@ def file_of(lines: list[str]) -> bytes:
     return "\r\n".join(lines).encode("cp1252")
 
 
-def test_rows_are_cast_and_judged_by_the_contract_alone(tmp_path: Path) -> None:
+def test_contract_alone_defines_casts_and_rules(tmp_path: Path) -> None:
     found = process(tmp_path, file_of(LINES), load_all()[TABLE])
 
     assert found.verdict.outcome == Outcome.OK
@@ -92,7 +92,7 @@ def test_rows_are_cast_and_judged_by_the_contract_alone(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_asked_of_the_whole_file_halts_also_with_soft_testing(
+def test_row_count_and_threshold_halt_with_soft_testing(
     rows: int, negative: int, reason: str | None, tmp_path: Path
 ) -> None:
     amounts = ["-1"] * negative + ["1"] * (rows - negative)
@@ -105,19 +105,19 @@ def test_what_is_asked_of_the_whole_file_halts_also_with_soft_testing(
     assert str(verdict.reason).startswith(str(reason))
 
 
-def test_only_the_contract_knows_the_table() -> None:
+def test_only_contract_mentions_table() -> None:
     names = re.compile(r"project_?budgets|Personentage|person_days")
-    knowing = [
+    mentioning = [
         path
         for folder in ("functions", "shared", "terraform", "cli")
         for path in (CHECKOUT / folder).rglob("*.*")
         if path.suffix in {".py", ".tf", ".json", ".sh"} and names.search(path.read_text("utf-8"))
     ]
-    assert knowing == []
+    assert mentioning == []
 
 
 def drop(pipeline: Pipeline, file: Path, lines: list[str]) -> str:
-    """Drop a file with these lines, follow it to its end, and return what is printed."""
+    """Upload a file with these lines, follow its run, and return the command's output."""
     file.write_bytes(file_of(lines))
     options = ("--table", TABLE, "--date", "2024-03-03", "--follow")
     done = pipeline.laptop.tm("drop", str(file), *options)
@@ -125,7 +125,7 @@ def drop(pipeline: Pipeline, file: Path, lines: list[str]) -> str:
     return done.stdout
 
 
-def test_from_drop_to_postgresql(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_rows_are_loaded_from_upload_to_postgresql(pipeline: Pipeline, tmp_path: Path) -> None:
     file = tmp_path / "budgets.csv"
 
     assert "20 read, 10 loaded, 10 rejected" in drop(pipeline, file, LINES)

@@ -26,4 +26,4 @@ def test_a_version_that_is_deleted_for_good_cannot_be_replayed(machine: Machine)
     assert (machine.item()["state"], machine.item()["status"]) == ("transform", "fail")
     [alert] = machine.alerts()
     assert "SourceUnreadable" in alert["reason"]
-    assert "drop the file again" in alert["reason"]
+    assert "upload the file again" in alert["reason"]

@@ -1,4 +1,4 @@
-"""The models by themselves; what makes them of a file, and refuses it, is in test_odcs."""
+"""The models; test_odcs tests how they are read from a file."""
 
 import datetime as dt
 import itertools
@@ -31,7 +31,7 @@ from tests.fixtures.contracts import READINGS, column
         ("1", "percent", False, 0, 0, True),
     ],
 )
-def test_a_threshold_is_kept_or_not(
+def test_threshold_is_kept(
     limit: str,
     unit: Literal["rows", "percent"],
     inclusive: bool,
@@ -44,7 +44,7 @@ def test_a_threshold_is_kept_or_not(
     assert threshold.is_kept(failed, rows) is kept
 
 
-def test_a_threshold_in_words() -> None:
+def test_threshold_as_text() -> None:
     assert str(Threshold(limit=Decimal(5))) == "fewer than 5 rows"
     assert str(Threshold(limit=Decimal("2.5"), unit="percent", inclusive=True)) == "at most 2.5%"
     assert str(Threshold(limit=Decimal("1E+3"))) == "fewer than 1000 rows"
@@ -59,7 +59,9 @@ def test_a_threshold_in_words() -> None:
         (0, 0, [0], "0 to 0"),
     ],
 )
-def test_a_row_count(minimum: int | None, maximum: int | None, kept: list[int], words: str) -> None:
+def test_row_count_bounds_and_text(
+    minimum: int | None, maximum: int | None, kept: list[int], words: str
+) -> None:
     count = RowCount(name="some", minimum=minimum, maximum=maximum)
 
     assert [rows for rows in range(4) if count.is_kept(rows)] == kept
@@ -67,22 +69,22 @@ def test_a_row_count(minimum: int | None, maximum: int | None, kept: list[int], 
 
 
 @pytest.mark.parametrize(("type_", "size"), [("smallint", 2), ("integer", 4), ("bigint", 8)])
-def test_an_integers_size(type_: str, size: int) -> None:
+def test_integer_type_has_least_bytes(type_: str, size: int) -> None:
     assert column("n", "integer", type_).limits.least_bytes == size
 
 
 @pytest.mark.parametrize("contract", load_all().values(), ids=load_all())
-def test_a_contract_cannot_be_changed(contract: Contract) -> None:
+def test_contract_is_immutable(contract: Contract) -> None:
     with pytest.raises(ValidationError, match="frozen"):
         contract.delimiter = "|"
 
 
-def test_a_column_that_is_not_there() -> None:
+def test_unknown_column_raises_key_error() -> None:
     with pytest.raises(KeyError, match="nobody"):
         load_all()["dailycheckins"].column("nobody")
 
 
-def promising(time: str, zone: str = "Europe/Berlin", **more: object) -> Contract:
+def with_deadline(time: str, zone: str = "Europe/Berlin", **more: object) -> Contract:
     sla = ServiceLevel.model_validate({"time": time} | more)
     return READINGS.model_copy(update={"sla": sla, "timezone": zone})
 
@@ -92,25 +94,24 @@ def promising(time: str, zone: str = "Europe/Berlin", **more: object) -> Contrac
     [
         ("09:00", "Europe/Berlin", "2024-01-15", "2024-01-15T08:00"),
         ("09:00", "Europe/Berlin", "2024-07-15", "2024-07-15T07:00"),
-        # The night in which the clock is put forward has no 02:30, the one in which it is put
-        # back has two.
+        # 02:30 does not exist on the first of these days, and occurs twice on the second.
         ("02:30", "Europe/Berlin", "2024-03-31", "2024-03-31T01:30"),
         ("02:30", "Europe/Berlin", "2024-10-27", "2024-10-27T01:30"),
         ("03:00", "Europe/Berlin", "2024-03-31", "2024-03-31T01:00"),
         ("00:00", "Pacific/Kiritimati", "2024-03-03", "2024-03-02T10:00"),
         ("23:59", "Pacific/Pago_Pago", "2024-03-03", "2024-03-04T10:59"),
-        # Samoa left this day out.
+        # Samoa skipped this day.
         ("09:00", "Pacific/Apia", "2011-12-30", "2011-12-30T19:00"),
     ],
 )
-def test_a_deadline_is_local(time: str, zone: str, day: str, utc: str) -> None:
-    deadline = promising(time, zone).deadline(dt.date.fromisoformat(day))
+def test_deadline_is_local_time(time: str, zone: str, day: str, utc: str) -> None:
+    deadline = with_deadline(time, zone).deadline(dt.date.fromisoformat(day))
 
     assert deadline == dt.datetime.fromisoformat(f"{utc}+00:00")
 
 
-def test_a_deadline_may_be_days_later_and_not_of_every_day() -> None:
-    contract = promising("09:00", "Etc/UTC", latency=3, weekdays=["fri"])
+def test_deadline_has_latency_and_weekdays() -> None:
+    contract = with_deadline("09:00", "Etc/UTC", latency=3, weekdays=["fri"])
 
     assert contract.deadline(dt.date(2024, 3, 1)) == dt.datetime(2024, 3, 4, 9, tzinfo=dt.UTC)
     assert contract.deadline(dt.date(2024, 3, 2)) is None
@@ -118,15 +119,15 @@ def test_a_deadline_may_be_days_later_and_not_of_every_day() -> None:
     assert READINGS.due(dt.datetime(2024, 1, 1, tzinfo=dt.UTC), dt.datetime.now(dt.UTC)) == {}
 
 
-def test_each_day_is_due_once_whatever_the_looks() -> None:
-    """The looks of a year, one after another, find each day in exactly one of them."""
+def test_each_day_is_due_exactly_once() -> None:
+    """Consecutive intervals of a year contain each deadline exactly once."""
     for zone in ("Europe/Berlin", "Pacific/Kiritimati", "Pacific/Pago_Pago", "America/St_Johns"):
-        contract = promising("02:30", zone, latency=1, weekdays=["mon", "tue", "sun"])
-        looks = [
+        contract = with_deadline("02:30", zone, latency=1, weekdays=["mon", "tue", "sun"])
+        times = [
             dt.datetime(2024, 1, 1, tzinfo=dt.UTC) + n * dt.timedelta(hours=7) for n in range(1300)
         ]
 
-        found = [day for a, b in itertools.pairwise(looks) for day in contract.due(a, b)]
+        found = [day for a, b in itertools.pairwise(times) for day in contract.due(a, b)]
 
         days = [dt.date(2024, 1, 5) + dt.timedelta(days=n) for n in range(350)]
         assert [day for day in found if days[0] <= day <= days[-1]] == [
@@ -134,8 +135,8 @@ def test_each_day_is_due_once_whatever_the_looks() -> None:
         ]
 
 
-def test_a_deadline_itself_is_due() -> None:
-    contract = promising("09:00", "Etc/UTC")
+def test_due_includes_end_of_interval() -> None:
+    contract = with_deadline("09:00", "Etc/UTC")
     nine = dt.datetime(2024, 3, 3, 9, tzinfo=dt.UTC)
 
     assert list(contract.due(nine - dt.timedelta(minutes=1), nine)) == [nine.date()]

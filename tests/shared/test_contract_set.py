@@ -11,13 +11,14 @@ import yaml
 from shared import contract_set
 from shared.contract import Contract
 from shared.contract_set import Contracts
+from shared.contract_yaml import MAX_BYTES
 from shared.errors import InvalidContract
-from shared.odcs import CONTRACTS, MAX_BYTES, parse
+from shared.odcs import CONTRACTS, parse
 from tests.shared.test_odcs import column, custom, document, save, table
 
 
 def text_of(name: str, relation: str | None = None) -> str:
-    """Return a valid contract; of relations of other names, it names only its own."""
+    """Return the text of a valid contract."""
     made = document()
     table(name=name, physicalName=relation)(made)
     return yaml.safe_dump(made)
@@ -34,7 +35,7 @@ def set_of(**texts: str | bytes) -> Contracts:
 
 @pytest.fixture
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the files that are parsed from now on."""
+    """The names of the parsed files."""
     names = []
 
     def noting(name: str, content: bytes) -> Contract:
@@ -45,7 +46,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def test_a_table_costs_its_own_file_only(parsed: list[str]) -> None:
+def test_lookup_parses_only_file_of_table(parsed: list[str]) -> None:
     contracts = set_of(**{name: text_of(name) for name in ("one", "two", "twos", "a_two")})
 
     assert contracts["two"].table == "two"
@@ -78,34 +79,38 @@ def test_a_table_costs_its_own_file_only(parsed: list[str]) -> None:
         ">-\n      same\n",
     ],
 )
-def test_two_contracts_in_each_others_way_stop_no_third(parsed: list[str], written: str) -> None:
+def test_conflicting_contracts_are_invalid_and_others_stay_valid(
+    parsed: list[str], written: str
+) -> None:
     two = text_of("two", "PLACEHOLDER").replace("PLACEHOLDER", written)
     texts = {"feed": text_of("feed"), "one": text_of("one", "same"), "two": two}
 
-    # Whichever is asked for first.
+    # In either order of lookups.
     for asked in ("one", "two"):
         contracts = set_of(**texts)
         parsed.clear()
-        with pytest.raises(InvalidContract, match=rf"^{asked}\.odcs\.yaml: one and two ask for"):
+        with pytest.raises(
+            InvalidContract, match=rf"^{asked}\.odcs\.yaml: one and two define the same"
+        ):
             contracts[asked]
         assert "feed.odcs.yaml" not in parsed
     assert list(contracts) == ["feed"]
     assert contracts.invalid == {
-        name: f"{name}.odcs.yaml: one and two ask for the table same: give each a physicalName of "
-        "its own"
+        name: f"{name}.odcs.yaml: one and two define the same PostgreSQL table same: give each its "
+        "own physicalName"
         for name in ("one", "two")
     }
     assert contracts.problems == list(contracts.invalid.values())
 
 
-def test_a_contract_that_is_invalid_by_itself_is_in_nobodys_way() -> None:
+def test_invalid_contract_causes_no_conflict() -> None:
     contracts = set_of(one=text_of("one", "same"), two=text_of("two", "same") + "\nfoo: 1")
 
     assert contracts["one"].relation == "same"
     assert contracts.invalid.keys() == {"two"}
 
 
-def test_any_number_of_contracts_may_have_a_lookup(tmp_path: Path) -> None:
+def test_several_contracts_may_have_lookup(tmp_path: Path) -> None:
     for name in ("one", "two", "three"):
         made = document()
         table(name=name)(made)
@@ -119,7 +124,7 @@ def test_any_number_of_contracts_may_have_a_lookup(tmp_path: Path) -> None:
     assert all(each.lookup for each in contracts.values())
 
 
-def test_an_invalid_contract_stops_its_own_table_only(tmp_path: Path) -> None:
+def test_invalid_contract_affects_only_its_own_table(tmp_path: Path) -> None:
     save(tmp_path, document())
     (tmp_path / "broken.odcs.yaml").write_text("a: [", "utf-8")
     (tmp_path / "latin.odcs.yaml").write_bytes("name: é".encode("latin-1"))
@@ -150,8 +155,8 @@ def test_an_invalid_contract_stops_its_own_table_only(tmp_path: Path) -> None:
     assert len(contracts.problems) == 6
 
 
-def test_a_folder_without_a_contract(tmp_path: Path) -> None:
-    with pytest.raises(InvalidContract, match=r"no contract \(\*\.odcs\.yaml\) in .*; write one"):
+def test_folder_without_contract_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidContract, match=r"no contract \(\*\.odcs\.yaml\) in .*: write one"):
         Contracts.of_folder(tmp_path)
 
 
@@ -159,8 +164,8 @@ def packed(texts: Mapping[str, object]) -> bytes:
     return json.dumps(texts).encode()
 
 
-def test_what_terraform_packs_is_unpacked() -> None:
-    # As its jsonencode escapes it.
+def test_unpacked_reads_json_of_terraform() -> None:
+    # Terraform's jsonencode escapes `&`.
     content = packed({"feed.odcs.yaml": text_of("feed"), "README.md": "<&>"}).replace(
         b"&", b"\\u0026"
     )
@@ -171,7 +176,7 @@ def test_what_terraform_packs_is_unpacked() -> None:
     assert contracts.invalid == {}
 
 
-def test_a_text_that_is_no_utf_8_is_one_invalid_contract() -> None:
+def test_unpacked_text_with_surrogate_is_one_invalid_contract() -> None:
     contracts = Contracts.unpacked(
         packed({"feed.odcs.yaml": text_of("feed"), "half.odcs.yaml": "a: \ud800"})
     )
@@ -183,23 +188,22 @@ def test_a_text_that_is_no_utf_8_is_one_invalid_contract() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "the deployed contracts are no JSON: .*; run terraform apply again"),
-        (b"\xff", "the deployed contracts are no JSON: .*; run terraform apply again"),
-        (b"[" * 100_000, "the deployed contracts are no JSON: .*; run terraform apply again"),
-        (b"[]", "are no JSON object of file names with their texts; run terraform apply again"),
-        (packed({"a.odcs.yaml": 1}), "are no JSON object of file names with their texts"),
-        (b"{}", r"no contract \(\*\.odcs\.yaml\) is deployed; write one into .*contracts_dir"),
+        (b"", "the deployed contracts are not JSON: .*: run terraform apply again"),
+        (b"\xff", "the deployed contracts are not JSON: .*: run terraform apply again"),
+        (b"[" * 100_000, "the deployed contracts are not JSON: .*: run terraform apply again"),
+        (b"[]", "are not a JSON object of file names and texts: run terraform apply again"),
+        (packed({"a.odcs.yaml": 1}), "are not a JSON object of file names and texts"),
+        (b"{}", r"no contract \(\*\.odcs\.yaml\) is deployed: add one to .*contracts_dir"),
         (packed({"README.md": ""}), r"no contract \(\*\.odcs\.yaml\) is deployed"),
     ],
     ids=range(7),
 )
-def test_what_is_no_set_of_contracts(content: bytes, message: str) -> None:
+def test_unpacked_refuses_other_content(content: bytes, message: str) -> None:
     with pytest.raises(InvalidContract, match=message):
         Contracts.unpacked(content)
 
 
-def test_a_hostile_file_costs_the_others_little(parsed: list[str]) -> None:
-    """It may break the standard as often as it likes: nobody counts that for another table."""
+def test_hostile_file_is_not_parsed_for_other_tables(parsed: list[str]) -> None:
     hostile = (
         b'kind: "\\x41"\nschema:\n - name: hostile\n   quality:\n' + 20_000 * b"    - {a: 1}\n"
     )
@@ -209,7 +213,7 @@ def test_a_hostile_file_costs_the_others_little(parsed: list[str]) -> None:
     assert parsed == ["ours.odcs.yaml"]
 
 
-def test_so_many_faults_are_not_all_looked_for() -> None:
+def test_validation_stops_after_many_errors() -> None:
     text = b"schema:\n - name: hostile\n   quality:\n" + 20_000 * b"    - {a: 1}\n"
     begun = time.process_time()
     with pytest.raises(InvalidContract, match="hostile") as error:
@@ -222,7 +226,7 @@ def test_so_many_faults_are_not_all_looked_for() -> None:
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
-def test_a_contract_is_read_as_terraform_deploys_it(form: Literal["NFC", "NFD"]) -> None:
+def test_contract_text_is_normalized_to_nfc(form: Literal["NFC", "NFD"]) -> None:
     text = (CONTRACTS / "projectbudgets.odcs.yaml").read_text("utf-8")
     files = {"projectbudgets.odcs.yaml": unicodedata.normalize(form, text).encode()}
     assert "Geschäftsfeld" in Contracts(files)["projectbudgets"].header

@@ -1,4 +1,4 @@
-"""The sets of contracts in a stack's bucket, as Terraform and `migrate` leave them there."""
+"""Contract sets in the config bucket, as Terraform and `migrate` write them."""
 
 import functools
 from typing import TYPE_CHECKING
@@ -28,11 +28,11 @@ def config(aws: None) -> "S3Client":
     return boto3.client("s3", region_name=REGION)
 
 
-def test_a_set_is_read_by_its_hash(config: "S3Client") -> None:
+def test_fetch_reads_set_by_hash(config: "S3Client") -> None:
     assert set(fetch(config, CONFIG, CONTRACTS_HASH)) == {"dailycheckins", "projectbudgets"}
 
 
-def test_a_replaced_set_stays_readable(config: "S3Client") -> None:
+def test_keep_makes_replaced_set_readable(config: "S3Client") -> None:
     former = deploy_contracts(FORMER)
     keep(CONFIG)
     config.delete_object(Bucket=CONFIG, Key=f"deployed/{former}.json")
@@ -41,8 +41,8 @@ def test_a_replaced_set_stays_readable(config: "S3Client") -> None:
     assert fetch(config, CONFIG, CONTRACTS_HASH)["dailycheckins"].version == "1.0.0"
 
 
-def test_a_set_is_kept_for_longer_each_time(config: "S3Client") -> None:
-    """S3 counts the 30 days from when the copy was written."""
+def test_keep_renews_existing_copy(config: "S3Client") -> None:
+    """S3 counts the 30 days from the last write."""
     keep(CONFIG)
     key = f"kept/{CONTRACTS_HASH}.json"
     before = config.head_object(Bucket=CONFIG, Key=key)["LastModified"]
@@ -53,7 +53,7 @@ def test_a_set_is_kept_for_longer_each_time(config: "S3Client") -> None:
     assert after["LastModified"] >= before
 
 
-def test_a_run_has_the_contracts_that_it_began_with(
+def test_run_uses_contracts_with_which_it_began(
     config: "S3Client", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     former = deploy_contracts(FORMER)
@@ -71,14 +71,18 @@ def test_a_run_has_the_contracts_that_it_began_with(
     assert version(former) == "0.9.0", "a process reads a set once"
 
 
-def test_a_set_that_is_gone_is_told(config: "S3Client") -> None:
-    with pytest.raises(ContractsMissing, match=r"neither deployed nor kept in s3://tm-config"):
+def test_fetch_reports_missing_set(config: "S3Client") -> None:
+    with pytest.raises(
+        ContractsMissing, match=r"cannot read the contracts 0{64} from s3://tm-config"
+    ):
         fetch(config, CONFIG, 64 * "0")
 
 
-def test_another_set_under_its_name_is_refused(config: "S3Client") -> None:
+def test_fetch_refuses_overwritten_set(config: "S3Client") -> None:
     config.put_object(Bucket=CONFIG, Key=f"deployed/{CONTRACTS_HASH}.json", Body=FORMER)
-    with pytest.raises(ContractsMissing, match="somebody has overwritten it"):
+    with pytest.raises(
+        ContractsMissing, match="was overwritten: its SHA-256 does not match its name"
+    ):
         fetch(config, CONFIG, CONTRACTS_HASH)
 
 
@@ -89,7 +93,7 @@ def test_another_set_under_its_name_is_refused(config: "S3Client") -> None:
         ("NoSuchBucket", botocore.exceptions.ClientError),
     ],
 )
-def test_s3_may_refuse(
+def test_only_temporary_errors_of_s3_become_contracts_unavailable(
     config: "S3Client", monkeypatch: pytest.MonkeyPatch, code: str, error: type[Exception]
 ) -> None:
     def refuse(**_: object) -> None:
@@ -103,8 +107,10 @@ def test_s3_may_refuse(
         keep(CONFIG)
 
 
-def test_a_refusal_may_pass(config: "S3Client", monkeypatch: pytest.MonkeyPatch) -> None:
-    """IAM takes some seconds to know a new permission, and hides what a role may not list."""
+def test_denied_access_becomes_contracts_unavailable(
+    config: "S3Client", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new permission in IAM takes some seconds to have an effect."""
 
     def refuse(**_: object) -> None:
         raise botocore.exceptions.ClientError(
@@ -112,5 +118,5 @@ def test_a_refusal_may_pass(config: "S3Client", monkeypatch: pytest.MonkeyPatch)
         )
 
     monkeypatch.setattr(config, "get_object", refuse)
-    with pytest.raises(ContractsUnavailable, match=r"may not be read: deployed/.*not authorized"):
+    with pytest.raises(ContractsUnavailable, match=r"s3://tm-config.*: deployed/.*not authorized"):
         fetch(config, CONFIG, CONTRACTS_HASH)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-def test_a_version_in_chunks(s3: "S3Client", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_version_is_read_in_chunks(s3: "S3Client", monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(landing, "CHUNK_BYTES", 3)
     source = land(s3, b"abcdefgh").source
     land(s3, b"a newer version")
@@ -25,7 +25,7 @@ def test_a_version_in_chunks(s3: "S3Client", monkeypatch: pytest.MonkeyPatch) ->
 
 
 class _Failing:
-    """Stands for boto3's client: moto neither throttles nor hangs up."""
+    """Fake of boto3's client, because moto neither throttles nor closes connections."""
 
     def __init__(self, answer: Any) -> None:
         self._answer = answer
@@ -44,15 +44,15 @@ class _Failing:
     ],
     ids=["busy", "cut"],
 )
-def test_a_version_that_cannot_be_had_for_now(answer: Any) -> None:
+def test_temporary_read_error_becomes_staging_unavailable(answer: Any) -> None:
     client: Any = _Failing(answer)
 
     with pytest.raises(StagingUnavailable, match=f"s3://{LANDING}/{KEY}"):
         list(landing.read_version(client, Source(LANDING, KEY, "v", 20)))
 
 
-def test_a_key_without_a_version(s3: "S3Client") -> None:
-    """S3 gives none in a bucket that never kept versions, and `null` in one that stopped."""
+def test_key_without_version_is_found(s3: "S3Client") -> None:
+    """S3 returns no version ID without versioning, and `null` if versioning is suspended."""
     s3.create_bucket(
         Bucket="never-versioned", CreateBucketConfiguration={"LocationConstraint": REGION}
     )
@@ -69,8 +69,8 @@ def test_a_key_without_a_version(s3: "S3Client") -> None:
 
 
 @pytest.mark.parametrize("status", [403, 404])
-def test_a_key_that_s3_does_not_show(status: int, s3: "S3Client") -> None:
-    """Without s3:ListBucket, a key that is not there is 403 on AWS; moto says 404 to everybody."""
+def test_missing_key_is_none(status: int, s3: "S3Client") -> None:
+    """Without s3:ListBucket, AWS returns 403 for a missing key; moto always returns 404."""
     with Stubber(s3) as stubber:
         stubber.add_client_error("head_object", str(status), http_status_code=status)
         assert landing.newest_version(s3, LANDING, KEY) is None
@@ -79,7 +79,9 @@ def test_a_key_that_s3_does_not_show(status: int, s3: "S3Client") -> None:
 @pytest.mark.parametrize(
     ("code", "error"), [("503", StagingUnavailable), ("400", botocore.exceptions.ClientError)]
 )
-def test_a_key_that_cannot_be_asked_for(code: str, error: type[Exception], s3: "S3Client") -> None:
+def test_other_errors_of_head_object_are_raised(
+    code: str, error: type[Exception], s3: "S3Client"
+) -> None:
     with Stubber(s3) as stubber:
         stubber.add_client_error("head_object", code)
         with pytest.raises(error):

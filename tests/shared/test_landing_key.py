@@ -9,7 +9,7 @@ from shared import landing_key
 from shared.landing_key import LandingKey, prefixes
 
 
-def test_a_key_is_taken_apart() -> None:
+def test_key_is_parsed() -> None:
     key = LandingKey.parse("table=dailycheckins/year=2024/month=3/day=9/a b+ё.csv")
 
     text = "table=dailycheckins/year=2024/month=3/day=9/a b+ё.csv"
@@ -37,7 +37,7 @@ def test_a_key_is_taken_apart() -> None:
         "table=dailycheckins/year=２０２４/month=3/day=3/f.csv",
     ],
 )
-def test_what_is_no_landing_key(key: str) -> None:
+def test_other_keys_are_not_landing_keys(key: str) -> None:
     assert LandingKey.parse(key) is None
 
 
@@ -50,7 +50,7 @@ def test_what_is_no_landing_key(key: str) -> None:
         (dt.date(2024, 11, 19), ["11/day=19"]),
     ],
 )
-def test_the_prefixes_of_a_day_are_all_its_spellings(date: dt.date, spellings: list[str]) -> None:
+def test_prefixes_of_day_include_all_spellings(date: dt.date, spellings: list[str]) -> None:
     assert prefixes("t", date) == [f"table=t/year=2024/month={each}/" for each in spellings]
 
 
@@ -61,7 +61,7 @@ def test_the_prefixes_of_a_day_are_all_its_spellings(date: dt.date, spellings: l
     st.booleans(),
     st.from_regex("[^/\0]+", fullmatch=True),
 )
-def test_every_key_begins_with_exactly_one_prefix_of_its_day(
+def test_every_key_has_exactly_one_prefix_of_its_day(
     table: str, date: dt.date, long_month: bool, long_day: bool, name: str
 ) -> None:
     month, day = f"{date:%m}" if long_month else date.month, f"{date:%d}" if long_day else date.day

@@ -13,7 +13,7 @@ def cut(text: bytes, size: int) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
-def test_chunks_end_where_lines_end_however_the_stream_is_cut(size: int) -> None:
+def test_chunks_are_whole_lines_for_any_chunk_size(size: int) -> None:
     text = "\ufeffимя,b\r\nё,2\r\n\r\nlast,3".encode()
 
     found = list(read_lines(cut(text, size), "utf-8"))
@@ -27,30 +27,30 @@ def test_chunks_end_where_lines_end_however_the_stream_is_cut(size: int) -> None
     assert [each.ends for each in chunks] == [each.text.count(b"\n") for each in chunks]
 
 
-def test_nothing_is_no_lines() -> None:
+def test_empty_stream_has_no_lines() -> None:
     assert list(read_lines([], "utf-8")) == []
 
 
-def test_another_encoding_becomes_utf8() -> None:
+def test_other_encoding_becomes_utf8() -> None:
     assert list(read_lines(["имя\n".encode("cp1251")], "cp1251")) == [Lines(1, "имя\n".encode(), 1)]
 
 
 @pytest.mark.parametrize("size", [1, 4, 1000])
-def test_a_byte_that_is_no_text_is_named_with_its_line(size: int) -> None:
+def test_invalid_byte_is_refused_with_its_line(size: int) -> None:
     found = list(read_lines(cut(b"a,b\n1,2\n3,\xff\n", size), "utf-8"))
 
     assert isinstance(found[-1], Refusal)
     assert "line 3 is not utf-8 text: byte 0xff" in found[-1].reason
 
 
-def test_a_file_cut_in_the_middle_of_a_character() -> None:
+def test_truncated_last_character_is_refused() -> None:
     found = list(read_lines(["a\nё".encode()[:-1]], "utf-8"))
 
     assert isinstance(found[-1], Refusal)
     assert "line 2" in found[-1].reason
 
 
-def test_a_line_without_end_is_refused_before_it_fills_the_memory(
+def test_endless_line_is_refused_early(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(lines, "MAX_LINE_BYTES", 100)
@@ -72,7 +72,7 @@ def test_a_line_without_end_is_refused_before_it_fills_the_memory(
 
 @pytest.mark.parametrize("size", [1, 50, 100, 1000])
 @pytest.mark.parametrize("end", [b"\n", b"\nz", b""])
-def test_how_long_a_line_may_be_does_not_depend_on_the_chunks(
+def test_maximum_line_length_is_independent_of_chunk_size(
     size: int, end: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lines, "MAX_LINE_BYTES", 100)
@@ -88,12 +88,12 @@ def test_how_long_a_line_may_be_does_not_depend_on_the_chunks(
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        # Python 3.13 says it in other words.
+        # Python 3.13 has another message.
         ("a\n".encode("utf-16-le"), r"(UTF-16 stream|byte 0x61 \(Stream) does not start with BOM"),
         (b"\xff\xff\xfea\0\n\0", r"byte 0x00 \(truncated data\)"),
     ],
 )
-def test_utf16_without_a_mark_is_refused(body: bytes, reason: str) -> None:
+def test_utf16_without_byte_order_mark_is_refused(body: bytes, reason: str) -> None:
     *_, refusal = read_lines([body], "utf-16")
 
     assert isinstance(refusal, Refusal)
@@ -101,7 +101,7 @@ def test_utf16_without_a_mark_is_refused(body: bytes, reason: str) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 4, 1000])
-def test_half_a_character_is_no_line_end(size: int) -> None:
+def test_line_of_invalid_utf16_counts_characters_not_bytes(size: int) -> None:
     text = "a\nĊĊĊ\n".encode("utf-16") + b"\x00\xdc"
 
     found = list(read_lines(cut(text, size), "utf-16"))

@@ -19,14 +19,14 @@ FIRST = dt.datetime(1, 1, 1, 0, 0, 0, 1, tzinfo=dt.UTC)
 
 @pytest.fixture(params=["s3", "folder"])
 def prefix(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A place in the staging bucket, and one on this machine."""
+    """A prefix in the staging bucket, and a local one."""
     if request.param == "folder":
         return f"{tmp_path}/table=t/year=2024/"
     request.getfixturevalue("s3")
     return f"s3://{STAGING}/table=t/year=2024/"
 
 
-def test_what_is_written_is_read(prefix: str) -> None:
+def test_parts_are_read_as_written(prefix: str) -> None:
     table = pa.table(
         {
             "text": pa.array(["ё", None, ""]),
@@ -49,7 +49,7 @@ def test_what_is_written_is_read(prefix: str) -> None:
     assert parquet.parts(prefix) == []
 
 
-def test_a_file_beside_the_parts(prefix: str, tmp_path: Path) -> None:
+def test_upload_is_not_listed_as_part(prefix: str, tmp_path: Path) -> None:
     file = tmp_path / "report.json"
     file.write_bytes(b"{}")
 
@@ -63,12 +63,12 @@ def test_a_file_beside_the_parts(prefix: str, tmp_path: Path) -> None:
         assert Path(f"{prefix}report.json").read_bytes() == b"{}"
 
 
-def test_a_part_that_is_missing(s3: "S3Client", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_reports_missing_part(s3: "S3Client", monkeypatch: pytest.MonkeyPatch) -> None:
     uri = f"s3://{STAGING}/table=t/part-00000.parquet"
     with pytest.raises(StagingIncomplete, match="is missing, but an earlier state wrote it"):
         parquet.read(uri)
 
-    # It is there when it is listed, and gone when it is read.
+    # Deleted between listing and reading.
     monkeypatch.setattr("awswrangler.s3._read_parquet._path2list", lambda *_, **__: [uri])
     with pytest.raises(StagingIncomplete, match="is missing, but an earlier state wrote it"):
         parquet.read(uri)

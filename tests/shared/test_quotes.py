@@ -1,4 +1,4 @@
-"""Where rows begin and end, against `csv` itself: every short text, with low limits too."""
+"""Bounds of rows compared with `csv`, for every short text, also with low limits."""
 
 import csv
 import itertools
@@ -20,17 +20,17 @@ MEANINGS = {
 }
 
 Row = tuple[int, RowOutcome, int]
-"""The line it begins with, its outcome, and how many values it has or 0."""
+"""First line, outcome, and number of values (0 for an invalid row)."""
 
 
 def fault(error: str) -> RowOutcome:
-    """Return what an error of `csv` means."""
+    """Return the outcome for an error of `csv`."""
     (found,) = (outcome for words, outcome in MEANINGS.items() if words in error)
     return found
 
 
 def found(text: str, cut: int | None = None) -> list[Row]:
-    """Return the rows; the text is cut behind as many lines, and put together again."""
+    """Return the rows; with `cut`, scan the text in two parts after that many lines."""
     lines = text.split("\n")
     cut = len(lines) if cut is None else cut
     parts = ["\n".join([*lines[:cut], ""]), "\n".join(lines[cut:])] if lines[cut:] else [text]
@@ -51,7 +51,7 @@ def listed(records: quotes.Records) -> Iterator[Row]:
 
 
 def one_by_one(text: str) -> Iterator[tuple[int, RowOutcome, list[str]]]:
-    """Yield the rows as `csv` reads them, each on its own: line, outcome, and its values if any."""
+    """Yield line, outcome and values of each row, as a separate `csv` reader reads it."""
     lines = [line + "\n" for line in text.split("\n")]
     lines[-1] = lines[-1].removesuffix("\n")
     lines = lines if lines[-1] else lines[:-1]
@@ -75,7 +75,7 @@ def expected(text: str) -> list[Row]:
 
 @contextmanager
 def longest(value: int) -> Iterator[None]:
-    """Let no value be of more characters than that."""
+    """Limit the characters of a value."""
     before = csv.field_size_limit(value)
     try:
         yield
@@ -102,7 +102,7 @@ def up_to_the_longest_row(lines: list[str]) -> Iterator[str]:
         ('"\n\0', 6, 100, 1000),
     ],
 )
-def test_rows_are_those_of_csv(
+def test_rows_agree_with_csv(
     letters: str,
     length: int,
     longest_value: int,
@@ -110,7 +110,7 @@ def test_rows_are_those_of_csv(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(quotes, "MAX_ROW", longest_row)
-    monkeypatch.setattr(quotes, "_WINDOW", 3)  # so that the windows' seams are tested too
+    monkeypatch.setattr(quotes, "_WINDOW", 3)  # tests the bounds of windows too
     with longest(longest_value):
         for size in range(1, length + 1):
             for each in itertools.product(letters, repeat=size):
@@ -119,7 +119,7 @@ def test_rows_are_those_of_csv(
 
 
 @pytest.mark.parametrize("longest_value", [3, 100])
-def test_a_text_may_be_scanned_in_two_parts(longest_value: int) -> None:
+def test_text_in_two_parts_has_same_rows(longest_value: int) -> None:
     with longest(longest_value):
         for size in range(1, 7):
             for each in itertools.product('a",\n', repeat=size):

@@ -1,4 +1,4 @@
-"""Both ways of reading rows: the fast one, and the exact one that quotes or blank lines ask for."""
+"""Both ways of reading rows: the fast one, and the exact one for quotes and blank lines."""
 
 import time
 import unicodedata
@@ -17,7 +17,7 @@ from tests.shared.test_quotes import longest, one_by_one
 Row = tuple[int, list[str], str]
 
 
-def taken(text: str, size: int) -> tuple[list[str], list[Row], list[dict[str, Any]]]:
+def read_all(text: str, size: int) -> tuple[list[str], list[Row], list[dict[str, Any]]]:
     data = text.encode()
     table = read_table((data[i : i + size] for i in range(0, len(data), size)), "utf-8", ",")
     assert not isinstance(table, Refusal)
@@ -35,7 +35,7 @@ def taken(text: str, size: int) -> tuple[list[str], list[Row], list[dict[str, An
 
 
 def read(text: str, size: int = 1000) -> tuple[list[str], list[Row], list[tuple[int, str, str]]]:
-    header, rows, malformed = taken(text, size)
+    header, rows, malformed = read_all(text, size)
     return header, rows, [(row["line"], row["rule"], row["raw"]) for row in malformed]
 
 
@@ -66,7 +66,7 @@ def test_quotes_hold_delimiters_line_ends_and_quotes(size: int) -> None:
 
 @pytest.mark.parametrize("other", ["1,2", '"1",2'])
 @pytest.mark.parametrize("size", [1000, 1_000_000])
-def test_how_long_a_value_may_be_does_not_depend_on_other_rows(other: str, size: int) -> None:
+def test_maximum_value_length_is_independent_of_other_rows(other: str, size: int) -> None:
     longest = "x" * 131_072
 
     _, rows, malformed = read(f"a,b\n{longest},2\n{longest}x,2\n{other}\n", size)
@@ -76,7 +76,7 @@ def test_how_long_a_value_may_be_does_not_depend_on_other_rows(other: str, size:
 
 
 @pytest.mark.parametrize("size", [1, 5, 1000])
-def test_only_the_first_byte_order_mark_is_none_of_the_text(size: int) -> None:
+def test_only_first_byte_order_mark_is_removed(size: int) -> None:
     header, rows, _ = read("\ufeffa,b\n\ufeff1,\ufeff2\n\ufeff3,4\n", size)
 
     assert header == ["a", "b"]
@@ -89,10 +89,10 @@ HOSTILE = st.text('aaa",,\n\r\0', min_size=1)
 @settings(max_examples=1000)
 @given(st.text('aab",,\n\n\r', max_size=60), st.sampled_from([3, 8, 100]), st.integers(1, 40))
 @example('a",",b\n' * 5 + "xxxxxxxxx", 8, 7)
-def test_a_row_that_cannot_be_read_costs_one_line(text: str, value: int, size: int) -> None:
+def test_invalid_row_is_one_line(text: str, value: int, size: int) -> None:
     with longest(value):
         expected = list(one_by_one(text))
-        _, rows, malformed = taken("a,b\n" + text, size)
+        _, rows, malformed = read_all("a,b\n" + text, size)
         assert [(line, row) for line, row, _ in rows] == [
             (line + 1, row) for line, _, row in expected if len(row) == 2
         ]
@@ -107,7 +107,7 @@ PLAIN = "ned,2019-09-27\n"
 
 
 def seconds(unit: str, size: int) -> float:
-    """Return the processor time that a file of about `size` bytes takes."""
+    """Return the CPU time for a file of about `size` bytes, in seconds."""
     body = ("a,b\n" + unit * (size // len(unit.encode()))).encode()
     begin = time.process_time()
     table = read_table((body[i : i + 2**18] for i in range(0, len(body), 2**18)), "utf-8", ",")
@@ -131,15 +131,15 @@ def seconds(unit: str, size: int) -> float:
 @example('a"\r\r\n"\r\n",\r\n')
 @example('"' + "\n" * 999)
 @example('"a"a""a"",' * 99 + "\n")
-def test_the_time_is_linear_in_the_size_and_not_far_from_that_of_a_plain_file(unit: str) -> None:
-    # Eight times the size: a quadratic reader takes 64 times as long. The machine may be disturbed.
+def test_time_is_linear_and_close_to_that_of_plain_file(unit: str) -> None:
+    # For eight times the size, a quadratic reader takes 64 times as long. Retry on a busy machine.
     assert any(seconds(unit, 2**19) < 24 * max(seconds(unit, 2**16), 0.001) for _ in range(3))
-    # Arrow reads a plain file at more than 500 MB a second. A Python object for each row, which
-    # there was once, takes more than 300 times as long; benchmarks/hostile.py is more exact.
+    # Arrow reads a plain file at more than 500 MB/s. A reader with one Python object per row takes
+    # more than 300 times as long. benchmarks/hostile.py measures this more exactly.
     assert any(seconds(unit, 2**19) < 100 * seconds(PLAIN, 2**19) for _ in range(5))
 
 
-def test_an_open_quote_ends_where_its_row_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_quote_ends_at_maximum_row_length(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.quotes.MAX_ROW", 30)
     text = "a,b\n" + 'a",",b\n' * 5 + '1,2\n"3","4\n5"\n'
 
@@ -149,8 +149,8 @@ def test_an_open_quote_ends_where_its_row_is_too_long(monkeypatch: pytest.Monkey
     assert [(line, row) for line, row, _ in rows] == [(7, ["1", "2"]), (8, ["3", "4\n5"])]
 
 
-def test_names_of_columns_are_in_the_form_that_contracts_have() -> None:
-    """The Greek question mark becomes a semicolon, but it is none that divides columns."""
+def test_column_names_are_normalized_to_nfc() -> None:
+    """NFC makes a semicolon of the Greek question mark, which must not divide columns."""
     written = unicodedata.normalize("NFD", "größe") + ";a\u037eb\n1;2\n"
     table = read_table([written.encode()], "utf-8", ";")
     assert not isinstance(table, Refusal)

@@ -21,12 +21,12 @@ def refused(code: str) -> botocore.exceptions.ClientError:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_what_may_pass_is_called_unavailable(error: Exception) -> None:
+def test_temporary_errors_become_staging_unavailable(error: Exception) -> None:
     with pytest.raises(StagingUnavailable, match="s3://b/k"), unavailable("s3://b/k"):
         raise error
 
 
-def test_who_waits_for_something_else_says_so() -> None:
+def test_temporary_errors_become_given_type() -> None:
     cut = botocore.exceptions.IncompleteReadError(actual_bytes=1, expected_bytes=2)
     for error in (refused("SlowDown"), cut):
         with (
@@ -36,6 +36,6 @@ def test_who_waits_for_something_else_says_so() -> None:
             raise error
 
 
-def test_what_will_not_pass_stays_what_it_is() -> None:
+def test_other_errors_stay_unchanged() -> None:
     with pytest.raises(botocore.exceptions.ClientError), unavailable("s3://b/k"):
         raise refused("AccessDenied")

@@ -247,7 +247,7 @@ def test_only_times_have_a_from_and_a_to(
     [
         ("/get", {}, "The parameter 'user' is missing."),
         ("/get", {"user": ""}, "The parameter 'user' is empty."),
-        ("/get", {"user": "a\0"}, "The parameter 'user' is no text in UTF-8 without NUL."),
+        ("/get", {"user": "a\0"}, "The parameter 'user' is not UTF-8 text without NUL."),
         ("/get", {"user": "ned", "limit": "0"}, "'limit' must be a whole number from 1 to 1000."),
         ("/get", {"user": "ned", "cursor": "?"}, "'cursor' is none that an earlier answer to"),
         ("/get", {"user": "ned", "froom": "1"}, "no parameter 'froom' here, only 'cursor', 'limi"),
@@ -285,7 +285,7 @@ def test_a_parameter_twice_is_wrong(function: None) -> None:
     event = request(user="ned")
     event["multiValueQueryStringParameters"] = {"user": ["ned", "robert"]}
 
-    assert "'user' is there more than once" in refused(send(event), 400)
+    assert "'user' occurs more than once" in refused(send(event), 400)
 
 
 def test_unknown_routes_and_methods(function: None) -> None:

@@ -215,6 +215,6 @@ def test_the_page_names_every_route_and_parameter(base: str) -> None:
 
 def test_a_contract_writes_no_html() -> None:
     text = ask(f"{TABLE}/openapi.json").text
-    made = json.loads(re.sub("user|ned|project|One row a check-in", "<script>", text))
+    made = json.loads(re.sub("user|ned|project|One row per check-in", "<script>", text))
 
     assert "<script>" not in render(made)

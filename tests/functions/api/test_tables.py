@@ -185,7 +185,7 @@ def test_tables_are_listed(deployed: Contracts) -> None:
         "projectbudgets": None,
         "readings": {"key": "Zähler-Nr.", "order": "Tag", "group": "Raum", "measure": "Stand"},
     }
-    assert listed["items"][0]["description"] == "One row a check-in."
+    assert listed["items"][0]["description"] == "One row per check-in."
     for limit in ("1", "2", "3"):
         by_pages = list(pages("/tables", limit=limit))
         assert [each for page in by_pages for each in page] == listed["items"]
@@ -199,14 +199,14 @@ def test_a_table_is_described_by_its_contract(deployed: Contracts) -> None:
     assert columns["project"] == {
         "type": "string",
         "required": False,
-        "description": "What the hours were worked on.",
+        "description": "Project that the hours were worked for.",
         "examples": ["bizdev"],
     }
     assert [*columns] == ["user", "timestamp", "hours", "project"]
     assert described == {
         "table": "dailycheckins",
         "version": "1.0.0",
-        "description": "One row a check-in.",
+        "description": "One row per check-in.",
         "lookup": {"key": "user", "order": "timestamp", "group": "project", "measure": "hours"},
         "links": {part: f"{TABLE}/{part}" for part in ("rows", "keys", "summary")}
         | {"document": f"{TABLE}/openapi.json"},

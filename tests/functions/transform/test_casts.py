@@ -119,7 +119,7 @@ def test_row_with_two_problems_counts_once() -> None:
         "column": None,
         "value": None,
         "rule": "columnCount",
-        "reason": "1 values where the header has 4",
+        "reason": "1 value, but the header has 4",
     }
 
 

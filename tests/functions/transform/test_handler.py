@@ -46,7 +46,7 @@ def test_transform_fails_on_deleted_version(s3: "S3Client", log: IngestionLog) -
     log.open(ingestion, run)
     s3.delete_object(Bucket=LANDING, Key=KEY, VersionId=ingestion.source.version_id)
 
-    with pytest.raises(SourceUnreadable, match="drop the file again"):
+    with pytest.raises(SourceUnreadable, match="upload the file again"):
         handler(task_event(ingestion, run), lambda_context())
 
 

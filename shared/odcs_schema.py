@@ -1,0 +1,118 @@
+"""Check of a contract against the JSON schema of ODCS, with messages for its author."""
+
+import functools
+import importlib.resources
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, cast
+
+from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.protocols import Validator
+from jsonschema.validators import validator_for
+
+from shared.columns import TYPES
+from shared.text import bounded, quoted
+
+Place = tuple[str | int, ...]
+"""Keys and indices that lead to a part of the document."""
+
+FIXES = {
+    "additionalProperties": "correct the name or remove it",
+    "unevaluatedProperties": "correct the name or remove it",
+    "extra_forbidden": "correct the name or remove it",
+    "required": "add it",
+    "missing": "add it",
+    "type": "write a value of that type (texts such as `yes`, `1.0` and `2020-01-01` need quotes)",
+    "enum": "choose one of them",
+}
+"""What to do about an error, by JSON schema keyword or pydantic error type."""
+_MAX_ERRORS = 1_000
+"""Schema errors examined. A list of 100,000 items can cause ten errors for each item."""
+_MAX_PLACE = 4
+"""Keys and indices that lead to the smallest part that is read separately, e.g. a column."""
+_MAX_MESSAGE = 300
+"""Characters of a schema error, which quotes the whole invalid part."""
+
+
+def check(document: Any, problems: list[str]) -> set[Place] | None:
+    """Add the violations of the standard to `problems`; return the places of the invalid parts.
+
+    All other parts have the form that the standard requires. The result is None if there are more
+    violations than are examined.
+    """
+    broken: set[Place] = set()
+    errors: list[ValidationError] = []
+    found = [*itertools.islice(_validator().iter_errors(document), _MAX_ERRORS + 1)]
+    for error in found[:_MAX_ERRORS]:
+        broken.update(_prefixes(tuple(error.absolute_path)[:_MAX_PLACE]))
+        if closest := best_match([error]):
+            errors.append(closest)
+    errors.sort(key=lambda error: [*error.absolute_path])
+    others = {
+        place
+        for error in errors
+        if error.validator != "unevaluatedProperties"
+        for place in _prefixes(tuple(error.absolute_path))
+    }
+    problems += filter(None, (_text_of(each, document, others) for each in errors))
+    return broken if len(found) <= _MAX_ERRORS else None
+
+
+def _prefixes(place: Place) -> Iterator[Place]:
+    return (place[:length] for length in range(len(place) + 1))
+
+
+def _text_of(error: ValidationError, document: Any, others: set[Place]) -> str | None:
+    """Return what is wrong and what to do; None if errors at `others` cause this error."""
+    message, where = error.message, f"at {error.json_path}"
+    match document, tuple(error.absolute_path):
+        case {"schema": [{"properties": columns}]}, ("schema", 0, "properties", int(i), *inner):
+            column = columns[i] if isinstance(columns[i], dict) else {}
+            if isinstance(column.get("name"), str):
+                where = f"column {quoted(column['name'])}: {where}"
+            # Without a logicalType, the schema applies the rules of every type, e.g. of a map.
+            of_type = inner[:1] in (["logicalType"], ["logicalTypeOptions"])
+            if column.get("logicalType") is None and (of_type or message.startswith("'map'")):
+                where = re.sub(r"\.logicalType(Options)?$", "", where)
+                return f"{where}: the column has no logicalType: add {' or '.join(TYPES)}"
+    if error.validator == "unevaluatedProperties" and tuple(error.absolute_path) in others:
+        # If another error is at the same place, the schema reports all properties as unknown.
+        instance = cast("dict[str, Any]", error.instance)
+        unknown = ", ".join(repr(each) for each in sorted(instance.keys() - _standard_names()))
+        if not unknown:
+            return None
+        message = f"ODCS does not define {unknown} here"
+    elif error.validator in {"additionalProperties", "unevaluatedProperties"}:
+        unknown = message.partition("(")[2].rsplit(" ", 2)[0]  # … ('a', 'b' were unexpected)
+        message = f"ODCS does not define {unknown} here"
+    elif error.validator == "oneOf":
+        matching = "more than one" if "is valid under each of" in message else "none"
+        message = (
+            f"it matches {matching} of the forms that ODCS allows; e.g. a quality has exactly one "
+            "of mustBe, mustBeLessThan, …"
+        )
+    fix = FIXES.get(str(error.validator), "correct it")
+    return f"{where}: {bounded(message, _MAX_MESSAGE)}: {fix}"
+
+
+@functools.cache
+def _standard_names() -> set[str]:
+    """Return the names of all properties that the standard defines at any place."""
+    names, parts = set(), [_validator().schema]
+    while parts:
+        part: Any = parts.pop()
+        if isinstance(part, dict):
+            names.update(part.get("properties", ()))
+            parts += part.values()
+        elif isinstance(part, list):
+            parts += part
+    return names
+
+
+@functools.cache
+def _validator() -> Validator:
+    package = importlib.resources.files("open_data_contract_standard")
+    schema = json.loads((package / "schema.json").read_text("utf-8"))
+    return validator_for(schema)(schema)
