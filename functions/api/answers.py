@@ -1,4 +1,4 @@
-"""What routes answer, and how the document says it."""
+"""Responses of the routes, and their descriptions in the OpenAPI document."""
 
 import json
 from collections.abc import Mapping
@@ -14,36 +14,39 @@ Documented = dict[int, Any]
 
 NEXT: dict[str, Any] = {
     "type": ["string", "null"],
-    "description": "The cursor of the next page; null on the last.",
+    "description": "Cursor of the next page; null on the last page.",
 }
 
 _TAG = {
-    "ETag": {"description": "Send it as If-None-Match to ask again.", "schema": {"type": "string"}}
+    "ETag": {
+        "description": "Send it as If-None-Match to repeat the request.",
+        "schema": {"type": "string"},
+    }
 }
 _WAIT = {
     "Retry-After": {
-        "description": "Seconds after which to ask again.",
+        "description": "Seconds to wait before a retry.",
         "schema": {"type": "integer", "minimum": 1},
     }
 }
-_SAID = {
-    400: "A parameter is missing, unknown or of the wrong form, or a cursor of another query's.",
-    403: "No API key, an unknown one, or a signature that is not right.",
-    404: "There is no such thing.",
-    410: "A file with rows of this key was replaced or removed since the first page: start again.",
-    429: "Too many requests: slow down.",
-    500: "Something is broken here.",
-    503: "The database or the API is waking up or away, or the query took over eight seconds.",
+_DESCRIPTIONS = {
+    400: "A parameter is missing, unknown or invalid, or the cursor belongs to another query.",
+    403: "The API key is missing or unknown, or the signature is invalid.",
+    404: "Not found.",
+    410: "A file with rows of this key was replaced or removed since the first page. Start again.",
+    429: "Too many requests. Send fewer per second.",
+    500: "Internal error.",
+    503: "The database is resuming or unavailable, or the query took over eight seconds. Retry.",
     504: "The API did not answer in time.",
 }
 OPEN = (429, 500, 503, 504)
-"""What every route may answer besides its own, the gateway's answers among them."""
+"""Error statuses of every route, including those of the gateway."""
 CLOSED = (400, 403, 429, 500, 503, 504)
-"""The same of a route that needs a key."""
+"""Error statuses of every route that needs a key."""
 
 
 def answer(body: dict[str, Any]) -> Response[str]:
-    """Return a body of JSON with status 200."""
+    """Return a JSON response with status 200."""
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     return Response(200, content_types.APPLICATION_JSON, text)
 
@@ -51,28 +54,28 @@ def answer(body: dict[str, Any]) -> Response[str]:
 def documented(
     schema: dict[str, Any], *statuses: int, media_type: str = "application/json", tag: bool = False
 ) -> Documented:
-    """Return what a route may answer: a body of `schema`, and problems.
+    """Return the OpenAPI responses of a route.
 
     Args:
-        schema: JSON schema of the body.
-        statuses: the problems.
-        media_type: of the body.
-        tag: whether there is an ETag, and so 304.
+        schema: JSON schema of the body with status 200.
+        statuses: error statuses.
+        media_type: media type of the body with status 200.
+        tag: whether responses have an ETag; adds status 304.
     """
-    good: dict[str, Any] = {"description": "OK", "content": {media_type: {"schema": schema}}}
-    found: Documented = {200: good | ({"headers": _TAG} if tag else {})}
+    success: dict[str, Any] = {"description": "OK", "content": {media_type: {"schema": schema}}}
+    responses: Documented = {200: success | ({"headers": _TAG} if tag else {})}
     if tag:
-        unchanged = "Nothing has changed since the answer with that ETag."
-        found[304] = {"description": unchanged, "headers": _TAG, "content": {}}
+        unchanged = "Nothing has changed since the response with this ETag."
+        responses[304] = {"description": unchanged, "headers": _TAG, "content": {}}
     for status in sorted(statuses):
-        waits = {"headers": _WAIT} if status in {429, 503} else {}
+        headers = {"headers": _WAIT} if status in {429, 503} else {}
         problem = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-        found[status] = {"description": _SAID[status], "content": problem} | waits
-    return found
+        responses[status] = {"description": _DESCRIPTIONS[status], "content": problem} | headers
+    return responses
 
 
 def page_of(item: Mapping[str, Any], *, name: str = "items", **more: Any) -> dict[str, Any]:
-    """Return the schema of a page of items."""
+    """Return the schema of a page: items, `next`, and the properties in `more`."""
     return an_object({**more, name: {"type": "array", "items": item}, "next": NEXT})
 
 
@@ -88,8 +91,8 @@ def an_object(properties: dict[str, Any], optional: tuple[str, ...] = ()) -> dic
 
 def value_of(column: Column) -> dict[str, Any]:
     """Return the schema of a column's value."""
-    shown = dict(column.type.schema)
-    return shown if column.required else shown | {"type": [shown["type"], "null"]}
+    schema = dict(column.type.schema)
+    return schema if column.required else schema | {"type": [schema["type"], "null"]}
 
 
 PROBLEM = an_object(
@@ -97,14 +100,14 @@ PROBLEM = an_object(
         "type": {"type": "string", "format": "uri-reference"},
         "title": {"type": "string", "examples": [HTTPStatus.BAD_REQUEST.phrase]},
         "status": {"type": "integer", "examples": [400]},
-        "detail": {"type": "string", "description": "What was wrong, and what to do."},
-        "requestId": {"type": "string", "description": "What to tell the operators."},
+        "detail": {"type": "string", "description": "The problem, and what to do about it."},
+        "requestId": {"type": "string", "description": "Quote it when you contact the operators."},
         "errors": {
             "type": "array",
-            "description": "Each parameter that was refused.",
+            "description": "One entry per invalid parameter.",
             "items": an_object({name: {"type": "string"} for name in ("in", "name", "detail")}),
         },
     },
     optional=("status", "errors"),
 )
-"""The schema of a problem, by RFC 9457; a gateway may know less than the function."""
+"""Schema of an RFC 9457 problem. The gateway's own problems have no `status`."""

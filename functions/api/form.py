@@ -1,4 +1,4 @@
-"""The form of what a table's routes take and answer: of one table, or of any."""
+"""Parameters and response schemas of table routes: for one table, or for all tables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from shared.contract import Column
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What callers ask for by value, as `name` says; `schema` is that of the parameter."""
+    """A parameter that takes a column's value."""
 
     name: str
     reads: BeforeValidator
@@ -23,33 +23,33 @@ class Asked:
 
     @classmethod
     def of(cls, column: Column) -> Self:
-        """Return how callers ask for the values of a column."""
+        """Return the parameter of a column."""
         return cls(column.name, reading(column), schema(column))
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What differs from table to table in the routes below `path`, and in `/get`."""
+    """The table-specific part of the routes below `path` and of `/get`."""
 
     path: str
     key: Asked
     by_name: Asked
-    """The key as `/get` asks for it, by its own name."""
+    """The key parameter of `/get`, which has the name of the column."""
     group: Asked | None
     groupings: tuple[str, ...]
-    """What rows can be summed by; nothing if they cannot."""
+    """Values of the parameter `by`; empty if the table has no sums."""
     words: Mapping[str, Any]
-    """The JSON schema of what `groupings` may be."""
+    """JSON schema of the parameter `by`."""
     has_times: bool
     has_prefixes: bool
     row: Mapping[str, Any]
     one_key: Mapping[str, Any]
     one_sum: Mapping[str, Any]
-    """The JSON schemas of the items in answers."""
+    """JSON schemas of the items in responses."""
 
     @classmethod
     def of(cls, view: View) -> Self:
-        """Return the form of one table's routes."""
+        """Return the form of one table."""
         key, group, measure = view.key, view.group, view.measure
         shown = [group.type.schema["type"]] if group else []
         total = {measure.name: {"type": "string"}} if measure else {}
@@ -74,7 +74,7 @@ def _a_sum(groups: list[str], total: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-# OpenAPI writes the members of an object in a query as parameters of their own.
+# OpenAPI serializes each member of a query object as a separate parameter.
 # https://spec.openapis.org/oas/v3.1.0.html#style-values
 _BY_NAME: dict[str, Any] = {"type": "object", "additionalProperties": TEXT}
 
@@ -92,4 +92,4 @@ ANY = Form(
     one_sum=_a_sum(["string", "integer", "null"], {})
     | {"additionalProperties": {"type": "string"}},
 )
-"""What the routes of all tables have in common, as those may know who are told of no table."""
+"""The form of the public document, which names no table and no column."""

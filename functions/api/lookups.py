@@ -1,4 +1,4 @@
-"""The routes to a table's rows: those of a key, all keys, and sums."""
+"""Routes to a table's rows: rows of a key, all keys, and sums."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -18,21 +18,21 @@ from shared.columns import TEXT
 
 _PARTS = ("rows", "keys", "summary")
 _ORDERS = ["asc", "desc"]
-_SINCE = "Rows from then on: a date (midnight in UTC) or a timestamp with its zone."
-_UNTIL = "Rows before then: a date (midnight in UTC) or a timestamp with its zone."
+_SINCE = "Only rows at or after this date (midnight UTC) or timestamp with a time zone."
+_UNTIL = "Only rows before this date (midnight UTC) or timestamp with a time zone."
 
 
 def by_name(form: Form, pages: Callable[[], Pages], fresh: Freshness) -> APIGatewayRouter:
-    """Return the route that asks one table by the name of its key."""
+    """Return the route `/get`, whose key parameter has the name of the key's column."""
     router = APIGatewayRouter()  # type: ignore[no-untyped-call]
     asked = form.by_name
-    called = _key(asked, ", by the name of its column")
+    called = _key(asked, " The parameter has the name of the key's column.")
 
     @router.get(
         "/get",
         operation_id="getRows",
-        summary="The rows of a key in the stack's default table",
-        description="The oldest first. Nobody knows the key: no rows.",
+        summary="List rows of a key in the stack's default table",
+        description="Oldest first. An unknown key has no rows.",
         responses=documented(page_of(form.row, name="response"), *CLOSED, 404, 410, tag=True),
         **_common(fresh),
     )
@@ -48,15 +48,15 @@ def by_name(form: Form, pages: Callable[[], Pages], fresh: Freshness) -> APIGate
 
 
 def lookups(form: Form, pages: Callable[[], Pages], fresh: Freshness) -> APIGatewayRouter:
-    """Return the routes to the rows of a table."""
+    """Return the routes to a table's rows, keys and sums."""
     router = APIGatewayRouter()  # type: ignore[no-untyped-call]
     key = form.key
-    # Without a group there is no such parameter, and its name must not be that of another.
+    # Without a group, the parameter is hidden and needs a name that no other parameter has.
     group = form.group or Asked("group", text, TEXT)
     common = _common(fresh)
     a_group: dict[str, Any] = {
         "alias": group.name,
-        "description": "Rows of that group alone, by the name of its column.",
+        "description": "Only rows of this group. The parameter has the name of the group's column.",
         "json_schema_extra": group.schema,
         "include_in_schema": form.group is not None,
     }
@@ -65,8 +65,8 @@ def lookups(form: Form, pages: Callable[[], Pages], fresh: Freshness) -> APIGate
     @router.get(
         f"{form.path}/rows",
         operation_id="listRows",
-        summary="The rows of a key, of a time or a group",
-        description="Of a key that nobody knows there are none.",
+        summary="List rows of a key, optionally of a period or a group",
+        description="An unknown key has no rows.",
         responses=documented(page_of(form.row), *CLOSED, 404, 410, tag=True),
         **common,
     )
@@ -79,23 +79,24 @@ def lookups(form: Form, pages: Callable[[], Pages], fresh: Freshness) -> APIGate
             str,
             one_of(_ORDERS),
             Query(
-                description="The oldest or the newest first.", json_schema_extra={"enum": _ORDERS}
+                description="Oldest first (asc) or newest first (desc).",
+                json_schema_extra={"enum": _ORDERS},
             ),
         ] = _ORDERS[0],
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Response[str]:
         filters = _filters(since=since, until=until, group=grouped)
-        last_first = order == "desc"
+        descending = order == "desc"
         return _page(
-            pages().rows("rows", key, limit, cursor, filters=filters, descending=last_first)
+            pages().rows("rows", key, limit, cursor, filters=filters, descending=descending)
         )
 
     @router.get(
         f"{form.path}/keys",
         operation_id="listKeys",
-        summary="Every key, once",
-        description="In the order of their bytes in UTF-8, numbers in theirs.",
+        summary="List all keys",
+        description="Strings are sorted by their UTF-8 bytes, numbers by value.",
         responses=documented(page_of(form.one_key), *CLOSED, 404, tag=True),
         **common,
     )
@@ -104,7 +105,7 @@ def lookups(form: Form, pages: Callable[[], Pages], fresh: Freshness) -> APIGate
             Any,
             key.reads,
             Query(
-                description="Those that begin so, where keys are texts.",
+                description="Only keys with this prefix, if keys are strings.",
                 json_schema_extra=key.schema,
                 include_in_schema=form.has_prefixes,
             ),
@@ -117,8 +118,8 @@ def lookups(form: Form, pages: Callable[[], Pages], fresh: Freshness) -> APIGate
     @router.get(
         f"{form.path}/summary",
         operation_id="summarizeRows",
-        summary="How many rows a key has, and their sum",
-        description="By days, ISO 8601 weeks or months in UTC, or by their group.",
+        summary="Count and sum rows of a key",
+        description="By UTC days, ISO 8601 weeks or months, or by group.",
         responses=documented(page_of(form.one_sum), *CLOSED, 404, 410, tag=True),
         include_in_schema=bool(form.groupings),
         **common,
@@ -131,7 +132,7 @@ def lookups(form: Form, pages: Callable[[], Pages], fresh: Freshness) -> APIGate
             str,
             one_of(form.groupings),
             Query(
-                description=f"What one sum is of: {' or '.join(form.groupings)}.",
+                description=f"Return one sum per {' or '.join(form.groupings)}.",
                 json_schema_extra=form.words,
             ),
         ] = next(iter(form.groupings), ""),
@@ -144,15 +145,18 @@ def lookups(form: Form, pages: Callable[[], Pages], fresh: Freshness) -> APIGate
     return router
 
 
-def nothing_to_look_up(table: str) -> APIGatewayRouter:
-    """Return the same routes of a table whose contract has no look-up."""
+def without_lookup(table: str) -> APIGatewayRouter:
+    """Return the same routes for a table without a lookup; they answer 404."""
     router = APIGatewayRouter()  # type: ignore[no-untyped-call]
 
-    def nothing() -> Response[str]:
-        raise missing(f"The contract of {table} has no 'lookup', so its rows cannot be asked for.")
+    def no_lookup() -> Response[str]:
+        raise missing(
+            f"The contract of {table} has no 'lookup', so the API cannot return its rows. "
+            "Add one to the contract."
+        )
 
     for part in _PARTS:
-        router.get(f"/tables/{table}/{part}", include_in_schema=False)(nothing)
+        router.get(f"/tables/{table}/{part}", include_in_schema=False)(no_lookup)
     return router
 
 
@@ -164,9 +168,8 @@ def _common(fresh: Freshness) -> dict[str, Any]:
     return {"tags": ["look-up"], "middlewares": [none_other, fresh]}
 
 
-def _key(asked: Asked, called: str = "") -> dict[str, Any]:
-    description = f"The whole key, as it was loaded{called}."
-    return {"description": description, "json_schema_extra": asked.schema}
+def _key(asked: Asked, hint: str = "") -> dict[str, Any]:
+    return {"description": f"The exact key.{hint}", "json_schema_extra": asked.schema}
 
 
 def _filters(**given: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The routes to the contracts: which tables there are, and what each of them holds."""
+"""Routes to the list of tables and to the description of a table."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -26,27 +26,28 @@ _COLUMN = an_object(
         "type": {"type": "string", "enum": list(TYPES)},
         "required": {"type": "boolean"},
         "description": _TEXT,
-        "examples": {"type": "array", "items": _TEXT, "description": "As a file has them."},
+        "examples": {"type": "array", "items": _TEXT, "description": "Values as in a file."},
     }
 )
 _LINKS = an_object(
     dict.fromkeys(("rows", "keys", "summary", "document"), _TEXT), ("rows", "keys", "summary")
 )
 _EXAMPLES = 5
+"""Maximum number of examples of a column."""
 _EXAMPLE = 100
-"""How many examples are told of a column, and with how many characters each."""
+"""Maximum characters of an example."""
 
 
 def tables(contracts: Callable[[], Mapping[str, Contract]]) -> APIGatewayRouter:
-    """Return the route to the list of tables; `contracts` returns those that are valid."""
+    """Return the route to the list of tables; `contracts` returns all valid contracts."""
     router = APIGatewayRouter()  # type: ignore[no-untyped-call]
     item = an_object({"table": _TEXT, "description": _TEXT, "lookup": _or_null(_LOOKUP)})
 
     @router.get(
         "/tables",
         operation_id="listTables",
-        summary="Every table with a valid contract",
-        description="And by which columns its rows can be asked for, if its contract says so.",
+        summary="List all tables with a valid contract",
+        description="Each with the columns of its lookup, if it has one.",
         responses=documented(page_of(item), *CLOSED),
         tags=["tables"],
         middlewares=[none_other],
@@ -65,8 +66,8 @@ def tables(contracts: Callable[[], Mapping[str, Contract]]) -> APIGatewayRouter:
     return router
 
 
-def table(path: str, told: Callable[[], dict[str, Any]]) -> APIGatewayRouter:
-    """Return the route to what callers need of a contract, which `told` returns."""
+def table(path: str, describe: Callable[[], dict[str, Any]]) -> APIGatewayRouter:
+    """Return the route to the description of a table, which `describe` returns."""
     router = APIGatewayRouter()  # type: ignore[no-untyped-call]
     form = {
         "table": _TEXT,
@@ -74,25 +75,25 @@ def table(path: str, told: Callable[[], dict[str, Any]]) -> APIGatewayRouter:
         "description": _TEXT,
         "columns": {"type": "array", "items": _COLUMN},
         "lookup": _or_null(_LOOKUP),
-        "links": _LINKS | {"description": "Paths below the API's URL."},
+        "links": _LINKS | {"description": "Paths relative to the API's URL."},
     }
 
     @router.get(
         path,
         operation_id="getTable",
-        summary="What a table holds, as its contract says",
+        summary="Describe a table",
         responses=documented(an_object(form), *CLOSED, 404),
         tags=["tables"],
         middlewares=[none_other],
     )
     def one() -> Response[str]:
-        return answer(told())
+        return answer(describe())
 
     return router
 
 
 def described(contract: Contract) -> dict[str, Any]:
-    """Return what callers need of a contract."""
+    """Return the public part of a contract."""
     return _listed(contract) | {
         "version": contract.version,
         "columns": list(map(_column, contract.columns)),
@@ -101,7 +102,7 @@ def described(contract: Contract) -> dict[str, Any]:
 
 
 def _fitting(items: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield the first items, as many as fit into an answer; there is always one."""
+    """Yield items as long as they fit into a response, but at least one."""
     size = 0
     for number, item in enumerate(items):
         size += len(json.dumps(json.dumps(item)))
