@@ -1,4 +1,4 @@
-"""What every role of the server may do because PostgreSQL grants it to PUBLIC by default.
+"""Privileges that PostgreSQL grants to PUBLIC, i.e. to every role, by default.
 
 https://www.postgresql.org/docs/current/ddl-priv.html
 """
@@ -19,7 +19,7 @@ WHERE datdba = (SELECT oid FROM pg_roles WHERE rolname = current_user) AND datal
 ORDER BY datname
 """
 
-# RDS lets nobody but itself into the database rdsadmin, whatever PUBLIC has there.
+# RDS itself protects the database rdsadmin, whatever the privileges of PUBLIC.
 _EXCESSES = """
 SELECT format('connect to the database %I', datname) FROM pg_database
 WHERE datallowconn AND datname <> 'rdsadmin' AND has_database_privilege('public', oid, 'CONNECT')
@@ -33,13 +33,13 @@ WHERE has_function_privilege('public', 'lo_create(oid)', 'EXECUTE')
 
 
 def close(connected: Callable[[], AbstractContextManager[Connection]]) -> None:
-    """Let nobody but who is granted it into the databases that the administrator owns.
+    """Revoke CONNECT and TEMPORARY from PUBLIC on all databases of the administrator.
 
-    Large objects stay: the functions that make them belong to PostgreSQL's superuser, which the
+    PUBLIC may still create large objects. Only PostgreSQL's superuser can revoke that, which the
     administrator of RDS is not.
 
     Raises:
-        PipelineError: what PostgreSQL answered.
+        PipelineError: PostgreSQL refused the connection or a statement.
     """
     with connected() as connection:
         for [name] in connection.run(_OPEN_AND_OURS):
@@ -47,9 +47,9 @@ def close(connected: Callable[[], AbstractContextManager[Connection]]) -> None:
 
 
 def excesses(connection: Connection) -> list[str]:
-    """Return what every role may do, in words.
+    """Return descriptions of the privileges of PUBLIC.
 
     Raises:
-        PipelineError: what PostgreSQL answered.
+        PipelineError: PostgreSQL refused the statement.
     """
-    return [words for [words] in connection.run(_EXCESSES)]
+    return [description for [description] in connection.run(_EXCESSES)]
