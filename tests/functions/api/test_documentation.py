@@ -16,7 +16,7 @@ from shared.contract import Contract, Lookup
 from shared.odcs import load_all
 from tests.fixtures.aws import lambda_context
 from tests.fixtures.contracts import READINGS
-from tests.fixtures.lookup import TABLE, Answer, request, told
+from tests.fixtures.lookup import TABLE, Answer, parsed, request
 
 OPEN = {"/docs", "/health", "/openapi.json"}
 PATHS = OPEN | {
@@ -43,7 +43,7 @@ def application(*contracts: Contract) -> Application:
 
 
 def ask(path: str, app: Application | None = None) -> Answer:
-    return told((app or application()).resolve(request(path), lambda_context()))
+    return parsed((app or application()).resolve(request(path), lambda_context()))
 
 
 @pytest.fixture(scope="module")
