@@ -10,14 +10,14 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConf
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.api.form import ANY, Form
 from functions.api.freshness import Freshness, LastChange
 from functions.api.ingestions import ingestions
-from functions.api.lookups import by_name, lookups, without_lookup
+from functions.api.lookups import get_route, lookups, without_lookup
 from functions.api.open_routes import documentation, health
 from functions.api.openapi import document
 from functions.api.pagination import Pages, RunStatement
 from functions.api.problems import handle_errors, missing
+from functions.api.table_spec import ANY_TABLE, TableSpec
 from functions.api.tables import described, table, tables
 from functions.api.view import View
 from shared.contract import Contract
@@ -25,7 +25,7 @@ from shared.errors import InvalidContract
 from shared.ingestion_log import IngestionLog
 from shared.text import quoted
 
-_TITLE = "Look-up"
+_TITLE = "Lookup API"
 _DESCRIPTION = "Loaded rows, and the outcome of each file."
 
 
@@ -62,8 +62,8 @@ class Application:
         self._last_change = LastChange(log)
         self._get_table = get_table
         self._cors = _cors(sorted(origins))
-        self._of_table = functools.cache(self._make_table)
-        self._by_name = functools.cache(self._make_by_name)
+        self._for_table = functools.cache(self._make_table)
+        self._get = functools.cache(self._make_get)
         self._general = functools.cache(self._make_general)
 
     def resolve(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class Application:
             app = self._app(event["httpMethod"], event["path"])
         except Exception as error:
             # Report it like an error raised by a route.
-            app = self._made(instead=error)
+            app = self._build(instead=error)
         return app.resolve(event, context)
 
     def _app(self, method: str, path: str) -> APIGatewayRestResolver:
@@ -81,34 +81,34 @@ class Application:
             case _ if method == "OPTIONS":
                 return self._general()
             case ["", "get"]:
-                return self._by_name()
+                return self._get()
             case ["", "tables", table, *_] if table:
-                return self._of_table(table)
+                return self._for_table(table)
         return self._general()
 
     def _make_general(self) -> APIGatewayRestResolver:
-        return self._made(
+        return self._build(
             health(),
             documentation(lambda: document(self._general(), _TITLE, _DESCRIPTION)),
             ingestions(self._log),
             tables(self._contracts),
             # Only for the document: `_app` sends requests for these to other applications.
-            table(ANY.path, _never),
-            documentation(_never, ANY.path),
-            by_name(ANY, _never, self._fresh()),
-            lookups(ANY, _never, self._fresh()),
+            table(ANY_TABLE.path, _unused),
+            documentation(_unused, ANY_TABLE.path),
+            get_route(ANY_TABLE, _unused, self._freshness()),
+            lookups(ANY_TABLE, _unused, self._freshness()),
         )
 
     def _make_table(self, name: str) -> APIGatewayRestResolver:
         contract = self._contract(name)
         view = View.of(contract)
         path = f"/tables/{name}"
-        return self._made(
+        return self._build(
             table(path, lambda: described(contract)),
             documentation(
                 lambda: document(
-                    self._of_table(name),
-                    f"{_TITLE} of {name}",
+                    self._for_table(name),
+                    f"{_TITLE}: {name}",
                     contract.description,
                     server="../..",
                 ),
@@ -116,10 +116,10 @@ class Application:
             ),
             without_lookup(name)
             if view is None
-            else lookups(Form.of(view), self._pages(view), self._fresh(contract)),
+            else lookups(TableSpec.of(view), self._pages(view), self._freshness(contract)),
         )
 
-    def _make_by_name(self) -> APIGatewayRestResolver:
+    def _make_get(self) -> APIGatewayRestResolver:
         names = [self._get_table] if self._get_table else self._with_lookup()
         if len(names) != 1:
             raise missing(
@@ -137,7 +137,8 @@ class Application:
                 f"The contract of {names[0]} has no 'lookup', so the API cannot return its rows. "
                 "Add one, or set the Terraform variable api_get_table to another table."
             )
-        return self._made(by_name(Form.of(view), self._pages(view), self._fresh(contract)))
+        spec = TableSpec.of(view)
+        return self._build(get_route(spec, self._pages(view), self._freshness(contract)))
 
     def _with_lookup(self) -> list[str]:
         return [name for name, contract in self._contracts().items() if contract.lookup]
@@ -158,11 +159,11 @@ class Application:
         pages = Pages(view, self._run)
         return lambda: pages
 
-    def _fresh(self, contract: Contract | None = None) -> Freshness:
+    def _freshness(self, contract: Contract | None = None) -> Freshness:
         edition = contract and contract.model_dump_json()
-        return Freshness(self._last_change, f"{_code()} {edition}")
+        return Freshness(self._last_change, f"{_code_hash()} {edition}")
 
-    def _made(
+    def _build(
         self, *routers: APIGatewayRouter, instead: Exception | None = None
     ) -> APIGatewayRestResolver:
         app = APIGatewayRestResolver(enable_validation=True, cors=self._cors)
@@ -186,12 +187,12 @@ def _cors(origins: list[str]) -> CORSConfig | None:
 
 
 @functools.cache
-def _code() -> str:
+def _code_hash() -> str:
     """Return a hash of all source files that affect responses."""
     root = Path(__file__).parents[2]
     files = sorted([*root.glob("functions/api/*.py"), *root.glob("shared/*.py")])
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def _never() -> NoReturn:
+def _unused() -> NoReturn:
     raise NotImplementedError("the general document needs no table")

@@ -82,6 +82,6 @@ def is_text(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value.encode()) <= 1024
 
 
-def is_of(column: Column) -> Check:
+def is_value_of(column: Column) -> Check:
     """Return a check for values of a column, as responses show them."""
     return partial(column.type.is_shown, column.limits)

@@ -13,12 +13,12 @@ from shared.errors import LogUnavailable
 from shared.ingestion_log import IngestionLog, changed_at
 from shared.telemetry import logger
 
-_KNOWN_FOR = 2.0
+_CACHE_SECONDS = 2.0
 """Seconds for which the newest change is cached, for bursts of requests."""
 
 # An ingestion may move between these statuses in any order, and a running one may change rows.
 # Only the newest change among all of them never goes back. Rejected files never had rows.
-_TOUCHING = (Status.WAITING, Status.RUNNING, Status.SUCCESS, Status.FAIL, Status.SUPERSEDED)
+_MAY_CHANGE_ROWS = (Status.WAITING, Status.RUNNING, Status.SUCCESS, Status.FAIL, Status.SUPERSEDED)
 
 Next = Callable[[Any], Response[str]]
 
@@ -33,14 +33,14 @@ class LastChange:
     def __call__(self) -> str | None:
         """Return the time as stored in the log; "" if the log is empty, None if unavailable."""
         now = time.monotonic()
-        if self._known is None or now - self._known[0] > _KNOWN_FOR:
+        if self._known is None or now - self._known[0] > _CACHE_SECONDS:
             self._known = now, self._ask()
         return self._known[1]
 
     def _ask(self) -> str | None:
         try:
             # `newest` reads one item ahead, because it groups items of the same time.
-            newest = next(self._log().newest(_TOUCHING, page=2), None)
+            newest = next(self._log().newest(_MAY_CHANGE_ROWS, page=2), None)
         except LogUnavailable as error:
             logger.warning("no ETag without the log", extra={"reason": str(error)})
             return None
@@ -69,7 +69,7 @@ class Freshness:
             answer = next_middleware(app)
         else:
             headers["ETag"] = tag
-            if tag in _had(app.current_event):
+            if tag in _sent_etags(app.current_event):
                 return Response(304, None, "", headers)
             answer = next_middleware(app)
         if answer.status_code == 200:
@@ -85,7 +85,7 @@ class Freshness:
         return f'W/"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
 
 
-def _had(event: Any) -> set[str]:
+def _sent_etags(event: Any) -> set[str]:
     header = event.resolved_headers_field.get("if-none-match", "")
     text = ",".join(header) if isinstance(header, list) else header
     # A proxy that compresses responses may turn a weak ETag into a strong one, and vice versa.

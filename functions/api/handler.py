@@ -18,7 +18,7 @@ from shared.settings import ApiSettings, read
 from shared.telemetry import logged, logger
 
 # Fail early because a caller is waiting.
-IMPATIENT = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2})
+FAIL_EARLY = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2})
 
 
 def _connect(within: float) -> Connection:
@@ -28,7 +28,7 @@ def _connect(within: float) -> Connection:
 @functools.cache
 def log() -> IngestionLog:
     """Return the ingestion log."""
-    tables = boto3.resource("dynamodb", config=IMPATIENT)
+    tables = boto3.resource("dynamodb", config=FAIL_EARLY)
     return IngestionLog(tables.Table(read(ApiSettings).log_table))
 
 

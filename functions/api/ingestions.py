@@ -8,10 +8,16 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
-from functions.api.answers import CLOSED, an_object, answer, documented, page_of
 from functions.api.cursor import Cursors, is_text
-from functions.api.parameters import Cursor, Limit, Moment, matching, none_other, one_of, text
+from functions.api.parameters import Cursor, Limit, Moment, matching, one_of, refuse_unknown, text
 from functions.api.problems import missing
+from functions.api.responses import (
+    CLOSED,
+    json_response,
+    object_schema,
+    openapi_responses,
+    page_schema,
+)
 from shared.columns import TEXT
 from shared.endings import State, Status
 from shared.ingestion_log import TOTALS, IngestionLog, changed_at, key_of
@@ -40,7 +46,7 @@ _INGESTION: dict[str, Any] = {
     "attempt": _NUMBER | {"description": "Number of the run, from 1."},
     **dict.fromkeys(TOTALS, _NUMBER),
 }
-_HISTORY = an_object(
+_HISTORY = object_schema(
     {**_STEP, "at": _TIME, "counts": {"type": "object", "additionalProperties": _NUMBER}}
 )
 _NOT_YET = ("removedAt", "versionId", "size", "dataDate", "attempt", *TOTALS)
@@ -50,13 +56,13 @@ _NOT_YET = ("removedAt", "versionId", "size", "dataDate", "attempt", *TOTALS)
 def ingestions(log: Callable[[], IngestionLog]) -> APIGatewayRouter:
     """Return the routes to the ingestion log."""
     router = APIGatewayRouter()  # type: ignore[no-untyped-call]
-    common: dict[str, Any] = {"tags": ["ingestions"], "middlewares": [none_other]}
+    common: dict[str, Any] = {"tags": ["ingestions"], "middlewares": [refuse_unknown]}
 
     @router.get(
         "/ingestions",
         operation_id="listIngestions",
         summary="List ingestions, most recently changed first",
-        responses=documented(page_of(an_object(_INGESTION, _NOT_YET)), *CLOSED),
+        responses=openapi_responses(page_schema(object_schema(_INGESTION, _NOT_YET)), *CLOSED),
         **common,
     )
     def latest(
@@ -90,14 +96,14 @@ def ingestions(log: Callable[[], IngestionLog]) -> APIGatewayRouter:
             if len(found) > limit
             else None
         )
-        return answer({"items": [_ingestion(item) for item in shown], "next": following})
+        return json_response({"items": [_ingestion(item) for item in shown], "next": following})
 
     @router.get(
         "/ingestions/<id>",
         operation_id="getIngestion",
         summary="Get an ingestion with its history",
-        responses=documented(
-            an_object(_INGESTION | {"history": {"type": "array", "items": _HISTORY}}, _NOT_YET),
+        responses=openapi_responses(
+            object_schema(_INGESTION | {"history": {"type": "array", "items": _HISTORY}}, _NOT_YET),
             *CLOSED,
             404,
         ),
@@ -109,7 +115,9 @@ def ingestions(log: Callable[[], IngestionLog]) -> APIGatewayRouter:
         found = log().of_id(id)
         if not found:
             raise missing("No ingestion has this ID. See /ingestions for the latest ones.")
-        return answer(_ingestion(found[0]) | {"history": list(map(_step, found[0]["history"]))})
+        return json_response(
+            _ingestion(found[0]) | {"history": list(map(_step, found[0]["history"]))}
+        )
 
     return router
 

@@ -8,12 +8,12 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
-from functions.api.answers import CLOSED, answer, documented, page_of
-from functions.api.form import Asked, Form
 from functions.api.freshness import Freshness
 from functions.api.pagination import Page, Pages
-from functions.api.parameters import Cursor, Limit, Moment, none_other, one_of, text
+from functions.api.parameters import Cursor, Limit, Moment, one_of, refuse_unknown, text
 from functions.api.problems import missing
+from functions.api.responses import CLOSED, json_response, openapi_responses, page_schema
+from functions.api.table_spec import ColumnParameter, TableSpec
 from shared.columns import TEXT
 
 _PARTS = ("rows", "keys", "summary")
@@ -22,59 +22,61 @@ _SINCE = "Only rows at or after this date (midnight UTC) or timestamp with a tim
 _UNTIL = "Only rows before this date (midnight UTC) or timestamp with a time zone."
 
 
-def by_name(form: Form, pages: Callable[[], Pages], fresh: Freshness) -> APIGatewayRouter:
+def get_route(spec: TableSpec, pages: Callable[[], Pages], fresh: Freshness) -> APIGatewayRouter:
     """Return the route `/get`, whose key parameter has the name of the key's column."""
     router = APIGatewayRouter()  # type: ignore[no-untyped-call]
-    asked = form.by_name
-    called = _key(asked, " The parameter has the name of the key's column.")
+    parameter = spec.named_key
+    options = _key(parameter, " The parameter has the name of the key's column.")
 
     @router.get(
         "/get",
         operation_id="getRows",
         summary="List rows of a key in the stack's default table",
         description="Oldest first. An unknown key has no rows.",
-        responses=documented(page_of(form.row, name="response"), *CLOSED, 404, 410, tag=True),
+        responses=openapi_responses(
+            page_schema(spec.row_schema, name="response"), *CLOSED, 404, 410, tag=True
+        ),
         **_common(fresh),
     )
     def get(
-        key: Annotated[Any, asked.reads, Query(alias=asked.name, **called)],
+        key: Annotated[Any, parameter.validator, Query(alias=parameter.name, **options)],
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Response[str]:
         page = pages().rows("get", key, limit, cursor)
-        return answer({"response": page.items, "next": page.next})
+        return json_response({"response": page.items, "next": page.next})
 
     return router
 
 
-def lookups(form: Form, pages: Callable[[], Pages], fresh: Freshness) -> APIGatewayRouter:
+def lookups(spec: TableSpec, pages: Callable[[], Pages], fresh: Freshness) -> APIGatewayRouter:
     """Return the routes to a table's rows, keys and sums."""
     router = APIGatewayRouter()  # type: ignore[no-untyped-call]
-    key = form.key
+    key = spec.key
     # Without a group, the parameter is hidden and needs a name that no other parameter has.
-    group = form.group or Asked("group", text, TEXT)
+    group = spec.group or ColumnParameter("group", text, TEXT)
     common = _common(fresh)
     a_group: dict[str, Any] = {
         "alias": group.name,
         "description": "Only rows of this group. The parameter has the name of the group's column.",
         "json_schema_extra": group.schema,
-        "include_in_schema": form.group is not None,
+        "include_in_schema": spec.group is not None,
     }
-    times: dict[str, Any] = {"include_in_schema": form.has_times}
+    times: dict[str, Any] = {"include_in_schema": spec.has_times}
 
     @router.get(
-        f"{form.path}/rows",
+        f"{spec.path}/rows",
         operation_id="listRows",
         summary="List rows of a key, optionally of a period or a group",
         description="An unknown key has no rows.",
-        responses=documented(page_of(form.row), *CLOSED, 404, 410, tag=True),
+        responses=openapi_responses(page_schema(spec.row_schema), *CLOSED, 404, 410, tag=True),
         **common,
     )
     def rows(
-        key: Annotated[Any, key.reads, Query(**_key(key))],
+        key: Annotated[Any, key.validator, Query(**_key(key))],
         since: Annotated[Moment | None, Query(alias="from", description=_SINCE, **times)] = None,
         until: Annotated[Moment | None, Query(alias="to", description=_UNTIL, **times)] = None,
-        grouped: Annotated[Any, group.reads, Query(**a_group)] = None,
+        grouped: Annotated[Any, group.validator, Query(**a_group)] = None,
         order: Annotated[
             str,
             one_of(_ORDERS),
@@ -93,21 +95,21 @@ def lookups(form: Form, pages: Callable[[], Pages], fresh: Freshness) -> APIGate
         )
 
     @router.get(
-        f"{form.path}/keys",
+        f"{spec.path}/keys",
         operation_id="listKeys",
         summary="List all keys",
         description="Strings are sorted by their UTF-8 bytes, numbers by value.",
-        responses=documented(page_of(form.one_key), *CLOSED, 404, tag=True),
+        responses=openapi_responses(page_schema(spec.key_schema), *CLOSED, 404, tag=True),
         **common,
     )
     def keys(
         prefix: Annotated[
             Any,
-            key.reads,
+            key.validator,
             Query(
                 description="Only keys with this prefix, if keys are strings.",
                 json_schema_extra=key.schema,
-                include_in_schema=form.has_prefixes,
+                include_in_schema=spec.has_prefixes,
             ),
         ] = "",
         limit: Limit = 100,
@@ -116,26 +118,26 @@ def lookups(form: Form, pages: Callable[[], Pages], fresh: Freshness) -> APIGate
         return _page(pages().keys(prefix, limit, cursor))
 
     @router.get(
-        f"{form.path}/summary",
+        f"{spec.path}/summary",
         operation_id="summarizeRows",
         summary="Count and sum rows of a key",
         description="By UTC days, ISO 8601 weeks or months, or by group.",
-        responses=documented(page_of(form.one_sum), *CLOSED, 404, 410, tag=True),
-        include_in_schema=bool(form.groupings),
+        responses=openapi_responses(page_schema(spec.sum_schema), *CLOSED, 404, 410, tag=True),
+        include_in_schema=bool(spec.groupings),
         **common,
     )
     def summary(
-        key: Annotated[Any, key.reads, Query(**_key(key))],
+        key: Annotated[Any, key.validator, Query(**_key(key))],
         since: Annotated[Moment | None, Query(alias="from", description=_SINCE, **times)] = None,
         until: Annotated[Moment | None, Query(alias="to", description=_UNTIL, **times)] = None,
         by: Annotated[
             str,
-            one_of(form.groupings),
+            one_of(spec.groupings),
             Query(
-                description=f"Return one sum per {' or '.join(form.groupings)}.",
-                json_schema_extra=form.words,
+                description=f"Return one sum per {' or '.join(spec.groupings)}.",
+                json_schema_extra=spec.by_schema,
             ),
-        ] = next(iter(form.groupings), ""),
+        ] = next(iter(spec.groupings), ""),
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Response[str]:
@@ -161,15 +163,15 @@ def without_lookup(table: str) -> APIGatewayRouter:
 
 
 def _page(page: Page) -> Response[str]:
-    return answer({"items": page.items, "next": page.next})
+    return json_response({"items": page.items, "next": page.next})
 
 
 def _common(fresh: Freshness) -> dict[str, Any]:
-    return {"tags": ["look-up"], "middlewares": [none_other, fresh]}
+    return {"tags": ["lookup"], "middlewares": [refuse_unknown, fresh]}
 
 
-def _key(asked: Asked, hint: str = "") -> dict[str, Any]:
-    return {"description": f"The exact key.{hint}", "json_schema_extra": asked.schema}
+def _key(parameter: ColumnParameter, hint: str = "") -> dict[str, Any]:
+    return {"description": f"The exact key.{hint}", "json_schema_extra": parameter.schema}
 
 
 def _filters(**given: Any) -> dict[str, Any]:

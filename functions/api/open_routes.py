@@ -8,8 +8,8 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response, content_types
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
-from functions.api.answers import CLOSED, OPEN, an_object, answer, documented
 from functions.api.html_reference import POLICY, render
+from functions.api.responses import CLOSED, OPEN, json_response, object_schema, openapi_responses
 
 _OPEN: dict[str, Any] = {"tags": ["documentation"], "openapi_extensions": {"security": []}}
 
@@ -22,11 +22,13 @@ def health() -> APIGatewayRouter:
         "/health",
         operation_id="health",
         summary="Check whether the API answers",
-        responses=documented(an_object({"status": {"type": "string", "const": "ok"}}), *OPEN),
+        responses=openapi_responses(
+            object_schema({"status": {"type": "string", "const": "ok"}}), *OPEN
+        ),
         **_OPEN,
     )
     def healthy() -> Response[str]:
-        response = answer({"status": "ok"})
+        response = json_response({"status": "ok"})
         response.headers["Cache-Control"] = "no-store"
         return response
 
@@ -51,7 +53,7 @@ def documentation(make: Callable[[], dict[str, Any]], below: str | None = None) 
         f"{base}/openapi.json",
         operation_id=f"document{of}",
         summary="Get this document" if below is None else "Get the document of one table",
-        responses=documented({"type": "object"}, *statuses),
+        responses=openapi_responses({"type": "object"}, *statuses),
         **common,
     )
     def document() -> Response[str]:
@@ -61,7 +63,7 @@ def documentation(make: Callable[[], dict[str, Any]], below: str | None = None) 
         f"{base}/docs",
         operation_id=f"docs{of}",
         summary="Read this document" if below is None else "Read the document of one table",
-        responses=documented({"type": "string"}, *statuses, media_type="text/html"),
+        responses=openapi_responses({"type": "string"}, *statuses, media_type="text/html"),
         **common,
     )
     def docs() -> Response[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
-from functions.api.answers import PROBLEM
+from functions.api.responses import PROBLEM_SCHEMA
 from shared.landing_key import TABLE
 from shared.version import VERSION
 
@@ -55,18 +55,18 @@ def document(
                 if not response.get("content"):
                     response.pop("content", None)
             for parameter in operation.get("parameters", ()):
-                parameter["schema"] = _tidied(parameter["schema"])
+                parameter["schema"] = _simplified(parameter["schema"])
             if "{table}" in path:
                 operation["parameters"] = [_TABLE, *operation.get("parameters", ())]
     return made | {
         "servers": [{"url": server}],
         "security": [{"apiKey": []}, {"signature": []}],
-        "components": {"schemas": {"Problem": PROBLEM}, "securitySchemes": _SECURITY},
+        "components": {"schemas": {"Problem": PROBLEM_SCHEMA}, "securitySchemes": _SECURITY},
         "paths": dict(sorted(made["paths"].items())),
     }
 
 
-def _tidied(schema: dict[str, Any]) -> dict[str, Any]:
+def _simplified(schema: dict[str, Any]) -> dict[str, Any]:
     """Return a parameter's schema without null, empty defaults, description and title.
 
     Callers omit a parameter instead of sending null, and the parameter itself has a description.

@@ -8,9 +8,9 @@ from typing import Any
 from aws_lambda_powertools.event_handler.exceptions import ServiceError
 
 from functions.api import statements
-from functions.api.cursor import Cursors, is_number, is_of, is_total
+from functions.api.cursor import Cursors, is_number, is_total, is_value_of
 from functions.api.problems import missing
-from functions.api.view import PERIODS, View, bytes_fitting, fitting
+from functions.api.view import PERIODS, View, max_bytes, max_rows
 from shared.columns import is_day
 from shared.contract import Column
 from shared.telemetry import logger
@@ -62,7 +62,7 @@ class Pages:
             descending: whether to return the last row first.
         """
         view, filters = self._view, filters or {}
-        checks = (is_of(view.order), is_number, is_number, is_total)
+        checks = (is_value_of(view.order), is_number, is_number, is_total)
         cursors = Cursors((view.table, route, key, filters, descending), checks)
         after = cursors.decode(cursor)
         sql = statements.rows(view, filters, after=bool(after), descending=descending)
@@ -74,7 +74,7 @@ class Pages:
     def keys(self, prefix: str, limit: int, cursor: str | None) -> Page:
         """Return a page of distinct keys; string keys only if they begin with `prefix`."""
         key = self._view.key
-        cursors = Cursors((self._view.table, "keys", prefix), (is_of(key),))
+        cursors = Cursors((self._view.table, "keys", prefix), (is_value_of(key),))
         after = cursors.decode(cursor)
         sql = statements.keys(self._view, after=bool(after))
         given = {"prefix": prefix} if key.type.is_text else {}
@@ -103,7 +103,7 @@ class Pages:
                 "The table has no sums. The contract's 'lookup' must name a 'measure', and a "
                 "'group' or an 'order' of type date or timestamp."
             )
-        check = is_day if isinstance(grouping, str) else is_of(grouping)
+        check = is_day if isinstance(grouping, str) else is_value_of(grouping)
         cursors = Cursors((view.table, "summary", key, by, filters), (check, is_total))
         after = cursors.decode(cursor)
         sql = statements.sums(view, grouping, view.measure, filters, after=bool(after))
@@ -153,11 +153,11 @@ class Pages:
         parameters |= dict(zip(("value", "source", "line"), after or (), strict=False))
         columns = tuple(columns)
         # One row more than the limit shows whether there is a next page.
-        if limit <= fitting(columns):
+        if limit <= max_rows(columns):
             found = self._run(statement, limit=limit + 1, **parameters)
             count = len(found)
         else:
-            most = bytes_fitting(columns)
+            most = max_bytes(columns)
             weighed = statements.weighed(statement)
             found = self._run(weighed, limit=limit + 1, bytes=most, **parameters)
             count = found[0][-3] if found else 0

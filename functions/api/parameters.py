@@ -87,7 +87,7 @@ def matching(pattern: str) -> BeforeValidator:
     return BeforeValidator(matched)
 
 
-def reading(column: Column) -> BeforeValidator:
+def column_value(column: Column) -> BeforeValidator:
     """Return a validator that parses a string as a column's value."""
     return BeforeValidator(partial(_parameter(column).read, column.limits))
 
@@ -103,8 +103,8 @@ def one_of(choices: Collection[str]) -> BeforeValidator:
     return BeforeValidator(chosen)
 
 
-def schema(column: Column) -> dict[str, Any]:
-    """Return the JSON schema of strings that `reading` accepts."""
+def column_schema(column: Column) -> dict[str, Any]:
+    """Return the JSON schema of strings that `column_value` accepts."""
     described = {**column.type.schema, **_parameter(column).schema(column.limits)}
     examples = [*itertools.islice(_examples(column), _EXAMPLES)]
     return described | ({"examples": examples} if examples else {})
@@ -122,7 +122,7 @@ def _parameter(column: Column) -> Parameter:
     return cast("Parameter", column.type.parameter)
 
 
-def none_other(app: Any, next_middleware: Callable[[Any], Response[str]]) -> Response[str]:
+def refuse_unknown(app: Any, next_middleware: Callable[[Any], Response[str]]) -> Response[str]:
     """Reject unknown parameters, because a misspelt filter would return unfiltered rows.
 
     Raises:

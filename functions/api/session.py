@@ -41,7 +41,7 @@ class Session:
             PipelineError: PostgreSQL answered with another error.
         """
         deadline = time.monotonic() + ANSWER_WITHIN
-        connection = self._living(deadline)
+        connection = self._live_connection(deadline)
         connection.limit(deadline - time.monotonic())
         rows = connection.run(sql, **parameters)
         self._answered = time.monotonic()
@@ -53,7 +53,7 @@ class Session:
             self._connection.close()
             self._connection = None
 
-    def _living(self, deadline: float) -> Connection:
+    def _live_connection(self, deadline: float) -> Connection:
         if self._connection is not None:
             if time.monotonic() - self._answered < FRESH and not self._connection.is_stirring():
                 return self._connection

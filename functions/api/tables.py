@@ -8,9 +8,15 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
-from functions.api.answers import CLOSED, an_object, answer, documented, page_of
 from functions.api.cursor import Cursors, is_text
-from functions.api.parameters import Cursor, Limit, none_other
+from functions.api.parameters import Cursor, Limit, refuse_unknown
+from functions.api.responses import (
+    CLOSED,
+    json_response,
+    object_schema,
+    openapi_responses,
+    page_schema,
+)
 from functions.api.view import LARGEST_ANSWER, View
 from shared.columns import TYPES
 from shared.contract import Column, Contract
@@ -19,8 +25,10 @@ from shared.text import bounded
 _TEXT: dict[str, Any] = {"type": "string"}
 _OPTIONAL: dict[str, Any] = {"type": ["string", "null"]}
 _ROLES = ("key", "order", "group", "measure")
-_LOOKUP = an_object({role: _OPTIONAL if role in {"group", "measure"} else _TEXT for role in _ROLES})
-_COLUMN = an_object(
+_LOOKUP = object_schema(
+    {role: _OPTIONAL if role in {"group", "measure"} else _TEXT for role in _ROLES}
+)
+_COLUMN = object_schema(
     {
         "name": _TEXT,
         "type": {"type": "string", "enum": list(TYPES)},
@@ -29,7 +37,7 @@ _COLUMN = an_object(
         "examples": {"type": "array", "items": _TEXT, "description": "Values as in a file."},
     }
 )
-_LINKS = an_object(
+_LINKS = object_schema(
     dict.fromkeys(("rows", "keys", "summary", "document"), _TEXT), ("rows", "keys", "summary")
 )
 _EXAMPLES = 5
@@ -41,16 +49,16 @@ _EXAMPLE = 100
 def tables(contracts: Callable[[], Mapping[str, Contract]]) -> APIGatewayRouter:
     """Return the route to the list of tables; `contracts` returns all valid contracts."""
     router = APIGatewayRouter()  # type: ignore[no-untyped-call]
-    item = an_object({"table": _TEXT, "description": _TEXT, "lookup": _or_null(_LOOKUP)})
+    item = object_schema({"table": _TEXT, "description": _TEXT, "lookup": _or_null(_LOOKUP)})
 
     @router.get(
         "/tables",
         operation_id="listTables",
         summary="List all tables with a valid contract",
         description="Each with the columns of its lookup, if it has one.",
-        responses=documented(page_of(item), *CLOSED),
+        responses=openapi_responses(page_schema(item), *CLOSED),
         tags=["tables"],
-        middlewares=[none_other],
+        middlewares=[refuse_unknown],
     )
     def listed(limit: Limit = 100, cursor: Cursor = None) -> Response[str]:
         cursors = Cursors(("tables",), (is_text,))
@@ -59,7 +67,7 @@ def tables(contracts: Callable[[], Mapping[str, Contract]]) -> APIGatewayRouter:
         names = [table for table in sorted(known) if table > after]
         shown = [*islice(_fitting(_listed(known[table]) for table in names), limit)]
         more = len(shown) < len(names)
-        return answer(
+        return json_response(
             {"items": shown, "next": cursors.encode([shown[-1]["table"]]) if more else None}
         )
 
@@ -82,12 +90,12 @@ def table(path: str, describe: Callable[[], dict[str, Any]]) -> APIGatewayRouter
         path,
         operation_id="getTable",
         summary="Describe a table",
-        responses=documented(an_object(form), *CLOSED, 404),
+        responses=openapi_responses(object_schema(form), *CLOSED, 404),
         tags=["tables"],
-        middlewares=[none_other],
+        middlewares=[refuse_unknown],
     )
     def one() -> Response[str]:
-        return answer(describe())
+        return json_response(describe())
 
     return router
 

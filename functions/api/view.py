@@ -69,7 +69,7 @@ class View:
         return self.order.type.formats is not None
 
 
-def fitting(columns: Iterable[Column]) -> int:
+def max_rows(columns: Iterable[Column]) -> int:
     """Return how many rows of these columns fit into a response even with the longest values.
 
     The result is 0 if a text has no maximum length; then PostgreSQL must measure the rows.
@@ -83,7 +83,7 @@ def fitting(columns: Iterable[Column]) -> int:
     return min(MAX_LIMIT, LARGEST_ANSWER // row)
 
 
-def bytes_fitting(columns: Iterable[Column]) -> int:
+def max_bytes(columns: Iterable[Column]) -> int:
     """Return how many bytes the values of MAX_LIMIT rows may have in total to fit a response."""
     return (LARGEST_ANSWER - MAX_LIMIT * sum(map(_frame, columns))) // _WIDEST_BYTE
 

@@ -38,9 +38,9 @@ _OF_A_STATEMENT = {"BadRequestException", "DatabaseErrorException", "Unsupported
 
 _NO_RESPONSE = (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError)
 
-_ANSWER = re.compile(r"(?:ERROR|FATAL|PANIC): (?P<words>.*?)(?:; Position: \d+)?(?:\n|; SQLState)")
-_GONE = re.compile(r"Transaction \S+ is not found")
-_STATE = re.compile(r"; SQLState: (?P<code>[0-9A-Z]{5})\s*$")
+_MESSAGE = re.compile(r"(?:ERROR|FATAL|PANIC): (?P<text>.*?)(?:; Position: \d+)?(?:\n|; SQLState)")
+_NO_TRANSACTION = re.compile(r"Transaction \S+ is not found")
+_SQLSTATE = re.compile(r"; SQLState: (?P<code>[0-9A-Z]{5})\s*$")
 
 
 class _Target(TypedDict):
@@ -136,18 +136,18 @@ def _translated(where: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        raise _meaning(error, where) from None
+        raise _pipeline_error(error, where) from None
     except _NO_RESPONSE as error:
         raise DatabaseUnavailable(f"the Data API of {where} did not answer: {error}") from error
 
 
-def _meaning(error: ClientError, where: str) -> PipelineError:
+def _pipeline_error(error: ClientError, where: str) -> PipelineError:
     name, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
-    state = _STATE.search(message)
+    state = _SQLSTATE.search(message)
     if state:
         # Only the primary message: a DETAIL may follow and quote values.
-        primary = _ANSWER.match(message)
-        text = primary["words"] if primary else "no message"
+        primary = _MESSAGE.match(message)
+        text = primary["text"] if primary else "no message"
         return meaning({"C": state["code"], "M": text}, where)
     reason = f"the Data API of {where} answered {name}: {message.partition(chr(10))[0]}"
     if name == "StatementTimeoutException":
@@ -155,7 +155,7 @@ def _meaning(error: ClientError, where: str) -> PipelineError:
             f"{reason}. The Data API cancels statements after 45 s. If this persists, create by "
             "hand what takes longer (e.g. an index of a large table), and apply again"
         )
-    if name in _TRANSIENT or _status(error) >= 500 or _GONE.match(message):
+    if name in _TRANSIENT or _status(error) >= 500 or _NO_TRANSACTION.match(message):
         return DatabaseUnavailable(reason)
     if name in _OF_A_STATEMENT:
         return StatementFailed(reason)

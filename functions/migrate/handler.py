@@ -26,19 +26,19 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     connected = partial(_connected, settings)
     if event.get("operation") == "privileges":
         with connected() as connection:
-            return {"public": privileges.excesses(connection)}
+            return {"public": privileges.public_privileges(connection)}
     contract_store.keep(settings.config_bucket)
     contracts = contract_store.deployed(settings)
     done, failed = migrate(
         connected,
         settings.database_name,
         contracts.values(),
-        loader=roles.wanted(settings.loader_user, settings.loader_secret_arn),
-        reader=roles.wanted(settings.reader_user, settings.reader_secret_arn),
+        loader=roles.configured(settings.loader_user, settings.loader_secret_arn),
+        reader=roles.configured(settings.reader_user, settings.reader_secret_arn),
     )
     if settings.database_cluster_arn:
         # Only a database created by the module: other applications may use an existing one.
-        patiently(partial(privileges.close, connected))
+        patiently(partial(privileges.revoke_from_public, connected))
     result = asdict(done)
     logger.info("migrated", extra={"result": result})
     if contracts.invalid or failed:

@@ -23,7 +23,7 @@ _LOCK_TIMEOUT = "10s"
 """An ALTER that waits for a long load blocks all lookups, so it must give up and retry."""
 
 # The Data API cannot return values of type `name` or `void`, or rows without columns.
-_LOCKED = "SELECT 1 FROM pg_advisory_xact_lock(:lock)"
+_ACQUIRE_LOCK = "SELECT 1 FROM pg_advisory_xact_lock(:lock)"
 
 _COLUMNS = """
 SELECT attname::text, format_type(atttypid, atttypmod), attnotnull
@@ -158,7 +158,7 @@ def _migrate_table(
 def _exclusive(connection: Connection) -> Iterator[None]:
     """Run the block in a transaction that excludes other migrations."""
     with connection.transaction():
-        connection.run(_LOCKED, lock=_LOCK)
+        connection.run(_ACQUIRE_LOCK, lock=_LOCK)
         connection.run(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
         yield
 
@@ -179,9 +179,9 @@ def _make_roles(connection: Connection, loader: Role, reader: Role) -> None:
             )
         if not connection.run(_ROLE, name=role.name):
             connection.run(roles.create(role))
-        connection.run(roles.let_in(role))
+        connection.run(roles.set_password(role))
         if role.by_iam != bool(connection.run(_MEMBER, name=role.name, group=roles.IAM)):
-            connection.run(roles.by_iam(role))
+            connection.run(roles.set_iam_login(role))
 
 
 def _make_table(connection: Connection, relation: str, statement: str, done: Migration) -> None:

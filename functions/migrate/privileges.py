@@ -10,7 +10,7 @@ from pg8000.native import identifier
 
 from functions.migrate.connection import Connection
 
-_OPEN_AND_OURS = """
+_OWN_OPEN_DATABASES = """
 SELECT datname::text FROM pg_database
 WHERE datdba = (SELECT oid FROM pg_roles WHERE rolname = current_user) AND datallowconn AND (
     has_database_privilege('public', oid, 'CONNECT')
@@ -20,7 +20,7 @@ ORDER BY datname
 """
 
 # RDS itself protects the database rdsadmin, whatever the privileges of PUBLIC.
-_EXCESSES = """
+_PUBLIC_PRIVILEGES = """
 SELECT format('connect to the database %I', datname) FROM pg_database
 WHERE datallowconn AND datname <> 'rdsadmin' AND has_database_privilege('public', oid, 'CONNECT')
 UNION ALL
@@ -32,7 +32,7 @@ WHERE has_function_privilege('public', 'lo_create(oid)', 'EXECUTE')
 """
 
 
-def close(connected: Callable[[], AbstractContextManager[Connection]]) -> None:
+def revoke_from_public(connected: Callable[[], AbstractContextManager[Connection]]) -> None:
     """Revoke CONNECT and TEMPORARY from PUBLIC on all databases of the administrator.
 
     PUBLIC may still create large objects. Only PostgreSQL's superuser can revoke that, which the
@@ -42,14 +42,14 @@ def close(connected: Callable[[], AbstractContextManager[Connection]]) -> None:
         PipelineError: PostgreSQL refused the connection or a statement.
     """
     with connected() as connection:
-        for [name] in connection.run(_OPEN_AND_OURS):
+        for [name] in connection.run(_OWN_OPEN_DATABASES):
             connection.run(f"REVOKE CONNECT, TEMPORARY ON DATABASE {identifier(name)} FROM PUBLIC")
 
 
-def excesses(connection: Connection) -> list[str]:
+def public_privileges(connection: Connection) -> list[str]:
     """Return descriptions of the privileges of PUBLIC.
 
     Raises:
         PipelineError: PostgreSQL refused the statement.
     """
-    return [description for [description] in connection.run(_EXCESSES)]
+    return [description for [description] in connection.run(_PUBLIC_PRIVILEGES)]

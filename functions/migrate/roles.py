@@ -31,7 +31,7 @@ class Role:
         return self.password is None
 
 
-def wanted(user: str | None, secret_arn: str | None) -> Role:
+def configured(user: str | None, secret_arn: str | None) -> Role:
     """Return the role in the secret, or the role `user` if there is no secret.
 
     If Secrets Manager is unavailable, the request is retried for two minutes.
@@ -52,7 +52,7 @@ def create(role: Role) -> str:
     return f"CREATE ROLE {identifier(role.name)}"
 
 
-def let_in(role: Role) -> str:
+def set_password(role: Role) -> str:
     """Return the statement that allows a role to log in, and sets or removes its password.
 
     PostgreSQL may log statements, so this one has a SCRAM verifier instead of the password.
@@ -61,7 +61,7 @@ def let_in(role: Role) -> str:
     return f"ALTER ROLE {identifier(role.name)} LOGIN PASSWORD {password}"
 
 
-def by_iam(role: Role) -> str:
+def set_iam_login(role: Role) -> str:
     """Return the statement that enables or disables log-in by IAM."""
     if role.by_iam:
         return f"GRANT {IAM} TO {identifier(role.name)}"

@@ -9,11 +9,11 @@ from aws_lambda_powertools.event_handler.exceptions import BadRequestError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.api.cursor import Cursors, is_number, is_of, is_text, is_total
+from functions.api.cursor import Cursors, is_number, is_text, is_total, is_value_of
 from shared.columns import is_day
 from tests.fixtures.contracts import DAYS, column
 
-TIME = is_of(column("t", "timestamp", "timestamptz", **DAYS))
+TIME = is_value_of(column("t", "timestamp", "timestamptz", **DAYS))
 QUERY = Cursors(("get", "ned", {"since": "2019-09-27"}), (TIME, is_number, is_number, is_total))
 POSITION = ["2019-09-27T00:00:00.123456Z", 2**31 - 1, 2, 2**63 - 1]
 
@@ -75,23 +75,23 @@ def test_decode_refuses_malformed_cursor(cursor: str) -> None:
     ("check", "valid", "invalid"),
     [
         (
-            is_of(column("c", "string", "text")),
+            is_value_of(column("c", "string", "text")),
             ["", "a", "кириллица '\"", "2019"],
             [1, None, "a\0", "\ud800"],
         ),
         (
-            is_of(column("c", "integer", "smallint")),
+            is_value_of(column("c", "integer", "smallint")),
             [0, -(2**15), 2**15 - 1],
             [2**15, -(2**15) - 1, "1", 1.0, True],
         ),
-        (is_of(column("c", "integer", "bigint")), [-(2**63), 2**63 - 1], [2**63, None]),
+        (is_value_of(column("c", "integer", "bigint")), [-(2**63), 2**63 - 1], [2**63, None]),
         (
-            is_of(column("c", "number", "numeric(5,2)")),
+            is_value_of(column("c", "number", "numeric(5,2)")),
             ["0.00", "-999.99", "7"],
             [7, "", "1e3", "NaN", ".5", "5.", "+1", "٥", "1" * 39, "1\n", "Infinity"],
         ),
         (
-            is_of(column("c", "date", "date", **DAYS)),
+            is_value_of(column("c", "date", "date", **DAYS)),
             ["0001-01-01", "2024-02-29", "9999-12-31"],
             ["2023-02-29", "0000-01-01", "20240101", "2024-01-01T00:00:00.000000Z", 1],
         ),

@@ -18,7 +18,7 @@ ROUTES = ["/get", KEYS, ROWS, SUMMARY]
 
 @pytest.fixture(autouse=True)
 def _uncached(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(freshness, "_KNOWN_FOR", -1)
+    monkeypatch.setattr(freshness, "_CACHE_SECONDS", -1)
 
 
 def loaded(log: IngestionLog, version: str = "1") -> Ingestion:
@@ -88,7 +88,7 @@ def test_etag_depends_on_parameters(reader: Database, log: IngestionLog) -> None
 def test_burst_of_requests_queries_log_once(
     reader: Database, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(freshness, "_KNOWN_FOR", 60)
+    monkeypatch.setattr(freshness, "_CACHE_SECONDS", 60)
     tag = ask(KEYS).headers["ETag"]
     loaded(log)
 

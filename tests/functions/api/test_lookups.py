@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from functions.api import handler as api
 from functions.api import view as views
-from functions.api.view import View, bytes_fitting, fitting
+from functions.api.view import View, max_bytes, max_rows
 from shared.odcs import load_all
 from tests.fixtures.contracts import column
 from tests.fixtures.database import Database
@@ -232,7 +232,7 @@ def test_pages_of_unlimited_texts_stay_below_limit(
     # A small limit, of which the names and punctuation of 1,000 rows take the larger part.
     reader.run("ALTER TABLE daily_checkins ALTER project TYPE text, ALTER username TYPE text")
     monkeypatch.setattr(views, "LARGEST_ANSWER", 100_000 + 1000 * 200)
-    monkeypatch.setattr("functions.api.pagination.fitting", lambda columns: 0)
+    monkeypatch.setattr("functions.api.pagination.max_rows", lambda columns: 0)
     add(
         reader,
         *(("ned", character * (n * 97), str(n), "2019-09-27 UTC") for n in range(40)),
@@ -258,14 +258,14 @@ def test_fitting_depends_on_maximum_lengths() -> None:
     view = View.of(load_all()["dailycheckins"])
     assert view is not None
 
-    assert fitting((*view.fields, view.order)) == 1000
+    assert max_rows((*view.fields, view.order)) == 1000
     wide = column(
         "w", "string", "varchar(9000)", rules=({"name": "m", "kind": "length", "maximum": 9000},)
     )
-    assert fitting([wide]) == 50
+    assert max_rows([wide]) == 50
     text = column("t", "string", "text")
-    assert fitting([text]) == 0
-    assert 700_000 < bytes_fitting([text]) < 786_000
+    assert max_rows([text]) == 0
+    assert 700_000 < max_bytes([text]) < 786_000
 
 
 @pytest.fixture

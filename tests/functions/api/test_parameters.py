@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from functions.api.parameters import Limit, Moment, reading, schema
+from functions.api.parameters import Limit, Moment, column_schema, column_value
 from shared.contract import Column
 from tests.fixtures.contracts import column
 
@@ -73,7 +73,7 @@ def test_limit_accepts_1_to_1000() -> None:
 
 
 def _key(column_: Column, text: Any) -> Any:
-    return _read(Annotated[Any, reading(column_)], text)
+    return _read(Annotated[Any, column_value(column_)], text)
 
 
 @pytest.mark.parametrize("text", ["", "\0", "ned\0", "\ud800", ["a", "b"]])
@@ -102,6 +102,6 @@ def test_schema_lists_only_valid_examples() -> None:
     """Examples in a contract may be any YAML values of any length."""
     examples = ("7", 8, 1.5, "x", dt.date(2024, 1, 1), "9" * 101, None, *range(20, 30))
 
-    shown = schema(column("n", "integer", "smallint", examples=examples))["examples"]
+    shown = column_schema(column("n", "integer", "smallint", examples=examples))["examples"]
 
     assert shown == [7, 8, 20, 21, 22]

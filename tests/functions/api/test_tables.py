@@ -322,7 +322,7 @@ def test_etag_depends_on_contract_and_code(
     filled: None, deployed: Contracts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def tag(change: Callable[[Contract], Contract], code: str) -> Any:
-        monkeypatch.setattr("functions.api.application._code", lambda: code)
+        monkeypatch.setattr("functions.api.application._code_hash", lambda: code)
         _deploy(monkeypatch, change(NUMBERED))
         return ask("/tables/readings/keys").headers["ETag"]
 

@@ -10,9 +10,7 @@ from aws_lambda_powertools.event_handler import Response, content_types
 from functions.api.problems import MEDIA_TYPE
 from shared.contract import Column
 
-Documented = dict[int, Any]
-
-NEXT: dict[str, Any] = {
+_NEXT: dict[str, Any] = {
     "type": ["string", "null"],
     "description": "Cursor of the next page; null on the last page.",
 }
@@ -45,15 +43,15 @@ CLOSED = (400, 403, 429, 500, 503, 504)
 """Error statuses of every route that needs a key."""
 
 
-def answer(body: dict[str, Any]) -> Response[str]:
+def json_response(body: dict[str, Any]) -> Response[str]:
     """Return a JSON response with status 200."""
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     return Response(200, content_types.APPLICATION_JSON, text)
 
 
-def documented(
+def openapi_responses(
     schema: dict[str, Any], *statuses: int, media_type: str = "application/json", tag: bool = False
-) -> Documented:
+) -> dict[int, Any]:
     """Return the OpenAPI responses of a route.
 
     Args:
@@ -63,7 +61,7 @@ def documented(
         tag: whether responses have an ETag; adds status 304.
     """
     success: dict[str, Any] = {"description": "OK", "content": {media_type: {"schema": schema}}}
-    responses: Documented = {200: success | ({"headers": _TAG} if tag else {})}
+    responses: dict[int, Any] = {200: success | ({"headers": _TAG} if tag else {})}
     if tag:
         unchanged = "Nothing has changed since the response with this ETag."
         responses[304] = {"description": unchanged, "headers": _TAG, "content": {}}
@@ -74,12 +72,12 @@ def documented(
     return responses
 
 
-def page_of(item: Mapping[str, Any], *, name: str = "items", **more: Any) -> dict[str, Any]:
+def page_schema(item: Mapping[str, Any], *, name: str = "items", **more: Any) -> dict[str, Any]:
     """Return the schema of a page: items, `next`, and the properties in `more`."""
-    return an_object({**more, name: {"type": "array", "items": item}, "next": NEXT})
+    return object_schema({**more, name: {"type": "array", "items": item}, "next": _NEXT})
 
 
-def an_object(properties: dict[str, Any], optional: tuple[str, ...] = ()) -> dict[str, Any]:
+def object_schema(properties: dict[str, Any], optional: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return the schema of an object with exactly these properties."""
     return {
         "type": "object",
@@ -89,13 +87,13 @@ def an_object(properties: dict[str, Any], optional: tuple[str, ...] = ()) -> dic
     }
 
 
-def value_of(column: Column) -> dict[str, Any]:
+def value_schema(column: Column) -> dict[str, Any]:
     """Return the schema of a column's value."""
     schema = dict(column.type.schema)
     return schema if column.required else schema | {"type": [schema["type"], "null"]}
 
 
-PROBLEM = an_object(
+PROBLEM_SCHEMA = object_schema(
     {
         "type": {"type": "string", "format": "uri-reference"},
         "title": {"type": "string", "examples": [HTTPStatus.BAD_REQUEST.phrase]},
@@ -105,7 +103,7 @@ PROBLEM = an_object(
         "errors": {
             "type": "array",
             "description": "One entry per invalid parameter.",
-            "items": an_object({name: {"type": "string"} for name in ("in", "name", "detail")}),
+            "items": object_schema({name: {"type": "string"} for name in ("in", "name", "detail")}),
         },
     },
     optional=("status", "errors"),

@@ -6,45 +6,45 @@ from typing import Any, Self
 
 from pydantic import BeforeValidator
 
-from functions.api.answers import an_object, value_of
-from functions.api.parameters import reading, schema, text
+from functions.api.parameters import column_schema, column_value, text
+from functions.api.responses import object_schema, value_schema
 from functions.api.view import PERIODS, View
 from shared.columns import TEXT
 from shared.contract import Column
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ColumnParameter:
     """A parameter that takes a column's value."""
 
     name: str
-    reads: BeforeValidator
+    validator: BeforeValidator
     schema: Mapping[str, Any]
 
     @classmethod
     def of(cls, column: Column) -> Self:
         """Return the parameter of a column."""
-        return cls(column.name, reading(column), schema(column))
+        return cls(column.name, column_value(column), column_schema(column))
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class TableSpec:
     """The table-specific part of the routes below `path` and of `/get`."""
 
     path: str
-    key: Asked
-    by_name: Asked
+    key: ColumnParameter
+    named_key: ColumnParameter
     """The key parameter of `/get`, which has the name of the column."""
-    group: Asked | None
+    group: ColumnParameter | None
     groupings: tuple[str, ...]
     """Values of the parameter `by`; empty if the table has no sums."""
-    words: Mapping[str, Any]
+    by_schema: Mapping[str, Any]
     """JSON schema of the parameter `by`."""
     has_times: bool
     has_prefixes: bool
-    row: Mapping[str, Any]
-    one_key: Mapping[str, Any]
-    one_sum: Mapping[str, Any]
+    row_schema: Mapping[str, Any]
+    key_schema: Mapping[str, Any]
+    sum_schema: Mapping[str, Any]
     """JSON schemas of the items in responses."""
 
     @classmethod
@@ -55,21 +55,21 @@ class Form:
         total = {measure.name: {"type": "string"}} if measure else {}
         return cls(
             path=f"/tables/{view.table}",
-            key=Asked.of(key),
-            by_name=Asked.of(key),
-            group=Asked.of(group) if group else None,
+            key=ColumnParameter.of(key),
+            named_key=ColumnParameter.of(key),
+            group=ColumnParameter.of(group) if group else None,
             groupings=view.groupings,
-            words={"enum": list(view.groupings)},
+            by_schema={"enum": list(view.groupings)},
             has_times=view.has_times,
             has_prefixes=key.type.is_text,
-            row=an_object({column.name: value_of(column) for column in view.fields}),
-            one_key=value_of(key),
-            one_sum=_a_sum(list(dict.fromkeys(["string", *shown, "null"])), total),
+            row_schema=object_schema({column.name: value_schema(column) for column in view.fields}),
+            key_schema=value_schema(key),
+            sum_schema=_sum_schema(list(dict.fromkeys(["string", *shown, "null"])), total),
         )
 
 
-def _a_sum(groups: list[str], total: dict[str, Any]) -> dict[str, Any]:
-    return an_object(
+def _sum_schema(groups: list[str], total: dict[str, Any]) -> dict[str, Any]:
+    return object_schema(
         {"group": {"type": groups}, "rows": {"type": "integer", "minimum": 1}, **total}
     )
 
@@ -78,18 +78,18 @@ def _a_sum(groups: list[str], total: dict[str, Any]) -> dict[str, Any]:
 # https://spec.openapis.org/oas/v3.1.0.html#style-values
 _BY_NAME: dict[str, Any] = {"type": "object", "additionalProperties": TEXT}
 
-ANY = Form(
+ANY_TABLE = TableSpec(
     path="/tables/<table>",
-    key=Asked("key", text, TEXT),
-    by_name=Asked("key", text, _BY_NAME | {"minProperties": 1, "maxProperties": 1}),
-    group=Asked("group", text, _BY_NAME | {"maxProperties": 1}),
+    key=ColumnParameter("key", text, TEXT),
+    named_key=ColumnParameter("key", text, _BY_NAME | {"minProperties": 1, "maxProperties": 1}),
+    group=ColumnParameter("group", text, _BY_NAME | {"maxProperties": 1}),
     groupings=(*PERIODS, "the group's name"),
-    words=TEXT,
+    by_schema=TEXT,
     has_times=True,
     has_prefixes=True,
-    row={"type": "object"},
-    one_key={"type": ["string", "integer"]},
-    one_sum=_a_sum(["string", "integer", "null"], {})
+    row_schema={"type": "object"},
+    key_schema={"type": ["string", "integer"]},
+    sum_schema=_sum_schema(["string", "integer", "null"], {})
     | {"additionalProperties": {"type": "string"}},
 )
 """The form of the public document, which names no table and no column."""
