@@ -80,8 +80,8 @@ class Freshness:
         change = self._last_change()
         if change is None:
             return None
-        asked = sorted((event.multi_value_query_string_parameters or {}).items())
-        text = json.dumps([self._edition, change, event.path, asked])
+        parameters = sorted((event.multi_value_query_string_parameters or {}).items())
+        text = json.dumps([self._edition, change, event.path, parameters])
         return f'W/"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
 
 

@@ -14,6 +14,7 @@ from functions.api.problems import missing
 from functions.api.responses import (
     CLOSED,
     json_response,
+    new_router,
     object_schema,
     openapi_responses,
     page_schema,
@@ -55,7 +56,7 @@ _NOT_YET = ("removedAt", "versionId", "size", "dataDate", "attempt", *TOTALS)
 
 def ingestions(log: Callable[[], IngestionLog]) -> APIGatewayRouter:
     """Return the routes to the ingestion log."""
-    router = APIGatewayRouter()  # type: ignore[no-untyped-call]
+    router = new_router()
     common: dict[str, Any] = {"tags": ["ingestions"], "middlewares": [refuse_unknown]}
 
     @router.get(

@@ -12,19 +12,23 @@ from functions.api.freshness import Freshness
 from functions.api.pagination import Page, Pages
 from functions.api.parameters import Cursor, Limit, Moment, one_of, refuse_unknown, text
 from functions.api.problems import missing
-from functions.api.responses import CLOSED, json_response, openapi_responses, page_schema
+from functions.api.responses import (
+    CLOSED,
+    json_response,
+    new_router,
+    openapi_responses,
+    page_schema,
+)
 from functions.api.table_spec import ColumnParameter, TableSpec
 from shared.columns import TEXT
 
 _PARTS = ("rows", "keys", "summary")
 _ORDERS = ["asc", "desc"]
-_SINCE = "Only rows at or after this date (midnight UTC) or timestamp with a time zone."
-_UNTIL = "Only rows before this date (midnight UTC) or timestamp with a time zone."
 
 
 def get_route(spec: TableSpec, pages: Callable[[], Pages], fresh: Freshness) -> APIGatewayRouter:
     """Return the route `/get`, whose key parameter has the name of the key's column."""
-    router = APIGatewayRouter()  # type: ignore[no-untyped-call]
+    router = new_router()
     parameter = spec.named_key
     options = _key(parameter, " The parameter has the name of the key's column.")
 
@@ -51,18 +55,23 @@ def get_route(spec: TableSpec, pages: Callable[[], Pages], fresh: Freshness) -> 
 
 def lookups(spec: TableSpec, pages: Callable[[], Pages], fresh: Freshness) -> APIGatewayRouter:
     """Return the routes to a table's rows, keys and sums."""
-    router = APIGatewayRouter()  # type: ignore[no-untyped-call]
-    key = spec.key
+    router = new_router()
+    for add in (_add_rows, _add_keys, _add_summary):
+        add(router, spec, pages, fresh)
+    return router
+
+
+def _add_rows(
+    router: APIGatewayRouter, spec: TableSpec, pages: Callable[[], Pages], fresh: Freshness
+) -> None:
     # Without a group, the parameter is hidden and needs a name that no other parameter has.
     group = spec.group or ColumnParameter("group", text, TEXT)
-    common = _common(fresh)
-    a_group: dict[str, Any] = {
+    group_options: dict[str, Any] = {
         "alias": group.name,
         "description": "Only rows of this group. The parameter has the name of the group's column.",
         "json_schema_extra": group.schema,
         "include_in_schema": spec.group is not None,
     }
-    times: dict[str, Any] = {"include_in_schema": spec.has_times}
 
     @router.get(
         f"{spec.path}/rows",
@@ -70,13 +79,13 @@ def lookups(spec: TableSpec, pages: Callable[[], Pages], fresh: Freshness) -> AP
         summary="List rows of a key, optionally of a period or a group",
         description="An unknown key has no rows.",
         responses=openapi_responses(page_schema(spec.row_schema), *CLOSED, 404, 410, tag=True),
-        **common,
+        **_common(fresh),
     )
     def rows(
-        key: Annotated[Any, key.validator, Query(**_key(key))],
-        since: Annotated[Moment | None, Query(alias="from", description=_SINCE, **times)] = None,
-        until: Annotated[Moment | None, Query(alias="to", description=_UNTIL, **times)] = None,
-        grouped: Annotated[Any, group.validator, Query(**a_group)] = None,
+        key: Annotated[Any, spec.key.validator, Query(**_key(spec.key))],
+        since: Annotated[Moment | None, Query(**_since(spec))] = None,
+        until: Annotated[Moment | None, Query(**_until(spec))] = None,
+        grouped: Annotated[Any, group.validator, Query(**group_options)] = None,
         order: Annotated[
             str,
             one_of(_ORDERS),
@@ -94,21 +103,25 @@ def lookups(spec: TableSpec, pages: Callable[[], Pages], fresh: Freshness) -> AP
             pages().rows("rows", key, limit, cursor, filters=filters, descending=descending)
         )
 
+
+def _add_keys(
+    router: APIGatewayRouter, spec: TableSpec, pages: Callable[[], Pages], fresh: Freshness
+) -> None:
     @router.get(
         f"{spec.path}/keys",
         operation_id="listKeys",
         summary="List all keys",
         description="Strings are sorted by their UTF-8 bytes, numbers by value.",
         responses=openapi_responses(page_schema(spec.key_schema), *CLOSED, 404, tag=True),
-        **common,
+        **_common(fresh),
     )
     def keys(
         prefix: Annotated[
             Any,
-            key.validator,
+            spec.key.validator,
             Query(
                 description="Only keys with this prefix, if keys are strings.",
-                json_schema_extra=key.schema,
+                json_schema_extra=spec.key.schema,
                 include_in_schema=spec.has_prefixes,
             ),
         ] = "",
@@ -117,6 +130,10 @@ def lookups(spec: TableSpec, pages: Callable[[], Pages], fresh: Freshness) -> AP
     ) -> Response[str]:
         return _page(pages().keys(prefix, limit, cursor))
 
+
+def _add_summary(
+    router: APIGatewayRouter, spec: TableSpec, pages: Callable[[], Pages], fresh: Freshness
+) -> None:
     @router.get(
         f"{spec.path}/summary",
         operation_id="summarizeRows",
@@ -124,12 +141,12 @@ def lookups(spec: TableSpec, pages: Callable[[], Pages], fresh: Freshness) -> AP
         description="By UTC days, ISO 8601 weeks or months, or by group.",
         responses=openapi_responses(page_schema(spec.sum_schema), *CLOSED, 404, 410, tag=True),
         include_in_schema=bool(spec.groupings),
-        **common,
+        **_common(fresh),
     )
     def summary(
-        key: Annotated[Any, key.validator, Query(**_key(key))],
-        since: Annotated[Moment | None, Query(alias="from", description=_SINCE, **times)] = None,
-        until: Annotated[Moment | None, Query(alias="to", description=_UNTIL, **times)] = None,
+        key: Annotated[Any, spec.key.validator, Query(**_key(spec.key))],
+        since: Annotated[Moment | None, Query(**_since(spec))] = None,
+        until: Annotated[Moment | None, Query(**_until(spec))] = None,
         by: Annotated[
             str,
             one_of(spec.groupings),
@@ -144,12 +161,10 @@ def lookups(spec: TableSpec, pages: Callable[[], Pages], fresh: Freshness) -> AP
         filters = _filters(since=since, until=until)
         return _page(pages().sums(key, by, limit, cursor, filters))
 
-    return router
-
 
 def without_lookup(table: str) -> APIGatewayRouter:
     """Return the same routes for a table without a lookup; they answer 404."""
-    router = APIGatewayRouter()  # type: ignore[no-untyped-call]
+    router = new_router()
 
     def no_lookup() -> Response[str]:
         raise missing(
@@ -172,6 +187,16 @@ def _common(fresh: Freshness) -> dict[str, Any]:
 
 def _key(parameter: ColumnParameter, hint: str = "") -> dict[str, Any]:
     return {"description": f"The exact key.{hint}", "json_schema_extra": parameter.schema}
+
+
+def _since(spec: TableSpec) -> dict[str, Any]:
+    description = "Only rows at or after this date (midnight UTC) or timestamp with a time zone."
+    return {"alias": "from", "description": description, "include_in_schema": spec.has_times}
+
+
+def _until(spec: TableSpec) -> dict[str, Any]:
+    description = "Only rows before this date (midnight UTC) or timestamp with a time zone."
+    return {"alias": "to", "description": description, "include_in_schema": spec.has_times}
 
 
 def _filters(**given: Any) -> dict[str, Any]:

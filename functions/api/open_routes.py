@@ -9,14 +9,21 @@ from aws_lambda_powertools.event_handler import Response, content_types
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from functions.api.html_reference import POLICY, render
-from functions.api.responses import CLOSED, OPEN, json_response, object_schema, openapi_responses
+from functions.api.responses import (
+    CLOSED,
+    OPEN,
+    json_response,
+    new_router,
+    object_schema,
+    openapi_responses,
+)
 
 _OPEN: dict[str, Any] = {"tags": ["documentation"], "openapi_extensions": {"security": []}}
 
 
 def health() -> APIGatewayRouter:
     """Return the health check, which needs no key and no database."""
-    router = APIGatewayRouter()  # type: ignore[no-untyped-call]
+    router = new_router()
 
     @router.get(
         "/health",
@@ -42,7 +49,7 @@ def documentation(make: Callable[[], dict[str, Any]], below: str | None = None) 
         make: creates the document; called once, at the first request.
         below: path of the document's table; None for the public document.
     """
-    router = APIGatewayRouter()  # type: ignore[no-untyped-call]
+    router = new_router()
     make = functools.cache(make)
     base, of, cache = ("", "", "public") if below is None else (below, "Table", "private")
     common: dict[str, Any] = _OPEN if below is None else {"tags": ["documentation"]}

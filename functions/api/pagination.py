@@ -126,9 +126,9 @@ class Pages:
 
         The last value of each row is the number of replacements.
         """
-        asked = {"key": key, "key_text": str(key), **filters}
+        values = {"key": key, "key_text": str(key), **filters}
         rows, following = self._page(
-            statement, columns, limit, cursors, after and after[:-1], **asked
+            statement, columns, limit, cursors, after and after[:-1], **values
         )
         # A cursor implies more rows. If none are left, they were removed.
         if after is not None and (not rows or rows[0][-1] != after[-1]):

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response, content_types
+from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from functions.api.problems import MEDIA_TYPE
 from shared.contract import Column
@@ -41,6 +42,11 @@ OPEN = (429, 500, 503, 504)
 """Error statuses of every route, including those of the gateway."""
 CLOSED = (400, 403, 429, 500, 503, 504)
 """Error statuses of every route that needs a key."""
+
+
+def new_router() -> APIGatewayRouter:
+    """Return an empty router."""
+    return APIGatewayRouter()  # type: ignore[no-untyped-call]
 
 
 def json_response(body: dict[str, Any]) -> Response[str]:

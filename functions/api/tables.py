@@ -13,11 +13,12 @@ from functions.api.parameters import Cursor, Limit, refuse_unknown
 from functions.api.responses import (
     CLOSED,
     json_response,
+    new_router,
     object_schema,
     openapi_responses,
     page_schema,
 )
-from functions.api.view import LARGEST_ANSWER, View
+from functions.api.view import MAX_RESPONSE_BYTES, View
 from shared.columns import TYPES
 from shared.contract import Column, Contract
 from shared.text import bounded
@@ -48,7 +49,7 @@ _EXAMPLE = 100
 
 def tables(contracts: Callable[[], Mapping[str, Contract]]) -> APIGatewayRouter:
     """Return the route to the list of tables; `contracts` returns all valid contracts."""
-    router = APIGatewayRouter()  # type: ignore[no-untyped-call]
+    router = new_router()
     item = object_schema({"table": _TEXT, "description": _TEXT, "lookup": _or_null(_LOOKUP)})
 
     @router.get(
@@ -76,8 +77,8 @@ def tables(contracts: Callable[[], Mapping[str, Contract]]) -> APIGatewayRouter:
 
 def table(path: str, describe: Callable[[], dict[str, Any]]) -> APIGatewayRouter:
     """Return the route to the description of a table, which `describe` returns."""
-    router = APIGatewayRouter()  # type: ignore[no-untyped-call]
-    form = {
+    router = new_router()
+    schema = {
         "table": _TEXT,
         "version": _TEXT,
         "description": _TEXT,
@@ -90,7 +91,7 @@ def table(path: str, describe: Callable[[], dict[str, Any]]) -> APIGatewayRouter
         path,
         operation_id="getTable",
         summary="Describe a table",
-        responses=openapi_responses(object_schema(form), *CLOSED, 404),
+        responses=openapi_responses(object_schema(schema), *CLOSED, 404),
         tags=["tables"],
         middlewares=[refuse_unknown],
     )
@@ -114,7 +115,7 @@ def _fitting(items: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     size = 0
     for number, item in enumerate(items):
         size += len(json.dumps(json.dumps(item)))
-        if number and size > LARGEST_ANSWER:
+        if number and size > MAX_RESPONSE_BYTES:
             return
         yield item
 

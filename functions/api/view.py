@@ -13,7 +13,7 @@ MAX_LIMIT = 1000
 PERIODS = {"day": "YYYY-MM-DD", "week": 'IYYY-"W"IW', "month": "YYYY-MM"}
 """Periods to sum by, and their formats in PostgreSQL."""
 
-LARGEST_ANSWER = 5_500_000
+MAX_RESPONSE_BYTES = 5_500_000
 """Maximum bytes of a response. Lambda's limit is 6 MB, including headers."""
 
 # Lambda encodes the body as JSON twice. The longest character becomes `\\udbff\\udfff`, the longest
@@ -80,12 +80,12 @@ def max_rows(columns: Iterable[Column]) -> int:
         if column.type.is_text and length is None:
             return 0
         row += _frame(column) + (length or 0) * _WIDEST_CHARACTER
-    return min(MAX_LIMIT, LARGEST_ANSWER // row)
+    return min(MAX_LIMIT, MAX_RESPONSE_BYTES // row)
 
 
 def max_bytes(columns: Iterable[Column]) -> int:
     """Return how many bytes the values of MAX_LIMIT rows may have in total to fit a response."""
-    return (LARGEST_ANSWER - MAX_LIMIT * sum(map(_frame, columns))) // _WIDEST_BYTE
+    return (MAX_RESPONSE_BYTES - MAX_LIMIT * sum(map(_frame, columns))) // _WIDEST_BYTE
 
 
 def _frame(column: Column) -> int:

@@ -186,8 +186,10 @@ def _make_roles(connection: Connection, loader: Role, reader: Role) -> None:
 
 def _make_table(connection: Connection, relation: str, statement: str, done: Migration) -> None:
     done.tables.append(relation)
-    [[there]] = connection.run("SELECT to_regclass(:table) IS NOT NULL", table=identifier(relation))
-    if not there:
+    [[exists]] = connection.run(
+        "SELECT to_regclass(:table) IS NOT NULL", table=identifier(relation)
+    )
+    if not exists:
         connection.run(statement)
         done.created.append(relation)
 

@@ -231,7 +231,7 @@ def test_pages_of_unlimited_texts_stay_below_limit(
     character = "\U0010ffff"
     # A small limit, of which the names and punctuation of 1,000 rows take the larger part.
     reader.run("ALTER TABLE daily_checkins ALTER project TYPE text, ALTER username TYPE text")
-    monkeypatch.setattr(views, "LARGEST_ANSWER", 100_000 + 1000 * 200)
+    monkeypatch.setattr(views, "MAX_RESPONSE_BYTES", 100_000 + 1000 * 200)
     monkeypatch.setattr("functions.api.pagination.max_rows", lambda columns: 0)
     add(
         reader,

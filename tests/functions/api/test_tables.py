@@ -267,7 +267,7 @@ def test_responses_about_contracts_stay_below_lambda_limit(
 
 
 def test_tables_returns_at_least_one_table(function: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "LARGEST_ANSWER", 1)
+    monkeypatch.setattr(tables, "MAX_RESPONSE_BYTES", 1)
     _deploy(monkeypatch, NUMBERED, load_all()["dailycheckins"])
 
     assert [len(page) for page in pages("/tables")] == [1, 1]
