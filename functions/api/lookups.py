@@ -83,8 +83,8 @@ def _add_rows(
     )
     def rows(
         key: Annotated[Any, spec.key.validator, Query(**_key(spec.key))],
-        since: Annotated[Moment | None, Query(**_since(spec))] = None,
-        until: Annotated[Moment | None, Query(**_until(spec))] = None,
+        since: Annotated[Moment | None, Query(**_time(spec, "from", "at or after"))] = None,
+        until: Annotated[Moment | None, Query(**_time(spec, "to", "before"))] = None,
         grouped: Annotated[Any, group.validator, Query(**group_options)] = None,
         order: Annotated[
             str,
@@ -145,8 +145,8 @@ def _add_summary(
     )
     def summary(
         key: Annotated[Any, spec.key.validator, Query(**_key(spec.key))],
-        since: Annotated[Moment | None, Query(**_since(spec))] = None,
-        until: Annotated[Moment | None, Query(**_until(spec))] = None,
+        since: Annotated[Moment | None, Query(**_time(spec, "from", "at or after"))] = None,
+        until: Annotated[Moment | None, Query(**_time(spec, "to", "before"))] = None,
         by: Annotated[
             str,
             one_of(spec.groupings),
@@ -189,14 +189,9 @@ def _key(parameter: ColumnParameter, hint: str = "") -> dict[str, Any]:
     return {"description": f"The exact key.{hint}", "json_schema_extra": parameter.schema}
 
 
-def _since(spec: TableSpec) -> dict[str, Any]:
-    description = "Only rows at or after this date (midnight UTC) or timestamp with a time zone."
-    return {"alias": "from", "description": description, "include_in_schema": spec.has_times}
-
-
-def _until(spec: TableSpec) -> dict[str, Any]:
-    description = "Only rows before this date (midnight UTC) or timestamp with a time zone."
-    return {"alias": "to", "description": description, "include_in_schema": spec.has_times}
+def _time(spec: TableSpec, alias: str, relation: str) -> dict[str, Any]:
+    description = f"Only rows {relation} this date (midnight UTC) or timestamp with a time zone."
+    return {"alias": alias, "description": description, "include_in_schema": spec.has_times}
 
 
 def _filters(**given: Any) -> dict[str, Any]:

@@ -23,10 +23,8 @@ _MOMENT = re.compile(
     re.IGNORECASE,
 )
 
-_EXAMPLES = 5
-"""Maximum number of examples of a parameter."""
-_EXAMPLE = 100
-"""Maximum characters of an example."""
+MAX_EXAMPLES = 5
+MAX_EXAMPLE_LENGTH = 100
 
 
 def _moment(text: Any) -> dt.datetime:
@@ -106,13 +104,13 @@ def one_of(choices: Collection[str]) -> BeforeValidator:
 def column_schema(column: Column) -> dict[str, Any]:
     """Return the JSON schema of strings that `column_value` accepts."""
     described = {**column.type.schema, **_parameter(column).schema(column.limits)}
-    examples = [*itertools.islice(_examples(column), _EXAMPLES)]
+    examples = [*itertools.islice(_examples(column), MAX_EXAMPLES)]
     return described | ({"examples": examples} if examples else {})
 
 
 def _examples(column: Column) -> Iterator[Any]:
     for example in map(str, column.examples):
-        if len(example) <= _EXAMPLE:
+        if len(example) <= MAX_EXAMPLE_LENGTH:
             with contextlib.suppress(ValueError):
                 yield _parameter(column).read(column.limits, example)
 

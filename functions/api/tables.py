@@ -9,7 +9,13 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from functions.api.cursor import Cursors, is_text
-from functions.api.parameters import Cursor, Limit, refuse_unknown
+from functions.api.parameters import (
+    MAX_EXAMPLE_LENGTH,
+    MAX_EXAMPLES,
+    Cursor,
+    Limit,
+    refuse_unknown,
+)
 from functions.api.responses import (
     CLOSED,
     json_response,
@@ -41,10 +47,6 @@ _COLUMN = object_schema(
 _LINKS = object_schema(
     dict.fromkeys(("rows", "keys", "summary", "document"), _TEXT), ("rows", "keys", "summary")
 )
-_EXAMPLES = 5
-"""Maximum number of examples of a column."""
-_EXAMPLE = 100
-"""Maximum characters of an example."""
 
 
 def tables(contracts: Callable[[], Mapping[str, Contract]]) -> APIGatewayRouter:
@@ -135,7 +137,9 @@ def _column(column: Column) -> dict[str, Any]:
         "type": column.logical_type,
         "required": column.required,
         "description": column.description,
-        "examples": [bounded(str(each), _EXAMPLE) for each in column.examples[:_EXAMPLES]],
+        "examples": [
+            bounded(str(each), MAX_EXAMPLE_LENGTH) for each in column.examples[:MAX_EXAMPLES]
+        ],
     }
 
 

@@ -1,3 +1,5 @@
+"""The search for quadratic primes, and its command."""
+
 import json
 import struct
 import subprocess

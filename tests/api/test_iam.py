@@ -63,9 +63,9 @@ def test_closed_and_open_routes_are_all_routes(document: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("path", CLOSED)
 def test_closed_route_requires_signature(signed: Signed, caller: Credentials, path: str) -> None:
-    nobody = signed.api(None)
-    assert refused(nobody.get(path), "not signed")
-    with_a_key = nobody.session().get(nobody.url + path, headers={"x-api-key": "k" * 30})
+    unsigned = signed.api(None)
+    assert refused(unsigned.get(path), "not signed")
+    with_a_key = unsigned.session().get(unsigned.url + path, headers={"x-api-key": "k" * 30})
     assert refused(with_a_key, "not signed")
 
     # The second stack has no ingestions.
