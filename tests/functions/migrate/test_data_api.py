@@ -139,10 +139,10 @@ def test_unsupported_type_fails_statement(
         lambda calls: calls.says("DatabaseResumingException", RESUMING),
         lambda calls: calls.says("ThrottlingException", "Rate exceeded", to="CREATE TABLE"),
         lambda calls: calls.says("TransactionNotFoundException", "gone", to="CREATE INDEX"),
-        lambda calls: calls.hangs_up(to="CREATE TABLE"),
-        lambda calls: calls.hangs_up(to="/CommitTransaction"),
-        lambda calls: calls.hangs_up(to="CREATE TABLE", done=True),
-        lambda calls: calls.hangs_up(to="/BeginTransaction", done=True),
+        lambda calls: calls.drop_connection(to="CREATE TABLE"),
+        lambda calls: calls.drop_connection(to="/CommitTransaction"),
+        lambda calls: calls.drop_connection(to="CREATE TABLE", done=True),
+        lambda calls: calls.drop_connection(to="/BeginTransaction", done=True),
     ],
 )
 def test_transient_error_is_retried_in_new_transaction(
@@ -157,7 +157,7 @@ def test_transient_error_is_retried_in_new_transaction(
 
 @pytest.mark.npm
 def test_commit_with_lost_response_is_not_repeated(data_api: Calls, database: Database) -> None:
-    data_api.hangs_up(to="/CommitTransaction", done=True)
+    data_api.drop_connection(to="/CommitTransaction", done=True)
 
     assert handler(EVENT, lambda_context())["created"] == TABLES[1:]
     assert data_api.made.count("/BeginTransaction") == len(TABLES) + 1
@@ -312,7 +312,7 @@ def test_errors_are_translated(
 
 
 def test_missing_response_means_unavailable_database(data_api_calls: Calls) -> None:
-    data_api_calls.hangs_up()
+    data_api_calls.drop_connection()
     for _ in ("closed connection", "refused connection"):
         with pytest.raises(DatabaseUnavailable, match="did not answer"):
             _connected().run("SELECT 1")
