@@ -2,20 +2,24 @@
 
     python -m algorithm.quadratic_primes [--limit N] [--json] [--plot OUT.png]
 
-Over all |a| < N and |b| ≤ N (N = 1000 unless told otherwise). Primes are positive: 0, 1 and
-negative values end a run. (The program this replaces took absolute values, and 0 and 1 for primes;
-at N = 1000 the answer is the same.) Of runs of one length the one with the smallest |a| is taken,
-then the smallest b, then the negative a.
+The search covers all |a| < N and |b| ≤ N; the default is N = 1000. Values below 2 end a run. (An
+earlier program used absolute values and counted 0 and 1 as primes; at N = 1000 the result is the
+same.) Among runs of equal length, the smallest |a| wins, then the smallest b, then the negative a.
 
-Why the search is small. With the discriminant D = a² - 4b the values are (x² - D) / 4 for x = a,
-a + 2, a + 4 and so on: every pair (a, b) of one D is a stretch of one sequence, so it is D that is
-searched, not pairs. In a run three times as long as a prime p, at least three values lie in each
-class of n modulo p; a quadratic has no three equal values, so if p divided one of a class, it would
-divide a value other than p. Hence p divides none: D is neither 0 nor a square modulo p, and 5
-modulo 8. For a run of 69 or more, D is one of 142,560 residues modulo 8·3·5·7·…·23 = 892,371,480,
-which the Chinese remainder theorem lists; if there is no such run, shorter ones are sought with
-fewer primes. What is left is one discriminant in 6,300 of the N² below N²; most fall at their first
-values. So the time grows as N² with that factor, and up to N = 10⁴ it is all preparation.
+How the search works:
+
+1. Let D = a² - 4b be the discriminant. The values are (x² - D) / 4 for x = a, a + 2, a + 4 and so
+   on. All pairs (a, b) with the same D give parts of the same sequence. The search is therefore
+   over D and not over pairs.
+2. Let p be an odd prime, and let a run be at least 3p long. If p divides one value, it divides all
+   values with the same n modulo p, at least three of them. A quadratic takes no value three times,
+   so one of them is not p itself and not prime. Hence p divides no value of the run, and D is
+   neither 0 nor a square modulo p. Likewise, D is 5 modulo 8.
+3. For runs of 69 or more, this leaves 142,560 residues of D modulo 8·3·5·7·…·23 = 892,371,480. The
+   Chinese remainder theorem lists them. If no such run exists, the search repeats with fewer primes
+   for shorter runs.
+4. One discriminant in 6,300 remains to be tried, and most fail at their first values. The time
+   grows with N²/6,300. Up to N = 10⁴, preparation dominates.
 """
 
 import argparse
@@ -38,12 +42,12 @@ _MAX_LIMIT = 10**7
 _MAX_PLOT = 2_000
 _LEAST_PLOTTED = 5
 _WITNESSES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
-"""Enough for Miller and Rabin to be sure of every number below 3·10²³."""
+"""Witnesses with which the Miller-Rabin test is exact below 3·10²³."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The best pair under a limit, and its primes."""
+    """The best pair within a limit, and its run of primes."""
 
     limit: int
     a: int
@@ -52,23 +56,23 @@ class Answer:
 
     @property
     def length(self) -> int:
-        """How many primes the run has."""
+        """Number of primes in the run."""
         return len(self.primes)
 
     @property
     def product(self) -> int:
-        """The product of a and b."""
+        """Product of a and b."""
         return self.a * self.b
 
 
 def find(limit: int) -> Answer:
-    """Return the pair with the longest run of primes over all |a| < limit and |b| ≤ limit.
+    """Return the pair with the longest run of primes, of all |a| < limit and |b| ≤ limit.
 
     Args:
         limit: N, from 2 to 10⁷.
 
     Raises:
-        ValueError: the limit is out of that range.
+        ValueError: the limit is out of range.
     """
     if not 2 <= limit <= _MAX_LIMIT:
         raise ValueError(f"the limit must be from 2 to {_MAX_LIMIT}, not {limit}")
@@ -81,7 +85,7 @@ def find(limit: int) -> Answer:
 
 
 def run(a: int, b: int) -> tuple[int, ...]:
-    """Return the primes n² + an + b for n = 0, 1, … up to the first that is none."""
+    """Return the primes n² + an + b for n = 0, 1, … up to the first value that is not prime."""
     primes: list[int] = []
     while is_prime(value := len(primes) ** 2 + a * len(primes) + b):
         primes.append(value)
@@ -89,7 +93,7 @@ def run(a: int, b: int) -> tuple[int, ...]:
 
 
 def is_prime(number: int) -> bool:
-    """Tell whether a number below 3·10²³ is a prime; 0, 1 and negative ones are none."""
+    """Return whether a number below 3·10²³ is prime. Numbers below 2 are not."""
     if number < 2:
         return False
     for prime in _WITNESSES:
@@ -116,14 +120,14 @@ def _best(limit: int, pairs: list[tuple[int, int]]) -> Answer:
 
 
 def _runs_of_at_least(length: int, limit: int, primes: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Return every pair whose run has that length, which is three times the last of the primes."""
-    # No value within `length` is greater: n < length, |a| < limit, b ≤ limit.
+    """Return all pairs with runs of `length` or more, which must be 3 * primes[-1]."""
+    # No value of the first `length` is greater, as n < length, |a| < limit and b ≤ limit.
     sieve = _sieve(length * length + length * limit + limit)
     pairs: list[tuple[int, int]] = []
-    # A run that only rises has no value twice, so twice a prime is as good as three times.
+    # An increasing run takes no value twice, so a length of 2p excludes p as well.
     more = [p for p in (*_ODD_PRIMES, 29, 31) if primes[-1] < p <= length // 2]
-    # Left of its least value a sequence falls from b ≤ limit to below 2 in limit/√D + 1 steps, so
-    # beyond this D a long run rises from its start, and its start is right of √D.
+    # Left of its minimum, a sequence falls from b ≤ limit to below 2 in limit/√D + 1 steps. For
+    # greater D, a long run therefore starts right of √D and only increases.
     steep = (limit // (length - 2) + 1) ** 2
     for batch in _discriminants(1 - 4 * limit, (limit - 1) ** 2, primes):
         for discriminant in batch[batch <= steep].tolist():
@@ -144,7 +148,7 @@ def _sieve(greatest: int) -> Flags:
 
 
 def _discriminants(least: int, greatest: int, primes: tuple[int, ...]) -> Iterator[Integers]:
-    """Yield, a batch at a time, every D that is 5 modulo 8 and no square modulo the primes."""
+    """Yield batches of all D that are 5 modulo 8 and neither 0 nor a square modulo the primes."""
     modulus, residues = 8, np.array([5], dtype=np.int64)
     unused = list(primes)
     while unused and modulus * unused[0] <= greatest - least:
@@ -172,12 +176,12 @@ def _no_square(prime: int) -> Flags:
 def _runs_anywhere(
     discriminant: int, length: int, limit: int, sieve: Flags
 ) -> list[tuple[int, int]]:
-    """Return the pairs of one discriminant, wherever in its sequence the run begins."""
+    """Return the pairs of one discriminant, for runs that start anywhere in its sequence."""
     last = min(limit - 1, math.isqrt(max(discriminant + 4 * limit, 0)))
     last -= 1 - last % 2
     xs = np.arange(-last, last + 2 * length, 2)
     values = (xs * xs - discriminant) // 4
-    # A value that no run can hold may lie beyond the sieve: it ends a run as well.
+    # Values beyond the sieve are too great for a run, so they end it.
     prime = (values >= 2) & (values < len(sieve))
     prime[prime] = sieve[values[prime]]
     ends = np.flatnonzero(~np.append(prime, False))
@@ -192,7 +196,7 @@ def _runs_anywhere(
 def _runs_rising(
     discriminants: Integers, length: int, limit: int, sieve: Flags
 ) -> list[tuple[int, int]]:
-    """Return the pairs whose runs begin right of √D and rise, for many discriminants at once."""
+    """Return the pairs of many discriminants, for increasing runs that start right of √D."""
     pairs: list[tuple[int, int]] = []
     starts = np.sqrt(discriminants).astype(np.int64) - 1
     starts += 1 - starts % 2
@@ -210,9 +214,10 @@ def _runs_rising(
 
 
 def lengths(limit: int) -> npt.NDArray[np.int64]:
-    """Return the length of every pair's run: a row per a from 1 - limit, a column per b from 2.
+    """Return the lengths of all pairs' runs, of shape (2 * limit - 1, limit - 1).
 
-    It holds all pairs at once: meant for limits up to some thousands.
+    Rows are a from 1 - limit, columns are b from 2. Memory grows with limit², so `limit` should not
+    exceed some thousands.
     """
     a = np.arange(1 - limit, limit)[:, None]
     b = np.arange(2, limit + 1)[None, :]
@@ -228,20 +233,20 @@ def lengths(limit: int) -> npt.NDArray[np.int64]:
 
 
 def plot(limit: int, path: Path) -> None:
-    """Draw the length of the longer runs over (a, b) into a PNG.
+    """Write a PNG with the lengths of the longer runs over (a, b).
 
     Raises:
-        ValueError: the limit is too great to be drawn.
+        ValueError: the limit is above 2000.
     """
     if limit > _MAX_PLOT:
         raise ValueError(f"a plot shows a limit of at most {_MAX_PLOT}, not {limit}")
-    # Slow to import, and only a plot needs it.
+    # matplotlib is slow to import.
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot(xlabel="a", ylabel="b")
     found = lengths(limit)
-    # Most pairs have a short run or none: drawn first and small, they leave the rest to be seen.
+    # Draw short runs first and small, because most runs are short and would hide the others.
     rows, columns = np.nonzero(found >= _LEAST_PLOTTED)
     runs = found[rows, columns]
     order = np.argsort(runs)

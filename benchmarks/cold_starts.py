@@ -1,12 +1,12 @@
-"""How long a function takes to start and to know its contract, before and after decision 20.
+"""Benchmark of cold starts, up to the contract, before and after decision 20.
 
     python -m benchmarks.cold_starts
 
-Before, contracts were files of the image, and a function read all of them. Now it fetches the set
-from S3 and reads the contract that it needs. The older code is a commit of this repository, so this
-needs git. For each function both are started in turn, as new processes with compiled modules, on
-this machine's processor; S3 is a server on this machine. Each prints the median of seven starts,
-with 2 tables and with 100.
+Before, contracts were files of the image, and a function read all of them. Now it fetches the
+contract set from S3 and reads only the contract that it needs. The earlier code is a commit of this
+repository, so git is required. The benchmark starts both versions of each function in turn, as new
+processes with compiled modules, and prints the median of seven starts, for 2 and for 100 tables. S3
+is a local server.
 """
 
 import hashlib
@@ -41,11 +41,11 @@ ENVIRONMENT = {
     "CONFIG_BUCKET": "config",
     "POWERTOOLS_METRICS_NAMESPACE": "tm",
 }
-"""Without the rest of a function's environment, it fetches the set when it is first asked for."""
+"""An incomplete environment, so that a function fetches the contract set at the first use."""
 
 
 def main() -> None:
-    """Print a line for each function and number of tables."""
+    """Run the benchmark."""
     with tempfile.TemporaryDirectory() as folder:
         former = Path(folder, "former")
         archive = Path(folder, "former.tar")
@@ -62,10 +62,10 @@ def main() -> None:
 
 
 def _contracts(former: Path, tables: int) -> bytes:
-    """Write so many contracts into the older checkout; return them as Terraform packs them."""
+    """Write contracts of that many tables to the earlier checkout; return the contract set."""
     whole = (CHECKOUT / "contracts" / "dailycheckins.odcs.yaml").read_text("utf-8")
     texts = {"dailycheckins.odcs.yaml": whole}
-    # Without look-up: the older code takes one.
+    # Without lookup, because the earlier code allows only one.
     start = whole.index("      - property: lookup")
     plain = whole[:start] + whole[whole.index("    quality:", start) :]
     for n in range(1, tables):
@@ -81,7 +81,7 @@ def _contracts(former: Path, tables: int) -> bytes:
 
 
 class _serving:  # noqa: N801 - it is used as a function
-    """Answer every request with the same content, at the URL that `with` gives."""
+    """Context manager of a server that answers every request with the same content."""
 
     def __init__(self, content: bytes) -> None:
         class Handler(BaseHTTPRequestHandler):

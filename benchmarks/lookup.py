@@ -1,12 +1,11 @@
-"""Times the look-up's handler against its own SQL over pg8000 alone, on a table of 1,000,000 rows.
+"""Benchmark of the lookup API with 1,000,000 rows, relative to its SQL statements alone.
 
     python -m benchmarks.lookup [--rows 1000000] [--calls 150]
 
-The handler is the real one, on a real PostgreSQL as the role that may only read. Every call of it
-is followed by its statements over a bare connection, so that both have the same moment of the same
-machine. The handler's part is routing, checking and JSON;
-every two seconds it asks the log for the ETag, which moto plays in the same process and which is
-seen in the 99th percentile alone.
+The API's handler connects to PostgreSQL as the reader. After each call, its statements are repeated
+by a bare pg8000 connection, so that both are measured under the same conditions. The difference is
+routing, validation and JSON. Every two seconds, the handler also queries the log for the ETag; moto
+answers in the same process, which affects only the 99th percentile.
 """
 
 import argparse
@@ -43,15 +42,15 @@ Statement = tuple[str, dict[str, Any]]
 
 
 def main() -> None:
-    """Run the command; exit status 1 if a median is above the limit."""
+    """Run the benchmark; exit with 1 if a median exceeds the limit."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--calls", type=int, default=150)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the table")
+    parser.add_argument("--calls", type=int, default=150, help="calls per route and round")
     arguments = parser.parse_args()
     worst = 0.0
-    told = sys.stdout
+    report = sys.stdout
     with (
-        # The function logs each request, and a terminal is slower than Lambda's pipe.
+        # The function logs each request, and a terminal is slower than the pipe of Lambda.
         Path(os.devnull).open("w") as nowhere,
         contextlib.redirect_stdout(nowhere),
         _database(arguments.rows) as server,
@@ -59,7 +58,7 @@ def main() -> None:
         _bare(server) as bare,
     ):
         for name, (path, parameters) in ROUTES.items():
-            # The machine is not ours alone: of several rounds one is the least disturbed.
+            # The best of several rounds is the one least disturbed by other processes.
             rounds = [
                 _times(path, parameters, call, statements, bare, arguments.calls)
                 for _ in range(ROUNDS)
@@ -70,7 +69,7 @@ def main() -> None:
             print(
                 f"{name:23} p50 {_p50(handled) * 1e3:6.2f} ms = {ratios[0]:4.2f} × SQL alone, "
                 f"p99 {_p99(handled) * 1e3:6.2f} ms = {ratios[1]:4.2f} ×",
-                file=told,
+                file=report,
             )
     raise SystemExit(int(worst > LIMIT_RATIO))
 
@@ -115,7 +114,7 @@ def _p99(times: list[float]) -> float:
 
 @contextlib.contextmanager
 def _database(rows: int) -> Iterator[Any]:
-    """Yield a PostgreSQL with the project's tables and so many rows; AWS is moto meanwhile."""
+    """Yield a PostgreSQL server with migrated tables and that many rows; moto replaces AWS."""
     from moto import mock_aws
 
     from functions.migrate.migration import migrate
@@ -162,7 +161,7 @@ def _database(rows: int) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _function(server: Any) -> Iterator[tuple[Callable[..., dict[str, Any]], list[Statement]]]:
-    """Yield what calls the handler, and the statements that its last call has executed."""
+    """Yield a function that calls the handler, and the statements of its last call."""
     os.environ |= {
         "DATABASE_HOST": server.host,
         "DATABASE_PORT": str(server.port),
@@ -247,7 +246,7 @@ def _log_table() -> str:
 
 @contextlib.contextmanager
 def _bare(server: Any) -> Iterator[Any]:
-    """Yield a connection of pg8000 alone, as the same role and with the same settings."""
+    """Yield a bare pg8000 connection with the handler's role and settings."""
     import pg8000.native
 
     sock = socket.create_connection((server.host, server.port))
@@ -279,7 +278,7 @@ def _request(path: str, parameters: dict[str, str]) -> dict[str, Any]:
 
 
 class _Context:
-    """What Lambda tells of a call."""
+    """A minimal LambdaContext."""
 
     function_name = "api"
     memory_limit_in_mb = 512

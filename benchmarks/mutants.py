@@ -1,8 +1,8 @@
-"""Says how many of the mutants that mutmut made were killed; run by `make mutants`.
+"""Report of the mutants that mutmut killed; run by `make mutants`.
 
     python -m benchmarks.mutants FOLDER
 
-FOLDER is where mutmut has just run. Exit status 1 if fewer than nine in ten were killed.
+FOLDER is the folder in which mutmut ran. It exits with 1 if fewer than 90 % were killed.
 """
 
 import json
@@ -14,7 +14,7 @@ LEAST = 0.9
 
 
 def main() -> None:
-    """Run the command."""
+    """Print the report; exit with 1 if too few mutants were killed."""
     folder = Path(sys.argv[1])
     mutmut = Path(sys.executable).with_name("mutmut")
     subprocess.run([mutmut, "export-cicd-stats"], cwd=folder, check=True, stdout=subprocess.DEVNULL)

@@ -1,8 +1,8 @@
-"""Times the search for quadratic primes: against the naive one, and as the limit grows.
+"""Benchmark of the search for quadratic primes: speed-up over the naive search, and growth.
 
     python -m benchmarks.quadratic_primes
 
-Every ratio is of two things timed in this one run, each the quickest of several.
+Both times of a ratio are measured in the same run.
 """
 
 import multiprocessing
@@ -15,7 +15,7 @@ GREATEST_GROWTH = 12
 
 
 def main() -> None:
-    """Run the command; exit status 1 if a limit is broken."""
+    """Run the benchmark; exit with 1 if a limit is exceeded."""
     from algorithm.quadratic_primes import find
     from tests.algorithm import naive
 
@@ -23,7 +23,7 @@ def main() -> None:
     speed_up = _timed(naive.find, 1_000) / seconds[1_000]
     growth = seconds[100_000] / seconds[10_000]
     print(f"N = 1,000: {speed_up:.0f} × as fast as the naive reference")
-    print(f"N = 100,000 takes {growth:.1f} × the time of N = 10,000")
+    print(f"N = 100,000: {growth:.1f} × the time of N = 10,000")
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         took, mebibytes = pool.apply(_alone, (1_000_000,))
     print(f"N = 1,000,000: {took:.1f} s, peak {mebibytes:.0f} MiB")

@@ -1,9 +1,9 @@
-"""Times and weighs the states on a sample of 2,000,000 rows, against the bare libraries.
+"""Benchmark of the states with a sample of 2,000,000 rows, relative to bare pyarrow.
 
     python -m benchmarks.states [--rows 2000000]
 
-Every ratio is of two things timed in this one run. S3 is moto in the same process, so that both
-sides of a ratio pay for no network. Memory is the peak of a process that did nothing else.
+Both times of a ratio are measured in the same run. S3 is moto in the same process, so times include
+no network. Memory is the peak of a separate process.
 """
 
 import argparse
@@ -24,9 +24,9 @@ LIMIT_MEMORY_MIB = 1024
 
 
 def main() -> None:
-    """Run the command; exit status 1 if a limit is broken."""
+    """Run the benchmark; exit with 1 if a limit is exceeded."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--rows", type=int, default=2_000_000, help="rows of the sample")
     arguments = parser.parse_args()
     from local import postgres, sample
 
@@ -38,7 +38,7 @@ def main() -> None:
         sample.write(path, arguments.rows, seed=1)
         path_bytes = path.stat().st_size
         print(f"{arguments.rows:,} rows, {path_bytes / 1e6:.0f} MB")
-        # The machine is not ours alone: of several runs the quickest is the least disturbed.
+        # The fastest of several runs is the one least disturbed by other processes.
         bare = _quickest(_bare, path)
         figures = {"bare pyarrow read and write": bare, "transform": _quickest(_transform, path)}
         figures["test"] = _alone(_test, path)
@@ -48,11 +48,11 @@ def main() -> None:
         ratio = seconds / bare[0]
         print(f"{name:28} {seconds:6.2f} s = {ratio:4.1f} × bare, peak {mebibytes:5.0f} MiB")
     for name, size in kept.items():
-        print(f"{name:28} {size / path_bytes:6.2f} bytes for each of the CSV's")
-    broken = figures["transform"][0] > LIMIT_RATIO * bare[0] or any(
+        print(f"{name:28} {size / path_bytes:6.2f} bytes per byte of CSV")
+    exceeded = figures["transform"][0] > LIMIT_RATIO * bare[0] or any(
         mebibytes > LIMIT_MEMORY_MIB for _, mebibytes in figures.values()
     )
-    raise SystemExit(int(broken))
+    raise SystemExit(int(exceeded))
 
 
 def _quickest(function: Callable[..., float], *arguments: Any) -> tuple[float, float]:
@@ -60,17 +60,17 @@ def _quickest(function: Callable[..., float], *arguments: Any) -> tuple[float, f
 
 
 def _alone(function: Callable[..., float], *arguments: Any) -> tuple[float, float]:
-    weighed: tuple[float, float] = _process(_weighed, function, *arguments)
-    return weighed
+    measured: tuple[float, float] = _process(_measured, function, *arguments)
+    return measured
 
 
 def _process(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call it in a process that does nothing else."""
+    """Call a function in a new process."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(function, arguments)
 
 
-def _weighed(function: Callable[..., float], *arguments: Any) -> tuple[float, float]:
+def _measured(function: Callable[..., float], *arguments: Any) -> tuple[float, float]:
     seconds = function(*arguments)
     return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
@@ -111,7 +111,7 @@ def _load(path: Path, server: Any) -> float:
 
 
 def _kept(path: Path) -> dict[str, int]:
-    """Weigh what a file leaves behind, in bytes."""
+    """Return the bytes that one ingestion stores, by place."""
     import boto3
 
     from local import postgres
@@ -139,7 +139,7 @@ def _kept(path: Path) -> dict[str, int]:
 
 
 class _States:
-    """What the three handlers call, on a local file."""
+    """The three states, with a local file instead of a landed one."""
 
     def __init__(self, path: Path) -> None:
         from shared.ingestion import Ingestion, Source
@@ -212,7 +212,7 @@ def _staged(path: Path) -> Iterator[_States]:
     os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
     with mock_aws():
         boto3.client("s3").create_bucket(Bucket="staging")
-        parquet.delete("s3://staging/none/")  # whatever is slow only once
+        parquet.delete("s3://staging/none/")  # warm up
         yield _States(path)
 
 

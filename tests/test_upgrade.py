@@ -146,14 +146,14 @@ def test_a_cursor_of_before_says_what_to_do(upgraded: Upgraded) -> None:
     query = {"user": "ned", "limit": "1", "cursor": upgraded.page["next"]}
     answer = upgraded.pipeline.get("/get", **query)
     assert answer.status_code == 400
-    assert "leave it out to begin with the first page" in answer.json()["detail"]
+    assert "Omit it to start with the first page" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("path", ["/users", "/users/ned/checkins", "/users/ned/summary"])
 def test_a_route_of_before_says_which_there_are(upgraded: Upgraded, path: str) -> None:
     answer = upgraded.pipeline.get(path)
     assert answer.status_code == 404
-    assert answer.json()["detail"] == "There is no such route: /docs lists them."
+    assert answer.json()["detail"] == "Unknown route. See /docs for all routes."
 
 
 def test_staged_parts_of_before_are_loaded(upgraded: Upgraded) -> None:

@@ -1,4 +1,4 @@
-"""The application: every route, of the tables that have a valid contract, and of none."""
+"""The API application: general routes, and the routes of each table with a valid contract."""
 
 import functools
 import hashlib
@@ -10,14 +10,14 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConf
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.api.form import ANY, Form
 from functions.api.freshness import Freshness, LastChange
 from functions.api.ingestions import ingestions
-from functions.api.lookups import by_name, lookups, nothing_to_look_up
+from functions.api.lookups import get_route, lookups, without_lookup
 from functions.api.open_routes import documentation, health
 from functions.api.openapi import document
 from functions.api.pagination import Pages, RunStatement
-from functions.api.problems import missing, tell_problems
+from functions.api.problems import handle_errors, missing
+from functions.api.table_spec import ANY_TABLE, TableSpec
 from functions.api.tables import described, table, tables
 from functions.api.view import View
 from shared.contract import Contract
@@ -25,15 +25,15 @@ from shared.errors import InvalidContract
 from shared.ingestion_log import IngestionLog
 from shared.text import quoted
 
-_TITLE = "Look-up"
-_DESCRIPTION = "What was loaded, and what became of each file."
+_TITLE = "Lookup API"
+_DESCRIPTION = "Loaded rows, and the outcome of each file."
 
 
 class Application:
-    """Answers each request by the routes of its table, or by those of no table.
+    """Dispatcher of requests to the general routes or to the routes of one table.
 
-    The routes of a table are made when they are first asked for: their parameters are those of its
-    contract, and a stack may have hundreds of tables.
+    The routes of a table depend on its contract, and a stack may have hundreds of tables.
+    They are therefore created at the first request for the table.
     """
 
     def __init__(
@@ -45,15 +45,16 @@ class Application:
         get_table: str | None = None,
         origins: Collection[str] = (),
     ) -> None:
-        """Take what the routes stand on.
+        """Store the dependencies of the routes.
 
         Args:
-            contracts: returns the valid ones, by table; what it says of another is a KeyError, or
-                InvalidContract. They never change. Routes of no table answer without them.
-            run: executes a statement of PostgreSQL.
-            log: returns the log of ingestions.
-            get_table: whose rows `/get` returns; None for the only one with a look-up.
-            origins: those whose pages in browsers may ask.
+            contracts: returns the valid contracts by table. Reading another table from the mapping
+                raises KeyError or InvalidContract. The result must never change. General routes
+                do not call it.
+            run: executes a PostgreSQL statement.
+            log: returns the ingestion log.
+            get_table: table of `/get`; None for the only table with a lookup.
+            origins: origins allowed by CORS.
         """
         self._contracts = contracts
         self._run = run
@@ -61,81 +62,83 @@ class Application:
         self._last_change = LastChange(log)
         self._get_table = get_table
         self._cors = _cors(sorted(origins))
-        self._of_table = functools.cache(self._make_table)
-        self._by_name = functools.cache(self._make_by_name)
-        self._of_no_table = functools.cache(self._make_of_no_table)
+        self._for_table = functools.cache(self._make_table)
+        self._get = functools.cache(self._make_get)
+        self._general = functools.cache(self._make_general)
 
     def resolve(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-        """Answer a request of API Gateway."""
+        """Return the response to an API Gateway request."""
         try:
             app = self._app(event["httpMethod"], event["path"])
         except Exception as error:
-            # It is told as one that a route raises.
-            app = self._made(instead=error)
+            # Report it like an error raised by a route.
+            app = self._build(instead=error)
         return app.resolve(event, context)
 
     def _app(self, method: str, path: str) -> APIGatewayRestResolver:
-        # Nothing is decoded: the policies of callers name paths as they are sent.
+        # The path stays encoded: IAM policies of callers match the path as sent.
         match path.rstrip("/").split("/"):
             case _ if method == "OPTIONS":
-                return self._of_no_table()
+                return self._general()
             case ["", "get"]:
-                return self._by_name()
+                return self._get()
             case ["", "tables", table, *_] if table:
-                return self._of_table(table)
-        return self._of_no_table()
+                return self._for_table(table)
+        return self._general()
 
-    def _make_of_no_table(self) -> APIGatewayRestResolver:
-        return self._made(
+    def _make_general(self) -> APIGatewayRestResolver:
+        return self._build(
             health(),
-            documentation(lambda: document(self._of_no_table(), _TITLE, _DESCRIPTION)),
+            documentation(lambda: document(self._general(), _TITLE, _DESCRIPTION)),
             ingestions(self._log),
             tables(self._contracts),
-            # For the document: requests for these never come here.
-            table(ANY.path, _never),
-            documentation(_never, ANY.path),
-            by_name(ANY, _never, self._fresh()),
-            lookups(ANY, _never, self._fresh()),
+            # Only for the document: `_app` sends requests for these to other applications.
+            table(ANY_TABLE.path, _unused),
+            documentation(_unused, ANY_TABLE.path),
+            get_route(ANY_TABLE, _unused, self._freshness()),
+            lookups(ANY_TABLE, _unused, self._freshness()),
         )
 
     def _make_table(self, name: str) -> APIGatewayRestResolver:
         contract = self._contract(name)
         view = View.of(contract)
         path = f"/tables/{name}"
-        return self._made(
+        return self._build(
             table(path, lambda: described(contract)),
             documentation(
                 lambda: document(
-                    self._of_table(name),
-                    f"{_TITLE} of {name}",
+                    self._for_table(name),
+                    f"{_TITLE}: {name}",
                     contract.description,
                     server="../..",
                 ),
                 path,
             ),
-            nothing_to_look_up(name)
+            without_lookup(name)
             if view is None
-            else lookups(Form.of(view), self._pages(view), self._fresh(contract)),
+            else lookups(TableSpec.of(view), self._pages(view), self._freshness(contract)),
         )
 
-    def _make_by_name(self) -> APIGatewayRestResolver:
+    def _make_get(self) -> APIGatewayRestResolver:
         names = [self._get_table] if self._get_table else self._with_lookup()
         if len(names) != 1:
             raise missing(
-                "Several tables have a look-up: ask /tables/{table}/rows for one that /tables "
-                "lists, or name the table of /get by the module's variable api_get_table."
+                "/get is ambiguous because several tables have a lookup. Request "
+                "/tables/{table}/rows for a table listed by /tables, or set the Terraform "
+                "variable api_get_table."
                 if names
-                else "There is nothing to look up: no valid contract has the custom property "
-                "'lookup'."
+                else "/get has no table: no valid contract has the custom property 'lookup'. "
+                "Add it to a contract."
             )
         contract = self._contract(names[0])
         view = View.of(contract)
         if view is None:
             raise missing(
-                f"The contract of {names[0]} has no 'lookup', so its rows cannot be asked for: "
-                "give it one, or name another table by the module's variable api_get_table."
+                f"The contract of {names[0]} has no 'lookup', so the API cannot return its rows. "
+                "Add one, or set the Terraform variable api_get_table to another table."
             )
-        return self._made(by_name(Form.of(view), self._pages(view), self._fresh(contract)))
+        spec = TableSpec.of(view)
+        return self._build(get_route(spec, self._pages(view), self._freshness(contract)))
 
     def _with_lookup(self) -> list[str]:
         return [name for name, contract in self._contracts().items() if contract.lookup]
@@ -144,27 +147,27 @@ class Application:
         try:
             return self._contracts()[name]
         except InvalidContract:
-            # Not the reason: it quotes the contract.
+            # Omit the reason because it quotes the contract.
             raise missing(
-                f"The contract of {name} is invalid, so nothing is told of the table until it is "
-                "mended. `tm doctor` tells operators what is wrong with it."
+                f"The contract of {name} is invalid, so the API does not serve the table. "
+                "Operators can run `tm doctor` to see the errors."
             ) from None
         except KeyError:
-            raise missing(f"There is no table {quoted(name)}: /tables lists them.") from None
+            raise missing(f"No table {quoted(name)}. See /tables for all tables.") from None
 
     def _pages(self, view: View) -> Callable[[], Pages]:
         pages = Pages(view, self._run)
         return lambda: pages
 
-    def _fresh(self, contract: Contract | None = None) -> Freshness:
+    def _freshness(self, contract: Contract | None = None) -> Freshness:
         edition = contract and contract.model_dump_json()
-        return Freshness(self._last_change, f"{_code()} {edition}")
+        return Freshness(self._last_change, f"{_code_hash()} {edition}")
 
-    def _made(
+    def _build(
         self, *routers: APIGatewayRouter, instead: Exception | None = None
     ) -> APIGatewayRestResolver:
         app = APIGatewayRestResolver(enable_validation=True, cors=self._cors)
-        tell_problems(app, instead)
+        handle_errors(app, instead)
         for router in routers:
             app.include_router(router)
         return app
@@ -184,12 +187,12 @@ def _cors(origins: list[str]) -> CORSConfig | None:
 
 
 @functools.cache
-def _code() -> str:
-    """Return a hash of all that may write an answer in another way."""
+def _code_hash() -> str:
+    """Return a hash of all source files that affect responses."""
     root = Path(__file__).parents[2]
     files = sorted([*root.glob("functions/api/*.py"), *root.glob("shared/*.py")])
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def _never() -> NoReturn:
-    raise NotImplementedError("a document is drawn up without any table")
+def _unused() -> NoReturn:
+    raise NotImplementedError("the general document needs no table")

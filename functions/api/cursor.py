@@ -1,4 +1,4 @@
-"""What leads from one page to the next: where the page ended, bound to the query it belongs to."""
+"""Cursors: the position of a page's last item, bound to one query."""
 
 import base64
 import binascii
@@ -21,25 +21,29 @@ _BIGINTS = range(2**63)
 
 @dataclass(frozen=True, slots=True)
 class Cursors:
-    """The cursors of one query: `query` is all that was asked but the page.
+    """Encoder and decoder of one query's cursors.
 
-    A position is what the last item of a page is sorted by; `checks` say of what kind each part is,
-    for what a caller sends goes into a statement.
+    A position is the list of values by which the last item of a page is sorted.
+
+    Attributes:
+        query: route and parameters of the query, without `cursor` and `limit`.
+        checks: one check per part of a position. They validate callers' values, which become
+            parameters of an SQL statement.
     """
 
     query: tuple[object, ...]
     checks: tuple[Check, ...]
 
     def encode(self, position: list[Any]) -> str:
-        """Return the cursor as callers see it: opaque, and safe in a URL."""
+        """Return the opaque, URL-safe cursor of a position."""
         text = json.dumps([self._digest(position), *position], separators=(",", ":"))
         return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
     def decode(self, text: str | None) -> list[Any] | None:
-        """Take a cursor back; None is that of the first page.
+        """Return the position of a cursor; None for None, the first page.
 
         Raises:
-            BadRequestError: it is none of this query's.
+            BadRequestError: the cursor is invalid or belongs to another query.
         """
         if text is None:
             return None
@@ -52,8 +56,8 @@ class Cursors:
                 raise ValueError(text)  # noqa: TRY301
         except (binascii.Error, TypeError, ValueError, RecursionError):
             raise BadRequestError(
-                "The parameter 'cursor' is none that an earlier answer to this query gave as "
-                "'next': leave it out to begin with the first page."
+                "The parameter 'cursor' is not a 'next' value from an earlier response to this "
+                "query. Omit it to start with the first page."
             ) from None
         return position
 
@@ -63,21 +67,21 @@ class Cursors:
 
 
 def is_number(value: Any) -> bool:
-    """Tell whether a value can be the number of a source or of a line."""
-    # No isinstance: a JSON `true` is an int to Python, but none to PostgreSQL.
+    """Return whether a value is a valid source ID or line number."""
+    # Not isinstance: it accepts True as an integer, PostgreSQL does not.
     return type(value) is int and value in _INTEGERS
 
 
 def is_total(value: Any) -> bool:
-    """Tell whether a value can be a number of replacements."""
+    """Return whether a value is a valid number of replacements."""
     return type(value) is int and value in _BIGINTS
 
 
 def is_text(value: Any) -> bool:
-    """Tell whether a value is a text of the log."""
+    """Return whether a value is a string that DynamoDB accepts as a key."""
     return isinstance(value, str) and 0 < len(value.encode()) <= 1024
 
 
-def is_of(column: Column) -> Check:
-    """Return what tells whether a value is one that an answer may have shown of a column."""
+def is_value_of(column: Column) -> Check:
+    """Return a check for values of a column, as responses show them."""
     return partial(column.type.is_shown, column.limits)

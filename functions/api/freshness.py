@@ -1,4 +1,4 @@
-"""Whether an answer is still what it was: the log tells, and PostgreSQL need not wake up."""
+"""ETags from the ingestion log, so that unchanged responses do not wake PostgreSQL."""
 
 import hashlib
 import json
@@ -13,34 +13,34 @@ from shared.errors import LogUnavailable
 from shared.ingestion_log import IngestionLog, changed_at
 from shared.telemetry import logger
 
-_KNOWN_FOR = 2.0
-"""Seconds: a burst of requests asks the log once."""
+_CACHE_SECONDS = 2.0
+"""Seconds for which the newest change is cached, for bursts of requests."""
 
-# A finished run may become a running one again, and change rows before it ends: only the newest
-# change of any of these never goes back. What was rejected by its key never had rows.
-_TOUCHING = (Status.WAITING, Status.RUNNING, Status.SUCCESS, Status.FAIL, Status.SUPERSEDED)
+# An ingestion may move between these statuses in any order, and a running one may change rows.
+# Only the newest change among all of them never goes back. Rejected files never had rows.
+_MAY_CHANGE_ROWS = (Status.WAITING, Status.RUNNING, Status.SUCCESS, Status.FAIL, Status.SUPERSEDED)
 
 Next = Callable[[Any], Response[str]]
 
 
 class LastChange:
-    """When the log last changed, or None if it does not say; asked once in a burst of requests."""
+    """The cached time of the log's newest change."""
 
     def __init__(self, log: Callable[[], IngestionLog]) -> None:
         self._log = log
         self._known: tuple[float, str | None] | None = None
 
     def __call__(self) -> str | None:
-        """Return the moment, as the log writes it."""
+        """Return the time as stored in the log; "" if the log is empty, None if unavailable."""
         now = time.monotonic()
-        if self._known is None or now - self._known[0] > _KNOWN_FOR:
+        if self._known is None or now - self._known[0] > _CACHE_SECONDS:
             self._known = now, self._ask()
         return self._known[1]
 
     def _ask(self) -> str | None:
         try:
-            # `newest` looks for a second one, which may have changed at the same moment.
-            newest = next(self._log().newest(_TOUCHING, page=2), None)
+            # `newest` reads one item ahead, because it groups items of the same time.
+            newest = next(self._log().newest(_MAY_CHANGE_ROWS, page=2), None)
         except LogUnavailable as error:
             logger.warning("no ETag without the log", extra={"reason": str(error)})
             return None
@@ -48,28 +48,28 @@ class LastChange:
 
 
 class Freshness:
-    """Gives answers an ETag and says when there is nothing new; a middleware of Powertools.
+    """Powertools middleware that adds an ETag and answers 304 if nothing has changed.
 
-    The ETag is that of the log before the rows are read: they may be newer than it says, and then
-    it changes once more, but never older.
+    The ETag is computed before the rows are read. Rows may therefore be newer than their ETag, and
+    the next request returns them again. They are never older.
     """
 
     __name__ = "Freshness"
 
     def __init__(self, last_change: LastChange, edition: str) -> None:
-        """`edition` changes whenever the same rows would be told in another way."""
+        """Store the dependencies; `edition` identifies the contract and the code."""
         self._last_change = last_change
         self._edition = edition
 
     def __call__(self, app: Any, next_middleware: Next) -> Response[str]:
-        """Answer 304 if the caller has what the route would say, else let the route answer."""
+        """Return 304 if the caller's ETag is current; otherwise call the route."""
         tag = self._tag(app.current_event)
         headers: dict[str, str | list[str]] = {"Cache-Control": "private, no-cache"}
         if tag is None:
             answer = next_middleware(app)
         else:
             headers["ETag"] = tag
-            if tag in _had(app.current_event):
+            if tag in _sent_etags(app.current_event):
                 return Response(304, None, "", headers)
             answer = next_middleware(app)
         if answer.status_code == 200:
@@ -80,13 +80,13 @@ class Freshness:
         change = self._last_change()
         if change is None:
             return None
-        asked = sorted((event.multi_value_query_string_parameters or {}).items())
-        text = json.dumps([self._edition, change, event.path, asked])
+        parameters = sorted((event.multi_value_query_string_parameters or {}).items())
+        text = json.dumps([self._edition, change, event.path, parameters])
         return f'W/"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
 
 
-def _had(event: Any) -> set[str]:
+def _sent_etags(event: Any) -> set[str]:
     header = event.resolved_headers_field.get("if-none-match", "")
     text = ",".join(header) if isinstance(header, list) else header
-    # A gateway or a proxy that compresses may have made a strong one weak.
+    # A proxy that compresses responses may turn a weak ETag into a strong one, and vice versa.
     return {f"W/{each.strip().removeprefix('W/')}" for each in text.split(",")}

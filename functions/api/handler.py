@@ -1,5 +1,5 @@
-"""Takes a request of API Gateway; `/docs` says which there are.
-Returns its answer, as JSON or a page, or what was wrong as `application/problem+json`.
+"""Event: an API Gateway request; `/docs` describes the routes.
+Answer: JSON or HTML, or an error as `application/problem+json`.
 """
 
 import functools
@@ -17,8 +17,8 @@ from shared.ingestion_log import IngestionLog
 from shared.settings import ApiSettings, read
 from shared.telemetry import logged, logger
 
-# Callers wait: whoever cannot say it at once is asked again by the next one.
-IMPATIENT = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2})
+# Fail early because a caller is waiting.
+FAIL_EARLY = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2})
 
 
 def _connect(within: float) -> Connection:
@@ -27,8 +27,8 @@ def _connect(within: float) -> Connection:
 
 @functools.cache
 def log() -> IngestionLog:
-    """Return the log of ingestions."""
-    tables = boto3.resource("dynamodb", config=IMPATIENT)
+    """Return the ingestion log."""
+    tables = boto3.resource("dynamodb", config=FAIL_EARLY)
     return IngestionLog(tables.Table(read(ApiSettings).log_table))
 
 
@@ -38,7 +38,7 @@ prefetch(ApiSettings)
 
 @functools.cache
 def app() -> Application:
-    """Return the application, made at the first request."""
+    """Return the application, created at the first request."""
     settings = read(ApiSettings)
     return Application(
         functools.partial(deployed, settings),
@@ -51,8 +51,8 @@ def app() -> Application:
 
 @logged
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer one request."""
-    # The callers' number for it, beside Lambda's.
+    """Return the response to a request."""
+    # The requestId that callers see; it differs from Lambda's own.
     logger.set_correlation_id(event["requestContext"]["requestId"])
     logger.append_keys(contracts=read(ApiSettings).contracts_hash)
     return app().resolve(event, context)

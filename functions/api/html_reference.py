@@ -1,4 +1,4 @@
-"""The document as a page for people: one file that asks for nothing else, and runs nothing."""
+"""The OpenAPI document as one HTML page without scripts or external resources."""
 
 import base64
 import hashlib
@@ -25,11 +25,11 @@ POLICY = (
     f"default-src 'none'; style-src 'sha256-{_HASH}'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""The page's content security policy: its own style, and nothing besides."""
+"""Content security policy of the page. It allows only the page's own style."""
 
 
 def render(document: dict[str, Any]) -> str:
-    """Return the page of an OpenAPI document."""
+    """Return the HTML page of an OpenAPI document."""
     info = document["info"]
     operations = [
         _operation(method.upper(), path, operation)
@@ -43,16 +43,17 @@ def render(document: dict[str, Any]) -> str:
         f"<title>{escape(info['title'])}</title><style>{_STYLE}</style></head><body>"
         f"<h1>{escape(info['title'])} <small>{escape(info['version'])}</small></h1>"
         f"<p>{escape(info['description'])}</p>"
-        '<p>The same for programs: <a href="openapi.json">openapi.json</a> (OpenAPI 3.1).</p>'
+        '<p>Machine-readable: <a href="openapi.json">openapi.json</a> (OpenAPI 3.1).</p>'
         f"{''.join(operations)}"
-        f"<h2>Problems</h2><p>Whatever goes wrong is <code>application/problem+json</code>:</p>"
+        f"<h2>Problems</h2><p>All errors are <code>application/problem+json</code>:</p>"
         f"<pre>{escape(problem)}</pre></body></html>"
     )
 
 
 def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
     is_open = operation.get("security") == []
-    parameters = "".join(_parameter(each) for each in operation.get("parameters", ()))
+    rows = "".join(_parameter(each) for each in operation.get("parameters", ()))
+    header = "<tr><th>Parameter<th>Format<th>Description</tr>"
     responses = "".join(
         f"<tr><td><code>{escape(status)}</code></td><td>{escape(response['description'])}</td></tr>"
         for status, response in operation["responses"].items()
@@ -61,17 +62,17 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
         f"<h2><code>{method} {escape(path)}</code></h2>"
         f"<p>{escape(operation['summary'])}. {escape(operation.get('description', ''))}"
         f"{' <small>Needs no key.</small>' if is_open else ''}</p>"
-        f"{parameters and f'<table><tr><th>Parameter<th>Form<th>Meaning</tr>{parameters}</table>'}"
-        f"<table><tr><th>Status<th>When</tr>{responses}</table>"
+        f"{rows and f'<table>{header}{rows}</table>'}"
+        f"<table><tr><th>Status<th>Description</tr>{responses}</table>"
         f"{''.join(_body(operation['responses']['200']))}"
     )
 
 
 def _parameter(parameter: dict[str, Any]) -> str:
-    needed = " <small>needed</small>" if parameter["required"] else ""
+    required = " <small>required</small>" if parameter["required"] else ""
     return (
-        f"<tr><td><code>{escape(parameter['name'])}</code>{needed}</td>"
-        f"<td>{escape(_form(parameter['schema']))}</td>"
+        f"<tr><td><code>{escape(parameter['name'])}</code>{required}</td>"
+        f"<td>{escape(_format(parameter['schema']))}</td>"
         f"<td>{escape(parameter.get('description', ''))}</td></tr>"
     )
 
@@ -83,21 +84,21 @@ def _body(response: dict[str, Any]) -> Iterator[str]:
             yield f"<p><code>{escape(media_type)}</code></p><pre>{escape(shown)}</pre>"
 
 
-def _form(schema: dict[str, Any]) -> str:
+def _format(schema: dict[str, Any]) -> str:
     if "anyOf" in schema:
-        return " or ".join(map(_form, schema["anyOf"]))
-    form = " | ".join(schema["enum"]) if "enum" in schema else schema.get("format", schema["type"])
+        return " or ".join(map(_format, schema["anyOf"]))
+    text = " | ".join(schema["enum"]) if "enum" in schema else schema.get("format", schema["type"])
     if "maximum" in schema:
-        form += f" from {schema['minimum']} to {schema['maximum']}"
+        text += f" from {schema['minimum']} to {schema['maximum']}"
     if "default" in schema:
-        form += f", else {schema['default']}"
+        text += f", default {schema['default']}"
     if "examples" in schema:
-        form += f", like {schema['examples'][0]}"
-    return str(form)
+        text += f", e.g. {schema['examples'][0]}"
+    return str(text)
 
 
 def _example(schema: dict[str, Any]) -> Any:
-    """Return a value of a schema that shows its form."""
+    """Return an example value of a schema."""
     if "properties" in schema:
         return {name: _example(each) for name, each in schema["properties"].items()}
     if "items" in schema:

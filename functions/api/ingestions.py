@@ -1,4 +1,4 @@
-"""The routes to the log: what was ingested when, and how that went; nothing of what is in files."""
+"""Routes to the ingestion log. They never return contents of files."""
 
 import itertools
 from collections.abc import Callable, Mapping
@@ -8,10 +8,17 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
-from functions.api.answers import CLOSED, an_object, answer, documented, page_of
 from functions.api.cursor import Cursors, is_text
-from functions.api.parameters import Cursor, Limit, Moment, matching, none_other, one_of, text
+from functions.api.parameters import Cursor, Limit, Moment, matching, one_of, refuse_unknown, text
 from functions.api.problems import missing
+from functions.api.responses import (
+    CLOSED,
+    json_response,
+    new_router,
+    object_schema,
+    openapi_responses,
+    page_schema,
+)
 from shared.columns import TEXT
 from shared.endings import State, Status
 from shared.ingestion_log import TOTALS, IngestionLog, changed_at, key_of
@@ -32,31 +39,31 @@ _INGESTION: dict[str, Any] = {
     "table": _TEXT,
     **_STEP,
     "updatedAt": _TIME,
-    "removedAt": _TIME | {"description": "Since then neither the file nor any row of it is left."},
+    "removedAt": _TIME | {"description": "Time when the file and its rows were removed."},
     "sourceKey": _TEXT,
     "versionId": _TEXT,
-    "size": _NUMBER | {"description": "Bytes of the file."},
+    "size": _NUMBER | {"description": "Size of the file in bytes."},
     "dataDate": {"type": "string", "format": "date"},
-    "attempt": _NUMBER | {"description": "Counts the runs from 1."},
+    "attempt": _NUMBER | {"description": "Number of the run, from 1."},
     **dict.fromkeys(TOTALS, _NUMBER),
 }
-_HISTORY = an_object(
+_HISTORY = object_schema(
     {**_STEP, "at": _TIME, "counts": {"type": "object", "additionalProperties": _NUMBER}}
 )
 _NOT_YET = ("removedAt", "versionId", "size", "dataDate", "attempt", *TOTALS)
-"""What the log may not know, of a file that never came or not yet: it is left out then."""
+"""Properties that are omitted while the log does not have them, e.g. for a missing file."""
 
 
 def ingestions(log: Callable[[], IngestionLog]) -> APIGatewayRouter:
-    """Return the routes to the log."""
-    router = APIGatewayRouter()  # type: ignore[no-untyped-call]
-    common: dict[str, Any] = {"tags": ["ingestions"], "middlewares": [none_other]}
+    """Return the routes to the ingestion log."""
+    router = new_router()
+    common: dict[str, Any] = {"tags": ["ingestions"], "middlewares": [refuse_unknown]}
 
     @router.get(
         "/ingestions",
         operation_id="listIngestions",
-        summary="Ingestions, the last changed first",
-        responses=documented(page_of(an_object(_INGESTION, _NOT_YET)), *CLOSED),
+        summary="List ingestions, most recently changed first",
+        responses=openapi_responses(page_schema(object_schema(_INGESTION, _NOT_YET)), *CLOSED),
         **common,
     )
     def latest(
@@ -64,10 +71,10 @@ def ingestions(log: Callable[[], IngestionLog]) -> APIGatewayRouter:
             str | None, one_of(_STATUSES), Query(json_schema_extra={"enum": _STATUSES})
         ] = None,
         table: Annotated[
-            Any, text, Query(description="Those of that table alone.", json_schema_extra=TEXT)
+            Any, text, Query(description="Only ingestions of this table.", json_schema_extra=TEXT)
         ] = None,
         since: Annotated[
-            Moment | None, Query(description="Those that changed then or later.")
+            Moment | None, Query(description="Only ingestions that changed at this time or later.")
         ] = None,
         limit: Limit = 100,
         cursor: Cursor = None,
@@ -90,14 +97,14 @@ def ingestions(log: Callable[[], IngestionLog]) -> APIGatewayRouter:
             if len(found) > limit
             else None
         )
-        return answer({"items": [_ingestion(item) for item in shown], "next": following})
+        return json_response({"items": [_ingestion(item) for item in shown], "next": following})
 
     @router.get(
         "/ingestions/<id>",
         operation_id="getIngestion",
-        summary="An ingestion, step by step",
-        responses=documented(
-            an_object(_INGESTION | {"history": {"type": "array", "items": _HISTORY}}, _NOT_YET),
+        summary="Get an ingestion with its history",
+        responses=openapi_responses(
+            object_schema(_INGESTION | {"history": {"type": "array", "items": _HISTORY}}, _NOT_YET),
             *CLOSED,
             404,
         ),
@@ -108,31 +115,33 @@ def ingestions(log: Callable[[], IngestionLog]) -> APIGatewayRouter:
     ) -> Response[str]:
         found = log().of_id(id)
         if not found:
-            raise missing("The log has no ingestion of that ID: /ingestions names the last.")
-        return answer(_ingestion(found[0]) | {"history": list(map(_step, found[0]["history"]))})
+            raise missing("No ingestion has this ID. See /ingestions for the latest ones.")
+        return json_response(
+            _ingestion(found[0]) | {"history": list(map(_step, found[0]["history"]))}
+        )
 
     return router
 
 
 def _is_behind(item: Mapping[str, Any], after: list[str]) -> bool:
-    """Tell whether an item, which changed no later than a page's last one, comes after that."""
+    """Return whether an item that changed no later than position `after` is sorted behind it."""
     changed, *key = after
     return changed_at(item) < changed or key_of(item) > tuple(key)
 
 
 def _ingestion(item: Mapping[str, Any]) -> dict[str, Any]:
-    named = {"id": item["ingestedID"], "table": item["ingestedTable"]}
-    told = {name: item[name] for name in _INGESTION if name in item}
-    return {name: _plain(value) for name, value in (named | told).items()}
+    renamed = {"id": item["ingestedID"], "table": item["ingestedTable"]}
+    shown = {name: item[name] for name in _INGESTION if name in item}
+    return {name: _plain(value) for name, value in (renamed | shown).items()}
 
 
 def _step(entry: Mapping[str, Any]) -> dict[str, Any]:
     step = {name: str(entry[name]) for name in ("state", "status", "at")}
-    # Not the reason: it may quote the file, and whoever asks here need not be one who may know.
+    # Omit the reason: it may quote the file, which callers of the API may not be allowed to read.
     counts = {name: int(value) for name, value in entry.items() if name not in {*step, "reason"}}
     return step | {"counts": counts}
 
 
 def _plain(value: Any) -> str | int:
-    # DynamoDB's numbers are Decimals.
+    # boto3 returns numbers of DynamoDB as Decimal.
     return value if isinstance(value, str) else int(value)

@@ -1,4 +1,4 @@
-"""The routes that say whether the function is there, and what it can be asked."""
+"""Routes to the health check and to the documentation."""
 
 import functools
 import json
@@ -8,50 +8,59 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response, content_types
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
-from functions.api.answers import CLOSED, OPEN, an_object, answer, documented
 from functions.api.html_reference import POLICY, render
+from functions.api.responses import (
+    CLOSED,
+    OPEN,
+    json_response,
+    new_router,
+    object_schema,
+    openapi_responses,
+)
 
 _OPEN: dict[str, Any] = {"tags": ["documentation"], "openapi_extensions": {"security": []}}
 
 
 def health() -> APIGatewayRouter:
-    """Return the route that needs neither a key nor a database."""
-    router = APIGatewayRouter()  # type: ignore[no-untyped-call]
+    """Return the health check, which needs no key and no database."""
+    router = new_router()
 
     @router.get(
         "/health",
         operation_id="health",
-        summary="Whether the API answers",
-        responses=documented(an_object({"status": {"type": "string", "const": "ok"}}), *OPEN),
+        summary="Check whether the API answers",
+        responses=openapi_responses(
+            object_schema({"status": {"type": "string", "const": "ok"}}), *OPEN
+        ),
         **_OPEN,
     )
     def healthy() -> Response[str]:
-        found = answer({"status": "ok"})
-        found.headers["Cache-Control"] = "no-store"
-        return found
+        response = json_response({"status": "ok"})
+        response.headers["Cache-Control"] = "no-store"
+        return response
 
     return router
 
 
-def documentation(made: Callable[[], dict[str, Any]], below: str | None = None) -> APIGatewayRouter:
-    """Return the routes to a document, which is made when it is asked for, once.
+def documentation(make: Callable[[], dict[str, Any]], below: str | None = None) -> APIGatewayRouter:
+    """Return the routes to an OpenAPI document and its HTML page.
 
     Args:
-        made: makes it.
-        below: the path of the table that it is of; None for the one that is open to everybody.
+        make: creates the document; called once, at the first request.
+        below: path of the document's table; None for the public document.
     """
-    router = APIGatewayRouter()  # type: ignore[no-untyped-call]
-    made = functools.cache(made)
-    base, of, age = ("", "", "public") if below is None else (below, "Table", "private")
+    router = new_router()
+    make = functools.cache(make)
+    base, of, cache = ("", "", "public") if below is None else (below, "Table", "private")
     common: dict[str, Any] = _OPEN if below is None else {"tags": ["documentation"]}
     statuses = OPEN if below is None else (*CLOSED, 404)
-    headers: dict[str, str | list[str]] = {"Cache-Control": f"{age}, max-age=300"}
+    headers: dict[str, str | list[str]] = {"Cache-Control": f"{cache}, max-age=300"}
 
     @router.get(
         f"{base}/openapi.json",
         operation_id=f"document{of}",
-        summary="This document" if below is None else "The same of one table, with its columns",
-        responses=documented({"type": "object"}, *statuses),
+        summary="Get this document" if below is None else "Get the document of one table",
+        responses=openapi_responses({"type": "object"}, *statuses),
         **common,
     )
     def document() -> Response[str]:
@@ -60,8 +69,8 @@ def documentation(made: Callable[[], dict[str, Any]], below: str | None = None) 
     @router.get(
         f"{base}/docs",
         operation_id=f"docs{of}",
-        summary="This document, for people" if below is None else "That document, for people",
-        responses=documented({"type": "string"}, *statuses, media_type="text/html"),
+        summary="Read this document" if below is None else "Read the document of one table",
+        responses=openapi_responses({"type": "string"}, *statuses, media_type="text/html"),
         **common,
     )
     def docs() -> Response[str]:
@@ -70,10 +79,10 @@ def documentation(made: Callable[[], dict[str, Any]], below: str | None = None) 
 
     @functools.cache
     def written() -> str:
-        return json.dumps(made(), ensure_ascii=False, separators=(",", ":"))
+        return json.dumps(make(), ensure_ascii=False, separators=(",", ":"))
 
     @functools.cache
     def page() -> str:
-        return render(made())
+        return render(make())
 
     return router

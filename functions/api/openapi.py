@@ -1,11 +1,11 @@
-"""The documents of the API, OpenAPI 3.1, drawn up from its routes."""
+"""OpenAPI 3.1 documents, generated from the routes."""
 
 import json
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
-from functions.api.answers import PROBLEM
+from functions.api.responses import PROBLEM_SCHEMA
 from shared.landing_key import TABLE
 from shared.version import VERSION
 
@@ -21,14 +21,14 @@ _SECURITY = {
         "in": "header",
         "name": "Authorization",
         "x-amazon-apigateway-authtype": "awsSigv4",
-        "description": "AWS Signature Version 4, where the stack authorizes by IAM.",
+        "description": "AWS Signature Version 4, if the stack uses IAM authorization.",
     },
 }
 _TABLE = {
     "name": "table",
     "in": "path",
     "required": True,
-    "description": "One of those that /tables lists.",
+    "description": "A table listed by /tables.",
     "schema": {"type": "string", "pattern": f"^{TABLE}$"},
 }
 
@@ -36,46 +36,46 @@ _TABLE = {
 def document(
     app: APIGatewayRestResolver, title: str, description: str, *, server: str = "."
 ) -> dict[str, Any]:
-    """Return the document of an application's routes.
+    """Return the OpenAPI document of an application's routes.
 
     Args:
         app: the application.
-        title: what the document is called.
-        description: what is behind the routes.
-        server: where the stage is, seen from the document.
+        title: title of the document.
+        description: description of the document.
+        server: URL of the stage, relative to the document.
     """
-    drawn = app.get_openapi_json_schema(title=title, version=VERSION, description=description)
-    # Powertools makes 1 a 1.0; there is no other number with a point.
-    made: dict[str, Any] = json.loads(drawn, parse_float=lambda text: int(float(text)))
+    text = app.get_openapi_json_schema(title=title, version=VERSION, description=description)
+    # Powertools writes integers as floats, e.g. 1.0. The document has no other floats.
+    made: dict[str, Any] = json.loads(text, parse_float=lambda digits: int(float(digits)))
     for path, operations in made["paths"].items():
         for operation in operations.values():
-            # Powertools adds it; here a parameter that will not do is a 400.
+            # Powertools documents 422, but this API answers 400 to invalid parameters.
             operation["responses"].pop("422", None)
             for response in operation["responses"].values():
                 if not response.get("content"):
                     response.pop("content", None)
             for parameter in operation.get("parameters", ()):
-                parameter["schema"] = _tidied(parameter["schema"])
+                parameter["schema"] = _simplified(parameter["schema"])
             if "{table}" in path:
                 operation["parameters"] = [_TABLE, *operation.get("parameters", ())]
     return made | {
         "servers": [{"url": server}],
         "security": [{"apiKey": []}, {"signature": []}],
-        "components": {"schemas": {"Problem": PROBLEM}, "securitySchemes": _SECURITY},
+        "components": {"schemas": {"Problem": PROBLEM_SCHEMA}, "securitySchemes": _SECURITY},
         "paths": dict(sorted(made["paths"].items())),
     }
 
 
-def _tidied(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a parameter's schema without what the parameter says, and without null.
+def _simplified(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a parameter's schema without null, empty defaults, description and title.
 
-    Whoever means nothing leaves it out.
+    Callers omit a parameter instead of sending null, and the parameter itself has a description.
     """
-    elsewhere = {"anyOf", "description", "title"}
-    rest = {name: value for name, value in schema.items() if name not in elsewhere}
+    removed = {"anyOf", "description", "title"}
+    rest = {name: value for name, value in schema.items() if name not in removed}
     if rest.get("default", ...) in {None, ""}:
         del rest["default"]
-    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
-    if len(kinds) > 1:
-        return rest | {"anyOf": kinds}
-    return (kinds[0] if kinds else {}) | rest
+    types = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
+    if len(types) > 1:
+        return rest | {"anyOf": types}
+    return (types[0] if types else {}) | rest

@@ -1,4 +1,4 @@
-"""What a view shows, a page at a time: every page takes as long as the first."""
+"""Keyset pagination: every page takes as long as the first."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from typing import Any
 from aws_lambda_powertools.event_handler.exceptions import ServiceError
 
 from functions.api import statements
-from functions.api.cursor import Cursors, is_number, is_of, is_total
+from functions.api.cursor import Cursors, is_number, is_total, is_value_of
 from functions.api.problems import missing
-from functions.api.view import PERIODS, View, bytes_fitting, fitting
+from functions.api.view import PERIODS, View, max_bytes, max_rows
 from shared.columns import is_day
 from shared.contract import Column
 from shared.telemetry import logger
@@ -20,19 +20,21 @@ RunStatement = Callable[..., list[list[Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some items, and the cursor of the page after them; None on the last."""
+    """A page of items, and the cursor of the next page; None on the last page."""
 
     items: list[Any]
     next: str | None
 
 
 class Pages:
-    """The pages of a view; `run` executes a statement in a session whose time zone is UTC.
+    """Pages of a view; `run` executes a statement in a session with the time zone UTC.
 
-    A page may hold fewer items than its limit although there are more: no answer gets too large.
-    Every method raises BadRequestError for a cursor of another query, and what `run` raises. Those
-    that take a key raise ServiceError, 410 Gone, for a cursor of a walk that cannot go on: rows of
-    the key were replaced or removed since its first page.
+    A page may have fewer items than its limit although more follow, because responses are limited
+    to 6 MB.
+
+    Every method raises BadRequestError for a cursor of another query, and the errors of `run`.
+    Methods with a key raise ServiceError (410 Gone) if rows of the key were replaced or removed
+    since the first page.
     """
 
     def __init__(self, view: View, run: RunStatement) -> None:
@@ -49,30 +51,30 @@ class Pages:
         filters: Mapping[str, Any] | None = None,
         descending: bool = False,
     ) -> Page:
-        """Return rows of a key, by the view's order.
+        """Return a page of a key's rows, sorted by the view's order.
 
         Args:
-            route: whose cursors they are.
-            key: whose rows.
-            limit: how many at most.
-            cursor: where the page begins.
-            filters: `since`, `until` (ISO 8601) and `group`, as far as there are.
-            descending: the last first.
+            route: name of the route; a cursor is valid for one route.
+            key: key of the rows.
+            limit: maximum number of rows.
+            cursor: start of the page; None for the first page.
+            filters: any of `since`, `until` (ISO 8601) and `group`.
+            descending: whether to return the last row first.
         """
         view, filters = self._view, filters or {}
-        checks = (is_of(view.order), is_number, is_number, is_total)
+        checks = (is_value_of(view.order), is_number, is_number, is_total)
         cursors = Cursors((view.table, route, key, filters, descending), checks)
         after = cursors.decode(cursor)
         sql = statements.rows(view, filters, after=bool(after), descending=descending)
         names = [column.name for column in view.fields]
-        told = (*view.fields, view.order)
-        rows, following = self._page_of_key(sql, told, limit, cursors, after, key, filters)
+        columns = (*view.fields, view.order)
+        rows, following = self._page_of_key(sql, columns, limit, cursors, after, key, filters)
         return Page([dict(zip(names, row, strict=False)) for row in rows], following)
 
     def keys(self, prefix: str, limit: int, cursor: str | None) -> Page:
-        """Return keys, each once; those of strings that begin with a prefix."""
+        """Return a page of distinct keys; string keys only if they begin with `prefix`."""
         key = self._view.key
-        cursors = Cursors((self._view.table, "keys", prefix), (is_of(key),))
+        cursors = Cursors((self._view.table, "keys", prefix), (is_value_of(key),))
         after = cursors.decode(cursor)
         sql = statements.keys(self._view, after=bool(after))
         given = {"prefix": prefix} if key.type.is_text else {}
@@ -82,31 +84,31 @@ class Pages:
     def sums(
         self, key: str | int, by: str, limit: int, cursor: str | None, filters: Mapping[str, Any]
     ) -> Page:
-        """Return how many rows of a key there are, and the sum of their measure, by groups.
+        """Return a page of groups of a key's rows: their number and the sum of their measure.
 
         Args:
-            key: whose rows.
+            key: key of the rows.
             by: a period, or the name of the view's group.
-            limit: how many groups at most.
-            cursor: where the page begins.
-            filters: `since` and `until`, as far as there are.
+            limit: maximum number of groups.
+            cursor: start of the page; None for the first page.
+            filters: any of `since` and `until` (ISO 8601).
 
         Raises:
-            ServiceError: 404, the contract does not say what is summed.
+            ServiceError: 404, the contract's lookup has no measure or nothing to group by.
         """
         view = self._view
         grouping = by if by in PERIODS else view.group
         if view.measure is None or grouping is None:
             raise missing(
-                "There is nothing to sum up: the contract's 'lookup' must name a 'measure', and a "
-                "'group' or an 'order' of days or instants."
+                "The table has no sums. The contract's 'lookup' must name a 'measure', and a "
+                "'group' or an 'order' of type date or timestamp."
             )
-        check = is_day if isinstance(grouping, str) else is_of(grouping)
+        check = is_day if isinstance(grouping, str) else is_value_of(grouping)
         cursors = Cursors((view.table, "summary", key, by, filters), (check, is_total))
         after = cursors.decode(cursor)
         sql = statements.sums(view, grouping, view.measure, filters, after=bool(after))
-        told = [view.measure] if isinstance(grouping, str) else [grouping, view.measure]
-        rows, following = self._page_of_key(sql, told, limit, cursors, after, key, filters)
+        columns = [view.measure] if isinstance(grouping, str) else [grouping, view.measure]
+        rows, following = self._page_of_key(sql, columns, limit, cursors, after, key, filters)
         names = ("group", "rows", view.measure.name)
         return Page([dict(zip(names, row, strict=False)) for row in rows], following)
 
@@ -120,18 +122,21 @@ class Pages:
         key: str | int,
         filters: Mapping[str, Any],
     ) -> tuple[list[list[Any]], str | None]:
-        """Return the same as `_page`, of rows that end with how often the key's were replaced."""
-        asked = {"key": key, "key_text": str(key), **filters}
+        """Return the same as `_page`; raise 410 if rows of the key were replaced meanwhile.
+
+        The last value of each row is the number of replacements.
+        """
+        values = {"key": key, "key_text": str(key), **filters}
         rows, following = self._page(
-            statement, columns, limit, cursors, after and after[:-1], **asked
+            statement, columns, limit, cursors, after and after[:-1], **values
         )
-        # A cursor is given only where there are more rows: if there are none, they were removed.
+        # A cursor implies more rows. If none are left, they were removed.
         if after is not None and (not rows or rows[0][-1] != after[-1]):
             raise ServiceError(
                 HTTPStatus.GONE,
                 f"A file with rows of this {self._view.key.name} was replaced or removed since the "
-                "first page, so the next page would not fit the ones before: leave the parameter "
-                "'cursor' out to start again with the first page.",
+                "first page, so the next page would be inconsistent. Omit the parameter 'cursor' "
+                "to start again with the first page.",
             )
         return rows, following
 
@@ -147,12 +152,12 @@ class Pages:
         """Return the rows of a page, and the cursor of the page after it."""
         parameters |= dict(zip(("value", "source", "line"), after or (), strict=False))
         columns = tuple(columns)
-        # One more than is asked for tells whether there is a next page.
-        if limit <= fitting(columns):
+        # One row more than the limit shows whether there is a next page.
+        if limit <= max_rows(columns):
             found = self._run(statement, limit=limit + 1, **parameters)
             count = len(found)
         else:
-            most = bytes_fitting(columns)
+            most = max_bytes(columns)
             weighed = statements.weighed(statement)
             found = self._run(weighed, limit=limit + 1, bytes=most, **parameters)
             count = found[0][-3] if found else 0

@@ -1,4 +1,4 @@
-"""What callers may ask with: each parameter as it is read, refused and documented."""
+"""Request parameters: parsing, validation and OpenAPI schemas."""
 
 import contextlib
 import datetime as dt
@@ -23,18 +23,11 @@ _MOMENT = re.compile(
     re.IGNORECASE,
 )
 
-
-_EXAMPLES = 5
-_EXAMPLE = 100
-"""How many examples there are of a parameter, of how many characters each at most."""
+MAX_EXAMPLES = 5
+MAX_EXAMPLE_LENGTH = 100
 
 
 def _moment(text: Any) -> dt.datetime:
-    """Return the instant of a date, at midnight UTC, or of a timestamp with its zone.
-
-    Raises:
-        ValueError: it is neither.
-    """
     try:
         if not isinstance(text, str) or not _MOMENT.fullmatch(text):
             raise ValueError(text)  # noqa: TRY301
@@ -47,7 +40,8 @@ def _moment(text: Any) -> dt.datetime:
     try:
         return found.replace(tzinfo=found.tzinfo or dt.UTC).astimezone(dt.UTC)
     except OverflowError:
-        # The zone leads out of the years 1 to 9999, in which all rows lie.
+        # In UTC, the time is outside the years 1 to 9999. All rows are within, so the time without
+        # its zone selects the same rows.
         return found.replace(tzinfo=dt.UTC)
 
 
@@ -64,25 +58,24 @@ Limit = Annotated[
     int,
     BeforeValidator(lambda text: whole_number(text, range(1, MAX_LIMIT + 1))),
     Query(
-        description="How many items one answer holds at most.",
+        description="Maximum number of items in the response.",
         json_schema_extra={"minimum": 1, "maximum": MAX_LIMIT},
     ),
 ]
 Cursor = Annotated[
     str | None,
     Query(
-        description="`next` of the answer before, with the same other parameters.",
+        description="`next` of the previous response. Repeat all other parameters.",
         json_schema_extra={"pattern": "^[A-Za-z0-9_-]{22,}$"},
     ),
 ]
 
-
 text = BeforeValidator(plain_text)
-"""Takes a text that PostgreSQL and DynamoDB can hold."""
+"""Validates a string that PostgreSQL and DynamoDB can store."""
 
 
 def matching(pattern: str) -> BeforeValidator:
-    """Return what takes a text of a certain form."""
+    """Return a validator of strings that match a regular expression completely."""
 
     def matched(value: Any) -> str:
         if not isinstance(value, str) or not re.fullmatch(pattern, value):
@@ -92,13 +85,13 @@ def matching(pattern: str) -> BeforeValidator:
     return BeforeValidator(matched)
 
 
-def reading(column: Column) -> BeforeValidator:
-    """Return what makes a column's value of a text, or says what is wrong with it."""
+def column_value(column: Column) -> BeforeValidator:
+    """Return a validator that parses a string as a column's value."""
     return BeforeValidator(partial(_parameter(column).read, column.limits))
 
 
 def one_of(choices: Collection[str]) -> BeforeValidator:
-    """Return what takes one of these words."""
+    """Return a validator of strings that accepts only these choices."""
 
     def chosen(word: Any) -> str:
         if not isinstance(word, str) or word not in choices:
@@ -108,36 +101,36 @@ def one_of(choices: Collection[str]) -> BeforeValidator:
     return BeforeValidator(chosen)
 
 
-def schema(column: Column) -> dict[str, Any]:
-    """Return the JSON schema of what `reading` takes."""
+def column_schema(column: Column) -> dict[str, Any]:
+    """Return the JSON schema of strings that `column_value` accepts."""
     described = {**column.type.schema, **_parameter(column).schema(column.limits)}
-    examples = [*itertools.islice(_examples(column), _EXAMPLES)]
+    examples = [*itertools.islice(_examples(column), MAX_EXAMPLES)]
     return described | ({"examples": examples} if examples else {})
 
 
 def _examples(column: Column) -> Iterator[Any]:
     for example in map(str, column.examples):
-        if len(example) <= _EXAMPLE:
+        if len(example) <= MAX_EXAMPLE_LENGTH:
             with contextlib.suppress(ValueError):
                 yield _parameter(column).read(column.limits, example)
 
 
 def _parameter(column: Column) -> Parameter:
-    # A lookup's key and group have one: the contract sees to it.
+    # The contract allows as key and group only types with a parameter.
     return cast("Parameter", column.type.parameter)
 
 
-def none_other(app: Any, next_middleware: Callable[[Any], Response[str]]) -> Response[str]:
-    """Refuse parameters that the route does not know: a filter that is misspelt filters nothing.
+def refuse_unknown(app: Any, next_middleware: Callable[[Any], Response[str]]) -> Response[str]:
+    """Reject unknown parameters, because a misspelt filter would return unfiltered rows.
 
     Raises:
-        BadRequestError: there is one.
+        BadRequestError: a parameter is unknown.
     """
     parameters = app.context["_route"].dependant.query_params
     known = {each.alias for each in parameters if each.field_info.include_in_schema}
     if unknown := sorted(app.current_event.query_string_parameters.keys() - known):
         raise BadRequestError(
-            f"There is no parameter {', '.join(map(repr, unknown))} here, "
-            f"only {', '.join(map(repr, sorted(known))) or 'none'}."
+            f"Unknown parameter {', '.join(map(repr, unknown))}. "
+            f"Allowed: {', '.join(map(repr, sorted(known))) or 'none'}."
         )
     return next_middleware(app)

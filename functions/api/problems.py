@@ -1,4 +1,4 @@
-"""What goes wrong, as callers are told: `application/problem+json`, by RFC 9457."""
+"""Error responses as `application/problem+json` (RFC 9457)."""
 
 import json
 import re
@@ -15,71 +15,72 @@ from shared.telemetry import logger
 
 MEDIA_TYPE = "application/problem+json"
 
-COME_AGAIN = 15
-"""Seconds: Aurora resumes in 15 to 30."""
+RETRY_AFTER = 15
+"""Seconds. Aurora resumes in 15 to 30."""
 
-# What pydantic says, as part of our sentence.
-_OURS = {"Field required": "is missing", "Input should be": "must be", "Value error, ": ""}
-_SAID = re.compile("|".join(_OURS))
+# Parts of pydantic's messages, and their replacements.
+_REWORDED = {"Field required": "is missing", "Input should be": "must be", "Value error, ": ""}
+_PYDANTIC = re.compile("|".join(_REWORDED))
 _PLACES = {"path": "part of the path", "query": "parameter"}
 
 
 def missing(detail: str) -> ServiceError:
-    """Return the error that there is no such thing."""
+    """Return a 404 error."""
     return ServiceError(HTTPStatus.NOT_FOUND, detail)
 
 
-def tell_problems(app: APIGatewayRestResolver, instead: Exception | None = None) -> None:
-    """Give `app` an answer to every error; `instead` is that of every request, without routes."""
+def handle_errors(app: APIGatewayRestResolver, instead: Exception | None = None) -> None:
+    """Register handlers of all errors; an app without routes answers every request by `instead`."""
 
     @app.not_found
     def no_route(_: NotFoundError) -> Response[str]:
-        raise instead or missing("There is no such route: /docs lists them.")
+        raise instead or missing("Unknown route. See /docs for all routes.")
 
     for error, answer in (
-        (RequestValidationError, _refused),
-        (ServiceError, _said),
-        (Retryable, _come_again),
+        (RequestValidationError, _invalid),
+        (ServiceError, _service_error),
+        (Retryable, _unavailable),
         (Exception, _defect),
     ):
         app.exception_handler(error)(lambda error, answer=answer: answer(app, error))
 
 
-def _refused(app: APIGatewayRestResolver, error: RequestValidationError) -> Response[str]:
+def _invalid(app: APIGatewayRestResolver, error: RequestValidationError) -> Response[str]:
     errors: list[dict[str, str]] = [
         {
             "in": each["loc"][0],
             "name": str(each["loc"][1]),
-            "detail": _SAID.sub(lambda said: _OURS[said[0]], each["msg"]),
+            "detail": _PYDANTIC.sub(lambda part: _REWORDED[part[0]], each["msg"]),
         }
         for each in error.errors()
     ]
-    said = [f"The {_PLACES[e['in']]} '{e['name']}' {e['detail']}." for e in errors]
-    return _problem(app, 400, " ".join(said), errors=errors)
+    details = [f"The {_PLACES[e['in']]} '{e['name']}' {e['detail']}." for e in errors]
+    return _problem(app, 400, " ".join(details), errors=errors)
 
 
-def _said(app: APIGatewayRestResolver, error: ServiceError) -> Response[str]:
+def _service_error(app: APIGatewayRestResolver, error: ServiceError) -> Response[str]:
     method = app.current_event.http_method
     if error.status_code == HTTPStatus.NOT_FOUND and method != "GET":
-        return _problem(app, 405, f"Only GET is answered, not {method}.", {"Allow": "GET"})
+        detail = f"Method {method} is not allowed. Use GET."
+        return _problem(app, 405, detail, {"Allow": "GET"})
     return _problem(app, error.status_code, str(error.msg))
 
 
-def _come_again(app: APIGatewayRestResolver, error: Retryable) -> Response[str]:
+def _unavailable(app: APIGatewayRestResolver, error: Retryable) -> Response[str]:
     logger.warning("cannot answer now", extra={"reason": str(error)})
     return _problem(
         app,
         503,
-        "The database is waking up, away, or took too long to answer: "
-        f"ask again in {COME_AGAIN} seconds.",
-        {"Retry-After": str(COME_AGAIN)},
+        "The database is resuming, unavailable, or took too long to answer. "
+        f"Retry in {RETRY_AFTER} seconds.",
+        {"Retry-After": str(RETRY_AFTER)},
     )
 
 
 def _defect(app: APIGatewayRestResolver, error: Exception) -> Response[str]:
     logger.error("a defect", exc_info=error)
     count_defect()
-    return _problem(app, 500, "Something is broken here. Tell the operators the requestId.")
+    return _problem(app, 500, "Internal error. Report the requestId to the operators.")
 
 
 def _problem(

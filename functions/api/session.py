@@ -1,4 +1,4 @@
-"""The connection that outlives a call: kept while it lives, replaced when it died."""
+"""The database connection that a sandbox keeps between requests."""
 
 import contextlib
 import time
@@ -9,23 +9,24 @@ from shared.database import Connection
 from shared.errors import DatabaseUnavailable
 
 ANSWER_WITHIN = 8.0
-"""Seconds after which a caller is told to come again; Aurora may need more to wake up."""
+"""Seconds until a request fails with 503. Aurora may take longer to resume."""
 
 PARAMETERS = {
     "statement_timeout": "8s",
-    # A connection that is kept open keeps Aurora awake: a sandbox that sleeps must not hold one.
+    # Aurora does not pause while a connection is open, and a frozen sandbox cannot close one.
     "idle_session_timeout": "60s",
 }
-"""PostgreSQL's settings for the session."""
+"""PostgreSQL settings of the session."""
 
 FRESH = 1.0
-"""Seconds after an answer in which no network has forgotten a connection yet."""
+"""Seconds after an answer during which a connection is used without a check."""
 
 _ALIVE_WITHIN = 1.0
+"""Seconds within which a connection must answer the check."""
 
 
 class Session:
-    """Executes statements in one connection, made by `connect` within so many seconds."""
+    """A connection that is replaced if it is dead; `connect` takes a time-out in seconds."""
 
     def __init__(self, connect: Callable[[float], Connection]) -> None:
         self._connect = connect
@@ -33,31 +34,31 @@ class Session:
         self._answered = float("-inf")
 
     def run(self, sql: str, **parameters: object) -> list[list[Any]]:
-        """Execute a statement.
+        """Execute a statement and return its rows.
 
         Raises:
             DatabaseUnavailable: PostgreSQL did not answer in time.
-            PipelineError: what else it answered.
+            PipelineError: PostgreSQL answered with another error.
         """
         deadline = time.monotonic() + ANSWER_WITHIN
-        connection = self._living(deadline)
+        connection = self._live_connection(deadline)
         connection.limit(deadline - time.monotonic())
         rows = connection.run(sql, **parameters)
         self._answered = time.monotonic()
         return rows
 
     def close(self) -> None:
-        """Close the connection, if there is one; the next statement makes another."""
+        """Close the connection, if any; the next statement opens another."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
-    def _living(self, deadline: float) -> Connection:
+    def _live_connection(self, deadline: float) -> Connection:
         if self._connection is not None:
             if time.monotonic() - self._answered < FRESH and not self._connection.is_stirring():
                 return self._connection
-            # The sandbox may have slept since and the network forgotten the connection: a statement
-            # would wait for an answer until the caller has gone. Asking first costs one trip.
+            # While the sandbox was frozen, the network may have dropped the connection. A statement
+            # would then wait until the request times out. This check costs one round trip.
             with contextlib.suppress(DatabaseUnavailable):
                 self._connection.limit(_ALIVE_WITHIN)
                 self._connection.run("SELECT 1")

@@ -1,6 +1,6 @@
-"""What is asked of PostgreSQL: SQL of names that a contract gives, and parameters for all else.
+"""SQL of the lookups. Names come from a contract; all values are parameters.
 
-A name that begins with `_` is ours: no contract can give it.
+Names that begin with `_` cannot collide, because no contract may use them.
 """
 
 from collections.abc import Iterable
@@ -15,18 +15,19 @@ from shared.contract import Column
 def rows(
     view: View, filters: Iterable[str] = (), *, after: bool = False, descending: bool = False
 ) -> str:
-    """Return the statement of a page of the rows with `:key`, which is `:key_text` as a text.
+    """Return the statement that selects a page of the rows of a key.
 
-    A row is the values of the view's fields and of its order, its source and line, and how often
-    rows of the key were replaced.
+    Its parameters are `:key`, `:key_text` (the key as text), `:limit`, and those named below. A
+    result row has the view's fields, its order, source ID, line number, and the number of
+    replacements of the key's rows.
 
     Args:
-        view: what is shown of which table.
-        filters: which of `:since`, `:until` and `:group` there are.
-        after: whether the page begins after a row, of `:value`, `:source` and `:line`.
-        descending: whether the order is the other way round.
+        view: the view.
+        filters: any of `since`, `until` and `group`, each a parameter of the same name.
+        after: whether the page begins after the row with `:value`, `:source` and `:line`.
+        descending: whether to sort in descending order.
     """
-    # With the table's name before it: alone, a name is what is selected, the text of a number.
+    # Qualified names, because ORDER BY resolves a bare name to the selected text of a number.
     table = identifier(view.relation)
     place = [_column(view, view.order), f"{table}.source_id", f"{table}.source_line"]
     shown = ", ".join(
@@ -36,7 +37,7 @@ def rows(
     direction = " DESC" if descending else ""
     conditions = _conditions(view, filters)
     if after:
-        # The comparison of rows is one that the look-up's index serves, however far the page.
+        # PostgreSQL evaluates a row comparison by the lookup's index, at any depth.
         value = f"CAST(:value AS {view.order.type.compared_as})"
         sign = "<" if descending else ">"
         conditions.append(f"({', '.join(place)}) {sign} ({value}, :source, :line)")
@@ -49,14 +50,14 @@ def rows(
 
 
 def keys(view: View, *, after: bool = False) -> str:
-    """Return the statement of a page of all keys, each once, in the order of their bytes.
+    """Return the statement that selects a page of distinct keys, strings by their bytes.
 
-    Those of strings begin with `:prefix`. It hops through the index from one key to the next, so it
-    takes as long as the page has keys, however many rows they have.
+    String keys begin with `:prefix`. The statement skips in the index from key to key (loose index
+    scan), so its time depends on the number of keys in the page, not on the number of rows.
     """
     key, table = _column(view, view.key), identifier(view.relation)
     if view.key.type.is_text:
-        # These compare bytes, whatever the collation, by the operators of the look-up's index.
+        # The operators of the lookup's index, which compare bytes in any collation.
         least, more, order = "~>=~", "~>~", f"{key} USING ~<~"
         first = f"{key} {more} :value" if after else f"{key} {least} :prefix"
         kept = "starts_with(_key, :prefix)"
@@ -79,17 +80,18 @@ def sums(
     *,
     after: bool = False,
 ) -> str:
-    """Return the statement of a page of the sums of the rows with `:key`, `:key_text` as a text.
+    """Return the statement that selects a page of sums of a key's rows.
 
-    A row is the group as it is shown, how many rows it has, their sum as a text, the group as
-    `:value` takes it for the next page, and how often rows of the key were replaced.
+    Its parameters are those of `rows`. A result row has the group as shown, the number of rows, the
+    sum as text, the group as `:value` of the next page, and the number of replacements of the key's
+    rows.
 
     Args:
-        view: what is shown of which table.
-        by: a period, or a column of it.
-        measure: the column that is summed.
-        filters: as for `rows`.
-        after: whether the page begins after a group, of `:value`.
+        view: the view.
+        by: a period, or the column to group by.
+        measure: the column to sum.
+        filters: any of `since` and `until`, as for `rows`.
+        after: whether the page begins after the group `:value`.
     """
     conditions = _conditions(view, filters)
     if isinstance(by, str):
@@ -104,7 +106,7 @@ def sums(
         if by.type.is_text:
             order = f'{group} COLLATE "C"'
         if after:
-            # What has no group comes last.
+            # Rows without a group come last.
             value = f"CAST(:value AS {by.type.compared_as})"
             conditions.append(f"({order} > {value} OR {group} IS NULL)")
     total = f"coalesce(sum({_column(view, measure)}), 0)::text"
@@ -117,9 +119,10 @@ def sums(
 
 
 def weighed(statement: str) -> str:
-    """Return the statement of the first rows of another, as many as have `:bytes` in all.
+    """Return the statement that limits the rows of another to `:bytes` in total.
 
-    There is always one. Each row ends with how many the other has, and two values more.
+    The first row is always returned. Each row ends with three values: the number of rows before the
+    limit, the total bytes up to this row, and its row number.
     """
     return (
         "SELECT * FROM (SELECT _page.*, count(*) OVER () AS _rows, "  # noqa: S608 - as above

@@ -1,4 +1,4 @@
-"""The routes to the contracts: which tables there are, and what each of them holds."""
+"""Routes to the list of tables and to the description of a table."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -8,10 +8,23 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
-from functions.api.answers import CLOSED, an_object, answer, documented, page_of
 from functions.api.cursor import Cursors, is_text
-from functions.api.parameters import Cursor, Limit, none_other
-from functions.api.view import LARGEST_ANSWER, View
+from functions.api.parameters import (
+    MAX_EXAMPLE_LENGTH,
+    MAX_EXAMPLES,
+    Cursor,
+    Limit,
+    refuse_unknown,
+)
+from functions.api.responses import (
+    CLOSED,
+    json_response,
+    new_router,
+    object_schema,
+    openapi_responses,
+    page_schema,
+)
+from functions.api.view import MAX_RESPONSE_BYTES, View
 from shared.columns import TYPES
 from shared.contract import Column, Contract
 from shared.text import bounded
@@ -19,37 +32,36 @@ from shared.text import bounded
 _TEXT: dict[str, Any] = {"type": "string"}
 _OPTIONAL: dict[str, Any] = {"type": ["string", "null"]}
 _ROLES = ("key", "order", "group", "measure")
-_LOOKUP = an_object({role: _OPTIONAL if role in {"group", "measure"} else _TEXT for role in _ROLES})
-_COLUMN = an_object(
+_LOOKUP = object_schema(
+    {role: _OPTIONAL if role in {"group", "measure"} else _TEXT for role in _ROLES}
+)
+_COLUMN = object_schema(
     {
         "name": _TEXT,
         "type": {"type": "string", "enum": list(TYPES)},
         "required": {"type": "boolean"},
         "description": _TEXT,
-        "examples": {"type": "array", "items": _TEXT, "description": "As a file has them."},
+        "examples": {"type": "array", "items": _TEXT, "description": "Values as in a file."},
     }
 )
-_LINKS = an_object(
+_LINKS = object_schema(
     dict.fromkeys(("rows", "keys", "summary", "document"), _TEXT), ("rows", "keys", "summary")
 )
-_EXAMPLES = 5
-_EXAMPLE = 100
-"""How many examples are told of a column, and with how many characters each."""
 
 
 def tables(contracts: Callable[[], Mapping[str, Contract]]) -> APIGatewayRouter:
-    """Return the route to the list of tables; `contracts` returns those that are valid."""
-    router = APIGatewayRouter()  # type: ignore[no-untyped-call]
-    item = an_object({"table": _TEXT, "description": _TEXT, "lookup": _or_null(_LOOKUP)})
+    """Return the route to the list of tables; `contracts` returns all valid contracts."""
+    router = new_router()
+    item = object_schema({"table": _TEXT, "description": _TEXT, "lookup": _or_null(_LOOKUP)})
 
     @router.get(
         "/tables",
         operation_id="listTables",
-        summary="Every table with a valid contract",
-        description="And by which columns its rows can be asked for, if its contract says so.",
-        responses=documented(page_of(item), *CLOSED),
+        summary="List all tables with a valid contract",
+        description="Each with the columns of its lookup, if it has one.",
+        responses=openapi_responses(page_schema(item), *CLOSED),
         tags=["tables"],
-        middlewares=[none_other],
+        middlewares=[refuse_unknown],
     )
     def listed(limit: Limit = 100, cursor: Cursor = None) -> Response[str]:
         cursors = Cursors(("tables",), (is_text,))
@@ -58,41 +70,41 @@ def tables(contracts: Callable[[], Mapping[str, Contract]]) -> APIGatewayRouter:
         names = [table for table in sorted(known) if table > after]
         shown = [*islice(_fitting(_listed(known[table]) for table in names), limit)]
         more = len(shown) < len(names)
-        return answer(
+        return json_response(
             {"items": shown, "next": cursors.encode([shown[-1]["table"]]) if more else None}
         )
 
     return router
 
 
-def table(path: str, told: Callable[[], dict[str, Any]]) -> APIGatewayRouter:
-    """Return the route to what callers need of a contract, which `told` returns."""
-    router = APIGatewayRouter()  # type: ignore[no-untyped-call]
-    form = {
+def table(path: str, describe: Callable[[], dict[str, Any]]) -> APIGatewayRouter:
+    """Return the route to the description of a table, which `describe` returns."""
+    router = new_router()
+    schema = {
         "table": _TEXT,
         "version": _TEXT,
         "description": _TEXT,
         "columns": {"type": "array", "items": _COLUMN},
         "lookup": _or_null(_LOOKUP),
-        "links": _LINKS | {"description": "Paths below the API's URL."},
+        "links": _LINKS | {"description": "Paths relative to the API's URL."},
     }
 
     @router.get(
         path,
         operation_id="getTable",
-        summary="What a table holds, as its contract says",
-        responses=documented(an_object(form), *CLOSED, 404),
+        summary="Describe a table",
+        responses=openapi_responses(object_schema(schema), *CLOSED, 404),
         tags=["tables"],
-        middlewares=[none_other],
+        middlewares=[refuse_unknown],
     )
     def one() -> Response[str]:
-        return answer(told())
+        return json_response(describe())
 
     return router
 
 
 def described(contract: Contract) -> dict[str, Any]:
-    """Return what callers need of a contract."""
+    """Return the public part of a contract."""
     return _listed(contract) | {
         "version": contract.version,
         "columns": list(map(_column, contract.columns)),
@@ -101,11 +113,11 @@ def described(contract: Contract) -> dict[str, Any]:
 
 
 def _fitting(items: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield the first items, as many as fit into an answer; there is always one."""
+    """Yield items as long as they fit into a response, but at least one."""
     size = 0
     for number, item in enumerate(items):
         size += len(json.dumps(json.dumps(item)))
-        if number and size > LARGEST_ANSWER:
+        if number and size > MAX_RESPONSE_BYTES:
             return
         yield item
 
@@ -125,7 +137,9 @@ def _column(column: Column) -> dict[str, Any]:
         "type": column.logical_type,
         "required": column.required,
         "description": column.description,
-        "examples": [bounded(str(each), _EXAMPLE) for each in column.examples[:_EXAMPLES]],
+        "examples": [
+            bounded(str(each), MAX_EXAMPLE_LENGTH) for each in column.examples[:MAX_EXAMPLES]
+        ],
     }
 
 

@@ -1,4 +1,4 @@
-"""What the API shows of a table: the columns that its contract's `lookup` names."""
+"""Views: the columns of a table that its contract's `lookup` names."""
 
 import json
 from collections.abc import Iterable
@@ -8,39 +8,40 @@ from typing import Self
 from shared.contract import Column, Contract
 
 MAX_LIMIT = 1000
-"""Rows that one answer holds at most."""
+"""Maximum number of items in a response."""
 
 PERIODS = {"day": "YYYY-MM-DD", "week": 'IYYY-"W"IW', "month": "YYYY-MM"}
-"""What rows can be summed by, and how PostgreSQL writes it."""
+"""Periods to sum by, and their formats in PostgreSQL."""
 
-LARGEST_ANSWER = 5_500_000
-"""Bytes: Lambda takes an answer of 6 MB, and the headers are part of it."""
+MAX_RESPONSE_BYTES = 5_500_000
+"""Maximum bytes of a response. Lambda's limit is 6 MB, including headers."""
 
-# Lambda writes the answer as JSON in JSON: there a character is `\\udbff\\udfff` at its widest, and
-# a byte of it at most seven, as `\\u0001`.
+# Lambda encodes the body as JSON twice. The longest character becomes `\\udbff\\udfff`, the longest
+# byte `\\u0001`.
 _WIDEST_CHARACTER = len(json.dumps("\U0010ffff")) - 2
 _WIDEST_BYTE = len(json.dumps(json.dumps("\x01"))) - len(json.dumps(json.dumps("")))
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The rows of a table by `key`, sorted by `order`, and what is told of them.
-
-    `relation` is the table in PostgreSQL, `table` its name for everybody else. `group` is what
-    rows can be filtered and summed by, `measure` what is summed.
-    """
+    """The part of a table that the API returns."""
 
     table: str
     relation: str
+    """Name of the table in PostgreSQL."""
     key: Column
     order: Column
+    """Column by which rows of a key are sorted."""
     fields: tuple[Column, ...]
+    """Columns of the rows in responses."""
     group: Column | None = None
+    """Column by which rows can be filtered and summed."""
     measure: Column | None = None
+    """Column that is summed."""
 
     @classmethod
     def of(cls, contract: Contract) -> Self | None:
-        """Take the view from a contract; None if it has no look-up."""
+        """Return the view of a contract; None if it has no lookup."""
         lookup = contract.lookup
         if lookup is None:
             return None
@@ -56,7 +57,7 @@ class View:
 
     @property
     def groupings(self) -> tuple[str, ...]:
-        """What rows can be summed by: nothing if the contract does not say what is summed."""
+        """Periods and the name of the group; empty if there is no measure."""
         if self.measure is None:
             return ()
         periods = tuple(PERIODS) if self.has_times else ()
@@ -64,14 +65,14 @@ class View:
 
     @property
     def has_times(self) -> bool:
-        """Whether the order is one of days or instants, so that there is a from and a to."""
+        """Whether the order is a date or timestamp, which the parameters from and to need."""
         return self.order.type.formats is not None
 
 
-def fitting(columns: Iterable[Column]) -> int:
-    """Return how many rows of such columns fit into one answer, however wide their values are.
+def max_rows(columns: Iterable[Column]) -> int:
+    """Return how many rows of these columns fit into a response even with the longest values.
 
-    None do if a text may be of any length; then the rows must be weighed.
+    The result is 0 if a text has no maximum length; then PostgreSQL must measure the rows.
     """
     row = 0
     for column in columns:
@@ -79,15 +80,15 @@ def fitting(columns: Iterable[Column]) -> int:
         if column.type.is_text and length is None:
             return 0
         row += _frame(column) + (length or 0) * _WIDEST_CHARACTER
-    return min(MAX_LIMIT, LARGEST_ANSWER // row)
+    return min(MAX_LIMIT, MAX_RESPONSE_BYTES // row)
 
 
-def bytes_fitting(columns: Iterable[Column]) -> int:
-    """Return how many bytes all values of MAX_LIMIT rows may have, to fit into one answer."""
-    return (LARGEST_ANSWER - MAX_LIMIT * sum(map(_frame, columns))) // _WIDEST_BYTE
+def max_bytes(columns: Iterable[Column]) -> int:
+    """Return how many bytes the values of MAX_LIMIT rows may have in total to fit a response."""
+    return (MAX_RESPONSE_BYTES - MAX_LIMIT * sum(map(_frame, columns))) // _WIDEST_BYTE
 
 
 def _frame(column: Column) -> int:
-    """Return the bytes of an answer that a value and its name take, but for a text's characters."""
+    """Return the bytes of a value and its name in a response, without a text's characters."""
     name = json.dumps(json.dumps({column.name: ""}, ensure_ascii=False))
     return len(name) + column.type.width + column.limits.precision

@@ -1,4 +1,4 @@
-"""What has to be altered in a table that is there, and what no migration may alter."""
+"""Comparison of an existing table with its contract."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,11 +8,13 @@ from shared.contract import Column, Contract
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """How PostgreSQL keeps a column: its type as `format_type` spells it, and whether NOT NULL."""
+class Definition:
+    """Definition of a column in PostgreSQL."""
 
     type: str
+    """As returned by `format_type`."""
     required: bool
+    """Whether the column is NOT NULL."""
 
     def __str__(self) -> str:
         return f"{self.type} NOT NULL" if self.required else self.type
@@ -20,23 +22,23 @@ class Kept:
 
 @dataclass(slots=True)
 class Changes:
-    """What leads from a table to its contract: columns by their names in the table.
-
-    `breaking` says in words what rows or readers that are there could not bear.
-    """
+    """Changes that make a table match its contract."""
 
     added: list[Column] = field(default_factory=list)
     widened: list[Column] = field(default_factory=list)
     breaking: list[str] = field(default_factory=list)
+    """Descriptions of changes that existing rows or readers do not allow."""
 
 
-def compare(contract: Contract, wanted: Mapping[str, Kept], found: Mapping[str, Kept]) -> Changes:
-    """Return what tells a table from its contract.
+def compare(
+    contract: Contract, wanted: Mapping[str, Definition], found: Mapping[str, Definition]
+) -> Changes:
+    """Return the changes from the existing table to the contract.
 
     Args:
-        contract: the table's.
-        wanted: the columns of a new table of that contract, by name.
-        found: the columns of the table that is there, by name.
+        contract: contract of the table.
+        wanted: columns of a new table of that contract, by name.
+        found: columns of the existing table, by name.
     """
     columns = {column.physical_name: column for column in contract.columns}
     changes = Changes()
@@ -48,24 +50,24 @@ def compare(contract: Contract, wanted: Mapping[str, Kept], found: Mapping[str, 
             if column is not None and not want.required:
                 changes.added.append(column)
             else:
-                changes.breaking.append(f"lacks {name} {want}, {_why_not_added(column)}")
+                changes.breaking.append(f"lacks column {name} {want}, {_why_not_added(column)}")
         elif column is not None and _is_wider(want, have):
             changes.widened.append(column)
         else:
-            changes.breaking.append(f"has {name} {have} where the contract has {want}")
+            changes.breaking.append(f"has column {name} {have}, but the contract has {want}")
     changes.breaking += [
-        f"has {name} {have}, which the contract has not"
+        f"has column {name} {have}, which is not in the contract"
         for name, have in found.items()
         if name not in wanted
     ]
     return changes
 
 
-def _is_wider(want: Kept, have: Kept) -> bool:
+def _is_wider(want: Definition, have: Definition) -> bool:
     return want.required == have.required and ddl.is_wider(want.type, have.type)
 
 
 def _why_not_added(column: Column | None) -> str:
     if column is None:
-        return "which the pipeline needs of its own: it did not make this table"
-    return "which the rows that are there would not have: do not require it"
+        return "which every table of the pipeline has, so another program created this table"
+    return "for which existing rows have no value: make it optional"

@@ -1,19 +1,19 @@
-"""What a migration needs of PostgreSQL, whichever way it is reached."""
+"""The interface of a database connection that migrations use."""
 
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 Value = str | int | bool | None
-"""What stands for a `:name` in a statement."""
+"""Value of a `:name` in a statement."""
 
 
 class Connection(Protocol):
-    """An administrator's: that of `shared.database` or that of `data_api`."""
+    """A connection of the administrator, by `shared.database` or `data_api`."""
 
     def run(self, sql: str, **parameters: Value) -> list[list[Any]]:
-        """Execute a statement and return its rows; an error is one of ours."""
+        """Execute a statement and return its rows; raise PipelineError if it fails."""
         ...
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Make everything in the block one transaction; an exception undoes it."""
+        """Run the block in a transaction; roll back on an exception."""
         ...

@@ -1,6 +1,7 @@
-"""PostgreSQL by the RDS Data API: over HTTPS, so `migrate` needs no way into the database's VPC.
+"""PostgreSQL by the RDS Data API, which needs no access to the database's VPC.
 
-What it cannot bring back (`name`, `regclass`, `void`…) has to be cast to text in the statement.
+The API cannot return values of some types (`name`, `regclass`, `void`…). Statements cast them to
+text.
 """
 
 import contextlib
@@ -21,25 +22,25 @@ if TYPE_CHECKING:
     from mypy_boto3_rds_data import RDSDataServiceClient
     from mypy_boto3_rds_data.type_defs import FieldOutputTypeDef, SqlParameterTypeDef
 
-# Tried once: a statement whose answer was lost must not be executed twice. What is tried again is
-# the migration as a whole. A statement gets 45 s there, so an answer comes before 60.
+# No retries: boto3 must not repeat a statement whose response was lost. `migrate` retries whole
+# transactions. The API cancels a statement after 45 s, so a response arrives within 60 s.
 _CONFIG = Config(connect_timeout=10, read_timeout=60, retries={"total_max_attempts": 1})
 
-_PASSING = {
-    "DatabaseResumingException",  # Aurora was paused, and wakes up now
+_TRANSIENT = {
+    "DatabaseResumingException",  # Aurora was paused and is resuming
     "InvalidResourceStateException",
     "Throttling",
     "ThrottlingException",
     "TooManyRequestsException",
-    "TransactionNotFoundException",  # idle for three minutes, or the server it was on is gone
+    "TransactionNotFoundException",  # it was idle for three minutes, or its server failed
 }
 _OF_A_STATEMENT = {"BadRequestException", "DatabaseErrorException", "UnsupportedResultException"}
 
-_SILENT = (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError)
+_NO_RESPONSE = (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError)
 
-_ANSWER = re.compile(r"(?:ERROR|FATAL|PANIC): (?P<words>.*?)(?:; Position: \d+)?(?:\n|; SQLState)")
-_GONE = re.compile(r"Transaction \S+ is not found")
-_STATE = re.compile(r"; SQLState: (?P<code>[0-9A-Z]{5})\s*$")
+_MESSAGE = re.compile(r"(?:ERROR|FATAL|PANIC): (?P<text>.*?)(?:; Position: \d+)?(?:\n|; SQLState)")
+_NO_TRANSACTION = re.compile(r"Transaction \S+ is not found")
+_SQLSTATE = re.compile(r"; SQLState: (?P<code>[0-9A-Z]{5})\s*$")
 
 
 class _Target(TypedDict):
@@ -52,7 +53,7 @@ class _Transaction(TypedDict, total=False):
 
 
 class Connection:
-    """Statements of one administrator in one database, each a request of its own."""
+    """A connection of the administrator to one database; each statement is one request."""
 
     def __init__(
         self, client: "RDSDataServiceClient", cluster_arn: str, secret_arn: str, database: str
@@ -64,10 +65,13 @@ class Connection:
         self._where = f"{cluster_arn}/{database}"
 
     def run(self, sql: str, **parameters: Value) -> list[list[Any]]:
-        """Execute a statement; `:name` in it stands for the parameter of that name.
+        """Execute a statement with parameters `:name`, and return its rows.
 
         Raises:
-            PipelineError: what `_translated` makes of the API's answer.
+            DatabaseUnavailable: a transient error; a retry may succeed.
+            DatabaseRefused: access is denied.
+            StatementFailed: the statement is wrong.
+            PipelineError: another meaning of a PostgreSQL error (`shared.database.meaning`).
         """
         with _translated(self._where):
             answer = self._client.execute_statement(
@@ -81,12 +85,12 @@ class Connection:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make everything in the block one transaction; an exception undoes it."""
+        """Run the block in a transaction; roll back on an exception."""
         with _translated(self._where):
             begun = self._client.begin_transaction(**self._target, database=self._database)
         self._transaction = {"transactionId": begun["transactionId"]}
         try:
-            # What `shared.database` says when it connects; nothing else of it matters here.
+            # Like `shared.database` when it connects.
             self.run("SET LOCAL search_path TO public")
             yield
             with _translated(self._where):
@@ -94,8 +98,8 @@ class Connection:
                     **self._target, transactionId=begun["transactionId"]
                 )
         except BaseException:
-            # Where even that fails, the API itself does it: after three minutes.
-            with contextlib.suppress(ClientError, *_SILENT):
+            # If the rollback fails, the API rolls back after three minutes.
+            with contextlib.suppress(ClientError, *_NO_RESPONSE):
                 self._client.rollback_transaction(
                     **self._target, transactionId=begun["transactionId"]
                 )
@@ -105,7 +109,7 @@ class Connection:
 
 
 def connect(cluster_arn: str, secret_arn: str, database: str) -> contextlib.nullcontext[Connection]:
-    """Return a connection; the API connects, and disconnects, by itself."""
+    """Return a connection. It holds no resources, so leaving the context does nothing."""
     client = boto3.client("rds-data", config=_CONFIG)
     return contextlib.nullcontext(Connection(client, cluster_arn, secret_arn, database))
 
@@ -132,32 +136,32 @@ def _translated(where: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        raise _meaning(error, where) from None
-    except _SILENT as error:
+        raise _pipeline_error(error, where) from None
+    except _NO_RESPONSE as error:
         raise DatabaseUnavailable(f"the Data API of {where} did not answer: {error}") from error
 
 
-def _meaning(error: ClientError, where: str) -> PipelineError:
+def _pipeline_error(error: ClientError, where: str) -> PipelineError:
     name, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
-    state = _STATE.search(message)
+    state = _SQLSTATE.search(message)
     if state:
-        # Only the first words: a DETAIL, which may follow them, quotes values.
-        words = _ANSWER.match(message)
-        said = words["words"] if words else "nothing more"
-        return meaning({"C": state["code"], "M": said}, where)
-    said = f"the Data API of {where} says: {name}: {message.partition(chr(10))[0]}"
+        # Only the primary message: a DETAIL may follow and quote values.
+        primary = _MESSAGE.match(message)
+        text = primary["text"] if primary else "no message"
+        return meaning({"C": state["code"], "M": text}, where)
+    reason = f"the Data API of {where} answered {name}: {message.partition(chr(10))[0]}"
     if name == "StatementTimeoutException":
         return DatabaseUnavailable(
-            f"{said}. It gives a statement 45 s: if that lasts, make by hand what takes longer "
-            "(an index of a big table), and `migrate` finds it made"
+            f"{reason}. The Data API cancels statements after 45 s. If this persists, create by "
+            "hand what takes longer (e.g. an index of a large table), and apply again"
         )
-    if name in _PASSING or _status(error) >= 500 or _GONE.match(message):
-        return DatabaseUnavailable(said)
+    if name in _TRANSIENT or _status(error) >= 500 or _NO_TRANSACTION.match(message):
+        return DatabaseUnavailable(reason)
     if name in _OF_A_STATEMENT:
-        return StatementFailed(said)
+        return StatementFailed(reason)
     return DatabaseRefused(
-        f"{said}; see whether its HTTP endpoint is enabled, and whether this function may use it "
-        "and the secret"
+        f"{reason}. Check that the cluster's HTTP endpoint is enabled and that this function may "
+        "use the endpoint and the secret"
     )
 
 

@@ -1,4 +1,4 @@
-"""The tables that contracts ask for, as SQL; nothing here talks to a database."""
+"""SQL statements that create and alter the tables of contracts."""
 
 import hashlib
 import re
@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS schema_version (
     applied_at timestamptz NOT NULL DEFAULT now()
 )
 """
-"""What was applied when; the last entry of a contract is what holds."""
+"""Applied versions of contracts; the last entry of a contract is the current one."""
 
 REPLACEMENT = f"""
 CREATE TABLE IF NOT EXISTS {replacement.TABLE} (
@@ -43,13 +43,13 @@ CREATE TABLE IF NOT EXISTS {replacement.TABLE} (
     PRIMARY KEY (relation, key_hash, source_id)
 )
 """
-"""What `shared.replacement` says. `source_id` may be that of a source that was removed."""
+"""See `shared.replacement`. The source of a `source_id` may have been removed."""
 
 _IDENTIFIER_BYTES = 63
 
 
 def columns(contract: Contract) -> list[str]:
-    """Return the definitions of a contract's columns, and of the pipeline's own around them."""
+    """Return the definitions of all columns: the contract's and the pipeline's own."""
     return [
         "id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
         *map(_definition, contract.columns),
@@ -59,18 +59,18 @@ def columns(contract: Contract) -> list[str]:
 
 
 def create_table(contract: Contract) -> str:
-    """Return the statement that makes a contract's table."""
+    """Return the statement that creates a contract's table."""
     definitions = [*columns(contract), "FOREIGN KEY (source_id) REFERENCES source (id)"]
     return f"CREATE TABLE {identifier(contract.relation)} ({', '.join(definitions)})"
 
 
 def add_column(contract: Contract, column: Column) -> str:
-    """Return the statement that gives a contract's table one more column."""
+    """Return the statement that adds a column to a contract's table."""
     return f"ALTER TABLE {identifier(contract.relation)} ADD COLUMN {_definition(column)}"
 
 
 def widen_column(contract: Contract, column: Column) -> str:
-    """Return the statement after which a column takes all that the contract allows."""
+    """Return the statement that changes a column to the contract's wider type."""
     return (
         f"ALTER TABLE {identifier(contract.relation)} "
         f"ALTER COLUMN {identifier(column.physical_name)} TYPE {column.physical_type}"
@@ -78,11 +78,11 @@ def widen_column(contract: Contract, column: Column) -> str:
 
 
 def is_wider(wanted: str, found: str) -> bool:
-    """Tell whether a type takes every value of another as it is, without a table being rewritten.
+    """Return whether PostgreSQL can change a type to a wider one without rewriting the table.
 
     Args:
-        wanted: the one type, as PostgreSQL's `format_type` spells it.
-        found: the other.
+        wanted: the new type, as returned by `format_type`.
+        found: the current type, likewise.
     """
     match _type(wanted), _type(found):
         case ("text", []), ("character varying", _):
@@ -90,14 +90,14 @@ def is_wider(wanted: str, found: str) -> bool:
         case ("character varying", [more]), ("character varying", [less]):
             return more > less
         case ("numeric", [more, scale]), ("numeric", [less, same]):
-            # Another scale would show, or round, every value anew.
+            # Another scale changes every value.
             return more > less and scale == same
         case _:
             return False
 
 
 def create_indexes(contract: Contract) -> dict[str, str]:
-    """Return the statements that make a contract's indexes, by the index's name."""
+    """Return the statements that create a contract's indexes, by name of the index."""
     indexes = [
         tuple(contract.column(name).physical_name for name in index) for index in contract.indexes
     ]
@@ -108,7 +108,7 @@ def create_indexes(contract: Contract) -> dict[str, str]:
     statements: dict[str, str] = {}
     for names, key in keys.items():
         name = _index_name(contract.relation, names)
-        if name in statements:  # the columns `a_b` and `c` make the same name as `a` and `b_c`
+        if name in statements:  # columns (`a_b`, `c`) and (`a`, `b_c`) give the same name
             name = _marked(name, repr(names))
         statements[name] = (
             f"CREATE INDEX {identifier(name)} ON {identifier(contract.relation)} ({key})"
@@ -117,29 +117,29 @@ def create_indexes(contract: Contract) -> dict[str, str]:
 
 
 def digest(contract: Contract) -> str:
-    """Return a hash that changes whenever a contract asks for other tables or indexes."""
+    """Return a hash of the statements that create a contract's table and indexes."""
     statements = [create_table(contract), *create_indexes(contract).values()]
     return hashlib.sha256("\n".join(statements).encode()).hexdigest()
 
 
 def former_indexes(contract: Contract) -> set[str]:
-    """Return the names of indexes that earlier versions made and that serve nothing any more."""
-    # Until 0.1.0 rows of equal order came by their `id`, which a reload changes.
+    """Return the names of indexes that earlier versions created and no statement uses."""
+    # Until 0.1.0, rows of equal order were sorted by `id`, which a reload changes.
     return {_index_name(contract.relation, ("lookup",))} - create_indexes(contract).keys()
 
 
 def _lookup_columns(contract: Contract, lookup: Lookup) -> tuple[str, ...]:
-    """Return the columns of what serves every page, and the way from one key to the next.
+    """Return the columns of the lookup's index, which serves every page and the list of keys.
 
-    Source and line tell rows of equal order apart, and are the same after a reload.
+    Source and line sort rows of equal order; a reload does not change them.
     """
     key, order = (contract.column(name).physical_name for name in (lookup.key, lookup.order))
     return key, order, "source_id", "source_line"
 
 
 def _lookup_key(key: Column, columns: tuple[str, ...]) -> str:
-    # Compared by bytes a key's prefix is a range, whatever the database's collation; and `=`, also
-    # that of people, is served as well.
+    # This operator class compares bytes, so the index finds prefixes in any collation. It also
+    # supports `=`.
     by_bytes = " text_pattern_ops" if key.type.is_text else ""
     first, *others = map(identifier, columns)
     return ", ".join([f"{first}{by_bytes}", *others])
@@ -157,7 +157,7 @@ def _type(spelled: str) -> tuple[str, list[int]]:
 
 def _index_name(relation: str, names: tuple[str, ...]) -> str:
     name = f"{relation}_{'_'.join(names)}_idx"
-    # PostgreSQL would cut it, and two that are alike at the beginning would be one.
+    # PostgreSQL truncates longer names, so two of them might collide.
     return name if len(name) <= _IDENTIFIER_BYTES else _marked(name, name)
 
 

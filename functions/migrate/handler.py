@@ -1,5 +1,5 @@
-"""Takes `{contracts: hash}` from Terraform, which sends another hash when a contract changes.
-Returns `{tables, created, altered}`; of `{operation: privileges}`, `{public: […]}`.
+"""Event: `{contracts: hash}` from Terraform, or `{operation: privileges}`.
+Answer: `{tables, created, altered}`, or `{public: […]}`.
 """
 
 from contextlib import AbstractContextManager
@@ -21,24 +21,24 @@ from shared.telemetry import logged, logger
 
 @partial(logged, limit=report.LIMIT)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Bring roles and tables to what the contracts say; fail at the end if one is wrong."""
+    """Migrate roles and tables; raise TablesNotMigrated at the end if any table failed."""
     settings = read(MigrateSettings)
     connected = partial(_connected, settings)
     if event.get("operation") == "privileges":
         with connected() as connection:
-            return {"public": privileges.excesses(connection)}
+            return {"public": privileges.public_privileges(connection)}
     contract_store.keep(settings.config_bucket)
     contracts = contract_store.deployed(settings)
     done, failed = migrate(
         connected,
         settings.database_name,
         contracts.values(),
-        loader=roles.wanted(settings.loader_user, settings.loader_secret_arn),
-        reader=roles.wanted(settings.reader_user, settings.reader_secret_arn),
+        loader=roles.configured(settings.loader_user, settings.loader_secret_arn),
+        reader=roles.configured(settings.reader_user, settings.reader_secret_arn),
     )
     if settings.database_cluster_arn:
-        # The module made it for the pipeline. A given database may be others' too.
-        patiently(partial(privileges.close, connected))
+        # Only a database created by the module: other applications may use an existing one.
+        patiently(partial(privileges.revoke_from_public, connected))
     result = asdict(done)
     logger.info("migrated", extra={"result": result})
     if contracts.invalid or failed:

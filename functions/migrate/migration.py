@@ -1,4 +1,4 @@
-"""Brings roles and tables to what contracts and secrets say, each table by itself."""
+"""Migration of roles and tables; each table is migrated independently of the others."""
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator
@@ -9,7 +9,7 @@ from typing import Any
 from pg8000.native import identifier
 
 from functions.migrate import ddl, roles
-from functions.migrate.changes import Kept, compare
+from functions.migrate.changes import Definition, compare
 from functions.migrate.connection import Connection
 from functions.migrate.roles import Role
 from shared.contract import Contract
@@ -17,13 +17,13 @@ from shared.database import patiently
 from shared.errors import DatabaseUnavailable, InvalidSettings, PipelineError, SchemaMismatch
 
 _LOCK = 746_231_805
-"""Any number; all migrations of a database take turns on it."""
+"""Arbitrary key of the advisory lock that all migrations of a database take."""
 
 _LOCK_TIMEOUT = "10s"
-"""An ALTER that waits for a long load holds all look-ups up: better to give way and come again."""
+"""An ALTER that waits for a long load blocks all lookups, so it must give up and retry."""
 
-# What the Data API cannot bring back is cast, or not asked for: `name`, `void`, a row of nothing.
-_LOCKED = "SELECT 1 FROM pg_advisory_xact_lock(:lock)"
+# The Data API cannot return values of type `name` or `void`, or rows without columns.
+_ACQUIRE_LOCK = "SELECT 1 FROM pg_advisory_xact_lock(:lock)"
 
 _COLUMNS = """
 SELECT attname::text, format_type(atttypid, atttypmod), attnotnull
@@ -49,14 +49,17 @@ WHERE member = (SELECT oid FROM pg_roles WHERE rolname = :name)
 
 @dataclass(slots=True)
 class Migration:
-    """What a migration found and did: all tables, those it made, the columns it altered."""
+    """Result of a migration."""
 
     tables: list[str] = field(default_factory=list)
+    """All tables, whether they were changed or not."""
     created: list[str] = field(default_factory=list)
+    """Tables that were created."""
     altered: list[str] = field(default_factory=list)
+    """Columns that were added or widened."""
 
     def add(self, more: "Migration") -> None:
-        """Take in what another one found and did."""
+        """Add the result of another migration."""
         self.tables += more.tables
         self.created += more.created
         self.altered += more.altered
@@ -69,63 +72,63 @@ def migrate(
     loader: Role,
     reader: Role,
 ) -> tuple[Migration, dict[str, PipelineError]]:
-    """Make what is missing and add what may be added, each table in a transaction of its own.
+    """Create and alter tables, each in its own transaction.
 
-    A table that fails stays as it is, and the others go on. A table that somebody holds is tried
-    again after all others, like everything while the database is away.
+    A table that fails is not changed and does not stop the others. A table that is locked is
+    retried after all others. Everything is retried while the database is unavailable.
 
     Args:
-        connected: connects the administrator.
-        database: its name.
-        contracts: the tables to have.
-        loader: the role that loads.
-        reader: the role that looks up.
+        connected: returns a connection of the administrator.
+        database: name of the database.
+        contracts: contracts of the tables.
+        loader: role of the loader.
+        reader: role of the API.
 
     Returns:
-        What was found and done, and by table why the others were left as they are.
+        The result, and the error of each table that was not migrated.
 
     Raises:
-        DatabaseUnavailable: PostgreSQL was away all the time; nothing was changed.
-        InvalidSettings: the two roles and the administrator are not three; nothing was changed.
-        PipelineError: what PostgreSQL answered when we connected or made roles.
+        DatabaseUnavailable: PostgreSQL was never available; nothing was changed.
+        InvalidSettings: administrator, loader and reader are not three roles; nothing was changed.
+        PipelineError: PostgreSQL refused the connection or a statement about roles.
     """
     done = Migration()
     failed: dict[str, PipelineError] = {}
-    left = {contract.table: contract for contract in contracts}
-    held: dict[str, DatabaseUnavailable] = {}
+    pending = {contract.table: contract for contract in contracts}
+    locked: dict[str, DatabaseUnavailable] = {}
 
-    def go_on() -> None:
+    def migrate_pending() -> None:
         if not done.tables:
             with connected() as connection:
                 done.add(_prepare(connection, database, loader, reader))
-        for table, contract in [*left.items()]:
+        for table, contract in [*pending.items()]:
             with connected() as connection:
-                # The Data API connects only now. If the database is away, it is for all tables.
+                # The Data API connects only now. An error here concerns all tables.
                 connection.run("SELECT 1")
                 try:
-                    done.add(_bring(connection, contract, loader, reader))
+                    done.add(_migrate_table(connection, contract, loader, reader))
                 except DatabaseUnavailable as error:
-                    held[table] = error
+                    locked[table] = error
                     continue
                 except PipelineError as error:
                     failed[table] = error
-            del left[table]
-        if left:
-            raise next(held[table] for table in left)
+            del pending[table]
+        if pending:
+            raise next(locked[table] for table in pending)
 
     try:
-        patiently(go_on)
+        patiently(migrate_pending)
     except DatabaseUnavailable as error:
         if not done.tables:
             raise
-        failed |= {table: held.get(table, error) for table in left}
+        failed |= {table: locked.get(table, error) for table in pending}
     return done, failed
 
 
 def _prepare(connection: Connection, database: str, loader: Role, reader: Role) -> Migration:
-    """Make the roles and the pipeline's own tables, and grant all that is no contract's."""
+    """Create the roles and the pipeline's own tables, and grant privileges on them."""
     done = Migration()
-    with _turn(connection):
+    with _exclusive(connection):
         _make_roles(connection, loader, reader)
         _make_table(connection, "source", ddl.SOURCE, done)
         connection.run(ddl.SCHEMA_VERSION)
@@ -135,26 +138,27 @@ def _prepare(connection: Connection, database: str, loader: Role, reader: Role) 
     return done
 
 
-def _bring(connection: Connection, contract: Contract, loader: Role, reader: Role) -> Migration:
-    """Bring one table to its contract."""
+def _migrate_table(
+    connection: Connection, contract: Contract, loader: Role, reader: Role
+) -> Migration:
     done = Migration()
-    with _turn(connection):
+    with _exclusive(connection):
         _make_table(connection, contract.relation, ddl.create_table(contract), done)
         _alter_table(connection, contract, done)
         _make_indexes(connection, contract)
         _record(connection, contract)
         for statement in roles.grants_on(contract, loader, reader):
             connection.run(statement)
-        # Last, because from here on look-ups wait until the transaction ends.
+        # Last, because it blocks lookups until the transaction ends.
         _drop_indexes(connection, contract)
     return done
 
 
 @contextlib.contextmanager
-def _turn(connection: Connection) -> Iterator[None]:
-    """Make the block one transaction, in which no other migration is at work."""
+def _exclusive(connection: Connection) -> Iterator[None]:
+    """Run the block in a transaction that excludes other migrations."""
     with connection.transaction():
-        connection.run(_LOCKED, lock=_LOCK)
+        connection.run(_ACQUIRE_LOCK, lock=_LOCK)
         connection.run(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
         yield
 
@@ -163,32 +167,35 @@ def _make_roles(connection: Connection, loader: Role, reader: Role) -> None:
     [[administrator]] = connection.run("SELECT current_user::text")
     if len({administrator, loader.name, reader.name}) < 3:
         raise InvalidSettings(
-            "migrate, load and api must have three roles, but have "
-            f"{administrator!r}, {loader.name!r} and {reader.name!r}"
+            "migrate, load and api use the roles "
+            f"{administrator!r}, {loader.name!r} and {reader.name!r}. Configure three different "
+            "roles"
         )
     for role in (loader, reader):
         if role.by_iam and not connection.run(_ROLE, name=roles.IAM):
             raise InvalidSettings(
-                f"{role.name!r} is to log in by IAM, but this PostgreSQL is not of RDS: it has no "
-                f"role {roles.IAM!r}. Give load and api a secret each instead"
+                f"the role {role.name!r} cannot log in by IAM: this server has no role "
+                f"{roles.IAM!r}, so it is not on RDS. Configure a secret for load and for api"
             )
         if not connection.run(_ROLE, name=role.name):
             connection.run(roles.create(role))
-        connection.run(roles.let_in(role))
+        connection.run(roles.set_password(role))
         if role.by_iam != bool(connection.run(_MEMBER, name=role.name, group=roles.IAM)):
-            connection.run(roles.by_iam(role))
+            connection.run(roles.set_iam_login(role))
 
 
 def _make_table(connection: Connection, relation: str, statement: str, done: Migration) -> None:
     done.tables.append(relation)
-    [[there]] = connection.run("SELECT to_regclass(:table) IS NOT NULL", table=identifier(relation))
-    if not there:
+    [[exists]] = connection.run(
+        "SELECT to_regclass(:table) IS NOT NULL", table=identifier(relation)
+    )
+    if not exists:
         connection.run(statement)
         done.created.append(relation)
 
 
 def _alter_table(connection: Connection, contract: Contract, done: Migration) -> None:
-    # PostgreSQL itself says how it spells the types of the contract: it is shown a table of them.
+    # A temporary table shows how PostgreSQL spells the types of the contract.
     connection.run(f"CREATE TEMPORARY TABLE expected ({', '.join(ddl.columns(contract))})")
     wanted = _columns(connection, "pg_temp.expected")
     connection.run("DROP TABLE pg_temp.expected")
@@ -196,10 +203,10 @@ def _alter_table(connection: Connection, contract: Contract, done: Migration) ->
     changes = compare(contract, wanted, found)
     if changes.breaking:
         raise SchemaMismatch(
-            f"the table {contract.relation} is not what the contract {contract.table} "
-            f"{contract.version} asks for: it {'; it '.join(changes.breaking)}. Nothing of "
-            "it was changed: take that back in the contract, or alter the table by hand, or give "
-            "the contract another physicalName, for a new table, and replay its files"
+            f"the table {contract.relation} does not match the contract {contract.table} "
+            f"{contract.version}: it {'; it '.join(changes.breaking)}. The table was not changed. "
+            "Revert the contract, or alter the table by hand, or set another physicalName in the "
+            "contract to create a new table and replay its files"
         )
     for column in changes.added:
         connection.run(ddl.add_column(contract, column))
@@ -211,21 +218,22 @@ def _alter_table(connection: Connection, contract: Contract, done: Migration) ->
     ]
 
 
-def _columns(connection: Connection, table: str) -> dict[str, Kept]:
-    return {name: Kept(*kept) for name, *kept in connection.run(_COLUMNS, table=table)}
+def _columns(connection: Connection, table: str) -> dict[str, Definition]:
+    rows = connection.run(_COLUMNS, table=table)
+    return {name: Definition(*definition) for name, *definition in rows}
 
 
 def _make_indexes(connection: Connection, contract: Contract) -> None:
-    # Not IF NOT EXISTS: that would wait for running loads even where there is nothing to do.
+    # IF NOT EXISTS would wait for running loads even if all indexes exist.
     indexes = _indexes(connection, contract)
     found = {name for name, _ in indexes}
     invalid = {name for name, is_valid in indexes if not is_valid}
     for name, statement in ddl.create_indexes(contract).items():
         if name in invalid:
             raise SchemaMismatch(
-                f"the index {name} of the table {contract.relation} is not valid: somebody is "
-                "making it by hand now, or that failed. Wait until it is made, or drop it and make "
-                "it again"
+                f"the index {name} of the table {contract.relation} is invalid: CREATE INDEX "
+                "CONCURRENTLY is running or has failed. Wait until it ends, or drop the index and "
+                "create it again"
             )
         if name not in found:
             connection.run(statement)

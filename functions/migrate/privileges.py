@@ -1,4 +1,4 @@
-"""What every role of the server may do because PostgreSQL grants it to PUBLIC by default.
+"""Privileges that PostgreSQL grants to PUBLIC, i.e. to every role, by default.
 
 https://www.postgresql.org/docs/current/ddl-priv.html
 """
@@ -10,7 +10,7 @@ from pg8000.native import identifier
 
 from functions.migrate.connection import Connection
 
-_OPEN_AND_OURS = """
+_OWN_OPEN_DATABASES = """
 SELECT datname::text FROM pg_database
 WHERE datdba = (SELECT oid FROM pg_roles WHERE rolname = current_user) AND datallowconn AND (
     has_database_privilege('public', oid, 'CONNECT')
@@ -19,8 +19,8 @@ WHERE datdba = (SELECT oid FROM pg_roles WHERE rolname = current_user) AND datal
 ORDER BY datname
 """
 
-# RDS lets nobody but itself into the database rdsadmin, whatever PUBLIC has there.
-_EXCESSES = """
+# RDS itself protects the database rdsadmin, whatever the privileges of PUBLIC.
+_PUBLIC_PRIVILEGES = """
 SELECT format('connect to the database %I', datname) FROM pg_database
 WHERE datallowconn AND datname <> 'rdsadmin' AND has_database_privilege('public', oid, 'CONNECT')
 UNION ALL
@@ -32,24 +32,24 @@ WHERE has_function_privilege('public', 'lo_create(oid)', 'EXECUTE')
 """
 
 
-def close(connected: Callable[[], AbstractContextManager[Connection]]) -> None:
-    """Let nobody but who is granted it into the databases that the administrator owns.
+def revoke_from_public(connected: Callable[[], AbstractContextManager[Connection]]) -> None:
+    """Revoke CONNECT and TEMPORARY from PUBLIC on all databases of the administrator.
 
-    Large objects stay: the functions that make them belong to PostgreSQL's superuser, which the
+    PUBLIC may still create large objects. Only PostgreSQL's superuser can revoke that, which the
     administrator of RDS is not.
 
     Raises:
-        PipelineError: what PostgreSQL answered.
+        PipelineError: PostgreSQL refused the connection or a statement.
     """
     with connected() as connection:
-        for [name] in connection.run(_OPEN_AND_OURS):
+        for [name] in connection.run(_OWN_OPEN_DATABASES):
             connection.run(f"REVOKE CONNECT, TEMPORARY ON DATABASE {identifier(name)} FROM PUBLIC")
 
 
-def excesses(connection: Connection) -> list[str]:
-    """Return what every role may do, in words.
+def public_privileges(connection: Connection) -> list[str]:
+    """Return descriptions of the privileges of PUBLIC.
 
     Raises:
-        PipelineError: what PostgreSQL answered.
+        PipelineError: PostgreSQL refused the statement.
     """
-    return [words for [words] in connection.run(_EXCESSES)]
+    return [description for [description] in connection.run(_PUBLIC_PRIVILEGES)]

@@ -1,7 +1,7 @@
-"""What `migrate` says when it could not bring every table to its contract.
+"""The error message of `migrate` when tables were not migrated.
 
-Terraform shows the error as Lambda answers it: as JSON in one line, which writes the end of each of
-our lines as a backslash and an n. It keeps no such call in its state, so the next apply repeats it.
+Terraform prints the function's JSON response as one line, with line ends as a backslash and an n.
+It does not store a failed invocation in its state, so the next apply repeats it.
 https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/lambda/invocation.go
 """
 
@@ -12,7 +12,7 @@ from shared.errors import PipelineError, Retryable
 from shared.text import bounded, listed
 
 LIMIT = 60_000
-"""Characters of the whole: even of four bytes each they fit into a log event of 256 KB."""
+"""Maximum characters of the message. With four bytes each it fits a log event of 256 KB."""
 
 _LINE = 5_000
 _REASONS = 300
@@ -20,18 +20,18 @@ _TABLES = 100
 
 
 def text(contracts: Contracts, failed: Mapping[str, PipelineError]) -> str:
-    """Return which tables were not migrated and why, a reason a line, and what to do.
+    """Return the message: the number of tables, the migrated ones, and one reason per line.
 
     Args:
-        contracts: all, of which some may be invalid.
-        failed: why the tables of valid contracts stay as they were.
+        contracts: the contract set, including invalid contracts.
+        failed: error of each valid contract's table that was not migrated.
     """
     reasons = [*contracts.problems, *(_reason(table, error) for table, error in failed.items())]
     migrated = [table for table in contracts if table not in failed]
     bad = len(contracts.invalid) + len(failed)
     lines = [
-        f"{bad} of {bad + len(migrated)} tables were not migrated and stay as they were. Fix what "
-        "is listed here and apply again.",
+        f"{bad} of {bad + len(migrated)} tables were not migrated and are unchanged. Fix the "
+        "problems below and apply again.",
         f"Migrated: {listed(migrated, _TABLES) or 'none'}.",
         *(f"- {bounded(reason, _LINE)}" for reason in reasons[:_REASONS]),
     ]
@@ -42,5 +42,5 @@ def text(contracts: Contracts, failed: Mapping[str, PipelineError]) -> str:
 
 def _reason(table: str, error: PipelineError) -> str:
     if isinstance(error, Retryable):
-        return f"{table}: {error}. If a run holds the table, apply again when the run has ended"
+        return f"{table}: {error}. If a run locks the table, apply again after the run"
     return f"{table}: {error}"

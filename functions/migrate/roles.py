@@ -1,4 +1,4 @@
-"""The two roles besides the administrator: who loads, and who looks up."""
+"""The database roles of the functions load and api."""
 
 import base64
 from dataclasses import dataclass, field
@@ -12,64 +12,64 @@ from shared.contract import Contract
 from shared.database import credentials, patiently
 
 IAM = "rds_iam"
-"""Whoever is a member of it logs in by IAM, and by a password no more: RDS makes it."""
+"""Role of RDS. Its members log in by IAM and not by password."""
 
 _ITERATIONS = 4096
-"""PostgreSQL's own default."""
+"""The default of PostgreSQL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A role that is to be: it logs in by its password or, where it has none, by IAM."""
+    """A role that logs in by password, or by IAM if it has no password."""
 
     name: str
     password: str | None = field(default=None, repr=False)
 
     @property
     def by_iam(self) -> bool:
-        """Whether a signed token is its password."""
+        """Whether the role logs in by IAM."""
         return self.password is None
 
 
-def wanted(user: str | None, secret_arn: str | None) -> Role:
-    """Return the role that the secret holds or, without a secret, the one of that name.
+def configured(user: str | None, secret_arn: str | None) -> Role:
+    """Return the role in the secret, or the role `user` if there is no secret.
 
-    Where Secrets Manager does not answer, it is asked for two minutes.
+    If Secrets Manager is unavailable, the request is retried for two minutes.
 
     Raises:
-        InvalidSettings: the secret is of another form.
-        DatabaseUnavailable: Secrets Manager does not answer for now.
+        InvalidSettings: the secret has another format.
+        DatabaseUnavailable: Secrets Manager was unavailable for two minutes.
     """
     if secret_arn:
         client = boto3.client("secretsmanager")
-        who = patiently(lambda: credentials(client, secret_arn))
-        return Role(who.username, who.password)
+        secret = patiently(lambda: credentials(client, secret_arn))
+        return Role(secret.username, secret.password)
     return Role(user or "")
 
 
 def create(role: Role) -> str:
-    """Return the statement that makes a role."""
+    """Return the statement that creates a role."""
     return f"CREATE ROLE {identifier(role.name)}"
 
 
-def let_in(role: Role) -> str:
-    """Return the statement that sets a role's password, without the password in it, or takes it.
+def set_password(role: Role) -> str:
+    """Return the statement that allows a role to log in, and sets or removes its password.
 
-    PostgreSQL may log statements; it gets what it would make of the password itself.
+    PostgreSQL may log statements, so this one has a SCRAM verifier instead of the password.
     """
-    kept = "NULL" if role.password is None else literal(verifier(role.password))
-    return f"ALTER ROLE {identifier(role.name)} LOGIN PASSWORD {kept}"
+    password = "NULL" if role.password is None else literal(verifier(role.password))
+    return f"ALTER ROLE {identifier(role.name)} LOGIN PASSWORD {password}"
 
 
-def by_iam(role: Role) -> str:
-    """Return the statement after which a role logs in by IAM, or no more by IAM."""
+def set_iam_login(role: Role) -> str:
+    """Return the statement that enables or disables log-in by IAM."""
     if role.by_iam:
         return f"GRANT {IAM} TO {identifier(role.name)}"
     return f"REVOKE {IAM} FROM {identifier(role.name)}"
 
 
 def verifier(password: str) -> str:
-    """Return what PostgreSQL keeps in a password's place: salted, hashed, of no use to log in."""
+    """Return the SCRAM-SHA-256 verifier (salted hash) of a password, as PostgreSQL stores it."""
     mechanism = scramp.ScramMechanism("SCRAM-SHA-256")
     salt, stored_key, server_key, iterations = mechanism.make_auth_info(
         password, iteration_count=_ITERATIONS
@@ -78,10 +78,7 @@ def verifier(password: str) -> str:
 
 
 def grants(database: str, loader: Role, reader: Role) -> list[str]:
-    """Return the statements after which each role may do what its function does in any case.
-
-    That is to get in, and to use the pipeline's own tables.
-    """
+    """Return the statements that grant each role access to the database and its own tables."""
     load, look_up = identifier(loader.name), identifier(reader.name)
     return [
         "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
@@ -95,17 +92,17 @@ def grants(database: str, loader: Role, reader: Role) -> list[str]:
 
 
 def grants_on(contract: Contract, loader: Role, reader: Role) -> list[str]:
-    """Return the statements after which each role may use a contract's table as its function."""
+    """Return the statements that grant each role its privileges on a contract's table."""
     load, look_up = identifier(loader.name), identifier(reader.name)
     table = identifier(contract.relation)
-    # To delete a source's rows it must see whose they are and, where the API shows them, the keys
-    # for which it counts that; and nothing else of them.
-    seen = "source_id"
+    # The loader reads source IDs, to delete a source's rows, and the lookup's keys, to count their
+    # replacements. It must not read other columns.
+    readable = "source_id"
     if contract.lookup:
-        seen += f", {identifier(contract.column(contract.lookup.key).physical_name)}"
+        readable += f", {identifier(contract.column(contract.lookup.key).physical_name)}"
     return [
         f"REVOKE ALL ON {table} FROM {load}, {look_up}",
-        f"GRANT SELECT ({seen}), INSERT, DELETE ON {table} TO {load}",
+        f"GRANT SELECT ({readable}), INSERT, DELETE ON {table} TO {load}",
         f"GRANT SELECT ON {table} TO {look_up}",
     ]
 

@@ -1,10 +1,10 @@
-"""The quadratic with the longest run of primes, found by trying every pair: the reference."""
+"""Reference implementation that tries every pair."""
 
 from algorithm.quadratic_primes import Answer
 
 
 def find(limit: int) -> Answer:
-    """Return what `algorithm.quadratic_primes.find` should."""
+    """Return the expected result of `algorithm.quadratic_primes.find`."""
     best = Answer(limit, 0, 0, ())
     for a in range(1 - limit, limit):
         for b in range(2, limit + 1):
@@ -20,12 +20,12 @@ def find(limit: int) -> Answer:
 
 
 def rank(answer: Answer) -> tuple[int, int, int, int]:
-    """Return what is least for the best answer."""
+    """Return a sort key that is smallest for the best answer."""
     return -answer.length, abs(answer.a), answer.b, answer.a
 
 
 def is_prime(number: int) -> bool:
-    """Tell whether a number is a prime, by trial."""
+    """Return whether a number is prime, by trial division."""
     if number < 2:
         return False
     divisor = 2

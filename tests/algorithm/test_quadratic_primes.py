@@ -1,3 +1,5 @@
+"""The search for quadratic primes, and its command."""
+
 import json
 import struct
 import subprocess
@@ -15,7 +17,7 @@ from algorithm.quadratic_primes import find, is_prime, lengths, main, run
 from tests.algorithm import naive
 
 
-def test_the_answer_at_1000() -> None:
+def test_find_at_1000() -> None:
     answer = find(1000)
 
     assert (answer.a, answer.b, answer.product, answer.length) == (-61, 971, -59231, 71)
@@ -25,19 +27,19 @@ def test_the_answer_at_1000() -> None:
 
 
 @pytest.mark.parametrize("limit", [10_000, 100_000])
-def test_the_answer_further_out(limit: int) -> None:
+def test_find_at_larger_limits(limit: int) -> None:
     answer = find(limit)
 
     assert (answer.a, answer.b, answer.product, answer.length) == (-79, 1601, -126479, 80)
 
 
 @pytest.mark.parametrize("limit", [*range(2, 60), 72, 97, 150])
-def test_every_small_limit_is_as_the_naive_reference_has_it(limit: int) -> None:
+def test_find_matches_naive_reference(limit: int) -> None:
     assert find(limit) == naive.find(limit)
 
 
 @pytest.mark.parametrize("limit", [200, 300, 500, 971, 972, 1601, 1602])
-def test_every_run_is_found_and_none_is_longer(limit: int) -> None:
+def test_find_returns_longest_of_all_runs(limit: int) -> None:
     answer = find(limit)
 
     found = lengths(limit)
@@ -46,7 +48,7 @@ def test_every_run_is_found_and_none_is_longer(limit: int) -> None:
 
 
 @given(st.integers(-200, 200), st.integers(-50, 500))
-def test_a_run_is_of_positive_primes_and_ends_where_they_end(a: int, b: int) -> None:
+def test_run_ends_at_first_value_that_is_not_prime(a: int, b: int) -> None:
     primes = run(a, b)
 
     assert primes == tuple(n * n + a * n + b for n in range(len(primes)))
@@ -56,16 +58,16 @@ def test_a_run_is_of_positive_primes_and_ends_where_they_end(a: int, b: int) -> 
 
 
 @given(st.integers(-10, 2_000) | st.integers(0, 3 * 10**23))
-def test_primes_are_sympys(number: int) -> None:
+def test_is_prime_matches_sympy(number: int) -> None:
     assert is_prime(number) == sympy.isprime(number)
 
 
 @pytest.mark.parametrize("number", [561, 3215031751, 3825123056546413051, 2**61 - 1, 25326001])
-def test_pseudoprimes_are_no_primes(number: int) -> None:
+def test_is_prime_refuses_pseudoprimes(number: int) -> None:
     assert is_prime(number) == sympy.isprime(number)
 
 
-def test_it_is_150_times_faster_than_the_naive_reference() -> None:
+def test_find_is_150_times_faster_than_naive_reference() -> None:
     find(1000)
     quick = min(_timed(find, 1000) for _ in range(5))
 
@@ -88,7 +90,7 @@ def command(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_the_command() -> None:
+def test_command_prints_text() -> None:
     done = command()
 
     assert done.returncode == 0
@@ -96,7 +98,7 @@ def test_the_command() -> None:
     assert "product -59231" in done.stdout
 
 
-def test_the_command_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--limit", "1000", "--json"]) == 0
 
     record = json.loads(capsys.readouterr().out)
@@ -106,7 +108,7 @@ def test_the_command_in_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("limit", ["2", "100"])
-def test_the_plot(limit: str, tmp_path: Path) -> None:
+def test_command_writes_plot(limit: str, tmp_path: Path) -> None:
     path = tmp_path / "runs.png"
 
     assert main(["--limit", limit, "--plot", str(path)]) == 0
@@ -128,7 +130,7 @@ def test_the_plot(limit: str, tmp_path: Path) -> None:
         (["--colour"], "unrecognized arguments"),
     ],
 )
-def test_bad_arguments_are_one_clear_error(arguments: list[str], message: str) -> None:
+def test_command_refuses_invalid_arguments(arguments: list[str], message: str) -> None:
     done = command(*arguments)
 
     assert done.returncode == 2
@@ -136,7 +138,7 @@ def test_bad_arguments_are_one_clear_error(arguments: list[str], message: str) -
     assert "Traceback" not in done.stderr
 
 
-def test_it_imports_nothing_of_ours() -> None:
+def test_module_imports_no_other_package_of_project() -> None:
     source = (Path(__file__).parents[2] / "algorithm" / "quadratic_primes.py").read_text("utf-8")
 
     assert not any(

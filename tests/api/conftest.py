@@ -1,4 +1,4 @@
-"""The look-up API of a laptop cloud that holds rows; and a second one beside it, called by IAM."""
+"""The lookup API of a laptop cloud with rows, and a second stack's API with IAM authorization."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from tests.terraform.emulation import Root
 
 SAMPLED = 20_000
 PEOPLE = ["ned stark", "o'brien+co", "Ünïcödé Мария 田中", 'a "quoted" \\ # name?', "100% & more"]
-"""Names that a URL cannot carry as they are."""
+"""Names with characters that must be escaped in a URL."""
 ORIGIN = "https://reports.example.com"
 WEB_ACL = {
     "name": "guard",
@@ -40,7 +40,7 @@ WEB_ACL = {
 
 @dataclass(frozen=True)
 class Api:
-    """A look-up API, and who asks it."""
+    """A client of a lookup API."""
 
     url: str
     ca_bundle: str
@@ -48,19 +48,19 @@ class Api:
     _sessions: list[requests.Session] = field(default_factory=list)
 
     def get(self, path: str, *, verb: str = "GET", **parameters: str) -> requests.Response:
-        """Ask; the path and the parameters may hold any text."""
+        """Send a request; values of parameters may be any text."""
         query = "&".join(f"{quote(name)}={escaped(value)}" for name, value in parameters.items())
         url = f"{self.url}{path}{'?' if query else ''}{query}"
         return self.session().request(verb, url, auth=self.auth, timeout=60)
 
     def session(self) -> requests.Session:
-        """Return a session; what the throttle refuses is asked again."""
+        """Return a session that retries throttled requests."""
         if not self._sessions:
             made = requests.Session()
             made.trust_env = False
             made.verify = self.ca_bundle
-            again = Retry(total=30, status_forcelist=[429], allowed_methods=None)
-            made.mount("https://", HTTPAdapter(max_retries=again, pool_maxsize=8))
+            retry = Retry(total=30, status_forcelist=[429], allowed_methods=None)
+            made.mount("https://", HTTPAdapter(max_retries=retry, pool_maxsize=8))
             self._sessions.append(made)
         return self._sessions[0]
 
@@ -70,26 +70,26 @@ ROWS, KEYS, SUMMARY = (f"{TABLE}/{part}" for part in ("rows", "keys", "summary")
 
 
 def escaped(text: str) -> str:
-    """Return a text as one part of a URL, even one that is no Unicode."""
+    """Return a URL-encoded text; it may contain lone surrogates."""
     return quote(text, safe="", errors="surrogatepass")
 
 
 @pytest.fixture(scope="session")
 def filled(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    """The session's pipeline, with a sample's rows and some of people with odd names."""
+    """The session's pipeline with the rows of a sample and of PEOPLE."""
     path = tmp_path_factory.mktemp("sample") / "sample.csv"
     sample.write(path, SAMPLED, seed=7)
     pipeline.ingest(path.read_bytes(), day=1, name="sample.csv")
     rows = [f'"{quoted}",{AT},1.5,x' for quoted in (name.replace('"', '""') for name in PEOPLE)]
     assert pipeline.ingest("\n".join([HEADER, *rows]), day=2)["rowsLoaded"] == len(PEOPLE)
-    # Watch hears of the end of a run after everybody else has, and writes to the log then.
+    # Watch gets the run-end event last and then writes to the log.
     eventually(lambda: not pipeline.log.slots())
     return pipeline
 
 
 @pytest.fixture
 def untouched(filled: Pipeline) -> Iterator[None]:
-    """Whatever the test does, database and log are afterwards what they were before."""
+    """Check that the test changes neither the database nor the log."""
     before = _contents(filled)
     assert before["daily_checkins"][0] > SAMPLED / 2
     yield
@@ -97,7 +97,7 @@ def untouched(filled: Pipeline) -> Iterator[None]:
 
 
 def _contents(pipeline: Pipeline) -> dict[str, Any]:
-    """Return how many rows each table has and their checksum, and the items of the log."""
+    """Return the number of rows and a checksum per table, and the items of the log."""
     tables = pipeline.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     found = {
         table: pipeline.query(
@@ -113,21 +113,21 @@ def _contents(pipeline: Pipeline) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def by_key(filled: Pipeline) -> Api:
-    """The laptop's API, asked with its key."""
+    """The laptop's API with its API key."""
     laptop = filled.laptop
     return Api(laptop.stack.api_url, laptop.aws.ca_bundle, Key(filled.outputs["api_key"]))
 
 
 @pytest.fixture(scope="session")
 def document(by_key: Api) -> dict[str, Any]:
-    """What the API says of itself to everybody."""
+    """The public OpenAPI document."""
     found: dict[str, Any] = by_key.get("/openapi.json").json()
     return found
 
 
 @dataclass
 class Signed:
-    """A second stack over the same database, with everything on that is off on the laptop's."""
+    """A second stack with the same database and with all options that the laptop's has off."""
 
     laptop: Laptop
     root: Root
@@ -135,16 +135,16 @@ class Signed:
 
     @property
     def url(self) -> str:
-        """Where its API answers."""
+        """Base URL of the API."""
         return f"{self.laptop.aws.endpoint_url}/_aws/execute-api/{self.outputs['api_id']}/Prod"
 
     def api(self, credentials: Credentials | None) -> Api:
-        """Its API, asked by somebody, or by nobody."""
+        """Return a client with these credentials; None does not sign requests."""
         auth = credentials and Signature(lambda: credentials, self.laptop.aws.region)
         return Api(self.url, self.laptop.aws.ca_bundle, auth or None)
 
     def caller(self, name: str, *resources: str) -> Credentials:
-        """Make a user who may call these parts of the API."""
+        """Create a user who may call these resources of the API."""
         iam = self.laptop.aws.client("iam")
         iam.create_user(UserName=name)
         if resources:
@@ -156,7 +156,7 @@ class Signed:
         return Credentials(key["AccessKeyId"], key["SecretAccessKey"])
 
     def apply(self, *, rate: int, burst: int) -> None:
-        """Apply, with that throttle."""
+        """Apply the stack with this throttle."""
         applied = json.loads((self.laptop.home / "terraform" / "main.tf.json").read_text())
         laptop = applied["module"]["pipeline"]
         pipeline = {
@@ -171,7 +171,7 @@ class Signed:
         }
         document = {
             "module": {"pipeline": pipeline},
-            # Made in the same apply, as most would.
+            # In the same apply, as in most configurations.
             "resource": {"aws_wafv2_web_acl": {"guard": WEB_ACL}},
             "output": {"stack": {"value": "${module.pipeline}", "sensitive": True}},
         }
@@ -183,7 +183,7 @@ class Signed:
 
 @pytest.fixture(scope="session")
 def signed(filled: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Signed:
-    """The second stack, with a throttle that nobody reaches; it ends with its cloud."""
+    """The second stack, with a throttle that no test reaches. It is removed with its cloud."""
     laptop = filled.laptop
     folder = tmp_path_factory.mktemp("signed").resolve()
     root = Root.of(folder / "root", laptop.aws)
@@ -194,7 +194,7 @@ def signed(filled: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Signed
 
 
 def tool_of(variable: str) -> Path:
-    """Return what `make test-api` has installed beside the project."""
+    """Return the path of a tool that `make test-api` installed."""
     if variable not in os.environ:
         pytest.fail(f"{variable} is not set: run `make test-api`.")
     return Path(os.environ[variable])

@@ -1,4 +1,4 @@
-"""The running API does what its document says, by schemathesis with all of its checks."""
+"""The running API conforms to its OpenAPI documents, tested by schemathesis with all checks."""
 
 import json
 import os
@@ -20,7 +20,7 @@ CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 
 
 def schemathesis(by_key: Api, folder: Path, seed: str, document: Path, configuration: Path) -> None:
-    """Run all checks, print what was done, and fail with all that was said."""
+    """Run all checks and print the summary; fail with the whole output."""
     assert isinstance(by_key.auth, Key)
     done = subprocess.run(
         [
@@ -52,7 +52,7 @@ def seed(pytestconfig: pytest.Config) -> str:
 
 @pytest.fixture(params=["", TABLE])
 def a_document(by_key: Api, request: pytest.FixtureRequest) -> dict[str, Any]:
-    """The one that is open to everybody, or that of a table."""
+    """The public document, or the document of a table."""
     found: dict[str, Any] = by_key.get(f"{request.param}/openapi.json").json()
     return found
 
@@ -63,12 +63,12 @@ def written(document: dict[str, Any], folder: Path) -> Path:
     return path
 
 
-def test_everything_that_a_document_allows_is_taken(
+def test_api_accepts_all_documented_requests(
     by_key: Api, a_document: dict[str, Any], filled: Pipeline, tmp_path: Path, seed: str
 ) -> None:
-    """Without cursors, which are taken only where they were given, and of a run that there was.
+    """Cursors are left out, and the ID of an ingestion is given, because neither can be generated.
 
-    Of a table, the open document knows neither the names of the parameters nor which there is.
+    Table routes of the public document are left out because it does not name their parameters.
     """
     paths = a_document["paths"]
     for path in [path for path in paths if path == "/get" or "{table}" in path]:
@@ -78,16 +78,16 @@ def test_everything_that_a_document_allows_is_taken(
         parameters[:] = [each for each in parameters if each["name"] != "cursor"]
 
     [item, *_] = filled.log.with_status(Status.SUCCESS)
-    its_own = tmp_path / "schemathesis.toml"
-    its_own.write_text(
+    configuration = tmp_path / "schemathesis.toml"
+    configuration.write_text(
         '[[operations]]\ninclude-path = "/ingestions/{id}"\n'
         f"parameters = {{ id = {json.dumps(item['ingestedID'])} }}\n"
     )
 
-    schemathesis(by_key, tmp_path, seed, written(a_document, tmp_path), its_own)
+    schemathesis(by_key, tmp_path, seed, written(a_document, tmp_path), configuration)
 
 
-def test_every_answer_is_one_that_a_document_names(
+def test_api_returns_only_documented_responses(
     by_key: Api, a_document: dict[str, Any], tmp_path: Path, seed: str
 ) -> None:
     schemathesis(by_key, tmp_path, seed, written(a_document, tmp_path), CONFIGURATION)

@@ -1,8 +1,8 @@
-"""An API without keys: who signs and is allowed is answered, all others are refused.
+"""An API with IAM authorization: signed and permitted requests succeed, all others are refused.
 
-The emulator checks signatures, their age and the policies of users as AWS does. Where a policy is
-what refuses, it says so in words of its own and not by the gateway's response; and it knows of the
-web ACL, but asks it nothing.
+The emulator checks signatures, their age and the policies of users as AWS does. If a policy denies
+a request, the emulator's response is not the one configured in the gateway. It stores the web ACL
+but does not apply it.
 """
 
 import datetime as dt
@@ -46,7 +46,7 @@ def caller(signed: Signed) -> Credentials:
 
 
 def refused(answer: requests.Response, reason: str) -> bool:
-    """Tell whether an answer is the gateway's 403, as a problem."""
+    """Check that a response is the gateway's 403; return whether its detail has the reason."""
     problem = answer.json()
     assert (answer.status_code, problem["status"]) == (403, 403), answer.text
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -54,7 +54,7 @@ def refused(answer: requests.Response, reason: str) -> bool:
     return reason in problem["detail"]
 
 
-def test_the_closed_routes_are_all_but_the_open_ones(document: dict[str, Any]) -> None:
+def test_closed_and_open_routes_are_all_routes(document: dict[str, Any]) -> None:
     assert {re.sub(r"\{.*?\}", "X", path) for path in document["paths"]} == {
         re.sub(r"(?<=tables/)\w+|(?<=ingestions/).*", "X", path.partition("?")[0])
         for path in [*CLOSED, *OPEN]
@@ -62,23 +62,23 @@ def test_the_closed_routes_are_all_but_the_open_ones(document: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("path", CLOSED)
-def test_a_closed_route(signed: Signed, caller: Credentials, path: str) -> None:
-    nobody = signed.api(None)
-    assert refused(nobody.get(path), "not signed")
-    with_a_key = nobody.session().get(nobody.url + path, headers={"x-api-key": "k" * 30})
+def test_closed_route_requires_signature(signed: Signed, caller: Credentials, path: str) -> None:
+    unsigned = signed.api(None)
+    assert refused(unsigned.get(path), "not signed")
+    with_a_key = unsigned.session().get(unsigned.url + path, headers={"x-api-key": "k" * 30})
     assert refused(with_a_key, "not signed")
 
-    # The second stack's log is empty, and so is what it has of ingestions.
+    # The second stack has no ingestions.
     expected = 404 if path.startswith("/ingestions/") else 200
     assert signed.api(caller).get(path).status_code == expected
 
 
 @pytest.mark.parametrize("path", OPEN)
-def test_an_open_route(signed: Signed, path: str) -> None:
+def test_open_route_requires_no_signature(signed: Signed, path: str) -> None:
     assert signed.api(None).get(path).status_code == 200
 
 
-def test_who_is_not_allowed_is_refused(signed: Signed) -> None:
+def test_caller_without_permission_is_refused(signed: Signed) -> None:
     stranger = signed.api(signed.caller("stranger"))
     of_one_table = signed.api(signed.caller("guest", f"GET{TABLE}", f"GET{TABLE}/*"))
 
@@ -96,7 +96,7 @@ def test_who_is_not_allowed_is_refused(signed: Signed) -> None:
         assert "not authorized to perform: execute-api:Invoke" in answer.text
 
 
-def test_a_signature_that_is_wrong_is_refused(signed: Signed, caller: Credentials) -> None:
+def test_invalid_signature_is_refused(signed: Signed, caller: Credentials) -> None:
     forged = signed.api(Credentials(caller.access_key, "not the secret"))
     unknown = signed.api(Credentials("nobody", "nothing"))
 
@@ -104,7 +104,7 @@ def test_a_signature_that_is_wrong_is_refused(signed: Signed, caller: Credential
     assert unknown.get("/tables").status_code == 403
 
 
-def test_a_signature_is_of_one_request_and_for_minutes(
+def test_signature_is_bound_to_request_and_expires(
     signed: Signed, caller: Credentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = signed.api(caller)
@@ -142,7 +142,7 @@ def test_documented_curl_command_is_accepted(signed: Signed, caller: Credentials
 
 
 @pytest.mark.parametrize("name", PEOPLE)
-def test_tm_user_signs_for_any_name(signed: Signed, caller: Credentials, name: str) -> None:
+def test_tm_user_signs_any_name(signed: Signed, caller: Credentials, name: str) -> None:
     aws = signed.laptop.aws
     stack = Stack(
         client=aws.client,
@@ -163,7 +163,7 @@ def test_tm_user_signs_for_any_name(signed: Signed, caller: Credentials, name: s
     assert signed.api(caller).get(ROWS, key=name).json()["items"] == [row]
 
 
-def test_a_page_of_a_named_origin_may_call(signed: Signed, caller: Credentials) -> None:
+def test_cors_allows_configured_origins(signed: Signed, caller: Credentials) -> None:
     api = signed.api(None)
 
     def preflight(origin: str) -> requests.Response:
@@ -182,14 +182,14 @@ def test_a_page_of_a_named_origin_may_call(signed: Signed, caller: Credentials) 
     assert "Access-Control-Allow-Origin" not in preflight("https://evil.example.com").headers
 
     signer = Signature(lambda: caller, signed.laptop.aws.region)
-    for origin, told in ((ORIGIN, ORIGIN), ("https://evil.example.com", None)):
+    for origin, allowed_origin in ((ORIGIN, ORIGIN), ("https://evil.example.com", None)):
         answer = api.session().get(f"{api.url}{KEYS}", auth=signer, headers={"Origin": origin})
         assert answer.status_code == 200
-        assert answer.headers.get("Access-Control-Allow-Origin") == told
+        assert answer.headers.get("Access-Control-Allow-Origin") == allowed_origin
     assert api.get(KEYS).headers["Access-Control-Allow-Origin"] == "*"
 
 
-def test_cors_is_off_unless_asked_for(by_key: Api) -> None:
+def test_cors_is_off_by_default(by_key: Api) -> None:
     url = f"{by_key.url}{KEYS}"
     headers = {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"}
 
@@ -202,7 +202,7 @@ def test_cors_is_off_unless_asked_for(by_key: Api) -> None:
         assert not [name for name in each.headers if name.lower().startswith("access-control")]
 
 
-def test_another_verb_is_told_what_is_allowed(by_key: Api) -> None:
+def test_other_methods_answer_405(by_key: Api) -> None:
     for verb in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
         answer = by_key.get(KEYS, verb=verb)
 
@@ -210,14 +210,14 @@ def test_another_verb_is_told_what_is_allowed(by_key: Api) -> None:
         assert answer.json()["status"] == 405
 
 
-def test_there_is_no_other_route(by_key: Api) -> None:
+def test_unknown_route_answers_404(by_key: Api) -> None:
     answer = by_key.get("/admin")
 
     assert (answer.status_code, answer.json()["status"]) == (404, 404)
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
-def test_a_second_plan_finds_what_the_emulator_forgets_alone(signed: Signed) -> None:
-    # The stage has its access logs here.
+def test_second_plan_finds_only_known_drifts(signed: Signed) -> None:
+    # This stage has access logs, so the emulator reports no drift of it.
     expected = {at: what for at, what in DRIFTS.items() if at != "aws_api_gateway_stage.prod"}
     assert signed.root.drifts() == expected

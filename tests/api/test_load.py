@@ -1,8 +1,8 @@
-"""Fifty clients at once: nobody is told that the API is broken, and the throttle alone refuses.
+"""Load test with fifty clients: no errors, and only the throttle refuses requests.
 
-The emulator is one process of Python and starts a sandbox like Lambda's for each request that
-finds none free, on the cores of this machine: so the latencies are those of this machine, and are
-told, not judged. What the look-up itself costs is `benchmarks/lookup.py`.
+Latencies depend on the emulator and on this machine, so they are printed but not checked. The
+emulator is one Python process that starts a sandbox for each concurrent request.
+`benchmarks/lookup.py` measures the lookup itself.
 """
 
 import itertools
@@ -30,14 +30,13 @@ CLOSED = [
 ROUTES = [*CLOSED, "/health"]
 CLIENTS = 50
 SECONDS = 30.0
-# As somebody takes who looks at an answer; without it the one process of the emulator is all that
-# is tried out.
+# Between a client's requests. Without a pause, the test would only measure the emulator.
 PAUSE = 1.0
 
 
 @dataclass
 class Crowd:
-    """Clients that ask one route after the other."""
+    """Concurrent clients, each requesting all routes in turn."""
 
     url: str
     ca_bundle: str
@@ -46,12 +45,12 @@ class Crowd:
     refusals: list[requests.Response] = field(default_factory=list)
 
     def warm_up(self, clients: int) -> None:
-        """Let more and more ask at once, so that only a few sandboxes boot at a time."""
-        for some in range(5, clients + 1, 5):
-            self.ask(some, seconds=0)
+        """Increase the number of clients in steps, because sandboxes start slowly."""
+        for count in range(5, clients + 1, 5):
+            self.ask(count, seconds=0)
 
     def ask(self, clients: int, seconds: float, pause: float = 0) -> float:
-        """Let them ask, all at once and at least once each; return how long it took."""
+        """Run the clients, each for at least one request; return the elapsed seconds."""
         begin = time.monotonic()
         threads = [
             threading.Thread(target=self._one, args=(number, begin + seconds, pause))
@@ -78,7 +77,7 @@ class Crowd:
                     return
                 time.sleep(pause)
 
-    def tell(self) -> None:
+    def report(self) -> None:
         print()
         for (route, status), times in sorted(self.answers.items()):
             times.sort()
@@ -94,23 +93,23 @@ def crowd(signed: Signed) -> Crowd:
     return Crowd(signed.url, signed.laptop.aws.ca_bundle, signature)
 
 
-def test_fifty_clients(crowd: Crowd) -> None:
+def test_fifty_clients_get_no_errors(crowd: Crowd) -> None:
     crowd.warm_up(CLIENTS)
     assert not crowd.refusals, crowd.refusals[0].text
     crowd.answers.clear()
 
     took = crowd.ask(CLIENTS, SECONDS, PAUSE)
 
-    crowd.tell()
+    crowd.report()
     total = sum(map(len, crowd.answers.values()))
     print(f"{total} requests in {took:.0f} s by {CLIENTS} clients")
-    # Nobody reaches this stack's throttle, so nobody is refused.
+    # The clients do not reach the throttle.
     assert not crowd.refusals, crowd.refusals[0].text
     assert all((route, 200) in crowd.answers for route in ROUTES)
     assert total > 4 * CLIENTS
 
 
-def test_the_throttle_refuses_what_is_beyond_it_and_no_more(signed: Signed, crowd: Crowd) -> None:
+def test_throttle_limits_rate_and_burst(signed: Signed, crowd: Crowd) -> None:
     rate, burst = 2, 5
     signed.apply(rate=rate, burst=burst)
     crowd.answers.clear()
@@ -118,13 +117,13 @@ def test_the_throttle_refuses_what_is_beyond_it_and_no_more(signed: Signed, crow
 
     took = crowd.ask(10, 5.0)
 
-    crowd.tell()
+    crowd.report()
     assert {answer.status_code for answer in crowd.refusals} == {429}
     for answer in crowd.refusals:
         assert answer.headers["Content-Type"] == "application/problem+json"
         assert answer.headers["Retry-After"] == "1"
         assert answer.json()["status"] == 429
-    # The closed routes are one of the gateway's, and so is each open one.
+    # The throttle applies per gateway route: one for all closed paths, one for each open path.
     for routes in (CLOSED, ["/health"]):
         answered = sum(len(crowd.answers[route, 200]) for route in routes)
         assert burst <= answered <= burst + rate * took + 1, (routes, answered)

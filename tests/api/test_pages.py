@@ -1,4 +1,4 @@
-"""A user by pages of 100 through the API is the user in one page of the database."""
+"""Paging through the API returns the same rows as one query of the database."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.api
 
 
 def pages(api: Api, path: str, rows: str, **parameters: str) -> list[list[Any]]:
-    """Return a route's pages, by its cursors."""
+    """Return all pages of a route."""
     found = []
     more: dict[str, str] = {}
     while True:
@@ -22,7 +22,7 @@ def pages(api: Api, path: str, rows: str, **parameters: str) -> list[list[Any]]:
         more = {"cursor": page["next"]}
 
 
-def test_pages_are_the_whole(by_key: Api, filled: Pipeline) -> None:
+def test_pages_together_are_all_rows(by_key: Api, filled: Pipeline) -> None:
     ((user, count),) = filled.query(
         "SELECT username, count(*) FROM daily_checkins GROUP BY 1 ORDER BY 2 DESC LIMIT 1"
     )
@@ -46,7 +46,7 @@ def test_pages_are_the_whole(by_key: Api, filled: Pipeline) -> None:
         assert [row for page in found for row in page] == wanted
 
 
-def test_everybody_by_pages(by_key: Api, filled: Pipeline) -> None:
+def test_pages_of_keys_together_are_all_keys(by_key: Api, filled: Pipeline) -> None:
     found = pages(by_key, KEYS, "items", limit="7")
 
     wanted = filled.query('SELECT DISTINCT username COLLATE "C" FROM daily_checkins ORDER BY 1')
@@ -54,7 +54,7 @@ def test_everybody_by_pages(by_key: Api, filled: Pipeline) -> None:
     assert len(found) > 5
 
 
-def test_the_etag_of_an_answer_saves_the_next(by_key: Api) -> None:
+def test_unchanged_rows_answer_304(by_key: Api) -> None:
     first = by_key.get(ROWS, key="ned")
     url = f"{by_key.url}{ROWS}?key=ned"
     headers = {"If-None-Match": first.headers["ETag"]}
@@ -64,16 +64,16 @@ def test_the_etag_of_an_answer_saves_the_next(by_key: Api) -> None:
     assert again.headers["ETag"] == first.headers["ETag"]
 
 
-def test_a_file_that_is_replaced_ends_the_walk(by_key: Api, filled: Pipeline) -> None:
-    walks = []
+def test_replaced_file_ends_paging_with_410(by_key: Api, filled: Pipeline) -> None:
+    first_pages = []
     for hours in ("1.00", "2.00"):
         rows = [f"walker,{AT},{hours},{n}" for n in range(3)]
         assert filled.ingest("\n".join([HEADER, *rows]), day=3, name="walk.csv")["rowsLoaded"] == 3
-        walks.append(by_key.get("/get", user="walker", limit="2").json())
-        assert [row["hours"] for row in walks[-1]["response"]] == [hours] * 2
+        first_pages.append(by_key.get("/get", user="walker", limit="2").json())
+        assert [row["hours"] for row in first_pages[-1]["response"]] == [hours] * 2
 
     before, after = (
-        by_key.get("/get", user="walker", limit="2", cursor=walk["next"]) for walk in walks
+        by_key.get("/get", user="walker", limit="2", cursor=page["next"]) for page in first_pages
     )
     assert (before.status_code, before.headers["Content-Type"]) == (410, "application/problem+json")
     assert [row["hours"] for row in after.json()["response"]] == ["2.00"]

@@ -1,16 +1,16 @@
-// The RDS Data API over a real PostgreSQL: npm's data-api-local, on the port of argv, with the
-// server in PGHOST, PGPORT, PGUSER and PGPASSWORD. Run in the folder that holds node_modules.
+// An emulator of the RDS Data API: npm's data-api-local with PostgreSQL.
+// Usage: node data_api.js PORT, in the folder with node_modules. PGHOST, PGPORT, PGUSER and PGPASSWORD name the server.
 const { createRequire } = require("node:module");
 const { join } = require("node:path");
 const load = createRequire(join(process.cwd(), "package.json"));
 const { Client } = load("pg");
 const { dataApiLocal } = load("data-api-local");
 
-// The emulator makes text of any other type, which the real API refuses: bool, int8, int2, int4, text, float4, float8,
-// bpchar, varchar, date, time, timestamp, timestamptz, numeric, uuid.
+// Types that the real API returns; the emulator returns any other type as text. In this order: bool, int8, int2, int4,
+// text, float4, float8, bpchar, varchar, date, time, timestamp, timestamptz, numeric, uuid.
 const RETURNED = [16, 20, 21, 23, 25, 700, 701, 1042, 1043, 1082, 1083, 1114, 1184, 1700, 2950];
 
-// The emulator says where an error is, and forgets its code, which the real API puts behind that.
+// The real API appends the SQLSTATE to the position of an error. The emulator omits it.
 const query = Client.prototype.query;
 Client.prototype.query = async function (...words) {
   try {

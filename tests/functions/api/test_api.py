@@ -1,4 +1,4 @@
-"""api: the handler with requests as API Gateway sends them, and the real PostgreSQL behind it."""
+"""The API handler with API Gateway events and PostgreSQL."""
 
 import itertools
 import threading
@@ -37,7 +37,7 @@ def get(**parameters: str) -> tuple[int, dict[str, Any]]:
     return answer.status, answer.body
 
 
-def test_a_users_checkins(reader: Database) -> None:
+def test_get_returns_rows_of_a_key(reader: Database) -> None:
     add(
         reader,
         ("ned", "bizdev", "7.5", "2019-09-27 00:00:00.123456 UTC"),
@@ -56,11 +56,11 @@ def test_a_users_checkins(reader: Database) -> None:
     ]
 
 
-def test_nobody(reader: Database) -> None:
+def test_get_returns_no_rows_for_unknown_key(reader: Database) -> None:
     assert get(user="nobody") == (200, {"response": [], "next": None})
 
 
-def test_default_and_largest_page(reader: Database) -> None:
+def test_get_returns_100_rows_by_default_and_1000_at_most(reader: Database) -> None:
     reader.run(
         "INSERT INTO daily_checkins (username, hours, timestamp, source_id, source_line) "
         "SELECT 'ned', 1, now(), source.id, n FROM source, generate_series(1, 1001) n"
@@ -72,7 +72,7 @@ def test_default_and_largest_page(reader: Database) -> None:
     assert len(get(user="ned", cursor=answer["next"])[1]["response"]) == 1
 
 
-def test_a_name_is_a_name_and_never_sql(reader: Database) -> None:
+def test_keys_are_never_interpreted_as_sql(reader: Database) -> None:
     users = [
         "ned",
         "' OR '1'='1",
@@ -117,7 +117,7 @@ def _look_up(monkeypatch: pytest.MonkeyPatch, order: str, *fields: str) -> None:
 def readings(
     function: None, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Database]:
-    """A table with a column of every type and 25 rows of the key 7, and one of another key."""
+    """A table with a column of every type, 25 rows of key 7, and one row of another key."""
     migrate_to(READINGS)
     monkeypatch.setenv("DATABASE_SECRET_ARN", database.reader.secret_arn)
     database.run(SOURCE)
@@ -140,7 +140,9 @@ def readings(
     api.session.close()
 
 
-def test_every_type_is_told_as_json(readings: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_get_returns_every_type_as_json(
+    readings: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _look_up(monkeypatch, "Rang")
 
     status, answer = get(**{"Zähler-Nr.": "7", "limit": "1"})
@@ -166,7 +168,9 @@ def test_every_type_is_told_as_json(readings: Database, monkeypatch: pytest.Monk
     assert type(answer["response"][0]["Geschätzt"]) is bool
 
 
-def test_what_is_missing_is_null(readings: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_get_returns_null_for_missing_values(
+    readings: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     optional = [column.name for column in READINGS.columns if not column.required]
     _look_up(monkeypatch, "Tag", *optional, "Tag")
 
@@ -177,7 +181,7 @@ def test_what_is_missing_is_null(readings: Database, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("order", ["Raum", "Tag", "Zeit", "Stand", "Rang"])
-def test_pages_in_the_order_of_any_type(
+def test_pages_are_sorted_by_order_of_any_type(
     readings: Database, monkeypatch: pytest.MonkeyPatch, order: str
 ) -> None:
     # The order's column need not be shown.
@@ -194,7 +198,7 @@ def test_pages_in_the_order_of_any_type(
         assert len(found) == -(-25 // limit)
 
 
-def test_a_cursor_of_another_contract_is_none(
+def test_get_refuses_cursor_of_another_contract(
     readings: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _look_up(monkeypatch, "Tag")
@@ -204,31 +208,32 @@ def test_a_cursor_of_another_contract_is_none(
     assert get(**{"Zähler-Nr.": "7", "cursor": cursor})[0] == 400
 
 
-def test_the_key_is_asked_for_by_its_name(function: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_get_names_key_parameter_after_column(
+    function: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _look_up(monkeypatch, "Tag")
 
     assert "'Zähler-Nr.' is missing" in refused(ask("/get"), 400)
-    assert "no parameter 'user' here" in refused(
-        ask("/get", **{"Zähler-Nr.": "1", "user": "n"}), 400
-    )
+    answer = ask("/get", **{"Zähler-Nr.": "1", "user": "n"})
+    assert "Unknown parameter 'user'" in refused(answer, 400)
 
 
-def test_a_key_that_is_a_number(readings: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_routes_accept_numeric_key(readings: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     _look_up(monkeypatch, "Tag", "Raum")
 
     rows, keys, summary = (f"/tables/readings/{part}" for part in ("rows", "keys", "summary"))
     assert ask(keys).body == {"items": [-1, 7], "next": None}
     assert [*pages(keys, limit="1")] == [[-1], [7]]
-    assert "no parameter 'prefix' here" in refused(ask(keys, prefix="7"), 400)
+    assert "Unknown parameter 'prefix'" in refused(ask(keys, prefix="7"), 400)
     assert len(ask(rows, key="7").body["items"]) == 25
     assert ask(rows, key="8").body["items"] == []
     assert "whole number from -2147483648" in refused(ask(rows, key="x"), 400)
-    assert "no parameter 'Raum' here" in refused(ask(rows, key="7", Raum="a"), 400)
+    assert "Unknown parameter 'Raum'" in refused(ask(rows, key="7", Raum="a"), 400)
     assert "must name a 'measure'" in refused(ask(summary, key="7"), 404)
 
 
 @pytest.mark.parametrize("order", ["Rang", "Tag"])
-def test_only_times_have_a_from_and_a_to(
+def test_rows_accept_from_and_to_only_for_times(
     readings: Database, monkeypatch: pytest.MonkeyPatch, order: str
 ) -> None:
     _look_up(monkeypatch, order, "Tag")
@@ -239,7 +244,7 @@ def test_only_times_have_a_from_and_a_to(
     if order == "Tag":
         assert {row["Tag"] for row in answer.body["items"]} == {"2024-02-01"}
     else:
-        assert "no parameter 'from', 'to' here" in refused(answer, 400)
+        assert "Unknown parameter 'from', 'to'" in refused(answer, 400)
 
 
 @pytest.mark.parametrize(
@@ -249,29 +254,29 @@ def test_only_times_have_a_from_and_a_to(
         ("/get", {"user": ""}, "The parameter 'user' is empty."),
         ("/get", {"user": "a\0"}, "The parameter 'user' is not UTF-8 text without NUL."),
         ("/get", {"user": "ned", "limit": "0"}, "'limit' must be a whole number from 1 to 1000."),
-        ("/get", {"user": "ned", "cursor": "?"}, "'cursor' is none that an earlier answer to"),
-        ("/get", {"user": "ned", "froom": "1"}, "no parameter 'froom' here, only 'cursor', 'limi"),
+        ("/get", {"user": "ned", "cursor": "?"}, "'cursor' is not a 'next' value"),
+        ("/get", {"user": "ned", "froom": "1"}, "Unknown parameter 'froom'. Allowed: 'cursor', "),
         (ROWS, {}, "The parameter 'key' is missing."),
         (ROWS, {"key": "ned", "order": "up"}, "'order' must be asc or desc."),
         (ROWS, {"key": "ned", "from": "yesterday"}, "'from' must be a date (2019-09-27, "),
         (ROWS, {"key": "ned", "project": ""}, "The parameter 'project' is empty."),
-        (ROWS, {"key": "ned", "user": "ned"}, "There is no parameter 'user' here, only 'cursor', "),
+        (ROWS, {"key": "ned", "user": "ned"}, "Unknown parameter 'user'. Allowed: 'cursor', "),
         (SUMMARY, {"key": "ned", "by": "year"}, "'by' must be day or week or month or project."),
         ("/tables", {"limit": "0"}, "'limit' must be a whole number from 1 to 1000."),
-        ("/tables", {"cursor": "x"}, "'cursor' is none that an earlier answer to"),
-        (TABLE, {"key": "ned"}, "There is no parameter 'key' here, only none."),
+        ("/tables", {"cursor": "x"}, "'cursor' is not a 'next' value"),
+        (TABLE, {"key": "ned"}, "Unknown parameter 'key'. Allowed: none."),
         ("/ingestions", {"status": "done"}, "'status' must be waiting or running or success or"),
         ("/ingestions", {"since": "2019"}, "'since' must be a date"),
         ("/ingestions/A_b", {}, "'id' must match ^[a-z0-9-]{1,64}$."),
     ],
 )
-def test_what_is_wrong_is_said(
+def test_problem_describes_invalid_parameter(
     function: None, path: str, parameters: dict[str, str], detail: str
 ) -> None:
     assert detail in refused(ask(path, **parameters), 400)
 
 
-def test_every_parameter_that_is_wrong_is_named(function: None) -> None:
+def test_problem_lists_all_invalid_parameters(function: None) -> None:
     problem = ask(SUMMARY, limit="x", by="y").body
 
     assert [(each["in"], each["name"]) for each in problem["errors"]] == [
@@ -281,29 +286,28 @@ def test_every_parameter_that_is_wrong_is_named(function: None) -> None:
     ]
 
 
-def test_a_parameter_twice_is_wrong(function: None) -> None:
+def test_repeated_parameter_is_refused(function: None) -> None:
     event = request(user="ned")
     event["multiValueQueryStringParameters"] = {"user": ["ned", "robert"]}
 
     assert "'user' occurs more than once" in refused(send(event), 400)
 
 
-def test_unknown_routes_and_methods(function: None) -> None:
-    # None is decoded or made shorter: a caller may be allowed some paths, and not the same ones
-    # written in another way.
+def test_unknown_routes_and_methods_are_refused(function: None) -> None:
+    # Paths are neither decoded nor normalized, because IAM policies match them as sent.
     for path in ("/", "/other", "/tables//dailycheckins", "/users/ned/checkins", f"{TABLE}/x"):
-        assert refused(ask(path), 404) == "There is no such route: /docs lists them."
+        assert refused(ask(path), 404) == "Unknown route. See /docs for all routes."
     for path in ("/tables/x/../dailycheckins/keys", "/tables/dailycheckin%73/keys", "/tables/ü"):
-        assert "There is no table" in refused(ask(path), 404)
+        assert "No table" in refused(ask(path), 404)
     for path, method in itertools.product(
         ("/tables", KEYS, "/get", "/tables/x", "/x"), ("POST", "HEAD", "OPTIONS", "DELETE")
     ):
         answer = send(request(path, method))
-        assert refused(answer, 405) == f"Only GET is answered, not {method}."
+        assert refused(answer, 405) == f"Method {method} is not allowed. Use GET."
         assert answer.headers["Allow"] == "GET"
 
 
-def test_browsers_of_other_origins_are_let_in_only_if_asked_for(
+def test_cors_headers_only_for_configured_origins(
     function: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     origin = {"origin": "https://a.example"}
@@ -326,7 +330,7 @@ def test_browsers_of_other_origins_are_let_in_only_if_asked_for(
         assert "If-None-Match" in preflight.headers["Access-Control-Allow-Headers"]
 
 
-def test_nothing_personal_is_logged(reader: Database, caplog: pytest.LogCaptureFixture) -> None:
+def test_log_contains_no_values(reader: Database, caplog: pytest.LogCaptureFixture) -> None:
     add(reader, ("mr-private", "hidden", "1", "2019-09-27 UTC"))
 
     with caplog.at_level("INFO"):
@@ -348,7 +352,7 @@ def _connections(database: Database) -> list[int]:
     ]
 
 
-def test_one_connection_is_kept(reader: Database) -> None:
+def test_session_keeps_one_connection(reader: Database) -> None:
     get(user="ned")
     first = _connections(reader)
     get(user="ned")
@@ -357,7 +361,7 @@ def test_one_connection_is_kept(reader: Database) -> None:
     assert len(first) == 1
 
 
-def test_a_dead_connection_is_replaced(reader: Database) -> None:
+def test_session_replaces_dead_connection(reader: Database) -> None:
     get(user="ned")
     [pid] = _connections(reader)
     reader.run("SELECT pg_terminate_backend(:pid)", pid=pid)
@@ -367,10 +371,9 @@ def test_a_dead_connection_is_replaced(reader: Database) -> None:
     assert len(_connections(reader)) == 1
 
 
-def test_a_connection_that_nobody_uses_is_given_up_and_never_answers_again(
+def test_session_replaces_connection_closed_while_idle(
     reader: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A sandbox that sleeps can close nothing; and Aurora sleeps only without connections."""
     monkeypatch.setitem(sessions.PARAMETERS, "idle_session_timeout", "100ms")
     add(reader, ("ned", "before", "1", "2019-09-27 UTC"))
     get(user="ned")
@@ -383,7 +386,7 @@ def test_a_connection_that_nobody_uses_is_given_up_and_never_answers_again(
     assert not set(_connections(reader)) & set(first)
 
 
-def test_a_connection_is_given_up_before_aurora_would_sleep(reader: Database) -> None:
+def test_session_sets_idle_and_statement_timeouts(reader: Database) -> None:
     get(user="ned")
 
     assert api.session.run("SHOW idle_session_timeout") == [["1min"]]
@@ -396,10 +399,10 @@ def _projects(user: str) -> list[str | None]:
     return [row["project"] for row in answer["response"]]
 
 
-def test_a_connection_that_the_network_has_forgotten_is_replaced_at_once(
+def test_session_replaces_connection_dropped_by_network(
     reader: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # It takes minutes to forget.
+    # A real network drops idle connections only after minutes.
     monkeypatch.setattr(sessions, "FRESH", 0)
     add(reader, ("ned", "neds", "1", "2019-09-27 UTC"), ("jon", "jons", "1", "2019-09-27 UTC"))
     with forgetful((reader.server.host, reader.server.port)) as network:
@@ -414,7 +417,7 @@ def test_a_connection_that_the_network_has_forgotten_is_replaced_at_once(
         api.session.close()
 
 
-def test_a_connection_that_breaks_midway(reader: Database) -> None:
+def test_session_survives_connection_that_fails_during_statement(reader: Database) -> None:
     add(reader, ("ned", "neds", "1", "2019-09-27 UTC"), ("jon", "jons", "1", "2019-09-27 UTC"))
     assert _projects("jon") == ["jons"]
     [pid] = _connections(reader)
@@ -423,15 +426,17 @@ def test_a_connection_that_breaks_midway(reader: Database) -> None:
         connection.run("LOCK daily_checkins")
         sql = "SELECT pg_terminate_backend(:pid)"
         threading.Timer(0.3, lambda: reader.run(sql, pid=pid)).start()
-        _is_asked_to_come_again(within=3)
+        _assert_unavailable(within=3)
         connection.run("ROLLBACK")
 
     assert _projects("ned") == ["neds"]
     assert pid not in _connections(reader)
 
 
-def test_half_an_answer_is_nobodys(reader: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """pg8000 stops where it cannot read a value, and the rest of the answer is still to come."""
+def test_session_discards_rest_of_unreadable_answer(
+    reader: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pg8000 stops at a value that it cannot parse and leaves the rest of the answer unread."""
     add(reader, *(("ned", "neds", "1", "2019-09-27 UTC") for _ in range(3)))
     assert _projects("ned") == ["neds"] * 3
     with pytest.raises(ValueError, match="24:00:00"):
@@ -441,24 +446,24 @@ def test_half_an_answer_is_nobodys(reader: Database, monkeypatch: pytest.MonkeyP
     assert _projects("ned") == ["neds"] * 3
 
 
-def _is_asked_to_come_again(within: float) -> None:
+def _assert_unavailable(within: float) -> None:
     start = time.monotonic()
     answer = ask("/get", user="ned")
 
     assert time.monotonic() - start < within
-    assert "ask again in 15 seconds" in refused(answer, 503)
+    assert "Retry in 15 seconds" in refused(answer, 503)
     assert answer.headers["Retry-After"] == "15"
 
 
 @pytest.mark.parametrize("asleep", [says_nothing, says_it_starts_up])
-def test_a_database_that_wakes_up(
+def test_resuming_database_answers_503_until_it_is_ready(
     reader: Database, asleep: Asleep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sessions, "ANSWER_WITHIN", 0.5)
     add(reader, ("ned", "neds", "1", "2019-09-27 UTC"))
     with waking((reader.server.host, reader.server.port), 2, asleep) as port:
         monkeypatch.setenv("DATABASE_PORT", str(port))
-        _is_asked_to_come_again(within=1.5)
+        _assert_unavailable(within=1.5)
 
         eventually(lambda: get(user="ned")[0] == 200)
 
@@ -466,36 +471,36 @@ def test_a_database_that_wakes_up(
         api.session.close()
 
 
-def test_a_database_that_is_away_and_back(
+def test_unavailable_database_answers_503(
     reader: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as away:
         away.setenv("DATABASE_PORT", "1")
-        _is_asked_to_come_again(within=3)
+        _assert_unavailable(within=3)
         read.cache_clear()
 
     assert get(user="ned")[0] == 200
 
 
-def test_a_statement_that_takes_too_long(reader: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_statement_timeout_answers_503(reader: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sessions.PARAMETERS, "statement_timeout", "200ms")
     with reader.connected() as connection:
         connection.run("BEGIN")
         connection.run("LOCK daily_checkins")
-        _is_asked_to_come_again(within=3)
+        _assert_unavailable(within=3)
         connection.run("ROLLBACK")
 
     assert get(user="ned")[0] == 200
 
 
-def test_a_wrong_password_is_a_defect_and_not_patience(
+def test_wrong_password_answers_500(
     reader: Database, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reader.run(f"ALTER ROLE {reader.reader.name} PASSWORD 'another'")
 
     answer = ask("/get", user="ned")
 
-    assert refused(answer, 500) == "Something is broken here. Tell the operators the requestId."
+    assert refused(answer, 500) == "Internal error. Report the requestId to the operators."
     assert reader.reader.name not in answer.text
     [record] = [each for each in caplog.records if each.message == "a defect"]
     assert record.exc_info is not None

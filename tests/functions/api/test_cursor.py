@@ -1,4 +1,4 @@
-"""Cursors: opaque, of one query, and of nothing that could harm a statement."""
+"""Cursors: opaque, bound to one query, and validated."""
 
 import base64
 import json
@@ -9,11 +9,11 @@ from aws_lambda_powertools.event_handler.exceptions import BadRequestError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.api.cursor import Cursors, is_number, is_of, is_text, is_total
+from functions.api.cursor import Cursors, is_number, is_text, is_total, is_value_of
 from shared.columns import is_day
 from tests.fixtures.contracts import DAYS, column
 
-TIME = is_of(column("t", "timestamp", "timestamptz", **DAYS))
+TIME = is_value_of(column("t", "timestamp", "timestamptz", **DAYS))
 QUERY = Cursors(("get", "ned", {"since": "2019-09-27"}), (TIME, is_number, is_number, is_total))
 POSITION = ["2019-09-27T00:00:00.123456Z", 2**31 - 1, 2, 2**63 - 1]
 
@@ -23,7 +23,7 @@ def _encoded(value: Any) -> str:
 
 
 @given(st.datetimes(), *[st.integers(0, 2**31 - 1)] * 2, st.integers(0, 2**63 - 1))
-def test_a_cursor_comes_back_as_it_was(time: Any, source: int, line: int, total: int) -> None:
+def test_cursor_round_trip(time: Any, source: int, line: int, total: int) -> None:
     position = [time.isoformat(timespec="microseconds") + "Z", source, line, total]
 
     encoded = QUERY.encode(position)
@@ -32,16 +32,16 @@ def test_a_cursor_comes_back_as_it_was(time: Any, source: int, line: int, total:
     assert encoded.replace("-", "").replace("_", "").isalnum()
 
 
-def test_a_cursor_is_what_it_always_was() -> None:
-    """A caller may keep one over an update of the function."""
+def test_cursor_format_is_stable() -> None:
+    """A caller may use a cursor after an update of the function."""
     assert QUERY.encode(POSITION) == (
         # pragma: allowlist nextline secret
         "WyIwODFiMDI0MmQzNjIwMzYwIiwiMjAxOS0wOS0yN1QwMDowMDowMC4xMjM0NTZaIiwyMTQ3NDgzNjQ3LDIsOTIyMzM3MjAzNjg1NDc3NTgwN10"
     )
 
 
-def test_a_cursor_of_a_version_that_told_rows_apart_by_id_is_refused() -> None:
-    with pytest.raises(BadRequestError, match="leave it out to begin with the first page"):
+def test_decode_refuses_cursor_of_earlier_version() -> None:
+    with pytest.raises(BadRequestError, match="Omit it to start with the first page"):
         QUERY.decode(
             # pragma: allowlist nextline secret
             "WyJhOWU0MDQzNWI3MTZlMjZkIiwiMjAxOS0wOS0yN1QwMDowMDowMC4xMjM0NTZaIiw5MjIzMzcyMDM2ODU0Nzc1ODA3XQ"
@@ -49,7 +49,7 @@ def test_a_cursor_of_a_version_that_told_rows_apart_by_id_is_refused() -> None:
 
 
 @given(st.text() | st.from_regex("[A-Za-z0-9_-]{22,}", fullmatch=True))
-def test_whatever_the_cursor_it_is_a_bad_request_at_most(cursor: str) -> None:
+def test_decode_refuses_any_text(cursor: str) -> None:
     with pytest.raises(BadRequestError):
         QUERY.decode(cursor)
 
@@ -65,33 +65,33 @@ def test_whatever_the_cursor_it_is_a_bad_request_at_most(cursor: str) -> None:
         base64.urlsafe_b64encode(("[" * 100_000).encode()).decode(),
     ],
 )
-def test_no_cursor(cursor: str) -> None:
+def test_decode_refuses_malformed_cursor(cursor: str) -> None:
     with pytest.raises(BadRequestError):
         QUERY.decode(cursor)
 
 
-# Whoever makes up a cursor with the right digest meets these checks.
+# These checks protect against forged cursors with a valid digest.
 @pytest.mark.parametrize(
-    ("check", "right", "wrong"),
+    ("check", "valid", "invalid"),
     [
         (
-            is_of(column("c", "string", "text")),
+            is_value_of(column("c", "string", "text")),
             ["", "a", "кириллица '\"", "2019"],
             [1, None, "a\0", "\ud800"],
         ),
         (
-            is_of(column("c", "integer", "smallint")),
+            is_value_of(column("c", "integer", "smallint")),
             [0, -(2**15), 2**15 - 1],
             [2**15, -(2**15) - 1, "1", 1.0, True],
         ),
-        (is_of(column("c", "integer", "bigint")), [-(2**63), 2**63 - 1], [2**63, None]),
+        (is_value_of(column("c", "integer", "bigint")), [-(2**63), 2**63 - 1], [2**63, None]),
         (
-            is_of(column("c", "number", "numeric(5,2)")),
+            is_value_of(column("c", "number", "numeric(5,2)")),
             ["0.00", "-999.99", "7"],
             [7, "", "1e3", "NaN", ".5", "5.", "+1", "٥", "1" * 39, "1\n", "Infinity"],
         ),
         (
-            is_of(column("c", "date", "date", **DAYS)),
+            is_value_of(column("c", "date", "date", **DAYS)),
             ["0001-01-01", "2024-02-29", "9999-12-31"],
             ["2023-02-29", "0000-01-01", "20240101", "2024-01-01T00:00:00.000000Z", 1],
         ),
@@ -110,13 +110,11 @@ def test_no_cursor(cursor: str) -> None:
         (is_text, ["a", "2024"], ["", 1, None, "a" * 1025, "\ud800"]),
     ],
 )
-def test_a_cursor_holds_what_an_answer_shows(
-    check: Any, right: list[Any], wrong: list[Any]
-) -> None:
+def test_decode_validates_positions(check: Any, valid: list[Any], invalid: list[Any]) -> None:
     cursors = Cursors((), (check,))
 
-    for value in right:
+    for value in valid:
         assert cursors.decode(cursors.encode([value])) == [value]
-    for value in wrong:
+    for value in invalid:
         with pytest.raises(BadRequestError):
             cursors.decode(cursors.encode([value]))

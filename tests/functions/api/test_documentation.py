@@ -1,4 +1,4 @@
-"""The open routes, and the documents: of what all tables have in common, and of one table."""
+"""Health check, the public OpenAPI document, and the documents of single tables."""
 
 import base64
 import hashlib
@@ -16,7 +16,7 @@ from shared.contract import Contract, Lookup
 from shared.odcs import load_all
 from tests.fixtures.aws import lambda_context
 from tests.fixtures.contracts import READINGS
-from tests.fixtures.lookup import TABLE, Answer, request, told
+from tests.fixtures.lookup import TABLE, Answer, parsed, request
 
 OPEN = {"/docs", "/health", "/openapi.json"}
 PATHS = OPEN | {
@@ -33,22 +33,22 @@ PATHS = OPEN | {
 }
 
 
-def nobody(*_: object, **__: object) -> NoReturn:
-    pytest.fail("neither the database nor the log was to be asked")
+def unavailable(*_: object, **__: object) -> NoReturn:
+    pytest.fail("the request used the database or the log")
 
 
 def application(*contracts: Contract) -> Application:
-    found = {contract.table: contract for contract in contracts} or load_all()
-    return Application(lambda: found, nobody, nobody)
+    by_table = {contract.table: contract for contract in contracts} or load_all()
+    return Application(lambda: by_table, unavailable, unavailable)
 
 
 def ask(path: str, app: Application | None = None) -> Answer:
-    return told((app or application()).resolve(request(path), lambda_context()))
+    return parsed((app or application()).resolve(request(path), lambda_context()))
 
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    """The one that is open to everybody."""
+    """The public OpenAPI document."""
     made: dict[str, Any] = ask("/openapi.json").body
     return made
 
@@ -58,13 +58,13 @@ def of_table(contract: Contract) -> dict[str, Any]:
     return made
 
 
-def test_the_document_names_every_route(document: dict[str, Any]) -> None:
+def test_document_lists_every_route(document: dict[str, Any]) -> None:
     assert document["paths"].keys() == PATHS
     assert document["servers"] == [{"url": "."}]
 
 
-def test_the_open_documents_name_no_table_and_no_column(document: dict[str, Any]) -> None:
-    # Among them those of our own words, which say nothing of a contract.
+def test_public_document_names_no_table_and_no_column(document: dict[str, Any]) -> None:
+    # Names that are also words of the document itself.
     ours = {"timestamp"}
     words = set(re.findall(r"\w+", json.dumps(document, ensure_ascii=False).lower()))
     words |= set(re.findall(r"\w+", ask("/docs").text.lower()))
@@ -77,9 +77,7 @@ def test_the_open_documents_name_no_table_and_no_column(document: dict[str, Any]
 
 
 @pytest.mark.parametrize("path", sorted(PATHS))
-def test_every_route_says_who_may_ask_and_how_it_may_end(
-    document: dict[str, Any], path: str
-) -> None:
+def test_document_lists_security_and_statuses_of_route(document: dict[str, Any], path: str) -> None:
     check(document, path, is_open=path in OPEN)
 
 
@@ -116,8 +114,8 @@ READINGS_LOOKUPS = {
 
 
 @pytest.mark.parametrize("lookup", READINGS_LOOKUPS)
-def test_the_document_of_a_table(document: dict[str, Any], lookup: str) -> None:
-    """It has the routes of the open one, with what the contract says of each."""
+def test_table_document_matches_public_document(document: dict[str, Any], lookup: str) -> None:
+    """Parameters and responses depend on the contract; all else is equal."""
     contract = READINGS.model_copy(update={"lookup": READINGS_LOOKUPS[lookup]})
     made = of_table(contract)
 
@@ -137,7 +135,7 @@ def test_the_document_of_a_table(document: dict[str, Any], lookup: str) -> None:
     assert made["servers"] == [{"url": "../.."}]
 
 
-def test_the_parameters_of_a_table_are_those_of_its_contract() -> None:
+def test_table_document_has_parameters_of_contract() -> None:
     made = of_table(READINGS.model_copy(update={"lookup": READINGS_LOOKUPS["all"]}))
 
     paths = {path.rpartition("/")[2]: each["get"] for path, each in made["paths"].items()}
@@ -161,14 +159,14 @@ def test_the_parameters_of_a_table_are_those_of_its_contract() -> None:
     assert names == {"key", "order", "limit", "cursor"}
 
 
-def test_a_document_is_the_same_whenever_it_is_made() -> None:
+def test_documents_are_deterministic() -> None:
     paths = ("/openapi.json", f"{TABLE}/openapi.json", "/docs", f"{TABLE}/docs")
     one, other = application(), application()
 
     assert [ask(path, one) for path in paths] == [ask(path, other) for path in paths[::-1]][::-1]
 
 
-def test_health_asks_nobody() -> None:
+def test_health_needs_no_database() -> None:
     assert ask("/health").body == {"status": "ok"}
 
 
@@ -185,7 +183,7 @@ class _Page(HTMLParser):
 
 
 @pytest.mark.parametrize("path", ["/docs", f"{TABLE}/docs"])
-def test_the_page_for_people_asks_for_nothing_else(path: str) -> None:
+def test_page_loads_no_other_resource(path: str) -> None:
     answer = ask(path)
 
     assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html")
@@ -204,7 +202,7 @@ def test_the_page_for_people_asks_for_nothing_else(path: str) -> None:
 
 
 @pytest.mark.parametrize("base", ["", TABLE])
-def test_the_page_names_every_route_and_parameter(base: str) -> None:
+def test_page_lists_every_route_and_parameter(base: str) -> None:
     text = ask(f"{base}/docs").text
 
     for path, operations in ask(f"{base}/openapi.json").body["paths"].items():
@@ -213,7 +211,7 @@ def test_the_page_names_every_route_and_parameter(base: str) -> None:
             assert f"<code>{parameter['name']}</code>" in text
 
 
-def test_a_contract_writes_no_html() -> None:
+def test_page_escapes_contract() -> None:
     text = ask(f"{TABLE}/openapi.json").text
     made = json.loads(re.sub("user|ned|project|One row per check-in", "<script>", text))
 

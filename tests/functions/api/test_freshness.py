@@ -1,4 +1,4 @@
-"""What a poller is told: nothing, from the log alone, until something has changed."""
+"""ETags and 304 responses, which need only the ingestion log."""
 
 import boto3
 import botocore.exceptions
@@ -17,8 +17,8 @@ ROUTES = ["/get", KEYS, ROWS, SUMMARY]
 
 
 @pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(freshness, "_KNOWN_FOR", -1)
+def _uncached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(freshness, "_CACHE_SECONDS", -1)
 
 
 def loaded(log: IngestionLog, version: str = "1") -> Ingestion:
@@ -33,7 +33,7 @@ def parameters(path: str) -> dict[str, str]:
     return {"/get": {"user": "ned"}, KEYS: {}}.get(path, {"key": "ned"})
 
 
-def test_what_is_unchanged_is_told_without_the_database(
+def test_unchanged_rows_answer_304_without_database(
     reader: Database, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(reader, ("ned", "p", "1", "2019-09-27 UTC"))
@@ -53,7 +53,7 @@ def test_what_is_unchanged_is_told_without_the_database(
             assert again.headers["Cache-Control"] == "private, no-cache"
 
 
-def test_every_change_that_may_be_one_of_rows_is_told(reader: Database, log: IngestionLog) -> None:
+def test_etag_changes_whenever_rows_may_have_changed(reader: Database, log: IngestionLog) -> None:
     add(reader, ("ned", "p", "1", "2019-09-27 UTC"))
 
     def tag() -> str:
@@ -64,7 +64,7 @@ def test_every_change_that_may_be_one_of_rows_is_told(reader: Database, log: Ing
     tags.append(tag())
     other = loaded(log, "2")
     tags.append(tag())
-    # Replayed, the newest is no success any more; and it may load before it fails.
+    # A replayed ingestion is no longer a success, and it may load rows before it fails.
     again = Run(f"{run_of(other).execution_arn}-r2")
     assert log.reopen(item_of(log, other), again)
     tags.append(tag())
@@ -76,7 +76,7 @@ def test_every_change_that_may_be_one_of_rows_is_told(reader: Database, log: Ing
     assert tag() == tags[-1]
 
 
-def test_an_etag_is_that_of_one_question(reader: Database, log: IngestionLog) -> None:
+def test_etag_depends_on_parameters(reader: Database, log: IngestionLog) -> None:
     add(reader, ("ned", "p", "1", "2019-09-27 UTC"), ("jon", "p", "1", "2019-09-27 UTC"))
     tag = ask(ROWS, key="ned").headers["ETag"]
 
@@ -85,17 +85,17 @@ def test_an_etag_is_that_of_one_question(reader: Database, log: IngestionLog) ->
     assert ask(ROWS, {"if-none-match": tag}, key="ned", limit="x").status == 400
 
 
-def test_a_burst_asks_the_log_once(
+def test_burst_of_requests_queries_log_once(
     reader: Database, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(freshness, "_KNOWN_FOR", 60)
+    monkeypatch.setattr(freshness, "_CACHE_SECONDS", 60)
     tag = ask(KEYS).headers["ETag"]
     loaded(log)
 
     assert ask(KEYS, {"if-none-match": tag}).status == 304
 
 
-def test_without_the_log_there_is_no_etag_but_an_answer(
+def test_unavailable_log_omits_etag(
     reader: Database, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(reader, ("ned", "p", "1", "2019-09-27 UTC"))
@@ -112,7 +112,7 @@ def test_without_the_log_there_is_no_etag_but_an_answer(
     assert ask("/ingestions").status == 503
 
 
-def test_a_log_that_lets_nobody_in_is_a_defect(reader: Database) -> None:
+def test_missing_log_table_answers_500(reader: Database) -> None:
     boto3.client("dynamodb").delete_table(TableName="tm-log")
 
     assert ask(KEYS).status == 500

@@ -1,4 +1,4 @@
-"""What the API tells of the log: how each ingestion went, and nothing of what is in its file."""
+"""Routes to the ingestion log."""
 
 import datetime as dt
 import json
@@ -34,7 +34,7 @@ def opened(log: IngestionLog, one: Ingestion, end: Status) -> None:
 
 @pytest.fixture
 def many(function: None, log: IngestionLog) -> list[str]:
-    """16 ingestions, the last one first; some in the very same moment."""
+    """IDs of 17 ingestions, most recently changed first; up to three changed at the same time."""
     for n in range(16):
         opened(log, ingestion(n, "projectbudgets" if n % 5 == 0 else "dailycheckins"), ENDS[n % 4])
     log.reject(Source("bucket", "no key of ours", "v", 1), "the key is not of the form")
@@ -54,7 +54,7 @@ def _newest(numbered: tuple[int, Any]) -> tuple[int, int]:
     return -(n // 3), n
 
 
-def test_the_last_changed_first_by_pages_of_any_size(many: list[str]) -> None:
+def test_ingestions_are_sorted_by_last_change_in_pages_of_any_size(many: list[str]) -> None:
     assert len(many) == 17
     for limit in ("2", "7", "17", "100"):
         assert [each["id"] for page in pages("/ingestions", limit=limit) for each in page] == many
@@ -63,7 +63,7 @@ def test_the_last_changed_first_by_pages_of_any_size(many: list[str]) -> None:
     assert "'cursor'" in refused(ask("/ingestions", cursor=cursor, status="fail"), 400)
 
 
-def test_some_of_them(many: list[str]) -> None:
+def test_ingestions_can_be_filtered(many: list[str]) -> None:
     everything = {each["id"]: each for each in found("/ingestions")["items"]}
     for parameters, wanted in (
         ({"status": "success"}, lambda each: each["status"] == "success"),
@@ -86,7 +86,7 @@ def test_some_of_them(many: list[str]) -> None:
         assert shown == [id_ for id_ in many if wanted(everything[id_])]
 
 
-def test_one_step_by_step(function: None, log: IngestionLog) -> None:
+def test_ingestion_has_history(function: None, log: IngestionLog) -> None:
     one = ingestion(2)
     opened(log, one, Status.SUCCESS)
 
@@ -117,14 +117,14 @@ def test_one_step_by_step(function: None, log: IngestionLog) -> None:
     assert refused(ask("/ingestions/20240303-0000000000"), 404)
 
 
-def test_what_watch_remembers_is_no_ingestion(function: None, log: IngestionLog) -> None:
+def test_watch_state_is_not_an_ingestion(function: None, log: IngestionLog) -> None:
     log.remember_sweep({"finished": True})
 
     assert refused(ask("/ingestions/watch"), 404)
     assert found("/ingestions")["items"] == []
 
 
-def test_a_file_that_never_came(function: None, log: IngestionLog) -> None:
+def test_missing_file_is_an_ingestion(function: None, log: IngestionLog) -> None:
     missing = log.miss("dailycheckins", dt.date(2024, 3, 3), "no file has come", None)
 
     [listed] = found("/ingestions", status="missing")["items"]
@@ -141,9 +141,7 @@ def test_a_file_that_never_came(function: None, log: IngestionLog) -> None:
     assert (step["status"], step["counts"]) == ("missing", {})
 
 
-def test_a_file_without_a_header_does_not_show_its_first_row(
-    function: None, log: IngestionLog
-) -> None:
+def test_ingestion_omits_reason_that_quotes_file(function: None, log: IngestionLog) -> None:
     contract = load_all()["dailycheckins"]
     reason = _header_problem(["mr-private", "2019-09-27", "1", "hidden"], contract)
     assert reason is not None

@@ -1,4 +1,4 @@
-"""The routes to the rows of the check-ins, on the real PostgreSQL."""
+"""Routes to rows, keys and sums of the check-ins, with PostgreSQL."""
 
 import datetime as dt
 import json
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from functions.api import handler as api
 from functions.api import view as views
-from functions.api.view import View, bytes_fitting, fitting
+from functions.api.view import View, max_bytes, max_rows
 from shared.odcs import load_all
 from tests.fixtures.contracts import column
 from tests.fixtures.database import Database
@@ -30,7 +30,7 @@ def _hours(answer: Any) -> list[str]:
     return [row["hours"] for row in answer["items"]]
 
 
-def test_the_rows_of_a_time(reader: Database) -> None:
+def test_rows_can_be_filtered_and_sorted(reader: Database) -> None:
     add(reader, *NED, ("robert", "bizdev", "9", "2019-09-30 UTC"))
 
     def hours(**asked: str) -> list[str]:
@@ -38,7 +38,7 @@ def test_the_rows_of_a_time(reader: Database) -> None:
 
     assert hours() == ["7.50", "0.25", "1.00", "2.00", "-3.00"]
     assert hours(order="desc") == ["-3.00", "2.00", "1.00", "0.25", "7.50"]
-    # Half-open: what lies on `from` is in it, what lies on `to` is not.
+    # The interval includes `from` and excludes `to`.
     assert hours(**{"from": "2019-09-30", "to": "2019-10-01"}) == ["1.00"]
     assert hours(**{"from": "2019-09-29T23:59:59.999999Z"}) == ["0.25", "1.00", "2.00", "-3.00"]
     assert hours(**{"from": "2019-10-01T02:00:00+02:00"}) == ["2.00", "-3.00"]
@@ -65,7 +65,7 @@ SUMS: dict[str, list[tuple[Any, ...]]] = {
     ],
     "week": [("2019-W39", 2, "7.75"), ("2019-W40", 2, "3.00"), ("2020-W53", 1, "-3.00")],
     "month": [("2019-09", 3, "8.75"), ("2019-10", 1, "2.00"), ("2020-12", 1, "-3.00")],
-    # By their bytes, and what has none last.
+    # Sorted by bytes; rows without a group come last.
     "project": [
         ("Zoo", 1, "1.00"),
         ("bizdev", 2, "7.75"),
@@ -75,7 +75,7 @@ SUMS: dict[str, list[tuple[Any, ...]]] = {
 }
 
 
-def test_sums(reader: Database) -> None:
+def test_summary_counts_and_sums_rows(reader: Database) -> None:
     add(reader, *NED, ("robert", "bizdev", "9", "2019-09-30 UTC"))
 
     for by, sums in SUMS.items():
@@ -91,7 +91,7 @@ def test_sums(reader: Database) -> None:
         assert [(each["rows"], each["hours"]) for each in of_a_day] == [(1, "1.00")]
 
 
-def test_a_key_that_nobody_knows(reader: Database) -> None:
+def test_unknown_key_has_no_rows(reader: Database) -> None:
     add(reader, *NED)
 
     for path in (ROWS, SUMMARY):
@@ -101,7 +101,7 @@ def test_a_key_that_nobody_knows(reader: Database) -> None:
 USERS = ["", "B", "a", "a'; --", "a\\", "ab", "aä", "b", "z", "ß", "ä", "äz", "田", "🦆", "🦆🦆"]
 
 
-def test_users(reader: Database) -> None:
+def test_keys_are_distinct_and_sorted_by_bytes(reader: Database) -> None:
     add(reader, *((user, None, "1", f"2019-09-{n} UTC") for user in USERS for n in (1, 2, 3)))
     by_bytes = sorted(USERS, key=str.encode)
 
@@ -114,7 +114,7 @@ def test_users(reader: Database) -> None:
             assert by_pages == wanted
 
 
-def test_any_name_is_a_key(reader: Database) -> None:
+def test_rows_accept_any_text_as_key(reader: Database) -> None:
     names = ["a b", "a/b", "100% & +", "ä🦆", '"\\#?', "%41", ".", "a\nb"]
     add(reader, ("A", None, "99", "2019-09-27 UTC"))
     add(reader, *((name, None, str(n), "2019-09-27 UTC") for n, name in enumerate(names)))
@@ -123,7 +123,7 @@ def test_any_name_is_a_key(reader: Database) -> None:
         assert _hours(found(ROWS, key=name)) == [f"{n}.00"]
 
 
-def test_by_pages_of_100_it_is_the_whole(reader: Database) -> None:
+def test_pages_together_return_all_rows(reader: Database) -> None:
     reader.run(
         "INSERT INTO daily_checkins (username, project, hours, timestamp, source_id, source_line) "
         "SELECT 'ned', 'p' || n % 7, n % 24, timestamptz '2019-01-01' + n / 5 * interval '1 hour',"
@@ -148,7 +148,7 @@ def test_by_pages_of_100_it_is_the_whole(reader: Database) -> None:
     assert of_p3 == [row for row in whole if row["project"] == "p3"]
 
 
-def test_a_cursor_of_another_query_is_refused(reader: Database) -> None:
+def test_cursor_of_another_query_is_refused(reader: Database) -> None:
     add(reader, *NED, ("robert", None, "1", "2019-09-27 UTC"), ("robert", None, "1", "2019-09-28"))
     asked = {"key": "ned"}
     cursor = found(ROWS, **asked, limit="1")["next"]
@@ -164,7 +164,7 @@ def test_a_cursor_of_another_query_is_refused(reader: Database) -> None:
         (ROWS, asked | {"from": "2000-01-01"}),
         (ROWS, asked | {"to": "2030-01-01"}),
     ):
-        assert "'cursor' is none that" in refused(ask(path, cursor=cursor, **other), 400)
+        assert "'cursor' is not a 'next'" in refused(ask(path, cursor=cursor, **other), 400)
 
 
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -172,10 +172,10 @@ def test_a_cursor_of_another_query_is_refused(reader: Database) -> None:
     hours=st.lists(st.integers(0, 60), max_size=12),
     bounds=st.tuples(st.integers(-5, 65), st.integers(-5, 65)),
     limit=st.integers(1, 5),
-    last_first=st.booleans(),
+    descending=st.booleans(),
 )
-def test_whatever_is_asked_it_is_what_a_list_would_say(
-    reader: Database, hours: list[int], bounds: tuple[int, int], limit: int, last_first: bool
+def test_pages_match_filtered_and_sorted_list(
+    reader: Database, hours: list[int], bounds: tuple[int, int], limit: int, descending: bool
 ) -> None:
     begin = dt.datetime(2019, 9, 27, tzinfo=dt.UTC)
     times = [begin + dt.timedelta(hours=each) for each in hours]
@@ -186,18 +186,18 @@ def test_whatever_is_asked_it_is_what_a_list_would_say(
     parameters = {
         "from": since.isoformat().replace("+00:00", "Z"),
         "to": until.isoformat().replace("+00:00", "Z"),
-        "order": "desc" if last_first else "asc",
+        "order": "desc" if descending else "asc",
         "limit": str(limit),
     }
     wanted = sorted((time, n) for n, time in enumerate(times) if since <= time < until)
 
     shown = [row for page in pages(ROWS, key="ned", **parameters) for row in page]
 
-    told = [f"{n}.00" for _, n in (reversed(wanted) if last_first else wanted)]
-    assert [row["hours"] for row in shown] == told
+    expected = [f"{n}.00" for _, n in (reversed(wanted) if descending else wanted)]
+    assert [row["hours"] for row in shown] == expected
 
 
-# The widest for Lambda, the widest of a byte, and two that are escaped twice.
+# The characters with the longest encodings in nested JSON.
 WORST = '\U0010ffff\x01"\\'
 SIX_MB = 6 * 1024 * 1024
 
@@ -205,11 +205,11 @@ SIX_MB = 6 * 1024 * 1024
 def _size(path: str, **parameters: str) -> int:
     answer = ask(path, **parameters)
     assert answer.status == 200
-    # Some versions of Lambda's runtime escape what is not ASCII, some do not.
+    # Some versions of Lambda's runtime escape non-ASCII characters, others do not.
     return len(json.dumps({"statusCode": 200, "body": answer.text}).encode())
 
 
-def test_no_answer_is_larger_than_lambda_takes(reader: Database) -> None:
+def test_response_stays_below_lambda_limit(reader: Database) -> None:
     for character in WORST:
         reader.run(
             "INSERT INTO daily_checkins "
@@ -225,12 +225,14 @@ def test_no_answer_is_larger_than_lambda_takes(reader: Database) -> None:
         assert len(found(ROWS, **asked)["items"]) == 1000
 
 
-def test_texts_of_any_length_are_weighed(reader: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_of_unlimited_texts_stay_below_limit(
+    reader: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     character = "\U0010ffff"
-    # As a contract may have them; and the answer takes little besides the frame of 1,000 rows.
+    # A small limit, of which the names and punctuation of 1,000 rows take the larger part.
     reader.run("ALTER TABLE daily_checkins ALTER project TYPE text, ALTER username TYPE text")
-    monkeypatch.setattr(views, "LARGEST_ANSWER", 100_000 + 1000 * 200)
-    monkeypatch.setattr("functions.api.pagination.fitting", lambda columns: 0)
+    monkeypatch.setattr(views, "MAX_RESPONSE_BYTES", 100_000 + 1000 * 200)
+    monkeypatch.setattr("functions.api.pagination.max_rows", lambda columns: 0)
     add(
         reader,
         *(("ned", character * (n * 97), str(n), "2019-09-27 UTC") for n in range(40)),
@@ -242,7 +244,7 @@ def test_texts_of_any_length_are_weighed(reader: Database, monkeypatch: pytest.M
     by_pages = list(pages(ROWS, key="ned", limit="1000"))
 
     assert [row["hours"] for page in by_pages for row in page] == [f"{n}.00" for n in range(42)]
-    # One row alone may be larger: it cannot be cut.
+    # A single row may exceed the limit because it cannot be split.
     *others, alone, last = by_pages
     assert len(others) > 1
     assert (len(alone), len(last)) == (1, 1)
@@ -252,23 +254,23 @@ def test_texts_of_any_length_are_weighed(reader: Database, monkeypatch: pytest.M
     assert len([user for page in users for user in page]) == 11
 
 
-def test_how_many_rows_fit() -> None:
+def test_fitting_depends_on_maximum_lengths() -> None:
     view = View.of(load_all()["dailycheckins"])
     assert view is not None
 
-    assert fitting((*view.fields, view.order)) == 1000
+    assert max_rows((*view.fields, view.order)) == 1000
     wide = column(
         "w", "string", "varchar(9000)", rules=({"name": "m", "kind": "length", "maximum": 9000},)
     )
-    assert fitting([wide]) == 50
+    assert max_rows([wide]) == 50
     text = column("t", "string", "text")
-    assert fitting([text]) == 0
-    assert 700_000 < bytes_fitting([text]) < 786_000
+    assert max_rows([text]) == 0
+    assert 700_000 < max_bytes([text]) < 786_000
 
 
 @pytest.fixture
 def crowd(reader: Database) -> Database:
-    """50,000 rows of 500 users, in the order in which they came."""
+    """A table with 50,000 rows of 500 users."""
     reader.run(
         "INSERT INTO daily_checkins (username, project, hours, timestamp, source_id, source_line) "
         "SELECT 'user-' || n % 500, 'p' || n % 9, 1, timestamptz '2019-01-01' + n * interval '1 h',"
@@ -291,7 +293,7 @@ ASKED: list[tuple[str, dict[str, str]]] = [
 ]
 
 
-def test_nothing_reads_the_whole_table(crowd: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lookups_use_index(crowd: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     plans: list[str] = []
     run = api.session.run
 

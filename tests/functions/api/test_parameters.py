@@ -1,4 +1,4 @@
-"""What callers may ask with, and what they are told when it is wrong."""
+"""Parsing and validation of request parameters."""
 
 import datetime as dt
 from typing import Annotated, Any
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from functions.api.parameters import Limit, Moment, reading, schema
+from functions.api.parameters import Limit, Moment, column_schema, column_value
 from shared.contract import Column
 from tests.fixtures.contracts import column
 
@@ -32,7 +32,7 @@ def _read(column_type: Any, text: Any) -> Any:
         ("9999-12-31T23:30:00-01:00", "9999-12-31T23:30:00+00:00"),
     ],
 )
-def test_moments(text: str, moment: str) -> None:
+def test_moment_accepts_dates_and_timestamps(text: str, moment: str) -> None:
     assert _read(Moment, text).isoformat() == moment
 
 
@@ -46,15 +46,15 @@ def test_moments(text: str, moment: str) -> None:
         7,
     ],
 )
-def test_no_moments(text: Any) -> None:
+def test_moment_refuses_other_formats(text: Any) -> None:
     with pytest.raises(ValidationError, match=r"must be a date .* or a timestamp with its zone"):
         _read(Moment, text)
 
 
 @settings(max_examples=50)
 @given(st.datetimes(timezones=st.timezones()).filter(lambda at: 1 < at.year < 9999))
-def test_every_timestamp_is_that_moment(at: dt.datetime) -> None:
-    # RFC 3339 has offsets of whole minutes.
+def test_moment_round_trip(at: dt.datetime) -> None:
+    # RFC 3339 allows only offsets of whole minutes.
     at = at.astimezone(dt.timezone(dt.timedelta(minutes=at.utcoffset() // dt.timedelta(minutes=1))))  # type: ignore[operator]
 
     assert _read(Moment, at.isoformat()) == at
@@ -63,45 +63,45 @@ def test_every_timestamp_is_that_moment(at: dt.datetime) -> None:
 @pytest.mark.parametrize(
     "text", ["", "0", "-1", "+1", "1001", "1.5", "1e2", " 5", "1_0", "ten", "٥", "9" * 5000, ["1"]]
 )
-def test_no_limits(text: Any) -> None:
+def test_limit_refuses_other_values(text: Any) -> None:
     with pytest.raises(ValidationError, match=r"must be (one|a) whole number from 1 to 1000"):
         _read(Limit, text)
 
 
-def test_limits() -> None:
+def test_limit_accepts_1_to_1000() -> None:
     assert [_read(Limit, text) for text in ("1", "1000", "0100")] == [1, 1000, 100]
 
 
 def _key(column_: Column, text: Any) -> Any:
-    return _read(Annotated[Any, reading(column_)], text)
+    return _read(Annotated[Any, column_value(column_)], text)
 
 
 @pytest.mark.parametrize("text", ["", "\0", "ned\0", "\ud800", ["a", "b"]])
-def test_no_keys(text: Any) -> None:
+def test_key_refuses_invalid_text(text: Any) -> None:
     with pytest.raises(ValidationError):
         _key(TEXT, text)
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1))
-def test_a_key_may_be_any_text(text: str) -> None:
+def test_key_accepts_any_text(text: str) -> None:
     assert _key(TEXT, text) == text
 
 
 @pytest.mark.parametrize(("text", "number"), [("7", 7), ("-32768", -32768), ("032767", 32767)])
-def test_a_key_may_be_a_number(text: str, number: int) -> None:
+def test_key_accepts_numbers(text: str, number: int) -> None:
     assert _key(NUMBER, text) == number
 
 
 @pytest.mark.parametrize("text", ["x", "1.0", " 1", "32768", "-32769", "٥", "9" * 5000, "1\0", ""])
-def test_no_number(text: str) -> None:
+def test_numeric_key_refuses_other_values(text: str) -> None:
     with pytest.raises(ValidationError, match=r"must be (one|a) whole number from -32768 to 32767"):
         _key(NUMBER, text)
 
 
-def test_only_what_would_be_taken_is_an_example() -> None:
-    """A contract's examples are any YAML, of any length."""
+def test_schema_lists_only_valid_examples() -> None:
+    """Examples in a contract may be any YAML values of any length."""
     examples = ("7", 8, 1.5, "x", dt.date(2024, 1, 1), "9" * 101, None, *range(20, 30))
 
-    shown = schema(column("n", "integer", "smallint", examples=examples))["examples"]
+    shown = column_schema(column("n", "integer", "smallint", examples=examples))["examples"]
 
     assert shown == [7, 8, 20, 21, 22]

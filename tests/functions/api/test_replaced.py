@@ -1,4 +1,4 @@
-"""Walks through pages while Load replaces files: whole, of one moment, or 410."""
+"""Paging while Load replaces files: consistent pages or 410."""
 
 import datetime as dt
 import functools
@@ -28,6 +28,7 @@ from functions.load.rows import StagedRows
 from functions.load.versions import may_replace
 from shared import replacement
 from shared.database import Connection, connect
+from shared.errors import RowsUnaccounted
 from shared.ingestion import Ingestion
 from shared.odcs import load_all
 from shared.settings import DatabaseSettings
@@ -50,13 +51,13 @@ def key(name: str) -> str:
 
 
 def rows(project: str, count: int, user: str = "ned", at: dt.datetime = NOON) -> list[Row]:
-    """Return rows that only their project and their line tell apart."""
+    """Return rows that differ only in their project and line."""
     return [(user, at, Decimal("1.00"), f"{project} {n}") for n in range(count)]
 
 
 @dataclass(frozen=True)
 class Files:
-    """What lands, is staged, and is loaded by Load's own code in its own role."""
+    """Files that Load's code loads or removes, with the loader's role."""
 
     database: Database
     s3: "S3Client"
@@ -109,7 +110,7 @@ WALKS: list[tuple[str, str, dict[str, str]]] = [
 
 @dataclass
 class Walk:
-    """A walk of which the first page has been read."""
+    """Paging through a route, after the first page."""
 
     path: str
     name: str
@@ -133,7 +134,7 @@ class Walk:
 
 @pytest.fixture(params=WALKS, ids=lambda walk: f"{walk[0]} {walk[2]}")
 def begin(request: pytest.FixtureRequest) -> Callable[[], Walk]:
-    """What begins a walk through the pages of one route."""
+    """A function that requests the first page of one route."""
     return functools.partial(Walk, *request.param)
 
 
@@ -149,7 +150,7 @@ def begin(request: pytest.FixtureRequest) -> Callable[[], Walk]:
     ],
     ids=["both", "the same", "only before", "only after", "emptied", "filled"],
 )
-def test_a_walk_ends_if_a_source_of_its_rows_is_replaced(
+def test_paging_ends_with_410_if_source_is_replaced(
     files: Files, begin: Callable[[], Walk], before: list[Row], after: list[Row]
 ) -> None:
     files.dropped("stays", rows("stays", 5))
@@ -159,7 +160,7 @@ def test_a_walk_ends_if_a_source_of_its_rows_is_replaced(
     files.dropped("replaced", after, rows("new", 1, "sansa"))
 
     detail = refused(walk.next(), 410)
-    assert "leave the parameter 'cursor' out to start again with the first page" in detail
+    assert "Omit the parameter 'cursor' to start again with the first page" in detail
     assert "this user" in detail
     again = begin()
     assert (
@@ -168,7 +169,7 @@ def test_a_walk_ends_if_a_source_of_its_rows_is_replaced(
     )
 
 
-def test_a_walk_goes_on_whatever_happens_to_others(files: Files, begin: Callable[[], Walk]) -> None:
+def test_paging_ignores_changes_of_other_keys(files: Files, begin: Callable[[], Walk]) -> None:
     files.dropped("stays", rows("stays", 5))
     files.dropped("robert's", rows("old", 3, "robert"), rows("old", 3, "Ned"))
     files.dropped("removed", rows("old", 3, "robert"))
@@ -176,7 +177,7 @@ def test_a_walk_goes_on_whatever_happens_to_others(files: Files, begin: Callable
     whole = before.first + before.rest()
     walk = begin()
 
-    # First loads of files, with rows of the same user too: here they lie before and behind.
+    # First loads of files with earlier and later rows of the same user.
     files.dropped("first", rows("a new file", 3, at=NOON - dt.timedelta(days=1)))
     files.dropped("robert's", rows("new", 3, "robert"), rows("new", 3, "Ned"))
     files.remove("removed")
@@ -188,19 +189,19 @@ def test_a_walk_goes_on_whatever_happens_to_others(files: Files, begin: Callable
     assert len({str(item) for item in rest}) == len(rest)
 
 
-def test_a_walk_ends_if_rows_are_removed(files: Files, begin: Callable[[], Walk]) -> None:
+def test_paging_ends_with_410_if_rows_are_removed(files: Files, begin: Callable[[], Walk]) -> None:
     files.dropped("stays", rows("stays", 5))
     files.dropped("removed", rows("removed", 5))
     walk = begin()
 
     files.remove("removed")
     refused(walk.next(), 410)
-    # It comes back as another source.
+    # The file gets another source ID.
     files.dropped("removed", rows("removed", 5))
     refused(walk.next(), 410)
 
 
-def test_a_walk_ends_if_no_row_is_left(files: Files, begin: Callable[[], Walk]) -> None:
+def test_paging_ends_with_410_if_no_row_is_left(files: Files, begin: Callable[[], Walk]) -> None:
     files.dropped("removed", rows("removed", 5))
     walk = begin()
 
@@ -209,22 +210,22 @@ def test_a_walk_ends_if_no_row_is_left(files: Files, begin: Callable[[], Walk]) 
     refused(walk.next(), 410)
 
 
-def test_a_load_that_fails_ends_no_walk(files: Files, begin: Callable[[], Walk]) -> None:
+def test_paging_ignores_failed_load(files: Files, begin: Callable[[], Walk]) -> None:
     files.dropped("stays", rows("stays", 5))
     walk = begin()
     event = files.drop("stays", rows("new", 5))
     event["transform"]["rowsRead"] += 1
 
-    with pytest.raises(Exception, match=r"rows of .* stay as they were"):
+    with pytest.raises(RowsUnaccounted):
         files.load(event)
 
     assert len(walk.first + walk.rest()) == 5
 
 
-def test_rows_of_equal_order_come_by_source_and_line(files: Files) -> None:
+def test_rows_of_equal_order_are_sorted_by_source_and_line(files: Files) -> None:
     for name in ("b", "a"):
         files.dropped(name, rows(name, 3))
-    # The later source has the smaller IDs now.
+    # Now the rows of the second source have smaller IDs than those of the first.
     files.dropped("b", rows("b", 3))
 
     by_pages = pages("/get", "response", user="ned", limit="1")
@@ -233,7 +234,7 @@ def test_rows_of_equal_order_come_by_source_and_line(files: Files) -> None:
     assert projects == [f"{name} {n}" for name in "ba" for n in range(3)]
 
 
-def test_a_replacement_in_another_table_is_none(reader: Database, files: Files) -> None:
+def test_paging_ignores_replacement_in_another_table(reader: Database, files: Files) -> None:
     files.dropped("stays", rows("stays", 5))
     walk = Walk(*WALKS[0])
 
@@ -245,9 +246,7 @@ def test_a_replacement_in_another_table_is_none(reader: Database, files: Files) 
     refused(walk.next(), 410)
 
 
-def test_nothing_of_a_row_is_kept_of_those_that_were_removed(
-    reader: Database, files: Files
-) -> None:
+def test_replacements_contain_no_values(reader: Database, files: Files) -> None:
     files.dropped("removed", rows("removed", 3, "mr-private"))
     files.dropped("removed", rows("removed", 2, "mr-private"))
 
@@ -259,7 +258,6 @@ def test_nothing_of_a_row_is_kept_of_those_that_were_removed(
     assert b"private".hex() not in kept
 
 
-# Of the table's rows, but not of the key's alone.
 FORMER_ROWS = """
 INSERT INTO daily_checkins (username, project, hours, timestamp, source_id, source_line)
 SELECT user_, 'p' || n, 1, timestamptz '2019-01-01' + n / 50 * interval '1 hour', source.id, n
@@ -267,7 +265,7 @@ FROM source, generate_series(2, 5001) n, unnest(array['ned', 'robert']) user_
 """
 
 
-def test_a_table_of_the_version_before_is_paged_by_the_new_index(
+def test_upgraded_table_is_paged_by_new_index(
     function: None, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     former(database, FORMER_ROWS)
@@ -290,10 +288,10 @@ def test_a_table_of_the_version_before_is_paged_by_the_new_index(
     assert len(plans) == 50
     for plan in plans:
         assert INDEX in plan
-    # Where few rows are left, PostgreSQL may rather sort them all.
+    # PostgreSQL may sort if only a few rows remain.
     for plan in plans[:-10]:
         assert "Sort" not in plan
-        # As many as the page has, and one that tells that there is another: however far it is.
+        # Each page reads its own rows and one more, at any depth.
         assert max(float(n) for n in re.findall(r"actual .*?rows=([0-9.]+)", plan)) <= 101
     assert FORMER_INDEX not in str(database.run("SELECT indexname FROM pg_indexes"))
 
@@ -303,8 +301,8 @@ VERSIONS = 15
 FIRST = 7
 
 
-def test_whatever_is_replaced_meanwhile_a_walk_is_of_one_moment_or_410(files: Files) -> None:
-    """Three sources are replaced while three clients walk; others are loaded for the first time."""
+def test_concurrent_replacements_give_consistent_pages_or_410(files: Files) -> None:
+    """Three sources are replaced and others loaded while three clients read pages."""
     rng = random.Random(7)
     versions = {
         (name, n): rows(f"{name} {n}", rng.choice([0, 3, 10, 20]))
@@ -326,7 +324,7 @@ def test_whatever_is_replaced_meanwhile_a_walk_is_of_one_moment_or_410(files: Fi
         try:
             for n in range(1, VERSIONS):
                 for name in SOURCES:
-                    # Before it is loaded: a walk may see it before we are told so.
+                    # Before the load, because a client may see the rows before `load` returns.
                     moments.append(state | {name: n})
                     files.load(events[name, n])
                     state[name] = n
@@ -366,7 +364,7 @@ def test_whatever_is_replaced_meanwhile_a_walk_is_of_one_moment_or_410(files: Fi
         replaced = sorted(project for project in seen if not project.startswith("first"))
         assert tuple(replaced) in expected
     assert gone > 0
-    # Each client's last walk meets nobody, and so is whole.
+    # No replacement interrupts the last pass of each client.
     assert len(whole) > 3
 
 
@@ -382,7 +380,7 @@ def walk(paged: Pages, *, limit: int, descending: bool) -> list[str]:
             return seen
 
 
-def test_a_key_that_is_a_number_has_replacements_too(
+def test_paging_detects_replacement_of_numeric_key(
     function: None, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     look_up = {"key": "Zähler-Nr.", "order": "Rang", "fields": ("Rang",)}

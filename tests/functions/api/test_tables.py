@@ -1,4 +1,4 @@
-"""The tables that the API tells of: which there are, what they hold, and that each has routes."""
+"""The list of tables, their descriptions, and the routes of each table."""
 
 import itertools
 import json
@@ -37,7 +37,7 @@ ROUTES = ("", "/rows", "/keys", "/summary", "/openapi.json", "/docs")
 
 @pytest.fixture
 def deployed(function: None, monkeypatch: pytest.MonkeyPatch) -> Contracts:
-    """Two contracts with a look-up, one without, and an invalid one."""
+    """Two contracts with a lookup, one without, and an invalid one."""
     contracts = contract_set({**load_all(), "readings": NUMBERED}, {"broken": SECRET})
     monkeypatch.setattr("shared.contract_store._once", lambda *_: contracts)
     api.app.cache_clear()
@@ -48,7 +48,7 @@ def deployed(function: None, monkeypatch: pytest.MonkeyPatch) -> Contracts:
 def filled(
     deployed: Contracts, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    """A database with rows in both tables that can be looked up."""
+    """A database with rows in both tables with a lookup."""
     migrate_to(*deployed.values())
     monkeypatch.setenv("DATABASE_SECRET_ARN", database.reader.secret_arn)
     database.run(SOURCE)
@@ -62,7 +62,7 @@ def filled(
     api.session.close()
 
 
-def test_every_table_with_a_lookup_has_its_routes(filled: None) -> None:
+def test_every_table_with_lookup_has_routes(filled: None) -> None:
     readings = "/tables/readings"
 
     assert [row["hours"] for row in found(ROWS, key="7")["items"]] == ["1.00", "2.00", "3.00"]
@@ -78,7 +78,7 @@ def test_every_table_with_a_lookup_has_its_routes(filled: None) -> None:
 
 
 @pytest.mark.parametrize("name", ["key", "group", "rows"])
-def test_a_key_may_be_called_as_a_parameter(
+def test_key_column_may_have_name_of_parameter(
     reader: Database, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     made = load_all()["dailycheckins"].model_dump() | {"sla": None}
@@ -89,13 +89,13 @@ def test_a_key_may_be_called_as_a_parameter(
 
     assert found(ROWS, key="ned")["items"] == [{name: "ned"}]
     assert found("/get", **{name: "ned"})["response"] == [{name: "ned"}]
-    assert "There is no parameter 'group' here" in refused(ask(ROWS, key="ned", group="p"), 400)
+    assert "Unknown parameter 'group'" in refused(ask(ROWS, key="ned", group="p"), 400)
 
 
-def test_a_cursor_of_one_table_is_none_of_another(
+def test_cursor_of_another_table_is_refused(
     function: None, reader: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Here both are of one kind: nothing but the table tells them apart."""
+    """Both tables have equal contracts, so the cursors differ only in the table."""
     twin = load_all()["dailycheckins"].model_copy(update={"table": "twin"})
     monkeypatch.setattr("shared.contract_store._once", lambda *_: {**load_all(), "twin": twin})
     api.app.cache_clear()
@@ -105,7 +105,7 @@ def test_a_cursor_of_one_table_is_none_of_another(
         given = found(f"{TABLE}/{part}", limit="1", **asked)["next"]
         assert found(f"{TABLE}/{part}", limit="1", cursor=given, **asked)["items"]
         other = ask(f"/tables/twin/{part}", limit="1", cursor=given, **asked)
-        assert "'cursor' is none that" in refused(other, 400)
+        assert "'cursor' is not a 'next'" in refused(other, 400)
 
 
 def get_table(name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,28 +115,27 @@ def get_table(name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     api.app.cache_clear()
 
 
-def test_get_is_of_the_named_table(filled: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_get_uses_configured_table(filled: None, monkeypatch: pytest.MonkeyPatch) -> None:
     get_table("readings", monkeypatch)
     page = found("/get", limit="1", **{"Zähler-Nr.": "7"})
     assert page["response"] == [{"Tag": "2024-01-02", "Stand": "1.000"}]
 
     get_table("dailycheckins", monkeypatch)
     assert len(found("/get", user="7")["response"]) == 3
-    # And its cursors are those of that table.
     assert refused(ask("/get", user="7", cursor=page["next"]), 400)
 
 
 @pytest.mark.parametrize(
     ("name", "left", "detail"),
     [
-        (None, ["dailycheckins", "readings"], "by the module's variable api_get_table"),
+        (None, ["dailycheckins", "readings"], "set the Terraform variable api_get_table"),
         (None, ["projectbudgets"], "no valid contract has the custom property 'lookup'"),
         ("projectbudgets", ["dailycheckins", "projectbudgets"], "projectbudgets has no 'lookup'"),
-        ("nothing", ["dailycheckins"], "There is no table 'nothing': /tables lists them."),
+        ("nothing", ["dailycheckins"], "No table 'nothing'. See /tables for all tables."),
         ("broken", ["dailycheckins"], "The contract of broken is invalid"),
     ],
 )
-def test_get_says_what_to_do_where_no_table_is_meant(
+def test_get_without_unambiguous_table_explains_what_to_do(
     deployed: Contracts,
     monkeypatch: pytest.MonkeyPatch,
     name: str | None,
@@ -152,26 +151,24 @@ def test_get_says_what_to_do_where_no_table_is_meant(
 
 
 @pytest.mark.parametrize("part", ROUTES)
-def test_a_table_that_is_not_there_or_whose_contract_is_invalid(
-    deployed: Contracts, part: str
-) -> None:
+def test_unknown_or_invalid_table_answers_404(deployed: Contracts, part: str) -> None:
     for asked in ({}, {"key": "a"}, {"what": "ever"}):
         unknown = refused(ask(f"/tables/nothing{part}", **asked), 404)
-        assert unknown == "There is no table 'nothing': /tables lists them."
+        assert unknown == "No table 'nothing'. See /tables for all tables."
         invalid = ask(f"/tables/broken{part}", **asked)
         assert refused(invalid, 404).startswith("The contract of broken is invalid")
-        # What is wrong quotes the contract, which not everybody may read.
+        # The reason quotes the contract, which callers may not be allowed to read.
         assert "salary" not in invalid.text
 
 
 @pytest.mark.parametrize("part", ["rows", "keys", "summary"])
-def test_a_table_without_a_lookup(deployed: Contracts, part: str) -> None:
+def test_table_without_lookup_answers_404(deployed: Contracts, part: str) -> None:
     said = refused(ask(f"/tables/projectbudgets/{part}", key="a"), 404)
 
     assert said.startswith("The contract of projectbudgets has no 'lookup'")
 
 
-def test_tables_are_listed(deployed: Contracts) -> None:
+def test_tables_lists_valid_contracts(deployed: Contracts) -> None:
     listed = found("/tables")
 
     assert listed["next"] is None
@@ -192,7 +189,7 @@ def test_tables_are_listed(deployed: Contracts) -> None:
         assert len(by_pages) == -(-3 // int(limit))
 
 
-def test_a_table_is_described_by_its_contract(deployed: Contracts) -> None:
+def test_table_describes_contract(deployed: Contracts) -> None:
     described = found(TABLE)
 
     columns = {each.pop("name"): each for each in described.pop("columns")}
@@ -214,14 +211,14 @@ def test_a_table_is_described_by_its_contract(deployed: Contracts) -> None:
     assert found("/tables/projectbudgets")["links"].keys() == {"document"}
 
 
-def test_what_a_table_links_is_there(filled: None, deployed: Contracts) -> None:
+def test_links_of_table_exist(filled: None, deployed: Contracts) -> None:
     for table in deployed:
         for part, path in found(f"/tables/{table}")["links"].items():
-            # Rows and sums need a key.
+            # Rows and sums answer 400 without a key.
             assert ask(path).status == (200 if part in {"document", "keys"} else 400)
 
 
-# As long as a contract may be, and of characters that Lambda writes the widest.
+# The longest description that a contract may have, of characters with the longest encoding.
 WIDE = "\U0010ffff" * 1_000
 SIX_MB = 6 * 1024 * 1024
 
@@ -252,7 +249,7 @@ def _deploy(monkeypatch: pytest.MonkeyPatch, *contracts: Contract) -> None:
     api.app.cache_clear()
 
 
-def test_no_answer_about_contracts_is_larger_than_lambda_takes(
+def test_responses_about_contracts_stay_below_lambda_limit(
     function: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = _wide(1_597)
@@ -269,19 +266,15 @@ def test_no_answer_about_contracts_is_larger_than_lambda_takes(
     assert len(names) == 1_000
 
 
-def test_one_table_is_told_even_if_it_is_larger_than_an_answer(
-    function: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tables, "LARGEST_ANSWER", 1)
+def test_tables_returns_at_least_one_table(function: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "MAX_RESPONSE_BYTES", 1)
     _deploy(monkeypatch, NUMBERED, load_all()["dailycheckins"])
 
     assert [len(page) for page in pages("/tables")] == [1, 1]
 
 
-def test_only_what_is_asked_for_is_read_of_the_contracts(
-    function: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A contract takes 12 ms, and a stack may have hundreds."""
+def test_request_reads_only_its_contract(function: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading a contract takes 12 ms, and a stack may have hundreds."""
 
     class Lazy(Mapping[str, Contract]):
         def __init__(self) -> None:
@@ -311,7 +304,7 @@ def test_only_what_is_asked_for_is_read_of_the_contracts(
 @pytest.mark.parametrize(
     ("error", "status"), [(DatabaseUnavailable("away"), 503), (ValueError("a defect"), 500)]
 )
-def test_contracts_that_cannot_be_read_are_told_as_any_error(
+def test_unreadable_contracts_answer_error(
     function: None, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
 ) -> None:
     class Away(dict[str, Contract]):
@@ -325,11 +318,11 @@ def test_contracts_that_cannot_be_read_are_told_as_any_error(
         assert "defect" not in refused(ask(path), status)
 
 
-def test_an_etag_is_of_one_contract_and_one_version_of_the_code(
+def test_etag_depends_on_contract_and_code(
     filled: None, deployed: Contracts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def tag(change: Callable[[Contract], Contract], code: str) -> Any:
-        monkeypatch.setattr("functions.api.application._code", lambda: code)
+        monkeypatch.setattr("functions.api.application._code_hash", lambda: code)
         _deploy(monkeypatch, change(NUMBERED))
         return ask("/tables/readings/keys").headers["ETag"]
 

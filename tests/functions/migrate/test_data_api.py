@@ -1,4 +1,4 @@
-"""migrate by the RDS Data API: npm's emulator of it on the real PostgreSQL, and errors of AWS."""
+"""migrate by the RDS Data API, with npm's emulator and PostgreSQL, and with errors of AWS."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -47,8 +47,8 @@ def _connected(database: str = "tm") -> Connection:
 
 
 @pytest.mark.npm
-def test_makes_all_that_there_is_not_and_again_nothing(data_api: Calls, database: Database) -> None:
-    # Where PostgreSQL looks first, if nobody says otherwise, is the schema of one's own name.
+def test_migrate_is_idempotent_by_data_api(data_api: Calls, database: Database) -> None:
+    # By default, PostgreSQL first searches the schema with the name of the role.
     database.run(f"CREATE SCHEMA AUTHORIZATION {database.administrator.name}")
 
     first = handler(EVENT, lambda_context())
@@ -64,10 +64,10 @@ def test_makes_all_that_there_is_not_and_again_nothing(data_api: Calls, database
 
 
 @pytest.mark.npm
-def test_four_at_once_take_turns(
+def test_concurrent_migrations_run_one_after_another_by_data_api(
     data_api: Calls, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # moto cannot write a key concurrently.
+    # moto does not support concurrent writes of one key.
     monkeypatch.setattr("shared.contract_store.keep", mock.Mock())
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(lambda _: handler(EVENT, lambda_context()), range(4)))
@@ -78,10 +78,10 @@ def test_four_at_once_take_turns(
 
 
 @pytest.mark.npm
-def test_a_created_database_is_closed_to_all_who_are_not_granted_it(
+def test_migrate_revokes_public_privileges_on_created_database(
     data_api: Calls, database: Database
 ) -> None:
-    """The administrator is no superuser, here and on Aurora."""
+    """The administrator is not a superuser, as on Aurora."""
     other = f"{database.name}_other"
     stranger = f"stranger_{database.name}"
     with connected(database.server) as superuser:
@@ -108,9 +108,7 @@ def test_a_created_database_is_closed_to_all_who_are_not_granted_it(
 
 
 @pytest.mark.npm
-def test_a_statement_that_fails_is_named_and_undoes_all(
-    data_api: Calls, database: Database
-) -> None:
+def test_failed_statement_rolls_back(data_api: Calls, database: Database) -> None:
     connection = _connected(database.name)
 
     def work() -> None:
@@ -127,7 +125,7 @@ def test_a_statement_that_fails_is_named_and_undoes_all(
 
 @pytest.mark.npm
 @pytest.mark.parametrize("statement", ["SELECT current_user", "SELECT pg_sleep(0)"])
-def test_a_type_that_cannot_come_back_is_the_statements_fault(
+def test_unsupported_type_fails_statement(
     data_api: Calls, database: Database, statement: str
 ) -> None:
     with pytest.raises(StatementFailed, match="unsupported data type"):
@@ -141,13 +139,13 @@ def test_a_type_that_cannot_come_back_is_the_statements_fault(
         lambda calls: calls.says("DatabaseResumingException", RESUMING),
         lambda calls: calls.says("ThrottlingException", "Rate exceeded", to="CREATE TABLE"),
         lambda calls: calls.says("TransactionNotFoundException", "gone", to="CREATE INDEX"),
-        lambda calls: calls.hangs_up(to="CREATE TABLE"),
-        lambda calls: calls.hangs_up(to="/CommitTransaction"),
-        lambda calls: calls.hangs_up(to="CREATE TABLE", done=True),
-        lambda calls: calls.hangs_up(to="/BeginTransaction", done=True),
+        lambda calls: calls.drop_connection(to="CREATE TABLE"),
+        lambda calls: calls.drop_connection(to="/CommitTransaction"),
+        lambda calls: calls.drop_connection(to="CREATE TABLE", done=True),
+        lambda calls: calls.drop_connection(to="/BeginTransaction", done=True),
     ],
 )
-def test_what_passes_is_tried_again_in_one_more_transaction(
+def test_transient_error_is_retried_in_new_transaction(
     data_api: Calls, database: Database, fault: Callable[[Calls], None]
 ) -> None:
     fault(data_api)
@@ -158,18 +156,16 @@ def test_what_passes_is_tried_again_in_one_more_transaction(
 
 
 @pytest.mark.npm
-def test_a_commit_whose_answer_was_lost_is_found_done(data_api: Calls, database: Database) -> None:
-    data_api.hangs_up(to="/CommitTransaction", done=True)
+def test_commit_with_lost_response_is_not_repeated(data_api: Calls, database: Database) -> None:
+    data_api.drop_connection(to="/CommitTransaction", done=True)
 
     assert handler(EVENT, lambda_context())["created"] == TABLES[1:]
     assert data_api.made.count("/BeginTransaction") == len(TABLES) + 1
 
 
 @pytest.mark.npm
-def test_a_table_that_fails_leaves_the_others_to_be_done(
-    data_api: Calls, database: Database
-) -> None:
-    """The same connection goes on; the tests of PostgreSQL connect anew."""
+def test_failed_table_does_not_stop_others_by_data_api(data_api: Calls, database: Database) -> None:
+    """The Data API keeps one connection; `test_migrate.py` connects for each table."""
     database.run("CREATE TABLE daily_checkins (id int)")
 
     with pytest.raises(
@@ -181,12 +177,12 @@ def test_a_table_that_fails_leaves_the_others_to_be_done(
     assert data_api.made.count("/RollbackTransaction") == 1
 
 
-# What boto3 is given, and what its answers become
+# Without the emulator
 
 
 @pytest.fixture
 def stubbed(aws: None) -> Iterator[tuple[Stubber, Connection]]:
-    """What boto3 has to be given, one by one, and the connection that gives it."""
+    """A stub of boto3's client that expects requests in order, and its connection."""
     client = boto3.client("rds-data")
     with Stubber(client) as stub:
         yield stub, Connection(client, CLUSTER_ARN, "arn:the-secret", "tm")
@@ -198,7 +194,7 @@ WHERE = WHOSE | {"database": "tm"}
 BEGUN = {"transactionId": "a transaction"}
 
 
-def test_values_come_and_go_in_a_transaction(stubbed: tuple[Stubber, Connection]) -> None:
+def test_transaction_passes_and_returns_values(stubbed: tuple[Stubber, Connection]) -> None:
     stub, connection = stubbed
     values: dict[str, Value] = {"a": "é:'\"", "b": 2**40, "c": True, "d": None}
     kinds = ("stringValue", "longValue", "booleanValue", "isNull")
@@ -217,8 +213,8 @@ def test_values_come_and_go_in_a_transaction(stubbed: tuple[Stubber, Connection]
         assert connection.run("SELECT :a, :b, :c, :d", **values) == [[*values.values()]]
 
 
-def test_whatever_goes_wrong_in_the_block_undoes_it(stubbed: tuple[Stubber, Connection]) -> None:
-    """A rollback that fails hides nothing, and the next statement is in no transaction."""
+def test_exception_in_transaction_rolls_back(stubbed: tuple[Stubber, Connection]) -> None:
+    """A failed rollback does not hide the exception, and the next statement has no transaction."""
     stub, connection = stubbed
     stub.add_response("begin_transaction", BEGUN)
     stub.add_response("execute_statement", {})
@@ -240,7 +236,7 @@ MEANINGS: list[tuple[str, str, type[PipelineError], str]] = [
         "StatementTimeoutException",
         "Request timed out",
         DatabaseUnavailable,
-        "It gives a statement 45 s: if that lasts, make by hand",
+        "cancels statements after 45 s. If this persists, create by hand",
     ),
     ("TransactionNotFoundException", "Transaction x", DatabaseUnavailable, "Transaction x"),
     ("BadRequestException", "Transaction x is not found", DatabaseUnavailable, "not found"),
@@ -277,7 +273,7 @@ MEANINGS: list[tuple[str, str, type[PipelineError], str]] = [
         DatabaseRefused,
         r"permission denied for schema public \(code 42501\)",
     ),
-    ("AccessDeniedException", "not authorized", DatabaseRefused, "may use it"),
+    ("AccessDeniedException", "not authorized", DatabaseRefused, "may use the endpoint"),
     ("ForbiddenException", "", DatabaseRefused, "ForbiddenException"),
     ("HttpEndpointNotEnabledException", "", DatabaseRefused, "HTTP endpoint is enabled"),
     ("SecretsErrorException", "no such secret", DatabaseRefused, "no such secret"),
@@ -300,7 +296,7 @@ MEANINGS: list[tuple[str, str, type[PipelineError], str]] = [
 
 
 @pytest.mark.parametrize(("name", "message", "error", "said"), MEANINGS)
-def test_an_error_has_the_meaning_that_it_has_for_a_connection(
+def test_errors_are_translated(
     data_api_calls: Calls, name: str, message: str, error: type[PipelineError], said: str
 ) -> None:
     data_api_calls.says(name, message)
@@ -312,18 +308,18 @@ def test_an_error_has_the_meaning_that_it_has_for_a_connection(
     assert CLUSTER_ARN in str(caught.value)
     assert "private" not in str(caught.value), "no value of a row and no secret"
     assert caught.value.__cause__ is None
-    assert data_api_calls.made == ["SELECT 1"], "it was tried once"
+    assert data_api_calls.made == ["SELECT 1"], "the statement was retried"
 
 
-def test_silence_is_a_database_that_is_away(data_api_calls: Calls) -> None:
-    data_api_calls.hangs_up()
-    for _ in ("it hangs up", "nobody listens"):
+def test_missing_response_means_unavailable_database(data_api_calls: Calls) -> None:
+    data_api_calls.drop_connection()
+    for _ in ("closed connection", "refused connection"):
         with pytest.raises(DatabaseUnavailable, match="did not answer"):
             _connected().run("SELECT 1")
-    assert data_api_calls.made == ["SELECT 1"] * 2, "boto3 itself must not do a statement twice"
+    assert data_api_calls.made == ["SELECT 1"] * 2, "boto3 retried a statement"
 
 
-def test_a_database_that_never_wakes_up_is_unavailable(
+def test_migrate_gives_up_if_database_never_resumes(
     data_api_calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deploy_contracts(DEPLOYED)
@@ -337,7 +333,7 @@ def test_a_database_that_never_wakes_up_is_unavailable(
     assert len(data_api_calls.made) > 1
 
 
-def test_what_does_not_pass_is_not_tried_again(data_api_calls: Calls) -> None:
+def test_permanent_error_is_not_retried(data_api_calls: Calls) -> None:
     deploy_contracts(DEPLOYED)
     data_api_calls.says("AccessDeniedException", "not authorized to use BeginTransaction")
 

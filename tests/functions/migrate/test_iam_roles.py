@@ -1,4 +1,4 @@
-"""migrate: roles that log in by IAM, by their own connection; RDS's role for it is a stand-in."""
+"""migrate: roles that log in by IAM, with a local role `rds_iam`."""
 
 import pg8000.exceptions
 import pytest
@@ -40,7 +40,7 @@ def _members(database: Database) -> int:
     return int(members)
 
 
-def test_a_role_that_had_a_password_loses_it_and_may_have_it_again(
+def test_roles_switch_between_password_and_iam(
     migrated: Database, rds_iam: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert _members(migrated) == 0
@@ -60,7 +60,7 @@ def test_a_role_that_had_a_password_loses_it_and_may_have_it_again(
         assert migrated.run("SELECT current_user::text", role) == [[role.name]]
 
 
-def test_roles_may_do_what_their_functions_do(by_iam: None, database: Database) -> None:
+def test_iam_reader_may_only_read(by_iam: None, database: Database) -> None:
     handler(EVENT, lambda_context())
 
     with database.connected() as session:
@@ -70,12 +70,12 @@ def test_roles_may_do_what_their_functions_do(by_iam: None, database: Database) 
             session.run("DELETE FROM daily_checkins")
 
 
-def test_a_server_that_is_not_of_rds_is_refused_and_left_alone(
+def test_iam_roles_are_refused_outside_rds(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _by_iam(database, monkeypatch)
 
-    with pytest.raises(InvalidSettings, match=r"no role 'rds_iam'\. Give load and api a secret"):
+    with pytest.raises(InvalidSettings, match=r"no role 'rds_iam', .* Configure a secret"):
         handler(EVENT, lambda_context())
 
     assert database.run("SELECT to_regclass('source')") == [[None]]

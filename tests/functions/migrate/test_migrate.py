@@ -1,4 +1,4 @@
-"""migrate: from nothing to roles and tables, again and at once, against the real PostgreSQL."""
+"""migrate: creating and altering roles and tables, with PostgreSQL."""
 
 import dataclasses
 import json
@@ -37,7 +37,7 @@ LOOKUP_INDEX = "daily_checkins_username_timestamp_source_id_source_line_idx"
 
 @pytest.fixture(autouse=True)
 def one_contract(monkeypatch: pytest.MonkeyPatch) -> Contract:
-    """The only contract that the handler finds, whatever else there is."""
+    """The only deployed contract."""
     contract = load_all()["dailycheckins"]
     found = contract_set({"dailycheckins": contract}, {})
     monkeypatch.setattr("shared.contract_store._once", lambda *_: found)
@@ -45,7 +45,7 @@ def one_contract(monkeypatch: pytest.MonkeyPatch) -> Contract:
 
 
 def _migrate(database: Database, *contracts: Contract) -> Migration:
-    """Migrate, and raise what one of the tables has failed with."""
+    """Migrate, and raise the error of a table that failed."""
     done, failed = migrate(
         lambda: connect(read(DatabaseSettings)),
         database.name,
@@ -57,33 +57,33 @@ def _migrate(database: Database, *contracts: Contract) -> Migration:
     return done
 
 
-def _find(monkeypatch: pytest.MonkeyPatch, *contracts: Contract, **invalid: str) -> None:
-    """Let the handler find these contracts."""
+def _deploy(monkeypatch: pytest.MonkeyPatch, *contracts: Contract, **invalid: str) -> None:
+    """Deploy only these contracts."""
     found = contract_set({contract.table: contract for contract in contracts}, invalid)
     monkeypatch.setattr("shared.contract_store._once", lambda *_: found)
 
 
 def _failure() -> str:
-    """Return the message with which the handler fails."""
+    """Run the handler and return its error message."""
     with pytest.raises(TablesNotMigrated) as caught:
         handler(EVENT, lambda_context())
     return str(caught.value)
 
 
 def _tables(database: Database) -> set[str]:
-    """Return which tables of contracts there are."""
+    """Return the existing tables of contracts."""
     found = database.run("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     return {name for [name] in found} - {"source", "schema_version", "replacement"}
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits that a test can afford."""
+    """Short time-outs."""
     monkeypatch.setattr(migrations, "_LOCK_TIMEOUT", "100ms")
     monkeypatch.setattr(migrations, "patiently", partial(patiently, patience=0.5))
 
 
-def test_makes_all_that_there_is_not(database: Database) -> None:
+def test_migrate_creates_all_tables(database: Database) -> None:
     result = handler(EVENT, lambda_context())
 
     assert result == {
@@ -94,16 +94,16 @@ def test_makes_all_that_there_is_not(database: Database) -> None:
     assert json.loads(json.dumps(result)) == result
 
 
-def test_invalid_contracts_stop_their_own_tables_only(
+def test_invalid_contracts_do_not_stop_other_tables(
     database: Database, one_contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     budgets, hours = "budgets.odcs.yaml: it is broken", "hours.odcs.yaml: column x: no such type"
-    _find(monkeypatch, one_contract, READINGS, budgets=budgets, hours=hours)
+    _deploy(monkeypatch, one_contract, READINGS, budgets=budgets, hours=hours)
 
     first = _failure()
 
     assert first.splitlines() == [
-        "2 of 4 tables were not migrated and stay as they were. Fix what is listed here and apply "
+        "2 of 4 tables were not migrated and are unchanged. Fix the problems below and apply "
         "again.",
         f"Migrated: dailycheckins, {READINGS.table}.",
         f"- {budgets}",
@@ -113,41 +113,41 @@ def test_invalid_contracts_stop_their_own_tables_only(
     assert database.run("SELECT * FROM daily_checkins", database.reader) == []
     assert database.run('SELECT * FROM "order"', database.reader) == []
 
-    # Nothing is left to do, and yet it fails until the contracts are corrected.
+    # The next migration changes nothing and still fails, until the contracts are corrected.
     assert _failure() == first
-    _find(monkeypatch, one_contract, READINGS)
+    _deploy(monkeypatch, one_contract, READINGS)
     assert handler(EVENT, lambda_context())["created"] == []
 
 
-def test_without_a_valid_contract_there_are_the_pipeline_s_own_tables(
+def test_migrate_without_valid_contract_creates_own_tables(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _find(monkeypatch, budgets="budgets.odcs.yaml: it is broken")
+    _deploy(monkeypatch, budgets="budgets.odcs.yaml: it is broken")
 
     assert "\nMigrated: none.\n- budgets.odcs.yaml" in _failure()
     assert database.run("SELECT * FROM source", database.loader) == []
 
 
-def test_a_table_that_fails_leaves_the_others_to_be_done(
+def test_failed_table_does_not_stop_others(
     migrated: Database, one_contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the order of contracts it is between the two others."""
+    """The failed table is neither the first nor the last."""
     breaking = _with(one_contract, user={"physical_name": "person"})
     other = READINGS.model_copy(update={"table": "another", "relation": "other"})
-    _find(monkeypatch, READINGS, breaking, other)
+    _deploy(monkeypatch, READINGS, breaking, other)
 
     message = _failure()
 
-    assert message.startswith("1 of 3 tables were not migrated and stay as they were. ")
+    assert message.startswith("1 of 3 tables were not migrated and are unchanged. ")
     assert f"\nMigrated: another, {READINGS.table}.\n- dailycheckins: the table " in message
-    assert "lacks person character varying(100) NOT NULL, which the rows" in message
-    assert "it has username character varying(100) NOT NULL, which the contract has" in message
+    assert "lacks column person character varying(100) NOT NULL, for which existing" in message
+    assert "it has column username character varying(100) NOT NULL, which is not" in message
     assert _tables(migrated) == {"daily_checkins", "order", "other"}
     assert migrated.run("SELECT count(*) FROM schema_version WHERE contract = 'dailycheckins'") == [
         [1]
     ]
 
-    _find(monkeypatch, READINGS, _with(one_contract, *OPTIONAL), other)
+    _deploy(monkeypatch, READINGS, _with(one_contract, *OPTIONAL), other)
     result = handler(EVENT, lambda_context())
     assert result["created"] == []
     assert len(result["altered"]) == len(OPTIONAL)
@@ -162,21 +162,21 @@ def test_all_reasons_are_reported_and_logged(
     reasons = {f"t{n:03}": f"t{n:03}.odcs.yaml: {'x' * 150}" for n in range(300)}
     breaking = _with(one_contract, user={"physical_name": "person"})
 
-    _find(monkeypatch, READINGS, **reasons)
+    _deploy(monkeypatch, READINGS, **reasons)
     assert _failure().splitlines()[2:] == [f"- {reason}" for reason in reasons.values()]
     [line] = (vars(record) for record in caplog.records if record.message == "broken")
     assert all(reason in line["reason"] for reason in reasons.values())
 
-    _find(monkeypatch, breaking, **reasons)
+    _deploy(monkeypatch, breaking, **reasons)
     assert _failure().endswith("\n- and 1 more problems")
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_table_that_a_load_holds_does_not_hold_up_the_others(
+def test_locked_table_does_not_stop_others(
     migrated: Database, one_contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     richer = _with(one_contract, *OPTIONAL)
-    _find(monkeypatch, richer, READINGS)
+    _deploy(monkeypatch, richer, READINGS)
     with migrated.connected() as load:
         load.run("BEGIN")
         load.run("LOCK daily_checkins IN ROW EXCLUSIVE MODE")
@@ -184,14 +184,14 @@ def test_a_table_that_a_load_holds_does_not_hold_up_the_others(
         message = _failure()
 
         assert f"\nMigrated: {READINGS.table}.\n- dailycheckins: PostgreSQL" in message
-        assert "lock timeout (code 55P03). If a run holds the table, apply again" in message
+        assert "lock timeout (code 55P03). If a run locks the table, apply again" in message
         assert _tables(migrated) == {"daily_checkins", "order"}
         load.run("ROLLBACK")
 
     assert len(handler(EVENT, lambda_context())["altered"]) == len(OPTIONAL)
 
 
-def test_a_table_that_was_held_is_tried_again_after_the_others(
+def test_locked_table_is_retried_after_others(
     migrated: Database, one_contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migrations, "_LOCK_TIMEOUT", "100ms")
@@ -206,9 +206,7 @@ def test_a_table_that_was_held_is_tried_again_after_the_others(
     assert len(migration.result().altered) == len(OPTIONAL)
 
 
-def test_a_migration_that_is_killed_between_two_tables_is_completed_by_the_next(
-    database: Database, one_contract: Contract
-) -> None:
+def test_killed_migration_is_completed_by_next(database: Database, one_contract: Contract) -> None:
     killed = mock.patch.object(migrations, "_record", side_effect=[None, KeyboardInterrupt])
     with killed, pytest.raises(KeyboardInterrupt):
         _migrate(database, READINGS, one_contract)
@@ -217,11 +215,11 @@ def test_a_migration_that_is_killed_between_two_tables_is_completed_by_the_next(
     assert _migrate(database, READINGS, one_contract).created == ["daily_checkins"]
 
 
-def test_the_names_that_contracts_may_not_use_are_those_of_postgresql_and_our_own(
+def test_reserved_names_are_those_of_postgresql_and_own_tables(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.contract_store._once", lambda *_: contract_set({}, {}))
-    _find(monkeypatch)
+    _deploy(monkeypatch)
     handler(EVENT, lambda_context())
 
     columns = database.run(
@@ -237,8 +235,8 @@ def test_the_names_that_contracts_may_not_use_are_those_of_postgresql_and_our_ow
     assert hiding == []
 
 
-def test_the_widest_and_the_heaviest_contract_have_a_table(database: Database) -> None:
-    """What PostgreSQL takes at most; `tests/shared/test_limits_of_contracts.py` refuses more."""
+def test_largest_contracts_have_a_table(database: Database) -> None:
+    """`tests/shared/test_limits_of_contracts.py` tests that larger contracts are refused."""
     wide = [column(f"c{n}", "integer", "bigint") for n in range(contract_module.MAX_COLUMNS)]
     heavy = [column(f"c{n}", "integer", "bigint", required=True) for n in range(1_015)]
     contracts = [
@@ -262,7 +260,7 @@ def test_the_widest_and_the_heaviest_contract_have_a_table(database: Database) -
     database.run(f"INSERT INTO heavy OVERRIDING SYSTEM VALUE VALUES (1, {values}, 1, 1)")
 
 
-def test_again_changes_nothing(migrated: Database) -> None:
+def test_migrate_is_idempotent(migrated: Database) -> None:
     before = migrated.run("SELECT contract, version, ddl_hash, applied_at FROM schema_version")
 
     result = handler(EVENT, lambda_context())
@@ -278,10 +276,11 @@ def test_again_changes_nothing(migrated: Database) -> None:
     assert [row[:2] for row in before] == [["dailycheckins", "1.0.0"]]
 
 
-def test_four_at_once_take_turns(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "shared.contract_store.keep", mock.Mock()
-    )  # moto writes no key twice at once
+def test_concurrent_migrations_run_one_after_another(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # moto does not support concurrent writes of one key.
+    monkeypatch.setattr("shared.contract_store.keep", mock.Mock())
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(lambda _: handler(EVENT, lambda_context()), range(4)))
 
@@ -290,7 +289,7 @@ def test_four_at_once_take_turns(database: Database, monkeypatch: pytest.MonkeyP
     assert database.run("SELECT count(*) FROM schema_version") == [[1]]
 
 
-def test_another_version_of_a_contract_is_recorded(migrated: Database) -> None:
+def test_new_contract_version_is_recorded(migrated: Database) -> None:
     contract = load_all()["dailycheckins"]
     newer = contract.model_copy(update={"version": "1.0.1", "indexes": (("project",),)})
 
@@ -304,7 +303,7 @@ def test_another_version_of_a_contract_is_recorded(migrated: Database) -> None:
 
 
 def _with(contract: Contract, *more: Column, **changed: Mapping[str, object]) -> Contract:
-    """Return the contract with other columns, and with some of its own changed."""
+    """Return the contract with `more` columns and with some columns `changed`."""
     columns = [
         column.model_copy(update=changed.get(column.name, {})) for column in contract.columns
     ]
@@ -312,7 +311,7 @@ def _with(contract: Contract, *more: Column, **changed: Mapping[str, object]) ->
 
 
 OPTIONAL = tuple(column for column in READINGS.columns if not column.required)
-"""A column of every type, under names that SQL reserves."""
+"""A column of every type, with reserved words of SQL as names."""
 
 INSERT = (
     "INSERT INTO daily_checkins (username, timestamp, hours, source_id, source_line{names}) "
@@ -324,9 +323,7 @@ SOURCE = (
 )
 
 
-def test_columns_that_a_contract_gains_are_added(
-    migrated: Database, one_contract: Contract
-) -> None:
+def test_new_columns_are_added(migrated: Database, one_contract: Contract) -> None:
     migrated.run(SOURCE)
     migrated.run(INSERT.format(names="", values=""))
     richer = _with(one_contract, *OPTIONAL)
@@ -343,12 +340,12 @@ def test_columns_that_a_contract_gains_are_added(
     assert hashes == [[ddl.digest(one_contract)], [ddl.digest(richer)]]
 
 
-def test_a_new_table_may_have_every_type(migrated: Database) -> None:
+def test_new_table_may_have_every_type(migrated: Database) -> None:
     assert _migrate(migrated, READINGS).created == ["order"]
     assert _migrate(migrated, READINGS) == Migration(["source", "order"])
 
 
-def test_the_roles_may_use_added_columns(migrated: Database, one_contract: Contract) -> None:
+def test_roles_have_privileges_on_added_columns(migrated: Database, one_contract: Contract) -> None:
     migrated.run(SOURCE)
 
     _migrate(migrated, _with(one_contract, *OPTIONAL))
@@ -376,7 +373,7 @@ def test_the_roles_may_use_added_columns(migrated: Database, one_contract: Contr
         ("hours", "numeric(7,2)"),
     ],
 )
-def test_a_column_may_become_wider(
+def test_column_is_widened(
     migrated: Database, one_contract: Contract, column: str, wider: str
 ) -> None:
     migrated.run(SOURCE)
@@ -392,51 +389,54 @@ def test_a_column_may_become_wider(
 
 
 @pytest.mark.parametrize(
-    ("changed", "what"),
+    ("changed", "difference"),
     [
-        ({"project": {"physical_type": "varchar(99)"}}, "project character varying(100) where"),
-        ({"hours": {"physical_type": "numeric(4,2)"}}, "hours numeric(5,2) NOT NULL where"),
-        ({"hours": {"physical_type": "numeric(7,3)"}}, "where the contract has numeric(7,3)"),
+        ({"project": {"physical_type": "varchar(99)"}}, "project character varying(100), but"),
+        ({"hours": {"physical_type": "numeric(4,2)"}}, "hours numeric(5,2) NOT NULL, but"),
+        ({"hours": {"physical_type": "numeric(7,3)"}}, ", but the contract has numeric(7,3)"),
         (
             {"hours": {"logical_type": "integer", "physical_type": "bigint"}},
-            "where the contract has bigint NOT NULL",
+            ", but the contract has bigint NOT NULL",
         ),
         (
             {"project": {"required": True}},
-            "project character varying(100) where the contract has character varying(100) NOT NULL",
+            "project character varying(100), but the contract has character varying(100) NOT NULL",
         ),
         (
             {"project": {"required": True, "physical_type": "text"}},
-            "project character varying(100) where the contract has text NOT NULL",
+            "project character varying(100), but the contract has text NOT NULL",
         ),
-        ({"user": {"required": False}}, "has username character varying(100) NOT NULL where"),
-        ({"user": {"physical_name": "person"}}, "lacks person character varying(100) NOT NULL"),
+        ({"user": {"required": False}}, "column username character varying(100) NOT NULL, but"),
+        ({"user": {"physical_name": "person"}}, "lacks column person character varying(100) NOT"),
         (
             {"project": {"physical_name": "task"}},
-            "has project character varying(100), which the contract has not",
+            "has column project character varying(100), which is not in the contract",
         ),
     ],
 )
-def test_a_breaking_change_is_refused(
-    migrated: Database, one_contract: Contract, changed: dict[str, dict[str, object]], what: str
+def test_breaking_change_is_refused(
+    migrated: Database,
+    one_contract: Contract,
+    changed: dict[str, dict[str, object]],
+    difference: str,
 ) -> None:
     before = _everything(migrated)
 
-    # A column that alone might be added is not, either.
+    # Optional columns are not added either.
     with pytest.raises(SchemaMismatch) as caught:
         _migrate(migrated, _with(one_contract, *OPTIONAL, **changed))
 
     message = str(caught.value)
-    assert "the table daily_checkins is not what the contract dailycheckins 1.0.0" in message
-    assert what in message
-    assert "Nothing of it was changed: take that back in the contract" in message
+    assert "table daily_checkins does not match the contract dailycheckins 1.0.0: it" in message
+    assert difference in message
+    assert "The table was not changed. Revert the contract" in message
     assert _everything(migrated) == before
 
 
-def test_a_required_column_cannot_be_added(migrated: Database, one_contract: Contract) -> None:
+def test_required_column_cannot_be_added(migrated: Database, one_contract: Contract) -> None:
     mood = column("mood", "string", "text", required=True)
 
-    with pytest.raises(SchemaMismatch, match=r"lacks mood text NOT NULL, .* do not require it"):
+    with pytest.raises(SchemaMismatch, match=r"lacks column mood text NOT NULL, .* optional"):
         _migrate(migrated, _with(one_contract, mood))
 
 
@@ -450,7 +450,7 @@ def _everything(database: Database) -> list[list[object]]:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_whoever_is_at_work_on_the_table_is_waited_for_briefly(
+def test_migration_waits_briefly_for_running_load(
     migrated: Database, one_contract: Contract
 ) -> None:
     richer = _with(one_contract, *OPTIONAL)
@@ -458,7 +458,7 @@ def test_whoever_is_at_work_on_the_table_is_waited_for_briefly(
         load.run("BEGIN")
         load.run("LOCK daily_checkins IN ROW EXCLUSIVE MODE")
 
-        assert _migrate(migrated, one_contract).altered == [], "nothing to do, nothing to wait for"
+        assert _migrate(migrated, one_contract).altered == [], "an unchanged table needs no lock"
         with pytest.raises(DatabaseUnavailable, match="lock timeout"):
             _migrate(migrated, richer)
         load.run("ROLLBACK")
@@ -467,7 +467,7 @@ def test_whoever_is_at_work_on_the_table_is_waited_for_briefly(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_former_index_goes_when_no_look_up_uses_it_any_more(
+def test_former_index_is_dropped_after_running_lookups(
     migrated: Database, one_contract: Contract
 ) -> None:
     migrated.run(f"CREATE INDEX {FORMER_INDEX} ON daily_checkins (username, timestamp, id)")
@@ -486,7 +486,7 @@ def test_a_former_index_goes_when_no_look_up_uses_it_any_more(
     }
 
 
-def test_an_index_that_a_contract_asks_for_is_no_former_one(
+def test_index_of_contract_is_not_dropped_as_former(
     migrated: Database, one_contract: Contract
 ) -> None:
     contract = _with(one_contract, column("lookup", "string", "text"))
@@ -498,9 +498,7 @@ def test_an_index_that_a_contract_asks_for_is_no_former_one(
     assert FORMER_INDEX in _indexes(migrated)
 
 
-def test_columns_whose_names_run_together_have_an_index_each(
-    migrated: Database, one_contract: Contract
-) -> None:
+def test_ambiguous_index_names_are_distinct(migrated: Database, one_contract: Contract) -> None:
     contract = _with(
         one_contract, *(column(name, "string", "text") for name in ["a", "b_c", "a_b", "c"])
     )
@@ -514,7 +512,7 @@ def test_columns_whose_names_run_together_have_an_index_each(
     assert {"(a, b_c)", "(a_b, c)"} <= keys
 
 
-def test_an_index_that_was_made_by_hand_is_found_made(
+def test_index_created_by_hand_is_accepted_if_valid(
     migrated: Database, one_contract: Contract
 ) -> None:
     migrated.run(f"DROP INDEX {LOOKUP_INDEX}")
@@ -526,11 +524,11 @@ def test_an_index_that_was_made_by_hand_is_found_made(
 
         _migrate(migrated, one_contract)
 
-    # As it is while it is being made, and after that failed.
+    # The index is invalid while it is created concurrently, and after that failed.
     migrated.run(
         f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{LOOKUP_INDEX}'::regclass"
     )
-    with pytest.raises(SchemaMismatch, match=f"the index {LOOKUP_INDEX} of .* is not valid"):
+    with pytest.raises(SchemaMismatch, match=f"the index {LOOKUP_INDEX} of .* is invalid"):
         _migrate(migrated, one_contract)
 
 
@@ -539,7 +537,7 @@ def _indexes(database: Database) -> set[str]:
     return {name for [name] in found}
 
 
-def test_a_table_of_other_columns_is_left_alone(migrated: Database) -> None:
+def test_mismatch_lists_all_differences(migrated: Database) -> None:
     migrated.run("ALTER TABLE daily_checkins ALTER hours TYPE integer")
     migrated.run("ALTER TABLE daily_checkins DROP source_line")
     migrated.run("ALTER TABLE daily_checkins ADD mood text")
@@ -547,13 +545,13 @@ def test_a_table_of_other_columns_is_left_alone(migrated: Database) -> None:
 
     message = _failure()
 
-    assert "it has hours integer NOT NULL where the contract has numeric(5,2) NOT NULL" in message
-    assert "it lacks source_line integer NOT NULL, which the pipeline needs of its own" in message
-    assert "it has mood text, which the contract has not" in message
-    assert "it has username character varying(100) where the contract has" in message
+    assert "it has column hours integer NOT NULL, but the contract has numeric(5,2) NOT" in message
+    assert "it lacks column source_line integer NOT NULL, which every table of the" in message
+    assert "it has column mood text, which is not in the contract" in message
+    assert "it has column username character varying(100), but the contract has" in message
 
 
-def test_a_mismatch_leaves_the_roles_and_the_pipeline_s_own_tables(database: Database) -> None:
+def test_mismatch_does_not_stop_roles_and_own_tables(database: Database) -> None:
     database.run("CREATE TABLE daily_checkins (id int)")
 
     assert "1 of 1 tables were not migrated" in _failure()
@@ -563,7 +561,7 @@ def test_a_mismatch_leaves_the_roles_and_the_pipeline_s_own_tables(database: Dat
     _is_denied(database, database.reader, "SELECT * FROM daily_checkins")
 
 
-def test_roles_that_cannot_be_made_undo_what_was_begun(
+def test_failure_of_preparation_rolls_back(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ddl, "REPLACEMENT", "CREATE TABLE replacement (id nothing)")
@@ -589,7 +587,7 @@ def _renamed(relation: str, contract: Contract) -> Contract:
     )
 
 
-def test_long_and_reserved_names_work(migrated: Database) -> None:
+def test_long_and_reserved_names_are_supported(migrated: Database) -> None:
     contract = _renamed("order", load_all()["dailycheckins"])
 
     _migrate(migrated, contract)
@@ -600,7 +598,7 @@ def test_long_and_reserved_names_work(migrated: Database) -> None:
     assert ddl.digest(contract) != ddl.digest(load_all()["dailycheckins"])
 
 
-def test_the_loader_may_do_no_more_than_load_and_remove(migrated: Database) -> None:
+def test_loader_may_only_load_and_remove(migrated: Database) -> None:
     for statement in (
         "SELECT hours FROM daily_checkins",
         "SELECT * FROM schema_version",
@@ -618,7 +616,7 @@ def test_the_loader_may_do_no_more_than_load_and_remove(migrated: Database) -> N
         _is_denied(migrated, migrated.loader, statement)
 
 
-def test_the_reader_may_do_no_more_than_read(migrated: Database) -> None:
+def test_reader_may_only_read(migrated: Database) -> None:
     assert migrated.run("SELECT * FROM daily_checkins", migrated.reader) == []
     for statement in (
         "INSERT INTO daily_checkins (username, timestamp, hours, source_id, source_line)"
@@ -641,7 +639,7 @@ def _is_denied(database: Database, role: Role, statement: str) -> None:
     assert caught.value.args[0]["C"] == "42501", statement
 
 
-def test_what_a_role_got_besides_is_taken_away(migrated: Database) -> None:
+def test_extra_privileges_are_revoked(migrated: Database) -> None:
     migrated.run(f"GRANT ALL ON daily_checkins, source TO {migrated.reader.name}")
     migrated.run(f"GRANT UPDATE (hours) ON daily_checkins TO {migrated.loader.name}")
 
@@ -651,7 +649,7 @@ def test_what_a_role_got_besides_is_taken_away(migrated: Database) -> None:
     _is_denied(migrated, migrated.loader, "UPDATE daily_checkins SET hours = 1")
 
 
-def test_another_password_in_the_secret_becomes_the_roles(migrated: Database) -> None:
+def test_changed_password_in_secret_is_applied(migrated: Database) -> None:
     reader = dataclasses.replace(migrated.reader, password="another one")
     boto3.client("secretsmanager").put_secret_value(
         SecretId=reader.secret_arn,
@@ -665,27 +663,29 @@ def test_another_password_in_the_secret_becomes_the_roles(migrated: Database) ->
         migrated.run("SELECT 1", migrated.reader)
 
 
-def test_no_password_reaches_the_servers_log() -> None:
+def test_statements_contain_no_password() -> None:
     password = "a secret word"  # pragma: allowlist secret
     role = roles.Role("someone", password)
 
     assert password not in repr(role)
-    assert password not in roles.let_in(role)
-    assert roles.verifier(password) != roles.verifier(password), "each time salted anew"
+    assert password not in roles.set_password(role)
+    assert roles.verifier(password) != roles.verifier(password), "the salt is constant"
 
 
 @pytest.mark.parametrize("other", ["administrator", "loader"])
-def test_one_role_for_two_functions_is_refused(
+def test_shared_role_is_refused(
     database: Database, monkeypatch: pytest.MonkeyPatch, other: str
 ) -> None:
     monkeypatch.setenv("READER_SECRET_ARN", getattr(database, other).secret_arn)
 
-    with pytest.raises(InvalidSettings, match="three roles"):
+    with pytest.raises(InvalidSettings, match="three different roles"):
         handler(EVENT, lambda_context())
 
 
-def test_a_given_database_stays_open_and_migrate_says_to_whom(migrated: Database) -> None:
-    """Other applications may share it."""
+def test_existing_database_keeps_public_privileges_and_migrate_lists_them(
+    migrated: Database,
+) -> None:
+    """Other applications may use the database."""
     migrated.run("CREATE TEMPORARY TABLE mine (n int)", migrated.reader)
 
     found = handler({"operation": "privileges"}, lambda_context())["public"]

@@ -1,4 +1,4 @@
-"""migrate's environment: which variables go together."""
+"""Valid combinations of the environment variables of migrate."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def _settings(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> M
 
 @pytest.mark.parametrize("roles", [BY_IAM, BY_SECRET])
 @pytest.mark.parametrize("way", [CLUSTER | SECRET, HOST | SECRET, HOST | USER | BUNDLE])
-def test_each_way_in_goes_with_each_kind_of_role(
+def test_settings_accept_each_connection_with_each_kind_of_roles(
     monkeypatch: pytest.MonkeyPatch, way: dict[str, str], roles: dict[str, str]
 ) -> None:
     settings = _settings(monkeypatch, NAME | way | roles)
@@ -53,7 +53,7 @@ def test_each_way_in_goes_with_each_kind_of_role(
         USER,
     ],
 )
-def test_half_a_way_in_or_two_are_refused(
+def test_settings_refuse_incomplete_or_two_connections(
     monkeypatch: pytest.MonkeyPatch, way: dict[str, str]
 ) -> None:
     with pytest.raises(InvalidSettings) as caught:
@@ -74,7 +74,7 @@ def test_half_a_way_in_or_two_are_refused(
         BY_IAM | BY_SECRET,
     ],
 )
-def test_half_the_roles_or_two_kinds_are_refused(
+def test_settings_refuse_incomplete_or_mixed_roles(
     monkeypatch: pytest.MonkeyPatch, roles: dict[str, str]
 ) -> None:
     with pytest.raises(InvalidSettings) as caught:
@@ -85,7 +85,7 @@ def test_half_the_roles_or_two_kinds_are_refused(
 
 
 @pytest.mark.parametrize("way", [{"DATABASE_HOST": "db"}, HOST, HOST | USER | SECRET])
-def test_a_connection_needs_what_every_connection_needs(
+def test_database_settings_refuse_incomplete_connection(
     monkeypatch: pytest.MonkeyPatch, way: dict[str, str]
 ) -> None:
     _settings(monkeypatch, NAME | way | BY_SECRET)

