@@ -11,7 +11,6 @@ answers in the same process, which affects only the 99th percentile.
 import argparse
 import contextlib
 import hashlib
-import itertools
 import json
 import os
 import random
@@ -211,27 +210,25 @@ def _deploy_contracts(bucket: str) -> str:
 def _log_table() -> str:
     import boto3
 
-    names = {"HASH": "status", "RANGE": "updatedAt"}
-    keys = {"HASH": "ingestedID", "RANGE": "ingestedTable"}
-
-    def schema(of: dict[str, str]) -> list[dict[str, str]]:
-        return [{"AttributeName": name, "KeyType": kind} for kind, name in of.items()]
-
+    names = ("ingestedID", "ingestedTable", "status", "updatedAt")
     table = boto3.resource("dynamodb").create_table(
         TableName="log",
-        KeySchema=schema(keys),
-        AttributeDefinitions=[
-            {"AttributeName": name, "AttributeType": "S"}
-            for name in itertools.chain(keys.values(), names.values())
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in names],
+        KeySchema=[
+            {"AttributeName": "ingestedID", "KeyType": "HASH"},
+            {"AttributeName": "ingestedTable", "KeyType": "RANGE"},
         ],
         GlobalSecondaryIndexes=[
             {
                 "IndexName": "status",
-                "KeySchema": schema(names),
+                "KeySchema": [
+                    {"AttributeName": "status", "KeyType": "HASH"},
+                    {"AttributeName": "updatedAt", "KeyType": "RANGE"},
+                ],
                 "Projection": {"ProjectionType": "ALL"},
             }
         ],
-        BillingMode="PAY_PER_REQUEST",
     )
     table.put_item(
         Item={
