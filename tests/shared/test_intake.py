@@ -152,8 +152,8 @@ def test_an_event_that_comes_after_the_end_starts_nothing(intake: Intake) -> Non
 @pytest.mark.parametrize(
     ("key", "reason"),
     [
-        ("report.csv", "is not of the form table="),
-        ("table=nosuch/year=2024/month=3/day=3/f.csv", "no contract for table 'nosuch', only for"),
+        ("report.csv", "does not have the form table="),
+        ("table=nosuch/year=2024/month=3/day=3/f.csv", "no contract for table 'nosuch'; the contracts are for"),
     ],
 )
 def test_a_key_that_fits_no_contract_is_logged_and_told(
@@ -188,7 +188,7 @@ def test_a_second_spelling_of_a_key_is_rejected_until_the_first_is_removed(intak
 
     assert intake.is_known(second)
     (item,) = intake.log.with_status(Status.REJECTED)
-    assert f"the same file of the same day as '{KEY}', which landed first" in item["haltReason"]
+    assert f"the same file and day as '{KEY}', which landed first" in item["haltReason"]
     assert not intake.log.forget_spelling(padded)
     assert intake.log.forget_spelling(landed)
     assert intake.admit(again) == Admission.STARTED

@@ -54,5 +54,5 @@ def test_a_version_that_is_gone_is_an_error_that_says_what_to_do(
 
 @pytest.mark.usefixtures("log")
 def test_an_event_of_another_form() -> None:
-    with pytest.raises(InvalidEvent, match="lacks or garbles"):
+    with pytest.raises(InvalidEvent, match="missing or invalid field"):
         handler({"hello": "world"}, lambda_context())
