@@ -137,6 +137,7 @@ class Run:
 
     @property
     def execution_name(self) -> str:
+        """The name of the execution, the last part of its ARN."""
         return self.execution_arn.rpartition(":")[2]
 
     def input_of(self, ingestion: Ingestion) -> dict[str, Any]:

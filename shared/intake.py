@@ -55,6 +55,7 @@ class Intake:
 
     @property
     def log(self) -> IngestionLog:
+        """The log of ingestions."""
         return self.gate.log
 
     def identity(self, source: Source) -> tuple[str, str]:
@@ -162,8 +163,8 @@ class Intake:
             return ingestion
         return (
             f"the key {quoted(str(key), _KEY)} names the same file and day as "
-            f"{quoted(landed, _KEY)}, which landed first, so its rows would be loaded twice; upload "
-            f"the file with that key, or `tm remove` that key and upload the file again"
+            f"{quoted(landed, _KEY)}, which landed first, so its rows would be loaded twice; "
+            "upload the file with that key, or `tm remove` that key and upload the file again"
         )
 
     def _reject(self, source: Source, reason: str) -> None:
