@@ -57,7 +57,7 @@ def _of_table(table: str | None) -> dict[str, Any]:
 
 
 def _of_status(status: Status, changed: ConditionBase | None = None) -> dict[str, Any]:
-    condition = Key("status").eq(str(status))
+    condition: ConditionBase = Key("status").eq(str(status))
     if changed is not None:
         condition &= changed
     return {"IndexName": "status", "KeyConditionExpression": condition}

@@ -50,7 +50,7 @@ from shared.telemetry import logger
 from tests.fixtures.aws import REGION, STAGING
 from tests.fixtures.database import Database, eventually
 from tests.fixtures.proxy import forwarding
-from tests.fixtures.tls import NAME, bearing, given
+from tests.fixtures.tls import NAME, server_tls, upload_bundle
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -447,7 +447,7 @@ UNKNOWN = "is not trusted: unable to get local issuer"
 
 def _trusts(database: Database, known: trustme.CA, **settings: Any) -> None:
     with (
-        _over_tls(database, bearing(known, NAME), **settings) as given_settings,
+        _over_tls(database, server_tls(known, NAME), **settings) as given_settings,
         connect(given_settings) as connection,
     ):
         assert connection.run("SELECT 1") == [[1]]
@@ -457,7 +457,7 @@ def _refuses(
     database: Database, unknown: trustme.CA, why: str = UNKNOWN, name: str = NAME, **settings: Any
 ) -> None:
     with (
-        _over_tls(database, bearing(unknown, name), **settings) as given_settings,
+        _over_tls(database, server_tls(unknown, name), **settings) as given_settings,
         pytest.raises(DatabaseRefused, match=why),
     ):
         connect(given_settings)
@@ -465,7 +465,7 @@ def _refuses(
 
 def test_run_times_out_over_tls(database: Database, elsewhere: str, authority: trustme.CA) -> None:
     with (
-        _over_tls(database, bearing(authority, elsewhere)) as settings,
+        _over_tls(database, server_tls(authority, elsewhere)) as settings,
         connect(settings) as connection,
     ):
         connection.limit(0.2)
@@ -501,7 +501,7 @@ def test_ca_bundle_replaces_all_other_authorities(
 ) -> None:
     """With either login, the authorities of RDS and of the system are not trusted."""
     mine, another = trustme.CA(), trustme.CA()
-    bundle = given(s3, another.cert_pem.bytes() + mine.cert_pem.bytes())
+    bundle = upload_bundle(s3, another.cert_pem.bytes() + mine.cert_pem.bytes())
     with _by_iam(database) as by_iam:
         for login in ({}, by_iam):
             for known in (mine, another):
@@ -517,7 +517,7 @@ def test_ca_bundle_may_contain_only_intermediate_authority(
     """This is the default of Python 3.13, which Lambda runs."""
     root = trustme.CA()
     intermediate = root.create_child_ca()
-    bundle = given(s3, intermediate.cert_pem.bytes())
+    bundle = upload_bundle(s3, intermediate.cert_pem.bytes())
 
     _trusts(database, intermediate, database_ca_bundle=bundle)
     _refuses(database, root, database_ca_bundle=bundle)
@@ -526,7 +526,7 @@ def test_ca_bundle_may_contain_only_intermediate_authority(
 def test_authorities_are_read_once(s3: "S3Client") -> None:
     """The text around the certificates may be non-ASCII, which OpenSSL does not accept."""
     pem = trustme.CA().cert_pem.bytes()
-    uri = given(s3, "Autorité de l'équipe\n".encode() + pem)
+    uri = upload_bundle(s3, "Autorité de l'équipe\n".encode() + pem)
     bucket, _, key = uri.removeprefix("s3://").partition("/")
 
     read = authorities(uri)
@@ -549,7 +549,7 @@ def test_connect_reports_missing_ca_bundle(database: Database, s3: "S3Client") -
 @pytest.mark.parametrize("text", [b"", b"ca.pem", b"-----BEGIN CERTIFICATE-----\nAAAA\n"])
 def test_connect_reports_invalid_ca_bundle(database: Database, s3: "S3Client", text: bytes) -> None:
     """Without an error, no authorities or those of the system would be trusted."""
-    uri = given(s3, text)
+    uri = upload_bundle(s3, text)
 
     with pytest.raises(InvalidSettings, match=f"{uri} does not contain PEM certificates"):
         connect(settings_of(database, database_host=NAME, database_ca_bundle=uri))
@@ -559,8 +559,8 @@ def test_authorities_raise_unavailable_and_are_not_cached(
     database: Database, s3: "S3Client", elsewhere: str
 ) -> None:
     mine = trustme.CA()
-    bundle = given(s3, mine.cert_pem.bytes())
-    with _over_tls(database, bearing(mine, elsewhere), database_ca_bundle=bundle) as settings:
+    bundle = upload_bundle(s3, mine.cert_pem.bytes())
+    with _over_tls(database, server_tls(mine, elsewhere), database_ca_bundle=bundle) as settings:
         slow = botocore.exceptions.ClientError({"Error": {"Code": "SlowDown"}}, "GetObject")
         with (
             mock.patch("botocore.client.BaseClient._make_api_call", side_effect=slow),

@@ -42,7 +42,8 @@ def api_settings(monkeypatch: pytest.MonkeyPatch, **variables: str) -> ApiSettin
     database = {"DATABASE_HOST": "host", "DATABASE_PORT": "5432", "DATABASE_NAME": "name"}
     for name, value in (database | {"LOG_TABLE": "log"} | variables).items():
         monkeypatch.setenv(name, value)
-    return read(ApiSettings)
+    settings: ApiSettings = read(ApiSettings)
+    return settings
 
 
 @pytest.mark.parametrize(
