@@ -63,7 +63,7 @@ _SESSION = {
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 # Short, because callers retry: they wait for the secret and the bundle like for the database.
-_IMPATIENT = Config(connect_timeout=2, read_timeout=2, retries={"total_max_attempts": 2})
+_SHORT_TIMEOUTS = Config(connect_timeout=2, read_timeout=2, retries={"total_max_attempts": 2})
 
 # Error codes (PostgreSQL documentation, appendix A), or their first characters.
 _TRANSIENT = ("08", "25006", "25P03", "40", "53", "55P03", "57014", "57P")
@@ -123,7 +123,7 @@ def authorities(uri: str) -> str:
         DatabaseUnavailable: S3 does not answer.
     """
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    s3 = boto3.client("s3", config=_IMPATIENT)
+    s3 = boto3.client("s3", config=_SHORT_TIMEOUTS)
     try:
         with unavailable(uri, DatabaseUnavailable):
             body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -187,7 +187,7 @@ class Connection:
         """
         try:
             with self._translated():
-                self._session.run(sql, stream=_marked(chunks))
+                self._session.run(sql, stream=_with_marked_errors(chunks))
         except _ChunksFailed as failed:
             self.abandon()
             raise failed.cause from None
@@ -326,7 +326,7 @@ def connect(
 
 def _login(settings: DatabaseSettings) -> Credentials:
     if settings.database_secret_arn:
-        secrets = boto3.client("secretsmanager", config=_IMPATIENT)
+        secrets = boto3.client("secretsmanager", config=_SHORT_TIMEOUTS)
         return credentials(secrets, settings.database_secret_arn)
     user = str(settings.database_user)
     # Signed locally, without a request; RDS accepts it for 15 minutes.
@@ -336,7 +336,7 @@ def _login(settings: DatabaseSettings) -> Credentials:
     return Credentials(user, token)
 
 
-def _trust(settings: DatabaseSettings) -> ssl.SSLContext:
+def _tls_context(settings: DatabaseSettings) -> ssl.SSLContext:
     if settings.database_ca_bundle:
         # Trust only this bundle, not the default authorities of the machine.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -360,8 +360,10 @@ def _trust(settings: DatabaseSettings) -> ssl.SSLContext:
 
 def _open(settings: DatabaseSettings, deadline: float) -> socket.socket:
     host = settings.database_host
-    trust = None if _is_loopback(host) else _trust(settings)
-    plain = socket.create_connection((host, settings.database_port), timeout=_left(deadline))
+    tls = None if _is_loopback(host) else _tls_context(settings)
+    plain = socket.create_connection(
+        (host, settings.database_port), timeout=_seconds_left(deadline)
+    )
     sock: socket.socket = _Socket(plain.family, plain.type, plain.proto, fileno=plain.detach())
     try:
         # Without it the kernel delays each small statement by 40 ms.
@@ -370,22 +372,22 @@ def _open(settings: DatabaseSettings, deadline: float) -> socket.socket:
         for name, value in _KEEPALIVE.items():
             if hasattr(socket, name):  # macOS has other names
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-        if trust is not None:
-            trust.sslsocket_class = _TlsSocket
-            sock.settimeout(_left(deadline))
-            sock = _with_tls(sock, host, trust)
-        sock.settimeout(_left(deadline))
+        if tls is not None:
+            tls.sslsocket_class = _TlsSocket
+            sock.settimeout(_seconds_left(deadline))
+            sock = _with_tls(sock, host, tls)
+        sock.settimeout(_seconds_left(deadline))
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-def _with_tls(sock: socket.socket, host: str, trust: ssl.SSLContext) -> socket.socket:
+def _with_tls(sock: socket.socket, host: str, tls: ssl.SSLContext) -> socket.socket:
     sock.sendall(_SSL_REQUEST)
     match sock.recv(1):
         case b"S":
-            return trust.wrap_socket(sock, server_hostname=host)
+            return tls.wrap_socket(sock, server_hostname=host)
         case b"N":
             raise DatabaseRefused(
                 f"PostgreSQL at {host} does not support TLS, which is required: "
@@ -433,7 +435,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _left(deadline: float) -> float:
+def _seconds_left(deadline: float) -> float:
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError("timed out")
@@ -448,7 +450,7 @@ class _ChunksFailed(Exception):
         self.cause = cause
 
 
-def _marked(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _with_marked_errors(chunks: Iterable[bytes]) -> Iterator[bytes]:
     try:
         yield from chunks
     except Exception as error:
@@ -505,18 +507,18 @@ def meaning(fields: Mapping[str, str], where: str) -> PipelineError:
         where: the server, for the message.
     """
     code = fields.get("C", "")
-    said = f"PostgreSQL at {where} reports: {fields['M']} (code {code})"
+    report = f"PostgreSQL at {where} reports: {fields['M']} (code {code})"
     refused = f"{fields['M']} (code {code})" if code.startswith(_ABOUT_ROWS) else None
     if code.startswith(_TRANSIENT):
-        return DatabaseUnavailable(said)
+        return DatabaseUnavailable(report)
     if code.startswith(_REFUSED):
         return DatabaseRefused(
-            f"{said}; run the function `migrate`, which creates the role, and check that the "
+            f"{report}; run the function `migrate`, which creates the role, and check that the "
             "function's secret has its password, or that the role has rds_iam and the function "
             "rds-db:connect"
         )
     if code.startswith(_MISMATCH):
-        return SchemaMismatch(f"{said}; run the function `migrate` to create tables and columns")
+        return SchemaMismatch(f"{report}; run the function `migrate` to create tables and columns")
     if code.startswith(_ABOUT_VALUES):
         place = ", ".join(
             f"{label} {fields[key]}"
@@ -528,4 +530,4 @@ def meaning(fields: Mapping[str, str], where: str) -> PipelineError:
             "check that the contract allows only values that fit the column of the table",
             refused,
         )
-    return StatementFailed(said, refused)
+    return StatementFailed(report, refused)

@@ -38,13 +38,18 @@ if TYPE_CHECKING:
 
 Counts = Mapping[str, int]
 
+
+def _key(ingested_id: str, table: str) -> dict[str, str]:
+    return {"ingestedID": ingested_id, "ingestedTable": table}
+
+
 CLAIM = dt.timedelta(minutes=15)
 """How long a call holds its claim on an alert: longer than Lambda retries the call."""
 
 _REASON_LENGTH = 500
 """Maximum characters of a reason in the history; an item holds many, in at most 400 KB."""
-_SWEEP = {"ingestedID": "watch", "ingestedTable": "sweep"}
-SLOTS = {"ingestedID": "gate", "ingestedTable": "slots"}
+_SWEEP = _key("watch", "sweep")
+SLOTS = _key("gate", "slots")
 """The key of an item that is not an ingestion: without status and day it is in no index."""
 _WAITING_PAGE = 20
 """Waiting items that DynamoDB reads at a time; callers usually need one."""
@@ -64,7 +69,7 @@ def _of_status(status: Status, changed: ConditionBase | None = None) -> dict[str
 
 
 def _spelling(key: LandingKey) -> dict[str, str]:
-    return {"ingestedID": key.canonical, "ingestedTable": "spelling"}
+    return _key(key.canonical, "spelling")
 
 
 class IngestionLog:
@@ -107,7 +112,7 @@ class IngestionLog:
         entry = _entry(State.TRIGGER, Status.SUCCESS, {})
         return self._conditionally(
             lambda: self._table.update_item(
-                Key={"ingestedID": ingestion.id, "ingestedTable": ingestion.table},
+                Key=_key(ingestion.id, ingestion.table),
                 UpdateExpression=(
                     "SET #status = :running, updatedAt = :now, contracts = :contracts, "
                     "history = list_append(history, :entry)"
@@ -142,7 +147,7 @@ class IngestionLog:
         outdated = ", ".join(sorted({*TOTALS, "contracts", "haltReason"}))
         return self._conditionally(
             lambda: self._table.update_item(
-                Key={name: item[name] for name in ("ingestedID", "ingestedTable")},
+                Key=_key(*key_of(item)),
                 UpdateExpression=(
                     "SET " + ", ".join(f"#{name} = :{name}" for name in sets) + ", "
                     f"history = list_append(history, :entry) REMOVE {outdated}"
@@ -179,14 +184,14 @@ class IngestionLog:
     def spelling(self, key: LandingKey) -> str:
         """Return the key that landed first among all spellings of `key`, and remember it."""
         name = _spelling(key)
-        is_ours = self._conditionally(
+        is_first = self._conditionally(
             lambda: self._table.put_item(
                 Item={**name, "sourceKey": str(key)},
                 ConditionExpression="attribute_not_exists(ingestedID) OR sourceKey = :key",
                 ExpressionAttributeValues={":key": str(key)},
             )
         )
-        return str(key) if is_ours else str((self.get(*name.values()) or {})["sourceKey"])
+        return str(key) if is_first else str((self.get(*name.values()) or {})["sourceKey"])
 
     def forget_spelling(self, key: LandingKey) -> bool:
         """Forget the spelling of a key; return False if another spelling landed first."""
@@ -215,8 +220,7 @@ class IngestionLog:
         entry = _entry(State.TRIGGER, Status.MISSING, {}, reason)
         is_new = self._put(
             {
-                "ingestedID": missing_id,
-                "ingestedTable": table,
+                **_key(missing_id, table),
                 "state": State.TRIGGER,
                 "status": Status.MISSING,
                 "sourceKey": f"{partition(table, day)}/",
@@ -232,9 +236,9 @@ class IngestionLog:
 
     def get(self, ingested_id: str, table: str) -> dict[str, Any] | None:
         """Return an item (strongly consistent read), or None."""
-        key = {"ingestedID": ingested_id, "ingestedTable": table}
         with _unavailable():
-            return self._table.get_item(Key=key, ConsistentRead=True).get("Item")
+            response = self._table.get_item(Key=_key(ingested_id, table), ConsistentRead=True)
+        return response.get("Item")
 
     def with_status(
         self, status: Status, since: dt.datetime | None = None
@@ -392,7 +396,7 @@ class IngestionLog:
         assignments = ", ".join(f"#{name} = :{name}" for name in sets)
         return self._conditionally(
             lambda: self._table.update_item(
-                Key={"ingestedID": ingestion.id, "ingestedTable": ingestion.table},
+                Key=_key(ingestion.id, ingestion.table),
                 UpdateExpression=(
                     f"SET {assignments}, history = list_append(history, :entry) "
                     "ADD steps :step" + ("" if reason is not None else " REMOVE haltReason")
@@ -417,7 +421,7 @@ class IngestionLog:
         """Write that an ingestion's file and rows are removed; return False if no item exists."""
         return self._conditionally(
             lambda: self._table.update_item(
-                Key={"ingestedID": ingested_id, "ingestedTable": table},
+                Key=_key(ingested_id, table),
                 # The lookup API takes the version of its rows from `updatedAt`.
                 UpdateExpression="SET removedAt = :now, updatedAt = :now",
                 ConditionExpression="attribute_exists(ingestedID)",
@@ -463,7 +467,7 @@ class IngestionLog:
         ingested_id, table, end = of
         return self._conditionally(
             lambda: self._table.update_item(
-                Key={"ingestedID": ingested_id, "ingestedTable": table},
+                Key=_key(ingested_id, table),
                 UpdateExpression="SET alerts.#end = :alert",
                 ConditionExpression=f"attribute_exists(ingestedID) AND ({condition})",
                 ExpressionAttributeNames={"#end": end},
@@ -593,8 +597,7 @@ def _now() -> str:
 
 def _item(ingested_id: str, table: str, source: Source) -> dict[str, Any]:
     return {
-        "ingestedID": ingested_id,
-        "ingestedTable": table,
+        **_key(ingested_id, table),
         "state": State.TRIGGER,
         "bucket": source.bucket,
         "sourceKey": source.key,
@@ -627,8 +630,8 @@ def _found(found_by: str | None) -> dict[str, str]:
 def _entry(
     state: State, status: Status, counts: Counts, reason: str | None = None
 ) -> dict[str, Any]:
-    said = {} if reason is None else {"reason": bounded(reason, _REASON_LENGTH)}
-    return {"state": str(state), "status": str(status), "at": _now(), **counts, **said}
+    why = {} if reason is None else {"reason": bounded(reason, _REASON_LENGTH)}
+    return {"state": str(state), "status": str(status), "at": _now(), **counts, **why}
 
 
 def _mark(run: Run, state: State, status: Status) -> str:
