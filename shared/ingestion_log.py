@@ -369,8 +369,9 @@ class IngestionLog:
                 return self.passed(ingestion, run, state, verdict.counts)
             case Outcome.ROWS_REFUSED:
                 return False  # Load runs again without these rows
-        status = STATUS_OF[verdict.outcome]
-        return self.finish(ingestion, run, state, status, verdict.counts, verdict.reason)
+            case Outcome.OK | Outcome.REFUSED | Outcome.FAILED_TESTS | Outcome.SUPERSEDED:
+                status = STATUS_OF[verdict.outcome]
+                return self.finish(ingestion, run, state, status, verdict.counts, verdict.reason)
 
     def _advance(
         self,
