@@ -26,8 +26,8 @@ from shared.ingestion_log import told
 from tests.fixtures.aws import LANDING, lambda_context
 from tests.storms.discrepancy import Discrepancy
 from tests.storms.environment import Environment, WithoutDatabase, notices, refusal
+from tests.storms.runs import left_to_do
 from tests.storms.scheduler import Killed
-from tests.storms.storm import left_to_do
 from tests.storms.weather import Tally
 
 _RETRIES = (60.0, 120.0)

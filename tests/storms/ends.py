@@ -32,8 +32,8 @@ from tests.fixtures.aws import LANDING, ingestion_of, lambda_context
 from tests.fixtures.contracts import contract_set
 from tests.storms.discrepancy import Discrepancy
 from tests.storms.environment import Environment, WithoutDatabase, notices, refusal
+from tests.storms.runs import left_to_do
 from tests.storms.scheduler import Killed
-from tests.storms.storm import left_to_do
 from tests.storms.weather import Tally
 
 _GOOD = {Kind.LOADED, Kind.LOADED_WITH_REJECTS, Kind.SUPERSEDED}

@@ -6,9 +6,8 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote_plus
 
@@ -17,12 +16,11 @@ import boto3
 import botocore.exceptions
 from botocore.awsrequest import AWSResponse
 
-from functions.alert.ends import End
 from functions.alert.handler import handler as alert
 from functions.load.handler import handler as load
 from functions.trigger.handler import handler as trigger
 from functions.watch.handler import handler as watch
-from shared.endings import Notice, State, Status
+from shared.endings import State, Status
 from shared.errors import (
     DatabaseUnavailable,
     LogUnavailable,
@@ -47,13 +45,24 @@ from tests.fixtures.aws import (
 from tests.storms.discrepancy import Discrepancy
 from tests.storms.environment import Environment, answer, notices, refusal
 from tests.storms.model import STRAY, Aftermath, Alerts, Landed, Version, versions
+from tests.storms.runs import (
+    Broke,
+    Call,
+    Execution,
+    Halted,
+    end_of,
+    failed,
+    is_logged,
+    left_to_do,
+    output_of,
+    status_change,
+    text_of,
+)
 from tests.storms.scheduler import Actor, Killed, Scheduler
 from tests.storms.weather import Fault, Tally, Weather
 from tests.terraform.states_language import rendered
 
-_ROOT = Path(__file__).parents[2]
 _RETRIES = rendered()["States"]["Load"]["Retry"]
-_END = json.loads((_ROOT / "tests" / "events" / "execution_failed.json").read_text("utf-8"))
 _HANDLERS: dict[str, Callable[..., Any]] = {
     "trigger": trigger,
     "load": load,
@@ -75,66 +84,6 @@ _TRANSIENT = (
 )
 _TAMPERED = (SourceUnreadable, StagingIncomplete, wr.exceptions.NoFilesFound)
 """Errors of Load about objects that were deleted."""
-
-
-class Broke(Exception):
-    """A function failed; `name` is Lambda's name of the error."""
-
-    def __init__(self, name: str, cause: str) -> None:
-        super().__init__(f"{name}: {cause}")
-        self.name = name
-        self.cause = cause
-
-
-class Halted(Exception):
-    """A run ended without success."""
-
-    def __init__(self, status: str, error: str | None, cause: str | None) -> None:
-        super().__init__(error)
-        self.status = status
-        self.error = error
-        self.cause = cause
-
-
-@dataclass(eq=False)
-class Call:
-    """One call of a function."""
-
-    function: str
-    end: str | None
-    """The run-end that `alert` is called for."""
-    patience: float
-    dead: bool = False
-    sent: bool = False
-    """Whether alert has published its message."""
-    marked: bool = False
-    """Whether alert has marked the message as sent."""
-
-
-@dataclass(eq=False)
-class Execution:
-    """A run, which the storm executes in place of Step Functions."""
-
-    arn: str
-    landed: Landed
-    input: str
-    redrive: int = 0
-    state: State = State.TRANSFORM
-    """The current state, or the failed one, where a redrive would begin."""
-    status: str = "RUNNING"
-    verdict: dict[str, Any] = field(default_factory=dict)
-    error: str | None = None
-    cause: str | None = None
-
-    @property
-    def run(self) -> Run:
-        """The run in the events of the functions."""
-        return Run(self.arn, self.redrive)
-
-    @property
-    def end(self) -> str:
-        """The name of its last end."""
-        return f"{self.run.name}/{self.status}"
 
 
 class Storm:
@@ -266,7 +215,7 @@ class Storm:
             slots=frozenset(self._log.slots()),
             redrives={each.arn: each.redrive for each in self._executions.values()},
             ends={
-                end: Alerts(self._sent[end], self._broken[end], is_logged=_is_logged(run, items))
+                end: Alerts(self._sent[end], self._broken[end], is_logged=is_logged(run, items))
                 for end, run in self._ends.items()
             },
         )
@@ -305,7 +254,7 @@ class Storm:
     def _deliver(self, function: str, event: Mapping[str, Any], about: str) -> None:
         """Call a function with an event, with Lambda's retries."""
         name = self._numbered(f"{function} of {about}")
-        end = _end_of(event) if function == "alert" else None
+        end = end_of(event) if function == "alert" else None
 
         def call() -> None:
             for _ in range(_ASYNCHRONOUS_TRIES):
@@ -443,10 +392,10 @@ class Storm:
             self._tally["run-end events lost"] += 1
             self._scheduler.note("its run-end event is lost")
         for _ in range(times):
-            self._deliver("alert", _status_change(run), f"{self._name(run)} {run.redrive}")
+            self._deliver("alert", status_change(run), f"{self._name(run)} {run.redrive}")
         [times] = self._bounds.choices((0, 1, 2), (1, 6, 1))
         for _ in range(times):
-            self._deliver("watch", _status_change(run), f"{self._name(run)} {run.redrive}")
+            self._deliver("watch", status_change(run), f"{self._name(run)} {run.redrive}")
 
     def _transform_and_test(self, run: Execution) -> None:
         """Simulate the log writes and staged objects of Transform and Test."""
@@ -456,7 +405,7 @@ class Storm:
         if self._chance.random() < 0.05 or (
             ingestion.id in self._tampered and self._is_gone(run.landed)
         ):
-            raise _failed("SourceUnreadable", "the landed object cannot be read")
+            raise failed("SourceUnreadable", "the landed object cannot be read")
         verdict = version.transformed
         if version.refused:
             self._log.leave(ingestion, run.run, State.TRANSFORM, verdict)
@@ -539,7 +488,7 @@ class Storm:
         """Update the execution in moto."""
         [shown] = [each for each in self._environment.executions if each.execution_arn == run.arn]
         shown.status, shown.error, shown.cause = run.status, run.error, run.cause
-        shown.output = _output(run)
+        shown.output = output_of(run)
 
     # Calls of functions and their I/O
 
@@ -651,7 +600,7 @@ class Storm:
                     for _ in range(self._chance.choice((1, 1, 1, 2))):
                         self._deliver("alert", notice, "a notice")
             case "Publish" if call:
-                self._check_message(call, parse_qs(_text(request.body))["Message"][0])
+                self._check_message(call, parse_qs(text_of(request.body))["Message"][0])
                 self._sent[call.end or ""] += 1
                 call.sent = True
             case "UpdateItem" if call and call.sent:
@@ -684,52 +633,3 @@ class Storm:
     def _numbered(self, name: str) -> str:
         self._numbers[name] += 1
         return f"{name} #{self._numbers[name]}"
-
-
-def left_to_do(found: Mapping[str, int]) -> list[int]:
-    """Return the counts of watch's findings, and whether its sweep is unfinished, as numbers."""
-    names = ("stuck", "unannounced", "lost", "missing", "recovered", "started")
-    work = [found[name] for name in names]
-    return [*work, not found["sweepFinished"]]
-
-
-def _failed(error: str, message: str) -> Halted:
-    return Halted("FAILED", error, json.dumps({"errorMessage": message, "errorType": error}))
-
-
-def _is_logged(run: Execution | None, items: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Return whether the log has a step of a run, so watch can find it."""
-    if run is None or not run.redrive:
-        return True
-    steps = items[run.landed.ingestion.id].get("steps", ())
-    return any(step.startswith(f"{run.run.name}/") for step in steps)
-
-
-def _output(run: Execution) -> str | None:
-    return json.dumps({"load": run.verdict}) if run.status == "SUCCEEDED" else None
-
-
-def _status_change(run: Execution) -> dict[str, Any]:
-    """Return the run-end event of EventBridge."""
-    detail = _END["detail"] | {
-        "executionArn": run.arn,
-        "name": run.run.execution_name,
-        "status": run.status,
-        "input": run.input,
-        "output": _output(run),
-        "error": run.error,
-        "cause": run.cause,
-        "redriveCount": run.redrive,
-    }
-    return {**_END, "resources": [run.arn], "detail": detail}
-
-
-def _end_of(event: Mapping[str, Any]) -> str:
-    """Return the name of the end that an event is about."""
-    if event["detail-type"] == Notice.REJECTED:
-        return str(event["detail"]["ingestedID"])
-    return End.from_event(event["detail"]).name
-
-
-def _text(body: Any) -> str:
-    return body.decode() if isinstance(body, bytes) else str(body)
