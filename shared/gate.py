@@ -78,7 +78,7 @@ class Gate:
     def close(self, run: Run) -> None:
         """Free the slot of a run that has ended, and recover slots whose run-end event was lost.
 
-        Recovers only slots of ingestions that ended, or of which no state began, according to the
+        Recovers only slots of ingestions that ended, or whose first state has not begun, by the
         log. That keeps the calls to Step Functions few; `recover` finds the others.
         """
         for slot in sorted(self.log.slots()):
