@@ -1,7 +1,7 @@
-"""PostgreSQL: who we are there, how we connect, how long we wait, and what its errors mean.
+"""PostgreSQL: credentials, connections, timeouts and the translation of its errors.
 
-A failure leaves this module as one of our errors. None of them carries a value of a row: what
-PostgreSQL says of a value that it cannot take quotes it, and an alert may go to many people.
+Every failure is raised as a class of `shared.errors`. PostgreSQL quotes the value that it refuses,
+and alerts may go to many people, so no error message contains a value of a row.
 """
 
 import contextlib
@@ -43,35 +43,34 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 PATIENCE = 120.0
-"""Seconds that `patiently` waits: Aurora resumes in 15 to 30, and fails over in less than 60."""
+"""Seconds for which `patiently` retries. Aurora resumes in 15 to 30 s, fails over within 60 s."""
 
 RDS_BUNDLE = Path(__file__).with_name("rds_bundle.pem")
-"""The authorities whose certificates the servers of RDS bear, and no others."""
+"""The certificate authorities of Amazon RDS, and no others."""
 
 _CONNECT_WITHIN = 10.0
-_ANSWER_WITHIN = 300.0
-_LAST_WORDS_WITHIN = 0.5
-"""Seconds of silence in which a big statement may still be at work."""
+_ANSWER_WITHIN = 300.0  # a large statement may run that long without an answer
+_LAST_MESSAGE_WITHIN = 0.5
 
 _SESSION = {
     "search_path": "public",
     "TimeZone": "UTC",
-    # A function that was killed cannot say goodbye: its locks must not outlive it for hours.
+    # A killed function does not close its session: keepalives release its locks within a minute.
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
 }
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
-# Whoever waits for the database waits for the secret as well, and will ask again.
-_IMPATIENT = Config(connect_timeout=2, read_timeout=2, retries={"total_max_attempts": 2})
+# Short, because callers retry: they wait for the secret and the bundle like for the database.
+_SHORT_TIMEOUTS = Config(connect_timeout=2, read_timeout=2, retries={"total_max_attempts": 2})
 
-# Codes of PostgreSQL's appendix A, or their first characters.
-_PASSING = ("08", "25006", "25P03", "40", "53", "55P03", "57014", "57P")
+# Error codes (PostgreSQL documentation, appendix A), or their first characters.
+_TRANSIENT = ("08", "25006", "25P03", "40", "53", "55P03", "57014", "57P")
 _REFUSED = ("0L", "0P", "28", "3D", "42501")
 _MISMATCH = ("3F", "42703", "42P01")
 _ABOUT_VALUES = ("22", "23")
-# Also a view's check option, a row or an index entry that is too large, a trigger's own error.
+# 44: check option of a view; 54000: row or index entry too large; P0001: raised by a trigger.
 _ABOUT_ROWS = (*_ABOUT_VALUES, "44", "54000", "P0001")
 
 T = TypeVar("T")
@@ -79,20 +78,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A role of PostgreSQL and its password."""
+    """A PostgreSQL role and its password."""
 
     username: str
     password: str = field(repr=False)
 
 
 def credentials(secrets: "SecretsManagerClient", secret_arn: str) -> Credentials:
-    """Read a secret of the form that RDS gives its own: `{"username": …, "password": …}`.
+    """Read a secret in the format of RDS: `{"username": …, "password": …}`.
 
     Raises:
-        InvalidSettings: the secret is of another form.
-        DatabaseUnavailable: Secrets Manager does not answer for now.
+        InvalidSettings: the secret has another format.
+        DatabaseUnavailable: Secrets Manager does not answer, or throttles the request.
     """
-    passing = {"InternalServiceError", "ServiceUnavailable", "ThrottlingException"}
+    transient = {"InternalServiceError", "ServiceUnavailable", "ThrottlingException"}
     try:
         text = secrets.get_secret_value(SecretId=secret_arn)["SecretString"]
         secret = json.loads(text)
@@ -101,112 +100,114 @@ def credentials(secrets: "SecretsManagerClient", secret_arn: str) -> Credentials
             raise TypeError  # noqa: TRY301
     except (KeyError, TypeError, ValueError):
         raise InvalidSettings(
-            f"the secret {secret_arn} must be JSON with the texts 'username' and 'password'"
+            f"the secret {secret_arn} is not JSON with the strings 'username' and 'password': "
+            "store it in that format"
         ) from None
     except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError) as error:
         raise DatabaseUnavailable(f"Secrets Manager did not answer: {error}") from error
     except botocore.exceptions.ClientError as error:
-        if error.response["Error"]["Code"] not in passing:
+        if error.response["Error"]["Code"] not in transient:
             raise
-        raise DatabaseUnavailable(f"Secrets Manager refused for now: {error}") from error
+        raise DatabaseUnavailable(f"Secrets Manager is unavailable: {error}") from error
     return Credentials(username, password)
 
 
 @functools.cache
 def authorities(uri: str) -> str:
-    """Read the certificates of the only authorities to trust, as PEM text.
+    """Return the CA certificates to trust, as PEM text, from an S3 object.
 
-    The object's name is the hash of its content, so each process reads it once.
+    The object key contains the hash of the content, so the result is cached.
 
     Raises:
-        InvalidSettings: it is not there, or may not be read.
-        DatabaseUnavailable: S3 does not answer for now.
+        InvalidSettings: the object does not exist or access is denied.
+        DatabaseUnavailable: S3 does not answer.
     """
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    s3 = boto3.client("s3", config=_IMPATIENT)
+    s3 = boto3.client("s3", config=_SHORT_TIMEOUTS)
     try:
         with unavailable(uri, DatabaseUnavailable):
             body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     except botocore.exceptions.ClientError as error:
         raise InvalidSettings(
-            f"DATABASE_CA_BUNDLE names {uri}, which cannot be read: {error}; apply the stack "
-            "again: Terraform puts the module's variable database_ca_bundle there"
+            f"DATABASE_CA_BUNDLE names {uri}, which cannot be read: {error}; run `terraform apply` "
+            "again, which writes the variable database_ca_bundle to that object"
         ) from error
-    # OpenSSL takes ASCII alone. Comments between the certificates may hold anything.
+    # OpenSSL accepts only ASCII, but comments between the certificates may contain any character.
     return body.decode("ascii", "ignore")
 
 
 def patiently(work: Callable[[], T], patience: float = PATIENCE) -> T:
-    """Do `work`, again and again while the database is away, for `patience` seconds.
+    """Call `work` and return its result; retry for `patience` seconds while the database is down.
 
     Raises:
-        DatabaseUnavailable: it was away all the time.
+        DatabaseUnavailable: the database was still unavailable at the end.
     """
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(DatabaseUnavailable),
         stop=tenacity.stop_before_delay(patience),
         wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=5, jitter=0.5),
-        before_sleep=_tell,
+        before_sleep=_log_retry,
         reraise=True,
     )
     return retrying(work)
 
 
-def _tell(state: tenacity.RetryCallState) -> None:
+def _log_retry(state: tenacity.RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    logger.warning("the database is away: trying again", extra={"reason": str(error)})
+    logger.warning("database unavailable: retrying", extra={"reason": str(error)})
 
 
 class Connection:
-    """One session of PostgreSQL, without a transaction until `transaction` begins one."""
+    """A PostgreSQL session in autocommit mode, except within `transaction` and `trial`."""
 
     def __init__(self, session: pg8000.native.Connection, sock: socket.socket, where: str) -> None:
         self._session = session
         self._socket = sock
         self._where = where
         self.closed = False
-        self._said: pg8000.exceptions.DatabaseError | None = None
-        self._read_on = session.handle_messages
-        _tell_errors(session, self._hear)
+        self._last_error: pg8000.exceptions.DatabaseError | None = None
+        self._read_messages = session.handle_messages
+        _on_error(session, self._remember_error)
 
     def run(self, sql: str, **parameters: object) -> list[list[Any]]:
-        """Execute a statement; `:name` in it stands for the parameter of that name.
+        """Execute a statement and return its rows; `:name` is the placeholder of a parameter.
 
         Raises:
-            PipelineError: what `meaning` makes of PostgreSQL's answer.
+            PipelineError: the result of `meaning` for PostgreSQL's error.
         """
         with self._translated():
             return self._session.run(sql, **parameters) or []
 
     def copy(self, sql: str, chunks: Iterable[bytes]) -> int:
-        """Execute `COPY … FROM STDIN` with the given bytes; return how many rows PostgreSQL took.
+        """Execute `COPY … FROM STDIN` with the given bytes; return the number of rows copied.
 
         Raises:
-            PipelineError: what `meaning` makes of PostgreSQL's answer; errors of `chunks` pass.
+            PipelineError: the result of `meaning` for PostgreSQL's error.
+            Exception: an error of the iterable `chunks`, unchanged.
         """
         try:
             with self._translated():
-                self._session.run(sql, stream=_marked(chunks))
-        except _ChunksBroke as broke:
+                self._session.run(sql, stream=_with_marked_errors(chunks))
+        except _ChunksFailed as failed:
             self.abandon()
-            raise broke.cause from None
+            raise failed.cause from None
         return int(self._session.row_count)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make everything in the block one transaction; an exception undoes it and disconnects."""
+        """Run the block as one transaction; an exception rolls it back and disconnects."""
         self.run("BEGIN")
         try:
             yield
         except BaseException:
-            # No ROLLBACK: in the middle of a COPY it would not be understood.
+            # PostgreSQL does not accept ROLLBACK in the middle of a COPY.
             self.abandon()
             raise
         self.run("COMMIT")
 
     @contextlib.contextmanager
     def trial(self) -> Iterator[None]:
-        """Make everything in the block one transaction, then undo it and disconnect."""
+        """Run the block as one transaction, then roll it back and disconnect."""
         self.run("BEGIN")
         try:
             yield
@@ -214,11 +215,11 @@ class Connection:
             self.abandon()
 
     def is_stirring(self) -> bool:
-        """Tell whether it is closed or something has come unasked, a farewell as a rule."""
+        """Return whether it is closed or has unread data, usually the server's shutdown notice."""
         return self.closed or bool(select.select([self._socket], [], [], 0)[0])
 
     def limit(self, seconds: float) -> None:
-        """From now on, take a silence of so many seconds for a database that is away.
+        """Set how many seconds each later statement may wait for the server.
 
         Raises:
             DatabaseUnavailable: the connection is closed.
@@ -227,16 +228,16 @@ class Connection:
             self._socket.settimeout(max(seconds, 0.001))
 
     def close(self) -> None:
-        """Say goodbye; more than once is no error."""
+        """Close the session; closing it again has no effect."""
         if not self.closed:
             self.closed = True
-            # ValueError: the file of a socket that is closed already.
+            # ValueError: the file of the socket is already closed.
             with contextlib.suppress(pg8000.exceptions.InterfaceError, OSError, ValueError):
                 self._session.close()
 
     def abandon(self) -> None:
-        """Hang up: PostgreSQL undoes what is not committed."""
-        _hang_up(self._socket)
+        """Disconnect without notice; PostgreSQL rolls back the open transaction."""
+        _disconnect(self._socket)
         self.close()
 
     def __enter__(self) -> Self:
@@ -247,37 +248,37 @@ class Connection:
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
-        self._said = None
+        self._last_error = None
         with _translated(self._where):
             try:
                 yield
             except pg8000.exceptions.DatabaseError:
                 raise
             except (pg8000.exceptions.InterfaceError, OSError):
-                said = self._last_words()
+                message = self._last_message()
                 self.abandon()
-                if said is None:
+                if message is None:
                     raise
                 raise DatabaseUnavailable(
-                    f"PostgreSQL at {self._where} hung up, and said before: {said}"
+                    f"PostgreSQL at {self._where} closed the connection: {message}"
                 ) from None
             except BaseException:
-                # What is left unread of the answer must not answer the next statement.
+                # The unread rest of the answer must not be taken for that of the next statement.
                 self.abandon()
                 raise
 
-    def _hear(self, error: pg8000.exceptions.DatabaseError) -> None:
-        self._said = error
+    def _remember_error(self, error: pg8000.exceptions.DatabaseError) -> None:
+        self._last_error = error
 
-    def _last_words(self) -> str | None:
-        """Return PostgreSQL's last error of this statement, which pg8000 may not have read yet."""
-        if self._said is None and not self.closed:
+    def _last_message(self) -> str | None:
+        """Return the last error of this statement, also if pg8000 has not read it yet."""
+        if self._last_error is None and not self.closed:
             with contextlib.suppress(pg8000.exceptions.Error, OSError, ValueError):
-                self._socket.settimeout(_LAST_WORDS_WITHIN)
-                self._read_on(pg8000.core.Context(None))
-        if self._said is None:
+                self._socket.settimeout(_LAST_MESSAGE_WITHIN)
+                self._read_messages(pg8000.core.Context(None))
+        if self._last_error is None:
             return None
-        fields = _fields(self._said)
+        fields = _fields(self._last_error)
         return f"{fields['M']} (code {fields.get('C')})"
 
 
@@ -287,118 +288,120 @@ def connect(
     within: float = _CONNECT_WITHIN,
     parameters: Mapping[str, str] | None = None,
 ) -> Connection:
-    """Connect as whom the settings say, over TLS unless the host is this machine.
+    """Connect to PostgreSQL, over TLS unless the host is a loopback address.
 
-    The secret is read, or the token signed, each time: neither is known for longer than it takes.
+    The secret is read, or the IAM token signed, for each connection and not kept.
 
     Args:
-        settings: where PostgreSQL is, and who we are there.
-        within: seconds until the database counts as away.
-        parameters: PostgreSQL's settings for this session.
+        settings: address, database and credentials.
+        within: timeout in seconds.
+        parameters: PostgreSQL settings of this session.
 
     Raises:
-        DatabaseUnavailable: it is away, or not ready yet.
-        DatabaseRefused: it does not accept us, or its certificate is not to be trusted.
-        InvalidSettings: the secret is of another form, or the authorities to trust are.
+        DatabaseUnavailable: the server cannot be reached or is not ready.
+        DatabaseRefused: the server refuses the login, or its certificate is not trusted.
+        InvalidSettings: the secret or the CA bundle has an invalid format.
     """
     deadline = time.monotonic() + within
-    who = _who(settings)
+    login = _login(settings)
     where = f"{settings.database_host}:{settings.database_port}/{settings.database_name}"
     with _translated(where):
         sock = _open(settings, deadline)
         try:
             session = pg8000.native.Connection(
-                who.username,
-                password=who.password,
+                login.username,
+                password=login.password,
                 database=settings.database_name,
                 sock=sock,
-                ssl_context=False,  # TLS is on the socket already
+                ssl_context=False,  # the socket already uses TLS
                 startup_params=_SESSION | dict(parameters or {}),
             )
         except BaseException:
-            _hang_up(sock)
+            _disconnect(sock)
             raise
     connection = Connection(session, sock, where)
     connection.limit(_ANSWER_WITHIN)
     return connection
 
 
-def _who(settings: DatabaseSettings) -> Credentials:
+def _login(settings: DatabaseSettings) -> Credentials:
     if settings.database_secret_arn:
-        secrets = boto3.client("secretsmanager", config=_IMPATIENT)
+        secrets = boto3.client("secretsmanager", config=_SHORT_TIMEOUTS)
         return credentials(secrets, settings.database_secret_arn)
     user = str(settings.database_user)
-    # Signed here, without asking anybody; PostgreSQL takes it for a quarter of an hour.
+    # Signed locally, without a request; RDS accepts it for 15 minutes.
     token = boto3.client("rds").generate_db_auth_token(
         DBHostname=settings.database_host, Port=settings.database_port, DBUsername=user
     )
     return Credentials(user, token)
 
 
-def _trust(settings: DatabaseSettings) -> ssl.SSLContext:
+def _tls_context(settings: DatabaseSettings) -> ssl.SSLContext:
     if settings.database_ca_bundle:
-        # Somebody has named whom to trust: nobody else, not even whom this machine trusts.
+        # Trust only this bundle, not the default authorities of the machine.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
             context.load_verify_locations(cadata=authorities(settings.database_ca_bundle))
         except (ssl.SSLError, ValueError) as error:
             raise InvalidSettings(
-                f"{settings.database_ca_bundle} does not hold certificates as PEM text ({error}); "
-                "give the module's variable database_ca_bundle such a text"
+                f"{settings.database_ca_bundle} does not contain PEM certificates ({error}); "
+                "set the module's variable database_ca_bundle to PEM text"
             ) from error
     elif settings.database_secret_arn:
         context = ssl.create_default_context()
         context.load_verify_locations(RDS_BUNDLE)
     else:
-        # Nothing but RDS takes a token, so nobody else's certificate will do.
+        # Only RDS accepts a token, so only its authorities are trusted.
         context = ssl.create_default_context(cafile=RDS_BUNDLE)
-    # Python does so from 3.13, as Lambda has it: the same certificates must do everywhere.
+    # The defaults of Python 3.13, which Lambda runs, so that older versions verify as strictly.
     context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
 
 
 def _open(settings: DatabaseSettings, deadline: float) -> socket.socket:
     host = settings.database_host
-    trust = None if _is_loopback(host) else _trust(settings)
-    plain = socket.create_connection((host, settings.database_port), timeout=_left(deadline))
+    tls = None if _is_loopback(host) else _tls_context(settings)
+    plain = socket.create_connection(
+        (host, settings.database_port), timeout=_seconds_left(deadline)
+    )
     sock: socket.socket = _Socket(plain.family, plain.type, plain.proto, fileno=plain.detach())
     try:
-        # Without it every small statement waits 40 ms for the kernel to send it.
+        # Without it the kernel delays each small statement by 40 ms.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in _KEEPALIVE.items():
-            if hasattr(socket, name):  # not everywhere what Linux calls them
+            if hasattr(socket, name):  # macOS has other names
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-        if trust is not None:
-            trust.sslsocket_class = _TlsSocket
-            sock.settimeout(_left(deadline))
-            sock = _with_tls(sock, host, trust)
-        sock.settimeout(_left(deadline))
+        if tls is not None:
+            tls.sslsocket_class = _TlsSocket
+            sock.settimeout(_seconds_left(deadline))
+            sock = _with_tls(sock, host, tls)
+        sock.settimeout(_seconds_left(deadline))
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-def _with_tls(sock: socket.socket, host: str, trust: ssl.SSLContext) -> socket.socket:
+def _with_tls(sock: socket.socket, host: str, tls: ssl.SSLContext) -> socket.socket:
     sock.sendall(_SSL_REQUEST)
     match sock.recv(1):
         case b"S":
-            return trust.wrap_socket(sock, server_hostname=host)
+            return tls.wrap_socket(sock, server_hostname=host)
         case b"N":
             raise DatabaseRefused(
-                f"PostgreSQL at {host} offers no TLS, and without it nothing is sent: "
-                "turn its setting 'ssl' on"
+                f"PostgreSQL at {host} does not support TLS, which is required: "
+                "turn on the server's setting 'ssl'"
             )
         case _:
-            raise ConnectionResetError("the server hung up when asked for TLS")
+            raise ConnectionResetError("the server closed the connection at the TLS request")
 
 
 class _Socket(socket.socket):
-    """A socket that closes with itself what `makefile` made of it.
+    """A socket whose `close` also closes the files that `makefile` returned.
 
-    By itself it stays open until nobody refers to these files any more, and an error on its way
-    refers to that of pg8000.
+    A plain socket stays open until its files are garbage-collected, and the traceback of an error
+    keeps a reference to the file of pg8000.
     """
 
     def makefile(self, *arguments: Any, **more: Any) -> Any:
@@ -408,7 +411,7 @@ class _Socket(socket.socket):
 
     def close(self) -> None:
         for file in self.__dict__.pop("files", ()):
-            # It may hold what it could not send.
+            # Closing flushes unsent data, which may fail.
             with contextlib.suppress(OSError):
                 file.close()
         super().close()
@@ -418,40 +421,40 @@ class _TlsSocket(_Socket, ssl.SSLSocket):
     pass
 
 
-def _hang_up(sock: socket.socket) -> None:
+def _disconnect(sock: socket.socket) -> None:
     with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
     sock.close()
 
 
 def _is_loopback(host: str) -> bool:
-    # Its traffic never leaves the machine. A name does not count: it may lead anywhere.
+    # An address only: a name like `localhost` may resolve to another machine.
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 
 
-def _left(deadline: float) -> float:
+def _seconds_left(deadline: float) -> float:
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError("timed out")
     return left
 
 
-class _ChunksBroke(Exception):
-    """The caller's chunks failed in the middle of a COPY: not PostgreSQL's doing."""
+class _ChunksFailed(Exception):
+    """The caller's iterable failed in the middle of a COPY, not PostgreSQL."""
 
     def __init__(self, cause: Exception) -> None:
         super().__init__()
         self.cause = cause
 
 
-def _marked(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _with_marked_errors(chunks: Iterable[bytes]) -> Iterator[bytes]:
     try:
         yield from chunks
     except Exception as error:
-        raise _ChunksBroke(error) from error
+        raise _ChunksFailed(error) from error
 
 
 @contextlib.contextmanager
@@ -462,33 +465,33 @@ def _translated(where: str) -> Iterator[None]:
         raise meaning(_fields(error), where) from None
     except ssl.SSLCertVerificationError as error:
         raise DatabaseRefused(
-            f"the certificate of PostgreSQL at {where} is not to be trusted: "
-            f"{error.verify_message}; connect by the name that it was issued for, and give its "
-            "authority in the module's variable database_ca_bundle, unless it is one of Amazon RDS "
-            "that shared/rds_bundle.pem holds"
+            f"the certificate of PostgreSQL at {where} is not trusted: {error.verify_message}; "
+            "connect to the host name in the certificate, and unless shared/rds_bundle.pem (Amazon "
+            "RDS) contains its authority, add it to the module's variable database_ca_bundle"
         ) from error
     except scramp.ScramException as error:
         raise DatabaseRefused(
-            f"PostgreSQL at {where} could not prove that it knows our password: {error}"
+            f"the password exchange (SCRAM) with PostgreSQL at {where} failed: {error}; check that "
+            "the host and the password are the right ones"
         ) from error
     except (pg8000.exceptions.InterfaceError, OSError) as error:
         raise DatabaseUnavailable(
-            f"PostgreSQL at {where} is away: {error.__cause__ or error}; if that lasts, see "
-            "whether it runs and whether its security group lets this function in"
+            f"PostgreSQL at {where} is unreachable: {error.__cause__ or error}; if this persists, "
+            "check that it is running and that its security group allows this function"
         ) from error
 
 
-def _tell_errors(
-    session: pg8000.native.Connection, hear: Callable[[pg8000.exceptions.DatabaseError], None]
+def _on_error(
+    session: pg8000.native.Connection, callback: Callable[[pg8000.exceptions.DatabaseError], None]
 ) -> None:
-    """Have PostgreSQL's errors told as they come: pg8000 drops them if the connection breaks."""
+    """Call back on each error of PostgreSQL: pg8000 drops it if the connection fails afterwards."""
     handle = session.message_types[pg8000.core.ERROR_RESPONSE]
 
-    def handle_and_tell(data: bytes, context: Any) -> None:
+    def handle_and_call_back(data: bytes, context: Any) -> None:
         handle(data, context)
-        hear(context.error)
+        callback(context.error)
 
-    session.message_types[pg8000.core.ERROR_RESPONSE] = handle_and_tell
+    session.message_types[pg8000.core.ERROR_RESPONSE] = handle_and_call_back
 
 
 def _fields(error: pg8000.exceptions.DatabaseError) -> dict[str, str]:
@@ -497,24 +500,25 @@ def _fields(error: pg8000.exceptions.DatabaseError) -> dict[str, str]:
 
 
 def meaning(fields: Mapping[str, str], where: str) -> PipelineError:
-    """Return the error that an answer of PostgreSQL stands for, whoever brought it.
+    """Return the `PipelineError` for an error of PostgreSQL, from a connection or the Data API.
 
     Args:
-        fields: of the answer: C its code, M its words; t, c and n the table, column, constraint.
-        where: the server.
+        fields: of the error response: C code, M message, t table, c column, n constraint.
+        where: the server, for the message.
     """
     code = fields.get("C", "")
-    said = f"PostgreSQL at {where} says: {fields['M']} (code {code})"
+    report = f"PostgreSQL at {where} reports: {fields['M']} (code {code})"
     refused = f"{fields['M']} (code {code})" if code.startswith(_ABOUT_ROWS) else None
-    if code.startswith(_PASSING):
-        return DatabaseUnavailable(said)
+    if code.startswith(_TRANSIENT):
+        return DatabaseUnavailable(report)
     if code.startswith(_REFUSED):
         return DatabaseRefused(
-            f"{said}; the role must be as `migrate` makes it: with the password in the function's "
-            "secret, or granted to rds_iam and allowed to the function as rds-db:connect"
+            f"{report}; run the function `migrate`, which creates the role, and check that the "
+            "function's secret has its password, or that the role has rds_iam and the function "
+            "rds-db:connect"
         )
     if code.startswith(_MISMATCH):
-        return SchemaMismatch(f"{said}; run the function `migrate`, which makes tables and columns")
+        return SchemaMismatch(f"{report}; run the function `migrate` to create tables and columns")
     if code.startswith(_ABOUT_VALUES):
         place = ", ".join(
             f"{label} {fields[key]}"
@@ -522,8 +526,8 @@ def meaning(fields: Mapping[str, str], where: str) -> PipelineError:
             if key in fields
         )
         return StatementFailed(
-            f"PostgreSQL at {where} cannot take a value (code {code}{place and ', '}{place}); "
-            "does the contract allow more than the table's column?",
+            f"PostgreSQL at {where} refuses a value (code {code}{place and ', '}{place}); "
+            "check that the contract allows only values that fit the column of the table",
             refused,
         )
-    return StatementFailed(said, refused)
+    return StatementFailed(report, refused)

@@ -1,8 +1,7 @@
-"""How an ingestion moves and ends: its states, and each kind of end with all that stands for it.
+"""States and outcomes of an ingestion.
 
-An end has a status in the log, a name for people, and what tells `alert` of it: the verdict of a
-state, an error of the state machine, or a notice where there was no run. `ENDINGS` is the one place
-that says which belong together.
+`ENDINGS` maps each kind of outcome to its status in the log and to what reports it to `alert`: the
+verdict of a state, an error of the state machine, or a notice if there was no run.
 """
 
 import itertools
@@ -12,7 +11,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """The states of an ingestion, in their order."""
+    """The states of an ingestion, in order."""
 
     TRIGGER = "trigger"
     TRANSFORM = "transform"
@@ -21,11 +20,11 @@ class State(StrEnum):
 
 
 TASKS = tuple(state for state in State if state is not State.TRIGGER)
-"""The states that are tasks of the state machine, which trigger starts."""
+"""The states that are tasks of the state machine."""
 
 
 class Status(StrEnum):
-    """What can be said of an ingestion, or of one step of it."""
+    """The status of an ingestion, or of one of its steps."""
 
     WAITING = "waiting"
     """Logged, and not started yet."""
@@ -38,70 +37,70 @@ class Status(StrEnum):
 
 
 UNDER_WAY = frozenset({Status.WAITING, Status.RUNNING})
-"""The statuses of what will end by itself."""
+"""The statuses of ingestions that have not ended."""
 
 
 class Outcome(StrEnum):
-    """How a state can end without anything being broken."""
+    """The verdict of a state that ended without an error."""
 
     OK = "ok"
     REFUSED = "refused"
-    """Transform: the file is not the contract's."""
+    """Transform: the file does not match the contract."""
     FAILED_TESTS = "failed_tests"
-    """Test: rows failed and hard testing halts on that."""
+    """Test: rows were rejected, and hard testing halts the run."""
     ROWS_REFUSED = "rows_refused"
-    """Load: PostgreSQL refuses rows; Test rejects them, and Load tries again without them."""
+    """Load: PostgreSQL refuses rows; Test rejects them and Load retries without them."""
     SUPERSEDED = "superseded"
-    """Load: a newer version of the same key is loaded already."""
+    """Load: a newer version of the same key is already loaded."""
 
 
 class Notice(StrEnum):
-    """What an event of our own is about, as EventBridge's `detail-type`."""
+    """The `detail-type` of the pipeline's own EventBridge events."""
 
     REJECTED = "Ingestion Rejected"
-    """An object that no contract takes; detail: `ingestedID`, `ingestedTable`."""
+    """An object matches no contract; detail: `ingestedID`, `ingestedTable`."""
     MISSING = "File Missing"
-    """A day whose file is not loaded though it should be; detail: `ingestedID`, `ingestedTable`."""
+    """The file of a day was not loaded in time; detail: `ingestedID`, `ingestedTable`."""
     ENDED = "Ingestion Ended"
-    """A run whose end nobody was told of; detail: as Step Functions' own status change."""
+    """A run whose end event was lost; detail: as in Step Functions' status change event."""
 
 
 class Kind(StrEnum):
-    """How an ingestion can end. docs/runbook.md has a section on each, under this name."""
+    """The outcomes of an ingestion; docs/runbook.md has a section with the name of each."""
 
     LOADED = "Loaded"
     LOADED_WITH_REJECTS = "Loaded With Rejects"
     SUPERSEDED = "Superseded"
-    """A newer version of the same key was loaded already."""
+    """A newer version of the same key was already loaded."""
     REFUSED = "Refused"
-    """Transform's verdict: the file is not the contract's."""
+    """Verdict of Transform: the file does not match the contract."""
     FAILED_TESTS = "Failed Tests"
-    """Test's verdict."""
+    """Verdict of Test: rows were rejected, and hard testing halted the run."""
     BROKEN = "Broken"
     """A function raised an error."""
     CRASHED = "Crashed"
-    """A function died without one."""
+    """A function ended without an error, e.g. out of memory."""
     TIMED_OUT = "Timed Out"
-    """A function, a state or the whole run took longer than it may."""
+    """A function, a state or the whole run exceeded its timeout."""
     ABORTED = "Aborted"
-    """Somebody stopped the run."""
+    """The run was stopped."""
     REJECTED = "Rejected"
-    """The object's key fits no contract, or it has no version, so there was no run."""
+    """The key matches no contract, or the object has no version; there was no run."""
     MISSING = "Missing"
-    """A day's file was not loaded by the time that its contract promises."""
+    """The file of a day was not loaded by the time that its contract promises."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a kind of end shows in the log, in Step Functions and in events.
+    """How a kind of outcome appears in the log, in Step Functions and in events.
 
     Attributes:
-        status: of the log item.
-        outcome: of the state that ends the run by its verdict.
-        errors: with which the state machine fails: its own for a verdict on the file, and Lambda's
-            and Step Functions' words for a function that did not answer.
-        execution: Step Functions' status of the run, where that alone says it.
-        notice: what tells `alert`, where there was no run.
+        status: status of the log item.
+        outcome: verdict of the state that ended the run.
+        errors: error names of the execution: the state machine's own for a verdict on the file,
+            Lambda's and Step Functions' for a function that did not answer.
+        execution: status of the execution, if it identifies the kind.
+        notice: notice to `alert`, if there was no run.
     """
 
     status: Status
@@ -112,12 +111,12 @@ class Ending:
 
     @property
     def is_good(self) -> bool:
-        """Whether nobody has to do anything about the file as a whole."""
+        """Whether the file as a whole needs no action."""
         return self.status in {Status.SUCCESS, Status.SUPERSEDED}
 
     @property
     def file_at_fault(self) -> bool:
-        """Whether the run failed by a verdict on the file."""
+        """Whether the run failed because of the file, i.e. by a verdict."""
         return self.outcome is not None and not self.is_good
 
 
@@ -139,26 +138,26 @@ _ENDINGS = {
     Kind.MISSING: Ending(Status.MISSING, notice=Notice.MISSING),
 }
 ENDINGS: Mapping[Kind, Ending] = {kind: _ENDINGS[kind] for kind in Kind}
-"""All ends; where one is missing, this module cannot be imported. Two share the outcome `ok`: the
-log item's `rowsRejected` tells them apart."""
+"""All outcomes; a missing one fails the import of this module. `rowsRejected` of the log item
+distinguishes the two with the verdict `ok`."""
 
 _STATUSES = {ending.outcome: ending.status for ending in ENDINGS.values()}
 STATUS_OF: Mapping[Outcome, Status] = {
     outcome: _STATUSES[outcome] for outcome in Outcome if outcome is not Outcome.ROWS_REFUSED
 }
-"""The status of the log item after a verdict that ends the run: `ok` does so only in Load."""
+"""The status of the log item after a verdict that ends the run; `ok` ends it only in Load."""
 WITHOUT_RUN: Mapping[Notice, Kind] = {
     ending.notice: kind for kind, ending in ENDINGS.items() if ending.notice is not None
 }
-"""The ends of what had no run."""
+"""The outcomes without a run."""
 
 
 def failure(execution: str, error: str | None) -> Kind:
-    """Return how a run failed.
+    """Return the outcome of a failed run.
 
     Args:
-        execution: Step Functions' status of it.
-        error: the state machine's, if it has one.
+        execution: status of the execution in Step Functions.
+        error: error name of the execution, if any.
     """
     by_execution = (kind for kind, each in ENDINGS.items() if each.execution == execution)
     by_error = (kind for kind, each in ENDINGS.items() if error in each.errors)

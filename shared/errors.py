@@ -1,45 +1,46 @@
-"""Every error the pipeline raises, in one tree.
+"""The hierarchy of errors that the pipeline raises.
 
     PipelineError
-    ├── InvalidSettings       the environment of a function is incomplete
-    ├── InvalidContract       a contract file breaks the standard or our part of it
-    ├── ContractsMissing      the stack does not hold the contracts of a run any more
-    ├── InvalidEvent          an event is not of the form its sender promises
-    ├── NoticeUndelivered     EventBridge did not take a notice for `alert`
-    ├── SourceUnreadable      the landed object version cannot be read any more
-    ├── StagingIncomplete     the staging bucket does not hold what an earlier state wrote
-    ├── RowsUnaccounted       rows read are not rows loaded plus rows rejected
-    ├── SchemaMismatch        the database's tables are not what the contract says
-    ├── TablesNotMigrated     a contract is invalid, or its table could not be brought to it
-    ├── DatabaseRefused       PostgreSQL does not accept us, or we do not trust it
-    ├── StatementFailed       PostgreSQL cannot do what we ask: a value, a limit, a defect
-    └── Retryable             may pass on a second try; its leaves are named in the state machine
+    ├── InvalidSettings       an environment variable of a function is missing or invalid
+    ├── InvalidContract       a contract violates ODCS or the subset that the pipeline supports
+    ├── ContractsMissing      the stack no longer has the contract set of a run
+    ├── InvalidEvent          an event does not have the expected form
+    ├── NoticeUndelivered     EventBridge rejected a notice for `alert`
+    ├── SourceUnreadable      the landed object version can no longer be read
+    ├── StagingIncomplete     the staging bucket does not match what an earlier state wrote
+    ├── RowsUnaccounted       rows read do not equal rows loaded plus rows rejected
+    ├── SchemaMismatch        the tables in the database do not match the contract
+    ├── TablesNotMigrated     a contract is invalid, or its table could not be migrated
+    ├── DatabaseRefused       PostgreSQL refuses the login or its certificate is not trusted
+    ├── StatementFailed       PostgreSQL cannot execute a statement; a retry would fail too
+    └── Retryable             a retry may succeed; the state machine names the subclasses
         ├── ContractsUnavailable
         ├── DatabaseUnavailable
         ├── LogUnavailable
         └── StagingUnavailable
 
-Lambda reports the exact class name and the state machine's `Retry` matches on that name, so only
-leaves of `Retryable` are ever raised, never `Retryable` itself. What is wrong with a *file* is not
-here: that is a verdict (data), not an exception.
+Lambda reports the exact class name and `Retry` in the state machine matches that name. Code
+therefore raises a subclass of `Retryable`, never `Retryable` itself. A problem with a *file* is not
+an exception: it is a verdict (data).
 """
 
 from collections.abc import Iterable
 
 
 class PipelineError(Exception):
-    """Base of all errors of this project: catch this to catch them all."""
+    """Base class of all errors of this project."""
 
 
 class InvalidSettings(PipelineError):
-    """A function's environment lacks a variable or holds one of the wrong form."""
+    """An environment variable of a function is missing or invalid."""
 
 
 class InvalidContract(PipelineError):
-    """A contract is not valid ODCS, or uses what this pipeline does not know.
+    """A contract is not valid ODCS, or uses a feature that the pipeline does not support.
 
-    `problems` has one text for each problem, each with the file's name; the message says all, and
-    is cut if it becomes too long.
+    Attributes:
+        problems: one text for each problem, with the name of the file. The message of the error
+            contains all of them and is truncated if it is too long.
     """
 
     def __init__(self, message: str, problems: Iterable[str] = ()) -> None:
@@ -48,46 +49,47 @@ class InvalidContract(PipelineError):
 
 
 class ContractsMissing(PipelineError):
-    """The set of contracts that is asked for is not in the stack's bucket, or is another one."""
+    """The requested contract set is not in the config bucket, or its content has another hash."""
 
 
 class InvalidEvent(PipelineError):
-    """An event is not of the form its sender promises."""
+    """An event does not have the form that its sender documents."""
 
 
 class NoticeUndelivered(PipelineError):
-    """EventBridge did not take a notice, so nobody would be told."""
+    """EventBridge rejected a notice, so `alert` would not receive it."""
 
 
 class SourceUnreadable(PipelineError):
-    """The exact object version of an ingestion is gone or may not be read."""
+    """The object version of an ingestion is deleted or access to it is denied."""
 
 
 class StagingIncomplete(PipelineError):
-    """A staged object that an earlier state wrote is missing, or there is one too many."""
+    """A staged object of an earlier state is missing, or there is an unexpected one."""
 
 
 class RowsUnaccounted(PipelineError):
-    """The sums do not add up: rows read must be rows loaded plus rows rejected."""
+    """The number of rows read is not the number of rows loaded plus rows rejected."""
 
 
 class SchemaMismatch(PipelineError):
-    """The database's tables are not what the contract asks for."""
+    """The tables in the database do not match the contract."""
 
 
 class TablesNotMigrated(PipelineError):
-    """Some tables were not brought to their contracts; it names each with its reasons."""
+    """Some tables could not be migrated; the message names each table with its reasons."""
 
 
 class DatabaseRefused(PipelineError):
-    """PostgreSQL does not accept our password or our rights, or we do not trust its certificate."""
+    """PostgreSQL refuses the password or the permissions, or its certificate is not trusted."""
 
 
 class StatementFailed(PipelineError):
-    """PostgreSQL failed a statement for a reason that the same statement will meet again.
+    """PostgreSQL failed a statement, and the same statement would fail again.
 
-    `refused` is what PostgreSQL says of a row that it refuses, which may quote the row; None if the
-    reason is another one.
+    Attributes:
+        refused: PostgreSQL's message about a row that it refuses, which may quote the row; None if
+            the error is not about a row.
     """
 
     def __init__(self, message: str, refused: str | None = None) -> None:
@@ -96,20 +98,20 @@ class StatementFailed(PipelineError):
 
 
 class Retryable(PipelineError):
-    """Base of what may pass on a second try; never raised itself."""
+    """Base class of the errors that a retry may resolve; never raised itself."""
 
 
 class ContractsUnavailable(Retryable):
-    """S3 did not give the contracts, after boto3's own retries."""
+    """S3 did not return the contracts, even after the retries of boto3."""
 
 
 class DatabaseUnavailable(Retryable):
-    """PostgreSQL did not answer, or went away in the middle."""
+    """PostgreSQL did not answer, or the connection was lost."""
 
 
 class LogUnavailable(Retryable):
-    """DynamoDB did not take or give a log item, after boto3's own retries."""
+    """DynamoDB did not read or write a log item, even after the retries of boto3."""
 
 
 class StagingUnavailable(Retryable):
-    """S3 did not take or give an object, after boto3's own retries."""
+    """S3 did not read or write a staged object, even after the retries of boto3."""

@@ -1,8 +1,7 @@
-"""The gate: no more than `most` runs at once; the files that wait longest are started first.
+"""The gate: limits concurrent executions; files start in the order in which they began to wait.
 
-A run holds a slot from before it is started until its end. Each step of a start may be repeated,
-by whoever comes next, so that a call may die between any two of them:
-docs/decisions/0019-bursts.md.
+A run claims a slot before it starts and holds it until its end. Every step of a start is
+idempotent, so the next call finishes a start that crashed: docs/decisions/0019-bursts.md.
 """
 
 import heapq
@@ -21,17 +20,16 @@ from shared.settings import GateSettings
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
-_BETWEEN = "/"
-"""What stands between the parts of a slot's name, and in none of them."""
+_SEPARATOR = "/"
+"""Separates the parts of a slot's name; no part contains it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Starts the executions of the state machine of that ARN, `most` at once.
+    """Starts executions of the state machine, at most `most` at once.
 
-    A run begins with the contracts of the SHA-256 `contracts`, and keeps them to its end.
-
-    Methods that ask the log raise `LogUnavailable` if DynamoDB does not answer.
+    Each run uses the contract set with the SHA-256 `contracts` to its end. Methods that access the
+    log raise `LogUnavailable` if DynamoDB does not answer.
     """
 
     log: IngestionLog
@@ -52,40 +50,39 @@ class Gate:
         )
 
     def open(self, *known: Mapping[str, Any]) -> list[Ingestion]:
-        """Start files that wait, the longest waiting first, until no slot is free.
+        """Start waiting files, the longest waiting first, until no slot is free.
 
         Args:
-            known: log items that wait, which the index need not show yet.
+            known: waiting log items that may not be in the index yet (eventual consistency).
 
         Returns:
-            The ingestions whose run this call has started.
+            The ingestions whose run this call started.
         """
         started = []
         held = self.log.slots()
         for waiting in self._queue(known):
             slot = _slot(Ingestion.from_item(waiting), Run.from_item(waiting))
-            # One that waits and has a slot is what a call left that died: it needs no other.
+            # An item that waits but holds a slot is from a crashed call: it needs no other slot.
             if len(held) >= self.most and slot not in held:
                 break
             item = self.log.get(waiting["ingestedID"], waiting["ingestedTable"])
             if item is None or not _waits_for(item, slot):
-                continue  # the index is behind
+                continue  # the index is stale
             if not self.log.claim_slot(slot, self.most):
-                break  # others were quicker
+                break  # concurrent calls took the last slots
             held.add(slot)
             if self._begin(item):
                 started.append(Ingestion.from_item(item))
         return started
 
     def close(self, run: Run) -> None:
-        """Free the slot of a run that has ended, and recover those of ends that nobody heard of.
+        """Free the slot of a run that has ended, and recover slots whose run-end event was lost.
 
-        The latter only where the log says that the ingestion has ended, or that no state of it has
-        begun, as where the start failed: Step Functions is asked about few, and `recover` finds the
-        others.
+        Recovers only slots of ingestions that ended, or whose first state has not begun, by the
+        log. That keeps the calls to Step Functions few; `recover` finds the others.
         """
         for slot in sorted(self.log.slots()):
-            ingested_id, table, name = slot.split(_BETWEEN)
+            ingested_id, table, name = slot.split(_SEPARATOR)
             if name == run.execution_name:
                 self.log.free_slot(slot)
                 continue
@@ -94,13 +91,13 @@ class Gate:
                 self._recover(slot)
 
     def recover(self) -> int:
-        """Free the slots of runs that are over, start those that never began; return how many."""
+        """Free slots of runs that ended, start runs that never began; return the number of both."""
         return sum(self._recover(slot) for slot in sorted(self.log.slots()))
 
     def start(self, ingestion: Ingestion, run: Run) -> bool:
-        """Start a run that holds a slot; False if an execution of its name was there and is over.
+        """Start a run that holds a slot; return False if its execution has already ended.
 
-        Step Functions answers as if it had started it where one is under way.
+        Starting a running execution again with the same input has no effect and returns True.
         """
         try:
             self.stepfunctions.start_execution(
@@ -113,9 +110,9 @@ class Gate:
         return True
 
     def describe(self, execution_arn: str) -> Any:
-        """Return what Step Functions says of an execution; None if it never began.
+        """Return the `DescribeExecution` response for an execution; None if it does not exist.
 
-        Step Functions also forgets an execution 90 days after its end.
+        Step Functions deletes an execution 90 days after its end.
         https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
         """
         try:
@@ -124,37 +121,36 @@ class Gate:
             return None
 
     def status(self, run: Run) -> str | None:
-        """Return Step Functions' status of a run; None if it never began, or was forgotten."""
+        """Return the status of a run in Step Functions; None if it never began or is deleted."""
         described = self.describe(run.execution_arn)
         return described and str(described["status"])
 
     def run(self, ingestion: Ingestion, attempt: int) -> Run:
-        """Return a run of an ingestion, which need not have begun."""
+        """Return the run of an attempt, whether or not it has begun."""
         return self._named(ingestion.execution_name(attempt))
 
     def _queue(self, known: tuple[Mapping[str, Any], ...]) -> Iterator[Mapping[str, Any]]:
         seen = set()
-        ours = sorted(known, key=changed_at)
-        for item in heapq.merge(ours, self.log.waiting(), key=changed_at):
+        sorted_known = sorted(known, key=changed_at)
+        for item in heapq.merge(sorted_known, self.log.waiting(), key=changed_at):
             if key_of(item) not in seen:
                 seen.add(key_of(item))
                 yield item
 
     def _begin(self, item: Mapping[str, Any]) -> bool:
-        """Start the run of an item that waits and has its slot, unless another call does it."""
+        """Start the run of a waiting item that holds a slot; return False if another call does."""
         ingestion = Ingestion.from_item(item)
         run = replace(Run.from_item(item), contracts=self.contracts)
         return self.log.begin(ingestion, run) and self.start(ingestion, run)
 
     def _recover(self, slot: str) -> bool:
-        ingested_id, table, name = slot.split(_BETWEEN)
+        ingested_id, table, name = slot.split(_SEPARATOR)
         status = self.status(self._named(name))
         if status == "RUNNING":
             return False
         item = self.log.get(ingested_id, table)
         if status is None and item is not None and _holds(item, slot):
-            # Whoever claimed the slot may be about to start the run, which does no harm: Step
-            # Functions starts it once.
+            # The call that claimed the slot may start the run too: Step Functions starts it once.
             if _waits_for(item, slot):
                 return self._begin(item)
             return self.start(Ingestion.from_item(item), Run.from_item(item))
@@ -167,13 +163,13 @@ class Gate:
 
 
 def _slot(ingestion: Ingestion, run: Run) -> str:
-    return _BETWEEN.join((ingestion.id, ingestion.table, run.execution_name))
+    return _SEPARATOR.join((ingestion.id, ingestion.table, run.execution_name))
 
 
 def _holds(item: Mapping[str, Any], slot: str) -> bool:
-    """Tell whether an item waits for, or is in, the run that a slot is for."""
-    its = _slot(Ingestion.from_item(item), Run.from_item(item))
-    return its == slot and item["status"] in UNDER_WAY
+    """Return whether the slot belongs to the item's current run, which waits or runs."""
+    current = _slot(Ingestion.from_item(item), Run.from_item(item))
+    return current == slot and item["status"] in UNDER_WAY
 
 
 def _waits_for(item: Mapping[str, Any], slot: str) -> bool:

@@ -10,9 +10,9 @@ from shared.errors import InvalidEvent
 from shared.landing_key import LandingKey, partition
 
 UNMATCHED = "unmatched"
-"""The `ingestedTable` of an object that no contract takes."""
+"""The `ingestedTable` of an object that matches no contract."""
 NO_VERSION = "null"
-"""S3's version ID of an object that was stored while its bucket did not keep versions.
+"""S3's version ID of an object that was stored while versioning was off.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/list-obj-version-enabled-bucket.html"""
 
 
@@ -20,8 +20,8 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/list-obj-version-enabled-b
 class Source:
     """One version of one landed object; `size` in bytes.
 
-    An object without a version has as its `version_id` `null@` and the time when it was stored, so
-    that two objects under one key differ. S3 knows no such ID: intake rejects the object.
+    The `version_id` of an object without a version is `null@` plus the time when it was stored,
+    which distinguishes two objects with the same key. It is not an ID of S3: intake rejects it.
     """
 
     bucket: str
@@ -33,20 +33,20 @@ class Source:
     def stored(
         cls, bucket: str, key: str, version_id: str | None, size: int, modified: dt.datetime
     ) -> "Source":
-        """Return an object as S3 lists or describes it, with or without a version."""
+        """Return the source of an object from the fields that S3 returns."""
         if version_id in {None, NO_VERSION}:
             version_id = f"{NO_VERSION}@{modified.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
         return cls(bucket, key, str(version_id), size)
 
     @property
     def has_version(self) -> bool:
-        """Whether S3 keeps this object when another one is stored under its key."""
+        """Whether S3 keeps this object when another one is stored with the same key."""
         return self.version_id.partition("@")[0] != NO_VERSION
 
 
 @dataclass(frozen=True, slots=True)
 class Ingestion:
-    """Which object version, for which table and day, under which ID."""
+    """The ingestion of one object version, with its ID, table and day."""
 
     id: str
     table: str
@@ -55,25 +55,28 @@ class Ingestion:
 
     @classmethod
     def of(cls, source: Source, key: LandingKey) -> "Ingestion":
-        """Return the ingestion of an object version; the same version always has the same ID."""
+        """Return the ingestion of an object version; its ID depends only on the key and version."""
         ingested_id = f"{key.date:%Y%m%d}-{_digest(source)}"
         return cls(ingested_id, key.table, key.date, source)
 
     def execution_name(self, attempt: int = 1) -> str:
-        """Return the name under which the state machine runs it, at most 80 characters.
+        """Return the name of its execution, at most 80 characters.
 
-        From the second attempt on it ends in `-r2`, `-r3` and so on.
+        The names of later attempts end in `-r2`, `-r3` and so on.
         """
         name = f"{self.table}-{self.id}"
         return name if attempt == 1 else f"{name}-r{attempt}"
 
     @property
     def partition(self) -> str:
-        """The staging partition of this ingestion, without slashes at the ends."""
+        """The staging prefix of this ingestion, without leading or trailing slash."""
         return f"{partition(self.table, self.data_date)}/ingestedID={self.id}"
 
     def as_event(self) -> dict[str, Any]:
-        """Return what the state machine's input says of it; a `Run` makes the whole input."""
+        """Return the fields of this ingestion in the input of the state machine.
+
+        `Run.input_of` returns the complete input.
+        """
         return {
             "ingestedID": self.id,
             "ingestedTable": self.table,
@@ -88,17 +91,17 @@ class Ingestion:
 
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> "Ingestion":
-        """Take an ingestion out of its log item."""
+        """Return the ingestion of a log item."""
         source = Source(item["bucket"], item["sourceKey"], item["versionId"], int(item["size"]))
         date = dt.date.fromisoformat(item["dataDate"])
         return cls(item["ingestedID"], item["ingestedTable"], date, source)
 
     @classmethod
     def from_event(cls, event: Mapping[str, Any]) -> "Ingestion":
-        """Take an ingestion out of the state machine's input.
+        """Return the ingestion of a state machine input.
 
         Raises:
-            InvalidEvent: a field is missing or of the wrong form.
+            InvalidEvent: a field is missing or invalid.
         """
         try:
             source = event["source"]
@@ -112,17 +115,20 @@ class Ingestion:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidEvent(
-                f"the state machine's input lacks or garbles {error}; start runs with the "
-                "trigger function or the operator's command, which build it"
+                f"the input of the state machine has a missing or invalid field: {error}; start "
+                "runs with the function `trigger` or with `tm replay`"
             ) from error
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The execution that is at work on an ingestion: its ARN, and how often it was redriven.
+    """An execution of the state machine for an ingestion.
 
-    `contracts` is the SHA-256 of the contracts that it began with; None of one that has not begun,
-    or that a version before 0.1.0 began. It does not tell one run from another.
+    Attributes:
+        execution_arn: ARN of the execution.
+        redrive: how often it was redriven.
+        contracts: SHA-256 of its contract set; None before it begins, and for runs of versions
+            before 0.1.0. Not part of the run's identity.
     """
 
     execution_arn: str
@@ -131,7 +137,7 @@ class Run:
 
     @property
     def execution_name(self) -> str:
-        """The execution's name."""
+        """The name of the execution, the last part of its ARN."""
         return self.execution_arn.rpartition(":")[2]
 
     def input_of(self, ingestion: Ingestion) -> dict[str, Any]:
@@ -141,33 +147,33 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What tells this run from every other of the same ingestion."""
+        """The identity of this run among the runs of its ingestion."""
         return f"{self.execution_name}/{self.redrive}"
 
     @classmethod
     def from_event(cls, event: Mapping[str, Any]) -> "Run":
-        """Take the run out of a task's event.
+        """Return the run of a task's event.
 
         Raises:
-            InvalidEvent: the state machine did not say which execution it is.
+            InvalidEvent: the execution is missing or invalid.
         """
         try:
             execution = event["execution"]
             return cls(execution["arn"], int(execution["redrive"]), event.get("contracts"))
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidEvent(
-                f"the task's event lacks or garbles {error} of its execution; "
-                "state_machine.asl.json sends it"
+                f"the task's event has a missing or invalid field of 'execution': {error}; check "
+                "that state_machine.asl.json sends it"
             ) from error
 
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> "Run":
-        """Take the current run of an ingestion out of its log item."""
+        """Return the current run of a log item."""
         return cls(item["executionArn"], int(item["redrive"]), item.get("contracts"))
 
 
 def unmatched_id(source: Source) -> str:
-    """Return the log ID of an object version that no contract takes."""
+    """Return the log ID of an object version that matches no contract."""
     return f"{UNMATCHED}-{_digest(source)}"
 
 

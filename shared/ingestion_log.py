@@ -1,14 +1,17 @@
-"""The log of ingestions in DynamoDB: one item each, written by every state.
+"""The log of ingestions in DynamoDB: one item for each ingestion, updated by every state.
 
-An item's `state` and `status` say where the ingestion stands: `status` is `waiting` until a run may
-start (see `gate`), `running` until its end, then `success`, `fail`, `superseded` or, for an object
-that no contract takes, `rejected`. A day whose file was not loaded in time has an item too,
-`missing`, beside its ingestions'. `history` lists every step with its time, its counts and the
-reason of a bad end. All writes are conditional: a step is written once however often its function
-is retried, a run that was replaced writes no more, and a finished item stays finished unless its
-execution is redriven or the ingestion is replayed. `contracts` is the SHA-256 of the contracts that
-the last run began with. An item with `removedAt` is of a file that was removed then, and its rows
-with it.
+Attributes of an item:
+
+- `state` and `status`: the progress of the ingestion. `status` is `waiting` until a run may start
+  (see `gate`), then `running`, then `success`, `fail` or `superseded`. Items without a run have the
+  status `rejected` (an object that matches no contract) or `missing` (the file of a day was not
+  loaded in time).
+- `history`: every step with its time, its counts and, if it failed, the reason.
+- `contracts`: the SHA-256 of the contract set that the last run uses.
+- `removedAt`: when the file and its rows were removed.
+
+All writes are conditional. Retries of a function write a step only once, a replaced run cannot
+write, and a finished item changes only if its execution is redriven or the ingestion is replayed.
 """
 
 import contextlib
@@ -35,18 +38,23 @@ if TYPE_CHECKING:
 
 Counts = Mapping[str, int]
 
+
+def _key(ingested_id: str, table: str) -> dict[str, str]:
+    return {"ingestedID": ingested_id, "ingestedTable": table}
+
+
 CLAIM = dt.timedelta(minutes=15)
-"""How long a claimed alert is one call's alone: Lambda's own retries of it are over by then."""
+"""How long a call holds its claim on an alert: longer than Lambda retries the call."""
 
 _REASON_LENGTH = 500
-"""Characters of a reason in the history, of which an item of at most 400 KB holds many."""
-_SWEEP = {"ingestedID": "watch", "ingestedTable": "sweep"}
-SLOTS = {"ingestedID": "gate", "ingestedTable": "slots"}
-"""The keys of items that are no ingestions: without a status and a day they are in no index."""
-_FIRST = 20
-"""How many waiting items DynamoDB reads at a time: mostly one is wanted."""
+"""Maximum characters of a reason in the history; an item holds many, in at most 400 KB."""
+_SWEEP = _key("watch", "sweep")
+SLOTS = _key("gate", "slots")
+"""The key of an item that is not an ingestion: without status and day it is in no index."""
+_WAITING_PAGE = 20
+"""Waiting items that DynamoDB reads at a time; callers usually need one."""
 TOTALS = ("rowsRead", "rowsLoaded", "rowsRejected")
-"""The counts that speak for the whole ingestion; all others stand in the history alone."""
+"""The counts of the whole ingestion, attributes of the item; other counts are only in `history`."""
 
 
 def _of_table(table: str | None) -> dict[str, Any]:
@@ -54,18 +62,18 @@ def _of_table(table: str | None) -> dict[str, Any]:
 
 
 def _of_status(status: Status, changed: ConditionBase | None = None) -> dict[str, Any]:
-    condition = Key("status").eq(str(status))
-    both = condition if changed is None else condition & changed
-    return {"IndexName": "status", "KeyConditionExpression": both}
+    condition: ConditionBase = Key("status").eq(str(status))
+    if changed is not None:
+        condition &= changed
+    return {"IndexName": "status", "KeyConditionExpression": condition}
 
 
 def _spelling(key: LandingKey) -> dict[str, str]:
-    # No ingestion either.
-    return {"ingestedID": key.canonical, "ingestedTable": "spelling"}
+    return _key(key.canonical, "spelling")
 
 
 class IngestionLog:
-    """The log table; `table` is boto3's resource.
+    """The log table, a boto3 resource.
 
     Every method raises `LogUnavailable` if DynamoDB does not answer.
     """
@@ -75,36 +83,36 @@ class IngestionLog:
 
     @classmethod
     def of(cls, table_name: str) -> "IngestionLog":
-        """Return the log in the table of that name."""
+        """Return the log in the DynamoDB table of that name."""
         return cls(boto3.resource("dynamodb").Table(table_name))
 
     def begun(self) -> dt.datetime:
-        """Return since when there is a log: nothing was expected of a stack before."""
+        """Return when the table was created; the stack expects no files of earlier days."""
         with _unavailable():
             return self._table.creation_date_time
 
     def enqueue(self, ingestion: Ingestion, run: Run, *, found_by: str | None = None) -> bool:
-        """Write the item of a new ingestion, which waits; False if there is an item already.
+        """Write the item of a new, waiting ingestion; return False if the item already exists.
 
         Args:
             ingestion: the object version.
             run: its first run.
-            found_by: who found the object, if no event told of it.
+            found_by: the component that found the file, if its S3 event was lost.
         """
         entry = _entry(State.TRIGGER, Status.WAITING, {})
         return self._put(_new(ingestion, run, entry, Status.WAITING) | _found(found_by))
 
     def open(self, ingestion: Ingestion, run: Run) -> bool:
-        """Write the item of an ingestion whose run somebody started by hand; False as above."""
+        """Write the item of an ingestion whose run was started by hand; return as `enqueue`."""
         entry = _entry(State.TRIGGER, Status.SUCCESS, {})
         return self._put(_new(ingestion, run, entry, Status.RUNNING))
 
     def begin(self, ingestion: Ingestion, run: Run) -> bool:
-        """Write that a run is about to start; False unless its ingestion waits for it."""
+        """Write that a run is about to start; return False unless its ingestion waits for it."""
         entry = _entry(State.TRIGGER, Status.SUCCESS, {})
         return self._conditionally(
             lambda: self._table.update_item(
-                Key={"ingestedID": ingestion.id, "ingestedTable": ingestion.table},
+                Key=_key(ingestion.id, ingestion.table),
                 UpdateExpression=(
                     "SET #status = :running, updatedAt = :now, contracts = :contracts, "
                     "history = list_append(history, :entry)"
@@ -123,7 +131,7 @@ class IngestionLog:
         )
 
     def reopen(self, item: Mapping[str, Any], run: Run) -> bool:
-        """Let an ingestion wait for a new run; False if its item changed since it was read."""
+        """Set an ingestion to wait for a new run; return False if `item` is out of date."""
         attempt = int(item["attempt"]) + 1
         entry = _entry(State.TRIGGER, Status.WAITING, {"attempt": attempt})
         sets = {
@@ -135,11 +143,11 @@ class IngestionLog:
             "updatedAt": entry["at"],
         }
         known = {name: item[name] for name in ("executionArn", "redrive", "status", "updatedAt")}
-        # What was counted, why it halted and by which contracts was the last run's.
+        # These belong to the previous run.
         outdated = ", ".join(sorted({*TOTALS, "contracts", "haltReason"}))
         return self._conditionally(
             lambda: self._table.update_item(
-                Key={name: item[name] for name in ("ingestedID", "ingestedTable")},
+                Key=_key(*key_of(item)),
                 UpdateExpression=(
                     "SET " + ", ".join(f"#{name} = :{name}" for name in sets) + ", "
                     f"history = list_append(history, :entry) REMOVE {outdated}"
@@ -155,12 +163,12 @@ class IngestionLog:
         )
 
     def reject(self, source: Source, reason: str, *, found_by: str | None = None) -> bool:
-        """Write the item of an object that no contract takes; False if there is one already.
+        """Write the item of an object that matches no contract; return False if it exists.
 
         Args:
             source: the object version.
-            reason: why none does.
-            found_by: who found the object, if no event told of it.
+            reason: why the object is rejected.
+            found_by: the component that found the file, if its S3 event was lost.
         """
         reason = bounded(reason)
         return self._put(
@@ -174,19 +182,19 @@ class IngestionLog:
         )
 
     def spelling(self, key: LandingKey) -> str:
-        """Return under which key a source lands: the one that landed first, if not this one."""
+        """Return the key that landed first among all spellings of `key`, and remember it."""
         name = _spelling(key)
-        is_ours = self._conditionally(
+        is_first = self._conditionally(
             lambda: self._table.put_item(
                 Item={**name, "sourceKey": str(key)},
                 ConditionExpression="attribute_not_exists(ingestedID) OR sourceKey = :key",
                 ExpressionAttributeValues={":key": str(key)},
             )
         )
-        return str(key) if is_ours else str((self.get(*name.values()) or {})["sourceKey"])
+        return str(key) if is_first else str((self.get(*name.values()) or {})["sourceKey"])
 
     def forget_spelling(self, key: LandingKey) -> bool:
-        """Let a source land under another key; False if it does not land under this one."""
+        """Forget the spelling of a key; return False if another spelling landed first."""
         return self._conditionally(
             lambda: self._table.delete_item(
                 Key=_spelling(key),
@@ -196,24 +204,23 @@ class IngestionLog:
         )
 
     def miss(self, table: str, day: dt.date, reason: str, failed: str | None) -> str | None:
-        """Write the item of a day whose file is not loaded though it should be.
+        """Write the item of a day whose file was not loaded in time.
 
         Args:
             table: the table.
-            day: the day that the file is of.
-            reason: what was expected by when, and what is there instead.
-            failed: the ingestion that should have loaded it, if a file came.
+            day: the day of the file.
+            reason: the expected time, and the state of the file instead.
+            failed: the ID of the ingestion that failed, if a file landed.
 
         Returns:
-            Its ID; None if there is such an item already.
+            The ID of the item; None if it already exists.
         """
         missing_id = f"{day:%Y%m%d}-{Status.MISSING}"
         reason = bounded(reason)
         entry = _entry(State.TRIGGER, Status.MISSING, {}, reason)
         is_new = self._put(
             {
-                "ingestedID": missing_id,
-                "ingestedTable": table,
+                **_key(missing_id, table),
                 "state": State.TRIGGER,
                 "status": Status.MISSING,
                 "sourceKey": f"{partition(table, day)}/",
@@ -228,34 +235,34 @@ class IngestionLog:
         return missing_id if is_new else None
 
     def get(self, ingested_id: str, table: str) -> dict[str, Any] | None:
-        """Return an item, strongly consistent, or None."""
-        key = {"ingestedID": ingested_id, "ingestedTable": table}
+        """Return an item (strongly consistent read), or None."""
         with _unavailable():
-            return self._table.get_item(Key=key, ConsistentRead=True).get("Item")
+            response = self._table.get_item(Key=_key(ingested_id, table), ConsistentRead=True)
+        return response.get("Item")
 
     def with_status(
         self, status: Status, since: dt.datetime | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Yield the items of a status, of those changed `since`; the longest unchanged first."""
+        """Yield the items of a status that changed at `since` or later, the oldest change first."""
         changed = None if since is None else Key("updatedAt").gte(timestamp(since))
         return self._pages(_of_status(status, changed))
 
     def waiting(self) -> Iterator[dict[str, Any]]:
-        """Yield the waiting items, the longest waiting first, as they are asked for."""
-        return self._pages(_of_status(Status.WAITING) | {"Limit": _FIRST})
+        """Yield the waiting items, the longest waiting first; reads as few pages as needed."""
+        return self._pages(_of_status(Status.WAITING) | {"Limit": _WAITING_PAGE})
 
     def count(self, status: Status) -> int:
-        """Return how many items are of a status."""
+        """Return the number of items with a status."""
         query = _of_status(status) | {"Select": "COUNT"}
         return sum(page["Count"] for page in self._answers(query))
 
     def slots(self) -> set[str]:
-        """Return the names of the slots that runs hold, strongly consistent."""
+        """Return the names of the slots that runs hold (strongly consistent read)."""
         item = self.get(*SLOTS.values()) or {}
         return set(item.get("slots", ()))
 
     def claim_slot(self, name: str, most: int) -> bool:
-        """Claim a slot, or find it claimed; False if `most` slots are held already."""
+        """Claim a slot, idempotently; return False if `most` other slots are held."""
         return self._conditionally(
             lambda: self._table.update_item(
                 Key=dict(SLOTS),
@@ -277,7 +284,7 @@ class IngestionLog:
             )
 
     def of_day(self, day: dt.date, table: str | None = None) -> Iterator[dict[str, Any]]:
-        """Yield the items of a day's files; all, or those of a table."""
+        """Yield the items of a day, of all tables or of one."""
         condition = Key("dataDate").eq(day.isoformat())
         query = {"IndexName": "dataDate", "KeyConditionExpression": condition}
         return self._pages(query | _of_table(table))
@@ -291,23 +298,23 @@ class IngestionLog:
         until: str | None = None,
         page: int | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """Yield items, the last changed first, those of the same moment by their keys.
+        """Yield items, the last changed first; items of the same time are in the order of keys.
 
-        Each comes once, also if it changes its status meanwhile.
+        No item is yielded twice, even if its status changes during the iteration.
 
         Args:
-            statuses: of one of these.
-            table: of that table.
-            since: of those changed at that time or later.
-            until: of those changed at that time or earlier, as an item's `updatedAt` says it.
-            page: how many DynamoDB reads at a time; as many as it gives, if None.
+            statuses: only items with one of these.
+            table: only items of this table.
+            since: only items that changed at this time or later.
+            until: only items that changed at this time or earlier, in the format of `updatedAt`.
+            page: items that DynamoDB reads at a time; None for DynamoDB's maximum.
         """
         least, most = timestamp(since) if since else "0", until or "~"
         if least > most:
             return
         changed = Key("updatedAt").between(least, most)
         query = {"ScanIndexForward": False} | _of_table(table) | ({"Limit": page} if page else {})
-        # Each is in order, so of each no more is read than is wanted.
+        # Each stream is sorted, so the merge reads only the pages that the caller consumes.
         streams = [self._pages(_of_status(each, changed) | query) for each in statuses]
         merged = heapq.merge(*streams, key=changed_at, reverse=True)
         seen = set()
@@ -318,26 +325,26 @@ class IngestionLog:
                     yield item
 
     def of_id(self, ingested_id: str) -> list[dict[str, Any]]:
-        """Return the ingestions of an ID, strongly consistent: one, or none."""
+        """Return the ingestions with an ID (strongly consistent read): one, or none."""
         condition = Key("ingestedID").eq(ingested_id)
         found = self._pages({"KeyConditionExpression": condition, "ConsistentRead": True})
         return [item for item in found if "status" in item]
 
     def sweep(self) -> dict[str, Any] | None:
-        """Return what `remember_sweep` was given, strongly consistent, or None."""
+        """Return the argument of the last `remember_sweep` (strongly consistent read), or None."""
         return self.get(*_SWEEP.values())
 
     def remember_sweep(self, memory: Mapping[str, Any]) -> None:
-        """Write how far watch has come with its sweep of the landing bucket."""
+        """Write the progress of watch's sweep over the landing bucket."""
         with _unavailable():
             self._table.put_item(Item={**_SWEEP, **memory})
 
     def enter(self, ingestion: Ingestion, run: Run, state: State) -> bool:
-        """Write that a state has begun; False if that was written before, or the run is over."""
+        """Write that a state began; return False if already written, or if the run has ended."""
         return self._advance(ingestion, run, state, Status.RUNNING, Status.RUNNING, {}, None)
 
     def passed(self, ingestion: Ingestion, run: Run, state: State, counts: Counts) -> bool:
-        """Write that a state ended well and the next may begin."""
+        """Write that a state succeeded and the next one may begin; return as `enter`."""
         return self._advance(ingestion, run, state, Status.SUCCESS, Status.RUNNING, counts, None)
 
     def finish(
@@ -349,18 +356,22 @@ class IngestionLog:
         counts: Counts,
         reason: str | None = None,
     ) -> bool:
-        """Write that the ingestion ended in `state`; `reason` says why it did not succeed."""
+        """Write that the ingestion ended in `state`; return as `enter`.
+
+        `reason` is why the ingestion did not succeed.
+        """
         return self._advance(ingestion, run, state, status, status, counts, reason)
 
     def leave(self, ingestion: Ingestion, run: Run, state: State, verdict: Verdict) -> bool:
-        """Write how a state ended, by its verdict; False if there is nothing new to write."""
+        """Write the verdict of a state; return False if there is nothing new to write."""
         match verdict.outcome:
             case Outcome.OK if state != State.LOAD:
                 return self.passed(ingestion, run, state, verdict.counts)
             case Outcome.ROWS_REFUSED:
-                return False  # the state is entered again
-        status = STATUS_OF[verdict.outcome]
-        return self.finish(ingestion, run, state, status, verdict.counts, verdict.reason)
+                return False  # Load runs again without these rows
+            case Outcome.OK | Outcome.REFUSED | Outcome.FAILED_TESTS | Outcome.SUPERSEDED:
+                status = STATUS_OF[verdict.outcome]
+                return self.finish(ingestion, run, state, status, verdict.counts, verdict.reason)
 
     def _advance(
         self,
@@ -386,7 +397,7 @@ class IngestionLog:
         assignments = ", ".join(f"#{name} = :{name}" for name in sets)
         return self._conditionally(
             lambda: self._table.update_item(
-                Key={"ingestedID": ingestion.id, "ingestedTable": ingestion.table},
+                Key=_key(ingestion.id, ingestion.table),
                 UpdateExpression=(
                     f"SET {assignments}, history = list_append(history, :entry) "
                     "ADD steps :step" + ("" if reason is not None else " REMOVE haltReason")
@@ -408,11 +419,11 @@ class IngestionLog:
         )
 
     def removed(self, ingested_id: str, table: str) -> bool:
-        """Write that an ingestion's file and rows are gone for good; False if there is no item."""
+        """Write that an ingestion's file and rows are removed; return False if no item exists."""
         return self._conditionally(
             lambda: self._table.update_item(
-                Key={"ingestedID": ingested_id, "ingestedTable": table},
-                # `updatedAt` too: by it the look-up tells its callers that rows have changed.
+                Key=_key(ingested_id, table),
+                # The lookup API takes the version of its rows from `updatedAt`.
                 UpdateExpression="SET removedAt = :now, updatedAt = :now",
                 ConditionExpression="attribute_exists(ingestedID)",
                 ExpressionAttributeValues={":now": _now()},
@@ -420,11 +431,11 @@ class IngestionLog:
         )
 
     def claim_alert(self, ingested_id: str, table: str, end: str, request_id: str) -> bool:
-        """Claim the alert of one end of an ingestion; False if it is another's or was sent.
+        """Claim the alert of one end; return False if it is sent, or claimed by another request.
 
-        Lambda retries an event under the same `request_id`, so a function that died between the
-        claim and the message gets its claim back, and a second delivery of the event does not. A
-        claim that led to no message within `CLAIM` is free again: its call has given up.
+        Lambda retries an event under the same `request_id`, so a function that crashed before it
+        sent the message keeps its claim, and a duplicate event does not get it. A claim without a
+        message expires after `CLAIM`.
         """
         lapsed = timestamp(dt.datetime.now(dt.UTC) - CLAIM)
         return self._update_alert(
@@ -437,13 +448,14 @@ class IngestionLog:
         )
 
     def alert_sent(self, ingested_id: str, table: str, end: str, request_id: str) -> bool:
-        """Write that the alert of one end was handed to the topic."""
+        """Write that the alert of one end was published to the topic."""
         alert = {"requestId": request_id, "sent": True}
         return self._update_alert((ingested_id, table, end), alert, "attribute_exists(alerts.#end)")
 
     def alert_unwanted(self, ingested_id: str, table: str, end: str) -> bool:
-        """Write that nobody wants to be told of one end; False if that is settled already."""
-        alert, is_new = {"sent": False, "unwanted": True}, "attribute_not_exists(alerts.#end)"
+        """Mark the alert of one end as suppressed; return False if it is already recorded."""
+        alert = {"sent": False, "unwanted": True}
+        is_new = "attribute_not_exists(alerts.#end)"
         return self._update_alert((ingested_id, table, end), alert, is_new)
 
     def _update_alert(
@@ -456,7 +468,7 @@ class IngestionLog:
         ingested_id, table, end = of
         return self._conditionally(
             lambda: self._table.update_item(
-                Key={"ingestedID": ingested_id, "ingestedTable": table},
+                Key=_key(ingested_id, table),
                 UpdateExpression="SET alerts.#end = :alert",
                 ConditionExpression=f"attribute_exists(ingestedID) AND ({condition})",
                 ExpressionAttributeNames={"#end": end},
@@ -495,19 +507,19 @@ class IngestionLog:
 
 
 def changed_at(item: Mapping[str, Any]) -> str:
-    """Return when an item changed last, as `timestamp` writes it."""
+    """Return when an item last changed, in the format of `timestamp`."""
     return str(item["updatedAt"])
 
 
 def key_of(item: Mapping[str, Any]) -> tuple[str, str]:
-    """Return what tells an item from all others."""
+    """Return the primary key of an item: `ingestedID` and `ingestedTable`."""
     return str(item["ingestedID"]), str(item["ingestedTable"])
 
 
 def was_loaded(item: Mapping[str, Any]) -> bool:
-    """Tell whether a file, or a newer one under its key, was loaded and not removed since.
+    """Return whether this or a newer version of the file was loaded, and not removed since.
 
-    A replay that failed takes nothing back.
+    A failed replay does not remove rows, so it changes nothing.
     """
     loaded = {Status.SUCCESS, Status.SUPERSEDED}
     return "removedAt" not in item and any(
@@ -516,44 +528,44 @@ def was_loaded(item: Mapping[str, Any]) -> bool:
 
 
 def told(item: Mapping[str, Any]) -> bool:
-    """Tell whether an item's current end was handed to the topic, or nobody wants to be told."""
+    """Return whether the alert of an item's current end was sent or suppressed."""
     if "executionArn" in item:
-        return _told(item, Run.from_item(item))
-    # A rejected object and a missing file have no run, and one end.
-    return any(map(_settled, item["alerts"].values()))
+        return _is_alerted(item, Run.from_item(item))
+    # A rejected object and a missing file have no run, and at most one alert.
+    return any(map(_is_settled, item["alerts"].values()))
 
 
 def untold(item: Mapping[str, Any]) -> list[str]:
-    """Return the ARNs of an item's executions whose end was not told, the replayed ones too."""
+    """Return the ARNs of an item's executions without an alert, including replayed ones."""
     ingestion, current = Ingestion.from_item(item), Run.from_item(item)
     machine = current.execution_arn.removesuffix(current.execution_name)
     replayed = [
         Run(f"{machine}{name}", _redrives(item, name))
         for name in map(ingestion.execution_name, range(1, int(item["attempt"])))
     ]
-    return [run.execution_arn for run in (*replayed, current) if not _told(item, run)]
+    return [run.execution_arn for run in (*replayed, current) if not _is_alerted(item, run)]
 
 
 def _redrives(item: Mapping[str, Any], name: str) -> int:
-    """Return how often an execution was redriven, as far as its steps say."""
+    """Return how often an execution was redriven, according to its logged steps."""
     steps = [step.split("/") for step in item.get("steps", ())]
     return max((int(redrive) for execution, redrive, *_ in steps if execution == name), default=0)
 
 
-def _told(item: Mapping[str, Any], run: Run) -> bool:
-    # Once it was redriven, nobody can look an earlier end up: the later one speaks for it.
-    ends = [end.split("/") for end, alert in item["alerts"].items() if _settled(alert)]
+def _is_alerted(item: Mapping[str, Any], run: Run) -> bool:
+    # Step Functions reports only the last end of a redriven execution, so its alert counts for all.
+    ends = [end.split("/") for end, alert in item["alerts"].items() if _is_settled(alert)]
     return any(name == run.execution_name and int(n) >= run.redrive for name, n, _ in ends)
 
 
-def _settled(alert: Mapping[str, Any]) -> bool:
+def _is_settled(alert: Mapping[str, Any]) -> bool:
     return bool(alert["sent"] or alert.get("unwanted"))
 
 
 @contextlib.contextmanager
 def _unavailable() -> Iterator[None]:
-    # A denied or malformed request will not pass on a second try, so it stays what it is.
-    passing = {
+    # Other errors, e.g. a denied or malformed request, would fail again: they are raised unchanged.
+    transient = {
         "InternalServerError",
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
@@ -563,18 +575,18 @@ def _unavailable() -> Iterator[None]:
     try:
         yield
     except botocore.exceptions.ClientError as error:
-        if error.response["Error"]["Code"] not in passing:
+        if error.response["Error"]["Code"] not in transient:
             raise
-        raise LogUnavailable(f"DynamoDB refused a log write or read for now: {error}") from error
+        raise LogUnavailable(f"DynamoDB is unavailable: {error}") from error
     except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError) as error:
         raise LogUnavailable(f"DynamoDB did not answer: {error}") from error
 
 
 def timestamp(time: dt.datetime) -> str:
-    """Return an instant as the log writes it: in UTC, with milliseconds; as text it sorts as time.
+    """Return a time in the format of the log: UTC with milliseconds, which sorts as text.
 
     Args:
-        time: with its zone.
+        time: with a time zone.
     """
     utc = time.astimezone(dt.UTC)
     return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -586,8 +598,7 @@ def _now() -> str:
 
 def _item(ingested_id: str, table: str, source: Source) -> dict[str, Any]:
     return {
-        "ingestedID": ingested_id,
-        "ingestedTable": table,
+        **_key(ingested_id, table),
         "state": State.TRIGGER,
         "bucket": source.bucket,
         "sourceKey": source.key,
@@ -620,8 +631,8 @@ def _found(found_by: str | None) -> dict[str, str]:
 def _entry(
     state: State, status: Status, counts: Counts, reason: str | None = None
 ) -> dict[str, Any]:
-    said = {} if reason is None else {"reason": bounded(reason, _REASON_LENGTH)}
-    return {"state": str(state), "status": str(status), "at": _now(), **counts, **said}
+    why = {} if reason is None else {"reason": bounded(reason, _REASON_LENGTH)}
+    return {"state": str(state), "status": str(status), "at": _now(), **counts, **why}
 
 
 def _mark(run: Run, state: State, status: Status) -> str:

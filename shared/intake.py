@@ -1,4 +1,4 @@
-"""How an object version enters the pipeline: logged, then started once, when a slot is free."""
+"""Intake of object versions: log each one, then start it once when a slot is free."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,28 +19,28 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
 _KEY = 300
-"""Characters of a key in a reason, of up to 1,024 bytes that it may have."""
+"""Maximum characters of a key in a reason; a key has up to 1,024 bytes."""
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html
 NO_VERSION_REASON = (
-    "S3 stored the object without a version, as it may in the first 15 minutes after the bucket's "
-    "versioning was turned on, so it cannot be told from a later object under the same key; drop "
-    "the file again after that time (`tm doctor` says whether versioning is on)"
+    "S3 stored the object without a version, which can happen in the first 15 minutes after "
+    "versioning is turned on, so it cannot be distinguished from a later object with the same key; "
+    "upload the file again after that time (`tm doctor` checks that versioning is on)"
 )
 
 
 class Admission(StrEnum):
-    """What became of an object version."""
+    """The result of `Intake.admit`."""
 
     IGNORED = "ignored"
-    """A folder's key: nothing to ingest."""
+    """The key of a folder: nothing to ingest."""
     REJECTED = "rejected"
-    """Its key fits no valid contract, or it has no version; that is logged and alerted."""
+    """The key matches no valid contract, or the object has no version; logged and alerted."""
     STARTED = "started"
     WAITING = "waiting"
-    """As many runs as may be are under way; the end of one starts it."""
+    """All slots are taken; the file is started when a run ends."""
     KNOWN = "known"
-    """It came before, and its run is under way or over."""
+    """A duplicate: its run is already under way or over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +51,22 @@ class Intake:
     gate: Gate
     events: "EventBridgeClient"
     found_by: str | None = None
-    """Who admits what no event told of; the alert of its end says so."""
+    """Component that found the file when its S3 event was lost; named in the alert."""
 
     @property
     def log(self) -> IngestionLog:
-        """The log that object versions are admitted to."""
+        """The log of ingestions."""
         return self.gate.log
 
     def identity(self, source: Source) -> tuple[str, str]:
-        """Return the ID and the table by which the log knows an object version."""
+        """Return the ID and table of an object version's log item."""
         ingestion = self._ingestion(source)
         if isinstance(ingestion, str):
             return unmatched_id(source), UNMATCHED
         return ingestion.id, ingestion.table
 
     def is_known(self, source: Source) -> bool:
-        """Tell whether the log has an item of an object version.
+        """Return whether the log has an item of an object version.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.
@@ -74,7 +74,7 @@ class Intake:
         if self.log.get(*self.identity(source)) is not None:
             return True
         ingestion = self._ingestion(source)
-        # What had no valid contract may have one by now. A second spelling stays rejected.
+        # A rejected object may have a valid contract by now. A second spelling stays rejected.
         return (
             isinstance(ingestion, Ingestion)
             and isinstance(self._in_one_spelling(ingestion), str)
@@ -82,14 +82,14 @@ class Intake:
         )
 
     def admit(self, source: Source) -> Admission:
-        """Log an object version and let it through the gate, unless that was done before.
+        """Log an object version and start its run when a slot is free.
 
-        Safe to repeat at any time: the item is written before the run is started, and a run is
-        started again as long as no state has written to the item.
+        Idempotent: the item is written before the run is started, and a repeated start has no
+        effect once a state has written to the item.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.
-            NoticeUndelivered: EventBridge did not take the notice of a rejection.
+            NoticeUndelivered: EventBridge did not accept the notice of a rejection.
         """
         if source.key.endswith("/"):
             return Admission.IGNORED
@@ -110,16 +110,16 @@ class Intake:
         return Admission.KNOWN
 
     def replay(self, item: Mapping[str, Any]) -> Run | None:
-        """Run an ingestion again from its beginning, on the same log item, once a slot is free.
+        """Run an ingestion again from the first state, with the same log item.
 
-        A run that was logged but never began is begun, and is not another one.
+        If the current run was logged but never started, start it instead of a new one.
 
         Args:
-            item: the log item, as it was just read.
+            item: the current log item.
 
         Returns:
-            The run that was started, or waits; None if one is under way, or somebody else was
-            quicker.
+            The run, which is started or waits for a slot; None if one is under way, or if the log
+            item changed meanwhile.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.
@@ -139,13 +139,13 @@ class Intake:
         return run
 
     def _ingestion(self, source: Source) -> Ingestion | str:
-        """Return the ingestion of an object version, or the reason why there is none."""
+        """Return the ingestion of an object version, or the reason of its rejection."""
         key = LandingKey.parse(source.key)
         if key is None:
             return (
-                f"the key {quoted(source.key, _KEY)} is not of the form "
-                "table=<table>/year=<yyyy>/month=<m>/day=<d>/<file>, names no real date, or holds "
-                "a NUL"
+                f"the key {quoted(source.key, _KEY)} does not have the form "
+                "table=<table>/year=<yyyy>/month=<m>/day=<d>/<file>, has an invalid date, or "
+                "contains a NUL character"
             )
         try:
             self.contracts[key.table]
@@ -153,22 +153,22 @@ class Intake:
             return f"the contract of table {key.table!r} is invalid: {error}"
         except KeyError:
             tables = listed(self.contracts.tables)
-            return f"there is no contract for table {key.table!r}, only for {tables}"
+            return f"there is no contract for table {key.table!r}; the contracts are for {tables}"
         return Ingestion.of(source, key) if source.has_version else NO_VERSION_REASON
 
     def _in_one_spelling(self, ingestion: Ingestion) -> Ingestion | str:
-        """Return the ingestion, or why there is none: its source has another spelling."""
+        """Return the ingestion, or the reason of its rejection if another spelling landed first."""
         key = LandingKey.parse(ingestion.source.key)
         if key is None or (landed := self.log.spelling(key)) == str(key):
             return ingestion
         return (
-            f"the key {quoted(str(key), _KEY)} names the same file of the same day as "
-            f"{quoted(landed, _KEY)}, which landed first, so its rows would count twice; drop the "
-            f"file under that key, or `tm remove` that key and drop the file again"
+            f"the key {quoted(str(key), _KEY)} names the same file and day as "
+            f"{quoted(landed, _KEY)}, which landed first, so its rows would be loaded twice; "
+            "upload the file with that key, or `tm remove` that key and upload the file again"
         )
 
     def _reject(self, source: Source, reason: str) -> None:
         self.log.reject(source, reason, found_by=self.found_by)
-        # Even if it was logged before: whoever logged it may have died before telling.
+        # Also if it was logged before: that call may have crashed before it sent the notice.
         detail = {"ingestedID": unmatched_id(source), "ingestedTable": UNMATCHED}
         notices.put(self.events, Notice.REJECTED, detail)

@@ -1,7 +1,7 @@
-"""The figures of the pipeline in CloudWatch: their names, and how they get there.
+"""CloudWatch metrics of the pipeline.
 
-The namespace is the stack's name; the dimensions are `service`, the function, and, of what is
-counted by table, `table`. The dashboard and the alarms in Terraform name the same.
+The namespace is the name of the stack. The dimensions are `service` (the function) and, for metrics
+of a table, `table`. The dashboard and the alarms in Terraform use the same names.
 """
 
 from collections.abc import Mapping
@@ -14,26 +14,26 @@ from shared.telemetry import metrics
 
 
 class MetricName(StrEnum):
-    """The names of our metrics; each is on the dashboard."""
+    """The names of the metrics; each is on the dashboard."""
 
     ROWS_READ = "RowsRead"
-    """By load, once it has loaded a file; a count."""
+    """Count for a loaded file, by load."""
     ROWS_LOADED = "RowsLoaded"
-    """Likewise."""
+    """Count for a loaded file, by load."""
     ROWS_REJECTED = "RowsRejected"
-    """Likewise."""
+    """Count for a loaded file, by load."""
     REJECTED_PERCENT = "RejectedPercent"
-    """Likewise, of the rows read; of any table, so that one alarm does for all."""
+    """Percentage of the rows read, by load; without `table`, so one alarm covers all tables."""
     HOURS_LATE = "HoursLate"
-    """By watch, of tables that promise files: how long the newest rows have been too old; hours."""
+    """Hours since the newest rows became too old, by watch, for tables with a promise."""
     FILES_WAITING = "FilesWaiting"
-    """By watch, at each look and, at most once a minute, at the end of a run; a count."""
+    """Count, by watch: on its schedule, and at the end of a run at most once a minute."""
     DEFECTS = "Defects"
-    """By api, errors that it answers instead of failing: its `Errors` do not count them."""
+    """Count of unexpected errors that api answers with a 5xx; Lambda's `Errors` misses them."""
 
 
 def count_rows(ingestion: Ingestion, counts: Mapping[str, int]) -> None:
-    """Publish a verdict's `rowsRead`, `rowsLoaded` and `rowsRejected`, and the share rejected."""
+    """Publish the row counts of a verdict, and the percentage of rejected rows."""
     read, rejected = counts["rowsRead"], counts["rowsRejected"]
     _publish(
         {
@@ -53,19 +53,19 @@ def count_rows(ingestion: Ingestion, counts: Mapping[str, int]) -> None:
 
 
 def measure_freshness(hours_late: Mapping[str, float]) -> None:
-    """Publish how many hours each table is behind its contract's promise, 0 if it is not."""
+    """Publish how many hours each table is behind the promise of its contract, 0 if on time."""
     for table, hours in hours_late.items():
-        # CloudWatch has no unit of hours.
+        # CloudWatch has no unit for hours.
         _publish({MetricName.HOURS_LATE: hours}, MetricUnit.NoUnit, table)
 
 
 def measure_backlog(waiting: int) -> None:
-    """Publish how many files wait until a run may start."""
+    """Publish the number of waiting files."""
     _publish({MetricName.FILES_WAITING: waiting}, MetricUnit.Count)
 
 
 def count_defect() -> None:
-    """Publish that something is broken which no caller can mend."""
+    """Publish an error that the caller of the API cannot fix."""
     _publish({MetricName.DEFECTS: 1}, MetricUnit.Count)
 
 
@@ -80,7 +80,7 @@ def _publish(
         collector.add_dimension("table", table)
     for name, value in values.items():
         collector.add_metric(name, unit, value)
-    # They stand in the log line alone: a dimension would make a metric of its own, with its price.
+    # Only in the log line: a dimension would create another metric, which costs money.
     for key, text in metadata.items():
         collector.add_metadata(key, text)
     collector.flush_metrics()

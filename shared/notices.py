@@ -1,6 +1,7 @@
-"""Events of our own on the default bus: what `alert` could not know from Step Functions.
+"""The pipeline's own events on the default EventBridge bus.
 
-`alert` is the one place that tells people; whoever else has something to say puts a notice.
+Only `alert` notifies people. Other functions send it a notice about outcomes that Step Functions
+does not report.
 """
 
 import json
@@ -14,19 +15,20 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
 SOURCE = "tm-pipeline"
-"""The `source` of our events; Terraform's rule and the roles' permissions name it."""
+"""The `source` of the events; Terraform's rule and IAM policies contain it too."""
 
 
 def put(events: "EventBridgeClient", notice: Notice, detail: Mapping[str, Any]) -> None:
-    """Put one notice on the default bus.
+    """Send a notice.
 
     Raises:
-        NoticeUndelivered: EventBridge did not take it.
+        NoticeUndelivered: EventBridge rejected it.
     """
-    # EventBridge counts bytes, and the cause of a run's end may have 32,768 characters.
+    # Unescaped: EventBridge limits the bytes, and the cause of a failed run has up to 32,768
+    # characters.
     text = json.dumps(detail, ensure_ascii=False)
     answer = events.put_events(Entries=[{"Source": SOURCE, "DetailType": notice, "Detail": text}])
     if answer["FailedEntryCount"]:
         raise NoticeUndelivered(
-            f"EventBridge did not take the notice {notice!r} {dict(detail)}: {answer['Entries']}"
+            f"EventBridge rejected the notice {notice!r} {dict(detail)}: {answer['Entries']}"
         )

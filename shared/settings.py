@@ -1,7 +1,7 @@
-"""The environment of each function, typed; the only place that reads it.
+"""Typed environment variables of each function; no other module reads them.
 
-Settings are read inside the handler's call and cached, so that importing a function needs no
-environment. Each class names exactly the variables that Terraform sets for that function.
+Settings are read in the handler's call and cached, so importing a function needs no environment.
+Each class has exactly the variables that Terraform sets for that function.
 """
 
 import functools
@@ -16,51 +16,51 @@ from shared.errors import InvalidSettings
 
 
 class AlertOn(StrEnum):
-    """Which ends people are told of; that something did not happen is told in any case."""
+    """The outcomes that are alerted; missing files and lost events always are."""
 
     ALL = "all"
     FAILURES = "failures"
     FAILURES_AND_REJECTS = "failures_and_rejects"
-    """Failures, and successes of which rows were rejected."""
+    """Failures, and successful loads with rejected rows."""
 
 
 class Settings(BaseSettings):
-    """Base of all settings; a field `log_table` is the variable `LOG_TABLE`."""
+    """Base class; the field `log_table` is the environment variable `LOG_TABLE`."""
 
     model_config = SettingsConfigDict(frozen=True)
 
 
 class DatabaseSettings(Settings):
-    """Where PostgreSQL is, and who we are there: by IAM, or by a secret."""
+    """Address of PostgreSQL and credentials: IAM or a secret."""
 
     database_host: str
     database_port: int = Field(ge=1, le=65535)
     database_name: str
     database_user: str | None = None
-    """By IAM: the role; a signed token is its password."""
+    """With IAM: the role; a signed token is its password."""
     database_secret_arn: str | None = None
-    """By a secret: it holds the role and its password."""
+    """With a secret: ARN of the secret with the role and its password."""
     database_ca_bundle: str | None = Field(default=None, pattern="^s3://[^/]+/.+")
-    """The object with the only authorities to trust; without it, those of RDS (see `database`)."""
+    """S3 URI of the only CA certificates to trust; by default those of RDS (see `database`)."""
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
         if bool(self.database_user) == bool(self.database_secret_arn):
             raise PydanticCustomError(
-                "one_of_two", "set DATABASE_USER (by IAM) or DATABASE_SECRET_ARN, and not both"
+                "one_of_two", "set either DATABASE_USER (IAM) or DATABASE_SECRET_ARN"
             )
         return self
 
 
 class ContractSettings(Settings):
-    """Where the contracts are: the bucket, and the SHA-256 of the deployed set."""
+    """Location of the contracts: the config bucket and the SHA-256 of the deployed set."""
 
     config_bucket: str
     contracts_hash: str = Field(pattern="^[0-9a-f]{64}$")
 
 
 class GateSettings(ContractSettings):
-    """What starts runs needs: the log, the state machine, and how many may run at once."""
+    """Settings of functions that start runs: log, state machine and maximum concurrency."""
 
     log_table: str
     state_machine_arn: str
@@ -68,7 +68,7 @@ class GateSettings(ContractSettings):
 
 
 class TriggerSettings(GateSettings):
-    """`trigger`: writes the log and starts the state machine."""
+    """`trigger`: writes the log, starts runs."""
 
 
 class TransformSettings(ContractSettings):
@@ -79,9 +79,9 @@ class TransformSettings(ContractSettings):
 
 
 class TestSettings(ContractSettings):
-    """`test`: writes the log and staging; whether a failed row halts the pipeline."""
+    """`test`: writes the log and staging; `hard_testing` halts a run with rejected rows."""
 
-    __test__ = False  # pytest takes every class called Test… for one of its own
+    __test__ = False  # pytest would collect a class named Test…
 
     log_table: str
     staging_bucket: str
@@ -96,7 +96,7 @@ class LoadSettings(ContractSettings, DatabaseSettings):
 
 
 class AlertSettings(Settings):
-    """`alert`: closes the log, reads the report from staging, tells the topic."""
+    """`alert`: closes log items, reads reports from staging, publishes to the topic."""
 
     log_table: str
     staging_bucket: str
@@ -115,16 +115,16 @@ class ApiSettings(ContractSettings, DatabaseSettings):
 
     log_table: str
     cors_origins: frozenset[str] = frozenset()
-    """The origins whose pages may ask it, as JSON's list."""
+    """Origins that may call the API from a browser (CORS), as a JSON list."""
     get_table: str | None = None
-    """Whose rows `/get` returns; without it, those of the only table with a look-up."""
+    """Table that `/get` returns; by default the only table with a lookup."""
 
 
 class MigrateSettings(ContractSettings):
-    """`migrate`: how the administrator gets in, and the two roles that it makes.
+    """`migrate`: access of the administrator, and the two roles to create.
 
-    By the RDS Data API with a cluster and a secret, or else as `DatabaseSettings` say, which are
-    then read too.
+    Access is through the RDS Data API (a cluster and a secret), or a connection with
+    `DatabaseSettings`, which are then read too.
     """
 
     database_name: str
@@ -136,10 +136,10 @@ class MigrateSettings(ContractSettings):
     database_ca_bundle: str | None = None
     loader_user: str | None = None
     reader_user: str | None = None
-    """By IAM: the roles' names, and no password."""
+    """With IAM: the names of the roles, which have no password."""
     loader_secret_arn: str | None = None
     reader_secret_arn: str | None = None
-    """By a secret: each holds a role and its password."""
+    """With secrets: ARNs of secrets with a role and its password each."""
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:
@@ -153,9 +153,9 @@ class MigrateSettings(ContractSettings):
         if alone or (self.database_cluster_arn and not self.database_secret_arn):
             raise PydanticCustomError(
                 "one_way_in",
-                "set DATABASE_CLUSTER_ARN and DATABASE_SECRET_ARN (the RDS Data API), or "
-                "DATABASE_HOST, DATABASE_PORT and DATABASE_USER or DATABASE_SECRET_ARN "
-                "(a connection), and not both",
+                "set either DATABASE_CLUSTER_ARN and DATABASE_SECRET_ARN (RDS Data API), or "
+                "DATABASE_HOST, DATABASE_PORT, and DATABASE_USER or DATABASE_SECRET_ARN "
+                "(connection)",
             )
         return self
 
@@ -166,8 +166,8 @@ class MigrateSettings(ContractSettings):
         if not ((all(users) and not any(secrets)) or (all(secrets) and not any(users))):
             raise PydanticCustomError(
                 "one_kind_of_role",
-                "set LOADER_USER and READER_USER (they log in by IAM), or LOADER_SECRET_ARN and "
-                "READER_SECRET_ARN (by a password), and not both",
+                "set either LOADER_USER and READER_USER (login with IAM), or LOADER_SECRET_ARN and "
+                "READER_SECRET_ARN (login with a password)",
             )
         return self
 
@@ -177,10 +177,10 @@ S = TypeVar("S", bound=Settings)
 
 @functools.cache
 def read(settings: type[S]) -> S:
-    """Return the settings of one function from its environment.
+    """Return the settings of a function from its environment.
 
     Raises:
-        InvalidSettings: variables are missing or of the wrong form; the message names each.
+        InvalidSettings: variables are missing or invalid; the message names each.
     """
     try:
         return settings()
@@ -189,4 +189,6 @@ def read(settings: type[S]) -> S:
             ": ".join([*(str(name).upper() for name in each["loc"]), each["msg"]])
             for each in error.errors()
         )
-        raise InvalidSettings(f"environment of {settings.__name__}: {problems}") from error
+        raise InvalidSettings(
+            f"invalid environment for {settings.__name__}: {problems}; Terraform must set it"
+        ) from error

@@ -1,7 +1,7 @@
-"""Logs and metrics, the same in every function: JSON lines, and figures in CloudWatch's EMF.
+"""Logging and metrics of all functions: JSON lines, and CloudWatch's embedded metric format.
 
-A line says nothing of a file's content: neither values nor the reasons that quote them. Those stand
-in the log table and in the alerts, for people who may see them.
+Log lines never contain values of a file, or reasons that quote them. Reasons are in the log table
+and in alerts, which have their own access control.
 """
 
 import functools
@@ -15,26 +15,26 @@ from shared.text import REASON, bounded
 from shared.version import VERSION
 
 logger = Logger(version=VERSION)
-"""Named by POWERTOOLS_SERVICE_NAME, which Terraform sets to the function's name."""
+"""Its name is POWERTOOLS_SERVICE_NAME, which Terraform sets to the name of the function."""
 
 R = TypeVar("R")
 
 KEEP_ACTIVE = {"keepActive": True}
-"""The event of the daily rules in terraform/functions.tf, so that Lambda keeps a function ready."""
+"""The daily event (terraform/functions.tf) that prevents Lambda from deactivating a function."""
 
 
 def logged(
     handler: Callable[[dict[str, Any], LambdaContext], R], limit: int = REASON
 ) -> Callable[..., R]:
-    """Give each line of a call the request's ID, and an error a line of its own.
+    """Return the handler with the request ID in each log line, and a log line for each error.
 
-    Lambda writes the error down too, with its traceback, but knows no ingestion. KEEP_ACTIVE never
-    reaches the handler: it is answered with None, without a line.
+    Lambda also logs the error, but without the ingestion. KEEP_ACTIVE is answered with None,
+    without calling the handler or logging a line.
 
     Args:
-        handler: the function's.
-        limit: how many characters an error's message may have. Lambda reports the message to the
-            caller; the state machine takes no more than the default.
+        handler: the handler of the function.
+        limit: maximum characters of an error message, which Lambda returns to the caller. The
+            state machine accepts no more than the default.
     """
 
     @functools.wraps(handler)
@@ -44,7 +44,7 @@ def logged(
         try:
             return handler(event, context)
         except Exception as error:
-            # No traceback: it would quote what the error arose from, and that may quote the file.
+            # No traceback: it contains the causes of the error, which may quote the file.
             reason = bounded(f"{type(error).__name__}: {error}", limit)
             logger.error("broken", extra={"reason": reason})  # noqa: TRY400
             if len(str(error)) > limit:
@@ -56,19 +56,19 @@ def logged(
 
 
 def about(ingested_id: str, table: str) -> None:
-    """Name an ingestion in each line from here on, until another is named or the call is over."""
+    """Add an ingestion to all later log lines of this call, in place of an earlier one."""
     logger.append_keys(**naming({"ingestedID": ingested_id, "ingestedTable": table}))
 
 
 def naming(item: Mapping[str, Any]) -> dict[str, str]:
-    """Return what names an ingestion, of its log item, for a single line."""
+    """Return the fields of a log item that identify it in a log line."""
     return {key: item[key] for key in ("ingestedID", "ingestedTable")}
 
 
 def metrics() -> Metrics:
-    """Return a collector of metrics in the namespace POWERTOOLS_METRICS_NAMESPACE.
+    """Return a metrics collector for the namespace POWERTOOLS_METRICS_NAMESPACE.
 
-    The version is metadata: as a dimension it would make another metric of each release.
+    The version is metadata: as a dimension it would create a new metric with each release.
     """
     collector = Metrics()
     collector.add_metadata("version", VERSION)

@@ -1,9 +1,8 @@
-"""The version of tm-pipeline, defined here and nowhere else.
+"""The version of tm-pipeline, defined only here.
 
-setuptools reads it for the package (pyproject.toml) and Terraform for the tag `Version`
-(terraform/main.tf), both without running this file: keep the line a plain string. How to change
-it: docs/release.md.
+setuptools (pyproject.toml) and Terraform (the tag `Version`, terraform/main.tf) read it without
+running this file, so the value must be a plain string. How to change it: docs/release.md.
 """
 
 VERSION = "0.1.0"
-"""By Semantic Versioning (semver.org): MAJOR.MINOR.PATCH."""
+"""Semantic version (semver.org): MAJOR.MINOR.PATCH."""

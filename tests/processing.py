@@ -1,4 +1,4 @@
-"""A file through Transform and Test as they are, staged in a folder."""
+"""Run Transform and Test on a file, with a folder as staging bucket."""
 
 import datetime as dt
 import json
@@ -22,7 +22,7 @@ NOW = dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC)
 
 @dataclass(frozen=True)
 class Processed:
-    """What became of a file; rows by their line, all but the refusal empty where it is refused."""
+    """The result for a file: rows by line; a refused file has only a reason."""
 
     verdict: Verdict
     refused: str | None = None
@@ -32,24 +32,24 @@ class Processed:
 
     @property
     def rejected(self) -> set[int]:
-        """Rows that are not loaded."""
+        """Lines of the rejected rows."""
         return {each["line"] for each in self.rejects if each["severity"] == "error"}
 
     @property
     def loaded(self) -> dict[int, dict[str, Any]]:
-        """Rows that are, with their values."""
+        """Loaded rows with their values, by line."""
         return {line: row for line, row in self.clean.items() if line not in self.rejected}
 
 
 def process(
     folder: Path, body: bytes, contract: Contract, *, size: int = 2**24, hard: bool = False
 ) -> Processed:
-    """Process a file in chunks of `size` bytes at the moment `NOW`, over what `folder` holds."""
+    """Process a file in chunks of `size` bytes at the time `NOW`; overwrites files in `folder`."""
     staging = Staging(folder, ingestion_of(Source(LANDING, KEY, "version", len(body))))
     transformed = transform(_cut(body, size), contract, staging)
     if transformed.outcome == Outcome.REFUSED:
         return Processed(transformed, refused=transformed.reason)
-    # Test may meet the file cut in another way than Transform did.
+    # Test may read the file in other chunks than Transform.
     tested = examine(
         staging,
         transformed.as_result(),

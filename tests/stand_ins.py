@@ -1,7 +1,7 @@
-"""Stand-ins for the commands `aws` and `docker`, as far as terraform/*_image.sh call them.
+"""Fakes of the commands `aws` and `docker` for terraform/*_image.sh.
 
-They write down how they were called, fail where they are told to, and keep the images that were
-pushed: in a folder, or, where AWS_ENDPOINT_URL leads to the emulator, in its ECR.
+They record their calls, can be set to fail, and store pushed images in a folder or, if
+AWS_ENDPOINT_URL is set, in the ECR of the emulator.
 """
 
 import hashlib
@@ -17,17 +17,17 @@ CHECKOUT = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class StandIns:
-    """The folder that both work in."""
+    """The folder with the state of the fakes."""
 
     folder: Path
 
     @property
     def path(self) -> Path:
-        """The folder with the commands, for PATH."""
+        """The folder of the commands, for PATH."""
         return self.folder / "bin"
 
     def install(self, *commands: str) -> None:
-        """Make the commands."""
+        """Create the commands."""
         self.path.mkdir(parents=True, exist_ok=True)
         for command in commands:
             script = self.path / command
@@ -40,22 +40,22 @@ class StandIns:
             script.chmod(0o755)
 
     def fail(self, command: str, message: str) -> None:
-        """Let a command, such as `docker push`, fail with a message."""
+        """Make a command, e.g. `docker push`, fail with a message."""
         (self.folder / f"{command}.fails").write_text(message)
 
     def act_for(self, account: str) -> None:
-        """Give the AWS CLI credentials of another account than Terraform's."""
+        """Set the account of the AWS CLI, by default the one of Terraform."""
         (self.folder / "account").write_text(account)
 
     def calls(self, command: str = "") -> list[list[str]]:
-        """Return the calls whose words begin with `command`, in their order."""
+        """Return the calls that begin with the words of `command`, in order."""
         log = self.folder / "calls.jsonl"
         calls = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
         words = command.split()
         return [call for call in calls if call[: len(words)] == words]
 
     def called(self, *call: str) -> None:
-        """Write a call down; end here if it is to fail."""
+        """Record a call; exit with the message if it is set to fail."""
         with (self.folder / "calls.jsonl").open("a") as log:
             log.write(json.dumps(call) + "\n")
         for file in self.folder.glob("*.fails"):
@@ -64,11 +64,11 @@ class StandIns:
                 sys.exit(file.read_text())
 
     def push(self, image: str) -> None:
-        """Put an image into the registry."""
+        """Store an image in the registry."""
         repository, _, tag = image.rpartition(":")
         name = repository.partition("/")[2]
         if ecr := _ecr():
-            # No two builds are the same to the byte.
+            # Each build has another digest.
             manifest = json.dumps({"schemaVersion": 2, "image": os.urandom(8).hex()})
             ecr.put_image(repositoryName=name, imageManifest=manifest, imageTag=tag)
         else:
@@ -82,20 +82,20 @@ class StandIns:
             except ecr.exceptions.RepositoryNotFoundException as error:
                 sys.exit(f"\n{error}")
             return found["imageDetails"][0]["imageDigest"] if found["imageDetails"] else None
-        there = (self.folder / f"{name.replace('/', '%')}:{tag}.image").exists()
-        return f"sha256:{hashlib.sha256(tag.encode()).hexdigest()}" if there else None
+        exists = (self.folder / f"{name.replace('/', '%')}:{tag}.image").exists()
+        return f"sha256:{hashlib.sha256(tag.encode()).hexdigest()}" if exists else None
 
 
 def _ecr() -> Any:
     if "AWS_ENDPOINT_URL" not in os.environ:
         return None
-    import boto3  # noqa: PLC0415 - takes longer than all the rest
+    import boto3  # noqa: PLC0415 - slow to import
 
     return boto3.client("ecr")
 
 
 def aws(stand_ins: StandIns, arguments: list[str]) -> None:
-    """Be the AWS CLI, as far as the script calls it."""
+    """Simulate the AWS CLI commands of the scripts."""
     stand_ins.called("aws", *arguments)
     options = dict(zip(arguments[2::2], arguments[3::2], strict=True))
     if arguments[:2] == ["ecr", "get-login-password"]:
@@ -119,7 +119,7 @@ def aws(stand_ins: StandIns, arguments: list[str]) -> None:
 
 
 def docker(stand_ins: StandIns, arguments: list[str]) -> None:
-    """Be Docker: `info`, `buildx`, `login` and `push`."""
+    """Simulate `docker info`, `buildx`, `login` and `push`."""
     stand_ins.called("docker", *arguments)
     if arguments[0] == "login":
         assert sys.stdin.read() == "the-password"

@@ -1,4 +1,4 @@
-"""What the functions write on the laptop cloud: figures that are drawn, lines that name."""
+"""Tests of the log lines and metrics of all functions on the laptop cloud."""
 
 import datetime as dt
 import itertools
@@ -19,13 +19,13 @@ from tests.fixtures.lookup import request
 from tests.fixtures.pipeline import AT, TABLE, Pipeline, checkins
 
 MARK = "Zaphod"
-"""Stands in every row that is dropped here, and in what the API is asked."""
+"""Part of every row that lands here, and of the requests to the API."""
 DAY = 30
 NO_STRING: Any = 1
-"""What no gateway sends as a header: the API knows nothing better than that it is broken."""
-OF_AN_INGESTION = {"trigger", "transform", "test", "load", "alert"}
-"""The functions that work for one ingestion; what the others write is about all, or about none."""
-WENT_THROUGH = {
+"""An impossible value of a header, which causes an unexpected error in the API."""
+INGESTION_FUNCTIONS = {"trigger", "transform", "test", "load", "alert"}
+"""The functions that handle one ingestion per call."""
+FUNCTIONS_OF = {
     "loaded": {"trigger", "transform", "test", "load", "alert"},
     "budgets": {"trigger", "transform", "test", "load", "alert"},
     "refused": {"trigger", "transform", "alert"},
@@ -44,10 +44,10 @@ def budgets(project: str) -> bytes:
 
 @pytest.fixture(scope="module")
 def ids(pipeline: Pipeline) -> dict[str, str]:
-    """A day in the life of the pipeline; the ID of each ingestion.
+    """Process several files; return the ID of each ingestion.
 
-    One after another, and two more at the end: the emulator may give the last lines of a call to
-    the next call of the same worker.
+    Files are processed one after another, with two more at the end, because the emulator may
+    assign the last log lines of a call to the next call of the same worker.
     """
     pipeline.put("", "folder/")
     marked = f"{MARK},{AT},1,{MARK}"
@@ -90,30 +90,30 @@ def ids(pipeline: Pipeline) -> dict[str, str]:
 
 
 def written(pipeline: Pipeline, function: str) -> list[list[str]]:
-    """Return the lines that a function has written, of each call."""
+    """Return the log lines of a function, a list for each call."""
     group = f"/aws/lambda/{pipeline.outputs['function_names'][function]}"
     pages = pipeline.laptop.aws.client("logs").get_paginator("filter_log_events")
     calls: dict[str, list[str]] = {}
     for page in pages.paginate(logGroupName=group):
         for event in page["events"]:
-            # The emulator gives each call a stream.
+            # The emulator creates a stream for each call.
             calls.setdefault(event["logStreamName"], []).append(event["message"])
     return list(calls.values())
 
 
 def own_lines(pipeline: Pipeline, function: str) -> Iterator[dict[str, Any]]:
-    """Yield the lines that the function itself has written; Lambda's frame them."""
-    # The last is the emulator's word on a worker that a drill has killed.
-    lambdas = r"(START|END|REPORT) RequestId: |Worker process died$"
+    """Yield the lines that the function itself wrote, without those of Lambda."""
+    # The last pattern is the emulator's line about a worker that a drill killed.
+    platform_lines = r"(START|END|REPORT) RequestId: |Worker process died$"
     for call in written(pipeline, function):
         lines = itertools.takewhile(lambda line: line != "Traceback (most recent call last):", call)
         for line in lines:
-            if not re.match(lambdas, line):
+            if not re.match(platform_lines, line):
                 yield json.loads(line)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_line_is_json_and_names_its_ingestion(
+def test_log_line_is_json_and_names_its_ingestion(
     function: str, pipeline: Pipeline, ids: dict[str, str]
 ) -> None:
     lines = list(own_lines(pipeline, function))
@@ -123,14 +123,14 @@ def test_a_line_is_json_and_names_its_ingestion(
     assert lines
     assert all(line["service"] == function for line in lines)
     assert all(line["version"] == VERSION for line in lines)
-    # Neither an object that was gone before its version was known nor a removal is an ingestion.
-    assert function not in OF_AN_INGESTION or unnamed <= {"not there", "removed"}
-    for name, functions in WENT_THROUGH.items():
+    # Removals, and objects deleted before their version was known, have no ingestion.
+    assert function not in INGESTION_FUNCTIONS or unnamed <= {"not there", "removed"}
+    for name, functions in FUNCTIONS_OF.items():
         assert (ids[name] in named) == (function in functions), name
 
 
 @pytest.mark.parametrize("function", ["transform", "test", "load"])
-def test_an_error_has_a_line_too(function: str, pipeline: Pipeline, ids: dict[str, str]) -> None:
+def test_error_has_log_line(function: str, pipeline: Pipeline, ids: dict[str, str]) -> None:
     lines = list(own_lines(pipeline, function))
     [error] = [line for line in lines if line.get("ingestedID") == ids["broken"]]
 
@@ -138,18 +138,18 @@ def test_an_error_has_a_line_too(function: str, pipeline: Pipeline, ids: dict[st
     assert re.match(r"\w+: ", error["reason"])
 
 
-def test_a_request_has_two_numbers(pipeline: Pipeline, ids: dict[str, str]) -> None:
+def test_api_error_has_correlation_id_and_request_id(
+    pipeline: Pipeline, ids: dict[str, str]
+) -> None:
     [defect] = [each for each in own_lines(pipeline, "api") if each.get("message") == "a defect"]
 
     assert defect["level"] == "ERROR"
-    assert defect["correlation_id"] == "a-request", "the one that its caller was told"
+    assert defect["correlation_id"] == "a-request", "the ID that the caller received"
     assert defect["function_request_id"] not in {"", "a-request"}
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_what_the_daily_rule_sends_a_function_answers_at_once(
-    function: str, pipeline: Pipeline
-) -> None:
+def test_function_ignores_keep_active_event(function: str, pipeline: Pipeline) -> None:
     rule = f"{pipeline.outputs['name']}-keep-active-{function}"
     answer = pipeline.laptop.aws.client("events").list_targets_by_rule(Rule=rule)
     [target] = answer["Targets"]
@@ -159,10 +159,12 @@ def test_what_the_daily_rule_sends_a_function_answers_at_once(
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_no_line_quotes_a_file(function: str, pipeline: Pipeline, ids: dict[str, str]) -> None:
+def test_log_lines_do_not_quote_file(
+    function: str, pipeline: Pipeline, ids: dict[str, str]
+) -> None:
     refused = pipeline.log.get(ids["refused"], TABLE)
     assert refused is not None
-    assert MARK in refused["haltReason"], "people are told, where they may know"
+    assert MARK in refused["haltReason"], "the log table contains the value"
 
     calls = written(pipeline, function)
     assert calls
@@ -171,7 +173,7 @@ def test_no_line_quotes_a_file(function: str, pipeline: Pipeline, ids: dict[str,
 
 @pytest.fixture(scope="module")
 def dashboard(pipeline: Pipeline) -> list[dict[str, Any]]:
-    """The dashboard's widgets, as CloudWatch has them."""
+    """Return the widgets of the dashboard in CloudWatch."""
     answer = pipeline.laptop.aws.client("cloudwatch").get_dashboard(
         DashboardName=pipeline.outputs["name"]
     )
@@ -181,7 +183,7 @@ def dashboard(pipeline: Pipeline) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def emitted(pipeline: Pipeline, ids: dict[str, str]) -> set[Metric]:
-    """The metrics that CloudWatch makes of what the functions have written."""
+    """Return the metrics that CloudWatch extracts from the log lines of the functions."""
     found = set()
     for function in FUNCTIONS:
         for line in own_lines(pipeline, function):
@@ -197,7 +199,7 @@ def metric(name: str, dimensions: Mapping[str, str]) -> Metric:
     return name, tuple(sorted(dimensions.items()))
 
 
-def test_the_dashboard_draws_what_is_emitted_and_nothing_else(
+def test_dashboard_shows_exactly_the_emitted_metrics(
     pipeline: Pipeline, dashboard: list[dict[str, Any]], emitted: set[Metric]
 ) -> None:
     drawn = set()
@@ -213,7 +215,7 @@ def test_the_dashboard_draws_what_is_emitted_and_nothing_else(
     assert {dict(of).get("table") for _, of in drawn} == {*odcs.load_all(), None}
 
 
-def test_the_alarms_go_by_what_is_emitted(pipeline: Pipeline, emitted: set[Metric]) -> None:
+def test_alarms_use_emitted_metrics(pipeline: Pipeline, emitted: set[Metric]) -> None:
     found = {
         metric(alarm["MetricName"], {each["Name"]: each["Value"] for each in alarm["Dimensions"]})
         for alarm in alarms(pipeline)["MetricAlarms"]
@@ -231,7 +233,7 @@ def alarms(pipeline: Pipeline) -> Any:
     )
 
 
-def test_the_dashboard_is_what_terraform_made(
+def test_dashboard_matches_terraform_without_overlaps(
     pipeline: Pipeline, dashboard: list[dict[str, Any]]
 ) -> None:
     state = json.loads((pipeline.laptop.home / "terraform" / "terraform.tfstate").read_text())
@@ -245,11 +247,11 @@ def test_the_dashboard_is_what_terraform_made(
     ]
 
     assert json.loads(body)["widgets"] == dashboard
-    assert len(squares) == len(set(squares)), "two widgets stand on one place"
+    assert len(squares) == len(set(squares)), "two widgets overlap"
     assert max(x for x, _ in squares) < 24
 
 
-def test_the_strip_shows_each_alarm(pipeline: Pipeline, dashboard: list[dict[str, Any]]) -> None:
+def test_dashboard_lists_each_alarm(pipeline: Pipeline, dashboard: list[dict[str, Any]]) -> None:
     answer = alarms(pipeline)
     found = {each["AlarmArn"] for each in answer["MetricAlarms"] + answer["CompositeAlarms"]}
 
@@ -257,7 +259,7 @@ def test_the_strip_shows_each_alarm(pipeline: Pipeline, dashboard: list[dict[str
     assert set(dashboard[0]["properties"]["alarms"]) == found
 
 
-def test_the_log_queries_read_each_function(
+def test_dashboard_log_queries_cover_each_function(
     pipeline: Pipeline, dashboard: list[dict[str, Any]], ids: dict[str, str]
 ) -> None:
     queries = [each["properties"]["query"] for each in dashboard if each["type"] == "log"]

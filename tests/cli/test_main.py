@@ -168,7 +168,7 @@ def test_drop_into_a_bucket_that_keeps_no_versions(s3: "S3Client", file: Path) -
     line = one_line(tm("drop", file, "--date", "2024-03-03", "--follow"))
 
     assert "day=3/checkins.csv will be rejected: S3 stored the object without a version" in line
-    assert "drop the file again after that time" in line
+    assert "upload the file again after that time" in line
 
 
 def when_dropped(monkeypatch: pytest.MonkeyPatch, then: Callable[[Ingestion], object]) -> None:

@@ -1,4 +1,4 @@
-"""A function in a process of its own, that can be killed at any of its network operations."""
+"""Run a function in a child process and kill it before any of its network operations."""
 
 import importlib
 import multiprocessing
@@ -16,14 +16,14 @@ from tests.fixtures.aws import lambda_context
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-# Everything is imported once, in a server that forks each child in a hundredth of a second.
+# The fork server imports everything once, so each child starts within 10 ms.
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["tests.faults.warm", __name__])
 _SMALL = {"shared.landing.CHUNK_BYTES": 40_000, "functions.load.rows._BATCH_ROWS": 400}
-"""A small file has several parts too, and a part several chunks."""
+"""Limits that split a small file into several parts and chunks."""
 _HEAD = 4000
-"""How much is kept of what an operation sends: enough to know it by."""
-# What all other methods of the two come down to.
+"""Bytes of sent data that are kept to identify an operation."""
+# All other methods of the two classes call one of these.
 _METHODS: tuple[tuple[type[socket.socket], tuple[str, ...]], ...] = (
     (socket.socket, ("connect", "send", "sendall", "recv", "recv_into")),
     (ssl.SSLSocket, ("do_handshake", "send", "read")),
@@ -32,7 +32,7 @@ _METHODS: tuple[tuple[type[socket.socket], tuple[str, ...]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Right before an operation, counted from 0, or from the first that sends `marker`."""
+    """The point before an operation, counted from 0, or from the first that sends `marker`."""
 
     number: int
     marker: bytes = b""
@@ -40,20 +40,20 @@ class Point:
 
 @dataclass(slots=True)
 class Call:
-    """What became of a call: an answer or an error, or neither if it was killed."""
+    """The result of a call: an answer or an error, or neither if it was killed."""
 
     operations: list[tuple[str, bytes]] = field(default_factory=list)
-    """Those that were begun: the socket's method, and the first bytes of what it sent."""
+    """The operations that began: the method of the socket, and the first bytes sent."""
     answer: dict[str, Any] | None = None
     error: Exception | None = None
 
     @property
     def killed(self) -> bool:
-        """Whether it could say nothing any more."""
+        """Whether the process was killed."""
         return self.answer is None and self.error is None
 
     def sent(self, what: bytes) -> bool:
-        """Tell whether something was sent, or begun to be."""
+        """Return whether an operation with this data began."""
         return any(what in data for _, data in self.operations)
 
 
@@ -63,30 +63,30 @@ def call(
     environment: Mapping[str, str],
     kill_at: Point | None = None,
 ) -> Call:
-    """Call a function's handler with only that environment, and kill it where that is asked for."""
-    told, tell = _SERVER.Pipe(duplex=False)
+    """Call a function's handler with only `environment`, and kill it at `kill_at`."""
+    receiver, sender = _SERVER.Pipe(duplex=False)
     child = _SERVER.Process(
-        target=_run, args=(function, dict(event), dict(environment), kill_at, tell)
+        target=_run, args=(function, dict(event), dict(environment), kill_at, sender)
     )
     child.start()
-    tell.close()
-    made = Call()
-    with told:
+    sender.close()
+    result = Call()
+    with receiver:
         while True:
             try:
-                said = told.recv()
+                message = receiver.recv()
             except EOFError:
                 break
-            match said:
+            match message:
                 case tuple():
-                    made.operations.append(said)
+                    result.operations.append(message)
                 case Exception():
-                    made.error = said
+                    result.error = message
                 case answer:
-                    made.answer = answer
+                    result.answer = answer
     child.join()
-    assert child.exitcode == (-signal.SIGKILL if made.killed else 0)
-    return made
+    assert child.exitcode == (-signal.SIGKILL if result.killed else 0)
+    return result
 
 
 def _run(
@@ -94,7 +94,7 @@ def _run(
     event: dict[str, Any],
     environment: dict[str, str],
     kill_at: Point | None,
-    tell: "Connection[Any, Any]",
+    sender: "Connection[Any, Any]",
 ) -> None:
     os.environ.clear()
     os.environ.update(environment)
@@ -102,18 +102,18 @@ def _run(
     handler = importlib.import_module(f"functions.{function}.handler").handler
     for name, value in _SMALL.items():
         mock.patch(name, value).start()
-    _watch(kill_at, tell)
+    _intercept(kill_at, sender)
     try:
-        tell.send(handler(event, lambda_context()))
-    except Exception as error:  # the parent judges it
-        tell.send(error)
+        sender.send(handler(event, lambda_context()))
+    except Exception as error:  # the parent checks it
+        sender.send(error)
 
 
-def _watch(kill_at: Point | None, tell: "Connection[Any, Any]") -> None:
+def _intercept(kill_at: Point | None, sender: "Connection[Any, Any]") -> None:
     counted = 0 if kill_at is None or not kill_at.marker else None
 
-    def watched(method: Callable[..., Any]) -> Callable[..., Any]:
-        def watching(self: socket.socket, *arguments: Any, **more: Any) -> Any:
+    def intercepted(method: Callable[..., Any]) -> Callable[..., Any]:
+        def intercepting(self: socket.socket, *arguments: Any, **more: Any) -> Any:
             nonlocal counted
             sends = method.__name__.startswith("send")
             head = bytes(arguments[0][:_HEAD]) if sends else b""
@@ -122,11 +122,11 @@ def _watch(kill_at: Point | None, tell: "Connection[Any, Any]") -> None:
             if kill_at is not None and counted == kill_at.number:
                 os.kill(os.getpid(), signal.SIGKILL)
             counted = None if counted is None else counted + 1
-            tell.send((method.__name__, head))
+            sender.send((method.__name__, head))
             return method(self, *arguments, **more)
 
-        return watching
+        return intercepting
 
     for kind, names in _METHODS:
         for name in names:
-            setattr(kind, name, watched(getattr(kind, name)))
+            setattr(kind, name, intercepted(getattr(kind, name)))

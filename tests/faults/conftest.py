@@ -1,6 +1,6 @@
-"""The fixture `machine`: the pipeline, but the test plays Step Functions and EventBridge.
+"""Fixture `machine`: the pipeline, with a simulation of Step Functions and EventBridge.
 
-The real functions in this process, on moto's AWS and the real PostgreSQL.
+Runs the real functions in this process, with moto's AWS and a real PostgreSQL.
 """
 
 import contextlib
@@ -54,12 +54,12 @@ ONE_RUN = [
     ("trigger", "success"),
     *((state, status) for state in map(str.lower, TASKS) for status in ("running", "success")),
 ]
-"""The history of a run in which nothing goes wrong."""
+"""The history of a run without faults."""
 AT = "2024-03-03 00:00:00 UTC"
 HEADER = "user,timestamp,hours,project"
 OLD = "\n".join([HEADER, *(f"ned,{AT},1.{n},x" for n in range(3))])
 NEW = "\n".join([HEADER, *(f"{'jon' if n else ''},{AT},2.{n},x" for n in range(9))])
-"""Its first row is bad."""
+"""The first row is rejected."""
 OLD_ROWS = [f"ned 1.{n}0" for n in range(3)]
 NEW_ROWS = [f"jon 2.{n}0" for n in range(1, 9)]
 
@@ -67,7 +67,7 @@ Event = dict[str, Any]
 
 
 class Machine:
-    """A key of which `OLD` is loaded, and `NEW` has landed and was admitted."""
+    """A key with `OLD` loaded, and `NEW` landed and admitted."""
 
     def __init__(
         self,
@@ -82,21 +82,21 @@ class Machine:
         self.intake = intake
         self._notices, self._alerts = notices, alerts
         self.retried: list[str] = []
-        """The errors after which a task was tried again."""
+        """The errors after which a task was retried."""
         self._states = rendered()["States"]
         self._requests = 0
         self.land(OLD)
-        self.tell(self.play())
+        self.notify(self.play())
         self.land(NEW)
 
     def land(self, body: str) -> None:
-        """Land a version of the key; from now on, all is about this one."""
+        """Land a version of the key; the other methods then refer to it."""
         self.ingestion = land(self.s3, body.encode())
         self.intake.gate.recover()  # as watch does
         self.intake.admit(self.ingestion.source)
 
     def play(self, before_load: Callable[[], object] = lambda: None) -> Event:
-        """Run the tasks as the state machine does, but without waiting; return how that ended."""
+        """Run the tasks as the state machine does, without waits; return the run-end event."""
         event = Run.from_item(self.item()).input_of(self.ingestion)
         left = [*TASKS]
         while left:
@@ -138,20 +138,20 @@ class Machine:
                 return verdict
 
     def end(self, status: str, **how: str) -> Event:
-        """End the current run, and return what EventBridge says of it."""
+        """End the current run, and return its run-end event."""
         arn = self.item()["executionArn"]
         execution = stepfunctions_backends[ACCOUNT][REGION].describe_execution(arn)
         for name, value in {"status": status, **how}.items():
             setattr(execution, name, value)
-        said = {
+        detail = {
             "executionArn": arn,
             "input": json.dumps(self.ingestion.as_event()),
             "status": status,
         }
-        return {"detail-type": "Step Functions Execution Status Change", "detail": said | how}
+        return {"detail-type": "Step Functions Execution Status Change", "detail": detail | how}
 
-    def tell(self, event: Event, tries: int = 1) -> bool:
-        """Hand alert an event, up to so many times as Lambda does; tell whether it succeeded."""
+    def notify(self, event: Event, tries: int = 1) -> bool:
+        """Call alert with an event, up to `tries` times; return whether it succeeded."""
         self._requests += 1
         for _ in range(tries):
             with contextlib.suppress(Exception):
@@ -160,14 +160,14 @@ class Machine:
         return False
 
     def watch(self) -> Event:
-        """Let watch look around, and alert hear its notices; return what watch found."""
+        """Call watch, then alert with each of its notices; return what watch found."""
         found = functions.watch.handler.handler({}, lambda_context())
         for notice in self._notices():
-            self.tell(notice)
+            self.notify(notice)
         return {name: found[name] for name in ("stuck", "unannounced", "lost", "missing")}
 
     def replay(self) -> Event:
-        """Run the ingestion again, as the operator's command does; return how that ended."""
+        """Run the ingestion again, as `tm replay` does; return the run-end event."""
         self.intake.gate.recover()  # as watch does
         assert self.intake.replay(self.item()) is not None
         return self.play()
@@ -181,18 +181,18 @@ class Machine:
         return steps(self.item())
 
     def alerts(self) -> list[Event]:
-        """Return what the team was told of the ingestion since the last time this was asked."""
-        told = [json.loads(each["Message"]) for each in self._alerts()]
-        return [alert for alert in told if alert["ingestedID"] == self.ingestion.id]
+        """Return the alerts of the ingestion since the last call."""
+        messages = [json.loads(each["Message"]) for each in self._alerts()]
+        return [alert for alert in messages if alert["ingestedID"] == self.ingestion.id]
 
     def rejects(self) -> list[Event]:
-        """Return what stands in the quarantine."""
+        """Return the rows in quarantine."""
         key = Staging(STAGING, self.ingestion).rejects.removeprefix(f"s3://{STAGING}/")
         body = self.s3.get_object(Bucket=STAGING, Key=key)["Body"].read().decode()
         return [json.loads(line) for line in body.splitlines()]
 
     def rows(self) -> list[str]:
-        """Return what the table holds, and see that the ledger agrees."""
+        """Return the rows of the table, and check that the ledger agrees."""
         [[loaded, rows]] = self.database.run(
             "SELECT rows_loaded, ARRAY(SELECT username || ' ' || hours FROM daily_checkins "
             "WHERE source_id = source.id ORDER BY source_line) FROM source"
@@ -210,8 +210,8 @@ def machine(
     alerts: Received,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Machine:
-    """The pipeline, a key of which an old version is loaded and a new one is to be."""
-    # boto3's own patience would only make the tests slow.
+    """The pipeline, with an old version of a key loaded and a new one landed."""
+    # Retries of boto3 would only slow the tests down.
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     stepfunctions = boto3.client("stepfunctions", region_name=REGION)
     events = boto3.client("events", region_name=REGION)
@@ -227,7 +227,7 @@ def machine(
     }.items():
         monkeypatch.setenv(name, value)
     settings.read.cache_clear()
-    # A small file has several parts; nothing is too young to be looked at, or to be given up.
+    # Split a small file into several parts; let watch and alert ignore grace periods.
     monkeypatch.setattr("shared.landing.CHUNK_BYTES", 200)
     monkeypatch.setattr("functions.load.rows._BATCH_ROWS", 1)
     monkeypatch.setattr("functions.watch.reconciliation.GRACE", dt.timedelta(seconds=-5))
@@ -237,7 +237,7 @@ def machine(
 
 
 class Refusals:
-    """AWS answers with an error: to calls of an operation of which something is true."""
+    """Makes AWS answer certain calls with an error."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._rules: dict[str, tuple[str, Callable[[str], bool]]] = {}
@@ -255,11 +255,11 @@ class Refusals:
         monkeypatch.setattr(BotocoreStubber, "process_request", process)
 
     def add(self, operation: str, code: str, when: Callable[[str], bool] = lambda _: True) -> None:
-        """Refuse calls of an operation, all of them or those whose body is such a one."""
+        """Refuse calls of an operation, all or those whose body matches `when`."""
         self._rules[operation] = code, when
 
     def stop(self) -> None:
-        """Refuse nothing any more."""
+        """Remove all rules."""
         self._rules.clear()
 
 
@@ -269,5 +269,5 @@ def _text(part: Any) -> str:
 
 @pytest.fixture
 def refusals(monkeypatch: pytest.MonkeyPatch) -> Refusals:
-    """Nothing is refused yet."""
+    """Return refusals without rules."""
     return Refusals(monkeypatch)

@@ -1,4 +1,4 @@
-"""The connection to PostgreSQL cut at every statement of Load, by a proxy in between."""
+"""Tests of Load when a proxy cuts its connection to PostgreSQL at each statement."""
 
 import contextlib
 import select
@@ -16,7 +16,7 @@ from tests.faults.conftest import AT, HEADER, Machine
 
 @dataclass(slots=True)
 class Cut:
-    """Where the proxy cuts: when the client sends `marker`, or when that was answered."""
+    """The point where the proxy cuts: when the client sends `marker`, or after the answer."""
 
     marker: bytes
     answered: bool = False
@@ -69,14 +69,14 @@ class _Handler(socketserver.BaseRequestHandler):
             server.sendall(data)
             server.recv(65536)
         else:
-            # In the middle of the message.
+            # Cut in the middle of the message.
             server.sendall(data[: data.index(cut.marker) + 1])
         return True
 
 
 @pytest.fixture
 def proxy(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Proxy]:
-    """What Load takes for PostgreSQL."""
+    """The proxy that Load connects to."""
     server = machine.database.server
     with _Proxy((server.host, server.port)) as proxy:
         monkeypatch.setenv("DATABASE_PORT", str(proxy.server_address[1]))
@@ -86,11 +86,11 @@ def proxy(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Proxy]
         proxy.shutdown()
 
 
-def test_wherever_it_is_cut_the_same_invocation_ends_right(
+def test_load_recovers_from_cut_connection_in_same_invocation(
     machine: Machine, proxy: _Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     meanwhile: list[list[str]] = []
-    monkeypatch.setattr("shared.database._tell", lambda _: meanwhile.append(machine.rows()))
+    monkeypatch.setattr("shared.database._log_retry", lambda _: meanwhile.append(machine.rows()))
     for number, (name, cut) in enumerate(CUTS.items(), 3):
         before = machine.rows()
         users = [f"row {row}" for row in range(9)]

@@ -1,4 +1,4 @@
-"""A run that Step Functions ends from outside, while a Load that knows nothing of it goes on."""
+"""Tests of a run that times out or is aborted while Load is still running."""
 
 import pytest
 
@@ -12,16 +12,16 @@ from tests.faults.conftest import NEW_ROWS, OLD_ROWS, Machine
         ("ABORTED", {"cause": "by Ned"}, "operator stopped the run: by Ned"),
     ],
 )
-def test_a_load_that_outlives_its_run(
+def test_load_may_outlive_its_run(
     machine: Machine, status: str, how: dict[str, str], reason: str
 ) -> None:
     def end() -> None:
         assert machine.rows() == OLD_ROWS
-        assert machine.tell(machine.end(status, **how))
+        assert machine.notify(machine.end(status, **how))
 
     machine.play(before_load=end)
 
-    assert machine.rows() == NEW_ROWS, "nobody told it"
+    assert machine.rows() == NEW_ROWS, "Load was not stopped"
     item = machine.item()
     assert item["status"] == "fail"
     assert reason in item["haltReason"]

@@ -1,7 +1,7 @@
-"""Load, killed as a machine that dies kills it: at any of its network operations.
+"""Tests that kill Load (SIGKILL) before any of its network operations.
 
-The real function in a process of its own, against the laptop cloud's DynamoDB, S3, Secrets Manager
-and PostgreSQL. `make test` kills it at a dozen points, `make test-deep` at every one.
+The real function runs in a child process with DynamoDB, S3, Secrets Manager and PostgreSQL of the
+laptop cloud. `make test` kills it at a dozen points, `make test-deep` at every one.
 """
 
 import json
@@ -29,13 +29,13 @@ KEY = "table=dailycheckins/year=2024/month=5/day=1/killed.csv"
 OLD_ROWS, NEW_ROWS = 600, 3_000
 COPY, COMMIT = b"COPY", b"COMMIT"
 LOGGED = b'/load/success"'
-"""In what Load writes to the log at its end, and in nothing before."""
+"""Part of only the last write of Load to the log."""
 KILLED = {"Error": "Runtime.ExitError", "Cause": "Runtime exited with error: signal: killed"}
 
 
 @dataclass(frozen=True)
-class Held:
-    """What the database holds of the key: its row of the ledger, and its rows."""
+class Content:
+    """The content of the database for the key: its row in the ledger, and its rows."""
 
     version: str
     ingestion: str
@@ -47,15 +47,15 @@ class Held:
 
 @dataclass(frozen=True)
 class Staged:
-    """A version of the key, as far as Test: the event for Load, and what should be held after."""
+    """A version of the key after Test: the event for Load, and the content expected after it."""
 
     ingestion: Ingestion
     event: Mapping[str, Any]
-    held: Held
+    content: Content
 
 
 class Scene:
-    """A key of which the old version is loaded, and the new one staged."""
+    """A key with its old version loaded and its new one staged."""
 
     def __init__(self, laptop: Laptop, database: pg8000.native.Connection) -> None:
         outputs, client = laptop.stack.outputs, laptop.aws.client
@@ -89,7 +89,7 @@ class Scene:
         self._staged_item = self.item()
 
     def reset(self) -> None:
-        """Go back to the moment before the new version's Load."""
+        """Restore the state before Load of the new version."""
         run = self._database.run
         self.clear()
         run("INSERT INTO source OVERRIDING SYSTEM VALUE SELECT * FROM old_ledger")
@@ -97,23 +97,23 @@ class Scene:
         self._items.put_item(Item=self._staged_item)
 
     def load(self, event: Mapping[str, Any], kill_at: Point | None = None) -> Call:
-        """Call Load."""
+        """Call Load in a child process."""
         return self._call("load", event, kill_at)
 
     def replay(self) -> Call:
-        """Run the new version again from its beginning, as the operator's command does."""
+        """Run the new version again from the first state, as `tm replay` does."""
         run = self._intake.replay(self.item())
         assert run is not None
-        self._intake.gate.close(run)  # nobody hears of this machine's ends
+        self._intake.gate.close(run)  # this state machine sends no run-end events
         event = task_event(self.new.ingestion, run)
         for function in ("transform", "test"):
             event[function] = self._call(function, event).answer
         return self.load(event)
 
     def end(self) -> list[dict[str, Any]]:
-        """End the run as Step Functions does with one whose Load was killed; return what is told.
+        """Call alert with the run-end event of a run whose Load was killed; return the alerts.
 
-        All retries are over: the machine's runs have failed for Step Functions as they began.
+        The state machine's runs fail immediately, which simulates that all retries failed.
         """
         arn = self.item()["executionArn"]
         run = self._intake.gate.stepfunctions.describe_execution(executionArn=arn)
@@ -121,29 +121,29 @@ class Scene:
         detail = {name: value for name, value in run.items() if name in names}
         before = len(self._tap.alerts())
         event = {"detail-type": "Step Functions Execution Status Change", "detail": detail}
-        # As it is deployed: the topic takes messages from its role alone.
+        # The deployed function, because only its role may publish to the topic.
         answer = self._lambda.invoke(FunctionName=self._alert, Payload=json.dumps(event))
         assert json.load(answer["Payload"]) == {"sent": True}
-        told = [alert.body for alert in self._tap.alerts()[before:]]
-        # Alarms come through the tap too, and are of no ingestion.
-        return [body for body in told if body.get("ingestedID") == self.new.ingestion.id]
+        messages = [alert.body for alert in self._tap.alerts()[before:]]
+        # Messages of alarms have no ingestion.
+        return [body for body in messages if body.get("ingestedID") == self.new.ingestion.id]
 
     def item(self) -> dict[str, Any]:
         """Return the log item of the new version."""
         return item_of(self._log, self.new.ingestion)
 
-    def held(self) -> Held:
-        """Return what the database holds of the key at one moment."""
+    def content(self) -> Content:
+        """Return the content of the database for the key, in one consistent read."""
         [row] = self._database.run(
             "SELECT version_id, ingested_id, rows_read, rows_loaded, rows_rejected, ARRAY("
             "SELECT username || ' ' || hours || ' ' || source_line FROM daily_checkins "
             "WHERE source_id = source.id ORDER BY source_line) FROM source WHERE source_key = :key",
             key=KEY,
         )
-        return Held(*row)
+        return Content(*row)
 
     def clear(self) -> None:
-        """Leave nothing of the key, neither in the database nor in the log."""
+        """Delete the key from the database and the log."""
         self._database.run(
             "DELETE FROM daily_checkins WHERE source_id IN (SELECT id FROM old_ledger)"
         )
@@ -152,8 +152,8 @@ class Scene:
             key = {"ingestedID": ingestion.id, "ingestedTable": ingestion.table}
             self._items.delete_item(Key=key)
 
-    def nobody_is_left(self) -> bool:
-        """Tell whether Load has no session any more, and so no lock."""
+    def has_no_session(self) -> bool:
+        """Return whether the sessions of Load, and so its locks, are gone."""
         sql = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'loader'"
         return bool(self._database.run(sql) == [[0]])
 
@@ -161,7 +161,7 @@ class Scene:
         return call(function, event, self._environments[function], kill_at)
 
     def _stage(self, count: int) -> Staged:
-        """Land a version of so many rows, one in a hundred of them bad, and go as far as Test."""
+        """Land a version of `count` rows, 1% of them bad, and run Transform and Test."""
         rows = [("" if i % 100 == 50 else f"user{i}", f"{i % 24}.25") for i in range(count)]
         lines = [f"{user},2024-05-01 00:00:00 UTC,{hours},x\n" for user, hours in rows]
         body = "user,timestamp,hours,project\n" + "".join(lines)
@@ -173,12 +173,12 @@ class Scene:
         for function in ("transform", "test"):
             event[function] = self._call(function, event).answer
         good = [f"{user} {hours} {line}" for line, (user, hours) in enumerate(rows, 2) if user]
-        held = Held(version, ingestion.id, count, len(good), count - len(good), good)
-        return Staged(ingestion, event, held)
+        content = Content(version, ingestion.id, count, len(good), count - len(good), good)
+        return Staged(ingestion, event, content)
 
 
 def _machine(stepfunctions: Any, like: str) -> str:
-    """Make a state machine whose runs fail at once, as if their Load had been killed."""
+    """Create a state machine whose runs fail at once with the error of a killed Load."""
     states = {"Load": {"Type": "Fail", **KILLED}}
     arn: str = stepfunctions.create_state_machine(
         name="tm-faults",
@@ -198,7 +198,7 @@ def scene(laptop: Laptop) -> Iterator[Scene]:
 
 @pytest.fixture(scope="module")
 def points(scene: Scene, pytestconfig: pytest.Config) -> list[Point]:
-    """Where to kill Load: everywhere from the COMMIT on, before it here and there or everywhere."""
+    """Return the points to kill Load: all from the COMMIT on, before it a few (or all if deep)."""
     scene.reset()
     made = scene.load(scene.new.event)
     before = next(i for i, (_, sent) in enumerate(made.operations) if COMMIT in sent)
@@ -211,16 +211,16 @@ def points(scene: Scene, pytestconfig: pytest.Config) -> list[Point]:
 
 
 def killed(scene: Scene, point: Point) -> bool:
-    """Kill Load there, see that nothing is mixed up, and tell whether the new rows are in."""
+    """Kill Load, check that the rows are of one version, and return whether they are the new."""
     scene.reset()
     call = scene.load(scene.new.event, kill_at=point)
-    # Answers come in more or fewer pieces, so a last point may be one that is not reached.
+    # The number of received pieces varies, so Load may end before the last point.
     assert call.killed or point.marker or point.number >= len(call.operations)
 
-    assert scene.held() in (scene.old.held, scene.new.held)
-    eventually(scene.nobody_is_left, within=5)
-    is_new = scene.held() == scene.new.held
-    assert is_new or scene.held() == scene.old.held
+    assert scene.content() in (scene.old.content, scene.new.content)
+    eventually(scene.has_no_session, within=5)
+    is_new = scene.content() == scene.new.content
+    assert is_new or scene.content() == scene.old.content
     assert call.sent(COMMIT) or not is_new
     assert scene.item()["status"] == "running" or call.sent(LOGGED)
     return is_new
@@ -232,7 +232,7 @@ def counts(item: Mapping[str, Any]) -> tuple[int, ...]:
 
 @pytest.mark.scaled
 @pytest.mark.timeout(1200)
-def test_wherever_load_is_killed_a_retry_ends_right(scene: Scene, points: list[Point]) -> None:
+def test_retry_of_killed_load_succeeds(scene: Scene, points: list[Point]) -> None:
     outcomes = []
     for point in points:
         outcomes.append(killed(scene, point))
@@ -241,7 +241,7 @@ def test_wherever_load_is_killed_a_retry_ends_right(scene: Scene, points: list[P
 
         assert retried.answer is not None, (point, retried.error)
         assert retried.answer["outcome"] == "ok"
-        assert scene.held() == scene.new.held, point
+        assert scene.content() == scene.new.content, point
         item = scene.item()
         assert (item["state"], item["status"]) == ("load", "success")
         assert counts(item) == (NEW_ROWS, NEW_ROWS - NEW_ROWS // 100, NEW_ROWS // 100)
@@ -249,11 +249,11 @@ def test_wherever_load_is_killed_a_retry_ends_right(scene: Scene, points: list[P
     assert set(outcomes) == {False, True}
 
 
-def test_a_run_that_a_kill_ended_is_closed_and_told_and_a_replay_ends_right(
+def test_run_of_killed_load_is_alerted_and_replayed(
     scene: Scene,
 ) -> None:
     outcomes = []
-    # In the middle of COPY, and around the COMMIT.
+    # During COPY, before and after the COMMIT
     for point in (Point(2, COPY), Point(1, COMMIT), Point(2, COMMIT)):
         outcomes.append(killed(scene, point))
 
@@ -269,7 +269,7 @@ def test_a_run_that_a_kill_ended_is_closed_and_told_and_a_replay_ends_right(
         replayed = scene.replay()
 
         assert replayed.answer is not None, (point, replayed.error)
-        assert scene.held() == scene.new.held
+        assert scene.content() == scene.new.content
         item = scene.item()
         assert (item["state"], item["status"]) == ("load", "success")
         assert "haltReason" not in item

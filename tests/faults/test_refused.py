@@ -1,4 +1,4 @@
-"""A table that takes less than its contract says: the rows that it refuses are quarantined."""
+"""Tests of tables that refuse rows which the contract allows: the rows are quarantined."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests.faults.conftest import AT, HEADER, OLD_ROWS, Machine
 
 USERS = ("jon", "", "jon", "eva", "kim", "lea", "mia")
 BODY = "\n".join([HEADER, *(f"{user},{AT},{n},x" for n, user in enumerate(USERS, 5))])
-"""Line 3 has no user."""
+"""Line 3 is rejected: it has no user."""
 GOOD = {n: f"{user} {n + 3}.00" for n, user in enumerate(USERS, 2) if user}
 CHECK = "ALTER TABLE daily_checkins ADD CONSTRAINT no_eva CHECK (username <> 'eva') NOT VALID"
 REFUSING = {
@@ -15,7 +15,7 @@ REFUSING = {
         CHECK,
         {5: 'relation "daily_checkins" violates check constraint "no_eva" (code 23514)'},
     ),
-    "a unique index, which takes the first row": (
+    "a unique index, which accepts the first row": (
         "CREATE UNIQUE INDEX one_each ON daily_checkins (username) WHERE username <> 'ned'",
         {4: 'unique constraint "one_each" (code 23505)'},
     ),
@@ -34,12 +34,12 @@ REFUSING = {
 
 
 @pytest.mark.parametrize("how", REFUSING)
-def test_refused_rows_are_quarantined_and_the_others_loaded(machine: Machine, how: str) -> None:
+def test_load_quarantines_refused_rows(machine: Machine, how: str) -> None:
     sql, refused = REFUSING[how]
     machine.database.run(sql)
     machine.land(BODY)
 
-    assert machine.tell(machine.play())
+    assert machine.notify(machine.play())
 
     assert machine.rows() == [row for line, row in GOOD.items() if line not in refused]
     rejects = {each["line"]: each for each in machine.rejects()}
@@ -64,7 +64,7 @@ def test_refused_rows_are_quarantined_and_the_others_loaded(machine: Machine, ho
         ("false", CHECK.replace("<> 'eva'", "= 'nobody'"), "every row is rejected"),
     ],
 )
-def test_refused_rows_halt_a_file_like_rows_that_fail_a_test(
+def test_refused_rows_may_halt_run(
     machine: Machine, hard: str, sql: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HARD_TESTING", hard)
@@ -72,7 +72,7 @@ def test_refused_rows_halt_a_file_like_rows_that_fail_a_test(
     machine.database.run(sql)
     machine.land(BODY.replace(f"\n,{AT}", f"\npia,{AT}"))
 
-    assert machine.tell(machine.play())
+    assert machine.notify(machine.play())
 
     assert machine.rows() == OLD_ROWS
     assert reason in machine.item()["haltReason"]
@@ -81,7 +81,7 @@ def test_refused_rows_halt_a_file_like_rows_that_fail_a_test(
     assert alert["reason"] == machine.item()["haltReason"]
 
 
-def test_what_is_refused_no_more_is_loaded_by_a_replay(machine: Machine) -> None:
+def test_replay_loads_rows_that_table_accepts_now(machine: Machine) -> None:
     machine.database.run(CHECK)
     machine.land(BODY)
     machine.play()

@@ -1,4 +1,4 @@
-"""`tm remove`, broken off at each of its calls and run again; and what may come after it."""
+"""Tests of `tm remove`: interrupted at each of its calls and repeated, and later events."""
 
 import io
 import json
@@ -21,15 +21,15 @@ from tests.fixtures.operator import API, MACHINE, OUTPUTS, have_contracts
 
 
 class _Killed(BaseException):
-    """As after kill -9: nothing of the command stops it."""
+    """Simulates kill -9: no `except Exception` catches it."""
 
 
 @dataclass
 class Operator:
-    """Whoever runs the command; it dies right before its call of that number, counted from 0."""
+    """Runs the command, which is killed before the call number `kill_at` (from 0)."""
 
     machine: Machine
-    die_at: int | None = None
+    kill_at: int | None = None
     calls: list[str] = field(default_factory=list)
     _inside: bool = False
 
@@ -39,7 +39,7 @@ class Operator:
         call = botocore.client.BaseClient._make_api_call  # type: ignore[attr-defined]
 
         def counted(client: Any, operation: str, arguments: Any) -> Any:
-            # What the functions call is not the operator's.
+            # Calls of the functions are not calls of the operator.
             if self._inside:
                 return call(client, operation, arguments)
             return self._counted(operation, lambda: call(client, operation, arguments))
@@ -48,7 +48,7 @@ class Operator:
             return remove.remove(self._stack(), remove.find(self._stack(), KEY))
 
     def invoke(self, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803
-        """Do as Lambda does."""
+        """Call Load, as Lambda's Invoke does."""
         assert FunctionName == "tm-load"
         return {"Payload": self._counted("Invoke", lambda: self._load(json.loads(Payload)))}
 
@@ -61,7 +61,7 @@ class Operator:
         return io.BytesIO(json.dumps(answer).encode())
 
     def _counted(self, operation: str, call: Any) -> Any:
-        if len(self.calls) == self.die_at:
+        if len(self.calls) == self.kill_at:
             raise _Killed
         self.calls.append(operation)
         return call()
@@ -91,7 +91,7 @@ def operator(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Operator:
 
 
 def left(machine: Machine) -> dict[str, Any]:
-    """Return what there is of the key."""
+    """Return what is left of the key."""
     run = machine.database.run
     versions = machine.s3.list_object_versions(Bucket=LANDING)
     staged = machine.s3.list_objects_v2(Bucket=STAGING)
@@ -111,13 +111,13 @@ NOTHING = {"versions": [], "staged": [], "rows": 0, "ledger": 0, "in the log": [
 
 
 def loaded(machine: Machine) -> None:
-    """Load a new version of the key, and delete it as people do."""
-    machine.tell(machine.play())
+    """Load a new version of the key, and delete the key without a version."""
+    machine.notify(machine.play())
     machine.s3.delete_object(Bucket=LANDING, Key=KEY)
     assert machine.rows() == NEW_ROWS
 
 
-def test_everything_of_the_key_goes(operator: Operator, machine: Machine) -> None:
+def test_remove_deletes_everything_of_key(operator: Operator, machine: Machine) -> None:
     loaded(machine)
     machine.s3.put_object(Bucket=LANDING, Key=f"{KEY}.bak", Body=b"another")
     staged = len(left(machine)["staged"])
@@ -134,44 +134,44 @@ def test_everything_of_the_key_goes(operator: Operator, machine: Machine) -> Non
 
 
 @pytest.mark.deep
-def test_wherever_it_breaks_off_the_next_run_finishes(operator: Operator, machine: Machine) -> None:
-    broken_off = 0
+def test_repeated_remove_completes_interrupted_one(operator: Operator, machine: Machine) -> None:
+    interrupted = 0
     while True:
         machine.land(OLD)
-        machine.tell(machine.play())
-        operator.die_at = broken_off
+        machine.notify(machine.play())
+        operator.kill_at = interrupted
         try:
             operator.remove()
         except _Killed:
-            broken_off += 1
+            interrupted += 1
         else:
             break
-        operator.die_at = None
+        operator.kill_at = None
 
         operator.remove()
 
         found = left(machine)
         assert not any(found.pop("in the log")), operator.calls
-        assert not any(found.values()), (broken_off, found)
-    assert broken_off == len(operator.calls) > 10
+        assert not any(found.values()), (interrupted, found)
+    assert interrupted == len(operator.calls) > 10
 
 
-def test_nothing_that_comes_late_brings_it_back(operator: Operator, machine: Machine) -> None:
-    """Neither the event once more, nor watch, nor a replay, nor a run that was under way."""
+def test_late_events_do_not_restore_removed_file(operator: Operator, machine: Machine) -> None:
+    """Covers a duplicate event, watch, a replay, and a run that was under way."""
     under_way = machine.play(before_load=operator.remove)
-    machine.tell(under_way)
+    machine.notify(under_way)
 
     assert under_way["detail"]["error"] == "StagingIncomplete"
     assert machine.intake.admit(machine.ingestion.source) == "known"
     assert machine.watch() == {"stuck": 0, "unannounced": 0, "lost": 0, "missing": 0}
-    machine.tell(machine.replay())
+    machine.notify(machine.replay())
     assert (machine.item()["state"], machine.item()["status"]) == ("transform", "fail")
     assert "removedAt" in machine.item()
     found = left(machine)
     assert (found["versions"], found["rows"], found["ledger"]) == ([], 0, 0)
 
 
-def test_a_file_that_lands_meanwhile_stays(operator: Operator, machine: Machine) -> None:
+def test_remove_keeps_file_that_lands_meanwhile(operator: Operator, machine: Machine) -> None:
     loaded(machine)
     deleted: list[Any] = []
     delete = remove._delete
@@ -192,7 +192,7 @@ def test_a_file_that_lands_meanwhile_stays(operator: Operator, machine: Machine)
     assert machine.replay()["detail"]["status"] == "SUCCEEDED"
 
 
-def test_what_s3_keeps_is_told(operator: Operator, machine: Machine) -> None:
+def test_remove_reports_objects_that_s3_keeps(operator: Operator, machine: Machine) -> None:
     loaded(machine)
     refusal = {"Errors": [{"Key": KEY, "Code": "AccessDenied", "Message": "it is held"}]}
     client = mock.Mock(wraps=machine.s3, delete_objects=mock.Mock(return_value=refusal))

@@ -1,4 +1,4 @@
-"""PostgreSQL restarted in the middle of a COPY, for real: a server of its own is stopped."""
+"""Tests of a real restart of PostgreSQL during a COPY, with a server of their own."""
 
 import functools
 import signal
@@ -21,6 +21,7 @@ from tests.fixtures.database import eventually
 from tests.fixtures.postgres import Restartable
 
 AWAY = 2.0
+"""Seconds until the server is started again."""
 
 T = TypeVar("T")
 
@@ -32,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def postgres(folder: Path) -> Iterator[Server]:
-    """In the place of the server that all other tests share."""
+    """Return a server of its own, in place of the shared one."""
     with local_postgres.running(folder) as server:
         yield server
 
@@ -51,7 +52,7 @@ def _answers(server: Server) -> bool:
 
 
 def _in_the_middle_of_copy(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
-    """Do something once, when the first chunk was sent."""
+    """Call `act` once, after the first chunk is sent."""
     chunks = StagedRows.batches
     sent: list[pa.Table] = []
 
@@ -66,7 +67,7 @@ def _in_the_middle_of_copy(monkeypatch: pytest.MonkeyPatch, act: Callable[[], No
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "crash"])
-def test_a_restart_in_the_middle_of_copy_is_waited_for(
+def test_load_waits_for_restart_during_copy(
     how: signal.Signals,
     machine: Machine,
     restartable: Restartable,
@@ -81,11 +82,11 @@ def test_a_restart_in_the_middle_of_copy_is_waited_for(
     end = machine.play()
 
     assert end["detail"]["status"] == "SUCCEEDED"
-    assert machine.retried == [], "it was waited for in the same invocation"
+    assert machine.retried == [], "Load waited in the same invocation"
     assert machine.rows() == NEW_ROWS
 
 
-def test_a_database_that_is_away_for_too_long_is_left_to_the_next_try(
+def test_long_outage_is_left_to_next_retry(
     machine: Machine, restartable: Restartable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def impatiently(work: Callable[[], T]) -> T:

@@ -1,4 +1,4 @@
-"""Staged objects that are gone when Load wants them: expired, or deleted by somebody."""
+"""Tests of staged objects that are missing in Load: expired, or deleted by hand."""
 
 from collections.abc import Callable, Iterator
 
@@ -24,12 +24,12 @@ def _everything(staging: Staging) -> str:
     return f"{staging.root}/"
 
 
-def _fails_and_a_replay_ends_right(machine: Machine, end: Event) -> None:
+def _check_failure_and_replay(machine: Machine, end: Event) -> None:
     assert end["detail"]["error"] == "StagingIncomplete"
     assert "replay the ingestion" in end["detail"]["cause"]
     assert machine.rows() == OLD_ROWS
 
-    assert machine.tell(end)
+    assert machine.notify(end)
 
     item = machine.item()
     assert (item["state"], item["status"]) == ("load", "fail")
@@ -42,17 +42,17 @@ def _fails_and_a_replay_ends_right(machine: Machine, end: Event) -> None:
 
 
 @pytest.mark.parametrize("gone", [_a_part, _the_rejects, _everything])
-def test_what_is_gone_between_test_and_load(
+def test_load_fails_if_staged_object_is_missing(
     machine: Machine, gone: Callable[[Staging], str]
 ) -> None:
     staging = Staging(STAGING, machine.ingestion)
 
     end = machine.play(before_load=lambda: parquet.delete(gone(staging)))
 
-    _fails_and_a_replay_ends_right(machine, end)
+    _check_failure_and_replay(machine, end)
 
 
-def test_what_is_gone_in_the_middle_of_copy(
+def test_load_fails_if_staged_object_is_deleted_during_copy(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chunks = StagedRows.batches
@@ -67,4 +67,4 @@ def test_what_is_gone_in_the_middle_of_copy(
         broken.setattr(StagedRows, "batches", vanishing)
         end = machine.play()
 
-    _fails_and_a_replay_ends_right(machine, end)
+    _check_failure_and_replay(machine, end)

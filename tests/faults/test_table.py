@@ -1,4 +1,4 @@
-"""docs/faults.md: every row names tests that are there, and every test of this folder has a row."""
+"""Tests of docs/faults.md: each row names existing tests, each test of this folder has a row."""
 
 import ast
 import re
@@ -28,7 +28,7 @@ def names_in(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row[0]) for row in rows()])
-def test_a_row_says_everything_and_names_tests_that_are_there(row: list[str]) -> None:
+def test_row_is_complete_and_names_existing_tests(row: list[str]) -> None:
     assert len(row) == len(HEAD)
     assert all(row)
     assert named(row)
@@ -36,10 +36,10 @@ def test_a_row_says_everything_and_names_tests_that_are_there(row: list[str]) ->
         assert name in names_in(ROOT / path), f"{path}::{name}"
 
 
-def test_every_fault_that_is_tested_has_a_row() -> None:
-    told = {each for row in rows() for each in named(row)}
+def test_every_fault_test_has_row() -> None:
+    documented = {each for row in rows() for each in named(row)}
     folder = Path(__file__).parent
     for path in set(folder.glob("test_*.py")) - {Path(__file__)}:
         place = path.relative_to(ROOT).as_posix()
-        missing = names_in(path) - {name for at, name in told if at == place}
+        missing = names_in(path) - {name for at, name in documented if at == place}
         assert not missing, f"{place}: no row of docs/faults.md names {missing}"

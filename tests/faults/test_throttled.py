@@ -1,4 +1,4 @@
-"""AWS says "not now": to what writes the log, and to what starts a run."""
+"""Tests of throttled calls to DynamoDB (log writes) and Step Functions (starts of runs)."""
 
 import re
 
@@ -14,7 +14,9 @@ def _step(request: str) -> str:
     return found[1]
 
 
-def test_every_write_to_the_log_is_refused_once(machine: Machine, refusals: Refusals) -> None:
+def test_run_succeeds_if_each_log_write_is_throttled_once(
+    machine: Machine, refusals: Refusals
+) -> None:
     refused: dict[str, list[str]] = {}
 
     def first(request: str) -> bool:
@@ -31,7 +33,7 @@ def test_every_write_to_the_log_is_refused_once(machine: Machine, refusals: Refu
     assert machine.retried == ["LogUnavailable"] * 6
     assert [tuple(step.split("/")) for step in refused] == ONE_RUN[2:]
     assert refused["load/running"] == OLD_ROWS
-    assert refused["load/success"] == NEW_ROWS, "they were committed, and are loaded once more"
+    assert refused["load/success"] == NEW_ROWS, "they are committed, and are loaded again"
     assert machine.rows() == NEW_ROWS
     assert machine.steps() == ONE_RUN
     item = machine.item()
@@ -41,7 +43,7 @@ def test_every_write_to_the_log_is_refused_once(machine: Machine, refusals: Refu
 @pytest.mark.parametrize(
     ("step", "rows"), [("transform/running", OLD_ROWS), ("load/success", NEW_ROWS)]
 )
-def test_a_log_that_stays_away_is_caught_up_on_by_watch(
+def test_watch_closes_run_after_log_outage(
     machine: Machine, refusals: Refusals, step: str, rows: list[str]
 ) -> None:
     refusals.add("UpdateItem", "ProvisionedThroughputExceededException", lambda text: step in text)
@@ -50,7 +52,7 @@ def test_a_log_that_stays_away_is_caught_up_on_by_watch(
     assert machine.retried == ["LogUnavailable"] * 6
     assert machine.rows() == rows
     refusals.add("UpdateItem", "ProvisionedThroughputExceededException")
-    assert not machine.tell(end, tries=3)
+    assert not machine.notify(end, tries=3)
     assert machine.item()["status"] == "running"
 
     refusals.stop()
@@ -63,9 +65,7 @@ def test_a_log_that_stays_away_is_caught_up_on_by_watch(
     assert machine.rows() == NEW_ROWS
 
 
-def test_a_run_that_cannot_be_started_is_started_by_watch(
-    machine: Machine, refusals: Refusals
-) -> None:
+def test_watch_starts_run_whose_start_was_throttled(machine: Machine, refusals: Refusals) -> None:
     refusals.add("StartExecution", "ThrottlingException")
     with pytest.raises(botocore.exceptions.ClientError, match="Throttling"):
         machine.land(NEW.replace("jon", "bran"))

@@ -1,4 +1,4 @@
-"""Imported by the server that forks the children: what it has read, none of them need read."""
+"""Imports and clients that the fork server loads once for all children."""
 
 import os
 from typing import Any
@@ -9,7 +9,7 @@ import functions.load.handler
 import functions.test.handler
 import functions.transform.handler  # noqa: F401
 
-# The descriptions of the services take boto3 longest. Nothing of the user's must come into it.
+# boto3 spends most of the time on its service models. No configuration of the user may be read.
 for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
     os.environ.pop(name, None)
 os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}

@@ -1,9 +1,6 @@
-"""The connection to the real PostgreSQL: who gets in, over what, and what its errors become."""
+"""Tests of connections to a real PostgreSQL: login, TLS, timeouts and errors."""
 
 import contextlib
-import datetime as dt
-import importlib.util
-import re
 import socket
 import ssl
 import threading
@@ -20,15 +17,10 @@ import botocore.signers
 import pg8000.native
 import pytest
 import trustme
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from moto.core.botocore_stubber import BotocoreStubber
 
 from local.ports import free_port
 from shared.database import (
-    RDS_BUNDLE,
     Connection,
     Credentials,
     _is_loopback,
@@ -50,7 +42,7 @@ from shared.telemetry import logger
 from tests.fixtures.aws import REGION, STAGING
 from tests.fixtures.database import Database, eventually
 from tests.fixtures.proxy import forwarding
-from tests.fixtures.tls import NAME, bearing, given
+from tests.fixtures.tls import NAME, server_tls, upload_bundle
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -84,24 +76,24 @@ def connection(database: Database) -> Iterator[Connection]:
 @pytest.mark.parametrize(
     "text", [" ", "no JSON", "[]", "null", '{"username": "me"}', '{"username": 1, "password": "x"}']
 )
-def test_a_secret_of_another_form(secrets: "SecretsManagerClient", text: str) -> None:
+def test_credentials_reject_invalid_secret(secrets: "SecretsManagerClient", text: str) -> None:
     arn = secrets.create_secret(Name="mine", SecretString=text)["ARN"]
 
-    with pytest.raises(InvalidSettings, match="must be JSON with the texts 'username'") as caught:
+    with pytest.raises(InvalidSettings, match="is not JSON with the strings 'username'") as caught:
         credentials(secrets, arn)
 
     assert arn in str(caught.value)
-    assert caught.value.__cause__ is None, "what the secret holds instead is nobody's business"
+    assert caught.value.__cause__ is None, "the cause would contain the secret"
 
 
-def test_a_binary_secret(secrets: "SecretsManagerClient") -> None:
+def test_credentials_reject_binary_secret(secrets: "SecretsManagerClient") -> None:
     arn = secrets.create_secret(Name="mine", SecretBinary=b"{}")["ARN"]
 
     with pytest.raises(InvalidSettings):
         credentials(secrets, arn)
 
 
-def test_no_secret(secrets: "SecretsManagerClient") -> None:
+def test_credentials_raise_client_error_without_secret(secrets: "SecretsManagerClient") -> None:
     with pytest.raises(botocore.exceptions.ClientError, match="ResourceNotFound"):
         credentials(secrets, "none")
 
@@ -115,8 +107,7 @@ def test_no_secret(secrets: "SecretsManagerClient") -> None:
         botocore.exceptions.ClientError({"Error": {"Code": "ThrottlingException"}}, "Get"),
     ],
 )
-def test_a_secret_that_cannot_be_had_for_now(error: Exception) -> None:
-    """Moto never throttles."""
+def test_credentials_raise_unavailable_on_transient_error(error: Exception) -> None:
     client = mock.Mock()
     client.get_secret_value.side_effect = error
 
@@ -129,7 +120,7 @@ def test_a_secret_that_cannot_be_had_for_now(error: Exception) -> None:
 
 @contextlib.contextmanager
 def _by_iam(database: Database) -> Iterator[dict[str, Any]]:
-    """Settings of a role that every token opens: what RDS checks, PostgreSQL does as a password."""
+    """Yield settings of a role whose password is always the last token, in place of RDS's check."""
     name = database.administrator.name
     sign = botocore.signers.generate_db_auth_token
 
@@ -142,17 +133,17 @@ def _by_iam(database: Database) -> Iterator[dict[str, Any]]:
         yield {"database_secret_arn": None, "database_user": name}
 
 
-def test_by_iam_each_connection_has_a_token_of_its_own(
+def test_connect_signs_new_iam_token_each_time(
     database: Database, tokens: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def ask(*_: Any, **__: Any) -> None:
-        raise AssertionError("a token is signed here, without asking AWS")
+        raise AssertionError("a token is signed without a request to AWS")
 
     monkeypatch.setattr(BotocoreStubber, "__call__", ask)
-    with _by_iam(database) as who:
+    with _by_iam(database) as login:
         for _ in range(2):
-            with connect(settings_of(database, **who)) as connection:
-                assert connection.run("SELECT current_user") == [[who["database_user"]]]
+            with connect(settings_of(database, **login)) as connection:
+                assert connection.run("SELECT current_user") == [[login["database_user"]]]
 
     assert len(tokens) == 2
     signed = urlsplit(f"https://{tokens[-1]}")
@@ -164,28 +155,28 @@ def test_by_iam_each_connection_has_a_token_of_its_own(
     assert parameters["X-Amz-Expires"] == "900"
 
 
-def test_a_token_is_told_to_nobody(
+def test_refused_iam_token_is_not_logged(
     database: Database, tokens: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    who = {"database_secret_arn": None, "database_user": database.administrator.name}
+    login = {"database_secret_arn": None, "database_user": database.administrator.name}
 
     with (
         caplog.at_level("DEBUG", logger=logger.name),
-        pytest.raises(DatabaseRefused, match="granted to rds_iam and allowed") as caught,
+        pytest.raises(DatabaseRefused, match="that the role has rds_iam") as caught,
     ):
-        patiently(lambda: connect(settings_of(database, **who)))
+        patiently(lambda: connect(settings_of(database, **login)))
 
-    told = "".join(traceback.format_exception(caught.value)) + caplog.text
+    output = "".join(traceback.format_exception(caught.value)) + caplog.text
     signature = tokens[0].rpartition("X-Amz-Signature=")[2]
     assert len(signature) == 64
-    assert signature not in told
+    assert signature not in output
     assert signature not in repr(Credentials("me", tokens[0]))
 
 
 # Connecting
 
 
-def test_statements_do_not_stall(connection: Connection) -> None:
+def test_small_statements_are_not_delayed(connection: Connection) -> None:
     start = time.monotonic()
     for n in range(50):
         assert connection.run("SELECT CAST(:n AS int)", n=n) == [[n]]
@@ -193,13 +184,13 @@ def test_statements_do_not_stall(connection: Connection) -> None:
     assert time.monotonic() - start < 50 * 0.02, "40 ms each without TCP_NODELAY"
 
 
-def test_a_session_does_not_depend_on_the_servers_settings(connection: Connection) -> None:
+def test_session_overrides_server_settings(connection: Connection) -> None:
     assert connection.run("SHOW TimeZone") == [["UTC"]]
     assert connection.run("SHOW search_path") == [["public"]]
     assert connection.run("SHOW tcp_keepalives_idle") == [["30"]]
 
 
-def test_a_wrong_password(database: Database) -> None:
+def test_connect_refuses_wrong_password(database: Database) -> None:
     role = database.administrator
     database.run(f"ALTER ROLE {role.name} PASSWORD 'another'")
 
@@ -209,25 +200,27 @@ def test_a_wrong_password(database: Database) -> None:
     assert role.password not in str(caught.value)
 
 
-def test_no_such_database(database: Database) -> None:
+def test_connect_refuses_missing_database(database: Database) -> None:
     with pytest.raises(DatabaseRefused, match='"nowhere" does not exist'):
         connect(settings_of(database, database_name="nowhere"))
 
 
-def test_no_server(database: Database) -> None:
+def test_connect_raises_unavailable_without_server(database: Database) -> None:
     port = free_port()
 
-    with pytest.raises(DatabaseUnavailable, match=f"127.0.0.1:{port}/{database.name} is away"):
+    with pytest.raises(
+        DatabaseUnavailable, match=f"127.0.0.1:{port}/{database.name} is unreachable"
+    ):
         connect(settings_of(database, database_port=port))
 
 
-def test_no_such_host(database: Database) -> None:
+def test_connect_raises_unavailable_for_unknown_host(database: Database) -> None:
     with pytest.raises(DatabaseUnavailable, match=r"nowhere\.invalid"):
         connect(settings_of(database, database_host="nowhere.invalid"))
 
 
 @pytest.mark.parametrize("seconds", [0, 0.3])
-def test_a_server_that_says_nothing(database: Database, seconds: float) -> None:
+def test_connect_times_out_if_server_is_silent(database: Database, seconds: float) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         settings = settings_of(database, database_port=server.getsockname()[1])
         start = time.monotonic()
@@ -238,7 +231,7 @@ def test_a_server_that_says_nothing(database: Database, seconds: float) -> None:
     assert time.monotonic() - start < 2
 
 
-def test_a_server_with_no_room_is_away(database: Database) -> None:
+def test_connect_raises_unavailable_at_connection_limit(database: Database) -> None:
     database.run(f"ALTER ROLE {database.administrator.name} CONNECTION LIMIT 0")
 
     with pytest.raises(DatabaseUnavailable, match="too many connections"):
@@ -248,7 +241,7 @@ def test_a_server_with_no_room_is_away(database: Database) -> None:
 # Patience
 
 
-def test_patience_ends() -> None:
+def test_patiently_gives_up_after_patience() -> None:
     start = time.monotonic()
 
     with pytest.raises(DatabaseUnavailable, match="try"):
@@ -258,9 +251,9 @@ def test_patience_ends() -> None:
 
 
 @pytest.mark.parametrize("error", [DatabaseRefused("no"), ValueError("a defect")])
-def test_no_patience_with_what_will_not_pass(error: Exception) -> None:
+def test_patiently_does_not_retry_permanent_errors(error: Exception) -> None:
     with pytest.raises(type(error)):
-        patiently(_failing(error, error, DatabaseUnavailable("never came here")))
+        patiently(_failing(error, error, DatabaseUnavailable("never reached")))
 
 
 def _failing(*errors: Exception) -> Callable[[], None]:
@@ -275,7 +268,7 @@ def _failing(*errors: Exception) -> Callable[[], None]:
 # Statements
 
 
-def test_what_errors_become(connection: Connection) -> None:
+def test_run_translates_errors(connection: Connection) -> None:
     for sql, kind in {
         "SELECT * FROM nowhere": SchemaMismatch,
         "SELECT nothing FROM pg_class": SchemaMismatch,
@@ -285,7 +278,9 @@ def test_what_errors_become(connection: Connection) -> None:
     }.items():
         with pytest.raises(kind) as caught:
             connection.run(sql)
-        assert f"/{connection.run('SELECT current_database()')[0][0]} says: " in str(caught.value)
+        assert f"/{connection.run('SELECT current_database()')[0][0]} reports: " in str(
+            caught.value
+        )
 
 
 @pytest.mark.parametrize(
@@ -298,7 +293,7 @@ def test_what_errors_become(connection: Connection) -> None:
         ("INSERT INTO people VALUES ('private for long', 2)", ""),
     ],
 )
-def test_an_error_tells_no_value(connection: Connection, sql: str, place: str) -> None:
+def test_statement_error_contains_no_value(connection: Connection, sql: str, place: str) -> None:
     connection.run(
         "CREATE TABLE people (name varchar(10) NOT NULL, id int CONSTRAINT one_each UNIQUE)"
     )
@@ -313,7 +308,7 @@ def test_an_error_tells_no_value(connection: Connection, sql: str, place: str) -
     assert caught.value.__suppress_context__
 
 
-def test_a_connection_that_is_cut(database: Database, connection: Connection) -> None:
+def test_lost_connection_is_closed(database: Database, connection: Connection) -> None:
     database.run(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = :name",
         name=database.administrator.name,
@@ -329,11 +324,11 @@ def test_a_connection_that_is_cut(database: Database, connection: Connection) ->
         connection.limit(1)
 
 
-@pytest.mark.parametrize("size", [1, 2**20], ids=["it reads", "it writes"])
-def test_a_server_that_hangs_up_says_why(
+@pytest.mark.parametrize("size", [1, 2**20], ids=["while reading", "while writing"])
+def test_copy_reports_last_error_of_lost_connection(
     database: Database, connection: Connection, size: int
 ) -> None:
-    """As where its disk is full, with code 53100: whoever is on call must not look at the wire."""
+    """E.g. if its disk is full (code 53100): the operator needs the reason in the error."""
     connection.run("CREATE TABLE people (name text)")
     [[backend]] = connection.run("SELECT pg_backend_pid()")
 
@@ -346,15 +341,15 @@ def test_a_server_that_hangs_up_says_why(
     with pytest.raises(DatabaseUnavailable) as caught:
         connection.copy("COPY people FROM STDIN", chunks())
 
-    words = "hung up, and said before: terminating connection due to administrator command"
-    assert f"{words} (code 57P01)" in str(caught.value)
+    reason = "closed the connection: terminating connection due to administrator command"
+    assert f"{reason} (code 57P01)" in str(caught.value)
     assert connection.closed
 
 
-def test_what_is_left_of_an_answer_does_not_answer_the_next_statement(
+def test_unread_answer_closes_connection(
     connection: Connection,
 ) -> None:
-    # pg8000 cannot read that time of day, and stops in the middle.
+    # pg8000 cannot parse that time of day, so it stops in the middle of the answer.
     with pytest.raises(ValueError, match="24:00:00"):
         connection.run("SELECT CAST('24:00:00' AS time) FROM generate_series(1, 3)")
 
@@ -363,7 +358,7 @@ def test_what_is_left_of_an_answer_does_not_answer_the_next_statement(
         connection.run("SELECT 1")
 
 
-def test_a_silence_that_lasts_too_long(database: Database, connection: Connection) -> None:
+def test_run_times_out_if_server_is_silent(database: Database, connection: Connection) -> None:
     connection.limit(0.2)
 
     with pytest.raises(DatabaseUnavailable, match="timed out"):
@@ -372,7 +367,7 @@ def test_a_silence_that_lasts_too_long(database: Database, connection: Connectio
     assert connection.closed
 
 
-def test_a_transaction_is_all_or_nothing(database: Database, connection: Connection) -> None:
+def test_transaction_rolls_back_on_error(database: Database, connection: Connection) -> None:
     connection.run("CREATE TABLE numbers (n int)")
     with connection.transaction():
         connection.run("INSERT INTO numbers VALUES (1)")
@@ -382,7 +377,7 @@ def test_a_transaction_is_all_or_nothing(database: Database, connection: Connect
         connection.run("LOCK numbers")
         raise ValueError("ours")
 
-    # Nothing is locked any more, although the exception is still at hand.
+    # The lock is released, although the exception still refers to the connection.
     eventually(lambda: _free(database, "numbers"))
     assert database.run("SELECT n FROM numbers") == [[1]]
 
@@ -407,9 +402,7 @@ def test_copy_counts_rows(connection: Connection) -> None:
     assert connection.run("SELECT sum(n) FROM numbers") == [[36]]
 
 
-def test_an_error_of_the_chunks_stays_what_it_is(
-    database: Database, connection: Connection
-) -> None:
+def test_copy_raises_error_of_chunks_unchanged(database: Database, connection: Connection) -> None:
     connection.run("CREATE TABLE numbers (n int)")
 
     def chunks() -> Iterator[bytes]:
@@ -423,7 +416,7 @@ def test_an_error_of_the_chunks_stays_what_it_is(
     assert database.run("SELECT count(*) FROM numbers") == [[0]]
 
 
-def test_a_value_that_copy_cannot_take(connection: Connection) -> None:
+def test_copy_error_contains_no_value(connection: Connection) -> None:
     connection.run("CREATE TABLE numbers (n int)")
 
     with pytest.raises(StatementFailed) as caught:
@@ -432,21 +425,21 @@ def test_a_value_that_copy_cannot_take(connection: Connection) -> None:
     assert "private" not in str(caught.value)
 
 
-# TLS. The wheel's server has none, so a proxy speaks it in front of it.
+# TLS, by a proxy, because the PostgreSQL of the test environment does not support it
 
 
 @contextlib.contextmanager
-def _over_tls(database: Database, tls: ssl.SSLContext, **who: Any) -> Iterator[DatabaseSettings]:
+def _over_tls(database: Database, tls: ssl.SSLContext, **login: Any) -> Iterator[DatabaseSettings]:
     with forwarding((database.server.host, database.server.port), tls=tls) as port:
-        yield settings_of(database, database_host=NAME, database_port=port, **who)
+        yield settings_of(database, database_host=NAME, database_port=port, **login)
 
 
-UNKNOWN = "is not to be trusted: unable to get local issuer"
+UNKNOWN = "is not trusted: unable to get local issuer"
 
 
 def _trusts(database: Database, known: trustme.CA, **settings: Any) -> None:
     with (
-        _over_tls(database, bearing(known, NAME), **settings) as given_settings,
+        _over_tls(database, server_tls(known, NAME), **settings) as given_settings,
         connect(given_settings) as connection,
     ):
         assert connection.run("SELECT 1") == [[1]]
@@ -456,17 +449,15 @@ def _refuses(
     database: Database, unknown: trustme.CA, why: str = UNKNOWN, name: str = NAME, **settings: Any
 ) -> None:
     with (
-        _over_tls(database, bearing(unknown, name), **settings) as given_settings,
+        _over_tls(database, server_tls(unknown, name), **settings) as given_settings,
         pytest.raises(DatabaseRefused, match=why),
     ):
         connect(given_settings)
 
 
-def test_a_silence_over_tls_lasts_too_long(
-    database: Database, elsewhere: str, authority: trustme.CA
-) -> None:
+def test_run_times_out_over_tls(database: Database, elsewhere: str, authority: trustme.CA) -> None:
     with (
-        _over_tls(database, bearing(authority, elsewhere)) as settings,
+        _over_tls(database, server_tls(authority, elsewhere)) as settings,
         connect(settings) as connection,
     ):
         connection.limit(0.2)
@@ -474,7 +465,7 @@ def test_a_silence_over_tls_lasts_too_long(
             connection.run("SELECT pg_sleep(30)")
 
 
-def test_a_secret_may_lead_to_rds_and_to_any_host_that_this_machine_trusts(
+def test_secret_login_trusts_rds_and_system_authorities(
     database: Database, elsewhere: str, authority: trustme.CA, rds: trustme.CA
 ) -> None:
     _trusts(database, authority)
@@ -483,16 +474,16 @@ def test_a_secret_may_lead_to_rds_and_to_any_host_that_this_machine_trusts(
     _refuses(database, authority, f"not valid for '{elsewhere}'", name="another.example")
 
 
-def test_iam_leads_to_rds_and_nowhere_else(
+def test_iam_login_trusts_only_rds_authorities(
     database: Database, elsewhere: str, authority: trustme.CA, rds: trustme.CA, tokens: list[str]
 ) -> None:
-    with _by_iam(database) as who:
-        _trusts(database, rds, **who)
-        _refuses(database, authority, **who)
-        _refuses(database, trustme.CA(), **who)
+    with _by_iam(database) as login:
+        _trusts(database, rds, **login)
+        _refuses(database, authority, **login)
+        _refuses(database, trustme.CA(), **login)
 
 
-def test_authorities_that_are_given_are_the_only_ones(
+def test_ca_bundle_replaces_all_other_authorities(
     database: Database,
     s3: "S3Client",
     elsewhere: str,
@@ -500,34 +491,34 @@ def test_authorities_that_are_given_are_the_only_ones(
     rds: trustme.CA,
     tokens: list[str],
 ) -> None:
-    """However somebody logs in: neither RDS's own nor the machine's are trusted beside them."""
+    """With either login, the authorities of RDS and of the system are not trusted."""
     mine, another = trustme.CA(), trustme.CA()
-    bundle = given(s3, another.cert_pem.bytes() + mine.cert_pem.bytes())
+    bundle = upload_bundle(s3, another.cert_pem.bytes() + mine.cert_pem.bytes())
     with _by_iam(database) as by_iam:
-        for who in ({}, by_iam):
+        for login in ({}, by_iam):
             for known in (mine, another):
-                _trusts(database, known, database_ca_bundle=bundle, **who)
+                _trusts(database, known, database_ca_bundle=bundle, **login)
             for unknown in (rds, authority):
                 why = f"{UNKNOWN}.* database_ca_bundle"
-                _refuses(database, unknown, why, database_ca_bundle=bundle, **who)
+                _refuses(database, unknown, why, database_ca_bundle=bundle, **login)
 
 
-def test_an_intermediate_authority_may_be_all_that_is_trusted(
+def test_ca_bundle_may_contain_only_intermediate_authority(
     database: Database, s3: "S3Client", elsewhere: str
 ) -> None:
-    """As on Python 3.13, and so on Lambda, by default."""
+    """This is the default of Python 3.13, which Lambda runs."""
     root = trustme.CA()
     intermediate = root.create_child_ca()
-    bundle = given(s3, intermediate.cert_pem.bytes())
+    bundle = upload_bundle(s3, intermediate.cert_pem.bytes())
 
     _trusts(database, intermediate, database_ca_bundle=bundle)
     _refuses(database, root, database_ca_bundle=bundle)
 
 
-def test_given_authorities_are_read_once(s3: "S3Client") -> None:
-    """Around them, too, may stand what OpenSSL does not take."""
+def test_authorities_are_read_once(s3: "S3Client") -> None:
+    """The text around the certificates may be non-ASCII, which OpenSSL does not accept."""
     pem = trustme.CA().cert_pem.bytes()
-    uri = given(s3, "Autorité de l'équipe\n".encode() + pem)
+    uri = upload_bundle(s3, "Autorité de l'équipe\n".encode() + pem)
     bucket, _, key = uri.removeprefix("s3://").partition("/")
 
     read = authorities(uri)
@@ -538,31 +529,30 @@ def test_given_authorities_are_read_once(s3: "S3Client") -> None:
     assert authorities(uri) == read
 
 
-def test_given_authorities_that_are_not_there(database: Database, s3: "S3Client") -> None:
+def test_connect_reports_missing_ca_bundle(database: Database, s3: "S3Client") -> None:
     uri = f"s3://{STAGING}/database_ca_bundle/gone.pem"
 
     with pytest.raises(
-        InvalidSettings, match=rf"{uri}, which .*NoSuchKey.*; apply the stack again"
+        InvalidSettings, match=rf"{uri}, which .*NoSuchKey.*; run `terraform apply`"
     ):
         connect(settings_of(database, database_host=NAME, database_ca_bundle=uri))
 
 
 @pytest.mark.parametrize("text", [b"", b"ca.pem", b"-----BEGIN CERTIFICATE-----\nAAAA\n"])
-def test_given_authorities_that_are_none(database: Database, s3: "S3Client", text: bytes) -> None:
-    """Without an error nobody, or everybody whom the machine trusts, would be trusted."""
-    uri = given(s3, text)
+def test_connect_reports_invalid_ca_bundle(database: Database, s3: "S3Client", text: bytes) -> None:
+    """Without an error, no authorities or those of the system would be trusted."""
+    uri = upload_bundle(s3, text)
 
-    with pytest.raises(InvalidSettings, match=f"{uri} does not hold certificates"):
+    with pytest.raises(InvalidSettings, match=f"{uri} does not contain PEM certificates"):
         connect(settings_of(database, database_host=NAME, database_ca_bundle=uri))
 
 
-def test_s3_that_does_not_answer_is_a_database_that_is_away(
+def test_authorities_raise_unavailable_and_are_not_cached(
     database: Database, s3: "S3Client", elsewhere: str
 ) -> None:
-    """So that everybody asks again, and nothing is remembered."""
     mine = trustme.CA()
-    bundle = given(s3, mine.cert_pem.bytes())
-    with _over_tls(database, bearing(mine, elsewhere), database_ca_bundle=bundle) as settings:
+    bundle = upload_bundle(s3, mine.cert_pem.bytes())
+    with _over_tls(database, server_tls(mine, elsewhere), database_ca_bundle=bundle) as settings:
         slow = botocore.exceptions.ClientError({"Error": {"Code": "SlowDown"}}, "GetObject")
         with (
             mock.patch("botocore.client.BaseClient._make_api_call", side_effect=slow),
@@ -574,7 +564,7 @@ def test_s3_that_does_not_answer_is_a_database_that_is_away(
             assert connection.run("SELECT 1") == [[1]]
 
 
-def test_on_this_machine_authorities_do_not_matter(database: Database, s3: "S3Client") -> None:
+def test_loopback_connection_ignores_ca_bundle(database: Database, s3: "S3Client") -> None:
     settings = settings_of(database, database_ca_bundle=f"s3://{STAGING}/gone.pem")
 
     with connect(settings) as connection:
@@ -583,152 +573,54 @@ def test_on_this_machine_authorities_do_not_matter(database: Database, s3: "S3Cl
 
 @contextlib.contextmanager
 def _answering(answer: bytes) -> Iterator[tuple[int, list[bytes]]]:
-    """A server's port, what it answers to what it hears first, and all that it hears."""
+    """Yield the port of a server that sends `answer` once, and all that it receives."""
 
     def serve() -> None:
         client, _ = server.accept()
         with client, contextlib.suppress(OSError):
-            heard.append(client.recv(1000))
+            received.append(client.recv(1000))
             client.sendall(answer)
             client.shutdown(socket.SHUT_WR)
-            heard.append(client.recv(1000))
+            received.append(client.recv(1000))
 
-    heard: list[bytes] = []
+    received: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=serve)
         thread.start()
-        yield server.getsockname()[1], heard
+        yield server.getsockname()[1], received
         thread.join()
 
 
-def test_nothing_that_was_slipped_in_before_tls_is_read(database: Database, elsewhere: str) -> None:
-    """A server that is in between could otherwise answer for the one that is asked."""
+def test_connect_ignores_data_injected_before_tls(database: Database, elsewhere: str) -> None:
+    """Otherwise a man in the middle could answer in place of the server."""
     with (
-        _answering(b"SR\0\0\0\x08\0\0\0\0Z\0\0\0\x05I") as (port, heard),
+        _answering(b"SR\0\0\0\x08\0\0\0\0Z\0\0\0\x05I") as (port, received),
         pytest.raises(DatabaseUnavailable),
     ):
         connect(settings_of(database, database_host=elsewhere, database_port=port))
 
-    assert database.administrator.name.encode() not in b"".join(heard)
+    assert database.administrator.name.encode() not in b"".join(received)
 
 
 @pytest.mark.parametrize(
     ("answer", "error", "message"),
-    [(b"N", DatabaseRefused, "offers no TLS"), (b"", DatabaseUnavailable, "hung up")],
+    [
+        (b"N", DatabaseRefused, "does not support TLS"),
+        (b"", DatabaseUnavailable, "closed the connection at the TLS request"),
+    ],
 )
-def test_nothing_is_said_to_a_host_without_tls(
+def test_connect_sends_nothing_without_tls(
     database: Database, elsewhere: str, answer: bytes, error: type[PipelineError], message: str
 ) -> None:
-    with _answering(answer) as (port, heard), pytest.raises(error, match=message):
+    with _answering(answer) as (port, received), pytest.raises(error, match=message):
         connect(settings_of(database, database_host=elsewhere, database_port=port))
 
-    assert heard == [b"\0\0\0\x08\x04\xd2\x16\x2f", b""], "the request for TLS and no more"
+    assert received == [b"\0\0\0\x08\x04\xd2\x16\x2f", b""], "only the TLS request"
 
 
-def test_only_an_address_is_known_to_be_this_machine() -> None:
+def test_only_loopback_addresses_are_loopback() -> None:
     assert _is_loopback("127.0.0.1")
     assert _is_loopback("127.8.8.8")
     assert _is_loopback("::1")
-    for host in ("localhost", "10.0.0.1", "0.0.0.0", "127.0.0.1.example", "", "2130706433"):  # noqa: S104 -- only asked about
+    for host in ("localhost", "10.0.0.1", "0.0.0.0", "127.0.0.1.example", "", "2130706433"):  # noqa: S104 -- not bound
         assert not _is_loopback(host), host
-
-
-# The authorities of RDS
-
-
-def _roots() -> list[x509.Certificate]:
-    return x509.load_pem_x509_certificates(RDS_BUNDLE.read_bytes())
-
-
-def test_the_bundle_holds_each_kind_of_root_for_each_region() -> None:
-    subjects = [root.subject.rfc4514_string() for root in _roots()]
-    names = [
-        subject.removeprefix("L=Seattle,CN=").removesuffix(
-            ",ST=WA,OU=Amazon RDS,O=Amazon Web Services\\, Inc.,C=US"
-        )
-        for subject in subjects
-    ]
-    kinds = ("RSA2048", "RSA4096", "ECC384")
-    regions = {name.split()[2] for name in names}
-
-    assert sorted(names) == sorted(
-        f"Amazon RDS {region} Root CA {kind} G1" for region in regions for kind in kinds
-    )
-    assert regions >= {
-        *("eu-central-1", "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3", "eu-south-1"),
-        *("us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "sa-east-1"),
-        *("ap-northeast-1", "ap-northeast-2", "ap-south-1", "ap-southeast-1", "ap-southeast-2"),
-        *("ap-east-2", "ap-southeast-5", "ap-southeast-6", "ap-southeast-7", "ca-west-1"),
-        *("af-south-1", "il-central-1", "me-central-1", "me-south-1", "mx-central-1"),
-        *("us-gov-east-1", "us-gov-west-1"),
-    }
-
-
-def test_the_bundle_says_whose_each_certificate_is() -> None:
-    """Terraform looks there whether it has the region."""
-    said = re.findall(r"^# (.*)\n-----BEGIN", RDS_BUNDLE.read_text(), re.MULTILINE)
-
-    assert said == sorted(said)
-    for name, root in zip(said, _roots(), strict=True):
-        assert f"CN={name}," in f"{root.subject.rfc4514_string()},"
-
-
-def test_every_root_of_the_bundle_will_do_for_a_year_and_by_the_strict_rules() -> None:
-    roots = _roots()
-
-    for root in roots:
-        constraints = root.extensions.get_extension_for_class(x509.BasicConstraints)
-        usage = root.extensions.get_extension_for_class(x509.KeyUsage)
-        root.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
-        assert constraints.critical
-        assert constraints.value.ca
-        assert usage.value.key_cert_sign
-        assert root.serial_number > 0
-        root.verify_directly_issued_by(root)
-        assert root.not_valid_before_utc < dt.datetime.now(dt.UTC)
-        assert root.not_valid_after_utc > dt.datetime.now(dt.UTC) + dt.timedelta(days=365)
-    assert len(ssl.create_default_context(cafile=RDS_BUNDLE).get_ca_certs()) == len(roots)
-
-
-def _maker() -> Any:
-    maker = RDS_BUNDLE.parents[1] / ".ci" / "rds_bundle.py"
-    spec = importlib.util.spec_from_file_location("rds_bundle", maker)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_bundle_is_what_is_made_of_it() -> None:
-    head, _, body = RDS_BUNDLE.read_text().partition("\n\n")
-
-    assert _maker().bundle(RDS_BUNDLE.read_bytes(), "…").partition("\n\n")[2] == body
-    assert all(line.startswith("# ") for line in head.splitlines())
-
-
-def _like_a_root(organisation: str, by_itself: bool = True) -> bytes:
-    key, other = ec.generate_private_key(ec.SECP384R1()), ec.generate_private_key(ec.SECP384R1())
-    name = x509.Name.from_rfc4514_string(
-        "L=Seattle,CN=Amazon RDS us-east-1 Root CA ECC384 G1,ST=WA,OU=Amazon RDS,"
-        f"O={organisation},C=US"
-    )
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1)
-    builder = builder.not_valid_before(dt.datetime(2021, 5, 1, tzinfo=dt.UTC))
-    builder = builder.not_valid_after(dt.datetime(2121, 5, 1, tzinfo=dt.UTC))
-    certificate = builder.sign(key if by_itself else other, hashes.SHA384())
-    return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def test_what_is_no_root_of_rds_does_not_come_into_the_bundle() -> None:
-    amazon = r"Amazon Web Services\, Inc."
-    good = _like_a_root(amazon)
-
-    assert _maker().roots(good + good) == {
-        "Amazon RDS us-east-1 Root CA ECC384 G1": good.decode().strip()
-    }
-    assert _maker().roots(_like_a_root("Somebody")) == {}
-    with pytest.raises(InvalidSignature):
-        _maker().roots(_like_a_root(amazon, by_itself=False))
-    with pytest.raises(ValueError, match="two different certificates of Amazon RDS us-east-1"):
-        _maker().roots(good + _like_a_root(amazon))

@@ -1,4 +1,4 @@
-"""What happens to a kind of end that `shared.endings` says nothing of."""
+"""Tests that `ENDINGS` is complete and unambiguous."""
 
 from collections import Counter
 from pathlib import Path
@@ -10,7 +10,7 @@ from shared.endings import ENDINGS
 
 
 @pytest.mark.parametrize("last", ['    MISSING = "Missing"\n', '    SUPERSEDED = "superseded"\n'])
-def test_no_kind_or_outcome_can_be_forgotten(last: str) -> None:
+def test_import_fails_without_ending_of_each_kind_and_outcome(last: str) -> None:
     source = Path(endings.__file__).read_text("utf-8")
     *before, after = source.split(last)
     exec(source, {"__name__": endings.__name__})  # noqa: S102
@@ -18,7 +18,7 @@ def test_no_kind_or_outcome_can_be_forgotten(last: str) -> None:
         exec(f'{last.join(before)}{last}    NEW = "new"\n{after}', {"__name__": endings.__name__})  # noqa: S102
 
 
-def test_what_tells_of_an_end_tells_of_one_kind() -> None:
+def test_errors_statuses_and_notices_identify_one_kind() -> None:
     words = (word for end in ENDINGS.values() for word in (*end.errors, end.execution, end.notice))
     assert max(Counter(filter(None, words)).values()) == 1
 

@@ -12,13 +12,13 @@ def _classes() -> dict[str, type[Exception]]:
     }
 
 
-def test_every_error_is_in_the_tree_that_is_drawn() -> None:
+def test_docstring_lists_every_error() -> None:
     assert all(issubclass(each, errors.PipelineError) for each in _classes().values())
     drawn = set(re.findall(r"^[│├└─ ]*([A-Z]\w+)", errors.__doc__ or "", re.MULTILINE))
     assert drawn >= _classes().keys()
 
 
-def test_only_leaves_are_meant_to_be_raised() -> None:
+def test_errors_have_two_base_classes() -> None:
     parents = {parent for each in _classes().values() for parent in each.__bases__}
 
     assert parents & set(_classes().values()) == {errors.PipelineError, errors.Retryable}

@@ -1,4 +1,4 @@
-"""No more runs at once than allowed, whoever dies when; what waits longest is started first."""
+"""Tests of the gate: concurrency limit and order, also after crashes at any step."""
 
 from collections.abc import Callable
 from typing import Any
@@ -35,7 +35,7 @@ def land(intake: Intake, number: int) -> Admission:
 
 
 def versions(log: IngestionLog, status: Status) -> list[str]:
-    """Return the versions of a status, in the order in which they got it."""
+    """Return the versions with a status, in the order in which they got it."""
     return [str(item["versionId"]) for item in log.with_status(status)]
 
 
@@ -57,16 +57,14 @@ def run_of(gate: Gate, version: str) -> tuple[Ingestion, Run]:
 
 
 def end(gate: Gate, version: str) -> Run:
-    """End a run as Load does, of which nobody need hear."""
+    """End a run as Load does, without a run-end event."""
     ingestion, run = run_of(gate, version)
     gate.log.finish(ingestion, run, State.LOAD, Status.SUCCESS, {})
     gate.stepfunctions.stop_execution(executionArn=run.execution_arn)
     return run
 
 
-def test_the_same_event_again_does_not_let_a_file_past_the_others(
-    intake: Intake, gate: Gate
-) -> None:
+def test_duplicate_event_does_not_let_file_overtake(intake: Intake, gate: Gate) -> None:
     for number in range(4):
         land(intake, number)
 
@@ -75,8 +73,8 @@ def test_the_same_event_again_does_not_let_a_file_past_the_others(
     assert versions(gate.log, Status.WAITING) == ["v2", "v3"]
 
 
-def test_an_arrival_starts_what_waits_longer(intake: Intake, gate: Gate) -> None:
-    """An end freed its slot, and then whoever heard of it died."""
+def test_arrival_starts_longest_waiting_file(intake: Intake, gate: Gate) -> None:
+    """The call that handled a run-end event freed the slot, then crashed."""
     for number in range(3):
         land(intake, number)
     gate.close(end(gate, "v0"))
@@ -86,7 +84,7 @@ def test_an_arrival_starts_what_waits_longer(intake: Intake, gate: Gate) -> None
     assert versions(gate.log, Status.RUNNING) == ["v1", "v2"]
 
 
-def test_what_the_index_does_not_show_yet_is_started_if_the_caller_knows_it(
+def test_open_starts_known_item_that_index_does_not_have(
     intake: Intake, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(IngestionLog, "waiting", lambda _: iter(()))
@@ -94,7 +92,7 @@ def test_what_the_index_does_not_show_yet_is_started_if_the_caller_knows_it(
     assert land(intake, 0) == Admission.STARTED
 
 
-def test_what_the_index_shows_too_long_is_not_started_again(
+def test_open_ignores_stale_index(
     intake: Intake, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(3):
@@ -110,8 +108,8 @@ def test_what_the_index_shows_too_long_is_not_started_again(
     assert len(gate.log.slots()) == 1, "v1's"
 
 
-def dying(monkeypatch: pytest.MonkeyPatch, where: str, call: Callable[[], Any]) -> None:
-    """Make a call that dies at a step."""
+def crash(monkeypatch: pytest.MonkeyPatch, where: str, call: Callable[[], Any]) -> None:
+    """Make a call that crashes at a step."""
     with monkeypatch.context() as broken:
         broken.setattr(where, lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -127,10 +125,10 @@ STEPS = [
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_wherever_trigger_dies_lambda_s_retry_starts_the_run(
+def test_retry_starts_run_after_crash_of_trigger(
     step: str, intake: Intake, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dying(monkeypatch, step, lambda: land(intake, 0))
+    crash(monkeypatch, step, lambda: land(intake, 0))
 
     assert land(intake, 0) == Admission.STARTED
 
@@ -138,14 +136,14 @@ def test_wherever_trigger_dies_lambda_s_retry_starts_the_run(
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_wherever_the_start_of_the_next_dies_the_retry_starts_it(
+def test_retry_starts_next_run_after_crash_of_watch(
     step: str, intake: Intake, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(4):
         land(intake, number)
     over = end(gate, "v0")
     gate.close(over)
-    dying(monkeypatch, step, gate.open)
+    crash(monkeypatch, step, gate.open)
 
     gate.close(over)
     gate.open()
@@ -155,12 +153,12 @@ def test_wherever_the_start_of_the_next_dies_the_retry_starts_it(
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_wherever_trigger_dies_for_good_watch_starts_the_run(
+def test_recover_starts_run_after_crash_of_trigger(
     step: str, intake: Intake, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land(intake, 0)
-    dying(monkeypatch, step, lambda: land(intake, 1))
-    # Others come meanwhile, for which there is no slot, if the one is held that was claimed.
+    crash(monkeypatch, step, lambda: land(intake, 1))
+    # This one gets no slot if the crashed call holds one.
     land(intake, 2)
 
     gate.recover()
@@ -170,7 +168,7 @@ def test_wherever_trigger_dies_for_good_watch_starts_the_run(
     assert "v1" in versions(gate.log, Status.RUNNING)
 
 
-def test_a_run_that_two_calls_start_is_started_once(
+def test_concurrent_calls_start_run_once(
     intake: Intake, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = Gate.start
@@ -186,14 +184,14 @@ def test_a_run_that_two_calls_start_is_started_once(
     assert running(gate) == len(gate.log.slots()) == 1
 
 
-def test_a_slot_without_a_log_item_is_freed(gate: Gate) -> None:
+def test_recover_frees_slot_without_log_item(gate: Gate) -> None:
     assert gate.log.claim_slot("20240303-0000000000/dailycheckins/gone", MOST)
 
     assert gate.recover() == 1
     assert gate.log.slots() == set()
 
 
-def test_two_that_start_the_same_file_start_it_once_and_use_both_slots(
+def test_concurrent_opens_use_both_slots(
     intake: Intake, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(5):
@@ -215,7 +213,7 @@ def test_two_that_start_the_same_file_start_it_once_and_use_both_slots(
 
 
 @pytest.mark.parametrize("is_over", [True, False])
-def test_a_slot_that_was_claimed_too_late_is_freed_once_its_run_is_over(
+def test_recover_frees_slot_claimed_after_start(
     is_over: bool, intake: Intake, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land(intake, 0)
@@ -226,10 +224,10 @@ def test_a_slot_that_was_claimed_too_late_is_freed_once_its_run_is_over(
 
     def late(self: IngestionLog, name: str, most: int) -> bool:
         monkeypatch.setattr(IngestionLog, "claim_slot", claim)
-        gate.open()  # another call starts the run,
+        gate.open()  # another call starts the run
         if is_over:
             gate.close(end(gate, "v2"))
-        else:  # for the log alone: Load writes its end before the execution ends
+        else:  # Load writes the outcome before the execution ends
             gate.log.finish(*run_of(gate, "v2"), State.LOAD, Status.SUCCESS, {})
         return claim(self, name, most)
 
@@ -240,7 +238,7 @@ def test_a_slot_that_was_claimed_too_late_is_freed_once_its_run_is_over(
     assert len(gate.log.slots()) == running(gate) == (1 if is_over else 2)
 
 
-def test_a_lower_limit_lets_what_is_under_way_end(intake: Intake, gate: Gate) -> None:
+def test_lower_limit_keeps_current_runs(intake: Intake, gate: Gate) -> None:
     for number in range(4):
         land(intake, number)
     lower = Gate(gate.log, gate.stepfunctions, gate.state_machine_arn, 1, CONTRACTS_HASH)
@@ -251,7 +249,7 @@ def test_a_lower_limit_lets_what_is_under_way_end(intake: Intake, gate: Gate) ->
     assert len(lower.open()) == 1
 
 
-def test_a_replay_waits_behind_what_waits(intake: Intake, gate: Gate) -> None:
+def test_replay_waits_behind_waiting_files(intake: Intake, gate: Gate) -> None:
     land(intake, 0)
     ingestion, _ = run_of(gate, "v0")
     gate.close(end(gate, "v0"))
@@ -268,7 +266,7 @@ def test_a_replay_waits_behind_what_waits(intake: Intake, gate: Gate) -> None:
     assert gate.status(run) == "RUNNING"
 
 
-def test_a_replay_of_what_waits_is_no_other_run(intake: Intake, gate: Gate) -> None:
+def test_replay_of_waiting_file_keeps_its_run(intake: Intake, gate: Gate) -> None:
     for number in range(3):
         land(intake, number)
     _, waiting = run_of(gate, "v2")
@@ -279,9 +277,7 @@ def test_a_replay_of_what_waits_is_no_other_run(intake: Intake, gate: Gate) -> N
     assert versions(gate.log, Status.WAITING) == ["v2"]
 
 
-def test_the_next_end_that_is_heard_of_frees_the_slot_of_one_that_was_not(
-    intake: Intake, gate: Gate
-) -> None:
+def test_close_frees_slot_of_lost_run_end_event(intake: Intake, gate: Gate) -> None:
     for number in range(5):
         land(intake, number)
     end(gate, "v0")
@@ -291,10 +287,8 @@ def test_the_next_end_that_is_heard_of_frees_the_slot_of_one_that_was_not(
     assert [each.source.version_id for each in gate.open()] == ["v2", "v3"]
 
 
-def test_an_end_frees_no_slot_of_a_run_that_only_the_log_says_is_over(
-    intake: Intake, gate: Gate
-) -> None:
-    """Load writes its end before the run has ended, and is called again if it then dies."""
+def test_close_keeps_slot_until_execution_ends(intake: Intake, gate: Gate) -> None:
+    """Load logs the outcome before the execution ends, and is retried if it then crashes."""
     for number in range(3):
         land(intake, number)
     ingestion, run = run_of(gate, "v0")

@@ -8,7 +8,7 @@ KEY = "table=dailycheckins/year=2024/month=3/day=3/f.csv"
 SOURCE = Source("landing", KEY, "v1", 10)
 
 
-def test_the_id_is_the_versions_and_never_the_clocks() -> None:
+def test_ingestion_id_depends_only_on_object_version() -> None:
     first = ingestion_of(SOURCE)
 
     assert first.id.startswith("20240303-")
@@ -20,18 +20,18 @@ def test_the_id_is_the_versions_and_never_the_clocks() -> None:
     assert first.partition == (f"table=dailycheckins/year=2024/month=3/day=3/ingestedID={first.id}")
 
 
-def test_the_longest_table_fits_an_execution_name() -> None:
+def test_execution_name_fits_longest_table_name() -> None:
     key = f"table={'t' * 48}/year=2024/month=3/day=3/f.csv"
 
     assert len(ingestion_of(Source("landing", key, "v", 1)).execution_name(999)) <= 80
 
 
-def test_it_travels_through_the_state_machine() -> None:
+def test_ingestion_round_trips_through_event() -> None:
     assert Ingestion.from_event(ingestion_of(SOURCE).as_event()) == ingestion_of(SOURCE)
 
 
 @pytest.mark.parametrize("missing", ["ingestedID", "dataDate", "source"])
-def test_an_event_that_lacks_something(missing: str) -> None:
+def test_from_event_names_missing_field(missing: str) -> None:
     event = ingestion_of(SOURCE).as_event()
     del event[missing]
 
@@ -39,11 +39,11 @@ def test_an_event_that_lacks_something(missing: str) -> None:
         Ingestion.from_event(event)
 
 
-def test_a_task_without_its_execution() -> None:
+def test_run_from_event_requires_execution() -> None:
     with pytest.raises(InvalidEvent, match="execution"):
         Run.from_event({})
     assert Run.from_event({"execution": {"arn": "a", "redrive": 1}}) == Run("a", 1)
 
 
-def test_unmatched_keys_have_ids_of_their_own() -> None:
+def test_unmatched_id_differs_by_key() -> None:
     assert unmatched_id(SOURCE) != unmatched_id(Source("landing", "x", "v1", 10))

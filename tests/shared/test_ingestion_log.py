@@ -23,7 +23,7 @@ def run(ingestion: Ingestion) -> Run:
     return run_of(ingestion)
 
 
-def test_a_redrive_takes_it_up_again(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
+def test_redrive_reopens_failed_item(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
     log.open(ingestion, run)
     log.enter(ingestion, run, State.LOAD)
     log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, "stopped")
@@ -36,7 +36,9 @@ def test_a_redrive_takes_it_up_again(log: IngestionLog, ingestion: Ingestion, ru
     assert not log.finish(ingestion, run, State.LOAD, Status.SUCCESS, {})
 
 
-def test_a_replay_takes_up_what_ended(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
+def test_reopen_lets_ended_item_wait_for_new_run(
+    log: IngestionLog, ingestion: Ingestion, run: Run
+) -> None:
     log.open(ingestion, run)
     counts = {"rowsRead": 3, "rowsLoaded": 2, "rowsRejected": 1}
     log.finish(ingestion, run, State.LOAD, Status.SUPERSEDED, counts, "older")
@@ -46,7 +48,7 @@ def test_a_replay_takes_up_what_ended(log: IngestionLog, ingestion: Ingestion, r
 
     found = item_of(log, ingestion)
     assert (found["state"], found["status"], found["attempt"]) == ("trigger", "waiting", 2)
-    assert not {"haltReason", *counts} & found.keys(), "they were the last run's"
+    assert not {"haltReason", *counts} & found.keys(), "they belong to the previous run"
     assert steps(item_of(log, ingestion))[-1] == ("trigger", "waiting")
     assert not log.begin(ingestion, run), "it was replaced"
     assert log.begin(ingestion, again)
@@ -57,7 +59,7 @@ def test_a_replay_takes_up_what_ended(log: IngestionLog, ingestion: Ingestion, r
     assert log.finish(ingestion, again, State.TRANSFORM, Status.FAIL, {}, "because")
 
 
-def test_a_replay_of_what_was_redriven_meanwhile(
+def test_reopen_fails_after_concurrent_redrive(
     log: IngestionLog, ingestion: Ingestion, run: Run
 ) -> None:
     log.open(ingestion, run)
@@ -68,7 +70,7 @@ def test_a_replay_of_what_was_redriven_meanwhile(
     assert not log.reopen(read, Run(f"{run.execution_arn}-r2"))
 
 
-def test_rejected_keys_have_an_item(log: IngestionLog) -> None:
+def test_reject_writes_item_once(log: IngestionLog) -> None:
     source = Source("landing", "nonsense", "v1", 10)
 
     assert log.reject(source, "no such form")
@@ -77,7 +79,9 @@ def test_rejected_keys_have_an_item(log: IngestionLog) -> None:
     assert (found["ingestedTable"], found["haltReason"]) == ("unmatched", "no such form")
 
 
-def test_items_by_status_and_age(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
+def test_with_status_filters_by_status_and_time(
+    log: IngestionLog, ingestion: Ingestion, run: Run
+) -> None:
     log.open(ingestion, run)
     soon = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=1)
 
@@ -86,7 +90,7 @@ def test_items_by_status_and_age(log: IngestionLog, ingestion: Ingestion, run: R
     assert list(log.with_status(Status.FAIL)) == []
 
 
-def test_what_was_removed_is_loaded_no_more_and_keeps_its_history(
+def test_removed_item_keeps_history_and_is_not_loaded(
     log: IngestionLog, ingestion: Ingestion, run: Run
 ) -> None:
     assert not log.removed(ingestion.id, ingestion.table), "there is no such item"
@@ -103,16 +107,18 @@ def test_what_was_removed_is_loaded_no_more_and_keeps_its_history(
     assert changed == {"removedAt", "updatedAt"}
     assert after["updatedAt"] == after["removedAt"] >= before["updatedAt"]
     [newest] = log.with_status(Status.SUCCESS, since=dt.datetime.fromisoformat(after["removedAt"]))
-    assert newest["ingestedID"] == ingestion.id, "who asks what has changed is told"
+    assert newest["ingestedID"] == ingestion.id, "the removal is a change"
 
 
-def test_an_end_is_claimed_once(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
+def test_claim_alert_succeeds_once_for_each_end(
+    log: IngestionLog, ingestion: Ingestion, run: Run
+) -> None:
     log.open(ingestion, run)
     key = ingestion.id, ingestion.table
     failed, succeeded = f"{run.name}/FAILED", f"{run.execution_name}/1/SUCCEEDED"
 
     assert log.claim_alert(*key, failed, "request-1")
-    assert not log.claim_alert(*key, failed, "request-2"), "another call is at it"
+    assert not log.claim_alert(*key, failed, "request-2"), "another call has the claim"
     assert log.claim_alert(*key, failed, "request-1"), "its own retry after a crash"
     assert not told(item_of(log, ingestion))
     log.alert_sent(*key, failed, "request-1")
@@ -120,12 +126,10 @@ def test_an_end_is_claimed_once(log: IngestionLog, ingestion: Ingestion, run: Ru
     assert not log.claim_alert(*key, failed, "request-1"), "it was sent"
     assert log.claim_alert(*key, succeeded, "request-3"), "the end of a redrive"
     log.alert_sent(*key, succeeded, "request-3")
-    assert not log.claim_alert(*key, failed, "request-4"), "it was sent, however late this is"
+    assert not log.claim_alert(*key, failed, "request-4"), "a later end was already sent"
 
 
-def test_the_alert_of_the_last_run_does_not_tell_of_this_one(
-    log: IngestionLog, ingestion: Ingestion, run: Run
-) -> None:
+def test_replay_needs_its_own_alert(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
     log.open(ingestion, run)
     log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, "stopped")
     log.claim_alert(ingestion.id, ingestion.table, f"{run.name}/FAILED", "request")
@@ -137,11 +141,11 @@ def test_the_alert_of_the_last_run_does_not_tell_of_this_one(
     assert not told(item_of(log, ingestion))
 
 
-def test_an_end_of_nothing_cannot_be_claimed(log: IngestionLog) -> None:
+def test_claim_alert_fails_without_item(log: IngestionLog) -> None:
     assert not log.claim_alert("20240303-0", "dailycheckins", "end", "request")
 
 
-def test_only_what_may_pass_is_called_unavailable(
+def test_only_transient_errors_are_unavailable(
     log: IngestionLog, ingestion: Ingestion, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(code: str) -> Any:
@@ -158,10 +162,10 @@ def test_only_what_may_pass_is_called_unavailable(
         log.open(ingestion, run)
 
 
-def test_every_transition_is_logged_and_found_by_its_index(
+def test_each_transition_is_in_history_and_index(
     log: IngestionLog, ingestion: Ingestion, run: Run
 ) -> None:
-    """A key that was rejected, a file that ended five times, and one that never came."""
+    """The items of a rejected key, a file with five runs, and a missing file."""
     begun = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1)
     log.reject(Source("landing", "nonsense", "v1", 1), "no such form")
     log.enqueue(ingestion, run)
@@ -199,7 +203,7 @@ def test_every_transition_is_logged_and_found_by_its_index(
     assert [(e["state"], e["status"], e.get("reason")) for e in item["history"]] == expected
     assert all(step["at"] >= begun.isoformat()[:19] for step in item["history"])
     assert (item["rowsRead"], item["history"][-1]["parts"]) == (3, 1)
-    assert "parts" not in item, "it stands in the history alone"
+    assert "parts" not in item, "it is only in the history"
     [rejected] = log.with_status(Status.REJECTED)
     [step] = rejected["history"]
     assert (step["state"], step["reason"]) == ("trigger", "no such form")
@@ -209,10 +213,8 @@ def test_every_transition_is_logged_and_found_by_its_index(
     assert log.miss(ingestion.table, ingestion.data_date, "again", None) is None
 
 
-def test_a_reason_is_cut_before_it_is_stored(
-    log: IngestionLog, ingestion: Ingestion, run: Run
-) -> None:
-    """An item has at most 400 KB, with the reasons of all its runs."""
+def test_log_truncates_long_reasons(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
+    """DynamoDB limits an item, with the reasons of all its runs, to 400 KB."""
     long = "ё" * 300_000
     log.open(ingestion, run)
     log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, long)

@@ -30,7 +30,7 @@ def intake(log: IngestionLog, state_machine: str) -> Intake:
     return Intake(load_all(), gate, boto3.client("events", region_name=REGION))
 
 
-def test_a_version_is_logged_then_started(intake: Intake) -> None:
+def test_admit_logs_and_starts_version(intake: Intake) -> None:
     assert intake.admit(SOURCE) == Admission.STARTED
 
     (item,) = intake.log.with_status(Status.RUNNING)
@@ -39,14 +39,14 @@ def test_a_version_is_logged_then_started(intake: Intake) -> None:
     assert json.loads(described["input"])["source"]["versionId"] == "v1"
 
 
-def test_the_same_event_again_starts_nothing(intake: Intake) -> None:
+def test_admit_ignores_duplicate_event(intake: Intake) -> None:
     for _ in range(3):
         intake.admit(SOURCE)
 
     assert len(names(intake)) == 1
 
 
-def test_a_version_that_a_state_has_begun_is_known(intake: Intake) -> None:
+def test_admit_knows_version_whose_state_has_begun(intake: Intake) -> None:
     intake.admit(SOURCE)
     (item,) = intake.log.with_status(Status.RUNNING)
     ingestion = Ingestion.from_item(item)
@@ -70,7 +70,7 @@ def names(intake: Intake) -> list[str]:
     return sorted(each["name"] for each in executions)
 
 
-def test_a_replay_is_another_run_of_the_same_item(intake: Intake) -> None:
+def test_replay_starts_another_run_of_same_item(intake: Intake) -> None:
     intake.admit(SOURCE)
     first = Run.from_item(item_of(intake))
     stop(intake, first)
@@ -89,14 +89,14 @@ def test_a_replay_is_another_run_of_the_same_item(intake: Intake) -> None:
         assert json.loads(described["input"])["ingestedID"] == item_of(intake)["ingestedID"]
 
 
-def test_a_run_under_way_is_not_replayed(intake: Intake) -> None:
+def test_replay_ignores_running_execution(intake: Intake) -> None:
     intake.admit(SOURCE)
 
     assert intake.replay(item_of(intake)) is None
     assert len(names(intake)) == 1
 
 
-def test_of_two_replays_at_once_one_starts(intake: Intake) -> None:
+def test_concurrent_replays_start_one_run(intake: Intake) -> None:
     intake.admit(SOURCE)
     read = item_of(intake)
     stop(intake, Run.from_item(read))
@@ -106,7 +106,7 @@ def test_of_two_replays_at_once_one_starts(intake: Intake) -> None:
     assert len(names(intake)) == 2
 
 
-def test_a_replay_of_a_run_that_never_began_begins_it(
+def test_replay_starts_run_that_never_began(
     intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
@@ -122,9 +122,7 @@ def test_a_replay_of_a_run_that_never_began_begins_it(
     assert item_of(intake)["attempt"] == 1
 
 
-def test_a_replay_that_died_before_its_start_is_started_by_a_late_event(
-    intake: Intake, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_late_event_starts_crashed_replay(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     intake.admit(SOURCE)
     stop(intake, Run.from_item(item_of(intake)))
     with monkeypatch.context() as broken:
@@ -138,7 +136,7 @@ def test_a_replay_that_died_before_its_start_is_started_by_a_late_event(
     assert len(names(intake)) == 2
 
 
-def test_an_event_that_comes_after_the_end_starts_nothing(intake: Intake) -> None:
+def test_admit_ignores_event_after_end(intake: Intake) -> None:
     intake.admit(SOURCE)
     item = item_of(intake)
     run = Run.from_item(item)
@@ -152,11 +150,14 @@ def test_an_event_that_comes_after_the_end_starts_nothing(intake: Intake) -> Non
 @pytest.mark.parametrize(
     ("key", "reason"),
     [
-        ("report.csv", "is not of the form table="),
-        ("table=nosuch/year=2024/month=3/day=3/f.csv", "no contract for table 'nosuch', only for"),
+        ("report.csv", "does not have the form table="),
+        (
+            "table=nosuch/year=2024/month=3/day=3/f.csv",
+            "no contract for table 'nosuch'; the contracts are for",
+        ),
     ],
 )
-def test_a_key_that_fits_no_contract_is_logged_and_told(
+def test_admit_rejects_key_without_contract(
     key: str, reason: str, intake: Intake, notices: Received
 ) -> None:
     assert intake.admit(Source("landing", key, "v1", 10)) == Admission.REJECTED
@@ -168,15 +169,17 @@ def test_a_key_that_fits_no_contract_is_logged_and_told(
     assert event["detail"] == {"ingestedID": item["ingestedID"], "ingestedTable": "unmatched"}
 
 
-def test_a_reason_that_quotes_a_long_key_says_what_is_wrong(intake: Intake) -> None:
+def test_rejection_of_long_key_keeps_reason(intake: Intake) -> None:
     intake.admit(Source("landing", "\x1b" * 1_024, "v1", 10))
 
     (item,) = intake.log.with_status(Status.REJECTED)
     assert item["haltReason"].startswith(r"the key '\x1b\x1b")
-    assert item["haltReason"].endswith("/day=<d>/<file>, names no real date, or holds a NUL")
+    assert item["haltReason"].endswith(
+        "/day=<d>/<file>, has an invalid date, or contains a NUL character"
+    )
 
 
-def test_a_second_spelling_of_a_key_is_rejected_until_the_first_is_removed(intake: Intake) -> None:
+def test_admit_rejects_second_spelling_until_first_is_removed(intake: Intake) -> None:
     landed = LandingKey("dailycheckins", dt.date(2024, 3, 3), "dailycheckins.csv")
     padded = replace(landed, spelling=KEY.replace("month=3/day=3/", "month=03/day=03/"))
     second, again = (Source("landing", str(padded), version, 10) for version in ("v2", "v3"))
@@ -188,13 +191,13 @@ def test_a_second_spelling_of_a_key_is_rejected_until_the_first_is_removed(intak
 
     assert intake.is_known(second)
     (item,) = intake.log.with_status(Status.REJECTED)
-    assert f"the same file of the same day as '{KEY}', which landed first" in item["haltReason"]
+    assert f"the same file and day as '{KEY}', which landed first" in item["haltReason"]
     assert not intake.log.forget_spelling(padded)
     assert intake.log.forget_spelling(landed)
     assert intake.admit(again) == Admission.STARTED
 
 
-def test_two_spellings_that_land_at_the_same_time(intake: Intake) -> None:
+def test_admit_starts_one_of_concurrent_spellings(intake: Intake) -> None:
     sources = [
         Source("landing", f"table=dailycheckins/year=2024/month={each}/f.csv", "v1", 10)
         for each in ("3/day=3", "03/day=3", "3/day=03", "03/day=03")
@@ -204,7 +207,7 @@ def test_two_spellings_that_land_at_the_same_time(intake: Intake) -> None:
     assert admitted == {Admission.STARTED: 1, Admission.REJECTED: 3}
 
 
-def test_a_notice_that_is_not_taken_is_an_error(
+def test_admit_raises_if_notice_is_rejected(
     intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]}

@@ -1,6 +1,5 @@
 import pytest
 
-from shared import settings
 from shared.errors import InvalidSettings
 from shared.settings import ApiSettings, LoadSettings, TestSettings, read
 
@@ -11,10 +10,10 @@ CONTRACTS = {"config_bucket": "config", "contracts_hash": 64 * "0"}
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in CONTRACTS.items():
         monkeypatch.setenv(name.upper(), value)
-    settings.read.cache_clear()
+    read.cache_clear()
 
 
-def test_fields_are_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_maps_variables_to_fields(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOG_TABLE", "log")
     monkeypatch.setenv("STAGING_BUCKET", "staging")
     monkeypatch.setenv("HARD_TESTING", "true")
@@ -24,7 +23,7 @@ def test_fields_are_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_every_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_names_every_missing_or_invalid_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LOG_TABLE", "STAGING_BUCKET", "DATABASE_HOST", "DATABASE_NAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DATABASE_PORT", "70000")
@@ -36,15 +35,15 @@ def test_every_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
         assert part in str(error.value)
 
 
-def of_the_api(monkeypatch: pytest.MonkeyPatch, **variables: str) -> ApiSettings:
-    """Return the API's settings, of a database and of these variables."""
+def api_settings(monkeypatch: pytest.MonkeyPatch, **variables: str) -> ApiSettings:
+    """Return the settings of `api` for these variables and a database."""
     for name in ("DATABASE_USER", "DATABASE_SECRET_ARN"):
         monkeypatch.delenv(name, raising=False)
     database = {"DATABASE_HOST": "host", "DATABASE_PORT": "5432", "DATABASE_NAME": "name"}
     for name, value in (database | {"LOG_TABLE": "log"} | variables).items():
         monkeypatch.setenv(name, value)
-    made: ApiSettings = read(ApiSettings)
-    return made
+    settings: ApiSettings = read(ApiSettings)
+    return settings
 
 
 @pytest.mark.parametrize(
@@ -55,25 +54,25 @@ def of_the_api(monkeypatch: pytest.MonkeyPatch, **variables: str) -> ApiSettings
         {"DATABASE_USER": "", "DATABASE_SECRET_ARN": "arn"},
     ],
 )
-def test_who_we_are_is_said_by_one_of_two(
+def test_api_settings_accept_user_or_secret(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
 ) -> None:
-    made = of_the_api(monkeypatch, **variables)
+    settings = api_settings(monkeypatch, **variables)
 
-    assert made.database_user == variables.get("DATABASE_USER")
+    assert settings.database_user == variables.get("DATABASE_USER")
 
 
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({}, "set DATABASE_USER"),
-        ({"DATABASE_USER": ""}, "set DATABASE_USER"),
-        ({"DATABASE_USER": "reader", "DATABASE_SECRET_ARN": "arn"}, "set DATABASE_USER"),
+        ({}, "set either DATABASE_USER"),
+        ({"DATABASE_USER": ""}, "set either DATABASE_USER"),
+        ({"DATABASE_USER": "reader", "DATABASE_SECRET_ARN": "arn"}, "set either DATABASE_USER"),
         ({"DATABASE_USER": "reader", "DATABASE_CA_BUNDLE": "ca.pem"}, "DATABASE_CA_BUNDLE: "),
     ],
 )
-def test_settings_that_contradict_each_other(
+def test_api_settings_reject_contradictions(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], message: str
 ) -> None:
     with pytest.raises(InvalidSettings, match=f"ApiSettings: {message}"):
-        of_the_api(monkeypatch, **variables)
+        api_settings(monkeypatch, **variables)

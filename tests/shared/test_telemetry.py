@@ -1,4 +1,4 @@
-"""What the functions have in common: the call that keeps them active, their log, their errors."""
+"""Tests of the behaviour common to all functions: keep-active events, logging, errors."""
 
 import importlib
 import io
@@ -19,17 +19,15 @@ from tests.fixtures.aws import lambda_context
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """What functions write from here on."""
+    """The log lines that functions write from here on."""
     stream = io.StringIO()
     monkeypatch.setattr(logger.handlers[0], "stream", stream)
     return stream
 
 
-@pytest.mark.usefixtures("aws")  # which no function has settings for
+@pytest.mark.usefixtures("aws")  # without the settings of any function
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_the_call_that_keeps_a_function_active_does_nothing(
-    function: str, written: io.StringIO
-) -> None:
+def test_handler_ignores_keep_active_event(function: str, written: io.StringIO) -> None:
     handler = importlib.import_module(f"functions.{function}.handler").handler
 
     assert handler(KEEP_ACTIVE, lambda_context()) is None
@@ -37,9 +35,7 @@ def test_the_call_that_keeps_a_function_active_does_nothing(
 
 
 @pytest.mark.parametrize("event", [{}, {"keepActive": False}, KEEP_ACTIVE | {"ingestedID": "x"}])
-def test_every_other_event_reaches_the_function(
-    event: dict[str, Any], written: io.StringIO
-) -> None:
+def test_logged_passes_other_events_to_handler(event: dict[str, Any], written: io.StringIO) -> None:
     def handler(event: dict[str, Any], _: object) -> dict[str, Any]:
         logger.info("reached")
         return event
@@ -48,7 +44,7 @@ def test_every_other_event_reaches_the_function(
     assert '"message":"reached"' in written.getvalue()
 
 
-def test_each_line_has_the_version_in_each_call(
+def test_log_lines_and_metrics_have_version_in_each_call(
     written: io.StringIO, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "tm-pipeline")
@@ -73,7 +69,7 @@ def test_each_line_has_the_version_in_each_call(
 
 
 @pytest.mark.parametrize("kind", [StagingUnavailable, KeyError, ValueError])
-def test_an_error_is_logged_and_raised_with_a_message_that_step_functions_takes(
+def test_logged_truncates_long_error_message(
     kind: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
     @logged
@@ -83,13 +79,13 @@ def test_an_error_is_logged_and_raised_with_a_message_that_step_functions_takes(
     with pytest.raises(kind, match="more characters") as raised:
         handler({}, lambda_context())
 
-    assert len(str(raised.value)) <= REASON + 2, "KeyError puts quotes around it"
+    assert len(str(raised.value)) <= REASON + 2, "KeyError adds quotes"
     (line,) = (vars(record) for record in caplog.records if record.message == "broken")
     assert line["reason"].startswith(kind.__name__)
     assert len(line["reason"]) <= REASON
 
 
-def test_a_short_message_stays_as_it_is() -> None:
+def test_logged_keeps_arguments_of_error_with_short_message() -> None:
     @logged
     def handler(event: dict[str, Any], context: LambdaContext) -> None:
         raise StagingUnavailable("S3 did not answer", "for long")

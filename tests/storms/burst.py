@@ -1,7 +1,7 @@
-"""A burst: thousands of files within a minute, and runs that take their time.
+"""Simulation of a burst: thousands of files within a minute, and slow runs.
 
-Trigger, alert and watch are the real handlers, on moto. The burst plays S3, Step Functions,
-EventBridge and Lambda's retries, on a clock of its own: what happens next is what is due next.
+Trigger, alert and watch are the real handlers, with moto. The burst simulates S3, Step Functions,
+EventBridge and Lambda's retries as a queue of events on a simulated clock.
 """
 
 import datetime as dt
@@ -25,49 +25,55 @@ from shared.ingestion import Ingestion, Run
 from shared.ingestion_log import told
 from tests.fixtures.aws import LANDING, lambda_context
 from tests.storms.discrepancy import Discrepancy
+from tests.storms.environment import Environment, WithoutDatabase, notices, refusal
+from tests.storms.runs import left_to_do
 from tests.storms.scheduler import Killed
-from tests.storms.storm import left_to_do
-from tests.storms.theatre import Theatre, WithoutDatabase, notices, refusal
 from tests.storms.weather import Tally
 
 _RETRIES = (60.0, 120.0)
-"""Seconds after which Lambda repeats a call that broke.
+"""Seconds after which Lambda retries a failed call.
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html"""
-_LOOKS_EVERY = 900.0
-"""Seconds between two looks of watch."""
-_CALM_LOOKS = 12
-"""Looks after which nothing may be left to do."""
+_WATCH_EVERY = 900.0
+"""Seconds between two calls of watch."""
+_CALM_CALLS = 12
+"""Calls of watch without faults, after which nothing may be left to do."""
 _VERSIONS = 3
-"""Files that land under one key."""
+"""Files that land with one key."""
 _DAY = "table=dailycheckins/year=2024/month=3/day=3"
 _COUNTS = {"rowsRead": 1, "rowsLoaded": 1, "rowsRejected": 0}
 
 
 class Burst(WithoutDatabase):
-    """`files` files, of which `most` may be run at once; `severity` is the chance of a fault."""
+    """A burst of `files` files, at most `most` runs, and faults with probability `severity`."""
 
     def __init__(
-        self, seed: str, files: int, most: int, severity: float, theatre: Theatre, tally: Tally
+        self,
+        seed: str,
+        files: int,
+        most: int,
+        severity: float,
+        environment: Environment,
+        tally: Tally,
     ) -> None:
-        theatre.clear(0)
-        theatre.allow(most)
-        # Each count reads the whole backlog, which moto does slowly.
-        theatre.patch.setattr(backlog, "_EVERY", float("inf"))
-        # The other storms sweep in small steps.
-        theatre.patch.setattr(landed, "PAGES", 100)
-        theatre.patch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "1000")
+        environment.clear(0)
+        environment.allow(most)
+        # Each count reads the whole backlog, which is slow in moto.
+        environment.patch.setattr(backlog, "_EVERY", float("inf"))
+        # The default of the other simulations is to sweep in small steps.
+        environment.patch.setattr(landed, "PAGES", 100)
+        environment.patch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "1000")
         self._files, self._most, self._severity = files, most, severity
-        self._theatre, self._tally = theatre, tally
+        self._environment, self._tally = environment, tally
         self._chance = random.Random(seed)
-        self._log = theatre.log
-        self._begun = theatre.time
+        self._log = environment.log
+        self._start = environment.time
         self._clock = 0.0
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._running: set[str] = set()
         self._executions: dict[str, Any] = {}
         self._exposed = False
-        """Whether a call of a function is under way, which may come to nothing."""
+        """Whether a function is being called, so faults are allowed."""
         self.most_at_once = 0
         self.landed: list[str] = []
         """The versions in the order in which they landed."""
@@ -75,68 +81,70 @@ class Burst(WithoutDatabase):
         """The versions in the order in which their runs were started."""
 
     def run(self) -> float:
-        """Let it rage and end; see that every file came to its one end, and was told once.
+        """Run to the end, then check that every file was loaded and alerted once.
 
         Returns:
-            The seconds that it took by its own clock.
+            The duration in seconds of the simulated clock.
 
         Raises:
-            Discrepancy: it is not so, or too many ran at once.
+            Discrepancy: a check failed, or too many runs were concurrent.
         """
-        self._theatre.play = self
+        self._environment.simulation = self
         try:
             for number in range(self._files):
                 self._land(number)
-            self._at(_LOOKS_EVERY, self._look)
+            self._at(_WATCH_EVERY, self._watch)
             while self._due:
-                at, _, happen = heapq.heappop(self._due)
+                at, _, act = heapq.heappop(self._due)
                 self._clock = at
-                self._theatre.time = max(self._theatre.time, self._begun + dt.timedelta(seconds=at))
-                happen()
+                self._environment.time = max(
+                    self._environment.time, self._start + dt.timedelta(seconds=at)
+                )
+                act()
         finally:
-            self._theatre.play = None
+            self._environment.simulation = None
         self._check()
         return self._clock
 
-    # What happens.
+    # Events
 
-    def _at(self, seconds: float, happen: Callable[[], None]) -> None:
-        heapq.heappush(self._due, (self._clock + seconds, next(self._numbers), happen))
+    def _at(self, seconds: float, act: Callable[[], None]) -> None:
+        heapq.heappush(self._due, (self._clock + seconds, next(self._numbers), act))
 
     def _land(self, number: int) -> None:
         key = f"{_DAY}/{number // _VERSIONS}.csv"
         version = boto3.client("s3").put_object(Bucket=LANDING, Key=key, Body=b"x")["VersionId"]
         self.landed.append(version)
-        said = {"key": key, "versionId": version, "size": 1}
-        event = {"Records": [{"s3": {"bucket": {"name": LANDING}, "object": said}}]}
+        landed_object = {"key": key, "versionId": version, "size": 1}
+        event = {"Records": [{"s3": {"bucket": {"name": LANDING}, "object": landed_object}}]}
         self._deliver(trigger, event, 60 * number / self._files)
 
-    def _look(self, calm_looks: int = 0) -> None:
+    def _watch(self, calm_calls: int = 0) -> None:
         found = self._call(watch, {}, "watch")
         is_over = not self._due and found is not None and not any(left_to_do(found))
-        if is_over and calm_looks:
+        if is_over and calm_calls:
             return
         if not self._due:
             self._severity = 0
-            calm_looks += 1
-        if calm_looks > _CALM_LOOKS:
-            raise Discrepancy(f"there is no end to it: watch found {found}")
-        self._at(_LOOKS_EVERY, lambda: self._look(calm_looks))
+            calm_calls += 1
+        if calm_calls > _CALM_CALLS:
+            raise Discrepancy(f"the pipeline does not recover: watch found {found}")
+        self._at(_WATCH_EVERY, lambda: self._watch(calm_calls))
 
     def _execute(self, arn: str, event: str) -> None:
-        """Start a run, which ends after a while."""
+        """Start a run, which ends after 5 to 20 seconds."""
         ingestion = Ingestion.from_event(json.loads(event))
         self.started.append(ingestion.source.version_id)
         self._running.add(arn)
         self.most_at_once = max(self.most_at_once, len(self._running))
         if len(self._running) > self._most:
-            raise Discrepancy(f"{len(self._running)} runs at once, of {self._most} at most")
+            raise Discrepancy(f"{len(self._running)} concurrent runs, the limit is {self._most}")
         self._at(self._chance.uniform(5, 20), lambda: self._end(arn, event, ingestion))
 
     def _end(self, arn: str, event: str, ingestion: Ingestion) -> None:
         run = Run(arn)
         self._log.enter(ingestion, run, State.LOAD)
-        # The last thing that Load writes may be lost: alert closes the item then.
+        # The last write of Load may be lost: alert closes the item then.
         if self._chance.random() >= self._severity:
             self._log.finish(ingestion, run, State.LOAD, Status.SUCCESS, _COUNTS)
         self._running.remove(arn)
@@ -144,17 +152,17 @@ class Burst(WithoutDatabase):
         output = json.dumps({"load": verdict})
         execution = self._executions[arn]
         execution.status, execution.output = "SUCCEEDED", output
-        said = {"executionArn": arn, "status": "SUCCEEDED", "input": event, "output": output}
+        detail = {"executionArn": arn, "status": "SUCCEEDED", "input": event, "output": output}
         change = {"source": "aws.states", "detail-type": "Step Functions Execution Status Change"}
         for function in (alert, watch):
-            self._deliver(function, change | {"detail": said}, 0.5)
+            self._deliver(function, change | {"detail": detail}, 0.5)
 
     def _deliver(self, function: Callable[..., Any], event: dict[str, Any], after: float) -> None:
-        """Have Lambda call a function with an event, which may be lost, or come twice."""
+        """Schedule calls of a function with an event, which may be lost or duplicated."""
         [times] = self._chance.choices(
             (0, 1, 2), (self._severity, 1 - 2 * self._severity, self._severity)
         )
-        self._tally[f"burst: events that came {times} times"] += 1
+        self._tally[f"burst: events delivered {times} times"] += 1
         for number in range(times):
             request = f"request-{next(self._numbers)}"
             self._at(after + 3 * number, lambda r=request: self._try(function, event, r, _RETRIES))  # type: ignore[misc]
@@ -172,24 +180,24 @@ class Burst(WithoutDatabase):
             self._tally["burst: calls given up"] += 1
 
     def _call(self, function: Callable[..., Any], event: dict[str, Any], request: str) -> Any:
-        """Call a function once; then happens what follows from what it did."""
+        """Call a function once."""
         self._exposed = True
         try:
             return function(event, lambda_context(request))
-        except (Killed, Exception) as error:  # as Lambda does, whatever it is
+        except (Killed, Exception) as error:  # Lambda catches all errors too
             if isinstance(error, Discrepancy) or not self._severity:
                 raise
-            self._tally[f"burst: broke by {type(error).__name__}"] += 1
+            self._tally[f"burst: failed with {type(error).__name__}"] += 1
             return None
         finally:
             self._exposed = False
 
-    # The boundary to AWS.
+    # Calls to AWS
 
     def aws(
         self, service: str, operation: str, request: Any, send: Callable[[], AWSResponse]
     ) -> AWSResponse:
-        """Answer a request to AWS, or let it come to nothing."""
+        """Answer a request to AWS, or inject a fault."""
         fault = self._exposed and self._chance.random() < self._severity / 4
         if fault and self._chance.random() < 0.3:
             return refusal(request, service)
@@ -201,38 +209,40 @@ class Burst(WithoutDatabase):
                 case "StartExecution":
                     arn = json.loads(response.content)["executionArn"]
                     if arn not in self._executions:
-                        self._executions[arn] = self._theatre.executions[-1]
+                        self._executions[arn] = self._environment.executions[-1]
                         self._execute(arn, json.loads(request.body)["input"])
                 case "PutEvents":
                     for notice in notices(request):
                         self._deliver(alert, notice, 0.5)
                 case "Publish":
-                    self._exposed = False  # what breaks now breaks the promise: see storm.py
+                    self._exposed = (
+                        False  # a fault after the message would cause a second one: see storm.py
+                    )
         if fault and self._exposed:
             raise Killed
         return response
 
-    # What must be the case.
+    # Checks
 
     def _check_that_no_slot_is_free(self) -> None:
-        """See now and then that the end of a run, once heard of, has started what waits."""
+        """Check, sometimes, that a handled run-end event has started a waiting file."""
         if self._files > 500 and next(self._numbers) % 10:
             return
         waits = next(self._log.waiting(), None)
         if waits is not None and len(self._log.slots()) < self._most:
-            raise Discrepancy(f"a slot is free, and {waits['ingestedID']} waits")
+            raise Discrepancy(f"a slot is free while {waits['ingestedID']} waits")
 
     def _check(self) -> None:
         if held := self._log.slots():
-            raise Discrepancy(f"nothing is under way, and these slots are held: {held}")
+            raise Discrepancy(f"no run is under way, but these slots are held: {held}")
         items = [item for status in Status for item in self._log.with_status(status)]
         ends = Counter(f"{item['state']}/{item['status']}" for item in items)
         if ends != {"load/success": self._files} or not all(map(told, items)):
-            raise Discrepancy(f"of {self._files} files ended: {dict(ends)}")
-        alerts = Counter(message["ingestedID"] for message in self._theatre.messages)
+            raise Discrepancy(f"outcomes of {self._files} files: {dict(ends)}")
+        alerts = Counter(message["ingestedID"] for message in self._environment.messages)
         if set(alerts.values()) != {1} or len(alerts) != self._files:
             raise Discrepancy(
-                f"{self._files} files, alerts of {len(alerts)}: {Counter(alerts.values())}"
+                f"{self._files} files, but {len(alerts)} have alerts: {Counter(alerts.values())}"
             )
         if sorted(self.started) != sorted(self.landed):
             raise Discrepancy("a file was not started, or was started twice")

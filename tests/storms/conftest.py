@@ -1,17 +1,17 @@
-"""What storms and ends take place in."""
+"""Fixture of the simulations."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from tests.fixtures.database import Database
-from tests.storms.theatre import Theatre, theatre
+from tests.storms.environment import Environment, simulated_environment
 
 
 @pytest.fixture
-def stage(
+def environment(
     migrated: Database, s3: object, state_machine: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Theatre]:
-    """A theatre, for as many storms as one likes, one after another."""
-    with theatre(migrated, state_machine, monkeypatch) as scene:
-        yield scene
+) -> Iterator[Environment]:
+    """Return an environment that any number of simulations may use, one after another."""
+    with simulated_environment(migrated, state_machine, monkeypatch) as environment:
+        yield environment

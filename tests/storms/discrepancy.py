@@ -1,5 +1,5 @@
-"""What a storm is there to find."""
+"""The error that simulations raise."""
 
 
 class Discrepancy(AssertionError):
-    """Table, log or alerts are not what they must be."""
+    """The table, the log or the alerts differ from the expected ones."""

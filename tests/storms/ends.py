@@ -1,7 +1,7 @@
-"""Ends of every kind in bad luck: what trigger, alert and watch make of them, one after another.
+"""Simulation of every kind of outcome with faults in trigger, alert and watch.
 
-Unlike in a storm nothing happens at once, and nobody dies between a message and the note that it
-was sent, so that every end must be told exactly once.
+Unlike a storm it has no concurrency, and no call is killed between an alert and its mark as sent.
+Therefore every outcome must be alerted exactly once.
 """
 
 import datetime as dt
@@ -31,9 +31,9 @@ from shared.verdict import Verdict
 from tests.fixtures.aws import LANDING, ingestion_of, lambda_context
 from tests.fixtures.contracts import contract_set
 from tests.storms.discrepancy import Discrepancy
+from tests.storms.environment import Environment, WithoutDatabase, notices, refusal
+from tests.storms.runs import left_to_do
 from tests.storms.scheduler import Killed
-from tests.storms.storm import left_to_do
-from tests.storms.theatre import Theatre, WithoutDatabase, notices, refusal
 from tests.storms.weather import Tally
 
 _GOOD = {Kind.LOADED, Kind.LOADED_WITH_REJECTS, Kind.SUPERSEDED}
@@ -59,27 +59,27 @@ _SWEEPS = 12
 
 
 class Ends(WithoutDatabase):
-    """A world of feeds, one for each end, all of which promised a file for yesterday."""
+    """Feeds, one for each kind of outcome; the contract of each promises a file for yesterday."""
 
     def __init__(
         self,
         seed: str,
         alert_on: AlertOn,
-        theatre: Theatre,
+        environment: Environment,
         tally: Tally,
         patch: pytest.MonkeyPatch,
     ) -> None:
-        theatre.clear(0)
+        environment.clear(0)
         patch.setenv("ALERT_ON", alert_on)
         settings.read.cache_clear()
         self._alert_on = alert_on
-        self._theatre = theatre
+        self._environment = environment
         self._tally = tally
         self._patch = patch
         self._chance = random.Random(seed)
         self._severity = 0.1
         self._day = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
-        self._log = theatre.log
+        self._log = environment.log
         self._kinds: dict[str, Kind] = {}
         self._sources: dict[str, Source] = {}
         self._lost: set[str] = set()
@@ -87,27 +87,27 @@ class Ends(WithoutDatabase):
         self._started: list[tuple[str, str]] = []
         self._notices: list[dict[str, Any]] = []
         self._exposed = False
-        """Whether a call of a function is under way, which may come to nothing."""
+        """Whether a function is being called, so faults are allowed."""
 
     def run(self) -> None:
-        """Inject an end of each kind, and watch until nothing is left to say; see what was told.
+        """Produce each kind of outcome, call watch until nothing is left, and check the alerts.
 
         Raises:
-            Discrepancy: an end was told too often, or not at all.
+            Discrepancy: an outcome was not alerted, or more than once.
         """
         kinds = self._chance.sample(list(Kind), len(Kind))
         self._kinds = {f"feed{number}": kind for number, kind in enumerate(kinds)}
         self._promise()
-        self._theatre.play = self
+        self._environment.simulation = self
         try:
             for feed in self._kinds:
                 self._land(feed)
             self._watch()
         finally:
-            self._theatre.play = None
+            self._environment.simulation = None
         self._check()
 
-    # What happens.
+    # Events
 
     def _promise(self) -> None:
         sla = {"time": "00:00", "weekdays": [f"{self._day:%a}".lower()]}
@@ -138,7 +138,7 @@ class Ends(WithoutDatabase):
         times = self._luck(2, 8, 2)
         if not times:
             self._lost.add(feed)
-            self._tally["injected: a lost event of S3"] += 1
+            self._tally["injected: a lost S3 event"] += 1
         landed = {"key": key, "versionId": version, "size": 1}
         record = {"s3": {"bucket": {"name": LANDING}, "object": landed}}
         self._deliver(trigger, {"Records": [record]}, times)
@@ -147,14 +147,14 @@ class Ends(WithoutDatabase):
         for sweep in range(_SWEEPS):
             if sweep == 3:
                 self._severity = 0
-            self._theatre.time += dt.timedelta(hours=1)
+            self._environment.time += dt.timedelta(hours=1)
             found = self._call(watch, {}, "watch")
             if found is not None and not any(left_to_do(found)):
                 return
-        raise Discrepancy("there is no end to it")
+        raise Discrepancy("the pipeline does not recover")
 
     def _execute(self, arn: str, event: str) -> None:
-        """Do what a run of this kind of end does: to the log, to Step Functions, to EventBridge."""
+        """Simulate a run with this outcome: its log writes, execution and run-end event."""
         ingestion, run = Ingestion.from_event(json.loads(event)), Run(arn)
         kind = self._kinds[ingestion.table]
         state, outcome = _VERDICTS.get(kind, (self._chance.choice(_STATES), None))
@@ -165,20 +165,20 @@ class Ends(WithoutDatabase):
             self._log.enter(ingestion, run, before)
             self._log.passed(ingestion, run, before, {})
         self._log.enter(ingestion, run, state)
-        # The last thing that a function writes may be lost: alert closes the item then.
+        # The last write of a function may be lost: alert closes the item then.
         if outcome is not None and self._chance.random() < 0.7:
             self._log.leave(ingestion, run, state, verdict)
         status, error = _ERRORS.get(kind, ("SUCCEEDED", None))
         output = json.dumps({"load": verdict.as_result()}) if kind in _GOOD else None
-        [shown] = [each for each in self._theatre.executions if each.execution_arn == arn]
+        [shown] = [each for each in self._environment.executions if each.execution_arn == arn]
         shown.status, shown.error, shown.cause, shown.output = status, error, "a cause", output
-        said = {"executionArn": arn, "status": status, "input": event, "output": output}
+        execution = {"executionArn": arn, "status": status, "input": event, "output": output}
         change = {"source": "aws.states", "detail-type": "Step Functions Execution Status Change"}
-        detail = said | {"error": error, "cause": "a cause"}
+        detail = execution | {"error": error, "cause": "a cause"}
         self._deliver(alert, change | {"detail": detail}, self._luck(2, 6, 2))
 
     def _deliver(self, function: Callable[..., Any], event: dict[str, Any], times: int) -> None:
-        """Call a function with an event, which comes so many times; Lambda tries again each."""
+        """Call a function with an event that arrives `times` times, with Lambda's retries."""
         tries = [f"request-{next(self._requests)}" for _ in range(times)] * _TRIES
         self._chance.shuffle(tries)
         done: set[str] = set()
@@ -189,13 +189,13 @@ class Ends(WithoutDatabase):
     def _call(
         self, function: Callable[..., Any], event: dict[str, Any], request: str
     ) -> Mapping[str, int] | None:
-        """Call a function once; then happens what follows from what it did."""
+        """Call a function once, then deliver the events that it caused."""
         self._exposed = True
         answer: Mapping[str, int] | None = None
         try:
             answer = function(event, lambda_context(request))
-        except (Killed, Exception) as error:  # as Lambda does, whatever it is
-            self._tally[f"injected: broke by {type(error).__name__}"] += 1
+        except (Killed, Exception) as error:  # Lambda catches all errors too
+            self._tally[f"injected: failed with {type(error).__name__}"] += 1
             if not self._severity:
                 raise
         finally:
@@ -207,17 +207,17 @@ class Ends(WithoutDatabase):
         return answer
 
     def _luck(self, *weights: int) -> int:
-        """Return how often something arrives; in calm weather, once."""
+        """Return how often an event arrives; once if there are no faults."""
         if not self._severity:
             return 1
         return self._chance.choices(range(len(weights)), weights)[0]
 
-    # The boundary to AWS.
+    # Calls to AWS
 
     def aws(
         self, service: str, operation: str, request: Any, send: Callable[[], AWSResponse]
     ) -> AWSResponse:
-        """Answer a request to AWS, or let it come to nothing."""
+        """Answer a request to AWS, or inject a fault."""
         if self._exposed and self._chance.random() < self._severity:
             self._tally[f"injected: a fault at {service}"] += 1
             if self._chance.random() < 0.5:
@@ -232,33 +232,35 @@ class Ends(WithoutDatabase):
                 case "PutEvents":
                     self._notices += notices(request)
                 case "Publish":
-                    self._exposed = False  # what breaks now breaks the promise: see storm.py
+                    self._exposed = (
+                        False  # a fault after the message would cause a second one: see storm.py
+                    )
         return response
 
-    # What must be the case.
+    # Checks
 
     def _check(self) -> None:
         found = Counter(
             (each["ingestedTable"], each["ingestedID"], each["kind"])
-            for each in self._theatre.messages
+            for each in self._environment.messages
         )
         expected = Counter(
             each for feed, kind in self._kinds.items() for each in self._ends_of(feed, kind)
         )
         if found != expected:
             raise Discrepancy(
-                f"missed: {sorted(expected - found)}; doubled or for nothing: "
+                f"missing alerts: {sorted(expected - found)}; unexpected or duplicate alerts: "
                 f"{sorted(found - expected)}"
             )
-        self._tally["injected: ends told once"] += len(found)
-        for message in self._theatre.messages:
+        self._tally["injected: outcomes alerted once"] += len(found)
+        for message in self._environment.messages:
             feed = message["ingestedTable"]
             was_lost = feed in self._lost and message["kind"] != Kind.MISSING
             if was_lost and "the S3 event" not in (message["noticed"] or ""):
-                raise Discrepancy(f"nobody says that the event of {feed} was lost: {message}")
+                raise Discrepancy(f"the alert of {feed} misses the lost S3 event: {message}")
 
     def _ends_of(self, feed: str, kind: Kind) -> list[tuple[str, str, str]]:
-        """Return what people must be told of a feed."""
+        """Return the expected alerts of a feed: table, ID and kind."""
         missing = (feed, f"{self._day:%Y%m%d}-missing", str(Kind.MISSING))
         if kind is Kind.MISSING:
             self._check_item(*missing[1::-1], (State.TRIGGER, Status.MISSING))
@@ -286,7 +288,7 @@ class Ends(WithoutDatabase):
     def _check_item(
         self, ingested_id: str, table: str, last: tuple[State | None, Status]
     ) -> dict[str, Any]:
-        """See that the log says how it ended, last of all, and that it is settled."""
+        """Check the state and status of an item and its last step, and that its alert is sent."""
         item = self._log.get(ingested_id, table)
         if item is None or not told(item):
             raise Discrepancy(f"{table} {ingested_id} is not settled: {item}")

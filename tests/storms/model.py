@@ -1,4 +1,4 @@
-"""What a storm is made of, and what must be the case when it is over."""
+"""Input of a storm, and the expected result."""
 
 import datetime as dt
 import json
@@ -29,9 +29,9 @@ SCHEMA = pa.schema(
 )
 FOLDER = "table=dailycheckins/year=2024/month=3/day=3"
 NAMES = ("dailycheckins.csv", "dailycheckins.csv.bak", "ré sumé+1.csv", "b.csv", "c.csv")
-"""One begins as another does, and one is not the same once it is encoded."""
+"""One is a prefix of another, and one changes when it is URL-encoded."""
 STRAY = "somewhere/else.csv"
-"""A key that fits no contract."""
+"""A key that matches no contract."""
 
 Row = tuple[str, dt.datetime, Decimal, str, int]
 """User, timestamp, hours, project, line."""
@@ -39,7 +39,7 @@ Row = tuple[str, dt.datetime, Decimal, str, int]
 
 @dataclass(frozen=True)
 class Version:
-    """One version of a key, and what the states find in it."""
+    """One version of a key, and the results of the states for it."""
 
     key: str
     number: int
@@ -57,17 +57,17 @@ class Version:
 
     @property
     def body(self) -> bytes:
-        """What the file holds is of no matter: nobody reads it."""
+        """The content of the file, which the simulation does not read."""
         return self.name.encode()
 
     @property
     def good(self) -> list[Row]:
-        """The rows that are to be loaded."""
+        """The rows that Load must load."""
         return [row for row in self._clean() if row[-1] not in self.rejected]
 
     @property
     def counts(self) -> dict[str, int]:
-        """What the log and the ledger say of it, once it is loaded."""
+        """The counts in the log and the ledger after the load."""
         clean, good = len(list(self._clean())), len(self.good)
         read = clean + self.suspects
         return {"rowsRead": read, "rowsLoaded": good, "rowsRejected": read - good}
@@ -92,7 +92,7 @@ class Version:
         )
 
     def clean(self, staging: Staging) -> Iterator[tuple[str, bytes]]:
-        """Yield the URIs and bodies of what Transform stages."""
+        """Yield the URI and body of each object that Transform stages."""
         for number, rows in enumerate(self.parts):
             columns = [list(column) for column in zip(*rows, strict=True)]
             sink = pa.BufferOutputStream()
@@ -100,7 +100,7 @@ class Version:
             yield staging.clean_prefix + part_name(number), sink.getvalue().to_pybytes()
 
     def examined(self, staging: Staging) -> Iterator[tuple[str, bytes]]:
-        """Yield the URIs and bodies of what Test stages."""
+        """Yield the URI and body of each object that Test stages."""
         yield staging.report, json.dumps({"rules": []}).encode()
         lines = [*sorted(self.rejected), *(1000 + n for n in range(self.suspects))]
         rejects = [{"line": line, "severity": "error", "rule": "a rule"} for line in lines]
@@ -119,7 +119,7 @@ class Version:
 
 
 def versions(chance: random.Random) -> list[list[Version]]:
-    """Return the versions of a few keys, in the order in which they will land."""
+    """Return the versions of a few keys, in landing order."""
     keys = chance.sample(NAMES, *chance.choices((2, 3, 4, 5), (12, 4, 1, 1)))
     return [
         [
@@ -135,7 +135,7 @@ def _version(chance: random.Random, key: str, number: int) -> Version:
     for _ in range(chance.choice((0, 1, 1, 2, 3))):
         rows = []
         for _ in range(chance.randint(1, 3)):
-            # Equal lines of two versions differ: rows of both together are seen.
+            # The same line differs between versions, so a mix of two versions is detected.
             hours = Decimal(number) + Decimal(line) / 100
             rows.append((f"user {line}", NOON, hours, f"version {number}", line))
             line += 1
@@ -154,26 +154,26 @@ def _version(chance: random.Random, key: str, number: int) -> Version:
 
 @dataclass(frozen=True)
 class Landed:
-    """A version that landed, and the ingestion that it must have become."""
+    """A landed version, and its expected ingestion."""
 
     version: Version
     ingestion: Ingestion
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the topic may have been told of one end, and how often it was."""
+class Alerts:
+    """The number of alerts of one run-end, and its limits."""
 
     times: int
     broken: int
-    """Calls of alert that came to nothing between the message and the note that it was sent."""
+    """Calls of alert that failed between the message and its mark as sent."""
     is_logged: bool
-    """If not, it may stay untold: a redrive that came to nothing, and whose event was lost."""
+    """If False, no alert is fine: a redrive wrote no step, and its run-end event was lost."""
 
 
 @dataclass(frozen=True)
 class Aftermath:
-    """All there is to see when a storm is over."""
+    """The state of the pipeline after a storm."""
 
     landed: Sequence[Landed]
     removed: frozenset[str]
@@ -181,21 +181,21 @@ class Aftermath:
     items: Mapping[str, Mapping[str, Any]]
     """Log items by ingestion."""
     rows: Sequence[Sequence[Any]]
-    """Key, line, user, timestamp, hours, project of every row in the table."""
+    """All rows of the table: key, line, user, timestamp, hours, project."""
     ledger: Sequence[Sequence[Any]]
-    """Key, version, ingestion, rows read, loaded and rejected."""
+    """All rows of the ledger: key, version, ingestion, rows read, loaded and rejected."""
     slots: frozenset[str]
-    """Those that are held."""
+    """Held slots."""
     redrives: Mapping[str, int]
     """How often each execution was redriven."""
-    ends: Mapping[str, Told]
-    """Every end of every run, and of every rejection."""
+    ends: Mapping[str, Alerts]
+    """Alerts of every end of a run, and of every rejection."""
 
     def check(self) -> None:
-        """Compare it with the model.
+        """Compare the state with the expected one.
 
         Raises:
-            Discrepancy: something is not as it must be.
+            Discrepancy: they differ.
         """
         self._check_gate()
         self._check_table()
@@ -213,10 +213,10 @@ class Aftermath:
 
     def _check_gate(self) -> None:
         if self.slots:
-            raise Discrepancy(f"nothing is under way, and these slots are held: {self.slots}")
+            raise Discrepancy(f"no run is under way, but these slots are held: {self.slots}")
         waiting = [name for name, item in self.items.items() if item["status"] == "waiting"]
         if waiting:
-            raise Discrepancy(f"these wait for ever: {waiting}")
+            raise Discrepancy(f"these files still wait: {waiting}")
 
     def _check_table(self) -> None:
         found: dict[str | None, list[tuple[Any, ...]]] = defaultdict(list)
@@ -224,11 +224,11 @@ class Aftermath:
             found[key].append((user, timestamp, hours, project, line))
         expected = {key: each.version.good for key, each in self.newest().items()}
         for key in {*found, *expected}:
-            there, right = sorted(found[key]), sorted(expected.get(key or "", []))
-            if there != right:
+            actual, wanted = sorted(found[key]), sorted(expected.get(key or "", []))
+            if actual != wanted:
                 raise Discrepancy(
-                    f"{key}: the table holds {_short(there)}, but its newest loadable version has "
-                    f"{_short(right)}"
+                    f"{key}: the table holds {_short(actual)}, but its newest loadable version has "
+                    f"{_short(wanted)}"
                 )
 
     def _check_ledger(self) -> None:
@@ -250,20 +250,20 @@ class Aftermath:
             name, item = each.version.name, self.items.get(each.ingestion.id)
             if item is None:
                 if each.ingestion.id in self.removed:
-                    continue  # nobody had heard of it yet
+                    continue  # removed before its S3 event arrived
                 raise Discrepancy(f"{name} is not in the log")
             self._check_history(name, item)
             if each.ingestion.id in self.removed:
                 continue
-            said = f"{item['state']}/{item['status']}"
+            actual = f"{item['state']}/{item['status']}"
             if each.version.refused:
-                right = ["transform/fail"]
+                expected = ["transform/fail"]
             elif each.ingestion.id in newest:
-                right = ["load/success"]
+                expected = ["load/success"]
             else:
-                right = ["load/success", "load/superseded"]
-            if said not in right:
-                raise Discrepancy(f"{name} is {said} in the log, and not {' or '.join(right)}")
+                expected = ["load/success", "load/superseded"]
+            if actual not in expected:
+                raise Discrepancy(f"{name} is {actual} in the log, not {' or '.join(expected)}")
             if not each.version.refused:
                 self._check_counts(each.version, item)
 
@@ -271,9 +271,9 @@ class Aftermath:
         counts = dict(version.counts)
         if item["status"] == "superseded":
             counts["rowsLoaded"] = 0
-        said = {name: item.get(name) for name in counts}
-        if said != counts:
-            raise Discrepancy(f"{version.name}: the log counts {said}, which should be {counts}")
+        logged = {name: item.get(name) for name in counts}
+        if logged != counts:
+            raise Discrepancy(f"{version.name}: the log counts {logged}, expected {counts}")
 
     def _check_history(self, name: str, item: Mapping[str, Any]) -> None:
         attempts: list[Counter[str]] = []
@@ -288,17 +288,17 @@ class Aftermath:
         for number, entries in enumerate(attempts, 1):
             arn = first if number == 1 else f"{first}-r{number}"
             if arn not in self.redrives:
-                raise Discrepancy(f"{name}: the log knows the run {arn}, which never was")
+                raise Discrepancy(f"{name}: the log has the run {arn}, which does not exist")
             for entry, times in entries.items():
                 if times > 1 + self.redrives[arn]:
-                    raise Discrepancy(f"{name}: {entry} stands {times} times in the log for {arn}")
+                    raise Discrepancy(f"{name}: {entry} is {times} times in the log for {arn}")
 
     def _check_alerts(self) -> None:
-        for end, told in self.ends.items():
-            if not told.is_logged <= told.times <= 1 + told.broken:
+        for end, alerts in self.ends.items():
+            if not alerts.is_logged <= alerts.times <= 1 + alerts.broken:
                 raise Discrepancy(
-                    f"the end {end} was told {told.times} times; alert broke off {told.broken} "
-                    "times between telling and noting it"
+                    f"the end {end} has {alerts.times} alerts; alert failed {alerts.broken} times "
+                    "between a message and its mark as sent"
                 )
 
 

@@ -1,4 +1,4 @@
-"""Ways to break the pipeline of which no other test need know: the storms have to find them out."""
+"""Defects to inject into the pipeline, which the simulations must detect."""
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -19,12 +19,12 @@ Sabotage = Callable[[pytest.MonkeyPatch], None]
 
 
 def no_ledger_check(patch: pytest.MonkeyPatch) -> None:
-    """Whatever comes is taken for newer than what is there."""
+    """Load takes every version for newer than the loaded one."""
     patch.setattr("functions.load.handler.may_replace", lambda *_, **__: True)
 
 
 def no_ledger_lock(patch: pytest.MonkeyPatch) -> None:
-    """The ledger row is made and read, but not locked."""
+    """Load writes and reads the ledger row without a lock."""
     run = Connection.run
     make = ledger.LOCK.partition("ON CONFLICT")[0] + "ON CONFLICT DO NOTHING"
     look = "SELECT id, version_id FROM source WHERE source_key = :key"
@@ -38,8 +38,8 @@ def no_ledger_lock(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Connection, "run", trusting)
 
 
-def no_look_at_the_bucket(patch: pytest.MonkeyPatch) -> None:
-    """A version that was deleted since it was read is loaded all the same."""
+def no_bucket_check(patch: pytest.MonkeyPatch) -> None:
+    """Load accepts a version that was deleted after it was read."""
     may = versions.may_replace
 
     def trusting(s3: Any, source: Source, loaded: str) -> bool:
@@ -49,25 +49,25 @@ def no_look_at_the_bucket(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_delete(patch: pytest.MonkeyPatch) -> None:
-    """The rows of the version before stay."""
+    """Load keeps the rows of the previous version."""
     patch.setattr(table, "delete", lambda *_: 0)
 
 
-def delete_by_itself(patch: pytest.MonkeyPatch) -> None:
-    """The old rows are gone for good before the new ones come."""
+def delete_in_own_transaction(patch: pytest.MonkeyPatch) -> None:
+    """Load commits the deletion of the old rows before it copies the new ones."""
     delete = table.delete
 
-    def hasty(connection: Connection, contract: Contract, source_id: int) -> int:
+    def delete_and_commit(connection: Connection, contract: Contract, source_id: int) -> int:
         rows = delete(connection, contract, source_id)
         connection.run("COMMIT")
         connection.run("BEGIN")
         return rows
 
-    patch.setattr(table, "delete", hasty)
+    patch.setattr(table, "delete", delete_and_commit)
 
 
 def no_transaction(patch: pytest.MonkeyPatch) -> None:
-    """Every statement is by itself."""
+    """Load commits every statement."""
 
     @contextmanager
     def transaction(_: Connection) -> Iterator[None]:
@@ -77,7 +77,7 @@ def no_transaction(patch: pytest.MonkeyPatch) -> None:
 
 
 def commit_before_copy_ends(patch: pytest.MonkeyPatch) -> None:
-    """A COPY that breaks off keeps what it had."""
+    """An interrupted COPY keeps the rows copied so far."""
     copy = Connection.copy
 
     def chunk_by_chunk(self: Connection, sql: str, chunks: Iterable[bytes]) -> int:
@@ -91,36 +91,36 @@ def commit_before_copy_ends(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Connection, "copy", chunk_by_chunk)
 
 
-def no_step_only_once(patch: pytest.MonkeyPatch) -> None:
-    """The log does not notice that it has a step already."""
+def no_step_deduplication(patch: pytest.MonkeyPatch) -> None:
+    """The log writes a step again for every retry."""
     mark = ingestion_log._mark
     patch.setattr(ingestion_log, "_mark", lambda *step: f"{mark(*step)}/{uuid.uuid4()}")
 
 
-def no_bound(patch: pytest.MonkeyPatch) -> None:
-    """One slot more than allowed can be claimed."""
+def no_limit(patch: pytest.MonkeyPatch) -> None:
+    """The gate allows one slot too many."""
     claim = IngestionLog.claim_slot
     patch.setattr(IngestionLog, "claim_slot", lambda self, name, most: claim(self, name, most + 1))
 
 
 def no_recovery(patch: pytest.MonkeyPatch) -> None:
-    """A slot stays held if nobody hears of its run's end."""
+    """A slot remains held if the run-end event is lost."""
     patch.setattr(Gate, "recover", lambda _: 0)
 
 
-def waiting_is_forgotten(patch: pytest.MonkeyPatch) -> None:
-    """An arrival starts itself, and nobody starts another."""
+def no_waiting_files(patch: pytest.MonkeyPatch) -> None:
+    """Waiting files are never started."""
     patch.setattr(IngestionLog, "waiting", lambda _: iter(()))
 
 
 def no_claim(patch: pytest.MonkeyPatch) -> None:
-    """Whoever hears of an end tells it."""
+    """Every call of alert sends a message."""
     claim = IngestionLog.claim_alert
     patch.setattr(IngestionLog, "claim_alert", lambda self, *which: claim(self, *which) or True)
 
 
-def noted_before_told(patch: pytest.MonkeyPatch) -> None:
-    """An alert counts as sent when it is about to be."""
+def marked_before_sent(patch: pytest.MonkeyPatch) -> None:
+    """Alert marks a message as sent before it sends it."""
     claim = IngestionLog.claim_alert
 
     def claim_and_note(self: IngestionLog, *which: str) -> bool:

@@ -1,8 +1,8 @@
-"""Threads that take turns: one moves at a time, and a seed says which is next.
+"""Deterministic scheduler: one thread runs at a time, and a seed decides which is next.
 
-An actor runs only while it holds the baton, and gives it back at every boundary of I/O, so the
-same seed gives the same interleaving. Only a lock inside PostgreSQL can hold up the actor that has
-the baton: it is then left to wait there, and the others go on.
+An actor runs only while it holds the baton, and returns it before every I/O operation, so the same
+seed gives the same interleaving. If the actor with the baton blocks on a lock in PostgreSQL, the
+others continue.
 """
 
 import hashlib
@@ -19,16 +19,17 @@ from enum import Enum, auto
 from tests.storms.discrepancy import Discrepancy
 
 _PATIENCE = 60.0
-"""Seconds of real time in which an actor comes to its next boundary, or something hangs."""
-_LOOK_EVERY = 0.003
-"""Seconds after which an actor inside PostgreSQL may be waiting for a lock."""
+"""Timeout in seconds of real time for one step of an actor."""
+_CHECK_EVERY = 0.003
+"""Seconds between checks whether an actor waits for a lock in PostgreSQL."""
 _PACES = (0.02, 0.3, 1, 1, 1, 4)
-"""How likely an actor is to be next; it changes its pace now and then, wherever it is."""
+"""Weights of an actor in the choice of the next one; its weight changes sometimes."""
 _CHANGES = 0.25
+"""Probability of such a change after a step."""
 
 
 class Killed(BaseException):
-    """As after kill -9: no `except Exception` stops it, and whoever got it does no more I/O."""
+    """Simulates kill -9: no `except Exception` catches it, and the actor does no more I/O."""
 
 
 class _Turn(Enum):
@@ -39,18 +40,18 @@ class _Turn(Enum):
 
 @dataclass(eq=False)
 class Actor:
-    """Somebody who does one thing after another."""
+    """A thread of the simulation."""
 
     name: str
     work: Callable[[], object]
     pace: float
     at: str = "its beginning"
     contends: str | None = None
-    """The lock that it will ask for when it goes on."""
-    polite: bool = False
-    """Whether it lets all others go first."""
+    """The lock that its next operation requests."""
+    is_last: bool = False
+    """Whether all other actors run first."""
     backend: int | None = None
-    """The process of PostgreSQL that it has sent a statement to."""
+    """The PostgreSQL backend that executes its statement."""
     turn: _Turn = _Turn.READY
     over: bool = False
     failure: BaseException | None = None
@@ -59,7 +60,7 @@ class Actor:
 
 
 class Scheduler:
-    """Passes the baton; `waits` tells whether a process of PostgreSQL waits for a lock."""
+    """Passes the baton; `waits` returns whether a PostgreSQL backend waits for a lock."""
 
     def __init__(self, chance: random.Random, waits: Callable[[int], bool]) -> None:
         self._chance = chance
@@ -67,69 +68,69 @@ class Scheduler:
         self._actors: list[Actor] = []
         self._returned: queue.SimpleQueue[Actor] = queue.SimpleQueue()
         self._here = threading.local()
-        self.story: list[str] = []
+        self.history: list[str] = []
         self._closed = False
         self.steps = 0
         self.lock_waits = 0
 
     @property
     def trace(self) -> str:
-        """What tells this interleaving from any other."""
-        return hashlib.sha256("\n".join(self.story).encode()).hexdigest()[:16]
+        """A hash that identifies this interleaving."""
+        return hashlib.sha256("\n".join(self.history).encode()).hexdigest()[:16]
 
     @property
     def current(self) -> Actor | None:
-        """The actor whose thread calls."""
+        """The actor of the calling thread."""
         actor: Actor | None = getattr(self._here, "actor", None)
         return actor
 
     def note(self, event: str) -> None:
-        """Write an event into the story."""
-        self.story.append(event)
+        """Add an event to the history."""
+        self.history.append(event)
 
     def spawn(self, name: str, work: Callable[[], object]) -> None:
-        """Let somebody join."""
+        """Add an actor."""
         self._actors.append(Actor(name, work, self._chance.choice(_PACES)))
 
-    def pause(self, at: str, contends: str | None = None, *, politely: bool = False) -> None:
-        """Give the baton back and wait for the next turn; where nobody passes it, go on.
+    def pause(self, at: str, contends: str | None = None, *, last: bool = False) -> None:
+        """Return the baton and wait for the next turn; outside of an actor, do nothing.
 
         Args:
-            at: where the caller stands.
-            contends: a lock that it asks for next. While one waits for it, no other may try, for
-                which of several PostgreSQL lets in first is chance.
-            politely: go on only when all others wait or are polite too, and all of those with it.
+            at: the position of the caller, for messages.
+            contends: the lock that it requests next. While one actor waits for a lock, no other
+                may request it: the order in which PostgreSQL grants a lock is not deterministic.
+            last: continue only when all other actors wait or are last too.
 
         Raises:
-            Killed: everything is over.
+            Killed: the simulation has ended.
         """
         actor = self.current
         if actor is None:
             return
-        actor.at, actor.contends, actor.polite = at, contends, politely
+        actor.at, actor.contends, actor.is_last = at, contends, last
         self._returned.put(actor)
         actor.baton.acquire()
         if self._closed:
             raise Killed
 
     def run(self) -> None:
-        """Let all of them, and who joins them, go on until everybody is done.
+        """Run all actors, including those added meanwhile, to their end.
 
         Raises:
-            Discrepancy: all wait for each other, or one is stuck.
+            Discrepancy: the actors are deadlocked, or one hangs.
         """
         while self._actors:
             self._settle()
             ready = self._ready()
             if not ready:
-                raise Discrepancy(f"deadlock: everybody waits: {self._places()}")
+                raise Discrepancy(f"deadlock: all actors wait: {self._places()}")
             [actor] = self._chance.choices(ready, [each.pace for each in ready])
             self._step(actor)
             if self._chance.random() < _CHANGES:
                 actor.pace = self._chance.choice(_PACES)
 
     def close(self) -> None:
-        """End what is left, after a failure."""
+        """End the remaining actors after a failure."""
         self._closed = True
         for actor in self._actors:
             actor.baton.release()
@@ -140,15 +141,15 @@ class Scheduler:
     def _ready(self) -> list[Actor]:
         taken = {a.contends for a in self._actors if a.turn is _Turn.BLOCKED and a.contends}
         free = [a for a in self._actors if a.turn is _Turn.READY and a.contends not in taken]
-        if first := [actor for actor in free if not actor.polite]:
+        if first := [actor for actor in free if not actor.is_last]:
             return first
         for actor in free:
-            actor.polite = False
+            actor.is_last = False
         return free
 
     def _step(self, actor: Actor) -> None:
         self.steps += 1
-        self.note(f"{actor.name} goes on from {actor.at}")
+        self.note(f"{actor.name} continues at {actor.at}")
         actor.turn = _Turn.RUNNING
         if actor.thread is None:
             actor.thread = threading.Thread(target=self._live, args=(actor,), daemon=True)
@@ -157,7 +158,7 @@ class Scheduler:
             actor.baton.release()
         deadline = time.monotonic() + _PATIENCE
         while actor.turn is _Turn.RUNNING:
-            if self._collect(_LOOK_EVERY):
+            if self._collect(_CHECK_EVERY):
                 continue
             if actor.backend is not None and self._waits(actor.backend):
                 actor.turn = _Turn.BLOCKED
@@ -167,14 +168,14 @@ class Scheduler:
                 raise Discrepancy(f"{actor.name} hangs after {actor.at}: {_stack(actor)}")
 
     def _settle(self) -> None:
-        """Wait until each that PostgreSQL has let go on is back."""
+        """Wait until each actor whose lock was granted has reached its next pause."""
         deadline = time.monotonic() + _PATIENCE
         for actor in [a for a in self._actors if a.turn is _Turn.BLOCKED]:
             while actor.turn is _Turn.BLOCKED:
                 assert actor.backend is not None
                 if self._waits(actor.backend):
                     break
-                self._collect(_LOOK_EVERY)
+                self._collect(_CHECK_EVERY)
                 if time.monotonic() > deadline:
                     raise Discrepancy(f"{actor.name} hangs after {actor.at}: {_stack(actor)}")
 

@@ -1,4 +1,4 @@
-"""One storm: everything that follows from one seed."""
+"""One storm: a simulation of concurrent files, operators and faults from one seed."""
 
 import datetime as dt
 import json
@@ -6,9 +6,8 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote_plus
 
@@ -17,12 +16,11 @@ import boto3
 import botocore.exceptions
 from botocore.awsrequest import AWSResponse
 
-from functions.alert.ends import End
 from functions.alert.handler import handler as alert
 from functions.load.handler import handler as load
 from functions.trigger.handler import handler as trigger
 from functions.watch.handler import handler as watch
-from shared.endings import Notice, State, Status
+from shared.endings import State, Status
 from shared.errors import (
     DatabaseUnavailable,
     LogUnavailable,
@@ -45,15 +43,26 @@ from tests.fixtures.aws import (
     task_event,
 )
 from tests.storms.discrepancy import Discrepancy
-from tests.storms.model import STRAY, Aftermath, Landed, Told, Version, versions
+from tests.storms.environment import Environment, answer, notices, refusal
+from tests.storms.model import STRAY, Aftermath, Alerts, Landed, Version, versions
+from tests.storms.runs import (
+    Broke,
+    Call,
+    Execution,
+    Halted,
+    end_of,
+    failed,
+    is_logged,
+    left_to_do,
+    output_of,
+    status_change,
+    text_of,
+)
 from tests.storms.scheduler import Actor, Killed, Scheduler
-from tests.storms.theatre import Theatre, answer, notices, refusal
 from tests.storms.weather import Fault, Tally, Weather
 from tests.terraform.states_language import rendered
 
-_ROOT = Path(__file__).parents[2]
 _RETRIES = rendered()["States"]["Load"]["Retry"]
-_END = json.loads((_ROOT / "tests" / "events" / "execution_failed.json").read_text("utf-8"))
 _HANDLERS: dict[str, Callable[..., Any]] = {
     "trigger": trigger,
     "load": load,
@@ -61,11 +70,11 @@ _HANDLERS: dict[str, Callable[..., Any]] = {
     "watch": watch,
 }
 _ASYNCHRONOUS_TRIES = 3
-"""How often Lambda calls a function with an event of S3 or EventBridge: it retries twice."""
+"""Calls of a function with an event of S3 or EventBridge: Lambda retries twice."""
 _ROUNDS = 20
-"""Of watching and replaying after the storm, until nothing is left to do."""
+"""Maximum rounds of watch and replays for the recovery after the storm."""
 
-_PASSING = (
+_TRANSIENT = (
     LogUnavailable,
     DatabaseUnavailable,
     StagingUnavailable,
@@ -73,132 +82,78 @@ _PASSING = (
     botocore.exceptions.ClientError,
     botocore.exceptions.HTTPClientError,
 )
-_ROBBED = (SourceUnreadable, StagingIncomplete, wr.exceptions.NoFilesFound)
-"""What Load may say of objects that somebody has taken away."""
-
-
-class Broke(Exception):
-    """A function broke off; `name` is what Lambda calls it."""
-
-    def __init__(self, name: str, cause: str) -> None:
-        super().__init__(f"{name}: {cause}")
-        self.name = name
-        self.cause = cause
-
-
-class Halted(Exception):
-    """A run ended otherwise than by success."""
-
-    def __init__(self, status: str, error: str | None, cause: str | None) -> None:
-        super().__init__(error)
-        self.status = status
-        self.error = error
-        self.cause = cause
-
-
-@dataclass(eq=False)
-class Call:
-    """One call of a function."""
-
-    function: str
-    end: str | None
-    """The end that `alert` is called for."""
-    patience: float
-    dead: bool = False
-    told: bool = False
-    noted: bool = False
-
-
-@dataclass(eq=False)
-class Execution:
-    """A run, which the storm carries through its states as Step Functions would."""
-
-    arn: str
-    landed: Landed
-    input: str
-    redrive: int = 0
-    state: State = State.TRANSFORM
-    """Where it is, or where it failed and would be redriven."""
-    status: str = "RUNNING"
-    verdict: dict[str, Any] = field(default_factory=dict)
-    error: str | None = None
-    cause: str | None = None
-
-    @property
-    def run(self) -> Run:
-        """The run, as the functions are told of it."""
-        return Run(self.arn, self.redrive)
-
-    @property
-    def end(self) -> str:
-        """The name of its last end."""
-        return f"{self.run.name}/{self.status}"
+_TAMPERED = (SourceUnreadable, StagingIncomplete, wr.exceptions.NoFilesFound)
+"""Errors of Load about objects that were deleted."""
 
 
 class Storm:
-    """Everything that follows from `seed`, in an empty theatre."""
+    """The simulation of `seed`, in an empty environment."""
 
-    def __init__(self, seed: int, theatre: Theatre, tally: Tally) -> None:
-        theatre.clear(seed)
+    def __init__(self, seed: int, environment: Environment, tally: Tally) -> None:
+        environment.clear(seed)
         self._seed = seed
-        self._theatre = theatre
+        self._environment = environment
         self._tally = tally
-        self._scheduler = Scheduler(random.Random(f"{seed} turns"), theatre.monitor.waits)
+        self._scheduler = Scheduler(random.Random(f"{seed} turns"), environment.monitor.waits)
         self._weather = Weather(random.Random(f"{seed} weather"), tally)
         self._chance = random.Random(f"{seed} world")
         self._rush = self._chance.random() < 0.5
-        """Whether all calls of Load come at once."""
+        """Whether all calls of Load are concurrent."""
         self._s3 = boto3.client("s3")
-        self._log = theatre.log
+        self._log = environment.log
         self._bounds = random.Random(f"{seed} gate")
         self._most = self._bounds.choice((1, 2, 3, 5))
-        theatre.allow(self._most)
+        environment.allow(self._most)
         gate = Gate(
-            self._log, boto3.client("stepfunctions"), theatre.machine, self._most, CONTRACTS_HASH
+            self._log,
+            boto3.client("stepfunctions"),
+            environment.machine,
+            self._most,
+            CONTRACTS_HASH,
         )
         self._intake = Intake(load_all(), gate, boto3.client("events"))
         self._calls: dict[Actor, Call] = {}
         self._landed: list[Landed] = []
         self._executions: dict[str, Execution] = {}
         self._ends: dict[str, Execution | None] = {}
-        self._told: Counter[str] = Counter()
+        self._sent: Counter[str] = Counter()
         self._broken: Counter[str] = Counter()
-        self._robbed: set[str] = set()
+        self._tampered: set[str] = set()
         self._removal = random.Random(f"{seed} removal")
         self._removing: set[str] = set()
-        """Keys whose removal has begun, and not ended."""
+        """Keys with an unfinished removal."""
         self._numbers: Counter[str] = Counter()
 
     def run(self) -> str:
-        """Let it rage, clear up, and see whether all is as it must be; return its trace.
+        """Run with faults, recover without, and check the result; return the trace.
 
         Raises:
-            Discrepancy: it is not.
+            Discrepancy: a check failed.
         """
-        self._theatre.play = self
+        self._environment.simulation = self
         try:
-            self._rage()
-            self._clear_up()
-            self._theatre.play = None
+            self._run_with_faults()
+            self._recover()
+            self._environment.simulation = None
             self._aftermath().check()
         except Exception as error:
-            sys.stdout.writelines(f"{line}\n" for line in self._scheduler.story)
+            sys.stdout.writelines(f"{line}\n" for line in self._scheduler.history)
             raise Discrepancy(
                 f"storm {self._seed}: {type(error).__name__}: {error}\n"
-                f"To repeat it: make storms SEED={self._seed}"
+                f"To repeat this storm: make storms SEED={self._seed}"
             ) from error
         finally:
-            self._theatre.play = None
+            self._environment.simulation = None
             self._scheduler.close()
-            self._theatre.monitor.end_all()
+            self._environment.monitor.end_all()
         self._tally["storms"] += 1
         self._tally["turns"] += self._scheduler.steps
         self._tally["waited for a lock"] += self._scheduler.lock_waits
         return self._scheduler.trace
 
-    # What happens in it.
+    # Actors
 
-    def _rage(self) -> None:
+    def _run_with_faults(self) -> None:
         for batch in versions(self._chance):
             self._scheduler.spawn(f"landing of {batch[0].key}", partial(self._land, batch))
         if self._chance.random() < 0.3:
@@ -211,14 +166,14 @@ class Storm:
             self._scheduler.spawn("remover", self._remove_one)
         self._scheduler.run()
 
-    def _clear_up(self) -> None:
-        """Watch, and replay what failed, until nothing is left to do."""
+    def _recover(self) -> None:
+        """Call watch and replay failed files until nothing is left to do."""
         sweeps = 0
         for round_ in range(_ROUNDS):
             if round_ == 1:
                 self._weather.calm()
-            # Whoever is still to be waited for is long dead.
-            self._theatre.time += dt.timedelta(hours=1)
+            # Grace periods of earlier calls are over.
+            self._environment.time += dt.timedelta(hours=1)
             found: list[int] = []
             self._scheduler.spawn("watch", lambda: found.extend(self._watch()))  # noqa: B023
             for key in sorted(self._removing):
@@ -228,14 +183,16 @@ class Storm:
             for each in failed:
                 self._scheduler.spawn("operator", partial(self._replay, each))
             self._scheduler.run()
-            # A sweep that began in the storm may have missed what landed behind it.
+            # A sweep that began in the storm may have missed files that landed behind its cursor.
             sweeps += found[-1:] == [False]
             if round_ > 0 and sweeps > 1 and not any(found) and not failed and not self._removing:
                 return
-        raise Discrepancy(f"there is no end to it: watch found {found}, {len(failed)} failed")
+        raise Discrepancy(
+            f"the pipeline does not recover: watch found {found}, {len(failed)} failed"
+        )
 
     def _aftermath(self) -> Aftermath:
-        run = self._theatre.session.run
+        run = self._environment.session.run
         rows = run(
             "SELECT s.source_key, d.source_line, d.username, d.timestamp, d.hours, d.project "
             "FROM daily_checkins d LEFT JOIN source s ON s.id = d.source_id"
@@ -258,46 +215,46 @@ class Storm:
             slots=frozenset(self._log.slots()),
             redrives={each.arn: each.redrive for each in self._executions.values()},
             ends={
-                end: Told(self._told[end], self._broken[end], is_logged=_is_logged(run, items))
+                end: Alerts(self._sent[end], self._broken[end], is_logged=is_logged(run, items))
                 for end, run in self._ends.items()
             },
         )
 
     def _land(self, batch: list[Version]) -> None:
-        """Let the versions of a key land, and S3 tell of each, more or less."""
+        """Land the versions of a key, with S3 events that may be lost or duplicated."""
         for version in batch:
             self._scheduler.pause("a version to land")
             version_id = self._put(version.key, version.body)
             source = Source(LANDING, version.key, version_id, len(version.body))
             self._landed.append(Landed(version, ingestion_of(source)))
             self._tally["versions"] += 1
-            self._announce(source, version.name)
+            self._send_s3_event(source, version.name)
 
     def _land_stray(self) -> None:
         source = Source(LANDING, STRAY, self._put(STRAY, b"stray"), 5)
         self._ends[unmatched_id(source)] = None
-        self._announce(source, "stray")
+        self._send_s3_event(source, "stray")
 
     def _put(self, key: str, body: bytes) -> str:
         return self._s3.put_object(Bucket=LANDING, Key=key, Body=body)["VersionId"]
 
-    def _announce(self, source: Source, name: str) -> None:
+    def _send_s3_event(self, source: Source, name: str) -> None:
         [times] = self._chance.choices((0, 1, 2, 3), (1, 8, 4, 2))
-        self._tally["events of S3 lost" if not times else "events of S3"] += times or 1
+        self._tally["S3 events" if times else "S3 events lost"] += times or 1
         landed = {"key": quote_plus(source.key), "size": source.size}
-        # An event may not say of which version it is; the newest by then need not be the same.
+        # An event may lack the version; trigger then takes the newest, which may be a later one.
         if self._chance.random() < 0.9:
             landed["versionId"] = source.version_id
         else:
-            self._tally["events of S3 without a version"] += 1
+            self._tally["S3 events without a version"] += 1
         record = {"bucket": {"name": source.bucket}, "object": landed}
         for _ in range(times):
             self._deliver("trigger", {"Records": [{"s3": record}]}, name)
 
     def _deliver(self, function: str, event: Mapping[str, Any], about: str) -> None:
-        """Let Lambda call a function with an event, and again if it breaks."""
+        """Call a function with an event, with Lambda's retries."""
         name = self._numbered(f"{function} of {about}")
-        end = _end_of(event) if function == "alert" else None
+        end = end_of(event) if function == "alert" else None
 
         def call() -> None:
             for _ in range(_ASYNCHRONOUS_TRIES):
@@ -319,11 +276,11 @@ class Storm:
         return left_to_do(found)
 
     def _operate(self) -> None:
-        """Replay or redrive something that nobody asked for."""
+        """Replay or redrive a random file."""
         for _ in range(self._chance.choice((0, 1, 2, 2))):
-            self._scheduler.pause("the others' work", politely=True)
+            self._scheduler.pause("after the others", last=True)
         for _ in range(self._chance.randint(0, 20)):
-            self._scheduler.pause("idleness")
+            self._scheduler.pause("idle")
         if not self._landed:
             return
         each = self._chance.choice(self._landed)
@@ -342,10 +299,10 @@ class Storm:
         try:
             self._called("operator", work)
         except Broke:
-            self._tally["replays broken off"] += 1
+            self._tally["replays interrupted"] += 1
 
     def _failed(self) -> list[Landed]:
-        """Return the versions that a replay may bring further."""
+        """Return the failed versions that a replay may load."""
         failed = {item["ingestedID"] for item in self._log.with_status(Status.FAIL)}
         return [
             each
@@ -354,44 +311,44 @@ class Storm:
         ]
 
     def _remove_one(self) -> None:
-        """Remove some key for good, whatever is under way."""
+        """Remove a random key, whether or not it is being loaded."""
         if self._removal.random() < 0.5:
-            self._scheduler.pause("the others' work", politely=True)
+            self._scheduler.pause("after the others", last=True)
         for _ in range(self._removal.randint(0, 60)):
-            self._scheduler.pause("idleness")
+            self._scheduler.pause("idle")
         if self._landed:
             self._remove(self._removal.choice(self._landed).version.key)
 
     def _remove(self, key: str) -> None:
-        """Do as `tm remove` does, which may break off where it calls Load."""
+        """Do what `tm remove` does; its call of Load may fail."""
         self._removing.add(key)
-        there = [each for each in self._landed if each.version.key == key]
-        for each in there:
+        landed = [each for each in self._landed if each.version.key == key]
+        for each in landed:
             version = each.ingestion.source.version_id
-            self._robbed.add(each.ingestion.id)
+            self._tampered.add(each.ingestion.id)
             self._s3.delete_object(Bucket=LANDING, Key=key, VersionId=version)
         event = {"operation": "remove", "bucket": LANDING, "key": key}
         try:
             answer = self._call("load", event, self._numbered(f"removal of {key}"))
         except Broke:
-            self._tally["removals broken off"] += 1
+            self._tally["removals interrupted"] += 1
             return
         self._tally["removals that kept a newer version" if answer["kept"] else "removals"] += 1
         self._tally["rows removed"] += answer["rows"]
-        for each in there:
+        for each in landed:
             self._log.removed(each.ingestion.id, each.ingestion.table)
         self._removing.discard(key)
 
     def _is_gone(self, each: Landed) -> bool:
-        """Tell whether a version is not in the bucket any more."""
+        """Return whether a version is deleted from the bucket."""
         listed = self._s3.list_object_versions(Bucket=LANDING, Prefix=each.version.key)
         ids = {version["VersionId"] for version in listed.get("Versions", ())}
         return each.ingestion.source.version_id not in ids
 
     def _can_be_redriven(self, run: Execution) -> bool:
-        # Who redrives a run has heard that it failed.
-        over = run.status not in {"RUNNING", "SUCCEEDED"} and run.error != "Refused"
-        return over and self._told[run.end] > 0
+        # An operator redrives a run after its alert.
+        has_failed = run.status not in {"RUNNING", "SUCCEEDED"} and run.error != "Refused"
+        return has_failed and self._sent[run.end] > 0
 
     def _redrive(self, run: Execution) -> None:
         self._tally["redriven"] += 1
@@ -400,7 +357,7 @@ class Storm:
         self._show(run)
         self._scheduler.spawn(f"{self._name(run)} redriven", partial(self._execute, run))
 
-    # Step Functions.
+    # Step Functions
 
     def _start(self, arn: str, event: str) -> None:
         if arn in self._executions:
@@ -409,11 +366,11 @@ class Storm:
         [landed] = [each for each in self._landed if each.ingestion == ingestion]
         run = self._executions[arn] = Execution(arn, landed, event)
         self._tally["runs"] += 1
-        # A redrive is the operator's, and goes past the gate.
-        at_once = [e for e in self._executions.values() if e.status == "RUNNING" and not e.redrive]
-        self._tally[f"runs at once: {len(at_once)} of {self._most}"] += 1
-        if len(at_once) > self._most:
-            raise Discrepancy(f"{len(at_once)} runs at once, of {self._most} at most")
+        # The gate does not limit redrives.
+        running = [e for e in self._executions.values() if e.status == "RUNNING" and not e.redrive]
+        self._tally[f"concurrent runs: {len(running)} of {self._most}"] += 1
+        if len(running) > self._most:
+            raise Discrepancy(f"{len(running)} concurrent runs, the limit is {self._most}")
         self._scheduler.spawn(self._name(run), partial(self._execute, run))
 
     def _execute(self, run: Execution) -> None:
@@ -432,23 +389,23 @@ class Storm:
         self._show(run)
         [times] = self._chance.choices((0, 1, 2), (1, 6, 1))
         if not times:
-            self._tally["ends lost"] += 1
-            self._scheduler.note("nobody hears of it")
+            self._tally["run-end events lost"] += 1
+            self._scheduler.note("its run-end event is lost")
         for _ in range(times):
-            self._deliver("alert", _status_change(run), f"{self._name(run)} {run.redrive}")
+            self._deliver("alert", status_change(run), f"{self._name(run)} {run.redrive}")
         [times] = self._bounds.choices((0, 1, 2), (1, 6, 1))
         for _ in range(times):
-            self._deliver("watch", _status_change(run), f"{self._name(run)} {run.redrive}")
+            self._deliver("watch", status_change(run), f"{self._name(run)} {run.redrive}")
 
     def _transform_and_test(self, run: Execution) -> None:
-        """Do what Transform and Test do with this version, in short."""
+        """Simulate the log writes and staged objects of Transform and Test."""
         version, ingestion = run.landed.version, run.landed.ingestion
         staging = Staging(STAGING, ingestion)
         self._log.enter(ingestion, run.run, State.TRANSFORM)
         if self._chance.random() < 0.05 or (
-            ingestion.id in self._robbed and self._is_gone(run.landed)
+            ingestion.id in self._tampered and self._is_gone(run.landed)
         ):
-            raise _failed("SourceUnreadable", "the landed object cannot be read")
+            raise failed("SourceUnreadable", "the landed object cannot be read")
         verdict = version.transformed
         if version.refused:
             self._log.leave(ingestion, run.run, State.TRANSFORM, verdict)
@@ -460,23 +417,26 @@ class Storm:
             self._stage(uri, body)
         self._log.leave(ingestion, run.run, State.TEST, version.tested)
         if self._chance.random() < 0.08:
-            self._scheduler.spawn(f"thief of {self._name(run)}", partial(self._rob, run))
+            self._scheduler.spawn(
+                f"deletion of a staged object of {self._name(run)}",
+                partial(self._delete_staged, run),
+            )
 
     def _stage(self, uri: str, body: bytes) -> None:
         key = uri.removeprefix(f"s3://{STAGING}/")
         self._s3.put_object(Bucket=STAGING, Key=key, Body=body)
 
-    def _rob(self, run: Execution) -> None:
-        """Take one staged object away."""
+    def _delete_staged(self, run: Execution) -> None:
+        """Delete a random staged object."""
         version, staging = run.landed.version, Staging(STAGING, run.landed.ingestion)
         staged = [uri for uri, _ in (*version.clean(staging), *version.examined(staging))]
         key = self._chance.choice(staged).removeprefix(f"s3://{STAGING}/")
-        self._robbed.add(run.landed.ingestion.id)
-        self._tally["staged objects taken away"] += 1
+        self._tampered.add(run.landed.ingestion.id)
+        self._tally["staged objects deleted"] += 1
         self._s3.delete_object(Bucket=STAGING, Key=key)
 
     def _load(self, run: Execution) -> dict[str, Any]:
-        """Call Load as the state machine does, with the state machine's own retries."""
+        """Call Load as the state machine does, with its retries."""
         version = run.landed.version
         event = task_event(
             run.landed.ingestion,
@@ -486,7 +446,7 @@ class Storm:
         )
         used: Counter[int] = Counter()
         if self._rush:
-            self._scheduler.pause("the door", politely=True)
+            self._scheduler.pause("the start of Load", last=True)
         while True:
             try:
                 return self._call_load(run, event)
@@ -504,9 +464,9 @@ class Storm:
     def _call_load(self, run: Execution, event: dict[str, Any]) -> dict[str, Any]:
         name = self._numbered(f"load of {self._name(run)}")
         if self._chance.random() < 0.04:
-            # Whoever waits for the answer gives up, and the function does not know.
-            self._tally["Load left alone"] += 1
-            self._scheduler.spawn(name, partial(self._load_alone, event, name))
+            # The run ends without the answer, while the function is still running.
+            self._tally["Load outlived its run"] += 1
+            self._scheduler.spawn(name, partial(self._load_without_run, event, name))
             for _ in range(self._chance.randint(0, 30)):
                 self._scheduler.pause("waiting for an answer")
             ends = ("TIMED_OUT", "ABORTED", "Lambda.ClientExecutionTimeoutException")
@@ -518,19 +478,19 @@ class Storm:
         verdict: dict[str, Any] = self._call("load", event, name)
         return verdict
 
-    def _load_alone(self, event: dict[str, Any], name: str) -> None:
+    def _load_without_run(self, event: dict[str, Any], name: str) -> None:
         try:
             self._call("load", event, name)
         except Broke:
-            self._tally["Load broke off unheard"] += 1
+            self._tally["Load failed after its run"] += 1
 
     def _show(self, run: Execution) -> None:
-        """Let Step Functions say how a run stands."""
-        [shown] = [each for each in self._theatre.executions if each.execution_arn == run.arn]
+        """Update the execution in moto."""
+        [shown] = [each for each in self._environment.executions if each.execution_arn == run.arn]
         shown.status, shown.error, shown.cause = run.status, run.error, run.cause
-        shown.output = _output(run)
+        shown.output = output_of(run)
 
-    # Calls of functions, and their I/O.
+    # Calls of functions and their I/O
 
     def _call(
         self, function: str, event: Mapping[str, Any], request: str, end: str | None = None
@@ -555,34 +515,34 @@ class Storm:
         except Killed:
             if not call.dead:
                 raise
-        except (*_PASSING, *_ROBBED) as error:
-            robbed = event is not None and event.get("ingestedID") in self._robbed
-            if isinstance(error, _ROBBED) and not robbed:
+        except (*_TRANSIENT, *_TAMPERED) as error:
+            tampered = event is not None and event.get("ingestedID") in self._tampered
+            if isinstance(error, _TAMPERED) and not tampered:
                 raise
-            self._tally[f"broke: {function} by {type(error).__name__}"] += 1
+            self._tally[f"failed: {function} with {type(error).__name__}"] += 1
             cause = json.dumps({"errorMessage": str(error), "errorType": type(error).__name__})
             raise Broke(type(error).__name__, cause) from error
         finally:
             del self._calls[actor]
-            if call.told and not call.noted:
+            if call.sent and not call.marked:
                 self._broken[call.end or ""] += 1
-                self._tally["alert broke off between telling and noting"] += 1
+                self._tally["alert failed between a message and its mark"] += 1
         if call.dead:
             names = ("Lambda.Unknown", "Runtime.OutOfMemory", "Sandbox.Timedout")
-            raise Broke(self._chance.choice(names), "it died")
+            raise Broke(self._chance.choice(names), "it was killed")
         return result
 
     @property
     def patience(self) -> float:
-        """Seconds for which the function that asks waits for the database."""
-        call = self._mine()
+        """Seconds for which the calling function waits for the database."""
+        call = self._current_call()
         return call.patience if call else 0
 
     def reach(
         self, service: str, at: str, *, contends: str | None = None, backend: int | None = None
     ) -> Fault | None:
-        """Wait for the next turn; return what happens to the I/O then, unless it kills before."""
-        actor, call = self._scheduler.current, self._mine()
+        """Wait for the next turn before I/O; return its fault, unless that kills the call."""
+        actor, call = self._scheduler.current, self._current_call()
         if call and call.dead:
             raise Killed
         self._scheduler.pause(f"{service} {at}", contends)
@@ -597,8 +557,8 @@ class Storm:
         return fault
 
     def leave(self, fault: Fault | None) -> None:
-        """Say that the I/O is over, and wait for the next turn; kill whom the fault kills after."""
-        actor, call = self._scheduler.current, self._mine()
+        """Wait for the next turn after I/O, or kill the call if the fault says so."""
+        actor, call = self._scheduler.current, self._current_call()
         self._scheduler.pause("an answer")
         if actor:
             actor.backend = None
@@ -609,14 +569,14 @@ class Storm:
     def aws(
         self, service: str, operation: str, request: Any, send: Callable[[], AWSResponse]
     ) -> AWSResponse:
-        """Answer a request to AWS, if nothing happens to it."""
+        """Answer a request to AWS, or inject a fault."""
         fault = self.reach(service, operation)
         if fault is Fault.REFUSED:
             return refusal(request, service)
         response = send()
         if response.status_code == 200:
-            response = self._witness(operation, request, response)
-        call = self._mine()
+            response = self._follow_up(operation, request, response)
+        call = self._current_call()
         if call and fault is Fault.KILLED_AFTER:
             call.dead = True
             raise Killed
@@ -624,15 +584,15 @@ class Storm:
             raise botocore.exceptions.ReadTimeoutError(endpoint_url=request.url)
         return response
 
-    def _witness(self, operation: str, request: Any, response: AWSResponse) -> AWSResponse:
-        """Do what follows from what AWS has done."""
-        call = self._mine()
+    def _follow_up(self, operation: str, request: Any, response: AWSResponse) -> AWSResponse:
+        """Simulate the effects of a successful request on other services."""
+        call = self._current_call()
         match operation:
             case "StartExecution":
                 arn = json.loads(response.content)["executionArn"]
                 self._start(arn, json.loads(request.body)["input"])
             case "DescribeExecution":
-                described = json.loads(response.content)  # moto knows no redrives
+                described = json.loads(response.content)  # moto does not support redrives
                 run = self._executions[described["executionArn"]]
                 return answer(request, 200, json.dumps(described | {"redriveCount": run.redrive}))
             case "PutEvents":
@@ -640,15 +600,15 @@ class Storm:
                     for _ in range(self._chance.choice((1, 1, 1, 2))):
                         self._deliver("alert", notice, "a notice")
             case "Publish" if call:
-                self._check_message(call, parse_qs(_text(request.body))["Message"][0])
-                self._told[call.end or ""] += 1
-                call.told = True
-            case "UpdateItem" if call and call.told:
-                call.noted = True
+                self._check_message(call, parse_qs(text_of(request.body))["Message"][0])
+                self._sent[call.end or ""] += 1
+                call.sent = True
+            case "UpdateItem" if call and call.sent:
+                call.marked = True
         return response
 
     def _check_message(self, call: Call, message: str) -> None:
-        """See whether a message is of the end that alert was called for."""
+        """Check that a message is about the run-end that alert was called for."""
         record = json.loads(json.loads(message)["default"])
         arn = record["executionArn"]
         if arn is None:
@@ -661,7 +621,7 @@ class Storm:
         if (call.end or "").endswith("/SUCCEEDED") and record["status"] != "Ingestion Success":
             raise Discrepancy(f"the alert of {call.end} says {record['status']}")
 
-    def _mine(self) -> Call | None:
+    def _current_call(self) -> Call | None:
         actor = self._scheduler.current
         return self._calls.get(actor) if actor else None
 
@@ -673,52 +633,3 @@ class Storm:
     def _numbered(self, name: str) -> str:
         self._numbers[name] += 1
         return f"{name} #{self._numbers[name]}"
-
-
-def left_to_do(found: Mapping[str, int]) -> list[int]:
-    """Return what watch has found, or not come to: all zeros if there was nothing."""
-    names = ("stuck", "unannounced", "lost", "missing", "recovered", "started")
-    work = [found[name] for name in names]
-    return [*work, not found["sweepFinished"]]
-
-
-def _failed(error: str, message: str) -> Halted:
-    return Halted("FAILED", error, json.dumps({"errorMessage": message, "errorType": error}))
-
-
-def _is_logged(run: Execution | None, items: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Tell whether the log knows of a run, so that watch can."""
-    if run is None or not run.redrive:
-        return True
-    steps = items[run.landed.ingestion.id].get("steps", ())
-    return any(step.startswith(f"{run.run.name}/") for step in steps)
-
-
-def _output(run: Execution) -> str | None:
-    return json.dumps({"load": run.verdict}) if run.status == "SUCCEEDED" else None
-
-
-def _status_change(run: Execution) -> dict[str, Any]:
-    """Return the event that EventBridge makes of the end of a run."""
-    detail = _END["detail"] | {
-        "executionArn": run.arn,
-        "name": run.run.execution_name,
-        "status": run.status,
-        "input": run.input,
-        "output": _output(run),
-        "error": run.error,
-        "cause": run.cause,
-        "redriveCount": run.redrive,
-    }
-    return {**_END, "resources": [run.arn], "detail": detail}
-
-
-def _end_of(event: Mapping[str, Any]) -> str:
-    """Return what tells the end that an event is of from all others."""
-    if event["detail-type"] == Notice.REJECTED:
-        return str(event["detail"]["ingestedID"])
-    return End.from_event(event["detail"]).name
-
-
-def _text(body: Any) -> str:
-    return body.decode() if isinstance(body, bytes) else str(body)

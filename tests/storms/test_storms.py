@@ -1,47 +1,47 @@
-"""After any storm the table holds the newest loadable version of every key; the log says so.
+"""Tests of storms: afterwards the table and the log agree on the newest version of every key.
 
-Of a key that was removed it holds nothing, or what has landed since.
+A removed key has no rows, or those of a version that landed after the removal.
 """
 
 import pytest
 
 from tests.storms import sabotage
 from tests.storms.discrepancy import Discrepancy
+from tests.storms.environment import Environment
 from tests.storms.storm import Storm
-from tests.storms.theatre import Theatre
 from tests.storms.weather import Tally
 
 _MOST = 60
-"""Storms that have to find a defect out."""
+"""Maximum storms to detect a defect."""
 _BROKEN: list[tuple[sabotage.Sabotage, str, int]] = [
     (sabotage.no_ledger_check, "holds", 7),
-    (sabotage.no_look_at_the_bucket, "holds", 31),
+    (sabotage.no_bucket_check, "holds", 31),
     (sabotage.no_ledger_lock, "holds|deadlock", 14),
     (sabotage.no_delete, "holds", 7),
-    (sabotage.delete_by_itself, "holds", 17),
+    (sabotage.delete_in_own_transaction, "holds", 17),
     (sabotage.no_transaction, "holds", 9),
     (sabotage.commit_before_copy_ends, "holds", 7),
-    (sabotage.no_step_only_once, "times in the log", 7),
-    (sabotage.no_bound, "at once", 7),
-    (sabotage.no_recovery, "no end to it|slots are held|wait for ever", 7),
-    (sabotage.waiting_is_forgotten, "no end to it|wait for ever", 7),
-    (sabotage.no_claim, "was told [2-9] times", 7),
-    (sabotage.noted_before_told, "was told 0 times", 8),
+    (sabotage.no_step_deduplication, "times in the log", 7),
+    (sabotage.no_limit, "concurrent runs", 7),
+    (sabotage.no_recovery, "does not recover|slots are held|still wait", 7),
+    (sabotage.no_waiting_files, "does not recover|still wait", 7),
+    (sabotage.no_claim, "has [2-9] alerts", 7),
+    (sabotage.marked_before_sent, "has 0 alerts", 8),
 ]
-"""How, what the storms say of it, and a seed that saves time."""
+"""Defect, expected message, and a seed that detects it early."""
 
 
 @pytest.mark.scaled
 @pytest.mark.timeout(1800)
-def test_storms(stage: Theatre, storm_seeds: list[int], storm_tally: Tally) -> None:
+def test_storms(environment: Environment, storm_seeds: list[int], storm_tally: Tally) -> None:
     for seed in storm_seeds:
-        Storm(seed, stage, storm_tally).run()
+        Storm(seed, environment, storm_tally).run()
 
 
-def test_a_seed_is_a_storm(stage: Theatre, storm_seeds: list[int]) -> None:
+def test_storm_is_deterministic(environment: Environment, storm_seeds: list[int]) -> None:
     seed = storm_seeds[0]
 
-    traces = {Storm(seed, stage, Tally()).run() for _ in range(2)}
+    traces = {Storm(seed, environment, Tally()).run() for _ in range(2)}
 
     assert len(traces) == 1
 
@@ -50,20 +50,20 @@ def test_a_seed_is_a_storm(stage: Theatre, storm_seeds: list[int]) -> None:
 @pytest.mark.parametrize(
     ("broken", "found", "seed"), _BROKEN, ids=[broken.__name__ for broken, *_ in _BROKEN]
 )
-def test_a_broken_pipeline_is_found_out(
+def test_storm_detects_defects(
     broken: sabotage.Sabotage,
     found: str,
     seed: int,
-    stage: Theatre,
+    environment: Environment,
     storm_tally: Tally,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     broken(monkeypatch)
 
-    def rage() -> None:
+    def run_storms() -> None:
         for number in range(_MOST):
-            storm_tally[f"storms until found out: {broken.__name__}"] += 1
-            Storm(seed + number, stage, Tally()).run()
+            storm_tally[f"storms until detected: {broken.__name__}"] += 1
+            Storm(seed + number, environment, Tally()).run()
 
     with pytest.raises(Discrepancy, match=found):
-        rage()
+        run_storms()

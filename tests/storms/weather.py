@@ -1,24 +1,24 @@
-"""What goes wrong in a storm, and when: drawn from its seed at each boundary of I/O."""
+"""Faults of a storm, drawn from its seed at each I/O operation."""
 
 import random
 from collections import Counter
 from enum import StrEnum
 
 Tally = Counter[str]
-"""How often each thing happened: calm storms prove nothing."""
+"""Counts of everything that happened, which show that faults did occur."""
 
 
 class Fault(StrEnum):
-    """What can happen at a boundary."""
+    """A fault of an I/O operation."""
 
     KILLED_BEFORE = "killed before"
     KILLED_AFTER = "killed after"
     REFUSED = "refused"
-    """AWS answers with an error, PostgreSQL takes no connection; nothing was done."""
+    """AWS answers with an error, or PostgreSQL accepts no connection; no effect."""
     ANSWER_LOST = "answer lost"
-    """It was done, and nobody hears of it."""
+    """The operation succeeds, but its answer is lost."""
     CUT = "cut"
-    """The session ends before PostgreSQL has the statement."""
+    """The session ends before PostgreSQL receives the statement."""
     RESTART = "restart"
     """All sessions end."""
 
@@ -37,11 +37,11 @@ _KINDS = {"connect": _CONNECT, "statement": _STATEMENT, "chunk": _CHUNK}
 
 _SEVERITIES = (0.0, 0.01, 0.03, 0.06, 0.12)
 _MOST = 60
-"""Faults, after which a storm is over."""
+"""Maximum faults of a storm."""
 
 
 class Weather:
-    """Decides what goes wrong; `calm` ends it."""
+    """Chooses the faults of a storm."""
 
     def __init__(self, chance: random.Random, tally: Tally) -> None:
         self._chance = chance
@@ -51,15 +51,15 @@ class Weather:
         self._outages: Counter[str] = Counter()
 
     def calm(self) -> None:
-        """From now on, nothing goes wrong."""
+        """Stop all faults."""
         self._severity = 0
         self._outages.clear()
 
     def strike(self, function: str, service: str) -> Fault | None:
-        """Say what happens to a function at a boundary of a service.
+        """Return the fault of an I/O operation, or None.
 
         Args:
-            function: who is there.
+            function: the calling function.
             service: an AWS service; or `connect`, `statement` or `chunk` of PostgreSQL.
         """
         if self._outages[service] > 0:
@@ -70,7 +70,7 @@ class Weather:
         self._left -= 1
         kinds = _KINDS.get(service, _AWS)
         [fault] = self._chance.choices(list(kinds), list(kinds.values()))
-        # What is away for one call is likely away for the next ones too.
+        # An outage usually affects several calls.
         if fault is Fault.REFUSED and self._chance.random() < 0.3:
             self._outages[service] = self._chance.randint(1, 12)
         if fault is Fault.RESTART and self._chance.random() < 0.5:

@@ -1,4 +1,4 @@
-"""PostgreSQL in a storm: every statement and every chunk of COPY is a boundary."""
+"""PostgreSQL sessions of a storm: it may inject a fault at every statement and COPY chunk."""
 
 import threading
 import time
@@ -13,15 +13,15 @@ from tests.storms.weather import Fault
 
 
 class Boundary(Protocol):
-    """Where the other actors get their turn, and faults happen."""
+    """The points before and after I/O, where other actors run and faults occur."""
 
     def reach(
         self, service: str, at: str, *, contends: str | None = None, backend: int | None = None
     ) -> Fault | None:
-        """Wait for the next turn; return what happens to the I/O then, unless it kills before."""
+        """Wait for the next turn before I/O; return its fault, unless that kills the call."""
 
     def leave(self, fault: Fault | None) -> None:
-        """Say that the I/O is over, and wait for the next turn; kill whom the fault kills after."""
+        """Wait for the next turn after I/O, or kill the call if the fault says so."""
 
 
 class Monitor:
@@ -33,13 +33,13 @@ class Monitor:
         self._turn = threading.Lock()
 
     def waits(self, backend: int) -> bool:
-        """Tell whether a session waits for a lock that another holds."""
-        # Not pg_stat_activity: for a moment that still says "Lock" when the lock was given.
+        """Return whether a session waits for a lock of another session."""
+        # Not pg_stat_activity, which still reports "Lock" shortly after the lock is granted.
         [[waits]] = self._ask("SELECT pg_blocking_pids(:pid) <> '{}'", pid=backend)
         return bool(waits)
 
     def gone(self, *backends: int) -> None:
-        """Wait until sessions are over, with their locks."""
+        """Wait until sessions have ended and their locks are released."""
         alive = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(CAST(:pids AS int[]))"
         deadline = time.monotonic() + 30
         while self._ask(alive, pids=list(backends)) != [[0]]:
@@ -47,24 +47,24 @@ class Monitor:
             time.sleep(0.0005)
 
     def end(self, *backends: int) -> None:
-        """End sessions, and wait until they are over."""
+        """Terminate sessions, and wait until they have ended."""
         for backend in backends:
             self._ask("SELECT pg_terminate_backend(:pid)", pid=backend)
         self.gone(*backends)
 
     def end_all(self) -> None:
-        """End all sessions of the role, as a restart does."""
+        """Terminate all sessions of the role, as a restart does."""
         sessions = "SELECT pid FROM pg_stat_activity WHERE usename = :role"
         self.end(*(pid for (pid,) in self._ask(sessions, role=self._role)))
 
     def _ask(self, sql: str, **parameters: object) -> Any:
-        # The scheduler asks while an actor hangs up.
+        # The scheduler may query while an actor disconnects.
         with self._turn:
             return self._session.run(sql, **parameters)
 
 
 class Wire:
-    """A session of pg8000 in bad weather, to be put in its place in a `Connection`."""
+    """A replacement for the pg8000 session of a `Connection` that injects faults."""
 
     def __init__(self, connection: Connection, boundary: Boundary, monitor: Monitor) -> None:
         self._session = connection._session
@@ -75,11 +75,11 @@ class Wire:
 
     @property
     def row_count(self) -> int:
-        """How many rows the last statement was about."""
+        """The number of rows of the last statement."""
         return int(self._session.row_count)
 
     def run(self, sql: str, stream: Iterable[bytes] | None = None, **parameters: object) -> Any:
-        """Execute a statement, if nothing happens to it."""
+        """Execute a statement, or inject a fault."""
         statement = " ".join(sql.split()[:2])
         fault = self._boundary.reach(
             "statement",
@@ -99,7 +99,7 @@ class Wire:
         return answer
 
     def close(self) -> None:
-        """Say goodbye; when this returns, PostgreSQL has undone what was not committed."""
+        """Close the session and wait until PostgreSQL has rolled its transaction back."""
         try:
             self._session.close()
         finally:
@@ -117,7 +117,7 @@ class Wire:
             self._monitor.end_all()
 
     def _asks_for(self, key: object) -> str | None:
-        # The first statement about a key locks it until the session is over.
+        # The first statement about a key locks it until the session ends.
         if key is None or self._has_lock:
             return None
         self._has_lock = True

@@ -1,4 +1,4 @@
-"""Prefixes where a database sorts by a language; the wheel's PostgreSQL knows none."""
+"""Tests of lookups in a database with a linguistic collation, which needs a server with ICU."""
 
 import pytest
 
@@ -14,11 +14,11 @@ USERS = ["B", "a", "ab", "a-c", "b", "z", "Ä", "ä", "äz", "ß", "田"]
 
 @pytest.fixture(scope="module")
 def postgres(tls_postgres: TlsPostgres) -> Server:
-    """In the place of the server that all other tests share."""
+    """Return the server with TLS and ICU, in place of the shared one."""
     return tls_postgres.server
 
 
-def test_users_are_sorted_and_found_by_their_bytes_all_the_same(reader: Database) -> None:
+def test_lookup_sorts_and_finds_users_by_bytes(reader: Database) -> None:
     reader.run('ALTER TABLE daily_checkins ALTER username TYPE varchar(100) COLLATE "en-x-icu"')
     add(reader, *((user, None, "1", "2019-09-27 UTC") for user in USERS))
     by_bytes = sorted(USERS, key=str.encode)

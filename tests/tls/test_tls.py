@@ -1,4 +1,4 @@
-"""A real PostgreSQL with TLS, by the rules of RDS: `make test-tls`, for the wheel's has no TLS."""
+"""Tests with a real PostgreSQL with TLS, configured as RDS; run with `make test-tls`."""
 
 import json
 import time
@@ -30,19 +30,19 @@ pytestmark = pytest.mark.tls
 
 ENCRYPTED = "SELECT ssl, version FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
 LATE = 20
-"""Seconds: what Aurora needs to wake up."""
+"""Seconds that Aurora needs to resume."""
 
 
 @pytest.fixture(scope="module")
 def postgres(tls_postgres: TlsPostgres) -> Server:
-    """In the place of the server that all other tests share."""
+    """Return the server with TLS, in place of the shared one."""
     return tls_postgres.server
 
 
 @pytest.fixture
 def server(tls_postgres: TlsPostgres, rds: trustme.CA, elsewhere: str) -> TlsPostgres:
-    """As RDS: with its own authority's certificate, for the name that we know it by."""
-    tls_postgres.bear(rds, elsewhere)
+    """Return a server as on RDS: with a certificate of the RDS authority for its host name."""
+    tls_postgres.use_certificate(rds, elsewhere)
     return tls_postgres
 
 
@@ -50,9 +50,9 @@ def server(tls_postgres: TlsPostgres, rds: trustme.CA, elsewhere: str) -> TlsPos
 def by_iam(
     database: Database, server: TlsPostgres, elsewhere: str, monkeypatch: pytest.MonkeyPatch
 ) -> DatabaseSettings:
-    """Roles that `migrate` made for IAM; each token that is signed becomes its role's password.
+    """Return settings of a role for IAM, whose password is always the last signed token.
 
-    So PostgreSQL checks that it arrives whole. Whether it is signed well, only AWS could say.
+    PostgreSQL so checks that the token arrives complete; only AWS could check the signature.
     """
     monkeypatch.delenv("LOADER_SECRET_ARN")
     monkeypatch.delenv("READER_SECRET_ARN")
@@ -71,82 +71,84 @@ def by_iam(
     monkeypatch.delenv("DATABASE_SECRET_ARN")
     monkeypatch.setenv("DATABASE_HOST", elsewhere)
     monkeypatch.setenv("DATABASE_USER", database.reader.name)
-    found: DatabaseSettings = settings.read(DatabaseSettings)
-    return found
+    database_settings: DatabaseSettings = settings.read(DatabaseSettings)
+    return database_settings
 
 
 @pytest.fixture
 def by_secret(
     database: Database, server: TlsPostgres, elsewhere: str, monkeypatch: pytest.MonkeyPatch
 ) -> DatabaseSettings:
-    """The administrator, by the secret."""
+    """Return settings of the administrator, with a secret."""
     monkeypatch.setenv("DATABASE_HOST", elsewhere)
-    found: DatabaseSettings = settings.read(DatabaseSettings)
-    return found
+    database_settings: DatabaseSettings = settings.read(DatabaseSettings)
+    return database_settings
 
 
 @pytest.fixture(params=["by_iam", "by_secret"])
-def who(request: pytest.FixtureRequest) -> DatabaseSettings:
-    found: DatabaseSettings = request.getfixturevalue(request.param)
-    return found
+def login(request: pytest.FixtureRequest) -> DatabaseSettings:
+    database_settings: DatabaseSettings = request.getfixturevalue(request.param)
+    return database_settings
 
 
-def test_the_right_name_by_the_right_authority(who: DatabaseSettings) -> None:
-    with connect(who) as connection:
+def test_connect_uses_tls_with_valid_certificate(login: DatabaseSettings) -> None:
+    with connect(login) as connection:
         assert connection.run(ENCRYPTED) == [[True, "TLSv1.3"]]
 
 
-def test_the_role_is_let_in_by_its_token_alone_and_within_tls_alone(
+def test_iam_role_needs_token_and_tls(
     by_iam: DatabaseSettings, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with connect(by_iam) as connection:
         assert connection.run("SELECT session_user") == [[database.reader.name]]
 
-    inside = by_iam.model_copy(update={"database_host": "127.0.0.1"})
+    loopback = by_iam.model_copy(update={"database_host": "127.0.0.1"})
     with pytest.raises(DatabaseRefused, match=r"pg_hba.conf rejects connection .* no encryption"):
-        connect(inside)
+        connect(loopback)
 
     monkeypatch.setattr(botocore.signers, "generate_db_auth_token", lambda *_, **__: "forged")
     with pytest.raises(DatabaseRefused, match="password authentication failed"):
         connect(by_iam)
 
 
-def test_an_unknown_authority(
-    who: DatabaseSettings, server: TlsPostgres, elsewhere: str, authority: trustme.CA
+def test_connect_refuses_unknown_authority(
+    login: DatabaseSettings, server: TlsPostgres, elsewhere: str, authority: trustme.CA
 ) -> None:
-    server.bear(trustme.CA(), elsewhere)
+    server.use_certificate(trustme.CA(), elsewhere)
 
-    _is_refused_at_once(who, "unable to get local issuer")
-
-
-def test_another_name(who: DatabaseSettings, server: TlsPostgres, rds: trustme.CA) -> None:
-    server.bear(rds, "another.example")
-
-    _is_refused_at_once(who, "not valid for 'database.example'")
+    _is_refused_at_once(login, "unable to get local issuer")
 
 
-def test_no_tls(who: DatabaseSettings, server: TlsPostgres) -> None:
-    """PostgreSQL would be content without, and so would whoever is in between and says so."""
-    server.speak_plainly()
+def test_connect_refuses_certificate_for_another_name(
+    login: DatabaseSettings, server: TlsPostgres, rds: trustme.CA
+) -> None:
+    server.use_certificate(rds, "another.example")
 
-    _is_refused_at_once(who, "offers no TLS, and without it nothing is sent")
+    _is_refused_at_once(login, "not valid for 'database.example'")
 
 
-def _is_refused_at_once(who: DatabaseSettings, why: str) -> None:
+def test_connect_refuses_server_without_tls(login: DatabaseSettings, server: TlsPostgres) -> None:
+    """A man in the middle could otherwise claim that the server has no TLS."""
+    server.disable_tls()
+
+    _is_refused_at_once(login, "does not support TLS, which is required")
+
+
+def _is_refused_at_once(login: DatabaseSettings, why: str) -> None:
     start = time.monotonic()
     with pytest.raises(DatabaseRefused, match=why):
-        patiently(lambda: connect(who))
+        patiently(lambda: connect(login))
     assert time.monotonic() - start < 2
 
 
-def test_a_database_that_wakes_up_late(
+def test_api_and_load_handle_database_that_resumes_late(
     by_iam: DatabaseSettings,
     database: Database,
     s3: "S3Client",
     log_table: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Asked to come again after 8 s, and loaded in one call: with the times that production has."""
+    """The API answers 503 after 8 s, and Load waits: with the timeouts of production."""
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "tm")
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "load")
     event = drop(s3, [row("ned", "5.00")])

@@ -119,7 +119,7 @@ def test_failed_statement_rolls_back(data_api: Calls, database: Database) -> Non
     with pytest.raises(SchemaMismatch, match="42P01") as caught:
         work()
 
-    assert f'{database.name} says: relation "nowhere" does not exist (code' in str(caught.value)
+    assert f'{database.name} reports: relation "nowhere" does not exist (code' in str(caught.value)
     assert database.run("SELECT to_regclass('mine')") == [[None]]
 
 
@@ -252,7 +252,7 @@ MEANINGS: list[tuple[str, str, type[PipelineError], str]] = [
         "BadRequestException",
         "ERROR: canceling statement due to lock timeout\n  Position: 1; SQLState: 55P03",
         DatabaseUnavailable,
-        r"says: canceling statement due to lock timeout \(code 55P03\)",
+        r"reports: canceling statement due to lock timeout \(code 55P03\)",
     ),
     (
         "DatabaseErrorException",
@@ -282,14 +282,14 @@ MEANINGS: list[tuple[str, str, type[PipelineError], str]] = [
         "DatabaseErrorException",
         'ERROR: invalid input syntax for type integer: "a private word"; SQLState: 22P02',
         StatementFailed,
-        r"cannot take a value \(code 22P02\)",
+        r"refuses a value \(code 22P02\)",
     ),
     (
         "DatabaseErrorException",
         'ERROR: duplicate key value violates unique constraint "mine_id_key"\n'
         "  Detail: Key (id)=(a private word) already exists.; SQLState: 23505",
         StatementFailed,
-        r"cannot take a value \(code 23505\)",
+        r"refuses a value \(code 23505\)",
     ),
     ("DatabaseErrorException", "something new\nof many words", StatementFailed, "new$"),
 ]

@@ -59,7 +59,7 @@ def test_settings_refuse_incomplete_or_two_connections(
     with pytest.raises(InvalidSettings) as caught:
         _settings(monkeypatch, NAME | way | BY_IAM)
 
-    for part in ("MigrateSettings", "DATABASE_CLUSTER_ARN and DATABASE_SECRET_ARN", "not both"):
+    for part in ("MigrateSettings", "DATABASE_CLUSTER_ARN and DATABASE_SECRET_ARN", "set either"):
         assert part in str(caught.value)
 
 
@@ -80,7 +80,7 @@ def test_settings_refuse_incomplete_or_mixed_roles(
     with pytest.raises(InvalidSettings) as caught:
         _settings(monkeypatch, NAME | CLUSTER | SECRET | roles)
 
-    for part in ("LOADER_USER and READER_USER", "LOADER_SECRET_ARN and", "not both"):
+    for part in ("LOADER_USER and READER_USER", "LOADER_SECRET_ARN and", "set either"):
         assert part in str(caught.value)
 
 

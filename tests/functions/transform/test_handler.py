@@ -52,5 +52,5 @@ def test_transform_fails_on_deleted_version(s3: "S3Client", log: IngestionLog) -
 
 @pytest.mark.usefixtures("log")
 def test_transform_fails_on_invalid_event() -> None:
-    with pytest.raises(InvalidEvent, match="lacks or garbles"):
+    with pytest.raises(InvalidEvent, match="missing or invalid field"):
         handler({"hello": "world"}, lambda_context())

@@ -1,4 +1,4 @@
-"""Where storms take place: the real handlers, the real PostgreSQL, and AWS as moto plays it."""
+"""Environment of the simulations: the real handlers and PostgreSQL, with AWS by moto."""
 
 import datetime as dt
 import functools
@@ -46,7 +46,7 @@ _REFUSED = (400, json.dumps({"__type": "ThrottlingException", "message": "a stor
 
 
 def refusal(request: AWSPreparedRequest, service: str) -> AWSResponse:
-    """Return the answer of an AWS service that wants no more requests for now."""
+    """Return the answer of an AWS service that throttles a request."""
     return answer(request, *_REFUSALS.get(service, _REFUSED))
 
 
@@ -56,7 +56,7 @@ def answer(request: AWSPreparedRequest, status: int, body: str) -> AWSResponse:
 
 
 def notices(request: Any) -> list[dict[str, Any]]:
-    """Return the events that EventBridge makes of a request to put some."""
+    """Return the EventBridge events of a PutEvents request."""
     return [
         {
             "source": entry["Source"],
@@ -67,12 +67,12 @@ def notices(request: Any) -> list[dict[str, Any]]:
     ]
 
 
-class Play(Boundary, Protocol):
-    """A storm, as far as the theatre has to do with it."""
+class Simulation(Boundary, Protocol):
+    """The interface of a simulation to the environment."""
 
     @property
     def patience(self) -> float:
-        """Seconds for which Load waits for a database that is away, this time."""
+        """Seconds for which Load waits for an unavailable database."""
 
     def aws(
         self, service: str, operation: str, request: Any, send: Callable[[], AWSResponse]
@@ -81,24 +81,24 @@ class Play(Boundary, Protocol):
 
 
 class WithoutDatabase:
-    """Of a play in which nobody talks to PostgreSQL."""
+    """Base of simulations without calls to PostgreSQL."""
 
     patience = 0.0
 
     def reach(
         self, service: str, at: str, *, contends: str | None = None, backend: int | None = None
     ) -> Fault | None:
-        """See that nobody does."""
-        raise AssertionError(f"PostgreSQL was asked: {service} {at}")
+        """Fail: PostgreSQL was called."""
+        raise AssertionError(f"PostgreSQL was called: {service} {at}")
 
     def leave(self, fault: Fault | None) -> None:
-        """See that nobody does."""
+        """Fail: PostgreSQL was called."""
         raise AssertionError("PostgreSQL has answered")
 
 
 @dataclass
-class Theatre:
-    """Everything that one storm leaves to the next, empty at its beginning."""
+class Environment:
+    """The services that simulations share; each simulation begins with empty ones."""
 
     database: Database
     session: pg8000.native.Connection
@@ -106,21 +106,21 @@ class Theatre:
     machine: str
     topic: str
     patch: pytest.MonkeyPatch
-    play: Play | None = None
+    simulation: Simulation | None = None
     time: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
 
     def now(self, _: dt.tzinfo) -> dt.datetime:
-        """Return the time for the log, another one each time."""
+        """Return a unique time for the log, 1 ms after the last one."""
         self.time += dt.timedelta(milliseconds=1)
         return self.time
 
     def allow(self, most: int) -> None:
-        """Let so many runs be under way at once."""
+        """Set the maximum number of concurrent runs."""
         self.patch.setenv("MAX_CONCURRENCY", str(most))
         settings.read.cache_clear()
 
     def clear(self, seed: int) -> None:
-        """Empty all of it; from now on, moto's random IDs follow from the seed."""
+        """Empty all services, and seed the random IDs of moto."""
         self.session.run("TRUNCATE source RESTART IDENTITY CASCADE")
         for bucket in (LANDING, STAGING):
             _backend("s3", "aws").buckets[bucket].keys.clear()
@@ -132,24 +132,26 @@ class Theatre:
 
     @property
     def executions(self) -> Any:
-        """The executions of the state machine, as moto keeps them."""
+        """The executions of the state machine in moto."""
         return _backend("stepfunctions").describe_state_machine(self.machine).executions
 
     @property
     def messages(self) -> list[Any]:
-        """The records that the topic was given."""
+        """The records published to the topic."""
         sent = _backend("sns").topics[self.topic].sent_notifications
         return [json.loads(json.loads(message)["default"]) for _, message, *_ in sent]
 
     @property
     def log(self) -> IngestionLog:
-        """The log."""
+        """The ingestion log."""
         return IngestionLog.of(LOG_TABLE)
 
 
 @contextmanager
-def theatre(migrated: Database, machine: str, patch: pytest.MonkeyPatch) -> Iterator[Theatre]:
-    """Set the scene."""
+def simulated_environment(
+    migrated: Database, machine: str, patch: pytest.MonkeyPatch
+) -> Iterator[Environment]:
+    """Yield an environment in which simulations intercept all I/O."""
     topic = boto3.client("sns", region_name=REGION).create_topic(Name="alerts")["TopicArn"]
     patch.setenv("TOPIC_ARN", topic)
     patch.setenv("DATABASE_SECRET_ARN", migrated.loader.secret_arn)
@@ -158,55 +160,55 @@ def theatre(migrated: Database, machine: str, patch: pytest.MonkeyPatch) -> Iter
     patch.setenv("AWS_MAX_ATTEMPTS", "1")
     patch.setattr(logger._logger, "disabled", True)
     with migrated.connected() as session:
-        scene = Theatre(
+        environment = Environment(
             migrated, session, Monitor(session, migrated.loader.name), machine, topic, patch
         )
-        _direct(scene, patch)
-        yield scene
+        _intercept(environment, patch)
+        yield environment
 
 
-def _direct(scene: Theatre, patch: pytest.MonkeyPatch) -> None:
-    """Put the boundaries into what the functions reach the world through."""
+def _intercept(environment: Environment, patch: pytest.MonkeyPatch) -> None:
+    """Pass all I/O of the functions through the current simulation."""
     stubber, connect, patiently = BotocoreStubber.__call__, database.connect, database.patiently
 
     def ask(self: BotocoreStubber, event_name: str, request: Any, **more: Any) -> Any:
         def send() -> Any:
             return stubber(self, event_name, request, **more)
 
-        if scene.play is None:
+        if environment.simulation is None:
             return send()
         _, service, operation = event_name.split(".")
-        return scene.play.aws(service, operation, request, send)
+        return environment.simulation.aws(service, operation, request, send)
 
     def connect_in_storm(*arguments: Any) -> database.Connection:
-        assert scene.play is not None
-        fault = scene.play.reach("connect", "connect")
+        assert environment.simulation is not None
+        fault = environment.simulation.reach("connect", "connect")
         if fault is Fault.REFUSED:
             with database._translated("the storm"):
                 raise ConnectionRefusedError
         connection = connect(*arguments)
-        connection._session = Wire(connection, scene.play, scene.monitor)
+        connection._session = Wire(connection, environment.simulation, environment.monitor)
         try:
-            scene.play.leave(fault)
+            environment.simulation.leave(fault)
         except BaseException:
             connection.abandon()
             raise
         return connection
 
     def wait_in_storm(work: Callable[[], Any]) -> Any:
-        assert scene.play is not None
-        return patiently(work, scene.play.patience)
+        assert environment.simulation is not None
+        return patiently(work, environment.simulation.patience)
 
     patch.setattr(BotocoreStubber, "__call__", ask)
     patch.setattr("functions.load.session.connect", connect_in_storm)
     patch.setattr("functions.load.session.patiently", wait_in_storm)
     patch.setattr(reconciliation, "GRACE", dt.timedelta(days=-1))
-    # The files are of an old day, so that watch has to sweep: whenever it looks, in small steps.
+    # The files are of an old day, so watch must sweep for them: on each call, in small steps.
     patch.setattr(landed, "EVERY", dt.timedelta(0))
     patch.setattr(landed, "PAGES", 1)
     patch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "4")
-    # Real time would decide on the order of what happens in the same millisecond.
-    clock = SimpleNamespace(now=scene.now)
+    # With real time, the order of writes within a millisecond would not be deterministic.
+    clock = SimpleNamespace(now=environment.now)
     patch.setattr(
         "shared.ingestion_log.dt",
         SimpleNamespace(datetime=clock, timedelta=dt.timedelta, UTC=dt.UTC),
@@ -217,7 +219,7 @@ def _direct(scene: Theatre, patch: pytest.MonkeyPatch) -> None:
     for module in ("botocore.endpoint", "tenacity.nap", "awswrangler._utils"):
         patch.setattr(f"{module}.time", nobody_sleeps)
     patch.setattr("awswrangler._utils.ensure_cpu_count", lambda use_threads=True: 1)
-    # moto looks for each of the ten types that a value may have, under five names each.
+    # moto looks up ten possible types of each value by five names, which is slow.
     get_value = ResponseSerializer.get_value
 
     def quick_value(self: ResponseSerializer, value: Any, key: str, shape: Any) -> Any:
@@ -227,7 +229,7 @@ def _direct(scene: Theatre, patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(ResponseSerializer, "get_value", quick_value)
     patch.setattr(Table, "query", _quick_query)
-    # Clients are slow to make, and safe to share.
+    # Creating clients is slow; they are safe to share.
     for kind in ("client", "resource"):
         make = getattr(boto3.session.Session, kind)
         patch.setattr(boto3.session.Session, kind, _once(make))
@@ -235,11 +237,11 @@ def _direct(scene: Theatre, patch: pytest.MonkeyPatch) -> None:
 
 _query = Table.query
 _PLACE = ("updatedAt", "ingestedID", "ingestedTable")
-"""What the index `status` is sorted by."""
+"""The sort order of the index `status`."""
 
 
 def _quick_query(self: Table, *request: Any, **conditions: Any) -> Any:
-    """Query a table, but let moto sort no more of the index `status` than the answer may hold."""
+    """Query a table, but let moto sort only the items of index `status` that the answer needs."""
     _, comparison, _, limit, after, forward, _, index, *_ = request
     if index != "status" or comparison or not limit or not forward:
         return _query(self, *request, **conditions)

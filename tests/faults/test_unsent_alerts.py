@@ -1,4 +1,4 @@
-"""The alert that fails: the log is closed all the same, and the team is told in the end."""
+"""Tests of failing alerts: the log item is closed, and the alert is sent later."""
 
 import pytest
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
@@ -12,7 +12,7 @@ from tests.fixtures.aws import REGION, STAGING
 
 
 def _failed(machine: Machine) -> Event:
-    """Let Load fail, which it does not log itself."""
+    """Let Load fail without a log entry; return the run-end event."""
     staging = Staging(STAGING, machine.ingestion)
     end = machine.play(before_load=lambda: parquet.delete(staging.clean_prefix))
     assert machine.item()["status"] == "running"
@@ -20,14 +20,14 @@ def _failed(machine: Machine) -> Event:
 
 
 @pytest.mark.parametrize("code", ["AuthorizationError", "Throttled"])
-def test_a_topic_that_refuses_is_told_once_it_does_not(
+def test_watch_repeats_alert_that_topic_refused(
     machine: Machine, refusals: Refusals, code: str
 ) -> None:
     refusals.add("Publish", code)
 
-    assert not machine.tell(_failed(machine), tries=3)
+    assert not machine.notify(_failed(machine), tries=3)
 
-    assert machine.item()["status"] == "fail", "the log is closed all the same"
+    assert machine.item()["status"] == "fail", "the log item is closed anyway"
     assert machine.watch()["unannounced"] == 1
     assert machine.alerts() == []
 
@@ -38,7 +38,7 @@ def test_a_topic_that_refuses_is_told_once_it_does_not(
     assert machine.alerts() == []
 
 
-def test_an_end_that_alert_never_heard_of_is_closed_and_told_by_watch(machine: Machine) -> None:
+def test_watch_closes_and_alerts_lost_run_end_event(machine: Machine) -> None:
     _failed(machine)
 
     assert machine.watch() == {"stuck": 1, "unannounced": 0, "lost": 0, "missing": 0}
@@ -49,25 +49,25 @@ def test_an_end_that_alert_never_heard_of_is_closed_and_told_by_watch(machine: M
     assert machine.alerts() == []
 
 
-def test_an_alert_killed_between_the_message_and_its_mark_sends_it_twice(
+def test_alert_killed_before_mark_is_sent_twice(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     end = _failed(machine)
     with monkeypatch.context() as broken:
         broken.setattr(IngestionLog, "alert_sent", lambda *_: 1 / 0)
-        assert not machine.tell(end)
+        assert not machine.notify(end)
     assert len(machine.alerts()) == 1
 
     assert machine.watch()["unannounced"] == 1
 
-    assert len(machine.alerts()) == 1, "at least once, for nobody knows whether it was sent"
+    assert len(machine.alerts()) == 1, "at least once, because it is unknown whether it was sent"
     assert machine.watch()["unannounced"] == 0
 
 
-def test_an_end_that_was_never_told_before_the_replay(machine: Machine) -> None:
+def test_watch_alerts_end_before_replay(machine: Machine) -> None:
     _failed(machine)
     first = machine.item()["executionArn"]
-    assert machine.tell(machine.replay())
+    assert machine.notify(machine.replay())
     assert [alert["executionArn"] for alert in machine.alerts()] != [first]
 
     assert machine.watch()["unannounced"] == 1
@@ -75,10 +75,10 @@ def test_an_end_that_was_never_told_before_the_replay(machine: Machine) -> None:
     assert [alert["executionArn"] for alert in machine.alerts()] == [first]
 
 
-def test_an_end_that_step_functions_has_forgotten(machine: Machine) -> None:
-    """It forgets an execution 90 days after its end: a file may be replayed after that."""
+def test_watch_ignores_executions_that_step_functions_deleted(machine: Machine) -> None:
+    """Step Functions deletes an execution 90 days after its end; a replay may be later."""
     _failed(machine)
-    assert machine.tell(machine.replay())
+    assert machine.notify(machine.replay())
     backend = stepfunctions_backends[ACCOUNT][REGION]
     backend.describe_state_machine(machine.intake.gate.state_machine_arn).executions.clear()
     machine.land(OLD)
@@ -86,4 +86,4 @@ def test_an_end_that_step_functions_has_forgotten(machine: Machine) -> None:
 
     assert machine.watch() == {"stuck": 1, "unannounced": 0, "lost": 0, "missing": 0}
 
-    assert len(machine.alerts()) == 1, "what it says of the others"
+    assert len(machine.alerts()) == 1, "the alerts of the other executions"
