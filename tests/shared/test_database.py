@@ -556,7 +556,7 @@ def test_authorities_raise_unavailable_and_are_not_cached(
         slow = botocore.exceptions.ClientError({"Error": {"Code": "SlowDown"}}, "GetObject")
         with (
             mock.patch("botocore.client.BaseClient._make_api_call", side_effect=slow),
-            pytest.raises(DatabaseUnavailable, match=f"S3 refused {bundle} for now"),
+            pytest.raises(DatabaseUnavailable, match=f"S3 temporarily refused {bundle}"),
         ):
             authorities(bundle)
 
