@@ -1,4 +1,4 @@
-"""`tm rows`: what the look-up API says of one key of any table."""
+"""`tm rows`: rows of one key of any table, from the look-up API."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ _SHOWN = 20
 
 
 def show(key: str, rows: list[dict[str, Any]]) -> None:
-    """Print the first rows, in the API's order, and their number for people."""
+    """Print the first rows, in the API's order, and the number of rows."""
     if not rows:
         console.print(f"No rows of {key}.")
         return
     console.print(table_of(rows[:_SHOWN]))
     if len(rows) > _SHOWN:
-        console.print(f"… the first {_SHOWN}; --json gives all")
+        console.print(f"… the first {_SHOWN}; --json prints all")
     console.print(f"{key}: {many(len(rows), 'row')}")

@@ -34,4 +34,4 @@ def remove(stack: Stack, key: str) -> tuple[int, str | None]:
 
 def _ask(stack: Stack, operation: str, key: str) -> Any:
     request = {"operation": operation, "bucket": stack.landing_bucket, "key": key}
-    return invocation.ask(stack, "load", request, f"{operation} the rows of {key}")
+    return invocation.invoke(stack, "load", request, f"{operation} the rows of {key}")

@@ -113,7 +113,7 @@ class Smoke:
                 self._tell(Step(f"doctor: {check}", verdict, finding.what, todo=finding.todo))
             if verdict is Verdict.WRONG:
                 is_well = False
-                if check in doctor.DOORS:
+                if check in doctor.PREREQUISITES:
                     return False
         if is_well:
             self._tell(Step("doctor", Verdict.OK, "every part of the stack is as it should be"))
