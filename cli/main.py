@@ -137,7 +137,7 @@ Follow = Annotated[
         help="Show each state until the run ends. Exit with 0 if the file was loaded, 1 if not.",
     ),
 ]
-Ingestion = Annotated[
+IngestedID = Annotated[
     str,
     typer.Argument(metavar="ID", help="The ingestion's ID, as `tm drop` and `tm status` print it."),
 ]
@@ -354,7 +354,7 @@ def doctor(
 
 @app.command()
 def rejects(
-    ingested_id: Ingestion,
+    ingested_id: IngestedID,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -384,7 +384,7 @@ def rejects(
 
 @app.command("rejects fix")
 def fix(
-    ingested_id: Ingestion,
+    ingested_id: IngestedID,
     corrected: Annotated[
         Path,
         typer.Argument(
@@ -411,7 +411,7 @@ def fix(
 
 @app.command()
 def replay(
-    ingested_id: Ingestion,
+    ingested_id: IngestedID,
     follow: Follow = False,
     stack: StackFolder = None,
 ) -> None:
@@ -424,9 +424,7 @@ def replay(
 
 @app.command()
 def backfill(
-    first: Annotated[
-        dt.datetime, _day("--from", "Set the first day, as in the landing keys.")
-    ],
+    first: Annotated[dt.datetime, _day("--from", "Set the first day, as in the landing keys.")],
     last: Annotated[dt.datetime, _day("--to", "Set the last day (inclusive).")],
     table: Annotated[
         str | None,

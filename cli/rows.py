@@ -1,6 +1,6 @@
-"""The rows of one landed key in its table, asked of the function load.
+"""Rows of one landed key in its table, through the function load.
 
-No other way leads to the database of every stack: a created one answers in its own network only.
+The database of a deployed stack can only be reached from its own network, so `tm` calls load.
 """
 
 from typing import Any
@@ -10,28 +10,28 @@ from cli.stack import Stack
 
 
 def count(stack: Stack, key: str) -> int:
-    """Return how many rows of a landed key its table holds.
+    """Return the number of rows of a landed key in its table.
 
     Raises:
         CommandError: the function failed.
     """
-    return int(_ask(stack, "count", key)["rows"])
+    return int(_invoke(stack, "count", key)["rows"])
 
 
 def remove(stack: Stack, key: str) -> tuple[int, str | None]:
-    """Remove the rows of a landed key and its entry in the ledger, unless its version is there.
+    """Remove the rows and the ledger entry of a landed key, unless its loaded version exists.
 
     Returns:
-        How many rows were removed; and the ID of the loaded version, if its rows were kept because
-        it is in the landing bucket.
+        The number of removed rows, and the ID of the loaded ingestion if its rows were kept because
+        its version is in the landing bucket.
 
     Raises:
         CommandError: the function failed.
     """
-    answer = _ask(stack, "remove", key)
+    answer = _invoke(stack, "remove", key)
     return int(answer["rows"]), answer["kept"]
 
 
-def _ask(stack: Stack, operation: str, key: str) -> Any:
+def _invoke(stack: Stack, operation: str, key: str) -> Any:
     request = {"operation": operation, "bucket": stack.landing_bucket, "key": key}
     return invocation.invoke(stack, "load", request, f"{operation} the rows of {key}")

@@ -1,4 +1,4 @@
-"""What an ingestion went through: its runs, and what each state of them took."""
+"""The runs of an ingestion and the steps of each run, from the log's history."""
 
 import datetime as dt
 import itertools
@@ -14,7 +14,7 @@ _ENDS = {ending.status for ending in ENDINGS.values()} - {Status.SUCCESS}
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One state of a run: `ended` is None while it is under way, `record` its last entry."""
+    """One state of a run; `ended` is None while it runs, `record` is its last history entry."""
 
     state: str
     status: str
@@ -25,9 +25,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class LoggedRun:
-    """A run, or what a redrive added to it; both numbers are as the state machine counts them.
+    """A run, or the steps that a redrive added to it.
 
-    The first run is number 1, and its redrive 0.
+    Runs are counted from 1. `redrive` is 0 for the run itself.
     """
 
     number: int
@@ -36,24 +36,24 @@ class LoggedRun:
 
     @property
     def begun(self) -> dt.datetime:
-        """When its first state was entered."""
+        """Time when the first state was entered."""
         return self.steps[0].begun
 
     @property
     def ended(self) -> dt.datetime | None:
-        """When its last state ended; None while one is under way."""
+        """Time when the last state ended; None while a state runs."""
         return self.steps[-1].ended
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Name for people, e.g. `Run 2, a replay`."""
         if self.redrive:
             return f"Run {self.number}, redrive {self.redrive}"
         return f"Run {self.number}" + (", a replay" if self.number > 1 else "")
 
 
 def runs(item: Item) -> list[LoggedRun]:
-    """Return the runs of an ingestion, the first one first."""
+    """Return the runs of an ingestion, oldest first."""
     found: list[LoggedRun] = []
     for entries in _runs(item["history"]):
         last = found[-1] if found else LoggedRun(0, 0, ())
@@ -66,7 +66,7 @@ def runs(item: Item) -> list[LoggedRun]:
 
 
 def _runs(history: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Yield the entries of each run: trigger begins one, and what follows an end is a redrive."""
+    """Yield the entries of each run; entries after the end of a run belong to a redrive."""
     entries: list[dict[str, Any]] = []
     for entry in history:
         if entries and (begins_run(entry) or entries[-1]["status"] in _ENDS):

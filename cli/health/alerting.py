@@ -57,9 +57,9 @@ def alarms(stack: Stack) -> Iterator[Finding]:
     on = [each for each in found if each["StateValue"] == "ALARM"]
     for each in on:
         why, _, todo = each.get("AlarmDescription", "").partition(_SEE)
+        since = f"{each['StateUpdatedTimestamp']:%Y-%m-%d %H:%M} UTC"
         yield wrong(
-            f"{each['AlarmName']} has been on since {each['StateUpdatedTimestamp']:%Y-%m-%d %H:%M} UTC: "
-            f"{why.rstrip() or each['StateReason']}",
+            f"{each['AlarmName']} has been on since {since}: {why.rstrip() or each['StateReason']}",
             todo.removesuffix(".") or "docs/runbook.md, Alarms",
         )
     for each in found:

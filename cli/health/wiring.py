@@ -30,9 +30,7 @@ def landing(stack: Stack) -> list[Finding]:
         found.append(wrong(f"{bucket} notifies trigger of some keys only; {fallback}", stack.apply))
     if stack.s3.get_bucket_versioning(Bucket=bucket).get("Status") != "Enabled":
         found.append(
-            wrong(
-                f"{bucket} has no versioning: a run could read a replaced file", stack.apply
-            )
+            wrong(f"{bucket} has no versioning: a run could read a replaced file", stack.apply)
         )
     if not _may_call(stack, "trigger", "s3.amazonaws.com", f":s3:::{bucket}"):
         found.append(wrong(f"{bucket} may not call trigger; {fallback}", stack.apply))
@@ -56,7 +54,9 @@ def events(stack: Stack) -> list[Finding]:
                 found.append(wrong(f"the rule {name} may not call {function}", stack.apply))
         others = [rule for rule in rules if rule["Name"] != keeper]
         if len(others) == len(rules):
-            inactive = f"no rule keeps {function} active: after weeks without a call, one call fails"
+            inactive = (
+                f"no rule keeps {function} active: after weeks without a call, one call fails"
+            )
             found.append(wrong(inactive, stack.apply))
         if function == "alert":
             patterns = [rule["EventPattern"] for rule in others if "EventPattern" in rule]

@@ -197,7 +197,7 @@ def test_follow_on_a_terminal_keeps_one_table_of_the_states(
 
 @pytest.mark.usefixtures("stack")
 def test_follow_says_when_nobody_took_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drop, "_BEGINS_WITHIN", 0.5)
+    monkeypatch.setattr(drop, "_STARTS_WITHIN", 0.5)
     assert "trigger has not seen the file" in one_line(tm("drop", file, "--follow"))
 
 
