@@ -19,8 +19,9 @@ from cli.values import Flaw, Values
 from shared.contract import Contract, Required
 
 SHARE = 20
-"""Minimum number of good rows per bad row; `max_rejected_percent` of the contract can raise it. Less
-than 5 percent are rejected, so the alarm `reject-rate` stays off with its default threshold."""
+"""Minimum number of good rows per bad row; `max_rejected_percent` of the contract can raise it.
+Less than 5 percent are rejected, so with its default threshold the alarm `reject-rate` stays off.
+"""
 _MOST = 10_000
 """Maximum number of rows unless the contract demands more. If few rows may be rejected, the file
 has fewer bad rows, or none."""

@@ -34,8 +34,8 @@ def reader(stack: Stack) -> postgres.Server:
     if stack.database is None:
         raise CommandError(
             "`tm sql` queries the laptop cloud only, because the database of a deployed stack is "
-            "reachable from its own network only. Query it with the RDS query editor or `aws "
-            "rds-data execute-statement`, using the outputs database_cluster_arn and "
+            "reachable from its own network only. Query it with the RDS query editor or "
+            "`aws rds-data execute-statement`, using the outputs database_cluster_arn and "
             "database_secret_arn. For the laptop cloud, omit --stack and TM_STACK."
         )
     secret = stack.client("secretsmanager").get_secret_value(SecretId=secret_name("api"))
