@@ -163,9 +163,7 @@ def unnotified(pipeline: Pipeline) -> Iterator[None]:
     s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
 
 
-def test_a_load_that_is_killed_changes_nothing_and_its_replay_loads(
-    pipeline: Pipeline, wording: Wording
-) -> None:
+def test_killed_load_changes_nothing_until_replay(pipeline: Pipeline, wording: Wording) -> None:
     pipeline.ingest(OLD, day=11)
     with load_waiting(pipeline, LOCK_TABLE, day=11) as ingestion:
         for process in workers(pipeline, "load"):
@@ -200,9 +198,7 @@ def test_a_load_that_is_killed_changes_nothing_and_its_replay_loads(
     ]
 
 
-def test_a_database_that_restarts_in_the_middle_is_waited_for(
-    pipeline: Pipeline, wording: Wording
-) -> None:
+def test_load_waits_for_restarting_database(pipeline: Pipeline, wording: Wording) -> None:
     pipeline.ingest(OLD, day=12)
     with load_waiting(pipeline, LOCK_TABLE, day=12) as ingestion, without_database(pipeline):
         time.sleep(3)
@@ -217,7 +213,9 @@ def test_a_database_that_restarts_in_the_middle_is_waited_for(
 
 
 @pytest.mark.deep
-def test_a_database_that_is_away_for_two_minutes(pipeline: Pipeline, wording: Wording) -> None:
+def test_run_fails_when_database_is_unreachable_for_two_minutes(
+    pipeline: Pipeline, wording: Wording
+) -> None:
     """Load waits no longer; Step Functions would try again, the emulator knows no error's name."""
     pipeline.ingest(OLD, day=16)
     with load_waiting(pipeline, LOCK_TABLE, day=16) as ingestion, without_database(pipeline):
@@ -234,7 +232,7 @@ def test_a_database_that_is_away_for_two_minutes(pipeline: Pipeline, wording: Wo
     assert pipeline.loaded(key_of(16)) == NEW_ROWS
 
 
-def test_a_run_that_is_aborted_while_it_loads_is_closed_and_replayed(
+def test_run_aborted_during_load_is_closed_and_replayed(
     pipeline: Pipeline, wording: Wording
 ) -> None:
     pipeline.ingest(OLD, day=13)
@@ -257,7 +255,7 @@ def test_a_run_that_is_aborted_while_it_loads_is_closed_and_replayed(
     assert pipeline.loaded(key_of(13)) == NEW_ROWS
 
 
-def test_a_run_that_timed_out_while_it_loads(
+def test_run_timed_out_during_load_is_closed(
     pipeline: Pipeline, unnotified: None, wording: Wording
 ) -> None:
     """The emulator times no run out, and the bus takes no event in the name of AWS."""
@@ -284,7 +282,7 @@ def test_a_run_that_timed_out_while_it_loads(
     assert pipeline.loaded(key_of(19)) == NEW_ROWS
 
 
-def test_a_permission_that_is_gone(pipeline: Pipeline, wording: Wording) -> None:
+def test_run_fails_when_function_lacks_permission(pipeline: Pipeline, wording: Wording) -> None:
     with without_landing(pipeline):
         item = pipeline.ingest(NEW, day=17)
 
@@ -297,7 +295,9 @@ def test_a_permission_that_is_gone(pipeline: Pipeline, wording: Wording) -> None
     assert pipeline.loaded(key_of(17)) == NEW_ROWS
 
 
-def test_a_wrong_header(pipeline: Pipeline, wording: Wording, tmp_path: Path) -> None:
+def test_file_with_wrong_header_is_refused(
+    pipeline: Pipeline, wording: Wording, tmp_path: Path
+) -> None:
     item = pipeline.ingest(NEW.replace("hours", "minutes"), day=18)
 
     assert (item["state"], item["status"]) == ("transform", "fail")
@@ -322,7 +322,7 @@ def look(pipeline: Pipeline) -> dict[str, Any]:
     return found
 
 
-def test_an_event_of_s3_that_was_lost(
+def test_watch_starts_file_of_lost_s3_event(
     pipeline: Pipeline, unnotified: None, wording: Wording
 ) -> None:
     """Of a recent day each look finds it; of an old one, or under a wrong key, the daily sweep."""
@@ -349,7 +349,7 @@ def test_an_event_of_s3_that_was_lost(
     wording("drill-event-lost", told(pipeline, old.id))
 
 
-def test_an_event_that_names_no_version(pipeline: Pipeline, unnotified: None) -> None:
+def test_event_without_version_is_rejected(pipeline: Pipeline, unnotified: None) -> None:
     """As S3's may in the first minutes of a bucket; then an object may have none either."""
     s3, bucket = pipeline.laptop.aws.client("s3"), pipeline.outputs["landing_bucket"]
     ingestion = pipeline.land(NEW, day=23)
@@ -384,7 +384,7 @@ def test_an_event_that_names_no_version(pipeline: Pipeline, unnotified: None) ->
     }
 
 
-def test_a_file_that_never_comes(pipeline: Pipeline, wording: Wording, tmp_path: Path) -> None:
+def test_missing_file_is_reported(pipeline: Pipeline, wording: Wording, tmp_path: Path) -> None:
     day = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)
     after = day + dt.timedelta(days=1)
     missing_id = f"{day:%Y%m%d}-missing"
@@ -411,7 +411,7 @@ def test_a_file_that_never_comes(pipeline: Pipeline, wording: Wording, tmp_path:
     assert len(pipeline.alerts(missing_id)) == 1
 
 
-def test_an_alarm_comes_by_the_same_topic(pipeline: Pipeline) -> None:
+def test_alarm_is_sent_to_same_topic(pipeline: Pipeline) -> None:
     """Whoever reads alerts gets alarms too, which are of no ingestion and name their section."""
     cloudwatch = pipeline.laptop.aws.client("cloudwatch")
     alarm = f"{pipeline.outputs['name']}-executions-failed"
@@ -427,7 +427,7 @@ def test_an_alarm_comes_by_the_same_topic(pipeline: Pipeline) -> None:
     cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="OK", StateReason="a drill")
 
 
-def test_a_part_that_is_gone_when_it_is_to_be_loaded(pipeline: Pipeline) -> None:
+def test_load_fails_when_staged_part_is_missing(pipeline: Pipeline) -> None:
     pipeline.ingest(OLD, day=14)
     with load_waiting(pipeline, LOCK_LEDGER, day=14) as ingestion:
         place = Staging(pipeline.outputs["staging_bucket"], ingestion)
@@ -444,7 +444,7 @@ def test_a_part_that_is_gone_when_it_is_to_be_loaded(pipeline: Pipeline) -> None
     assert pipeline.loaded(key_of(14)) == NEW_ROWS
 
 
-def test_an_older_version_that_is_replayed_is_superseded(pipeline: Pipeline) -> None:
+def test_replay_of_older_version_is_superseded(pipeline: Pipeline) -> None:
     older = pipeline.ingest(OLD, day=15)
     pipeline.ingest(NEW, day=15)
 
@@ -459,7 +459,7 @@ def test_an_older_version_that_is_replayed_is_superseded(pipeline: Pipeline) -> 
 
 
 @pytest.mark.deep
-def test_a_backfill_brings_back_what_was_lost(pipeline: Pipeline, unnotified: None) -> None:
+def test_backfill_restores_lost_rows(pipeline: Pipeline, unnotified: None) -> None:
     """Two files whose events were lost, one that was refused, and one whose rows were lost."""
     lost = [pipeline.land(OLD, day) for day in (21, 22)]
     pipeline.land(NEW, day=22)

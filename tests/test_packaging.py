@@ -127,7 +127,7 @@ def link(distribution: importlib.metadata.Distribution, site: Path) -> None:
             (site / top).symlink_to(Path(str(distribution.locate_file(top))))
 
 
-def test_the_wheel_holds_one_package_with_all_that_it_needs(wheel: Path) -> None:
+def test_wheel_contains_one_complete_package(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     code = {
@@ -150,7 +150,7 @@ def test_the_wheel_holds_one_package_with_all_that_it_needs(wheel: Path) -> None
     }
 
 
-def test_it_says_its_version_and_licence(plain: Installed) -> None:
+def test_wheel_has_version_and_licence(plain: Installed) -> None:
     [metadata] = plain.site.glob("tm_pipeline-*.dist-info")
     of_wheel = importlib.metadata.Distribution.at(metadata)
 
@@ -161,13 +161,13 @@ def test_it_says_its_version_and_licence(plain: Installed) -> None:
         assert (shown.returncode, shown.stdout) == (0, f"tm {VERSION}\n"), shown.stderr
 
 
-def test_nothing_else_is_found_at_the_top(plain: Installed) -> None:
+def test_wheel_adds_no_other_top_level_package(plain: Installed) -> None:
     for name in ("cli", "functions", "local", "shared"):
         done = plain.python("-c", f"import {name}")
         assert f"No module named '{name}'" in done.stderr
 
 
-def test_every_command_but_three_runs_without_an_extra(plain: Installed) -> None:
+def test_commands_run_without_extras_except_three(plain: Installed) -> None:
     shown = plain.tm("--help")
     assert shown.returncode == 0, shown.stderr
     file = plain.work / "f.csv"
@@ -193,7 +193,7 @@ def test_every_command_but_three_runs_without_an_extra(plain: Installed) -> None
 
 
 @pytest.mark.parametrize("command", EXTRAS)
-def test_a_command_says_which_extra_it_needs(command: str, plain: Installed) -> None:
+def test_command_reports_missing_extra(command: str, plain: Installed) -> None:
     file = plain.work / "f.csv"
     file.write_text(FILE)
     arguments = [file] if command == "tm check" else []
@@ -208,7 +208,7 @@ def test_a_command_says_which_extra_it_needs(command: str, plain: Installed) -> 
     )
 
 
-def test_the_extra_check_judges_a_file_by_the_contracts_that_came_with_it(install: Install) -> None:
+def test_check_extra_uses_bundled_contracts(install: Install) -> None:
     installed = install("check")
     file = installed.work / "f.csv"
     file.write_text(FILE)

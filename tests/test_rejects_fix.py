@@ -33,7 +33,7 @@ def ingestion_of(shown: str) -> str:
     return found[1]
 
 
-def test_rejected_rows_that_are_corrected_are_loaded(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_corrected_rows_are_loaded(pipeline: Pipeline, tmp_path: Path) -> None:
     tm = pipeline.laptop.tm
     file = tmp_path / "checkins.csv"
     body = b"\xef\xbb\xbf" + "\r\n".join([HEADER, *ROWS]).encode()

@@ -20,7 +20,7 @@ def staged(pipeline: Pipeline, ingested_id: str) -> list[str]:
     return [key for key in keys if f"ingestedID={ingested_id}/" in key]
 
 
-def test_a_file_is_removed_and_nothing_but_the_log_remembers_it(pipeline: Pipeline) -> None:
+def test_remove_deletes_everything_except_log_items(pipeline: Pipeline) -> None:
     key = key_of(26)
     old = pipeline.ingest(BODY, day=26)
     new = pipeline.ingest(BODY, day=26)
@@ -64,7 +64,7 @@ def test_a_file_is_removed_and_nothing_but_the_log_remembers_it(pipeline: Pipeli
     assert len(pipeline.loaded(key)) == 2
 
 
-def test_a_key_with_leading_zeros_is_removed_and_gives_its_place_to_the_other_spelling(
+def test_remove_frees_other_spelling_of_key(
     pipeline: Pipeline,
 ) -> None:
     key = key_of(26, "padded.csv")
@@ -81,7 +81,7 @@ def test_a_key_with_leading_zeros_is_removed_and_gives_its_place_to_the_other_sp
     assert len(pipeline.loaded(key)) == 2
 
 
-def test_while_a_run_is_under_way_nothing_is_removed(pipeline: Pipeline) -> None:
+def test_remove_refuses_while_run_is_in_progress(pipeline: Pipeline) -> None:
     with load_waiting(pipeline, LOCK_TABLE, day=24) as ingestion:
         line = one_line(tm("remove", key_of(24), "--yes"))
 
@@ -98,5 +98,5 @@ def test_while_a_run_is_under_way_nothing_is_removed(pipeline: Pipeline) -> None
         (f"table=wages/year=2024/month=3/day=3/{TABLE}.csv", "is no landing key"),
     ],
 )
-def test_a_key_of_which_there_is_nothing(key: str, complaint: str) -> None:
+def test_remove_reports_unknown_key(key: str, complaint: str) -> None:
     assert complaint in one_line(tm("remove", key, "--yes"))

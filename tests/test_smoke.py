@@ -80,7 +80,7 @@ def told(pipeline: Pipeline, function: str, name: str, value: str) -> Iterator[N
     put(before)
 
 
-def test_all_is_well(pipeline: Pipeline) -> None:
+def test_smoke_passes_on_laptop_cloud(pipeline: Pipeline) -> None:
     result = tm("smoke")
 
     lines = result.stdout.splitlines()
@@ -93,7 +93,7 @@ def test_all_is_well(pipeline: Pipeline) -> None:
     assert all("removedAt" in item for item in items)
 
 
-def test_a_table_without_a_look_up_where_only_the_log_tells_of_alerts() -> None:
+def test_smoke_without_lookup_and_tap_passes() -> None:
     """As on AWS: nobody can read what subscribers were sent."""
     steps: list[smoke.Step] = []
     stack = replace(Stack.open(None), tap=None)
@@ -110,7 +110,7 @@ def test_a_table_without_a_look_up_where_only_the_log_tells_of_alerts() -> None:
 
 
 @pytest.mark.deep
-def test_hard_testing_halts_and_so_it_should(pipeline: Pipeline) -> None:
+def test_smoke_expects_halt_with_hard_testing(pipeline: Pipeline) -> None:
     with told(pipeline, "test", "HARD_TESTING", "true"):
         status, steps = run()
 
@@ -122,7 +122,7 @@ def test_hard_testing_halts_and_so_it_should(pipeline: Pipeline) -> None:
 
 
 @pytest.mark.deep
-def test_an_alert_that_nobody_wants(pipeline: Pipeline) -> None:
+def test_smoke_expects_no_suppressed_alert(pipeline: Pipeline) -> None:
     with told(pipeline, "alert", "ALERT_ON", "failures"):
         status, steps = run()
 
@@ -138,7 +138,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.deep
 @pytest.mark.usefixtures("hasty")
-def test_ends_that_alert_does_not_hear_of_and_rows_that_the_api_may_not_read(
+def test_smoke_reports_lost_alert_and_unreadable_rows(
     pipeline: Pipeline,
 ) -> None:
     events, rule = pipeline.laptop.aws.client("events"), "tm-pipeline-execution-ended"
@@ -159,7 +159,7 @@ def test_ends_that_alert_does_not_hear_of_and_rows_that_the_api_may_not_read(
 
 
 @pytest.mark.deep
-def test_what_cannot_be_removed_is_named_with_the_command(pipeline: Pipeline) -> None:
+def test_smoke_names_command_for_file_it_cannot_remove(pipeline: Pipeline) -> None:
     pipeline.query("REVOKE DELETE ON source FROM loader")
     try:
         status, steps = run()
@@ -175,7 +175,7 @@ def test_what_cannot_be_removed_is_named_with_the_command(pipeline: Pipeline) ->
         assert tm("remove", key, "--yes").exit_code == 0
 
 
-def test_an_interruption_removes_what_was_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_smoke_removes_files_when_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smoke.Smoke, "_rejected", mock.Mock(side_effect=KeyboardInterrupt))
     status, steps = run()
 
@@ -184,7 +184,7 @@ def test_an_interruption_removes_what_was_dropped(monkeypatch: pytest.MonkeyPatc
     assert not failed(steps)
 
 
-def test_where_nothing_can_be_seen_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_smoke_uploads_nothing_without_prerequisites(monkeypatch: pytest.MonkeyPatch) -> None:
     refused = {"credentials": lambda _: [wrong("the token is over", "log in")]}
     monkeypatch.setattr(doctor, "CHECKS", refused)
 
@@ -195,7 +195,7 @@ def test_where_nothing_can_be_seen_nothing_is_dropped(monkeypatch: pytest.Monkey
     assert steps["doctor: credentials"]["todo"] == "log in"
 
 
-def test_what_doctor_says_of_the_past_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_smoke_ignores_doctor_findings_about_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """A smoke test sets an alarm off, which is on for an hour: the next one must pass too."""
     alarm = {"alarms": lambda _: [wrong("executions-failed is on", "see the runbook")]}
     monkeypatch.setattr(doctor, "CHECKS", alarm)

@@ -110,7 +110,7 @@ def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgraded]:
         cloud.down(former.home)
 
 
-def test_what_was_loaded_is_there(upgraded: Upgraded) -> None:
+def test_upgrade_keeps_loaded_rows(upgraded: Upgraded) -> None:
     answer = upgraded.pipeline.get("/get", user="ned")
     assert [row["hours"] for row in answer.json()["response"]] == ["0.00", "1.00", "2.00"]
     doctor = upgraded.pipeline.laptop.tm("doctor", "--json")
@@ -118,7 +118,7 @@ def test_what_was_loaded_is_there(upgraded: Upgraded) -> None:
     assert wrong <= {"failures"}, doctor.stdout
 
 
-def test_the_request_validator_is_deleted_after_its_methods(upgraded: Upgraded) -> None:
+def test_upgrade_deletes_request_validator_after_methods(upgraded: Upgraded) -> None:
     """AWS refuses to delete a validator that a method uses: localstack's pull request 7846."""
     steps = re.findall(
         r"aws_api_gateway_(\w+)\.this\[.*?\]: (Modif|Destr).*complete|"
@@ -131,7 +131,7 @@ def test_the_request_validator_is_deleted_after_its_methods(upgraded: Upgraded) 
     assert max(methods) < deletion
 
 
-def test_the_log_is_readable(upgraded: Upgraded) -> None:
+def test_upgrade_keeps_log_readable(upgraded: Upgraded) -> None:
     items = upgraded.items()
     assert {name: item["status"] for name, item in items.items()} == {
         "loaded.csv": "success",
@@ -142,7 +142,7 @@ def test_the_log_is_readable(upgraded: Upgraded) -> None:
         assert upgraded.pipeline.laptop.tm("status", item["ingestedID"]).returncode == 0
 
 
-def test_a_cursor_of_before_says_what_to_do(upgraded: Upgraded) -> None:
+def test_cursor_of_old_version_explains_what_to_do(upgraded: Upgraded) -> None:
     query = {"user": "ned", "limit": "1", "cursor": upgraded.page["next"]}
     answer = upgraded.pipeline.get("/get", **query)
     assert answer.status_code == 400
@@ -150,13 +150,13 @@ def test_a_cursor_of_before_says_what_to_do(upgraded: Upgraded) -> None:
 
 
 @pytest.mark.parametrize("path", ["/users", "/users/ned/checkins", "/users/ned/summary"])
-def test_a_route_of_before_says_which_there_are(upgraded: Upgraded, path: str) -> None:
+def test_route_of_old_version_lists_current_routes(upgraded: Upgraded, path: str) -> None:
     answer = upgraded.pipeline.get(path)
     assert answer.status_code == 404
     assert answer.json()["detail"] == "There is no such route: /docs lists them."
 
 
-def test_staged_parts_of_before_are_loaded(upgraded: Upgraded) -> None:
+def test_staged_parts_of_old_version_are_loaded(upgraded: Upgraded) -> None:
     """As a redrive does, which the emulator does not know: from the state that failed."""
     item = upgraded.items()["broken.csv"]
     client = upgraded.pipeline.laptop.aws.client("stepfunctions")
@@ -176,7 +176,7 @@ def test_staged_parts_of_before_are_loaded(upgraded: Upgraded) -> None:
     assert (verdict["outcome"], verdict["rowsLoaded"]) == ("ok", 1)
 
 
-def test_an_ingestion_of_before_can_be_replayed(upgraded: Upgraded) -> None:
+def test_ingestion_of_old_version_can_be_replayed(upgraded: Upgraded) -> None:
     item = upgraded.items()["loaded.csv"]
     done = upgraded.pipeline.laptop.tm("replay", item["ingestedID"], "--follow")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -58,7 +58,7 @@ def found(*pages: dict[str, Any]) -> list[tuple[str, list[str]]]:
     ]
 
 
-def test_versions_stay_in_their_order_also_over_pages() -> None:
+def test_files_keep_version_order_across_pages() -> None:
     one, two = key(1), key(2)
     pages: list[dict[str, Any]] = [
         {"Versions": [version(two, 9), version(two, 8)]},
@@ -68,13 +68,13 @@ def test_versions_stay_in_their_order_also_over_pages() -> None:
     assert found(*pages) == [(one, ["v1"]), (two, ["v9", "v8", "v7"])]
 
 
-def test_a_version_is_an_ingestion() -> None:
+def test_files_return_an_ingestion_per_version() -> None:
     day = dt.date(2024, 3, 1)
     [file] = files([{"Versions": [version(key(1), 5)]}], LANDING, day, day)
     assert file.versions == (ingestion_of(Source(LANDING, key(1), "v5", 5)),)
 
 
-def test_both_days_count_in_every_form_of_a_date() -> None:
+def test_files_include_both_days_in_any_spelling() -> None:
     names = [
         "table=dailycheckins/year=2024/month=02/day=29/f.csv",
         "table=dailycheckins/year=2024/month=03/day=01/f.csv",
@@ -85,7 +85,7 @@ def test_both_days_count_in_every_form_of_a_date() -> None:
     assert [name for name, _ in listed] == names[1:3]
 
 
-def test_a_key_that_is_deleted_has_no_versions() -> None:
+def test_files_return_no_versions_for_deleted_key() -> None:
     page = {
         "Versions": [version(key(1), 1), version(key(2), 2)],
         "DeleteMarkers": [marker(key(1), latest=True), marker(key(2), latest=False)],
@@ -107,7 +107,7 @@ def test_a_key_that_is_deleted_has_no_versions() -> None:
         (13, FileOutcome.BROKEN, Action.REPLAY),
     ],
 )
-def test_what_there_is_to_do(
+def test_action_depends_on_run_and_outcome(
     began: int | None, outcome: FileOutcome | None, expected: Action
 ) -> None:
     # An earlier run says nothing of the current one.
@@ -125,7 +125,7 @@ def test_what_there_is_to_do(
 # The command.
 
 
-def test_every_file_is_run_whether_the_log_knows_it_or_not(cloud: Cloud) -> None:
+def test_backfill_runs_logged_and_unlogged_files(cloud: Cloud) -> None:
     known = cloud.ingest(b"good", key(1))
     refused, corrected = cloud.ingest(b"refused", key(2)), cloud.ingest(b"good", key(2))
     unknown = land(cloud.s3, b"good", key(3))
@@ -154,7 +154,7 @@ def test_every_file_is_run_whether_the_log_knows_it_or_not(cloud: Cloud) -> None
     assert rows == "Rows: 40 read, 36 loaded, 4 rejected"
 
 
-def test_only_the_days_and_the_table_asked_for(cloud: Cloud) -> None:
+def test_backfill_runs_only_given_days_and_table(cloud: Cloud) -> None:
     ingestions = [
         cloud.ingest(b"good", key(day, table=table))
         for day in (1, 2, 3)
@@ -166,7 +166,7 @@ def test_only_the_days_and_the_table_asked_for(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("word", ["refused", "halted"])
-def test_in_place_of_a_refused_version_the_one_before_is_run(cloud: Cloud, word: str) -> None:
+def test_backfill_runs_previous_version_after_refusal(cloud: Cloud, word: str) -> None:
     oldest, older = (cloud.ingest(body, key(1)) for body in (b"good 1", b"good 2"))
     refused = [cloud.ingest(f"{word} {number}".encode(), key(1)) for number in range(2)]
     cloud.ingest(b"good", key(2))
@@ -191,7 +191,7 @@ def test_in_place_of_a_refused_version_the_one_before_is_run(cloud: Cloud, word:
 
 
 @pytest.mark.parametrize(("word", "state"), [("broken", "load"), ("aborted", "transform")])
-def test_what_broke_is_no_reason_to_load_an_older_version(
+def test_backfill_does_not_run_previous_version_after_failure(
     cloud: Cloud, word: str, state: str
 ) -> None:
     older, broken = cloud.ingest(b"good", key(1)), cloud.ingest(word.encode(), key(1))
@@ -221,7 +221,7 @@ def test_what_broke_is_no_reason_to_load_an_older_version(
     ],
     ids=["all refused", "an older one broke", "superseded"],
 )
-def test_the_outcome_of_a_file_of_which_nothing_is_loaded(
+def test_backfill_reports_outcome_of_file_that_is_not_loaded(
     cloud: Cloud, bodies: list[bytes], exit_code: int, sums: str
 ) -> None:
     ingestions = [cloud.ingest(body, key(1)) for body in bodies]
@@ -234,7 +234,7 @@ def test_the_outcome_of_a_file_of_which_nothing_is_loaded(
     assert not [line for line in rest if line.endswith("loaded")]
 
 
-def test_a_deleted_key_is_skipped_and_said(cloud: Cloud) -> None:
+def test_backfill_skips_and_reports_deleted_key(cloud: Cloud) -> None:
     ingestion = cloud.ingest(b"good", key(1))
     cloud.s3.delete_object(Bucket=LANDING, Key=key(1))
     result = run()
@@ -248,7 +248,7 @@ def test_a_deleted_key_is_skipped_and_said(cloud: Cloud) -> None:
     ]
 
 
-def test_an_object_without_a_version_is_not_run(cloud: Cloud, log: IngestionLog) -> None:
+def test_backfill_does_not_run_object_without_version(cloud: Cloud, log: IngestionLog) -> None:
     """Neither is the version before it: which of them is the newer, the log could not tell."""
     older = land(cloud.s3, b"good", key(1))
     suspended: Any = {"Status": "Suspended"}
@@ -265,14 +265,14 @@ def test_an_object_without_a_version_is_not_run(cloud: Cloud, log: IngestionLog)
     assert log.get(older.id, older.table) is None
 
 
-def test_a_run_from_before_is_waited_for_and_does_not_count(cloud: Cloud) -> None:
+def test_backfill_replays_after_earlier_run_ends(cloud: Cloud) -> None:
     ingestion = cloud.start(b"good", key(1))
     assert run().exit_code == 0
     assert told(cloud, ingestion) == [(2, "success")]
     assert cloud.runs() == [ingestion.id, f"{ingestion.id}-r2"]
 
 
-def test_a_run_that_began_since_is_joined(cloud: Cloud) -> None:
+def test_backfill_waits_for_run_started_since_cut(cloud: Cloud) -> None:
     ingestion = cloud.start(b"good", key(1))
     result = run("--resume", "2024-03-03T00:00:00Z")
     assert result.exit_code == 0
@@ -280,7 +280,7 @@ def test_a_run_that_began_since_is_joined(cloud: Cloud) -> None:
     assert "1 file: 1 loaded." in result.stdout
 
 
-def test_a_run_that_was_logged_but_never_began_is_begun(cloud: Cloud, log: IngestionLog) -> None:
+def test_backfill_starts_logged_run_that_never_started(cloud: Cloud, log: IngestionLog) -> None:
     ingestion = land(cloud.s3, b"good", key(1))
     log.open(ingestion, run_of(ingestion))
     assert run("--resume", "2024-03-03T00:00:00Z").exit_code == 0
@@ -288,7 +288,7 @@ def test_a_run_that_was_logged_but_never_began_is_begun(cloud: Cloud, log: Inges
     assert cloud.runs() == [ingestion.id]
 
 
-def test_the_log_may_close_before_the_execution_has_ended(
+def test_backfill_waits_for_execution_after_log_is_closed(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     older, refused = cloud.ingest(b"good", key(1)), cloud.ingest(b"refused", key(1))
@@ -307,7 +307,7 @@ def test_the_log_may_close_before_the_execution_has_ended(
     assert told(cloud, older, refused) == [(2, "success"), (2, "fail")]
 
 
-def test_an_end_that_step_functions_forgot_is_run_again(cloud: Cloud, log: IngestionLog) -> None:
+def test_backfill_replays_run_unknown_to_step_functions(cloud: Cloud, log: IngestionLog) -> None:
     ingestion = land(cloud.s3, b"good", key(1))
     log.open(ingestion, run_of(ingestion))
     log.finish(ingestion, run_of(ingestion), State.TEST, Status.FAIL, {}, "long ago")
@@ -315,7 +315,7 @@ def test_an_end_that_step_functions_forgot_is_run_again(cloud: Cloud, log: Inges
     assert told(cloud, ingestion) == [(2, "success")]
 
 
-def test_one_file_whose_log_cannot_be_read_does_not_stop_the_others(
+def test_backfill_continues_after_unreadable_log_item(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost, other = (cloud.ingest(b"good", key(day)) for day in (1, 2))
@@ -337,7 +337,9 @@ def test_one_file_whose_log_cannot_be_read_does_not_stop_the_others(
     assert "Once the cause is mended, go on with: tm backfill" in result.stdout
 
 
-def test_a_run_that_nobody_closes(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backfill_reports_run_that_is_never_closed(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cloud.start(b"good", key(1))
     monkeypatch.setattr(backfill, "_ENDS_WITHIN", 0.2)
     monkeypatch.setattr("cli.backfill.time.sleep", lambda _: None)
@@ -352,7 +354,7 @@ def cut(result: Result) -> str:
     return match[1]
 
 
-def test_resumed_what_was_done_since_is_skipped(cloud: Cloud) -> None:
+def test_backfill_resume_skips_completed_files(cloud: Cloud) -> None:
     fine, stale = cloud.ingest(b"good", key(1)), cloud.ingest(b"stale", key(2))
     older, refused = cloud.ingest(b"good", key(3)), cloud.ingest(b"refused", key(3))
     broken = cloud.ingest(b"broken", key(4))
@@ -369,7 +371,9 @@ def test_resumed_what_was_done_since_is_skipped(cloud: Cloud) -> None:
     assert f"  {older.id}, version {older.source.version_id}: done since" in result.stdout
 
 
-def test_interrupted_it_says_how_to_go_on(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backfill_prints_resume_command_when_interrupted(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ingestions = [cloud.ingest(b"good", key(day)) for day in range(1, 7)]
     polls = iter(range(3))
 
@@ -399,7 +403,7 @@ def test_interrupted_it_says_how_to_go_on(cloud: Cloud, monkeypatch: pytest.Monk
     assert "6 files: 4 done since, 2 loaded." in result.stdout
 
 
-def test_interrupted_before_anything_was_done(
+def test_backfill_prints_resume_command_when_nothing_is_done(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud.ingest(b"good", key(1))
@@ -413,9 +417,7 @@ def test_interrupted_before_anything_was_done(
     assert "Interrupted: 0 of 1 file done. Go on with: tm backfill --from" in result.stdout
 
 
-def test_a_dry_run_shows_what_would_be_done_and_does_nothing(
-    cloud: Cloud, log: IngestionLog
-) -> None:
+def test_backfill_dry_run_changes_nothing(cloud: Cloud, log: IngestionLog) -> None:
     begun = dt.datetime.now(dt.UTC).isoformat()
     known = cloud.ingest(b"good", key(1))
     older, refused = cloud.ingest(b"good", key(2)), cloud.ingest(b"refused", key(2))
@@ -454,7 +456,7 @@ def test_a_dry_run_shows_what_would_be_done_and_does_nothing(
     ]
 
 
-def test_an_invalid_contract_is_left_out_and_said(
+def test_backfill_skips_and_reports_invalid_contract(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours = cloud.ingest(b"good", key(3))
@@ -469,14 +471,14 @@ def test_an_invalid_contract_is_left_out_and_said(
     assert run("--table", "dailycheckins").exit_code == 0
 
 
-def test_no_file_has_landed(cloud: Cloud) -> None:
+def test_backfill_reports_that_no_files_landed(cloud: Cloud) -> None:
     cloud.ingest(b"good", "table=dailycheckins/year=2024/month=4/day=1/f.csv")
     result = run("--table", "dailycheckins")
     assert result.exit_code == 0
     assert result.stdout == "No file of dailycheckins has landed for these days.\n"
 
 
-def test_on_a_terminal_a_bar_shows_how_far_it_is(
+def test_backfill_shows_progress_bar_on_terminal(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud.ingest(b"good", key(1))

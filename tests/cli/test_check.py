@@ -26,7 +26,7 @@ def written(folder: Path, *rows: str) -> Path:
     return path
 
 
-def test_a_good_file_would_be_loaded(tmp_path: Path) -> None:
+def test_check_accepts_good_file(tmp_path: Path) -> None:
     result = tm("check", written(tmp_path, f"ned,{AT},1,x"))
     assert result.exit_code == 0, result.stderr
     lines = result.stdout.splitlines()
@@ -35,7 +35,7 @@ def test_a_good_file_would_be_loaded(tmp_path: Path) -> None:
     assert "severity" not in result.stdout
 
 
-def test_rejected_rows_are_shown_with_their_reasons(tmp_path: Path) -> None:
+def test_check_shows_rejected_rows_with_reasons(tmp_path: Path) -> None:
     rows = [f"ned,{AT},lots of [b],x"] * 21 + [f"{each},{AT},25,x" for each in ("", *["ned"] * 25)]
     path = written(tmp_path, *rows)
 
@@ -58,7 +58,7 @@ def test_rejected_rows_are_shown_with_their_reasons(tmp_path: Path) -> None:
     )
 
 
-def test_a_file_that_is_not_the_contracts_would_be_refused(tmp_path: Path) -> None:
+def test_check_refuses_file_that_violates_contract(tmp_path: Path) -> None:
     path = tmp_path / "empty.csv"
     path.write_bytes(b"")
     result = tm("check", path)
@@ -74,7 +74,7 @@ def test_a_file_that_is_not_the_contracts_would_be_refused(tmp_path: Path) -> No
     }
 
 
-def test_json_holds_everything(tmp_path: Path) -> None:
+def test_check_json_contains_report_and_rejects(tmp_path: Path) -> None:
     path = written(tmp_path, f"ned,{AT},1,x", *[f",{AT},1,\u2028"] * 30)
     found = json.loads(tm("check", path, "--json").stdout)
     assert not found["wouldBeLoaded"]
@@ -84,7 +84,7 @@ def test_json_holds_everything(tmp_path: Path) -> None:
     assert found["rejects"][0]["sourceKey"] == "checkins.csv"
 
 
-def test_a_table_whose_contract_is_invalid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_reports_invalid_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = contract_set(load_all(), {"budgets": "budgets.odcs.yaml: column 'a': it is broken"})
     monkeypatch.setattr("shared.odcs.load_all", lambda: found)
 
@@ -94,7 +94,7 @@ def test_a_table_whose_contract_is_invalid(tmp_path: Path, monkeypatch: pytest.M
     assert one_line(result) == "tm: budgets.odcs.yaml: column 'a': it is broken"
 
 
-def test_rows_that_postgresql_may_refuse_are_named(
+def test_check_lists_rows_that_postgresql_may_refuse(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether it does is shown by tests/functions/load/test_refusals.py."""

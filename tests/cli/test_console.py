@@ -53,7 +53,7 @@ WAYS: dict[str, Callable[[str], RenderableType]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 @given(text=TEXTS)
-def test_nothing_that_steers_a_terminal_is_printed(way: str, text: str) -> None:
+def test_console_escapes_control_characters(way: str, text: str) -> None:
     out = io.StringIO()
     _Console(file=out, width=500, color_system=None).print(WAYS[way](text))
 
@@ -62,7 +62,7 @@ def test_nothing_that_steers_a_terminal_is_printed(way: str, text: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("text", ["[link=https://example.com]x[/link]", "[red]x", "[/]", ":100:"])
-def test_markup_is_printed_as_it_is(way: str, text: str) -> None:
+def test_console_prints_markup_verbatim(way: str, text: str) -> None:
     out = io.StringIO()
     _Console(file=out, width=500, force_terminal=True).print(WAYS[way](text))
 
@@ -71,7 +71,7 @@ def test_markup_is_printed_as_it_is(way: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("way", ["text", "styled", "line"])
-def test_a_text_is_one_line(way: str) -> None:
+def test_console_prints_text_on_one_line(way: str) -> None:
     out = io.StringIO()
     _Console(file=out, width=500, color_system=None).print(WAYS[way]("x.csv\nLoaded 3 rows"))
 
@@ -79,7 +79,7 @@ def test_a_text_is_one_line(way: str) -> None:
 
 
 @given(text=TEXTS)
-def test_json_says_the_same_and_steers_nothing(text: str) -> None:
+def test_json_escapes_control_characters_and_round_trips(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         printed: list[str] = []
         patch.setattr("cli.console.typer.echo", printed.append)
@@ -93,7 +93,7 @@ def test_json_says_the_same_and_steers_nothing(text: str) -> None:
 
 @pytest.mark.parametrize("name", ["[/x]", "[link=https://example.com]x", "\x1b[31m"])
 @pytest.mark.usefixtures("stack")
-def test_an_error_quotes_its_argument_as_it_is(name: str) -> None:
+def test_usage_error_quotes_argument_safely(name: str) -> None:
     result = tm("status", name)
 
     assert result.exit_code == 1
@@ -176,7 +176,7 @@ def bypasses(source: str) -> list[str]:
     sorted(set(Path(cli.__file__).parent.rglob("*.py")) - {Path(str(consoles.__file__))}),
     ids=lambda path: path.name,
 )
-def test_everything_is_printed_by_the_console(path: Path) -> None:
+def test_commands_print_only_through_console(path: Path) -> None:
     assert bypasses(path.read_text("utf-8")) == []
 
 
@@ -213,9 +213,9 @@ def test_everything_is_printed_by_the_console(path: Path) -> None:
         "show = print",
     ],
 )
-def test_a_bypass_is_found(source: str) -> None:
+def test_bypass_detector_finds_direct_output(source: str) -> None:
     assert bypasses(source)
 
 
-def test_a_value_is_cut_to_a_cell() -> None:
+def test_cell_cuts_long_value() -> None:
     assert cell("x" * 100) == Text("x" * 59 + "…")

@@ -78,7 +78,7 @@ def altered(stack: Stack, **outputs: Any) -> Stack:
 
 
 @pytest.mark.usefixtures("operator")
-def test_all_is_well() -> None:
+def test_doctor_reports_no_problems() -> None:
     result = tm("doctor", "--json")
 
     found = json.loads(result.stdout)
@@ -92,7 +92,7 @@ def test_all_is_well() -> None:
 
 
 @pytest.mark.usefixtures("operator")
-def test_for_people_each_finding_is_a_line_and_says_what_to_do(
+def test_doctor_prints_finding_with_instruction(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     finding = Finding(Verdict.WRONG, "the [wire]\nis cut", "`mend it`")
@@ -109,7 +109,9 @@ def test_for_people_each_finding_is_a_line_and_says_what_to_do(
     ]
 
 
-def test_an_invalid_contract(up: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_contracts_check_reports_invalid_contract(
+    up: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reason = "budgets.odcs.yaml: column 'a': it is broken"
     have_contracts(contract_set(odcs.load_all(), {"budgets": reason}), monkeypatch)
 
@@ -118,13 +120,13 @@ def test_an_invalid_contract(up: Stack, monkeypatch: pytest.MonkeyPatch) -> None
     assert found == [Finding(Verdict.WRONG, reason, "correct the contract, then `tm up`")]
 
 
-def test_only_what_is_wrong_counts() -> None:
+def test_is_well_ignores_warnings() -> None:
     found = [("wire", Finding(verdict, "it is", "mend it")) for verdict in Verdict]
     assert not doctor.is_well(found)
     assert doctor.is_well(each for each in found if each[1].verdict is not Verdict.WRONG)
 
 
-def test_a_stack_of_an_older_version(up: Stack) -> None:
+def test_outputs_check_reports_stack_of_older_version(up: Stack) -> None:
     (_, first), *others = doctor.examine(altered(up, topic_arn=None))
 
     assert first.verdict is Verdict.WRONG
@@ -143,7 +145,7 @@ def test_a_stack_of_an_older_version(up: Stack) -> None:
         (0.5, "ok", "clock is AWS's"),
     ],
 )
-def test_a_clock_that_is_wrong(
+def test_clock_check_reports_skew(
     up: Stack, monkeypatch: pytest.MonkeyPatch, minutes: float, verdict: str, what: str
 ) -> None:
     now = access.now
@@ -153,7 +155,7 @@ def test_a_clock_that_is_wrong(
     assert what in found.what
 
 
-def test_credentials_that_are_refused(up: Stack, laptop: Laptop) -> None:
+def test_credentials_check_reports_refused_credentials(up: Stack, laptop: Laptop) -> None:
     stranger = replace(laptop.aws, access_key_id="nobody")
     found = dict(doctor.examine(replace(up, client=stranger.client)))
 
@@ -164,7 +166,7 @@ def test_credentials_that_are_refused(up: Stack, laptop: Laptop) -> None:
     well(up, "credentials")
 
 
-def test_no_credentials_at_all(up: Stack) -> None:
+def test_credentials_check_reports_missing_credentials(up: Stack) -> None:
     client = mock.Mock()
     client.get_caller_identity.side_effect = botocore.exceptions.NoCredentialsError
     found = dict(doctor.examine(replace(up, client=lambda _: client, tap=None)))
@@ -174,13 +176,13 @@ def test_no_credentials_at_all(up: Stack) -> None:
     assert "aws sso login" in str(found["credentials"].todo)
 
 
-def test_credentials_of_another_account(up: Stack) -> None:
+def test_credentials_check_reports_other_account(up: Stack) -> None:
     machine = up.state_machine_arn.replace("000000000000", "123456789012")
     elsewhere = replace(up, state_machine_arn=machine)
     assert "the stack is in account 123456789012" in wrong(elsewhere, "credentials").what
 
 
-def test_a_subscription_that_nobody_confirmed(up: Stack) -> None:
+def test_subscriptions_check_reports_unconfirmed_subscription(up: Stack) -> None:
     """To the second topic, which is looked at too."""
     sns = up.client("sns")
     topic = sns.create_topic(Name="doctor-alarms")["TopicArn"]
@@ -194,7 +196,7 @@ def test_a_subscription_that_nobody_confirmed(up: Stack) -> None:
     assert "1 of 1 on doctor-alarms did not confirm" in wrong(stack, "subscriptions").what
 
 
-def test_who_did_not_confirm_is_named_as_aws_does(up: Stack) -> None:
+def test_subscriptions_check_lists_pending_endpoints(up: Stack) -> None:
     sns = mock.Mock()
     sns.get_paginator().paginate.return_value = [
         {
@@ -223,7 +225,7 @@ def broken(
     return found
 
 
-def test_files_that_trigger_does_not_hear_of(up: Stack) -> None:
+def test_landing_check_reports_missing_and_filtered_notifications(up: Stack) -> None:
     s3, bucket = up.client("s3"), up.outputs["landing_bucket"]
     before = s3.get_bucket_notification_configuration(Bucket=bucket)
     before.pop("ResponseMetadata")
@@ -242,7 +244,7 @@ def test_files_that_trigger_does_not_hear_of(up: Stack) -> None:
     assert "tells trigger of some keys only" in found.what
 
 
-def test_a_landing_bucket_without_versions(up: Stack) -> None:
+def test_landing_check_reports_missing_versioning(up: Stack) -> None:
     s3, bucket = up.client("s3"), up.outputs["landing_bucket"]
 
     def put(status: str) -> None:
@@ -280,7 +282,7 @@ def forbidden(up: Stack, function: str, rule: str) -> Iterator[None]:
         ("api", "keep-active", "events", "keep-active-api may not call api"),
     ],
 )
-def test_a_permission_that_is_gone(
+def test_checks_report_missing_permission(
     up: Stack, function: str, sid: str, check: str, what: str
 ) -> None:
     with forbidden(up, function, sid):
@@ -289,7 +291,7 @@ def test_a_permission_that_is_gone(
 
 
 @pytest.mark.parametrize("rule", ["execution-ended", "notice", "watch", "keep-active-load"])
-def test_a_rule_that_was_disabled(up: Stack, rule: str) -> None:
+def test_events_check_reports_disabled_rule(up: Stack, rule: str) -> None:
     events, name = up.client("events"), f"{up.outputs['name']}-{rule}"
     found = broken(
         up, "events", lambda: events.disable_rule(Name=name), lambda: events.enable_rule(Name=name)
@@ -308,7 +310,7 @@ def test_a_rule_that_was_disabled(up: Stack, rule: str) -> None:
         ("keep-active-migrate", "no rule keeps migrate active"),
     ],
 )
-def test_a_rule_without_its_target(up: Stack, rule: str, what: str) -> None:
+def test_events_check_reports_rule_without_target(up: Stack, rule: str, what: str) -> None:
     events = up.client("events")
     name = f"{up.outputs['name']}-{rule}"
     targets = events.list_targets_by_rule(Rule=name)["Targets"]
@@ -319,13 +321,13 @@ def test_a_rule_without_its_target(up: Stack, rule: str, what: str) -> None:
     well(up, "events")
 
 
-def test_a_state_machine_that_is_gone(up: Stack) -> None:
+def test_state_machine_check_reports_missing_machine(up: Stack) -> None:
     well(up, "state machine")
     gone = replace(up, state_machine_arn=f"{up.state_machine_arn}-of-old")
     assert "there is no arn:" in wrong(gone, "state machine").what
 
 
-def test_a_state_machine_that_calls_others(up: Stack) -> None:
+def test_state_machine_check_reports_foreign_function(up: Stack) -> None:
     client, machine = up.client("stepfunctions"), up.outputs["state_machine_arn"]
     definition = client.describe_state_machine(stateMachineArn=machine)["definition"]
     load = up.outputs["function_names"]["load"]
@@ -335,7 +337,7 @@ def test_a_state_machine_that_calls_others(up: Stack) -> None:
     assert found.what.endswith("does not call load")
 
 
-def test_a_function_that_somebody_stopped(up: Stack) -> None:
+def test_functions_check_reports_zero_concurrency(up: Stack) -> None:
     client, name = up.client("lambda"), up.outputs["function_names"]["migrate"]
     stop = functools.partial(client.put_function_concurrency, ReservedConcurrentExecutions=0)
     found = broken(
@@ -348,7 +350,7 @@ def test_a_function_that_somebody_stopped(up: Stack) -> None:
     assert found.todo == f"`aws lambda delete-function-concurrency --function-name {name}`"
 
 
-def test_a_function_with_other_code(up: Stack) -> None:
+def test_functions_check_reports_changed_code(up: Stack) -> None:
     client, name = up.client("lambda"), up.outputs["function_names"]["migrate"]
     by_hand = io.BytesIO()
     with zipfile.ZipFile(by_hand, "w") as archive:
@@ -361,7 +363,7 @@ def test_a_function_with_other_code(up: Stack) -> None:
     eventually(lambda: looked(up, "functions")[0].verdict == "ok")
 
 
-def test_a_function_that_is_gone(up: Stack) -> None:
+def test_functions_check_reports_missing_function(up: Stack) -> None:
     gone = altered(up, function_names=up.outputs["function_names"] | {"watch": "gone"})
     assert wrong(gone, "functions").what == "there is no function watch"
 
@@ -382,7 +384,7 @@ def test_a_function_that_is_gone(up: Stack) -> None:
         ),
     ],
 )
-def test_states_of_a_function_that_no_emulator_has(
+def test_functions_check_reports_lambda_states(
     configuration: dict[str, str], verdict: str | None, what: str
 ) -> None:
     stack = mock.Mock(spec=Stack, apply="`terraform apply`", outputs=OUTPUTS)
@@ -392,7 +394,7 @@ def test_states_of_a_function_that_no_emulator_has(
     assert all(what in each.what for each in found)
 
 
-def test_the_command_that_wakes_a_function_sends_what_it_answers_at_once() -> None:
+def test_command_to_activate_function_sends_keep_active_event() -> None:
     stack = mock.Mock(spec=Stack, outputs=OUTPUTS)
     answer = {"Configuration": {"FunctionName": "tm-load", "State": "Inactive"}}
     [found] = functions._state(stack, "load", answer)
@@ -405,7 +407,7 @@ def test_the_command_that_wakes_a_function_sends_what_it_answers_at_once() -> No
 
 
 @pytest.mark.parametrize(("deployed", "same"), [("repo@sha256:1", True), ("repo@sha256:2", False)])
-def test_an_image_that_is_not_the_one_deployed(deployed: str, same: bool) -> None:
+def test_functions_check_compares_image_uri(deployed: str, same: bool) -> None:
     stack = mock.Mock(spec=Stack, outputs={"image_uris": {"load": "repo@sha256:1"}})
     assert functions._as_deployed(stack, "load", {"Code": {"ImageUri": deployed}}, "") is same
 
@@ -436,7 +438,7 @@ def test_an_image_that_is_not_the_one_deployed(deployed: str, same: bool) -> Non
         ),
     ],
 )
-def test_a_database_that_is_not_the_contracts(
+def test_schema_check_reports_difference_from_contracts(
     up: Stack, statement: str, back: str, what: str
 ) -> None:
     assert up.database is not None
@@ -446,13 +448,13 @@ def test_a_database_that_is_not_the_contracts(
     assert what in found.what
 
 
-def test_a_database_that_does_not_answer(up: Stack) -> None:
+def test_schema_check_reports_unreachable_database(up: Stack) -> None:
     assert up.database is not None
     away = replace(up, database=replace(up.database, port=1))
     assert "PostgreSQL does not answer" in wrong(away, "schema").what
 
 
-def test_an_alarm_that_is_on(up: Stack) -> None:
+def test_alarms_check_reports_active_and_muted_alarm(up: Stack) -> None:
     cloudwatch, name = up.client("cloudwatch"), f"{up.outputs['name']}-doctor"
     cloudwatch.put_metric_alarm(
         AlarmName=name,
@@ -482,14 +484,14 @@ def test_an_alarm_that_is_on(up: Stack) -> None:
     cloudwatch.delete_alarms(AlarmNames=[name])
 
 
-def test_a_stack_without_alarms(up: Stack) -> None:
+def test_alarms_check_reports_missing_alarms(up: Stack) -> None:
     assert wrong(altered(up, name="another"), "alarms").what == "the stack has no alarms"
 
 
 # From here on AWS is as moto plays it: time has passed there, and Aurora answers.
 
 
-def test_a_promised_file_that_is_not_loaded(
+def test_last_loads_check_reports_overdue_file(
     aws_stack: Stack, cloud: Cloud, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contract = odcs.load_all()["dailycheckins"]
@@ -522,7 +524,7 @@ def test_a_promised_file_that_is_not_loaded(
     assert late.what.startswith("dailycheckins: none within 31 days")
 
 
-def test_a_failure_counts_until_the_key_is_loaded(aws_stack: Stack, cloud: Cloud) -> None:
+def test_failures_check_reports_failure_until_key_is_loaded(aws_stack: Stack, cloud: Cloud) -> None:
     well(aws_stack, "failures")
     failed = cloud.ingest(b"refused")
     found = wrong(aws_stack, "failures")
@@ -535,9 +537,7 @@ def test_a_failure_counts_until_the_key_is_loaded(aws_stack: Stack, cloud: Cloud
     well(aws_stack, "failures")
 
 
-def test_a_file_that_landed_under_two_spellings_before_that_was_rejected(
-    aws_stack: Stack, s3: "S3Client"
-) -> None:
+def test_spellings_check_reports_two_spellings_of_one_key(aws_stack: Stack, s3: "S3Client") -> None:
     day = "table=dailycheckins/year=2024/month={}/day={}/{}"
     for key in ((3, 3, "a.csv"), ("03", 3, "b.csv"), (4, "05", "it's.csv"), (12, "05", "c.csv")):
         s3.put_object(Bucket=LANDING, Key=day.format(*key), Body=b"x")
@@ -551,7 +551,7 @@ def test_a_file_that_landed_under_two_spellings_before_that_was_rejected(
     assert str(found.todo).startswith("`tm remove 'table=")
 
 
-def test_a_run_that_ended_and_was_never_closed(aws_stack: Stack, cloud: Cloud) -> None:
+def test_runs_check_reports_ended_run_that_is_open_in_log(aws_stack: Stack, cloud: Cloud) -> None:
     ingestion = cloud.start(b"good")
     well(aws_stack, "runs")
     boto3.resource("dynamodb", region_name=REGION).Table(LOG_TABLE).update_item(
@@ -571,7 +571,9 @@ def test_a_run_that_ended_and_was_never_closed(aws_stack: Stack, cloud: Cloud) -
     well(aws_stack, "runs")
 
 
-def test_a_run_that_has_never_begun(aws_stack: Stack, cloud: Cloud, log: IngestionLog) -> None:
+def test_runs_check_reports_run_that_never_started(
+    aws_stack: Stack, cloud: Cloud, log: IngestionLog
+) -> None:
     ingestion = cloud.ingest(b"good")
     again = Run(f"{run_of(ingestion).execution_arn}-r2")
     log.reopen(cloud.item(ingestion), again)
@@ -582,7 +584,7 @@ def test_a_run_that_has_never_begun(aws_stack: Stack, cloud: Cloud, log: Ingesti
         )
 
 
-def test_a_file_that_waits_though_a_slot_is_free(
+def test_runs_check_reports_file_that_waits_despite_free_slot(
     aws_stack: Stack, log: IngestionLog, s3: "S3Client"
 ) -> None:
     ingestion = land(s3, b"good")
@@ -596,7 +598,7 @@ def test_a_file_that_waits_though_a_slot_is_free(
         well(aws_stack, "runs")
 
 
-def test_a_given_database_is_not_reached_from_here(aws_stack: Stack) -> None:
+def test_schema_check_is_unknown_for_given_database(aws_stack: Stack) -> None:
     [found] = looked(aws_stack, "schema")
     assert found.verdict == "unknown"
     assert "cannot be reached from here" in found.what
@@ -606,9 +608,7 @@ def test_a_given_database_is_not_reached_from_here(aws_stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("public", "verdict"), [(["connect to the database hr"], "warning"), ([], "ok")]
 )
-def test_what_anybody_may_do_in_a_given_database_is_asked_of_migrate(
-    aws_stack: Stack, public: list[str], verdict: str
-) -> None:
+def test_privileges_check_asks_migrate(aws_stack: Stack, public: list[str], verdict: str) -> None:
     client = mock.Mock()
     answer = json.dumps({"public": public}).encode()
     client.invoke.return_value = {"Payload": io.BytesIO(answer)}
@@ -633,7 +633,9 @@ def calls(migrated: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return intercepted(monkeypatch, DataApi(migrated.server, migrated.administrator))
 
 
-def test_aurora_is_asked_by_the_data_api(calls: Calls, migrated: Database, tmp_path: Path) -> None:
+def test_schema_check_uses_data_api_for_aurora(
+    calls: Calls, migrated: Database, tmp_path: Path
+) -> None:
     aurora = Stack.open(tmp_path)
     calls.says("DatabaseResumingException", "resuming", times=2)
     well(aurora, "schema")
@@ -641,7 +643,7 @@ def test_aurora_is_asked_by_the_data_api(calls: Calls, migrated: Database, tmp_p
     assert {each.verdict for each in looked(aurora, "schema")} == {Verdict.WRONG}
 
 
-def test_aurora_that_does_not_wake_up(
+def test_schema_check_reports_aurora_that_does_not_resume(
     calls: Calls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schema, "_PATIENCE", 0.2)
@@ -649,7 +651,7 @@ def test_aurora_that_does_not_wake_up(
     assert "DatabaseResumingException" in wrong(Stack.open(tmp_path), "schema").what
 
 
-def test_what_aws_denies_names_the_call(aws_stack: Stack) -> None:
+def test_check_names_denied_aws_call(aws_stack: Stack) -> None:
     denied = botocore.exceptions.ClientError(
         {"Error": {"Code": "AccessDenied", "Message": "you may not"}}, "DescribeAlarms"
     )
@@ -671,7 +673,7 @@ COMMANDS = sorted(
 )
 
 
-def test_what_it_says_to_do_on_aws_are_commands() -> None:
+def test_suggested_aws_commands_exist() -> None:
     for command in COMMANDS:
         service, operation, *options = command.split()
         model = botocore.session.get_session().get_service_model(service)

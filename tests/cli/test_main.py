@@ -31,7 +31,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_without_a_stack_each_command_says_how_to_get_one(
+def test_command_without_stack_explains_how_to_get_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TM_STACK", raising=False)
@@ -82,7 +82,7 @@ def test_without_a_stack_each_command_says_how_to_get_one(
         (f"backfill {MARCH} --resume 2999-03-03T19:00:00Z", "is in the future"),
     ],
 )
-def test_a_wrong_call_is_a_usage_error(arguments: str, complaint: str) -> None:
+def test_invalid_arguments_are_usage_errors(arguments: str, complaint: str) -> None:
     words = [__file__ if word == "FILE" else word for word in arguments.split()]
     result = tm(*words)
     assert result.exit_code == 2
@@ -91,7 +91,7 @@ def test_a_wrong_call_is_a_usage_error(arguments: str, complaint: str) -> None:
 
 @pytest.mark.usefixtures("stack")
 @pytest.mark.parametrize("command", [f"drop {__file__}", f"backfill {MARCH}", "smoke"])
-def test_a_table_without_a_contract_is_a_usage_error(command: str) -> None:
+def test_unknown_table_is_usage_error(command: str) -> None:
     result = tm(*command.split(), "--table", "salaries")
     assert result.exit_code == 2
     assert "no contract for 'salaries'; there is one for dailycheckins, projectbudgets" in " ".join(
@@ -101,37 +101,35 @@ def test_a_table_without_a_contract_is_a_usage_error(command: str) -> None:
 
 @pytest.mark.usefixtures("stack")
 @pytest.mark.parametrize("command", ["status", "replay", "rejects", "rejects fix"])
-def test_an_unknown_id_is_one_line(command: str) -> None:
+def test_unknown_id_is_reported_in_one_line(command: str) -> None:
     file = [__file__] if "fix" in command else []
     assert one_line(tm(*command.split(), "20240101-0", *file)) == (
         "tm: The log has no ingestion 20240101-0: `tm status` lists them all."
     )
 
 
-def test_a_folder_without_the_stacks_outputs(
+def test_stack_folder_without_outputs_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deploy(tmp_path, {"region": "eu-west-1"}, monkeypatch)
     assert "Terraform has no outputs of this stack in" in one_line(tm("status"))
 
 
-def test_a_folder_that_terraform_cannot_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_terraform_failure_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deploy(tmp_path, {}, monkeypatch)
     (tmp_path / "terraform").write_text("#!/bin/sh\nprintf '\\nError: No backend\\n' >&2; exit 1\n")
     assert one_line(tm("status")).endswith(f"`terraform output` failed in {tmp_path}: No backend")
 
 
 @pytest.mark.usefixtures("stack")
-def test_outputs_that_a_root_module_passes_on_will_do(
+def test_stack_accepts_outputs_of_root_module(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deploy(tmp_path, {"pipeline": OUTPUTS, "other": "thing"}, monkeypatch)
     assert tm("status", "--json").stdout == "[]\n"
 
 
-def test_what_aws_refuses_is_one_line(
+def test_aws_error_is_reported_in_one_line(
     tmp_path: Path, aws: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deploy(tmp_path, OUTPUTS, monkeypatch)
@@ -139,7 +137,7 @@ def test_what_aws_refuses_is_one_line(
 
 
 @pytest.mark.usefixtures("stack")
-def test_drop_puts_the_file_under_its_partition_key(s3: "S3Client", file: Path) -> None:
+def test_drop_uploads_file_under_landing_key(s3: "S3Client", file: Path) -> None:
     result = tm("drop", file, "--date", "2024-03-03")
     assert result.exit_code == 0, result.stderr
     key = "table=dailycheckins/year=2024/month=3/day=3/checkins.csv"
@@ -150,7 +148,7 @@ def test_drop_puts_the_file_under_its_partition_key(s3: "S3Client", file: Path) 
 
 
 @pytest.mark.usefixtures("stack")
-def test_drop_takes_today_for_the_date(s3: "S3Client", file: Path) -> None:
+def test_drop_uses_today_by_default(s3: "S3Client", file: Path) -> None:
     days = {time.strftime("%Y/%m/%d", time.gmtime())}
     tm("drop", file)
     days.add(time.strftime("%Y/%m/%d", time.gmtime()))
@@ -161,7 +159,7 @@ def test_drop_takes_today_for_the_date(s3: "S3Client", file: Path) -> None:
 
 
 @pytest.mark.usefixtures("stack")
-def test_drop_into_a_bucket_that_keeps_no_versions(s3: "S3Client", file: Path) -> None:
+def test_drop_reports_bucket_without_versioning(s3: "S3Client", file: Path) -> None:
     suspended: Any = {"Status": "Suspended"}
     s3.put_bucket_versioning(Bucket=LANDING, VersioningConfiguration=suspended)
 
@@ -183,7 +181,7 @@ def when_dropped(monkeypatch: pytest.MonkeyPatch, then: Callable[[Ingestion], ob
     monkeypatch.setattr(drop, "put", put_and_more)
 
 
-def test_follow_on_a_terminal_keeps_one_table_of_the_states(
+def test_follow_updates_one_table_on_terminal(
     cloud: Cloud, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     when_dropped(monkeypatch, cloud.take)
@@ -196,13 +194,15 @@ def test_follow_on_a_terminal_keeps_one_table_of_the_states(
 
 
 @pytest.mark.usefixtures("stack")
-def test_follow_says_when_nobody_took_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_follow_reports_file_that_is_not_ingested(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(drop, "_STARTS_WITHIN", 0.5)
     assert "trigger has not seen the file" in one_line(tm("drop", file, "--follow"))
 
 
 @pytest.mark.usefixtures("stack")
-def test_follow_says_when_nobody_closed_the_log(
+def test_follow_reports_run_that_is_never_closed(
     file: Path, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drop, "_ENDS_WITHIN", 0.5)
@@ -211,7 +211,7 @@ def test_follow_says_when_nobody_closed_the_log(
 
 
 @pytest.mark.usefixtures("stack")
-def test_follow_sees_that_the_key_was_refused(
+def test_follow_reports_rejected_key(
     file: Path, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drop, "_ALERT_WITHIN", 0.1)
@@ -253,14 +253,14 @@ def gone(cursor: str) -> None:
 
 
 @pytest.mark.usefixtures("api")
-def test_user_gives_all_pages_as_one_array() -> None:
+def test_user_json_joins_all_pages() -> None:
     page([row(1), row(2)], "more", {})
     page([row(3)], None, {"cursor": "more"})
     assert json.loads(tm("user", "ned", "--json").stdout) == [row(1), row(2), row(3)]
 
 
 @pytest.mark.usefixtures("api")
-def test_user_begins_again_if_rows_were_replaced_on_the_way() -> None:
+def test_user_restarts_when_rows_are_replaced() -> None:
     page([row(1), row(2)], "more", {})
     gone("more")
     page([row(3)], "other", {})
@@ -269,7 +269,7 @@ def test_user_begins_again_if_rows_were_replaced_on_the_way() -> None:
 
 
 @pytest.mark.usefixtures("api")
-def test_user_does_not_begin_again_for_ever() -> None:
+def test_user_gives_up_after_ten_attempts() -> None:
     page([row(1)], "more", {})
     gone("more")
     assert one_line(tm("user", "ned")) == (
@@ -280,7 +280,7 @@ def test_user_does_not_begin_again_for_ever() -> None:
 
 
 @pytest.mark.usefixtures("api")
-def test_user_for_people_is_the_newest_rows_and_the_sums() -> None:
+def test_user_shows_newest_rows_and_sums() -> None:
     page([row(number) for number in range(1387)], None, {})
     lines = tm("user", "ned").stdout.splitlines()
     assert lines[-1] == "ned: 1,387 rows, 2,080.50 h"
@@ -301,7 +301,7 @@ def rows_page(
 
 
 @pytest.mark.usefixtures("api")
-def test_rows_gives_all_pages_as_one_array() -> None:
+def test_rows_json_joins_all_pages() -> None:
     rows_page("projectbudgets", "a b&c", [{"n": 1}], "more")
     rows_page("projectbudgets", "a b&c", [{"n": 2}, {"n": None}], None, cursor="more")
     found = tm("rows", "projectbudgets", "a b&c", "--json")
@@ -309,7 +309,7 @@ def test_rows_gives_all_pages_as_one_array() -> None:
 
 
 @pytest.mark.usefixtures("api")
-def test_rows_begins_again_if_rows_were_replaced_on_the_way() -> None:
+def test_rows_restarts_when_rows_are_replaced() -> None:
     rows_page("projectbudgets", "x", [{"n": 1}], "more")
     responses.get(
         f"{API}/tables/projectbudgets/rows",
@@ -323,7 +323,7 @@ def test_rows_begins_again_if_rows_were_replaced_on_the_way() -> None:
 
 
 @pytest.mark.usefixtures("api")
-def test_rows_for_people_has_the_columns_of_the_table() -> None:
+def test_rows_shows_columns_of_table() -> None:
     rows = [{"project": f"p{n}", "days": n, "open": n % 2 == 0, "note": None} for n in range(25)]
     rows_page("projectbudgets", "x", rows, None)
     lines = tm("rows", "projectbudgets", "x").stdout.splitlines()
@@ -334,19 +334,19 @@ def test_rows_for_people_has_the_columns_of_the_table() -> None:
 
 
 @pytest.mark.usefixtures("api")
-def test_rows_of_nobody() -> None:
+def test_rows_reports_key_without_rows() -> None:
     rows_page("projectbudgets", "x", [], None)
     assert tm("rows", "projectbudgets", "x").stdout == "No rows of x.\n"
 
 
 @pytest.mark.usefixtures("api")
-def test_a_table_stays_one_part_of_the_path() -> None:
+def test_rows_escapes_table_in_path() -> None:
     rows_page("a%2Fb", "x", [], None)
     assert tm("rows", "a/b", "x", "--json").stdout == "[]\n"
 
 
 @pytest.mark.usefixtures("api")
-def test_user_waits_for_a_database_or_a_function_that_wakes_up() -> None:
+def test_user_retries_while_api_is_unavailable() -> None:
     for _ in range(6):
         responses.get(f"{API}/get", status=503, headers={"Retry-After": "0"})
     page([row(1)], None, {})
@@ -362,11 +362,11 @@ def test_user_waits_for_a_database_or_a_function_that_wakes_up() -> None:
         ({"body": "oops", "status": 500}, "refused with 500: oops"),
     ],
 )
-def test_what_the_api_refuses_is_one_line(answer: dict[str, Any], line: str) -> None:
+def test_api_error_is_reported_in_one_line(answer: dict[str, Any], line: str) -> None:
     responses.get(f"{API}/get", **answer)
     assert one_line(tm("user", "ned")) == f"tm: The look-up API {line}"
 
 
 @pytest.mark.usefixtures("api")
-def test_an_api_that_is_away_is_one_line() -> None:
+def test_unreachable_api_is_reported_in_one_line() -> None:
     assert one_line(tm("user", "ned")).startswith("tm: The look-up API cannot be reached: ")

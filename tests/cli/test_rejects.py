@@ -79,7 +79,7 @@ def ingestion(quarantined: Quarantine) -> Ingestion:
     return quarantined(FAILED)
 
 
-def test_rejects_are_shown_by_line(ingestion: Ingestion) -> None:
+def test_rejects_shows_records_by_line(ingestion: Ingestion) -> None:
     header, *rows = tm("rejects", ingestion.id).stdout.splitlines()
     assert header.split() == ["line", "column", "value", "rule", "severity", "reason"]
     assert [row.split() for row in rows] == [
@@ -90,33 +90,33 @@ def test_rejects_are_shown_by_line(ingestion: Ingestion) -> None:
     ]
 
 
-def test_what_a_supplier_wrote_does_not_steer_the_terminal(quarantined: Quarantine) -> None:
+def test_rejects_escapes_control_characters(quarantined: Quarantine) -> None:
     failed = [(3, "user", "\x1b[2J" + "x" * 100, "maxLength", "x")]
     [_, row] = tm("rejects", quarantined(failed).id).stdout.splitlines()
     assert r"\x1b[2Jxx" in row
     assert "x…" in row
 
 
-def test_many_rejects_are_counted(quarantined: Quarantine) -> None:
+def test_rejects_counts_records_beyond_limit(quarantined: Quarantine) -> None:
     failed = [(line, "user", None, "required", "x") for line in range(2, 1250)]
     lines = tm("rejects", quarantined(failed).id).stdout.splitlines()
     assert len(lines) == 1 + 100 + 1
     assert lines[-1] == "… and 1,148 more; --json gives all"
 
 
-def test_rejects_as_json_are_the_records(ingestion: Ingestion) -> None:
+def test_rejects_json_contains_records(ingestion: Ingestion) -> None:
     records = json.loads(tm("rejects", ingestion.id, "--json").stdout)
     assert [
         tuple(each[name] for name in ("line", "column", "value", "rule", "raw")) for each in records
     ] == FAILED
 
 
-def test_a_csv_that_cannot_be_written(ingestion: Ingestion, tmp_path: Path) -> None:
+def test_rejects_reports_unwritable_csv(ingestion: Ingestion, tmp_path: Path) -> None:
     result = tm("rejects", ingestion.id, "--csv", tmp_path / "absent" / "out.csv")
     assert one_line(result).endswith("out.csv: No such file or directory.")
 
 
-def test_without_rejects_there_is_one_line(
+def test_rejects_explains_missing_rejects(
     stack: None, s3: "S3Client", log: IngestionLog, tmp_path: Path
 ) -> None:
     ingestion = land(s3, BODY)
@@ -128,9 +128,7 @@ def test_without_rejects_there_is_one_line(
     has_none(ingestion.id, "transform: fail: the file is empty", tmp_path)
 
 
-def test_a_key_that_fits_no_contract_has_no_rejects(
-    stack: None, log: IngestionLog, tmp_path: Path
-) -> None:
+def test_rejects_of_rejected_key_are_empty(stack: None, log: IngestionLog, tmp_path: Path) -> None:
     source = Source(LANDING, "stray.csv", "v1", 1)
     log.reject(source, "fits no contract")
     has_none(unmatched_id(source), "trigger: rejected: fits no contract", tmp_path)
@@ -157,9 +155,7 @@ def newest(s3: "S3Client") -> bytes:
     return s3.get_object(Bucket=LANDING, Key=KEY)["Body"].read()
 
 
-def test_corrected_rows_take_the_place_of_the_rejected_ones(
-    s3: "S3Client", ingestion: Ingestion, tmp_path: Path
-) -> None:
+def test_fix_replaces_rejected_rows(s3: "S3Client", ingestion: Ingestion, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     assert tm("rejects", ingestion.id, "--csv", out).exit_code == 0
     rows = list(csv.DictReader(io.StringIO(out.read_bytes().decode(), newline="")))
@@ -208,7 +204,7 @@ def test_corrected_rows_take_the_place_of_the_rejected_ones(
         ([(3, "a\rb")], "The correction of line 3 cannot be read: new-line character"),
     ],
 )
-def test_a_correction_that_will_not_do_changes_nothing(
+def test_fix_refuses_invalid_correction(
     rows: list[tuple[object, object]],
     complaint: str,
     s3: "S3Client",
@@ -231,7 +227,7 @@ def test_a_correction_that_will_not_do_changes_nothing(
         (b"raw,line\r\nx\r\n", "line 2: '' is no line number."),
     ],
 )
-def test_a_file_of_corrections_that_cannot_be_read(
+def test_fix_refuses_unreadable_corrections(
     content: bytes, complaint: str, ingestion: Ingestion, tmp_path: Path
 ) -> None:
     path = tmp_path / "corrected.csv"
@@ -239,7 +235,7 @@ def test_a_file_of_corrections_that_cannot_be_read(
     assert complaint in one_line(tm("rejects", "fix", ingestion.id, path))
 
 
-def test_a_row_that_nobody_could_read_need_not_be_taken_out(
+def test_fix_ignores_unchanged_unreadable_row(
     s3: "S3Client", quarantined: Quarantine, tmp_path: Path
 ) -> None:
     long = "x" * (csv.field_size_limit() + 1)
@@ -250,7 +246,7 @@ def test_a_row_that_nobody_could_read_need_not_be_taken_out(
     assert newest(s3) == BODY.replace(FAILED[0][4].encode(), b"a,b,c,d")
 
 
-def test_a_newer_version_is_replaced_only_by_force(
+def test_fix_replaces_newer_version_only_with_force(
     s3: "S3Client", ingestion: Ingestion, tmp_path: Path
 ) -> None:
     land(s3, b"newer")
@@ -262,7 +258,7 @@ def test_a_newer_version_is_replaced_only_by_force(
     assert newest(s3) == BODY.replace(FAILED[0][4].encode(), b"a,b,c,d")
 
 
-def test_a_version_that_comes_while_the_file_is_made_is_not_replaced(
+def test_fix_does_not_replace_concurrent_version(
     s3: "S3Client", ingestion: Ingestion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = Stack.open
@@ -285,7 +281,9 @@ def test_a_version_that_comes_while_the_file_is_made_is_not_replaced(
     assert newest(s3) == b"newer"
 
 
-def test_a_deleted_file_stays_deleted(s3: "S3Client", ingestion: Ingestion, tmp_path: Path) -> None:
+def test_fix_does_not_restore_deleted_file(
+    s3: "S3Client", ingestion: Ingestion, tmp_path: Path
+) -> None:
     s3.delete_object(Bucket=LANDING, Key=KEY)
     call: list[str | Path] = ["rejects", "fix", ingestion.id, corrected(tmp_path, (3, "a,b,c,d"))]
     assert "or deleted, since" in one_line(tm(*call))
@@ -293,7 +291,7 @@ def test_a_deleted_file_stays_deleted(s3: "S3Client", ingestion: Ingestion, tmp_
     assert "drop the file again" in one_line(tm(*call, "--force"))
 
 
-def test_a_file_that_does_not_say_what_was_rejected(
+def test_fix_refuses_file_that_differs_from_rejects(
     quarantined: Quarantine, tmp_path: Path
 ) -> None:
     ingestion = quarantined([(2, "user", None, "required", "other")])
@@ -320,7 +318,7 @@ def cut(body: bytes, size: int) -> list[bytes]:
         ("cp932", b""),
     ],
 )
-def test_all_other_bytes_stay(encoding: str, mark: bytes, size: int) -> None:
+def test_rewritten_keeps_all_other_bytes(encoding: str, mark: bytes, size: int) -> None:
     codec = {
         codecs.BOM_UTF8: "utf-8",
         codecs.BOM_UTF16_BE: "utf-16-be",
@@ -339,18 +337,18 @@ def test_all_other_bytes_stay(encoding: str, mark: bytes, size: int) -> None:
     assert made == mark + (before + "г;1" + after.replace("last;й", "end;д")).encode(codec)
 
 
-def test_utf_16_without_a_mark_is_the_machines() -> None:
+def test_rewritten_uses_native_order_without_byte_order_mark() -> None:
     native = "utf-16-le" if fix._NATIVE == "le" else "utf-16-be"
     body = "a\nb\n".encode(native)
     made = b"".join(rewritten([body], {2: Replacement("b", "c")}, "utf-16"))
     assert made == "a\nc\n".encode(native)
 
 
-def test_a_character_that_the_file_cannot_hold() -> None:
+def test_rewritten_refuses_character_outside_encoding() -> None:
     with pytest.raises(CommandError, match="Line 2: the character 'я' does not exist in latin-1"):
         list(rewritten([b"a\nb\n"], {2: Replacement("b", "я")}, "latin-1"))
 
 
-def test_a_line_behind_the_end() -> None:
+def test_rewritten_refuses_line_after_end() -> None:
     with pytest.raises(CommandError, match="Line 9 of the landed file is not what was rejected"):
         list(rewritten([b"a\nb\n"], {9: Replacement("b", "c")}, "utf-8"))

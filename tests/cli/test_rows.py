@@ -34,7 +34,7 @@ def refusal(code: str) -> botocore.exceptions.ClientError:
     return botocore.exceptions.ClientError({"Error": {"Code": code, "Message": "no"}}, "Invoke")
 
 
-def test_load_is_asked_about_the_key(aws_stack: Stack) -> None:
+def test_rows_calls_load_with_key(aws_stack: Stack) -> None:
     stack, client = answered(aws_stack, payload(rows=3, kept=None), payload(rows=3, kept="v2"))
 
     assert rows.count(stack, KEY) == 3
@@ -47,7 +47,7 @@ def test_load_is_asked_about_the_key(aws_stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("code", sorted(invocation._PENDING))
-def test_a_function_that_lambda_has_yet_to_prepare_is_waited_for(
+def test_invoke_retries_while_function_is_pending(
     code: str, aws_stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(invocation, "_PAUSE", 0)
@@ -57,21 +57,21 @@ def test_a_function_that_lambda_has_yet_to_prepare_is_waited_for(
     assert client.invoke.call_count == 3
 
 
-def test_another_refusal_is_not_tried_again(aws_stack: Stack) -> None:
+def test_invoke_does_not_retry_other_errors(aws_stack: Stack) -> None:
     stack, client = answered(aws_stack, refusal("AccessDeniedException"))
     with pytest.raises(botocore.exceptions.ClientError):
         rows.count(stack, KEY)
     assert client.invoke.call_count == 1
 
 
-def test_a_function_that_failed_says_why(aws_stack: Stack) -> None:
+def test_invoke_reports_function_error(aws_stack: Stack) -> None:
     failed = payload(errorType="DatabaseUnavailable", errorMessage="it is away")
     stack, _ = answered(aws_stack, failed | {"FunctionError": "Unhandled"})
     with pytest.raises(CommandError, match="DatabaseUnavailable: it is away"):
         rows.remove(stack, KEY)
 
 
-def test_load_is_waited_for_as_long_as_it_may_take(aws_stack: Stack) -> None:
+def test_invoke_timeout_covers_load(aws_stack: Stack) -> None:
     timeout = re.search(r"\n    load = \{\n.*?timeout = (\d+)", MODULE.read_text(), re.DOTALL)
     assert timeout is not None
 

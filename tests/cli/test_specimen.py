@@ -43,13 +43,13 @@ def proved(contract: Contract, folder: Path) -> Specimen:
 
 
 @pytest.mark.parametrize("contract", [pytest.param(c, id=name) for name, c in CONTRACTS.items()])
-def test_each_row_becomes_what_it_is_said_to(contract: Contract, tmp_path: Path) -> None:
+def test_specimen_predicts_result_of_each_row(contract: Contract, tmp_path: Path) -> None:
     made = proved(contract, tmp_path)
     assert made.bad, "of every contract there is a way to break it"
 
 
 @pytest.mark.parametrize("contract", OURS.values(), ids=OURS)
-def test_every_way_to_fail_is_there(contract: Contract) -> None:
+def test_specimen_has_bad_row_for_each_rule(contract: Contract) -> None:
     """Once each: every type, every rule that rejects, and the row as a whole."""
     made = specimen(contract, "1a2b3c", NOW)
 
@@ -61,7 +61,7 @@ def test_every_way_to_fail_is_there(contract: Contract) -> None:
     assert made.good == SHARE * len(ways)
 
 
-def test_the_look_up_finds_the_good_rows_by_a_key_that_is_nobodys() -> None:
+def test_specimen_uses_unique_lookup_key() -> None:
     made = specimen(OURS["dailycheckins"], "1a2b3c", NOW)
     assert (made.key, made.keyed) == ("tm-smoke-1a2b3c", made.good)
     assert specimen(OURS["projectbudgets"], "1a2b3c", NOW).key is None
@@ -135,7 +135,7 @@ def text(*rules: dict[str, Any], **more: Any) -> Any:
     ],
     ids=lambda made_of: str(made_of.columns[0].rules or made_of.columns[0].physical_type)[:60],
 )
-def test_contracts_that_ask_for_much(made_of: Contract, tmp_path: Path) -> None:
+def test_specimen_satisfies_demanding_contract(made_of: Contract, tmp_path: Path) -> None:
     proved(made_of, tmp_path)
 
 
@@ -209,7 +209,7 @@ def contracts(draw: st.DrawFn) -> Contract:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(made_of=contracts())
-def test_any_contract(made_of: Contract, tmp_path: Path) -> None:
+def test_specimen_of_random_contract_is_valid(made_of: Contract, tmp_path: Path) -> None:
     proved(made_of, tmp_path)
 
 
@@ -229,6 +229,6 @@ def test_any_contract(made_of: Contract, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_no_file_can_be_made_of(made_of: Contract, complaint: str) -> None:
+def test_specimen_refuses_unsatisfiable_contract(made_of: Contract, complaint: str) -> None:
     with pytest.raises(CommandError, match=complaint[:30]):
         specimen(made_of, "1a2b3c", NOW)

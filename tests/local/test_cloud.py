@@ -37,20 +37,20 @@ pytestmark = pytest.mark.programs
 TM = Path(sys.executable).with_name("tm")
 
 
-def test_it_is_up(laptop: Laptop) -> None:
+def test_cloud_is_running(laptop: Laptop) -> None:
     assert LaptopStack.read(laptop.home) == laptop.stack
     assert laptop.aws.client("sts").get_caller_identity()["Arn"].endswith(":root")
     with connected(laptop.stack.database) as connection:
         assert connection.run("SELECT to_regclass('daily_checkins')") != [[None]]
 
 
-def test_its_credentials_are_for_its_owner_only(laptop: Laptop) -> None:
+def test_credentials_are_readable_by_owner_only(laptop: Laptop) -> None:
     secret = ("stack.json", "terraform/main.tf.json")
     for path in (laptop.home, *(laptop.home / each for each in secret)):
         assert path.stat().st_mode & 0o077 == 0, path
 
 
-def test_roles_are_enforced(laptop: Laptop) -> None:
+def test_emulator_enforces_roles(laptop: Laptop) -> None:
     iam = laptop.aws.client("iam")
     iam.create_user(UserName="nobody")
     key = iam.create_access_key(UserName="nobody")["AccessKey"]
@@ -63,7 +63,7 @@ def test_roles_are_enforced(laptop: Laptop) -> None:
         nobody.client("s3").list_buckets()
 
 
-def test_every_reader_of_the_tap_sees_every_alert(laptop: Laptop) -> None:
+def test_tap_gives_every_reader_every_alert(laptop: Laptop) -> None:
     landing = laptop.stack.outputs["landing_bucket"]
     put = laptop.aws.client("s3").put_object(Bucket=landing, Key="of no contract", Body=b"x")
     ingested = unmatched_id(Source(landing, "of no contract", put["VersionId"], 1))
@@ -78,7 +78,7 @@ def test_every_reader_of_the_tap_sees_every_alert(laptop: Laptop) -> None:
     assert len(seen()) == 1
 
 
-def test_nobody_but_alert_tells_the_topic(laptop: Laptop) -> None:
+def test_topic_refuses_publisher_other_than_alert(laptop: Laptop) -> None:
     """Not even who may do everything."""
     with pytest.raises(botocore.exceptions.ClientError, match=r"not authorized .* sns:Publish"):
         laptop.aws.client("sns").publish(
@@ -86,7 +86,7 @@ def test_nobody_but_alert_tells_the_topic(laptop: Laptop) -> None:
         )
 
 
-def test_the_emulator_answers_over_tls_only(laptop: Laptop) -> None:
+def test_emulator_answers_over_tls_only(laptop: Laptop) -> None:
     address = laptop.aws.endpoint_url.removeprefix("https://")
     with pytest.raises((OSError, http.client.HTTPException)):
         urllib.request.urlopen(f"http://{address}/_ministack/health", timeout=5)
@@ -103,7 +103,7 @@ def _presigned(aws: Aws) -> str:
     return str(s3.generate_presigned_url("list_buckets"))
 
 
-def test_the_emulator_takes_nobody_else_for_its_root(laptop: Laptop) -> None:
+def test_emulator_refuses_foreign_root_keys(laptop: Laptop) -> None:
     """It takes the key `test`, an account's number or none for root, and verifies no signature."""
     own, session = laptop.aws, f"ASIA{secrets.token_hex(8).upper()}"
     for key in (own.access_key_id, "test", "000000000000", session, "NOBODYKNOWSTHISKEYID"):
@@ -120,11 +120,11 @@ def test_the_emulator_takes_nobody_else_for_its_root(laptop: Laptop) -> None:
 @pytest.mark.parametrize(
     "path", ["/", "/_ministack/sqs/messages", "/_localstack/health", "/v2/apis", "/v2/tags/arn"]
 )
-def test_the_emulator_answers_nobody_who_does_not_sign(laptop: Laptop, path: str) -> None:
+def test_emulator_refuses_unsigned_request(laptop: Laptop, path: str) -> None:
     assert _refused(laptop, path)
 
 
-def test_a_url_that_is_signed_with_the_own_key_is_answered(laptop: Laptop) -> None:
+def test_emulator_accepts_presigned_url_of_own_key(laptop: Laptop) -> None:
     assert requests.get(_presigned(laptop.aws), verify=laptop.aws.ca_bundle, timeout=30).ok
 
 
@@ -136,7 +136,7 @@ def test_a_url_that_is_signed_with_the_own_key_is_answered(laptop: Laptop) -> No
         *(pytest.param(end, marks=pytest.mark.deep) for end in (signal.SIGTERM, signal.SIGKILL)),
     ],
 )
-def test_an_interrupted_up_leaves_no_process_behind(tmp_path: Path, end: signal.Signals) -> None:
+def test_interrupted_up_leaves_no_processes(tmp_path: Path, end: signal.Signals) -> None:
     with _starting(tmp_path) as up:
         family = _until_terraform_runs(up)
         up.send_signal(end)
@@ -152,7 +152,7 @@ def test_an_interrupted_up_leaves_no_process_behind(tmp_path: Path, end: signal.
         assert "No laptop cloud is up" in _tm(tmp_path, "status").stderr
 
 
-def test_a_failed_up_leaves_no_process_and_tells_where_to_look(
+def test_failed_up_leaves_no_processes_and_names_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = tmp_path / "module"
@@ -172,7 +172,7 @@ def test_a_failed_up_leaves_no_process_and_tells_where_to_look(
 
 
 @pytest.mark.deep
-def test_a_contract_that_is_wrong_leaves_all_else_up(tmp_path: Path) -> None:
+def test_up_with_invalid_contract_keeps_cloud_running(tmp_path: Path) -> None:
     contracts, home = tmp_path / "contracts", tmp_path / "home"
     shutil.copytree(CHECKOUT / "contracts", contracts)
     (contracts / "broken.odcs.yaml").write_text("kind: DataContract")
@@ -198,7 +198,7 @@ def test_a_contract_that_is_wrong_leaves_all_else_up(tmp_path: Path) -> None:
         cloud.down(home)
 
 
-def test_two_commands_at_once_do_not_mix(tmp_path: Path) -> None:
+def test_second_command_is_refused_while_first_runs(tmp_path: Path) -> None:
     with filelock.FileLock(tmp_path / "lock"):
         for finished in (_tm(tmp_path, "up"), _tm(tmp_path, "down")):
             assert finished.returncode == 1
@@ -206,7 +206,7 @@ def test_two_commands_at_once_do_not_mix(tmp_path: Path) -> None:
             assert len(finished.stderr.splitlines()) == 1
 
 
-def test_down_without_up_is_no_error(tmp_path: Path) -> None:
+def test_down_without_up_succeeds(tmp_path: Path) -> None:
     finished = _tm(tmp_path / "absent", "down")
     assert (finished.returncode, finished.stdout) == (0, "No laptop cloud was up.\n")
     assert not (tmp_path / "absent").exists()
