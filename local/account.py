@@ -40,8 +40,8 @@ def place(folder: Path, name: str) -> tuple[Path, str | None]:
     closed = [p for p in home.parents if not p.stat().st_mode & stat.S_IXOTH]
     if closed:
         raise LocalError(
-            f"{name} cannot start because the account {UNPRIVILEGED} cannot enter {closed[-1]}: set "
-            "TMPDIR to a folder that every user can enter, or do not run `tm` as root."
+            f"{name} cannot start because the account {UNPRIVILEGED} cannot enter {closed[-1]}: "
+            "set TMPDIR to a folder that every user can enter, or do not run `tm` as root."
         )
     return home, UNPRIVILEGED
 

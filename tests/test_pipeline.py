@@ -1,4 +1,4 @@
-"""The whole pipeline on the laptop cloud: files dropped in the bucket, and what became of them."""
+"""End-to-end tests of the pipeline on the laptop cloud."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ from tests.fixtures.pipeline import AT, TABLE, Pipeline, checkins, key_of
 
 @pytest.fixture(scope="module")
 def sampled(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample, dropped and followed with the operator's command."""
+    """The sample, uploaded and followed with the operator's command."""
     path = tmp_path_factory.mktemp("sample") / "sample.csv"
     sample.write(path, 2_000, seed=7)
     done = pipeline.laptop.tm("drop", str(path), "--date", "2024-03-01", "--follow")
@@ -26,7 +26,7 @@ def sampled(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def good_rows(path: Path) -> list[list[str]]:
-    """The sample's rows that should be loaded, found by other means than the pipeline's."""
+    """Return the sample's good rows, determined without the pipeline's code."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))[1:]
     bad = ("2019-02-30 00:00:00 UTC", "a few")
@@ -76,7 +76,7 @@ def test_table_has_good_rows_of_sample(pipeline: Pipeline, sampled: Path) -> Non
 
 def test_api_returns_user_page_by_page(pipeline: Pipeline, sampled: Path) -> None:
     user = good_rows(sampled)[0][0]
-    wanted = [row for row in good_rows(sampled) if row[0] == user]
+    expected = [row for row in good_rows(sampled) if row[0] == user]
 
     by_command = json.loads(pipeline.laptop.tm("user", user, "--json").stdout)
     pages = []
@@ -88,10 +88,10 @@ def test_api_returns_user_page_by_page(pipeline: Pipeline, sampled: Path) -> Non
             break
         parameters["cursor"] = page["next"]
 
-    assert len(by_command) == len(wanted)
+    assert len(by_command) == len(expected)
     assert by_command == [row for page in pages for row in page]
     assert all(len(page) == 7 for page in pages[:-1])
-    assert sorted(row["project"] for row in by_command) == sorted(row[3] for row in wanted)
+    assert sorted(row["project"] for row in by_command) == sorted(row[3] for row in expected)
 
 
 def test_api_refuses_request_without_key_or_user(pipeline: Pipeline) -> None:
@@ -121,7 +121,7 @@ def test_duplicate_events_give_one_run_and_one_alert(pipeline: Pipeline) -> None
 
 
 def test_line_of_15_mib_is_refused_with_one_alert(pipeline: Pipeline) -> None:
-    """What is said of it fits everywhere on its way, from Transform to the mail."""
+    """The reason fits every size limit between Transform and the alert."""
     line = ",".join(f"колонка {number} {'x' * 1500}" for number in range(9_900))
 
     refused = pipeline.ingest(line, day=7)

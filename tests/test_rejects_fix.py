@@ -1,4 +1,4 @@
-"""A file with bad rows, put right by its supplier, on the laptop cloud."""
+"""End-to-end test of `tm rejects fix` on the laptop cloud."""
 
 import csv
 import json
@@ -86,4 +86,4 @@ def test_corrected_rows_are_loaded(pipeline: Pipeline, tmp_path: Path) -> None:
 
     again = tm("rejects", "fix", ingested_id, str(sheet))
     assert again.returncode == 1
-    assert "has been dropped again" in again.stderr
+    assert "was uploaded again or deleted" in again.stderr

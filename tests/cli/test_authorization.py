@@ -1,4 +1,4 @@
-"""How `tm user` proves who it is; that AWS takes the signature is shown by `make test-api`."""
+"""Tests of the signatures of `tm user`; `make test-api` verifies them against the API."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from tests.fixtures.operator import API, OUTPUTS, deploy, one_line, tm
 
 @pytest.fixture
 def with_iam(stack: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stack whose `api_key` is null: Terraform does not tell such an output."""
+    """A stack whose `api_key` is null, which Terraform omits from the outputs."""
     deploy(tmp_path, {k: v for k, v in OUTPUTS.items() if k != "api_key"}, monkeypatch)
 
 

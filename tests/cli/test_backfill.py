@@ -1,4 +1,4 @@
-"""`tm backfill`: its plan by itself, and the whole on AWS as moto plays it."""
+"""Tests of `tm backfill`: the plan alone, and the command on AWS simulated by moto."""
 
 import datetime as dt
 import re
@@ -32,13 +32,13 @@ def run(*arguments: str) -> Result:
     return tm("backfill", *MARCH, *arguments)
 
 
-def told(cloud: Cloud, *ingestions: Ingestion) -> list[tuple[int, str]]:
-    """Return attempt and status of each."""
+def attempts(cloud: Cloud, *ingestions: Ingestion) -> list[tuple[int, str]]:
+    """Return attempt and status of each ingestion."""
     items = [cloud.item(each) for each in ingestions]
     return [(int(item["attempt"]), item["status"]) for item in items]
 
 
-# What to run, without any cloud.
+# The plan, without a cloud.
 
 
 def version(name: str, number: int, **more: Any) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def test_files_return_no_versions_for_deleted_key() -> None:
 def test_action_depends_on_run_and_outcome(
     began: int | None, outcome: FileOutcome | None, expected: Action
 ) -> None:
-    # An earlier run says nothing of the current one.
+    # The first run is irrelevant for the current one.
     hours = (1, began)
     history = [
         {"state": "trigger", "status": "success", "at": f"2024-03-03T{hour:02}:00:00.000Z"}
@@ -136,15 +136,15 @@ def test_backfill_runs_logged_and_unlogged_files(cloud: Cloud) -> None:
     result = run()
 
     assert result.exit_code == 0, result.stdout
-    assert told(cloud, known, corrected, unknown, budget) == [
+    assert attempts(cloud, known, corrected, unknown, budget) == [
         (2, "success"),
         (2, "success"),
         (1, "success"),
         (2, "success"),
     ]
-    assert told(cloud, refused) == [(1, "fail")], "it is not the newest"
+    assert attempts(cloud, refused) == [(1, "fail")], "it is not the newest"
     first, *lines, sums, rows = result.stdout.splitlines()
-    assert re.fullmatch(r"Backfill of 4 files, from \S+Z on\.", first)
+    assert re.fullmatch(r"Backfill of 4 files, started at \S+Z\.", first)
     assert sorted(line.split("  ", 1)[1] for line in lines) == [
         f"loaded      {name}  10 read, 9 loaded, 1 rejected"
         for name in (key(1), key(2), key(3), key(3, table="projectbudgets"))
@@ -162,7 +162,7 @@ def test_backfill_runs_only_given_days_and_table(cloud: Cloud) -> None:
     ]
     days = ("--from", "2024-03-01", "--to", "2024-03-02")
     assert tm("backfill", *days, "--table", "dailycheckins").exit_code == 0
-    assert [attempt for attempt, _ in told(cloud, *ingestions)] == [2, 1, 2, 1, 1, 1]
+    assert [attempt for attempt, _ in attempts(cloud, *ingestions)] == [2, 1, 2, 1, 1, 1]
 
 
 @pytest.mark.parametrize("word", ["refused", "halted"])
@@ -174,7 +174,7 @@ def test_backfill_runs_previous_version_after_refusal(cloud: Cloud, word: str) -
     result = run()
 
     assert result.exit_code == 1
-    assert told(cloud, oldest, older, *refused) == [
+    assert attempts(cloud, oldest, older, *refused) == [
         (1, "success"),
         (2, "success"),
         (2, "fail"),
@@ -200,15 +200,15 @@ def test_backfill_does_not_run_previous_version_after_failure(
     result = run("--table", "dailycheckins")
 
     assert result.exit_code == 1
-    assert told(cloud, older, broken) == [(1, "success"), (2, "fail")]
+    assert attempts(cloud, older, broken) == [(1, "success"), (2, "fail")]
     *_, sums, _, _, headline, detail, _, again = result.stdout.splitlines()
     assert sums == "2 files: 1 broken, 1 loaded."
     assert headline == f"Broken: {key(1)}"
     assert detail == (
         f"  {broken.id}, version {broken.source.version_id}: broken at {state}: it is {word} - "
-        f"mend the cause, then: tm replay {broken.id}"
+        f"fix the cause, then: tm replay {broken.id}"
     )
-    assert again.startswith("Once the cause is mended, go on with: tm backfill --from 2024-03-01 ")
+    assert again.startswith("Fix the cause, then resume with: tm backfill --from 2024-03-01 ")
     assert "--table dailycheckins" in again
 
 
@@ -227,7 +227,7 @@ def test_backfill_reports_outcome_of_file_that_is_not_loaded(
     ingestions = [cloud.ingest(body, key(1)) for body in bodies]
     result = run()
     assert result.exit_code == exit_code
-    assert [attempt for attempt, _ in told(cloud, *ingestions)] == [2] * len(bodies)
+    assert [attempt for attempt, _ in attempts(cloud, *ingestions)] == [2] * len(bodies)
     _, _, first, *rest = result.stdout.splitlines()
     assert first == sums
     assert ("it is refused" in result.stdout) == bool(exit_code)
@@ -239,17 +239,17 @@ def test_backfill_skips_and_reports_deleted_key(cloud: Cloud) -> None:
     cloud.s3.delete_object(Bucket=LANDING, Key=key(1))
     result = run()
     assert result.exit_code == 0
-    assert told(cloud, ingestion) == [(1, "success")]
+    assert attempts(cloud, ingestion) == [(1, "success")]
     assert result.stdout.splitlines()[1:] == [
         f"1/1  deleted     {key(1)}",
         "1 file: 1 deleted.",
-        "Deleted from the bucket: 1 file; what the table holds of that stays there until "
-        "`tm remove KEY` takes it out.",
+        "Deleted from the bucket: 1 file. Their rows stay in the table until you run "
+        "`tm remove KEY`.",
     ]
 
 
 def test_backfill_does_not_run_object_without_version(cloud: Cloud, log: IngestionLog) -> None:
-    """Neither is the version before it: which of them is the newer, the log could not tell."""
+    """The version before it is not run either, because the log cannot tell which is newer."""
     older = land(cloud.s3, b"good", key(1))
     suspended: Any = {"Status": "Suspended"}
     cloud.s3.put_bucket_versioning(Bucket=LANDING, VersioningConfiguration=suspended)
@@ -268,7 +268,7 @@ def test_backfill_does_not_run_object_without_version(cloud: Cloud, log: Ingesti
 def test_backfill_replays_after_earlier_run_ends(cloud: Cloud) -> None:
     ingestion = cloud.start(b"good", key(1))
     assert run().exit_code == 0
-    assert told(cloud, ingestion) == [(2, "success")]
+    assert attempts(cloud, ingestion) == [(2, "success")]
     assert cloud.runs() == [ingestion.id, f"{ingestion.id}-r2"]
 
 
@@ -276,7 +276,7 @@ def test_backfill_waits_for_run_started_since_cut(cloud: Cloud) -> None:
     ingestion = cloud.start(b"good", key(1))
     result = run("--resume", "2024-03-03T00:00:00Z")
     assert result.exit_code == 0
-    assert told(cloud, ingestion) == [(1, "success")]
+    assert attempts(cloud, ingestion) == [(1, "success")]
     assert "1 file: 1 loaded." in result.stdout
 
 
@@ -284,7 +284,7 @@ def test_backfill_starts_logged_run_that_never_started(cloud: Cloud, log: Ingest
     ingestion = land(cloud.s3, b"good", key(1))
     log.open(ingestion, run_of(ingestion))
     assert run("--resume", "2024-03-03T00:00:00Z").exit_code == 0
-    assert told(cloud, ingestion) == [(1, "success")]
+    assert attempts(cloud, ingestion) == [(1, "success")]
     assert cloud.runs() == [ingestion.id]
 
 
@@ -304,7 +304,7 @@ def test_backfill_waits_for_execution_after_log_is_closed(
     monkeypatch.setattr(cloud, "stop", lambda *end: late.append(end))
 
     assert run().exit_code == 1
-    assert told(cloud, older, refused) == [(2, "success"), (2, "fail")]
+    assert attempts(cloud, older, refused) == [(2, "success"), (2, "fail")]
 
 
 def test_backfill_replays_run_unknown_to_step_functions(cloud: Cloud, log: IngestionLog) -> None:
@@ -312,7 +312,7 @@ def test_backfill_replays_run_unknown_to_step_functions(cloud: Cloud, log: Inges
     log.open(ingestion, run_of(ingestion))
     log.finish(ingestion, run_of(ingestion), State.TEST, Status.FAIL, {}, "long ago")
     assert run().exit_code == 0
-    assert told(cloud, ingestion) == [(2, "success")]
+    assert attempts(cloud, ingestion) == [(2, "success")]
 
 
 def test_backfill_continues_after_unreadable_log_item(
@@ -331,10 +331,10 @@ def test_backfill_continues_after_unreadable_log_item(
         result = run()
 
     assert result.exit_code == 1
-    assert told(cloud, lost, other) == [(1, "success"), (2, "success")]
+    assert attempts(cloud, lost, other) == [(1, "success"), (2, "success")]
     line = f"  {lost.id}, version {lost.source.version_id}: broken: DynamoDB did not answer"
     assert line in result.stdout.splitlines()
-    assert "Once the cause is mended, go on with: tm backfill" in result.stdout
+    assert "Fix the cause, then resume with: tm backfill" in result.stdout
 
 
 def test_backfill_reports_run_that_is_never_closed(
@@ -345,11 +345,11 @@ def test_backfill_reports_run_that_is_never_closed(
     monkeypatch.setattr("cli.backfill.time.sleep", lambda _: None)
     result = run()
     assert result.exit_code == 1
-    assert "broken: the log still says running after 0 s" in result.stdout
+    assert "broken: still running in the log after 0 s" in result.stdout
 
 
 def cut(result: Result) -> str:
-    match = re.search(r"from (\S+Z) on\.", result.stdout)
+    match = re.search(r"started at (\S+Z)\.", result.stdout)
     assert match is not None
     return match[1]
 
@@ -366,7 +366,7 @@ def test_backfill_resume_skips_completed_files(cloud: Cloud) -> None:
 
     assert result.exit_code == 1
     assert cut(result) == cut(first)
-    assert [attempt for attempt, _ in told(cloud, *everything)] == [2, 2, 2, 2, 3]
+    assert [attempt for attempt, _ in attempts(cloud, *everything)] == [2, 2, 2, 2, 3]
     assert "4 files: 1 broken, 2 done since, 1 refused." in result.stdout
     assert f"  {older.id}, version {older.source.version_id}: done since" in result.stdout
 
@@ -387,11 +387,13 @@ def test_backfill_prints_resume_command_when_interrupted(
         result = run("--concurrency", "2", "--table", "dailycheckins")
 
     assert result.exit_code == 130
-    assert [attempt for attempt, _ in told(cloud, *ingestions)] == [2] * 6
-    assert [status for _, status in told(cloud, *ingestions)] == ["success"] * 4 + ["running"] * 2
+    assert [attempt for attempt, _ in attempts(cloud, *ingestions)] == [2] * 6
+    assert [status for _, status in attempts(cloud, *ingestions)] == ["success"] * 4 + [
+        "running"
+    ] * 2
     *_, sums, _, _, last = result.stdout.splitlines()
     assert sums == "4 files: 4 loaded."
-    message, command = last.split(" Go on with: ")
+    message, command = last.split(" Resume with: ")
     assert message == "Interrupted: 4 of 6 files done."
     program, *arguments = shlex.split(command)
     assert program == "tm"
@@ -399,7 +401,7 @@ def test_backfill_prints_resume_command_when_interrupted(
     result = tm(*arguments)
 
     assert result.exit_code == 0, result.stdout
-    assert told(cloud, *ingestions) == [(2, "success")] * 6
+    assert attempts(cloud, *ingestions) == [(2, "success")] * 6
     assert "6 files: 4 done since, 2 loaded." in result.stdout
 
 
@@ -414,7 +416,7 @@ def test_backfill_prints_resume_command_when_nothing_is_done(
     monkeypatch.setattr("cli.backfill.time.sleep", interrupt)
     result = run()
     assert result.exit_code == 130
-    assert "Interrupted: 0 of 1 file done. Go on with: tm backfill --from" in result.stdout
+    assert "Interrupted: 0 of 1 file done. Resume with: tm backfill --from" in result.stdout
 
 
 def test_backfill_dry_run_changes_nothing(cloud: Cloud, log: IngestionLog) -> None:
@@ -465,9 +467,9 @@ def test_backfill_skips_and_reports_invalid_contract(
 
     result = run()
 
-    assert told(cloud, ours) == [(2, Status.SUCCESS)]
+    assert attempts(cloud, ours) == [(2, Status.SUCCESS)]
     assert result.exit_code == 1
-    assert f"tm: invalid contract, left out: {reason}\n" in result.stderr
+    assert f"tm: invalid contract, skipped: {reason}\n" in result.stderr
     assert run("--table", "dailycheckins").exit_code == 0
 
 
@@ -475,7 +477,7 @@ def test_backfill_reports_that_no_files_landed(cloud: Cloud) -> None:
     cloud.ingest(b"good", "table=dailycheckins/year=2024/month=4/day=1/f.csv")
     result = run("--table", "dailycheckins")
     assert result.exit_code == 0
-    assert result.stdout == "No file of dailycheckins has landed for these days.\n"
+    assert result.stdout == "No files of dailycheckins landed for these days.\n"
 
 
 def test_backfill_shows_progress_bar_on_terminal(

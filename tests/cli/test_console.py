@@ -1,4 +1,4 @@
-"""What the operator's command prints: foreign text neither steers the terminal nor is markup."""
+"""Tests that untrusted text in the output of `tm` cannot control the terminal."""
 
 import ast
 import io
@@ -67,7 +67,7 @@ def test_console_prints_markup_verbatim(way: str, text: str) -> None:
     _Console(file=out, width=500, force_terminal=True).print(WAYS[way](text))
 
     assert text in out.getvalue()
-    assert "\x1b]8;" not in out.getvalue(), "no link"
+    assert "\x1b]8;" not in out.getvalue(), "a terminal link"
 
 
 @pytest.mark.parametrize("way", ["text", "styled", "line"])
@@ -114,12 +114,12 @@ USED = {
     "rich.table": {"Table"},
     "rich.text": {"Text"},
 }
-"""What the commands use of all that can print. Each of it goes through our console, or is checked
-below; all else of these modules is a bypass."""
+"""The allowed names of modules that can print. They print through `cli.console` or are checked
+below. Every other name of these modules is a bypass."""
 NEVER = {"builtins", "logging", "os", "rich", "subprocess", "warnings"}
 
 
-def _of_imports(node: ast.AST) -> Iterator[str]:
+def _in_import(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Import):
         for each in node.names:
             module = each.name.partition(".")[0]
@@ -138,7 +138,7 @@ def _of_imports(node: ast.AST) -> Iterator[str]:
                 yield f"from {node.module} import {each.name}"
 
 
-def _of_calls(node: ast.AST) -> Iterator[str]:
+def _in_call(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Call):
         name = ast.unparse(node.func)
         last = name.rpartition(".")[2]
@@ -151,15 +151,15 @@ def _of_calls(node: ast.AST) -> Iterator[str]:
         if last in {"from_markup", "from_ansi"} or "link" in given or given.get("markup") == "True":
             yield f"{name} with markup or a link"
         if isinstance(keywords.get("style"), ast.JoinedStr):
-            yield f"{name} with a style of its own"
+            yield f"{name} with a computed style"
         if last == "confirm" and not all(isinstance(each, ast.Constant) for each in node.args[:1]):
-            yield f"{name} of foreign text"
+            yield f"{name} with untrusted text"
 
 
 def bypasses(source: str) -> list[str]:
-    """Return how some code prints other than by `cli.console`, or would have markup read."""
+    """Return the parts of some code that print without `cli.console` or interpret markup."""
     nodes = list(ast.walk(ast.parse(source)))
-    found = [*chain.from_iterable((*_of_imports(node), *_of_calls(node)) for node in nodes)]
+    found = [*chain.from_iterable((*_in_import(node), *_in_call(node)) for node in nodes)]
     passed = {id(node.value) for node in nodes if isinstance(node, ast.keyword)}
     passed |= {
         id(node.value)

@@ -1,4 +1,4 @@
-"""`tm rejects` and `tm rejects fix`, on AWS as moto plays it."""
+"""Tests of `tm rejects` and `tm rejects fix` on AWS simulated by moto."""
 
 import codecs
 import csv
@@ -45,7 +45,7 @@ FAILED = [
 
 
 def quarantine(s3: "S3Client", log: IngestionLog, folder: Path, failed: list[Any]) -> Ingestion:
-    """Land `BODY`, let Test have rejected what `failed` says of it, and load the rest."""
+    """Land `BODY`, write the rejects `failed` as Test does, and log a successful load."""
     ingestion = land(s3, BODY)
     staging = Staging(STAGING, ingestion)
     source = ingestion.source
@@ -101,7 +101,7 @@ def test_rejects_counts_records_beyond_limit(quarantined: Quarantine) -> None:
     failed = [(line, "user", None, "required", "x") for line in range(2, 1250)]
     lines = tm("rejects", quarantined(failed).id).stdout.splitlines()
     assert len(lines) == 1 + 100 + 1
-    assert lines[-1] == "… and 1,148 more; --json gives all"
+    assert lines[-1] == "… and 1,148 more; --json prints all"
 
 
 def test_rejects_json_contains_records(ingestion: Ingestion) -> None:
@@ -122,21 +122,21 @@ def test_rejects_explains_missing_rejects(
     ingestion = land(s3, BODY)
     log.open(ingestion, run_of(ingestion))
     assert tm("rejects", ingestion.id).stdout == (
-        f"Ingestion {ingestion.id} has no rejects yet: it is still running, at trigger.\n"
+        f"Ingestion {ingestion.id} has no rejects yet: it is running in trigger.\n"
     )
     log.finish(ingestion, run_of(ingestion), State.TRANSFORM, Status.FAIL, {}, "the file is empty")
-    has_none(ingestion.id, "transform: fail: the file is empty", tmp_path)
+    assert_no_rejects(ingestion.id, "transform: fail: the file is empty", tmp_path)
 
 
 def test_rejects_of_rejected_key_are_empty(stack: None, log: IngestionLog, tmp_path: Path) -> None:
     source = Source(LANDING, "stray.csv", "v1", 1)
     log.reject(source, "fits no contract")
-    has_none(unmatched_id(source), "trigger: rejected: fits no contract", tmp_path)
+    assert_no_rejects(unmatched_id(source), "trigger: rejected: fits no contract", tmp_path)
 
 
-def has_none(ingested_id: str, end: str, folder: Path) -> None:
-    """Hold an ingestion to have no rejects, however they are asked for."""
-    why = f"Ingestion {ingested_id} has no rejects; it ended with {end}."
+def assert_no_rejects(ingested_id: str, outcome: str, folder: Path) -> None:
+    """Assert that each command reports that an ingestion has no rejects."""
+    why = f"Ingestion {ingested_id} has no rejects. Its outcome is {outcome}."
     assert tm("rejects", ingested_id, "--csv", folder / "out.csv").stdout == f"{why}\n"
     assert tm("rejects", ingested_id, "--json").stdout == "[]\n"
     fixed = tm("rejects", "fix", ingested_id, corrected(folder, (3, "x")))
@@ -160,7 +160,7 @@ def test_fix_replaces_rejected_rows(s3: "S3Client", ingestion: Ingestion, tmp_pa
     assert tm("rejects", ingestion.id, "--csv", out).exit_code == 0
     rows = list(csv.DictReader(io.StringIO(out.read_bytes().decode(), newline="")))
     assert [row["raw"][:5] for row in rows] == [",2019", ",2019", "'=ned", ",2019"]
-    # The first record of line 3 is left as it was: the second says all.
+    # The first record of line 3 stays unchanged: the second has the complete correction.
     rows[1]["raw"] = "anna,2019-09-27 00:00:00 UTC,1.5,x"
     rows[2]["raw"] = rows[2]["raw"].replace('"two\r\nlines"', '"1"')
     with out.open("w", encoding="utf-8-sig", newline="") as file:
@@ -191,14 +191,14 @@ def test_fix_replaces_rejected_rows(s3: "S3Client", ingestion: Ingestion, tmp_pa
     [
         ([(5, "x,y")], "Line 5 is not among the rejects of"),
         ([(5, "x"), (3, "y"), (99, "z")], "Lines 5, 99 are not among the rejects of"),
-        ([(3, "a,b,c,d"), (3, "a,b,c,e")], "Line 3 has 2 different corrections: keep one."),
-        ([(3, "")], "corrected.csv, line 2: 'raw' is empty, and a line cannot be removed"),
+        ([(3, "a,b,c,d"), (3, "a,b,c,e")], "Line 3 has 2 different corrections: keep only one."),
+        ([(3, "")], "corrected.csv, line 2: 'raw' is empty, but a correction cannot remove a"),
         ([("9" * 5000, "x")], "corrected.csv, line 2: '999"),
-        ([("three", "x")], "corrected.csv, line 2: 'three' is no line number."),
+        ([("three", "x")], "corrected.csv, line 2: 'three' is not a line number."),
         ([(3, FAILED[0][4])], "No row is corrected"),
         ([], "No row is corrected"),
-        ([(3, "a,b\nc,d")], "The correction of line 3 is 2 rows: one row replaces one."),
-        ([(3, "\n")], "The correction of line 3 is 0 rows"),
+        ([(3, "a,b\nc,d")], "The correction of line 3 has 2 rows: write exactly one row."),
+        ([(3, "\n")], "The correction of line 3 has 0 rows"),
         ([(3, 'a,"b')], "The correction of line 3 cannot be read: unexpected end of data."),
         ([(3, 'a,"b"c')], "The correction of line 3 cannot be read: ',' expected after '\"'."),
         ([(3, "a\rb")], "The correction of line 3 cannot be read: new-line character"),
@@ -219,12 +219,12 @@ def test_fix_refuses_invalid_correction(
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"line;raw\r\n3;x\r\n", "must be a CSV with commas and the columns 'line' and 'raw'"),
+        (b"line;raw\r\n3;x\r\n", "must be a comma-separated CSV with the columns 'line' and 'raw'"),
         (b"", "its first line has 'nothing'."),
         (b"line,raw\r\n3,\xff\r\n", "is not UTF-8"),
         (b'line,raw\r\n3,"x\r\n', "cannot be read as CSV: unexpected end of data."),
         (b"line,raw\r\n3\r\n", "line 2: 'raw' is empty"),
-        (b"raw,line\r\nx\r\n", "line 2: '' is no line number."),
+        (b"raw,line\r\nx\r\n", "line 2: '' is not a line number."),
     ],
 )
 def test_fix_refuses_unreadable_corrections(
@@ -251,7 +251,7 @@ def test_fix_replaces_newer_version_only_with_force(
 ) -> None:
     land(s3, b"newer")
     call: list[str | Path] = ["rejects", "fix", ingestion.id, corrected(tmp_path, (3, "a,b,c,d"))]
-    assert "has been dropped again, or deleted, since" in one_line(tm(*call))
+    assert "was uploaded again or deleted after this ingestion" in one_line(tm(*call))
     assert newest(s3) == b"newer"
 
     assert tm(*call, "--force").exit_code == 0
@@ -263,21 +263,21 @@ def test_fix_does_not_replace_concurrent_version(
 ) -> None:
     opened = Stack.open
 
-    def then_drop(folder: Path | None) -> Stack:
+    def open_with_concurrent_upload(folder: Path | None) -> Stack:
         stack = opened(folder)
         head = stack.s3.head_object
 
-        def head_and_drop(**place: str) -> Any:
+        def head_and_upload(**place: str) -> Any:
             answer = head(**place)
             land(s3, b"newer")
             return answer
 
-        monkeypatch.setattr(stack.s3, "head_object", head_and_drop)
+        monkeypatch.setattr(stack.s3, "head_object", head_and_upload)
         return stack
 
-    monkeypatch.setattr(Stack, "open", then_drop)
+    monkeypatch.setattr(Stack, "open", open_with_concurrent_upload)
     result = tm("rejects", "fix", ingestion.id, corrected(tmp_path, (3, "a,b,c,d")))
-    assert "has been dropped again" in one_line(result)
+    assert "was uploaded again" in one_line(result)
     assert newest(s3) == b"newer"
 
 
@@ -286,7 +286,7 @@ def test_fix_does_not_restore_deleted_file(
 ) -> None:
     s3.delete_object(Bucket=LANDING, Key=KEY)
     call: list[str | Path] = ["rejects", "fix", ingestion.id, corrected(tmp_path, (3, "a,b,c,d"))]
-    assert "or deleted, since" in one_line(tm(*call))
+    assert "or deleted after this ingestion" in one_line(tm(*call))
     s3.delete_object(Bucket=LANDING, Key=KEY, VersionId=ingestion.source.version_id)
     assert "drop the file again" in one_line(tm(*call, "--force"))
 
@@ -296,7 +296,7 @@ def test_fix_refuses_file_that_differs_from_rejects(
 ) -> None:
     ingestion = quarantined([(2, "user", None, "required", "other")])
     result = tm("rejects", "fix", ingestion.id, corrected(tmp_path, (2, "a,b,c,d")))
-    assert "Line 2 of the landed file is not what was rejected" in one_line(result)
+    assert "Line 2 of the landed file differs from the rejected row" in one_line(result)
 
 
 def cut(body: bytes, size: int) -> list[bytes]:
@@ -325,7 +325,7 @@ def test_rewritten_keeps_all_other_bytes(encoding: str, mark: bytes, size: int) 
         codecs.BOM_UTF16_LE: "utf-16-le",
         codecs.BOM_UTF32_LE: "utf-32-le",
     }.get(mark, encoding)
-    # In UTF-16 the bytes of a newline stand between these two characters, in either order.
+    # In UTF-16, two adjacent characters of this text contain the bytes of a newline.
     between = "\u0a0a\u0000\u0a00\u000b\u0a01" if codec.startswith("utf") else "я"
     before = f"a;b\r\n{between};1\n"
     after = f'\r\n"x\n{between}\r\n";2\n\nlast;й'
@@ -345,10 +345,10 @@ def test_rewritten_uses_native_order_without_byte_order_mark() -> None:
 
 
 def test_rewritten_refuses_character_outside_encoding() -> None:
-    with pytest.raises(CommandError, match="Line 2: the character 'я' does not exist in latin-1"):
+    with pytest.raises(CommandError, match=r"Line 2: the file's encoding latin-1 has no .* 'я'"):
         list(rewritten([b"a\nb\n"], {2: Replacement("b", "я")}, "latin-1"))
 
 
 def test_rewritten_refuses_line_after_end() -> None:
-    with pytest.raises(CommandError, match="Line 9 of the landed file is not what was rejected"):
+    with pytest.raises(CommandError, match="Line 9 of the landed file differs from"):
         list(rewritten([b"a\nb\n"], {9: Replacement("b", "c")}, "utf-8"))

@@ -1,4 +1,4 @@
-"""`tm replay`, on AWS as moto plays it."""
+"""Tests of `tm replay` on AWS simulated by moto."""
 
 from unittest import mock
 
@@ -90,7 +90,7 @@ def test_replay_starts_run_that_never_started(cloud: Cloud, log: IngestionLog) -
 def test_replay_refuses_while_run_is_in_progress(cloud: Cloud) -> None:
     ingestion = cloud.start(b"good")
     line = one_line(tm("replay", ingestion.id))
-    assert line.startswith(f"tm: A run of {ingestion.id} is under way, so none was started: ")
+    assert line.startswith(f"tm: {ingestion.id} is already waiting or running: ")
     assert cloud.runs() == [ingestion.id]
 
 
@@ -100,7 +100,7 @@ def test_replay_refuses_table_without_contract(
     ingestion = cloud.ingest(b"good")
     have_contracts(contract_set({}, {}), monkeypatch)
     assert one_line(tm("replay", ingestion.id)) == (
-        "tm: There is no contract for dailycheckins any more."
+        "tm: The stack no longer has a contract for dailycheckins: deploy one, then try again."
     )
 
 
@@ -112,7 +112,8 @@ def test_replay_waits_when_gate_is_full(cloud: Cloud) -> None:
     result = tm("replay", ingestion.id)
 
     assert result.exit_code == 0, result.stderr
-    assert " waits. 1 file waits for a run: 5 are under way" in " ".join(result.stdout.split())
+    shown = " ".join(result.stdout.split())
+    assert " is waiting. 1 file waits for a run (5 running, max_concurrency is 5)" in shown
     followed = tm("replay", ingestion.id, "--follow")
     assert followed.exit_code == 0, followed.stderr
     assert "load: success" in followed.stdout

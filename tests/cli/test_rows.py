@@ -1,4 +1,4 @@
-"""How the operator's command calls the function load."""
+"""Tests of the calls of the function load by the operator's command."""
 
 import io
 import json
@@ -20,7 +20,7 @@ MODULE = Path(__file__).parents[2] / "terraform" / "main.tf"
 
 
 def answered(stack: Stack, *answers: Any) -> tuple[Stack, mock.Mock]:
-    """Return a stack whose functions answer so, one call after another."""
+    """Return a stack whose functions give these answers to successive calls, and its client."""
     client = mock.Mock()
     client.invoke.side_effect = answers
     return replace(stack, client=lambda service, **_: client), client
@@ -40,9 +40,9 @@ def test_rows_calls_load_with_key(aws_stack: Stack) -> None:
     assert rows.count(stack, KEY) == 3
     assert rows.remove(stack, KEY) == (3, "v2")
 
-    asked = [json.loads(call.kwargs["Payload"]) for call in client.invoke.call_args_list]
+    requests = [json.loads(call.kwargs["Payload"]) for call in client.invoke.call_args_list]
     place = {"bucket": LANDING, "key": KEY}
-    assert asked == [{"operation": "count", **place}, {"operation": "remove", **place}]
+    assert requests == [{"operation": "count", **place}, {"operation": "remove", **place}]
     assert {call.kwargs["FunctionName"] for call in client.invoke.call_args_list} == {"tm-load"}
 
 

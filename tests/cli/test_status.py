@@ -1,4 +1,4 @@
-"""`tm status`: what it finds, in which order, and how it shows it, on AWS as moto plays it."""
+"""Tests of `tm status`: selection, order and display, on AWS simulated by moto."""
 
 import datetime as dt
 import functools
@@ -27,13 +27,13 @@ Put = Callable[..., str]
 
 @pytest.fixture(autouse=True)
 def opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What takes longest in these tests is to open the stack, and other tests do that."""
+    """Open the stack only once, because that is slow and other tests cover it."""
     monkeypatch.setattr(Stack, "open", functools.cache(Stack.open))
 
 
 @pytest.fixture
 def put(stack: None, log_table: str) -> Put:
-    """Put an item of some age into the log, and return its ID."""
+    """A function that puts an item of some age into the log and returns its ID."""
     table = boto3.resource("dynamodb", region_name=REGION).Table(log_table)
 
     def put(
@@ -103,20 +103,20 @@ def test_list_reads_only_needed_pages(put: Put, monkeypatch: pytest.MonkeyPatch)
     for number in range(30):
         put(f"{number:02}", Status.SUCCESS if number % 2 else Status.FAIL, hours=number)
     pages_of = IngestionLog._answers
-    asked: list[Any] = []
+    read: list[Any] = []
 
     def by_pages_of_four(self: IngestionLog, query: Any) -> Iterator[Any]:
         for page in pages_of(self, query | {"Limit": 4}):
-            asked.append(page)
+            read.append(page)
             yield page
 
     monkeypatch.setattr(IngestionLog, "_answers", by_pages_of_four)
 
     assert listed("--limit", "30") == [f"{number:02}" for number in range(30)]
-    pages = len(asked)
-    asked.clear()
+    pages = len(read)
+    read.clear()
     assert listed("--limit", "2") == ["00", "01"]
-    assert pages > len(asked)
+    assert pages > len(read)
 
 
 def test_list_contains_changing_item_once(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,8 +131,8 @@ def test_list_contains_changing_item_once(put: Put, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(IngestionLog, "_pages", also_before)
 
-    [told] = json.loads(tm("status", "--json").stdout)
-    assert told["status"] == "success"
+    [found] = json.loads(tm("status", "--json").stdout)
+    assert found["status"] == "success"
 
 
 def test_list_reports_that_it_was_cut(put: Put) -> None:
@@ -142,11 +142,11 @@ def test_list_reports_that_it_was_cut(put: Put) -> None:
     assert tm("status", "--limit", "3").stderr == ""
     for arguments in ([], ["--json"]):
         cut = tm("status", "--limit", "2", *arguments)
-        assert cut.stderr == "The newest 2: a higher --limit shows more.\n"
+        assert cut.stderr == "Only the newest 2 are listed: raise --limit to see more.\n"
 
 
 def shown(width: int, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> list[str]:
-    """Return the lines that a terminal of that width would show."""
+    """Return the lines on a terminal of the given width."""
     exit_code, sent = on_terminal(monkeypatch, "status", width, "status", *arguments)
     assert exit_code == 0
     text = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", sent)
@@ -189,7 +189,7 @@ def test_list_cuts_long_reason_only(
 
 @pytest.mark.usefixtures("stack")
 def test_list_reports_no_matches() -> None:
-    assert tm("status", "--status", "fail").stdout == "No ingestion is like that.\n"
+    assert tm("status", "--status", "fail").stdout == "No matching ingestions.\n"
 
 
 def test_status_of_one_shows_timeline_of_runs(cloud: Cloud, log: IngestionLog) -> None:
@@ -256,11 +256,11 @@ def test_timeline_shows_duration_of_current_run(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "text"),
     [(0.04, "0.0 s"), (59.9, "59.9 s"), (61, "1 min 1 s"), (3700, "1 h 1 min"), (90000, "1 d 1 h")],
 )
-def test_duration_is_formatted(seconds: float, told: str) -> None:
-    assert status._took(dt.timedelta(seconds=seconds)) == told
+def test_duration_is_formatted(seconds: float, text: str) -> None:
+    assert status._took(dt.timedelta(seconds=seconds)) == text
 
 
 def test_missing_file_is_shown_without_run(stack: None, log: IngestionLog) -> None:
@@ -272,8 +272,8 @@ def test_missing_file_is_shown_without_run(stack: None, log: IngestionLog) -> No
     assert "Reason: no other" in tm("status", missing).stdout
     assert listed("--status", "missing") == [missing, missing]
     for command in (["replay", missing], ["status", missing, "--watch"]):
-        assert "a file that did not come" in one_line(tm(*command))
-    assert "no rejects; it ended with trigger: missing" in tm("rejects", missing).stdout
+        assert "has no run because its file has not landed" in one_line(tm(*command))
+    assert "no rejects. Its outcome is trigger: missing" in tm("rejects", missing).stdout
 
 
 def test_rejected_key_has_no_run(stack: None, log: IngestionLog) -> None:
@@ -284,8 +284,8 @@ def test_rejected_key_has_no_run(stack: None, log: IngestionLog) -> None:
     assert "fits no contract" in tm("status", rejected).stdout
     for command in (["replay", rejected], ["status", rejected, "--watch"]):
         assert one_line(tm(*command)).endswith(
-            "was rejected, so there is no run to repeat: fits no contract. To load the file, "
-            "drop it again with `tm drop`."
+            "has no run because its file was rejected: fits no contract. To load the file, "
+            "upload it again with `tm drop`."
         )
 
 
@@ -372,7 +372,7 @@ def test_watch_of_list_updates_one_table_on_terminal(
 
     lines = shown(120, monkeypatch, "--watch")
 
-    assert "No ingestion is like that." in lines[0]
+    assert "No matching ingestions." in lines[0]
     assert any("dailycheckins" in line and "success" in line for line in lines)
 
 
@@ -381,16 +381,16 @@ def test_follow_does_not_wait_for_suppressed_alert(
 ) -> None:
     ingestion = cloud.start(b"good")
 
-    def end_untold(_: float) -> None:
+    def end_without_alert(_: float) -> None:
         [item] = log.with_status(Status.RUNNING)
         run = Run.from_item(item)
         log.finish(ingestion, run, State.LOAD, Status.SUCCESS, {})
         log.alert_unwanted(ingestion.id, ingestion.table, f"{run.name}/SUCCEEDED")
 
-    monkeypatch.setattr("cli.drop.time.sleep", end_untold)
+    monkeypatch.setattr("cli.drop.time.sleep", end_without_alert)
 
     lines = tm("status", ingestion.id, "--watch").stdout.splitlines()
-    assert lines[-1] == "Alert: none, for alert_on leaves such ends out"
+    assert lines[-1] == "Alert: none, because alert_on excludes this outcome"
 
 
 def test_list_reports_waiting_files(cloud: Cloud) -> None:
@@ -401,7 +401,7 @@ def test_list_reports_waiting_files(cloud: Cloud) -> None:
     shown = tm("status", "--limit", "1").stdout
 
     assert shown.endswith(
-        "2 files wait for a run: 5 are under way, and max_concurrency allows 5. They start by "
-        "themselves, the longest waiting first.\n"
+        "2 files wait for a run (5 running, max_concurrency is 5) and will start automatically, "
+        "longest waiting first.\n"
     )
     assert len(json.loads(tm("status", "--status", "waiting", "--json").stdout)) == 2

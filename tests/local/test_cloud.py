@@ -79,10 +79,10 @@ def test_tap_gives_every_reader_every_alert(laptop: Laptop) -> None:
 
 
 def test_topic_refuses_publisher_other_than_alert(laptop: Laptop) -> None:
-    """Not even who may do everything."""
+    """The policy of the topic denies even the root user."""
     with pytest.raises(botocore.exceptions.ClientError, match=r"not authorized .* sns:Publish"):
         laptop.aws.client("sns").publish(
-            TopicArn=laptop.stack.outputs["topic_arn"], Message="nothing of the pipeline's"
+            TopicArn=laptop.stack.outputs["topic_arn"], Message="not from the pipeline"
         )
 
 
@@ -95,7 +95,7 @@ def test_emulator_answers_over_tls_only(laptop: Laptop) -> None:
 def _refused(laptop: Laptop, path: str, **headers: str) -> bool:
     url = f"{laptop.aws.endpoint_url}{path}"
     answer = requests.get(url, headers=headers, verify=laptop.aws.ca_bundle, timeout=30)
-    return answer.status_code == 403 and "takes only its own keys" in answer.text
+    return answer.status_code == 403 and "accepts only its own keys" in answer.text
 
 
 def _presigned(aws: Aws) -> str:
@@ -104,12 +104,12 @@ def _presigned(aws: Aws) -> str:
 
 
 def test_emulator_refuses_foreign_root_keys(laptop: Laptop) -> None:
-    """It takes the key `test`, an account's number or none for root, and verifies no signature."""
+    """By itself, ministack accepts these keys as root, and verifies no signature of root."""
     own, session = laptop.aws, f"ASIA{secrets.token_hex(8).upper()}"
     for key in (own.access_key_id, "test", "000000000000", session, "NOBODYKNOWSTHISKEYID"):
         stranger = dataclasses.replace(own, access_key_id=key, secret_access_key="a guess")
         for service, operation in (("s3", "list_buckets"), ("iam", "list_users")):
-            with pytest.raises(botocore.exceptions.ClientError, match="takes only its own keys"):
+            with pytest.raises(botocore.exceptions.ClientError, match="accepts only its own keys"):
                 getattr(stranger.client(service), operation)()
         presigned = _presigned(stranger)
         assert _refused(laptop, presigned.removeprefix(own.endpoint_url))
@@ -142,14 +142,14 @@ def test_interrupted_up_leaves_no_processes(tmp_path: Path, end: signal.Signals)
         up.send_signal(end)
         up.wait()
         if end == signal.SIGKILL:
-            # It could do nothing any more: that is left to the next command.
+            # The killed command could not clean up; the next command does.
             assert alive(family)
             assert _tm(tmp_path, "down").stdout == "Down.\n"
         else:
             assert up.returncode == 130
         assert alive(family) == []
         assert not os.path.lexists(tmp_path / "postgres")
-        assert "No laptop cloud is up" in _tm(tmp_path, "status").stderr
+        assert "No laptop cloud is running" in _tm(tmp_path, "status").stderr
 
 
 def test_failed_up_leaves_no_processes_and_names_log(
@@ -157,7 +157,7 @@ def test_failed_up_leaves_no_processes_and_names_log(
 ) -> None:
     module = tmp_path / "module"
     module.mkdir()
-    # The root pins the provider, and this module refuses that version.
+    # The root module pins the provider to a version that this module does not allow.
     older = {"aws": {"source": terraform.PROVIDER, "version": "< 5.100"}}
     (module / "main.tf.json").write_text(json.dumps({"terraform": {"required_providers": older}}))
     (module / "outputs.tf").touch()
@@ -178,7 +178,7 @@ def test_up_with_invalid_contract_keeps_cloud_running(tmp_path: Path) -> None:
     (contracts / "broken.odcs.yaml").write_text("kind: DataContract")
     try:
         with pytest.raises(
-            LocalError, match=r"is up, but `migrate` failed: 1 of 3 .* broken\.odcs"
+            LocalError, match=r"is running, but `migrate` failed: 1 of 3 .* broken\.odcs"
         ):
             cloud.up(home, contracts=contracts, report=print)
 
@@ -191,7 +191,7 @@ def test_up_with_invalid_contract_keeps_cloud_running(tmp_path: Path) -> None:
             Bucket=stack.outputs["landing_bucket"]
         )
         assert len(wired["LambdaFunctionConfigurations"]) == 1
-        # The next apply calls it again.
+        # Without the resource in the state, the next apply calls migrate again.
         state = json.loads((home / "terraform" / "terraform.tfstate").read_text())
         assert "aws_lambda_invocation" not in {each["type"] for each in state["resources"]}
     finally:
@@ -202,13 +202,13 @@ def test_second_command_is_refused_while_first_runs(tmp_path: Path) -> None:
     with filelock.FileLock(tmp_path / "lock"):
         for finished in (_tm(tmp_path, "up"), _tm(tmp_path, "down")):
             assert finished.returncode == 1
-            assert finished.stderr.startswith("tm: Another `tm up` or `tm down` is at work")
+            assert finished.stderr.startswith("tm: Another `tm up` or `tm down` is running in")
             assert len(finished.stderr.splitlines()) == 1
 
 
 def test_down_without_up_succeeds(tmp_path: Path) -> None:
     finished = _tm(tmp_path / "absent", "down")
-    assert (finished.returncode, finished.stdout) == (0, "No laptop cloud was up.\n")
+    assert (finished.returncode, finished.stdout) == (0, "No laptop cloud was running.\n")
     assert not (tmp_path / "absent").exists()
 
 
@@ -222,7 +222,7 @@ def _tm(home: Path, *arguments: str) -> Done:
 
 @contextlib.contextmanager
 def _starting(home: Path) -> Iterator["subprocess.Popen[str]"]:
-    # A shell that starts these tests in the background has them, and what they start, ignore it.
+    # Background jobs of a shell ignore SIGINT, and child processes inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         [TM, "up"], env=_environment(home), stdout=subprocess.PIPE, text=True
@@ -232,11 +232,11 @@ def _starting(home: Path) -> Iterator["subprocess.Popen[str]"]:
         finally:
             up.kill()
             up.wait()
-            cloud.down(home)  # a test that failed may have left everything running
+            cloud.down(home)  # a failed test may have left processes
 
 
 def _until_terraform_runs(up: "subprocess.Popen[str]") -> list[psutil.Process]:
-    """Wait for Terraform's apply, with all of its providers; return every process of the cloud."""
+    """Wait until Terraform applies the module; return every process of the cloud."""
     deadline = time.monotonic() + 60
     while True:
         family = psutil.Process(up.pid).children(recursive=True)

@@ -62,14 +62,14 @@ def test_start_as_root_requires_accessible_folder(
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(shutil, "chown", lambda *_: None)
     monkeypatch.setattr(tempfile, "tempdir", str(closed))
-    with pytest.raises(LocalError, match=r"may not enter .*: set TMPDIR"):
+    with pytest.raises(LocalError, match=r"cannot enter .*: set TMPDIR"):
         local_postgres.start(Processes(tmp_path / "processes"), tmp_path)
 
 
 def test_start_names_log_when_server_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_postgres, "_settings", lambda _: ["-c", "no_such_setting=1"])
     processes = Processes(tmp_path / "processes")
-    with pytest.raises(LocalError, match=r"ended at its start: .*postgres\.log"):
+    with pytest.raises(LocalError, match=r"ended during its start: see .*postgres\.log"):
         local_postgres.start(processes, tmp_path)
     assert "no_such_setting" in processes.log("postgres").read_text()
     local_postgres.stop(processes, tmp_path)

@@ -13,7 +13,7 @@ from local.processes import Processes
 
 pytestmark = pytest.mark.programs
 
-# A leader with a child of its own, as the emulator has its workers.
+# A leader with a child process, like the emulator and its workers.
 FAMILY = ["sh", "-c", "sleep 60 & wait"]
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 

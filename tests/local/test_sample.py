@@ -10,7 +10,7 @@ def lines(count: int, seed: int = 1) -> list[str]:
 
 
 def budgets(path: Path, count: int) -> list[list[str]]:
-    """Return the rows of a file of budgets, as any reader of CSV finds them."""
+    """Write a file of budgets and return its rows, read with the csv module."""
     sample.write(path, count, seed=1, table="projectbudgets")
     with path.open(encoding="cp1252", newline="") as file:
         return list(csv.reader(file, delimiter=";", strict=True))[1:]

@@ -24,7 +24,7 @@ def put(path: Path, mode: int = 0o755) -> None:
 
 
 def command(folder: Path, script: str) -> dict[str, str]:
-    """Put a `terraform` and its provider into `folder`; return an environment with both."""
+    """Put a fake `terraform` and provider into `folder`; return an environment with both."""
     path = folder / "bin" / "terraform"
     put(path)
     path.write_text(f"#!/bin/sh\n{script}\n")
@@ -46,7 +46,7 @@ def version(number: str) -> str:
     ],
 )
 def test_mirror_is_found_in_known_folders(tmp_path: Path, where: str, layout: Path) -> None:
-    """One level under a system root, and in the folders that Terraform itself looks at."""
+    """Mirrors may be one level below a system root, and in Terraform's own folders."""
     put(tmp_path / where / layout)
     environment = {"HOME": str(tmp_path / "home")}
     assert terraform.mirror(terraform.candidates(environment, tmp_path)) == tmp_path / where
@@ -124,7 +124,7 @@ def test_find_drops_users_aws_and_workspace_settings(tmp_path: Path) -> None:
 
 
 def test_find_reports_missing_terraform(tmp_path: Path) -> None:
-    with pytest.raises(LocalError, match=r"Terraform is not installed.* Install 1\.11"):
+    with pytest.raises(LocalError, match=r"not in PATH: install Terraform 1\.11 or newer"):
         terraform.find(tmp_path, {"PATH": str(tmp_path)})
 
 
@@ -133,7 +133,7 @@ def test_find_reports_missing_terraform(tmp_path: Path) -> None:
     [
         (version("1.10.5"), r"Terraform 1\.10\.5 .*too old: install 1\.11"),
         (version("0.15.0"), r"Terraform 0\.15\.0 .*too old: install 1\.11"),
-        ("echo unknown option >&2; exit 1", r"does not tell its version .*unknown option"),
+        ("echo unknown option >&2; exit 1", r"printed no version .*unknown option"),
     ],
 )
 def test_find_reports_unusable_terraform(tmp_path: Path, script: str, line: str) -> None:
@@ -179,7 +179,7 @@ def test_find_downloads_provider_once_without_mirror(
     real = shutil.which("terraform")
     environment = command(tmp_path, f'echo "$*" >>{tmp_path}/calls; exec {real} "$@"')
     monkeypatch.setattr(terraform, "candidates", lambda _: [])
-    # Terraform unpacks it from there as it does from the registry.
+    # This folder replaces the registry: Terraform unpacks the provider from it.
     shutil.rmtree(tmp_path / "home")
     registry = tmp_path / "home/.terraform.d/plugins" / PACKED
     registry.parent.mkdir(parents=True)
@@ -225,7 +225,7 @@ def test_find_ignores_unreadable_configuration_file(tmp_path: Path, config: str)
     assert found.get("TF_CLI_CONFIG_FILE") in (None, str(tmp_path / "state" / "terraform.rc"))
 
 
-# As the provider's 5.100.0 and Terraform print it.
+# Printed by Terraform with version 5.100.0 of the provider.
 FUNCTION_ERROR = (
     "\n│ Error: invoking Lambda Function (tm-pipeline-migrate): "
     + json.dumps(
@@ -247,8 +247,8 @@ FUNCTION_ERROR = (
         (
             "\nError: Failed to query available provider packages\n\nCould not retrieve the list of"
             " available versions for provider\nhashicorp/aws: no such host\n",
-            "the provider hashicorp/aws 5.100.0 is nowhere to be had: the registry cannot be "
-            "reached and no mirror of it was found. Name one in TF_PLUGIN_CACHE_DIR.",
+            "the provider hashicorp/aws 5.100.0 was not found: the registry cannot be reached and "
+            "there is no mirror. Set TF_PLUGIN_CACHE_DIR to a mirror.",
         ),
         (
             "╷\n│ Error: creating S3 Bucket (x): no\n│ \n│   with aws_s3_bucket.x,\n"
