@@ -23,7 +23,7 @@ class _Replaced(Exception):
     """The API answered 410 because rows were replaced after the first page."""
 
 
-def rows(stack: Stack, table: str | None, key: str, **asked: str) -> list[dict[str, Any]]:
+def rows(stack: Stack, table: str | None, key: str, **parameters: str) -> list[dict[str, Any]]:
     """Return every row of a key, page by page.
 
     If the API answers 410 because rows were replaced, read all pages again.
@@ -32,7 +32,7 @@ def rows(stack: Stack, table: str | None, key: str, **asked: str) -> list[dict[s
         stack: the stack whose API to use.
         table: the table; None for the sample table through the route `/get`.
         key: the value of the look-up key.
-        asked: further parameters of `/tables/{table}/rows`, e.g. `order`.
+        parameters: further query parameters of `/tables/{table}/rows`, e.g. `order`.
 
     Raises:
         CommandError: the API returned an error, or rows were replaced during all ten attempts.
@@ -41,7 +41,9 @@ def rows(stack: Stack, table: str | None, key: str, **asked: str) -> list[dict[s
         _Pages("/get", "response", {"user": key, "limit": _PAGE})
         if table is None
         else _Pages(
-            f"/tables/{quote(table, safe='')}/rows", "items", {"key": key, "limit": _PAGE, **asked}
+            f"/tables/{quote(table, safe='')}/rows",
+            "items",
+            {"key": key, "limit": _PAGE, **parameters},
         )
     )
     with _session(stack) as session:

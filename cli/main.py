@@ -3,7 +3,6 @@
 import datetime as dt
 import functools
 import itertools
-import re
 import shlex
 import sys
 import time
@@ -28,6 +27,18 @@ from cli.console import console, errors, print_json, print_json_array, print_tex
 from cli.errors import CommandError, one_line
 from cli.extras import need
 from cli.items import Item, many
+from cli.options import (
+    AsJson,
+    ContractsFolder,
+    File,
+    Follow,
+    HardTesting,
+    IngestedID,
+    StackFolder,
+    age_or_time,
+    day_option,
+    past_time,
+)
 from cli.stack import Stack
 from local import psql
 from local.home import home
@@ -63,88 +74,8 @@ app = typer.Typer(
 )
 
 
-def _day(name: str, text: str) -> Any:
-    return typer.Option(name, formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help=text)
-
-
-def _past(text: str, example: str = "") -> dt.datetime:
-    try:
-        time = dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(
-            f"{text!r} is not a valid time: write e.g. {example}2026-11-22T19:00:00Z."
-        ) from None
-    # Guessing the zone could silently skip files.
-    if time.tzinfo is None:
-        raise typer.BadParameter(f"{text!r} has no time zone: append Z for UTC.")
-    if time > dt.datetime.now(dt.UTC):
-        raise typer.BadParameter(f"{text!r} is in the future.")
-    return time
-
-
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
-
-def _ago(text: str) -> dt.datetime:
-    if ago := re.fullmatch(r"(\d+)([mhdw])", text):
-        try:
-            return dt.datetime.now(dt.UTC) - dt.timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-        except OverflowError:
-            raise typer.BadParameter(f"{text!r} is too long ago.") from None
-    if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
-        text = f"{text}T00:00:00Z"
-    return _past(text, "24h, 7d, 2024-03-01 or ")
-
-
-StackFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--stack",
-        envvar="TM_STACK",
-        metavar="DIR",
-        exists=True,
-        file_okay=False,
-        help="Use the stack that Terraform deployed from this folder. Default: the laptop cloud.",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-ContractsFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--contracts",
-        envvar="TM_CONTRACTS",
-        metavar="DIR",
-        exists=True,
-        file_okay=False,
-        help="Use the contracts (<table>.odcs.yaml) in this folder.",
-    ),
-]
-HardTesting = Annotated[
-    bool | None,
-    typer.Option(
-        "--hard-testing/--no-hard-testing",
-        help="Halt a file before Load if any test fails. Default: reject only the failed rows.",
-    ),
-]
-File = Annotated[
-    Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The CSV file.")
-]
-Table = Annotated[str, typer.Option(metavar="TABLE", help="Load FILE into this table.")]
-Follow = Annotated[
-    bool,
-    typer.Option(
-        "--follow",
-        help="Show each state until the run ends. Exit with 0 if the file was loaded, 1 if not.",
-    ),
-]
-IngestedID = Annotated[
-    str,
-    typer.Argument(metavar="ID", help="The ingestion's ID, as `tm drop` and `tm status` print it."),
-]
-
-
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         print_text(f"tm {VERSION}")
         raise typer.Exit
 
@@ -196,10 +127,12 @@ def down() -> None:
 @app.command()
 def drop(
     file: File,
-    table: Table = "dailycheckins",
+    table: Annotated[
+        str, typer.Option(metavar="TABLE", help="Load FILE into this table.")
+    ] = "dailycheckins",
     date: Annotated[
         dt.datetime | None,
-        _day(
+        day_option(
             "--date",
             "Set the day of the data. Default: today in the time zone of the table's contract.",
         ),
@@ -220,7 +153,9 @@ def drop(
 def check(
     context: typer.Context,
     file: File,
-    table: Table = "dailycheckins",
+    table: Annotated[
+        str, typer.Option(metavar="TABLE", help="Use the contract of this table.")
+    ] = "dailycheckins",
     contracts: ContractsFolder = None,
     as_json: AsJson = False,
     hard_testing: HardTesting = None,
@@ -254,7 +189,7 @@ def status(  # noqa: PLR0913, PLR0917 - they are its options
     ingested_id: Annotated[
         str | None,
         typer.Argument(
-            metavar="[ID]", help="Show this ingestion with all its steps. Default: list the newest."
+            metavar="ID", help="Show this ingestion with all its steps. Default: list the newest."
         ),
     ] = None,
     statuses: Annotated[
@@ -274,14 +209,14 @@ def status(  # noqa: PLR0913, PLR0917 - they are its options
         dt.datetime | None,
         typer.Option(
             metavar="TIME",
-            parser=_ago,
+            parser=age_or_time,
             help="List only ingestions that changed since TIME: an age (30m, 24h, 7d, 2w), a day "
             "(2024-03-01, in UTC) or a time (2026-11-22T19:00:00Z).",
         ),
     ] = None,
     date: Annotated[
         dt.datetime | None,
-        _day("--date", "List only files of this day, as in their landing keys."),
+        day_option("--date", "List only files of this day, as in their landing keys."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="List at most N ingestions.")] = 50,
     watch: Annotated[
@@ -424,8 +359,10 @@ def replay(
 
 @app.command()
 def backfill(
-    first: Annotated[dt.datetime, _day("--from", "Set the first day, as in the landing keys.")],
-    last: Annotated[dt.datetime, _day("--to", "Set the last day (inclusive).")],
+    first: Annotated[
+        dt.datetime, day_option("--from", "Set the first day, as in the landing keys.")
+    ],
+    last: Annotated[dt.datetime, day_option("--to", "Set the last day (inclusive).")],
     table: Annotated[
         str | None,
         typer.Option(metavar="TABLE", help="Run only files of this table. Default: all tables."),
@@ -440,7 +377,7 @@ def backfill(
         dt.datetime | None,
         typer.Option(
             metavar="TIME",
-            parser=_past,
+            parser=past_time,
             help="Skip files loaded by runs that started since TIME, e.g. 2026-11-22T19:00:00Z.",
         ),
     ] = None,
@@ -603,7 +540,7 @@ def rows(
 def sql(
     query: Annotated[
         str | None,
-        typer.Argument(metavar="[QUERY]", help="One SQL statement. Default: open psql."),
+        typer.Argument(metavar="QUERY", help="One SQL statement. Default: open psql."),
     ] = None,
     as_json: AsJson = False,
     stack: StackFolder = None,
