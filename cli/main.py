@@ -13,13 +13,14 @@ from zoneinfo import ZoneInfo
 import typer
 from typer.core import TyperGroup
 
-from cli import api, lookup
+from cli import api
 from cli import backfill as backfilling
 from cli import drop as dropping
 from cli import fix as fixing
 from cli import rejects as rejected
 from cli import remove as removing
 from cli import replay as replaying
+from cli import rows as lookup
 from cli import sql as querying
 from cli import status as log
 from cli import user as users

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cli import rows as table
+from cli import loaded_rows
 from cli.errors import CommandError
 from cli.items import Item, many, plain
 from cli.stack import Stack
@@ -91,7 +91,7 @@ def find(stack: Stack, text: str) -> Holding:
     name = str(key)
     versions, markers = _versions(stack, name)
     items = tuple(_items(stack, key, versions))
-    return Holding(key, versions, markers, table.count(stack, name), items)
+    return Holding(key, versions, markers, loaded_rows.count(stack, name), items)
 
 
 def remove(stack: Stack, held: Holding) -> Removed:
@@ -104,7 +104,7 @@ def remove(stack: Stack, held: Holding) -> Removed:
     _delete(stack, stack.landing_bucket, [(name, each) for each in held.versions + held.markers])
     staged = list(_staged(stack, held))
     _delete(stack, stack.staging_bucket, [(each, None) for each in staged])
-    rows, kept = table.remove(stack, name)
+    rows, kept = loaded_rows.remove(stack, name)
     there, _ = _versions(stack, name)
     for item in held.items:
         if item["versionId"] not in there and "removedAt" not in item:

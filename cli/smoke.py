@@ -13,8 +13,7 @@ from typing import Any, TypeVar
 
 import requests
 
-from cli import api, doctor, drop, rejects, remove
-from cli import rows as table
+from cli import api, doctor, drop, loaded_rows, rejects, remove
 from cli.console import console, line, styled
 from cli.errors import AWS_ERRORS, CommandError
 from cli.health.finding import Verdict
@@ -273,7 +272,7 @@ class Smoke:
         return f"{len({line for line, *_ in rejected})} rows, each by its rule"
 
     def _count(self) -> str:
-        return f"{table.count(self._stack, str(self._keys['good-and-bad'])):,} rows"
+        return f"{loaded_rows.count(self._stack, str(self._keys['good-and-bad'])):,} rows"
 
     def _lookup_count(self) -> int:
         """Return how many rows the API finds by the key of the good rows; 0 without a look-up."""

@@ -11,7 +11,7 @@ from unittest import mock
 import botocore.exceptions
 import pytest
 
-from cli import invocation, rows
+from cli import invocation, loaded_rows
 from cli.errors import CommandError
 from cli.stack import Stack
 from tests.fixtures.aws import KEY, LANDING
@@ -37,8 +37,8 @@ def refusal(code: str) -> botocore.exceptions.ClientError:
 def test_rows_calls_load_with_key(aws_stack: Stack) -> None:
     stack, client = answered(aws_stack, payload(rows=3, kept=None), payload(rows=3, kept="v2"))
 
-    assert rows.count(stack, KEY) == 3
-    assert rows.remove(stack, KEY) == (3, "v2")
+    assert loaded_rows.count(stack, KEY) == 3
+    assert loaded_rows.remove(stack, KEY) == (3, "v2")
 
     requests = [json.loads(call.kwargs["Payload"]) for call in client.invoke.call_args_list]
     place = {"bucket": LANDING, "key": KEY}
@@ -53,14 +53,14 @@ def test_invoke_retries_while_function_is_pending(
     monkeypatch.setattr(invocation, "_PAUSE", 0)
     stack, client = answered(aws_stack, refusal(code), refusal(code), payload(rows=3, kept=None))
 
-    assert rows.count(stack, KEY) == 3
+    assert loaded_rows.count(stack, KEY) == 3
     assert client.invoke.call_count == 3
 
 
 def test_invoke_does_not_retry_other_errors(aws_stack: Stack) -> None:
     stack, client = answered(aws_stack, refusal("AccessDeniedException"))
     with pytest.raises(botocore.exceptions.ClientError):
-        rows.count(stack, KEY)
+        loaded_rows.count(stack, KEY)
     assert client.invoke.call_count == 1
 
 
@@ -68,7 +68,7 @@ def test_invoke_reports_function_error(aws_stack: Stack) -> None:
     failed = payload(errorType="DatabaseUnavailable", errorMessage="it is away")
     stack, _ = answered(aws_stack, failed | {"FunctionError": "Unhandled"})
     with pytest.raises(CommandError, match="DatabaseUnavailable: it is away"):
-        rows.remove(stack, KEY)
+        loaded_rows.remove(stack, KEY)
 
 
 def test_invoke_timeout_covers_load(aws_stack: Stack) -> None:
