@@ -69,7 +69,7 @@ def events(stack: Stack) -> list[Finding]:
             found.append(wrong(f"no rule sends run-end events to watch: {late}", stack.apply))
     unmatched = [what for what, event in _samples(stack) if not _matches(stack, patterns, event)]
     if unmatched:
-        found.append(wrong(f"no rule sends alert {', '.join(unmatched)}", stack.apply))
+        found.append(wrong(f"no rule sends to alert: {', '.join(unmatched)}", stack.apply))
     return one_or_all(
         list(dict.fromkeys(found)),
         "alert gets every run-end event, watch runs on schedule, all functions are kept active",

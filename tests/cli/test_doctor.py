@@ -305,9 +305,9 @@ def test_events_check_reports_disabled_rule(up: Stack, rule: str) -> None:
 @pytest.mark.parametrize(
     ("rule", "what"),
     [
-        ("execution-ended", "no rule sends alert run-end events with status SUCCEEDED, run-end"),
+        ("execution-ended", "no rule sends to alert: run-end events with status SUCCEEDED,"),
         ("execution-ended", "no rule sends run-end events to watch"),
-        ("notice", "sends alert the notice 'Ingestion Rejected', the notice 'File Missing'"),
+        ("notice", "to alert: the notice 'Ingestion Rejected', the notice 'File Missing'"),
         ("watch", "no schedule calls watch, so missing files go unnoticed"),
         ("keep-active-migrate", "no rule keeps migrate active"),
     ],
