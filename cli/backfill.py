@@ -21,7 +21,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from cli.console import cell, console
+from cli.console import cell, collapsed, console
 from cli.errors import AWS_ERRORS, CommandError
 from cli.items import Item, counts, current_run, many
 from cli.stack import Stack
@@ -382,8 +382,8 @@ def _line(tried: Tried) -> str:
     if tried.outcome not in _BAD:
         return text
     if item is None:
-        return f"{text}: {' '.join(tried.reason.split())}"
-    text += f" at {item['state']}: {' '.join(item.get('haltReason', '').split())}"
+        return f"{text}: {collapsed(tried.reason)}"
+    text += f" at {item['state']}: {collapsed(item.get('haltReason', ''))}"
     if tried.outcome is FileOutcome.BROKEN:
         text += f" - fix the cause, then: tm replay {ingestion.id}"
     return text

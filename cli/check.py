@@ -74,12 +74,12 @@ class Checked:
 
 @contextlib.contextmanager
 def checked(file: Path, contract: Contract, *, hard: bool) -> Iterator[Checked]:
-    """Transform and test a file in a folder that is gone when the block ends.
+    """Transform and test a file in a temporary folder, which exists during the block.
 
     Args:
         file: the CSV file.
-        contract: what it should be.
-        hard: whether a failed row halts.
+        contract: the contract of its table.
+        hard: whether a failed test halts the file.
     """
     today = dt.datetime.now(dt.UTC).date()
     source = Source(bucket="", key=file.name, version_id="", size=file.stat().st_size)

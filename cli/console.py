@@ -46,6 +46,11 @@ console = _Console(width=_WIDTH)
 errors = _Console(stderr=True)
 
 
+def collapsed(text: str) -> str:
+    """Return text with each run of white space replaced by one space."""
+    return " ".join(text.split())
+
+
 def cell(text: str | None, width: int | None = _CELL) -> Text:
     """Return text for a table cell, on one line, cut to `width` characters."""
     if text is None:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import botocore.exceptions
 
-from cli.console import console, line, styled
+from cli.console import collapsed, console, line, styled
 from cli.errors import CommandError
 from cli.health import (
     access,
@@ -102,15 +102,11 @@ def _findings(check: Check, stack: Stack) -> Iterator[Finding]:
 def show(check: str, finding: Finding) -> None:
     """Print one finding."""
     mark = styled(f"{finding.verdict:<7}", _STYLES[finding.verdict])
-    console.print(line(mark, f"  {check:<13}  {_one_line(finding.what)}"))
+    console.print(line(mark, f"  {check:<13}  {collapsed(finding.what)}"))
     if finding.todo is not None:
-        console.print(f"{'':<24}→ {_one_line(finding.todo)}")
+        console.print(f"{'':<24}→ {collapsed(finding.todo)}")
 
 
 def as_json(check: str, finding: Finding) -> dict[str, str | None]:
     """Return one finding as JSON fields."""
     return {"check": check, **asdict(finding)}
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

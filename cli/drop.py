@@ -100,7 +100,6 @@ def snapshots(stack: Stack, ingestion: Ingestion) -> Iterator[Item]:
 
 
 def _watch_plainly(snapshots: Iterator[Item]) -> Item:
-    """Print one line per transition."""
     shown = 0
     item: Item = {}
     for item in snapshots:
@@ -113,7 +112,6 @@ def _watch_plainly(snapshots: Iterator[Item]) -> Item:
 
 
 def _watch_live(snapshots: Iterator[Item]) -> Item:
-    """Keep one table up to date."""
     item: Item = {}
     with Live(_states(None), console=console, refresh_per_second=8) as live:
         for item in snapshots:

@@ -7,7 +7,7 @@ import botocore.exceptions
 import requests
 import typer
 
-from cli.console import errors
+from cli.console import collapsed, errors
 from local.errors import LocalError
 from shared.errors import PipelineError
 
@@ -32,5 +32,5 @@ def one_line() -> Iterator[None]:
 
 
 def _fail(message: str) -> None:
-    errors.print(f"tm: {' '.join(message.split())}", style="red")
+    errors.print(f"tm: {collapsed(message)}", style="red")
     raise typer.Exit(1)

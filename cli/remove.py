@@ -162,7 +162,6 @@ def _items(stack: Stack, key: LandingKey, versions: Iterable[str]) -> Iterator[I
 
 
 def _staged(stack: Stack, held: Holding) -> Iterator[str]:
-    """Yield the keys of the staged objects of a landed file."""
     pages = stack.s3.get_paginator("list_objects_v2").paginate
     for item in held.items:
         if "removedAt" in item:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import requests
 
 from cli import api, doctor, drop, loaded_rows, rejects, remove
-from cli.console import console, line, styled
+from cli.console import collapsed, console, line, styled
 from cli.errors import AWS_ERRORS, CommandError
 from cli.health.finding import Verdict
 from cli.items import Item, counts
@@ -337,7 +337,7 @@ class Smoke:
 def show(step: Step) -> None:
     """Print a step."""
     found = step.found if step.expected is None else f"expected {step.expected}; found {step.found}"
-    console.print(line(_MARKS[step.verdict], f" {step.name:<22} {' '.join(found.split())}"))
+    console.print(line(_MARKS[step.verdict], f" {step.name:<22} {collapsed(found)}"))
     if step.todo is not None:
         console.print(f"{'':<24} → {step.todo}")
 

@@ -117,7 +117,6 @@ def specimen(contract: Contract, token: str, now: dt.datetime) -> Specimen:
 
 
 def _bounds(contract: Contract) -> tuple[int, int]:
-    """Return the minimum and maximum number of rows of a file."""
     least = max((rule.minimum or 1 for rule in contract.row_counts), default=1)
     greatest = [rule.maximum for rule in contract.row_counts if rule.maximum is not None]
     return least, min(greatest, default=sys.maxsize)

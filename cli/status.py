@@ -12,7 +12,17 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import drop
-from cli.console import cell, console, errors, line, print_json, print_text, right, styled
+from cli.console import (
+    cell,
+    collapsed,
+    console,
+    errors,
+    line,
+    print_json,
+    print_text,
+    right,
+    styled,
+)
 from cli.errors import CommandError
 from cli.items import Item, counts, has_run, is_loaded, plain, standing, style, transition
 from cli.stack import Stack
@@ -309,4 +319,4 @@ def _reason(item: Item, width: int | None = None) -> Text:
 
 
 def _line(text: str, width: int | None = None) -> Text:
-    return cell(" ".join(text.split()), width)
+    return cell(collapsed(text), width)

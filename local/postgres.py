@@ -119,7 +119,6 @@ def _binaries(home: Path, user: str | None) -> Path:
 
 
 def _initialise(binaries: Path, home: Path, user: str | None, server: Server) -> None:
-    """Create the data folder with initdb."""
     password = home / "password"
     password.touch(mode=0o600)
     password.write_text(server.password)

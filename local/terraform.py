@@ -200,7 +200,6 @@ def _home(environment: Mapping[str, str]) -> Path:
 
 
 def _configuration(folder: Path, providers: Path) -> Path:
-    """Write a CLI configuration that uses a mirror; return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "terraform.rc"
     path.write_text(

@@ -94,7 +94,7 @@ def _answers(pipeline: Pipeline) -> bool:
         return False
 
 
-def told(pipeline: Pipeline, ingested_id: str) -> str:
+def alert_text(pipeline: Pipeline, ingested_id: str) -> str:
     """Return the last alert about an ingestion as the text of a mail."""
     message = pipeline.messages(ingested_id)[-1]
     alert = Alert(message.subject, message.body)
@@ -174,7 +174,7 @@ def test_killed_load_changes_nothing_until_replay(pipeline: Pipeline, wording: W
     (alert,) = pipeline.alerts(ingestion.id)
     assert alert["latestState"] == "load"
     assert "Load broke off" in alert["unchanged"]
-    wording("drill-killed-in-load", told(pipeline, ingestion.id))
+    wording("drill-killed-in-load", alert_text(pipeline, ingestion.id))
     assert pipeline.loaded(key_of(11)) == OLD_ROWS
 
     again = replay(pipeline, ingestion.id)
@@ -209,7 +209,7 @@ def test_load_waits_for_restarting_database(pipeline: Pipeline, wording: Wording
     assert (item["rowsRead"], item["rowsLoaded"], item["rowsRejected"]) == (3, 2, 1)
     assert pipeline.loaded(key_of(12)) == NEW_ROWS
     assert len(pipeline.alerts(ingestion.id)) == 1
-    wording("drill-database-restarted", told(pipeline, ingestion.id))
+    wording("drill-database-restarted", alert_text(pipeline, ingestion.id))
 
 
 @pytest.mark.deep
@@ -225,7 +225,7 @@ def test_run_fails_when_database_is_unreachable_for_two_minutes(
 
     assert (item["state"], item["status"]) == ("load", "fail")
     assert pipeline.loaded(key_of(16)) == OLD_ROWS
-    text = told(pipeline, ingestion.id)
+    text = alert_text(pipeline, ingestion.id)
     wording("drill-database-away", re.sub(r":\d{4,5}\b", ":<port>", text))
 
     assert replay(pipeline, ingestion.id)["status"] == "success"
@@ -247,7 +247,7 @@ def test_run_aborted_during_load_is_closed_and_replayed(
     assert "is already waiting or running" in refused.stderr
     assert (item["state"], item["status"]) == ("load", "fail")
     assert "stopped by hand" in item["haltReason"]
-    wording("drill-aborted", told(pipeline, ingestion.id))
+    wording("drill-aborted", alert_text(pipeline, ingestion.id))
     # StopExecution does not stop the function, so its transaction may have been committed.
     assert pipeline.loaded(key_of(13)) in (OLD_ROWS, NEW_ROWS)
 
@@ -276,7 +276,7 @@ def test_run_timed_out_during_load_is_closed(
 
     item = pipeline.ended(ingestion.id)
     assert (item["state"], item["status"]) == ("load", "fail")
-    wording("drill-timed-out", told(pipeline, ingestion.id))
+    wording("drill-timed-out", alert_text(pipeline, ingestion.id))
 
     assert replay(pipeline, ingestion.id)["status"] == "success"
     assert pipeline.loaded(key_of(19)) == NEW_ROWS
@@ -289,7 +289,7 @@ def test_run_fails_when_function_lacks_permission(pipeline: Pipeline, wording: W
     assert (item["state"], item["status"]) == ("transform", "fail")
     assert "AccessDenied" in item["haltReason"]
     assert pipeline.loaded(key_of(17)) == []
-    wording("drill-permission-gone", told(pipeline, item["ingestedID"]))
+    wording("drill-permission-gone", alert_text(pipeline, item["ingestedID"]))
 
     assert replay(pipeline, item["ingestedID"])["status"] == "success"
     assert pipeline.loaded(key_of(17)) == NEW_ROWS
@@ -301,7 +301,7 @@ def test_file_with_wrong_header_is_refused(
     item = pipeline.ingest(NEW.replace("hours", "minutes"), day=18)
 
     assert (item["state"], item["status"]) == ("transform", "fail")
-    wording("drill-wrong-header", told(pipeline, item["ingestedID"]))
+    wording("drill-wrong-header", alert_text(pipeline, item["ingestedID"]))
 
     (tmp_path / "f.csv").write_text(NEW)
     drop(pipeline, item["ingestedID"], tmp_path / "f.csv")
@@ -346,7 +346,7 @@ def test_watch_starts_file_of_lost_s3_event(
     assert pipeline.ended(malformed, UNMATCHED)["foundBy"] == "watch"
     assert pipeline.ended(old.id)["foundBy"] == "watch"
     assert pipeline.loaded(key_of(20)) == NEW_ROWS
-    wording("drill-event-lost", told(pipeline, old.id))
+    wording("drill-event-lost", alert_text(pipeline, old.id))
 
 
 def test_event_without_version_is_rejected(pipeline: Pipeline, unnotified: None) -> None:
@@ -394,7 +394,7 @@ def test_missing_file_is_reported(pipeline: Pipeline, wording: Wording, tmp_path
     assert [each["missing"] for each in found] == [1, 0]
     item = pipeline.ended(missing_id)
     assert (item["state"], item["status"]) == ("trigger", "missing")
-    text = told(pipeline, missing_id)
+    text = alert_text(pipeline, missing_id)
     folder = f"year={day.year}/month={day.month}/day={day.day}"
     for what, instead in (
         (folder, "<folder>"),
