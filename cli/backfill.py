@@ -54,8 +54,8 @@ class Action(StrEnum):
     REPLAY = "replay"
     WAIT = "wait"
     WAIT_AND_REPLAY = "wait, then replay"
-    LOADED = "skip: loaded since"
-    REFUSED = "skip: refused since"
+    LOADED = "skip: already loaded"
+    REFUSED = "skip: already refused"
     DELETED = "skip: deleted"
     UNVERSIONED = "skip: no version"
 
@@ -66,17 +66,17 @@ class FileOutcome(StrEnum):
     LOADED = "loaded"
     SUPERSEDED = "superseded"
     """A newer version is loaded."""
-    DONE = "done since"
+    DONE = "already done"
     """Not run, because a run since the cut has already loaded or superseded it."""
     DELETED = "deleted"
     REFUSED = "refused"
     """The run failed because of the content of the file."""
-    BROKEN = "broken"
+    FAILED = "failed"
     """The run failed for another reason."""
 
 
 _GOOD = {Status.SUCCESS: FileOutcome.LOADED, Status.SUPERSEDED: FileOutcome.SUPERSEDED}
-_BAD = {FileOutcome.REFUSED, FileOutcome.BROKEN}
+_BAD = {FileOutcome.REFUSED, FileOutcome.FAILED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Result:
             return FileOutcome.DELETED
         last = self.tried[-1].outcome
         return (
-            FileOutcome.REFUSED if len(self.tried) > 1 and last is not FileOutcome.BROKEN else last
+            FileOutcome.REFUSED if len(self.tried) > 1 and last is not FileOutcome.FAILED else last
         )
 
     @property
@@ -227,14 +227,14 @@ class Backfill:
             try:
                 tried.append((yield from self._try(ingestion)))
             except (CommandError, PipelineError, *AWS_ERRORS) as error:
-                tried.append(Tried(ingestion, FileOutcome.BROKEN, None, str(error)))
+                tried.append(Tried(ingestion, FileOutcome.FAILED, None, str(error)))
             if tried[-1].outcome is not FileOutcome.REFUSED:
                 break
         return Result(file, tuple(tried))
 
     def _try(self, ingestion: Ingestion) -> Generator[None, None, Tried]:
         if not ingestion.source.has_version:
-            return Tried(ingestion, FileOutcome.BROKEN, None, NO_VERSION_REASON)
+            return Tried(ingestion, FileOutcome.FAILED, None, NO_VERSION_REASON)
         item, outcome = self._read(ingestion)
         match action(item, outcome, self._since):
             case Action.LOADED:
@@ -280,7 +280,7 @@ class Backfill:
         if run is not None and run["status"] == "RUNNING":
             return None
         at_fault = run is not None and End.from_event(run).file_at_fault
-        return FileOutcome.REFUSED if at_fault else FileOutcome.BROKEN
+        return FileOutcome.REFUSED if at_fault else FileOutcome.FAILED
 
 
 def show_plan(work: Backfill, files: Iterable[File]) -> None:
@@ -323,7 +323,7 @@ def run(work: Backfill, files: Sequence[File], concurrency: int, again: str) -> 
         done = f"{len(results):,} of {many(len(files), 'file')} done"
         console.print("", f"Interrupted: {done}. Resume with: {again}", sep="\n")
         return 130
-    if FileOutcome.BROKEN in outcomes:
+    if FileOutcome.FAILED in outcomes:
         console.print("", f"Fix the cause, then resume with: {again}", sep="\n")
     return 1 if outcomes & _BAD else 0
 
@@ -337,7 +337,7 @@ def _progress(total: int) -> Iterator[Callable[[Result], None]]:
         def line(result: Result) -> None:
             outcomes[result.outcome] += 1
             number = f"{outcomes.total():>{len(str(total))}}/{total}"
-            text = f"{number}  {result.outcome:<10}  {result.file.key}  {counts(result.rows)}"
+            text = f"{number}  {result.outcome:<12}  {result.file.key}  {counts(result.rows)}"
             console.print(text.rstrip())
 
         yield line
@@ -383,8 +383,8 @@ def _line(tried: Tried) -> str:
         return text
     if item is None:
         return f"{text}: {collapsed(tried.reason)}"
-    text += f" at {item['state']}: {collapsed(item.get('haltReason', ''))}"
-    if tried.outcome is FileOutcome.BROKEN:
+    text += f" in {item['state']}: {collapsed(item.get('haltReason', ''))}"
+    if tried.outcome is FileOutcome.FAILED:
         text += f" - fix the cause, then: tm replay {ingestion.id}"
     return text
 

@@ -104,7 +104,7 @@ def test_files_return_no_versions_for_deleted_key() -> None:
         (13, FileOutcome.SUPERSEDED, Action.LOADED),
         (11, FileOutcome.REFUSED, Action.REPLAY),
         (13, FileOutcome.REFUSED, Action.REFUSED),
-        (13, FileOutcome.BROKEN, Action.REPLAY),
+        (13, FileOutcome.FAILED, Action.REPLAY),
     ],
 )
 def test_action_depends_on_run_and_outcome(
@@ -146,7 +146,7 @@ def test_backfill_runs_logged_and_unlogged_files(cloud: Cloud) -> None:
     first, *lines, sums, rows = result.stdout.splitlines()
     assert re.fullmatch(r"Backfill of 4 files, started at \S+Z\.", first)
     assert sorted(line.split("  ", 1)[1] for line in lines) == [
-        f"loaded      {name}  10 read, 9 loaded, 1 rejected"
+        f"loaded        {name}  10 read, 9 loaded, 1 rejected"
         for name in (key(1), key(2), key(3), key(3, table="projectbudgets"))
     ]
     assert [line.split()[0] for line in lines] == ["1/4", "2/4", "3/4", "4/4"]
@@ -185,7 +185,7 @@ def test_backfill_runs_previous_version_after_refusal(cloud: Cloud, word: str) -
     assert "Rows: 20 read, 18 loaded, 2 rejected" in lines
     state = "transform" if word == "refused" else "test"
     assert lines[lines.index(f"Refused: {key(1)}") + 1 :] == [
-        f"  {each.id}, version {each.source.version_id}: refused at {state}: it is {word}"
+        f"  {each.id}, version {each.source.version_id}: refused in {state}: it is {word}"
         for each in reversed(refused)
     ] + [f"  {older.id}, version {older.source.version_id}: loaded"]
 
@@ -202,10 +202,10 @@ def test_backfill_does_not_run_previous_version_after_failure(
     assert result.exit_code == 1
     assert attempts(cloud, older, broken) == [(1, "success"), (2, "fail")]
     *_, sums, _, _, headline, detail, _, again = result.stdout.splitlines()
-    assert sums == "2 files: 1 broken, 1 loaded."
-    assert headline == f"Broken: {key(1)}"
+    assert sums == "2 files: 1 failed, 1 loaded."
+    assert headline == f"Failed: {key(1)}"
     assert detail == (
-        f"  {broken.id}, version {broken.source.version_id}: broken at {state}: it is {word} - "
+        f"  {broken.id}, version {broken.source.version_id}: failed in {state}: it is {word} - "
         f"fix the cause, then: tm replay {broken.id}"
     )
     assert again.startswith("Fix the cause, then resume with: tm backfill --from 2024-03-01 ")
@@ -216,10 +216,10 @@ def test_backfill_does_not_run_previous_version_after_failure(
     ("bodies", "exit_code", "sums"),
     [
         ([b"refused 1", b"refused 2"], 1, "1 file: 1 refused."),
-        ([b"broken", b"refused"], 1, "1 file: 1 broken."),
+        ([b"broken", b"refused"], 1, "1 file: 1 failed."),
         ([b"stale"], 0, "1 file: 1 superseded."),
     ],
-    ids=["all refused", "an older one broke", "superseded"],
+    ids=["all refused", "an older one failed", "superseded"],
 )
 def test_backfill_reports_outcome_of_file_that_is_not_loaded(
     cloud: Cloud, bodies: list[bytes], exit_code: int, sums: str
@@ -241,7 +241,7 @@ def test_backfill_skips_and_reports_deleted_key(cloud: Cloud) -> None:
     assert result.exit_code == 0
     assert attempts(cloud, ingestion) == [(1, "success")]
     assert result.stdout.splitlines()[1:] == [
-        f"1/1  deleted     {key(1)}",
+        f"1/1  deleted       {key(1)}",
         "1 file: 1 deleted.",
         "Deleted from the bucket: 1 file. Their rows stay in the table until you run "
         "`tm remove KEY`.",
@@ -260,7 +260,7 @@ def test_backfill_does_not_run_object_without_version(cloud: Cloud, log: Ingesti
 
     assert "1 skip: no version" in planned.stdout
     assert result.exit_code == 1
-    assert "Broken: table=dailycheckins/" in result.stdout
+    assert "Failed: table=dailycheckins/" in result.stdout
     assert "S3 stored the object without a version" in result.stdout
     assert log.get(older.id, older.table) is None
 
@@ -332,7 +332,7 @@ def test_backfill_continues_after_unreadable_log_item(
 
     assert result.exit_code == 1
     assert attempts(cloud, lost, other) == [(1, "success"), (2, "success")]
-    line = f"  {lost.id}, version {lost.source.version_id}: broken: DynamoDB did not answer"
+    line = f"  {lost.id}, version {lost.source.version_id}: failed: DynamoDB did not answer"
     assert line in result.stdout.splitlines()
     assert "Fix the cause, then resume with: tm backfill" in result.stdout
 
@@ -345,7 +345,7 @@ def test_backfill_reports_run_that_is_never_closed(
     monkeypatch.setattr("cli.backfill.time.sleep", lambda _: None)
     result = run()
     assert result.exit_code == 1
-    assert "broken: still running in the log after 0 s" in result.stdout
+    assert "failed: still running in the log after 0 s" in result.stdout
 
 
 def cut(result: Result) -> str:
@@ -367,8 +367,8 @@ def test_backfill_resume_skips_completed_files(cloud: Cloud) -> None:
     assert result.exit_code == 1
     assert cut(result) == cut(first)
     assert [attempt for attempt, _ in attempts(cloud, *everything)] == [2, 2, 2, 2, 3]
-    assert "4 files: 1 broken, 2 done since, 1 refused." in result.stdout
-    assert f"  {older.id}, version {older.source.version_id}: done since" in result.stdout
+    assert "4 files: 2 already done, 1 failed, 1 refused." in result.stdout
+    assert f"  {older.id}, version {older.source.version_id}: already done" in result.stdout
 
 
 def test_backfill_prints_resume_command_when_interrupted(
@@ -402,7 +402,7 @@ def test_backfill_prints_resume_command_when_interrupted(
 
     assert result.exit_code == 0, result.stdout
     assert attempts(cloud, *ingestions) == [(2, "success")] * 6
-    assert "6 files: 4 done since, 2 loaded." in result.stdout
+    assert "6 files: 4 already done, 2 loaded." in result.stdout
 
 
 def test_backfill_prints_resume_command_when_nothing_is_done(
@@ -449,9 +449,9 @@ def test_backfill_dry_run_changes_nothing(cloud: Cloud, log: IngestionLog) -> No
     )
     _, *rows, last = resumed.stdout.splitlines()
     assert [re.split(r"\s{2,}", row.strip())[-1] for row in rows] == [
-        "skip: loaded since",
-        "skip: refused since",
-        "skip: loaded since",
+        "skip: already loaded",
+        "skip: already refused",
+        "skip: already loaded",
         "skip: deleted",
         "wait",
         "start",
