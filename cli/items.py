@@ -48,11 +48,11 @@ def has_run(item: Mapping[str, Any]) -> bool:
 def current_run(item: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the steps of an ingestion's current run."""
     history: list[dict[str, Any]] = item["history"]
-    start = max((n for n, entry in enumerate(history) if begins_run(entry)), default=0)
+    start = max((n for n, entry in enumerate(history) if starts_run(entry)), default=0)
     return history[start:]
 
 
-def begins_run(entry: Mapping[str, Any]) -> bool:
+def starts_run(entry: Mapping[str, Any]) -> bool:
     """Return whether a history entry is the first of a run."""
     return (entry["state"], entry["status"]) == (State.TRIGGER, Status.WAITING)
 

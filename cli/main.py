@@ -106,14 +106,14 @@ def up(
     need("local", "tm up")
     from local import cloud  # noqa: PLC0415 - of the extra local
 
-    begun = time.monotonic()
+    started = time.monotonic()
     stack = cloud.up(
         home(),
         contracts=contracts,
         hard_testing=hard_testing,
-        report=lambda step: console.print(f"{time.monotonic() - begun:5.1f} s  {step}"),
+        report=lambda step: console.print(f"{time.monotonic() - started:5.1f} s  {step}"),
     )
-    console.print(f"{time.monotonic() - begun:5.1f} s  Up: {stack.api_url}")
+    console.print(f"{time.monotonic() - started:5.1f} s  Up: {stack.api_url}")
 
 
 @app.command()

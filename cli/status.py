@@ -274,7 +274,7 @@ def _one(item: Item) -> Group:
 def _heading(run: LoggedRun) -> str:
     end = run.ended or dt.datetime.now(dt.UTC)
     so_far = "" if run.ended else " so far"
-    return f"{run.name}: {timestamp(run.begun)}, {_took(end - run.begun)}{so_far}"
+    return f"{run.name}: {timestamp(run.started)}, {_took(end - run.started)}{so_far}"
 
 
 def _steps(run: LoggedRun) -> Table:
@@ -282,13 +282,13 @@ def _steps(run: LoggedRun) -> Table:
     table = Table(*columns, box=None, padding=(0, 2, 0, 0))
     for step in run.steps:
         # A step that was logged only once, at its end, has no known duration.
-        timed = step.ended is None or step.ended > step.begun
+        timed = step.ended is None or step.ended > step.started
         end = step.ended or dt.datetime.now(dt.UTC)
         table.add_row(
             step.state,
             _coloured(step.status),
-            _took(step.begun - run.begun),
-            _took(end - step.begun) if timed else "",
+            _took(step.started - run.started),
+            _took(end - step.started) if timed else "",
             counts(step.record),
         )
     return table

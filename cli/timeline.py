@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cli.items import Item, begins_run
+from cli.items import Item, starts_run
 from shared.endings import ENDINGS, UNDER_WAY, Status
 
 _ENDS = {ending.status for ending in ENDINGS.values()} - {Status.SUCCESS}
@@ -18,7 +18,7 @@ class Step:
 
     state: str
     status: str
-    begun: dt.datetime
+    started: dt.datetime
     ended: dt.datetime | None
     record: Mapping[str, Any]
 
@@ -35,9 +35,9 @@ class LoggedRun:
     steps: tuple[Step, ...]
 
     @property
-    def begun(self) -> dt.datetime:
+    def started(self) -> dt.datetime:
         """Time when the first state was entered."""
-        return self.steps[0].begun
+        return self.steps[0].started
 
     @property
     def ended(self) -> dt.datetime | None:
@@ -57,7 +57,7 @@ def runs(item: Item) -> list[LoggedRun]:
     found: list[LoggedRun] = []
     for entries in _runs(item["history"]):
         last = found[-1] if found else LoggedRun(0, 0, ())
-        if not found or begins_run(entries[0]):
+        if not found or starts_run(entries[0]):
             number, redrive = last.number + 1, 0
         else:
             number, redrive = last.number, last.redrive + 1
@@ -69,7 +69,7 @@ def _runs(history: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     """Yield the entries of each run; entries after the end of a run belong to a redrive."""
     entries: list[dict[str, Any]] = []
     for entry in history:
-        if entries and (begins_run(entry) or entries[-1]["status"] in _ENDS):
+        if entries and (starts_run(entry) or entries[-1]["status"] in _ENDS):
             yield entries
             entries = []
         entries.append(entry)
