@@ -31,6 +31,7 @@ from cli.items import Item, many
 from cli.options import (
     AsJson,
     ContractsFolder,
+    ContractsOfStack,
     File,
     Follow,
     HardTesting,
@@ -160,7 +161,7 @@ def check(
     contracts: ContractsFolder = None,
     as_json: AsJson = False,
     hard_testing: HardTesting = None,
-    stack: StackFolder = None,
+    stack: ContractsOfStack = None,
 ) -> None:
     """Transform and test FILE on this machine, without a cloud.
 
@@ -170,6 +171,7 @@ def check(
     need("check", "tm check")
     from cli import check as checking  # noqa: PLC0415 - of the extra check, slow to import
 
+    # --stack on the command line takes precedence over TM_CONTRACTS.
     sources = {name: str(context.get_parameter_source(name)) for name in ("contracts", "stack")}
     if sources["stack"].endswith("COMMANDLINE") and sources["contracts"].endswith("ENVIRONMENT"):
         contracts = None

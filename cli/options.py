@@ -51,34 +51,41 @@ def age_or_time(text: str) -> dt.datetime:
     return past_time(text, "24h, 7d, 2024-03-01 or ")
 
 
+def folder_option(name: str, variable: str, text: str) -> Any:
+    """Return an option for an existing folder, which an environment variable can set too."""
+    return typer.Option(
+        name, envvar=variable, metavar="DIR", exists=True, file_okay=False, help=text
+    )
+
+
 StackFolder = Annotated[
     Path | None,
-    typer.Option(
+    folder_option(
         "--stack",
-        envvar="TM_STACK",
-        metavar="DIR",
-        exists=True,
-        file_okay=False,
-        help="Use the stack that Terraform deployed from this folder. Default: the laptop cloud.",
+        "TM_STACK",
+        "Use the stack that Terraform deployed from this folder. Default: the laptop cloud.",
+    ),
+]
+ContractsOfStack = Annotated[
+    Path | None,
+    folder_option(
+        "--stack",
+        "TM_STACK",
+        "Use the contracts of the stack that Terraform deployed from this folder.",
+    ),
+]
+ContractsFolder = Annotated[
+    Path | None,
+    folder_option(
+        "--contracts", "TM_CONTRACTS", "Use the contracts (<table>.odcs.yaml) in this folder."
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-ContractsFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--contracts",
-        envvar="TM_CONTRACTS",
-        metavar="DIR",
-        exists=True,
-        file_okay=False,
-        help="Use the contracts (<table>.odcs.yaml) in this folder.",
-    ),
-]
 HardTesting = Annotated[
     bool | None,
     typer.Option(
         "--hard-testing/--no-hard-testing",
-        help="Halt a file before Load if any test fails. Default: reject only the failed rows.",
+        help="Halt a file before Load if any test fails, instead of rejecting only failed rows.",
     ),
 ]
 File = Annotated[

@@ -42,7 +42,7 @@ _SHORT = 60
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Conditions that an ingestion must all meet; None means any."""
+    """Conditions for ingestions, combined with AND; None means any value."""
 
     statuses: tuple[Status, ...] = tuple(Status)
     table: str | None = None
@@ -61,7 +61,9 @@ class Listing:
 
 
 def find(stack: Stack, ingested_id: str) -> list[Item]:
-    """Return the items of an ID: several for a missing file's ID, which tables share, else one.
+    """Return the log items of an ID.
+
+    An ID of missing files has one item per table, because the tables share it. Other IDs have one.
 
     Raises:
         CommandError: the log has no such ID.
