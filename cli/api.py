@@ -1,4 +1,4 @@
-"""What the look-up API answers to the operator."""
+"""Client of the look-up API."""
 
 import contextlib
 from dataclasses import dataclass
@@ -15,87 +15,89 @@ from cli.stack import Stack
 
 _TIMEOUT = 30.0
 _PAGE = "1000"
-_WALKS = 10
-"""How often all pages are asked for: files with rows of the key may be replaced meanwhile."""
+_ATTEMPTS = 10
+"""How often to read all pages again when rows were replaced between two pages."""
 
 
 class _Replaced(Exception):
-    """The API answered 410: rows were replaced since the first page."""
+    """The API answered 410 because rows were replaced after the first page."""
 
 
-def rows(stack: Stack, table: str | None, key: str, **asked: str) -> list[dict[str, Any]]:
+def rows(stack: Stack, table: str | None, key: str, **parameters: str) -> list[dict[str, Any]]:
     """Return every row of a key, page by page.
 
-    If the API says that the pages would not fit together any more, all are asked for again.
+    If the API answers 410 because rows were replaced, read all pages again.
 
     Args:
-        stack: whose API.
-        table: whose rows; None for the sample's, which `/get` returns by the name `user`.
-        key: the value of the look-up's key.
-        asked: further parameters of `/tables/{table}/rows`, such as `order`.
+        stack: the stack whose API to use.
+        table: the table; None for the sample table through the route `/get`.
+        key: the value of the look-up key.
+        parameters: further query parameters of `/tables/{table}/rows`, e.g. `order`.
 
     Raises:
-        CommandError: the API refused to answer, or rows were replaced in every one of ten walks.
+        CommandError: the API returned an error, or rows were replaced during all ten attempts.
     """
-    walk = (
-        _Walk("/get", "response", {"user": key, "limit": _PAGE})
+    pages = (
+        _Pages("/get", "response", {"user": key, "limit": _PAGE})
         if table is None
-        else _Walk(
-            f"/tables/{quote(table, safe='')}/rows", "items", {"key": key, "limit": _PAGE, **asked}
+        else _Pages(
+            f"/tables/{quote(table, safe='')}/rows",
+            "items",
+            {"key": key, "limit": _PAGE, **parameters},
         )
     )
     with _session(stack) as session:
-        for _ in range(_WALKS):
+        for _ in range(_ATTEMPTS):
             with contextlib.suppress(_Replaced):
-                return walk.whole(session, stack)
+                return pages.read(session, stack)
     raise CommandError(
-        f"Files with rows of {key} were replaced each of the {_WALKS} times that the rows were "
-        "read: try again when fewer files are loaded"
+        f"Files with rows of {key} were replaced during each of {_ATTEMPTS} attempts to read them: "
+        "try again when fewer files are being loaded."
     )
 
 
 def ingestion(stack: Stack, ingested_id: str) -> dict[str, Any]:
-    """Return what the API says of an ingestion.
+    """Return an ingestion from the API.
 
     Raises:
-        CommandError: the API refused to answer.
+        CommandError: the API returned an error.
     """
     with _session(stack) as session:
         return _get(session, stack, f"/ingestions/{ingested_id}", {})
 
 
 @dataclass(frozen=True)
-class _Walk:
-    """A way through the pages of a route, which hold items under a name."""
+class _Pages:
+    """The pages of a route; each holds its items in the field `items`."""
 
     path: str
     items: str
-    asked: dict[str, str]
+    parameters: dict[str, str]
 
-    def whole(self, session: requests.Session, stack: Stack) -> list[dict[str, Any]]:
+    def read(self, session: requests.Session, stack: Stack) -> list[dict[str, Any]]:
         """Return the items of all pages.
 
         Raises:
-            _Replaced: rows were replaced on the way.
-            CommandError: the API refused to answer.
+            _Replaced: rows were replaced between two pages.
+            CommandError: the API returned an error.
         """
-        page = _get(session, stack, self.path, self.asked)
+        page = _get(session, stack, self.path, self.parameters)
         found: list[dict[str, Any]] = page[self.items]
         while page["next"] is not None:
-            page = _get(session, stack, self.path, self.asked | {"cursor": page["next"]})
+            page = _get(session, stack, self.path, self.parameters | {"cursor": page["next"]})
             found += page[self.items]
         return found
 
 
 def _session(stack: Stack) -> requests.Session:
-    # A database or a function that wakes up: the API answers 503 with a Retry-After, of which the
-    # longest, 20 s (terraform/api.tf), makes two minutes of six retries.
-    waking = Retry(total=6, status_forcelist=[503], allowed_methods=["GET"], backoff_factor=1)
+    # While the database resumes or a function is prepared, the API answers 503 with a Retry-After
+    # of at most 20 s (terraform/api.tf). Six retries cover two minutes.
+    retry = Retry(total=6, status_forcelist=[503], allowed_methods=["GET"], backoff_factor=1)
     session = requests.Session()
-    session.mount("https://", HTTPAdapter(max_retries=waking))
+    session.mount("https://", HTTPAdapter(max_retries=retry))
     session.auth = stack.api_auth
     if stack.ca_bundle is not None:
-        # The laptop's own certificate: neither a proxy nor a bundle of the environment applies.
+        # The laptop cloud has its own certificate. Ignore proxies and CA bundles of the user.
         session.trust_env = False
         session.verify = stack.ca_bundle
     return session
@@ -108,15 +110,15 @@ def _get(
     if answer.status_code == HTTPStatus.GONE:
         raise _Replaced
     if not answer.ok:
-        raise CommandError(f"The look-up API refused with {answer.status_code}: {_message(answer)}")
+        raise CommandError(f"The look-up API answered {answer.status_code}: {_message(answer)}")
     found: dict[str, Any] = answer.json()
     return found
 
 
 def _message(answer: requests.Response) -> str:
     try:
-        said = answer.json()
-        # What AWS refuses before the API is asked is no problem in RFC 9457's form.
-        return str(said["detail"] if "detail" in said else said["message"])
+        problem = answer.json()
+        # Errors of API Gateway itself are not RFC 9457 problems and have a `message` instead.
+        return str(problem["detail"] if "detail" in problem else problem["message"])
     except (ValueError, KeyError, TypeError):
         return answer.text.strip() or "no message"

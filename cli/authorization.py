@@ -1,4 +1,4 @@
-"""How the operator's command proves to the look-up API who it is: by the stack's key, or signed."""
+"""Authentication to the look-up API: by API key or by AWS signature."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,30 +18,30 @@ class Key(AuthBase):
     value: str = field(repr=False)
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """Put the key into a request."""
+        """Add the key to a request."""
         request.headers["x-api-key"] = self.value
         return request
 
 
 @dataclass(frozen=True)
 class Signature(AuthBase):
-    """A signature, with `api_auth = "iam"`, by somebody who is allowed execute-api:Invoke."""
+    """An AWS signature, with `api_auth = "iam"`; the caller needs execute-api:Invoke."""
 
     credentials: Callable[[], Credentials | None]
-    """Tells, when a request is signed, what to sign it with; None where there is nothing."""
+    """Returns the current credentials, or None if there are none."""
     region: str
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Sign a request.
 
         Raises:
-            NoCredentialsError: there is nothing to sign it with.
+            NoCredentialsError: there are no credentials.
         """
         credentials = self.credentials()
         if credentials is None:
             raise NoCredentialsError
         path, mark, query = (request.url or "").partition("?")
-        # A space as AWS writes it; a plus sign itself is %2B in either way of writing.
+        # AWS encodes a space as %20. A plus sign is already encoded as %2B.
         request.url = path + mark + query.replace("+", "%20")
         signed = AWSRequest(request.method, request.url)
         SigV4Auth(credentials, "execute-api", self.region).add_auth(signed)

@@ -1,10 +1,11 @@
-"""`tm backfill`: what landed for some days, brought through the pipeline again.
+"""`tm backfill`: new runs of all files that landed for a range of days.
 
-Of every key the newest version is run; if that is refused for what is in it, the one before, and
-so on, so that the table ends with the newest version that can be loaded. What counts is a run that
-began since the cut: the begin of the command, or the time that it resumes from.
+For each key, the backfill runs the newest version. If the pipeline refuses that version because of
+its content, the backfill runs the version before, and so on. At the end, the table has the newest
+version that can be loaded. Only runs that started since the cut count. The cut is the start of the
+command, or the time that it resumes from.
 
-Keys take turns in one thread: each is a generator that yields while it waits for the cloud.
+All keys share one thread. Each key is a generator that yields while it waits for AWS.
 """
 
 import contextlib
@@ -20,7 +21,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from cli.console import cell, console
+from cli.console import cell, collapsed, console
 from cli.errors import AWS_ERRORS, CommandError
 from cli.items import Item, counts, current_run, many
 from cli.stack import Stack
@@ -34,53 +35,53 @@ from shared.landing_key import LandingKey
 
 _POLL_LAPTOP = 0.3
 _POLL_AWS = 1.0
-# The state machine gives up after two hours.
 _ENDS_WITHIN = 7_500.0
+"""All in seconds. The state machine times out after two hours."""
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A landed key with its versions, the newest first; none if the key is deleted."""
+    """A landing key with its versions, newest first; a deleted key has none."""
 
     key: str
     versions: tuple[Ingestion, ...]
 
 
 class Action(StrEnum):
-    """What there is to do about a version."""
+    """The next step for a version."""
 
     START = "start"
     REPLAY = "replay"
     WAIT = "wait"
     WAIT_AND_REPLAY = "wait, then replay"
-    LOADED = "skip: loaded since"
-    REFUSED = "skip: refused since"
+    LOADED = "skip: already loaded"
+    REFUSED = "skip: already refused"
     DELETED = "skip: deleted"
     UNVERSIONED = "skip: no version"
 
 
 class FileOutcome(StrEnum):
-    """How it went with a version, and so with its file."""
+    """The outcome of a version or of a file."""
 
     LOADED = "loaded"
     SUPERSEDED = "superseded"
-    """A newer version is loaded, or was before the backfill."""
-    DONE = "done since"
-    """Loaded or superseded since the cut already, so it was not run."""
+    """A newer version is loaded."""
+    DONE = "already done"
+    """Not run, because a run since the cut has already loaded or superseded it."""
     DELETED = "deleted"
     REFUSED = "refused"
-    """The file is at fault."""
-    BROKEN = "broken"
-    """Something else is."""
+    """The run failed because of the content of the file."""
+    FAILED = "failed"
+    """The run failed for another reason."""
 
 
 _GOOD = {Status.SUCCESS: FileOutcome.LOADED, Status.SUPERSEDED: FileOutcome.SUPERSEDED}
-_BAD = {FileOutcome.REFUSED, FileOutcome.BROKEN}
+_BAD = {FileOutcome.REFUSED, FileOutcome.FAILED}
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What became of one version: its log item, or without one the reason."""
+    """The result for one version, with its log item or the reason why it has none."""
 
     ingestion: Ingestion
     outcome: FileOutcome
@@ -90,19 +91,19 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a file: its versions, the newest first, as far as they were tried."""
+    """The result for a file, with the versions that were tried, newest first."""
 
     file: File
     tried: tuple[Tried, ...]
 
     @property
     def outcome(self) -> FileOutcome:
-        """How it went: an older version in place of a refused one makes nothing good."""
+        """The outcome: refused if the newest version was, even if an older one was loaded."""
         if not self.tried:
             return FileOutcome.DELETED
         last = self.tried[-1].outcome
         return (
-            FileOutcome.REFUSED if len(self.tried) > 1 and last is not FileOutcome.BROKEN else last
+            FileOutcome.REFUSED if len(self.tried) > 1 and last is not FileOutcome.FAILED else last
         )
 
     @property
@@ -115,13 +116,13 @@ class Result:
 def files(
     pages: Iterable[Mapping[str, Any]], bucket: str, first: dt.date, last: dt.date
 ) -> list[File]:
-    """Return the landed files of some days, by day and key.
+    """Return the landed files of a range of days, sorted by day and key.
 
     Args:
         pages: the answers of `list_object_versions`, which list a key's versions newest first.
         bucket: the landing bucket.
         first: the first day.
-        last: the last day, which counts.
+        last: the last day (inclusive).
     """
     found: dict[str, list[Ingestion]] = {}
     days: dict[str, dt.date] = {}
@@ -148,7 +149,7 @@ def files(
 
 
 def landed(stack: Stack, tables: Iterable[str], first: dt.date, last: dt.date) -> list[File]:
-    """Return the files of some tables and days, by day and key."""
+    """Return the landed files of tables and a range of days, sorted by day and key."""
     paginator = stack.s3.get_paginator("list_object_versions")
     pages = (
         paginator.paginate(Bucket=stack.landing_bucket, Prefix=f"table={table}/")
@@ -158,11 +159,11 @@ def landed(stack: Stack, tables: Iterable[str], first: dt.date, last: dt.date) -
 
 
 def action(item: Item | None, outcome: FileOutcome | None, since: dt.datetime) -> Action:
-    """Return what there is to do about a version.
+    """Return the next step for a version.
 
     Args:
-        item: its log item.
-        outcome: of its current run; None while that is under way, or if there is none.
+        item: the log item of the version.
+        outcome: the outcome of its current run; None if the run has not ended or does not exist.
         since: the cut.
     """
     if item is None:
@@ -179,13 +180,13 @@ def action(item: Item | None, outcome: FileOutcome | None, since: dt.datetime) -
 
 
 class Backfill:
-    """Brings files through the pipeline, by runs that began since the cut."""
+    """Runs files again unless runs since the cut have already loaded or refused them."""
 
     def __init__(self, stack: Stack, since: dt.datetime) -> None:
-        """Prepare; nothing is asked yet.
+        """Create a backfill without starting it.
 
         Args:
-            stack: where the files landed.
+            stack: the stack where the files landed.
             since: the cut.
         """
         self._intake = stack.intake
@@ -193,48 +194,48 @@ class Backfill:
         self._since = since
 
     def plan(self, file: File) -> Iterator[tuple[Ingestion, Item | None, Action]]:
-        """Yield what there is to do about a file's versions, as far as that can be known."""
+        """Yield the next steps for a file's versions, as far as they are known in advance."""
         for ingestion in file.versions:
             if not ingestion.source.has_version:
                 yield ingestion, None, Action.UNVERSIONED
                 return
-            item, outcome = self._look(ingestion)
+            item, outcome = self._read(ingestion)
             todo = action(item, outcome, self._since)
             yield ingestion, item, todo
             if todo is not Action.REFUSED:
                 return
 
     def run(self, files: Iterable[File], concurrency: int) -> Iterator[Result]:
-        """Yield what became of each file as it ends; so many are under way at a time."""
-        waiting = map(self._bring, files)
-        under_way = list(itertools.islice(waiting, concurrency))
-        while under_way:
+        """Run `concurrency` files at a time; yield the result of each file when it is done."""
+        waiting = map(self._run, files)
+        running = list(itertools.islice(waiting, concurrency))
+        while running:
             left = []
-            for steps in under_way:
+            for steps in running:
                 try:
                     next(steps)
                     left.append(steps)
                 except StopIteration as end:
                     yield end.value
-            if len(left) == len(under_way):
+            if len(left) == len(running):
                 time.sleep(self._poll)
-            under_way = left + list(itertools.islice(waiting, concurrency - len(left)))
+            running = left + list(itertools.islice(waiting, concurrency - len(left)))
 
-    def _bring(self, file: File) -> Generator[None, None, Result]:
+    def _run(self, file: File) -> Generator[None, None, Result]:
         tried: list[Tried] = []
         for ingestion in file.versions:
             try:
                 tried.append((yield from self._try(ingestion)))
             except (CommandError, PipelineError, *AWS_ERRORS) as error:
-                tried.append(Tried(ingestion, FileOutcome.BROKEN, None, str(error)))
+                tried.append(Tried(ingestion, FileOutcome.FAILED, None, str(error)))
             if tried[-1].outcome is not FileOutcome.REFUSED:
                 break
         return Result(file, tuple(tried))
 
     def _try(self, ingestion: Ingestion) -> Generator[None, None, Tried]:
         if not ingestion.source.has_version:
-            return Tried(ingestion, FileOutcome.BROKEN, None, NO_VERSION_REASON)
-        item, outcome = self._look(ingestion)
+            return Tried(ingestion, FileOutcome.FAILED, None, NO_VERSION_REASON)
+        item, outcome = self._read(ingestion)
         match action(item, outcome, self._since):
             case Action.LOADED:
                 return Tried(ingestion, FileOutcome.DONE, item)
@@ -245,27 +246,27 @@ class Backfill:
                 self._intake.admit(ingestion.source)
             else:
                 self._intake.replay(item)
-            item, outcome = yield from self._end(ingestion)
-            # Else it was under way before the cut, and does not count.
+            item, outcome = yield from self._wait(ingestion)
+            # A run that started before the cut does not count.
             if _began(item) >= self._since:
                 return Tried(ingestion, outcome, item)
 
-    def _end(self, ingestion: Ingestion) -> Generator[None, None, tuple[Item, FileOutcome]]:
-        """Wait for the end of whatever run is under way."""
+    def _wait(self, ingestion: Ingestion) -> Generator[None, None, tuple[Item, FileOutcome]]:
+        """Wait for the end of the current run."""
         deadline = time.monotonic() + _ENDS_WITHIN
         while time.monotonic() < deadline:
             yield
-            item, outcome = self._look(ingestion)
+            item, outcome = self._read(ingestion)
             if item is not None and outcome is not None:
                 return item, outcome
             if item is not None and item["status"] == Status.WAITING:
-                deadline = time.monotonic() + _ENDS_WITHIN  # as long as others are before it
+                deadline = time.monotonic() + _ENDS_WITHIN  # waiting has no time limit
         raise CommandError(
-            f"the log still says running after {_ENDS_WITHIN:.0f} s: the function alert has not "
-            "closed it, and its log group tells why"
+            f"still running in the log after {_ENDS_WITHIN:.0f} s because the function alert has "
+            "not closed it: check its log group"
         )
 
-    def _look(self, ingestion: Ingestion) -> tuple[Item | None, FileOutcome | None]:
+    def _read(self, ingestion: Ingestion) -> tuple[Item | None, FileOutcome | None]:
         item = self._intake.log.get(ingestion.id, ingestion.table)
         return item, None if item is None else self._outcome(item)
 
@@ -274,16 +275,16 @@ class Backfill:
             return None
         if good := _GOOD.get(item["status"]):
             return good
-        # Whether the file or a function is at fault is not the log's to say.
+        # The log does not say whether the file caused the failure, but the execution does.
         run = self._intake.gate.describe(item["executionArn"])
         if run is not None and run["status"] == "RUNNING":
             return None
         at_fault = run is not None and End.from_event(run).file_at_fault
-        return FileOutcome.REFUSED if at_fault else FileOutcome.BROKEN
+        return FileOutcome.REFUSED if at_fault else FileOutcome.FAILED
 
 
 def show_plan(work: Backfill, files: Iterable[File]) -> None:
-    """Print what a backfill would do."""
+    """Print the plan of a backfill."""
     table = Table("key", "version", "log", "action", box=None)
     todos: Counter[Action] = Counter()
     for file in files:
@@ -298,14 +299,14 @@ def show_plan(work: Backfill, files: Iterable[File]) -> None:
     console.print(f"{many(todos.total(), 'file')}: {_listed(todos)}. Nothing was changed.")
 
 
-def bring(work: Backfill, files: Sequence[File], concurrency: int, again: str) -> int:
-    """Run files, show how it goes, and return the exit status.
+def run(work: Backfill, files: Sequence[File], concurrency: int, again: str) -> int:
+    """Run files, show the progress and the results, and return the exit status.
 
     Args:
         work: the backfill.
-        files: which.
-        concurrency: how many at a time.
-        again: the command that goes on with what was not done.
+        files: the files to run.
+        concurrency: the number of files at a time.
+        again: the command that resumes the backfill, for messages.
     """
     results: list[Result] = []
     interrupted = False
@@ -320,23 +321,23 @@ def bring(work: Backfill, files: Sequence[File], concurrency: int, again: str) -
     outcomes = {result.outcome for result in results}
     if interrupted:
         done = f"{len(results):,} of {many(len(files), 'file')} done"
-        console.print("", f"Interrupted: {done}. Go on with: {again}", sep="\n")
+        console.print("", f"Interrupted: {done}. Resume with: {again}", sep="\n")
         return 130
-    if FileOutcome.BROKEN in outcomes:
-        console.print("", f"Once the cause is mended, go on with: {again}", sep="\n")
+    if FileOutcome.FAILED in outcomes:
+        console.print("", f"Fix the cause, then resume with: {again}", sep="\n")
     return 1 if outcomes & _BAD else 0
 
 
 @contextlib.contextmanager
 def _progress(total: int) -> Iterator[Callable[[Result], None]]:
-    """Give what shows a result: on a bar, or as a line where there is no terminal."""
+    """Yield a function that shows a result: in a progress bar or, without a terminal, as a line."""
     outcomes: Counter[FileOutcome] = Counter()
     if not console.is_terminal:
 
         def line(result: Result) -> None:
             outcomes[result.outcome] += 1
             number = f"{outcomes.total():>{len(str(total))}}/{total}"
-            text = f"{number}  {result.outcome:<10}  {result.file.key}  {counts(result.rows)}"
+            text = f"{number}  {result.outcome:<12}  {result.file.key}  {counts(result.rows)}"
             console.print(text.rstrip())
 
         yield line
@@ -355,7 +356,7 @@ def _progress(total: int) -> Iterator[Callable[[Result], None]]:
 
 
 def _show(results: list[Result]) -> None:
-    """Print the sums, and what somebody must look at."""
+    """Print the totals and every file that needs attention."""
     outcomes = Counter(result.outcome for result in results)
     rows: Counter[str] = Counter()
     for result in results:
@@ -365,31 +366,31 @@ def _show(results: list[Result]) -> None:
         console.print(f"Rows: {counts(rows)}")
     if deleted := outcomes[FileOutcome.DELETED]:
         console.print(
-            f"Deleted from the bucket: {many(deleted, 'file')}; what the table holds of that stays "
-            "there until `tm remove KEY` takes it out."
+            f"Deleted from the bucket: {many(deleted, 'file')}. Their rows stay in the table until "
+            "you run `tm remove KEY`."
         )
     for result in results:
         if result.outcome in _BAD:
             console.print("", f"{result.outcome.capitalize()}: {result.file.key}", sep="\n")
             for each in result.tried:
-                console.print(f"  {_told(each)}")
+                console.print(f"  {_line(each)}")
 
 
-def _told(tried: Tried) -> str:
+def _line(tried: Tried) -> str:
     ingestion, item = tried.ingestion, tried.item
     text = f"{ingestion.id}, version {ingestion.source.version_id}: {tried.outcome}"
     if tried.outcome not in _BAD:
         return text
     if item is None:
-        return f"{text}: {' '.join(tried.reason.split())}"
-    text += f" at {item['state']}: {' '.join(item.get('haltReason', '').split())}"
-    if tried.outcome is FileOutcome.BROKEN:
-        text += f" - mend the cause, then: tm replay {ingestion.id}"
+        return f"{text}: {collapsed(tried.reason)}"
+    text += f" in {item['state']}: {collapsed(item.get('haltReason', ''))}"
+    if tried.outcome is FileOutcome.FAILED:
+        text += f" - fix the cause, then: tm replay {ingestion.id}"
     return text
 
 
 def _began(item: Item) -> dt.datetime:
-    """Return when the current run was started or, if it was not yet, since when it waits."""
+    """Return when the current run started or, if it has not started, when it began to wait."""
     of_trigger = [entry for entry in current_run(item) if entry["state"] == State.TRIGGER]
     return dt.datetime.fromisoformat(of_trigger[-1]["at"])
 

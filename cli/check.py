@@ -1,4 +1,4 @@
-"""`tm check`: what Transform and Test would say of a file, without any cloud."""
+"""`tm check`: Transform and Test of a file on this machine, without a cloud."""
 
 import contextlib
 import datetime as dt
@@ -29,7 +29,7 @@ _SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The verdict on a file, and what Test wrote of it; a refused file was never tested."""
+    """The verdict on a file, with the report and rejects of Test unless Transform refused it."""
 
     verdict: Verdict
     staging: Staging
@@ -37,7 +37,7 @@ class Checked:
 
     @property
     def would_be_loaded(self) -> bool:
-        """Whether the pipeline would go on to Load."""
+        """Whether the pipeline would load the file."""
         return self.verdict.outcome == Outcome.OK
 
     @property
@@ -48,7 +48,7 @@ class Checked:
 
     @property
     def rejects(self) -> Iterator[rejects.Record]:
-        """What failed, by line."""
+        """The reject records, by line."""
         path = Path(self.staging.rejects)
         if path.exists():
             with path.open(encoding="utf-8", newline="\n") as lines:
@@ -61,7 +61,7 @@ class Checked:
         return refusable(parts, self.contract)
 
     def as_json(self) -> dict[str, Any]:
-        """Return everything that is known."""
+        """Return the verdict, report and rejects as JSON fields."""
         return {
             "wouldBeLoaded": self.would_be_loaded,
             "outcome": self.verdict.outcome,
@@ -74,12 +74,12 @@ class Checked:
 
 @contextlib.contextmanager
 def checked(file: Path, contract: Contract, *, hard: bool) -> Iterator[Checked]:
-    """Transform and test a file in a folder that is gone when the block ends.
+    """Transform and test a file in a temporary folder, which exists during the block.
 
     Args:
         file: the CSV file.
-        contract: what it should be.
-        hard: whether a failed row halts.
+        contract: the contract of its table.
+        hard: whether a failed test halts the file.
     """
     today = dt.datetime.now(dt.UTC).date()
     source = Source(bucket="", key=file.name, version_id="", size=file.stat().st_size)
@@ -101,22 +101,22 @@ def show(found: Checked) -> None:
         console.print()
     if found.would_be_loaded:
         rejected = (found.report or {}).get("rowsRejected")
-        but = ", but for the rejected rows" if rejected else ""
-        console.print(styled(f"It would be loaded{but}.", "green"))
+        without = " without the rejected rows" if rejected else ""
+        console.print(styled(f"The file would be loaded{without}.", "green"))
         _show_refusable(list(found.refusable))
     else:
         refused = found.verdict.outcome == Outcome.REFUSED
         end = "Transform would refuse it" if refused else "Test would halt it"
         reason = cell(found.verdict.reason, width=None)
-        console.print(line(styled("It would not be loaded", "red"), f". {end}: ", reason))
+        console.print(line(styled("The file would not be loaded", "red"), f". {end}: ", reason))
 
 
 def _show_refusable(rows: list[Refusable]) -> None:
     for each in rows[:_SHOWN]:
-        doubt = styled(f"PostgreSQL may refuse the row at line {each.line}", "yellow")
-        console.print(line(doubt, ": ", cell(each.reason, width=None), "."))
+        warning = styled(f"PostgreSQL may refuse the row at line {each.line}", "yellow")
+        console.print(line(warning, ": ", cell(each.reason, width=None), "."))
     if len(rows) > _SHOWN:
-        console.print(f"… and {len(rows) - _SHOWN} more; --json gives all")
+        console.print(f"… and {len(rows) - _SHOWN} more; --json prints all")
 
 
 def _chunks(file: Path) -> Iterator[bytes]:
@@ -133,7 +133,7 @@ def _show_report(report: dict[str, Any]) -> None:
         "",
         sep="\n",
     )
-    columns = Table("column", right("missing"), "least", "greatest", box=None)
+    columns = Table("column", right("missing"), "minimum", "maximum", box=None)
     for name, column in report["columns"].items():
         columns.add_row(
             cell(name), f"{column['nulls']:,}", cell(column["min"]), cell(column["max"])

@@ -1,8 +1,8 @@
-"""All that the operator's command prints goes through here, and nothing of it steers a terminal.
+"""Safe output of the operator's command: untrusted text cannot control the terminal.
 
-Values, keys, reasons and names come from suppliers' files and from other systems. So the consoles
-know no markup and no emoji, print what is not printable as an escape, and print each text on one
-line, or a key could look like a line of `tm`. Only `styled` gives text a colour.
+Values, keys, reasons and names come from suppliers' files and other systems. Therefore the consoles
+ignore markup and emoji, escape unprintable characters, and print each text on one line. Otherwise a
+key could imitate a line of `tm`. Only `styled` adds colour.
 """
 
 import json
@@ -19,12 +19,12 @@ from rich.text import Text
 from shared.text import visible
 
 _CELL = 60
-"""How many characters of a value are shown."""
+"""Maximum length of a shown value, in characters."""
 
 
 class _Console(Console):
     def __init__(self, **options: Any) -> None:
-        """Take what `rich.console.Console` takes."""
+        """Create a console with the options of `rich.console.Console`."""
         super().__init__(markup=False, highlight=False, emoji=False, soft_wrap=True, **options)
 
     def print(self, *objects: Any, **options: Any) -> None:
@@ -40,14 +40,19 @@ class _Console(Console):
             yield Segment(text if control else visible(text, kept="\n"), style, control)
 
 
-# What is piped away has no width to be cut to.
+# Piped output has no terminal width.
 _WIDTH = None if sys.stdout.isatty() else 200
 console = _Console(width=_WIDTH)
 errors = _Console(stderr=True)
 
 
+def collapsed(text: str) -> str:
+    """Return text with each run of white space replaced by one space."""
+    return " ".join(text.split())
+
+
 def cell(text: str | None, width: int | None = _CELL) -> Text:
-    """Return text for one cell of a table, on one line, and cut to `width` characters."""
+    """Return text for a table cell, on one line, cut to `width` characters."""
     if text is None:
         return styled("–", "dim")
     cut = text if width is None or len(text) <= width else f"{text[: width - 1]}…"
@@ -55,22 +60,22 @@ def cell(text: str | None, width: int | None = _CELL) -> Text:
 
 
 def styled(text: str, style: str) -> Text:
-    """Return text on one line, in a colour."""
+    """Return text on one line in a style, e.g. a colour."""
     return Text(visible(text), style)
 
 
 def right(name: str) -> Column:
-    """Return a table's column whose cells stand at the right, as numbers do."""
+    """Return a right-aligned table column, for numbers."""
     return Column(name, justify="right")
 
 
 def line(*parts: str | Text) -> Text:
-    """Return parts in a row, on one line."""
+    """Join parts into one line."""
     return Text.assemble(*(visible(each) if isinstance(each, str) else each for each in parts))
 
 
 def table_of(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Return rows of the same names, and of JSON's types, as a table."""
+    """Return a table of rows that have the same names and JSON values."""
     names = list(rows[0])
     numeric = {name for name in names if all(_is_number(row[name]) for row in rows)}
     table = Table(*(right(name) if name in numeric else name for name in names), box=None)
@@ -88,12 +93,12 @@ def _text(value: Any) -> str | None:
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:
-    """Print JSON for tools, with JSON's own escapes for what does not print."""
+    """Print a value as JSON, with unprintable characters escaped."""
     typer.echo(_json(value, indent))
 
 
 def print_json_array(values: Iterable[Any]) -> None:
-    """Print the same for an array that is too long to be in memory, a line for each value."""
+    """Print values as a JSON array, one line each, without holding all of them in memory."""
     before = "["
     for value in values:
         typer.echo(f"{before}\n  {_json(value)}", nl=False)
@@ -109,5 +114,5 @@ def _json(value: Any, indent: int | None = None) -> str:
 
 
 def print_text(text: str) -> None:
-    """Print a line for tools: no colour, and not wrapped."""
+    """Print a line without colour or wrapping, for other programs."""
     typer.echo(visible(text))

@@ -1,11 +1,11 @@
-"""`tm doctor`: looks at every part of a stack, and says what is wrong and what to do."""
+"""`tm doctor`: checks of every part of a stack, with instructions for each problem."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
 import botocore.exceptions
 
-from cli.console import console, line, styled
+from cli.console import collapsed, console, line, styled
 from cli.errors import CommandError
 from cli.health import (
     access,
@@ -27,10 +27,14 @@ _NEEDED = ("name", "topic_arn")
 
 
 def outputs(stack: Stack) -> Iterator[Finding]:
-    """See whether Terraform tells all that the other checks go by."""
+    """Check that Terraform has the outputs that the other checks need."""
     missing = [name for name in _NEEDED if name not in stack.outputs]
     if missing:
-        yield wrong(f"{', '.join(missing)}: an older version deployed the stack", stack.apply)
+        yield wrong(
+            f"outputs are missing because an older version deployed the stack: "
+            f"{', '.join(missing)}",
+            stack.apply,
+        )
     else:
         yield ok(f"{stack.outputs['name']} in {stack.outputs['region']}")
 
@@ -53,10 +57,10 @@ CHECKS: dict[str, Check] = {
     "runs": loads.runs,
     "alarms": alerting.alarms,
 }
-"""In this order: what goes wrong above explains what goes wrong below."""
+"""The checks by name, causes before effects."""
 
-DOORS = {"outputs", "credentials"}
-"""Whoever does not get past them sees nothing."""
+PREREQUISITES = {"outputs", "credentials"}
+"""If one of these checks fails, the later checks are skipped."""
 
 _STYLES = {
     Verdict.OK: "green",
@@ -67,20 +71,20 @@ _STYLES = {
 
 
 def examine(stack: Stack) -> Iterator[tuple[str, Finding]]:
-    """Yield what each check has found, with the check's name."""
-    shut = None
+    """Yield the findings of each check, with the name of the check."""
+    failed = None
     for name, check in CHECKS.items():
-        if shut is not None:
-            yield name, unknown("not looked at", f"put {shut} right first")
+        if failed is not None:
+            yield name, unknown("not checked", f"fix {failed} first")
             continue
         for finding in _findings(check, stack):
             yield name, finding
-            if name in DOORS and finding.verdict is Verdict.WRONG:
-                shut = name
+            if name in PREREQUISITES and finding.verdict is Verdict.WRONG:
+                failed = name
 
 
 def is_well(found: Iterable[tuple[str, Finding]]) -> bool:
-    """Tell whether nothing is wrong."""
+    """Return whether no finding is wrong."""
     return all(finding.verdict is not Verdict.WRONG for _, finding in found)
 
 
@@ -88,25 +92,21 @@ def _findings(check: Check, stack: Stack) -> Iterator[Finding]:
     try:
         yield from check(stack)
     except (CommandError, LocalError, PipelineError, botocore.exceptions.BotoCoreError) as error:
-        yield wrong(f"cannot be looked at: {error}", "mend what it says")
+        yield wrong(f"the check failed: {error}", "fix the cause, then run `tm doctor` again")
     except botocore.exceptions.ClientError as error:
         denied = "Denied" in error.response["Error"]["Code"]
-        todo = f"let your identity do {error.operation_name}" if denied else stack.apply
-        yield wrong(f"cannot be looked at: {error}", todo)
+        todo = f"allow your identity {error.operation_name}" if denied else stack.apply
+        yield wrong(f"the check failed: {error}", todo)
 
 
 def show(check: str, finding: Finding) -> None:
     """Print one finding."""
     mark = styled(f"{finding.verdict:<7}", _STYLES[finding.verdict])
-    console.print(line(mark, f"  {check:<13}  {_one_line(finding.what)}"))
+    console.print(line(mark, f"  {check:<13}  {collapsed(finding.what)}"))
     if finding.todo is not None:
-        console.print(f"{'':<24}→ {_one_line(finding.todo)}")
+        console.print(f"{'':<24}→ {collapsed(finding.todo)}")
 
 
 def as_json(check: str, finding: Finding) -> dict[str, str | None]:
-    """Return one finding for tools."""
+    """Return one finding as JSON fields."""
     return {"check": check, **asdict(finding)}
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""`tm drop`: put a file into the landing bucket, and follow what becomes of it."""
+"""`tm drop`: upload of a file to the landing bucket, and display of its ingestion."""
 
 import datetime as dt
 import time
@@ -22,17 +22,17 @@ from shared.landing_key import LandingKey
 from shared.staging import Staging
 
 _POLL = 0.3
-_BEGINS_WITHIN = 120.0
-# The state machine gives up after two hours.
+_STARTS_WITHIN = 120.0
 _ENDS_WITHIN = 7_500.0
 _ALERT_WITHIN = 30.0
+"""All in seconds. The state machine times out after two hours."""
 
 
 def put(stack: Stack, file: Path, table: str, date: dt.date) -> Ingestion:
-    """Upload `file` under its partition key; return the ingestion of that very object version.
+    """Upload a file under its landing key; return the ingestion of the new object version.
 
     Raises:
-        CommandError: S3 stored it without a version.
+        CommandError: S3 stored the object without a version.
     """
     key = LandingKey(table, date, file.name)
     with file.open("rb") as body:
@@ -41,7 +41,7 @@ def put(stack: Stack, file: Path, table: str, date: dt.date) -> Ingestion:
     source = stored(stack.landing_bucket, str(key), answer, size)
     ingestion = Ingestion.of(source, key)
     console.print(
-        f"Dropped {file.name} ({size:,} bytes) as s3://{stack.landing_bucket}/{key}",
+        f"Uploaded {file.name} ({size:,} bytes) as s3://{stack.landing_bucket}/{key}",
         f"Ingestion {ingestion.id}",
         sep="\n",
     )
@@ -49,28 +49,32 @@ def put(stack: Stack, file: Path, table: str, date: dt.date) -> Ingestion:
 
 
 def stored(bucket: str, key: str, answer: Mapping[str, Any], size: int) -> Source:
-    """Return the object version that S3 says it has stored.
+    """Return the object version in the answer of PutObject.
 
     Raises:
         CommandError: S3 stored the object without a version.
     """
     version_id = answer.get("VersionId")
     if version_id in {None, NO_VERSION}:
-        raise CommandError(f"s3://{bucket}/{key} will be rejected: {NO_VERSION_REASON}.")
+        raise CommandError(f"The pipeline will reject s3://{bucket}/{key}: {NO_VERSION_REASON}.")
     return Source(bucket, key, str(version_id), size)
 
 
 def follow(stack: Stack, ingestion: Ingestion) -> bool:
-    """Show each state until the end, then the sums and the alert; tell whether it was loaded."""
+    """Show each state, then the row counts and the alert; return whether the file was loaded."""
     found = snapshots(stack, ingestion)
     item = _watch_live(found) if console.is_terminal else _watch_plainly(found)
-    _print_end(stack, ingestion, item)
+    _print_outcome(stack, ingestion, item)
     return is_loaded(item)
 
 
 def snapshots(stack: Stack, ingestion: Ingestion) -> Iterator[Item]:
-    """Yield the log's item again and again, the last time at its end."""
-    begun = time.monotonic()
+    """Poll the log and yield the ingestion's item until its run has ended.
+
+    Raises:
+        CommandError: the run did not start within 2 minutes, or did not end within 125 minutes.
+    """
+    start = time.monotonic()
     while True:
         item = stack.log.get(ingestion.id, ingestion.table) or stack.log.get(
             unmatched_id(ingestion.source), UNMATCHED
@@ -80,36 +84,34 @@ def snapshots(stack: Stack, ingestion: Ingestion) -> Iterator[Item]:
             if item["status"] not in UNDER_WAY:
                 return
             if item["status"] == Status.WAITING:
-                begun = time.monotonic()  # as long as others are before it
-        waited = time.monotonic() - begun
-        if item is None and waited > _BEGINS_WITHIN:
+                start = time.monotonic()  # waiting for other files has no time limit
+        waited = time.monotonic() - start
+        if item is None and waited > _STARTS_WITHIN:
             raise CommandError(
-                f"The log has no item {ingestion.id} after {_BEGINS_WITHIN:.0f} s: the function "
-                "trigger has not seen the file. Its log group tells why."
+                f"The log has no item {ingestion.id} after {_STARTS_WITHIN:.0f} s because the "
+                "function trigger has not processed the file: check its log group."
             )
         if waited > _ENDS_WITHIN:
             raise CommandError(
-                f"The log's item {ingestion.id} still says running after {_ENDS_WITHIN:.0f} s: "
-                "the function alert has not closed it. Its log group tells why."
+                f"The log's item {ingestion.id} is still running after {_ENDS_WITHIN:.0f} s "
+                "because the function alert has not closed it: check its log group."
             )
         time.sleep(_POLL)
 
 
 def _watch_plainly(snapshots: Iterator[Item]) -> Item:
-    """Print one line a transition."""
     shown = 0
     item: Item = {}
     for item in snapshots:
         history = item["history"]
-        begun = len(history) - len(current_run(item))
-        for entry in history[max(begun, shown) :]:
+        start = len(history) - len(current_run(item))
+        for entry in history[max(start, shown) :]:
             console.print(transition(entry))
         shown = len(history)
     return item
 
 
 def _watch_live(snapshots: Iterator[Item]) -> Item:
-    """Keep one table up to date."""
     item: Item = {}
     with Live(_states(None), console=console, refresh_per_second=8) as live:
         for item in snapshots:
@@ -118,7 +120,7 @@ def _watch_live(snapshots: Iterator[Item]) -> Item:
 
 
 def _states(item: Item | None) -> Table:
-    """Return a row for each state, with the last that its history says."""
+    """Return a row for each state, with its last history entry."""
     table = Table("state", "status", "took", "rows", box=None, padding=(0, 3, 0, 0))
     history = current_run(item) if item else []
     for state in State:
@@ -133,33 +135,33 @@ def _states(item: Item | None) -> Table:
 
 
 def _took(entries: list[dict[str, Any]]) -> str:
-    begun = dt.datetime.fromisoformat(entries[0]["at"])
+    start = dt.datetime.fromisoformat(entries[0]["at"])
     running = entries[-1]["status"] in UNDER_WAY
-    ended = dt.datetime.now(dt.UTC) if running else dt.datetime.fromisoformat(entries[-1]["at"])
-    seconds = (ended - begun).total_seconds()
+    end = dt.datetime.now(dt.UTC) if running else dt.datetime.fromisoformat(entries[-1]["at"])
+    seconds = (end - start).total_seconds()
     return f"{seconds:.1f} s" if len(entries) > 1 or running else ""
 
 
-def _print_end(stack: Stack, ingestion: Ingestion, item: Item) -> None:
+def _print_outcome(stack: Stack, ingestion: Ingestion, item: Item) -> None:
     status = item["status"]
-    end = styled(f"{item['state']}: {status}", style(status))
-    console.print(line(end, f"   {counts(item)}".rstrip()))
+    outcome = styled(f"{item['state']}: {status}", style(status))
+    console.print(line(outcome, f"   {counts(item)}".rstrip()))
     if reason := item.get("haltReason"):
         console.print(f"Reason: {reason}")
     if item.get("rowsRejected"):
-        place = Staging(stack.staging_bucket, ingestion).rejects_for_people
-        console.print(f"Rejected rows: {place}")
+        rejects = Staging(stack.staging_bucket, ingestion).rejects_for_people
+        console.print(f"Rejected rows: {rejects}")
     console.print(f"Alert: {_alert(stack, item)}")
 
 
 def _alert(stack: Stack, item: Item) -> str:
-    """Tell the alert that this end gave: its text from the tap, without one that it was sent."""
+    """Return the alert of an outcome: its text from the tap, or that it was sent."""
     deadline = time.monotonic() + _ALERT_WITHIN
     while True:
         current = stack.log.get(item["ingestedID"], item["ingestedTable"]) or item
         item = item | {"alerts": current["alerts"]}
         if is_unwanted(item):
-            return "none, for alert_on leaves such ends out"
+            return "none, because alert_on excludes this outcome"
         if stack.tap is None:
             if told(item):
                 return "sent to the topic's subscribers"
@@ -169,14 +171,12 @@ def _alert(stack: Stack, item: Item) -> str:
                 alert = alerts[-1]
                 return f"{alert.subject} ({counts(alert.body)})".removesuffix(" ()")
         if time.monotonic() > deadline:
-            return (
-                f"none within {_ALERT_WITHIN:.0f} s; the log group of the function alert tells why"
-            )
+            return f"none within {_ALERT_WITHIN:.0f} s: check the log group of the function alert"
         time.sleep(_POLL)
 
 
 def is_unwanted(item: Item) -> bool:
-    """Tell whether nobody wants to be told of an item's current end."""
+    """Return whether the alert of an item's current outcome is suppressed."""
     run = Run.from_item(item).name if has_run(item) else ""
     return any(
         alert.get("unwanted") for end, alert in item["alerts"].items() if end.startswith(run)
@@ -184,6 +184,6 @@ def is_unwanted(item: Item) -> bool:
 
 
 def is_of(alert: Alert, item: Item) -> bool:
-    """Tell whether an alert is of an item's current run."""
+    """Return whether an alert belongs to an item's current run."""
     names = ("ingestedID", "executionArn")
     return all(alert.body.get(name) == item.get(name) for name in names)

@@ -1,4 +1,4 @@
-"""How a command fails: one line, exit status 1."""
+"""Errors of commands: one line on standard error, exit status 1."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ import botocore.exceptions
 import requests
 import typer
 
-from cli.console import errors
+from cli.console import collapsed, errors
 from local.errors import LocalError
 from shared.errors import PipelineError
 
@@ -15,12 +15,12 @@ AWS_ERRORS = (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError
 
 
 class CommandError(Exception):
-    """A command cannot do what was asked; the message says what was wrong, where, what to do."""
+    """A command failed. The message says what is wrong, where, and what to do."""
 
 
 @contextlib.contextmanager
 def one_line() -> Iterator[None]:
-    """Turn what may go wrong in a command into one line; what may not stays a traceback."""
+    """Report expected errors as one line; let unexpected errors raise a traceback."""
     try:
         yield
     except (CommandError, LocalError, PipelineError) as error:
@@ -28,9 +28,9 @@ def one_line() -> Iterator[None]:
     except AWS_ERRORS as error:
         _fail(f"AWS: {error}")
     except requests.RequestException as error:
-        _fail(f"The look-up API cannot be reached: {error}")
+        _fail(f"The look-up API cannot be reached: {error}. Run `tm doctor` to check the stack.")
 
 
 def _fail(message: str) -> None:
-    errors.print(f"tm: {' '.join(message.split())}", style="red")
+    errors.print(f"tm: {collapsed(message)}", style="red")
     raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""The packages that not every command needs: the extras of this project's own package."""
+"""Checks for the optional packages (extras) that some commands need."""
 
 import importlib.metadata
 import re
@@ -9,14 +9,14 @@ _PACKAGE = "tm-pipeline"
 
 
 def need(extra: str, command: str) -> None:
-    """Find out whether every package of an extra is installed.
+    """Check that every package of an extra is installed.
 
     Args:
         extra: `check` or `local`.
-        command: what needs it, such as `tm up`.
+        command: the command that needs the extra, e.g. `tm up`.
 
     Raises:
-        CommandError: one is not.
+        CommandError: a package is not installed.
     """
     for requirement in importlib.metadata.requires(_PACKAGE) or ():
         name, _, marker = requirement.partition(";")

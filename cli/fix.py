@@ -1,4 +1,4 @@
-"""`tm rejects fix`: the landed file once more, with corrected rows in place of rejected ones."""
+"""`tm rejects fix`: upload of a landed file with corrected rows in place of rejected ones."""
 
 import codecs
 import contextlib
@@ -27,7 +27,7 @@ from shared.landing_key import LandingKey
 from shared.spreadsheet import unescaped
 
 _NAMED = 5
-"""How many lines a message names."""
+"""Maximum number of lines in a message."""
 
 _MAX_CELL = 2**31 - 1
 _MARK_BYTES = 4
@@ -40,7 +40,7 @@ _MARKS = {
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """The text of one row, without its line end, as it is and as it shall be."""
+    """The old and new text of one row, without its line end."""
 
     old: str
     new: str
@@ -49,20 +49,20 @@ class Replacement:
 def fix(
     stack: Stack, item: Item, corrected: Path, contracts: Mapping[str, Contract], *, force: bool
 ) -> Ingestion:
-    """Land a new version of an ingestion's file, and return the ingestion of that version.
+    """Upload a corrected version of an ingestion's file; return the new version's ingestion.
 
     Args:
-        stack: where it landed.
-        item: the ingestion in the log.
-        corrected: a CSV with the columns `line` and `raw`, as `rejects.csv` has them.
-        contracts: by table.
+        stack: the stack where the file landed.
+        item: the log item of the ingestion.
+        corrected: a CSV with the columns `line` and `raw` of `rejects.csv`.
+        contracts: the contracts by table.
         force: whether to replace a version that is newer than the ingestion's.
 
     Raises:
-        CommandError: nothing was rejected, `corrected` does not fit what was, or there is a newer
-            version of the file.
-        SourceUnreadable: the ingestion's version is gone.
-        InvalidContract: that of the table is.
+        CommandError: the ingestion has no rejects, `corrected` does not match them, or a newer
+            version of the file has landed.
+        SourceUnreadable: the ingestion's version no longer exists.
+        InvalidContract: the contract of the table is invalid.
     """
     if not has_run(item):
         raise CommandError(rejects.none_of(item))
@@ -70,20 +70,22 @@ def fix(
     try:
         contract = contracts[ingestion.table]
     except KeyError:
-        raise CommandError(f"There is no contract for {ingestion.table} any more.") from None
+        raise CommandError(
+            f"The stack no longer has a contract for {ingestion.table}: deploy one, then try again."
+        ) from None
     rows = replacements(
         corrections(corrected), rejects.records(stack, item), contract.delimiter, item
     )
     with tempfile.TemporaryFile() as file:
         chunks = read_version(stack.s3, ingestion.source)
         file.writelines(rewritten(chunks, rows, contract.encoding))
-        new = _land(stack, ingestion.source, file, force=force)
+        new = _upload(stack, ingestion.source, file, force=force)
     key = LandingKey.parse(new.key)
     if key is None:
-        raise CommandError(f"{new.key} is no landing key.")
+        raise CommandError(f"{new.key} is not a landing key.")
     renewed = Ingestion.of(new, key)
     console.print(
-        f"Dropped {key.filename} ({new.size:,} bytes) with "
+        f"Uploaded {key.filename} ({new.size:,} bytes) with "
         f"{many(len(rows), 'corrected row')} as s3://{new.bucket}/{new.key}",
         f"Ingestion {renewed.id}",
         sep="\n",
@@ -92,10 +94,10 @@ def fix(
 
 
 def corrections(corrected: Path) -> dict[int, list[str]]:
-    """Return what a file of corrections says of each line; several cells if several records.
+    """Return the texts in the column `raw` of a correction file, by line number.
 
     Raises:
-        CommandError: it is no CSV with the columns `line` and `raw`, or a cell is of no use.
+        CommandError: the file is not a CSV with the columns `line` and `raw`, or a cell is invalid.
     """
     name = corrected.name
     found: dict[int, list[str]] = {}
@@ -104,21 +106,20 @@ def corrections(corrected: Path) -> dict[int, list[str]]:
             reader = csv.DictReader(file, strict=True)
             if not {"line", "raw"} <= set(reader.fieldnames or ()):
                 raise CommandError(
-                    f"{name} must be a CSV with commas and the columns 'line' and 'raw', as "
-                    "`tm rejects ID --csv` writes it; its first line has "
+                    f"{name} must be a comma-separated CSV with the columns 'line' and 'raw', like "
+                    "the output of `tm rejects ID --csv`; its first line has "
                     f"{', '.join(map(repr, reader.fieldnames or ['nothing']))}."
                 )
             for record in reader:
                 line, raw = record["line"] or "", record["raw"]
                 if not re.fullmatch("[0-9]{1,18}", line):
                     raise CommandError(
-                        f"{name}, line {reader.line_num}: {line!r} is no line number."
+                        f"{name}, line {reader.line_num}: {line!r} is not a line number."
                     )
                 if not raw:
                     raise CommandError(
-                        f"{name}, line {reader.line_num}: 'raw' is empty, and a line cannot be "
-                        f"removed by correcting it; to leave line {line} as it is, leave its "
-                        "record out."
+                        f"{name}, line {reader.line_num}: 'raw' is empty, but a correction cannot "
+                        f"remove a line. To keep line {line} unchanged, delete this record."
                     )
                 found.setdefault(int(line), []).append(unescaped(raw))
     except UnicodeDecodeError as error:
@@ -136,18 +137,18 @@ def replacements(
 ) -> dict[int, Replacement]:
     """Return the rows to replace, by their first physical line.
 
-    A cell that says what the row says already asks for nothing: `rejects.csv` names a row once for
-    each rule that it failed, and nobody need correct all of them.
+    An unchanged cell is not a correction: `rejects.csv` lists a row once for each rule that it
+    failed, and one corrected record is enough.
 
     Args:
-        corrections: what shall stand at each line.
+        corrections: the new texts by line number.
         records: the rejects of the ingestion.
-        delimiter: the contract's.
-        item: the ingestion in the log.
+        delimiter: the delimiter of the contract.
+        item: the log item of the ingestion.
 
     Raises:
-        CommandError: a line was not rejected, has two corrections, or one that is no row; or
-            nothing is corrected.
+        CommandError: a corrected line was not rejected, a line has two different corrections, a
+            correction is not one row, or there are no corrections.
     """
     any_rejects = False
     old: dict[int, str] = {}
@@ -160,40 +161,39 @@ def replacements(
     if unknown := sorted(corrections.keys() - old.keys()):
         raise CommandError(
             f"{_lines(unknown)} not among the rejects of {item['ingestedID']}, so nothing was "
-            f"changed: `tm rejects {item['ingestedID']}` shows which are."
+            f"uploaded: `tm rejects {item['ingestedID']}` lists the rejected lines."
         )
     rows = {}
     for line, raw in sorted(old.items()):
         new = {cell for cell in corrections[line] if _unwrapped(cell) != _unwrapped(raw)}
         if len(new) > 1:
-            raise CommandError(f"Line {line} has {len(new)} different corrections: keep one.")
+            raise CommandError(f"Line {line} has {len(new)} different corrections: keep only one.")
         for cell in new:
             rows[line] = Replacement(raw, _one_row(line, cell, delimiter))
     if not rows:
-        raise CommandError("No row is corrected: each 'raw' is what the file says already.")
+        raise CommandError("No row is corrected: every 'raw' is the same as in the landed file.")
     return rows
 
 
 def rewritten(
     chunks: Iterable[bytes], rows: Mapping[int, Replacement], encoding: str
 ) -> Iterator[bytes]:
-    """Yield a file's bytes with some rows replaced; every other byte, and line end, stays.
+    """Yield a file's bytes with some rows replaced; all other bytes stay unchanged.
 
     Args:
-        chunks: the file's bytes, cut anywhere.
-        rows: by first physical line.
-        encoding: the contract's.
+        chunks: the bytes of the file, split anywhere.
+        rows: the replacements by first physical line.
+        encoding: the encoding of the contract.
 
     Raises:
-        CommandError: the file does not say what was rejected, or a character has no place in its
-            encoding.
+        CommandError: a row differs from the rejected one, or the encoding lacks a character.
     """
     chunks = iter(chunks)
-    begin = b""
-    while len(begin) < _MARK_BYTES and (chunk := next(chunks, b"")):
-        begin += chunk
-    codec = _codec(encoding, begin)
-    lines = _physical_lines(itertools.chain([begin], chunks), "\n".encode(codec))
+    start = b""
+    while len(start) < _MARK_BYTES and (chunk := next(chunks, b"")):
+        start += chunk
+    codec = _codec(encoding, start)
+    lines = _physical_lines(itertools.chain([start], chunks), "\n".encode(codec))
     numbered = enumerate(lines, start=1)
     left = dict(rows)
     for number, line in numbered:
@@ -210,19 +210,18 @@ def rewritten(
             yield (row.new + end).encode(codec)
         except UnicodeEncodeError as error:
             raise CommandError(
-                f"Line {number}: the character {error.object[error.start]!r} does not exist in "
-                f"{encoding}, which is what the file is written in."
+                f"Line {number}: the file's encoding {encoding} has no character "
+                f"{error.object[error.start]!r}. Use a character that it has."
             ) from error
     for number in left:
         raise _differs(number)
 
 
-def _land(stack: Stack, source: Source, file: IO[bytes], *, force: bool) -> Source:
+def _upload(stack: Stack, source: Source, file: IO[bytes], *, force: bool) -> Source:
     place = {"Bucket": source.bucket, "Key": source.key}
     newer = CommandError(
-        f"s3://{source.bucket}/{source.key} has been dropped again, or deleted, since: its newest "
-        "version is not this ingestion's. Correct that version's rejects, or replace it all the "
-        "same with --force."
+        f"s3://{source.bucket}/{source.key} was uploaded again or deleted after this ingestion. "
+        "Correct the rejects of the newest version, or replace it with --force."
     )
     condition: dict[str, Any] = {}
     if not force:
@@ -234,7 +233,7 @@ def _land(stack: Stack, source: Source, file: IO[bytes], *, force: bool) -> Sour
             raise newer from error
         if newest.get("VersionId") != source.version_id:
             raise newer
-        # S3 itself looks again when it takes the file.
+        # S3 checks again when it stores the file.
         condition = {"IfMatch": newest["ETag"]}
     size = file.tell()
     file.seek(0)
@@ -249,7 +248,7 @@ def _land(stack: Stack, source: Source, file: IO[bytes], *, force: bool) -> Sour
 
 @contextlib.contextmanager
 def _long_cells() -> Iterator[None]:
-    # A row may have been rejected for a value that is longer than a value may be.
+    # A row may have been rejected because a value exceeds the default limit.
     limit = csv.field_size_limit(_MAX_CELL)
     try:
         yield
@@ -258,7 +257,7 @@ def _long_cells() -> Iterator[None]:
 
 
 def _one_row(line: int, text: str, delimiter: str) -> str:
-    # A quote that is left open, or a second row, would move all that follows.
+    # An open quote or a second row would change all later rows.
     row = text.rstrip("\r\n")
     lines = io.StringIO(row, newline="\n")
     try:
@@ -267,21 +266,21 @@ def _one_row(line: int, text: str, delimiter: str) -> str:
         raise CommandError(f"The correction of line {line} cannot be read: {error}.") from error
     if len(rows) != 1 or not rows[0]:
         raise CommandError(
-            f"The correction of line {line} is {len(rows)} rows: one row replaces one."
+            f"The correction of line {line} has {len(rows)} rows: write exactly one row."
         )
     return row
 
 
 def _unwrapped(text: str) -> str:
-    # Spreadsheets change the line ends inside cells, which is nobody's correction.
+    # Spreadsheets change line ends inside cells. That is not a correction.
     return text.replace("\r\n", "\n").rstrip("\n")
 
 
-def _codec(encoding: str, begin: bytes) -> str:
-    """Return the codec of what stands in the middle of a file, where no byte order mark does."""
+def _codec(encoding: str, start: bytes) -> str:
+    """Return the codec for text after the byte order mark of a file that starts with `start`."""
     name = codecs.lookup(encoding).name
     for mark, codec in _MARKS.get(name, {}).items():
-        if begin.startswith(mark):
+        if start.startswith(mark):
             return codec
     return f"{name}-{_NATIVE}" if name in _MARKS else name.removesuffix("-sig")
 
@@ -295,7 +294,7 @@ def _physical_lines(chunks: Iterable[bytes], newline: bytes) -> Iterator[bytes]:
         line = b""
         for piece in pieces:
             line += piece + newline
-            # Two characters side by side may hold the bytes of a newline between them.
+            # The last byte of one character and the first of the next may look like a newline.
             if len(line) % width == 0:
                 yield line
                 line = b""
@@ -306,8 +305,8 @@ def _physical_lines(chunks: Iterable[bytes], newline: bytes) -> Iterator[bytes]:
 
 def _differs(line: int) -> CommandError:
     return CommandError(
-        f"Line {line} of the landed file is not what was rejected: the contract has changed since. "
-        "Replay the ingestion, and correct its new rejects."
+        f"Line {line} of the landed file differs from the rejected row because the contract has "
+        "changed. Replay the ingestion, then correct its new rejects."
     )
 
 

@@ -1,4 +1,4 @@
-"""How the operator's command calls a function of the stack."""
+"""Calls of the stack's Lambda functions by the operator's command."""
 
 import json
 from collections.abc import Mapping
@@ -16,24 +16,25 @@ _PENDING = {
     "ResourceConflictException",
     "ResourceNotReadyException",
 }
-"""How Lambda refuses a function that it has yet to prepare: an image that was idle for weeks, or
-was just deployed. https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-images.html"""
+"""Error codes of Lambda for a function that is still being prepared, because its image was idle for
+weeks or was just deployed.
+https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-images.html"""
 _PATIENCE = 180.0
 _PAUSE = 10.0
-"""Both in seconds: it was seen to take 40 to 106."""
+"""Both in seconds. The preparation took 40 to 106 s in measurements."""
 
 
-def ask(stack: Stack, function: str, request: Mapping[str, Any], purpose: str) -> Any:
-    """Return what a function answers.
+def invoke(stack: Stack, function: str, request: Mapping[str, Any], purpose: str) -> Any:
+    """Call a function of a stack and return its answer.
 
     Args:
-        stack: whose function.
-        function: `load`, for example.
-        request: its event.
-        purpose: what could not be done if it fails, to follow "could not".
+        stack: the stack.
+        function: the function, e.g. `load`.
+        request: the event to send.
+        purpose: what the call does, as a verb phrase for the error message.
 
     Raises:
-        CommandError: it failed.
+        CommandError: the function failed.
     """
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(_is_pending),
@@ -49,7 +50,7 @@ def ask(stack: Stack, function: str, request: Mapping[str, Any], purpose: str) -
     payload = json.load(answer["Payload"])
     if "FunctionError" in answer:
         raise CommandError(
-            f"The function {function} could not {purpose}: "
+            f"The function {function} failed to {purpose}: "
             f"{payload.get('errorType')}: {payload.get('errorMessage')}"
         )
     return payload

@@ -1,4 +1,4 @@
-"""The log's items, as commands show them."""
+"""Log items in the form in which commands show them."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -23,11 +23,11 @@ _STYLES: dict[str, str] = {
     "removed": "yellow",
 }
 _FAILED = "red"
-"""The colour of every other end."""
+"""Style of every other status."""
 
 
 def plain(value: Any) -> Any:
-    """Return what DynamoDB gave in the types of JSON: numbers for Decimals, lists for sets."""
+    """Return a DynamoDB value in JSON's types: numbers for Decimals, sorted lists for sets."""
     match value:
         case Decimal():
             return int(value) if value == value.to_integral_value() else float(value)
@@ -41,51 +41,48 @@ def plain(value: Any) -> Any:
 
 
 def has_run(item: Mapping[str, Any]) -> bool:
-    """Tell whether an item is of a file that the state machine was given.
-
-    Others are of an object that no contract takes, or of a file that did not come.
-    """
+    """Return whether an ingestion has a run; rejected and missing files have none."""
     return "executionArn" in item
 
 
 def current_run(item: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the steps of an ingestion's current run."""
     history: list[dict[str, Any]] = item["history"]
-    begun = max((n for n, entry in enumerate(history) if begins_run(entry)), default=0)
-    return history[begun:]
+    start = max((n for n, entry in enumerate(history) if starts_run(entry)), default=0)
+    return history[start:]
 
 
-def begins_run(entry: Mapping[str, Any]) -> bool:
-    """Tell whether an entry of a history is the first of a run."""
+def starts_run(entry: Mapping[str, Any]) -> bool:
+    """Return whether a history entry is the first of a run."""
     return (entry["state"], entry["status"]) == (State.TRIGGER, Status.WAITING)
 
 
 def is_loaded(item: Mapping[str, Any]) -> bool:
-    """Tell whether the ingestion ended as one wishes."""
+    """Return whether the ingestion's outcome is that its file was loaded."""
     return (item["state"], item["status"]) == (State.LOAD, Status.SUCCESS)
 
 
 def standing(item: Mapping[str, Any]) -> str:
-    """Return an item's status or, if its file and rows were removed since, `removed`."""
+    """Return an item's status, or `removed` if its file and rows were removed."""
     return "removed" if "removedAt" in item else str(item["status"])
 
 
 def counts(record: Mapping[str, Any]) -> str:
-    """Return the row counts of an item or a step for people: `20,500 read, 20,495 loaded`."""
+    """Return the row counts of an item or a step, e.g. `20,500 read, 20,495 loaded`."""
     return ", ".join(f"{record[name]:,} {word}" for name, word in _COUNTS.items() if name in record)
 
 
-def many(number: int, what: str) -> str:
-    """Return a number of things, such as `1 file` or `2,000 files`."""
-    return f"{number:,} {what}" + ("" if number == 1 else "s")
+def many(number: int, noun: str) -> str:
+    """Return a number and a noun, e.g. `1 file` or `2,000 files`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def style(status: str) -> str:
-    """Return the colour of a status, or of `removed`."""
+    """Return the style of a status or of `removed`."""
     return _STYLES.get(status, _FAILED)
 
 
 def transition(entry: Mapping[str, Any]) -> str:
-    """Return one step of a history as a line."""
+    """Return a history entry as a line."""
     text = f"{entry['at']}  {entry['state']:<9}  {entry['status']:<10}  {counts(entry)}"
     return text.rstrip()

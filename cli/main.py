@@ -1,9 +1,8 @@
-"""The commands of `tm`: their names, arguments and options."""
+"""The commands of `tm` with their arguments and options."""
 
 import datetime as dt
 import functools
 import itertools
-import re
 import shlex
 import sys
 import time
@@ -14,20 +13,34 @@ from zoneinfo import ZoneInfo
 import typer
 from typer.core import TyperGroup
 
-from cli import api, lookup
+from cli import api
 from cli import backfill as backfilling
 from cli import drop as dropping
 from cli import fix as fixing
 from cli import rejects as rejected
 from cli import remove as removing
 from cli import replay as replaying
-from cli import sql as asking
+from cli import rows as lookup
+from cli import sql as querying
 from cli import status as log
 from cli import user as users
 from cli.console import console, errors, print_json, print_json_array, print_text
 from cli.errors import CommandError, one_line
 from cli.extras import need
-from cli.items import Item
+from cli.items import Item, many
+from cli.options import (
+    AsJson,
+    ContractsFolder,
+    ContractsOfStack,
+    File,
+    Follow,
+    HardTesting,
+    IngestedID,
+    StackFolder,
+    age_or_time,
+    day_option,
+    past_time,
+)
 from cli.stack import Stack
 from local import psql
 from local.home import home
@@ -42,7 +55,7 @@ from shared.version import VERSION
 
 class _Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        # `tm rejects` takes an ID, so `tm rejects fix` cannot be a command inside it.
+        # `tm rejects` takes an ID, so `fix` cannot be a subcommand of it.
         two_words = " ".join(args[:2])
         if two_words in self.commands:
             args = [two_words, *args[2:]]
@@ -55,7 +68,7 @@ class _Commands(TyperGroup):
 
 app = typer.Typer(
     cls=_Commands,
-    help="Operate the pipeline: on the laptop, or on AWS with --stack.",
+    help="Operate the pipeline: the laptop cloud by default, a stack on AWS with --stack.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -63,77 +76,8 @@ app = typer.Typer(
 )
 
 
-def _day(name: str, text: str) -> Any:
-    return typer.Option(name, formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help=text)
-
-
-def _past(text: str, example: str = "") -> dt.datetime:
-    try:
-        time = dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(
-            f"{text!r} is no time such as {example}2026-11-22T19:00:00Z."
-        ) from None
-    # A wrong guess would leave files out that nobody then looks for.
-    if time.tzinfo is None:
-        raise typer.BadParameter(f"{text!r} does not say its zone: end it in Z for UTC.")
-    if time > dt.datetime.now(dt.UTC):
-        raise typer.BadParameter(f"{text!r} is in the future.")
-    return time
-
-
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
-
-def _ago(text: str) -> dt.datetime:
-    if ago := re.fullmatch(r"(\d+)([mhdw])", text):
-        try:
-            return dt.datetime.now(dt.UTC) - dt.timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-        except OverflowError:
-            raise typer.BadParameter(f"{text!r} is before all time.") from None
-    if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
-        text = f"{text}T00:00:00Z"
-    return _past(text, "24h, 7d, 2024-03-01 or ")
-
-
-StackFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--stack",
-        envvar="TM_STACK",
-        metavar="DIR",
-        exists=True,
-        file_okay=False,
-        help="The folder in which Terraform deployed the stack; without it, the laptop's.",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-ContractsFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--contracts",
-        envvar="TM_CONTRACTS",
-        metavar="DIR",
-        exists=True,
-        file_okay=False,
-        help="The folder of your contracts, <table>.odcs.yaml.",
-    ),
-]
-HardTesting = Annotated[
-    bool | None,
-    typer.Option(
-        "--hard-testing/--no-hard-testing", help="Halt a file with any failed test before Load."
-    ),
-]
-File = Annotated[
-    Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The CSV file.")
-]
-Table = Annotated[str, typer.Option(help="The table that it is for.")]
-Follow = Annotated[bool, typer.Option("--follow", help="Show each state to the end.")]
-
-
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         print_text(f"tm {VERSION}")
         raise typer.Exit
 
@@ -155,47 +99,50 @@ def up(
     contracts: ContractsFolder = None,
     hard_testing: HardTesting = None,
 ) -> None:
-    """Bring the laptop cloud up; where it is up, apply what has changed.
+    """Start the laptop cloud or, if it is running, apply changes to it.
 
-    What is not given is as it was, or at first the samples and no hard testing.
+    Options that you leave out keep their last values. At first, the contracts are the samples and
+    hard testing is off.
     """
     need("local", "tm up")
     from local import cloud  # noqa: PLC0415 - of the extra local
 
-    begun = time.monotonic()
+    started = time.monotonic()
     stack = cloud.up(
         home(),
         contracts=contracts,
         hard_testing=hard_testing,
-        report=lambda step: console.print(f"{time.monotonic() - begun:5.1f} s  {step}"),
+        report=lambda step: console.print(f"{time.monotonic() - started:5.1f} s  {step}"),
     )
-    console.print(f"{time.monotonic() - begun:5.1f} s  Up: {stack.api_url}")
+    console.print(f"{time.monotonic() - started:5.1f} s  Up: {stack.api_url}")
 
 
 @app.command()
 def down() -> None:
-    """End the laptop cloud and forget its data."""
+    """Stop the laptop cloud and delete its data."""
     need("local", "tm down")
     from local import cloud  # noqa: PLC0415 - of the extra local
 
-    console.print("Down." if cloud.down(home()) else "No laptop cloud was up.")
+    console.print("Down." if cloud.down(home()) else "No laptop cloud was running.")
 
 
 @app.command()
 def drop(
     file: File,
-    table: Table = "dailycheckins",
+    table: Annotated[
+        str, typer.Option(metavar="TABLE", help="Load FILE into this table.")
+    ] = "dailycheckins",
     date: Annotated[
         dt.datetime | None,
-        _day(
+        day_option(
             "--date",
-            "The day that it is of; without it, today in the zone of the table's contract.",
+            "Set the day of the data. Default: today in the time zone of the table's contract.",
         ),
     ] = None,
     follow: Follow = False,
     stack: StackFolder = None,
 ) -> None:
-    """Put FILE into the landing bucket; with --follow, exit status 0 means that it was loaded."""
+    """Upload FILE to the landing bucket, which starts its ingestion."""
     where = Stack.open(stack)
     zone = ZoneInfo(_contract(where.contracts, table).timezone)
     day = date.date() if date is not None else dt.datetime.now(zone).date()
@@ -208,26 +155,29 @@ def drop(
 def check(
     context: typer.Context,
     file: File,
-    table: Table = "dailycheckins",
+    table: Annotated[
+        str, typer.Option(metavar="TABLE", help="Use the contract of this table.")
+    ] = "dailycheckins",
     contracts: ContractsFolder = None,
     as_json: AsJson = False,
     hard_testing: HardTesting = None,
-    stack: StackFolder = None,
+    stack: ContractsOfStack = None,
 ) -> None:
-    """Transform and test FILE without any cloud; exit status 0 means that it would be loaded.
+    """Transform and test FILE on this machine, without a cloud.
 
-    The contract is that of --contracts; without it, of the stack that --stack names; without
-    either, of the samples.
+    Exit with 0 if the pipeline would load the file, 1 if not. The contract comes from --contracts,
+    else from the stack that --stack names, else from the samples.
     """
     need("check", "tm check")
-    from cli import check as checking  # noqa: PLC0415 - of the extra check, which takes its second
+    from cli import check as checking  # noqa: PLC0415 - of the extra check, slow to import
 
-    said = {name: str(context.get_parameter_source(name)) for name in ("contracts", "stack")}
-    if said["stack"].endswith("COMMANDLINE") and said["contracts"].endswith("ENVIRONMENT"):
+    # --stack on the command line takes precedence over TM_CONTRACTS.
+    sources = {name: str(context.get_parameter_source(name)) for name in ("contracts", "stack")}
+    if sources["stack"].endswith("COMMANDLINE") and sources["contracts"].endswith("ENVIRONMENT"):
         contracts = None
-    samples = " These are the samples: name the folder of yours with --contracts."
+    samples = " These are the samples: pass the folder of your contracts with --contracts."
     hint = samples if contracts is None and stack is None else ""
-    contract = _contract(_known(contracts, stack), table, hint)
+    contract = _contract(_contracts(contracts, stack), table, hint)
     with checking.checked(file, contract, hard=bool(hard_testing)) as found:
         if as_json:
             print_json(found.as_json())
@@ -240,42 +190,58 @@ def check(
 @app.command()
 def status(  # noqa: PLR0913, PLR0917 - they are its options
     ingested_id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="One ingestion; without it, the newest.")
+        str | None,
+        typer.Argument(
+            metavar="ID", help="Show this ingestion with all its steps. Default: list the newest."
+        ),
     ] = None,
     statuses: Annotated[
         list[Status] | None,
-        typer.Option("--status", help="Only of this status; may be given several times."),
+        typer.Option(
+            "--status", help="List only ingestions with this status. Repeat the option for more."
+        ),
     ] = None,
     table: Annotated[
-        str | None, typer.Option(help="Only of this table; `unmatched` for keys that fit none.")
+        str | None,
+        typer.Option(
+            metavar="TABLE",
+            help="List only this table; `unmatched` lists keys that match no table.",
+        ),
     ] = None,
     since: Annotated[
         dt.datetime | None,
         typer.Option(
-            metavar="TIME", parser=_ago, help="Only changed since: 24h, 7d, 2024-03-01 (UTC)."
+            metavar="TIME",
+            parser=age_or_time,
+            help="List only ingestions that changed since TIME: an age (30m, 24h, 7d, 2w), a day "
+            "(2024-03-01, in UTC) or a time (2026-11-22T19:00:00Z).",
         ),
     ] = None,
     date: Annotated[
-        dt.datetime | None, _day("--date", "Only of files of that day, as their keys have it.")
+        dt.datetime | None,
+        day_option("--date", "List only files of this day, as in their landing keys."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, metavar="N", help="So many at most.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="List at most N ingestions.")] = 50,
     watch: Annotated[
         bool,
         typer.Option(
             "--watch",
-            help="Show what changes, until Ctrl-C; with ID until its end, and exit status 0 means "
-            "that it was loaded.",
+            help="Keep showing changes until Ctrl-C. With ID, until its run ends; exit with 0 if "
+            "the file was loaded, 1 if not.",
         ),
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON; with --watch, a line for each change.")
+        bool,
+        typer.Option(
+            "--json", help="Print JSON instead of text; with --watch, one line per change."
+        ),
     ] = False,
     stack: StackFolder = None,
 ) -> None:
-    """Show what the log says of ingestions, the newest first, or of one with all its steps."""
+    """List ingestions from the log, newest first, or show one with all its steps."""
     if ingested_id is not None:
         if statuses or table or since or date:
-            raise typer.BadParameter("filters are for lists: leave them out, or leave out ID.")
+            raise typer.BadParameter("filters apply to lists only: leave out the filters or ID.")
         where = Stack.open(stack)
         if watch:
             _watch_one(where, log.find_run(where, ingested_id), as_json=as_json)
@@ -288,18 +254,18 @@ def status(  # noqa: PLR0913, PLR0917 - they are its options
         tuple(dict.fromkeys(statuses or Status)), table, since, date.date() if date else None
     )
     where = Stack.open(stack)
-    look = functools.partial(log.listing, where, wanted, limit)
+    read = functools.partial(log.listing, where, wanted, limit)
     if watch:
-        log.watch(look, as_json=as_json)
+        log.watch(read, as_json=as_json)
         return
-    listed = look()
+    listing = read()
     if as_json:
-        print_json(listed.items)
+        print_json(listing.items)
     else:
-        log.show(listed)
+        log.show(listing)
         if waiting := log.backlog(where):
             console.print(waiting)
-    log.tell_of_more(listed)
+    log.report_more(listing)
 
 
 @app.command()
@@ -307,8 +273,11 @@ def doctor(
     as_json: AsJson = False,
     stack: StackFolder = None,
 ) -> None:
-    """Look at every part of the stack; exit status 1 means that something is wrong."""
-    from cli import doctor as doctors  # noqa: PLC0415 - drivers of the database take their time
+    """Check every part of the stack and say how to fix it.
+
+    Exit with 0 if nothing is wrong, 1 otherwise. The command changes nothing.
+    """
+    from cli import doctor as doctors  # noqa: PLC0415 - the database drivers are slow to import
 
     found = []
     for each in doctors.examine(Stack.open(stack)):
@@ -323,20 +292,20 @@ def doctor(
 
 @app.command()
 def rejects(
-    ingested_id: Annotated[str, typer.Argument(metavar="ID", help="The ingestion.")],
+    ingested_id: IngestedID,
     out: Annotated[
         Path | None,
         typer.Option(
             "--csv",
             metavar="OUT",
             dir_okay=False,
-            help="Write a CSV that is safe to open in a spreadsheet, for the file's supplier.",
+            help="Write the rejected rows to OUT as CSV, escaped for spreadsheets.",
         ),
     ] = None,
     as_json: AsJson = False,
     stack: StackFolder = None,
 ) -> None:
-    """Show which rows of an ingestion failed, where and why."""
+    """Show the rejected rows of an ingestion: line, column, value, rule and reason."""
     where = Stack.open(stack)
     item = rejected.find(where, ingested_id)
     saved = out is not None and rejected.save(where, item, out)
@@ -344,7 +313,7 @@ def rejects(
     if as_json:
         print_json(list(found))
     elif saved:
-        console.print(f"Wrote {out}: correct `raw` there, then `tm rejects fix`.")
+        console.print(f"Wrote {out}. Correct its column `raw`, then run `tm rejects fix`.")
     elif first := list(itertools.islice(found, 1)):
         rejected.show(itertools.chain(first, found))
     else:
@@ -353,24 +322,24 @@ def rejects(
 
 @app.command("rejects fix")
 def fix(
-    ingested_id: Annotated[str, typer.Argument(metavar="ID", help="The ingestion.")],
+    ingested_id: IngestedID,
     corrected: Annotated[
         Path,
         typer.Argument(
             metavar="CORRECTED.csv",
             exists=True,
             dir_okay=False,
-            help="The columns 'line' and 'raw' of what `tm rejects ID --csv` wrote, 'raw' put "
-            "right; lines that it does not name stay as they are.",
+            help="The CSV from `tm rejects ID --csv`, with corrected values in the column 'raw'. "
+            "Only the columns 'line' and 'raw' are read; lines left out stay unchanged.",
         ),
     ],
     follow: Follow = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace a newer version of the file, too.")
+        bool, typer.Option("--force", help="Replace the file even if a newer version has landed.")
     ] = False,
     stack: StackFolder = None,
 ) -> None:
-    """Put the ingestion's file into the landing bucket again, with its rejected rows corrected."""
+    """Upload the file of an ingestion again with corrected rows in place of rejected ones."""
     where = Stack.open(stack)
     item = rejected.find(where, ingested_id)
     ingestion = fixing.fix(where, item, corrected, where.contracts, force=force)
@@ -380,11 +349,11 @@ def fix(
 
 @app.command()
 def replay(
-    ingested_id: Annotated[str, typer.Argument(metavar="ID", help="The ingestion.")],
+    ingested_id: IngestedID,
     follow: Follow = False,
     stack: StackFolder = None,
 ) -> None:
-    """Run an ingestion again; with --follow, exit status 0 means that it was loaded."""
+    """Run an ingestion again from its beginning."""
     where = Stack.open(stack)
     ingestion = replaying.replay(where, ingested_id)
     if follow and not dropping.follow(where, ingestion):
@@ -394,33 +363,39 @@ def replay(
 @app.command()
 def backfill(
     first: Annotated[
-        dt.datetime, _day("--from", "The first day to run again, as files' keys have it.")
+        dt.datetime, day_option("--from", "Set the first day, as in the landing keys.")
     ],
-    last: Annotated[dt.datetime, _day("--to", "The last day, which counts.")],
-    table: Annotated[str | None, typer.Option(help="One table; without it, all.")] = None,
+    last: Annotated[dt.datetime, day_option("--to", "Set the last day (inclusive).")],
+    table: Annotated[
+        str | None,
+        typer.Option(metavar="TABLE", help="Run only files of this table. Default: all tables."),
+    ] = None,
     concurrency: Annotated[
-        int, typer.Option(min=1, metavar="N", help="So many files at a time.")
+        int, typer.Option(min=1, metavar="N", help="Run N files at a time.")
     ] = 4,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be done; write nothing.")
+        bool, typer.Option("--dry-run", help="Show the plan and change nothing.")
     ] = False,
     resume: Annotated[
         dt.datetime | None,
         typer.Option(
             metavar="TIME",
-            parser=_past,
-            help="Skip files that were loaded by runs begun since, e.g. 2026-11-22T19:00:00Z.",
+            parser=past_time,
+            help="Skip files loaded by runs that started since TIME, e.g. 2026-11-22T19:00:00Z.",
         ),
     ] = None,
     stack: StackFolder = None,
 ) -> None:
-    """Run every landed file of some days again, each in its newest version that can be loaded.
+    """Run every landed file of a range of days again.
 
-    Exit status 0 means that no newest version was refused, nothing broke, and no contract is
-    invalid.
+    The command runs the newest version of each file. If the pipeline refuses it, the command runs
+    the version before. Exit with 0 if every newest version was accepted, no run failed and all
+    contracts are valid; 1 otherwise.
     """
     if first > last:
-        raise typer.BadParameter(f"it is after --to {last:%Y-%m-%d}.", param_hint="--from")
+        raise typer.BadParameter(
+            f"{first:%Y-%m-%d} is after --to {last:%Y-%m-%d}.", param_hint="--from"
+        )
     where = Stack.open(stack)
     contracts = where.contracts
     tables = sorted(contracts) if table is None else [_contract(contracts, table).table]
@@ -430,7 +405,7 @@ def backfill(
     work = backfilling.Backfill(where, dt.datetime.fromisoformat(cut))
     status = 0
     if not files:
-        console.print(f"No file of {', '.join(tables)} has landed for these days.")
+        console.print(f"No files of {', '.join(tables)} landed for these days.")
     elif dry_run:
         backfilling.show_plan(work, files)
     else:
@@ -438,8 +413,8 @@ def backfill(
         again = ["tm", "backfill", *days, "--resume", cut, "--concurrency", str(concurrency)]
         again += [] if table is None else ["--table", table]
         again += [] if stack is None else ["--stack", str(stack)]
-        console.print(f"Backfill of {len(files):,} files, from {cut} on.")
-        status = backfilling.bring(work, files, concurrency, shlex.join(again))
+        console.print(f"Backfill of {many(len(files), 'file')}, started at {cut}.")
+        status = backfilling.run(work, files, concurrency, shlex.join(again))
     if status or left_out:
         raise typer.Exit(status or 1)
 
@@ -447,18 +422,23 @@ def backfill(
 @app.command()
 def smoke(
     table: Annotated[
-        str | None, typer.Option(help="The table; without it, the one that the API looks up.")
+        str | None,
+        typer.Option(
+            metavar="TABLE",
+            help="Use this table. Default: the first table with a look-up, else the first table.",
+        ),
     ] = None,
     as_json: AsJson = False,
     stack: StackFolder = None,
 ) -> None:
-    """Bring a generated file through the stack and take it out again.
+    """Test a deployed stack end to end with generated files.
 
-    Looks at each part, then drops a file of good and bad rows and one that must be refused, holds
-    what becomes of them against what should, and removes them. Subscribers get three alerts. Exit
-    status 1 means that something is not as expected.
+    The command runs the checks of `tm doctor`. Then it uploads a file of good and bad rows and a
+    file that the pipeline must refuse, compares the results with the expected ones, and removes
+    both files. Subscribers get up to three alerts. Exit with 0 if everything is as expected, 1 if
+    not.
     """
-    from cli import smoke as smoking  # noqa: PLC0415 - drivers of the database take their time
+    from cli import smoke as smoking  # noqa: PLC0415 - the database drivers are slow to import
 
     where = Stack.open(stack)
     contracts = where.contracts or where.contracts.all_valid()
@@ -466,14 +446,14 @@ def smoke(
     contract = first if table is None else _contract(contracts, table)
     steps: list[smoking.Step] = []
 
-    def tell(step: smoking.Step) -> None:
+    def report(step: smoking.Step) -> None:
         steps.append(step)
         if not as_json:
             smoking.show(step)
 
     interrupted = False
     try:
-        smoking.Smoke(where, contract, tell).run()
+        smoking.Smoke(where, contract, report).run()
     except KeyboardInterrupt:
         interrupted = True
     if as_json:
@@ -487,24 +467,24 @@ def smoke(
 @app.command()
 def remove(
     key: Annotated[
-        str, typer.Argument(metavar="KEY", help="The landed key, or its s3:// address.")
+        str, typer.Argument(metavar="KEY", help="The landing key, or its s3:// address.")
     ],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be removed; write nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be removed and change nothing.")
     ] = False,
     stack: StackFolder = None,
 ) -> None:
-    """Delete a landed file for good: its versions, its rows, and what its runs staged.
+    """Delete a landed file permanently: all versions, table rows and staged objects.
 
-    The log keeps what was ingested. Exit status 0 means that nothing else of the file is left.
+    The log keeps its items. Exit with 0 if nothing else of the file is left.
     """
     where = Stack.open(stack)
     held = removing.find(where, key)
     if held.is_unknown:
         raise CommandError(
-            f"Nothing has ever landed as s3://{where.landing_bucket}/{held.key}; `tm status` lists "
-            "what has."
+            f"No file has landed as s3://{where.landing_bucket}/{held.key}: list the landed files "
+            "with `tm status`."
         )
     console.print(removing.described(held))
     if dry_run or held.is_removed:
@@ -512,29 +492,29 @@ def remove(
     if held.under_way:
         ingested_id = held.under_way[0]
         raise CommandError(
-            f"A run of {ingested_id} is under way or waits, so nothing was removed: try again once "
-            f"`tm status {ingested_id} --watch` has shown its end."
+            f"Nothing was removed because {ingested_id} is still waiting or running: wait until "
+            f"`tm status {ingested_id} --watch` ends, then try again."
         )
     if not yes:
         if not sys.stdin.isatty():
-            raise CommandError("Nothing was removed: give --yes where nobody can be asked.")
-        typer.confirm("Remove all of it for good?", abort=True)
+            raise CommandError("Nothing was removed: without a terminal, confirm with --yes.")
+        typer.confirm("Remove all of it permanently?", abort=True)
     done = removing.remove(where, held)
-    console.print(removing.told(done))
+    console.print(removing.summary(done))
     if done.kept is not None:
         raise CommandError(
-            f"Version {done.kept} has landed under the key meanwhile, so it and its rows stay: to "
-            "remove them too, run the command again."
+            f"Ingestion {done.kept} landed under the key during the removal, so its version and "
+            "rows were kept: to remove them too, run the command again."
         )
 
 
 @app.command()
 def user(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The user's name.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the user.")],
     as_json: AsJson = False,
     stack: StackFolder = None,
 ) -> None:
-    """Ask the look-up API what a user checked in."""
+    """Look up the check-ins of a user in the sample table, through the API."""
     found = users.ask(Stack.open(stack), name)
     if as_json:
         print_json(found)
@@ -544,12 +524,14 @@ def user(
 
 @app.command()
 def rows(
-    table: Annotated[str, typer.Argument(metavar="TABLE", help="The table.")],
-    key: Annotated[str, typer.Argument(metavar="KEY", help="What its look-up finds rows by.")],
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="The name of the table.")],
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="The value of the table's look-up key.")
+    ],
     as_json: AsJson = False,
     stack: StackFolder = None,
 ) -> None:
-    """Ask the look-up API for the rows of a key of any table."""
+    """Look up the rows of a key in any table, through the API."""
     found = api.rows(Stack.open(stack), table, key)
     if as_json:
         print_json(found)
@@ -560,29 +542,30 @@ def rows(
 @app.command()
 def sql(
     query: Annotated[
-        str | None, typer.Argument(metavar="[QUERY]", help="One statement; without it, psql opens.")
+        str | None,
+        typer.Argument(metavar="QUERY", help="One SQL statement. Default: open psql."),
     ] = None,
     as_json: AsJson = False,
     stack: StackFolder = None,
 ) -> None:
-    """Ask the laptop's database as the role that may only read; without QUERY, by psql."""
+    """Query the laptop cloud's database with a read-only role."""
     if as_json and query is None:
-        raise typer.BadParameter("it is for a QUERY.", param_hint="--json")
-    server = asking.reader(Stack.open(stack))
+        raise typer.BadParameter("it requires a QUERY.", param_hint="--json")
+    server = querying.reader(Stack.open(stack))
     command = psql.find()
     if query is None and command is None:
         raise CommandError(
-            "There is no psql in PATH: install PostgreSQL's client (Debian: postgresql-client), or "
-            "give a query: tm sql 'SELECT …'"
+            "psql is not in PATH: install PostgreSQL's client (Debian: postgresql-client), or "
+            "pass a query: tm sql 'SELECT …'"
         )
     if command is not None and not as_json:
-        asked = [] if query is None else ["--no-psqlrc", f"--command={query}"]
-        psql.become(command, server, *asked)
-    found = asking.rows(server, query or "")
+        arguments = [] if query is None else ["--no-psqlrc", f"--command={query}"]
+        psql.become(command, server, *arguments)
+    found = querying.rows(server, query or "")
     if as_json:
         print_json_array(found)
     else:
-        asking.show(found)
+        querying.show(found)
 
 
 def _watch_one(where: Stack, item: Item, *, as_json: bool) -> None:
@@ -594,8 +577,8 @@ def _watch_one(where: Stack, item: Item, *, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _known(folder: Path | None, stack: Path | None) -> Contracts:
-    """Return the contracts of a folder, of a stack, or the samples."""
+def _contracts(folder: Path | None, stack: Path | None) -> Contracts:
+    """Return the contracts of a folder, else of a stack, else the samples."""
     if folder is not None:
         return Contracts.of_folder(folder)
     return odcs.load_all() if stack is None else Stack.open(stack).contracts
@@ -604,14 +587,14 @@ def _known(folder: Path | None, stack: Path | None) -> Contracts:
 def _contract(contracts: Contracts, table: str, hint: str = "") -> Contract:
     if table not in contracts.tables:
         raise typer.BadParameter(
-            f"no contract for {table!r}; there is one for {listed(contracts.tables)}.{hint}",
+            f"no contract for {table!r}; contracts exist for {listed(contracts.tables)}.{hint}",
             param_hint="--table",
         )
     return contracts[table]
 
 
 def _warn_of_invalid(contracts: Contracts) -> bool:
-    """Say which contracts are invalid; return whether there is one."""
+    """Print a warning for each invalid contract; return whether there are any."""
     for reason in contracts.invalid.values():
-        errors.print(f"tm: invalid contract, left out: {reason}", style="red")
+        errors.print(f"tm: invalid contract, skipped: {reason}", style="red")
     return bool(contracts.invalid)

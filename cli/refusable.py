@@ -1,8 +1,8 @@
-"""Rows that PostgreSQL may refuse, though their contract allows them.
+"""Rows that PostgreSQL may refuse although their contract allows them.
 
-PostgreSQL limits an entry of a B-tree index to 2,704 bytes and a row to 8,160, but compresses the
-one and moves long values out of the other first, so only trying tells. What it refuses in the end
-is quarantined with its words.
+PostgreSQL limits a B-tree index entry to 2,704 bytes and a row to 8,160 bytes. It first compresses
+index entries and moves long values out of the row, so the size of a value alone does not decide.
+The pipeline quarantines refused rows with PostgreSQL's message.
 https://www.postgresql.org/docs/current/btree.html
 https://www.postgresql.org/docs/current/storage-toast.html
 """
@@ -18,23 +18,23 @@ from shared.contract import MAX_ROW_BYTES, Column, Contract
 
 _INDEX_ENTRY = 2_704
 _POINTER = 18
-"""Bytes that a value takes in its row at least, once it has moved out; a shorter one stays."""
+"""Bytes that a value takes in its row after it was moved out; shorter values stay."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusable:
-    """A row, by its first line, and why PostgreSQL may refuse it."""
+    """A row that PostgreSQL may refuse: its first line and the reason."""
 
     line: int
     reason: str
 
 
 def refusable(parts: Iterable[pa.Table], contract: Contract) -> Iterator[Refusable]:
-    """Yield the rows that may be refused.
+    """Yield the rows that PostgreSQL may refuse.
 
     Args:
-        parts: the columns as staged, and `line`.
-        contract: the table's.
+        parts: staged tables with the contract's columns and `line`.
+        contract: the contract of the table.
     """
     indexes = [*contract.indexes]
     if contract.lookup:
@@ -46,15 +46,15 @@ def refusable(parts: Iterable[pa.Table], contract: Contract) -> Iterator[Refusab
             for line, found in _above(_INDEX_ENTRY, size, part):
                 yield Refusable(
                     line,
-                    f"the index on {', '.join(index)} would get an entry of {found:,} bytes, and "
-                    f"PostgreSQL takes {_INDEX_ENTRY:,} after compression",
+                    f"its entry in the index on {', '.join(index)} has {found:,} bytes before "
+                    f"compression, and the limit is {_INDEX_ENTRY:,} after compression",
                 )
         stored = (pc.min_element_wise(each, _POINTER) for each in lengths.values())
         for line, found in _above(MAX_ROW_BYTES, functools.reduce(pc.add, stored), part):
             yield Refusable(
                 line,
-                f"it would take {found:,} bytes even with its long values moved out, and "
-                f"PostgreSQL takes {MAX_ROW_BYTES:,}",
+                f"it has {found:,} bytes even with its long values moved out, and the limit is "
+                f"{MAX_ROW_BYTES:,}",
             )
 
 

@@ -1,4 +1,4 @@
-"""`tm rejects`: the rows that failed, for those who can put them right."""
+"""`tm rejects`: rejected rows of an ingestion, with rules and reasons."""
 
 import itertools
 import json
@@ -26,16 +26,16 @@ Record = dict[str, Any]
 
 
 def find(stack: Stack, ingested_id: str) -> Item:
-    """Return the log's item of one ingestion.
+    """Return the log item of an ingestion.
 
     Raises:
-        CommandError: the log knows no such ID.
+        CommandError: the log has no such ID.
     """
     return log.find(stack, ingested_id)[0]
 
 
 def records(stack: Stack, item: Item) -> Iterator[Record]:
-    """Yield what failed in an ingestion, by line; nothing if nothing did."""
+    """Yield the reject records of an ingestion, by line."""
     if not has_run(item):
         return
     body = _body(stack, Staging(stack.staging_bucket, Ingestion.from_item(item)).rejects)
@@ -44,7 +44,7 @@ def records(stack: Stack, item: Item) -> Iterator[Record]:
 
 
 def save(stack: Stack, item: Item, out: Path) -> bool:
-    """Write the CSV that is safe to open in a spreadsheet; tell whether there is one.
+    """Write the rejects as CSV, escaped for spreadsheets; return whether there are any.
 
     Raises:
         CommandError: `out` cannot be written.
@@ -63,8 +63,8 @@ def save(stack: Stack, item: Item, out: Path) -> bool:
     return True
 
 
-def show(found: Iterable[Record], shown: int = _SHOWN, rest: str = "--json gives all") -> None:
-    """Print the first records for people, and how many more there are."""
+def show(found: Iterable[Record], shown: int = _SHOWN) -> None:
+    """Print the first records and how many more there are."""
     found = iter(found)
     table = Table(right("line"), "column", "value", "rule", "severity", "reason", box=None)
     for each in itertools.islice(found, shown):
@@ -78,21 +78,21 @@ def show(found: Iterable[Record], shown: int = _SHOWN, rest: str = "--json gives
         )
     console.print(table)
     if more := sum(1 for _ in found):
-        console.print(f"… and {more:,} more; {rest}")
+        console.print(f"… and {more:,} more; --json prints all")
 
 
 def severity(name: str) -> Text:
-    """Return a severity in its colour."""
+    """Return a severity with its style."""
     return styled(name, _STYLES[name])
 
 
 def none_of(item: Item) -> str:
-    """Return a line that says why an ingestion has no rejects."""
+    """Return a line that explains why an ingestion has no rejects."""
     ingested_id, state, status = item["ingestedID"], item["state"], item["status"]
     if status in UNDER_WAY:
-        return f"Ingestion {ingested_id} has no rejects yet: it is still {status}, at {state}."
+        return f"Ingestion {ingested_id} has no rejects yet: it is {status} in {state}."
     reason = f": {item['haltReason']}" if item.get("haltReason") else ""
-    return f"Ingestion {ingested_id} has no rejects; it ended with {state}: {status}{reason}."
+    return f"Ingestion {ingested_id} has no rejects. Its outcome is {state}: {status}{reason}."
 
 
 def _body(stack: Stack, uri: str) -> Any:

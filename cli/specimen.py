@@ -1,6 +1,7 @@
-"""A file for `tm smoke`, made of a contract alone: good rows, and a bad one for each way to fail.
+"""Test files for `tm smoke`, generated from a contract: good rows and one bad row per rule.
 
-It says of every row what must become of it, and asks no function: the tests hold it against them.
+A specimen states the expected result of every row without calling the pipeline's code. The tests
+compare it with Transform and Test.
 """
 
 import csv
@@ -18,23 +19,23 @@ from cli.values import Flaw, Values
 from shared.contract import Contract, Required
 
 SHARE = 20
-"""Good rows for each bad one, unless the contract's `max_rejected_percent` asks for more: less than
-5 percent are rejected, so the alarm `reject-rate` stays off unless `reject_rate_percent` is below
-its default."""
+"""Minimum number of good rows per bad row; `max_rejected_percent` of the contract can raise it.
+Less than 5 percent are rejected, so with its default threshold the alarm `reject-rate` stays off.
+"""
 _MOST = 10_000
-"""Rows, unless the contract asks for more: where few may be rejected, fewer ways to fail are tried,
-and none where none may."""
+"""Maximum number of rows unless the contract demands more. If few rows may be rejected, the file
+has fewer bad rows, or none."""
 _VARIETY = 7
-"""How many texts take turns in a column that may repeat them."""
+"""Number of different texts in a column that may repeat values."""
 
 Row = list[str]
 _Way = tuple[str | None, Flaw]
-"""A column, None for the row as a whole, and how it fails."""
+"""A column (None for the row as a whole) and its flaw."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """A row that must be rejected: by `rule` of `column`, which is None for the row as a whole."""
+    """A row that `rule` of `column` must reject; `column` is None for the row as a whole."""
 
     line: int
     column: str | None
@@ -43,35 +44,35 @@ class Bad:
 
 @dataclass(frozen=True, slots=True)
 class Specimen:
-    """What lands, and what must become of it."""
+    """A file and its expected results."""
 
     content: bytes
     good: int
-    """How many rows must be loaded."""
+    """Number of rows that must be loaded."""
     bad: tuple[Bad, ...]
     key: str | None
-    """What the look-up finds the good rows by, if the table has a look-up."""
+    """Look-up key of good rows, if the table has a look-up."""
     keyed: int
-    """How many of them it finds so."""
+    """Number of good rows with that key."""
     refused: bytes
     """The same rows under a header that lacks the first column."""
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
         return self.good + len(self.bad)
 
 
 def specimen(contract: Contract, token: str, now: dt.datetime) -> Specimen:
-    """Return a file of a table.
+    """Generate a file of a table.
 
     Args:
-        contract: the table's.
-        token: letters and digits that nobody else uses, for the look-up's key.
-        now: when the future begins, with a time zone.
+        contract: the contract of the table.
+        token: unique letters and digits for the look-up key.
+        now: the current time, with a time zone.
 
     Raises:
-        CommandError: there is no value for a column, or too few rows for the contract.
+        CommandError: a column has no valid value, or too few for the required number of rows.
     """
     key = None if contract.lookup is None else contract.lookup.key
     columns = [
@@ -90,7 +91,7 @@ def specimen(contract: Contract, token: str, now: dt.datetime) -> Specimen:
         )
         for each in columns
     ]
-    # Nothing repeats what is missing.
+    # A missing value cannot violate `unique`.
     missing = {c.column.name for c, t in zip(columns, texts, strict=True) if c.is_missing(t[0])}
     flaws = [(name, flaw) for name, flaw in flaws if name not in missing or flaw.text is not None]
     room = [len(each) for each, column in zip(texts, columns, strict=True) if column.is_unique]
@@ -116,14 +117,13 @@ def specimen(contract: Contract, token: str, now: dt.datetime) -> Specimen:
 
 
 def _bounds(contract: Contract) -> tuple[int, int]:
-    """Return how many rows a file must have, and may have."""
     least = max((rule.minimum or 1 for rule in contract.row_counts), default=1)
     greatest = [rule.maximum for rule in contract.row_counts if rule.maximum is not None]
     return least, min(greatest, default=sys.maxsize)
 
 
 def _texts(values: Values, rows: int, *, once: bool) -> list[str]:
-    """Return the texts of a column for so many good rows: those that take turns, or one a row."""
+    """Return texts of a column for that many good rows: one per row if unique, else a few."""
     number = rows if values.is_unique else 1 if once else _VARIETY
     found = list(itertools.islice(values.good(), number))
     if found:
@@ -132,23 +132,23 @@ def _texts(values: Values, rows: int, *, once: bool) -> list[str]:
     if nothing and not any(isinstance(rule, Required) for rule in column.rules):
         return [nothing[0]] * number
     raise CommandError(
-        f"No value is found for the column {column.name!r} of {values.contract.table}: give it "
-        "`examples` in the contract that fulfil its rules."
+        f"No valid value was found for the column {column.name!r} of {values.contract.table}: add "
+        "`examples` that satisfy its rules to the contract."
     )
 
 
 def _fitting(
     contract: Contract, flaws: list[_Way], least: int, most: int
 ) -> tuple[int, list[_Way]]:
-    """Return how many good rows to take, and which flaws, so that the file as a whole is loaded."""
+    """Return the number of good rows and the flaws of a file that the pipeline loads."""
     while True:
         flaws = flaws[: min(most // 2, int(most * contract.max_rejected_percent / 100))]
         good = min(max(_share(contract) * len(flaws), least - len(flaws), 1), most - len(flaws))
         rows = good + len(flaws)
         if not least <= rows <= most:
             raise CommandError(
-                f"A file of {contract.table} must have {least} rows or more, and a column whose "
-                f"values must not repeat has values for {most}: give it more `examples`."
+                f"A file of {contract.table} must have at least {least} rows, but a unique column "
+                f"has values for only {most}: add more `examples` to the contract."
             )
         failed = Counter((name, rule) for name, flaw in flaws for rule in flaw.breaks)
         halting = {
@@ -173,7 +173,7 @@ def _breaks(name: str | None, flaw: Flaw) -> set[tuple[str | None, str]]:
 
 
 def _spoilt(row: Row, way: _Way, contract: Contract, first: Row) -> str:
-    """Return a row as a line that fails in one way; `first` is the first row of the file."""
+    """Return a row as a line with one flaw; `first` is the first row of the file."""
     match way:
         case None, Flaw(rule="columnCount"):
             return _line([*row, row[0]], contract)

@@ -1,4 +1,4 @@
-"""`tm sql`: what the laptop's database says to the role that may only read."""
+"""`tm sql`: queries of the laptop cloud's database with a read-only role."""
 
 import dataclasses
 import itertools
@@ -17,8 +17,8 @@ from local import postgres
 from local.stack import secret_name
 
 _SHOWN = 100
-_AT_ONCE = 1_000
-"""Rows that are in memory at the same time."""
+_FETCHED = 1_000
+"""Rows that one FETCH holds in memory."""
 _SYNTAX_ERROR = "42601"
 """https://www.postgresql.org/docs/current/errcodes-appendix.html"""
 
@@ -26,17 +26,17 @@ Row = dict[str, Any]
 
 
 def reader(stack: Stack) -> postgres.Server:
-    """Return the laptop's database with the role by which the look-up API reads it.
+    """Return the laptop cloud's database server with the read-only role of the look-up API.
 
     Raises:
         CommandError: the stack is on AWS.
     """
     if stack.database is None:
         raise CommandError(
-            "`tm sql` asks the laptop's database; that of a deployed stack answers in its own "
-            "network only. Ask it by the query editor of RDS or `aws rds-data execute-statement`, "
-            "with the outputs database_cluster_arn and database_secret_arn. For the laptop's, "
-            "leave --stack and TM_STACK out."
+            "`tm sql` queries the laptop cloud only, because the database of a deployed stack is "
+            "reachable from its own network only. Query it with the RDS query editor or "
+            "`aws rds-data execute-statement`, using the outputs database_cluster_arn and "
+            "database_secret_arn. For the laptop cloud, omit --stack and TM_STACK."
         )
     secret = stack.client("secretsmanager").get_secret_value(SecretId=secret_name("api"))
     found = json.loads(secret["SecretString"])
@@ -44,20 +44,22 @@ def reader(stack: Stack) -> postgres.Server:
 
 
 def rows(server: postgres.Server, query: str) -> Iterator[Row]:
-    """Yield what a query finds, a few rows in memory at a time.
+    """Yield the rows of a query, with few of them in memory.
 
     Raises:
-        CommandError: PostgreSQL refuses the query, with its reason, or does not answer.
+        CommandError: PostgreSQL refuses the query or does not answer.
     """
     try:
         with postgres.connected(server, timeout=None) as connection:
             yield from _rows(connection, query)
     except pg8000.exceptions.DatabaseError as error:
-        (said,) = error.args
-        parts = (said.get(name) for name in "MDH")  # message, detail, hint
+        (fields,) = error.args
+        parts = (fields.get(name) for name in "MDH")  # message, detail, hint
         raise CommandError(f"PostgreSQL: {'. '.join(part for part in parts if part)}") from None
     except pg8000.exceptions.InterfaceError as error:
-        raise CommandError(f"The laptop's PostgreSQL does not answer: {error}") from None
+        raise CommandError(
+            f"The laptop cloud's PostgreSQL does not answer: {error}. Restart it with `tm up`."
+        ) from None
 
 
 def show(found: Iterator[Row]) -> None:
@@ -68,16 +70,16 @@ def show(found: Iterator[Row]) -> None:
         return
     console.print(table_of(shown))
     if next(found, None) is not None:
-        console.print(f"… the first {_SHOWN}; --json gives all")
+        console.print(f"… the first {_SHOWN}; --json prints all")
     else:
         console.print(f"{many(len(shown), 'row')}.")
 
 
 def _rows(connection: pg8000.native.Connection, query: str) -> Iterator[Row]:
-    """By a cursor, or all at once if the statement can have none, as EXPLAIN and SHOW."""
+    """Yield rows from a cursor, or all at once for statements without one, e.g. EXPLAIN."""
     connection.run("BEGIN")
     try:
-        connection.run(f"DECLARE asked NO SCROLL CURSOR FOR {query}")
+        connection.run(f"DECLARE query NO SCROLL CURSOR FOR {query}")
     except pg8000.exceptions.DatabaseError as error:
         if error.args[0].get("C") != _SYNTAX_ERROR:
             raise
@@ -85,8 +87,8 @@ def _rows(connection: pg8000.native.Connection, query: str) -> Iterator[Row]:
         yield from _named(connection, connection.run(query))
         return
     if connection.columns is not None:
-        raise CommandError("Give one statement at a time: of several, not all could be shown.")
-    while found := connection.run(f"FETCH {_AT_ONCE} FROM asked"):
+        raise CommandError("The query has several statements: pass one statement at a time.")
+    while found := connection.run(f"FETCH {_FETCHED} FROM query"):
         yield from _named(connection, found)
 
 
@@ -94,14 +96,14 @@ def _named(connection: pg8000.native.Connection, found: list[list[Any]] | None) 
     names: list[str] = []
     for column in connection.columns or ():
         name = column["name"]
-        # Two columns may have one name, as those of `count(*), count(x)`.
+        # Two columns may have the same name, e.g. in `SELECT count(*), count(x)`.
         numbered = (f"{name}_{number}" for number in itertools.count(2))
         names.append(next(each for each in itertools.chain([name], numbered) if each not in names))
     return ({n: _plain(each) for n, each in zip(names, row, strict=True)} for row in found or ())
 
 
 def _plain(value: Any) -> Any:
-    """Return a value of PostgreSQL in the types of JSON: text, if it is of none of them."""
+    """Return a PostgreSQL value in JSON's types, or as text if it has no JSON type."""
     match value:
         case None | bool() | int() | float() | str() | dict():
             return value

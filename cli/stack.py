@@ -1,4 +1,4 @@
-"""The stack that a command works on: the laptop's, or one that Terraform deployed to AWS."""
+"""The stack that a command works on: the laptop cloud or a stack on AWS."""
 
 import functools
 import shlex
@@ -37,26 +37,26 @@ _OUTPUTS = (
     "function_names",
     "api_url",
 )
-"""What every command needs; what `tm doctor` needs besides, it looks for itself."""
+"""The outputs that every command needs; `tm doctor` checks for the others that it needs."""
 
 _CALLS = Config(read_timeout=900, retries={"total_max_attempts": 1}, tcp_keepalive=True)
-"""For calls of functions: by default boto3 gives up after 60 s, and calls again while the first
-call is still at work. Keep-alive, for networks that drop silent connections:
+"""For synchronous Lambda calls. By default, boto3 times out after 60 s and then calls again while
+the first call still runs. Keep-alive is for networks that drop idle connections:
 https://aws.amazon.com/premiumsupport/knowledge-center/lambda-vpc-timeout/"""
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Where the parts of a stack are, and how to reach them."""
+    """Addresses and clients of the parts of a stack."""
 
     client: Callable[..., Any]
-    """Gives boto3's client of a service."""
+    """Returns the boto3 client of a service."""
     outputs: Mapping[str, Any]
-    """What Terraform tells of the stack."""
+    """Terraform's outputs."""
     apply: str
-    """What people run to bring the stack back to what it should be."""
+    """The command that applies the Terraform module again, in backticks."""
     table: Any
-    """boto3's resource of the log's table."""
+    """The boto3 resource of the log table."""
     landing_bucket: str
     staging_bucket: str
     state_machine_arn: str
@@ -65,36 +65,36 @@ class Stack:
     ca_bundle: str | None = None
     tap: Tap | None = None
     database: Server | None = None
-    """The laptop's PostgreSQL; that of AWS answers in its own network only."""
+    """The laptop cloud's PostgreSQL; None on AWS, where only the stack's network reaches it."""
 
     @cached_property
     def s3(self) -> Any:
-        """The buckets."""
+        """The boto3 client of S3."""
         return self.client("s3")
 
     @cached_property
     def stepfunctions(self) -> Any:
-        """The runs."""
+        """The boto3 client of Step Functions."""
         return self.client("stepfunctions")
 
     @cached_property
     def events(self) -> Any:
-        """The bus that notices go by."""
+        """The boto3 client of EventBridge."""
         return self.client("events")
 
     @cached_property
     def functions(self) -> Any:
-        """The functions, for those who call one and wait for its answer."""
+        """The boto3 client of Lambda for synchronous calls."""
         return self.client("lambda", config=_CALLS)
 
     @property
     def is_laptop(self) -> bool:
-        """Whether it is the laptop's."""
+        """Whether this is the laptop cloud."""
         return self.tap is not None
 
     @property
     def migrate(self) -> str:
-        """What people run to have the tables brought to what the deployed contracts say."""
+        """The command that migrates the tables to the deployed contracts, in backticks."""
         if self.is_laptop:
             return self.apply
         name = self.outputs["function_names"]["migrate"]
@@ -107,7 +107,7 @@ class Stack:
 
     @property
     def intake(self) -> Intake:
-        """What starts runs, and starts them again."""
+        """The component that starts and repeats runs."""
         gate = Gate(
             self.log,
             self.stepfunctions,
@@ -119,24 +119,25 @@ class Stack:
 
     @cached_property
     def deployed(self) -> ContractSettings:
-        """Where the deployed contracts are, as the functions are told.
+        """The location of the deployed contracts, from the environment of the function trigger.
 
-        Not by Terraform's outputs: they stay as they were where an apply fails in `migrate`.
+        Terraform's outputs would be outdated after an apply that failed in `migrate`.
 
         Raises:
-            CommandError: the functions are of an older version, or what they are told is encrypted.
+            CommandError: the function has an older version, or its environment is encrypted.
         """
         name = self.outputs["function_names"]["trigger"]
         configuration = self.client("lambda").get_function(FunctionName=name)["Configuration"]
-        told = configuration.get("Environment", {}).get("Variables", {})
+        variables = configuration.get("Environment", {}).get("Variables", {})
         try:
             return ContractSettings(
-                config_bucket=told["CONFIG_BUCKET"], contracts_hash=told["CONTRACTS_HASH"]
+                config_bucket=variables["CONFIG_BUCKET"],
+                contracts_hash=variables["CONTRACTS_HASH"],
             )
         except KeyError as error:
             raise CommandError(
-                f"The function {name} does not say which contracts it has ({error} is missing): "
-                f"an older version deployed it, or you may not decrypt its environment. Run "
+                f"The environment of the function {name} has no {error}: an older version "
+                "deployed it, or your identity may not decrypt it. Run "
                 f"{self.apply}, or allow your identity kms:Decrypt."
             ) from error
 
@@ -148,10 +149,10 @@ class Stack:
 
     @classmethod
     def open(cls, folder: Path | None) -> Self:
-        """Return the stack deployed from `folder`, or the laptop's if that is None.
+        """Return the stack deployed from `folder`, or the laptop cloud if that is None.
 
         Raises:
-            CommandError: there is none.
+            CommandError: there is no such stack.
         """
         return cls._on_laptop() if folder is None else cls._on_aws(folder)
 
@@ -160,8 +161,8 @@ class Stack:
         stack = local.stack.LaptopStack.read(home())
         if stack is None:
             raise CommandError(
-                "No laptop cloud is up: start one with `tm up`, or name the folder of a deployed "
-                "stack with --stack or TM_STACK."
+                "No laptop cloud is running: start one with `tm up`, or pass the folder of a "
+                "deployed stack with --stack or TM_STACK."
             )
         return cls(
             client=functools.cache(stack.aws.client),
@@ -183,8 +184,8 @@ class Stack:
         outputs = _of_module(terraform.outputs(folder))
         if outputs is None:
             raise CommandError(
-                f"Terraform has no outputs of this stack in {folder}: apply there first, and if "
-                "the module is the child of another, give its outputs on as one output."
+                f"Terraform has no outputs of a stack in {folder}: apply there first. If the "
+                "module is a child module, pass its outputs on as one output of the root module."
             )
         session = boto3.Session(region_name=outputs["region"])
         client: Any = session.client
@@ -202,13 +203,13 @@ class Stack:
 
 
 def _auth(outputs: Mapping[str, Any], credentials: Callable[[], Credentials | None]) -> AuthBase:
-    # Terraform does not tell an output that is null.
+    # Terraform omits outputs that are null.
     key = outputs.get("api_key")
     return Signature(credentials, outputs["region"]) if key is None else Key(key)
 
 
 def _of_module(outputs: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Find the module's outputs: at the top, or passed on by a root module as one object."""
+    """Return the module's outputs: at the top level, or as one output of a root module."""
     for each in (outputs, *outputs.values()):
         if isinstance(each, Mapping) and all(name in each for name in _OUTPUTS):
             return each

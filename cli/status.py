@@ -1,4 +1,4 @@
-"""`tm status`: what the log says, once or as it goes on."""
+"""`tm status`: ingestions from the log, once or continuously."""
 
 import datetime as dt
 import itertools
@@ -12,7 +12,17 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import drop
-from cli.console import cell, console, errors, line, print_json, print_text, right, styled
+from cli.console import (
+    cell,
+    collapsed,
+    console,
+    errors,
+    line,
+    print_json,
+    print_text,
+    right,
+    styled,
+)
 from cli.errors import CommandError
 from cli.items import Item, counts, has_run, is_loaded, plain, standing, style, transition
 from cli.stack import Stack
@@ -22,23 +32,24 @@ from shared.ingestion import Ingestion
 from shared.ingestion_log import changed_at, key_of, timestamp, told
 
 _POLL = 2.0
+"""Seconds between two reads."""
 _WIDE = 100
 _WITH_REASON = 150
-"""From how many columns on a list is a table, and has room for the reasons."""
+"""Minimum terminal widths, in characters: of a table, and of one with reasons."""
 _SHORT = 60
-"""How many characters of a reason stand in a table."""
+"""Maximum length of a reason in a table, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which ingestions: those that fulfil all of it; what is None does not matter."""
+    """Conditions for ingestions, combined with AND; None means any value."""
 
     statuses: tuple[Status, ...] = tuple(Status)
     table: str | None = None
     since: dt.datetime | None = None
-    """Changed then or later."""
+    """Earliest time of the last change."""
     day: dt.date | None = None
-    """The day that the file is of."""
+    """Day in the landing key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,45 +61,48 @@ class Listing:
 
 
 def find(stack: Stack, ingested_id: str) -> list[Item]:
-    """Return the items of an ID: one, but of a day without a file one for each table.
+    """Return the log items of an ID.
+
+    An ID of missing files has one item per table, because the tables share it. Other IDs have one.
 
     Raises:
-        CommandError: the log knows no such ID.
+        CommandError: the log has no such ID.
     """
     items = stack.log.of_id(ingested_id)
     if not items:
-        raise CommandError(f"The log has no ingestion {ingested_id}: `tm status` lists them all.")
+        raise CommandError(
+            f"The log has no ingestion {ingested_id}: list ingestions with `tm status`."
+        )
     return [plain(item) for item in items]
 
 
 def find_run(stack: Stack, ingested_id: str) -> Item:
-    """Return the item of an ID whose file the state machine was given.
+    """Return the item of an ingestion that has a run.
 
     Raises:
-        CommandError: the log knows no such ID, or it stands for no run.
+        CommandError: the log has no such ID, or the ingestion has no run.
     """
     item = find(stack, ingested_id)[0]
     if has_run(item):
         return item
     if item["status"] == Status.MISSING:
         raise CommandError(
-            f"{ingested_id} stands for a file that did not come, so there is nothing to run: once "
-            "you have it, `tm drop` it."
+            f"{ingested_id} has no run because its file has not landed: upload it with `tm drop`."
         )
     raise CommandError(
-        f"Ingestion {ingested_id} was rejected, so there is no run to repeat: "
-        f"{item['haltReason']}. To load the file, drop it again with `tm drop`."
+        f"{ingested_id} has no run because its file was rejected: {item['haltReason']}. To load "
+        "the file, upload it again with `tm drop`."
     )
 
 
 def listing(stack: Stack, wanted: Filter, limit: int) -> Listing:
-    """Return the ingestions that were asked for, the last changed first, `limit` at most."""
+    """Return at most `limit` matching ingestions, last changed first."""
     found = list(itertools.islice(newest(stack, wanted), limit + 1))
     return Listing(found[:limit], len(found) > limit)
 
 
 def newest(stack: Stack, wanted: Filter) -> Iterator[Item]:
-    """Yield the ingestions that were asked for, the last changed first, as they are read."""
+    """Yield the matching ingestions, last changed first."""
     if wanted.day is None:
         items = stack.log.newest(wanted.statuses, table=wanted.table, since=wanted.since)
     else:
@@ -102,27 +116,28 @@ def newest(stack: Stack, wanted: Filter) -> Iterator[Item]:
     yield from map(plain, items)
 
 
-def show(listed: Listing) -> None:
+def show(found: Listing) -> None:
     """Print a list for people."""
-    console.print(_list(listed.items))
+    console.print(_list(found.items))
 
 
 def backlog(stack: Stack) -> str | None:
-    """Say how many files wait for a run; None if there are none."""
+    """Return a line about the files that wait for a run, or None if there are none."""
     waiting = stack.log.count(Status.WAITING)
     if not waiting:
         return None
     files = "1 file waits" if waiting == 1 else f"{waiting:,} files wait"
+    running = len(stack.log.slots())
     return (
-        f"{files} for a run: {len(stack.log.slots())} are under way, and max_concurrency allows "
-        f"{stack.outputs['max_concurrency']}. They start by themselves, the longest waiting first."
+        f"{files} for a run ({running} running, max_concurrency is "
+        f"{stack.outputs['max_concurrency']}) and will start automatically, longest waiting first."
     )
 
 
-def tell_of_more(listed: Listing) -> None:
-    """Say on the standard error that a list was cut, if it was."""
-    if listed.more:
-        errors.print(f"The newest {len(listed.items)}: a higher --limit shows more.")
+def report_more(found: Listing) -> None:
+    """Print a note on standard error if the list is incomplete."""
+    if found.more:
+        errors.print(f"Only the newest {len(found.items)} are listed: raise --limit to see more.")
 
 
 def show_one(items: list[Item]) -> None:
@@ -131,31 +146,32 @@ def show_one(items: list[Item]) -> None:
         console.print(_one(item))
 
 
-def watch(look: Callable[[], Listing], *, as_json: bool) -> None:
-    """Show a list as it changes, until the user has seen enough.
+def watch(read: Callable[[], Listing], *, as_json: bool) -> None:
+    """Show changes of a list until Ctrl-C.
 
-    Anywhere but on a terminal each change is a line; as JSON, the item in one line.
+    On a terminal, keep one table up to date. Otherwise print one line per change; as JSON, the
+    whole item.
 
     Args:
-        look: asks for the list once more.
+        read: returns the current list.
         as_json: whether to print JSON.
     """
     try:
         if console.is_terminal and not as_json:
             with Live(console=console, auto_refresh=False, screen=True) as live:
                 while True:
-                    live.update(_list(look().items), refresh=True)
+                    live.update(_list(read().items), refresh=True)
                     time.sleep(_POLL)
-        for item in _changes(look):
+        for item in _changes(read):
             print_line(item, as_json=as_json)
     except KeyboardInterrupt:
         return
 
 
 def follow(stack: Stack, item: Item, *, as_json: bool) -> bool:
-    """Show an ingestion that is under way to its end; tell whether it was loaded.
+    """Show an ingestion until its run ends; return whether the file was loaded.
 
-    As JSON, each change is the item in one line.
+    As JSON, print the item in one line per change.
     """
     ingestion = Ingestion.from_item(item)
     if not as_json:
@@ -170,19 +186,18 @@ def follow(stack: Stack, item: Item, *, as_json: bool) -> bool:
 
 def print_line(item: Item, *, as_json: bool) -> None:
     """Print an item in one line."""
-    last = transition(item["history"][-1])
-    people = f"{item['ingestedID']}  {item['ingestedTable']}  {last}"
     if as_json:
         print_json(item, indent=None)
     else:
-        print_text(people)
+        last = transition(item["history"][-1])
+        print_text(f"{item['ingestedID']}  {item['ingestedTable']}  {last}")
 
 
-def _changes(look: Callable[[], Listing]) -> Iterator[Item]:
-    """Yield each item as it is, then each that is new or has changed, the oldest change first."""
+def _changes(read: Callable[[], Listing]) -> Iterator[Item]:
+    """Yield each listed item, then each new or changed item, oldest change first."""
     seen: dict[tuple[str, str], str] = {}
     while True:
-        for item in reversed(look().items):
+        for item in reversed(read().items):
             if seen.get(key_of(item)) != changed_at(item):
                 seen[key_of(item)] = changed_at(item)
                 yield item
@@ -191,7 +206,7 @@ def _changes(look: Callable[[], Listing]) -> Iterator[Item]:
 
 def _list(items: list[Item]) -> RenderableType:
     if not items:
-        return Text("No ingestion is like that.")
+        return Text("No matching ingestions.")
     return _table(items) if console.width >= _WIDE else _lines(items)
 
 
@@ -218,7 +233,7 @@ def _table(items: list[Item]) -> Table:
 
 
 def _lines(items: list[Item]) -> Group:
-    """Return two or three lines an item, for a terminal that has no room for a table."""
+    """Return two or three lines per item, for terminals too narrow for a table."""
     lines = []
     for item in items:
         end, at = _coloured(standing(item)), _seconds(item["updatedAt"])
@@ -250,10 +265,9 @@ def _one(item: Item) -> Group:
     if reason := item.get("haltReason"):
         parts.append(line("Reason: ", _line(reason)))
     if removed := item.get("removedAt"):
-        gone = "neither the file nor any row of it is left"
-        parts.append(line(f"Removed: {_seconds(removed)}; {gone}"))
+        parts.append(line(f"Removed: {_seconds(removed)}, with all versions and rows"))
     if item["status"] not in UNDER_WAY:
-        parts.append(line("Alert: ", "nothing is left to tell" if told(item) else "not sent yet"))
+        parts.append(line("Alert: ", "none pending" if told(item) else "not sent yet"))
     if has_run(item):
         parts.append(line(f"Run: {item['executionArn']}"))
     return Group(*parts)
@@ -262,21 +276,21 @@ def _one(item: Item) -> Group:
 def _heading(run: LoggedRun) -> str:
     end = run.ended or dt.datetime.now(dt.UTC)
     so_far = "" if run.ended else " so far"
-    return f"{run.name}: {timestamp(run.begun)}, {_took(end - run.begun)}{so_far}"
+    return f"{run.name}: {timestamp(run.started)}, {_took(end - run.started)}{so_far}"
 
 
 def _steps(run: LoggedRun) -> Table:
     columns = "state", "status", right("after"), right("took"), "rows"
     table = Table(*columns, box=None, padding=(0, 2, 0, 0))
     for step in run.steps:
-        # What is written once, at its end, has taken no time that we know of.
-        timed = step.ended is None or step.ended > step.begun
+        # A step that was logged only once, at its end, has no known duration.
+        timed = step.ended is None or step.ended > step.started
         end = step.ended or dt.datetime.now(dt.UTC)
         table.add_row(
             step.state,
             _coloured(step.status),
-            _took(step.begun - run.begun),
-            _took(end - step.begun) if timed else "",
+            _took(step.started - run.started),
+            _took(end - step.started) if timed else "",
             counts(step.record),
         )
     return table
@@ -307,4 +321,4 @@ def _reason(item: Item, width: int | None = None) -> Text:
 
 
 def _line(text: str, width: int | None = None) -> Text:
-    return cell(" ".join(text.split()), width)
+    return cell(collapsed(text), width)

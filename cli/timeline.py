@@ -1,4 +1,4 @@
-"""What an ingestion went through: its runs, and what each state of them took."""
+"""The runs of an ingestion and the steps of each run, from the log's history."""
 
 import datetime as dt
 import itertools
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cli.items import Item, begins_run
+from cli.items import Item, starts_run
 from shared.endings import ENDINGS, UNDER_WAY, Status
 
 _ENDS = {ending.status for ending in ENDINGS.values()} - {Status.SUCCESS}
@@ -14,20 +14,20 @@ _ENDS = {ending.status for ending in ENDINGS.values()} - {Status.SUCCESS}
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One state of a run: `ended` is None while it is under way, `record` its last entry."""
+    """One state of a run; `ended` is None while it runs, `record` is its last history entry."""
 
     state: str
     status: str
-    begun: dt.datetime
+    started: dt.datetime
     ended: dt.datetime | None
     record: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedRun:
-    """A run, or what a redrive added to it; both numbers are as the state machine counts them.
+    """A run, or the steps that a redrive added to it.
 
-    The first run is number 1, and its redrive 0.
+    Runs are counted from 1. `redrive` is 0 for the run itself.
     """
 
     number: int
@@ -35,29 +35,29 @@ class LoggedRun:
     steps: tuple[Step, ...]
 
     @property
-    def begun(self) -> dt.datetime:
-        """When its first state was entered."""
-        return self.steps[0].begun
+    def started(self) -> dt.datetime:
+        """Time when the first state was entered."""
+        return self.steps[0].started
 
     @property
     def ended(self) -> dt.datetime | None:
-        """When its last state ended; None while one is under way."""
+        """Time when the last state ended; None while a state runs."""
         return self.steps[-1].ended
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Name for people, e.g. `Run 2, a replay`."""
         if self.redrive:
             return f"Run {self.number}, redrive {self.redrive}"
         return f"Run {self.number}" + (", a replay" if self.number > 1 else "")
 
 
 def runs(item: Item) -> list[LoggedRun]:
-    """Return the runs of an ingestion, the first one first."""
+    """Return the runs of an ingestion, oldest first."""
     found: list[LoggedRun] = []
     for entries in _runs(item["history"]):
         last = found[-1] if found else LoggedRun(0, 0, ())
-        if not found or begins_run(entries[0]):
+        if not found or starts_run(entries[0]):
             number, redrive = last.number + 1, 0
         else:
             number, redrive = last.number, last.redrive + 1
@@ -66,10 +66,10 @@ def runs(item: Item) -> list[LoggedRun]:
 
 
 def _runs(history: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Yield the entries of each run: trigger begins one, and what follows an end is a redrive."""
+    """Yield the entries of each run; entries after the end of a run belong to a redrive."""
     entries: list[dict[str, Any]] = []
     for entry in history:
-        if entries and (begins_run(entry) or entries[-1]["status"] in _ENDS):
+        if entries and (starts_run(entry) or entries[-1]["status"] in _ENDS):
             yield entries
             entries = []
         entries.append(entry)

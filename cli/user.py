@@ -1,4 +1,4 @@
-"""`tm user`: what the look-up API says of one user."""
+"""`tm user`: check-ins of one user in the sample table, from the look-up API."""
 
 from decimal import Decimal
 from typing import Any
@@ -7,22 +7,23 @@ from rich.table import Table
 
 from cli import api
 from cli.console import cell, console, right
+from cli.items import many
 from cli.stack import Stack
 
 _SHOWN = 20
 
 
 def ask(stack: Stack, user: str) -> list[dict[str, Any]]:
-    """Return every row of `user`.
+    """Return every row of a user.
 
     Raises:
-        CommandError: the API refused to answer.
+        CommandError: the API returned an error.
     """
     return api.rows(stack, None, user)
 
 
 def show(user: str, rows: list[dict[str, Any]]) -> None:
-    """Print the newest rows and the sums for people."""
+    """Print the newest rows, the number of rows and the sum of hours."""
     if not rows:
         console.print(f"No rows of {user}.")
         return
@@ -31,6 +32,6 @@ def show(user: str, rows: list[dict[str, Any]]) -> None:
         table.add_row(*(cell(row[name]) for name in ("timestamp", "project", "hours")))
     console.print(table)
     if len(rows) > _SHOWN:
-        console.print(f"… the newest {_SHOWN}; --json gives all")
+        console.print(f"… the newest {_SHOWN}; --json prints all")
     hours = sum((Decimal(row["hours"]) for row in rows), Decimal(0))
-    console.print(f"{user}: {len(rows):,} rows, {hours:,} h")
+    console.print(f"{user}: {many(len(rows), 'row')}, {hours:,} h")

@@ -1,7 +1,7 @@
-"""Texts for one column of a contract: such as its rules accept, and one that breaks each rule.
+"""Generated values for one column of a contract: valid ones, and one that breaks each rule.
 
-Candidates are made of the type, the formats, the bounds and the column's `examples`, and then held
-against the rules. What a pattern accepts is not derived: it takes an example, or luck.
+Candidates come from the type, the formats, the bounds and the column's `examples`, and are then
+checked against the rules. Patterns are not analyzed: a column with a pattern may need an example.
 """
 
 import datetime as dt
@@ -36,19 +36,19 @@ _WORDS = ("tm-smoke-", "smoke", "s", "")
 _A_DAY = dt.date(2001, 1, 13)
 _DAYS = 2_000
 _MARGIN = dt.timedelta(days=3)
-"""Between now and a day that surely lies in the past, or in the future, in every time zone."""
+"""Distance from now at which a day is in the past, or in the future, in every time zone."""
 _EXACT = Context(prec=100)
 _LONGEST = 10_000
-"""Characters of a text that is too long: one of more than 131,072 would fail as `quoting`."""
+"""Maximum length of a text, in characters. A text of more than 131,072 would break `quoting`."""
 
 Value = str | Decimal | bool | dt.date | dt.datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """A way in which a row fails: what is found, the text that does it, all rules that it breaks.
+    """A defect of a row: the rule to reject it, the text, and all rules that the text breaks.
 
-    Without a text it is that of an earlier row.
+    If `text` is None, the row repeats a value of an earlier row.
     """
 
     rule: str
@@ -58,35 +58,35 @@ class Flaw:
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """The texts of one column; `now` is when the future begins."""
+    """The texts of one column; `now` is the current time."""
 
     column: Column
     contract: Contract
     now: dt.datetime
     preferred: str | None = None
-    """A text that is taken before all others, if it will do."""
+    """A text to use before all others if it is valid."""
 
     @property
     def is_unique(self) -> bool:
-        """Whether no value may come twice."""
+        """Whether the column has a rule `unique`."""
         return any(isinstance(rule, Unique) for rule in self.column.rules)
 
     def is_missing(self, text: str) -> bool:
-        """Tell whether a text means that there is no value."""
+        """Return whether a text stands for a missing value."""
         return text in self.contract.null_tokens
 
     def good(self) -> Iterator[str]:
-        """Yield texts that break no rule, not even one that only warns; each once."""
+        """Yield different texts that break no rule, not even one that only warns."""
         seen = set()
         for value, text in self._candidates():
-            # A moment can be written in several ways, and is unique all the same.
+            # Different texts may be the same timestamp, so unique columns compare values.
             each = value if self.is_unique else text
             if each not in seen and not self._broken(value):
                 seen.add(each)
                 yield text
 
     def flaws(self) -> Iterator[Flaw]:
-        """Yield each way in which a value can be rejected, if a text for it is found."""
+        """Yield one flaw for each rule that can reject a value, if a text for it is found."""
         none = "tm\0smoke" if self.column.type.is_text else "no value"
         if self._is_usable(none) and none not in self._tokens:
             yield Flaw(self.column.logical_type, none)
@@ -112,11 +112,13 @@ class Values:
         return found
 
     def _broken(self, value: Value) -> frozenset[str]:
-        """Return the names of the rules that a value breaks by itself."""
-        return frozenset(rule.name for rule in self.column.rules if not _is_kept(rule, value, self))
+        """Return the names of the rules that a value breaks regardless of other rows."""
+        return frozenset(
+            rule.name for rule in self.column.rules if not _satisfies(value, rule, self)
+        )
 
     def _is_usable(self, text: str) -> bool:
-        """Tell whether a text is taken for a value, and can be written in the file's encoding."""
+        """Return whether a text is a value and the file's encoding has its characters."""
         try:
             text.encode(self.contract.encoding)
         except UnicodeEncodeError:
@@ -128,7 +130,7 @@ class Values:
         return (*self.column.true_tokens, *self.column.false_tokens)
 
     def _candidates(self) -> Iterator[tuple[Value, str]]:
-        """Yield values of the type, good and bad ones, as they are written."""
+        """Yield valid and invalid values of the type with their texts."""
         return (each for each in self._values() if self._is_usable(each[1]))
 
     def _values(self) -> Iterator[tuple[Value, str]]:
@@ -154,8 +156,8 @@ class Values:
                 yield from rule.values
         for example, number in itertools.product(map(str, self.column.examples), range(_MANY)):
             yield example
-            begin, digits, end = re.split(r"(\d+|$)", example, maxsplit=1)
-            yield f"{begin}{number:0{max(len(digits), 1)}}{end}"
+            before, digits, after = re.split(r"(\d+|$)", example, maxsplit=1)
+            yield f"{before}{number:0{max(len(digits), 1)}}{after}"
         lengths = [rule for rule in self.column.rules if isinstance(rule, Length)]
         shortest = max((rule.minimum or 1 for rule in lengths), default=1)
         for word, number in itertools.product(_WORDS, range(_MANY)):
@@ -169,7 +171,7 @@ class Values:
             yield from ("x" * length for length in wrong if length <= _LONGEST)
 
     def _numbers(self, scale: int, kept: range) -> Iterator[tuple[Value, str]]:
-        # In whole steps of the last digit that is kept: without the point.
+        # Scaled integers avoid rounding: one step is one unit of the last kept digit.
         bounds = [each for each in self._bounds if isinstance(each, Decimal)]
         near = [10**scale, *(int(_EXACT.scaleb(each, scale)) for each in bounds)]
         for steps, start in itertools.product(range(_MANY), near):
@@ -200,7 +202,7 @@ class Values:
         return (day for day in days if abs(day - today) >= _MARGIN and self._is_plain(day))
 
     def _is_plain(self, day: dt.date) -> bool:
-        """Tell whether no other format can take the day for the month."""
+        """Return whether no other format can confuse the day with the month."""
         return len(self.column.formats) == 1 or day.day > 12 or day.day == day.month
 
     @property
@@ -210,7 +212,7 @@ class Values:
         return [each for each in both if each is not None]
 
 
-def _is_kept(rule: AnyRule, value: Any, values: Values) -> bool:
+def _satisfies(value: Any, rule: AnyRule, values: Values) -> bool:
     match rule:
         case Required() | Unique():
             return True

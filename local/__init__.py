@@ -1,1 +1,1 @@
-"""The laptop cloud: an AWS emulator, PostgreSQL and this project's own Terraform module."""
+"""The laptop cloud: an AWS emulator, PostgreSQL and this project's Terraform module."""

@@ -1,4 +1,4 @@
-"""The account that the laptop cloud's servers run under, and where they keep their data."""
+"""The account and the data folders of the laptop cloud's servers."""
 
 import os
 import shutil
@@ -11,18 +11,22 @@ from pathlib import Path
 from local.errors import LocalError
 
 UNPRIVILEGED = "nobody"
-"""This account exists everywhere and owns nothing."""
+"""An account that exists on every system and owns nothing."""
 
 
 def place(folder: Path, name: str) -> tuple[Path, str | None]:
-    """Make the folder `name` of a server in `folder`; return it, and the account to start it under.
+    """Create a server's data folder; return it and the account to run the server under.
 
-    The account is None for one's own. Root's servers run under `UNPRIVILEGED`: root's own folders
-    are closed to it, and opening them up is not ours to do, so the server gets a place of its own,
-    and `folder` keeps a link to it.
+    The account is None for the current user. If root runs `tm`, the server runs under
+    `UNPRIVILEGED`, which cannot enter root's folders. Then the data folder is a temporary folder,
+    and `folder` has a link to it.
+
+    Args:
+        folder: the state folder.
+        name: the name of the server.
 
     Raises:
-        LocalError: it is there already, or the account may not enter the place.
+        LocalError: the folder exists already, or the account cannot enter the temporary folder.
     """
     link = folder / name
     if link.is_symlink() or link.exists():
@@ -36,21 +40,21 @@ def place(folder: Path, name: str) -> tuple[Path, str | None]:
     closed = [p for p in home.parents if not p.stat().st_mode & stat.S_IXOTH]
     if closed:
         raise LocalError(
-            f"{name} should not run as root, and the account {UNPRIVILEGED} may not enter "
-            f"{closed[-1]}: set TMPDIR to a folder that every user may enter."
+            f"{name} cannot start because the account {UNPRIVILEGED} cannot enter {closed[-1]}: "
+            "set TMPDIR to a folder that every user can enter, or do not run `tm` as root."
         )
     return home, UNPRIVILEGED
 
 
 def remove(folder: Path, name: str) -> None:
-    """Remove what `place` made; nothing there is no error."""
+    """Remove a server's data folder if it exists."""
     link = folder / name
     shutil.rmtree(link.resolve(), ignore_errors=True)
     link.unlink(missing_ok=True)
 
 
 def can_run(command: Sequence[str], user: str) -> bool:
-    """Tell whether an account can run a command, which needs to read its program."""
+    """Return whether an account can run a command."""
     try:
         done = subprocess.run(  # noqa: S603
             command, user=user, extra_groups=[], cwd="/", env={}, capture_output=True, check=False

@@ -1,4 +1,4 @@
-"""The code of the functions as one zip, as the module's `function_zip` wants it."""
+"""The zip with the functions' code, for the Terraform variable `function_zip`."""
 
 import base64
 import hashlib
@@ -13,14 +13,14 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Bundle:
-    """The zip's bytes and their SHA-256 in base64; the same code always makes the same zip."""
+    """The bytes of the zip and their SHA-256 in base64; the same code gives the same zip."""
 
     content: bytes
     hash: str
 
 
 def bundle(checkout: Path) -> Bundle:
-    """Zip the code of `checkout`, without its dependencies: the emulator runs it beside them."""
+    """Zip the functions' code of a checkout, without dependencies, which the emulator has."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(each for part in PARTS for each in (checkout / part).rglob("*")):

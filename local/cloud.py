@@ -1,4 +1,4 @@
-"""The laptop cloud, up and down: the emulator, PostgreSQL and this project's Terraform module."""
+"""Start and stop of the laptop cloud: emulator, PostgreSQL and Terraform module."""
 
 import contextlib
 import json
@@ -35,19 +35,20 @@ def up(
     contracts: Path | None = None,
     hard_testing: bool | None = None,
 ) -> LaptopStack:
-    """Bring the laptop cloud of `home` up, or leave nothing behind; apply again where it is up.
+    """Start the laptop cloud, or apply the Terraform module again if it is running.
 
-    It stays up if nothing failed but `migrate`, for one contract that is wrong fails it.
+    If a start fails, everything is stopped and removed. If only `migrate` fails, e.g. because of an
+    invalid contract, the cloud keeps running.
 
     Args:
-        home: the state folder; two of them do not disturb each other.
-        report: is told, in a few words, of each step as it begins.
-        contracts: the folder of the contracts; None for the one before, at first the samples.
-        hard_testing: the module's variable of that name; None for the one before, at first False.
+        home: the state folder; clouds with different state folders are independent.
+        report: called with a short description of each step when it starts.
+        contracts: the folder of the contracts; None keeps the last one, at first the samples.
+        hard_testing: the Terraform variable; None keeps the last value, at first False.
 
     Raises:
-        LocalError: something that it needs is missing or failed, or `migrate` did. A cloud that was
-            up stays up.
+        LocalError: a required program is missing, a step failed, or `migrate` failed. A running
+            cloud keeps running.
     """
     given: dict[str, Any] = {}
     if contracts is not None:
@@ -68,12 +69,12 @@ def up(
                     _stop(home)
                 raise
         if failure:
-            raise LocalError(f"The laptop cloud is up, but `migrate` failed: {failure}")
+            raise LocalError(f"The laptop cloud is running, but `migrate` failed: {failure}")
         return stack
 
 
 def down(home: Path) -> bool:
-    """End the laptop cloud of `home` and forget its data; tell whether there was one."""
+    """Stop the laptop cloud and delete its data; return whether it was running."""
     if not home.is_dir():
         return False
     with _exclusive(home), _uninterrupted():
@@ -83,11 +84,11 @@ def down(home: Path) -> bool:
 
 
 def _start(home: Path, given: Mapping[str, Any], report: Report) -> tuple[LaptopStack, str | None]:
-    """Return what is up, and how `migrate` failed if nothing else did."""
+    """Start everything; return the stack and, if only `migrate` failed, its error."""
     processes = _processes(home)
     report("Starting the AWS emulator and PostgreSQL")
     tool = terraform.find(home / "terraform")
-    # It takes longest: the database starts beside it.
+    # The emulator takes longest to start, so PostgreSQL starts in parallel.
     aws = ministack.start(processes, home, report)
     database = postgres.start(processes, home, database=_DATABASE)
     ministack.wait_until_ready(processes, aws)
@@ -96,7 +97,7 @@ def _start(home: Path, given: Mapping[str, Any], report: Report) -> tuple[Laptop
     inputs = {
         "source": _source(home),
         "name": NAME,
-        # The examples' tests sign; here the other way is at work.
+        # The tests of the Terraform examples cover the other value, "iam".
         "api_auth": "key",
         "api_key_value": secrets.token_urlsafe(30),
         "function_zip": _upload(aws),
@@ -126,7 +127,7 @@ def _start(home: Path, given: Mapping[str, Any], report: Report) -> tuple[Laptop
 def _update(
     home: Path, stack: LaptopStack, given: Mapping[str, Any], report: Report
 ) -> tuple[LaptopStack, str | None]:
-    """Apply the module as it is now; return the same as `_start`."""
+    """Apply the module again; return the same as `_start`."""
     report("Uploading the functions' code")
     folder = home / "terraform"
     inputs = json.loads((folder / _ROOT).read_text())["module"]["pipeline"]
@@ -178,10 +179,10 @@ def _apply(
 ) -> tuple[dict[str, Any], str | None]:
     """Apply the module as the child of a root module in `folder`.
 
-    Return its outputs, and how `migrate` failed if nothing else did.
+    Return its outputs and, if only `migrate` failed, its error.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    # One by one: the module as a whole has no outputs after an apply in which anything failed.
+    # Listed one by one, because `module.pipeline` has no value after an apply that failed.
     names = re.findall(r'^output "(\w+)"', (_MODULE / "outputs.tf").read_text(), re.MULTILINE)
     outputs = {name: f"${{module.pipeline.{name}}}" for name in names}
     root = {
@@ -201,7 +202,7 @@ def _apply(
             log = processes.log("terraform")
             failure = terraform.explain(log.read_text())
             if not terraform.is_function_error(log.read_text()):
-                raise LocalError(f"`terraform {command[0]}` failed: {failure} All of it: {log}")
+                raise LocalError(f"`terraform {command[0]}` failed: {failure} Full output: {log}")
     state = json.loads((folder / "terraform.tfstate").read_text())
     return state["outputs"]["stack"]["value"], failure
 
@@ -212,7 +213,7 @@ def _is_up(home: Path) -> bool:
 
 
 def _stop(home: Path) -> None:
-    """End every process and remove all but the logs: they tell why."""
+    """Stop every process and remove everything except the logs, which explain failures."""
     processes = _processes(home)
     processes.stop_all()
     postgres.stop(processes, home)
@@ -234,14 +235,14 @@ def _processes(home: Path) -> Processes:
 @contextlib.contextmanager
 def _exclusive(home: Path) -> Iterator[None]:
     home.mkdir(parents=True, exist_ok=True)
-    # Terraform's state and the logs hold secrets.
+    # Terraform's state and the logs contain secrets.
     home.chmod(0o700)
     try:
         with filelock.FileLock(home / "lock", timeout=0):
             yield
     except filelock.Timeout:
         raise LocalError(
-            f"Another `tm up` or `tm down` is at work in {home}: wait for it to end."
+            f"Another `tm up` or `tm down` is running in {home}: wait until it ends."
         ) from None
 
 
@@ -256,10 +257,10 @@ def _handling(handler: Any, *numbers: signal.Signals) -> Iterator[None]:
 
 
 def _interruptible() -> contextlib.AbstractContextManager[None]:
-    """Let a termination end the block as Ctrl-C does: with its clean-up."""
+    """Handle SIGTERM and SIGHUP like Ctrl-C, so that the clean-up runs."""
     return _handling(signal.default_int_handler, signal.SIGTERM, signal.SIGHUP)
 
 
 def _uninterrupted() -> contextlib.AbstractContextManager[None]:
-    """Let a clean-up run to its end, however impatient the user is."""
+    """Ignore signals, including Ctrl-C, until the clean-up has finished."""
     return _handling(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

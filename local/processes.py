@@ -1,8 +1,8 @@
-"""Child processes that outlive the command that started them, and that a later command can end.
+"""Background processes that one command starts and a later command stops.
 
-Each process leads a session of its own and has a record and a log in a folder. A record is trusted
-only as far as it can be verified: the leader by its start time, its descendants by a token in their
-environment. So a process id that the system has given to somebody else is never signalled.
+Each process leads its own session and has a record and a log in a folder. Before a process is
+signalled, its identity is verified: a leader by its start time, a descendant by a token in its
+environment. Therefore a reused process ID is never signalled.
 """
 
 import json
@@ -17,10 +17,9 @@ from pathlib import Path
 import psutil
 
 _MARK = "TM_PROCESS"
-# Start times are told by a clock that may be set meanwhile, and no id is given out again so soon.
+# Seconds. The clock may be adjusted after the start, and IDs are not reused within a minute.
 _SAME_START = 60.0
-# This very process's children, by id: they are waited for once they are stopped, and are meant to
-# live on if they are not.
+# Children of this process by ID, to be reaped after they are stopped.
 _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
 
 
@@ -33,10 +32,10 @@ class _Record:
 
 
 class Processes:
-    """The processes recorded in one folder, by name."""
+    """Named processes with their records in one folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Use the records in `folder`, which is made when the first process starts."""
+        """Use the records in `folder`; the first start creates the folder."""
         self._folder = folder
 
     def start(
@@ -48,13 +47,18 @@ class Processes:
         user: str | None = None,
         stop_signal: signal.Signals = signal.SIGKILL,
     ) -> psutil.Process:
-        """Start `command` as process `name`; what it prints goes to its log.
+        """Start a command as the process `name`, with its output in its log.
 
-        It gets `stop_signal` to end by; what keeps nothing needs no gentler one.
+        Args:
+            name: the name of the process.
+            command: the program and its arguments.
+            env: the complete environment.
+            user: the account to run under; None for the current one.
+            stop_signal: the signal that `stop` sends first.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         record = _Record(token=uuid.uuid4().hex, stop_signal=stop_signal)
-        # Recorded before it runs: if we are killed in between, it can still be found and ended.
+        # Recorded before the start: if this process is killed in between, `stop` still works.
         self._write(name, record)
         with self.log(name).open("ab") as output:
             child = subprocess.Popen(  # noqa: S603
@@ -74,33 +78,38 @@ class Processes:
         return process
 
     def run(self, name: str, command: Sequence[str | Path], *, env: Mapping[str, str]) -> int:
-        """Run `command` to its end and return its exit status; `stop` would end it as any other."""
+        """Run a command until it ends and return its exit status."""
         status = _CHILDREN[self.start(name, command, env=env).pid].wait()
         self.stop(name)
         return status
 
     def names(self) -> list[str]:
-        """Return the names of what was started and not stopped since."""
+        """Return the names of the processes that were started and not stopped."""
         return sorted(path.stem for path in self._folder.glob("*.json"))
 
     def log(self, name: str) -> Path:
-        """Return the file with what `name` has printed."""
+        """Return the path of a process's log, which has its output."""
         return self._folder / f"{name}.log"
 
     def alive(self, name: str) -> bool:
-        """Tell whether the leader of `name` still runs."""
+        """Return whether the leader of a process is running."""
         record = self._read(name)
         return record is not None and _leader(record) is not None
 
     def stop(self, name: str, grace: float = 5.0) -> None:
-        """End `name` and everything that it started; a process that is gone already is no error."""
+        """Stop a process and its descendants, if any are running.
+
+        Args:
+            name: the name of the process.
+            grace: seconds to wait after the stop signal before SIGKILL.
+        """
         record = self._read(name)
         if record is not None:
             _end(record, grace)
             self._record(name).unlink(missing_ok=True)
 
     def stop_all(self) -> None:
-        """End every process that has a record here."""
+        """Stop every process that has a record."""
         for name in self.names():
             self.stop(name)
 
@@ -124,7 +133,7 @@ def _end(record: _Record, grace: float) -> None:
     if leader is not None:
         _signal([leader], signal.Signals(record.stop_signal))
         _wait([leader], grace)
-    # Descendants are looked for until there are none: one may start another meanwhile.
+    # Repeated until none is left, because a descendant may start another process meanwhile.
     while left := _family(record):
         _signal(left, signal.SIGKILL)
         _wait(left, grace)
@@ -170,7 +179,7 @@ def _wait(processes: Sequence[psutil.Process], seconds: float) -> None:
 
 
 def _runs(process: psutil.Process) -> bool:
-    """Tell whether a process has not ended; one that its parent has yet to take note of, has."""
+    """Return whether a process is running; a zombie is not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""PostgreSQL's own command on this machine."""
+"""PostgreSQL's command line client on this machine."""
 
 import os
 import shutil
@@ -9,17 +9,19 @@ from local.postgres import Server
 
 
 def find() -> str | None:
-    """Return psql's path, or None where it is not in PATH."""
+    """Return the path of psql, or None if it is not in PATH."""
     return shutil.which("psql")
 
 
 def become(command: str, server: Server, *arguments: str) -> NoReturn:
-    """Let psql take the place of this process, so that it has the terminal and its signals.
+    """Replace this process by psql, which then gets the terminal and its signals.
+
+    The password goes into the environment, which other users cannot read.
 
     Args:
-        command: its path.
-        server: where it connects to, and as whom.
-        arguments: its own; where to connect to stands in the environment, which only the user sees.
+        command: the path of psql.
+        server: the server and credentials to connect with.
+        arguments: further arguments of psql.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -27,10 +29,10 @@ def become(command: str, server: Server, *arguments: str) -> NoReturn:
 
 
 def _environment(server: Server) -> dict[str, str]:
-    """Return the user's environment, but of PostgreSQL's variables only our own."""
+    """Return the user's environment with all PG* variables replaced."""
     others = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     # https://www.postgresql.org/docs/current/libpq-envars.html
-    # On the loopback the server speaks no TLS.
+    # The server has no TLS, because it listens on loopback only.
     return others | {
         "PGHOST": server.host,
         "PGPORT": str(server.port),

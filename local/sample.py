@@ -1,20 +1,20 @@
-"""Makes a file of a table in the shapes of real ones, bad rows among them.
+"""Generate a realistic sample file of a table, with some bad rows.
 
     python -m local.sample --rows 2000 --seed 1 --out sample.csv
     python -m local.sample --table projectbudgets --rows 200 --out budgets.csv
 
-The same seed makes the same file.
+The same seed gives the same file.
 
-dailycheckins: as in the feed this project was built for, CRLF line ends, no final one, three
-timestamp formats (nine in ten ISO with 0, 3, 4, 5 or 6 fraction digits, the rest US and Russian),
-several check-ins at one instant, exact repeats. One row in 400 is bad, in turn: no user, no real
-date, hours that are no number, a column too few. One in 1,000 has more than 24 hours, which is
-worth a warning.
+dailycheckins: like the feed that this project was built for. CRLF line ends, none after the last
+row. Three timestamp formats: nine in ten ISO with 0, 3, 4, 5 or 6 fraction digits, the rest US and
+Russian. Several check-ins at one instant, and exact repeats. One row in 400 is bad, in turn: a
+missing user, an impossible date, hours that are not a number, a missing column. One row in 1,000
+has more than 24 hours, which gives a warning.
 
-projectbudgets: as a German ERP writes them, in cp1252, with semicolons, decimal commas, two ways to
-write a date, and a column of remarks that the contract does not ask for. One row in 40 is bad, in
-turn: an unknown business unit, a project a second time, half a person day, neither yes nor no. One
-in 50 begins in the future, which is worth a warning.
+projectbudgets: like an export of a German ERP. cp1252, semicolons, decimal commas, two date
+formats, and a column of remarks that is not in the contract. One row in 40 is bad, in turn: an
+unknown business unit, a repeated project, half a person day, an invalid boolean. One row in 50
+starts in the future, which gives a warning.
 """
 
 import argparse
@@ -54,7 +54,7 @@ _DAYS = 3280
 
 
 def checkins(count: int, seed: int) -> Iterator[str]:
-    """Yield `count` rows of dailycheckins, without the header and without line ends."""
+    """Yield `count` rows of dailycheckins, without header and line ends."""
     rng = random.Random(seed)
     bad = itertools.cycle((_no_user, _no_real_date, _no_number, _too_few_columns))
     made = 0
@@ -73,7 +73,7 @@ def checkins(count: int, seed: int) -> Iterator[str]:
 
 
 def budgets(count: int, seed: int) -> Iterator[str]:
-    """Yield `count` rows of projectbudgets, without the header and without line ends."""
+    """Yield `count` rows of projectbudgets, without header and line ends."""
     rng = random.Random(seed)
     bad = itertools.cycle((_unknown_unit, _first_project, _half_a_day, _neither))
     later = (f"project-{number:03}" for number in itertools.count(len(_PROJECTS)))
@@ -111,7 +111,7 @@ TABLES = {
 
 
 def write(path: Path, count: int, seed: int, table: str = "dailycheckins") -> None:
-    """Write a whole file of `count` rows."""
+    """Write a file with a header and `count` rows."""
     made = TABLES[table]
     with path.open("w", encoding=made.encoding, newline="") as file:
         file.write(made.header)
@@ -119,12 +119,15 @@ def write(path: Path, count: int, seed: int, table: str = "dailycheckins") -> No
 
 
 def main() -> None:
-    """Run the command."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--table", choices=TABLES, default="dailycheckins")
-    parser.add_argument("--rows", type=int, default=2_000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, required=True)
+    """Run the command line interface."""
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").partition("\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--table", choices=TABLES, default="dailycheckins", help="the table")
+    parser.add_argument("--rows", type=int, default=2_000, help="the number of rows")
+    parser.add_argument("--seed", type=int, default=1, help="the seed of the random numbers")
+    parser.add_argument("--out", type=Path, required=True, help="the file to write")
     arguments = parser.parse_args()
     write(arguments.out, arguments.rows, arguments.seed, arguments.table)
 

@@ -1,4 +1,4 @@
-"""What the laptop cloud is made of, as `stack.json` in the state folder tells other commands."""
+"""The running laptop cloud, as recorded in `stack.json` in the state folder."""
 
 import json
 import os
@@ -15,17 +15,17 @@ from local.errors import LocalError
 from local.postgres import Server
 
 NAME = "tm-pipeline"
-"""The module's variable of that name."""
+"""The Terraform variable `name`."""
 
 
 def secret_name(function: str) -> str:
-    """Return the name of the secret by which a function logs in to the database."""
+    """Return the name of the secret with a function's database credentials."""
     return f"{NAME}/{function}"
 
 
 @dataclass(frozen=True)
 class Aws:
-    """Where the emulator answers, and its root's credentials."""
+    """Address and root credentials of the emulator."""
 
     endpoint_url: str
     region: str
@@ -34,19 +34,19 @@ class Aws:
     ca_bundle: str
 
     def client(self, service: str, config: Config | None = None) -> Any:
-        """Return boto3's client of `service` here; nothing of the user's AWS settings applies."""
+        """Return the boto3 client of a service, independent of the user's AWS settings."""
         return self._session().client(service, **self._arguments(config))
 
     def resource(self, service: str) -> Any:
-        """Return boto3's resource of `service` here."""
+        """Return the boto3 resource of a service, independent of the user's AWS settings."""
         return self._session().resource(service, **self._arguments())
 
     def credentials(self) -> Credentials:
-        """Return the emulator's root."""
+        """Return the root credentials."""
         return Credentials(self.access_key_id, self.secret_access_key)
 
     def environment(self) -> dict[str, str]:
-        """Return the same for other programs, as the variables that AWS's SDKs read."""
+        """Return environment variables that make AWS SDKs of other programs use the emulator."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_REGION": self.region,
@@ -82,7 +82,7 @@ class Aws:
 
 @dataclass(frozen=True)
 class LaptopStack:
-    """A laptop cloud that is up."""
+    """A running laptop cloud."""
 
     aws: Aws
     outputs: dict[str, Any]
@@ -92,7 +92,11 @@ class LaptopStack:
 
     @classmethod
     def read(cls, home: Path) -> Self | None:
-        """Return the stack of a state folder, or None if nothing is up there."""
+        """Return the laptop cloud of a state folder, or None if none is running.
+
+        Raises:
+            LocalError: `stack.json` cannot be read.
+        """
         path = _path(home)
         try:
             document = json.loads(path.read_text())
@@ -107,11 +111,11 @@ class LaptopStack:
 
     @staticmethod
     def exists(home: Path) -> bool:
-        """Tell whether a stack of a state folder is known."""
+        """Return whether a state folder has a `stack.json`."""
         return _path(home).is_file()
 
     def write(self, home: Path) -> None:
-        """Make the stack known; only its owner may read it, for it holds credentials."""
+        """Write `stack.json`, readable by its owner only because it has credentials."""
         partial = _path(home).with_suffix(".partial")
         partial.touch(mode=0o600)
         partial.write_text(json.dumps(asdict(self), indent=2))
@@ -119,7 +123,7 @@ class LaptopStack:
 
     @staticmethod
     def forget(home: Path) -> None:
-        """Make it unknown again."""
+        """Delete `stack.json` if it exists."""
         _path(home).unlink(missing_ok=True)
 
 

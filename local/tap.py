@@ -1,4 +1,4 @@
-"""The tap on the alerts: a queue subscribed to the topic, and what has come through it so far."""
+"""A tap on the alerts: an SQS queue subscribed to the topic, and the alerts received so far."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ _QUEUE = "tap"
 
 @dataclass(frozen=True)
 class Alert:
-    """One message that the topic gave its subscribers; `body` is what queues and functions get."""
+    """One message of the topic; `body` is the JSON that queues and functions get."""
 
     subject: str
     body: dict[str, Any]
@@ -42,20 +42,20 @@ def make(aws: Aws, topic_arn: str) -> str:
 
 
 class Tap:
-    """The alerts of a laptop cloud, in the order of their arrival.
+    """The alerts of a laptop cloud in the order of arrival.
 
-    A message leaves the queue only once it stands in a file of the state folder, so that every
-    reader sees every alert.
+    Messages are moved from the queue to a file in the state folder, so every reader sees every
+    alert. They are deleted from the queue only after they are in the file.
     """
 
     def __init__(self, aws: Aws, url: str, home: Path) -> None:
-        """Read the queue at `url` into `home`."""
+        """Use the queue `url` and the state folder `home`."""
         self._sqs = aws.client("sqs")
         self._url = url
         self._file = home / "alerts.jsonl"
 
     def alerts(self) -> list[Alert]:
-        """Return every alert since the cloud came up."""
+        """Return every alert since the laptop cloud started."""
         while messages := self._receive():
             with self._file.open("a") as file:
                 for message in messages:

@@ -1,4 +1,4 @@
-"""Terraform on this machine: where it is, and where it finds its provider without the registry."""
+"""Terraform on this machine, with a local mirror of its provider if there is one."""
 
 import json
 import os
@@ -16,14 +16,14 @@ import filelock
 
 from local.errors import LocalError
 
-# What the tests need (`override_during` in `terraform test`): more than the module does.
+# The tests need `override_during` of `terraform test`. The module itself needs less.
 MINIMUM = (1, 11)
-_WANTED = ".".join(map(str, MINIMUM))
+_MINIMUM = ".".join(map(str, MINIMUM))
 PROVIDER = "hashicorp/aws"
 PROVIDER_VERSION = "5.100.0"
 
 _REGISTRY = "registry.terraform.io"
-# The folders of a system under which administrators put a mirror, one level down.
+# System folders that may have a mirror in a subfolder.
 _SYSTEM_ROOTS = (
     "opt",
     "srv",
@@ -34,21 +34,21 @@ _SYSTEM_ROOTS = (
     "var/cache",
     "var/lib",
 )
-# As the provider's aws_lambda_invocation says it.
+# The error of the provider's aws_lambda_invocation.
 _FUNCTION_ERROR = re.compile(r'Error: invoking Lambda Function \(.*?\): (?P<answer>\{"error.*\})')
-# What would make the user's own Terraform settings part of ours.
+# Settings of the user that would affect the laptop cloud.
 _FOREIGN = re.compile(r"AWS_.*|TF_(CLI_ARGS.*|VAR_.*|WORKSPACE|DATA_DIR|LOG.*)")
 
 
 @dataclass(frozen=True)
 class Terraform:
-    """A Terraform to work with: the command, and the environment in which it finds its provider."""
+    """The Terraform command, and an environment in which it finds its provider."""
 
     command: str
     environment: Mapping[str, str]
 
     def run(self, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-        """Run one of Terraform's commands in `folder`; the caller looks at the exit status."""
+        """Run a Terraform command in `folder`; a failure does not raise an error."""
         if arguments[0] == "init":
             pin(folder)
         return subprocess.run(  # noqa: S603
@@ -62,28 +62,32 @@ class Terraform:
 
 
 def pin(folder: Path) -> None:
-    """Let `terraform init` in `folder` choose PROVIDER_VERSION.
+    """Make `terraform init` in `folder` use PROVIDER_VERSION.
 
-    The module allows a range of versions, and Terraform would choose the newest of them.
+    The module allows a range of versions, and Terraform would use the newest one.
     """
     lock = f'provider "{_REGISTRY}/{PROVIDER}" {{\n  version = "{PROVIDER_VERSION}"\n}}\n'
     (folder / ".terraform.lock.hcl").write_text(lock)
 
 
 def find(folder: Path, environment: Mapping[str, str] = os.environ) -> Terraform:
-    """Find Terraform; a CLI configuration that names a provider mirror goes into `folder`.
+    """Find Terraform and its provider.
 
-    Where no mirror is found and the user has no CLI configuration, the provider is downloaded, once
-    for all folders of this user.
+    If the user has a CLI configuration, use it. Otherwise use a provider mirror or, if none is
+    found, download the provider once per user.
+
+    Args:
+        folder: the folder for a CLI configuration that names the mirror.
+        environment: the user's environment.
 
     Raises:
-        LocalError: there is no Terraform, or it is too old; or it cannot download the provider.
+        LocalError: Terraform is missing or too old, or the provider cannot be downloaded.
     """
     terraform = Terraform(_command(environment), _own(environment))
     found = _version(terraform)
     if tuple(int(part) for part in found.split(".")[:2]) < MINIMUM:
         raise LocalError(
-            f"Terraform {found} ({terraform.command}) is too old: install {_WANTED} or newer."
+            f"Terraform {found} ({terraform.command}) is too old: install {_MINIMUM} or newer."
         )
     own = terraform.environment
     if "TF_CLI_CONFIG_FILE" in own or os.access(_home(own) / ".terraformrc", os.R_OK):
@@ -94,10 +98,10 @@ def find(folder: Path, environment: Mapping[str, str] = os.environ) -> Terraform
 
 
 def outputs(folder: Path) -> dict[str, Any]:
-    """Return the outputs of what the user applied in `folder`, with the user's own settings.
+    """Return the Terraform outputs of `folder`, read with the user's own settings.
 
     Raises:
-        LocalError: there is no Terraform, or it cannot read the state there.
+        LocalError: Terraform is missing or cannot read the state.
     """
     answer = Terraform(_command(os.environ), os.environ).run("output", "-json", folder=folder)
     if answer.returncode != 0:
@@ -106,12 +110,12 @@ def outputs(folder: Path) -> dict[str, Any]:
 
 
 def mirror(candidates: Iterable[Path]) -> Path | None:
-    """Return the first folder that holds the provider for this platform, laid out as a mirror."""
+    """Return the first folder that is a mirror with the provider for this platform."""
     return next((each for each in candidates if _holds_provider(each)), None)
 
 
 def candidates(environment: Mapping[str, str], root: Path = Path("/")) -> list[Path]:
-    """List where a provider mirror may be: the user's folders first, then the system's."""
+    """Return the folders that may be a provider mirror, the user's before the system's."""
     found = []
     if cache := environment.get("TF_PLUGIN_CACHE_DIR"):
         found.append(Path(cache))
@@ -131,7 +135,7 @@ def candidates(environment: Mapping[str, str], root: Path = Path("/")) -> list[P
 
 
 def target() -> str:
-    """Return this platform as Terraform names it, such as `linux_amd64`."""
+    """Return Terraform's name of this platform, e.g. `linux_amd64`."""
     machine = platform.machine().lower()
     architecture = {"x86_64": "amd64", "aarch64": "arm64", "i686": "386"}.get(machine, machine)
     return f"{platform.system().lower()}_{architecture}"
@@ -151,14 +155,14 @@ def explain(output: str) -> str:
     error = " ".join([block[0].removeprefix("Error: "), *details[:3]])
     if _needs_registry(error):
         return (
-            f"the provider {PROVIDER} {PROVIDER_VERSION} is nowhere to be had: the registry cannot "
-            "be reached and no mirror of it was found. Name one in TF_PLUGIN_CACHE_DIR."
+            f"the provider {PROVIDER} {PROVIDER_VERSION} was not found: the registry cannot be "
+            "reached and there is no mirror. Set TF_PLUGIN_CACHE_DIR to a mirror."
         )
     return error
 
 
 def is_function_error(output: str) -> bool:
-    """Tell whether nothing failed but a function that Terraform called."""
+    """Return whether the only error is that of a function that Terraform called."""
     errors = [line for line in _lines(output) if line.startswith("Error: ")]
     return len(errors) == 1 and _FUNCTION_ERROR.fullmatch(errors[0]) is not None
 
@@ -170,9 +174,7 @@ def _lines(output: str) -> list[str]:
 def _command(environment: Mapping[str, str]) -> str:
     command = shutil.which("terraform", path=environment.get("PATH"))
     if command is None:
-        raise LocalError(
-            f"Terraform is not installed: no `terraform` in PATH. Install {_WANTED} or newer."
-        )
+        raise LocalError(f"`terraform` is not in PATH: install Terraform {_MINIMUM} or newer.")
     return command
 
 
@@ -185,10 +187,10 @@ def _needs_registry(error: str) -> bool:
 
 
 def _own(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without what would make the user's own settings part of ours."""
+    """Return the environment without the user's AWS and Terraform settings."""
     own = {name: value for name, value in environment.items() if not _FOREIGN.fullmatch(name)}
     if not os.access(own.get("TF_CLI_CONFIG_FILE", ""), os.R_OK):
-        # Set but absent, or another user's, it makes Terraform warn in the middle of what we read.
+        # An unreadable file would make Terraform mix warnings into its output.
         own.pop("TF_CLI_CONFIG_FILE", None)
     return own | {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "TF_INPUT": "0"}
 
@@ -198,7 +200,6 @@ def _home(environment: Mapping[str, str]) -> Path:
 
 
 def _configuration(folder: Path, providers: Path) -> Path:
-    """Write a CLI configuration with that mirror; return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "terraform.rc"
     path.write_text(
@@ -214,11 +215,10 @@ def _configuration(folder: Path, providers: Path) -> Path:
 
 
 def _download(terraform: Terraform) -> Path:
-    """Download the provider, unless it is there already; return the folder as a mirror.
+    """Download the provider (150 MB) unless it is cached; return the cache as a mirror.
 
-    Otherwise each `terraform init` would download it again, which is 150 MB. Terraform's own plugin
-    cache does not help: it is not used for a provider without checksums in the lock file, and it is
-    not safe for several processes at once:
+    Terraform's own plugin cache is not enough. Terraform does not use it for a provider without
+    checksums in the lock file, and it is not safe for concurrent processes:
     https://developer.hashicorp.com/terraform/cli/config/config-file#provider-plugin-cache
     """
     own = terraform.environment
@@ -229,13 +229,13 @@ def _download(terraform: Terraform) -> Path:
         if _holds_provider(providers):
             return providers
         with tempfile.TemporaryDirectory(dir=cache) as folder:
-            wanted = {"aws": {"source": PROVIDER, "version": PROVIDER_VERSION}}
-            root = {"terraform": {"required_providers": wanted}}
+            required = {"aws": {"source": PROVIDER, "version": PROVIDER_VERSION}}
+            root = {"terraform": {"required_providers": required}}
             Path(folder, "main.tf.json").write_text(json.dumps(root))
             done = terraform.run("init", "-no-color", folder=Path(folder))
             if done.returncode != 0:
                 raise LocalError(f"`terraform init` failed: {explain(done.stderr)}")
-            # Where Terraform unpacks providers is laid out as a mirror.
+            # Terraform unpacks providers in the layout of a mirror.
             Path(folder, ".terraform", "providers").rename(providers)
     return providers
 
@@ -245,9 +245,9 @@ def _version(terraform: Terraform) -> str:
     try:
         return str(json.loads(answer.stdout)["terraform_version"])
     except (ValueError, KeyError) as error:
-        reason = (answer.stderr or answer.stdout).strip().splitlines() or ["it said nothing"]
+        reason = (answer.stderr or answer.stdout).strip().splitlines() or ["no output"]
         raise LocalError(
-            f"{terraform.command} does not tell its version ({reason[0]}): is it Terraform?"
+            f"{terraform.command} printed no version ({reason[0]}): check that it is Terraform."
         ) from error
 
 

@@ -1,6 +1,6 @@
-"""What breaks, broken on purpose on the whole laptop cloud, and put right with the commands.
+"""Drills: faults on the complete laptop cloud, repaired with the operator's commands.
 
-What the team is told of each drill stands word for word in tests/alerts.
+tests/alerts has the exact alert of each drill.
 """
 
 import contextlib
@@ -35,14 +35,14 @@ OLD_ROWS = [["ned", Decimal("1.00"), 2], ["jon", Decimal("2.00"), 3]]
 NEW_ROWS = [["ned", Decimal("3.00"), 2], ["jon", Decimal("5.00"), 4]]
 
 LOCK_TABLE = "LOCK TABLE daily_checkins IN EXCLUSIVE MODE"
-"""Load waits for it in the middle of its transaction: its ledger row is locked already."""
+"""Makes Load wait in the middle of its transaction, after it has locked its ledger row."""
 LOCK_LEDGER = "SELECT 1 FROM source WHERE source_key = :key FOR UPDATE"
-"""Load waits for it at the transaction's beginning, with the list of its parts in hand."""
+"""Makes Load wait at the start of its transaction, after it has listed the staged parts."""
 
 
 @contextlib.contextmanager
 def load_waiting(pipeline: Pipeline, statement: str, day: int) -> Iterator[Ingestion]:
-    """Land the new version, and have its Load wait for a lock as long as the block lasts."""
+    """Land the new version and make its Load wait for a lock during the block."""
     with pipeline.connected() as administrator:
         administrator.run("BEGIN")
         parameters = {"key": key_of(day)} if ":key" in statement else {}
@@ -50,7 +50,7 @@ def load_waiting(pipeline: Pipeline, statement: str, day: int) -> Iterator[Inges
         ingestion = pipeline.land(NEW, day)
         eventually(lambda: _waits(pipeline))
         yield ingestion
-        # The database may be gone by now, and the lock with it.
+        # A stopped database has released the lock already.
         with contextlib.suppress(pg8000.exceptions.InterfaceError):
             administrator.run("ROLLBACK")
 
@@ -64,22 +64,22 @@ def _waits(pipeline: Pipeline) -> bool:
 
 
 def workers(pipeline: Pipeline, function: str) -> list[psutil.Process]:
-    """Return the processes in which the emulator runs a function, idle ones too."""
-    wanted = {
+    """Return the emulator's worker processes of a function, including idle ones."""
+    variables = {
         "AWS_LAMBDA_FUNCTION_NAME": pipeline.outputs["function_names"][function],
         "AWS_ENDPOINT_URL": pipeline.laptop.aws.endpoint_url,
     }
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if wanted.items() <= process.environ().items():
+            if variables.items() <= process.environ().items():
                 found.append(process)
     return found
 
 
 @contextlib.contextmanager
 def without_database(pipeline: Pipeline) -> Iterator[None]:
-    """Stop PostgreSQL, and start it again."""
+    """Stop PostgreSQL during the block."""
     server = Restartable(pipeline.laptop.home / "processes")
     server.stop()
     yield
@@ -94,15 +94,15 @@ def _answers(pipeline: Pipeline) -> bool:
         return False
 
 
-def told(pipeline: Pipeline, ingested_id: str) -> str:
-    """Return the last message about an ingestion, as a mail has it."""
+def alert_text(pipeline: Pipeline, ingested_id: str) -> str:
+    """Return the last alert about an ingestion as the text of a mail."""
     message = pipeline.messages(ingested_id)[-1]
     alert = Alert(message.subject, message.body)
     return f"{alert.subject}\n\n{alert.text}"
 
 
 def drop(pipeline: Pipeline, ingested_id: str, file: Path) -> None:
-    """Drop a file by the command that the alert names."""
+    """Upload a file with the command that the alert names."""
     alert = pipeline.alerts(ingested_id)[-1]
     command = re.search(r"\btm drop FILE (--table \S+ --date [\d-]+)", alert["repair"])
     assert command is not None
@@ -111,7 +111,7 @@ def drop(pipeline: Pipeline, ingested_id: str, file: Path) -> None:
 
 
 def call(pipeline: Pipeline, function: str, event: dict[str, Any]) -> Any:
-    """Call a function, as what sends it this event does."""
+    """Call a function with an event and return its answer."""
     name = pipeline.outputs["function_names"][function]
     client = pipeline.laptop.aws.client("lambda")
     answer = client.invoke(FunctionName=name, Payload=json.dumps(event).encode())
@@ -122,7 +122,7 @@ def call(pipeline: Pipeline, function: str, event: dict[str, Any]) -> Any:
 
 @contextlib.contextmanager
 def without_landing(pipeline: Pipeline) -> Iterator[None]:
-    """Take from Transform's role the permission to read what has landed, and give it back."""
+    """Remove the permission of Transform's role to read landed files during the block."""
     iam = pipeline.laptop.aws.client("iam")
     configuration = pipeline.laptop.aws.client("lambda").get_function_configuration(
         FunctionName=pipeline.outputs["function_names"]["transform"]
@@ -141,7 +141,7 @@ def without_landing(pipeline: Pipeline) -> Iterator[None]:
 
 
 def replay(pipeline: Pipeline, ingested_id: str) -> dict[str, Any]:
-    """Run an ingestion again by the command that the alert names; return its item at the end."""
+    """Replay an ingestion with the command that the alert names; return its log item."""
     alert = pipeline.alerts(ingested_id)[-1]
     command = re.search(r"\btm (replay \S+)$", alert["repair"])
     assert command is not None
@@ -153,7 +153,7 @@ def replay(pipeline: Pipeline, ingested_id: str) -> dict[str, Any]:
 
 @pytest.fixture
 def unnotified(pipeline: Pipeline) -> Iterator[None]:
-    """The landing bucket, of whose objects nobody is told."""
+    """Remove the event notifications of the landing bucket."""
     s3 = pipeline.laptop.aws.client("s3")
     bucket = pipeline.outputs["landing_bucket"]
     configuration = s3.get_bucket_notification_configuration(Bucket=bucket)
@@ -163,9 +163,7 @@ def unnotified(pipeline: Pipeline) -> Iterator[None]:
     s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
 
 
-def test_a_load_that_is_killed_changes_nothing_and_its_replay_loads(
-    pipeline: Pipeline, wording: Wording
-) -> None:
+def test_killed_load_changes_nothing_until_replay(pipeline: Pipeline, wording: Wording) -> None:
     pipeline.ingest(OLD, day=11)
     with load_waiting(pipeline, LOCK_TABLE, day=11) as ingestion:
         for process in workers(pipeline, "load"):
@@ -176,7 +174,7 @@ def test_a_load_that_is_killed_changes_nothing_and_its_replay_loads(
     (alert,) = pipeline.alerts(ingestion.id)
     assert alert["latestState"] == "load"
     assert "Load did not finish" in alert["unchanged"]
-    wording("drill-killed-in-load", told(pipeline, ingestion.id))
+    wording("drill-killed-in-load", alert_text(pipeline, ingestion.id))
     assert pipeline.loaded(key_of(11)) == OLD_ROWS
 
     again = replay(pipeline, ingestion.id)
@@ -200,9 +198,7 @@ def test_a_load_that_is_killed_changes_nothing_and_its_replay_loads(
     ]
 
 
-def test_a_database_that_restarts_in_the_middle_is_waited_for(
-    pipeline: Pipeline, wording: Wording
-) -> None:
+def test_load_waits_for_restarting_database(pipeline: Pipeline, wording: Wording) -> None:
     pipeline.ingest(OLD, day=12)
     with load_waiting(pipeline, LOCK_TABLE, day=12) as ingestion, without_database(pipeline):
         time.sleep(3)
@@ -213,12 +209,14 @@ def test_a_database_that_restarts_in_the_middle_is_waited_for(
     assert (item["rowsRead"], item["rowsLoaded"], item["rowsRejected"]) == (3, 2, 1)
     assert pipeline.loaded(key_of(12)) == NEW_ROWS
     assert len(pipeline.alerts(ingestion.id)) == 1
-    wording("drill-database-restarted", told(pipeline, ingestion.id))
+    wording("drill-database-restarted", alert_text(pipeline, ingestion.id))
 
 
 @pytest.mark.deep
-def test_a_database_that_is_away_for_two_minutes(pipeline: Pipeline, wording: Wording) -> None:
-    """Load waits no longer; Step Functions would try again, the emulator knows no error's name."""
+def test_run_fails_when_database_is_unreachable_for_two_minutes(
+    pipeline: Pipeline, wording: Wording
+) -> None:
+    """Load waits two minutes. Step Functions would retry, but the emulator ignores error names."""
     pipeline.ingest(OLD, day=16)
     with load_waiting(pipeline, LOCK_TABLE, day=16) as ingestion, without_database(pipeline):
         time.sleep(125)
@@ -227,14 +225,14 @@ def test_a_database_that_is_away_for_two_minutes(pipeline: Pipeline, wording: Wo
 
     assert (item["state"], item["status"]) == ("load", "fail")
     assert pipeline.loaded(key_of(16)) == OLD_ROWS
-    text = told(pipeline, ingestion.id)
+    text = alert_text(pipeline, ingestion.id)
     wording("drill-database-away", re.sub(r":\d{4,5}\b", ":<port>", text))
 
     assert replay(pipeline, ingestion.id)["status"] == "success"
     assert pipeline.loaded(key_of(16)) == NEW_ROWS
 
 
-def test_a_run_that_is_aborted_while_it_loads_is_closed_and_replayed(
+def test_run_aborted_during_load_is_closed_and_replayed(
     pipeline: Pipeline, wording: Wording
 ) -> None:
     pipeline.ingest(OLD, day=13)
@@ -246,21 +244,21 @@ def test_a_run_that_is_aborted_while_it_loads_is_closed_and_replayed(
         item = pipeline.ended(ingestion.id)
 
     assert refused.returncode == 1
-    assert "under way" in refused.stderr
+    assert "is already waiting or running" in refused.stderr
     assert (item["state"], item["status"]) == ("load", "fail")
     assert "an operator stopped the run" in item["haltReason"]
-    wording("drill-aborted", told(pipeline, ingestion.id))
-    # The function itself was not stopped by that: what it had begun may still have come true.
+    wording("drill-aborted", alert_text(pipeline, ingestion.id))
+    # StopExecution does not stop the function, so its transaction may have been committed.
     assert pipeline.loaded(key_of(13)) in (OLD_ROWS, NEW_ROWS)
 
     assert replay(pipeline, ingestion.id)["status"] == "success"
     assert pipeline.loaded(key_of(13)) == NEW_ROWS
 
 
-def test_a_run_that_timed_out_while_it_loads(
+def test_run_timed_out_during_load_is_closed(
     pipeline: Pipeline, unnotified: None, wording: Wording
 ) -> None:
-    """The emulator times no run out, and the bus takes no event in the name of AWS."""
+    """The emulator has no timeouts, and EventBridge refuses events with the source of AWS."""
     ingestion = pipeline.land(NEW, day=19)
     machine = pipeline.outputs["state_machine_arn"].replace(":stateMachine:", ":execution:")
     run = Run(f"{machine}:{ingestion.execution_name()}")
@@ -270,38 +268,40 @@ def test_a_run_that_timed_out_while_it_loads(
         pipeline.log.passed(ingestion, run, state, {})
     pipeline.log.enter(ingestion, run, State.LOAD)
     event = json.loads((EVENTS / "execution_failed.json").read_text("utf-8"))
-    over = {"executionArn": run.execution_arn, "name": run.execution_name, "status": "TIMED_OUT"}
+    end = {"executionArn": run.execution_arn, "name": run.execution_name, "status": "TIMED_OUT"}
     nothing = {"error": None, "cause": None, "output": None}
-    event["detail"] |= over | nothing | {"input": json.dumps(ingestion.as_event())}
+    event["detail"] |= end | nothing | {"input": json.dumps(ingestion.as_event())}
 
     assert call(pipeline, "alert", event) == {"sent": True}
 
     item = pipeline.ended(ingestion.id)
     assert (item["state"], item["status"]) == ("load", "fail")
-    wording("drill-timed-out", told(pipeline, ingestion.id))
+    wording("drill-timed-out", alert_text(pipeline, ingestion.id))
 
     assert replay(pipeline, ingestion.id)["status"] == "success"
     assert pipeline.loaded(key_of(19)) == NEW_ROWS
 
 
-def test_a_permission_that_is_gone(pipeline: Pipeline, wording: Wording) -> None:
+def test_run_fails_when_function_lacks_permission(pipeline: Pipeline, wording: Wording) -> None:
     with without_landing(pipeline):
         item = pipeline.ingest(NEW, day=17)
 
     assert (item["state"], item["status"]) == ("transform", "fail")
     assert "AccessDenied" in item["haltReason"]
     assert pipeline.loaded(key_of(17)) == []
-    wording("drill-permission-gone", told(pipeline, item["ingestedID"]))
+    wording("drill-permission-gone", alert_text(pipeline, item["ingestedID"]))
 
     assert replay(pipeline, item["ingestedID"])["status"] == "success"
     assert pipeline.loaded(key_of(17)) == NEW_ROWS
 
 
-def test_a_wrong_header(pipeline: Pipeline, wording: Wording, tmp_path: Path) -> None:
+def test_file_with_wrong_header_is_refused(
+    pipeline: Pipeline, wording: Wording, tmp_path: Path
+) -> None:
     item = pipeline.ingest(NEW.replace("hours", "minutes"), day=18)
 
     assert (item["state"], item["status"]) == ("transform", "fail")
-    wording("drill-wrong-header", told(pipeline, item["ingestedID"]))
+    wording("drill-wrong-header", alert_text(pipeline, item["ingestedID"]))
 
     (tmp_path / "f.csv").write_text(NEW)
     drop(pipeline, item["ingestedID"], tmp_path / "f.csv")
@@ -309,23 +309,23 @@ def test_a_wrong_header(pipeline: Pipeline, wording: Wording, tmp_path: Path) ->
 
 
 def sweep_is_due(pipeline: Pipeline) -> None:
-    """Let watch forget its last sweep of the landing bucket: the next look begins one."""
+    """Delete watch's record of its last sweep, so that the next call starts a new one."""
     table = pipeline.laptop.aws.resource("dynamodb").Table(pipeline.outputs["log_table"])
     table.delete_item(Key={"ingestedID": "watch", "ingestedTable": "sweep"})
 
 
 def look(pipeline: Pipeline) -> dict[str, Any]:
-    """Let watch look when it is its business what lands now; return what it found."""
+    """Call watch at a time when it considers the files that land now; return its answer."""
     in_a_while = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=11)
     found: dict[str, Any] = call(pipeline, "watch", {"time": in_a_while.isoformat()})
     assert found["sweepFinished"]
     return found
 
 
-def test_an_event_of_s3_that_was_lost(
+def test_watch_starts_file_of_lost_s3_event(
     pipeline: Pipeline, unnotified: None, wording: Wording
 ) -> None:
-    """Of a recent day each look finds it; of an old one, or under a wrong key, the daily sweep."""
+    """Each call finds files of recent days; the daily sweep finds older ones and wrong keys."""
     look(pipeline)
     today = LandingKey("projectbudgets", dt.datetime.now(dt.UTC).date(), f"{uuid.uuid4()}.csv")
     recent = ingestion_of(pipeline.put("", str(today)))
@@ -346,11 +346,11 @@ def test_an_event_of_s3_that_was_lost(
     assert pipeline.ended(malformed, UNMATCHED)["foundBy"] == "watch"
     assert pipeline.ended(old.id)["foundBy"] == "watch"
     assert pipeline.loaded(key_of(20)) == NEW_ROWS
-    wording("drill-event-lost", told(pipeline, old.id))
+    wording("drill-event-lost", alert_text(pipeline, old.id))
 
 
-def test_an_event_that_names_no_version(pipeline: Pipeline, unnotified: None) -> None:
-    """As S3's may in the first minutes of a bucket; then an object may have none either."""
+def test_event_without_version_is_rejected(pipeline: Pipeline, unnotified: None) -> None:
+    """Shortly after versioning is enabled, events and objects may have no version."""
     s3, bucket = pipeline.laptop.aws.client("s3"), pipeline.outputs["landing_bucket"]
     ingestion = pipeline.land(NEW, day=23)
     landed = {"bucket": {"name": bucket}, "object": {"key": key_of(23), "size": len(NEW)}}
@@ -384,7 +384,7 @@ def test_an_event_that_names_no_version(pipeline: Pipeline, unnotified: None) ->
     }
 
 
-def test_a_file_that_never_comes(pipeline: Pipeline, wording: Wording, tmp_path: Path) -> None:
+def test_missing_file_is_reported(pipeline: Pipeline, wording: Wording, tmp_path: Path) -> None:
     day = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)
     after = day + dt.timedelta(days=1)
     missing_id = f"{day:%Y%m%d}-missing"
@@ -394,7 +394,7 @@ def test_a_file_that_never_comes(pipeline: Pipeline, wording: Wording, tmp_path:
     assert [each["missing"] for each in found] == [1, 0]
     item = pipeline.ended(missing_id)
     assert (item["state"], item["status"]) == ("trigger", "missing")
-    text = told(pipeline, missing_id)
+    text = alert_text(pipeline, missing_id)
     folder = f"year={day.year}/month={day.month}/day={day.day}"
     for what, instead in (
         (folder, "<folder>"),
@@ -411,23 +411,23 @@ def test_a_file_that_never_comes(pipeline: Pipeline, wording: Wording, tmp_path:
     assert len(pipeline.alerts(missing_id)) == 1
 
 
-def test_an_alarm_comes_by_the_same_topic(pipeline: Pipeline) -> None:
-    """Whoever reads alerts gets alarms too, which are of no ingestion and name their section."""
+def test_alarm_is_sent_to_same_topic(pipeline: Pipeline) -> None:
+    """An alarm names its section of the runbook and no ingestion."""
     cloudwatch = pipeline.laptop.aws.client("cloudwatch")
     alarm = f"{pipeline.outputs['name']}-executions-failed"
 
     cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="a drill")
 
-    def heard() -> list[str]:
+    def received() -> list[str]:
         bodies = [each.body for each in pipeline.laptop.tap.alerts()]
         return [each["AlarmDescription"] for each in bodies if each.get("AlarmName") == alarm]
 
-    assert "Alarm: executions-failed." in eventually(heard)[-1]
+    assert "Alarm: executions-failed." in eventually(received)[-1]
     assert pipeline.alerts("none") == []
     cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="OK", StateReason="a drill")
 
 
-def test_a_part_that_is_gone_when_it_is_to_be_loaded(pipeline: Pipeline) -> None:
+def test_load_fails_when_staged_part_is_missing(pipeline: Pipeline) -> None:
     pipeline.ingest(OLD, day=14)
     with load_waiting(pipeline, LOCK_LEDGER, day=14) as ingestion:
         place = Staging(pipeline.outputs["staging_bucket"], ingestion)
@@ -444,7 +444,7 @@ def test_a_part_that_is_gone_when_it_is_to_be_loaded(pipeline: Pipeline) -> None
     assert pipeline.loaded(key_of(14)) == NEW_ROWS
 
 
-def test_an_older_version_that_is_replayed_is_superseded(pipeline: Pipeline) -> None:
+def test_replay_of_older_version_is_superseded(pipeline: Pipeline) -> None:
     older = pipeline.ingest(OLD, day=15)
     pipeline.ingest(NEW, day=15)
 
@@ -459,8 +459,8 @@ def test_an_older_version_that_is_replayed_is_superseded(pipeline: Pipeline) -> 
 
 
 @pytest.mark.deep
-def test_a_backfill_brings_back_what_was_lost(pipeline: Pipeline, unnotified: None) -> None:
-    """Two files whose events were lost, one that was refused, and one whose rows were lost."""
+def test_backfill_restores_lost_rows(pipeline: Pipeline, unnotified: None) -> None:
+    """The backfill covers lost S3 events, a refused newest version and deleted rows."""
     lost = [pipeline.land(OLD, day) for day in (21, 22)]
     pipeline.land(NEW, day=22)
     pipeline.land(b"", day=22)
@@ -472,10 +472,10 @@ def test_a_backfill_brings_back_what_was_lost(pipeline: Pipeline, unnotified: No
     assert pipeline.log.get(lost[0].id, TABLE) is None, "a dry run writes nothing"
     done = pipeline.laptop.tm("backfill", *days, "--concurrency", "2")
 
-    assert done.returncode == 1, "somebody must look at the newest version of the 22nd"
+    assert done.returncode == 1, "the newest version of the 22nd was refused"
     assert "the file is empty" in done.stdout
     assert pipeline.loaded(key_of(21)) == OLD_ROWS
-    assert pipeline.loaded(key_of(22)) == NEW_ROWS, "of its newest version that can be loaded"
+    assert pipeline.loaded(key_of(22)) == NEW_ROWS, "the newest version that can be loaded"
 
     pipeline.query("DELETE FROM daily_checkins WHERE username IN ('ned', 'jon')")
     again = pipeline.laptop.tm("backfill", *days)

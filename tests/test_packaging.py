@@ -1,8 +1,7 @@
-"""`tm` as somebody has it who installed the package and has no checkout.
+"""Tests of the installed package, without a checkout.
 
-Each environment holds the wheel and, of the libraries that these tests run with, exactly those that
-the package asks for with some extras. Nothing is downloaded, so pip's choice of versions is not
-tested.
+Each environment has the wheel and exactly the libraries that the wheel requires with some extras.
+They are linked from the environment of the tests, so pip's choice of versions is not tested.
 """
 
 import importlib.metadata
@@ -58,12 +57,12 @@ class Installed:
 
     @property
     def site(self) -> Path:
-        """Where its packages are."""
+        """Its site-packages folder."""
         [site] = self.venv.glob("lib/*/site-packages")
         return site
 
     def tm(self, *arguments: str | Path) -> Done:
-        """Run the command; of the user's settings it has none."""
+        """Run `tm` without the user's settings."""
         own = {"PATH": os.environ["PATH"], "HOME": str(self.work)}
         return run(self.venv / "bin" / "tm", *arguments, cwd=self.work, env=own)
 
@@ -77,7 +76,7 @@ Install = Callable[..., Installed]
 
 @pytest.fixture(scope="module")
 def install(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Install:
-    """Make an environment with some extras."""
+    """A function that creates an environment with some extras."""
 
     def made(*extras: str) -> Installed:
         folder = tmp_path_factory.mktemp("-".join(("installed", *extras)))
@@ -105,29 +104,29 @@ def plain(install: Install) -> Installed:
 def required(
     of: importlib.metadata.Distribution, extras: frozenset[str], found: set[str] | None = None
 ) -> set[str]:
-    """Return the names of all that a distribution requires with these extras."""
+    """Return the names of all direct and indirect requirements of a distribution with extras."""
     found = set() if found is None else found
     for text in of.requires or ():
         each = Requirement(text)
-        wanted = each.marker is None or any(
+        applies = each.marker is None or any(
             each.marker.evaluate({"extra": extra}) for extra in extras or {""}
         )
         name = canonicalize_name(each.name)
-        if wanted and (name not in found or each.extras):
+        if applies and (name not in found or each.extras):
             found.add(name)
             required(importlib.metadata.distribution(name), frozenset(each.extras), found)
     return found
 
 
 def link(distribution: importlib.metadata.Distribution, site: Path) -> None:
-    """Put what a distribution has at the top of our site-packages into another."""
+    """Link the top-level files of a distribution into another site-packages folder."""
     tops = {file.parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}
     for top in tops:
         if not (site / top).exists():
             (site / top).symlink_to(Path(str(distribution.locate_file(top))))
 
 
-def test_the_wheel_holds_one_package_with_all_that_it_needs(wheel: Path) -> None:
+def test_wheel_contains_one_complete_package(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     code = {
@@ -150,7 +149,7 @@ def test_the_wheel_holds_one_package_with_all_that_it_needs(wheel: Path) -> None
     }
 
 
-def test_it_says_its_version_and_licence(plain: Installed) -> None:
+def test_wheel_has_version_and_licence(plain: Installed) -> None:
     [metadata] = plain.site.glob("tm_pipeline-*.dist-info")
     of_wheel = importlib.metadata.Distribution.at(metadata)
 
@@ -161,13 +160,13 @@ def test_it_says_its_version_and_licence(plain: Installed) -> None:
         assert (shown.returncode, shown.stdout) == (0, f"tm {VERSION}\n"), shown.stderr
 
 
-def test_nothing_else_is_found_at_the_top(plain: Installed) -> None:
+def test_wheel_adds_no_other_top_level_package(plain: Installed) -> None:
     for name in ("cli", "functions", "local", "shared"):
         done = plain.python("-c", f"import {name}")
         assert f"No module named '{name}'" in done.stderr
 
 
-def test_every_command_but_three_runs_without_an_extra(plain: Installed) -> None:
+def test_commands_run_without_extras_except_three(plain: Installed) -> None:
     shown = plain.tm("--help")
     assert shown.returncode == 0, shown.stderr
     file = plain.work / "f.csv"
@@ -188,12 +187,12 @@ def test_every_command_but_three_runs_without_an_extra(plain: Installed) -> None
         ["user", "ned"],
     ):
         done = plain.tm(*arguments)
-        # It has imported all that it needs by then.
-        assert done.stderr.startswith("tm: No laptop cloud is up: "), (arguments, done.stderr)
+        # Every import has succeeded when this error appears.
+        assert done.stderr.startswith("tm: No laptop cloud is running: "), (arguments, done.stderr)
 
 
 @pytest.mark.parametrize("command", EXTRAS)
-def test_a_command_says_which_extra_it_needs(command: str, plain: Installed) -> None:
+def test_command_reports_missing_extra(command: str, plain: Installed) -> None:
     file = plain.work / "f.csv"
     file.write_text(FILE)
     arguments = [file] if command == "tm check" else []
@@ -208,7 +207,7 @@ def test_a_command_says_which_extra_it_needs(command: str, plain: Installed) -> 
     )
 
 
-def test_the_extra_check_judges_a_file_by_the_contracts_that_came_with_it(install: Install) -> None:
+def test_check_extra_uses_bundled_contracts(install: Install) -> None:
     installed = install("check")
     file = installed.work / "f.csv"
     file.write_text(FILE)

@@ -1,4 +1,4 @@
-"""The whole pipeline on the laptop cloud: files dropped in the bucket, and what became of them."""
+"""End-to-end tests of the pipeline on the laptop cloud."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ from tests.fixtures.pipeline import AT, TABLE, Pipeline, checkins, key_of
 
 @pytest.fixture(scope="module")
 def sampled(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample, dropped and followed with the operator's command."""
+    """The sample, uploaded and followed with the operator's command."""
     path = tmp_path_factory.mktemp("sample") / "sample.csv"
     sample.write(path, 2_000, seed=7)
     done = pipeline.laptop.tm("drop", str(path), "--date", "2024-03-01", "--follow")
@@ -26,7 +26,7 @@ def sampled(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def good_rows(path: Path) -> list[list[str]]:
-    """The sample's rows that should be loaded, found by other means than the pipeline's."""
+    """Return the sample's good rows, determined without the pipeline's code."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))[1:]
     bad = ("2019-02-30 00:00:00 UTC", "a few")
@@ -34,7 +34,7 @@ def good_rows(path: Path) -> list[list[str]]:
 
 
 @pytest.mark.usefixtures("sampled")
-def test_the_log_has_every_state_of_the_sample(pipeline: Pipeline) -> None:
+def test_log_has_every_state_of_sample(pipeline: Pipeline) -> None:
     items = json.loads(pipeline.laptop.tm("status", "--json").stdout)
     (item,) = [each for each in items if each["sourceKey"].endswith("/sample.csv")]
 
@@ -61,7 +61,7 @@ def test_the_log_has_every_state_of_the_sample(pipeline: Pipeline) -> None:
     }
 
 
-def test_the_table_holds_the_good_rows_of_the_sample(pipeline: Pipeline, sampled: Path) -> None:
+def test_table_has_good_rows_of_sample(pipeline: Pipeline, sampled: Path) -> None:
     ((count, hours),) = pipeline.query(
         "SELECT count(*), sum(hours) FROM daily_checkins JOIN source ON source.id = source_id "
         "WHERE source_key LIKE '%/sample.csv'"
@@ -74,9 +74,9 @@ def test_the_table_holds_the_good_rows_of_the_sample(pipeline: Pipeline, sampled
     )
 
 
-def test_the_api_pages_through_a_user(pipeline: Pipeline, sampled: Path) -> None:
+def test_api_returns_user_page_by_page(pipeline: Pipeline, sampled: Path) -> None:
     user = good_rows(sampled)[0][0]
-    wanted = [row for row in good_rows(sampled) if row[0] == user]
+    expected = [row for row in good_rows(sampled) if row[0] == user]
 
     by_command = json.loads(pipeline.laptop.tm("user", user, "--json").stdout)
     pages = []
@@ -88,13 +88,13 @@ def test_the_api_pages_through_a_user(pipeline: Pipeline, sampled: Path) -> None
             break
         parameters["cursor"] = page["next"]
 
-    assert len(by_command) == len(wanted)
+    assert len(by_command) == len(expected)
     assert by_command == [row for page in pages for row in page]
     assert all(len(page) == 7 for page in pages[:-1])
-    assert sorted(row["project"] for row in by_command) == sorted(row[3] for row in wanted)
+    assert sorted(row["project"] for row in by_command) == sorted(row[3] for row in expected)
 
 
-def test_the_api_without_a_key_or_a_user(pipeline: Pipeline) -> None:
+def test_api_refuses_request_without_key_or_user(pipeline: Pipeline) -> None:
     assert pipeline.ask("/get", None, {"user": "ned"}).status_code == 403
     assert pipeline.ask("/get", "wrong", {"user": "ned"}).status_code == 403
     answer = pipeline.get("/get")
@@ -104,7 +104,7 @@ def test_the_api_without_a_key_or_a_user(pipeline: Pipeline) -> None:
     assert nobody.json() == {"response": [], "next": None}
 
 
-def test_an_event_delivered_three_times_is_one_run_and_one_alert(pipeline: Pipeline) -> None:
+def test_duplicate_events_give_one_run_and_one_alert(pipeline: Pipeline) -> None:
     item = pipeline.ingest(checkins(f"ned,{AT},1,x"), day=3)
     landed = {"key": item["sourceKey"], "versionId": item["versionId"], "size": int(item["size"])}
     record = {"s3": {"bucket": {"name": item["bucket"]}, "object": landed}}
@@ -120,8 +120,8 @@ def test_an_event_delivered_three_times_is_one_run_and_one_alert(pipeline: Pipel
     assert len(pipeline.loaded(item["sourceKey"])) == 1
 
 
-def test_a_line_of_15_mib_is_refused_and_told_once(pipeline: Pipeline) -> None:
-    """What is said of it fits everywhere on its way, from Transform to the mail."""
+def test_line_of_15_mib_is_refused_with_one_alert(pipeline: Pipeline) -> None:
+    """The reason fits every size limit between Transform and the alert."""
     line = ",".join(f"колонка {number} {'x' * 1500}" for number in range(9_900))
 
     refused = pipeline.ingest(line, day=7)
@@ -154,7 +154,7 @@ def test_a_line_of_15_mib_is_refused_and_told_once(pipeline: Pipeline) -> None:
         ),
     ],
 )
-def test_a_newest_version_that_is_not_loaded_leaves_the_rows_as_they_were(
+def test_rows_stay_when_newest_version_is_not_loaded(
     pipeline: Pipeline, body: str, reason: str
 ) -> None:
     pipeline.ingest(checkins(f"ned,{AT},1,x"), day=5)
@@ -167,7 +167,7 @@ def test_a_newest_version_that_is_not_loaded_leaves_the_rows_as_they_were(
     assert alert["unchanged"] == "unchanged; no row of this version was loaded"
 
 
-def test_a_key_with_every_odd_character_arrives_as_it_is(pipeline: Pipeline) -> None:
+def test_key_with_special_characters_is_kept(pipeline: Pipeline) -> None:
     item = pipeline.ingest(checkins(f"ned,{AT},1,x"), day=6, name="a b+c%20ё&=?.csv")
 
     assert item["status"] == "success"
@@ -175,9 +175,7 @@ def test_a_key_with_every_odd_character_arrives_as_it_is(pipeline: Pipeline) -> 
 
 
 @pytest.mark.deep
-def test_hard_testing_halts_before_load_in_a_second_cloud_beside_the_first(
-    pipeline: Pipeline, tmp_path: Path
-) -> None:
+def test_hard_testing_in_second_cloud_halts_file(pipeline: Pipeline, tmp_path: Path) -> None:
     stack = cloud.up(tmp_path, hard_testing=True, report=print)
     try:
         hard = Pipeline(Laptop(tmp_path, stack))

@@ -1,4 +1,4 @@
-"""A file with bad rows, put right by its supplier, on the laptop cloud."""
+"""End-to-end test of `tm rejects fix` on the laptop cloud."""
 
 import csv
 import json
@@ -33,7 +33,7 @@ def ingestion_of(shown: str) -> str:
     return found[1]
 
 
-def test_rejected_rows_that_are_corrected_are_loaded(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_corrected_rows_are_loaded(pipeline: Pipeline, tmp_path: Path) -> None:
     tm = pipeline.laptop.tm
     file = tmp_path / "checkins.csv"
     body = b"\xef\xbb\xbf" + "\r\n".join([HEADER, *ROWS]).encode()
@@ -86,4 +86,4 @@ def test_rejected_rows_that_are_corrected_are_loaded(pipeline: Pipeline, tmp_pat
 
     again = tm("rejects", "fix", ingested_id, str(sheet))
     assert again.returncode == 1
-    assert "has been dropped again" in again.stderr
+    assert "was uploaded again or deleted" in again.stderr

@@ -1,4 +1,4 @@
-"""`tm remove` on the whole laptop cloud, as its users see it."""
+"""End-to-end tests of `tm remove` on the laptop cloud."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def staged(pipeline: Pipeline, ingested_id: str) -> list[str]:
     return [key for key in keys if f"ingestedID={ingested_id}/" in key]
 
 
-def test_a_file_is_removed_and_nothing_but_the_log_remembers_it(pipeline: Pipeline) -> None:
+def test_remove_deletes_everything_except_log_items(pipeline: Pipeline) -> None:
     key = key_of(26)
     old = pipeline.ingest(BODY, day=26)
     new = pipeline.ingest(BODY, day=26)
@@ -32,8 +32,8 @@ def test_a_file_is_removed_and_nothing_but_the_log_remembers_it(pipeline: Pipeli
 
     shown = tm("remove", key, "--dry-run")
     assert shown.stdout == f"{key}: 2 versions, 1 delete marker, 2 rows\n"
-    assert one_line(tm("remove", key)).endswith("give --yes where nobody can be asked.")
-    assert len(pipeline.loaded(key)) == 2, "nothing was done so far"
+    assert one_line(tm("remove", key)).endswith("without a terminal, confirm with --yes.")
+    assert len(pipeline.loaded(key)) == 2, "nothing was removed so far"
 
     address = f"s3://{pipeline.outputs['landing_bucket']}/{key}"
     done = tm("remove", address, "--yes")
@@ -47,13 +47,13 @@ def test_a_file_is_removed_and_nothing_but_the_log_remembers_it(pipeline: Pipeli
     for item in (old, new):
         ingested_id = item["ingestedID"]
         assert not staged(pipeline, ingested_id)
-        told = pipeline.get(f"/ingestions/{ingested_id}").json()
-        assert told["removedAt"]
-        assert told["status"] == item["status"], "what happened stays"
+        logged = pipeline.get(f"/ingestions/{ingested_id}").json()
+        assert logged["removedAt"]
+        assert logged["status"] == item["status"], "the outcome stays"
         assert "load: removed" in tm("status", ingested_id).stdout
         assert "was removed at" in one_line(tm("replay", ingested_id))
     assert pipeline.get("/get", user="tyene").json()["response"] == []
-    # The function asks the log every two seconds at most.
+    # The function caches the state of the log for two seconds.
     eventually(lambda: pipeline.get("/get", user="tyene").headers["ETag"] != before.headers["ETag"])
 
     again = tm("remove", key)
@@ -64,7 +64,7 @@ def test_a_file_is_removed_and_nothing_but_the_log_remembers_it(pipeline: Pipeli
     assert len(pipeline.loaded(key)) == 2
 
 
-def test_a_key_with_leading_zeros_is_removed_and_gives_its_place_to_the_other_spelling(
+def test_remove_frees_other_spelling_of_key(
     pipeline: Pipeline,
 ) -> None:
     key = key_of(26, "padded.csv")
@@ -81,11 +81,11 @@ def test_a_key_with_leading_zeros_is_removed_and_gives_its_place_to_the_other_sp
     assert len(pipeline.loaded(key)) == 2
 
 
-def test_while_a_run_is_under_way_nothing_is_removed(pipeline: Pipeline) -> None:
+def test_remove_refuses_while_run_is_in_progress(pipeline: Pipeline) -> None:
     with load_waiting(pipeline, LOCK_TABLE, day=24) as ingestion:
         line = one_line(tm("remove", key_of(24), "--yes"))
 
-    assert f"A run of {ingestion.id} is under way" in line
+    assert f"{ingestion.id} is still waiting or running" in line
     assert pipeline.ended(ingestion.id)["status"] == "success"
     assert len(pipeline.loaded(key_of(24))) == 2
 
@@ -93,10 +93,10 @@ def test_while_a_run_is_under_way_nothing_is_removed(pipeline: Pipeline) -> None
 @pytest.mark.parametrize(
     ("key", "complaint"),
     [
-        (key_of(25), "Nothing has ever landed as s3://"),
-        ("stray.csv", "is no landing key"),
-        (f"table=wages/year=2024/month=3/day=3/{TABLE}.csv", "is no landing key"),
+        (key_of(25), "No file has landed as s3://"),
+        ("stray.csv", "is not a landing key"),
+        (f"table=wages/year=2024/month=3/day=3/{TABLE}.csv", "is not a landing key"),
     ],
 )
-def test_a_key_of_which_there_is_nothing(key: str, complaint: str) -> None:
+def test_remove_reports_unknown_key(key: str, complaint: str) -> None:
     assert complaint in one_line(tm("remove", key, "--yes"))

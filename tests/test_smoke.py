@@ -1,4 +1,4 @@
-"""`tm smoke` on the laptop cloud: it passes where all is well, and finds what is broken."""
+"""Tests of `tm smoke` on the laptop cloud, intact and broken."""
 
 import contextlib
 import json
@@ -35,10 +35,9 @@ PASSED = [
 
 
 @pytest.fixture(autouse=True)
-def without_the_past(operator: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`tm doctor` looks at what is, on the laptop's cloud."""
-    # Other tests of this session may have done what alarms are for, or left what doctor warns of.
-    checks = {name: each for name, each in doctor.CHECKS.items() if name not in smoke._OF_THE_PAST}
+def without_checks_of_files(operator: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skip the checks of `tm doctor` that other tests of this session may have affected."""
+    checks = {name: each for name, each in doctor.CHECKS.items() if name not in smoke._ABOUT_FILES}
     monkeypatch.setattr(doctor, "CHECKS", checks)
 
 
@@ -53,7 +52,7 @@ def nothing_is_left(pipeline: Pipeline) -> Iterator[None]:
 
 
 def run(*arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
-    """Return the exit status, and what was found by the step's name."""
+    """Run `tm smoke`; return its exit status and the steps by name."""
     result = tm("smoke", "--json", *arguments)
     assert not result.stderr
     return result.exit_code, {each["step"]: each for each in json.loads(result.stdout)}
@@ -64,8 +63,8 @@ def failed(steps: dict[str, dict[str, Any]]) -> set[str]:
 
 
 @contextlib.contextmanager
-def told(pipeline: Pipeline, function: str, name: str, value: str) -> Iterator[None]:
-    """Set a variable of a function."""
+def variable(pipeline: Pipeline, function: str, name: str, value: str) -> Iterator[None]:
+    """Set an environment variable of a function during the block."""
     client, deployed = pipeline.laptop.aws.client("lambda"), pipeline.outputs["function_names"]
     configuration = client.get_function_configuration(FunctionName=deployed[function])
     before = configuration["Environment"]["Variables"]
@@ -80,7 +79,7 @@ def told(pipeline: Pipeline, function: str, name: str, value: str) -> Iterator[N
     put(before)
 
 
-def test_all_is_well(pipeline: Pipeline) -> None:
+def test_smoke_passes_on_laptop_cloud(pipeline: Pipeline) -> None:
     result = tm("smoke")
 
     lines = result.stdout.splitlines()
@@ -93,25 +92,25 @@ def test_all_is_well(pipeline: Pipeline) -> None:
     assert all("removedAt" in item for item in items)
 
 
-def test_a_table_without_a_look_up_where_only_the_log_tells_of_alerts() -> None:
-    """As on AWS: nobody can read what subscribers were sent."""
+def test_smoke_without_lookup_and_tap_passes() -> None:
+    """Without a tap, as on AWS, the log is the only source for alerts."""
     steps: list[smoke.Step] = []
     stack = replace(Stack.open(None), tap=None)
 
     smoke.Smoke(stack, odcs.load_all()["projectbudgets"], steps.append).run()
 
     found = {step.name: step for step in steps}
-    # Who cannot tell that the database is the laptop's own is told what everybody may do in it.
-    doctors = {"doctor: privileges"}
-    assert [step.name for step in steps if step.name not in doctors] == PASSED
-    assert {s.name for s in steps if s.verdict is not Verdict.OK} == {"look-up", *doctors}
+    # Without a tap, the database does not look like the laptop cloud's own.
+    expected = {"doctor: privileges"}
+    assert [step.name for step in steps if step.name not in expected] == PASSED
+    assert {s.name for s in steps if s.verdict is not Verdict.OK} == {"look-up", *expected}
     assert found["look-up"].found.startswith("not checked")
     assert found["alert"].found == "sent: Loaded With Rejects"
 
 
 @pytest.mark.deep
-def test_hard_testing_halts_and_so_it_should(pipeline: Pipeline) -> None:
-    with told(pipeline, "test", "HARD_TESTING", "true"):
+def test_smoke_expects_halt_with_hard_testing(pipeline: Pipeline) -> None:
+    with variable(pipeline, "test", "HARD_TESTING", "true"):
         status, steps = run()
 
     assert not failed(steps)
@@ -122,23 +121,23 @@ def test_hard_testing_halts_and_so_it_should(pipeline: Pipeline) -> None:
 
 
 @pytest.mark.deep
-def test_an_alert_that_nobody_wants(pipeline: Pipeline) -> None:
-    with told(pipeline, "alert", "ALERT_ON", "failures"):
+def test_smoke_expects_no_suppressed_alert(pipeline: Pipeline) -> None:
+    with variable(pipeline, "alert", "ALERT_ON", "failures"):
         status, steps = run()
 
     assert (status, failed(steps)) == (0, set())
-    assert steps["alert"]["found"] == "none: alert_on leaves such ends out"
+    assert steps["alert"]["found"] == "none, because alert_on excludes this outcome"
 
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits long for what does not come."""
+    """Shorten the wait for alerts."""
     monkeypatch.setattr(smoke, "_ALERT_WITHIN", 3)
 
 
 @pytest.mark.deep
 @pytest.mark.usefixtures("hasty")
-def test_ends_that_alert_does_not_hear_of_and_rows_that_the_api_may_not_read(
+def test_smoke_reports_lost_alert_and_unreadable_rows(
     pipeline: Pipeline,
 ) -> None:
     events, rule = pipeline.laptop.aws.client("events"), "tm-pipeline-execution-ended"
@@ -154,12 +153,12 @@ def test_ends_that_alert_does_not_hear_of_and_rows_that_the_api_may_not_read(
     assert failed(steps) == {"doctor: events", "look-up", "alert", "refused: alert"}
     assert steps["alert"]["expected"] == "sent: Loaded With Rejects"
     assert steps["alert"]["found"] == "none within 3 s"
-    assert steps["look-up"]["found"].startswith("The look-up API refused with 500")
+    assert steps["look-up"]["found"].startswith("The look-up API answered 500")
     assert all(steps[name]["todo"] for name in failed(steps))
 
 
 @pytest.mark.deep
-def test_what_cannot_be_removed_is_named_with_the_command(pipeline: Pipeline) -> None:
+def test_smoke_names_command_for_file_it_cannot_remove(pipeline: Pipeline) -> None:
     pipeline.query("REVOKE DELETE ON source FROM loader")
     try:
         status, steps = run()
@@ -175,7 +174,7 @@ def test_what_cannot_be_removed_is_named_with_the_command(pipeline: Pipeline) ->
         assert tm("remove", key, "--yes").exit_code == 0
 
 
-def test_an_interruption_removes_what_was_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_smoke_removes_files_when_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smoke.Smoke, "_rejected", mock.Mock(side_effect=KeyboardInterrupt))
     status, steps = run()
 
@@ -184,7 +183,7 @@ def test_an_interruption_removes_what_was_dropped(monkeypatch: pytest.MonkeyPatc
     assert not failed(steps)
 
 
-def test_where_nothing_can_be_seen_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_smoke_uploads_nothing_without_prerequisites(monkeypatch: pytest.MonkeyPatch) -> None:
     refused = {"credentials": lambda _: [wrong("the token is over", "log in")]}
     monkeypatch.setattr(doctor, "CHECKS", refused)
 
@@ -195,12 +194,12 @@ def test_where_nothing_can_be_seen_nothing_is_dropped(monkeypatch: pytest.Monkey
     assert steps["doctor: credentials"]["todo"] == "log in"
 
 
-def test_what_doctor_says_of_the_past_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A smoke test sets an alarm off, which is on for an hour: the next one must pass too."""
+def test_smoke_ignores_doctor_findings_about_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A smoke test sets off an alarm for an hour, and the next smoke test must pass too."""
     alarm = {"alarms": lambda _: [wrong("executions-failed is on", "see the runbook")]}
     monkeypatch.setattr(doctor, "CHECKS", alarm)
-    monkeypatch.setattr(smoke.Smoke, "_bring_through", lambda _: None)
-    monkeypatch.setattr(smoke.Smoke, "_have_refused", lambda _: None)
+    monkeypatch.setattr(smoke.Smoke, "_test_accepted_file", lambda _: None)
+    monkeypatch.setattr(smoke.Smoke, "_test_refused_file", lambda _: None)
 
     status, steps = run()
 

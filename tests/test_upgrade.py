@@ -1,7 +1,7 @@
-"""A stack of an older version becomes one of this version, with all that it holds.
+"""Tests of the upgrade of a stack with data from an older version.
 
-A commit of this repository makes a laptop cloud and puts data into it. Then this version is applied
-to that cloud.
+An older commit of this repository starts a laptop cloud and loads data. Then this version is
+applied to the same cloud.
 """
 
 import json
@@ -34,7 +34,7 @@ ROWS = [f"ned,2024-03-03 1{n}:00:00 UTC,{n},wall" for n in range(3)]
 
 
 class Former:
-    """The older version, as its users have it: a checkout, and the laptop cloud that it makes."""
+    """The older version: a checkout and its laptop cloud."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self.home = folder, folder / "home"
@@ -43,7 +43,7 @@ class Former:
         subprocess.run(["git", "archive", "--output", archive, BEFORE], cwd=CHECKOUT, check=True)
         with tarfile.open(archive) as tar:
             tar.extractall(self._checkout, filter="data")
-        # An environment in which that checkout is installed; its packages are those of this one.
+        # An environment with that checkout and the packages of this environment.
         venv.create(folder / "venv", symlinks=True)
         self._python = folder / "venv" / "bin" / "python"
         [packages] = (folder / "venv" / "lib").glob("python*/site-packages")
@@ -51,19 +51,19 @@ class Former:
         (packages / "former.pth").write_text("\n".join(paths))
 
     def tm(self, *arguments: str | Path) -> Done:
-        """Run its command."""
+        """Run the older version's `tm`."""
         program = "from cli.main import app; app()"
         environment = {**os.environ, "TM_HOME": str(self.home)}
         return run(self._python, "-c", program, *arguments, cwd=self._checkout, env=environment)
 
     def drop(self, name: str, *rows: str) -> Done:
-        """Drop a file and follow it to its end."""
+        """Upload a file and follow it until its run ends."""
         file = self._folder / name
         file.write_text("\n".join(["user,timestamp,hours,project", *rows]))
         return self.tm("drop", file, "--date", "2024-03-03", "--follow")
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
-        """Ask its API."""
+        """Call the older version's API."""
         stack = LaptopStack.read(self.home)
         assert stack is not None
         found: dict[str, Any] = ask(stack, path, **query).json()
@@ -78,7 +78,7 @@ def ask(stack: LaptopStack, path: str, **query: str) -> requests.Response:
 
 
 class Upgraded:
-    """The cloud after this version was applied, and what there was before."""
+    """The cloud after the upgrade, and a page of the API from before."""
 
     def __init__(self, former: Former) -> None:
         done = former.tm("up")
@@ -87,7 +87,7 @@ class Upgraded:
         self.page = former.get("/get", user="ned", limit="1")
         stack = LaptopStack.read(former.home)
         assert stack is not None
-        # A run that breaks at Load, and leaves its staged parts. migrate grants it anew.
+        # This run fails in Load and leaves its staged parts. migrate grants INSERT again.
         with connected(stack.database) as administrator:
             administrator.run("REVOKE INSERT ON daily_checkins FROM loader")
         assert former.drop("broken.csv", "jon,2024-03-03 10:00:00 UTC,1,wall").returncode == 1
@@ -96,7 +96,7 @@ class Upgraded:
         self.apply_log = (former.home / "processes" / "terraform.log").read_text()
 
     def items(self) -> dict[str, dict[str, Any]]:
-        """Return the log's items by the file's name, as `tm` shows them."""
+        """Return the log items in `tm status --json` by file name."""
         shown = self.pipeline.laptop.tm("status", "--json")
         return {each["sourceKey"].rpartition("/")[2]: each for each in json.loads(shown.stdout)}
 
@@ -110,7 +110,7 @@ def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgraded]:
         cloud.down(former.home)
 
 
-def test_what_was_loaded_is_there(upgraded: Upgraded) -> None:
+def test_upgrade_keeps_loaded_rows(upgraded: Upgraded) -> None:
     answer = upgraded.pipeline.get("/get", user="ned")
     assert [row["hours"] for row in answer.json()["response"]] == ["0.00", "1.00", "2.00"]
     doctor = upgraded.pipeline.laptop.tm("doctor", "--json")
@@ -118,8 +118,8 @@ def test_what_was_loaded_is_there(upgraded: Upgraded) -> None:
     assert wrong <= {"failures"}, doctor.stdout
 
 
-def test_the_request_validator_is_deleted_after_its_methods(upgraded: Upgraded) -> None:
-    """AWS refuses to delete a validator that a method uses: localstack's pull request 7846."""
+def test_upgrade_deletes_request_validator_after_methods(upgraded: Upgraded) -> None:
+    """AWS refuses to delete a validator that a method uses (see localstack pull request 7846)."""
     steps = re.findall(
         r"aws_api_gateway_(\w+)\.this\[.*?\]: (Modif|Destr).*complete|"
         r"aws_api_gateway_request_(validator)\.parameters: (Destroying)",
@@ -131,7 +131,7 @@ def test_the_request_validator_is_deleted_after_its_methods(upgraded: Upgraded) 
     assert max(methods) < deletion
 
 
-def test_the_log_is_readable(upgraded: Upgraded) -> None:
+def test_upgrade_keeps_log_readable(upgraded: Upgraded) -> None:
     items = upgraded.items()
     assert {name: item["status"] for name, item in items.items()} == {
         "loaded.csv": "success",
@@ -142,7 +142,7 @@ def test_the_log_is_readable(upgraded: Upgraded) -> None:
         assert upgraded.pipeline.laptop.tm("status", item["ingestedID"]).returncode == 0
 
 
-def test_a_cursor_of_before_says_what_to_do(upgraded: Upgraded) -> None:
+def test_cursor_of_old_version_explains_what_to_do(upgraded: Upgraded) -> None:
     query = {"user": "ned", "limit": "1", "cursor": upgraded.page["next"]}
     answer = upgraded.pipeline.get("/get", **query)
     assert answer.status_code == 400
@@ -150,14 +150,14 @@ def test_a_cursor_of_before_says_what_to_do(upgraded: Upgraded) -> None:
 
 
 @pytest.mark.parametrize("path", ["/users", "/users/ned/checkins", "/users/ned/summary"])
-def test_a_route_of_before_says_which_there_are(upgraded: Upgraded, path: str) -> None:
+def test_route_of_old_version_lists_current_routes(upgraded: Upgraded, path: str) -> None:
     answer = upgraded.pipeline.get(path)
     assert answer.status_code == 404
     assert answer.json()["detail"] == "Unknown route. See /docs for all routes."
 
 
-def test_staged_parts_of_before_are_loaded(upgraded: Upgraded) -> None:
-    """As a redrive does, which the emulator does not know: from the state that failed."""
+def test_staged_parts_of_old_version_are_loaded(upgraded: Upgraded) -> None:
+    """Load is called like in a redrive, which the emulator does not support."""
     item = upgraded.items()["broken.csv"]
     client = upgraded.pipeline.laptop.aws.client("stepfunctions")
     history = client.get_execution_history(executionArn=item["executionArn"], reverseOrder=True)
@@ -176,7 +176,7 @@ def test_staged_parts_of_before_are_loaded(upgraded: Upgraded) -> None:
     assert (verdict["outcome"], verdict["rowsLoaded"]) == ("ok", 1)
 
 
-def test_an_ingestion_of_before_can_be_replayed(upgraded: Upgraded) -> None:
+def test_ingestion_of_old_version_can_be_replayed(upgraded: Upgraded) -> None:
     item = upgraded.items()["loaded.csv"]
     done = upgraded.pipeline.laptop.tm("replay", item["ingestedID"], "--follow")
     assert done.returncode == 0, done.stdout + done.stderr

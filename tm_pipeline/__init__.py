@@ -1,1 +1,1 @@
-"""The operator's command, installed: the one package that it puts beside those of others."""
+"""The installed package of the operator's command `tm`."""

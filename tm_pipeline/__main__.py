@@ -1,8 +1,8 @@
-"""The command `tm`, also as `python -m tm_pipeline`.
+"""The command `tm`, also available as `python -m tm_pipeline`.
 
-The code imports `cli`, `functions`, `local` and `shared` as Lambda does, at the top. Such names are
-too common for a place among other people's packages, so a wheel holds these folders inside this
-package, and only a process of `tm` looks for them there. In a checkout, they are beside it.
+The code imports `cli`, `functions`, `local` and `shared` as top-level packages, as on Lambda. These
+names are too common for site-packages. Therefore the wheel has these folders inside this package,
+and `main` adds it to the path. In a checkout, the folders are next to this package.
 """
 
 import sys
@@ -10,12 +10,12 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Run the command."""
+    """Run `tm`."""
     package = Path(__file__).resolve().parent
     root = package if (package / "cli").is_dir() else package.parent
     sys.path.insert(0, str(root))
 
-    from cli.main import app  # noqa: PLC0415 - only now is it found
+    from cli.main import app  # noqa: PLC0415 - requires the changed path
 
     app()
 

@@ -1,1 +1,1 @@
-"""What `tm doctor` looks at, one module for each part of a stack."""
+"""The checks of `tm doctor`, one module for each part of a stack."""

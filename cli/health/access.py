@@ -1,4 +1,4 @@
-"""Whether AWS answers us, and takes us for whom we should be."""
+"""Checks of access to AWS: this machine's clock and the caller's credentials."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -12,43 +12,43 @@ from cli.health.finding import Finding, ok, unknown, warning, wrong
 from cli.stack import Stack
 
 _REFUSED = dt.timedelta(minutes=5)
-"""From this skew on AWS refuses what we sign."""
-_ODD = dt.timedelta(minutes=1)
+"""From this skew on, AWS refuses signed requests."""
+_SUSPICIOUS = dt.timedelta(minutes=1)
 
 
 def clock(stack: Stack) -> Iterator[Finding]:
-    """Compare this machine's clock with that of AWS, as an answer's header has it."""
+    """Compare this machine's clock with the `Date` header of an AWS response."""
     before = now()
     try:
         answer: Any = stack.client("sts").get_caller_identity()
     except botocore.exceptions.ClientError as error:
         answer = error.response
     except botocore.exceptions.NoCredentialsError:
-        yield unknown("without credentials AWS is not asked for the time", "see credentials")
+        yield unknown("without credentials, the time of AWS is unknown", "fix credentials first")
         return
     header = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
     if header is None:
-        yield unknown("the answer of AWS bears no time", "nothing, if all else works")
+        yield unknown("the response of AWS has no Date header", "nothing, if all else is ok")
         return
     skew = before + (now() - before) / 2 - parsedate_to_datetime(header)
-    told = f"{abs(skew).total_seconds():,.0f} s {'fast' if skew > dt.timedelta() else 'slow'}"
+    offset = f"{abs(skew).total_seconds():,.0f} s {'fast' if skew > dt.timedelta() else 'slow'}"
     if abs(skew) >= _REFUSED:
         yield wrong(
-            f"this machine's clock is {told}: AWS refuses what is signed more than 5 minutes off",
-            "let it be set from the network: `sudo timedatectl set-ntp true`",
+            f"this machine's clock is {offset}: AWS refuses requests from 5 minutes on",
+            "synchronize the clock: `sudo timedatectl set-ntp true`",
         )
-    elif abs(skew) >= _ODD:
-        yield warning(f"this machine's clock is {told}", "`sudo timedatectl set-ntp true`")
+    elif abs(skew) >= _SUSPICIOUS:
+        yield warning(f"this machine's clock is {offset}", "`sudo timedatectl set-ntp true`")
     else:
-        yield ok("this machine's clock is AWS's")
+        yield ok("this machine's clock agrees with AWS")
 
 
 def credentials(stack: Stack) -> Iterator[Finding]:
-    """See who we are, and whether the stack is in our account."""
+    """Check that the credentials are valid and belong to the stack's account."""
     log_in = (
         "run `tm down`, then `tm up`"
         if stack.is_laptop
-        else "log in, e.g. `aws sso login`, and name the profile in AWS_PROFILE"
+        else "log in, e.g. with `aws sso login`, and set AWS_PROFILE"
     )
     try:
         caller = stack.client("sts").get_caller_identity()
@@ -59,12 +59,12 @@ def credentials(stack: Stack) -> Iterator[Finding]:
     if caller["Account"] != account:
         yield wrong(
             f"you are {caller['Arn']}, but the stack is in account {account}",
-            f"use credentials of account {account}, e.g. by AWS_PROFILE",
+            f"use credentials of account {account}, e.g. set AWS_PROFILE",
         )
     else:
         yield ok(str(caller["Arn"]))
 
 
 def now() -> dt.datetime:
-    """Return the time, as this machine has it."""
+    """Return the time of this machine."""
     return dt.datetime.now(dt.UTC)

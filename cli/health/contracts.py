@@ -1,14 +1,15 @@
-"""Whether each of the deployed contracts is valid."""
+"""Check of the deployed contracts."""
 
 from cli.health.finding import Finding, one_or_all, wrong
 from cli.stack import Stack
 
 
 def contracts(stack: Stack) -> list[Finding]:
-    """Name the invalid contracts; files of their tables are rejected."""
+    """Check that each deployed contract is valid; files of invalid ones are rejected."""
     found = stack.contracts
     invalid = [
         wrong(reason, f"correct the contract, then {stack.apply}")
         for reason in found.invalid.values()
     ]
-    return one_or_all(invalid, f"{len(found)} are valid: {stack.deployed.contracts_hash[:12]}")
+    valid = f"all {len(found)} are valid (contract set {stack.deployed.contracts_hash[:12]})"
+    return one_or_all(invalid, valid)

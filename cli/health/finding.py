@@ -1,4 +1,4 @@
-"""What a look at a part of the stack has found."""
+"""Findings of the checks of `tm doctor`."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from cli.stack import Stack
 
 
 class Verdict(StrEnum):
-    """How it is with a part of the stack."""
+    """The state of a part of the stack."""
 
     OK = "ok"
     WARNING = "warning"
-    """It works; somebody should know all the same."""
+    """The part works, but needs attention."""
     UNKNOWN = "unknown"
-    """It cannot be seen from here."""
+    """The part cannot be checked from here."""
     WRONG = "wrong"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line: how it is and, unless all is well, what to do."""
+    """One result of a check: what was found and, unless it is ok, what to do."""
 
     verdict: Verdict
     what: str
@@ -31,25 +31,25 @@ Check = Callable[[Stack], Iterable[Finding]]
 
 
 def ok(what: str) -> Finding:
-    """All is well."""
+    """Return a finding without a problem."""
     return Finding(Verdict.OK, what)
 
 
 def warning(what: str, todo: str) -> Finding:
-    """It works, but somebody should know."""
+    """Return a finding that needs attention."""
     return Finding(Verdict.WARNING, what, todo)
 
 
 def unknown(what: str, todo: str) -> Finding:
-    """It cannot be seen from here."""
+    """Return a finding for something that cannot be checked from here."""
     return Finding(Verdict.UNKNOWN, what, todo)
 
 
 def wrong(what: str, todo: str) -> Finding:
-    """Something is broken."""
+    """Return a finding for a problem."""
     return Finding(Verdict.WRONG, what, todo)
 
 
 def one_or_all(wrong: list[Finding], well: str) -> list[Finding]:
-    """Return what is wrong or, if nothing is, one line that says so."""
+    """Return the problems or, if there are none, one finding with the text `well`."""
     return wrong or [ok(well)]

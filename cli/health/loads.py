@@ -1,4 +1,4 @@
-"""Whether files come and are loaded, and whether runs come to an end."""
+"""Checks of ingestions: last loads, failures, and stuck runs."""
 
 import datetime as dt
 import itertools
@@ -7,44 +7,44 @@ from zoneinfo import ZoneInfo
 
 from cli import status as log
 from cli.health.finding import Finding, ok, one_or_all, wrong
-from cli.items import Item
+from cli.items import Item, many
 from cli.stack import Stack
 from shared.contract import Contract
 from shared.endings import UNDER_WAY, Status
 from shared.ingestion_log import was_loaded
 
 _LOOKBACK = dt.timedelta(days=31)
-"""How far back the last load of a table is looked for."""
+"""How far back to search for the last load of a table."""
 _PROMISED = dt.timedelta(days=8)
-"""How far back a promised file is: a week without one is longer than any week-end."""
+"""How far back to search for due files: longer than any weekend."""
 _RECENT = dt.timedelta(days=1)
-"""How far back failures are looked for."""
+"""How far back to search for failures."""
 _STUCK = dt.timedelta(minutes=30)
-"""After that watch has closed what can be closed: it looks every 15 at what is older than 10."""
+"""Older ingestions are stuck: watch runs every 15 minutes and closes those older than 10."""
 
 
 def last_loads(stack: Stack) -> Iterator[Finding]:
-    """Tell of each table when it was last loaded, and whether that is what was promised."""
+    """Check that each table was loaded as often as its contract promises."""
     contracts = stack.contracts
     last = _last_loads(stack, set(contracts))
     for table, contract in contracts.items():
         load = last.get(table)
-        told = f"{table}: none within {_LOOKBACK.days} days"
+        last_load = f"{table}: no load within {_LOOKBACK.days} days"
         if load is not None:
-            told = f"{table}: that of {load['dataDate']}, {_ago(load)} ago"
+            last_load = f"{table}: file of {load['dataDate']} loaded {_ago(load)} ago"
         overdue = _overdue(stack, contract)
         if overdue is None:
-            yield ok(told)
+            yield ok(last_load)
         else:
             day, by = overdue
             yield wrong(
-                f"{told}; that of {day} was due by {by:%Y-%m-%d %H:%M} UTC",
-                f"`tm status --table {table} --date {day}` shows whether it came",
+                f"{last_load}; the file of {day} was due by {by:%Y-%m-%d %H:%M} UTC",
+                f"`tm status --table {table} --date {day}` shows whether it landed",
             )
 
 
 def failures(stack: Stack) -> list[Finding]:
-    """Look for recent failures that nobody has put right: no newer load of the same key."""
+    """Check for recent failures without a newer load of the same key."""
     since = dt.datetime.now(dt.UTC) - _RECENT
     failed = [*log.newest(stack, log.Filter((Status.FAIL,), since=since))]
     loaded = {
@@ -53,24 +53,24 @@ def failures(stack: Stack) -> list[Finding]:
     }
     found = [
         wrong(
-            f"{item['ingestedID']} of {item['ingestedTable']} failed {_ago(item)} ago at "
+            f"{item['ingestedID']} of {item['ingestedTable']} failed {_ago(item)} ago in "
             f"{item['state']}: {item['haltReason']}",
             f"`tm status {item['ingestedID']}`",
         )
         for item in failed
         if "removedAt" not in item and loaded.get(item["sourceKey"], "") < item["updatedAt"]
     ]
-    return one_or_all(found, f"none within {_RECENT.days * 24} hours that is not put right")
+    return one_or_all(found, f"no unresolved failures within {_RECENT.days * 24} hours")
 
 
 def runs(stack: Stack) -> list[Finding]:
-    """Look for runs that the log believes in and that are over, and for files that wait in vain."""
+    """Check for ended runs that the log shows as running, and for files that wait too long."""
     under_way = list(log.newest(stack, log.Filter((Status.RUNNING,))))
     old = [item for item in under_way if _age(item) > _STUCK]
     ended = [(item, end) for item in old if (end := _end(stack, item)) is not None]
     found = [
         wrong(
-            f"{item['ingestedID']} of {item['ingestedTable']} is running for the log, unchanged "
+            f"{item['ingestedID']} of {item['ingestedTable']} is `running` in the log, unchanged "
             f"for {_ago(item)}, but its run {end}: watch should have closed it",
             f"`tm replay {item['ingestedID']}`",
         )
@@ -80,14 +80,14 @@ def runs(stack: Stack) -> list[Finding]:
     free = int(stack.outputs["max_concurrency"]) - len(stack.log.slots())
     found += [
         wrong(
-            f"{item['ingestedID']} of {item['ingestedTable']} has waited for a run for "
-            f"{_ago(item)}, though {free} more may be under way: watch should have started it",
+            f"{item['ingestedID']} of {item['ingestedTable']} has waited for {_ago(item)}, "
+            f"although {many(free, 'more run')} may start: watch should have started it",
             f"`tm replay {item['ingestedID']}`",
         )
         for item in waiting
         if free > 0 and _age(item) > _STUCK
     ]
-    return one_or_all(found, f"{len(under_way)} under way, none is stuck")
+    return one_or_all(found, f"{many(len(under_way), 'run')} in progress, none is stuck")
 
 
 def _last_loads(stack: Stack, tables: set[str]) -> dict[str, Item]:
@@ -102,9 +102,9 @@ def _last_loads(stack: Stack, tables: set[str]) -> dict[str, Item]:
 
 
 def _overdue(stack: Stack, contract: Contract) -> tuple[dt.date, dt.datetime] | None:
-    """Return the last day whose file should be loaded by now, and since when, if it is not."""
+    """Return the day and due time of the newest due file if it was not loaded, else None."""
     now = dt.datetime.now(dt.UTC)
-    # As watch has it: nobody expected a file of a stack that was not there yet.
+    # As in watch: files of days before the stack existed are not due.
     first = stack.log.begun().astimezone(ZoneInfo(contract.timezone)).date()
     due = {day: by for day, by in contract.due(now - _PROMISED, now).items() if day > first}
     if not due:
@@ -117,11 +117,11 @@ def _overdue(stack: Stack, contract: Contract) -> tuple[dt.date, dt.datetime] | 
 
 
 def _end(stack: Stack, item: Item) -> str | None:
-    """Say how the run of an item ended; None if it is under way."""
+    """Return how the run of an item ended, or None if it is running."""
     run = stack.intake.gate.describe(item["executionArn"])
     if run is None:
-        return "never began, or ended more than 90 days ago"
-    return None if run["status"] == "RUNNING" else f"ended as {run['status']}"
+        return "never started, or ended more than 90 days ago"
+    return None if run["status"] == "RUNNING" else f"ended with {run['status']}"
 
 
 def _age(item: Item) -> dt.timedelta:

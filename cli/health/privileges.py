@@ -1,4 +1,4 @@
-"""What other roles may do in a database that the pipeline may share with others."""
+"""Check of the privileges of PUBLIC in a database that is not the stack's own."""
 
 from collections.abc import Iterator
 
@@ -8,15 +8,16 @@ from cli.stack import Stack
 
 
 def privileges(stack: Stack) -> Iterator[Finding]:
-    """Ask migrate what PUBLIC may do in a given database, of which migrate takes nothing away."""
+    """Check which privileges PUBLIC has in a given database; migrate never revokes them."""
     if stack.is_laptop or stack.outputs.get("database_cluster_arn"):
-        yield ok("the database is the stack's own")
+        yield ok("the database belongs to the stack")
         return
-    answer = invocation.ask(stack, "migrate", {"operation": "privileges"}, "look at privileges")
+    answer = invocation.invoke(stack, "migrate", {"operation": "privileges"}, "read privileges")
     if found := answer["public"]:
         yield warning(
-            f"every role of the server may {', '.join(found)}, and so may the roles of the stack",
-            "REVOKE it FROM PUBLIC once each role that needs it has a grant: terraform/README.md",
+            f"every role on the server, including the stack's roles, may {', '.join(found)}",
+            "grant these privileges to the roles that need them, then REVOKE them FROM PUBLIC: "
+            "terraform/README.md",
         )
     else:
-        yield ok("PUBLIC may do nothing in the database")
+        yield ok("PUBLIC has no privileges in the database")

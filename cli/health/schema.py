@@ -1,4 +1,4 @@
-"""Whether the database has the tables that the deployed contracts ask for."""
+"""Check of the database schema against the deployed contracts."""
 
 import contextlib
 import functools
@@ -32,12 +32,12 @@ class _Connection(Protocol):
 
 
 def schema(stack: Stack) -> Iterator[Finding]:
-    """Hold what migrate has applied against the contracts."""
-    way_in = _way_in(stack)
-    if way_in is None:
+    """Compare the schema versions that migrate applied with the contracts."""
+    connect = _connector(stack)
+    if connect is None:
         yield unknown(
-            "the database cannot be reached from here: it is not the module's own",
-            f"let migrate say what it finds, and put it right: {stack.migrate}",
+            "the database cannot be reached from here because the module did not create it",
+            f"run migrate, which reports and fixes differences: {stack.migrate}",
         )
         return
     retrying = tenacity.Retrying(
@@ -47,12 +47,12 @@ def schema(stack: Stack) -> Iterator[Finding]:
         reraise=True,
     )
     try:
-        yield from retrying(_compare, stack, way_in)
+        yield from retrying(_compare, stack, connect)
     except (pg8000.exceptions.InterfaceError, pg8000.exceptions.DatabaseError) as error:
-        yield wrong(f"the laptop's PostgreSQL does not answer: {error}", stack.apply)
+        yield wrong(f"the laptop cloud's PostgreSQL does not answer: {error}", stack.apply)
 
 
-def _way_in(stack: Stack) -> Callable[[], AbstractContextManager[_Connection]] | None:
+def _connector(stack: Stack) -> Callable[[], AbstractContextManager[_Connection]] | None:
     if stack.database is not None:
         return functools.partial(postgres.connected, stack.database)
     cluster = stack.outputs.get("database_cluster_arn")
@@ -65,13 +65,13 @@ def _way_in(stack: Stack) -> Callable[[], AbstractContextManager[_Connection]] |
 
 
 def _compare(
-    stack: Stack, way_in: Callable[[], AbstractContextManager[_Connection]]
+    stack: Stack, connect: Callable[[], AbstractContextManager[_Connection]]
 ) -> list[Finding]:
     contracts = stack.contracts
-    with way_in() as connection:
+    with connect() as connection:
         [[migrated]] = connection.run(_IS_THERE, table="public.schema_version")
         if not migrated:
-            return [wrong("migrate has never run: there are no tables", stack.migrate)]
+            return [wrong("the database has no tables because migrate has not run", stack.migrate)]
         applied = {name: applied for name, *applied in connection.run(_APPLIED)}
         found = [
             finding
@@ -86,16 +86,16 @@ def _table(
 ) -> Iterator[Finding]:
     [[there]] = connection.run(_IS_THERE, table=f'public."{contract.relation}"')
     if applied is None:
-        yield wrong(f"{contract.table} has no table yet: migrate has not seen it", stack.apply)
+        yield wrong(f"{contract.table} has no table: migrate has not created it", stack.apply)
     elif not there:
         yield wrong(
-            f"the table {contract.relation} is gone, which migrate had made",
-            f"make it anew: {stack.migrate}; then load its files again: `tm backfill`",
+            f"the table {contract.relation}, which migrate created, no longer exists",
+            f"create it again: {stack.migrate}; then load its files again: `tm backfill`",
         )
     elif applied != [contract.version, ddl.digest(contract)]:
         version, _ = applied
         yield wrong(
-            f"the table of {contract.table} is that of contract {version}, and not of "
-            f"{contract.version}, which is deployed: migrate has failed",
-            f"{stack.apply}, and mend what it says of {contract.table}",
+            f"the table of {contract.table} has contract version {version}, but {contract.version} "
+            "is deployed: migrate has failed",
+            f"{stack.apply} and fix the error that it reports for {contract.table}",
         )

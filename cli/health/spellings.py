@@ -1,4 +1,4 @@
-"""Whether files have landed twice, under two spellings of one key."""
+"""Check for files that landed twice, under two spellings of one key."""
 
 import itertools
 import shlex
@@ -14,16 +14,16 @@ _KEY = 300
 
 
 def spellings(stack: Stack) -> list[Finding]:
-    """Look for pairs such as `month=3/day=3/f.csv` and `month=03/day=03/f.csv`.
+    """Check for pairs such as `month=3/day=3/f.csv` and `month=03/day=03/f.csv`.
 
-    Trigger takes only the first of them, but a stack may have older ones. Listed are the folders,
-    and the files of those days alone that have more than one folder.
+    Trigger accepts only the first of a pair, but earlier versions accepted both. The check lists
+    folders first, and files only for days with more than one folder.
     """
     found = [
         wrong(
-            f"{quoted(one, _KEY)} and {quoted(other, _KEY)} are the same file of the same day, and "
-            "its rows may count twice",
-            f"`tm remove {shlex.quote(other)}`, or the other one",
+            f"{quoted(one, _KEY)} and {quoted(other, _KEY)} are the same file of the same day: its "
+            "rows may be in the table twice",
+            f"`tm remove {shlex.quote(other)}`, or remove the other one",
         )
         for table in sorted(stack.contracts)
         for one, other in itertools.islice(_pairs(stack, table), _SHOWN)
@@ -46,8 +46,8 @@ def _pairs(stack: Stack, table: str) -> Iterator[tuple[str, str]]:
 def _repeated(keys: Iterable[LandingKey]) -> Iterator[tuple[str, str]]:
     first: dict[str, str] = {}
     for key in keys:
-        if (known := first.setdefault(key.canonical, str(key))) != str(key):
-            yield known, str(key)
+        if (earlier := first.setdefault(key.canonical, str(key))) != str(key):
+            yield earlier, str(key)
 
 
 def _folders(stack: Stack, prefix: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Whether everything that happens reaches whoever has to do something about it."""
+"""Checks of the connections between the parts: S3 events, EventBridge rules, state machine."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,33 +14,33 @@ _CREATED = "s3:ObjectCreated:*"
 
 
 def landing(stack: Stack) -> list[Finding]:
-    """See whether trigger hears of every file that lands."""
+    """Check that S3 notifies trigger of every landed file."""
     bucket, trigger = stack.landing_bucket, _arn(stack, "trigger")
-    told = stack.s3.get_bucket_notification_configuration(Bucket=bucket)
-    every = [
+    notifications = stack.s3.get_bucket_notification_configuration(Bucket=bucket)
+    configured = [
         each
-        for each in told.get("LambdaFunctionConfigurations", ())
+        for each in notifications.get("LambdaFunctionConfigurations", ())
         if each["LambdaFunctionArn"] == trigger and _CREATED in each["Events"]
     ]
-    missing = "watch starts within half an hour what it was not told of"
+    fallback = "watch starts such files, but up to half an hour later"
     found = []
-    if not every:
-        found.append(wrong(f"{bucket} does not tell trigger of files; {missing}", stack.apply))
-    elif all("Filter" in each for each in every):
-        found.append(wrong(f"{bucket} tells trigger of some keys only; {missing}", stack.apply))
+    if not configured:
+        found.append(wrong(f"{bucket} does not notify trigger of files; {fallback}", stack.apply))
+    elif all("Filter" in each for each in configured):
+        found.append(wrong(f"{bucket} notifies trigger of some keys only; {fallback}", stack.apply))
     if stack.s3.get_bucket_versioning(Bucket=bucket).get("Status") != "Enabled":
         found.append(
-            wrong(f"{bucket} keeps no versions: a run could read another file", stack.apply)
+            wrong(f"{bucket} has no versioning: a run could read a replaced file", stack.apply)
         )
     if not _may_call(stack, "trigger", "s3.amazonaws.com", f":s3:::{bucket}"):
-        found.append(wrong(f"{bucket} may not call trigger; {missing}", stack.apply))
-    return one_or_all(found, "trigger hears of every file")
+        found.append(wrong(f"{bucket} may not call trigger; {fallback}", stack.apply))
+    return one_or_all(found, "S3 notifies trigger of every file")
 
 
 def events(stack: Stack) -> list[Finding]:
-    """See whether alert hears of every end and notice, watch is called, and all are kept active."""
+    """Check the EventBridge rules that call alert and watch and keep all functions active."""
     found: list[Finding] = []
-    heard = []
+    patterns = []
     for function in sorted(stack.outputs["function_names"]):
         keeper = f"{stack.outputs['name']}-keep-active-{function}"
         rules = _rules(stack, function)
@@ -54,37 +54,41 @@ def events(stack: Stack) -> list[Finding]:
                 found.append(wrong(f"the rule {name} may not call {function}", stack.apply))
         others = [rule for rule in rules if rule["Name"] != keeper]
         if len(others) == len(rules):
-            lack = f"no rule keeps {function} active: after weeks without a call the next one fails"
-            found.append(wrong(lack, stack.apply))
+            inactive = (
+                f"no rule keeps {function} active: after weeks without a call, one call fails"
+            )
+            found.append(wrong(inactive, stack.apply))
         if function == "alert":
-            heard = [rule["EventPattern"] for rule in others if "EventPattern" in rule]
+            patterns = [rule["EventPattern"] for rule in others if "EventPattern" in rule]
         if function == "watch" and not any("ScheduleExpression" in rule for rule in others):
-            found.append(wrong("no rule calls watch: silence goes unnoticed", stack.apply))
+            found.append(
+                wrong("no schedule calls watch, so missing files go unnoticed", stack.apply)
+            )
         if function == "watch" and not any("EventPattern" in rule for rule in others):
-            late = "a file that waits is started at the next look only"
-            found.append(wrong(f"no rule tells watch of the ends of runs: {late}", stack.apply))
-    unheard = [what for what, event in _samples(stack) if not _matches(stack, heard, event)]
-    if unheard:
-        found.append(wrong(f"no rule tells alert of {', '.join(unheard)}", stack.apply))
+            late = "waiting files start at the next scheduled call only"
+            found.append(wrong(f"no rule sends run-end events to watch: {late}", stack.apply))
+    unmatched = [what for what, event in _samples(stack) if not _matches(stack, patterns, event)]
+    if unmatched:
+        found.append(wrong(f"no rule sends to alert: {', '.join(unmatched)}", stack.apply))
     return one_or_all(
         list(dict.fromkeys(found)),
-        "alert hears of every end, watch is called on time, every function is kept active",
+        "alert gets every run-end event, watch runs on schedule, all functions are kept active",
     )
 
 
 def state_machine(stack: Stack) -> Iterator[Finding]:
-    """See whether the machine is there, and calls the functions of this stack."""
+    """Check that the state machine exists and calls the functions of this stack."""
     client = stack.stepfunctions
     try:
         machine = client.describe_state_machine(stateMachineArn=stack.state_machine_arn)
     except client.exceptions.StateMachineDoesNotExist:
-        yield wrong(f"there is no {stack.state_machine_arn}", stack.apply)
+        yield wrong(f"{stack.state_machine_arn} does not exist", stack.apply)
         return
-    strangers = [name for name in TASKS if f'"{_arn(stack, name)}"' not in machine["definition"]]
+    missing = [name for name in TASKS if f'"{_arn(stack, name)}"' not in machine["definition"]]
     if machine["status"] != "ACTIVE":
         yield wrong(f"{machine['name']} is {machine['status'].lower()}", stack.apply)
-    elif strangers:
-        yield wrong(f"{machine['name']} does not call {', '.join(strangers)}", stack.apply)
+    elif missing:
+        yield wrong(f"{machine['name']} does not call {', '.join(missing)}", stack.apply)
     else:
         yield ok(f"{machine['name']} calls {', '.join(TASKS[:-1])} and {TASKS[-1]}")
 
@@ -97,11 +101,11 @@ def _rules(stack: Stack, function: str) -> list[Any]:
 
 
 def _samples(stack: Stack) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield one event of each kind that alert must hear of, and what to call it."""
+    """Yield one event of each kind that alert must get, with a description."""
     for status in _ENDS:
         detail = {"stateMachineArn": stack.state_machine_arn, "status": status}
         yield (
-            f"runs that end as {status}",
+            f"run-end events with status {status}",
             {
                 "source": "aws.states",
                 "detail-type": "Step Functions Execution Status Change",
@@ -131,7 +135,7 @@ def _matches(stack: Stack, patterns: Iterable[str], event: dict[str, Any]) -> bo
 
 
 def _may_call(stack: Stack, function: str, service: str, source: str) -> bool:
-    """Tell whether a function's policy lets a source of that ARN's end call it."""
+    """Return whether a function's policy allows calls from a source whose ARN ends like that."""
     client = stack.client("lambda")
     try:
         answer = client.get_policy(FunctionName=stack.outputs["function_names"][function])

@@ -1,4 +1,4 @@
-"""How `tm user` proves who it is; that AWS takes the signature is shown by `make test-api`."""
+"""Tests of the signatures of `tm user`; `make test-api` verifies them against the API."""
 
 import json
 import re
@@ -16,13 +16,13 @@ from tests.fixtures.operator import API, OUTPUTS, deploy, one_line, tm
 
 @pytest.fixture
 def with_iam(stack: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stack whose `api_key` is null: Terraform does not tell such an output."""
+    """A stack whose `api_key` is null, which Terraform omits from the outputs."""
     deploy(tmp_path, {k: v for k, v in OUTPUTS.items() if k != "api_key"}, monkeypatch)
 
 
 @responses.activate
 @pytest.mark.usefixtures("with_iam")
-def test_without_a_key_the_request_is_signed() -> None:
+def test_request_without_key_is_signed() -> None:
     sent = responses.get(f"{API}/get", json={"response": [], "next": None})
 
     assert json.loads(tm("user", "ned stark", "--json").stdout) == []
@@ -38,13 +38,13 @@ def test_without_a_key_the_request_is_signed() -> None:
 
 @responses.activate
 @pytest.mark.usefixtures("with_iam")
-def test_without_credentials_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_are_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("boto3.Session.get_credentials", lambda _: None)
 
     assert "credentials" in one_line(tm("user", "ned"))
 
 
-def test_a_space_is_signed_as_it_is_sent() -> None:
+def test_signature_covers_space_as_sent() -> None:
     signature = Signature(lambda: Credentials("AKIA", "secret", "token"), "eu-west-1")
     request = requests.Request("GET", f"{API}/get", params={"user": "a b+c", "limit": "1"})
 

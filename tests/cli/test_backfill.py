@@ -1,4 +1,4 @@
-"""`tm backfill`: its plan by itself, and the whole on AWS as moto plays it."""
+"""Tests of `tm backfill`: the plan alone, and the command on AWS simulated by moto."""
 
 import datetime as dt
 import re
@@ -32,13 +32,13 @@ def run(*arguments: str) -> Result:
     return tm("backfill", *MARCH, *arguments)
 
 
-def told(cloud: Cloud, *ingestions: Ingestion) -> list[tuple[int, str]]:
-    """Return attempt and status of each."""
+def attempts(cloud: Cloud, *ingestions: Ingestion) -> list[tuple[int, str]]:
+    """Return attempt and status of each ingestion."""
     items = [cloud.item(each) for each in ingestions]
     return [(int(item["attempt"]), item["status"]) for item in items]
 
 
-# What to run, without any cloud.
+# The plan, without a cloud.
 
 
 def version(name: str, number: int, **more: Any) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def found(*pages: dict[str, Any]) -> list[tuple[str, list[str]]]:
     ]
 
 
-def test_versions_stay_in_their_order_also_over_pages() -> None:
+def test_files_keep_version_order_across_pages() -> None:
     one, two = key(1), key(2)
     pages: list[dict[str, Any]] = [
         {"Versions": [version(two, 9), version(two, 8)]},
@@ -68,13 +68,13 @@ def test_versions_stay_in_their_order_also_over_pages() -> None:
     assert found(*pages) == [(one, ["v1"]), (two, ["v9", "v8", "v7"])]
 
 
-def test_a_version_is_an_ingestion() -> None:
+def test_files_return_an_ingestion_per_version() -> None:
     day = dt.date(2024, 3, 1)
     [file] = files([{"Versions": [version(key(1), 5)]}], LANDING, day, day)
     assert file.versions == (ingestion_of(Source(LANDING, key(1), "v5", 5)),)
 
 
-def test_both_days_count_in_every_form_of_a_date() -> None:
+def test_files_include_both_days_in_any_spelling() -> None:
     names = [
         "table=dailycheckins/year=2024/month=02/day=29/f.csv",
         "table=dailycheckins/year=2024/month=03/day=01/f.csv",
@@ -85,7 +85,7 @@ def test_both_days_count_in_every_form_of_a_date() -> None:
     assert [name for name, _ in listed] == names[1:3]
 
 
-def test_a_key_that_is_deleted_has_no_versions() -> None:
+def test_files_return_no_versions_for_deleted_key() -> None:
     page = {
         "Versions": [version(key(1), 1), version(key(2), 2)],
         "DeleteMarkers": [marker(key(1), latest=True), marker(key(2), latest=False)],
@@ -104,13 +104,13 @@ def test_a_key_that_is_deleted_has_no_versions() -> None:
         (13, FileOutcome.SUPERSEDED, Action.LOADED),
         (11, FileOutcome.REFUSED, Action.REPLAY),
         (13, FileOutcome.REFUSED, Action.REFUSED),
-        (13, FileOutcome.BROKEN, Action.REPLAY),
+        (13, FileOutcome.FAILED, Action.REPLAY),
     ],
 )
-def test_what_there_is_to_do(
+def test_action_depends_on_run_and_outcome(
     began: int | None, outcome: FileOutcome | None, expected: Action
 ) -> None:
-    # An earlier run says nothing of the current one.
+    # The first run is irrelevant for the current one.
     hours = (1, began)
     history = [
         {"state": "trigger", "status": "success", "at": f"2024-03-03T{hour:02}:00:00.000Z"}
@@ -125,7 +125,7 @@ def test_what_there_is_to_do(
 # The command.
 
 
-def test_every_file_is_run_whether_the_log_knows_it_or_not(cloud: Cloud) -> None:
+def test_backfill_runs_logged_and_unlogged_files(cloud: Cloud) -> None:
     known = cloud.ingest(b"good", key(1))
     refused, corrected = cloud.ingest(b"refused", key(2)), cloud.ingest(b"good", key(2))
     unknown = land(cloud.s3, b"good", key(3))
@@ -136,17 +136,17 @@ def test_every_file_is_run_whether_the_log_knows_it_or_not(cloud: Cloud) -> None
     result = run()
 
     assert result.exit_code == 0, result.stdout
-    assert told(cloud, known, corrected, unknown, budget) == [
+    assert attempts(cloud, known, corrected, unknown, budget) == [
         (2, "success"),
         (2, "success"),
         (1, "success"),
         (2, "success"),
     ]
-    assert told(cloud, refused) == [(1, "fail")], "it is not the newest"
+    assert attempts(cloud, refused) == [(1, "fail")], "it is not the newest"
     first, *lines, sums, rows = result.stdout.splitlines()
-    assert re.fullmatch(r"Backfill of 4 files, from \S+Z on\.", first)
+    assert re.fullmatch(r"Backfill of 4 files, started at \S+Z\.", first)
     assert sorted(line.split("  ", 1)[1] for line in lines) == [
-        f"loaded      {name}  10 read, 9 loaded, 1 rejected"
+        f"loaded        {name}  10 read, 9 loaded, 1 rejected"
         for name in (key(1), key(2), key(3), key(3, table="projectbudgets"))
     ]
     assert [line.split()[0] for line in lines] == ["1/4", "2/4", "3/4", "4/4"]
@@ -154,7 +154,7 @@ def test_every_file_is_run_whether_the_log_knows_it_or_not(cloud: Cloud) -> None
     assert rows == "Rows: 40 read, 36 loaded, 4 rejected"
 
 
-def test_only_the_days_and_the_table_asked_for(cloud: Cloud) -> None:
+def test_backfill_runs_only_given_days_and_table(cloud: Cloud) -> None:
     ingestions = [
         cloud.ingest(b"good", key(day, table=table))
         for day in (1, 2, 3)
@@ -162,11 +162,11 @@ def test_only_the_days_and_the_table_asked_for(cloud: Cloud) -> None:
     ]
     days = ("--from", "2024-03-01", "--to", "2024-03-02")
     assert tm("backfill", *days, "--table", "dailycheckins").exit_code == 0
-    assert [attempt for attempt, _ in told(cloud, *ingestions)] == [2, 1, 2, 1, 1, 1]
+    assert [attempt for attempt, _ in attempts(cloud, *ingestions)] == [2, 1, 2, 1, 1, 1]
 
 
 @pytest.mark.parametrize("word", ["refused", "halted"])
-def test_in_place_of_a_refused_version_the_one_before_is_run(cloud: Cloud, word: str) -> None:
+def test_backfill_runs_previous_version_after_refusal(cloud: Cloud, word: str) -> None:
     oldest, older = (cloud.ingest(body, key(1)) for body in (b"good 1", b"good 2"))
     refused = [cloud.ingest(f"{word} {number}".encode(), key(1)) for number in range(2)]
     cloud.ingest(b"good", key(2))
@@ -174,7 +174,7 @@ def test_in_place_of_a_refused_version_the_one_before_is_run(cloud: Cloud, word:
     result = run()
 
     assert result.exit_code == 1
-    assert told(cloud, oldest, older, *refused) == [
+    assert attempts(cloud, oldest, older, *refused) == [
         (1, "success"),
         (2, "success"),
         (2, "fail"),
@@ -185,13 +185,13 @@ def test_in_place_of_a_refused_version_the_one_before_is_run(cloud: Cloud, word:
     assert "Rows: 20 read, 18 loaded, 2 rejected" in lines
     state = "transform" if word == "refused" else "test"
     assert lines[lines.index(f"Refused: {key(1)}") + 1 :] == [
-        f"  {each.id}, version {each.source.version_id}: refused at {state}: it is {word}"
+        f"  {each.id}, version {each.source.version_id}: refused in {state}: it is {word}"
         for each in reversed(refused)
     ] + [f"  {older.id}, version {older.source.version_id}: loaded"]
 
 
 @pytest.mark.parametrize(("word", "state"), [("broken", "load"), ("aborted", "transform")])
-def test_what_broke_is_no_reason_to_load_an_older_version(
+def test_backfill_does_not_run_previous_version_after_failure(
     cloud: Cloud, word: str, state: str
 ) -> None:
     older, broken = cloud.ingest(b"good", key(1)), cloud.ingest(word.encode(), key(1))
@@ -200,15 +200,15 @@ def test_what_broke_is_no_reason_to_load_an_older_version(
     result = run("--table", "dailycheckins")
 
     assert result.exit_code == 1
-    assert told(cloud, older, broken) == [(1, "success"), (2, "fail")]
+    assert attempts(cloud, older, broken) == [(1, "success"), (2, "fail")]
     *_, sums, _, _, headline, detail, _, again = result.stdout.splitlines()
-    assert sums == "2 files: 1 broken, 1 loaded."
-    assert headline == f"Broken: {key(1)}"
+    assert sums == "2 files: 1 failed, 1 loaded."
+    assert headline == f"Failed: {key(1)}"
     assert detail == (
-        f"  {broken.id}, version {broken.source.version_id}: broken at {state}: it is {word} - "
-        f"mend the cause, then: tm replay {broken.id}"
+        f"  {broken.id}, version {broken.source.version_id}: failed in {state}: it is {word} - "
+        f"fix the cause, then: tm replay {broken.id}"
     )
-    assert again.startswith("Once the cause is mended, go on with: tm backfill --from 2024-03-01 ")
+    assert again.startswith("Fix the cause, then resume with: tm backfill --from 2024-03-01 ")
     assert "--table dailycheckins" in again
 
 
@@ -216,40 +216,40 @@ def test_what_broke_is_no_reason_to_load_an_older_version(
     ("bodies", "exit_code", "sums"),
     [
         ([b"refused 1", b"refused 2"], 1, "1 file: 1 refused."),
-        ([b"broken", b"refused"], 1, "1 file: 1 broken."),
+        ([b"broken", b"refused"], 1, "1 file: 1 failed."),
         ([b"stale"], 0, "1 file: 1 superseded."),
     ],
-    ids=["all refused", "an older one broke", "superseded"],
+    ids=["all refused", "an older one failed", "superseded"],
 )
-def test_the_outcome_of_a_file_of_which_nothing_is_loaded(
+def test_backfill_reports_outcome_of_file_that_is_not_loaded(
     cloud: Cloud, bodies: list[bytes], exit_code: int, sums: str
 ) -> None:
     ingestions = [cloud.ingest(body, key(1)) for body in bodies]
     result = run()
     assert result.exit_code == exit_code
-    assert [attempt for attempt, _ in told(cloud, *ingestions)] == [2] * len(bodies)
+    assert [attempt for attempt, _ in attempts(cloud, *ingestions)] == [2] * len(bodies)
     _, _, first, *rest = result.stdout.splitlines()
     assert first == sums
     assert ("it is refused" in result.stdout) == bool(exit_code)
     assert not [line for line in rest if line.endswith("loaded")]
 
 
-def test_a_deleted_key_is_skipped_and_said(cloud: Cloud) -> None:
+def test_backfill_skips_and_reports_deleted_key(cloud: Cloud) -> None:
     ingestion = cloud.ingest(b"good", key(1))
     cloud.s3.delete_object(Bucket=LANDING, Key=key(1))
     result = run()
     assert result.exit_code == 0
-    assert told(cloud, ingestion) == [(1, "success")]
+    assert attempts(cloud, ingestion) == [(1, "success")]
     assert result.stdout.splitlines()[1:] == [
-        f"1/1  deleted     {key(1)}",
+        f"1/1  deleted       {key(1)}",
         "1 file: 1 deleted.",
-        "Deleted from the bucket: 1 file; what the table holds of that stays there until "
-        "`tm remove KEY` takes it out.",
+        "Deleted from the bucket: 1 file. Their rows stay in the table until you run "
+        "`tm remove KEY`.",
     ]
 
 
-def test_an_object_without_a_version_is_not_run(cloud: Cloud, log: IngestionLog) -> None:
-    """Neither is the version before it: which of them is the newer, the log could not tell."""
+def test_backfill_does_not_run_object_without_version(cloud: Cloud, log: IngestionLog) -> None:
+    """The version before it is not run either, because the log cannot tell which is newer."""
     older = land(cloud.s3, b"good", key(1))
     suspended: Any = {"Status": "Suspended"}
     cloud.s3.put_bucket_versioning(Bucket=LANDING, VersioningConfiguration=suspended)
@@ -260,35 +260,35 @@ def test_an_object_without_a_version_is_not_run(cloud: Cloud, log: IngestionLog)
 
     assert "1 skip: no version" in planned.stdout
     assert result.exit_code == 1
-    assert "Broken: table=dailycheckins/" in result.stdout
+    assert "Failed: table=dailycheckins/" in result.stdout
     assert "S3 stored the object without a version" in result.stdout
     assert log.get(older.id, older.table) is None
 
 
-def test_a_run_from_before_is_waited_for_and_does_not_count(cloud: Cloud) -> None:
+def test_backfill_replays_after_earlier_run_ends(cloud: Cloud) -> None:
     ingestion = cloud.start(b"good", key(1))
     assert run().exit_code == 0
-    assert told(cloud, ingestion) == [(2, "success")]
+    assert attempts(cloud, ingestion) == [(2, "success")]
     assert cloud.runs() == [ingestion.id, f"{ingestion.id}-r2"]
 
 
-def test_a_run_that_began_since_is_joined(cloud: Cloud) -> None:
+def test_backfill_waits_for_run_started_since_cut(cloud: Cloud) -> None:
     ingestion = cloud.start(b"good", key(1))
     result = run("--resume", "2024-03-03T00:00:00Z")
     assert result.exit_code == 0
-    assert told(cloud, ingestion) == [(1, "success")]
+    assert attempts(cloud, ingestion) == [(1, "success")]
     assert "1 file: 1 loaded." in result.stdout
 
 
-def test_a_run_that_was_logged_but_never_began_is_begun(cloud: Cloud, log: IngestionLog) -> None:
+def test_backfill_starts_logged_run_that_never_started(cloud: Cloud, log: IngestionLog) -> None:
     ingestion = land(cloud.s3, b"good", key(1))
     log.open(ingestion, run_of(ingestion))
     assert run("--resume", "2024-03-03T00:00:00Z").exit_code == 0
-    assert told(cloud, ingestion) == [(1, "success")]
+    assert attempts(cloud, ingestion) == [(1, "success")]
     assert cloud.runs() == [ingestion.id]
 
 
-def test_the_log_may_close_before_the_execution_has_ended(
+def test_backfill_waits_for_execution_after_log_is_closed(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     older, refused = cloud.ingest(b"good", key(1)), cloud.ingest(b"refused", key(1))
@@ -304,18 +304,18 @@ def test_the_log_may_close_before_the_execution_has_ended(
     monkeypatch.setattr(cloud, "stop", lambda *end: late.append(end))
 
     assert run().exit_code == 1
-    assert told(cloud, older, refused) == [(2, "success"), (2, "fail")]
+    assert attempts(cloud, older, refused) == [(2, "success"), (2, "fail")]
 
 
-def test_an_end_that_step_functions_forgot_is_run_again(cloud: Cloud, log: IngestionLog) -> None:
+def test_backfill_replays_run_unknown_to_step_functions(cloud: Cloud, log: IngestionLog) -> None:
     ingestion = land(cloud.s3, b"good", key(1))
     log.open(ingestion, run_of(ingestion))
     log.finish(ingestion, run_of(ingestion), State.TEST, Status.FAIL, {}, "long ago")
     assert run().exit_code == 0
-    assert told(cloud, ingestion) == [(2, "success")]
+    assert attempts(cloud, ingestion) == [(2, "success")]
 
 
-def test_one_file_whose_log_cannot_be_read_does_not_stop_the_others(
+def test_backfill_continues_after_unreadable_log_item(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost, other = (cloud.ingest(b"good", key(day)) for day in (1, 2))
@@ -331,28 +331,30 @@ def test_one_file_whose_log_cannot_be_read_does_not_stop_the_others(
         result = run()
 
     assert result.exit_code == 1
-    assert told(cloud, lost, other) == [(1, "success"), (2, "success")]
-    line = f"  {lost.id}, version {lost.source.version_id}: broken: DynamoDB did not answer"
+    assert attempts(cloud, lost, other) == [(1, "success"), (2, "success")]
+    line = f"  {lost.id}, version {lost.source.version_id}: failed: DynamoDB did not answer"
     assert line in result.stdout.splitlines()
-    assert "Once the cause is mended, go on with: tm backfill" in result.stdout
+    assert "Fix the cause, then resume with: tm backfill" in result.stdout
 
 
-def test_a_run_that_nobody_closes(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backfill_reports_run_that_is_never_closed(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cloud.start(b"good", key(1))
     monkeypatch.setattr(backfill, "_ENDS_WITHIN", 0.2)
     monkeypatch.setattr("cli.backfill.time.sleep", lambda _: None)
     result = run()
     assert result.exit_code == 1
-    assert "broken: the log still says running after 0 s" in result.stdout
+    assert "failed: still running in the log after 0 s" in result.stdout
 
 
 def cut(result: Result) -> str:
-    match = re.search(r"from (\S+Z) on\.", result.stdout)
+    match = re.search(r"started at (\S+Z)\.", result.stdout)
     assert match is not None
     return match[1]
 
 
-def test_resumed_what_was_done_since_is_skipped(cloud: Cloud) -> None:
+def test_backfill_resume_skips_completed_files(cloud: Cloud) -> None:
     fine, stale = cloud.ingest(b"good", key(1)), cloud.ingest(b"stale", key(2))
     older, refused = cloud.ingest(b"good", key(3)), cloud.ingest(b"refused", key(3))
     broken = cloud.ingest(b"broken", key(4))
@@ -364,12 +366,14 @@ def test_resumed_what_was_done_since_is_skipped(cloud: Cloud) -> None:
 
     assert result.exit_code == 1
     assert cut(result) == cut(first)
-    assert [attempt for attempt, _ in told(cloud, *everything)] == [2, 2, 2, 2, 3]
-    assert "4 files: 1 broken, 2 done since, 1 refused." in result.stdout
-    assert f"  {older.id}, version {older.source.version_id}: done since" in result.stdout
+    assert [attempt for attempt, _ in attempts(cloud, *everything)] == [2, 2, 2, 2, 3]
+    assert "4 files: 2 already done, 1 failed, 1 refused." in result.stdout
+    assert f"  {older.id}, version {older.source.version_id}: already done" in result.stdout
 
 
-def test_interrupted_it_says_how_to_go_on(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backfill_prints_resume_command_when_interrupted(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ingestions = [cloud.ingest(b"good", key(day)) for day in range(1, 7)]
     polls = iter(range(3))
 
@@ -383,11 +387,13 @@ def test_interrupted_it_says_how_to_go_on(cloud: Cloud, monkeypatch: pytest.Monk
         result = run("--concurrency", "2", "--table", "dailycheckins")
 
     assert result.exit_code == 130
-    assert [attempt for attempt, _ in told(cloud, *ingestions)] == [2] * 6
-    assert [status for _, status in told(cloud, *ingestions)] == ["success"] * 4 + ["running"] * 2
+    assert [attempt for attempt, _ in attempts(cloud, *ingestions)] == [2] * 6
+    assert [status for _, status in attempts(cloud, *ingestions)] == ["success"] * 4 + [
+        "running"
+    ] * 2
     *_, sums, _, _, last = result.stdout.splitlines()
     assert sums == "4 files: 4 loaded."
-    message, command = last.split(" Go on with: ")
+    message, command = last.split(" Resume with: ")
     assert message == "Interrupted: 4 of 6 files done."
     program, *arguments = shlex.split(command)
     assert program == "tm"
@@ -395,11 +401,11 @@ def test_interrupted_it_says_how_to_go_on(cloud: Cloud, monkeypatch: pytest.Monk
     result = tm(*arguments)
 
     assert result.exit_code == 0, result.stdout
-    assert told(cloud, *ingestions) == [(2, "success")] * 6
-    assert "6 files: 4 done since, 2 loaded." in result.stdout
+    assert attempts(cloud, *ingestions) == [(2, "success")] * 6
+    assert "6 files: 4 already done, 2 loaded." in result.stdout
 
 
-def test_interrupted_before_anything_was_done(
+def test_backfill_prints_resume_command_when_nothing_is_done(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud.ingest(b"good", key(1))
@@ -410,12 +416,10 @@ def test_interrupted_before_anything_was_done(
     monkeypatch.setattr("cli.backfill.time.sleep", interrupt)
     result = run()
     assert result.exit_code == 130
-    assert "Interrupted: 0 of 1 file done. Go on with: tm backfill --from" in result.stdout
+    assert "Interrupted: 0 of 1 file done. Resume with: tm backfill --from" in result.stdout
 
 
-def test_a_dry_run_shows_what_would_be_done_and_does_nothing(
-    cloud: Cloud, log: IngestionLog
-) -> None:
+def test_backfill_dry_run_changes_nothing(cloud: Cloud, log: IngestionLog) -> None:
     begun = dt.datetime.now(dt.UTC).isoformat()
     known = cloud.ingest(b"good", key(1))
     older, refused = cloud.ingest(b"good", key(2)), cloud.ingest(b"refused", key(2))
@@ -445,16 +449,16 @@ def test_a_dry_run_shows_what_would_be_done_and_does_nothing(
     )
     _, *rows, last = resumed.stdout.splitlines()
     assert [re.split(r"\s{2,}", row.strip())[-1] for row in rows] == [
-        "skip: loaded since",
-        "skip: refused since",
-        "skip: loaded since",
+        "skip: already loaded",
+        "skip: already refused",
+        "skip: already loaded",
         "skip: deleted",
         "wait",
         "start",
     ]
 
 
-def test_an_invalid_contract_is_left_out_and_said(
+def test_backfill_skips_and_reports_invalid_contract(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours = cloud.ingest(b"good", key(3))
@@ -463,20 +467,20 @@ def test_an_invalid_contract_is_left_out_and_said(
 
     result = run()
 
-    assert told(cloud, ours) == [(2, Status.SUCCESS)]
+    assert attempts(cloud, ours) == [(2, Status.SUCCESS)]
     assert result.exit_code == 1
-    assert f"tm: invalid contract, left out: {reason}\n" in result.stderr
+    assert f"tm: invalid contract, skipped: {reason}\n" in result.stderr
     assert run("--table", "dailycheckins").exit_code == 0
 
 
-def test_no_file_has_landed(cloud: Cloud) -> None:
+def test_backfill_reports_that_no_files_landed(cloud: Cloud) -> None:
     cloud.ingest(b"good", "table=dailycheckins/year=2024/month=4/day=1/f.csv")
     result = run("--table", "dailycheckins")
     assert result.exit_code == 0
-    assert result.stdout == "No file of dailycheckins has landed for these days.\n"
+    assert result.stdout == "No files of dailycheckins landed for these days.\n"
 
 
-def test_on_a_terminal_a_bar_shows_how_far_it_is(
+def test_backfill_shows_progress_bar_on_terminal(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud.ingest(b"good", key(1))

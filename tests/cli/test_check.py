@@ -1,4 +1,4 @@
-"""`tm check`: no cloud, no credentials."""
+"""Tests of `tm check`, which needs no cloud and no credentials."""
 
 import json
 from pathlib import Path
@@ -14,8 +14,8 @@ AT = "2019-09-27 00:00:00 UTC"
 
 
 @pytest.fixture(autouse=True)
-def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asks for AWS meets a closed door."""
+def without_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every call of AWS fail."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
 
@@ -26,16 +26,16 @@ def written(folder: Path, *rows: str) -> Path:
     return path
 
 
-def test_a_good_file_would_be_loaded(tmp_path: Path) -> None:
+def test_check_accepts_good_file(tmp_path: Path) -> None:
     result = tm("check", written(tmp_path, f"ned,{AT},1,x"))
     assert result.exit_code == 0, result.stderr
     lines = result.stdout.splitlines()
     assert lines[0] == "1 rows read: 1 clean, 0 rejected. Warnings: 0. Exact repeats: 0."
-    assert lines[-1] == "It would be loaded."
+    assert lines[-1] == "The file would be loaded."
     assert "severity" not in result.stdout
 
 
-def test_rejected_rows_are_shown_with_their_reasons(tmp_path: Path) -> None:
+def test_check_shows_rejected_rows_with_reasons(tmp_path: Path) -> None:
     rows = [f"ned,{AT},lots of [b],x"] * 21 + [f"{each},{AT},25,x" for each in ("", *["ned"] * 25)]
     path = written(tmp_path, *rows)
 
@@ -47,23 +47,25 @@ def test_rejected_rows_are_shown_with_their_reasons(tmp_path: Path) -> None:
     start = next(number for number, line in enumerate(lines) if line.split()[:1] == ["line"])
     assert lines[start + 1].split()[:5] == ["2", "hours", "lots", "of", "[b]"]
     assert lines[start + 20].split()[0] == "21"
-    assert lines[start + 21] == "… and 28 more; --json gives all"
+    assert lines[start + 21] == "… and 28 more; --json prints all"
 
-    assert lines[-1] == "It would be loaded, but for the rejected rows."
+    assert lines[-1] == "The file would be loaded without the rejected rows."
 
     hard = tm("check", path, "--hard-testing")
     assert hard.exit_code == 1
     assert hard.stdout.splitlines()[-1].startswith(
-        "It would not be loaded. Test would halt it: 22 of 47 rows failed: hours is not a number"
+        "The file would not be loaded. Test would halt it: 22 of 47 rows failed: hours is not"
     )
 
 
-def test_a_file_that_is_not_the_contracts_would_be_refused(tmp_path: Path) -> None:
+def test_check_refuses_file_that_violates_contract(tmp_path: Path) -> None:
     path = tmp_path / "empty.csv"
     path.write_bytes(b"")
     result = tm("check", path)
     assert result.exit_code == 1
-    assert result.stdout == "It would not be loaded. Transform would refuse it: the file is empty\n"
+    assert result.stdout == (
+        "The file would not be loaded. Transform would refuse it: the file is empty\n"
+    )
     assert json.loads(tm("check", path, "--json").stdout) == {
         "wouldBeLoaded": False,
         "outcome": "refused",
@@ -74,7 +76,7 @@ def test_a_file_that_is_not_the_contracts_would_be_refused(tmp_path: Path) -> No
     }
 
 
-def test_json_holds_everything(tmp_path: Path) -> None:
+def test_check_json_contains_report_and_rejects(tmp_path: Path) -> None:
     path = written(tmp_path, f"ned,{AT},1,x", *[f",{AT},1,\u2028"] * 30)
     found = json.loads(tm("check", path, "--json").stdout)
     assert not found["wouldBeLoaded"]
@@ -84,7 +86,7 @@ def test_json_holds_everything(tmp_path: Path) -> None:
     assert found["rejects"][0]["sourceKey"] == "checkins.csv"
 
 
-def test_a_table_whose_contract_is_invalid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_reports_invalid_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = contract_set(load_all(), {"budgets": "budgets.odcs.yaml: column 'a': it is broken"})
     monkeypatch.setattr("shared.odcs.load_all", lambda: found)
 
@@ -94,10 +96,10 @@ def test_a_table_whose_contract_is_invalid(tmp_path: Path, monkeypatch: pytest.M
     assert one_line(result) == "tm: budgets.odcs.yaml: column 'a': it is broken"
 
 
-def test_rows_that_postgresql_may_refuse_are_named(
+def test_check_lists_rows_that_postgresql_may_refuse(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether it does is shown by tests/functions/load/test_refusals.py."""
+    """For PostgreSQL's actual behaviour, see tests/functions/load/test_refusals.py."""
     width = len(NOTES.header)
     rows = [["short"] * width, ["ß" * 1400, *["short"] * (width - 1)], ["long" * 5] * width]
     path = tmp_path / "notes.csv"
@@ -108,9 +110,9 @@ def test_rows_that_postgresql_may_refuse_are_named(
 
     assert result.exit_code == 0, result.stderr
     assert result.stdout.splitlines()[-3:] == [
-        "It would be loaded.",
-        "PostgreSQL may refuse the row at line 3: the index on c0 would get an entry of 2,801 "
-        "bytes, and PostgreSQL takes 2,704 after compression.",
-        "PostgreSQL may refuse the row at line 4: it would take 9,000 bytes even with its long "
-        "values moved out, and PostgreSQL takes 8,160.",
+        "The file would be loaded.",
+        "PostgreSQL may refuse the row at line 3: its entry in the index on c0 has 2,801 bytes "
+        "before compression, and the limit is 2,704 after compression.",
+        "PostgreSQL may refuse the row at line 4: it has 9,000 bytes even with its long values "
+        "moved out, and the limit is 8,160.",
     ]

@@ -1,4 +1,4 @@
-"""What the operator's command prints: foreign text neither steers the terminal nor is markup."""
+"""Tests that untrusted text in the output of `tm` cannot control the terminal."""
 
 import ast
 import io
@@ -53,7 +53,7 @@ WAYS: dict[str, Callable[[str], RenderableType]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 @given(text=TEXTS)
-def test_nothing_that_steers_a_terminal_is_printed(way: str, text: str) -> None:
+def test_console_escapes_control_characters(way: str, text: str) -> None:
     out = io.StringIO()
     _Console(file=out, width=500, color_system=None).print(WAYS[way](text))
 
@@ -62,16 +62,16 @@ def test_nothing_that_steers_a_terminal_is_printed(way: str, text: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("text", ["[link=https://example.com]x[/link]", "[red]x", "[/]", ":100:"])
-def test_markup_is_printed_as_it_is(way: str, text: str) -> None:
+def test_console_prints_markup_verbatim(way: str, text: str) -> None:
     out = io.StringIO()
     _Console(file=out, width=500, force_terminal=True).print(WAYS[way](text))
 
     assert text in out.getvalue()
-    assert "\x1b]8;" not in out.getvalue(), "no link"
+    assert "\x1b]8;" not in out.getvalue(), "a terminal link"
 
 
 @pytest.mark.parametrize("way", ["text", "styled", "line"])
-def test_a_text_is_one_line(way: str) -> None:
+def test_console_prints_text_on_one_line(way: str) -> None:
     out = io.StringIO()
     _Console(file=out, width=500, color_system=None).print(WAYS[way]("x.csv\nLoaded 3 rows"))
 
@@ -79,7 +79,7 @@ def test_a_text_is_one_line(way: str) -> None:
 
 
 @given(text=TEXTS)
-def test_json_says_the_same_and_steers_nothing(text: str) -> None:
+def test_json_escapes_control_characters_and_round_trips(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         printed: list[str] = []
         patch.setattr("cli.console.typer.echo", printed.append)
@@ -93,7 +93,7 @@ def test_json_says_the_same_and_steers_nothing(text: str) -> None:
 
 @pytest.mark.parametrize("name", ["[/x]", "[link=https://example.com]x", "\x1b[31m"])
 @pytest.mark.usefixtures("stack")
-def test_an_error_quotes_its_argument_as_it_is(name: str) -> None:
+def test_usage_error_quotes_argument_safely(name: str) -> None:
     result = tm("status", name)
 
     assert result.exit_code == 1
@@ -114,12 +114,12 @@ USED = {
     "rich.table": {"Table"},
     "rich.text": {"Text"},
 }
-"""What the commands use of all that can print. Each of it goes through our console, or is checked
-below; all else of these modules is a bypass."""
+"""The allowed names of modules that can print. They print through `cli.console` or are checked
+below. Every other name of these modules is a bypass."""
 NEVER = {"builtins", "logging", "os", "rich", "subprocess", "warnings"}
 
 
-def _of_imports(node: ast.AST) -> Iterator[str]:
+def _in_import(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Import):
         for each in node.names:
             module = each.name.partition(".")[0]
@@ -138,7 +138,7 @@ def _of_imports(node: ast.AST) -> Iterator[str]:
                 yield f"from {node.module} import {each.name}"
 
 
-def _of_calls(node: ast.AST) -> Iterator[str]:
+def _in_call(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Call):
         name = ast.unparse(node.func)
         last = name.rpartition(".")[2]
@@ -151,15 +151,15 @@ def _of_calls(node: ast.AST) -> Iterator[str]:
         if last in {"from_markup", "from_ansi"} or "link" in given or given.get("markup") == "True":
             yield f"{name} with markup or a link"
         if isinstance(keywords.get("style"), ast.JoinedStr):
-            yield f"{name} with a style of its own"
+            yield f"{name} with a computed style"
         if last == "confirm" and not all(isinstance(each, ast.Constant) for each in node.args[:1]):
-            yield f"{name} of foreign text"
+            yield f"{name} with untrusted text"
 
 
 def bypasses(source: str) -> list[str]:
-    """Return how some code prints other than by `cli.console`, or would have markup read."""
+    """Return the parts of some code that print without `cli.console` or interpret markup."""
     nodes = list(ast.walk(ast.parse(source)))
-    found = [*chain.from_iterable((*_of_imports(node), *_of_calls(node)) for node in nodes)]
+    found = [*chain.from_iterable((*_in_import(node), *_in_call(node)) for node in nodes)]
     passed = {id(node.value) for node in nodes if isinstance(node, ast.keyword)}
     passed |= {
         id(node.value)
@@ -176,7 +176,7 @@ def bypasses(source: str) -> list[str]:
     sorted(set(Path(cli.__file__).parent.rglob("*.py")) - {Path(str(consoles.__file__))}),
     ids=lambda path: path.name,
 )
-def test_everything_is_printed_by_the_console(path: Path) -> None:
+def test_commands_print_only_through_console(path: Path) -> None:
     assert bypasses(path.read_text("utf-8")) == []
 
 
@@ -213,9 +213,9 @@ def test_everything_is_printed_by_the_console(path: Path) -> None:
         "show = print",
     ],
 )
-def test_a_bypass_is_found(source: str) -> None:
+def test_bypass_detector_finds_direct_output(source: str) -> None:
     assert bypasses(source)
 
 
-def test_a_value_is_cut_to_a_cell() -> None:
+def test_cell_cuts_long_value() -> None:
     assert cell("x" * 100) == Text("x" * 59 + "…")

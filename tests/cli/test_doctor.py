@@ -1,4 +1,4 @@
-"""`tm doctor` on the laptop cloud: each part is broken, seen to be, and put right again."""
+"""Tests of `tm doctor` on the laptop cloud: each test breaks a part, checks it, and repairs it."""
 
 import contextlib
 import datetime as dt
@@ -43,59 +43,59 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-def looked(stack: Stack, check: str) -> list[Finding]:
-    """Return what one check finds."""
+def findings(stack: Stack, check: str) -> list[Finding]:
+    """Return the findings of one check."""
     with mock.patch.object(doctor, "CHECKS", {check: doctor.CHECKS[check]}):
         return [finding for _, finding in doctor.examine(stack)]
 
 
-def wrong(stack: Stack, check: str) -> Finding:
-    """Return the one thing that is wrong with a part."""
-    [found] = [each for each in looked(stack, check) if each.verdict is Verdict.WRONG]
+def problem(stack: Stack, check: str) -> Finding:
+    """Return the only problem that a check finds."""
+    [found] = [each for each in findings(stack, check) if each.verdict is Verdict.WRONG]
     assert found.todo
     return found
 
 
-def well(stack: Stack, check: str) -> None:
-    """Hold a part to be as it should be."""
-    found = looked(stack, check)
+def assert_ok(stack: Stack, check: str) -> None:
+    """Assert that a check finds no problem."""
+    found = findings(stack, check)
     assert {each.verdict for each in found} == {Verdict.OK}, found
     assert all(each.todo is None for each in found)
 
 
 @pytest.fixture(scope="module")
 def up(laptop: Laptop) -> Stack:
-    """The laptop's cloud, as the command opens it."""
+    """The laptop cloud as the operator's command opens it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TM_HOME", str(laptop.home))
         return Stack.open(None)
 
 
 def altered(stack: Stack, **outputs: Any) -> Stack:
-    """Return a stack with other outputs; None takes one away."""
+    """Return a stack with changed outputs; None removes an output."""
     found = {**stack.outputs, **outputs}
     return replace(stack, outputs={name: value for name, value in found.items() if value})
 
 
 @pytest.mark.usefixtures("operator")
-def test_all_is_well() -> None:
+def test_doctor_reports_no_problems() -> None:
     result = tm("doctor", "--json")
 
     found = json.loads(result.stdout)
     assert list(dict.fromkeys(each["check"] for each in found)) == list(doctor.CHECKS)
-    # Other tests of this session may have done what these are for.
-    of_others = {"alarms", "failures", "spellings"}
-    bad = [each for each in found if each["verdict"] == "wrong" and each["check"] not in of_others]
+    # Other tests of this session may have caused problems that these checks find.
+    shared = {"alarms", "failures", "spellings"}
+    bad = [each for each in found if each["verdict"] == "wrong" and each["check"] not in shared]
     assert not bad
     assert result.exit_code == any(each["verdict"] == "wrong" for each in found)
     assert len([each for each in found if each["check"] == "last loads"]) == len(odcs.load_all())
 
 
 @pytest.mark.usefixtures("operator")
-def test_for_people_each_finding_is_a_line_and_says_what_to_do(
+def test_doctor_prints_finding_with_instruction(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    finding = Finding(Verdict.WRONG, "the [wire]\nis cut", "`mend it`")
+    finding = Finding(Verdict.WRONG, "the [wire]\nis cut", "`fix it`")
     checks = {"credentials": doctor.CHECKS["credentials"], "wire": lambda _: [finding]}
     monkeypatch.setattr(doctor, "CHECKS", checks)
 
@@ -105,11 +105,13 @@ def test_for_people_each_finding_is_a_line_and_says_what_to_do(
     assert result.stdout.splitlines() == [
         "ok       credentials    arn:aws:iam::000000000000:root",
         "wrong    wire           the [wire] is cut",
-        "                        → `mend it`",
+        "                        → `fix it`",
     ]
 
 
-def test_an_invalid_contract(up: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_contracts_check_reports_invalid_contract(
+    up: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reason = "budgets.odcs.yaml: column 'a': it is broken"
     have_contracts(contract_set(odcs.load_all(), {"budgets": reason}), monkeypatch)
 
@@ -118,53 +120,53 @@ def test_an_invalid_contract(up: Stack, monkeypatch: pytest.MonkeyPatch) -> None
     assert found == [Finding(Verdict.WRONG, reason, "correct the contract, then `tm up`")]
 
 
-def test_only_what_is_wrong_counts() -> None:
-    found = [("wire", Finding(verdict, "it is", "mend it")) for verdict in Verdict]
+def test_is_well_ignores_warnings() -> None:
+    found = [("wire", Finding(verdict, "it is", "fix it")) for verdict in Verdict]
     assert not doctor.is_well(found)
     assert doctor.is_well(each for each in found if each[1].verdict is not Verdict.WRONG)
 
 
-def test_a_stack_of_an_older_version(up: Stack) -> None:
+def test_outputs_check_reports_stack_of_older_version(up: Stack) -> None:
     (_, first), *others = doctor.examine(altered(up, topic_arn=None))
 
     assert first.verdict is Verdict.WRONG
-    assert "topic_arn: an older version deployed the stack" in first.what
+    assert "an older version deployed the stack: topic_arn" in first.what
     assert {(each.verdict, each.todo) for _, each in others} == {
-        (Verdict.UNKNOWN, "put outputs right first")
+        (Verdict.UNKNOWN, "fix outputs first")
     }
 
 
 @pytest.mark.parametrize(
     ("minutes", "verdict", "what"),
     [
-        (6, "wrong", "s fast: AWS refuses what is signed"),
-        (-6, "wrong", "s slow: AWS refuses what is signed"),
+        (6, "wrong", "s fast: AWS refuses requests"),
+        (-6, "wrong", "s slow: AWS refuses requests"),
         (2, "warning", "s fast"),
-        (0.5, "ok", "clock is AWS's"),
+        (0.5, "ok", "clock agrees with AWS"),
     ],
 )
-def test_a_clock_that_is_wrong(
+def test_clock_check_reports_skew(
     up: Stack, monkeypatch: pytest.MonkeyPatch, minutes: float, verdict: str, what: str
 ) -> None:
     now = access.now
     monkeypatch.setattr(access, "now", lambda: now() + dt.timedelta(minutes=minutes))
-    [found] = looked(up, "clock")
+    [found] = findings(up, "clock")
     assert found.verdict == verdict
     assert what in found.what
 
 
-def test_credentials_that_are_refused(up: Stack, laptop: Laptop) -> None:
+def test_credentials_check_reports_refused_credentials(up: Stack, laptop: Laptop) -> None:
     stranger = replace(laptop.aws, access_key_id="nobody")
     found = dict(doctor.examine(replace(up, client=stranger.client)))
 
-    assert found["clock"].verdict is Verdict.OK, "the time is known all the same"
+    assert found["clock"].verdict is Verdict.OK, "a refusal has a Date header too"
     assert found["credentials"].verdict is Verdict.WRONG
     assert "tm up" in str(found["credentials"].todo)
-    assert found["alarms"].todo == "put credentials right first"
-    well(up, "credentials")
+    assert found["alarms"].todo == "fix credentials first"
+    assert_ok(up, "credentials")
 
 
-def test_no_credentials_at_all(up: Stack) -> None:
+def test_credentials_check_reports_missing_credentials(up: Stack) -> None:
     client = mock.Mock()
     client.get_caller_identity.side_effect = botocore.exceptions.NoCredentialsError
     found = dict(doctor.examine(replace(up, client=lambda _: client, tap=None)))
@@ -174,27 +176,28 @@ def test_no_credentials_at_all(up: Stack) -> None:
     assert "aws sso login" in str(found["credentials"].todo)
 
 
-def test_credentials_of_another_account(up: Stack) -> None:
+def test_credentials_check_reports_other_account(up: Stack) -> None:
     machine = up.state_machine_arn.replace("000000000000", "123456789012")
     elsewhere = replace(up, state_machine_arn=machine)
-    assert "the stack is in account 123456789012" in wrong(elsewhere, "credentials").what
+    assert "the stack is in account 123456789012" in problem(elsewhere, "credentials").what
 
 
-def test_a_subscription_that_nobody_confirmed(up: Stack) -> None:
-    """To the second topic, which is looked at too."""
+def test_subscriptions_check_reports_unconfirmed_subscription(up: Stack) -> None:
+    """The check covers the topic for alarms too."""
     sns = up.client("sns")
     topic = sns.create_topic(Name="doctor-alarms")["TopicArn"]
     stack = altered(up, alarm_topic_arn=topic)
-    first, nobody = looked(stack, "subscriptions")
+    first, nobody = findings(stack, "subscriptions")
     assert (first.verdict, nobody.verdict) == (Verdict.OK, Verdict.WARNING)
-    assert "nobody has subscribed to doctor-alarms" in nobody.what
+    assert "doctor-alarms has no subscriptions" in nobody.what
 
-    # Who subscribes over HTTP has to confirm it, and here nobody listens.
+    # An HTTP endpoint must confirm its subscription, and nothing listens on this port.
     sns.subscribe(TopicArn=topic, Protocol="http", Endpoint="http://127.0.0.1:9/alarms")
-    assert "1 of 1 on doctor-alarms did not confirm" in wrong(stack, "subscriptions").what
+    unconfirmed = "1 of 1 subscriptions to doctor-alarms are not confirmed"
+    assert unconfirmed in problem(stack, "subscriptions").what
 
 
-def test_who_did_not_confirm_is_named_as_aws_does(up: Stack) -> None:
+def test_subscriptions_check_lists_pending_endpoints(up: Stack) -> None:
     sns = mock.Mock()
     sns.get_paginator().paginate.return_value = [
         {
@@ -205,56 +208,57 @@ def test_who_did_not_confirm_is_named_as_aws_does(up: Stack) -> None:
         }
     ]
     sns.get_topic_attributes.return_value = {"Attributes": {"SubscriptionsPending": "1"}}
-    found = wrong(replace(up, client=lambda _: sns), "subscriptions")
-    assert found.what.startswith("1 of 2 on tm-pipeline-alerts did not confirm")
+    found = problem(replace(up, client=lambda _: sns), "subscriptions")
+    assert found.what.startswith("1 of 2 subscriptions to tm-pipeline-alerts are not confirmed")
     assert found.what.endswith(": ned@example.com")
 
 
-def broken(
+def problem_between(
     stack: Stack, check: str, do: Callable[[], object], undo: Callable[[], object]
 ) -> Finding:
-    """Return the one thing that is wrong between the two; afterwards the part is well."""
+    """Return the only problem between `do` and `undo`; assert that there is none afterwards."""
     do()
     try:
-        found = wrong(stack, check)
+        found = problem(stack, check)
     finally:
         undo()
-    well(stack, check)
+    assert_ok(stack, check)
     return found
 
 
-def test_files_that_trigger_does_not_hear_of(up: Stack) -> None:
+def test_landing_check_reports_missing_and_filtered_notifications(up: Stack) -> None:
     s3, bucket = up.client("s3"), up.outputs["landing_bucket"]
     before = s3.get_bucket_notification_configuration(Bucket=bucket)
     before.pop("ResponseMetadata")
-    [told] = before["LambdaFunctionConfigurations"]
-    only = told | {"Filter": {"Key": {"FilterRules": [{"Name": "suffix", "Value": ".csv"}]}}}
-    filtered = {"LambdaFunctionConfigurations": [only]}
+    [complete] = before["LambdaFunctionConfigurations"]
+    rules = [{"Name": "suffix", "Value": ".csv"}]
+    partial = complete | {"Filter": {"Key": {"FilterRules": rules}}}
+    filtered = {"LambdaFunctionConfigurations": [partial]}
 
     def put(configuration: dict[str, Any]) -> None:
         s3.put_bucket_notification_configuration(
             Bucket=bucket, NotificationConfiguration=configuration
         )
 
-    found = broken(up, "landing", lambda: put({}), lambda: put(before))
-    assert "does not tell trigger" in found.what
-    found = broken(up, "landing", lambda: put(filtered), lambda: put(before))
-    assert "tells trigger of some keys only" in found.what
+    found = problem_between(up, "landing", lambda: put({}), lambda: put(before))
+    assert "does not notify trigger" in found.what
+    found = problem_between(up, "landing", lambda: put(filtered), lambda: put(before))
+    assert "notifies trigger of some keys only" in found.what
 
 
-def test_a_landing_bucket_without_versions(up: Stack) -> None:
+def test_landing_check_reports_missing_versioning(up: Stack) -> None:
     s3, bucket = up.client("s3"), up.outputs["landing_bucket"]
 
     def put(status: str) -> None:
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": status})
 
-    found = broken(up, "landing", lambda: put("Suspended"), lambda: put("Enabled"))
-    assert "keeps no versions" in found.what
+    found = problem_between(up, "landing", lambda: put("Suspended"), lambda: put("Enabled"))
+    assert "has no versioning" in found.what
 
 
 @contextlib.contextmanager
 def forbidden(up: Stack, function: str, rule: str) -> Iterator[None]:
-    """Take the permission away by which somebody calls a function."""
+    """Remove a permission to call a function during the block."""
     client, name = up.client("lambda"), up.outputs["function_names"][function]
     policy = json.loads(client.get_policy(FunctionName=name)["Policy"])
     statement = next(each for each in policy["Statement"] if rule in each["Sid"])
@@ -280,18 +284,18 @@ def forbidden(up: Stack, function: str, rule: str) -> Iterator[None]:
         ("api", "keep-active", "events", "keep-active-api may not call api"),
     ],
 )
-def test_a_permission_that_is_gone(
+def test_checks_report_missing_permission(
     up: Stack, function: str, sid: str, check: str, what: str
 ) -> None:
     with forbidden(up, function, sid):
-        assert what in wrong(up, check).what
-    well(up, check)
+        assert what in problem(up, check).what
+    assert_ok(up, check)
 
 
 @pytest.mark.parametrize("rule", ["execution-ended", "notice", "watch", "keep-active-load"])
-def test_a_rule_that_was_disabled(up: Stack, rule: str) -> None:
+def test_events_check_reports_disabled_rule(up: Stack, rule: str) -> None:
     events, name = up.client("events"), f"{up.outputs['name']}-{rule}"
-    found = broken(
+    found = problem_between(
         up, "events", lambda: events.disable_rule(Name=name), lambda: events.enable_rule(Name=name)
     )
     assert found.what == f"the rule {name} is disabled"
@@ -301,69 +305,71 @@ def test_a_rule_that_was_disabled(up: Stack, rule: str) -> None:
 @pytest.mark.parametrize(
     ("rule", "what"),
     [
-        ("execution-ended", "alert of runs that end as SUCCEEDED, runs that end as FAILED"),
-        ("execution-ended", "no rule tells watch of the ends of runs"),
-        ("notice", "alert of the notice 'Ingestion Rejected', the notice 'File Missing'"),
-        ("watch", "no rule calls watch: silence goes unnoticed"),
+        ("execution-ended", "no rule sends to alert: run-end events with status SUCCEEDED,"),
+        ("execution-ended", "no rule sends run-end events to watch"),
+        ("notice", "to alert: the notice 'Ingestion Rejected', the notice 'File Missing'"),
+        ("watch", "no schedule calls watch, so missing files go unnoticed"),
         ("keep-active-migrate", "no rule keeps migrate active"),
     ],
 )
-def test_a_rule_without_its_target(up: Stack, rule: str, what: str) -> None:
+def test_events_check_reports_rule_without_target(up: Stack, rule: str, what: str) -> None:
     events = up.client("events")
     name = f"{up.outputs['name']}-{rule}"
     targets = events.list_targets_by_rule(Rule=name)["Targets"]
     events.remove_targets(Rule=name, Ids=[each["Id"] for each in targets])
-    found = looked(up, "events")
+    found = findings(up, "events")
     events.put_targets(Rule=name, Targets=targets)
     assert [each for each in found if each.verdict is Verdict.WRONG and what in each.what]
-    well(up, "events")
+    assert_ok(up, "events")
 
 
-def test_a_state_machine_that_is_gone(up: Stack) -> None:
-    well(up, "state machine")
+def test_state_machine_check_reports_missing_machine(up: Stack) -> None:
+    assert_ok(up, "state machine")
     gone = replace(up, state_machine_arn=f"{up.state_machine_arn}-of-old")
-    assert "there is no arn:" in wrong(gone, "state machine").what
+    assert problem(gone, "state machine").what.endswith("-of-old does not exist")
 
 
-def test_a_state_machine_that_calls_others(up: Stack) -> None:
+def test_state_machine_check_reports_foreign_function(up: Stack) -> None:
     client, machine = up.client("stepfunctions"), up.outputs["state_machine_arn"]
     definition = client.describe_state_machine(stateMachineArn=machine)["definition"]
     load = up.outputs["function_names"]["load"]
     update = functools.partial(client.update_state_machine, stateMachineArn=machine)
     other = functools.partial(update, definition=definition.replace(f":{load}", ":somebody-elses"))
-    found = broken(up, "state machine", other, functools.partial(update, definition=definition))
+    found = problem_between(
+        up, "state machine", other, functools.partial(update, definition=definition)
+    )
     assert found.what.endswith("does not call load")
 
 
-def test_a_function_that_somebody_stopped(up: Stack) -> None:
+def test_functions_check_reports_zero_concurrency(up: Stack) -> None:
     client, name = up.client("lambda"), up.outputs["function_names"]["migrate"]
     stop = functools.partial(client.put_function_concurrency, ReservedConcurrentExecutions=0)
-    found = broken(
+    found = problem_between(
         up,
         "functions",
         functools.partial(stop, FunctionName=name),
         functools.partial(client.delete_function_concurrency, FunctionName=name),
     )
-    assert "migrate is stopped" in found.what
+    assert "migrate cannot be called" in found.what
     assert found.todo == f"`aws lambda delete-function-concurrency --function-name {name}`"
 
 
-def test_a_function_with_other_code(up: Stack) -> None:
+def test_functions_check_reports_changed_code(up: Stack) -> None:
     client, name = up.client("lambda"), up.outputs["function_names"]["migrate"]
     by_hand = io.BytesIO()
     with zipfile.ZipFile(by_hand, "w") as archive:
         archive.writestr("functions/migrate/handler.py", "def handler(*_): pass")
     client.update_function_code(FunctionName=name, ZipFile=by_hand.getvalue())
-    found = eventually(lambda: [e for e in looked(up, "functions") if e.verdict != "warning"])
-    assert [each.what for each in found] == ["migrate: other code than was deployed"]
+    found = eventually(lambda: [e for e in findings(up, "functions") if e.verdict != "warning"])
+    assert [each.what for each in found] == ["functions that do not run the deployed code: migrate"]
     code = {"S3Bucket": "tm-pipeline-code", "S3Key": "functions.zip"}
     client.update_function_code(FunctionName=name, **code)
-    eventually(lambda: looked(up, "functions")[0].verdict == "ok")
+    eventually(lambda: findings(up, "functions")[0].verdict == "ok")
 
 
-def test_a_function_that_is_gone(up: Stack) -> None:
+def test_functions_check_reports_missing_function(up: Stack) -> None:
     gone = altered(up, function_names=up.outputs["function_names"] | {"watch": "gone"})
-    assert wrong(gone, "functions").what == "there is no function watch"
+    assert problem(gone, "functions").what == "the function watch does not exist"
 
 
 @pytest.mark.parametrize(
@@ -371,18 +377,18 @@ def test_a_function_that_is_gone(up: Stack) -> None:
     [
         ({}, None, ""),
         ({"State": "Active", "LastUpdateStatus": "Successful"}, None, ""),
-        ({"State": "Inactive"}, "warning", "fails and wakes it, which takes a minute"),
+        ({"State": "Inactive"}, "warning", "fails and activates it, which takes one to two"),
         ({"State": "Pending"}, "warning", "is being deployed"),
         ({"State": "Active", "LastUpdateStatus": "InProgress"}, "warning", "is being deployed"),
         ({"State": "Failed", "StateReason": "no image"}, "wrong", "has failed: no image"),
         (
             {"LastUpdateStatus": "Failed", "LastUpdateStatusReason": "no ENI"},
             "wrong",
-            "the last change of load failed: no ENI",
+            "the last update of load failed: no ENI",
         ),
     ],
 )
-def test_states_of_a_function_that_no_emulator_has(
+def test_functions_check_reports_lambda_states(
     configuration: dict[str, str], verdict: str | None, what: str
 ) -> None:
     stack = mock.Mock(spec=Stack, apply="`terraform apply`", outputs=OUTPUTS)
@@ -392,7 +398,7 @@ def test_states_of_a_function_that_no_emulator_has(
     assert all(what in each.what for each in found)
 
 
-def test_the_command_that_wakes_a_function_sends_what_it_answers_at_once() -> None:
+def test_command_to_activate_function_sends_keep_active_event() -> None:
     stack = mock.Mock(spec=Stack, outputs=OUTPUTS)
     answer = {"Configuration": {"FunctionName": "tm-load", "State": "Inactive"}}
     [found] = functions._state(stack, "load", answer)
@@ -405,7 +411,7 @@ def test_the_command_that_wakes_a_function_sends_what_it_answers_at_once() -> No
 
 
 @pytest.mark.parametrize(("deployed", "same"), [("repo@sha256:1", True), ("repo@sha256:2", False)])
-def test_an_image_that_is_not_the_one_deployed(deployed: str, same: bool) -> None:
+def test_functions_check_compares_image_uri(deployed: str, same: bool) -> None:
     stack = mock.Mock(spec=Stack, outputs={"image_uris": {"load": "repo@sha256:1"}})
     assert functions._as_deployed(stack, "load", {"Code": {"ImageUri": deployed}}, "") is same
 
@@ -417,42 +423,42 @@ def test_an_image_that_is_not_the_one_deployed(deployed: str, same: bool) -> Non
             "INSERT INTO schema_version (contract, version, ddl_hash) "
             "VALUES ('dailycheckins', '0.9.0', 'x')",
             "DELETE FROM schema_version WHERE version = '0.9.0'",
-            "the table of dailycheckins is that of contract 0.9.0, and not of 1.",
+            "the table of dailycheckins has contract version 0.9.0, but 1.",
         ),
         (
             "UPDATE schema_version SET contract = 'budgets' WHERE contract = 'projectbudgets'",
             "UPDATE schema_version SET contract = 'projectbudgets' WHERE contract = 'budgets'",
-            "projectbudgets has no table yet: migrate has not seen it",
+            "projectbudgets has no table: migrate has not created it",
         ),
         (
             "ALTER TABLE project_budgets RENAME TO elsewhere",
             "ALTER TABLE elsewhere RENAME TO project_budgets",
-            "the table project_budgets is gone",
+            "the table project_budgets, which migrate created, no longer exists",
         ),
         (
             "ALTER TABLE schema_version RENAME TO elsewhere",
             "ALTER TABLE elsewhere RENAME TO schema_version",
-            "migrate has never run",
+            "migrate has not run",
         ),
     ],
 )
-def test_a_database_that_is_not_the_contracts(
+def test_schema_check_reports_difference_from_contracts(
     up: Stack, statement: str, back: str, what: str
 ) -> None:
     assert up.database is not None
     with connected(up.database) as administrator:
         run = administrator.run
-        found = broken(up, "schema", lambda: run(statement), lambda: run(back))
+        found = problem_between(up, "schema", lambda: run(statement), lambda: run(back))
     assert what in found.what
 
 
-def test_a_database_that_does_not_answer(up: Stack) -> None:
+def test_schema_check_reports_unreachable_database(up: Stack) -> None:
     assert up.database is not None
     away = replace(up, database=replace(up.database, port=1))
-    assert "PostgreSQL does not answer" in wrong(away, "schema").what
+    assert "PostgreSQL does not answer" in problem(away, "schema").what
 
 
-def test_an_alarm_that_is_on(up: Stack) -> None:
+def test_alarms_check_reports_active_and_muted_alarm(up: Stack) -> None:
     cloudwatch, name = up.client("cloudwatch"), f"{up.outputs['name']}-doctor"
     cloudwatch.put_metric_alarm(
         AlarmName=name,
@@ -466,30 +472,30 @@ def test_an_alarm_that_is_on(up: Stack) -> None:
         ComparisonOperator="GreaterThanThreshold",
     )
     cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="3 of 3")
-    on = {each.what.split()[0]: each for each in looked(up, "alarms")}
+    on = {each.what.split()[0]: each for each in findings(up, "alarms")}
     assert on[name].verdict == "wrong"
     assert on[name].what.endswith("UTC: Runs fail.")
     assert on[name].todo == "docs/runbook.md, Alarm: executions-failed"
 
     cloudwatch.set_alarm_state(AlarmName=name, StateValue="OK", StateReason="0 of 3")
     cloudwatch.disable_alarm_actions(AlarmNames=[name])
-    muted = {each.what.split()[0]: each for each in looked(up, "alarms")}
+    muted = {each.what.split()[0]: each for each in findings(up, "alarms")}
     assert muted[name].verdict == "warning"
     assert muted[name].todo == f"`aws cloudwatch enable-alarm-actions --alarm-names {name}`"
 
     cloudwatch.enable_alarm_actions(AlarmNames=[name])
-    assert not any(name in each.what for each in looked(up, "alarms"))
+    assert not any(name in each.what for each in findings(up, "alarms"))
     cloudwatch.delete_alarms(AlarmNames=[name])
 
 
-def test_a_stack_without_alarms(up: Stack) -> None:
-    assert wrong(altered(up, name="another"), "alarms").what == "the stack has no alarms"
+def test_alarms_check_reports_missing_alarms(up: Stack) -> None:
+    assert problem(altered(up, name="another"), "alarms").what == "the stack has no alarms"
 
 
-# From here on AWS is as moto plays it: time has passed there, and Aurora answers.
+# The following tests simulate AWS with moto, where they can change times and use Aurora.
 
 
-def test_a_promised_file_that_is_not_loaded(
+def test_last_loads_check_reports_overdue_file(
     aws_stack: Stack, cloud: Cloud, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contract = odcs.load_all()["dailycheckins"]
@@ -497,8 +503,8 @@ def test_a_promised_file_that_is_not_loaded(
         update={"sla": ServiceLevel.model_validate({"time": "00:00"}), "timezone": "UTC"}
     )
     have_contracts(contract_set({"dailycheckins": promised}, {}), monkeypatch)
-    [found] = looked(aws_stack, "last loads")
-    assert found.what == "dailycheckins: none within 31 days", "nobody misses it on a new stack"
+    [found] = findings(aws_stack, "last loads")
+    assert found.what == "dailycheckins: no load within 31 days", "not due on a new stack"
     assert found.verdict == "ok"
 
     last_week = dt.datetime.now(dt.UTC) - dt.timedelta(days=7)
@@ -506,98 +512,97 @@ def test_a_promised_file_that_is_not_loaded(
     today = dt.datetime.now(dt.UTC).date()
     key = f"table=dailycheckins/year={today.year}/month={today.month}/day={today.day}/f.csv"
     cloud.ingest(b"refused", key)
-    late = wrong(aws_stack, "last loads")
-    assert f"that of {today} was due by {today} 00:00 UTC" in late.what
+    late = problem(aws_stack, "last loads")
+    assert f"the file of {today} was due by {today} 00:00 UTC" in late.what
     assert str(late.todo).startswith(f"`tm status --table dailycheckins --date {today}`")
 
     cloud.start(b"good", key)
-    well(aws_stack, "last loads")
+    assert_ok(aws_stack, "last loads")
     cloud.turn()
-    well(aws_stack, "last loads")
-    assert f"that of {today}, 0 min ago" in looked(aws_stack, "last loads")[0].what
+    assert_ok(aws_stack, "last loads")
+    assert f"file of {today} loaded 0 min ago" in findings(aws_stack, "last loads")[0].what
 
     for item in list(log.of_day(today)):
         log.removed(item["ingestedID"], item["ingestedTable"])
-    late = wrong(aws_stack, "last loads")
-    assert late.what.startswith("dailycheckins: none within 31 days")
+    late = problem(aws_stack, "last loads")
+    assert late.what.startswith("dailycheckins: no load within 31 days")
 
 
-def test_a_failure_counts_until_the_key_is_loaded(aws_stack: Stack, cloud: Cloud) -> None:
-    well(aws_stack, "failures")
+def test_failures_check_reports_failure_until_key_is_loaded(aws_stack: Stack, cloud: Cloud) -> None:
+    assert_ok(aws_stack, "failures")
     failed = cloud.ingest(b"refused")
-    found = wrong(aws_stack, "failures")
-    assert found.what.startswith(f"{failed.id} of dailycheckins failed 0 min ago at ")
+    found = problem(aws_stack, "failures")
+    assert found.what.startswith(f"{failed.id} of dailycheckins failed 0 min ago in ")
     assert found.todo == f"`tm status {failed.id}`"
 
     cloud.ingest(b"good", KEY.replace(".csv", "2.csv"))
-    assert wrong(aws_stack, "failures") == found
+    assert problem(aws_stack, "failures") == found
     cloud.ingest(b"good")
-    well(aws_stack, "failures")
+    assert_ok(aws_stack, "failures")
 
 
-def test_a_file_that_landed_under_two_spellings_before_that_was_rejected(
-    aws_stack: Stack, s3: "S3Client"
-) -> None:
+def test_spellings_check_reports_two_spellings_of_one_key(aws_stack: Stack, s3: "S3Client") -> None:
     day = "table=dailycheckins/year=2024/month={}/day={}/{}"
     for key in ((3, 3, "a.csv"), ("03", 3, "b.csv"), (4, "05", "it's.csv"), (12, "05", "c.csv")):
         s3.put_object(Bucket=LANDING, Key=day.format(*key), Body=b"x")
-    well(aws_stack, "spellings")
+    assert_ok(aws_stack, "spellings")
 
     s3.put_object(Bucket=LANDING, Key=day.format("04", "05", "it's.csv"), Body=b"x")
 
-    found = wrong(aws_stack, "spellings")
+    found = problem(aws_stack, "spellings")
     assert "month=4/day=05/it's.csv" in found.what
     assert "month=04/day=05/it's.csv" in found.what
     assert str(found.todo).startswith("`tm remove 'table=")
 
 
-def test_a_run_that_ended_and_was_never_closed(aws_stack: Stack, cloud: Cloud) -> None:
+def test_runs_check_reports_ended_run_that_is_open_in_log(aws_stack: Stack, cloud: Cloud) -> None:
     ingestion = cloud.start(b"good")
-    well(aws_stack, "runs")
+    assert_ok(aws_stack, "runs")
     boto3.resource("dynamodb", region_name=REGION).Table(LOG_TABLE).update_item(
         Key={"ingestedID": ingestion.id, "ingestedTable": ingestion.table},
         UpdateExpression="SET updatedAt = :at",
         ExpressionAttributeValues={":at": "2024-03-03T09:00:00.000Z"},
     )
-    well(aws_stack, "runs")
+    assert_ok(aws_stack, "runs")
     item = cloud.item(ingestion)
     assert (item["state"], item["status"]) == (State.TRIGGER, Status.RUNNING)
     cloud.stop(Run.from_item(item), "ABORTED")
-    found = wrong(aws_stack, "runs")
-    assert "its run ended as ABORTED" in found.what
+    found = problem(aws_stack, "runs")
+    assert "its run ended with ABORTED" in found.what
     assert found.todo == f"`tm replay {ingestion.id}`"
 
     assert tm("replay", ingestion.id).exit_code == 0
-    well(aws_stack, "runs")
+    assert_ok(aws_stack, "runs")
 
 
-def test_a_run_that_has_never_begun(aws_stack: Stack, cloud: Cloud, log: IngestionLog) -> None:
+def test_runs_check_reports_run_that_never_started(
+    aws_stack: Stack, cloud: Cloud, log: IngestionLog
+) -> None:
     ingestion = cloud.ingest(b"good")
     again = Run(f"{run_of(ingestion).execution_arn}-r2")
     log.reopen(cloud.item(ingestion), again)
     log.begin(ingestion, again)
     with mock.patch.object(loads, "_STUCK", dt.timedelta(0)):
-        assert (
-            "its run never began, or ended more than 90 days ago" in wrong(aws_stack, "runs").what
-        )
+        found = problem(aws_stack, "runs")
+    assert "its run never started, or ended more than 90 days ago" in found.what
 
 
-def test_a_file_that_waits_though_a_slot_is_free(
+def test_runs_check_reports_file_that_waits_despite_free_slot(
     aws_stack: Stack, log: IngestionLog, s3: "S3Client"
 ) -> None:
     ingestion = land(s3, b"good")
     log.enqueue(ingestion, run_of(ingestion))
     with mock.patch.object(loads, "_STUCK", dt.timedelta(0)):
-        found = wrong(aws_stack, "runs")
-        assert "has waited for a run for 0 min, though 5 more may be under way" in found.what
+        found = problem(aws_stack, "runs")
+        assert "has waited for 0 min, although 5 more runs may start" in found.what
         assert found.todo == f"`tm replay {ingestion.id}`"
         for number in range(MOST):
             log.claim_slot(f"20240303-{number}/dailycheckins/a-run", MOST)
-        well(aws_stack, "runs")
+        assert_ok(aws_stack, "runs")
 
 
-def test_a_given_database_is_not_reached_from_here(aws_stack: Stack) -> None:
-    [found] = looked(aws_stack, "schema")
+def test_schema_check_is_unknown_for_given_database(aws_stack: Stack) -> None:
+    [found] = findings(aws_stack, "schema")
     assert found.verdict == "unknown"
     assert "cannot be reached from here" in found.what
     assert "aws lambda invoke --function-name tm-migrate" in str(found.todo)
@@ -606,14 +611,12 @@ def test_a_given_database_is_not_reached_from_here(aws_stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("public", "verdict"), [(["connect to the database hr"], "warning"), ([], "ok")]
 )
-def test_what_anybody_may_do_in_a_given_database_is_asked_of_migrate(
-    aws_stack: Stack, public: list[str], verdict: str
-) -> None:
+def test_privileges_check_asks_migrate(aws_stack: Stack, public: list[str], verdict: str) -> None:
     client = mock.Mock()
     answer = json.dumps({"public": public}).encode()
     client.invoke.return_value = {"Payload": io.BytesIO(answer)}
 
-    [found] = looked(replace(aws_stack, client=lambda _, **__: client), "privileges")
+    [found] = findings(replace(aws_stack, client=lambda _, **__: client), "privileges")
 
     assert found.verdict == verdict
     assert all(words in found.what for words in public)
@@ -622,7 +625,7 @@ def test_what_anybody_may_do_in_a_given_database_is_asked_of_migrate(
 
 @pytest.fixture
 def calls(migrated: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """The calls of the Data API by a stack whose database is Aurora, on a real PostgreSQL."""
+    """Calls of the Data API by a stack with Aurora, which a real PostgreSQL simulates."""
     outputs = {
         "database_cluster_arn": CLUSTER_ARN,
         "database_secret_arn": migrated.administrator.secret_arn,
@@ -633,31 +636,33 @@ def calls(migrated: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return intercepted(monkeypatch, DataApi(migrated.server, migrated.administrator))
 
 
-def test_aurora_is_asked_by_the_data_api(calls: Calls, migrated: Database, tmp_path: Path) -> None:
+def test_schema_check_uses_data_api_for_aurora(
+    calls: Calls, migrated: Database, tmp_path: Path
+) -> None:
     aurora = Stack.open(tmp_path)
     calls.says("DatabaseResumingException", "resuming", times=2)
-    well(aurora, "schema")
+    assert_ok(aurora, "schema")
     migrated.run("UPDATE schema_version SET version = '0.9.0'")
-    assert {each.verdict for each in looked(aurora, "schema")} == {Verdict.WRONG}
+    assert {each.verdict for each in findings(aurora, "schema")} == {Verdict.WRONG}
 
 
-def test_aurora_that_does_not_wake_up(
+def test_schema_check_reports_aurora_that_does_not_resume(
     calls: Calls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schema, "_PATIENCE", 0.2)
     calls.says("DatabaseResumingException", "resuming", times=20)
-    assert "DatabaseResumingException" in wrong(Stack.open(tmp_path), "schema").what
+    assert "DatabaseResumingException" in problem(Stack.open(tmp_path), "schema").what
 
 
-def test_what_aws_denies_names_the_call(aws_stack: Stack) -> None:
+def test_check_names_denied_aws_call(aws_stack: Stack) -> None:
     denied = botocore.exceptions.ClientError(
         {"Error": {"Code": "AccessDenied", "Message": "you may not"}}, "DescribeAlarms"
     )
     client = mock.Mock()
     client.get_paginator.side_effect = denied
-    found = wrong(replace(aws_stack, client=lambda _: client), "alarms")
+    found = problem(replace(aws_stack, client=lambda _: client), "alarms")
     assert "you may not" in found.what
-    assert found.todo == "let your identity do DescribeAlarms"
+    assert found.todo == "allow your identity DescribeAlarms"
 
 
 COMMANDS = sorted(
@@ -671,7 +676,7 @@ COMMANDS = sorted(
 )
 
 
-def test_what_it_says_to_do_on_aws_are_commands() -> None:
+def test_suggested_aws_commands_exist() -> None:
     for command in COMMANDS:
         service, operation, *options = command.split()
         model = botocore.session.get_session().get_service_model(service)

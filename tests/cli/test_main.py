@@ -1,4 +1,4 @@
-"""Every command as a person calls it, on AWS as moto plays it."""
+"""Tests of the commands' arguments, output and errors, on AWS simulated by moto."""
 
 import json
 import time
@@ -31,7 +31,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_without_a_stack_each_command_says_how_to_get_one(
+def test_command_without_stack_explains_how_to_get_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TM_STACK", raising=False)
@@ -47,7 +47,7 @@ def test_without_a_stack_each_command_says_how_to_get_one(
         ["doctor"],
     ):
         assert one_line(tm(*arguments)).startswith(
-            "tm: No laptop cloud is up: start one with `tm up`"
+            "tm: No laptop cloud is running: start one with `tm up`"
         )
 
 
@@ -63,26 +63,29 @@ def test_without_a_stack_each_command_says_how_to_get_one(
         ("replay", "Missing argument"),
         ("dorp", "No such command"),
         ("status --stack absent", "does not exist"),
-        ("status --since yesterday", "'yesterday' is no time such as 24h, 7d, 2024-03-01 or 2026-"),
-        ("status --since 2024-13-01", "is no time such as"),
-        ("status --since 99999999999d", "is before all time"),
+        (
+            "status --since yesterday",
+            "'yesterday' is not a valid time: write e.g. 24h, 7d, 2024-03-01 or 2026-",
+        ),
+        ("status --since 2024-13-01", "is not a valid time"),
+        ("status --since 99999999999d", "is too long ago"),
         ("status --since 2999-01-01", "is in the future"),
-        ("status --since 2024-03-01T00:00:00", "does not say its zone"),
+        ("status --since 2024-03-01T00:00:00", "has no time zone"),
         ("status --status failed", "'failed' is not one of"),
         ("status --limit 0", "greater than or equal to 1"),
-        ("status 20240303-0 --status fail", "filters are for lists"),
-        ("status 20240303-0 --date 2024-03-03", "filters are for lists"),
-        ("backfill --from 2024-03-02 --to 2024-03-01", "it is after --to 2024-03-01"),
+        ("status 20240303-0 --status fail", "filters apply to lists only"),
+        ("status 20240303-0 --date 2024-03-03", "filters apply to lists only"),
+        ("backfill --from 2024-03-02 --to 2024-03-01", "2024-03-02 is after --to 2024-03-01"),
         ("backfill --to 2024-03-01", "Missing option '--from'"),
         ("backfill --from 2024-03-01", "Missing option '--to'"),
         ("backfill --from 01.03.2024 --to 2024-03-01", "does not match the format"),
         (f"backfill {MARCH} --concurrency 0", "greater than or equal to 1"),
-        (f"backfill {MARCH} --resume yesterday", "'yesterday' is no time such as"),
-        (f"backfill {MARCH} --resume 2024-03-03T19:00:00", "does not say its zone"),
+        (f"backfill {MARCH} --resume yesterday", "'yesterday' is not a valid time"),
+        (f"backfill {MARCH} --resume 2024-03-03T19:00:00", "has no time zone"),
         (f"backfill {MARCH} --resume 2999-03-03T19:00:00Z", "is in the future"),
     ],
 )
-def test_a_wrong_call_is_a_usage_error(arguments: str, complaint: str) -> None:
+def test_invalid_arguments_are_usage_errors(arguments: str, complaint: str) -> None:
     words = [__file__ if word == "FILE" else word for word in arguments.split()]
     result = tm(*words)
     assert result.exit_code == 2
@@ -91,47 +94,44 @@ def test_a_wrong_call_is_a_usage_error(arguments: str, complaint: str) -> None:
 
 @pytest.mark.usefixtures("stack")
 @pytest.mark.parametrize("command", [f"drop {__file__}", f"backfill {MARCH}", "smoke"])
-def test_a_table_without_a_contract_is_a_usage_error(command: str) -> None:
+def test_unknown_table_is_usage_error(command: str) -> None:
     result = tm(*command.split(), "--table", "salaries")
     assert result.exit_code == 2
-    assert "no contract for 'salaries'; there is one for dailycheckins, projectbudgets" in " ".join(
-        result.stderr.replace("│", "").split()
-    )
+    shown = " ".join(result.stderr.replace("│", "").split())
+    assert "no contract for 'salaries'; contracts exist for dailycheckins, projectbudgets" in shown
 
 
 @pytest.mark.usefixtures("stack")
 @pytest.mark.parametrize("command", ["status", "replay", "rejects", "rejects fix"])
-def test_an_unknown_id_is_one_line(command: str) -> None:
+def test_unknown_id_is_reported_in_one_line(command: str) -> None:
     file = [__file__] if "fix" in command else []
     assert one_line(tm(*command.split(), "20240101-0", *file)) == (
-        "tm: The log has no ingestion 20240101-0: `tm status` lists them all."
+        "tm: The log has no ingestion 20240101-0: list ingestions with `tm status`."
     )
 
 
-def test_a_folder_without_the_stacks_outputs(
+def test_stack_folder_without_outputs_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deploy(tmp_path, {"region": "eu-west-1"}, monkeypatch)
-    assert "Terraform has no outputs of this stack in" in one_line(tm("status"))
+    assert "Terraform has no outputs of a stack in" in one_line(tm("status"))
 
 
-def test_a_folder_that_terraform_cannot_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_terraform_failure_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deploy(tmp_path, {}, monkeypatch)
     (tmp_path / "terraform").write_text("#!/bin/sh\nprintf '\\nError: No backend\\n' >&2; exit 1\n")
     assert one_line(tm("status")).endswith(f"`terraform output` failed in {tmp_path}: No backend")
 
 
 @pytest.mark.usefixtures("stack")
-def test_outputs_that_a_root_module_passes_on_will_do(
+def test_stack_accepts_outputs_of_root_module(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deploy(tmp_path, {"pipeline": OUTPUTS, "other": "thing"}, monkeypatch)
     assert tm("status", "--json").stdout == "[]\n"
 
 
-def test_what_aws_refuses_is_one_line(
+def test_aws_error_is_reported_in_one_line(
     tmp_path: Path, aws: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deploy(tmp_path, OUTPUTS, monkeypatch)
@@ -139,7 +139,7 @@ def test_what_aws_refuses_is_one_line(
 
 
 @pytest.mark.usefixtures("stack")
-def test_drop_puts_the_file_under_its_partition_key(s3: "S3Client", file: Path) -> None:
+def test_drop_uploads_file_under_landing_key(s3: "S3Client", file: Path) -> None:
     result = tm("drop", file, "--date", "2024-03-03")
     assert result.exit_code == 0, result.stderr
     key = "table=dailycheckins/year=2024/month=3/day=3/checkins.csv"
@@ -150,7 +150,7 @@ def test_drop_puts_the_file_under_its_partition_key(s3: "S3Client", file: Path) 
 
 
 @pytest.mark.usefixtures("stack")
-def test_drop_takes_today_for_the_date(s3: "S3Client", file: Path) -> None:
+def test_drop_uses_today_by_default(s3: "S3Client", file: Path) -> None:
     days = {time.strftime("%Y/%m/%d", time.gmtime())}
     tm("drop", file)
     days.add(time.strftime("%Y/%m/%d", time.gmtime()))
@@ -161,32 +161,33 @@ def test_drop_takes_today_for_the_date(s3: "S3Client", file: Path) -> None:
 
 
 @pytest.mark.usefixtures("stack")
-def test_drop_into_a_bucket_that_keeps_no_versions(s3: "S3Client", file: Path) -> None:
+def test_drop_reports_bucket_without_versioning(s3: "S3Client", file: Path) -> None:
     suspended: Any = {"Status": "Suspended"}
     s3.put_bucket_versioning(Bucket=LANDING, VersioningConfiguration=suspended)
 
     line = one_line(tm("drop", file, "--date", "2024-03-03", "--follow"))
 
-    assert "day=3/checkins.csv will be rejected: S3 stored the object without a version" in line
+    assert "The pipeline will reject s3://" in line
+    assert "day=3/checkins.csv: S3 stored the object without a version" in line
     assert "upload the file again after that time" in line
 
 
-def when_dropped(monkeypatch: pytest.MonkeyPatch, then: Callable[[Ingestion], object]) -> None:
-    """Let something happen to what is dropped."""
+def after_upload(monkeypatch: pytest.MonkeyPatch, action: Callable[[Ingestion], object]) -> None:
+    """Call `action` with the ingestion of each uploaded file."""
     put = drop.put
 
-    def put_and_more(*arguments: Any) -> Ingestion:
+    def put_and_act(*arguments: Any) -> Ingestion:
         ingestion = put(*arguments)
-        then(ingestion)
+        action(ingestion)
         return ingestion
 
-    monkeypatch.setattr(drop, "put", put_and_more)
+    monkeypatch.setattr(drop, "put", put_and_act)
 
 
-def test_follow_on_a_terminal_keeps_one_table_of_the_states(
+def test_follow_updates_one_table_on_terminal(
     cloud: Cloud, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    when_dropped(monkeypatch, cloud.take)
+    after_upload(monkeypatch, cloud.take)
     status, shown = on_terminal(monkeypatch, "drop", 100, "drop", file, "--follow")
     assert status == 0
     last = {row[0]: row for line in shown.splitlines() if (row := line.split())}
@@ -196,26 +197,28 @@ def test_follow_on_a_terminal_keeps_one_table_of_the_states(
 
 
 @pytest.mark.usefixtures("stack")
-def test_follow_says_when_nobody_took_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drop, "_BEGINS_WITHIN", 0.5)
-    assert "trigger has not seen the file" in one_line(tm("drop", file, "--follow"))
+def test_follow_reports_file_that_is_not_ingested(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drop, "_STARTS_WITHIN", 0.5)
+    assert "trigger has not processed the file" in one_line(tm("drop", file, "--follow"))
 
 
 @pytest.mark.usefixtures("stack")
-def test_follow_says_when_nobody_closed_the_log(
+def test_follow_reports_run_that_is_never_closed(
     file: Path, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drop, "_ENDS_WITHIN", 0.5)
-    when_dropped(monkeypatch, lambda ingestion: log.open(ingestion, run_of(ingestion)))
-    assert "still says running" in one_line(tm("drop", file, "--follow"))
+    after_upload(monkeypatch, lambda ingestion: log.open(ingestion, run_of(ingestion)))
+    assert "is still running after" in one_line(tm("drop", file, "--follow"))
 
 
 @pytest.mark.usefixtures("stack")
-def test_follow_sees_that_the_key_was_refused(
+def test_follow_reports_rejected_key(
     file: Path, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drop, "_ALERT_WITHIN", 0.1)
-    when_dropped(monkeypatch, lambda each: log.reject(each.source, "no contract there"))
+    after_upload(monkeypatch, lambda each: log.reject(each.source, "no contract there"))
     result = tm("drop", file, "--follow")
     assert result.exit_code == 1
     assert "trigger: rejected" in result.stdout
@@ -224,7 +227,7 @@ def test_follow_sees_that_the_key_was_refused(
 
 @pytest.fixture
 def api(stack: None) -> Iterator[None]:
-    """A look-up API that gives the answers that a test has put down."""
+    """A simulated look-up API with the registered answers."""
     with responses.mock:
         yield
 
@@ -234,14 +237,14 @@ def row(number: int, hours: str = "1.50") -> dict[str, str]:
     return {"user": "ned", "project": "bizdev", "hours": hours, "timestamp": timestamp}
 
 
-def answer(cursor: dict[str, str], **said: Any) -> None:
-    """Put down what is said of a cursor, or of none."""
-    asked = {"user": "ned", "limit": "1000"} | cursor
+def answer(cursor: dict[str, str], **response: Any) -> None:
+    """Register the response for a cursor, or for none."""
+    parameters = {"user": "ned", "limit": "1000"} | cursor
     match = [
-        responses.matchers.query_param_matcher(asked),
+        responses.matchers.query_param_matcher(parameters),
         responses.matchers.header_matcher({"x-api-key": "the-key"}),
     ]
-    responses.get(f"{API}/get", match=match, **said)
+    responses.get(f"{API}/get", match=match, **response)
 
 
 def page(rows: list[dict[str, str]], cursor: str | None, match: dict[str, str]) -> None:
@@ -253,14 +256,14 @@ def gone(cursor: str) -> None:
 
 
 @pytest.mark.usefixtures("api")
-def test_user_gives_all_pages_as_one_array() -> None:
+def test_user_json_joins_all_pages() -> None:
     page([row(1), row(2)], "more", {})
     page([row(3)], None, {"cursor": "more"})
     assert json.loads(tm("user", "ned", "--json").stdout) == [row(1), row(2), row(3)]
 
 
 @pytest.mark.usefixtures("api")
-def test_user_begins_again_if_rows_were_replaced_on_the_way() -> None:
+def test_user_restarts_when_rows_are_replaced() -> None:
     page([row(1), row(2)], "more", {})
     gone("more")
     page([row(3)], "other", {})
@@ -269,18 +272,18 @@ def test_user_begins_again_if_rows_were_replaced_on_the_way() -> None:
 
 
 @pytest.mark.usefixtures("api")
-def test_user_does_not_begin_again_for_ever() -> None:
+def test_user_gives_up_after_ten_attempts() -> None:
     page([row(1)], "more", {})
     gone("more")
     assert one_line(tm("user", "ned")) == (
-        "tm: Files with rows of ned were replaced each of the 10 times that the rows were read: "
-        "try again when fewer files are loaded"
+        "tm: Files with rows of ned were replaced during each of 10 attempts to read them: try "
+        "again when fewer files are being loaded."
     )
     assert len(responses.calls) == 20
 
 
 @pytest.mark.usefixtures("api")
-def test_user_for_people_is_the_newest_rows_and_the_sums() -> None:
+def test_user_shows_newest_rows_and_sums() -> None:
     page([row(number) for number in range(1387)], None, {})
     lines = tm("user", "ned").stdout.splitlines()
     assert lines[-1] == "ned: 1,387 rows, 2,080.50 h"
@@ -291,17 +294,17 @@ def test_user_for_people_is_the_newest_rows_and_the_sums() -> None:
 def rows_page(
     table: str, key: str, rows: list[dict[str, Any]], following: str | None, **match: str
 ) -> None:
-    """Put down a page of any table."""
-    asked = {"key": key, "limit": "1000"} | match
+    """Register a page of any table."""
+    parameters = {"key": key, "limit": "1000"} | match
     responses.get(
         f"{API}/tables/{table}/rows",
-        match=[responses.matchers.query_param_matcher(asked)],
+        match=[responses.matchers.query_param_matcher(parameters)],
         json={"items": rows, "next": following},
     )
 
 
 @pytest.mark.usefixtures("api")
-def test_rows_gives_all_pages_as_one_array() -> None:
+def test_rows_json_joins_all_pages() -> None:
     rows_page("projectbudgets", "a b&c", [{"n": 1}], "more")
     rows_page("projectbudgets", "a b&c", [{"n": 2}, {"n": None}], None, cursor="more")
     found = tm("rows", "projectbudgets", "a b&c", "--json")
@@ -309,7 +312,7 @@ def test_rows_gives_all_pages_as_one_array() -> None:
 
 
 @pytest.mark.usefixtures("api")
-def test_rows_begins_again_if_rows_were_replaced_on_the_way() -> None:
+def test_rows_restarts_when_rows_are_replaced() -> None:
     rows_page("projectbudgets", "x", [{"n": 1}], "more")
     responses.get(
         f"{API}/tables/projectbudgets/rows",
@@ -323,30 +326,30 @@ def test_rows_begins_again_if_rows_were_replaced_on_the_way() -> None:
 
 
 @pytest.mark.usefixtures("api")
-def test_rows_for_people_has_the_columns_of_the_table() -> None:
+def test_rows_shows_columns_of_table() -> None:
     rows = [{"project": f"p{n}", "days": n, "open": n % 2 == 0, "note": None} for n in range(25)]
     rows_page("projectbudgets", "x", rows, None)
     lines = tm("rows", "projectbudgets", "x").stdout.splitlines()
     assert lines[0].split() == ["project", "days", "open", "note"]
     assert lines[1].split() == ["p0", "0", "true", "–"]
     assert lines[20].split() == ["p19", "19", "false", "–"]
-    assert lines[21:] == ["… the first 20; --json gives all", "x: 25 rows"]
+    assert lines[21:] == ["… the first 20; --json prints all", "x: 25 rows"]
 
 
 @pytest.mark.usefixtures("api")
-def test_rows_of_nobody() -> None:
+def test_rows_reports_key_without_rows() -> None:
     rows_page("projectbudgets", "x", [], None)
     assert tm("rows", "projectbudgets", "x").stdout == "No rows of x.\n"
 
 
 @pytest.mark.usefixtures("api")
-def test_a_table_stays_one_part_of_the_path() -> None:
+def test_rows_escapes_table_in_path() -> None:
     rows_page("a%2Fb", "x", [], None)
     assert tm("rows", "a/b", "x", "--json").stdout == "[]\n"
 
 
 @pytest.mark.usefixtures("api")
-def test_user_waits_for_a_database_or_a_function_that_wakes_up() -> None:
+def test_user_retries_while_api_is_unavailable() -> None:
     for _ in range(6):
         responses.get(f"{API}/get", status=503, headers={"Retry-After": "0"})
     page([row(1)], None, {})
@@ -357,16 +360,16 @@ def test_user_waits_for_a_database_or_a_function_that_wakes_up() -> None:
 @pytest.mark.parametrize(
     ("answer", "line"),
     [
-        ({"json": {"message": "Forbidden"}, "status": 403}, "refused with 403: Forbidden"),
-        ({"json": {"detail": "No key."}, "status": 403}, "refused with 403: No key."),
-        ({"body": "oops", "status": 500}, "refused with 500: oops"),
+        ({"json": {"message": "Forbidden"}, "status": 403}, "answered 403: Forbidden"),
+        ({"json": {"detail": "No key."}, "status": 403}, "answered 403: No key."),
+        ({"body": "oops", "status": 500}, "answered 500: oops"),
     ],
 )
-def test_what_the_api_refuses_is_one_line(answer: dict[str, Any], line: str) -> None:
+def test_api_error_is_reported_in_one_line(answer: dict[str, Any], line: str) -> None:
     responses.get(f"{API}/get", **answer)
     assert one_line(tm("user", "ned")) == f"tm: The look-up API {line}"
 
 
 @pytest.mark.usefixtures("api")
-def test_an_api_that_is_away_is_one_line() -> None:
+def test_unreachable_api_is_reported_in_one_line() -> None:
     assert one_line(tm("user", "ned")).startswith("tm: The look-up API cannot be reached: ")

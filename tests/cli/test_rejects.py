@@ -1,4 +1,4 @@
-"""`tm rejects` and `tm rejects fix`, on AWS as moto plays it."""
+"""Tests of `tm rejects` and `tm rejects fix` on AWS simulated by moto."""
 
 import codecs
 import csv
@@ -45,7 +45,7 @@ FAILED = [
 
 
 def quarantine(s3: "S3Client", log: IngestionLog, folder: Path, failed: list[Any]) -> Ingestion:
-    """Land `BODY`, let Test have rejected what `failed` says of it, and load the rest."""
+    """Land `BODY`, write the rejects `failed` as Test does, and log a successful load."""
     ingestion = land(s3, BODY)
     staging = Staging(STAGING, ingestion)
     source = ingestion.source
@@ -79,7 +79,7 @@ def ingestion(quarantined: Quarantine) -> Ingestion:
     return quarantined(FAILED)
 
 
-def test_rejects_are_shown_by_line(ingestion: Ingestion) -> None:
+def test_rejects_shows_records_by_line(ingestion: Ingestion) -> None:
     header, *rows = tm("rejects", ingestion.id).stdout.splitlines()
     assert header.split() == ["line", "column", "value", "rule", "severity", "reason"]
     assert [row.split() for row in rows] == [
@@ -90,55 +90,53 @@ def test_rejects_are_shown_by_line(ingestion: Ingestion) -> None:
     ]
 
 
-def test_what_a_supplier_wrote_does_not_steer_the_terminal(quarantined: Quarantine) -> None:
+def test_rejects_escapes_control_characters(quarantined: Quarantine) -> None:
     failed = [(3, "user", "\x1b[2J" + "x" * 100, "maxLength", "x")]
     [_, row] = tm("rejects", quarantined(failed).id).stdout.splitlines()
     assert r"\x1b[2Jxx" in row
     assert "x…" in row
 
 
-def test_many_rejects_are_counted(quarantined: Quarantine) -> None:
+def test_rejects_counts_records_beyond_limit(quarantined: Quarantine) -> None:
     failed = [(line, "user", None, "required", "x") for line in range(2, 1250)]
     lines = tm("rejects", quarantined(failed).id).stdout.splitlines()
     assert len(lines) == 1 + 100 + 1
-    assert lines[-1] == "… and 1,148 more; --json gives all"
+    assert lines[-1] == "… and 1,148 more; --json prints all"
 
 
-def test_rejects_as_json_are_the_records(ingestion: Ingestion) -> None:
+def test_rejects_json_contains_records(ingestion: Ingestion) -> None:
     records = json.loads(tm("rejects", ingestion.id, "--json").stdout)
     assert [
         tuple(each[name] for name in ("line", "column", "value", "rule", "raw")) for each in records
     ] == FAILED
 
 
-def test_a_csv_that_cannot_be_written(ingestion: Ingestion, tmp_path: Path) -> None:
+def test_rejects_reports_unwritable_csv(ingestion: Ingestion, tmp_path: Path) -> None:
     result = tm("rejects", ingestion.id, "--csv", tmp_path / "absent" / "out.csv")
     assert one_line(result).endswith("out.csv: No such file or directory.")
 
 
-def test_without_rejects_there_is_one_line(
+def test_rejects_explains_missing_rejects(
     stack: None, s3: "S3Client", log: IngestionLog, tmp_path: Path
 ) -> None:
     ingestion = land(s3, BODY)
     log.open(ingestion, run_of(ingestion))
     assert tm("rejects", ingestion.id).stdout == (
-        f"Ingestion {ingestion.id} has no rejects yet: it is still running, at trigger.\n"
+        f"Ingestion {ingestion.id} has no rejects yet: it is running in trigger.\n"
     )
     log.finish(ingestion, run_of(ingestion), State.TRANSFORM, Status.FAIL, {}, "the file is empty")
-    has_none(ingestion.id, "transform: fail: the file is empty", tmp_path)
+    assert_no_rejects(ingestion.id, "transform: fail: the file is empty", tmp_path)
 
 
-def test_a_key_that_fits_no_contract_has_no_rejects(
-    stack: None, log: IngestionLog, tmp_path: Path
-) -> None:
+def test_rejects_of_rejected_key_are_empty(stack: None, log: IngestionLog, tmp_path: Path) -> None:
     source = Source(LANDING, "stray.csv", "v1", 1)
     log.reject(source, "fits no contract")
-    has_none(unmatched_id(source), "trigger: rejected: fits no contract", tmp_path)
+    assert_no_rejects(unmatched_id(source), "trigger: rejected: fits no contract", tmp_path)
 
 
-def has_none(ingested_id: str, end: str, folder: Path) -> None:
-    """Hold an ingestion to have no rejects, however they are asked for."""
-    why = f"Ingestion {ingested_id} has no rejects; it ended with {end}."
+def assert_no_rejects(ingested_id: str, outcome: str, folder: Path) -> None:
+    """Assert that each command reports that an ingestion has no rejects."""
+    why = f"Ingestion {ingested_id} has no rejects. Its outcome is {outcome}."
     assert tm("rejects", ingested_id, "--csv", folder / "out.csv").stdout == f"{why}\n"
     assert tm("rejects", ingested_id, "--json").stdout == "[]\n"
     fixed = tm("rejects", "fix", ingested_id, corrected(folder, (3, "x")))
@@ -157,14 +155,12 @@ def newest(s3: "S3Client") -> bytes:
     return s3.get_object(Bucket=LANDING, Key=KEY)["Body"].read()
 
 
-def test_corrected_rows_take_the_place_of_the_rejected_ones(
-    s3: "S3Client", ingestion: Ingestion, tmp_path: Path
-) -> None:
+def test_fix_replaces_rejected_rows(s3: "S3Client", ingestion: Ingestion, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     assert tm("rejects", ingestion.id, "--csv", out).exit_code == 0
     rows = list(csv.DictReader(io.StringIO(out.read_bytes().decode(), newline="")))
     assert [row["raw"][:5] for row in rows] == [",2019", ",2019", "'=ned", ",2019"]
-    # The first record of line 3 is left as it was: the second says all.
+    # The first record of line 3 stays unchanged: the second has the complete correction.
     rows[1]["raw"] = "anna,2019-09-27 00:00:00 UTC,1.5,x"
     rows[2]["raw"] = rows[2]["raw"].replace('"two\r\nlines"', '"1"')
     with out.open("w", encoding="utf-8-sig", newline="") as file:
@@ -195,20 +191,20 @@ def test_corrected_rows_take_the_place_of_the_rejected_ones(
     [
         ([(5, "x,y")], "Line 5 is not among the rejects of"),
         ([(5, "x"), (3, "y"), (99, "z")], "Lines 5, 99 are not among the rejects of"),
-        ([(3, "a,b,c,d"), (3, "a,b,c,e")], "Line 3 has 2 different corrections: keep one."),
-        ([(3, "")], "corrected.csv, line 2: 'raw' is empty, and a line cannot be removed"),
+        ([(3, "a,b,c,d"), (3, "a,b,c,e")], "Line 3 has 2 different corrections: keep only one."),
+        ([(3, "")], "corrected.csv, line 2: 'raw' is empty, but a correction cannot remove a"),
         ([("9" * 5000, "x")], "corrected.csv, line 2: '999"),
-        ([("three", "x")], "corrected.csv, line 2: 'three' is no line number."),
+        ([("three", "x")], "corrected.csv, line 2: 'three' is not a line number."),
         ([(3, FAILED[0][4])], "No row is corrected"),
         ([], "No row is corrected"),
-        ([(3, "a,b\nc,d")], "The correction of line 3 is 2 rows: one row replaces one."),
-        ([(3, "\n")], "The correction of line 3 is 0 rows"),
+        ([(3, "a,b\nc,d")], "The correction of line 3 has 2 rows: write exactly one row."),
+        ([(3, "\n")], "The correction of line 3 has 0 rows"),
         ([(3, 'a,"b')], "The correction of line 3 cannot be read: unexpected end of data."),
         ([(3, 'a,"b"c')], "The correction of line 3 cannot be read: ',' expected after '\"'."),
         ([(3, "a\rb")], "The correction of line 3 cannot be read: new-line character"),
     ],
 )
-def test_a_correction_that_will_not_do_changes_nothing(
+def test_fix_refuses_invalid_correction(
     rows: list[tuple[object, object]],
     complaint: str,
     s3: "S3Client",
@@ -223,15 +219,15 @@ def test_a_correction_that_will_not_do_changes_nothing(
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"line;raw\r\n3;x\r\n", "must be a CSV with commas and the columns 'line' and 'raw'"),
+        (b"line;raw\r\n3;x\r\n", "must be a comma-separated CSV with the columns 'line' and 'raw'"),
         (b"", "its first line has 'nothing'."),
         (b"line,raw\r\n3,\xff\r\n", "is not UTF-8"),
         (b'line,raw\r\n3,"x\r\n', "cannot be read as CSV: unexpected end of data."),
         (b"line,raw\r\n3\r\n", "line 2: 'raw' is empty"),
-        (b"raw,line\r\nx\r\n", "line 2: '' is no line number."),
+        (b"raw,line\r\nx\r\n", "line 2: '' is not a line number."),
     ],
 )
-def test_a_file_of_corrections_that_cannot_be_read(
+def test_fix_refuses_unreadable_corrections(
     content: bytes, complaint: str, ingestion: Ingestion, tmp_path: Path
 ) -> None:
     path = tmp_path / "corrected.csv"
@@ -239,7 +235,7 @@ def test_a_file_of_corrections_that_cannot_be_read(
     assert complaint in one_line(tm("rejects", "fix", ingestion.id, path))
 
 
-def test_a_row_that_nobody_could_read_need_not_be_taken_out(
+def test_fix_ignores_unchanged_unreadable_row(
     s3: "S3Client", quarantined: Quarantine, tmp_path: Path
 ) -> None:
     long = "x" * (csv.field_size_limit() + 1)
@@ -250,55 +246,57 @@ def test_a_row_that_nobody_could_read_need_not_be_taken_out(
     assert newest(s3) == BODY.replace(FAILED[0][4].encode(), b"a,b,c,d")
 
 
-def test_a_newer_version_is_replaced_only_by_force(
+def test_fix_replaces_newer_version_only_with_force(
     s3: "S3Client", ingestion: Ingestion, tmp_path: Path
 ) -> None:
     land(s3, b"newer")
     call: list[str | Path] = ["rejects", "fix", ingestion.id, corrected(tmp_path, (3, "a,b,c,d"))]
-    assert "has been dropped again, or deleted, since" in one_line(tm(*call))
+    assert "was uploaded again or deleted after this ingestion" in one_line(tm(*call))
     assert newest(s3) == b"newer"
 
     assert tm(*call, "--force").exit_code == 0
     assert newest(s3) == BODY.replace(FAILED[0][4].encode(), b"a,b,c,d")
 
 
-def test_a_version_that_comes_while_the_file_is_made_is_not_replaced(
+def test_fix_does_not_replace_concurrent_version(
     s3: "S3Client", ingestion: Ingestion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = Stack.open
 
-    def then_drop(folder: Path | None) -> Stack:
+    def open_with_concurrent_upload(folder: Path | None) -> Stack:
         stack = opened(folder)
         head = stack.s3.head_object
 
-        def head_and_drop(**place: str) -> Any:
+        def head_and_upload(**place: str) -> Any:
             answer = head(**place)
             land(s3, b"newer")
             return answer
 
-        monkeypatch.setattr(stack.s3, "head_object", head_and_drop)
+        monkeypatch.setattr(stack.s3, "head_object", head_and_upload)
         return stack
 
-    monkeypatch.setattr(Stack, "open", then_drop)
+    monkeypatch.setattr(Stack, "open", open_with_concurrent_upload)
     result = tm("rejects", "fix", ingestion.id, corrected(tmp_path, (3, "a,b,c,d")))
-    assert "has been dropped again" in one_line(result)
+    assert "was uploaded again" in one_line(result)
     assert newest(s3) == b"newer"
 
 
-def test_a_deleted_file_stays_deleted(s3: "S3Client", ingestion: Ingestion, tmp_path: Path) -> None:
+def test_fix_does_not_restore_deleted_file(
+    s3: "S3Client", ingestion: Ingestion, tmp_path: Path
+) -> None:
     s3.delete_object(Bucket=LANDING, Key=KEY)
     call: list[str | Path] = ["rejects", "fix", ingestion.id, corrected(tmp_path, (3, "a,b,c,d"))]
-    assert "or deleted, since" in one_line(tm(*call))
+    assert "or deleted after this ingestion" in one_line(tm(*call))
     s3.delete_object(Bucket=LANDING, Key=KEY, VersionId=ingestion.source.version_id)
     assert "drop the file again" in one_line(tm(*call, "--force"))
 
 
-def test_a_file_that_does_not_say_what_was_rejected(
+def test_fix_refuses_file_that_differs_from_rejects(
     quarantined: Quarantine, tmp_path: Path
 ) -> None:
     ingestion = quarantined([(2, "user", None, "required", "other")])
     result = tm("rejects", "fix", ingestion.id, corrected(tmp_path, (2, "a,b,c,d")))
-    assert "Line 2 of the landed file is not what was rejected" in one_line(result)
+    assert "Line 2 of the landed file differs from the rejected row" in one_line(result)
 
 
 def cut(body: bytes, size: int) -> list[bytes]:
@@ -320,14 +318,14 @@ def cut(body: bytes, size: int) -> list[bytes]:
         ("cp932", b""),
     ],
 )
-def test_all_other_bytes_stay(encoding: str, mark: bytes, size: int) -> None:
+def test_rewritten_keeps_all_other_bytes(encoding: str, mark: bytes, size: int) -> None:
     codec = {
         codecs.BOM_UTF8: "utf-8",
         codecs.BOM_UTF16_BE: "utf-16-be",
         codecs.BOM_UTF16_LE: "utf-16-le",
         codecs.BOM_UTF32_LE: "utf-32-le",
     }.get(mark, encoding)
-    # In UTF-16 the bytes of a newline stand between these two characters, in either order.
+    # In UTF-16, two adjacent characters of this text contain the bytes of a newline.
     between = "\u0a0a\u0000\u0a00\u000b\u0a01" if codec.startswith("utf") else "я"
     before = f"a;b\r\n{between};1\n"
     after = f'\r\n"x\n{between}\r\n";2\n\nlast;й'
@@ -339,18 +337,18 @@ def test_all_other_bytes_stay(encoding: str, mark: bytes, size: int) -> None:
     assert made == mark + (before + "г;1" + after.replace("last;й", "end;д")).encode(codec)
 
 
-def test_utf_16_without_a_mark_is_the_machines() -> None:
+def test_rewritten_uses_native_order_without_byte_order_mark() -> None:
     native = "utf-16-le" if fix._NATIVE == "le" else "utf-16-be"
     body = "a\nb\n".encode(native)
     made = b"".join(rewritten([body], {2: Replacement("b", "c")}, "utf-16"))
     assert made == "a\nc\n".encode(native)
 
 
-def test_a_character_that_the_file_cannot_hold() -> None:
-    with pytest.raises(CommandError, match="Line 2: the character 'я' does not exist in latin-1"):
+def test_rewritten_refuses_character_outside_encoding() -> None:
+    with pytest.raises(CommandError, match=r"Line 2: the file's encoding latin-1 has no .* 'я'"):
         list(rewritten([b"a\nb\n"], {2: Replacement("b", "я")}, "latin-1"))
 
 
-def test_a_line_behind_the_end() -> None:
-    with pytest.raises(CommandError, match="Line 9 of the landed file is not what was rejected"):
+def test_rewritten_refuses_line_after_end() -> None:
+    with pytest.raises(CommandError, match="Line 9 of the landed file differs from"):
         list(rewritten([b"a\nb\n"], {9: Replacement("b", "c")}, "utf-8"))

@@ -1,4 +1,4 @@
-"""`tm replay`, on AWS as moto plays it."""
+"""Tests of `tm replay` on AWS simulated by moto."""
 
 from unittest import mock
 
@@ -13,7 +13,7 @@ from tests.fixtures.contracts import contract_set
 from tests.fixtures.operator import MOST, Cloud, have_contracts, one_line, tm
 
 
-def test_a_replay_is_the_next_run_on_the_same_item(cloud: Cloud) -> None:
+def test_replay_starts_next_run_on_same_item(cloud: Cloud) -> None:
     ingestion = cloud.ingest(b"good")
 
     for attempt in (2, 3):
@@ -27,7 +27,7 @@ def test_a_replay_is_the_next_run_on_the_same_item(cloud: Cloud) -> None:
     assert (item["attempt"], item["status"]) == (3, "success")
 
 
-def test_follow_shows_this_run_alone(cloud: Cloud) -> None:
+def test_replay_follow_shows_only_new_run(cloud: Cloud) -> None:
     ingestion = cloud.ingest(b"good")
 
     result = tm("replay", ingestion.id, "--follow")
@@ -48,7 +48,7 @@ def test_follow_shows_this_run_alone(cloud: Cloud) -> None:
 @pytest.mark.parametrize(
     ("word", "end"), [("refused", "transform: fail"), ("stale", "load: superseded")]
 )
-def test_follow_fails_if_it_was_not_loaded(cloud: Cloud, word: str, end: str) -> None:
+def test_replay_follow_fails_if_file_is_not_loaded(cloud: Cloud, word: str, end: str) -> None:
     older = cloud.ingest(word.encode())
     cloud.ingest(b"newer")
     result = tm("replay", older.id, "--follow")
@@ -56,7 +56,7 @@ def test_follow_fails_if_it_was_not_loaded(cloud: Cloud, word: str, end: str) ->
     assert {end, f"Reason: it is {word}"} <= {*result.stdout.splitlines()}
 
 
-def test_the_alert_of_an_earlier_run_is_not_this_ones(
+def test_replay_ignores_alert_of_earlier_run(
     cloud: Cloud, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drop, "_ALERT_WITHIN", 0)
@@ -67,7 +67,7 @@ def test_the_alert_of_an_earlier_run_is_not_this_ones(
     assert result.stdout.splitlines()[-1].startswith("Alert: none within")
 
 
-def test_on_the_laptop_the_alert_is_that_of_this_run(cloud: Cloud, log: IngestionLog) -> None:
+def test_replay_shows_alert_of_new_run_on_laptop(cloud: Cloud, log: IngestionLog) -> None:
     ingestion = cloud.ingest(b"good")
     item = cloud.item(ingestion)
     body = {"ingestedID": ingestion.id, "executionArn": item["executionArn"]}
@@ -79,7 +79,7 @@ def test_on_the_laptop_the_alert_is_that_of_this_run(cloud: Cloud, log: Ingestio
     assert drop._alert(stack, item) == "Alert 0"
 
 
-def test_a_run_that_never_began_is_begun(cloud: Cloud, log: IngestionLog) -> None:
+def test_replay_starts_run_that_never_started(cloud: Cloud, log: IngestionLog) -> None:
     ingestion = cloud.ingest(b"good")
     log.reopen(cloud.item(ingestion), Run(f"{run_of(ingestion).execution_arn}-r2"))
 
@@ -87,22 +87,24 @@ def test_a_run_that_never_began_is_begun(cloud: Cloud, log: IngestionLog) -> Non
     assert cloud.runs() == [ingestion.id, f"{ingestion.id}-r2"]
 
 
-def test_while_a_run_is_under_way_none_is_started(cloud: Cloud) -> None:
+def test_replay_refuses_while_run_is_in_progress(cloud: Cloud) -> None:
     ingestion = cloud.start(b"good")
     line = one_line(tm("replay", ingestion.id))
-    assert line.startswith(f"tm: A run of {ingestion.id} is under way, so none was started: ")
+    assert line.startswith(f"tm: {ingestion.id} is already waiting or running: ")
     assert cloud.runs() == [ingestion.id]
 
 
-def test_a_table_whose_contract_is_gone(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replay_refuses_table_without_contract(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ingestion = cloud.ingest(b"good")
     have_contracts(contract_set({}, {}), monkeypatch)
     assert one_line(tm("replay", ingestion.id)) == (
-        "tm: There is no contract for dailycheckins any more."
+        "tm: The stack no longer has a contract for dailycheckins: deploy one, then try again."
     )
 
 
-def test_a_replay_waits_for_its_turn(cloud: Cloud) -> None:
+def test_replay_waits_when_gate_is_full(cloud: Cloud) -> None:
     ingestion = cloud.ingest(b"good")
     for number in range(MOST):
         cloud.start(b"good", f"table=dailycheckins/year=2024/month=3/day=3/{number}.csv")
@@ -110,7 +112,8 @@ def test_a_replay_waits_for_its_turn(cloud: Cloud) -> None:
     result = tm("replay", ingestion.id)
 
     assert result.exit_code == 0, result.stderr
-    assert " waits. 1 file waits for a run: 5 are under way" in " ".join(result.stdout.split())
+    shown = " ".join(result.stdout.split())
+    assert " is waiting. 1 file waits for a run (5 running, max_concurrency is 5)" in shown
     followed = tm("replay", ingestion.id, "--follow")
     assert followed.exit_code == 0, followed.stderr
     assert "load: success" in followed.stdout

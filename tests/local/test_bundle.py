@@ -26,7 +26,7 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_it_holds_what_the_functions_run_with_and_no_more(checkout: Path) -> None:
+def test_bundle_contains_only_functions_code(checkout: Path) -> None:
     with zipfile.ZipFile(io.BytesIO(bundle(checkout).content)) as archive:
         assert {name: archive.read(name).decode() for name in archive.namelist()} == {
             name: name
@@ -38,12 +38,12 @@ def test_it_holds_what_the_functions_run_with_and_no_more(checkout: Path) -> Non
         }
 
 
-def test_its_hash_is_what_terraform_would_compute(checkout: Path) -> None:
+def test_bundle_hash_is_base64_sha256(checkout: Path) -> None:
     made = bundle(checkout)
     assert base64.b64decode(made.hash) == hashlib.sha256(made.content).digest()
 
 
-def test_the_same_code_makes_the_same_zip(checkout: Path) -> None:
+def test_bundle_is_reproducible(checkout: Path) -> None:
     before = bundle(checkout)
     (checkout / "shared" / "errors.py").touch()
     assert bundle(checkout) == before

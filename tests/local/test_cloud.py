@@ -37,20 +37,20 @@ pytestmark = pytest.mark.programs
 TM = Path(sys.executable).with_name("tm")
 
 
-def test_it_is_up(laptop: Laptop) -> None:
+def test_cloud_is_running(laptop: Laptop) -> None:
     assert LaptopStack.read(laptop.home) == laptop.stack
     assert laptop.aws.client("sts").get_caller_identity()["Arn"].endswith(":root")
     with connected(laptop.stack.database) as connection:
         assert connection.run("SELECT to_regclass('daily_checkins')") != [[None]]
 
 
-def test_its_credentials_are_for_its_owner_only(laptop: Laptop) -> None:
+def test_credentials_are_readable_by_owner_only(laptop: Laptop) -> None:
     secret = ("stack.json", "terraform/main.tf.json")
     for path in (laptop.home, *(laptop.home / each for each in secret)):
         assert path.stat().st_mode & 0o077 == 0, path
 
 
-def test_roles_are_enforced(laptop: Laptop) -> None:
+def test_emulator_enforces_roles(laptop: Laptop) -> None:
     iam = laptop.aws.client("iam")
     iam.create_user(UserName="nobody")
     key = iam.create_access_key(UserName="nobody")["AccessKey"]
@@ -63,7 +63,7 @@ def test_roles_are_enforced(laptop: Laptop) -> None:
         nobody.client("s3").list_buckets()
 
 
-def test_every_reader_of_the_tap_sees_every_alert(laptop: Laptop) -> None:
+def test_tap_gives_every_reader_every_alert(laptop: Laptop) -> None:
     landing = laptop.stack.outputs["landing_bucket"]
     put = laptop.aws.client("s3").put_object(Bucket=landing, Key="of no contract", Body=b"x")
     ingested = unmatched_id(Source(landing, "of no contract", put["VersionId"], 1))
@@ -78,15 +78,15 @@ def test_every_reader_of_the_tap_sees_every_alert(laptop: Laptop) -> None:
     assert len(seen()) == 1
 
 
-def test_nobody_but_alert_tells_the_topic(laptop: Laptop) -> None:
-    """Not even who may do everything."""
+def test_topic_refuses_publisher_other_than_alert(laptop: Laptop) -> None:
+    """The policy of the topic denies even the root user."""
     with pytest.raises(botocore.exceptions.ClientError, match=r"not authorized .* sns:Publish"):
         laptop.aws.client("sns").publish(
-            TopicArn=laptop.stack.outputs["topic_arn"], Message="nothing of the pipeline's"
+            TopicArn=laptop.stack.outputs["topic_arn"], Message="not from the pipeline"
         )
 
 
-def test_the_emulator_answers_over_tls_only(laptop: Laptop) -> None:
+def test_emulator_answers_over_tls_only(laptop: Laptop) -> None:
     address = laptop.aws.endpoint_url.removeprefix("https://")
     with pytest.raises((OSError, http.client.HTTPException)):
         urllib.request.urlopen(f"http://{address}/_ministack/health", timeout=5)
@@ -95,7 +95,7 @@ def test_the_emulator_answers_over_tls_only(laptop: Laptop) -> None:
 def _refused(laptop: Laptop, path: str, **headers: str) -> bool:
     url = f"{laptop.aws.endpoint_url}{path}"
     answer = requests.get(url, headers=headers, verify=laptop.aws.ca_bundle, timeout=30)
-    return answer.status_code == 403 and "takes only its own keys" in answer.text
+    return answer.status_code == 403 and "accepts only its own keys" in answer.text
 
 
 def _presigned(aws: Aws) -> str:
@@ -103,13 +103,13 @@ def _presigned(aws: Aws) -> str:
     return str(s3.generate_presigned_url("list_buckets"))
 
 
-def test_the_emulator_takes_nobody_else_for_its_root(laptop: Laptop) -> None:
-    """It takes the key `test`, an account's number or none for root, and verifies no signature."""
+def test_emulator_refuses_foreign_root_keys(laptop: Laptop) -> None:
+    """By itself, ministack accepts these keys as root, and verifies no signature of root."""
     own, session = laptop.aws, f"ASIA{secrets.token_hex(8).upper()}"
     for key in (own.access_key_id, "test", "000000000000", session, "NOBODYKNOWSTHISKEYID"):
         stranger = dataclasses.replace(own, access_key_id=key, secret_access_key="a guess")
         for service, operation in (("s3", "list_buckets"), ("iam", "list_users")):
-            with pytest.raises(botocore.exceptions.ClientError, match="takes only its own keys"):
+            with pytest.raises(botocore.exceptions.ClientError, match="accepts only its own keys"):
                 getattr(stranger.client(service), operation)()
         presigned = _presigned(stranger)
         assert _refused(laptop, presigned.removeprefix(own.endpoint_url))
@@ -120,11 +120,11 @@ def test_the_emulator_takes_nobody_else_for_its_root(laptop: Laptop) -> None:
 @pytest.mark.parametrize(
     "path", ["/", "/_ministack/sqs/messages", "/_localstack/health", "/v2/apis", "/v2/tags/arn"]
 )
-def test_the_emulator_answers_nobody_who_does_not_sign(laptop: Laptop, path: str) -> None:
+def test_emulator_refuses_unsigned_request(laptop: Laptop, path: str) -> None:
     assert _refused(laptop, path)
 
 
-def test_a_url_that_is_signed_with_the_own_key_is_answered(laptop: Laptop) -> None:
+def test_emulator_accepts_presigned_url_of_own_key(laptop: Laptop) -> None:
     assert requests.get(_presigned(laptop.aws), verify=laptop.aws.ca_bundle, timeout=30).ok
 
 
@@ -136,28 +136,28 @@ def test_a_url_that_is_signed_with_the_own_key_is_answered(laptop: Laptop) -> No
         *(pytest.param(end, marks=pytest.mark.deep) for end in (signal.SIGTERM, signal.SIGKILL)),
     ],
 )
-def test_an_interrupted_up_leaves_no_process_behind(tmp_path: Path, end: signal.Signals) -> None:
+def test_interrupted_up_leaves_no_processes(tmp_path: Path, end: signal.Signals) -> None:
     with _starting(tmp_path) as up:
         family = _until_terraform_runs(up)
         up.send_signal(end)
         up.wait()
         if end == signal.SIGKILL:
-            # It could do nothing any more: that is left to the next command.
+            # The killed command could not clean up; the next command does.
             assert alive(family)
             assert _tm(tmp_path, "down").stdout == "Down.\n"
         else:
             assert up.returncode == 130
         assert alive(family) == []
         assert not os.path.lexists(tmp_path / "postgres")
-        assert "No laptop cloud is up" in _tm(tmp_path, "status").stderr
+        assert "No laptop cloud is running" in _tm(tmp_path, "status").stderr
 
 
-def test_a_failed_up_leaves_no_process_and_tells_where_to_look(
+def test_failed_up_leaves_no_processes_and_names_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = tmp_path / "module"
     module.mkdir()
-    # The root pins the provider, and this module refuses that version.
+    # The root module pins the provider to a version that this module does not allow.
     older = {"aws": {"source": terraform.PROVIDER, "version": "< 5.100"}}
     (module / "main.tf.json").write_text(json.dumps({"terraform": {"required_providers": older}}))
     (module / "outputs.tf").touch()
@@ -172,13 +172,13 @@ def test_a_failed_up_leaves_no_process_and_tells_where_to_look(
 
 
 @pytest.mark.deep
-def test_a_contract_that_is_wrong_leaves_all_else_up(tmp_path: Path) -> None:
+def test_up_with_invalid_contract_keeps_cloud_running(tmp_path: Path) -> None:
     contracts, home = tmp_path / "contracts", tmp_path / "home"
     shutil.copytree(CHECKOUT / "contracts", contracts)
     (contracts / "broken.odcs.yaml").write_text("kind: DataContract")
     try:
         with pytest.raises(
-            LocalError, match=r"is up, but `migrate` failed: 1 of 3 .* broken\.odcs"
+            LocalError, match=r"is running, but `migrate` failed: 1 of 3 .* broken\.odcs"
         ):
             cloud.up(home, contracts=contracts, report=print)
 
@@ -191,24 +191,24 @@ def test_a_contract_that_is_wrong_leaves_all_else_up(tmp_path: Path) -> None:
             Bucket=stack.outputs["landing_bucket"]
         )
         assert len(wired["LambdaFunctionConfigurations"]) == 1
-        # The next apply calls it again.
+        # Without the resource in the state, the next apply calls migrate again.
         state = json.loads((home / "terraform" / "terraform.tfstate").read_text())
         assert "aws_lambda_invocation" not in {each["type"] for each in state["resources"]}
     finally:
         cloud.down(home)
 
 
-def test_two_commands_at_once_do_not_mix(tmp_path: Path) -> None:
+def test_second_command_is_refused_while_first_runs(tmp_path: Path) -> None:
     with filelock.FileLock(tmp_path / "lock"):
         for finished in (_tm(tmp_path, "up"), _tm(tmp_path, "down")):
             assert finished.returncode == 1
-            assert finished.stderr.startswith("tm: Another `tm up` or `tm down` is at work")
+            assert finished.stderr.startswith("tm: Another `tm up` or `tm down` is running in")
             assert len(finished.stderr.splitlines()) == 1
 
 
-def test_down_without_up_is_no_error(tmp_path: Path) -> None:
+def test_down_without_up_succeeds(tmp_path: Path) -> None:
     finished = _tm(tmp_path / "absent", "down")
-    assert (finished.returncode, finished.stdout) == (0, "No laptop cloud was up.\n")
+    assert (finished.returncode, finished.stdout) == (0, "No laptop cloud was running.\n")
     assert not (tmp_path / "absent").exists()
 
 
@@ -222,7 +222,7 @@ def _tm(home: Path, *arguments: str) -> Done:
 
 @contextlib.contextmanager
 def _starting(home: Path) -> Iterator["subprocess.Popen[str]"]:
-    # A shell that starts these tests in the background has them, and what they start, ignore it.
+    # Background jobs of a shell ignore SIGINT, and child processes inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         [TM, "up"], env=_environment(home), stdout=subprocess.PIPE, text=True
@@ -232,11 +232,11 @@ def _starting(home: Path) -> Iterator["subprocess.Popen[str]"]:
         finally:
             up.kill()
             up.wait()
-            cloud.down(home)  # a test that failed may have left everything running
+            cloud.down(home)  # a failed test may have left processes
 
 
 def _until_terraform_runs(up: "subprocess.Popen[str]") -> list[psutil.Process]:
-    """Wait for Terraform's apply, with all of its providers; return every process of the cloud."""
+    """Wait until Terraform applies the module; return every process of the cloud."""
     deadline = time.monotonic() + 60
     while True:
         family = psutil.Process(up.pid).children(recursive=True)

@@ -15,7 +15,7 @@ from local.processes import Processes
 pytestmark = pytest.mark.programs
 
 
-def test_it_refuses_a_wrong_password(postgres: Server) -> None:
+def test_postgres_refuses_wrong_password(postgres: Server) -> None:
     with pytest.raises(pg8000.exceptions.DatabaseError, match="28P01"):
         pg8000.native.Connection(
             postgres.user,
@@ -25,13 +25,13 @@ def test_it_refuses_a_wrong_password(postgres: Server) -> None:
         )
 
 
-def test_it_keeps_no_password_in_plain(postgres: Server) -> None:
+def test_postgres_stores_scram_password(postgres: Server) -> None:
     with connected(postgres) as connection:
         [[stored]] = connection.run("SELECT rolpassword FROM pg_authid WHERE rolname = 'postgres'")
     assert stored.startswith("SCRAM-SHA-256$")
 
 
-def test_its_settings(postgres: Server) -> None:
+def test_postgres_has_settings(postgres: Server) -> None:
     settings = {
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": "",
@@ -43,7 +43,7 @@ def test_its_settings(postgres: Server) -> None:
     assert settings.items() <= dict(found).items()
 
 
-def test_it_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_postgres_leaves_no_data(tmp_path: Path) -> None:
     with running(tmp_path) as server:
         home = (tmp_path / "postgres").resolve()
         assert (home / "data" / "PG_VERSION").exists()
@@ -54,7 +54,7 @@ def test_it_leaves_nothing_behind(tmp_path: Path) -> None:
         pass
 
 
-def test_root_cannot_put_it_where_the_unprivileged_account_may_not_go(
+def test_start_as_root_requires_accessible_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed = tmp_path / "closed"
@@ -62,16 +62,14 @@ def test_root_cannot_put_it_where_the_unprivileged_account_may_not_go(
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(shutil, "chown", lambda *_: None)
     monkeypatch.setattr(tempfile, "tempdir", str(closed))
-    with pytest.raises(LocalError, match=r"may not enter .*: set TMPDIR"):
+    with pytest.raises(LocalError, match=r"cannot enter .*: set TMPDIR"):
         local_postgres.start(Processes(tmp_path / "processes"), tmp_path)
 
 
-def test_the_start_tells_where_to_look_when_the_server_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_start_names_log_when_server_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_postgres, "_settings", lambda _: ["-c", "no_such_setting=1"])
     processes = Processes(tmp_path / "processes")
-    with pytest.raises(LocalError, match=r"ended at its start: .*postgres\.log"):
+    with pytest.raises(LocalError, match=r"ended during its start: see .*postgres\.log"):
         local_postgres.start(processes, tmp_path)
     assert "no_such_setting" in processes.log("postgres").read_text()
     local_postgres.stop(processes, tmp_path)

@@ -13,7 +13,7 @@ from local.processes import Processes
 
 pytestmark = pytest.mark.programs
 
-# A leader with a child of its own, as the emulator has its workers.
+# A leader with a child process, like the emulator and its workers.
 FAMILY = ["sh", "-c", "sleep 60 & wait"]
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 
@@ -44,7 +44,7 @@ def status(process: psutil.Process) -> str:
         return str(psutil.STATUS_ZOMBIE)
 
 
-def test_stop_ends_a_process_and_its_children(processes: Processes) -> None:
+def test_stop_ends_process_and_children(processes: Processes) -> None:
     members = family(processes.start("one", FAMILY, env=ENVIRONMENT))
     assert processes.alive("one")
     processes.stop("one")
@@ -52,7 +52,7 @@ def test_stop_ends_a_process_and_its_children(processes: Processes) -> None:
     assert not processes.alive("one")
 
 
-def test_children_of_a_crashed_leader_are_ended_too(processes: Processes) -> None:
+def test_stop_ends_children_of_crashed_leader(processes: Processes) -> None:
     leader, child = family(processes.start("one", FAMILY, env=ENVIRONMENT))
     leader.kill()
     leader.wait()
@@ -63,13 +63,13 @@ def test_children_of_a_crashed_leader_are_ended_too(processes: Processes) -> Non
     assert alive([child]) == []
 
 
-def test_another_command_can_stop_them(processes: Processes, tmp_path: Path) -> None:
+def test_stop_works_from_another_command(processes: Processes, tmp_path: Path) -> None:
     members = family(processes.start("one", FAMILY, env=ENVIRONMENT))
     Processes(tmp_path / "processes").stop_all()
     assert alive(members) == []
 
 
-def test_a_process_that_ignores_the_signal_is_killed(processes: Processes) -> None:
+def test_stop_kills_process_that_ignores_signal(processes: Processes) -> None:
     stubborn = ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"]
     leader = processes.start("one", stubborn, env=ENVIRONMENT, stop_signal=signal.SIGTERM)
     deadline = time.monotonic() + 5
@@ -80,9 +80,7 @@ def test_a_process_that_ignores_the_signal_is_killed(processes: Processes) -> No
     assert alive([leader]) == []
 
 
-def test_a_process_id_that_is_somebody_elses_by_now_is_left_alone(
-    processes: Processes, tmp_path: Path
-) -> None:
+def test_stop_ignores_reused_process_id(processes: Processes, tmp_path: Path) -> None:
     with subprocess.Popen(["sleep", "60"]) as stranger:
         record = {
             "token": "of a process that is gone",
@@ -100,9 +98,7 @@ def test_a_process_id_that_is_somebody_elses_by_now_is_left_alone(
 
 
 @pytest.mark.parametrize("record", ["", "{}", '{"token": 1}', "[]"])
-def test_an_unreadable_record_is_no_obstacle(
-    processes: Processes, tmp_path: Path, record: str
-) -> None:
+def test_stop_ignores_unreadable_record(processes: Processes, tmp_path: Path, record: str) -> None:
     folder = tmp_path / "processes"
     folder.mkdir()
     (folder / "one.json").write_text(record)
@@ -110,12 +106,12 @@ def test_an_unreadable_record_is_no_obstacle(
     processes.stop_all()
 
 
-def test_it_sees_only_the_environment_it_is_given(processes: Processes) -> None:
+def test_process_gets_only_given_environment(processes: Processes) -> None:
     processes.run("one", ["env"], env={"PATH": ENVIRONMENT["PATH"], "ONLY": "this"})
     names = {line.partition("=")[0] for line in processes.log("one").read_text().splitlines()}
     assert names - {"PWD", "SHLVL", "_", "OLDPWD"} == {"PATH", "ONLY", "TM_PROCESS"}
 
 
-def test_run_returns_the_exit_status_and_keeps_what_was_printed(processes: Processes) -> None:
+def test_run_returns_exit_status_and_logs_output(processes: Processes) -> None:
     assert processes.run("one", ["sh", "-c", "echo out; echo err >&2; exit 3"], env={}) == 3
     assert processes.log("one").read_text() == "out\nerr\n"

@@ -10,19 +10,19 @@ def lines(count: int, seed: int = 1) -> list[str]:
 
 
 def budgets(path: Path, count: int) -> list[list[str]]:
-    """Return the rows of a file of budgets, as any reader of CSV finds them."""
+    """Write a file of budgets and return its rows, read with the csv module."""
     sample.write(path, count, seed=1, table="projectbudgets")
     with path.open(encoding="cp1252", newline="") as file:
         return list(csv.reader(file, delimiter=";", strict=True))[1:]
 
 
-def test_the_same_seed_makes_the_same_rows() -> None:
+def test_sample_is_reproducible() -> None:
     assert lines(500) == lines(500)
     assert lines(500) != lines(500, seed=2)
     assert lines(500) == lines(1_000)[:500]
 
 
-def test_any_number_of_rows(tmp_path: Path) -> None:
+def test_sample_has_requested_number_of_rows(tmp_path: Path) -> None:
     for count in (0, 1, 5_000):
         path = tmp_path / "s.csv"
         sample.write(path, count, seed=1)
@@ -32,7 +32,7 @@ def test_any_number_of_rows(tmp_path: Path) -> None:
         assert not data.endswith(b"\n")
 
 
-def test_it_has_the_shapes_of_the_feed_in_their_proportions() -> None:
+def test_checkins_have_formats_in_expected_proportions() -> None:
     rows = [row for row in csv.reader(lines(20_000)) if len(row) == 4]
     texts = [row[1] for row in rows]
 
@@ -45,7 +45,7 @@ def test_it_has_the_shapes_of_the_feed_in_their_proportions() -> None:
     assert {"0.125", "30.0"} <= {row[2] for row in rows}
 
 
-def test_one_row_in_400_is_bad_in_turn() -> None:
+def test_checkins_have_one_bad_row_in_400() -> None:
     rows = list(csv.reader(lines(4_000)))
 
     bad = [rows[number - 1] for number in range(400, 4_001, 400)]
@@ -55,7 +55,7 @@ def test_one_row_in_400_is_bad_in_turn() -> None:
     assert [len(row) for row in bad[3::4]] == [3, 3]
 
 
-def test_budgets_are_as_a_german_erp_writes_them(tmp_path: Path) -> None:
+def test_budgets_have_formats_of_german_erp(tmp_path: Path) -> None:
     rows = budgets(tmp_path / "b.csv", 2_000)
 
     assert len(rows) == 2_000
@@ -69,7 +69,7 @@ def test_budgets_are_as_a_german_erp_writes_them(tmp_path: Path) -> None:
     assert any(";" in row[6] for row in rows)
 
 
-def test_one_budget_in_40_is_bad_in_turn(tmp_path: Path) -> None:
+def test_budgets_have_one_bad_row_in_40(tmp_path: Path) -> None:
     rows = budgets(tmp_path / "b.csv", 160)
 
     assert rows[39][1] == "Vertrieb"
@@ -80,5 +80,5 @@ def test_one_budget_in_40_is_bad_in_turn(tmp_path: Path) -> None:
     assert [row[4][-4:] for row in rows[49::50]] == ["2099"] * 3
 
 
-def test_every_contract_has_a_sample() -> None:
+def test_each_contract_has_sample() -> None:
     assert sample.TABLES.keys() == load_all().keys()

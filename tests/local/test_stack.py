@@ -19,7 +19,7 @@ STACK = LaptopStack(
 )
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+def test_stack_round_trips(tmp_path: Path) -> None:
     assert (LaptopStack.read(tmp_path), LaptopStack.exists(tmp_path)) == (None, False)
     STACK.write(tmp_path)
     assert (LaptopStack.read(tmp_path), LaptopStack.exists(tmp_path)) == (STACK, True)
@@ -28,15 +28,13 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"aws": {}}'])
-def test_an_unreadable_stack_is_one_clear_line(tmp_path: Path, content: str) -> None:
+def test_unreadable_stack_is_reported(tmp_path: Path, content: str) -> None:
     (tmp_path / "stack.json").write_text(content)
     with pytest.raises(LocalError, match=r"stack\.json cannot be read .*: run `tm down`"):
         LaptopStack.read(tmp_path)
 
 
-def test_the_users_own_aws_settings_do_not_apply(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_client_ignores_users_aws_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tmp_path / "config"
     config.write_text("[profile production]\nregion = eu-west-1\nca_bundle = /other.pem\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
@@ -50,7 +48,7 @@ def test_the_users_own_aws_settings_do_not_apply(
         assert client._request_signer._credentials.access_key == AWS.access_key_id
 
 
-def test_other_programs_get_the_same_from_their_environment(
+def test_environment_configures_other_sdks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -62,7 +60,7 @@ def test_other_programs_get_the_same_from_their_environment(
     assert client.meta.region_name == AWS.region
 
 
-def test_the_state_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_home_is_checkout_or_tm_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("TM_HOME", raising=False)
     assert home() == CHECKOUT / ".tm"
     monkeypatch.setenv("TM_HOME", str(tmp_path))

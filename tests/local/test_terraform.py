@@ -24,7 +24,7 @@ def put(path: Path, mode: int = 0o755) -> None:
 
 
 def command(folder: Path, script: str) -> dict[str, str]:
-    """Put a `terraform` and its provider into `folder`; return an environment with both."""
+    """Put a fake `terraform` and provider into `folder`; return an environment with both."""
     path = folder / "bin" / "terraform"
     put(path)
     path.write_text(f"#!/bin/sh\n{script}\n")
@@ -45,14 +45,14 @@ def version(number: str) -> str:
         *("home/.terraform.d/plugins", "home/.local/share/terraform/plugins"),
     ],
 )
-def test_a_mirror_is_found(tmp_path: Path, where: str, layout: Path) -> None:
-    """One level under a system root, and in the folders that Terraform itself looks at."""
+def test_mirror_is_found_in_known_folders(tmp_path: Path, where: str, layout: Path) -> None:
+    """Mirrors may be one level below a system root, and in Terraform's own folders."""
     put(tmp_path / where / layout)
     environment = {"HOME": str(tmp_path / "home")}
     assert terraform.mirror(terraform.candidates(environment, tmp_path)) == tmp_path / where
 
 
-def test_the_plugin_cache_comes_first(tmp_path: Path) -> None:
+def test_mirror_prefers_plugin_cache(tmp_path: Path) -> None:
     put(tmp_path / "opt/plugins" / UNPACKED)
     put(tmp_path / "cache" / UNPACKED)
     environment = {"TF_PLUGIN_CACHE_DIR": str(tmp_path / "cache")}
@@ -68,19 +68,19 @@ def test_the_plugin_cache_comes_first(tmp_path: Path) -> None:
         PROVIDER.parent / "random" / "5.100.0" / TARGET / "terraform-provider-random_v5.100.0_x5",
     ],
 )
-def test_a_mirror_without_this_very_provider_is_passed_over(tmp_path: Path, other: Path) -> None:
+def test_mirror_skips_folder_without_exact_provider(tmp_path: Path, other: Path) -> None:
     put(tmp_path / "opt/a" / other)
     assert terraform.mirror(terraform.candidates({}, tmp_path)) is None
     put(tmp_path / "opt/b" / UNPACKED)
     assert terraform.mirror(terraform.candidates({}, tmp_path)) == tmp_path / "opt/b"
 
 
-def test_a_provider_that_cannot_be_run_is_no_provider(tmp_path: Path) -> None:
+def test_mirror_skips_provider_that_is_not_executable(tmp_path: Path) -> None:
     put(tmp_path / "opt/a" / UNPACKED, mode=0o644)
     assert terraform.mirror(terraform.candidates({}, tmp_path)) is None
 
 
-def test_a_mirror_is_named_in_a_configuration_of_our_own(tmp_path: Path) -> None:
+def test_find_writes_configuration_for_mirror(tmp_path: Path) -> None:
     environment = command(tmp_path, version("1.11.4"))
     put(tmp_path / "cache" / UNPACKED)
     environment["TF_PLUGIN_CACHE_DIR"] = str(tmp_path / "cache")
@@ -91,7 +91,7 @@ def test_a_mirror_is_named_in_a_configuration_of_our_own(tmp_path: Path) -> None
     assert str(tmp_path / "cache") in configuration.read_text()
 
 
-def test_the_users_own_configuration_file_is_respected(tmp_path: Path) -> None:
+def test_find_keeps_users_configuration_file(tmp_path: Path) -> None:
     environment = command(tmp_path, version("1.12.0"))
     own = tmp_path / "own.rc"
     own.touch()
@@ -101,7 +101,7 @@ def test_the_users_own_configuration_file_is_respected(tmp_path: Path) -> None:
     assert not (tmp_path / "state").exists()
 
 
-def test_the_users_terraformrc_is_respected(tmp_path: Path) -> None:
+def test_find_keeps_users_terraformrc(tmp_path: Path) -> None:
     environment = command(tmp_path, version("2.0.0"))
     put(tmp_path / "home" / ".terraformrc")
     environment["TF_CLI_CONFIG_FILE"] = str(tmp_path / "set but absent")
@@ -109,7 +109,7 @@ def test_the_users_terraformrc_is_respected(tmp_path: Path) -> None:
     assert "TF_CLI_CONFIG_FILE" not in found.environment
 
 
-def test_the_users_own_aws_and_workspace_stay_out(tmp_path: Path) -> None:
+def test_find_drops_users_aws_and_workspace_settings(tmp_path: Path) -> None:
     environment = command(tmp_path, version("1.11.0"))
     kept = {"HTTPS_PROXY": "http://proxy", "TF_PLUGIN_CACHE_DIR": "/cache"}
     environment |= kept | {
@@ -123,8 +123,8 @@ def test_the_users_own_aws_and_workspace_stay_out(tmp_path: Path) -> None:
     assert not re.search("production|-destroy", str(dict(found)))
 
 
-def test_no_terraform_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(LocalError, match=r"Terraform is not installed.* Install 1\.11"):
+def test_find_reports_missing_terraform(tmp_path: Path) -> None:
+    with pytest.raises(LocalError, match=r"not in PATH: install Terraform 1\.11 or newer"):
         terraform.find(tmp_path, {"PATH": str(tmp_path)})
 
 
@@ -133,17 +133,15 @@ def test_no_terraform_is_one_clear_line(tmp_path: Path) -> None:
     [
         (version("1.10.5"), r"Terraform 1\.10\.5 .*too old: install 1\.11"),
         (version("0.15.0"), r"Terraform 0\.15\.0 .*too old: install 1\.11"),
-        ("echo unknown option >&2; exit 1", r"does not tell its version .*unknown option"),
+        ("echo unknown option >&2; exit 1", r"printed no version .*unknown option"),
     ],
 )
-def test_a_terraform_that_will_not_do_is_one_clear_line(
-    tmp_path: Path, script: str, line: str
-) -> None:
+def test_find_reports_unusable_terraform(tmp_path: Path, script: str, line: str) -> None:
     with pytest.raises(LocalError, match=line):
         terraform.find(tmp_path, command(tmp_path, script))
 
 
-def test_the_real_terraform_finds_its_provider(tmp_path: Path) -> None:
+def test_real_terraform_finds_provider(tmp_path: Path) -> None:
     (tmp_path / "main.tf").write_text(
         'terraform {\n  required_providers {\n    aws = {\n      source  = "hashicorp/aws"\n'
         '      version = "5.100.0"\n    }\n  }\n}\n'
@@ -153,7 +151,7 @@ def test_the_real_terraform_finds_its_provider(tmp_path: Path) -> None:
     assert finished.returncode == 0, finished.stderr
 
 
-def test_init_takes_the_pinned_provider_although_the_module_allows_a_newer_one(
+def test_init_uses_pinned_provider(
     tmp_path: Path,
 ) -> None:
     for number in ("5.100.0", "6.99.0"):
@@ -175,13 +173,13 @@ def test_init_takes_the_pinned_provider_although_the_module_allows_a_newer_one(
     assert installed("-upgrade") == ["6.99.0"]
 
 
-def test_without_a_mirror_the_provider_is_downloaded_once_for_all(
+def test_find_downloads_provider_once_without_mirror(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = shutil.which("terraform")
     environment = command(tmp_path, f'echo "$*" >>{tmp_path}/calls; exec {real} "$@"')
     monkeypatch.setattr(terraform, "candidates", lambda _: [])
-    # Terraform unpacks it from there as it does from the registry.
+    # This folder replaces the registry: Terraform unpacks the provider from it.
     shutil.rmtree(tmp_path / "home")
     registry = tmp_path / "home/.terraform.d/plugins" / PACKED
     registry.parent.mkdir(parents=True)
@@ -209,9 +207,7 @@ def test_without_a_mirror_the_provider_is_downloaded_once_for_all(
         shutil.rmtree(root / ".terraform")
 
 
-def test_a_download_that_fails_is_one_clear_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_find_reports_failed_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = command(tmp_path, f'case "$*" in *init*) exit 1 ;; esac; {version("1.11.4")}')
     monkeypatch.setattr(terraform, "candidates", lambda _: [])
 
@@ -221,7 +217,7 @@ def test_a_download_that_fails_is_one_clear_line(
 
 
 @pytest.mark.parametrize("config", ["set/but/absent", "a-file/in-the-way", ""])
-def test_an_unusable_configuration_file_is_no_obstacle(tmp_path: Path, config: str) -> None:
+def test_find_ignores_unreadable_configuration_file(tmp_path: Path, config: str) -> None:
     environment = command(tmp_path, version("1.11.4"))
     (tmp_path / "a-file").touch()
     environment["TF_CLI_CONFIG_FILE"] = config and str(tmp_path / config)
@@ -229,7 +225,7 @@ def test_an_unusable_configuration_file_is_no_obstacle(tmp_path: Path, config: s
     assert found.get("TF_CLI_CONFIG_FILE") in (None, str(tmp_path / "state" / "terraform.rc"))
 
 
-# As the provider's 5.100.0 and Terraform print it.
+# Printed by Terraform with version 5.100.0 of the provider.
 FUNCTION_ERROR = (
     "\n│ Error: invoking Lambda Function (tm-pipeline-migrate): "
     + json.dumps(
@@ -251,8 +247,8 @@ FUNCTION_ERROR = (
         (
             "\nError: Failed to query available provider packages\n\nCould not retrieve the list of"
             " available versions for provider\nhashicorp/aws: no such host\n",
-            "the provider hashicorp/aws 5.100.0 is nowhere to be had: the registry cannot be "
-            "reached and no mirror of it was found. Name one in TF_PLUGIN_CACHE_DIR.",
+            "the provider hashicorp/aws 5.100.0 was not found: the registry cannot be reached and "
+            "there is no mirror. Set TF_PLUGIN_CACHE_DIR to a mirror.",
         ),
         (
             "╷\n│ Error: creating S3 Bucket (x): no\n│ \n│   with aws_s3_bucket.x,\n"
@@ -265,11 +261,11 @@ FUNCTION_ERROR = (
         ("all is well", "no error message"),
     ],
 )
-def test_terraforms_errors_become_one_line(output: str, line: str) -> None:
+def test_explain_returns_error_in_one_line(output: str, line: str) -> None:
     assert terraform.explain(output) == line
 
 
-def test_a_function_s_error_counts_only_if_nothing_else_failed() -> None:
+def test_is_function_error_requires_single_error() -> None:
     assert terraform.is_function_error(FUNCTION_ERROR)
     assert not terraform.is_function_error(f"{FUNCTION_ERROR}\nError: another\n")
     assert not terraform.is_function_error("Error: another")

@@ -1,4 +1,4 @@
-"""How the operator's command calls the function load."""
+"""Tests of the calls of the function load by the operator's command."""
 
 import io
 import json
@@ -11,7 +11,7 @@ from unittest import mock
 import botocore.exceptions
 import pytest
 
-from cli import invocation, rows
+from cli import invocation, loaded_rows
 from cli.errors import CommandError
 from cli.stack import Stack
 from tests.fixtures.aws import KEY, LANDING
@@ -20,7 +20,7 @@ MODULE = Path(__file__).parents[2] / "terraform" / "main.tf"
 
 
 def answered(stack: Stack, *answers: Any) -> tuple[Stack, mock.Mock]:
-    """Return a stack whose functions answer so, one call after another."""
+    """Return a stack whose functions give these answers to successive calls, and its client."""
     client = mock.Mock()
     client.invoke.side_effect = answers
     return replace(stack, client=lambda service, **_: client), client
@@ -34,44 +34,44 @@ def refusal(code: str) -> botocore.exceptions.ClientError:
     return botocore.exceptions.ClientError({"Error": {"Code": code, "Message": "no"}}, "Invoke")
 
 
-def test_load_is_asked_about_the_key(aws_stack: Stack) -> None:
+def test_rows_calls_load_with_key(aws_stack: Stack) -> None:
     stack, client = answered(aws_stack, payload(rows=3, kept=None), payload(rows=3, kept="v2"))
 
-    assert rows.count(stack, KEY) == 3
-    assert rows.remove(stack, KEY) == (3, "v2")
+    assert loaded_rows.count(stack, KEY) == 3
+    assert loaded_rows.remove(stack, KEY) == (3, "v2")
 
-    asked = [json.loads(call.kwargs["Payload"]) for call in client.invoke.call_args_list]
+    requests = [json.loads(call.kwargs["Payload"]) for call in client.invoke.call_args_list]
     place = {"bucket": LANDING, "key": KEY}
-    assert asked == [{"operation": "count", **place}, {"operation": "remove", **place}]
+    assert requests == [{"operation": "count", **place}, {"operation": "remove", **place}]
     assert {call.kwargs["FunctionName"] for call in client.invoke.call_args_list} == {"tm-load"}
 
 
 @pytest.mark.parametrize("code", sorted(invocation._PENDING))
-def test_a_function_that_lambda_has_yet_to_prepare_is_waited_for(
+def test_invoke_retries_while_function_is_pending(
     code: str, aws_stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(invocation, "_PAUSE", 0)
     stack, client = answered(aws_stack, refusal(code), refusal(code), payload(rows=3, kept=None))
 
-    assert rows.count(stack, KEY) == 3
+    assert loaded_rows.count(stack, KEY) == 3
     assert client.invoke.call_count == 3
 
 
-def test_another_refusal_is_not_tried_again(aws_stack: Stack) -> None:
+def test_invoke_does_not_retry_other_errors(aws_stack: Stack) -> None:
     stack, client = answered(aws_stack, refusal("AccessDeniedException"))
     with pytest.raises(botocore.exceptions.ClientError):
-        rows.count(stack, KEY)
+        loaded_rows.count(stack, KEY)
     assert client.invoke.call_count == 1
 
 
-def test_a_function_that_failed_says_why(aws_stack: Stack) -> None:
+def test_invoke_reports_function_error(aws_stack: Stack) -> None:
     failed = payload(errorType="DatabaseUnavailable", errorMessage="it is away")
     stack, _ = answered(aws_stack, failed | {"FunctionError": "Unhandled"})
     with pytest.raises(CommandError, match="DatabaseUnavailable: it is away"):
-        rows.remove(stack, KEY)
+        loaded_rows.remove(stack, KEY)
 
 
-def test_load_is_waited_for_as_long_as_it_may_take(aws_stack: Stack) -> None:
+def test_invoke_timeout_covers_load(aws_stack: Stack) -> None:
     timeout = re.search(r"\n    load = \{\n.*?timeout = (\d+)", MODULE.read_text(), re.DOTALL)
     assert timeout is not None
 
