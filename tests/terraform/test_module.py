@@ -41,7 +41,7 @@ IAM = {
     "users": USERS,
 }
 
-ALL_IMAGES = "image_uris must name one image for each of "
+ALL_IMAGES = "image_uris must contain one image for each of "
 QUEUE_ARN = "arn:aws:sqs:eu-central-1:123456789012:alerts"
 TOPIC_ARN = "arn:aws:sns:eu-central-1:123456789012:pager"
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
@@ -53,41 +53,41 @@ WRONG: dict[str, list[Any]] = {
     "name must be 3 to 26 lower-case letters, digits and single hyphens": [
         *("a", "ab", 27 * "a", "Blue", "a_b", "1ab", "ab-", "a--b"),
     ],
-    'name must not make names that begin with "amzn-s3-demo-" or "sthree-"': [
+    "name must not begin with a reserved prefix": [
         *("sthree", "sthree-a", "amzn-s3-demo", "amzn-s3-demo-a", "sg-a"),
     ],
-    "alert_emails must hold e-mail addresses": [
+    "alert_emails must contain email addresses": [
         [address]
         for address in ("nobody", "a@localhost", "a@b.c, d@e.f", "A Person <a@example.com>", "")
     ],
     "alert_on must be all, failures or failures_and_rejects": ["rejects"],
-    'alert_endpoints must hold addresses such as "https://example.com/alerts"': [
+    'alert_endpoints must contain URLs such as "https://example.com/alerts"': [
         ["http://example.com/alerts"],
         ["https://user:word@example.com/alerts"],  # pragma: allowlist secret
         ["https://example.com/an alert"],
         ["example.com"],
         [""],
     ],
-    "alert_queue_arns must hold ARNs of SQS queues": [
+    "alert_queue_arns must contain ARNs of SQS standard queues": [
         *([QUEUE_ARN + ".fifo"], [TOPIC_ARN], [QUEUE_ARN + "*"], ["alerts"]),
     ],
-    "alarm_topic_arn must be the ARN of an SNS topic": [
+    "alarm_topic_arn must be the ARN of an SNS standard topic": [
         *(TOPIC_ARN + ".fifo", QUEUE_ARN, TOPIC_ARN + "*", "pager"),
     ],
     "max_concurrency must be a whole number from 1 to 100.": [0, 1.5, 101],
     "reject_rate_percent must be at least 0 and less than 100": [-0.5, 100],
     "architecture must be x86_64 or arm64": ["riscv64"],
-    "base_image must be the name of an image as Docker takes it": [
+    "base_image must be a Docker image name without a scheme": [
         *("", "python 3.13", "https://example.com/a:1"),
     ],
-    "published_images.registry must be a registry's host and a path in lower case": [
+    "published_images.registry must be a registry host and a lower-case path": [
         {"registry": registry}
         for registry in (
             *("", "tm-pipeline", "https://ghcr.io/owner/tm-pipeline", "ghcr.io/Owner/tm-pipeline"),
             *("ghcr.io/owner/tm-pipeline/", "ghcr.io/owner/tm-pipeline:0.1.0", "ghcr.io/a'b"),
         )
     ],
-    "published_images.digests must name one digest": [
+    "published_images.digests must contain one digest": [
         PUBLISHED | {"version": "0.1.0", "digests": digests}
         for digests in (
             {"load": DIGESTS["load"]},
@@ -96,7 +96,7 @@ WRONG: dict[str, list[Any]] = {
             DIGESTS | {"load": f"ghcr.io/owner/load@{DIGESTS['load']}"},
         )
     ],
-    "published_images.version and published_images.digests belong together": [
+    "published_images.version and published_images.digests must be set together": [
         PUBLISHED | {"version": "0.1.0"},
         PUBLISHED | {"digests": DIGESTS},
     ],
@@ -104,16 +104,16 @@ WRONG: dict[str, list[Any]] = {
         {"load": IMAGES["load"]},
         IMAGES | {"extra": IMAGES["load"]},
     ],
-    "image_uris must be images on ECR with a digest or a tag": [
+    "image_uris must be ECR images with a digest or a tag": [
         IMAGES | {"load": "docker.io/ci/load:latest"},
         IMAGES | {"load": f"{REGISTRY}/ci/load"},
     ],
-    "function_zip.bucket and function_zip.key must say where on S3 the zip is": [
+    "function_zip.bucket and function_zip.key must not be empty": [
         ZIP | {"bucket": ""},
         ZIP | {"key": None},
     ],
-    "function_zip.hash must be the zip's SHA-256 in base64": [ZIP | {"hash": 64 * "a"}],
-    "database.host must be a host's name alone": [
+    "function_zip.hash must be the base64-encoded SHA-256": [ZIP | {"hash": 64 * "a"}],
+    "database.host must be only a host name": [
         SECRET | {"host": "https://db"},
         IAM | {"host": "db:5432"},
     ],
@@ -121,45 +121,45 @@ WRONG: dict[str, list[Any]] = {
         SECRET | {"port": 70000},
         SECRET | {"port": 5432.5},
     ],
-    "database.name must be the name of a database, of at most 63 characters": [
+    "database.name must be the name of a database: 1 to 63 characters": [
         SECRET | {"name": ""},
         SECRET | {"name": 64 * "a"},
     ],
-    'database.auth must be "iam", for roles that log in with a token, or "secret"': [
+    'database.auth must be "iam" (roles that log in with an IAM token) or "secret"': [
         SECRET | {"auth": "password"},
     ],
-    'database.auth = "iam" needs database.users, the roles of migrate, load and api': [
+    'database.auth = "iam" requires database.users': [
         {"host": "db", "name": "pipeline", "auth": "iam"},
         IAM | {"secret_arns": SECRETS},
     ],
-    'database.auth = "secret" needs database.secret_arns': [
+    'database.auth = "secret" requires database.secret_arns': [
         SECRET | {"secret_arns": None},
         SECRET | {"users": USERS},
     ],
-    "database.resource_id must be what RDS calls the resource ID": [
+    "database.resource_id must be an RDS resource ID": [
         IAM | {"resource_id": "arn:aws:rds:x:cluster:y"},
     ],
     "database.users must name three different roles": [
         IAM | {"users": USERS | {"load": "*"}},
         IAM | {"users": USERS | {"load": "reader"}},
     ],
-    "database.secret_arns must be whole ARNs of Secrets Manager secrets": [
+    "database.secret_arns must be full ARNs of Secrets Manager secrets": [
         SECRET | {"secret_arns": SECRETS | {"api": "prod/api"}},
         SECRET | {"secret_arns": SECRETS | {"api": "arn:aws:secretsmanager:*:*:secret:*"}},
     ],
-    "database.vpc.subnet_ids must name at least one subnet": [
+    "database.vpc.subnet_ids must contain at least one subnet": [
         IAM | {"vpc": VPC | {"subnet_ids": []}},
         SECRET | {"vpc": VPC | {"subnet_ids": ["sg-1"]}},
     ],
-    "database.vpc.security_group_ids must name at least one security group": [
+    "database.vpc.security_group_ids must contain at least one security group": [
         IAM | {"vpc": VPC | {"security_group_ids": []}},
         SECRET | {"vpc": VPC | {"security_group_ids": ["subnet-1"]}},
     ],
-    'database_ca_bundle must be the text of certificates in PEM, "-----BEGIN CERTIFICATE-----…"': [
+    'database_ca_bundle must be PEM certificates, "-----BEGIN CERTIFICATE-----…"': [
         *("", "ca.pem", CERTIFICATE.replace("AAAA\n", ""), "-----BEGIN CERTIFICATE-----\nAAAA"),
         SOME_KEY,
     ],
-    "database_ca_bundle holds a private key": [
+    "database_ca_bundle contains a private key": [
         SOME_KEY,
         CERTIFICATE + SOME_KEY.replace("PRI", "RSA PRI"),
     ],
@@ -170,14 +170,14 @@ WRONG: dict[str, list[Any]] = {
         {"backup_days": days} for days in (0, 1.5, 36)
     ],
     "api_key_value must be 20 to 128 characters long": ["short"],
-    'api_key_value is a key, but with api_auth = "iam", the default, there is none': ["short"],
-    'api_auth must be "iam", for signed requests, or "key"': ["none"],
+    'api_key_value is set, but api_auth = "iam", the default, uses no key': ["short"],
+    'api_auth must be "iam" (signed requests) or "key"': ["none"],
     "api_get_table must be the name of a table": ["", "Orders", "orders.odcs.yaml", 49 * "o"],
-    "api_cors_origins must hold origins as browsers write them": [
+    "api_cors_origins must contain origins such as": [
         ["https://reports.example.com/"],
         ["*"],
     ],
-    "api_throttle.rate must be 1 to 10000 requests a second": [
+    "api_throttle.rate must be 1 to 10000 requests per second": [
         {"rate": rate} for rate in (0, 0.5, 10001)
     ],
     "api_throttle.burst must be a whole number of requests from 1 to 5000": [
@@ -201,12 +201,12 @@ WRONG: dict[str, list[Any]] = {
         "cron(0 6 * * ? *) ",
     ],
     "staging_retention_days must be a whole number, at least 1, or null": [0, 1.5],
-    "log_retention_days must be a period that CloudWatch knows": [0, 31],
+    "log_retention_days must be a retention period that CloudWatch supports": [0, 31],
     "log_level must be DEBUG, INFO, WARNING or ERROR": ["LOUD"],
     "kms_key_arn must be the ARN of a key": [
         *("alias/data", KEY_ARN.replace("key/", "alias/"), KEY_ARN + "*", "1234abcd"),
     ],
-    "tags must be at most 46, with keys of 1 to 128": [
+    "tags must contain at most 46 tags, with keys of 1 to 128": [
         {"aws:team": "data"},
         {"": "data"},
         {"Team": 257 * "a"},
@@ -230,18 +230,18 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         {"image_uris": IMAGES, "function_zip": ZIP},
     ),
     (
-        "published_images are for x86_64, not for the given architecture",
+        "published_images are for x86_64 only",
         {"published_images": PUBLISHED, "architecture": "arm64"},
     ),
     *(
         (
-            "published_images excludes image_uris and function_zip",
+            "published_images, image_uris and function_zip exclude each other",
             {"published_images": PUBLISHED, **other},
         )
         for other in ({"image_uris": IMAGES}, {"function_zip": ZIP})
     ),
     (
-        "aurora says what the created database is like, but with database none is created",
+        "aurora configures the database that the module creates, but database is set",
         {"database": SECRET, "aurora": {"max_capacity": 8}},
     ),
 ]
