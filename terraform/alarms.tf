@@ -23,7 +23,7 @@ locals {
       for name, status in { failed = "Failed", timed-out = "TimedOut", aborted = "Aborted" } :
       "executions-${name}" => {
         section     = "executions-${name}"
-        description = "An execution of ${local.state_machine_name} ended with status ${status}."
+        description = "An execution of ${local.state_machine_name} ended with status ${replace(upper(name), "-", "_")}."
         namespace   = "AWS/States"
         metric      = "Executions${status}"
         dimensions  = { StateMachineArn = local.state_machine_arn }

@@ -120,7 +120,7 @@ def check_nothing_is_removed(root: Root) -> None:
     status, said = root.try_to_destroy()
 
     assert status == 1
-    assert "deletion_protection is on, so nothing was removed" in " ".join(said.split())
+    assert "deletion_protection is true, so nothing was removed" in " ".join(said.split())
     assert {*before} - {*root.addresses()} == {"aws_lambda_invocation.migrate"}
     assert root.drifts() == DRIFTS | {"aws_lambda_invocation.migrate": {"create"}}
 
