@@ -257,8 +257,7 @@ def test_copy_of_private_image_requires_login(machine: Machine) -> None:
     for basic in (False, True):
         machine.front.basic = basic
         assert machine.refuses().startswith(
-            f"{SOURCE}/{machine.name}:0.1.0 is not public: "
-            "set TM_REGISTRY_LOGIN=<user>:<password>."
+            f"{SOURCE}/{machine.name}:0.1.0 is not public: set TM_REGISTRY_LOGIN=<user>:<password>."
         )
         machine.copy(TM_REGISTRY_LOGIN=machine.front.login, TAG=f"0.1.0-{basic}")
 
@@ -458,7 +457,10 @@ def test_copy_uses_shasum_if_sha256sum_is_missing(machine: Machine) -> None:
 @pytest.mark.parametrize(
     ("command", "line"),
     [
-        ("aws ecr get-login-password", f"the AWS CLI cannot get a password for {TARGET}: denied no"),
+        (
+            "aws ecr get-login-password",
+            f"the AWS CLI cannot get a password for {TARGET}: denied no",
+        ),
         ("aws ecr describe-images", "the AWS CLI cannot read the repository copies/"),
     ],
 )

@@ -1,4 +1,7 @@
-"""The module under Terraform's own tools; its rules about itself stand in `terraform/tests/`."""
+"""Tests of the module with Terraform's own commands, and of its validation messages.
+
+Tests of its resources are in `terraform/tests/`.
+"""
 
 import json
 import re
@@ -48,8 +51,8 @@ CERTIFICATE = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 SOME_KEY = CERTIFICATE.replace("CERTIFICATE", "PRIVATE KEY")
 KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
-# How each of Terraform's answers begins, with the variable's name, and which values of it get it.
-WRONG: dict[str, list[Any]] = {
+# The beginning of each error message, which starts with the variable's name, and invalid values.
+INVALID_VALUES: dict[str, list[Any]] = {
     "name must be 3 to 26 lower-case letters, digits and single hyphens": [
         *("a", "ab", 27 * "a", "Blue", "a_b", "1ab", "ab-", "a--b"),
     ],
@@ -215,9 +218,13 @@ WRONG: dict[str, list[Any]] = {
         {str(number): "" for number in range(47)},
     ],
 }
-# The same, of values that do not go together.
-CASES: list[tuple[str, dict[str, Any]]] = [
-    *((how, {re.split(r"\W", how)[0]: value}) for how, values in WRONG.items() for value in values),
+# The expected message of each invalid combination of variables, including those above.
+INVALID: list[tuple[str, dict[str, Any]]] = [
+    *(
+        (message, {re.split(r"\W", message)[0]: value})
+        for message, values in INVALID_VALUES.items()
+        for value in values
+    ),
     *(
         (
             "api_key_value must be 20 to 128 characters long",
@@ -245,8 +252,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         {"database": SECRET, "aurora": {"max_capacity": 8}},
     ),
 ]
-# What looks like that and is right.
-RIGHT: list[dict[str, Any]] = [
+VALID: list[dict[str, Any]] = [
     {"name": "abc"},
     {"name": "a-1-" + 22 * "b"},
     *({"name": name} for name in ("sthrees-1", "amzn-s3", "sga", "a-sg-1")),
@@ -280,7 +286,8 @@ RIGHT: list[dict[str, Any]] = [
     {"kms_key_arn": KEY_ARN.replace("aws", "aws-us-gov").replace("key/", "key/mrk-")},
     {"tags": {"Cost centre": "Ä/1+2=3:@_.-", "Empty": ""}},
 ]
-# What `terraform test` says, file by file, when the variables that it names are ignored.
+# The messages in each file of `terraform test` that name a variable. They must appear if the module
+# ignores these variables.
 EFFECTS = {
     path.name: [
         message
@@ -289,15 +296,15 @@ EFFECTS = {
     ]
     for path in MODULE.glob("tests/*.tftest.hcl")
 }
-NO_CONTRACTS = "There are no contracts beside the module"
-OTHER_VERSION = "published_images names the images of version "
-UNTRUSTED = "The functions would trust no database of RDS in "
+NO_CONTRACTS = "There are no contracts in "
+OTHER_VERSION = "published_images.version is "
+UNTRUSTED = "The functions would not trust an RDS database in "
 UNTRUSTED_PROXY = "database.host is an RDS Proxy"
 
 
 @dataclass(frozen=True)
 class Module:
-    """A copy of the module, so that nothing is written beside it."""
+    """A copy of the module, so that Terraform writes no files into the checkout."""
 
     folder: Path
     tool: terraform.Terraform
@@ -319,7 +326,7 @@ def blocks(kind: str) -> dict[str, dict[str, Any]]:
 
 
 def error_messages(node: object) -> list[str]:
-    """Return every `error_message` below a node of a parsed file."""
+    """Return every `error_message` in a node of a parsed file."""
     if isinstance(node, list):
         return [message for each in node for message in error_messages(each)]
     if not isinstance(node, dict):
@@ -335,9 +342,10 @@ def plans_of(
     mocks: str | None,
     known: str = "apply",
 ) -> list[dict[str, Any]]:
-    """Plan each of `runs`, mappings of variables, by `terraform test`; return all that it says.
+    """Plan each of `runs`, mappings of variables, with `terraform test`; return its JSON output.
 
-    Mocked values are known from the plan on, or not before the apply.
+    Args:
+        known: whether mocked values are known in the "plan", or only after the "apply".
     """
     tests = folder / "planned"
     tests.mkdir()
@@ -352,14 +360,14 @@ def plans_of(
 
 
 def named(messages: Iterable[str]) -> Iterator[str]:
-    """Yield the variables that messages name."""
+    """Yield the names of the variables in messages."""
     return (name for message in messages for name in re.findall(r"\bvar\.(\w+)", message))
 
 
-def errors(said: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """Return the errors of each run that has any."""
+def errors(output: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Return the errors of each failed run in the output of `terraform test`."""
     found: dict[str, list[str]] = {}
-    for line in said:
+    for line in output:
         if line["type"] == "diagnostic" and line["diagnostic"]["severity"] == "error":
             found.setdefault(line["@testrun"], []).append(line["diagnostic"]["detail"])
     return found
@@ -367,28 +375,28 @@ def errors(said: list[dict[str, Any]]) -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Module:
-    """Run a command of Terraform on a copy of the module."""
+    """Return a copy of the module, which runs Terraform commands."""
     folder = tmp_path_factory.mktemp("checkout")
     module = Module(checkout(folder) / "terraform", terraform.find(folder / "configuration"))
     module("init", "-backend=false")
     return module
 
 
-def test_the_files_are_formatted(run: Module) -> None:
+def test_files_are_formatted(run: Module) -> None:
     run("fmt", "-check", "-diff", "-recursive")
 
 
-def test_the_configuration_is_valid(run: Module) -> None:
+def test_configuration_is_valid(run: Module) -> None:
     run("validate")
 
 
-def test_the_rules_hold(run: Module) -> None:
+def test_terraform_tests_pass(run: Module) -> None:
     run("test")
 
 
 @pytest.fixture(scope="module")
 def needs(run: Module) -> dict[str, set[str]]:
-    """What each resource and data source directly depends on."""
+    """Return the direct dependencies of each resource and data source."""
     graph = run.tool.run("graph", folder=run.folder).stdout
     found: dict[str, set[str]] = {name: set() for name in re.findall(r'^ *"(\S+)" \[', graph, re.M)}
     for one, other in re.findall(r'"(\S+)" -> "(\S+)"', graph):
@@ -396,8 +404,8 @@ def needs(run: Module) -> dict[str, set[str]]:
     return found
 
 
-def test_everything_waits_for_the_check_of_what_a_build_needs(needs: dict[str, set[str]]) -> None:
-    """So nothing that AWS bills is made on a machine that cannot build or copy the images."""
+def test_all_resources_depend_on_the_check_of_prerequisites(needs: dict[str, set[str]]) -> None:
+    """If this machine cannot build or copy the images, apply must fail before it creates anything."""
     waiting = {"terraform_data.prerequisites"}
     while more := {name for name in needs if needs[name] & waiting} - waiting:
         waiting |= more
@@ -408,35 +416,35 @@ def test_everything_waits_for_the_check_of_what_a_build_needs(needs: dict[str, s
     )
 
 
-def test_an_image_is_protected_until_the_functions_run_another(needs: dict[str, set[str]]) -> None:
+def test_lifecycle_policy_depends_on_the_functions(needs: dict[str, set[str]]) -> None:
     assert "aws_lambda_function.this" in needs["aws_ecr_lifecycle_policy.function"]
 
 
-def test_a_protected_stack_refuses_to_be_destroyed_before_anything_is_removed(
+def test_protection_is_destroyed_first(
     needs: dict[str, set[str]],
 ) -> None:
-    """Terraform destroys first what nothing depends on, and the rest only if that succeeded."""
+    """Terraform first destroys the resources that no other depends on."""
     needed = set().union(*needs.values())
 
     assert needs.keys() - needed == {
         "terraform_data.protection",
-        "aws_lambda_invocation.migrate",  # to destroy it changes nothing on AWS
+        "aws_lambda_invocation.migrate",  # destroying it changes nothing on AWS
     }, "add these to protection.tf"
 
 
-def test_nothing_waits_for_migrate(needs: dict[str, set[str]]) -> None:
-    """It fails as long as one table's contract is wrong, and all else must be deployed."""
+def test_no_resource_depends_on_migrate(needs: dict[str, set[str]]) -> None:
+    """It fails while one contract is invalid, but everything else must be deployed."""
     assert {name for name in needs if "aws_lambda_invocation.migrate" in needs[name]} == set()
-    # Yet no file is loaded before there is a database.
+    # But files need the database.
     assert "aws_rds_cluster_instance.this" in needs["aws_s3_bucket_notification.landing"]
 
 
-def test_every_variable_is_described_typed_and_optional() -> None:
-    wanted = {"description", "type", "default"}
+def test_every_variable_has_description_type_and_default() -> None:
+    required = {"description", "type", "default"}
     variables = blocks("variable")
 
-    assert not {name for name, block in variables.items() if not wanted <= block.keys()}
-    # Null means something, or it means what the default is.
+    assert not {name for name, block in variables.items() if not required <= block.keys()}
+    # A variable either has the default null or is not nullable.
     assert not {
         name
         for name, block in variables.items()
@@ -445,38 +453,46 @@ def test_every_variable_is_described_typed_and_optional() -> None:
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """Return Terraform's errors for WRONG and RIGHT: the variables' file alone answers at once."""
+def validation_errors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """Return Terraform's errors for INVALID and VALID. Only variables.tf is planned, which is fast."""
     folder = tmp_path_factory.mktemp("variables")
     shutil.copy(MODULE / "variables.tf", folder)
     (folder / "main.tf.json").write_text(json.dumps({"locals": {"function_names": FUNCTIONS}}))
     tool = terraform.find(folder / "configuration")
     assert tool.run("init", folder=folder).returncode == 0
-    # Null is what a variable has that nobody set.
-    right = [*RIGHT, dict.fromkeys(blocks("variable"))]
-    runs = {f"wrong_{number}": variables for number, (_, variables) in enumerate(CASES)}
-    runs |= {f"right_{number}": variables for number, variables in enumerate(right)}
-    said = plans_of(tool, folder, runs, None)
-    assert {line["@testrun"] for line in said if line["type"] == "test_run"} == runs.keys()
-    return errors(said)
+    # All variables unset.
+    valid = [*VALID, dict.fromkeys(blocks("variable"))]
+    runs = {f"invalid_{number}": variables for number, (_, variables) in enumerate(INVALID)}
+    runs |= {f"valid_{number}": variables for number, variables in enumerate(valid)}
+    output = plans_of(tool, folder, runs, None)
+    assert {line["@testrun"] for line in output if line["type"] == "test_run"} == runs.keys()
+    return errors(output)
 
 
-@pytest.mark.parametrize("number", range(len(CASES)))
-def test_a_wrong_value_is_explained(number: int, answers: dict[str, list[str]]) -> None:
-    variables = CASES[number][1]
-    expected = [message for message, same in CASES if same == variables]
-    said = answers.get(f"wrong_{number}", [])
+@pytest.mark.parametrize("number", range(len(INVALID)))
+def test_validation_explains_invalid_value(
+    number: int, validation_errors: dict[str, list[str]]
+) -> None:
+    variables = INVALID[number][1]
+    expected = [message for message, same in INVALID if same == variables]
+    found = validation_errors.get(f"invalid_{number}", [])
 
-    assert len(said) == len(expected), (variables, said)
-    assert all(any(part in answer for answer in said) for part in expected), (variables, said)
-
-
-def test_a_right_value_is_accepted(answers: dict[str, list[str]]) -> None:
-    assert {name: said for name, said in answers.items() if name.startswith("right_")} == {}
+    assert len(found) == len(expected), (variables, found)
+    assert all(any(part in error for error in found) for part in expected), (variables, found)
 
 
-def test_every_message_of_the_module_is_shown() -> None:
-    shown = {*(how for how, _ in CASES), ALL_IMAGES, NO_CONTRACTS, OTHER_VERSION, UNTRUSTED}
+def test_validation_accepts_valid_value(validation_errors: dict[str, list[str]]) -> None:
+    assert [name for name in validation_errors if name.startswith("valid_")] == []
+
+
+def test_every_error_message_is_tested() -> None:
+    shown = {
+        *(message for message, _ in INVALID),
+        ALL_IMAGES,
+        NO_CONTRACTS,
+        OTHER_VERSION,
+        UNTRUSTED,
+    }
     shown |= {UNTRUSTED_PROXY, *BAD_CONTRACTS}
     options = hcl2.SerializationOptions(strip_string_quotes=True)
     messages = [
@@ -491,17 +507,15 @@ def test_every_message_of_the_module_is_shown() -> None:
 
 BAD_CONTRACTS = {
     "must be a folder with at least one contract, <table>.odcs.yaml",
-    "Call each contract <table>.odcs.yaml, the table with up to 48",
-    "which is not in UTF-8: save each contract in UTF-8.",
-    "larger than 512 KiB, which no contract needs.",
-    "are larger than 8 MiB together: put some tables into another stack.",
-    "has no contract of that table: name one of",
+    "Name each contract <table>.odcs.yaml, where <table> is up to 48",
+    "not encoded in UTF-8: save each contract in UTF-8.",
+    "larger than the limit of 512 KiB: shorten each contract.",
+    "are larger than 8 MiB in total: move some tables to another stack.",
+    "contains no contract for that table: set it to one of",
 }
 
 
-def test_contracts_that_cannot_be_right_are_refused_by_the_plan(
-    run: Module, tmp_path: Path
-) -> None:
+def test_plan_refuses_invalid_contract_files(run: Module, tmp_path: Path) -> None:
     bad = tmp_path / "bad"
     bad.mkdir()
     for name in ("Orders.odcs.yaml", "orders.yaml", "orders.odcs.yml", "notes.txt"):
@@ -534,29 +548,31 @@ def test_contracts_that_cannot_be_right_are_refused_by_the_plan(
     assert absent.startswith(f'contracts_dir, "{tmp_path}/absent", must be a folder with at least')
     misnamed, garbled, huge = sorted(said["bad"], key=len, reverse=True)
     assert misnamed.startswith(
-        f'{bad} holds "Orders.odcs.yaml", "more/deep.odcs.YAML", "orders.odcs.yml", "orders.yaml". '
-        "Call each contract <table>.odcs.yaml, "
+        f'{bad} contains "Orders.odcs.yaml", "more/deep.odcs.YAML", "orders.odcs.yml", '
+        '"orders.yaml". Name each contract <table>.odcs.yaml, '
     )
-    assert garbled.startswith(f'{bad} holds "latin.odcs.yaml", which is not in UTF-8: ')
-    assert huge.startswith(f'{bad} holds "huge.odcs.yaml", larger than 512 KiB, ')
+    assert garbled.startswith(f'{bad} contains "latin.odcs.yaml", not encoded in UTF-8: ')
+    assert huge.startswith(f'{bad} contains "huge.odcs.yaml", larger than the limit of 512 KiB: ')
     table, whole = sorted(said["many"], reverse=True)
-    assert whole.startswith(f"The contracts in {many} are larger than 8 MiB together: ")
-    assert table.startswith(f'api_get_table is "t17", and {many} has no contract of that table: ')
+    assert whole.startswith(f"The contracts in {many} are larger than 8 MiB in total: ")
+    assert table.startswith(
+        f'api_get_table is "t17", but {many} contains no contract for that table: '
+    )
 
 
 @pytest.mark.deep
-def test_digests_of_another_version_are_refused_by_the_plan(run: Module) -> None:
-    """They are easily forgotten in an upgrade, and its Terraform would run the former code."""
+def test_plan_refuses_digests_of_another_version(run: Module) -> None:
+    """If an upgrade keeps the digests, the new Terraform configuration would run old code."""
     published = PUBLISHED | {"version": "0.0.1", "digests": DIGESTS}
     said = plans_of(run.tool, run.folder, {"old": {"published_images": published}}, "./tests/mocks")
 
     [answer] = errors(said)["old"]
-    assert f"{OTHER_VERSION}0.0.1, and this module is of version {VERSION}: " in answer
+    assert f"{OTHER_VERSION}0.0.1, but the module's version is {VERSION}: " in answer
 
 
 @pytest.mark.deep
-def test_whom_the_functions_would_not_trust_is_said_by_the_plan(run: Module) -> None:
-    """AWS's forms of a host: github.com/aws/aws-advanced-python-wrapper, utils/rds_utils.py."""
+def test_plan_refuses_untrusted_rds_region(run: Module) -> None:
+    """Source of the host names: github.com/aws/aws-advanced-python-wrapper, utils/rds_utils.py."""
     aws = "https://truststore.pki.rds.amazonaws.com"
     hosts = {
         "db.x1.mars-north-1.rds.amazonaws.com": ("mars-north-1", aws),
@@ -569,7 +585,7 @@ def test_whom_the_functions_would_not_trust_is_said_by_the_plan(run: Module) -> 
         "db.x1.us-gov-west-1.rds.amazonaws.com": None,
         "mars-north-1.x1.ca-west-1.rds.amazonaws.com": None,
         "db.global-x1.global.rds.amazonaws.com": None,
-        # A public certificate.
+        # These have public certificates.
         "db.endpoint.proxy-x1.mars-north-1.rds.amazonaws.com": None,
         "mars-north-1.rds.example.com": None,
     }
@@ -596,8 +612,8 @@ def test_whom_the_functions_would_not_trust_is_said_by_the_plan(run: Module) -> 
         assert f'set database_ca_bundle = file("{region}-bundle.pem")' in answer
 
 
-def test_it_needs_the_repository_that_it_is_in(tmp_path: Path, run: Module) -> None:
-    """By its absolute path Terraform copies the module alone, by `//` all that it is in."""
+def test_plan_refuses_module_without_its_repository(tmp_path: Path, run: Module) -> None:
+    """Terraform copies only the module with an absolute path, but the whole repository with `//`."""
     module = checkout(tmp_path / "elsewhere") / "terraform"
     root = {
         "terraform": {"required_providers": {"aws": {"source": "hashicorp/aws"}}},
@@ -618,14 +634,16 @@ def test_it_needs_the_repository_that_it_is_in(tmp_path: Path, run: Module) -> N
 
     found = [line["diagnostic"]["detail"] for line in said if line["type"] == "diagnostic"]
     for name, error in zip(("absolute", "published"), sorted(found), strict=True):
-        assert f"{NO_CONTRACTS}, in .terraform/modules/{name}/" in error
-        assert 'use it by a relative path or as "<repository>//terraform"' in error
+        assert f"{NO_CONTRACTS}.terraform/modules/{name}/" in error
+        assert 'set source to a relative path or to "<repository>//terraform"' in error
 
 
 @pytest.mark.deep
 @pytest.mark.parametrize("file", EFFECTS)
-def test_a_variable_that_is_ignored_is_noticed(file: str, run: Module, tmp_path: Path) -> None:
-    """Read variables of the same form instead, which nobody sets: the assertions must fail."""
+def test_terraform_tests_fail_if_a_variable_is_ignored(
+    file: str, run: Module, tmp_path: Path
+) -> None:
+    """Replace variables by unset variables of the same type: the assertions must fail."""
     folder = tmp_path / "checkout" / "terraform"
     shutil.copytree(run.folder, folder, symlinks=True)
     for each in (".dockerignore", "contracts", "functions", "shared"):
