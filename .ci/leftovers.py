@@ -167,7 +167,7 @@ def _keys(session: Any, name: str) -> Iterator[str]:
                 raise
             _say_once(f"not seen   key {each['KeyId']}: its own policy does not let you")
             continue
-        if key["Description"] == f"What {name} keeps.":
+        if key["Description"] == f"Encrypts the data of {name}.":
             yield f"{key['KeyId']} {key['KeyState']}"
 
 

@@ -32,7 +32,7 @@ TOOLS = ("cat", "mkdir", "rm", "sh", "sleep", "tr")
 
 @pytest.fixture
 def stand_ins(tmp_path: Path) -> StandIns:
-    """Return a PATH with stand-ins for the AWS CLI and Docker, and only the tools that are needed."""
+    """Return a PATH with stand-ins for the AWS CLI and Docker, and few other tools."""
     made = StandIns(tmp_path / "stand-ins")
     made.install("aws", "docker")
     for tool in TOOLS:

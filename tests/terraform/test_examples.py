@@ -1,4 +1,4 @@
-"""The other examples: as they are written, at work, and destroyed again."""
+"""Tests of the examples other than `complete`: apply, load a file, destroy."""
 
 import json
 import shutil
@@ -52,15 +52,15 @@ def test_bring_your_own_database(sandbox: Sandbox, tmp_path: Path) -> None:
         [ADMINISTRATOR.name]
     ]
     assert "Secrets Manager" not in stack["database_routes_needed"]
-    assert given_to(sandbox, stack["function_names"]["load"]) == ca_bundle
+    assert ca_bundle_of(sandbox, stack["function_names"]["load"]) == ca_bundle
     assert example.root.drifts() == DRIFTS
 
     example.take_down()
     rds.delete_db_instance(DBInstanceIdentifier="own", SkipFinalSnapshot=True)
 
 
-def given_to(sandbox: Sandbox, function: str) -> str:
-    """Return the authorities that a function is told to trust; on this machine it needs none."""
+def ca_bundle_of(sandbox: Sandbox, function: str) -> str:
+    """Return the CA bundle that a function reads."""
     configuration = sandbox.aws.client("lambda").get_function_configuration(FunctionName=function)
     uri = configuration["Environment"]["Variables"]["DATABASE_CA_BUNDLE"]
     bucket, _, key = uri.removeprefix("s3://").partition("/")
@@ -74,7 +74,7 @@ def test_prebuilt_images(sandbox: Sandbox, tmp_path: Path) -> None:
         ecr.create_repository(repositoryName=f"tm-pipeline/{function}")
     example = Example("prebuilt-images", tmp_path, sandbox)
     registry = "000000000000.dkr.ecr.us-east-1.amazonaws.com"
-    # Another identity than the one that deploys.
+    # CI has another identity than the deployment.
     builder = {**example.root.tool.environment, **sandbox.aws.environment()}
     environment = builder | {"REGISTRY": registry, "TAG": "v1"}
     build = ["/bin/sh", "-euc", example.readme("sh")]
@@ -83,7 +83,7 @@ def test_prebuilt_images(sandbox: Sandbox, tmp_path: Path) -> None:
     secret_arns = make_secrets(sandbox, "prebuilt")
     example.before = inventory(sandbox.aws)
 
-    # What `complete` makes takes two minutes; here it is a database of ours.
+    # An existing database, because creating one takes two minutes (see test_complete_example.py).
     stack = example.apply(
         {
             "database": {
@@ -110,7 +110,7 @@ def test_prebuilt_images(sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 def test_your_own_tables(sandbox: Sandbox, tmp_path: Path, repository: Repository) -> None:
-    """Outside of the repository, which Terraform clones."""
+    """Run the example outside of the repository, which Terraform clones."""
     own = tmp_path / "own"
     shutil.copytree(CHECKOUT / "terraform" / "examples" / "your-own-tables", own)
     secret_arns = make_secrets(sandbox, "own-tables")
@@ -139,7 +139,7 @@ def test_your_own_tables(sandbox: Sandbox, tmp_path: Path, repository: Repositor
     assert sandbox.query("SELECT customer, amount FROM orders") == [["ada", Decimal("2.50")]]
     assert sandbox.query("SELECT to_regclass('daily_checkins')") == [[None]]
     checked = example.tm("check", own / "orders.csv", "--table", "orders")
-    assert checked.returncode == 0, "it takes the deployed contracts"
+    assert checked.returncode == 0, "tm check must use the deployed contracts"
     assert stack["name"] == "tm-own-tables"
 
     example.take_down()

@@ -405,7 +405,7 @@ def needs(run: Module) -> dict[str, set[str]]:
 
 
 def test_all_resources_depend_on_the_check_of_prerequisites(needs: dict[str, set[str]]) -> None:
-    """If this machine cannot build or copy the images, apply must fail before it creates anything."""
+    """An apply that cannot build or copy the images must fail before it creates anything."""
     waiting = {"terraform_data.prerequisites"}
     while more := {name for name in needs if needs[name] & waiting} - waiting:
         waiting |= more
@@ -454,7 +454,7 @@ def test_every_variable_has_description_type_and_default() -> None:
 
 @pytest.fixture(scope="module")
 def validation_errors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """Return Terraform's errors for INVALID and VALID. Only variables.tf is planned, which is fast."""
+    """Return Terraform's errors for INVALID and VALID, from a fast plan of variables.tf alone."""
     folder = tmp_path_factory.mktemp("variables")
     shutil.copy(MODULE / "variables.tf", folder)
     (folder / "main.tf.json").write_text(json.dumps({"locals": {"function_names": FUNCTIONS}}))
@@ -546,13 +546,13 @@ def test_plan_refuses_invalid_contract_files(run: Module, tmp_path: Path) -> Non
 
     [absent] = said["absent"]
     assert absent.startswith(f'contracts_dir, "{tmp_path}/absent", must be a folder with at least')
-    misnamed, garbled, huge = sorted(said["bad"], key=len, reverse=True)
+    misnamed, huge, garbled = sorted(said["bad"])
     assert misnamed.startswith(
         f'{bad} contains "Orders.odcs.yaml", "more/deep.odcs.YAML", "orders.odcs.yml", '
         '"orders.yaml". Name each contract <table>.odcs.yaml, '
     )
-    assert garbled.startswith(f'{bad} contains "latin.odcs.yaml", not encoded in UTF-8: ')
     assert huge.startswith(f'{bad} contains "huge.odcs.yaml", larger than the limit of 512 KiB: ')
+    assert garbled.startswith(f'{bad} contains "latin.odcs.yaml", not encoded in UTF-8: ')
     table, whole = sorted(said["many"], reverse=True)
     assert whole.startswith(f"The contracts in {many} are larger than 8 MiB in total: ")
     assert table.startswith(
@@ -613,7 +613,7 @@ def test_plan_refuses_untrusted_rds_region(run: Module) -> None:
 
 
 def test_plan_refuses_module_without_its_repository(tmp_path: Path, run: Module) -> None:
-    """Terraform copies only the module with an absolute path, but the whole repository with `//`."""
+    """With an absolute path Terraform copies only the module, with `//` the whole repository."""
     module = checkout(tmp_path / "elsewhere") / "terraform"
     root = {
         "terraform": {"required_providers": {"aws": {"source": "hashicorp/aws"}}},
