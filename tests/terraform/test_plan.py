@@ -47,7 +47,7 @@ STACKS: dict[str, dict[str, Any]] = {
     "given": {"api_auth": "key", "database": SECRET, "function_zip": ZIP},
 }
 
-# Maximum lengths of names, from the API reference of each service. AWS does not document some of them:
+# Maximum lengths of names, from the API references. AWS does not document some of them:
 # an API and a usage plan have that of an API key here (docs.aws.amazon.com/apigateway/latest/
 # developerguide/api-gateway-api-usage-plans.html), and a cluster parameter group that of a DB
 # parameter group.
