@@ -1,4 +1,4 @@
-# The database, created or given by var.database, and the invocation that creates its tables.
+# The database (created, or given by var.database), and the invocation of migrate.
 locals {
   # All minor versions of this major version support automatic pause. Parameter groups depend on the major version.
   aurora_version = "17"

@@ -60,7 +60,7 @@ resource "aws_lambda_function" "this" {
   ]
 }
 
-# Lambda makes functions inactive that are not invoked for weeks: it drops the image, and after 14 days the network
+# A function that is not invoked for weeks becomes inactive: Lambda drops the image, and after 14 days the network
 # interface. It then rejects the next invocation and takes a minute or two to become active. Step Functions retries, but
 # API Gateway and an apply do not, and AWS does not document what happens to events from S3 and EventBridge. So a rule
 # invokes each function once a day with an event that it answers immediately (shared/telemetry.py).

@@ -82,7 +82,7 @@ def test_changelog_prints_the_section_of_the_version(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong", "said"),
+    ("right", "wrong", "message"),
     [
         ("0.2.0", "0.3.0", "CHANGELOG.md: the newest section is of 0.3.0, not of 0.2.0."),
         (
@@ -106,16 +106,16 @@ def test_changelog_prints_the_section_of_the_version(checkout: Path) -> None:
     ],
 )
 def test_changelog_reports_invalid_section(
-    right: str, wrong: str, said: str, checkout: Path
+    right: str, wrong: str, message: str, checkout: Path
 ) -> None:
     (checkout / "CHANGELOG.md").write_text(TEXT.replace(right, wrong))
 
-    assert refused("0.2.0", checkout).startswith(f"changelog: {said}")
+    assert refused("0.2.0", checkout).startswith(f"changelog: {message}")
 
 
 def test_changelog_refuses_another_version_than_the_codes(checkout: Path) -> None:
-    said = "changelog: shared/version.py says 0.2.0, not 0.1.0."
-    assert refused("0.1.0", checkout).startswith(said)
+    message = "changelog: shared/version.py says 0.2.0, not 0.1.0."
+    assert refused("0.1.0", checkout).startswith(message)
 
 
 def refused(version: str, checkout: Path) -> str:

@@ -84,8 +84,8 @@ def test_audit_passes_without_vulnerability(tools: Tools, osv: str, tmp_path: Pa
 def test_audit_reports_unreachable_osv(
     tools: Tools, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
-    nobody = "http://127.0.0.1:9/v1/query"
-    done = audit(tools, nobody, tmp_path, "six==1.17.0", options=options)
+    unreachable = "http://127.0.0.1:9/v1/query"
+    done = audit(tools, unreachable, tmp_path, "six==1.17.0", options=options)
     assert done.returncode == (0 if options else 1), done.stderr
     assert done.stdout.startswith("NOT AUDITED: ")
     assert "none of them" not in done.stdout

@@ -101,9 +101,9 @@ class Root:
 
     def run(self, *arguments: str) -> str:
         """Run a command that must succeed; return its output."""
-        status, said = self.try_to(*arguments)
-        assert status == 0, said
-        return said
+        status, output = self.try_to(*arguments)
+        assert status == 0, output
+        return output
 
     def override(self, **arguments: Any) -> None:
         """Override arguments of the module `pipeline`, and initialise."""
@@ -113,8 +113,8 @@ class Root:
 
     def apply(self, **inputs: Any) -> None:
         """Apply with these variables, in addition to earlier ones."""
-        status, said = self.try_to_apply(**inputs)
-        assert status == 0, said
+        status, output = self.try_to_apply(**inputs)
+        assert status == 0, output
 
     def try_to_apply(self, **inputs: Any) -> tuple[int, str]:
         """Apply; return the exit status and output."""
@@ -126,8 +126,8 @@ class Root:
 
     def destroy(self) -> None:
         """Destroy all resources."""
-        status, said = self.try_to_destroy()
-        assert status == 0, said
+        status, output = self.try_to_destroy()
+        assert status == 0, output
 
     def try_to_destroy(self) -> tuple[int, str]:
         """Destroy; return the exit status and output."""

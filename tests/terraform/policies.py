@@ -43,7 +43,7 @@ class Statement:
             any(name.startswith("Not") for name in document),
         )
 
-    def says(self, operator: str, key: str) -> Any:
+    def condition(self, operator: str, key: str) -> Any:
         """Return the required value of a condition key, or None."""
         return self.conditions.get(operator, {}).get(key)
 
@@ -140,12 +140,12 @@ def too_much(statement: Statement, account: str) -> list[str]:
         return found
     found += [f"{action} is a wildcard" for action in statement.actions if wild(action)]
     for name in statement.principal.get("AWS", ()):
-        principals = _several(statement.says("ArnEquals", "aws:PrincipalArn") or "*")
+        principals = _several(statement.condition("ArnEquals", "aws:PrincipalArn") or "*")
         if wild(name) and any(map(wild, principals)):
             found.append("it allows everybody")
     for service in statement.principal.get("Service", ()):
-        sources = _several(statement.says("ArnLike", "aws:SourceArn") or ())
-        of_account = statement.says("StringEquals", "aws:SourceAccount") == account
+        sources = _several(statement.condition("ArnLike", "aws:SourceArn") or ())
+        of_account = statement.condition("StringEquals", "aws:SourceAccount") == account
         if not of_account and not (sources and all(f":{account}:" in each for each in sources)):
             found.append(f"{service} may act for any account")
         if service == "lambda.amazonaws.com" and any(

@@ -199,11 +199,11 @@ def test_failed_command_is_reported_in_one_line(
 ) -> None:
     stand_ins.fail(command, message)
 
-    said = one_line(stand_ins, *arguments)
+    output = one_line(stand_ins, *arguments)
 
-    assert said.startswith(line)
-    if "output above" not in said and command != "docker buildx version":
-        assert message.replace("\n", " ") in said
+    assert output.startswith(line)
+    if "output above" not in output and command != "docker buildx version":
+        assert message.replace("\n", " ") in output
     assert not list(stand_ins.folder.glob("*.image"))
     assert not list(stand_ins.folder.glob("*.lock"))
 

@@ -84,11 +84,11 @@ class Machine:
         self.see_no_secret(out + err)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
-    def see_no_secret(self, said: str) -> None:
+    def see_no_secret(self, output: str) -> None:
         """Check that no file, output or command line contains a password or token."""
         assert list(Path(self.environment["TMPDIR"]).iterdir()) == []
         calls = self.stand_ins.folder / "curl.calls"
-        seen = said + (calls.read_text() if calls.exists() else "") + str(self.stand_ins.calls())
+        seen = output + (calls.read_text() if calls.exists() else "") + str(self.stand_ins.calls())
         assert [word for word in (PASSWORD, "token-", "hunter") if word in seen] == []
 
     def copy(self, **more: str) -> str:
@@ -162,9 +162,9 @@ def of_type(kind: str) -> Answer:
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_copy_is_identical_in_every_shell(shell: str, machine: Machine) -> None:
-    said = machine.copy(shell=shell)
+    output = machine.copy(shell=shell)
 
-    assert said == (
+    assert output == (
         f"{TARGET}/{machine.copy_of}:0.1.0-0123456789ab is a copy of "
         f"{SOURCE}/{machine.name}:0.1.0, with the digest {digest(machine.manifest)}\n"
     )
@@ -190,16 +190,16 @@ def test_copy_skips_existing_image(machine: Machine) -> None:
 
 
 def test_copy_refuses_image_with_another_digest(machine: Machine) -> None:
-    wanted = {"SOURCE": f"{SOURCE}/{machine.name}@{digest(machine.manifest)}"}
+    by_digest = {"SOURCE": f"{SOURCE}/{machine.name}@{digest(machine.manifest)}"}
     request = machine.source(f"manifests/{digest(machine.manifest)}")
 
     machine.front.faults[request] = other_content
-    assert machine.refuses(**wanted) == (
+    assert machine.refuses(**by_digest) == (
         f"{SOURCE} sent an image with the digest {digest(b'something else')} "
-        f"instead of {wanted['SOURCE']}"
+        f"instead of {by_digest['SOURCE']}"
     )
     del machine.front.faults[request]
-    machine.copy(**wanted)
+    machine.copy(**by_digest)
     assert machine.copied == [digest(machine.manifest)]
 
     # An existing copy must have the digest too.
@@ -288,9 +288,9 @@ def test_copy_reports_unreachable_registry(machine: Machine) -> None:
     machine.environment["FRONT"] = "1"
 
     for arguments in ((), ("--check",)):
-        said = machine.refuses(*arguments)
-        assert said.startswith("no answer from a registry: curl: (7) Failed to connect to ")
-        assert SOURCE in said or "127.0.0.1" in said
+        output = machine.refuses(*arguments)
+        assert output.startswith("no answer from a registry: curl: (7) Failed to connect to ")
+        assert SOURCE in output or "127.0.0.1" in output
 
 
 def test_copy_resumes_after_interruption(machine: Machine) -> None:
@@ -436,9 +436,9 @@ def test_missing_command_is_reported(tool: str, machine: Machine) -> None:
     called = {"aws": "the AWS CLI (command aws)", "sha256sum": "the command sha256sum or shasum"}
 
     for arguments in ((), ("--check",)):
-        said = machine.refuses(*arguments)
-        assert said.startswith(f"{called.get(tool, f'the command {tool}')} is missing: install ")
-        assert said.endswith("or build the images elsewhere and set image_uris")
+        output = machine.refuses(*arguments)
+        assert output.startswith(f"{called.get(tool, f'the command {tool}')} is missing: install ")
+        assert output.endswith("or build the images elsewhere and set image_uris")
     assert machine.front.requests == []
 
 

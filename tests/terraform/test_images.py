@@ -158,10 +158,10 @@ def test_apply_copies_images_of_its_version(deployment: Deployment) -> None:
     deployment.set(published_images={"registry": f"{SOURCE}/tm-published"})
     publish(front, "98.0.0")
     before = inventory(deployment.aws)
-    status, said = deployment.root.try_to("apply", "-auto-approve", TARGET)
+    status, output = deployment.root.try_to("apply", "-auto-approve", TARGET)
     assert status == 1
-    assert f"images: {SOURCE}/tm-published/" in said
-    assert "does not exist: check that this version is released and published there" in said
+    assert f"images: {SOURCE}/tm-published/" in output
+    assert "does not exist: check that this version is released and published there" in output
     assert inventory(deployment.aws) == before
 
     published = publish(front, VERSION)
@@ -204,10 +204,10 @@ def test_apply_without_buildx_creates_nothing(deployment: Deployment) -> None:
     deployment.stand_ins.fail("docker buildx version", "'buildx' is not a docker command.")
     before = inventory(deployment.aws)
 
-    status, said = root.try_to("apply", "-auto-approve")
+    status, output = root.try_to("apply", "-auto-approve")
 
     assert status == 1
-    assert "images: Docker has no buildx: install its plugin, or set published_images" in said
+    assert "images: Docker has no buildx: install its plugin, or set published_images" in output
     assert inventory(deployment.aws) == before
     # The next apply checks again.
     plan = root.run("plan", "-input=false")
@@ -219,9 +219,9 @@ def test_apply_continues_after_rejected_push(
     deployment: Deployment,
 ) -> None:
     deployment.stand_ins.fail("docker push", "denied: no")
-    status, said = deployment.root.try_to("apply", "-auto-approve", TARGET)
+    status, output = deployment.root.try_to("apply", "-auto-approve", TARGET)
     assert status == 1
-    assert "image of load: 000000000000.dkr.ecr.us-east-1.amazonaws.com rejected the push" in said
+    assert "image of load: 000000000000.dkr.ecr.us-east-1.amazonaws.com rejected the push" in output
     client = deployment.aws.client("lambda")
     with pytest.raises(client.exceptions.ResourceNotFoundException):
         client.get_function(FunctionName="tm-images-load")

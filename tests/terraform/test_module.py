@@ -535,7 +535,7 @@ def test_plan_refuses_invalid_contract_files(run: Module, tmp_path: Path) -> Non
         "many": {"contracts_dir": str(many), "api_get_table": "t17"},
     }
 
-    said = errors(
+    found = errors(
         plans_of(
             run.tool,
             run.folder,
@@ -544,16 +544,16 @@ def test_plan_refuses_invalid_contract_files(run: Module, tmp_path: Path) -> Non
         )
     )
 
-    [absent] = said["absent"]
+    [absent] = found["absent"]
     assert absent.startswith(f'contracts_dir, "{tmp_path}/absent", must be a folder with at least')
-    misnamed, huge, garbled = sorted(said["bad"])
+    misnamed, huge, garbled = sorted(found["bad"])
     assert misnamed.startswith(
         f'{bad} contains "Orders.odcs.yaml", "more/deep.odcs.YAML", "orders.odcs.yml", '
         '"orders.yaml". Name each contract <table>.odcs.yaml, '
     )
     assert huge.startswith(f'{bad} contains "huge.odcs.yaml", larger than the limit of 512 KiB: ')
     assert garbled.startswith(f'{bad} contains "latin.odcs.yaml", not encoded in UTF-8: ')
-    table, whole = sorted(said["many"], reverse=True)
+    table, whole = sorted(found["many"], reverse=True)
     assert whole.startswith(f"The contracts in {many} are larger than 8 MiB in total: ")
     assert table.startswith(
         f'api_get_table is "t17", but {many} contains no contract for that table: '
@@ -564,9 +564,11 @@ def test_plan_refuses_invalid_contract_files(run: Module, tmp_path: Path) -> Non
 def test_plan_refuses_digests_of_another_version(run: Module) -> None:
     """If an upgrade keeps the digests, the new Terraform configuration would run old code."""
     published = PUBLISHED | {"version": "0.0.1", "digests": DIGESTS}
-    said = plans_of(run.tool, run.folder, {"old": {"published_images": published}}, "./tests/mocks")
+    output = plans_of(
+        run.tool, run.folder, {"old": {"published_images": published}}, "./tests/mocks"
+    )
 
-    [answer] = errors(said)["old"]
+    [answer] = errors(output)["old"]
     assert f"{OTHER_VERSION}0.0.1, but the module's version is {VERSION}: " in answer
 
 
@@ -589,7 +591,7 @@ def test_plan_refuses_untrusted_rds_region(run: Module) -> None:
         "db.endpoint.proxy-x1.mars-north-1.rds.amazonaws.com": None,
         "mars-north-1.rds.example.com": None,
     }
-    said = plans_of(
+    output = plans_of(
         run.tool,
         run.folder,
         {
@@ -598,7 +600,7 @@ def test_plan_refuses_untrusted_rds_region(run: Module) -> None:
         },
         "./tests/mocks",
     )
-    found = errors(said)
+    found = errors(output)
 
     for number, (host, where) in enumerate(hosts.items()):
         answers = found.get(f"host_{number}", [])
@@ -630,9 +632,9 @@ def test_plan_refuses_module_without_its_repository(tmp_path: Path, run: Module)
     (tmp_path / "main.tf.json").write_text(json.dumps(root))
     assert run.tool.run("init", folder=tmp_path).returncode == 0
 
-    said = plans_of(run.tool, tmp_path, {"both": {}}, str(module / "tests" / "mocks"))
+    output = plans_of(run.tool, tmp_path, {"both": {}}, str(module / "tests" / "mocks"))
 
-    found = [line["diagnostic"]["detail"] for line in said if line["type"] == "diagnostic"]
+    found = [line["diagnostic"]["detail"] for line in output if line["type"] == "diagnostic"]
     for name, error in zip(("absolute", "published"), sorted(found), strict=True):
         assert f"{NO_CONTRACTS}.terraform/modules/{name}/" in error
         assert 'set source to a relative path or to "<repository>//terraform"' in error
@@ -659,11 +661,11 @@ def test_terraform_tests_fail_if_a_variable_is_ignored(
     unset = re.sub(r'^variable "', 'variable "unset_', unset, flags=re.MULTILINE)
     (folder / "unset.tf").write_text(re.sub(ignored, r"var.unset_\1", unset))
 
-    said = run.tool.run("test", "-json", f"-filter=tests/{file}", folder=folder)
+    output = run.tool.run("test", "-json", f"-filter=tests/{file}", folder=folder)
 
     failed = {
         line["diagnostic"]["detail"]
-        for line in map(json.loads, said.stdout.splitlines())
+        for line in map(json.loads, output.stdout.splitlines())
         if line["type"] == "diagnostic" and line["diagnostic"]["summary"] == "Test assertion failed"
     }
     assert set(EFFECTS[file]) <= failed

@@ -48,9 +48,9 @@ def planned(stacks: Mapping[str, Mapping[str, Any]], folder: Path) -> dict[str, 
     tool = terraform.find(folder / "configuration")
     tool.run("init", "-backend=false", folder=module)
     runs = {f"stack_{number}": variables for number, variables in enumerate(stacks.values())}
-    said = plans_of(tool, module, runs, "./tests/mocks", "plan")
-    assert errors(said) == {}
-    found = {line["@testrun"]: line["test_plan"] for line in said if line["type"] == "test_plan"}
+    output = plans_of(tool, module, runs, "./tests/mocks", "plan")
+    assert errors(output) == {}
+    found = {line["@testrun"]: line["test_plan"] for line in output if line["type"] == "test_plan"}
     return {stack: found[run] for stack, run in zip(stacks, runs, strict=True)}
 
 
@@ -175,7 +175,7 @@ def test_roles_trust_one_service_for_this_account(statements: list[Statement]) -
 
 def test_image_is_pulled_only_for_its_function(plans: dict[str, list[Statement]]) -> None:
     allowed = {
-        each.where: each.says("ArnLike", "aws:SourceArn")
+        each.where: each.condition("ArnLike", "aws:SourceArn")
         for each in plans["created"]
         if each.where.startswith("aws_ecr_repository_policy.")
     }
@@ -199,7 +199,7 @@ def test_buckets_and_topic_require_tls(plans: dict[str, list[Statement]]) -> Non
         denied = {
             each.where: each
             for each in statements
-            if each.effect == "Deny" and each.says("Bool", "aws:SecureTransport") == "false"
+            if each.effect == "Deny" and each.condition("Bool", "aws:SecureTransport") == "false"
         }
         assert denied.keys() == expected.keys()
         for where, (action, [arn]) in expected.items():

@@ -123,9 +123,9 @@ def planned(folder: Path, mocks: str, stacks: dict[str, dict[str, Any]]) -> list
     assert tool.run("init", "-backend=false", folder=folder).returncode == 0
     common = {"name": NAME, "tags": {"Team": "data"}}
     runs = {stack: common | more for stack, more in stacks.items()}
-    said = plans_of(tool, folder, runs, mocks)
-    found = [line["test_plan"] for line in said if line["type"] == "test_plan"]
-    assert len(found) == len(stacks), said
+    output = plans_of(tool, folder, runs, mocks)
+    found = [line["test_plan"] for line in output if line["type"] == "test_plan"]
+    assert len(found) == len(stacks), output
     return [resource for plan in found for resource in resources_of(plan)]
 
 

@@ -180,10 +180,10 @@ def test_overlay_contains_the_types_of_the_module() -> None:
 def test_configuration_has_only_known_warnings(
     folder: str, version: str, tool: terraform.Terraform, module: Path
 ) -> None:
-    said = validate(tool, module / folder)
+    found = validate(tool, module / folder)
 
-    assert [each for each in said if each.summary not in KNOWN[version]] == []
-    assert {each.summary for each in said} == KNOWN[version].keys(), "a known warning is gone"
+    assert [each for each in found if each.summary not in KNOWN[version]] == []
+    assert {each.summary for each in found} == KNOWN[version].keys(), "a known warning is gone"
 
 
 @pytest.mark.deep
@@ -193,8 +193,8 @@ def test_terraform_tests_pass_with_6x(tool: terraform.Terraform, module: Path) -
     done = tool.run("test", "-json", folder=module)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    said = [json.loads(line) for line in done.stdout.splitlines()]
-    warnings = {line["diagnostic"]["summary"] for line in said if line["type"] == "diagnostic"}
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    warnings = {line["diagnostic"]["summary"] for line in found if line["type"] == "diagnostic"}
     assert warnings <= KNOWN["6.x"].keys()
 
 

@@ -470,11 +470,11 @@ def check(function: Function, permissions: list[Permission], work: Work, unshown
     )
     for permission in shown:
         others = [each for each in permissions if each is not permission]
-        said = failure(function, others, work)
-        assert said is not None, f"{permission} is not needed, or WORKS does not use it"
+        output = failure(function, others, work)
+        assert output is not None, f"{permission} is not needed, or WORKS does not use it"
         refused = f"not authorized to perform: {permission['Action']} "
         # S3 answers HEAD without a message, and alert works without the report.
-        assert refused in said or "(403)" in said or said.startswith("AssertionError"), said
+        assert refused in output or "(403)" in output or output.startswith("AssertionError"), output
     assert failure(function, permissions, work) is None
 
 

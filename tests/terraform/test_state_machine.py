@@ -205,7 +205,7 @@ def test_unknown_verdict_is_truncated(states: dict[str, Any]) -> None:
     expression = jsonata.Jsonata(cause.replace("$states", "states"))
     verdict = {"outcome": "odd", "reason": "x" * 250_000}
 
-    said = expression.evaluate({"states": {"input": {"transform": verdict}}})
+    text = expression.evaluate({"states": {"input": {"transform": verdict}}})
 
-    assert 'does not know: {"transform":{"outcome":"odd","reason":"xxx' in said
-    assert len(said) < 32_768
+    assert 'an unknown outcome: {"transform":{"outcome":"odd","reason":"xxx' in text
+    assert len(text) < 32_768

@@ -154,13 +154,13 @@ def validate(machines: Mapping[str, Any], folder: Path) -> tuple[int, dict[str, 
     command = Path(os.environ[NPM]) / "node_modules" / ".bin" / "asl-validator"
     arguments = [each for path in paths.values() for each in ("--json-path", path)]
     done = subprocess.run([command, *arguments], capture_output=True, text=True, check=False)
-    said = f"{done.stdout}\n{done.stderr}"
+    output = f"{done.stdout}\n{done.stderr}"
     valid = {
         name: match[1] == "valid"
         for name, path in paths.items()
-        for match in re.finditer(rf'definition "{re.escape(str(path))}" is (valid|invalid)', said)
+        for match in re.finditer(rf'definition "{re.escape(str(path))}" is (valid|invalid)', output)
     }
-    assert valid.keys() == machines.keys(), said
+    assert valid.keys() == machines.keys(), output
     return done.returncode, valid
 
 

@@ -117,10 +117,10 @@ def check_nothing_is_removed(root: Root) -> None:
     """
     before = root.addresses()
 
-    status, said = root.try_to_destroy()
+    status, output = root.try_to_destroy()
 
     assert status == 1
-    assert "deletion_protection is true, so nothing was removed" in " ".join(said.split())
+    assert "deletion_protection is true, so nothing was removed" in " ".join(output.split())
     assert {*before} - {*root.addresses()} == {"aws_lambda_invocation.migrate"}
     assert root.drifts() == DRIFTS | {"aws_lambda_invocation.migrate": {"create"}}
 
@@ -131,10 +131,10 @@ def check_files_are_not_lost(root: Root, laptop: Laptop, second: dict[str, Any])
     It deletes all other resources, which the next apply creates again.
     """
     root.apply(deletion_protection=False)
-    status, said = root.try_to_destroy()
+    status, output = root.try_to_destroy()
 
     assert status == 1
-    assert said.count("BucketNotEmpty") == 2
+    assert output.count("BucketNotEmpty") == 2
     assert [each for each in root.addresses() if not each.startswith("data.")] == [
         'aws_s3_bucket.this["landing"]',
         'aws_s3_bucket.this["staging"]',

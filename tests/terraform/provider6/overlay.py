@@ -67,8 +67,8 @@ def read_block(name: str, classes: dict[str, str], code: str) -> Schema:
     """Return the block of a class, in the form of `terraform providers schema -json`."""
     block: Schema = {"attributes": {}, "block_types": {}}
     for key, computed, optional, required, body in ATTRIBUTE.findall(classes[name]):
-        said = {"computed": computed, "optional": optional, "required": required}
-        flags = {flag: True for flag, value in said.items() if value == "true"}
+        declared = {"computed": computed, "optional": optional, "required": required}
+        flags = {flag: True for flag, value in declared.items() if value == "true"}
         if nested := NESTED.search(body):
             inner, kind, is_set = nested.groups()
             below = read_block(f"{inner}OutputReference", classes, code)
@@ -152,12 +152,12 @@ def mark_deprecated(found: Schema, wheel: Path) -> None:
 
 def pulumi_file(name: str, part: str, names: list[str]) -> str:
     """Return the file of a type; its name may differ in underscores and `ec2`."""
-    wanted = {squeezed(name.removeprefix("aws_")), squeezed(PULUMI.get(name, name))}
+    expected = {squeezed(name.removeprefix("aws_")), squeezed(PULUMI.get(name, name))}
     found = []
     for each in names:
         path = each.removeprefix("pulumi_aws/").removesuffix(".py")
         path, is_data = re.subn(r"(^|/)get_", r"\1", path)
-        if is_data == (part == "data_source_schemas") and squeezed(path) in wanted:
+        if is_data == (part == "data_source_schemas") and squeezed(path) in expected:
             found.append(each)
     assert len(found) == 1, f"{name} may be {found}: add it to PULUMI in {__file__}"
     return found[0]
