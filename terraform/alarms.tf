@@ -98,7 +98,7 @@ locals {
       for table in local.promised_tables :
       "freshness-${table}" => {
         section     = "freshness"
-        description = "The table ${table} has no file more than an hour after its contract's timeOfAvailability. Insufficient data means that watch does not run."
+        description = "The newest due file of table ${table} is not loaded, more than an hour after its contract's timeOfAvailability. Insufficient data means that watch does not run."
         namespace   = var.name
         metric      = "HoursLate"
         dimensions  = { service = "watch", table = table }

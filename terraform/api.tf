@@ -62,7 +62,7 @@ locals {
   unreachable = {
     status = 503
     title  = "Service Unavailable"
-    detail = jsonencode("The look-up function is not active, which takes a minute or two after weeks without requests: retry in 20 seconds.")
+    detail = jsonencode("The look-up function cannot be invoked. After weeks without requests it takes a minute or two to start: retry in 20 seconds.")
     after  = 20
   }
 

@@ -74,7 +74,7 @@ header() {
 }
 
 # Prints the beginning of the last answer, for messages.
-said() {
+excerpt() {
   tr '\n' ' ' <"$work/body" | cut -c 1-300
 }
 
@@ -127,9 +127,9 @@ get() {
   fi
   case $status in
     200) ;;
-    401 | 403) fail "$source is not public: set TM_REGISTRY_LOGIN=<user>:<password>. $(said)" ;;
-    404) fail "$source does not exist: check that this version is released and published there. $(said)" ;;
-    *) fail "$registry answers $status to a request for $source: $(said)" ;;
+    401 | 403) fail "$source is not public: set TM_REGISTRY_LOGIN=<user>:<password>. $(excerpt)" ;;
+    404) fail "$source does not exist: check that this version is released and published there. $(excerpt)" ;;
+    *) fail "$registry answers $status to a request for $source: $(excerpt)" ;;
   esac
 }
 
@@ -212,7 +212,7 @@ copy_blob() {
   mv "$work/body" "$work/blob"
   [ "$(digest_of "$work/blob")" = "$1" ] || fail "$registry sent a blob of $source whose digest is not $1"
   request target --request POST --data '' --header 'Content-Type:' "https://$target/v2/$image/blobs/uploads/"
-  [ "$status" = 202 ] || fail "$target answers $status to the start of an upload: $(said)"
+  [ "$status" = 202 ] || fail "$target answers $status to the start of an upload: $(excerpt)"
   location=$(header location)
   case $location in
     "https://$target/"* | "https://$target:443/"*) ;;
@@ -222,7 +222,7 @@ copy_blob() {
   case $location in *\?*) location="$location&" ;; *) location="$location?" ;; esac
   # In one request, because ECR loses the second chunk: https://github.com/aws/containers-roadmap/issues/2831.
   put "$work/blob" application/octet-stream "${location}digest=$1"
-  [ "$status" = 201 ] || fail "$target answers $status to the upload of $1: $(said)"
+  [ "$status" = 201 ] || fail "$target answers $status to the upload of $1: $(excerpt)"
 }
 
 get_manifest
@@ -234,7 +234,7 @@ done
 
 put "$work/manifest" "$type" "https://$target/v2/$image/manifests/$TAG"
 if [ "$status" != 201 ]; then
-  refusal="$target answers $status to the manifest: $(said)"
+  refusal="$target answers $status to the manifest: $(excerpt)"
   # Another apply may have copied the same image meanwhile; tags are immutable.
   is_there "${target%%.*}" "$image:$TAG" && [ "$answer" = "$digest" ] || fail "$refusal"
 fi

@@ -150,7 +150,7 @@ def test_the_guide_expects_what_is_printed(capsys: pytest.CaptureFixture[str]) -
         assert f"`{said}`" in expected
     for check in ("landing", "subscriptions", "alarms"):
         assert check in doctor.CHECKS
-    assert "deletion_protection is on" in (ROOT / "terraform" / "protection.tf").read_text()
+    assert "deletion_protection is true" in (ROOT / "terraform" / "protection.tf").read_text()
     assert "docker buildx build failed" in (ROOT / "terraform" / "build_image.sh").read_text()
 
 
