@@ -83,7 +83,7 @@ def _secrecy(block: dict[str, Any]) -> str:
 
 def _prose(text: str) -> str:
     """Return a description as a table cell; paragraphs become line breaks."""
-    text = text.replace("\\n", "\n").replace('\\"', '"')
+    text = text.replace("\\n", "\n").replace('\\"', '"').replace("$${", "${")
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
     paragraphs = [" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n")]
     return "<br>".join(paragraphs)
