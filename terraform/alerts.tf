@@ -33,8 +33,8 @@ resource "aws_sns_topic" "alerts" {
   depends_on = [terraform_data.prerequisites]
 }
 
-# Denies publishing to everyone but alert and AWS services, whatever the account's policies allow. alert's own role allows
-# it to publish.
+# Denies publishing to everyone but alert and AWS services, whatever the account's policies allow. alert's own role
+# allows it to publish.
 resource "aws_sns_topic_policy" "alerts" {
   arn = aws_sns_topic.alerts.arn
 

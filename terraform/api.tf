@@ -2,8 +2,8 @@ locals {
   # The function routes requests itself, so a new table changes nothing here. The values tell whether a route is public.
   api_routes = { "/docs" = true, "/health" = true, "/openapi.json" = true, "/{proxy+}" = false }
 
-  # ANY, because only the function can answer unsupported methods with the allowed ones. OPTIONS is public because browsers
-  # send preflight requests without credentials.
+  # ANY, because only the function can answer unsupported methods with the allowed ones. OPTIONS is public because
+  # browsers send preflight requests without credentials.
   api_methods = merge(
     { for path, open in local.api_routes : "ANY ${path}" => { path = path, verb = "ANY", open = open } },
     { for path, _ in(length(var.api_cors_origins) > 0 ? local.api_routes : {}) : "OPTIONS ${path}" => { path = path, verb = "OPTIONS", open = true } },
@@ -57,8 +57,9 @@ resource "aws_api_gateway_integration" "this" {
 }
 
 locals {
-  # API Gateway cannot invoke the function, usually because the function is inactive and Lambda is activating it. A client
-  # that retries six times every 20 s, as tm user does, waits longer than the 106 s that activation was seen to take.
+  # API Gateway cannot invoke the function, usually because the function is inactive and Lambda is activating it. A
+  # client that retries six times every 20 s, as tm user does, waits longer than the 106 s that activation was seen to
+  # take.
   unreachable = {
     status = 503
     title  = "Service Unavailable"
@@ -66,12 +67,12 @@ locals {
     after  = 20
   }
 
-  # Answers of API Gateway itself, before it invokes the function or if the function does not answer. `detail` is JSON, or a
-  # variable that API Gateway replaces by JSON.
+  # Answers of API Gateway itself, before it invokes the function or if the function does not answer. `detail` is JSON,
+  # or a variable that API Gateway replaces by JSON.
   gateway_problems = {
     # If Lambda rejects an invocation with 403, API Gateway logs a "configuration error" and answers 500:
-    # https://repost.aws/knowledge-center/api-gateway-lambda-template-invoke-error. Public reports say the same about 429
-    # and about 409 (an inactive function). AWS documents neither. Not verified on AWS.
+    # https://repost.aws/knowledge-center/api-gateway-lambda-template-invoke-error. Public reports say the same about
+    # 429 and about 409 (an inactive function). AWS documents neither. Not verified on AWS.
     API_CONFIGURATION_ERROR = local.unreachable
 
     ACCESS_DENIED       = { status = 403, title = "Forbidden", detail = jsonencode("The signer of the request is not allowed to call this route: allow execute-api:Invoke on it.") }
@@ -164,8 +165,8 @@ resource "aws_api_gateway_stage" "prod" {
 
     content {
       destination_arn = access_log_settings.value.arn
-      # No personal data: not the caller's address, nor the requested path and query, which may contain a person's key. The
-      # function's log contains the table, under the same requestId.
+      # No personal data: not the caller's address, nor the requested path and query, which may contain a person's key.
+      # The function's log contains the table, under the same requestId.
       format = jsonencode({
         requestId   = "$context.requestId"
         at          = "$context.requestTimeEpoch"

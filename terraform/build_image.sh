@@ -10,8 +10,8 @@
 #   REGION      the repository's region
 #   CONTEXT     the root folder of this repository
 #
-# With the argument --check it builds nothing. It checks that this machine can build the missing images, before Terraform
-# creates anything. Its variables are then:
+# With the argument --check it builds nothing. It checks that this machine can build the missing images, before
+# Terraform creates anything. Its variables are then:
 #   ACCOUNT     the account of the repositories, which may not exist yet
 #   IMAGES      all images, <name of its repository>:<tag>, separated by spaces
 #   REGION      the repositories' region

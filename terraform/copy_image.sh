@@ -1,6 +1,6 @@
 #!/bin/sh
-# Copies the published image of one function to its ECR repository, unless the repository contains it already. It uses the
-# HTTP APIs of both registries, so it needs no Docker:
+# Copies the published image of one function to its ECR repository, unless the repository contains it already. It uses
+# the HTTP APIs of both registries, so it needs no Docker:
 # https://github.com/opencontainers/distribution-spec/blob/main/spec.md
 # https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html
 #

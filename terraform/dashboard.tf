@@ -1,7 +1,8 @@
 locals {
   # Title and metrics of each graph, in the syntax of CloudWatch dashboards; three graphs per row. CloudWatch bills a
-  # dashboard with more than 50 metrics, and does not document whether a metric in two graphs counts twice (docs/cost.md).
-  # So there are less than 50 lines, with room for one more table. migrate has none, because apply reports its errors.
+  # dashboard with more than 50 metrics, and does not document whether a metric in two graphs counts twice
+  # (docs/cost.md). So there are less than 50 lines, with room for one more table. migrate has none, because apply
+  # reports its errors.
   graphs = concat(
     [
       {

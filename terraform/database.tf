@@ -5,8 +5,8 @@ locals {
   aurora_family  = "aurora-postgresql${local.aurora_version}"
   aurora_id      = "${var.name}-database"
 
-  # The database in the structure of var.database. In a created one, load and api log in with roles that migrate creates,
-  # and migrate with the administrator's secret, which RDS creates.
+  # The database in the structure of var.database. In a created one, load and api log in with roles that migrate
+  # creates, and migrate with the administrator's secret, which RDS creates.
   database = concat(var.database[*], [
     for cluster in aws_rds_cluster.this : {
       host        = cluster.endpoint
@@ -28,7 +28,8 @@ locals {
   database_ca_bundle_key = var.database_ca_bundle == null ? null : "authorities/${sha256(var.database_ca_bundle)}.pem"
   database_ca_bundles    = [for key in local.database_ca_bundle_key[*] : aws_s3_object.config[key]]
 
-  # Environment of these functions: the address, the CA bundle if one is set, and either the user name (IAM) or the secret.
+  # Environment of these functions: the address, the CA bundle if one is set, and either the user name (IAM) or the
+  # secret.
   database_address = merge(
     {
       DATABASE_HOST = local.database.host

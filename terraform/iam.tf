@@ -14,8 +14,9 @@ locals {
     conditions = { StringEqualsIfExists = { "events:source" = local.notice_source } }
   }
 
-  # Lambda creates and deletes network interfaces with the permissions of the function, and rejects a function in a network
-  # without them. These actions do not support resource-level permissions here: the interfaces have no ARN beforehand.
+  # Lambda creates and deletes network interfaces with the permissions of the function, and rejects a function in a
+  # network without them. These actions do not support resource-level permissions here: the interfaces have no ARN
+  # beforehand.
   network_actions = [
     "ec2:AssignPrivateIpAddresses",
     "ec2:CreateNetworkInterface",

@@ -15,7 +15,8 @@ elsewhere='or build the images elsewhere and set image_uris'
 
 command -v aws >/dev/null || fail "the AWS CLI (command aws) is missing: install it, $elsewhere"
 
-# Succeeds if the image $2, <name of its repository>:<tag>, is in the registry of account $1. Sets `answer` to its digest.
+# Succeeds if the image $2, <name of its repository>:<tag>, is in the registry of account $1. Sets `answer` to its
+# digest.
 is_there() {
   answer=$(aws ecr describe-images --region "$REGION" --registry-id "$1" \
     --repository-name "${2%:*}" --image-ids "imageTag=${2##*:}" \

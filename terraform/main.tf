@@ -5,8 +5,8 @@ data "aws_region" "current" {}
 locals {
   account   = data.aws_caller_identity.current.account_id
   partition = data.aws_partition.current.partition
-  # Provider 6 deprecates `name`, and provider 5 has no `region`. A direct reference causes a warning in 6 or an error in
-  # 5; lookup() causes neither.
+  # Provider 6 deprecates `name`, and provider 5 has no `region`. A direct reference causes a warning in 6 or an error
+  # in 5; lookup() causes neither.
   region = try(lookup(data.aws_region.current, "region"), lookup(data.aws_region.current, "name"))
 
   # If the file is missing, the whole repository is. A precondition in database.tf reports that.
@@ -16,7 +16,8 @@ locals {
   own_tags = { Application = var.name, ManagedBy = "Terraform", Version = local.version }
   tags     = merge(local.own_tags, var.tags)
 
-  # The ARN is composed here because a reference would be a cycle: some functions start the state machine that calls them.
+  # The ARN is composed here because a reference would be a cycle: some functions start the state machine that calls
+  # them.
   state_machine_name = "${var.name}-ingestion"
   state_machine_arn  = "arn:${local.partition}:states:${local.region}:${local.account}:stateMachine:${local.state_machine_name}"
 

@@ -79,8 +79,8 @@ resource "aws_route_table_association" "private" {
   route_table_id = aws_route_table.private[0].id
 }
 
-# The endpoint policies allow only the roles of load and api, and only the actions of these roles. So code in the network
-# cannot copy rows to another bucket.
+# The endpoint policies allow only the roles of load and api, and only the actions of these roles. So code in the
+# network cannot copy rows to another bucket.
 resource "aws_vpc_endpoint" "gateway" {
   for_each = local.gateways
 
@@ -123,8 +123,8 @@ resource "aws_security_group" "function" {
   vpc_id      = aws_vpc.this[0].id
   tags        = merge(local.tags, { Name = "${var.name}-function" })
 
-  # Lambda deletes its network interfaces with the functions' permissions, some time after it deleted the functions. Until
-  # then the group and the subnets are in use, so Terraform must delete the group before the permissions.
+  # Lambda deletes its network interfaces with the functions' permissions, some time after it deleted the functions.
+  # Until then the group and the subnets are in use, so Terraform must delete the group before the permissions.
   depends_on = [aws_iam_role_policy.function]
 
   # The provider waits for 45 minutes by default, but Lambda has taken more than an hour

@@ -12,8 +12,8 @@ resource "terraform_data" "protection" {
   }
 
   # All resources that no other resource depends on: Terraform destroys in the reverse order, so this resource is
-  # destroyed first. aws_lambda_invocation.migrate is left out: if it fails on the first apply, the stack must be protected
-  # too. Destroying it changes nothing on AWS, and the next apply invokes it again.
+  # destroyed first. aws_lambda_invocation.migrate is left out: if it fails on the first apply, the stack must be
+  # protected too. Destroying it changes nothing on AWS, and the next apply invokes it again.
   depends_on = [
     aws_api_gateway_method_settings.throttle,
     aws_api_gateway_usage_plan_key.lookup,

@@ -422,8 +422,8 @@ variable "watch_schedule" {
   nullable    = false
 
   validation {
-    # EventBridge accepts "rate(1 minute)" and "rate(2 minutes)", but not "rate(1 minutes)". In a cron expression exactly
-    # one of day of month and day of week is "?".
+    # EventBridge accepts "rate(1 minute)" and "rate(2 minutes)", but not "rate(1 minutes)". In a cron expression
+    # exactly one of day of month and day of week is "?".
     condition = anytrue([
       can(regex("^rate[(](1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))[)]$", var.watch_schedule)),
       can(regex("^cron[(]([^ ()?]+ ){2}([^ ()?]+ [^ ()?]+ [?]|[?] [^ ()?]+ [^ ()?]+) [^ ()?]+[)]$", var.watch_schedule)),

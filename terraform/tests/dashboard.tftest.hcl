@@ -10,8 +10,8 @@ run "with_a_created_database" {
   }
 
   assert {
-    # CloudWatch's free tier includes three dashboards with up to 50 metrics. Another table adds three metrics, or four if
-    # its contract sets timeOfAvailability; there is room for three.
+    # CloudWatch's free tier includes three dashboards with up to 50 metrics. Another table adds three metrics, or four
+    # if its contract sets timeOfAvailability; there is room for three.
     condition = length(flatten([
       for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : [
         for metric in try(widget.properties.metrics, []) : jsonencode(metric)

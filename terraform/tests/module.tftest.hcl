@@ -58,8 +58,8 @@ run "defaults" {
   }
 
   assert {
-    # The longest run: Lambda must activate every function first, and every attempt of every task times out. Other retries
-    # are short.
+    # The longest run: Lambda must activate every function first, and every attempt of every task times out. Other
+    # retries are short.
     condition = jsondecode(aws_sfn_state_machine.ingestion.definition).TimeoutSeconds > sum(concat(
       [
         for name in local.tasks : aws_lambda_function.this[name].timeout * (1 + one([

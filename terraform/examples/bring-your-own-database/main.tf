@@ -18,7 +18,8 @@ data "aws_db_instance" "this" {
 }
 
 module "pipeline" {
-  # Outside this repository: "git::https://<host>/<owner>/tm-pipeline.git//terraform?ref=<tag>", or a relative path to a checkout.
+  # Outside this repository: "git::https://<host>/<owner>/tm-pipeline.git//terraform?ref=<tag>", or a relative path to a
+  # checkout.
   source = "../.."
 
   name         = var.name

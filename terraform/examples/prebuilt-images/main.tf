@@ -22,8 +22,8 @@ data "aws_ecr_image" "function" {
 }
 
 module "pipeline" {
-  # Outside this repository: "git::https://<host>/<owner>/tm-pipeline.git//terraform?ref=<tag>", or a relative path to a checkout.
-  # Use the version that the images were built from.
+  # Outside this repository: "git::https://<host>/<owner>/tm-pipeline.git//terraform?ref=<tag>", or a relative path to a
+  # checkout. Use the version that the images were built from.
   source = "../.."
 
   name         = var.name
