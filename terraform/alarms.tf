@@ -67,7 +67,7 @@ locals {
     {
       api-5xx = {
         section     = "api-5xx"
-        description = "The look-up API answered five or more requests with 5xx errors in each of two consecutive periods of five minutes."
+        description = "The lookup API answered five or more requests with 5xx errors in each of two consecutive periods of five minutes."
         namespace   = "AWS/ApiGateway"
         metric      = "5XXError"
         dimensions  = { ApiName = aws_api_gateway_rest_api.lookup.name, Stage = aws_api_gateway_stage.prod.stage_name }
@@ -79,7 +79,7 @@ locals {
       # With few callers, a defect does not cause five errors in five minutes.
       api-defects = {
         section     = "api-defects"
-        description = "The look-up API answered a request with 500 because of an unexpected error."
+        description = "The lookup API answered a request with 500 because of an unexpected error."
         namespace   = var.name
         metric      = "Defects"
         dimensions  = { service = "api" }

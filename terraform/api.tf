@@ -13,7 +13,7 @@ locals {
 resource "aws_api_gateway_rest_api" "lookup" {
   # checkov:skip=CKV_AWS_237:a new API has a new URL, so create_before_destroy does not avoid downtime
   name        = "${var.name}-lookup"
-  description = "Look-up API of the stack ${var.name}."
+  description = "Lookup API of the stack ${var.name}."
   tags        = local.tags
 
   # In bytes, for clients that accept gzip.
@@ -63,7 +63,7 @@ locals {
   unreachable = {
     status = 503
     title  = "Service Unavailable"
-    detail = jsonencode("The look-up function cannot be invoked. After weeks without requests it takes a minute or two to start: retry in 20 seconds.")
+    detail = jsonencode("The lookup function cannot be invoked. After weeks without requests it takes a minute or two to start: retry in 20 seconds.")
     after  = 20
   }
 
@@ -78,7 +78,7 @@ locals {
     ACCESS_DENIED       = { status = 403, title = "Forbidden", detail = jsonencode("The signer of the request is not allowed to call this route: allow execute-api:Invoke on it.") }
     EXPIRED_TOKEN       = { status = 403, title = "Forbidden", detail = jsonencode("The credentials that signed the request have expired: sign with new credentials.") }
     INTEGRATION_FAILURE = local.unreachable
-    INTEGRATION_TIMEOUT = { status = 504, title = "Gateway Timeout", detail = jsonencode("The look-up function did not answer in time: retry, or request less data.") }
+    INTEGRATION_TIMEOUT = { status = 504, title = "Gateway Timeout", detail = jsonencode("The lookup function did not answer in time: retry, or request less data.") }
     INVALID_API_KEY     = { status = 403, title = "Forbidden", detail = jsonencode("The API key is missing or unknown: send it in the header x-api-key.") }
     INVALID_SIGNATURE   = { status = 403, title = "Forbidden", detail = jsonencode("The signature of the request is invalid or expired: sign it again, for the service execute-api.") }
     QUOTA_EXCEEDED      = { status = 429, title = "Too Many Requests", detail = jsonencode("The API key has reached its monthly quota: retry next month.") }

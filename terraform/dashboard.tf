@@ -68,14 +68,14 @@ locals {
     ],
     [
       {
-        title = "Requests to the look-up API"
+        title = "Requests to the lookup API"
         metrics = concat(
           [for metric in ["Count", "4XXError", "5XXError"] : ["AWS/ApiGateway", metric, "ApiName", aws_api_gateway_rest_api.lookup.name, "Stage", aws_api_gateway_stage.prod.stage_name, { label = metric, stat = "Sum" }]],
           [[var.name, "Defects", "service", "api", { label = "Defects", stat = "Sum" }]],
         )
       },
       {
-        title   = "Latency of the look-up API (ms)"
+        title   = "Latency of the lookup API (ms)"
         metrics = [["AWS/ApiGateway", "Latency", "ApiName", aws_api_gateway_rest_api.lookup.name, "Stage", aws_api_gateway_stage.prod.stage_name, { label = "p95", stat = "p95" }]]
       },
     ],

@@ -103,22 +103,22 @@ output "database_routes_needed" {
 }
 
 output "api_id" {
-  description = "ID of the look-up API, e.g. for a custom domain name with an empty base path."
+  description = "ID of the lookup API, e.g. for a custom domain name with an empty base path."
   value       = aws_api_gateway_rest_api.lookup.id
 }
 
 output "api_url" {
-  description = "Base URL of the look-up API. GET <api_url>/tables lists the tables; sign the request, or send the key in the header x-api-key. <api_url>/docs documents all routes. tm reads it."
+  description = "Base URL of the lookup API. GET <api_url>/tables lists the tables; sign the request, or send the key in the header x-api-key. <api_url>/docs documents all routes. tm reads it."
   value       = aws_api_gateway_stage.prod.invoke_url
 }
 
 output "api_execution_arn" {
-  description = "Execution ARN of the look-up API. Allow callers execute-api:Invoke on <api_execution_arn>/GET/*, or for one table on <api_execution_arn>/GET/tables/<table> and <api_execution_arn>/GET/tables/<table>/*."
+  description = "Execution ARN of the lookup API. Allow callers execute-api:Invoke on <api_execution_arn>/GET/*, or for one table on <api_execution_arn>/GET/tables/<table> and <api_execution_arn>/GET/tables/<table>/*."
   value       = aws_api_gateway_stage.prod.execution_arn
 }
 
 output "api_key" {
-  description = "API key of the look-up API if api_auth = \"key\", otherwise null. tm reads it."
+  description = "API key of the lookup API if api_auth = \"key\", otherwise null. tm reads it."
   value       = one(aws_api_gateway_api_key.lookup[*].value)
   sensitive   = true
 }

@@ -324,7 +324,7 @@ variable "aurora" {
 
 variable "api_auth" {
   # docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html#apigateway-usage-plans-best-practices
-  description = "Authentication of the look-up API. \"iam\": callers sign requests (AWS Signature Version 4) and need execute-api:Invoke on <api_execution_arn>/GET/*, or for one table on <api_execution_arn>/GET/tables/<table> and GET/tables/<table>/*. \"key\": all callers send the same API key in the header x-api-key. AWS advises against API keys for authentication or authorization, and Terraform's state contains the key. /health, /docs and /openapi.json are always public."
+  description = "Authentication of the lookup API. \"iam\": callers sign requests (AWS Signature Version 4) and need execute-api:Invoke on <api_execution_arn>/GET/*, or for one table on <api_execution_arn>/GET/tables/<table> and GET/tables/<table>/*. \"key\": all callers send the same API key in the header x-api-key. AWS advises against API keys for authentication or authorization, and Terraform's state contains the key. /health, /docs and /openapi.json are always public."
   type        = string
   default     = "iam"
   nullable    = false
@@ -347,7 +347,7 @@ variable "api_get_table" {
 }
 
 variable "api_key_value" {
-  description = "API key that callers of the look-up API send in the header x-api-key if api_auth = \"key\". Null lets AWS generate one. Terraform's state contains the key in both cases, so encrypt the state."
+  description = "API key that callers of the lookup API send in the header x-api-key if api_auth = \"key\". Null lets AWS generate one. Terraform's state contains the key in both cases, so encrypt the state."
   type        = string
   default     = null
   sensitive   = true
@@ -364,7 +364,7 @@ variable "api_key_value" {
 }
 
 variable "api_cors_origins" {
-  description = "Origins whose pages may call the look-up API from a browser (CORS), e.g. [\"https://reports.example.com\"]. None by default."
+  description = "Origins whose pages may call the lookup API from a browser (CORS), e.g. [\"https://reports.example.com\"]. None by default."
   type        = set(string)
   default     = []
   nullable    = false
@@ -376,7 +376,7 @@ variable "api_cors_origins" {
 }
 
 variable "api_throttle" {
-  description = "Throttling of the look-up API: steady requests per second (rate) and maximum concurrent requests (burst). The limits apply to all authenticated routes together, to each public route and, with api_auth = \"key\", to the key. API Gateway answers further requests with 429, but enforces limits on a best-effort basis and may accept more. The account's own limits apply too."
+  description = "Throttling of the lookup API: steady requests per second (rate) and maximum concurrent requests (burst). The limits apply to all authenticated routes together, to each public route and, with api_auth = \"key\", to the key. API Gateway answers further requests with 429, but enforces limits on a best-effort basis and may accept more. The account's own limits apply too."
   type = object({
     rate  = optional(number, 50)
     burst = optional(number, 100)
@@ -396,14 +396,14 @@ variable "api_throttle" {
 }
 
 variable "api_access_logs" {
-  description = "Whether the look-up API logs every request as JSON, without the caller's identity or the requested key. API Gateway writes logs with a role that is set once per account and region (Settings in its console, or the resource aws_api_gateway_account). Set that role first: without it AWS rejects the stage. This module does not set it because all APIs in the account share it."
+  description = "Whether the lookup API logs every request as JSON, without the caller's identity or the requested key. API Gateway writes logs with a role that is set once per account and region (Settings in its console, or the resource aws_api_gateway_account). Set that role first: without it AWS rejects the stage. This module does not set it because all APIs in the account share it."
   type        = bool
   default     = false
   nullable    = false
 }
 
 variable "api_web_acl" {
-  description = "AWS WAF web ACL that protects the look-up API: {arn = \"arn:aws:wafv2:…:regional/webacl/…\"}. The type is an object so that the same apply can create the web ACL."
+  description = "AWS WAF web ACL that protects the lookup API: {arn = \"arn:aws:wafv2:…:regional/webacl/…\"}. The type is an object so that the same apply can create the web ACL."
   type = object({
     arn = string
   })

@@ -1,4 +1,4 @@
-# The look-up API with a mocked AWS provider: routes, authentication, and the effect of each variable.
+# The lookup API with a mocked AWS provider: routes, authentication, and the effect of each variable.
 
 mock_provider "aws" {
   source = "./tests/mocks"

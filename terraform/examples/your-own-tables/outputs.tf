@@ -9,12 +9,12 @@ output "alert_subscriptions_pending" {
 }
 
 output "api_url" {
-  description = "Base URL of the look-up API. Send a signed GET <api_url>/tables/orders/rows?key=<customer>, or run tm rows orders <customer> --stack <this folder>."
+  description = "Base URL of the lookup API. Send a signed GET <api_url>/tables/orders/rows?key=<customer>, or run tm rows orders <customer> --stack <this folder>."
   value       = module.pipeline.api_url
 }
 
 output "api_execution_arn" {
-  description = "Execution ARN of the look-up API. Allow callers execute-api:Invoke on <api_execution_arn>/GET/*."
+  description = "Execution ARN of the lookup API. Allow callers execute-api:Invoke on <api_execution_arn>/GET/*."
   value       = module.pipeline.api_execution_arn
 }
 
