@@ -80,23 +80,11 @@ def test_prebuilt_images(sandbox: Sandbox, tmp_path: Path) -> None:
     build = ["/bin/sh", "-euc", example.readme("sh")]
     subprocess.run(build, env=environment, cwd=example.checkout, check=True)
     sandbox.make_database()
-    secret_arns = make_secrets(sandbox, "prebuilt")
+    # Creating a database takes two minutes (see test_complete_example.py).
+    database = existing_database(sandbox, "prebuilt")
     example.before = inventory(sandbox.aws)
 
-    # An existing database, because creating one takes two minutes (see test_complete_example.py).
-    stack = example.apply(
-        {
-            "database": {
-                "host": sandbox.server.host,
-                "port": sandbox.server.port,
-                "name": DATABASE,
-                "auth": "secret",
-                "secret_arns": secret_arns,
-            },
-            "aurora": {},
-        },
-        image_tag="v1",
-    )
+    stack = example.apply(database, image_tag="v1")
 
     assert stack["image_uris"] == {
         function: f"{registry}/tm-pipeline/{function}@{digest(ecr, function)}"
@@ -113,23 +101,12 @@ def test_your_own_tables(sandbox: Sandbox, tmp_path: Path, repository: Repositor
     """Run the example outside of the repository, which Terraform clones."""
     own = tmp_path / "own"
     shutil.copytree(CHECKOUT / "terraform" / "examples" / "your-own-tables", own)
-    secret_arns = make_secrets(sandbox, "own-tables")
+    database = existing_database(sandbox, "own-tables")
     example = Example("your-own-tables", tmp_path, sandbox, outside=own)
     sandbox.make_database()
 
-    stack = example.apply(
-        {
-            "source": f"git::{repository.url}//terraform?ref={repository.tag}",
-            "database": {
-                "host": sandbox.server.host,
-                "port": sandbox.server.port,
-                "name": DATABASE,
-                "auth": "secret",
-                "secret_arns": secret_arns,
-            },
-            "aurora": {},
-        }
-    )
+    source = f"git::{repository.url}//terraform?ref={repository.tag}"
+    stack = example.apply({"source": source, **database})
 
     (own / "orders.csv").write_text(
         "order_id,customer,ordered_at,amount\n1,ada,2024-03-03 10:00:00,2.50\n"
@@ -150,13 +127,22 @@ def digest(ecr: Any, function: str) -> str:
     return str(image["imageDigest"])
 
 
-def make_secrets(sandbox: Sandbox, folder: str) -> dict[str, str]:
+def existing_database(sandbox: Sandbox, folder: str) -> dict[str, Any]:
+    """Return arguments of the module for the sandbox's database; create its secrets."""
     client = sandbox.aws.client("secretsmanager")
     users = {"migrate": ADMINISTRATOR.name, "load": "loader", "api": "reader"}
-    return {
+    secret_arns = {
         function: client.create_secret(
             Name=f"tm-{folder}/{function}",
             SecretString=json.dumps({"username": user, "password": ADMINISTRATOR.password}),
         )["ARN"]
         for function, user in users.items()
     }
+    database = {
+        "host": sandbox.server.host,
+        "port": sandbox.server.port,
+        "name": DATABASE,
+        "auth": "secret",
+        "secret_arns": secret_arns,
+    }
+    return {"database": database, "aurora": {}}
