@@ -168,7 +168,7 @@ def _keys(session: Any, name: str) -> Iterator[str]:
                 raise
             _say_once(f"not read   key {each['KeyId']}: its key policy denies access")
             continue
-        if key["Description"] == f"What {name} keeps.":
+        if key["Description"] == f"Encrypts the data of {name}.":
             yield f"{key['KeyId']} {key['KeyState']}"
 
 

@@ -1,6 +1,6 @@
 """Generates the IAM policies in `docs/policies/`: `python -m docs.deploy_policies`.
 
-`deploy_policies.toml` lists their content, with reasons.
+`deploy_policies.toml` lists their contents with reasons.
 """
 
 import fnmatch
@@ -20,7 +20,7 @@ MODULE = ROOT / "terraform"
 EXAMPLE = MODULE / "examples" / "complete"
 
 MANAGED_POLICY_CHARACTERS = 6144
-"""Without white space: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html."""
+"""IAM's limit, without white space: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html."""
 
 _HANDLERS = ("create", "read", "update", "delete")
 
@@ -28,7 +28,7 @@ Statement = dict[str, Any]
 
 
 def main() -> None:
-    """Replace the policies."""
+    """Replace the policies in `docs/policies/`."""
     FOLDER.mkdir(exist_ok=True)
     for path in FOLDER.glob("*.json"):
         path.unlink()
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def policies() -> dict[str, str]:
-    """Return every policy by the name of its file."""
+    """Return the text of each policy by file name."""
     module = actions_of(types(MODULE))
     key = {each for each in module | actions_of(types(EXAMPLE)) if each.startswith("kms:")}
     deploy = _packed(_statements(module - key))
@@ -51,7 +51,7 @@ def policies() -> dict[str, str]:
 
 
 def types(folder: Path) -> set[str]:
-    """Return the resource types in a module, and its data sources as `data.…`."""
+    """Return the resource types in a module, and its data source types as `data.…`."""
     text = "".join(path.read_text("utf-8") for path in folder.glob("*.tf"))
     found = re.findall(r'^(resource|data) "(\w+)"', text, re.MULTILINE)
     return {name if kind == "resource" else f"data.{name}" for kind, name in found}
@@ -61,11 +61,13 @@ def actions_of(of_types: Iterable[str]) -> set[str]:
     """Return the actions that resources of these types need.
 
     Raises:
-        ValueError: deploy_policies.toml has no entry for a type.
+        ValueError: deploy_policies.toml lacks a type.
     """
     of_types = set(of_types)
     if unknown := of_types - TABLE["schemas"].keys():
-        raise ValueError(f"deploy_policies.toml has no schema for {', '.join(sorted(unknown))}.")
+        raise ValueError(
+            f"docs/deploy_policies.toml has no schema for {', '.join(sorted(unknown))}: add it."
+        )
     found = {action for each in of_types for action in _handled(TABLE["schemas"][each])}
     found = {each for each in found if exists(each) and not _is_unused(each)}
     for more in (*TABLE["provider"], *TABLE["special"]):
@@ -85,7 +87,7 @@ def _cfnlint() -> Path:
 
 @cache
 def _handled(schema: str) -> frozenset[str]:
-    """Return the actions that CloudFormation needs for a type, according to AWS."""
+    """Return the actions that CloudFormation needs for a type, from AWS's schema."""
     if not schema:
         return frozenset()
     schemas = _cfnlint() / "schemas"
@@ -98,13 +100,13 @@ def _handled(schema: str) -> frozenset[str]:
 
 @cache
 def _iam() -> Mapping[str, Any]:
-    """Return the actions of every service, in lower case, with the resource types of each."""
+    """Return each service's actions, in lower case, with the types of resources they support."""
     found = json.loads((_cfnlint() / "AdditionalSpecs" / "Policies.json").read_text())
     return {service: each["Actions"] for service, each in found.items()}
 
 
 def exists(action: str) -> bool:
-    """Return whether IAM has an action; the schemas name some that do not exist."""
+    """Return whether an action exists; the schemas contain some that do not."""
     service, _, name = action.partition(":")
     return name.lower() in _iam().get(service, {})
 
@@ -119,7 +121,7 @@ def _is_unused(action: str) -> bool:
 
 
 def _statements(actions: Iterable[str]) -> list[Statement]:
-    """Return statements that allow these actions on the narrowest resources that IAM supports."""
+    """Return statements that allow these actions on the smallest sets of resources."""
     special = {action: each for each in TABLE["special"] for action in each["actions"]}
     groups: dict[str, list[str]] = {}
     for action in sorted(actions):
@@ -140,20 +142,20 @@ def _statements(actions: Iterable[str]) -> list[Statement]:
 
 
 def _takes_resource(service: str, name: str) -> bool:
-    # Some resources that are described or listed do not exist yet or have other names.
+    # Describe and List calls also request resources without a name, or with other names.
     if service != "s3" and name.startswith(("Describe", "List")):
         return False
     return bool(_iam()[service][name.lower()].get("Resources"))
 
 
 def size(statements: list[Statement]) -> int:
-    """Return the characters that IAM counts in a policy with these statements."""
+    """Return the size of a policy with these statements, as IAM counts it."""
     text = json.dumps({"Version": "2012-10-17", "Statement": statements})
     return len("".join(text.split()))
 
 
 def _packed(statements: Iterable[Statement]) -> list[list[Statement]]:
-    """Return the statements in groups that each fit into one managed policy."""
+    """Return the statements, grouped so that each group fits into a managed policy."""
     packed: list[list[Statement]] = [[]]
     for each in statements:
         if size([*packed[-1], each]) > MANAGED_POLICY_CHARACTERS:

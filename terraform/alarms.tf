@@ -1,14 +1,14 @@
-# What CloudWatch notices by itself and tells the topic by itself, so that it is heard even when alert is broken. Each has
-# a section in docs/runbook.md, which its description names. They are few because each is billed (docs/cost.md): none
-# for what heals by itself, and none for what another one tells.
+# Alarms publish to the topic directly, so they work even if the function alert is broken. The description of each alarm
+# names its section in docs/runbook.md. Alarms are billed (docs/cost.md): there is none for problems that resolve
+# themselves, and none for problems that another alarm reports.
 locals {
-  # Tables that promise a file by a time of day.
+  # Tables whose contract sets timeOfAvailability.
   promised_tables = [
     for table in local.tables : table
     if can(regex("(?m)^[^#]*\\bproperty[\"']?:\\s*[\"']?timeOfAvailability\\b", try(file("${local.contracts_dir}/${table}.odcs.yaml"), "")))
   ]
 
-  # Only if watch looks every few minutes has each hour a measure, and one without says that watch does not run.
+  # If watch runs at least once per hour, an hour without a data point means that watch does not run.
   watched_hourly = can(regex("^rate\\([1-5]?[0-9] minutes?\\)$", var.watch_schedule))
 
   event_rules = merge(
@@ -16,30 +16,30 @@ locals {
     { watch = aws_cloudwatch_event_rule.watch.name },
   )
 
-  # Each is on while the sum (or statistic) of its period is greater than its threshold. Once is enough for most; the
-  # hour, which slides, keeps what comes again and again one message, and a pager's incident open.
+  # An alarm is on while the sum (or other statistic) of its period exceeds its threshold (0 by default). The default
+  # period, a sliding hour, combines repeated errors into one message and keeps a pager's incident open.
   alarms = merge(
     {
       for name, status in { failed = "Failed", timed-out = "TimedOut", aborted = "Aborted" } :
       "executions-${name}" => {
         section     = "executions-${name}"
-        description = "A run of ${local.state_machine_name} ended as ${name}."
+        description = "An execution of ${local.state_machine_name} ended with status ${replace(upper(name), "-", "_")}."
         namespace   = "AWS/States"
         metric      = "Executions${status}"
         dimensions  = { StateMachineArn = local.state_machine_arn }
       }
     },
     {
-      # An error in a state either passed at the next try or ended the run; the api's reach its callers, and migrate's
-      # fail the apply. Only these three fail unheard.
+      # Errors of the other functions are reported elsewhere: a state is retried or ends the run, the api answers its
+      # caller, and migrate fails the apply.
       for name in ["trigger", "alert", "watch"] :
       "function-errors-${name}" => {
         section     = "function-errors"
-        description = "The function ${name} has failed three times within half an hour."
+        description = "The function ${name} failed at least three times within 30 minutes."
         namespace   = "AWS/Lambda"
         metric      = "Errors"
         dimensions  = { FunctionName = "${var.name}-${name}" }
-        # Lambda repeats a failed event twice. Where watch runs into its time-out, the three take 18 minutes.
+        # Lambda retries a failed event twice. If watch times out each time, the three attempts take 18 minutes.
         threshold = 2
         period    = 1800
       }
@@ -47,18 +47,18 @@ locals {
     {
       failed-deliveries-topic = {
         section     = "failed-deliveries"
-        description = "The topic could not deliver a message to a subscriber."
+        description = "SNS could not deliver a message from the alerts topic to a subscriber."
         namespace   = "AWS/SNS"
         metric      = "NumberOfNotificationsFailed"
         dimensions  = { TopicName = aws_sns_topic.alerts.name }
       }
     },
     {
-      # A rule that cannot call its function stays so. An event that the function then drops is found again by watch.
+      # A rule that cannot invoke its function does not recover. watch finds events that a function dropped.
       for key, rule in local.event_rules :
       "failed-deliveries-${key}" => {
         section     = "failed-deliveries"
-        description = "The rule ${rule} could not call its function."
+        description = "The EventBridge rule ${rule} could not invoke its function."
         namespace   = "AWS/Events"
         metric      = "FailedInvocations"
         dimensions  = { RuleName = rule }
@@ -67,26 +67,26 @@ locals {
     {
       api-5xx = {
         section     = "api-5xx"
-        description = "The look-up API answers with errors of its own, and has done so for ten minutes."
+        description = "The lookup API answered five or more requests with 5xx errors in each of two consecutive periods of five minutes."
         namespace   = "AWS/ApiGateway"
         metric      = "5XXError"
         dimensions  = { ApiName = aws_api_gateway_rest_api.lookup.name, Stage = aws_api_gateway_stage.prod.stage_name }
-        # A database that wakes up gives a 503 or two, and that is all right.
+        # A paused database causes one or two 503 answers while it resumes, which is expected.
         threshold = 4
         period    = 300
         periods   = 2
       }
-      # What is broken for the few who call it never makes five errors in five minutes.
+      # With few callers, a defect does not cause five errors in five minutes.
       api-defects = {
         section     = "api-defects"
-        description = "The look-up API met an error that is neither its caller's nor a database's that wakes up."
+        description = "The lookup API answered a request with 500 because of an unexpected error."
         namespace   = var.name
         metric      = "Defects"
         dimensions  = { service = "api" }
       }
       reject-rate = {
         section     = "reject-rate"
-        description = "Of a file that was loaded more than ${var.reject_rate_percent} % of the rows were rejected."
+        description = "More than ${var.reject_rate_percent} % of the rows of a loaded file were rejected."
         namespace   = var.name
         metric      = "RejectedPercent"
         dimensions  = { service = "load" }
@@ -98,7 +98,7 @@ locals {
       for table in local.promised_tables :
       "freshness-${table}" => {
         section     = "freshness"
-        description = "${table} is more than an hour behind its contract's promise; with insufficient data: watch does not run."
+        description = "The newest due file of table ${table} is not loaded, more than an hour after its contract's timeOfAvailability. Insufficient data means that watch does not run."
         namespace   = var.name
         metric      = "HoursLate"
         dimensions  = { service = "watch", table = table }
@@ -123,19 +123,19 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   evaluation_periods  = try(each.value.periods, 1)
   comparison_operator = "GreaterThanThreshold"
   threshold           = try(each.value.threshold, 0)
-  # Where nothing is counted, nothing happened; freshness alone is measured at all times.
+  # Counters publish no data points while nothing happens. Only HoursLate is published continuously.
   treat_missing_data        = try(each.value.missing, "notBreaching")
   alarm_actions             = [aws_sns_topic.alerts.arn]
   insufficient_data_actions = try(each.value.missing, "") == "missing" ? [aws_sns_topic.alerts.arn] : []
   tags                      = local.tags
 }
 
-# One light for all: on with the first alarm, off with the last. The topic heard of each already, so this one speaks to
-# the second topic alone: a pager opens one incident, and closes it. Without one it is a light to look at, in the
-# dashboard's strip, in tm doctor and for a status page.
+# On with the first alarm, off with the last. It publishes only to the second topic, where a pager opens and closes one
+# incident; the alerts topic receives each single alarm. Without a second topic it is still visible on the dashboard
+# and in tm doctor.
 resource "aws_cloudwatch_composite_alarm" "health" {
   alarm_name        = "${var.name}-health"
-  alarm_description = "At least one alarm of ${var.name} is on. See docs/runbook.md, Alarm: health."
+  alarm_description = "At least one alarm of the stack ${var.name} is on. See docs/runbook.md, Alarm: health."
   alarm_rule        = join(" OR ", [for alarm in values(aws_cloudwatch_metric_alarm.this) : "ALARM(\"${alarm.alarm_name}\")"])
   alarm_actions     = var.alarm_topic_arn[*]
   ok_actions        = var.alarm_topic_arn[*]

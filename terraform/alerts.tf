@@ -1,11 +1,11 @@
 locals {
-  # The source that the functions' own events carry.
+  # Source of the events that the functions send.
   notice_source = "tm-pipeline"
 
-  # What comes to alert: the end of every run, and what trigger and watch have to say beside it.
+  # Events that invoke alert: the end of every run, and events from trigger and watch.
   alert_events = {
     execution-ended = {
-      description = "Every end of a run of ${local.state_machine_name}."
+      description = "Run-end events of ${local.state_machine_name}."
       pattern = {
         source      = ["aws.states"]
         detail-type = ["Step Functions Execution Status Change"]
@@ -16,7 +16,7 @@ locals {
       }
     }
     notice = {
-      description = "What happens outside a run: a file that fits no contract or never came, a run whose end went unnoticed."
+      description = "Events outside a run: a file that matches no contract, a missing file, a lost run-end event."
       pattern = {
         source      = [local.notice_source]
         detail-type = ["Ingestion Rejected", "File Missing", "Ingestion Ended"]
@@ -33,8 +33,8 @@ resource "aws_sns_topic" "alerts" {
   depends_on = [terraform_data.prerequisites]
 }
 
-# Nobody is named who may publish: alert's role allows it to alert, and what the account's policies allow to others
-# does not hold here. CloudWatch, which has no such policy, has the statement of the alarms.
+# Denies publishing to everyone but alert and AWS services, whatever the account's policies allow. alert's own role
+# allows it to publish.
 resource "aws_sns_topic_policy" "alerts" {
   arn = aws_sns_topic.alerts.arn
 
@@ -56,7 +56,7 @@ resource "aws_sns_topic_policy" "alerts" {
         Action    = "sns:Publish"
         Resource  = aws_sns_topic.alerts.arn
         Condition = {
-          # AWS names a role's session by its role, the local cloud by itself.
+          # aws:PrincipalArn is the role's ARN on AWS, but the session's ARN on the laptop cloud.
           ArnNotLike = {
             "aws:PrincipalArn" = [
               aws_iam_role.function["alert"].arn,
@@ -66,7 +66,7 @@ resource "aws_sns_topic_policy" "alerts" {
           BoolIfExists = { "aws:PrincipalIsAWSService" = "false" }
         }
       },
-      # CloudWatch is a service and has no role: the topic itself says that it may, for the alarms of this stack.
+      # CloudWatch has no role, so the topic policy allows it to publish for the alarms of this stack.
       {
         Sid       = "Alarms"
         Effect    = "Allow"
@@ -137,7 +137,7 @@ resource "aws_lambda_permission" "alert" {
   source_arn    = each.value.arn
 }
 
-# The end of a run lets the next begin: docs/decisions/0019-bursts.md says why watch does that.
+# When a run ends, watch starts the next waiting file (docs/decisions/0019-bursts.md).
 resource "aws_cloudwatch_event_target" "next" {
   rule      = aws_cloudwatch_event_rule.alert["execution-ended"].name
   target_id = "watch"
@@ -156,7 +156,7 @@ resource "aws_lambda_permission" "next" {
 
 resource "aws_cloudwatch_event_rule" "watch" {
   name                = "${var.name}-watch"
-  description         = "When watch looks for what never came."
+  description         = "Invokes watch, which checks for missing files, lost events and stuck executions."
   schedule_expression = var.watch_schedule
   tags                = local.tags
 

@@ -1,10 +1,9 @@
 locals {
-  # The function does the routing, so a new table changes nothing here: it has one route for all that is closed. The
-  # values say which routes are open.
+  # The function routes requests itself, so a new table changes nothing here. The values tell whether a route is public.
   api_routes = { "/docs" = true, "/health" = true, "/openapi.json" = true, "/{proxy+}" = false }
 
-  # ANY, so that the function tells who sends another verb what is allowed: the gateway cannot. A browser asks before
-  # it sends a key, and so without one.
+  # ANY, because only the function can answer unsupported methods with the allowed ones. OPTIONS is public because
+  # browsers send preflight requests without credentials.
   api_methods = merge(
     { for path, open in local.api_routes : "ANY ${path}" => { path = path, verb = "ANY", open = open } },
     { for path, _ in(length(var.api_cors_origins) > 0 ? local.api_routes : {}) : "OPTIONS ${path}" => { path = path, verb = "OPTIONS", open = true } },
@@ -12,12 +11,12 @@ locals {
 }
 
 resource "aws_api_gateway_rest_api" "lookup" {
-  # checkov:skip=CKV_AWS_237:a new API has a new address, so making it before the old one goes would spare nobody anything
+  # checkov:skip=CKV_AWS_237:a new API has a new URL, so create_before_destroy does not avoid downtime
   name        = "${var.name}-lookup"
-  description = "Look up what a user checked in."
+  description = "Lookup API of the stack ${var.name}."
   tags        = local.tags
 
-  # What is longer goes compressed to whoever takes gzip.
+  # In bytes, for clients that accept gzip.
   minimum_compression_size = 1024
 
   endpoint_configuration {
@@ -36,7 +35,7 @@ resource "aws_api_gateway_resource" "this" {
 }
 
 resource "aws_api_gateway_method" "this" {
-  # checkov:skip=CKV2_AWS_53:the function checks every request; the gateway knows no table and no parameter of one
+  # checkov:skip=CKV2_AWS_53:the function validates every request; the gateway has no information about tables and parameters
   for_each = local.api_methods
 
   rest_api_id      = aws_api_gateway_rest_api.lookup.id
@@ -58,43 +57,44 @@ resource "aws_api_gateway_integration" "this" {
 }
 
 locals {
-  # When the gateway gets no answer of the function, most often because Lambda is still preparing it. Whoever asks again
-  # every 20 s, six times as tm user does, outlasts the 106 s that this was seen to take.
+  # API Gateway cannot invoke the function, usually because the function is inactive and Lambda is activating it. A
+  # client that retries six times every 20 s, as tm user does, waits longer than the 106 s that activation was seen to
+  # take.
   unreachable = {
     status = 503
     title  = "Service Unavailable"
-    detail = jsonencode("The look-up could not be called, as happens for a minute or two when nobody has used it for weeks: ask again in 20 seconds.")
+    detail = jsonencode("The lookup function cannot be invoked. After weeks without requests it takes a minute or two to start: retry in 20 seconds.")
     after  = 20
   }
 
-  # What the gateway answers itself, before the function is asked or when it does not answer. A detail is JSON, or
-  # what the gateway makes JSON of.
+  # Answers of API Gateway itself, before it invokes the function or if the function does not answer. `detail` is JSON,
+  # or a variable that API Gateway replaces by JSON.
   gateway_problems = {
-    # A call that Lambda refuses with 403 is a "configuration error" in the gateway's log, and a 500 to the caller:
-    # https://repost.aws/knowledge-center/api-gateway-lambda-template-invoke-error. Public reports say the same of 429
-    # and of 409, a function that is not active; AWS documents neither. Not verified on AWS.
+    # If Lambda rejects an invocation with 403, API Gateway logs a "configuration error" and answers 500:
+    # https://repost.aws/knowledge-center/api-gateway-lambda-template-invoke-error. Public reports say the same about
+    # 429 and about 409 (an inactive function). AWS documents neither. Not verified on AWS.
     API_CONFIGURATION_ERROR = local.unreachable
 
-    ACCESS_DENIED       = { status = 403, title = "Forbidden", detail = jsonencode("Whoever signed the request may not call this route: that needs execute-api:Invoke on it.") }
-    EXPIRED_TOKEN       = { status = 403, title = "Forbidden", detail = jsonencode("The credentials that signed the request have expired: get new ones.") }
+    ACCESS_DENIED       = { status = 403, title = "Forbidden", detail = jsonencode("The signer of the request is not allowed to call this route: allow execute-api:Invoke on it.") }
+    EXPIRED_TOKEN       = { status = 403, title = "Forbidden", detail = jsonencode("The credentials that signed the request have expired: sign with new credentials.") }
     INTEGRATION_FAILURE = local.unreachable
-    INTEGRATION_TIMEOUT = { status = 504, title = "Gateway Timeout", detail = jsonencode("The look-up did not answer in time: ask again, or for less.") }
+    INTEGRATION_TIMEOUT = { status = 504, title = "Gateway Timeout", detail = jsonencode("The lookup function did not answer in time: retry, or request less data.") }
     INVALID_API_KEY     = { status = 403, title = "Forbidden", detail = jsonencode("The API key is missing or unknown: send it in the header x-api-key.") }
-    INVALID_SIGNATURE   = { status = 403, title = "Forbidden", detail = jsonencode("The request's signature is wrong or too old: sign it anew, for the service execute-api.") }
-    QUOTA_EXCEEDED      = { status = 429, title = "Too Many Requests", detail = jsonencode("The key has used up its requests of this month.") }
+    INVALID_SIGNATURE   = { status = 403, title = "Forbidden", detail = jsonencode("The signature of the request is invalid or expired: sign it again, for the service execute-api.") }
+    QUOTA_EXCEEDED      = { status = 429, title = "Too Many Requests", detail = jsonencode("The API key has reached its monthly quota: retry next month.") }
     REQUEST_TOO_LARGE   = { status = 413, title = "Content Too Large", detail = jsonencode("The request is too large.") }
-    THROTTLED           = { status = 429, title = "Too Many Requests", detail = jsonencode("Too many requests at once: ask again in a second."), after = 1 }
-    WAF_FILTERED        = { status = 403, title = "Forbidden", detail = jsonencode("The web ACL refused the request.") }
+    THROTTLED           = { status = 429, title = "Too Many Requests", detail = jsonencode("Too many requests: retry in a second."), after = 1 }
+    WAF_FILTERED        = { status = 403, title = "Forbidden", detail = jsonencode("The web ACL blocked the request.") }
 
-    # One type for two things. The stage's root is the only path without a route, and without IAM no request lacks a
-    # token. https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
+    # AWS uses this type for unsigned requests and for paths without a route. Here the only path without a route is the
+    # root. https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
     MISSING_AUTHENTICATION_TOKEN = var.api_auth == "iam" ? {
-      status = 403, title = "Forbidden", detail = jsonencode("The request is not signed by AWS's Signature Version 4, or its path is empty: /docs lists the routes.")
+      status = 403, title = "Forbidden", detail = jsonencode("The request is not signed with AWS Signature Version 4, or its path is empty: see /docs.")
       } : {
-      status = 404, title = "Not Found", detail = jsonencode("The path is empty: /docs lists the routes.")
+      status = 404, title = "Not Found", detail = jsonencode("The path is empty: see /docs.")
     }
 
-    # Whatever is not above, under a status of its own that these do not know.
+    # All other errors, with the status code that API Gateway sets.
     DEFAULT_4XX = { status = null, title = "Client Error", detail = "$context.error.messageString" }
     DEFAULT_5XX = { status = null, title = "Server Error", detail = "$context.error.messageString" }
   }
@@ -107,7 +107,7 @@ resource "aws_api_gateway_gateway_response" "this" {
   response_type = each.key
   status_code   = each.value.status
 
-  # Problem details (RFC 9457), put together from JSON.
+  # Problem details (RFC 9457).
   response_templates = {
     "application/json" = format("{%s}", join(",", concat(
       ["\"type\":\"about:blank\"", "\"title\":${jsonencode(each.value.title)}"],
@@ -119,8 +119,8 @@ resource "aws_api_gateway_gateway_response" "this" {
   response_parameters = merge(
     { "gatewayresponse.header.Content-Type" = "'application/problem+json'" },
     { for after in try([each.value.after], []) : "gatewayresponse.header.Retry-After" => "'${after}'" },
-    # The gateway cannot choose among origins. What it says itself tells nothing of anybody, and a page must be able to
-    # know a 429 from a broken network.
+    # API Gateway cannot select an origin here. '*' is safe because these answers contain no data, and it lets pages
+    # distinguish a 429 from a network error.
     length(var.api_cors_origins) > 0 ? { "gatewayresponse.header.Access-Control-Allow-Origin" = "'*'" } : {},
   )
 }
@@ -128,7 +128,7 @@ resource "aws_api_gateway_gateway_response" "this" {
 resource "aws_api_gateway_deployment" "lookup" {
   rest_api_id = aws_api_gateway_rest_api.lookup.id
 
-  # All that the resources above are made from. A hash of the resources themselves differs between plan and apply.
+  # All inputs of the resources above. A hash of the resources themselves would differ between plan and apply.
   triggers = {
     definition = sha256(jsonencode([
       filesha256("${path.module}/api.tf"),
@@ -148,13 +148,13 @@ resource "aws_api_gateway_deployment" "lookup" {
 }
 
 resource "aws_api_gateway_stage" "prod" {
-  # checkov:skip=CKV_AWS_73:what a call does is one query, which the function logs; traces are billed
-  # checkov:skip=CKV_AWS_76:api_access_logs turns them on, by a dynamic block, which checkov does not follow
-  # checkov:skip=CKV_AWS_120:a cache is billed by the hour, and would answer with rows from before a load
-  # checkov:skip=CKV2_AWS_4:execution logs need a role that API Gateway has once per account, so the account decides
-  # checkov:skip=CKV2_AWS_29:a web ACL is billed by the month; api_web_acl takes one; callers sign or need a key, and are throttled
-  # checkov:skip=CKV2_AWS_77:nothing behind it is Java; what a web ACL looks for is its owner's to say
-  # checkov:skip=CKV2_AWS_51:it talks to nothing but Lambda, which takes no client certificate
+  # checkov:skip=CKV_AWS_73:a request is one query, which the function logs; traces are billed
+  # checkov:skip=CKV_AWS_76:api_access_logs turns them on in a dynamic block, which checkov does not evaluate
+  # checkov:skip=CKV_AWS_120:a cache is billed by the hour and returns outdated rows after a load
+  # checkov:skip=CKV2_AWS_4:execution logs need a role that is set once per account, so its owner decides
+  # checkov:skip=CKV2_AWS_29:a web ACL is billed by the month; api_web_acl accepts one; requests are authenticated and throttled
+  # checkov:skip=CKV2_AWS_77:no Java runs behind it; the owner of the web ACL chooses its rules
+  # checkov:skip=CKV2_AWS_51:its only integration is Lambda, which does not use client certificates
   rest_api_id   = aws_api_gateway_rest_api.lookup.id
   deployment_id = aws_api_gateway_deployment.lookup.id
   stage_name    = "Prod"
@@ -165,8 +165,8 @@ resource "aws_api_gateway_stage" "prod" {
 
     content {
       destination_arn = access_log_settings.value.arn
-      # Nothing of who asks or about whom: neither the address of the caller nor the path and query as they were sent,
-      # for a mistaken path may name anybody. Which table it was stands in the function's log, by the same requestId.
+      # No personal data: not the caller's address, nor the requested path and query, which may contain a person's key.
+      # The function's log contains the table, under the same requestId.
       format = jsonencode({
         requestId   = "$context.requestId"
         at          = "$context.requestTimeEpoch"
@@ -194,10 +194,10 @@ resource "aws_cloudwatch_log_group" "api" {
   depends_on = [terraform_data.prerequisites]
 }
 
-# Of each method and all callers: one bucket for all closed routes, and one for each open one.
+# Limits per method, for all callers together: one for all authenticated routes and one for each public route.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html
 resource "aws_api_gateway_method_settings" "throttle" {
-  # checkov:skip=CKV_AWS_225:a cache is billed by the hour, and would answer with rows from before a load
+  # checkov:skip=CKV_AWS_225:a cache is billed by the hour and returns outdated rows after a load
   rest_api_id = aws_api_gateway_rest_api.lookup.id
   stage_name  = aws_api_gateway_stage.prod.stage_name
   method_path = "*/*"
@@ -215,7 +215,7 @@ resource "aws_wafv2_web_acl_association" "lookup" {
   web_acl_arn  = var.api_web_acl.arn
 }
 
-# This stage alone, by any verb and path: those are the function's to refuse.
+# Only this stage, with any method and path, because the function validates both.
 # https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway.html#apigateway-permissions
 resource "aws_lambda_permission" "api" {
   statement_id  = "lookup"
@@ -246,7 +246,7 @@ resource "aws_api_gateway_usage_plan" "lookup" {
     stage  = aws_api_gateway_stage.prod.stage_name
   }
 
-  # Of the key, over all routes.
+  # Limits of the key, for all routes together.
   throttle_settings {
     rate_limit  = var.api_throttle.rate
     burst_limit = var.api_throttle.burst
@@ -266,7 +266,8 @@ resource "aws_api_gateway_usage_plan_key" "lookup" {
   key_type      = "API_KEY"
 }
 
-# API Gateway refuses two resources of one name, so the open ones must not be made before the former ones have gone.
+# API Gateway rejects a second resource with the same path, so Terraform must not create these before it deletes the
+# earlier ones.
 moved {
   from = aws_api_gateway_resource.first
   to   = aws_api_gateway_resource.this

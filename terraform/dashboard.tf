@@ -1,19 +1,19 @@
 locals {
-  # Title, and the metrics as CloudWatch's dashboards spell them; three graphs stand in a row. CloudWatch bills a dashboard
-  # that references more than 50 metrics, and does not say whether a metric that is drawn twice counts twice
-  # (docs/cost.md). So there are less than 50 lines, with room for one more table: migrate, which an apply calls and
-  # answers for, is not drawn.
+  # Title and metrics of each graph, in the syntax of CloudWatch dashboards; three graphs per row. CloudWatch bills a
+  # dashboard with more than 50 metrics, and does not document whether a metric in two graphs counts twice
+  # (docs/cost.md). So there are less than 50 lines, with room for one more table. migrate has none, because apply
+  # reports its errors.
   graphs = concat(
     [
       {
-        title = "Runs by how they ended"
+        title = "Runs by status"
         metrics = [
           for outcome in ["Succeeded", "Failed", "TimedOut", "Aborted"] :
           ["AWS/States", "Executions${outcome}", "StateMachineArn", local.state_machine_arn, { label = outcome, stat = "Sum" }]
         ]
       },
       {
-        title   = "Files that wait for a run"
+        title   = "Waiting files"
         metrics = [[var.name, "FilesWaiting", "service", "watch", { label = "waiting", stat = "Maximum" }]]
       },
       {
@@ -24,7 +24,7 @@ locals {
         ]
       },
       {
-        title = "Events and messages that did not arrive"
+        title = "Failed deliveries of events and messages"
         metrics = concat(
           [["AWS/SNS", "NumberOfNotificationsFailed", "TopicName", aws_sns_topic.alerts.name, { label = "topic", stat = "Sum" }]],
           [for key, rule in local.event_rules : ["AWS/Events", "FailedInvocations", "RuleName", rule, { label = "rule ${key}", stat = "Sum" }]],
@@ -48,16 +48,16 @@ locals {
     ],
     [
       for tables in [local.promised_tables] : {
-        title   = "Freshness: hours behind the contract's promise"
+        title   = "Freshness: hours after timeOfAvailability"
         metrics = [for table in tables : [var.name, "HoursLate", "service", "watch", "table", table, { label = table, stat = "Maximum" }]]
       } if length(tables) > 0
     ],
     [
       for title, each in {
-        "Errors of the functions"                    = { metric = "Errors", stat = "Sum", except = [] }
-        "Calls of the functions that were throttled" = { metric = "Throttles", stat = "Sum", except = [] }
-        # Those of the states have a graph of their own, and the API's latency is on another.
-        "Duration of the other functions, the slowest call (ms)" = { metric = "Duration", stat = "Maximum", except = concat(local.tasks, ["api"]) }
+        "Errors of the functions"                = { metric = "Errors", stat = "Sum", except = [] }
+        "Throttled invocations of the functions" = { metric = "Throttles", stat = "Sum", except = [] }
+        # The states have their own graph, and the API's latency is in another.
+        "Maximum duration of the other functions (ms)" = { metric = "Duration", stat = "Maximum", except = concat(local.tasks, ["api"]) }
         } : {
         title = title
         metrics = [
@@ -68,14 +68,14 @@ locals {
     ],
     [
       {
-        title = "Calls of the look-up API"
+        title = "Requests to the lookup API"
         metrics = concat(
           [for metric in ["Count", "4XXError", "5XXError"] : ["AWS/ApiGateway", metric, "ApiName", aws_api_gateway_rest_api.lookup.name, "Stage", aws_api_gateway_stage.prod.stage_name, { label = metric, stat = "Sum" }]],
           [[var.name, "Defects", "service", "api", { label = "Defects", stat = "Sum" }]],
         )
       },
       {
-        title   = "Latency of the look-up API (ms)"
+        title   = "Latency of the lookup API (ms)"
         metrics = [["AWS/ApiGateway", "Latency", "ApiName", aws_api_gateway_rest_api.lookup.name, "Stage", aws_api_gateway_stage.prod.stage_name, { label = "p95", stat = "p95" }]]
       },
     ],
@@ -90,10 +90,10 @@ locals {
     ],
   )
 
-  # What the functions wrote is queried when somebody looks, which costs nothing until then.
+  # CloudWatch runs (and bills) these queries only when someone opens the dashboard.
   log_queries = [
     {
-      title = "The last failures"
+      title = "Latest failures"
       view  = "table"
       query = join(" | ", [
         "fields @timestamp, service, ingestedTable, ingestedID, message, reason",
@@ -103,7 +103,7 @@ locals {
       ])
     },
     {
-      title = "Memory of the functions, the most of what they have (%)"
+      title = "Maximum memory use of the functions (%)"
       view  = "bar"
       query = "filter @type = 'REPORT' | stats max(100 * @maxMemoryUsed / @memorySize) as percent by @log"
     },

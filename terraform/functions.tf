@@ -8,10 +8,10 @@ resource "aws_cloudwatch_log_group" "function" {
 }
 
 resource "aws_lambda_function" "this" {
-  # checkov:skip=CKV_AWS_50:the log table tells a file's way from state to state, with times; traces are billed
-  # checkov:skip=CKV_AWS_115:what is reserved is taken from the account, and one that is new has nothing to reserve
-  # checkov:skip=CKV_AWS_116:watch finds a file or an end that was lost and starts it again, which a queue of events would not
-  # checkov:skip=CKV_AWS_272:code is signed in zips; these are images, deployed by digest
+  # checkov:skip=CKV_AWS_50:the log table records each state of a file with its times; traces are billed
+  # checkov:skip=CKV_AWS_115:reserved concurrency reduces the account's, and a new account has none to spare
+  # checkov:skip=CKV_AWS_116:watch restarts lost files and recovers lost run-end events, which a dead-letter queue cannot do
+  # checkov:skip=CKV_AWS_272:code signing supports zip archives only; these are images, deployed by digest
   for_each = local.functions
 
   function_name    = "${var.name}-${each.key}"
@@ -46,8 +46,8 @@ resource "aws_lambda_function" "this" {
     }
   }
 
-  # A function called before these exist makes a log group of its own, without retention, has no rights
-  # or no way to what it needs, or finds no contracts; and one whose image Lambda may not fetch cannot be made at all.
+  # Without these, a function creates its own log group without retention, or fails because it has no permissions, no
+  # network routes or no contracts. Lambda cannot create a function whose image it may not pull.
   depends_on = [
     aws_cloudwatch_log_group.function,
     aws_ecr_repository_policy.function,
@@ -60,19 +60,19 @@ resource "aws_lambda_function" "this" {
   ]
 }
 
-# Lambda gives up a function that nobody has called for weeks: its image, and after 14 days its network interface. It
-# refuses the next call and needs a minute or two until it can take one. Step Functions tries again, API Gateway and an
-# apply do not, and what becomes of an event of S3 or EventBridge AWS does not say. So each function is called once a
-# day with what it answers at once (shared/telemetry.py).
+# A function that is not invoked for weeks becomes inactive: Lambda drops the image, and after 14 days the network
+# interface. It then rejects the next invocation and takes a minute or two to become active. Step Functions retries, but
+# API Gateway and an apply do not, and AWS does not document what happens to events from S3 and EventBridge. So a rule
+# invokes each function once a day with an event that it answers immediately (shared/telemetry.py).
 # https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#images-lifecycle
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
-# A rule has five targets at most, so there is one for each function. No alarm goes by them: a call that fails breaks
-# nothing by itself, and tm doctor looks at the rules.
+# A rule has at most five targets, so there is one rule per function. There are no alarms for these rules, because a
+# failed invocation has no effect of its own; tm doctor checks the rules.
 resource "aws_cloudwatch_event_rule" "keep_active" {
   for_each = local.functions
 
   name                = "${var.name}-keep-active-${each.key}"
-  description         = "Calls ${var.name}-${each.key} once a day, so that Lambda keeps it ready."
+  description         = "Invokes ${var.name}-${each.key} once a day so that Lambda keeps it active."
   schedule_expression = "rate(1 day)"
   tags                = local.tags
 

@@ -1,7 +1,7 @@
 locals {
   bucket_arns = { for name, bucket in aws_s3_bucket.this : name => bucket.arn }
 
-  # A set of contracts is where Terraform puts it or, for a run that began with a former set, where migrate has kept it.
+  # Terraform writes a contract set to deployed/; migrate copies it to kept/ for runs that started with an earlier set.
   deployed_contracts = { actions = ["s3:GetObject"], resources = ["${local.bucket_arns.config}/deployed/*"] }
   contracts_of_run   = { actions = ["s3:GetObject"], resources = ["${local.bucket_arns.config}/deployed/*", "${local.bucket_arns.config}/kept/*"] }
 
@@ -10,12 +10,13 @@ locals {
   notify = {
     actions   = ["events:PutEvents"]
     resources = ["arn:${local.partition}:events:${local.region}:${local.account}:event-bus/default"]
-    # IfExists, because AWS has the source in every call's context and the local cloud in none.
+    # IfExists, because the laptop cloud does not set events:source; AWS always does.
     conditions = { StringEqualsIfExists = { "events:source" = local.notice_source } }
   }
 
-  # Lambda makes and removes network interfaces with the rights of the function that is in a network, and refuses the
-  # function without them. Neither what is to be made nor what is to be described has a name to allow it by.
+  # Lambda creates and deletes network interfaces with the permissions of the function, and rejects a function in a
+  # network without them. These actions do not support resource-level permissions here: the interfaces have no ARN
+  # beforehand.
   network_actions = [
     "ec2:AssignPrivateIpAddresses",
     "ec2:CreateNetworkInterface",
@@ -25,9 +26,9 @@ locals {
   ]
   network = [
     { actions = local.network_actions, resources = ["*"] },
-    # As wide as Lambda asks for, which does not know a function's interfaces beforehand either.
+    # Lambda requires this resource pattern, because a function's interfaces are not known beforehand.
     { actions = ["ec2:DeleteNetworkInterface"], resources = ["arn:${local.partition}:ec2:${local.region}:${local.account}:*/*"] },
-    # The function's code needs none of it: what it asks for bears a function's name, what Lambda asks for does not.
+    # Denies these actions to the function's own code: only its requests have lambda:SourceFunctionArn, Lambda's do not.
     {
       effect     = "Deny"
       actions    = concat(local.network_actions, ["ec2:DeleteNetworkInterface"])
@@ -36,7 +37,7 @@ locals {
     },
   ]
 
-  # What lies where; shared/landing_key.py and shared/staging.py say so too.
+  # Key patterns, as in shared/landing_key.py and shared/staging.py.
   landed = "${local.bucket_arns.landing}/table=*"
   staged = {
     clean   = "${local.bucket_arns.staging}/table=*"
@@ -45,11 +46,11 @@ locals {
     tested  = "${local.bucket_arns.staging}/state=failed_tests/table=*"
   }
 
-  # What each function may do: these statements, its way to the database, and writing its own log; nothing else.
+  # Permissions of each function. aws_iam_role_policy.function adds KMS, network interfaces and the function's own log.
   permissions = {
     trigger = [
       local.deployed_contracts,
-      # Of an event that names no version, whatever the key is like.
+      # For events without a version ID, with any key.
       { actions = ["s3:GetObject"], resources = ["${local.bucket_arns.landing}/*"] },
       { actions = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
       { actions = ["dynamodb:Query"], resources = ["${aws_dynamodb_table.log.arn}/index/status"] },
@@ -114,15 +115,15 @@ locals {
 }
 
 locals {
-  # The calls for which a service uses kms_key_arn with the permissions of the caller:
-  # - DynamoDB decrypts the table's key as whoever reads or writes an item
+  # API calls for which a service uses kms_key_arn with the caller's permissions:
+  # - DynamoDB decrypts the table's key for each read or write of an item
   #   (docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html).
-  # - S3 needs GenerateDataKey to put an object and Decrypt to get one
+  # - S3 requires GenerateDataKey to put an object and Decrypt to get one
   #   (docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html), and both for a multipart upload
   #   (docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions).
-  # - SNS needs both of the publisher (docs.aws.amazon.com/sns/latest/dg/sns-key-management.html).
-  # - Secrets Manager needs Decrypt (docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html).
-  # Lambda decrypts a function's environment by a grant, and needs nothing of the function's role
+  # - SNS requires both to publish (docs.aws.amazon.com/sns/latest/dg/sns-key-management.html).
+  # - Secrets Manager requires Decrypt (docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html).
+  # Lambda decrypts a function's environment with a grant, without permissions of the function's role
   # (docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html).
   kms_calls = {
     "kms:Decrypt" = [
@@ -149,9 +150,9 @@ locals {
 resource "aws_iam_role" "function" {
   for_each = local.functions
 
-  # IAM knows no regions, so the name says which one this stack is in.
+  # IAM is global, so the name contains the region of the stack.
   name               = "${var.name}-${each.key}-${local.region}"
-  description        = "What the function ${var.name}-${each.key} may do."
+  description        = "Execution role of the function ${var.name}-${each.key}."
   assume_role_policy = local.trust["lambda"]
   tags               = local.tags
 }
@@ -187,7 +188,7 @@ resource "aws_iam_role_policy" "function" {
 
 resource "aws_iam_role" "state_machine" {
   name               = "${local.state_machine_name}-${local.region}"
-  description        = "What the state machine ${local.state_machine_name} may do."
+  description        = "Execution role of the state machine ${local.state_machine_name}."
   assume_role_policy = local.trust["states"]
   tags               = local.tags
 
@@ -207,7 +208,7 @@ resource "aws_iam_role_policy" "state_machine" {
         Resource = [for name in local.tasks : aws_lambda_function.this[name].arn]
       },
       {
-        # The delivery of logs is an account's, not a log group's: these actions take no resource.
+        # Log delivery is configured per account: these actions do not support resource-level permissions.
         Effect = "Allow"
         Action = [
           "logs:CreateLogDelivery",
@@ -226,7 +227,7 @@ resource "aws_iam_role_policy" "state_machine" {
 }
 
 locals {
-  # Who may take a role: the service, and only on behalf of this account.
+  # Trust policies: only the service may assume the role, and only on behalf of this account.
   trust = {
     for service in ["lambda", "states"] : service => jsonencode({
       Version = "2012-10-17"

@@ -1,20 +1,19 @@
-# Where the functions' code comes from: images that apply copies from where they are published, images that it builds,
-# images that are given, or a zip.
+# Code of the functions: published images that apply copies, images that apply builds, given images, or a zip archive.
 locals {
   copies_images    = var.published_images != null
   has_repositories = var.image_uris == null && var.function_zip == null
 
   source_dir = abspath("${path.module}/..")
 
-  # As Lambda calls them, and as Docker does.
+  # Lambda's names of the architectures, and Docker's.
   architectures = { arm64 = "linux/arm64", x86_64 = "linux/amd64" }
 
-  # The lock that a function's requirements.txt names. Without the sources there is none, and nothing is built.
+  # The lock file that a function's requirements.txt refers to; "" if the sources are missing.
   image_locks = {
     for name in local.function_names : name => try(regex("requirements-[a-z-]+[.]txt", file("${local.source_dir}/functions/${name}/requirements.txt")), "")
   }
 
-  # Everything that a function's image is made of; .dockerignore lets the build see nothing else.
+  # All sources of a function's image; .dockerignore excludes all other files from the build.
   image_sources = {
     for name in local.function_names : name => sort(flatten([
       for pattern in [
@@ -31,7 +30,7 @@ locals {
     ]))
   }
 
-  # A tag is the hash of what is in the image, so equal sources are one image and a tag never moves.
+  # A tag is the hash of the image's sources, so equal sources share an image and a tag never moves.
   built_tags = {
     for name, files in local.image_sources : name => substr(sha256(join("\n", concat(
       [var.architecture, var.base_image],
@@ -39,7 +38,7 @@ locals {
     ))), 0, 20) if local.has_repositories && !local.copies_images
   }
 
-  # What is copied. If this module's version is not known, a precondition in database.tf says what is missing.
+  # The images to copy. If the version of the module is unknown, a precondition in database.tf reports the cause.
   release = coalesce(local.version, "unknown")
   published_images = {
     for name in local.function_names : name => join("", [
@@ -48,7 +47,7 @@ locals {
     ]) if local.copies_images
   }
 
-  # Another registry or digest is another tag, and none of them looks like one of the others.
+  # The tag depends on the registry and the digest, and has a different format from built tags.
   copied_tags = { for name, image in local.published_images : name => "${local.release}-${substr(sha256(image), 0, 12)}" }
 
   image_tags = merge(local.built_tags, local.copied_tags)
@@ -59,13 +58,13 @@ locals {
     for name, image in data.aws_ecr_image.function : name => "${aws_ecr_repository.function[name].repository_url}@${image.image_digest}"
   } : var.image_uris
 
-  # What changes when a function's code does.
+  # A value per function that changes with its code.
   code_versions = {
     for name in keys(local.functions) : name => var.function_zip != null ? var.function_zip.hash : local.image_uris[name]
   }
 }
 
-# Everything else waits for it: a machine that cannot build or copy the images says so before AWS bills anything.
+# All other resources depend on this, so apply fails before it creates anything if it cannot build or copy the images.
 resource "terraform_data" "prerequisites" {
   count = local.has_repositories ? 1 : 0
 
@@ -74,7 +73,7 @@ resource "terraform_data" "prerequisites" {
   lifecycle {
     precondition {
       condition     = try(var.published_images.version, null) == null || try(var.published_images.version == local.version, false)
-      error_message = "published_images names the images of version ${coalesce(try(var.published_images.version, null), "?")}, and this module is of version ${local.release}: take version and digests from that release's page."
+      error_message = "published_images.version is ${coalesce(try(var.published_images.version, null), "?")}, but the module's version is ${local.release}: copy version and digests from the page of release ${local.release}."
     }
   }
 
@@ -115,9 +114,9 @@ resource "aws_ecr_repository" "function" {
   depends_on = [terraform_data.prerequisites]
 }
 
-# Lambda fetches an image again from time to time, and a function fails when its image may not be fetched:
-# https://docs.aws.amazon.com/lambda/latest/dg/images-create.html. The condition is that of AWS's example there.
-# AWS does not document that Lambda sends aws:SourceAccount as well, nor whether the ARN ends with a version.
+# Lambda pulls an image again from time to time, and the function fails if Lambda is not permitted to:
+# https://docs.aws.amazon.com/lambda/latest/dg/images-create.html. The condition follows AWS's example there.
+# AWS does not document whether Lambda also sends aws:SourceAccount, and whether the ARN ends with a version.
 resource "aws_ecr_repository_policy" "function" {
   for_each = aws_ecr_repository.function
 
@@ -141,9 +140,9 @@ resource "aws_ecr_repository_policy" "function" {
   })
 }
 
-# The deployed image never expires, not even after a return to an old version: a rule cannot expire an image that
-# matches the tags of an earlier rule. But it counts it, so the newest three are the deployed image and two others,
-# or three others if the deployed image is older. An expired image can be built again from its commit, or copied again.
+# The deployed image never expires, not even after a rollback: a rule cannot expire an image that matches the tags of an
+# earlier rule. The rule still counts that image. So ECR keeps the deployed image and two others, or three others if the
+# deployed image is older. An expired image can be rebuilt from its commit or copied again.
 # https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html#lp_evaluation_rules
 resource "aws_ecr_lifecycle_policy" "function" {
   for_each = aws_ecr_repository.function
@@ -167,7 +166,7 @@ resource "aws_ecr_lifecycle_policy" "function" {
     ]
   })
 
-  # Until the functions run the new image, the policy protects the one that they run.
+  # Until the functions run the new image, the policy must protect the image that they run.
   depends_on = [aws_lambda_function.this]
 }
 
@@ -180,7 +179,7 @@ resource "terraform_data" "image" {
   provisioner "local-exec" {
     command = local.image_script
 
-    # Each script reads what it needs of these.
+    # Each script reads some of these.
     environment = {
       FUNCTION   = each.key
       REPOSITORY = aws_ecr_repository.function[each.key].repository_url

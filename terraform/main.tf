@@ -5,24 +5,24 @@ data "aws_region" "current" {}
 locals {
   account   = data.aws_caller_identity.current.account_id
   partition = data.aws_partition.current.partition
-  # Provider 6 deprecates `name`, and provider 5 has no `region`. A plain reference to either is a warning or an error on
-  # the other version; a look-up is neither.
+  # Provider 6 deprecates `name`, and provider 5 has no `region`. A direct reference causes a warning in 6 or an error
+  # in 5; lookup() causes neither.
   region = try(lookup(data.aws_region.current, "region"), lookup(data.aws_region.current, "name"))
 
-  # If the file is missing, so is the whole repository, and a precondition in database.tf says so.
+  # If the file is missing, the whole repository is. A precondition in database.tf reports that.
   version_file = "${path.module}/../shared/version.py"
   version      = fileexists(local.version_file) ? regex("(?m)^VERSION = \"(.+)\"$", file(local.version_file))[0] : null
 
   own_tags = { Application = var.name, ManagedBy = "Terraform", Version = local.version }
   tags     = merge(local.own_tags, var.tags)
 
-  # The state machine calls functions that in turn name it, so its ARN is written out, not referred to.
+  # The ARN is composed here because a reference would be a cycle: some functions start the state machine that calls
+  # them.
   state_machine_name = "${var.name}-ingestion"
   state_machine_arn  = "arn:${local.partition}:states:${local.region}:${local.account}:stateMachine:${local.state_machine_name}"
 
-  # The set of contracts: one text, which Python reads too (shared/contract_set.py). Nothing here decodes a contract: an
-  # invalid one stops its own table only, migrate says what is wrong, and a few lines of YAML aliases would take all the
-  # memory that there is.
+  # The contract set is one JSON text, which shared/contract_set.py reads. Terraform does not decode the contracts: an
+  # invalid contract must stop only its own table (migrate reports it), and nested YAML aliases can exhaust the memory.
   contracts_dir  = var.contracts_dir == null ? "${path.module}/../contracts" : var.contracts_dir
   contract_files = fileset(local.contracts_dir, "*.odcs.yaml")
   contracts      = jsonencode({ for file in local.contract_files : file => try(file("${local.contracts_dir}/${file}"), "") })
@@ -30,7 +30,7 @@ locals {
   contracts_key  = "deployed/${local.contracts_hash}.json"
   tables         = [for file in sort(local.contract_files) : trimsuffix(file, ".odcs.yaml")]
 
-  # What the preconditions of aws_lambda_invocation.migrate refuse. Base64 has four characters for three bytes.
+  # Used by the preconditions of aws_lambda_invocation.migrate. Base64 encodes three bytes in four characters.
   misnamed_contracts = [
     for file in fileset(local.contracts_dir, "**") : jsonencode(file)
     if can(regex("(?i)[.]ya?ml$", file)) && !can(regex("^[a-z][a-z0-9_]{0,47}[.]odcs[.]yaml$", file))
@@ -38,17 +38,17 @@ locals {
   garbled_contracts = [for file in local.contract_files : jsonencode(file) if !can(file("${local.contracts_dir}/${file}"))]
   huge_contracts    = [for file in local.contract_files : jsonencode(file) if length(filebase64("${local.contracts_dir}/${file}")) > 4 * ceil(512 * 1024 / 3)]
 
-  # Where a function finds the set. It is not the object's attributes: Terraform then knows the hash when it plans.
+  # Location of the contract set. It uses the local hash, not the object's attributes, so that the plan shows the hash.
   contract_settings = {
     CONFIG_BUCKET  = aws_s3_bucket.this["config"].bucket
     CONTRACTS_HASH = local.contracts_hash
   }
 
-  # The folders under functions/ with a handler, and the keys of local.functions. They are written out because
-  # local.functions refers to resources, and neither the images nor a validation can wait for those.
+  # The folders under functions/ with a handler, and the keys of local.functions. This is a separate list because
+  # local.functions refers to resources, which images and validations cannot depend on.
   function_names = ["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"]
 
-  # Every function, its size and what it is told. What it may do stands in iam.tf.
+  # Memory, timeout and environment of each function. Its permissions are in iam.tf.
   functions = {
     trigger = {
       memory  = 256
@@ -122,12 +122,12 @@ locals {
       environment = merge(
         local.contract_settings,
         local.database_logins.migrate,
-        # By the Data API, or as the other two.
+        # migrate uses the Data API in a created database, otherwise a connection as load and api do.
         var.database == null ? {
           DATABASE_CLUSTER_ARN = one(aws_rds_cluster.this[*].arn)
           DATABASE_NAME        = local.database.name
         } : local.database_address,
-        # The roles to make.
+        # The roles that migrate creates.
         local.database.auth == "iam" ? {
           LOADER_USER = local.database_users.load
           READER_USER = local.database_users.api

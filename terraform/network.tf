@@ -1,35 +1,35 @@
-# The network of the database that the module creates: no way in or out of it but to S3 and DynamoDB, and nothing
-# in it that costs while nobody uses it. A database that is given has a network already.
+# Network of the created database, without internet access: it has routes to S3 and DynamoDB only. Nothing in it is
+# billed while it is not used. It is not created if var.database is set.
 data "aws_availability_zones" "available" {
-  # checkov:skip=CKV_AWS_394:the first three by name are taken, and a zone that AWS adds comes after them
+  # checkov:skip=CKV_AWS_394:the module uses the first three zones by name, and AWS adds new zones after them
   count = var.database == null ? 1 : 0
 
   state = "available"
 
-  # Local and Wavelength Zones have to be opted into, and neither Aurora nor Lambda is in all of them.
+  # Excludes Local and Wavelength Zones, which require an opt-in and do not all support Aurora and Lambda.
   filter {
     name   = "opt-in-status"
     values = ["opt-in-not-required"]
   }
 
-  # An old zone of us-east-1, under another letter in each account, which newer services have not come to.
+  # An old zone of us-east-1 that newer services do not support. Its letter differs between accounts.
   exclude_zone_ids = ["use1-az3"]
 }
 
 locals {
-  # Aurora keeps its data in three zones whatever we choose; Lambda goes on in the others when one is gone.
+  # Aurora always stores data in three zones. Lambda continues in the other zones if one fails.
   zones = flatten([for zones in data.aws_availability_zones.available : slice(sort(zones.names), 0, min(3, length(zones.names)))])
 
-  # Nothing else is ever joined to it, so its addresses are nobody's concern. A function takes one in each subnet.
+  # The VPC is not peered with any other, so the addresses cannot conflict. A function uses one address per subnet.
   cidr = "10.0.0.0/24"
 
   database_port = 5432
 
-  # What a function in the network may reach beside the database. Gateways cost nothing; nothing else is needed:
-  # Lambda itself takes the logs, and a token for the database is signed without asking anybody.
+  # Gateway endpoints are free. Functions need no other endpoints: Lambda itself sends the logs, and IAM tokens for the
+  # database are signed locally.
   gateways = toset(var.database == null ? ["dynamodb", "s3"] : [])
 
-  # The functions that run in a network, and where.
+  # The functions that run in a network, and its subnets and security groups.
   networked = var.database != null && try(var.database.vpc, null) == null ? [] : local.database_clients
   vpc = one(concat(
     [for vpc in aws_vpc.this : {
@@ -41,7 +41,7 @@ locals {
 }
 
 resource "aws_vpc" "this" {
-  # checkov:skip=CKV2_AWS_11:there is no way in, and out only to the database, S3 and DynamoDB; flow logs are billed
+  # checkov:skip=CKV2_AWS_11:the network allows only connections to the database, S3 and DynamoDB; flow logs are billed
   count = var.database == null ? 1 : 0
 
   cidr_block = local.cidr
@@ -58,13 +58,13 @@ resource "aws_subnet" "private" {
   cidr_block        = cidrsubnet(local.cidr, 2, each.value)
   tags              = merge(local.tags, { Name = "${var.name}-${each.key}" })
 
-  # As long as the functions' security group, below.
+  # Same reason as for aws_security_group.function below.
   timeouts {
     delete = "2h"
   }
 }
 
-# It holds the gateways' routes and none to the internet.
+# Contains the routes of the gateway endpoints, and none to the internet.
 resource "aws_route_table" "private" {
   count = var.database == null ? 1 : 0
 
@@ -79,8 +79,8 @@ resource "aws_route_table_association" "private" {
   route_table_id = aws_route_table.private[0].id
 }
 
-# Through a gateway goes what the role of load or api allows, by that role: what runs there cannot carry rows to a
-# bucket elsewhere.
+# The endpoint policies allow only the roles of load and api, and only the actions of these roles. So code in the
+# network cannot copy rows to another bucket.
 resource "aws_vpc_endpoint" "gateway" {
   for_each = local.gateways
 
@@ -106,7 +106,7 @@ resource "aws_vpc_endpoint" "gateway" {
   })
 }
 
-# Emptied: what is put into the network without a group of its own can talk to nobody.
+# Without rules: a resource that has no security group of its own can connect to nothing.
 resource "aws_default_security_group" "this" {
   count = var.database == null ? 1 : 0
 
@@ -115,7 +115,7 @@ resource "aws_default_security_group" "this" {
 }
 
 resource "aws_security_group" "function" {
-  # checkov:skip=CKV2_AWS_5:the functions have it, by a dynamic vpc_config, which checkov does not follow
+  # checkov:skip=CKV2_AWS_5:the functions use it in a dynamic vpc_config, which checkov does not evaluate
   count = var.database == null ? 1 : 0
 
   name        = "${var.name}-function"
@@ -123,11 +123,11 @@ resource "aws_security_group" "function" {
   vpc_id      = aws_vpc.this[0].id
   tags        = merge(local.tags, { Name = "${var.name}-function" })
 
-  # Lambda gives its network interfaces back with the functions' rights, some time after the functions are gone. The
-  # group and the subnets are in use until then, so the rights go after the group.
+  # Lambda deletes its network interfaces with the functions' permissions, some time after it deleted the functions.
+  # Until then the group and the subnets are in use, so Terraform must delete the group before the permissions.
   depends_on = [aws_iam_role_policy.function]
 
-  # The provider waits for 45 minutes unless it is told more, and it has taken Lambda more than an hour
+  # The provider waits for 45 minutes by default, but Lambda has taken more than an hour
   # (github.com/hashicorp/terraform-provider-aws/issues/32130).
   timeouts {
     delete = "2h"

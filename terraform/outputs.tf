@@ -1,45 +1,45 @@
 output "name" {
-  description = "The prefix of every resource's name, to find them by."
+  description = "Prefix of the name of every resource."
   value       = var.name
 }
 
 output "region" {
-  description = "The region that the stack is in. tm reads it."
+  description = "Region of the stack. tm reads it."
   value       = local.region
 }
 
 output "landing_bucket" {
-  description = "The bucket that files are dropped into, under table=<table>/year=<Y>/month=<M>/day=<D>/. tm reads it."
+  description = "Name of the landing bucket. Upload files to table=<table>/year=<Y>/month=<M>/day=<D>/. tm reads it."
   value       = aws_s3_bucket.this["landing"].bucket
 }
 
 output "staging_bucket" {
-  description = "The bucket with the cleaned rows, the rejects and the report of each run. tm reads it."
+  description = "Name of the staging bucket, with the cleaned rows, rejected rows and report of each run. tm reads it."
   value       = aws_s3_bucket.this["staging"].bucket
 }
 
 output "config_bucket" {
-  description = "The bucket with the contracts, as deployed/<contracts_hash>.json, and with the former sets under kept/, for 30 days."
+  description = "Name of the config bucket. It contains the deployed contract set, deployed/<contracts_hash>.json, and for 30 days earlier sets under kept/."
   value       = aws_s3_bucket.this["config"].bucket
 }
 
 output "contracts_hash" {
-  description = "The SHA-256 of the deployed set of contracts. The functions log it, and each ingestion's log item has that of its run."
+  description = "SHA-256 of the deployed contract set. The functions log it, and the log item of each ingestion contains the hash that its run used."
   value       = local.contracts_hash
 }
 
 output "log_table" {
-  description = "The DynamoDB table with one item per ingestion. tm reads it."
+  description = "Name of the DynamoDB table with one item per ingestion. tm reads it."
   value       = aws_dynamodb_table.log.name
 }
 
 output "topic_arn" {
-  description = "The SNS topic that every alert goes to, for subscribers of your own."
+  description = "ARN of the SNS topic that receives every alert. Add your own subscriptions to it."
   value       = aws_sns_topic.alerts.arn
 }
 
 output "alert_subscriptions_pending" {
-  description = "Which e-mail addresses, HTTPS addresses and queues receive nothing until they have confirmed: somebody clicks the link in AWS's mail, an HTTPS address or another account's queue visits the SubscribeURL that it was sent. As of the last apply."
+  description = "Email addresses, HTTPS endpoints and queues that had not confirmed their subscription at the last apply, and so receive no alerts. To confirm, click the link in AWS's email, or visit the SubscribeURL that the endpoint, or the queue of another account, received."
   value = [
     for each in concat(
       values(aws_sns_topic_subscription.email),
@@ -50,90 +50,90 @@ output "alert_subscriptions_pending" {
 }
 
 output "state_machine_arn" {
-  description = "The state machine that takes a file through Transform, Test and Load. tm reads it."
+  description = "ARN of the state machine that runs Transform, Test and Load for each file. tm reads it."
   value       = aws_sfn_state_machine.ingestion.arn
 }
 
 output "max_concurrency" {
-  description = "How many files are in the state machine at once. tm reads it."
+  description = "Maximum number of concurrent executions of the state machine. tm reads it."
   value       = var.max_concurrency
 }
 
 output "function_names" {
-  description = "The name of each function on Lambda, for alarms of your own. tm reads it."
+  description = "Name of each Lambda function, e.g. for your own alarms. tm reads it."
   value       = { for name, function in aws_lambda_function.this : name => function.function_name }
 }
 
 output "image_uris" {
-  description = "The image that each function runs, by digest, to deploy the same elsewhere; null with function_zip."
+  description = "Image of each function, with its digest, e.g. to deploy the same images in another account. Null with function_zip."
   value       = local.image_uris
 }
 
 output "database_host" {
-  description = "Where PostgreSQL is. A created one answers in its own network only; people reach it by the Data API."
+  description = "Host of PostgreSQL. The created database accepts connections only from its own network; use the Data API to query it."
   value       = local.database.host
 }
 
 output "database_port" {
-  description = "The port of PostgreSQL there."
+  description = "Port of PostgreSQL."
   value       = local.database.port
 }
 
 output "database_name" {
-  description = "The database that the rows are in."
+  description = "Name of the database that contains the rows."
   value       = local.database.name
 }
 
 output "database_cluster_arn" {
-  description = "The created cluster, as the Data API and the console's query editor ask for it; null when a database was given."
+  description = "ARN of the created cluster, for the Data API and the query editor of the console. Null if database is set."
   value       = one(aws_rds_cluster.this[*].arn)
 }
 
 output "database_secret_arn" {
-  description = "The secret of the created database's administrator, for the Data API too: RDS changes the password in it every week. Null when a database was given."
+  description = "ARN of the secret with the administrator's password of the created database, e.g. for the Data API. RDS rotates the password every week. Null if database is set."
   value       = one(aws_rds_cluster.this[*].master_user_secret[0].secret_arn)
 }
 
 output "database_routes_needed" {
-  description = "What must be reached from the subnets of database.vpc, which nothing has checked; null without them."
+  description = "Routes that the subnets of database.vpc need. Terraform does not check them. Null without database.vpc."
   value = try(var.database.vpc, null) == null ? null : join(" ", concat(
-    ["From ${join(", ", var.database.vpc.subnet_ids)} the functions load, api and migrate must reach ${local.database.host}:${local.database.port} and S3, and load and api DynamoDB (gateway endpoints do for both, at no cost)."],
-    local.database.auth == "secret" ? ["All three must reach Secrets Manager for their secrets: by an interface endpoint or a NAT gateway, which cost by the hour; auth = \"iam\" needs neither."] : [],
+    ["From ${join(", ", var.database.vpc.subnet_ids)} the functions load, api and migrate must reach ${local.database.host}:${local.database.port} and S3, and load and api must reach DynamoDB (use gateway endpoints for S3 and DynamoDB; they are free)."],
+    local.database.auth == "secret" ? ["All three must reach Secrets Manager through an interface endpoint or a NAT gateway, which are billed by the hour; auth = \"iam\" needs neither."] : [],
   ))
 }
 
 output "api_id" {
-  description = "The identifier of the look-up API, for a domain of your own, with an empty base path."
+  description = "ID of the lookup API, e.g. for a custom domain name with an empty base path."
   value       = aws_api_gateway_rest_api.lookup.id
 }
 
 output "api_url" {
-  description = "The base URL of the look-up API: GET <api_url>/tables lists the tables, signed, or with the key in the header x-api-key; <api_url>/docs says what else. tm reads it."
+  description = "Base URL of the lookup API. GET <api_url>/tables lists the tables; sign the request, or send the key in the header x-api-key. <api_url>/docs documents all routes. tm reads it."
   value       = aws_api_gateway_stage.prod.invoke_url
 }
 
 output "api_execution_arn" {
-  description = "The look-up API as IAM knows it: allow its callers execute-api:Invoke on <api_execution_arn>/GET/*, or on that of one table: <api_execution_arn>/GET/tables/<table> and GET/tables/<table>/*."
+  description = "Execution ARN of the lookup API. Allow callers execute-api:Invoke on <api_execution_arn>/GET/*, or for one table on <api_execution_arn>/GET/tables/<table> and <api_execution_arn>/GET/tables/<table>/*."
   value       = aws_api_gateway_stage.prod.execution_arn
 }
 
 output "api_key" {
-  description = "The key of the look-up API with api_auth = \"key\", else null. tm reads it."
+  description = "API key of the lookup API if api_auth = \"key\", otherwise null. tm reads it."
   value       = one(aws_api_gateway_api_key.lookup[*].value)
   sensitive   = true
 }
 
 output "dashboard_url" {
-  description = "The dashboard, in the console, for whoever is on call."
+  description = "URL of the CloudWatch dashboard in the console."
   value       = "https://${local.region}.console.aws.amazon.com/cloudwatch/home?region=${local.region}#dashboards/dashboard/${aws_cloudwatch_dashboard.this.dashboard_name}"
 }
 
 output "alarm_topic_arn" {
-  description = "The second topic, which is told of the health as a whole; null without one."
+  description = "ARN of the second topic, which is notified of the overall health. Null without one."
   value       = var.alarm_topic_arn
 }
 
 output "version" {
-  description = "The version of tm-pipeline that the module is part of. The tag Version has it, unless tags replace it, and the functions log it."
+  description = "Version of tm-pipeline. The tag Version contains it, unless tags override it, and the functions log it."
   value       = local.version
 }

@@ -1,18 +1,19 @@
-# Fails the destruction of a protected stack before anything is removed. Terraform by itself would remove everything that
-# AWS does not protect, and only then fail: the functions, their logs, the API, and the database's only instance, which
-# AWS deletes although the cluster is protected (docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/USER_DeleteCluster.html).
+# Fails the destruction of a protected stack before anything is removed. Without this resource, Terraform first removes
+# everything that AWS does not protect and then fails. This includes the functions, their logs, the API, and the only
+# instance of the database, which AWS deletes although the cluster is protected
+# (docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/USER_DeleteCluster.html).
 resource "terraform_data" "protection" {
   input = var.deletion_protection
 
   provisioner "local-exec" {
     when = destroy
-    # For sh, and for cmd on Windows.
-    command = self.input ? "echo deletion_protection is on, so nothing was removed. Apply deletion_protection = false first, then destroy. && exit 1" : "exit 0"
+    # The command works in sh and in cmd on Windows.
+    command = self.input ? "echo deletion_protection is true, so nothing was removed. Apply deletion_protection = false first, then destroy. && exit 1" : "exit 0"
   }
 
-  # Whatever no other resource depends on, and so everything: Terraform destroys in the opposite order. Not
-  # aws_lambda_invocation.migrate: if that fails on the first apply, the stack must be protected all the same, and to
-  # destroy it changes nothing on AWS. The next apply calls it again.
+  # All resources that no other resource depends on: Terraform destroys in the reverse order, so this resource is
+  # destroyed first. aws_lambda_invocation.migrate is left out: if it fails on the first apply, the stack must be
+  # protected too. Destroying it changes nothing on AWS, and the next apply invokes it again.
   depends_on = [
     aws_api_gateway_method_settings.throttle,
     aws_api_gateway_usage_plan_key.lookup,

@@ -1,10 +1,10 @@
 locals {
-  # The functions that the state machine calls.
+  # The functions that the state machine invokes.
   tasks = ["transform", "test", "load"]
 }
 
 resource "aws_cloudwatch_log_group" "state_machine" {
-  # With this prefix the log group's policy does not grow with every state machine of the account.
+  # With this prefix CloudWatch Logs needs no entry per log group in its resource policy, whose size is limited.
   name              = "/aws/vendedlogs/states/${local.state_machine_name}"
   retention_in_days = var.log_retention_days
   kms_key_id        = var.kms_key_arn
@@ -14,15 +14,15 @@ resource "aws_cloudwatch_log_group" "state_machine" {
 }
 
 resource "aws_sfn_state_machine" "ingestion" {
-  # checkov:skip=CKV_AWS_284:the log table tells a file's way from state to state, with times; traces are billed
-  # checkov:skip=CKV_AWS_285:failures are logged; Step Functions itself keeps every run's history for 90 days
+  # checkov:skip=CKV_AWS_284:the log table records each state of a file with its times; traces are billed
+  # checkov:skip=CKV_AWS_285:failures are logged; Step Functions keeps the history of each execution for 90 days
   name     = local.state_machine_name
   type     = "STANDARD"
   role_arn = aws_iam_role.state_machine.arn
   tags     = local.tags
 
-  # Each task has the same payload and retriers. They are in files of their own, and a file's name, a string in the JSON,
-  # is replaced by what is in the file.
+  # All tasks share one payload and one list of retriers. The definition contains the names of their files as strings,
+  # which are replaced by the contents of these files.
   definition = replace(
     replace(
       templatefile("${path.module}/state_machine.asl.json", merge(

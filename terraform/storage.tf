@@ -1,13 +1,13 @@
-# Raw files land in one bucket and stay there; another holds what the functions make of them. A third, "config", holds
-# what Terraform tells the functions that is too long for their environment: the contracts, and a CA bundle.
+# "landing" stores the landed files permanently. "staging" stores what the functions derive from them. "config" stores
+# settings that are too long for environment variables: the contracts and a CA bundle.
 resource "aws_s3_bucket" "this" {
-  # checkov:skip=CKV_AWS_18:who reads what is told by CloudTrail's data events, if the account wants them; a bucket of logs would be a third to guard
-  # checkov:skip=CKV_AWS_21:landing has versions; what is in staging is made again from there, and what is in config by Terraform
-  # checkov:skip=CKV_AWS_144:the files are a copy of what their sender has; another region doubles their cost
-  # checkov:skip=CKV_AWS_145:all have kms_key_arn if it is given; checkov follows for_each to one of them only, database.tftest.hcl to all
-  # checkov:skip=CKV2_AWS_6:all have one; checkov follows for_each to one of them only, database.tftest.hcl to all
-  # checkov:skip=CKV2_AWS_61:all have one; checkov follows for_each to one of them only, module.tftest.hcl to all
-  # checkov:skip=CKV2_AWS_62:landing tells trigger; what appears in staging concerns nobody but the run that writes it
+  # checkov:skip=CKV_AWS_18:CloudTrail data events can record access if the account enables them; a log bucket would need protection too
+  # checkov:skip=CKV_AWS_21:landing has versioning; staging can be rebuilt from landing, and config by Terraform
+  # checkov:skip=CKV_AWS_144:senders keep the original files; replication doubles the cost
+  # checkov:skip=CKV_AWS_145:all buckets use kms_key_arn if it is set; checkov sees only one instance of for_each, database.tftest.hcl tests all
+  # checkov:skip=CKV2_AWS_6:all buckets have one; checkov sees only one instance of for_each, database.tftest.hcl tests all
+  # checkov:skip=CKV2_AWS_61:all buckets have one; checkov sees only one instance of for_each, module.tftest.hcl tests all
+  # checkov:skip=CKV2_AWS_62:landing notifies trigger; nothing reacts to objects in staging
   for_each = toset(["config", "landing", "staging"])
 
   bucket        = "${var.name}-${each.key}-${local.account}-${local.region}"
@@ -43,7 +43,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
   bucket = each.value.bucket
 
   rule {
-    # Spares most calls of KMS, which are billed.
+    # Avoids most KMS requests, which are billed.
     bucket_key_enabled = var.kms_key_arn == null ? null : true
 
     apply_server_side_encryption_by_default {
@@ -70,15 +70,15 @@ resource "aws_s3_bucket_policy" "this" {
     }]
   })
 
-  # S3 refuses two concurrent changes of one bucket's access.
+  # S3 rejects concurrent changes to the access settings of one bucket.
   depends_on = [aws_s3_bucket_public_access_block.this]
 }
 
-# Each is named by its hash, so that no function takes another's text for it, and each process needs to read it only
-# once. shared/contract_store.py says how the contracts of runs from before are kept.
+# Each object's key contains its hash, so a function cannot read another version, and a process reads it only once.
+# shared/contract_store.py describes how contract sets of earlier runs are kept.
 #
-# The name is the instance's key too. Otherwise an apply that fails leaves the former object as a deposed one; if its
-# text is then deployed again, Terraform writes that name anew and afterwards deletes it with the deposed object.
+# The key is also the for_each key. Otherwise a failed apply leaves the earlier object deposed. If the same text is then
+# deployed again, Terraform writes the same key and afterwards deletes it together with the deposed object.
 resource "aws_s3_object" "config" {
   for_each = merge(
     { (local.contracts_key) = { content = local.contracts, type = "application/json" } },
@@ -90,8 +90,8 @@ resource "aws_s3_object" "config" {
   content      = each.value.content
   content_type = each.value.type
 
-  # S3 takes 10 tags of an object (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html), and
-  # var.tags, or a provider by default, may have more.
+  # S3 allows 10 tags per object (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html). var.tags
+  # or the provider's default_tags may contain more.
   tags = { for key in keys(local.own_tags) : key => local.tags[key] }
 
   override_provider {
@@ -101,7 +101,7 @@ resource "aws_s3_object" "config" {
   }
 
   lifecycle {
-    # The functions are told of the next one before this one goes.
+    # Update the functions' environment before deleting the earlier object.
     create_before_destroy = true
   }
 
@@ -111,7 +111,7 @@ resource "aws_s3_object" "config" {
   ]
 }
 
-# A run reads the exact version that its event named, and Load orders a key's versions.
+# A run reads the exact version that its S3 event names, and Load orders the versions of a landing key.
 resource "aws_s3_bucket_versioning" "landing" {
   bucket = aws_s3_bucket.this["landing"].bucket
 
@@ -120,7 +120,7 @@ resource "aws_s3_bucket_versioning" "landing" {
   }
 }
 
-# No filter: a key that fits no contract must be seen too.
+# No filter: trigger must also report keys that match no contract.
 resource "aws_s3_bucket_notification" "landing" {
   bucket = aws_s3_bucket.this["landing"].bucket
 
@@ -130,8 +130,8 @@ resource "aws_s3_bucket_notification" "landing" {
     events              = ["s3:ObjectCreated:*"]
   }
 
-  # The first file must find the version it is read by, a machine to run it and the database. It does not wait for
-  # migrate: that fails as long as one table's contract is wrong, and the files of the others must come in
+  # The first file needs versioning, the state machine and the database. The notification does not depend on migrate:
+  # migrate fails while the contract of one table is invalid, but files of other tables must be loaded
   # (docs/decisions/0010-contracts-that-change.md).
   depends_on = [
     aws_lambda_permission.trigger,
@@ -150,13 +150,12 @@ resource "aws_lambda_permission" "trigger" {
   source_arn     = aws_s3_bucket.this["landing"].arn
 }
 
-# A bucket has one lifecycle configuration.
 resource "aws_s3_bucket_lifecycle_configuration" "this" {
   for_each = aws_s3_bucket.this
 
   bucket = each.value.bucket
 
-  # The parts of an upload that was broken off are billed and are in no listing of objects
+  # The parts of an incomplete multipart upload are billed, but no listing of objects shows them
   # (docs.aws.amazon.com/AmazonS3/latest/userguide/mpu-abort-incomplete-mpu-lifecycle-config.html).
   rule {
     id     = "uploads"
@@ -169,7 +168,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
     }
   }
 
-  # migrate writes a set of contracts there when it is deployed, and again when it is replaced.
+  # migrate copies a contract set to kept/ when it is deployed, and again when it is replaced.
   dynamic "rule" {
     for_each = each.key == "config" ? [30] : []
 
@@ -208,7 +207,7 @@ moved {
   to   = aws_s3_bucket_lifecycle_configuration.this["staging"]
 }
 
-# One item per ingestion: where it stands and how it came there.
+# One item per ingestion, with its status and history.
 resource "aws_dynamodb_table" "log" {
   name         = "${var.name}-log"
   billing_mode = "PAY_PER_REQUEST"
@@ -227,7 +226,7 @@ resource "aws_dynamodb_table" "log" {
     }
   }
 
-  # Provider 6.29 and newer warn that hash_key and range_key are deprecated here. Their replacement, key_schema, does not
+  # Provider 6.29 and later warn that hash_key and range_key are deprecated here. The replacement, key_schema, does not
   # exist in 5.100.
   global_secondary_index {
     name            = "status"

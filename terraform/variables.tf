@@ -1,48 +1,48 @@
 variable "name" {
-  description = "Prefix of every resource's name. Two stacks in one account and region need two names."
+  description = "Prefix of the name of every resource. Two stacks in one account and region need different names."
   type        = string
   default     = "tm-pipeline"
   nullable    = false
 
   validation {
-    # The longest name made from it is a bucket's, "<name>-landing-<account>-<region>", of at most 63 characters.
+    # The longest derived name is a bucket's, "<name>-landing-<account>-<region>", at most 63 characters.
     condition     = can(regex("^[a-z](-?[a-z0-9])+$", var.name)) && length(var.name) >= 3 && length(var.name) <= 26
-    error_message = "name must be 3 to 26 lower-case letters, digits and single hyphens, begin with a letter and not end with a hyphen: it becomes part of the names of buckets and of the database."
+    error_message = "name must be 3 to 26 lower-case letters, digits and single hyphens, begin with a letter and not end with a hyphen: it is part of the names of the buckets and the database."
   }
 
   validation {
     # docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html and
-    # docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html. What else S3 reserves cannot occur:
-    # "xn--" has two hyphens, and the reserved endings do not look like a region's.
+    # docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html. The other names
+    # that S3 reserves cannot occur: "xn--" has two hyphens, and no region has a reserved suffix.
     condition     = !anytrue([for reserved in ["amzn-s3-demo-", "sg-", "sthree-"] : startswith("${var.name}-", reserved)])
-    error_message = "name must not make names that begin with \"amzn-s3-demo-\" or \"sthree-\", which S3 reserves, or with \"sg-\", which EC2 refuses for security groups. They begin with \"<name>-\": choose another name."
+    error_message = "name must not begin with a reserved prefix: S3 reserves \"amzn-s3-demo-\" and \"sthree-\", and EC2 refuses security groups named \"sg-…\". Names of resources begin with \"<name>-\": choose another name."
   }
 }
 
 variable "contracts_dir" {
   description = <<-EOT
-    The folder of your contracts, one file <table>.odcs.yaml for each table: "$${path.module}/contracts" in your root
-    module. Null takes this repository's samples. To add or change a table, change a file there and apply: no image is
-    built. docs/contracts.md says what a contract may ask for.
+    Folder of the contracts, with one file <table>.odcs.yaml for each table, e.g. "$${path.module}/contracts" in your
+    root module. Null uses the sample contracts of this repository. To add or change a table, change a file there and
+    apply; no image is rebuilt. See docs/contracts.md.
   EOT
   type        = string
   default     = null
 }
 
 variable "alert_emails" {
-  description = "Addresses that receive the alerts. Each gets a mail from AWS and receives nothing until the link in it was clicked."
+  description = "Email addresses that receive alerts. AWS sends each address a confirmation email. An address receives no alerts until someone clicks the link in it."
   type        = set(string)
   default     = []
   nullable    = false
 
   validation {
     condition     = alltrue([for address in var.alert_emails : can(regex("^[^@[:space:],;<>\"]+@[A-Za-z0-9-]+([.][A-Za-z0-9-]+)+$", address))])
-    error_message = "alert_emails must hold e-mail addresses such as \"data-team@example.com\", one each, without the person's name."
+    error_message = "alert_emails must contain email addresses such as \"data-team@example.com\", one per element, without a display name."
   }
 }
 
 variable "alert_on" {
-  description = "Which ends of ingestions are told: all, failures alone, or failures_and_rejects, which are also the successes of which rows were rejected. That a file did not come or that an event was lost is told in any case."
+  description = "Which outcomes of ingestions send an alert: \"all\", \"failures\", or \"failures_and_rejects\" (failures and successful loads with rejected rows). Missing files and lost events always send an alert."
   type        = string
   default     = "all"
   nullable    = false
@@ -54,14 +54,14 @@ variable "alert_on" {
 }
 
 variable "hard_testing" {
-  description = "Whether a file with any failed test is halted before Load (true) or its failed rows are set aside and the others loaded (false)."
+  description = "How Test treats a file with failed rows. True halts the file before Load. False quarantines the failed rows and loads the others."
   type        = bool
   default     = false
   nullable    = false
 }
 
 variable "architecture" {
-  description = "The processors that the functions run on, and that apply builds their images for: x86_64 or arm64 (a fifth cheaper; on another machine's processor Docker needs an emulator to build for it)."
+  description = "Instruction set architecture of the functions and of the images that apply builds: \"x86_64\" or \"arm64\". arm64 costs 20% less. To build for another architecture than the local machine's, Docker needs an emulator."
   type        = string
   default     = "x86_64"
   nullable    = false
@@ -73,25 +73,24 @@ variable "architecture" {
 }
 
 variable "base_image" {
-  description = "The image that apply builds the functions' images from, one with AWS's runtime for Python 3.13. Name it with a digest to decide yourself when it changes: it counts into the tags, and so a new one is built and deployed."
+  description = "Base image of the functions, with the AWS Lambda runtime for Python 3.13. Add a digest to pin it. Its name is part of the image tags, so another base image rebuilds and redeploys the functions."
   type        = string
   default     = "public.ecr.aws/lambda/python:3.13"
   nullable    = false
 
   validation {
     condition     = can(regex("^[a-z0-9][a-z0-9._-]*(:[0-9]+)?(/[a-z0-9._-]+)*(:[A-Za-z0-9._-]+)?(@sha256:[0-9a-f]+)?$", var.base_image))
-    error_message = "base_image must be the name of an image as Docker takes it, such as \"public.ecr.aws/lambda/python:3.13\": no scheme."
+    error_message = "base_image must be a Docker image name without a scheme, such as \"public.ecr.aws/lambda/python:3.13\"."
   }
 }
 
 variable "published_images" {
   description = <<-EOT
-    Where a release has published the functions' images, so that apply copies them to ECR instead of building them. It
-    needs the AWS CLI and curl for that, and no Docker. `registry` holds an image of each function,
-    <registry>/<function>:<version of this module>. `version` and `digests`, {alert = "sha256:…", …}, are on the
-    release's page: with them, apply copies exactly these images, whatever a tag there is moved to. For a registry that
-    is not public, set the environment variable TM_REGISTRY_LOGIN=<user>:<password> where apply runs. Published images
-    are for x86_64.
+    Published images of a release. Apply copies them to ECR instead of building images; this needs the AWS CLI and curl,
+    but no Docker. `registry` contains one image for each function, <registry>/<function>:<version of this module>.
+    `version` and `digests`, {alert = "sha256:…", …}, are on the release's page; with them apply copies exactly these
+    images, even if a tag is moved. For a private registry, set the environment variable
+    TM_REGISTRY_LOGIN=<user>:<password> where apply runs. Published images are for x86_64.
   EOT
   type = object({
     registry = string
@@ -102,48 +101,48 @@ variable "published_images" {
 
   validation {
     condition     = var.published_images == null || can(regex("^[a-z0-9-]+([.][a-z0-9-]+)+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$", var.published_images.registry))
-    error_message = "published_images.registry must be a registry's host and a path in lower case, such as \"ghcr.io/<owner>/tm-pipeline\": no scheme, no tag."
+    error_message = "published_images.registry must be a registry host and a lower-case path, such as \"ghcr.io/<owner>/tm-pipeline\", without a scheme or a tag."
   }
 
   validation {
     condition     = try(var.published_images.digests, null) == null || try(toset(keys(var.published_images.digests)) == toset(local.function_names) && alltrue([for digest in values(var.published_images.digests) : can(regex("^sha256:[0-9a-f]{64}$", digest))]), false)
-    error_message = "published_images.digests must name one digest, \"sha256:…\", for each of ${replace(join(", ", local.function_names), "/, ([a-z]+)$/", " and $1")}, and nothing else."
+    error_message = "published_images.digests must contain one digest, \"sha256:…\", for each of ${replace(join(", ", local.function_names), "/, ([a-z]+)$/", " and $1")}, and nothing else."
   }
 
   validation {
     condition     = (try(var.published_images.digests, null) == null) == (try(var.published_images.version, null) == null)
-    error_message = "published_images.version and published_images.digests belong together: take both from the release's page."
+    error_message = "published_images.version and published_images.digests must be set together: copy both from the release's page."
   }
 
   validation {
     condition     = var.published_images == null || var.architecture == "x86_64"
-    error_message = "published_images are for x86_64, not for the given architecture: leave that out, or build the images."
+    error_message = "published_images are for x86_64 only: remove architecture, or remove published_images to build the images."
   }
 
   validation {
     condition     = var.published_images == null || var.image_uris == null && var.function_zip == null
-    error_message = "published_images excludes image_uris and function_zip: the functions' code comes from one of them."
+    error_message = "published_images, image_uris and function_zip exclude each other: set only one of them."
   }
 }
 
 variable "image_uris" {
-  description = "The image of every function on ECR, from a build elsewhere: {alert = \"<account>.dkr.ecr.<region>.amazonaws.com/<name>@sha256:…\", …}. Null, without published_images and function_zip, lets apply build and push them, with Docker and the AWS CLI."
+  description = "Images of the functions on ECR, if you build them yourself: {alert = \"<account>.dkr.ecr.<region>.amazonaws.com/<name>@sha256:…\", …}. If image_uris, published_images and function_zip are all null, apply builds and pushes the images with Docker and the AWS CLI."
   type        = map(string)
   default     = null
 
   validation {
     condition     = var.image_uris == null || try(toset(keys(var.image_uris)) == toset(local.function_names), false)
-    error_message = "image_uris must name one image for each of ${replace(join(", ", local.function_names), "/, ([a-z]+)$/", " and $1")}, and nothing else."
+    error_message = "image_uris must contain one image for each of ${replace(join(", ", local.function_names), "/, ([a-z]+)$/", " and $1")}, and nothing else."
   }
 
   validation {
     condition     = var.image_uris == null || try(alltrue([for uri in values(var.image_uris) : can(regex("^[0-9]{12}\\.dkr\\.ecr\\.[a-z0-9-]+\\.amazonaws\\.com(\\.cn)?/[^@[:space:]]+(:|@sha256:)[^@:[:space:]]+$", uri))]), false)
-    error_message = "image_uris must be images on ECR with a digest or a tag, \"<account>.dkr.ecr.<region>.amazonaws.com/<name>@sha256:…\": Lambda takes them from nowhere else."
+    error_message = "image_uris must be ECR images with a digest or a tag, \"<account>.dkr.ecr.<region>.amazonaws.com/<name>@sha256:…\": Lambda accepts images from ECR only."
   }
 }
 
 variable "function_zip" {
-  description = "Instead of images, a zip on S3 that holds the code of every function and all that it imports; hash is its base64 SHA-256, as filebase64sha256() gives it, and makes a new zip under the same key deploy."
+  description = "Zip archive on S3 with the code and dependencies of all functions, instead of images. hash is the base64-encoded SHA-256 of the archive, as filebase64sha256() returns it; a changed hash deploys a new archive under the same key."
   type = object({
     bucket = string
     key    = string
@@ -153,35 +152,36 @@ variable "function_zip" {
 
   validation {
     condition     = var.function_zip == null || var.image_uris == null
-    error_message = "function_zip and image_uris exclude each other: the functions are one or the other."
+    error_message = "function_zip and image_uris exclude each other: set only one of them."
   }
 
   validation {
     condition     = var.function_zip == null || try(length(var.function_zip.bucket) > 0 && length(var.function_zip.key) > 0, false)
-    error_message = "function_zip.bucket and function_zip.key must say where on S3 the zip is."
+    error_message = "function_zip.bucket and function_zip.key must not be empty: they locate the archive on S3."
   }
 
   validation {
     condition     = var.function_zip == null || can(regex("^[A-Za-z0-9+/]{43}=$", var.function_zip.hash))
-    error_message = "function_zip.hash must be the zip's SHA-256 in base64 (44 characters), as filebase64sha256() gives it."
+    error_message = "function_zip.hash must be the base64-encoded SHA-256 of the archive (44 characters), as filebase64sha256() returns it."
   }
 }
 
 variable "database" {
   description = <<-EOT
-    A PostgreSQL database that is there already; null creates one on Aurora (see aurora). load writes rows to it, api
-    reads them, migrate makes tables and roles: each logs in as a role of its own, by auth = "iam" or "secret".
+    An existing PostgreSQL database; null creates one on Aurora (see aurora). The function load writes rows, api reads
+    them, and migrate creates tables and roles. Each logs in with its own role; auth is "iam" or "secret".
 
-    iam: users names the three roles, and resource_id is what IAM calls the instance, cluster or proxy ("db-…",
-    "cluster-…", "prx-…"), which must be in this account and region. users.migrate must be there, may create roles and
-    tables, and has rds_iam; migrate makes the other two.
+    iam: users names the three roles. resource_id is the RDS resource ID of the instance, cluster or proxy ("db-…",
+    "cluster-…", "prx-…"), which must be in this account and region. users.migrate must exist, be allowed to create
+    roles and tables, and have rds_iam. migrate creates the other two roles.
 
-    secret: secret_arns are three secrets in Secrets Manager, each {"username": …, "password": …}: migrate's may create
-    roles and tables, and migrate makes the other two.
+    secret: secret_arns are three secrets in Secrets Manager, each {"username": …, "password": …}. The role in migrate's
+    secret must be allowed to create roles and tables. migrate creates the other two roles.
 
-    vpc puts load, api and migrate into subnets, with security groups that the database lets in; without it they reach
-    it over the internet. From those subnets all three must also reach S3, load and api DynamoDB, and with secret all
-    three Secrets Manager, by endpoints or a NAT gateway. Nothing can check that here: without it the functions fail.
+    vpc runs load, api and migrate in subnets, with security groups that the database accepts; without vpc they connect
+    over the internet. From these subnets all three functions must also reach S3, load and api must reach DynamoDB, and
+    with auth = "secret" all three must reach Secrets Manager, through endpoints or a NAT gateway. Terraform cannot check
+    these routes; without them the functions fail.
   EOT
   type = object({
     host        = string
@@ -208,7 +208,7 @@ variable "database" {
 
   validation {
     condition     = var.database == null || can(regex("^[^/:@[:space:]]+$", var.database.host))
-    error_message = "database.host must be a host's name alone, such as \"db.example.com\": no scheme, user or port."
+    error_message = "database.host must be only a host name, such as \"db.example.com\", without a scheme, user or port."
   }
 
   validation {
@@ -218,84 +218,85 @@ variable "database" {
 
   validation {
     condition     = var.database == null || can(regex("^[^[:space:]]{1,63}$", var.database.name))
-    error_message = "database.name must be the name of a database, of at most 63 characters and no spaces."
+    error_message = "database.name must be the name of a database: 1 to 63 characters without spaces."
   }
 
   validation {
     condition     = var.database == null || try(contains(["iam", "secret"], var.database.auth), false)
-    error_message = "database.auth must be \"iam\", for roles that log in with a token, or \"secret\", for roles with a password in Secrets Manager."
+    error_message = "database.auth must be \"iam\" (roles that log in with an IAM token) or \"secret\" (roles with a password in Secrets Manager)."
   }
 
   validation {
     condition     = try(var.database.auth, "") != "iam" || try(var.database.users != null && var.database.resource_id != null && var.database.secret_arns == null, false)
-    error_message = "database.auth = \"iam\" needs database.users, the roles of migrate, load and api, and database.resource_id, the database that they may connect to; it takes no secret_arns."
+    error_message = "database.auth = \"iam\" requires database.users (the roles of migrate, load and api) and database.resource_id (the database that they connect to). Remove secret_arns."
   }
 
   validation {
     condition     = try(var.database.auth, "") != "secret" || try(var.database.secret_arns != null && var.database.users == null && var.database.resource_id == null, false)
-    error_message = "database.auth = \"secret\" needs database.secret_arns, the secrets of migrate, load and api; it takes neither users, which the secrets name, nor resource_id."
+    error_message = "database.auth = \"secret\" requires database.secret_arns (the secrets of migrate, load and api). Remove users, which the secrets contain, and resource_id."
   }
 
   validation {
     condition     = try(var.database.resource_id, null) == null || can(regex("^(cluster|db|prx)-[A-Za-z0-9]+$", var.database.resource_id))
-    error_message = "database.resource_id must be what RDS calls the resource ID, \"cluster-…\", \"db-…\" or \"prx-…\": not the database's name or ARN."
+    error_message = "database.resource_id must be an RDS resource ID, \"cluster-…\", \"db-…\" or \"prx-…\", not the name or ARN of the database."
   }
 
   validation {
-    # What else PostgreSQL would take could be a wildcard to IAM.
+    # PostgreSQL accepts more characters, but some are wildcards in IAM.
     condition     = try(var.database.users, null) == null || try(alltrue([for user in values(var.database.users) : can(regex("^[A-Za-z_][A-Za-z0-9_.-]{0,62}$", user))]) && length(distinct(values(var.database.users))) == 3, false)
-    error_message = "database.users must name three different roles, each of at most 63 letters, digits, underscores, hyphens and dots: migrate owns the tables, load writes, api only reads."
+    error_message = "database.users must name three different roles, each of at most 63 letters, digits, underscores, hyphens and dots: migrate owns the tables, load writes to them, and api reads them."
   }
 
   validation {
-    # They go into the functions' roles as they are.
+    # They are copied unchanged into the policies of the functions' roles.
     condition     = try(var.database.secret_arns, null) == null || try(alltrue([for arn in values(var.database.secret_arns) : can(regex("^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@!-]+$", arn))]), false)
-    error_message = "database.secret_arns must be whole ARNs of Secrets Manager secrets, \"arn:aws:secretsmanager:<region>:<account>:secret:<name>\", without wildcards."
+    error_message = "database.secret_arns must be full ARNs of Secrets Manager secrets, \"arn:aws:secretsmanager:<region>:<account>:secret:<name>\", without wildcards."
   }
 
   validation {
     condition     = try(var.database.vpc, null) == null || try(length(var.database.vpc.subnet_ids) > 0 && alltrue([for id in var.database.vpc.subnet_ids : can(regex("^subnet-[0-9a-z]+$", id))]), false)
-    error_message = "database.vpc.subnet_ids must name at least one subnet, \"subnet-…\", from which the database can be reached."
+    error_message = "database.vpc.subnet_ids must contain at least one subnet, \"subnet-…\", that has a route to the database."
   }
 
   validation {
     condition     = try(var.database.vpc, null) == null || try(length(var.database.vpc.security_group_ids) > 0 && alltrue([for id in var.database.vpc.security_group_ids : can(regex("^sg-[0-9a-z]+$", id))]), false)
-    error_message = "database.vpc.security_group_ids must name at least one security group, \"sg-…\", that the database lets in."
+    error_message = "database.vpc.security_group_ids must contain at least one security group, \"sg-…\", that the database accepts."
   }
 }
 
 variable "database_ca_bundle" {
   description = <<-EOT
-    The certificate authorities that load, api and migrate trust when they connect to PostgreSQL, as PEM text such as
-    file("ca.pem"); they trust no others then. Null trusts those of Amazon RDS in the regions that terraform/README.md
-    lists, and with database.auth = "secret" the public ones too.
+    Certificate authorities (CAs) that load, api and migrate trust when they connect to PostgreSQL, as PEM text, e.g.
+    file("ca.pem"). They then trust no other CA. Null trusts the CAs of Amazon RDS in the regions that
+    terraform/README.md lists and, with database.auth = "secret", the public CAs.
 
-    Give it in a region that is not listed, with the region's bundle from
-    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html; for a PostgreSQL elsewhere with an
-    authority of its own; and for an RDS Proxy with auth = "iam", whose certificates are of
-    https://www.amazontrust.com/repository/. An authority must follow RFC 5280, as Python 3.13 checks it: one made with
-    openssl needs -addext keyUsage=critical,keyCertSign. The value must be known when Terraform plans. The functions
-    read it from S3.
+    Set it in these cases. In a region that is not listed, use the region's bundle from
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html. For an RDS Proxy with auth = "iam", use
+    the CAs from https://www.amazontrust.com/repository/. For a PostgreSQL server with a private CA, use that CA.
+
+    Python 3.13 requires CA certificates that comply with RFC 5280: create one in openssl with
+    -addext keyUsage=critical,keyCertSign. The value must be known at plan time. The functions read it from S3.
   EOT
   type        = string
   default     = null
 
   validation {
     condition     = var.database_ca_bundle == null || can(regex("-----BEGIN CERTIFICATE-----\\s+[A-Za-z0-9+/=\\s]+-----END CERTIFICATE-----", var.database_ca_bundle))
-    error_message = "database_ca_bundle must be the text of certificates in PEM, \"-----BEGIN CERTIFICATE-----…\", as file(\"ca.pem\") gives it: not the file's name."
+    error_message = "database_ca_bundle must be PEM certificates, \"-----BEGIN CERTIFICATE-----…\", as file(\"ca.pem\") returns them, not a file name."
   }
 
   validation {
     condition     = var.database_ca_bundle == null || !can(regex("-----BEGIN [A-Z ]*PRIVATE KEY-----", var.database_ca_bundle))
-    error_message = "database_ca_bundle holds a private key: give certificates alone, since the text is kept in Terraform's state and in S3."
+    error_message = "database_ca_bundle contains a private key, and its text is stored in Terraform's state and in S3: set it to certificates only."
   }
 }
 
 variable "aurora" {
   description = <<-EOT
-    The database that the module creates when none is given. max_capacity: the ACUs (2 GiB of memory each) that it may
-    grow to; it shrinks to none by itself. backup_days: how far back it can be restored. final_snapshot: whether a
-    snapshot is taken when it is deleted; it outlives the stack. deletion_protection covers it too.
+    Settings of the Aurora database that the module creates if database is null. max_capacity: maximum capacity in ACUs
+    (2 GiB of memory each); the minimum is 0. backup_days: retention of backups, in days. final_snapshot: whether
+    deleting the database takes a snapshot, which remains after the stack is destroyed. deletion_protection applies to
+    this database too.
   EOT
   type = object({
     max_capacity   = optional(number, 4)
@@ -312,41 +313,41 @@ variable "aurora" {
 
   validation {
     condition     = try(var.aurora.backup_days >= 1 && var.aurora.backup_days <= 35 && floor(var.aurora.backup_days) == var.aurora.backup_days, false)
-    error_message = "aurora.backup_days must be a whole number from 1 to 35: AWS always keeps the backups of a day."
+    error_message = "aurora.backup_days must be a whole number from 1 to 35: AWS does not allow 0."
   }
 
   validation {
     condition     = var.database == null || var.aurora == { max_capacity = 4, backup_days = 7, final_snapshot = true }
-    error_message = "aurora says what the created database is like, but with database none is created: set one or the other."
+    error_message = "aurora configures the database that the module creates, but database is set and so none is created: remove one of them."
   }
 }
 
 variable "api_auth" {
   # docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html#apigateway-usage-plans-best-practices
-  description = "How callers of the look-up API prove who they are: \"iam\", by signing their requests (AWS Signature Version 4) as somebody who is allowed execute-api:Invoke on <api_execution_arn>/GET/* (or, of one table, <api_execution_arn>/GET/tables/<table> and GET/tables/<table>/*), or \"key\", by one API key for all of them in the header x-api-key. AWS advises against API keys for authentication or authorization, and the key stands in Terraform's state. /health, /docs and /openapi.json are open either way."
+  description = "Authentication of the lookup API. \"iam\": callers sign requests (AWS Signature Version 4) and need execute-api:Invoke on <api_execution_arn>/GET/*, or for one table on <api_execution_arn>/GET/tables/<table> and GET/tables/<table>/*. \"key\": all callers send the same API key in the header x-api-key. AWS advises against API keys for authentication or authorization, and Terraform's state contains the key. /health, /docs and /openapi.json are always public."
   type        = string
   default     = "iam"
   nullable    = false
 
   validation {
     condition     = contains(["iam", "key"], var.api_auth)
-    error_message = "api_auth must be \"iam\", for signed requests, or \"key\", for an API key in the header x-api-key."
+    error_message = "api_auth must be \"iam\" (signed requests) or \"key\" (an API key in the header x-api-key)."
   }
 }
 
 variable "api_get_table" {
-  description = "The table whose rows GET <api_url>/get?<its key's name>=<key> returns; null for the only table whose contract has a lookup. Every table has routes of its own below <api_url>/tables, whatever this is."
+  description = "Table whose rows GET <api_url>/get?<name of its key>=<key> returns. Null uses the only table whose contract has a lookup. Independently of this, every table has its own routes under <api_url>/tables."
   type        = string
   default     = null
 
   validation {
     condition     = var.api_get_table == null || can(regex("^[a-z][a-z0-9_]{0,47}$", var.api_get_table))
-    error_message = "api_get_table must be the name of a table as in its contract's file, <table>.odcs.yaml: up to 48 lower-case letters, digits and underscores, the first of them a letter."
+    error_message = "api_get_table must be the name of a table, as in its contract's file name <table>.odcs.yaml: up to 48 lower-case letters, digits and underscores, beginning with a letter."
   }
 }
 
 variable "api_key_value" {
-  description = "With api_auth = \"key\", the key that callers of the look-up API send in the header x-api-key; null lets AWS make one. Either way it stands in Terraform's state, so encrypt the state."
+  description = "API key that callers of the lookup API send in the header x-api-key if api_auth = \"key\". Null lets AWS generate one. Terraform's state contains the key in both cases, so encrypt the state."
   type        = string
   default     = null
   sensitive   = true
@@ -358,24 +359,24 @@ variable "api_key_value" {
 
   validation {
     condition     = var.api_key_value == null || var.api_auth == "key"
-    error_message = "api_key_value is a key, but with api_auth = \"iam\", the default, there is none: leave it out, or set api_auth = \"key\"."
+    error_message = "api_key_value is set, but api_auth = \"iam\", the default, uses no key: remove api_key_value, or set api_auth = \"key\"."
   }
 }
 
 variable "api_cors_origins" {
-  description = "The origins whose pages may call the look-up API from a browser, such as [\"https://reports.example.com\"]; none by default."
+  description = "Origins whose pages may call the lookup API from a browser (CORS), e.g. [\"https://reports.example.com\"]. None by default."
   type        = set(string)
   default     = []
   nullable    = false
 
   validation {
     condition     = alltrue([for origin in var.api_cors_origins : can(regex("^https?://[a-z0-9.-]+(:[0-9]{1,5})?$", origin))])
-    error_message = "api_cors_origins must hold origins as browsers write them, such as \"https://reports.example.com\" or \"http://localhost:8080\": a scheme, a host in lower case and at most a port, no path and no wildcard."
+    error_message = "api_cors_origins must contain origins such as \"https://reports.example.com\" or \"http://localhost:8080\": a scheme, a lower-case host and an optional port, without a path or a wildcard."
   }
 }
 
 variable "api_throttle" {
-  description = "How many requests a second (rate), and at once (burst), the look-up API takes: over all closed routes, of each open one, and with api_auth = \"key\" of the key too. AWS takes them for targets: it may let more through. What is beyond is answered 429. An account has limits of its own above these."
+  description = "Throttling of the lookup API: steady requests per second (rate) and maximum concurrent requests (burst). The limits apply to all authenticated routes together, to each public route and, with api_auth = \"key\", to the key. API Gateway answers further requests with 429, but enforces limits on a best-effort basis and may accept more. The account's own limits apply too."
   type = object({
     rate  = optional(number, 50)
     burst = optional(number, 100)
@@ -385,7 +386,7 @@ variable "api_throttle" {
 
   validation {
     condition     = try(var.api_throttle.rate >= 1 && var.api_throttle.rate <= 10000, false)
-    error_message = "api_throttle.rate must be 1 to 10000 requests a second."
+    error_message = "api_throttle.rate must be 1 to 10000 requests per second."
   }
 
   validation {
@@ -395,14 +396,14 @@ variable "api_throttle" {
 }
 
 variable "api_access_logs" {
-  description = "Whether the look-up API logs every request, as JSON without who asked or about whom. API Gateway writes logs by a role that an account sets once for each region (Settings in its console, or the resource aws_api_gateway_account), and AWS refuses the stage until it is set: it is not this stack's to set, for it is everybody's."
+  description = "Whether the lookup API logs every request as JSON, without the caller's identity or the requested key. API Gateway writes logs with a role that is set once per account and region (Settings in its console, or the resource aws_api_gateway_account). Set that role first: without it AWS rejects the stage. This module does not set it because all APIs in the account share it."
   type        = bool
   default     = false
   nullable    = false
 }
 
 variable "api_web_acl" {
-  description = "A web ACL (AWS WAF) that guards the look-up API: {arn = \"arn:aws:wafv2:…:regional/webacl/…\"}. An object, so that the ACL may be made in the same apply."
+  description = "AWS WAF web ACL that protects the lookup API: {arn = \"arn:aws:wafv2:…:regional/webacl/…\"}. The type is an object so that the same apply can create the web ACL."
   type = object({
     arn = string
   })
@@ -410,28 +411,29 @@ variable "api_web_acl" {
 
   validation {
     condition     = var.api_web_acl == null || can(regex("^arn:[a-z-]+:wafv2:[a-z0-9-]+:[0-9]{12}:regional/webacl/[^/]+/[^/]+$", var.api_web_acl.arn))
-    error_message = "api_web_acl.arn must be the ARN of a regional web ACL, \"arn:aws:wafv2:<region>:<account>:regional/webacl/<name>/<id>\": one of CloudFront (global) guards no API."
+    error_message = "api_web_acl.arn must be the ARN of a regional web ACL, \"arn:aws:wafv2:<region>:<account>:regional/webacl/<name>/<id>\": a global one (CloudFront) cannot protect this API."
   }
 }
 
 variable "watch_schedule" {
-  description = "How often watch looks for files that never came, events that were lost and runs that are stuck: an EventBridge schedule expression."
+  description = "EventBridge schedule expression that sets how often watch checks for missing files, lost events and stuck executions."
   type        = string
   default     = "rate(15 minutes)"
   nullable    = false
 
   validation {
-    # EventBridge takes "rate(1 minute)" and "rate(2 minutes)" alone, and a cron's day by the month or by the week.
+    # EventBridge accepts "rate(1 minute)" and "rate(2 minutes)", but not "rate(1 minutes)". In a cron expression
+    # exactly one of day of month and day of week is "?".
     condition = anytrue([
       can(regex("^rate[(](1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))[)]$", var.watch_schedule)),
       can(regex("^cron[(]([^ ()?]+ ){2}([^ ()?]+ [^ ()?]+ [?]|[?] [^ ()?]+ [^ ()?]+) [^ ()?]+[)]$", var.watch_schedule)),
     ])
-    error_message = "watch_schedule must be an EventBridge schedule expression such as \"rate(1 hour)\", \"rate(15 minutes)\" or \"cron(0 6 * * ? *)\", whose six fields are minutes, hours, day of month, month, day of week and year, one of the two days \"?\"."
+    error_message = "watch_schedule must be an EventBridge schedule expression such as \"rate(1 hour)\", \"rate(15 minutes)\" or \"cron(0 6 * * ? *)\", with the six fields minutes, hours, day of month, month, day of week and year, where one of the two days is \"?\"."
   }
 }
 
 variable "max_concurrency" {
-  description = "How many files are in the state machine at once; others wait their turn. Each uses one of the account's concurrent executions of Lambda, of which a new account often has only 10, and at most one connection to the database."
+  description = "Maximum number of concurrent executions of the state machine. Further files wait. Each execution uses one of the account's concurrent Lambda executions (a new account often has only 10) and at most one database connection."
   type        = number
   default     = 5
   nullable    = false
@@ -443,7 +445,7 @@ variable "max_concurrency" {
 }
 
 variable "staging_retention_days" {
-  description = "Days after which what lies in staging (Parquet parts, rejects, reports) is deleted; null keeps it."
+  description = "Days after which objects in the staging bucket (Parquet parts, rejects, reports) are deleted. Null keeps them."
   type        = number
   default     = null
 
@@ -454,21 +456,21 @@ variable "staging_retention_days" {
 }
 
 variable "force_destroy" {
-  description = "Whether destroying the stack deletes the files in its buckets, every version of them. With false AWS refuses to delete a bucket that holds any; to destroy the stack with its files, apply true first."
+  description = "Whether destroying the stack deletes all objects in its buckets, in every version. If false, AWS refuses to delete a bucket that is not empty. To destroy the stack with its files, apply true first."
   type        = bool
   default     = false
   nullable    = false
 }
 
 variable "deletion_protection" {
-  description = "Whether AWS refuses to delete the log table and a created database, and destroying the stack fails before anything is removed. To destroy the stack, apply false first."
+  description = "Whether AWS refuses to delete the log table and the created database. If true, destroying the stack fails before anything is removed. To destroy the stack, apply false first."
   type        = bool
   default     = true
   nullable    = false
 }
 
 variable "log_retention_days" {
-  description = "Days for which CloudWatch keeps the logs."
+  description = "Retention of the logs in CloudWatch, in days."
   type        = number
   default     = 30
   nullable    = false
@@ -477,12 +479,12 @@ variable "log_retention_days" {
     condition = contains([
       1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
     ], var.log_retention_days)
-    error_message = "log_retention_days must be a period that CloudWatch knows: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653."
+    error_message = "log_retention_days must be a retention period that CloudWatch supports: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653."
   }
 }
 
 variable "log_level" {
-  description = "The least severe level that the functions log."
+  description = "Minimum log level of the functions: DEBUG, INFO, WARNING or ERROR."
   type        = string
   default     = "INFO"
   nullable    = false
@@ -495,87 +497,89 @@ variable "log_level" {
 
 variable "kms_key_arn" {
   description = <<-EOT
-    The KMS key that encrypts all that the module keeps: the buckets, the log table, the topic, the logs, the
-    functions' environments, the images it builds, and the database it creates with its secret. Null leaves that to keys
-    of AWS. Step Functions keeps no rows, only names and counts, and stays with AWS's key.
+    KMS key that encrypts the stack's data: the buckets, the log table, the topic, the logs, the functions' environment
+    variables, the images that apply builds, and the created database with its secret. Null uses keys that AWS manages.
+    Step Functions stores only names and counts, no rows, and always uses AWS's key.
 
-    The key's policy must leave its use to the account's IAM policies, as the default one does, and must itself allow
-    logs.<region>.amazonaws.com to encrypt and decrypt, and cloudwatch.amazonaws.com kms:Decrypt and
-    kms:GenerateDataKey*, without which no alarm reaches the topic; examples/complete has such a key. The roles of the
-    functions are allowed what they need of it; whoever drops files needs kms:GenerateDataKey and kms:Decrypt, whoever
-    reads staging, the log or the logs kms:Decrypt, and whoever applies kms:CreateGrant too.
+    The key policy must delegate access to the account's IAM policies, as the default key policy does. It must also allow
+    logs.<region>.amazonaws.com to encrypt and decrypt, and cloudwatch.amazonaws.com to use kms:Decrypt and
+    kms:GenerateDataKey*; without these, no alarm reaches the topic. examples/complete contains such a key.
 
-    Choose it for the first apply: what is there keeps its key, except that a created database would be replaced, which
-    its deletion protection refuses, and repositories are, with their images.
+    The module grants the functions' roles the access that they need. Principals that upload files need
+    kms:GenerateDataKey and kms:Decrypt. Principals that read staging, the log table or the logs need kms:Decrypt. The
+    principal that applies also needs kms:CreateGrant.
+
+    Set it at the first apply. A later change does not re-encrypt existing data. It replaces the ECR repositories with
+    their images, and it would replace the created database, which deletion_protection prevents.
   EOT
   type        = string
   default     = null
 
   validation {
     condition     = var.kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
-    error_message = "kms_key_arn must be the ARN of a key, \"arn:aws:kms:<region>:<account>:key/<id>\", not its alias: the functions' roles name it."
+    error_message = "kms_key_arn must be the ARN of a key, \"arn:aws:kms:<region>:<account>:key/<id>\", not its alias: the policies of the functions' roles contain it."
   }
 }
 
 variable "tags" {
-  description = "Tags for every resource, beside the module's own (Application, ManagedBy, Version), which they may replace."
+  description = "Tags for every resource. They are merged with the module's own tags (Application, ManagedBy, Version) and may override them."
   type        = map(string)
   default     = {}
   nullable    = false
 
   validation {
-    # AWS takes 50, and up to four are the module's: its own three and, in the network, Name.
+    # AWS allows 50. The module adds up to four: its own three and, in the network, Name.
     condition = length(var.tags) <= 46 && alltrue([
       for key, value in var.tags :
       can(regex("^[\\pL\\pN\\pZ_.:/=+@-]{1,128}$", key)) && can(regex("^[\\pL\\pN\\pZ_.:/=+@-]{0,256}$", value)) && !startswith(lower(key), "aws:")
     ])
-    error_message = "tags must be at most 46, with keys of 1 to 128 and values of at most 256 letters, digits, spaces and _ . : / = + @ -; a key must not begin with \"aws:\"."
+    error_message = "tags must contain at most 46 tags, with keys of 1 to 128 and values of up to 256 letters, digits, spaces and _ . : / = + @ -. A key must not begin with \"aws:\"."
   }
 }
 
 variable "alert_endpoints" {
-  description = "HTTPS addresses that receive the alerts, beside alert_emails. SNS first posts each a SubscribeURL, which it must visit."
+  description = "HTTPS endpoints that receive alerts. SNS first posts a SubscribeURL to each endpoint, which the endpoint must visit to confirm."
   type        = set(string)
   default     = []
   nullable    = false
 
   validation {
     condition     = alltrue([for url in var.alert_endpoints : can(regex("^https://[^/@[:space:]]+(/[^[:space:]]*)?$", url))])
-    error_message = "alert_endpoints must hold addresses such as \"https://example.com/alerts\": with https, and no user or password, which would stand in Terraform's state."
+    error_message = "alert_endpoints must contain URLs such as \"https://example.com/alerts\": with https, and without a user or password, which Terraform's state would contain."
   }
 }
 
 variable "alert_queue_arns" {
-  description = "SQS queues that receive the alerts, beside alert_emails. Each queue's own policy must let sns.amazonaws.com send to it for this topic (output topic_arn), and if a KMS key encrypts it, that key's policy must let it kms:Decrypt and kms:GenerateDataKey."
+  description = "ARNs of SQS queues that receive alerts. Each queue's policy must allow sns.amazonaws.com to send messages from this topic (output topic_arn). If a KMS key encrypts the queue, the key policy must allow sns.amazonaws.com to use kms:Decrypt and kms:GenerateDataKey."
   type        = set(string)
   default     = []
   nullable    = false
 
   validation {
     condition     = alltrue([for arn in var.alert_queue_arns : can(regex("^arn:[a-z-]+:sqs:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,80}$", arn))])
-    error_message = "alert_queue_arns must hold ARNs of SQS queues, \"arn:aws:sqs:<region>:<account>:<name>\"; SNS serves no queue that keeps an order (.fifo) from a topic that keeps none."
+    error_message = "alert_queue_arns must contain ARNs of SQS standard queues, \"arn:aws:sqs:<region>:<account>:<name>\": a standard topic cannot send to a FIFO queue (.fifo)."
   }
 }
 
 variable "alarm_topic_arn" {
-  description = "A second SNS topic, such as a pager's: it is told when the first alarm goes on and when the last is off. Its own policy must let cloudwatch.amazonaws.com publish to it, and if a KMS key encrypts it, that key's policy must let it kms:Decrypt and kms:GenerateDataKey*. Null tells the alerts' topic alone, of each alarm."
+  description = "ARN of a second SNS topic, e.g. a pager's. It is notified when the first alarm turns on and when the last alarm turns off. Its policy must allow cloudwatch.amazonaws.com to publish. If a KMS key encrypts the topic, the key policy must allow cloudwatch.amazonaws.com to use kms:Decrypt and kms:GenerateDataKey*. The alerts topic is notified of each alarm in any case."
   type        = string
   default     = null
 
   validation {
     condition     = var.alarm_topic_arn == null || can(regex("^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$", var.alarm_topic_arn))
-    error_message = "alarm_topic_arn must be the ARN of an SNS topic, \"arn:aws:sns:<region>:<account>:<name>\"; an alarm cannot publish to one that keeps an order (.fifo)."
+    error_message = "alarm_topic_arn must be the ARN of an SNS standard topic, \"arn:aws:sns:<region>:<account>:<name>\": an alarm cannot publish to a FIFO topic (.fifo)."
   }
 }
 
 variable "reject_rate_percent" {
-  description = "Above how many per cent of rejected rows a file that was loaded sets off the alarm."
+  description = "Percentage of rejected rows in a loaded file above which the alarm reject-rate turns on."
   type        = number
   default     = 5
   nullable    = false
 
   validation {
     condition     = try(var.reject_rate_percent >= 0 && var.reject_rate_percent < 100, false)
-    error_message = "reject_rate_percent must be at least 0 and less than 100: more than that is never reached."
+    error_message = "reject_rate_percent must be at least 0 and less than 100: a loaded file never exceeds 100 percent."
   }
 }

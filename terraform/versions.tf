@@ -1,5 +1,5 @@
 terraform {
-  # Validations that refer to other variables: Terraform 1.9 and OpenTofu 1.9 are the first to have them.
+  # Terraform 1.9 and OpenTofu 1.9 introduced validations that refer to other variables.
   required_version = ">= 1.9"
 
   required_providers {

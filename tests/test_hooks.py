@@ -1,4 +1,4 @@
-"""The pre-commit hooks, each with a fault that it has to find."""
+"""Tests of the pre-commit hooks, each with an error that it must find."""
 
 import shutil
 from pathlib import Path
@@ -18,8 +18,8 @@ HOOKS = [
     for hook in repository["hooks"]
 ]
 
-# Of each hook: the file, a fault for it, what the hook says of the fault, and what it lets pass.
-FAULTS = {
+# For each hook: a file, text with an error, a part of the hook's output, and valid text.
+ERRORS = {
     "whitespace": ("notes.md", "<<<<<<< HEAD\n", "conflict marker", "# Notes\n"),
     "ruff-format": ("shared/x.py", "x = 'y'\n", "1 file reformatted", 'x = "y"\n'),
     "ruff-check": ("local/x.py", '"""X."""\n\nimport os\n', "F401", '"""X."""\n'),
@@ -36,11 +36,11 @@ FAULTS = {
         "'step' was unexpected",
         "on: push\njobs: {x: {runs-on: linux, steps: [{run: ls}]}}\n",
     ),
-    # In two parts, or it would be found right here.
+    # In two parts, so that the hook does not find it here.
     "secrets": ("x.tf", "-----BEGIN RSA " + "PRIVATE KEY-----\n", "Private Key", "# A key\n"),
 }
 
-# What detect-secrets calls them. In two parts, like the one above.
+# By detect-secrets' name of the kind; in two parts for the same reason.
 SECRETS = {
     "AWS Access Key": "key = 'AKIA" + "2OGYBAH6STMMNXNN'",
     "Base64 High Entropy String": "value = 'vK3dXq8Jm2LpTzR7" + "wYbN5cGhEaUfSi0o9QkMjVtZ'",
@@ -50,7 +50,7 @@ SECRETS = {
 
 
 class Checkout:
-    """A repository of git, with the hooks, what they read, and the tools of this one."""
+    """A git repository with the hooks, their configuration and the tools of this checkout."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -63,14 +63,14 @@ class Checkout:
         self.stage(CONFIG, (folder / CONFIG).read_text())
 
     def stage(self, name: str, text: str) -> None:
-        """Write a file, and stage it."""
+        """Write and stage a file."""
         path = self._folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         run("git", "add", name, cwd=self._folder)
 
     def run(self, hook: str) -> Done:
-        """Run a hook on what is staged."""
+        """Run a hook on the staged files."""
         return run(".venv/bin/pre-commit", "run", "--verbose", hook, cwd=self._folder)
 
 
@@ -83,22 +83,22 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-def test_a_hook_finds_its_fault_and_passes_what_is_right(checkout: Checkout, hook: str) -> None:
-    name, wrong, said, right = FAULTS[hook]
-    checkout.stage(name, wrong)
+def test_hook_finds_its_error_and_accepts_valid_text(checkout: Checkout, hook: str) -> None:
+    name, invalid, output, valid = ERRORS[hook]
+    checkout.stage(name, invalid)
     found = checkout.run(hook)
-    assert (found.returncode, said in found.stdout) == (1, True), found.stdout
-    checkout.stage(name, right)
+    assert (found.returncode, output in found.stdout) == (1, True), found.stdout
+    checkout.stage(name, valid)
     passed = checkout.run(hook)
     assert (passed.returncode, "Passed" in passed.stdout) == (0, True), passed.stdout
 
 
-def test_the_secret_scan_finds_secrets_of_each_kind(checkout: Checkout) -> None:
+def test_secrets_hook_finds_each_kind_of_secret(checkout: Checkout) -> None:
     checkout.stage("x.py", "\n".join(SECRETS.values()))
     found = checkout.run("secrets").stdout
     assert [kind for kind in SECRETS if f"Secret Type: {kind}" not in found] == []
 
 
-def test_what_looks_like_a_secret_and_is_none_passes(checkout: Checkout) -> None:
+def test_secrets_hook_accepts_excluded_pattern(checkout: Checkout) -> None:
     checkout.stage("x.py", 'secret = "arn:aws:secretsmanager:us-east-1:000000000000:secret:x"\n')
     assert checkout.run("secrets").returncode == 0

@@ -1,7 +1,7 @@
-"""The workflows that write into the repository: their scripts, and steps that are more than a call.
+"""Tests of the workflows that write to the repository: their scripts and longer steps.
 
-git and ssh-keygen are real. GitHub's CLI, Docker's daemon and cosign are not there: what stands for
-them answers what it is told to, and writes down how it was called.
+git and ssh-keygen are real. Stand-ins for GitHub's CLI, Docker and cosign return given answers and
+record their calls.
 """
 
 import os
@@ -64,7 +64,7 @@ def changelog(version: str, folder: Path = ROOT) -> Done:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """What the scripts read, of a commit that can be released as 0.2.0."""
+    """Return a checkout that can be released as 0.2.0, with the files that the scripts read."""
     folder = tmp_path / "checkout"
     for name in (".ci/changelog.py", ".ci/unreleased.sh", "shared/version.py"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -75,14 +75,14 @@ def checkout(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_text_of_a_release_is_its_section(checkout: Path) -> None:
+def test_changelog_prints_the_section_of_the_version(checkout: Path) -> None:
     done = changelog("0.2.0", checkout)
 
     assert (done.returncode, done.stdout) == (0, "### Added\n\n- Something.\n"), done.stderr
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong", "said"),
+    ("right", "wrong", "message"),
     [
         ("0.2.0", "0.3.0", "CHANGELOG.md: the newest section is of 0.3.0, not of 0.2.0."),
         (
@@ -105,19 +105,21 @@ def test_the_text_of_a_release_is_its_section(checkout: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_released_is_said(right: str, wrong: str, said: str, checkout: Path) -> None:
+def test_changelog_reports_invalid_section(
+    right: str, wrong: str, message: str, checkout: Path
+) -> None:
     (checkout / "CHANGELOG.md").write_text(TEXT.replace(right, wrong))
 
-    assert refused("0.2.0", checkout).startswith(f"changelog: {said}")
+    assert refused("0.2.0", checkout).startswith(f"changelog: {message}")
 
 
-def test_another_version_than_the_codes_is_not_released(checkout: Path) -> None:
-    said = "changelog: shared/version.py says 0.2.0, not 0.1.0."
-    assert refused("0.1.0", checkout).startswith(said)
+def test_changelog_refuses_another_version_than_the_codes(checkout: Path) -> None:
+    message = "changelog: shared/version.py says 0.2.0, not 0.1.0."
+    assert refused("0.1.0", checkout).startswith(message)
 
 
 def refused(version: str, checkout: Path) -> str:
-    """Return the line that says why a version cannot be released."""
+    """Run the script, which must fail; return its error message."""
     done = changelog(version, checkout)
     assert (done.returncode, done.stdout) == (1, "")
     [line] = done.stderr.splitlines()
@@ -125,7 +127,7 @@ def refused(version: str, checkout: Path) -> str:
 
 
 class Release:
-    """A clone of a repository on which steps of the workflow run, as `bash -e` does on GitHub."""
+    """A clone of a repository, in which steps of a workflow run with `bash -e`, as on GitHub."""
 
     def __init__(self, folder: Path, checkout: Path) -> None:
         self.checkout = checkout
@@ -163,7 +165,7 @@ class Release:
         return path
 
     def allow(self, key: Path) -> None:
-        """Publish a public key, as docs/release.md says."""
+        """Publish a public key as in docs/release.md."""
         public = " ".join(key.with_suffix(".pub").read_text().split()[:2])
         (self.checkout / ".github").mkdir(exist_ok=True)
         file = self.checkout / ".github" / "allowed_signers"
@@ -181,7 +183,7 @@ class Release:
         return self.git("rev-parse", "HEAD")
 
     def step(self, name: str, workflow: Path = WORKFLOW, **environment: str) -> Done:
-        """Run the script of one of a workflow's steps."""
+        """Run the script of a step of a workflow."""
         jobs = load(workflow)["jobs"].values()
         [script] = {
             step["run"] for job in jobs for step in job["steps"] if step.get("name") == name
@@ -190,7 +192,7 @@ class Release:
         return run("bash", "-e", "-c", script, cwd=self.checkout, env=every)
 
     def tags(self) -> str:
-        """Return the tags of the origin, each with its object and its commit."""
+        """Return the tags of the origin with their objects and commits."""
         return self.git("ls-remote", "--tags", "origin")
 
 
@@ -206,20 +208,20 @@ def release(tmp_path: Path, checkout: Path) -> Release:
 @pytest.mark.parametrize(
     ("ref", "status"), [("refs/heads/main", 0), ("refs/heads/main-2", 1), ("refs/tags/main", 1)]
 )
-def test_only_main_is_released(ref: str, status: int, release: Release) -> None:
-    done = release.step("See that this is the branch main", GITHUB_REF=ref)
+def test_release_requires_branch_main(ref: str, status: int, release: Release) -> None:
+    done = release.step("Check the branch", GITHUB_REF=ref)
 
     assert done.returncode == status
-    assert ("start the workflow on the branch main" in done.stdout) == bool(status)
+    assert ("start it on the branch main" in done.stdout) == bool(status)
 
 
 @pytest.mark.parametrize("kind", ["--annotate", "--no-sign"])
-def test_a_tag_of_another_commit_is_never_taken(kind: str, release: Release) -> None:
-    name = "See that it is not released yet"
+def test_release_refuses_tag_of_another_commit(kind: str, release: Release) -> None:
+    name = "Check that the version is not released"
     assert release.step(name).returncode == 0
 
     release.git("tag", kind, "--message=x", "v0.2.0")
-    assert release.step(name).returncode == 0, "a run that broke off cannot be repeated"
+    assert release.step(name).returncode == 0, "a failed run must be repeatable"
 
     former, release.commit = release.commit, release.make_commit()
     done = release.step(name)
@@ -228,24 +230,24 @@ def test_a_tag_of_another_commit_is_never_taken(kind: str, release: Release) -> 
 
 
 @pytest.mark.parametrize("job", ["images", "release"])
-def test_a_job_that_writes_first_sees_that_nothing_is_released(job: str) -> None:
-    """It may be re-run later, without the job `check`."""
+def test_writing_job_first_checks_the_release(job: str) -> None:
+    """The job may be re-run later without the job `check`."""
     named = [step["name"] for step in load()["jobs"][job]["steps"] if "name" in step]
-    assert named[0] == "See that it is not released yet"
+    assert named[0] == "Check that the version is not released"
 
 
 @pytest.mark.parametrize(
     ("releases", "status"), [("", 0), ("v0.1.0", 0), ("v0.2.01 vv0.2.0", 0), ("v0.1.0 v0.2.0", 1)]
 )
-def test_a_version_is_released_once(releases: str, status: int, release: Release) -> None:
-    done = release.step("See that it is not released yet", RELEASES=releases)
+def test_release_refuses_released_version(releases: str, status: int, release: Release) -> None:
+    done = release.step("Check that the version is not released", RELEASES=releases)
 
     assert done.returncode == status
     assert ("v0.2.0 is released already: raise the version." in done.stdout) == bool(status)
 
 
-def test_a_commit_is_released_that_ci_has_passed(release: Release) -> None:
-    name = "See that CI has passed on this commit"
+def test_release_requires_passed_ci(release: Release) -> None:
+    name = "Check that CI has passed"
 
     assert release.step(name, RUNS="https://github.com/o/r/actions/runs/1").returncode == 0
     done = release.step(name, RUNS="")
@@ -257,12 +259,12 @@ def test_a_commit_is_released_that_ci_has_passed(release: Release) -> None:
     )
 
 
-def test_the_tag_is_signed_pushed_and_published_however_often(release: Release) -> None:
+def test_release_is_idempotent(release: Release) -> None:
     for _ in range(2):
         signed = release.step("Sign the tag")
         assert signed.returncode == 0, signed.stderr
         assert 'Good "git" signature for maintainer@example.com' in signed.stderr
-        assert list(release.temporary.iterdir()) == [], "the key is still there"
+        assert list(release.temporary.iterdir()) == [], "the key must be deleted"
         pushed = release.step("Push the tag")
         assert pushed.returncode == 0, pushed.stderr
         tags = release.tags()
@@ -291,27 +293,27 @@ def test_the_tag_is_signed_pushed_and_published_however_often(release: Release) 
     )
 
 
-def test_without_the_key_nothing_is_signed(release: Release) -> None:
+def test_signing_requires_the_key(release: Release) -> None:
     done = release.step("Sign the tag", SIGNING_KEY="")
 
     assert done.returncode != 0
-    assert "the environment release has no such secret, see docs/release.md" in done.stderr
+    assert "the environment release lacks this secret, see docs/release.md" in done.stderr
     assert release.git("tag") == ""
 
 
-def test_a_key_that_users_do_not_know_is_refused(release: Release, tmp_path: Path) -> None:
+def test_signing_refuses_unpublished_key(release: Release, tmp_path: Path) -> None:
     release.allow(release.make_key(tmp_path / "other"))
 
     assert release.step("Sign the tag").returncode != 0
 
 
-def test_a_tag_that_somebody_else_has_made_is_refused(release: Release) -> None:
+def test_signing_refuses_unsigned_tag(release: Release) -> None:
     release.git("tag", "--annotate", "--message=x", "v0.2.0")
 
     assert release.step("Sign the tag").returncode != 0
 
 
-def test_a_section_that_is_not_ready_is_not_published(release: Release) -> None:
+def test_publishing_refuses_undated_section(release: Release) -> None:
     file = release.checkout / "CHANGELOG.md"
     file.write_text(file.read_text().replace("2026-12-01", "unreleased"))
 
@@ -325,7 +327,7 @@ def push_images(release: Release, media_type: str) -> Done:
     return run(sys.executable, script, "ghcr.io/Owner/R", "0.2.0", cwd=release.checkout, env=every)
 
 
-def test_each_functions_image_is_pushed_and_named_by_its_digest(release: Release) -> None:
+def test_push_prints_images_with_digests(release: Release) -> None:
     functions = sorted(path.parent.name for path in ROOT.glob("functions/*/handler.py"))
 
     done = push_images(release, "application/vnd.oci.image.manifest.v1+json")
@@ -341,7 +343,7 @@ def test_each_functions_image_is_pushed_and_named_by_its_digest(release: Release
     ]
 
 
-def test_an_index_is_refused_because_lambda_takes_none(release: Release) -> None:
+def test_push_refuses_image_index(release: Release) -> None:
     done = push_images(release, "application/vnd.oci.image.index.v1+json")
 
     assert done.returncode == 1
@@ -350,12 +352,12 @@ def test_an_index_is_refused_because_lambda_takes_none(release: Release) -> None
 
 
 @pytest.mark.parametrize("unable_to", ["", "sign", "verify"])
-def test_each_image_is_signed_by_its_digest_and_verified(unable_to: str, release: Release) -> None:
+def test_images_are_signed_by_digest_and_verified(unable_to: str, release: Release) -> None:
     images = ["ghcr.io/o/r/load@sha256:0", "ghcr.io/o/r/test@sha256:1"]
     workflow = "o/r/.github/workflows/release.yml@refs/heads/main"
 
     done = release.step(
-        "Sign them",
+        "Sign the images",
         IMAGES="\n".join(images),
         GITHUB_SERVER_URL="https://github.com",
         GITHUB_WORKFLOW_REF=workflow,
@@ -376,11 +378,11 @@ def test_each_image_is_signed_by_its_digest_and_verified(unable_to: str, release
     assert calls == called[: {"": 4, "sign": 1, "verify": 2}[unable_to]]
 
 
-def test_the_images_say_what_they_are_made_of(release: Release) -> None:
+def test_images_have_labels(release: Release) -> None:
     (release.checkout / "Makefile").write_text("images: ; @echo '$(BUILD_FLAGS)'\n")
 
     done = release.step(
-        "Build them", GITHUB_SERVER_URL="https://github.com", GITHUB_REPOSITORY="o/r"
+        "Build the images", GITHUB_SERVER_URL="https://github.com", GITHUB_REPOSITORY="o/r"
     )
 
     assert done.stdout.split() == [
@@ -391,7 +393,7 @@ def test_the_images_say_what_they_are_made_of(release: Release) -> None:
     ]
 
 
-def test_each_job_may_do_what_it_needs_and_the_release_comes_last() -> None:
+def test_jobs_have_minimal_permissions_and_order() -> None:
     jobs = load()["jobs"]
 
     assert {name: job["permissions"] for name, job in jobs.items()} == {
@@ -405,7 +407,7 @@ def test_each_job_may_do_what_it_needs_and_the_release_comes_last() -> None:
         assert sum(step["timeout-minutes"] for step in job["steps"]) <= job["timeout-minutes"]
 
 
-def test_the_document_says_what_it_needs() -> None:
+def test_documentation_lists_secrets_and_variables() -> None:
     text, document = WORKFLOW.read_text(), (ROOT / "docs" / "release.md").read_text("utf-8")
     needed = re.findall(r"(?:secrets|vars)\.(\w+)", text)
 
@@ -415,9 +417,9 @@ def test_the_document_says_what_it_needs() -> None:
     assert all(f"| `{job}` |" in document for job in load()["jobs"])
 
 
-def test_upgraded_locks_are_one_pull_request(release: Release) -> None:
-    name = "Open a pull request, or renew the one that is open"
-    assert release.step(name, UPDATE).stdout == "Nothing is newer than what is locked.\n"
+def test_upgraded_locks_reuse_the_pull_request(release: Release) -> None:
+    name = "Open or update the pull request"
+    assert release.step(name, UPDATE).stdout == "All locked packages are up to date.\n"
     assert not release.calls.exists()
 
     for pull_requests, created in (("", True), ("https://github.com/o/r/pull/1", False)):
@@ -434,6 +436,6 @@ def test_upgraded_locks_are_one_pull_request(release: Release) -> None:
         assert release.git("log", "-1", "--format=%s %an") == (
             "Upgrade the locked packages github-actions[bot]"
         )
-        # The next run begins on main again.
+        # The next run starts on main again.
         release.git("switch", "--quiet", "main")
         release.git("branch", "--quiet", "--delete", "--force", "update-locks")

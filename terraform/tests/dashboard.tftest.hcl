@@ -1,4 +1,4 @@
-# Dashboard and alarms, of a mocked AWS: what stands on them, what it costs, and who hears of it.
+# Dashboard, alarms and subscriptions with a mocked AWS provider.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -10,14 +10,14 @@ run "with_a_created_database" {
   }
 
   assert {
-    # CloudWatch gives each account three dashboards that reference up to 50 metrics. A further table draws three, or four
-    # if it promises a file; one of three fits.
+    # CloudWatch's free tier includes three dashboards with up to 50 metrics. Another table adds three metrics, or four
+    # if its contract sets timeOfAvailability; there is room for three.
     condition = length(flatten([
       for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : [
         for metric in try(widget.properties.metrics, []) : jsonencode(metric)
       ]
     ])) <= 50 - 3
-    error_message = "The dashboard draws more than 47 metrics: with one more table it would be billed."
+    error_message = "The dashboard must have at most 47 metrics: with one more table it would be billed."
   }
 
   assert {
@@ -25,7 +25,7 @@ run "with_a_created_database" {
       for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets :
       widget.x + widget.width <= 24 && (widget.type != "metric" || try(length(widget.properties.metrics) > 0, false))
     ])
-    error_message = "A graph is empty, or stands outside the dashboard."
+    error_message = "Every graph must have metrics and fit on the dashboard."
   }
 
   assert {
@@ -33,7 +33,7 @@ run "with_a_created_database" {
       [for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : widget.properties.title],
       "Database: ACUs and connections"
     )
-    error_message = "The created database is not on the dashboard."
+    error_message = "The created database must be on the dashboard."
   }
 
   assert {
@@ -41,7 +41,7 @@ run "with_a_created_database" {
       [aws_cloudwatch_composite_alarm.health.arn],
       [for alarm in aws_cloudwatch_metric_alarm.this : alarm.arn],
     ))
-    error_message = "An alarm is not on the dashboard's strip."
+    error_message = "Every alarm must be in the dashboard's alarm widget."
   }
 
   assert {
@@ -50,43 +50,43 @@ run "with_a_created_database" {
       alarm.alarm_actions == toset([aws_sns_topic.alerts.arn]) && strcontains(alarm.alarm_description, " See docs/runbook.md, Alarm: ")
       && strcontains(aws_cloudwatch_composite_alarm.health.alarm_rule, "ALARM(\"${alarm.alarm_name}\")")
     ])
-    error_message = "An alarm does not tell the topic, does not name its section of the runbook, or is not part of the health."
+    error_message = "Every alarm must notify the topic, name its section of the runbook, and be part of the health alarm."
   }
 
   assert {
-    # Ten alarms are free. docs/cost.md says what these cost; a further table adds one only if it promises a file.
+    # Ten alarms are free; see docs/cost.md. Another table adds an alarm only if its contract sets timeOfAvailability.
     condition = sort(keys(aws_cloudwatch_metric_alarm.this)) == sort(concat(
       [for end in ["failed", "timed-out", "aborted"] : "executions-${end}"],
       [for function in ["trigger", "alert", "watch"] : "function-errors-${function}"],
       [for end in ["topic", "execution-ended", "notice", "watch"] : "failed-deliveries-${end}"],
       ["api-5xx", "api-defects", "reject-rate", "freshness-dailycheckins"],
     ))
-    error_message = "There is another alarm, or one less."
+    error_message = "The alarms must be exactly these."
   }
 
   assert {
     condition = alltrue([
       for name in ["trigger", "alert", "watch"] :
       aws_cloudwatch_metric_alarm.this["function-errors-${name}"].threshold == 2
-      # The three calls of a function that runs into its time-out each time, and Lambda's pauses of one and two minutes.
+      # Three invocations that time out, and Lambda's delays of one and two minutes between them.
       && aws_cloudwatch_metric_alarm.this["function-errors-${name}"].period >= 3 * local.functions[name].timeout + 180
     ])
-    error_message = "An event that Lambda repeats with success sets off an alarm, or one that fails for good does not."
+    error_message = "The alarm must turn on if all three attempts fail, and not if a retry succeeds."
   }
 
   assert {
     condition     = alltrue([for name, alarm in aws_cloudwatch_metric_alarm.this : startswith(name, "freshness-") == (alarm.treat_missing_data == "missing")])
-    error_message = "Only freshness is measured at all times: elsewhere nothing counted is nothing wrong."
+    error_message = "Only the freshness alarms must treat missing data as missing."
   }
 
   assert {
     condition     = aws_cloudwatch_metric_alarm.this["freshness-dailycheckins"].insufficient_data_actions == toset([aws_sns_topic.alerts.arn])
-    error_message = "Nobody is told that watch does not run."
+    error_message = "Insufficient data of a freshness alarm must notify the topic."
   }
 
   assert {
     condition     = length(coalesce(aws_cloudwatch_composite_alarm.health.alarm_actions, [])) == 0
-    error_message = "The topic would hear twice of each alarm."
+    error_message = "The health alarm must not notify the alerts topic."
   }
 
   assert {
@@ -101,16 +101,16 @@ run "with_a_created_database" {
         ArnLike      = { "aws:SourceArn" = "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:tm-pipeline-*" }
       }
     }]
-    error_message = "The topic lets somebody else publish than this stack's alarms."
+    error_message = "The topic's policy must allow only the alarms of this stack to publish."
   }
 
   assert {
     condition     = output.alarm_topic_arn == null && output.alert_subscriptions_pending == []
-    error_message = "Outputs name a topic or subscribers that nobody asked for."
+    error_message = "The outputs must name no second topic and no pending subscriptions by default."
   }
 }
 
-run "with_a_given_database_and_more_to_tell" {
+run "with_a_given_database_and_subscribers" {
   override_resource {
     target = aws_sns_topic_subscription.email["a@example.com"]
     values = { pending_confirmation = true }
@@ -128,7 +128,7 @@ run "with_a_given_database_and_more_to_tell" {
 
   assert {
     condition     = !strcontains(aws_cloudwatch_dashboard.this.dashboard_body, "AWS/RDS")
-    error_message = "The dashboard draws a database that is not the module's."
+    error_message = "A given database must not be on the dashboard."
   }
 
   assert {
@@ -138,12 +138,12 @@ run "with_a_given_database_and_more_to_tell" {
       https = "https://example.com/alerts"
       sqs   = "arn:aws:sqs:eu-central-1:123456789012:alerts"
     }
-    error_message = "A subscriber of var.alert_endpoints or var.alert_queue_arns was not subscribed."
+    error_message = "Every element of var.alert_endpoints and var.alert_queue_arns must be subscribed."
   }
 
   assert {
     condition     = output.alert_subscriptions_pending == ["a@example.com"]
-    error_message = "The output does not name exactly those that have not confirmed."
+    error_message = "alert_subscriptions_pending must contain only unconfirmed subscriptions."
   }
 
   assert {
@@ -152,7 +152,7 @@ run "with_a_given_database_and_more_to_tell" {
       && aws_cloudwatch_composite_alarm.health.ok_actions == aws_cloudwatch_composite_alarm.health.alarm_actions
       && output.alarm_topic_arn == "arn:aws:sns:eu-central-1:123456789012:pager"
     )
-    error_message = "var.alarm_topic_arn is not told when it begins and when it is over."
+    error_message = "The health alarm must notify var.alarm_topic_arn when it turns on and off."
   }
 
   assert {
@@ -165,6 +165,6 @@ run "with_a_given_database_and_more_to_tell" {
       aws_cloudwatch_metric_alarm.this["freshness-dailycheckins"].treat_missing_data == "ignore"
       && length(coalesce(aws_cloudwatch_metric_alarm.this["freshness-dailycheckins"].insufficient_data_actions, [])) == 0
     )
-    error_message = "A watch that looks once a day by var.watch_schedule would be called silent every hour."
+    error_message = "With a daily var.watch_schedule, missing data must not affect the freshness alarm."
   }
 }

@@ -1,11 +1,11 @@
-# The database that the module creates, and the one that it is given: what runs where, as whom, with which rights.
+# Created and given databases: network, logins and permissions of the functions.
 
 mock_provider "aws" {
   source = "./tests/mocks"
 }
 
 variables {
-  # What the databases with IAM have in common, but for their hosts.
+  # A database with IAM, without its host.
   with_iam = {
     name        = "pipeline"
     auth        = "iam"
@@ -27,19 +27,19 @@ run "created" {
     condition = one([for scaling in aws_rds_cluster.this[0].serverlessv2_scaling_configuration : [
       scaling.min_capacity, scaling.max_capacity, scaling.seconds_until_auto_pause
     ]]) == [0, 4, 300]
-    error_message = "The database does not pause, or grows to another size than said."
+    error_message = "The database must pause after five minutes and have at most 4 ACUs by default."
   }
 
   assert {
     condition = [for parameter in aws_rds_cluster_parameter_group.this[0].parameter : "${parameter.name}=${parameter.value}"] == ["rds.force_ssl=1"] && (
       aws_rds_cluster.this[0].db_cluster_parameter_group_name == aws_rds_cluster_parameter_group.this[0].name
     )
-    error_message = "The database answers without TLS."
+    error_message = "The database must require TLS."
   }
 
   assert {
     condition     = aws_rds_cluster_parameter_group.this[0].family == "aurora-postgresql${aws_rds_cluster.this[0].engine_version}"
-    error_message = "The parameters are another major version's."
+    error_message = "The parameter group must have the major version of the cluster."
   }
 
   assert {
@@ -53,22 +53,22 @@ run "created" {
       !aws_rds_cluster.this[0].skip_final_snapshot,
       aws_rds_cluster.this[0].backup_retention_period == 7,
     ])
-    error_message = "The database is less safe than it is said to be, or nobody gets in."
+    error_message = "The database must be encrypted, protected and backed up, and accept IAM tokens and the Data API."
   }
 
   assert {
     condition     = can(regex("^tm-pipeline-database-of-[0-9]{14}$", aws_rds_cluster.this[0].final_snapshot_identifier))
-    error_message = "A second stack of this name would fail to be destroyed: its final snapshot has the name of the first one's."
+    error_message = "The name of the final snapshot must be unique, or destroying a second stack of this name fails."
   }
 
   assert {
     condition     = aws_rds_cluster_instance.this[0].instance_class == "db.serverless" && !aws_rds_cluster_instance.this[0].publicly_accessible && aws_rds_cluster_instance.this[0].ca_cert_identifier == "rds-ca-rsa2048-g1"
-    error_message = "The instance is billed by the hour, is public, or shows a certificate that is not in the bundle."
+    error_message = "The instance must be serverless and private, with a certificate that the functions trust."
   }
 
   assert {
     condition     = aws_cloudwatch_log_group.database[0].name == "/aws/rds/cluster/${aws_rds_cluster.this[0].cluster_identifier}/postgresql" && aws_cloudwatch_log_group.database[0].retention_in_days == 30
-    error_message = "PostgreSQL's log goes to another group than the one that forgets."
+    error_message = "PostgreSQL's log must go to the log group with a retention period."
   }
 
   # Network
@@ -79,12 +79,12 @@ run "created" {
       eu-central-1b = "10.0.0.64/26"
       eu-central-1c = "10.0.0.128/26"
     } && alltrue([for subnet in aws_subnet.private : subnet.map_public_ip_on_launch != true])
-    error_message = "The subnets are not private ones in the first three zones."
+    error_message = "There must be a private subnet in each of the first three zones."
   }
 
   assert {
     condition     = { for name, endpoint in aws_vpc_endpoint.gateway : name => [endpoint.vpc_endpoint_type, endpoint.service_name] } == { dynamodb = ["Gateway", "com.amazonaws.eu-central-1.dynamodb"], s3 = ["Gateway", "com.amazonaws.eu-central-1.s3"] }
-    error_message = "The ways out of the network are not the two gateways."
+    error_message = "The only endpoints must be the two gateways."
   }
 
   assert {
@@ -104,7 +104,7 @@ run "created" {
         Condition = { ArnEquals = { "aws:PrincipalArn" = "arn:aws:iam::123456789012:role/${statement[0]}" } }
       }
     ]
-    error_message = "Through S3's gateway goes something else than what the roles of api and load allow."
+    error_message = "The policy of the S3 gateway must equal the S3 permissions of api and load."
   }
 
   assert {
@@ -112,12 +112,12 @@ run "created" {
       ["arn:aws:iam::123456789012:role/api", ["dynamodb:Query"]],
       ["arn:aws:iam::123456789012:role/load", ["dynamodb:UpdateItem"]],
     ]
-    error_message = "Through DynamoDB's gateway goes something else than what the roles of api and load allow."
+    error_message = "The policy of the DynamoDB gateway must equal the DynamoDB permissions of api and load."
   }
 
   assert {
     condition     = [for rule in aws_vpc_security_group_ingress_rule.database : [rule.security_group_id, rule.referenced_security_group_id, rule.from_port, rule.to_port, rule.ip_protocol]] == [["sg-database", "sg-function", 5432, 5432, "tcp"]]
-    error_message = "Others than the functions get to the database."
+    error_message = "Only the functions must be allowed to connect to the database."
   }
 
   assert {
@@ -125,7 +125,7 @@ run "created" {
       for rule in concat(aws_vpc_security_group_egress_rule.database, values(aws_vpc_security_group_egress_rule.gateway)) :
       join(" ", [rule.security_group_id, coalesce(rule.referenced_security_group_id, rule.prefix_list_id), rule.ip_protocol, rule.from_port, rule.to_port])
     ]) == toset(["sg-function sg-database tcp 5432 5432", "sg-function pl-dynamodb tcp 443 443", "sg-function pl-s3 tcp 443 443"])
-    error_message = "The functions reach something else than the database and the two gateways, or not these."
+    error_message = "The functions must be allowed to connect only to the database and the two gateways."
   }
 
   assert {
@@ -133,17 +133,17 @@ run "created" {
       for rule in concat(aws_vpc_security_group_ingress_rule.database, aws_vpc_security_group_egress_rule.database, values(aws_vpc_security_group_egress_rule.gateway)) :
       rule.cidr_ipv4 == null && rule.cidr_ipv6 == null
     ])
-    error_message = "A rule lets addresses through, not a group or a gateway."
+    error_message = "Security group rules must refer to groups or gateways, not to addresses."
   }
 
   assert {
     condition     = length(aws_default_security_group.this[0].ingress) == 0 && length(aws_default_security_group.this[0].egress) == 0
-    error_message = "The network's default group lets something through."
+    error_message = "The default security group must have no rules."
   }
 
   assert {
     condition     = alltrue([for each in concat([aws_security_group.function[0]], values(aws_subnet.private)) : each.timeouts.delete == "2h"])
-    error_message = "A destroy gives up before Lambda has given its network interfaces back."
+    error_message = "A destroy must wait two hours for Lambda to delete its network interfaces."
   }
 
   # Functions
@@ -155,7 +155,7 @@ run "created" {
         subnet_ids         = toset([for subnet in aws_subnet.private : subnet.id])
       })
     }
-    error_message = "Other functions than api and load are in the network, or somewhere else in it."
+    error_message = "Only api and load must run in the network, in the private subnets."
   }
 
   assert {
@@ -164,7 +164,7 @@ run "created" {
       load    = { DATABASE_HOST = "mock.cluster-0.eu-central-1.rds.amazonaws.com", DATABASE_PORT = "5432", DATABASE_NAME = "pipeline", DATABASE_USER = "loader" }
       migrate = { DATABASE_CLUSTER_ARN = "arn:aws:rds:eu-central-1:123456789012:cluster:mock", DATABASE_SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:rds!cluster-mock", DATABASE_NAME = "pipeline", LOADER_USER = "loader", READER_USER = "reader" }
     }
-    error_message = "A function is told another way to the database than its own."
+    error_message = "Each function must have its own database login in its environment."
   }
 
   # Permissions
@@ -204,7 +204,7 @@ run "created" {
       "states:DescribeExecution"       = ["watch"]
       "states:StartExecution"          = ["trigger", "watch"]
     }
-    error_message = "The functions' roles allow other actions than this table says."
+    error_message = "The functions' roles must allow exactly these actions."
   }
 
   assert {
@@ -218,7 +218,7 @@ run "created" {
       load    = ["arn:aws:rds-db:eu-central-1:123456789012:dbuser:cluster-MOCK/loader"]
       migrate = ["arn:aws:secretsmanager:eu-central-1:123456789012:secret:rds!cluster-mock", "arn:aws:rds:eu-central-1:123456789012:cluster:mock"]
     }
-    error_message = "A function gets into the database as somebody else than its own role."
+    error_message = "Each function must log in to the database with its own role."
   }
 
   assert {
@@ -227,23 +227,23 @@ run "created" {
         for statement in jsondecode(policy.policy).Statement : [for action in statement.Action : action if contains(statement.Resource, "*")] if statement.Effect == "Allow"
       ]
     ])) == toset(["ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses"])
-    error_message = "Other actions than those on network interfaces name no resource."
+    error_message = "Only actions on network interfaces must have the resource *."
   }
 
   # Outputs
 
   assert {
     condition     = [output.database_host, output.database_port, output.database_name] == ["mock.cluster-0.eu-central-1.rds.amazonaws.com", 5432, "pipeline"]
-    error_message = "The outputs do not say where the database is."
+    error_message = "The outputs must contain the address of the created database."
   }
 
   assert {
     condition     = output.database_cluster_arn == aws_rds_cluster.this[0].arn && endswith(output.database_secret_arn, "rds!cluster-mock") && output.database_routes_needed == null
-    error_message = "The outputs do not say how a person gets in."
+    error_message = "The outputs must contain the cluster and the administrator's secret, and no routes."
   }
 }
 
-run "created_with_authorities" {
+run "created_with_ca_bundle" {
   variables {
     database           = null
     database_ca_bundle = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
@@ -254,12 +254,12 @@ run "created_with_authorities" {
     condition = { for name, function in aws_lambda_function.this : name => function.environment[0].variables.DATABASE_CA_BUNDLE if can(function.environment[0].variables.DATABASE_CA_BUNDLE) } == {
       for name in ["api", "load"] : name => "s3://tm-pipeline-config-123456789012-eu-central-1/authorities/${sha256(var.database_ca_bundle)}.pem"
     }
-    error_message = "var.database_ca_bundle does not reach the functions that connect to the created database, or it reaches others."
+    error_message = "var.database_ca_bundle must reach exactly the functions that connect to the created database."
   }
 
   assert {
     condition     = [for key, object in aws_s3_object.config : [object.bucket, object.key, object.content] if !startswith(key, "deployed/")] == [["tm-pipeline-config-123456789012-eu-central-1", "authorities/${sha256(var.database_ca_bundle)}.pem", var.database_ca_bundle]]
-    error_message = "database_ca_bundle is not in the object that the functions are told of."
+    error_message = "The object with database_ca_bundle must have the key that the functions read."
   }
 
   assert {
@@ -272,25 +272,25 @@ run "created_with_authorities" {
         { Effect = "Allow", Action = ["s3:GetObject"], Resource = ["arn:aws:s3:::config/authorities/${sha256(var.database_ca_bundle)}.pem"] }
       ]
     }
-    error_message = "Others than api and load may read database_ca_bundle, or they may do more with its bucket."
+    error_message = "Only api and load must be allowed to read database_ca_bundle, and only to read it."
   }
 
   assert {
     condition = [
       for statement in jsondecode(aws_vpc_endpoint.gateway["s3"].policy).Statement : [statement.Action, statement.Condition.ArnEquals["aws:PrincipalArn"]] if strcontains(jsonencode(statement.Resource), "arn:aws:s3:::config/authorities")
     ] == [for name in ["api", "load"] : [["s3:GetObject"], "arn:aws:iam::123456789012:role/${name}"]]
-    error_message = "S3's gateway does not let api and load read database_ca_bundle."
+    error_message = "The S3 gateway must allow api and load to read database_ca_bundle."
   }
 
   assert {
-    # The object is encrypted with it.
+    # The object is encrypted with the KMS key.
     condition     = alltrue([for name in ["api", "load"] : strcontains(aws_iam_role_policy.function[name].policy, "kms:Decrypt")])
-    error_message = "A function cannot decrypt database_ca_bundle."
+    error_message = "The functions must be allowed to decrypt database_ca_bundle."
   }
 
   assert {
     condition     = { for name, bucket in aws_s3_bucket.this : name => bucket.force_destroy } == { config = true, landing = false, staging = false }
-    error_message = "What Terraform can make again is kept when the stack is destroyed, or files are not."
+    error_message = "Destroying the stack must delete the contents of the config bucket only."
   }
 
   assert {
@@ -304,11 +304,11 @@ run "created_with_authorities" {
     condition = { for block in aws_s3_bucket_public_access_block.this : block.bucket =>
       alltrue([block.block_public_acls, block.block_public_policy, block.ignore_public_acls, block.restrict_public_buckets])
     } == { for bucket in aws_s3_bucket.this : bucket.id => true }
-    error_message = "A bucket may become public."
+    error_message = "Every bucket must block public access."
   }
 }
 
-run "created_as_told" {
+run "created_with_settings" {
   variables {
     database           = null
     aurora             = { max_capacity = 1.5, backup_days = 35, final_snapshot = false }
@@ -318,7 +318,7 @@ run "created_as_told" {
 
   assert {
     condition     = aws_cloudwatch_log_group.database[0].retention_in_days == 90
-    error_message = "var.log_retention_days does not reach PostgreSQL's log."
+    error_message = "var.log_retention_days does not reach the log of PostgreSQL."
   }
 
   assert {
@@ -328,12 +328,12 @@ run "created_as_told" {
 
   assert {
     condition     = one(aws_rds_cluster.this[0].serverlessv2_scaling_configuration).max_capacity == 1.5 && aws_rds_cluster.this[0].backup_retention_period == 35
-    error_message = "var.aurora does not reach the cluster: max_capacity or backup_days."
+    error_message = "max_capacity or backup_days of var.aurora does not reach the cluster."
   }
 
   assert {
     condition     = !aws_rds_cluster.this[0].deletion_protection && aws_rds_cluster.this[0].skip_final_snapshot
-    error_message = "A database that may go by var.aurora and var.deletion_protection cannot be destroyed."
+    error_message = "final_snapshot of var.aurora or var.deletion_protection does not reach the cluster."
   }
 }
 
@@ -351,12 +351,12 @@ run "given_with_iam" {
 
   assert {
     condition     = length(concat(aws_vpc.this, aws_rds_cluster.this, aws_rds_cluster_instance.this, aws_cloudwatch_log_group.database)) == 0
-    error_message = "var.database is given, and a database is created all the same."
+    error_message = "With var.database no database must be created."
   }
 
   assert {
     condition     = alltrue([for function in aws_lambda_function.this : length(function.vpc_config) == 0])
-    error_message = "Nobody named a network, and a function is in one."
+    error_message = "Without database.vpc no function must be in a network."
   }
 
   assert {
@@ -365,7 +365,7 @@ run "given_with_iam" {
       load    = { DATABASE_HOST = "db.example.com", DATABASE_PORT = "6432", DATABASE_NAME = "warehouse", DATABASE_USER = "writer" }
       migrate = { DATABASE_HOST = "db.example.com", DATABASE_PORT = "6432", DATABASE_NAME = "warehouse", DATABASE_USER = "owner", LOADER_USER = "writer", READER_USER = "looker" }
     }
-    error_message = "A function is told another way to the database than its own."
+    error_message = "Each function must have its own database login in its environment."
   }
 
   assert {
@@ -379,12 +379,12 @@ run "given_with_iam" {
       load    = ["rds-db:connect arn:aws:rds-db:eu-central-1:123456789012:dbuser:db-GIVEN/writer"]
       migrate = ["rds-db:connect arn:aws:rds-db:eu-central-1:123456789012:dbuser:db-GIVEN/owner"]
     }
-    error_message = "A function gets into var.database otherwise than as its own user."
+    error_message = "Each function must log in to var.database with its own user."
   }
 
   assert {
     condition     = [output.database_host, output.database_port, output.database_name] == ["db.example.com", 6432, "warehouse"] && output.database_cluster_arn == null && output.database_secret_arn == null && output.database_routes_needed == null
-    error_message = "The outputs do not say what was given."
+    error_message = "The outputs must contain the given database."
   }
 }
 
@@ -400,19 +400,19 @@ run "given_with_iam_in_a_network" {
     condition = {
       for name, function in aws_lambda_function.this : name => [function.vpc_config[0].subnet_ids, function.vpc_config[0].security_group_ids] if length(function.vpc_config) > 0
     } == { for name in ["api", "load", "migrate"] : name => [toset(["subnet-1", "subnet-2"]), toset(["sg-1"])] }
-    error_message = "The functions are not in the network that var.database names."
+    error_message = "The functions must be in the network of var.database."
   }
 
   assert {
     condition = [
       for name, policy in aws_iam_role_policy.function : name if contains(flatten([for statement in jsondecode(policy.policy).Statement : statement.Action]), "ec2:CreateNetworkInterface")
     ] == ["api", "load", "migrate"]
-    error_message = "Not exactly the functions in the network may have interfaces there."
+    error_message = "Exactly the functions in the network must be allowed to create network interfaces."
   }
 
   assert {
-    condition     = strcontains(output.database_routes_needed, "subnet-1, subnet-2") && strcontains(output.database_routes_needed, "db.example.com:5432 and S3, and load and api DynamoDB (") && !strcontains(output.database_routes_needed, "Secrets Manager")
-    error_message = "The output does not say what must be reached from the subnets."
+    condition     = strcontains(output.database_routes_needed, "subnet-1, subnet-2") && strcontains(output.database_routes_needed, "db.example.com:5432 and S3, and load and api must reach DynamoDB (") && !strcontains(output.database_routes_needed, "Secrets Manager")
+    error_message = "database_routes_needed must list the required routes."
   }
 }
 
@@ -423,7 +423,7 @@ run "given_with_secrets_in_a_network" {
 
   assert {
     condition     = [for name, function in aws_lambda_function.this : name if length(function.vpc_config) > 0] == ["api", "load", "migrate"]
-    error_message = "Not exactly the functions that talk to the database are in its network."
+    error_message = "Exactly the functions that connect to the database must be in its network."
   }
 
   assert {
@@ -432,16 +432,16 @@ run "given_with_secrets_in_a_network" {
       load    = { DATABASE_HOST = "db.example.com", DATABASE_PORT = "5432", DATABASE_NAME = "pipeline", DATABASE_SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:load" }
       migrate = { DATABASE_HOST = "db.example.com", DATABASE_PORT = "5432", DATABASE_NAME = "pipeline", DATABASE_SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:migrate", LOADER_SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:load", READER_SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:api" }
     }
-    error_message = "A function is told another way to the database than its own."
+    error_message = "Each function must have its own database login in its environment."
   }
 
   assert {
     condition     = strcontains(output.database_routes_needed, "Secrets Manager")
-    error_message = "The output does not say that secrets must be reached from the subnets."
+    error_message = "database_routes_needed must list the route to Secrets Manager."
   }
 }
 
-run "given_with_authorities_in_a_network" {
+run "given_with_ca_bundle_in_a_network" {
   variables {
     database_ca_bundle = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
     database           = merge(var.with_iam, var.in_a_network, { host = "own.abc123.mars-north-1.rds.amazonaws.com" })
@@ -449,13 +449,13 @@ run "given_with_authorities_in_a_network" {
 
   assert {
     condition     = [for name, policy in aws_iam_role_policy.function : name if strcontains(policy.policy, "arn:aws:s3:::config/authorities/")] == ["api", "load", "migrate"]
-    error_message = "Not exactly the functions that connect to the database may read database_ca_bundle."
+    error_message = "Exactly the functions that connect to the database must be allowed to read database_ca_bundle."
   }
 }
 
-# Whose certificates the functions trust. These come last: one that cannot be planned ends the file.
+# Trust in certificates. These runs are last because Terraform skips the runs after a failed plan.
 
-run "created_where_they_know_no_authority" {
+run "created_in_unknown_region" {
   command = plan
 
   override_data {
@@ -470,7 +470,7 @@ run "created_where_they_know_no_authority" {
   expect_failures = [aws_lambda_invocation.migrate]
 }
 
-run "created_there_with_authorities" {
+run "created_in_unknown_region_with_ca_bundle" {
   command = plan
 
   override_data {
@@ -484,7 +484,7 @@ run "created_there_with_authorities" {
   }
 }
 
-run "given_where_they_know_no_authority" {
+run "given_in_unknown_region" {
   command = plan
 
   variables {
@@ -494,7 +494,7 @@ run "given_where_they_know_no_authority" {
   expect_failures = [aws_lambda_invocation.migrate]
 }
 
-run "given_where_they_know_the_authority" {
+run "given_in_known_region" {
   command = plan
 
   variables {
@@ -503,11 +503,11 @@ run "given_where_they_know_the_authority" {
 
   assert {
     condition     = keys(aws_s3_object.config) == [local.contracts_key]
-    error_message = "There is an object for database_ca_bundle although nobody gave one."
+    error_message = "There must be no object for database_ca_bundle by default."
   }
 }
 
-run "given_as_a_proxy_that_iam_would_not_trust" {
+run "given_proxy_with_iam" {
   command = plan
 
   variables {
@@ -517,7 +517,7 @@ run "given_as_a_proxy_that_iam_would_not_trust" {
   expect_failures = [aws_lambda_invocation.migrate]
 }
 
-run "given_as_a_proxy_with_authorities" {
+run "given_proxy_with_ca_bundle" {
   command = plan
 
   variables {
@@ -527,6 +527,6 @@ run "given_as_a_proxy_with_authorities" {
 
   assert {
     condition     = [for name, function in aws_lambda_function.this : name if can(function.environment[0].variables.DATABASE_CA_BUNDLE)] == ["api", "load", "migrate"]
-    error_message = "database_ca_bundle does not reach the functions that connect to the given database, or it reaches others."
+    error_message = "database_ca_bundle must reach exactly the functions that connect to the given database."
   }
 }

@@ -1,4 +1,5 @@
-# Where the functions' code comes from. Plans only: an apply would build or copy images.
+# Code of the functions: built, published or given images, or a zip archive. Plans only, because an apply would build or
+# copy images.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -13,17 +14,17 @@ run "images_are_built_by_default" {
 
   assert {
     condition     = keys(terraform_data.image) == keys(local.functions) && keys(aws_ecr_repository.function) == keys(local.functions)
-    error_message = "Not every function has an image and a repository of its own."
+    error_message = "Every function must have its own image and repository."
   }
 
   assert {
     condition     = terraform_data.prerequisites[0].triggers_replace == local.image_tags
-    error_message = "An image changes, and nothing checks first that this machine can build it."
+    error_message = "A changed image must run the check that this machine can build it."
   }
 
   assert {
     condition     = aws_ecr_repository.function["load"].name == "tm-pipeline/load"
-    error_message = "A repository's name does not say whose image it holds."
+    error_message = "A repository's name must contain the stack and the function."
   }
 
   assert {
@@ -31,22 +32,22 @@ run "images_are_built_by_default" {
       for repository in aws_ecr_repository.function :
       repository.image_tag_mutability == "IMMUTABLE" && repository.image_scanning_configuration[0].scan_on_push
     ])
-    error_message = "A repository's tags may move, or its images are not scanned."
+    error_message = "Repositories must have immutable tags and scan images."
   }
 
   assert {
     condition     = alltrue([for repository in aws_ecr_repository.function : length(repository.encryption_configuration) == 0])
-    error_message = "Images are encrypted with a key although nobody gave one."
+    error_message = "Repositories must not use a KMS key by default."
   }
 
   assert {
     condition = alltrue([
       for name, policy in aws_ecr_lifecycle_policy.function :
       jsondecode(policy.policy).rules[0].selection == { tagStatus = "tagged", tagPatternList = [terraform_data.image[name].input], countType = "imageCountMoreThan", countNumber = 1 }
-      # docs/cost.md reckons with three images of each function.
+      # docs/cost.md assumes three images per function.
       && [for rule in jsondecode(policy.policy).rules : rule.selection.countNumber] == [1, 3]
     ])
-    error_message = "The image that is deployed may expire, or not two others are kept."
+    error_message = "The deployed image must never expire, and two others must be kept."
   }
 
   assert {
@@ -54,22 +55,22 @@ run "images_are_built_by_default" {
       ["x86_64", "public.ecr.aws/lambda/python:3.13"],
       [for file in local.image_sources["load"] : "${filesha256("${path.module}/../${file}")} ${file}"],
     ))), 0, 20)
-    error_message = "A tag is not the hash of its image's sources: the two tests of other tags are void."
+    error_message = "A tag must be the hash of its image's sources. The runs with other tags compare against it."
   }
 
   assert {
     condition     = length(distinct(values(local.image_tags))) == length(local.functions) && alltrue([for tag in values(local.image_tags) : can(regex("^[0-9a-f]{20}$", tag))])
-    error_message = "Two functions have the tag of one image."
+    error_message = "Every function must have its own image tag."
   }
 
   assert {
     condition     = alltrue([for function in aws_lambda_function.this : function.package_type == "Image" && function.runtime == null && function.handler == null && function.s3_bucket == null])
-    error_message = "A function that is an image has what only a zip has."
+    error_message = "A function with an image must not have attributes of a zip archive."
   }
 
   assert {
     condition     = alltrue([for function in aws_lambda_function.this : function.architectures == tolist(["x86_64"])])
-    error_message = "The functions' processors are not the ones that their images are built for."
+    error_message = "The functions must have the default architecture."
   }
 }
 
@@ -90,7 +91,7 @@ run "another_architecture_is_another_image" {
       ["x86_64", "public.ecr.aws/lambda/python:3.13"],
       [for file in local.image_sources["load"] : "${filesha256("${path.module}/../${file}")} ${file}"],
     ))), 0, 20)
-    error_message = "Two architectures share a tag."
+    error_message = "Different architectures must have different tags."
   }
 }
 
@@ -112,7 +113,7 @@ run "another_base_is_another_image" {
       ["x86_64", "public.ecr.aws/lambda/python:3.13"],
       [for file in local.image_sources["load"] : "${filesha256("${path.module}/../${file}")} ${file}"],
     ))), 0, 20)
-    error_message = "Two images for var.base_image share a tag."
+    error_message = "Different values of var.base_image must have different tags."
   }
 }
 
@@ -125,7 +126,7 @@ run "a_zip" {
 
   assert {
     condition     = length(aws_ecr_repository.function) == 0 && length(terraform_data.image) == 0 && length(terraform_data.prerequisites) == 0
-    error_message = "With a zip, images are built all the same."
+    error_message = "With a zip archive no images must be built."
   }
 
   assert {
@@ -134,11 +135,11 @@ run "a_zip" {
         function.package_type, function.runtime, function.s3_bucket, function.s3_key, function.source_code_hash
       ] == ["Zip", "python3.13", "code", "functions.zip", var.function_zip.hash]
     ])
-    error_message = "A function does not run the zip that var.function_zip names."
+    error_message = "Every function must run the archive of var.function_zip."
   }
 }
 
-run "images_that_a_release_has_published" {
+run "published_images" {
   command = plan
 
   variables {
@@ -147,22 +148,22 @@ run "images_that_a_release_has_published" {
 
   assert {
     condition     = try(local.published_images["load"], "") == "ghcr.io/owner/tm-pipeline/load:${output.version}" && keys(local.published_images) == keys(local.functions)
-    error_message = "What is copied is not each function's image of this version, from var.published_images."
+    error_message = "Apply must copy each function's image of this version from var.published_images."
   }
 
   assert {
     condition     = local.image_tags["load"] == "${output.version}-${substr(sha256("ghcr.io/owner/tm-pipeline/load:${output.version}"), 0, 12)}" && length(local.built_tags) == 0
-    error_message = "A copy's tag does not say of which version it is and where it is from: another registry would keep the copy that is there."
+    error_message = "A copy's tag must depend on the version and the registry."
   }
 
   assert {
     condition     = keys(aws_ecr_repository.function) == keys(local.functions) && alltrue([for name, image in terraform_data.image : image.input == local.image_tags[name]])
-    error_message = "Not every copy has a repository, and a tag that a change of it replaces."
+    error_message = "Every copy must have a repository and its tag."
   }
 
   assert {
     condition     = terraform_data.prerequisites[0].triggers_replace == local.image_tags
-    error_message = "An image changes, and nothing checks first that this machine can copy it."
+    error_message = "A changed image must run the check that this machine can copy it."
   }
 
   assert {
@@ -170,16 +171,16 @@ run "images_that_a_release_has_published" {
       for name, policy in aws_ecr_lifecycle_policy.function :
       jsondecode(policy.policy).rules[0].selection.tagPatternList == [local.image_tags[name]]
     ])
-    error_message = "The image that is deployed may expire."
+    error_message = "The deployed image must never expire."
   }
 
   assert {
     condition     = can(regex("/terraform/copy_image[.]sh'$", local.image_script))
-    error_message = "Images that are published are built all the same."
+    error_message = "With published images no images must be built."
   }
 }
 
-run "images_from_elsewhere" {
+run "given_images" {
   command = plan
 
   variables {
@@ -188,34 +189,34 @@ run "images_from_elsewhere" {
 
   assert {
     condition     = length(aws_ecr_repository.function) == 0 && length(terraform_data.image) == 0 && length(terraform_data.prerequisites) == 0
-    error_message = "Images that var.image_uris gives are built all the same."
+    error_message = "With var.image_uris no images must be built."
   }
 
   assert {
     condition     = tomap({ for name, function in aws_lambda_function.this : name => function.image_uri }) == var.image_uris
-    error_message = "A function does not run the image that it was given."
+    error_message = "Every function must run its given image."
   }
 }
 
-run "published_images_by_their_digests" {
+run "published_images_by_digest" {
   command = plan
 
   variables {
     published_images = {
       registry = "ghcr.io/owner/tm-pipeline"
-      version  = run.images_that_a_release_has_published.version
+      version  = run.published_images.version
       digests  = { for name in ["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"] : name => "sha256:${sha256(name)}" }
     }
   }
 
   assert {
     condition     = local.published_images["load"] == "ghcr.io/owner/tm-pipeline/load@sha256:${sha256("load")}"
-    error_message = "What is copied is not what the digest names."
+    error_message = "Apply must copy the image with the given digest."
   }
 
   assert {
     condition     = startswith(local.image_tags["load"], "${output.version}-") && length(distinct(values(local.image_tags))) == length(local.functions)
-    error_message = "Another digest would keep the copy that is there."
+    error_message = "A copy's tag must depend on the digest."
   }
 }
 

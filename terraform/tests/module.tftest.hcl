@@ -1,4 +1,4 @@
-# What the module makes, of a mocked AWS: no account, no network.
+# The module with a mocked AWS provider. Needs no account and no network.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -16,22 +16,22 @@ run "defaults" {
       for names in [keys(aws_lambda_function.this), [for file in fileset("${path.module}/../functions", "*/handler.py") : dirname(file)]] :
       toset(names) == toset(local.function_names)
     ])
-    error_message = "local.function_names, local.functions and the folders under functions/ differ."
+    error_message = "local.function_names, local.functions and the folders under functions/ must be equal."
   }
 
   assert {
     condition     = alltrue([for name, function in aws_lambda_function.this : function.handler == "functions.${name}.handler.handler"])
-    error_message = "A function's handler is not in its own folder."
+    error_message = "A function's handler must be in its folder."
   }
 
   assert {
     condition     = aws_lambda_function.this["test"].environment[0].variables.HARD_TESTING == "false"
-    error_message = "Hard testing is not off by default."
+    error_message = "Hard testing must be off by default."
   }
 
   assert {
     condition     = [for name, function in aws_lambda_function.this : name if can(function.environment[0].variables.HARD_TESTING)] == ["test"]
-    error_message = "HARD_TESTING reaches another function than test."
+    error_message = "Only the function test must have HARD_TESTING."
   }
 
   # State machine
@@ -40,7 +40,7 @@ run "defaults" {
     condition = { for name, state in jsondecode(aws_sfn_state_machine.ingestion.definition).States : name => [state.Resource, state.Arguments.FunctionName] if state.Type == "Task" } == {
       for name in ["Transform", "Test", "Load"] : name => ["arn:aws:states:::lambda:invoke", "arn:aws:lambda:eu-central-1:123456789012:function:${lower(name)}"]
     }
-    error_message = "A task calls another function than its own."
+    error_message = "Each task must invoke its own function."
   }
 
   assert {
@@ -49,17 +49,17 @@ run "defaults" {
       Action   = ["lambda:InvokeFunction"]
       Resource = [for name in ["transform", "test", "load"] : "arn:aws:lambda:eu-central-1:123456789012:function:${name}"]
     }
-    error_message = "The state machine may call other functions than its own."
+    error_message = "The state machine must be allowed to invoke only the functions of its tasks."
   }
 
   assert {
     condition     = alltrue([for name in local.tasks : jsondecode(aws_sfn_state_machine.ingestion.definition).States[title(name)].TimeoutSeconds > aws_lambda_function.this[name].timeout])
-    error_message = "A task's time-out is not longer than its function's: the run would not say why it halted."
+    error_message = "A task's timeout must be longer than its function's, so that the function's error is recorded."
   }
 
   assert {
-    # The state machine outlasts a run in which Lambda has to prepare every function first, and then every try of every
-    # task takes as long as it may. Nothing else that is tried again takes long.
+    # The longest run: Lambda must activate every function first, and every attempt of every task times out. Other
+    # retries are short.
     condition = jsondecode(aws_sfn_state_machine.ingestion.definition).TimeoutSeconds > sum(concat(
       [
         for name in local.tasks : aws_lambda_function.this[name].timeout * (1 + one([
@@ -74,7 +74,7 @@ run "defaults" {
         ]
       ]),
     ))
-    error_message = "The state machine's time-out is shorter than what its tasks' retries may take."
+    error_message = "The state machine's timeout must be longer than its tasks with all retries."
   }
 
   # Permissions
@@ -103,7 +103,7 @@ run "defaults" {
       "states:DescribeExecution"      = ["watch"]
       "states:StartExecution"         = ["trigger", "watch"]
     }
-    error_message = "The functions' roles allow other actions than this table says."
+    error_message = "The functions' roles must allow exactly these actions."
   }
 
   assert {
@@ -112,11 +112,11 @@ run "defaults" {
         for statement in jsondecode(policy.policy).Statement : [for resource in statement.Resource : resource != "*" && startswith(resource, "arn:aws:")]
       ]
     ]))
-    error_message = "A function's role has a statement that names no resource."
+    error_message = "Every statement of a function's role must name its resources."
   }
 
   assert {
-    # Nothing that runs may change or delete a raw file.
+    # Functions must not change or delete landed files.
     condition = alltrue(flatten([
       for policy in aws_iam_role_policy.function : [
         for statement in jsondecode(policy.policy).Statement : [
@@ -124,7 +124,7 @@ run "defaults" {
         ] if anytrue([for resource in statement.Resource : startswith(resource, "arn:aws:s3:::landing")])
       ]
     ]))
-    error_message = "A function may do more than read in the landing bucket."
+    error_message = "Functions must only read from the landing bucket."
   }
 
   assert {
@@ -132,7 +132,7 @@ run "defaults" {
       for role in concat(values(aws_iam_role.function), [aws_iam_role.state_machine]) :
       jsondecode(role.assume_role_policy).Statement[0].Condition == { StringEquals = { "aws:SourceAccount" = "123456789012" } }
     ])
-    error_message = "A role can be taken on behalf of another account."
+    error_message = "Services must assume roles only on behalf of this account."
   }
 
   assert {
@@ -140,7 +140,7 @@ run "defaults" {
       for permission in concat([aws_lambda_permission.api, aws_lambda_permission.next, aws_lambda_permission.trigger, aws_lambda_permission.watch], values(aws_lambda_permission.alert), values(aws_lambda_permission.keep_active)) :
       startswith(permission.source_arn, "arn:aws:")
     ])
-    error_message = "A service may call a function for another sender than ours."
+    error_message = "Every permission to invoke a function must have a source ARN."
   }
 
   assert {
@@ -150,7 +150,7 @@ run "defaults" {
       && alltrue([for name, rule in aws_cloudwatch_event_rule.keep_active : rule.schedule_expression == "rate(1 day)" && rule.name == "tm-pipeline-keep-active-${name}"])
       && alltrue([for name, target in aws_cloudwatch_event_target.keep_active : target.rule == aws_cloudwatch_event_rule.keep_active[name].name && target.arn == aws_lambda_function.this[name].arn])
     )
-    error_message = "A function is not called once a day by a rule of its own."
+    error_message = "Each function must have a rule that invokes it once a day."
   }
 
   assert {
@@ -159,17 +159,17 @@ run "defaults" {
       && aws_cloudwatch_event_target.next.arn == aws_lambda_function.this["watch"].arn
       && aws_lambda_permission.next.function_name == aws_lambda_function.this["watch"].function_name
     )
-    error_message = "The end of a run does not reach watch, so that what waits would not be started."
+    error_message = "Run-end events must invoke watch, which starts waiting files."
   }
 
   assert {
-    # The ARN of a bucket does not say whose it is.
+    # The ARN of a bucket does not contain its account.
     condition     = aws_lambda_permission.trigger.source_account == "123456789012" && aws_lambda_permission.trigger.source_arn == "arn:aws:s3:::landing"
-    error_message = "Another account's bucket may call trigger."
+    error_message = "Only the landing bucket of this account may invoke trigger."
   }
 
   assert {
-    # Of whom it lets in, the alarms, see dashboard.tftest.hcl.
+    # dashboard.tftest.hcl tests the Allow statement.
     condition = [for statement in jsondecode(aws_sns_topic_policy.alerts.policy).Statement : [statement.Sid, statement.Principal, statement.Condition] if statement.Effect == "Deny"] == [
       ["TlsOnly", "*", { Bool = { "aws:SecureTransport" = "false" } }],
       ["AlertOnly", "*", {
@@ -177,18 +177,18 @@ run "defaults" {
         BoolIfExists = { "aws:PrincipalIsAWSService" = "false" }
       }],
     ]
-    error_message = "The topic takes messages from others than alert, or without TLS."
+    error_message = "The topic must deny messages from others than alert, and without TLS."
   }
 
   # Storage
 
   assert {
     condition     = aws_s3_bucket_versioning.landing.versioning_configuration[0].status == "Enabled"
-    error_message = "Landing keeps no versions."
+    error_message = "The landing bucket must have versioning."
   }
 
   assert {
-    # Provider 6.x computes a bucket's kms_master_key_id, so this asks for the algorithm: AES256 uses no key.
+    # Provider 6 computes kms_master_key_id, so this checks the algorithm: AES256 uses no KMS key.
     condition = alltrue([
       for algorithm in flatten([for configuration in aws_s3_bucket_server_side_encryption_configuration.this : [for rule in configuration.rule : rule.apply_server_side_encryption_by_default[*].sse_algorithm]]) :
       algorithm == "AES256"
@@ -200,17 +200,17 @@ run "defaults" {
         aws_dynamodb_table.log.server_side_encryption,
       ) : key == null
     ]) && !strcontains(jsonencode([for policy in aws_iam_role_policy.function : policy.policy]), "kms:")
-    error_message = "Something is encrypted with a key although nobody gave one."
+    error_message = "Nothing must use a KMS key by default."
   }
 
   assert {
     condition     = aws_dynamodb_table.log.deletion_protection_enabled && terraform_data.protection.input
-    error_message = "The log table, or the stack as a whole, can be deleted by mistake."
+    error_message = "The log table and the stack must be protected from deletion by default."
   }
 
   assert {
     condition     = alltrue([for name, bucket in aws_s3_bucket.this : bucket.force_destroy == (name == "config")])
-    error_message = "Files are deleted with the stack although nobody said so."
+    error_message = "Destroying the stack must not delete files by default."
   }
 
   assert {
@@ -221,19 +221,19 @@ run "defaults" {
         if rule.id != "former-contracts"
       ]
     ]))
-    error_message = "A bucket keeps the parts of uploads that were broken off, or forgets objects although nobody said so."
+    error_message = "Every bucket must delete incomplete uploads, and by default must not expire objects."
   }
 
   assert {
     condition     = { for name, bucket in aws_s3_bucket.this : name => bucket.bucket } == { config = "tm-pipeline-config-123456789012-eu-central-1", landing = "tm-pipeline-landing-123456789012-eu-central-1", staging = "tm-pipeline-staging-123456789012-eu-central-1" }
-    error_message = "A bucket's name does not say which stack, account and region it belongs to."
+    error_message = "A bucket's name must contain the stack, account and region."
   }
 
   # Outputs
 
   assert {
     condition     = output.image_uris == null && alltrue([for function in aws_lambda_function.this : function.image_uri == null])
-    error_message = "There is a zip, and an output or a function names images."
+    error_message = "With a zip archive no output or function must have an image."
   }
 }
 
@@ -246,7 +246,7 @@ run "own_contracts" {
 
   assert {
     condition     = jsondecode(aws_s3_object.config[local.contracts_key].content) == { for file in ["customers.odcs.yaml", "orders.odcs.yaml"] : file => file("${var.contracts_dir}/${file}") }
-    error_message = "var.contracts_dir is not what the object with the contracts holds."
+    error_message = "var.contracts_dir does not reach the object with the contract set."
   }
 
   assert {
@@ -255,7 +255,7 @@ run "own_contracts" {
       && output.contracts_hash == sha256(aws_s3_object.config[local.contracts_key].content)
       && jsondecode(aws_lambda_invocation.migrate.input).contracts == output.contracts_hash
     )
-    error_message = "The object, the output or migrate's input does not bear the hash of the contracts."
+    error_message = "The key of the object, the output and migrate's input must contain the hash of the contract set."
   }
 
   assert {
@@ -263,12 +263,12 @@ run "own_contracts" {
       for name, function in aws_lambda_function.this : name
       if[lookup(function.environment[0].variables, "CONFIG_BUCKET", ""), lookup(function.environment[0].variables, "CONTRACTS_HASH", "")] == [output.config_bucket, output.contracts_hash]
     ]) == setsubtract(local.function_names, ["alert"])
-    error_message = "Not exactly the functions that read contracts know where they are."
+    error_message = "Exactly the functions that read contracts must have their location."
   }
 
   assert {
     condition     = [for rule in aws_s3_bucket_lifecycle_configuration.this["config"].rule : [rule.status, rule.filter[0].prefix, one(rule.expiration).days] if rule.id == "former-contracts"] == [["Enabled", "kept/", 30]]
-    error_message = "Former sets of contracts are not kept for 30 days, and no longer."
+    error_message = "Earlier contract sets must expire after 30 days."
   }
 }
 
@@ -292,7 +292,7 @@ run "everything_set" {
 
   assert {
     condition     = !aws_dynamodb_table.log.deletion_protection_enabled && !terraform_data.protection.input
-    error_message = "var.deletion_protection does not reach the log table, or the resource that refuses to be destroyed."
+    error_message = "var.deletion_protection does not reach the log table or terraform_data.protection."
   }
 
   assert {
@@ -302,7 +302,7 @@ run "everything_set" {
 
   assert {
     condition     = alltrue([for group in concat(values(aws_cloudwatch_log_group.function), [aws_cloudwatch_log_group.state_machine]) : group.retention_in_days == 400])
-    error_message = "var.log_retention_days does not reach every log."
+    error_message = "var.log_retention_days does not reach every log group."
   }
 
   assert {
@@ -312,7 +312,7 @@ run "everything_set" {
 
   assert {
     condition     = aws_cloudwatch_event_rule.watch.schedule_expression == "rate(1 hour)"
-    error_message = "var.watch_schedule does not reach the rule that calls watch."
+    error_message = "var.watch_schedule does not reach the rule that invokes watch."
   }
 
   assert {
@@ -320,15 +320,15 @@ run "everything_set" {
       for name, function in aws_lambda_function.this : name
       if lookup(function.environment[0].variables, "MAX_CONCURRENCY", "") == "20"
     ] == ["trigger", "watch"]
-    error_message = "var.max_concurrency does not reach the functions that start runs, or the output."
+    error_message = "var.max_concurrency does not reach the functions that start runs or the output."
   }
 
   assert {
     condition     = aws_api_gateway_api_key.lookup[0].value == "a key of the user's own" && output.api_key == "a key of the user's own"
-    error_message = "var.api_key_value does not reach the API, or its output."
+    error_message = "var.api_key_value does not reach the API or the output."
   }
 
-  # A key of the user's own
+  # KMS key
 
   assert {
     condition = distinct(concat(
@@ -356,7 +356,7 @@ run "everything_set" {
       trigger   = ["kms:Decrypt", var.kms_key_arn]
       watch     = ["kms:Decrypt", var.kms_key_arn]
     }
-    error_message = "A function may do more or less with var.kms_key_arn than it has to, or with another key."
+    error_message = "Each function must be allowed exactly the actions on var.kms_key_arn that it needs."
   }
 
   assert {
@@ -378,16 +378,16 @@ run "everything_set" {
 
   assert {
     condition     = toset([for subscription in aws_sns_topic_subscription.email : subscription.endpoint]) == toset(["a@example.com", "b@example.com"])
-    error_message = "Not every address of var.alert_emails is subscribed."
+    error_message = "Every address of var.alert_emails must be subscribed."
   }
 
   assert {
     condition     = alltrue([for name in concat(values(output.function_names), [output.log_table, output.landing_bucket]) : startswith(name, "blue-")])
-    error_message = "A name does not begin with var.name."
+    error_message = "Every name must begin with var.name."
   }
 
   assert {
     condition     = aws_lambda_function.this["api"].tags == tomap({ Application = "blue", ManagedBy = "Terraform", Team = "data", Version = local.version })
-    error_message = "var.tags do not reach the functions."
+    error_message = "var.tags does not reach the functions."
   }
 }

@@ -1,4 +1,4 @@
-# What every test begins with. Terraform reads this file for `terraform test` alone.
+# Default variables of every test. Terraform reads this file only for `terraform test`.
 
 deletion_protection = false # so that `terraform test` can clean up
 

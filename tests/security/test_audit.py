@@ -1,4 +1,4 @@
-"""`make audit` before a stand-in of OSV, since what it must find is not in our own lock."""
+"""Tests of `make audit` with a stand-in for OSV, because our lock has no vulnerable package."""
 
 import json
 import os
@@ -30,11 +30,11 @@ HASH = "0" * 64
 
 
 class Osv(BaseHTTPRequestHandler):
-    """Knows of one vulnerable release, and fails for a package that is called so."""
+    """Stand-in for OSV with one vulnerable release. Requests for the package `failing` fail."""
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        package = (asked["package"]["name"], asked["version"])
+        query = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        package = (query["package"]["name"], query["version"])
         failing = package[0] == "failing"
         self.send_response(HTTPStatus.BAD_GATEWAY if failing else HTTPStatus.OK)
         self.end_headers()
@@ -42,7 +42,7 @@ class Osv(BaseHTTPRequestHandler):
         self.wfile.write(json.dumps(answer).encode())
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -67,30 +67,32 @@ def audit(
     )
 
 
-def test_a_known_vulnerability_fails(tools: Tools, osv: str, tmp_path: Path) -> None:
+def test_audit_fails_for_known_vulnerability(tools: Tools, osv: str, tmp_path: Path) -> None:
     done = audit(tools, osv, tmp_path, "six==1.17.0", "urllib3==1.26.4")
     assert done.returncode == 3, done.stderr
     found = "urllib3 1.26.4: PYSEC-2021-108, CVE-2021-33503; fixed in: 1.26.5\n"
     assert done.stdout.endswith(f"requirements.txt: {found}")
 
 
-def test_a_release_without_one_passes(tools: Tools, osv: str, tmp_path: Path) -> None:
+def test_audit_passes_without_vulnerability(tools: Tools, osv: str, tmp_path: Path) -> None:
     done = audit(tools, osv, tmp_path, "six==1.17.0", "urllib3==1.26.5")
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("2 packages, none of them with a known vulnerability.\n")
 
 
 @pytest.mark.parametrize("options", [(), ("--allow-unreachable",)])
-def test_silence_is_no_all_clear(tools: Tools, tmp_path: Path, options: tuple[str, ...]) -> None:
-    nobody = "http://127.0.0.1:9/v1/query"
-    done = audit(tools, nobody, tmp_path, "six==1.17.0", options=options)
+def test_audit_reports_unreachable_osv(
+    tools: Tools, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    unreachable = "http://127.0.0.1:9/v1/query"
+    done = audit(tools, unreachable, tmp_path, "six==1.17.0", options=options)
     assert done.returncode == (0 if options else 1), done.stderr
     assert done.stdout.startswith("NOT AUDITED: ")
     assert "none of them" not in done.stdout
 
 
 @pytest.mark.parametrize("pin", ["failing==1.0", "six>=1.0", "not a pin"])
-def test_what_cannot_be_looked_up_fails(tools: Tools, osv: str, tmp_path: Path, pin: str) -> None:
+def test_audit_fails_for_unresolvable_pin(tools: Tools, osv: str, tmp_path: Path, pin: str) -> None:
     done = audit(tools, osv, tmp_path, "six==1.17.0", pin, options=("--allow-unreachable",))
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stdout.startswith("NOT AUDITED: ")

@@ -1,4 +1,4 @@
-"""parliament over every policy that the module can make, with a key of the user's and without."""
+"""Tests of every policy of the module with parliament, with and without a KMS key."""
 
 import copy
 import json
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.security
 
 KEY = "kms_key_arn"
 LISTED = tomllib.loads(Path(__file__).with_name("policies.toml").read_text())["known"]
-# parliament does not look into a statement without a resource. These stand on theirs.
-STANDS_ON = {
+# parliament ignores statements without a resource. These policies get the ARN of their resource.
+RESOURCE_ARNS = {
     "aws_iam_role": f"arn:aws:iam::{ACCOUNT}:role/mock",
     "aws_ecr_repository_policy": f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/mock",
     "aws_lambda_permission": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:mock",
@@ -30,7 +30,7 @@ STANDS_ON = {
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong with some actions of the policy at an address."""
+    """A problem with some actions of a policy, given by its address."""
 
     issue: str
     policy: str
@@ -38,13 +38,13 @@ class Finding:
 
 
 def lint(policies: Mapping[tuple[str, str], Any], folder: Path) -> set[Finding]:
-    """Return what parliament finds in policies, which are by address and stack."""
+    """Return parliament's findings in policies, given by address and stack."""
     names = {folder / f"{number}.json": address for number, (address, _) in enumerate(policies)}
     for path, policy in zip(names, policies.values(), strict=True):
         path.write_text(json.dumps(policy))
     done = subprocess.run(
         [os.environ["TM_TEST_PARLIAMENT"], "--directory", folder, "--json"],
-        env=os.environ | {"PYTHONWARNINGS": "ignore"},  # of its own syntax
+        env=os.environ | {"PYTHONWARNINGS": "ignore"},  # warnings about parliament's own code
         capture_output=True,
         text=True,
         check=False,
@@ -63,7 +63,7 @@ def lint(policies: Mapping[tuple[str, str], Any], folder: Path) -> set[Finding]:
 
 @pytest.fixture(scope="module")
 def policies(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Any]:
-    """Every policy of every stack, by its address and the stack's name."""
+    """Return every policy by address and stack."""
     key = STACKS["created"][KEY]
     stacks = {
         f"{name}, {KEY} = {chosen}": {**variables, KEY: chosen}
@@ -73,14 +73,14 @@ def policies(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], 
     found = {}
     for stack, plan in planned(stacks, tmp_path_factory.mktemp("checkout")).items():
         for address, document in documents(plan):
-            if on := STANDS_ON.get(address.partition(".")[0]):
+            if arn := RESOURCE_ARNS.get(address.partition(".")[0]):
                 for statement in document["Statement"]:
-                    statement["Resource"] = on
+                    statement["Resource"] = arn
             found[address, stack] = document
     return found
 
 
-def test_every_finding_is_listed_and_occurs(
+def test_findings_equal_the_listed_ones(
     policies: dict[tuple[str, str], Any], tmp_path: Path
 ) -> None:
     known = {
@@ -104,74 +104,74 @@ TOPIC = "aws_sns_topic_policy.alerts"
 
 
 def first(**changes: Any) -> Plant:
-    """Change the first statement."""
+    """Return a change of the first statement."""
     return lambda document: document["Statement"][0].update(changes)
 
 
-# What is planted where, and what parliament calls it.
-FAULTS: dict[str, tuple[str, Plant, str]] = {
+# A policy, a planted error, and parliament's name of it.
+ERRORS: dict[str, tuple[str, Plant, str]] = {
     "no version": (ROLE, lambda document: document.pop("Version"), "NO_VERSION"),
-    "an old version": (ROLE, lambda document: document.update(Version="2008-10-17"), "OLD_VERSION"),
-    "a version that is none": (
+    "old version": (ROLE, lambda document: document.update(Version="2008-10-17"), "OLD_VERSION"),
+    "invalid version": (
         ENDPOINT,
         lambda d: d.update(Version="2012-10-18"),
         "INVALID_VERSION",
     ),
-    "an unknown action": (ROLE, first(Action=["dynamodb:GetItems"]), "UNKNOWN_ACTION"),
-    "an unknown action in a trust": (TRUST, first(Action="sts:AssumeRoles"), "UNKNOWN_ACTION"),
-    "an unknown action of a function": (
+    "unknown action": (ROLE, first(Action=["dynamodb:GetItems"]), "UNKNOWN_ACTION"),
+    "unknown action in a trust policy": (TRUST, first(Action="sts:AssumeRoles"), "UNKNOWN_ACTION"),
+    "unknown action in a function policy": (
         PERMISSION,
         first(Action="lambda:Invoke"),
         "UNKNOWN_ACTION",
     ),
-    "an unknown service": (REPOSITORY, first(Action=["ecs-r:BatchGetImage"]), "UNKNOWN_PREFIX"),
-    "a resource of another type": (
+    "unknown service": (REPOSITORY, first(Action=["ecs-r:BatchGetImage"]), "UNKNOWN_PREFIX"),
+    "wrong type of resource": (
         ROLE,
         first(Action=["s3:GetObject"], Resource=["arn:aws:s3:::landing"]),
         "RESOURCE_MISMATCH",
     ),
-    "an ARN with a part too few": (
+    "incomplete ARN": (
         ROLE,
         first(Resource=["arn:aws:dynamodb:table/x"]),
         "INVALID_ARN",
     ),
-    "an ARN of no region": (
+    "ARN with an invalid region": (
         ROLE,
         first(Resource=[f"arn:aws:dynamodb:nowhere:{ACCOUNT}:table/x"]),
         "INVALID_ARN",
     ),
-    "an account that is none": (
+    "ARN with an invalid account": (
         BUCKET,
         first(Resource=["arn:aws:s3::12345:landing"]),
         "INVALID_ARN",
     ),
-    "a condition that the action does not know": (
+    "condition of another action": (
         ROLE,
         first(Condition={"StringEquals": {"s3:prefix": "x"}}),
         "UNKNOWN_CONDITION_FOR_ACTION",
     ),
-    "a global key misspelt": (
+    "misspelt global key": (
         TRUST,
         first(Condition={"StringEquals": {"aws:SourceAcount": ACCOUNT}}),
         "UNKNOWN_CONDITION_FOR_ACTION",
     ),
-    "an operator that is none": (
+    "unknown operator": (
         TOPIC,
         first(Condition={"ArnIs": {"aws:SourceArn": f"arn:aws:s3:{REGION}:{ACCOUNT}:x"}}),
         "UNKNOWN_OPERATOR",
     ),
-    "a value of another type": (
+    "wrong type of value": (
         PERMISSION,
         first(Condition={"ArnLike": {"aws:SourceArn": "landing"}}),
         "MISMATCHED_TYPE",
     ),
-    "a name that is none": (TOPIC, first(Sid="TLS only"), "INVALID_SID"),
-    "a principal that is none": (
+    "invalid Sid": (TOPIC, first(Sid="TLS only"), "INVALID_SID"),
+    "invalid principal": (
         BUCKET,
         first(Principal={"AWS": "everybody"}),
         "UNKNOWN_PRINCIPAL",
     ),
-    "an effect that is none": (ENDPOINT, first(Effect="allow"), "MALFORMED"),
+    "invalid effect": (ENDPOINT, first(Effect="allow"), "MALFORMED"),
 }
 
 
@@ -179,17 +179,17 @@ FAULTS: dict[str, tuple[str, Plant, str]] = {
 def planted(
     policies: dict[tuple[str, str], Any], tmp_path_factory: pytest.TempPathFactory
 ) -> set[Finding]:
-    """What parliament finds where a fault is, each in a policy of its own."""
+    """Return parliament's findings in copies of policies with one planted error each."""
     bad = {}
-    for fault, (address, plant, _) in FAULTS.items():
+    for error, (address, plant, _) in ERRORS.items():
         policy = next(each for (where, _), each in policies.items() if where == address)
-        bad[fault, ""] = copy.deepcopy(policy)
-        plant(bad[fault, ""])
+        bad[error, ""] = copy.deepcopy(policy)
+        plant(bad[error, ""])
     return lint(bad, tmp_path_factory.mktemp("planted"))
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_that_is_planted_is_found(fault: str, planted: set[Finding]) -> None:
-    """The policies that they are planted in are without findings, as the first test shows."""
-    assert FAULTS[fault][2] in {each.issue for each in planted if each.policy == fault}
-    assert FAULTS[fault][0] not in {policy for each in LISTED for policy in each["policies"]}
+@pytest.mark.parametrize("error", ERRORS)
+def test_parliament_finds_planted_error(error: str, planted: set[Finding]) -> None:
+    """The unchanged policies have no findings (see the test above)."""
+    assert ERRORS[error][2] in {each.issue for each in planted if each.policy == error}
+    assert ERRORS[error][0] not in {policy for each in LISTED for policy in each["policies"]}

@@ -1,4 +1,4 @@
-"""Terraform on the emulator: a root module, and all that the emulator does in another way."""
+"""Terraform root modules on the emulator, and differences between the emulator and AWS."""
 
 import json
 import re
@@ -16,11 +16,11 @@ from shared import settings
 from shared.settings import ApiSettings, LoadSettings, MigrateSettings
 from tests.stand_ins import CHECKOUT
 
-# What a plan finds right after an apply: what the emulator does not keep as it was told.
+# Changes in a plan right after an apply, because the emulator does not store these attributes.
 DRIFTS: dict[str, set[str]] = {
-    # It gives a stage without access logs an empty one.
+    # The emulator adds empty settings to a stage without access logs.
     "aws_api_gateway_stage.prod": {"access_log_settings"},
-    # In the provider's protocol it tells of an alarm little more than the name.
+    # In the provider's protocol, the emulator returns little more than the name.
     "aws_cloudwatch_metric_alarm.this": {
         "actions_enabled",
         "alarm_actions",
@@ -31,30 +31,30 @@ DRIFTS: dict[str, set[str]] = {
         "statistic",
         "treat_missing_data",
     },
-    # So it does here, and one whose actions are off is made anew to turn them on.
+    # The same; the provider replaces an alarm to enable its actions.
     "aws_cloudwatch_composite_alarm.health": {"create", "delete"},
-    # The dashboard shows that new one, by an ARN that no plan knows.
+    # The dashboard contains the ARN of the replaced alarm.
     "aws_cloudwatch_dashboard.this": set(),
 }
-"""For every stack, attributes by address, without the module and without keys."""
+"""Attributes or actions by address, without module and keys, for every stack."""
 
 AURORA_DRIFTS: dict[str, set[str]] = {
-    # It keeps neither of these.
+    # The emulator does not store these.
     "aws_rds_cluster.this": {
         "enabled_cloudwatch_logs_exports",
         "serverlessv2_scaling_configuration",
     },
     "aws_vpc_endpoint.gateway": {"policy"},
-    # A cluster has another address as soon as it has an instance.
+    # The emulator changes the host of a cluster when it gets an instance.
     "aws_lambda_function.this": {"environment"},
-    # It loses a rule's prefix list. The provider cannot plan from that, not even the rule's
-    # destruction, so `forget_gateway_rules` comes before every plan and they are always to be made.
+    # The emulator loses a rule's prefix list. The provider then cannot plan, not even the rule's
+    # destruction. So `forget_gateway_rules` runs before every plan, which then creates the rules.
     "aws_vpc_security_group_egress_rule.gateway": {"create"},
 }
-"""The same where the module creates the database."""
+"""The same for stacks with a created database."""
 
 FIRST_TAGS = {"aws_api_gateway_rest_api.lookup", "aws_api_gateway_stage.prod"}
-"""What keeps showing the tags that it was made with, however it is tagged later."""
+"""Resources whose tags the emulator never updates."""
 
 NAMELESS = (
     "cloudwatch:DeleteAlarms",
@@ -77,47 +77,47 @@ NAMELESS = (
     "states:TagResource",
     "states:UntagResource",
 )
-"""Actions of which the emulator does not tell IAM what they are about, by what they begin with."""
+"""Prefixes of actions for which the emulator does not pass the resource to IAM."""
 
 
 @dataclass(frozen=True)
 class Root:
-    """A root module that is applied to the emulator."""
+    """A root module on the emulator."""
 
     folder: Path
     tool: terraform.Terraform
 
     @classmethod
     def of(cls, folder: Path, aws: Aws, **environment: str) -> "Root":
-        """Make ready what is in a folder, or will be."""
+        """Return the root module in a folder, which may still be empty."""
         tool = terraform.find(folder.parent / f"{folder.name}-configuration")
         every = {**tool.environment, **aws.environment(), **environment}
         return cls(folder, terraform.Terraform(tool.command, every))
 
     def try_to(self, *arguments: str) -> tuple[int, str]:
-        """Run a command; return its status and all that it said."""
+        """Run a command; return its exit status and output."""
         done = self.tool.run(*arguments, "-no-color", folder=self.folder)
         return done.returncode, done.stdout + done.stderr
 
     def run(self, *arguments: str) -> str:
-        """Run a command that must succeed; return all that it said."""
-        status, said = self.try_to(*arguments)
-        assert status == 0, said
-        return said
+        """Run a command that must succeed; return its output."""
+        status, output = self.try_to(*arguments)
+        assert status == 0, output
+        return output
 
     def override(self, **arguments: Any) -> None:
-        """Override arguments of the child `pipeline`, as a file beside it does, and initialise."""
+        """Override arguments of the module `pipeline`, and initialise."""
         document = {"module": {"pipeline": arguments}}
         (self.folder / "emulator_override.tf.json").write_text(json.dumps(document))
         self.run("init", "-input=false")
 
     def apply(self, **inputs: Any) -> None:
-        """Apply, with these values of its variables and the former ones."""
-        status, said = self.try_to_apply(**inputs)
-        assert status == 0, said
+        """Apply with these variables, in addition to earlier ones."""
+        status, output = self.try_to_apply(**inputs)
+        assert status == 0, output
 
     def try_to_apply(self, **inputs: Any) -> tuple[int, str]:
-        """Apply; return the status and all that it said."""
+        """Apply; return the exit status and output."""
         file = self.folder / "given.auto.tfvars.json"
         given = json.loads(file.read_text()) if file.exists() else {}
         file.write_text(json.dumps(given | inputs))
@@ -125,35 +125,35 @@ class Root:
         return self.try_to("apply", "-auto-approve", "-input=false")
 
     def destroy(self) -> None:
-        """Destroy everything."""
-        status, said = self.try_to_destroy()
-        assert status == 0, said
+        """Destroy all resources."""
+        status, output = self.try_to_destroy()
+        assert status == 0, output
 
     def try_to_destroy(self) -> tuple[int, str]:
-        """Destroy what can be; return the status and all that it said."""
+        """Destroy; return the exit status and output."""
         self.forget_gateway_rules()
         return self.try_to("destroy", "-auto-approve", "-input=false")
 
     def forget_gateway_rules(self) -> None:
-        """Let Terraform forget what the provider could not plan from."""
+        """Remove the rules that the provider cannot plan from the state."""
         if rules := [each for each in self.addresses() if "egress_rule.gateway[" in each]:
             self.run("state", "rm", *rules)
 
     def addresses(self) -> list[str]:
-        """Return the address of everything that was applied."""
+        """Return the addresses in the state."""
         if not (self.folder / "terraform.tfstate").exists():
             return []
         return self.run("state", "list").splitlines()
 
     def outputs(self) -> dict[str, Any]:
-        """Return what it gives out."""
+        """Return the values of its outputs."""
         return {
             name: output["value"]
             for name, output in json.loads(self.run("output", "-json")).items()
         }
 
     def changes(self) -> list[dict[str, Any]]:
-        """Return what a plan would change."""
+        """Return the changes of a plan."""
         self.forget_gateway_rules()
         self.run("plan", "-input=false", "-out=plan")
         shown = self.tool.run("show", "-json", "plan", folder=self.folder)
@@ -164,7 +164,7 @@ class Root:
         ]
 
     def drifts(self) -> dict[str, set[str]]:
-        """Return what a plan would change, in the words of DRIFTS."""
+        """Return the changes of a plan in the form of DRIFTS."""
         found: dict[str, set[str]] = {}
         for each in self.changes():
             change = each["change"]
@@ -182,7 +182,7 @@ class Root:
 
 
 def checkout(folder: Path) -> Path:
-    """Copy what the module is made of, so that nothing is written beside the original."""
+    """Copy the module and its sources, so that Terraform writes no files into the checkout."""
     leftovers = shutil.ignore_patterns("__pycache__", ".terraform*", "*.tfstate*")
     for part in ("contracts", "functions", "shared", "terraform"):
         shutil.copytree(CHECKOUT / part, folder / part, ignore=leftovers)
@@ -195,15 +195,15 @@ SETTINGS: dict[str, type[settings.Settings]] = {
     "load": LoadSettings,
     "migrate": MigrateSettings,
 }
-"""What the functions that use the database read of their environment."""
+"""Settings of the functions that use the database."""
 
 
 def check_settings(
     variables: Mapping[str, Mapping[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """See that these functions can read what Terraform told them."""
-    for name, wanted in SETTINGS.items():
+    """Check that these functions can parse their environment variables."""
+    for name, settings_class in SETTINGS.items():
         with monkeypatch.context() as patch:
             for key, value in variables[name].items():
                 patch.setenv(key, value)
-            wanted()
+            settings_class()

@@ -1,4 +1,4 @@
-"""An example as people use it: applied, at work, taken down."""
+"""Use of an example: apply it, load a file, destroy it."""
 
 import dataclasses
 import json
@@ -23,15 +23,15 @@ AT = "2024-03-03 09:00:00 UTC"
 
 
 class Example:
-    """A copy of an example, in a copy of the checkout that it takes the module from.
+    """A copy of an example in a copy of the checkout.
 
-    Terraform and `tm` act as users who may do what docs/policies says, and nothing else.
+    Terraform and `tm` run as users that have only the permissions in docs/policies.
     """
 
     def __init__(
         self, name: str, folder: Path, sandbox: Sandbox, outside: Path | None = None
     ) -> None:
-        """Take the example `name`; `outside` is a copy of it that is in no checkout."""
+        """Set up the example `name`; `outside` is a copy of it outside of a checkout."""
         self.sandbox = sandbox
         self.folder = folder
         self.before = inventory(sandbox.aws)
@@ -54,26 +54,26 @@ class Example:
         )
 
     def readme(self, language: str) -> str:
-        """Return what its README has people run, in `sql` or `sh`."""
+        """Return the code block of its README in `language`."""
         text = (self.root.folder / "README.md").read_text()
         [code] = re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
         return str(code)
 
     def apply(self, overrides: Mapping[str, Any], **inputs: Any) -> dict[str, Any]:
-        """Apply it; return the module's outputs."""
+        """Apply the example; return the module's outputs."""
         self.root.override(**overrides)
         self.root.apply(**inputs)
         found: dict[str, Any] = self.root.outputs()["stack"]
         return found
 
     def drop(self, *rows: str) -> "subprocess.CompletedProcess[str]":
-        """Drop a file with the operator's command, and follow it to its end."""
+        """Upload a file with `tm drop`, and wait for its outcome."""
         file = self.folder / "f.csv"
         file.write_text("\n".join(["user,timestamp,hours,project", *rows]))
         return self.tm("drop", file, "--date", "2024-03-03", "--follow")
 
     def tm(self, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-        """Run the operator's command."""
+        """Run `tm` as the operator."""
         return subprocess.run(
             [Path(sys.executable).with_name("tm"), *arguments],
             env={
@@ -87,7 +87,7 @@ class Example:
         )
 
     def look_up(self, stack: Mapping[str, Any], user: str) -> list[dict[str, str]]:
-        """Ask the API about a user."""
+        """Return the API's rows for a user."""
         aws = self.sandbox.aws
         answer = requests.get(
             f"{aws.endpoint_url}/_aws/execute-api/{stack['api_id']}/Prod/get",
@@ -101,7 +101,7 @@ class Example:
         return found
 
     def check_at_work(self, stack: Mapping[str, Any]) -> None:
-        """See that a file's rows come into the database, and out of the API."""
+        """Check that a file's rows are in the database and returned by the API."""
         done = self.drop(f"ned,{AT},1.5,wall", f"jon,{AT},2,wall")
 
         assert done.returncode == 0, done.stdout + done.stderr
@@ -109,7 +109,7 @@ class Example:
         assert [row["hours"] for row in self.look_up(stack, "ned")] == ["1.50"]
 
     def check_inventory(self) -> None:
-        """See that the inventory knows every kind of thing that was made, or it proves nothing."""
+        """Check that the inventory lists every type of created resource."""
         managed = [each for each in self.root.addresses() if not re.search(r"(^|\.)data\.", each)]
         types = {each.removeprefix("module.pipeline.").partition(".")[0] for each in managed}
         now = inventory(self.sandbox.aws)
@@ -117,7 +117,7 @@ class Example:
         assert {kind for kind in types - PARTS if not now[kind] > self.before[kind]} == set()
 
     def take_down(self) -> None:
-        """Destroy it as its README says, files and all; see that everything is as before."""
+        """Destroy the example as in its README; check that nothing remains."""
         self.root.apply(protected=False)
         self.root.destroy()
         self.sandbox.images.forget()
@@ -127,7 +127,7 @@ class Example:
 
 
 def _user(sandbox: Sandbox, stack: str, kind: str) -> dict[str, str]:
-    """Make a user with a kind of docs/policies, for a stack of this name; return its key."""
+    """Create a user with the policies of a kind in docs/policies; return its access key."""
     iam, name = sandbox.aws.client("iam"), f"{kind}-{stack}"
     iam.create_user(UserName=name)
     for file, policy in policies().items():

@@ -1,4 +1,4 @@
-"""What there is on an account, by the kinds of things that the module and its examples make."""
+"""Listing of the resources in an account, for types that the module and its examples create."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 from local.stack import Aws
 
 Inventory = Mapping[str, frozenset[str]]
-"""Identifiers by Terraform's type of resource, or by our name for what a resource brings along."""
+"""Identifiers by resource type, or by our name for things that a resource implies."""
 
 
 def inventory(aws: Aws) -> Inventory:
-    """Return all that is on the account."""
+    """Return all resources in the account."""
     return {kind: frozenset(found(aws)) for kind, found in KINDS.items()}
 
 
@@ -28,7 +28,7 @@ def _listed(service: str, operation: str, field: str, key: str) -> Callable[[Aws
 
 
 def _alarms(kind: str) -> Callable[[Aws], set[str]]:
-    """Not listed with the others: AWS tells of composite alarms only who asks for them."""
+    """Return a function that lists alarms: AWS lists composite alarms only on request."""
 
     def found(aws: Aws) -> set[str]:
         pages = aws.client("cloudwatch").get_paginator("describe_alarms")
@@ -50,7 +50,7 @@ def _rules(aws: Aws) -> set[str]:
 
 
 def _keys_in_use(aws: Aws) -> set[str]:
-    """Return the keys that are not about to be deleted, for which AWS takes a week at least."""
+    """Return the keys that are not scheduled for deletion, which takes at least a week."""
     client = aws.client("kms")
     keys = [client.describe_key(KeyId=key["KeyId"]) for key in client.list_keys()["Keys"]]
     return {
@@ -107,7 +107,7 @@ KINDS: dict[str, Callable[[Aws], set[str]]] = {
     "aws_subnet": _listed("ec2", "describe_subnets", "Subnets", "SubnetId"),
     "aws_vpc": _listed("ec2", "describe_vpcs", "Vpcs", "VpcId"),
     "aws_vpc_endpoint": _listed("ec2", "describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
-    # What no resource of ours is, but others bring along.
+    # Created by AWS together with other resources.
     "network interfaces": _listed(
         "ec2", "describe_network_interfaces", "NetworkInterfaces", "NetworkInterfaceId"
     ),
@@ -115,7 +115,7 @@ KINDS: dict[str, Callable[[Aws], set[str]]] = {
 }
 
 PARTS = {
-    # Their own things have no being without the thing they belong to.
+    # These exist only as part of another resource.
     "aws_api_gateway_deployment",
     "aws_api_gateway_gateway_response",
     "aws_api_gateway_integration",
@@ -143,7 +143,7 @@ PARTS = {
     "aws_sns_topic_policy",
     "aws_vpc_security_group_egress_rule",
     "aws_wafv2_web_acl_association",
-    # Nothing in the cloud.
+    # These create nothing on AWS.
     "aws_lambda_invocation",
     "terraform_data",
 }

@@ -1,4 +1,4 @@
-"""CI's look for what a destroyed stack has left, which is a script and no module."""
+"""Import of the script .ci/leftovers.py, which lists the remains of a destroyed stack."""
 
 import importlib.util
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a lifecycle policy of ECR keeps, as AWS documents its evaluation.
+"""Evaluation of ECR lifecycle policies, as AWS documents it.
 
 https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html#lp_evaluation_rules
 Neither the emulator nor moto evaluates these policies.
@@ -10,11 +10,11 @@ from typing import Any
 
 
 def kept(policy: Mapping[str, Any], tags: Sequence[str]) -> list[str]:
-    """Return the images that a policy keeps, by their tags.
+    """Return the tags of the images that a policy keeps.
 
     Args:
-        policy: its rules expire images by their count, of any status or by patterns of their tags.
-        tags: the tag of each image in the repository, in the order in which they were pushed.
+        policy: rules that expire images by count, with or without tag patterns.
+        tags: one tag for each image in the repository, oldest first.
     """
     expired: set[str] = set()
     protected: set[str] = set()
@@ -24,7 +24,7 @@ def kept(policy: Mapping[str, Any], tags: Sequence[str]) -> list[str]:
         assert rule["action"] == {"type": "expire"}
         patterns = selection.get("tagPatternList", ["*"])
         matching = [tag for tag in tags if all(fnmatchcase(tag, each) for each in patterns)]
-        # A rule counts what matches an earlier rule, but cannot expire it.
+        # A rule counts images that match an earlier rule, but cannot expire them.
         expired |= set(matching[: -selection["countNumber"]]) - protected
         protected |= set(matching)
     return [tag for tag in tags if tag not in expired]

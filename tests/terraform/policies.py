@@ -1,4 +1,4 @@
-"""Every policy of a plan, as statements; and what is wrong with a statement."""
+"""Statements of the policies of a plan, and a check for permissive ones."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,30 +6,30 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 COPIES = {("aws_api_gateway_rest_api", "policy"), ("aws_s3_bucket", "policy")}
-"""What AWS answers with, of policies that are resources of their own."""
+"""Computed attributes that repeat the policy of another resource."""
 
 PULL_KEYS = {"aws:SourceArn"}
-"""The condition keys that AWS documents for Lambda's pulls of images:
+"""Condition keys that AWS documents for Lambda's pulls of images:
 https://docs.aws.amazon.com/lambda/latest/dg/images-create.html"""
 
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement; `where` is the address of the resource that it stands in."""
+    """A policy statement; `where` is the address of its resource."""
 
     where: str
     effect: str
     actions: frozenset[str]
     resources: frozenset[str]
     principal: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """By kind; without one, it is the role that has the policy."""
+    """Names by kind; empty for a role's policy."""
     conditions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     inverted: bool = False
-    """Whether it says of whom or what it does not hold."""
+    """Whether it has NotAction, NotPrincipal or NotResource."""
 
     @classmethod
     def of(cls, where: str, document: Mapping[str, Any]) -> Self:
-        """Read a statement as IAM does, where one of anything needs no list."""
+        """Parse a statement; IAM allows a single value instead of a list."""
         principal = document.get("Principal", {})
         if principal == "*":
             principal = {"AWS": "*"}
@@ -43,13 +43,13 @@ class Statement:
             any(name.startswith("Not") for name in document),
         )
 
-    def says(self, operator: str, key: str) -> Any:
-        """Return what a condition asks a key to be, or None."""
+    def condition(self, operator: str, key: str) -> Any:
+        """Return the required value of a condition key, or None."""
         return self.conditions.get(operator, {}).get(key)
 
 
 def of_plan(plan: Mapping[str, Any]) -> list[Statement]:
-    """Return every statement of every policy that a plan (`terraform show -json`) would make.
+    """Return every statement of the policies in a plan (`terraform show -json`).
 
     Raises:
         ValueError: a policy is not known before the apply.
@@ -62,7 +62,7 @@ def of_plan(plan: Mapping[str, Any]) -> list[Statement]:
 
 
 def documents(plan: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield every policy of a plan as a document, each with the address that it stands in.
+    """Yield every policy document of a plan with the address of its resource.
 
     Raises:
         ValueError: a policy is not known before the apply.
@@ -77,14 +77,16 @@ def _of_resource(resource: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     kind, address, change = resource["type"], resource["address"], resource["change"]
     for name, unknown in change["after_unknown"].items():
         if unknown and name.endswith("policy") and (kind, name) not in COPIES:
-            raise ValueError(f"{address}: {name} builds upon what the mocks do not name")
+            raise ValueError(
+                f"{address}: {name} is unknown at plan time: add it to terraform/tests/mocks"
+            )
     yield from filter(None, map(_policy, change["after"].values()))
     if kind == "aws_lambda_permission":
         yield _permission(change["after"])
 
 
 def _permission(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what Lambda makes of a permission: a statement of the function's own policy."""
+    """Return the function policy that Lambda creates for a permission."""
     account = values["source_account"]
     return {
         "Version": "2012-10-17",
@@ -120,36 +122,40 @@ def _several(one_or_more: str | Iterable[str]) -> frozenset[str]:
 
 
 def wild(name: str) -> bool:
-    """Tell whether a name may stand for several."""
+    """Tell whether a name contains a wildcard."""
     return "*" in name or "?" in name
 
 
 def too_much(statement: Statement, account: str) -> list[str]:
-    """Return what a statement allows that none should, but for wide resources.
+    """Return the reasons why a statement is too permissive, except wildcard resources.
 
     Args:
-        statement: of any policy.
-        account: the only one on whose behalf services may do something.
+        statement: a statement of any policy.
+        account: the only account for which services may act.
     """
     found = []
     if statement.inverted:
-        found.append("it says what it does not hold for")
+        found.append("it has a Not element")
     if statement.effect == "Deny":
         return found
-    found += [f"{action} is no single action" for action in statement.actions if wild(action)]
+    found += [f"{action} is a wildcard" for action in statement.actions if wild(action)]
     for name in statement.principal.get("AWS", ()):
-        principals = _several(statement.says("ArnEquals", "aws:PrincipalArn") or "*")
+        principals = _several(statement.condition("ArnEquals", "aws:PrincipalArn") or "*")
         if wild(name) and any(map(wild, principals)):
-            found.append("everybody may")
+            found.append("it allows everybody")
     for service in statement.principal.get("Service", ()):
-        sources = _several(statement.says("ArnLike", "aws:SourceArn") or ())
-        of_account = statement.says("StringEquals", "aws:SourceAccount") == account
+        sources = _several(statement.condition("ArnLike", "aws:SourceArn") or ())
+        of_account = statement.condition("StringEquals", "aws:SourceAccount") == account
         if not of_account and not (sources and all(f":{account}:" in each for each in sources)):
-            found.append(f"{service} may on anybody's behalf")
+            found.append(f"{service} may act for any account")
         if service == "lambda.amazonaws.com" and any(
             a.startswith("ecr:") for a in statement.actions
         ):
             keys = {key for keys in statement.conditions.values() for key in keys}
-            found += [f"{service} need not send {key}" for key in keys - PULL_KEYS]
-    found += [f"a {kind} may" for kind in statement.principal if kind not in {"AWS", "Service"}]
+            found += [f"{service} may not send {key}" for key in keys - PULL_KEYS]
+    found += [
+        f"it allows a {kind} principal"
+        for kind in statement.principal
+        if kind not in {"AWS", "Service"}
+    ]
     return found

@@ -1,4 +1,4 @@
-"""Faults in a state machine that npm's asl-validator does not find, by Amazon's own documents.
+"""Checker for errors in a state machine that npm's asl-validator does not find.
 
 https://states-language.net/spec.html#retrying-after-error
 https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
@@ -15,8 +15,8 @@ from shared.endings import TASKS
 
 PATH = Path(__file__).parents[2] / "terraform" / "state_machine.asl.json"
 
-# JSONata 2.0.6 (https://docs.jsonata.org) but for $eval, which Step Functions does not have, and
-# in the last line what Step Functions adds.
+# Functions of JSONata 2.0.6 (https://docs.jsonata.org) without $eval, which Step Functions lacks.
+# The last line lists the functions that Step Functions adds.
 FUNCTIONS = frozenset(
     re.findall(
         r"\w+",
@@ -36,15 +36,12 @@ RESOURCES = ("lambda:invoke",)
 
 
 def arn(function: str) -> str:
-    """Return a made-up ARN of a function."""
+    """Return a sample ARN of a function."""
     return f"arn:aws:lambda:eu-central-1:123456789012:function:{function}"
 
 
 def rendered() -> dict[str, Any]:
-    """Return the module's state machine with what it includes, and made-up ARNs for its functions.
-
-    It does what `terraform/state_machine.tf` does.
-    """
+    """Return the definition as `terraform/state_machine.tf` renders it, with sample ARNs."""
     names = {"partition": "aws"} | {f"{name}_arn": arn(name) for name in TASKS}
     text = re.sub(r"\$\{(\w+)\}", lambda match: names[match[1]], PATH.read_text("utf-8"))
     text = re.sub(r'"([\w.]+\.json)"', lambda match: PATH.with_name(match[1]).read_text(), text)
@@ -53,7 +50,7 @@ def rendered() -> dict[str, Any]:
 
 
 def faults(machine: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with a rendered state machine in JSONata, each with its state."""
+    """Yield the errors in a rendered state machine in JSONata, with state and field."""
     for name, state in machine["States"].items():
         for field in ("Retry", "Catch"):
             for fault in _order(state.get(field, [])):
@@ -64,7 +61,7 @@ def faults(machine: Mapping[str, Any]) -> Iterator[str]:
         if state["Type"] == "Task" and not re.fullmatch(
             rf"arn:aws(-cn|-us-gov)?:states:::({'|'.join(RESOURCES)})", state["Resource"]
         ):
-            yield f"{name}.Resource: {state['Resource']} is none of {', '.join(RESOURCES)}"
+            yield f"{name}.Resource: {state['Resource']} is not one of {', '.join(RESOURCES)}"
         for field, value in state.items():
             for expression in _expressions(value):
                 for fault in _expression(expression, state["Type"], field):
@@ -75,7 +72,7 @@ def _order(policies: list[dict[str, Any]]) -> Iterator[str]:
     for policy in policies:
         errors = policy["ErrorEquals"]
         if "States.ALL" in errors and (len(errors) > 1 or policy is not policies[-1]):
-            yield "States.ALL must be alone and last: nothing behind it is ever reached"
+            yield "States.ALL must be alone and last, because nothing after it is evaluated"
 
 
 def _retrier(retrier: Mapping[str, Any]) -> Iterator[str]:
@@ -83,7 +80,7 @@ def _retrier(retrier: Mapping[str, Any]) -> Iterator[str]:
         yield "BackoffRate must be at least 1"
     interval = retrier.get("IntervalSeconds", 1)
     longest = retrier.get("MaxDelaySeconds", interval + 1)
-    # The specification asks for a positive integer; one that cuts off the first wait is a mistake.
+    # The specification requires only a positive integer, but one below the first wait is a mistake.
     if not isinstance(longest, int) or longest <= interval:
         yield "MaxDelaySeconds must be an integer greater than IntervalSeconds"
     if retrier.get("JitterStrategy", "NONE") not in {"FULL", "NONE"}:

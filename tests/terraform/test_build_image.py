@@ -1,4 +1,4 @@
-"""The script by which `terraform apply` builds and pushes one image."""
+"""Tests of terraform/build_image.sh, which builds and pushes one image."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ TOOLS = ("cat", "mkdir", "rm", "sh", "sleep", "tr")
 
 @pytest.fixture
 def stand_ins(tmp_path: Path) -> StandIns:
-    """A machine with the AWS CLI, Docker, and little more than a shell."""
+    """Return a PATH with stand-ins for the AWS CLI and Docker, and few other tools."""
     made = StandIns(tmp_path / "stand-ins")
     made.install("aws", "docker")
     for tool in TOOLS:
@@ -61,7 +61,7 @@ def run(stand_ins: StandIns, *arguments: str) -> "subprocess.CompletedProcess[st
 
 
 def one_line(stand_ins: StandIns, *arguments: str) -> str:
-    """Run it; return the one line with which it fails, after what a command said itself."""
+    """Run the script, which must fail; return its error message without the prefix."""
     done = run(stand_ins, *arguments)
     what = "images: " if arguments else "image of load: "
     assert done.returncode == 1
@@ -70,7 +70,7 @@ def one_line(stand_ins: StandIns, *arguments: str) -> str:
     return line.removeprefix(what)
 
 
-def test_an_image_that_is_not_there_is_built_and_pushed(stand_ins: StandIns) -> None:
+def test_build_pushes_missing_image(stand_ins: StandIns) -> None:
     done = run(stand_ins)
 
     assert done.returncode == 0, done.stderr
@@ -88,18 +88,18 @@ def test_an_image_that_is_not_there_is_built_and_pushed(stand_ins: StandIns) -> 
     assert not list(stand_ins.folder.glob("*.lock"))
 
 
-def test_an_image_that_is_there_needs_no_docker(stand_ins: StandIns) -> None:
+def test_build_skips_existing_image(stand_ins: StandIns) -> None:
     run(stand_ins)
     before = len(stand_ins.calls())
     (stand_ins.path / "docker").unlink()
 
     done = run(stand_ins)
 
-    assert (done.returncode, done.stdout) == (0, f"{IMAGE} is there already\n")
+    assert (done.returncode, done.stdout) == (0, f"{IMAGE} exists already\n")
     assert len(stand_ins.calls()) == before + 1
 
 
-def test_the_check_builds_nothing(stand_ins: StandIns) -> None:
+def test_check_builds_nothing(stand_ins: StandIns) -> None:
     done = run(stand_ins, "--check")
 
     assert done.returncode == 0, done.stderr
@@ -111,17 +111,17 @@ def test_the_check_builds_nothing(stand_ins: StandIns) -> None:
     ]
 
 
-def test_the_check_refuses_credentials_of_another_account(stand_ins: StandIns) -> None:
+def test_check_refuses_credentials_of_another_account(stand_ins: StandIns) -> None:
     stand_ins.act_for("210987654321")
 
     assert one_line(stand_ins, "--check") == (
-        "the AWS CLI acts for account 210987654321, and Terraform for 123456789012: "
-        "give both the same credentials"
+        "the AWS CLI uses account 210987654321, but Terraform uses 123456789012: "
+        "configure the same credentials for both"
     )
     assert stand_ins.calls("docker") == []
 
 
-def test_the_check_needs_docker_only_if_an_image_is_missing(stand_ins: StandIns) -> None:
+def test_check_requires_docker_only_if_an_image_is_missing(stand_ins: StandIns) -> None:
     load, api = CHECK["IMAGES"].split()
     (stand_ins.path / "docker").unlink()
 
@@ -130,10 +130,10 @@ def test_the_check_needs_docker_only_if_an_image_is_missing(stand_ins: StandIns)
 
     stand_ins.push(f"x/{api}")
     done = run(stand_ins, "--check")
-    assert (done.returncode, done.stdout) == (0, "every image is there already\n")
+    assert (done.returncode, done.stdout) == (0, "all images exist already\n")
 
 
-def test_the_check_comes_before_the_repositories(stand_ins: StandIns) -> None:
+def test_check_accepts_missing_repositories(stand_ins: StandIns) -> None:
     stand_ins.fail("aws ecr describe-images", "An error occurred (RepositoryNotFoundException)")
     assert run(stand_ins, "--check").returncode == 0
 
@@ -148,11 +148,11 @@ def test_the_check_comes_before_the_repositories(stand_ins: StandIns) -> None:
         ("aws", "the AWS CLI (command aws) is missing: install it, or build the images elsewhere"),
         (
             "docker",
-            "Docker (command docker) is missing: install it, or give the module published_images",
+            "Docker (command docker) is missing: install it, or set published_images",
         ),
     ],
 )
-def test_a_command_that_is_missing(
+def test_missing_command_is_reported(
     command: str, line: str, arguments: tuple[str, ...], stand_ins: StandIns
 ) -> None:
     (stand_ins.path / command).unlink()
@@ -161,55 +161,55 @@ def test_a_command_that_is_missing(
     assert not stand_ins.calls("docker buildx build")
 
 
-EITHER_WAY = [
+BUILD_AND_CHECK = [
     (
         "docker buildx version",
         "'buildx' is not a docker command.",
-        "Docker has no buildx: install its plugin, or give the module",
+        "Docker has no buildx: install its plugin, or set published_images",
     ),
     (
         "docker info",
         "Cannot connect to the Docker\ndaemon",
-        "the Docker daemon does not answer: start it, or give",
+        "the Docker daemon does not answer: start it, or set",
     ),
     (
         "aws ecr describe-images",
         "An error occurred (AccessDeniedException)",
-        "the AWS CLI cannot see what the repository tm-pipeline/load holds: does it act",
+        "the AWS CLI cannot read the repository tm-pipeline/load: check that it uses",
     ),
 ]
-ONLY_BUILT = [
-    ("aws ecr describe-images", "(RepositoryNotFoundException)", EITHER_WAY[-1][-1]),
-    ("aws ecr get-login-password", "denied", "the AWS CLI gets no password for 123456789012."),
+BUILD_ONLY = [
+    ("aws ecr describe-images", "(RepositoryNotFoundException)", BUILD_AND_CHECK[-1][-1]),
+    ("aws ecr get-login-password", "denied", "the AWS CLI cannot get a password for 123456789012."),
     ("docker login", "400 Bad Request", "Docker cannot log in to 123456789012."),
-    ("docker buildx build", "no space left", "docker buildx build failed, see above"),
-    ("docker push", "denied: no", "123456789012.dkr.ecr.eu-central-1.amazonaws.com refused"),
+    ("docker buildx build", "no space left", "docker buildx build failed: see its output above"),
+    ("docker push", "denied: no", "123456789012.dkr.ecr.eu-central-1.amazonaws.com rejected"),
 ]
 
 
 @pytest.mark.parametrize(
     ("arguments", "command", "message", "line"),
     [
-        *(((), *each) for each in EITHER_WAY + ONLY_BUILT),
-        *((("--check",), *each) for each in EITHER_WAY),
+        *(((), *each) for each in BUILD_AND_CHECK + BUILD_ONLY),
+        *((("--check",), *each) for each in BUILD_AND_CHECK),
     ],
 )
-def test_what_fails_is_said_in_one_line(
+def test_failed_command_is_reported_in_one_line(
     arguments: tuple[str, ...], command: str, message: str, line: str, stand_ins: StandIns
 ) -> None:
     stand_ins.fail(command, message)
 
-    said = one_line(stand_ins, *arguments)
+    output = one_line(stand_ins, *arguments)
 
-    assert said.startswith(line)
-    if "see above" not in said and command != "docker buildx version":
-        assert message.replace("\n", " ") in said
+    assert output.startswith(line)
+    if "output above" not in output and command != "docker buildx version":
+        assert message.replace("\n", " ") in output
     assert not list(stand_ins.folder.glob("*.image"))
     assert not list(stand_ins.folder.glob("*.lock"))
 
 
-def test_somebody_else_pushed_the_same_meanwhile(stand_ins: StandIns) -> None:
-    # A repository takes no tag twice, so the push is refused; but then the image is there.
+def test_build_accepts_image_that_was_pushed_concurrently(stand_ins: StandIns) -> None:
+    # The tags are immutable, so ECR rejects the push of the same tag.
     docker = stand_ins.path / "docker"
     docker.write_text(docker.read_text() + "if sys.argv[1] == 'push': sys.exit('tag exists')\n")
 
@@ -218,7 +218,7 @@ def test_somebody_else_pushed_the_same_meanwhile(stand_ins: StandIns) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_builds_take_turns(stand_ins: StandIns) -> None:
+def test_build_waits_for_lock(stand_ins: StandIns) -> None:
     lock = stand_ins.folder / "tm-pipeline-build-image.lock"
     lock.mkdir()
     (lock / "owner").write_text(str(os.getpid()))
@@ -234,7 +234,7 @@ def test_builds_take_turns(stand_ins: StandIns) -> None:
     assert stand_ins.calls("docker push")
 
 
-def test_a_turn_that_was_killed_is_over(stand_ins: StandIns) -> None:
+def test_build_ignores_lock_of_killed_process(stand_ins: StandIns) -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
     lock = stand_ins.folder / "tm-pipeline-build-image.lock"

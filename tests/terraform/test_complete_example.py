@@ -1,4 +1,4 @@
-"""The example `complete`, with all that the module creates by itself: network and Aurora too."""
+"""Test of the example `complete`, with its network and Aurora database."""
 
 import json
 import re
@@ -26,7 +26,7 @@ NOT_THERE = {
     "resource",
     "secret",  # the emulator's RDS does not tag it
 }
-"""What a stack that runs has not."""
+"""Kinds of leftovers that a running stack does not have."""
 
 
 def test_complete(
@@ -40,7 +40,7 @@ def test_complete(
 
     stack = example.apply({}, alert_emails=["data-team@example.com"])
 
-    # The emulator asks no address to confirm.
+    # The emulator requires no confirmation.
     assert stack["alert_subscriptions_pending"] == []
     example.check_inventory()
     check_zones(sandbox, stack["name"])
@@ -59,7 +59,7 @@ def test_complete(
 
 
 def check_doctor(example: Example) -> None:
-    """See that docs/policies/operate.json lets the doctor look at everything."""
+    """Check that docs/policies/operate.json allows all checks of the doctor."""
     done = example.tm("doctor", "--json")
     found = json.loads(done.stdout)
 
@@ -68,13 +68,13 @@ def check_doctor(example: Example) -> None:
 
 
 def check_smoke(example: Example) -> None:
-    """See that docs/policies/operate.json lets the smoke test do all it does."""
+    """Check that docs/policies/operate.json allows all steps of the smoke test."""
     done = example.tm("smoke", "--json")
 
     found = {each["step"]: each["verdict"] for each in json.loads(done.stdout)}
     assert {"log", "rejects", "table", "alert", "replay", "refused", "clean-up"} <= found.keys()
-    # The emulator's API has another address than the one on AWS, which the module tells.
-    unreachable = {"look-up", "API's log"}
+    # The emulator's API does not have the URL of the module's output.
+    unreachable = {"lookup", "API's log"}
     assert {
         step
         for step, verdict in found.items()
@@ -83,9 +83,9 @@ def check_smoke(example: Example) -> None:
 
 
 def check_a_new_version(example: Example) -> None:
-    """See that it changes every tag in place, and makes anew only what is about the images.
+    """Check that a new version updates tags in place, and replaces only resources of the images.
 
-    docs/policies lets whoever deploys do it.
+    docs/policies must allow the deploying user to do so.
     """
     file = example.checkout / "shared" / "version.py"
     file.write_text(file.read_text().replace(f'VERSION = "{VERSION}"', 'VERSION = "99.0.0"'))
@@ -97,9 +97,9 @@ def check_a_new_version(example: Example) -> None:
         for address, found in (DRIFTS | AURORA_DRIFTS).items()
         if found & {"create", "delete"}
     }
-    anew = {without_key(each) for each in changes if each["change"]["actions"] != ["update"]}
-    assert anew - emulated == {
-        "aws_ecr_lifecycle_policy.function",  # it names the deployed image
+    replaced = {without_key(each) for each in changes if each["change"]["actions"] != ["update"]}
+    assert replaced - emulated == {
+        "aws_ecr_lifecycle_policy.function",  # it contains the tag of the deployed image
         "aws_lambda_invocation.migrate",
         "terraform_data.image",
         "terraform_data.prerequisites",
@@ -121,9 +121,9 @@ def without_key(change: Mapping[str, Any]) -> str:
 def check_what_is_left(
     example: Example, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """See that CI's look finds a stack that is there, and of one that is gone its key alone."""
+    """Check that leftovers.py finds a running stack, and only the key of a destroyed one."""
     kinds = {kind: find for kind, find in leftovers.KINDS.items() if kind != "database backup"}
-    monkeypatch.setattr(leftovers, "KINDS", kinds)  # the emulator has no such thing
+    monkeypatch.setattr(leftovers, "KINDS", kinds)  # not supported by the emulator
 
     there = leftovers.look(example.auditor, name)
     assert {kind for kind, _ in leftovers.unexpected(there, name)} == kinds.keys() - NOT_THERE
@@ -135,7 +135,7 @@ def check_what_is_left(
 
 
 def check_zones(sandbox: Sandbox, name: str) -> None:
-    """See that every zone has a subnet, but for the one that network.tf leaves out."""
+    """Check that every zone has a subnet, except the one that network.tf excludes."""
     ec2 = sandbox.aws.client("ec2")
     [vpc] = ec2.describe_vpcs(Filters=[{"Name": "tag:Name", "Values": [name]}])["Vpcs"]
     inside = [{"Name": "vpc-id", "Values": [vpc["VpcId"]]}]

@@ -1,4 +1,4 @@
-"""The script by which `terraform apply` copies one published image, between two registries."""
+"""Tests of terraform/copy_image.sh, which copies one image between two registries."""
 
 import os
 import shutil
@@ -33,13 +33,13 @@ pytestmark = pytest.mark.programs
 ACCOUNT = TARGET.partition(".")[0]
 INDEX = MANIFEST.replace("manifest", "index")
 SHELLS = [shell for shell in ("dash", "bash", "ksh", "busybox") if shutil.which(shell)]
-# Those that the script names, and the shell that Terraform runs it with.
+# The tools that the script uses, and the shell that Terraform uses.
 TOOLS = ("awk", "cat", "cp", "cut", "mktemp", "mv", "rm", "sed", "sh", "sha256sum", "tr")
 
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    """The emulator alone."""
+    """Start the emulator without the pipeline."""
     home = tmp_path_factory.mktemp("emulator")
     processes = Processes(home / "processes")
     aws = ministack.start(processes, home, print)
@@ -52,7 +52,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
 
 @dataclass
 class Machine:
-    """A machine with the AWS CLI, curl, and little more than a shell."""
+    """Environment with the AWS CLI, curl and only the tools that the script needs."""
 
     front: Registries
     stand_ins: StandIns
@@ -84,21 +84,21 @@ class Machine:
         self.see_no_secret(out + err)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
-    def see_no_secret(self, said: str) -> None:
-        """See that neither files nor what anybody can see tells a password or a token."""
+    def see_no_secret(self, output: str) -> None:
+        """Check that no file, output or command line contains a password or token."""
         assert list(Path(self.environment["TMPDIR"]).iterdir()) == []
         calls = self.stand_ins.folder / "curl.calls"
-        seen = said + (calls.read_text() if calls.exists() else "") + str(self.stand_ins.calls())
+        seen = output + (calls.read_text() if calls.exists() else "") + str(self.stand_ins.calls())
         assert [word for word in (PASSWORD, "token-", "hunter") if word in seen] == []
 
     def copy(self, **more: str) -> str:
-        """Copy; return what it says."""
+        """Run the script, which must succeed; return its output."""
         done = self.run(**more)
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout
 
     def refuses(self, *arguments: str, **more: str) -> str:
-        """Run it; return the one line with which it fails."""
+        """Run the script, which must fail; return its error message without the prefix."""
         done = self.run(*arguments, **more)
         what = "images: " if arguments else "image of load: "
         assert (done.returncode, done.stdout) == (1, "")
@@ -114,7 +114,7 @@ class Machine:
         return [each["imageDigest"] for each in found]
 
     def source(self, what: str, method: str = "GET", host: str = SOURCE) -> str:
-        """Return a request for something of the published image."""
+        """Return a request for a part of the published image, as `Registries` records it."""
         return f"{method} {host} /v2/{self.name}/{what}"
 
     def target(self, what: str, method: str) -> str:
@@ -123,7 +123,7 @@ class Machine:
 
 @pytest.fixture
 def machine(emulator: Aws, tmp_path: Path) -> Iterator[Machine]:
-    """It is to copy the image load:0.1.0."""
+    """Return an environment in which the script copies the image load:0.1.0."""
     stand_ins = StandIns(tmp_path / "stand-ins")
     stand_ins.install("aws")
     for tool in TOOLS:
@@ -161,10 +161,10 @@ def of_type(kind: str) -> Answer:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_an_image_is_copied_to_the_byte(shell: str, machine: Machine) -> None:
-    said = machine.copy(shell=shell)
+def test_copy_is_identical_in_every_shell(shell: str, machine: Machine) -> None:
+    output = machine.copy(shell=shell)
 
-    assert said == (
+    assert output == (
         f"{TARGET}/{machine.copy_of}:0.1.0-0123456789ab is a copy of "
         f"{SOURCE}/{machine.name}:0.1.0, with the digest {digest(machine.manifest)}\n"
     )
@@ -175,47 +175,47 @@ def test_an_image_is_copied_to_the_byte(shell: str, machine: Machine) -> None:
     for blob in machine.blobs:
         place = f"/v2/{machine.copy_of}/blobs/{digest(blob)}"
         assert machine.front.forward("GET", place, {"Host": TARGET}, b"")[2] == blob
-    # Who may not read the source's storage by a token is sent there without one.
+    # The redirect to the source's storage is followed without a token.
     assert machine.source(f"blobs/{digest(machine.blobs[0])}", "GET", STORAGE) in (
         machine.front.requests
     )
 
 
-def test_one_that_is_there_costs_one_question(machine: Machine) -> None:
+def test_copy_skips_existing_image(machine: Machine) -> None:
     machine.copy()
     before = len(machine.front.requests)
 
-    assert machine.copy() == f"{TARGET}/{machine.copy_of}:0.1.0-0123456789ab is there already\n"
+    assert machine.copy() == f"{TARGET}/{machine.copy_of}:0.1.0-0123456789ab exists already\n"
     assert len(machine.front.requests) == before
 
 
-def test_by_its_digest_an_image_is_that_or_none(machine: Machine) -> None:
-    wanted = {"SOURCE": f"{SOURCE}/{machine.name}@{digest(machine.manifest)}"}
+def test_copy_refuses_image_with_another_digest(machine: Machine) -> None:
+    by_digest = {"SOURCE": f"{SOURCE}/{machine.name}@{digest(machine.manifest)}"}
     request = machine.source(f"manifests/{digest(machine.manifest)}")
 
     machine.front.faults[request] = other_content
-    assert machine.refuses(**wanted) == (
-        f"{SOURCE} sent another image than {wanted['SOURCE']}, with the digest "
-        f"{digest(b'something else')}"
+    assert machine.refuses(**by_digest) == (
+        f"{SOURCE} sent an image with the digest {digest(b'something else')} "
+        f"instead of {by_digest['SOURCE']}"
     )
     del machine.front.faults[request]
-    machine.copy(**wanted)
+    machine.copy(**by_digest)
     assert machine.copied == [digest(machine.manifest)]
 
-    # And so is one that is there already.
+    # An existing copy must have the digest too.
     other = {"SOURCE": f"{SOURCE}/{machine.name}@sha256:{64 * '0'}"}
     assert machine.refuses(**other).endswith(
-        f"is another image than {other['SOURCE']}: delete it, with the digest "
+        f"exists, but is not {other['SOURCE']}: delete it, with the digest "
         f"{digest(machine.manifest)}"
     )
 
 
-def test_a_layer_with_another_content_is_not_copied(machine: Machine) -> None:
+def test_copy_refuses_layer_with_another_digest(machine: Machine) -> None:
     layer = digest(machine.blobs[1])
     machine.front.faults[machine.source(f"blobs/{layer}", "GET", STORAGE)] = other_content
 
     assert machine.refuses() == (
-        f"{SOURCE} sent something else than {layer} of {SOURCE}/{machine.name}:0.1.0"
+        f"{SOURCE} sent a blob of {SOURCE}/{machine.name}:0.1.0 whose digest is not {layer}"
     )
     assert machine.copied == []
 
@@ -224,15 +224,15 @@ def test_a_layer_with_another_content_is_not_copied(machine: Machine) -> None:
 @pytest.mark.parametrize(
     ("kind", "line"),
     [
-        (INDEX, "is an image index, which Lambda does not take: name one image of it by its"),
+        (INDEX, "is an image index, which Lambda does not support: set the digest of one of"),
         (
             "application/vnd.docker.distribution.manifest.list.v2+json",
-            "is an image index, which Lambda does not take: name one image of it by its digest",
+            "is an image index, which Lambda does not support: set the digest of one of its",
         ),
-        ("text/html", "is no image, but text/html"),
+        ("text/html", "is not an image, but text/html"),
     ],
 )
-def test_what_lambda_does_not_take_is_refused_at_once(
+def test_copy_refuses_media_types_that_lambda_does_not_support(
     kind: str, line: str, machine: Machine
 ) -> None:
     machine.front.faults[machine.source("manifests/0.1.0")] = lambda: of_type(kind)
@@ -241,29 +241,28 @@ def test_what_lambda_does_not_take_is_refused_at_once(
         assert machine.refuses(*arguments).startswith(f"{SOURCE}/{machine.name}:0.1.0 {line}")
 
 
-def test_a_version_that_is_not_published(machine: Machine) -> None:
+def test_copy_reports_unpublished_version(machine: Machine) -> None:
     there = {name: machine.environment[name] for name in ("SOURCE", "IMAGES")}
     missing = {name: value[:-1] + "1" for name, value in there.items()}
 
     for arguments in ((), ("--check",)):
         assert machine.refuses(*arguments, **missing).startswith(
-            f"{SOURCE} has no {missing['SOURCE']}: is this version released, and published there?"
+            f"{missing['SOURCE']} does not exist: check that this version is released and published"
         )
 
 
-def test_an_image_that_is_not_public_needs_a_login(machine: Machine) -> None:
+def test_copy_of_private_image_requires_login(machine: Machine) -> None:
     machine.front.login = 'me:hunter"2\\'
 
     for basic in (False, True):
         machine.front.basic = basic
         assert machine.refuses().startswith(
-            f"{SOURCE} does not let everybody read {SOURCE}/{machine.name}:0.1.0: "
-            "set TM_REGISTRY_LOGIN=<user>:<password>."
+            f"{SOURCE}/{machine.name}:0.1.0 is not public: set TM_REGISTRY_LOGIN=<user>:<password>."
         )
         machine.copy(TM_REGISTRY_LOGIN=machine.front.login, TAG=f"0.1.0-{basic}")
 
 
-def test_a_token_that_expires_is_renewed(machine: Machine) -> None:
+def test_copy_renews_expired_token(machine: Machine) -> None:
     machine.front.token_lasts = 1
 
     machine.copy()
@@ -276,25 +275,25 @@ def test_a_token_that_expires_is_renewed(machine: Machine) -> None:
 @pytest.mark.parametrize(
     "challenge", ['Bearer realm="http://registry.example/token"', "Negotiate", "nothing"]
 )
-def test_a_log_in_that_nobody_knows(challenge: str, machine: Machine) -> None:
+def test_copy_reports_unsupported_login(challenge: str, machine: Machine) -> None:
     answer = (401, {"WWW-Authenticate": challenge}, b"")
     machine.front.faults[machine.source("manifests/0.1.0")] = lambda: answer
 
     assert machine.refuses(TM_REGISTRY_LOGIN="me:hunter2") == (
-        f"{SOURCE} asks for a log-in that this script does not know: {challenge}"
+        f"{SOURCE} requires an unsupported kind of login: {challenge}"
     )
 
 
-def test_a_registry_that_is_away(machine: Machine) -> None:
+def test_copy_reports_unreachable_registry(machine: Machine) -> None:
     machine.environment["FRONT"] = "1"
 
     for arguments in ((), ("--check",)):
-        said = machine.refuses(*arguments)
-        assert said.startswith("a registry does not answer: curl: (7) Failed to connect to ")
-        assert SOURCE in said or "127.0.0.1" in said
+        output = machine.refuses(*arguments)
+        assert output.startswith("no answer from a registry: curl: (7) Failed to connect to ")
+        assert SOURCE in output or "127.0.0.1" in output
 
 
-def test_a_copy_that_was_interrupted_goes_on(machine: Machine) -> None:
+def test_copy_resumes_after_interruption(machine: Machine) -> None:
     *_, last = machine.blobs
     request = machine.source(f"blobs/{digest(last)}", "GET", STORAGE)
     arrived, killed = threading.Event(), threading.Event()
@@ -323,7 +322,7 @@ def test_a_copy_that_was_interrupted_goes_on(machine: Machine) -> None:
     assert machine.copied == [digest(machine.manifest)]
 
 
-def test_what_fails_for_a_moment_is_tried_again(machine: Machine) -> None:
+def test_copy_retries_transient_errors(machine: Machine) -> None:
     request = machine.source("manifests/0.1.0")
 
     def once() -> Answer:
@@ -343,21 +342,21 @@ def refusal() -> Answer:
 @pytest.mark.parametrize(
     ("what", "method", "answer", "line"),
     [
-        ("blobs/", "HEAD", (400, {}, b""), " answers 400 when asked for sha256:"),
-        ("blobs/uploads/", "POST", refusal(), " answers 400 to the beginning of an upload: {"),
+        ("blobs/", "HEAD", (400, {}, b""), " answers 400 to a request for sha256:"),
+        ("blobs/uploads/", "POST", refusal(), " answers 400 to the start of an upload: {"),
         (
             "blobs/uploads/",
             "POST",
             (202, {"Location": "https://elsewhere.example/x"}, b""),
-            " wants an upload at another host: https://elsewhere.example/x",
+            " redirects an upload to another host: https://elsewhere.example/x",
         ),
         ("blobs/uploads/", "PUT", refusal(), " answers 400 to the upload of sha256:"),
-        # It says that it has the layers, which it has not.
+        # ECR claims that it has the layers, but does not have them.
         ("blobs/", "HEAD", (200, {}, b""), " answers 404 to the manifest: {"),
         ("manifests/0.1.0-0123456789ab", "PUT", refusal(), " answers 400 to the manifest: {"),
     ],
 )
-def test_what_ecr_refuses_is_said_in_one_line(
+def test_copy_reports_errors_of_ecr_in_one_line(
     what: str, method: str, answer: Answer, line: str, machine: Machine
 ) -> None:
     machine.front.faults[machine.target(what, method)] = lambda: answer
@@ -366,14 +365,14 @@ def test_what_ecr_refuses_is_said_in_one_line(
     assert machine.copied == []
 
 
-def test_a_password_that_ecr_does_not_take(machine: Machine) -> None:
+def test_copy_reports_rejected_password(machine: Machine) -> None:
     machine.front.password = "another"  # pragma: allowlist secret
 
-    assert machine.refuses().startswith(f"{TARGET} answers 401 when asked for sha256:")
+    assert machine.refuses().startswith(f"{TARGET} answers 401 to a request for sha256:")
 
 
-def test_somebody_else_copied_the_same_meanwhile(machine: Machine) -> None:
-    """A tag never changes its image, so the second manifest may be refused."""
+def test_copy_accepts_only_the_same_image_copied_concurrently(machine: Machine) -> None:
+    """Tags are immutable, so ECR may reject the second manifest."""
     request = machine.target("manifests/0.1.0-0123456789ab", "PUT")
 
     def later(manifest: bytes) -> Answer:
@@ -394,7 +393,7 @@ def test_somebody_else_copied_the_same_meanwhile(machine: Machine) -> None:
     assert machine.refuses().startswith(f"{TARGET} answers 400 to the manifest: ")
 
 
-def test_the_check_copies_nothing(machine: Machine) -> None:
+def test_check_copies_nothing(machine: Machine) -> None:
     done = machine.run("--check")
 
     assert (done.returncode, done.stdout) == (0, "this machine can copy the images\n")
@@ -404,47 +403,47 @@ def test_the_check_copies_nothing(machine: Machine) -> None:
     machine.copy()
     before = len(machine.front.requests)
     done = machine.run("--check")
-    assert (done.returncode, done.stdout) == (0, "every image is there already\n")
+    assert (done.returncode, done.stdout) == (0, "all images exist already\n")
     assert len(machine.front.requests) == before
 
     machine.environment["IMAGES"] = (
         f"{machine.copy_of}:0.1.0-0123456789ab={SOURCE}/{machine.name}@sha256:{64 * '0'}"
     )
-    assert "is another image than" in machine.refuses("--check")
+    assert "exists, but is not" in machine.refuses("--check")
 
 
-def test_the_check_comes_before_the_repositories(machine: Machine) -> None:
+def test_check_accepts_missing_repositories(machine: Machine) -> None:
     ecr = machine.front.emulator.client("ecr")
     ecr.delete_repository(repositoryName=machine.copy_of)
 
     assert machine.run("--check").returncode == 0
 
 
-def test_the_check_refuses_credentials_of_another_account(machine: Machine) -> None:
+def test_check_refuses_credentials_of_another_account(machine: Machine) -> None:
     machine.stand_ins.act_for("210987654321")
 
     assert machine.refuses("--check") == (
-        f"the AWS CLI acts for account 210987654321, and Terraform for {ACCOUNT}: "
-        "give both the same credentials"
+        f"the AWS CLI uses account 210987654321, but Terraform uses {ACCOUNT}: "
+        "configure the same credentials for both"
     )
     assert machine.front.requests == []
 
 
 @pytest.mark.deep
 @pytest.mark.parametrize("tool", sorted({*TOOLS, "aws", "curl"} - {"sh"}))
-def test_a_command_that_is_missing(tool: str, machine: Machine) -> None:
+def test_missing_command_is_reported(tool: str, machine: Machine) -> None:
     (machine.stand_ins.path / tool).unlink()
     called = {"aws": "the AWS CLI (command aws)", "sha256sum": "the command sha256sum or shasum"}
 
     for arguments in ((), ("--check",)):
-        said = machine.refuses(*arguments)
-        assert said.startswith(f"{called.get(tool, f'the command {tool}')} is missing: install ")
-        assert said.endswith("or build the images elsewhere and give the module image_uris")
+        output = machine.refuses(*arguments)
+        assert output.startswith(f"{called.get(tool, f'the command {tool}')} is missing: install ")
+        assert output.endswith("or build the images elsewhere and set image_uris")
     assert machine.front.requests == []
 
 
 @pytest.mark.deep
-def test_a_mac_has_another_command_for_digests(machine: Machine) -> None:
+def test_copy_uses_shasum_if_sha256sum_is_missing(machine: Machine) -> None:
     (machine.stand_ins.path / "sha256sum").unlink()
     (machine.stand_ins.path / "shasum").symlink_to(str(shutil.which("shasum")))
     (machine.stand_ins.path / "perl").symlink_to(str(shutil.which("perl")))
@@ -458,11 +457,14 @@ def test_a_mac_has_another_command_for_digests(machine: Machine) -> None:
 @pytest.mark.parametrize(
     ("command", "line"),
     [
-        ("aws ecr get-login-password", f"the AWS CLI gets no password for {TARGET}: denied no"),
-        ("aws ecr describe-images", "the AWS CLI cannot see what the repository copies/"),
+        (
+            "aws ecr get-login-password",
+            f"the AWS CLI cannot get a password for {TARGET}: denied no",
+        ),
+        ("aws ecr describe-images", "the AWS CLI cannot read the repository copies/"),
     ],
 )
-def test_what_the_aws_cli_refuses(command: str, line: str, machine: Machine) -> None:
+def test_errors_of_the_aws_cli_are_reported(command: str, line: str, machine: Machine) -> None:
     machine.stand_ins.fail(command, "denied\nno")
 
     assert machine.refuses().startswith(line)

@@ -1,4 +1,4 @@
-"""The module's two kinds of database: what they are made of, and what the functions are told."""
+"""Tests of created and given databases."""
 
 import json
 import os
@@ -13,8 +13,8 @@ from tests.stand_ins import CHECKOUT
 from tests.terraform.emulation import SETTINGS, Root, check_settings
 
 
-def test_nothing_leads_to_the_internet() -> None:
-    """That there is no gateway to it either follows from the types that `test_plan.py` lists."""
+def test_network_has_no_route_to_the_internet() -> None:
+    """`test_plan.py` checks that the module has no internet gateway."""
     module = CHECKOUT / "terraform"
     text = "".join(path.read_text() for path in module.glob("*.tf"))
 
@@ -24,10 +24,10 @@ def test_nothing_leads_to_the_internet() -> None:
 
 @pytest.mark.deep
 @pytest.mark.parametrize("auth", ["iam", "secret"])
-def test_a_given_database_in_a_network(
+def test_functions_join_the_network_of_a_given_database(
     auth: str, tmp_path: Path, laptop: Laptop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Plans only: there is no such network. Without one it is the laptop's, which is applied."""
+    """Only a plan, because the network does not exist. The laptop cloud tests one without."""
     arn = "arn:aws:secretsmanager:us-east-1:000000000000:secret:"
     login: dict[str, dict[str, Any]] = {
         "iam": {

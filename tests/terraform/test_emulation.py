@@ -1,4 +1,4 @@
-"""What the tests on the emulator go by is what there is."""
+"""Tests that the lists of the tests on the emulator are complete."""
 
 import re
 
@@ -9,7 +9,7 @@ from tests.terraform.inventory import KINDS, PARTS
 MODULE = CHECKOUT / "terraform"
 
 
-def test_the_inventory_knows_every_type_of_resource() -> None:
+def test_inventory_covers_every_resource_type() -> None:
     files = (path.read_text() for path in MODULE.glob("**/*.tf"))
     types = {
         each for text in files for each in re.findall(r'^resource "(\w+)"', text, re.MULTILINE)
@@ -18,5 +18,5 @@ def test_the_inventory_knows_every_type_of_resource() -> None:
     assert types - KINDS.keys() - PARTS == set()
 
 
-def test_every_example_is_applied_by_a_test() -> None:
+def test_every_example_is_applied() -> None:
     assert {path.name for path in (MODULE / "examples").iterdir()} == EXAMPLES.keys()

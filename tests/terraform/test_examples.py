@@ -1,4 +1,4 @@
-"""The other examples: as they are written, at work, and destroyed again."""
+"""Tests of the examples other than `complete`: apply, load a file, destroy."""
 
 import json
 import shutil
@@ -52,15 +52,15 @@ def test_bring_your_own_database(sandbox: Sandbox, tmp_path: Path) -> None:
         [ADMINISTRATOR.name]
     ]
     assert "Secrets Manager" not in stack["database_routes_needed"]
-    assert given_to(sandbox, stack["function_names"]["load"]) == ca_bundle
+    assert ca_bundle_of(sandbox, stack["function_names"]["load"]) == ca_bundle
     assert example.root.drifts() == DRIFTS
 
     example.take_down()
     rds.delete_db_instance(DBInstanceIdentifier="own", SkipFinalSnapshot=True)
 
 
-def given_to(sandbox: Sandbox, function: str) -> str:
-    """Return the authorities that a function is told to trust; on this machine it needs none."""
+def ca_bundle_of(sandbox: Sandbox, function: str) -> str:
+    """Return the CA bundle that a function reads."""
     configuration = sandbox.aws.client("lambda").get_function_configuration(FunctionName=function)
     uri = configuration["Environment"]["Variables"]["DATABASE_CA_BUNDLE"]
     bucket, _, key = uri.removeprefix("s3://").partition("/")
@@ -74,29 +74,17 @@ def test_prebuilt_images(sandbox: Sandbox, tmp_path: Path) -> None:
         ecr.create_repository(repositoryName=f"tm-pipeline/{function}")
     example = Example("prebuilt-images", tmp_path, sandbox)
     registry = "000000000000.dkr.ecr.us-east-1.amazonaws.com"
-    # Another identity than the one that deploys.
+    # CI has another identity than the deployment.
     builder = {**example.root.tool.environment, **sandbox.aws.environment()}
     environment = builder | {"REGISTRY": registry, "TAG": "v1"}
     build = ["/bin/sh", "-euc", example.readme("sh")]
     subprocess.run(build, env=environment, cwd=example.checkout, check=True)
     sandbox.make_database()
-    secret_arns = make_secrets(sandbox, "prebuilt")
+    # Creating a database takes two minutes (see test_complete_example.py).
+    database = existing_database(sandbox, "prebuilt")
     example.before = inventory(sandbox.aws)
 
-    # What `complete` makes takes two minutes; here it is a database of ours.
-    stack = example.apply(
-        {
-            "database": {
-                "host": sandbox.server.host,
-                "port": sandbox.server.port,
-                "name": DATABASE,
-                "auth": "secret",
-                "secret_arns": secret_arns,
-            },
-            "aurora": {},
-        },
-        image_tag="v1",
-    )
+    stack = example.apply(database, image_tag="v1")
 
     assert stack["image_uris"] == {
         function: f"{registry}/tm-pipeline/{function}@{digest(ecr, function)}"
@@ -110,26 +98,15 @@ def test_prebuilt_images(sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 def test_your_own_tables(sandbox: Sandbox, tmp_path: Path, repository: Repository) -> None:
-    """Outside of the repository, which Terraform clones."""
+    """Run the example outside of the repository, which Terraform clones."""
     own = tmp_path / "own"
     shutil.copytree(CHECKOUT / "terraform" / "examples" / "your-own-tables", own)
-    secret_arns = make_secrets(sandbox, "own-tables")
+    database = existing_database(sandbox, "own-tables")
     example = Example("your-own-tables", tmp_path, sandbox, outside=own)
     sandbox.make_database()
 
-    stack = example.apply(
-        {
-            "source": f"git::{repository.url}//terraform?ref={repository.tag}",
-            "database": {
-                "host": sandbox.server.host,
-                "port": sandbox.server.port,
-                "name": DATABASE,
-                "auth": "secret",
-                "secret_arns": secret_arns,
-            },
-            "aurora": {},
-        }
-    )
+    source = f"git::{repository.url}//terraform?ref={repository.tag}"
+    stack = example.apply({"source": source, **database})
 
     (own / "orders.csv").write_text(
         "order_id,customer,ordered_at,amount\n1,ada,2024-03-03 10:00:00,2.50\n"
@@ -139,7 +116,7 @@ def test_your_own_tables(sandbox: Sandbox, tmp_path: Path, repository: Repositor
     assert sandbox.query("SELECT customer, amount FROM orders") == [["ada", Decimal("2.50")]]
     assert sandbox.query("SELECT to_regclass('daily_checkins')") == [[None]]
     checked = example.tm("check", own / "orders.csv", "--table", "orders")
-    assert checked.returncode == 0, "it takes the deployed contracts"
+    assert checked.returncode == 0, "tm check must use the deployed contracts"
     assert stack["name"] == "tm-own-tables"
 
     example.take_down()
@@ -150,13 +127,22 @@ def digest(ecr: Any, function: str) -> str:
     return str(image["imageDigest"])
 
 
-def make_secrets(sandbox: Sandbox, folder: str) -> dict[str, str]:
+def existing_database(sandbox: Sandbox, folder: str) -> dict[str, Any]:
+    """Return arguments of the module for the sandbox's database; create its secrets."""
     client = sandbox.aws.client("secretsmanager")
     users = {"migrate": ADMINISTRATOR.name, "load": "loader", "api": "reader"}
-    return {
+    secret_arns = {
         function: client.create_secret(
             Name=f"tm-{folder}/{function}",
             SecretString=json.dumps({"username": user, "password": ADMINISTRATOR.password}),
         )["ARN"]
         for function, user in users.items()
     }
+    database = {
+        "host": sandbox.server.host,
+        "port": sandbox.server.port,
+        "name": DATABASE,
+        "auth": "secret",
+        "secret_arns": secret_arns,
+    }
+    return {"database": database, "aurora": {}}

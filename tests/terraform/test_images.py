@@ -1,4 +1,4 @@
-"""`terraform apply` with images that it builds or copies, on the emulator; Docker is a stand-in."""
+"""Tests of `terraform apply` with built and copied images, on the emulator, without Docker."""
 
 import json
 import os
@@ -21,13 +21,13 @@ from tests.terraform.inventory import inventory
 
 pytestmark = pytest.mark.deep
 
-# The emulator cannot run an image, and so not the migration that an apply ends with.
+# The emulator cannot run images, and so not the function migrate.
 TARGET = "-target=module.pipeline.aws_lambda_function.this"
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """A copy of what the module is made of, applied under a name of its own."""
+    """A copy of the module and its sources, applied under its own name."""
 
     sources: Path
     root: Root
@@ -35,14 +35,14 @@ class Deployment:
     aws: Aws
     front: Registries
 
-    def give(self, **variables: Any) -> None:
-        """Give the module variables besides those that it has, or None for one of them."""
+    def set(self, **variables: Any) -> None:
+        """Set variables of the module; None unsets one."""
         document = json.loads((self.root.folder / "main.tf.json").read_text())
         document["module"]["pipeline"] |= variables
         (self.root.folder / "main.tf.json").write_text(json.dumps(document))
 
     def apply(self) -> dict[str, str]:
-        """Apply; return the image that each function runs on Lambda."""
+        """Apply; return the image of each function."""
         self.root.run("apply", "-auto-approve", "-input=false", TARGET)
         client = self.aws.client("lambda")
         return {
@@ -51,7 +51,7 @@ class Deployment:
         }
 
     def built(self) -> list[str]:
-        """Return the functions whose images were built so far, sorted."""
+        """Return the functions whose images were built, sorted, with duplicates."""
         return sorted(
             word.removeprefix("FUNCTION=")
             for call in self.stand_ins.calls("docker buildx build")
@@ -75,7 +75,7 @@ class Deployment:
 
 @pytest.fixture
 def front(tmp_path: Path, laptop: Laptop) -> Iterator[Registries]:
-    """A registry in which releases are published, and ECR's as it is outside of the emulator."""
+    """Start a registry with published releases, and one that behaves like ECR on AWS."""
     with registries(laptop.aws, tmp_path) as front:
         yield front
     ecr = laptop.aws.client("ecr")
@@ -111,7 +111,7 @@ def deployment(tmp_path: Path, laptop: Laptop, front: Registries) -> Iterator[De
     root.run("destroy", "-auto-approve", "-input=false")
 
 
-def test_an_apply_builds_what_changed_and_nothing_else(deployment: Deployment) -> None:
+def test_apply_builds_only_changed_images(deployment: Deployment) -> None:
     first = deployment.apply()
 
     assert deployment.built() == sorted(FUNCTIONS)
@@ -119,13 +119,13 @@ def test_an_apply_builds_what_changed_and_nothing_else(deployment: Deployment) -
     assert all(len(tags) == 1 for tags in deployment.tags().values())
     assert len(set(first.values())) == len(FUNCTIONS)
 
-    # It fails if anything would change.
+    # This fails if the plan has changes.
     deployment.root.run("plan", "-detailed-exitcode", TARGET)
 
-    # A file of load, and the lock of api and migrate.
+    # A source file of load, and the lock file of api, load and migrate.
     for file in ("load/rows.py", "requirements-database.txt"):
         with (deployment.sources / "functions" / file).open("a") as source:
-            source.write("# a changed line\n")
+            source.write("# a new line\n")
     changed = {"api", "load", "migrate"}
     (deployment.sources / "functions" / "README.md").write_text("no part of any image")
     second = deployment.apply()
@@ -136,7 +136,7 @@ def test_an_apply_builds_what_changed_and_nothing_else(deployment: Deployment) -
         name: 2 if name in changed else 1 for name in FUNCTIONS
     }
 
-    # Back to what was: those images are there still.
+    # A rollback uses the earlier images again.
     shutil.copytree(CHECKOUT / "functions", deployment.sources / "functions", dirs_exist_ok=True)
 
     assert deployment.apply() == first
@@ -144,7 +144,7 @@ def test_an_apply_builds_what_changed_and_nothing_else(deployment: Deployment) -
 
 
 def publish(front: Registries, version: str) -> dict[str, str]:
-    """Publish a version; return its digests."""
+    """Publish the images of a version; return their digests."""
     digests = {}
     for name in FUNCTIONS:
         manifest, blobs = image(f"{name} {version}")
@@ -153,14 +153,15 @@ def publish(front: Registries, version: str) -> dict[str, str]:
     return digests
 
 
-def test_an_apply_copies_the_images_of_its_version(deployment: Deployment) -> None:
+def test_apply_copies_images_of_its_version(deployment: Deployment) -> None:
     front = deployment.front
-    deployment.give(published_images={"registry": f"{SOURCE}/tm-published"})
+    deployment.set(published_images={"registry": f"{SOURCE}/tm-published"})
     publish(front, "98.0.0")
     before = inventory(deployment.aws)
-    status, said = deployment.root.try_to("apply", "-auto-approve", TARGET)
+    status, output = deployment.root.try_to("apply", "-auto-approve", TARGET)
     assert status == 1
-    assert f"images: {SOURCE} has no {SOURCE}/tm-published/" in said
+    assert f"images: {SOURCE}/tm-published/" in output
+    assert "does not exist: check that this version is released and published there" in output
     assert inventory(deployment.aws) == before
 
     published = publish(front, VERSION)
@@ -170,46 +171,43 @@ def test_an_apply_copies_the_images_of_its_version(deployment: Deployment) -> No
     assert all("/tm-images/" in uri for uri in first.values())
     deployment.root.run("plan", "-detailed-exitcode", TARGET)
 
-    # The next version, by its digests.
+    # The next version, by digest.
     file = deployment.sources / "shared" / "version.py"
     file.write_text(file.read_text().replace(f'VERSION = "{VERSION}"', 'VERSION = "99.0.0"'))
     published = publish(front, "99.0.0")
     by_digest = {"version": "99.0.0", "digests": published}
-    deployment.give(published_images={"registry": f"{SOURCE}/tm-published", **by_digest})
+    deployment.set(published_images={"registry": f"{SOURCE}/tm-published", **by_digest})
     second = deployment.apply()
 
     assert {name: uri.partition("@")[2] for name, uri in second.items()} == published
     tags = deployment.tags()
     assert {tag.rpartition("-")[0] for each in tags.values() for tag in each} == {VERSION, "99.0.0"}
 
-    # Back to the former one, whose images are there still.
+    # A rollback uses the earlier images again.
     shutil.copy(CHECKOUT / "shared" / "version.py", file)
-    deployment.give(published_images={"registry": f"{SOURCE}/tm-published"})
-    asked = len(front.requests)
+    deployment.set(published_images={"registry": f"{SOURCE}/tm-published"})
+    requests = len(front.requests)
     assert deployment.apply() == first
-    assert len(front.requests) == asked
+    assert len(front.requests) == requests
 
-    # Docker comes into play only for images that are built.
+    # Only building uses Docker.
     assert deployment.stand_ins.calls("docker") == []
-    deployment.give(published_images=None)
+    deployment.set(published_images=None)
     deployment.apply()
     assert deployment.built() == sorted(FUNCTIONS)
 
 
-def test_a_machine_that_cannot_build_images_makes_nothing(deployment: Deployment) -> None:
+def test_apply_without_buildx_creates_nothing(deployment: Deployment) -> None:
     root = deployment.root
     pipeline = {"source": "../checkout/terraform", "name": "tm-images"}
     (root.folder / "main.tf.json").write_text(json.dumps({"module": {"pipeline": pipeline}}))
     deployment.stand_ins.fail("docker buildx version", "'buildx' is not a docker command.")
     before = inventory(deployment.aws)
 
-    status, said = root.try_to("apply", "-auto-approve")
+    status, output = root.try_to("apply", "-auto-approve")
 
     assert status == 1
-    assert (
-        "images: Docker has no buildx: install its plugin, or give the module published_images"
-        in said
-    )
+    assert "images: Docker has no buildx: install its plugin, or set published_images" in output
     assert inventory(deployment.aws) == before
     # The next apply checks again.
     plan = root.run("plan", "-input=false")
@@ -217,13 +215,13 @@ def test_a_machine_that_cannot_build_images_makes_nothing(deployment: Deployment
     assert "module.pipeline.aws_rds_cluster.this[0] will be created" in plan
 
 
-def test_a_push_that_is_refused_deploys_nothing_and_the_next_apply_goes_on(
+def test_apply_continues_after_rejected_push(
     deployment: Deployment,
 ) -> None:
     deployment.stand_ins.fail("docker push", "denied: no")
-    status, said = deployment.root.try_to("apply", "-auto-approve", TARGET)
+    status, output = deployment.root.try_to("apply", "-auto-approve", TARGET)
     assert status == 1
-    assert "image of load: 000000000000.dkr.ecr.us-east-1.amazonaws.com refused the push" in said
+    assert "image of load: 000000000000.dkr.ecr.us-east-1.amazonaws.com rejected the push" in output
     client = deployment.aws.client("lambda")
     with pytest.raises(client.exceptions.ResourceNotFoundException):
         client.get_function(FunctionName="tm-images-load")

@@ -1,4 +1,4 @@
-"""What may be left of a stack, and what may not; test_complete_example.py looks at a whole one."""
+"""Tests of .ci/leftovers.py. test_complete_example.py runs it on a whole stack."""
 
 import fnmatch
 import json
@@ -27,7 +27,7 @@ BACKUP = "tm-pipeline-log$DeletedTableBackup-1701168000000"
         ("subscription", "PendingConfirmation you@example.com"),
     ],
 )
-def test_what_aws_keeps_is_expected(
+def test_things_that_aws_keeps_are_expected(
     kind: str, identifier: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert leftovers.tell([(kind, identifier)], "tm-pipeline") == 0
@@ -45,7 +45,7 @@ def test_what_aws_keeps_is_expected(
         ("network interface", "eni-1"),
     ],
 )
-def test_anything_else_is_left_over(
+def test_other_things_are_left_over(
     kind: str, identifier: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert leftovers.tell([("key", "1 PendingDeletion"), (kind, identifier)], "tm-pipeline") == 1
@@ -53,7 +53,7 @@ def test_anything_else_is_left_over(
 
 
 class Answers:
-    """A client that answers every operation in the same way."""
+    """A client that returns the same answer for every operation."""
 
     def __init__(self, answer: dict[str, Any]) -> None:
         self._answer = answer
@@ -71,7 +71,7 @@ def found(kind: str, answers: Answers | dict[str, Any]) -> list[str]:
     return list(leftovers.KINDS[kind](session, "tm-pipeline"))
 
 
-def test_other_stacks_are_none_of_this_one() -> None:
+def test_other_stacks_are_ignored() -> None:
     names = ["tm-pipeline-load", "tm-pipelines-load", "other-load", "tm-pipeline"]
     functions = [{"FunctionName": name} for name in names]
     topics = [{"TopicArn": f"arn:aws:sns:eu-west-1:123456789012:{name}"} for name in names]
@@ -90,7 +90,7 @@ def test_other_stacks_are_none_of_this_one() -> None:
         (["--region", "eu-west-3"], {"AWS_REGION": "eu-west-1"}, "eu-west-3"),
     ],
 )
-def test_it_says_where_it_looks(
+def test_region_is_reported(
     options: list[str],
     environment: dict[str, str],
     region: str,
@@ -110,7 +110,7 @@ def test_it_says_where_it_looks(
     assert f"Looking for tm-pipeline in {region}.\n" in capsys.readouterr().out
 
 
-def test_without_a_region_it_looks_nowhere(
+def test_missing_region_is_an_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -131,21 +131,25 @@ def run(options: list[str], environment: dict[str, str], monkeypatch: pytest.Mon
 
 
 class Keys(Answers):
-    """KMS, of an account with a key that its policy hides and one of the stack."""
+    """A KMS client with a key that may not be described, and the key of the stack."""
 
     def __init__(self, code: str) -> None:
         super().__init__({"Keys": [{"KeyId": "hidden"}, {"KeyId": "ours"}]})
         self._code = code
 
-    def describe_key(self, *, KeyId: str) -> dict[str, Any]:  # noqa: N803 - as boto3 has it
+    def describe_key(self, *, KeyId: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
         if KeyId == "hidden":
             raise ClientError({"Error": {"Code": self._code}}, "DescribeKey")
-        key = {"KeyId": KeyId, "KeyState": "Enabled", "Description": "What tm-pipeline keeps."}
+        key = {
+            "KeyId": KeyId,
+            "KeyState": "Enabled",
+            "Description": "Encrypts the data of tm-pipeline.",
+        }
         return {"KeyMetadata": key}
 
 
-def test_a_key_that_hides_is_told_once_and_passed_over(capsys: pytest.CaptureFixture[str]) -> None:
-    """A key's policy need not let IAM allow anything:
+def test_inaccessible_key_is_reported_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """A key policy may deny access that IAM policies allow:
     docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
     """
     for _ in range(2):
@@ -156,8 +160,8 @@ def test_a_key_that_hides_is_told_once_and_passed_over(capsys: pytest.CaptureFix
         found("key", Keys("ThrottlingException"))
 
 
-def test_what_deploys_a_stack_is_no_part_of_it() -> None:
-    """Its role could give itself any permission, and a run would find role and state left over."""
+def test_deploying_role_and_state_do_not_belong_to_the_stack() -> None:
+    """Otherwise the deploying role could extend its own permissions, and would be a leftover."""
     document = (CHECKOUT / "docs" / "deploy.md").read_text("utf-8")
     roles = set(re.findall(r"--role-name (\S+)", document))
     [bucket] = set(re.findall(r'arn:aws:s3:::([\w.-]+)["/]', document))
@@ -177,13 +181,13 @@ def test_what_deploys_a_stack_is_no_part_of_it() -> None:
     assert found("bucket", {"Buckets": [{"Name": bucket}]}) == []
 
 
-def test_a_stack_of_a_longer_name_is_listed_too() -> None:
-    """Names of the module have no end that could be told from more of the stack's name."""
+def test_stack_with_a_longer_name_is_listed() -> None:
+    """A longer stack name cannot be distinguished from a resource name."""
     assert found("function", {"Functions": [{"FunctionName": "tm-pipeline-ci-load"}]})
     assert "another stack whose own name begins so is listed too" in leftovers.__doc__
 
 
-def test_only_the_log_s_backups_that_are_there() -> None:
+def test_deleted_log_backups_are_ignored() -> None:
     backup = {"TableName": "tm-pipeline-log", "BackupName": BACKUP, "BackupType": "SYSTEM"}
     backups = [
         backup | {"BackupStatus": "AVAILABLE"},
@@ -194,8 +198,8 @@ def test_only_the_log_s_backups_that_are_there() -> None:
     assert found("log backup", {"BackupSummaries": backups}) == [f"{BACKUP} SYSTEM"]
 
 
-def test_by_tag_only_what_no_service_was_asked_for() -> None:
-    """The tags of what has been deleted are listed for a while."""
+def test_tagged_resources_exclude_listed_services() -> None:
+    """AWS lists tags of deleted resources for a while."""
     arns = [
         "arn:aws:lambda:eu-west-1:123456789012:function:tm-pipeline-load",
         "arn:aws:glue:eu-west-1:123456789012:job/unknown",

@@ -1,4 +1,7 @@
-"""The module under Terraform's own tools; its rules about itself stand in `terraform/tests/`."""
+"""Tests of the module with Terraform's own commands, and of its validation messages.
+
+Tests of its resources are in `terraform/tests/`.
+"""
 
 import json
 import re
@@ -41,53 +44,53 @@ IAM = {
     "users": USERS,
 }
 
-ALL_IMAGES = "image_uris must name one image for each of "
+ALL_IMAGES = "image_uris must contain one image for each of "
 QUEUE_ARN = "arn:aws:sqs:eu-central-1:123456789012:alerts"
 TOPIC_ARN = "arn:aws:sns:eu-central-1:123456789012:pager"
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 SOME_KEY = CERTIFICATE.replace("CERTIFICATE", "PRIVATE KEY")
 KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
-# How each of Terraform's answers begins, with the variable's name, and which values of it get it.
-WRONG: dict[str, list[Any]] = {
+# The beginning of each error message, which starts with the variable's name, and invalid values.
+INVALID_VALUES: dict[str, list[Any]] = {
     "name must be 3 to 26 lower-case letters, digits and single hyphens": [
         *("a", "ab", 27 * "a", "Blue", "a_b", "1ab", "ab-", "a--b"),
     ],
-    'name must not make names that begin with "amzn-s3-demo-" or "sthree-"': [
+    "name must not begin with a reserved prefix": [
         *("sthree", "sthree-a", "amzn-s3-demo", "amzn-s3-demo-a", "sg-a"),
     ],
-    "alert_emails must hold e-mail addresses": [
+    "alert_emails must contain email addresses": [
         [address]
         for address in ("nobody", "a@localhost", "a@b.c, d@e.f", "A Person <a@example.com>", "")
     ],
     "alert_on must be all, failures or failures_and_rejects": ["rejects"],
-    'alert_endpoints must hold addresses such as "https://example.com/alerts"': [
+    'alert_endpoints must contain URLs such as "https://example.com/alerts"': [
         ["http://example.com/alerts"],
         ["https://user:word@example.com/alerts"],  # pragma: allowlist secret
         ["https://example.com/an alert"],
         ["example.com"],
         [""],
     ],
-    "alert_queue_arns must hold ARNs of SQS queues": [
+    "alert_queue_arns must contain ARNs of SQS standard queues": [
         *([QUEUE_ARN + ".fifo"], [TOPIC_ARN], [QUEUE_ARN + "*"], ["alerts"]),
     ],
-    "alarm_topic_arn must be the ARN of an SNS topic": [
+    "alarm_topic_arn must be the ARN of an SNS standard topic": [
         *(TOPIC_ARN + ".fifo", QUEUE_ARN, TOPIC_ARN + "*", "pager"),
     ],
     "max_concurrency must be a whole number from 1 to 100.": [0, 1.5, 101],
     "reject_rate_percent must be at least 0 and less than 100": [-0.5, 100],
     "architecture must be x86_64 or arm64": ["riscv64"],
-    "base_image must be the name of an image as Docker takes it": [
+    "base_image must be a Docker image name without a scheme": [
         *("", "python 3.13", "https://example.com/a:1"),
     ],
-    "published_images.registry must be a registry's host and a path in lower case": [
+    "published_images.registry must be a registry host and a lower-case path": [
         {"registry": registry}
         for registry in (
             *("", "tm-pipeline", "https://ghcr.io/owner/tm-pipeline", "ghcr.io/Owner/tm-pipeline"),
             *("ghcr.io/owner/tm-pipeline/", "ghcr.io/owner/tm-pipeline:0.1.0", "ghcr.io/a'b"),
         )
     ],
-    "published_images.digests must name one digest": [
+    "published_images.digests must contain one digest": [
         PUBLISHED | {"version": "0.1.0", "digests": digests}
         for digests in (
             {"load": DIGESTS["load"]},
@@ -96,7 +99,7 @@ WRONG: dict[str, list[Any]] = {
             DIGESTS | {"load": f"ghcr.io/owner/load@{DIGESTS['load']}"},
         )
     ],
-    "published_images.version and published_images.digests belong together": [
+    "published_images.version and published_images.digests must be set together": [
         PUBLISHED | {"version": "0.1.0"},
         PUBLISHED | {"digests": DIGESTS},
     ],
@@ -104,16 +107,16 @@ WRONG: dict[str, list[Any]] = {
         {"load": IMAGES["load"]},
         IMAGES | {"extra": IMAGES["load"]},
     ],
-    "image_uris must be images on ECR with a digest or a tag": [
+    "image_uris must be ECR images with a digest or a tag": [
         IMAGES | {"load": "docker.io/ci/load:latest"},
         IMAGES | {"load": f"{REGISTRY}/ci/load"},
     ],
-    "function_zip.bucket and function_zip.key must say where on S3 the zip is": [
+    "function_zip.bucket and function_zip.key must not be empty": [
         ZIP | {"bucket": ""},
         ZIP | {"key": None},
     ],
-    "function_zip.hash must be the zip's SHA-256 in base64": [ZIP | {"hash": 64 * "a"}],
-    "database.host must be a host's name alone": [
+    "function_zip.hash must be the base64-encoded SHA-256": [ZIP | {"hash": 64 * "a"}],
+    "database.host must be only a host name": [
         SECRET | {"host": "https://db"},
         IAM | {"host": "db:5432"},
     ],
@@ -121,45 +124,45 @@ WRONG: dict[str, list[Any]] = {
         SECRET | {"port": 70000},
         SECRET | {"port": 5432.5},
     ],
-    "database.name must be the name of a database, of at most 63 characters": [
+    "database.name must be the name of a database: 1 to 63 characters": [
         SECRET | {"name": ""},
         SECRET | {"name": 64 * "a"},
     ],
-    'database.auth must be "iam", for roles that log in with a token, or "secret"': [
+    'database.auth must be "iam" (roles that log in with an IAM token) or "secret"': [
         SECRET | {"auth": "password"},
     ],
-    'database.auth = "iam" needs database.users, the roles of migrate, load and api': [
+    'database.auth = "iam" requires database.users': [
         {"host": "db", "name": "pipeline", "auth": "iam"},
         IAM | {"secret_arns": SECRETS},
     ],
-    'database.auth = "secret" needs database.secret_arns': [
+    'database.auth = "secret" requires database.secret_arns': [
         SECRET | {"secret_arns": None},
         SECRET | {"users": USERS},
     ],
-    "database.resource_id must be what RDS calls the resource ID": [
+    "database.resource_id must be an RDS resource ID": [
         IAM | {"resource_id": "arn:aws:rds:x:cluster:y"},
     ],
     "database.users must name three different roles": [
         IAM | {"users": USERS | {"load": "*"}},
         IAM | {"users": USERS | {"load": "reader"}},
     ],
-    "database.secret_arns must be whole ARNs of Secrets Manager secrets": [
+    "database.secret_arns must be full ARNs of Secrets Manager secrets": [
         SECRET | {"secret_arns": SECRETS | {"api": "prod/api"}},
         SECRET | {"secret_arns": SECRETS | {"api": "arn:aws:secretsmanager:*:*:secret:*"}},
     ],
-    "database.vpc.subnet_ids must name at least one subnet": [
+    "database.vpc.subnet_ids must contain at least one subnet": [
         IAM | {"vpc": VPC | {"subnet_ids": []}},
         SECRET | {"vpc": VPC | {"subnet_ids": ["sg-1"]}},
     ],
-    "database.vpc.security_group_ids must name at least one security group": [
+    "database.vpc.security_group_ids must contain at least one security group": [
         IAM | {"vpc": VPC | {"security_group_ids": []}},
         SECRET | {"vpc": VPC | {"security_group_ids": ["subnet-1"]}},
     ],
-    'database_ca_bundle must be the text of certificates in PEM, "-----BEGIN CERTIFICATE-----…"': [
+    'database_ca_bundle must be PEM certificates, "-----BEGIN CERTIFICATE-----…"': [
         *("", "ca.pem", CERTIFICATE.replace("AAAA\n", ""), "-----BEGIN CERTIFICATE-----\nAAAA"),
         SOME_KEY,
     ],
-    "database_ca_bundle holds a private key": [
+    "database_ca_bundle contains a private key": [
         SOME_KEY,
         CERTIFICATE + SOME_KEY.replace("PRI", "RSA PRI"),
     ],
@@ -170,14 +173,14 @@ WRONG: dict[str, list[Any]] = {
         {"backup_days": days} for days in (0, 1.5, 36)
     ],
     "api_key_value must be 20 to 128 characters long": ["short"],
-    'api_key_value is a key, but with api_auth = "iam", the default, there is none': ["short"],
-    'api_auth must be "iam", for signed requests, or "key"': ["none"],
+    'api_key_value is set, but api_auth = "iam", the default, uses no key': ["short"],
+    'api_auth must be "iam" (signed requests) or "key"': ["none"],
     "api_get_table must be the name of a table": ["", "Orders", "orders.odcs.yaml", 49 * "o"],
-    "api_cors_origins must hold origins as browsers write them": [
+    "api_cors_origins must contain origins such as": [
         ["https://reports.example.com/"],
         ["*"],
     ],
-    "api_throttle.rate must be 1 to 10000 requests a second": [
+    "api_throttle.rate must be 1 to 10000 requests per second": [
         {"rate": rate} for rate in (0, 0.5, 10001)
     ],
     "api_throttle.burst must be a whole number of requests from 1 to 5000": [
@@ -201,12 +204,12 @@ WRONG: dict[str, list[Any]] = {
         "cron(0 6 * * ? *) ",
     ],
     "staging_retention_days must be a whole number, at least 1, or null": [0, 1.5],
-    "log_retention_days must be a period that CloudWatch knows": [0, 31],
+    "log_retention_days must be a retention period that CloudWatch supports": [0, 31],
     "log_level must be DEBUG, INFO, WARNING or ERROR": ["LOUD"],
     "kms_key_arn must be the ARN of a key": [
         *("alias/data", KEY_ARN.replace("key/", "alias/"), KEY_ARN + "*", "1234abcd"),
     ],
-    "tags must be at most 46, with keys of 1 to 128": [
+    "tags must contain at most 46 tags, with keys of 1 to 128": [
         {"aws:team": "data"},
         {"": "data"},
         {"Team": 257 * "a"},
@@ -215,9 +218,13 @@ WRONG: dict[str, list[Any]] = {
         {str(number): "" for number in range(47)},
     ],
 }
-# The same, of values that do not go together.
-CASES: list[tuple[str, dict[str, Any]]] = [
-    *((how, {re.split(r"\W", how)[0]: value}) for how, values in WRONG.items() for value in values),
+# The expected message of each invalid combination of variables, including those above.
+INVALID: list[tuple[str, dict[str, Any]]] = [
+    *(
+        (message, {re.split(r"\W", message)[0]: value})
+        for message, values in INVALID_VALUES.items()
+        for value in values
+    ),
     *(
         (
             "api_key_value must be 20 to 128 characters long",
@@ -230,23 +237,22 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         {"image_uris": IMAGES, "function_zip": ZIP},
     ),
     (
-        "published_images are for x86_64, not for the given architecture",
+        "published_images are for x86_64 only",
         {"published_images": PUBLISHED, "architecture": "arm64"},
     ),
     *(
         (
-            "published_images excludes image_uris and function_zip",
+            "published_images, image_uris and function_zip exclude each other",
             {"published_images": PUBLISHED, **other},
         )
         for other in ({"image_uris": IMAGES}, {"function_zip": ZIP})
     ),
     (
-        "aurora says what the created database is like, but with database none is created",
+        "aurora configures the database that the module creates, but database is set",
         {"database": SECRET, "aurora": {"max_capacity": 8}},
     ),
 ]
-# What looks like that and is right.
-RIGHT: list[dict[str, Any]] = [
+VALID: list[dict[str, Any]] = [
     {"name": "abc"},
     {"name": "a-1-" + 22 * "b"},
     *({"name": name} for name in ("sthrees-1", "amzn-s3", "sga", "a-sg-1")),
@@ -280,7 +286,8 @@ RIGHT: list[dict[str, Any]] = [
     {"kms_key_arn": KEY_ARN.replace("aws", "aws-us-gov").replace("key/", "key/mrk-")},
     {"tags": {"Cost centre": "Ä/1+2=3:@_.-", "Empty": ""}},
 ]
-# What `terraform test` says, file by file, when the variables that it names are ignored.
+# The messages in each file of `terraform test` that name a variable. They must appear if the module
+# ignores these variables.
 EFFECTS = {
     path.name: [
         message
@@ -289,15 +296,15 @@ EFFECTS = {
     ]
     for path in MODULE.glob("tests/*.tftest.hcl")
 }
-NO_CONTRACTS = "There are no contracts beside the module"
-OTHER_VERSION = "published_images names the images of version "
-UNTRUSTED = "The functions would trust no database of RDS in "
+NO_CONTRACTS = "There are no contracts in "
+OTHER_VERSION = "published_images.version is "
+UNTRUSTED = "The functions would not trust an RDS database in "
 UNTRUSTED_PROXY = "database.host is an RDS Proxy"
 
 
 @dataclass(frozen=True)
 class Module:
-    """A copy of the module, so that nothing is written beside it."""
+    """A copy of the module, so that Terraform writes no files into the checkout."""
 
     folder: Path
     tool: terraform.Terraform
@@ -319,7 +326,7 @@ def blocks(kind: str) -> dict[str, dict[str, Any]]:
 
 
 def error_messages(node: object) -> list[str]:
-    """Return every `error_message` below a node of a parsed file."""
+    """Return every `error_message` in a node of a parsed file."""
     if isinstance(node, list):
         return [message for each in node for message in error_messages(each)]
     if not isinstance(node, dict):
@@ -335,9 +342,10 @@ def plans_of(
     mocks: str | None,
     known: str = "apply",
 ) -> list[dict[str, Any]]:
-    """Plan each of `runs`, mappings of variables, by `terraform test`; return all that it says.
+    """Plan each of `runs`, mappings of variables, with `terraform test`; return its JSON output.
 
-    Mocked values are known from the plan on, or not before the apply.
+    Args:
+        known: whether mocked values are known in the "plan", or only after the "apply".
     """
     tests = folder / "planned"
     tests.mkdir()
@@ -352,14 +360,14 @@ def plans_of(
 
 
 def named(messages: Iterable[str]) -> Iterator[str]:
-    """Yield the variables that messages name."""
+    """Yield the names of the variables in messages."""
     return (name for message in messages for name in re.findall(r"\bvar\.(\w+)", message))
 
 
-def errors(said: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """Return the errors of each run that has any."""
+def errors(output: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Return the errors of each failed run in the output of `terraform test`."""
     found: dict[str, list[str]] = {}
-    for line in said:
+    for line in output:
         if line["type"] == "diagnostic" and line["diagnostic"]["severity"] == "error":
             found.setdefault(line["@testrun"], []).append(line["diagnostic"]["detail"])
     return found
@@ -367,28 +375,28 @@ def errors(said: list[dict[str, Any]]) -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Module:
-    """Run a command of Terraform on a copy of the module."""
+    """Return a copy of the module, which runs Terraform commands."""
     folder = tmp_path_factory.mktemp("checkout")
     module = Module(checkout(folder) / "terraform", terraform.find(folder / "configuration"))
     module("init", "-backend=false")
     return module
 
 
-def test_the_files_are_formatted(run: Module) -> None:
+def test_files_are_formatted(run: Module) -> None:
     run("fmt", "-check", "-diff", "-recursive")
 
 
-def test_the_configuration_is_valid(run: Module) -> None:
+def test_configuration_is_valid(run: Module) -> None:
     run("validate")
 
 
-def test_the_rules_hold(run: Module) -> None:
+def test_terraform_tests_pass(run: Module) -> None:
     run("test")
 
 
 @pytest.fixture(scope="module")
 def needs(run: Module) -> dict[str, set[str]]:
-    """What each resource and data source directly depends on."""
+    """Return the direct dependencies of each resource and data source."""
     graph = run.tool.run("graph", folder=run.folder).stdout
     found: dict[str, set[str]] = {name: set() for name in re.findall(r'^ *"(\S+)" \[', graph, re.M)}
     for one, other in re.findall(r'"(\S+)" -> "(\S+)"', graph):
@@ -396,8 +404,8 @@ def needs(run: Module) -> dict[str, set[str]]:
     return found
 
 
-def test_everything_waits_for_the_check_of_what_a_build_needs(needs: dict[str, set[str]]) -> None:
-    """So nothing that AWS bills is made on a machine that cannot build or copy the images."""
+def test_all_resources_depend_on_the_check_of_prerequisites(needs: dict[str, set[str]]) -> None:
+    """An apply that cannot build or copy the images must fail before it creates anything."""
     waiting = {"terraform_data.prerequisites"}
     while more := {name for name in needs if needs[name] & waiting} - waiting:
         waiting |= more
@@ -408,35 +416,35 @@ def test_everything_waits_for_the_check_of_what_a_build_needs(needs: dict[str, s
     )
 
 
-def test_an_image_is_protected_until_the_functions_run_another(needs: dict[str, set[str]]) -> None:
+def test_lifecycle_policy_depends_on_the_functions(needs: dict[str, set[str]]) -> None:
     assert "aws_lambda_function.this" in needs["aws_ecr_lifecycle_policy.function"]
 
 
-def test_a_protected_stack_refuses_to_be_destroyed_before_anything_is_removed(
+def test_protection_is_destroyed_first(
     needs: dict[str, set[str]],
 ) -> None:
-    """Terraform destroys first what nothing depends on, and the rest only if that succeeded."""
+    """Terraform first destroys the resources that no other depends on."""
     needed = set().union(*needs.values())
 
     assert needs.keys() - needed == {
         "terraform_data.protection",
-        "aws_lambda_invocation.migrate",  # to destroy it changes nothing on AWS
+        "aws_lambda_invocation.migrate",  # destroying it changes nothing on AWS
     }, "add these to protection.tf"
 
 
-def test_nothing_waits_for_migrate(needs: dict[str, set[str]]) -> None:
-    """It fails as long as one table's contract is wrong, and all else must be deployed."""
+def test_no_resource_depends_on_migrate(needs: dict[str, set[str]]) -> None:
+    """It fails while one contract is invalid, but everything else must be deployed."""
     assert {name for name in needs if "aws_lambda_invocation.migrate" in needs[name]} == set()
-    # Yet no file is loaded before there is a database.
+    # But files need the database.
     assert "aws_rds_cluster_instance.this" in needs["aws_s3_bucket_notification.landing"]
 
 
-def test_every_variable_is_described_typed_and_optional() -> None:
-    wanted = {"description", "type", "default"}
+def test_every_variable_has_description_type_and_default() -> None:
+    required = {"description", "type", "default"}
     variables = blocks("variable")
 
-    assert not {name for name, block in variables.items() if not wanted <= block.keys()}
-    # Null means something, or it means what the default is.
+    assert not {name for name, block in variables.items() if not required <= block.keys()}
+    # A variable either has the default null or is not nullable.
     assert not {
         name
         for name, block in variables.items()
@@ -445,38 +453,46 @@ def test_every_variable_is_described_typed_and_optional() -> None:
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """Return Terraform's errors for WRONG and RIGHT: the variables' file alone answers at once."""
+def validation_errors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """Return Terraform's errors for INVALID and VALID, from a fast plan of variables.tf alone."""
     folder = tmp_path_factory.mktemp("variables")
     shutil.copy(MODULE / "variables.tf", folder)
     (folder / "main.tf.json").write_text(json.dumps({"locals": {"function_names": FUNCTIONS}}))
     tool = terraform.find(folder / "configuration")
     assert tool.run("init", folder=folder).returncode == 0
-    # Null is what a variable has that nobody set.
-    right = [*RIGHT, dict.fromkeys(blocks("variable"))]
-    runs = {f"wrong_{number}": variables for number, (_, variables) in enumerate(CASES)}
-    runs |= {f"right_{number}": variables for number, variables in enumerate(right)}
-    said = plans_of(tool, folder, runs, None)
-    assert {line["@testrun"] for line in said if line["type"] == "test_run"} == runs.keys()
-    return errors(said)
+    # All variables unset.
+    valid = [*VALID, dict.fromkeys(blocks("variable"))]
+    runs = {f"invalid_{number}": variables for number, (_, variables) in enumerate(INVALID)}
+    runs |= {f"valid_{number}": variables for number, variables in enumerate(valid)}
+    output = plans_of(tool, folder, runs, None)
+    assert {line["@testrun"] for line in output if line["type"] == "test_run"} == runs.keys()
+    return errors(output)
 
 
-@pytest.mark.parametrize("number", range(len(CASES)))
-def test_a_wrong_value_is_explained(number: int, answers: dict[str, list[str]]) -> None:
-    variables = CASES[number][1]
-    expected = [message for message, same in CASES if same == variables]
-    said = answers.get(f"wrong_{number}", [])
+@pytest.mark.parametrize("number", range(len(INVALID)))
+def test_validation_explains_invalid_value(
+    number: int, validation_errors: dict[str, list[str]]
+) -> None:
+    variables = INVALID[number][1]
+    expected = [message for message, same in INVALID if same == variables]
+    found = validation_errors.get(f"invalid_{number}", [])
 
-    assert len(said) == len(expected), (variables, said)
-    assert all(any(part in answer for answer in said) for part in expected), (variables, said)
-
-
-def test_a_right_value_is_accepted(answers: dict[str, list[str]]) -> None:
-    assert {name: said for name, said in answers.items() if name.startswith("right_")} == {}
+    assert len(found) == len(expected), (variables, found)
+    assert all(any(part in error for error in found) for part in expected), (variables, found)
 
 
-def test_every_message_of_the_module_is_shown() -> None:
-    shown = {*(how for how, _ in CASES), ALL_IMAGES, NO_CONTRACTS, OTHER_VERSION, UNTRUSTED}
+def test_validation_accepts_valid_value(validation_errors: dict[str, list[str]]) -> None:
+    assert [name for name in validation_errors if name.startswith("valid_")] == []
+
+
+def test_every_error_message_is_tested() -> None:
+    shown = {
+        *(message for message, _ in INVALID),
+        ALL_IMAGES,
+        NO_CONTRACTS,
+        OTHER_VERSION,
+        UNTRUSTED,
+    }
     shown |= {UNTRUSTED_PROXY, *BAD_CONTRACTS}
     options = hcl2.SerializationOptions(strip_string_quotes=True)
     messages = [
@@ -491,17 +507,15 @@ def test_every_message_of_the_module_is_shown() -> None:
 
 BAD_CONTRACTS = {
     "must be a folder with at least one contract, <table>.odcs.yaml",
-    "Call each contract <table>.odcs.yaml, the table with up to 48",
-    "which is not in UTF-8: save each contract in UTF-8.",
-    "larger than 512 KiB, which no contract needs.",
-    "are larger than 8 MiB together: put some tables into another stack.",
-    "has no contract of that table: name one of",
+    "Name each contract <table>.odcs.yaml, where <table> is up to 48",
+    "not encoded in UTF-8: save each contract in UTF-8.",
+    "larger than the limit of 512 KiB: shorten each contract.",
+    "are larger than 8 MiB in total: move some tables to another stack.",
+    "contains no contract for that table: set it to one of",
 }
 
 
-def test_contracts_that_cannot_be_right_are_refused_by_the_plan(
-    run: Module, tmp_path: Path
-) -> None:
+def test_plan_refuses_invalid_contract_files(run: Module, tmp_path: Path) -> None:
     bad = tmp_path / "bad"
     bad.mkdir()
     for name in ("Orders.odcs.yaml", "orders.yaml", "orders.odcs.yml", "notes.txt"):
@@ -521,7 +535,7 @@ def test_contracts_that_cannot_be_right_are_refused_by_the_plan(
         "many": {"contracts_dir": str(many), "api_get_table": "t17"},
     }
 
-    said = errors(
+    found = errors(
         plans_of(
             run.tool,
             run.folder,
@@ -530,33 +544,37 @@ def test_contracts_that_cannot_be_right_are_refused_by_the_plan(
         )
     )
 
-    [absent] = said["absent"]
+    [absent] = found["absent"]
     assert absent.startswith(f'contracts_dir, "{tmp_path}/absent", must be a folder with at least')
-    misnamed, garbled, huge = sorted(said["bad"], key=len, reverse=True)
+    misnamed, huge, garbled = sorted(found["bad"])
     assert misnamed.startswith(
-        f'{bad} holds "Orders.odcs.yaml", "more/deep.odcs.YAML", "orders.odcs.yml", "orders.yaml". '
-        "Call each contract <table>.odcs.yaml, "
+        f'{bad} contains "Orders.odcs.yaml", "more/deep.odcs.YAML", "orders.odcs.yml", '
+        '"orders.yaml". Name each contract <table>.odcs.yaml, '
     )
-    assert garbled.startswith(f'{bad} holds "latin.odcs.yaml", which is not in UTF-8: ')
-    assert huge.startswith(f'{bad} holds "huge.odcs.yaml", larger than 512 KiB, ')
-    table, whole = sorted(said["many"], reverse=True)
-    assert whole.startswith(f"The contracts in {many} are larger than 8 MiB together: ")
-    assert table.startswith(f'api_get_table is "t17", and {many} has no contract of that table: ')
+    assert huge.startswith(f'{bad} contains "huge.odcs.yaml", larger than the limit of 512 KiB: ')
+    assert garbled.startswith(f'{bad} contains "latin.odcs.yaml", not encoded in UTF-8: ')
+    table, whole = sorted(found["many"], reverse=True)
+    assert whole.startswith(f"The contracts in {many} are larger than 8 MiB in total: ")
+    assert table.startswith(
+        f'api_get_table is "t17", but {many} contains no contract for that table: '
+    )
 
 
 @pytest.mark.deep
-def test_digests_of_another_version_are_refused_by_the_plan(run: Module) -> None:
-    """They are easily forgotten in an upgrade, and its Terraform would run the former code."""
+def test_plan_refuses_digests_of_another_version(run: Module) -> None:
+    """If an upgrade keeps the digests, the new Terraform configuration would run old code."""
     published = PUBLISHED | {"version": "0.0.1", "digests": DIGESTS}
-    said = plans_of(run.tool, run.folder, {"old": {"published_images": published}}, "./tests/mocks")
+    output = plans_of(
+        run.tool, run.folder, {"old": {"published_images": published}}, "./tests/mocks"
+    )
 
-    [answer] = errors(said)["old"]
-    assert f"{OTHER_VERSION}0.0.1, and this module is of version {VERSION}: " in answer
+    [answer] = errors(output)["old"]
+    assert f"{OTHER_VERSION}0.0.1, but the module's version is {VERSION}: " in answer
 
 
 @pytest.mark.deep
-def test_whom_the_functions_would_not_trust_is_said_by_the_plan(run: Module) -> None:
-    """AWS's forms of a host: github.com/aws/aws-advanced-python-wrapper, utils/rds_utils.py."""
+def test_plan_refuses_untrusted_rds_region(run: Module) -> None:
+    """Source of the host names: github.com/aws/aws-advanced-python-wrapper, utils/rds_utils.py."""
     aws = "https://truststore.pki.rds.amazonaws.com"
     hosts = {
         "db.x1.mars-north-1.rds.amazonaws.com": ("mars-north-1", aws),
@@ -569,11 +587,11 @@ def test_whom_the_functions_would_not_trust_is_said_by_the_plan(run: Module) -> 
         "db.x1.us-gov-west-1.rds.amazonaws.com": None,
         "mars-north-1.x1.ca-west-1.rds.amazonaws.com": None,
         "db.global-x1.global.rds.amazonaws.com": None,
-        # A public certificate.
+        # These have public certificates.
         "db.endpoint.proxy-x1.mars-north-1.rds.amazonaws.com": None,
         "mars-north-1.rds.example.com": None,
     }
-    said = plans_of(
+    output = plans_of(
         run.tool,
         run.folder,
         {
@@ -582,7 +600,7 @@ def test_whom_the_functions_would_not_trust_is_said_by_the_plan(run: Module) -> 
         },
         "./tests/mocks",
     )
-    found = errors(said)
+    found = errors(output)
 
     for number, (host, where) in enumerate(hosts.items()):
         answers = found.get(f"host_{number}", [])
@@ -596,8 +614,8 @@ def test_whom_the_functions_would_not_trust_is_said_by_the_plan(run: Module) -> 
         assert f'set database_ca_bundle = file("{region}-bundle.pem")' in answer
 
 
-def test_it_needs_the_repository_that_it_is_in(tmp_path: Path, run: Module) -> None:
-    """By its absolute path Terraform copies the module alone, by `//` all that it is in."""
+def test_plan_refuses_module_without_its_repository(tmp_path: Path, run: Module) -> None:
+    """With an absolute path Terraform copies only the module, with `//` the whole repository."""
     module = checkout(tmp_path / "elsewhere") / "terraform"
     root = {
         "terraform": {"required_providers": {"aws": {"source": "hashicorp/aws"}}},
@@ -614,18 +632,20 @@ def test_it_needs_the_repository_that_it_is_in(tmp_path: Path, run: Module) -> N
     (tmp_path / "main.tf.json").write_text(json.dumps(root))
     assert run.tool.run("init", folder=tmp_path).returncode == 0
 
-    said = plans_of(run.tool, tmp_path, {"both": {}}, str(module / "tests" / "mocks"))
+    output = plans_of(run.tool, tmp_path, {"both": {}}, str(module / "tests" / "mocks"))
 
-    found = [line["diagnostic"]["detail"] for line in said if line["type"] == "diagnostic"]
+    found = [line["diagnostic"]["detail"] for line in output if line["type"] == "diagnostic"]
     for name, error in zip(("absolute", "published"), sorted(found), strict=True):
-        assert f"{NO_CONTRACTS}, in .terraform/modules/{name}/" in error
-        assert 'use it by a relative path or as "<repository>//terraform"' in error
+        assert f"{NO_CONTRACTS}.terraform/modules/{name}/" in error
+        assert 'set source to a relative path or to "<repository>//terraform"' in error
 
 
 @pytest.mark.deep
 @pytest.mark.parametrize("file", EFFECTS)
-def test_a_variable_that_is_ignored_is_noticed(file: str, run: Module, tmp_path: Path) -> None:
-    """Read variables of the same form instead, which nobody sets: the assertions must fail."""
+def test_terraform_tests_fail_if_a_variable_is_ignored(
+    file: str, run: Module, tmp_path: Path
+) -> None:
+    """Replace variables by unset variables of the same type: the assertions must fail."""
     folder = tmp_path / "checkout" / "terraform"
     shutil.copytree(run.folder, folder, symlinks=True)
     for each in (".dockerignore", "contracts", "functions", "shared"):
@@ -641,11 +661,11 @@ def test_a_variable_that_is_ignored_is_noticed(file: str, run: Module, tmp_path:
     unset = re.sub(r'^variable "', 'variable "unset_', unset, flags=re.MULTILINE)
     (folder / "unset.tf").write_text(re.sub(ignored, r"var.unset_\1", unset))
 
-    said = run.tool.run("test", "-json", f"-filter=tests/{file}", folder=folder)
+    output = run.tool.run("test", "-json", f"-filter=tests/{file}", folder=folder)
 
     failed = {
         line["diagnostic"]["detail"]
-        for line in map(json.loads, said.stdout.splitlines())
+        for line in map(json.loads, output.stdout.splitlines())
         if line["type"] == "diagnostic" and line["diagnostic"]["summary"] == "Test assertion failed"
     }
     assert set(EFFECTS[file]) <= failed

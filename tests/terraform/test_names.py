@@ -1,4 +1,4 @@
-"""Names that Terraform and the functions both know are the same on both sides."""
+"""Tests that names in Terraform and in the functions are equal."""
 
 import json
 import re
@@ -11,14 +11,14 @@ MODULE = Path(__file__).parents[2] / "terraform"
 
 
 def values(file: str, pattern: str) -> list[object]:
-    """What follows `pattern` in a file of the module: strings and lists, which JSON knows too."""
+    """Return the strings and lists that follow `pattern` in a file of the module."""
     text = (MODULE / file).read_text()
     return [json.loads(value) for value in re.findall(rf'{pattern} (".*?"|\[.*?\])', text)]
 
 
-def test_the_alert_rule_takes_every_notice() -> None:
+def test_alert_rule_matches_every_notice() -> None:
     assert list(Notice) in values("alerts.tf", "detail-type =")
 
 
-def test_the_alert_rule_and_the_roles_take_the_notices_source() -> None:
+def test_alert_rule_and_roles_use_the_source_of_notices() -> None:
     assert values("alerts.tf", "notice_source =") == [notices.SOURCE]

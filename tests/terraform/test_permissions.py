@@ -1,4 +1,4 @@
-"""What the module's policies allow: nothing by a wildcard that is not listed with its reason."""
+"""Tests of the module's policies: permissions.toml lists every wildcard with its reason."""
 
 import re
 import tomllib
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.programs
 
 ACCOUNT, REGION = "123456789012", "eu-central-1"
 LISTED = tomllib.loads(Path(__file__).with_name("permissions.toml").read_text())
-# Between them, every policy that the module can make.
+# Together these plan every policy of the module.
 STACKS: dict[str, dict[str, Any]] = {
     "created": {"kms_key_arn": KEY_ARN, "database_ca_bundle": CERTIFICATE},
     "given, with iam, in a network": {
@@ -37,26 +37,26 @@ STACKS: dict[str, dict[str, Any]] = {
         "database_ca_bundle": CERTIFICATE,
         "database": IAM | {"vpc": VPC},
     },
-    # As the laptop cloud is.
+    # The laptop cloud.
     "given, with secrets": {"function_zip": ZIP, "database": SECRET},
 }
 
 
 def planned(stacks: Mapping[str, Mapping[str, Any]], folder: Path) -> dict[str, Any]:
-    """Return the plan of each stack, on a mocked AWS, made in an empty folder."""
+    """Return the plan of each stack with a mocked AWS provider; `folder` must be empty."""
     module = checkout(folder / "checkout") / "terraform"
     tool = terraform.find(folder / "configuration")
     tool.run("init", "-backend=false", folder=module)
     runs = {f"stack_{number}": variables for number, variables in enumerate(stacks.values())}
-    said = plans_of(tool, module, runs, "./tests/mocks", "plan")
-    assert errors(said) == {}
-    found = {line["@testrun"]: line["test_plan"] for line in said if line["type"] == "test_plan"}
+    output = plans_of(tool, module, runs, "./tests/mocks", "plan")
+    assert errors(output) == {}
+    found = {line["@testrun"]: line["test_plan"] for line in output if line["type"] == "test_plan"}
     return {stack: found[run] for stack, run in zip(stacks, runs, strict=True)}
 
 
 @pytest.fixture(scope="module")
 def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Statement]]:
-    """The policies of each of STACKS, as its plan has them."""
+    """Return the planned policies of each of STACKS."""
     found = planned(STACKS, tmp_path_factory.mktemp("checkout"))
     return {stack: of_plan(plan) for stack, plan in found.items()}
 
@@ -76,7 +76,7 @@ def of_roles(statements: Iterable[Statement]) -> Iterator[Statement]:
     return (each for each in statements if each.where.startswith("aws_iam_role_policy."))
 
 
-def test_every_kind_of_policy_is_read(statements: list[Statement]) -> None:
+def test_statements_cover_every_policy(statements: list[Statement]) -> None:
     assert {each.where.partition("[")[0] for each in statements} == {
         "aws_ecr_repository_policy.function",
         "aws_iam_role.function",
@@ -95,14 +95,14 @@ def test_every_kind_of_policy_is_read(statements: list[Statement]) -> None:
     }
 
 
-def test_nothing_allows_too_much(statements: list[Statement]) -> None:
+def test_statements_are_restrictive(statements: list[Statement]) -> None:
     found = {each.where: problems for each in statements if (problems := too_much(each, ACCOUNT))}
 
     assert found == {}
 
 
 def to(service: str, action: str, **condition: object) -> dict[str, Any]:
-    """Return a statement about a service of AWS, without its effect."""
+    """Return a statement with a service principal, without its effect."""
     principal = {"Service": f"{service}.amazonaws.com"}
     return {"Action": action, "Principal": principal, "Condition": condition}
 
@@ -110,26 +110,29 @@ def to(service: str, action: str, **condition: object) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("statement", "problem"),
     [
-        ({"Action": ["s3:GetObject", "s3:Put*"]}, "s3:Put* is no single action"),
-        ({"NotAction": "s3:GetObject"}, "it says what it does not hold for"),
-        ({"Action": "s3:GetObject", "Principal": "*"}, "everybody may"),
-        ({"Action": "s3:GetObject", "Principal": {"AWS": "*"}}, "everybody may"),
+        ({"Action": ["s3:GetObject", "s3:Put*"]}, "s3:Put* is a wildcard"),
+        ({"NotAction": "s3:GetObject"}, "it has a Not element"),
+        ({"Action": "s3:GetObject", "Principal": "*"}, "it allows everybody"),
+        ({"Action": "s3:GetObject", "Principal": {"AWS": "*"}}, "it allows everybody"),
         (
             {
                 "Action": "s3:GetObject",
                 "Principal": "*",
                 "Condition": {"ArnEquals": {"aws:PrincipalArn": "arn:aws:iam::1:role/*"}},
             },
-            "everybody may",
+            "it allows everybody",
         ),
-        ({"Action": "s3:GetObject", "Principal": {"Federated": "x"}}, "a Federated may"),
+        (
+            {"Action": "s3:GetObject", "Principal": {"Federated": "x"}},
+            "it allows a Federated principal",
+        ),
         (
             to("lambda", "sts:AssumeRole", StringEquals={"aws:SourceAccount": "1"}),
-            "lambda.amazonaws.com may on anybody's behalf",
+            "lambda.amazonaws.com may act for any account",
         ),
         (
             to("s3", "lambda:InvokeFunction", ArnLike={"aws:SourceArn": "arn:aws:s3:::landing"}),
-            "s3.amazonaws.com may on anybody's behalf",
+            "s3.amazonaws.com may act for any account",
         ),
         (
             to(
@@ -137,20 +140,20 @@ def to(service: str, action: str, **condition: object) -> dict[str, Any]:
                 "lambda:InvokeFunction",
                 ArnLike={"aws:SourceArn": [f"arn:aws:events:x:{ACCOUNT}:rule/y", "arn:*"]},
             ),
-            "events.amazonaws.com may on anybody's behalf",
+            "events.amazonaws.com may act for any account",
         ),
         (
             to("lambda", "ecr:BatchGetImage", StringEquals={"aws:SourceAccount": ACCOUNT}),
-            "lambda.amazonaws.com need not send aws:SourceAccount",
+            "lambda.amazonaws.com may not send aws:SourceAccount",
         ),
-        (to("lambda", "ecr:BatchGetImage"), "lambda.amazonaws.com may on anybody's behalf"),
+        (to("lambda", "ecr:BatchGetImage"), "lambda.amazonaws.com may act for any account"),
     ],
 )
-def test_what_would_allow_too_much_is_found(statement: dict[str, Any], problem: str) -> None:
+def test_permissive_statement_is_found(statement: dict[str, Any], problem: str) -> None:
     assert too_much(Statement.of("x", {"Effect": "Allow", **statement}), ACCOUNT) == [problem]
 
 
-def test_wide_resources_are_those_with_a_reason(statements: list[Statement]) -> None:
+def test_wildcard_resources_are_listed(statements: list[Statement]) -> None:
     found = {
         pair
         for each in statements
@@ -161,7 +164,7 @@ def test_wide_resources_are_those_with_a_reason(statements: list[Statement]) -> 
     assert found == set(pairs(LISTED["wide"]))
 
 
-def test_roles_are_for_one_service_on_this_account_s_behalf(statements: list[Statement]) -> None:
+def test_roles_trust_one_service_for_this_account(statements: list[Statement]) -> None:
     for each in statements:
         if each.where.startswith("aws_iam_role."):
             service = "states" if each.where == "aws_iam_role.state_machine" else "lambda"
@@ -170,9 +173,9 @@ def test_roles_are_for_one_service_on_this_account_s_behalf(statements: list[Sta
             assert each.conditions == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
 
 
-def test_a_function_s_image_is_for_that_function(plans: dict[str, list[Statement]]) -> None:
+def test_image_is_pulled_only_for_its_function(plans: dict[str, list[Statement]]) -> None:
     allowed = {
-        each.where: each.says("ArnLike", "aws:SourceArn")
+        each.where: each.condition("ArnLike", "aws:SourceArn")
         for each in plans["created"]
         if each.where.startswith("aws_ecr_repository_policy.")
     }
@@ -182,9 +185,9 @@ def test_a_function_s_image_is_for_that_function(plans: dict[str, list[Statement
     assert allowed['aws_ecr_repository_policy.function["load"]'] == [arn, f"{arn}:*"]
 
 
-def test_buckets_and_topic_answer_over_tls_alone(plans: dict[str, list[Statement]]) -> None:
+def test_buckets_and_topic_require_tls(plans: dict[str, list[Statement]]) -> None:
     for statements in plans.values():
-        wanted = {
+        expected = {
             f'aws_s3_bucket_policy.this["{name}"]': ("s3:*", {f"arn:aws:s3:::{name}"})
             for name in ("config", "landing", "staging")
         } | {
@@ -193,18 +196,18 @@ def test_buckets_and_topic_answer_over_tls_alone(plans: dict[str, list[Statement
                 {f"arn:aws:sns:{REGION}:{ACCOUNT}:mock"},
             ),
         }
-        refused = {
+        denied = {
             each.where: each
             for each in statements
-            if each.effect == "Deny" and each.says("Bool", "aws:SecureTransport") == "false"
+            if each.effect == "Deny" and each.condition("Bool", "aws:SecureTransport") == "false"
         }
-        assert refused.keys() == wanted.keys()
-        for where, (action, [arn]) in wanted.items():
+        assert denied.keys() == expected.keys()
+        for where, (action, [arn]) in expected.items():
             objects = {f"{arn}/*"} if action == "s3:*" else set()
-            assert refused[where].actions == {action}
-            assert refused[where].resources == {arn} | objects
-            assert refused[where].principal == {"AWS": {"*"}}
-            assert len(refused[where].conditions) == 1
+            assert denied[where].actions == {action}
+            assert denied[where].resources == {arn} | objects
+            assert denied[where].principal == {"AWS": {"*"}}
+            assert len(denied[where].conditions) == 1
 
 
 ALERT = f"arn:aws:sts::{ACCOUNT}:assumed-role/tm-pipeline-alert-{REGION}/alert"
@@ -215,7 +218,7 @@ ALARM = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:tm-pipeline-health"
 @pytest.mark.parametrize(
     ("who", "keys", "expected"),
     [
-        # Of alert it says nothing: its role allows it.
+        # The topic's policy does not mention alert, whose role allows it to publish.
         (ALERT, {}, "ImplicitDeny"),
         (ALERT, {"secure_transport": False}, "Deny"),
         (LOAD, {}, "Deny"),
@@ -228,10 +231,10 @@ ALARM = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:tm-pipeline-health"
         ("events.amazonaws.com", {}, "ImplicitDeny"),
     ],
 )
-def test_the_topic_hears_alert_and_the_stack_s_own_alarms(
+def test_topic_accepts_only_alert_and_alarms_of_the_stack(
     who: str, keys: dict[str, Any], expected: str, plans: dict[str, list[Statement]]
 ) -> None:
-    """The emulator's alarms publish without asking the topic."""
+    """The emulator's alarms publish without checking the topic's policy."""
     service = who if who.endswith(".amazonaws.com") else None
     context = {"aws:sourcearn": keys.get("arn", ALARM)}
     context["aws:sourceaccount"] = keys.get("account", ACCOUNT)
@@ -263,7 +266,7 @@ def test_the_topic_hears_alert_and_the_stack_s_own_alarms(
 
 
 def decision(statements: list[Statement], action: str, **keys: str) -> str:
-    """Return what IAM, as the emulator has it, says to a request with these keys."""
+    """Return the decision of the emulator's IAM on a request with these condition keys."""
     policy = [
         iam.ParsedStatement(
             "",
@@ -282,7 +285,7 @@ def decision(statements: list[Statement], action: str, **keys: str) -> str:
     return str(iam.evaluate(request, [policy]).decision)
 
 
-def test_network_interfaces_are_lambda_s_and_not_the_code_s(
+def test_network_permissions_are_denied_to_code(
     plans: dict[str, list[Statement]],
 ) -> None:
     networked = {
@@ -311,8 +314,7 @@ def test_network_interfaces_are_lambda_s_and_not_the_code_s(
         ]
 
 
-# The calls for which AWS uses the key with the permissions of the caller; iam.tf names the pages of
-# its documentation. To delete or list something, or to describe a table, nobody needs the key.
+# The API calls for which AWS uses the key with the caller's permissions (sources in iam.tf).
 DECRYPTED = re.compile(
     r"dynamodb:(?!Describe|List)|s3:(Get|Put)Object|secretsmanager:GetSecretValue|sns:Publish"
 )
@@ -327,7 +329,7 @@ ENCRYPTED = re.compile(r"s3:PutObject|sns:Publish|secretsmanager:(Create|Put|Upd
         pytest.param("kms:GenerateDataKey", ENCRYPTED, id="GenerateDataKey"),
     ],
 )
-def test_the_key_is_for_the_roles_whose_calls_need_it(
+def test_roles_may_use_the_key_only_if_their_calls_need_it(
     action: str, calls: re.Pattern[str], stack: str, plans: dict[str, list[Statement]]
 ) -> None:
     roles = [each for each in of_roles(plans[stack]) if each.effect == "Allow"]
@@ -339,10 +341,10 @@ def test_the_key_is_for_the_roles_whose_calls_need_it(
     assert all(each.resources == {KEY_ARN} for each in allowed)
 
 
-def test_every_permission_is_shown_on_the_local_cloud_or_listed(
+def test_every_permission_is_tested_or_listed(
     plans: dict[str, list[Statement]],
 ) -> None:
-    """What the local cloud's roles allow is shown by test_spare_permissions.py."""
+    """test_spare_permissions.py tests the permissions of the laptop cloud's roles."""
     actions = {
         stack: {action for each in of_roles(plan) for action in each.actions}
         for stack, plan in plans.items()

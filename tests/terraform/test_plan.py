@@ -1,4 +1,4 @@
-"""What a plan of everything holds: tags, names that fit, and nothing billed by the hour."""
+"""Tests of the planned resources: tags, names, retention of images, and hourly costs."""
 
 import json
 from collections.abc import Callable
@@ -30,7 +30,7 @@ NAME = "the-longest-name-allowed-x"
 REGION = "eu-central-1"
 OWN_TAGS = {"Application": NAME, "ManagedBy": "Terraform", "Version": VERSION}
 TAGS = OWN_TAGS | {"Team": "data"}
-# The module as it is by default, and together everything that can be switched on.
+# Together these plan every resource of the module.
 STACKS: dict[str, dict[str, Any]] = {
     "default": {},
     "created": {
@@ -47,10 +47,10 @@ STACKS: dict[str, dict[str, Any]] = {
     "given": {"api_auth": "key", "database": SECRET, "function_zip": ZIP},
 }
 
-# The most characters that AWS takes, from the API reference of each service. It says nothing about
-# the name of an API or a usage plan, for which the limit of a key is taken (docs.aws.amazon.com/
-# apigateway/latest/developerguide/api-gateway-api-usage-plans.html), or about the name of a
-# cluster's parameter group, for which that of an instance's is taken.
+# Maximum lengths of names, from the API references. AWS does not document some of them:
+# an API and a usage plan have that of an API key here (docs.aws.amazon.com/apigateway/latest/
+# developerguide/api-gateway-api-usage-plans.html), and a cluster parameter group that of a DB
+# parameter group.
 LIMITS = {
     "aws_api_gateway_api_key.name": 1024,
     "aws_api_gateway_rest_api.name": 1024,
@@ -74,7 +74,7 @@ LIMITS = {
     "aws_sfn_state_machine.name": 80,
     "aws_sns_topic.name": 256,
 }
-# How the provider calls what is unique in an account and region, or in the world.
+# The provider's attributes with names that are unique per region, account or globally.
 NAMES = {
     "alarm_name",
     "bucket",
@@ -85,7 +85,7 @@ NAMES = {
     "identifier",
     "name",
 }
-# Whose name is one within something that has the stack's name, or is that something's own name.
+# Types whose name belongs to, or is unique only within, another resource.
 WITHIN = (
     "aws_iam_role_policy",
     "aws_lambda_invocation",
@@ -97,7 +97,7 @@ WITHIN = (
 
 @dataclass(frozen=True)
 class Resource:
-    """One resource of the plan."""
+    """A planned resource."""
 
     type: str
     address: str
@@ -105,7 +105,7 @@ class Resource:
     taggable: bool = False
 
     def names(self) -> dict[str, str]:
-        """Return its own names, as keys of LIMITS."""
+        """Return its names by key of LIMITS."""
         if self.type.startswith(WITHIN):
             return {}
         return {f"{self.type}.{key}": self.values[key] for key in NAMES & self.values.keys()}
@@ -113,30 +113,30 @@ class Resource:
 
 @pytest.fixture(scope="module")
 def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the module, beside what it is made of."""
+    """Return a copy of the module with its sources."""
     return checkout(tmp_path_factory.mktemp("checkout")) / "terraform"
 
 
 def planned(folder: Path, mocks: str, stacks: dict[str, dict[str, Any]]) -> list[Resource]:
-    """Return every resource of these stacks, under the longest name and with a tag."""
+    """Return every resource of these stacks, with the longest name and a tag."""
     tool = terraform.find(folder / "configuration")
     assert tool.run("init", "-backend=false", folder=folder).returncode == 0
     common = {"name": NAME, "tags": {"Team": "data"}}
     runs = {stack: common | more for stack, more in stacks.items()}
-    said = plans_of(tool, folder, runs, mocks)
-    found = [line["test_plan"] for line in said if line["type"] == "test_plan"]
-    assert len(found) == len(stacks), said
+    output = plans_of(tool, folder, runs, mocks)
+    found = [line["test_plan"] for line in output if line["type"] == "test_plan"]
+    assert len(found) == len(stacks), output
     return [resource for plan in found for resource in resources_of(plan)]
 
 
 @pytest.fixture(scope="module")
 def resources(module: Path) -> list[Resource]:
-    """Every resource of STACKS."""
+    """Return every resource of STACKS."""
     return planned(module, "./tests/mocks", STACKS)
 
 
 def resources_of(plan: dict[str, Any]) -> list[Resource]:
-    """Return the resources that a plan would make."""
+    """Return the resources of a plan."""
     schemas = {
         kind: schema["block"].get("attributes", {})
         for provider in plan["provider_schemas"].values()
@@ -155,10 +155,9 @@ def resources_of(plan: dict[str, Any]) -> list[Resource]:
 
 
 def without_a_tag(resources: list[Resource]) -> list[str]:
-    """Return the addresses of those that could have all tags of the stack and have not."""
-    # S3 takes 10 tags of an object, and var.tags may have more. The module makes no KMS key: that
-    # of an example has what the example gives it.
-    wanted = {
+    """Return the addresses of taggable resources without all tags of the stack."""
+    # S3 allows 10 tags per object, but var.tags may contain more. Only an example has a KMS key.
+    expected = {
         "aws_s3_object": OWN_TAGS,
         "aws_kms_key": {"Version": VERSION, "Team": "data"},
     }
@@ -166,11 +165,11 @@ def without_a_tag(resources: list[Resource]) -> list[str]:
         each.address
         for each in resources
         if each.taggable
-        and not (each.values.get("tags") or {}).items() >= wanted.get(each.type, TAGS).items()
+        and not (each.values.get("tags") or {}).items() >= expected.get(each.type, TAGS).items()
     ]
 
 
-def test_every_resource_that_takes_tags_has_them(resources: list[Resource]) -> None:
+def test_every_taggable_resource_has_the_tags(resources: list[Resource]) -> None:
     taggable = [each for each in resources if each.taggable]
 
     assert len(taggable) > 100
@@ -182,26 +181,26 @@ def test_every_resource_that_takes_tags_has_them(resources: list[Resource]) -> N
     assert without_a_tag(bare) == [each.address for each in taggable]
 
 
-def test_every_resource_of_the_complete_example_has_them_too(module: Path) -> None:
+def test_every_taggable_resource_of_the_complete_example_has_the_tags(module: Path) -> None:
     resources = planned(module / "examples" / "complete", "../../tests/mocks", {"complete": {}})
 
     assert len([each for each in resources if each.taggable]) > 50
     assert without_a_tag(resources) == []
 
 
-def test_an_object_has_the_modules_own_tags_alone(resources: list[Resource]) -> None:
+def test_objects_have_only_the_tags_of_the_module(resources: list[Resource]) -> None:
     objects = [each for each in resources if each.type == "aws_s3_object"]
 
     assert objects
     assert all(each.values["tags"] == OWN_TAGS for each in objects)
 
 
-def test_every_name_is_the_stacks_own(resources: list[Resource]) -> None:
+def test_every_name_contains_the_name_of_the_stack(resources: list[Resource]) -> None:
     names = {(each.address, key): name for each in resources for key, name in each.names().items()}
 
     assert len(names) > 50
     assert {at: name for at, name in names.items() if NAME not in name} == {}
-    # These alone are unique in the world, or in an account.
+    # Bucket names are globally unique, role names per account.
     assert {name for (_, key), name in names.items() if key == "aws_s3_bucket.bucket"} == {
         f"{NAME}-{bucket}-123456789012-{REGION}" for bucket in ("config", "landing", "staging")
     }
@@ -210,7 +209,7 @@ def test_every_name_is_the_stacks_own(resources: list[Resource]) -> None:
     assert all(name.endswith(f"-{REGION}") for name in roles)
 
 
-def test_no_name_is_too_long_in_any_region(resources: list[Resource]) -> None:
+def test_names_are_within_limits_in_every_region(resources: list[Resource]) -> None:
     session = botocore.session.Session()
     regions = [
         region
@@ -229,18 +228,18 @@ def test_no_name_is_too_long_in_any_region(resources: list[Resource]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("deployed", "wanted"),
+    ("deployed", "expected"),
     [
         ("newest", ["third", "second", "newest"]),
         ("second", ["third", "second", "newest"]),
         ("third", ["third", "second", "newest"]),
-        # It is not one of the three newest: they are kept beside it.
+        # The deployed image is older than the newest three, which are kept too.
         ("fourth", ["fourth", "third", "second", "newest"]),
         ("fifth", ["fifth", "third", "second", "newest"]),
     ],
 )
-def test_a_repository_keeps_the_deployed_image_and_two_others(
-    deployed: str, wanted: list[str], resources: list[Resource]
+def test_repository_keeps_deployed_image_and_two_others(
+    deployed: str, expected: list[str], resources: list[Resource]
 ) -> None:
     after = {each.address: each.values for each in resources}
     policy = json.loads(after['aws_ecr_lifecycle_policy.function["load"]']["policy"])
@@ -248,11 +247,10 @@ def test_a_repository_keeps_the_deployed_image_and_two_others(
     pushed = ["fifth", "fourth", "third", "second", "newest"]
     tags = {name: tag if name == deployed else name for name in pushed}
 
-    assert kept(policy, list(tags.values())) == [tags[name] for name in wanted]
+    assert kept(policy, list(tags.values())) == [tags[name] for name in expected]
 
 
-# What AWS bills by use or by the month, if at all; docs/cost.md says what. A type that is billed by
-# the hour must not be here.
+# Types that AWS does not bill by the hour (docs/cost.md).
 NEVER_BY_THE_HOUR = {
     "aws_api_gateway_api_key",
     "aws_api_gateway_deployment",
@@ -302,7 +300,7 @@ NEVER_BY_THE_HOUR = {
     "aws_wafv2_web_acl_association",
     "terraform_data",
 }
-# What is billed by the hour unless it is as said here.
+# Types that AWS bills by the hour unless this condition is true.
 UNLESS: dict[str, Callable[[dict[str, Any]], bool]] = {
     "aws_api_gateway_stage": lambda stage: not stage["cache_cluster_enabled"],
     "aws_dynamodb_table": lambda table: table["billing_mode"] == "PAY_PER_REQUEST",
@@ -317,7 +315,7 @@ UNLESS: dict[str, Callable[[dict[str, Any]], bool]] = {
 
 
 def billed_by_the_hour(resources: list[Resource]) -> list[str]:
-    """Return the addresses of those that are, or of which nobody has said that they are not."""
+    """Return the addresses of resources that are, or may be, billed by the hour."""
     return [
         each.address
         for each in resources
@@ -326,7 +324,7 @@ def billed_by_the_hour(resources: list[Resource]) -> list[str]:
     ]
 
 
-def test_nothing_is_billed_by_the_hour_but_a_database_that_pauses(
+def test_no_resource_is_billed_by_the_hour(
     resources: list[Resource],
 ) -> None:
     assert {each.type for each in resources} == NEVER_BY_THE_HOUR | UNLESS.keys()
@@ -350,5 +348,5 @@ def test_nothing_is_billed_by_the_hour_but_a_database_that_pauses(
         ("aws_vpc_endpoint", {"vpc_endpoint_type": "Interface"}),
     ],
 )
-def test_what_is_billed_by_the_hour_is_found(kind: str, values: dict[str, Any]) -> None:
+def test_resource_billed_by_the_hour_is_found(kind: str, values: dict[str, Any]) -> None:
     assert billed_by_the_hour([Resource(kind, "this", values)]) == ["this"]

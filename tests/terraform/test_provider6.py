@@ -1,8 +1,7 @@
-"""The module by the schema of AWS provider 6.x, which is not on this machine, and of 5.100.
+"""Validation of the module with the schemas of AWS provider 5.100 and 6.x.
 
-Both schemas are served by a provider that has nothing else (`provider6/server.py`): this tells of
-arguments, attributes and blocks that are not there, and of deprecated ones. What 6.x does with a
-configuration, such as another default or check, it cannot tell.
+A provider that only has a schema (`provider6/server.py`) serves both. So the tests find unsupported
+and deprecated arguments, attributes and blocks, but not changed defaults or checks of 6.x.
 """
 
 import json
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.programs
 
 EXAMPLES = sorted(path.name for path in (CHECKOUT / "terraform" / "examples").iterdir())
 
-# The warnings that may be, each with its reason.
+# The expected warnings, each with its reason.
 GSI = "5.100 lacks the replacement, global_secondary_index.key_schema"
 KNOWN = {
     "5.100": {},
@@ -33,7 +32,7 @@ KNOWN = {
     },
 }
 
-# A configuration, and what Terraform says of it with 5.100 and with 6.x.
+# A configuration, and Terraform's messages with 5.100 and with 6.x.
 PLANTED: dict[str, tuple[str, set[str], set[str]]] = {
     "removed_argument": (
         'resource "aws_api_gateway_deployment" "a" {\n'
@@ -121,7 +120,7 @@ def version(request: pytest.FixtureRequest) -> str:
 def tool(
     version: str, machine: schema.Schema, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[terraform.Terraform]:
-    """Terraform with a provider that has a version's schema."""
+    """Return Terraform with a provider that has the schema of `version`."""
     folder = tmp_path_factory.mktemp("provider")
     served = machine if version == "5.100" else schema.of_6(machine)
     file = folder / "schema.json"
@@ -145,8 +144,8 @@ def module(tool: terraform.Terraform, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @dataclass(frozen=True)
-class Said:
-    """An error or a warning of Terraform, and the line that it is about."""
+class Diagnostic:
+    """An error or a warning of Terraform, with its location."""
 
     summary: str
     detail: str
@@ -154,12 +153,12 @@ class Said:
     line: int
 
 
-def validate(tool: terraform.Terraform, folder: Path) -> list[Said]:
-    """Return every error and warning about the configuration in a folder."""
+def validate(tool: terraform.Terraform, folder: Path) -> list[Diagnostic]:
+    """Return every error and warning of `terraform validate` in a folder."""
     assert tool.run("init", "-backend=false", folder=folder).returncode == 0
     report = json.loads(tool.run("validate", "-json", folder=folder).stdout)
     return [
-        Said(
+        Diagnostic(
             each["summary"],
             each["detail"],
             Path(each["range"]["filename"]),
@@ -169,7 +168,7 @@ def validate(tool: terraform.Terraform, folder: Path) -> list[Said]:
     ]
 
 
-def test_the_changes_are_those_of_the_types_that_the_module_uses() -> None:
+def test_overlay_contains_the_types_of_the_module() -> None:
     overlay = json.loads(schema.OVERLAY.read_text())
     types = {part: sorted(changes) for part, changes in overlay["types"].items()}
 
@@ -178,28 +177,30 @@ def test_the_changes_are_those_of_the_types_that_the_module_uses() -> None:
 
 
 @pytest.mark.parametrize("folder", [".", *(f"examples/{name}" for name in EXAMPLES)])
-def test_the_configuration_is_valid(
+def test_configuration_has_only_known_warnings(
     folder: str, version: str, tool: terraform.Terraform, module: Path
 ) -> None:
-    said = validate(tool, module / folder)
+    found = validate(tool, module / folder)
 
-    assert [each for each in said if each.summary not in KNOWN[version]] == []
-    assert {each.summary for each in said} == KNOWN[version].keys(), "a known warning is gone"
+    assert [each for each in found if each.summary not in KNOWN[version]] == []
+    assert {each.summary for each in found} == KNOWN[version].keys(), "a known warning is gone"
 
 
 @pytest.mark.deep
 @pytest.mark.parametrize("version", ["6.x"], indirect=True, scope="module")
-def test_the_rules_hold(tool: terraform.Terraform, module: Path) -> None:
-    """All files of terraform/tests; with 5.100 test_module.py runs them."""
+def test_terraform_tests_pass_with_6x(tool: terraform.Terraform, module: Path) -> None:
+    """Run all files of terraform/tests. test_module.py runs them with 5.100."""
     done = tool.run("test", "-json", folder=module)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    said = [json.loads(line) for line in done.stdout.splitlines()]
-    warnings = {line["diagnostic"]["summary"] for line in said if line["type"] == "diagnostic"}
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    warnings = {line["diagnostic"]["summary"] for line in found if line["type"] == "diagnostic"}
     assert warnings <= KNOWN["6.x"].keys()
 
 
-def test_what_is_planted_is_found(version: str, tool: terraform.Terraform, tmp_path: Path) -> None:
+def test_validation_finds_planted_errors(
+    version: str, tool: terraform.Terraform, tmp_path: Path
+) -> None:
     for name, (configuration, *_) in PLANTED.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "main.tf").write_text(configuration)

@@ -1,4 +1,4 @@
-"""What the module says about itself, and to those who have it: tables, outputs, addresses."""
+"""Tests of the module's README, outputs and resource addresses."""
 
 import re
 from pathlib import Path
@@ -23,22 +23,22 @@ DESTROYED = {
     "aws_api_gateway_resource.third",
     "aws_s3_object.database_ca_bundle",
 }
-"""What an upgrade only has to destroy: routes that are the function's now, and an object whose text
-is in another one by then."""
+"""Removed resources without a `moved` block: routes that the function handles now, and an object
+that another one replaces."""
 
 
 def found(pattern: str) -> list[str]:
-    """Return what a pattern finds at the beginning of lines of the module's files."""
+    """Return the matches of a pattern at the beginning of lines in the module's files."""
     text = "".join(path.read_text() for path in sorted(MODULE.glob("*.tf")))
     return [".".join(match.groups()) for match in re.finditer(f"^{pattern}", text, re.MULTILINE)]
 
 
-def test_the_tables_are_the_modules() -> None:
+def test_readme_is_up_to_date() -> None:
     text = module_readme.README.read_text()
     assert text == module_readme.with_tables(text), "run `make docs`"
 
 
-def test_the_tables_have_every_variable_and_output() -> None:
+def test_tables_have_every_variable_and_output() -> None:
     tables = module_readme.inputs() + module_readme.outputs()
 
     rows = re.findall(r"^\| `(\w+)` \|", tables, re.MULTILINE)
@@ -46,7 +46,7 @@ def test_the_tables_have_every_variable_and_output() -> None:
     assert "|  |" not in tables
 
 
-def test_the_regions_are_those_whose_authorities_the_functions_know() -> None:
+def test_regions_are_those_of_the_ca_bundle() -> None:
     [line] = re.findall(r"^The functions trust .*$", module_readme.README.read_text(), re.MULTILINE)
     roots = x509.load_pem_x509_certificates(RDS_BUNDLE.read_bytes())
     subjects = [root.subject.rfc4514_string() for root in roots]
@@ -56,26 +56,26 @@ def test_the_regions_are_those_whose_authorities_the_functions_know() -> None:
     )
 
 
-def test_the_outputs_say_which_of_them_the_command_reads() -> None:
+def test_outputs_mention_tm_if_it_reads_them() -> None:
     read = re.findall(r"^\| `(\w+)` \|.* tm reads it\.", module_readme.outputs(), re.MULTILINE)
-    # The key is there with api_auth = "key" only.
+    # api_key is null unless api_auth = "key".
     assert sorted(read) == sorted([*stack._OUTPUTS, "api_key"])
 
 
-def test_the_examples_and_the_readme_name_the_modules_versions() -> None:
-    wanted = re.compile(r'version\s+= "(>= [^"]*)"')
-    versions = wanted.findall((MODULE / "versions.tf").read_text())
+def test_examples_and_readme_have_the_versions_of_the_module() -> None:
+    pattern = re.compile(r'version\s+= "(>= [^"]*)"')
+    versions = pattern.findall((MODULE / "versions.tf").read_text())
     terraform, provider = (re.findall(r"[\d.]+", each) for each in versions)
 
     for example in (MODULE / "examples").iterdir():
-        assert wanted.findall((example / "main.tf").read_text()) == versions, example.name
+        assert pattern.findall((example / "main.tf").read_text()) == versions, example.name
     text = module_readme.README.read_text()
     assert f"Terraform {terraform[0]} or newer" in text
     assert f"AWS provider {provider[0]} or newer, below {provider[1]}" in text
 
 
-def test_an_address_that_is_gone_is_moved() -> None:
-    """Every address that somebody may have applied stays in `addresses.txt`."""
+def test_removed_address_has_a_moved_block() -> None:
+    """`addresses.txt` lists every address of all releases."""
     known = set(ADDRESSES.read_text().split())
     present = set(found(r'resource "(\w+)" "(\w+)"'))
     moved = set(found(r"(?:moved|removed) {\n +from += ([\w.]+)"))

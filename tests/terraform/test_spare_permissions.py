@@ -1,8 +1,8 @@
-"""No function's role allows anything that the function could do without.
+"""Tests that each function needs every permission of its role.
 
-Of each role, every permission (one action on one resource) is taken away in turn, and then
-something must fail that the function does. The functions run in this process, with their roles'
-credentials, on the emulator, which asks the role for every call.
+Each test removes one permission (one action on one resource) at a time; the function's work must
+then fail. The functions run in this process with their roles' credentials, on the emulator, which
+checks the role for every API call.
 """
 
 import contextlib
@@ -48,21 +48,21 @@ Permission = dict[str, Any]
 """A statement with one action and one resource."""
 
 NOTHING = {"Effect": "Deny", "Action": "iam:CreateUser", "Resource": "*"}
-"""A policy must say something."""
+"""Placeholder for an empty policy, which IAM does not allow."""
 
 BODY = checkins(f"ned,{AT},1,x", f",{AT},2,x", f"jon,{AT},many,x")
-"""A row to load, one that Test rejects, and one that Transform cannot cast."""
+"""A valid row, one that Test rejects, and one that Transform cannot cast."""
 
 
 @functools.cache
 def client(pipeline: Pipeline, service: str) -> Any:
-    """Return boto3's client of the emulator's root: to make one takes longer than a call."""
+    """Return a client with root credentials. Cached, because creating one is slow."""
     return pipeline.laptop.aws.client(service)
 
 
 @dataclass
 class Function:
-    """A function of the laptop cloud, called with what its role allows at that time."""
+    """A function of the laptop cloud, called with the current permissions of its role."""
 
     pipeline: Pipeline
     name: str
@@ -78,8 +78,8 @@ class Function:
 
     @contextlib.contextmanager
     def environment(self) -> Iterator[None]:
-        """Give this process what Lambda gives the function."""
-        credentials = self._take_role()
+        """Set the function's environment variables and credentials in this process."""
+        credentials = self._assume_role()
         variables = {
             **self.pipeline.laptop.aws.environment(),
             **self.configuration["Environment"]["Variables"],
@@ -100,13 +100,13 @@ class Function:
         settings.read.cache_clear()
 
     def call(self, event: Event, request_id: str = "request-1") -> Event:
-        contract_store._once.cache_clear()  # as in a process that Lambda has just started
+        contract_store._once.cache_clear()  # as in a new process
         module = importlib.import_module(f"functions.{self.name}.handler")
         answer: Event = module.handler(event, lambda_context(request_id))
         return answer
 
     def permissions(self) -> list[Permission]:
-        """Return what the role allows, one by one."""
+        """Return the permissions of the role."""
         return [
             statement | {"Action": action, "Resource": resource}
             for statement in self._policy()["Statement"]
@@ -116,7 +116,7 @@ class Function:
 
     @contextlib.contextmanager
     def allowed(self, permissions: list[Permission]) -> Iterator[None]:
-        """Let the role allow these only."""
+        """Reduce the role to these permissions."""
         policy = self._policy()
         self._put(policy | {"Statement": permissions or [NOTHING]})
         try:
@@ -124,7 +124,7 @@ class Function:
         finally:
             self._put(policy)
 
-    def _take_role(self) -> Event:
+    def _assume_role(self) -> Event:
         iam, sts = (client(self.pipeline, name) for name in ("iam", "sts"))
         trust = iam.get_role(RoleName=self.role)["Role"]["AssumeRolePolicyDocument"]
         anybody = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
@@ -149,12 +149,12 @@ class Function:
 
 
 Work = Callable[[], object]
-"""Has a function do all that it is there for, and looks whether that was done."""
+"""Calls a function so that it needs every permission, and checks the results."""
 
 
 @contextlib.contextmanager
 def landed(pipeline: Pipeline, body: str) -> Iterator[tuple[Ingestion, Run]]:
-    """Land and log a file, of which nobody but the test is told, and forget it at the end."""
+    """Land a file without an S3 event and log its ingestion; remove both at the end."""
     ingestion = pipeline.land(body, day=1, name=f"{uuid.uuid4()}.csv")
     machine = pipeline.outputs["state_machine_arn"].replace(":stateMachine:", ":execution:")
     run = Run(f"{machine}:{ingestion.execution_name()}")
@@ -166,7 +166,7 @@ def landed(pipeline: Pipeline, body: str) -> Iterator[tuple[Ingestion, Run]]:
 
 
 def forget(pipeline: Pipeline, ingestion: Ingestion) -> None:
-    """Leave nothing for watch to find: there never was such a run."""
+    """Remove a landed file and its log item, so that watch does not find them."""
     source = ingestion.source
     client(pipeline, "s3").delete_object(
         Bucket=source.bucket, Key=source.key, VersionId=source.version_id
@@ -177,7 +177,7 @@ def forget(pipeline: Pipeline, ingestion: Ingestion) -> None:
 
 @contextlib.contextmanager
 def leftover(pipeline: Pipeline, *prefixes: str) -> Iterator[None]:
-    """Put an object of an earlier try under each prefix, which must be gone at the end."""
+    """Write a part of an earlier attempt to each prefix; check that the function deletes it."""
     s3 = client(pipeline, "s3")
     bucket = pipeline.outputs["staging_bucket"]
     keys = [prefix.removeprefix(f"s3://{bucket}/") + part_name(99) for prefix in prefixes]
@@ -189,7 +189,7 @@ def leftover(pipeline: Pipeline, *prefixes: str) -> Iterator[None]:
 
 
 def answer(pipeline: Pipeline, name: str, event: Event) -> Event:
-    """Return what another function answers, with its own role."""
+    """Return the answer of another function, called with its own role."""
     function = Function(pipeline, name)
     with function.environment():
         return function.call(event)
@@ -210,7 +210,7 @@ def migrate(function: Function) -> Iterator[Work]:
 
 @contextlib.contextmanager
 def either(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
-    """Yield a set of contracts that is only deployed, and one that is only kept."""
+    """Yield the hashes of a contract set that is only deployed, and of one that is only kept."""
     s3, bucket = client(pipeline, "s3"), pipeline.outputs["config_bucket"]
     deployed, former = pipeline.outputs["contracts_hash"], packed(CONTRACTS) + b" "
     copy, digest = f"kept/{deployed}.json", hashlib.sha256(former).hexdigest()
@@ -258,7 +258,7 @@ def examine(function: Function) -> Iterator[Work]:
 
 @contextlib.contextmanager
 def load(function: Function) -> Iterator[Work]:
-    """A newer version of what is loaded already."""
+    """Load a newer version of a loaded file."""
     pipeline = function.pipeline
     with landed(pipeline, BODY) as (ingestion, run):
         transformed = answer(pipeline, "transform", task_event(ingestion, run))
@@ -285,16 +285,16 @@ def load(function: Function) -> Iterator[Work]:
 
 @contextlib.contextmanager
 def alert(function: Function) -> Iterator[Work]:
-    """The end of a run that nobody has logged, with rejects to tell of."""
+    """Send an alert for a run without a log item, with rejects."""
     pipeline = function.pipeline
     bucket = pipeline.outputs["landing_bucket"]
-    told = []
+    sent = []
 
     def work() -> None:
         key = LandingKey.parse(key_of(1))
         assert key is not None
         ingestion = Ingestion.of(Source(bucket, str(key), str(uuid.uuid4()), 1), key)
-        told.append(ingestion)
+        sent.append(ingestion)
         staging = Staging(pipeline.outputs["staging_bucket"], ingestion)
         rule = {"severity": "error", "column": "user", "rule": "required", "count": 1}
         rule |= {"reason": "user is missing", "examples": [{"line": 3}]}
@@ -320,7 +320,7 @@ def alert(function: Function) -> Iterator[Work]:
     try:
         yield work
     finally:
-        for each in told:
+        for each in sent:
             forget(pipeline, each)
 
 
@@ -356,7 +356,7 @@ def gate_of(pipeline: Pipeline) -> Gate:
 
 
 def may_start(pipeline: Pipeline, runs: int) -> bool:
-    """Start what refused calls left waiting; tell whether so many slots are free after that."""
+    """Start waiting files; return whether `runs` executions are free afterwards."""
     gate = gate_of(pipeline)
     gate.recover()
     gate.open()
@@ -365,7 +365,7 @@ def may_start(pipeline: Pipeline, runs: int) -> bool:
 
 @contextlib.contextmanager
 def trigger(function: Function) -> Iterator[Work]:
-    """A file, the same once more, one whose event names no version, one that fits no contract."""
+    """Send a file, a duplicate, one without a version, and one that matches no contract."""
     pipeline = function.pipeline
 
     def work() -> None:
@@ -380,7 +380,7 @@ def trigger(function: Function) -> Iterator[Work]:
         bucket = {"name": sources[0].bucket}
         records = [{"s3": {"bucket": bucket, "object": each}} for each in objects]
         counts = Counter(function.call({"Records": [records[0], *records]}))
-        # What the stack's own watch starts at the end of another run, trigger calls waiting.
+        # A file is waiting if the stack's watch starts another one at the same time.
         assert counts["started"] + counts["waiting"] == 2
         assert (counts["known"], counts["rejected"]) == (1, 1)
 
@@ -389,7 +389,7 @@ def trigger(function: Function) -> Iterator[Work]:
 
 @contextlib.contextmanager
 def watch(function: Function) -> Iterator[Work]:
-    """A run whose end went unnoticed, an event that was lost, a file that never came."""
+    """Recover a lost run-end event and a lost S3 event, and report a missing file."""
     pipeline = function.pipeline
     ingestion = pipeline.land("", day=3, name=f"{uuid.uuid4()}.csv")
     intake = Intake(load_all(), gate_of(pipeline), client(pipeline, "events"))
@@ -397,7 +397,7 @@ def watch(function: Function) -> Iterator[Work]:
     assert intake.admit(ingestion.source) in {Admission.STARTED, Admission.WAITING}
     item = pipeline.ended(ingestion.id)
     table = pipeline.laptop.aws.resource("dynamodb").Table(pipeline.outputs["log_table"])
-    # A day's file is missed once, so each try is of days of its own.
+    # watch reports a missing file once, so each attempt uses other days.
     now = dt.datetime.now(dt.UTC)
     later = (now + dt.timedelta(weeks=weeks) for weeks in itertools.count(10))
 
@@ -414,7 +414,7 @@ def watch(function: Function) -> Iterator[Work]:
         return found
 
     def work() -> None:
-        # On a slow machine the notice of an earlier try is heard only now, and closes the item.
+        # On a slow machine, the event of an earlier attempt may close the item only now.
         found = next((each for each in (look() for _ in range(5)) if each["stuck"]), {"lost": 0})
         assert found["lost"] >= 1
         assert function.call({"time": next(later).isoformat()})["missing"] >= 1
@@ -436,13 +436,13 @@ WORKS: dict[str, Callable[[Function], contextlib.AbstractContextManager[Work]]] 
 }
 
 
-# What is left to `make test` takes a second or two each.
+# The tests of the other functions take a second or two each, so they are deep.
 QUICK = {"api", "migrate"}
 
 
 @pytest.fixture
 def unnotified(pipeline: Pipeline) -> Iterator[None]:
-    """The landing bucket, of whose objects nobody but the test is told."""
+    """Disable the notifications of the landing bucket."""
     s3 = client(pipeline, "s3")
     bucket = pipeline.outputs["landing_bucket"]
     configuration = s3.get_bucket_notification_configuration(Bucket=bucket)
@@ -453,7 +453,7 @@ def unnotified(pipeline: Pipeline) -> Iterator[None]:
 
 
 def failure(function: Function, permissions: list[Permission], work: Work) -> str | None:
-    """Return how a function fails at its work with these permissions, or None if it does not."""
+    """Return the error of the work with these permissions, or None."""
     with function.allowed(permissions):
         try:
             work()
@@ -463,45 +463,47 @@ def failure(function: Function, permissions: list[Permission], work: Work) -> st
 
 
 def check(function: Function, permissions: list[Permission], work: Work, unshown: set[str]) -> None:
-    """See that of these permissions just those whose actions are unshown make no difference."""
+    """Check that the work needs all of these permissions, except those with unshown actions."""
     shown = [each for each in permissions if each["Action"] not in unshown]
-    assert failure(function, shown, work) is None, "what is listed as unshown shows"
+    assert failure(function, shown, work) is None, (
+        "the work needs an action that is listed as unshown"
+    )
     for permission in shown:
         others = [each for each in permissions if each is not permission]
-        said = failure(function, others, work)
-        assert said is not None, f"{permission} is spare, or its use is not among WORKS"
+        output = failure(function, others, work)
+        assert output is not None, f"{permission} is not needed, or WORKS does not use it"
         refused = f"not authorized to perform: {permission['Action']} "
-        # S3 says no more to HEAD; and without its report an alert is sent all the same.
-        assert refused in said or "(403)" in said or said.startswith("AssertionError"), said
+        # S3 answers HEAD without a message, and alert works without the report.
+        assert refused in output or "(403)" in output or output.startswith("AssertionError"), output
     assert failure(function, permissions, work) is None
 
 
 @pytest.mark.usefixtures("unnotified")
-# A file that awswrangler could not write, it tries to write again when nobody needs it any more.
+# awswrangler tries again to write a failed file when it is garbage-collected.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.deep) for name in WORKS]
 )
-def test_no_permission_of_a_function_is_spare(name: str, pipeline: Pipeline) -> None:
+def test_function_needs_every_permission(name: str, pipeline: Pipeline) -> None:
     function = Function(pipeline, name)
     with function.environment(), WORKS[name](function) as work:
         check(function, function.permissions(), work, UNSHOWN)
 
 
-def test_a_spare_permission_would_be_found(pipeline: Pipeline) -> None:
+def test_spare_permission_is_found(pipeline: Pipeline) -> None:
     function = Function(pipeline, "api")
     spare = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::any"}
     with function.environment(), api(function) as work:
         permissions = function.permissions()
 
-        with pytest.raises(AssertionError, match=r"'s3:ListBucket'.* is spare"):
+        with pytest.raises(AssertionError, match=r"'s3:ListBucket'.* is not needed"):
             check(function, [*permissions, spare], work, UNSHOWN)
-        with pytest.raises(AssertionError, match="listed as unshown shows"):
+        with pytest.raises(AssertionError, match="listed as unshown"):
             check(function, permissions, work, UNSHOWN | {"secretsmanager:GetSecretValue"})
 
 
-def test_authorities_that_somebody_gave_take_one_permission(pipeline: Pipeline) -> None:
-    """The local cloud's database has no TLS: it is given none, so no role has this one."""
+def test_ca_bundle_needs_one_permission(pipeline: Pipeline) -> None:
+    """No role has this permission, because the laptop cloud's database does not use TLS."""
     s3 = client(pipeline, "s3")
     bucket, key = "tm-config", "database_ca_bundle/hash.pem"
     s3.create_bucket(Bucket=bucket)
@@ -521,12 +523,12 @@ def test_authorities_that_somebody_gave_take_one_permission(pipeline: Pipeline) 
         check(function, [permission], work, UNSHOWN)
 
 
-def test_every_function_is_put_to_work(pipeline: Pipeline) -> None:
+def test_works_cover_every_function(pipeline: Pipeline) -> None:
     assert WORKS.keys() == pipeline.outputs["function_names"].keys()
 
 
-def test_nobody_but_lambda_takes_a_function_s_role(pipeline: Pipeline) -> None:
-    """Not even the account's root, which the emulator lets do all else."""
+def test_only_lambda_may_assume_a_functions_role(pipeline: Pipeline) -> None:
+    """Not even the root user may assume it, whom the emulator allows everything else."""
     sts = client(pipeline, "sts")
     for name in WORKS:
         arn = Function(pipeline, name).configuration["Role"]
@@ -535,7 +537,7 @@ def test_nobody_but_lambda_takes_a_function_s_role(pipeline: Pipeline) -> None:
 
 
 @pytest.mark.deep
-def test_what_the_state_machine_is_allowed_does_not_show(pipeline: Pipeline) -> None:
+def test_emulator_ignores_the_state_machines_role(pipeline: Pipeline) -> None:
     iam = client(pipeline, "iam")
     stepfunctions = client(pipeline, "stepfunctions")
     machine = stepfunctions.describe_state_machine(

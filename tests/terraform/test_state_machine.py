@@ -1,4 +1,4 @@
-"""The state machine as a document: what `terraform test` cannot see in it."""
+"""Tests of the state machine's definition that `terraform test` cannot express."""
 
 import json
 import re
@@ -25,19 +25,18 @@ TRANSIENT = {
     "Lambda.SdkClientException",
     "Lambda.ClientExecutionTimeoutException",
 }
-# What Invoke answers while Lambda prepares a function that nobody has called for weeks, or its
-# network interface: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html. It took 40 to
-# 106 seconds where somebody measured it (issue 801 of aws-solutions-library-samples/
-# accelerated-intelligent-document-processing-on-aws).
+# Errors of Invoke while Lambda activates an inactive function or its network interface:
+# https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html. Measured: 40 to 106 seconds
+# (issue 801 of aws-solutions-library-samples/accelerated-intelligent-document-processing-on-aws).
 NOT_READY = {
     "Lambda.CodeArtifactUserPendingException",
     "Lambda.ResourceNotReadyException",
     "Lambda.ResourceConflictException",
     "Lambda.EC2ThrottledException",
 }
-# A function that took too long or was killed. Runtime.OutOfMemory is not in AWS's documentation,
-# but in public reports, such as pull request 3628 of nasa-gcn/gcn.nasa.gov; the last is what all
-# of them were called before.
+# Errors of a function that timed out or was killed. AWS does not document Runtime.OutOfMemory, but
+# public reports do, e.g. pull request 3628 of nasa-gcn/gcn.nasa.gov. Lambda.Unknown is the former
+# name of all of them.
 DIED = {"Sandbox.Timedout", "Runtime.ExitError", "Runtime.OutOfMemory", "Lambda.Unknown"}
 
 
@@ -53,13 +52,13 @@ def states(machine: dict[str, Any]) -> dict[str, Any]:
 
 
 def successors(state: dict[str, Any]) -> set[str]:
-    """Where a state can lead."""
+    """Return the names of the next states."""
     choices = {choice["Next"] for choice in state.get("Choices", [])}
     return choices | {state[field] for field in ("Next", "Default") if field in state}
 
 
 def strings(node: object) -> Iterator[str]:
-    """Every string value of a document."""
+    """Yield every string value of a document."""
     if isinstance(node, str):
         yield node
     elif isinstance(node, dict | list):
@@ -68,7 +67,7 @@ def strings(node: object) -> Iterator[str]:
 
 
 def waits(retrier: dict[str, Any]) -> list[float]:
-    """The seconds before each retry, without jitter."""
+    """Return the seconds before each retry, without jitter."""
     growing = (
         retrier["IntervalSeconds"] * retrier["BackoffRate"] ** attempt
         for attempt in range(retrier["MaxAttempts"])
@@ -86,13 +85,11 @@ def retryable() -> set[str]:
     }
 
 
-def test_states_are_the_tasks_their_verdicts_and_the_ends(states: dict[str, Any]) -> None:
+def test_states_are_tasks_verdicts_and_ends(states: dict[str, Any]) -> None:
     assert set(states) == TASKS.keys() | {f"{name}Verdict" for name in TASKS} | ENDS
 
 
-def test_every_state_can_be_reached_and_leads_to_an_end(
-    machine: dict[str, Any], states: dict[str, Any]
-) -> None:
+def test_every_state_is_reachable(machine: dict[str, Any], states: dict[str, Any]) -> None:
     reached: set[str] = set()
     waiting = {machine["StartAt"]}
     while waiting:
@@ -103,19 +100,19 @@ def test_every_state_can_be_reached_and_leads_to_an_end(
     assert {name for name in states if not successors(states[name])} == ENDS
 
 
-def test_it_is_written_in_jsonata(machine: dict[str, Any]) -> None:
+def test_query_language_is_jsonata(machine: dict[str, Any]) -> None:
     assert machine["QueryLanguage"] == "JSONata"
 
 
-def test_placeholders_are_the_functions_and_the_partition() -> None:
-    """That the file parses as it stands shows that each of them is in quotes."""
+def test_placeholders_are_functions_and_partition() -> None:
+    """The file is valid JSON, so all placeholders are in strings."""
     document = json.loads(PATH.read_text())
     found = {name for text in strings(document) for name in re.findall(r"\$\{(.*?)\}", text)}
     assert found == {"partition"} | {f"{name}_arn" for name in TASKS.values()}
 
 
 @pytest.mark.parametrize(("name", "function"), TASKS.items())
-def test_a_task_calls_its_function_and_keeps_its_verdict(
+def test_task_invokes_its_function_and_stores_its_verdict(
     states: dict[str, Any], name: str, function: str
 ) -> None:
     task = states[name]
@@ -127,23 +124,23 @@ def test_a_task_calls_its_function_and_keeps_its_verdict(
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_a_task_retries_what_may_pass_and_hides_nothing(states: dict[str, Any], name: str) -> None:
-    preparing, busy, passing, broken = states[name]["Retry"]
-    assert set(preparing["ErrorEquals"]) == NOT_READY
-    assert preparing["JitterStrategy"] == "NONE"
-    assert waits(preparing) == [10, 20, 40, 80, 160]
+def test_task_retries_transient_errors_only(states: dict[str, Any], name: str) -> None:
+    not_ready, busy, transient, died = states[name]["Retry"]
+    assert set(not_ready["ErrorEquals"]) == NOT_READY
+    assert not_ready["JitterStrategy"] == "NONE"
+    assert waits(not_ready) == [10, 20, 40, 80, 160]
     assert busy["ErrorEquals"] == ["Lambda.TooManyRequestsException"]
-    assert sum(waits(busy)) / 2 > 450, "with jitter, half of it: a burst of events is over by then"
-    assert set(passing["ErrorEquals"]) == TRANSIENT | retryable()
-    assert passing["MaxAttempts"] == 6
-    assert set(broken["ErrorEquals"]) == DIED
-    assert broken["MaxAttempts"] == 2
-    assert busy["JitterStrategy"] == passing["JitterStrategy"] == broken["JitterStrategy"] == "FULL"
+    assert sum(waits(busy)) / 2 > 450, "with jitter half of it, longer than a burst of events"
+    assert set(transient["ErrorEquals"]) == TRANSIENT | retryable()
+    assert transient["MaxAttempts"] == 6
+    assert set(died["ErrorEquals"]) == DIED
+    assert died["MaxAttempts"] == 2
+    assert {each["JitterStrategy"] for each in (busy, transient, died)} == {"FULL"}
     assert "Catch" not in states[name]
 
 
 @pytest.mark.parametrize("error", sorted(NOT_READY | DIED))
-def test_alert_has_words_for_each_of_lambda_s_errors_that_is_tried_again(error: str) -> None:
+def test_alert_explains_errors_of_lambda(error: str) -> None:
     event = json.loads(ENDED.read_text("utf-8"))
     end = End.from_event(event["detail"] | {"error": error, "cause": "because"})
 
@@ -156,20 +153,20 @@ def test_alert_has_words_for_each_of_lambda_s_errors_that_is_tried_again(error: 
     assert (end.failure, end.reason) == (expected[0], f"{expected[1]} ({error}: because)")
 
 
-def test_the_dashboard_s_query_for_failures_finds_a_function_that_died() -> None:
+def test_dashboard_query_finds_killed_functions() -> None:
     text = PATH.with_name("dashboard.tf").read_text("utf-8")
     [pattern] = re.findall(r"@message like /(.+?)/", text)
 
     assert all(re.search(pattern, error) for error in DIED if error.startswith("Runtime."))
 
 
-def test_time_outs_are_numbers_and_end_before_the_machine(machine: dict[str, Any]) -> None:
+def test_sum_of_task_timeouts_is_below_the_machines(machine: dict[str, Any]) -> None:
     time_outs = [machine["States"][name]["TimeoutSeconds"] for name in TASKS]
     assert all(type(seconds) is int for seconds in [*time_outs, machine["TimeoutSeconds"]])
     assert sum(time_outs) < machine["TimeoutSeconds"]
 
 
-def test_choices_know_every_outcome(states: dict[str, Any]) -> None:
+def test_choices_cover_every_outcome(states: dict[str, Any]) -> None:
     known = {}
     for name, function in TASKS.items():
         choice = states[f"{name}Verdict"]
@@ -197,18 +194,18 @@ def test_choices_know_every_outcome(states: dict[str, Any]) -> None:
     assert errors == {outcome: (state["Error"],) for outcome, state in failing.items()}
 
 
-def test_a_bad_end_gives_the_reason_of_its_verdict(states: dict[str, Any]) -> None:
+def test_failed_end_has_the_reason_of_its_verdict(states: dict[str, Any]) -> None:
     assert states["Refused"]["Cause"] == "{% $states.input.transform.reason %}"
     assert states["Halted"]["Cause"] == "{% $states.input.test.reason %}"
 
 
-def test_an_unknown_verdict_is_quoted_in_part(states: dict[str, Any]) -> None:
+def test_unknown_verdict_is_truncated(states: dict[str, Any]) -> None:
     """A Cause has at most 32,768 characters, and the state may have 262,144 bytes."""
     cause = states["UnknownOutcome"]["Cause"].removeprefix("{%").removesuffix("%}")
     expression = jsonata.Jsonata(cause.replace("$states", "states"))
     verdict = {"outcome": "odd", "reason": "x" * 250_000}
 
-    said = expression.evaluate({"states": {"input": {"transform": verdict}}})
+    text = expression.evaluate({"states": {"input": {"transform": verdict}}})
 
-    assert 'does not know: {"transform":{"outcome":"odd","reason":"xxx' in said
-    assert len(said) < 32_768
+    assert 'an unknown outcome: {"transform":{"outcome":"odd","reason":"xxx' in text
+    assert len(text) < 32_768

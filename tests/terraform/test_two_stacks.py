@@ -1,4 +1,4 @@
-"""A second stack in the account and region of the first: the module as a root, without a caller."""
+"""Test of two stacks in one account and region; the second uses the module as root module."""
 
 import json
 import secrets
@@ -23,13 +23,13 @@ NAME = "tm-second"
 
 @pytest.fixture
 def root(tmp_path: Path, laptop: Laptop) -> Root:
-    """The module itself, in a copy of the checkout: Terraform writes its state beside it."""
+    """Return the module as root module, in a copy of the checkout."""
     return Root.of(checkout(tmp_path / "checkout") / "terraform", laptop.aws)
 
 
 @pytest.fixture
 def inputs(laptop: Laptop) -> Iterator[dict[str, Any]]:
-    """Another name, another database on the laptop's PostgreSQL, other roles; the same code."""
+    """Return variables of a second stack, with its own database and roles on the laptop."""
     server = laptop.stack.database
     with connected(server) as superuser:
         superuser.run("CREATE DATABASE second")
@@ -64,7 +64,7 @@ def inputs(laptop: Laptop) -> Iterator[dict[str, Any]]:
         superuser.run("DROP ROLE IF EXISTS second_loader, second_reader")
 
 
-def test_neither_disturbs_the_other(
+def test_stacks_are_independent(
     root: Root, inputs: dict[str, Any], laptop: Laptop, pipeline: Pipeline
 ) -> None:
     first = laptop.stack.outputs
@@ -88,7 +88,7 @@ def test_neither_disturbs_the_other(
 
 
 def check_files_stay_apart(laptop: Laptop, pipeline: Pipeline, second: dict[str, Any]) -> None:
-    """See that a file of one stack is loaded by it, and unheard of in the other."""
+    """Check that each stack loads its own file, and has no item of the other's."""
     logs = {
         name: IngestionLog(laptop.aws.resource("dynamodb").Table(outputs["log_table"]))
         for name, outputs in (("first", laptop.stack.outputs), ("second", second))
@@ -111,30 +111,30 @@ def check_files_stay_apart(laptop: Laptop, pipeline: Pipeline, second: dict[str,
 
 
 def check_nothing_is_removed(root: Root) -> None:
-    """See that a protected stack refuses to be destroyed as a whole.
+    """Check that destroying a protected stack removes nothing.
 
-    Terraform forgets that it called `migrate`, and so the next apply calls it again.
+    Terraform forgets the invocation of `migrate`, so the next apply invokes it again.
     """
     before = root.addresses()
 
-    status, said = root.try_to_destroy()
+    status, output = root.try_to_destroy()
 
     assert status == 1
-    assert "deletion_protection is on, so nothing was removed" in " ".join(said.split())
+    assert "deletion_protection is true, so nothing was removed" in " ".join(output.split())
     assert {*before} - {*root.addresses()} == {"aws_lambda_invocation.migrate"}
     assert root.drifts() == DRIFTS | {"aws_lambda_invocation.migrate": {"create"}}
 
 
 def check_files_are_not_lost(root: Root, laptop: Laptop, second: dict[str, Any]) -> None:
-    """See that destroying the stack does not delete files, unless that was said before.
+    """Check that destroying the stack without `force_destroy` does not delete files.
 
-    The rest is gone by then, and the next apply, with `force_destroy` or without, brings it back.
+    It deletes all other resources, which the next apply creates again.
     """
     root.apply(deletion_protection=False)
-    status, said = root.try_to_destroy()
+    status, output = root.try_to_destroy()
 
     assert status == 1
-    assert said.count("BucketNotEmpty") == 2
+    assert output.count("BucketNotEmpty") == 2
     assert [each for each in root.addresses() if not each.startswith("data.")] == [
         'aws_s3_bucket.this["landing"]',
         'aws_s3_bucket.this["staging"]',

@@ -18,7 +18,8 @@ data "aws_db_instance" "this" {
 }
 
 module "pipeline" {
-  # Elsewhere: "git::https://<host>/<owner>/tm-pipeline.git//terraform?ref=<tag>", or a relative path to a checkout.
+  # Outside this repository: "git::https://<host>/<owner>/tm-pipeline.git//terraform?ref=<tag>", or a relative path to a
+  # checkout.
   source = "../.."
 
   name         = var.name
@@ -34,15 +35,15 @@ module "pipeline" {
     auth        = "iam"
     resource_id = data.aws_db_instance.this.resource_id
 
-    # The first is there already. migrate makes the others, so choose names that are still free.
+    # The first role exists already. migrate creates the others, so choose unused names.
     users = {
       migrate = var.administrator
       load    = "${var.administrator}_load"
       api     = "${var.administrator}_api"
     }
 
-    # With passwords instead: auth = "secret", and in place of resource_id and users three secrets of Secrets Manager,
-    # each {"username": …, "password": …}, which the subnets must then have a way to.
+    # To use passwords, set auth = "secret", and replace resource_id and users with secret_arns: three secrets,
+    # {"username": …, "password": …}. The subnets then also need a route to Secrets Manager.
     # secret_arns = { migrate = "arn:…", load = "arn:…", api = "arn:…" }
 
     vpc = {

@@ -1,30 +1,30 @@
 output "landing_bucket" {
-  description = "Where files are dropped, under table=<table>/year=<Y>/month=<M>/day=<D>/."
+  description = "Name of the landing bucket. Upload files to table=<table>/year=<Y>/month=<M>/day=<D>/."
   value       = module.pipeline.landing_bucket
 }
 
 output "alert_subscriptions_pending" {
-  description = "Who receives no alert yet: somebody must click the link in AWS's mail. As of the last apply."
+  description = "Email addresses that had not confirmed their subscription at the last apply: click the link in AWS's email."
   value       = module.pipeline.alert_subscriptions_pending
 }
 
 output "api_url" {
-  description = "The look-up API: GET <api_url>/tables, signed, lists the tables; <api_url>/docs says what else."
+  description = "Base URL of the lookup API. A signed GET <api_url>/tables lists the tables; <api_url>/docs documents all routes."
   value       = module.pipeline.api_url
 }
 
 output "api_execution_arn" {
-  description = "The look-up API as IAM knows it: allow its callers execute-api:Invoke on <api_execution_arn>/GET/*."
+  description = "Execution ARN of the lookup API. Allow callers execute-api:Invoke on <api_execution_arn>/GET/*."
   value       = module.pipeline.api_execution_arn
 }
 
 output "stack" {
-  description = "Everything that the command tm asks for: tm --stack <this folder>."
+  description = "All outputs of the module, which tm reads: tm --stack <this folder>."
   value       = module.pipeline
   sensitive   = true
 }
 
 output "database_routes_needed" {
-  description = "What must be reached from the subnets; nothing has checked it."
+  description = "Routes that the subnets need. Terraform does not check them."
   value       = module.pipeline.database_routes_needed
 }

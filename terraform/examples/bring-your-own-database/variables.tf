@@ -1,50 +1,50 @@
 variable "db_instance_identifier" {
-  description = "The instance of RDS for PostgreSQL, with IAM database authentication turned on."
+  description = "Identifier of the RDS for PostgreSQL instance. IAM database authentication must be enabled."
   type        = string
 }
 
 variable "subnet_ids" {
-  description = "Subnets of the database's network, with a way to S3 and DynamoDB: their gateway endpoints are free, a NAT gateway does too."
+  description = "Subnets of the database's VPC, with routes to S3 and DynamoDB through gateway endpoints (free) or a NAT gateway."
   type        = set(string)
 }
 
 variable "security_group_ids" {
-  description = "Security groups for the functions: the database lets them in on its port, and they let HTTPS out."
+  description = "Security groups of the functions. The database must accept them on its port, and they must allow outbound HTTPS and PostgreSQL."
   type        = set(string)
 }
 
 variable "database_name" {
-  description = "The database in that instance."
+  description = "Name of the database in that instance."
   type        = string
   default     = "pipeline"
 }
 
 variable "administrator" {
-  description = "The role that owns this database; what it needs stands in the README."
+  description = "Role that owns the database. See the README for the privileges that it needs."
   type        = string
   default     = "pipeline"
 }
 
 variable "region" {
-  description = "The region of the database, where everything else is made too."
+  description = "Region of the database and the stack."
   type        = string
   default     = "us-east-1"
 }
 
 variable "name" {
-  description = "Prefix of every resource's name."
+  description = "Prefix of the name of every resource."
   type        = string
   default     = "tm-own-database"
 }
 
 variable "alert_emails" {
-  description = "Addresses that receive the alerts, once they have clicked the link in AWS's mail."
+  description = "Email addresses that receive alerts, after someone clicks the link in AWS's confirmation email."
   type        = set(string)
   default     = []
 }
 
 variable "protected" {
-  description = "Whether a destroy is refused, and files in the buckets are kept. Apply false before you destroy the stack."
+  description = "Whether the stack is protected from being destroyed. To destroy it and the files in its buckets, apply false first."
   type        = bool
   default     = true
 }

@@ -14,7 +14,8 @@ provider "aws" {
 }
 
 module "pipeline" {
-  # Elsewhere: "git::https://<host>/<owner>/tm-pipeline.git//terraform?ref=<tag>", or a relative path to a checkout.
+  # Outside this repository: "git::https://<host>/<owner>/tm-pipeline.git//terraform?ref=<tag>", or a relative path to a
+  # checkout.
   source = "../.."
 
   name         = var.name
@@ -22,7 +23,7 @@ module "pipeline" {
   kms_key_arn  = aws_kms_key.pipeline.arn
   tags         = var.tags
 
-  # A file with a wrong row waits until somebody has looked at it; false loads the right rows and keeps the others.
+  # Halts a file with an invalid row before Load. False loads the valid rows and quarantines the others.
   hard_testing   = true
   watch_schedule = "rate(15 minutes)"
 
@@ -36,7 +37,7 @@ module "pipeline" {
   deletion_protection = var.protected
   force_destroy       = !var.protected
 
-  # Rejects and reports are asked for within weeks; what landed is kept for ever.
+  # Rejects and reports are needed for weeks only. Landed files are kept forever.
   staging_retention_days = 90
   log_retention_days     = 90
   log_level              = "INFO"
@@ -45,10 +46,10 @@ module "pipeline" {
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
 
-# Encrypts all that the pipeline keeps. Who may use it say the IAM policies of this account, but for CloudWatch's logs
-# and alarms, which have none.
+# Encrypts all data of the pipeline. The key policy delegates access to the account's IAM policies. CloudWatch Logs and
+# alarms have no IAM policies, so they have statements here.
 resource "aws_kms_key" "pipeline" {
-  description         = "What ${var.name} keeps."
+  description         = "Encrypts the data of ${var.name}."
   enable_key_rotation = true
   tags                = merge({ Version = module.pipeline.version }, var.tags)
 
@@ -75,7 +76,7 @@ resource "aws_kms_key" "pipeline" {
         }
       },
       {
-        # Without it no alarm reaches the topic, and nothing but the alarm's history says so.
+        # Without this statement no alarm reaches the topic, and only the alarm's history shows that.
         Sid       = "Alarms"
         Effect    = "Allow"
         Principal = { Service = "cloudwatch.amazonaws.com" }

@@ -1,29 +1,29 @@
 variable "region" {
-  description = "The region that everything is made in."
+  description = "Region of the stack."
   type        = string
   default     = "us-east-1"
 }
 
 variable "name" {
-  description = "Prefix of every resource's name."
+  description = "Prefix of the name of every resource."
   type        = string
   default     = "tm-complete"
 }
 
 variable "alert_emails" {
-  description = "Addresses that receive the alerts, once they have clicked the link in AWS's mail."
+  description = "Email addresses that receive alerts, after someone clicks the link in AWS's confirmation email."
   type        = set(string)
   default     = []
 }
 
 variable "architecture" {
-  description = "The processors that the functions run on, x86_64 or arm64. Arm64 costs a fifth less; to build for it, Docker must run on it or emulate it."
+  description = "Instruction set architecture of the functions, x86_64 or arm64. arm64 costs 20% less. To build for another architecture than the local machine's, Docker needs an emulator."
   type        = string
   default     = "x86_64"
 }
 
 variable "protected" {
-  description = "Whether a destroy is refused, files in the buckets are kept, and a last snapshot of the database is taken. Apply false before you destroy the stack."
+  description = "Whether the stack is protected from being destroyed. To destroy it, its files and its database without a final snapshot, apply false first."
   type        = bool
   default     = true
 }

@@ -13,7 +13,7 @@ provider "aws" {
   region = var.region
 }
 
-# What a tag stands for today: Lambda is told the digest, so a tag that moves deploys nothing by itself.
+# Resolves the tag to a digest. A tag that moves later deploys nothing until the next apply.
 data "aws_ecr_image" "function" {
   for_each = toset(["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"])
 
@@ -22,8 +22,8 @@ data "aws_ecr_image" "function" {
 }
 
 module "pipeline" {
-  # Elsewhere: "git::https://<host>/<owner>/tm-pipeline.git//terraform?ref=<tag>", or a relative path to a checkout.
-  # Take the version that the images were built from.
+  # Outside this repository: "git::https://<host>/<owner>/tm-pipeline.git//terraform?ref=<tag>", or a relative path to a
+  # checkout. Use the version that the images were built from.
   source = "../.."
 
   name         = var.name

@@ -1,40 +1,40 @@
 variable "image_tag" {
-  description = "The tag that the build gave all images, such as the commit that they were built from."
+  description = "Tag of the images, e.g. the commit that they were built from."
   type        = string
 }
 
 variable "repository" {
-  description = "What the names of the ECR repositories begin with, <repository>/<function>."
+  description = "Prefix of the names of the ECR repositories, <repository>/<function>."
   type        = string
   default     = "tm-pipeline"
 }
 
 variable "architecture" {
-  description = "The processors that the images were built for, x86_64 or arm64."
+  description = "Instruction set architecture of the images, x86_64 or arm64."
   type        = string
   default     = "x86_64"
 }
 
 variable "region" {
-  description = "The region of the repositories, where everything else is made too."
+  description = "Region of the repositories and the stack."
   type        = string
   default     = "us-east-1"
 }
 
 variable "name" {
-  description = "Prefix of every resource's name."
+  description = "Prefix of the name of every resource."
   type        = string
   default     = "tm-prebuilt"
 }
 
 variable "alert_emails" {
-  description = "Addresses that receive the alerts, once they have clicked the link in AWS's mail."
+  description = "Email addresses that receive alerts, after someone clicks the link in AWS's confirmation email."
   type        = set(string)
   default     = []
 }
 
 variable "protected" {
-  description = "Whether a destroy is refused, files in the buckets are kept, and a last snapshot of the database is taken. Apply false before you destroy the stack."
+  description = "Whether the stack is protected from being destroyed. To destroy it, its files and its database without a final snapshot, apply false first."
   type        = bool
   default     = true
 }

@@ -14,7 +14,8 @@ provider "aws" {
 }
 
 module "pipeline" {
-  # Elsewhere: "git::https://<host>/<owner>/tm-pipeline.git//terraform?ref=<tag>", or a relative path to a checkout.
+  # Outside this repository: "git::https://<host>/<owner>/tm-pipeline.git//terraform?ref=<tag>", or a relative path to a
+  # checkout.
   source = "../.."
 
   name          = var.name

@@ -1,4 +1,4 @@
-# What AWS would answer: identifiers of the right form, where the module builds upon them.
+# Identifiers with the syntax of AWS, where the module uses them.
 
 mock_data "aws_caller_identity" {
   defaults = { account_id = "123456789012" }
@@ -7,7 +7,7 @@ mock_data "aws_partition" {
   defaults = { partition = "aws" }
 }
 mock_data "aws_region" {
-  # Provider 5 calls it name, provider 6 region.
+  # Provider 5 uses name, provider 6 uses region.
   defaults = { name = "eu-central-1", region = "eu-central-1" }
 }
 mock_resource "aws_api_gateway_stage" {
@@ -55,7 +55,7 @@ mock_resource "aws_rds_cluster" {
   }
 }
 
-# Where a test has to tell one from another.
+# Distinct values, where a test compares them.
 
 override_resource {
   target = aws_s3_bucket.this["config"]

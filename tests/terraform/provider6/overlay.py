@@ -1,12 +1,12 @@
-"""Write what AWS provider 6.x changes in the types that the module uses: `make provider-schema`.
+"""Write the changes of AWS provider 6.x to the types that the module uses: `make provider-schema`.
 
-Two packages of PyPI are generated from the provider's schema. Both are read and never run:
+Two packages on PyPI are generated from the provider's schema. This script parses them, without
+running their code:
 
-- The JavaScript in cdktn-provider-aws has every attribute and block, with its type and whether it
-  is required, optional or computed. (The Python beside it does not tell what is computed, nor a set
-  from a list.) It lacks what is sensitive or deprecated, and how many blocks of a kind are allowed,
-  except that one is needed or that there is one at most.
-- The Python in pulumi-aws has which attributes and blocks are deprecated, but not which types.
+- The JavaScript in cdktn-provider-aws contains every attribute and block, with its type and whether
+  it is required, optional or computed. (Its Python code lacks computed, and does not distinguish
+  sets from lists.) It lacks sensitive and deprecated, and the limits of blocks other than 1.
+- The Python code in pulumi-aws contains the deprecated attributes and blocks, but not types.
 """
 
 import ast
@@ -32,7 +32,7 @@ SIMPLE = re.compile(r"(?:this\.get|new cdktn\.)(String|Number|Boolean)?(List|Map
 NESTED = re.compile(r"new (\w+?)(OutputReference|List)\(this, \"\w+\"(?:, (true|false))?\)")
 TYPES = {None: "string", "String": "string", "Number": "number", "Boolean": "bool"}
 
-# The files of pulumi-aws that are not named like Terraform's types.
+# Files of pulumi-aws whose names differ from Terraform's types.
 PULUMI = {
     "aws_api_gateway_gateway_response": "apigateway/response",
     "aws_db_instance": "rds/instance",
@@ -42,7 +42,7 @@ PULUMI = {
 
 
 def read_bindings(wheel: Path, types: Types) -> Schema:
-    """Return what cdktn-provider-aws says of some types."""
+    """Return the schema of some types from cdktn-provider-aws."""
     files = {
         f"package/lib/{prefix}{name.removeprefix('aws_').replace('_', '-')}/index.js": (part, name)
         for part, prefix in (("resource_schemas", ""), ("data_source_schemas", "data-aws-"))
@@ -64,11 +64,11 @@ def read_bindings(wheel: Path, types: Types) -> Schema:
 
 
 def read_block(name: str, classes: dict[str, str], code: str) -> Schema:
-    """Return what a class says of its block, in the form of `terraform providers schema -json`."""
+    """Return the block of a class, in the form of `terraform providers schema -json`."""
     block: Schema = {"attributes": {}, "block_types": {}}
     for key, computed, optional, required, body in ATTRIBUTE.findall(classes[name]):
-        said = {"computed": computed, "optional": optional, "required": required}
-        flags = {flag: True for flag, value in said.items() if value == "true"}
+        declared = {"computed": computed, "optional": optional, "required": required}
+        flags = {flag: True for flag, value in declared.items() if value == "true"}
         if nested := NESTED.search(body):
             inner, kind, is_set = nested.groups()
             below = read_block(f"{inner}OutputReference", classes, code)
@@ -93,7 +93,7 @@ def read_block(name: str, classes: dict[str, str], code: str) -> Schema:
 
 
 def object_type(block: Schema) -> list[Any]:
-    """Return the type of an attribute that has a class like a block."""
+    """Return the type of an attribute whose class is that of a block."""
     fields = {name: each["type"] for name, each in block["attributes"].items()}
     return [
         "object",
@@ -106,7 +106,7 @@ def object_type(block: Schema) -> list[Any]:
 
 
 def comparable(block: Schema) -> Schema:
-    """Return what the bindings could say too of a block of a provider's schema."""
+    """Return a block of a provider's schema, reduced to the information in the bindings."""
     return {
         "attributes": {
             name: {
@@ -129,7 +129,7 @@ def comparable(block: Schema) -> Schema:
 
 
 def mark_deprecated(found: Schema, wheel: Path) -> None:
-    """Mark in a schema what pulumi-aws says is deprecated."""
+    """Mark attributes and blocks as deprecated that are deprecated in pulumi-aws."""
     with zipfile.ZipFile(wheel) as packed:
         names = packed.namelist()
 
@@ -151,13 +151,13 @@ def mark_deprecated(found: Schema, wheel: Path) -> None:
 
 
 def pulumi_file(name: str, part: str, names: list[str]) -> str:
-    """Find the file of a type, whose name has its underscores, and `ec2`, elsewhere."""
-    wanted = {squeezed(name.removeprefix("aws_")), squeezed(PULUMI.get(name, name))}
+    """Return the file of a type; its name may differ in underscores and `ec2`."""
+    expected = {squeezed(name.removeprefix("aws_")), squeezed(PULUMI.get(name, name))}
     found = []
     for each in names:
         path = each.removeprefix("pulumi_aws/").removesuffix(".py")
         path, is_data = re.subn(r"(^|/)get_", r"\1", path)
-        if is_data == (part == "data_source_schemas") and squeezed(path) in wanted:
+        if is_data == (part == "data_source_schemas") and squeezed(path) in expected:
             found.append(each)
     assert len(found) == 1, f"{name} may be {found}: add it to PULUMI in {__file__}"
     return found[0]
@@ -168,7 +168,7 @@ def squeezed(name: str) -> str:
 
 
 def mark_block(block: Schema, code: ast.ClassDef, outputs: dict[str, ast.ClassDef]) -> None:
-    """Mark what the properties of a class say is deprecated; a property of a list is a plural."""
+    """Mark the deprecated properties of a class; properties of lists have plural names."""
     for each in code.body:
         if isinstance(each, ast.FunctionDef):
             name = each.name
@@ -186,7 +186,7 @@ def mark_block(block: Schema, code: ast.ClassDef, outputs: dict[str, ast.ClassDe
 
 
 def difference(old: Any, new: Any) -> Any:
-    """Return the merge patch that makes `new` of `old`."""
+    """Return the merge patch from `old` to `new`."""
     if not isinstance(old, dict) or not isinstance(new, dict):
         return new
     changed = {key: difference(old.get(key), new[key]) for key in new if new[key] != old.get(key)}
@@ -194,7 +194,7 @@ def difference(old: Any, new: Any) -> Any:
 
 
 def main(cdktn: Path, pulumi: Path) -> None:
-    """Write overlay.json from two wheels and the provider on this machine."""
+    """Write overlay.json from the two wheels and the provider on this machine."""
     types = schema.used()
     with tempfile.TemporaryDirectory() as folder:
         tool = terraform.find(Path(folder, "configuration"))

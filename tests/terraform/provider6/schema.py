@@ -1,7 +1,7 @@
-"""The AWS provider's schema, of the types that the module uses, in 5.100 and in 6.x.
+"""Schema of the AWS provider in 5.100 and 6.x, for the types that the module uses.
 
-5.100's is what the provider on this machine says. 6.x's is the same with the changes that stand in
-overlay.json, a merge patch (RFC 7396) which `make provider-schema` writes.
+The schema of 5.100 comes from the provider on this machine. That of 6.x is the same with the merge
+patch (RFC 7396) in overlay.json, which `make provider-schema` writes.
 """
 
 import json
@@ -17,11 +17,11 @@ ADDRESS = f"registry.terraform.io/{PROVIDER}"
 
 Schema: TypeAlias = dict[str, Any]
 Types: TypeAlias = dict[str, list[str]]
-"""Names of types by the schema's part that has them: resource_schemas, data_source_schemas."""
+"""Names of types by part of the schema: resource_schemas or data_source_schemas."""
 
 
 def used() -> Types:
-    """List the types that the module and its examples use."""
+    """Return the types that the module and its examples use."""
     text = "".join(path.read_text() for path in (CHECKOUT / "terraform").rglob("*.tf"))
     return {
         part: sorted(set(re.findall(rf'^{kind} "(aws_\w+)"', text, re.MULTILINE)))
@@ -30,9 +30,9 @@ def used() -> Types:
 
 
 def of_this_machine(tool: Terraform, folder: Path) -> Schema:
-    """Return what the provider on this machine says; Terraform works in an empty folder."""
-    wanted = {"aws": {"source": PROVIDER, "version": PROVIDER_VERSION}}
-    root = {"terraform": {"required_providers": wanted}}
+    """Return the schema of the provider on this machine; `folder` must be empty."""
+    required = {"aws": {"source": PROVIDER, "version": PROVIDER_VERSION}}
+    root = {"terraform": {"required_providers": required}}
     (folder / "main.tf.json").write_text(json.dumps(root))
     for command in (("init", "-backend=false"), ("providers", "schema", "-json")):
         done = tool.run(*command, folder=folder)
@@ -43,7 +43,7 @@ def of_this_machine(tool: Terraform, folder: Path) -> Schema:
 
 
 def of_6(machine: Schema) -> Schema:
-    """Return what provider 6.x would say; a type that overlay.json lacks stays as it is."""
+    """Return the schema of provider 6.x; types that are not in overlay.json are unchanged."""
     changes: Schema = json.loads(OVERLAY.read_text())["types"]
     known = {
         part: {name: change for name, change in changes[part].items() if name in machine[part]}
@@ -54,7 +54,7 @@ def of_6(machine: Schema) -> Schema:
 
 
 def merged(old: Any, patch: Any) -> Any:
-    """Return what a merge patch makes of a value."""
+    """Return a value with a merge patch applied."""
     if not isinstance(old, dict) or not isinstance(patch, dict):
         return patch
     changed = {name: merged(old.get(name), value) for name, value in patch.items()}

@@ -1,8 +1,8 @@
-"""A provider of Terraform that has a schema and nothing else: enough to validate and to mock.
+"""Terraform provider that only has a schema, for validation and mocks.
 
-`python -m tests.terraform.provider6.server SCHEMA` serves one provider of what
-`terraform providers schema -json` prints, and prints a value for TF_REATTACH_PROVIDERS. It ends
-when its standard input does. The protocol is Terraform's plugin protocol 6:
+`python -m tests.terraform.provider6.server SCHEMA` serves the provider in SCHEMA, a file with the
+output of `terraform providers schema -json`, and prints a value for TF_REATTACH_PROVIDERS. It ends
+when its standard input ends. It uses Terraform's plugin protocol 6:
 https://developer.hashicorp.com/terraform/plugin/terraform-plugin-protocol
 """
 
@@ -22,7 +22,7 @@ FLAGS = ("required", "optional", "computed", "sensitive", "deprecated")
 
 
 def block(schema: dict[str, Any]) -> Any:
-    """Return a block as the protocol has it."""
+    """Return a block as a message of the protocol."""
     return protocol.Schema.Block(
         deprecated=schema.get("deprecated", False),
         attributes=[
@@ -49,10 +49,10 @@ def block(schema: dict[str, Any]) -> Any:
 def objections(
     schema: dict[str, Any], given: dict[str, Any], path: str
 ) -> Iterator[tuple[str, str]]:
-    """Yield a severity and what is wrong with what the block at a path was given.
+    """Yield the severity and message of each problem in the values of a block.
 
-    Terraform itself compares a configuration with the schema and warns of references to deprecated
-    attributes. It leaves to the provider which arguments are deprecated and which are results.
+    Terraform itself checks a configuration against the schema and warns of references to deprecated
+    attributes. The provider must report deprecated and read-only arguments.
     """
     if schema.get("deprecated"):
         yield "WARNING", f"{path} is deprecated."
@@ -64,14 +64,14 @@ def objections(
                 yield "ERROR", f"{path}.{name} is a result and takes no value."
     for name, each in schema.get("block_types", {}).items():
         items = given[name]
-        # A block that may be there once is an object or null, an unknown number an msgpack.ExtType.
+        # A single block is an object or null; an unknown number of blocks is an msgpack.ExtType.
         items = [items] if isinstance(items, dict) else items if isinstance(items, list) else []
         for item in items:
             yield from objections(each["block"], item, f"{path}.{name}")
 
 
 class Provider:
-    """Its methods are the protocol's calls, from a Request to a Response."""
+    """Implementation of the protocol: each public method is a call."""
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self.schema = schema
@@ -108,7 +108,7 @@ class Provider:
 
 
 def serve(provider: Provider, address: str) -> Any:
-    """Serve a provider on this machine, and print what TF_REATTACH_PROVIDERS is to be."""
+    """Serve a provider on this machine, and print the value for TF_REATTACH_PROVIDERS."""
     handlers = {
         call: grpc.unary_unary_rpc_method_handler(
             lambda request, _, call=call: getattr(provider, call)(request),
@@ -127,7 +127,7 @@ def serve(provider: Provider, address: str) -> Any:
         "Protocol": "grpc",
         "ProtocolVersion": 6,
         "Pid": os.getpid(),
-        "Test": True,  # it outlives the command that uses it
+        "Test": True,  # Terraform must not stop the provider
         "Addr": {"Network": "tcp", "String": f"127.0.0.1:{port}"},
     }
     print(json.dumps({address: plugin}), flush=True)  # noqa: T201
@@ -136,5 +136,5 @@ def serve(provider: Provider, address: str) -> Any:
 
 if __name__ == "__main__":
     [(address, schema)] = json.loads(Path(sys.argv[1]).read_text())["provider_schemas"].items()
-    server = serve(Provider(schema), address)  # it ends when nothing refers to it
+    server = serve(Provider(schema), address)  # the server stops when it is garbage-collected
     sys.stdin.read()
