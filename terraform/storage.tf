@@ -132,7 +132,7 @@ resource "aws_s3_bucket_notification" "landing" {
 
   # The first file needs versioning, the state machine and the database. The notification does not depend on migrate:
   # migrate fails while the contract of one table is invalid, but files of other tables must be loaded
-  # (docs/decisions/0010-contracts-that-change.md).
+  # (docs/decisions/0010-contract-changes.md).
   depends_on = [
     aws_lambda_permission.trigger,
     aws_rds_cluster_instance.this,
