@@ -23,7 +23,7 @@ from local.home import home
 from local.stack import LaptopStack
 from local.tap import Tap
 from shared.endings import Status
-from shared.ingestion_log import IngestionLog, told
+from shared.ingestion_log import IngestionLog, is_alert_settled
 
 DAY = "table=dailycheckins/year=2024/month=3/day=3"
 ROWS = 20
@@ -100,7 +100,7 @@ def ended(log: IngestionLog, files: int, deadline: float) -> list[dict[str, Any]
     while time.monotonic() < deadline:
         items = [item for status in Status for item in log.with_status(status)]
         over = [item for item in items if item["status"] not in {"waiting", "running"}]
-        if len(over) >= files and all(map(told, over)):
+        if len(over) >= files and all(map(is_alert_settled, over)):
             return over
         time.sleep(2)
     raise AssertionError(f"not within {WITHIN:.0f} s: {Counter(i['status'] for i in items)}")

@@ -16,7 +16,7 @@ from cli.stack import Stack
 from local.tap import Alert
 from shared.endings import UNDER_WAY, State, Status
 from shared.ingestion import NO_VERSION, UNMATCHED, Ingestion, Run, Source, unmatched_id
-from shared.ingestion_log import told
+from shared.ingestion_log import is_alert_settled
 from shared.intake import NO_VERSION_REASON
 from shared.landing_key import LandingKey
 from shared.staging import Staging
@@ -149,7 +149,7 @@ def _print_outcome(stack: Stack, ingestion: Ingestion, item: Item) -> None:
     if reason := item.get("haltReason"):
         console.print(f"Reason: {reason}")
     if item.get("rowsRejected"):
-        rejects = Staging(stack.staging_bucket, ingestion).rejects_for_people
+        rejects = Staging(stack.staging_bucket, ingestion).rejects_csv
         console.print(f"Rejected rows: {rejects}")
     console.print(f"Alert: {_alert(stack, item)}")
 
@@ -163,7 +163,7 @@ def _alert(stack: Stack, item: Item) -> str:
         if is_unwanted(item):
             return "none, because alert_on excludes this outcome"
         if stack.tap is None:
-            if told(item):
+            if is_alert_settled(item):
                 return "sent to the topic's subscribers"
         else:
             alerts = [each for each in stack.tap.alerts() if is_of(each, item)]

@@ -52,7 +52,7 @@ def save(stack: Stack, item: Item, out: Path) -> bool:
     if not has_run(item):
         return False
     staging = Staging(stack.staging_bucket, Ingestion.from_item(item))
-    body = _body(stack, staging.rejects_for_people)
+    body = _body(stack, staging.rejects_csv)
     if body is None:
         return False
     try:

@@ -26,7 +26,7 @@ from shared.contract import Contract
 from shared.endings import Kind
 from shared.errors import PipelineError
 from shared.ingestion import Ingestion, Source
-from shared.ingestion_log import told
+from shared.ingestion_log import is_alert_settled
 from shared.landing_key import LandingKey
 from shared.settings import AlertOn
 
@@ -296,9 +296,9 @@ class Smoke:
             item = {**item, "alerts": now["alerts"]}
             if drop.is_unwanted(item):
                 return _EXCLUDED
-            if told(item) and self._stack.tap is None:
+            if is_alert_settled(item) and self._stack.tap is None:
                 return f"sent: {kind}"
-            if told(item) and self._stack.tap is not None:
+            if is_alert_settled(item) and self._stack.tap is not None:
                 alerts = [each for each in self._stack.tap.alerts() if drop.is_of(each, item)]
                 if alerts:
                     return f"sent: {alerts[-1].body.get('kind')}"

@@ -155,7 +155,7 @@ def _fitting(
             (column.name, rule.name)
             for column in contract.columns
             for rule in column.rules
-            if rule.threshold and not rule.threshold.is_kept(failed[column.name, rule.name], rows)
+            if rule.threshold and not rule.threshold.is_met(failed[column.name, rule.name], rows)
         }
         kept = [(name, flaw) for name, flaw in flaws if not _breaks(name, flaw) & halting]
         if len(kept) == len(flaws):

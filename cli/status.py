@@ -29,7 +29,7 @@ from cli.stack import Stack
 from cli.timeline import LoggedRun, runs
 from shared.endings import UNDER_WAY, Status
 from shared.ingestion import Ingestion
-from shared.ingestion_log import changed_at, key_of, timestamp, told
+from shared.ingestion_log import changed_at, is_alert_settled, key_of, timestamp
 
 _POLL = 2.0
 """Seconds between two reads."""
@@ -267,7 +267,7 @@ def _one(item: Item) -> Group:
     if removed := item.get("removedAt"):
         parts.append(line(f"Removed: {_seconds(removed)}, with all versions and rows"))
     if item["status"] not in UNDER_WAY:
-        parts.append(line("Alert: ", "none pending" if told(item) else "not sent yet"))
+        parts.append(line("Alert: ", "none pending" if is_alert_settled(item) else "not sent yet"))
     if has_run(item):
         parts.append(line(f"Run: {item['executionArn']}"))
     return Group(*parts)

@@ -11,6 +11,8 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+import trustme
+
 from local import account
 from local.errors import LocalError
 from local.home import CHECKOUT
@@ -25,14 +27,11 @@ _APP = CHECKOUT / "local.emulator"
 _IMPORT = "import sys; sys.path.insert(0, sys.argv[1]); import local.guard"
 _NAME = "ministack"
 _READY_WITHIN = 60.0
+_AUTHORITY, _CERTIFICATE, _KEY = "ca.pem", "certificate.pem", "key.pem"
 
 
 def start(processes: Processes, home: Path, report: Callable[[str], None]) -> Aws:
     """Start the emulator with its data in `home`; call `wait_until_ready` before using it."""
-    if shutil.which("openssl") is None:
-        raise LocalError(
-            "The command `openssl` is not in PATH: install it. It creates the local certificate."
-        )
     folder, user = account.place(home, _NAME)
     importing = [sys.executable, "-c", _IMPORT, str(CHECKOUT)]
     if user is not None and not account.can_run(importing, user):
@@ -46,13 +45,14 @@ def start(processes: Processes, home: Path, report: Callable[[str], None]) -> Aw
         region=REGION,
         access_key_id=f"TM{secrets.token_hex(9).upper()}",
         secret_access_key=secrets.token_urlsafe(30),
-        ca_bundle=str(folder / "ministack-tls" / "server.crt"),
+        ca_bundle=str(folder / _AUTHORITY),
     )
     address = aws.endpoint_url.removeprefix("https://")
     # ministack's own command would also listen on port 443 when run as root.
     command = [sys.executable, "-m", "hypercorn", f"{_APP}:app"]
     command += ["--config", "python:ministack.core.hypercorn_conf", "--bind", address]
     command += ["--workers", "0", "--keep-alive", "75"]
+    _write_certificate(folder, user)
     environment = _environment(aws, folder, port=address.partition(":")[2])
     processes.start(_NAME, command, env=environment, user=user)
     return aws
@@ -78,6 +78,22 @@ def wait_until_ready(processes: Processes, aws: Aws) -> None:
         time.sleep(0.05)
 
 
+def _write_certificate(folder: Path, user: str | None) -> None:
+    """Write a certificate for this machine's loopback address, and the authority that issued it."""
+    authority = trustme.CA()
+    issued = authority.issue_cert(LOOPBACK, "localhost")
+    for name, pems in {
+        _AUTHORITY: [authority.cert_pem],
+        _CERTIFICATE: issued.cert_chain_pems,
+        _KEY: [issued.private_key_pem],
+    }.items():
+        path = folder / name
+        path.touch(mode=0o600)
+        if user is not None:
+            shutil.chown(path, user)
+        path.write_bytes(b"".join(pem.bytes() for pem in pems))
+
+
 def _environment(aws: Aws, folder: Path, *, port: str) -> dict[str, str]:
     """Return the complete environment of the emulator and of the functions that it runs.
 
@@ -91,6 +107,8 @@ def _environment(aws: Aws, folder: Path, *, port: str) -> dict[str, str]:
         "DOCKER_HOST": f"unix://{folder / 'no-docker'}",
         "AUTH": "true",
         "USE_SSL": "1",
+        "MINISTACK_SSL_CERT": str(folder / _CERTIFICATE),
+        "MINISTACK_SSL_KEY": str(folder / _KEY),
         "BIND_HOST": LOOPBACK,
         "GATEWAY_PORT": port,
         "IOT_MTLS_ENABLED": "0",

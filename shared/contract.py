@@ -235,14 +235,14 @@ class Threshold(Model):
     unit: Literal["rows", "percent"] = "rows"
     inclusive: bool = False
 
-    def is_kept(self, failed: int, rows: int) -> bool:
+    def is_met(self, failed: int, rows: int) -> bool:
         """Return whether `failed` of `rows` rows may fail."""
         share = Decimal(failed) if self.unit == "rows" else Decimal(100 * failed) / max(rows, 1)
         return share <= self.limit if self.inclusive else share < self.limit
 
     @model_validator(mode="after")
     def _can_be_met(self) -> Self:
-        if not self.is_kept(0, 1):
+        if not self.is_met(0, 1):
             raise ValueError(
                 f"the limit of {self} halts every file: write mustBe: 0 or a higher limit"
             )
@@ -333,7 +333,7 @@ class RowCount(Model):
         Problems.check(_order_problems(self.minimum, self.maximum))
         return self
 
-    def is_kept(self, rows: int) -> bool:
+    def is_met(self, rows: int) -> bool:
         """Return whether a file may have `rows` rows."""
         return (self.minimum or 0) <= rows and (self.maximum is None or rows <= self.maximum)
 

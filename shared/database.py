@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 PATIENCE = 120.0
-"""Seconds for which `patiently` retries. Aurora resumes in 15 to 30 s, fails over within 60 s."""
+"""Seconds of `retry_until_available`. Aurora resumes in 15 to 30 s and fails over within 60 s."""
 
 RDS_BUNDLE = Path(__file__).with_name("rds_bundle.pem")
 """The certificate authorities of Amazon RDS, and no others."""
@@ -136,7 +136,7 @@ def authorities(uri: str) -> str:
     return body.decode("ascii", "ignore")
 
 
-def patiently(work: Callable[[], T], patience: float = PATIENCE) -> T:
+def retry_until_available(work: Callable[[], T], patience: float = PATIENCE) -> T:
     """Call `work` and return its result; retry for `patience` seconds while the database is down.
 
     Raises:
@@ -173,7 +173,7 @@ class Connection:
         """Execute a statement and return its rows; `:name` is the placeholder of a parameter.
 
         Raises:
-            PipelineError: the result of `meaning` for PostgreSQL's error.
+            PipelineError: the result of `to_pipeline_error` for PostgreSQL's error.
         """
         with self._translated():
             return self._session.run(sql, **parameters) or []
@@ -182,7 +182,7 @@ class Connection:
         """Execute `COPY … FROM STDIN` with the given bytes; return the number of rows copied.
 
         Raises:
-            PipelineError: the result of `meaning` for PostgreSQL's error.
+            PipelineError: the result of `to_pipeline_error` for PostgreSQL's error.
             Exception: an error of the iterable `chunks`, unchanged.
         """
         try:
@@ -214,7 +214,7 @@ class Connection:
         finally:
             self.abandon()
 
-    def is_stirring(self) -> bool:
+    def is_unusable(self) -> bool:
         """Return whether it is closed or has unread data, usually the server's shutdown notice."""
         return self.closed or bool(select.select([self._socket], [], [], 0)[0])
 
@@ -462,7 +462,7 @@ def _translated(where: str) -> Iterator[None]:
     try:
         yield
     except pg8000.exceptions.DatabaseError as error:
-        raise meaning(_fields(error), where) from None
+        raise to_pipeline_error(_fields(error), where) from None
     except ssl.SSLCertVerificationError as error:
         raise DatabaseRefused(
             f"the certificate of PostgreSQL at {where} is not trusted: {error.verify_message}; "
@@ -499,7 +499,7 @@ def _fields(error: pg8000.exceptions.DatabaseError) -> dict[str, str]:
     return {"M": str(error)} | fields
 
 
-def meaning(fields: Mapping[str, str], where: str) -> PipelineError:
+def to_pipeline_error(fields: Mapping[str, str], where: str) -> PipelineError:
     """Return the `PipelineError` for an error of PostgreSQL, from a connection or the Data API.
 
     Args:

@@ -452,7 +452,7 @@ class IngestionLog:
         alert = {"requestId": request_id, "sent": True}
         return self._update_alert((ingested_id, table, end), alert, "attribute_exists(alerts.#end)")
 
-    def alert_unwanted(self, ingested_id: str, table: str, end: str) -> bool:
+    def suppress_alert(self, ingested_id: str, table: str, end: str) -> bool:
         """Mark the alert of one end as suppressed; return False if it is already recorded."""
         alert = {"sent": False, "unwanted": True}
         is_new = "attribute_not_exists(alerts.#end)"
@@ -527,7 +527,7 @@ def was_loaded(item: Mapping[str, Any]) -> bool:
     )
 
 
-def told(item: Mapping[str, Any]) -> bool:
+def is_alert_settled(item: Mapping[str, Any]) -> bool:
     """Return whether the alert of an item's current end was sent or suppressed."""
     if "executionArn" in item:
         return _is_alerted(item, Run.from_item(item))
@@ -535,7 +535,7 @@ def told(item: Mapping[str, Any]) -> bool:
     return any(map(_is_settled, item["alerts"].values()))
 
 
-def untold(item: Mapping[str, Any]) -> list[str]:
+def executions_without_alert(item: Mapping[str, Any]) -> list[str]:
     """Return the ARNs of an item's executions without an alert, including replayed ones."""
     ingestion, current = Ingestion.from_item(item), Run.from_item(item)
     machine = current.execution_arn.removesuffix(current.execution_name)

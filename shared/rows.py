@@ -43,18 +43,19 @@ class Rows:
     Attributes:
         lines: the physical line on which each row begins.
         columns: the values, one array per header column, each as long as `lines`.
-        raws: function from ascending row indices to the rows' original texts, without line ends.
+        raw_texts: function from ascending row indices to the rows' original texts without line
+            ends.
         malformed: rows with a wrong number of values or invalid quoting, with the columns `line`,
             `raw`, `rule` and `reason`. `lines` and `columns` do not include them.
     """
 
     lines: pa.Int64Array
     columns: list[pa.StringArray]
-    raws: Callable[[Indices], pa.StringArray]
+    raw_texts: Callable[[Indices], pa.StringArray]
     malformed: pa.Table = field(default_factory=_MALFORMED.empty_table)
 
 
-Unread = Callable[[], Rows]
+LazyRows = Callable[[], Rows]
 """Function that reads one chunk; callers may read several chunks in parallel."""
 
 
@@ -66,7 +67,7 @@ class Table:
     """
 
     header: list[str]
-    chunks: Iterator[Unread | Refusal]
+    chunks: Iterator[LazyRows | Refusal]
 
 
 def read_table(chunks: Iterable[bytes], encoding: str, delimiter: str) -> Table | Refusal:
@@ -104,7 +105,7 @@ def read_table(chunks: Iterable[bytes], encoding: str, delimiter: str) -> Table 
 
 def read_rows(
     chunks: Iterator[Lines | Refusal], width: int, delimiter: str
-) -> Iterator[Unread | Refusal]:
+) -> Iterator[LazyRows | Refusal]:
     """Yield the chunks of rows after the header, and any refusals last.
 
     Args:
@@ -175,11 +176,11 @@ def _read_plain(lines: Lines, width: int, delimiter: str) -> Rows | None:
     numbers = np.arange(lines.first, lines.first + count)
     if not wrong:
 
-        def raws(rows: Indices) -> pa.StringArray:
+        def raw_texts(rows: Indices) -> pa.StringArray:
             bounds = _bounds(lines.text, count)
             return _texts(lines.text, bounds[rows], bounds[rows + 1])
 
-        return Rows(pa.array(numbers), columns, raws)
+        return Rows(pa.array(numbers), columns, raw_texts)
     values = np.full(count, width, np.int32)
     values[list(wrong)] = list(wrong.values())
     bounds, outcomes = _bounds(lines.text, count), np.full(count, RowOutcome.COMPLETE, np.int8)
@@ -211,10 +212,12 @@ def _rows(
 ) -> Rows:
     begins, ends = records.begins[good], records.ends[good]
 
-    def raws(rows: Indices) -> pa.StringArray:
+    def raw_texts(rows: Indices) -> pa.StringArray:
         return _texts(records.text, begins[rows], ends[rows])
 
-    return Rows(pa.array(records.lines[good]), columns, raws, _malformed(records, ~good, width))
+    return Rows(
+        pa.array(records.lines[good]), columns, raw_texts, _malformed(records, ~good, width)
+    )
 
 
 def _malformed(records: Records, bad: npt.NDArray[np.bool_], width: int) -> pa.Table:

@@ -54,7 +54,7 @@ class Staging:
         return f"{self.failed_tests_prefix}rejects.jsonl"
 
     @property
-    def rejects_for_people(self) -> str:
+    def rejects_csv(self) -> str:
         """The content of `rejects` as CSV that is safe to open in a spreadsheet."""
         return f"{self.failed_tests_prefix}rejects.csv"
 

@@ -51,7 +51,7 @@ class Announcer:
         """
         key = item["ingestedID"], item["ingestedTable"]
         if not is_wanted(kind, item, self.alert_on):
-            self.log.alert_unwanted(*key, end)
+            self.log.suppress_alert(*key, end)
             return False
         if not self.log.claim_alert(*key, end, self.request_id):
             return False

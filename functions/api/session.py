@@ -55,7 +55,7 @@ class Session:
 
     def _live_connection(self, deadline: float) -> Connection:
         if self._connection is not None:
-            if time.monotonic() - self._answered < FRESH and not self._connection.is_stirring():
+            if time.monotonic() - self._answered < FRESH and not self._connection.is_unusable():
                 return self._connection
             # While the sandbox was frozen, the network may have dropped the connection. A statement
             # would then wait until the request times out. This check costs one round trip.

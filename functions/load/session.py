@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from shared.database import Connection, connect, patiently
+from shared.database import Connection, connect, retry_until_available
 from shared.settings import LoadSettings
 
 T = TypeVar("T")
@@ -20,4 +20,4 @@ def connected(settings: LoadSettings, work: Callable[[Connection], T]) -> T:
         with connect(settings) as connection:
             return work(connection)
 
-    return patiently(once)
+    return retry_until_available(once)

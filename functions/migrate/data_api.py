@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from functions.migrate.connection import Value
-from shared.database import meaning
+from shared.database import to_pipeline_error
 from shared.errors import DatabaseRefused, DatabaseUnavailable, PipelineError, StatementFailed
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _pipeline_error(error: ClientError, where: str) -> PipelineError:
         # Only the primary message: a DETAIL may follow and quote values.
         primary = _MESSAGE.match(message)
         text = primary["text"] if primary else "no message"
-        return meaning({"C": state["code"], "M": text}, where)
+        return to_pipeline_error({"C": state["code"], "M": text}, where)
     reason = f"the Data API of {where} answered {name}: {message.partition(chr(10))[0]}"
     if name == "StatementTimeoutException":
         return DatabaseUnavailable(

@@ -13,7 +13,7 @@ from functions.migrate import data_api, privileges, report, roles
 from functions.migrate.connection import Connection
 from functions.migrate.migration import migrate
 from shared import contract_store
-from shared.database import connect, patiently
+from shared.database import connect, retry_until_available
 from shared.errors import TablesNotMigrated
 from shared.settings import DatabaseSettings, MigrateSettings, read
 from shared.telemetry import logged, logger
@@ -38,7 +38,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     )
     if settings.database_cluster_arn:
         # Only a database created by the module: other applications may use an existing one.
-        patiently(partial(privileges.revoke_from_public, connected))
+        retry_until_available(partial(privileges.revoke_from_public, connected))
     result = asdict(done)
     logger.info("migrated", extra={"result": result})
     if contracts.invalid or failed:

@@ -13,7 +13,7 @@ from functions.migrate.changes import Definition, compare
 from functions.migrate.connection import Connection
 from functions.migrate.roles import Role
 from shared.contract import Contract
-from shared.database import patiently
+from shared.database import retry_until_available
 from shared.errors import DatabaseUnavailable, InvalidSettings, PipelineError, SchemaMismatch
 
 _LOCK = 746_231_805
@@ -117,7 +117,7 @@ def migrate(
             raise next(locked[table] for table in pending)
 
     try:
-        patiently(migrate_pending)
+        retry_until_available(migrate_pending)
     except DatabaseUnavailable as error:
         if not done.tables:
             raise

@@ -9,7 +9,7 @@ from pg8000.native import identifier, literal
 
 from shared import replacement
 from shared.contract import Contract
-from shared.database import credentials, patiently
+from shared.database import credentials, retry_until_available
 
 IAM = "rds_iam"
 """Role of RDS. Its members log in by IAM and not by password."""
@@ -42,7 +42,7 @@ def configured(user: str | None, secret_arn: str | None) -> Role:
     """
     if secret_arn:
         client = boto3.client("secretsmanager")
-        secret = patiently(lambda: credentials(client, secret_arn))
+        secret = retry_until_available(lambda: credentials(client, secret_arn))
         return Role(secret.username, secret.password)
     return Role(user or "")
 

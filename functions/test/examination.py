@@ -175,7 +175,7 @@ class _RawRows:
             rows = self._reaching(missing[0])
             numbers = rows.lines.to_numpy()
             here = missing[: bisect.bisect_right(missing, numbers[-1])]
-            texts = rows.raws(np.searchsorted(numbers, here))
+            texts = rows.raw_texts(np.searchsorted(numbers, here))
             found |= zip(here, texts.to_pylist(), strict=True)
         return found
 
@@ -205,5 +205,5 @@ def _upload(files: RejectFiles, report: Report, staging: Staging) -> None:
     summary.write_text(json.dumps(report.as_json(), ensure_ascii=False, indent=2), "utf-8")
     if report.rejected or report.warnings:
         parquet.upload(files.jsonl, staging.rejects)
-        parquet.upload(files.csv, staging.rejects_for_people)
+        parquet.upload(files.csv, staging.rejects_csv)
     parquet.upload(summary, staging.report)

@@ -65,7 +65,7 @@ class Report:
         found = [
             f"the file has {rows} rows; rule {rule.name} requires {rule}"
             for rule in self.contract.row_counts
-            if not rule.is_kept(rows)
+            if not rule.is_met(rows)
         ]
         limit = self.contract.max_rejected_percent
         if self.rejected and self.rejected == rows:
@@ -95,7 +95,7 @@ class Report:
                         "rule": rule.name,
                         "failed": failed,
                         "allowed": str(rule.threshold),
-                        "kept": rule.threshold.is_kept(failed, self.rows_read),
+                        "kept": rule.threshold.is_met(failed, self.rows_read),
                     }
                 )
         return found

@@ -105,7 +105,7 @@ def cast(rows: Rows, header: list[str], contract: Contract) -> Cast:
                 pa.table(
                     {
                         "line": rows.lines.take(failed),
-                        "raw": rows.raws(failed.to_numpy()),
+                        "raw": rows.raw_texts(failed.to_numpy()),
                         "column": _repeated(column.name, len(failed)),
                         "value": texts.take(failed),
                         "rule": _repeated(column.logical_type, len(failed)),

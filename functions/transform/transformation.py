@@ -10,7 +10,7 @@ from shared import parquet
 from shared.contract import Contract
 from shared.endings import Outcome
 from shared.lines import Refusal
-from shared.rows import Unread, read_table
+from shared.rows import LazyRows, read_table
 from shared.staging import Staging, part_name
 from shared.text import bounded, listed, quoted
 from shared.verdict import Verdict
@@ -47,7 +47,7 @@ def transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> 
     if reason := _header_problem(table.header, contract):
         return Verdict(Outcome.REFUSED, reason)
 
-    def stage(number: int, chunk: Unread | Refusal) -> Counter[str] | Refusal:
+    def stage(number: int, chunk: LazyRows | Refusal) -> Counter[str] | Refusal:
         if isinstance(chunk, Refusal):
             return chunk
         return _write(cast(chunk(), table.header, contract), staging, part_name(number))

@@ -13,7 +13,7 @@ from shared import notices
 from shared.endings import ENDINGS, WITHOUT_RUN, Notice, Status
 from shared.errors import Retryable
 from shared.ingestion import Ingestion, Run, Source
-from shared.ingestion_log import SLOTS, told, untold
+from shared.ingestion_log import SLOTS, executions_without_alert, is_alert_settled
 from shared.intake import Admission, Intake
 from shared.telemetry import logger, naming
 from shared.text import bounded
@@ -72,11 +72,13 @@ class Reconciliation:
         for status in dict.fromkeys(e.status for e in ENDINGS.values() if e.notice is None):
             for item in self._ended(status):
                 with self._isolated(item):
-                    found += sum(self._repeat_end(item, arn) for arn in untold(item))
+                    found += sum(
+                        self._repeat_end(item, arn) for arn in executions_without_alert(item)
+                    )
         for notice, kind in WITHOUT_RUN.items():
             for item in self._ended(ENDINGS[kind].status):
                 with self._isolated(item):
-                    if not told(item):
+                    if not is_alert_settled(item):
                         notices.put(self.intake.events, notice, naming(item))
                         logger.info("unannounced", extra=naming(item))
                         found += 1

@@ -57,7 +57,7 @@ def quarantine(s3: "S3Client", log: IngestionLog, folder: Path, failed: list[Any
             )
             for line, column, value, rule, raw in failed
         )
-    for path, uri in ((files.jsonl, staging.rejects), (files.csv, staging.rejects_for_people)):
+    for path, uri in ((files.jsonl, staging.rejects), (files.csv, staging.rejects_csv)):
         key = uri.removeprefix(f"s3://{STAGING}/")
         s3.put_object(Bucket=STAGING, Key=key, Body=path.read_bytes())
     run = run_of(ingestion)

@@ -387,7 +387,7 @@ def test_follow_does_not_wait_for_suppressed_alert(
         [item] = log.with_status(Status.RUNNING)
         run = Run.from_item(item)
         log.finish(ingestion, run, State.LOAD, Status.SUCCESS, {})
-        log.alert_unwanted(ingestion.id, ingestion.table, f"{run.name}/SUCCEEDED")
+        log.suppress_alert(ingestion.id, ingestion.table, f"{run.name}/SUCCEEDED")
 
     monkeypatch.setattr("cli.drop.time.sleep", end_without_alert)
 

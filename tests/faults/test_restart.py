@@ -14,7 +14,7 @@ import pytest
 from functions.load.rows import StagedRows
 from local import postgres as local_postgres
 from local.postgres import Server, connected
-from shared.database import patiently
+from shared.database import retry_until_available
 from shared.errors import DatabaseUnavailable
 from tests.faults.conftest import NEW_ROWS, OLD_ROWS, Machine
 from tests.fixtures.database import eventually
@@ -91,7 +91,7 @@ def test_long_outage_is_left_to_next_retry(
 ) -> None:
     def impatiently(work: Callable[[], T]) -> T:
         try:
-            return patiently(work, patience=AWAY)
+            return retry_until_available(work, patience=AWAY)
         except DatabaseUnavailable:
             restartable.start()
             eventually(lambda: _answers(machine.database.server))
@@ -99,7 +99,7 @@ def test_long_outage_is_left_to_next_retry(
             raise
 
     _in_the_middle_of_copy(monkeypatch, functools.partial(restartable.stop, signal.SIGINT))
-    monkeypatch.setattr("functions.load.session.patiently", impatiently)
+    monkeypatch.setattr("functions.load.session.retry_until_available", impatiently)
 
     end = machine.play()
 

@@ -41,7 +41,7 @@ def test_threshold_is_kept(
 ) -> None:
     threshold = Threshold(limit=Decimal(limit), unit=unit, inclusive=inclusive)
 
-    assert threshold.is_kept(failed, rows) is kept
+    assert threshold.is_met(failed, rows) is kept
 
 
 def test_threshold_as_text() -> None:
@@ -64,7 +64,7 @@ def test_row_count_bounds_and_text(
 ) -> None:
     count = RowCount(name="some", minimum=minimum, maximum=maximum)
 
-    assert [rows for rows in range(4) if count.is_kept(rows)] == kept
+    assert [rows for rows in range(4) if count.is_met(rows)] == kept
     assert str(count) == words
 
 

@@ -27,7 +27,7 @@ from shared.database import (
     authorities,
     connect,
     credentials,
-    patiently,
+    retry_until_available,
 )
 from shared.errors import (
     DatabaseRefused,
@@ -164,7 +164,7 @@ def test_refused_iam_token_is_not_logged(
         caplog.at_level("DEBUG", logger=logger.name),
         pytest.raises(DatabaseRefused, match="that the role has rds_iam") as caught,
     ):
-        patiently(lambda: connect(settings_of(database, **login)))
+        retry_until_available(lambda: connect(settings_of(database, **login)))
 
     output = "".join(traceback.format_exception(caught.value)) + caplog.text
     signature = tokens[0].rpartition("X-Amz-Signature=")[2]
@@ -245,7 +245,7 @@ def test_patiently_gives_up_after_patience() -> None:
     start = time.monotonic()
 
     with pytest.raises(DatabaseUnavailable, match="try"):
-        patiently(_failing(DatabaseUnavailable("try")), patience=0.5)
+        retry_until_available(_failing(DatabaseUnavailable("try")), patience=0.5)
 
     assert time.monotonic() - start < 1
 
@@ -253,7 +253,7 @@ def test_patiently_gives_up_after_patience() -> None:
 @pytest.mark.parametrize("error", [DatabaseRefused("no"), ValueError("a defect")])
 def test_patiently_does_not_retry_permanent_errors(error: Exception) -> None:
     with pytest.raises(type(error)):
-        patiently(_failing(error, error, DatabaseUnavailable("never reached")))
+        retry_until_available(_failing(error, error, DatabaseUnavailable("never reached")))
 
 
 def _failing(*errors: Exception) -> Callable[[], None]:

@@ -7,7 +7,7 @@ import pytest
 from shared.endings import Outcome, State, Status
 from shared.errors import LogUnavailable
 from shared.ingestion import Ingestion, Run, Source
-from shared.ingestion_log import IngestionLog, told, was_loaded
+from shared.ingestion_log import IngestionLog, is_alert_settled, was_loaded
 from shared.text import REASON
 from shared.verdict import Verdict
 from tests.fixtures.aws import KEY, ingestion_of, item_of, run_of, steps
@@ -120,9 +120,9 @@ def test_claim_alert_succeeds_once_for_each_end(
     assert log.claim_alert(*key, failed, "request-1")
     assert not log.claim_alert(*key, failed, "request-2"), "another call has the claim"
     assert log.claim_alert(*key, failed, "request-1"), "its own retry after a crash"
-    assert not told(item_of(log, ingestion))
+    assert not is_alert_settled(item_of(log, ingestion))
     log.alert_sent(*key, failed, "request-1")
-    assert told(item_of(log, ingestion))
+    assert is_alert_settled(item_of(log, ingestion))
     assert not log.claim_alert(*key, failed, "request-1"), "it was sent"
     assert log.claim_alert(*key, succeeded, "request-3"), "the end of a redrive"
     log.alert_sent(*key, succeeded, "request-3")
@@ -134,11 +134,11 @@ def test_replay_needs_its_own_alert(log: IngestionLog, ingestion: Ingestion, run
     log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, "stopped")
     log.claim_alert(ingestion.id, ingestion.table, f"{run.name}/FAILED", "request")
     log.alert_sent(ingestion.id, ingestion.table, f"{run.name}/FAILED", "request")
-    assert told(item_of(log, ingestion))
+    assert is_alert_settled(item_of(log, ingestion))
 
     log.reopen(item_of(log, ingestion), Run(f"{run.execution_arn}-r2"))
 
-    assert not told(item_of(log, ingestion))
+    assert not is_alert_settled(item_of(log, ingestion))
 
 
 def test_claim_alert_fails_without_item(log: IngestionLog) -> None:

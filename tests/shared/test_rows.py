@@ -28,8 +28,8 @@ def read_all(text: str, size: int) -> tuple[list[str], list[Row], list[dict[str,
         each = chunk()
         lines = each.lines.to_pylist()
         values = zip(*(column.to_pylist() for column in each.columns), strict=True)
-        raws = each.raws(np.arange(len(lines))).to_pylist()
-        rows += zip(lines, map(list, values), raws, strict=True)
+        raw_texts = each.raw_texts(np.arange(len(lines))).to_pylist()
+        rows += zip(lines, map(list, values), raw_texts, strict=True)
         malformed += each.malformed.to_pylist()
     return table.header, rows, malformed
 

@@ -22,7 +22,7 @@ from functions.watch import backlog, landed
 from functions.watch.handler import handler as watch
 from shared.endings import State, Status
 from shared.ingestion import Ingestion, Run
-from shared.ingestion_log import told
+from shared.ingestion_log import is_alert_settled
 from tests.fixtures.aws import LANDING, lambda_context
 from tests.storms.discrepancy import Discrepancy
 from tests.storms.environment import Environment, WithoutDatabase, notices, refusal
@@ -237,7 +237,7 @@ class Burst(WithoutDatabase):
             raise Discrepancy(f"no run is under way, but these slots are held: {held}")
         items = [item for status in Status for item in self._log.with_status(status)]
         ends = Counter(f"{item['state']}/{item['status']}" for item in items)
-        if ends != {"load/success": self._files} or not all(map(told, items)):
+        if ends != {"load/success": self._files} or not all(map(is_alert_settled, items)):
             raise Discrepancy(f"outcomes of {self._files} files: {dict(ends)}")
         alerts = Counter(message["ingestedID"] for message in self._environment.messages)
         if set(alerts.values()) != {1} or len(alerts) != self._files:

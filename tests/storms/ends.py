@@ -23,7 +23,7 @@ from shared import settings
 from shared.contract import Contract
 from shared.endings import Kind, Outcome, State, Status
 from shared.ingestion import UNMATCHED, Ingestion, Run, Source, unmatched_id
-from shared.ingestion_log import IngestionLog, told
+from shared.ingestion_log import IngestionLog, is_alert_settled
 from shared.landing_key import LandingKey
 from shared.odcs import load_all
 from shared.settings import AlertOn
@@ -290,7 +290,7 @@ class Ends(WithoutDatabase):
     ) -> dict[str, Any]:
         """Check the state and status of an item and its last step, and that its alert is sent."""
         item = self._log.get(ingested_id, table)
-        if item is None or not told(item):
+        if item is None or not is_alert_settled(item):
             raise Discrepancy(f"{table} {ingested_id} is not settled: {item}")
         state, status = last
         entry = item["history"][-1]

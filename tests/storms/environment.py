@@ -169,7 +169,11 @@ def simulated_environment(
 
 def _intercept(environment: Environment, patch: pytest.MonkeyPatch) -> None:
     """Pass all I/O of the functions through the current simulation."""
-    stubber, connect, patiently = BotocoreStubber.__call__, database.connect, database.patiently
+    stubber, connect, retry_until_available = (
+        BotocoreStubber.__call__,
+        database.connect,
+        database.retry_until_available,
+    )
 
     def ask(self: BotocoreStubber, event_name: str, request: Any, **more: Any) -> Any:
         def send() -> Any:
@@ -197,11 +201,11 @@ def _intercept(environment: Environment, patch: pytest.MonkeyPatch) -> None:
 
     def wait_in_storm(work: Callable[[], Any]) -> Any:
         assert environment.simulation is not None
-        return patiently(work, environment.simulation.patience)
+        return retry_until_available(work, environment.simulation.patience)
 
     patch.setattr(BotocoreStubber, "__call__", ask)
     patch.setattr("functions.load.session.connect", connect_in_storm)
-    patch.setattr("functions.load.session.patiently", wait_in_storm)
+    patch.setattr("functions.load.session.retry_until_available", wait_in_storm)
     patch.setattr(reconciliation, "GRACE", dt.timedelta(days=-1))
     # The files are of an old day, so watch must sweep for them: on each call, in small steps.
     patch.setattr(landed, "EVERY", dt.timedelta(0))

@@ -13,7 +13,7 @@ from functions.api import handler as api
 from functions.migrate.handler import handler as migrate
 from local.postgres import Server
 from shared import settings
-from shared.database import connect, patiently
+from shared.database import connect, retry_until_available
 from shared.errors import DatabaseRefused
 from shared.settings import DatabaseSettings
 from tests.fixtures.aws import lambda_context
@@ -137,7 +137,7 @@ def test_connect_refuses_server_without_tls(login: DatabaseSettings, server: Tls
 def _is_refused_at_once(login: DatabaseSettings, why: str) -> None:
     start = time.monotonic()
     with pytest.raises(DatabaseRefused, match=why):
-        patiently(lambda: connect(login))
+        retry_until_available(lambda: connect(login))
     assert time.monotonic() - start < 2
 
 

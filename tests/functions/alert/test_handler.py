@@ -10,7 +10,7 @@ from shared import settings
 from shared.endings import State
 from shared.errors import InvalidEvent
 from shared.ingestion import Ingestion, Run
-from shared.ingestion_log import IngestionLog, told
+from shared.ingestion_log import IngestionLog, is_alert_settled
 from tests.fixtures.aws import item_of, lambda_context
 from tests.fixtures.messaging import Received
 
@@ -177,7 +177,7 @@ def test_suppressed_alert_is_never_sent(
     assert handler(event, lambda_context("first")) == {"sent": False}
 
     assert messages() == []
-    assert told(settled), "watch must not repeat it either"
+    assert is_alert_settled(settled), "watch must not repeat it either"
     failed["detail"]["redriveCount"] = 1
     assert handler(failed, lambda_context("redriven")) == {"sent": True}
 

@@ -29,7 +29,7 @@ from tests.fixtures.lookup import (
     request,
     send,
 )
-from tests.fixtures.proxy import Asleep, forgetful, says_it_starts_up, says_nothing, waking
+from tests.fixtures.proxy import Asleep, forgetful, report_starting_up, stay_silent, waking
 
 
 def get(**parameters: str) -> tuple[int, dict[str, Any]]:
@@ -455,7 +455,7 @@ def _assert_unavailable(within: float) -> None:
     assert answer.headers["Retry-After"] == "15"
 
 
-@pytest.mark.parametrize("asleep", [says_nothing, says_it_starts_up])
+@pytest.mark.parametrize("asleep", [stay_silent, report_starting_up])
 def test_resuming_database_answers_503_until_it_is_ready(
     reader: Database, asleep: Asleep, monkeypatch: pytest.MonkeyPatch
 ) -> None:

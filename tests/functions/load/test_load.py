@@ -31,7 +31,7 @@ from shared.staging import Staging, part_name
 from tests.fixtures.aws import KEY, LANDING, STAGING, lambda_context, land, run_of, task_event
 from tests.fixtures.contracts import READINGS
 from tests.fixtures.database import Database, eventually, migrate_to
-from tests.fixtures.proxy import Asleep, says_it_starts_up, says_nothing, waking
+from tests.fixtures.proxy import Asleep, report_starting_up, stay_silent, waking
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -578,7 +578,7 @@ def test_load_closes_its_connection(loader: Database, s3: "S3Client") -> None:
     eventually(lambda: not _connections(loader))
 
 
-@pytest.mark.parametrize("asleep", [says_nothing, says_it_starts_up])
+@pytest.mark.parametrize("asleep", [stay_silent, report_starting_up])
 def test_load_waits_for_waking_database(
     loader: Database, s3: "S3Client", asleep: Asleep, monkeypatch: pytest.MonkeyPatch
 ) -> None:

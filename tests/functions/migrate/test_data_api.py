@@ -16,7 +16,7 @@ from functions.migrate.connection import Value
 from functions.migrate.data_api import Connection
 from functions.migrate.handler import handler
 from local.postgres import connected
-from shared.database import patiently
+from shared.database import retry_until_available
 from shared.errors import (
     DatabaseRefused,
     DatabaseUnavailable,
@@ -323,8 +323,8 @@ def test_migrate_gives_up_if_database_never_resumes(
     data_api_calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deploy_contracts(DEPLOYED)
-    impatient = functools.partial(patiently, patience=1.5)
-    monkeypatch.setattr("functions.migrate.migration.patiently", impatient)
+    impatient = functools.partial(retry_until_available, patience=1.5)
+    monkeypatch.setattr("functions.migrate.migration.retry_until_available", impatient)
     data_api_calls.says("DatabaseResumingException", RESUMING, times=1000)
 
     with pytest.raises(DatabaseUnavailable, match="resuming after being auto-paused"):

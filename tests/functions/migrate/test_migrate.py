@@ -17,7 +17,7 @@ from functions.migrate.handler import handler
 from functions.migrate.migration import Migration, migrate
 from shared import contract as contract_module
 from shared.contract import Column, Contract
-from shared.database import connect, patiently
+from shared.database import connect, retry_until_available
 from shared.errors import (
     DatabaseUnavailable,
     InvalidSettings,
@@ -80,7 +80,9 @@ def _tables(database: Database) -> set[str]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short time-outs."""
     monkeypatch.setattr(migrations, "_LOCK_TIMEOUT", "100ms")
-    monkeypatch.setattr(migrations, "patiently", partial(patiently, patience=0.5))
+    monkeypatch.setattr(
+        migrations, "retry_until_available", partial(retry_until_available, patience=0.5)
+    )
 
 
 def test_migrate_creates_all_tables(database: Database) -> None:

@@ -75,7 +75,7 @@ def test_soft_testing_reports_rejects_and_passes(s3: "S3Client", log: IngestionL
     assert {(r["sourceKey"], r["versionId"]) for r in records} == {
         (ingestion.source.key, ingestion.source.version_id)
     }
-    assert "user is missing" in read(s3, staging.rejects_for_people)
+    assert "user is missing" in read(s3, staging.rejects_csv)
     report = json.loads(read(s3, staging.report))
     assert (report["rowsRead"], report["rowsClean"], report["rowsRejected"]) == (8, 4, 4)
     assert {rule["rule"]: rule["examples"] for rule in report["rules"]} == {

@@ -15,7 +15,7 @@ from shared.ingestion_log import IngestionLog
 from shared.intake import Admission, Intake
 from shared.landing_key import LandingKey
 from shared.odcs import load_all
-from tests.fixtures.aws import KEY, LANDING, REGION, lambda_context, land, tell
+from tests.fixtures.aws import KEY, LANDING, REGION, lambda_context, land, mark_alerted
 from tests.fixtures.contracts import contract_set
 from tests.fixtures.messaging import Received
 
@@ -203,5 +203,5 @@ def test_watch_repeats_notice_of_missing_file_until_alert(
     assert first["detail"] == {"ingestedID": missing_id, "ingestedTable": "dailycheckins"}
     assert watch(after) == NOTHING | {"unannounced": 1}
     assert [each["detail"] for each in notices()] == [first["detail"]]
-    tell(log, missing_id, "dailycheckins", "File Missing")
+    mark_alerted(log, missing_id, "dailycheckins", "File Missing")
     assert watch(after) == NOTHING
