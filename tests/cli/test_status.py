@@ -243,7 +243,9 @@ def test_timeline_shows_durations() -> None:
     [run] = runs({"history": history})
 
     assert (run.started.second, run.ended) == (0, None)
-    took = [(step.state, step.started.second, step.ended and step.ended.second) for step in run.steps]
+    took = [
+        (step.state, step.started.second, step.ended and step.ended.second) for step in run.steps
+    ]
     assert took == [("trigger", 0, 1), ("transform", 2, 5), ("test", 9, None)]
 
 
