@@ -1,4 +1,4 @@
-"""Client of the look-up API."""
+"""Client of the lookup API."""
 
 import contextlib
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ def rows(stack: Stack, table: str | None, key: str, **parameters: str) -> list[d
     Args:
         stack: the stack whose API to use.
         table: the table; None for the sample table through the route `/get`.
-        key: the value of the look-up key.
+        key: the value of the lookup key.
         parameters: further query parameters of `/tables/{table}/rows`, e.g. `order`.
 
     Raises:
@@ -110,7 +110,7 @@ def _get(
     if answer.status_code == HTTPStatus.GONE:
         raise _Replaced
     if not answer.ok:
-        raise CommandError(f"The look-up API answered {answer.status_code}: {_message(answer)}")
+        raise CommandError(f"The lookup API answered {answer.status_code}: {_message(answer)}")
     found: dict[str, Any] = answer.json()
     return found
 

@@ -1,4 +1,4 @@
-"""Authentication to the look-up API: by API key or by AWS signature."""
+"""Authentication to the lookup API: by API key or by AWS signature."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -28,7 +28,7 @@ def one_line() -> Iterator[None]:
     except AWS_ERRORS as error:
         _fail(f"AWS: {error}")
     except requests.RequestException as error:
-        _fail(f"The look-up API cannot be reached: {error}. Run `tm doctor` to check the stack.")
+        _fail(f"The lookup API cannot be reached: {error}. Run `tm doctor` to check the stack.")
 
 
 def _fail(message: str) -> None:

@@ -425,7 +425,7 @@ def smoke(
         str | None,
         typer.Option(
             metavar="TABLE",
-            help="Use this table. Default: the first table with a look-up, else the first table.",
+            help="Use this table. Default: the first table with a lookup, else the first table.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -525,9 +525,7 @@ def user(
 @app.command()
 def rows(
     table: Annotated[str, typer.Argument(metavar="TABLE", help="The name of the table.")],
-    key: Annotated[
-        str, typer.Argument(metavar="KEY", help="The value of the table's look-up key.")
-    ],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The value of the table's lookup key.")],
     as_json: AsJson = False,
     stack: StackFolder = None,
 ) -> None:

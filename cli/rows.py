@@ -1,4 +1,4 @@
-"""`tm rows`: rows of one key of any table, from the look-up API."""
+"""`tm rows`: rows of one key of any table, from the lookup API."""
 
 from typing import Any
 

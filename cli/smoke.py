@@ -127,7 +127,7 @@ class Smoke:
             return
         hard_testing, alert_on = settings
         halts = hard_testing and bool(made.bad)
-        before = self._try("look-up", self._lookup_count, self._logs("api"))
+        before = self._try("lookup", self._lookup_count, self._logs("api"))
         ingestion = self._drop("good-and-bad", made.content)
         if ingestion is None:
             return
@@ -151,12 +151,12 @@ class Smoke:
             "API's log", end, lambda: _ended(api.ingestion(stack, ingestion.id)), self._logs("api")
         )
         if made.key is None:
-            skipped = f"not checked: the contract of {self._contract.table} has no look-up"
-            self._report(Step("look-up", Verdict.UNKNOWN, skipped))
+            skipped = f"not checked: the contract of {self._contract.table} has no lookup"
+            self._report(Step("lookup", Verdict.UNKNOWN, skipped))
         elif before is not None:
             rows = before + (0 if halts else made.keyed)
             self._compare(
-                "look-up",
+                "lookup",
                 f"{rows:,} rows of {made.key}",
                 lambda: f"{self._lookup_count():,} rows of {made.key}",
                 self._logs("api"),
@@ -275,7 +275,7 @@ class Smoke:
         return f"{loaded_rows.count(self._stack, str(self._keys['good-and-bad'])):,} rows"
 
     def _lookup_count(self) -> int:
-        """Return how many rows the API finds by the key of the good rows; 0 without a look-up."""
+        """Return how many rows the API finds by the key of the good rows; 0 without a lookup."""
         key = self._made.key
         return 0 if key is None else len(api.rows(self._stack, self._contract.table, key))
 

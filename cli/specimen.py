@@ -51,7 +51,7 @@ class Specimen:
     """Number of rows that must be loaded."""
     bad: tuple[Bad, ...]
     key: str | None
-    """Look-up key of good rows, if the table has a look-up."""
+    """Lookup key of good rows, if the table has a lookup."""
     keyed: int
     """Number of good rows with that key."""
     refused: bytes
@@ -68,7 +68,7 @@ def specimen(contract: Contract, token: str, now: dt.datetime) -> Specimen:
 
     Args:
         contract: the contract of the table.
-        token: unique letters and digits for the look-up key.
+        token: unique letters and digits for the lookup key.
         now: the current time, with a time zone.
 
     Raises:

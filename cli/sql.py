@@ -26,7 +26,7 @@ Row = dict[str, Any]
 
 
 def reader(stack: Stack) -> postgres.Server:
-    """Return the laptop cloud's database server with the read-only role of the look-up API.
+    """Return the laptop cloud's database server with the read-only role of the lookup API.
 
     Raises:
         CommandError: the stack is on AWS.

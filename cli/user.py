@@ -1,4 +1,4 @@
-"""`tm user`: check-ins of one user in the sample table, from the look-up API."""
+"""`tm user`: check-ins of one user in the sample table, from the lookup API."""
 
 from decimal import Decimal
 from typing import Any

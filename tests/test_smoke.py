@@ -23,7 +23,7 @@ PASSED = [
     "rejects",
     "table",
     "API's log",
-    "look-up",
+    "lookup",
     "alert",
     "replay",
     "drop",
@@ -103,8 +103,8 @@ def test_smoke_without_lookup_and_tap_passes() -> None:
     # Without a tap, the database does not look like the laptop cloud's own.
     expected = {"doctor: privileges"}
     assert [step.name for step in steps if step.name not in expected] == PASSED
-    assert {s.name for s in steps if s.verdict is not Verdict.OK} == {"look-up", *expected}
-    assert found["look-up"].found.startswith("not checked")
+    assert {s.name for s in steps if s.verdict is not Verdict.OK} == {"lookup", *expected}
+    assert found["lookup"].found.startswith("not checked")
     assert found["alert"].found == "sent: Loaded With Rejects"
 
 
@@ -150,10 +150,10 @@ def test_smoke_reports_lost_alert_and_unreadable_rows(
         events.enable_rule(Name=rule)
 
     assert status == 1
-    assert failed(steps) == {"doctor: events", "look-up", "alert", "refused: alert"}
+    assert failed(steps) == {"doctor: events", "lookup", "alert", "refused: alert"}
     assert steps["alert"]["expected"] == "sent: Loaded With Rejects"
     assert steps["alert"]["found"] == "none within 3 s"
-    assert steps["look-up"]["found"].startswith("The look-up API answered 500")
+    assert steps["lookup"]["found"].startswith("The lookup API answered 500")
     assert all(steps[name]["todo"] for name in failed(steps))
 
 

@@ -227,7 +227,7 @@ def test_follow_reports_rejected_key(
 
 @pytest.fixture
 def api(stack: None) -> Iterator[None]:
-    """A simulated look-up API with the registered answers."""
+    """A simulated lookup API with the registered answers."""
     with responses.mock:
         yield
 
@@ -367,9 +367,9 @@ def test_user_retries_while_api_is_unavailable() -> None:
 )
 def test_api_error_is_reported_in_one_line(answer: dict[str, Any], line: str) -> None:
     responses.get(f"{API}/get", **answer)
-    assert one_line(tm("user", "ned")) == f"tm: The look-up API {line}"
+    assert one_line(tm("user", "ned")) == f"tm: The lookup API {line}"
 
 
 @pytest.mark.usefixtures("api")
 def test_unreachable_api_is_reported_in_one_line() -> None:
-    assert one_line(tm("user", "ned")).startswith("tm: The look-up API cannot be reached: ")
+    assert one_line(tm("user", "ned")).startswith("tm: The lookup API cannot be reached: ")
