@@ -288,7 +288,7 @@ def test_fix_does_not_restore_deleted_file(
     call: list[str | Path] = ["rejects", "fix", ingestion.id, corrected(tmp_path, (3, "a,b,c,d"))]
     assert "or deleted after this ingestion" in one_line(tm(*call))
     s3.delete_object(Bucket=LANDING, Key=KEY, VersionId=ingestion.source.version_id)
-    assert "drop the file again" in one_line(tm(*call, "--force"))
+    assert "upload the file again" in one_line(tm(*call, "--force"))
 
 
 def test_fix_refuses_file_that_differs_from_rejects(
