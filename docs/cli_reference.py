@@ -50,7 +50,7 @@ def _section(name: str, command: Any) -> str:
     context = command.make_context(name, [], resilient_parsing=True)
     arguments = [each for each in command.params if each.param_type_name == "argument"]
     options = [each for each in command.params if each.param_type_name == "option"]
-    usage = " ".join(["tm", name, *map(_usage, options), *map(_metavar, arguments)])
+    usage = " ".join(["tm", name, *map(_usage, options), *map(_argument, arguments)])
     paragraphs = [_prose(each) for each in command.help.split("\n\n")]
     rows = [f"| `{_name(each)}` | {_meaning(each, context)} |\n" for each in arguments + options]
     table = ["| Parameter | Meaning |\n", "| --- | --- |\n", *rows, "\n"] if rows else []
@@ -77,6 +77,10 @@ def _name(parameter: Any) -> str:
 def _usage(option: Any) -> str:
     shown = option.opts[0] if option.is_flag else f"{option.opts[0]} {_metavar(option)}"
     return shown if option.required else f"[{shown}]"
+
+
+def _argument(argument: Any) -> str:
+    return _metavar(argument) if argument.required else f"[{_metavar(argument)}]"
 
 
 def _meaning(parameter: Any, context: Any) -> str:

@@ -179,12 +179,12 @@ CASES: dict[str, Case] = {
     ),
     "too few rows": (
         b"a,b\n1,2\n",
-        Halted("the file has 1 rows; rule enough requires at least 2"),
+        Halted("the number of rows is 1; rule enough requires at least 2"),
         contract(row_counts=(RowCount(name="enough", minimum=2),)),
     ),
     "too many rows": (
         b"a,b\n1,2\n3,4\n",
-        Halted("the file has 2 rows; rule few requires at most 1"),
+        Halted("the number of rows is 2; rule few requires at most 1"),
         contract(row_counts=(RowCount(name="few", maximum=1),)),
     ),
     # Line ends.

@@ -88,7 +88,7 @@ def test_contract_alone_defines_casts_and_rules(tmp_path: Path) -> None:
         (
             10_001,
             0,
-            "the file has 10001 rows; rule a_plausible_number_of_projects requires 1 to 10000",
+            "the number of rows is 10001; rule a_plausible_number_of_projects requires 1 to 10000",
         ),
     ],
 )

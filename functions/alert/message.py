@@ -34,10 +34,10 @@ _SENTENCES = {
     Kind.REFUSED: "The file does not match its contract. No row was loaded.",
     Kind.FAILED_TESTS: "The file failed its tests. No row was loaded.",
     Kind.BROKEN: "A function raised an error. The usual cause is the pipeline or a service.",
-    Kind.CRASHED: "A function crashed, and its retry crashed too.",
+    Kind.CRASHED: "A function crashed, and its retries crashed too.",
     Kind.TIMED_OUT: "A function or the run exceeded its timeout.",
     Kind.ABORTED: "An operator stopped the run.",
-    Kind.REJECTED: "The object matches no contract and was not ingested.",
+    Kind.REJECTED: "The object was not accepted, so no run started.",
     Kind.MISSING: "An expected file is not loaded.",
 }
 
@@ -166,7 +166,7 @@ def _unchanged(item: Mapping[str, Any], kind: Kind) -> str | None:
         case Kind.REJECTED:
             return "no table was changed"
         case Kind.MISSING:
-            return "it holds only rows that other files for this day loaded"
+            return "for this day, it holds only rows of other files"
         case _ if item["state"] == State.LOAD:
             # The function may have failed after COMMIT and before it returned.
             return (

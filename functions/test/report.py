@@ -63,7 +63,7 @@ class Report:
         """Reasons that fail the run even without hard testing."""
         rows = self.rows_read
         found = [
-            f"the file has {rows} rows; rule {rule.name} requires {rule}"
+            f"the number of rows is {rows}; rule {rule.name} requires {rule}"
             for rule in self.contract.row_counts
             if not rule.is_met(rows)
         ]

@@ -28,8 +28,8 @@ LOADED = {
     "dataDate": "2024-03-03",
     "executionArn": ARN,
     "rowsRead": 20500,
-    "rowsLoaded": 20495,
-    "rowsRejected": 5,
+    "rowsLoaded": 19489,
+    "rowsRejected": 1011,
 }
 FAILED = {name: value for name, value in LOADED.items() if not name.startswith("rows")} | {
     "status": "fail"
@@ -85,13 +85,15 @@ ALERTS: dict[str, tuple[Kind, dict[str, Any], Any]] = {
     ),
     "failed-tests": (
         Kind.FAILED_TESTS,
-        LOADED | {"state": "test", "status": "fail", "haltReason": "5 of 20500 rows failed"},
+        FAILED
+        | {name: LOADED[name] for name in ("rowsRead", "rowsRejected")}
+        | {"state": "test", "haltReason": "1011 of 20500 rows failed"},
         REPORT,
     ),
     "failed-tests-no-row": (
         Kind.FAILED_TESTS,
         FAILED
-        | {"state": "test", "haltReason": "the file has 1 rows; rule some requires at least 2"},
+        | {"state": "test", "haltReason": "the number of rows is 1; rule some requires at least 2"},
         None,
     ),
     **{
@@ -141,7 +143,11 @@ def test_alert_record_has_documented_fields() -> None:
     assert record["status"] == "Ingestion Success"
     assert record["latestState"] == "load"
     assert record["ingestedID"] == ID
-    assert (record["rowsRead"], record["rowsLoaded"], record["rowsRejected"]) == (20500, 20495, 5)
+    assert (record["rowsRead"], record["rowsLoaded"], record["rowsRejected"]) == (
+        20500,
+        19489,
+        1011,
+    )
     assert record["topRejects"][0] == {
         "column": "user",
         "rule": "required",
