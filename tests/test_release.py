@@ -84,7 +84,7 @@ def test_changelog_prints_the_section_of_the_version(checkout: Path) -> None:
 @pytest.mark.parametrize(
     ("right", "wrong", "message"),
     [
-        ("0.2.0", "0.3.0", "CHANGELOG.md: the newest section is of 0.3.0, not of 0.2.0."),
+        ("0.2.0", "0.3.0", "CHANGELOG.md: the newest section is for 0.3.0, not 0.2.0."),
         (
             "0.2.0 - 2026-12-01",
             "Unreleased",
@@ -348,7 +348,7 @@ def test_push_refuses_image_index(release: Release) -> None:
 
     assert done.returncode == 1
     assert done.stdout == ""
-    assert "which Lambda does not take: build it with --provenance=false" in done.stderr
+    assert "which Lambda does not accept: build it with --provenance=false" in done.stderr
 
 
 @pytest.mark.parametrize("unable_to", ["", "sign", "verify"])
