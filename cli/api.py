@@ -26,13 +26,8 @@ class _Replaced(Exception):
 def rows(stack: Stack, table: str | None, key: str, **parameters: str) -> list[dict[str, Any]]:
     """Return every row of a key, page by page.
 
+    Without a table, ask the route `/get`. `parameters` are further query parameters, e.g. `order`.
     If the API answers 410 because rows were replaced, read all pages again.
-
-    Args:
-        stack: the stack whose API to use.
-        table: the table; None for the sample table through the route `/get`.
-        key: the value of the lookup key.
-        parameters: further query parameters of `/tables/{table}/rows`, e.g. `order`.
 
     Raises:
         CommandError: the API returned an error, or rows were replaced during all ten attempts.

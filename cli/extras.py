@@ -9,11 +9,7 @@ _PACKAGE = "tm-pipeline"
 
 
 def need(extra: str, command: str) -> None:
-    """Check that every package of an extra is installed.
-
-    Args:
-        extra: `check` or `local`.
-        command: the command that needs the extra, e.g. `tm up`.
+    """Check that every package of an extra, which `command` needs, is installed.
 
     Raises:
         CommandError: a package is not installed.

@@ -21,9 +21,8 @@ def count(stack: Stack, key: str) -> int:
 def remove(stack: Stack, key: str) -> tuple[int, str | None]:
     """Remove the rows and the ledger entry of a landed key, unless its loaded version exists.
 
-    Returns:
-        The number of removed rows, and the ID of the loaded ingestion if its rows were kept because
-        its version is in the landing bucket.
+    Return the number of removed rows, and the ID of the loaded ingestion if its rows were kept
+    because its version is in the landing bucket.
 
     Raises:
         CommandError: the function failed.

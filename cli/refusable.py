@@ -30,12 +30,7 @@ class Refusable:
 
 
 def refusable(parts: Iterable[pa.Table], contract: Contract) -> Iterator[Refusable]:
-    """Yield the rows that PostgreSQL may refuse.
-
-    Args:
-        parts: staged tables with the contract's columns and `line`.
-        contract: the contract of the table.
-    """
+    """Yield the rows of staged parts that PostgreSQL may refuse."""
     indexes = [*contract.indexes]
     if contract.lookup:
         indexes.append((contract.lookup.key, contract.lookup.order))

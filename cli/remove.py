@@ -68,11 +68,7 @@ class Removed:
 
 
 def find(stack: Stack, text: str) -> Holding:
-    """Return everything that exists of a key.
-
-    Args:
-        stack: the stack.
-        text: the key, or its address `s3://…`.
+    """Return everything that exists of a key, or of its address `s3://…`.
 
     Raises:
         CommandError: `text` is not a landing key of a table with a contract.

@@ -71,12 +71,7 @@ class Smoke:
     """A test of a stack with two files of one table."""
 
     def __init__(self, stack: Stack, contract: Contract, report: Callable[[Step], None]) -> None:
-        """Generate the files without calling the stack.
-
-        Args:
-            stack: the stack to test.
-            contract: the deployed contract of the table.
-            report: called with each step when it is done.
+        """Generate the files without calling the stack; `report` gets each step when it is done.
 
         Raises:
             CommandError: no file can be generated from the contract.

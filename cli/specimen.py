@@ -66,10 +66,7 @@ class Specimen:
 def specimen(contract: Contract, token: str, now: dt.datetime) -> Specimen:
     """Generate a file of a table.
 
-    Args:
-        contract: the contract of the table.
-        token: unique letters and digits for the lookup key.
-        now: the current time, with a time zone.
+    `token` is unique letters and digits for the lookup key. `now` has a time zone.
 
     Raises:
         CommandError: a column has no valid value, or too few for the required number of rows.

@@ -149,12 +149,8 @@ def show_one(items: list[Item]) -> None:
 def watch(read: Callable[[], Listing], *, as_json: bool) -> None:
     """Show changes of a list until Ctrl-C.
 
-    On a terminal, keep one table up to date. Otherwise print one line per change; as JSON, the
-    whole item.
-
-    Args:
-        read: returns the current list.
-        as_json: whether to print JSON.
+    On a terminal, keep one table up to date. Otherwise print one line per change; with `as_json`,
+    the whole item.
     """
     try:
         if console.is_terminal and not as_json:

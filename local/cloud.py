@@ -37,14 +37,11 @@ def up(
 ) -> LaptopStack:
     """Start the laptop cloud, or apply the Terraform module again if it is running.
 
-    If a start fails, everything is stopped and removed. If only `migrate` fails, e.g. because of an
-    invalid contract, the cloud keeps running.
-
-    Args:
-        home: the state folder; clouds with different state folders are independent.
-        report: called with a short description of each step when it starts.
-        contracts: the folder of the contracts; None keeps the last one, at first the samples.
-        hard_testing: the Terraform variable; None keeps the last value, at first False.
+    Clouds with different state folders `home` are independent. `report` gets a short description of
+    each step when it starts. `contracts` None keeps the last folder, at first the samples;
+    `hard_testing` None keeps the last value, at first False. If a start fails, everything is
+    stopped and removed. If only `migrate` fails, e.g. because of an invalid contract, the cloud
+    keeps running.
 
     Raises:
         LocalError: a required program is missing, a step failed, or `migrate` failed. A running

@@ -42,12 +42,9 @@ _REFUSAL = (
 
 
 def guarded(app: App, key: str, secret: str) -> App:
-    """Wrap an ASGI application so that it gets only authenticated requests.
+    """Wrap an ASGI application (ministack) so that it gets only authenticated requests.
 
-    Args:
-        app: the application (ministack).
-        key: the access key ID of its root.
-        secret: the secret access key of its root.
+    `key` and `secret` are the access key of its root.
     """
 
     async def guard(scope: Message, receive: Receive, send: Send) -> None:

@@ -49,12 +49,8 @@ class Processes:
     ) -> psutil.Process:
         """Start a command as the process `name`, with its output in its log.
 
-        Args:
-            name: the name of the process.
-            command: the program and its arguments.
-            env: the complete environment.
-            user: the account to run under; None for the current one.
-            stop_signal: the signal that `stop` sends first.
+        `env` is the complete environment. `user` None means the current one. `stop` sends
+        `stop_signal` first.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         record = _Record(token=uuid.uuid4().hex, stop_signal=stop_signal)
@@ -97,12 +93,7 @@ class Processes:
         return record is not None and _leader(record) is not None
 
     def stop(self, name: str, grace: float = 5.0) -> None:
-        """Stop a process and its descendants, if any are running.
-
-        Args:
-            name: the name of the process.
-            grace: seconds to wait after the stop signal before SIGKILL.
-        """
+        """Stop a process and its descendants; send SIGKILL after `grace` seconds."""
         record = self._read(name)
         if record is not None:
             _end(record, grace)

@@ -74,11 +74,8 @@ def find(folder: Path, environment: Mapping[str, str] = os.environ) -> Terraform
     """Find Terraform and its provider.
 
     If the user has a CLI configuration, use it. Otherwise use a provider mirror or, if none is
-    found, download the provider once per user.
-
-    Args:
-        folder: the folder for a CLI configuration that names the mirror.
-        environment: the user's environment.
+    found, download the provider once per user. `folder` is for a CLI configuration that names the
+    mirror.
 
     Raises:
         LocalError: Terraform is missing or too old, or the provider cannot be downloaded.

@@ -58,10 +58,7 @@ class Contracts(Mapping[str, Contract]):
 
     @classmethod
     def unpacked(cls, content: bytes) -> Self:
-        """Return the contract set that Terraform deployed as one JSON object.
-
-        Args:
-            content: `{"<file name>": "<text>", …}`, in UTF-8.
+        """Return the contract set that Terraform deployed as `{"<file name>": "<text>", …}`.
 
         Raises:
             InvalidContract: `content` has another form, or contains no contract file.

@@ -288,14 +288,10 @@ def connect(
     within: float = _CONNECT_WITHIN,
     parameters: Mapping[str, str] | None = None,
 ) -> Connection:
-    """Connect to PostgreSQL, over TLS unless the host is a loopback address.
+    """Connect to PostgreSQL within a number of seconds, over TLS unless the host is loopback.
 
-    The secret is read, or the IAM token signed, for each connection and not kept.
-
-    Args:
-        settings: address, database and credentials.
-        within: timeout in seconds.
-        parameters: PostgreSQL settings of this session.
+    The secret is read, or the IAM token signed, for each connection and not kept. `parameters` are
+    PostgreSQL settings of this session.
 
     Raises:
         DatabaseUnavailable: the server cannot be reached or is not ready.
@@ -502,9 +498,8 @@ def _fields(error: pg8000.exceptions.DatabaseError) -> dict[str, str]:
 def to_pipeline_error(fields: Mapping[str, str], where: str) -> PipelineError:
     """Return the `PipelineError` for an error of PostgreSQL, from a connection or the Data API.
 
-    Args:
-        fields: of the error response: C code, M message, t table, c column, n constraint.
-        where: the server, for the message.
+    `fields` are those of the response: C code, M message, t table, c column, n constraint. `where`
+    is the server.
     """
     code = fields.get("C", "")
     report = f"PostgreSQL at {where} reports: {fields['M']} (code {code})"

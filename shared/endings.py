@@ -153,12 +153,7 @@ WITHOUT_RUN: Mapping[Notice, Kind] = {
 
 
 def failure(execution: str, error: str | None) -> Kind:
-    """Return the outcome of a failed run.
-
-    Args:
-        execution: status of the execution in Step Functions.
-        error: error name of the execution, if any.
-    """
+    """Return the outcome of a failed run from the status and error name of its execution."""
     by_execution = (kind for kind, each in ENDINGS.items() if each.execution == execution)
     by_error = (kind for kind, each in ENDINGS.items() if error in each.errors)
     return next(itertools.chain(by_execution, by_error), Kind.BROKEN)

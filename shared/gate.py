@@ -50,13 +50,9 @@ class Gate:
         )
 
     def open(self, *known: Mapping[str, Any]) -> list[Ingestion]:
-        """Start waiting files, the longest waiting first, until no slot is free.
+        """Start waiting files, the longest waiting first, until no slot is free; return those.
 
-        Args:
-            known: waiting log items that may not be in the index yet (eventual consistency).
-
-        Returns:
-            The ingestions whose run this call started.
+        `known` are waiting log items that may not be in the index yet (eventual consistency).
         """
         started = []
         held = self.log.slots()

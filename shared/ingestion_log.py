@@ -94,10 +94,7 @@ class IngestionLog:
     def enqueue(self, ingestion: Ingestion, run: Run, *, found_by: str | None = None) -> bool:
         """Write the item of a new, waiting ingestion; return False if the item already exists.
 
-        Args:
-            ingestion: the object version.
-            run: its first run.
-            found_by: the component that found the file, if its S3 event was lost.
+        `found_by` is the component that found the file, if its S3 event was lost.
         """
         entry = _entry(State.TRIGGER, Status.WAITING, {})
         return self._put(_new(ingestion, run, entry, Status.WAITING) | _found(found_by))
@@ -165,10 +162,7 @@ class IngestionLog:
     def reject(self, source: Source, reason: str, *, found_by: str | None = None) -> bool:
         """Write the item of an object that matches no contract; return False if it exists.
 
-        Args:
-            source: the object version.
-            reason: why the object is rejected.
-            found_by: the component that found the file, if its S3 event was lost.
+        `found_by` is as for `enqueue`.
         """
         reason = bounded(reason)
         return self._put(
@@ -204,16 +198,10 @@ class IngestionLog:
         )
 
     def miss(self, table: str, day: dt.date, reason: str, failed: str | None) -> str | None:
-        """Write the item of a day whose file was not loaded in time.
+        """Write the item of a day whose file was not loaded in time; return its ID if it is new.
 
-        Args:
-            table: the table.
-            day: the day of the file.
-            reason: the expected time, and the state of the file instead.
-            failed: the ID of the ingestion that failed, if a file landed.
-
-        Returns:
-            The ID of the item; None if it already exists.
+        `reason` is the expected time, and the state of the file instead. `failed` is the ID of the
+        ingestion that failed, if a file landed.
         """
         missing_id = f"{day:%Y%m%d}-{Status.MISSING}"
         reason = bounded(reason)
@@ -300,14 +288,9 @@ class IngestionLog:
     ) -> Iterator[dict[str, Any]]:
         """Yield items, the last changed first; items of the same time are in the order of keys.
 
-        No item is yielded twice, even if its status changes during the iteration.
-
-        Args:
-            statuses: only items with one of these.
-            table: only items of this table.
-            since: only items that changed at this time or later.
-            until: only items that changed at this time or earlier, in the format of `updatedAt`.
-            page: items that DynamoDB reads at a time; None for DynamoDB's maximum.
+        `since` and `until` are inclusive, `until` in the format of `updatedAt`. DynamoDB reads
+        `page` items at a time. No item is yielded twice, even if its status changes during the
+        iteration.
         """
         least, most = timestamp(since) if since else "0", until or "~"
         if least > most:
@@ -583,11 +566,7 @@ def _unavailable() -> Iterator[None]:
 
 
 def timestamp(time: dt.datetime) -> str:
-    """Return a time in the format of the log: UTC with milliseconds, which sorts as text.
-
-    Args:
-        time: with a time zone.
-    """
+    """Return an aware time as in the log: UTC with milliseconds, which sorts as text."""
     utc = time.astimezone(dt.UTC)
     return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

@@ -110,16 +110,11 @@ class Intake:
         return Admission.KNOWN
 
     def replay(self, item: Mapping[str, Any]) -> Run | None:
-        """Run an ingestion again from the first state, with the same log item.
+        """Run an ingestion again from the first state, with the same, current log item.
 
-        If the current run was logged but never started, start it instead of a new one.
-
-        Args:
-            item: the current log item.
-
-        Returns:
-            The run, which is started or waits for a slot; None if one is under way, or if the log
-            item changed meanwhile.
+        If the current run was logged but never started, start it instead of a new one. Return the
+        run, which is started or waits for a slot; None if one is under way, or if the log item
+        changed meanwhile.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.

@@ -87,12 +87,9 @@ def is_wanted(kind: Kind, item: Mapping[str, Any], alert_on: AlertOn) -> bool:
 
 
 def compose(item: Mapping[str, Any], report: Mapping[str, Any] | None, kind: Kind) -> Alert:
-    """Return the alert about an outcome.
+    """Return the alert about an outcome, from the closed log item.
 
-    Args:
-        item: the log item of the ingestion, closed.
-        report: Test's `report.json`, if rows were rejected. The alert contains no raw value of it.
-        kind: the outcome.
+    `report` is Test's `report.json`, if rows were rejected. The alert contains no raw value of it.
     """
     status = "Ingestion Success" if ENDINGS[kind].is_good else "Ingestion Fail"
     record = {

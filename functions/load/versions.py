@@ -11,15 +11,10 @@ if TYPE_CHECKING:
 
 
 def may_replace(s3: "S3Client", source: Source, loaded: str) -> bool:
-    """Return whether an object version may replace the loaded one.
+    """Return whether an object version may replace the one with the ID `loaded`.
 
     It may if it still exists, and is the loaded version or newer. A deleted version counts as older
     than any existing one. If both are deleted, the loaded version stays.
-
-    Args:
-        s3: a boto3 client.
-        source: the object version.
-        loaded: the ID of the loaded version of the same key.
 
     Raises:
         StagingUnavailable: S3 did not answer.

@@ -35,10 +35,8 @@ def compare(
 ) -> Changes:
     """Return the changes from the existing table to the contract.
 
-    Args:
-        contract: contract of the table.
-        wanted: columns of a new table of that contract, by name.
-        found: columns of the existing table, by name.
+    `wanted` are the columns of a new table of that contract, by name; `found` those of the existing
+    one.
     """
     columns = {column.physical_name: column for column in contract.columns}
     changes = Changes()

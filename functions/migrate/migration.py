@@ -74,18 +74,10 @@ def migrate(
 ) -> tuple[Migration, dict[str, PipelineError]]:
     """Create and alter tables, each in its own transaction.
 
-    A table that fails is not changed and does not stop the others. A table that is locked is
-    retried after all others. Everything is retried while the database is unavailable.
-
-    Args:
-        connected: returns a connection of the administrator.
-        database: name of the database.
-        contracts: contracts of the tables.
-        loader: role of the loader.
-        reader: role of the API.
-
-    Returns:
-        The result, and the error of each table that was not migrated.
+    `connected` returns a connection of the administrator. A table that fails is not changed and
+    does not stop the others. A table that is locked is retried after all others. Everything is
+    retried while the database is unavailable. Return the result, and the error of each table that
+    was not migrated.
 
     Raises:
         DatabaseUnavailable: PostgreSQL was never available; nothing was changed.

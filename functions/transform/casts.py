@@ -85,13 +85,7 @@ def arrow_type(column: Column) -> pa.DataType:
 
 
 def cast(rows: Rows, header: list[str], contract: Contract) -> Cast:
-    """Cast rows by the contract.
-
-    Args:
-        rows: rows with columns in the order of `header`.
-        header: the column names of the file, in any order.
-        contract: the contract with the types.
-    """
+    """Cast rows by the contract; `header` has the file's column names in any order."""
     suspects = [SUSPECT_SCHEMA.empty_table(), rows.malformed]
     columns = []
     kept = np.ones(len(rows.lines), np.bool_)

@@ -25,16 +25,11 @@ R = TypeVar("R")
 
 
 def transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> Verdict:
-    """Cast a file by its contract, and write it to the staging bucket in parts.
+    """Cast a file by its contract, and write it to staging in parts, one for each chunk.
 
-    Args:
-        chunks: the bytes of the file. Each chunk becomes one part; some megabytes are a good size.
-        contract: the contract of the table.
-        staging: the staging folder for the parts. Parts of an earlier try are replaced.
-
-    Returns:
-        `ok` with the counts `rowsRead`, `rowsClean`, `rowsSuspect`, `parts` and `suspectParts`; or
-        `refused` if the file as a whole violates the contract.
+    Chunks of some megabytes are a good size. Parts of an earlier try are replaced. The verdict is
+    `ok` with the counts `rowsRead`, `rowsClean`, `rowsSuspect`, `parts` and `suspectParts`; or
+    `refused` if the file as a whole violates the contract.
 
     Raises:
         StagingUnavailable: S3 did not answer.

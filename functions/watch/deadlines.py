@@ -37,8 +37,7 @@ class Deadlines:
     def missing(self, started: Collection[Source] = ()) -> int:
         """Report each day whose file is not loaded by its deadline, once; return how many.
 
-        Args:
-            started: files that this call has just started. The indexes may not show them yet.
+        `started` are files that this call has just started. The indexes may not show them yet.
 
         Raises:
             LogUnavailable: DynamoDB did not answer.

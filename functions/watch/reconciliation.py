@@ -55,11 +55,7 @@ class Reconciliation:
         return found
 
     def gate(self) -> dict[str, int]:
-        """Free slots of runs that have ended or never started, and start waiting files.
-
-        Returns:
-            The number of slots `recovered` and of runs `started`.
-        """
+        """Free slots of runs that ended or never started, and start waiting files; count both."""
         counts = {"recovered": 0, "started": 0}
         with self._isolated(SLOTS):
             counts["recovered"] = self.intake.gate.recover()
