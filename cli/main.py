@@ -515,7 +515,7 @@ def user(
     stack: StackFolder = None,
 ) -> None:
     """Look up the check-ins of a user in the sample table, through the API."""
-    found = users.ask(Stack.open(stack), name)
+    found = api.rows(Stack.open(stack), None, name)
     if as_json:
         print_json(found)
     else:

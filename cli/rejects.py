@@ -26,11 +26,7 @@ Record = dict[str, Any]
 
 
 def find(stack: Stack, ingested_id: str) -> Item:
-    """Return the log item of an ingestion.
-
-    Raises:
-        CommandError: the log has no such ID.
-    """
+    """Return the log item of an ingestion; raise CommandError if there is none."""
     return log.find(stack, ingested_id)[0]
 
 

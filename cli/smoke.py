@@ -71,11 +71,7 @@ class Smoke:
     """A test of a stack with two files of one table."""
 
     def __init__(self, stack: Stack, contract: Contract, report: Callable[[Step], None]) -> None:
-        """Generate the files without calling the stack; `report` gets each step when it is done.
-
-        Raises:
-            CommandError: no file can be generated from the contract.
-        """
+        """Generate the files without calling the stack; `report` gets each step when it is done."""
         token = secrets.token_hex(4)
         self._stack = stack
         self._contract = contract

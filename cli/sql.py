@@ -26,11 +26,7 @@ Row = dict[str, Any]
 
 
 def reader(stack: Stack) -> postgres.Server:
-    """Return the laptop cloud's database server with the read-only role of the lookup API.
-
-    Raises:
-        CommandError: the stack is on AWS.
-    """
+    """Return the laptop cloud's database with the read-only role; raise CommandError on AWS."""
     if stack.database is None:
         raise CommandError(
             "`tm sql` queries the laptop cloud only, because the database of a deployed stack is "

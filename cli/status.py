@@ -61,12 +61,9 @@ class Listing:
 
 
 def find(stack: Stack, ingested_id: str) -> list[Item]:
-    """Return the log items of an ID.
+    """Return the log items of an ID; raise CommandError if there is none.
 
     An ID of missing files has one item per table, because the tables share it. Other IDs have one.
-
-    Raises:
-        CommandError: the log has no such ID.
     """
     items = stack.log.of_id(ingested_id)
     if not items:
@@ -77,11 +74,7 @@ def find(stack: Stack, ingested_id: str) -> list[Item]:
 
 
 def find_run(stack: Stack, ingested_id: str) -> Item:
-    """Return the item of an ingestion that has a run.
-
-    Raises:
-        CommandError: the log has no such ID, or the ingestion has no run.
-    """
+    """Return the item of an ingestion that has a run; raise CommandError if there is none."""
     item = find(stack, ingested_id)[0]
     if has_run(item):
         return item

@@ -528,11 +528,7 @@ class Contract(Model):
         return tuple(column.physical_name for column in self.columns)
 
     def column(self, name: str) -> Column:
-        """Return the column called `name` in the file's header.
-
-        Raises:
-            KeyError: the contract has no such column.
-        """
+        """Return the column called `name` in the file's header; raise KeyError if there is none."""
         return {column.name: column for column in self.columns}[name]
 
     def deadline(self, day: dt.date) -> dt.datetime | None:

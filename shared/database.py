@@ -137,11 +137,7 @@ def authorities(uri: str) -> str:
 
 
 def retry_until_available(work: Callable[[], T], patience: float = PATIENCE) -> T:
-    """Call `work` and return its result; retry for `patience` seconds while the database is down.
-
-    Raises:
-        DatabaseUnavailable: the database was still unavailable at the end.
-    """
+    """Call `work` and return its result; retry DatabaseUnavailable for `patience` seconds."""
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(DatabaseUnavailable),
         stop=tenacity.stop_before_delay(patience),
@@ -172,8 +168,7 @@ class Connection:
     def run(self, sql: str, **parameters: object) -> list[list[Any]]:
         """Execute a statement and return its rows; `:name` is the placeholder of a parameter.
 
-        Raises:
-            PipelineError: the result of `to_pipeline_error` for PostgreSQL's error.
+        PostgreSQL's errors are raised as `to_pipeline_error` returns them.
         """
         with self._translated():
             return self._session.run(sql, **parameters) or []
@@ -219,11 +214,7 @@ class Connection:
         return self.closed or bool(select.select([self._socket], [], [], 0)[0])
 
     def limit(self, seconds: float) -> None:
-        """Set how many seconds each later statement may wait for the server.
-
-        Raises:
-            DatabaseUnavailable: the connection is closed.
-        """
+        """Set how many seconds each later statement may wait for the server."""
         with self._translated():
             self._socket.settimeout(max(seconds, 0.001))
 

@@ -40,9 +40,6 @@ class Announcer:
 
         `end` is the name of the run-end event or notice, unique within the ingestion. The log item
         is closed.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
         """
         key = item["ingestedID"], item["ingestedTable"]
         if not is_wanted(kind, item, self.alert_on):

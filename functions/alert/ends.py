@@ -43,11 +43,7 @@ class End:
 
     @classmethod
     def from_event(cls, detail: Mapping[str, Any]) -> Self:
-        """Parse the detail of a "Step Functions Execution Status Change".
-
-        Raises:
-            InvalidEvent: a field is missing or invalid.
-        """
+        """Parse the detail of an execution status change; raise InvalidEvent if it is invalid."""
         try:
             task_input = json.loads(detail["input"])
             redrive = int(detail.get("redriveCount") or 0)
@@ -109,11 +105,7 @@ class End:
         return answer
 
     def close(self, log: IngestionLog) -> dict[str, Any]:
-        """Close the log item if the functions did not, and return the item as of this run's end.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Close the log item if the functions did not, and return the item as of this run's end."""
         # A run that an operator started has no item yet.
         log.open(self.ingestion, self.run)
         item = self._item(log)

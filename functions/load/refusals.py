@@ -85,9 +85,6 @@ def stage(refused: Refused, staging: Staging, part: int) -> Verdict:
     """Stage refused rows, at least one, as part number `part` for Test to reject.
 
     The verdict is `rows_refused` with the counts `rowsRefused` and `refusedParts`.
-
-    Raises:
-        StagingUnavailable: S3 did not answer.
     """
     line, reason = next(iter(refused.items()))
     part_table = pa.table({"line": list(refused), "reason": list(refused.values())})

@@ -71,7 +71,7 @@ class Connection:
             DatabaseUnavailable: a transient error; a retry may succeed.
             DatabaseRefused: access is denied.
             StatementFailed: the statement is wrong.
-            PipelineError: another meaning of a PostgreSQL error (`shared.database.meaning`).
+            PipelineError: as `shared.database.to_pipeline_error` returns it.
         """
         with _translated(self._where):
             answer = self._client.execute_statement(

@@ -246,12 +246,12 @@ def _record(connection: Connection, contract: Contract) -> None:
         "ORDER BY id DESC LIMIT 1",
         contract=contract.table,
     )
-    applied = [contract.version, ddl.digest(contract)]
-    if last != [applied]:
+    version, digest = contract.version, ddl.digest(contract)
+    if last != [[version, digest]]:
         connection.run(
             "INSERT INTO schema_version (contract, version, ddl_hash) "
             "VALUES (:contract, :version, :hash)",
             contract=contract.table,
-            version=applied[0],
-            hash=applied[1],
+            version=version,
+            hash=digest,
         )

@@ -19,7 +19,6 @@ _INTEGER = r"\A[+-]?[0-9]{1,38}\z"
 _NUMBER = {mark: rf"\A[+-]?[0-9]{{1,38}}({re.escape(mark)}[0-9]{{1,38}})?\z" for mark in (".", ",")}
 _INTEGERS = {2: pa.int16(), 4: pa.int32(), 8: pa.int64()}
 
-
 SUSPECT_SCHEMA = pa.schema(
     [
         ("line", pa.int64()),
@@ -179,7 +178,6 @@ def _cast_integers(texts: pa.StringArray, column: Column) -> _Result:
         pc.less_equal(exact, pa.scalar(Decimal(integers[-1]))),
     )
     values = _where(fits, exact).cast(arrow_type(column))
-
     return values, lambda: pc.if_else(
         is_integer,
         f"{column.name} is too large for {column.physical_type}",
@@ -202,7 +200,6 @@ def _cast_numbers(texts: pa.StringArray, column: Column, mark: str) -> _Result:
     rounded = pc.if_else(is_more, pc.add(cut, outwards), cut)
     fits = pc.less(pc.abs(rounded), pa.scalar(limit))
     values = _where(fits, rounded).cast(arrow_type(column))
-
     return values, lambda: pc.if_else(
         is_number,
         f"{column.name} has more than {precision - scale} digits before the decimal mark",
@@ -219,7 +216,6 @@ def _cast_booleans(texts: pa.StringArray, column: Column) -> _Result:
 
 def _with_formats(column: Column, values: pa.Array, ambiguous: pa.BooleanArray) -> _Result:
     patterns = " | ".join(each.pattern for each in column.formats)
-
     return values, lambda: pc.if_else(
         ambiguous,
         f"{column.name} matches two formats with different results: {patterns}",

@@ -30,9 +30,6 @@ def transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> 
     Chunks of some megabytes are a good size. Parts of an earlier try are replaced. The verdict is
     `ok` with the counts `rowsRead`, `rowsClean`, `rowsSuspect`, `parts` and `suspectParts`; or
     `refused` if the file as a whole violates the contract.
-
-    Raises:
-        StagingUnavailable: S3 did not answer.
     """
     parquet.delete(staging.clean_prefix)
     parquet.delete(staging.suspect_prefix)

@@ -116,11 +116,7 @@ class Reconciliation:
 
     @contextlib.contextmanager
     def _isolated(self, names: Mapping[str, Any]) -> Iterator[None]:
-        """Record an error about one ingestion instead of raising it.
-
-        Raises:
-            Retryable: a service is unavailable, which concerns all ingestions.
-        """
+        """Record an error about one ingestion; a `Retryable` one concerns all and is raised."""
         try:
             yield
         except Retryable:
