@@ -241,7 +241,6 @@ class Backfill:
                 return Tried(ingestion, outcome, item)
 
     def _wait(self, ingestion: Ingestion) -> Generator[None, None, tuple[Item, FileOutcome]]:
-        """Wait for the end of the current run."""
         deadline = time.monotonic() + _ENDS_WITHIN
         while time.monotonic() < deadline:
             yield

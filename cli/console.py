@@ -24,7 +24,6 @@ _CELL = 60
 
 class _Console(Console):
     def __init__(self, **options: Any) -> None:
-        """Create a console with the options of `rich.console.Console`."""
         super().__init__(markup=False, highlight=False, emoji=False, soft_wrap=True, **options)
 
     def print(self, *objects: Any, **options: Any) -> None:

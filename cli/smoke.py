@@ -162,7 +162,6 @@ class Smoke:
         )
 
     def _test_refused_file(self) -> None:
-        """Upload a file with a wrong header and check that Transform refuses it."""
         ingestion = self._drop("refused", self._made.refused)
         if ingestion is None:
             return

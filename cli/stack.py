@@ -131,8 +131,7 @@ class Stack:
         variables = configuration.get("Environment", {}).get("Variables", {})
         try:
             return ContractSettings(
-                config_bucket=variables["CONFIG_BUCKET"],
-                contracts_hash=variables["CONTRACTS_HASH"],
+                config_bucket=variables["CONFIG_BUCKET"], contracts_hash=variables["CONTRACTS_HASH"]
             )
         except KeyError as error:
             raise CommandError(

@@ -5,10 +5,17 @@ from typing import Any
 
 from rich.table import Table
 
+from cli import api
 from cli.console import cell, console, right
 from cli.items import many
+from cli.stack import Stack
 
 _SHOWN = 20
+
+
+def ask(stack: Stack, user: str) -> list[dict[str, Any]]:
+    """Return every row of a user."""
+    return api.rows(stack, None, user)
 
 
 def show(user: str, rows: list[dict[str, Any]]) -> None:

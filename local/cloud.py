@@ -29,11 +29,7 @@ _ROOT = "main.tf.json"
 
 
 def up(
-    home: Path,
-    *,
-    report: Report,
-    contracts: Path | None = None,
-    hard_testing: bool | None = None,
+    home: Path, *, report: Report, contracts: Path | None = None, hard_testing: bool | None = None
 ) -> LaptopStack:
     """Start the laptop cloud, or apply the Terraform module again if it is running.
 
@@ -168,11 +164,7 @@ def _make_secrets(aws: Aws, database: postgres.Server) -> dict[str, str]:
 
 
 def _apply(
-    tool: terraform.Terraform,
-    processes: Processes,
-    folder: Path,
-    aws: Aws,
-    inputs: dict[str, Any],
+    tool: terraform.Terraform, processes: Processes, folder: Path, aws: Aws, inputs: dict[str, Any]
 ) -> tuple[dict[str, Any], str | None]:
     """Apply the module as the child of a root module in `folder`.
 

@@ -11,11 +11,7 @@ from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs
 
-from ministack.core.iam_evaluator import (
-    ResolvedCredential,
-    is_root_access_key,
-    resolve_credential,
-)
+from ministack.core.iam_evaluator import ResolvedCredential, is_root_access_key, resolve_credential
 from ministack.core.router import extract_access_key_id
 from ministack.core.sigv4 import (
     decode_header_value,

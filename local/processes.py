@@ -35,7 +35,6 @@ class Processes:
     """Named processes with their records in one folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Use the records in `folder`; the first start creates the folder."""
         self._folder = folder
 
     def start(

@@ -560,7 +560,6 @@ class Contract(Model):
         return self
 
     def _storage_problems(self) -> Iterator[str]:
-        """Yield what PostgreSQL cannot store."""
         if self.relation in _OWN_RELATIONS:
             yield f"the table {self.relation} is reserved for the pipeline: choose another name"
         if self.relation.startswith("pg_"):

@@ -70,10 +70,7 @@ def count_defect() -> None:
 
 
 def _publish(
-    values: Mapping[MetricName, float],
-    unit: MetricUnit,
-    table: str | None = None,
-    **metadata: str,
+    values: Mapping[MetricName, float], unit: MetricUnit, table: str | None = None, **metadata: str
 ) -> None:
     collector = metrics()
     if table is not None:

@@ -20,12 +20,7 @@ _SUBJECT_LENGTH = 99
 https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 """
 _MAX_REJECTS = 3
-_LAST_LINES = {
-    "Table": "unchanged",
-    "Note": "noticed",
-    "What to do": "repair",
-    "Run": "console",
-}
+_LAST_LINES = {"Table": "unchanged", "Note": "noticed", "What to do": "repair", "Run": "console"}
 
 _SENTENCES = {
     Kind.LOADED: "Every row of the file is loaded.",

@@ -103,10 +103,7 @@ class Application:
             table(path, lambda: described(contract)),
             documentation(
                 lambda: document(
-                    self._for_table(name),
-                    f"{_TITLE}: {name}",
-                    contract.description,
-                    server="../..",
+                    self._for_table(name), f"{_TITLE}: {name}", contract.description, server="../.."
                 ),
                 path,
             ),
