@@ -10,11 +10,13 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
+
+from local.errors import LocalError
 
 _MARK = "TM_PROCESS"
 # Seconds. The clock may be adjusted after the start, and IDs are not reused within a minute.
@@ -90,6 +92,18 @@ class Processes:
         """Return whether the leader of a process is running."""
         record = self._read(name)
         return record is not None and _leader(record) is not None
+
+    def wait_until(self, answers: Callable[[], bool], name: str, title: str, within: float) -> None:
+        """Return once a server answers; raise LocalError if it ends, or after `within` seconds."""
+        deadline = time.monotonic() + within
+        while not answers():
+            if not self.alive(name):
+                raise LocalError(f"{title} ended during its start: see {self.log(name)}.")
+            if time.monotonic() > deadline:
+                raise LocalError(
+                    f"{title} did not answer within {within:.0f} s: see {self.log(name)}."
+                )
+            time.sleep(0.05)
 
     def stop(self, name: str, grace: float = 5.0) -> None:
         """Stop a process and its descendants; send SIGKILL after `grace` seconds."""

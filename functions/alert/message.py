@@ -127,13 +127,8 @@ def publish(sns: "SNSClient", topic_arn: str, alert: Alert) -> None:
 def _top_rejects(report: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     rules = [] if report is None else [r for r in report["rules"] if r["severity"] == "error"]
     return [
-        {
-            "column": rule["column"],
-            "rule": rule["rule"],
-            "reason": rule["reason"],
-            "count": rule["count"],
-            "line": rule["examples"][0]["line"],
-        }
+        {name: rule[name] for name in ("column", "rule", "reason", "count")}
+        | {"line": rule["examples"][0]["line"]}
         for rule in rules[:_MAX_REJECTS]
     ]
 

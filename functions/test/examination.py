@@ -88,9 +88,8 @@ def examine(
 
 
 def _suspects(staging: Staging, transformed: dict[str, Any]) -> Iterator[Reject]:
-    uris = _parts(staging.suspect_prefix, transformed["suspectParts"])
     rows = 0
-    for uri in uris:
+    for uri in _parts(staging.suspect_prefix, transformed["suspectParts"]):
         suspects = parquet.read(uri).to_pylist()
         rows += len({each["line"] for each in suspects})
         for each in suspects:
@@ -105,9 +104,8 @@ def _failures(
     judges: "tuple[Judge, _Refusals]",
     raw: "_RawRows",
 ) -> Iterator[Reject]:
-    uris = _parts(staging.clean_prefix, transformed["parts"])
     rows = 0
-    for uri in uris:
+    for uri in _parts(staging.clean_prefix, transformed["parts"]):
         part = parquet.read(uri)
         rows += len(part)
         report.profile.add(part)
@@ -148,12 +146,9 @@ class _Refusals:
         if self._rows is None:
             return
         refused = self._rows.filter(pc.is_in(self._rows["line"], rows["line"]))
-        for line, reason in zip(
-            *(refused[name].to_pylist() for name in ("line", "reason")), strict=True
-        ):
-            yield Violation(
-                line, None, None, "database", "error", f"PostgreSQL refuses the row: {reason}"
-            )
+        for each in refused.to_pylist():
+            reason = f"PostgreSQL refuses the row: {each['reason']}"
+            yield Violation(each["line"], None, None, "database", "error", reason)
 
 
 class _RawRows:
