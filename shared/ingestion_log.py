@@ -106,57 +106,34 @@ class IngestionLog:
 
     def begin(self, ingestion: Ingestion, run: Run) -> bool:
         """Write that a run is about to start; return False unless its ingestion waits for it."""
-        entry = _entry(State.TRIGGER, Status.SUCCESS, {})
-        return self._conditionally(
-            lambda: self._table.update_item(
-                Key=_key(ingestion.id, ingestion.table),
-                UpdateExpression=(
-                    "SET #status = :running, updatedAt = :now, contracts = :contracts, "
-                    "history = list_append(history, :entry)"
-                ),
-                ConditionExpression="#status = :waiting AND executionArn = :execution",
-                ExpressionAttributeNames={"#status": "status"},
-                ExpressionAttributeValues={
-                    ":running": str(Status.RUNNING),
-                    ":waiting": str(Status.WAITING),
-                    ":now": entry["at"],
-                    ":contracts": run.contracts,
-                    ":entry": [entry],
-                    ":execution": run.execution_arn,
-                },
-            )
+        return self._append(
+            _key(ingestion.id, ingestion.table),
+            _entry(State.TRIGGER, Status.SUCCESS, {}),
+            {"status": str(Status.RUNNING), "contracts": run.contracts},
+            "#status = :waiting AND executionArn = :execution",
+            {":waiting": str(Status.WAITING), ":execution": run.execution_arn},
         )
 
     def reopen(self, item: Mapping[str, Any], run: Run) -> bool:
         """Set an ingestion to wait for a new run; return False if `item` is out of date."""
         attempt = int(item["attempt"]) + 1
-        entry = _entry(State.TRIGGER, Status.WAITING, {"attempt": attempt})
         sets = {
             "executionArn": run.execution_arn,
             "redrive": run.redrive,
             "attempt": attempt,
             "state": str(State.TRIGGER),
             "status": str(Status.WAITING),
-            "updatedAt": entry["at"],
         }
         known = {name: item[name] for name in ("executionArn", "redrive", "status", "updatedAt")}
         # These belong to the previous run.
         outdated = ", ".join(sorted({*TOTALS, "contracts", "haltReason"}))
-        return self._conditionally(
-            lambda: self._table.update_item(
-                Key=_key(*key_of(item)),
-                UpdateExpression=(
-                    "SET " + ", ".join(f"#{name} = :{name}" for name in sets) + ", "
-                    f"history = list_append(history, :entry) REMOVE {outdated}"
-                ),
-                ConditionExpression=" AND ".join(f"#{name} = :known_{name}" for name in known),
-                ExpressionAttributeNames={f"#{name}": name for name in sets},
-                ExpressionAttributeValues={
-                    **{f":{name}": value for name, value in sets.items()},
-                    **{f":known_{name}": value for name, value in known.items()},
-                    ":entry": [entry],
-                },
-            )
+        return self._append(
+            _key(*key_of(item)),
+            _entry(State.TRIGGER, Status.WAITING, {"attempt": attempt}),
+            sets,
+            " AND ".join(f"#{name} = :known_{name}" for name in known),
+            {f":known_{name}": value for name, value in known.items()},
+            f" REMOVE {outdated}",
         )
 
     def reject(self, source: Source, reason: str, *, found_by: str | None = None) -> bool:
@@ -371,34 +348,24 @@ class IngestionLog:
             "state": str(state),
             "status": str(status),
             "redrive": run.redrive,
-            "updatedAt": entry["at"],
             **{name: count for name, count in counts.items() if name in TOTALS},
         }
         if reason is not None:
             sets["haltReason"] = bounded(reason)
-        names = {f"#{name}": name for name in sets} | {"#status": "status"}
-        assignments = ", ".join(f"#{name} = :{name}" for name in sets)
-        return self._conditionally(
-            lambda: self._table.update_item(
-                Key=_key(ingestion.id, ingestion.table),
-                UpdateExpression=(
-                    f"SET {assignments}, history = list_append(history, :entry) "
-                    "ADD steps :step" + ("" if reason is not None else " REMOVE haltReason")
-                ),
-                ConditionExpression=(
-                    "executionArn = :execution AND NOT contains(steps, :mark) "
-                    "AND (redrive < :redrive OR (redrive = :redrive AND #status = :running))"
-                ),
-                ExpressionAttributeNames=names,
-                ExpressionAttributeValues={
-                    **{f":{name}": value for name, value in sets.items()},
-                    ":entry": [entry],
-                    ":step": {_mark(run, state, step)},
-                    ":mark": _mark(run, state, step),
-                    ":execution": run.execution_arn,
-                    ":running": str(Status.RUNNING),
-                },
-            )
+        mark = _mark(run, state, step)
+        return self._append(
+            _key(ingestion.id, ingestion.table),
+            entry,
+            sets,
+            "executionArn = :execution AND NOT contains(steps, :mark) "
+            "AND (redrive < :redrive OR (redrive = :redrive AND #status = :running))",
+            {
+                ":step": {mark},
+                ":mark": mark,
+                ":execution": run.execution_arn,
+                ":running": str(Status.RUNNING),
+            },
+            " ADD steps :step" + ("" if reason is not None else " REMOVE haltReason"),
         )
 
     def removed(self, ingested_id: str, table: str) -> bool:
@@ -456,6 +423,32 @@ class IngestionLog:
                 ConditionExpression=f"attribute_exists(ingestedID) AND ({condition})",
                 ExpressionAttributeNames={"#end": end},
                 ExpressionAttributeValues={":alert": alert, **values},
+            )
+        )
+
+    def _append(
+        self,
+        key: dict[str, str],
+        entry: Mapping[str, Any],
+        sets: Mapping[str, Any],
+        condition: str,
+        values: Mapping[str, Any],
+        more: str = "",
+    ) -> bool:
+        """Append an entry to the history and set attributes, at least the status."""
+        sets = {**sets, "updatedAt": entry["at"]}
+        assignments = ", ".join(f"#{name} = :{name}" for name in sets)
+        return self._conditionally(
+            lambda: self._table.update_item(
+                Key=key,
+                UpdateExpression=f"SET {assignments}, history = list_append(history, :entry){more}",
+                ConditionExpression=condition,
+                ExpressionAttributeNames={f"#{name}": name for name in sets},
+                ExpressionAttributeValues={
+                    **{f":{name}": value for name, value in sets.items()},
+                    ":entry": [entry],
+                    **values,
+                },
             )
         )
 
