@@ -15,8 +15,7 @@ from cli.stack import Stack
 
 _TIMEOUT = 30.0
 _PAGE = "1000"
-_ATTEMPTS = 10
-"""How often to read all pages again when rows were replaced between two pages."""
+_ATTEMPTS = 10  # how often to read all pages again when rows were replaced between two pages
 
 
 class _Replaced(Exception):

@@ -18,8 +18,7 @@ from rich.text import Text
 
 from shared.text import visible
 
-_CELL = 60
-"""Maximum length of a shown value, in characters."""
+_CELL = 60  # maximum length of a shown value, in characters
 
 
 class _Console(Console):

@@ -26,8 +26,7 @@ from shared.landing import read_version
 from shared.landing_key import LandingKey
 from shared.spreadsheet import unescaped
 
-_NAMED = 5
-"""Maximum number of lines in a message."""
+_NAMED = 5  # maximum number of lines in a message
 
 _MAX_CELL = 2**31 - 1
 _MARK_BYTES = 4

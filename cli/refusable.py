@@ -17,8 +17,7 @@ import pyarrow.compute as pc
 from shared.contract import MAX_ROW_BYTES, Column, Contract
 
 _INDEX_ENTRY = 2_704
-_POINTER = 18
-"""Bytes that a value takes in its row after it was moved out; shorter values stay."""
+_POINTER = 18  # bytes that a value takes in its row after it was moved out; shorter values stay
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,7 @@ from shared.ingestion import Ingestion, Source
 from shared.landing_key import LandingKey
 from shared.staging import Staging
 
-_BATCH = 1_000
-"""Maximum number of objects in one DeleteObjects request."""
+_BATCH = 1_000  # maximum number of objects in one DeleteObjects request
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,7 @@ from local import postgres
 from local.stack import secret_name
 
 _SHOWN = 100
-_FETCHED = 1_000
-"""Rows that one FETCH holds in memory."""
+_FETCHED = 1_000  # rows that one FETCH holds in memory
 _SYNTAX_ERROR = "42601"
 """https://www.postgresql.org/docs/current/errcodes-appendix.html"""
 

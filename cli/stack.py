@@ -52,7 +52,6 @@ class Stack:
     client: Callable[..., Any]
     """Returns the boto3 client of a service."""
     outputs: Mapping[str, Any]
-    """Terraform's outputs."""
     apply: str
     """The command that applies the Terraform module again, in backticks."""
     table: Any

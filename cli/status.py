@@ -31,13 +31,11 @@ from shared.endings import UNDER_WAY, Status
 from shared.ingestion import Ingestion
 from shared.ingestion_log import changed_at, is_alert_settled, key_of, timestamp
 
-_POLL = 2.0
-"""Seconds between two reads."""
+_POLL = 2.0  # seconds between two reads
 _WIDE = 100
 _WITH_REASON = 150
 """Minimum terminal widths, in characters: of a table, and of one with reasons."""
-_SHORT = 60
-"""Maximum length of a reason in a table, in characters."""
+_SHORT = 60  # maximum length of a reason in a table, in characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,6 @@ class Filter:
     since: dt.datetime | None = None
     """Earliest time of the last change."""
     day: dt.date | None = None
-    """Day in the landing key."""
 
 
 @dataclass(frozen=True, slots=True)

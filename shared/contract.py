@@ -98,8 +98,7 @@ https://www.postgresql.org/docs/17/storage-page-layout.html
 _ROW_HEADER_BYTES = 24
 _OWN_BYTES = 8 + 4 + 4  # id, source_id, source_line
 
-_MAX_CHARACTERS = 2**31 - 1
-"""Maximum length that Arrow can count."""
+_MAX_CHARACTERS = 2**31 - 1  # maximum length that Arrow can count
 
 _UNSUPPORTED_ENCODINGS = {
     *("charmap", "idna", "mbcs", "oem", "palmos", "punycode"),

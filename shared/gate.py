@@ -20,8 +20,7 @@ from shared.settings import GateSettings
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
-_SEPARATOR = "/"
-"""Separates the parts of a slot's name; no part contains it."""
+_SEPARATOR = "/"  # separates the parts of a slot's name; no part contains it
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,8 +51,7 @@ _REASON_LENGTH = 500
 _SWEEP = _key("watch", "sweep")
 SLOTS = _key("gate", "slots")
 """The key of an item that is not an ingestion: without status and day it is in no index."""
-_WAITING_PAGE = 20
-"""Waiting items that DynamoDB reads at a time; callers usually need one."""
+_WAITING_PAGE = 20  # waiting items that DynamoDB reads at a time; callers usually need one
 TOTALS = ("rowsRead", "rowsLoaded", "rowsRejected")
 """The counts of the whole ingestion, attributes of the item; other counts are only in `history`."""
 

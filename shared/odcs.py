@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 CONTRACTS = Path(__file__).parent.parent / "contracts"
 SUFFIX = ".odcs.yaml"
 
-_MAX_PROBLEMS = 20
-"""Problems reported for one file."""
+_MAX_PROBLEMS = 20  # problems reported for one file
 
 M = TypeVar("M", bound=Model)
 

@@ -12,8 +12,7 @@ from shared.ingestion_log import IngestionLog
 from shared.text import bounded
 from shared.verdict import Verdict
 
-_MAX_CAUSE = 1_500
-"""Characters of Step Functions' cause in a reason, which adds words of its own."""
+_MAX_CAUSE = 1_500  # characters of Step Functions' cause in a reason, which adds words of its own
 
 _NOT_READY = {
     "Lambda.CodeArtifactUserPendingException",

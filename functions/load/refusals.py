@@ -24,8 +24,7 @@ from shared.verdict import Verdict
 
 MAX_ROWS = 5_000
 """Maximum of refused rows in one call, a few minutes' work. The next call finds the next ones."""
-_MAX_REASON = 500
-"""Characters of PostgreSQL's reason for one row."""
+_MAX_REASON = 500  # characters of PostgreSQL's reason for one row
 
 Refused = dict[int, str]
 """PostgreSQL's reason for each refused row, by line number."""

@@ -14,7 +14,6 @@ class Definition:
     type: str
     """As returned by `format_type`."""
     required: bool
-    """Whether the column is NOT NULL."""
 
     def __str__(self) -> str:
         return f"{self.type} NOT NULL" if self.required else self.type

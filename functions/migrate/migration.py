@@ -16,8 +16,7 @@ from shared.contract import Contract
 from shared.database import retry_until_available
 from shared.errors import DatabaseUnavailable, InvalidSettings, PipelineError, SchemaMismatch
 
-_LOCK = 746_231_805
-"""Arbitrary key of the advisory lock that all migrations of a database take."""
+_LOCK = 746_231_805  # arbitrary key of the advisory lock that all migrations of a database take
 
 _LOCK_TIMEOUT = "10s"
 """An ALTER that waits for a long load blocks all lookups, so it must give up and retry."""
@@ -54,7 +53,6 @@ class Migration:
     tables: list[str] = field(default_factory=list)
     """All tables, whether they were changed or not."""
     created: list[str] = field(default_factory=list)
-    """Tables that were created."""
     altered: list[str] = field(default_factory=list)
     """Columns that were added or widened."""
 

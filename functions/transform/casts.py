@@ -13,8 +13,7 @@ from functions.transform import timestamps
 from shared.contract import Column, Contract
 from shared.rows import REPEATED, Rows
 
-_WIDE = pa.decimal128(38, 0)
-"""Wider than any column, to compare with its limits."""
+_WIDE = pa.decimal128(38, 0)  # wider than any column, to compare with its limits
 _INTEGER = r"\A[+-]?[0-9]{1,38}\z"
 _NUMBER = {mark: rf"\A[+-]?[0-9]{{1,38}}({re.escape(mark)}[0-9]{{1,38}})?\z" for mark in (".", ",")}
 _INTEGERS = {2: pa.int16(), 4: pa.int32(), 8: pa.int64()}

@@ -17,8 +17,7 @@ from shared.verdict import Verdict
 
 _COUNTS = ("rowsRead", "rowsClean", "rowsSuspect", "parts", "suspectParts")
 _WORKERS = 2
-_MAX_HEADER = 300
-"""Characters of the contract's header in a reason, to leave room for the problems."""
+_MAX_HEADER = 300  # characters of the contract's header in a reason, to leave room for the problems
 
 T = TypeVar("T")
 R = TypeVar("R")
