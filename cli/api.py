@@ -1,7 +1,7 @@
 """Client of the lookup API."""
 
 import contextlib
-from dataclasses import dataclass
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -15,41 +15,30 @@ from cli.stack import Stack
 
 _TIMEOUT = 30.0
 _PAGE = "1000"
-_ATTEMPTS = 10
-"""How often to read all pages again when rows were replaced between two pages."""
+_ATTEMPTS = 10  # how often to read all pages again when rows were replaced between two pages
 
 
 class _Replaced(Exception):
     """The API answered 410 because rows were replaced after the first page."""
 
 
-def rows(stack: Stack, table: str | None, key: str, **parameters: str) -> list[dict[str, Any]]:
-    """Return every row of a key, page by page.
+def rows(stack: Stack, table: str | None, key: str) -> list[dict[str, Any]]:
+    """Return every row of a key, page by page; without a table, ask the route `/get`.
 
     If the API answers 410 because rows were replaced, read all pages again.
-
-    Args:
-        stack: the stack whose API to use.
-        table: the table; None for the sample table through the route `/get`.
-        key: the value of the lookup key.
-        parameters: further query parameters of `/tables/{table}/rows`, e.g. `order`.
 
     Raises:
         CommandError: the API returned an error, or rows were replaced during all ten attempts.
     """
-    pages = (
-        _Pages("/get", "response", {"user": key, "limit": _PAGE})
+    path, items, name = (
+        ("/get", "response", "user")
         if table is None
-        else _Pages(
-            f"/tables/{quote(table, safe='')}/rows",
-            "items",
-            {"key": key, "limit": _PAGE, **parameters},
-        )
+        else (f"/tables/{quote(table, safe='')}/rows", "items", "key")
     )
     with _session(stack) as session:
         for _ in range(_ATTEMPTS):
             with contextlib.suppress(_Replaced):
-                return pages.read(session, stack)
+                return [*_items(session, stack, path, items, {name: key, "limit": _PAGE})]
     raise CommandError(
         f"Files with rows of {key} were replaced during each of {_ATTEMPTS} attempts to read them: "
         "try again when fewer files are being loaded."
@@ -57,36 +46,19 @@ def rows(stack: Stack, table: str | None, key: str, **parameters: str) -> list[d
 
 
 def ingestion(stack: Stack, ingested_id: str) -> dict[str, Any]:
-    """Return an ingestion from the API.
-
-    Raises:
-        CommandError: the API returned an error.
-    """
+    """Return an ingestion from the API; raise CommandError if the API returns an error."""
     with _session(stack) as session:
         return _get(session, stack, f"/ingestions/{ingested_id}", {})
 
 
-@dataclass(frozen=True)
-class _Pages:
-    """The pages of a route; each holds its items in the field `items`."""
-
-    path: str
-    items: str
-    parameters: dict[str, str]
-
-    def read(self, session: requests.Session, stack: Stack) -> list[dict[str, Any]]:
-        """Return the items of all pages.
-
-        Raises:
-            _Replaced: rows were replaced between two pages.
-            CommandError: the API returned an error.
-        """
-        page = _get(session, stack, self.path, self.parameters)
-        found: list[dict[str, Any]] = page[self.items]
-        while page["next"] is not None:
-            page = _get(session, stack, self.path, self.parameters | {"cursor": page["next"]})
-            found += page[self.items]
-        return found
+def _items(
+    session: requests.Session, stack: Stack, path: str, items: str, parameters: dict[str, str]
+) -> Iterator[dict[str, Any]]:
+    page = _get(session, stack, path, parameters)
+    yield from page[items]
+    while page["next"] is not None:
+        page = _get(session, stack, path, parameters | {"cursor": page["next"]})
+        yield from page[items]
 
 
 def _session(stack: Stack) -> requests.Session:

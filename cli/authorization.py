@@ -32,11 +32,7 @@ class Signature(AuthBase):
     region: str
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """Sign a request.
-
-        Raises:
-            NoCredentialsError: there are no credentials.
-        """
+        """Sign a request; raise NoCredentialsError without credentials."""
         credentials = self.credentials()
         if credentials is None:
             raise NoCredentialsError

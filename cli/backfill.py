@@ -116,13 +116,9 @@ class Result:
 def files(
     pages: Iterable[Mapping[str, Any]], bucket: str, first: dt.date, last: dt.date
 ) -> list[File]:
-    """Return the landed files of a range of days, sorted by day and key.
+    """Return the landed files of a range of days, both inclusive, sorted by day and key.
 
-    Args:
-        pages: the answers of `list_object_versions`, which list a key's versions newest first.
-        bucket: the landing bucket.
-        first: the first day.
-        last: the last day (inclusive).
+    `pages` are the answers of `list_object_versions`, which list a key's versions newest first.
     """
     found: dict[str, list[Ingestion]] = {}
     days: dict[str, dt.date] = {}
@@ -161,10 +157,8 @@ def landed(stack: Stack, tables: Iterable[str], first: dt.date, last: dt.date) -
 def action(item: Item | None, outcome: FileOutcome | None, since: dt.datetime) -> Action:
     """Return the next step for a version.
 
-    Args:
-        item: the log item of the version.
-        outcome: the outcome of its current run; None if the run has not ended or does not exist.
-        since: the cut.
+    `outcome` is that of its current run; None if the run has not ended or does not exist. `since`
+    is the cut.
     """
     if item is None:
         return Action.START
@@ -183,12 +177,7 @@ class Backfill:
     """Runs files again unless runs since the cut have already loaded or refused them."""
 
     def __init__(self, stack: Stack, since: dt.datetime) -> None:
-        """Create a backfill without starting it.
-
-        Args:
-            stack: the stack where the files landed.
-            since: the cut.
-        """
+        """Create a backfill with the cut `since`, without starting it."""
         self._intake = stack.intake
         self._poll = _POLL_AWS if stack.tap is None else _POLL_LAPTOP
         self._since = since
@@ -252,7 +241,6 @@ class Backfill:
                 return Tried(ingestion, outcome, item)
 
     def _wait(self, ingestion: Ingestion) -> Generator[None, None, tuple[Item, FileOutcome]]:
-        """Wait for the end of the current run."""
         deadline = time.monotonic() + _ENDS_WITHIN
         while time.monotonic() < deadline:
             yield
@@ -300,13 +288,9 @@ def show_plan(work: Backfill, files: Iterable[File]) -> None:
 
 
 def run(work: Backfill, files: Sequence[File], concurrency: int, again: str) -> int:
-    """Run files, show the progress and the results, and return the exit status.
+    """Run `concurrency` files at a time, show progress and results, and return the exit status.
 
-    Args:
-        work: the backfill.
-        files: the files to run.
-        concurrency: the number of files at a time.
-        again: the command that resumes the backfill, for messages.
+    `again` is the command that resumes the backfill, for messages.
     """
     results: list[Result] = []
     interrupted = False

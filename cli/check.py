@@ -76,10 +76,7 @@ class Checked:
 def checked(file: Path, contract: Contract, *, hard: bool) -> Iterator[Checked]:
     """Transform and test a file in a temporary folder, which exists during the block.
 
-    Args:
-        file: the CSV file.
-        contract: the contract of its table.
-        hard: whether a failed test halts the file.
+    With `hard`, a failed test halts the file.
     """
     today = dt.datetime.now(dt.UTC).date()
     source = Source(bucket="", key=file.name, version_id="", size=file.stat().st_size)

@@ -18,13 +18,11 @@ from rich.text import Text
 
 from shared.text import visible
 
-_CELL = 60
-"""Maximum length of a shown value, in characters."""
+_CELL = 60  # maximum length of a shown value, in characters
 
 
 class _Console(Console):
     def __init__(self, **options: Any) -> None:
-        """Create a console with the options of `rich.console.Console`."""
         super().__init__(markup=False, highlight=False, emoji=False, soft_wrap=True, **options)
 
     def print(self, *objects: Any, **options: Any) -> None:

@@ -29,11 +29,7 @@ _ALERT_WITHIN = 30.0
 
 
 def put(stack: Stack, file: Path, table: str, date: dt.date) -> Ingestion:
-    """Upload a file under its landing key; return the ingestion of the new object version.
-
-    Raises:
-        CommandError: S3 stored the object without a version.
-    """
+    """Upload a file under its landing key; return the ingestion of the new object version."""
     key = LandingKey(table, date, file.name)
     with file.open("rb") as body:
         answer = stack.s3.put_object(Bucket=stack.landing_bucket, Key=str(key), Body=body)
@@ -49,11 +45,7 @@ def put(stack: Stack, file: Path, table: str, date: dt.date) -> Ingestion:
 
 
 def stored(bucket: str, key: str, answer: Mapping[str, Any], size: int) -> Source:
-    """Return the object version in the answer of PutObject.
-
-    Raises:
-        CommandError: S3 stored the object without a version.
-    """
+    """Return the version that PutObject stored; raise CommandError if it has none."""
     version_id = answer.get("VersionId")
     if version_id in {None, NO_VERSION}:
         raise CommandError(f"The pipeline will reject s3://{bucket}/{key}: {NO_VERSION_REASON}.")

@@ -9,15 +9,7 @@ _PACKAGE = "tm-pipeline"
 
 
 def need(extra: str, command: str) -> None:
-    """Check that every package of an extra is installed.
-
-    Args:
-        extra: `check` or `local`.
-        command: the command that needs the extra, e.g. `tm up`.
-
-    Raises:
-        CommandError: a package is not installed.
-    """
+    """Raise CommandError unless every package of an extra, which `command` needs, is installed."""
     for requirement in importlib.metadata.requires(_PACKAGE) or ():
         name, _, marker = requirement.partition(";")
         if f'extra == "{extra}"' in marker:

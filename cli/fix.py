@@ -26,8 +26,7 @@ from shared.landing import read_version
 from shared.landing_key import LandingKey
 from shared.spreadsheet import unescaped
 
-_NAMED = 5
-"""Maximum number of lines in a message."""
+_NAMED = 5  # maximum number of lines in a message
 
 _MAX_CELL = 2**31 - 1
 _MARK_BYTES = 4
@@ -51,12 +50,8 @@ def fix(
 ) -> Ingestion:
     """Upload a corrected version of an ingestion's file; return the new version's ingestion.
 
-    Args:
-        stack: the stack where the file landed.
-        item: the log item of the ingestion.
-        corrected: a CSV with the columns `line` and `raw` of `rejects.csv`.
-        contracts: the contracts by table.
-        force: whether to replace a version that is newer than the ingestion's.
+    `corrected` is a CSV with the columns `line` and `raw` of `rejects.csv`. With `force`, replace a
+    version that is newer than the ingestion's.
 
     Raises:
         CommandError: the ingestion has no rejects, `corrected` does not match them, or a newer
@@ -137,14 +132,9 @@ def replacements(
 ) -> dict[int, Replacement]:
     """Return the rows to replace, by their first physical line.
 
-    An unchanged cell is not a correction: `rejects.csv` lists a row once for each rule that it
-    failed, and one corrected record is enough.
-
-    Args:
-        corrections: the new texts by line number.
-        records: the rejects of the ingestion.
-        delimiter: the delimiter of the contract.
-        item: the log item of the ingestion.
+    `corrections` are the new texts by line number, `records` the rejects of the ingestion. An
+    unchanged cell is not a correction: `rejects.csv` lists a row once for each rule that it failed,
+    and one corrected record is enough.
 
     Raises:
         CommandError: a corrected line was not rejected, a line has two different corrections, a
@@ -180,10 +170,7 @@ def rewritten(
 ) -> Iterator[bytes]:
     """Yield a file's bytes with some rows replaced; all other bytes stay unchanged.
 
-    Args:
-        chunks: the bytes of the file, split anywhere.
-        rows: the replacements by first physical line.
-        encoding: the encoding of the contract.
+    The chunks may be split anywhere. `rows` are the replacements by first physical line.
 
     Raises:
         CommandError: a row differs from the rejected one, or the encoding lacks a character.

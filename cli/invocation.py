@@ -25,13 +25,9 @@ _PAUSE = 10.0
 
 
 def invoke(stack: Stack, function: str, request: Mapping[str, Any], purpose: str) -> Any:
-    """Call a function of a stack and return its answer.
+    """Call a function of a stack, e.g. `load`, and return its answer.
 
-    Args:
-        stack: the stack.
-        function: the function, e.g. `load`.
-        request: the event to send.
-        purpose: what the call does, as a verb phrase for the error message.
+    `purpose` is a verb phrase for the error message.
 
     Raises:
         CommandError: the function failed.

@@ -22,8 +22,7 @@ _STYLES: dict[str, str] = {
     Status.SUPERSEDED: "yellow",
     "removed": "yellow",
 }
-_FAILED = "red"
-"""Style of every other status."""
+_FAILED = "red"  # style of every other status
 
 
 def plain(value: Any) -> Any:

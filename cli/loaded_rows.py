@@ -10,23 +10,15 @@ from cli.stack import Stack
 
 
 def count(stack: Stack, key: str) -> int:
-    """Return the number of rows of a landed key in its table.
-
-    Raises:
-        CommandError: the function failed.
-    """
+    """Return the number of rows of a landed key in its table."""
     return int(_invoke(stack, "count", key)["rows"])
 
 
 def remove(stack: Stack, key: str) -> tuple[int, str | None]:
     """Remove the rows and the ledger entry of a landed key, unless its loaded version exists.
 
-    Returns:
-        The number of removed rows, and the ID of the loaded ingestion if its rows were kept because
-        its version is in the landing bucket.
-
-    Raises:
-        CommandError: the function failed.
+    Return the number of removed rows, and the ID of the loaded ingestion if its rows were kept
+    because its version is in the landing bucket.
     """
     answer = _invoke(stack, "remove", key)
     return int(answer["rows"]), answer["kept"]

@@ -95,10 +95,7 @@ def _tm(
 
 
 @app.command()
-def up(
-    contracts: ContractsFolder = None,
-    hard_testing: HardTesting = None,
-) -> None:
+def up(contracts: ContractsFolder = None, hard_testing: HardTesting = None) -> None:
     """Start the laptop cloud or, if it is running, apply changes to it.
 
     Options that you leave out keep their last values. At first, the contracts are the samples and
@@ -269,10 +266,7 @@ def status(  # noqa: PLR0913, PLR0917 - they are its options
 
 
 @app.command()
-def doctor(
-    as_json: AsJson = False,
-    stack: StackFolder = None,
-) -> None:
+def doctor(as_json: AsJson = False, stack: StackFolder = None) -> None:
     """Check every part of the stack and say how to fix it.
 
     Exit with 0 if nothing is wrong, 1 otherwise. The command changes nothing.
@@ -348,11 +342,7 @@ def fix(
 
 
 @app.command()
-def replay(
-    ingested_id: IngestedID,
-    follow: Follow = False,
-    stack: StackFolder = None,
-) -> None:
+def replay(ingested_id: IngestedID, follow: Follow = False, stack: StackFolder = None) -> None:
     """Run an ingestion again from its beginning."""
     where = Stack.open(stack)
     ingestion = replaying.replay(where, ingested_id)
@@ -540,8 +530,7 @@ def rows(
 @app.command()
 def sql(
     query: Annotated[
-        str | None,
-        typer.Argument(metavar="QUERY", help="One SQL statement. Default: open psql."),
+        str | None, typer.Argument(metavar="QUERY", help="One SQL statement. Default: open psql.")
     ] = None,
     as_json: AsJson = False,
     stack: StackFolder = None,

@@ -16,11 +16,7 @@ def day_option(name: str, text: str) -> Any:
 
 
 def past_time(text: str, example: str = "") -> dt.datetime:
-    """Parse a time in the past, in ISO format with a time zone.
-
-    Raises:
-        BadParameter: it is not such a time.
-    """
+    """Parse a time in the past, in ISO format with a time zone; raise BadParameter for others."""
     try:
         time = dt.datetime.fromisoformat(text)
     except ValueError:
@@ -36,11 +32,7 @@ def past_time(text: str, example: str = "") -> dt.datetime:
 
 
 def age_or_time(text: str) -> dt.datetime:
-    """Parse an age such as `24h`, a day in UTC, or a time in the past.
-
-    Raises:
-        BadParameter: it is none of them.
-    """
+    """Parse an age such as `24h`, a day in UTC, or a time in the past; or raise BadParameter."""
     if ago := re.fullmatch(r"(\d+)([mhdw])", text):
         try:
             return dt.datetime.now(dt.UTC) - dt.timedelta(**{_UNITS[ago[2]]: int(ago[1])})

@@ -17,8 +17,7 @@ import pyarrow.compute as pc
 from shared.contract import MAX_ROW_BYTES, Column, Contract
 
 _INDEX_ENTRY = 2_704
-_POINTER = 18
-"""Bytes that a value takes in its row after it was moved out; shorter values stay."""
+_POINTER = 18  # bytes that a value takes in its row after it was moved out; shorter values stay
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +29,7 @@ class Refusable:
 
 
 def refusable(parts: Iterable[pa.Table], contract: Contract) -> Iterator[Refusable]:
-    """Yield the rows that PostgreSQL may refuse.
-
-    Args:
-        parts: staged tables with the contract's columns and `line`.
-        contract: the contract of the table.
-    """
+    """Yield the rows of staged parts that PostgreSQL may refuse."""
     indexes = [*contract.indexes]
     if contract.lookup:
         indexes.append((contract.lookup.key, contract.lookup.order))

@@ -26,20 +26,13 @@ Record = dict[str, Any]
 
 
 def find(stack: Stack, ingested_id: str) -> Item:
-    """Return the log item of an ingestion.
-
-    Raises:
-        CommandError: the log has no such ID.
-    """
+    """Return the log item of an ingestion; raise CommandError if there is none."""
     return log.find(stack, ingested_id)[0]
 
 
 def records(stack: Stack, item: Item) -> Iterator[Record]:
     """Yield the reject records of an ingestion, by line."""
-    if not has_run(item):
-        return
-    body = _body(stack, Staging(stack.staging_bucket, Ingestion.from_item(item)).rejects)
-    if body is not None:
+    if (body := _body(stack, item)) is not None:
         yield from map(json.loads, body.iter_lines())
 
 
@@ -49,11 +42,7 @@ def save(stack: Stack, item: Item, out: Path) -> bool:
     Raises:
         CommandError: `out` cannot be written.
     """
-    if not has_run(item):
-        return False
-    staging = Staging(stack.staging_bucket, Ingestion.from_item(item))
-    body = _body(stack, staging.rejects_csv)
-    if body is None:
+    if (body := _body(stack, item, as_csv=True)) is None:
         return False
     try:
         with out.open("wb") as file:
@@ -95,7 +84,11 @@ def none_of(item: Item) -> str:
     return f"Ingestion {ingested_id} has no rejects. Its outcome is {state}: {status}{reason}."
 
 
-def _body(stack: Stack, uri: str) -> Any:
+def _body(stack: Stack, item: Item, *, as_csv: bool = False) -> Any:
+    if not has_run(item):
+        return None
+    staging = Staging(stack.staging_bucket, Ingestion.from_item(item))
+    uri = staging.rejects_csv if as_csv else staging.rejects
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     try:
         return stack.s3.get_object(Bucket=bucket, Key=key)["Body"]

@@ -26,8 +26,7 @@ from shared.ingestion import Ingestion, Source
 from shared.landing_key import LandingKey
 from shared.staging import Staging
 
-_BATCH = 1_000
-"""Maximum number of objects in one DeleteObjects request."""
+_BATCH = 1_000  # maximum number of objects in one DeleteObjects request
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +67,7 @@ class Removed:
 
 
 def find(stack: Stack, text: str) -> Holding:
-    """Return everything that exists of a key.
-
-    Args:
-        stack: the stack.
-        text: the key, or its address `s3://…`.
+    """Return everything that exists of a key, or of its address `s3://…`.
 
     Raises:
         CommandError: `text` is not a landing key of a table with a contract.

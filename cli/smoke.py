@@ -71,16 +71,7 @@ class Smoke:
     """A test of a stack with two files of one table."""
 
     def __init__(self, stack: Stack, contract: Contract, report: Callable[[Step], None]) -> None:
-        """Generate the files without calling the stack.
-
-        Args:
-            stack: the stack to test.
-            contract: the deployed contract of the table.
-            report: called with each step when it is done.
-
-        Raises:
-            CommandError: no file can be generated from the contract.
-        """
+        """Generate the files without calling the stack; `report` gets each step when it is done."""
         token = secrets.token_hex(4)
         self._stack = stack
         self._contract = contract
@@ -171,7 +162,6 @@ class Smoke:
         )
 
     def _test_refused_file(self) -> None:
-        """Upload a file with a wrong header and check that Transform refuses it."""
         ingestion = self._drop("refused", self._made.refused)
         if ingestion is None:
             return

@@ -25,12 +25,10 @@ Less than 5 percent are rejected, so with its default threshold the alarm `rejec
 _MOST = 10_000
 """Maximum number of rows unless the contract demands more. If few rows may be rejected, the file
 has fewer bad rows, or none."""
-_VARIETY = 7
-"""Number of different texts in a column that may repeat values."""
+_VARIETY = 7  # number of different texts in a column that may repeat values
 
 Row = list[str]
-_Way = tuple[str | None, Flaw]
-"""A column (None for the row as a whole) and its flaw."""
+_Way = tuple[str | None, Flaw]  # a column (None for the row as a whole) and its flaw
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +64,7 @@ class Specimen:
 def specimen(contract: Contract, token: str, now: dt.datetime) -> Specimen:
     """Generate a file of a table.
 
-    Args:
-        contract: the contract of the table.
-        token: unique letters and digits for the lookup key.
-        now: the current time, with a time zone.
+    `token` is unique letters and digits for the lookup key. `now` has a time zone.
 
     Raises:
         CommandError: a column has no valid value, or too few for the required number of rows.

@@ -17,8 +17,7 @@ from local import postgres
 from local.stack import secret_name
 
 _SHOWN = 100
-_FETCHED = 1_000
-"""Rows that one FETCH holds in memory."""
+_FETCHED = 1_000  # rows that one FETCH holds in memory
 _SYNTAX_ERROR = "42601"
 """https://www.postgresql.org/docs/current/errcodes-appendix.html"""
 
@@ -26,11 +25,7 @@ Row = dict[str, Any]
 
 
 def reader(stack: Stack) -> postgres.Server:
-    """Return the laptop cloud's database server with the read-only role of the lookup API.
-
-    Raises:
-        CommandError: the stack is on AWS.
-    """
+    """Return the laptop cloud's database with the read-only role; raise CommandError on AWS."""
     if stack.database is None:
         raise CommandError(
             "`tm sql` queries the laptop cloud only, because the database of a deployed stack is "

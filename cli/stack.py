@@ -52,7 +52,6 @@ class Stack:
     client: Callable[..., Any]
     """Returns the boto3 client of a service."""
     outputs: Mapping[str, Any]
-    """Terraform's outputs."""
     apply: str
     """The command that applies the Terraform module again, in backticks."""
     table: Any
@@ -131,8 +130,7 @@ class Stack:
         variables = configuration.get("Environment", {}).get("Variables", {})
         try:
             return ContractSettings(
-                config_bucket=variables["CONFIG_BUCKET"],
-                contracts_hash=variables["CONTRACTS_HASH"],
+                config_bucket=variables["CONFIG_BUCKET"], contracts_hash=variables["CONTRACTS_HASH"]
             )
         except KeyError as error:
             raise CommandError(

@@ -31,13 +31,11 @@ from shared.endings import UNDER_WAY, Status
 from shared.ingestion import Ingestion
 from shared.ingestion_log import changed_at, is_alert_settled, key_of, timestamp
 
-_POLL = 2.0
-"""Seconds between two reads."""
+_POLL = 2.0  # seconds between two reads
 _WIDE = 100
 _WITH_REASON = 150
 """Minimum terminal widths, in characters: of a table, and of one with reasons."""
-_SHORT = 60
-"""Maximum length of a reason in a table, in characters."""
+_SHORT = 60  # maximum length of a reason in a table, in characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,6 @@ class Filter:
     since: dt.datetime | None = None
     """Earliest time of the last change."""
     day: dt.date | None = None
-    """Day in the landing key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +58,9 @@ class Listing:
 
 
 def find(stack: Stack, ingested_id: str) -> list[Item]:
-    """Return the log items of an ID.
+    """Return the log items of an ID; raise CommandError if there is none.
 
     An ID of missing files has one item per table, because the tables share it. Other IDs have one.
-
-    Raises:
-        CommandError: the log has no such ID.
     """
     items = stack.log.of_id(ingested_id)
     if not items:
@@ -77,11 +71,7 @@ def find(stack: Stack, ingested_id: str) -> list[Item]:
 
 
 def find_run(stack: Stack, ingested_id: str) -> Item:
-    """Return the item of an ingestion that has a run.
-
-    Raises:
-        CommandError: the log has no such ID, or the ingestion has no run.
-    """
+    """Return the item of an ingestion that has a run; raise CommandError if there is none."""
     item = find(stack, ingested_id)[0]
     if has_run(item):
         return item
@@ -149,12 +139,8 @@ def show_one(items: list[Item]) -> None:
 def watch(read: Callable[[], Listing], *, as_json: bool) -> None:
     """Show changes of a list until Ctrl-C.
 
-    On a terminal, keep one table up to date. Otherwise print one line per change; as JSON, the
-    whole item.
-
-    Args:
-        read: returns the current list.
-        as_json: whether to print JSON.
+    On a terminal, keep one table up to date. Otherwise print one line per change; with `as_json`,
+    the whole item.
     """
     try:
         if console.is_terminal and not as_json:

@@ -14,11 +14,7 @@ _SHOWN = 20
 
 
 def ask(stack: Stack, user: str) -> list[dict[str, Any]]:
-    """Return every row of a user.
-
-    Raises:
-        CommandError: the API returned an error.
-    """
+    """Return every row of a user."""
     return api.rows(stack, None, user)
 
 

@@ -19,11 +19,7 @@ def place(folder: Path, name: str) -> tuple[Path, str | None]:
 
     The account is None for the current user. If root runs `tm`, the server runs under
     `UNPRIVILEGED`, which cannot enter root's folders. Then the data folder is a temporary folder,
-    and `folder` has a link to it.
-
-    Args:
-        folder: the state folder.
-        name: the name of the server.
+    and `folder`, the state folder, has a link to it.
 
     Raises:
         LocalError: the folder exists already, or the account cannot enter the temporary folder.

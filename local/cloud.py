@@ -29,22 +29,15 @@ _ROOT = "main.tf.json"
 
 
 def up(
-    home: Path,
-    *,
-    report: Report,
-    contracts: Path | None = None,
-    hard_testing: bool | None = None,
+    home: Path, *, report: Report, contracts: Path | None = None, hard_testing: bool | None = None
 ) -> LaptopStack:
     """Start the laptop cloud, or apply the Terraform module again if it is running.
 
-    If a start fails, everything is stopped and removed. If only `migrate` fails, e.g. because of an
-    invalid contract, the cloud keeps running.
-
-    Args:
-        home: the state folder; clouds with different state folders are independent.
-        report: called with a short description of each step when it starts.
-        contracts: the folder of the contracts; None keeps the last one, at first the samples.
-        hard_testing: the Terraform variable; None keeps the last value, at first False.
+    Clouds with different state folders `home` are independent. `report` gets a short description of
+    each step when it starts. `contracts` None keeps the last folder, at first the samples;
+    `hard_testing` None keeps the last value, at first False. If a start fails, everything is
+    stopped and removed. If only `migrate` fails, e.g. because of an invalid contract, the cloud
+    keeps running.
 
     Raises:
         LocalError: a required program is missing, a step failed, or `migrate` failed. A running
@@ -171,11 +164,7 @@ def _make_secrets(aws: Aws, database: postgres.Server) -> dict[str, str]:
 
 
 def _apply(
-    tool: terraform.Terraform,
-    processes: Processes,
-    folder: Path,
-    aws: Aws,
-    inputs: dict[str, Any],
+    tool: terraform.Terraform, processes: Processes, folder: Path, aws: Aws, inputs: dict[str, Any]
 ) -> tuple[dict[str, Any], str | None]:
     """Apply the module as the child of a root module in `folder`.
 

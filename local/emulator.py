@@ -17,8 +17,7 @@ from local.guard import guarded
 
 app = guarded(ministack, os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
 
-_AT_ONCE = 4
-"""Maximum number of events processed at the same time."""
+_AT_ONCE = 4  # maximum number of events processed at the same time
 
 _slots = threading.Semaphore(_AT_ONCE)
 _is_event: contextvars.ContextVar[bool] = contextvars.ContextVar("_is_event", default=False)

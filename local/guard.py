@@ -11,11 +11,7 @@ from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs
 
-from ministack.core.iam_evaluator import (
-    ResolvedCredential,
-    is_root_access_key,
-    resolve_credential,
-)
+from ministack.core.iam_evaluator import ResolvedCredential, is_root_access_key, resolve_credential
 from ministack.core.router import extract_access_key_id
 from ministack.core.sigv4 import (
     decode_header_value,
@@ -42,12 +38,9 @@ _REFUSAL = (
 
 
 def guarded(app: App, key: str, secret: str) -> App:
-    """Wrap an ASGI application so that it gets only authenticated requests.
+    """Wrap an ASGI application (ministack) so that it gets only authenticated requests.
 
-    Args:
-        app: the application (ministack).
-        key: the access key ID of its root.
-        secret: the secret access key of its root.
+    `key` and `secret` are the access key of its root.
     """
 
     async def guard(scope: Message, receive: Receive, send: Send) -> None:

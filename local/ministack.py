@@ -5,7 +5,6 @@ import secrets
 import shutil
 import ssl
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -14,7 +13,6 @@ from pathlib import Path
 import trustme
 
 from local import account
-from local.errors import LocalError
 from local.home import CHECKOUT
 from local.ports import LOOPBACK, free_port
 from local.processes import Processes
@@ -66,16 +64,7 @@ def stop(processes: Processes, home: Path) -> None:
 
 def wait_until_ready(processes: Processes, aws: Aws) -> None:
     """Return once the emulator answers."""
-    deadline = time.monotonic() + _READY_WITHIN
-    while not _answers(aws):
-        if not processes.alive(_NAME):
-            raise LocalError(f"ministack ended during its start: see {processes.log(_NAME)}.")
-        if time.monotonic() > deadline:
-            raise LocalError(
-                f"ministack did not answer within {_READY_WITHIN:.0f} s: "
-                f"see {processes.log(_NAME)}."
-            )
-        time.sleep(0.05)
+    processes.wait_until(lambda: _answers(aws), _NAME, _NAME, _READY_WITHIN)
 
 
 def _write_certificate(folder: Path, user: str | None) -> None:

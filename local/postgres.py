@@ -6,7 +6,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,7 +55,7 @@ def start(processes: "Processes", folder: Path, *, database: str = "postgres") -
         user=user,
         stop_signal=signal.SIGINT,  # fast shutdown; SIGTERM would wait for the clients
     )
-    _wait_until_ready(processes, server)
+    processes.wait_until(lambda: _answers(server), _NAME, "PostgreSQL", _READY_WITHIN)
     if database != "postgres":
         with connected(server, database="postgres") as connection:
             connection.run(f'CREATE DATABASE "{database}"')
@@ -167,18 +166,9 @@ def _environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
 
 
-def _wait_until_ready(processes: "Processes", server: Server) -> None:
-    log = processes.log(_NAME)
-    deadline = time.monotonic() + _READY_WITHIN
-    while True:
-        try:
-            with connected(server, database="postgres"):
-                return
-        except (pg8000.exceptions.InterfaceError, pg8000.exceptions.DatabaseError):
-            if not processes.alive(_NAME):
-                raise LocalError(f"PostgreSQL ended during its start: see {log}.") from None
-            if time.monotonic() > deadline:
-                raise LocalError(
-                    f"PostgreSQL did not answer within {_READY_WITHIN:.0f} s: see {log}."
-                ) from None
-            time.sleep(0.05)
+def _answers(server: Server) -> bool:
+    try:
+        with connected(server, database="postgres"):
+            return True
+    except (pg8000.exceptions.InterfaceError, pg8000.exceptions.DatabaseError):
+        return False

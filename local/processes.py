@@ -10,11 +10,13 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
+
+from local.errors import LocalError
 
 _MARK = "TM_PROCESS"
 # Seconds. The clock may be adjusted after the start, and IDs are not reused within a minute.
@@ -35,7 +37,6 @@ class Processes:
     """Named processes with their records in one folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Use the records in `folder`; the first start creates the folder."""
         self._folder = folder
 
     def start(
@@ -49,12 +50,8 @@ class Processes:
     ) -> psutil.Process:
         """Start a command as the process `name`, with its output in its log.
 
-        Args:
-            name: the name of the process.
-            command: the program and its arguments.
-            env: the complete environment.
-            user: the account to run under; None for the current one.
-            stop_signal: the signal that `stop` sends first.
+        `env` is the complete environment. `user` None means the current one. `stop` sends
+        `stop_signal` first.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         record = _Record(token=uuid.uuid4().hex, stop_signal=stop_signal)
@@ -96,13 +93,20 @@ class Processes:
         record = self._read(name)
         return record is not None and _leader(record) is not None
 
-    def stop(self, name: str, grace: float = 5.0) -> None:
-        """Stop a process and its descendants, if any are running.
+    def wait_until(self, answers: Callable[[], bool], name: str, title: str, within: float) -> None:
+        """Return once a server answers; raise LocalError if it ends, or after `within` seconds."""
+        deadline = time.monotonic() + within
+        while not answers():
+            if not self.alive(name):
+                raise LocalError(f"{title} ended during its start: see {self.log(name)}.")
+            if time.monotonic() > deadline:
+                raise LocalError(
+                    f"{title} did not answer within {within:.0f} s: see {self.log(name)}."
+                )
+            time.sleep(0.05)
 
-        Args:
-            name: the name of the process.
-            grace: seconds to wait after the stop signal before SIGKILL.
-        """
+    def stop(self, name: str, grace: float = 5.0) -> None:
+        """Stop a process and its descendants; send SIGKILL after `grace` seconds."""
         record = self._read(name)
         if record is not None:
             _end(record, grace)

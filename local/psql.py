@@ -14,14 +14,9 @@ def find() -> str | None:
 
 
 def become(command: str, server: Server, *arguments: str) -> NoReturn:
-    """Replace this process by psql, which then gets the terminal and its signals.
+    """Replace this process by psql at `command`, which then gets the terminal and its signals.
 
     The password goes into the environment, which other users cannot read.
-
-    Args:
-        command: the path of psql.
-        server: the server and credentials to connect with.
-        arguments: further arguments of psql.
     """
     sys.stdout.flush()
     sys.stderr.flush()

@@ -56,7 +56,7 @@ _DAYS = 3280
 def checkins(count: int, seed: int) -> Iterator[str]:
     """Yield `count` rows of dailycheckins, without header and line ends."""
     rng = random.Random(seed)
-    bad = itertools.cycle((_no_user, _no_real_date, _no_number, _too_few_columns))
+    flaws = itertools.cycle(((0, ""), (1, "2019-02-30 00:00:00 UTC"), (2, "a few"), (3, None)))
     made = 0
     while True:
         instant = _instant(rng)
@@ -69,13 +69,13 @@ def checkins(count: int, seed: int) -> Iterator[str]:
             if made % LONG_EVERY == 0:
                 hours = "30.0"
             row = [user, _written(instant, rng), hours, rng.choice(_PROJECTS)]
-            yield ",".join(next(bad)(row) if made % BAD_EVERY == 0 else row)
+            yield ",".join(_spoilt(row, *next(flaws)) if made % BAD_EVERY == 0 else row)
 
 
 def budgets(count: int, seed: int) -> Iterator[str]:
     """Yield `count` rows of projectbudgets, without header and line ends."""
     rng = random.Random(seed)
-    bad = itertools.cycle((_unknown_unit, _first_project, _half_a_day, _neither))
+    flaws = itertools.cycle(((1, "Vertrieb"), (0, _PROJECTS[0]), (3, "12,5"), (5, "vielleicht")))
     later = (f"project-{number:03}" for number in itertools.count(len(_PROJECTS)))
     for made, project in enumerate(itertools.islice(itertools.chain(_PROJECTS, later), count), 1):
         begin = _FIRST.date() + dt.timedelta(days=rng.randrange(_DAYS))
@@ -90,7 +90,7 @@ def budgets(count: int, seed: int) -> Iterator[str]:
             rng.choice(("ja", "ja", "nein")),
             rng.choice(_REMARKS),
         ]
-        yield ";".join(next(bad)(row) if made % BAD_BUDGET_EVERY == 0 else row)
+        yield ";".join(_spoilt(row, *next(flaws)) if made % BAD_BUDGET_EVERY == 0 else row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,20 +151,9 @@ def _written(instant: dt.datetime, rng: random.Random) -> str:
     return f"{instant:%Y-%m-%d %H:%M:%S}{fraction} UTC"
 
 
-def _no_user(row: list[str]) -> list[str]:
-    return ["", *row[1:]]
-
-
-def _no_real_date(row: list[str]) -> list[str]:
-    return [row[0], "2019-02-30 00:00:00 UTC", *row[2:]]
-
-
-def _no_number(row: list[str]) -> list[str]:
-    return [*row[:2], "a few", row[3]]
-
-
-def _too_few_columns(row: list[str]) -> list[str]:
-    return row[:3]
+def _spoilt(row: list[str], column: int, text: str | None) -> list[str]:
+    """Return the row with another text in a column, or without the column."""
+    return [*row[:column], *([] if text is None else [text]), *row[column + 1 :]]
 
 
 def _budget(rng: random.Random) -> str:
@@ -181,22 +170,6 @@ def _written_in_german(day: dt.date, rng: random.Random) -> str:
     if pick < 0.25:
         return f"{day.day}. {_GERMAN_MONTHS[day.month - 1]} {day.year}"
     return f"{day:%d.%m.%Y}"
-
-
-def _unknown_unit(row: list[str]) -> list[str]:
-    return [row[0], "Vertrieb", *row[2:]]
-
-
-def _first_project(row: list[str]) -> list[str]:
-    return [_PROJECTS[0], *row[1:]]
-
-
-def _half_a_day(row: list[str]) -> list[str]:
-    return [*row[:3], "12,5", *row[4:]]
-
-
-def _neither(row: list[str]) -> list[str]:
-    return [*row[:5], "vielleicht", *row[6:]]
 
 
 if __name__ == "__main__":

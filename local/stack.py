@@ -92,11 +92,7 @@ class LaptopStack:
 
     @classmethod
     def read(cls, home: Path) -> Self | None:
-        """Return the laptop cloud of a state folder, or None if none is running.
-
-        Raises:
-            LocalError: `stack.json` cannot be read.
-        """
+        """Return the laptop cloud of a state folder, None if none runs; or raise LocalError."""
         path = _path(home)
         try:
             document = json.loads(path.read_text())

@@ -49,7 +49,6 @@ class Tap:
     """
 
     def __init__(self, aws: Aws, url: str, home: Path) -> None:
-        """Use the queue `url` and the state folder `home`."""
         self._sqs = aws.client("sqs")
         self._url = url
         self._file = home / "alerts.jsonl"

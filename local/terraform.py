@@ -36,6 +36,7 @@ _SYSTEM_ROOTS = (
 )
 # The error of the provider's aws_lambda_invocation.
 _FUNCTION_ERROR = re.compile(r'Error: invoking Lambda Function \(.*?\): (?P<answer>\{"error.*\})')
+_NEEDS_REGISTRY = re.compile(r"query available provider packages|Failed to install provider")
 # Settings of the user that would affect the laptop cloud.
 _FOREIGN = re.compile(r"AWS_.*|TF_(CLI_ARGS.*|VAR_.*|WORKSPACE|DATA_DIR|LOG.*)")
 
@@ -74,11 +75,8 @@ def find(folder: Path, environment: Mapping[str, str] = os.environ) -> Terraform
     """Find Terraform and its provider.
 
     If the user has a CLI configuration, use it. Otherwise use a provider mirror or, if none is
-    found, download the provider once per user.
-
-    Args:
-        folder: the folder for a CLI configuration that names the mirror.
-        environment: the user's environment.
+    found, download the provider once per user. `folder` is for a CLI configuration that names the
+    mirror.
 
     Raises:
         LocalError: Terraform is missing or too old, or the provider cannot be downloaded.
@@ -153,7 +151,7 @@ def explain(output: str) -> str:
     if found := _FUNCTION_ERROR.fullmatch(block[0]):
         return " ".join(json.loads(found["answer"])["errorMessage"].split())
     error = " ".join([block[0].removeprefix("Error: "), *details[:3]])
-    if _needs_registry(error):
+    if PROVIDER in error and _NEEDS_REGISTRY.search(error):
         return (
             f"the provider {PROVIDER} {PROVIDER_VERSION} was not found: the registry cannot be "
             "reached and there is no mirror. Set TF_PLUGIN_CACHE_DIR to a mirror."
@@ -176,14 +174,6 @@ def _command(environment: Mapping[str, str]) -> str:
     if command is None:
         raise LocalError(f"`terraform` is not in PATH: install Terraform {_MINIMUM} or newer.")
     return command
-
-
-def _needs_registry(error: str) -> bool:
-    return (
-        PROVIDER in error
-        and re.search(r"query available provider packages|Failed to install provider", error)
-        is not None
-    )
 
 
 def _own(environment: Mapping[str, str]) -> dict[str, str]:

@@ -43,11 +43,7 @@ class Limits:
 
     @classmethod
     def of(cls, logical_type: LogicalType, physical_type: str) -> Self:
-        """Return the limits of a column.
-
-        Raises:
-            ValueError: PostgreSQL cannot store the logical type as this physical type.
-        """
+        """Return the limits of a column; raise ValueError if PostgreSQL has no such type."""
         stored_as = TYPES[logical_type].stored_as
         parts = next(filter(None, (re.fullmatch(each, physical_type) for each in stored_as)), None)
         if parts is None:

@@ -98,8 +98,7 @@ https://www.postgresql.org/docs/17/storage-page-layout.html
 _ROW_HEADER_BYTES = 24
 _OWN_BYTES = 8 + 4 + 4  # id, source_id, source_line
 
-_MAX_CHARACTERS = 2**31 - 1
-"""Maximum length that Arrow can count."""
+_MAX_CHARACTERS = 2**31 - 1  # maximum length that Arrow can count
 
 _UNSUPPORTED_ENCODINGS = {
     *("charmap", "idna", "mbcs", "oem", "palmos", "punycode"),
@@ -528,11 +527,7 @@ class Contract(Model):
         return tuple(column.physical_name for column in self.columns)
 
     def column(self, name: str) -> Column:
-        """Return the column called `name` in the file's header.
-
-        Raises:
-            KeyError: the contract has no such column.
-        """
+        """Return the column called `name` in the file's header; raise KeyError if there is none."""
         return {column.name: column for column in self.columns}[name]
 
     def deadline(self, day: dt.date) -> dt.datetime | None:
@@ -564,7 +559,6 @@ class Contract(Model):
         return self
 
     def _storage_problems(self) -> Iterator[str]:
-        """Yield what PostgreSQL cannot store."""
         if self.relation in _OWN_RELATIONS:
             yield f"the table {self.relation} is reserved for the pipeline: choose another name"
         if self.relation.startswith("pg_"):

@@ -36,11 +36,7 @@ class Contracts(Mapping[str, Contract]):
 
     @classmethod
     def of_folder(cls, folder: Path) -> Self:
-        """Return the contract set of a folder.
-
-        Raises:
-            InvalidContract: the folder has no contract file.
-        """
+        """Return the contract set of a folder; raise InvalidContract if it has no contract file."""
         files, unreadable = {}, {}
         for path in folder.glob(f"*{SUFFIX}"):
             try:
@@ -58,10 +54,7 @@ class Contracts(Mapping[str, Contract]):
 
     @classmethod
     def unpacked(cls, content: bytes) -> Self:
-        """Return the contract set that Terraform deployed as one JSON object.
-
-        Args:
-            content: `{"<file name>": "<text>", …}`, in UTF-8.
+        """Return the contract set that Terraform deployed as `{"<file name>": "<text>", …}`.
 
         Raises:
             InvalidContract: `content` has another form, or contains no contract file.
@@ -104,22 +97,13 @@ class Contracts(Mapping[str, Contract]):
         return [problem for error in self._invalid.values() for problem in error.problems]
 
     def all_valid(self) -> Self:
-        """Return the set itself if all contracts are valid.
-
-        Raises:
-            InvalidContract: at least one contract is invalid.
-        """
+        """Return the set itself; raise InvalidContract if a contract is invalid."""
         if invalid := self.invalid:
             raise InvalidContract(one_line("; ".join(invalid.values())), self.problems)
         return self
 
     def __getitem__(self, table: str) -> Contract:
-        """Return the contract of a table.
-
-        Raises:
-            InvalidContract: the table's contract is invalid.
-            KeyError: the table has no contract file.
-        """
+        """Return the contract of a table; raise InvalidContract or KeyError if it has none."""
         found = self._check(table)
         if isinstance(found, InvalidContract):
             # A new exception each time, because a raised one accumulates tracebacks.
@@ -183,11 +167,7 @@ class Contracts(Mapping[str, Contract]):
         return isinstance(found, Contract) and found.relation == contract.relation
 
     def _parse(self, table: str) -> Contract | InvalidContract:
-        """Return the result of parsing a table's file, without checking for conflicts.
-
-        Raises:
-            KeyError: the table has no contract file.
-        """
+        """Parse the file of a table, which must exist, without checking for conflicts."""
         if table not in self._parsed:
             content = self._contents[table]
             try:

@@ -103,9 +103,6 @@ def keep(bucket: str) -> None:
     """Copy the deployed set of a config bucket, so that runs can read it for 30 more days.
 
     During a replacement, the former set still exists and is copied too.
-
-    Raises:
-        ContractsUnavailable: S3 did not answer.
     """
     s3 = _client()
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=_DEPLOYED)

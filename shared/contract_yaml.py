@@ -18,8 +18,7 @@ MAX_BYTES = 512 * 1024
 _MAX_NODES = 100_000
 """Size limits of a contract. With 1,600 columns, each may take 320 bytes and 60 nodes."""
 _LIMIT = f"{MAX_BYTES // 1024} KiB"
-_MAX_DEPTH = 20
-"""Twice the depth of the parts of the standard that the pipeline supports."""
+_MAX_DEPTH = 20  # twice the depth of the parts of the standard that the pipeline supports
 _MAX_KEY = 100
 _MAX_SCALAR = 100
 """Maximum characters of a key, and of a non-text value: Python parses long numbers slowly."""

@@ -137,11 +137,7 @@ def authorities(uri: str) -> str:
 
 
 def retry_until_available(work: Callable[[], T], patience: float = PATIENCE) -> T:
-    """Call `work` and return its result; retry for `patience` seconds while the database is down.
-
-    Raises:
-        DatabaseUnavailable: the database was still unavailable at the end.
-    """
+    """Call `work` and return its result; retry DatabaseUnavailable for `patience` seconds."""
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(DatabaseUnavailable),
         stop=tenacity.stop_before_delay(patience),
@@ -172,8 +168,7 @@ class Connection:
     def run(self, sql: str, **parameters: object) -> list[list[Any]]:
         """Execute a statement and return its rows; `:name` is the placeholder of a parameter.
 
-        Raises:
-            PipelineError: the result of `to_pipeline_error` for PostgreSQL's error.
+        PostgreSQL's errors are raised as `to_pipeline_error` returns them.
         """
         with self._translated():
             return self._session.run(sql, **parameters) or []
@@ -219,11 +214,7 @@ class Connection:
         return self.closed or bool(select.select([self._socket], [], [], 0)[0])
 
     def limit(self, seconds: float) -> None:
-        """Set how many seconds each later statement may wait for the server.
-
-        Raises:
-            DatabaseUnavailable: the connection is closed.
-        """
+        """Set how many seconds each later statement may wait for the server."""
         with self._translated():
             self._socket.settimeout(max(seconds, 0.001))
 
@@ -288,14 +279,10 @@ def connect(
     within: float = _CONNECT_WITHIN,
     parameters: Mapping[str, str] | None = None,
 ) -> Connection:
-    """Connect to PostgreSQL, over TLS unless the host is a loopback address.
+    """Connect to PostgreSQL within a number of seconds, over TLS unless the host is loopback.
 
-    The secret is read, or the IAM token signed, for each connection and not kept.
-
-    Args:
-        settings: address, database and credentials.
-        within: timeout in seconds.
-        parameters: PostgreSQL settings of this session.
+    The secret is read, or the IAM token signed, for each connection and not kept. `parameters` are
+    PostgreSQL settings of this session.
 
     Raises:
         DatabaseUnavailable: the server cannot be reached or is not ready.
@@ -502,9 +489,8 @@ def _fields(error: pg8000.exceptions.DatabaseError) -> dict[str, str]:
 def to_pipeline_error(fields: Mapping[str, str], where: str) -> PipelineError:
     """Return the `PipelineError` for an error of PostgreSQL, from a connection or the Data API.
 
-    Args:
-        fields: of the error response: C code, M message, t table, c column, n constraint.
-        where: the server, for the message.
+    `fields` are those of the response: C code, M message, t table, c column, n constraint. `where`
+    is the server.
     """
     code = fields.get("C", "")
     report = f"PostgreSQL at {where} reports: {fields['M']} (code {code})"

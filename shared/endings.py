@@ -71,11 +71,9 @@ class Kind(StrEnum):
     LOADED = "Loaded"
     LOADED_WITH_REJECTS = "Loaded With Rejects"
     SUPERSEDED = "Superseded"
-    """A newer version of the same key was already loaded."""
     REFUSED = "Refused"
-    """Verdict of Transform: the file does not match the contract."""
     FAILED_TESTS = "Failed Tests"
-    """Verdict of Test: rows were rejected, and hard testing halted the run."""
+    """These three are verdicts: see `Outcome`."""
     BROKEN = "Broken"
     """A function raised an error."""
     CRASHED = "Crashed"
@@ -153,12 +151,7 @@ WITHOUT_RUN: Mapping[Notice, Kind] = {
 
 
 def failure(execution: str, error: str | None) -> Kind:
-    """Return the outcome of a failed run.
-
-    Args:
-        execution: status of the execution in Step Functions.
-        error: error name of the execution, if any.
-    """
+    """Return the outcome of a failed run from the status and error name of its execution."""
     by_execution = (kind for kind, each in ENDINGS.items() if each.execution == execution)
     by_error = (kind for kind, each in ENDINGS.items() if error in each.errors)
     return next(itertools.chain(by_execution, by_error), Kind.BROKEN)

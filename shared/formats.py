@@ -65,11 +65,7 @@ class TextFormat:
 
 @functools.cache
 def text_format(pattern: str, locale: str) -> TextFormat:
-    """Compile a pattern.
-
-    Args:
-        pattern: in the syntax of Java's `DateTimeFormatter`.
-        locale: Unicode name of the locale, e.g. `de` or `de_AT`.
+    """Compile a pattern of Java's `DateTimeFormatter`; `locale` is e.g. `de` or `de_AT`.
 
     Raises:
         ValueError: the pattern or the locale is not supported, or the pattern is incomplete.

@@ -20,8 +20,7 @@ from shared.settings import GateSettings
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
-_SEPARATOR = "/"
-"""Separates the parts of a slot's name; no part contains it."""
+_SEPARATOR = "/"  # separates the parts of a slot's name; no part contains it
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +49,9 @@ class Gate:
         )
 
     def open(self, *known: Mapping[str, Any]) -> list[Ingestion]:
-        """Start waiting files, the longest waiting first, until no slot is free.
+        """Start waiting files, the longest waiting first, until no slot is free; return those.
 
-        Args:
-            known: waiting log items that may not be in the index yet (eventual consistency).
-
-        Returns:
-            The ingestions whose run this call started.
+        `known` are waiting log items that may not be in the index yet (eventual consistency).
         """
         started = []
         held = self.log.slots()

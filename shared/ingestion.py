@@ -98,11 +98,7 @@ class Ingestion:
 
     @classmethod
     def from_event(cls, event: Mapping[str, Any]) -> "Ingestion":
-        """Return the ingestion of a state machine input.
-
-        Raises:
-            InvalidEvent: a field is missing or invalid.
-        """
+        """Return the ingestion of a state machine input; raise InvalidEvent if it is invalid."""
         try:
             source = event["source"]
             return cls(
@@ -152,11 +148,7 @@ class Run:
 
     @classmethod
     def from_event(cls, event: Mapping[str, Any]) -> "Run":
-        """Return the run of a task's event.
-
-        Raises:
-            InvalidEvent: the execution is missing or invalid.
-        """
+        """Return the run of a task's event; raise InvalidEvent if it is invalid."""
         try:
             execution = event["execution"]
             return cls(execution["arn"], int(execution["redrive"]), event.get("contracts"))

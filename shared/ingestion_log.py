@@ -51,8 +51,7 @@ _REASON_LENGTH = 500
 _SWEEP = _key("watch", "sweep")
 SLOTS = _key("gate", "slots")
 """The key of an item that is not an ingestion: without status and day it is in no index."""
-_WAITING_PAGE = 20
-"""Waiting items that DynamoDB reads at a time; callers usually need one."""
+_WAITING_PAGE = 20  # waiting items that DynamoDB reads at a time; callers usually need one
 TOTALS = ("rowsRead", "rowsLoaded", "rowsRejected")
 """The counts of the whole ingestion, attributes of the item; other counts are only in `history`."""
 
@@ -94,10 +93,7 @@ class IngestionLog:
     def enqueue(self, ingestion: Ingestion, run: Run, *, found_by: str | None = None) -> bool:
         """Write the item of a new, waiting ingestion; return False if the item already exists.
 
-        Args:
-            ingestion: the object version.
-            run: its first run.
-            found_by: the component that found the file, if its S3 event was lost.
+        `found_by` is the component that found the file, if its S3 event was lost.
         """
         entry = _entry(State.TRIGGER, Status.WAITING, {})
         return self._put(_new(ingestion, run, entry, Status.WAITING) | _found(found_by))
@@ -109,66 +105,40 @@ class IngestionLog:
 
     def begin(self, ingestion: Ingestion, run: Run) -> bool:
         """Write that a run is about to start; return False unless its ingestion waits for it."""
-        entry = _entry(State.TRIGGER, Status.SUCCESS, {})
-        return self._conditionally(
-            lambda: self._table.update_item(
-                Key=_key(ingestion.id, ingestion.table),
-                UpdateExpression=(
-                    "SET #status = :running, updatedAt = :now, contracts = :contracts, "
-                    "history = list_append(history, :entry)"
-                ),
-                ConditionExpression="#status = :waiting AND executionArn = :execution",
-                ExpressionAttributeNames={"#status": "status"},
-                ExpressionAttributeValues={
-                    ":running": str(Status.RUNNING),
-                    ":waiting": str(Status.WAITING),
-                    ":now": entry["at"],
-                    ":contracts": run.contracts,
-                    ":entry": [entry],
-                    ":execution": run.execution_arn,
-                },
-            )
+        return self._append(
+            _key(ingestion.id, ingestion.table),
+            _entry(State.TRIGGER, Status.SUCCESS, {}),
+            {"status": str(Status.RUNNING), "contracts": run.contracts},
+            "#status = :waiting AND executionArn = :execution",
+            {":waiting": str(Status.WAITING), ":execution": run.execution_arn},
         )
 
     def reopen(self, item: Mapping[str, Any], run: Run) -> bool:
         """Set an ingestion to wait for a new run; return False if `item` is out of date."""
         attempt = int(item["attempt"]) + 1
-        entry = _entry(State.TRIGGER, Status.WAITING, {"attempt": attempt})
         sets = {
             "executionArn": run.execution_arn,
             "redrive": run.redrive,
             "attempt": attempt,
             "state": str(State.TRIGGER),
             "status": str(Status.WAITING),
-            "updatedAt": entry["at"],
         }
         known = {name: item[name] for name in ("executionArn", "redrive", "status", "updatedAt")}
         # These belong to the previous run.
         outdated = ", ".join(sorted({*TOTALS, "contracts", "haltReason"}))
-        return self._conditionally(
-            lambda: self._table.update_item(
-                Key=_key(*key_of(item)),
-                UpdateExpression=(
-                    "SET " + ", ".join(f"#{name} = :{name}" for name in sets) + ", "
-                    f"history = list_append(history, :entry) REMOVE {outdated}"
-                ),
-                ConditionExpression=" AND ".join(f"#{name} = :known_{name}" for name in known),
-                ExpressionAttributeNames={f"#{name}": name for name in sets},
-                ExpressionAttributeValues={
-                    **{f":{name}": value for name, value in sets.items()},
-                    **{f":known_{name}": value for name, value in known.items()},
-                    ":entry": [entry],
-                },
-            )
+        return self._append(
+            _key(*key_of(item)),
+            _entry(State.TRIGGER, Status.WAITING, {"attempt": attempt}),
+            sets,
+            " AND ".join(f"#{name} = :known_{name}" for name in known),
+            {f":known_{name}": value for name, value in known.items()},
+            f" REMOVE {outdated}",
         )
 
     def reject(self, source: Source, reason: str, *, found_by: str | None = None) -> bool:
         """Write the item of an object that matches no contract; return False if it exists.
 
-        Args:
-            source: the object version.
-            reason: why the object is rejected.
-            found_by: the component that found the file, if its S3 event was lost.
+        `found_by` is as for `enqueue`.
         """
         reason = bounded(reason)
         return self._put(
@@ -204,16 +174,10 @@ class IngestionLog:
         )
 
     def miss(self, table: str, day: dt.date, reason: str, failed: str | None) -> str | None:
-        """Write the item of a day whose file was not loaded in time.
+        """Write the item of a day whose file was not loaded in time; return its ID if it is new.
 
-        Args:
-            table: the table.
-            day: the day of the file.
-            reason: the expected time, and the state of the file instead.
-            failed: the ID of the ingestion that failed, if a file landed.
-
-        Returns:
-            The ID of the item; None if it already exists.
+        `reason` is the expected time, and the state of the file instead. `failed` is the ID of the
+        ingestion that failed, if a file landed.
         """
         missing_id = f"{day:%Y%m%d}-{Status.MISSING}"
         reason = bounded(reason)
@@ -300,14 +264,9 @@ class IngestionLog:
     ) -> Iterator[dict[str, Any]]:
         """Yield items, the last changed first; items of the same time are in the order of keys.
 
-        No item is yielded twice, even if its status changes during the iteration.
-
-        Args:
-            statuses: only items with one of these.
-            table: only items of this table.
-            since: only items that changed at this time or later.
-            until: only items that changed at this time or earlier, in the format of `updatedAt`.
-            page: items that DynamoDB reads at a time; None for DynamoDB's maximum.
+        `since` and `until` are inclusive, `until` in the format of `updatedAt`. DynamoDB reads
+        `page` items at a time. No item is yielded twice, even if its status changes during the
+        iteration.
         """
         least, most = timestamp(since) if since else "0", until or "~"
         if least > most:
@@ -388,34 +347,24 @@ class IngestionLog:
             "state": str(state),
             "status": str(status),
             "redrive": run.redrive,
-            "updatedAt": entry["at"],
             **{name: count for name, count in counts.items() if name in TOTALS},
         }
         if reason is not None:
             sets["haltReason"] = bounded(reason)
-        names = {f"#{name}": name for name in sets} | {"#status": "status"}
-        assignments = ", ".join(f"#{name} = :{name}" for name in sets)
-        return self._conditionally(
-            lambda: self._table.update_item(
-                Key=_key(ingestion.id, ingestion.table),
-                UpdateExpression=(
-                    f"SET {assignments}, history = list_append(history, :entry) "
-                    "ADD steps :step" + ("" if reason is not None else " REMOVE haltReason")
-                ),
-                ConditionExpression=(
-                    "executionArn = :execution AND NOT contains(steps, :mark) "
-                    "AND (redrive < :redrive OR (redrive = :redrive AND #status = :running))"
-                ),
-                ExpressionAttributeNames=names,
-                ExpressionAttributeValues={
-                    **{f":{name}": value for name, value in sets.items()},
-                    ":entry": [entry],
-                    ":step": {_mark(run, state, step)},
-                    ":mark": _mark(run, state, step),
-                    ":execution": run.execution_arn,
-                    ":running": str(Status.RUNNING),
-                },
-            )
+        mark = _mark(run, state, step)
+        return self._append(
+            _key(ingestion.id, ingestion.table),
+            entry,
+            sets,
+            "executionArn = :execution AND NOT contains(steps, :mark) "
+            "AND (redrive < :redrive OR (redrive = :redrive AND #status = :running))",
+            {
+                ":step": {mark},
+                ":mark": mark,
+                ":execution": run.execution_arn,
+                ":running": str(Status.RUNNING),
+            },
+            " ADD steps :step" + ("" if reason is not None else " REMOVE haltReason"),
         )
 
     def removed(self, ingested_id: str, table: str) -> bool:
@@ -473,6 +422,32 @@ class IngestionLog:
                 ConditionExpression=f"attribute_exists(ingestedID) AND ({condition})",
                 ExpressionAttributeNames={"#end": end},
                 ExpressionAttributeValues={":alert": alert, **values},
+            )
+        )
+
+    def _append(
+        self,
+        key: dict[str, str],
+        entry: Mapping[str, Any],
+        sets: Mapping[str, Any],
+        condition: str,
+        values: Mapping[str, Any],
+        more: str = "",
+    ) -> bool:
+        """Append an entry to the history and set attributes, at least the status."""
+        sets = {**sets, "updatedAt": entry["at"]}
+        assignments = ", ".join(f"#{name} = :{name}" for name in sets)
+        return self._conditionally(
+            lambda: self._table.update_item(
+                Key=key,
+                UpdateExpression=f"SET {assignments}, history = list_append(history, :entry){more}",
+                ConditionExpression=condition,
+                ExpressionAttributeNames={f"#{name}": name for name in sets},
+                ExpressionAttributeValues={
+                    **{f":{name}": value for name, value in sets.items()},
+                    ":entry": [entry],
+                    **values,
+                },
             )
         )
 
@@ -583,11 +558,7 @@ def _unavailable() -> Iterator[None]:
 
 
 def timestamp(time: dt.datetime) -> str:
-    """Return a time in the format of the log: UTC with milliseconds, which sorts as text.
-
-    Args:
-        time: with a time zone.
-    """
+    """Return an aware time as in the log: UTC with milliseconds, which sorts as text."""
     utc = time.astimezone(dt.UTC)
     return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

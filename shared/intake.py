@@ -45,7 +45,11 @@ class Admission(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """Admits object versions to the gate."""
+    """Admits object versions to the gate.
+
+    Its methods raise `LogUnavailable` if DynamoDB does not answer, and `NoticeUndelivered` if
+    EventBridge does not accept the notice of a rejection.
+    """
 
     contracts: Contracts
     gate: Gate
@@ -66,11 +70,7 @@ class Intake:
         return ingestion.id, ingestion.table
 
     def is_known(self, source: Source) -> bool:
-        """Return whether the log has an item of an object version.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Return whether the log has an item of an object version."""
         if self.log.get(*self.identity(source)) is not None:
             return True
         ingestion = self._ingestion(source)
@@ -86,10 +86,6 @@ class Intake:
 
         Idempotent: the item is written before the run is started, and a repeated start has no
         effect once a state has written to the item.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-            NoticeUndelivered: EventBridge did not accept the notice of a rejection.
         """
         if source.key.endswith("/"):
             return Admission.IGNORED
@@ -110,19 +106,11 @@ class Intake:
         return Admission.KNOWN
 
     def replay(self, item: Mapping[str, Any]) -> Run | None:
-        """Run an ingestion again from the first state, with the same log item.
+        """Run an ingestion again from the first state, with the same, current log item.
 
-        If the current run was logged but never started, start it instead of a new one.
-
-        Args:
-            item: the current log item.
-
-        Returns:
-            The run, which is started or waits for a slot; None if one is under way, or if the log
-            item changed meanwhile.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
+        If the current run was logged but never started, start it instead of a new one. Return the
+        run, which is started or waits for a slot; None if one is under way, or if the log item
+        changed meanwhile.
         """
         ingestion, run = Ingestion.from_item(item), Run.from_item(item)
         status = self.gate.status(run)

@@ -43,9 +43,6 @@ def newest_version(s3: "S3Client", bucket: str, key: str) -> Source | None:
 
     Without s3:ListBucket, S3 returns 403 for a missing key, as for one without read permission.
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
-
-    Raises:
-        StagingUnavailable: S3 did not answer.
     """
     try:
         with unavailable(f"s3://{bucket}/{key}"):

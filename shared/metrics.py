@@ -17,11 +17,9 @@ class MetricName(StrEnum):
     """The names of the metrics; each is on the dashboard."""
 
     ROWS_READ = "RowsRead"
-    """Count for a loaded file, by load."""
     ROWS_LOADED = "RowsLoaded"
-    """Count for a loaded file, by load."""
     ROWS_REJECTED = "RowsRejected"
-    """Count for a loaded file, by load."""
+    """Three counts for a loaded file, by load."""
     REJECTED_PERCENT = "RejectedPercent"
     """Percentage of the rows read, by load; without `table`, so one alarm covers all tables."""
     HOURS_LATE = "HoursLate"
@@ -70,10 +68,7 @@ def count_defect() -> None:
 
 
 def _publish(
-    values: Mapping[MetricName, float],
-    unit: MetricUnit,
-    table: str | None = None,
-    **metadata: str,
+    values: Mapping[MetricName, float], unit: MetricUnit, table: str | None = None, **metadata: str
 ) -> None:
     collector = metrics()
     if table is not None:

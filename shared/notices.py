@@ -19,11 +19,7 @@ SOURCE = "tm-pipeline"
 
 
 def put(events: "EventBridgeClient", notice: Notice, detail: Mapping[str, Any]) -> None:
-    """Send a notice.
-
-    Raises:
-        NoticeUndelivered: EventBridge rejected it.
-    """
+    """Send a notice; raise NoticeUndelivered if EventBridge rejects it."""
     # Unescaped: EventBridge limits the bytes, and the cause of a failed run has up to 32,768
     # characters.
     text = json.dumps(detail, ensure_ascii=False)

@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 CONTRACTS = Path(__file__).parent.parent / "contracts"
 SUFFIX = ".odcs.yaml"
 
-_MAX_PROBLEMS = 20
-"""Problems reported for one file."""
+_MAX_PROBLEMS = 20  # problems reported for one file
 
 M = TypeVar("M", bound=Model)
 
@@ -88,31 +87,19 @@ _DAYS = {"d", "day", "days"}
 
 @functools.cache
 def load_all(folder: Path = CONTRACTS) -> "Contracts":
-    """Return the contracts of a folder.
-
-    Raises:
-        InvalidContract: the folder has no contract file.
-    """
+    """Return the contracts of a folder; raise InvalidContract if it has none."""
     from shared.contract_set import Contracts  # noqa: PLC0415 - it imports this module
 
     return Contracts.of_folder(folder)
 
 
 def load(path: Path) -> Contract:
-    """Read and validate one contract file.
-
-    Raises:
-        InvalidContract: the file cannot be read, or is invalid as `parse` describes.
-    """
+    """Read and validate one contract file; raise InvalidContract if that fails."""
     return parse(path.name, read(path))
 
 
 def read(path: Path) -> bytes:
-    """Return the content of a file, at most one byte more than a contract may have.
-
-    Raises:
-        InvalidContract: the file cannot be read.
-    """
+    """Return a file's content, at most `MAX_BYTES` + 1; raise InvalidContract if unreadable."""
     try:
         with path.open("rb") as file:
             return file.read(contract_yaml.MAX_BYTES + 1)
@@ -169,12 +156,7 @@ def _invalid(name: str, problems: list[str]) -> InvalidContract:
 
 
 def _document(content: bytes) -> Any:
-    """Return the parsed YAML of a document with one table that is not too wide.
-
-    Raises:
-        yaml.YAMLError: it is not valid YAML.
-        ValueError: it exceeds the limits of a contract.
-    """
+    """Return the parsed YAML of a document with one table that is not too wide."""
     document = contract_yaml.load(content)
     # Checked before the standard's schema, which takes a millisecond per column.
     match document:
@@ -223,7 +205,9 @@ def _contract(name: str, document: Any, problems: list[str]) -> Contract | None:
     }
     columns = [_column(each, problems) for each in sound("properties")]
     values = {field: text for field, text in texts.items() if isinstance(text, str)} | {
-        "rowCounts": _row_counts(sound("quality"), problems),
+        "rowCounts": [
+            bounds for each in sound("quality") if (bounds := _row_count(each, problems))
+        ],
         "sla": _service_level(document, broken, problems),
         **_custom_properties(sound("customProperties"), _TABLE_PROPERTIES, "the table", problems),
     }
@@ -421,10 +405,6 @@ def _threshold(
         "mustBeLessThan or mustBeLessOrEqualTo with the unit rows or percent"
     )
     return None
-
-
-def _row_counts(qualities: list[dict[str, Any]], problems: list[str]) -> list[dict[str, Any]]:
-    return [bounds for each in qualities if (bounds := _row_count(each, problems)) is not None]
 
 
 def _row_count(quality: dict[str, Any], problems: list[str]) -> dict[str, Any] | None:

@@ -32,8 +32,7 @@ _MAX_ERRORS = 1_000
 """Schema errors examined. A list of 100,000 items can cause ten errors for each item."""
 _MAX_PLACE = 4
 """Keys and indices that lead to the smallest part that is read separately, e.g. a column."""
-_MAX_MESSAGE = 300
-"""Characters of a schema error, which quotes the whole invalid part."""
+_MAX_MESSAGE = 300  # characters of a schema error, which quotes the whole invalid part
 
 
 def check(document: Any, problems: list[str]) -> set[Place] | None:

@@ -40,11 +40,7 @@ def write(table: pa.Table, uri: str) -> None:
 
 
 def read(uri: str) -> pa.Table:
-    """Read one object with its original types.
-
-    Raises:
-        StagingIncomplete: the object is missing.
-    """
+    """Read one object with its original types; raise StagingIncomplete if it is missing."""
     if path := _local(uri):
         # Ignore the `key=value` names of the folders, which are not columns.
         return pa.parquet.read_table(path, partitioning=None)

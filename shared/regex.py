@@ -23,12 +23,7 @@ def matches(regex: str, text: str) -> bool:
 
 
 def check(regex: str) -> None:
-    """Check that RE2 supports an expression.
-
-    Raises:
-        ValueError: it does not, e.g. because of look-around, back-references or a very large
-            expression.
-    """
+    """Raise ValueError if RE2 does not support an expression, e.g. because of look-around."""
     try:
         re2.compile(regex, _QUIET)
     except re2.error as error:

@@ -17,9 +17,7 @@ TABLE = "replacement"
 def add(relation: str, keys: str) -> str:
     """Return the statement that counts one replacement by source `:id` for each key.
 
-    Args:
-        relation: the PostgreSQL table of the rows.
-        keys: a query with one column, `key`, which may contain duplicates.
+    `keys` is a query with one column, `key`, which may contain duplicates.
     """
     # ORDER BY the columns of the index takes half the time for a million keys.
     return (

@@ -177,11 +177,7 @@ S = TypeVar("S", bound=Settings)
 
 @functools.cache
 def read(settings: type[S]) -> S:
-    """Return the settings of a function from its environment.
-
-    Raises:
-        InvalidSettings: variables are missing or invalid; the message names each.
-    """
+    """Return the settings of a function from its environment; or raise InvalidSettings."""
     try:
         return settings()
     except ValidationError as error:

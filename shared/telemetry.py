@@ -29,12 +29,8 @@ def logged(
     """Return the handler with the request ID in each log line, and a log line for each error.
 
     Lambda also logs the error, but without the ingestion. KEEP_ACTIVE is answered with None,
-    without calling the handler or logging a line.
-
-    Args:
-        handler: the handler of the function.
-        limit: maximum characters of an error message, which Lambda returns to the caller. The
-            state machine accepts no more than the default.
+    without calling the handler or logging a line. `limit` is the maximum characters of an error
+    message, which Lambda returns to the caller. The state machine accepts no more than the default.
     """
 
     @functools.wraps(handler)

@@ -11,8 +11,7 @@ from cli.errors import AWS_ERRORS
 from cli.health.finding import Finding, ok, unknown, warning, wrong
 from cli.stack import Stack
 
-_REFUSED = dt.timedelta(minutes=5)
-"""From this skew on, AWS refuses signed requests."""
+_REFUSED = dt.timedelta(minutes=5)  # from this skew on, AWS refuses signed requests
 _SUSPICIOUS = dt.timedelta(minutes=1)
 
 

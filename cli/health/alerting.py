@@ -8,8 +8,7 @@ from cli.items import many
 from cli.stack import Stack
 
 _PENDING = "PendingConfirmation"
-_SEE = "See "
-"""The text in an alarm's description before its section of the runbook."""
+_SEE = "See "  # the text in an alarm's description before its section of the runbook
 
 
 def subscriptions(stack: Stack) -> Iterator[Finding]:

@@ -13,12 +13,9 @@ from shared.contract import Contract
 from shared.endings import UNDER_WAY, Status
 from shared.ingestion_log import was_loaded
 
-_LOOKBACK = dt.timedelta(days=31)
-"""How far back to search for the last load of a table."""
-_PROMISED = dt.timedelta(days=8)
-"""How far back to search for due files: longer than any weekend."""
-_RECENT = dt.timedelta(days=1)
-"""How far back to search for failures."""
+_LOOKBACK = dt.timedelta(days=31)  # how far back to search for the last load of a table
+_PROMISED = dt.timedelta(days=8)  # how far back to search for due files: longer than any weekend
+_RECENT = dt.timedelta(days=1)  # how far back to search for failures
 _STUCK = dt.timedelta(minutes=30)
 """Older ingestions are stuck: watch runs every 15 minutes and closes those older than 10."""
 

@@ -36,18 +36,10 @@ class Announcer:
     request_id: str
 
     def announce(self, item: Mapping[str, Any], end: str, kind: Kind) -> bool:
-        """Publish how an ingestion ended.
+        """Publish how an ingestion ended; return whether this call published it.
 
-        Args:
-            item: the log item, closed.
-            end: the name of the run-end event or notice, unique within the ingestion.
-            kind: the outcome.
-
-        Returns:
-            False if the alert is suppressed, or if another call sends or has sent it.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
+        `end` is the name of the run-end event or notice, unique within the ingestion. The log item
+        is closed.
         """
         key = item["ingestedID"], item["ingestedTable"]
         if not is_wanted(kind, item, self.alert_on):

@@ -12,8 +12,7 @@ from shared.ingestion_log import IngestionLog
 from shared.text import bounded
 from shared.verdict import Verdict
 
-_MAX_CAUSE = 1_500
-"""Characters of Step Functions' cause in a reason, which adds words of its own."""
+_MAX_CAUSE = 1_500  # characters of Step Functions' cause in a reason, which adds words of its own
 
 _NOT_READY = {
     "Lambda.CodeArtifactUserPendingException",
@@ -43,11 +42,7 @@ class End:
 
     @classmethod
     def from_event(cls, detail: Mapping[str, Any]) -> Self:
-        """Parse the detail of a "Step Functions Execution Status Change".
-
-        Raises:
-            InvalidEvent: a field is missing or invalid.
-        """
+        """Parse the detail of an execution status change; raise InvalidEvent if it is invalid."""
         try:
             task_input = json.loads(detail["input"])
             redrive = int(detail.get("redriveCount") or 0)
@@ -109,11 +104,7 @@ class End:
         return answer
 
     def close(self, log: IngestionLog) -> dict[str, Any]:
-        """Close the log item if the functions did not, and return the item as of this run's end.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-        """
+        """Close the log item if the functions did not, and return the item as of this run's end."""
         # A run that an operator started has no item yet.
         log.open(self.ingestion, self.run)
         item = self._item(log)

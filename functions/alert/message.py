@@ -20,12 +20,7 @@ _SUBJECT_LENGTH = 99
 https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 """
 _MAX_REJECTS = 3
-_LAST_LINES = {
-    "Table": "unchanged",
-    "Note": "noticed",
-    "What to do": "repair",
-    "Run": "console",
-}
+_LAST_LINES = {"Table": "unchanged", "Note": "noticed", "What to do": "repair", "Run": "console"}
 
 _SENTENCES = {
     Kind.LOADED: "Every row of the file is loaded.",
@@ -87,12 +82,9 @@ def is_wanted(kind: Kind, item: Mapping[str, Any], alert_on: AlertOn) -> bool:
 
 
 def compose(item: Mapping[str, Any], report: Mapping[str, Any] | None, kind: Kind) -> Alert:
-    """Return the alert about an outcome.
+    """Return the alert about an outcome, from the closed log item.
 
-    Args:
-        item: the log item of the ingestion, closed.
-        report: Test's `report.json`, if rows were rejected. The alert contains no raw value of it.
-        kind: the outcome.
+    `report` is Test's `report.json`, if rows were rejected. The alert contains no raw value of it.
     """
     status = "Ingestion Success" if ENDINGS[kind].is_good else "Ingestion Fail"
     record = {
@@ -135,13 +127,8 @@ def publish(sns: "SNSClient", topic_arn: str, alert: Alert) -> None:
 def _top_rejects(report: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     rules = [] if report is None else [r for r in report["rules"] if r["severity"] == "error"]
     return [
-        {
-            "column": rule["column"],
-            "rule": rule["rule"],
-            "reason": rule["reason"],
-            "count": rule["count"],
-            "line": rule["examples"][0]["line"],
-        }
+        {name: rule[name] for name in ("column", "rule", "reason", "count")}
+        | {"line": rule["examples"][0]["line"]}
         for rule in rules[:_MAX_REJECTS]
     ]
 

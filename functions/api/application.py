@@ -47,14 +47,10 @@ class Application:
     ) -> None:
         """Store the dependencies of the routes.
 
-        Args:
-            contracts: returns the valid contracts by table. Reading another table from the mapping
-                raises KeyError or InvalidContract. The result must never change. General routes
-                do not call it.
-            run: executes a PostgreSQL statement.
-            log: returns the ingestion log.
-            get_table: table of `/get`; None for the only table with a lookup.
-            origins: origins allowed by CORS.
+        `contracts` returns the valid contracts by table. Reading another table from the mapping
+        raises KeyError or InvalidContract. The result must never change. General routes do not call
+        it. `get_table` is the table of `/get`; None for the only table with a lookup. `origins` are
+        allowed by CORS.
         """
         self._contracts = contracts
         self._run = run
@@ -107,10 +103,7 @@ class Application:
             table(path, lambda: described(contract)),
             documentation(
                 lambda: document(
-                    self._for_table(name),
-                    f"{_TITLE}: {name}",
-                    contract.description,
-                    server="../..",
+                    self._for_table(name), f"{_TITLE}: {name}", contract.description, server="../.."
                 ),
                 path,
             ),

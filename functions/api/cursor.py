@@ -40,11 +40,7 @@ class Cursors:
         return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
     def decode(self, text: str | None) -> list[Any] | None:
-        """Return the position of a cursor; None for None, the first page.
-
-        Raises:
-            BadRequestError: the cursor is invalid or belongs to another query.
-        """
+        """Return the position of a cursor, None for None; raise BadRequestError if invalid."""
         if text is None:
             return None
         try:

@@ -13,8 +13,7 @@ from shared.errors import LogUnavailable
 from shared.ingestion_log import IngestionLog, changed_at
 from shared.telemetry import logger
 
-_CACHE_SECONDS = 2.0
-"""Seconds for which the newest change is cached, for bursts of requests."""
+_CACHE_SECONDS = 2.0  # seconds for which the newest change is cached, for bursts of requests
 
 # An ingestion may move between these statuses in any order, and a running one may change rows.
 # Only the newest change among all of them never goes back. Rejected files never had rows.

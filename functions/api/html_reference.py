@@ -98,7 +98,6 @@ def _format(schema: dict[str, Any]) -> str:
 
 
 def _example(schema: dict[str, Any]) -> Any:
-    """Return an example value of a schema."""
     if "properties" in schema:
         return {name: _example(each) for name, each in schema["properties"].items()}
     if "items" in schema:

@@ -45,9 +45,8 @@ def health() -> APIGatewayRouter:
 def documentation(make: Callable[[], dict[str, Any]], below: str | None = None) -> APIGatewayRouter:
     """Return the routes to an OpenAPI document and its HTML page.
 
-    Args:
-        make: creates the document; called once, at the first request.
-        below: path of the document's table; None for the public document.
+    `make` is called once, at the first request. `below` is the path of the document's table; None
+    for the public document.
     """
     router = new_router()
     make = functools.cache(make)

@@ -38,11 +38,7 @@ def document(
 ) -> dict[str, Any]:
     """Return the OpenAPI document of an application's routes.
 
-    Args:
-        app: the application.
-        title: title of the document.
-        description: description of the document.
-        server: URL of the stage, relative to the document.
+    `server` is the URL of the stage, relative to the document.
     """
     text = app.get_openapi_json_schema(title=title, version=VERSION, description=description)
     # Powertools writes integers as floats, e.g. 1.0. The document has no other floats.

@@ -53,13 +53,8 @@ class Pages:
     ) -> Page:
         """Return a page of a key's rows, sorted by the view's order.
 
-        Args:
-            route: name of the route; a cursor is valid for one route.
-            key: key of the rows.
-            limit: maximum number of rows.
-            cursor: start of the page; None for the first page.
-            filters: any of `since`, `until` (ISO 8601) and `group`.
-            descending: whether to return the last row first.
+        A cursor is valid for one route; None means the first page. `filters` are any of `since`,
+        `until` (ISO 8601) and `group`.
         """
         view, filters = self._view, filters or {}
         checks = (is_value_of(view.order), is_number, is_number, is_total)
@@ -86,12 +81,8 @@ class Pages:
     ) -> Page:
         """Return a page of groups of a key's rows: their number and the sum of their measure.
 
-        Args:
-            key: key of the rows.
-            by: a period, or the name of the view's group.
-            limit: maximum number of groups.
-            cursor: start of the page; None for the first page.
-            filters: any of `since` and `until` (ISO 8601).
+        `by` is a period, or the name of the view's group. Cursor None means the first page.
+        `filters` are any of `since` and `until` (ISO 8601).
 
         Raises:
             ServiceError: 404, the contract's lookup has no measure or nothing to group by.

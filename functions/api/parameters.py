@@ -121,11 +121,7 @@ def _parameter(column: Column) -> Parameter:
 
 
 def refuse_unknown(app: Any, next_middleware: Callable[[Any], Response[str]]) -> Response[str]:
-    """Reject unknown parameters, because a misspelt filter would return unfiltered rows.
-
-    Raises:
-        BadRequestError: a parameter is unknown.
-    """
+    """Reject unknown parameters, because a misspelt filter would return unfiltered rows."""
     parameters = app.context["_route"].dependant.query_params
     known = {each.alias for each in parameters if each.field_info.include_in_schema}
     if unknown := sorted(app.current_event.query_string_parameters.keys() - known):

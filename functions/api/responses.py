@@ -60,11 +60,8 @@ def openapi_responses(
 ) -> dict[int, Any]:
     """Return the OpenAPI responses of a route.
 
-    Args:
-        schema: JSON schema of the body with status 200.
-        statuses: error statuses.
-        media_type: media type of the body with status 200.
-        tag: whether responses have an ETag; adds status 304.
+    `schema` and `media_type` describe the body with status 200, `statuses` are the errors. `tag`
+    means that responses have an ETag, and adds status 304.
     """
     success: dict[str, Any] = {"description": "OK", "content": {media_type: {"schema": schema}}}
     responses: dict[int, Any] = {200: success | ({"headers": _TAG} if tag else {})}

@@ -21,8 +21,7 @@ PARAMETERS = {
 FRESH = 1.0
 """Seconds after an answer during which a connection is used without a check."""
 
-_ALIVE_WITHIN = 1.0
-"""Seconds within which a connection must answer the check."""
+_ALIVE_WITHIN = 1.0  # seconds within which a connection must answer the check
 
 
 class Session:

@@ -17,15 +17,10 @@ def rows(
 ) -> str:
     """Return the statement that selects a page of the rows of a key.
 
-    Its parameters are `:key`, `:key_text` (the key as text), `:limit`, and those named below. A
-    result row has the view's fields, its order, source ID, line number, and the number of
-    replacements of the key's rows.
-
-    Args:
-        view: the view.
-        filters: any of `since`, `until` and `group`, each a parameter of the same name.
-        after: whether the page begins after the row with `:value`, `:source` and `:line`.
-        descending: whether to sort in descending order.
+    Its parameters are `:key`, `:key_text` (the key as text) and `:limit`, for each of `filters`
+    (`since`, `until`, `group`) one of that name, and `:value`, `:source` and `:line` of the row
+    before the page, if `after`. A result row has the view's fields, its order, source ID, line
+    number, and the number of replacements of the key's rows.
     """
     # Qualified names, because ORDER BY resolves a bare name to the selected text of a number.
     table = identifier(view.relation)
@@ -80,18 +75,11 @@ def sums(
     *,
     after: bool = False,
 ) -> str:
-    """Return the statement that selects a page of sums of a key's rows.
+    """Return the statement that selects a page of sums of a key's rows, by a period or a column.
 
-    Its parameters are those of `rows`. A result row has the group as shown, the number of rows, the
-    sum as text, the group as `:value` of the next page, and the number of replacements of the key's
-    rows.
-
-    Args:
-        view: the view.
-        by: a period, or the column to group by.
-        measure: the column to sum.
-        filters: any of `since` and `until`, as for `rows`.
-        after: whether the page begins after the group `:value`.
+    Its parameters are those of `rows`, but only `:value` of the group before the page. A result row
+    has the group as shown, the number of rows, the sum as text, the group as `:value` of the next
+    page, and the number of replacements of the key's rows.
     """
     conditions = _conditions(view, filters)
     if isinstance(by, str):

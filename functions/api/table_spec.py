@@ -39,7 +39,6 @@ class TableSpec:
     groupings: tuple[str, ...]
     """Values of the parameter `by`; empty if the table has no sums."""
     by_schema: Mapping[str, Any]
-    """JSON schema of the parameter `by`."""
     has_times: bool
     has_prefixes: bool
     row_schema: Mapping[str, Any]

@@ -9,13 +9,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from functions.api.cursor import Cursors, is_text
-from functions.api.parameters import (
-    MAX_EXAMPLE_LENGTH,
-    MAX_EXAMPLES,
-    Cursor,
-    Limit,
-    refuse_unknown,
-)
+from functions.api.parameters import MAX_EXAMPLE_LENGTH, MAX_EXAMPLES, Cursor, Limit, refuse_unknown
 from functions.api.responses import (
     CLOSED,
     json_response,

@@ -37,7 +37,6 @@ class View:
     group: Column | None = None
     """Column by which rows can be filtered and summed."""
     measure: Column | None = None
-    """Column that is summed."""
 
     @classmethod
     def of(cls, contract: Contract) -> Self | None:

@@ -17,12 +17,7 @@ RETURNING id, version_id
 def lock(connection: Connection, key: str) -> tuple[int, str]:
     """Lock the ledger row of a key until the transaction ends; insert it if there is none.
 
-    Args:
-        connection: a connection in a transaction.
-        key: the landing key.
-
-    Returns:
-        The ID of the row, and the ID of the loaded version: an empty string if the row is new.
+    Return the ID of the row, and the ID of the loaded version: an empty string if the row is new.
     """
     [[source_id, loaded]] = connection.run(LOCK, key=key)
     return source_id, loaded

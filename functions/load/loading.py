@@ -28,16 +28,9 @@ def load(
 ) -> Verdict:
     """Replace the rows of a landing key by those of this version, unless a newer one is loaded.
 
-    Args:
-        connection: a connection of the loader role.
-        ingestion: the ingestion, with key and version.
-        contract: the contract of the table.
-        rows: the rows to load.
-        may_replace: returns whether this version is still in the landing bucket and not older than
-            the version with the given ID.
-
-    Returns:
-        `ok` or `superseded`, with the counts `rowsRead`, `rowsLoaded` and `rowsRejected`.
+    `may_replace` returns whether this version is still in the landing bucket and not older than the
+    version with the given ID. The verdict is `ok` or `superseded`, with the counts `rowsRead`,
+    `rowsLoaded` and `rowsRejected`.
 
     Raises:
         SourceUnreadable: the version was deleted after Transform read it; no row was changed.

@@ -24,8 +24,7 @@ from shared.verdict import Verdict
 
 MAX_ROWS = 5_000
 """Maximum of refused rows in one call, a few minutes' work. The next call finds the next ones."""
-_MAX_REASON = 500
-"""Characters of PostgreSQL's reason for one row."""
+_MAX_REASON = 500  # characters of PostgreSQL's reason for one row
 
 Refused = dict[int, str]
 """PostgreSQL's reason for each refused row, by line number."""
@@ -40,12 +39,7 @@ def find(
 ) -> Refused:
     """Return the first `MAX_ROWS` rows that PostgreSQL refuses; change nothing.
 
-    Args:
-        failed: the error of the load.
-        ingestion: the ingestion, with its key.
-        contract: the contract of the table.
-        rows: the rows to load.
-        connection: a connection of the loader role.
+    `failed` is the error of the load.
 
     Raises:
         StatementFailed: `failed`, if it concerns no row or PostgreSQL accepts each row alone.
@@ -87,18 +81,9 @@ def _refused(
 
 
 def stage(refused: Refused, staging: Staging, part: int) -> Verdict:
-    """Stage refused rows for Test.
+    """Stage refused rows, at least one, as part number `part` for Test to reject.
 
-    Args:
-        refused: at least one row.
-        staging: the staging folder of the ingestion.
-        part: the number of parts with refused rows that this run has already staged.
-
-    Returns:
-        `rows_refused` with the counts `rowsRefused` and `refusedParts`.
-
-    Raises:
-        StagingUnavailable: S3 did not answer.
+    The verdict is `rows_refused` with the counts `rowsRefused` and `refusedParts`.
     """
     line, reason = next(iter(refused.items()))
     part_table = pa.table({"line": list(refused), "reason": list(refused.values())})

@@ -44,10 +44,6 @@ class Request:
     def from_event(cls, event: Mapping[str, Any], contracts: Mapping[str, Contract]) -> Self:
         """Parse an event.
 
-        Args:
-            event: the event.
-            contracts: the contracts by table.
-
         Raises:
             InvalidEvent: a field is missing or invalid, or the key has no contract.
             InvalidContract: the contract of the key's table is invalid.
@@ -69,13 +65,9 @@ class Request:
     def answer(self, connection: Connection, is_there: Callable[[str], bool]) -> dict[str, Any]:
         """Execute the request; it is idempotent.
 
-        Args:
-            connection: a connection of the loader role.
-            is_there: returns whether the version with the given ID is still in the landing bucket.
-
-        Returns:
-            `rows`: the number of rows counted or removed; and `kept`: the ID of the loaded version
-            whose rows stay because it is in the bucket, or None.
+        `is_there` returns whether the version with the given ID is still in the landing bucket. The
+        answer has `rows`: the number of rows counted or removed; and `kept`: the ID of the loaded
+        version whose rows stay because it is in the bucket, or None.
 
         Raises:
             StatementFailed: a table with a former `physicalName` has rows of the key too.

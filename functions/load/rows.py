@@ -34,11 +34,7 @@ class StagedRows:
     ) -> None:
         """List the parts, and read the lines of the rejected rows.
 
-        Args:
-            staging: the staging folder of the ingestion.
-            contract: the contract of the table.
-            transformed: the counts of Transform's verdict.
-            tested: the counts of Test's verdict.
+        `transformed` and `tested` are the counts of the verdicts of Transform and Test.
 
         Raises:
             StagingIncomplete: the number of parts differs from Transform's count.

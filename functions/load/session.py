@@ -10,11 +10,7 @@ T = TypeVar("T")
 
 
 def connected(settings: LoadSettings, work: Callable[[Connection], T]) -> T:
-    """Return the result of `work`, which gets a connection of its own at each try.
-
-    Raises:
-        PipelineError: `work` raised it, or PostgreSQL returned an error.
-    """
+    """Return the result of `work`, which gets a connection of its own at each try."""
 
     def once() -> T:
         with connect(settings) as connection:

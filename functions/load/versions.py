@@ -1,4 +1,7 @@
-"""The versions of a landing key, in S3's order: the newest first."""
+"""The versions of a landing key, in S3's order: the newest first.
+
+Each function raises StagingUnavailable if S3 does not answer.
+"""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -11,18 +14,10 @@ if TYPE_CHECKING:
 
 
 def may_replace(s3: "S3Client", source: Source, loaded: str) -> bool:
-    """Return whether an object version may replace the loaded one.
+    """Return whether an object version may replace the one with the ID `loaded`.
 
     It may if it still exists, and is the loaded version or newer. A deleted version counts as older
     than any existing one. If both are deleted, the loaded version stays.
-
-    Args:
-        s3: a boto3 client.
-        source: the object version.
-        loaded: the ID of the loaded version of the same key.
-
-    Raises:
-        StagingUnavailable: S3 did not answer.
     """
     for version in _newest_first(s3, source.bucket, source.key):
         if version in {source.version_id, loaded}:
@@ -31,11 +26,7 @@ def may_replace(s3: "S3Client", source: Source, loaded: str) -> bool:
 
 
 def is_there(s3: "S3Client", bucket: str, key: str, version: str) -> bool:
-    """Return whether a version of a landing key is still in the bucket.
-
-    Raises:
-        StagingUnavailable: S3 did not answer.
-    """
+    """Return whether a version of a landing key is still in the bucket."""
     return version in _newest_first(s3, bucket, key)
 
 

@@ -14,7 +14,6 @@ class Definition:
     type: str
     """As returned by `format_type`."""
     required: bool
-    """Whether the column is NOT NULL."""
 
     def __str__(self) -> str:
         return f"{self.type} NOT NULL" if self.required else self.type
@@ -35,10 +34,8 @@ def compare(
 ) -> Changes:
     """Return the changes from the existing table to the contract.
 
-    Args:
-        contract: contract of the table.
-        wanted: columns of a new table of that contract, by name.
-        found: columns of the existing table, by name.
+    `wanted` are the columns of a new table of that contract, by name; `found` those of the existing
+    one.
     """
     columns = {column.physical_name: column for column in contract.columns}
     changes = Changes()

@@ -71,7 +71,7 @@ class Connection:
             DatabaseUnavailable: a transient error; a retry may succeed.
             DatabaseRefused: access is denied.
             StatementFailed: the statement is wrong.
-            PipelineError: another meaning of a PostgreSQL error (`shared.database.meaning`).
+            PipelineError: as `shared.database.to_pipeline_error` returns it.
         """
         with _translated(self._where):
             answer = self._client.execute_statement(
@@ -88,21 +88,18 @@ class Connection:
         """Run the block in a transaction; roll back on an exception."""
         with _translated(self._where):
             begun = self._client.begin_transaction(**self._target, database=self._database)
-        self._transaction = {"transactionId": begun["transactionId"]}
+        transaction_id = begun["transactionId"]
+        self._transaction = {"transactionId": transaction_id}
         try:
             # Like `shared.database` when it connects.
             self.run("SET LOCAL search_path TO public")
             yield
             with _translated(self._where):
-                self._client.commit_transaction(
-                    **self._target, transactionId=begun["transactionId"]
-                )
+                self._client.commit_transaction(**self._target, transactionId=transaction_id)
         except BaseException:
             # If the rollback fails, the API rolls back after three minutes.
             with contextlib.suppress(ClientError, *_NO_RESPONSE):
-                self._client.rollback_transaction(
-                    **self._target, transactionId=begun["transactionId"]
-                )
+                self._client.rollback_transaction(**self._target, transactionId=transaction_id)
             raise
         finally:
             self._transaction = {}
@@ -143,6 +140,7 @@ def _translated(where: str) -> Iterator[None]:
 
 def _pipeline_error(error: ClientError, where: str) -> PipelineError:
     name, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     state = _SQLSTATE.search(message)
     if state:
         # Only the primary message: a DETAIL may follow and quote values.
@@ -155,7 +153,7 @@ def _pipeline_error(error: ClientError, where: str) -> PipelineError:
             f"{reason}. The Data API cancels statements after 45 s. If this persists, create by "
             "hand what takes longer (e.g. an index of a large table), and apply again"
         )
-    if name in _TRANSIENT or _status(error) >= 500 or _NO_TRANSACTION.match(message):
+    if name in _TRANSIENT or status >= 500 or _NO_TRANSACTION.match(message):
         return DatabaseUnavailable(reason)
     if name in _OF_A_STATEMENT:
         return StatementFailed(reason)
@@ -163,7 +161,3 @@ def _pipeline_error(error: ClientError, where: str) -> PipelineError:
         f"{reason}. Check that the cluster's HTTP endpoint is enabled and that this function may "
         "use the endpoint and the secret"
     )
-
-
-def _status(error: ClientError) -> int:
-    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)

@@ -78,11 +78,9 @@ def widen_column(contract: Contract, column: Column) -> str:
 
 
 def is_wider(wanted: str, found: str) -> bool:
-    """Return whether PostgreSQL can change a type to a wider one without rewriting the table.
+    """Return whether PostgreSQL can widen `found` to `wanted` without rewriting the table.
 
-    Args:
-        wanted: the new type, as returned by `format_type`.
-        found: the current type, likewise.
+    Both are types as returned by `format_type`.
     """
     match _type(wanted), _type(found):
         case ("text", []), ("character varying", _):

@@ -16,8 +16,7 @@ from shared.contract import Contract
 from shared.database import retry_until_available
 from shared.errors import DatabaseUnavailable, InvalidSettings, PipelineError, SchemaMismatch
 
-_LOCK = 746_231_805
-"""Arbitrary key of the advisory lock that all migrations of a database take."""
+_LOCK = 746_231_805  # arbitrary key of the advisory lock that all migrations of a database take
 
 _LOCK_TIMEOUT = "10s"
 """An ALTER that waits for a long load blocks all lookups, so it must give up and retry."""
@@ -54,7 +53,6 @@ class Migration:
     tables: list[str] = field(default_factory=list)
     """All tables, whether they were changed or not."""
     created: list[str] = field(default_factory=list)
-    """Tables that were created."""
     altered: list[str] = field(default_factory=list)
     """Columns that were added or widened."""
 
@@ -74,18 +72,10 @@ def migrate(
 ) -> tuple[Migration, dict[str, PipelineError]]:
     """Create and alter tables, each in its own transaction.
 
-    A table that fails is not changed and does not stop the others. A table that is locked is
-    retried after all others. Everything is retried while the database is unavailable.
-
-    Args:
-        connected: returns a connection of the administrator.
-        database: name of the database.
-        contracts: contracts of the tables.
-        loader: role of the loader.
-        reader: role of the API.
-
-    Returns:
-        The result, and the error of each table that was not migrated.
+    `connected` returns a connection of the administrator. A table that fails is not changed and
+    does not stop the others. A table that is locked is retried after all others. Everything is
+    retried while the database is unavailable. Return the result, and the error of each table that
+    was not migrated.
 
     Raises:
         DatabaseUnavailable: PostgreSQL was never available; nothing was changed.
@@ -254,12 +244,12 @@ def _record(connection: Connection, contract: Contract) -> None:
         "ORDER BY id DESC LIMIT 1",
         contract=contract.table,
     )
-    applied = [contract.version, ddl.digest(contract)]
-    if last != [applied]:
+    version, digest = contract.version, ddl.digest(contract)
+    if last != [[version, digest]]:
         connection.run(
             "INSERT INTO schema_version (contract, version, ddl_hash) "
             "VALUES (:contract, :version, :hash)",
             contract=contract.table,
-            version=applied[0],
-            hash=applied[1],
+            version=version,
+            hash=digest,
         )

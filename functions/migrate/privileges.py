@@ -37,9 +37,6 @@ def revoke_from_public(connected: Callable[[], AbstractContextManager[Connection
 
     PUBLIC may still create large objects. Only PostgreSQL's superuser can revoke that, which the
     administrator of RDS is not.
-
-    Raises:
-        PipelineError: PostgreSQL refused the connection or a statement.
     """
     with connected() as connection:
         for [name] in connection.run(_OWN_OPEN_DATABASES):
@@ -47,9 +44,5 @@ def revoke_from_public(connected: Callable[[], AbstractContextManager[Connection
 
 
 def public_privileges(connection: Connection) -> list[str]:
-    """Return descriptions of the privileges of PUBLIC.
-
-    Raises:
-        PipelineError: PostgreSQL refused the statement.
-    """
+    """Return descriptions of the privileges of PUBLIC."""
     return [description for [description] in connection.run(_PUBLIC_PRIVILEGES)]

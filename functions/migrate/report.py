@@ -22,9 +22,7 @@ _TABLES = 100
 def text(contracts: Contracts, failed: Mapping[str, PipelineError]) -> str:
     """Return the message: the number of tables, the migrated ones, and one reason per line.
 
-    Args:
-        contracts: the contract set, including invalid contracts.
-        failed: error of each valid contract's table that was not migrated.
+    `failed` has the error of each valid contract's table that was not migrated.
     """
     reasons = [*contracts.problems, *(_reason(table, error) for table, error in failed.items())]
     migrated = [table for table in contracts if table not in failed]

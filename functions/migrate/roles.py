@@ -14,8 +14,7 @@ from shared.database import credentials, retry_until_available
 IAM = "rds_iam"
 """Role of RDS. Its members log in by IAM and not by password."""
 
-_ITERATIONS = 4096
-"""The default of PostgreSQL."""
+_ITERATIONS = 4096  # the default of PostgreSQL
 
 
 @dataclass(frozen=True, slots=True)

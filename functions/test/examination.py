@@ -42,20 +42,15 @@ def examine(
     refused_parts: int = 0,
     now: dt.datetime | None = None,
 ) -> Verdict:
-    """Test everything that Transform staged.
+    """Test everything that Transform staged, and write rejects and report to staging.
 
-    Args:
-        staging: the staging folder with Transform's parts; rejects and report are written there.
-        transformed: Transform's verdict. Its counts must match the parts.
-        chunks: the bytes of the landed file. They are read only if a clean row fails.
-        contract: the contract with the rules.
-        hard: whether a rejected row fails the run.
-        refused_parts: the number of parts with refused rows that Load has staged.
-        now: the time for rules about the future; the current time by default.
+    The counts of Transform's verdict must match the parts. `chunks` are the bytes of the landed
+    file, read only if a clean row fails. If `hard`, a rejected row fails the run. `refused_parts`
+    is the number of parts with refused rows that Load has staged. `now` is the time for rules about
+    the future; by default the current time.
 
-    Returns:
-        `ok` or `failed_tests` with the counts `rowsRejected` and `warnings`. A failed rule on the
-        whole file fails the run even if `hard` is false.
+    The verdict is `ok` or `failed_tests` with the counts `rowsRejected` and `warnings`. A failed
+    rule on the whole file fails the run even if `hard` is false.
 
     Raises:
         StagingIncomplete: the number of parts or rows differs from Transform's count.
@@ -93,9 +88,8 @@ def examine(
 
 
 def _suspects(staging: Staging, transformed: dict[str, Any]) -> Iterator[Reject]:
-    uris = _parts(staging.suspect_prefix, transformed["suspectParts"])
     rows = 0
-    for uri in uris:
+    for uri in _parts(staging.suspect_prefix, transformed["suspectParts"]):
         suspects = parquet.read(uri).to_pylist()
         rows += len({each["line"] for each in suspects})
         for each in suspects:
@@ -110,9 +104,8 @@ def _failures(
     judges: "tuple[Judge, _Refusals]",
     raw: "_RawRows",
 ) -> Iterator[Reject]:
-    uris = _parts(staging.clean_prefix, transformed["parts"])
     rows = 0
-    for uri in uris:
+    for uri in _parts(staging.clean_prefix, transformed["parts"]):
         part = parquet.read(uri)
         rows += len(part)
         report.profile.add(part)
@@ -153,12 +146,9 @@ class _Refusals:
         if self._rows is None:
             return
         refused = self._rows.filter(pc.is_in(self._rows["line"], rows["line"]))
-        for line, reason in zip(
-            *(refused[name].to_pylist() for name in ("line", "reason")), strict=True
-        ):
-            yield Violation(
-                line, None, None, "database", "error", f"PostgreSQL refuses the row: {reason}"
-            )
+        for each in refused.to_pylist():
+            reason = f"PostgreSQL refuses the row: {each['reason']}"
+            yield Violation(each["line"], None, None, "database", "error", reason)
 
 
 class _RawRows:

@@ -13,8 +13,7 @@ from shared.text import bounded
 
 _NULL = 0x9E3779B97F4A7C15
 _PRIME = np.uint64(0x100000001B3)
-_MAX_VALUE = 200
-"""Characters of a value in the report."""
+_MAX_VALUE = 200  # characters of a value in the report
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """Report of a test run: the number of failed rows per rule, with examples."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from functions.test.profile import Profile
@@ -19,9 +19,11 @@ _MAX_VALUE = 200
 
 @dataclass(slots=True)
 class _RuleCount:
-    severity: Severity
+    """The entry of a rule in the report."""
+
     column: str | None
     rule: str
+    severity: Severity
     reason: str
     count: int = 0
     examples: list[dict[str, Any]] = field(default_factory=list)
@@ -50,7 +52,7 @@ class Report:
             rule = self._rules.setdefault(
                 (each.column, each.rule),
                 _RuleCount(
-                    each.severity, each.column, each.rule, bounded(each.reason, _MAX_REASON)
+                    each.column, each.rule, each.severity, bounded(each.reason, _MAX_REASON)
                 ),
             )
             rule.count += 1
@@ -121,17 +123,7 @@ class Report:
             "warnings": self.warnings,
             "exactRepeats": self.profile.repeats,
             "halts": self.halts,
-            "rules": [
-                {
-                    "column": rule.column,
-                    "rule": rule.rule,
-                    "severity": rule.severity,
-                    "reason": rule.reason,
-                    "count": rule.count,
-                    "examples": rule.examples,
-                }
-                for rule in self._by_count()
-            ],
+            "rules": [asdict(rule) for rule in self._by_count()],
             "thresholds": self.thresholds,
             "columns": {
                 column.name: self.profile.columns[column.physical_name].as_json()

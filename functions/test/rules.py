@@ -52,8 +52,7 @@ class Judge:
     def violations(self, rows: pa.Table) -> Iterator[Violation]:
         """Yield the violations in a part, rule by rule.
 
-        Args:
-            rows: the contract's columns under their physical names, cast, and `line`.
+        The part has the contract's columns under their physical names, cast, and `line`.
         """
         for column in self._contract.columns:
             values = rows[column.physical_name].combine_chunks()

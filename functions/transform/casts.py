@@ -13,12 +13,10 @@ from functions.transform import timestamps
 from shared.contract import Column, Contract
 from shared.rows import REPEATED, Rows
 
-_WIDE = pa.decimal128(38, 0)
-"""Wider than any column, to compare with its limits."""
+_WIDE = pa.decimal128(38, 0)  # wider than any column, to compare with its limits
 _INTEGER = r"\A[+-]?[0-9]{1,38}\z"
 _NUMBER = {mark: rf"\A[+-]?[0-9]{{1,38}}({re.escape(mark)}[0-9]{{1,38}})?\z" for mark in (".", ",")}
 _INTEGERS = {2: pa.int16(), 4: pa.int32(), 8: pa.int64()}
-
 
 SUSPECT_SCHEMA = pa.schema(
     [
@@ -85,13 +83,7 @@ def arrow_type(column: Column) -> pa.DataType:
 
 
 def cast(rows: Rows, header: list[str], contract: Contract) -> Cast:
-    """Cast rows by the contract.
-
-    Args:
-        rows: rows with columns in the order of `header`.
-        header: the column names of the file, in any order.
-        contract: the contract with the types.
-    """
+    """Cast rows by the contract; `header` has the file's column names in any order."""
     suspects = [SUSPECT_SCHEMA.empty_table(), rows.malformed]
     columns = []
     kept = np.ones(len(rows.lines), np.bool_)
@@ -185,7 +177,6 @@ def _cast_integers(texts: pa.StringArray, column: Column) -> _Result:
         pc.less_equal(exact, pa.scalar(Decimal(integers[-1]))),
     )
     values = _where(fits, exact).cast(arrow_type(column))
-
     return values, lambda: pc.if_else(
         is_integer,
         f"{column.name} is too large for {column.physical_type}",
@@ -208,7 +199,6 @@ def _cast_numbers(texts: pa.StringArray, column: Column, mark: str) -> _Result:
     rounded = pc.if_else(is_more, pc.add(cut, outwards), cut)
     fits = pc.less(pc.abs(rounded), pa.scalar(limit))
     values = _where(fits, rounded).cast(arrow_type(column))
-
     return values, lambda: pc.if_else(
         is_number,
         f"{column.name} has more than {precision - scale} digits before the decimal mark",
@@ -225,7 +215,6 @@ def _cast_booleans(texts: pa.StringArray, column: Column) -> _Result:
 
 def _with_formats(column: Column, values: pa.Array, ambiguous: pa.BooleanArray) -> _Result:
     patterns = " | ".join(each.pattern for each in column.formats)
-
     return values, lambda: pc.if_else(
         ambiguous,
         f"{column.name} matches two formats with different results: {patterns}",

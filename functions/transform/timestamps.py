@@ -28,15 +28,11 @@ _NO_OFFSET = 2**62
 
 
 def parse_timestamps(texts: pa.StringArray, column: Column) -> tuple[pa.Array, pa.BooleanArray]:
-    """Parse timestamps.
+    """Parse texts as timestamps; null stays null.
 
-    Args:
-        texts: the texts of the file; null stays null.
-        column: the column. Its `timezone` applies to formats without one.
-
-    Returns:
-        Timestamps in microseconds UTC; and which texts match two formats with different results.
-        A timestamp is null if the text matches no format, is ambiguous or is not a valid date.
+    Return timestamps in microseconds UTC, and which texts match two formats with different results.
+    A timestamp is null if the text matches no format, is ambiguous or is not a valid date. The
+    column's `timezone` applies to formats without one.
     """
     readings = [
         _localised(_read(texts, each.text_format), each.timezone or column.timezone)

@@ -17,27 +17,18 @@ from shared.verdict import Verdict
 
 _COUNTS = ("rowsRead", "rowsClean", "rowsSuspect", "parts", "suspectParts")
 _WORKERS = 2
-_MAX_HEADER = 300
-"""Characters of the contract's header in a reason, to leave room for the problems."""
+_MAX_HEADER = 300  # characters of the contract's header in a reason, to leave room for the problems
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 def transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> Verdict:
-    """Cast a file by its contract, and write it to the staging bucket in parts.
+    """Cast a file by its contract, and write it to staging in parts, one for each chunk.
 
-    Args:
-        chunks: the bytes of the file. Each chunk becomes one part; some megabytes are a good size.
-        contract: the contract of the table.
-        staging: the staging folder for the parts. Parts of an earlier try are replaced.
-
-    Returns:
-        `ok` with the counts `rowsRead`, `rowsClean`, `rowsSuspect`, `parts` and `suspectParts`; or
-        `refused` if the file as a whole violates the contract.
-
-    Raises:
-        StagingUnavailable: S3 did not answer.
+    Chunks of some megabytes are a good size. Parts of an earlier try are replaced. The verdict is
+    `ok` with the counts `rowsRead`, `rowsClean`, `rowsSuspect`, `parts` and `suspectParts`; or
+    `refused` if the file as a whole violates the contract.
     """
     parquet.delete(staging.clean_prefix)
     parquet.delete(staging.suspect_prefix)

@@ -37,12 +37,8 @@ class Deadlines:
     def missing(self, started: Collection[Source] = ()) -> int:
         """Report each day whose file is not loaded by its deadline, once; return how many.
 
-        Args:
-            started: files that this call has just started. The indexes may not show them yet.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
-            NoticeUndelivered: EventBridge did not accept a notice; the next call repeats it.
+        `started` are files that this call has just started. The indexes may not show them yet. If
+        EventBridge does not accept a notice (NoticeUndelivered), the next call repeats it.
         """
         keys = [LandingKey.parse(each.key) for each in started]
         under_way = {(key.table, key.date) for key in keys if key is not None}
@@ -84,11 +80,8 @@ class Deadlines:
     def hours_late(self) -> dict[str, float]:
         """Return the lateness in hours of each table with a deadline; 0 if it is not late.
 
-        A table is late from the deadline of the first day after the newest loaded day, until a
-        file for that day or a later one is loaded. Lateness is capped at `HORIZON`.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
+        A table is late from the deadline of the first day after the newest loaded day, until a file
+        for that day or a later one is loaded. Lateness is capped at `HORIZON`.
         """
         return {
             contract.table: self._hours_late(contract)

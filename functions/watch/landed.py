@@ -131,9 +131,6 @@ class Sweep:
         """Yield pages of files that landed since the last sweep; nothing if no sweep is due.
 
         The progress is saved when the caller requests the next page.
-
-        Raises:
-            LogUnavailable: DynamoDB did not answer.
         """
         progress = self._due()
         if progress is None:

@@ -55,11 +55,7 @@ class Reconciliation:
         return found
 
     def gate(self) -> dict[str, int]:
-        """Free slots of runs that have ended or never started, and start waiting files.
-
-        Returns:
-            The number of slots `recovered` and of runs `started`.
-        """
+        """Free slots of runs that ended or never started, and start waiting files; count both."""
         counts = {"recovered": 0, "started": 0}
         with self._isolated(SLOTS):
             counts["recovered"] = self.intake.gate.recover()
@@ -120,11 +116,7 @@ class Reconciliation:
 
     @contextlib.contextmanager
     def _isolated(self, names: Mapping[str, Any]) -> Iterator[None]:
-        """Record an error about one ingestion instead of raising it.
-
-        Raises:
-            Retryable: a service is unavailable, which concerns all ingestions.
-        """
+        """Record an error about one ingestion; a `Retryable` one concerns all and is raised."""
         try:
             yield
         except Retryable:
