@@ -172,9 +172,7 @@ def test_function_without_file_input_has_no_pandas(function: str) -> None:
     assert not {"awswrangler", "numpy", "pandas", "pyarrow"} & carried.keys()
 
 
-def test_each_function_has_one_invoker_and_the_keep_active_rule(
-    laptop: Laptop,
-) -> None:
+def test_each_function_has_one_invoker_and_the_keep_active_rule(laptop: Laptop) -> None:
     outputs, client = laptop.stack.outputs, laptop.aws.client("lambda")
     statements = {
         function: json.loads(client.get_policy(FunctionName=name)["Policy"])["Statement"]

@@ -204,11 +204,7 @@ def test_empty_stack_is_not_applied_before_destroy(stack: Path) -> None:
         step["name"]
         for step in job["steps"]
         if "steps.state.outputs.resources != '0'" in step.get("if", "")
-    ] == [
-        "Disable the protection",
-        "Disable the protection only, if that failed",
-        "Destroy",
-    ]
+    ] == ["Disable the protection", "Disable the protection only, if that failed", "Destroy"]
 
 
 @pytest.mark.parametrize("is_applied", [True, False])

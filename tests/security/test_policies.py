@@ -112,11 +112,7 @@ def first(**changes: Any) -> Plant:
 ERRORS: dict[str, tuple[str, Plant, str]] = {
     "no version": (ROLE, lambda document: document.pop("Version"), "NO_VERSION"),
     "old version": (ROLE, lambda document: document.update(Version="2008-10-17"), "OLD_VERSION"),
-    "invalid version": (
-        ENDPOINT,
-        lambda d: d.update(Version="2012-10-18"),
-        "INVALID_VERSION",
-    ),
+    "invalid version": (ENDPOINT, lambda d: d.update(Version="2012-10-18"), "INVALID_VERSION"),
     "unknown action": (ROLE, first(Action=["dynamodb:GetItems"]), "UNKNOWN_ACTION"),
     "unknown action in a trust policy": (TRUST, first(Action="sts:AssumeRoles"), "UNKNOWN_ACTION"),
     "unknown action in a function policy": (
@@ -130,11 +126,7 @@ ERRORS: dict[str, tuple[str, Plant, str]] = {
         first(Action=["s3:GetObject"], Resource=["arn:aws:s3:::landing"]),
         "RESOURCE_MISMATCH",
     ),
-    "incomplete ARN": (
-        ROLE,
-        first(Resource=["arn:aws:dynamodb:table/x"]),
-        "INVALID_ARN",
-    ),
+    "incomplete ARN": (ROLE, first(Resource=["arn:aws:dynamodb:table/x"]), "INVALID_ARN"),
     "ARN with an invalid region": (
         ROLE,
         first(Resource=[f"arn:aws:dynamodb:nowhere:{ACCOUNT}:table/x"]),
@@ -166,11 +158,7 @@ ERRORS: dict[str, tuple[str, Plant, str]] = {
         "MISMATCHED_TYPE",
     ),
     "invalid Sid": (TOPIC, first(Sid="TLS only"), "INVALID_SID"),
-    "invalid principal": (
-        BUCKET,
-        first(Principal={"AWS": "everybody"}),
-        "UNKNOWN_PRINCIPAL",
-    ),
+    "invalid principal": (BUCKET, first(Principal={"AWS": "everybody"}), "UNKNOWN_PRINCIPAL"),
     "invalid effect": (ENDPOINT, first(Effect="allow"), "MALFORMED"),
 }
 

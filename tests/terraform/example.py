@@ -76,11 +76,7 @@ class Example:
         """Run `tm` as the operator."""
         return subprocess.run(
             [Path(sys.executable).with_name("tm"), *arguments],
-            env={
-                **self.root.tool.environment,
-                **self.operator,
-                "TM_STACK": str(self.root.folder),
-            },
+            env={**self.root.tool.environment, **self.operator, "TM_STACK": str(self.root.folder)},
             capture_output=True,
             text=True,
             check=False,

@@ -146,10 +146,7 @@ def test_check_accepts_missing_repositories(stand_ins: StandIns) -> None:
     ("command", "line"),
     [
         ("aws", "the AWS CLI (command aws) is missing: install it, or build the images elsewhere"),
-        (
-            "docker",
-            "Docker (command docker) is missing: install it, or set published_images",
-        ),
+        ("docker", "Docker (command docker) is missing: install it, or set published_images"),
     ],
 )
 def test_missing_command_is_reported(

@@ -215,9 +215,7 @@ def test_apply_without_buildx_creates_nothing(deployment: Deployment) -> None:
     assert "module.pipeline.aws_rds_cluster.this[0] will be created" in plan
 
 
-def test_apply_continues_after_rejected_push(
-    deployment: Deployment,
-) -> None:
+def test_apply_continues_after_rejected_push(deployment: Deployment) -> None:
     deployment.stand_ins.fail("docker push", "denied: no")
     status, output = deployment.root.try_to("apply", "-auto-approve", TARGET)
     assert status == 1

@@ -54,10 +54,10 @@ KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-123
 # The beginning of each error message, which starts with the variable's name, and invalid values.
 INVALID_VALUES: dict[str, list[Any]] = {
     "name must be 3 to 26 lower-case letters, digits and single hyphens": [
-        *("a", "ab", 27 * "a", "Blue", "a_b", "1ab", "ab-", "a--b"),
+        *("a", "ab", 27 * "a", "Blue", "a_b", "1ab", "ab-", "a--b")
     ],
     "name must not begin with a reserved prefix": [
-        *("sthree", "sthree-a", "amzn-s3-demo", "amzn-s3-demo-a", "sg-a"),
+        *("sthree", "sthree-a", "amzn-s3-demo", "amzn-s3-demo-a", "sg-a")
     ],
     "alert_emails must contain email addresses": [
         [address]
@@ -72,16 +72,16 @@ INVALID_VALUES: dict[str, list[Any]] = {
         [""],
     ],
     "alert_queue_arns must contain ARNs of SQS standard queues": [
-        *([QUEUE_ARN + ".fifo"], [TOPIC_ARN], [QUEUE_ARN + "*"], ["alerts"]),
+        *([QUEUE_ARN + ".fifo"], [TOPIC_ARN], [QUEUE_ARN + "*"], ["alerts"])
     ],
     "alarm_topic_arn must be the ARN of an SNS standard topic": [
-        *(TOPIC_ARN + ".fifo", QUEUE_ARN, TOPIC_ARN + "*", "pager"),
+        *(TOPIC_ARN + ".fifo", QUEUE_ARN, TOPIC_ARN + "*", "pager")
     ],
     "max_concurrency must be a whole number from 1 to 100.": [0, 1.5, 101],
     "reject_rate_percent must be at least 0 and less than 100": [-0.5, 100],
     "architecture must be x86_64 or arm64": ["riscv64"],
     "base_image must be a Docker image name without a scheme": [
-        *("", "python 3.13", "https://example.com/a:1"),
+        *("", "python 3.13", "https://example.com/a:1")
     ],
     "published_images.registry must be a registry host and a lower-case path": [
         {"registry": registry}
@@ -129,7 +129,7 @@ INVALID_VALUES: dict[str, list[Any]] = {
         SECRET | {"name": 64 * "a"},
     ],
     'database.auth must be "iam" (roles that log in with an IAM token) or "secret"': [
-        SECRET | {"auth": "password"},
+        SECRET | {"auth": "password"}
     ],
     'database.auth = "iam" requires database.users': [
         {"host": "db", "name": "pipeline", "auth": "iam"},
@@ -140,7 +140,7 @@ INVALID_VALUES: dict[str, list[Any]] = {
         SECRET | {"users": USERS},
     ],
     "database.resource_id must be an RDS resource ID": [
-        IAM | {"resource_id": "arn:aws:rds:x:cluster:y"},
+        IAM | {"resource_id": "arn:aws:rds:x:cluster:y"}
     ],
     "database.users must name three different roles": [
         IAM | {"users": USERS | {"load": "*"}},
@@ -176,10 +176,7 @@ INVALID_VALUES: dict[str, list[Any]] = {
     'api_key_value is set, but api_auth = "iam", the default, uses no key': ["short"],
     'api_auth must be "iam" (signed requests) or "key"': ["none"],
     "api_get_table must be the name of a table": ["", "Orders", "orders.odcs.yaml", 49 * "o"],
-    "api_cors_origins must contain origins such as": [
-        ["https://reports.example.com/"],
-        ["*"],
-    ],
+    "api_cors_origins must contain origins such as": [["https://reports.example.com/"], ["*"]],
     "api_throttle.rate must be 1 to 10000 requests per second": [
         {"rate": rate} for rate in (0, 0.5, 10001)
     ],
@@ -207,7 +204,7 @@ INVALID_VALUES: dict[str, list[Any]] = {
     "log_retention_days must be a retention period that CloudWatch supports": [0, 31],
     "log_level must be DEBUG, INFO, WARNING or ERROR": ["LOUD"],
     "kms_key_arn must be the ARN of a key": [
-        *("alias/data", KEY_ARN.replace("key/", "alias/"), KEY_ARN + "*", "1234abcd"),
+        *("alias/data", KEY_ARN.replace("key/", "alias/"), KEY_ARN + "*", "1234abcd")
     ],
     "tags must contain at most 46 tags, with keys of 1 to 128": [
         {"aws:team": "data"},
@@ -232,10 +229,7 @@ INVALID: list[tuple[str, dict[str, Any]]] = [
         )
         for length in (19, 129)
     ),
-    (
-        "function_zip and image_uris exclude each other",
-        {"image_uris": IMAGES, "function_zip": ZIP},
-    ),
+    ("function_zip and image_uris exclude each other", {"image_uris": IMAGES, "function_zip": ZIP}),
     (
         "published_images are for x86_64 only",
         {"published_images": PUBLISHED, "architecture": "arm64"},
@@ -420,9 +414,7 @@ def test_lifecycle_policy_depends_on_the_functions(needs: dict[str, set[str]]) -
     assert "aws_lambda_function.this" in needs["aws_ecr_lifecycle_policy.function"]
 
 
-def test_protection_is_destroyed_first(
-    needs: dict[str, set[str]],
-) -> None:
+def test_protection_is_destroyed_first(needs: dict[str, set[str]]) -> None:
     """Terraform first destroys the resources that no other depends on."""
     needed = set().union(*needs.values())
 

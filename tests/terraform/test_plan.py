@@ -157,10 +157,7 @@ def resources_of(plan: dict[str, Any]) -> list[Resource]:
 def without_a_tag(resources: list[Resource]) -> list[str]:
     """Return the addresses of taggable resources without all tags of the stack."""
     # S3 allows 10 tags per object, but var.tags may contain more. Only an example has a KMS key.
-    expected = {
-        "aws_s3_object": OWN_TAGS,
-        "aws_kms_key": {"Version": VERSION, "Team": "data"},
-    }
+    expected = {"aws_s3_object": OWN_TAGS, "aws_kms_key": {"Version": VERSION, "Team": "data"}}
     return [
         each.address
         for each in resources
@@ -324,9 +321,7 @@ def billed_by_the_hour(resources: list[Resource]) -> list[str]:
     ]
 
 
-def test_no_resource_is_billed_by_the_hour(
-    resources: list[Resource],
-) -> None:
+def test_no_resource_is_billed_by_the_hour(resources: list[Resource]) -> None:
     assert {each.type for each in resources} == NEVER_BY_THE_HOUR | UNLESS.keys()
     assert billed_by_the_hour(resources) == []
 
@@ -339,10 +334,7 @@ def test_no_resource_is_billed_by_the_hour(
         ("aws_api_gateway_stage", {"cache_cluster_enabled": True}),
         ("aws_dynamodb_table", {"billing_mode": "PROVISIONED"}),
         ("aws_lambda_function", {"snap_start": [{"apply_on": "PublishedVersions"}]}),
-        (
-            "aws_rds_cluster",
-            {"serverlessv2_scaling_configuration": [{"min_capacity": 0.5}]},
-        ),
+        ("aws_rds_cluster", {"serverlessv2_scaling_configuration": [{"min_capacity": 0.5}]}),
         ("aws_rds_cluster_instance", {"instance_class": "db.r6g.large"}),
         ("aws_subnet", {"map_public_ip_on_launch": True}),
         ("aws_vpc_endpoint", {"vpc_endpoint_type": "Interface"}),

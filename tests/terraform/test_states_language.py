@@ -35,10 +35,7 @@ def task(**changes: Any) -> Plant:
 
 # Errors that each checker must find; for ours with its message.
 OURS: dict[str, tuple[Plant, str]] = {
-    "decreasing waits": (
-        retrier(0, BackoffRate=0.5),
-        "Load.Retry: BackoffRate must be at least 1",
-    ),
+    "decreasing waits": (retrier(0, BackoffRate=0.5), "Load.Retry: BackoffRate must be at least 1"),
     "maximum wait of 0": (
         retrier(1, MaxDelaySeconds=0),
         "Load.Retry: MaxDelaySeconds must be an integer greater than IntervalSeconds",
