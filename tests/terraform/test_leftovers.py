@@ -154,7 +154,7 @@ def test_inaccessible_key_is_reported_once(capsys: pytest.CaptureFixture[str]) -
     """
     for _ in range(2):
         assert found("key", Keys("AccessDeniedException")) == ["ours Enabled"]
-    assert capsys.readouterr().out.count("not seen   key hidden: ") == 1
+    assert capsys.readouterr().out.count("not read   key hidden: ") == 1
 
     with pytest.raises(ClientError):
         found("key", Keys("ThrottlingException"))
@@ -184,7 +184,7 @@ def test_deploying_role_and_state_do_not_belong_to_the_stack() -> None:
 def test_stack_with_a_longer_name_is_listed() -> None:
     """A longer stack name cannot be distinguished from a resource name."""
     assert found("function", {"Functions": [{"FunctionName": "tm-pipeline-ci-load"}]})
-    assert "another stack whose own name begins so is listed too" in leftovers.__doc__
+    assert "another stack whose name begins with NAME-" in leftovers.__doc__
 
 
 def test_deleted_log_backups_are_ignored() -> None:
