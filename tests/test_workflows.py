@@ -19,18 +19,15 @@ pytestmark = pytest.mark.programs
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.y*ml"))
 DEPLOY = ROOT / ".github" / "workflows" / "deploy-and-destroy.yml"
-CI = ROOT / ".github" / "workflows" / "ci.yml"
-
-
-TEMPLATES = ".github/ISSUE_TEMPLATE"
+WORKFLOW = load(DEPLOY)
+[JOB] = WORKFLOW["jobs"].values()
+TEMPLATES = ROOT / ".github" / "ISSUE_TEMPLATE"
 SCHEMAS = {
     "vendor.github-workflows": WORKFLOWS,
     "custom.github-workflows-require-timeout": WORKFLOWS,
     "vendor.dependabot": [ROOT / ".github" / "dependabot.yml"],
-    "vendor.github-issue-forms": sorted(
-        {*(ROOT / TEMPLATES).glob("*.y*ml")} - {ROOT / TEMPLATES / "config.yml"}
-    ),
-    "vendor.github-issue-config": [ROOT / TEMPLATES / "config.yml"],
+    "vendor.github-issue-forms": sorted({*TEMPLATES.glob("*.y*ml")} - {TEMPLATES / "config.yml"}),
+    "vendor.github-issue-config": [TEMPLATES / "config.yml"],
 }
 
 
@@ -76,7 +73,7 @@ def test_workflow_is_secure(path: Path) -> None:
 
 
 def test_ci_runs_on_pull_requests_with_read_only_token() -> None:
-    workflow = load(CI)
+    workflow = load(DEPLOY.with_name("ci.yml"))
     [job] = workflow["jobs"].values()
 
     # YAML 1.1 parses the key `on` as true. `pull_request_target` would expose secrets to forks.
@@ -93,14 +90,12 @@ def test_ci_runs_on_pull_requests_with_read_only_token() -> None:
 
 
 def test_stack_is_destroyed_after_failed_steps() -> None:
-    workflow = load(DEPLOY)
-    [job] = workflow["jobs"].values()
-    names = [step.get("name") for step in job["steps"]]
+    names = [step.get("name") for step in JOB["steps"]]
     last = names.index("Smoke test without hard testing, which loads the file")
-    after = job["steps"][last + 1 :]
+    after = JOB["steps"][last + 1 :]
 
     # YAML 1.1 parses the key `on` as true.
-    assert set(workflow[True]) == {"workflow_dispatch"}
+    assert set(WORKFLOW[True]) == {"workflow_dispatch"}
     assert [step["name"] for step in after] == [
         "Assume the role again",
         "Count the resources",
@@ -114,17 +109,15 @@ def test_stack_is_destroyed_after_failed_steps() -> None:
 
 def test_timeouts_fit_job_and_credentials() -> None:
     """Job and credentials must outlast the timeouts of their steps."""
-    [job] = load(DEPLOY)["jobs"].values()
-    job_minutes = job["timeout-minutes"]
-    minutes = [step["timeout-minutes"] for step in job["steps"]]
+    minutes = [step["timeout-minutes"] for step in JOB["steps"]]
     assumed = [
         (number, step["with"]["role-duration-seconds"])
-        for number, step in enumerate(job["steps"])
+        for number, step in enumerate(JOB["steps"])
         if step.get("uses", "").startswith("aws-actions/configure-aws-credentials@")
     ]
     ends = [*(number for number, _ in assumed[1:]), len(minutes)]
 
-    assert sum(minutes) <= job_minutes < 360
+    assert sum(minutes) <= JOB["timeout-minutes"] < 360
     assert len(assumed) == 2
     for (number, seconds), end in zip(assumed, ends, strict=True):
         assert sum(minutes[number:end]) * 60 <= seconds
@@ -178,8 +171,7 @@ def terraform(stack: Path, *arguments: str) -> int:
 
 def run_step(stack: Path, name: str) -> int:
     """Run the script of a step with `bash -e`, as GitHub does."""
-    [job] = load(DEPLOY)["jobs"].values()
-    [script] = [step["run"] for step in job["steps"] if step.get("name") == name]
+    [script] = [step["run"] for step in JOB["steps"] if step.get("name") == name]
     command = ["bash", "-e", "-c", script]
     return subprocess.run(command, env=environment(stack), check=False).returncode
 
@@ -199,10 +191,9 @@ def test_empty_stack_is_not_applied_before_destroy(stack: Path) -> None:
     assert run_step(stack, "Destroy") == 0
     assert counted(stack) == "resources=0\n"
 
-    [job] = load(DEPLOY)["jobs"].values()
     assert [
         step["name"]
-        for step in job["steps"]
+        for step in JOB["steps"]
         if "steps.state.outputs.resources != '0'" in step.get("if", "")
     ] == ["Disable the protection", "Disable the protection only, if that failed", "Destroy"]
 
@@ -251,9 +242,8 @@ def test_readme_and_workflow_disable_the_same_protection() -> None:
 
 def test_documentation_lists_environment_and_variables() -> None:
     text, document = DEPLOY.read_text(), (ROOT / "docs" / "deploy.md").read_text("utf-8")
-    [job] = load(DEPLOY)["jobs"].values()
 
-    assert f":environment:{job['environment']}" in document
+    assert f":environment:{JOB['environment']}" in document
     assert {
         name for name in re.findall(r"vars\.(\w+)", text) if f"`{name}`" not in document
     } == set()

@@ -4,7 +4,6 @@ import copy
 import json
 import os
 import re
-import subprocess
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.programs import run
 from tests.terraform.policies import documents
 from tests.terraform.test_permissions import ACCOUNT, REGION, STACKS, planned
 
@@ -42,13 +42,8 @@ def lint(policies: Mapping[tuple[str, str], Any], folder: Path) -> set[Finding]:
     names = {folder / f"{number}.json": address for number, (address, _) in enumerate(policies)}
     for path, policy in zip(names, policies.values(), strict=True):
         path.write_text(json.dumps(policy))
-    done = subprocess.run(
-        [os.environ["TM_TEST_PARLIAMENT"], "--directory", folder, "--json"],
-        env=os.environ | {"PYTHONWARNINGS": "ignore"},  # warnings about parliament's own code
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    quiet = os.environ | {"PYTHONWARNINGS": "ignore"}  # warnings about parliament's own code
+    done = run(os.environ["TM_TEST_PARLIAMENT"], "--directory", folder, "--json", env=quiet)
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert (done.returncode, done.stderr) == (int(bool(found)), "")
     return {

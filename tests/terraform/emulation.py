@@ -113,16 +113,11 @@ class Root:
 
     def apply(self, **inputs: Any) -> None:
         """Apply with these variables, in addition to earlier ones."""
-        status, output = self.try_to_apply(**inputs)
-        assert status == 0, output
-
-    def try_to_apply(self, **inputs: Any) -> tuple[int, str]:
-        """Apply; return the exit status and output."""
         file = self.folder / "given.auto.tfvars.json"
         given = json.loads(file.read_text()) if file.exists() else {}
         file.write_text(json.dumps(given | inputs))
         self.forget_gateway_rules()
-        return self.try_to("apply", "-auto-approve", "-input=false")
+        self.run("apply", "-auto-approve", "-input=false")
 
     def destroy(self) -> None:
         """Destroy all resources."""
@@ -168,8 +163,7 @@ class Root:
         found: dict[str, set[str]] = {}
         for each in self.changes():
             change = each["change"]
-            address = re.sub(r"^module\.pipeline\.|\[[^]]*\]$", "", each["address"])
-            found.setdefault(address, set()).update(
+            found.setdefault(without_key(each), set()).update(
                 {
                     key
                     for key, after in change["after"].items()
@@ -179,6 +173,11 @@ class Root:
                 else change["actions"]
             )
         return found
+
+
+def without_key(change: Mapping[str, Any]) -> str:
+    """Return the address of a changed resource within the module."""
+    return re.sub(r"^module\.pipeline\.|\[[^]]*\]$", "", change["address"])
 
 
 def checkout(folder: Path) -> Path:

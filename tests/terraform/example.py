@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ import requests
 from cli.authorization import Signature
 from docs.deploy_policies import TABLE, policies
 from tests.fixtures.sandbox import EXAMPLES, Sandbox
+from tests.programs import Done, run
 from tests.stand_ins import StandIns
 from tests.terraform.emulation import NAMELESS, Root, checkout
 from tests.terraform.inventory import PARTS, inventory
@@ -66,21 +66,17 @@ class Example:
         found: dict[str, Any] = self.root.outputs()["stack"]
         return found
 
-    def drop(self, *rows: str) -> "subprocess.CompletedProcess[str]":
+    def drop(self, *rows: str) -> Done:
         """Upload a file with `tm drop`, and wait for its outcome."""
         file = self.folder / "f.csv"
         file.write_text("\n".join(["user,timestamp,hours,project", *rows]))
         return self.tm("drop", file, "--date", "2024-03-03", "--follow")
 
-    def tm(self, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    def tm(self, *arguments: str | Path) -> Done:
         """Run `tm` as the operator."""
-        return subprocess.run(
-            [Path(sys.executable).with_name("tm"), *arguments],
-            env={**self.root.tool.environment, **self.operator, "TM_STACK": str(self.root.folder)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        stack = {"TM_STACK": str(self.root.folder)}
+        environment = {**self.root.tool.environment, **self.operator, **stack}
+        return run(Path(sys.executable).with_name("tm"), *arguments, env=environment)
 
     def look_up(self, stack: Mapping[str, Any], user: str) -> list[dict[str, str]]:
         """Return the API's rows for a user."""

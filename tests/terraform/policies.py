@@ -129,9 +129,7 @@ def wild(name: str) -> bool:
 def too_much(statement: Statement, account: str) -> list[str]:
     """Return the reasons why a statement is too permissive, except wildcard resources.
 
-    Args:
-        statement: a statement of any policy.
-        account: the only account for which services may act.
+    Services may act only for `account`.
     """
     found = []
     if statement.inverted:

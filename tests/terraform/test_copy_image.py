@@ -31,7 +31,6 @@ from tests.stand_ins import CHECKOUT, StandIns
 pytestmark = pytest.mark.programs
 
 ACCOUNT = TARGET.partition(".")[0]
-INDEX = MANIFEST.replace("manifest", "index")
 SHELLS = [shell for shell in ("dash", "bash", "ksh", "busybox") if shutil.which(shell)]
 # The tools that the script uses, and the shell that Terraform uses.
 TOOLS = ("awk", "cat", "cp", "cut", "mktemp", "mv", "rm", "sed", "sh", "sha256sum", "tr")
@@ -156,10 +155,6 @@ def other_content() -> Answer:
     return 200, {"Content-Type": MANIFEST}, b"something else"
 
 
-def of_type(kind: str) -> Answer:
-    return 200, {"Content-Type": f"{kind}; charset=utf-8"}, b"{}"
-
-
 @pytest.mark.parametrize("shell", SHELLS)
 def test_copy_is_identical_in_every_shell(shell: str, machine: Machine) -> None:
     output = machine.copy(shell=shell)
@@ -224,7 +219,10 @@ def test_copy_refuses_layer_with_another_digest(machine: Machine) -> None:
 @pytest.mark.parametrize(
     ("kind", "line"),
     [
-        (INDEX, "is an image index, which Lambda does not support: set the digest of one of"),
+        (
+            MANIFEST.replace("manifest", "index"),
+            "is an image index, which Lambda does not support: set the digest of one of",
+        ),
         (
             "application/vnd.docker.distribution.manifest.list.v2+json",
             "is an image index, which Lambda does not support: set the digest of one of its",
@@ -235,7 +233,8 @@ def test_copy_refuses_layer_with_another_digest(machine: Machine) -> None:
 def test_copy_refuses_media_types_that_lambda_does_not_support(
     kind: str, line: str, machine: Machine
 ) -> None:
-    machine.front.faults[machine.source("manifests/0.1.0")] = lambda: of_type(kind)
+    answer = (200, {"Content-Type": f"{kind}; charset=utf-8"}, b"{}")
+    machine.front.faults[machine.source("manifests/0.1.0")] = lambda: answer
 
     for arguments in ((), ("--check",)):
         assert machine.refuses(*arguments).startswith(f"{SOURCE}/{machine.name}:0.1.0 {line}")

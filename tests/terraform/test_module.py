@@ -307,14 +307,22 @@ class Module:
         finished = self.tool.run(*arguments, "-no-color", folder=self.folder)
         assert finished.returncode == 0, finished.stdout + finished.stderr
 
+    def errors(self, runs: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+        """Plan each of `runs`, mappings of variables; return the errors of each failed one."""
+        return errors(plans_of(self.tool, self.folder, runs, "./tests/mocks"))
+
+
+def parsed(path: Path) -> dict[str, Any]:
+    options = hcl2.SerializationOptions(strip_string_quotes=True)
+    return hcl2.loads(path.read_text(), serialization_options=options)
+
 
 def blocks(kind: str) -> dict[str, dict[str, Any]]:
     """Return the module's variables or outputs by name."""
-    options = hcl2.SerializationOptions(strip_string_quotes=True)
     return {
         name: block
         for path in sorted(MODULE.glob("*.tf"))
-        for each in hcl2.loads(path.read_text(), serialization_options=options).get(kind, [])
+        for each in parsed(path).get(kind, [])
         for name, block in each.items()
     }
 
@@ -478,19 +486,12 @@ def test_validation_accepts_valid_value(validation_errors: dict[str, list[str]])
 
 
 def test_every_error_message_is_tested() -> None:
-    shown = {
-        *(message for message, _ in INVALID),
-        ALL_IMAGES,
-        NO_CONTRACTS,
-        OTHER_VERSION,
-        UNTRUSTED,
-    }
-    shown |= {UNTRUSTED_PROXY, *BAD_CONTRACTS}
-    options = hcl2.SerializationOptions(strip_string_quotes=True)
+    shown = {ALL_IMAGES, NO_CONTRACTS, OTHER_VERSION, UNTRUSTED, UNTRUSTED_PROXY, *BAD_CONTRACTS}
+    shown |= {message for message, _ in INVALID}
     messages = [
         message.replace('\\"', '"')
         for path in MODULE.glob("*.tf")
-        for message in error_messages(hcl2.loads(path.read_text(), serialization_options=options))
+        for message in error_messages(parsed(path))
     ]
 
     assert messages
@@ -521,19 +522,13 @@ def test_plan_refuses_invalid_contract_files(run: Module, tmp_path: Path) -> Non
     many.mkdir()
     for n in range(17):
         (many / f"t{n}.odcs.yaml").write_text(512 * 1024 * "x")
-    runs = {
-        "absent": {"contracts_dir": str(tmp_path / "absent")},
-        "bad": {"contracts_dir": str(bad)},
-        "many": {"contracts_dir": str(many), "api_get_table": "t17"},
-    }
 
-    found = errors(
-        plans_of(
-            run.tool,
-            run.folder,
-            {name: {"function_zip": ZIP} | inputs for name, inputs in runs.items()},
-            "./tests/mocks",
-        )
+    found = run.errors(
+        {
+            "absent": {"function_zip": ZIP, "contracts_dir": str(tmp_path / "absent")},
+            "bad": {"function_zip": ZIP, "contracts_dir": str(bad)},
+            "many": {"function_zip": ZIP, "contracts_dir": str(many), "api_get_table": "t17"},
+        }
     )
 
     [absent] = found["absent"]
@@ -556,11 +551,9 @@ def test_plan_refuses_invalid_contract_files(run: Module, tmp_path: Path) -> Non
 def test_plan_refuses_digests_of_another_version(run: Module) -> None:
     """If an upgrade keeps the digests, the new Terraform configuration would run old code."""
     published = PUBLISHED | {"version": "0.0.1", "digests": DIGESTS}
-    output = plans_of(
-        run.tool, run.folder, {"old": {"published_images": published}}, "./tests/mocks"
-    )
 
-    [answer] = errors(output)["old"]
+    [answer] = run.errors({"old": {"published_images": published}})["old"]
+
     assert f"{OTHER_VERSION}0.0.1, but the module's version is {VERSION}: " in answer
 
 
@@ -583,16 +576,12 @@ def test_plan_refuses_untrusted_rds_region(run: Module) -> None:
         "db.endpoint.proxy-x1.mars-north-1.rds.amazonaws.com": None,
         "mars-north-1.rds.example.com": None,
     }
-    output = plans_of(
-        run.tool,
-        run.folder,
+    found = run.errors(
         {
             f"host_{number}": {"function_zip": ZIP, "database": SECRET | {"host": host}}
             for number, host in enumerate(hosts)
-        },
-        "./tests/mocks",
+        }
     )
-    found = errors(output)
 
     for number, (host, where) in enumerate(hosts.items()):
         answers = found.get(f"host_{number}", [])

@@ -75,16 +75,7 @@ LIMITS = {
     "aws_sns_topic.name": 256,
 }
 # The provider's attributes with names that are unique per region, account or globally.
-NAMES = {
-    "alarm_name",
-    "bucket",
-    "cluster_identifier",
-    "dashboard_name",
-    "final_snapshot_identifier",
-    "function_name",
-    "identifier",
-    "name",
-}
+NAMES = {key.partition(".")[2] for key in LIMITS}
 # Types whose name belongs to, or is unique only within, another resource.
 WITHIN = (
     "aws_iam_role_policy",
