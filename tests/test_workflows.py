@@ -11,21 +11,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.checkout import CHECKOUT
 from tests.programs import run
 from tests.test_release import load
 
 pytestmark = pytest.mark.programs
 
-ROOT = Path(__file__).parents[1]
-WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.y*ml"))
-DEPLOY = ROOT / ".github" / "workflows" / "deploy-and-destroy.yml"
+WORKFLOWS = sorted((CHECKOUT / ".github" / "workflows").glob("*.y*ml"))
+DEPLOY = CHECKOUT / ".github" / "workflows" / "deploy-and-destroy.yml"
 WORKFLOW = load(DEPLOY)
 [JOB] = WORKFLOW["jobs"].values()
-TEMPLATES = ROOT / ".github" / "ISSUE_TEMPLATE"
+TEMPLATES = CHECKOUT / ".github" / "ISSUE_TEMPLATE"
 SCHEMAS = {
     "vendor.github-workflows": WORKFLOWS,
     "custom.github-workflows-require-timeout": WORKFLOWS,
-    "vendor.dependabot": [ROOT / ".github" / "dependabot.yml"],
+    "vendor.dependabot": [CHECKOUT / ".github" / "dependabot.yml"],
     "vendor.github-issue-forms": sorted({*TEMPLATES.glob("*.y*ml")} - {TEMPLATES / "config.yml"}),
     "vendor.github-issue-config": [TEMPLATES / "config.yml"],
 }
@@ -45,7 +45,7 @@ def test_files_match_their_schema(schema: str) -> None:
 def test_every_file_has_a_schema() -> None:
     validated = {path for paths in SCHEMAS.values() for path in paths}
 
-    assert {*(ROOT / ".github").rglob("*.y*ml")} == validated
+    assert {*(CHECKOUT / ".github").rglob("*.y*ml")} == validated
 
 
 @pytest.mark.npm
@@ -108,7 +108,6 @@ def test_stack_is_destroyed_after_failed_steps() -> None:
 
 
 def test_timeouts_fit_job_and_credentials() -> None:
-    """Job and credentials must outlast the timeouts of their steps."""
     minutes = [step["timeout-minutes"] for step in JOB["steps"]]
     assumed = [
         (number, step["with"]["role-duration-seconds"])
@@ -121,7 +120,7 @@ def test_timeouts_fit_job_and_credentials() -> None:
     assert len(assumed) == 2
     for (number, seconds), end in zip(assumed, ends, strict=True):
         assert sum(minutes[number:end]) * 60 <= seconds
-    document = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    document = (CHECKOUT / "docs" / "deploy.md").read_text("utf-8")
     assert f"--max-session-duration {max(seconds for _, seconds in assumed)}\n" in document
 
 
@@ -148,7 +147,7 @@ resource "terraform_data" "breaks" {
 @pytest.fixture
 def stack(tmp_path: Path) -> Path:
     """Return a root module with only protection.tf; applies fail if the file `broken` exists."""
-    protection = (ROOT / "terraform" / "protection.tf").read_text()
+    protection = (CHECKOUT / "terraform" / "protection.tf").read_text()
     alone = re.sub(r"aws_\w+\.\w+,\n", "", protection).replace(
         "depends_on = [", "depends_on = [terraform_data.breaks,"
     )
@@ -211,10 +210,10 @@ def test_protected_stack_is_destroyed_if_applies_fail(is_applied: bool, stack: P
 
 
 def test_workflow_uses_existing_variables_and_addresses() -> None:
-    example = ROOT / "terraform" / "examples" / "complete"
+    example = CHECKOUT / "terraform" / "examples" / "complete"
     variables = re.findall(r'^variable "(\w+)"', (example / "variables.tf").read_text(), re.M)
     text = DEPLOY.read_text()
-    addresses = (ROOT / "tests" / "terraform" / "addresses.txt").read_text().split()
+    addresses = (CHECKOUT / "tests" / "terraform" / "addresses.txt").read_text().split()
 
     assert set(re.findall(r"TF_VAR_(\w+):|-var (\w+)=", text)) <= {
         pair for name in variables for pair in ((name, ""), ("", name))
@@ -225,8 +224,8 @@ def test_workflow_uses_existing_variables_and_addresses() -> None:
 def test_readme_and_workflow_disable_the_same_protection() -> None:
     """Both must list all resources that use `deletion_protection` or `force_destroy`."""
     named = r"(?:-target=|state rm )module\.pipeline\.([\w.]+)"
-    readme = (ROOT / "terraform" / "README.md").read_text("utf-8")
-    module = "".join(path.read_text() for path in sorted((ROOT / "terraform").glob("*.tf")))
+    readme = (CHECKOUT / "terraform" / "README.md").read_text("utf-8")
+    module = "".join(path.read_text() for path in sorted((CHECKOUT / "terraform").glob("*.tf")))
     protected = {
         f"{kind}.{name}"
         for kind, name, block in re.findall(
@@ -241,7 +240,7 @@ def test_readme_and_workflow_disable_the_same_protection() -> None:
 
 
 def test_documentation_lists_environment_and_variables() -> None:
-    text, document = DEPLOY.read_text(), (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    text, document = DEPLOY.read_text(), (CHECKOUT / "docs" / "deploy.md").read_text("utf-8")
 
     assert f":environment:{JOB['environment']}" in document
     assert {

@@ -120,7 +120,6 @@ class Root:
         self.run("apply", "-auto-approve", "-input=false")
 
     def destroy(self) -> None:
-        """Destroy all resources."""
         status, output = self.try_to_destroy()
         assert status == 0, output
 
@@ -135,20 +134,17 @@ class Root:
             self.run("state", "rm", *rules)
 
     def addresses(self) -> list[str]:
-        """Return the addresses in the state."""
         if not (self.folder / "terraform.tfstate").exists():
             return []
         return self.run("state", "list").splitlines()
 
     def outputs(self) -> dict[str, Any]:
-        """Return the values of its outputs."""
         return {
             name: output["value"]
             for name, output in json.loads(self.run("output", "-json")).items()
         }
 
     def changes(self) -> list[dict[str, Any]]:
-        """Return the changes of a plan."""
         self.forget_gateway_rules()
         self.run("plan", "-input=false", "-out=plan")
         shown = self.tool.run("show", "-json", "plan", folder=self.folder)

@@ -63,8 +63,7 @@ class Example:
         """Apply the example; return the module's outputs."""
         self.root.override(**overrides)
         self.root.apply(**inputs)
-        found: dict[str, Any] = self.root.outputs()["stack"]
-        return found
+        return dict(self.root.outputs()["stack"])
 
     def drop(self, *rows: str) -> Done:
         """Upload a file with `tm drop`, and wait for its outcome."""
@@ -73,13 +72,11 @@ class Example:
         return self.tm("drop", file, "--date", "2024-03-03", "--follow")
 
     def tm(self, *arguments: str | Path) -> Done:
-        """Run `tm` as the operator."""
         stack = {"TM_STACK": str(self.root.folder)}
         environment = {**self.root.tool.environment, **self.operator, **stack}
         return run(Path(sys.executable).with_name("tm"), *arguments, env=environment)
 
     def look_up(self, stack: Mapping[str, Any], user: str) -> list[dict[str, str]]:
-        """Return the API's rows for a user."""
         aws = self.sandbox.aws
         answer = requests.get(
             f"{aws.endpoint_url}/_aws/execute-api/{stack['api_id']}/Prod/get",
@@ -89,8 +86,7 @@ class Example:
             timeout=30,
         )
         assert answer.status_code == 200, answer.text
-        found: list[dict[str, str]] = answer.json()["response"]
-        return found
+        return list(answer.json()["response"])
 
     def check_at_work(self, stack: Mapping[str, Any]) -> None:
         """Check that a file's rows are in the database and returned by the API."""

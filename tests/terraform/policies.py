@@ -122,7 +122,6 @@ def _several(one_or_more: str | Iterable[str]) -> frozenset[str]:
 
 
 def wild(name: str) -> bool:
-    """Tell whether a name contains a wildcard."""
     return "*" in name or "?" in name
 
 

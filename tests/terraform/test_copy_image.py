@@ -31,6 +31,8 @@ from tests.stand_ins import CHECKOUT, StandIns
 pytestmark = pytest.mark.programs
 
 ACCOUNT = TARGET.partition(".")[0]
+TAG = "0.1.0-0123456789ab"
+INDEX = MANIFEST.replace("manifest", "index")
 SHELLS = [shell for shell in ("dash", "bash", "ksh", "busybox") if shutil.which(shell)]
 # The tools that the script uses, and the shell that Terraform uses.
 TOOLS = ("awk", "cat", "cp", "cut", "mktemp", "mv", "rm", "sed", "sh", "sha256sum", "tr")
@@ -143,10 +145,10 @@ def machine(emulator: Aws, tmp_path: Path) -> Iterator[Machine]:
             "FUNCTION": "load",
             "SOURCE": f"{SOURCE}/{name}:0.1.0",
             "REPOSITORY": f"{TARGET}/{copy_of}",
-            "TAG": "0.1.0-0123456789ab",
+            "TAG": TAG,
             "REGION": "us-east-1",
             "ACCOUNT": ACCOUNT,
-            "IMAGES": f"{copy_of}:0.1.0-0123456789ab={SOURCE}/{name}:0.1.0",
+            "IMAGES": f"{copy_of}:{TAG}={SOURCE}/{name}:0.1.0",
         }
         yield Machine(front, stand_ins, environment, name, copy_of, manifest, blobs)
 
@@ -160,13 +162,10 @@ def test_copy_is_identical_in_every_shell(shell: str, machine: Machine) -> None:
     output = machine.copy(shell=shell)
 
     assert output == (
-        f"{TARGET}/{machine.copy_of}:0.1.0-0123456789ab is a copy of "
+        f"{TARGET}/{machine.copy_of}:{TAG} is a copy of "
         f"{SOURCE}/{machine.name}:0.1.0, with the digest {digest(machine.manifest)}\n"
     )
-    assert machine.front.fetch(machine.copy_of, "0.1.0-0123456789ab") == (
-        MANIFEST,
-        machine.manifest,
-    )
+    assert machine.front.fetch(machine.copy_of, TAG) == (MANIFEST, machine.manifest)
     for blob in machine.blobs:
         place = f"/v2/{machine.copy_of}/blobs/{digest(blob)}"
         assert machine.front.forward("GET", place, {"Host": TARGET}, b"")[2] == blob
@@ -180,7 +179,7 @@ def test_copy_skips_existing_image(machine: Machine) -> None:
     machine.copy()
     before = len(machine.front.requests)
 
-    assert machine.copy() == f"{TARGET}/{machine.copy_of}:0.1.0-0123456789ab exists already\n"
+    assert machine.copy() == f"{TARGET}/{machine.copy_of}:{TAG} exists already\n"
     assert len(machine.front.requests) == before
 
 
@@ -219,10 +218,7 @@ def test_copy_refuses_layer_with_another_digest(machine: Machine) -> None:
 @pytest.mark.parametrize(
     ("kind", "line"),
     [
-        (
-            MANIFEST.replace("manifest", "index"),
-            "is an image index, which Lambda does not support: set the digest of one of",
-        ),
+        (INDEX, "is an image index, which Lambda does not support: set the digest of one of"),
         (
             "application/vnd.docker.distribution.manifest.list.v2+json",
             "is an image index, which Lambda does not support: set the digest of one of its",
@@ -352,7 +348,7 @@ def refusal() -> Answer:
         ("blobs/uploads/", "PUT", refusal(), " answers 400 to the upload of sha256:"),
         # ECR claims that it has the layers, but does not have them.
         ("blobs/", "HEAD", (200, {}, b""), " answers 404 to the manifest: {"),
-        ("manifests/0.1.0-0123456789ab", "PUT", refusal(), " answers 400 to the manifest: {"),
+        (f"manifests/{TAG}", "PUT", refusal(), " answers 400 to the manifest: {"),
     ],
 )
 def test_copy_reports_errors_of_ecr_in_one_line(
@@ -372,10 +368,10 @@ def test_copy_reports_rejected_password(machine: Machine) -> None:
 
 def test_copy_accepts_only_the_same_image_copied_concurrently(machine: Machine) -> None:
     """Tags are immutable, so ECR may reject the second manifest."""
-    request = machine.target("manifests/0.1.0-0123456789ab", "PUT")
+    request = machine.target(f"manifests/{TAG}", "PUT")
 
     def later(manifest: bytes) -> Answer:
-        place = f"/v2/{machine.copy_of}/manifests/0.1.0-0123456789ab"
+        place = f"/v2/{machine.copy_of}/manifests/{TAG}"
         headers = {"Host": TARGET, "Content-Type": MANIFEST}
         assert machine.front.forward("PUT", place, headers, manifest)[0] == 201
         return refusal()
@@ -406,7 +402,7 @@ def test_check_copies_nothing(machine: Machine) -> None:
     assert len(machine.front.requests) == before
 
     machine.environment["IMAGES"] = (
-        f"{machine.copy_of}:0.1.0-0123456789ab={SOURCE}/{machine.name}@sha256:{64 * '0'}"
+        f"{machine.copy_of}:{TAG}={SOURCE}/{machine.name}@sha256:{64 * '0'}"
     )
     assert "exists, but is not" in machine.refuses("--check")
 

@@ -144,7 +144,6 @@ def test_apply_builds_only_changed_images(deployment: Deployment) -> None:
 
 
 def publish(front: Registries, version: str) -> dict[str, str]:
-    """Publish the images of a version; return their digests."""
     digests = {}
     for name in FUNCTIONS:
         manifest, blobs = image(f"{name} {version}")

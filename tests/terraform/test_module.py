@@ -362,7 +362,6 @@ def plans_of(
 
 
 def named(messages: Iterable[str]) -> Iterator[str]:
-    """Yield the names of the variables in messages."""
     return (name for message in messages for name in re.findall(r"\bvar\.(\w+)", message))
 
 

@@ -56,7 +56,6 @@ def planned(stacks: Mapping[str, Mapping[str, Any]], folder: Path) -> dict[str, 
 
 @pytest.fixture(scope="module")
 def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Statement]]:
-    """Return the planned policies of each of STACKS."""
     found = planned(STACKS, tmp_path_factory.mktemp("checkout"))
     return {stack: of_plan(plan) for stack, plan in found.items()}
 

@@ -88,8 +88,6 @@ WITHIN = (
 
 @dataclass(frozen=True)
 class Resource:
-    """A planned resource."""
-
     type: str
     address: str
     values: dict[str, Any]
@@ -104,7 +102,6 @@ class Resource:
 
 @pytest.fixture(scope="module")
 def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the module with its sources."""
     return checkout(tmp_path_factory.mktemp("checkout")) / "terraform"
 
 
@@ -122,12 +119,10 @@ def planned(folder: Path, mocks: str, stacks: dict[str, dict[str, Any]]) -> list
 
 @pytest.fixture(scope="module")
 def resources(module: Path) -> list[Resource]:
-    """Return every resource of STACKS."""
     return planned(module, "./tests/mocks", STACKS)
 
 
 def resources_of(plan: dict[str, Any]) -> list[Resource]:
-    """Return the resources of a plan."""
     schemas = {
         kind: schema["block"].get("attributes", {})
         for provider in plan["provider_schemas"].values()

@@ -46,12 +46,10 @@ def machine() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def states(machine: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = machine["States"]
-    return found
+    return dict(machine["States"])
 
 
 def successors(state: dict[str, Any]) -> set[str]:
-    """Return the names of the next states."""
     choices = {choice["Next"] for choice in state.get("Choices", [])}
     return choices | {state[field] for field in ("Next", "Default") if field in state}
 
