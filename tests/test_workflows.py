@@ -158,21 +158,20 @@ def stack(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def environment(stack: Path) -> dict[str, str]:
+def status(stack: Path, *command: str) -> int:
     paths = {"STACK": str(stack), "GITHUB_OUTPUT": str(stack / "output")}
-    return {**os.environ, **paths, "TF_INPUT": "0", "TF_VAR_name": "x", "TF_VAR_region": "x"}
+    given = {**paths, "TF_INPUT": "0", "TF_VAR_name": "x", "TF_VAR_region": "x"}
+    return subprocess.run(command, env=os.environ | given, check=False).returncode
 
 
 def terraform(stack: Path, *arguments: str) -> int:
-    command = ["terraform", f"-chdir={stack}", *arguments]
-    return subprocess.run(command, env=environment(stack), check=False).returncode
+    return status(stack, "terraform", f"-chdir={stack}", *arguments)
 
 
 def run_step(stack: Path, name: str) -> int:
     """Run the script of a step with `bash -e`, as GitHub does."""
     [script] = [step["run"] for step in JOB["steps"] if step.get("name") == name]
-    command = ["bash", "-e", "-c", script]
-    return subprocess.run(command, env=environment(stack), check=False).returncode
+    return status(stack, "bash", "-e", "-c", script)
 
 
 def counted(stack: Path) -> str:

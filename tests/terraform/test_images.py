@@ -61,16 +61,11 @@ class Deployment:
 
     def tags(self) -> dict[str, list[str]]:
         client = self.aws.client("ecr")
-        return {
-            name: [
-                tag
-                for image in client.describe_images(repositoryName=f"tm-images/{name}")[
-                    "imageDetails"
-                ]
-                for tag in image["imageTags"]
-            ]
-            for name in FUNCTIONS
-        }
+        found = {}
+        for name in FUNCTIONS:
+            images = client.describe_images(repositoryName=f"tm-images/{name}")["imageDetails"]
+            found[name] = [tag for image in images for tag in image["imageTags"]]
+        return found
 
 
 @pytest.fixture
