@@ -15,7 +15,6 @@ from botocore.model import OperationModel
 from botocore.waiter import WaiterModel
 
 SESSION = botocore.session.get_session()
-RENAMED = {"s3api": "s3"}
 # The used ones of docs.aws.amazon.com/cli/latest/userguide/cli-configure-options.html.
 GLOBAL = {"cli-binary-format", "output", "profile", "query", "region"}
 # Options and number of positional words of each command that has no model.
@@ -24,8 +23,6 @@ CUSTOM: dict[tuple[str, str], tuple[set[str], int]] = {
     ("logs", "tail"): ({"filter-pattern", "follow", "format", "since"}, 1),
     ("s3", "cp"): (set(), 2),
 }
-# Operations that write their answer to a file, whose name is the last word.
-TAKES_FILE = {("lambda", "invoke")}
 
 
 class Misused(Exception):
@@ -51,8 +48,8 @@ def check(words: list[str]) -> None:
         else:
             model = _operation(service, action)
         wanted = 0
-        if (service, action) in TAKES_FILE:
-            wanted = 1
+        if (service, action) == ("lambda", "invoke"):
+            wanted = 1  # the file for the answer
             *_, last = [[], *options.values()]
             if not besides and len(last) > 1:
                 besides.append(last.pop())
@@ -95,7 +92,7 @@ def _options(words: list[str]) -> tuple[dict[str, list[str]], list[str]]:
 
 def _service(name: str) -> Any:
     try:
-        return SESSION.get_service_model(RENAMED.get(name, name))
+        return SESSION.get_service_model("s3" if name == "s3api" else name)
     except UnknownServiceError:
         raise Misused(f"there is no service {name}") from None
 

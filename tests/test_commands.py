@@ -4,7 +4,6 @@ import json
 import re
 from dataclasses import asdict
 from itertools import chain
-from pathlib import Path
 
 import pytest
 import typer
@@ -14,17 +13,17 @@ from docs.deploy_policies import policies
 from functions.migrate.migration import Migration
 from shared import odcs
 from tests import aws_commands
-from tests.checkout import FUNCTIONS
+from tests.checkout import CHECKOUT, FUNCTIONS
 from tests.commands import in_blocks, in_line, parse_tm, unknown_options
 from tests.terraform.leftovers import leftovers
 
-ROOT = Path(__file__).parents[1]
 TEXTS = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
-    *ROOT.glob("docs/**/*.md"),
-    *ROOT.glob("terraform/**/README.md"),
+    *(CHECKOUT / name for name in ("README.md", "CONTRIBUTING.md")),
+    *CHECKOUT.glob("docs/**/*.md"),
+    *CHECKOUT.glob("terraform/**/README.md"),
 ]
-GUIDE = (ROOT / "docs" / "first-deployment.md").read_text("utf-8")
+MODULE = CHECKOUT / "terraform"
+GUIDE = (CHECKOUT / "docs" / "first-deployment.md").read_text("utf-8")
 SECTIONS = re.findall(r"^### \d+ (.+?)\n(.*?)(?=^##|\Z)", GUIDE, re.MULTILINE | re.DOTALL)
 
 
@@ -95,7 +94,7 @@ def test_unknown_tm_command_and_option_are_found() -> None:
 
 
 def test_guide_uses_existing_outputs_and_functions() -> None:
-    outputs = set(re.findall(r'^output "(\w+)"', (ROOT / "terraform/outputs.tf").read_text(), re.M))
+    outputs = set(re.findall(r'^output "(\w+)"', (MODULE / "outputs.tf").read_text(), re.M))
     asked = set(re.findall(r"(?:\$\(|^  )out (\w+(?:\.\w+)?)", GUIDE, re.M))
 
     assert len(asked) > 5
@@ -118,7 +117,7 @@ def test_policies_allow_every_command_of_the_guide() -> None:
 
 
 def test_guide_names_resources_of_the_module() -> None:
-    module = "".join(path.read_text() for path in sorted((ROOT / "terraform").glob("*.tf")))
+    module = "".join(path.read_text() for path in sorted(MODULE.glob("*.tf")))
     for made in (
         'aurora_id      = "${var.name}-database"',
         'name        = "${var.name}-${local.aurora_family}"',
@@ -150,12 +149,12 @@ def test_guide_expects_the_printed_output(capsys: pytest.CaptureFixture[str]) ->
         assert f"`{printed}`" in expected
     for check in ("landing", "subscriptions", "alarms"):
         assert check in doctor.CHECKS
-    assert "deletion_protection is true" in (ROOT / "terraform" / "protection.tf").read_text()
-    assert "docker buildx build failed" in (ROOT / "terraform" / "build_image.sh").read_text()
+    assert "deletion_protection is true" in (MODULE / "protection.tf").read_text()
+    assert "docker buildx build failed" in (MODULE / "build_image.sh").read_text()
 
 
 def test_guide_counts_the_rules() -> None:
-    alerts = (ROOT / "terraform" / "alerts.tf").read_text()
+    alerts = (MODULE / "alerts.tf").read_text()
     [events] = re.findall(r"^  alert_events = {\n(.*?)^  }", alerts, re.M | re.S)
     by_pattern = re.findall(r"^    ([\w-]+) = {", events, re.M)
     expected = " ".join(GUIDE.split())

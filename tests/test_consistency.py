@@ -18,14 +18,7 @@ from tests.fixtures.aws import REGION
 from tests.fixtures.laptop import Laptop
 
 SETTINGS: dict[str, type[settings.Settings]] = {
-    "trigger": settings.TriggerSettings,
-    "transform": settings.TransformSettings,
-    "test": settings.TestSettings,
-    "load": settings.LoadSettings,
-    "alert": settings.AlertSettings,
-    "watch": settings.WatchSettings,
-    "api": settings.ApiSettings,
-    "migrate": settings.MigrateSettings,
+    function: getattr(settings, f"{function.title()}Settings") for function in FUNCTIONS
 }
 COMMON = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 
@@ -49,7 +42,7 @@ def pins(path: Path) -> dict[str, set[str]]:
 def test_every_function_has_handler_lock_and_settings() -> None:
     folders = {path.name for path in CHECKOUT.glob("functions/*/") if path.name != "__pycache__"}
 
-    assert folders == set(FUNCTIONS) == set(SETTINGS)
+    assert folders == set(FUNCTIONS)
     locks = {lock(function).resolve() for function in FUNCTIONS}
     assert locks == set(CHECKOUT.glob("functions/requirements-*.txt"))
 
@@ -172,9 +165,7 @@ def test_function_without_file_input_has_no_pandas(function: str) -> None:
     assert not {"awswrangler", "numpy", "pandas", "pyarrow"} & carried.keys()
 
 
-def test_each_function_has_one_invoker_and_the_keep_active_rule(
-    laptop: Laptop,
-) -> None:
+def test_each_function_has_one_invoker_and_the_keep_active_rule(laptop: Laptop) -> None:
     outputs, client = laptop.stack.outputs, laptop.aws.client("lambda")
     statements = {
         function: json.loads(client.get_policy(FunctionName=name)["Policy"])["Statement"]
@@ -227,12 +218,9 @@ def test_test_log_table_matches_terraform(laptop: Laptop, log_table: str) -> Non
     assert shape(boto3.client("dynamodb", region_name=REGION), log_table) == real
 
 
-DOCUMENTS = [*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/**/*.md")]
-
-
 def test_documented_loops_name_every_function() -> None:
-    documents = [*DOCUMENTS, *CHECKOUT.glob("terraform/examples/*/README.md")]
-    texts = [document.read_text("utf-8") for document in documents]
+    folders = ("*.md", "docs/**/*.md", "terraform/examples/*/README.md")
+    texts = [path.read_text("utf-8") for folder in folders for path in CHECKOUT.glob(folder)]
     loops = [loop for text in texts for loop in re.findall(r"for function in (.*?);", text)]
 
     assert loops == [" ".join(FUNCTIONS)]

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.checkout import CHECKOUT
 from tests.programs import Done, run
 
 pytestmark = pytest.mark.git
 
-ROOT = Path(__file__).parents[1]
 CONFIG = ".pre-commit-config.yaml"
 HOOKS = [
     hook["id"]
-    for repository in yaml.safe_load((ROOT / CONFIG).read_text())["repos"]
+    for repository in yaml.safe_load((CHECKOUT / CONFIG).read_text())["repos"]
     for hook in repository["hooks"]
 ]
 
@@ -56,21 +56,19 @@ class Checkout:
         self._folder = folder
         run("git", "init", "--quiet", cwd=folder)
         for name in (CONFIG, "pyproject.toml"):
-            shutil.copy(ROOT / name, folder)
+            shutil.copy(CHECKOUT / name, folder)
         for name in ("cli", "functions", "local", "shared"):
-            shutil.copytree(ROOT / name, folder / name)
-        (folder / ".venv").symlink_to(ROOT / ".venv")
+            shutil.copytree(CHECKOUT / name, folder / name)
+        (folder / ".venv").symlink_to(CHECKOUT / ".venv")
         self.stage(CONFIG, (folder / CONFIG).read_text())
 
     def stage(self, name: str, text: str) -> None:
-        """Write and stage a file."""
         path = self._folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         run("git", "add", name, cwd=self._folder)
 
     def run(self, hook: str) -> Done:
-        """Run a hook on the staged files."""
         return run(".venv/bin/pre-commit", "run", "--verbose", hook, cwd=self._folder)
 
 

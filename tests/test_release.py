@@ -15,12 +15,12 @@ import pytest
 import yaml
 
 from shared.version import VERSION
+from tests.checkout import CHECKOUT
 from tests.programs import Done, run
 
 pytestmark = pytest.mark.git
 
-ROOT = Path(__file__).parents[1]
-WORKFLOW = ROOT / ".github" / "workflows" / "release.yml"
+WORKFLOW = CHECKOUT / ".github" / "workflows" / "release.yml"
 UPDATE = WORKFLOW.with_name("update-locks.yml")
 UNQUOTED = hcl2.SerializationOptions(strip_string_quotes=True)
 TEXT = """# Changelog
@@ -58,7 +58,7 @@ echo "cosign $*" >>"$CALLS"
 """
 
 
-def changelog(version: str, folder: Path = ROOT) -> Done:
+def changelog(version: str, folder: Path = CHECKOUT) -> Done:
     return run(sys.executable, folder / ".ci" / "changelog.py", version, cwd=folder)
 
 
@@ -68,8 +68,8 @@ def checkout(tmp_path: Path) -> Path:
     folder = tmp_path / "checkout"
     for name in (".ci/changelog.py", ".ci/unreleased.sh", "shared/version.py"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        text = (ROOT / name).read_text()
-        (folder / name).touch((ROOT / name).stat().st_mode)
+        text = (CHECKOUT / name).read_text()
+        (folder / name).touch((CHECKOUT / name).stat().st_mode)
         (folder / name).write_text(text.replace(f'VERSION = "{VERSION}"', 'VERSION = "0.2.0"'))
     (folder / "CHANGELOG.md").write_text(TEXT)
     return folder
@@ -183,7 +183,6 @@ class Release:
         return self.git("rev-parse", "HEAD")
 
     def step(self, name: str, workflow: Path = WORKFLOW, **environment: str) -> Done:
-        """Run the script of a step of a workflow."""
         jobs = load(workflow)["jobs"].values()
         [script] = {
             step["run"] for job in jobs for step in job["steps"] if step.get("name") == name
@@ -322,13 +321,13 @@ def test_publishing_refuses_undated_section(release: Release) -> None:
 
 
 def push_images(release: Release, media_type: str) -> Done:
-    script = ROOT / ".ci" / "push_images.py"
+    script = CHECKOUT / ".ci" / "push_images.py"
     every = release.environment | {"MEDIA_TYPE": media_type}
     return run(sys.executable, script, "ghcr.io/Owner/R", "0.2.0", cwd=release.checkout, env=every)
 
 
 def test_push_prints_images_with_digests(release: Release) -> None:
-    functions = sorted(path.parent.name for path in ROOT.glob("functions/*/handler.py"))
+    functions = sorted(path.parent.name for path in CHECKOUT.glob("functions/*/handler.py"))
 
     done = push_images(release, "application/vnd.oci.image.manifest.v1+json")
 
@@ -408,7 +407,7 @@ def test_jobs_have_minimal_permissions_and_order() -> None:
 
 
 def test_documentation_lists_secrets_and_variables() -> None:
-    text, document = WORKFLOW.read_text(), (ROOT / "docs" / "release.md").read_text("utf-8")
+    text, document = WORKFLOW.read_text(), (CHECKOUT / "docs" / "release.md").read_text("utf-8")
     needed = re.findall(r"(?:secrets|vars)\.(\w+)", text)
 
     assert len(needed) == 3

@@ -11,26 +11,23 @@ from pathlib import Path
 
 import pytest
 
+from tests.checkout import CHECKOUT
 from tests.programs import run
 from tests.test_release import load
 
 pytestmark = pytest.mark.programs
 
-ROOT = Path(__file__).parents[1]
-WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.y*ml"))
-DEPLOY = ROOT / ".github" / "workflows" / "deploy-and-destroy.yml"
-CI = ROOT / ".github" / "workflows" / "ci.yml"
-
-
-TEMPLATES = ".github/ISSUE_TEMPLATE"
+WORKFLOWS = sorted((CHECKOUT / ".github" / "workflows").glob("*.y*ml"))
+DEPLOY = CHECKOUT / ".github" / "workflows" / "deploy-and-destroy.yml"
+WORKFLOW = load(DEPLOY)
+[JOB] = WORKFLOW["jobs"].values()
+TEMPLATES = CHECKOUT / ".github" / "ISSUE_TEMPLATE"
 SCHEMAS = {
     "vendor.github-workflows": WORKFLOWS,
     "custom.github-workflows-require-timeout": WORKFLOWS,
-    "vendor.dependabot": [ROOT / ".github" / "dependabot.yml"],
-    "vendor.github-issue-forms": sorted(
-        {*(ROOT / TEMPLATES).glob("*.y*ml")} - {ROOT / TEMPLATES / "config.yml"}
-    ),
-    "vendor.github-issue-config": [ROOT / TEMPLATES / "config.yml"],
+    "vendor.dependabot": [CHECKOUT / ".github" / "dependabot.yml"],
+    "vendor.github-issue-forms": sorted({*TEMPLATES.glob("*.y*ml")} - {TEMPLATES / "config.yml"}),
+    "vendor.github-issue-config": [TEMPLATES / "config.yml"],
 }
 
 
@@ -48,7 +45,7 @@ def test_files_match_their_schema(schema: str) -> None:
 def test_every_file_has_a_schema() -> None:
     validated = {path for paths in SCHEMAS.values() for path in paths}
 
-    assert {*(ROOT / ".github").rglob("*.y*ml")} == validated
+    assert {*(CHECKOUT / ".github").rglob("*.y*ml")} == validated
 
 
 @pytest.mark.npm
@@ -76,7 +73,7 @@ def test_workflow_is_secure(path: Path) -> None:
 
 
 def test_ci_runs_on_pull_requests_with_read_only_token() -> None:
-    workflow = load(CI)
+    workflow = load(DEPLOY.with_name("ci.yml"))
     [job] = workflow["jobs"].values()
 
     # YAML 1.1 parses the key `on` as true. `pull_request_target` would expose secrets to forks.
@@ -93,14 +90,12 @@ def test_ci_runs_on_pull_requests_with_read_only_token() -> None:
 
 
 def test_stack_is_destroyed_after_failed_steps() -> None:
-    workflow = load(DEPLOY)
-    [job] = workflow["jobs"].values()
-    names = [step.get("name") for step in job["steps"]]
+    names = [step.get("name") for step in JOB["steps"]]
     last = names.index("Smoke test without hard testing, which loads the file")
-    after = job["steps"][last + 1 :]
+    after = JOB["steps"][last + 1 :]
 
     # YAML 1.1 parses the key `on` as true.
-    assert set(workflow[True]) == {"workflow_dispatch"}
+    assert set(WORKFLOW[True]) == {"workflow_dispatch"}
     assert [step["name"] for step in after] == [
         "Assume the role again",
         "Count the resources",
@@ -113,22 +108,19 @@ def test_stack_is_destroyed_after_failed_steps() -> None:
 
 
 def test_timeouts_fit_job_and_credentials() -> None:
-    """Job and credentials must outlast the timeouts of their steps."""
-    [job] = load(DEPLOY)["jobs"].values()
-    job_minutes = job["timeout-minutes"]
-    minutes = [step["timeout-minutes"] for step in job["steps"]]
+    minutes = [step["timeout-minutes"] for step in JOB["steps"]]
     assumed = [
         (number, step["with"]["role-duration-seconds"])
-        for number, step in enumerate(job["steps"])
+        for number, step in enumerate(JOB["steps"])
         if step.get("uses", "").startswith("aws-actions/configure-aws-credentials@")
     ]
     ends = [*(number for number, _ in assumed[1:]), len(minutes)]
 
-    assert sum(minutes) <= job_minutes < 360
+    assert sum(minutes) <= JOB["timeout-minutes"] < 360
     assert len(assumed) == 2
     for (number, seconds), end in zip(assumed, ends, strict=True):
         assert sum(minutes[number:end]) * 60 <= seconds
-    document = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    document = (CHECKOUT / "docs" / "deploy.md").read_text("utf-8")
     assert f"--max-session-duration {max(seconds for _, seconds in assumed)}\n" in document
 
 
@@ -155,7 +147,7 @@ resource "terraform_data" "breaks" {
 @pytest.fixture
 def stack(tmp_path: Path) -> Path:
     """Return a root module with only protection.tf; applies fail if the file `broken` exists."""
-    protection = (ROOT / "terraform" / "protection.tf").read_text()
+    protection = (CHECKOUT / "terraform" / "protection.tf").read_text()
     alone = re.sub(r"aws_\w+\.\w+,\n", "", protection).replace(
         "depends_on = [", "depends_on = [terraform_data.breaks,"
     )
@@ -166,22 +158,20 @@ def stack(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def environment(stack: Path) -> dict[str, str]:
+def status(stack: Path, *command: str) -> int:
     paths = {"STACK": str(stack), "GITHUB_OUTPUT": str(stack / "output")}
-    return {**os.environ, **paths, "TF_INPUT": "0", "TF_VAR_name": "x", "TF_VAR_region": "x"}
+    given = {**paths, "TF_INPUT": "0", "TF_VAR_name": "x", "TF_VAR_region": "x"}
+    return subprocess.run(command, env=os.environ | given, check=False).returncode
 
 
 def terraform(stack: Path, *arguments: str) -> int:
-    command = ["terraform", f"-chdir={stack}", *arguments]
-    return subprocess.run(command, env=environment(stack), check=False).returncode
+    return status(stack, "terraform", f"-chdir={stack}", *arguments)
 
 
 def run_step(stack: Path, name: str) -> int:
     """Run the script of a step with `bash -e`, as GitHub does."""
-    [job] = load(DEPLOY)["jobs"].values()
-    [script] = [step["run"] for step in job["steps"] if step.get("name") == name]
-    command = ["bash", "-e", "-c", script]
-    return subprocess.run(command, env=environment(stack), check=False).returncode
+    [script] = [step["run"] for step in JOB["steps"] if step.get("name") == name]
+    return status(stack, "bash", "-e", "-c", script)
 
 
 def counted(stack: Path) -> str:
@@ -199,16 +189,11 @@ def test_empty_stack_is_not_applied_before_destroy(stack: Path) -> None:
     assert run_step(stack, "Destroy") == 0
     assert counted(stack) == "resources=0\n"
 
-    [job] = load(DEPLOY)["jobs"].values()
     assert [
         step["name"]
-        for step in job["steps"]
+        for step in JOB["steps"]
         if "steps.state.outputs.resources != '0'" in step.get("if", "")
-    ] == [
-        "Disable the protection",
-        "Disable the protection only, if that failed",
-        "Destroy",
-    ]
+    ] == ["Disable the protection", "Disable the protection only, if that failed", "Destroy"]
 
 
 @pytest.mark.parametrize("is_applied", [True, False])
@@ -224,10 +209,10 @@ def test_protected_stack_is_destroyed_if_applies_fail(is_applied: bool, stack: P
 
 
 def test_workflow_uses_existing_variables_and_addresses() -> None:
-    example = ROOT / "terraform" / "examples" / "complete"
+    example = CHECKOUT / "terraform" / "examples" / "complete"
     variables = re.findall(r'^variable "(\w+)"', (example / "variables.tf").read_text(), re.M)
     text = DEPLOY.read_text()
-    addresses = (ROOT / "tests" / "terraform" / "addresses.txt").read_text().split()
+    addresses = (CHECKOUT / "tests" / "terraform" / "addresses.txt").read_text().split()
 
     assert set(re.findall(r"TF_VAR_(\w+):|-var (\w+)=", text)) <= {
         pair for name in variables for pair in ((name, ""), ("", name))
@@ -238,8 +223,8 @@ def test_workflow_uses_existing_variables_and_addresses() -> None:
 def test_readme_and_workflow_disable_the_same_protection() -> None:
     """Both must list all resources that use `deletion_protection` or `force_destroy`."""
     named = r"(?:-target=|state rm )module\.pipeline\.([\w.]+)"
-    readme = (ROOT / "terraform" / "README.md").read_text("utf-8")
-    module = "".join(path.read_text() for path in sorted((ROOT / "terraform").glob("*.tf")))
+    readme = (CHECKOUT / "terraform" / "README.md").read_text("utf-8")
+    module = "".join(path.read_text() for path in sorted((CHECKOUT / "terraform").glob("*.tf")))
     protected = {
         f"{kind}.{name}"
         for kind, name, block in re.findall(
@@ -254,10 +239,9 @@ def test_readme_and_workflow_disable_the_same_protection() -> None:
 
 
 def test_documentation_lists_environment_and_variables() -> None:
-    text, document = DEPLOY.read_text(), (ROOT / "docs" / "deploy.md").read_text("utf-8")
-    [job] = load(DEPLOY)["jobs"].values()
+    text, document = DEPLOY.read_text(), (CHECKOUT / "docs" / "deploy.md").read_text("utf-8")
 
-    assert f":environment:{job['environment']}" in document
+    assert f":environment:{JOB['environment']}" in document
     assert {
         name for name in re.findall(r"vars\.(\w+)", text) if f"`{name}`" not in document
     } == set()

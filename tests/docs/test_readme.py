@@ -1,22 +1,21 @@
 """The README: its length, its commands and its example."""
 
 import re
-from typing import Any
 
 import hcl2
 
 from tests.checkout import CHECKOUT
 from tests.commands import in_blocks, of_tm, unknown_options
+from tests.terraform.test_module import blocks
 
 README = (CHECKOUT / "README.md").read_text("utf-8")
-MODULE = CHECKOUT / "terraform"
 
 
 def tm_commands() -> list[list[str]]:
     """Return the words after `tm` of each command, in blocks and in lines."""
-    blocks = [words[1:] for words in in_blocks(README) if words[0] in {"tm", ".venv/bin/tm"}]
+    found = [words[1:] for words in in_blocks(README) if words[0] in {"tm", ".venv/bin/tm"}]
     lines = [code.split()[1:] for code in re.findall(r"`((?:\.venv/bin/)?tm [^`]+)`", README)]
-    return blocks + lines
+    return found + lines
 
 
 def test_readme_is_short() -> None:
@@ -41,13 +40,9 @@ def test_readme_names_existing_commands_and_options() -> None:
 
 def test_readme_example_fits_the_module() -> None:
     [example] = re.findall(r"^```hcl\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    [module] = loads(example)["module"]
+    [module] = hcl2.loads(example)["module"]
     [given] = module.values()
-    variables = {
-        name.strip('"'): block
-        for each in loads((MODULE / "variables.tf").read_text("utf-8"))["variable"]
-        for name, block in each.items()
-    }
+    variables = blocks("variable")
     required = {name for name, block in variables.items() if "default" not in block}
     named = {name for name in given if not name.startswith("__")} - {"source"}
 
@@ -60,7 +55,3 @@ def test_readme_describes_every_state_that_it_draws() -> None:
     drawn = set(re.findall(r"\b[a-z]+\b", diagram))
 
     assert {"trigger", "transform", "test", "load", "alert", "watch", "api"} <= drawn
-
-
-def loads(text: str) -> dict[str, Any]:
-    return hcl2.loads(text)

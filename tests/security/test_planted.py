@@ -1,10 +1,12 @@
 """Tests that checkov finds planted defects."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
-from tests.fixtures.security import ROOT, Tools
+from tests.checkout import CHECKOUT
+from tests.programs import run
 
 pytestmark = pytest.mark.security
 
@@ -47,17 +49,17 @@ resource "aws_s3_bucket_policy" "this" {""",
 
 
 @pytest.fixture(scope="module")
-def found(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> str:
+def found(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return checkov's output for a copy with all defects."""
     folder = tmp_path_factory.mktemp("planted")
     for name in ("terraform", "functions", "tests/security"):
-        shutil.copytree(ROOT / name, folder / name)
-    shutil.copy(ROOT / ".checkov.yaml", folder)
+        shutil.copytree(CHECKOUT / name, folder / name)
+    shutil.copy(CHECKOUT / ".checkov.yaml", folder)
     for (name, original, planted), _ in DEFECTS.values():
         text = (folder / name).read_text()
         assert original in text, f"{name} has changed: plant another defect there."
         (folder / name).write_text(text.replace(original, planted, 1))
-    done = tools.run("checkov", folder=folder)
+    done = run(tools / "checkov", cwd=folder)
     assert done.returncode == 1, done.stderr
     return done.stdout
 

@@ -4,7 +4,6 @@ import copy
 import json
 import os
 import re
-import subprocess
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.programs import run
 from tests.terraform.policies import documents
 from tests.terraform.test_permissions import ACCOUNT, REGION, STACKS, planned
 
@@ -42,13 +42,8 @@ def lint(policies: Mapping[tuple[str, str], Any], folder: Path) -> set[Finding]:
     names = {folder / f"{number}.json": address for number, (address, _) in enumerate(policies)}
     for path, policy in zip(names, policies.values(), strict=True):
         path.write_text(json.dumps(policy))
-    done = subprocess.run(
-        [os.environ["TM_TEST_PARLIAMENT"], "--directory", folder, "--json"],
-        env=os.environ | {"PYTHONWARNINGS": "ignore"},  # warnings about parliament's own code
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    quiet = os.environ | {"PYTHONWARNINGS": "ignore"}  # warnings about parliament's own code
+    done = run(os.environ["TM_TEST_PARLIAMENT"], "--directory", folder, "--json", env=quiet)
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert (done.returncode, done.stderr) == (int(bool(found)), "")
     return {
@@ -112,11 +107,7 @@ def first(**changes: Any) -> Plant:
 ERRORS: dict[str, tuple[str, Plant, str]] = {
     "no version": (ROLE, lambda document: document.pop("Version"), "NO_VERSION"),
     "old version": (ROLE, lambda document: document.update(Version="2008-10-17"), "OLD_VERSION"),
-    "invalid version": (
-        ENDPOINT,
-        lambda d: d.update(Version="2012-10-18"),
-        "INVALID_VERSION",
-    ),
+    "invalid version": (ENDPOINT, lambda d: d.update(Version="2012-10-18"), "INVALID_VERSION"),
     "unknown action": (ROLE, first(Action=["dynamodb:GetItems"]), "UNKNOWN_ACTION"),
     "unknown action in a trust policy": (TRUST, first(Action="sts:AssumeRoles"), "UNKNOWN_ACTION"),
     "unknown action in a function policy": (
@@ -130,11 +121,7 @@ ERRORS: dict[str, tuple[str, Plant, str]] = {
         first(Action=["s3:GetObject"], Resource=["arn:aws:s3:::landing"]),
         "RESOURCE_MISMATCH",
     ),
-    "incomplete ARN": (
-        ROLE,
-        first(Resource=["arn:aws:dynamodb:table/x"]),
-        "INVALID_ARN",
-    ),
+    "incomplete ARN": (ROLE, first(Resource=["arn:aws:dynamodb:table/x"]), "INVALID_ARN"),
     "ARN with an invalid region": (
         ROLE,
         first(Resource=[f"arn:aws:dynamodb:nowhere:{ACCOUNT}:table/x"]),
@@ -166,11 +153,7 @@ ERRORS: dict[str, tuple[str, Plant, str]] = {
         "MISMATCHED_TYPE",
     ),
     "invalid Sid": (TOPIC, first(Sid="TLS only"), "INVALID_SID"),
-    "invalid principal": (
-        BUCKET,
-        first(Principal={"AWS": "everybody"}),
-        "UNKNOWN_PRINCIPAL",
-    ),
+    "invalid principal": (BUCKET, first(Principal={"AWS": "everybody"}), "UNKNOWN_PRINCIPAL"),
     "invalid effect": (ENDPOINT, first(Effect="allow"), "MALFORMED"),
 }
 

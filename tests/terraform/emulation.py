@@ -113,19 +113,13 @@ class Root:
 
     def apply(self, **inputs: Any) -> None:
         """Apply with these variables, in addition to earlier ones."""
-        status, output = self.try_to_apply(**inputs)
-        assert status == 0, output
-
-    def try_to_apply(self, **inputs: Any) -> tuple[int, str]:
-        """Apply; return the exit status and output."""
         file = self.folder / "given.auto.tfvars.json"
         given = json.loads(file.read_text()) if file.exists() else {}
         file.write_text(json.dumps(given | inputs))
         self.forget_gateway_rules()
-        return self.try_to("apply", "-auto-approve", "-input=false")
+        self.run("apply", "-auto-approve", "-input=false")
 
     def destroy(self) -> None:
-        """Destroy all resources."""
         status, output = self.try_to_destroy()
         assert status == 0, output
 
@@ -140,20 +134,17 @@ class Root:
             self.run("state", "rm", *rules)
 
     def addresses(self) -> list[str]:
-        """Return the addresses in the state."""
         if not (self.folder / "terraform.tfstate").exists():
             return []
         return self.run("state", "list").splitlines()
 
     def outputs(self) -> dict[str, Any]:
-        """Return the values of its outputs."""
         return {
             name: output["value"]
             for name, output in json.loads(self.run("output", "-json")).items()
         }
 
     def changes(self) -> list[dict[str, Any]]:
-        """Return the changes of a plan."""
         self.forget_gateway_rules()
         self.run("plan", "-input=false", "-out=plan")
         shown = self.tool.run("show", "-json", "plan", folder=self.folder)
@@ -168,8 +159,7 @@ class Root:
         found: dict[str, set[str]] = {}
         for each in self.changes():
             change = each["change"]
-            address = re.sub(r"^module\.pipeline\.|\[[^]]*\]$", "", each["address"])
-            found.setdefault(address, set()).update(
+            found.setdefault(without_key(each), set()).update(
                 {
                     key
                     for key, after in change["after"].items()
@@ -179,6 +169,11 @@ class Root:
                 else change["actions"]
             )
         return found
+
+
+def without_key(change: Mapping[str, Any]) -> str:
+    """Return the address of a changed resource within the module."""
+    return re.sub(r"^module\.pipeline\.|\[[^]]*\]$", "", change["address"])
 
 
 def checkout(folder: Path) -> Path:

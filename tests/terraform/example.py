@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ import requests
 from cli.authorization import Signature
 from docs.deploy_policies import TABLE, policies
 from tests.fixtures.sandbox import EXAMPLES, Sandbox
+from tests.programs import Done, run
 from tests.stand_ins import StandIns
 from tests.terraform.emulation import NAMELESS, Root, checkout
 from tests.terraform.inventory import PARTS, inventory
@@ -63,31 +63,20 @@ class Example:
         """Apply the example; return the module's outputs."""
         self.root.override(**overrides)
         self.root.apply(**inputs)
-        found: dict[str, Any] = self.root.outputs()["stack"]
-        return found
+        return dict(self.root.outputs()["stack"])
 
-    def drop(self, *rows: str) -> "subprocess.CompletedProcess[str]":
+    def drop(self, *rows: str) -> Done:
         """Upload a file with `tm drop`, and wait for its outcome."""
         file = self.folder / "f.csv"
         file.write_text("\n".join(["user,timestamp,hours,project", *rows]))
         return self.tm("drop", file, "--date", "2024-03-03", "--follow")
 
-    def tm(self, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-        """Run `tm` as the operator."""
-        return subprocess.run(
-            [Path(sys.executable).with_name("tm"), *arguments],
-            env={
-                **self.root.tool.environment,
-                **self.operator,
-                "TM_STACK": str(self.root.folder),
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    def tm(self, *arguments: str | Path) -> Done:
+        stack = {"TM_STACK": str(self.root.folder)}
+        environment = {**self.root.tool.environment, **self.operator, **stack}
+        return run(Path(sys.executable).with_name("tm"), *arguments, env=environment)
 
     def look_up(self, stack: Mapping[str, Any], user: str) -> list[dict[str, str]]:
-        """Return the API's rows for a user."""
         aws = self.sandbox.aws
         answer = requests.get(
             f"{aws.endpoint_url}/_aws/execute-api/{stack['api_id']}/Prod/get",
@@ -97,8 +86,7 @@ class Example:
             timeout=30,
         )
         assert answer.status_code == 200, answer.text
-        found: list[dict[str, str]] = answer.json()["response"]
-        return found
+        return list(answer.json()["response"])
 
     def check_at_work(self, stack: Mapping[str, Any]) -> None:
         """Check that a file's rows are in the database and returned by the API."""

@@ -14,39 +14,19 @@ def inventory(aws: Aws) -> Inventory:
     return {kind: frozenset(found(aws)) for kind, found in KINDS.items()}
 
 
-def _listed(service: str, operation: str, field: str, key: str) -> Callable[[Aws], set[str]]:
+def _listed(
+    service: str, operation: str, field: str, key: str, **arguments: Any
+) -> Callable[[Aws], set[str]]:
     def found(aws: Aws) -> set[str]:
         client = aws.client(service)
         if client.can_paginate(operation):
-            answers = client.get_paginator(operation).paginate()
+            answers = client.get_paginator(operation).paginate(**arguments)
         else:
-            answers = [getattr(client, operation)()]
+            answers = [getattr(client, operation)(**arguments)]
         things: list[Any] = [thing for answer in answers for thing in answer.get(field, [])]
         return {thing[key] if isinstance(thing, dict) else thing for thing in things}
 
     return found
-
-
-def _alarms(kind: str) -> Callable[[Aws], set[str]]:
-    """Return a function that lists alarms: AWS lists composite alarms only on request."""
-
-    def found(aws: Aws) -> set[str]:
-        pages = aws.client("cloudwatch").get_paginator("describe_alarms")
-        return {
-            alarm["AlarmName"]
-            for page in pages.paginate(AlarmTypes=[kind])
-            for alarm in page[f"{kind}s"]
-        }
-
-    return found
-
-
-def _rules(aws: Aws) -> set[str]:
-    client = aws.client("ec2")
-    return {
-        rule["SecurityGroupRuleId"]
-        for rule in client.describe_security_group_rules()["SecurityGroupRules"]
-    }
 
 
 def _keys_in_use(aws: Aws) -> set[str]:
@@ -69,13 +49,18 @@ KINDS: dict[str, Callable[[Aws], set[str]]] = {
     "aws_api_gateway_api_key": _listed("apigateway", "get_api_keys", "items", "id"),
     "aws_api_gateway_rest_api": _listed("apigateway", "get_rest_apis", "items", "id"),
     "aws_api_gateway_usage_plan": _listed("apigateway", "get_usage_plans", "items", "id"),
-    "aws_cloudwatch_composite_alarm": _alarms("CompositeAlarm"),
+    "aws_cloudwatch_composite_alarm": _listed(
+        *("cloudwatch", "describe_alarms", "CompositeAlarms", "AlarmName"),
+        AlarmTypes=["CompositeAlarm"],  # AWS lists them only on request
+    ),
     "aws_cloudwatch_dashboard": _listed(
         "cloudwatch", "list_dashboards", "DashboardEntries", "DashboardName"
     ),
     "aws_cloudwatch_event_rule": _listed("events", "list_rules", "Rules", "Name"),
     "aws_cloudwatch_log_group": _listed("logs", "describe_log_groups", "logGroups", "logGroupName"),
-    "aws_cloudwatch_metric_alarm": _alarms("MetricAlarm"),
+    "aws_cloudwatch_metric_alarm": _listed(
+        "cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName"
+    ),
     "aws_db_subnet_group": _listed(
         "rds", "describe_db_subnet_groups", "DBSubnetGroups", "DBSubnetGroupName"
     ),
@@ -98,7 +83,9 @@ KINDS: dict[str, Callable[[Aws], set[str]]] = {
     "aws_route_table": _listed("ec2", "describe_route_tables", "RouteTables", "RouteTableId"),
     "aws_s3_bucket": _listed("s3", "list_buckets", "Buckets", "Name"),
     "aws_security_group": _listed("ec2", "describe_security_groups", "SecurityGroups", "GroupId"),
-    "aws_vpc_security_group_ingress_rule": _rules,
+    "aws_vpc_security_group_ingress_rule": _listed(
+        "ec2", "describe_security_group_rules", "SecurityGroupRules", "SecurityGroupRuleId"
+    ),
     "aws_sfn_state_machine": _listed(
         "stepfunctions", "list_state_machines", "stateMachines", "name"
     ),

@@ -10,12 +10,7 @@ from typing import Any
 
 
 def kept(policy: Mapping[str, Any], tags: Sequence[str]) -> list[str]:
-    """Return the tags of the images that a policy keeps.
-
-    Args:
-        policy: rules that expire images by count, with or without tag patterns.
-        tags: one tag for each image in the repository, oldest first.
-    """
+    """Return the tags that a policy keeps, given one tag for each image, oldest first."""
     expired: set[str] = set()
     protected: set[str] = set()
     for rule in sorted(policy["rules"], key=lambda rule: int(rule["rulePriority"])):

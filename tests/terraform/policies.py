@@ -122,16 +122,13 @@ def _several(one_or_more: str | Iterable[str]) -> frozenset[str]:
 
 
 def wild(name: str) -> bool:
-    """Tell whether a name contains a wildcard."""
     return "*" in name or "?" in name
 
 
 def too_much(statement: Statement, account: str) -> list[str]:
     """Return the reasons why a statement is too permissive, except wildcard resources.
 
-    Args:
-        statement: a statement of any policy.
-        account: the only account for which services may act.
+    Services may act only for `account`.
     """
     found = []
     if statement.inverted:

@@ -36,7 +36,6 @@ RESOURCES = ("lambda:invoke",)
 
 
 def arn(function: str) -> str:
-    """Return a sample ARN of a function."""
     return f"arn:aws:lambda:eu-central-1:123456789012:function:{function}"
 
 
@@ -45,8 +44,7 @@ def rendered() -> dict[str, Any]:
     names = {"partition": "aws"} | {f"{name}_arn": arn(name) for name in TASKS}
     text = re.sub(r"\$\{(\w+)\}", lambda match: names[match[1]], PATH.read_text("utf-8"))
     text = re.sub(r'"([\w.]+\.json)"', lambda match: PATH.with_name(match[1]).read_text(), text)
-    machine: dict[str, Any] = json.loads(text)
-    return machine
+    return dict(json.loads(text))
 
 
 def faults(machine: Mapping[str, Any]) -> Iterator[str]:

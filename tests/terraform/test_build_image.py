@@ -27,7 +27,6 @@ CHECK = {
     "IMAGES": "tm-pipeline/load:0123456789abcdef0123 tm-pipeline/api:abcdef0123456789abcd",
     "REGION": "eu-central-1",
 }
-TOOLS = ("cat", "mkdir", "rm", "sh", "sleep", "tr")
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def stand_ins(tmp_path: Path) -> StandIns:
     """Return a PATH with stand-ins for the AWS CLI and Docker, and few other tools."""
     made = StandIns(tmp_path / "stand-ins")
     made.install("aws", "docker")
-    for tool in TOOLS:
+    for tool in ("cat", "mkdir", "rm", "sh", "sleep", "tr"):
         (made.path / tool).symlink_to(str(shutil.which(tool)))
     return made
 
@@ -146,10 +145,7 @@ def test_check_accepts_missing_repositories(stand_ins: StandIns) -> None:
     ("command", "line"),
     [
         ("aws", "the AWS CLI (command aws) is missing: install it, or build the images elsewhere"),
-        (
-            "docker",
-            "Docker (command docker) is missing: install it, or set published_images",
-        ),
+        ("docker", "Docker (command docker) is missing: install it, or set published_images"),
     ],
 )
 def test_missing_command_is_reported(

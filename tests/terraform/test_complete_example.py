@@ -10,7 +10,7 @@ import pytest
 
 from shared.version import VERSION
 from tests.fixtures.sandbox import Sandbox
-from tests.terraform.emulation import AURORA_DRIFTS, DRIFTS, FIRST_TAGS, check_settings
+from tests.terraform.emulation import AURORA_DRIFTS, DRIFTS, FIRST_TAGS, check_settings, without_key
 from tests.terraform.example import AT, Example
 from tests.terraform.leftovers import leftovers
 
@@ -111,11 +111,6 @@ def check_a_new_version(example: Example) -> None:
     example.root.apply()
     drifts = example.root.drifts()
     assert {address for address, found in drifts.items() if "tags" in found} == FIRST_TAGS
-
-
-def without_key(change: Mapping[str, Any]) -> str:
-    """Return the address of a resource within the module."""
-    return re.sub(r"^module\.pipeline\.|\[[^]]*\]$", "", change["address"])
 
 
 def check_what_is_left(

@@ -31,6 +31,7 @@ from tests.stand_ins import CHECKOUT, StandIns
 pytestmark = pytest.mark.programs
 
 ACCOUNT = TARGET.partition(".")[0]
+TAG = "0.1.0-0123456789ab"
 INDEX = MANIFEST.replace("manifest", "index")
 SHELLS = [shell for shell in ("dash", "bash", "ksh", "busybox") if shutil.which(shell)]
 # The tools that the script uses, and the shell that Terraform uses.
@@ -144,10 +145,10 @@ def machine(emulator: Aws, tmp_path: Path) -> Iterator[Machine]:
             "FUNCTION": "load",
             "SOURCE": f"{SOURCE}/{name}:0.1.0",
             "REPOSITORY": f"{TARGET}/{copy_of}",
-            "TAG": "0.1.0-0123456789ab",
+            "TAG": TAG,
             "REGION": "us-east-1",
             "ACCOUNT": ACCOUNT,
-            "IMAGES": f"{copy_of}:0.1.0-0123456789ab={SOURCE}/{name}:0.1.0",
+            "IMAGES": f"{copy_of}:{TAG}={SOURCE}/{name}:0.1.0",
         }
         yield Machine(front, stand_ins, environment, name, copy_of, manifest, blobs)
 
@@ -156,22 +157,15 @@ def other_content() -> Answer:
     return 200, {"Content-Type": MANIFEST}, b"something else"
 
 
-def of_type(kind: str) -> Answer:
-    return 200, {"Content-Type": f"{kind}; charset=utf-8"}, b"{}"
-
-
 @pytest.mark.parametrize("shell", SHELLS)
 def test_copy_is_identical_in_every_shell(shell: str, machine: Machine) -> None:
     output = machine.copy(shell=shell)
 
     assert output == (
-        f"{TARGET}/{machine.copy_of}:0.1.0-0123456789ab is a copy of "
+        f"{TARGET}/{machine.copy_of}:{TAG} is a copy of "
         f"{SOURCE}/{machine.name}:0.1.0, with the digest {digest(machine.manifest)}\n"
     )
-    assert machine.front.fetch(machine.copy_of, "0.1.0-0123456789ab") == (
-        MANIFEST,
-        machine.manifest,
-    )
+    assert machine.front.fetch(machine.copy_of, TAG) == (MANIFEST, machine.manifest)
     for blob in machine.blobs:
         place = f"/v2/{machine.copy_of}/blobs/{digest(blob)}"
         assert machine.front.forward("GET", place, {"Host": TARGET}, b"")[2] == blob
@@ -185,7 +179,7 @@ def test_copy_skips_existing_image(machine: Machine) -> None:
     machine.copy()
     before = len(machine.front.requests)
 
-    assert machine.copy() == f"{TARGET}/{machine.copy_of}:0.1.0-0123456789ab exists already\n"
+    assert machine.copy() == f"{TARGET}/{machine.copy_of}:{TAG} exists already\n"
     assert len(machine.front.requests) == before
 
 
@@ -235,7 +229,8 @@ def test_copy_refuses_layer_with_another_digest(machine: Machine) -> None:
 def test_copy_refuses_media_types_that_lambda_does_not_support(
     kind: str, line: str, machine: Machine
 ) -> None:
-    machine.front.faults[machine.source("manifests/0.1.0")] = lambda: of_type(kind)
+    answer = (200, {"Content-Type": f"{kind}; charset=utf-8"}, b"{}")
+    machine.front.faults[machine.source("manifests/0.1.0")] = lambda: answer
 
     for arguments in ((), ("--check",)):
         assert machine.refuses(*arguments).startswith(f"{SOURCE}/{machine.name}:0.1.0 {line}")
@@ -353,7 +348,7 @@ def refusal() -> Answer:
         ("blobs/uploads/", "PUT", refusal(), " answers 400 to the upload of sha256:"),
         # ECR claims that it has the layers, but does not have them.
         ("blobs/", "HEAD", (200, {}, b""), " answers 404 to the manifest: {"),
-        ("manifests/0.1.0-0123456789ab", "PUT", refusal(), " answers 400 to the manifest: {"),
+        (f"manifests/{TAG}", "PUT", refusal(), " answers 400 to the manifest: {"),
     ],
 )
 def test_copy_reports_errors_of_ecr_in_one_line(
@@ -373,10 +368,10 @@ def test_copy_reports_rejected_password(machine: Machine) -> None:
 
 def test_copy_accepts_only_the_same_image_copied_concurrently(machine: Machine) -> None:
     """Tags are immutable, so ECR may reject the second manifest."""
-    request = machine.target("manifests/0.1.0-0123456789ab", "PUT")
+    request = machine.target(f"manifests/{TAG}", "PUT")
 
     def later(manifest: bytes) -> Answer:
-        place = f"/v2/{machine.copy_of}/manifests/0.1.0-0123456789ab"
+        place = f"/v2/{machine.copy_of}/manifests/{TAG}"
         headers = {"Host": TARGET, "Content-Type": MANIFEST}
         assert machine.front.forward("PUT", place, headers, manifest)[0] == 201
         return refusal()
@@ -407,7 +402,7 @@ def test_check_copies_nothing(machine: Machine) -> None:
     assert len(machine.front.requests) == before
 
     machine.environment["IMAGES"] = (
-        f"{machine.copy_of}:0.1.0-0123456789ab={SOURCE}/{machine.name}@sha256:{64 * '0'}"
+        f"{machine.copy_of}:{TAG}={SOURCE}/{machine.name}@sha256:{64 * '0'}"
     )
     assert "exists, but is not" in machine.refuses("--check")
 

@@ -60,7 +60,6 @@ def test_bring_your_own_database(sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 def ca_bundle_of(sandbox: Sandbox, function: str) -> str:
-    """Return the CA bundle that a function reads."""
     configuration = sandbox.aws.client("lambda").get_function_configuration(FunctionName=function)
     uri = configuration["Environment"]["Variables"]["DATABASE_CA_BUNDLE"]
     bucket, _, key = uri.removeprefix("s3://").partition("/")

@@ -61,16 +61,11 @@ class Deployment:
 
     def tags(self) -> dict[str, list[str]]:
         client = self.aws.client("ecr")
-        return {
-            name: [
-                tag
-                for image in client.describe_images(repositoryName=f"tm-images/{name}")[
-                    "imageDetails"
-                ]
-                for tag in image["imageTags"]
-            ]
-            for name in FUNCTIONS
-        }
+        found = {}
+        for name in FUNCTIONS:
+            images = client.describe_images(repositoryName=f"tm-images/{name}")["imageDetails"]
+            found[name] = [tag for image in images for tag in image["imageTags"]]
+        return found
 
 
 @pytest.fixture
@@ -144,7 +139,6 @@ def test_apply_builds_only_changed_images(deployment: Deployment) -> None:
 
 
 def publish(front: Registries, version: str) -> dict[str, str]:
-    """Publish the images of a version; return their digests."""
     digests = {}
     for name in FUNCTIONS:
         manifest, blobs = image(f"{name} {version}")
@@ -215,9 +209,7 @@ def test_apply_without_buildx_creates_nothing(deployment: Deployment) -> None:
     assert "module.pipeline.aws_rds_cluster.this[0] will be created" in plan
 
 
-def test_apply_continues_after_rejected_push(
-    deployment: Deployment,
-) -> None:
+def test_apply_continues_after_rejected_push(deployment: Deployment) -> None:
     deployment.stand_ins.fail("docker push", "denied: no")
     status, output = deployment.root.try_to("apply", "-auto-approve", TARGET)
     assert status == 1

@@ -140,12 +140,8 @@ class Keys(Answers):
     def describe_key(self, *, KeyId: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
         if KeyId == "hidden":
             raise ClientError({"Error": {"Code": self._code}}, "DescribeKey")
-        key = {
-            "KeyId": KeyId,
-            "KeyState": "Enabled",
-            "Description": "Encrypts the data of tm-pipeline.",
-        }
-        return {"KeyMetadata": key}
+        key = {"KeyId": KeyId, "Description": "Encrypts the data of tm-pipeline."}
+        return {"KeyMetadata": key | {"KeyState": "Enabled"}}
 
 
 def test_inaccessible_key_is_reported_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,10 +54,10 @@ KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-123
 # The beginning of each error message, which starts with the variable's name, and invalid values.
 INVALID_VALUES: dict[str, list[Any]] = {
     "name must be 3 to 26 lower-case letters, digits and single hyphens": [
-        *("a", "ab", 27 * "a", "Blue", "a_b", "1ab", "ab-", "a--b"),
+        *("a", "ab", 27 * "a", "Blue", "a_b", "1ab", "ab-", "a--b")
     ],
     "name must not begin with a reserved prefix": [
-        *("sthree", "sthree-a", "amzn-s3-demo", "amzn-s3-demo-a", "sg-a"),
+        *("sthree", "sthree-a", "amzn-s3-demo", "amzn-s3-demo-a", "sg-a")
     ],
     "alert_emails must contain email addresses": [
         [address]
@@ -72,16 +72,16 @@ INVALID_VALUES: dict[str, list[Any]] = {
         [""],
     ],
     "alert_queue_arns must contain ARNs of SQS standard queues": [
-        *([QUEUE_ARN + ".fifo"], [TOPIC_ARN], [QUEUE_ARN + "*"], ["alerts"]),
+        *([QUEUE_ARN + ".fifo"], [TOPIC_ARN], [QUEUE_ARN + "*"], ["alerts"])
     ],
     "alarm_topic_arn must be the ARN of an SNS standard topic": [
-        *(TOPIC_ARN + ".fifo", QUEUE_ARN, TOPIC_ARN + "*", "pager"),
+        *(TOPIC_ARN + ".fifo", QUEUE_ARN, TOPIC_ARN + "*", "pager")
     ],
     "max_concurrency must be a whole number from 1 to 100.": [0, 1.5, 101],
     "reject_rate_percent must be at least 0 and less than 100": [-0.5, 100],
     "architecture must be x86_64 or arm64": ["riscv64"],
     "base_image must be a Docker image name without a scheme": [
-        *("", "python 3.13", "https://example.com/a:1"),
+        *("", "python 3.13", "https://example.com/a:1")
     ],
     "published_images.registry must be a registry host and a lower-case path": [
         {"registry": registry}
@@ -129,7 +129,7 @@ INVALID_VALUES: dict[str, list[Any]] = {
         SECRET | {"name": 64 * "a"},
     ],
     'database.auth must be "iam" (roles that log in with an IAM token) or "secret"': [
-        SECRET | {"auth": "password"},
+        SECRET | {"auth": "password"}
     ],
     'database.auth = "iam" requires database.users': [
         {"host": "db", "name": "pipeline", "auth": "iam"},
@@ -140,7 +140,7 @@ INVALID_VALUES: dict[str, list[Any]] = {
         SECRET | {"users": USERS},
     ],
     "database.resource_id must be an RDS resource ID": [
-        IAM | {"resource_id": "arn:aws:rds:x:cluster:y"},
+        IAM | {"resource_id": "arn:aws:rds:x:cluster:y"}
     ],
     "database.users must name three different roles": [
         IAM | {"users": USERS | {"load": "*"}},
@@ -176,10 +176,7 @@ INVALID_VALUES: dict[str, list[Any]] = {
     'api_key_value is set, but api_auth = "iam", the default, uses no key': ["short"],
     'api_auth must be "iam" (signed requests) or "key"': ["none"],
     "api_get_table must be the name of a table": ["", "Orders", "orders.odcs.yaml", 49 * "o"],
-    "api_cors_origins must contain origins such as": [
-        ["https://reports.example.com/"],
-        ["*"],
-    ],
+    "api_cors_origins must contain origins such as": [["https://reports.example.com/"], ["*"]],
     "api_throttle.rate must be 1 to 10000 requests per second": [
         {"rate": rate} for rate in (0, 0.5, 10001)
     ],
@@ -207,7 +204,7 @@ INVALID_VALUES: dict[str, list[Any]] = {
     "log_retention_days must be a retention period that CloudWatch supports": [0, 31],
     "log_level must be DEBUG, INFO, WARNING or ERROR": ["LOUD"],
     "kms_key_arn must be the ARN of a key": [
-        *("alias/data", KEY_ARN.replace("key/", "alias/"), KEY_ARN + "*", "1234abcd"),
+        *("alias/data", KEY_ARN.replace("key/", "alias/"), KEY_ARN + "*", "1234abcd")
     ],
     "tags must contain at most 46 tags, with keys of 1 to 128": [
         {"aws:team": "data"},
@@ -232,10 +229,7 @@ INVALID: list[tuple[str, dict[str, Any]]] = [
         )
         for length in (19, 129)
     ),
-    (
-        "function_zip and image_uris exclude each other",
-        {"image_uris": IMAGES, "function_zip": ZIP},
-    ),
+    ("function_zip and image_uris exclude each other", {"image_uris": IMAGES, "function_zip": ZIP}),
     (
         "published_images are for x86_64 only",
         {"published_images": PUBLISHED, "architecture": "arm64"},
@@ -313,14 +307,22 @@ class Module:
         finished = self.tool.run(*arguments, "-no-color", folder=self.folder)
         assert finished.returncode == 0, finished.stdout + finished.stderr
 
+    def errors(self, runs: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+        """Plan each of `runs`, mappings of variables; return the errors of each failed one."""
+        return errors(plans_of(self.tool, self.folder, runs, "./tests/mocks"))
+
+
+def parsed(path: Path) -> dict[str, Any]:
+    options = hcl2.SerializationOptions(strip_string_quotes=True)
+    return hcl2.loads(path.read_text(), serialization_options=options)
+
 
 def blocks(kind: str) -> dict[str, dict[str, Any]]:
     """Return the module's variables or outputs by name."""
-    options = hcl2.SerializationOptions(strip_string_quotes=True)
     return {
         name: block
         for path in sorted(MODULE.glob("*.tf"))
-        for each in hcl2.loads(path.read_text(), serialization_options=options).get(kind, [])
+        for each in parsed(path).get(kind, [])
         for name, block in each.items()
     }
 
@@ -360,7 +362,6 @@ def plans_of(
 
 
 def named(messages: Iterable[str]) -> Iterator[str]:
-    """Yield the names of the variables in messages."""
     return (name for message in messages for name in re.findall(r"\bvar\.(\w+)", message))
 
 
@@ -420,9 +421,7 @@ def test_lifecycle_policy_depends_on_the_functions(needs: dict[str, set[str]]) -
     assert "aws_lambda_function.this" in needs["aws_ecr_lifecycle_policy.function"]
 
 
-def test_protection_is_destroyed_first(
-    needs: dict[str, set[str]],
-) -> None:
+def test_protection_is_destroyed_first(needs: dict[str, set[str]]) -> None:
     """Terraform first destroys the resources that no other depends on."""
     needed = set().union(*needs.values())
 
@@ -486,19 +485,12 @@ def test_validation_accepts_valid_value(validation_errors: dict[str, list[str]])
 
 
 def test_every_error_message_is_tested() -> None:
-    shown = {
-        *(message for message, _ in INVALID),
-        ALL_IMAGES,
-        NO_CONTRACTS,
-        OTHER_VERSION,
-        UNTRUSTED,
-    }
-    shown |= {UNTRUSTED_PROXY, *BAD_CONTRACTS}
-    options = hcl2.SerializationOptions(strip_string_quotes=True)
+    shown = {ALL_IMAGES, NO_CONTRACTS, OTHER_VERSION, UNTRUSTED, UNTRUSTED_PROXY, *BAD_CONTRACTS}
+    shown |= {message for message, _ in INVALID}
     messages = [
         message.replace('\\"', '"')
         for path in MODULE.glob("*.tf")
-        for message in error_messages(hcl2.loads(path.read_text(), serialization_options=options))
+        for message in error_messages(parsed(path))
     ]
 
     assert messages
@@ -529,19 +521,13 @@ def test_plan_refuses_invalid_contract_files(run: Module, tmp_path: Path) -> Non
     many.mkdir()
     for n in range(17):
         (many / f"t{n}.odcs.yaml").write_text(512 * 1024 * "x")
-    runs = {
-        "absent": {"contracts_dir": str(tmp_path / "absent")},
-        "bad": {"contracts_dir": str(bad)},
-        "many": {"contracts_dir": str(many), "api_get_table": "t17"},
-    }
 
-    found = errors(
-        plans_of(
-            run.tool,
-            run.folder,
-            {name: {"function_zip": ZIP} | inputs for name, inputs in runs.items()},
-            "./tests/mocks",
-        )
+    found = run.errors(
+        {
+            "absent": {"function_zip": ZIP, "contracts_dir": str(tmp_path / "absent")},
+            "bad": {"function_zip": ZIP, "contracts_dir": str(bad)},
+            "many": {"function_zip": ZIP, "contracts_dir": str(many), "api_get_table": "t17"},
+        }
     )
 
     [absent] = found["absent"]
@@ -564,11 +550,9 @@ def test_plan_refuses_invalid_contract_files(run: Module, tmp_path: Path) -> Non
 def test_plan_refuses_digests_of_another_version(run: Module) -> None:
     """If an upgrade keeps the digests, the new Terraform configuration would run old code."""
     published = PUBLISHED | {"version": "0.0.1", "digests": DIGESTS}
-    output = plans_of(
-        run.tool, run.folder, {"old": {"published_images": published}}, "./tests/mocks"
-    )
 
-    [answer] = errors(output)["old"]
+    [answer] = run.errors({"old": {"published_images": published}})["old"]
+
     assert f"{OTHER_VERSION}0.0.1, but the module's version is {VERSION}: " in answer
 
 
@@ -591,16 +575,12 @@ def test_plan_refuses_untrusted_rds_region(run: Module) -> None:
         "db.endpoint.proxy-x1.mars-north-1.rds.amazonaws.com": None,
         "mars-north-1.rds.example.com": None,
     }
-    output = plans_of(
-        run.tool,
-        run.folder,
+    found = run.errors(
         {
             f"host_{number}": {"function_zip": ZIP, "database": SECRET | {"host": host}}
             for number, host in enumerate(hosts)
-        },
-        "./tests/mocks",
+        }
     )
-    found = errors(output)
 
     for number, (host, where) in enumerate(hosts.items()):
         answers = found.get(f"host_{number}", [])

@@ -56,7 +56,6 @@ def planned(stacks: Mapping[str, Mapping[str, Any]], folder: Path) -> dict[str, 
 
 @pytest.fixture(scope="module")
 def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Statement]]:
-    """Return the planned policies of each of STACKS."""
     found = planned(STACKS, tmp_path_factory.mktemp("checkout"))
     return {stack: of_plan(plan) for stack, plan in found.items()}
 
@@ -191,10 +190,7 @@ def test_buckets_and_topic_require_tls(plans: dict[str, list[Statement]]) -> Non
             f'aws_s3_bucket_policy.this["{name}"]': ("s3:*", {f"arn:aws:s3:::{name}"})
             for name in ("config", "landing", "staging")
         } | {
-            "aws_sns_topic_policy.alerts": (
-                "sns:Publish",
-                {f"arn:aws:sns:{REGION}:{ACCOUNT}:mock"},
-            ),
+            "aws_sns_topic_policy.alerts": ("sns:Publish", {f"arn:aws:sns:{REGION}:{ACCOUNT}:mock"})
         }
         denied = {
             each.where: each
@@ -285,9 +281,7 @@ def decision(statements: list[Statement], action: str, **keys: str) -> str:
     return str(iam.evaluate(request, [policy]).decision)
 
 
-def test_network_permissions_are_denied_to_code(
-    plans: dict[str, list[Statement]],
-) -> None:
+def test_network_permissions_are_denied_to_code(plans: dict[str, list[Statement]]) -> None:
     networked = {
         "created": ["api", "load"],
         "given, with iam, in a network": ["api", "load", "migrate"],
@@ -341,9 +335,7 @@ def test_roles_may_use_the_key_only_if_their_calls_need_it(
     assert all(each.resources == {KEY_ARN} for each in allowed)
 
 
-def test_every_permission_is_tested_or_listed(
-    plans: dict[str, list[Statement]],
-) -> None:
+def test_every_permission_is_tested_or_listed(plans: dict[str, list[Statement]]) -> None:
     """test_spare_permissions.py tests the permissions of the laptop cloud's roles."""
     actions = {
         stack: {action for each in of_roles(plan) for action in each.actions}

@@ -75,16 +75,7 @@ LIMITS = {
     "aws_sns_topic.name": 256,
 }
 # The provider's attributes with names that are unique per region, account or globally.
-NAMES = {
-    "alarm_name",
-    "bucket",
-    "cluster_identifier",
-    "dashboard_name",
-    "final_snapshot_identifier",
-    "function_name",
-    "identifier",
-    "name",
-}
+NAMES = {key.partition(".")[2] for key in LIMITS}
 # Types whose name belongs to, or is unique only within, another resource.
 WITHIN = (
     "aws_iam_role_policy",
@@ -97,8 +88,6 @@ WITHIN = (
 
 @dataclass(frozen=True)
 class Resource:
-    """A planned resource."""
-
     type: str
     address: str
     values: dict[str, Any]
@@ -113,7 +102,6 @@ class Resource:
 
 @pytest.fixture(scope="module")
 def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the module with its sources."""
     return checkout(tmp_path_factory.mktemp("checkout")) / "terraform"
 
 
@@ -131,12 +119,10 @@ def planned(folder: Path, mocks: str, stacks: dict[str, dict[str, Any]]) -> list
 
 @pytest.fixture(scope="module")
 def resources(module: Path) -> list[Resource]:
-    """Return every resource of STACKS."""
     return planned(module, "./tests/mocks", STACKS)
 
 
 def resources_of(plan: dict[str, Any]) -> list[Resource]:
-    """Return the resources of a plan."""
     schemas = {
         kind: schema["block"].get("attributes", {})
         for provider in plan["provider_schemas"].values()
@@ -157,10 +143,7 @@ def resources_of(plan: dict[str, Any]) -> list[Resource]:
 def without_a_tag(resources: list[Resource]) -> list[str]:
     """Return the addresses of taggable resources without all tags of the stack."""
     # S3 allows 10 tags per object, but var.tags may contain more. Only an example has a KMS key.
-    expected = {
-        "aws_s3_object": OWN_TAGS,
-        "aws_kms_key": {"Version": VERSION, "Team": "data"},
-    }
+    expected = {"aws_s3_object": OWN_TAGS, "aws_kms_key": {"Version": VERSION, "Team": "data"}}
     return [
         each.address
         for each in resources
@@ -324,9 +307,7 @@ def billed_by_the_hour(resources: list[Resource]) -> list[str]:
     ]
 
 
-def test_no_resource_is_billed_by_the_hour(
-    resources: list[Resource],
-) -> None:
+def test_no_resource_is_billed_by_the_hour(resources: list[Resource]) -> None:
     assert {each.type for each in resources} == NEVER_BY_THE_HOUR | UNLESS.keys()
     assert billed_by_the_hour(resources) == []
 
@@ -339,10 +320,7 @@ def test_no_resource_is_billed_by_the_hour(
         ("aws_api_gateway_stage", {"cache_cluster_enabled": True}),
         ("aws_dynamodb_table", {"billing_mode": "PROVISIONED"}),
         ("aws_lambda_function", {"snap_start": [{"apply_on": "PublishedVersions"}]}),
-        (
-            "aws_rds_cluster",
-            {"serverlessv2_scaling_configuration": [{"min_capacity": 0.5}]},
-        ),
+        ("aws_rds_cluster", {"serverlessv2_scaling_configuration": [{"min_capacity": 0.5}]}),
         ("aws_rds_cluster_instance", {"instance_class": "db.r6g.large"}),
         ("aws_subnet", {"map_public_ip_on_launch": True}),
         ("aws_vpc_endpoint", {"vpc_endpoint_type": "Interface"}),

@@ -102,11 +102,9 @@ class Function:
     def call(self, event: Event, request_id: str = "request-1") -> Event:
         contract_store._once.cache_clear()  # as in a new process
         module = importlib.import_module(f"functions.{self.name}.handler")
-        answer: Event = module.handler(event, lambda_context(request_id))
-        return answer
+        return dict(module.handler(event, lambda_context(request_id)))
 
     def permissions(self) -> list[Permission]:
-        """Return the permissions of the role."""
         return [
             statement | {"Action": action, "Resource": resource}
             for statement in self._policy()["Statement"]
@@ -410,8 +408,7 @@ def watch(function: Function) -> Iterator[Work]:
             ExpressionAttributeNames={"#status": "status"},
             ExpressionAttributeValues={":running": "running"},
         )
-        found: dict[str, int] = function.call({})
-        return found
+        return function.call({})
 
     def work() -> None:
         # On a slow machine, the event of an earlier attempt may close the item only now.

@@ -4,7 +4,6 @@ import copy
 import json
 import os
 import re
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.fixtures.rds_data_api import NPM
+from tests.programs import run
 from tests.terraform.states_language import faults, rendered
 
 States = dict[str, Any]
@@ -35,10 +35,7 @@ def task(**changes: Any) -> Plant:
 
 # Errors that each checker must find; for ours with its message.
 OURS: dict[str, tuple[Plant, str]] = {
-    "decreasing waits": (
-        retrier(0, BackoffRate=0.5),
-        "Load.Retry: BackoffRate must be at least 1",
-    ),
+    "decreasing waits": (retrier(0, BackoffRate=0.5), "Load.Retry: BackoffRate must be at least 1"),
     "maximum wait of 0": (
         retrier(1, MaxDelaySeconds=0),
         "Load.Retry: MaxDelaySeconds must be an integer greater than IntervalSeconds",
@@ -153,7 +150,7 @@ def validate(machines: Mapping[str, Any], folder: Path) -> tuple[int, dict[str, 
         path.write_text(json.dumps(machines[name]), "utf-8")
     command = Path(os.environ[NPM]) / "node_modules" / ".bin" / "asl-validator"
     arguments = [each for path in paths.values() for each in ("--json-path", path)]
-    done = subprocess.run([command, *arguments], capture_output=True, text=True, check=False)
+    done = run(command, *arguments)
     output = f"{done.stdout}\n{done.stderr}"
     valid = {
         name: match[1] == "valid"

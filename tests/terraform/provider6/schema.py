@@ -49,8 +49,7 @@ def of_6(machine: Schema) -> Schema:
         part: {name: change for name, change in changes[part].items() if name in machine[part]}
         for part in changes
     }
-    schema: Schema = merged(machine, known)
-    return schema
+    return dict(merged(machine, known))
 
 
 def merged(old: Any, patch: Any) -> Any:
