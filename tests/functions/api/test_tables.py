@@ -16,16 +16,7 @@ from shared.odcs import load_all
 from shared.settings import read
 from tests.fixtures.contracts import READINGS, column, contract_set
 from tests.fixtures.database import Database, migrate_to
-from tests.fixtures.lookup import (
-    ROWS,
-    SOURCE,
-    TABLE,
-    add,
-    ask,
-    found,
-    pages,
-    refused,
-)
+from tests.fixtures.lookup import ROWS, SOURCE, TABLE, add, ask, found, pages, refused
 
 BY_NUMBER = Lookup(
     key="Zähler-Nr.", order="Tag", fields=("Tag", "Stand"), group="Raum", measure="Stand"

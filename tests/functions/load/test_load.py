@@ -18,12 +18,7 @@ from functions.load.versions import may_replace
 from shared import parquet
 from shared.database import Connection, connect
 from shared.endings import Kind, State, Status
-from shared.errors import (
-    DatabaseRefused,
-    RowsUnaccounted,
-    SchemaMismatch,
-    StagingIncomplete,
-)
+from shared.errors import DatabaseRefused, RowsUnaccounted, SchemaMismatch, StagingIncomplete
 from shared.ingestion import Ingestion
 from shared.ingestion_log import IngestionLog
 from shared.settings import LoadSettings

@@ -267,11 +267,7 @@ def test_migrate_is_idempotent(migrated: Database) -> None:
 
     result = handler(EVENT, lambda_context())
 
-    assert result == {
-        "tables": ["source", "daily_checkins"],
-        "created": [],
-        "altered": [],
-    }
+    assert result == {"tables": ["source", "daily_checkins"], "created": [], "altered": []}
     assert before == migrated.run(
         "SELECT contract, version, ddl_hash, applied_at FROM schema_version"
     )

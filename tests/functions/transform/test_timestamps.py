@@ -108,9 +108,7 @@ def test_parse_reports_ambiguous_text() -> None:
 
 def test_third_format_does_not_resolve_ambiguity() -> None:
     three = column(
-        Format(pattern="dd/MM/yyyy"),
-        Format(pattern="MM/dd/yyyy"),
-        Format(pattern="d/M/yyyy"),
+        Format(pattern="dd/MM/yyyy"), Format(pattern="MM/dd/yyyy"), Format(pattern="d/M/yyyy")
     )
 
     assert read("03/04/2020", three) is None
