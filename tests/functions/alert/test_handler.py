@@ -29,9 +29,8 @@ def messages(s3: "S3Client", log: IngestionLog, alerts: Received) -> Received:
 
 
 @pytest.fixture
-def event() -> dict[str, Any]:
-    failed: dict[str, Any] = json.loads((EVENTS / "execution_failed.json").read_text("utf-8"))
-    return failed
+def event() -> Any:
+    return json.loads((EVENTS / "execution_failed.json").read_text("utf-8"))
 
 
 @pytest.fixture

@@ -56,10 +56,6 @@ def test_get_returns_rows_of_a_key(reader: Database) -> None:
     ]
 
 
-def test_get_returns_no_rows_for_unknown_key(reader: Database) -> None:
-    assert get(user="nobody") == (200, {"response": [], "next": None})
-
-
 def test_get_returns_100_rows_by_default_and_1000_at_most(reader: Database) -> None:
     reader.run(
         "INSERT INTO daily_checkins (username, hours, timestamp, source_id, source_line) "
@@ -344,12 +340,8 @@ def test_log_contains_no_values(reader: Database, caplog: pytest.LogCaptureFixtu
 
 
 def _connections(database: Database) -> list[int]:
-    return [
-        pid
-        for [pid] in database.run(
-            "SELECT pid FROM pg_stat_activity WHERE usename = :name", name=database.reader.name
-        )
-    ]
+    sql = "SELECT pid FROM pg_stat_activity WHERE usename = :name"
+    return [pid for [pid] in database.run(sql, name=database.reader.name)]
 
 
 def test_session_keeps_one_connection(reader: Database) -> None:

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-from typing import Any
 
 import boto3
 import pytest
@@ -46,12 +45,8 @@ def many(function: None, log: IngestionLog) -> list[str]:
             UpdateExpression="SET updatedAt = :at",
             ExpressionAttributeValues={":at": f"2024-03-03T00:00:{n // 3:02}.000Z"},
         )
-    return [str(item["ingestedID"]) for n, item in sorted(enumerate(items), key=_newest)]
-
-
-def _newest(numbered: tuple[int, Any]) -> tuple[int, int]:
-    n, _ = numbered
-    return -(n // 3), n
+    newest = sorted(range(len(items)), key=lambda n: (-(n // 3), n))
+    return [str(items[n]["ingestedID"]) for n in newest]
 
 
 def test_ingestions_are_sorted_by_last_change_in_pages_of_any_size(many: list[str]) -> None:

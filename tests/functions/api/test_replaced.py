@@ -238,8 +238,7 @@ def test_paging_ignores_replacement_in_another_table(reader: Database, files: Fi
     files.dropped("stays", rows("stays", 5))
     walk = Walk(*WALKS[0])
 
-    sql = replacement.add("another", "SELECT 'ned' AS key")
-    reader.run(sql, id=1)
+    reader.run(replacement.add("another", "SELECT 'ned' AS key"), id=1)
     assert len(walk.first + walk.rest()) == 5
 
     reader.run(replacement.add("daily_checkins", "SELECT 'ned' AS key"), id=1)
@@ -266,20 +265,13 @@ FROM source, generate_series(2, 5001) n, unnest(array['ned', 'robert']) user_
 
 
 def test_upgraded_table_is_paged_by_new_index(
-    function: None, database: Database, monkeypatch: pytest.MonkeyPatch
+    function: None, database: Database, plans: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     former(database, FORMER_ROWS)
     migrate_to(CONTRACT)
     monkeypatch.setenv("DATABASE_SECRET_ARN", database.reader.secret_arn)
     database.run("ANALYZE daily_checkins")
-    plans: list[str] = []
-    run = api.session.run
 
-    def explained(sql: str, **values: object) -> list[list[Any]]:
-        plans.append("\n".join(line for [line] in run(f"EXPLAIN ANALYZE {sql}", **values)))
-        return run(sql, **values)
-
-    monkeypatch.setattr(api.session, "run", explained)
     by_pages = pages("/get", "response", user="ned")
     projects = [row["project"] for page in by_pages for row in page]
     api.session.close()

@@ -21,10 +21,8 @@ OTHER = KEY.replace("dailycheckins.csv", "dailycheckins.csv.bak")
 NOTHING = {"rows": 0, "kept": None}
 
 
-def request(operation: str, key: str = KEY) -> dict[str, Any]:
-    event = {"operation": operation, "bucket": LANDING, "key": key}
-    answer: dict[str, Any] = handler(event, lambda_context())
-    return answer
+def request(operation: str) -> Any:
+    return handler({"operation": operation, "bucket": LANDING, "key": KEY}, lambda_context())
 
 
 def delete_version(s3: "S3Client", event: dict[str, Any]) -> None:

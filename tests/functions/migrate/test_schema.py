@@ -5,6 +5,7 @@ import re
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,26 +111,21 @@ def test_schema_comparison_detects_extra_privilege(way: str, database: Database)
 def test_roles_have_no_attributes_but_login(way: str, database: Database) -> None:
     migrate_to(READINGS)
 
+    names: dict[str, Any] = {"loader": database.loader.name, "reader": database.reader.name}
     kept = database.run(
         "SELECT rolcanlogin, rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication "
         "OR rolbypassrls, coalesce(left(rolpassword, 13), 'none') FROM pg_authid "
         "WHERE rolname IN (:loader, :reader)",
-        loader=database.loader.name,
-        reader=database.reader.name,
+        **names,
     )
     members = database.run(
         "SELECT roleid::regrole::text, admin_option FROM pg_auth_members "
         "WHERE member::regrole::text IN (:loader, :reader)",
-        loader=database.loader.name,
-        reader=database.reader.name,
+        **names,
     )
 
-    if way == "password":
-        assert kept == [[True, False, "SCRAM-SHA-256"]] * 2
-        assert members == []
-    else:
-        assert kept == [[True, False, "none"]] * 2
-        assert members == [["rds_iam", False]] * 2
+    assert kept == [[True, False, "SCRAM-SHA-256" if way == "password" else "none"]] * 2
+    assert members == ([] if way == "password" else [["rds_iam", False]] * 2)
 
 
 def found(database: Database) -> list[str]:
@@ -207,16 +203,13 @@ def table(name: str, columns: list[str], key: str = "id") -> list[str]:
         f"ALTER TABLE public.{name} OWNER TO administrator",
         f"ALTER TABLE ONLY public.{name} ADD CONSTRAINT {name}_pkey PRIMARY KEY ({key})",
     ]
-    return (
-        statements
-        if key != "id"
-        else [
-            *statements,
+    if key == "id":
+        statements.append(
             f"ALTER TABLE public.{name} ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY ( "
             f"SEQUENCE NAME public.{name}_id_seq START WITH 1 INCREMENT BY 1 NO MINVALUE "
-            "NO MAXVALUE CACHE 1 )",
-        ]
-    )
+            "NO MAXVALUE CACHE 1 )"
+        )
+    return statements
 
 
 def index(relation: str, names: list[str]) -> str:

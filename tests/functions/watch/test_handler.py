@@ -106,18 +106,15 @@ def test_watch_continues_after_error_of_one_ingestion(
         watch()
 
     ended, rejected = notices()
-    assert (ended["detail-type"], rejected["detail-type"]) == (
-        "Ingestion Ended",
-        "Ingestion Rejected",
-    )
+    assert ended["detail-type"] == "Ingestion Ended"
+    assert rejected["detail-type"] == "Ingestion Rejected"
     assert ended["detail"]["executionArn"] == stuck.execution_arn
     assert log.get(lost[0].id, lost[0].table) is not None
     (watched,) = (vars(record) for record in caplog.records if record.message == "watched")
     assert (watched["stuck"], watched["unannounced"], watched["lost"]) == (1, 1, 1)
     failed = [vars(line) for line in caplog.records if line.message == "cannot be reconciled"]
-    assert [line["reason"].split(":")[0] for line in failed] == ["InvalidArn"] * 2 + [
-        "NoticeUndelivered"
-    ]
+    reasons = [line["reason"].split(":")[0] for line in failed]
+    assert reasons == ["InvalidArn", "InvalidArn", "NoticeUndelivered"]
     assert failed[-1]["ingestedID"] == lost[1].id
 
 
