@@ -41,8 +41,6 @@ WEB_ACL = {
 
 @dataclass(frozen=True)
 class Api:
-    """A client of a lookup API."""
-
     url: str
     ca_bundle: str
     auth: AuthBase | None = None
@@ -128,7 +126,6 @@ class Signed:
 
     @property
     def url(self) -> str:
-        """Base URL of the API."""
         return f"{self.laptop.aws.endpoint_url}/_aws/execute-api/{self.outputs['api_id']}/Prod"
 
     def api(self, credentials: Credentials | None) -> Api:
@@ -149,7 +146,6 @@ class Signed:
         return Credentials(key["AccessKeyId"], key["SecretAccessKey"])
 
     def apply(self, *, rate: int, burst: int) -> None:
-        """Apply the stack with this throttle."""
         applied = json.loads((self.laptop.home / "terraform" / "main.tf.json").read_text())
         laptop = applied["module"]["pipeline"]
         pipeline = {

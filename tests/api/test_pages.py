@@ -11,7 +11,6 @@ pytestmark = pytest.mark.api
 
 
 def pages(api: Api, path: str, rows: str, **parameters: str) -> list[list[Any]]:
-    """Return all pages of a route."""
     found = []
     more: dict[str, str] = {}
     while True:

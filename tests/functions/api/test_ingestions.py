@@ -13,7 +13,7 @@ from shared.ingestion_log import IngestionLog
 from shared.odcs import load_all
 from shared.verdict import Verdict
 from tests.fixtures.aws import LOG_TABLE, ingestion_of, run_of
-from tests.fixtures.lookup import ask, found, pages, refused
+from tests.fixtures.lookup import all_items, ask, found, refused
 
 ENDS = [Status.SUCCESS, Status.FAIL, Status.SUPERSEDED, Status.RUNNING]
 
@@ -52,7 +52,7 @@ def many(function: None, log: IngestionLog) -> list[str]:
 def test_ingestions_are_sorted_by_last_change_in_pages_of_any_size(many: list[str]) -> None:
     assert len(many) == 17
     for limit in ("2", "7", "17", "100"):
-        assert [each["id"] for page in pages("/ingestions", limit=limit) for each in page] == many
+        assert [each["id"] for each in all_items("/ingestions", limit=limit)] == many
 
     cursor = found("/ingestions", limit="2")["next"]
     assert "'cursor'" in refused(ask("/ingestions", cursor=cursor, status="fail"), 400)
@@ -75,9 +75,7 @@ def test_ingestions_can_be_filtered(many: list[str]) -> None:
             lambda each: (each["status"], each["table"]) == ("fail", "projectbudgets"),
         ),
     ):
-        shown = [
-            each["id"] for page in pages("/ingestions", limit="2", **parameters) for each in page
-        ]
+        shown = [each["id"] for each in all_items("/ingestions", limit="2", **parameters)]
         assert shown == [id_ for id_ in many if wanted(everything[id_])]
 
 

@@ -36,7 +36,7 @@ from shared.staging import Staging
 from tests.fixtures.aws import LANDING, STAGING
 from tests.fixtures.contracts import READINGS
 from tests.fixtures.database import FORMER_INDEX, Database, Role, former, migrate_to
-from tests.fixtures.lookup import ROWS, SOURCE, SUMMARY, ask, found, pages, refused
+from tests.fixtures.lookup import ROWS, SOURCE, SUMMARY, all_items, ask, found, refused
 from tests.functions.load.test_load import NOON, Event, Row, drop
 
 if TYPE_CHECKING:
@@ -124,12 +124,7 @@ class Walk:
         return ask(self.path, limit="2", cursor=self.cursor, **self.parameters)
 
     def rest(self) -> list[Any]:
-        items, cursor = [], self.cursor
-        while cursor is not None:
-            page = found(self.path, limit="2", cursor=cursor, **self.parameters)
-            items += page[self.name]
-            cursor = page["next"]
-        return items
+        return all_items(self.path, self.name, limit="2", cursor=self.cursor, **self.parameters)
 
 
 @pytest.fixture(params=WALKS, ids=lambda walk: f"{walk[0]} {walk[2]}")
@@ -163,10 +158,8 @@ def test_paging_ends_with_410_if_source_is_replaced(
     assert "Omit the parameter 'cursor' to start again with the first page" in detail
     assert "this user" in detail
     again = begin()
-    assert (
-        again.first + again.rest()
-        == found(again.path, limit="1000", **again.parameters)[again.name]
-    )
+    whole = found(again.path, limit="1000", **again.parameters)[again.name]
+    assert again.first + again.rest() == whole
 
 
 def test_paging_ignores_changes_of_other_keys(files: Files, begin: Callable[[], Walk]) -> None:
@@ -228,8 +221,7 @@ def test_rows_of_equal_order_are_sorted_by_source_and_line(files: Files) -> None
     # Now the rows of the second source have smaller IDs than those of the first.
     files.dropped("b", rows("b", 3))
 
-    by_pages = pages("/get", "response", user="ned", limit="1")
-    projects = [row["project"] for page in by_pages for row in page]
+    projects = [row["project"] for row in all_items("/get", "response", user="ned", limit="1")]
 
     assert projects == [f"{name} {n}" for name in "ba" for n in range(3)]
 
@@ -272,8 +264,7 @@ def test_upgraded_table_is_paged_by_new_index(
     monkeypatch.setenv("DATABASE_SECRET_ARN", database.reader.secret_arn)
     database.run("ANALYZE daily_checkins")
 
-    by_pages = pages("/get", "response", user="ned")
-    projects = [row["project"] for page in by_pages for row in page]
+    projects = [row["project"] for row in all_items("/get", "response", user="ned")]
     api.session.close()
 
     assert projects == [f"p{n}" for n in range(2, 5002)]

@@ -26,7 +26,6 @@ def request(operation: str) -> Any:
 
 
 def delete_version(s3: "S3Client", event: dict[str, Any]) -> None:
-    """Permanently delete the landed version of an event."""
     s3.delete_object(Bucket=LANDING, Key=KEY, VersionId=event["source"]["versionId"])
 
 
@@ -84,7 +83,6 @@ def table_locked(database: Database) -> Iterator[ThreadPoolExecutor]:
 
 
 def await_lock_waits(database: Database, sessions: int) -> None:
-    """Wait until the number of sessions that wait for a lock is `sessions`."""
     sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = :name AND wait_event_type = 'Lock'"
     eventually(lambda: database.run(sql, name=database.name) == [[sessions]])
 

@@ -57,7 +57,6 @@ def _migrate(database: Database, *contracts: Contract) -> Migration:
 
 
 def _deploy(monkeypatch: pytest.MonkeyPatch, *contracts: Contract, **invalid: str) -> None:
-    """Deploy only these contracts."""
     found = contract_set({contract.table: contract for contract in contracts}, invalid)
     monkeypatch.setattr("shared.contract_store._once", lambda *_: found)
 
@@ -77,7 +76,6 @@ def _tables(database: Database) -> set[str]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Short time-outs."""
     monkeypatch.setattr(migrations, "_LOCK_TIMEOUT", "100ms")
     monkeypatch.setattr(
         migrations, "retry_until_available", partial(retry_until_available, patience=0.5)

@@ -87,7 +87,6 @@ def test_deadline_uses_timezone_of_contract(check: Check) -> None:
 
 @pytest.mark.parametrize("state", [State.LOAD, State.TRANSFORM])
 def test_removed_file_is_reported_as_missing(state: State, check: Check, log: IngestionLog) -> None:
-    """A removed file is reported whether it was loaded or had failed."""
     status = Status.SUCCESS if state is State.LOAD else Status.FAIL
     ended(log, each := ingestion(), state, status, None)
     log.removed(each.id, each.table)

@@ -48,12 +48,6 @@ def started(machine: str, ingestion: Ingestion, log: IngestionLog) -> Run:
     return Run(arn)
 
 
-def stop(run: Run) -> None:
-    boto3.client("stepfunctions", region_name=REGION).stop_execution(
-        executionArn=run.execution_arn, error="x", cause="by Ned"
-    )
-
-
 def test_watch_ignores_running_execution(
     machine: str, s3: "S3Client", log: IngestionLog, notices: Received
 ) -> None:
@@ -90,7 +84,10 @@ def test_watch_continues_after_error_of_one_ingestion(
         log.open(bad, run := Run("no-arn"))
         if status is not None:
             log.finish(bad, run, State.LOAD, status, {}, "x")
-    stop(stuck := started(machine, land(s3, b"stuck"), log))
+    stuck = started(machine, land(s3, b"stuck"), log)
+    boto3.client("stepfunctions", region_name=REGION).stop_execution(
+        executionArn=stuck.execution_arn, error="x", cause="by Ned"
+    )
     log.reject(Source(LANDING, "nonsense", "v1", 1), "invalid key")
     lost = [land(s3, b"lost"), land(s3, b"lost, cannot be admitted")]
     admit = Intake.admit
