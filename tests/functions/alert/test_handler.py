@@ -198,7 +198,6 @@ def test_alert_truncates_long_cause(
     as_json: bool,
     event: dict[str, Any],
     ingestion: Ingestion,
-    run: Run,
     log: IngestionLog,
     messages: Received,
 ) -> None:

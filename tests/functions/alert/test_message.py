@@ -166,10 +166,8 @@ def test_lost_s3_event_is_reported_once_for_every_alert_on() -> None:
 
     assert is_wanted(Kind.LOADED, found, AlertOn.FAILURES)
     assert not is_wanted(Kind.LOADED, again, AlertOn.FAILURES)
-    text = compose(found, None, Kind.LOADED).text
-    assert (
-        "Note: the S3 event of this file was lost; watch found the file and started a run" in text
-    )
+    note = "Note: the S3 event of this file was lost; watch found the file and started a run"
+    assert note in compose(found, None, Kind.LOADED).text
     assert "Note:" not in compose(again, None, Kind.LOADED).text
 
 

@@ -422,9 +422,7 @@ def test_session_survives_connection_that_fails_during_statement(reader: Databas
     assert pid not in _connections(reader)
 
 
-def test_session_discards_rest_of_unreadable_answer(
-    reader: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_session_discards_rest_of_unreadable_answer(reader: Database) -> None:
     """pg8000 stops at a value that it cannot parse and leaves the rest of the answer unread."""
     add(reader, *(("ned", "neds", "1", "2019-09-27 UTC") for _ in range(3)))
     assert _projects("ned") == ["neds"] * 3

@@ -92,9 +92,7 @@ def test_burst_of_requests_queries_log_once(
     assert ask(KEYS, {"if-none-match": tag}).status == 304
 
 
-def test_unavailable_log_omits_etag(
-    reader: Database, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unavailable_log_omits_etag(reader: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     add(reader, ("ned", "p", "1", "2019-09-27 UTC"))
 
     def away(*_: object, **__: object) -> None:

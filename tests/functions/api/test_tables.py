@@ -18,6 +18,7 @@ from tests.fixtures.contracts import READINGS, column, contract_set
 from tests.fixtures.database import Database, migrate_to
 from tests.fixtures.lookup import ROWS, SOURCE, TABLE, add, ask, found, pages, refused
 
+BY_USER = {"key": "user", "order": "timestamp", "group": "project", "measure": "hours"}
 BY_NUMBER = Lookup(
     key="Zähler-Nr.", order="Tag", fields=("Tag", "Stand"), group="Raum", measure="Stand"
 )
@@ -84,7 +85,7 @@ def test_key_column_may_have_name_of_parameter(
 
 
 def test_cursor_of_another_table_is_refused(
-    function: None, reader: Database, monkeypatch: pytest.MonkeyPatch
+    reader: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both tables have equal contracts, so the cursors differ only in the table."""
     twin = load_all()["dailycheckins"].model_copy(update={"table": "twin"})
@@ -164,12 +165,7 @@ def test_tables_lists_valid_contracts(deployed: Contracts) -> None:
 
     assert listed["next"] is None
     assert {each["table"]: each["lookup"] for each in listed["items"]} == {
-        "dailycheckins": {
-            "key": "user",
-            "order": "timestamp",
-            "group": "project",
-            "measure": "hours",
-        },
+        "dailycheckins": BY_USER,
         "projectbudgets": None,
         "readings": {"key": "Zähler-Nr.", "order": "Tag", "group": "Raum", "measure": "Stand"},
     }
@@ -195,7 +191,7 @@ def test_table_describes_contract(deployed: Contracts) -> None:
         "table": "dailycheckins",
         "version": "1.0.0",
         "description": "One row per check-in.",
-        "lookup": {"key": "user", "order": "timestamp", "group": "project", "measure": "hours"},
+        "lookup": BY_USER,
         "links": {part: f"{TABLE}/{part}" for part in ("rows", "keys", "summary")}
         | {"document": f"{TABLE}/openapi.json"},
     }

@@ -129,9 +129,7 @@ def test_load_waits_for_removal_and_loads_new_version(loader: Database, s3: "S3C
         {"operation": "remove", "bucket": LANDING, "key": KEY.replace("dailycheckins/", "wages/")},
     ],
 )
-def test_load_refuses_invalid_request(
-    loader: Database, s3: "S3Client", event: dict[str, Any]
-) -> None:
+def test_load_refuses_invalid_request(loader: Database, event: dict[str, Any]) -> None:
     with pytest.raises(InvalidEvent):
         handler(event, lambda_context())
 

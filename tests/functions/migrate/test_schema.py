@@ -180,16 +180,20 @@ def wanted(way: str, *contracts: Contract, added: Iterable[Column] = ()) -> list
             *map(definition, added),
         ]
         seen = ["source_id"]
-        if contract.lookup:
-            seen.append(contract.column(contract.lookup.key).physical_name)
         physical = {each.name: each.physical_name for each in contract.columns}
+        if contract.lookup:
+            key, order = (physical[each] for each in (contract.lookup.key, contract.lookup.order))
+            seen.append(key)
+            statements.append(
+                f"CREATE INDEX {name}_{key}_{order}_source_id_source_line_idx ON public.{name} "
+                f"USING btree ({key} text_pattern_ops, {order}, source_id, source_line)"
+            )
         statements += [
             *table(name, columns),
             f"ALTER TABLE ONLY public.{name} ADD CONSTRAINT {name}_source_id_fkey "
             "FOREIGN KEY (source_id) REFERENCES public.source(id)",
             *(index(name, [physical[each] for each in names]) for names in contract.indexes),
             index(name, ["source_id"]),
-            *lookup_index(contract),
             f"GRANT INSERT,DELETE ON TABLE public.{name} TO loader",
             *(f"GRANT SELECT({each}) ON TABLE public.{name} TO loader" for each in seen),
             f"GRANT SELECT ON TABLE public.{name} TO reader",
@@ -217,19 +221,6 @@ def index(relation: str, names: list[str]) -> str:
         f"CREATE INDEX {relation}_{'_'.join(names)}_idx ON public.{relation} "
         f"USING btree ({', '.join(names)})"
     )
-
-
-def lookup_index(contract: Contract) -> list[str]:
-    if contract.lookup is None:
-        return []
-    key, order = (
-        contract.column(each).physical_name for each in (contract.lookup.key, contract.lookup.order)
-    )
-    return [
-        f"CREATE INDEX {contract.relation}_{key}_{order}_source_id_source_line_idx "
-        f"ON public.{contract.relation} "
-        f"USING btree ({key} text_pattern_ops, {order}, source_id, source_line)"
-    ]
 
 
 def definition(column: Column) -> str:

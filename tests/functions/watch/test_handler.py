@@ -115,9 +115,7 @@ def test_watch_continues_after_error_of_one_ingestion(
     assert failed[-1]["ingestedID"] == lost[1].id
 
 
-def test_watch_stops_if_log_is_unavailable(
-    s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_watch_stops_if_log_is_unavailable(s3: "S3Client", monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise watch would wait for the log once per object until its timeout."""
     requests = []
     for body in (b"x", b"y"):
@@ -181,7 +179,7 @@ def test_watch_ignores_new_file(
 
 
 def test_watch_repeats_notice_of_missing_file_until_alert(
-    s3: "S3Client", log: IngestionLog, notices: Received, monkeypatch: pytest.MonkeyPatch
+    log: IngestionLog, notices: Received, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The log uses the real clock, and the schedule's event below is up to 57 hours ahead of it.
     monkeypatch.setattr(reconciliation, "LOOKBACK", dt.timedelta(days=3))

@@ -120,9 +120,7 @@ def test_sweep_passes_key_with_many_versions(s3: "S3Client", log: IngestionLog) 
     assert all(log.get(each.id, each.table) for each in ingestions)
 
 
-def test_sweep_step_ends_in_time(
-    s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sweep_step_ends_in_time(s3: "S3Client", monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")
     monkeypatch.setattr(landed, "SECONDS", 0.0)
     for name in "abcdef":
