@@ -15,7 +15,6 @@ from tests.fixtures.pipeline import Pipeline
 
 pytestmark = [pytest.mark.api, pytest.mark.usefixtures("untouched")]
 
-SECONDS = "30"
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 
 
@@ -35,7 +34,7 @@ def schemathesis(
             *("--header", f"x-api-key: {by_key.auth.value}"),
             *("--checks", "all"),
             *("--seed", seed),
-            *("--max-time", SECONDS),
+            *("--max-time", "30"),
         ],
         cwd=folder,
         env={name: value for name, value in os.environ.items() if "proxy" not in name.lower()},

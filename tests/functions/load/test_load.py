@@ -197,10 +197,9 @@ READING_TYPES = (
 )
 FIRST, LEAP, LAST = dt.date(1, 1, 1), dt.date(2024, 2, 29), dt.date(9999, 12, 31)
 LOW, HIGH = Decimal("-999999999.999"), Decimal("999999999.999")
-NOTHING = (None,) * 6
 READING_ROWS: list[tuple[Any, ...]] = [
     (-(2**31), "", FIRST, NOON, LOW, -(2**63), -(2**15), False, "NULL", Decimal(-9), NOON, LEAP),
-    (0, "true", LEAP, NOON, Decimal("-0.001"), 0, *NOTHING),
+    (0, "true", LEAP, NOON, Decimal("-0.001"), 0, *[None] * 6),
     (2**31 - 1, "t", LAST, NOON, HIGH, 2**63 - 1, 2**15 - 1, True, "f", Decimal(99999), NOON, LAST),
 ]
 

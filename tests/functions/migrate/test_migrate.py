@@ -266,19 +266,6 @@ def test_migrate_is_idempotent(migrated: Database) -> None:
     assert [row[:2] for row in before] == [["dailycheckins", "1.0.0"]]
 
 
-def test_concurrent_migrations_run_one_after_another(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # moto does not support concurrent writes of one key.
-    monkeypatch.setattr("shared.contract_store.keep", mock.Mock())
-    with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(lambda _: handler(EVENT, lambda_context()), range(4)))
-
-    created = [table for result in results for table in result["created"]]
-    assert sorted(created) == ["daily_checkins", "source"]
-    assert database.run("SELECT count(*) FROM schema_version") == [[1]]
-
-
 def test_new_contract_version_is_recorded(migrated: Database, one_contract: Contract) -> None:
     newer = one_contract.model_copy(update={"version": "1.0.1", "indexes": (("project",),)})
 

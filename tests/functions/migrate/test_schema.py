@@ -4,13 +4,17 @@ import importlib.util
 import re
 import subprocess
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
+from functions.migrate.handler import handler
 from shared.contract import Column, Contract
 from shared.odcs import load_all
+from tests.fixtures.aws import lambda_context
 from tests.fixtures.contracts import READINGS, column
 from tests.fixtures.database import Database, former, migrate_to
 
@@ -97,6 +101,19 @@ def test_schema_of_earlier_version_is_upgraded(way: str, database: Database) -> 
     assert found(database) == wanted(way, contract)
     assert database.run(ROWS) == before
     assert len(before) == 1
+
+
+def test_concurrent_migrations_run_one_after_another(
+    way: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # moto does not support concurrent writes of one key.
+    monkeypatch.setattr("shared.contract_store.keep", mock.Mock())
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: handler({"contracts": "x"}, lambda_context()), range(4)))
+
+    created = [table for result in results for table in result["created"]]
+    assert sorted(created) == ["daily_checkins", "project_budgets", "source"]
+    assert database.run("SELECT count(*) FROM schema_version") == [[2]]
 
 
 def test_schema_comparison_detects_extra_privilege(way: str, database: Database) -> None:
