@@ -3,10 +3,11 @@
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
 import requests
@@ -40,38 +41,29 @@ WEB_ACL = {
 
 @dataclass(frozen=True)
 class Api:
-    """A client of a lookup API."""
-
     url: str
     ca_bundle: str
     auth: AuthBase | None = None
-    _sessions: list[requests.Session] = field(default_factory=list)
 
     def get(self, path: str, *, verb: str = "GET", **parameters: str) -> requests.Response:
-        """Send a request; values of parameters may be any text."""
-        query = "&".join(f"{quote(name)}={escaped(value)}" for name, value in parameters.items())
+        """Send a request; values of parameters may contain lone surrogates."""
+        query = urlencode(parameters, safe="", errors="surrogatepass", quote_via=quote)
         url = f"{self.url}{path}{'?' if query else ''}{query}"
-        return self.session().request(verb, url, auth=self.auth, timeout=60)
+        return self.session.request(verb, url, auth=self.auth, timeout=60)
 
+    @cached_property
     def session(self) -> requests.Session:
-        """Return a session that retries throttled requests."""
-        if not self._sessions:
-            made = requests.Session()
-            made.trust_env = False
-            made.verify = self.ca_bundle
-            retry = Retry(total=30, status_forcelist=[429], allowed_methods=None)
-            made.mount("https://", HTTPAdapter(max_retries=retry, pool_maxsize=8))
-            self._sessions.append(made)
-        return self._sessions[0]
+        """A session that retries throttled requests."""
+        made = requests.Session()
+        made.trust_env = False
+        made.verify = self.ca_bundle
+        retry = Retry(total=30, status_forcelist=[429], allowed_methods=None)
+        made.mount("https://", HTTPAdapter(max_retries=retry, pool_maxsize=8))
+        return made
 
 
 TABLE = "/tables/dailycheckins"
 ROWS, KEYS, SUMMARY = (f"{TABLE}/{part}" for part in ("rows", "keys", "summary"))
-
-
-def escaped(text: str) -> str:
-    """Return a URL-encoded text; it may contain lone surrogates."""
-    return quote(text, safe="", errors="surrogatepass")
 
 
 @pytest.fixture(scope="session")
@@ -119,10 +111,9 @@ def by_key(filled: Pipeline) -> Api:
 
 
 @pytest.fixture(scope="session")
-def document(by_key: Api) -> dict[str, Any]:
+def document(by_key: Api) -> Any:
     """The public OpenAPI document."""
-    found: dict[str, Any] = by_key.get("/openapi.json").json()
-    return found
+    return by_key.get("/openapi.json").json()
 
 
 @dataclass
@@ -135,7 +126,6 @@ class Signed:
 
     @property
     def url(self) -> str:
-        """Base URL of the API."""
         return f"{self.laptop.aws.endpoint_url}/_aws/execute-api/{self.outputs['api_id']}/Prod"
 
     def api(self, credentials: Credentials | None) -> Api:
@@ -156,7 +146,6 @@ class Signed:
         return Credentials(key["AccessKeyId"], key["SecretAccessKey"])
 
     def apply(self, *, rate: int, burst: int) -> None:
-        """Apply the stack with this throttle."""
         applied = json.loads((self.laptop.home / "terraform" / "main.tf.json").read_text())
         laptop = applied["module"]["pipeline"]
         pipeline = {

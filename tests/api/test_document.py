@@ -15,25 +15,26 @@ from tests.fixtures.pipeline import Pipeline
 
 pytestmark = [pytest.mark.api, pytest.mark.usefixtures("untouched")]
 
-SECONDS = "30"
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 
 
-def schemathesis(by_key: Api, folder: Path, seed: str, document: Path, configuration: Path) -> None:
+def schemathesis(
+    by_key: Api, folder: Path, seed: str, document: dict[str, Any], configuration: Path
+) -> None:
     """Run all checks and print the summary; fail with the whole output."""
     assert isinstance(by_key.auth, Key)
+    (folder / "openapi.json").write_text(json.dumps(document))
     done = subprocess.run(
         [
             tool_of("TM_TEST_SCHEMATHESIS"),
             *("--config-file", configuration),
-            "run",
-            document,
+            *("run", "openapi.json"),
             *("--url", by_key.url),
             *("--tls-verify", by_key.ca_bundle),
             *("--header", f"x-api-key: {by_key.auth.value}"),
             *("--checks", "all"),
             *("--seed", seed),
-            *("--max-time", SECONDS),
+            *("--max-time", "30"),
         ],
         cwd=folder,
         env={name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
@@ -51,16 +52,9 @@ def seed(pytestconfig: pytest.Config) -> str:
 
 
 @pytest.fixture(params=["", TABLE])
-def a_document(by_key: Api, request: pytest.FixtureRequest) -> dict[str, Any]:
+def a_document(by_key: Api, request: pytest.FixtureRequest) -> Any:
     """The public document, or the document of a table."""
-    found: dict[str, Any] = by_key.get(f"{request.param}/openapi.json").json()
-    return found
-
-
-def written(document: dict[str, Any], folder: Path) -> Path:
-    path = folder / "openapi.json"
-    path.write_text(json.dumps(document))
-    return path
+    return by_key.get(f"{request.param}/openapi.json").json()
 
 
 def test_api_accepts_all_documented_requests(
@@ -84,10 +78,10 @@ def test_api_accepts_all_documented_requests(
         f"parameters = {{ id = {json.dumps(item['ingestedID'])} }}\n"
     )
 
-    schemathesis(by_key, tmp_path, seed, written(a_document, tmp_path), configuration)
+    schemathesis(by_key, tmp_path, seed, a_document, configuration)
 
 
 def test_api_returns_only_documented_responses(
     by_key: Api, a_document: dict[str, Any], tmp_path: Path, seed: str
 ) -> None:
-    schemathesis(by_key, tmp_path, seed, written(a_document, tmp_path), CONFIGURATION)
+    schemathesis(by_key, tmp_path, seed, a_document, CONFIGURATION)

@@ -65,7 +65,7 @@ def test_closed_and_open_routes_are_all_routes(document: dict[str, Any]) -> None
 def test_closed_route_requires_signature(signed: Signed, caller: Credentials, path: str) -> None:
     unsigned = signed.api(None)
     assert refused(unsigned.get(path), "not signed")
-    with_a_key = unsigned.session().get(unsigned.url + path, headers={"x-api-key": "k" * 30})
+    with_a_key = unsigned.session.get(unsigned.url + path, headers={"x-api-key": "k" * 30})
     assert refused(with_a_key, "not signed")
 
     # The second stack has no ingestions.
@@ -110,15 +110,15 @@ def test_signature_is_bound_to_request_and_expires(
     api = signed.api(caller)
     signer = Signature(lambda: caller, signed.laptop.aws.region)
     request = requests.Request("GET", f"{api.url}/get?user=ned", auth=signer).prepare()
-    assert api.session().send(request).status_code == 200
+    assert api.session.send(request).status_code == 200
 
     request.url = f"{api.url}/get?user=arya"
-    assert refused(api.session().send(request), "signature")
+    assert refused(api.session.send(request), "signature")
 
     an_hour_ago = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
     monkeypatch.setattr("botocore.auth.get_current_datetime", lambda **_: an_hour_ago)
     late = requests.Request("GET", f"{api.url}/tables", auth=signer).prepare()
-    assert refused(api.session().send(late), "too old")
+    assert refused(api.session.send(late), "too old")
 
 
 def test_documented_curl_command_is_accepted(signed: Signed, caller: Credentials) -> None:
@@ -172,7 +172,7 @@ def test_cors_allows_configured_origins(signed: Signed, caller: Credentials) -> 
             "Access-Control-Request-Method": "GET",
             "Access-Control-Request-Headers": "authorization,x-amz-date",
         }
-        return api.session().options(f"{api.url}{KEYS}", headers=headers)
+        return api.session.options(f"{api.url}{KEYS}", headers=headers)
 
     allowed = preflight(ORIGIN)
     assert allowed.status_code in {200, 204}
@@ -183,7 +183,7 @@ def test_cors_allows_configured_origins(signed: Signed, caller: Credentials) -> 
 
     signer = Signature(lambda: caller, signed.laptop.aws.region)
     for origin, allowed_origin in ((ORIGIN, ORIGIN), ("https://evil.example.com", None)):
-        answer = api.session().get(f"{api.url}{KEYS}", auth=signer, headers={"Origin": origin})
+        answer = api.session.get(f"{api.url}{KEYS}", auth=signer, headers={"Origin": origin})
         assert answer.status_code == 200
         assert answer.headers.get("Access-Control-Allow-Origin") == allowed_origin
     assert api.get(KEYS).headers["Access-Control-Allow-Origin"] == "*"
@@ -193,8 +193,8 @@ def test_cors_is_off_by_default(by_key: Api) -> None:
     url = f"{by_key.url}{KEYS}"
     headers = {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"}
 
-    preflight = by_key.session().options(url, headers=headers)
-    answer = by_key.session().get(url, headers=headers, auth=by_key.auth)
+    preflight = by_key.session.options(url, headers=headers)
+    answer = by_key.session.get(url, headers=headers, auth=by_key.auth)
 
     assert preflight.status_code == 403
     assert answer.status_code == 200

@@ -44,11 +44,6 @@ class Crowd:
     answers: dict[tuple[str, int], list[float]] = field(default_factory=lambda: defaultdict(list))
     refusals: list[requests.Response] = field(default_factory=list)
 
-    def warm_up(self, clients: int) -> None:
-        """Increase the number of clients in steps, because sandboxes start slowly."""
-        for count in range(5, clients + 1, 5):
-            self.ask(count, seconds=0)
-
     def ask(self, clients: int, seconds: float, pause: float = 0) -> float:
         """Run the clients, each for at least one request; return the elapsed seconds."""
         begin = time.monotonic()
@@ -94,7 +89,9 @@ def crowd(signed: Signed) -> Crowd:
 
 
 def test_fifty_clients_get_no_errors(crowd: Crowd) -> None:
-    crowd.warm_up(CLIENTS)
+    # The number of clients increases in steps, because sandboxes start slowly.
+    for clients in range(5, CLIENTS + 1, 5):
+        crowd.ask(clients, seconds=0)
     assert not crowd.refusals, crowd.refusals[0].text
     crowd.answers.clear()
 

@@ -11,7 +11,6 @@ pytestmark = pytest.mark.api
 
 
 def pages(api: Api, path: str, rows: str, **parameters: str) -> list[list[Any]]:
-    """Return all pages of a route."""
     found = []
     more: dict[str, str] = {}
     while True:
@@ -58,7 +57,7 @@ def test_unchanged_rows_answer_304(by_key: Api) -> None:
     first = by_key.get(ROWS, key="ned")
     url = f"{by_key.url}{ROWS}?key=ned"
     headers = {"If-None-Match": first.headers["ETag"]}
-    again = by_key.session().get(url, auth=by_key.auth, headers=headers, timeout=60)
+    again = by_key.session.get(url, auth=by_key.auth, headers=headers, timeout=60)
 
     assert (again.status_code, again.content) == (304, b"")
     assert again.headers["ETag"] == first.headers["ETag"]

@@ -56,10 +56,6 @@ def test_get_returns_rows_of_a_key(reader: Database) -> None:
     ]
 
 
-def test_get_returns_no_rows_for_unknown_key(reader: Database) -> None:
-    assert get(user="nobody") == (200, {"response": [], "next": None})
-
-
 def test_get_returns_100_rows_by_default_and_1000_at_most(reader: Database) -> None:
     reader.run(
         "INSERT INTO daily_checkins (username, hours, timestamp, source_id, source_line) "
@@ -279,11 +275,8 @@ def test_problem_describes_invalid_parameter(
 def test_problem_lists_all_invalid_parameters(function: None) -> None:
     problem = ask(SUMMARY, limit="x", by="y").body
 
-    assert [(each["in"], each["name"]) for each in problem["errors"]] == [
-        ("query", "key"),
-        ("query", "by"),
-        ("query", "limit"),
-    ]
+    errors = [(each["in"], each["name"]) for each in problem["errors"]]
+    assert errors == [("query", name) for name in ("key", "by", "limit")]
 
 
 def test_repeated_parameter_is_refused(function: None) -> None:
@@ -344,12 +337,8 @@ def test_log_contains_no_values(reader: Database, caplog: pytest.LogCaptureFixtu
 
 
 def _connections(database: Database) -> list[int]:
-    return [
-        pid
-        for [pid] in database.run(
-            "SELECT pid FROM pg_stat_activity WHERE usename = :name", name=database.reader.name
-        )
-    ]
+    sql = "SELECT pid FROM pg_stat_activity WHERE usename = :name"
+    return [pid for [pid] in database.run(sql, name=database.reader.name)]
 
 
 def test_session_keeps_one_connection(reader: Database) -> None:
@@ -433,9 +422,7 @@ def test_session_survives_connection_that_fails_during_statement(reader: Databas
     assert pid not in _connections(reader)
 
 
-def test_session_discards_rest_of_unreadable_answer(
-    reader: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_session_discards_rest_of_unreadable_answer(reader: Database) -> None:
     """pg8000 stops at a value that it cannot parse and leaves the rest of the answer unread."""
     add(reader, *(("ned", "neds", "1", "2019-09-27 UTC") for _ in range(3)))
     assert _projects("ned") == ["neds"] * 3

@@ -13,7 +13,8 @@ from tests.fixtures.aws import KEY, ingestion_of, item_of, run_of
 from tests.fixtures.database import Database
 from tests.fixtures.lookup import KEYS, ROWS, SUMMARY, add, ask
 
-ROUTES = ["/get", KEYS, ROWS, SUMMARY]
+NED = {"key": "ned"}
+ROUTES: dict[str, dict[str, str]] = {"/get": {"user": "ned"}, KEYS: {}, ROWS: NED, SUMMARY: NED}
 
 
 @pytest.fixture(autouse=True)
@@ -29,16 +30,12 @@ def loaded(log: IngestionLog, version: str = "1") -> Ingestion:
     return one
 
 
-def parameters(path: str) -> dict[str, str]:
-    return {"/get": {"user": "ned"}, KEYS: {}}.get(path, {"key": "ned"})
-
-
 def test_unchanged_rows_answer_304_without_database(
     reader: Database, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(reader, ("ned", "p", "1", "2019-09-27 UTC"))
     loaded(log)
-    first = {path: ask(path, **parameters(path)) for path in ROUTES}
+    first = {path: ask(path, **parameters) for path, parameters in ROUTES.items()}
     tags = {path: answer.headers["ETag"] for path, answer in first.items()}
     assert len(set(tags.values())) == len(ROUTES)
     assert all(each.headers["Cache-Control"] == "private, no-cache" for each in first.values())
@@ -48,7 +45,7 @@ def test_unchanged_rows_answer_304_without_database(
     for path, tag in tags.items():
         assert tag.startswith('W/"')
         for had in (tag, tag.removeprefix("W/"), f'"another", {tag}'):
-            again = ask(path, {"if-none-match": had}, **parameters(path))
+            again = ask(path, {"if-none-match": had}, **ROUTES[path])
             assert (again.status, again.text, again.headers["ETag"]) == (304, "", tag)
             assert again.headers["Cache-Control"] == "private, no-cache"
 
@@ -95,9 +92,7 @@ def test_burst_of_requests_queries_log_once(
     assert ask(KEYS, {"if-none-match": tag}).status == 304
 
 
-def test_unavailable_log_omits_etag(
-    reader: Database, log: IngestionLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unavailable_log_omits_etag(reader: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     add(reader, ("ned", "p", "1", "2019-09-27 UTC"))
 
     def away(*_: object, **__: object) -> None:

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-from typing import Any
 
 import boto3
 import pytest
@@ -14,7 +13,7 @@ from shared.ingestion_log import IngestionLog
 from shared.odcs import load_all
 from shared.verdict import Verdict
 from tests.fixtures.aws import LOG_TABLE, ingestion_of, run_of
-from tests.fixtures.lookup import ask, found, pages, refused
+from tests.fixtures.lookup import all_items, ask, found, refused
 
 ENDS = [Status.SUCCESS, Status.FAIL, Status.SUPERSEDED, Status.RUNNING]
 
@@ -46,18 +45,14 @@ def many(function: None, log: IngestionLog) -> list[str]:
             UpdateExpression="SET updatedAt = :at",
             ExpressionAttributeValues={":at": f"2024-03-03T00:00:{n // 3:02}.000Z"},
         )
-    return [str(item["ingestedID"]) for n, item in sorted(enumerate(items), key=_newest)]
-
-
-def _newest(numbered: tuple[int, Any]) -> tuple[int, int]:
-    n, _ = numbered
-    return -(n // 3), n
+    newest = sorted(range(len(items)), key=lambda n: (-(n // 3), n))
+    return [str(items[n]["ingestedID"]) for n in newest]
 
 
 def test_ingestions_are_sorted_by_last_change_in_pages_of_any_size(many: list[str]) -> None:
     assert len(many) == 17
     for limit in ("2", "7", "17", "100"):
-        assert [each["id"] for page in pages("/ingestions", limit=limit) for each in page] == many
+        assert [each["id"] for each in all_items("/ingestions", limit=limit)] == many
 
     cursor = found("/ingestions", limit="2")["next"]
     assert "'cursor'" in refused(ask("/ingestions", cursor=cursor, status="fail"), 400)
@@ -80,9 +75,7 @@ def test_ingestions_can_be_filtered(many: list[str]) -> None:
             lambda each: (each["status"], each["table"]) == ("fail", "projectbudgets"),
         ),
     ):
-        shown = [
-            each["id"] for page in pages("/ingestions", limit="2", **parameters) for each in page
-        ]
+        shown = [each["id"] for each in all_items("/ingestions", limit="2", **parameters)]
         assert shown == [id_ for id_ in many if wanted(everything[id_])]
 
 

@@ -36,14 +36,13 @@ from shared.staging import Staging
 from tests.fixtures.aws import LANDING, STAGING
 from tests.fixtures.contracts import READINGS
 from tests.fixtures.database import FORMER_INDEX, Database, Role, former, migrate_to
-from tests.fixtures.lookup import ROWS, SOURCE, SUMMARY, ask, found, pages, refused
+from tests.fixtures.lookup import ROWS, SOURCE, SUMMARY, all_items, ask, found, refused
 from tests.functions.load.test_load import NOON, Event, Row, drop
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CONTRACT = load_all()["dailycheckins"]
-INDEX = "daily_checkins_username_timestamp_source_id_source_line_idx"
 
 
 def key(name: str) -> str:
@@ -124,12 +123,7 @@ class Walk:
         return ask(self.path, limit="2", cursor=self.cursor, **self.parameters)
 
     def rest(self) -> list[Any]:
-        items, cursor = [], self.cursor
-        while cursor is not None:
-            page = found(self.path, limit="2", cursor=cursor, **self.parameters)
-            items += page[self.name]
-            cursor = page["next"]
-        return items
+        return all_items(self.path, self.name, limit="2", cursor=self.cursor, **self.parameters)
 
 
 @pytest.fixture(params=WALKS, ids=lambda walk: f"{walk[0]} {walk[2]}")
@@ -163,10 +157,8 @@ def test_paging_ends_with_410_if_source_is_replaced(
     assert "Omit the parameter 'cursor' to start again with the first page" in detail
     assert "this user" in detail
     again = begin()
-    assert (
-        again.first + again.rest()
-        == found(again.path, limit="1000", **again.parameters)[again.name]
-    )
+    whole = found(again.path, limit="1000", **again.parameters)[again.name]
+    assert again.first + again.rest() == whole
 
 
 def test_paging_ignores_changes_of_other_keys(files: Files, begin: Callable[[], Walk]) -> None:
@@ -228,8 +220,7 @@ def test_rows_of_equal_order_are_sorted_by_source_and_line(files: Files) -> None
     # Now the rows of the second source have smaller IDs than those of the first.
     files.dropped("b", rows("b", 3))
 
-    by_pages = pages("/get", "response", user="ned", limit="1")
-    projects = [row["project"] for page in by_pages for row in page]
+    projects = [row["project"] for row in all_items("/get", "response", user="ned", limit="1")]
 
     assert projects == [f"{name} {n}" for name in "ba" for n in range(3)]
 
@@ -238,8 +229,7 @@ def test_paging_ignores_replacement_in_another_table(reader: Database, files: Fi
     files.dropped("stays", rows("stays", 5))
     walk = Walk(*WALKS[0])
 
-    sql = replacement.add("another", "SELECT 'ned' AS key")
-    reader.run(sql, id=1)
+    reader.run(replacement.add("another", "SELECT 'ned' AS key"), id=1)
     assert len(walk.first + walk.rest()) == 5
 
     reader.run(replacement.add("daily_checkins", "SELECT 'ned' AS key"), id=1)
@@ -266,28 +256,20 @@ FROM source, generate_series(2, 5001) n, unnest(array['ned', 'robert']) user_
 
 
 def test_upgraded_table_is_paged_by_new_index(
-    function: None, database: Database, monkeypatch: pytest.MonkeyPatch
+    function: None, database: Database, plans: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     former(database, FORMER_ROWS)
     migrate_to(CONTRACT)
     monkeypatch.setenv("DATABASE_SECRET_ARN", database.reader.secret_arn)
     database.run("ANALYZE daily_checkins")
-    plans: list[str] = []
-    run = api.session.run
 
-    def explained(sql: str, **values: object) -> list[list[Any]]:
-        plans.append("\n".join(line for [line] in run(f"EXPLAIN ANALYZE {sql}", **values)))
-        return run(sql, **values)
-
-    monkeypatch.setattr(api.session, "run", explained)
-    by_pages = pages("/get", "response", user="ned")
-    projects = [row["project"] for page in by_pages for row in page]
+    projects = [row["project"] for row in all_items("/get", "response", user="ned")]
     api.session.close()
 
     assert projects == [f"p{n}" for n in range(2, 5002)]
     assert len(plans) == 50
     for plan in plans:
-        assert INDEX in plan
+        assert "daily_checkins_username_timestamp_source_id_source_line_idx" in plan
     # PostgreSQL may sort if only a few rows remain.
     for plan in plans[:-10]:
         assert "Sort" not in plan
@@ -298,7 +280,6 @@ def test_upgraded_table_is_paged_by_new_index(
 
 SOURCES = "abc"
 VERSIONS = 15
-FIRST = 7
 
 
 def test_concurrent_replacements_give_consistent_pages_or_410(files: Files) -> None:
@@ -311,7 +292,7 @@ def test_concurrent_replacements_give_consistent_pages_or_410(files: Files) -> N
     }
     # Each version of a source is newer than the one before.
     events = {at: files.drop(at[0], made, rows("x", 2, "robert")) for at, made in versions.items()}
-    first = [files.drop(f"first{n}", rows(f"first {n}", 3)) for n in range(FIRST)]
+    first = [files.drop(f"first{n}", rows(f"first {n}", 3)) for n in range(7)]
     state = dict.fromkeys(SOURCES, 0)
     for name in SOURCES:
         files.load(events[name, 0])

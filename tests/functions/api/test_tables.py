@@ -16,17 +16,9 @@ from shared.odcs import load_all
 from shared.settings import read
 from tests.fixtures.contracts import READINGS, column, contract_set
 from tests.fixtures.database import Database, migrate_to
-from tests.fixtures.lookup import (
-    ROWS,
-    SOURCE,
-    TABLE,
-    add,
-    ask,
-    found,
-    pages,
-    refused,
-)
+from tests.fixtures.lookup import ROWS, SOURCE, TABLE, add, ask, found, pages, refused
 
+BY_USER = {"key": "user", "order": "timestamp", "group": "project", "measure": "hours"}
 BY_NUMBER = Lookup(
     key="Zähler-Nr.", order="Tag", fields=("Tag", "Stand"), group="Raum", measure="Stand"
 )
@@ -93,7 +85,7 @@ def test_key_column_may_have_name_of_parameter(
 
 
 def test_cursor_of_another_table_is_refused(
-    function: None, reader: Database, monkeypatch: pytest.MonkeyPatch
+    reader: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both tables have equal contracts, so the cursors differ only in the table."""
     twin = load_all()["dailycheckins"].model_copy(update={"table": "twin"})
@@ -173,12 +165,7 @@ def test_tables_lists_valid_contracts(deployed: Contracts) -> None:
 
     assert listed["next"] is None
     assert {each["table"]: each["lookup"] for each in listed["items"]} == {
-        "dailycheckins": {
-            "key": "user",
-            "order": "timestamp",
-            "group": "project",
-            "measure": "hours",
-        },
+        "dailycheckins": BY_USER,
         "projectbudgets": None,
         "readings": {"key": "Zähler-Nr.", "order": "Tag", "group": "Raum", "measure": "Stand"},
     }
@@ -204,7 +191,7 @@ def test_table_describes_contract(deployed: Contracts) -> None:
         "table": "dailycheckins",
         "version": "1.0.0",
         "description": "One row per check-in.",
-        "lookup": {"key": "user", "order": "timestamp", "group": "project", "measure": "hours"},
+        "lookup": BY_USER,
         "links": {part: f"{TABLE}/{part}" for part in ("rows", "keys", "summary")}
         | {"document": f"{TABLE}/openapi.json"},
     }
@@ -220,7 +207,6 @@ def test_links_of_table_exist(filled: None, deployed: Contracts) -> None:
 
 # The longest description that a contract may have, of characters with the longest encoding.
 WIDE = "\U0010ffff" * 1_000
-SIX_MB = 6 * 1024 * 1024
 
 
 def _wide(columns: int, name: str = "wide") -> Contract:
@@ -258,7 +244,7 @@ def test_responses_about_contracts_stay_below_lambda_limit(
     for path in ("/tables/wide", "/tables/wide/openapi.json", "/tables/wide/docs", "/tables"):
         answer = ask(path, **({"limit": "1000"} if path == "/tables" else {}))
         assert answer.status == 200
-        assert len(json.dumps({"statusCode": 200, "body": answer.text})) < SIX_MB, path
+        assert len(json.dumps({"statusCode": 200, "body": answer.text})) < 6 * 1024**2, path
     by_pages = list(pages("/tables", limit="1000"))
     assert len(by_pages) > 1
     names = [each["table"] for page in by_pages for each in page]

@@ -13,9 +13,10 @@ from shared.errors import StatementFailed
 from shared.ingestion import Ingestion
 from shared.ingestion_log import IngestionLog
 from shared.staging import Staging, part_name
-from tests.fixtures.aws import KEY, STAGING, lambda_context, land, run_of, task_event
+from tests.fixtures.aws import KEY, STAGING, lambda_context, land, run_of
 from tests.fixtures.contracts import NOTES
 from tests.fixtures.database import Database, migrate_to
+from tests.functions.load.test_load import stage_part
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -52,13 +53,7 @@ def staged(s3: "S3Client", rows: dict[int, tuple[str, ...]]) -> dict[str, Any]:
     IngestionLog.of("tm-log").open(ingestion, run_of(ingestion))
     values = [pa.array(texts, pa.string()) for texts in zip(*rows.values(), strict=True)]
     part = pa.table([*values, pa.array(rows, pa.int64())], names=[*NOTES.physical_names, "line"])
-    parquet.write(part, Staging(STAGING, ingestion).clean_prefix + part_name(0))
-    return task_event(
-        ingestion,
-        run_of(ingestion),
-        transform={"rowsRead": len(rows), "rowsClean": len(rows), "rowsSuspect": 0, "parts": 1},
-        test={"rowsRejected": 0, "warnings": 0},
-    )
+    return stage_part(ingestion, part)
 
 
 def refused(event: dict[str, Any], part: int = 0) -> dict[int, str]:

@@ -21,14 +21,11 @@ OTHER = KEY.replace("dailycheckins.csv", "dailycheckins.csv.bak")
 NOTHING = {"rows": 0, "kept": None}
 
 
-def request(operation: str, key: str = KEY) -> dict[str, Any]:
-    event = {"operation": operation, "bucket": LANDING, "key": key}
-    answer: dict[str, Any] = handler(event, lambda_context())
-    return answer
+def request(operation: str) -> Any:
+    return handler({"operation": operation, "bucket": LANDING, "key": KEY}, lambda_context())
 
 
 def delete_version(s3: "S3Client", event: dict[str, Any]) -> None:
-    """Permanently delete the landed version of an event."""
     s3.delete_object(Bucket=LANDING, Key=KEY, VersionId=event["source"]["versionId"])
 
 
@@ -86,7 +83,6 @@ def table_locked(database: Database) -> Iterator[ThreadPoolExecutor]:
 
 
 def await_lock_waits(database: Database, sessions: int) -> None:
-    """Wait until the number of sessions that wait for a lock is `sessions`."""
     sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = :name AND wait_event_type = 'Lock'"
     eventually(lambda: database.run(sql, name=database.name) == [[sessions]])
 
@@ -133,9 +129,7 @@ def test_load_waits_for_removal_and_loads_new_version(loader: Database, s3: "S3C
         {"operation": "remove", "bucket": LANDING, "key": KEY.replace("dailycheckins/", "wages/")},
     ],
 )
-def test_load_refuses_invalid_request(
-    loader: Database, s3: "S3Client", event: dict[str, Any]
-) -> None:
+def test_load_refuses_invalid_request(loader: Database, event: dict[str, Any]) -> None:
     with pytest.raises(InvalidEvent):
         handler(event, lambda_context())
 

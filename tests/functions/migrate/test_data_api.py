@@ -2,9 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from unittest import mock
 
 import boto3
 import pg8000.exceptions
@@ -61,20 +59,6 @@ def test_migrate_is_idempotent_by_data_api(data_api: Calls, database: Database) 
     assert len(before) == len(load_all())
     where = "SELECT DISTINCT schemaname::text FROM pg_tables WHERE tableowner = :owner"
     assert database.run(where, owner=database.administrator.name) == [["public"]]
-
-
-@pytest.mark.npm
-def test_concurrent_migrations_run_one_after_another_by_data_api(
-    data_api: Calls, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # moto does not support concurrent writes of one key.
-    monkeypatch.setattr("shared.contract_store.keep", mock.Mock())
-    with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(lambda _: handler(EVENT, lambda_context()), range(4)))
-
-    created = [table for result in results for table in result["created"]]
-    assert sorted(created) == sorted(TABLES)
-    assert database.run("SELECT count(*) FROM schema_version") == [[len(load_all())]]
 
 
 @pytest.mark.npm

@@ -7,27 +7,16 @@ from functions.migrate.handler import handler
 from shared.errors import InvalidSettings
 from shared.settings import read
 from tests.fixtures.aws import lambda_context
-from tests.fixtures.database import Database, Role
+from tests.fixtures.database import Database
 
 EVENT = {"contracts": "a hash"}
 
 
 def _by_iam(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    for function, role in _roles(database):
+    for function, role in (("LOADER", database.loader), ("READER", database.reader)):
         monkeypatch.delenv(f"{function}_SECRET_ARN")
         monkeypatch.setenv(f"{function}_USER", role.name)
     read.cache_clear()
-
-
-def _by_secret(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    for function, role in _roles(database):
-        monkeypatch.delenv(f"{function}_USER")
-        monkeypatch.setenv(f"{function}_SECRET_ARN", role.secret_arn)
-    read.cache_clear()
-
-
-def _roles(database: Database) -> list[tuple[str, Role]]:
-    return [("LOADER", database.loader), ("READER", database.reader)]
 
 
 def _members(database: Database) -> int:
@@ -45,15 +34,16 @@ def test_roles_switch_between_password_and_iam(
 ) -> None:
     assert _members(migrated) == 0
 
-    _by_iam(migrated, monkeypatch)
-    for _ in range(2):
-        assert handler(EVENT, lambda_context())["created"] == []
-        assert _members(migrated) == 2
-        for role in (migrated.loader, migrated.reader):
-            with pytest.raises(pg8000.exceptions.DatabaseError, match="28P01"):
-                migrated.run("SELECT 1", role)
+    with monkeypatch.context() as patch:
+        _by_iam(migrated, patch)
+        for _ in range(2):
+            assert handler(EVENT, lambda_context())["created"] == []
+            assert _members(migrated) == 2
+            for role in (migrated.loader, migrated.reader):
+                with pytest.raises(pg8000.exceptions.DatabaseError, match="28P01"):
+                    migrated.run("SELECT 1", role)
 
-    _by_secret(migrated, monkeypatch)
+    read.cache_clear()
     handler(EVENT, lambda_context())
     assert _members(migrated) == 0
     for role in (migrated.loader, migrated.reader):

@@ -30,6 +30,7 @@ from shared.settings import DatabaseSettings, read
 from tests.fixtures.aws import lambda_context
 from tests.fixtures.contracts import READINGS, column, contract_set
 from tests.fixtures.database import FORMER_INDEX, Database, Role, eventually, migrate_to
+from tests.fixtures.lookup import SOURCE
 
 EVENT = {"contracts": "a hash"}
 LOOKUP_INDEX = "daily_checkins_username_timestamp_source_id_source_line_idx"
@@ -38,9 +39,7 @@ LOOKUP_INDEX = "daily_checkins_username_timestamp_source_id_source_line_idx"
 @pytest.fixture(autouse=True)
 def one_contract(monkeypatch: pytest.MonkeyPatch) -> Contract:
     """The only deployed contract."""
-    contract = load_all()["dailycheckins"]
-    found = contract_set({"dailycheckins": contract}, {})
-    monkeypatch.setattr("shared.contract_store._once", lambda *_: found)
+    _deploy(monkeypatch, contract := load_all()["dailycheckins"])
     return contract
 
 
@@ -58,7 +57,6 @@ def _migrate(database: Database, *contracts: Contract) -> Migration:
 
 
 def _deploy(monkeypatch: pytest.MonkeyPatch, *contracts: Contract, **invalid: str) -> None:
-    """Deploy only these contracts."""
     found = contract_set({contract.table: contract for contract in contracts}, invalid)
     monkeypatch.setattr("shared.contract_store._once", lambda *_: found)
 
@@ -78,7 +76,6 @@ def _tables(database: Database) -> set[str]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Short time-outs."""
     monkeypatch.setattr(migrations, "_LOCK_TIMEOUT", "100ms")
     monkeypatch.setattr(
         migrations, "retry_until_available", partial(retry_until_available, patience=0.5)
@@ -88,11 +85,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_migrate_creates_all_tables(database: Database) -> None:
     result = handler(EVENT, lambda_context())
 
-    assert result == {
-        "tables": ["source", "daily_checkins"],
-        "created": ["source", "daily_checkins"],
-        "altered": [],
-    }
+    tables = ["source", "daily_checkins"]
+    assert result == {"tables": tables, "created": tables, "altered": []}
     assert json.loads(json.dumps(result)) == result
 
 
@@ -220,7 +214,6 @@ def test_killed_migration_is_completed_by_next(database: Database, one_contract:
 def test_reserved_names_are_those_of_postgresql_and_own_tables(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.contract_store._once", lambda *_: contract_set({}, {}))
     _deploy(monkeypatch)
     handler(EVENT, lambda_context())
 
@@ -255,45 +248,23 @@ def test_largest_contracts_have_a_table(database: Database) -> None:
     migrate_to(*contracts)
 
     values = ", ".join(["1"] * 1_015)
-    database.run(
-        "INSERT INTO source (source_key, version_id, ingested_id, rows_read, rows_loaded, "
-        "rows_rejected, loaded_at) VALUES ('k', 'v', 'i', 1, 1, 0, now())"
-    )
+    database.run(SOURCE)
     database.run(f"INSERT INTO heavy OVERRIDING SYSTEM VALUE VALUES (1, {values}, 1, 1)")
 
 
 def test_migrate_is_idempotent(migrated: Database) -> None:
-    before = migrated.run("SELECT contract, version, ddl_hash, applied_at FROM schema_version")
+    versions = "SELECT contract, version, ddl_hash, applied_at FROM schema_version"
+    before = migrated.run(versions)
 
     result = handler(EVENT, lambda_context())
 
-    assert result == {
-        "tables": ["source", "daily_checkins"],
-        "created": [],
-        "altered": [],
-    }
-    assert before == migrated.run(
-        "SELECT contract, version, ddl_hash, applied_at FROM schema_version"
-    )
+    assert result == {"tables": ["source", "daily_checkins"], "created": [], "altered": []}
+    assert migrated.run(versions) == before
     assert [row[:2] for row in before] == [["dailycheckins", "1.0.0"]]
 
 
-def test_concurrent_migrations_run_one_after_another(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # moto does not support concurrent writes of one key.
-    monkeypatch.setattr("shared.contract_store.keep", mock.Mock())
-    with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(lambda _: handler(EVENT, lambda_context()), range(4)))
-
-    created = [table for result in results for table in result["created"]]
-    assert sorted(created) == ["daily_checkins", "source"]
-    assert database.run("SELECT count(*) FROM schema_version") == [[1]]
-
-
-def test_new_contract_version_is_recorded(migrated: Database) -> None:
-    contract = load_all()["dailycheckins"]
-    newer = contract.model_copy(update={"version": "1.0.1", "indexes": (("project",),)})
+def test_new_contract_version_is_recorded(migrated: Database, one_contract: Contract) -> None:
+    newer = one_contract.model_copy(update={"version": "1.0.1", "indexes": (("project",),)})
 
     _migrate(migrated, newer)
     _migrate(migrated, newer)
@@ -319,10 +290,6 @@ INSERT = (
     "INSERT INTO daily_checkins (username, timestamp, hours, source_id, source_line{names}) "
     "VALUES ('ned', now(), 1, (SELECT id FROM source), 2{values})"
 )
-SOURCE = (
-    "INSERT INTO source (source_key, version_id, ingested_id, rows_read, rows_loaded, "
-    "rows_rejected, loaded_at) VALUES ('k', 'v', 'i', 1, 1, 0, now())"
-)
 
 
 def test_new_columns_are_added(migrated: Database, one_contract: Contract) -> None:
@@ -342,23 +309,13 @@ def test_new_columns_are_added(migrated: Database, one_contract: Contract) -> No
     assert hashes == [[ddl.digest(one_contract)], [ddl.digest(richer)]]
 
 
-def test_new_table_may_have_every_type(migrated: Database) -> None:
-    assert _migrate(migrated, READINGS).created == ["order"]
-    assert _migrate(migrated, READINGS) == Migration(["source", "order"])
-
-
 def test_roles_have_privileges_on_added_columns(migrated: Database, one_contract: Contract) -> None:
     migrated.run(SOURCE)
 
     _migrate(migrated, _with(one_contract, *OPTIONAL))
 
-    source_id = migrated.run("SELECT id FROM source")[0][0]
-    migrated.run(
-        INSERT.replace("(SELECT id FROM source)", str(source_id)).format(
-            names=", note, guess", values=", 'new', true"
-        ),
-        migrated.loader,
-    )
+    insert = INSERT.format(names=", note, guess", values=", 'new', true")
+    migrated.run(insert, migrated.loader)
     assert migrated.run("SELECT note, guess FROM daily_checkins", migrated.reader) == [
         ["new", True]
     ]
@@ -575,29 +532,22 @@ def test_failure_of_preparation_rolls_back(
     assert not database.run("SELECT FROM pg_roles WHERE rolname = :name", name=database.loader.name)
 
 
-def _renamed(relation: str, contract: Contract) -> Contract:
-    columns = tuple(
-        column.model_copy(update={"physical_name": f"{column.physical_name}_{'x' * 40}"})
-        for column in contract.columns
+def test_long_and_reserved_names_are_supported(migrated: Database, one_contract: Contract) -> None:
+    columns = {
+        each.name: {"physical_name": f"{each.physical_name}_{'x' * 40}"}
+        for each in one_contract.columns
+    }
+    indexes = (("user", "timestamp"), ("user", "hours"))
+    contract = _with(one_contract, **columns).model_copy(
+        update={"relation": "order", "indexes": indexes}
     )
-    return contract.model_copy(
-        update={
-            "relation": relation,
-            "columns": columns,
-            "indexes": (("user", "timestamp"), ("user", "hours")),
-        }
-    )
-
-
-def test_long_and_reserved_names_are_supported(migrated: Database) -> None:
-    contract = _renamed("order", load_all()["dailycheckins"])
 
     _migrate(migrated, contract)
     _migrate(migrated, contract)
 
     indexes = migrated.run("SELECT indexname FROM pg_indexes WHERE tablename = 'order'")
     assert len(indexes) == 5
-    assert ddl.digest(contract) != ddl.digest(load_all()["dailycheckins"])
+    assert ddl.digest(contract) != ddl.digest(one_contract)
 
 
 def test_loader_may_only_load_and_remove(migrated: Database) -> None:

@@ -1,5 +1,7 @@
 """Valid combinations of the environment variables of migrate."""
 
+from typing import Any
+
 import pytest
 
 from shared.errors import InvalidSettings
@@ -16,14 +18,13 @@ BY_SECRET = {"LOADER_SECRET_ARN": "arn:l", "READER_SECRET_ARN": "arn:r"}
 ALL = NAME | SECRET | CLUSTER | HOST | USER | BUNDLE | BY_IAM | BY_SECRET
 
 
-def _settings(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> MigrateSettings:
+def _settings(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> Any:
     for name in ALL:
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     read.cache_clear()
-    settings: MigrateSettings = read(MigrateSettings)
-    return settings
+    return read(MigrateSettings)
 
 
 @pytest.mark.parametrize("roles", [BY_IAM, BY_SECRET])

@@ -4,12 +4,17 @@ import importlib.util
 import re
 import subprocess
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 
+from functions.migrate.handler import handler
 from shared.contract import Column, Contract
 from shared.odcs import load_all
+from tests.fixtures.aws import lambda_context
 from tests.fixtures.contracts import READINGS, column
 from tests.fixtures.database import Database, former, migrate_to
 
@@ -98,6 +103,19 @@ def test_schema_of_earlier_version_is_upgraded(way: str, database: Database) -> 
     assert len(before) == 1
 
 
+def test_concurrent_migrations_run_one_after_another(
+    way: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # moto does not support concurrent writes of one key.
+    monkeypatch.setattr("shared.contract_store.keep", mock.Mock())
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: handler({"contracts": "x"}, lambda_context()), range(4)))
+
+    created = [table for result in results for table in result["created"]]
+    assert sorted(created) == ["daily_checkins", "project_budgets", "source"]
+    assert database.run("SELECT count(*) FROM schema_version") == [[2]]
+
+
 def test_schema_comparison_detects_extra_privilege(way: str, database: Database) -> None:
     migrate_to(READINGS)
     database.run(f'GRANT DELETE ON "order" TO {database.reader.name}')
@@ -110,26 +128,21 @@ def test_schema_comparison_detects_extra_privilege(way: str, database: Database)
 def test_roles_have_no_attributes_but_login(way: str, database: Database) -> None:
     migrate_to(READINGS)
 
+    names: dict[str, Any] = {"loader": database.loader.name, "reader": database.reader.name}
     kept = database.run(
         "SELECT rolcanlogin, rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication "
         "OR rolbypassrls, coalesce(left(rolpassword, 13), 'none') FROM pg_authid "
         "WHERE rolname IN (:loader, :reader)",
-        loader=database.loader.name,
-        reader=database.reader.name,
+        **names,
     )
     members = database.run(
         "SELECT roleid::regrole::text, admin_option FROM pg_auth_members "
         "WHERE member::regrole::text IN (:loader, :reader)",
-        loader=database.loader.name,
-        reader=database.reader.name,
+        **names,
     )
 
-    if way == "password":
-        assert kept == [[True, False, "SCRAM-SHA-256"]] * 2
-        assert members == []
-    else:
-        assert kept == [[True, False, "none"]] * 2
-        assert members == [["rds_iam", False]] * 2
+    assert kept == [[True, False, "SCRAM-SHA-256" if way == "password" else "none"]] * 2
+    assert members == ([] if way == "password" else [["rds_iam", False]] * 2)
 
 
 def found(database: Database) -> list[str]:
@@ -184,16 +197,20 @@ def wanted(way: str, *contracts: Contract, added: Iterable[Column] = ()) -> list
             *map(definition, added),
         ]
         seen = ["source_id"]
-        if contract.lookup:
-            seen.append(contract.column(contract.lookup.key).physical_name)
         physical = {each.name: each.physical_name for each in contract.columns}
+        if contract.lookup:
+            key, order = (physical[each] for each in (contract.lookup.key, contract.lookup.order))
+            seen.append(key)
+            statements.append(
+                f"CREATE INDEX {name}_{key}_{order}_source_id_source_line_idx ON public.{name} "
+                f"USING btree ({key} text_pattern_ops, {order}, source_id, source_line)"
+            )
         statements += [
             *table(name, columns),
             f"ALTER TABLE ONLY public.{name} ADD CONSTRAINT {name}_source_id_fkey "
             "FOREIGN KEY (source_id) REFERENCES public.source(id)",
             *(index(name, [physical[each] for each in names]) for names in contract.indexes),
             index(name, ["source_id"]),
-            *lookup_index(contract),
             f"GRANT INSERT,DELETE ON TABLE public.{name} TO loader",
             *(f"GRANT SELECT({each}) ON TABLE public.{name} TO loader" for each in seen),
             f"GRANT SELECT ON TABLE public.{name} TO reader",
@@ -207,16 +224,13 @@ def table(name: str, columns: list[str], key: str = "id") -> list[str]:
         f"ALTER TABLE public.{name} OWNER TO administrator",
         f"ALTER TABLE ONLY public.{name} ADD CONSTRAINT {name}_pkey PRIMARY KEY ({key})",
     ]
-    return (
-        statements
-        if key != "id"
-        else [
-            *statements,
+    if key == "id":
+        statements.append(
             f"ALTER TABLE public.{name} ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY ( "
             f"SEQUENCE NAME public.{name}_id_seq START WITH 1 INCREMENT BY 1 NO MINVALUE "
-            "NO MAXVALUE CACHE 1 )",
-        ]
-    )
+            "NO MAXVALUE CACHE 1 )"
+        )
+    return statements
 
 
 def index(relation: str, names: list[str]) -> str:
@@ -224,19 +238,6 @@ def index(relation: str, names: list[str]) -> str:
         f"CREATE INDEX {relation}_{'_'.join(names)}_idx ON public.{relation} "
         f"USING btree ({', '.join(names)})"
     )
-
-
-def lookup_index(contract: Contract) -> list[str]:
-    if contract.lookup is None:
-        return []
-    key, order = (
-        contract.column(each).physical_name for each in (contract.lookup.key, contract.lookup.order)
-    )
-    return [
-        f"CREATE INDEX {contract.relation}_{key}_{order}_source_id_source_line_idx "
-        f"ON public.{contract.relation} "
-        f"USING btree ({key} text_pattern_ops, {order}, source_id, source_line)"
-    ]
 
 
 def definition(column: Column) -> str:

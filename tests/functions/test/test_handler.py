@@ -36,13 +36,13 @@ def soft(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARD_TESTING", "false")
 
 
-def transformed(s3: "S3Client", log: IngestionLog, *rows: str) -> tuple[Ingestion, dict[str, Any]]:
+def transformed(s3: "S3Client", log: IngestionLog, *rows: str) -> tuple[Staging, dict[str, Any]]:
     body = "\n".join(["user,timestamp,hours,project", *rows]).encode()
     ingestion = land(s3, body)
     run = run_of(ingestion)
     log.open(ingestion, run)
     verdict = transform(task_event(ingestion, run), lambda_context())
-    return ingestion, task_event(ingestion, run, transform=verdict)
+    return Staging(STAGING, ingestion), task_event(ingestion, run, transform=verdict)
 
 
 def read(s3: "S3Client", uri: str) -> str:
@@ -51,7 +51,7 @@ def read(s3: "S3Client", uri: str) -> str:
 
 
 def test_soft_testing_reports_rejects_and_passes(s3: "S3Client", log: IngestionLog) -> None:
-    ingestion, event = transformed(s3, log, *ROWS)
+    staging, event = transformed(s3, log, *ROWS)
 
     result = handler(event, lambda_context())
 
@@ -62,7 +62,6 @@ def test_soft_testing_reports_rejects_and_passes(s3: "S3Client", log: IngestionL
         "rowsRejected": 4,
         "warnings": 1,
     }
-    staging = Staging(STAGING, ingestion)
     records = [json.loads(line) for line in read(s3, staging.rejects).splitlines()]
     assert [(r["line"], r["column"], r["rule"], r["severity"]) for r in records] == [
         (3, "user", "required", "error"),
@@ -73,7 +72,7 @@ def test_soft_testing_reports_rejects_and_passes(s3: "S3Client", log: IngestionL
     ]
     assert [r["raw"] for r in records] == [ROWS[1], ROWS[2], ROWS[3], ROWS[4], ROWS[5]]
     assert {(r["sourceKey"], r["versionId"]) for r in records} == {
-        (ingestion.source.key, ingestion.source.version_id)
+        (event["source"]["key"], event["source"]["versionId"])
     }
     assert "user is missing" in read(s3, staging.rejects_csv)
     report = json.loads(read(s3, staging.report))
@@ -94,13 +93,13 @@ def test_hard_testing_fails_run_with_reason(
     s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HARD_TESTING", "true")
-    ingestion, event = transformed(s3, log, GOOD, GOOD, f",{AT},8.0,x", f",{AT},9.0,x")
+    _, event = transformed(s3, log, GOOD, GOOD, f",{AT},8.0,x", f",{AT},9.0,x")
 
     result = handler(event, lambda_context())
 
     assert result["outcome"] == "failed_tests"
     assert result["reason"] == "2 of 4 rows failed: user is missing (2×, first at line 4)"
-    item = item_of(log, ingestion)
+    item = item_of(log, Ingestion.from_event(event))
     assert (item["state"], item["status"], item["rowsRejected"]) == ("test", "fail", 2)
 
 
@@ -114,35 +113,33 @@ def test_hard_testing_ignores_warnings(
 
 
 def test_clean_file_gets_report_without_rejects(s3: "S3Client", log: IngestionLog) -> None:
-    ingestion, event = transformed(s3, log, GOOD)
+    staging, event = transformed(s3, log, GOOD)
 
     assert handler(event, lambda_context())["rowsRejected"] == 0
 
-    staging = Staging(STAGING, ingestion)
     assert json.loads(read(s3, staging.report))["rules"] == []
     with pytest.raises(s3.exceptions.NoSuchKey):
         read(s3, staging.rejects)
 
 
 def test_retry_replaces_rejects(s3: "S3Client", log: IngestionLog) -> None:
-    ingestion, event = transformed(s3, log, *ROWS)
+    staging, event = transformed(s3, log, *ROWS)
 
     assert handler(event, lambda_context()) == handler(event, lambda_context())
-    staging = Staging(STAGING, ingestion)
     assert len(read(s3, staging.rejects).splitlines()) == 5
 
 
 def test_test_fails_on_missing_part(s3: "S3Client", log: IngestionLog) -> None:
-    ingestion, event = transformed(s3, log, *ROWS)
-    parquet.delete(Staging(STAGING, ingestion).clean_prefix)
+    staging, event = transformed(s3, log, *ROWS)
+    parquet.delete(staging.clean_prefix)
 
     with pytest.raises(StagingIncomplete, match="0 parts, but Transform wrote 1"):
         handler(event, lambda_context())
 
 
 def test_test_fails_on_surplus_part(s3: "S3Client", log: IngestionLog) -> None:
-    ingestion, event = transformed(s3, log, *ROWS)
-    prefix = Staging(STAGING, ingestion).clean_prefix
+    staging, event = transformed(s3, log, *ROWS)
+    prefix = staging.clean_prefix
     parquet.write(parquet.read(prefix + part_name(0)), prefix + part_name(1))
 
     with pytest.raises(StagingIncomplete, match="2 parts, but Transform wrote 1"):
@@ -150,8 +147,8 @@ def test_test_fails_on_surplus_part(s3: "S3Client", log: IngestionLog) -> None:
 
 
 def test_test_fails_on_missing_row(s3: "S3Client", log: IngestionLog) -> None:
-    ingestion, event = transformed(s3, log, *ROWS)
-    uri = Staging(STAGING, ingestion).clean_prefix + part_name(0)
+    staging, event = transformed(s3, log, *ROWS)
+    uri = staging.clean_prefix + part_name(0)
     parquet.write(parquet.read(uri).slice(1), uri)
 
     with pytest.raises(StagingIncomplete, match="5 clean rows, but Transform wrote 6"):

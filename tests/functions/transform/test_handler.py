@@ -4,6 +4,7 @@ import pytest
 
 from functions.transform.handler import handler
 from shared.errors import InvalidEvent, SourceUnreadable
+from shared.ingestion import Ingestion
 from shared.ingestion_log import IngestionLog
 from tests.fixtures.aws import KEY, LANDING, item_of, lambda_context, land, run_of, task_event
 
@@ -13,13 +14,17 @@ if TYPE_CHECKING:
 BODY = b"user,timestamp,hours,project\nned,2019-09-27 00:00:00 UTC,8.0,x\n"
 
 
-def test_transform_reads_exact_version(s3: "S3Client", log: IngestionLog) -> None:
-    ingestion = land(s3, BODY)
-    land(s3, b"a newer, invalid version")
-    run = run_of(ingestion)
-    log.open(ingestion, run)
+def opened(s3: "S3Client", log: IngestionLog, body: bytes) -> tuple[Ingestion, dict[str, object]]:
+    ingestion = land(s3, body)
+    log.open(ingestion, run := run_of(ingestion))
+    return ingestion, task_event(ingestion, run)
 
-    result = handler(task_event(ingestion, run), lambda_context())
+
+def test_transform_reads_exact_version(s3: "S3Client", log: IngestionLog) -> None:
+    ingestion, event = opened(s3, log, BODY)
+    land(s3, b"a newer, invalid version")
+
+    result = handler(event, lambda_context())
 
     assert result["outcome"] == "ok"
     assert result["rowsRead"] == 1
@@ -28,11 +33,9 @@ def test_transform_reads_exact_version(s3: "S3Client", log: IngestionLog) -> Non
 
 
 def test_transform_closes_log_of_refused_file(s3: "S3Client", log: IngestionLog) -> None:
-    ingestion = land(s3, b"")
-    run = run_of(ingestion)
-    log.open(ingestion, run)
+    ingestion, event = opened(s3, log, b"")
 
-    result = handler(task_event(ingestion, run), lambda_context())
+    result = handler(event, lambda_context())
 
     assert result == {"outcome": "refused", "reason": "the file is empty"}
     item = item_of(log, ingestion)
@@ -41,13 +44,11 @@ def test_transform_closes_log_of_refused_file(s3: "S3Client", log: IngestionLog)
 
 
 def test_transform_fails_on_deleted_version(s3: "S3Client", log: IngestionLog) -> None:
-    ingestion = land(s3, BODY)
-    run = run_of(ingestion)
-    log.open(ingestion, run)
+    ingestion, event = opened(s3, log, BODY)
     s3.delete_object(Bucket=LANDING, Key=KEY, VersionId=ingestion.source.version_id)
 
     with pytest.raises(SourceUnreadable, match="upload the file again"):
-        handler(task_event(ingestion, run), lambda_context())
+        handler(event, lambda_context())
 
 
 @pytest.mark.usefixtures("log")

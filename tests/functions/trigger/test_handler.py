@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 EVENTS = Path(__file__).parents[2] / "events"
 
-
 pytestmark = pytest.mark.usefixtures("state_machine")
 
 

@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import boto3
 import pytest
@@ -16,9 +15,6 @@ from shared.landing_key import LandingKey
 from shared.odcs import load_all
 from tests.fixtures.aws import REGION, ingestion_of, item_of, run_of
 
-if TYPE_CHECKING:
-    from mypy_boto3_events import EventBridgeClient
-
 TABLE = "dailycheckins"
 DAY = dt.date(2024, 3, 3)
 DEADLINE = dt.datetime(2024, 3, 4, 9, tzinfo=dt.UTC)
@@ -28,16 +24,19 @@ HOUR = dt.timedelta(hours=1)
 Check = Callable[..., list[str]]
 
 
+def deadlines(log: IngestionLog, now: dt.datetime, **contracts: Contract) -> Deadlines:
+    events = boto3.client("events", region_name=REGION)
+    return Deadlines(log, contracts or load_all(), events, now)
+
+
 @pytest.fixture
 def check(log: IngestionLog, monkeypatch: pytest.MonkeyPatch) -> Check:
     """Check deadlines at a given time; returns the new IDs. The log is years old."""
     monkeypatch.setattr(IngestionLog, "begun", lambda _: dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
-    events: EventBridgeClient = boto3.client("events", region_name=REGION)
 
     def at(now: dt.datetime, *started: Source, **contracts: Contract) -> list[str]:
         before = {item["ingestedID"] for item in log.with_status(Status.MISSING)}
-        deadlines = Deadlines(log, contracts or load_all(), events, now)
-        found = deadlines.missing(started)
+        found = deadlines(log, now, **contracts).missing(started)
         after = {item["ingestedID"] for item in log.with_status(Status.MISSING)}
         assert len(after) == len(before) + found
         return sorted(after - before)
@@ -88,7 +87,6 @@ def test_deadline_uses_timezone_of_contract(check: Check) -> None:
 
 @pytest.mark.parametrize("state", [State.LOAD, State.TRANSFORM])
 def test_removed_file_is_reported_as_missing(state: State, check: Check, log: IngestionLog) -> None:
-    """A removed file is reported whether it was loaded or had failed."""
     status = Status.SUCCESS if state is State.LOAD else Status.FAIL
     ended(log, each := ingestion(), state, status, None)
     log.removed(each.id, each.table)
@@ -153,29 +151,25 @@ def test_no_file_is_expected_before_first_whole_day_of_stack(
     assert check(DEADLINE + dt.timedelta(days=1, hours=1)) == ["20240304-missing"]
 
 
-def hours_late(log: IngestionLog, now: dt.datetime, **contracts: Contract) -> dict[str, float]:
-    events: EventBridgeClient = boto3.client("events", region_name=REGION)
-    return Deadlines(log, contracts or load_all(), events, now).hours_late()
-
-
 @pytest.mark.usefixtures("check")
 def test_hours_late_counts_from_first_missed_deadline(log: IngestionLog) -> None:
     ended(log, ingestion(DAY - dt.timedelta(days=1)), State.LOAD, Status.SUCCESS, None)
     ended(log, ingestion(), State.TRANSFORM, Status.FAIL, "no header")
 
-    assert hours_late(log, DEADLINE) == {TABLE: 0}, "only tables with a deadline"
-    assert hours_late(log, DEADLINE + 3 * HOUR) == {TABLE: 3}
-    assert hours_late(log, DEADLINE + 30 * HOUR) == {TABLE: 30}, (
-        "the next deadline does not reset it"
-    )
+    def hours_late(after: int) -> dict[str, float]:
+        return deadlines(log, DEADLINE + after * HOUR).hours_late()
+
+    assert hours_late(0) == {TABLE: 0}, "only tables with a deadline"
+    assert hours_late(3) == {TABLE: 3}
+    assert hours_late(30) == {TABLE: 30}, "the next deadline does not reset it"
 
     ended(log, ingestion(name="again.csv"), State.LOAD, Status.SUCCESS, None)
-    assert hours_late(log, DEADLINE + 3 * HOUR) == {TABLE: 0}
-    assert hours_late(log, DEADLINE + 30 * HOUR) == {TABLE: 6}
+    assert hours_late(3) == {TABLE: 0}
+    assert hours_late(30) == {TABLE: 6}
 
     ended(log, ingestion(DAY + dt.timedelta(days=1)), State.LOAD, Status.SUCCESS, None)
-    assert hours_late(log, DEADLINE + 30 * HOUR) == {TABLE: 0}
+    assert hours_late(30) == {TABLE: 0}
 
 
 def test_new_stack_is_not_late(log: IngestionLog) -> None:
-    assert hours_late(log, dt.datetime.now(dt.UTC)) == {TABLE: 0}
+    assert deadlines(log, dt.datetime.now(dt.UTC)).hours_late() == {TABLE: 0}

@@ -48,12 +48,6 @@ def started(machine: str, ingestion: Ingestion, log: IngestionLog) -> Run:
     return Run(arn)
 
 
-def stop(run: Run) -> None:
-    boto3.client("stepfunctions", region_name=REGION).stop_execution(
-        executionArn=run.execution_arn, error="x", cause="by Ned"
-    )
-
-
 def test_watch_ignores_running_execution(
     machine: str, s3: "S3Client", log: IngestionLog, notices: Received
 ) -> None:
@@ -90,7 +84,10 @@ def test_watch_continues_after_error_of_one_ingestion(
         log.open(bad, run := Run("no-arn"))
         if status is not None:
             log.finish(bad, run, State.LOAD, status, {}, "x")
-    stop(stuck := started(machine, land(s3, b"stuck"), log))
+    stuck = started(machine, land(s3, b"stuck"), log)
+    boto3.client("stepfunctions", region_name=REGION).stop_execution(
+        executionArn=stuck.execution_arn, error="x", cause="by Ned"
+    )
     log.reject(Source(LANDING, "nonsense", "v1", 1), "invalid key")
     lost = [land(s3, b"lost"), land(s3, b"lost, cannot be admitted")]
     admit = Intake.admit
@@ -106,24 +103,19 @@ def test_watch_continues_after_error_of_one_ingestion(
         watch()
 
     ended, rejected = notices()
-    assert (ended["detail-type"], rejected["detail-type"]) == (
-        "Ingestion Ended",
-        "Ingestion Rejected",
-    )
+    assert ended["detail-type"] == "Ingestion Ended"
+    assert rejected["detail-type"] == "Ingestion Rejected"
     assert ended["detail"]["executionArn"] == stuck.execution_arn
     assert log.get(lost[0].id, lost[0].table) is not None
     (watched,) = (vars(record) for record in caplog.records if record.message == "watched")
     assert (watched["stuck"], watched["unannounced"], watched["lost"]) == (1, 1, 1)
     failed = [vars(line) for line in caplog.records if line.message == "cannot be reconciled"]
-    assert [line["reason"].split(":")[0] for line in failed] == ["InvalidArn"] * 2 + [
-        "NoticeUndelivered"
-    ]
+    reasons = [line["reason"].split(":")[0] for line in failed]
+    assert reasons == ["InvalidArn", "InvalidArn", "NoticeUndelivered"]
     assert failed[-1]["ingestedID"] == lost[1].id
 
 
-def test_watch_stops_if_log_is_unavailable(
-    s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_watch_stops_if_log_is_unavailable(s3: "S3Client", monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise watch would wait for the log once per object until its timeout."""
     requests = []
     for body in (b"x", b"y"):
@@ -187,7 +179,7 @@ def test_watch_ignores_new_file(
 
 
 def test_watch_repeats_notice_of_missing_file_until_alert(
-    s3: "S3Client", log: IngestionLog, notices: Received, monkeypatch: pytest.MonkeyPatch
+    log: IngestionLog, notices: Received, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The log uses the real clock, and the schedule's event below is up to 57 hours ahead of it.
     monkeypatch.setattr(reconciliation, "LOOKBACK", dt.timedelta(days=3))

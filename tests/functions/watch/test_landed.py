@@ -52,7 +52,6 @@ def pages_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def landed_at(s3: "S3Client", key: str, when: dt.datetime) -> Source:
-    """Land an object at a given time."""
     version = s3.put_object(Bucket=LANDING, Key=key, Body=b"x").get("VersionId")
     backend = s3_backends["123456789012"]["aws"]
     stored = backend.get_object(LANDING, key, version)
@@ -121,9 +120,7 @@ def test_sweep_passes_key_with_many_versions(s3: "S3Client", log: IngestionLog) 
     assert all(log.get(each.id, each.table) for each in ingestions)
 
 
-def test_sweep_step_ends_in_time(
-    s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sweep_step_ends_in_time(s3: "S3Client", monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")
     monkeypatch.setattr(landed, "SECONDS", 0.0)
     for name in "abcdef":
@@ -149,7 +146,6 @@ def test_sweep_repeats_interrupted_step(s3: "S3Client", log: IngestionLog) -> No
 
 @pytest.mark.usefixtures("pages_of_two")
 def test_concurrent_sweep_steps_skip_no_version(s3: "S3Client", log: IngestionLog) -> None:
-    """Every version is listed, whichever step saves its progress last."""
     for name in "abcdef":
         land(s3, b"x", f"{OLD}/{name}.csv")
     now = dt.datetime.now(dt.UTC)
