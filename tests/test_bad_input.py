@@ -193,10 +193,7 @@ CASES: dict[str, Case] = {
     "no last newline": (checkin().strip(), ANY),
     "a byte order mark": (codecs.BOM_UTF8 + checkin().encode(), ANY),
     "two byte order marks": (codecs.BOM_UTF8 * 2 + checkin().encode(), Refused("unknown: .*user")),
-    "a byte order mark in a row": (
-        checkin(user="\ufeffned"),
-        Loaded({"user": "\ufeffned"}),
-    ),
+    "a byte order mark in a row": (checkin(user="\ufeffned"), Loaded({"user": "\ufeffned"})),
     "CR alone ends lines": (
         checkin().replace("\n", "\r"),
         Refused(
@@ -316,10 +313,7 @@ CASES: dict[str, Case] = {
         PLAIN,
     ),
     # Text.
-    "NUL": (
-        checkin(user="n\0d"),
-        Rejected("string", 2, "user contains the character NUL", "user"),
-    ),
+    "NUL": (checkin(user="n\0d"), Rejected("string", 2, "user contains the character NUL", "user")),
     "NA is text": (checkin(user="NA"), Loaded({"user": "NA"})),
     "null, None and nan are text": (
         checkin(user="null", project="nan"),
@@ -338,10 +332,7 @@ CASES: dict[str, Case] = {
     ),
     "spaces stay": (checkin(user=" ned "), Loaded({"user": " ned "})),
     "spaces are not missing": (checkin(user=" "), Loaded({"user": " "})),
-    "invisible spaces stay": (
-        checkin(user="\u00a0ned\u200b"),
-        Loaded({"user": "\u00a0ned\u200b"}),
-    ),
+    "invisible spaces stay": (checkin(user="\u00a0ned\u200b"), Loaded({"user": "\u00a0ned\u200b"})),
     "smart quotes are text": (checkin(user="“ned”"), Loaded({"user": "“ned”"})),
     "letters in two parts stay": (checkin(user="e\u0301"), Loaded({"user": "e\u0301"})),
     "missing where it may be": (checkin(project=""), Loaded({"project": None})),
@@ -355,10 +346,7 @@ CASES: dict[str, Case] = {
         Rejected("required", 2, "timestamp is missing", "timestamp"),
     ),
     "no hours": (checkin(hours=""), Rejected("required", 2, "hours is missing", "hours")),
-    "a row of delimiters": (
-        HEADER + ",,,\n",
-        Rejected("required", 2, "user is missing", "user"),
-    ),
+    "a row of delimiters": (HEADER + ",,,\n", Rejected("required", 2, "user is missing", "user")),
     "100 characters": (checkin(user="x" * 100), Loaded({"user": "x" * 100})),
     "101 characters": (
         checkin(user="x" * 101),

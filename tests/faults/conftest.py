@@ -27,15 +27,7 @@ from shared.ingestion_log import IngestionLog
 from shared.intake import Intake
 from shared.odcs import load_all
 from shared.staging import Staging
-from tests.fixtures.aws import (
-    CONTRACTS_HASH,
-    REGION,
-    STAGING,
-    item_of,
-    lambda_context,
-    land,
-    steps,
-)
+from tests.fixtures.aws import CONTRACTS_HASH, REGION, STAGING, item_of, lambda_context, land, steps
 from tests.fixtures.database import Database
 from tests.fixtures.messaging import Received
 from tests.terraform.states_language import rendered

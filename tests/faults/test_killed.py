@@ -249,9 +249,7 @@ def test_retry_of_killed_load_succeeds(scene: Scene, points: list[Point]) -> Non
     assert set(outcomes) == {False, True}
 
 
-def test_run_of_killed_load_is_alerted_and_replayed(
-    scene: Scene,
-) -> None:
+def test_run_of_killed_load_is_alerted_and_replayed(scene: Scene) -> None:
     outcomes = []
     # During COPY, before and after the COMMIT
     for point in (Point(2, COPY), Point(1, COMMIT), Point(2, COMMIT)):

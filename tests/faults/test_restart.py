@@ -68,10 +68,7 @@ def _in_the_middle_of_copy(monkeypatch: pytest.MonkeyPatch, act: Callable[[], No
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "crash"])
 def test_load_waits_for_restart_during_copy(
-    how: signal.Signals,
-    machine: Machine,
-    restartable: Restartable,
-    monkeypatch: pytest.MonkeyPatch,
+    how: signal.Signals, machine: Machine, restartable: Restartable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def restart() -> None:
         restartable.stop(how)

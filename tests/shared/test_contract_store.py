@@ -88,10 +88,7 @@ def test_fetch_refuses_overwritten_set(config: "S3Client") -> None:
 
 @pytest.mark.parametrize(
     ("code", "error"),
-    [
-        ("SlowDown", ContractsUnavailable),
-        ("NoSuchBucket", botocore.exceptions.ClientError),
-    ],
+    [("SlowDown", ContractsUnavailable), ("NoSuchBucket", botocore.exceptions.ClientError)],
 )
 def test_only_temporary_errors_of_s3_become_contracts_unavailable(
     config: "S3Client", monkeypatch: pytest.MonkeyPatch, code: str, error: type[Exception]

@@ -346,9 +346,7 @@ def test_copy_reports_last_error_of_lost_connection(
     assert connection.closed
 
 
-def test_unread_answer_closes_connection(
-    connection: Connection,
-) -> None:
+def test_unread_answer_closes_connection(connection: Connection) -> None:
     # pg8000 cannot parse that time of day, so it stops in the middle of the answer.
     with pytest.raises(ValueError, match="24:00:00"):
         connection.run("SELECT CAST('24:00:00' AS time) FROM generate_series(1, 3)")
