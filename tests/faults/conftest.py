@@ -6,10 +6,11 @@ Runs the real functions in this process, with moto's AWS and a real PostgreSQL.
 import contextlib
 import datetime as dt
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import pyarrow as pa
 import pytest
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
 from moto.core.botocore_stubber import BotocoreStubber
@@ -20,6 +21,7 @@ import functions.load.handler
 import functions.test.handler
 import functions.transform.handler
 import functions.watch.handler
+from functions.load.rows import StagedRows
 from shared import settings
 from shared.gate import Gate
 from shared.ingestion import Run
@@ -214,7 +216,6 @@ def machine(
         "STATE_MACHINE_ARN": arn,
         "HARD_TESTING": "false",
         "DATABASE_SECRET_ARN": migrated.loader.secret_arn,
-        "POWERTOOLS_METRICS_NAMESPACE": "tm",
         "POWERTOOLS_SERVICE_NAME": "load",
     }.items():
         monkeypatch.setenv(name, value)
@@ -226,6 +227,21 @@ def machine(
     monkeypatch.setattr("shared.ingestion_log.CLAIM", dt.timedelta(seconds=-5))
     gate = Gate(log, stepfunctions, arn, 5, CONTRACTS_HASH)
     return Machine(s3, migrated, Intake(load_all(), gate, events), notices, alerts)
+
+
+def in_the_middle_of_copy(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Call `act` once, after the first chunk is sent."""
+    chunks = StagedRows.batches
+    sent: list[pa.Table] = []
+
+    def interrupted(self: StagedRows, source_id: int) -> Iterator[pa.Table]:
+        for chunk in chunks(self, source_id):
+            yield chunk
+            if not sent:
+                act()
+            sent.append(chunk)
+
+    monkeypatch.setattr(StagedRows, "batches", interrupted)
 
 
 class Refusals:

@@ -1,6 +1,7 @@
 import io
 import re
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import botocore.exceptions
 import pytest
@@ -24,18 +25,6 @@ def test_version_is_read_in_chunks(s3: "S3Client", monkeypatch: pytest.MonkeyPat
     assert list(landing.read_version(s3, source)) == [b"abc", b"def", b"gh"]
 
 
-class _Failing:
-    """Fake of boto3's client, because moto neither throttles nor closes connections."""
-
-    def __init__(self, answer: Any) -> None:
-        self._answer = answer
-
-    def get_object(self, **_: str) -> Any:
-        if isinstance(self._answer, Exception):
-            raise self._answer
-        return self._answer
-
-
 @pytest.mark.parametrize(
     "answer",
     [
@@ -45,7 +34,9 @@ class _Failing:
     ids=["busy", "cut"],
 )
 def test_temporary_read_error_becomes_staging_unavailable(answer: Any) -> None:
-    client: Any = _Failing(answer)
+    """Moto neither throttles nor closes connections."""
+    client = mock.Mock()
+    client.get_object.side_effect = [answer]
 
     with pytest.raises(StagingUnavailable, match=f"s3://{LANDING}/{KEY}"):
         list(landing.read_version(client, Source(LANDING, KEY, "v", 20)))

@@ -513,11 +513,19 @@ def _everything_wrong(document: dict[str, Any]) -> None:
     document["slaProperties"].append({"property": "latency"})
 
 
-def test_contract_reports_all_problems_at_once(tmp_path: Path) -> None:
+def _assert_problems(folder: Path, changes: list[Change], starts: list[str]) -> None:
     with pytest.raises(InvalidContract) as error:
-        loaded(tmp_path, _everything_wrong)
+        loaded(folder, *changes)
 
     problems = error.value.problems
+    assert len(problems) == len(starts), problems
+    for problem, start in zip(problems, starts, strict=True):
+        assert problem.startswith(f"feed.odcs.yaml: {start}")
+    assert str(error.value).startswith(f"feed.odcs.yaml: {starts[0]}")
+    assert str(error.value).count("feed.odcs.yaml") == 1
+
+
+def test_contract_reports_all_problems_at_once(tmp_path: Path) -> None:
     starts = [
         "at $: 'version' is a required property: add it",
         "at $: ODCS does not define 'owner' here: correct the name or remove it",
@@ -541,11 +549,7 @@ def test_contract_reports_all_problems_at_once(tmp_path: Path) -> None:
         "slaProperties: latency is 1 with the unit None: write a whole number of days",
         "and at least 7 more: correct these first",
     ]
-    assert len(problems) == len(starts), problems
-    for problem, start in zip(problems, starts, strict=True):
-        assert problem.startswith(f"feed.odcs.yaml: {start}")
-    assert str(error.value).startswith(f"feed.odcs.yaml: {starts[0]}")
-    assert str(error.value).count("feed.odcs.yaml") == 1
+    _assert_problems(tmp_path, [_everything_wrong], starts)
 
 
 @pytest.mark.parametrize(
@@ -591,13 +595,7 @@ def test_contract_reports_all_problems_at_once(tmp_path: Path) -> None:
 def test_contract_reports_all_problems_of_table(
     changes: list[Change], starts: list[str], tmp_path: Path
 ) -> None:
-    with pytest.raises(InvalidContract) as error:
-        loaded(tmp_path, *changes)
-
-    problems = error.value.problems
-    assert len(problems) == len(starts), problems
-    for problem, start in zip(problems, starts, strict=True):
-        assert problem.startswith(f"feed.odcs.yaml: {start}")
+    _assert_problems(tmp_path, changes, starts)
 
 
 def test_sla_properties_become_service_level(tmp_path: Path) -> None:

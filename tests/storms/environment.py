@@ -155,7 +155,6 @@ def simulated_environment(
     topic = boto3.client("sns", region_name=REGION).create_topic(Name="alerts")["TopicArn"]
     patch.setenv("TOPIC_ARN", topic)
     patch.setenv("DATABASE_SECRET_ARN", migrated.loader.secret_arn)
-    patch.setenv("POWERTOOLS_METRICS_NAMESPACE", "tm")
     patch.setenv("POWERTOOLS_SERVICE_NAME", "storm")
     patch.setenv("AWS_MAX_ATTEMPTS", "1")
     patch.setattr(logger._logger, "disabled", True)
