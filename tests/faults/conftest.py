@@ -167,11 +167,9 @@ class Machine:
         return self.play()
 
     def item(self) -> Event:
-        """Return the log item."""
         return item_of(self.intake.log, self.ingestion)
 
     def steps(self) -> list[tuple[str, str]]:
-        """Return the item's history."""
         return steps(self.item())
 
     def alerts(self) -> list[Event]:
@@ -267,7 +265,6 @@ class Refusals:
         self._rules[operation] = code, when
 
     def stop(self) -> None:
-        """Remove all rules."""
         self._rules.clear()
 
 
@@ -277,5 +274,4 @@ def _text(part: Any) -> str:
 
 @pytest.fixture
 def refusals(monkeypatch: pytest.MonkeyPatch) -> Refusals:
-    """Return refusals without rules."""
     return Refusals(monkeypatch)

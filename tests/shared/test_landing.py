@@ -11,7 +11,7 @@ from botocore.stub import Stubber
 from shared import landing
 from shared.errors import StagingUnavailable
 from shared.ingestion import Source
-from tests.fixtures.aws import KEY, LANDING, REGION, land
+from tests.fixtures.aws import KEY, LANDING, create_bucket, land
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -44,9 +44,7 @@ def test_temporary_read_error_becomes_staging_unavailable(answer: Any) -> None:
 
 def test_key_without_version_is_found(s3: "S3Client") -> None:
     """S3 returns no version ID without versioning, and `null` if versioning is suspended."""
-    s3.create_bucket(
-        Bucket="never-versioned", CreateBucketConfiguration={"LocationConstraint": REGION}
-    )
+    create_bucket(s3, "never-versioned")
     s3.put_bucket_versioning(Bucket=LANDING, VersioningConfiguration={"Status": "Suspended"})
     for bucket in ("never-versioned", LANDING):
         s3.put_object(Bucket=bucket, Key=KEY, Body=b"abc")

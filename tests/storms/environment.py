@@ -81,18 +81,16 @@ class Simulation(Boundary, Protocol):
 
 
 class WithoutDatabase:
-    """Base of simulations without calls to PostgreSQL."""
+    """Base of simulations that must not call PostgreSQL."""
 
     patience = 0.0
 
     def reach(
         self, service: str, at: str, *, contends: str | None = None, backend: int | None = None
     ) -> Fault | None:
-        """Fail: PostgreSQL was called."""
         raise AssertionError(f"PostgreSQL was called: {service} {at}")
 
     def leave(self, fault: Fault | None) -> None:
-        """Fail: PostgreSQL was called."""
         raise AssertionError("PostgreSQL has answered")
 
 
@@ -143,7 +141,6 @@ class Environment:
 
     @property
     def log(self) -> IngestionLog:
-        """The ingestion log."""
         return IngestionLog.of(LOG_TABLE)
 
 

@@ -15,7 +15,7 @@ from shared.endings import Outcome
 from shared.ingestion import Ingestion
 from shared.staging import Staging, part_name
 from shared.verdict import Verdict
-from tests.storms.discrepancy import Discrepancy
+from tests.storms.scheduler import Discrepancy
 
 NOON = dt.datetime(2024, 3, 3, 12, tzinfo=dt.UTC)
 SCHEMA = pa.schema(
@@ -192,11 +192,7 @@ class Aftermath:
     """Alerts of every end of a run, and of every rejection."""
 
     def check(self) -> None:
-        """Compare the state with the expected one.
-
-        Raises:
-            Discrepancy: they differ.
-        """
+        """Raise a Discrepancy if the state differs from the expected one."""
         self._check_gate()
         self._check_table()
         self._check_ledger()
