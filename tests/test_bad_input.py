@@ -85,7 +85,6 @@ class Halted:
 
 
 def checkin(**changes: str) -> str:
-    """Return a file with one check-in."""
     row = {"user": "ned", "timestamp": AT, "hours": "8.0", "project": "x"} | changes
     return HEADER + ",".join(row.values()) + "\n"
 

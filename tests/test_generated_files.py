@@ -301,7 +301,6 @@ def headers(draw: st.DrawFn, contract: Contract) -> list[str]:
 
 @st.composite
 def files(draw: st.DrawFn, contract: Contract) -> bytes:
-    """Draw a file."""
     header = draw(headers(contract))
     lines = [contract.delimiter.join(draw(cells(name, contract.delimiter)) for name in header)]
     lines += draw(st.lists(rows(contract, header), min_size=0, max_size=10))

@@ -173,7 +173,6 @@ def test_log_lines_do_not_quote_file(
 
 @pytest.fixture(scope="module")
 def dashboard(pipeline: Pipeline) -> list[dict[str, Any]]:
-    """Return the widgets of the dashboard in CloudWatch."""
     answer = pipeline.laptop.aws.client("cloudwatch").get_dashboard(
         DashboardName=pipeline.outputs["name"]
     )

@@ -178,7 +178,6 @@ class Machine:
         return [alert for alert in messages if alert["ingestedID"] == self.ingestion.id]
 
     def rejects(self) -> list[Event]:
-        """Return the rows in quarantine."""
         key = Staging(STAGING, self.ingestion).rejects.removeprefix(f"s3://{STAGING}/")
         body = self.s3.get_object(Bucket=STAGING, Key=key)["Body"].read().decode()
         return [json.loads(line) for line in body.splitlines()]

@@ -24,7 +24,6 @@ FORMER = packed(CONTRACTS).replace(b"version: 1.0.0", b"version: 0.9.0")
 
 @pytest.fixture
 def config(aws: None) -> "S3Client":
-    """The bucket with the deployed set."""
     deploy_contracts(DEPLOYED)
     return boto3.client("s3", region_name=REGION)
 

@@ -1,4 +1,3 @@
-import copy
 import datetime as dt
 from collections.abc import Callable
 from decimal import Decimal
@@ -131,14 +130,6 @@ def _update(part: dict[str, Any], properties: dict[str, Any]) -> None:
             part[key] = value
 
 
-def _twice(document: dict[str, Any]) -> None:
-    document["schema"].append(copy.deepcopy(document["schema"][0]))
-
-
-def _property_twice(document: dict[str, Any]) -> None:
-    document["schema"][0]["customProperties"] *= 2
-
-
 REFUSED: list[tuple[Change, str]] = [
     (
         column("name", requird=True),
@@ -154,7 +145,7 @@ REFUSED: list[tuple[Change, str]] = [
         "column 'amount': at $.schema[0].properties[1].quality[0]: it matches more than "
         "one of the forms that ODCS allows",
     ),
-    (_twice, "'schema' has 2 tables: write one file per table"),
+    (lambda d: d.update(schema=2 * d["schema"]), "'schema' has 2 tables: write one file per table"),
     (lambda d: d.pop("schema"), "'schema' is missing: add it, with one table"),
     (
         custom(delimeter=";"),
@@ -167,7 +158,10 @@ REFUSED: list[tuple[Change, str]] = [
         "column 'day': unknown customProperties ['format']: correct or remove them; "
         "known: ['falseTokens', 'formats', 'trueTokens']",
     ),
-    (_property_twice, "the table: customProperties ['indexes'] occur more than once"),
+    (
+        lambda d: d["schema"][0].update(customProperties=2 * d["schema"][0]["customProperties"]),
+        "the table: customProperties ['indexes'] occur more than once",
+    ),
     (
         lambda d: d.update(customProperties=[{"property": "encoding", "value": "cp1252"}]),
         "customProperties at $.customProperties have no effect: move them to the table "

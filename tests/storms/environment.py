@@ -51,7 +51,6 @@ def refusal(request: AWSPreparedRequest, service: str) -> AWSResponse:
 
 
 def answer(request: AWSPreparedRequest, status: int, body: str) -> AWSResponse:
-    """Return an answer of AWS."""
     return AWSResponse(request.url, status, HTTPHeaders(), MockRawResponse(body))
 
 

@@ -74,7 +74,6 @@ class Version:
 
     @property
     def transformed(self) -> Verdict:
-        """Transform's verdict."""
         if self.refused:
             return Verdict(Outcome.REFUSED, "the header is not the contract's")
         clean = len(list(self._clean()))
@@ -85,7 +84,6 @@ class Version:
 
     @property
     def tested(self) -> Verdict:
-        """Test's verdict."""
         rejected = self.counts["rowsRejected"]
         return Verdict(
             Outcome.OK, counts={"rowsRejected": rejected, "warnings": int(self._has_warning)}

@@ -64,7 +64,6 @@ class Execution:
 
     @property
     def run(self) -> Run:
-        """The run in the events of the functions."""
         return Run(self.arn, self.redrive)
 
     @property

@@ -87,7 +87,6 @@ class Scheduler:
         return actor
 
     def note(self, event: str) -> None:
-        """Add an event to the history."""
         self.history.append(event)
 
     def spawn(self, name: str, work: Callable[[], object]) -> None:

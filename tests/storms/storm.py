@@ -330,7 +330,6 @@ class Storm:
         self._removing.discard(key)
 
     def _is_gone(self, each: Landed) -> bool:
-        """Return whether a version is deleted from the bucket."""
         listed = self._s3.list_object_versions(Bucket=LANDING, Prefix=each.version.key)
         ids = {version["VersionId"] for version in listed.get("Versions", ())}
         return each.ingestion.source.version_id not in ids
@@ -417,7 +416,6 @@ class Storm:
         self._s3.put_object(Bucket=STAGING, Key=key, Body=body)
 
     def _delete_staged(self, run: Execution) -> None:
-        """Delete a random staged object."""
         version, staging = run.landed.version, Staging(STAGING, run.landed.ingestion)
         staged = [uri for uri, _ in (*version.clean(staging), *version.examined(staging))]
         key = self._chance.choice(staged).removeprefix(f"s3://{STAGING}/")
