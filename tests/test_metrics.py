@@ -26,8 +26,8 @@ NO_STRING: Any = 1
 INGESTION_FUNCTIONS = {"trigger", "transform", "test", "load", "alert"}
 """The functions that handle one ingestion per call."""
 FUNCTIONS_OF = {
-    "loaded": {"trigger", "transform", "test", "load", "alert"},
-    "budgets": {"trigger", "transform", "test", "load", "alert"},
+    "loaded": INGESTION_FUNCTIONS,
+    "budgets": INGESTION_FUNCTIONS,
     "refused": {"trigger", "transform", "alert"},
     "rejected": {"trigger", "alert"},
     "broken": {"transform", "test", "load"},
