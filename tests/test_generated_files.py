@@ -232,26 +232,15 @@ def values(column: Column, contract: Contract) -> st.SearchStrategy[str]:
             good = TEXTS | LONG
         case "integer":
             few = st.integers(0, 40).map(str)
-            good = (
-                few
-                | few
-                | few
-                | st.sampled_from(
-                    ["+7", "-32768", "32767", "32768", "0007", str(2**63 - 1), str(2**63), "9" * 38]
-                )
-            )
+            edges = ["+7", "-32768", "32767", "32768", "0007", f"{2**63 - 1}", f"{2**63}", "9" * 38]
+            good = few | few | few | st.sampled_from(edges)
         case "number":
-            good = st.builds(
-                lambda sign, whole, rest: (
-                    f"{sign}{whole}{contract.decimal_mark + rest if rest else ''}"
-                ),
-                st.sampled_from(["", "", "", "+", "-"]),
-                st.sampled_from([*"0123456789", "007", "24", "499", "500", "1000", "9" * 29]),
-                st.text("0459", max_size=5)
-                | st.sampled_from(
-                    ["005", "0005", "125", "1235", "9" * 38, "9" * 9 + "5", "49" * 9]
-                ),
-            )
+            edges = ["005", "0005", "125", "1235", "9" * 38, "9" * 9 + "5", "49" * 9]
+            digits = st.text("0459", max_size=5) | st.sampled_from(edges)
+            signs = st.sampled_from(["", "", "", "+", "-"])
+            whole = st.sampled_from([*"0123456789", "007", "24", "499", "500", "1000", "9" * 29])
+            rests = digits.map(lambda rest: contract.decimal_mark + rest if rest else "")
+            good = st.tuples(signs, whole, rests).map("".join)
         case "boolean":
             good = st.sampled_from(column.true_tokens + column.false_tokens)
         case "date" | "timestamp":
@@ -286,12 +275,8 @@ def rows(draw: st.DrawFn, contract: Contract, header: list[str]) -> str:
             return contract.delimiter.join(written[1:])
         case 2:
             return ""
-        case 3:
-            return row[:place] + '"' + row[place:]
-        case 4:
-            return row[:place] + "\r" + row[place:]
-        case 5:
-            return row[:place] + "\0" + row[place:]
+        case 3 | 4 | 5 as which:
+            return row[:place] + '"\r\0'[which - 3] + row[place:]
         case 6:
             return row[:place]
         case 7:
@@ -316,7 +301,6 @@ def headers(draw: st.DrawFn, contract: Contract) -> list[str]:
 
 @st.composite
 def files(draw: st.DrawFn, contract: Contract) -> bytes:
-    """Draw a file."""
     header = draw(headers(contract))
     lines = [contract.delimiter.join(draw(cells(name, contract.delimiter)) for name in header)]
     lines += draw(st.lists(rows(contract, header), min_size=0, max_size=10))
@@ -334,10 +318,8 @@ def files(draw: st.DrawFn, contract: Contract) -> bytes:
         body = codecs.BOM_UTF16_BE + text.encode("utf-16-be", "ignore")
     place = draw(st.integers(0, len(body)))
     match draw(st.integers(0, 23)):
-        case 0:
-            body = body[:place] + b"\xff" + body[place:]
-        case 1:
-            body = body[:place] + b"\x81" + body[place:]
+        case 0 | 1 as which:
+            body = body[:place] + (b"\xff", b"\x81")[which] + body[place:]
         case 2:
             body = body[:place]
     return body

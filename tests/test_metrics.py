@@ -26,8 +26,8 @@ NO_STRING: Any = 1
 INGESTION_FUNCTIONS = {"trigger", "transform", "test", "load", "alert"}
 """The functions that handle one ingestion per call."""
 FUNCTIONS_OF = {
-    "loaded": {"trigger", "transform", "test", "load", "alert"},
-    "budgets": {"trigger", "transform", "test", "load", "alert"},
+    "loaded": INGESTION_FUNCTIONS,
+    "budgets": INGESTION_FUNCTIONS,
     "refused": {"trigger", "transform", "alert"},
     "rejected": {"trigger", "alert"},
     "broken": {"transform", "test", "load"},
@@ -173,7 +173,6 @@ def test_log_lines_do_not_quote_file(
 
 @pytest.fixture(scope="module")
 def dashboard(pipeline: Pipeline) -> list[dict[str, Any]]:
-    """Return the widgets of the dashboard in CloudWatch."""
     answer = pipeline.laptop.aws.client("cloudwatch").get_dashboard(
         DashboardName=pipeline.outputs["name"]
     )

@@ -49,11 +49,9 @@ class Call:
 
     @property
     def killed(self) -> bool:
-        """Whether the process was killed."""
         return self.answer is None and self.error is None
 
     def sent(self, what: bytes) -> bool:
-        """Return whether an operation with this data began."""
         return any(what in data for _, data in self.operations)
 
 

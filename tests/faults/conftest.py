@@ -6,10 +6,11 @@ Runs the real functions in this process, with moto's AWS and a real PostgreSQL.
 import contextlib
 import datetime as dt
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import pyarrow as pa
 import pytest
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
 from moto.core.botocore_stubber import BotocoreStubber
@@ -20,6 +21,7 @@ import functions.load.handler
 import functions.test.handler
 import functions.transform.handler
 import functions.watch.handler
+from functions.load.rows import StagedRows
 from shared import settings
 from shared.gate import Gate
 from shared.ingestion import Run
@@ -27,15 +29,7 @@ from shared.ingestion_log import IngestionLog
 from shared.intake import Intake
 from shared.odcs import load_all
 from shared.staging import Staging
-from tests.fixtures.aws import (
-    CONTRACTS_HASH,
-    REGION,
-    STAGING,
-    item_of,
-    lambda_context,
-    land,
-    steps,
-)
+from tests.fixtures.aws import CONTRACTS_HASH, REGION, STAGING, item_of, lambda_context, land, steps
 from tests.fixtures.database import Database
 from tests.fixtures.messaging import Received
 from tests.terraform.states_language import rendered
@@ -173,11 +167,9 @@ class Machine:
         return self.play()
 
     def item(self) -> Event:
-        """Return the log item."""
         return item_of(self.intake.log, self.ingestion)
 
     def steps(self) -> list[tuple[str, str]]:
-        """Return the item's history."""
         return steps(self.item())
 
     def alerts(self) -> list[Event]:
@@ -186,7 +178,6 @@ class Machine:
         return [alert for alert in messages if alert["ingestedID"] == self.ingestion.id]
 
     def rejects(self) -> list[Event]:
-        """Return the rows in quarantine."""
         key = Staging(STAGING, self.ingestion).rejects.removeprefix(f"s3://{STAGING}/")
         body = self.s3.get_object(Bucket=STAGING, Key=key)["Body"].read().decode()
         return [json.loads(line) for line in body.splitlines()]
@@ -222,7 +213,6 @@ def machine(
         "STATE_MACHINE_ARN": arn,
         "HARD_TESTING": "false",
         "DATABASE_SECRET_ARN": migrated.loader.secret_arn,
-        "POWERTOOLS_METRICS_NAMESPACE": "tm",
         "POWERTOOLS_SERVICE_NAME": "load",
     }.items():
         monkeypatch.setenv(name, value)
@@ -234,6 +224,21 @@ def machine(
     monkeypatch.setattr("shared.ingestion_log.CLAIM", dt.timedelta(seconds=-5))
     gate = Gate(log, stepfunctions, arn, 5, CONTRACTS_HASH)
     return Machine(s3, migrated, Intake(load_all(), gate, events), notices, alerts)
+
+
+def in_the_middle_of_copy(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Call `act` once, after the first chunk is sent."""
+    chunks = StagedRows.batches
+    sent: list[pa.Table] = []
+
+    def interrupted(self: StagedRows, source_id: int) -> Iterator[pa.Table]:
+        for chunk in chunks(self, source_id):
+            yield chunk
+            if not sent:
+                act()
+            sent.append(chunk)
+
+    monkeypatch.setattr(StagedRows, "batches", interrupted)
 
 
 class Refusals:
@@ -259,7 +264,6 @@ class Refusals:
         self._rules[operation] = code, when
 
     def stop(self) -> None:
-        """Remove all rules."""
         self._rules.clear()
 
 
@@ -269,5 +273,4 @@ def _text(part: Any) -> str:
 
 @pytest.fixture
 def refusals(monkeypatch: pytest.MonkeyPatch) -> Refusals:
-    """Return refusals without rules."""
     return Refusals(monkeypatch)

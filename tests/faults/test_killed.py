@@ -97,7 +97,6 @@ class Scene:
         self._items.put_item(Item=self._staged_item)
 
     def load(self, event: Mapping[str, Any], kill_at: Point | None = None) -> Call:
-        """Call Load in a child process."""
         return self._call("load", event, kill_at)
 
     def replay(self) -> Call:
@@ -129,7 +128,6 @@ class Scene:
         return [body for body in messages if body.get("ingestedID") == self.new.ingestion.id]
 
     def item(self) -> dict[str, Any]:
-        """Return the log item of the new version."""
         return item_of(self._log, self.new.ingestion)
 
     def content(self) -> Content:
@@ -143,7 +141,6 @@ class Scene:
         return Content(*row)
 
     def clear(self) -> None:
-        """Delete the key from the database and the log."""
         self._database.run(
             "DELETE FROM daily_checkins WHERE source_id IN (SELECT id FROM old_ledger)"
         )
@@ -249,9 +246,7 @@ def test_retry_of_killed_load_succeeds(scene: Scene, points: list[Point]) -> Non
     assert set(outcomes) == {False, True}
 
 
-def test_run_of_killed_load_is_alerted_and_replayed(
-    scene: Scene,
-) -> None:
+def test_run_of_killed_load_is_alerted_and_replayed(scene: Scene) -> None:
     outcomes = []
     # During COPY, before and after the COMMIT
     for point in (Point(2, COPY), Point(1, COMMIT), Point(2, COMMIT)):

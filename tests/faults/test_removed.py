@@ -18,10 +18,7 @@ from shared.odcs import load_all
 from tests.faults.conftest import NEW_ROWS, OLD, OLD_ROWS, Machine
 from tests.fixtures.aws import KEY, LANDING, LOG_TABLE, REGION, STAGING, lambda_context
 from tests.fixtures.operator import API, MACHINE, OUTPUTS, have_contracts
-
-
-class _Killed(BaseException):
-    """Simulates kill -9: no `except Exception` catches it."""
+from tests.storms.scheduler import Killed
 
 
 @dataclass
@@ -34,7 +31,6 @@ class Operator:
     _inside: bool = False
 
     def remove(self) -> remove.Removed:
-        """Run the command once."""
         self.calls = []
         call = botocore.client.BaseClient._make_api_call  # type: ignore[attr-defined]
 
@@ -62,7 +58,7 @@ class Operator:
 
     def _counted(self, operation: str, call: Any) -> Any:
         if len(self.calls) == self.kill_at:
-            raise _Killed
+            raise Killed
         self.calls.append(operation)
         return call()
 
@@ -91,7 +87,6 @@ def operator(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Operator:
 
 
 def left(machine: Machine) -> dict[str, Any]:
-    """Return what is left of the key."""
     run = machine.database.run
     versions = machine.s3.list_object_versions(Bucket=LANDING)
     staged = machine.s3.list_objects_v2(Bucket=STAGING)
@@ -142,7 +137,7 @@ def test_repeated_remove_completes_interrupted_one(operator: Operator, machine: 
         operator.kill_at = interrupted
         try:
             operator.remove()
-        except _Killed:
+        except Killed:
             interrupted += 1
         else:
             break

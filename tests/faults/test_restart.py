@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import pg8000.exceptions
-import pyarrow as pa
 import pytest
 
-from functions.load.rows import StagedRows
 from local import postgres as local_postgres
 from local.postgres import Server, connected
 from shared.database import retry_until_available
 from shared.errors import DatabaseUnavailable
-from tests.faults.conftest import NEW_ROWS, OLD_ROWS, Machine
+from tests.faults.conftest import NEW_ROWS, OLD_ROWS, Machine, in_the_middle_of_copy
 from tests.fixtures.database import eventually
 from tests.fixtures.postgres import Restartable
 
@@ -51,33 +49,15 @@ def _answers(server: Server) -> bool:
         return False
 
 
-def _in_the_middle_of_copy(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
-    """Call `act` once, after the first chunk is sent."""
-    chunks = StagedRows.batches
-    sent: list[pa.Table] = []
-
-    def interrupted(self: StagedRows, source_id: int) -> Iterator[pa.Table]:
-        for chunk in chunks(self, source_id):
-            yield chunk
-            if not sent:
-                act()
-            sent.append(chunk)
-
-    monkeypatch.setattr(StagedRows, "batches", interrupted)
-
-
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "crash"])
 def test_load_waits_for_restart_during_copy(
-    how: signal.Signals,
-    machine: Machine,
-    restartable: Restartable,
-    monkeypatch: pytest.MonkeyPatch,
+    how: signal.Signals, machine: Machine, restartable: Restartable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def restart() -> None:
         restartable.stop(how)
         threading.Timer(AWAY, restartable.start).start()
 
-    _in_the_middle_of_copy(monkeypatch, restart)
+    in_the_middle_of_copy(monkeypatch, restart)
 
     end = machine.play()
 
@@ -98,7 +78,7 @@ def test_long_outage_is_left_to_next_retry(
             assert machine.rows() == OLD_ROWS
             raise
 
-    _in_the_middle_of_copy(monkeypatch, functools.partial(restartable.stop, signal.SIGINT))
+    in_the_middle_of_copy(monkeypatch, functools.partial(restartable.stop, signal.SIGINT))
     monkeypatch.setattr("functions.load.session.retry_until_available", impatiently)
 
     end = machine.play()

@@ -1,27 +1,13 @@
 """Tests of staged objects that are missing in Load: expired, or deleted by hand."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import pyarrow as pa
 import pytest
 
-from functions.load.rows import StagedRows
 from shared import parquet
 from shared.staging import Staging, part_name
-from tests.faults.conftest import NEW_ROWS, OLD_ROWS, Event, Machine
+from tests.faults.conftest import NEW_ROWS, OLD_ROWS, Event, Machine, in_the_middle_of_copy
 from tests.fixtures.aws import STAGING
-
-
-def _a_part(staging: Staging) -> str:
-    return staging.clean_prefix + part_name(1)
-
-
-def _the_rejects(staging: Staging) -> str:
-    return staging.rejects
-
-
-def _everything(staging: Staging) -> str:
-    return f"{staging.root}/"
 
 
 def _check_failure_and_replay(machine: Machine, end: Event) -> None:
@@ -41,7 +27,15 @@ def _check_failure_and_replay(machine: Machine, end: Event) -> None:
     assert machine.rows() == NEW_ROWS
 
 
-@pytest.mark.parametrize("gone", [_a_part, _the_rejects, _everything])
+@pytest.mark.parametrize(
+    "gone",
+    [
+        lambda staging: staging.clean_prefix + part_name(1),
+        lambda staging: staging.rejects,
+        lambda staging: f"{staging.root}/",
+    ],
+    ids=["a part", "the rejects", "everything"],
+)
 def test_load_fails_if_staged_object_is_missing(
     machine: Machine, gone: Callable[[Staging], str]
 ) -> None:
@@ -55,16 +49,7 @@ def test_load_fails_if_staged_object_is_missing(
 def test_load_fails_if_staged_object_is_deleted_during_copy(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chunks = StagedRows.batches
+    prefix = Staging(STAGING, machine.ingestion).clean_prefix
+    in_the_middle_of_copy(monkeypatch, lambda: parquet.delete(prefix))
 
-    def vanishing(self: StagedRows, source_id: int) -> Iterator[pa.Table]:
-        rest = chunks(self, source_id)
-        yield next(rest)
-        parquet.delete(Staging(STAGING, machine.ingestion).clean_prefix)
-        yield from rest
-
-    with monkeypatch.context() as broken:
-        broken.setattr(StagedRows, "batches", vanishing)
-        end = machine.play()
-
-    _check_failure_and_replay(machine, end)
+    _check_failure_and_replay(machine, machine.play())

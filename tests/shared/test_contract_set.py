@@ -35,7 +35,6 @@ def set_of(**texts: str | bytes) -> Contracts:
 
 @pytest.fixture
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the parsed files."""
     names = []
 
     def noting(name: str, content: bytes) -> Contract:

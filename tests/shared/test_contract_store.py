@@ -1,7 +1,8 @@
 """Contract sets in the config bucket, as Terraform and `migrate` write them."""
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import boto3
 import botocore.exceptions
@@ -23,9 +24,14 @@ FORMER = packed(CONTRACTS).replace(b"version: 1.0.0", b"version: 0.9.0")
 
 @pytest.fixture
 def config(aws: None) -> "S3Client":
-    """The bucket with the deployed set."""
     deploy_contracts(DEPLOYED)
     return boto3.client("s3", region_name=REGION)
+
+
+def refuse_get_object(config: "S3Client", monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    answer: Any = {"Error": {"Code": code, "Message": "not authorized"}}
+    refusal = botocore.exceptions.ClientError(answer, "GetObject")
+    monkeypatch.setattr(config, "get_object", mock.Mock(side_effect=refusal))
 
 
 def test_fetch_reads_set_by_hash(config: "S3Client") -> None:
@@ -88,18 +94,12 @@ def test_fetch_refuses_overwritten_set(config: "S3Client") -> None:
 
 @pytest.mark.parametrize(
     ("code", "error"),
-    [
-        ("SlowDown", ContractsUnavailable),
-        ("NoSuchBucket", botocore.exceptions.ClientError),
-    ],
+    [("SlowDown", ContractsUnavailable), ("NoSuchBucket", botocore.exceptions.ClientError)],
 )
 def test_only_temporary_errors_of_s3_become_contracts_unavailable(
     config: "S3Client", monkeypatch: pytest.MonkeyPatch, code: str, error: type[Exception]
 ) -> None:
-    def refuse(**_: object) -> None:
-        raise botocore.exceptions.ClientError({"Error": {"Code": code}}, "GetObject")
-
-    monkeypatch.setattr(config, "get_object", refuse)
+    refuse_get_object(config, monkeypatch, code)
     with pytest.raises(error):
         fetch(config, CONFIG, CONTRACTS_HASH)
     monkeypatch.setattr(contract_store, "_client", lambda: config)
@@ -111,12 +111,6 @@ def test_denied_access_becomes_contracts_unavailable(
     config: "S3Client", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A new permission in IAM takes some seconds to have an effect."""
-
-    def refuse(**_: object) -> None:
-        raise botocore.exceptions.ClientError(
-            {"Error": {"Code": "AccessDenied", "Message": "not authorized"}}, "GetObject"
-        )
-
-    monkeypatch.setattr(config, "get_object", refuse)
+    refuse_get_object(config, monkeypatch, "AccessDenied")
     with pytest.raises(ContractsUnavailable, match=r"s3://tm-config.*: deployed/.*not authorized"):
         fetch(config, CONFIG, CONTRACTS_HASH)

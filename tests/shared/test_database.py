@@ -13,8 +13,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import botocore.exceptions
-import botocore.signers
-import pg8000.native
 import pytest
 import trustme
 from moto.core.botocore_stubber import BotocoreStubber
@@ -73,24 +71,20 @@ def connection(database: Database) -> Iterator[Connection]:
 # The secret
 
 
+_TEXTS = (" ", "no JSON", "[]", "null", '{"username": "me"}', '{"username": 1, "password": "x"}')
+
+
 @pytest.mark.parametrize(
-    "text", [" ", "no JSON", "[]", "null", '{"username": "me"}', '{"username": 1, "password": "x"}']
+    "secret", [*({"SecretString": text} for text in _TEXTS), {"SecretBinary": b"{}"}]
 )
-def test_credentials_reject_invalid_secret(secrets: "SecretsManagerClient", text: str) -> None:
-    arn = secrets.create_secret(Name="mine", SecretString=text)["ARN"]
+def test_credentials_reject_invalid_secret(secrets: "SecretsManagerClient", secret: Any) -> None:
+    arn = secrets.create_secret(Name="mine", **secret)["ARN"]
 
     with pytest.raises(InvalidSettings, match="is not JSON with the strings 'username'") as caught:
         credentials(secrets, arn)
 
     assert arn in str(caught.value)
     assert caught.value.__cause__ is None, "the cause would contain the secret"
-
-
-def test_credentials_reject_binary_secret(secrets: "SecretsManagerClient") -> None:
-    arn = secrets.create_secret(Name="mine", SecretBinary=b"{}")["ARN"]
-
-    with pytest.raises(InvalidSettings):
-        credentials(secrets, arn)
 
 
 def test_credentials_raise_client_error_without_secret(secrets: "SecretsManagerClient") -> None:
@@ -118,32 +112,20 @@ def test_credentials_raise_unavailable_on_transient_error(error: Exception) -> N
 # IAM
 
 
-@contextlib.contextmanager
-def _by_iam(database: Database) -> Iterator[dict[str, Any]]:
-    """Yield settings of a role whose password is always the last token, in place of RDS's check."""
-    name = database.administrator.name
-    sign = botocore.signers.generate_db_auth_token
-
-    def granting(*args: Any, **kwargs: Any) -> Any:
-        token = sign(*args, **kwargs)
-        database.run(f"ALTER ROLE {name} PASSWORD {pg8000.native.literal(token)}")
-        return token
-
-    with mock.patch("botocore.signers.generate_db_auth_token", granting):
-        yield {"database_secret_arn": None, "database_user": name}
+def _by_iam(database: Database) -> dict[str, Any]:
+    return {"database_secret_arn": None, "database_user": database.administrator.name}
 
 
 def test_connect_signs_new_iam_token_each_time(
-    database: Database, tokens: list[str], monkeypatch: pytest.MonkeyPatch
+    database: Database, tokens: list[str], granted_tokens: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def ask(*_: Any, **__: Any) -> None:
         raise AssertionError("a token is signed without a request to AWS")
 
     monkeypatch.setattr(BotocoreStubber, "__call__", ask)
-    with _by_iam(database) as login:
-        for _ in range(2):
-            with connect(settings_of(database, **login)) as connection:
-                assert connection.run("SELECT current_user") == [[login["database_user"]]]
+    for _ in range(2):
+        with connect(settings_of(database, **_by_iam(database))) as connection:
+            assert connection.run("SELECT current_user") == [[database.administrator.name]]
 
     assert len(tokens) == 2
     signed = urlsplit(f"https://{tokens[-1]}")
@@ -158,13 +140,13 @@ def test_connect_signs_new_iam_token_each_time(
 def test_refused_iam_token_is_not_logged(
     database: Database, tokens: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    login = {"database_secret_arn": None, "database_user": database.administrator.name}
+    settings = settings_of(database, **_by_iam(database))
 
     with (
         caplog.at_level("DEBUG", logger=logger.name),
         pytest.raises(DatabaseRefused, match="that the role has rds_iam") as caught,
     ):
-        retry_until_available(lambda: connect(settings_of(database, **login)))
+        retry_until_available(lambda: connect(settings))
 
     output = "".join(traceback.format_exception(caught.value)) + caplog.text
     signature = tokens[0].rpartition("X-Amz-Signature=")[2]
@@ -346,9 +328,7 @@ def test_copy_reports_last_error_of_lost_connection(
     assert connection.closed
 
 
-def test_unread_answer_closes_connection(
-    connection: Connection,
-) -> None:
+def test_unread_answer_closes_connection(connection: Connection) -> None:
     # pg8000 cannot parse that time of day, so it stops in the middle of the answer.
     with pytest.raises(ValueError, match="24:00:00"):
         connection.run("SELECT CAST('24:00:00' AS time) FROM generate_series(1, 3)")
@@ -475,12 +455,17 @@ def test_secret_login_trusts_rds_and_system_authorities(
 
 
 def test_iam_login_trusts_only_rds_authorities(
-    database: Database, elsewhere: str, authority: trustme.CA, rds: trustme.CA, tokens: list[str]
+    database: Database,
+    elsewhere: str,
+    authority: trustme.CA,
+    rds: trustme.CA,
+    granted_tokens: None,
 ) -> None:
-    with _by_iam(database) as login:
-        _trusts(database, rds, **login)
-        _refuses(database, authority, **login)
-        _refuses(database, trustme.CA(), **login)
+    login = _by_iam(database)
+
+    _trusts(database, rds, **login)
+    _refuses(database, authority, **login)
+    _refuses(database, trustme.CA(), **login)
 
 
 def test_ca_bundle_replaces_all_other_authorities(
@@ -489,18 +474,17 @@ def test_ca_bundle_replaces_all_other_authorities(
     elsewhere: str,
     authority: trustme.CA,
     rds: trustme.CA,
-    tokens: list[str],
+    granted_tokens: None,
 ) -> None:
     """With either login, the authorities of RDS and of the system are not trusted."""
     mine, another = trustme.CA(), trustme.CA()
     bundle = upload_bundle(s3, another.cert_pem.bytes() + mine.cert_pem.bytes())
-    with _by_iam(database) as by_iam:
-        for login in ({}, by_iam):
-            for known in (mine, another):
-                _trusts(database, known, database_ca_bundle=bundle, **login)
-            for unknown in (rds, authority):
-                why = f"{UNKNOWN}.* database_ca_bundle"
-                _refuses(database, unknown, why, database_ca_bundle=bundle, **login)
+    for login in ({}, _by_iam(database)):
+        for known in (mine, another):
+            _trusts(database, known, database_ca_bundle=bundle, **login)
+        for unknown in (rds, authority):
+            why = f"{UNKNOWN}.* database_ca_bundle"
+            _refuses(database, unknown, why, database_ca_bundle=bundle, **login)
 
 
 def test_ca_bundle_may_contain_only_intermediate_authority(

@@ -34,6 +34,11 @@ def land(intake: Intake, number: int) -> Admission:
     return intake.admit(Source("landing", KEY, f"v{number}", 10))
 
 
+def land_first(intake: Intake, count: int) -> None:
+    for number in range(count):
+        land(intake, number)
+
+
 def versions(log: IngestionLog, status: Status) -> list[str]:
     """Return the versions with a status, in the order in which they got it."""
     return [str(item["versionId"]) for item in log.with_status(status)]
@@ -65,8 +70,7 @@ def end(gate: Gate, version: str) -> Run:
 
 
 def test_duplicate_event_does_not_let_file_overtake(intake: Intake, gate: Gate) -> None:
-    for number in range(4):
-        land(intake, number)
+    land_first(intake, 4)
 
     assert land(intake, 3) == Admission.WAITING
 
@@ -75,8 +79,7 @@ def test_duplicate_event_does_not_let_file_overtake(intake: Intake, gate: Gate) 
 
 def test_arrival_starts_longest_waiting_file(intake: Intake, gate: Gate) -> None:
     """The call that handled a run-end event freed the slot, then crashed."""
-    for number in range(3):
-        land(intake, number)
+    land_first(intake, 3)
     gate.close(end(gate, "v0"))
 
     assert land(intake, 3) == Admission.WAITING
@@ -95,8 +98,7 @@ def test_open_starts_known_item_that_index_does_not_have(
 def test_open_ignores_stale_index(
     intake: Intake, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number in range(3):
-        land(intake, number)
+    land_first(intake, 3)
     stale = list(gate.log.waiting())
     gate.close(end(gate, "v0"))
     gate.open()
@@ -139,8 +141,7 @@ def test_retry_starts_run_after_crash_of_trigger(
 def test_retry_starts_next_run_after_crash_of_watch(
     step: str, intake: Intake, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number in range(4):
-        land(intake, number)
+    land_first(intake, 4)
     over = end(gate, "v0")
     gate.close(over)
     crash(monkeypatch, step, gate.open)
@@ -194,8 +195,7 @@ def test_recover_frees_slot_without_log_item(gate: Gate) -> None:
 def test_concurrent_opens_use_both_slots(
     intake: Intake, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number in range(5):
-        land(intake, number)
+    land_first(intake, 5)
     for version in ("v0", "v1"):
         gate.close(end(gate, version))
     begin = IngestionLog.begin
@@ -216,9 +216,7 @@ def test_concurrent_opens_use_both_slots(
 def test_recover_frees_slot_claimed_after_start(
     is_over: bool, intake: Intake, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    land(intake, 0)
-    land(intake, 1)
-    land(intake, 2)
+    land_first(intake, 3)
     gate.close(end(gate, "v0"))
     claim = IngestionLog.claim_slot
 
@@ -239,8 +237,7 @@ def test_recover_frees_slot_claimed_after_start(
 
 
 def test_lower_limit_keeps_current_runs(intake: Intake, gate: Gate) -> None:
-    for number in range(4):
-        land(intake, number)
+    land_first(intake, 4)
     lower = Gate(gate.log, gate.stepfunctions, gate.state_machine_arn, 1, CONTRACTS_HASH)
 
     lower.close(end(gate, "v0"))
@@ -267,8 +264,7 @@ def test_replay_waits_behind_waiting_files(intake: Intake, gate: Gate) -> None:
 
 
 def test_replay_of_waiting_file_keeps_its_run(intake: Intake, gate: Gate) -> None:
-    for number in range(3):
-        land(intake, number)
+    land_first(intake, 3)
     _, waiting = run_of(gate, "v2")
     [item] = gate.log.waiting()
 
@@ -278,8 +274,7 @@ def test_replay_of_waiting_file_keeps_its_run(intake: Intake, gate: Gate) -> Non
 
 
 def test_close_frees_slot_of_lost_run_end_event(intake: Intake, gate: Gate) -> None:
-    for number in range(5):
-        land(intake, number)
+    land_first(intake, 5)
     end(gate, "v0")
 
     gate.close(end(gate, "v1"))
@@ -289,8 +284,7 @@ def test_close_frees_slot_of_lost_run_end_event(intake: Intake, gate: Gate) -> N
 
 def test_close_keeps_slot_until_execution_ends(intake: Intake, gate: Gate) -> None:
     """Load logs the outcome before the execution ends, and is retried if it then crashes."""
-    for number in range(3):
-        land(intake, number)
+    land_first(intake, 3)
     ingestion, run = run_of(gate, "v0")
     gate.log.finish(ingestion, run, State.LOAD, Status.SUCCESS, {})
 

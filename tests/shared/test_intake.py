@@ -18,6 +18,7 @@ from shared.landing_key import LandingKey
 from shared.odcs import load_all
 from tests.fixtures.aws import CONTRACTS_HASH, KEY, REGION
 from tests.fixtures.messaging import Received
+from tests.shared.test_gate import crash
 
 SOURCE = Source("landing", KEY, "v1", 10)
 
@@ -109,10 +110,7 @@ def test_concurrent_replays_start_one_run(intake: Intake) -> None:
 def test_replay_starts_run_that_never_began(
     intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as broken:
-        broken.setattr(Gate, "start", lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            intake.admit(SOURCE)
+    crash(monkeypatch, "shared.gate.Gate.start", lambda: intake.admit(SOURCE))
 
     run = intake.replay(item_of(intake))
 
@@ -125,10 +123,7 @@ def test_replay_starts_run_that_never_began(
 def test_late_event_starts_crashed_replay(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     intake.admit(SOURCE)
     stop(intake, Run.from_item(item_of(intake)))
-    with monkeypatch.context() as broken:
-        broken.setattr(Gate, "start", lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            intake.replay(item_of(intake))
+    crash(monkeypatch, "shared.gate.Gate.start", lambda: intake.replay(item_of(intake)))
 
     assert intake.admit(SOURCE) == Admission.STARTED
 

@@ -1,6 +1,7 @@
 import io
 import re
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import botocore.exceptions
 import pytest
@@ -10,7 +11,7 @@ from botocore.stub import Stubber
 from shared import landing
 from shared.errors import StagingUnavailable
 from shared.ingestion import Source
-from tests.fixtures.aws import KEY, LANDING, REGION, land
+from tests.fixtures.aws import KEY, LANDING, create_bucket, land
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -24,18 +25,6 @@ def test_version_is_read_in_chunks(s3: "S3Client", monkeypatch: pytest.MonkeyPat
     assert list(landing.read_version(s3, source)) == [b"abc", b"def", b"gh"]
 
 
-class _Failing:
-    """Fake of boto3's client, because moto neither throttles nor closes connections."""
-
-    def __init__(self, answer: Any) -> None:
-        self._answer = answer
-
-    def get_object(self, **_: str) -> Any:
-        if isinstance(self._answer, Exception):
-            raise self._answer
-        return self._answer
-
-
 @pytest.mark.parametrize(
     "answer",
     [
@@ -45,7 +34,9 @@ class _Failing:
     ids=["busy", "cut"],
 )
 def test_temporary_read_error_becomes_staging_unavailable(answer: Any) -> None:
-    client: Any = _Failing(answer)
+    """Moto neither throttles nor closes connections."""
+    client = mock.Mock()
+    client.get_object.side_effect = [answer]
 
     with pytest.raises(StagingUnavailable, match=f"s3://{LANDING}/{KEY}"):
         list(landing.read_version(client, Source(LANDING, KEY, "v", 20)))
@@ -53,9 +44,7 @@ def test_temporary_read_error_becomes_staging_unavailable(answer: Any) -> None:
 
 def test_key_without_version_is_found(s3: "S3Client") -> None:
     """S3 returns no version ID without versioning, and `null` if versioning is suspended."""
-    s3.create_bucket(
-        Bucket="never-versioned", CreateBucketConfiguration={"LocationConstraint": REGION}
-    )
+    create_bucket(s3, "never-versioned")
     s3.put_bucket_versioning(Bucket=LANDING, VersioningConfiguration={"Status": "Suspended"})
     for bucket in ("never-versioned", LANDING):
         s3.put_object(Bucket=bucket, Key=KEY, Body=b"abc")

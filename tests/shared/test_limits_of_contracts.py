@@ -202,9 +202,7 @@ def test_contract_at_limits_of_postgresql_is_valid(tmp_path: Path) -> None:
     longest = loaded(
         tmp_path,
         column(
-            "name",
-            physicalType="varchar(10485760)",
-            logicalTypeOptions={"maxLength": 10_485_760},
+            "name", physicalType="varchar(10485760)", logicalTypeOptions={"maxLength": 10_485_760}
         ),
     )
 
@@ -223,10 +221,7 @@ _BOMB = "a: &a [x]\n" + "".join(
     ("text", "message"),
     [
         (_BOMB, "line 6: the contract exceeds 512 KiB or 100,000 values"),
-        (
-            f"a: &a {'x' * 100_000}\nb: [{'*a,' * 9}]",
-            "line 2: the contract exceeds 512 KiB",
-        ),
+        (f"a: &a {'x' * 100_000}\nb: [{'*a,' * 9}]", "line 2: the contract exceeds 512 KiB"),
         ("a: &a {b: *a}", "line 1: an alias refers to a value that contains it"),
         ("[" * 100_000, "line 1 is nested more than 20 levels deep"),
         ("- " * 100_000, "line 1 is nested more than 20 levels deep"),

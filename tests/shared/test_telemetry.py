@@ -4,6 +4,7 @@ import importlib
 import io
 import json
 from typing import Any
+from unittest import mock
 
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -68,16 +69,16 @@ def test_log_lines_and_metrics_have_version_in_each_call(
     assert "version" not in json.dumps([line["_aws"] for line in metrics]), "it is a dimension"
 
 
+def call_failing(error: Exception) -> None:
+    logged(mock.Mock(side_effect=error, __name__="handler"))({}, lambda_context())
+
+
 @pytest.mark.parametrize("kind", [StagingUnavailable, KeyError, ValueError])
 def test_logged_truncates_long_error_message(
     kind: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
-    @logged
-    def handler(event: dict[str, Any], context: LambdaContext) -> None:
-        raise kind("ё" * 15 * 1024**2)
-
     with pytest.raises(kind, match="more characters") as raised:
-        handler({}, lambda_context())
+        call_failing(kind("ё" * 15 * 1024**2))
 
     assert len(str(raised.value)) <= REASON + 2, "KeyError adds quotes"
     (line,) = (vars(record) for record in caplog.records if record.message == "broken")
@@ -86,11 +87,7 @@ def test_logged_truncates_long_error_message(
 
 
 def test_logged_keeps_arguments_of_error_with_short_message() -> None:
-    @logged
-    def handler(event: dict[str, Any], context: LambdaContext) -> None:
-        raise StagingUnavailable("S3 did not answer", "for long")
-
     with pytest.raises(StagingUnavailable) as raised:
-        handler({}, lambda_context())
+        call_failing(StagingUnavailable("S3 did not answer", "for long"))
 
     assert raised.value.args == ("S3 did not answer", "for long")

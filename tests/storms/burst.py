@@ -24,10 +24,9 @@ from shared.endings import State, Status
 from shared.ingestion import Ingestion, Run
 from shared.ingestion_log import is_alert_settled
 from tests.fixtures.aws import LANDING, lambda_context
-from tests.storms.discrepancy import Discrepancy
 from tests.storms.environment import Environment, WithoutDatabase, notices, refusal
 from tests.storms.runs import left_to_do
-from tests.storms.scheduler import Killed
+from tests.storms.scheduler import Discrepancy, Killed
 from tests.storms.weather import Tally
 
 _RETRIES = (60.0, 120.0)
@@ -81,14 +80,7 @@ class Burst(WithoutDatabase):
         """The versions in the order in which their runs were started."""
 
     def run(self) -> float:
-        """Run to the end, then check that every file was loaded and alerted once.
-
-        Returns:
-            The duration in seconds of the simulated clock.
-
-        Raises:
-            Discrepancy: a check failed, or too many runs were concurrent.
-        """
+        """Run to the end, check that every file was loaded and alerted once; return the seconds."""
         self._environment.simulation = self
         try:
             for number in range(self._files):
@@ -180,7 +172,6 @@ class Burst(WithoutDatabase):
             self._tally["burst: calls given up"] += 1
 
     def _call(self, function: Callable[..., Any], event: dict[str, Any], request: str) -> Any:
-        """Call a function once."""
         self._exposed = True
         try:
             return function(event, lambda_context(request))
@@ -197,7 +188,6 @@ class Burst(WithoutDatabase):
     def aws(
         self, service: str, operation: str, request: Any, send: Callable[[], AWSResponse]
     ) -> AWSResponse:
-        """Answer a request to AWS, or inject a fault."""
         fault = self._exposed and self._chance.random() < self._severity / 4
         if fault and self._chance.random() < 0.3:
             return refusal(request, service)
@@ -215,9 +205,8 @@ class Burst(WithoutDatabase):
                     for notice in notices(request):
                         self._deliver(alert, notice, 0.5)
                 case "Publish":
-                    self._exposed = (
-                        False  # a fault after the message would cause a second one: see storm.py
-                    )
+                    # A fault after the message would cause a second one: see storm.py.
+                    self._exposed = False
         if fault and self._exposed:
             raise Killed
         return response

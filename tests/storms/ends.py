@@ -30,10 +30,9 @@ from shared.settings import AlertOn
 from shared.verdict import Verdict
 from tests.fixtures.aws import LANDING, ingestion_of, lambda_context
 from tests.fixtures.contracts import contract_set
-from tests.storms.discrepancy import Discrepancy
 from tests.storms.environment import Environment, WithoutDatabase, notices, refusal
 from tests.storms.runs import left_to_do
-from tests.storms.scheduler import Killed
+from tests.storms.scheduler import Discrepancy, Killed
 from tests.storms.weather import Tally
 
 _GOOD = {Kind.LOADED, Kind.LOADED_WITH_REJECTS, Kind.SUPERSEDED}
@@ -90,11 +89,7 @@ class Ends(WithoutDatabase):
         """Whether a function is being called, so faults are allowed."""
 
     def run(self) -> None:
-        """Produce each kind of outcome, call watch until nothing is left, and check the alerts.
-
-        Raises:
-            Discrepancy: an outcome was not alerted, or more than once.
-        """
+        """Produce each kind of outcome, call watch until nothing is left, and check the alerts."""
         kinds = self._chance.sample(list(Kind), len(Kind))
         self._kinds = {f"feed{number}": kind for number, kind in enumerate(kinds)}
         self._promise()
@@ -217,7 +212,6 @@ class Ends(WithoutDatabase):
     def aws(
         self, service: str, operation: str, request: Any, send: Callable[[], AWSResponse]
     ) -> AWSResponse:
-        """Answer a request to AWS, or inject a fault."""
         if self._exposed and self._chance.random() < self._severity:
             self._tally[f"injected: a fault at {service}"] += 1
             if self._chance.random() < 0.5:
@@ -232,9 +226,8 @@ class Ends(WithoutDatabase):
                 case "PutEvents":
                     self._notices += notices(request)
                 case "Publish":
-                    self._exposed = (
-                        False  # a fault after the message would cause a second one: see storm.py
-                    )
+                    # A fault after the message would cause a second one: see storm.py.
+                    self._exposed = False
         return response
 
     # Checks
@@ -293,10 +286,7 @@ class Ends(WithoutDatabase):
         if item is None or not is_alert_settled(item):
             raise Discrepancy(f"{table} {ingested_id} is not settled: {item}")
         state, status = last
-        entry = item["history"][-1]
-        if (state or item["state"], status) != (entry["state"], entry["status"]) or (
-            entry["state"],
-            entry["status"],
-        ) != (item["state"], item["status"]):
+        logged, newest = ((each["state"], each["status"]) for each in (item, item["history"][-1]))
+        if not logged == newest == (state or item["state"], status):
             raise Discrepancy(f"{table} {ingested_id} is not {last}: {item['history']}")
         return item

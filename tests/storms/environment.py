@@ -51,7 +51,6 @@ def refusal(request: AWSPreparedRequest, service: str) -> AWSResponse:
 
 
 def answer(request: AWSPreparedRequest, status: int, body: str) -> AWSResponse:
-    """Return an answer of AWS."""
     return AWSResponse(request.url, status, HTTPHeaders(), MockRawResponse(body))
 
 
@@ -81,18 +80,16 @@ class Simulation(Boundary, Protocol):
 
 
 class WithoutDatabase:
-    """Base of simulations without calls to PostgreSQL."""
+    """Base of simulations that must not call PostgreSQL."""
 
     patience = 0.0
 
     def reach(
         self, service: str, at: str, *, contends: str | None = None, backend: int | None = None
     ) -> Fault | None:
-        """Fail: PostgreSQL was called."""
         raise AssertionError(f"PostgreSQL was called: {service} {at}")
 
     def leave(self, fault: Fault | None) -> None:
-        """Fail: PostgreSQL was called."""
         raise AssertionError("PostgreSQL has answered")
 
 
@@ -143,7 +140,6 @@ class Environment:
 
     @property
     def log(self) -> IngestionLog:
-        """The ingestion log."""
         return IngestionLog.of(LOG_TABLE)
 
 
@@ -155,7 +151,6 @@ def simulated_environment(
     topic = boto3.client("sns", region_name=REGION).create_topic(Name="alerts")["TopicArn"]
     patch.setenv("TOPIC_ARN", topic)
     patch.setenv("DATABASE_SECRET_ARN", migrated.loader.secret_arn)
-    patch.setenv("POWERTOOLS_METRICS_NAMESPACE", "tm")
     patch.setenv("POWERTOOLS_SERVICE_NAME", "storm")
     patch.setenv("AWS_MAX_ATTEMPTS", "1")
     patch.setattr(logger._logger, "disabled", True)

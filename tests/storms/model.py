@@ -15,7 +15,7 @@ from shared.endings import Outcome
 from shared.ingestion import Ingestion
 from shared.staging import Staging, part_name
 from shared.verdict import Verdict
-from tests.storms.discrepancy import Discrepancy
+from tests.storms.scheduler import Discrepancy
 
 NOON = dt.datetime(2024, 3, 3, 12, tzinfo=dt.UTC)
 SCHEMA = pa.schema(
@@ -74,7 +74,6 @@ class Version:
 
     @property
     def transformed(self) -> Verdict:
-        """Transform's verdict."""
         if self.refused:
             return Verdict(Outcome.REFUSED, "the header is not the contract's")
         clean = len(list(self._clean()))
@@ -85,7 +84,6 @@ class Version:
 
     @property
     def tested(self) -> Verdict:
-        """Test's verdict."""
         rejected = self.counts["rowsRejected"]
         return Verdict(
             Outcome.OK, counts={"rowsRejected": rejected, "warnings": int(self._has_warning)}
@@ -192,11 +190,7 @@ class Aftermath:
     """Alerts of every end of a run, and of every rejection."""
 
     def check(self) -> None:
-        """Compare the state with the expected one.
-
-        Raises:
-            Discrepancy: they differ.
-        """
+        """Raise a Discrepancy if the state differs from the expected one."""
         self._check_gate()
         self._check_table()
         self._check_ledger()

@@ -15,23 +15,21 @@ _EVENT = Path(__file__).parents[1] / "events" / "execution_failed.json"
 _END = json.loads(_EVENT.read_text("utf-8"))
 
 
+@dataclass(eq=False)
 class Broke(Exception):
     """A function failed; `name` is Lambda's name of the error."""
 
-    def __init__(self, name: str, cause: str) -> None:
-        super().__init__(f"{name}: {cause}")
-        self.name = name
-        self.cause = cause
+    name: str
+    cause: str
 
 
+@dataclass(eq=False)
 class Halted(Exception):
     """A run ended without success."""
 
-    def __init__(self, status: str, error: str | None, cause: str | None) -> None:
-        super().__init__(error)
-        self.status = status
-        self.error = error
-        self.cause = cause
+    status: str
+    error: str | None
+    cause: str | None
 
 
 @dataclass(eq=False)
@@ -66,7 +64,6 @@ class Execution:
 
     @property
     def run(self) -> Run:
-        """The run in the events of the functions."""
         return Run(self.arn, self.redrive)
 
     @property

@@ -16,8 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from tests.storms.discrepancy import Discrepancy
-
 _PATIENCE = 60.0
 """Timeout in seconds of real time for one step of an actor."""
 _CHECK_EVERY = 0.003
@@ -26,6 +24,10 @@ _PACES = (0.02, 0.3, 1, 1, 1, 4)
 """Weights of an actor in the choice of the next one; its weight changes sometimes."""
 _CHANGES = 0.25
 """Probability of such a change after a step."""
+
+
+class Discrepancy(AssertionError):
+    """The table, the log or the alerts differ from the expected ones."""
 
 
 class Killed(BaseException):
@@ -85,7 +87,6 @@ class Scheduler:
         return actor
 
     def note(self, event: str) -> None:
-        """Add an event to the history."""
         self.history.append(event)
 
     def spawn(self, name: str, work: Callable[[], object]) -> None:
@@ -114,11 +115,7 @@ class Scheduler:
             raise Killed
 
     def run(self) -> None:
-        """Run all actors, including those added meanwhile, to their end.
-
-        Raises:
-            Discrepancy: the actors are deadlocked, or one hangs.
-        """
+        """Run all actors to their end; raise a Discrepancy if they are deadlocked or one hangs."""
         while self._actors:
             self._settle()
             ready = self._ready()

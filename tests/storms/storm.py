@@ -42,7 +42,6 @@ from tests.fixtures.aws import (
     lambda_context,
     task_event,
 )
-from tests.storms.discrepancy import Discrepancy
 from tests.storms.environment import Environment, answer, notices, refusal
 from tests.storms.model import STRAY, Aftermath, Alerts, Landed, Version, versions
 from tests.storms.runs import (
@@ -58,7 +57,7 @@ from tests.storms.runs import (
     status_change,
     text_of,
 )
-from tests.storms.scheduler import Actor, Killed, Scheduler
+from tests.storms.scheduler import Actor, Discrepancy, Killed, Scheduler
 from tests.storms.weather import Fault, Tally, Weather
 from tests.terraform.states_language import rendered
 
@@ -104,13 +103,8 @@ class Storm:
         self._bounds = random.Random(f"{seed} gate")
         self._most = self._bounds.choice((1, 2, 3, 5))
         environment.allow(self._most)
-        gate = Gate(
-            self._log,
-            boto3.client("stepfunctions"),
-            environment.machine,
-            self._most,
-            CONTRACTS_HASH,
-        )
+        stepfunctions = boto3.client("stepfunctions")
+        gate = Gate(self._log, stepfunctions, environment.machine, self._most, CONTRACTS_HASH)
         self._intake = Intake(load_all(), gate, boto3.client("events"))
         self._calls: dict[Actor, Call] = {}
         self._landed: list[Landed] = []
@@ -125,11 +119,7 @@ class Storm:
         self._numbers: Counter[str] = Counter()
 
     def run(self) -> str:
-        """Run with faults, recover without, and check the result; return the trace.
-
-        Raises:
-            Discrepancy: a check failed.
-        """
+        """Run with faults, recover without, and check the result; return the trace."""
         self._environment.simulation = self
         try:
             self._run_with_faults()
@@ -340,7 +330,6 @@ class Storm:
         self._removing.discard(key)
 
     def _is_gone(self, each: Landed) -> bool:
-        """Return whether a version is deleted from the bucket."""
         listed = self._s3.list_object_versions(Bucket=LANDING, Prefix=each.version.key)
         ids = {version["VersionId"] for version in listed.get("Versions", ())}
         return each.ingestion.source.version_id not in ids
@@ -427,7 +416,6 @@ class Storm:
         self._s3.put_object(Bucket=STAGING, Key=key, Body=body)
 
     def _delete_staged(self, run: Execution) -> None:
-        """Delete a random staged object."""
         version, staging = run.landed.version, Staging(STAGING, run.landed.ingestion)
         staged = [uri for uri, _ in (*version.clean(staging), *version.examined(staging))]
         key = self._chance.choice(staged).removeprefix(f"s3://{STAGING}/")
@@ -534,14 +522,12 @@ class Storm:
 
     @property
     def patience(self) -> float:
-        """Seconds for which the calling function waits for the database."""
         call = self._current_call()
         return call.patience if call else 0
 
     def reach(
         self, service: str, at: str, *, contends: str | None = None, backend: int | None = None
     ) -> Fault | None:
-        """Wait for the next turn before I/O; return its fault, unless that kills the call."""
         actor, call = self._scheduler.current, self._current_call()
         if call and call.dead:
             raise Killed
@@ -557,7 +543,6 @@ class Storm:
         return fault
 
     def leave(self, fault: Fault | None) -> None:
-        """Wait for the next turn after I/O, or kill the call if the fault says so."""
         actor, call = self._scheduler.current, self._current_call()
         self._scheduler.pause("an answer")
         if actor:
@@ -569,7 +554,6 @@ class Storm:
     def aws(
         self, service: str, operation: str, request: Any, send: Callable[[], AWSResponse]
     ) -> AWSResponse:
-        """Answer a request to AWS, or inject a fault."""
         fault = self.reach(service, operation)
         if fault is Fault.REFUSED:
             return refusal(request, service)

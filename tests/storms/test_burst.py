@@ -4,8 +4,8 @@ import pytest
 
 from shared.gate import Gate
 from tests.storms.burst import Burst
-from tests.storms.discrepancy import Discrepancy
 from tests.storms.environment import Environment
+from tests.storms.scheduler import Discrepancy
 from tests.storms.weather import Tally
 
 

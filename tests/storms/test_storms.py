@@ -6,8 +6,8 @@ A removed key has no rows, or those of a version that landed after the removal.
 import pytest
 
 from tests.storms import sabotage
-from tests.storms.discrepancy import Discrepancy
 from tests.storms.environment import Environment
+from tests.storms.scheduler import Discrepancy
 from tests.storms.storm import Storm
 from tests.storms.weather import Tally
 

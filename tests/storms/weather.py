@@ -51,7 +51,6 @@ class Weather:
         self._outages: Counter[str] = Counter()
 
     def calm(self) -> None:
-        """Stop all faults."""
         self._severity = 0
         self._outages.clear()
 

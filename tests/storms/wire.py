@@ -75,7 +75,6 @@ class Wire:
 
     @property
     def row_count(self) -> int:
-        """The number of rows of the last statement."""
         return int(self._session.row_count)
 
     def run(self, sql: str, stream: Iterable[bytes] | None = None, **parameters: object) -> Any:

@@ -2,10 +2,9 @@
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import botocore.signers
-import pg8000.native
 import pytest
 import trustme
 
@@ -48,7 +47,11 @@ def server(tls_postgres: TlsPostgres, rds: trustme.CA, elsewhere: str) -> TlsPos
 
 @pytest.fixture
 def by_iam(
-    database: Database, server: TlsPostgres, elsewhere: str, monkeypatch: pytest.MonkeyPatch
+    database: Database,
+    server: TlsPostgres,
+    elsewhere: str,
+    granted_tokens: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> DatabaseSettings:
     """Return settings of a role for IAM, whose password is always the last signed token.
 
@@ -60,14 +63,6 @@ def by_iam(
     monkeypatch.setenv("READER_USER", database.reader.name)
     migrate({"contracts": "a hash"}, lambda_context())
     settings.read.cache_clear()
-    sign = botocore.signers.generate_db_auth_token
-
-    def granting(*args: Any, **kwargs: Any) -> Any:
-        token, user = sign(*args, **kwargs), kwargs["DBUsername"]
-        database.run(f"ALTER ROLE {user} PASSWORD {pg8000.native.literal(token)}")
-        return token
-
-    monkeypatch.setattr(botocore.signers, "generate_db_auth_token", granting)
     monkeypatch.delenv("DATABASE_SECRET_ARN")
     monkeypatch.setenv("DATABASE_HOST", elsewhere)
     monkeypatch.setenv("DATABASE_USER", database.reader.name)
@@ -149,7 +144,6 @@ def test_api_and_load_handle_database_that_resumes_late(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The API answers 503 after 8 s, and Load waits: with the timeouts of production."""
-    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "tm")
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "load")
     event = drop(s3, [row("ned", "5.00")])
     start = time.monotonic()
