@@ -360,9 +360,9 @@ def test_event_without_version_is_rejected(pipeline: Pipeline, unnotified: None)
     assert pipeline.loaded(key_of(23)) == NEW_ROWS
     s3.delete_object(Bucket=bucket, Key=key_of(23), VersionId="null")
 
-    assert pipeline.invoke("trigger", {"Records": [{"s3": landed | {"object": {"key": "no"}}}]}) == {
-        "ignored": 1
-    }
+    assert pipeline.invoke(
+        "trigger", {"Records": [{"s3": landed | {"object": {"key": "no"}}}]}
+    ) == {"ignored": 1}
 
 
 def test_missing_file_is_reported(pipeline: Pipeline, wording: Wording, tmp_path: Path) -> None:
