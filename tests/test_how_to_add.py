@@ -51,11 +51,7 @@ BEGINNINGS = {
     ],
     "a kind of alert": [
         Edit("shared/endings.py", '    LOADED = "Loaded"', '    EXPIRED = "Expired"\n'),
-        Edit(
-            "shared/endings.py",
-            "    Kind.LOADED: ",
-            "    Kind.EXPIRED: Ending(Status.FAIL),\n",
-        ),
+        Edit("shared/endings.py", "    Kind.LOADED: ", "    Kind.EXPIRED: Ending(Status.FAIL),\n"),
     ],
     "a state": [Edit("shared/endings.py", '    LOAD = "load"', '    PUBLISH = "publish"\n')],
     "a function": [

@@ -137,9 +137,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.deep
 @pytest.mark.usefixtures("hasty")
-def test_smoke_reports_lost_alert_and_unreadable_rows(
-    pipeline: Pipeline,
-) -> None:
+def test_smoke_reports_lost_alert_and_unreadable_rows(pipeline: Pipeline) -> None:
     events, rule = pipeline.laptop.aws.client("events"), "tm-pipeline-execution-ended"
     events.disable_rule(Name=rule)
     pipeline.query("REVOKE SELECT ON daily_checkins FROM reader")

@@ -55,9 +55,7 @@ def test_emulator_enforces_roles(laptop: Laptop) -> None:
     iam.create_user(UserName="nobody")
     key = iam.create_access_key(UserName="nobody")["AccessKey"]
     nobody = dataclasses.replace(
-        laptop.aws,
-        access_key_id=key["AccessKeyId"],
-        secret_access_key=key["SecretAccessKey"],
+        laptop.aws, access_key_id=key["AccessKeyId"], secret_access_key=key["SecretAccessKey"]
     )
     with pytest.raises(botocore.exceptions.ClientError, match="AccessDenied"):
         nobody.client("s3").list_buckets()
