@@ -29,8 +29,6 @@ CUSTOMERS = "customer,email,country,since\nada,ada@example.com,GB,2020-01-02\n"
 
 
 class Team:
-    """Stack with the contracts of a folder."""
-
     def __init__(self, home: Path, contracts: Path) -> None:
         self.home, self.contracts = home, contracts
         self.pipeline = Pipeline(Laptop(home, cloud.up(home, contracts=contracts, report=print)))

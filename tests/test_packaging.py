@@ -26,12 +26,12 @@ pytestmark = pytest.mark.programs
 
 FOLDERS = ("cli", "contracts", "functions", "local", "shared", "terraform", "tm_pipeline")
 EXTRAS = {"tm up": "local", "tm down": "local", "tm check": "check"}
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
 FILE = "user,timestamp,hours,project\n,2024-03-03 09:00:00 UTC,1,wall\n"
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package's wheel."""
     folder = tmp_path_factory.mktemp("packaging")
     source = folder / "source"
     left_out = shutil.ignore_patterns("__pycache__", ".terraform*")
@@ -39,11 +39,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(CHECKOUT / name, source / name, ignore=left_out)
     for name in ("LICENSE", "pyproject.toml", "README.md"):
         shutil.copy(CHECKOUT / name, source)
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    subprocess.run(
-        [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source],
-        check=True,
-    )
+    options = ("--no-deps", "--no-build-isolation", "--wheel-dir", str(folder))
+    subprocess.run([*PIP, "wheel", *options, source], check=True)
     [made] = folder.glob("*.whl")
     return made
 
@@ -57,7 +54,6 @@ class Installed:
 
     @property
     def site(self) -> Path:
-        """Its site-packages folder."""
         [site] = self.venv.glob("lib/*/site-packages")
         return site
 
@@ -67,7 +63,6 @@ class Installed:
         return run(self.venv / "bin" / "tm", *arguments, cwd=self.work, env=own)
 
     def python(self, *arguments: str) -> Done:
-        """Run its Python."""
         return run(self.venv / "bin" / "python", *arguments, cwd=self.work)
 
 
@@ -84,9 +79,8 @@ def install(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Install:
         work = folder / "work"
         work.mkdir()
         installed = Installed(folder / "venv", work)
-        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-        pip += ["--python", str(installed.venv / "bin" / "python")]
-        subprocess.run([*pip, "install", "--no-deps", "--no-index", wheel], check=True)
+        python = ("--python", str(installed.venv / "bin" / "python"))
+        subprocess.run([*PIP, *python, "install", "--no-deps", "--no-index", wheel], check=True)
         [metadata] = installed.site.glob("tm_pipeline-*.dist-info")
         for name in required(importlib.metadata.Distribution.at(metadata), frozenset(extras)):
             link(importlib.metadata.distribution(name), installed.site)
@@ -97,7 +91,6 @@ def install(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Install:
 
 @pytest.fixture(scope="module")
 def plain(install: Install) -> Installed:
-    """The package without an extra."""
     return install()
 
 
@@ -129,23 +122,13 @@ def link(distribution: importlib.metadata.Distribution, site: Path) -> None:
 def test_wheel_contains_one_complete_package(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    code = {
-        path.relative_to(CHECKOUT)
-        for folder in FOLDERS
-        for path in (CHECKOUT / folder).rglob("*.py")
-    }
-    module = {
-        path.relative_to(CHECKOUT)
-        for path in (CHECKOUT / "terraform").iterdir()
-        if path.suffix in {".tf", ".json", ".sh"}
-    }
-    data = {path.relative_to(CHECKOUT) for path in CHECKOUT.glob("contracts/*.odcs.yaml")}
-    data |= {path.relative_to(CHECKOUT) for path in CHECKOUT.glob("functions/*/*.json")}
-    data |= {path.relative_to(CHECKOUT) for path in CHECKOUT.glob("shared/*.pem")}
+    patterns = [f"{folder}/**/*.py" for folder in FOLDERS]
+    patterns += [f"terraform/*.{suffix}" for suffix in ("tf", "json", "sh")]
+    patterns += ["contracts/*.odcs.yaml", "functions/*/*.json", "shared/*.pem"]
+    paths = [path.relative_to(CHECKOUT) for each in patterns for path in CHECKOUT.glob(each)]
 
     assert names == {
-        str(path if path.parts[0] == "tm_pipeline" else "tm_pipeline" / path)
-        for path in code | module | data
+        str(path if path.parts[0] == "tm_pipeline" else "tm_pipeline" / path) for path in paths
     }
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from shared.endings import Outcome
 from shared.odcs import load_all
+from tests.checkout import CHECKOUT
 from tests.fixtures.pipeline import Pipeline
 from tests.processing import process
 
-CHECKOUT = Path(__file__).parent.parent
 TABLE = "projectbudgets"
 KEY = "table=projectbudgets/year=2024/month=3/day=3/budgets.csv"
 HEADER = "Projekt;Geschäftsfeld;Budget €;Personentage;Beginn;Abrechenbar;Bemerkung"

@@ -29,6 +29,7 @@ from local.stack import Aws, LaptopStack
 from local.tap import Alert
 from shared.ingestion import Source, unmatched_id
 from tests.fixtures.laptop import Laptop
+from tests.fixtures.pipeline import eventually
 from tests.local.test_processes import alive
 from tests.programs import Done, run
 
@@ -69,10 +70,7 @@ def test_tap_gives_every_reader_every_alert(laptop: Laptop) -> None:
     def seen() -> list[Alert]:
         return [each for each in laptop.tap.alerts() if each.body.get("ingestedID") == ingested]
 
-    deadline = time.monotonic() + 60
-    while not seen():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    eventually(seen)
     assert len(seen()) == 1
 
 
