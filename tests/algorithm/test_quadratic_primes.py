@@ -2,7 +2,6 @@
 
 import json
 import struct
-import subprocess
 import sys
 import timeit
 from pathlib import Path
@@ -14,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from algorithm.quadratic_primes import find, is_prime, lengths, main, run
+from tests import programs
 from tests.algorithm import naive
+from tests.checkout import CHECKOUT
 
 
 @pytest.mark.parametrize(
@@ -71,18 +72,11 @@ def test_find_is_150_times_faster_than_naive_reference() -> None:
     assert timeit.timeit(lambda: naive.find(1000), number=1) >= 150 * quick
 
 
-def command(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "algorithm.quadratic_primes", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parents[2],
-    )
+COMMAND = (sys.executable, "-m", "algorithm.quadratic_primes")
 
 
 def test_command_prints_text() -> None:
-    done = command()
+    done = programs.run(*COMMAND, cwd=CHECKOUT)
 
     assert done.returncode == 0
     assert "71 primes for n = 0 … 70" in done.stdout
@@ -122,7 +116,7 @@ def test_command_writes_plot(limit: str, tmp_path: Path) -> None:
     ],
 )
 def test_command_refuses_invalid_arguments(arguments: list[str], message: str) -> None:
-    done = command(*arguments)
+    done = programs.run(*COMMAND, *arguments, cwd=CHECKOUT)
 
     assert done.returncode == 2
     assert message in done.stderr
@@ -130,7 +124,7 @@ def test_command_refuses_invalid_arguments(arguments: list[str], message: str) -
 
 
 def test_module_imports_no_other_package_of_project() -> None:
-    source = (Path(__file__).parents[2] / "algorithm" / "quadratic_primes.py").read_text("utf-8")
+    source = (CHECKOUT / "algorithm" / "quadratic_primes.py").read_text("utf-8")
 
     assert not any(
         f"{word} {package}" in source

@@ -254,18 +254,17 @@ def test_backfill_does_not_run_object_without_version(cloud: Cloud, log: Ingesti
     assert log.get(older.id, older.table) is None
 
 
-def test_backfill_replays_after_earlier_run_ends(cloud: Cloud) -> None:
+@pytest.mark.parametrize(
+    ("resume", "attempt"), [((), 2), (("--resume", "2024-03-03T00:00:00Z"), 1)]
+)
+def test_backfill_replays_run_that_started_before_cut(
+    cloud: Cloud, resume: tuple[str, ...], attempt: int
+) -> None:
     ingestion = cloud.start(b"good", key(1))
-    assert run().exit_code == 0
-    assert attempts(cloud, ingestion) == [(2, "success")]
-    assert cloud.runs() == [ingestion.id, f"{ingestion.id}-r2"]
-
-
-def test_backfill_waits_for_run_started_since_cut(cloud: Cloud) -> None:
-    ingestion = cloud.start(b"good", key(1))
-    result = run("--resume", "2024-03-03T00:00:00Z")
+    result = run(*resume)
     assert result.exit_code == 0
-    assert attempts(cloud, ingestion) == [(1, "success")]
+    assert attempts(cloud, ingestion) == [(attempt, "success")]
+    assert cloud.runs() == [ingestion.id, f"{ingestion.id}-r2"][:attempt]
     assert "1 file: 1 loaded." in result.stdout
 
 
