@@ -47,7 +47,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True)
 class Installed:
-    """A virtual environment with the package, and a folder to work in."""
+    """A virtual environment with the package, and a folder to work in with the file f.csv."""
 
     venv: Path
     work: Path
@@ -57,7 +57,7 @@ class Installed:
         [site] = self.venv.glob("lib/*/site-packages")
         return site
 
-    def tm(self, *arguments: str | Path) -> Done:
+    def tm(self, *arguments: str) -> Done:
         """Run `tm` without the user's settings."""
         own = {"PATH": os.environ["PATH"], "HOME": str(self.work)}
         return run(self.venv / "bin" / "tm", *arguments, cwd=self.work, env=own)
@@ -78,6 +78,7 @@ def install(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Install:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
         work = folder / "work"
         work.mkdir()
+        (work / "f.csv").write_text(FILE)
         installed = Installed(folder / "venv", work)
         python = ("--python", str(installed.venv / "bin" / "python"))
         subprocess.run([*PIP, *python, "install", "--no-deps", "--no-index", wheel], check=True)
@@ -152,15 +153,13 @@ def test_wheel_adds_no_other_top_level_package(plain: Installed) -> None:
 def test_commands_run_without_extras_except_three(plain: Installed) -> None:
     shown = plain.tm("--help")
     assert shown.returncode == 0, shown.stderr
-    file = plain.work / "f.csv"
-    file.write_text(FILE)
     days = ("--from", "2024-03-01", "--to", "2024-03-02")
     for arguments in (
         ["backfill", *days],
         ["doctor"],
-        ["drop", file],
+        ["drop", "f.csv"],
         ["rejects", "20240303-0"],
-        ["rejects", "fix", "20240303-0", file],
+        ["rejects", "fix", "20240303-0", "f.csv"],
         ["remove", "key"],
         ["replay", "20240303-0"],
         ["rows", "dailycheckins", "ned"],
@@ -176,9 +175,7 @@ def test_commands_run_without_extras_except_three(plain: Installed) -> None:
 
 @pytest.mark.parametrize("command", EXTRAS)
 def test_command_reports_missing_extra(command: str, plain: Installed) -> None:
-    file = plain.work / "f.csv"
-    file.write_text(FILE)
-    arguments = [file] if command == "tm check" else []
+    arguments = ["f.csv"] if command == "tm check" else []
 
     done = plain.tm(*command.split()[1:], *arguments)
 
@@ -192,10 +189,8 @@ def test_command_reports_missing_extra(command: str, plain: Installed) -> None:
 
 def test_check_extra_uses_bundled_contracts(install: Install) -> None:
     installed = install("check")
-    file = installed.work / "f.csv"
-    file.write_text(FILE)
 
-    done = installed.tm("check", file, "--hard-testing", "--json")
+    done = installed.tm("check", "f.csv", "--hard-testing", "--json")
 
     assert done.returncode == 1, done.stderr
     assert "user is missing" in done.stdout

@@ -17,20 +17,8 @@ from tests.fixtures.operator import tm
 from tests.fixtures.pipeline import Pipeline
 
 PASSED = [
-    "doctor",
-    "drop",
-    "log",
-    "rejects",
-    "table",
-    "API's log",
-    "lookup",
-    "alert",
-    "replay",
-    "drop",
-    "refused",
-    "refused: alert",
-    "clean-up",
-    "clean-up",
+    *("doctor", "drop", "log", "rejects", "table", "API's log", "lookup", "alert", "replay"),
+    *("drop", "refused", "refused: alert", "clean-up", "clean-up"),
 ]
 
 

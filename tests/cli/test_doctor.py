@@ -1,6 +1,5 @@
 """Tests of `tm doctor` on the laptop cloud: each test breaks a part, checks it, and repairs it."""
 
-import contextlib
 import datetime as dt
 import functools
 import io
@@ -8,7 +7,7 @@ import json
 import re
 import shlex
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -249,25 +248,6 @@ def test_landing_check_reports_missing_versioning(up: Stack) -> None:
     assert "has no versioning" in found.what
 
 
-@contextlib.contextmanager
-def forbidden(up: Stack, function: str, rule: str) -> Iterator[None]:
-    """Remove a permission to call a function during the block."""
-    client, name = up.client("lambda"), up.outputs["function_names"][function]
-    policy = json.loads(client.get_policy(FunctionName=name)["Policy"])
-    statement = next(each for each in policy["Statement"] if rule in each["Sid"])
-    client.remove_permission(FunctionName=name, StatementId=statement["Sid"])
-    yield
-    account = statement["Condition"].get("StringEquals", {}).get("AWS:SourceAccount")
-    client.add_permission(
-        FunctionName=name,
-        StatementId=statement["Sid"],
-        Action=statement["Action"],
-        Principal=statement["Principal"]["Service"],
-        SourceArn=statement["Condition"]["ArnLike"]["AWS:SourceArn"],
-        **({"SourceAccount": account} if account else {}),
-    )
-
-
 @pytest.mark.parametrize(
     ("function", "sid", "check", "what"),
     [
@@ -280,9 +260,24 @@ def forbidden(up: Stack, function: str, rule: str) -> Iterator[None]:
 def test_checks_report_missing_permission(
     up: Stack, function: str, sid: str, check: str, what: str
 ) -> None:
-    with forbidden(up, function, sid):
-        assert what in problem(up, check).what
-    assert_ok(up, check)
+    client, name = up.client("lambda"), up.outputs["function_names"][function]
+    policy = json.loads(client.get_policy(FunctionName=name)["Policy"])
+    statement = next(each for each in policy["Statement"] if sid in each["Sid"])
+    place = {"FunctionName": name, "StatementId": statement["Sid"]}
+    account = statement["Condition"].get("StringEquals", {}).get("AWS:SourceAccount")
+    permission = place | {
+        "Action": statement["Action"],
+        "Principal": statement["Principal"]["Service"],
+        "SourceArn": statement["Condition"]["ArnLike"]["AWS:SourceArn"],
+        **({"SourceAccount": account} if account else {}),
+    }
+    found = problem_between(
+        up,
+        check,
+        lambda: client.remove_permission(**place),
+        lambda: client.add_permission(**permission),
+    )
+    assert what in found.what
 
 
 @pytest.mark.parametrize("rule", ["execution-ended", "notice", "watch", "keep-active-load"])

@@ -208,21 +208,16 @@ def test_down_without_up_succeeds(tmp_path: Path) -> None:
     assert not (tmp_path / "absent").exists()
 
 
-def _environment(home: Path) -> dict[str, str]:
-    return {**os.environ, "TM_HOME": str(home)}
-
-
 def _tm(home: Path, *arguments: str) -> Done:
-    return run(TM, *arguments, env=_environment(home))
+    return run(TM, *arguments, env={**os.environ, "TM_HOME": str(home)})
 
 
 @contextlib.contextmanager
 def _starting(home: Path) -> Iterator["subprocess.Popen[str]"]:
     # Background jobs of a shell ignore SIGINT, and child processes inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    with subprocess.Popen(
-        [TM, "up"], env=_environment(home), stdout=subprocess.PIPE, text=True
-    ) as up:
+    environment = {**os.environ, "TM_HOME": str(home)}
+    with subprocess.Popen([TM, "up"], env=environment, stdout=subprocess.PIPE, text=True) as up:
         try:
             yield up
         finally:
