@@ -76,7 +76,6 @@ def look(session: Any, name: str) -> list[tuple[str, str]]:
 
 
 def unexpected(found: list[tuple[str, str]], name: str) -> list[tuple[str, str]]:
-    """Return the resources that EXPECTED does not list."""
     return [
         (kind, each)
         for kind, each in found
@@ -145,10 +144,7 @@ def _backups(session: Any, name: str) -> Iterator[str]:
             yield f"{each['BackupName']} {each['BackupType']}"
 
 
-@cache
-def _say_once(what: str) -> None:
-    """Print a line once, although every search would print it again."""
-    print(what)
+_print_once = cache(print)
 
 
 def _keys(session: Any, name: str) -> Iterator[str]:
@@ -159,7 +155,7 @@ def _keys(session: Any, name: str) -> Iterator[str]:
         except ClientError as error:
             if error.response["Error"]["Code"] != "AccessDeniedException":
                 raise
-            _say_once(f"not read   key {each['KeyId']}: its key policy denies access")
+            _print_once(f"not read   key {each['KeyId']}: its key policy denies access")
             continue
         if key["Description"] == f"Encrypts the data of {name}.":
             yield f"{key['KeyId']} {key['KeyState']}"
