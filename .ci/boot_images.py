@@ -35,19 +35,10 @@ def main() -> None:
     given = json.loads(run["input"])
     results = json.loads(run["output"])
     task = given | {"execution": {"arn": run["executionArn"], "redrive": 0}}
-    s3_event = {
-        "Records": [
-            {
-                "s3": {
-                    "bucket": {"name": given["source"]["bucket"]},
-                    "object": given["source"] | {"key": given["source"]["key"]},
-                }
-            }
-        ]
-    }
+    landed = {"bucket": {"name": given["source"]["bucket"]}, "object": given["source"]}
     transform, test = results["transform"], results["test"]
     events: dict[str, tuple[Any, Callable[[Any], bool]]] = {
-        "trigger": (s3_event, lambda r: r == {"known": 1}),
+        "trigger": ({"Records": [{"s3": landed}]}, lambda r: r == {"known": 1}),
         "transform": (task, lambda r: r == transform),
         "test": (task | {"transform": transform}, lambda r: r == test),
         "load": (task | {"transform": transform, "test": test}, lambda r: r == results["load"]),

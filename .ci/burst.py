@@ -75,23 +75,21 @@ def main() -> None:
 
 def drop(stack: LaptopStack, files: int) -> dict[str, int]:
     """Upload files, every sixth as a second version of a key; return each key's newest version."""
-    keys: dict[str, int] = {}
-    objects = []
+    versions: dict[str, list[bytes]] = {}
     for number in range(files):
         key = f"{DAY}/{number if number % 6 or not number else number - 1}.csv"
-        keys[key] = keys.get(key, 0) + 1
-        rows = "\n".join(f"ned,2024-03-03 00:00:00 UTC,{keys[key]},x" for _ in range(ROWS))
-        objects.append((key, f"user,timestamp,hours,project\n{rows}".encode()))
+        bodies = versions.setdefault(key, [])
+        rows = "\n".join([f"ned,2024-03-03 00:00:00 UTC,{len(bodies) + 1},x"] * ROWS)
+        bodies.append(f"user,timestamp,hours,project\n{rows}".encode())
     s3 = stack.aws.client("s3")
 
-    def put(versions: list[tuple[str, bytes]]) -> None:
-        for key, body in versions:
+    def put(key: str) -> None:
+        for body in versions[key]:
             s3.put_object(Bucket=stack.outputs["landing_bucket"], Key=key, Body=body)
 
-    by_key = [list(group) for _, group in itertools.groupby(objects, key=lambda each: each[0])]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(put, by_key))
-    return keys
+        list(pool.map(put, versions))
+    return {key: len(bodies) for key, bodies in versions.items()}
 
 
 def ended(log: IngestionLog, files: int, deadline: float) -> list[dict[str, Any]]:

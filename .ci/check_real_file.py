@@ -17,12 +17,12 @@ from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
-import pg8000.native
 import requests
 
+from local import postgres
 from local.home import home
 from local.stack import LaptopStack
-from local.tap import Alert, Tap
+from local.tap import Tap
 
 MONTHS = "января февраля марта апреля мая июня июля августа сентября октября ноября декабря".split()
 Row = tuple[int, tuple[str, dt.datetime, Decimal, str]]
@@ -38,9 +38,10 @@ def main() -> None:
 
     item, earlier = sorted(tm("status"), key=lambda each: each["updatedAt"], reverse=True)
     check("dropped twice under one key", earlier["sourceKey"], item["sourceKey"])
+    bodies = [alert.body for alert in Tap(stack.aws, stack.tap_url, home()).alerts()]
     check(
         "alerts",
-        sorted(alert.body["ingestedID"] for alert in alerts(stack) if "ingestedID" in alert.body),
+        sorted(body["ingestedID"] for body in bodies if "ingestedID" in body),
         sorted(each["ingestedID"] for each in (item, earlier)),
     )
     check("log item", (item["state"], item["status"]), ("load", "success"))
@@ -52,26 +53,21 @@ def main() -> None:
         ["trigger", "transform", "test", "load"],
     )
 
-    database = stack.database
-    connection = pg8000.native.Connection(
-        database.user,
-        host=database.host,
-        port=database.port,
-        password=database.password,
-        database=database.database,
-    )
-    found = Counter(
-        (user, at.astimezone(dt.UTC), hours, project)
-        for user, at, hours, project in connection.run(
-            "select username, timestamp, hours, project from daily_checkins"
+    with postgres.connected(stack.database) as connection:
+        loaded = connection.run("select username, timestamp, hours, project from daily_checkins")
+        ((total,),) = connection.run("select sum(hours) from daily_checkins")
+        of_ned = connection.run(
+            "select project, hours, timestamp from daily_checkins where username = 'ned' "
+            "order by timestamp, id"
         )
+    found = Counter(
+        (user, at.astimezone(dt.UTC), hours, project) for user, at, hours, project in loaded
     )
     check(
         "rows that differ, of all 20,495 to the microsecond",
         (found - wanted, wanted - found),
         (Counter(), Counter()),
     )
-    ((total,),) = connection.run("select sum(hours) from daily_checkins")
     check("sum of hours", total, Decimal("42446.38"))
 
     check("lines without a user", rejected, REJECTED)
@@ -87,11 +83,13 @@ def main() -> None:
     check("ned, by the API", (len(mine), hours), (1387, Decimal("2078.35")))
 
     one_page = [
-        {"user": "ned", "project": project, "hours": str(each), "timestamp": written(at)}
-        for project, each, at in connection.run(
-            "select project, hours, timestamp from daily_checkins where username = 'ned' "
-            "order by timestamp, id"
-        )
+        {
+            "user": "ned",
+            "project": project,
+            "hours": str(each),
+            "timestamp": f"{at.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
+        }
+        for project, each, at in of_ned
     ]
     pages = list(pages_of(stack, "ned"))
     check("ned by pages of 100", [len(page) for page in pages], [100] * 13 + [87])
@@ -112,14 +110,6 @@ def pages_of(stack: LaptopStack, user: str) -> Iterator[list[dict[str, str]]]:
         parameters = {**parameters, "cursor": answer["next"]} if answer["next"] else None
 
 
-def written(at: dt.datetime) -> str:
-    return f"{at.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
-
-
-def alerts(stack: LaptopStack) -> list[Alert]:
-    return Tap(stack.aws, stack.tap_url, home()).alerts()
-
-
 def expected(path: Path) -> Iterator[Row]:
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.reader(file)
@@ -131,7 +121,8 @@ def expected(path: Path) -> Iterator[Row]:
 
 def instant(text: str) -> dt.datetime:
     if text.endswith(" UTC"):
-        naive = dt.datetime.fromisoformat(padded(text.removesuffix(" UTC")))
+        seconds, _, fraction = text.removesuffix(" UTC").partition(".")
+        naive = dt.datetime.fromisoformat(f"{seconds}.{fraction:0<6}")
     elif "/" in text:
         naive = dt.datetime.strptime(text, "%m/%d/%Y %I:%M %p")
     else:
@@ -139,11 +130,6 @@ def instant(text: str) -> dt.datetime:
         number = MONTHS.index(month) + 1
         naive = dt.datetime.strptime(f"{day} {number} {rest}", "%d %m %Y %H:%M")
     return naive.replace(tzinfo=dt.UTC)
-
-
-def padded(text: str) -> str:
-    seconds, _, fraction = text.partition(".")
-    return f"{seconds}.{fraction:0<6}"
 
 
 def check_report(report: dict[str, Any], rows: list[Row]) -> None:

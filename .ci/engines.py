@@ -119,7 +119,6 @@ class Buildah:
 
 
 def chosen() -> Engine:
-    """Return the engine that TM_CI_ENGINE names."""
     engines: dict[str, Engine] = {"buildah": Buildah(), "docker": Docker()}
     try:
         return engines[os.environ["TM_CI_ENGINE"]]

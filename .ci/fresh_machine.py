@@ -113,7 +113,6 @@ def environment() -> dict[str, str]:
 
 
 def required(command: str) -> str:
-    """Return the path of a command of this machine."""
     if (found := shutil.which(command)) is None:
         raise SystemExit(f"fresh_machine.py: {command} is not installed: install it.")
     return found

@@ -76,7 +76,6 @@ def look(session: Any, name: str) -> list[tuple[str, str]]:
 
 
 def unexpected(found: list[tuple[str, str]], name: str) -> list[tuple[str, str]]:
-    """Return the resources that EXPECTED does not list."""
     return [
         (kind, each)
         for kind, each in found
@@ -122,22 +121,15 @@ def _named(service: str, operation: str, field: str, key: str = "", **arguments:
     return find
 
 
-def _tagged_in_ec2(operation: str, field: str, key: str) -> Find:
+def _in_ec2(
+    operation: str, field: str, key: str, by: str = f"tag:{_TAG}", pattern: str = "{name}"
+) -> Find:
     def find(session: Any, name: str) -> Iterator[str]:
-        tagged = [{"Name": f"tag:{_TAG}", "Values": [name]}]
-        for each in _pages(session, "ec2", operation, field, Filters=tagged):
+        filters = [{"Name": by, "Values": [pattern.format(name=name)]}]
+        for each in _pages(session, "ec2", operation, field, Filters=filters):
             yield each[key]
 
     return find
-
-
-def _interfaces(session: Any, name: str) -> Iterator[str]:
-    # Lambda makes them without tags.
-    of_lambda = [{"Name": "description", "Values": [f"AWS Lambda VPC ENI-{name}-*"]}]
-    for each in _pages(
-        session, "ec2", "describe_network_interfaces", "NetworkInterfaces", Filters=of_lambda
-    ):
-        yield each["NetworkInterfaceId"]
 
 
 def _log_groups(session: Any, name: str) -> Iterator[str]:
@@ -152,10 +144,7 @@ def _backups(session: Any, name: str) -> Iterator[str]:
             yield f"{each['BackupName']} {each['BackupType']}"
 
 
-@cache
-def _say_once(what: str) -> None:
-    """Print a line once, although every search would print it again."""
-    print(what)
+_print_once = cache(print)
 
 
 def _keys(session: Any, name: str) -> Iterator[str]:
@@ -166,7 +155,7 @@ def _keys(session: Any, name: str) -> Iterator[str]:
         except ClientError as error:
             if error.response["Error"]["Code"] != "AccessDeniedException":
                 raise
-            _say_once(f"not read   key {each['KeyId']}: its key policy denies access")
+            _print_once(f"not read   key {each['KeyId']}: its key policy denies access")
             continue
         if key["Description"] == f"Encrypts the data of {name}.":
             yield f"{key['KeyId']} {key['KeyState']}"
@@ -196,13 +185,8 @@ def _others_by_tag(session: Any, name: str) -> Iterator[str]:
         *("lambda", "logs", "rds", "s3", "secretsmanager", "sns", "states"),
     }
     tagged = [{"Key": _TAG, "Values": [name]}]
-    for each in _pages(
-        session,
-        "resourcegroupstaggingapi",
-        "get_resources",
-        "ResourceTagMappingList",
-        TagFilters=tagged,
-    ):
+    found = ("resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList")
+    for each in _pages(session, *found, TagFilters=tagged):
         arn = each["ResourceARN"]
         if arn.split(":")[2] not in known:
             yield arn
@@ -256,12 +240,18 @@ KINDS: Mapping[str, Find] = {
     "topic": _named("sns", "list_topics", "Topics", "TopicArn"),
     "subscription": _subscriptions,
     "key": _keys,
-    "network": _tagged_in_ec2("describe_vpcs", "Vpcs", "VpcId"),
-    "subnet": _tagged_in_ec2("describe_subnets", "Subnets", "SubnetId"),
-    "route table": _tagged_in_ec2("describe_route_tables", "RouteTables", "RouteTableId"),
-    "security group": _tagged_in_ec2("describe_security_groups", "SecurityGroups", "GroupId"),
-    "endpoint": _tagged_in_ec2("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
-    "network interface": _interfaces,
+    "network": _in_ec2("describe_vpcs", "Vpcs", "VpcId"),
+    "subnet": _in_ec2("describe_subnets", "Subnets", "SubnetId"),
+    "route table": _in_ec2("describe_route_tables", "RouteTables", "RouteTableId"),
+    "security group": _in_ec2("describe_security_groups", "SecurityGroups", "GroupId"),
+    "endpoint": _in_ec2("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
+    # Lambda makes them without tags.
+    "network interface": _in_ec2(
+        "describe_network_interfaces",
+        "NetworkInterfaces",
+        "NetworkInterfaceId",
+        *("description", "AWS Lambda VPC ENI-{name}-*"),
+    ),
     "resource": _others_by_tag,
 }
 

@@ -54,7 +54,6 @@ def roots(text: bytes) -> dict[str, str]:
 
 
 def bundle(text: bytes, source: str) -> str:
-    """Return the whole file."""
     body = (f"\n# {name}\n{pem}\n" for name, pem in sorted(roots(text).items()))
     lines = textwrap.wrap(
         f"From {source}.", 100, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False

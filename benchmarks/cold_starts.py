@@ -9,6 +9,7 @@ processes with compiled modules, and prints the median of seven starts, for 2 an
 is a local server.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -19,6 +20,7 @@ import tarfile
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -69,10 +71,8 @@ def _contracts(former: Path, tables: int) -> bytes:
     start = whole.index("      - property: lookup")
     plain = whole[:start] + whole[whole.index("    quality:", start) :]
     for n in range(1, tables):
-        text = plain.replace("name: dailycheckins", f"name: t{n}").replace(
-            "daily_checkins", f"r{n}"
-        )
-        texts[f"t{n}.odcs.yaml"] = text
+        renamed = plain.replace("name: dailycheckins", f"name: t{n}")
+        texts[f"t{n}.odcs.yaml"] = renamed.replace("daily_checkins", f"r{n}")
     for path in (former / "contracts").iterdir():
         path.unlink()
     for name, text in texts.items():
@@ -80,28 +80,24 @@ def _contracts(former: Path, tables: int) -> bytes:
     return json.dumps(texts).encode()
 
 
-class _serving:  # noqa: N801 - it is used as a function
-    """Context manager of a server that answers every request with the same content."""
+@contextlib.contextmanager
+def _serving(content: bytes) -> Iterator[str]:
+    """Answer every request with the same content; yield the address."""
 
-    def __init__(self, content: bytes) -> None:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
 
-            def log_message(self, *_: object) -> None:
-                pass
+        def log_message(self, *_: object) -> None:
+            pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-
-    def __enter__(self) -> str:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
 
 
 def _measure(function: str, tables: int, former: Path, digest: str, url: str) -> None:

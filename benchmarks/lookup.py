@@ -10,7 +10,6 @@ answers in the same process, which affects only the 99th percentile.
 
 import argparse
 import contextlib
-import hashlib
 import json
 import os
 import random
@@ -161,16 +160,19 @@ def _database(rows: int) -> Iterator[Any]:
 @contextlib.contextmanager
 def _function(server: Any) -> Iterator[tuple[Callable[..., dict[str, Any]], list[Statement]]]:
     """Yield a function that calls the handler, and the statements of its last call."""
+    from tests.fixtures.aws import CONFIG, DEPLOYED, deploy_contracts, lambda_context
+
     os.environ |= {
         "DATABASE_HOST": server.host,
         "DATABASE_PORT": str(server.port),
         "DATABASE_NAME": server.database,
         "DATABASE_SECRET_ARN": _secret("reader", "y"),
         "LOG_TABLE": _log_table(),
-        "CONFIG_BUCKET": "tm-config",
-        "CONTRACTS_HASH": _deploy_contracts("tm-config"),
+        "CONFIG_BUCKET": CONFIG,
+        "CONTRACTS_HASH": deploy_contracts(DEPLOYED),
     }
     from functions.api import handler as api
+    from tests.fixtures.lookup import request
 
     statements: list[Statement] = []
     run = api.session.run
@@ -180,7 +182,7 @@ def _function(server: Any) -> Iterator[tuple[Callable[..., dict[str, Any]], list
         return run(sql, **values)
 
     api.session.run = recorded  # type: ignore[method-assign]
-    yield lambda path, asked: api.handler(_request(path, asked), _Context()), statements
+    yield lambda path, asked: api.handler(request(path, **asked), lambda_context()), statements
     api.session.close()
 
 
@@ -191,20 +193,6 @@ def _secret(user: str, password: str) -> str:
         Name=user, SecretString=json.dumps({"username": user, "password": password})
     )
     return str(made["ARN"])
-
-
-def _deploy_contracts(bucket: str) -> str:
-    import boto3
-
-    from shared.odcs import CONTRACTS
-
-    files = {file.name: file.read_text("utf-8") for file in CONTRACTS.glob("*.odcs.yaml")}
-    content = json.dumps(files).encode()
-    digest = hashlib.sha256(content).hexdigest()
-    s3 = boto3.client("s3")
-    s3.create_bucket(Bucket=bucket)
-    s3.put_object(Bucket=bucket, Key=f"deployed/{digest}.json", Body=content)
-    return digest
 
 
 def _log_table() -> str:
@@ -257,30 +245,6 @@ def _bare(server: Any) -> Iterator[Any]:
     )
     yield connection
     connection.close()
-
-
-def _request(path: str, parameters: dict[str, str]) -> dict[str, Any]:
-    return {
-        "resource": path,
-        "path": path,
-        "httpMethod": "GET",
-        "headers": {},
-        "multiValueHeaders": {},
-        "queryStringParameters": parameters,
-        "multiValueQueryStringParameters": {name: [value] for name, value in parameters.items()},
-        "requestContext": {"requestId": "r", "stage": "Prod", "resourcePath": path},
-        "body": None,
-        "isBase64Encoded": False,
-    }
-
-
-class _Context:
-    """A minimal LambdaContext."""
-
-    function_name = "api"
-    memory_limit_in_mb = 512
-    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:api"
-    aws_request_id = "r"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ no network. Memory is the peak of a separate process.
 
 import argparse
 import contextlib
+import datetime as dt
 import json
 import multiprocessing
 import os
@@ -143,15 +144,13 @@ class _States:
 
     def __init__(self, path: Path) -> None:
         from shared.ingestion import Ingestion, Source
-        from shared.landing_key import LandingKey
         from shared.odcs import load_all
         from shared.staging import Staging
 
         self._path = path
         self._contract = load_all()["dailycheckins"]
-        key = LandingKey.parse("table=dailycheckins/year=2024/month=3/day=3/sample.csv")
-        assert key is not None
-        self._ingestion = Ingestion.of(Source("landing", str(key), "1", 1), key)
+        source, day = Source("landing", "sample.csv", "1", 1), dt.date(2024, 3, 3)
+        self._ingestion = Ingestion("sample", self._contract.table, day, source)
         self._staging = Staging("staging", self._ingestion)
 
     def transform(self) -> dict[str, Any]:

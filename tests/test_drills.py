@@ -48,19 +48,14 @@ def load_waiting(pipeline: Pipeline, statement: str, day: int) -> Iterator[Inges
         parameters = {"key": key_of(day)} if ":key" in statement else {}
         administrator.run(statement, **parameters)
         ingestion = pipeline.land(NEW, day)
-        eventually(lambda: _waits(pipeline))
+        waiting = (
+            "SELECT 1 FROM pg_stat_activity WHERE usename = 'loader' AND wait_event_type = 'Lock'"
+        )
+        eventually(lambda: pipeline.query(waiting) == [[1]])
         yield ingestion
         # A stopped database has released the lock already.
         with contextlib.suppress(pg8000.exceptions.InterfaceError):
             administrator.run("ROLLBACK")
-
-
-def _waits(pipeline: Pipeline) -> bool:
-    waiting = pipeline.query(
-        "SELECT count(*) FROM pg_stat_activity "
-        "WHERE usename = 'loader' AND wait_event_type = 'Lock'"
-    )
-    return bool(waiting == [[1]])
 
 
 def workers(pipeline: Pipeline, function: str) -> list[psutil.Process]:
@@ -108,16 +103,6 @@ def drop(pipeline: Pipeline, ingested_id: str, file: Path) -> None:
     assert command is not None
     done = pipeline.laptop.tm("drop", str(file), *command[1].split(), "--follow")
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def call(pipeline: Pipeline, function: str, event: dict[str, Any]) -> Any:
-    """Call a function with an event and return its answer."""
-    name = pipeline.outputs["function_names"][function]
-    client = pipeline.laptop.aws.client("lambda")
-    answer = client.invoke(FunctionName=name, Payload=json.dumps(event).encode())
-    result = json.load(answer["Payload"])
-    assert "FunctionError" not in answer, result
-    return result
 
 
 @contextlib.contextmanager
@@ -272,7 +257,7 @@ def test_run_timed_out_during_load_is_closed(
     nothing = {"error": None, "cause": None, "output": None}
     event["detail"] |= end | nothing | {"input": json.dumps(ingestion.as_event())}
 
-    assert call(pipeline, "alert", event) == {"sent": True}
+    assert pipeline.invoke("alert", event) == {"sent": True}
 
     item = pipeline.ended(ingestion.id)
     assert (item["state"], item["status"]) == ("load", "fail")
@@ -308,16 +293,10 @@ def test_file_with_wrong_header_is_refused(
     assert pipeline.loaded(key_of(18)) == NEW_ROWS
 
 
-def sweep_is_due(pipeline: Pipeline) -> None:
-    """Delete watch's record of its last sweep, so that the next call starts a new one."""
-    table = pipeline.laptop.aws.resource("dynamodb").Table(pipeline.outputs["log_table"])
-    table.delete_item(Key={"ingestedID": "watch", "ingestedTable": "sweep"})
-
-
 def look(pipeline: Pipeline) -> dict[str, Any]:
     """Call watch at a time when it considers the files that land now; return its answer."""
     in_a_while = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=11)
-    found: dict[str, Any] = call(pipeline, "watch", {"time": in_a_while.isoformat()})
+    found: dict[str, Any] = pipeline.invoke("watch", {"time": in_a_while.isoformat()})
     assert found["sweepFinished"]
     return found
 
@@ -338,7 +317,9 @@ def test_watch_starts_file_of_lost_s3_event(
     assert pipeline.ended(recent.id, recent.table)["foundBy"] == "watch"
     assert pipeline.log.get(old.id, old.table) is None
 
-    sweep_is_due(pipeline)
+    # Without the record of its last sweep, watch starts a new one.
+    table = pipeline.laptop.aws.resource("dynamodb").Table(pipeline.outputs["log_table"])
+    table.delete_item(Key={"ingestedID": "watch", "ingestedTable": "sweep"})
     found = look(pipeline)
 
     assert found["lost"] == 1
@@ -356,7 +337,7 @@ def test_event_without_version_is_rejected(pipeline: Pipeline, unnotified: None)
     landed = {"bucket": {"name": bucket}, "object": {"key": key_of(23), "size": len(NEW)}}
     event = {"Records": [{"s3": landed}]}
 
-    assert call(pipeline, "trigger", event) == {"started": 1}
+    assert pipeline.invoke("trigger", event) == {"started": 1}
     assert pipeline.ended(ingestion.id)["status"] == "success"
 
     versioning = {"Bucket": bucket, "VersioningConfiguration": {"Status": "Suspended"}}
@@ -370,7 +351,7 @@ def test_event_without_version_is_rejected(pipeline: Pipeline, unnotified: None)
 
     assert done.returncode == 1
     assert "S3 stored the object without a version" in done.stderr
-    assert call(pipeline, "trigger", event) == {"rejected": 1}
+    assert pipeline.invoke("trigger", event) == {"rejected": 1}
     described = s3.head_object(Bucket=bucket, Key=key_of(23))
     source = Source.stored(bucket, key_of(23), None, len(OLD), described["LastModified"])
     item = pipeline.ended(unmatched_id(source), UNMATCHED)
@@ -379,9 +360,9 @@ def test_event_without_version_is_rejected(pipeline: Pipeline, unnotified: None)
     assert pipeline.loaded(key_of(23)) == NEW_ROWS
     s3.delete_object(Bucket=bucket, Key=key_of(23), VersionId="null")
 
-    assert call(pipeline, "trigger", {"Records": [{"s3": landed | {"object": {"key": "no"}}}]}) == {
-        "ignored": 1
-    }
+    assert pipeline.invoke(
+        "trigger", {"Records": [{"s3": landed | {"object": {"key": "no"}}}]}
+    ) == {"ignored": 1}
 
 
 def test_missing_file_is_reported(pipeline: Pipeline, wording: Wording, tmp_path: Path) -> None:
@@ -389,7 +370,7 @@ def test_missing_file_is_reported(pipeline: Pipeline, wording: Wording, tmp_path
     after = day + dt.timedelta(days=1)
     missing_id = f"{day:%Y%m%d}-missing"
 
-    found = [call(pipeline, "watch", {"time": f"{after}T09:{minute}:00Z"}) for minute in (10, 25)]
+    found = [pipeline.invoke("watch", {"time": f"{after}T09:{minute}:00Z"}) for minute in (10, 25)]
 
     assert [each["missing"] for each in found] == [1, 0]
     item = pipeline.ended(missing_id)

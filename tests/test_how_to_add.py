@@ -4,7 +4,6 @@ import fnmatch
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.checkout import CHECKOUT
+from tests.programs import Done, run
 
 TABLE = (CHECKOUT / "CONTRIBUTING.md").read_text("utf-8").partition("## How to add…")[2]
 ROWS = {
@@ -51,11 +51,7 @@ BEGINNINGS = {
     ],
     "a kind of alert": [
         Edit("shared/endings.py", '    LOADED = "Loaded"', '    EXPIRED = "Expired"\n'),
-        Edit(
-            "shared/endings.py",
-            "    Kind.LOADED: ",
-            "    Kind.EXPIRED: Ending(Status.FAIL),\n",
-        ),
+        Edit("shared/endings.py", "    Kind.LOADED: ", "    Kind.EXPIRED: Ending(Status.FAIL),\n"),
     ],
     "a state": [Edit("shared/endings.py", '    LOAD = "load"', '    PUBLISH = "publish"\n')],
     "a function": [
@@ -89,15 +85,9 @@ class Copy:
             assert text.count(before) == 1, (path, before)
             file.write_text(text.replace(before, new + before), "utf-8")
 
-    def python(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(self.folder), "MYPY_CACHE_DIR": ".mypy"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    def python(self, *arguments: str) -> Done:
+        own = {"PYTHONPATH": str(self.folder), "MYPY_CACHE_DIR": ".mypy"}
+        return run(sys.executable, *arguments, cwd=self.folder, env={**os.environ, **own})
 
     def failing(self) -> set[str]:
         """Return the files of `TESTS` in which a test without services fails."""

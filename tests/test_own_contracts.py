@@ -15,9 +15,9 @@ import pytest
 from local import cloud, terraform
 from local.errors import LocalError
 from shared import contract_store
-from shared.ingestion import unmatched_id
+from shared.ingestion import Ingestion, Run, unmatched_id
 from tests.checkout import CHECKOUT
-from tests.fixtures.aws import ingestion_of
+from tests.fixtures.aws import ingestion_of, task_event
 from tests.fixtures.laptop import Laptop
 from tests.fixtures.pipeline import Pipeline, eventually
 
@@ -29,8 +29,6 @@ CUSTOMERS = "customer,email,country,since\nada,ada@example.com,GB,2020-01-02\n"
 
 
 class Team:
-    """Stack with the contracts of a folder."""
-
     def __init__(self, home: Path, contracts: Path) -> None:
         self.home, self.contracts = home, contracts
         self.pipeline = Pipeline(Laptop(home, cloud.up(home, contracts=contracts, report=print)))
@@ -142,18 +140,7 @@ def test_run_keeps_contracts_with_which_it_began(team: Team) -> None:
     rule = contract_store.fetch(s3, bucket, former)["orders"].column("amount").rules[-1]
     assert "minimum=Decimal('0')" in repr(rule)
 
-    event = {
-        "ingestedID": item["ingestedID"],
-        "ingestedTable": "orders",
-        "dataDate": item["dataDate"],
-        "source": {
-            "bucket": item["bucket"],
-            "key": item["sourceKey"],
-            "versionId": item["versionId"],
-            "size": int(item["size"]),
-        },
-        "execution": {"arn": item["executionArn"], "redrive": 0},
-    }
+    event = task_event(Ingestion.from_item(item), Run.from_item(item))
 
     def rejected(**contracts: str) -> int:
         transformed = team.pipeline.invoke("transform", event | contracts)

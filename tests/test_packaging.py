@@ -26,12 +26,12 @@ pytestmark = pytest.mark.programs
 
 FOLDERS = ("cli", "contracts", "functions", "local", "shared", "terraform", "tm_pipeline")
 EXTRAS = {"tm up": "local", "tm down": "local", "tm check": "check"}
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
 FILE = "user,timestamp,hours,project\n,2024-03-03 09:00:00 UTC,1,wall\n"
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package's wheel."""
     folder = tmp_path_factory.mktemp("packaging")
     source = folder / "source"
     left_out = shutil.ignore_patterns("__pycache__", ".terraform*")
@@ -39,35 +39,30 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(CHECKOUT / name, source / name, ignore=left_out)
     for name in ("LICENSE", "pyproject.toml", "README.md"):
         shutil.copy(CHECKOUT / name, source)
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    subprocess.run(
-        [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source],
-        check=True,
-    )
+    options = ("--no-deps", "--no-build-isolation", "--wheel-dir", str(folder))
+    subprocess.run([*PIP, "wheel", *options, source], check=True)
     [made] = folder.glob("*.whl")
     return made
 
 
 @dataclass(frozen=True)
 class Installed:
-    """A virtual environment with the package, and a folder to work in."""
+    """A virtual environment with the package, and a folder to work in with the file f.csv."""
 
     venv: Path
     work: Path
 
     @property
     def site(self) -> Path:
-        """Its site-packages folder."""
         [site] = self.venv.glob("lib/*/site-packages")
         return site
 
-    def tm(self, *arguments: str | Path) -> Done:
+    def tm(self, *arguments: str) -> Done:
         """Run `tm` without the user's settings."""
         own = {"PATH": os.environ["PATH"], "HOME": str(self.work)}
         return run(self.venv / "bin" / "tm", *arguments, cwd=self.work, env=own)
 
     def python(self, *arguments: str) -> Done:
-        """Run its Python."""
         return run(self.venv / "bin" / "python", *arguments, cwd=self.work)
 
 
@@ -83,10 +78,10 @@ def install(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Install:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
         work = folder / "work"
         work.mkdir()
+        (work / "f.csv").write_text(FILE)
         installed = Installed(folder / "venv", work)
-        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-        pip += ["--python", str(installed.venv / "bin" / "python")]
-        subprocess.run([*pip, "install", "--no-deps", "--no-index", wheel], check=True)
+        python = ("--python", str(installed.venv / "bin" / "python"))
+        subprocess.run([*PIP, *python, "install", "--no-deps", "--no-index", wheel], check=True)
         [metadata] = installed.site.glob("tm_pipeline-*.dist-info")
         for name in required(importlib.metadata.Distribution.at(metadata), frozenset(extras)):
             link(importlib.metadata.distribution(name), installed.site)
@@ -97,7 +92,6 @@ def install(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Install:
 
 @pytest.fixture(scope="module")
 def plain(install: Install) -> Installed:
-    """The package without an extra."""
     return install()
 
 
@@ -129,23 +123,13 @@ def link(distribution: importlib.metadata.Distribution, site: Path) -> None:
 def test_wheel_contains_one_complete_package(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    code = {
-        path.relative_to(CHECKOUT)
-        for folder in FOLDERS
-        for path in (CHECKOUT / folder).rglob("*.py")
-    }
-    module = {
-        path.relative_to(CHECKOUT)
-        for path in (CHECKOUT / "terraform").iterdir()
-        if path.suffix in {".tf", ".json", ".sh"}
-    }
-    data = {path.relative_to(CHECKOUT) for path in CHECKOUT.glob("contracts/*.odcs.yaml")}
-    data |= {path.relative_to(CHECKOUT) for path in CHECKOUT.glob("functions/*/*.json")}
-    data |= {path.relative_to(CHECKOUT) for path in CHECKOUT.glob("shared/*.pem")}
+    patterns = [f"{folder}/**/*.py" for folder in FOLDERS]
+    patterns += [f"terraform/*.{suffix}" for suffix in ("tf", "json", "sh")]
+    patterns += ["contracts/*.odcs.yaml", "functions/*/*.json", "shared/*.pem"]
+    paths = [path.relative_to(CHECKOUT) for each in patterns for path in CHECKOUT.glob(each)]
 
     assert names == {
-        str(path if path.parts[0] == "tm_pipeline" else "tm_pipeline" / path)
-        for path in code | module | data
+        str(path if path.parts[0] == "tm_pipeline" else "tm_pipeline" / path) for path in paths
     }
 
 
@@ -169,15 +153,13 @@ def test_wheel_adds_no_other_top_level_package(plain: Installed) -> None:
 def test_commands_run_without_extras_except_three(plain: Installed) -> None:
     shown = plain.tm("--help")
     assert shown.returncode == 0, shown.stderr
-    file = plain.work / "f.csv"
-    file.write_text(FILE)
     days = ("--from", "2024-03-01", "--to", "2024-03-02")
     for arguments in (
         ["backfill", *days],
         ["doctor"],
-        ["drop", file],
+        ["drop", "f.csv"],
         ["rejects", "20240303-0"],
-        ["rejects", "fix", "20240303-0", file],
+        ["rejects", "fix", "20240303-0", "f.csv"],
         ["remove", "key"],
         ["replay", "20240303-0"],
         ["rows", "dailycheckins", "ned"],
@@ -193,9 +175,7 @@ def test_commands_run_without_extras_except_three(plain: Installed) -> None:
 
 @pytest.mark.parametrize("command", EXTRAS)
 def test_command_reports_missing_extra(command: str, plain: Installed) -> None:
-    file = plain.work / "f.csv"
-    file.write_text(FILE)
-    arguments = [file] if command == "tm check" else []
+    arguments = ["f.csv"] if command == "tm check" else []
 
     done = plain.tm(*command.split()[1:], *arguments)
 
@@ -209,10 +189,8 @@ def test_command_reports_missing_extra(command: str, plain: Installed) -> None:
 
 def test_check_extra_uses_bundled_contracts(install: Install) -> None:
     installed = install("check")
-    file = installed.work / "f.csv"
-    file.write_text(FILE)
 
-    done = installed.tm("check", file, "--hard-testing", "--json")
+    done = installed.tm("check", "f.csv", "--hard-testing", "--json")
 
     assert done.returncode == 1, done.stderr
     assert "user is missing" in done.stdout

@@ -9,6 +9,7 @@ import pytest
 
 from local import cloud, sample
 from shared.text import REASON
+from tests.fixtures.aws import steps
 from tests.fixtures.laptop import Laptop
 from tests.fixtures.pipeline import AT, TABLE, Pipeline, checkins, key_of
 
@@ -39,7 +40,7 @@ def test_log_has_every_state_of_sample(pipeline: Pipeline) -> None:
     (item,) = [each for each in items if each["sourceKey"].endswith("/sample.csv")]
 
     assert (item["state"], item["status"]) == ("load", "success")
-    assert [(step["state"], step["status"]) for step in item["history"]] == [
+    assert steps(item) == [
         ("trigger", "waiting"),
         ("trigger", "success"),
         ("transform", "running"),
@@ -53,12 +54,8 @@ def test_log_has_every_state_of_sample(pipeline: Pipeline) -> None:
     (alert,) = pipeline.alerts(item["ingestedID"])
     assert alert["status"] == "Ingestion Success"
     assert alert["rowsLoaded"] == 1995
-    assert {reject["rule"] for reject in alert["topRejects"]} <= {
-        "required",
-        "timestamp",
-        "number",
-        "columnCount",
-    }
+    rules = {"required", "timestamp", "number", "columnCount"}
+    assert {reject["rule"] for reject in alert["topRejects"]} <= rules
 
 
 def test_table_has_good_rows_of_sample(pipeline: Pipeline, sampled: Path) -> None:

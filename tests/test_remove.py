@@ -64,9 +64,7 @@ def test_remove_deletes_everything_except_log_items(pipeline: Pipeline) -> None:
     assert len(pipeline.loaded(key)) == 2
 
 
-def test_remove_frees_other_spelling_of_key(
-    pipeline: Pipeline,
-) -> None:
+def test_remove_frees_other_spelling_of_key(pipeline: Pipeline) -> None:
     key = key_of(26, "padded.csv")
     padded = key.replace("month=3", "month=03")
     pipeline.ended(ingestion_of(pipeline.put(BODY, padded)).id)

@@ -9,10 +9,10 @@ import pytest
 
 from shared.endings import Outcome
 from shared.odcs import load_all
+from tests.checkout import CHECKOUT
 from tests.fixtures.pipeline import Pipeline
 from tests.processing import process
 
-CHECKOUT = Path(__file__).parent.parent
 TABLE = "projectbudgets"
 KEY = "table=projectbudgets/year=2024/month=3/day=3/budgets.csv"
 HEADER = "Projekt;Geschäftsfeld;Budget €;Personentage;Beginn;Abrechenbar;Bemerkung"
@@ -129,21 +129,18 @@ def test_rows_are_loaded_from_upload_to_postgresql(pipeline: Pipeline, tmp_path:
     file = tmp_path / "budgets.csv"
 
     assert "20 read, 10 loaded, 10 rejected" in drop(pipeline, file, LINES)
-    assert (
-        pipeline.query(
-            "SELECT project, business_unit, budget_eur, person_days, starts_on, billable, "
-            "source_line FROM project_budgets JOIN source ON source.id = source_id "
-            "WHERE source_key = :key ORDER BY source_line",
-            key=KEY,
-        )
-        == LOADED
+    rows = pipeline.query(
+        "SELECT project, business_unit, budget_eur, person_days, starts_on, billable, "
+        "source_line FROM project_budgets JOIN source ON source.id = source_id "
+        "WHERE source_key = :key ORDER BY source_line",
+        key=KEY,
     )
-    assert dict(
-        pipeline.query(
-            "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
-            "WHERE attrelid = 'project_budgets'::regclass AND attnum > 1 AND NOT attisdropped"
-        )
-    ) == {
+    assert rows == LOADED
+    columns = pipeline.query(
+        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
+        "WHERE attrelid = 'project_budgets'::regclass AND attnum > 1 AND NOT attisdropped"
+    )
+    assert dict(columns) == {
         "project": "character varying(40)",
         "business_unit": "text",
         "budget_eur": "numeric(12,2)",

@@ -17,20 +17,8 @@ from tests.fixtures.operator import tm
 from tests.fixtures.pipeline import Pipeline
 
 PASSED = [
-    "doctor",
-    "drop",
-    "log",
-    "rejects",
-    "table",
-    "API's log",
-    "lookup",
-    "alert",
-    "replay",
-    "drop",
-    "refused",
-    "refused: alert",
-    "clean-up",
-    "clean-up",
+    *("doctor", "drop", "log", "rejects", "table", "API's log", "lookup", "alert", "replay"),
+    *("drop", "refused", "refused: alert", "clean-up", "clean-up"),
 ]
 
 
@@ -129,17 +117,11 @@ def test_smoke_expects_no_suppressed_alert(pipeline: Pipeline) -> None:
     assert steps["alert"]["found"] == "none, because alert_on excludes this outcome"
 
 
-@pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the wait for alerts."""
-    monkeypatch.setattr(smoke, "_ALERT_WITHIN", 3)
-
-
 @pytest.mark.deep
-@pytest.mark.usefixtures("hasty")
 def test_smoke_reports_lost_alert_and_unreadable_rows(
-    pipeline: Pipeline,
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(smoke, "_ALERT_WITHIN", 3)
     events, rule = pipeline.laptop.aws.client("events"), "tm-pipeline-execution-ended"
     events.disable_rule(Name=rule)
     pipeline.query("REVOKE SELECT ON daily_checkins FROM reader")

@@ -16,10 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from local import cloud
-from local.postgres import connected
 from local.stack import LaptopStack
 from tests.checkout import CHECKOUT
 from tests.fixtures.laptop import Laptop
@@ -51,7 +49,6 @@ class Former:
         (packages / "former.pth").write_text("\n".join(paths))
 
     def tm(self, *arguments: str | Path) -> Done:
-        """Run the older version's `tm`."""
         program = "from cli.main import app; app()"
         environment = {**os.environ, "TM_HOME": str(self.home)}
         return run(self._python, "-c", program, *arguments, cwd=self._checkout, env=environment)
@@ -62,20 +59,6 @@ class Former:
         file.write_text("\n".join(["user,timestamp,hours,project", *rows]))
         return self.tm("drop", file, "--date", "2024-03-03", "--follow")
 
-    def get(self, path: str, **query: str) -> dict[str, Any]:
-        """Call the older version's API."""
-        stack = LaptopStack.read(self.home)
-        assert stack is not None
-        found: dict[str, Any] = ask(stack, path, **query).json()
-        return found
-
-
-def ask(stack: LaptopStack, path: str, **query: str) -> requests.Response:
-    key = {"x-api-key": stack.outputs["api_key"]}
-    return requests.get(
-        f"{stack.api_url}{path}", query, headers=key, verify=stack.aws.ca_bundle, timeout=30
-    )
-
 
 class Upgraded:
     """The cloud after the upgrade, and a page of the API from before."""
@@ -84,12 +67,12 @@ class Upgraded:
         done = former.tm("up")
         assert done.returncode == 0, done.stdout + done.stderr
         assert former.drop("loaded.csv", *ROWS).returncode == 0
-        self.page = former.get("/get", user="ned", limit="1")
         stack = LaptopStack.read(former.home)
         assert stack is not None
+        before = Pipeline(Laptop(former.home, stack))
+        self.page = before.get("/get", user="ned", limit="1").json()
         # This run fails in Load and leaves its staged parts. migrate grants INSERT again.
-        with connected(stack.database) as administrator:
-            administrator.run("REVOKE INSERT ON daily_checkins FROM loader")
+        before.query("REVOKE INSERT ON daily_checkins FROM loader")
         assert former.drop("broken.csv", "jon,2024-03-03 10:00:00 UTC,1,wall").returncode == 1
 
         self.pipeline = Pipeline(Laptop(former.home, cloud.up(former.home, report=print)))

@@ -25,7 +25,6 @@ def rank(answer: Answer) -> tuple[int, int, int, int]:
 
 
 def is_prime(number: int) -> bool:
-    """Return whether a number is prime, by trial division."""
     if number < 2:
         return False
     divisor = 2

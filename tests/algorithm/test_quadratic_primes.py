@@ -2,9 +2,8 @@
 
 import json
 import struct
-import subprocess
 import sys
-import time
+import timeit
 from pathlib import Path
 
 import numpy as np
@@ -14,23 +13,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from algorithm.quadratic_primes import find, is_prime, lengths, main, run
+from tests import programs
 from tests.algorithm import naive
+from tests.checkout import CHECKOUT
 
 
-def test_find_at_1000() -> None:
-    answer = find(1000)
-
-    assert (answer.a, answer.b, answer.product, answer.length) == (-61, 971, -59231, 71)
-    assert answer.primes == tuple(n * n - 61 * n + 971 for n in range(71))
-    assert all(sympy.isprime(prime) for prime in answer.primes)
-    assert not sympy.isprime(71 * 71 - 61 * 71 + 971)
-
-
-@pytest.mark.parametrize("limit", [10_000, 100_000])
-def test_find_at_larger_limits(limit: int) -> None:
+@pytest.mark.parametrize(
+    ("limit", "a", "b", "length"),
+    [(1_000, -61, 971, 71), (10_000, -79, 1601, 80), (100_000, -79, 1601, 80)],
+)
+def test_find_at_larger_limits(limit: int, a: int, b: int, length: int) -> None:
     answer = find(limit)
 
-    assert (answer.a, answer.b, answer.product, answer.length) == (-79, 1601, -126479, 80)
+    assert (answer.a, answer.b, answer.product, answer.length) == (a, b, a * b, length)
+    assert answer.primes == tuple(n * n + a * n + b for n in range(length))
+    assert all(sympy.isprime(prime) for prime in answer.primes)
+    assert not sympy.isprime(length * length + a * length + b)
 
 
 @pytest.mark.parametrize("limit", [*range(2, 60), 72, 97, 150])
@@ -69,29 +67,16 @@ def test_is_prime_refuses_pseudoprimes(number: int) -> None:
 
 def test_find_is_150_times_faster_than_naive_reference() -> None:
     find(1000)
-    quick = min(_timed(find, 1000) for _ in range(5))
+    quick = min(timeit.repeat(lambda: find(1000), repeat=5, number=1))
 
-    assert _timed(naive.find, 1000) >= 150 * quick
-
-
-def _timed(function: object, limit: int) -> float:
-    begin = time.perf_counter()
-    function(limit)  # type: ignore[operator]
-    return time.perf_counter() - begin
+    assert timeit.timeit(lambda: naive.find(1000), number=1) >= 150 * quick
 
 
-def command(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "algorithm.quadratic_primes", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parents[2],
-    )
+COMMAND = (sys.executable, "-m", "algorithm.quadratic_primes")
 
 
 def test_command_prints_text() -> None:
-    done = command()
+    done = programs.run(*COMMAND, cwd=CHECKOUT)
 
     assert done.returncode == 0
     assert "71 primes for n = 0 … 70" in done.stdout
@@ -131,7 +116,7 @@ def test_command_writes_plot(limit: str, tmp_path: Path) -> None:
     ],
 )
 def test_command_refuses_invalid_arguments(arguments: list[str], message: str) -> None:
-    done = command(*arguments)
+    done = programs.run(*COMMAND, *arguments, cwd=CHECKOUT)
 
     assert done.returncode == 2
     assert message in done.stderr
@@ -139,7 +124,7 @@ def test_command_refuses_invalid_arguments(arguments: list[str], message: str) -
 
 
 def test_module_imports_no_other_package_of_project() -> None:
-    source = (Path(__file__).parents[2] / "algorithm" / "quadratic_primes.py").read_text("utf-8")
+    source = (CHECKOUT / "algorithm" / "quadratic_primes.py").read_text("utf-8")
 
     assert not any(
         f"{word} {package}" in source

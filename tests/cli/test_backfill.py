@@ -4,6 +4,7 @@ import datetime as dt
 import re
 import shlex
 from typing import Any
+from unittest import mock
 
 import pytest
 from typer.testing import Result
@@ -33,7 +34,6 @@ def run(*arguments: str) -> Result:
 
 
 def attempts(cloud: Cloud, *ingestions: Ingestion) -> list[tuple[int, str]]:
-    """Return attempt and status of each ingestion."""
     items = [cloud.item(each) for each in ingestions]
     return [(int(item["attempt"]), item["status"]) for item in items]
 
@@ -44,10 +44,6 @@ def attempts(cloud: Cloud, *ingestions: Ingestion) -> list[tuple[int, str]]:
 def version(name: str, number: int, **more: Any) -> dict[str, Any]:
     fixed = {"Key": name, "IsLatest": False, "LastModified": CUT}
     return fixed | {"VersionId": f"v{number}", "Size": number} | more
-
-
-def marker(name: str, *, latest: bool) -> dict[str, Any]:
-    return {"Key": name, "VersionId": "m", "IsLatest": latest}
 
 
 def found(*pages: dict[str, Any]) -> list[tuple[str, list[str]]]:
@@ -88,7 +84,9 @@ def test_files_include_both_days_in_any_spelling() -> None:
 def test_files_return_no_versions_for_deleted_key() -> None:
     page = {
         "Versions": [version(key(1), 1), version(key(2), 2)],
-        "DeleteMarkers": [marker(key(1), latest=True), marker(key(2), latest=False)],
+        "DeleteMarkers": [
+            {"Key": key(day), "VersionId": "m", "IsLatest": day == 1} for day in (1, 2)
+        ],
     }
     assert found(page) == [(key(1), []), (key(2), ["v2"])]
 
@@ -111,10 +109,9 @@ def test_action_depends_on_run_and_outcome(
     began: int | None, outcome: FileOutcome | None, expected: Action
 ) -> None:
     # The first run is irrelevant for the current one.
-    hours = (1, began)
     history = [
         {"state": "trigger", "status": "success", "at": f"2024-03-03T{hour:02}:00:00.000Z"}
-        for hour in hours
+        for hour in (1, began)
         if hour
     ]
     last = {"state": "load", "status": "running", "at": "x"}
@@ -136,12 +133,8 @@ def test_backfill_runs_logged_and_unlogged_files(cloud: Cloud) -> None:
     result = run()
 
     assert result.exit_code == 0, result.stdout
-    assert attempts(cloud, known, corrected, unknown, budget) == [
-        (2, "success"),
-        (2, "success"),
-        (1, "success"),
-        (2, "success"),
-    ]
+    assert attempts(cloud, unknown) == [(1, "success")]
+    assert attempts(cloud, known, corrected, budget) == [(2, "success")] * 3
     assert attempts(cloud, refused) == [(1, "fail")], "it is not the newest"
     first, *lines, sums, rows = result.stdout.splitlines()
     assert re.fullmatch(r"Backfill of 4 files, started at \S+Z\.", first)
@@ -174,12 +167,8 @@ def test_backfill_runs_previous_version_after_refusal(cloud: Cloud, word: str) -
     result = run()
 
     assert result.exit_code == 1
-    assert attempts(cloud, oldest, older, *refused) == [
-        (1, "success"),
-        (2, "success"),
-        (2, "fail"),
-        (2, "fail"),
-    ]
+    loaded = [(1, "success"), (2, "success")]
+    assert attempts(cloud, oldest, older, *refused) == [*loaded, (2, "fail"), (2, "fail")]
     lines = result.stdout.splitlines()
     assert "2 files: 1 loaded, 1 refused." in lines
     assert "Rows: 20 read, 18 loaded, 2 rejected" in lines
@@ -265,18 +254,17 @@ def test_backfill_does_not_run_object_without_version(cloud: Cloud, log: Ingesti
     assert log.get(older.id, older.table) is None
 
 
-def test_backfill_replays_after_earlier_run_ends(cloud: Cloud) -> None:
+@pytest.mark.parametrize(
+    ("resume", "attempt"), [((), 2), (("--resume", "2024-03-03T00:00:00Z"), 1)]
+)
+def test_backfill_replays_run_that_started_before_cut(
+    cloud: Cloud, resume: tuple[str, ...], attempt: int
+) -> None:
     ingestion = cloud.start(b"good", key(1))
-    assert run().exit_code == 0
-    assert attempts(cloud, ingestion) == [(2, "success")]
-    assert cloud.runs() == [ingestion.id, f"{ingestion.id}-r2"]
-
-
-def test_backfill_waits_for_run_started_since_cut(cloud: Cloud) -> None:
-    ingestion = cloud.start(b"good", key(1))
-    result = run("--resume", "2024-03-03T00:00:00Z")
+    result = run(*resume)
     assert result.exit_code == 0
-    assert attempts(cloud, ingestion) == [(1, "success")]
+    assert attempts(cloud, ingestion) == [(attempt, "success")]
+    assert cloud.runs() == [ingestion.id, f"{ingestion.id}-r2"][:attempt]
     assert "1 file: 1 loaded." in result.stdout
 
 
@@ -387,10 +375,7 @@ def test_backfill_prints_resume_command_when_interrupted(
         result = run("--concurrency", "2", "--table", "dailycheckins")
 
     assert result.exit_code == 130
-    assert [attempt for attempt, _ in attempts(cloud, *ingestions)] == [2] * 6
-    assert [status for _, status in attempts(cloud, *ingestions)] == ["success"] * 4 + [
-        "running"
-    ] * 2
+    assert attempts(cloud, *ingestions) == [(2, "success")] * 4 + [(2, "running")] * 2
     *_, sums, _, _, last = result.stdout.splitlines()
     assert sums == "4 files: 4 loaded."
     message, command = last.split(" Resume with: ")
@@ -409,11 +394,7 @@ def test_backfill_prints_resume_command_when_nothing_is_done(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud.ingest(b"good", key(1))
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("cli.backfill.time.sleep", interrupt)
+    monkeypatch.setattr("cli.backfill.time.sleep", mock.Mock(side_effect=KeyboardInterrupt))
     result = run()
     assert result.exit_code == 130
     assert "Interrupted: 0 of 1 file done. Resume with: tm backfill --from" in result.stdout

@@ -1,6 +1,5 @@
 """Tests of `tm doctor` on the laptop cloud: each test breaks a part, checks it, and repairs it."""
 
-import contextlib
 import datetime as dt
 import functools
 import io
@@ -8,7 +7,7 @@ import json
 import re
 import shlex
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
 
 
 def findings(stack: Stack, check: str) -> list[Finding]:
-    """Return the findings of one check."""
     with mock.patch.object(doctor, "CHECKS", {check: doctor.CHECKS[check]}):
         return [finding for _, finding in doctor.examine(stack)]
 
@@ -57,7 +55,6 @@ def problem(stack: Stack, check: str) -> Finding:
 
 
 def assert_ok(stack: Stack, check: str) -> None:
-    """Assert that a check finds no problem."""
     found = findings(stack, check)
     assert {each.verdict for each in found} == {Verdict.OK}, found
     assert all(each.todo is None for each in found)
@@ -92,9 +89,7 @@ def test_doctor_reports_no_problems() -> None:
 
 
 @pytest.mark.usefixtures("operator")
-def test_doctor_prints_finding_with_instruction(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_doctor_prints_finding_with_instruction(monkeypatch: pytest.MonkeyPatch) -> None:
     finding = Finding(Verdict.WRONG, "the [wire]\nis cut", "`fix it`")
     checks = {"credentials": doctor.CHECKS["credentials"], "wire": lambda _: [finding]}
     monkeypatch.setattr(doctor, "CHECKS", checks)
@@ -199,14 +194,11 @@ def test_subscriptions_check_reports_unconfirmed_subscription(up: Stack) -> None
 
 def test_subscriptions_check_lists_pending_endpoints(up: Stack) -> None:
     sns = mock.Mock()
-    sns.get_paginator().paginate.return_value = [
-        {
-            "Subscriptions": [
-                {"SubscriptionArn": arn, "Protocol": "email", "Endpoint": f"{who}@example.com"}
-                for who, arn in (("ned", "PendingConfirmation"), ("jon", "arn:…"))
-            ]
-        }
+    listed = [
+        {"SubscriptionArn": arn, "Protocol": "email", "Endpoint": f"{who}@example.com"}
+        for who, arn in (("ned", "PendingConfirmation"), ("jon", "arn:…"))
     ]
+    sns.get_paginator().paginate.return_value = [{"Subscriptions": listed}]
     sns.get_topic_attributes.return_value = {"Attributes": {"SubscriptionsPending": "1"}}
     found = problem(replace(up, client=lambda _: sns), "subscriptions")
     assert found.what.startswith("1 of 2 subscriptions to tm-pipeline-alerts are not confirmed")
@@ -256,25 +248,6 @@ def test_landing_check_reports_missing_versioning(up: Stack) -> None:
     assert "has no versioning" in found.what
 
 
-@contextlib.contextmanager
-def forbidden(up: Stack, function: str, rule: str) -> Iterator[None]:
-    """Remove a permission to call a function during the block."""
-    client, name = up.client("lambda"), up.outputs["function_names"][function]
-    policy = json.loads(client.get_policy(FunctionName=name)["Policy"])
-    statement = next(each for each in policy["Statement"] if rule in each["Sid"])
-    client.remove_permission(FunctionName=name, StatementId=statement["Sid"])
-    yield
-    account = statement["Condition"].get("StringEquals", {}).get("AWS:SourceAccount")
-    client.add_permission(
-        FunctionName=name,
-        StatementId=statement["Sid"],
-        Action=statement["Action"],
-        Principal=statement["Principal"]["Service"],
-        SourceArn=statement["Condition"]["ArnLike"]["AWS:SourceArn"],
-        **({"SourceAccount": account} if account else {}),
-    )
-
-
 @pytest.mark.parametrize(
     ("function", "sid", "check", "what"),
     [
@@ -287,9 +260,24 @@ def forbidden(up: Stack, function: str, rule: str) -> Iterator[None]:
 def test_checks_report_missing_permission(
     up: Stack, function: str, sid: str, check: str, what: str
 ) -> None:
-    with forbidden(up, function, sid):
-        assert what in problem(up, check).what
-    assert_ok(up, check)
+    client, name = up.client("lambda"), up.outputs["function_names"][function]
+    policy = json.loads(client.get_policy(FunctionName=name)["Policy"])
+    statement = next(each for each in policy["Statement"] if sid in each["Sid"])
+    place = {"FunctionName": name, "StatementId": statement["Sid"]}
+    account = statement["Condition"].get("StringEquals", {}).get("AWS:SourceAccount")
+    permission = place | {
+        "Action": statement["Action"],
+        "Principal": statement["Principal"]["Service"],
+        "SourceArn": statement["Condition"]["ArnLike"]["AWS:SourceArn"],
+        **({"SourceAccount": account} if account else {}),
+    }
+    found = problem_between(
+        up,
+        check,
+        lambda: client.remove_permission(**place),
+        lambda: client.add_permission(**permission),
+    )
+    assert what in found.what
 
 
 @pytest.mark.parametrize("rule", ["execution-ended", "notice", "watch", "keep-active-load"])
@@ -313,8 +301,7 @@ def test_events_check_reports_disabled_rule(up: Stack, rule: str) -> None:
     ],
 )
 def test_events_check_reports_rule_without_target(up: Stack, rule: str, what: str) -> None:
-    events = up.client("events")
-    name = f"{up.outputs['name']}-{rule}"
+    events, name = up.client("events"), f"{up.outputs['name']}-{rule}"
     targets = events.list_targets_by_rule(Rule=name)["Targets"]
     events.remove_targets(Rule=name, Ids=[each["Id"] for each in targets])
     found = findings(up, "events")
@@ -343,12 +330,11 @@ def test_state_machine_check_reports_foreign_function(up: Stack) -> None:
 
 def test_functions_check_reports_zero_concurrency(up: Stack) -> None:
     client, name = up.client("lambda"), up.outputs["function_names"]["migrate"]
-    stop = functools.partial(client.put_function_concurrency, ReservedConcurrentExecutions=0)
     found = problem_between(
         up,
         "functions",
-        functools.partial(stop, FunctionName=name),
-        functools.partial(client.delete_function_concurrency, FunctionName=name),
+        lambda: client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0),
+        lambda: client.delete_function_concurrency(FunctionName=name),
     )
     assert "migrate cannot be called" in found.what
     assert found.todo == f"`aws lambda delete-function-concurrency --function-name {name}`"
@@ -665,26 +651,18 @@ def test_check_names_denied_aws_call(aws_stack: Stack) -> None:
     assert found.todo == "allow your identity DescribeAlarms"
 
 
-COMMANDS = sorted(
-    {
-        command
-        for path in Path(doctor.__file__).parent.rglob("*.py")
-        for command in re.findall(
-            r"`aws ((?!sso )[a-z-]+ [a-z-]+(?: --[a-z-]+)*)", path.read_text()
-        )
-    }
-)
-
-
 def test_suggested_aws_commands_exist() -> None:
-    for command in COMMANDS:
+    sources = [path.read_text() for path in Path(doctor.__file__).parent.rglob("*.py")]
+    pattern = r"`aws ((?!sso )[a-z-]+ [a-z-]+(?: --[a-z-]+)*)"
+    commands = sorted({command for text in sources for command in re.findall(pattern, text)})
+    for command in commands:
         service, operation, *options = command.split()
         model = botocore.session.get_session().get_service_model(service)
         operations = {botocore.xform_name(name, "-"): name for name in model.operation_names}
         shape = model.operation_model(operations[operation]).input_shape
         assert shape is not None
         assert set(options) <= {f"--{botocore.xform_name(name, '-')}" for name in shape.members}
-    assert [command.split()[1] for command in COMMANDS] == [
+    assert [command.split()[1] for command in commands] == [
         "enable-alarm-actions",
         "enable-rule",
         "delete-function-concurrency",

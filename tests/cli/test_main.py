@@ -237,44 +237,52 @@ def row(number: int, hours: str = "1.50") -> dict[str, str]:
     return {"user": "ned", "project": "bizdev", "hours": hours, "timestamp": timestamp}
 
 
-def answer(cursor: dict[str, str], **response: Any) -> None:
-    """Register the response for a cursor, or for none."""
-    parameters = {"user": "ned", "limit": "1000"} | cursor
+USER = {"user": "ned"}
+ROWS = {"key": "a b&c"}
+
+
+def answer(parameters: dict[str, str], **response: Any) -> None:
+    """Register a response of the API, of the route that the parameters imply."""
+    path = "/get" if "user" in parameters else "/tables/projectbudgets/rows"
     match = [
-        responses.matchers.query_param_matcher(parameters),
+        responses.matchers.query_param_matcher({"limit": "1000"} | parameters),
         responses.matchers.header_matcher({"x-api-key": "the-key"}),
     ]
-    responses.get(f"{API}/get", match=match, **response)
+    responses.get(f"{API}{path}", match=match, **response)
 
 
-def page(rows: list[dict[str, str]], cursor: str | None, match: dict[str, str]) -> None:
-    answer(match, json={"response": rows, "next": cursor})
+def page(parameters: dict[str, str], rows: list[Any], cursor: str | None = None) -> None:
+    """Register a page; `cursor` is that of the next page."""
+    answer(parameters, json={"response" if "user" in parameters else "items": rows, "next": cursor})
 
 
-def gone(cursor: str) -> None:
-    answer({"cursor": cursor}, json={"detail": "replaced"}, status=410)
-
-
-@pytest.mark.usefixtures("api")
-def test_user_json_joins_all_pages() -> None:
-    page([row(1), row(2)], "more", {})
-    page([row(3)], None, {"cursor": "more"})
-    assert json.loads(tm("user", "ned", "--json").stdout) == [row(1), row(2), row(3)]
+BOTH = pytest.mark.parametrize(
+    ("command", "of"), [(["user", "ned"], USER), (["rows", "projectbudgets", "a b&c"], ROWS)]
+)
 
 
 @pytest.mark.usefixtures("api")
-def test_user_restarts_when_rows_are_replaced() -> None:
-    page([row(1), row(2)], "more", {})
-    gone("more")
-    page([row(3)], "other", {})
-    page([row(4)], None, {"cursor": "other"})
-    assert json.loads(tm("user", "ned", "--json").stdout) == [row(3), row(4)]
+@BOTH
+def test_json_joins_all_pages(command: list[str], of: dict[str, str]) -> None:
+    page(of, [row(1), row(2)], "more")
+    page(of | {"cursor": "more"}, [row(3), {"n": None}])
+    assert json.loads(tm(*command, "--json").stdout) == [row(1), row(2), row(3), {"n": None}]
+
+
+@pytest.mark.usefixtures("api")
+@BOTH
+def test_lookup_restarts_when_rows_are_replaced(command: list[str], of: dict[str, str]) -> None:
+    page(of, [row(1), row(2)], "more")
+    answer(of | {"cursor": "more"}, json={"detail": "replaced"}, status=410)
+    page(of, [row(3)], "other")
+    page(of | {"cursor": "other"}, [row(4)])
+    assert json.loads(tm(*command, "--json").stdout) == [row(3), row(4)]
 
 
 @pytest.mark.usefixtures("api")
 def test_user_gives_up_after_ten_attempts() -> None:
-    page([row(1)], "more", {})
-    gone("more")
+    page(USER, [row(1)], "more")
+    answer(USER | {"cursor": "more"}, json={"detail": "replaced"}, status=410)
     assert one_line(tm("user", "ned")) == (
         "tm: Files with rows of ned were replaced during each of 10 attempts to read them: try "
         "again when fewer files are being loaded."
@@ -284,67 +292,33 @@ def test_user_gives_up_after_ten_attempts() -> None:
 
 @pytest.mark.usefixtures("api")
 def test_user_shows_newest_rows_and_sums() -> None:
-    page([row(number) for number in range(1387)], None, {})
+    page(USER, [row(number) for number in range(1387)])
     lines = tm("user", "ned").stdout.splitlines()
     assert lines[-1] == "ned: 1,387 rows, 2,080.50 h"
     assert "00.001386Z" in lines[1]
     assert len(lines) == 1 + 20 + 2
 
 
-def rows_page(
-    table: str, key: str, rows: list[dict[str, Any]], following: str | None, **match: str
-) -> None:
-    """Register a page of any table."""
-    parameters = {"key": key, "limit": "1000"} | match
-    responses.get(
-        f"{API}/tables/{table}/rows",
-        match=[responses.matchers.query_param_matcher(parameters)],
-        json={"items": rows, "next": following},
-    )
-
-
-@pytest.mark.usefixtures("api")
-def test_rows_json_joins_all_pages() -> None:
-    rows_page("projectbudgets", "a b&c", [{"n": 1}], "more")
-    rows_page("projectbudgets", "a b&c", [{"n": 2}, {"n": None}], None, cursor="more")
-    found = tm("rows", "projectbudgets", "a b&c", "--json")
-    assert json.loads(found.stdout) == [{"n": 1}, {"n": 2}, {"n": None}]
-
-
-@pytest.mark.usefixtures("api")
-def test_rows_restarts_when_rows_are_replaced() -> None:
-    rows_page("projectbudgets", "x", [{"n": 1}], "more")
-    responses.get(
-        f"{API}/tables/projectbudgets/rows",
-        match=[
-            responses.matchers.query_param_matcher({"key": "x", "limit": "1000", "cursor": "more"})
-        ],
-        status=410,
-    )
-    rows_page("projectbudgets", "x", [{"n": 2}], None)
-    assert json.loads(tm("rows", "projectbudgets", "x", "--json").stdout) == [{"n": 2}]
-
-
 @pytest.mark.usefixtures("api")
 def test_rows_shows_columns_of_table() -> None:
     rows = [{"project": f"p{n}", "days": n, "open": n % 2 == 0, "note": None} for n in range(25)]
-    rows_page("projectbudgets", "x", rows, None)
-    lines = tm("rows", "projectbudgets", "x").stdout.splitlines()
+    page(ROWS, rows)
+    lines = tm("rows", "projectbudgets", "a b&c").stdout.splitlines()
     assert lines[0].split() == ["project", "days", "open", "note"]
     assert lines[1].split() == ["p0", "0", "true", "–"]
     assert lines[20].split() == ["p19", "19", "false", "–"]
-    assert lines[21:] == ["… the first 20; --json prints all", "x: 25 rows"]
+    assert lines[21:] == ["… the first 20; --json prints all", "a b&c: 25 rows"]
 
 
 @pytest.mark.usefixtures("api")
 def test_rows_reports_key_without_rows() -> None:
-    rows_page("projectbudgets", "x", [], None)
-    assert tm("rows", "projectbudgets", "x").stdout == "No rows of x.\n"
+    page(ROWS, [])
+    assert tm("rows", "projectbudgets", "a b&c").stdout == "No rows of a b&c.\n"
 
 
 @pytest.mark.usefixtures("api")
 def test_rows_escapes_table_in_path() -> None:
-    rows_page("a%2Fb", "x", [], None)
+    responses.get(f"{API}/tables/a%2Fb/rows", json={"items": [], "next": None})
     assert tm("rows", "a/b", "x", "--json").stdout == "[]\n"
 
 
@@ -352,7 +326,7 @@ def test_rows_escapes_table_in_path() -> None:
 def test_user_retries_while_api_is_unavailable() -> None:
     for _ in range(6):
         responses.get(f"{API}/get", status=503, headers={"Retry-After": "0"})
-    page([row(1)], None, {})
+    page(USER, [row(1)])
     assert json.loads(tm("user", "ned", "--json").stdout) == [row(1)]
 
 

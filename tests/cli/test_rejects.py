@@ -2,7 +2,6 @@
 
 import codecs
 import csv
-import functools
 import io
 import json
 from collections.abc import Callable
@@ -36,6 +35,7 @@ BODY = (
     + "jörg,2019-09-27 00:00:00 UTC,2,x\r\n".encode()
     + b",2019-09-27 00:00:00 UTC,3,last"
 )
+NO = "[b]no[/b]"
 FAILED = [
     (3, "user", None, "required", ",2019-09-27 00:00:00 UTC,lots,x"),
     (3, "hours", "lots", "number", ",2019-09-27 00:00:00 UTC,lots,x"),
@@ -44,34 +44,30 @@ FAILED = [
 ]
 
 
-def quarantine(s3: "S3Client", log: IngestionLog, folder: Path, failed: list[Any]) -> Ingestion:
-    """Land `BODY`, write the rejects `failed` as Test does, and log a successful load."""
-    ingestion = land(s3, BODY)
-    staging = Staging(STAGING, ingestion)
-    source = ingestion.source
-    folder.mkdir(exist_ok=True)
-    with RejectFiles(folder) as files:
-        files.write(
-            Reject(
-                source.key, source.version_id, line, column, value, rule, "error", "[b]no[/b]", raw
-            )
-            for line, column, value, rule, raw in failed
-        )
-    for path, uri in ((files.jsonl, staging.rejects), (files.csv, staging.rejects_csv)):
-        key = uri.removeprefix(f"s3://{STAGING}/")
-        s3.put_object(Bucket=STAGING, Key=key, Body=path.read_bytes())
-    run = run_of(ingestion)
-    log.open(ingestion, run)
-    log.finish(ingestion, run, State.LOAD, Status.SUCCESS, {"rowsRead": 5, "rowsRejected": 3})
-    return ingestion
-
-
 Quarantine = Callable[[list[Any]], Ingestion]
 
 
 @pytest.fixture
 def quarantined(stack: None, s3: "S3Client", log: IngestionLog, tmp_path: Path) -> Quarantine:
-    return functools.partial(quarantine, s3, log, tmp_path / "quarantine")
+    def quarantine(failed: list[Any]) -> Ingestion:
+        """Land `BODY`, write the rejects `failed` as Test does, and log a successful load."""
+        ingestion = land(s3, BODY)
+        staging, source, run = Staging(STAGING, ingestion), ingestion.source, run_of(ingestion)
+        folder = tmp_path / "quarantine"
+        folder.mkdir()
+        with RejectFiles(folder) as files:
+            files.write(
+                Reject(source.key, source.version_id, line, column, value, rule, "error", NO, raw)
+                for line, column, value, rule, raw in failed
+            )
+        for path, uri in ((files.jsonl, staging.rejects), (files.csv, staging.rejects_csv)):
+            key = uri.removeprefix(f"s3://{STAGING}/")
+            s3.put_object(Bucket=STAGING, Key=key, Body=path.read_bytes())
+        log.open(ingestion, run)
+        log.finish(ingestion, run, State.LOAD, Status.SUCCESS, {"rowsRead": 5, "rowsRejected": 3})
+        return ingestion
+
+    return quarantine
 
 
 @pytest.fixture
@@ -83,10 +79,10 @@ def test_rejects_shows_records_by_line(ingestion: Ingestion) -> None:
     header, *rows = tm("rejects", ingestion.id).stdout.splitlines()
     assert header.split() == ["line", "column", "value", "rule", "severity", "reason"]
     assert [row.split() for row in rows] == [
-        ["3", "user", "–", "required", "error", "[b]no[/b]"],
-        ["3", "hours", "lots", "number", "error", "[b]no[/b]"],
-        ["4", "hours", r"two\r\nlines", "number", "error", "[b]no[/b]"],
-        ["7", "user", "–", "required", "error", "[b]no[/b]"],
+        ["3", "user", "–", "required", "error", NO],
+        ["3", "hours", "lots", "number", "error", NO],
+        ["4", "hours", r"two\r\nlines", "number", "error", NO],
+        ["7", "user", "–", "required", "error", NO],
     ]
 
 
@@ -143,11 +139,10 @@ def assert_no_rejects(ingested_id: str, outcome: str, folder: Path) -> None:
     assert one_line(fixed) == f"tm: {why}"
 
 
-def corrected(folder: Path, *rows: tuple[object, object], header: str = "line,raw") -> Path:
+def corrected(folder: Path, *rows: tuple[object, object]) -> Path:
     path = folder / "corrected.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
-        file.write(f"{header}\r\n")
-        csv.writer(file).writerows(rows)
+        csv.writer(file).writerows([("line", "raw"), *rows])
     return path
 
 
@@ -299,10 +294,6 @@ def test_fix_refuses_file_that_differs_from_rejects(
     assert "Line 2 of the landed file differs from the rejected row" in one_line(result)
 
 
-def cut(body: bytes, size: int) -> list[bytes]:
-    return [body[i : i + size] for i in range(0, len(body), size)]
-
-
 @pytest.mark.parametrize("size", [1, 3, 7, 10_000])
 @pytest.mark.parametrize(
     ("encoding", "mark"),
@@ -332,7 +323,8 @@ def test_rewritten_keeps_all_other_bytes(encoding: str, mark: bytes, size: int) 
     body = mark + (before + 'б;"1\n2"' + after).encode(codec)
 
     rows = {3: Replacement('б;"1\n2"', "г;1"), 9: Replacement("last;й", "end;д")}
-    made = b"".join(rewritten(cut(body, size), rows, encoding))
+    chunks = [body[i : i + size] for i in range(0, len(body), size)]
+    made = b"".join(rewritten(chunks, rows, encoding))
 
     assert made == mark + (before + "г;1" + after.replace("last;й", "end;д")).encode(codec)
 

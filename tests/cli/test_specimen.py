@@ -126,12 +126,9 @@ def text(*rules: dict[str, Any], **more: Any) -> Any:
                 timezone="America/Sao_Paulo",
                 formats=[{"pattern": "MM/dd/yyyy"}, {"pattern": "dd/MM/yyyy"}],
                 rules=[between(dt.date(2024, 2, 28), dt.date(2024, 3, 15)), ONCE],
-            ),
+            )
         ),
-        contract(
-            column("t", "timestamp", "timestamptz", formats=MONTHS),
-            encoding="cp1252",
-        ),
+        contract(column("t", "timestamp", "timestamptz", formats=MONTHS), encoding="cp1252"),
     ],
     ids=lambda made_of: str(made_of.columns[0].rules or made_of.columns[0].physical_type)[:60],
 )

@@ -30,11 +30,7 @@ def test_bundle_contains_only_functions_code(checkout: Path) -> None:
     with zipfile.ZipFile(io.BytesIO(bundle(checkout).content)) as archive:
         assert {name: archive.read(name).decode() for name in archive.namelist()} == {
             name: name
-            for name in (
-                "functions/__init__.py",
-                "functions/api/handler.py",
-                "shared/errors.py",
-            )
+            for name in ("functions/__init__.py", "functions/api/handler.py", "shared/errors.py")
         }
 
 

@@ -29,6 +29,7 @@ from local.stack import Aws, LaptopStack
 from local.tap import Alert
 from shared.ingestion import Source, unmatched_id
 from tests.fixtures.laptop import Laptop
+from tests.fixtures.pipeline import eventually
 from tests.local.test_processes import alive
 from tests.programs import Done, run
 
@@ -55,9 +56,7 @@ def test_emulator_enforces_roles(laptop: Laptop) -> None:
     iam.create_user(UserName="nobody")
     key = iam.create_access_key(UserName="nobody")["AccessKey"]
     nobody = dataclasses.replace(
-        laptop.aws,
-        access_key_id=key["AccessKeyId"],
-        secret_access_key=key["SecretAccessKey"],
+        laptop.aws, access_key_id=key["AccessKeyId"], secret_access_key=key["SecretAccessKey"]
     )
     with pytest.raises(botocore.exceptions.ClientError, match="AccessDenied"):
         nobody.client("s3").list_buckets()
@@ -71,10 +70,7 @@ def test_tap_gives_every_reader_every_alert(laptop: Laptop) -> None:
     def seen() -> list[Alert]:
         return [each for each in laptop.tap.alerts() if each.body.get("ingestedID") == ingested]
 
-    deadline = time.monotonic() + 60
-    while not seen():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    eventually(seen)
     assert len(seen()) == 1
 
 
@@ -212,21 +208,16 @@ def test_down_without_up_succeeds(tmp_path: Path) -> None:
     assert not (tmp_path / "absent").exists()
 
 
-def _environment(home: Path) -> dict[str, str]:
-    return {**os.environ, "TM_HOME": str(home)}
-
-
 def _tm(home: Path, *arguments: str) -> Done:
-    return run(TM, *arguments, env=_environment(home))
+    return run(TM, *arguments, env={**os.environ, "TM_HOME": str(home)})
 
 
 @contextlib.contextmanager
 def _starting(home: Path) -> Iterator["subprocess.Popen[str]"]:
     # Background jobs of a shell ignore SIGINT, and child processes inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    with subprocess.Popen(
-        [TM, "up"], env=_environment(home), stdout=subprocess.PIPE, text=True
-    ) as up:
+    environment = {**os.environ, "TM_HOME": str(home)}
+    with subprocess.Popen([TM, "up"], env=environment, stdout=subprocess.PIPE, text=True) as up:
         try:
             yield up
         finally:

@@ -2,7 +2,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import psutil
 import pytest
 
 from local.processes import Processes
+from tests.fixtures.pipeline import eventually
 
 pytestmark = pytest.mark.programs
 
@@ -26,11 +26,7 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
 
 
 def family(leader: psutil.Process) -> list[psutil.Process]:
-    deadline = time.monotonic() + 5
-    while not leader.children():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return [leader, *leader.children()]
+    return [leader, *eventually(leader.children, 5)]
 
 
 def alive(family: list[psutil.Process]) -> list[psutil.Process]:
@@ -72,10 +68,7 @@ def test_stop_works_from_another_command(processes: Processes, tmp_path: Path) -
 def test_stop_kills_process_that_ignores_signal(processes: Processes) -> None:
     stubborn = ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"]
     leader = processes.start("one", stubborn, env=ENVIRONMENT, stop_signal=signal.SIGTERM)
-    deadline = time.monotonic() + 5
-    while "ready" not in processes.log("one").read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    eventually(lambda: "ready" in processes.log("one").read_text(), 5)
     processes.stop("one", grace=0.2)
     assert alive([leader]) == []
 

@@ -48,9 +48,7 @@ def test_client_ignores_users_aws_settings(tmp_path: Path, monkeypatch: pytest.M
         assert client._request_signer._credentials.access_key == AWS.access_key_id
 
 
-def test_environment_configures_other_sdks(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_environment_configures_other_sdks(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in AWS.environment().items():

@@ -151,9 +151,7 @@ def test_real_terraform_finds_provider(tmp_path: Path) -> None:
     assert finished.returncode == 0, finished.stderr
 
 
-def test_init_uses_pinned_provider(
-    tmp_path: Path,
-) -> None:
+def test_init_uses_pinned_provider(tmp_path: Path) -> None:
     for number in ("5.100.0", "6.99.0"):
         name = f"terraform-provider-aws_v{number}_x5"
         put(tmp_path / "home/.terraform.d/plugins" / PROVIDER / number / TARGET / name)
