@@ -56,8 +56,8 @@ def set_password(role: Role) -> str:
 
     PostgreSQL may log statements, so this one has a SCRAM verifier instead of the password.
     """
-    secret = "NULL" if role.password is None else literal(verifier(role.password))
-    return f"ALTER ROLE {identifier(role.name)} LOGIN PASSWORD {secret}"
+    value = "NULL" if role.password is None else literal(verifier(role.password))
+    return f"ALTER ROLE {identifier(role.name)} LOGIN PASSWORD {value}"
 
 
 def set_iam_login(role: Role) -> str:
