@@ -23,15 +23,13 @@ import functions.transform.handler
 import functions.watch.handler
 from functions.load.rows import StagedRows
 from shared import settings
-from shared.gate import Gate
 from shared.ingestion import Run
 from shared.ingestion_log import IngestionLog
 from shared.intake import Intake
-from shared.odcs import load_all
 from shared.staging import Staging
-from tests.fixtures.aws import CONTRACTS_HASH, REGION, STAGING, item_of, lambda_context, land, steps
+from tests.fixtures.aws import REGION, STAGING, item_of, lambda_context, land, steps
 from tests.fixtures.database import Database
-from tests.fixtures.messaging import Received
+from tests.fixtures.messaging import Received, intake_of
 from tests.terraform.states_language import rendered
 
 if TYPE_CHECKING:
@@ -204,9 +202,7 @@ def machine(
     """The pipeline, with an old version of a key loaded and a new one landed."""
     # Retries of boto3 would only slow the tests down.
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    stepfunctions = boto3.client("stepfunctions", region_name=REGION)
-    events = boto3.client("events", region_name=REGION)
-    arn = stepfunctions.create_state_machine(
+    arn = boto3.client("stepfunctions", region_name=REGION).create_state_machine(
         name="tm", definition=json.dumps(rendered()), roleArn=f"arn:aws:iam::{ACCOUNT}:role/tm"
     )["stateMachineArn"]
     for name, value in {
@@ -222,8 +218,7 @@ def machine(
     monkeypatch.setattr("functions.load.rows._BATCH_ROWS", 1)
     monkeypatch.setattr("functions.watch.reconciliation.GRACE", dt.timedelta(seconds=-5))
     monkeypatch.setattr("shared.ingestion_log.CLAIM", dt.timedelta(seconds=-5))
-    gate = Gate(log, stepfunctions, arn, 5, CONTRACTS_HASH)
-    return Machine(s3, migrated, Intake(load_all(), gate, events), notices, alerts)
+    return Machine(s3, migrated, intake_of(log, arn, 5), notices, alerts)
 
 
 def in_the_middle_of_copy(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
 
 from shared.endings import State, Status
@@ -11,22 +10,20 @@ from shared.gate import Gate
 from shared.ingestion import Ingestion, Run, Source
 from shared.ingestion_log import IngestionLog
 from shared.intake import Admission, Intake
-from shared.odcs import load_all
-from tests.fixtures.aws import CONTRACTS_HASH, KEY, REGION, item_of
+from tests.fixtures.aws import CONTRACTS_HASH, KEY, item_of
+from tests.fixtures.messaging import intake_of
 
 MOST = 2
 
 
 @pytest.fixture
-def gate(log: IngestionLog, state_machine: str) -> Gate:
-    return Gate(
-        log, boto3.client("stepfunctions", region_name=REGION), state_machine, MOST, CONTRACTS_HASH
-    )
+def intake(log: IngestionLog, state_machine: str) -> Intake:
+    return intake_of(log, state_machine, MOST)
 
 
 @pytest.fixture
-def intake(gate: Gate) -> Intake:
-    return Intake(load_all(), gate, boto3.client("events", region_name=REGION))
+def gate(intake: Intake) -> Gate:
+    return intake.gate
 
 
 def land(intake: Intake, number: int) -> Admission:

@@ -5,19 +5,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-import boto3
 import pytest
 
 from shared.endings import State, Status
 from shared.errors import NoticeUndelivered
-from shared.gate import Gate
 from shared.ingestion import Ingestion, Run, Source
 from shared.ingestion_log import IngestionLog
 from shared.intake import Admission, Intake
 from shared.landing_key import LandingKey
-from shared.odcs import load_all
-from tests.fixtures.aws import CONTRACTS_HASH, KEY, REGION
-from tests.fixtures.messaging import Received
+from tests.fixtures.aws import KEY
+from tests.fixtures.messaging import Received, intake_of
 from tests.shared.test_gate import crash
 
 SOURCE = Source("landing", KEY, "v1", 10)
@@ -25,10 +22,7 @@ SOURCE = Source("landing", KEY, "v1", 10)
 
 @pytest.fixture
 def intake(log: IngestionLog, state_machine: str) -> Intake:
-    gate = Gate(
-        log, boto3.client("stepfunctions", region_name=REGION), state_machine, 5, CONTRACTS_HASH
-    )
-    return Intake(load_all(), gate, boto3.client("events", region_name=REGION))
+    return intake_of(log, state_machine, 5)
 
 
 def test_admit_logs_and_starts_version(intake: Intake) -> None:

@@ -29,19 +29,10 @@ from shared.errors import (
     StagingIncomplete,
     StagingUnavailable,
 )
-from shared.gate import Gate
 from shared.ingestion import Ingestion, Run, Source, unmatched_id
-from shared.intake import Intake
-from shared.odcs import load_all
 from shared.staging import Staging
-from tests.fixtures.aws import (
-    CONTRACTS_HASH,
-    LANDING,
-    STAGING,
-    ingestion_of,
-    lambda_context,
-    task_event,
-)
+from tests.fixtures.aws import LANDING, STAGING, ingestion_of, lambda_context, task_event
+from tests.fixtures.messaging import intake_of
 from tests.storms.environment import Environment, answer, notices, refusal
 from tests.storms.model import STRAY, Aftermath, Alerts, Landed, Version, versions
 from tests.storms.runs import (
@@ -103,9 +94,7 @@ class Storm:
         self._bounds = random.Random(f"{seed} gate")
         self._most = self._bounds.choice((1, 2, 3, 5))
         environment.allow(self._most)
-        stepfunctions = boto3.client("stepfunctions")
-        gate = Gate(self._log, stepfunctions, environment.machine, self._most, CONTRACTS_HASH)
-        self._intake = Intake(load_all(), gate, boto3.client("events"))
+        self._intake = intake_of(self._log, environment.machine, self._most)
         self._calls: dict[Actor, Call] = {}
         self._landed: list[Landed] = []
         self._executions: dict[str, Execution] = {}
