@@ -22,7 +22,7 @@ from tests.checkout import CHECKOUT
     ("limit", "a", "b", "length"),
     [(1_000, -61, 971, 71), (10_000, -79, 1601, 80), (100_000, -79, 1601, 80)],
 )
-def test_find_at_larger_limits(limit: int, a: int, b: int, length: int) -> None:
+def test_find_at_known_limits(limit: int, a: int, b: int, length: int) -> None:
     answer = find(limit)
 
     assert (answer.a, answer.b, answer.product, answer.length) == (a, b, a * b, length)
