@@ -116,8 +116,8 @@ class Environment:
         self.patch.setenv("MAX_CONCURRENCY", str(most))
         settings.read.cache_clear()
 
-    def clear(self, seed: int) -> None:
-        """Empty all services, and seed the random IDs of moto."""
+    def clear(self, seed: int, start: dt.datetime | None = None) -> None:
+        """Empty all services, seed the random IDs of moto, and set the clock: to now by default."""
         self.session.run("TRUNCATE source RESTART IDENTITY CASCADE")
         for bucket in (LANDING, STAGING):
             _backend("s3", "aws").buckets[bucket].keys.clear()
@@ -125,7 +125,7 @@ class Environment:
         self.executions.clear()
         _backend("sns").topics[self.topic].sent_notifications.clear()
         mock_random.seed(seed)
-        self.time = dt.datetime.now(dt.UTC)
+        self.time = start or dt.datetime.now(dt.UTC)
 
     @property
     def executions(self) -> Any:

@@ -79,8 +79,14 @@ _TAMPERED = (SourceUnreadable, StagingIncomplete, wr.exceptions.NoFilesFound)
 class Storm:
     """The simulation of `seed`, in an empty environment."""
 
-    def __init__(self, seed: int, environment: Environment, tally: Tally) -> None:
-        environment.clear(seed)
+    def __init__(
+        self,
+        seed: int,
+        environment: Environment,
+        tally: Tally,
+        start: dt.datetime | None = None,
+    ) -> None:
+        environment.clear(seed, start)
         self._seed = seed
         self._environment = environment
         self._tally = tally
