@@ -18,7 +18,14 @@ from tests.fixtures.aws import REGION
 from tests.fixtures.laptop import Laptop
 
 SETTINGS: dict[str, type[settings.Settings]] = {
-    function: getattr(settings, f"{function.title()}Settings") for function in FUNCTIONS
+    "trigger": settings.TriggerSettings,
+    "transform": settings.TransformSettings,
+    "test": settings.TestSettings,
+    "load": settings.LoadSettings,
+    "alert": settings.AlertSettings,
+    "watch": settings.WatchSettings,
+    "api": settings.ApiSettings,
+    "migrate": settings.MigrateSettings,
 }
 COMMON = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 
@@ -42,7 +49,7 @@ def pins(path: Path) -> dict[str, set[str]]:
 def test_every_function_has_handler_lock_and_settings() -> None:
     folders = {path.name for path in CHECKOUT.glob("functions/*/") if path.name != "__pycache__"}
 
-    assert folders == set(FUNCTIONS)
+    assert folders == set(FUNCTIONS) == set(SETTINGS)
     locks = {lock(function).resolve() for function in FUNCTIONS}
     assert locks == set(CHECKOUT.glob("functions/requirements-*.txt"))
 
