@@ -118,7 +118,7 @@ def test_signature_is_bound_to_request_and_expires(
     an_hour_ago = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
     monkeypatch.setattr("botocore.auth.get_current_datetime", lambda **_: an_hour_ago)
     late = requests.Request("GET", f"{api.url}/tables", auth=signer).prepare()
-    assert refused(api.session.send(late), "too old")
+    assert refused(api.session.send(late), "expired")
 
 
 def test_documented_curl_command_is_accepted(signed: Signed, caller: Credentials) -> None:
