@@ -82,7 +82,7 @@ test: lint ## lint and run all tests that need only Python, make and Terraform
 	$(BIN)/pytest $(PARALLEL)
 
 .PHONY: test-deep
-test-deep: $(READY) ## run the tests that take minutes, and more generated files, kills and storms
+test-deep: $(READY) ## run the tests that take minutes or need curl, and more generated files, kills and storms
 	$(BIN)/pytest $(PARALLEL) --hypothesis-profile=deep --storms=100 --durations=25 -m 'deep or scaled'
 
 .PHONY: storms

@@ -28,7 +28,8 @@ from tests.fixtures.registries import (
 )
 from tests.stand_ins import CHECKOUT, StandIns
 
-pytestmark = pytest.mark.programs
+# A fresh machine need not have curl.
+pytestmark = [pytest.mark.programs, pytest.mark.deep]
 
 ACCOUNT = TARGET.partition(".")[0]
 TAG = "0.1.0-0123456789ab"
@@ -214,7 +215,6 @@ def test_copy_refuses_layer_with_another_digest(machine: Machine) -> None:
     assert machine.copied == []
 
 
-@pytest.mark.deep
 @pytest.mark.parametrize(
     ("kind", "line"),
     [
@@ -266,7 +266,6 @@ def test_copy_renews_expired_token(machine: Machine) -> None:
     assert len(tokens) == 1 + len(machine.blobs)
 
 
-@pytest.mark.deep
 @pytest.mark.parametrize(
     "challenge", ['Bearer realm="http://registry.example/token"', "Negotiate", "nothing"]
 )
@@ -333,7 +332,6 @@ def refusal() -> Answer:
     return 400, {}, b'{"errors":\n[]}'
 
 
-@pytest.mark.deep
 @pytest.mark.parametrize(
     ("what", "method", "answer", "line"),
     [
@@ -424,7 +422,6 @@ def test_check_refuses_credentials_of_another_account(machine: Machine) -> None:
     assert machine.front.requests == []
 
 
-@pytest.mark.deep
 @pytest.mark.parametrize("tool", sorted({*TOOLS, "aws", "curl"} - {"sh"}))
 def test_missing_command_is_reported(tool: str, machine: Machine) -> None:
     (machine.stand_ins.path / tool).unlink()
@@ -437,7 +434,6 @@ def test_missing_command_is_reported(tool: str, machine: Machine) -> None:
     assert machine.front.requests == []
 
 
-@pytest.mark.deep
 def test_copy_uses_shasum_if_sha256sum_is_missing(machine: Machine) -> None:
     (machine.stand_ins.path / "sha256sum").unlink()
     (machine.stand_ins.path / "shasum").symlink_to(str(shutil.which("shasum")))
@@ -448,7 +444,6 @@ def test_copy_uses_shasum_if_sha256sum_is_missing(machine: Machine) -> None:
     assert machine.copied == [digest(machine.manifest)]
 
 
-@pytest.mark.deep
 @pytest.mark.parametrize(
     ("command", "line"),
     [
