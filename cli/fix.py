@@ -3,7 +3,6 @@
 import codecs
 import contextlib
 import csv
-import io
 import itertools
 import re
 import sys
@@ -21,6 +20,8 @@ from cli.errors import CommandError
 from cli.items import Item, has_run, many
 from cli.stack import Stack
 from shared.contract import Contract
+from shared.dialect import Dialect
+from shared.grammar import Fault, grammar
 from shared.ingestion import Ingestion, Source
 from shared.landing import read_version
 from shared.landing_key import LandingKey
@@ -69,7 +70,7 @@ def fix(
             f"The stack no longer has a contract for {ingestion.table}: deploy one, then try again."
         ) from None
     rows = replacements(
-        corrections(corrected), rejects.records(stack, item), contract.delimiter, item
+        corrections(corrected), rejects.records(stack, item), contract.dialect, item
     )
     with tempfile.TemporaryFile() as file:
         chunks = read_version(stack.s3, ingestion.source)
@@ -127,7 +128,7 @@ def corrections(corrected: Path) -> dict[int, list[str]]:
 def replacements(
     corrections: Mapping[int, list[str]],
     records: Iterable[rejects.Record],
-    delimiter: str,
+    dialect: Dialect,
     item: Item,
 ) -> dict[int, Replacement]:
     """Return the rows to replace, by their first physical line.
@@ -159,7 +160,7 @@ def replacements(
         if len(new) > 1:
             raise CommandError(f"Line {line} has {len(new)} different corrections: keep only one.")
         for cell in new:
-            rows[line] = Replacement(raw, _one_row(line, cell, delimiter))
+            rows[line] = Replacement(raw, _one_row(line, cell, dialect))
     if not rows:
         raise CommandError("No row is corrected: every 'raw' is the same as in the landed file.")
     return rows
@@ -243,18 +244,16 @@ def _long_cells() -> Iterator[None]:
         csv.field_size_limit(limit)
 
 
-def _one_row(line: int, text: str, delimiter: str) -> str:
+def _one_row(line: int, text: str, dialect: Dialect) -> str:
     # An open quote or a second row would change all later rows.
     row = text.rstrip("\r\n")
-    lines = io.StringIO(row, newline="\n")
-    try:
-        rows = list(csv.reader(lines, delimiter=delimiter, strict=True))
-    except csv.Error as error:
-        raise CommandError(f"The correction of line {line} cannot be read: {error}.") from error
-    if len(rows) != 1 or not rows[0]:
-        raise CommandError(
-            f"The correction of line {line} has {len(rows)} rows: write exactly one row."
-        )
+    lines = row.encode() + b"\n"
+    rules = grammar(dialect, lines)
+    found = rules and rules.first(rules.encoded(lines), final=True)
+    if isinstance(found, Fault):
+        raise CommandError(f"The correction of line {line} cannot be read: {found}.")
+    if rules is None or found != (0, len(rules.encoded(lines))):
+        raise CommandError(f"The correction of line {line} must be exactly one row.")
     return row
 
 

@@ -4,9 +4,7 @@ A specimen states the expected result of every row without calling the pipeline'
 compare it with Transform and Test.
 """
 
-import csv
 import datetime as dt
-import io
 import itertools
 import math
 import sys
@@ -74,7 +72,8 @@ def specimen(contract: Contract, token: str, now: dt.datetime) -> Specimen:
         Values(column, contract, now, f"tm-smoke-{token}" if column.name == key else None)
         for column in contract.columns
     ]
-    flaws: list[_Way] = [(None, Flaw(rule, None)) for rule in ("columnCount", "quoting")]
+    of_row = ("columnCount", "quoting") if contract.dialect.quote_char else ("columnCount",)
+    flaws: list[_Way] = [(None, Flaw(rule, None)) for rule in of_row]
     flaws += [(column.column.name, flaw) for column in columns for flaw in column.flaws()]
     least, most = _bounds(contract)
     most = min(most, max(least, _MOST))
@@ -123,7 +122,7 @@ def _texts(values: Values, rows: int, *, once: bool) -> list[str]:
     found = list(itertools.islice(values.good(), number))
     if found:
         return found
-    column, nothing = values.column, values.contract.null_tokens
+    column, nothing = values.column, values.contract.dialect.null_sequence
     if nothing and not any(isinstance(rule, Required) for rule in column.rules):
         return [nothing[0]] * number
     raise CommandError(
@@ -173,8 +172,10 @@ def _spoilt(row: Row, way: _Way, contract: Contract, first: Row) -> str:
         case None, Flaw(rule="columnCount"):
             return _line([*row, row[0]], contract)
         case None, _:
-            rest = contract.delimiter + _line(row[1:], contract) if row[1:] else "\r\n"
-            return f'"text"behind its quote{rest}'
+            quote = contract.dialect.quote_char
+            rest = [contract.dialect.record(row[1:])] if row[1:] else []
+            first_cell = f"{quote}text{quote}behind its quote"
+            return contract.dialect.delimiter.join([first_cell, *rest]) + _line_end(contract)
     name, flaw = way
     place = contract.header.index(str(name))
     text = first[place] if flaw.text is None else flaw.text
@@ -182,6 +183,8 @@ def _spoilt(row: Row, way: _Way, contract: Contract, first: Row) -> str:
 
 
 def _line(cells: Iterable[str], contract: Contract) -> str:
-    line = io.StringIO()
-    csv.writer(line, delimiter=contract.delimiter, lineterminator="\r\n").writerow(cells)
-    return line.getvalue()
+    return contract.dialect.record(cells) + _line_end(contract)
+
+
+def _line_end(contract: Contract) -> str:
+    return contract.dialect.line_terminator

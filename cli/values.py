@@ -73,7 +73,7 @@ class Values:
 
     def is_missing(self, text: str) -> bool:
         """Return whether a text stands for a missing value."""
-        return text in self.contract.null_tokens
+        return text in self.contract.dialect.null_sequence
 
     def good(self) -> Iterator[str]:
         """Yield different texts that break no rule, not even one that only warns."""
@@ -98,7 +98,7 @@ class Values:
         alike = frozenset(each.name for each in self.column.rules if each.kind == rule.kind)
         match rule:
             case Required():
-                missing = self.contract.null_tokens
+                missing = self.contract.dialect.null_sequence
                 return Flaw(rule.name, missing[0], alike) if missing else None
             case Unique():
                 return Flaw(rule.name, None, alike)
@@ -121,7 +121,8 @@ class Values:
         """Return whether a text is a value and the file's encoding has its characters."""
         try:
             text.encode(self.contract.encoding)
-        except UnicodeEncodeError:
+            self.contract.dialect.record(["", text])
+        except ValueError:
             return False
         return not self.is_missing(text)
 

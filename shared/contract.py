@@ -16,17 +16,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     model_validator,
 )
-from pydantic.alias_generators import to_camel
 
 from shared import landing_key, regex
 from shared.columns import MAX_DIGITS, TYPES, ColumnType, Limits, LogicalType, RuleKind, comparable
+from shared.dialect import Dialect
 from shared.formats import TextFormat, text_format
+from shared.model import Model, Problems
 from shared.text import bounded, quoted
 
 _OWN_RELATIONS = {
@@ -163,15 +162,6 @@ def _encoding(name: str) -> str:
     return name
 
 
-def _delimiter(text: str) -> str:
-    if not (len(text) == 1 and text.isascii()) or text.isalnum() or text in '\0"\r\n':
-        raise ValueError(
-            f"{quoted(text)} is not a valid delimiter: use one ASCII character other than a "
-            "letter, digit, quote, line end or NUL"
-        )
-    return text
-
-
 def _order_problems(minimum: Any, maximum: Any) -> Iterator[str]:
     if minimum is not None and maximum is not None and minimum > maximum:
         yield f"the minimum {minimum} is greater than the maximum {maximum}: correct these bounds"
@@ -181,24 +171,6 @@ Identifier = Annotated[str, AfterValidator(_identifier)]
 Description = Annotated[str, AfterValidator(functools.partial(bounded, limit=1_000))]
 """Description of a table or column for readers, cut after 1,000 characters."""
 Zone = Annotated[str, AfterValidator(_zone)]
-
-
-class Problems(ValueError):
-    """Problems of a part of a contract, one text each."""
-
-    @classmethod
-    def check(cls, found: Iterable[str]) -> None:
-        """Raise a `Problems` with all texts in `found`, if there are any."""
-        if texts := [*found]:
-            raise cls(*texts)
-
-
-class Model(BaseModel):
-    """Base of the models: immutable, and without unknown fields."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True
-    )
 
 
 class Format(Model):
@@ -505,9 +477,8 @@ class Contract(Model):
     description: Description = ""
     columns: tuple[Column, ...] = Field(min_length=1, max_length=MAX_COLUMNS)
     encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"
-    delimiter: Annotated[str, AfterValidator(_delimiter)] = ","
+    dialect: Dialect = Dialect()
     decimal_mark: Literal[".", ","] = "."
-    null_tokens: tuple[str, ...] = ("",)
     header_policy: HeaderPolicy = HeaderPolicy()
     timezone: Zone = "Etc/UTC"
     indexes: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = ()
@@ -602,10 +573,10 @@ class Contract(Model):
                 )
         for column in self.columns:
             tokens = {*column.true_tokens, *column.false_tokens}
-            if both := tokens.intersection(self.null_tokens):
+            if both := tokens.intersection(self.dialect.null_sequence):
                 yield (
                     f"column {quoted(column.name)}: {sorted(both)} cannot mean both missing and "
-                    "true or false: remove them from nullTokens or from the column's tokens"
+                    "true or false: remove them from nullSequence or from the column's tokens"
                 )
 
     def _lookup_problems(self) -> Iterator[str]:

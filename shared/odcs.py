@@ -20,8 +20,9 @@ import yaml
 
 from shared import contract_yaml, landing_key, odcs_schema
 from shared.columns import TYPES, RuleKind
-from shared.contract import MAX_COLUMNS, Column, Contract, Model, Problems, repeated
+from shared.contract import MAX_COLUMNS, Column, Contract, repeated
 from shared.errors import InvalidContract
+from shared.model import Model, Problems
 from shared.odcs_schema import FIXES, Place
 from shared.text import listed, one_line, quoted
 
@@ -39,9 +40,8 @@ M = TypeVar("M", bound=Model)
 
 _TABLE_PROPERTIES = {
     "encoding",
-    "delimiter",
+    "dialect",
     "decimalMark",
-    "nullTokens",
     "headerPolicy",
     "maxRejectedPercent",
     "timezone",

@@ -1,14 +1,12 @@
-"""Rows of a landed file as text, each with its physical line number.
+"""Rows of a landed file as text, each with the number of its physical line.
 
-Arrow's CSV reader is fast, but it reports no physical line numbers and differs from `csv` in some
-rules. It therefore reads only the chunks that both read alike. Such a chunk contains no quote, no
-blank line, no lone carriage return, no leading byte order mark and no very long line. For all other
-chunks, `shared.quotes` first finds the bounds of the rows.
+Arrow parses the values. A chunk in which each line is a row is parsed as it is. For any other,
+`shared.records` first finds the well-formed records.
 """
 
 import codecs
-import csv
 import functools
+import itertools
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -20,17 +18,34 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from shared.lines import Lines, Refusal, long_line, read_lines
-from shared.quotes import MAX_ROW, Records, RowOutcome, Scan, find_records, scan
+from shared.dialect import Dialect
+from shared.grammar import MAX_RECORD, Fault, Grammar, grammar
+from shared.lines import Lines, Refusal, read_lines
+from shared.records import (
+    Damage,
+    Records,
+    ends_of,
+    find_records,
+    is_blank,
+    value_counts,
+    without_gaps,
+)
 
 MAX_COLUMNS = 10_000
-"""Maximum columns of a file. Each takes time in every chunk, and PostgreSQL allows 1,600."""
-_MAX_SKIPPED = 10_000
-"""Rows of the wrong width in a chunk that Arrow may skip, because it reports them one by one."""
+"""Columns of a file. Each costs time in every chunk, and PostgreSQL allows 1,600 in a table."""
 REPEATED = pa.dictionary(pa.int32(), pa.string())
-"""Type for texts with few distinct values."""
+"""Texts with few distinct values; each is kept once."""
 _MALFORMED = pa.schema(
     [("line", pa.int64()), ("raw", pa.string()), ("rule", REPEATED), ("reason", REPEATED)]
+)
+
+_FEW = 10_000
+"""Records with another number of values in a chunk, of which Arrow tells one by one."""
+_LF, _CR = b"\n\r"
+_FAULTS = tuple(Fault)
+_NO_SUBSTITUTE = Refusal(
+    "the file contains every control character, but one must stand for the delimiter of several "
+    "characters; remove one"
 )
 
 Indices = npt.NDArray[np.integer[Any]]
@@ -56,30 +71,24 @@ class Rows:
 
 
 LazyRows = Callable[[], Rows]
-"""Function that reads one chunk; callers may read several chunks in parallel."""
+"""Function that reads the rows, so that a caller can read several chunks at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Parsed file: its column names and its chunks of rows, in order.
-
-    If there is a refusal among the chunks, it is the last one.
-    """
+    """A file's header, and its rows in chunks, in order. A refusal is the last chunk."""
 
     header: list[str]
     chunks: Iterator[LazyRows | Refusal]
 
 
-def read_table(chunks: Iterable[bytes], encoding: str, delimiter: str) -> Table | Refusal:
-    """Read the header of a file; the chunks of the returned table read the rest lazily.
+def read_table(chunks: Iterable[bytes], encoding: str, dialect: Dialect) -> Table | Refusal:
+    """Read the header of a file; its rows are read when the chunks are consumed.
 
     Args:
-        chunks: the file's bytes. Each chunk becomes one `Rows`.
-        encoding: the contract's encoding, a name of a Python codec.
-        delimiter: the contract's delimiter, one ASCII character.
-
-    Returns:
-        The table, or a refusal if the header cannot be read.
+        chunks: the file's bytes. Each yields at most one `Rows`.
+        encoding: the contract's, one of Python's codecs.
+        dialect: the contract's.
     """
     lines = read_lines(chunks, encoding)
     first = next(lines, None)
@@ -87,157 +96,227 @@ def read_table(chunks: Iterable[bytes], encoding: str, delimiter: str) -> Table 
         return Refusal("the file is empty")
     if isinstance(first, Refusal):
         return first
-    line, newline, rest = first.text.partition(b"\n")
-    records = find_records(scan(Lines(1, line + b"\n", 1), delimiter, quoted=True), final=True)
-    fault = RowOutcome(records.outcomes.max(initial=RowOutcome.COMPLETE))  # none for a blank line
-    if fault != RowOutcome.COMPLETE:
-        return Refusal(f"line 1 cannot be read as a header: {_in_words(fault)}")
-    names = next(csv.reader([line.decode()], delimiter=delimiter, strict=True), [])
-    # The names in contracts are NFC too (`shared.odcs`).
-    header = [unicodedata.normalize("NFC", name) for name in names]
+    head = _read_header(first, lines, dialect)
+    if isinstance(head, Refusal):
+        return head
+    header, rest = head
     if len(header) > MAX_COLUMNS:
         return Refusal(
             f"line 1 has {len(header):,} columns, but the maximum is {MAX_COLUMNS:,}: remove some"
         )
-    body = _chained(Lines(first.first + 1, rest, first.ends - len(newline)), lines)
-    return Table(header, read_rows(body, len(header), delimiter))
+    return Table(header, read_rows(rest, len(header), dialect))
+
+
+def _read_header(
+    lines: Lines, rest: Iterator[Lines | Refusal], dialect: Dialect
+) -> tuple[list[str], Iterator[Lines | Refusal]] | Refusal:
+    """Return the names in the first record, and the lines after it."""
+    text, final = lines.text, False
+    while True:
+        rules = grammar(dialect, text)
+        if rules is None:
+            return _NO_SUBSTITUTE
+        encoded = rules.encoded(_ended(text))
+        found = rules.first(encoded, final=final or len(text) > MAX_RECORD)
+        if found is not None:
+            break
+        more = next(rest, None)
+        if isinstance(more, Refusal):
+            return more
+        if final:
+            return Refusal("the file has no header")
+        text, final = text + (more.text if more else b""), more is None
+    if isinstance(found, Fault):
+        return Refusal(f"line 1 cannot be read as a header: {found}")
+    begin, end = found
+    # The names of a contract have this form too (`odcs`): an é may be one character or two.
+    names = [unicodedata.normalize("NFC", name) for name in rules.values(encoded[begin:end])]
+    body = text[len(rules.decoded(encoded[:end])) :]
+    number = lines.first + encoded.count(b"\n", 0, end)
+    return names, itertools.chain([Lines(number, body, body.count(b"\n"))] if body else [], rest)
 
 
 def read_rows(
-    chunks: Iterator[Lines | Refusal], width: int, delimiter: str
+    chunks: Iterator[Lines | Refusal], width: int, dialect: Dialect
 ) -> Iterator[LazyRows | Refusal]:
-    """Yield the chunks of rows after the header, and any refusals last.
+    """Read the lines after the header as rows; a refusal is the last item.
 
     Args:
         chunks: the file's lines without the header.
-        width: the number of columns that a row must have.
-        delimiter: the contract's delimiter, one ASCII character.
+        width: how many columns a row must have.
+        dialect: the contract's.
     """
-    pending: Scan | None = None  # begins with a row that continues in the next chunk
-    refusals = []
+    first, text = 1, b""
+    refusal = None
     for lines in chunks:
         if isinstance(lines, Refusal):
-            refusals.append(lines)
-        elif pending is None and b'"' not in lines.text:
-            yield functools.partial(_read_unquoted, lines, width, delimiter)
-        else:
-            found = scan(lines, delimiter, quoted=True)
-            found = pending.joined(found) if pending else found
-            records = find_records(found, final=False)
-            if records.rest:
-                yield functools.partial(_read_exactly, records, width, delimiter)
-            pending = found.behind(records.rest) if records.rest < len(found.closes) else None
-    if pending:
-        yield functools.partial(_read_exactly, find_records(pending, final=True), width, delimiter)
-    yield from refusals
+            refusal = lines
+            break
+        first, text = (first, text + lines.text) if text else (lines.first, lines.text)
+        rules = grammar(dialect, text)
+        if rules is None:
+            refusal = _NO_SUBSTITUTE
+            break
+        if len(text) == len(lines.text) and _is_plain(text, dialect):
+            yield functools.partial(_read_lines, lines, width, rules)
+            text = b""
+            continue
+        records = find_records(rules, rules.encoded(_ended(text)), final=not text.endswith(b"\n"))
+        yield functools.partial(_read_records, first, records, width, rules)
+        first += records.text.count(b"\n", 0, records.end)
+        text = rules.decoded(records.text[records.end :])
+    if text and (rules := grammar(dialect, text)):
+        records = find_records(rules, rules.encoded(_ended(text)), final=True)
+        yield functools.partial(_read_records, first, records, width, rules)
+    if refusal:
+        yield refusal
 
 
-def _chained(first: Lines, rest: Iterator[Lines | Refusal]) -> Iterator[Lines | Refusal]:
-    if first.text:
-        yield first
-    yield from rest
-
-
-def _read_unquoted(lines: Lines, width: int, delimiter: str) -> Rows:
-    rows = _read_plain(lines, width, delimiter)
-    if rows is None:
-        found = scan(lines, delimiter, quoted=False)
-        return _read_exactly(find_records(found, final=True), width, delimiter)
-    return rows
-
-
-def _read_plain(lines: Lines, width: int, delimiter: str) -> Rows | None:
-    """Read a chunk in which each line is a row; return None for any other chunk.
-
-    Rows of the wrong width are allowed, because skipping them is faster than scanning all lines.
-    """
-    count = lines.ends + (not lines.text.endswith(b"\n"))
-    if (
-        # Arrow removes a byte order mark from every chunk, not only from the first.
-        lines.text.startswith(codecs.BOM_UTF8)
-        # Some rows have too few values, e.g. blank lines. Arrow would find that, but slowly.
-        or len(lines.text) < width * count - 1
-        or long_line(lines.text, csv.field_size_limit()) is not None
-    ):
-        return None
-    wrong: dict[int, int] = {}  # number of values, by index of a line of the wrong width
-
-    def skip(row: pyarrow.csv.InvalidRow) -> str:
-        wrong[row.number - 1] = row.actual_columns
-        return "skip" if len(wrong) <= _MAX_SKIPPED else "error"
-
-    try:
-        columns = _values(lines.text, width, delimiter, skip)
-    except pa.ArrowInvalid:  # more than _MAX_SKIPPED
-        return None
-    # Arrow ends a line at a lone carriage return, and reads a blank line as empty values.
-    if len(columns[0]) + len(wrong) != count or _any_blank(columns):
-        return None
-    numbers = np.arange(lines.first, lines.first + count)
-    if not wrong:
-
-        def raw_texts(rows: Indices) -> pa.StringArray:
-            bounds = _bounds(lines.text, count)
-            return _texts(lines.text, bounds[rows], bounds[rows + 1])
-
-        return Rows(pa.array(numbers), columns, raw_texts)
-    values = np.full(count, width, np.int32)
-    values[list(wrong)] = list(wrong.values())
-    bounds, outcomes = _bounds(lines.text, count), np.full(count, RowOutcome.COMPLETE, np.int8)
-    records = Records(lines.text, numbers, bounds[:-1], bounds[1:], outcomes, values, count)
-    return _rows(records, values == width, columns, width)
-
-
-def _bounds(text: bytes, count: int) -> npt.NDArray[np.int32]:
-    """Return the byte offsets at which `count` lines begin, and the end of the last one."""
-    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1
-    return np.concatenate([[0], ends, [len(text)]])[: count + 1].astype(np.int32)
-
-
-def _any_blank(columns: list[pa.StringArray]) -> bool:
-    blank = functools.reduce(pc.and_, (pc.equal(column, "") for column in columns))
-    return bool(pc.any(blank).as_py())
-
-
-def _read_exactly(records: Records, width: int, delimiter: str) -> Rows:
-    good = (records.outcomes == RowOutcome.COMPLETE) & (records.values == width)
-    # Arrow skips the first line; it prevents Arrow from removing a byte order mark.
-    pieces = _cut(records.text, records.begins[good], records.ends[good])
-    columns = _values(b"\n" + pieces.buffers()[2].to_pybytes(), width, delimiter)
-    return _rows(records, good, columns, width)
-
-
-def _rows(
-    records: Records, good: npt.NDArray[np.bool_], columns: list[pa.StringArray], width: int
-) -> Rows:
-    begins, ends = records.begins[good], records.ends[good]
-
-    def raw_texts(rows: Indices) -> pa.StringArray:
-        return _texts(records.text, begins[rows], ends[rows])
-
-    return Rows(
-        pa.array(records.lines[good]), columns, raw_texts, _malformed(records, ~good, width)
+def _is_plain(text: bytes, dialect: Dialect) -> bool:
+    """Return whether each line of a text is a row or damaged."""
+    marks = (dialect.quote_char, dialect.escape_char, dialect.comment_char)
+    return (
+        len(dialect.delimiter) == 1
+        and not dialect.skip_initial_space
+        and not any(mark is not None and mark.encode() in text for mark in marks)
     )
 
 
-def _malformed(records: Records, bad: npt.NDArray[np.bool_], width: int) -> pa.Table:
-    # Encode each fault as one number: the number of values, or a negated outcome.
-    is_complete = records.outcomes == RowOutcome.COMPLETE
-    kinds = np.where(is_complete, records.values, -records.outcomes)[bad]
+def _read_lines(lines: Lines, width: int, rules: Grammar) -> Rows:
+    """Read a chunk in which each line is a row or damaged."""
+    text = _ended(lines.text)
+    # Arrow removes a byte order mark from the first value of any chunk.
+    if not text.startswith(codecs.BOM_UTF8):
+        ends = np.flatnonzero(np.frombuffer(text, np.uint8) == _LF) + 1
+        parsed = _values(text, width, rules, is_quoted=False)
+        # For Arrow, a lone carriage return ends a line, and a blank line is a row of empty values.
+        if parsed and len(parsed[0][0]) + len(parsed[1]) == len(ends) and not _any_blank(parsed[0]):
+            spans = _Spans(text, np.append(0, ends[:-1]), ends)
+            return _rows(lines.first, spans, *parsed, [], width, rules)
+    return _read_records(lines.first, find_records(rules, text, final=True), width, rules)
+
+
+def _read_records(first: int, records: Records, width: int, rules: Grammar) -> Rows:
+    text = b"".join(records.text[begin:end] for begin, end in records.spans)
+    ends = ends_of(rules, text)
+    begins = np.append(0, ends)[:-1]
+    blank = is_blank(rules, text, begins)
+    begins, ends = begins[~blank], ends[~blank]
+    parsed = _values(without_gaps(rules, text), width, rules, is_quoted=True)
+    if parsed is None:
+        counts = value_counts(rules, text, begins, ends)
+        is_good = counts == width
+        good = _Spans(text, begins[is_good], ends[is_good]).pieces().buffers()[2].to_pybytes()
+        columns, _ = _values(without_gaps(rules, good), width, rules, is_quoted=True) or ([], {})
+        wrong = dict(enumerate(counts.tolist()))
+        wrong = {index: count for index, count in wrong.items() if count != width}
+    else:
+        columns, wrong = parsed
+    # From the text of all spans back to the whole text.
+    bounds = np.array(records.spans, np.intp).reshape(-1, 2)
+    offsets = np.cumsum(np.append(0, bounds[:, 1] - bounds[:, 0]))
+    shifts = (bounds[:, 0] - offsets[:-1])[np.searchsorted(offsets, begins, "right") - 1]
+    spans = _Spans(records.text, begins + shifts, ends + shifts)
+    return _rows(first, spans, columns, wrong, records.damages, width, rules)
+
+
+@dataclass(frozen=True, slots=True)
+class _Spans:
+    """Parts of a text, in order: at which bytes they begin and end, the line ends included."""
+
+    text: bytes
+    begins: Indices
+    ends: Indices
+
+    def __getitem__(self, chosen: Indices | npt.NDArray[np.bool_]) -> "_Spans":
+        return _Spans(self.text, self.begins[chosen], self.ends[chosen])
+
+    def texts(self, rules: Grammar) -> pa.StringArray:
+        """Return the parts as they are in the file, without their line ends."""
+        codes = np.frombuffer(self.text, np.uint8)
+        ends = self.ends - (codes[self.ends - 1] == _LF)
+        ends = ends - ((ends > self.begins) & (codes[ends - 1] == _CR))
+        return _decoded(_Spans(self.text, self.begins, ends).pieces(), rules)
+
+    def pieces(self) -> pa.StringArray:
+        """Return the parts one after the other."""
+        # Arrow divides the whole text into the parts and what is between them.
+        count = 2 * len(self.begins)
+        offsets = np.empty(count + 1, np.int32)
+        offsets[0:-1:2], offsets[1::2], offsets[-1] = self.begins, self.ends, len(self.text)
+        buffers = pa.py_buffer(offsets), pa.py_buffer(self.text)
+        pieces = pa.StringArray.from_buffers(count, *buffers)
+        return pieces.take(pa.array(np.arange(0, count, 2, dtype=np.int32)))
+
+
+def _rows(
+    first: int,
+    spans: _Spans,
+    columns: list[pa.StringArray],
+    wrong: dict[int, int],
+    damages: list[Damage],
+    width: int,
+    rules: Grammar,
+) -> Rows:
+    """Return the records of `spans` as rows.
+
+    `wrong` is the number of values of each record that has too few or too many; `columns` lacks it.
+    """
+    line_begins = np.append(0, np.flatnonzero(np.frombuffer(spans.text, np.uint8) == _LF) + 1)
+    is_good = np.ones(len(spans.begins), np.bool_)
+    is_good[list(wrong)] = False
+    good, bad = spans[is_good], spans[~is_good]
+    damaged, kinds = _damaged_lines(spans.text, line_begins, damages)
+    kinds = np.append(np.array(list(wrong.values()), np.int64), kinds)
+    begins, ends = np.append(bad.begins, damaged.begins), np.append(bad.ends, damaged.ends)
+    order = np.argsort(begins, kind="stable")
+    malformed = _Spans(spans.text, begins[order], ends[order])
+
+    def lines(parts: _Spans) -> pa.Int64Array:
+        return pa.array(first + np.searchsorted(line_begins, parts.begins), pa.int64())
+
+    def raw_texts(rows: Indices) -> pa.StringArray:
+        return good[rows].texts(rules)
+
+    table = _malformed(lines(malformed), malformed.texts(rules), kinds[order], width)
+    return Rows(lines(good), [_decoded(each, rules) for each in columns], raw_texts, table)
+
+
+def _damaged_lines(
+    text: bytes, line_begins: Indices, damages: list[Damage]
+) -> tuple[_Spans, npt.NDArray[np.int64]]:
+    """Return the damaged lines, and for each the negative index of its fault."""
+    bounds = np.array([(each.begin, each.end) for each in damages], np.intp).reshape(-1, 2)
+    first, last = np.searchsorted(line_begins, bounds).T
+    lines = np.repeat(first, last - first) + _ranges(last - first)
+    faults = np.array([-1 - _FAULTS.index(each.fault) for each in damages], np.int64)
+    return (
+        _Spans(text, line_begins[lines], np.append(line_begins, len(text))[lines + 1]),
+        np.repeat(faults, last - first),
+    )
+
+
+def _ranges(counts: Indices) -> Indices:
+    """Return 0, 1, … for each count, in a row."""
+    return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+def _malformed(
+    lines: pa.Int64Array, raws: pa.StringArray, kinds: npt.NDArray[np.int64], width: int
+) -> pa.Table:
     encoded = pa.array(kinds).dictionary_encode()
     rules, reasons = [], []
     for kind in encoded.dictionary.to_pylist():
         if kind > 0:
             rules.append("columnCount")
-            values = "1 value" if kind == 1 else f"{kind} values"
-            reasons.append(f"{values}, but the header has {width}")
+            reasons.append(f"{kind} value{'s' * (kind != 1)}, but the header has {width}")
         else:
             rules.append("quoting")
-            reasons.append(f"the row cannot be read: {_in_words(RowOutcome(-kind))}")
+            reasons.append(f"the row cannot be read: {_FAULTS[-1 - kind]}")
     return pa.Table.from_arrays(
         [
-            pa.array(records.lines[bad]),
-            _texts(records.text, records.begins[bad], records.ends[bad]),
+            lines,
+            raws,
             *(
                 pa.DictionaryArray.from_arrays(encoded.indices, pa.array(each, pa.string()))
                 for each in (rules, reasons)
@@ -248,62 +327,67 @@ def _malformed(records: Records, bad: npt.NDArray[np.bool_], width: int) -> pa.T
 
 
 def _values(
-    text: bytes,
-    width: int,
-    delimiter: str,
-    skip: Callable[[pyarrow.csv.InvalidRow], str] | None = None,
-) -> list[pa.StringArray]:
-    """Read rows with Arrow: with `skip` plain lines, else quoted rows after a first line to skip.
+    text: bytes, width: int, rules: Grammar, *, is_quoted: bool
+) -> tuple[list[pa.StringArray], dict[int, int]] | None:
+    """Let Arrow parse records; return the columns, and how many values each other record has.
 
-    Raises:
-        pyarrow.ArrowInvalid: `skip` returned "error" for a row of the wrong width.
+    None: many records have another number of values, of which Arrow tells one by one.
     """
-    quoted = skip is None
     names = [str(i) for i in range(width)]
-    table = pyarrow.csv.read_csv(
-        pa.BufferReader(text),
-        read_options=pyarrow.csv.ReadOptions(
-            column_names=names, use_threads=False, block_size=len(text) + 1, skip_rows=int(quoted)
-        ),
-        parse_options=pyarrow.csv.ParseOptions(
-            delimiter=delimiter,
-            invalid_row_handler=skip,
-            quote_char='"' if quoted else False,
-            newlines_in_values=quoted,
-            # Arrow reads a blank line between two carriage returns at the end of a line.
-            ignore_empty_lines=quoted,
-        ),
-        convert_options=pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()),
-            strings_can_be_null=False,
-            check_utf8=False,  # shared.lines has checked it
-        ),
-    )
-    return [column.combine_chunks() for column in table.columns]
+    if not text:
+        return [pa.array([], pa.string()) for _ in names], {}
+    wrong: dict[int, int] = {}
+    dialect = rules.dialect
+    # A blank line in front keeps a byte order mark in the first value.
+    has_mark = text.startswith(codecs.BOM_UTF8)
+
+    def skip(row: pyarrow.csv.InvalidRow) -> str:
+        wrong[row.number - 1 - has_mark] = row.actual_columns
+        return "skip" if len(wrong) <= _FEW else "error"
+
+    try:
+        table = pyarrow.csv.read_csv(
+            pa.BufferReader(b"\n" + text if has_mark else text),
+            read_options=pyarrow.csv.ReadOptions(
+                column_names=names,
+                use_threads=False,
+                block_size=len(text) + 2,
+                skip_rows=int(has_mark),
+            ),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=rules.delimiter.decode(),
+                invalid_row_handler=skip,
+                quote_char=(is_quoted and dialect.quote_char) or False,
+                double_quote=dialect.double_quote,
+                escape_char=(is_quoted and dialect.escape_char) or False,
+                newlines_in_values=is_quoted,
+                # With two carriage returns at the end of a line, Arrow sees a blank line between them.
+                ignore_empty_lines=is_quoted,
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()),
+                strings_can_be_null=False,
+                check_utf8=False,  # it was checked before
+            ),
+        )
+    except pa.ArrowInvalid:
+        if len(wrong) <= _FEW:
+            raise
+        return None
+    return [column.combine_chunks() for column in table.columns], wrong
 
 
-def _texts(text: bytes, begins: Indices, ends: Indices) -> pa.StringArray:
-    """Return the texts between ascending offsets, without line ends."""
-    codes = np.frombuffer(text, np.uint8)
-    ends = ends - (codes[ends - 1] == ord("\n"))
-    ends = ends - ((ends > begins) & (codes[ends - 1] == ord("\r")))
-    return _cut(text, begins, ends)
+def _decoded(texts: pa.StringArray, rules: Grammar) -> pa.StringArray:
+    """Return encoded texts as they are in the file."""
+    if len(rules.dialect.delimiter) == 1:
+        return texts
+    return pc.replace_substring(texts, rules.delimiter.decode(), rules.dialect.delimiter)
 
 
-def _cut(text: bytes, begins: Indices, ends: Indices) -> pa.StringArray:
-    # Divide the whole text into the requested pieces and those between them.
-    count = 2 * len(begins)
-    offsets = np.empty(count + 1, np.int32)
-    offsets[0:-1:2], offsets[1::2], offsets[-1] = begins, ends, len(text)
-    pieces = pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(text))
-    return pieces.take(pa.array(np.arange(0, count, 2, dtype=np.int32)))
+def _ended(text: bytes) -> bytes:
+    return text if text.endswith(b"\n") else text + b"\n"
 
 
-def _in_words(fault: RowOutcome) -> str:
-    return {
-        RowOutcome.LONE_RETURN: "a carriage return without a line feed; end lines with LF or CRLF",
-        RowOutcome.TEXT_BEHIND: "text follows the closing quote of a value",
-        RowOutcome.LARGE_VALUE: f"a value is longer than {csv.field_size_limit()} characters",
-        RowOutcome.LONG_ROW: f"a row with a quoted value is longer than {MAX_ROW // 1024**2} MiB",
-        RowOutcome.UNCLOSED: "the opening quote of a value has no closing quote",
-    }[fault]
+def _any_blank(columns: list[pa.StringArray]) -> bool:
+    blank = functools.reduce(pc.and_, (pc.equal(column, "") for column in columns))
+    return bool(pc.any(blank).as_py())

@@ -4,9 +4,9 @@ It is slow and reads whole files into memory. It shares only the models of contr
 functions, so that any difference between the two is an error in one of them.
 """
 
-import csv
 import datetime as dt
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,6 +27,7 @@ from shared.contract import (
     Required,
     Unique,
 )
+from shared.dialect import Dialect
 
 LONGEST_LINE = 16 * 1024 * 1024
 _INTEGER_LIMITS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
@@ -85,9 +86,9 @@ def read(body: bytes, contract: Contract, now: dt.datetime) -> Reading:
 
 
 def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -> None:
-    lines = _lines(body, contract.encoding)
-    header = _header(lines[0], contract)
-    for number, row in _rows(lines, contract.delimiter, reading):
+    text = "".join(_lines(body, contract.encoding)).removesuffix("\n") + "\n"
+    header, end = _header(text, contract)
+    for number, row in _rows(text, end, contract.dialect, reading):
         if len(row) != len(header):
             reading.failures.append((number, None, "columnCount", "error"))
             continue
@@ -128,11 +129,18 @@ def _lines(body: bytes, encoding: str) -> list[str]:
     return lines or [""]
 
 
-def _header(line: str, contract: Contract) -> list[str]:
-    try:
-        header = next(csv.reader([line], delimiter=contract.delimiter, strict=True), [])
-    except csv.Error as error:
-        raise _Refused("header") from error
+def _header(text: str, contract: Contract) -> tuple[list[str], int]:
+    """Return the names in the first record, and where it ends."""
+    at = 0
+    while _is_ignored(_line(text, at), contract.dialect):
+        at += len(_line(text, at))
+        if at == len(text):
+            raise _Refused("no header")
+    found = _record(text, at, contract.dialect)
+    if found is None:
+        raise _Refused("header")
+    end, names = found
+    header = [unicodedata.normalize("NFC", name) for name in names]
     known = [name for name in header if name in contract.header]
     if sorted(known) != sorted(contract.header):
         raise _Refused("missing or repeated columns")
@@ -140,30 +148,106 @@ def _header(line: str, contract: Contract) -> list[str]:
         raise _Refused("unknown columns")
     if contract.header_policy.order == "contract" and known != list(contract.header):
         raise _Refused("order of columns")
-    return header
+    return header, end
 
 
-def _rows(lines: list[str], delimiter: str, reading: Reading) -> Iterator[tuple[int, list[str]]]:
+def _rows(
+    text: str, at: int, dialect: Dialect, reading: Reading
+) -> Iterator[tuple[int, list[str]]]:
     """Yield each row with the number of its first line; an invalid row is one line."""
-    i = 1
-    while i < len(lines):
-        reader = csv.reader(lines[i:], delimiter=delimiter, strict=True)
-        try:
-            row = next(reader)
-            taken = reader.line_num
-        except csv.Error:
-            row, taken = ["?"], 1
-            reading.failures.append((i + 1, None, "quoting", "error"))
-        if row:
-            raw = "".join(lines[i : i + taken])
-            reading.raw[i + 1] = raw.removesuffix("\n").removesuffix("\r")
-        if row and (i + 1, None, "quoting", "error") not in reading.failures:
-            yield i + 1, row
-        i += taken
+    for number, raw, values in records(text, at, dialect):
+        reading.raw[number] = raw
+        if values is None:
+            reading.failures.append((number, None, "quoting", "error"))
+        else:
+            yield number, values
+
+
+def records(
+    text: str, at: int, dialect: Dialect, longest: int = LONGEST_LINE
+) -> Iterator[tuple[int, str, list[str] | None]]:
+    """Yield the first line, the text and the values of each record; None if it is invalid.
+
+    `at` is where the first record begins, `longest` the most bytes of a
+    record of several lines. The text ends with
+    a line end.
+    """
+    number = 1 + text.count("\n", 0, at)
+    while at < len(text):
+        line = _line(text, at)
+        found = _record(text, at, dialect)
+        is_long = found is not None and len(text[at : found[0]].encode()) > longest
+        if found is not None and is_long and found[0] > at + len(line):
+            found = None
+        end = at + len(line) if found is None or _is_ignored(line, dialect) else found[0]
+        if not _is_ignored(line, dialect):
+            raw = text[at:end].removesuffix("\n").removesuffix("\r")
+            yield number, raw, None if found is None else found[1]
+        number += text.count("\n", at, end)
+        at = end
+
+
+def _line(text: str, at: int) -> str:
+    return text[at : text.index("\n", at) + 1]
+
+
+def _is_ignored(line: str, dialect: Dialect) -> bool:
+    text = line.lstrip(" ") if dialect.skip_initial_space else line
+    is_comment = dialect.comment_char is not None and line.startswith(dialect.comment_char)
+    return is_comment or text in {"\n", "\r\n"}
+
+
+def _record(text: str, at: int, dialect: Dialect) -> tuple[int, list[str]] | None:
+    """Return the end and the values of the record that begins at `at`; None if it is invalid."""
+    values = []
+    while (value := _next_value(text, at, dialect)) is not None:
+        at, content = value
+        values.append(content)
+        for end in ("\r\n", "\n"):
+            if text.startswith(end, at):
+                return at + len(end), values
+        if not text.startswith(dialect.delimiter, at):
+            return None
+        at += len(dialect.delimiter)
+    return None
+
+
+def _next_value(text: str, at: int, dialect: Dialect) -> tuple[int, str] | None:
+    """Return the end and the content of a value; None if it is not closed."""
+    quote, content, begin = dialect.quote_char, "", at
+    while dialect.skip_initial_space and text.startswith(" ", at):
+        begin = at = at + 1
+    is_quoted = quote is not None and text.startswith(quote, at)
+    at += is_quoted
+    while at < len(text):
+        if text[at] == dialect.escape_char:
+            if at + 1 == len(text):
+                return None
+            is_long = text.startswith(dialect.delimiter, at + 1)
+            length = len(dialect.delimiter) if is_long else 1
+            content += text[at + 1 : at + 1 + length]
+            at += 1 + length
+        elif is_quoted and text[at] == quote:
+            if not dialect.double_quote or text[at + 1 : at + 2] != quote:
+                return at + 1, content
+            content += quote
+            at += 2
+        elif not is_quoted and _ends_value(text, at, begin, dialect):
+            break
+        else:
+            content += text[at]
+            at += 1
+    return None if is_quoted else (at, content)
+
+
+def _ends_value(text: str, at: int, begin: int, dialect: Dialect) -> bool:
+    if text[at] == dialect.quote_char:
+        return not dialect.lenient_quotes or at == begin
+    return text[at] in "\r\n" or text.startswith(dialect.delimiter, at)
 
 
 def _value(text: str, column: Column, contract: Contract) -> Any:
-    if text in contract.null_tokens:
+    if text in contract.dialect.null_sequence:
         return None
     match column.logical_type:
         case "string":

@@ -15,6 +15,7 @@ import pytest
 from functions.transform.transformation import transform
 from shared import lines
 from shared.contract import Column, Contract, Format, HeaderPolicy, Length, Pattern, RowCount
+from shared.dialect import Dialect
 from shared.endings import Outcome
 from shared.ingestion import Source
 from shared.odcs import load_all
@@ -38,7 +39,9 @@ def contract(other: Column | None = None, **changes: Any) -> Contract:
 
 
 PLAIN = contract()
-SEMICOLONS = contract(column("b", "number", "numeric(5,2)"), delimiter=";", decimal_mark=",")
+SEMICOLONS = contract(
+    column("b", "number", "numeric(5,2)"), dialect=Dialect(delimiter=";"), decimal_mark=","
+)
 SMALL = contract(column("b", "integer", "smallint"))
 BOOLEAN = contract(column("b", "boolean", "boolean", true_tokens=("yes",), false_tokens=("no",)))
 BOTH = (Format(pattern="dd/MM/yyyy"), Format(pattern="MM/dd/yyyy"))
@@ -120,7 +123,7 @@ def at(*parts: int) -> dict[str, dt.datetime]:
 NO_NUMBER = r"is not a number \(digits, optionally followed by '\.' and digits\)"
 TOO_LARGE = "has more than 3 digits before the decimal mark"
 TOO_LONG = "does not have at most 100 characters"
-NO_HEADER = Refused("line 1 does not match the header .* missing: 'hours'")
+NO_HEADER = Refused("the file has no header")
 ANY = Loaded({"user": "ned", "project": "x"})
 Case = (
     tuple[str | bytes, Loaded | Rejected | Refused | Halted]
@@ -141,7 +144,7 @@ CASES: dict[str, Case] = {
     "a workbook": (b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0\xcf", Refused("line 1 is not utf-8 text")),
     "JSON": (
         '{"user": "ned"}\n{"user": "al"}\n',
-        Refused("line 1 does not match the header .* unknown"),
+        Refused("line 1 cannot be read as a header: a value .* contains one"),
     ),
     "HTML": ("<!DOCTYPE html>\n<p>502</p>\n", Refused("line 1 .* unknown: '<!DOCTYPE html>'")),
     "UTF-16": (checkin().encode("utf-16"), not_utf8(1, "0xff")),
@@ -277,7 +280,11 @@ CASES: dict[str, Case] = {
         PLAIN,
     ),
     "quotes in quotes": ('a,b\n"he said ""no""",2\n', Loaded({"a": 'he said "no"'}), PLAIN),
-    "a quote inside a value": ('a,b\n5" pipe,2\n', Loaded({"a": '5" pipe'}), PLAIN),
+    "a quote inside a value": (
+        'a,b\n5" pipe,2\n3,4\n',
+        Rejected("quoting", 2, "a value that does not begin with a quote contains one", loaded=1),
+        PLAIN,
+    ),
     "an open quote": (
         'a,b\n"1,2\n3,4\n5,6\n',
         Rejected("quoting", 2, "the opening quote of a value has no closing quote", loaded=2),
@@ -298,9 +305,9 @@ CASES: dict[str, Case] = {
         HEADER + GOOD + "ned,2019-",
         Rejected("columnCount", 3, "2 values", loaded=1),
     ),
-    "a value of 131,073 characters": (
-        "a,b\n" + "x" * 131_073 + ",2\n3,4\n",
-        Rejected("quoting", 2, "a value is longer than 131072 characters", loaded=1),
+    "a value of 200,000 characters": (
+        "a,b\n" + "x" * 200_000 + ",2\n",
+        Loaded({"a": "x" * 200_000}),
         PLAIN,
     ),
     # Text.

@@ -30,6 +30,7 @@ from shared.contract import (
     Threshold,
     Unique,
 )
+from shared.dialect import Dialect
 from shared.endings import Outcome
 from shared.odcs import load_all
 from tests import slow_reader
@@ -40,9 +41,8 @@ GERMAN = Contract(
     relation="german",
     version="1",
     encoding="cp1252",
-    delimiter=";",
+    dialect=Dialect(delimiter=";", null_sequence=("", "-", "k. A.")),
     decimal_mark=",",
-    null_tokens=("", "-", "k. A."),
     header_policy=HeaderPolicy(unknown="ignore"),
     timezone="Europe/Berlin",
     columns=(
@@ -107,8 +107,7 @@ ZONED = Contract(
     table="zoned",
     relation="zoned",
     version="1",
-    delimiter="\t",
-    null_tokens=("NA", r"\N"),
+    dialect=Dialect(delimiter="\t", null_sequence=("NA", r"\N")),
     header_policy=HeaderPolicy(order="contract"),
     row_counts=(RowCount(name="rows", minimum=2, maximum=9),),
     columns=(
@@ -164,7 +163,7 @@ NARROW = Contract(
     relation="narrow",
     version="1",
     encoding="utf-16",
-    null_tokens=("null",),
+    dialect=Dialect(null_sequence=("null",)),
     columns=(
         Column(
             name="text",
@@ -245,7 +244,7 @@ def values(column: Column, contract: Contract) -> st.SearchStrategy[str]:
             good = st.sampled_from(column.true_tokens + column.false_tokens)
         case "date" | "timestamp":
             good = written_moments(column)
-    missing = st.sampled_from(contract.null_tokens)
+    missing = st.sampled_from(contract.dialect.null_sequence)
     return st.one_of(*[good] * 18, missing, st.sampled_from(ODD.split("|")))
 
 
@@ -265,14 +264,14 @@ def rows(draw: st.DrawFn, contract: Contract, header: list[str]) -> str:
     for name in header:
         known = name in contract.header
         texts.append(draw(values(contract.column(name), contract) if known else TEXTS))
-    written = [draw(cells(text, contract.delimiter)) for text in texts]
-    row = contract.delimiter.join(written)
+    written = [draw(cells(text, contract.dialect.delimiter)) for text in texts]
+    row = contract.dialect.delimiter.join(written)
     place = draw(st.integers(0, len(row)))
     match draw(st.integers(0, 25)):
         case 0:
-            return row + contract.delimiter
+            return row + contract.dialect.delimiter
         case 1:
-            return contract.delimiter.join(written[1:])
+            return contract.dialect.delimiter.join(written[1:])
         case 2:
             return ""
         case 3 | 4 | 5 as which:
@@ -302,7 +301,11 @@ def headers(draw: st.DrawFn, contract: Contract) -> list[str]:
 @st.composite
 def files(draw: st.DrawFn, contract: Contract) -> bytes:
     header = draw(headers(contract))
-    lines = [contract.delimiter.join(draw(cells(name, contract.delimiter)) for name in header)]
+    lines = [
+        contract.dialect.delimiter.join(
+            draw(cells(name, contract.dialect.delimiter)) for name in header
+        )
+    ]
     lines += draw(st.lists(rows(contract, header), min_size=0, max_size=10))
     for _ in range(draw(st.integers(0, 2)) if len(lines) > 1 else 0):
         again = draw(st.sampled_from(lines[1:]))

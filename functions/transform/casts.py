@@ -118,7 +118,10 @@ def cast(rows: Rows, header: list[str], contract: Contract) -> Cast:
 def _cast_column(texts: pa.StringArray, column: Column, contract: Contract) -> _Values:
     # Values repeat. Casting each distinct value once saves most of the time.
     encoded = texts.dictionary_encode()
-    indices, distinct = encoded.indices, _with_nulls(encoded.dictionary, contract.null_tokens)
+    indices, distinct = (
+        encoded.indices,
+        _with_nulls(encoded.dictionary, contract.dialect.null_sequence),
+    )
     values, reasons = _cast_distinct(distinct, column, contract)
     if values.equals(encoded.dictionary):
         return _Values(texts)

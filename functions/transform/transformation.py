@@ -32,7 +32,7 @@ def transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> 
     """
     parquet.delete(staging.clean_prefix)
     parquet.delete(staging.suspect_prefix)
-    table = read_table(chunks, contract.encoding, contract.delimiter)
+    table = read_table(chunks, contract.encoding, contract.dialect)
     if isinstance(table, Refusal):
         return Verdict(Outcome.REFUSED, table.reason)
     if reason := _header_problem(table.header, contract):
@@ -101,7 +101,7 @@ def _header_problem(header: list[str], contract: Contract) -> str | None:
         problems.append("the order of the columns differs")
     if not problems:
         return None
-    header_of_contract = bounded(contract.delimiter.join(contract.header), _MAX_HEADER)
+    header_of_contract = bounded(contract.dialect.delimiter.join(contract.header), _MAX_HEADER)
     return (
         f"line 1 does not match the header of {contract.table} ({header_of_contract}): "
         f"{'; '.join(problems)}"

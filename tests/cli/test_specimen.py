@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from cli.errors import CommandError
 from cli.specimen import SHARE, Specimen, specimen
 from shared.contract import Contract
+from shared.dialect import Dialect
 from shared.endings import Outcome
 from shared.odcs import load_all
 from tests.fixtures.contracts import DAYS, READINGS, TOKENS, column
@@ -98,10 +99,10 @@ def text(*rules: dict[str, Any], **more: Any) -> Any:
         contract(text(rule("pattern", regex="[a-z]+"), ONCE)),
         contract(text(rule("length", minimum=30), ONCE)),
         contract(text(rule("length", maximum=1), ONCE)),
-        contract(text(rule("pattern", regex="nothing like it")), delimiter=";"),
+        contract(text(rule("pattern", regex="nothing like it")), dialect=Dialect(delimiter=";")),
         contract(text(rule("pattern", regex="nothing like it"), ONCE)),
         contract(text(rule("allowed", values=["A"], threshold={"limit": 0, "inclusive": True}))),
-        contract(text(REQUIRED, ONCE), null_tokens=()),
+        contract(text(REQUIRED, ONCE), dialect=Dialect(null_sequence=())),
         contract(
             column("n", "integer", "bigint", rules=[rule("unique")]),
             row_counts=[{"name": "many", "minimum": 500}],
@@ -193,9 +194,11 @@ def contracts(draw: st.DrawFn) -> Contract:
     names = "abcd"[: draw(st.integers(1, 4))]
     return contract(
         *(draw(columns(name)) for name in names),
-        delimiter=draw(st.sampled_from([",", ";", "\t"])),
+        dialect={
+            "delimiter": draw(st.sampled_from([",", ";", "\t", "||"])),
+            "null_sequence": draw(st.sampled_from([("",), ("", "-"), ("NA",)])),
+        },
         decimal_mark=draw(st.sampled_from([".", ","])),
-        null_tokens=draw(st.sampled_from([("",), ("", "-"), ("NA",)])),
         header_policy={"unknown": draw(st.sampled_from(["refuse", "ignore"]))},
     )
 

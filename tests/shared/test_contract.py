@@ -76,7 +76,7 @@ def test_integer_type_has_least_bytes(type_: str, size: int) -> None:
 @pytest.mark.parametrize("contract", load_all().values(), ids=load_all())
 def test_contract_is_immutable(contract: Contract) -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        contract.delimiter = "|"
+        contract.encoding = "utf-16"
 
 
 def test_unknown_column_raises_key_error() -> None:

@@ -59,10 +59,10 @@ NEVER: list[tuple[Change, str]] = [
         for name in ("idna", "unicode_escape", "rot13", "base64", "punycode", "undefined", "../x")
     ),
     *(
-        (custom(delimiter=text), f"the table: delimiter: {text!r} is not a valid delimiter")
-        for text in ("a", "Z", "7", "", "\n")
+        (custom(dialect={"delimiter": text}), f"the delimiter {text!r} is not valid")
+        for text in ("a", "Z", "7", "\n", ",a")
     ),
-    (custom(delimiter="\0"), "a text contains NUL"),
+    (custom(dialect={"delimiter": "\0"}), "a text contains NUL"),
     *(
         (dated(pattern=pattern), f"column 'day': formats.0: format {pattern!r}: {part} is not sup")
         for pattern, part in (

@@ -150,8 +150,8 @@ REFUSED: list[tuple[Change, str]] = [
     (
         custom(delimeter=";"),
         "the table: unknown customProperties ['delimeter']: correct or remove them; "
-        "known: ['decimalMark', 'delimiter', 'encoding', 'headerPolicy', 'indexes', 'lookup', "
-        "'maxRejectedPercent', 'nullTokens', 'timezone']",
+        "known: ['decimalMark', 'dialect', 'encoding', 'headerPolicy', 'indexes', 'lookup', "
+        "'maxRejectedPercent', 'timezone']",
     ),
     (
         custom(of="day", format="x"),
@@ -177,11 +177,13 @@ REFUSED: list[tuple[Change, str]] = [
     ),
     (custom(encoding="utf-9"), "the table: encoding: 'utf-9' is not a text encoding"),
     (custom(encoding="rot13"), "the table: encoding: 'rot13' is not a text encoding"),
-    (custom(delimiter="||"), "'||' is not a valid delimiter"),
-    (custom(delimiter="§"), "'§' is not a valid delimiter"),
-    (custom(delimiter='"'), "'\"' is not a valid delimiter"),
+    (custom(dialect={"delimiter": "§"}), "the delimiter '§' is not valid"),
+    (custom(dialect={"delimiter": ""}), "delimiter: String should have at least 1 character"),
+    (custom(dialect={"delimiter": '"'}), "must differ: change one of them"),
+    (custom(dialect={"quoteChar": "\n"}), "the quoteChar '\\n' is not valid"),
+    (custom(dialect={"delimiter": " ", "skipInitialSpace": True}), "a space has a meaning"),
     (custom(decimalMark="'"), "the table: decimalMark: Input should be '.' or ','"),
-    (custom(nullTokens=[None]), "nullTokens.0: Input should be a valid string"),
+    (custom(dialect={"nullSequence": [None]}), "nullSequence.0: Input should be a valid string"),
     (custom(headerPolicy={"order": "alphabetical"}), "headerPolicy.order: Input should"),
     (custom(headerPolicy={"extra": "ignore"}), "headerPolicy.extra: Extra inputs"),
     (custom(timezone="Mars/Olympus"), "'Mars/Olympus' is not a time zone"),
@@ -224,7 +226,10 @@ REFUSED: list[tuple[Change, str]] = [
             ({"limit": 10}, "lookup.limit: Extra inputs are not permitted"),
         )
     ),
-    (custom(nullTokens=["no"]), "column 'paid': ['no'] cannot mean both missing and true or false"),
+    (
+        custom(dialect={"nullSequence": ["no"]}),
+        "column 'paid': ['no'] cannot mean both missing and true or false",
+    ),
     (
         table(physicalName="x; drop table source"),
         "relation: 'x; drop table source' is not a plain lower-case PostgreSQL identifier",
@@ -685,8 +690,12 @@ def test_optional_properties_have_defaults(tmp_path: Path) -> None:
     contract = loaded(tmp_path, table(customProperties=None, quality=None))
 
     assert contract.relation == "feed"
-    assert (contract.encoding, contract.delimiter, contract.decimal_mark) == ("utf-8", ",", ".")
-    assert contract.null_tokens == ("",)
+    assert (contract.encoding, contract.dialect.delimiter, contract.decimal_mark) == (
+        "utf-8",
+        ",",
+        ".",
+    )
+    assert contract.dialect.null_sequence == ("",)
     assert contract.header_policy == HeaderPolicy(order="any", unknown="refuse")
     assert contract.timezone == "Etc/UTC"
     assert (contract.indexes, contract.lookup, contract.row_counts) == ((), None, ())
@@ -698,8 +707,12 @@ def test_sample_contracts_differ_in_every_property() -> None:
     contract, other = load_all()["projectbudgets"], load_all()["dailycheckins"]
 
     assert contract.relation == "project_budgets"
-    assert (contract.encoding, contract.delimiter, contract.decimal_mark) == ("cp1252", ";", ",")
-    assert contract.null_tokens == ("", "-")
+    assert (contract.encoding, contract.dialect.delimiter, contract.decimal_mark) == (
+        "cp1252",
+        ";",
+        ",",
+    )
+    assert contract.dialect.null_sequence == ("", "-")
     assert contract.timezone == "Europe/Berlin"
     assert {*contract.header}.isdisjoint(other.header)
     assert {each.logical_type for each in contract.columns} >= {"date", "integer", "boolean"}

@@ -8,6 +8,7 @@ import pytest
 from functions.transform.casts import Cast, arrow_type, cast
 from shared import columns
 from shared.contract import Contract
+from shared.dialect import Dialect
 from shared.lines import Refusal
 from shared.odcs import load_all
 from shared.rows import read_table
@@ -18,8 +19,8 @@ AT = "2019-09-27 00:00:00 UTC"
 
 
 def cast_text(*rows: str, header: str = "", contract: Contract = CONTRACT) -> Cast:
-    header = header or contract.delimiter.join(contract.header)
-    table = read_table(["\n".join([header, *rows]).encode()], "utf-8", contract.delimiter)
+    header = header or contract.dialect.delimiter.join(contract.header)
+    table = read_table(["\n".join([header, *rows]).encode()], "utf-8", contract.dialect)
     assert not isinstance(table, Refusal)
     (found,) = table.chunks
     assert not isinstance(found, Refusal)
@@ -121,9 +122,8 @@ OTHER = Contract(
     table="t",
     relation="t",
     version="1",
-    delimiter=";",
+    dialect=Dialect(delimiter=";", null_sequence=("", "-")),
     decimal_mark=",",
-    null_tokens=("", "-"),
     columns=(
         column("small", "integer", "smallint"),
         column("big", "integer", "bigint"),

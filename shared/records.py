@@ -1,0 +1,184 @@
+r"""Where the records of a CSV text begin and end, and which lines are damaged.
+
+Most text is well formed. One regular expression per dialect finds the longest run of well-formed
+records, in time linear in its size. A record that breaks the rules costs its first line only:
+reading continues with the next line as if it began a record. Runs of lines with the same common
+damage have expressions too; any other damaged line is examined by itself.
+
+Reading on after each damaged line stays linear. A scan that begins inside quotes stops at the next
+line with an odd number of quotes at the latest: there it ends the record or finds a fault. Only a
+line with an odd number of quotes starts such a scan, so no two scans share a line.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.grammar import MAX_RECORD, OPEN, Fault, Grammar
+
+_LF, _CR = b"\n\r"
+
+Positions = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Lines that are not records, from the byte `begin` to the byte `end`."""
+
+    begin: int
+    end: int
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The records of a text.
+
+    Attributes:
+        text: the text.
+        spans: begin and end of each run of well-formed records and blank lines, in bytes.
+        damages: the runs of damaged lines.
+        end: the byte after the last record; the text after it depends on what follows.
+    """
+
+    text: bytes
+    spans: list[tuple[int, int]]
+    damages: list[Damage]
+    end: int
+
+
+def find_records(rules: Grammar, text: bytes, *, final: bool) -> Records:
+    """Find the records of a text.
+
+    Args:
+        rules: the grammar of the text.
+        text: whole lines, encoded.
+        final: whether the file ends here. If not, the records end before the first one that
+            depends on what follows.
+    """
+    spans: list[tuple[int, int]] = []
+    damages: list[Damage] = []
+    begin, is_near_damage = 0, False
+    while begin < len(text):
+        if is_near_damage:
+            few = rules.few_records.match(text, begin)
+            end, is_near_damage = few.end(), few[1] is None
+        else:
+            end, is_near_damage = rules.records.match(text, begin).end(), True
+        end = _before_long_record(rules, text, begin, end)
+        if end > begin:
+            spans.append((begin, end))
+            begin = end
+        if begin == len(text) or not is_near_damage:
+            continue
+        if text[begin] == rules.comment:
+            begin = text.index(b"\n", begin) + 1
+            continue
+        damage = _damage(rules, text, begin, damages[-1:])
+        if damage.fault in OPEN and not final and len(text) - begin <= MAX_RECORD:
+            break
+        damages.append(damage)
+        begin = damage.end
+    return Records(text, spans, damages, begin)
+
+
+def ends_of(rules: Grammar, text: bytes) -> Positions:
+    """Return the byte after each record or blank line of a well-formed text."""
+    line_ends = np.flatnonzero(np.frombuffer(text, np.uint8) == _LF)
+    return line_ends[_is_outside(rules, text, line_ends)] + 1
+
+
+def is_blank(rules: Grammar, text: bytes, begins: Positions) -> Mask:
+    """Return which of the lines that begin at these bytes are blank."""
+    codes = np.frombuffer(text, np.uint8)
+    if rules.dialect.skip_initial_space:
+        inked = np.flatnonzero(codes != ord(" "))
+        begins = inked[np.searchsorted(inked, begins)]
+    found: Mask = (codes[begins] == _LF) | (codes[begins] == _CR)
+    return found
+
+
+def value_counts(rules: Grammar, text: bytes, begins: Positions, ends: Positions) -> Positions:
+    """Return how many values each record of a well-formed text has."""
+    separators = np.flatnonzero(np.frombuffer(text, np.uint8) == rules.delimiter[0])
+    separators = separators[_is_outside(rules, text, separators)]
+    counts: Positions = np.searchsorted(separators, ends) - np.searchsorted(separators, begins) + 1
+    return counts
+
+
+def without_gaps(rules: Grammar, text: bytes) -> bytes:
+    """Return a well-formed text without spaces before its values, if they are ignored."""
+    if not rules.dialect.skip_initial_space:
+        return text
+    codes = np.frombuffer(text, np.uint8)
+    separators = np.flatnonzero((codes == rules.delimiter[0]) | (codes == _LF))
+    begins = np.append(0, separators[_is_outside(rules, text, separators)] + 1)
+    spaces = np.flatnonzero(codes == ord(" "))
+    is_first = np.diff(spaces, prepend=-2) > 1
+    run = np.cumsum(is_first) - 1
+    kept = np.ones(len(codes), np.bool_)
+    kept[spaces[_is_in(spaces[is_first], begins)[run]]] = False
+    return codes[kept].tobytes()
+
+
+def _damage(rules: Grammar, text: bytes, begin: int, previous: list[Damage]) -> Damage:
+    fault, end = rules.fault(text, begin), text.index(b"\n", begin) + 1
+    if fault is Fault.UNCLOSED and len(text) - begin > MAX_RECORD:
+        fault = Fault.LONG_RECORD
+    if any(each.end == begin and each.fault is fault for each in previous):
+        for run, is_decided_by_next in rules.runs.get(fault, ()):
+            if found := run.match(text, begin):
+                last = text.rfind(b"\n", begin, found.end() - 1) + 1
+                end = max(end, last if is_decided_by_next else found.end())
+    return Damage(begin, end, fault)
+
+
+def _before_long_record(rules: Grammar, text: bytes, begin: int, end: int) -> int:
+    """Return where the first record of several lines that is too long begins, or `end`."""
+    if end - begin <= MAX_RECORD:
+        return end
+    bounds = begin + np.append(0, ends_of(rules, text[begin:end]))
+    for record in np.flatnonzero(np.diff(bounds) > MAX_RECORD):
+        first, last = (int(bound) for bound in bounds[record : record + 2])
+        if text.index(b"\n", first) + 1 < last:
+            return first
+    return end
+
+
+def _is_outside(rules: Grammar, text: bytes, positions: Positions) -> Mask:
+    """Return which positions of a well-formed text are neither quoted nor escaped."""
+    escaped = _escaped_positions(rules, text)
+    quotes = _quote_positions(rules, text)
+    quotes = quotes[~_is_in(quotes, escaped)]
+    outside: Mask = np.searchsorted(quotes, positions) & 1 == 0
+    return outside & ~_is_in(positions, escaped)
+
+
+def _quote_positions(rules: Grammar, text: bytes) -> Positions:
+    """Return the quotes of quoted values, those inside them in pairs."""
+    if rules.quote is None:
+        return np.empty(0, np.intp)
+    if rules.dialect.lenient_quotes and rules.quote in text:
+        spans = (each.span(1) for each in rules.token.finditer(text))
+        return np.array([x for a, b in spans if a >= 0 for x in (a, b - 1)], np.intp)
+    return np.flatnonzero(np.frombuffer(text, np.uint8) == rules.quote)
+
+
+def _escaped_positions(rules: Grammar, text: bytes) -> Positions:
+    if rules.escape is None:
+        return np.empty(0, np.intp)
+    found = np.flatnonzero(np.frombuffer(text, np.uint8) == rules.escape)
+    index = np.arange(len(found))
+    first = np.maximum.accumulate(np.where(np.diff(found, prepend=-2) > 1, index, 0))
+    escaped: Positions = found[(index - first) & 1 == 0] + 1
+    return escaped
+
+
+def _is_in(positions: Positions, others: Positions) -> Mask:
+    """Return which positions are among the others; both ascend."""
+    if not len(others):
+        return np.zeros(len(positions), np.bool_)
+    index = np.minimum(np.searchsorted(others, positions), len(others) - 1)
+    return np.equal(others[index], positions)
