@@ -8,6 +8,8 @@ from typing import TypeVar
 
 import pyarrow as pa
 
+from shared.dialect import Dialect
+
 T = TypeVar("T")
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
@@ -19,6 +21,7 @@ _NEWLINE = b"\n"
 class Lines:
     """Whole lines as UTF-8, without the file's byte order mark.
 
+    Each line ends with LF: if the dialect's lines end with CR, CR and LF are swapped.
     `first` is the number of the first line. `ends` is the number of newlines: one per line, except
     that the file's last line may have none.
     """
@@ -35,12 +38,15 @@ class Refusal:
     reason: str
 
 
-def read_lines(chunks: Iterable[bytes], encoding: str) -> Iterator[Lines | Refusal]:
+def read_lines(
+    chunks: Iterable[bytes], encoding: str, dialect: Dialect
+) -> Iterator[Lines | Refusal]:
     """Yield a stream as chunks of whole lines; stop after a refusal.
 
     Args:
         chunks: the file's bytes, divided anywhere.
         encoding: the contract's encoding, a name of a Python codec. A byte order mark is removed.
+        dialect: the contract's.
     """
     number = 1
     rest = b""
@@ -48,7 +54,7 @@ def read_lines(chunks: Iterable[bytes], encoding: str) -> Iterator[Lines | Refus
         if isinstance(chunk, UnicodeError):
             yield _refusal(chunk, encoding, number)
             return
-        text = rest + chunk
+        text = rest + dialect.swapped(chunk)
         begin = long_line(text, MAX_LINE_BYTES)
         if begin is not None:
             yield Refusal(

@@ -90,7 +90,7 @@ def read_table(chunks: Iterable[bytes], encoding: str, dialect: Dialect) -> Tabl
         encoding: the contract's, one of Python's codecs.
         dialect: the contract's.
     """
-    lines = read_lines(chunks, encoding)
+    lines = read_lines(chunks, encoding, dialect)
     first = next(lines, None)
     if first is None:
         return Refusal("the file is empty")
@@ -286,7 +286,7 @@ def _damaged_lines(
     text: bytes, line_begins: Indices, damages: list[Damage]
 ) -> tuple[_Spans, npt.NDArray[np.int64]]:
     """Return the damaged lines, and for each the negative index of its fault."""
-    bounds = np.array([(each.begin, each.end) for each in damages], np.intp).reshape(-1, 2)
+    bounds = np.array([each[:2] for each in damages], np.intp).reshape(-1, 2)
     first, last = np.searchsorted(line_begins, bounds).T
     lines = np.repeat(first, last - first) + _ranges(last - first)
     faults = np.array([-1 - _FAULTS.index(each.fault) for each in damages], np.int64)
@@ -361,7 +361,7 @@ def _values(
                 double_quote=dialect.double_quote,
                 escape_char=(is_quoted and dialect.escape_char) or False,
                 newlines_in_values=is_quoted,
-                # With two carriage returns at the end of a line, Arrow sees a blank line between them.
+                # Arrow sees a blank line between two carriage returns at the end of a line.
                 ignore_empty_lines=is_quoted,
             ),
             convert_options=pyarrow.csv.ConvertOptions(
@@ -379,9 +379,16 @@ def _values(
 
 def _decoded(texts: pa.StringArray, rules: Grammar) -> pa.StringArray:
     """Return encoded texts as they are in the file."""
-    if len(rules.dialect.delimiter) == 1:
-        return texts
-    return pc.replace_substring(texts, rules.delimiter.decode(), rules.dialect.delimiter)
+    dialect = rules.dialect
+    if len(dialect.delimiter) > 1:
+        texts = pc.replace_substring(texts, rules.delimiter.decode(), dialect.delimiter)
+    if dialect.line_terminator == "\r":
+        valid, offsets, data = texts.buffers()
+        swapped = pa.py_buffer(dialect.swapped(bytes(data or b"")))
+        texts = pa.StringArray.from_buffers(
+            len(texts), offsets, swapped, valid, texts.null_count, texts.offset
+        )
+    return texts
 
 
 def _ended(text: bytes) -> bytes:

@@ -86,7 +86,7 @@ def read(body: bytes, contract: Contract, now: dt.datetime) -> Reading:
 
 
 def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -> None:
-    text = "".join(_lines(body, contract.encoding)).removesuffix("\n") + "\n"
+    text = "".join(_lines(body, contract)).removesuffix("\n") + "\n"
     header, end = _header(text, contract)
     for number, row in _rows(text, end, contract.dialect, reading):
         if len(row) != len(header):
@@ -110,7 +110,8 @@ def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -
     reading.halted = not _is_kept(contract, reading)
 
 
-def _lines(body: bytes, encoding: str) -> list[str]:
+def _lines(body: bytes, contract: Contract) -> list[str]:
+    encoding = contract.encoding
     if not body:
         raise _Refused("empty")
     if encoding == "utf-16" and body[:2] not in (b"\xff\xfe", b"\xfe\xff"):
@@ -119,7 +120,7 @@ def _lines(body: bytes, encoding: str) -> list[str]:
         text = body.decode(encoding)
     except UnicodeError as error:
         raise _Refused("encoding") from error
-    text = text.removeprefix("\ufeff")
+    text = swapped(text.removeprefix("\ufeff"), contract.dialect)
     lines = [line + "\n" for line in text.split("\n")]
     lines[-1] = lines[-1].removesuffix("\n")
     if not lines[-1]:
@@ -140,7 +141,7 @@ def _header(text: str, contract: Contract) -> tuple[list[str], int]:
     if found is None:
         raise _Refused("header")
     end, names = found
-    header = [unicodedata.normalize("NFC", name) for name in names]
+    header = [unicodedata.normalize("NFC", swapped(name, contract.dialect)) for name in names]
     known = [name for name in header if name in contract.header]
     if sorted(known) != sorted(contract.header):
         raise _Refused("missing or repeated columns")
@@ -168,9 +169,8 @@ def records(
 ) -> Iterator[tuple[int, str, list[str] | None]]:
     """Yield the first line, the text and the values of each record; None if it is invalid.
 
-    `at` is where the first record begins, `longest` the most bytes of a
-    record of several lines. The text ends with
-    a line end.
+    `at` is where the first record begins, `longest` the most bytes of a record of several lines.
+    In `text`, each line ends with LF (`swapped`). What is yielded is as in the file.
     """
     number = 1 + text.count("\n", 0, at)
     while at < len(text):
@@ -182,9 +182,15 @@ def records(
         end = at + len(line) if found is None or _is_ignored(line, dialect) else found[0]
         if not _is_ignored(line, dialect):
             raw = text[at:end].removesuffix("\n").removesuffix("\r")
-            yield number, raw, None if found is None else found[1]
+            values = None if found is None else [swapped(each, dialect) for each in found[1]]
+            yield number, swapped(raw, dialect), values
         number += text.count("\n", at, end)
         at = end
+
+
+def swapped(text: str, dialect: Dialect) -> str:
+    """Swap CR and LF if lines end with CR."""
+    return text.translate({10: "\r", 13: "\n"}) if dialect.line_terminator == "\r" else text
 
 
 def _line(text: str, at: int) -> str:

@@ -15,7 +15,7 @@ from shared.dialect import Dialect
 from shared.grammar import Fault
 from shared.lines import Refusal
 from shared.rows import read_table
-from tests.slow_reader import records
+from tests.slow_reader import records, swapped
 
 CSV = Dialect()
 Row = tuple[int, list[str], str]
@@ -137,6 +137,7 @@ def test_text_with_every_control_character_cannot_have_a_long_delimiter() -> Non
 def dialects(draw: st.DrawFn) -> Dialect:
     return Dialect(
         delimiter=draw(st.sampled_from([",", "||", "\t"])),
+        line_terminator=draw(st.sampled_from(["\r\n", "\r"])),
         quote_char=draw(st.sampled_from(['"', "'", None])),
         double_quote=draw(st.booleans()),
         escape_char=draw(st.sampled_from([None, "\\"])),
@@ -168,7 +169,7 @@ def test_rows_agree_with_slow_reader(written: tuple[Dialect, str], size: int, lo
             patch.setattr(f"shared.{module}.MAX_RECORD", longest)
         head = f"a{dialect.delimiter}b\n"
         expected = list(records(ended(head + text), len(head), dialect, longest))
-        _, rows, malformed = read(head + text, size, dialect)
+        _, rows, malformed = read(swapped(head + text, dialect), size, dialect)
     assert rows == [
         (line, values, raw) for line, raw, values in expected if values and len(values) == 2
     ]
