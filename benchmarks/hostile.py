@@ -24,7 +24,7 @@ from shared.staging import Staging
 PLAIN = "ned,2019-09-27 00:00:00 UTC,1.5,bizdev\n"
 OPEN = 'a",",b\n'
 MOST = 60
-"""Maximum ratio. The slowest files, in which damaged and good rows alternate, took 30 to 48 times as long."""
+"""Maximum ratio. Files in which damaged and good rows alternate took 30 to 48 times as long."""
 
 # Text that is repeated below the header.
 UNITS = {

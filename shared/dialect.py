@@ -93,14 +93,16 @@ class Dialect(Model):
         if not all(map(_is_mark, self.delimiter)):
             yield (
                 f"the delimiter {quoted(self.delimiter)} is not valid: use ASCII characters other "
-                "than letters, digits, line ends and NUL"
+                f"than letters, digits, line ends and NUL{_escape_hint(self.delimiter)}"
             )
         for name, char in marks.items():
             if not _is_mark(char):
                 yield (
                     f"the {name} {quoted(char)} is not valid: use one ASCII character other than a "
-                    "letter, digit, line end or NUL"
+                    f"letter, digit, line end or NUL{_escape_hint(char)}"
                 )
+        if self.quote_char is None and (self.lenient_quotes or not self.double_quote):
+            yield "lenientQuotes and doubleQuote have no effect without a quoteChar: remove them"
         if len(set(marks.values())) < len(marks) or set(marks.values()) & set(self.delimiter):
             yield f"the delimiter, {' and '.join(named)} must differ: change one of them"
         if self.skip_initial_space and " " in {*self.delimiter, *marks.values()}:
@@ -109,3 +111,8 @@ class Dialect(Model):
 
 def _is_mark(text: str) -> bool:
     return len(text) == 1 and text.isascii() and not text.isalnum() and text not in "\0\r\n"
+
+
+def _escape_hint(text: str) -> str:
+    """Explain the most likely error if a mark is written with a backslash."""
+    return '. YAML reads escapes such as "\\t" only in double quotes' if "\\" in text else ""

@@ -178,6 +178,14 @@ REFUSED: list[tuple[Change, str]] = [
     (custom(encoding="utf-9"), "the table: encoding: 'utf-9' is not a text encoding"),
     (custom(encoding="rot13"), "the table: encoding: 'rot13' is not a text encoding"),
     (custom(dialect={"delimiter": "§"}), "the delimiter '§' is not valid"),
+    (
+        custom(dialect={"delimiter": r"\t"}),
+        'YAML reads escapes such as "\\t" only in double quotes',
+    ),
+    (
+        custom(dialect={"quoteChar": None, "lenientQuotes": True}),
+        "have no effect without a quoteChar: remove them",
+    ),
     (custom(dialect={"delimiter": ""}), "delimiter: String should have at least 1 character"),
     (custom(dialect={"delimiter": '"'}), "must differ: change one of them"),
     (custom(dialect={"quoteChar": "\n"}), "the quoteChar '\\n' is not valid"),

@@ -135,13 +135,14 @@ def test_text_with_every_control_character_cannot_have_a_long_delimiter() -> Non
 
 @st.composite
 def dialects(draw: st.DrawFn) -> Dialect:
+    quote = draw(st.sampled_from(['"', "'", None]))
     return Dialect(
         delimiter=draw(st.sampled_from([",", "||", "\t"])),
         line_terminator=draw(st.sampled_from(["\r\n", "\r"])),
-        quote_char=draw(st.sampled_from(['"', "'", None])),
-        double_quote=draw(st.booleans()),
+        quote_char=quote,
+        double_quote=quote is None or draw(st.booleans()),
         escape_char=draw(st.sampled_from([None, "\\"])),
-        lenient_quotes=draw(st.booleans()),
+        lenient_quotes=quote is not None and draw(st.booleans()),
         skip_initial_space=draw(st.booleans()),
         comment_char=draw(st.sampled_from([None, "#"])),
     )
