@@ -62,8 +62,7 @@ def find_records(rules: Grammar, text: bytes, *, final: bool) -> Records:
     damages: list[Damage] = []
     begin, is_near_damage = 0, False
     while begin < len(text):
-        if is_near_damage:
-            few = rules.few_records.match(text, begin)
+        if is_near_damage and (few := rules.few_records.match(text, begin)):
             end, is_near_damage = few.end(), few[1] is None
         else:
             end, is_near_damage = rules.records.match(text, begin).end(), True
