@@ -497,6 +497,11 @@ class Contract(Model):
         """The column names in PostgreSQL, in the order of the contract."""
         return tuple(column.physical_name for column in self.columns)
 
+    @property
+    def fixed_width(self) -> int | None:
+        """How many values each row of a file without a header has; None: as many as the first."""
+        return len(self.columns) if self.header_policy.unknown == "refuse" else None
+
     def column(self, name: str) -> Column:
         """Return the column called `name` in the file's header; raise KeyError if there is none."""
         return {column.name: column for column in self.columns}[name]

@@ -151,13 +151,17 @@ class Grammar:
         written = self.dialect.delimiter.encode()
         return text if len(written) == 1 else text.replace(self.delimiter, written)
 
+    def begin(self, text: bytes) -> int:
+        """Return where the first line begins that is neither blank nor a comment."""
+        ignored = self._ignored.match(text)
+        return ignored.end() if ignored else 0
+
     def first(self, text: bytes, *, final: bool) -> tuple[int, int] | Fault | None:
         """Return where the first record begins and ends, or why it is damaged.
 
         None: the text has no record, or the first one depends on what follows.
         """
-        ignored = self._ignored.match(text)
-        begin = ignored.end() if ignored else 0
+        begin = self.begin(text)
         if begin == len(text):
             return None
         if found := self.record.match(text, begin):

@@ -122,6 +122,36 @@ def without_gaps(rules: Grammar, text: bytes) -> bytes:
     return codes[kept].tobytes()
 
 
+def with_trailing_delimiters(rules: Grammar, text: bytes, width: int) -> bytes:
+    """Return a text without gaps in which each record has one empty value more at its end.
+
+    Records with a surplus value have it already.
+    """
+    _, ends = _contents(rules, text)
+    places = ends[~has_surplus(rules, text, width)]
+    codes = np.frombuffer(text, np.uint8)
+    return np.insert(codes, places, rules.delimiter[0]).tobytes() if len(places) else text
+
+
+def has_surplus(rules: Grammar, text: bytes, width: int) -> Mask:
+    """Return which records of a text without gaps have an empty value after `width` others."""
+    begins, ends = _contents(rules, text)
+    is_delimiter = np.frombuffer(text, np.uint8)[ends - 1] == rules.delimiter[0]
+    counts = value_counts(rules, text, begins, ends)
+    found: Mask = is_delimiter & _is_outside(rules, text, ends - 1) & (counts == width + 1)
+    return found
+
+
+def _contents(rules: Grammar, text: bytes) -> tuple[Positions, Positions]:
+    """Return where the records of a well-formed text begin, and where their line ends do."""
+    ends = ends_of(rules, text)
+    begins = np.append(0, ends)[:-1]
+    blank = is_blank(rules, text, begins)
+    begins, last = begins[~blank], ends[~blank] - 2
+    is_return = np.frombuffer(text, np.uint8)[last] == _CR
+    return begins, last + 1 - (is_return & _is_outside(rules, text, last))
+
+
 def _damage(rules: Grammar, text: bytes, begin: int, previous: Damage | None) -> Damage:
     fault, end = rules.fault(text, begin), text.index(b"\n", begin) + 1
     if fault is Fault.UNCLOSED and len(text) - begin > MAX_RECORD:

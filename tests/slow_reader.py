@@ -5,6 +5,7 @@ functions, so that any difference between the two is an error in one of them.
 """
 
 import datetime as dt
+import itertools
 import re
 import unicodedata
 from collections import Counter
@@ -27,7 +28,7 @@ from shared.contract import (
     Required,
     Unique,
 )
-from shared.dialect import Dialect
+from shared.dialect import Dialect, Footer
 
 LONGEST_LINE = 16 * 1024 * 1024
 _INTEGER_LIMITS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
@@ -86,9 +87,14 @@ def read(body: bytes, contract: Contract, now: dt.datetime) -> Reading:
 
 
 def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -> None:
-    text = "".join(_lines(body, contract)).removesuffix("\n") + "\n"
-    header, end = _header(text, contract)
-    for number, row in _rows(text, end, contract.dialect, reading):
+    text = "".join(_lines(body, contract))
+    if not text.endswith("\n"):
+        text = text.rstrip("\x1a")
+    text = text.removesuffix("\n") + "\n"
+    header, end = _header(text, _begin(text, contract.dialect), contract)
+    if contract.dialect.footer:
+        text = text[:end] + without_footer(text[end:], contract.dialect.footer)
+    for number, row in _rows(text, end, len(header), contract.dialect, reading):
         if len(row) != len(header):
             reading.failures.append((number, None, "columnCount", "error"))
             continue
@@ -130,18 +136,68 @@ def _lines(body: bytes, contract: Contract) -> list[str]:
     return lines or [""]
 
 
-def _header(text: str, contract: Contract) -> tuple[list[str], int]:
-    """Return the names in the first record, and where it ends."""
+def _begin(text: str, dialect: Dialect) -> int:
+    """Return where the text begins after skipped lines and Excel's line with the delimiter."""
     at = 0
-    while _is_ignored(_line(text, at), contract.dialect):
+    for _ in range(dialect.skip_lines):
         at += len(_line(text, at))
+    line = _line(text, at).removesuffix("\n").removesuffix("\r")
+    for outer, inner in itertools.product(["", '"'], repeat=2):
+        before, after = f"{outer}sep={inner}", inner + outer
+        char = line.removeprefix(before).removesuffix(after)
+        if len(char) == 1 and not char.isalnum() and line == before + char + after:
+            if char != dialect.delimiter:
+                raise _Refused("another delimiter")
+            return at + len(_line(text, at))
+    return at
+
+
+def without_footer(text: str, footer: Footer) -> str:
+    """Return the text after the header without the footer."""
+    lines = text.split("\n")[:-1]
+    last = max((i for i, line in enumerate(lines) if line.strip("\r")), default=-1)
+    first = max(0, last + 1 - (footer.lines or 100))
+    pattern = footer.pattern
+    if pattern is not None:
+        matches = (re.match(pattern, line.removesuffix("\r")) for line in lines[first:])
+        first += next((i for i, match in enumerate(matches) if match), len(lines))
+    return "".join(line + "\n" for line in lines[:first])
+
+
+def _header(text: str, at: int, contract: Contract) -> tuple[list[str], int]:
+    """Return the names of the columns, and where the rows begin."""
+    dialect, policy = contract.dialect, contract.header_policy
+    ours = list(contract.header)
+    if not dialect.header and policy.unknown == "refuse":
+        return ours, at
+    begin, rows = at, []
+    for number in range(1, max(dialect.header_rows) + 1):
+        while _is_ignored(_line(text, at), dialect):
+            at += len(_line(text, at))
+            if at == len(text):
+                raise _Refused("no header")
         if at == len(text):
             raise _Refused("no header")
-    found = _record(text, at, contract.dialect)
-    if found is None:
-        raise _Refused("header")
-    end, names = found
-    header = [unicodedata.normalize("NFC", swapped(name, contract.dialect)) for name in names]
+        found = _record(text, at, dialect)
+        if number in dialect.header_rows:
+            if found is None:
+                raise _Refused("header")
+            values = found.values[:-1] if found.is_trailed else found.values
+            rows.append([swapped(value, dialect) for value in values])
+        at = found.end if found else at + len(_line(text, at))
+    if not dialect.header:
+        if len(rows[0]) < len(ours):
+            raise _Refused("missing columns")
+        return ours + ["\0"] * (len(rows[0]) - len(ours)), begin
+    width = max(map(len, rows))
+    padded = [row + [""] * (width - len(row)) for row in rows]
+    parts = [[row[i] for row in padded if row[i]] for i in range(width)]
+    header = [unicodedata.normalize("NFC", dialect.header_join.join(each)) for each in parts]
+    _check_header(header, contract)
+    return header, at
+
+
+def _check_header(header: list[str], contract: Contract) -> None:
     known = [name for name in header if name in contract.header]
     if sorted(known) != sorted(contract.header):
         raise _Refused("missing or repeated columns")
@@ -149,14 +205,13 @@ def _header(text: str, contract: Contract) -> tuple[list[str], int]:
         raise _Refused("unknown columns")
     if contract.header_policy.order == "contract" and known != list(contract.header):
         raise _Refused("order of columns")
-    return header, end
 
 
 def _rows(
-    text: str, at: int, dialect: Dialect, reading: Reading
+    text: str, at: int, width: int, dialect: Dialect, reading: Reading
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield each row with the number of its first line; an invalid row is one line."""
-    for number, raw, values in records(text, at, dialect):
+    for number, raw, values in records(text, at, width, dialect):
         reading.raw[number] = raw
         if values is None:
             reading.failures.append((number, None, "quoting", "error"))
@@ -165,25 +220,30 @@ def _rows(
 
 
 def records(
-    text: str, at: int, dialect: Dialect, longest: int = LONGEST_LINE
+    text: str, at: int, width: int, dialect: Dialect, longest: int = LONGEST_LINE
 ) -> Iterator[tuple[int, str, list[str] | None]]:
     """Yield the first line, the text and the values of each record; None if it is invalid.
 
-    `at` is where the first record begins, `longest` the most bytes of a record of several lines.
-    In `text`, each line ends with LF (`swapped`). What is yielded is as in the file.
+    `at` is where the first record begins, `width` the number of columns, `longest` the most bytes
+    of a record of several lines. In `text`, each line ends with LF (`swapped`); results are as in
+    the file.
     """
     number = 1 + text.count("\n", 0, at)
     while at < len(text):
         line = _line(text, at)
         found = _record(text, at, dialect)
-        is_long = found is not None and len(text[at : found[0]].encode()) > longest
-        if found is not None and is_long and found[0] > at + len(line):
+        is_long = found is not None and len(text[at : found.end].encode()) > longest
+        if found is not None and is_long and found.end > at + len(line):
             found = None
-        end = at + len(line) if found is None or _is_ignored(line, dialect) else found[0]
-        if not _is_ignored(line, dialect):
+        end = at + len(line) if found is None or _is_ignored(line, dialect) else found.end
+        values = found and found.values
+        if found and found.is_trailed and len(found.values) == width + 1:
+            values = found.values[:-1]
+        is_empty = dialect.skip_empty_rows and values == [""] * width
+        if not _is_ignored(line, dialect) and not is_empty:
             raw = text[at:end].removesuffix("\n").removesuffix("\r")
-            values = None if found is None else [swapped(each, dialect) for each in found[1]]
-            yield number, swapped(raw, dialect), values
+            written = None if values is None else [swapped(each, dialect) for each in values]
+            yield number, swapped(raw, dialect), written
         number += text.count("\n", at, end)
         at = end
 
@@ -194,7 +254,7 @@ def swapped(text: str, dialect: Dialect) -> str:
 
 
 def _line(text: str, at: int) -> str:
-    return text[at : text.index("\n", at) + 1]
+    return text[at : text.find("\n", at) + 1]
 
 
 def _is_ignored(line: str, dialect: Dialect) -> bool:
@@ -203,15 +263,25 @@ def _is_ignored(line: str, dialect: Dialect) -> bool:
     return is_comment or text in {"\n", "\r\n"}
 
 
-def _record(text: str, at: int, dialect: Dialect) -> tuple[int, list[str]] | None:
-    """Return the end and the values of the record that begins at `at`; None if it is invalid."""
-    values = []
+@dataclass
+class _Record:
+    """The end and the values of a record; whether the last value is surplus."""
+
+    end: int
+    values: list[str]
+    is_trailed: bool
+
+
+def _record(text: str, at: int, dialect: Dialect) -> _Record | None:
+    """Return the record that begins at `at`; None if it is invalid."""
+    values: list[str] = []
     while (value := _next_value(text, at, dialect)) is not None:
+        is_trailed = dialect.trailing_delimiter and bool(values) and not text[at : value[0]].strip()
         at, content = value
         values.append(content)
         for end in ("\r\n", "\n"):
             if text.startswith(end, at):
-                return at + len(end), values
+                return _Record(at + len(end), values, is_trailed and not content)
         if not text.startswith(dialect.delimiter, at):
             return None
         at += len(dialect.delimiter)
