@@ -156,7 +156,8 @@ REFUSED: list[tuple[Change, str]] = [
     (
         custom(of="day", format="x"),
         "column 'day': unknown customProperties ['format']: correct or remove them; "
-        "known: ['falseTokens', 'formats', 'trueTokens']",
+        "known: ['bareNumber', 'falseTokens', 'formats', 'groupChar', 'ignoreCase', 'nullTokens', "
+        "'numberStyles', 'quotedEmpty', 'trim', 'trueTokens']",
     ),
     (
         lambda d: d["schema"][0].update(customProperties=2 * d["schema"][0]["customProperties"]),

@@ -53,7 +53,6 @@ def test_cast_accepts_numbers(text: str, number: str | None) -> None:
 
 NOT_NUMBERS = [
     *("a few", "1e3", "NaN", "Infinity", "1٫5", "٣", " 8.0", ".5", "5.", "--5", "0x10", "1_000"),
-    "9" * 60,
 ]
 
 
@@ -64,6 +63,7 @@ NOT_NUMBERS = [
         ("999.995", "hours has more than 3 digits before the decimal mark"),
         ("1000", "hours has more than 3 digits before the decimal mark"),
         ("9" * 38, "hours has more than 3 digits before the decimal mark"),
+        ("9" * 39 + ".5", "hours has more than 3 digits before the decimal mark"),
     ],
 )
 def test_cast_rejects_invalid_numbers(text: str, reason: str) -> None:
