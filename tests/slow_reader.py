@@ -322,8 +322,15 @@ def _ends_value(text: str, at: int, begin: int, dialect: Dialect) -> bool:
     return text[at] in "\r\n" or text.startswith(dialect.delimiter, at)
 
 
-def _value(text: str, column: Column, contract: Contract) -> Any:
-    if text in contract.dialect.null_sequence:
+def _value(text: str | None, column: Column, contract: Contract) -> Any:
+    """Return the value of a text; None stands for an empty value without quotes."""
+    tokens = contract.dialect.null_sequence if column.null_tokens is None else column.null_tokens
+    if text is None and column.quoted_empty == "text":
+        return None
+    text = text or ""
+    if column.trim:
+        text = text.strip()
+    if text in tokens and (text or column.quoted_empty == "missing"):
         return None
     match column.logical_type:
         case "string":
@@ -331,38 +338,100 @@ def _value(text: str, column: Column, contract: Contract) -> Any:
                 raise _InvalidValue
             return text
         case "integer":
-            return _integer(text, column)
+            return _integer(text, column, contract.decimal_mark)
         case "number":
             return _number(text, column, contract.decimal_mark)
         case "boolean":
-            if text not in column.true_tokens + column.false_tokens:
-                raise _InvalidValue
-            return text in column.true_tokens
+            return _boolean(text, column)
         case "date" | "timestamp":
             return _moment(text, column)
 
 
-def _integer(text: str, column: Column) -> int:
-    if not re.fullmatch("[+-]?[0-9]{1,38}", text):
-        raise _InvalidValue
+def _boolean(text: str, column: Column) -> bool:
+    for tokens, meaning in ((column.true_tokens, True), (column.false_tokens, False)):
+        for token in tokens:
+            if text == token or (column.ignore_case and text.casefold() == token.casefold()):
+                return meaning
+    raise _InvalidValue
+
+
+def _integer(text: str, column: Column, mark: str) -> int:
+    has_decimals = "integralDecimal" in column.number_styles
+    number = _exact(text, column, mark if has_decimals else None)
     limit = _INTEGER_LIMITS[column.physical_type]
-    if not -limit <= int(text) < limit:
+    if number != number.to_integral_value() or not -limit <= number < limit:
         raise _InvalidValue
-    return int(text)
+    return int(number)
 
 
 def _number(text: str, column: Column, mark: str) -> Decimal:
-    sign, digits = (text[0], text[1:]) if text[:1] in ("+", "-") else ("", text)
-    parts = digits.split(mark)
-    if len(parts) > 2 or not all(re.fullmatch("[0-9]{1,38}", part) for part in parts):
-        raise _InvalidValue
     precision, scale = column.limits.precision, column.limits.scale
+    exact = _exact(text, column, mark)
+    if exact and exact.adjusted() > 38:
+        raise _InvalidValue
     with localcontext(prec=100):
-        exact = Decimal(sign + ".".join(parts))
         rounded = exact.quantize(Decimal(1).scaleb(-scale), rounding=ROUND_HALF_UP)
         if abs(rounded) >= 10 ** (precision - scale):
             raise _InvalidValue
     return rounded
+
+
+def _exact(text: str, column: Column, mark: str | None) -> Decimal:
+    """Return the number that a text stands for; `mark` is None if it cannot have decimals."""
+    styles = column.number_styles
+    places = [i for i, each in enumerate(text) if each in "0123456789" or each == mark]
+    if not places:
+        raise _InvalidValue
+    before, core, after = (
+        _without_affix(text[: places[0]], column),
+        text[places[0] : places[-1] + 1],
+        _without_affix(text[places[-1] + 1 :], column),
+    )
+    if before == "(" and after == ")" and "parentheses" in styles:
+        before, after = "-", ""
+    if not before and after == "-" and "trailingMinus" in styles:
+        before, after = "-", ""
+    if before not in ("", "+", "-") or after:
+        raise _InvalidValue
+    number, shift = core, "0"
+    if "exponent" in styles and "e" in core.lower():
+        number, shift = core.lower().split("e", 1)
+        if not re.fullmatch("[+-]?[0-9]+", shift):
+            raise _InvalidValue
+    whole, point, fraction = number.partition(mark) if mark else (number, "", "")
+    if column.group_char is not None:
+        whole = _ungrouped(whole, column.group_char)
+    if "omittedZero" in styles and point and (whole or fraction):
+        whole, fraction = whole or "0", fraction or "0"
+    if not re.fullmatch("[0-9]+", whole) or (point and not re.fullmatch("[0-9]+", fraction)):
+        raise _InvalidValue
+    # No type can tell numbers beyond these limits from each other.
+    exponent = max(-1000, min(int(shift), 1000)) - len(fraction)
+    digits = [int(digit) for digit in whole + fraction]
+    return Decimal((before == "-", digits, exponent))
+
+
+def _without_affix(text: str, column: Column) -> str:
+    """Return the signs before or after a number."""
+    if column.bare_number:
+        return text
+    if len(text) > 10:
+        raise _InvalidValue
+    kinds = {each: unicodedata.category(each) for each in text}
+    return "".join(
+        each
+        for each in text
+        if not (kinds[each].startswith(("L", "M")) or kinds[each] in ("Sc", "Zs") or each in "%‰")
+    )
+
+
+def _ungrouped(whole: str, char: str) -> str:
+    if char == " ":
+        whole = whole.replace("\u00a0", " ").replace("\u202f", " ")
+    first, *others = whole.split(char)
+    if others and (len(first) > 3 or first[:1] == "0" or {len(each) for each in others} != {3}):
+        raise _InvalidValue
+    return "".join([first, *others])
 
 
 def _moment(text: str, column: Column) -> dt.date | dt.datetime:

@@ -174,7 +174,60 @@ NARROW = Contract(
         ),
     ),
 )
-CONTRACTS = [load_all()["dailycheckins"], GERMAN, ZONED, NARROW]
+SPELLED = Contract(
+    table="spelled",
+    relation="spelled",
+    version="1",
+    decimal_mark=",",
+    columns=(
+        Column(
+            name="price",
+            physical_name="price",
+            logical_type="number",
+            physical_type="numeric(9,2)",
+            group_char=" ",
+            bare_number=False,
+            number_styles=("omittedZero", "parentheses", "trailingMinus"),
+        ),
+        Column(
+            name="share",
+            physical_name="share",
+            logical_type="number",
+            physical_type="numeric(38,20)",
+            trim=True,
+            number_styles=("exponent",),
+        ),
+        Column(
+            name="count",
+            physical_name="count",
+            logical_type="integer",
+            physical_type="bigint",
+            null_tokens=("NA", "0"),
+            group_char=".",
+            bare_number=False,
+            number_styles=("exponent", "integralDecimal", "omittedZero"),
+        ),
+        Column(
+            name="paid",
+            physical_name="paid",
+            logical_type="boolean",
+            physical_type="boolean",
+            trim=True,
+            true_tokens=("Ναίς", "1"),
+            false_tokens=("nein", "0"),
+            ignore_case=True,
+        ),
+        Column(
+            name="code",
+            physical_name="code",
+            logical_type="string",
+            physical_type="text",
+            null_tokens=("na",),
+            trim=True,
+        ),
+    ),
+)
+CONTRACTS = [load_all()["dailycheckins"], GERMAN, ZONED, NARROW, SPELLED]
 
 CHARACTERS = "ab Z09-.,;:\t'\"\n\r\0=ßёЯ€é\u00a0\u2028\x85\x1c\ufeff\u200b𝄞“"
 TEXTS = st.sampled_from(
@@ -187,6 +240,7 @@ ODD = (
     "|31/03/2024 02:30|27/10/2024 02:30|13/13/2024 10:00|3/10/2024 2:30 AM|01/01/0001 00:00"
     "|0001-01-01 00:00:00 UTC|0000-01-01 00:00:00 UTC|8/8/2024 0:10 PM|31/12/9999 23:59"
 )
+PADDING = st.sampled_from(["", "", " ", "\t ", "\u00a0", "\u2003", "\u200b", "\x1f"])
 MONTHS = {locale: names.split() for locale, names in slow_reader.MONTHS.items()}
 MOMENTS = st.integers(-20_000, 30_000).map(lambda days: NOW + dt.timedelta(days, 60 * days))
 
@@ -224,6 +278,21 @@ def written_moments(draw: st.DrawFn, column: Column) -> str:
     return text
 
 
+def spelled(column: Column, mark: str) -> st.SearchStrategy[str]:
+    """Return a strategy for numbers in the spellings of a column, and for some near them."""
+    group = column.group_char or ""
+    wholes = ["7", "0", "1234", "", "9" * 17, f"12{group}345", f"1{group}234{group}567"]
+    wholes += ["1\u00a0234\u202f567", f"0{group}125", f"12{group}34", f"{group}123", "0" * 50 + "5"]
+    parts = (
+        st.sampled_from(["", "", "$", "-$", "€ -", "(", "$(", "-", "+", " ", "EUR" * 4]),
+        st.sampled_from(wholes),
+        st.sampled_from(["", "", mark, f"{mark}5", f"{mark}000", f"{mark}125", f"{mark}00e"]),
+        st.sampled_from(["", "", "", "e5", "E-07", "e+0003", "e" + "9" * 30, "e-" + "9" * 30]),
+        st.sampled_from(["", "", "%", ")", ") kr", "-", "- €", " EUR", "\u00a0", "EUR" * 4]),
+    )
+    return st.tuples(*parts).map("".join)
+
+
 def values(column: Column, contract: Contract) -> st.SearchStrategy[str]:
     """Return a strategy for texts of a column, most of them valid."""
     match column.logical_type:
@@ -244,7 +313,13 @@ def values(column: Column, contract: Contract) -> st.SearchStrategy[str]:
             good = st.sampled_from(column.true_tokens + column.false_tokens)
         case "date" | "timestamp":
             good = written_moments(column)
-    missing = st.sampled_from(contract.dialect.null_sequence)
+    if column.spells_numbers:
+        good = good | spelled(column, contract.decimal_mark)
+    if column.trim:
+        good = st.tuples(PADDING, good, PADDING).map("".join)
+    if column.ignore_case:
+        good = good | good.map(str.upper)
+    missing = st.sampled_from(contract.null_tokens(column))
     return st.one_of(*[good] * 18, missing, st.sampled_from(ODD.split("|")))
 
 
