@@ -30,7 +30,7 @@ from shared.contract import (
     Threshold,
     Unique,
 )
-from shared.dialect import Dialect
+from shared.dialect import Dialect, Footer
 from shared.endings import Outcome
 from shared.odcs import load_all
 from tests import slow_reader
@@ -333,8 +333,72 @@ def cells(draw: st.DrawFn, text: str, delimiter: str) -> str:
 
 
 @st.composite
+def frames(draw: st.DrawFn, contract: Contract) -> Contract:
+    """Draw what surrounds the rows in the files of a contract."""
+    header_rows = draw(st.sampled_from([(1,), (1,), (1, 2), (2,), (1, 3)]))
+    footers = [Footer(lines=1), Footer(lines=2), Footer(pattern="^TOTAL"), Footer(pattern="-*$")]
+    frame = {
+        "skip_lines": draw(st.sampled_from([0, 0, 0, 1, 2])),
+        "header": draw(st.integers(0, 3)) > 0,
+        "header_join": draw(st.sampled_from([" ", "", "\n"])),
+        "header_rows": header_rows,
+        "footer": draw(st.sampled_from([None, None, None, *footers])),
+        "skip_empty_rows": draw(st.booleans()),
+        "trailing_delimiter": draw(st.booleans()),
+    }
+    if not frame["header"]:
+        frame |= {"header_rows": (1,), "header_join": " "}
+    return contract.model_copy(update={"dialect": contract.dialect.model_copy(update=frame)})
+
+
+@st.composite
+def beginnings(draw: st.DrawFn, contract: Contract, header: list[str]) -> list[str]:
+    """Draw the lines of a file before its first row."""
+    dialect = contract.dialect
+    lines = draw(st.lists(TEXTS, min_size=dialect.skip_lines, max_size=dialect.skip_lines))
+    if draw(st.integers(0, 4)) == 0:
+        delimiter = dialect.delimiter if draw(st.integers(0, 3)) else ":"
+        lines.append(draw(st.sampled_from(["sep={}", '"sep={}"', 'sep="{}"'])).format(delimiter))
+    if not dialect.header:
+        return lines
+    last = dialect.header_rows[-1]
+    parts: list[dict[int, str]] = []
+    for name in header:
+        pieces = name.split(dialect.header_join or None)
+        places = sorted(draw(st.permutations(dialect.header_rows))[: len(pieces)])
+        split = dict(zip(places, pieces, strict=False))
+        is_split = len(pieces) == len(places) and dialect.header_join.join(pieces) == name
+        parts.append(split if is_split else {places[0]: name})
+    for number in range(1, last + 1):
+        if number in dialect.header_rows:
+            texts = [draw(cells(part.get(number, ""), dialect.delimiter)) for part in parts]
+            while len(parts) > 1 and not texts[-1] and draw(st.booleans()):
+                texts.pop()
+            row = dialect.delimiter.join(texts or [""]) or '""'
+            trailing = dialect.trailing_delimiter and draw(st.booleans())
+            lines.append(row + dialect.delimiter * trailing)
+        else:
+            lines.append(
+                draw(st.sampled_from(["Report", 'the "best" year', '"x"y', "a;b,c", '""']))
+            )
+    return lines
+
+
+@st.composite
+def endings(draw: st.DrawFn, dialect: Dialect) -> list[str]:
+    """Draw the lines of a file after its last row."""
+    empty = st.sampled_from([dialect.delimiter, dialect.delimiter * 3, "", '""'])
+    lines = draw(st.lists(empty, max_size=2))
+    if dialect.footer:
+        footers = st.sampled_from(["TOTAL;1,2\t3", "--", "", '"TOTAL', "Sum"])
+        lines += draw(st.lists(footers, max_size=3)) + [""] * draw(st.integers(0, 1))
+    return lines
+
+
+@st.composite
 def rows(draw: st.DrawFn, contract: Contract, header: list[str]) -> str:
     """Draw a row, which is sometimes damaged."""
+    dialect = contract.dialect
     texts = []
     for name in header:
         known = name in contract.header
@@ -342,7 +406,11 @@ def rows(draw: st.DrawFn, contract: Contract, header: list[str]) -> str:
     written = [draw(cells(text, contract.dialect.delimiter)) for text in texts]
     row = contract.dialect.delimiter.join(written)
     place = draw(st.integers(0, len(row)))
-    match draw(st.integers(0, 25)):
+    if dialect.trailing_delimiter and draw(st.integers(0, 9)):
+        row += dialect.delimiter
+    match draw(st.integers(0, 27)):
+        case 8 | 9 as which:
+            return dialect.delimiter.join(["", '""'][which - 8] for _ in texts)
         case 0:
             return row + contract.dialect.delimiter
         case 1:
@@ -376,19 +444,18 @@ def headers(draw: st.DrawFn, contract: Contract) -> list[str]:
 @st.composite
 def files(draw: st.DrawFn, contract: Contract) -> bytes:
     header = draw(headers(contract))
-    lines = [
-        contract.dialect.delimiter.join(
-            draw(cells(name, contract.dialect.delimiter)) for name in header
-        )
-    ]
+    lines = draw(beginnings(contract, header))
+    first = len(lines)
     lines += draw(st.lists(rows(contract, header), min_size=0, max_size=10))
-    for _ in range(draw(st.integers(0, 2)) if len(lines) > 1 else 0):
-        again = draw(st.sampled_from(lines[1:]))
-        lines.insert(draw(st.integers(1, len(lines))), again)
+    for _ in range(draw(st.integers(0, 2)) if len(lines) > first else 0):
+        again = draw(st.sampled_from(lines[first:]))
+        lines.insert(draw(st.integers(first, len(lines))), again)
+    lines += draw(endings(contract.dialect))
     ends = draw(st.sampled_from([["\n"], ["\r\n"], ["\n", "\r\n"]]))
     text = "".join(line + draw(st.sampled_from(ends)) for line in lines)
     if draw(st.booleans()):
         text = text.removesuffix("\n").removesuffix("\r")
+    text += "\x1a" * draw(st.sampled_from([0, 0, 0, 1, 3]))
     body = text.encode(contract.encoding, "ignore")
     if contract.encoding == "utf-8" and draw(st.booleans()):
         body = codecs.BOM_UTF8 + body
@@ -407,6 +474,8 @@ def files(draw: st.DrawFn, contract: Contract) -> bytes:
 def examples(draw: st.DrawFn) -> tuple[Contract, bytes, int, bool]:
     """Draw a contract, a file, the size of its chunks, and whether to use hard testing."""
     contract = draw(st.sampled_from(CONTRACTS))
+    if draw(st.booleans()):
+        contract = draw(frames(contract))
     body = draw(files(contract))
     size = draw(st.integers(1, 64) | st.integers(64, 1000))
     return contract, body, size, draw(st.booleans())
