@@ -4,9 +4,11 @@ Arrow parses the values. A chunk in which each line is a row is parsed as it is.
 `shared.records` first finds the well-formed records.
 """
 
+import base64
 import codecs
 import functools
 import itertools
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from shared import undecodable
 from shared.dialect import Dialect
 from shared.grammar import MAX_RECORD, Fault, Grammar, grammar
 from shared.lines import Lines, Refusal, read_lines
@@ -30,6 +33,7 @@ from shared.records import (
     value_counts,
     without_gaps,
 )
+from shared.undecodable import EncodingErrors
 
 MAX_COLUMNS = 10_000
 """Columns of a file. Each costs time in every chunk, and PostgreSQL allows 1,600 in a table."""
@@ -38,6 +42,7 @@ REPEATED = pa.dictionary(pa.int32(), pa.string())
 _MALFORMED = pa.schema(
     [("line", pa.int64()), ("raw", pa.string()), ("rule", REPEATED), ("reason", REPEATED)]
 )
+_UNDECODABLE = _MALFORMED.append(pa.field("rawBase64", pa.string()))
 
 _FEW = 10_000
 """Records with another number of values in a chunk, of which Arrow tells one by one."""
@@ -61,7 +66,8 @@ class Rows:
         raw_texts: function from ascending row indices to the rows' original texts without line
             ends.
         malformed: rows with a wrong number of values or invalid quoting, with the columns `line`,
-            `raw`, `rule` and `reason`. `lines` and `columns` do not include them.
+            `raw`, `rule` and `reason`; and rows with undecodable bytes, which also have their bytes
+            in the column `rawBase64`. `lines` and `columns` do not include them.
     """
 
     lines: pa.Int64Array
@@ -82,15 +88,18 @@ class Table:
     chunks: Iterator[LazyRows | Refusal]
 
 
-def read_table(chunks: Iterable[bytes], encoding: str, dialect: Dialect) -> Table | Refusal:
+def read_table(
+    chunks: Iterable[bytes], encoding: str, dialect: Dialect, errors: EncodingErrors = "refuse"
+) -> Table | Refusal:
     """Read the header of a file; its rows are read when the chunks are consumed.
 
     Args:
         chunks: the file's bytes. Each yields at most one `Rows`.
         encoding: the contract's, one of Python's codecs.
         dialect: the contract's.
+        errors: the contract's; whether an undecodable byte costs the file or its row.
     """
-    lines = read_lines(chunks, encoding)
+    lines = read_lines(chunks, encoding, errors)
     first = next(lines, None)
     if first is None:
         return Refusal("the file is empty")
@@ -104,7 +113,13 @@ def read_table(chunks: Iterable[bytes], encoding: str, dialect: Dialect) -> Tabl
         return Refusal(
             f"line 1 has {len(header):,} columns, but the maximum is {MAX_COLUMNS:,}: remove some"
         )
-    return Table(header, read_rows(rest, len(header), dialect))
+    for number, name in enumerate(header, start=1):
+        if fault := undecodable.fault(name, encoding):
+            return Refusal(f"the name of column {number}: {fault}; send the file as {encoding}")
+    rows = read_rows(rest, len(header), dialect)
+    if errors == "reject":
+        rows = (_quarantined(each, encoding) for each in rows)
+    return Table(header, rows)
 
 
 def _read_header(
@@ -334,6 +349,7 @@ def _values(
     None: many records have another number of values, of which Arrow tells one by one.
     """
     names = [str(i) for i in range(width)]
+    text = undecodable.masked(text)
     if not text:
         return [pa.array([], pa.string()) for _ in names], {}
     wrong: dict[int, int] = {}
@@ -382,6 +398,59 @@ def _decoded(texts: pa.StringArray, rules: Grammar) -> pa.StringArray:
     if len(rules.dialect.delimiter) == 1:
         return texts
     return pc.replace_substring(texts, rules.delimiter.decode(), rules.dialect.delimiter)
+
+
+def _quarantined(read: LazyRows | Refusal, encoding: str) -> LazyRows | Refusal:
+    return read if isinstance(read, Refusal) else lambda: _decodable(read(), encoding)
+
+
+def _decodable(rows: Rows, encoding: str) -> Rows:
+    """Return the rows with those that have undecodable bytes among the malformed ones."""
+    masked = (_contains(column, undecodable.MASKED_MARK) for column in rows.columns)
+    bad = np.flatnonzero(functools.reduce(np.logical_or, masked))
+    raws = rows.raw_texts(bad)
+    bad = bad[is_bad := _contains(raws, undecodable.MARK)]
+    malformed = rows.malformed
+    is_malformed = _contains(malformed["raw"].combine_chunks(), undecodable.MARK)
+    if not len(bad) and not is_malformed.any():
+        return rows
+    raws = [raws.filter(is_bad), *malformed["raw"].filter(is_malformed).chunks]
+    lines = [rows.lines.take(bad), *malformed["line"].filter(is_malformed).chunks]
+    texts = [
+        raw.decode("utf-8", "surrogatepass")
+        for raw in pa.chunked_array(raws).cast(pa.binary()).to_pylist()
+    ]
+    undecoded = pa.table(
+        {
+            "line": pa.chunked_array(lines),
+            "raw": [undecodable.shown(text) for text in texts],
+            "rule": [undecodable.RULE] * len(texts),
+            "reason": [
+                f"{undecodable.fault(text, encoding)}; send the row as {encoding}" for text in texts
+            ],
+            "rawBase64": [
+                base64.b64encode(undecodable.encoded(text, encoding)).decode() for text in texts
+            ],
+        },
+        schema=_UNDECODABLE,
+    )
+    malformed = malformed.filter(~is_malformed)
+    good = np.delete(np.arange(len(rows.lines)), bad)
+    return Rows(
+        rows.lines.take(good),
+        [column.take(good) for column in rows.columns],
+        lambda chosen: rows.raw_texts(good[chosen]),
+        pa.concat_tables([malformed, undecoded], promote_options="default"),
+    )
+
+
+def _contains(texts: pa.StringArray, expression: bytes) -> npt.NDArray[np.bool_]:
+    """Return which texts have bytes that match an expression."""
+    data = texts.buffers()[2]
+    if data is None or re.search(expression, data) is None:
+        return np.zeros(len(texts), np.bool_)
+    found = pc.match_substring_regex(texts.cast(pa.binary()), expression)
+    return found.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
 def _ended(text: bytes) -> bytes:

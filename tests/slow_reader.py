@@ -86,7 +86,8 @@ def read(body: bytes, contract: Contract, now: dt.datetime) -> Reading:
 
 
 def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -> None:
-    text = "".join(_lines(body, contract.encoding)).removesuffix("\n") + "\n"
+    errors = "strict" if contract.encoding_errors == "refuse" else "surrogateescape"
+    text = "".join(_lines(body, contract.encoding, errors)).removesuffix("\n") + "\n"
     header, end = _header(text, contract)
     for number, row in _rows(text, end, contract.dialect, reading):
         if len(row) != len(header):
@@ -110,13 +111,13 @@ def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -
     reading.halted = not _is_kept(contract, reading)
 
 
-def _lines(body: bytes, encoding: str) -> list[str]:
+def _lines(body: bytes, encoding: str, errors: str) -> list[str]:
     if not body:
         raise _Refused("empty")
     if encoding == "utf-16" and body[:2] not in (b"\xff\xfe", b"\xfe\xff"):
         raise _Refused("no byte order mark")
     try:
-        text = body.decode(encoding)
+        text = body.decode(encoding, errors)
     except UnicodeError as error:
         raise _Refused("encoding") from error
     text = text.removeprefix("\ufeff")
@@ -124,7 +125,8 @@ def _lines(body: bytes, encoding: str) -> list[str]:
     lines[-1] = lines[-1].removesuffix("\n")
     if not lines[-1]:
         lines.pop()
-    if any(len(line.removesuffix("\n").encode()) > LONGEST_LINE for line in lines):
+    lengths = (len(line.removesuffix("\n").encode("utf-8", "surrogatepass")) for line in lines)
+    if any(length > LONGEST_LINE for length in lengths):
         raise _Refused("line too long")
     return lines or [""]
 
@@ -140,6 +142,8 @@ def _header(text: str, contract: Contract) -> tuple[list[str], int]:
     if found is None:
         raise _Refused("header")
     end, names = found
+    if not _is_decodable("".join(names)):
+        raise _Refused("encoding")
     header = [unicodedata.normalize("NFC", name) for name in names]
     known = [name for name in header if name in contract.header]
     if sorted(known) != sorted(contract.header):
@@ -157,10 +161,21 @@ def _rows(
     """Yield each row with the number of its first line; an invalid row is one line."""
     for number, raw, values in records(text, at, dialect):
         reading.raw[number] = raw
-        if values is None:
+        if not _is_decodable(raw):
+            codes = (ord(character) for character in raw)
+            reading.raw[number] = "".join(
+                f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else chr(code)
+                for code in codes
+            )
+            reading.failures.append((number, None, "encoding", "error"))
+        elif values is None:
             reading.failures.append((number, None, "quoting", "error"))
         else:
             yield number, values
+
+
+def _is_decodable(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def records(
@@ -176,7 +191,10 @@ def records(
     while at < len(text):
         line = _line(text, at)
         found = _record(text, at, dialect)
-        is_long = found is not None and len(text[at : found[0]].encode()) > longest
+        is_long = (
+            found is not None
+            and len(text[at : found[0]].encode("utf-8", "surrogatepass")) > longest
+        )
         if found is not None and is_long and found[0] > at + len(line):
             found = None
         end = at + len(line) if found is None or _is_ignored(line, dialect) else found[0]
