@@ -23,12 +23,13 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from shared import landing_key, regex
+from shared import landing_key, regex, undecodable
 from shared.columns import MAX_DIGITS, TYPES, ColumnType, Limits, LogicalType, RuleKind, comparable
 from shared.dialect import Dialect
 from shared.formats import TextFormat, text_format
 from shared.model import Model, Problems
 from shared.text import bounded, quoted
+from shared.undecodable import EncodingErrors
 
 _OWN_RELATIONS = {
     *("source", "source_id_seq", "source_pkey", "source_source_key_key"),
@@ -580,6 +581,7 @@ class Contract(Model):
     description: Description = ""
     columns: tuple[Column, ...] = Field(min_length=1, max_length=MAX_COLUMNS)
     encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"
+    encoding_errors: EncodingErrors = "refuse"
     dialect: Dialect = Dialect()
     decimal_mark: Literal[".", ","] = "."
     header_policy: HeaderPolicy = HeaderPolicy()
@@ -644,9 +646,18 @@ class Contract(Model):
     @model_validator(mode="after")
     def _is_valid(self) -> Self:
         Problems.check(
-            [*self._storage_problems(), *self._name_problems(), *self._lookup_problems()]
+            [
+                *self._encoding_problems(),
+                *self._storage_problems(),
+                *self._name_problems(),
+                *self._lookup_problems(),
+            ]
         )
         return self
+
+    def _encoding_problems(self) -> Iterator[str]:
+        if self.encoding_errors == "reject" and (problem := undecodable.problem(self.encoding)):
+            yield f"encodingErrors is reject, but {problem}"
 
     def _storage_problems(self) -> Iterator[str]:
         if self.relation in _OWN_RELATIONS:

@@ -186,7 +186,7 @@ class Grammar:
             text = text.replace(quote * 2, quote) if self.dialect.double_quote else text
         if self.escape is not None:
             text = re.sub(b"%b(.)" % re.escape(bytes([self.escape])), rb"\1", text, flags=re.S)
-        return self.dialect.swapped(self.decoded(text)).decode()
+        return self.dialect.swapped(self.decoded(text)).decode("utf-8", "surrogatepass")
 
     def fault(self, text: bytes, begin: int) -> Fault:
         """Return the fault of the record that begins at `begin`."""

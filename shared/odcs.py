@@ -40,6 +40,7 @@ M = TypeVar("M", bound=Model)
 
 _TABLE_PROPERTIES = {
     "encoding",
+    "encodingErrors",
     "dialect",
     "decimalMark",
     "headerPolicy",

@@ -94,7 +94,7 @@ def _text_of(error: ValidationError, document: Any, others: set[Place]) -> str |
         message = f"ODCS does not define {unknown} here"
         if ")" in unknown:
             return (
-                f"{where}: {message}: put e.g. \"numeric(5,2)\" in quotes, because inside {{ }} "
+                f'{where}: {message}: put e.g. "numeric(5,2)" in quotes, because inside {{ }} '
                 "YAML splits it at the comma"
             )
     elif isinstance(error.instance, dt.date):

@@ -4,9 +4,11 @@ Arrow parses the values. A chunk in which each line is a row is parsed as it is.
 `shared.records` first finds the well-formed records.
 """
 
+import base64
 import codecs
 import functools
 import itertools
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from shared import undecodable
 from shared.dialect import Dialect
 from shared.frame import FooterCount, divided, joined, without_footer, without_frame
 from shared.grammar import MAX_RECORD, Fault, Grammar, grammar
@@ -33,6 +36,7 @@ from shared.records import (
     with_trailing_delimiters,
     without_gaps,
 )
+from shared.undecodable import EncodingErrors
 
 MAX_COLUMNS = 10_000
 """Columns of a file. Each costs time in every chunk, and PostgreSQL allows 1,600 in a table."""
@@ -41,6 +45,7 @@ REPEATED = pa.dictionary(pa.int32(), pa.string())
 _MALFORMED = pa.schema(
     [("line", pa.int64()), ("raw", pa.string()), ("rule", REPEATED), ("reason", REPEATED)]
 )
+_UNDECODABLE = _MALFORMED.append(pa.field("rawBase64", pa.string()))
 
 _FEW = 10_000
 """Records with another number of values in a chunk, of which Arrow tells one by one."""
@@ -65,7 +70,8 @@ class Rows:
             ends.
         empty: the number of ignored rows of empty values.
         malformed: rows with a wrong number of values or invalid quoting, with the columns `line`,
-            `raw`, `rule` and `reason`. `lines` and `columns` do not include them.
+            `raw`, `rule` and `reason`; and rows with undecodable bytes, which also have their bytes
+            in the column `rawBase64`. `lines` and `columns` do not include them.
     """
 
     lines: pa.Int64Array
@@ -99,7 +105,11 @@ class Table:
 
 
 def read_table(
-    chunks: Iterable[bytes], encoding: str, dialect: Dialect, width: int | None = None
+    chunks: Iterable[bytes],
+    encoding: str,
+    dialect: Dialect,
+    errors: EncodingErrors = "refuse",
+    width: int | None = None,
 ) -> Table | Refusal:
     """Read the header of a file; its rows are read when the chunks are consumed.
 
@@ -107,9 +117,10 @@ def read_table(
         chunks: the file's bytes. Each yields at most one `Rows`.
         encoding: the contract's, one of Python's codecs.
         dialect: the contract's.
+        errors: the contract's; whether an undecodable byte costs the file or its row.
         width: the number of columns of a file without a header; None: that of its first record.
     """
-    lines = read_lines(chunks, encoding, dialect)
+    lines = read_lines(chunks, encoding, dialect, errors)
     first = next(lines, None)
     if first is None:
         return Refusal("the file is empty")
@@ -121,9 +132,15 @@ def read_table(
             f"line {head.line} has {head.width:,} columns, but the maximum is {MAX_COLUMNS:,}: "
             "remove some"
         )
+    for number, name in enumerate(head.names or (), start=1):
+        if fault := undecodable.fault(name, encoding):
+            return Refusal(f"the name of column {number}: {fault}; send the file as {encoding}")
     footer = FooterCount()
     body = without_footer(head.rest, dialect.footer, footer) if dialect.footer else head.rest
-    return Table(head.names, head.line, head.width, read_rows(body, head.width, dialect), footer)
+    rows = read_rows(body, head.width, dialect)
+    if errors == "reject":
+        rows = (_quarantined(each, encoding) for each in rows)
+    return Table(head.names, head.line, head.width, rows, footer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -447,6 +464,7 @@ def _values(
     None: many records have another number of values, of which Arrow tells one by one.
     """
     names = [str(i) for i in range(width)]
+    text = undecodable.masked(text)
     if not text:
         return [pa.array([], pa.string()) for _ in names], {}
     wrong: dict[int, int] = {}
@@ -502,6 +520,60 @@ def _decoded(texts: pa.StringArray, rules: Grammar) -> pa.StringArray:
             len(texts), offsets, swapped, valid, texts.null_count, texts.offset
         )
     return texts
+
+
+def _quarantined(read: LazyRows | Refusal, encoding: str) -> LazyRows | Refusal:
+    return read if isinstance(read, Refusal) else lambda: _decodable(read(), encoding)
+
+
+def _decodable(rows: Rows, encoding: str) -> Rows:
+    """Return the rows with those that have undecodable bytes among the malformed ones."""
+    masked = (_contains(column, undecodable.MASKED_MARK) for column in rows.columns)
+    bad = np.flatnonzero(functools.reduce(np.logical_or, masked))
+    raws = rows.raw_texts(bad)
+    bad = bad[is_bad := _contains(raws, undecodable.MARK)]
+    malformed = rows.malformed
+    is_malformed = _contains(malformed["raw"].combine_chunks(), undecodable.MARK)
+    if not len(bad) and not is_malformed.any():
+        return rows
+    raws = [raws.filter(is_bad), *malformed["raw"].filter(is_malformed).chunks]
+    lines = [rows.lines.take(bad), *malformed["line"].filter(is_malformed).chunks]
+    texts = [
+        raw.decode("utf-8", "surrogatepass")
+        for raw in pa.chunked_array(raws).cast(pa.binary()).to_pylist()
+    ]
+    undecoded = pa.table(
+        {
+            "line": pa.chunked_array(lines),
+            "raw": [undecodable.shown(text) for text in texts],
+            "rule": [undecodable.RULE] * len(texts),
+            "reason": [
+                f"{undecodable.fault(text, encoding)}; send the row as {encoding}" for text in texts
+            ],
+            "rawBase64": [
+                base64.b64encode(undecodable.encoded(text, encoding)).decode() for text in texts
+            ],
+        },
+        schema=_UNDECODABLE,
+    )
+    malformed = malformed.filter(~is_malformed)
+    good = np.delete(np.arange(len(rows.lines)), bad)
+    return Rows(
+        rows.lines.take(good),
+        [column.take(good) for column in rows.columns],
+        lambda chosen: rows.raw_texts(good[chosen]),
+        rows.empty,
+        pa.concat_tables([malformed, undecoded], promote_options="default"),
+    )
+
+
+def _contains(texts: pa.StringArray, expression: bytes) -> npt.NDArray[np.bool_]:
+    """Return which texts have bytes that match an expression."""
+    data = texts.buffers()[2]
+    if data is None or re.search(expression, data) is None:
+        return np.zeros(len(texts), np.bool_)
+    found = pc.match_substring_regex(texts.cast(pa.binary()), expression)
+    return found.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
 def _ended(text: bytes) -> bytes:

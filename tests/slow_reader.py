@@ -87,7 +87,8 @@ def read(body: bytes, contract: Contract, now: dt.datetime) -> Reading:
 
 
 def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -> None:
-    text = "".join(_lines(body, contract))
+    errors = "strict" if contract.encoding_errors == "refuse" else "surrogateescape"
+    text = "".join(_lines(body, contract, errors))
     if not text.endswith("\n"):
         text = text.rstrip("\x1a")
     text = text.removesuffix("\n") + "\n"
@@ -116,14 +117,14 @@ def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -
     reading.halted = not _is_kept(contract, reading)
 
 
-def _lines(body: bytes, contract: Contract) -> list[str]:
+def _lines(body: bytes, contract: Contract, errors: str) -> list[str]:
     encoding = contract.encoding
     if not body:
         raise _Refused("empty")
     if encoding == "utf-16" and body[:2] not in (b"\xff\xfe", b"\xfe\xff"):
         raise _Refused("no byte order mark")
     try:
-        text = body.decode(encoding)
+        text = body.decode(encoding, errors)
     except UnicodeError as error:
         raise _Refused("encoding") from error
     text = swapped(text.removeprefix("\ufeff"), contract.dialect)
@@ -131,7 +132,8 @@ def _lines(body: bytes, contract: Contract) -> list[str]:
     lines[-1] = lines[-1].removesuffix("\n")
     if not lines[-1]:
         lines.pop()
-    if any(len(line.removesuffix("\n").encode()) > LONGEST_LINE for line in lines):
+    lengths = (len(line.removesuffix("\n").encode("utf-8", "surrogatepass")) for line in lines)
+    if any(length > LONGEST_LINE for length in lengths):
         raise _Refused("line too long")
     return lines or [""]
 
@@ -193,6 +195,8 @@ def _header(text: str, at: int, contract: Contract) -> tuple[list[str], int]:
     padded = [row + [""] * (width - len(row)) for row in rows]
     parts = [[row[i] for row in padded if row[i]] for i in range(width)]
     header = [unicodedata.normalize("NFC", dialect.header_join.join(each)) for each in parts]
+    if not _is_decodable("".join(header)):
+        raise _Refused("encoding")
     _check_header(header, contract)
     return header, at
 
@@ -213,10 +217,21 @@ def _rows(
     """Yield each row with the number of its first line; an invalid row is one line."""
     for number, raw, values in records(text, at, width, dialect):
         reading.raw[number] = raw
-        if values is None:
+        if not _is_decodable(raw):
+            codes = (ord(character) for character in raw)
+            reading.raw[number] = "".join(
+                f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else chr(code)
+                for code in codes
+            )
+            reading.failures.append((number, None, "encoding", "error"))
+        elif values is None:
             reading.failures.append((number, None, "quoting", "error"))
         else:
             yield number, values
+
+
+def _is_decodable(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def records(
@@ -232,11 +247,14 @@ def records(
     while at < len(text):
         line = _line(text, at)
         found = _record(text, at, dialect)
-        is_long = found is not None and len(text[at : found.end].encode()) > longest
+        is_long = (
+            found is not None
+            and len(text[at : found.end].encode("utf-8", "surrogatepass")) > longest
+        )
         if found is not None and is_long and found.end > at + len(line):
             found = None
         end = at + len(line) if found is None or _is_ignored(line, dialect) else found.end
-        values = found and found.values
+        values = None if found is None else found.values
         if found and found.is_trailed and len(found.values) == width + 1:
             values = found.values[:-1]
         is_empty = dialect.skip_empty_rows and values == [""] * width

@@ -51,6 +51,7 @@ BERLIN = contract(column("b", "timestamp", "timestamptz", **LOCAL))
 RULES = (Length(name="maxLength", maximum=3), Pattern(name="letters", regex="[a-zß]*"))
 SHORT = contract(column("b", "string", "varchar(3)", rules=RULES))
 ORDERED = contract(header_policy=HeaderPolicy(order="contract"))
+QUARANTINE = contract(encoding_errors="reject")
 TOLERANT = contract(header_policy=HeaderPolicy(unknown="ignore"))
 
 
@@ -140,17 +141,29 @@ CASES: dict[str, Case] = {
     "a header without line end": (HEADER.strip(), Refused("the file has a header but no rows")),
     "a header and blank lines": (HEADER + "\n\r\n", Refused("the file has a header but no rows")),
     "a picture": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", not_utf8(1, "0x89")),
-    "gzip": (gzip.compress(checkin().encode()), not_utf8(1, "0x8b")),
-    "a workbook": (b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0\xcf", Refused("line 1 is not utf-8 text")),
+    "gzip": (
+        gzip.compress(checkin().encode()),
+        Refused("^the file is gzip-compressed: send it uncompressed$"),
+    ),
+    "a workbook": (
+        b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0\xcf",
+        Refused("^the file is a ZIP archive or an Excel workbook: send the CSV"),
+    ),
+    "a workbook whose rows may be rejected": (
+        b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0\xcf\n\xcf",
+        Refused("^the file is a ZIP archive or an Excel workbook: send the CSV"),
+        QUARANTINE,
+    ),
+    "a name like a type of file": ("PAR1,b\n1,2\n", Refused("unknown: 'PAR1'"), PLAIN),
     "JSON": (
         '{"user": "ned"}\n{"user": "al"}\n',
         Refused("line 1 cannot be read as a header: a value .* contains one"),
     ),
     "HTML": ("<!DOCTYPE html>\n<p>502</p>\n", Refused("line 1 .* unknown: '<!DOCTYPE html>'")),
-    "UTF-16": (checkin().encode("utf-16"), not_utf8(1, "0xff")),
+    "UTF-16": (checkin().encode("utf-16"), Refused("^the file looks like UTF-16 text: send it in")),
     "UTF-16 without a mark": (
         checkin().encode("utf-16-le"),
-        Refused(r"line 1 does not match the header .* unknown: '\\x00"),
+        Refused("^the file looks like UTF-16 text: send it in the contract's encoding, or change"),
     ),
     "another code page": (checkin().encode() + "Zoë,".encode("cp1252"), not_utf8(3, "0xeb")),
     "an invalid byte in quotes": (b'a,b\n1,2\n"1,\xff', not_utf8(3, "0xff"), PLAIN),
@@ -160,6 +173,36 @@ CASES: dict[str, Case] = {
         b"a,b\nx,\x81\n",
         Refused("line 2 is not cp1252 text: byte 0x81 .*; send the file as cp1252"),
         contract(encoding="cp1252"),
+    ),
+    "a byte that may be rejected": (
+        b"a,b\nx,1\n\\xe9 \xe9,\xc3\n",
+        Rejected(
+            "encoding",
+            3,
+            "^byte 0xe9 at character 6 is not utf-8, nor is 1 more; send the row as utf-8$",
+            loaded=1,
+        ),
+        QUARANTINE,
+    ),
+    "a byte that may be rejected, in a damaged row": (
+        b'a,b\nx,1\n"\xe9,1\ny,2\n',
+        Rejected("encoding", 3, "^byte 0xe9 at character 2 is not utf-8", loaded=2),
+        QUARANTINE,
+    ),
+    "a byte that may be rejected, in a row of three values": (
+        b'a,b\nx,1\ny,2,\x81\n"\n",3',
+        Rejected("encoding", 3, "^byte 0x81 at character 5 is not cp1252", loaded=2),
+        QUARANTINE.model_copy(update={"encoding": "cp1252"}),
+    ),
+    "private characters like those that replace bytes": (
+        "a,b\n\uec80,\uecff\n",
+        Loaded({"a": "\uec80", "b": "\uecff"}),
+        QUARANTINE,
+    ),
+    "a byte that may be rejected, but is in the header": (
+        b"a,b,\xe9\n1,2,3\n",
+        Refused("^the name of column 3: byte 0xe9 at character 1 is not utf-8; send the file as"),
+        QUARANTINE,
     ),
     "UTF-16 is expected and marked": (
         "a,b\nё,\u010a\n".encode("utf-16"),

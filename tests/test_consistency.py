@@ -254,7 +254,7 @@ CONTRACTS = (CHECKOUT / "docs" / "contracts.md").read_text("utf-8")
         *("mustBe", "mustBeBetween", "mustBeGreaterThan", "mustBeGreaterOrEqualTo"),
         *("mustBeLessThan", "mustBeLessOrEqualTo", "unit", "rows", "percent"),
         *("required", "unique", "logicalTypeOptions.pattern", "physicalName"),
-        *("columnCount", "quoting"),
+        *("columnCount", "encoding", "quoting"),
     ],
 )
 def test_contract_documentation_names_every_property(term: str) -> None:

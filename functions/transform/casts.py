@@ -25,9 +25,13 @@ SUSPECT_SCHEMA = pa.schema(
         ("value", pa.string()),
         ("rule", REPEATED),
         ("reason", REPEATED),
+        ("rawBase64", pa.string()),
     ]
 )
-"""One problem of one row; `column` and `value` are null if the whole row is malformed."""
+"""One problem of one row; `column` and `value` are null if the whole row is malformed.
+
+`rawBase64` is null unless the row has undecodable bytes.
+"""
 
 
 @dataclass(frozen=True, slots=True)

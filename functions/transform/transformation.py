@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from functions.transform.casts import Cast, cast
-from shared import parquet
+from shared import file_types, parquet
 from shared.contract import Contract
 from shared.endings import Outcome
 from shared.lines import Refusal
@@ -34,7 +34,18 @@ def transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> 
     """
     parquet.delete(staging.clean_prefix)
     parquet.delete(staging.suspect_prefix)
-    table = read_table(chunks, contract.encoding, contract.dialect, contract.fixed_width)
+    start, chunks = file_types.start_of(chunks)
+    verdict = _transform(chunks, contract, staging)
+    kind = file_types.type_of(start, contract.encoding)
+    if verdict.outcome == Outcome.REFUSED and kind is not None:
+        return Verdict(Outcome.REFUSED, f"the file {kind}")
+    return verdict
+
+
+def _transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> Verdict:
+    table = read_table(
+        chunks, contract.encoding, contract.dialect, contract.encoding_errors, contract.fixed_width
+    )
     if isinstance(table, Refusal):
         return Verdict(Outcome.REFUSED, table.reason)
     header = _by_position(table.width, contract) if table.header is None else table.header

@@ -150,8 +150,8 @@ REFUSED: list[tuple[Change, str]] = [
     (
         custom(delimeter=";"),
         "the table: unknown customProperties ['delimeter']: correct or remove them; "
-        "known: ['decimalMark', 'dialect', 'encoding', 'headerPolicy', 'indexes', 'lookup', "
-        "'maxRejectedPercent', 'timezone']",
+        "known: ['decimalMark', 'dialect', 'encoding', 'encodingErrors', 'headerPolicy', "
+        "'indexes', 'lookup', 'maxRejectedPercent', 'timezone']",
     ),
     (
         custom(of="day", format="x"),
@@ -178,6 +178,16 @@ REFUSED: list[tuple[Change, str]] = [
     ),
     (custom(encoding="utf-9"), "the table: encoding: 'utf-9' is not a text encoding"),
     (custom(encoding="rot13"), "the table: encoding: 'rot13' is not a text encoding"),
+    (custom(encodingErrors="replace"), "encodingErrors: Input should be 'refuse' or 'reject'"),
+    (
+        custom(encoding="utf-16", encodingErrors="reject"),
+        "encodingErrors is reject, but utf-16 does not allow to restore the bytes of a row: "
+        "remove it, or use an encoding that does, such as utf-8",
+    ),
+    (
+        custom(encoding="latin-1", encodingErrors="reject"),
+        "encodingErrors is reject, but every byte is a character in latin-1: remove it",
+    ),
     (custom(dialect={"delimiter": "§"}), "the delimiter '§' is not valid"),
     (
         custom(dialect={"delimiter": r"\t"}),

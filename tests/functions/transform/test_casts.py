@@ -115,6 +115,7 @@ def test_row_with_two_problems_counts_once() -> None:
         "value": None,
         "rule": "columnCount",
         "reason": "1 value, but the header has 4",
+        "rawBase64": None,
     }
 
 
