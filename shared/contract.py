@@ -8,6 +8,7 @@ import codecs
 import datetime as dt
 import functools
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
@@ -112,6 +113,11 @@ https://docs.python.org/3/library/codecs.html#python-specific-encodings
 def repeated(names: Iterable[str]) -> list[str]:
     """Return the names that occur more than once, sorted."""
     return sorted(name for name, count in Counter(names).items() if count > 1)
+
+
+def folded(name: str) -> str:
+    """Return a name without white space at its ends and differences of case, in the form NFC."""
+    return unicodedata.normalize("NFC", name.strip().casefold())
 
 
 def _identifier(name: str) -> str:
@@ -319,13 +325,19 @@ class RowCount(Model):
 
 
 class Column(Model):
-    """Column with the name `name` in the file's header and `physical_name` in PostgreSQL."""
+    """Column with the name `name` in the file's header and `physical_name` in PostgreSQL.
+
+    `aliases` are further names in the header. A file may lack an `optional` column, whose values
+    are then missing.
+    """
 
     name: str
     physical_name: Identifier
     logical_type: LogicalType
     physical_type: str
     required: bool = False
+    aliases: tuple[str, ...] = Field(default=(), min_length=1)
+    optional: bool = False
     description: Description = ""
     formats: tuple[Format, ...] = ()
     timezone: Zone = "Etc/UTC"
@@ -333,6 +345,11 @@ class Column(Model):
     false_tokens: tuple[str, ...] = ()
     rules: tuple[AnyRule, ...] = ()
     examples: tuple[Any, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names that the column may have in the file's header."""
+        return (self.name, *self.aliases)
 
     @property
     def type(self) -> ColumnType:
@@ -347,7 +364,12 @@ class Column(Model):
     @model_validator(mode="after")
     def _is_valid(self) -> Self:
         Problems.check(
-            [*self._format_and_token_problems(), *self._type_problems(), *self._rule_problems()]
+            [
+                *self._format_and_token_problems(),
+                *self._type_problems(),
+                *self._rule_problems(),
+                *self._optional_problems(),
+            ]
         )
         return self
 
@@ -410,6 +432,17 @@ class Column(Model):
                 "give each rule its own name"
             )
 
+    def _optional_problems(self) -> Iterator[str]:
+        is_needed = self.required or any(
+            isinstance(rule, Required) and (rule.severity == "error" or rule.threshold)
+            for rule in self.rules
+        )
+        if self.optional and is_needed:
+            yield (
+                "it is optional, but its values must not be missing, so that no file without it "
+                "could be loaded: remove optional, or required and the rules against missing values"
+            )
+
     def _bound_problems(self, rule: Range) -> Iterator[str]:
         bounds = [bound for bound in (rule.minimum, rule.maximum) if bound is not None]
         wrong = [bound for bound in bounds if type(bound) not in self.type.bounds]
@@ -425,10 +458,31 @@ class Column(Model):
 
 
 class HeaderPolicy(Model):
-    """Policy for the header: the order of the columns, and whether unknown ones are ignored."""
+    """Policy for the header: how its columns are matched to the contract's.
 
+    Attributes:
+        match: by name, by `folded` name, or by position, whatever the header says.
+        order: the order of the columns, unless they are matched by position.
+        unknown: whether a file with further columns is refused, or these columns are ignored.
+    """
+
+    match: Literal["exact", "folded", "position"] = "exact"
     order: Literal["any", "contract"] = "any"
     unknown: Literal["refuse", "ignore"] = "refuse"
+
+    def key(self, name: str) -> str:
+        """Return the form in which a name of the header or of the contract is compared."""
+        match self.match:
+            case "exact" | "position":
+                return name
+            case "folded":
+                return folded(name)
+
+    @model_validator(mode="after")
+    def _is_valid(self) -> Self:
+        if self.match == "position" and "order" in self.model_fields_set:
+            raise ValueError("order has no effect with match: position: remove it")
+        return self
 
 
 class Lookup(Model):
@@ -497,6 +551,13 @@ class Contract(Model):
         """The column names in PostgreSQL, in the order of the contract."""
         return tuple(column.physical_name for column in self.columns)
 
+    @property
+    def allows_no_rows(self) -> bool:
+        """Whether a file may be empty: a rule on the number of rows must say so explicitly."""
+        return any(rule.minimum == 0 for rule in self.row_counts) and all(
+            rule.is_met(0) for rule in self.row_counts
+        )
+
     def column(self, name: str) -> Column:
         """Return the column called `name` in the file's header; raise KeyError if there is none."""
         return {column.name: column for column in self.columns}[name]
@@ -525,7 +586,12 @@ class Contract(Model):
     @model_validator(mode="after")
     def _is_valid(self) -> Self:
         Problems.check(
-            [*self._storage_problems(), *self._name_problems(), *self._lookup_problems()]
+            [
+                *self._storage_problems(),
+                *self._name_problems(),
+                *self._header_problems(),
+                *self._lookup_problems(),
+            ]
         )
         return self
 
@@ -557,10 +623,15 @@ class Contract(Model):
                 )
 
     def _name_problems(self) -> Iterator[str]:
-        for names in (self.header, self.physical_names):
-            if twice := repeated(names):
+        key = self.header_policy.key
+        in_header = [name for column in self.columns for name in column.names]
+        same = {*repeated(map(key, in_header))}
+        ambiguous = sorted({name for name in in_header if key(name) in same})
+        for twice in (ambiguous, repeated(self.physical_names)):
+            if twice:
                 yield (
-                    f"columns {twice} occur more than once: give each its own name and physicalName"
+                    f"columns {twice} occur more than once: give each its own name, aliases and "
+                    "physicalName"
                 )
         named = [("an index", index) for index in self.indexes]
         named += [("the lookup", self.lookup.columns)] if self.lookup else []
@@ -578,6 +649,29 @@ class Contract(Model):
                     f"column {quoted(column.name)}: {sorted(both)} cannot mean both missing and "
                     "true or false: remove them from nullSequence or from the column's tokens"
                 )
+
+    def _header_problems(self) -> Iterator[str]:
+        by_position = self.header_policy.match == "position"
+        needed = [i for i, column in enumerate(self.columns) if not column.optional]
+        last = max(needed, default=0)
+        for i, column in enumerate(self.columns):
+            if by_position and column.aliases:
+                yield (
+                    f"column {quoted(column.name)}: aliases have no effect with the headerPolicy "
+                    "match: position: remove them"
+                )
+            if by_position and column.optional and i < last:
+                yield (
+                    f"column {quoted(column.name)}: it cannot be optional before a column that is "
+                    "not, because the headerPolicy has match: position: move it to the end, or "
+                    "remove optional"
+                )
+        # Every file has a first column, whatever its name.
+        if self.header_policy.unknown == "ignore" and len(needed) <= (1 if by_position else 0):
+            yield (
+                "the headerPolicy would accept the header of every file: set unknown: refuse, or "
+                "make fewer columns optional"
+            )
 
     def _lookup_problems(self) -> Iterator[str]:
         if self.lookup is None or not {*self.lookup.columns}.issubset(self.header):

@@ -55,7 +55,7 @@ _SLA_PROPERTIES = {
 """The keys that the pipeline reads."""
 _SLA_DOCUMENTATION = {"authoritativeDefinitions", "description", "driver", "id"}
 _AVAILABILITY_PROPERTIES = {"weekdays"}
-_COLUMN_PROPERTIES = {"formats", "trueTokens", "falseTokens"}
+_COLUMN_PROPERTIES = {"aliases", "optional", "formats", "trueTokens", "falseTokens"}
 _WITH_FORMATS = {name for name, each in TYPES.items() if each.formats}
 _OPTIONS: dict[RuleKind, dict[str, str]] = {
     "length": {"minLength": "minimum", "maxLength": "maximum"},

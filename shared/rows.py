@@ -70,6 +70,11 @@ class Rows:
     malformed: pa.Table = field(default_factory=_MALFORMED.empty_table)
 
 
+@dataclass(frozen=True, slots=True)
+class Empty(Refusal):
+    """Refusal of a file that has neither a header nor rows."""
+
+
 LazyRows = Callable[[], Rows]
 """Function that reads the rows, so that a caller can read several chunks at the same time."""
 
@@ -93,7 +98,7 @@ def read_table(chunks: Iterable[bytes], encoding: str, dialect: Dialect) -> Tabl
     lines = read_lines(chunks, encoding)
     first = next(lines, None)
     if first is None:
-        return Refusal("the file is empty")
+        return Empty("the file is empty")
     if isinstance(first, Refusal):
         return first
     head = _read_header(first, lines, dialect)
@@ -124,7 +129,7 @@ def _read_header(
         if isinstance(more, Refusal):
             return more
         if final:
-            return Refusal("the file has no header")
+            return Empty("the file has no header")
         text, final = text + (more.text if more else b""), more is None
     if isinstance(found, Fault):
         return Refusal(f"line 1 cannot be read as a header: {found}")

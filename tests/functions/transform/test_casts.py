@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from functions.transform.casts import Cast, arrow_type, cast
+from functions.transform.header import match_header
 from shared import columns
 from shared.contract import Contract
 from shared.dialect import Dialect
@@ -24,7 +25,9 @@ def cast_text(*rows: str, header: str = "", contract: Contract = CONTRACT) -> Ca
     assert not isinstance(table, Refusal)
     (found,) = table.chunks
     assert not isinstance(found, Refusal)
-    return cast(found(), table.header, contract)
+    places = match_header(table.header, len(table.header), contract)
+    assert not isinstance(places, Refusal)
+    return cast(found(), places, contract)
 
 
 @pytest.mark.parametrize(
