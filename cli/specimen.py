@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from cli.errors import CommandError
 from cli.values import Flaw, Values
-from shared.contract import Contract, Required
+from shared.contract import Contract, HeaderPolicy, Required
 
 SHARE = 20
 """Minimum number of good rows per bad row; `max_rejected_percent` of the contract can raise it.
@@ -51,7 +51,7 @@ class Specimen:
     keyed: int
     """Number of good rows with that key."""
     refused: bytes
-    """The same rows under a header that lacks the first column."""
+    """The same rows under a header that the contract does not allow."""
 
     @property
     def rows(self) -> int:
@@ -106,8 +106,21 @@ def specimen(contract: Contract, token: str, now: dt.datetime) -> Specimen:
         bad=tuple(Bad(n, name, flaw.rule) for n, (name, flaw) in enumerate(flaws, 2 + good)),
         key=keys[0] if keys else None,
         keyed=keys.count(keys[0]) if keys else 0,
-        refused=(_line(["no column", *header[1:]], contract) + body).encode(contract.encoding),
+        refused=(_line(_wrong_header(contract), contract) + body).encode(contract.encoding),
     )
+
+
+def _wrong_header(contract: Contract) -> list[str]:
+    header = list(contract.header)
+    needed = [i for i, column in enumerate(contract.columns) if not column.optional] or [0]
+    match contract.header_policy:
+        case HeaderPolicy(match="position", unknown="ignore"):
+            return header[: needed[-1]]
+        case HeaderPolicy(match="position"):
+            return [*header, "no column"]
+        case _:
+            header[needed[0]] = "no column"
+            return header
 
 
 def _bounds(contract: Contract) -> tuple[int, int]:

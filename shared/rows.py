@@ -81,6 +81,11 @@ class Rows:
     malformed: pa.Table = field(default_factory=_MALFORMED.empty_table)
 
 
+@dataclass(frozen=True, slots=True)
+class Empty(Refusal):
+    """Refusal of a file that has neither a header nor rows."""
+
+
 LazyRows = Callable[[], Rows]
 """Function that reads the rows, so that a caller can read several chunks at the same time."""
 
@@ -123,7 +128,7 @@ def read_table(
     lines = read_lines(chunks, encoding, dialect, errors)
     first = next(lines, None)
     if first is None:
-        return Refusal("the file is empty")
+        return Empty("the file is empty")
     head = _read_head(without_frame(itertools.chain([first], lines), dialect), dialect, width)
     if isinstance(head, Refusal):
         return head
@@ -181,7 +186,8 @@ def _read_head(
     for number in range(1, dialect.header_rows[-1] + 1):
         record = _first_record(lines, dialect)
         if record is None:
-            return Refusal(f"the file has no {'header' if dialect.header else 'rows'}")
+            reason = f"the file has no {'header' if dialect.header else 'rows'}"
+            return Empty(reason) if number == 1 else Refusal(reason)
         if isinstance(record, Refusal):
             return record
         if number in dialect.header_rows:

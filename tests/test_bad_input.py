@@ -53,11 +53,26 @@ SHORT = contract(column("b", "string", "varchar(3)", rules=RULES))
 ORDERED = contract(header_policy=HeaderPolicy(order="contract"))
 QUARANTINE = contract(encoding_errors="reject")
 TOLERANT = contract(header_policy=HeaderPolicy(unknown="ignore"))
+FOLDED = contract(
+    column("b", "string", "text", aliases=("Straße",)), header_policy=HeaderPolicy(match="folded")
+)
+RENAMED = contract(column("b", "string", "text", aliases=("old b", "older b")))
+OPTIONAL = contract(column("b", "string", "text", optional=True))
+OPTIONAL_ELSE_IGNORED = contract(
+    column("b", "string", "text", optional=True), header_policy=HeaderPolicy(unknown="ignore")
+)
+BY_POSITION = contract(header_policy=HeaderPolicy(match="position"))
+FIRST_TWO = contract(header_policy=HeaderPolicy(match="position", unknown="ignore"))
+FIRST_OR_BOTH = contract(
+    column("b", "string", "text", optional=True), header_policy=HeaderPolicy(match="position")
+)
+NO_ROWS = contract(row_counts=(RowCount(name="any", minimum=0),))
+FEW_ROWS = contract(row_counts=(RowCount(name="few", maximum=5),))
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """All rows are loaded; `values` are some values of the last one."""
+    """All rows are loaded; `values` are some values of the last one, if there is one."""
 
     values: dict[str, Any]
     rows: int = 1
@@ -140,6 +155,24 @@ CASES: dict[str, Case] = {
     "a header alone": (HEADER, Refused("the file has a header but no rows")),
     "a header without line end": (HEADER.strip(), Refused("the file has a header but no rows")),
     "a header and blank lines": (HEADER + "\n\r\n", Refused("the file has a header but no rows")),
+    "nothing where that is allowed": (b"", Loaded({}, rows=0), NO_ROWS),
+    "newlines alone where no rows are allowed": (b"\n\r\n", Loaded({}, rows=0), NO_ROWS),
+    "a header alone where no rows are allowed": ("a,b\n", Loaded({}, rows=0), NO_ROWS),
+    "a wrong header alone where no rows are allowed": (
+        "a,c\n",
+        Refused("missing: 'b'; unknown: 'c'"),
+        NO_ROWS,
+    ),
+    "every row rejected where no rows are allowed": (
+        "a,b\n1\n",
+        Rejected("columnCount", 2, "1 value, but the header has 2"),
+        NO_ROWS,
+    ),
+    "a header alone with a maximum of rows": (
+        "a,b\n",
+        Refused("the file has a header but no rows"),
+        FEW_ROWS,
+    ),
     "a picture": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", not_utf8(1, "0x89")),
     "gzip": (
         gzip.compress(checkin().encode()),
@@ -277,8 +310,80 @@ CASES: dict[str, Case] = {
     "a column twice": ("a,b,a\n1,2,3\n", Refused("repeated: 'a'"), PLAIN),
     "a column twice, others ignored": ("a,b,a\n1,2,3\n", Refused("repeated: 'a'"), TOLERANT),
     "no header": (GOOD, Refused("line 1 does not match the header .* missing: .* unknown: ")),
-    "another case": ("A,b\n1,2\n", Refused("missing: 'a'; unknown: 'A'"), PLAIN),
-    "spaces in the header": ("a, b\n1,2\n", Refused("missing: 'b'; unknown: ' b'"), PLAIN),
+    "another case": (
+        "A,b\n1,2\n",
+        Refused(
+            r"missing: 'a'; unknown: 'A'; different only in case or blanks: 'A' instead of 'a' "
+            r"\(correct the header, or set match: folded in the headerPolicy\)$"
+        ),
+        PLAIN,
+    ),
+    "spaces in the header": (
+        "a, b\n1,2\n",
+        Refused("missing: 'b'; unknown: ' b'; different only .*: ' b' instead of 'b' "),
+        PLAIN,
+    ),
+    "another case and spaces that are ignored": (
+        "A,\u00a0STRASSE \n1,2\n",
+        Loaded({"a": "1", "b": "2"}),
+        FOLDED,
+    ),
+    "names that differ only in case": (
+        "a,b,B,A\n1,2,3,4\n",
+        Refused(r": repeated: 'a' \(as 'a', 'A'\), 'b' \(as 'b', 'B'\)$"),
+        FOLDED,
+    ),
+    "a former name": ("old b,a\n2,1\n", Loaded({"a": "1", "b": "2"}), RENAMED),
+    "two names of one column": (
+        "a,older b,old b\n1,2,3\n",
+        Refused(r": repeated: 'b' \(as 'older b', 'old b'\)$"),
+        RENAMED,
+    ),
+    "a former name in another case": (
+        "a,Old B\n1,2\n",
+        Refused("missing: 'b'; unknown: 'Old B'; .*: 'Old B' instead of 'old b'"),
+        RENAMED,
+    ),
+    "an optional column": ("a,b\n1,2\n", Loaded({"a": "1", "b": "2"}), OPTIONAL),
+    "an optional column missing": ("a\n1\n", Loaded({"a": "1", "b": None}), OPTIONAL),
+    "an optional column missing, others ignored": (
+        "c,a\n2,1\n",
+        Loaded({"a": "1", "b": None}),
+        OPTIONAL_ELSE_IGNORED,
+    ),
+    "an optional column in another case, others ignored": (
+        "B,a\n2,1\n",
+        Refused(r": different only in case or blanks: 'B' instead of 'b' \("),
+        OPTIONAL_ELSE_IGNORED,
+    ),
+    "a header that says something else": ("b,b\n1,2\n", Loaded({"a": "1", "b": "2"}), BY_POSITION),
+    "a column too many by position": (
+        "a,b,\n1,2,3\n",
+        Refused(r"^line 1 does not match the header of t \(a,b\): 3 columns instead of 2$"),
+        BY_POSITION,
+    ),
+    "a column too many by position, which is ignored": (
+        "a,b,a\n1,2,3\n",
+        Loaded({"a": "1", "b": "2"}),
+        FIRST_TWO,
+    ),
+    "a column too few by position": ("a\n1\n", Refused(r": 1 column instead of 2$"), BY_POSITION),
+    "a column too few by position, others ignored": (
+        "a\n1\n",
+        Refused(r": 1 column instead of at least 2$"),
+        FIRST_TWO,
+    ),
+    "an optional column missing by position": (
+        "x\n1\n",
+        Loaded({"a": "1", "b": None}),
+        FIRST_OR_BOTH,
+    ),
+    "more than the optional columns by position": (
+        "x,y,z\n1,2,3\n",
+        Refused(": 3 columns instead of 1 to 2$"),
+        FIRST_OR_BOTH,
+    ),
+    "trailing delimiters, ignored": ("a,b,,\n1,2,,\n", Loaded({"a": "1", "b": "2"}), TOLERANT),
     "a delimiter behind the header": ("a,b,\n1,2,\n", Refused("unknown: ''"), PLAIN),
     "more columns than a reason can list": (
         ",".join(["user", *(f"колонка {number}" for number in range(9_990)), "\x1b[31m", "user"]),
@@ -546,7 +651,7 @@ def test_faulty_file_has_one_outcome(kind: str, size: int, tmp_path: Path) -> No
             assert found.verdict.outcome == Outcome.OK
             assert found.rejects == []
             assert len(found.loaded) == rows
-            last = found.loaded[max(found.loaded)]
+            last = found.loaded[max(found.loaded)] if rows else {}
             assert {name: last[name] for name in values} == values
         case Rejected(rule, line, reason, column, loaded):
             most = 2 * len(found.rejected) > found.report["rowsRead"]

@@ -1,7 +1,7 @@
 """Casts the text of rows to the contract's types, and explains each failed cast."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -85,13 +85,19 @@ def arrow_type(column: Column) -> pa.DataType:
             return timestamps.TYPE
 
 
-def cast(rows: Rows, header: list[str], contract: Contract) -> Cast:
-    """Cast rows by the contract; `header` has the file's column names in any order."""
+def cast(rows: Rows, places: Sequence[int | None], contract: Contract) -> Cast:
+    """Cast rows by the contract; `places` has the index of each of its columns in the rows.
+
+    A column whose place is None is null.
+    """
     suspects = [SUSPECT_SCHEMA.empty_table(), rows.malformed]
     columns = []
     kept = np.ones(len(rows.lines), np.bool_)
-    for column in contract.columns:
-        texts = rows.columns[header.index(column.name)]
+    for column, place in zip(contract.columns, places, strict=True):
+        if place is None:
+            columns.append(pa.nulls(len(rows.lines), arrow_type(column)))
+            continue
+        texts = rows.columns[place]
         if column.quoted_empty == "missing":
             texts = pc.fill_null(texts, "")  # the reader may distinguish empty values
         cast_column = _cast_column(texts, column, contract)

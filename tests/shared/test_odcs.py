@@ -156,8 +156,8 @@ REFUSED: list[tuple[Change, str]] = [
     (
         custom(of="day", format="x"),
         "column 'day': unknown customProperties ['format']: correct or remove them; "
-        "known: ['bareNumber', 'falseTokens', 'formats', 'groupChar', 'ignoreCase', 'nullTokens', "
-        "'numberStyles', 'quotedEmpty', 'trim', 'trueTokens']",
+        "known: ['aliases', 'bareNumber', 'falseTokens', 'formats', 'groupChar', 'ignoreCase', "
+        "'nullTokens', 'numberStyles', 'optional', 'quotedEmpty', 'trim', 'trueTokens']",
     ),
     (
         lambda d: d["schema"][0].update(customProperties=2 * d["schema"][0]["customProperties"]),
@@ -205,6 +205,60 @@ REFUSED: list[tuple[Change, str]] = [
     (custom(dialect={"nullSequence": [None]}), "nullSequence.0: Input should be a valid string"),
     (custom(headerPolicy={"order": "alphabetical"}), "headerPolicy.order: Input should"),
     (custom(headerPolicy={"extra": "ignore"}), "headerPolicy.extra: Extra inputs"),
+    (
+        custom(headerPolicy={"match": "position", "order": "any"}),
+        "headerPolicy: order has no effect with match: position: remove it",
+    ),
+    (custom(of="name", aliases=[]), "aliases: The list should have at least 1 item"),
+    (custom(of="name", aliases=["name"]), "columns ['name'] occur more than once"),
+    (custom(of="name", aliases=["day"]), "columns ['day'] occur more than once: give each its own"),
+    (
+        both(
+            custom(headerPolicy={"match": "folded"}),
+            both(column("name", required=False), custom(of="name", aliases=[" Day"])),
+        ),
+        "columns [' Day', 'day'] occur more than once",
+    ),
+    (
+        both(custom(headerPolicy={"match": "position"}), custom(of="name", aliases=["user"])),
+        "column 'name': aliases have no effect, because columns are found by position: remove them",
+    ),
+    (
+        custom(of="name", optional=True),
+        "column 'name': it is optional, but its values must not be missing",
+    ),
+    (
+        both(quality("amount", metric="nullValues"), custom(of="amount", optional=True)),
+        "column 'amount': it is optional, but its values must not be missing",
+    ),
+    (
+        both(
+            quality("amount", metric="nullValues", mustBe=None, mustBeLessThan=5, unit="percent"),
+            custom(of="amount", optional=True),
+        ),
+        "column 'amount': it is optional, but its values must not be missing",
+    ),
+    (
+        both(custom(headerPolicy={"match": "position"}), custom(of="amount", optional=True)),
+        "column 'amount': it cannot be optional before a column that is not",
+    ),
+    (
+        both(
+            lambda d: d["schema"][0].update(properties=d["schema"][0]["properties"][1:2]),
+            both(
+                custom(headerPolicy={"unknown": "ignore"}),
+                custom(of="amount", optional=True),
+            ),
+        ),
+        "the headerPolicy would accept the header of every file: set unknown: refuse",
+    ),
+    (
+        both(
+            lambda d: d["schema"][0].update(properties=d["schema"][0]["properties"][1:2]),
+            custom(headerPolicy={"match": "position", "unknown": "ignore"}),
+        ),
+        "the headerPolicy would accept the header of every file: set unknown: refuse",
+    ),
     (custom(timezone="Mars/Olympus"), "'Mars/Olympus' is not a time zone"),
     (
         custom(timezone="Europe"),
