@@ -52,6 +52,12 @@ RULES = (Length(name="maxLength", maximum=3), Pattern(name="letters", regex="[a-
 SHORT = contract(column("b", "string", "varchar(3)", rules=RULES))
 ORDERED = contract(header_policy=HeaderPolicy(order="contract"))
 QUARANTINE = contract(encoding_errors="reject")
+COUNTRIES = contract(
+    column("b", "string", "text", null_tokens=()), dialect=Dialect(null_sequence="NA")
+)
+PRICES = contract(
+    column("b", "number", "numeric(12,2)", group_char=",", bare_number=False, trim=True)
+)
 TOLERANT = contract(header_policy=HeaderPolicy(unknown="ignore"))
 FOLDED = contract(
     column("b", "string", "text", aliases=("Straße",)), header_policy=HeaderPolicy(match="folded")
@@ -497,7 +503,11 @@ CASES: dict[str, Case] = {
     "a decimal point instead of a comma": (
         "a;b\nx;1.5\n",
         Rejected(
-            "number", 2, r"b is not a number \(digits, optionally followed by ',' and digits\)", "b"
+            "number",
+            2,
+            r"^b is not a number \(digits, optionally followed by ',' and digits\); to accept it, "
+            r"set decimalMark: '\.'$",
+            "b",
         ),
         SEMICOLONS,
     ),
@@ -512,7 +522,9 @@ CASES: dict[str, Case] = {
     "a unit": bad_hours("8h", NO_NUMBER),
     "a formula for a number": bad_hours("=4+4", NO_NUMBER),
     "a space before a number": bad_hours(" 8", NO_NUMBER),
-    "an invisible space after a number": bad_hours("8\u00a0", NO_NUMBER),
+    "an invisible space after a number": bad_hours(
+        "8\u00a0", f"{NO_NUMBER}; to accept it, set trim: true or bareNumber: false"
+    ),
     "a typographic minus": bad_hours("−8", NO_NUMBER),
     "a point alone": bad_hours(".", NO_NUMBER),
     "no digit before the point": bad_hours(".5", NO_NUMBER),
@@ -544,6 +556,26 @@ CASES: dict[str, Case] = {
         "a,b\nx,1.0\n",
         Rejected("integer", 2, r"b is not an integer \(digits only\)", "b"),
         SMALL,
+    ),
+    "an integer of 41 digits": (
+        "a,b\nx," + "1" * 41 + "\n",
+        Rejected("integer", 2, "^b is too large for smallint$", "b"),
+        SMALL,
+    ),
+    "NA is a country but a missing name": (
+        "a,b\nNA,NA\n",
+        Loaded({"a": None, "b": "NA"}),
+        COUNTRIES,
+    ),
+    "a price with a currency and thousands separators": (
+        'a,b\nx,"$1,234.50"\ny," 1,234.50 EUR "\n',
+        Loaded({"b": Decimal("1234.50")}, rows=2),
+        PRICES,
+    ),
+    "YES instead of yes": (
+        "a,b\nx,yes\ny,YES\n",
+        Rejected("boolean", 3, "^b is not yes or no; to accept it, set ignoreCase", "b", loaded=1),
+        BOOLEAN,
     ),
     "TRUE instead of yes": (
         "a,b\nx,yes\ny,TRUE\n",

@@ -15,6 +15,8 @@ from shared.rows import REPEATED, Rows
 
 _WIDE = pa.decimal128(38, 0)  # wider than any column, to compare with its limits
 _DECIMALS = {mark: rf"({re.escape(mark)}[0-9]+)?" for mark in (".", ",")}
+_ADVISED = 1_000
+"""Distinct texts of a column and chunk that are cast again to advise on options."""
 _INTEGERS = {2: pa.int16(), 4: pa.int32(), 8: pa.int64()}
 
 SUSPECT_SCHEMA = pa.schema(
@@ -137,11 +139,14 @@ def _cast_column(texts: pa.StringArray, column: Column, contract: Contract) -> _
     if not pc.any(is_failed).as_py():
         return _Values(values.take(indices))
     failed = pc.indices_nonzero(is_failed.take(indices))
-    advice = _advice(encoded.dictionary.filter(is_failed), column, contract)
     # Arrow cannot write a dictionary that holds a null.
     texts_of_reasons = pc.if_else(is_failed, reasons(), "")
-    advised = pc.binary_join_element_wise(texts_of_reasons.filter(is_failed), advice, "")
-    texts_of_reasons = pc.replace_with_mask(texts_of_reasons, is_failed, advised)
+    few = pc.indices_nonzero(is_failed)[:_ADVISED]
+    is_advised = np.zeros(len(distinct), np.bool_)
+    is_advised[few] = True
+    advice = _advice(encoded.dictionary.take(few), column, contract)
+    longer = pc.binary_join_element_wise(texts_of_reasons.take(few), advice, "")
+    texts_of_reasons = pc.replace_with_mask(texts_of_reasons, pa.array(is_advised), longer)
     why = pa.DictionaryArray.from_arrays(indices.take(failed), texts_of_reasons)
     return _Values(values.take(indices), failed, why)
 
