@@ -13,13 +13,16 @@ Places = list[int | None]
 _MAX_HEADER = 300  # characters of the contract's header in a reason, to leave room for the problems
 
 
-def match_header(header: list[str] | None, width: int, contract: Contract) -> Places | Refusal:
+def match_header(
+    header: list[str] | None, width: int, line: int, contract: Contract
+) -> Places | Refusal:
     """Return where each of the contract's columns is in the file.
 
     Args:
         header: the names in the file's header, in the form NFC; None if it has no header, so that
             columns are matched by position.
         width: the number of the file's columns.
+        line: the physical line of the header, or of the first row if there is no header.
         contract: the contract of the file's table.
     """
     if header is None or contract.header_policy.match == "position":
@@ -29,10 +32,10 @@ def match_header(header: list[str] | None, width: int, contract: Contract) -> Pl
     if not problems:
         return places
     ours = bounded(contract.dialect.delimiter.join(contract.header), _MAX_HEADER)
-    what = "the first row does not match the columns"
-    if header is not None:
-        what = "line 1 does not match the header"
-    return Refusal(f"{what} of {contract.table} ({ours}): {'; '.join(problems)}")
+    what = "columns" if header is None else "header"
+    return Refusal(
+        f"line {line} does not match the {what} of {contract.table} ({ours}): {'; '.join(problems)}"
+    )
 
 
 def _by_position(width: int, contract: Contract) -> tuple[Places, list[str]]:

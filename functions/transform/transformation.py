@@ -37,7 +37,7 @@ def transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> 
         return Verdict(Outcome.OK, counts=dict(counts))
     if isinstance(table, Refusal):
         return Verdict(Outcome.REFUSED, table.reason)
-    places = match_header(table.header, len(table.header), contract)
+    places = match_header(table.header, len(table.header), 1, contract)
     if isinstance(places, Refusal):
         return Verdict(Outcome.REFUSED, places.reason)
 

@@ -25,7 +25,7 @@ def cast_text(*rows: str, header: str = "", contract: Contract = CONTRACT) -> Ca
     assert not isinstance(table, Refusal)
     (found,) = table.chunks
     assert not isinstance(found, Refusal)
-    places = match_header(table.header, len(table.header), contract)
+    places = match_header(table.header, len(table.header), 1, contract)
     assert not isinstance(places, Refusal)
     return cast(found(), places, contract)
 
