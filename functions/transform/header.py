@@ -14,7 +14,7 @@ _MAX_HEADER = 300  # characters of the contract's header in a reason, to leave r
 
 
 def match_header(
-    header: list[str] | None, width: int, contract: Contract, line: int = 1
+    header: list[str] | None, width: int, line: int, contract: Contract
 ) -> Places | Refusal:
     """Return where each of the contract's columns is in the file.
 
@@ -22,8 +22,8 @@ def match_header(
         header: the names in the file's header, in the form NFC; None if it has no header, so that
             columns are matched by position.
         width: the number of the file's columns.
+        line: the physical line of the header, or of the first row if there is no header.
         contract: the contract of the file's table.
-        line: the physical line on which the header begins.
     """
     if header is None or contract.by_position:
         places, problems = _by_position(width, contract)
@@ -32,10 +32,10 @@ def match_header(
     if not problems:
         return places
     ours = bounded(contract.dialect.delimiter.join(contract.header), _MAX_HEADER)
-    what = "the first row does not match the columns"
-    if header is not None:
-        what = f"line {line} does not match the header"
-    return Refusal(f"{what} of {contract.table} ({ours}): {'; '.join(problems)}")
+    what = "columns" if header is None else "header"
+    return Refusal(
+        f"line {line} does not match the {what} of {contract.table} ({ours}): {'; '.join(problems)}"
+    )
 
 
 def _by_position(width: int, contract: Contract) -> tuple[Places, list[str]]:

@@ -50,7 +50,7 @@ def _transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) ->
         return Verdict(Outcome.OK, counts=dict(counts))
     if isinstance(table, Refusal):
         return Verdict(Outcome.REFUSED, table.reason)
-    places = match_header(table.header, table.width, contract, table.line)
+    places = match_header(table.header, table.width, table.line, contract)
     if isinstance(places, Refusal):
         return Verdict(Outcome.REFUSED, places.reason)
 

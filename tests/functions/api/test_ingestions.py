@@ -137,7 +137,7 @@ def test_missing_file_is_an_ingestion(function: None, log: IngestionLog) -> None
 
 def test_ingestion_omits_reason_that_quotes_file(function: None, log: IngestionLog) -> None:
     contract = load_all()["dailycheckins"]
-    refusal = match_header(["mr-private", "2019-09-27", "1", "hidden"], 4, contract)
+    refusal = match_header(["mr-private", "2019-09-27", "1", "hidden"], 4, 1, contract)
     assert isinstance(refusal, Refusal)
     assert "mr-private" in refusal.reason
     one = ingestion(2)

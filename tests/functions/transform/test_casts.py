@@ -25,7 +25,7 @@ def cast_text(*rows: str, header: str = "", contract: Contract = CONTRACT) -> Ca
     assert not isinstance(table, Refusal)
     (found,) = table.chunks
     assert not isinstance(found, Refusal)
-    places = match_header(table.header, table.width, contract)
+    places = match_header(table.header, table.width, table.line, contract)
     assert not isinstance(places, Refusal)
     return cast(found(), places, contract)
 
