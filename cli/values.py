@@ -98,8 +98,9 @@ class Values:
         alike = frozenset(each.name for each in self.column.rules if each.kind == rule.kind)
         match rule:
             case Required():
-                missing = self.contract.dialect.null_sequence
-                return Flaw(rule.name, missing[0], alike) if missing else None
+                missing = filter(self._is_seen, self.contract.dialect.null_sequence)
+                text = next(missing, None)
+                return None if text is None else Flaw(rule.name, text, alike)
             case Unique():
                 return Flaw(rule.name, None, alike)
         found = None
@@ -124,7 +125,12 @@ class Values:
             self.contract.dialect.record(["", text])
         except ValueError:
             return False
-        return not self.is_missing(text)
+        return self._is_seen(text) and not self.is_missing(text)
+
+    def _is_seen(self, text: str) -> bool:
+        """Return whether a row is not ignored if this column alone has a text."""
+        is_only = len(self.contract.columns) == 1
+        return bool(text) or not (is_only and self.contract.dialect.skip_empty_rows)
 
     @property
     def _tokens(self) -> tuple[str, ...]:

@@ -29,8 +29,9 @@ def transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> 
     """Cast a file by its contract, and write it to staging in parts, one for each chunk.
 
     Chunks of some megabytes are a good size. Parts of an earlier try are replaced. The verdict is
-    `ok` with the counts `rowsRead`, `rowsClean`, `rowsSuspect`, `parts` and `suspectParts`; or
-    `refused` if the file as a whole violates the contract.
+    `ok` with the counts `rowsRead`, `rowsClean`, `rowsSuspect`, `parts` and `suspectParts`, and
+    with `emptyRows` and `footerLines` if such were ignored; or `refused` if the file as a whole
+    violates the contract.
     """
     parquet.delete(staging.clean_prefix)
     parquet.delete(staging.suspect_prefix)
@@ -44,16 +45,19 @@ def transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> 
     def stage(number: int, chunk: LazyRows | Refusal) -> Counter[str] | Refusal:
         if isinstance(chunk, Refusal):
             return chunk
-        return _write(cast(chunk(), header, contract), staging, part_name(number))
+        rows = chunk()
+        counts = _write(cast(rows, header, contract), staging, part_name(number))
+        return counts + Counter(emptyRows=rows.empty)
 
-    counts = Counter(dict.fromkeys(_COUNTS, 0))
+    counts: Counter[str] = Counter()
     for result in _in_parallel(stage, table.chunks):
         if isinstance(result, Refusal):
             return Verdict(Outcome.REFUSED, result.reason)
         counts.update(result)
     if counts["rowsRead"] == 0:
         return Verdict(Outcome.REFUSED, _NO_ROWS if table.header else "the file has no rows")
-    return Verdict(Outcome.OK, counts=dict(counts))
+    counts["footerLines"] = table.footer.lines
+    return Verdict(Outcome.OK, counts=dict.fromkeys(_COUNTS, 0) | +counts)
 
 
 def _write(rows: Cast, staging: Staging, part: str) -> Counter[str]:
