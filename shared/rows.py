@@ -63,16 +63,16 @@ class Rows:
         columns: the values, one array per header column, each as long as `lines`.
         raw_texts: function from ascending row indices to the rows' original texts without line
             ends.
-        empty: the number of ignored rows of empty values.
         malformed: rows with a wrong number of values or invalid quoting, with the columns `line`,
             `raw`, `rule` and `reason`. `lines` and `columns` do not include them.
+        empty: the number of ignored rows of empty values.
     """
 
     lines: pa.Int64Array
     columns: list[pa.StringArray]
     raw_texts: Callable[[Indices], pa.StringArray]
-    empty: int = 0
     malformed: pa.Table = field(default_factory=_MALFORMED.empty_table)
+    empty: int = 0
 
 
 LazyRows = Callable[[], Rows]
@@ -99,7 +99,7 @@ class Table:
 
 
 def read_table(
-    chunks: Iterable[bytes], encoding: str, dialect: Dialect, width: int | None = None
+    chunks: Iterable[bytes], encoding: str, dialect: Dialect, *, width: int | None = None
 ) -> Table | Refusal:
     """Read the header of a file; its rows are read when the chunks are consumed.
 
@@ -378,7 +378,7 @@ def _rows(
 
     table = _malformed(lines(malformed), malformed.texts(rules), kinds[order], width)
     values = [_decoded(each, rules) for each in columns]
-    return Rows(lines(good), values, raw_texts, int(empty.sum()), table)
+    return Rows(lines(good), values, raw_texts, table, int(empty.sum()))
 
 
 def _damaged_lines(

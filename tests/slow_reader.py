@@ -233,7 +233,7 @@ def records(
         if found is not None and is_long and found.end > at + len(line):
             found = None
         end = at + len(line) if found is None or _is_ignored(line, dialect) else found.end
-        values = found and found.values
+        values = None if found is None else found.values
         if found and found.is_trailed and len(found.values) == width + 1:
             values = found.values[:-1]
         is_empty = dialect.skip_empty_rows and values == [""] * width

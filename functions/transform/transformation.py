@@ -35,7 +35,7 @@ def transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> 
     """
     parquet.delete(staging.clean_prefix)
     parquet.delete(staging.suspect_prefix)
-    table = read_table(chunks, contract.encoding, contract.dialect, contract.fixed_width)
+    table = read_table(chunks, contract.encoding, contract.dialect, width=contract.fixed_width)
     if isinstance(table, Refusal):
         return Verdict(Outcome.REFUSED, table.reason)
     header = _by_position(table.width, contract) if table.header is None else table.header

@@ -24,6 +24,7 @@ def cast_text(*rows: str, header: str = "", contract: Contract = CONTRACT) -> Ca
     assert not isinstance(table, Refusal)
     (found,) = table.chunks
     assert not isinstance(found, Refusal)
+    assert table.header is not None
     return cast(found(), table.header, contract)
 
 
