@@ -148,10 +148,9 @@ class Dialect(Model):
             yield "skipInitialSpace is true, but a space has a meaning: remove one of them"
 
     def _header_problems(self) -> Iterator[str]:
-        given = self.model_fields_set
-        if not self.header and given & {"header_rows", "header_join"}:
+        if not self.header and (self.header_rows != (1,) or self.header_join != " "):
             yield "headerRows and headerJoin have no effect with header: false: remove one of them"
-        elif "header_join" in given and len(self.header_rows) == 1:
+        elif self.header_join != " " and len(self.header_rows) == 1:
             yield "headerJoin has no effect on one header row: list more headerRows, or remove it"
         if list(self.header_rows) != sorted(set(self.header_rows)):
             yield "headerRows must ascend: order the numbers, and name each once"

@@ -185,9 +185,9 @@ REFUSED: list[tuple[Change, str]] = [
     *(
         (custom(dialect=wrong), message)
         for wrong, message in (
-            ({"header": False, "headerRows": [1]}, "no effect with header: false"),
+            ({"header": False, "headerRows": [2]}, "no effect with header: false"),
             ({"header": False, "headerJoin": "-"}, "no effect with header: false"),
-            ({"headerJoin": " ", "headerRows": [2]}, "headerJoin has no effect on one header row"),
+            ({"headerJoin": "", "headerRows": [2]}, "headerJoin has no effect on one header row"),
             ({"headerRows": [2, 1]}, "headerRows must ascend: order the numbers"),
             ({"headerRows": [1, 1]}, "headerRows must ascend: order the numbers"),
             ({"headerRows": [0]}, "headerRows.0: Input should be greater than 0"),
