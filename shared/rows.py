@@ -68,17 +68,17 @@ class Rows:
         columns: the values, one array per header column, each as long as `lines`.
         raw_texts: function from ascending row indices to the rows' original texts without line
             ends.
-        empty: the number of ignored rows of empty values.
         malformed: rows with a wrong number of values or invalid quoting, with the columns `line`,
             `raw`, `rule` and `reason`; and rows with undecodable bytes, which also have their bytes
             in the column `rawBase64`. `lines` and `columns` do not include them.
+        empty: the number of ignored rows of empty values.
     """
 
     lines: pa.Int64Array
     columns: list[pa.StringArray]
     raw_texts: Callable[[Indices], pa.StringArray]
-    empty: int = 0
     malformed: pa.Table = field(default_factory=_MALFORMED.empty_table)
+    empty: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,7 @@ def read_table(
     encoding: str,
     dialect: Dialect,
     errors: EncodingErrors = "refuse",
+    *,
     width: int | None = None,
 ) -> Table | Refusal:
     """Read the header of a file; its rows are read when the chunks are consumed.
@@ -401,7 +402,7 @@ def _rows(
 
     table = _malformed(lines(malformed), malformed.texts(rules), kinds[order], width)
     values = [_decoded(each, rules) for each in columns]
-    return Rows(lines(good), values, raw_texts, int(empty.sum()), table)
+    return Rows(lines(good), values, raw_texts, table, int(empty.sum()))
 
 
 def _damaged_lines(
@@ -568,8 +569,8 @@ def _decodable(rows: Rows, encoding: str) -> Rows:
         rows.lines.take(good),
         [column.take(good) for column in rows.columns],
         lambda chosen: rows.raw_texts(good[chosen]),
-        rows.empty,
         pa.concat_tables([malformed, undecoded], promote_options="default"),
+        rows.empty,
     )
 
 

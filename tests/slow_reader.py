@@ -63,6 +63,7 @@ class Reading:
     raw: dict[int, str] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     halted: bool = False
+    footer_lines: int = 0
 
     @property
     def rejected(self) -> set[int]:
@@ -103,7 +104,10 @@ def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -
     header, end = _header(text, _begin(text, contract.dialect), contract)
     places = _places(header, contract)
     if contract.dialect.footer:
-        text = text[:end] + without_footer(text[end:], contract.dialect.footer)
+        body = without_footer(text[end:], contract.dialect.footer)
+        footer = text[end + len(body) :].rstrip("\r\n")
+        reading.footer_lines = footer.count("\n") + bool(footer)
+        text = text[:end] + body
     for number, row in _rows(text, end, len(header), contract.dialect, reading):
         if len(row) != len(header):
             reading.failures.append((number, None, "columnCount", "error"))

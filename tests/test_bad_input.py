@@ -15,7 +15,7 @@ import pytest
 from functions.transform.transformation import transform
 from shared import lines
 from shared.contract import Column, Contract, Format, HeaderPolicy, Length, Pattern, RowCount
-from shared.dialect import Dialect
+from shared.dialect import Dialect, Footer
 from shared.endings import Outcome
 from shared.ingestion import Source
 from shared.odcs import load_all
@@ -145,6 +145,13 @@ def at(*parts: int) -> dict[str, dt.datetime]:
 NO_NUMBER = r"is not a number \(digits, optionally followed by '\.' and digits\)"
 TOO_LARGE = "has more than 3 digits before the decimal mark"
 TOO_LONG = "does not have at most 100 characters"
+TABLE = "Report\na,b\n1,2\nTOTAL,3\n,\n4,5\n"
+
+
+def framed(**dialect: Any) -> Contract:
+    return contract(dialect=Dialect(**dialect))
+
+
 NO_HEADER = Refused("the file has no header")
 ANY = Loaded({"user": "ned", "project": "x"})
 Case = (
@@ -290,6 +297,112 @@ CASES: dict[str, Case] = {
     "a line of spaces": (
         HEADER + GOOD + "  \n",
         Rejected("columnCount", 3, "1 value, but", loaded=1),
+    ),
+    # What surrounds the rows.
+    "a line for Excel": (codecs.BOM_UTF8 + b"sep=,\r\n" + checkin().encode(), ANY),
+    "a line for Excel with another delimiter": (
+        "sep=;\n" + checkin(),
+        Refused("^line 1 says that ';' is the delimiter, but the contract says ','"),
+    ),
+    "a line for Excel after the header": (
+        HEADER + "sep=,\n" + GOOD,
+        Rejected("columnCount", 2, "2 values, but", loaded=1),
+    ),
+    "DOS's end of file": (checkin() + "\x1a\x1a", ANY),
+    "DOS's end of file in UTF-16": (
+        "a,b\n1,2\x1a".encode("utf-16"),
+        Loaded({"b": "2"}),
+        contract(encoding="utf-16"),
+    ),
+    "DOS's end of file before the last line": unchanged(project="\x1a"),
+    "DOS's end of file alone": (b"\x1a", NO_HEADER),
+    "skipped lines": (
+        "a\n,b\n" + TABLE,
+        Loaded({"a": "4", "b": "5"}, rows=4),
+        framed(skip_lines=3),
+    ),
+    "too few skipped lines": (
+        "x\n\ny\n" + TABLE,
+        Refused("^line 3 does not match the header of t"),
+        framed(skip_lines=1),
+    ),
+    "only skipped lines": (TABLE, NO_HEADER, framed(skip_lines=10)),
+    "two header rows": (
+        'Report,"\n"\na,\n,b\n1,2\n',
+        Loaded({"a": "1", "b": "2"}),
+        framed(header_rows=(2, 3)),
+    ),
+    "a header without its second row": ("a,b\n", NO_HEADER, framed(header_rows=(1, 2))),
+    "a file without header": (
+        "1,2\n3,4\n",
+        Loaded({"a": "3", "b": "4"}, rows=2),
+        framed(header=False),
+    ),
+    "a wrong first row without header first row": (
+        "1\n3,4\n",
+        Rejected("columnCount", 1, "1 value, but", loaded=1),
+        framed(header=False),
+    ),
+    "further values without header": (
+        "1,2,x\n3,4,y\n",
+        Loaded({"a": "3", "b": "4"}, rows=2),
+        contract(dialect=Dialect(header=False), header_policy=HeaderPolicy(unknown="ignore")),
+    ),
+    "no rows without header": ("\n\n", Refused("the file has no rows"), framed(header=False)),
+    "a footer of three lines": (
+        TABLE,
+        Loaded({"a": "1", "b": "2"}),
+        framed(skip_lines=1, footer=Footer(lines=3)),
+    ),
+    "only a footer": (
+        "a,b\n1,2\n",
+        Refused("the file has a header but no rows"),
+        framed(footer=Footer(lines=1)),
+    ),
+    "a footer with a pattern": (
+        TABLE + "\n",
+        Loaded({"a": "1", "b": "2"}),
+        framed(skip_lines=1, footer=Footer(pattern="TOTAL,")),
+    ),
+    "a footer that begins with a row far from the end": (
+        "a,b\n1,2\nTOTAL,3\n" + "1,2\n" * 100,
+        Loaded({"a": "1", "b": "2"}, rows=102),
+        framed(footer=Footer(pattern="TOTAL")),
+    ),
+    "a footer in a quoted value": (
+        'a,b\n1,2\n1,"2\nTOTAL"\n',
+        Rejected("quoting", 3, "has no closing quote", loaded=1),
+        framed(footer=Footer(pattern="TOTAL")),
+    ),
+    "empty rows": (
+        TABLE + ',\n"",\n' * 9,
+        Loaded({"a": "4", "b": "5"}, rows=3),
+        framed(skip_lines=1, skip_empty_rows=True),
+    ),
+    "empty rows of a wrong size": (
+        "a,b\n1,2\n,,\n",
+        Rejected("columnCount", 3, "3 values, but", loaded=1),
+        framed(skip_empty_rows=True),
+    ),
+    "only empty rows": (
+        "a,b\n,\n",
+        Refused("the file has a header but no rows"),
+        framed(skip_empty_rows=True),
+    ),
+    "trailing delimiters": (
+        "a,b,\n1,2,\n3,4\n",
+        Loaded({"a": "3", "b": "4"}, rows=2),
+        framed(trailing_delimiter=True),
+    ),
+    "two trailing delimiters": (
+        "a,b,\n1,2,,\n3,4\n",
+        Rejected("columnCount", 2, "4 values, but", loaded=1),
+        framed(trailing_delimiter=True),
+    ),
+    "a trailing delimiter in the header only": (
+        "a,b,\n1,2\n",
+        Refused("unknown: ''"),
+        PLAIN,
     ),
     # The header.
     "another delimiter": (

@@ -596,6 +596,7 @@ def test_pipeline_agrees_with_slow_reader(tmp_path: Path) -> None:
         halts = expected.halted or (hard and bool(expected.rejected))
         assert found.verdict.outcome == (Outcome.FAILED_TESTS if halts else Outcome.OK)
         assert found.report["exactRepeats"] == expected.repeats
+        assert found.report["footerLines"] == expected.footer_lines
         for name, column in found.report["columns"].items():
             assert column["nulls"] == sum(row[name] is None for row in expected.clean.values())
 

@@ -28,8 +28,9 @@ def transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> 
     """Cast a file by its contract, and write it to staging in parts, one for each chunk.
 
     Chunks of some megabytes are a good size. Parts of an earlier try are replaced. The verdict is
-    `ok` with the counts `rowsRead`, `rowsClean`, `rowsSuspect`, `parts` and `suspectParts`; or
-    `refused` if the file as a whole violates the contract.
+    `ok` with the counts `rowsRead`, `rowsClean`, `rowsSuspect`, `parts` and `suspectParts`, and
+    with `emptyRows` and `footerLines` if such were ignored; or `refused` if the file as a whole
+    violates the contract.
     """
     parquet.delete(staging.clean_prefix)
     parquet.delete(staging.suspect_prefix)
@@ -44,7 +45,7 @@ def transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> 
 def _transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> Verdict:
     counts = Counter(dict.fromkeys(_COUNTS, 0))
     table = read_table(
-        chunks, contract.encoding, contract.dialect, contract.encoding_errors, contract.fixed_width
+        chunks, contract.encoding, contract.dialect, contract.encoding_errors, width=contract.fixed_width
     )
     if isinstance(table, Empty) and contract.allows_no_rows:
         return Verdict(Outcome.OK, counts=dict(counts))
@@ -57,7 +58,9 @@ def _transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) ->
     def stage(number: int, chunk: LazyRows | Refusal) -> Counter[str] | Refusal:
         if isinstance(chunk, Refusal):
             return chunk
-        return _write(cast(chunk(), places, contract), staging, part_name(number))
+        rows = chunk()
+        counts = _write(cast(rows, places, contract), staging, part_name(number))
+        return counts + Counter(emptyRows=rows.empty)
 
     for result in _in_parallel(stage, table.chunks):
         if isinstance(result, Refusal):
@@ -65,7 +68,8 @@ def _transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) ->
         counts.update(result)
     if counts["rowsRead"] == 0 and not contract.allows_no_rows:
         return Verdict(Outcome.REFUSED, _NO_ROWS if table.header else "the file has no rows")
-    return Verdict(Outcome.OK, counts=dict(counts))
+    counts["footerLines"] = table.footer.lines
+    return Verdict(Outcome.OK, counts=dict.fromkeys(_COUNTS, 0) | +counts)
 
 
 def _write(rows: Cast, staging: Staging, part: str) -> Counter[str]:

@@ -201,6 +201,25 @@ REFUSED: list[tuple[Change, str]] = [
     (custom(dialect={"delimiter": '"'}), "must differ: change one of them"),
     (custom(dialect={"quoteChar": "\n"}), "the quoteChar '\\n' is not valid"),
     (custom(dialect={"delimiter": " ", "skipInitialSpace": True}), "a space has a meaning"),
+    *(
+        (custom(dialect=wrong), message)
+        for wrong, message in (
+            ({"header": False, "headerRows": [2]}, "no effect with header: false"),
+            ({"header": False, "headerJoin": "-"}, "no effect with header: false"),
+            ({"headerJoin": "", "headerRows": [2]}, "headerJoin has no effect on one header row"),
+            ({"headerRows": [2, 1]}, "headerRows must ascend: order the numbers"),
+            ({"headerRows": [1, 1]}, "headerRows must ascend: order the numbers"),
+            ({"headerRows": [0]}, "headerRows.0: Input should be greater than 0"),
+            ({"headerRows": []}, "headerRows: The list should have at least 1 item"),
+            ({"headerRows": [101]}, "the last of the headerRows is 101, but the maximum is 100"),
+            ({"skipLines": -1}, "skipLines: Input should be greater than or equal to 0"),
+            ({"footer": {}}, "a footer has either lines or a pattern"),
+            ({"footer": {"lines": 1, "pattern": "x"}}, "a footer has either lines or a pattern"),
+            ({"footer": {"lines": 101}}, "footer.lines: Input should be less than or equal to 100"),
+            ({"footer": {"pattern": "(?=x)"}}, "the pattern '(?=x)' is not valid RE2"),
+            ({"footer": {"pattern": "x*"}}, "the pattern 'x*' matches the beginning of any line"),
+        )
+    ),
     (custom(decimalMark="'"), "the table: decimalMark: Input should be '.' or ','"),
     (custom(dialect={"nullSequence": [None]}), "nullSequence.0: Input should be a valid string"),
     (custom(headerPolicy={"order": "alphabetical"}), "headerPolicy.order: Input should"),
