@@ -11,6 +11,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from shared.model import Model, Problems
 from shared.text import quoted
 
+_SWAP = bytes.maketrans(b"\r\n", b"\n\r")
+
 
 def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
@@ -40,6 +42,10 @@ class Dialect(Model):
     skip_initial_space: bool = False
     comment_char: str | None = None
     null_sequence: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ("",)
+
+    def swapped(self, text: bytes) -> bytes:
+        """Swap CR and LF in a text if lines end with CR, so that they end with LF; or swap back."""
+        return text.translate(_SWAP) if self.line_terminator == "\r" else text
 
     def record(self, values: Iterable[str]) -> str:
         """Return the values as a record without a line end.
