@@ -122,9 +122,9 @@ def _texts(values: Values, rows: int, *, once: bool) -> list[str]:
     found = list(itertools.islice(values.good(), number))
     if found:
         return found
-    column, nothing = values.column, values.contract.dialect.null_sequence
-    if nothing and not any(isinstance(rule, Required) for rule in column.rules):
-        return [nothing[0]] * number
+    column, nothing = values.column, values.missing
+    if nothing is not None and not any(isinstance(rule, Required) for rule in column.rules):
+        return [nothing] * number
     raise CommandError(
         f"No valid value was found for the column {column.name!r} of {values.contract.table}: add "
         "`examples` that satisfy its rules to the contract."

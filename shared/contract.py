@@ -7,6 +7,7 @@ docs/contracts.md describes each property for authors of contracts.
 import codecs
 import datetime as dt
 import functools
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,7 @@ from pydantic import (
     Field,
     model_validator,
 )
+from pydantic.alias_generators import to_camel
 
 from shared import landing_key, regex, undecodable
 from shared.columns import MAX_DIGITS, TYPES, ColumnType, Limits, LogicalType, RuleKind, comparable
@@ -50,6 +52,17 @@ _SUMMARY_FIELDS = {"group", "rows"}
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 Severity = Literal["error", "warning"]
+NumberStyle = Literal["exponent", "omittedZero", "parentheses", "trailingMinus", "integralDecimal"]
+_GROUP_CHARS = (",", ".", "'", " ")
+"""The usual ones, to advise."""
+_OPTIONS_OF: dict[str, tuple[LogicalType, ...]] = {
+    "quoted_empty": ("string",),
+    "group_char": ("integer", "number"),
+    "bare_number": ("integer", "number"),
+    "number_styles": ("integer", "number"),
+    "ignore_case": ("boolean",),
+}
+"""The types that each option of a column is for; the others are for all types."""
 
 
 def _date_or_datetime(value: object) -> object:
@@ -320,7 +333,20 @@ class RowCount(Model):
 
 
 class Column(Model):
-    """Column with the name `name` in the file's header and `physical_name` in PostgreSQL."""
+    """Column with the name `name` in the file's header and `physical_name` in PostgreSQL.
+
+    Attributes:
+        null_tokens: the texts of a missing value. None: those of the dialect.
+        quoted_empty: what an empty value in quotes is, if an empty value without is missing.
+        trim: white space around a value is removed before anything else.
+        true_tokens: the texts for true.
+        false_tokens: the texts for false.
+        ignore_case: these texts may have any case.
+        group_char: separates groups of three digits. A space stands for no-break spaces too.
+        bare_number: a number has no text, such as a currency or a percent sign, around it.
+        number_styles: further spellings of numbers: `1.5e-7`; `.5` and `5.`; `(5)` and `5-` for
+            -5; `1.0` for an integer.
+    """
 
     name: str
     physical_name: Identifier
@@ -330,8 +356,15 @@ class Column(Model):
     description: Description = ""
     formats: tuple[Format, ...] = ()
     timezone: Zone = "Etc/UTC"
+    null_tokens: tuple[str, ...] | None = None
+    quoted_empty: Literal["missing", "text"] = "missing"
+    trim: bool = False
     true_tokens: tuple[str, ...] = ()
     false_tokens: tuple[str, ...] = ()
+    ignore_case: bool = False
+    group_char: str | None = None
+    bare_number: bool = True
+    number_styles: tuple[NumberStyle, ...] = Field(default=(), min_length=1)
     rules: tuple[AnyRule, ...] = ()
     examples: tuple[Any, ...] = ()
 
@@ -345,10 +378,40 @@ class Column(Model):
         """The limits of the column's PostgreSQL type."""
         return Limits.of(self.logical_type, self.physical_type)
 
+    @property
+    def spells_numbers(self) -> bool:
+        """Whether numbers may be spelled otherwise than with digits and a decimal mark."""
+        return self.group_char is not None or not self.bare_number or bool(self.number_styles)
+
+    def folded(self, token: str) -> str:
+        """Return a token of a boolean as it is compared."""
+        return token.casefold() if self.ignore_case else token
+
+    def further_options(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield options that accept further texts: as written in a contract, and as fields."""
+        chars = _GROUP_CHARS if self.group_char is None else ()
+        styles = [(*self.number_styles, style) for style in get_args(NumberStyle)]
+        found: list[tuple[str, dict[str, Any]]] = [
+            ("trim: true", {"trim": True}),
+            ("ignoreCase: true", {"ignore_case": True}),
+            ("bareNumber: false", {"bare_number": False}),
+            *((f"groupChar: {char!r}", {"group_char": char}) for char in chars),
+            *((f"numberStyles: [{', '.join(each)}]", {"number_styles": each}) for each in styles),
+        ]
+        for option, update in found:
+            changed = self.model_copy(update=update)
+            if changed != self and not [*changed._option_problems()]:
+                yield option, update
+
     @model_validator(mode="after")
     def _is_valid(self) -> Self:
         Problems.check(
-            [*self._format_and_token_problems(), *self._type_problems(), *self._rule_problems()]
+            [
+                *self._format_and_token_problems(),
+                *self._option_problems(),
+                *self._type_problems(),
+                *self._rule_problems(),
+            ]
         )
         return self
 
@@ -367,8 +430,48 @@ class Column(Model):
                 f"the type {self.logical_type} cannot have 'trueTokens' and 'falseTokens': "
                 "remove them"
             )
-        if both := set(self.true_tokens) & set(self.false_tokens):
+        if both := {*map(self.folded, tokens[0])} & {*map(self.folded, tokens[1])}:
             yield f"{sorted(both)} cannot mean both true and false: remove them from one list"
+
+    def _option_problems(self) -> Iterator[str]:
+        for option, types in _OPTIONS_OF.items():
+            if option in self.model_fields_set and self.logical_type not in types:
+                yield (
+                    f"the type {self.logical_type} cannot have {to_camel(option)!r}, only "
+                    f"{' or '.join(types)}: remove it"
+                )
+        tokens = (*self.true_tokens, *self.false_tokens)
+        if self.trim:
+            allowed = [rule.values for rule in self.rules if isinstance(rule, Allowed)]
+            texts = {*tokens, *(self.null_tokens or ()), *itertools.chain.from_iterable(allowed)}
+            if never := sorted(each for each in texts if each != each.strip()):
+                yield f"no trimmed value is {' or '.join(map(quoted, never))}: trim these texts too"
+            if self.quoted_empty == "text":
+                yield (
+                    "quotedEmpty: text contradicts trim: true, after which a blank value is empty "
+                    "too: remove one of them"
+                )
+        if self.ignore_case and all(each.lower() == each.upper() for each in tokens):
+            yield "ignoreCase has no effect, because no token has letters: remove it"
+        yield from self._number_problems()
+
+    def _number_problems(self) -> Iterator[str]:
+        char, styles = self.group_char, self.number_styles
+        if char is not None and (len(char) != 1 or char.isalnum() or char in "+-()"):
+            yield (
+                f"the groupChar {quoted(char)} is not valid: use one character other than a "
+                "letter, a digit, a sign or a parenthesis"
+            )
+        if twice := repeated(styles):
+            yield f"numberStyles: {twice} occur more than once: keep one of each"
+        is_whole = "integralDecimal" in styles
+        if is_whole and self.logical_type == "number":
+            yield "the type number needs no integralDecimal in numberStyles: remove it"
+        if "omittedZero" in styles and self.logical_type == "integer" and not is_whole:
+            yield (
+                "omittedZero has no effect on integers without integralDecimal: add that to "
+                "numberStyles, or remove omittedZero"
+            )
 
     def _time_problems(self) -> Iterator[str]:
         for each in self.formats:
@@ -499,9 +602,25 @@ class Contract(Model):
         """The column names in PostgreSQL, in the order of the contract."""
         return tuple(column.physical_name for column in self.columns)
 
+    @property
+    def fixed_width(self) -> int | None:
+        """How many values each row of a file without a header has; None: as many as the first."""
+        return len(self.columns) if self.header_policy.unknown == "refuse" else None
+
     def column(self, name: str) -> Column:
         """Return the column called `name` in the file's header; raise KeyError if there is none."""
         return {column.name: column for column in self.columns}[name]
+
+    def null_tokens(self, column: Column) -> tuple[str, ...]:
+        """Return the texts of a missing value of a column."""
+        if column.null_tokens is None:
+            return self.dialect.null_sequence
+        return column.null_tokens
+
+    @property
+    def distinguishes_quoted_empty(self) -> bool:
+        """Whether an empty value with quotes differs from one without in any column."""
+        return any(column.quoted_empty == "text" for column in self.columns)
 
     def deadline(self, day: dt.date) -> dt.datetime | None:
         """Return the deadline in UTC for the file of a day; None if none is due for that day."""
@@ -583,12 +702,30 @@ class Contract(Model):
                     "header"
                 )
         for column in self.columns:
-            tokens = {*column.true_tokens, *column.false_tokens}
-            if both := tokens.intersection(self.dialect.null_sequence):
-                yield (
-                    f"column {quoted(column.name)}: {sorted(both)} cannot mean both missing and "
-                    "true or false: remove them from nullSequence or from the column's tokens"
-                )
+            yield from (
+                f"column {quoted(column.name)}: {each}" for each in self._value_problems(column)
+            )
+
+    def _value_problems(self, column: Column) -> Iterator[str]:
+        null_tokens = self.null_tokens(column)
+        tokens = {*map(column.folded, (*column.true_tokens, *column.false_tokens))}
+        if both := tokens.intersection(map(column.folded, null_tokens)):
+            yield (
+                f"{sorted(both)} cannot mean both missing and true or false: remove them from the "
+                "column's tokens, or from nullSequence or nullTokens"
+            )
+        if column.group_char == self.decimal_mark:
+            yield (
+                f"the groupChar {column.group_char!r} is also the decimalMark of the table: change "
+                "one of them"
+            )
+        if column.quoted_empty == "text" and "" not in null_tokens:
+            yield (
+                "quotedEmpty has no effect, because an empty value is not missing: remove it, or "
+                'add "" to nullTokens'
+            )
+        if column.quoted_empty == "text" and self.dialect.quote_char is None:
+            yield "quotedEmpty has no effect, because the dialect has no quoteChar: remove it"
 
     def _lookup_problems(self) -> Iterator[str]:
         if self.lookup is None or not {*self.lookup.columns}.issubset(self.header):

@@ -9,6 +9,7 @@ from typing import TypeVar
 import pyarrow as pa
 
 from shared import undecodable
+from shared.dialect import Dialect
 from shared.undecodable import EncodingErrors
 
 T = TypeVar("T")
@@ -22,6 +23,7 @@ _NEWLINE = b"\n"
 class Lines:
     """Whole lines as UTF-8, without the file's byte order mark.
 
+    Each line ends with LF: if the dialect's lines end with CR, CR and LF are swapped.
     `first` is the number of the first line. `ends` is the number of newlines: one per line, except
     that the file's last line may have none.
     """
@@ -39,13 +41,14 @@ class Refusal:
 
 
 def read_lines(
-    chunks: Iterable[bytes], encoding: str, errors: EncodingErrors = "refuse"
+    chunks: Iterable[bytes], encoding: str, dialect: Dialect, errors: EncodingErrors = "refuse"
 ) -> Iterator[Lines | Refusal]:
     """Yield a stream as chunks of whole lines; stop after a refusal.
 
     Args:
         chunks: the file's bytes, divided anywhere.
         encoding: the contract's encoding, a name of a Python codec. A byte order mark is removed.
+        dialect: the contract's.
         errors: `refuse` a file with a byte that cannot be decoded; or `reject` its rows, which then
             contain surrogates (`shared.undecodable`). The encoding must allow it.
     """
@@ -55,7 +58,7 @@ def read_lines(
         if isinstance(chunk, UnicodeError):
             yield _refusal(chunk, encoding, number)
             return
-        text = rest + chunk
+        text = rest + dialect.swapped(chunk)
         begin = long_line(text, MAX_LINE_BYTES)
         if begin is not None:
             yield Refusal(

@@ -56,7 +56,18 @@ _SLA_PROPERTIES = {
 """The keys that the pipeline reads."""
 _SLA_DOCUMENTATION = {"authoritativeDefinitions", "description", "driver", "id"}
 _AVAILABILITY_PROPERTIES = {"weekdays"}
-_COLUMN_PROPERTIES = {"formats", "trueTokens", "falseTokens"}
+_COLUMN_PROPERTIES = {
+    "formats",
+    "nullTokens",
+    "quotedEmpty",
+    "trim",
+    "trueTokens",
+    "falseTokens",
+    "ignoreCase",
+    "groupChar",
+    "bareNumber",
+    "numberStyles",
+}
 _WITH_FORMATS = {name for name, each in TYPES.items() if each.formats}
 _OPTIONS: dict[RuleKind, dict[str, str]] = {
     "length": {"minLength": "minimum", "maxLength": "maximum"},
@@ -308,6 +319,12 @@ def _column(schema: dict[str, Any], problems: list[str]) -> Column | None:
         problems.append(f"{where}: unknown logicalTypeOptions {sorted(options)}: remove them")
     for quality in schema.get("quality", ()):
         rules += _quality_rules(where, quality, problems)
+    if schema.get("logicalType") != "string" and any(each["kind"] == "allowed" for each in rules):
+        problems.append(
+            f"{where}: validValues is for strings only: use minimum and maximum, or the "
+            "logicalType string"
+        )
+        rules = [each for each in rules if each["kind"] != "allowed"]
     given = {key: schema[key] for key in ("logicalType", "physicalType") if key in schema}
     return _validated(
         Column,

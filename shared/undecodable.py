@@ -80,7 +80,7 @@ def problem(encoding: str) -> str | None:
         text = decoded(lines, encoding)
         is_restored = encoded("\r\n" + text, encoding) == b"\r\n" + lines
     except UnicodeError:
-        is_restored = False
+        text, is_restored = "", False
     if not is_restored or text.count("\n") != lines.count(b"\n"):
         return (
             f"{encoding} does not allow to restore the bytes of a row: remove it, or use an "

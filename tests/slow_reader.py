@@ -5,6 +5,7 @@ functions, so that any difference between the two is an error in one of them.
 """
 
 import datetime as dt
+import itertools
 import re
 import unicodedata
 from collections import Counter
@@ -27,7 +28,7 @@ from shared.contract import (
     Required,
     Unique,
 )
-from shared.dialect import Dialect
+from shared.dialect import Dialect, Footer
 
 LONGEST_LINE = 16 * 1024 * 1024
 _INTEGER_LIMITS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
@@ -87,9 +88,14 @@ def read(body: bytes, contract: Contract, now: dt.datetime) -> Reading:
 
 def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -> None:
     errors = "strict" if contract.encoding_errors == "refuse" else "surrogateescape"
-    text = "".join(_lines(body, contract.encoding, errors)).removesuffix("\n") + "\n"
-    header, end = _header(text, contract)
-    for number, row in _rows(text, end, contract.dialect, reading):
+    text = "".join(_lines(body, contract, errors))
+    if not text.endswith("\n"):
+        text = text.rstrip("\x1a")
+    text = text.removesuffix("\n") + "\n"
+    header, end = _header(text, _begin(text, contract.dialect), contract)
+    if contract.dialect.footer:
+        text = text[:end] + without_footer(text[end:], contract.dialect.footer)
+    for number, row in _rows(text, end, len(header), contract.dialect, reading):
         if len(row) != len(header):
             reading.failures.append((number, None, "columnCount", "error"))
             continue
@@ -111,7 +117,8 @@ def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -
     reading.halted = not _is_kept(contract, reading)
 
 
-def _lines(body: bytes, encoding: str, errors: str) -> list[str]:
+def _lines(body: bytes, contract: Contract, errors: str) -> list[str]:
+    encoding = contract.encoding
     if not body:
         raise _Refused("empty")
     if encoding == "utf-16" and body[:2] not in (b"\xff\xfe", b"\xfe\xff"):
@@ -120,7 +127,7 @@ def _lines(body: bytes, encoding: str, errors: str) -> list[str]:
         text = body.decode(encoding, errors)
     except UnicodeError as error:
         raise _Refused("encoding") from error
-    text = text.removeprefix("\ufeff")
+    text = swapped(text.removeprefix("\ufeff"), contract.dialect)
     lines = [line + "\n" for line in text.split("\n")]
     lines[-1] = lines[-1].removesuffix("\n")
     if not lines[-1]:
@@ -131,20 +138,70 @@ def _lines(body: bytes, encoding: str, errors: str) -> list[str]:
     return lines or [""]
 
 
-def _header(text: str, contract: Contract) -> tuple[list[str], int]:
-    """Return the names in the first record, and where it ends."""
+def _begin(text: str, dialect: Dialect) -> int:
+    """Return where the text begins after skipped lines and Excel's line with the delimiter."""
     at = 0
-    while _is_ignored(_line(text, at), contract.dialect):
+    for _ in range(dialect.skip_lines):
         at += len(_line(text, at))
+    line = _line(text, at).removesuffix("\n").removesuffix("\r")
+    for outer, inner in itertools.product(["", '"'], repeat=2):
+        before, after = f"{outer}sep={inner}", inner + outer
+        char = line.removeprefix(before).removesuffix(after)
+        if len(char) == 1 and not char.isalnum() and line == before + char + after:
+            if char != dialect.delimiter:
+                raise _Refused("another delimiter")
+            return at + len(_line(text, at))
+    return at
+
+
+def without_footer(text: str, footer: Footer) -> str:
+    """Return the text after the header without the footer."""
+    lines = text.split("\n")[:-1]
+    last = max((i for i, line in enumerate(lines) if line.strip("\r")), default=-1)
+    first = max(0, last + 1 - (footer.lines or 100))
+    pattern = footer.pattern
+    if pattern is not None:
+        matches = (re.match(pattern, line.removesuffix("\r")) for line in lines[first:])
+        first += next((i for i, match in enumerate(matches) if match), len(lines))
+    return "".join(line + "\n" for line in lines[:first])
+
+
+def _header(text: str, at: int, contract: Contract) -> tuple[list[str], int]:
+    """Return the names of the columns, and where the rows begin."""
+    dialect, policy = contract.dialect, contract.header_policy
+    ours = list(contract.header)
+    if not dialect.header and policy.unknown == "refuse":
+        return ours, at
+    begin, rows = at, []
+    for number in range(1, max(dialect.header_rows) + 1):
+        while _is_ignored(_line(text, at), dialect):
+            at += len(_line(text, at))
+            if at == len(text):
+                raise _Refused("no header")
         if at == len(text):
             raise _Refused("no header")
-    found = _record(text, at, contract.dialect)
-    if found is None:
-        raise _Refused("header")
-    end, names = found
-    if not _is_decodable("".join(names)):
+        found = _record(text, at, dialect)
+        if number in dialect.header_rows:
+            if found is None:
+                raise _Refused("header")
+            values = found.values[:-1] if found.is_trailed else found.values
+            rows.append([swapped(value, dialect) for value in values])
+        at = found.end if found else at + len(_line(text, at))
+    if not dialect.header:
+        if len(rows[0]) < len(ours):
+            raise _Refused("missing columns")
+        return ours + ["\0"] * (len(rows[0]) - len(ours)), begin
+    width = max(map(len, rows))
+    padded = [row + [""] * (width - len(row)) for row in rows]
+    parts = [[row[i] for row in padded if row[i]] for i in range(width)]
+    header = [unicodedata.normalize("NFC", dialect.header_join.join(each)) for each in parts]
+    if not _is_decodable("".join(header)):
         raise _Refused("encoding")
-    header = [unicodedata.normalize("NFC", name) for name in names]
+    _check_header(header, contract)
+    return header, at
+
+
+def _check_header(header: list[str], contract: Contract) -> None:
     known = [name for name in header if name in contract.header]
     if sorted(known) != sorted(contract.header):
         raise _Refused("missing or repeated columns")
@@ -152,14 +209,13 @@ def _header(text: str, contract: Contract) -> tuple[list[str], int]:
         raise _Refused("unknown columns")
     if contract.header_policy.order == "contract" and known != list(contract.header):
         raise _Refused("order of columns")
-    return header, end
 
 
 def _rows(
-    text: str, at: int, dialect: Dialect, reading: Reading
+    text: str, at: int, width: int, dialect: Dialect, reading: Reading
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield each row with the number of its first line; an invalid row is one line."""
-    for number, raw, values in records(text, at, dialect):
+    for number, raw, values in records(text, at, width, dialect):
         reading.raw[number] = raw
         if not _is_decodable(raw):
             codes = (ord(character) for character in raw)
@@ -179,13 +235,13 @@ def _is_decodable(text: str) -> bool:
 
 
 def records(
-    text: str, at: int, dialect: Dialect, longest: int = LONGEST_LINE
+    text: str, at: int, width: int, dialect: Dialect, longest: int = LONGEST_LINE
 ) -> Iterator[tuple[int, str, list[str] | None]]:
     """Yield the first line, the text and the values of each record; None if it is invalid.
 
-    `at` is where the first record begins, `longest` the most bytes of a
-    record of several lines. The text ends with
-    a line end.
+    `at` is where the first record begins, `width` the number of columns, `longest` the most bytes
+    of a record of several lines. In `text`, each line ends with LF (`swapped`); results are as in
+    the file.
     """
     number = 1 + text.count("\n", 0, at)
     while at < len(text):
@@ -193,20 +249,30 @@ def records(
         found = _record(text, at, dialect)
         is_long = (
             found is not None
-            and len(text[at : found[0]].encode("utf-8", "surrogatepass")) > longest
+            and len(text[at : found.end].encode("utf-8", "surrogatepass")) > longest
         )
-        if found is not None and is_long and found[0] > at + len(line):
+        if found is not None and is_long and found.end > at + len(line):
             found = None
-        end = at + len(line) if found is None or _is_ignored(line, dialect) else found[0]
-        if not _is_ignored(line, dialect):
+        end = at + len(line) if found is None or _is_ignored(line, dialect) else found.end
+        values = None if found is None else found.values
+        if found and found.is_trailed and len(found.values) == width + 1:
+            values = found.values[:-1]
+        is_empty = dialect.skip_empty_rows and values == [""] * width
+        if not _is_ignored(line, dialect) and not is_empty:
             raw = text[at:end].removesuffix("\n").removesuffix("\r")
-            yield number, raw, None if found is None else found[1]
+            written = None if values is None else [swapped(each, dialect) for each in values]
+            yield number, swapped(raw, dialect), written
         number += text.count("\n", at, end)
         at = end
 
 
+def swapped(text: str, dialect: Dialect) -> str:
+    """Swap CR and LF if lines end with CR."""
+    return text.translate({10: "\r", 13: "\n"}) if dialect.line_terminator == "\r" else text
+
+
 def _line(text: str, at: int) -> str:
-    return text[at : text.index("\n", at) + 1]
+    return text[at : text.find("\n", at) + 1]
 
 
 def _is_ignored(line: str, dialect: Dialect) -> bool:
@@ -215,15 +281,25 @@ def _is_ignored(line: str, dialect: Dialect) -> bool:
     return is_comment or text in {"\n", "\r\n"}
 
 
-def _record(text: str, at: int, dialect: Dialect) -> tuple[int, list[str]] | None:
-    """Return the end and the values of the record that begins at `at`; None if it is invalid."""
-    values = []
+@dataclass
+class _Record:
+    """The end and the values of a record; whether the last value is surplus."""
+
+    end: int
+    values: list[str]
+    is_trailed: bool
+
+
+def _record(text: str, at: int, dialect: Dialect) -> _Record | None:
+    """Return the record that begins at `at`; None if it is invalid."""
+    values: list[str] = []
     while (value := _next_value(text, at, dialect)) is not None:
+        is_trailed = dialect.trailing_delimiter and bool(values) and not text[at : value[0]].strip()
         at, content = value
         values.append(content)
         for end in ("\r\n", "\n"):
             if text.startswith(end, at):
-                return at + len(end), values
+                return _Record(at + len(end), values, is_trailed and not content)
         if not text.startswith(dialect.delimiter, at):
             return None
         at += len(dialect.delimiter)
@@ -264,8 +340,15 @@ def _ends_value(text: str, at: int, begin: int, dialect: Dialect) -> bool:
     return text[at] in "\r\n" or text.startswith(dialect.delimiter, at)
 
 
-def _value(text: str, column: Column, contract: Contract) -> Any:
-    if text in contract.dialect.null_sequence:
+def _value(text: str | None, column: Column, contract: Contract) -> Any:
+    """Return the value of a text; None stands for an empty value without quotes."""
+    tokens = contract.dialect.null_sequence if column.null_tokens is None else column.null_tokens
+    if text is None and column.quoted_empty == "text":
+        return None
+    text = text or ""
+    if column.trim:
+        text = text.strip()
+    if text in tokens and (text or column.quoted_empty == "missing"):
         return None
     match column.logical_type:
         case "string":
@@ -273,38 +356,100 @@ def _value(text: str, column: Column, contract: Contract) -> Any:
                 raise _InvalidValue
             return text
         case "integer":
-            return _integer(text, column)
+            return _integer(text, column, contract.decimal_mark)
         case "number":
             return _number(text, column, contract.decimal_mark)
         case "boolean":
-            if text not in column.true_tokens + column.false_tokens:
-                raise _InvalidValue
-            return text in column.true_tokens
+            return _boolean(text, column)
         case "date" | "timestamp":
             return _moment(text, column)
 
 
-def _integer(text: str, column: Column) -> int:
-    if not re.fullmatch("[+-]?[0-9]{1,38}", text):
-        raise _InvalidValue
+def _boolean(text: str, column: Column) -> bool:
+    for tokens, meaning in ((column.true_tokens, True), (column.false_tokens, False)):
+        for token in tokens:
+            if text == token or (column.ignore_case and text.casefold() == token.casefold()):
+                return meaning
+    raise _InvalidValue
+
+
+def _integer(text: str, column: Column, mark: str) -> int:
+    has_decimals = "integralDecimal" in column.number_styles
+    number = _exact(text, column, mark if has_decimals else None)
     limit = _INTEGER_LIMITS[column.physical_type]
-    if not -limit <= int(text) < limit:
+    if number != number.to_integral_value() or not -limit <= number < limit:
         raise _InvalidValue
-    return int(text)
+    return int(number)
 
 
 def _number(text: str, column: Column, mark: str) -> Decimal:
-    sign, digits = (text[0], text[1:]) if text[:1] in ("+", "-") else ("", text)
-    parts = digits.split(mark)
-    if len(parts) > 2 or not all(re.fullmatch("[0-9]{1,38}", part) for part in parts):
-        raise _InvalidValue
     precision, scale = column.limits.precision, column.limits.scale
+    exact = _exact(text, column, mark)
+    if exact and exact.adjusted() > 38:
+        raise _InvalidValue
     with localcontext(prec=100):
-        exact = Decimal(sign + ".".join(parts))
         rounded = exact.quantize(Decimal(1).scaleb(-scale), rounding=ROUND_HALF_UP)
         if abs(rounded) >= 10 ** (precision - scale):
             raise _InvalidValue
     return rounded
+
+
+def _exact(text: str, column: Column, mark: str | None) -> Decimal:
+    """Return the number that a text stands for; `mark` is None if it cannot have decimals."""
+    styles = column.number_styles
+    places = [i for i, each in enumerate(text) if each in "0123456789" or each == mark]
+    if not places:
+        raise _InvalidValue
+    before, core, after = (
+        _without_affix(text[: places[0]], column),
+        text[places[0] : places[-1] + 1],
+        _without_affix(text[places[-1] + 1 :], column),
+    )
+    if before == "(" and after == ")" and "parentheses" in styles:
+        before, after = "-", ""
+    if not before and after == "-" and "trailingMinus" in styles:
+        before, after = "-", ""
+    if before not in ("", "+", "-") or after:
+        raise _InvalidValue
+    number, shift = core, "0"
+    if "exponent" in styles and "e" in core.lower():
+        number, shift = core.lower().split("e", 1)
+        if not re.fullmatch("[+-]?[0-9]+", shift):
+            raise _InvalidValue
+    whole, point, fraction = number.partition(mark) if mark else (number, "", "")
+    if column.group_char is not None:
+        whole = _ungrouped(whole, column.group_char)
+    if "omittedZero" in styles and point and (whole or fraction):
+        whole, fraction = whole or "0", fraction or "0"
+    if not re.fullmatch("[0-9]+", whole) or (point and not re.fullmatch("[0-9]+", fraction)):
+        raise _InvalidValue
+    # No type can tell numbers beyond these limits from each other.
+    exponent = max(-1000, min(int(shift), 1000)) - len(fraction)
+    digits = [int(digit) for digit in whole + fraction]
+    return Decimal((before == "-", digits, exponent))
+
+
+def _without_affix(text: str, column: Column) -> str:
+    """Return the signs before or after a number."""
+    if column.bare_number:
+        return text
+    if len(text) > 10:
+        raise _InvalidValue
+    kinds = {each: unicodedata.category(each) for each in text}
+    return "".join(
+        each
+        for each in text
+        if not (kinds[each].startswith(("L", "M")) or kinds[each] in ("Sc", "Zs") or each in "%‰")
+    )
+
+
+def _ungrouped(whole: str, char: str) -> str:
+    if char == " ":
+        whole = whole.replace("\u00a0", " ").replace("\u202f", " ")
+    first, *others = whole.split(char)
+    if others and (len(first) > 3 or first[:1] == "0" or {len(each) for each in others} != {3}):
+        raise _InvalidValue
+    return "".join([first, *others])
 
 
 def _moment(text: str, column: Column) -> dt.date | dt.datetime:

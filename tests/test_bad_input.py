@@ -413,7 +413,7 @@ CASES: dict[str, Case] = {
     "no digit before the point": bad_hours(".5", NO_NUMBER),
     "no digit behind the point": bad_hours("5.", NO_NUMBER),
     "two points": bad_hours("1.2.3", NO_NUMBER),
-    "a number of 60 digits": bad_hours("9" * 60, NO_NUMBER),
+    "a number of 60 digits": bad_hours("9" * 60, TOO_LARGE),
     "1000 with a maximum of 999.99": bad_hours("1000", TOO_LARGE),
     "999.995 is 1000 once rounded": bad_hours("999.995", TOO_LARGE),
     "half a cent goes up": (checkin(hours="0.125"), Loaded({"hours": Decimal("0.13")})),

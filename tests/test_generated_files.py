@@ -30,7 +30,7 @@ from shared.contract import (
     Threshold,
     Unique,
 )
-from shared.dialect import Dialect
+from shared.dialect import Dialect, Footer
 from shared.endings import Outcome
 from shared.odcs import load_all
 from tests import slow_reader
@@ -174,7 +174,60 @@ NARROW = Contract(
         ),
     ),
 )
-CONTRACTS = [load_all()["dailycheckins"], GERMAN, ZONED, NARROW]
+SPELLED = Contract(
+    table="spelled",
+    relation="spelled",
+    version="1",
+    decimal_mark=",",
+    columns=(
+        Column(
+            name="price",
+            physical_name="price",
+            logical_type="number",
+            physical_type="numeric(9,2)",
+            group_char=" ",
+            bare_number=False,
+            number_styles=("omittedZero", "parentheses", "trailingMinus"),
+        ),
+        Column(
+            name="share",
+            physical_name="share",
+            logical_type="number",
+            physical_type="numeric(38,20)",
+            trim=True,
+            number_styles=("exponent",),
+        ),
+        Column(
+            name="count",
+            physical_name="count",
+            logical_type="integer",
+            physical_type="bigint",
+            null_tokens=("NA", "0"),
+            group_char=".",
+            bare_number=False,
+            number_styles=("exponent", "integralDecimal", "omittedZero"),
+        ),
+        Column(
+            name="paid",
+            physical_name="paid",
+            logical_type="boolean",
+            physical_type="boolean",
+            trim=True,
+            true_tokens=("Ναίς", "1"),
+            false_tokens=("nein", "0"),
+            ignore_case=True,
+        ),
+        Column(
+            name="code",
+            physical_name="code",
+            logical_type="string",
+            physical_type="text",
+            null_tokens=("na",),
+            trim=True,
+        ),
+    ),
+)
+CONTRACTS = [load_all()["dailycheckins"], GERMAN, ZONED, NARROW, SPELLED]
 
 CHARACTERS = "ab Z09-.,;:\t'\"\n\r\0=ßёЯ€é\u00a0\u2028\x85\x1c\ufeff\u200b𝄞“"
 TEXTS = st.sampled_from(
@@ -187,6 +240,7 @@ ODD = (
     "|31/03/2024 02:30|27/10/2024 02:30|13/13/2024 10:00|3/10/2024 2:30 AM|01/01/0001 00:00"
     "|0001-01-01 00:00:00 UTC|0000-01-01 00:00:00 UTC|8/8/2024 0:10 PM|31/12/9999 23:59"
 )
+PADDING = st.sampled_from(["", "", " ", "\t ", "\u00a0", "\u2003", "\u200b", "\x1f"])
 MONTHS = {locale: names.split() for locale, names in slow_reader.MONTHS.items()}
 MOMENTS = st.integers(-20_000, 30_000).map(lambda days: NOW + dt.timedelta(days, 60 * days))
 
@@ -224,6 +278,21 @@ def written_moments(draw: st.DrawFn, column: Column) -> str:
     return text
 
 
+def spelled(column: Column, mark: str) -> st.SearchStrategy[str]:
+    """Return a strategy for numbers in the spellings of a column, and for some near them."""
+    group = column.group_char or ""
+    wholes = ["7", "0", "1234", "", "9" * 17, f"12{group}345", f"1{group}234{group}567"]
+    wholes += ["1\u00a0234\u202f567", f"0{group}125", f"12{group}34", f"{group}123", "0" * 50 + "5"]
+    parts = (
+        st.sampled_from(["", "", "$", "-$", "€ -", "(", "$(", "-", "+", " ", "EUR" * 4]),
+        st.sampled_from(wholes),
+        st.sampled_from(["", "", mark, f"{mark}5", f"{mark}000", f"{mark}125", f"{mark}00e"]),
+        st.sampled_from(["", "", "", "e5", "E-07", "e+0003", "e" + "9" * 30, "e-" + "9" * 30]),
+        st.sampled_from(["", "", "%", ")", ") kr", "-", "- €", " EUR", "\u00a0", "EUR" * 4]),
+    )
+    return st.tuples(*parts).map("".join)
+
+
 def values(column: Column, contract: Contract) -> st.SearchStrategy[str]:
     """Return a strategy for texts of a column, most of them valid."""
     match column.logical_type:
@@ -244,7 +313,13 @@ def values(column: Column, contract: Contract) -> st.SearchStrategy[str]:
             good = st.sampled_from(column.true_tokens + column.false_tokens)
         case "date" | "timestamp":
             good = written_moments(column)
-    missing = st.sampled_from(contract.dialect.null_sequence)
+    if column.spells_numbers:
+        good = good | spelled(column, contract.decimal_mark)
+    if column.trim:
+        good = st.tuples(PADDING, good, PADDING).map("".join)
+    if column.ignore_case:
+        good = good | good.map(str.upper)
+    missing = st.sampled_from(contract.null_tokens(column))
     return st.one_of(*[good] * 18, missing, st.sampled_from(ODD.split("|")))
 
 
@@ -258,8 +333,72 @@ def cells(draw: st.DrawFn, text: str, delimiter: str) -> str:
 
 
 @st.composite
+def frames(draw: st.DrawFn, contract: Contract) -> Contract:
+    """Draw what surrounds the rows in the files of a contract."""
+    header_rows = draw(st.sampled_from([(1,), (1,), (1, 2), (2,), (1, 3)]))
+    footers = [Footer(lines=1), Footer(lines=2), Footer(pattern="^TOTAL"), Footer(pattern="-*$")]
+    frame = {
+        "skip_lines": draw(st.sampled_from([0, 0, 0, 1, 2])),
+        "header": draw(st.integers(0, 3)) > 0,
+        "header_join": draw(st.sampled_from([" ", "", "\n"])),
+        "header_rows": header_rows,
+        "footer": draw(st.sampled_from([None, None, None, *footers])),
+        "skip_empty_rows": draw(st.booleans()),
+        "trailing_delimiter": draw(st.booleans()),
+    }
+    if not frame["header"]:
+        frame |= {"header_rows": (1,), "header_join": " "}
+    return contract.model_copy(update={"dialect": contract.dialect.model_copy(update=frame)})
+
+
+@st.composite
+def beginnings(draw: st.DrawFn, contract: Contract, header: list[str]) -> list[str]:
+    """Draw the lines of a file before its first row."""
+    dialect = contract.dialect
+    lines = draw(st.lists(TEXTS, min_size=dialect.skip_lines, max_size=dialect.skip_lines))
+    if draw(st.integers(0, 4)) == 0:
+        delimiter = dialect.delimiter if draw(st.integers(0, 3)) else ":"
+        lines.append(draw(st.sampled_from(["sep={}", '"sep={}"', 'sep="{}"'])).format(delimiter))
+    if not dialect.header:
+        return lines
+    last = dialect.header_rows[-1]
+    parts: list[dict[int, str]] = []
+    for name in header:
+        pieces = name.split(dialect.header_join or None)
+        places = sorted(draw(st.permutations(dialect.header_rows))[: len(pieces)])
+        split = dict(zip(places, pieces, strict=False))
+        is_split = len(pieces) == len(places) and dialect.header_join.join(pieces) == name
+        parts.append(split if is_split else {places[0]: name})
+    for number in range(1, last + 1):
+        if number in dialect.header_rows:
+            texts = [draw(cells(part.get(number, ""), dialect.delimiter)) for part in parts]
+            while len(parts) > 1 and not texts[-1] and draw(st.booleans()):
+                texts.pop()
+            row = dialect.delimiter.join(texts or [""]) or '""'
+            trailing = dialect.trailing_delimiter and draw(st.booleans())
+            lines.append(row + dialect.delimiter * trailing)
+        else:
+            lines.append(
+                draw(st.sampled_from(["Report", 'the "best" year', '"x"y', "a;b,c", '""']))
+            )
+    return lines
+
+
+@st.composite
+def endings(draw: st.DrawFn, dialect: Dialect) -> list[str]:
+    """Draw the lines of a file after its last row."""
+    empty = st.sampled_from([dialect.delimiter, dialect.delimiter * 3, "", '""'])
+    lines = draw(st.lists(empty, max_size=2))
+    if dialect.footer:
+        footers = st.sampled_from(["TOTAL;1,2\t3", "--", "", '"TOTAL', "Sum"])
+        lines += draw(st.lists(footers, max_size=3)) + [""] * draw(st.integers(0, 1))
+    return lines
+
+
+@st.composite
 def rows(draw: st.DrawFn, contract: Contract, header: list[str]) -> str:
     """Draw a row, which is sometimes damaged."""
+    dialect = contract.dialect
     texts = []
     for name in header:
         known = name in contract.header
@@ -267,7 +406,11 @@ def rows(draw: st.DrawFn, contract: Contract, header: list[str]) -> str:
     written = [draw(cells(text, contract.dialect.delimiter)) for text in texts]
     row = contract.dialect.delimiter.join(written)
     place = draw(st.integers(0, len(row)))
-    match draw(st.integers(0, 25)):
+    if dialect.trailing_delimiter and draw(st.integers(0, 9)):
+        row += dialect.delimiter
+    match draw(st.integers(0, 27)):
+        case 8 | 9 as which:
+            return dialect.delimiter.join(["", '""'][which - 8] for _ in texts)
         case 0:
             return row + contract.dialect.delimiter
         case 1:
@@ -301,19 +444,18 @@ def headers(draw: st.DrawFn, contract: Contract) -> list[str]:
 @st.composite
 def files(draw: st.DrawFn, contract: Contract) -> bytes:
     header = draw(headers(contract))
-    lines = [
-        contract.dialect.delimiter.join(
-            draw(cells(name, contract.dialect.delimiter)) for name in header
-        )
-    ]
+    lines = draw(beginnings(contract, header))
+    first = len(lines)
     lines += draw(st.lists(rows(contract, header), min_size=0, max_size=10))
-    for _ in range(draw(st.integers(0, 2)) if len(lines) > 1 else 0):
-        again = draw(st.sampled_from(lines[1:]))
-        lines.insert(draw(st.integers(1, len(lines))), again)
+    for _ in range(draw(st.integers(0, 2)) if len(lines) > first else 0):
+        again = draw(st.sampled_from(lines[first:]))
+        lines.insert(draw(st.integers(first, len(lines))), again)
+    lines += draw(endings(contract.dialect))
     ends = draw(st.sampled_from([["\n"], ["\r\n"], ["\n", "\r\n"]]))
     text = "".join(line + draw(st.sampled_from(ends)) for line in lines)
     if draw(st.booleans()):
         text = text.removesuffix("\n").removesuffix("\r")
+    text += "\x1a" * draw(st.sampled_from([0, 0, 0, 1, 3]))
     body = text.encode(contract.encoding, "ignore")
     if contract.encoding == "utf-8" and draw(st.booleans()):
         body = codecs.BOM_UTF8 + body
@@ -332,6 +474,8 @@ def files(draw: st.DrawFn, contract: Contract) -> bytes:
 def examples(draw: st.DrawFn) -> tuple[Contract, bytes, int, bool]:
     """Draw a contract, a file, the size of its chunks, and whether to use hard testing."""
     contract = draw(st.sampled_from(CONTRACTS))
+    if draw(st.booleans()):
+        contract = draw(frames(contract))
     if contract.encoding != "utf-16" and draw(st.booleans()):
         contract = contract.model_copy(update={"encoding_errors": "reject"})
     body = draw(files(contract))

@@ -181,7 +181,13 @@ class _RawRows:
 
     @staticmethod
     def _read(chunks: Iterable[bytes], contract: Contract) -> Iterator[Rows]:
-        table = read_table(chunks, contract.encoding, contract.dialect, contract.encoding_errors)
+        table = read_table(
+            chunks,
+            contract.encoding,
+            contract.dialect,
+            contract.encoding_errors,
+            contract.fixed_width,
+        )
         if isinstance(table, Refusal):
             return
         for chunk in table.chunks:

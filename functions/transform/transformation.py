@@ -19,6 +19,8 @@ _COUNTS = ("rowsRead", "rowsClean", "rowsSuspect", "parts", "suspectParts")
 _WORKERS = 2
 _MAX_HEADER = 300  # characters of the contract's header in a reason, to leave room for the problems
 
+_NO_ROWS = "the file has a header but no rows"
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -41,16 +43,19 @@ def transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> 
 
 
 def _transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> Verdict:
-    table = read_table(chunks, contract.encoding, contract.dialect, contract.encoding_errors)
+    table = read_table(
+        chunks, contract.encoding, contract.dialect, contract.encoding_errors, contract.fixed_width
+    )
     if isinstance(table, Refusal):
         return Verdict(Outcome.REFUSED, table.reason)
-    if reason := _header_problem(table.header, contract):
+    header = _by_position(table.width, contract) if table.header is None else table.header
+    if reason := _header_problem(header, table.line, contract):
         return Verdict(Outcome.REFUSED, reason)
 
     def stage(number: int, chunk: LazyRows | Refusal) -> Counter[str] | Refusal:
         if isinstance(chunk, Refusal):
             return chunk
-        return _write(cast(chunk(), table.header, contract), staging, part_name(number))
+        return _write(cast(chunk(), header, contract), staging, part_name(number))
 
     counts = Counter(dict.fromkeys(_COUNTS, 0))
     for result in _in_parallel(stage, table.chunks):
@@ -58,7 +63,7 @@ def _transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) ->
             return Verdict(Outcome.REFUSED, result.reason)
         counts.update(result)
     if counts["rowsRead"] == 0:
-        return Verdict(Outcome.REFUSED, "the file has a header but no rows")
+        return Verdict(Outcome.REFUSED, _NO_ROWS if table.header else "the file has no rows")
     return Verdict(Outcome.OK, counts=dict(counts))
 
 
@@ -90,7 +95,13 @@ def _in_parallel(stage: Callable[[int, T], R], items: Iterable[T]) -> Iterator[R
             yield running.popleft().result()
 
 
-def _header_problem(header: list[str], contract: Contract) -> str | None:
+def _by_position(width: int, contract: Contract) -> list[str]:
+    """Return the header that a file without one would have; no contract has the further names."""
+    names = list(contract.header)[:width]
+    return names + ["\0"] * (width - len(names))
+
+
+def _header_problem(header: list[str], line: int, contract: Contract) -> str | None:
     policy = contract.header_policy
     expected, found = set(contract.header), set(header)
     unknown = found - expected if policy.unknown == "refuse" else set()
@@ -112,6 +123,6 @@ def _header_problem(header: list[str], contract: Contract) -> str | None:
         return None
     header_of_contract = bounded(contract.dialect.delimiter.join(contract.header), _MAX_HEADER)
     return (
-        f"line 1 does not match the header of {contract.table} ({header_of_contract}): "
+        f"line {line} does not match the header of {contract.table} ({header_of_contract}): "
         f"{'; '.join(problems)}"
     )

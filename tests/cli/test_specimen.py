@@ -17,10 +17,17 @@ from shared.endings import Outcome
 from shared.odcs import load_all
 from tests.fixtures.contracts import DAYS, READINGS, TOKENS, column
 from tests.processing import NOW, process
-from tests.test_generated_files import GERMAN, NARROW, ZONED
+from tests.test_generated_files import GERMAN, NARROW, SPELLED, ZONED
 
 OURS = dict(load_all())
-CONTRACTS = {**OURS, "german": GERMAN, "zoned": ZONED, "narrow": NARROW, "readings": READINGS}
+CONTRACTS = {
+    **OURS,
+    "german": GERMAN,
+    "zoned": ZONED,
+    "narrow": NARROW,
+    "spelled": SPELLED,
+    "readings": READINGS,
+}
 
 
 def checked(contract: Contract, folder: Path) -> Specimen:
@@ -114,6 +121,15 @@ def text(*rules: dict[str, Any], **more: Any) -> Any:
         contract(column("n", "integer", "integer"), row_counts=[{"name": "one", "maximum": 1}]),
         contract(column("b", "boolean", "boolean", rules=[rule("unique")], **TOKENS)),
         contract(column("b", "boolean", "boolean", true_tokens=["no value"], false_tokens=["x"])),
+        contract(
+            column(
+                *("b", "boolean", "boolean"),
+                true_tokens=["No Value"],
+                false_tokens=["x"],
+                ignore_case=True,
+            )
+        ),
+        contract(text(REQUIRED, ONCE, null_tokens=["-"], trim=True, examples=[" a1", "-", "a2 "])),
         contract(column("d", "date", "date", rules=[rule("not_in_future"), ONCE], **DAYS)),
         contract(
             column("n", "number", "numeric(38,10)", rules=[between(10**27, 10**27 + 5)]),

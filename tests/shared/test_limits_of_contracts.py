@@ -331,7 +331,7 @@ def test_every_accepted_encoding_reads_what_it_wrote(tmp_path: Path) -> None:
             continue
         body = text.encode(contract.encoding)
         chunks = [body[at : at + 1] for at in range(len(body))]
-        lines = list(read_lines(chunks, contract.encoding))
+        lines = list(read_lines(chunks, contract.encoding, contract.dialect))
         assert b"".join(each.text for each in lines if isinstance(each, Lines)) == text.encode()
 
     assert refused == {
