@@ -18,8 +18,6 @@ _MAX_HEADER_ROWS = 100
 
 _SWAP = bytes.maketrans(b"\r\n", b"\n\r")
 
-_SWAP = bytes.maketrans(b"\r\n", b"\n\r")
-
 
 def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
