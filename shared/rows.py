@@ -11,7 +11,7 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -565,12 +565,12 @@ def _decodable(rows: Rows, encoding: str) -> Rows:
     )
     malformed = malformed.filter(~is_malformed)
     good = np.delete(np.arange(len(rows.lines)), bad)
-    return Rows(
-        rows.lines.take(good),
-        [column.take(good) for column in rows.columns],
-        lambda chosen: rows.raw_texts(good[chosen]),
-        pa.concat_tables([malformed, undecoded], promote_options="default"),
-        rows.empty,
+    return replace(
+        rows,
+        lines=rows.lines.take(good),
+        columns=[column.take(good) for column in rows.columns],
+        raw_texts=lambda chosen: rows.raw_texts(good[chosen]),
+        malformed=pa.concat_tables([malformed, undecoded], promote_options="default"),
     )
 
 

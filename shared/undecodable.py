@@ -75,6 +75,7 @@ def problem(encoding: str) -> str | None:
     # All pairs of bytes, each in a line; and with the prefix of EUC's characters of three bytes.
     bytes_ = [bytes([each]) for each in range(256)]
     lines = b"".join(map(b"%b%b%b\n".__mod__, itertools.product([b"", b"\x8f"], bytes_, bytes_)))
+    text = ""
     try:
         text = decoded(lines, encoding)
         is_restored = encoded("\r\n" + text, encoding) == b"\r\n" + lines

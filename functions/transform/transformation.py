@@ -45,7 +45,11 @@ def transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> 
 def _transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> Verdict:
     counts = Counter(dict.fromkeys(_COUNTS, 0))
     table = read_table(
-        chunks, contract.encoding, contract.dialect, contract.encoding_errors, width=contract.fixed_width
+        chunks,
+        contract.encoding,
+        contract.dialect,
+        contract.encoding_errors,
+        width=contract.fixed_width,
     )
     if isinstance(table, Empty) and contract.allows_no_rows:
         return Verdict(Outcome.OK, counts=dict(counts))
