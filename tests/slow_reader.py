@@ -104,10 +104,10 @@ def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -
     header, end = _header(text, _begin(text, contract.dialect), contract)
     places = _places(header, contract)
     if contract.dialect.footer:
-        body = without_footer(text[end:], contract.dialect.footer)
-        footer = text[end + len(body) :].rstrip("\r\n")
+        kept = text[:end] + without_footer(text[end:], contract.dialect.footer)
+        footer = text[len(kept) :].rstrip("\r\n")
         reading.footer_lines = footer.count("\n") + bool(footer)
-        text = text[:end] + body
+        text = kept
     for number, row in _rows(text, end, len(header), contract.dialect, reading):
         if len(row) != len(header):
             reading.failures.append((number, None, "columnCount", "error"))

@@ -53,7 +53,7 @@ SHORT = contract(column("b", "string", "varchar(3)", rules=RULES))
 ORDERED = contract(header_policy=HeaderPolicy(order="contract"))
 QUARANTINE = contract(encoding_errors="reject")
 COUNTRIES = contract(
-    column("b", "string", "text", null_tokens=()), dialect=Dialect(null_sequence="NA")
+    column("b", "string", "text", null_tokens=()), dialect=Dialect(null_sequence=("NA",))
 )
 PRICES = contract(
     column("b", "number", "numeric(12,2)", group_char=",", bare_number=False, trim=True)

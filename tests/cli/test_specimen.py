@@ -220,7 +220,8 @@ def columns(draw: st.DrawFn, name: str) -> Any:
 def contracts(draw: st.DrawFn) -> Contract:
     """Return a contract of one to four columns."""
     names = "abcd"[: draw(st.integers(1, 4))]
-    header = draw(st.sampled_from([{}, {"header": False}, {"header_rows": (2, 4)}]))
+    headers: list[dict[str, Any]] = [{}, {"header": False}, {"header_rows": (2, 4)}]
+    header = draw(st.sampled_from(headers))
     policy = {"unknown": draw(st.sampled_from(["refuse", "ignore" if names[1:] else "refuse"]))}
     if header != {"header": False}:
         policy["match"] = draw(st.sampled_from(["exact", "folded", "position"]))
