@@ -52,7 +52,7 @@ RULES = (Length(name="maxLength", maximum=3), Pattern(name="letters", regex="[a-
 SHORT = contract(column("b", "string", "varchar(3)", rules=RULES))
 ORDERED = contract(header_policy=HeaderPolicy(order="contract"))
 COUNTRIES = contract(
-    column("b", "string", "text", null_tokens=()), dialect=Dialect(null_sequence="NA")
+    column("b", "string", "text", null_tokens=()), dialect=Dialect(null_sequence=("NA",))
 )
 PRICES = contract(
     column("b", "number", "numeric(12,2)", group_char=",", bare_number=False, trim=True)
