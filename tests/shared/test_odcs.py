@@ -780,6 +780,13 @@ def test_contract_reports_all_problems_at_once(tmp_path: Path) -> None:
             ],
         ),
         (
+            [quality("name", arguments={"validValues": [1960, True]})],
+            [
+                "column 'name': the rule 'q': values.0: Input should be a valid string: put it in",
+                "column 'name': the rule 'q': values.1: Input should be a valid string: put it in",
+            ],
+        ),
+        (
             # Checks that compare columns need all of them, so the index is not reported.
             [custom(indexes=[["Name"]]), column("name", name="Name", physicalName="Name")],
             ["column 'Name': physicalName: 'Name' is not a plain lower-case PostgreSQL identifier"],
