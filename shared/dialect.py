@@ -67,7 +67,7 @@ class Dialect(Model):
         double_quote: two quote characters inside a quoted value mean one.
         escape_char: makes the character after it text.
         lenient_quotes: a value that does not begin with a quote may contain quotes.
-        skip_initial_space: spaces before a value are ignored.
+        skip_initial_space: spaces before a value and after a closing quote are ignored.
         comment_char: lines that begin with it are ignored.
         null_sequence: the texts of a missing value.
     """

@@ -200,7 +200,7 @@ def _header(text: str, at: int, contract: Contract) -> tuple[list[str], int]:
             if found is None:
                 raise _Refused("header")
             values = found.values[:-1] if found.is_trailed else found.values
-            rows.append([swapped(value, dialect) for value in values])
+            rows.append([swapped(value or "", dialect) for value in values])
         at = found.end if found else at + len(_line(text, at))
     if not dialect.header:
         return rows[0], begin
@@ -257,7 +257,7 @@ def _folded(name: str) -> str:
 
 def _rows(
     text: str, at: int, width: int, dialect: Dialect, reading: Reading
-) -> Iterator[tuple[int, list[str]]]:
+) -> Iterator[tuple[int, list[str | None]]]:
     """Yield each row with the number of its first line; an invalid row is one line."""
     for number, raw, values in records(text, at, width, dialect):
         reading.raw[number] = raw
@@ -280,8 +280,10 @@ def _is_decodable(text: str) -> bool:
 
 def records(
     text: str, at: int, width: int, dialect: Dialect, longest: int = LONGEST_LINE
-) -> Iterator[tuple[int, str, list[str] | None]]:
+) -> Iterator[tuple[int, str, list[str | None] | None]]:
     """Yield the first line, the text and the values of each record; None if it is invalid.
+
+    A value is None if it is empty without quotes.
 
     `at` is where the first record begins, `width` the number of columns, `longest` the most bytes
     of a record of several lines. In `text`, each line ends with LF (`swapped`); results are as in
@@ -301,10 +303,13 @@ def records(
         values = None if found is None else found.values
         if found and found.is_trailed and len(found.values) == width + 1:
             values = found.values[:-1]
-        is_empty = dialect.skip_empty_rows and values == [""] * width
+        is_empty = dialect.skip_empty_rows and values is not None and len(values) == width
+        is_empty = is_empty and not any(values or ())
         if not _is_ignored(line, dialect) and not is_empty:
             raw = text[at:end].removesuffix("\n").removesuffix("\r")
-            written = None if values is None else [swapped(each, dialect) for each in values]
+            written = None
+            if values is not None:
+                written = [None if each is None else swapped(each, dialect) for each in values]
             yield number, swapped(raw, dialect), written
         number += text.count("\n", at, end)
         at = end
@@ -327,16 +332,19 @@ def _is_ignored(line: str, dialect: Dialect) -> bool:
 
 @dataclass
 class _Record:
-    """The end and the values of a record; whether the last value is surplus."""
+    """The end and the values of a record; whether the last value is surplus.
+
+    None stands for an empty value without quotes.
+    """
 
     end: int
-    values: list[str]
+    values: list[str | None]
     is_trailed: bool
 
 
 def _record(text: str, at: int, dialect: Dialect) -> _Record | None:
     """Return the record that begins at `at`; None if it is invalid."""
-    values: list[str] = []
+    values: list[str | None] = []
     while (value := _next_value(text, at, dialect)) is not None:
         is_trailed = dialect.trailing_delimiter and bool(values) and not text[at : value[0]].strip()
         at, content = value
@@ -350,7 +358,7 @@ def _record(text: str, at: int, dialect: Dialect) -> _Record | None:
     return None
 
 
-def _next_value(text: str, at: int, dialect: Dialect) -> tuple[int, str] | None:
+def _next_value(text: str, at: int, dialect: Dialect) -> tuple[int, str | None] | None:
     """Return the end and the content of a value; None if it is not closed."""
     quote, content, begin = dialect.quote_char, "", at
     while dialect.skip_initial_space and text.startswith(" ", at):
@@ -367,7 +375,10 @@ def _next_value(text: str, at: int, dialect: Dialect) -> tuple[int, str] | None:
             at += 1 + length
         elif is_quoted and text[at] == quote:
             if not dialect.double_quote or text[at + 1 : at + 2] != quote:
-                return at + 1, content
+                at += 1
+                while dialect.skip_initial_space and text.startswith(" ", at):
+                    at += 1
+                return at, content
             content += quote
             at += 2
         elif not is_quoted and _ends_value(text, at, begin, dialect):
@@ -375,7 +386,7 @@ def _next_value(text: str, at: int, dialect: Dialect) -> tuple[int, str] | None:
         else:
             content += text[at]
             at += 1
-    return None if is_quoted else (at, content)
+    return None if is_quoted else (at, content or None)
 
 
 def _ends_value(text: str, at: int, begin: int, dialect: Dialect) -> bool:

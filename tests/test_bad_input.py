@@ -178,7 +178,7 @@ CASES: dict[str, Case] = {
     ),
     "every row rejected where no rows are allowed": (
         "a,b\n1\n",
-        Rejected("columnCount", 2, "1 value, but the header has 2"),
+        Rejected("columnCount", 2, "1 value instead of 2"),
         NO_ROWS,
     ),
     "a header alone with a maximum of rows": (
@@ -530,20 +530,20 @@ CASES: dict[str, Case] = {
     # Rows and quotes.
     "a value too few": (
         "a,b\n1\n",
-        Rejected("columnCount", 2, "1 value, but the header has 2"),
+        Rejected("columnCount", 2, "1 value instead of 2"),
         PLAIN,
     ),
     "a value too many": (
         "a,b\n1,2,3\n4,5\n",
-        Rejected("columnCount", 2, "3 values, but the header has 2", loaded=1),
+        Rejected("columnCount", 2, "3 values instead of 2", loaded=1),
         PLAIN,
     ),
     "a delimiter behind the row": ("a,b\n1,2,\n", Rejected("columnCount", 2, "3 values"), PLAIN),
-    "tabs": ("a,b\n1\t2\n", Rejected("columnCount", 2, "1 value, but the header has 2"), PLAIN),
+    "tabs": ("a,b\n1\t2\n", Rejected("columnCount", 2, "1 value instead of 2"), PLAIN),
     "a newline in quotes": ('a,b\n"x\r\ny",2\n', Loaded({"a": "x\r\ny", "b": "2"}), PLAIN),
     "a row behind a newline in quotes": (
         'a,b\n"x\ny",2\n3\n',
-        Rejected("columnCount", 4, "1 value, but the header has 2", loaded=1),
+        Rejected("columnCount", 4, "1 value instead of 2", loaded=1),
         PLAIN,
     ),
     "quotes in quotes": ('a,b\n"he said ""no""",2\n', Loaded({"a": 'he said "no"'}), PLAIN),
@@ -611,7 +611,7 @@ CASES: dict[str, Case] = {
     "a decimal comma in quotes": bad_hours('"1,5"', NO_NUMBER),
     "a decimal comma": (
         checkin(hours="1,5"),
-        Rejected("columnCount", 2, "5 values, but the header has 4"),
+        Rejected("columnCount", 2, "5 values instead of 4"),
     ),
     "a decimal point instead of a comma": (
         "a;b\nx;1.5\n",
