@@ -29,7 +29,9 @@ class Fault(enum.StrEnum):
     TEXT_AFTER_QUOTE = "text follows the closing quote of a value"
     QUOTE_INSIDE = "a value that does not begin with a quote contains one"
     UNCLOSED = "the opening quote of a value has no closing quote"
-    LONG_RECORD = f"a quoted value makes the row longer than {MAX_RECORD // 1024**2} MiB"
+    LONG_RECORD = (
+        f"a quoted value makes the row longer than {MAX_RECORD // 1024**2} MiB: close its quote"
+    )
     OPEN_ESCAPE = "the escape character is the last character of the file"
 
 
