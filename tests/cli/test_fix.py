@@ -121,7 +121,7 @@ def rows_of(body: bytes, encoding: str, dialect: Dialect) -> dict[int, str]:
     table = read_table([body], encoding, dialect, errors)
     assume(not isinstance(table, Refusal))
     assert not isinstance(table, Refusal)
-    found = {}
+    found: dict[int, str] = {}
     for chunk in table.chunks:
         assert not isinstance(chunk, Refusal)
         rows = chunk()
