@@ -77,7 +77,7 @@ class Values:
         tokens = self.contract.null_tokens(self.column)
         if self.column.quoted_empty == "text" and len(self.contract.columns) == 1:
             tokens = tuple(filter(None, tokens))  # an empty value alone in its row needs quotes
-        return next(iter(tokens), None)
+        return next(filter(self._is_seen, tokens), None)
 
     def is_missing(self, text: str) -> bool:
         """Return whether a text stands for a missing value."""
@@ -131,7 +131,12 @@ class Values:
             self.contract.dialect.record(["", text])
         except ValueError:
             return False
-        return not self.is_missing(text)
+        return self._is_seen(text) and not self.is_missing(text)
+
+    def _is_seen(self, text: str) -> bool:
+        """Return whether a row is not ignored if this column alone has a text."""
+        is_only = len(self.contract.columns) == 1
+        return bool(text) or not (is_only and self.contract.dialect.skip_empty_rows)
 
     def _read(self, text: str) -> str:
         return text.strip() if self.column.trim else text

@@ -9,6 +9,7 @@ import datetime as dt
 import functools
 import itertools
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
@@ -126,6 +127,11 @@ https://docs.python.org/3/library/codecs.html#python-specific-encodings
 def repeated(names: Iterable[str]) -> list[str]:
     """Return the names that occur more than once, sorted."""
     return sorted(name for name, count in Counter(names).items() if count > 1)
+
+
+def folded(name: str) -> str:
+    """Return a name without white space at its ends and differences of case, in the form NFC."""
+    return unicodedata.normalize("NFC", name.strip().casefold())
 
 
 def _identifier(name: str) -> str:
@@ -336,6 +342,8 @@ class Column(Model):
     """Column with the name `name` in the file's header and `physical_name` in PostgreSQL.
 
     Attributes:
+        aliases: further names in the header.
+        optional: a file may lack the column; its values are then missing.
         null_tokens: the texts of a missing value. None: those of the dialect.
         quoted_empty: what an empty value in quotes is, if an empty value without is missing.
         trim: white space around a value is removed before anything else.
@@ -353,6 +361,8 @@ class Column(Model):
     logical_type: LogicalType
     physical_type: str
     required: bool = False
+    aliases: tuple[str, ...] = Field(default=(), min_length=1)
+    optional: bool = False
     description: Description = ""
     formats: tuple[Format, ...] = ()
     timezone: Zone = "Etc/UTC"
@@ -367,6 +377,11 @@ class Column(Model):
     number_styles: tuple[NumberStyle, ...] = Field(default=(), min_length=1)
     rules: tuple[AnyRule, ...] = ()
     examples: tuple[Any, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names that the column may have in the file's header."""
+        return (self.name, *self.aliases)
 
     @property
     def type(self) -> ColumnType:
@@ -411,6 +426,7 @@ class Column(Model):
                 *self._option_problems(),
                 *self._type_problems(),
                 *self._rule_problems(),
+                *self._optional_problems(),
             ]
         )
         return self
@@ -514,6 +530,17 @@ class Column(Model):
                 "give each rule its own name"
             )
 
+    def _optional_problems(self) -> Iterator[str]:
+        is_needed = self.required or any(
+            isinstance(rule, Required) and (rule.severity == "error" or rule.threshold)
+            for rule in self.rules
+        )
+        if self.optional and is_needed:
+            yield (
+                "it is optional, but its values must not be missing, so that no file without it "
+                "could be loaded: remove optional, or required and the rules against missing values"
+            )
+
     def _bound_problems(self, rule: Range) -> Iterator[str]:
         bounds = [bound for bound in (rule.minimum, rule.maximum) if bound is not None]
         wrong = [bound for bound in bounds if type(bound) not in self.type.bounds]
@@ -529,10 +556,31 @@ class Column(Model):
 
 
 class HeaderPolicy(Model):
-    """Policy for the header: the order of the columns, and whether unknown ones are ignored."""
+    """Policy for the header: how its columns are matched to the contract's.
 
+    Attributes:
+        match: by name, by `folded` name, or by position, whatever the header says.
+        order: the order of the columns, unless they are matched by position.
+        unknown: whether a file with further columns is refused, or these columns are ignored.
+    """
+
+    match: Literal["exact", "folded", "position"] = "exact"
     order: Literal["any", "contract"] = "any"
     unknown: Literal["refuse", "ignore"] = "refuse"
+
+    def key(self, name: str) -> str:
+        """Return the form in which a name of the header or of the contract is compared."""
+        match self.match:
+            case "exact" | "position":
+                return name
+            case "folded":
+                return folded(name)
+
+    @model_validator(mode="after")
+    def _is_valid(self) -> Self:
+        if self.match == "position" and "order" in self.model_fields_set:
+            raise ValueError("order has no effect with match: position: remove it")
+        return self
 
 
 class Lookup(Model):
@@ -605,7 +653,22 @@ class Contract(Model):
     @property
     def fixed_width(self) -> int | None:
         """How many values each row of a file without a header has; None: as many as the first."""
-        return len(self.columns) if self.header_policy.unknown == "refuse" else None
+        varies = self.header_policy.unknown == "ignore" or any(
+            column.optional for column in self.columns
+        )
+        return None if varies else len(self.columns)
+
+    @property
+    def by_position(self) -> bool:
+        """Whether columns are found by their position, and not by their names."""
+        return self.header_policy.match == "position" or not self.dialect.header
+
+    @property
+    def allows_no_rows(self) -> bool:
+        """Whether a file may be empty: a rule on the number of rows must say so explicitly."""
+        return any(rule.minimum == 0 for rule in self.row_counts) and all(
+            rule.is_met(0) for rule in self.row_counts
+        )
 
     def column(self, name: str) -> Column:
         """Return the column called `name` in the file's header; raise KeyError if there is none."""
@@ -650,6 +713,7 @@ class Contract(Model):
                 *self._encoding_problems(),
                 *self._storage_problems(),
                 *self._name_problems(),
+                *self._header_problems(),
                 *self._lookup_problems(),
             ]
         )
@@ -687,10 +751,15 @@ class Contract(Model):
                 )
 
     def _name_problems(self) -> Iterator[str]:
-        for names in (self.header, self.physical_names):
-            if twice := repeated(names):
+        key = self.header_policy.key
+        in_header = [name for column in self.columns for name in column.names]
+        same = {*repeated(map(key, in_header))}
+        ambiguous = sorted({name for name in in_header if key(name) in same})
+        for twice in (ambiguous, repeated(self.physical_names)):
+            if twice:
                 yield (
-                    f"columns {twice} occur more than once: give each its own name and physicalName"
+                    f"columns {twice} occur more than once: give each its own name, aliases and "
+                    "physicalName"
                 )
         named = [("an index", index) for index in self.indexes]
         named += [("the lookup", self.lookup.columns)] if self.lookup else []
@@ -726,6 +795,33 @@ class Contract(Model):
             )
         if column.quoted_empty == "text" and self.dialect.quote_char is None:
             yield "quotedEmpty has no effect, because the dialect has no quoteChar: remove it"
+
+    def _header_problems(self) -> Iterator[str]:
+        if not self.dialect.header and {"match", "order"} & self.header_policy.model_fields_set:
+            yield (
+                "match and order of the headerPolicy have no effect, because the dialect's files "
+                "have no header: remove them"
+            )
+        needed = [i for i, column in enumerate(self.columns) if not column.optional]
+        last = max(needed, default=0)
+        for i, column in enumerate(self.columns):
+            if self.by_position and column.aliases:
+                yield (
+                    f"column {quoted(column.name)}: aliases have no effect, because columns "
+                    "are found by position: remove them"
+                )
+            if self.by_position and column.optional and i < last:
+                yield (
+                    f"column {quoted(column.name)}: it cannot be optional before a column that is "
+                    "not, because columns are found by position: move it to the end, or remove "
+                    "optional"
+                )
+        # Every file has a first column, whatever its name.
+        if self.header_policy.unknown == "ignore" and len(needed) <= (1 if self.by_position else 0):
+            yield (
+                "the headerPolicy would accept the header of every file: set unknown: refuse, or "
+                "make fewer columns optional"
+            )
 
     def _lookup_problems(self) -> Iterator[str]:
         if self.lookup is None or not {*self.lookup.columns}.issubset(self.header):

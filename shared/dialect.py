@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from shared.model import Model, Problems
 from shared.regex import beginning, check
-from shared.text import listed, quoted
+from shared.text import quoted
 
 MAX_FOOTER = 100
 """Lines at a file's end that may be its footer."""
@@ -156,11 +156,9 @@ class Dialect(Model):
             yield "skipInitialSpace is true, but a space has a meaning: remove one of them"
 
     def _header_problems(self) -> Iterator[str]:
-        names = {"header_rows": "headerRows", "header_join": "headerJoin"}
-        given = [name for field, name in names.items() if field in self.model_fields_set]
-        if given and not self.header:
-            yield f"header is false, so {listed(given)} has no effect: remove one of them"
-        elif "headerJoin" in given and len(self.header_rows) == 1:
+        if not self.header and (self.header_rows != (1,) or self.header_join != " "):
+            yield "headerRows and headerJoin have no effect with header: false: remove one of them"
+        elif self.header_join != " " and len(self.header_rows) == 1:
             yield "headerJoin has no effect on one header row: list more headerRows, or remove it"
         if list(self.header_rows) != sorted(set(self.header_rows)):
             yield "headerRows must ascend: order the numbers, and name each once"

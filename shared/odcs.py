@@ -57,6 +57,8 @@ _SLA_PROPERTIES = {
 _SLA_DOCUMENTATION = {"authoritativeDefinitions", "description", "driver", "id"}
 _AVAILABILITY_PROPERTIES = {"weekdays"}
 _COLUMN_PROPERTIES = {
+    "aliases",
+    "optional",
     "formats",
     "nullTokens",
     "quotedEmpty",

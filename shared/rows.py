@@ -68,17 +68,22 @@ class Rows:
         columns: the values, one array per header column, each as long as `lines`.
         raw_texts: function from ascending row indices to the rows' original texts without line
             ends.
-        empty: the number of ignored rows of empty values.
         malformed: rows with a wrong number of values or invalid quoting, with the columns `line`,
             `raw`, `rule` and `reason`; and rows with undecodable bytes, which also have their bytes
             in the column `rawBase64`. `lines` and `columns` do not include them.
+        empty: the number of ignored rows of empty values.
     """
 
     lines: pa.Int64Array
     columns: list[pa.StringArray]
     raw_texts: Callable[[Indices], pa.StringArray]
-    empty: int = 0
     malformed: pa.Table = field(default_factory=_MALFORMED.empty_table)
+    empty: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Empty(Refusal):
+    """Refusal of a file that has neither a header nor rows."""
 
 
 LazyRows = Callable[[], Rows]
@@ -109,6 +114,7 @@ def read_table(
     encoding: str,
     dialect: Dialect,
     errors: EncodingErrors = "refuse",
+    *,
     width: int | None = None,
 ) -> Table | Refusal:
     """Read the header of a file; its rows are read when the chunks are consumed.
@@ -123,7 +129,7 @@ def read_table(
     lines = read_lines(chunks, encoding, dialect, errors)
     first = next(lines, None)
     if first is None:
-        return Refusal("the file is empty")
+        return Empty("the file is empty")
     head = _read_head(without_frame(itertools.chain([first], lines), dialect), dialect, width)
     if isinstance(head, Refusal):
         return head
@@ -181,7 +187,8 @@ def _read_head(
     for number in range(1, dialect.header_rows[-1] + 1):
         record = _first_record(lines, dialect)
         if record is None:
-            return Refusal(f"the file has no {'header' if dialect.header else 'rows'}")
+            reason = f"the file has no {'header' if dialect.header else 'rows'}"
+            return Empty(reason) if number == 1 else Refusal(reason)
         if isinstance(record, Refusal):
             return record
         if number in dialect.header_rows:
@@ -395,7 +402,7 @@ def _rows(
 
     table = _malformed(lines(malformed), malformed.texts(rules), kinds[order], width)
     values = [_decoded(each, rules) for each in columns]
-    return Rows(lines(good), values, raw_texts, int(empty.sum()), table)
+    return Rows(lines(good), values, raw_texts, table, int(empty.sum()))
 
 
 def _damaged_lines(

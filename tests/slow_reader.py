@@ -46,6 +46,10 @@ class _Refused(Exception):
     """The file does not match its contract."""
 
 
+class _Empty(_Refused):
+    """The file has no rows."""
+
+
 class _InvalidValue(Exception):
     """The text is not a value of the column's type."""
 
@@ -59,6 +63,7 @@ class Reading:
     raw: dict[int, str] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     halted: bool = False
+    footer_lines: int = 0
 
     @property
     def rejected(self) -> set[int]:
@@ -81,6 +86,10 @@ def read(body: bytes, contract: Contract, now: dt.datetime) -> Reading:
     reading = Reading()
     try:
         _read(body, contract, now, reading)
+    except _Empty as refusal:
+        least = {bounds.minimum for bounds in contract.row_counts}
+        allowed = 0 in least and all(low in (0, None) for low in least)
+        return Reading() if allowed else Reading(refused=str(refusal))
     except _Refused as refusal:
         return Reading(refused=str(refusal))
     return reading
@@ -93,23 +102,29 @@ def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -
         text = text.rstrip("\x1a")
     text = text.removesuffix("\n") + "\n"
     header, end = _header(text, _begin(text, contract.dialect), contract)
+    places = _places(header, contract)
     if contract.dialect.footer:
-        text = text[:end] + without_footer(text[end:], contract.dialect.footer)
+        body = without_footer(text[end:], contract.dialect.footer)
+        footer = text[end + len(body) :].rstrip("\r\n")
+        reading.footer_lines = footer.count("\n") + bool(footer)
+        text = text[:end] + body
     for number, row in _rows(text, end, len(header), contract.dialect, reading):
         if len(row) != len(header):
             reading.failures.append((number, None, "columnCount", "error"))
             continue
-        texts = dict(zip(header, row, strict=True))
         values: dict[str, Any] = {}
         for column in contract.columns:
+            place = places[column.name]
             try:
-                values[column.name] = _value(texts[column.name], column, contract)
+                values[column.name] = (
+                    None if place is None else _value(row[place], column, contract)
+                )
             except _InvalidValue:
                 reading.failures.append((number, column.name, column.logical_type, "error"))
         if len(values) == len(contract.columns):
             reading.clean[number] = values
     if not reading.raw:
-        raise _Refused("no row")
+        raise _Empty("no row")
     for column in contract.columns:
         for rule in column.rules:
             _judge(column, rule, contract, now, reading)
@@ -120,7 +135,7 @@ def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -
 def _lines(body: bytes, contract: Contract, errors: str) -> list[str]:
     encoding = contract.encoding
     if not body:
-        raise _Refused("empty")
+        raise _Empty("empty")
     if encoding == "utf-16" and body[:2] not in (b"\xff\xfe", b"\xfe\xff"):
         raise _Refused("no byte order mark")
     try:
@@ -169,17 +184,17 @@ def without_footer(text: str, footer: Footer) -> str:
 def _header(text: str, at: int, contract: Contract) -> tuple[list[str], int]:
     """Return the names of the columns, and where the rows begin."""
     dialect, policy = contract.dialect, contract.header_policy
-    ours = list(contract.header)
-    if not dialect.header and policy.unknown == "refuse":
-        return ours, at
+    varies = policy.unknown == "ignore" or any(column.optional for column in contract.columns)
+    if not dialect.header and not varies:
+        return list(contract.header), at
     begin, rows = at, []
     for number in range(1, max(dialect.header_rows) + 1):
         while _is_ignored(_line(text, at), dialect):
             at += len(_line(text, at))
             if at == len(text):
-                raise _Refused("no header")
+                break
         if at == len(text):
-            raise _Refused("no header")
+            raise (_Empty if number == 1 else _Refused)("no header")
         found = _record(text, at, dialect)
         if number in dialect.header_rows:
             if found is None:
@@ -188,27 +203,56 @@ def _header(text: str, at: int, contract: Contract) -> tuple[list[str], int]:
             rows.append([swapped(value, dialect) for value in values])
         at = found.end if found else at + len(_line(text, at))
     if not dialect.header:
-        if len(rows[0]) < len(ours):
-            raise _Refused("missing columns")
-        return ours + ["\0"] * (len(rows[0]) - len(ours)), begin
+        return rows[0], begin
     width = max(map(len, rows))
     padded = [row + [""] * (width - len(row)) for row in rows]
     parts = [[row[i] for row in padded if row[i]] for i in range(width)]
     header = [unicodedata.normalize("NFC", dialect.header_join.join(each)) for each in parts]
     if not _is_decodable("".join(header)):
         raise _Refused("encoding")
-    _check_header(header, contract)
     return header, at
 
 
-def _check_header(header: list[str], contract: Contract) -> None:
-    known = [name for name in header if name in contract.header]
-    if sorted(known) != sorted(contract.header):
-        raise _Refused("missing or repeated columns")
-    if contract.header_policy.unknown == "refuse" and known != header:
+def _places(header: list[str], contract: Contract) -> dict[str, int | None]:
+    """Return which value of a row each column has; None if the file lacks the column."""
+    by_name = contract.header_policy.match != "position" and contract.dialect.header
+    meant = (
+        _columns_by_name(header, contract)
+        if by_name
+        else [*contract.header, *[None] * len(header)][: len(header)]
+    )
+    known = [name for name in meant if name is not None]
+    if len(set(known)) < len(known):
+        raise _Refused("repeated columns")
+    if contract.header_policy.unknown == "refuse" and len(known) < len(header):
         raise _Refused("unknown columns")
-    if contract.header_policy.order == "contract" and known != list(contract.header):
+    if contract.header_policy.order == "contract" and known != [
+        name for name in contract.header if name in known
+    ]:
         raise _Refused("order of columns")
+    absent = [column for column in contract.columns if column.name not in known]
+    if any(not column.optional for column in absent):
+        raise _Refused("missing columns")
+    close = {_folded(name) for column in absent for name in (column.name, *column.aliases)}
+    others = {_folded(name) for name, known in zip(header, meant, strict=True) if known is None}
+    if by_name and close & others:
+        raise _Refused("similar columns")
+    return dict.fromkeys(contract.header) | {name: meant.index(name) for name in known}
+
+
+def _columns_by_name(header: list[str], contract: Contract) -> list[str | None]:
+    """Return the column that each name of a header means."""
+    form = _folded if contract.header_policy.match == "folded" else str
+    meaning = {
+        form(name): column.name
+        for column in contract.columns
+        for name in (column.name, *column.aliases)
+    }
+    return [meaning.get(form(name)) for name in header]
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name.casefold()).strip()
 
 
 def _rows(

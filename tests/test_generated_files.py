@@ -396,13 +396,10 @@ def endings(draw: st.DrawFn, dialect: Dialect) -> list[str]:
 
 
 @st.composite
-def rows(draw: st.DrawFn, contract: Contract, header: list[str]) -> str:
+def rows(draw: st.DrawFn, contract: Contract, header: list[Column | None]) -> str:
     """Draw a row, which is sometimes damaged."""
     dialect = contract.dialect
-    texts = []
-    for name in header:
-        known = name in contract.header
-        texts.append(draw(values(contract.column(name), contract) if known else TEXTS))
+    texts = [draw(values(column, contract) if column else TEXTS) for column in header]
     written = [draw(cells(text, contract.dialect.delimiter)) for text in texts]
     row = contract.dialect.delimiter.join(written)
     place = draw(st.integers(0, len(row)))
@@ -427,24 +424,42 @@ def rows(draw: st.DrawFn, contract: Contract, header: list[str]) -> str:
 
 
 @st.composite
-def headers(draw: st.DrawFn, contract: Contract) -> list[str]:
-    """Draw the contract's columns, sometimes in another order, too many or too few."""
-    header = list(contract.header)
-    if contract.header_policy.order == "any" or draw(st.integers(0, 19)) == 0:
+def headers(draw: st.DrawFn, contract: Contract) -> list[Column | None]:
+    """Draw the contract's columns, sometimes in another order, too many (None) or too few."""
+    policy = contract.header_policy
+    header = [each for each in contract.columns if not (each.optional and draw(st.booleans()))]
+    if policy.match == "position":
+        header = list(contract.columns[: len(header)])
+    elif policy.order == "any" or draw(st.integers(0, 19)) == 0:
         header = draw(st.permutations(header))
-    if draw(st.integers(0, 19 if contract.header_policy.unknown == "refuse" else 2)) == 0:
-        header.insert(draw(st.integers(0, len(header))), draw(st.sampled_from(["", "more", "A b"])))
+    known: list[Column | None] = [*header]
+    if draw(st.integers(0, 19 if policy.unknown == "refuse" else 2)) == 0:
+        place = len(known) if policy.match == "position" else draw(st.integers(0, len(known)))
+        known.insert(place, None)
+    if len(known) > 1 and draw(st.integers(0, 29)) == 0:
+        known.pop()
     if draw(st.integers(0, 29)) == 0:
-        header.pop()
-    if draw(st.integers(0, 29)) == 0:
-        header.append(draw(st.sampled_from([*contract.header, "more"])))
-    return header
+        known.append(draw(st.sampled_from([*contract.columns, None])))
+    return known or [contract.columns[0]]
+
+
+@st.composite
+def header_names(draw: st.DrawFn, contract: Contract, column: Column | None) -> str:
+    """Draw a name of a column in the header; None is an unknown column."""
+    others = ["", "more", "A b"]
+    if column is None or (contract.header_policy.match == "position" and draw(st.booleans())):
+        return draw(st.sampled_from(others))
+    name = draw(st.sampled_from(column.names))
+    if draw(st.integers(0, 1 if contract.header_policy.match == "folded" else 39)) == 0:
+        return draw(st.sampled_from([name.upper(), name.swapcase(), f" {name}", f"{name}\u00a0"]))
+    return name
 
 
 @st.composite
 def files(draw: st.DrawFn, contract: Contract) -> bytes:
     header = draw(headers(contract))
-    lines = draw(beginnings(contract, header))
+    names = [draw(header_names(contract, column)) for column in header]
+    lines = draw(beginnings(contract, names))
     first = len(lines)
     lines += draw(st.lists(rows(contract, header), min_size=0, max_size=10))
     for _ in range(draw(st.integers(0, 2)) if len(lines) > first else 0):
@@ -467,13 +482,49 @@ def files(draw: st.DrawFn, contract: Contract) -> bytes:
             body = body[:place] + (b"\xff", b"\x81")[which] + body[place:]
         case 2:
             body = body[:place]
+        case 3 | 4:
+            body = draw(st.sampled_from([b"", "\n\n".encode(contract.encoding)]))
     return body
+
+
+@st.composite
+def matched(draw: st.DrawFn, contract: Contract) -> Contract:
+    """Draw another way to match the header of a contract, and whether it may have no rows."""
+    policy = {
+        "match": draw(st.sampled_from(["exact", "folded", "position"])),
+        "unknown": draw(st.sampled_from(["refuse", "ignore"])),
+    }
+    if policy["match"] == "position":
+        least = draw(st.integers(2, 5))
+        if len(contract.columns) == 1:
+            policy["unknown"] = "refuse"
+    else:
+        policy["order"] = draw(st.sampled_from(["any", "contract"]))
+        least = 1
+    columns = []
+    for number, each in enumerate(contract.columns):
+        changes: dict[str, Any] = {"optional": False}
+        if number >= least:
+            changes["optional"] = not any(isinstance(rule, Required) for rule in each.rules)
+        if policy["match"] != "position" and draw(st.booleans()):
+            changes["aliases"] = (f"old {each.name}", f"{each.name}_2")
+        columns.append(each.model_copy(update=changes))
+    if policy["match"] == "position" and not all(each.optional for each in columns[least:]):
+        columns = [each.model_copy(update={"optional": False}) for each in columns]
+    few = RowCount(name="rows", minimum=0, maximum=9)
+    fields = {name: getattr(contract, name) for name in Contract.model_fields} | {
+        "columns": tuple(columns),
+        "header_policy": HeaderPolicy.model_validate(policy),
+        "row_counts": draw(st.sampled_from([contract.row_counts, (few,)])),
+    }
+    return Contract(**fields)
 
 
 @st.composite
 def examples(draw: st.DrawFn) -> tuple[Contract, bytes, int, bool]:
     """Draw a contract, a file, the size of its chunks, and whether to use hard testing."""
     contract = draw(st.sampled_from(CONTRACTS))
+    contract = draw(st.just(contract) | matched(contract))
     if draw(st.booleans()):
         contract = draw(frames(contract))
     if contract.encoding != "utf-16" and draw(st.booleans()):
@@ -494,6 +545,8 @@ def typed(loaded: dict[int, dict[str, Any]]) -> dict[int, list[tuple[str, type, 
 def outcomes(found: slow_reader.Reading) -> Iterator[str]:
     """Yield the outcomes and failed rules of an example."""
     yield "refused" if found.refused else "read"
+    if not found.refused and not found.raw:
+        yield "empty"
     if found.halted:
         yield "halted"
     if found.loaded:
@@ -522,6 +575,9 @@ def test_pipeline_agrees_with_slow_reader(tmp_path: Path) -> None:
         assert bool(found.refused) == bool(expected.refused), (found.refused, expected.refused)
         if expected.refused:
             return
+        for column in contract.columns:
+            if column.optional and expected.clean:
+                seen["absent"] += all(row[column.name] is None for row in expected.clean.values())
         assert typed(found.loaded) == typed(expected.loaded)
         assert found.rejected == expected.rejected
         assert [each["line"] for each in found.rejects] == sorted(
@@ -540,6 +596,7 @@ def test_pipeline_agrees_with_slow_reader(tmp_path: Path) -> None:
         halts = expected.halted or (hard and bool(expected.rejected))
         assert found.verdict.outcome == (Outcome.FAILED_TESTS if halts else Outcome.OK)
         assert found.report["exactRepeats"] == expected.repeats
+        assert found.report["footerLines"] == expected.footer_lines
         for name, column in found.report["columns"].items():
             assert column["nulls"] == sum(row[name] is None for row in expected.clean.values())
 
@@ -547,5 +604,8 @@ def test_pipeline_agrees_with_slow_reader(tmp_path: Path) -> None:
 
     # The test proves nothing if all files are valid, or all are invalid. Each of these outcomes
     # usually occurs dozens of times.
-    for outcome in ("refused", "read", "loaded", "repeats", "quoting", "columnCount", "encoding"):
+    for outcome in (
+        *("refused", "read", "empty", "loaded", "repeats", "absent", "quoting", "columnCount"),
+        "encoding",
+    ):
         assert seen[outcome], seen

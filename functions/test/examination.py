@@ -59,7 +59,12 @@ def examine(
     """
     parquet.delete(staging.failed_tests_prefix)
     now = now or dt.datetime.now(dt.UTC)
-    report = Report(contract, transformed["rowsRead"])
+    report = Report(
+        contract,
+        transformed["rowsRead"],
+        empty_rows=transformed.get("emptyRows", 0),
+        footer_lines=transformed.get("footerLines", 0),
+    )
     rejects = heapq.merge(
         _suspects(staging, transformed),
         _failures(
@@ -186,7 +191,7 @@ class _RawRows:
             contract.encoding,
             contract.dialect,
             contract.encoding_errors,
-            contract.fixed_width,
+            width=contract.fixed_width,
         )
         if isinstance(table, Refusal):
             return

@@ -1,7 +1,7 @@
 """Casts the text of rows to the contract's types, and explains each failed cast."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -15,6 +15,8 @@ from shared.rows import REPEATED, Rows
 
 _WIDE = pa.decimal128(38, 0)  # wider than any column, to compare with its limits
 _DECIMALS = {mark: rf"({re.escape(mark)}[0-9]+)?" for mark in (".", ",")}
+_ADVISED = 1_000
+"""Distinct texts of a column and chunk that are cast again to advise on options."""
 _INTEGERS = {2: pa.int16(), 4: pa.int32(), 8: pa.int64()}
 
 SUSPECT_SCHEMA = pa.schema(
@@ -85,13 +87,19 @@ def arrow_type(column: Column) -> pa.DataType:
             return timestamps.TYPE
 
 
-def cast(rows: Rows, header: list[str], contract: Contract) -> Cast:
-    """Cast rows by the contract; `header` has the file's column names in any order."""
+def cast(rows: Rows, places: Sequence[int | None], contract: Contract) -> Cast:
+    """Cast rows by the contract; `places` has the index of each of its columns in the rows.
+
+    A column whose place is None is null.
+    """
     suspects = [SUSPECT_SCHEMA.empty_table(), rows.malformed]
     columns = []
     kept = np.ones(len(rows.lines), np.bool_)
-    for column in contract.columns:
-        texts = rows.columns[header.index(column.name)]
+    for column, place in zip(contract.columns, places, strict=True):
+        if place is None:
+            columns.append(pa.nulls(len(rows.lines), arrow_type(column)))
+            continue
+        texts = rows.columns[place]
         if column.quoted_empty == "missing":
             texts = pc.fill_null(texts, "")  # the reader may distinguish empty values
         cast_column = _cast_column(texts, column, contract)
@@ -131,11 +139,14 @@ def _cast_column(texts: pa.StringArray, column: Column, contract: Contract) -> _
     if not pc.any(is_failed).as_py():
         return _Values(values.take(indices))
     failed = pc.indices_nonzero(is_failed.take(indices))
-    advice = _advice(encoded.dictionary.filter(is_failed), column, contract)
     # Arrow cannot write a dictionary that holds a null.
     texts_of_reasons = pc.if_else(is_failed, reasons(), "")
-    advised = pc.binary_join_element_wise(texts_of_reasons.filter(is_failed), advice, "")
-    texts_of_reasons = pc.replace_with_mask(texts_of_reasons, is_failed, advised)
+    few = pc.indices_nonzero(is_failed)[:_ADVISED]
+    is_advised = np.zeros(len(distinct), np.bool_)
+    is_advised[few] = True
+    advice = _advice(encoded.dictionary.take(few), column, contract)
+    longer = pc.binary_join_element_wise(texts_of_reasons.take(few), advice, "")
+    texts_of_reasons = pc.replace_with_mask(texts_of_reasons, pa.array(is_advised), longer)
     why = pa.DictionaryArray.from_arrays(indices.take(failed), texts_of_reasons)
     return _Values(values.take(indices), failed, why)
 

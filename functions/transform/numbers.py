@@ -35,7 +35,7 @@ def plain(texts: pa.StringArray, column: Column, mark: str) -> pa.StringArray:
 def _rewriter(column: Column, mark: str) -> Callable[[str], str]:
     """Return a function that rewrites one text."""
     pattern = _pattern(column, mark)
-    is_integer = column.logical_type == "integer"
+    is_integer, has_groups = column.logical_type == "integer", column.group_char is not None
 
     @functools.cache
     def is_negative(before: str, after: str) -> bool | None:
@@ -49,7 +49,8 @@ def _rewriter(column: Column, mark: str) -> Callable[[str], str]:
         negative = is_negative(before, after)
         if negative is None or not (whole or fraction):
             return text
-        whole = re.sub("[^0-9]", "", whole)
+        if has_groups:
+            whole = re.sub("[^0-9]", "", whole)
         if exponent:
             whole, fraction = _shifted(whole, fraction, exponent)
         if is_integer:

@@ -156,8 +156,8 @@ REFUSED: list[tuple[Change, str]] = [
     (
         custom(of="day", format="x"),
         "column 'day': unknown customProperties ['format']: correct or remove them; "
-        "known: ['bareNumber', 'falseTokens', 'formats', 'groupChar', 'ignoreCase', 'nullTokens', "
-        "'numberStyles', 'quotedEmpty', 'trim', 'trueTokens']",
+        "known: ['aliases', 'bareNumber', 'falseTokens', 'formats', 'groupChar', 'ignoreCase', "
+        "'nullTokens', 'numberStyles', 'optional', 'quotedEmpty', 'trim', 'trueTokens']",
     ),
     (
         lambda d: d["schema"][0].update(customProperties=2 * d["schema"][0]["customProperties"]),
@@ -201,10 +201,83 @@ REFUSED: list[tuple[Change, str]] = [
     (custom(dialect={"delimiter": '"'}), "must differ: change one of them"),
     (custom(dialect={"quoteChar": "\n"}), "the quoteChar '\\n' is not valid"),
     (custom(dialect={"delimiter": " ", "skipInitialSpace": True}), "a space has a meaning"),
+    *(
+        (custom(dialect=wrong), message)
+        for wrong, message in (
+            ({"header": False, "headerRows": [2]}, "no effect with header: false"),
+            ({"header": False, "headerJoin": "-"}, "no effect with header: false"),
+            ({"headerJoin": "", "headerRows": [2]}, "headerJoin has no effect on one header row"),
+            ({"headerRows": [2, 1]}, "headerRows must ascend: order the numbers"),
+            ({"headerRows": [1, 1]}, "headerRows must ascend: order the numbers"),
+            ({"headerRows": [0]}, "headerRows.0: Input should be greater than 0"),
+            ({"headerRows": []}, "headerRows: The list should have at least 1 item"),
+            ({"headerRows": [101]}, "the last of the headerRows is 101, but the maximum is 100"),
+            ({"skipLines": -1}, "skipLines: Input should be greater than or equal to 0"),
+            ({"footer": {}}, "a footer has either lines or a pattern"),
+            ({"footer": {"lines": 1, "pattern": "x"}}, "a footer has either lines or a pattern"),
+            ({"footer": {"lines": 101}}, "footer.lines: Input should be less than or equal to 100"),
+            ({"footer": {"pattern": "(?=x)"}}, "the pattern '(?=x)' is not valid RE2"),
+            ({"footer": {"pattern": "x*"}}, "the pattern 'x*' matches the beginning of any line"),
+        )
+    ),
     (custom(decimalMark="'"), "the table: decimalMark: Input should be '.' or ','"),
     (custom(dialect={"nullSequence": [None]}), "nullSequence.0: Input should be a valid string"),
     (custom(headerPolicy={"order": "alphabetical"}), "headerPolicy.order: Input should"),
     (custom(headerPolicy={"extra": "ignore"}), "headerPolicy.extra: Extra inputs"),
+    (
+        custom(headerPolicy={"match": "position", "order": "any"}),
+        "headerPolicy: order has no effect with match: position: remove it",
+    ),
+    (custom(of="name", aliases=[]), "aliases: The list should have at least 1 item"),
+    (custom(of="name", aliases=["name"]), "columns ['name'] occur more than once"),
+    (custom(of="name", aliases=["day"]), "columns ['day'] occur more than once: give each its own"),
+    (
+        both(
+            custom(headerPolicy={"match": "folded"}),
+            both(column("name", required=False), custom(of="name", aliases=[" Day"])),
+        ),
+        "columns [' Day', 'day'] occur more than once",
+    ),
+    (
+        both(custom(headerPolicy={"match": "position"}), custom(of="name", aliases=["user"])),
+        "column 'name': aliases have no effect, because columns are found by position: remove them",
+    ),
+    (
+        custom(of="name", optional=True),
+        "column 'name': it is optional, but its values must not be missing",
+    ),
+    (
+        both(quality("amount", metric="nullValues"), custom(of="amount", optional=True)),
+        "column 'amount': it is optional, but its values must not be missing",
+    ),
+    (
+        both(
+            quality("amount", metric="nullValues", mustBe=None, mustBeLessThan=5, unit="percent"),
+            custom(of="amount", optional=True),
+        ),
+        "column 'amount': it is optional, but its values must not be missing",
+    ),
+    (
+        both(custom(headerPolicy={"match": "position"}), custom(of="amount", optional=True)),
+        "column 'amount': it cannot be optional before a column that is not",
+    ),
+    (
+        both(
+            lambda d: d["schema"][0].update(properties=d["schema"][0]["properties"][1:2]),
+            both(
+                custom(headerPolicy={"unknown": "ignore"}),
+                custom(of="amount", optional=True),
+            ),
+        ),
+        "the headerPolicy would accept the header of every file: set unknown: refuse",
+    ),
+    (
+        both(
+            lambda d: d["schema"][0].update(properties=d["schema"][0]["properties"][1:2]),
+            custom(headerPolicy={"match": "position", "unknown": "ignore"}),
+        ),
+        "the headerPolicy would accept the header of every file: set unknown: refuse",
+    ),
     (custom(timezone="Mars/Olympus"), "'Mars/Olympus' is not a time zone"),
     (
         custom(timezone="Europe"),

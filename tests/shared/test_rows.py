@@ -121,7 +121,8 @@ def test_file_without_valid_header_is_refused(text: str, reason: str, size: int)
 
     table = read_table((data[i : i + size] for i in range(0, len(data), size)), "utf-8", CSV)
 
-    assert table == Refusal(reason)
+    assert isinstance(table, Refusal)
+    assert table.reason == reason
 
 
 def test_text_with_every_control_character_cannot_have_a_long_delimiter() -> None:

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from functions.transform.casts import Cast, arrow_type, cast
+from functions.transform.header import match_header
 from shared import columns
 from shared.contract import Contract
 from shared.dialect import Dialect
@@ -24,7 +25,9 @@ def cast_text(*rows: str, header: str = "", contract: Contract = CONTRACT) -> Ca
     assert not isinstance(table, Refusal)
     (found,) = table.chunks
     assert not isinstance(found, Refusal)
-    return cast(found(), table.header, contract)
+    places = match_header(table.header, table.width, table.line, contract)
+    assert not isinstance(places, Refusal)
+    return cast(found(), places, contract)
 
 
 @pytest.mark.parametrize(
@@ -358,7 +361,7 @@ def test_empty_value_without_quotes_differs_where_asked() -> None:
     raw = pa.array(["row"] * 4, pa.string())
     rows = Rows(pa.array([2, 3, 4, 5]), [texts, texts, numbers], raw.take)
 
-    result = cast(rows, list(contract.header), contract)
+    result = cast(rows, [0, 1, 2], contract)
 
     assert contract.distinguishes_quoted_empty
     assert not OTHER.distinguishes_quoted_empty
