@@ -94,10 +94,10 @@ def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -
     text = text.removesuffix("\n") + "\n"
     header, end = _header(text, _begin(text, contract.dialect), contract)
     if contract.dialect.footer:
-        body = without_footer(text[end:], contract.dialect.footer)
-        footer = text[end + len(body) :].rstrip("\r\n")
+        table = without_footer(text[end:], contract.dialect.footer)
+        footer = text[end + len(table) :].rstrip("\r\n")
         reading.footer_lines = footer.count("\n") + bool(footer)
-        text = text[:end] + body
+        text = text[:end] + table
     for number, row in _rows(text, end, len(header), contract.dialect, reading):
         if len(row) != len(header):
             reading.failures.append((number, None, "columnCount", "error"))
