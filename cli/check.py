@@ -100,6 +100,8 @@ def show(found: Checked) -> None:
     if found.would_be_loaded:
         rejected = (found.report or {}).get("rowsRejected")
         without = " without the rejected rows" if rejected else ""
+        if found.verdict.counts["rowsRead"] == 0:
+            without = ": it has no rows, which its contract allows"
         console.print(styled(f"The file would be loaded{without}.", "green"))
         _show_refusable(list(found.refusable))
     else:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from cli.errors import CommandError
 from cli.values import Flaw, Values
-from shared.contract import Contract, Required
+from shared.contract import Contract, HeaderPolicy, Required
 
 SHARE = 20
 """Minimum number of good rows per bad row; `max_rejected_percent` of the contract can raise it.
@@ -51,7 +51,7 @@ class Specimen:
     keyed: int
     """Number of good rows with that key."""
     refused: bytes
-    """The same rows under a header that lacks the first column; without a header, after a line
+    """The same rows under a header that the contract does not allow; without a header, after a line
     that names another delimiter."""
 
     @property
@@ -113,6 +113,19 @@ def specimen(contract: Contract, token: str, now: dt.datetime) -> Specimen:
     )
 
 
+def _wrong_header(contract: Contract) -> list[str]:
+    header = list(contract.header)
+    needed = [i for i, column in enumerate(contract.columns) if not column.optional] or [0]
+    match contract.header_policy:
+        case HeaderPolicy(match="position", unknown="ignore"):
+            return header[: needed[-1]]
+        case HeaderPolicy(match="position"):
+            return [*header, "no column"]
+        case _:
+            header[needed[0]] = "no column"
+            return header
+
+
 def _bounds(contract: Contract) -> tuple[int, int]:
     least = max((rule.minimum or 1 for rule in contract.row_counts), default=1)
     greatest = [rule.maximum for rule in contract.row_counts if rule.maximum is not None]
@@ -125,9 +138,9 @@ def _texts(values: Values, rows: int, *, once: bool) -> list[str]:
     found = list(itertools.islice(values.good(), number))
     if found:
         return found
-    column, nothing = values.column, values.contract.dialect.null_sequence
-    if nothing and not any(isinstance(rule, Required) for rule in column.rules):
-        return [nothing[0]] * number
+    column, nothing = values.column, values.missing
+    if nothing is not None and not any(isinstance(rule, Required) for rule in column.rules):
+        return [nothing] * number
     raise CommandError(
         f"No valid value was found for the column {column.name!r} of {values.contract.table}: add "
         "`examples` that satisfy its rules to the contract."
@@ -200,7 +213,7 @@ def _before(header: Row, contract: Contract) -> str:
 def _wrong_beginning(header: Row, contract: Contract) -> str:
     dialect = contract.dialect
     if dialect.header:
-        return _before(["no column", *header[1:]], contract)
+        return _before(_wrong_header(contract), contract)
     other = next(each for each in ",;" if each != dialect.delimiter)
     return _before(header, contract) + f"sep={other}{dialect.line_terminator}"
 

@@ -71,9 +71,17 @@ class Values:
         """Whether the column has a rule `unique`."""
         return any(isinstance(rule, Unique) for rule in self.column.rules)
 
+    @property
+    def missing(self) -> str | None:
+        """A text that stands for a missing value, or None."""
+        tokens = self.contract.null_tokens(self.column)
+        if self.column.quoted_empty == "text" and len(self.contract.columns) == 1:
+            tokens = tuple(filter(None, tokens))  # an empty value alone in its row needs quotes
+        return next(filter(self._is_seen, tokens), None)
+
     def is_missing(self, text: str) -> bool:
         """Return whether a text stands for a missing value."""
-        return text in self.contract.dialect.null_sequence
+        return self._read(text) in self.contract.null_tokens(self.column)
 
     def good(self) -> Iterator[str]:
         """Yield different texts that break no rule, not even one that only warns."""
@@ -88,7 +96,7 @@ class Values:
     def flaws(self) -> Iterator[Flaw]:
         """Yield one flaw for each rule that can reject a value, if a text for it is found."""
         none = "tm\0smoke" if self.column.type.is_text else "no value"
-        if self._is_usable(none) and none not in self._tokens:
+        if self._is_usable(none) and none.casefold() not in map(str.casefold, self._tokens):
             yield Flaw(self.column.logical_type, none)
         for rule in self.column.rules:
             if rule.severity == "error" and (flaw := self._flaw(rule)) is not None:
@@ -98,9 +106,7 @@ class Values:
         alike = frozenset(each.name for each in self.column.rules if each.kind == rule.kind)
         match rule:
             case Required():
-                missing = filter(self._is_seen, self.contract.dialect.null_sequence)
-                text = next(missing, None)
-                return None if text is None else Flaw(rule.name, text, alike)
+                return None if self.missing is None else Flaw(rule.name, self.missing, alike)
             case Unique():
                 return Flaw(rule.name, None, alike)
         found = None
@@ -132,6 +138,9 @@ class Values:
         is_only = len(self.contract.columns) == 1
         return bool(text) or not (is_only and self.contract.dialect.skip_empty_rows)
 
+    def _read(self, text: str) -> str:
+        return text.strip() if self.column.trim else text
+
     @property
     def _tokens(self) -> tuple[str, ...]:
         return (*self.column.true_tokens, *self.column.false_tokens)
@@ -144,7 +153,7 @@ class Values:
         limits = self.column.limits
         match self.column.logical_type:
             case "string":
-                return ((text, text) for text in self._strings())
+                return ((self._read(text), text) for text in self._strings())
             case "boolean":
                 return ((text in self.column.true_tokens, text) for text in self._tokens)
             case "integer":

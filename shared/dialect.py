@@ -16,6 +16,8 @@ MAX_FOOTER = 100
 """Lines at a file's end that may be its footer."""
 _MAX_HEADER_ROWS = 100
 
+_SWAP = bytes.maketrans(b"\r\n", b"\n\r")
+
 
 def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
@@ -60,7 +62,7 @@ class Dialect(Model):
         skip_empty_rows: rows of empty values only are ignored.
         trailing_delimiter: a record may end with one delimiter more.
         delimiter: separates two values, one or more ASCII characters.
-        line_terminator: ends a line: `\r\n` also stands for `\n`, `\r` is a carriage return alone.
+        line_terminator: ends a line: LF or CRLF, which both mean either; or CR.
         quote_char: encloses values that contain delimiters or line ends. None: quotes are text.
         double_quote: two quote characters inside a quoted value mean one.
         escape_char: makes the character after it text.
@@ -86,6 +88,10 @@ class Dialect(Model):
     skip_initial_space: bool = False
     comment_char: str | None = None
     null_sequence: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ("",)
+
+    def swapped(self, text: bytes) -> bytes:
+        """Swap CR and LF in a text if lines end with CR, so that they end with LF; or swap back."""
+        return text.translate(_SWAP) if self.line_terminator == "\r" else text
 
     def record(self, values: Iterable[str]) -> str:
         """Return the values as a record without a line end.
@@ -134,14 +140,16 @@ class Dialect(Model):
         if not all(map(_is_mark, self.delimiter)):
             yield (
                 f"the delimiter {quoted(self.delimiter)} is not valid: use ASCII characters other "
-                "than letters, digits, line ends and NUL"
+                f"than letters, digits, line ends and NUL{_escape_hint(self.delimiter)}"
             )
         for name, char in marks.items():
             if not _is_mark(char):
                 yield (
                     f"the {name} {quoted(char)} is not valid: use one ASCII character other than a "
-                    "letter, digit, line end or NUL"
+                    f"letter, digit, line end or NUL{_escape_hint(char)}"
                 )
+        if self.quote_char is None and (self.lenient_quotes or not self.double_quote):
+            yield "lenientQuotes and doubleQuote have no effect without a quoteChar: remove them"
         if len(set(marks.values())) < len(marks) or set(marks.values()) & set(self.delimiter):
             yield f"the delimiter, {' and '.join(named)} must differ: change one of them"
         if self.skip_initial_space and " " in {*self.delimiter, *marks.values()}:
@@ -163,3 +171,8 @@ class Dialect(Model):
 
 def _is_mark(text: str) -> bool:
     return len(text) == 1 and text.isascii() and not text.isalnum() and text not in "\0\r\n"
+
+
+def _escape_hint(text: str) -> str:
+    """Explain the most likely error if a mark is written with a backslash."""
+    return '. YAML reads escapes such as "\\t" only in double quotes' if "\\" in text else ""

@@ -4,12 +4,14 @@ Arrow parses the values. A chunk in which each line is a row is parsed as it is.
 `shared.records` first finds the well-formed records.
 """
 
+import base64
 import codecs
 import functools
 import itertools
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from shared import undecodable
 from shared.dialect import Dialect
 from shared.frame import FooterCount, divided, joined, without_footer, without_frame
 from shared.grammar import MAX_RECORD, Fault, Grammar, grammar
@@ -33,6 +36,7 @@ from shared.records import (
     with_trailing_delimiters,
     without_gaps,
 )
+from shared.undecodable import EncodingErrors
 
 MAX_COLUMNS = 10_000
 """Columns of a file. Each costs time in every chunk, and PostgreSQL allows 1,600 in a table."""
@@ -41,6 +45,7 @@ REPEATED = pa.dictionary(pa.int32(), pa.string())
 _MALFORMED = pa.schema(
     [("line", pa.int64()), ("raw", pa.string()), ("rule", REPEATED), ("reason", REPEATED)]
 )
+_UNDECODABLE = _MALFORMED.append(pa.field("rawBase64", pa.string()))
 
 _FEW = 10_000
 """Records with another number of values in a chunk, of which Arrow tells one by one."""
@@ -64,7 +69,8 @@ class Rows:
         raw_texts: function from ascending row indices to the rows' original texts without line
             ends.
         malformed: rows with a wrong number of values or invalid quoting, with the columns `line`,
-            `raw`, `rule` and `reason`. `lines` and `columns` do not include them.
+            `raw`, `rule` and `reason`; and rows with undecodable bytes, which also have their bytes
+            in the column `rawBase64`. `lines` and `columns` do not include them.
         empty: the number of ignored rows of empty values.
     """
 
@@ -73,6 +79,11 @@ class Rows:
     raw_texts: Callable[[Indices], pa.StringArray]
     malformed: pa.Table = field(default_factory=_MALFORMED.empty_table)
     empty: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Empty(Refusal):
+    """Refusal of a file that has neither a header nor rows."""
 
 
 LazyRows = Callable[[], Rows]
@@ -99,7 +110,12 @@ class Table:
 
 
 def read_table(
-    chunks: Iterable[bytes], encoding: str, dialect: Dialect, *, width: int | None = None
+    chunks: Iterable[bytes],
+    encoding: str,
+    dialect: Dialect,
+    errors: EncodingErrors = "refuse",
+    *,
+    width: int | None = None,
 ) -> Table | Refusal:
     """Read the header of a file; its rows are read when the chunks are consumed.
 
@@ -107,12 +123,13 @@ def read_table(
         chunks: the file's bytes. Each yields at most one `Rows`.
         encoding: the contract's, one of Python's codecs.
         dialect: the contract's.
+        errors: the contract's; whether an undecodable byte costs the file or its row.
         width: the number of columns of a file without a header; None: that of its first record.
     """
-    lines = read_lines(chunks, encoding)
+    lines = read_lines(chunks, encoding, dialect, errors)
     first = next(lines, None)
     if first is None:
-        return Refusal("the file is empty")
+        return Empty("the file is empty")
     head = _read_head(without_frame(itertools.chain([first], lines), dialect), dialect, width)
     if isinstance(head, Refusal):
         return head
@@ -121,9 +138,15 @@ def read_table(
             f"line {head.line} has {head.width:,} columns, but the maximum is {MAX_COLUMNS:,}: "
             "remove some"
         )
+    for number, name in enumerate(head.names or (), start=1):
+        if fault := undecodable.fault(name, encoding):
+            return Refusal(f"the name of column {number}: {fault}; send the file as {encoding}")
     footer = FooterCount()
     body = without_footer(head.rest, dialect.footer, footer) if dialect.footer else head.rest
-    return Table(head.names, head.line, head.width, read_rows(body, head.width, dialect), footer)
+    rows = read_rows(body, head.width, dialect)
+    if errors == "reject":
+        rows = (_quarantined(each, encoding) for each in rows)
+    return Table(head.names, head.line, head.width, rows, footer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +187,8 @@ def _read_head(
     for number in range(1, dialect.header_rows[-1] + 1):
         record = _first_record(lines, dialect)
         if record is None:
-            return Refusal(f"the file has no {'header' if dialect.header else 'rows'}")
+            reason = f"the file has no {'header' if dialect.header else 'rows'}"
+            return Empty(reason) if number == 1 else Refusal(reason)
         if isinstance(record, Refusal):
             return record
         if number in dialect.header_rows:
@@ -385,7 +409,7 @@ def _damaged_lines(
     text: bytes, line_begins: Indices, damages: list[Damage]
 ) -> tuple[_Spans, npt.NDArray[np.int64]]:
     """Return the damaged lines, and for each the negative index of its fault."""
-    bounds = np.array([(each.begin, each.end) for each in damages], np.intp).reshape(-1, 2)
+    bounds = np.array([each[:2] for each in damages], np.intp).reshape(-1, 2)
     first, last = np.searchsorted(line_begins, bounds).T
     lines = np.repeat(first, last - first) + _ranges(last - first)
     faults = np.array([-1 - _FAULTS.index(each.fault) for each in damages], np.int64)
@@ -447,6 +471,7 @@ def _values(
     None: many records have another number of values, of which Arrow tells one by one.
     """
     names = [str(i) for i in range(width)]
+    text = undecodable.masked(text)
     if not text:
         return [pa.array([], pa.string()) for _ in names], {}
     wrong: dict[int, int] = {}
@@ -474,7 +499,7 @@ def _values(
                 double_quote=dialect.double_quote,
                 escape_char=(is_quoted and dialect.escape_char) or False,
                 newlines_in_values=is_quoted,
-                # With two carriage returns at the end of a line, Arrow sees a blank line between them.
+                # Arrow sees a blank line between two carriage returns at the end of a line.
                 ignore_empty_lines=is_quoted,
             ),
             convert_options=pyarrow.csv.ConvertOptions(
@@ -492,9 +517,70 @@ def _values(
 
 def _decoded(texts: pa.StringArray, rules: Grammar) -> pa.StringArray:
     """Return encoded texts as they are in the file."""
-    if len(rules.dialect.delimiter) == 1:
-        return texts
-    return pc.replace_substring(texts, rules.delimiter.decode(), rules.dialect.delimiter)
+    dialect = rules.dialect
+    if len(dialect.delimiter) > 1:
+        texts = pc.replace_substring(texts, rules.delimiter.decode(), dialect.delimiter)
+    if dialect.line_terminator == "\r":
+        valid, offsets, data = texts.buffers()
+        swapped = pa.py_buffer(dialect.swapped(bytes(data or b"")))
+        texts = pa.StringArray.from_buffers(
+            len(texts), offsets, swapped, valid, texts.null_count, texts.offset
+        )
+    return texts
+
+
+def _quarantined(read: LazyRows | Refusal, encoding: str) -> LazyRows | Refusal:
+    return read if isinstance(read, Refusal) else lambda: _decodable(read(), encoding)
+
+
+def _decodable(rows: Rows, encoding: str) -> Rows:
+    """Return the rows with those that have undecodable bytes among the malformed ones."""
+    masked = (_contains(column, undecodable.MASKED_MARK) for column in rows.columns)
+    bad = np.flatnonzero(functools.reduce(np.logical_or, masked))
+    raws = rows.raw_texts(bad)
+    bad = bad[is_bad := _contains(raws, undecodable.MARK)]
+    malformed = rows.malformed
+    is_malformed = _contains(malformed["raw"].combine_chunks(), undecodable.MARK)
+    if not len(bad) and not is_malformed.any():
+        return rows
+    raws = [raws.filter(is_bad), *malformed["raw"].filter(is_malformed).chunks]
+    lines = [rows.lines.take(bad), *malformed["line"].filter(is_malformed).chunks]
+    texts = [
+        raw.decode("utf-8", "surrogatepass")
+        for raw in pa.chunked_array(raws).cast(pa.binary()).to_pylist()
+    ]
+    undecoded = pa.table(
+        {
+            "line": pa.chunked_array(lines),
+            "raw": [undecodable.shown(text) for text in texts],
+            "rule": [undecodable.RULE] * len(texts),
+            "reason": [
+                f"{undecodable.fault(text, encoding)}; send the row as {encoding}" for text in texts
+            ],
+            "rawBase64": [
+                base64.b64encode(undecodable.encoded(text, encoding)).decode() for text in texts
+            ],
+        },
+        schema=_UNDECODABLE,
+    )
+    malformed = malformed.filter(~is_malformed)
+    good = np.delete(np.arange(len(rows.lines)), bad)
+    return replace(
+        rows,
+        lines=rows.lines.take(good),
+        columns=[column.take(good) for column in rows.columns],
+        raw_texts=lambda chosen: rows.raw_texts(good[chosen]),
+        malformed=pa.concat_tables([malformed, undecoded], promote_options="default"),
+    )
+
+
+def _contains(texts: pa.StringArray, expression: bytes) -> npt.NDArray[np.bool_]:
+    """Return which texts have bytes that match an expression."""
+    data = texts.buffers()[2]
+    if data is None or re.search(expression, data) is None:
+        return np.zeros(len(texts), np.bool_)
+    found = pc.match_substring_regex(texts.cast(pa.binary()), expression)
+    return found.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
 def _ended(text: bytes) -> bytes:

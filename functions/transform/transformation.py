@@ -6,18 +6,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from functions.transform.casts import Cast, cast
-from shared import parquet
+from functions.transform.header import match_header
+from shared import file_types, parquet
 from shared.contract import Contract
 from shared.endings import Outcome
 from shared.lines import Refusal
-from shared.rows import LazyRows, read_table
+from shared.rows import Empty, LazyRows, read_table
 from shared.staging import Staging, part_name
-from shared.text import bounded, listed, quoted
 from shared.verdict import Verdict
 
 _COUNTS = ("rowsRead", "rowsClean", "rowsSuspect", "parts", "suspectParts")
 _WORKERS = 2
-_MAX_HEADER = 300  # characters of the contract's header in a reason, to leave room for the problems
 
 _NO_ROWS = "the file has a header but no rows"
 
@@ -35,26 +34,43 @@ def transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> 
     """
     parquet.delete(staging.clean_prefix)
     parquet.delete(staging.suspect_prefix)
-    table = read_table(chunks, contract.encoding, contract.dialect, width=contract.fixed_width)
+    start, chunks = file_types.start_of(chunks)
+    verdict = _transform(chunks, contract, staging)
+    kind = file_types.type_of(start, contract.encoding)
+    if verdict.outcome == Outcome.REFUSED and kind is not None:
+        return Verdict(Outcome.REFUSED, f"the file {kind}")
+    return verdict
+
+
+def _transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> Verdict:
+    counts = Counter(dict.fromkeys(_COUNTS, 0))
+    table = read_table(
+        chunks,
+        contract.encoding,
+        contract.dialect,
+        contract.encoding_errors,
+        width=contract.fixed_width,
+    )
+    if isinstance(table, Empty) and contract.allows_no_rows:
+        return Verdict(Outcome.OK, counts=dict(counts))
     if isinstance(table, Refusal):
         return Verdict(Outcome.REFUSED, table.reason)
-    header = _by_position(table.width, contract) if table.header is None else table.header
-    if reason := _header_problem(header, table.line, contract):
-        return Verdict(Outcome.REFUSED, reason)
+    places = match_header(table.header, table.width, table.line, contract)
+    if isinstance(places, Refusal):
+        return Verdict(Outcome.REFUSED, places.reason)
 
     def stage(number: int, chunk: LazyRows | Refusal) -> Counter[str] | Refusal:
         if isinstance(chunk, Refusal):
             return chunk
         rows = chunk()
-        counts = _write(cast(rows, header, contract), staging, part_name(number))
+        counts = _write(cast(rows, places, contract), staging, part_name(number))
         return counts + Counter(emptyRows=rows.empty)
 
-    counts: Counter[str] = Counter()
     for result in _in_parallel(stage, table.chunks):
         if isinstance(result, Refusal):
             return Verdict(Outcome.REFUSED, result.reason)
         counts.update(result)
-    if counts["rowsRead"] == 0:
+    if counts["rowsRead"] == 0 and not contract.allows_no_rows:
         return Verdict(Outcome.REFUSED, _NO_ROWS if table.header else "the file has no rows")
     counts["footerLines"] = table.footer.lines
     return Verdict(Outcome.OK, counts=dict.fromkeys(_COUNTS, 0) | +counts)
@@ -86,36 +102,3 @@ def _in_parallel(stage: Callable[[int, T], R], items: Iterable[T]) -> Iterator[R
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
-
-
-def _by_position(width: int, contract: Contract) -> list[str]:
-    """Return the header that a file without one would have; no contract has the further names."""
-    names = list(contract.header)[:width]
-    return names + ["\0"] * (width - len(names))
-
-
-def _header_problem(header: list[str], line: int, contract: Contract) -> str | None:
-    policy = contract.header_policy
-    expected, found = set(contract.header), set(header)
-    unknown = found - expected if policy.unknown == "refuse" else set()
-    times = Counter(header)
-    repeated = {name for name in expected | unknown if times[name] > 1}
-    problems = [
-        f"{what}: {listed([*map(quoted, sorted(names))])}"
-        for what, names in (
-            ("missing", expected - found),
-            ("unknown", unknown),
-            ("repeated", repeated),
-        )
-        if names
-    ]
-    ours = [name for name in header if name in expected]
-    if not problems and policy.order == "contract" and ours != list(contract.header):
-        problems.append("the order of the columns differs")
-    if not problems:
-        return None
-    header_of_contract = bounded(contract.dialect.delimiter.join(contract.header), _MAX_HEADER)
-    return (
-        f"line {line} does not match the header of {contract.table} ({header_of_contract}): "
-        f"{'; '.join(problems)}"
-    )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.contract import RowCount
 from shared.dialect import Dialect, Footer
 from shared.odcs import load_all
 from tests.fixtures.contracts import NOTES, contract_set
@@ -89,6 +90,22 @@ def test_check_refuses_file_that_violates_contract(tmp_path: Path) -> None:
         "rejects": [],
         "mayBeRefused": [],
     }
+
+
+def test_check_accepts_file_without_rows_if_contract_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = (RowCount(name="any", minimum=0),)
+    contract = load_all()["dailycheckins"].model_copy(update={"row_counts": rows})
+    found = contract_set({"dailycheckins": contract}, {})
+    monkeypatch.setattr("shared.odcs.load_all", lambda: found)
+
+    result = tm("check", written(tmp_path), "--hard-testing")
+
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == (
+        "The file would be loaded: it has no rows, which its contract allows."
+    )
 
 
 def test_check_json_contains_report_and_rejects(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from shared.dialect import Dialect, Footer
 from shared.grammar import Fault
 from shared.lines import Refusal
 from shared.rows import read_table
-from tests.slow_reader import records, without_footer
+from tests.slow_reader import records, swapped, without_footer
 
 CSV = Dialect()
 Row = tuple[int, list[str], str]
@@ -121,7 +121,8 @@ def test_file_without_valid_header_is_refused(text: str, reason: str, size: int)
 
     table = read_table((data[i : i + size] for i in range(0, len(data), size)), "utf-8", CSV)
 
-    assert table == Refusal(reason)
+    assert isinstance(table, Refusal)
+    assert table.reason == reason
 
 
 def test_text_with_every_control_character_cannot_have_a_long_delimiter() -> None:
@@ -138,12 +139,14 @@ FOOTERS = [Footer(lines=1), Footer(lines=3), Footer(pattern="b"), Footer(pattern
 
 @st.composite
 def dialects(draw: st.DrawFn) -> Dialect:
+    quote = draw(st.sampled_from(['"', "'", None]))
     return Dialect(
         delimiter=draw(st.sampled_from([",", "||", "\t"])),
-        quote_char=draw(st.sampled_from(['"', "'", None])),
-        double_quote=draw(st.booleans()),
+        line_terminator=draw(st.sampled_from(["\r\n", "\r"])),
+        quote_char=quote,
+        double_quote=quote is None or draw(st.booleans()),
         escape_char=draw(st.sampled_from([None, "\\"])),
-        lenient_quotes=draw(st.booleans()),
+        lenient_quotes=quote is not None and draw(st.booleans()),
         skip_initial_space=draw(st.booleans()),
         comment_char=draw(st.sampled_from([None, "#"])),
         skip_empty_rows=draw(st.booleans()),
@@ -177,7 +180,7 @@ def test_rows_agree_with_slow_reader(written: tuple[Dialect, str], size: int, lo
         if dialect.footer:
             body = without_footer(body, dialect.footer)
         expected = list(records(head + body, len(head), 2, dialect, longest))
-        _, rows, malformed = read(head + text, size, dialect)
+        _, rows, malformed = read(swapped(head + text, dialect), size, dialect)
     assert rows == [
         (line, values, raw) for line, raw, values in expected if values and len(values) == 2
     ]
