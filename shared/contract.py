@@ -24,7 +24,7 @@ from pydantic import (
 from shared import landing_key, regex
 from shared.columns import MAX_DIGITS, TYPES, ColumnType, Limits, LogicalType, RuleKind, comparable
 from shared.dialect import Dialect
-from shared.formats import TextFormat, text_format
+from shared.formats import Described, TextFormat, text_format
 from shared.model import Model, Problems
 from shared.text import bounded, quoted
 
@@ -174,7 +174,7 @@ Zone = Annotated[str, AfterValidator(_zone)]
 
 
 class Format(Model):
-    """Format of a date or timestamp.
+    """Format of a date, timestamp or time of day.
 
     `pattern` is one of Java's `DateTimeFormatter`. `locale` is the language of the month names.
     `timezone` overrides the time zone of the column.
@@ -184,15 +184,9 @@ class Format(Model):
     locale: str = Field(default="en", max_length=50)
     timezone: Zone | None = None
 
-    @property
-    def text_format(self) -> TextFormat:
-        """The parsed pattern, which reads texts of this format."""
-        return text_format(self.pattern, self.locale)
-
-    @model_validator(mode="after")
-    def _is_supported(self) -> Self:
-        text_format(self.pattern, self.locale)
-        return self
+    def text_format(self, described: Described) -> TextFormat:
+        """Return the parsed pattern; raise ValueError if it does not describe what it must."""
+        return text_format(self.pattern, self.locale, described)
 
 
 class Threshold(Model):
@@ -356,8 +350,8 @@ class Column(Model):
             yield f"the type {self.logical_type} needs 'formats': add them, because none is guessed"
         if self.formats and not self.type.formats:
             yield f"the type {self.logical_type} cannot have 'formats': remove them"
-        if self.type.formats == "days":
-            yield from self._time_problems()
+        if self.type.formats:
+            yield from self._format_problems(self.type.formats)
         tokens = (self.true_tokens, self.false_tokens)
         if self.type.has_tokens and not all(tokens):
             yield f"the type {self.logical_type} needs 'trueTokens' and 'falseTokens': add both"
@@ -369,13 +363,12 @@ class Column(Model):
         if both := set(self.true_tokens) & set(self.false_tokens):
             yield f"{sorted(both)} cannot mean both true and false: remove them from one list"
 
-    def _time_problems(self) -> Iterator[str]:
+    def _format_problems(self, described: Described) -> Iterator[str]:
         for each in self.formats:
-            if times := each.text_format.times:
-                yield (
-                    f"the date format {quoted(each.pattern)} has the times {times}: remove them, "
-                    "or make the column a timestamp"
-                )
+            try:
+                each.text_format(described)
+            except ValueError as error:
+                yield str(error)
 
     def _type_problems(self) -> Iterator[str]:
         try:

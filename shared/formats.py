@@ -9,6 +9,7 @@ import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import babel.dates
 
@@ -39,9 +40,13 @@ _NUMBERS = {
     "ss": r"(?P<second>\d{2})",
 }
 _MONTH_WIDTHS = {"MMMM": "wide", "MMM": "abbreviated"}
+_DAY_GROUPS = {"year", "month", "month_name", "day"}
 _TIME_GROUPS = {"hour", "half_day_hour", "half_day", "minute", "second", "fraction"}
 MAX_FRACTION_DIGITS = 6
 """PostgreSQL stores microseconds."""
+
+Described = Literal["days", "instants", "times"]
+"""What the formats of a column describe: days, instants, or times of day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +62,14 @@ class TextFormat:
     months: tuple[str, ...]
     half_days: tuple[str, str]
 
-    @property
-    def times(self) -> list[str]:
-        """The names of the groups that are parts of a time."""
-        return sorted(self.groups & _TIME_GROUPS)
-
 
 @functools.cache
-def text_format(pattern: str, locale: str) -> TextFormat:
+def text_format(pattern: str, locale: str, described: Described) -> TextFormat:
     """Compile a pattern of Java's `DateTimeFormatter`; `locale` is e.g. `de` or `de_AT`.
 
     Raises:
-        ValueError: the pattern or the locale is not supported, or the pattern is incomplete.
+        ValueError: the pattern or the locale is not supported, or the pattern does not describe
+            what it must.
     """
     names = _locale(locale)
     tokens = list(_TOKEN.finditer(pattern))
@@ -102,7 +103,7 @@ def text_format(pattern: str, locale: str) -> TextFormat:
 
     whole = rf"\A(?:{''.join(pieces())})\z"
     groups = re.findall(r"\(\?P<(\w+)>", whole)
-    _check(pattern, groups)
+    _check(pattern, groups, described)
     regex.check(whole)
     return TextFormat(whole, frozenset(groups), months, half_days)
 
@@ -114,13 +115,28 @@ def _locale(name: str) -> babel.Locale:
         raise ValueError(f"{quoted(name)} is not a locale: use e.g. de or de_AT") from None
 
 
-def _check(pattern: str, groups: list[str]) -> None:
+def _check(pattern: str, groups: list[str], described: Described) -> None:
     found = set(groups)
+    if len(found) != len(groups):
+        raise ValueError(f"format {quoted(pattern)} has a part twice: remove one of them")
+    times, days = sorted(found & _TIME_GROUPS), sorted(found & _DAY_GROUPS)
+    match described:
+        case "days":
+            if times:
+                raise ValueError(
+                    f"the date format {quoted(pattern)} has the times {times}: remove them, or "
+                    "make the column a timestamp"
+                )
+        case "instants":
+            pass
+        case "times":
+            if days or not found & {"hour", "half_day_hour"}:
+                raise ValueError(
+                    f"format {quoted(pattern)} must have the hour, and no part of a date"
+                )
     months = found & {"month", "month_name"}
-    if len(found) != len(groups) or not {"year", "day"} <= found or len(months) != 1:
-        raise ValueError(
-            f"format {quoted(pattern)} must have year, month and day, and no part twice"
-        )
+    if described != "times" and (not {"year", "day"} <= found or len(months) != 1):
+        raise ValueError(f"format {quoted(pattern)} must have year, month and day")
     twelve = found & {"half_day_hour", "half_day"}
     if len(twelve) == 1 or (twelve and "hour" in found):
         raise ValueError(

@@ -1,8 +1,8 @@
-"""Parses dates and timestamps by the contract's formats. All formats are tried, none is guessed.
+"""Parses dates, timestamps and times of day by the contract's formats.
 
-`shared.formats` converts each format to a regular expression for Arrow. NumPy's calendar converts
-the extracted numbers, because Arrow's `strptime` reads 30 February as 2 March and supports neither
-fractions nor month names in other languages.
+All formats are tried, none is guessed. `shared.formats` converts each format to a regular
+expression for Arrow. NumPy's calendar converts the extracted numbers, because Arrow's `strptime`
+reads 30 February as 2 March and supports neither fractions nor month names in other languages.
 """
 
 import datetime as dt
@@ -17,6 +17,7 @@ from shared.contract import Column
 from shared.formats import MAX_FRACTION_DIGITS, TextFormat
 
 TYPE = pa.timestamp("us", tz="UTC")
+TIME_TYPE = pa.time64("us")
 
 _Integers = npt.NDArray[np.int64]
 _SECOND = 1_000_000
@@ -35,7 +36,7 @@ def parse_timestamps(texts: pa.StringArray, column: Column) -> tuple[pa.Array, p
     column's `timezone` applies to formats without one.
     """
     readings = [
-        _localised(_read(texts, each.text_format), each.timezone or column.timezone)
+        _localised(_read(texts, each.text_format("instants")), each.timezone or column.timezone)
         for each in column.formats
     ]
     return _agreed(readings)
@@ -43,7 +44,13 @@ def parse_timestamps(texts: pa.StringArray, column: Column) -> tuple[pa.Array, p
 
 def parse_dates(texts: pa.StringArray, column: Column) -> tuple[pa.Array, pa.BooleanArray]:
     """Parse dates; like `parse_timestamps`."""
-    readings = [_read(texts, each.text_format).cast(pa.date32()) for each in column.formats]
+    readings = [_read(texts, each.text_format("days")).cast(pa.date32()) for each in column.formats]
+    return _agreed(readings)
+
+
+def parse_times(texts: pa.StringArray, column: Column) -> tuple[pa.Array, pa.BooleanArray]:
+    """Parse times of day as `TIME_TYPE`; like `parse_timestamps`."""
+    readings = [_read(texts, each.text_format("times")).cast(TIME_TYPE) for each in column.formats]
     return _agreed(readings)
 
 
@@ -69,12 +76,17 @@ def _read(texts: pa.StringArray, form: TextFormat) -> pa.Array:
             return np.zeros(len(matched), dtype=np.int64)
         return _as_integers(pc.struct_field(found, group))
 
-    year, day = number("year"), number("day")
+    if "year" in form.groups:
+        year, day = number("year"), number("day")
+    else:  # a time of day
+        year, day = np.full(len(matched), 1970), np.ones(len(matched), np.int64)
     if "month_name" in form.groups:
         names = pc.struct_field(found, "month_name")
         month = 1 + _as_integers(pc.index_in(names, pa.array(form.months)))
-    else:
+    elif "month" in form.groups:
         month = number("month")
+    else:
+        month = np.ones(len(matched), np.int64)
     if "half_day_hour" in form.groups:
         twelve = number("half_day_hour")
         afternoon = pc.equal(pc.struct_field(found, "half_day"), form.half_days[1])

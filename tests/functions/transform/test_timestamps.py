@@ -141,3 +141,17 @@ def test_parse_prefers_timezone_of_format() -> None:
 
     assert read("2024-07-01 12:00 UTC", mixed) == dt.datetime(2024, 7, 1, 12, tzinfo=dt.UTC)
     assert read("2024-07-01 12:00", mixed) == dt.datetime(2024, 7, 1, 10, tzinfo=dt.UTC)
+
+
+def test_parse_times_accepts_times_of_day() -> None:
+    formats = (Format(pattern="HH:mm"), Format(pattern="HH:mm:ss"), Format(pattern="h:mm a"))
+    opening = Column.model_construct(name="at", formats=formats)
+    texts = ["00:00", "23:59:59", "12:05 AM", "24:00", "1:60 PM", "2024-01-01", None]
+
+    values, ambiguous = timestamps.parse_times(pa.array(texts), opening)
+
+    assert values.to_pylist() == [
+        *(dt.time(), dt.time(23, 59, 59), dt.time(0, 5)),
+        *[None] * 4,
+    ]
+    assert not any(ambiguous.to_pylist())
