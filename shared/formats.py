@@ -116,6 +116,11 @@ class Reading:
         return bool(self.groups & {*_ZONES, *_EPOCHS})
 
     @property
+    def has_time(self) -> bool:
+        """Whether each text says its hour."""
+        return bool(self.groups & {"hour", "half_day_hour", *_EPOCHS})
+
+    @property
     def longer(self) -> str:
         """The expression of texts that only have a longer fraction than allowed."""
         longer = rf"(?P<fraction>\\d{{{self.fraction_digits + 1},}})"
