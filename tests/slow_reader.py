@@ -31,14 +31,17 @@ from shared.dialect import Dialect
 
 LONGEST_LINE = 16 * 1024 * 1024
 _INTEGER_LIMITS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
-MONTHS = {
-    "en": "January February March April May June July August September October November December",
-    "de": "Januar Februar März April Mai Juni Juli August September Oktober November Dezember",
-    "ru": "января февраля марта апреля мая июня июля августа сентября октября ноября декабря",
-}
-_NAMES = {
-    **{("MMMM", locale): names for locale, names in MONTHS.items()},
-    **{("a", locale): "AM PM" for locale in MONTHS},
+NAMES = {
+    ("MMMM", "en"): (
+        "January February March April May June July August September October November December"
+    ),
+    ("MMMM", "de"): (
+        "Januar Februar März April Mai Juni Juli August September Oktober November Dezember"
+    ),
+    ("MMMM", "ru"): (
+        "января февраля марта апреля мая июня июля августа сентября октября ноября декабря"
+    ),
+    **dict.fromkeys([("a", "en"), ("a", "de"), ("a", "ru")], "AM PM"),
     ("MMM", "en"): "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec",
     ("LLLL", "ru"): (
         "январь февраль март апрель май июнь июль август сентябрь октябрь ноябрь декабрь"
@@ -46,6 +49,7 @@ _NAMES = {
     ("EEE", "en"): "Mon Tue Wed Thu Fri Sat Sun",
     ("EEEE", "de"): "Montag Dienstag Mittwoch Donnerstag Freitag Samstag Sonntag",
 }
+"""Names by pattern letters and locale."""
 _EXPRESSIONS = {
     **dict.fromkeys(("yy", "MM", "dd", "HH", "hh", "mm", "ss"), "[0-9]{2}"),
     **dict.fromkeys(("M", "d", "H", "h"), "[0-9]{1,2}"),
@@ -468,7 +472,7 @@ def _section(pattern: str) -> tuple[str, str]:
 
 def _prefixes(run: str, text: str, locale: str) -> Iterator[tuple[str, str]]:
     """Yield the prefixes of the text that a run of one letter matches, and their values."""
-    for index, word in enumerate(_NAMES.get((run, locale), "").split()):
+    for index, word in enumerate(NAMES.get((run, locale), "").split()):
         if text[: len(word)].casefold() == word.casefold():
             yield text[: len(word)], str(index)
     expression = _EXPRESSIONS.get(run, "(?!)")
