@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from shared.model import Model, Problems
-from shared.text import quoted
+from shared.text import escape_note, quoted
 
 
 def _listed(value: object) -> object:
@@ -87,7 +87,7 @@ class Dialect(Model):
         if not all(map(_is_mark, self.delimiter)):
             yield (
                 f"the delimiter {quoted(self.delimiter)} is not valid: use ASCII characters other "
-                "than letters, digits, line ends and NUL"
+                f"than letters, digits, line ends and NUL{escape_note(self.delimiter)}"
             )
         for name, char in marks.items():
             if not _is_mark(char):

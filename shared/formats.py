@@ -15,7 +15,7 @@ from typing import Literal
 import babel.dates
 
 from shared import regex
-from shared.text import quoted
+from shared.text import escape_note, quoted
 
 _TOKEN = re.compile(
     r"'(?P<literal>(?:[^']|'')*)'"
@@ -317,13 +317,8 @@ def _problem(pattern: str, groups: list[str], described: Described) -> str | Non
 
 
 def _unsupported(pattern: str, token: re.Match[str]) -> ValueError:
-    if token.start() and pattern[token.start() - 1] == "\\":
-        return ValueError(
-            f"format {quoted(pattern)} has the two characters \\{token[0][0]}, because YAML reads "
-            "backslashes only in double quotes: use these"
-        )
     return ValueError(
         f"format {quoted(pattern)}: {quoted(token[0])} is not supported: use "
         f"{', '.join([*_PARTS, *_NAMES])}, 'text', a fraction of up to {_MAX_FRACTION} S, optional "
-        f"sections such as [:ss], or only {', '.join(_NAMED)}"
+        f"sections such as [:ss], or only {', '.join(_NAMED)}{escape_note(pattern)}"
     )

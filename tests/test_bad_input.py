@@ -46,6 +46,8 @@ SMALL = contract(column("b", "integer", "smallint"))
 BOOLEAN = contract(column("b", "boolean", "boolean", true_tokens=("yes",), false_tokens=("no",)))
 BOTH = (Format(pattern="dd/MM/yyyy"), Format(pattern="MM/dd/yyyy"))
 DATES = contract(column("b", "date", "date", formats=BOTH))
+STAMPS = (Format(pattern="iso8601"), Format(pattern="EEE, d MMM yy"))
+STAMPED = contract(column("b", "timestamp", "timestamptz", formats=STAMPS))
 LOCAL = {"timezone": "Europe/Berlin", "formats": (Format(pattern="yyyy-MM-dd HH:mm"),)}
 BERLIN = contract(column("b", "timestamp", "timestamptz", **LOCAL))
 RULES = (Length(name="maxLength", maximum=3), Pattern(name="letters", regex="[a-zß]*"))
@@ -483,6 +485,21 @@ CASES: dict[str, Case] = {
         "a,b\nx,0001-01-01 00:00\n",
         Rejected("timestamp", 2, "b is outside the calendar .years 1 to 9999. in UTC", "b"),
         BERLIN,
+    ),
+    "an offset that does not exist": (
+        "a,b\nx,2024-01-01 00:00+19:00\ny,2024-01-01 00:00Z\n",
+        Rejected("timestamp", 2, "b has an unknown time zone, or an offset of more", "b", loaded=1),
+        STAMPED,
+    ),
+    "digits beyond microseconds": (
+        "a,b\nx,2024-01-01T00:00:00.1234567\ny,2024-01-01T00:00:00.1234560\n",
+        Rejected("timestamp", 2, "b has a fraction of more than 6 digits, but", "b", loaded=1),
+        STAMPED,
+    ),
+    "another weekday than that of the date": (
+        'a,b\nx,"Tue, 1 Jan 24"\ny,"Mon, 1 Jan 24"\n',
+        Rejected("timestamp", 2, "b has another weekday than its date", "b", loaded=1),
+        STAMPED,
     ),
     "summer time in 2040": (
         "a,b\nx,2040-07-01 12:00\n",

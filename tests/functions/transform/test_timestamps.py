@@ -3,6 +3,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
 
 from functions.transform import timestamps
 from shared.contract import Column, Format
@@ -309,6 +311,46 @@ def test_parse_explains_rejected_text(form: str, text: str, reason: str) -> None
 
     assert values.is_valid().to_pylist() == [False, True]
     assert reasons()[0].as_py().startswith(f"at {reason}"), reasons()[0].as_py()
+
+
+PARTS = (
+    ["yyyy", "yy", "[yyyy][yy]"],
+    ["/", "-", ""],
+    ["MM", "M", "MMM", "MMMM", "LLL", "Q", "[MM]['Q'Q]"],
+    ["", "", " dd", "d", "[-dd]", " d EEE", "[EEEE d]"],
+    ["", "", " HH", " h:mm a", "[ HH:mm[:ss]]", "'T'HH:mm:ss.SSS", "HHmm[ss[.SSSSSSSSS][,S]]"],
+    ["", "", "X", "[XXX]", "Z", " VV", "[x][' 'VV]", "*", "[", "G"],
+)
+PATTERNS = st.tuples(*map(st.sampled_from, PARTS)).map("".join) | st.sampled_from(
+    ["iso8601", "epochSeconds", "epochMillis"]
+)
+LOCALES = st.sampled_from(["en", "de", "es", "el", "fa", "ja", "tr", "vi"])
+KINDS: dict[str, dict[str, str]] = {
+    "date": {"physical_type": "date"},
+    "timestamp": {"physical_type": "timestamptz"},
+}
+
+
+@pytest.mark.scaled
+@given(PATTERNS, LOCALES, st.sampled_from(sorted(KINDS)), st.data())
+def test_every_valid_format_reads_every_text(
+    pattern: str, locale: str, kind: str, data: st.DataObject
+) -> None:
+    try:
+        of = contracts.column(
+            "at", kind, formats=(Format(pattern=pattern, locale=locale),), **KINDS[kind]
+        )
+    except ValueError:
+        event("refused")
+        return
+    regexes = [each.regex for each in of.formats[0].readings(of.type.formats or "days")]
+    texts = [data.draw(st.from_regex(each.replace(r"\z", r"\Z"))) for each in regexes]
+    parse = timestamps.parse_dates if kind == "date" else timestamps.parse_timestamps
+
+    values, reasons = parse(pa.array([*texts, "", "x"]), of)
+
+    assert len(values) == len(reasons()) == len(texts) + 2
+    event("read" if values.null_count < len(values) else "rejected")
 
 
 def test_parse_accepts_empty_array() -> None:
