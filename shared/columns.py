@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, Self, get_args
 
+from shared.formats import Described
 from shared.text import is_storable, quoted
 
 LogicalType = Literal["string", "integer", "number", "boolean", "date", "timestamp"]
@@ -84,7 +85,7 @@ class ColumnType:
     stored_as: Mapping[str, int]  # `Limits.least_bytes` by pattern of the PostgreSQL type
     rules: tuple[RuleKind, ...]
     bounds: tuple[type, ...] = ()  # types of the bounds of a `range` rule
-    formats: Literal["days", "instants"] | None = None  # what the contract's formats describe
+    formats: Described | None = None  # what the contract's formats describe
     has_tokens: bool = False  # whether the contract lists texts for true and false
     shown_as: str  # SQL of a value in an answer; PostgreSQL formats it without losing digits
     # Not the column's own type, because a cast to it may truncate or round, and so skip rows.

@@ -27,7 +27,7 @@ from pydantic.alias_generators import to_camel
 from shared import landing_key, regex, undecodable
 from shared.columns import MAX_DIGITS, TYPES, ColumnType, Limits, LogicalType, RuleKind, comparable
 from shared.dialect import Dialect
-from shared.formats import TextFormat, text_format
+from shared.formats import MICROSECOND_DIGITS, Described, Reading, readings
 from shared.model import Model, Problems
 from shared.text import bounded, quoted
 from shared.undecodable import EncodingErrors
@@ -194,25 +194,48 @@ Zone = Annotated[str, AfterValidator(_zone)]
 
 
 class Format(Model):
-    """Format of a date or timestamp.
+    """Format of a date, timestamp or time of day.
 
-    `pattern` is one of Java's `DateTimeFormatter`. `locale` is the language of the month names.
-    `timezone` overrides the time zone of the column.
+    `pattern` is one of Java's `DateTimeFormatter`, or `iso8601`, `epochSeconds` or `epochMillis`.
+    `locale` is the language of names. `timezone` overrides the time zone of the column. `pivot` is
+    the first of the hundred years that `yy` means. `beyond_microseconds` says what happens to a
+    text whose fraction has further digits that are not zero.
     """
 
     pattern: str = Field(max_length=200)
     locale: str = Field(default="en", max_length=50)
     timezone: Zone | None = None
+    pivot: int | None = Field(default=None, ge=1, le=9_900)
+    beyond_microseconds: Literal["reject", "truncate"] | None = None
 
-    @property
-    def text_format(self) -> TextFormat:
-        """The parsed pattern, which reads texts of this format."""
-        return text_format(self.pattern, self.locale)
+    def readings(self, described: Described) -> tuple[Reading, ...]:
+        """Return the ways to read a text; raise ValueError if they do not describe what they must.
 
-    @model_validator(mode="after")
-    def _is_supported(self) -> Self:
-        text_format(self.pattern, self.locale)
-        return self
+        A reading is one choice of optional sections.
+        """
+        return readings(self.pattern, self.locale, described)
+
+    def problems(self, described: Described) -> Iterator[str]:
+        """Yield why the format does not describe what it must, or has properties without effect."""
+        try:
+            found = self.readings(described)
+        except ValueError as error:
+            yield str(error)
+            return
+        form = f"format {quoted(self.pattern)}"
+        if self.timezone is not None and described != "instants":
+            yield f"{form} has no time zone: remove 'timezone'"
+        elif self.timezone is not None and all(each.is_absolute for each in found):
+            yield f"{form} reads the time zone from the text: remove 'timezone'"
+        if self.pivot is not None and not any("year_of_century" in each.groups for each in found):
+            yield f"{form} has no yy: remove 'pivot'"
+        if self.beyond_microseconds is not None and not any(
+            each.fraction_digits > MICROSECOND_DIGITS for each in found
+        ):
+            yield (
+                f"{form} has no fraction of more than {MICROSECOND_DIGITS} digits: remove "
+                "'beyondMicroseconds'"
+            )
 
 
 class Threshold(Model):
@@ -436,8 +459,9 @@ class Column(Model):
             yield f"the type {self.logical_type} needs 'formats': add them, because none is guessed"
         if self.formats and not self.type.formats:
             yield f"the type {self.logical_type} cannot have 'formats': remove them"
-        if self.type.formats == "days":
-            yield from self._time_problems()
+        if self.type.formats:
+            for each in self.formats:
+                yield from each.problems(self.type.formats)
         tokens = (self.true_tokens, self.false_tokens)
         if self.type.has_tokens and not all(tokens):
             yield f"the type {self.logical_type} needs 'trueTokens' and 'falseTokens': add both"
@@ -488,14 +512,6 @@ class Column(Model):
                 "omittedZero has no effect on integers without integralDecimal: add that to "
                 "numberStyles, or remove omittedZero"
             )
-
-    def _time_problems(self) -> Iterator[str]:
-        for each in self.formats:
-            if times := each.text_format.times:
-                yield (
-                    f"the date format {quoted(each.pattern)} has the times {times}: remove them, "
-                    "or make the column a timestamp"
-                )
 
     def _type_problems(self) -> Iterator[str]:
         try:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from shared.contract import (
     Allowed,
@@ -32,11 +32,45 @@ from shared.dialect import Dialect, Footer
 
 LONGEST_LINE = 16 * 1024 * 1024
 _INTEGER_LIMITS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
-MONTHS = {
-    "en": "January February March April May June July August September October November December",
-    "de": "Januar Februar März April Mai Juni Juli August September Oktober November Dezember",
-    "ru": "января февраля марта апреля мая июня июля августа сентября октября ноября декабря",
+NAMES = {
+    ("MMMM", "en"): (
+        "January February March April May June July August September October November December"
+    ),
+    ("MMMM", "de"): (
+        "Januar Februar März April Mai Juni Juli August September Oktober November Dezember"
+    ),
+    ("MMMM", "ru"): (
+        "января февраля марта апреля мая июня июля августа сентября октября ноября декабря"
+    ),
+    **dict.fromkeys([("a", "en"), ("a", "de"), ("a", "ru")], "AM PM"),
+    ("MMM", "en"): "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec",
+    ("LLLL", "ru"): (
+        "январь февраль март апрель май июнь июль август сентябрь октябрь ноябрь декабрь"
+    ),
+    ("EEE", "en"): "Mon Tue Wed Thu Fri Sat Sun",
+    ("EEEE", "de"): "Montag Dienstag Mittwoch Donnerstag Freitag Samstag Sonntag",
 }
+"""Names by pattern letters and locale."""
+_EXPRESSIONS = {
+    **dict.fromkeys(("yy", "MM", "dd", "HH", "hh", "mm", "ss"), "[0-9]{2}"),
+    **dict.fromkeys(("M", "d", "H", "h"), "[0-9]{1,2}"),
+    "yyyy": "[0-9]{4}",
+    "Q": "[1-4]",
+    "VV": "[A-Za-z0-9_+/-]{1,50}",
+    "X": "Z|[+-][0-9]{2}([0-9]{2})?",
+    "XX": "Z|[+-][0-9]{4}",
+    "XXX": "Z|[+-][0-9]{2}:[0-9]{2}",
+    "x": "[+-][0-9]{2}([0-9]{2})?",
+    "xx": "[+-][0-9]{4}",
+    "xxx": "[+-][0-9]{2}:[0-9]{2}",
+    "Z": "[+-][0-9]{4}",
+    **{"S" * length: f"[0-9]{{{length}}}" for length in range(1, 10)},
+}
+_ISO = re.compile(
+    "(?P<y>[0-9]{4})-(?P<M>[0-9]{2})-(?P<d>[0-9]{2})"
+    "([Tt ](?P<H>[0-9]{2}):(?P<m>[0-9]{2})(:(?P<s>[0-9]{2})([.,](?P<S>[0-9]+))?)?"
+    "(?P<X>[Zz]|[+-][0-9]{2}(:?[0-9]{2})?)?)?"
+)
 
 Failure = tuple[int, str | None, str, str]
 """Line, column (None for the whole row), rule and severity."""
@@ -510,7 +544,7 @@ def _ungrouped(whole: str, char: str) -> str:
 def _moment(text: str, column: Column) -> dt.date | dt.datetime:
     found = set()
     for each in column.formats:
-        for parts in _matches(each.pattern, text, each.locale):
+        for parts in _parts(text, each):
             try:
                 found.add(_real(parts, column, each))
             except (ValueError, OverflowError):  # not a date, or outside the calendar in UTC
@@ -520,23 +554,48 @@ def _moment(text: str, column: Column) -> dt.date | dt.datetime:
     return found.pop()
 
 
+def _parts(text: str, form: Format) -> Iterator[dict[str, str]]:
+    match form.pattern:
+        case "iso8601":
+            if found := _ISO.fullmatch(text):
+                yield {name: part for name, part in found.groupdict().items() if part}
+        case "epochSeconds":
+            if found := re.fullmatch(r"(-?[0-9]{1,12})(\.([0-9]+))?", text):
+                yield {"epoch": text, "S": found[3] or ""}
+        case "epochMillis":
+            if re.fullmatch("-?[0-9]{1,15}", text):
+                yield {"epoch": str(Decimal(text).scaleb(-3))}
+        case pattern:
+            yield from _matches(pattern, text, form.locale)
+
+
 def _real(parts: dict[str, str], column: Column, form: Format) -> dt.date | dt.datetime:
-    month = parts.get("MMMM", "")
-    number = MONTHS[form.locale].split().index(month) + 1 if month else int(parts["M"])
-    date = dt.date(int(parts["y"]), number, int(parts["d"]))
+    fraction = parts.get("S", "")
+    if fraction[6:].strip("0") and form.beyond_microseconds != "truncate":
+        raise ValueError("more precise than microseconds")
+    if "epoch" in parts:
+        with localcontext(prec=200_000):
+            micros = int(Decimal(parts["epoch"]).scaleb(6))
+        return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=micros)
+    date = _date(parts, form)
     if column.logical_type == "date":
+        if parts.keys() & {"H", "h"}:
+            raise ValueError("a date has no time")
         return date
-    hour = int(parts.get("H", 0))
-    if "h" in parts:
+    if "a" in parts and "h" in parts and "H" not in parts:
         if not 1 <= int(parts["h"]) <= 12:
             raise ValueError("no such hour")
-        hour = int(parts["h"]) % 12 + (12 if parts["a"] == "PM" else 0)
+        hour = int(parts["h"]) % 12 + 12 * int(parts["a"])
+    elif "a" in parts or "h" in parts:
+        raise ValueError("half of an hour")
+    else:
+        hour = int(parts.get("H", 0))
     time = dt.time(
         hour,
         int(parts.get("m", 0)),
         int(parts.get("s", 0)),
-        int(parts.get("S", "0").ljust(6, "0")),
-        tzinfo=ZoneInfo(form.timezone or column.timezone),
+        int(fraction[:6].ljust(6, "0")),
+        tzinfo=_zone(parts, form.timezone or column.timezone),
     )
     early = dt.datetime.combine(date, time).astimezone(dt.UTC)
     late = dt.datetime.combine(date, time.replace(fold=1)).astimezone(dt.UTC)
@@ -545,14 +604,57 @@ def _real(parts: dict[str, str], column: Column, form: Format) -> dt.date | dt.d
     return early
 
 
+def _date(parts: dict[str, str], form: Format) -> dt.date:
+    if len(parts.keys() & {"y", "yy"}) != 1 or len(parts.keys() & {"M", "MMMM", "Q"}) != 1:
+        raise ValueError("no day")
+    if ("Q" in parts and "d" in parts) or ("E" in parts and "d" not in parts):
+        raise ValueError("no day")
+    year = int(parts.get("y", 0))
+    if "yy" in parts:
+        first = form.pivot or 2000
+        [year] = [each for each in range(first, first + 100) if each % 100 == int(parts["yy"])]
+    month = int(parts.get("M", 1))
+    if "Q" in parts:
+        month = {"1": 1, "2": 4, "3": 7, "4": 10}[parts["Q"]]
+    if "MMMM" in parts:
+        month = 1 + int(parts["MMMM"])
+    date = dt.date(year, month, int(parts.get("d", 1)))
+    if "E" in parts and int(parts["E"]) != date.weekday():
+        raise ValueError("another weekday")
+    return date
+
+
+def _zone(parts: dict[str, str], default: str) -> dt.tzinfo:
+    if "V" in parts and "X" in parts:
+        raise ValueError("two zones")
+    if "V" in parts:
+        if parts["V"] == "Z":
+            return dt.UTC
+        if parts["V"] not in available_timezones():
+            raise ValueError("no such zone")
+        return ZoneInfo(parts["V"])
+    if "X" not in parts:
+        return ZoneInfo(default)
+    sign, digits = parts["X"][0], parts["X"][1:].replace(":", "").ljust(4, "0")
+    if sign in "Zz":
+        return dt.UTC
+    offset = dt.timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    if int(digits[2:]) > 59 or offset > dt.timedelta(hours=18):
+        raise ValueError("no such offset")
+    return dt.timezone(-offset if sign == "-" else offset)
+
+
 def _matches(pattern: str, text: str, locale: str) -> Iterator[dict[str, str]]:
-    """Yield the texts of a Java pattern's letters, for every way to match the whole text."""
+    """Yield the texts of a Java pattern's letters, for every way to match the whole text.
+
+    For a name it yields its index.
+    """
     if not pattern:
         if not text:
             yield {}
         return
     if pattern[0] == "[":
-        inner, rest = pattern[1:].split("]", 1)
+        inner, rest = _section(pattern)
         yield from _matches(inner + rest, text, locale)
         yield from _matches(rest, text, locale)
         return
@@ -563,27 +665,38 @@ def _matches(pattern: str, text: str, locale: str) -> Iterator[dict[str, str]]:
         return
     letter = pattern[0]
     if not letter.isalpha():
-        if text[:1] == letter:
+        if text[:1] == letter or (pattern[:2] == " a" and text[:1] in ("\u00a0", "\u202f")):
             yield from _matches(pattern[1:], text[1:], locale)
         return
     rest = pattern.lstrip(letter)
     run = pattern.removesuffix(rest)
-    for taken in _prefixes(run, text, locale):
-        for others in _matches(rest, text.removeprefix(taken), locale):
-            yield {"MMMM" if run == "MMMM" else letter: taken} | others
+    name = {"MMM": "MMMM", "MMMM": "MMMM", "LLLL": "MMMM", "yy": "yy"}.get(run, letter)
+    name = {"x": "X", "Z": "X"}.get(name, name)
+    for taken, value in _prefixes(run, text, locale):
+        for others in _matches(rest, text[len(taken) :], locale):
+            if name not in others:
+                yield {name: value} | others
 
 
-def _prefixes(run: str, text: str, locale: str) -> Iterator[str]:
-    """Yield the prefixes of the text that a run of one letter matches."""
-    if run in ("a", "MMMM"):
-        words = ("AM", "PM") if run == "a" else MONTHS[locale].split()
-        yield from (word for word in words if text.startswith(word))
-        return
-    lengths = (1, 2) if len(run) == 1 else (len(run),)
-    for length in lengths:
-        digits = text[:length]
-        if len(digits) == length and all(digit in "0123456789" for digit in digits):
-            yield digits
+def _section(pattern: str) -> tuple[str, str]:
+    """Return the optional section at the beginning of a pattern, and the rest."""
+    depth = 0
+    for place, character in enumerate(pattern):
+        depth += (character == "[") - (character == "]")
+        if depth == 0:
+            return pattern[1:place], pattern[place + 1 :]
+    raise AssertionError(pattern)
+
+
+def _prefixes(run: str, text: str, locale: str) -> Iterator[tuple[str, str]]:
+    """Yield the prefixes of the text that a run of one letter matches, and their values."""
+    for index, word in enumerate(NAMES.get((run, locale), "").split()):
+        if text[: len(word)].casefold() == word.casefold():
+            yield text[: len(word)], str(index)
+    expression = _EXPRESSIONS.get(run, "(?!)")
+    for length in range(1, 51):
+        if length <= len(text) and re.fullmatch(expression, text[:length]):
+            yield text[:length], text[:length]
 
 
 def _judge(

@@ -203,9 +203,9 @@ def _cast_distinct(texts: pa.StringArray, column: Column, contract: Contract) ->
         case "boolean":
             return _cast_booleans(texts, column)
         case "date":
-            return _with_formats(column, *timestamps.parse_dates(texts, column))
+            return timestamps.parse_dates(texts, column)
         case "timestamp":
-            return _with_formats(column, *timestamps.parse_timestamps(texts, column))
+            return timestamps.parse_timestamps(texts, column)
 
 
 def _cast_strings(texts: pa.StringArray, column: Column) -> _Result:
@@ -265,15 +265,6 @@ def _cast_booleans(texts: pa.StringArray, column: Column) -> _Result:
     true = pc.is_in(texts, pa.array([*true_tokens]))
     known = pc.or_(true, pc.is_in(texts, pa.array([*map(column.folded, false_tokens)])))
     return _where(known, true), lambda: pa.scalar(f"{column.name} is not {tokens}")
-
-
-def _with_formats(column: Column, values: pa.Array, ambiguous: pa.BooleanArray) -> _Result:
-    patterns = " | ".join(each.pattern for each in column.formats)
-    return values, lambda: pc.if_else(
-        ambiguous,
-        f"{column.name} matches two formats with different results: {patterns}",
-        f"{column.name} is not a valid date in any of the formats {patterns}",
-    )
 
 
 def _where(condition: pa.BooleanArray, values: pa.Array | pa.Scalar) -> pa.Array:
