@@ -22,11 +22,21 @@ from pydantic import (
 )
 
 from shared import landing_key, regex
-from shared.columns import MAX_DIGITS, TYPES, ColumnType, Limits, LogicalType, RuleKind, comparable
+from shared.columns import (
+    MAX_DIGITS,
+    TYPES,
+    ColumnType,
+    Kind,
+    Limits,
+    LogicalType,
+    RuleKind,
+    comparable,
+    stored,
+)
 from shared.dialect import Dialect
 from shared.formats import Described, TextFormat, text_format
 from shared.model import Model, Problems
-from shared.text import bounded, quoted
+from shared.text import bounded, listed, quoted
 
 _OWN_RELATIONS = {
     *("source", "source_id_seq", "source_pkey", "source_source_key_key"),
@@ -43,7 +53,7 @@ _GROUP_PARAMETERS = _LOOKUP_PARAMETERS | {"key", "day", "month", "week"}
 """Further query parameters that a group's name must not collide with."""
 _KEY_TYPES = " or ".join(name for name, each in TYPES.items() if each.parameter)
 _MEASURE_TYPES = " or ".join(name for name, each in TYPES.items() if each.is_summed)
-_UNORDERED_TYPES = " or ".join(name for name, each in TYPES.items() if each.compared_as is None)
+_ORDER_TYPES = " or ".join(name for name, each in TYPES.items() if each.compared_as)
 _SUMMARY_FIELDS = {"group", "rows"}
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -51,15 +61,21 @@ _WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 Severity = Literal["error", "warning"]
 
 
-def _date_or_datetime(value: object) -> object:
+def _date_or_time(value: object) -> object:
     # Parsed here because pydantic would also read a timestamp at midnight as a date.
+    if isinstance(value, str) and re.match("[0-9]{2}:", value):
+        return dt.time.fromisoformat(value)
     if isinstance(value, str) and "-" in value[1:]:
         day = len(value) == len("2020-01-01")
         return dt.date.fromisoformat(value) if day else dt.datetime.fromisoformat(value)
     return value
 
 
-def _check_limits(value: Decimal | dt.date | dt.datetime) -> Decimal | dt.date | dt.datetime:
+Bound = Decimal | dt.date | dt.datetime | dt.time
+"""A bound of a rule."""
+
+
+def _check_limits(value: Bound) -> Bound:
     # Arrow compares values within these limits exactly.
     if isinstance(value, Decimal):
         exponent = value.as_tuple().exponent
@@ -80,8 +96,8 @@ def _check_limits(value: Decimal | dt.date | dt.datetime) -> Decimal | dt.date |
 
 
 Value = Annotated[
-    Decimal | dt.date | dt.datetime,
-    BeforeValidator(_date_or_datetime),
+    Bound,
+    BeforeValidator(_date_or_time),
     AfterValidator(_check_limits),
 ]
 
@@ -218,13 +234,18 @@ class Threshold(Model):
         return f"{bound} {self.limit:f}{'%' if self.unit == 'percent' else ' rows'}"
 
 
-class Rule(Model):
-    """Check of a value; reports and rejected rows refer to it by `name`."""
+class Check(Model):
+    """Check of each row; reports and rejected rows refer to it by `name`."""
 
     name: str
-    kind: RuleKind
     severity: Severity = "error"
     threshold: Threshold | None = None
+
+
+class Rule(Check):
+    """Check of a value of one column."""
+
+    kind: RuleKind
 
 
 class Required(Rule):
@@ -286,6 +307,20 @@ AnyRule = Annotated[
 ]
 
 
+class UniqueRows(Check):
+    """No earlier row of the file may have the same values in all `columns`.
+
+    As in SQL, a row with a missing value in one of them is not checked.
+    """
+
+    columns: tuple[str, ...] = Field(min_length=1)
+
+    @property
+    def of(self) -> str:
+        """The columns, as reports and rejected rows show them."""
+        return listed(self.columns)
+
+
 class RowCount(Model):
     """Number of rows that a file must have, within two inclusive bounds; otherwise it halts."""
 
@@ -329,37 +364,40 @@ class Column(Model):
     examples: tuple[Any, ...] = ()
 
     @property
+    def kind(self) -> Kind:
+        """The type, which rejected rows and the API name."""
+        return stored(self.logical_type, self.physical_type)[0]
+
+    @property
     def type(self) -> ColumnType:
-        """The properties that all columns of this logical type share."""
-        return TYPES[self.logical_type]
+        """The properties that all columns of this kind share."""
+        return TYPES[self.kind]
 
     @property
     def limits(self) -> Limits:
         """The limits of the column's PostgreSQL type."""
-        return Limits.of(self.logical_type, self.physical_type)
+        return stored(self.logical_type, self.physical_type)[1]
 
     @model_validator(mode="after")
     def _is_valid(self) -> Self:
+        stored(self.logical_type, self.physical_type)
         Problems.check(
-            [*self._format_and_token_problems(), *self._type_problems(), *self._rule_problems()]
+            [*self._format_and_token_problems(), *self._length_problems(), *self._rule_problems()]
         )
         return self
 
     def _format_and_token_problems(self) -> Iterator[str]:
         if self.type.formats and not self.formats:
-            yield f"the type {self.logical_type} needs 'formats': add them, because none is guessed"
+            yield f"the type {self.kind} needs 'formats': add them, because none is guessed"
         if self.formats and not self.type.formats:
-            yield f"the type {self.logical_type} cannot have 'formats': remove them"
+            yield f"the type {self.kind} cannot have 'formats': remove them"
         if self.type.formats:
             yield from self._format_problems(self.type.formats)
         tokens = (self.true_tokens, self.false_tokens)
         if self.type.has_tokens and not all(tokens):
-            yield f"the type {self.logical_type} needs 'trueTokens' and 'falseTokens': add both"
+            yield f"the type {self.kind} needs 'trueTokens' and 'falseTokens': add both"
         if any(tokens) and not self.type.has_tokens:
-            yield (
-                f"the type {self.logical_type} cannot have 'trueTokens' and 'falseTokens': "
-                "remove them"
-            )
+            yield (f"the type {self.kind} cannot have 'trueTokens' and 'falseTokens': remove them")
         if both := set(self.true_tokens) & set(self.false_tokens):
             yield f"{sorted(both)} cannot mean both true and false: remove them from one list"
 
@@ -370,12 +408,8 @@ class Column(Model):
             except ValueError as error:
                 yield str(error)
 
-    def _type_problems(self) -> Iterator[str]:
-        try:
-            length = self.limits.length
-        except ValueError as error:
-            yield str(error)
-            return
+    def _length_problems(self) -> Iterator[str]:
+        length = self.limits.length
         # Without this rule, a text could pass every check and fail the COPY of all other rows.
         limits = [
             rule.maximum
@@ -392,8 +426,8 @@ class Column(Model):
         for rule in self.rules:
             if rule.kind not in self.type.rules:
                 yield (
-                    f"the rule {rule.name} ({rule.kind}) does not apply to the type "
-                    f"{self.logical_type}: remove it"
+                    f"the rule {rule.name} ({rule.kind}) does not apply to the type {self.kind}: "
+                    "remove it"
                 )
             elif isinstance(rule, Range):
                 yield from self._bound_problems(rule)
@@ -408,8 +442,8 @@ class Column(Model):
         wrong = [bound for bound in bounds if type(bound) not in self.type.bounds]
         for bound in wrong:
             yield (
-                f"the rule {rule.name} compares the type {self.logical_type} with {bound}, which "
-                f"has another type: write a value of type {self.logical_type}"
+                f"the rule {rule.name} compares the type {self.kind} with {bound}, which "
+                f"has another type: write a value of type {self.kind}"
             )
         if not wrong:
             yield from _order_problems(
@@ -476,6 +510,7 @@ class Contract(Model):
     timezone: Zone = "Etc/UTC"
     indexes: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = ()
     lookup: Lookup | None = None
+    unique_rows: tuple[UniqueRows, ...] = ()
     row_counts: tuple[RowCount, ...] = ()
     max_rejected_percent: Annotated[Decimal, Field(ge=0, le=100)] = Decimal(50)
     sla: ServiceLevel | None = None
@@ -489,6 +524,12 @@ class Contract(Model):
     def physical_names(self) -> tuple[str, ...]:
         """The column names in PostgreSQL, in the order of the contract."""
         return tuple(column.physical_name for column in self.columns)
+
+    @property
+    def checks(self) -> tuple[tuple[str, Check], ...]:
+        """All checks of rows, each after its column or columns."""
+        of_columns = ((column.name, rule) for column in self.columns for rule in column.rules)
+        return (*of_columns, *((each.of, each) for each in self.unique_rows))
 
     def column(self, name: str) -> Column:
         """Return the column called `name` in the file's header; raise KeyError if there is none."""
@@ -518,7 +559,12 @@ class Contract(Model):
     @model_validator(mode="after")
     def _is_valid(self) -> Self:
         Problems.check(
-            [*self._storage_problems(), *self._name_problems(), *self._lookup_problems()]
+            [
+                *self._storage_problems(),
+                *self._name_problems(),
+                *self._unique_problems(),
+                *self._lookup_problems(),
+            ]
         )
         return self
 
@@ -557,6 +603,7 @@ class Contract(Model):
                 )
         named = [("an index", index) for index in self.indexes]
         named += [("the lookup", self.lookup.columns)] if self.lookup else []
+        named += [(f"the rule {quoted(each.name)}", each.columns) for each in self.unique_rows]
         known = set(self.header)
         for what, names in named:
             if unknown := set(names) - known:
@@ -570,6 +617,26 @@ class Contract(Model):
                 yield (
                     f"column {quoted(column.name)}: {sorted(both)} cannot mean both missing and "
                     "true or false: remove them from nullSequence or from the column's tokens"
+                )
+
+    def _unique_problems(self) -> Iterator[str]:
+        if names := repeated(rule.name for rule in self.unique_rows):
+            yield (
+                f"rules {names} of the table occur more than once, but rejected rows refer to a "
+                "rule by name: give each rule its own name"
+            )
+        for rule in self.unique_rows:
+            if twice := repeated(rule.columns):
+                yield f"the rule {quoted(rule.name)} names {twice} more than once: remove them"
+            wrong = [
+                f"{column.name} ({column.kind})"
+                for column in self.columns
+                if column.name in rule.columns and "unique" not in column.type.rules
+            ]
+            if wrong:
+                yield (
+                    f"the rule {quoted(rule.name)} cannot compare {listed(wrong)}: remove these "
+                    "columns"
                 )
 
     def _lookup_problems(self) -> Iterator[str]:
@@ -595,6 +662,6 @@ class Contract(Model):
         if not order.required or order.type.compared_as is None:
             # A page begins after the `order` of the last row, so that value must not be missing.
             yield (
-                f"the lookup's order {order.name} must be required, and not of type "
-                f"{_UNORDERED_TYPES}, because the API pages by it"
+                f"the lookup's order {order.name} must be required, and of type {_ORDER_TYPES}, "
+                "because the API pages by it"
             )

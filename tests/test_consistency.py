@@ -250,6 +250,7 @@ CONTRACTS = (CHECKOUT / "docs" / "contracts.md").read_text("utf-8")
         *(field for model in (HeaderPolicy, Lookup, Format) for field in model.model_fields),
         *TYPES,
         *("smallint", "integer", "bigint", "numeric(precision,scale)", "varchar(n)", "text"),
+        *("double precision", "real", "jsonb", "primaryKey", "primaryKeyPosition", "properties"),
         *("nullValues", "missingValues", "duplicateValues", "invalidValues", "rowCount"),
         *("mustBe", "mustBeBetween", "mustBeGreaterThan", "mustBeGreaterOrEqualTo"),
         *("mustBeLessThan", "mustBeLessOrEqualTo", "unit", "rows", "percent"),

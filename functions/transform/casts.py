@@ -9,14 +9,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from functions.transform import timestamps
+from functions.transform import jsonb, timestamps
+from shared.columns import UUID
 from shared.contract import Column, Contract
 from shared.rows import REPEATED, Rows
 
 _WIDE = pa.decimal128(38, 0)  # wider than any column, to compare with its limits
 _INTEGER = r"\A[+-]?[0-9]{1,38}\z"
 _NUMBER = {mark: rf"\A[+-]?[0-9]{{1,38}}({re.escape(mark)}[0-9]{{1,38}})?\z" for mark in (".", ",")}
+_FLOAT = {
+    mark: rf"\A[+-]?[0-9]+({re.escape(mark)}[0-9]+)?([eE][+-]?[0-9]+)?\z" for mark in (".", ",")
+}
 _INTEGERS = {2: pa.int16(), 4: pa.int32(), 8: pa.int64()}
+_FLOATS = {4: pa.float32(), 8: pa.float64()}
 
 SUSPECT_SCHEMA = pa.schema(
     [
@@ -67,8 +72,8 @@ def schema(contract: Contract) -> pa.Schema:
 
 def arrow_type(column: Column) -> pa.DataType:
     """Return the Arrow type that represents a column's values exactly."""
-    match column.logical_type:
-        case "string":
+    match column.kind:
+        case "string" | "uuid" | "json":
             return pa.string()
         case "integer":
             return _INTEGERS[column.limits.least_bytes]
@@ -80,6 +85,10 @@ def arrow_type(column: Column) -> pa.DataType:
             return pa.date32()
         case "timestamp":
             return timestamps.TYPE
+        case "float":
+            return _FLOATS[column.limits.least_bytes]
+        case "time":
+            return timestamps.TIME_TYPE
 
 
 def cast(rows: Rows, header: list[str], contract: Contract) -> Cast:
@@ -100,7 +109,7 @@ def cast(rows: Rows, header: list[str], contract: Contract) -> Cast:
                         "raw": rows.raw_texts(failed.to_numpy()),
                         "column": _repeated(column.name, len(failed)),
                         "value": texts.take(failed),
-                        "rule": _repeated(column.logical_type, len(failed)),
+                        "rule": _repeated(column.kind, len(failed)),
                         "reason": cast_column.reasons,
                     }
                 )
@@ -148,7 +157,7 @@ _Result = tuple[pa.Array, Callable[[], pa.StringArray | pa.StringScalar]]
 
 
 def _cast_distinct(texts: pa.StringArray, column: Column, contract: Contract) -> _Result:
-    match column.logical_type:
+    match column.kind:
         case "string":
             return _cast_strings(texts, column)
         case "integer":
@@ -161,6 +170,14 @@ def _cast_distinct(texts: pa.StringArray, column: Column, contract: Contract) ->
             return _with_formats(column, *timestamps.parse_dates(texts, column))
         case "timestamp":
             return _with_formats(column, *timestamps.parse_timestamps(texts, column))
+        case "float":
+            return _cast_floats(texts, column, contract.decimal_mark)
+        case "time":
+            return _with_formats(column, *timestamps.parse_times(texts, column))
+        case "uuid":
+            return _cast_uuids(texts, column)
+        case "json":
+            return _check_json(texts, column)
 
 
 def _cast_strings(texts: pa.StringArray, column: Column) -> _Result:
@@ -214,6 +231,43 @@ def _cast_booleans(texts: pa.StringArray, column: Column) -> _Result:
     known = pc.or_(true, pc.is_in(texts, pa.array(column.false_tokens)))
     tokens = " or ".join([*column.true_tokens, *column.false_tokens])
     return _where(known, true), lambda: pa.scalar(f"{column.name} is not {tokens}")
+
+
+def _cast_floats(texts: pa.StringArray, column: Column, mark: str) -> _Result:
+    is_number = pc.match_substring_regex(texts, _FLOAT[mark])
+    numbers = pc.replace_substring(_where(is_number, texts), mark, ".")
+    rounded = numbers.cast(arrow_type(column))
+    # As PostgreSQL, refuse a number that becomes infinite, or zero although it is not.
+    is_zero = pc.invert(pc.match_substring_regex(numbers, r"\A[^eE]*[1-9]"))
+    fits = pc.and_(pc.is_finite(rounded), pc.or_(pc.not_equal(rounded, 0), is_zero))
+    values = pc.add(_where(fits, rounded), pa.scalar(0, rounded.type))  # makes 0 of -0
+    return values, lambda: pc.if_else(
+        is_number,
+        f"{column.name} is too large or too close to zero for {column.physical_type}",
+        f"{column.name} is not a number (digits, optionally followed by {mark!r} and digits, and "
+        "by e and an exponent)",
+    )
+
+
+def _cast_uuids(texts: pa.StringArray, column: Column) -> _Result:
+    is_uuid = pc.match_substring_regex(texts, rf"\A{UUID}\z")
+    return pc.ascii_lower(_where(is_uuid, texts)), lambda: pa.scalar(
+        f"{column.name} is not a UUID such as 6b9f2a2e-0000-4000-8000-000000000001"
+    )
+
+
+def _check_json(texts: pa.StringArray, column: Column) -> _Result:
+    must_be_object = column.logical_type == "object"
+    problems = pa.array(
+        [
+            None if text is None else jsonb.problem(text, must_be_object=must_be_object)
+            for text in texts.to_pylist()
+        ],
+        pa.string(),
+    )
+    return _where(problems.is_null(), texts), lambda: pc.binary_join_element_wise(
+        column.name, problems, " "
+    )
 
 
 def _with_formats(column: Column, values: pa.Array, ambiguous: pa.BooleanArray) -> _Result:

@@ -15,12 +15,13 @@ from shared.contract import Contract
 from shared.dialect import Dialect
 from shared.endings import Outcome
 from shared.odcs import load_all
-from tests.fixtures.contracts import DAYS, READINGS, TOKENS, column
+from tests.fixtures.contracts import DAYS, READINGS, TIMES, TOKENS, column
 from tests.processing import NOW, process
-from tests.test_generated_files import GERMAN, NARROW, ZONED
+from tests.test_generated_files import GERMAN, NARROW, TYPED, ZONED
 
 OURS = dict(load_all())
-CONTRACTS = {**OURS, "german": GERMAN, "zoned": ZONED, "narrow": NARROW, "readings": READINGS}
+CONTRACTS = {**OURS, "german": GERMAN, "zoned": ZONED, "narrow": NARROW, "typed": TYPED}
+CONTRACTS["readings"] = READINGS
 
 
 def checked(contract: Contract, folder: Path) -> Specimen:
@@ -56,7 +57,7 @@ def test_specimen_has_bad_row_for_each_rule(contract: Contract) -> None:
 
     ways: list[tuple[str | None, str]] = [(None, "columnCount"), (None, "quoting")]
     for each in contract.columns:
-        ways += [(each.name, each.logical_type)]
+        ways += [(each.name, each.kind)]
         ways += [(each.name, rule.name) for rule in each.rules if rule.severity == "error"]
     assert [(bad.column, bad.rule) for bad in made.bad] == ways
     assert made.good == SHARE * len(ways)
@@ -130,6 +131,25 @@ def text(*rules: dict[str, Any], **more: Any) -> Any:
             )
         ),
         contract(column("t", "timestamp", "timestamptz", formats=MONTHS), encoding="cp1252"),
+        contract(
+            column("t", "time", "time", rules=[ONCE, between("08:00", "17:30")], **TIMES),
+            column("f", "number", "real", rules=[ONCE, between("0.1", "0.5")]),
+        ),
+        contract(
+            text(),
+            column("b", "boolean", "boolean", **TOKENS),
+            unique_rows=[{"name": "pair", "columns": ["b", "x"]}],
+        ),
+        contract(
+            text(REQUIRED),
+            column("u", "string", "uuid", required=True),
+            lookup={"key": "x", "order": "u", "fields": ["u"]},
+            unique_rows=[{"name": "primaryKey", "columns": ["x", "u"]}],
+        ),
+        contract(
+            text(REQUIRED),
+            unique_rows=[{"name": "primaryKey", "columns": ["x"]}],
+        ),
     ],
     ids=lambda made_of: str(made_of.columns[0].rules or made_of.columns[0].physical_type)[:60],
 )
