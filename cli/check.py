@@ -13,6 +13,7 @@ from rich.table import Table
 
 from cli import rejects
 from cli.console import cell, console, line, right, styled
+from cli.items import many
 from cli.refusable import Refusable, refusable
 from functions.test.examination import examine
 from functions.transform.transformation import transform
@@ -99,6 +100,8 @@ def show(found: Checked) -> None:
     if found.would_be_loaded:
         rejected = (found.report or {}).get("rowsRejected")
         without = " without the rejected rows" if rejected else ""
+        if found.verdict.counts["rowsRead"] == 0:
+            without = ": it has no rows, which its contract allows"
         console.print(styled(f"The file would be loaded{without}.", "green"))
         _show_refusable(list(found.refusable))
     else:
@@ -123,10 +126,16 @@ def _chunks(file: Path) -> Iterator[bytes]:
 
 
 def _show_report(report: dict[str, Any]) -> None:
+    ignored = [
+        many(report[name], thing)
+        for name, thing in (("emptyRows", "empty row"), ("footerLines", "footer line"))
+        if report[name]
+    ]
     console.print(
         f"{report['rowsRead']:,} rows read: {report['rowsClean']:,} clean, "
         f"{report['rowsRejected']:,} rejected. Warnings: {report['warnings']:,}. "
-        f"Exact repeats: {report['exactRepeats']:,}.",
+        f"Exact repeats: {report['exactRepeats']:,}."
+        + (f" Ignored: {' and '.join(ignored)}." if ignored else ""),
         "",
         sep="\n",
     )

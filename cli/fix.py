@@ -5,7 +5,6 @@ import contextlib
 import csv
 import itertools
 import re
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,8 +18,10 @@ from cli.console import console
 from cli.errors import CommandError
 from cli.items import Item, has_run, many
 from cli.stack import Stack
+from shared import undecodable
 from shared.contract import Contract
 from shared.dialect import Dialect
+from shared.file_types import start_of
 from shared.grammar import Fault, grammar
 from shared.ingestion import Ingestion, Source
 from shared.landing import read_version
@@ -30,8 +31,10 @@ from shared.spreadsheet import unescaped
 _NAMED = 5  # maximum number of lines in a message
 
 _MAX_CELL = 2**31 - 1
-_MARK_BYTES = 4
-_NATIVE = "le" if sys.byteorder == "little" else "be"
+_ENDS = {b"", b"\r", b"\n", b"\r\n"}
+"""What may follow the text of a row, if lines end with LF or are swapped."""
+_STATEFUL = ("hz", "iso2022", "utf-7")
+"""Codecs in which the bytes of a line may change the meaning of later ones."""
 _MARKS = {
     "utf-16": {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"},
     "utf-32": {codecs.BOM_UTF32_LE: "utf-32-le", codecs.BOM_UTF32_BE: "utf-32-be"},
@@ -74,7 +77,7 @@ def fix(
     )
     with tempfile.TemporaryFile() as file:
         chunks = read_version(stack.s3, ingestion.source)
-        file.writelines(rewritten(chunks, rows, contract.encoding))
+        file.writelines(rewritten(chunks, rows, contract.encoding, contract.dialect))
         new = _upload(stack, ingestion.source, file, force=force)
     key = LandingKey.parse(new.key)
     if key is None:
@@ -167,21 +170,22 @@ def replacements(
 
 
 def rewritten(
-    chunks: Iterable[bytes], rows: Mapping[int, Replacement], encoding: str
+    chunks: Iterable[bytes], rows: Mapping[int, Replacement], encoding: str, dialect: Dialect
 ) -> Iterator[bytes]:
     """Yield a file's bytes with some rows replaced; all other bytes stay unchanged.
 
     The chunks may be split anywhere. `rows` are the replacements by first physical line.
 
     Raises:
-        CommandError: a row differs from the rejected one, or the encoding lacks a character.
+        CommandError: a row differs from the rejected one, or the encoding cannot express its new
+            text.
     """
-    chunks = iter(chunks)
-    start = b""
-    while len(start) < _MARK_BYTES and (chunk := next(chunks, b"")):
-        start += chunk
-    codec = _codec(encoding, start)
-    lines = _physical_lines(itertools.chain([start], chunks), "\n".encode(codec))
+    start, chunks = start_of(chunks)
+    codec, mark = _codec(encoding, start)
+    yield mark
+    head = next(chunks, b"").removeprefix(mark)
+    newline = dialect.swapped(b"\n").decode()
+    lines = _physical_lines(itertools.chain([head], chunks), newline.encode(codec))
     numbered = enumerate(lines, start=1)
     left = dict(rows)
     for number, line in numbered:
@@ -189,20 +193,41 @@ def rewritten(
         if row is None:
             yield line
             continue
-        further = (text for _, text in itertools.islice(numbered, row.old.count("\n")))
-        text = b"".join([line, *further]).decode(codec)
-        end = text.removeprefix(row.old)
-        if not text.startswith(row.old) or end not in {"\r\n", "\n", "\r", ""}:
-            raise _differs(number)
-        try:
-            yield (row.new + end).encode(codec)
-        except UnicodeEncodeError as error:
-            raise CommandError(
-                f"Line {number}: the file's encoding {encoding} has no character "
-                f"{error.object[error.start]!r}. Use a character that it has."
-            ) from error
+        further = (text for _, text in itertools.islice(numbered, row.old.count(newline)))
+        yield _replaced(number, b"".join([line, *further]), row, codec, dialect)
     for number in left:
         raise _differs(number)
+
+
+def _replaced(number: int, lines: bytes, row: Replacement, codec: str, dialect: Dialect) -> bytes:
+    """Return the bytes of the new row in place of the old one, which is all of `lines`."""
+    try:
+        text = undecodable.decoded(lines, codec)
+    except UnicodeDecodeError:
+        raise _differs(number) from None
+    if codec.startswith(_STATEFUL) and lines != text.encode(codec, "replace"):
+        raise CommandError(
+            f"Line {number} cannot be replaced, because in {codec} it may change the meaning of "
+            "other lines: upload a corrected file instead."
+        )
+    old = undecodable.shown(text)
+    end = old.removeprefix(row.old)
+    # The character 0x1A may end a file.
+    is_end = dialect.swapped(end.rstrip("\x1a").encode()) in _ENDS
+    if not old.startswith(row.old) or not is_end:
+        raise _differs(number)
+    if left := sorted(each for each in undecodable.escapes(text) if each in row.new):
+        raise CommandError(
+            f"The correction of line {number} still contains {left[0]}, which stands for a byte "
+            "that is not a character: replace it by the character."
+        )
+    try:
+        return (row.new + end).encode(codec)
+    except UnicodeEncodeError as error:
+        raise CommandError(
+            f"Line {number}: the file's encoding {codec} has no character "
+            f"{error.object[error.start]!r}. Use a character that it has."
+        ) from error
 
 
 def _upload(stack: Stack, source: Source, file: IO[bytes], *, force: bool) -> Source:
@@ -247,7 +272,7 @@ def _long_cells() -> Iterator[None]:
 def _one_row(line: int, text: str, dialect: Dialect) -> str:
     # An open quote or a second row would change all later rows.
     row = text.rstrip("\r\n")
-    lines = row.encode() + b"\n"
+    lines = dialect.swapped(row.encode()) + b"\n"
     rules = grammar(dialect, lines)
     found = rules and rules.first(rules.encoded(lines), final=True)
     if isinstance(found, Fault):
@@ -262,29 +287,30 @@ def _unwrapped(text: str) -> str:
     return text.replace("\r\n", "\n").rstrip("\n")
 
 
-def _codec(encoding: str, start: bytes) -> str:
-    """Return the codec for text after the byte order mark of a file that starts with `start`."""
-    name = codecs.lookup(encoding).name
+def _codec(encoding: str, start: bytes) -> tuple[str, bytes]:
+    """Return the codec for the text of a file that begins with `start`, and its byte order mark."""
+    name = undecodable.plain_codec(encoding)
     for mark, codec in _MARKS.get(name, {}).items():
         if start.startswith(mark):
-            return codec
-    return f"{name}-{_NATIVE}" if name in _MARKS else name.removesuffix("-sig")
+            return codec, mark
+    mark = "\ufeff".encode(name, "ignore")
+    return name, mark if start.startswith(mark) else b""
 
 
 def _physical_lines(chunks: Iterable[bytes], newline: bytes) -> Iterator[bytes]:
     width = len(newline)
     rest = b""
     for chunk in chunks:
-        pieces = (rest + chunk).split(newline)
-        last = pieces.pop()
-        line = b""
-        for piece in pieces:
-            line += piece + newline
+        text = rest + chunk
+        begin, at = 0, text.find(newline)
+        while at != -1:
             # The last byte of one character and the first of the next may look like a newline.
-            if len(line) % width == 0:
-                yield line
-                line = b""
-        rest = line + last
+            is_newline = at % width == 0
+            if is_newline:
+                yield text[begin : at + width]
+                begin = at + width
+            at = text.find(newline, at + (width if is_newline else 1))
+        rest = text[begin:]
     if rest:
         yield rest
 

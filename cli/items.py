@@ -14,6 +14,8 @@ _COUNTS = {
     "rowsSuspect": "suspect",
     "rowsLoaded": "loaded",
     "rowsRejected": "rejected",
+    "emptyRows": "empty",
+    "footerLines": "in the footer",
 }
 _STYLES: dict[str, str] = {
     Status.WAITING: "cyan",

@@ -349,5 +349,5 @@ def _ended(record: Mapping[str, Any]) -> str:
 
 def _refused(item: Item) -> str:
     reason = str(item.get("haltReason"))
-    why = "for its header" if "does not match the header" in reason else reason
+    why = "for its header" if "does not match the" in reason else reason
     return f"{item['state']}/{item['status']}, {why}"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from cli.errors import CommandError
 from cli.values import Flaw, Values
-from shared.contract import Contract, Required, UniqueRows
+from shared.contract import Contract, HeaderPolicy, Required, UniqueRows
 
 SHARE = 20
 """Minimum number of good rows per bad row; `max_rejected_percent` of the contract can raise it.
@@ -51,7 +51,8 @@ class Specimen:
     keyed: int
     """Number of good rows with that key."""
     refused: bytes
-    """The same rows under a header that lacks the first column."""
+    """The same rows under a header that the contract does not allow; without a header, after a line
+    that names another delimiter."""
 
     @property
     def rows(self) -> int:
@@ -104,15 +105,30 @@ def specimen(contract: Contract, token: str, now: dt.datetime) -> Specimen:
             for row, way in zip(rows[good:], flaws, strict=True)
         ]
     )
+    before, body = _before(header, contract), body + _footer(contract)
+    first = before.count(_line_end(contract)[-1]) + 1
     keys = [row[header.index(key)] for row in rows[:good]] if key else []
     return Specimen(
-        content=(_line(header, contract) + body).encode(contract.encoding),
+        content=(before + body).encode(contract.encoding),
         good=good,
-        bad=tuple(Bad(n, name, flaw.rule) for n, (name, flaw) in enumerate(flaws, 2 + good)),
+        bad=tuple(Bad(n, name, flaw.rule) for n, (name, flaw) in enumerate(flaws, first + good)),
         key=keys[0] if keys else None,
         keyed=keys.count(keys[0]) if keys else 0,
-        refused=(_line(["no column", *header[1:]], contract) + body).encode(contract.encoding),
+        refused=(_wrong_beginning(header, contract) + body).encode(contract.encoding),
     )
+
+
+def _wrong_header(contract: Contract) -> list[str]:
+    header = list(contract.header)
+    needed = [i for i, column in enumerate(contract.columns) if not column.optional] or [0]
+    match contract.header_policy:
+        case HeaderPolicy(match="position", unknown="ignore"):
+            return header[: needed[-1]]
+        case HeaderPolicy(match="position"):
+            return [*header, "no column"]
+        case _:
+            header[needed[0]] = "no column"
+            return header
 
 
 def _bounds(contract: Contract) -> tuple[int, int]:
@@ -140,9 +156,9 @@ def _texts(values: Values, rows: int, *, once: bool) -> list[str]:
     found = list(itertools.islice(values.good(), number))
     if found:
         return found
-    column, nothing = values.column, values.contract.dialect.null_sequence
-    if nothing and not any(isinstance(rule, Required) for rule in column.rules):
-        return [nothing[0]] * number
+    column, nothing = values.column, values.missing
+    if nothing is not None and not any(isinstance(rule, Required) for rule in column.rules):
+        return [nothing] * number
     raise CommandError(
         f"No valid value was found for the column {column.name!r} of {values.contract.table}: add "
         "`examples` that satisfy its rules to the contract."
@@ -201,9 +217,37 @@ def _spoilt(row: Row, way: _Way, contract: Contract, first: Row) -> str:
     return _line(spoilt.values(), contract)
 
 
+def _before(header: Row, contract: Contract) -> str:
+    """Return what precedes the rows, with the whole names in the first header row."""
+    dialect = contract.dialect
+    skipped = f"skipped{dialect.line_terminator}" * dialect.skip_lines
+    if not dialect.header:
+        return skipped
+    first, *further = dialect.header_rows
+    rows = {first: header} | dict.fromkeys(further, [""] * len(header))
+    numbers = range(1, dialect.header_rows[-1] + 1)
+    return skipped + "".join(_line(rows.get(n, ["title"]), contract) for n in numbers)
+
+
+def _wrong_beginning(header: Row, contract: Contract) -> str:
+    dialect = contract.dialect
+    if dialect.header:
+        return _before(_wrong_header(contract), contract)
+    other = next(each for each in ",;" if each != dialect.delimiter)
+    return _before(header, contract) + f"sep={other}{dialect.line_terminator}"
+
+
+def _footer(contract: Contract) -> str:
+    # A footer that a pattern recognizes may be absent.
+    dialect = contract.dialect
+    lines = dialect.footer.lines if dialect.footer else None
+    return f"footer{dialect.line_terminator}" * (lines or 0)
+
+
 def _line(cells: Iterable[str], contract: Contract) -> str:
     return contract.dialect.record(cells) + _line_end(contract)
 
 
 def _line_end(contract: Contract) -> str:
-    return contract.dialect.line_terminator
+    dialect = contract.dialect
+    return dialect.delimiter * dialect.trailing_delimiter + dialect.line_terminator

@@ -75,9 +75,17 @@ class Values:
         """Whether no two rows may have the same value."""
         return self.tells_apart or any(isinstance(rule, Unique) for rule in self.column.rules)
 
+    @property
+    def missing(self) -> str | None:
+        """A text that stands for a missing value, or None."""
+        tokens = self.contract.null_tokens(self.column)
+        if self.column.quoted_empty == "text" and len(self.contract.columns) == 1:
+            tokens = tuple(filter(None, tokens))  # an empty value alone in its row needs quotes
+        return next(filter(self._is_seen, tokens), None)
+
     def is_missing(self, text: str) -> bool:
         """Return whether a text stands for a missing value."""
-        return text in self.contract.dialect.null_sequence
+        return self._read(text) in self.contract.null_tokens(self.column)
 
     def good(self) -> Iterator[str]:
         """Yield different texts that break no rule, not even one that only warns."""
@@ -92,7 +100,7 @@ class Values:
     def flaws(self) -> Iterator[Flaw]:
         """Yield one flaw for each rule that can reject a value, if a text for it is found."""
         none = "tm\0smoke" if self.column.type.is_text else "no value"
-        if self._is_usable(none) and none not in self._tokens:
+        if self._is_usable(none) and none.casefold() not in map(str.casefold, self._tokens):
             yield Flaw(self.column.kind, none)
         for rule in self.column.rules:
             if rule.severity == "error" and (flaw := self._flaw(rule)) is not None:
@@ -102,8 +110,7 @@ class Values:
         alike = frozenset(each.name for each in self.column.rules if each.kind == rule.kind)
         match rule:
             case Required():
-                missing = self.contract.dialect.null_sequence
-                return Flaw(rule.name, missing[0], alike) if missing else None
+                return None if self.missing is None else Flaw(rule.name, self.missing, alike)
             case Unique():
                 return Flaw(rule.name, None, alike)
         found = None
@@ -128,7 +135,15 @@ class Values:
             self.contract.dialect.record(["", text])
         except ValueError:
             return False
-        return not self.is_missing(text)
+        return self._is_seen(text) and not self.is_missing(text)
+
+    def _is_seen(self, text: str) -> bool:
+        """Return whether a row is not ignored if this column alone has a text."""
+        is_only = len(self.contract.columns) == 1
+        return bool(text) or not (is_only and self.contract.dialect.skip_empty_rows)
+
+    def _read(self, text: str) -> str:
+        return text.strip() if self.column.trim else text
 
     @property
     def _tokens(self) -> tuple[str, ...]:
@@ -142,7 +157,7 @@ class Values:
         limits = self.column.limits
         match self.column.kind:
             case "string":
-                return ((text, text) for text in self._strings())
+                return ((self._read(text), text) for text in self._strings())
             case "boolean":
                 return ((text in self.column.true_tokens, text) for text in self._tokens)
             case "integer":

@@ -7,7 +7,9 @@ docs/contracts.md describes each property for authors of contracts.
 import codecs
 import datetime as dt
 import functools
+import itertools
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
@@ -20,8 +22,9 @@ from pydantic import (
     Field,
     model_validator,
 )
+from pydantic.alias_generators import to_camel
 
-from shared import landing_key, regex
+from shared import landing_key, regex, undecodable
 from shared.columns import (
     MAX_DIGITS,
     TYPES,
@@ -37,6 +40,7 @@ from shared.dialect import Dialect
 from shared.formats import Described, TextFormat, text_format
 from shared.model import Model, Problems
 from shared.text import bounded, listed, quoted
+from shared.undecodable import EncodingErrors
 
 _OWN_RELATIONS = {
     *("source", "source_id_seq", "source_pkey", "source_source_key_key"),
@@ -59,6 +63,17 @@ _SUMMARY_FIELDS = {"group", "rows"}
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 Severity = Literal["error", "warning"]
+NumberStyle = Literal["exponent", "omittedZero", "parentheses", "trailingMinus", "integralDecimal"]
+_GROUP_CHARS = (",", ".", "'", " ")
+"""The usual ones, to advise."""
+_OPTIONS_OF: dict[str, tuple[Kind, ...]] = {
+    "quoted_empty": ("string",),
+    "group_char": ("integer", "number", "float"),
+    "bare_number": ("integer", "number", "float"),
+    "number_styles": ("integer", "number", "float"),
+    "ignore_case": ("boolean",),
+}
+"""The types that each option of a column is for; the others are for all types."""
 
 
 def _date_or_time(value: object) -> object:
@@ -128,6 +143,11 @@ https://docs.python.org/3/library/codecs.html#python-specific-encodings
 def repeated(names: Iterable[str]) -> list[str]:
     """Return the names that occur more than once, sorted."""
     return sorted(name for name, count in Counter(names).items() if count > 1)
+
+
+def folded(name: str) -> str:
+    """Return a name without white space at its ends and differences of case, in the form NFC."""
+    return unicodedata.normalize("NFC", name.strip().casefold())
 
 
 def _identifier(name: str) -> str:
@@ -348,18 +368,42 @@ class RowCount(Model):
 
 
 class Column(Model):
-    """Column with the name `name` in the file's header and `physical_name` in PostgreSQL."""
+    """Column with the name `name` in the file's header and `physical_name` in PostgreSQL.
+
+    Attributes:
+        aliases: further names in the header.
+        optional: a file may lack the column; its values are then missing.
+        null_tokens: the texts of a missing value. None: those of the dialect.
+        quoted_empty: what an empty value in quotes is, if an empty value without is missing.
+        trim: white space around a value is removed before anything else.
+        true_tokens: the texts for true.
+        false_tokens: the texts for false.
+        ignore_case: these texts may have any case.
+        group_char: separates groups of three digits. A space stands for no-break spaces too.
+        bare_number: a number has no text, such as a currency or a percent sign, around it.
+        number_styles: further spellings of numbers: `1.5e-7`; `.5` and `5.`; `(5)` and `5-` for
+            -5; `1.0` for an integer.
+    """
 
     name: str
     physical_name: Identifier
     logical_type: LogicalType
     physical_type: str
     required: bool = False
+    aliases: tuple[str, ...] = Field(default=(), min_length=1)
+    optional: bool = False
     description: Description = ""
     formats: tuple[Format, ...] = ()
     timezone: Zone = "Etc/UTC"
+    null_tokens: tuple[str, ...] | None = None
+    quoted_empty: Literal["missing", "text"] = "missing"
+    trim: bool = False
     true_tokens: tuple[str, ...] = ()
     false_tokens: tuple[str, ...] = ()
+    ignore_case: bool = False
+    group_char: str | None = None
+    bare_number: bool = True
+    number_styles: tuple[NumberStyle, ...] = Field(default=(), min_length=1)
     rules: tuple[AnyRule, ...] = ()
     examples: tuple[Any, ...] = ()
 
@@ -367,6 +411,11 @@ class Column(Model):
     def kind(self) -> Kind:
         """The type, which rejected rows and the API name."""
         return stored(self.logical_type, self.physical_type)[0]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names that the column may have in the file's header."""
+        return (self.name, *self.aliases)
 
     @property
     def type(self) -> ColumnType:
@@ -378,11 +427,42 @@ class Column(Model):
         """The limits of the column's PostgreSQL type."""
         return stored(self.logical_type, self.physical_type)[1]
 
+    @property
+    def spells_numbers(self) -> bool:
+        """Whether numbers may be spelled otherwise than with digits and a decimal mark."""
+        return self.group_char is not None or not self.bare_number or bool(self.number_styles)
+
+    def folded(self, token: str) -> str:
+        """Return a token of a boolean as it is compared."""
+        return token.casefold() if self.ignore_case else token
+
+    def further_options(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield options that accept further texts: as written in a contract, and as fields."""
+        chars = _GROUP_CHARS if self.group_char is None else ()
+        styles = [(*self.number_styles, style) for style in get_args(NumberStyle)]
+        found: list[tuple[str, dict[str, Any]]] = [
+            ("trim: true", {"trim": True}),
+            ("ignoreCase: true", {"ignore_case": True}),
+            ("bareNumber: false", {"bare_number": False}),
+            *((f"groupChar: {char!r}", {"group_char": char}) for char in chars),
+            *((f"numberStyles: [{', '.join(each)}]", {"number_styles": each}) for each in styles),
+        ]
+        for option, update in found:
+            changed = self.model_copy(update=update)
+            if changed != self and not [*changed._option_problems()]:
+                yield option, update
+
     @model_validator(mode="after")
     def _is_valid(self) -> Self:
         stored(self.logical_type, self.physical_type)
         Problems.check(
-            [*self._format_and_token_problems(), *self._length_problems(), *self._rule_problems()]
+            [
+                *self._format_and_token_problems(),
+                *self._option_problems(),
+                *self._length_problems(),
+                *self._rule_problems(),
+                *self._optional_problems(),
+            ]
         )
         return self
 
@@ -398,8 +478,49 @@ class Column(Model):
             yield f"the type {self.kind} needs 'trueTokens' and 'falseTokens': add both"
         if any(tokens) and not self.type.has_tokens:
             yield (f"the type {self.kind} cannot have 'trueTokens' and 'falseTokens': remove them")
-        if both := set(self.true_tokens) & set(self.false_tokens):
+        if both := {*map(self.folded, tokens[0])} & {*map(self.folded, tokens[1])}:
             yield f"{sorted(both)} cannot mean both true and false: remove them from one list"
+
+    def _option_problems(self) -> Iterator[str]:
+        for option, types in _OPTIONS_OF.items():
+            if option in self.model_fields_set and self.kind not in types:
+                yield (
+                    f"the type {self.kind} cannot have {to_camel(option)!r}, only "
+                    f"{' or '.join(types)}: remove it"
+                )
+        tokens = (*self.true_tokens, *self.false_tokens)
+        if self.trim:
+            allowed = [rule.values for rule in self.rules if isinstance(rule, Allowed)]
+            texts = {*tokens, *(self.null_tokens or ()), *itertools.chain.from_iterable(allowed)}
+            if never := sorted(each for each in texts if each != each.strip()):
+                yield f"no trimmed value is {' or '.join(map(quoted, never))}: trim these texts too"
+            if self.quoted_empty == "text":
+                yield (
+                    "quotedEmpty: text contradicts trim: true, after which a blank value is empty "
+                    "too: remove one of them"
+                )
+        if self.ignore_case and all(each.lower() == each.upper() for each in tokens):
+            yield "ignoreCase has no effect, because no token has letters: remove it"
+        yield from self._number_problems()
+
+    def _number_problems(self) -> Iterator[str]:
+        char, styles = self.group_char, self.number_styles
+        if char is not None and (len(char) != 1 or char.isalnum() or char in "+-()"):
+            yield (
+                f"the groupChar {quoted(char)} is not valid: use one character other than a "
+                "letter, a digit, a sign or a parenthesis"
+            )
+        if twice := repeated(styles):
+            yield f"numberStyles: {twice} occur more than once: keep one of each"
+        is_whole = "integralDecimal" in styles
+        needless = {"number": {"integralDecimal"}, "float": {"integralDecimal", "exponent"}}
+        for style in sorted(needless.get(self.kind, set()).intersection(styles)):
+            yield f"the type {self.kind} needs no {style} in numberStyles: remove it"
+        if "omittedZero" in styles and self.kind == "integer" and not is_whole:
+            yield (
+                "omittedZero has no effect on integers without integralDecimal: add that to "
+                "numberStyles, or remove omittedZero"
+            )
 
     def _format_problems(self, described: Described) -> Iterator[str]:
         for each in self.formats:
@@ -437,6 +558,17 @@ class Column(Model):
                 "give each rule its own name"
             )
 
+    def _optional_problems(self) -> Iterator[str]:
+        is_needed = self.required or any(
+            isinstance(rule, Required) and (rule.severity == "error" or rule.threshold)
+            for rule in self.rules
+        )
+        if self.optional and is_needed:
+            yield (
+                "it is optional, but its values must not be missing, so that no file without it "
+                "could be loaded: remove optional, or required and the rules against missing values"
+            )
+
     def _bound_problems(self, rule: Range) -> Iterator[str]:
         bounds = [bound for bound in (rule.minimum, rule.maximum) if bound is not None]
         wrong = [bound for bound in bounds if type(bound) not in self.type.bounds]
@@ -452,10 +584,31 @@ class Column(Model):
 
 
 class HeaderPolicy(Model):
-    """Policy for the header: the order of the columns, and whether unknown ones are ignored."""
+    """Policy for the header: how its columns are matched to the contract's.
 
+    Attributes:
+        match: by name, by `folded` name, or by position, whatever the header says.
+        order: the order of the columns, unless they are matched by position.
+        unknown: whether a file with further columns is refused, or these columns are ignored.
+    """
+
+    match: Literal["exact", "folded", "position"] = "exact"
     order: Literal["any", "contract"] = "any"
     unknown: Literal["refuse", "ignore"] = "refuse"
+
+    def key(self, name: str) -> str:
+        """Return the form in which a name of the header or of the contract is compared."""
+        match self.match:
+            case "exact" | "position":
+                return name
+            case "folded":
+                return folded(name)
+
+    @model_validator(mode="after")
+    def _is_valid(self) -> Self:
+        if self.match == "position" and "order" in self.model_fields_set:
+            raise ValueError("order has no effect with match: position: remove it")
+        return self
 
 
 class Lookup(Model):
@@ -504,6 +657,7 @@ class Contract(Model):
     description: Description = ""
     columns: tuple[Column, ...] = Field(min_length=1, max_length=MAX_COLUMNS)
     encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"
+    encoding_errors: EncodingErrors = "refuse"
     dialect: Dialect = Dialect()
     decimal_mark: Literal[".", ","] = "."
     header_policy: HeaderPolicy = HeaderPolicy()
@@ -531,9 +685,40 @@ class Contract(Model):
         of_columns = ((column.name, rule) for column in self.columns for rule in column.rules)
         return (*of_columns, *((each.of, each) for each in self.unique_rows))
 
+    @property
+    def fixed_width(self) -> int | None:
+        """How many values each row of a file without a header has; None: as many as the first."""
+        varies = self.header_policy.unknown == "ignore" or any(
+            column.optional for column in self.columns
+        )
+        return None if varies else len(self.columns)
+
+    @property
+    def by_position(self) -> bool:
+        """Whether columns are found by their position, and not by their names."""
+        return self.header_policy.match == "position" or not self.dialect.header
+
+    @property
+    def allows_no_rows(self) -> bool:
+        """Whether a file may be empty: a rule on the number of rows must say so explicitly."""
+        return any(rule.minimum == 0 for rule in self.row_counts) and all(
+            rule.is_met(0) for rule in self.row_counts
+        )
+
     def column(self, name: str) -> Column:
         """Return the column called `name` in the file's header; raise KeyError if there is none."""
         return {column.name: column for column in self.columns}[name]
+
+    def null_tokens(self, column: Column) -> tuple[str, ...]:
+        """Return the texts of a missing value of a column."""
+        if column.null_tokens is None:
+            return self.dialect.null_sequence
+        return column.null_tokens
+
+    @property
+    def distinguishes_quoted_empty(self) -> bool:
+        """Whether an empty value with quotes differs from one without in any column."""
+        return any(column.quoted_empty == "text" for column in self.columns)
 
     def deadline(self, day: dt.date) -> dt.datetime | None:
         """Return the deadline in UTC for the file of a day; None if none is due for that day."""
@@ -560,13 +745,19 @@ class Contract(Model):
     def _is_valid(self) -> Self:
         Problems.check(
             [
+                *self._encoding_problems(),
                 *self._storage_problems(),
                 *self._name_problems(),
+                *self._header_problems(),
                 *self._unique_problems(),
                 *self._lookup_problems(),
             ]
         )
         return self
+
+    def _encoding_problems(self) -> Iterator[str]:
+        if self.encoding_errors == "reject" and (problem := undecodable.problem(self.encoding)):
+            yield f"encodingErrors is reject, but {problem}"
 
     def _storage_problems(self) -> Iterator[str]:
         if self.relation in _OWN_RELATIONS:
@@ -596,10 +787,15 @@ class Contract(Model):
                 )
 
     def _name_problems(self) -> Iterator[str]:
-        for names in (self.header, self.physical_names):
-            if twice := repeated(names):
+        key = self.header_policy.key
+        in_header = [name for column in self.columns for name in column.names]
+        same = {*repeated(map(key, in_header))}
+        ambiguous = sorted({name for name in in_header if key(name) in same})
+        for twice in (ambiguous, repeated(self.physical_names)):
+            if twice:
                 yield (
-                    f"columns {twice} occur more than once: give each its own name and physicalName"
+                    f"columns {twice} occur more than once: give each its own name, aliases and "
+                    "physicalName"
                 )
         named = [("an index", index) for index in self.indexes]
         named += [("the lookup", self.lookup.columns)] if self.lookup else []
@@ -612,12 +808,57 @@ class Contract(Model):
                     "header"
                 )
         for column in self.columns:
-            tokens = {*column.true_tokens, *column.false_tokens}
-            if both := tokens.intersection(self.dialect.null_sequence):
+            yield from (
+                f"column {quoted(column.name)}: {each}" for each in self._value_problems(column)
+            )
+
+    def _value_problems(self, column: Column) -> Iterator[str]:
+        null_tokens = self.null_tokens(column)
+        tokens = {*map(column.folded, (*column.true_tokens, *column.false_tokens))}
+        if both := tokens.intersection(map(column.folded, null_tokens)):
+            yield (
+                f"{sorted(both)} cannot mean both missing and true or false: remove them from the "
+                "column's tokens, or from nullSequence or nullTokens"
+            )
+        if column.group_char == self.decimal_mark:
+            yield (
+                f"the groupChar {column.group_char!r} is also the decimalMark of the table: change "
+                "one of them"
+            )
+        if column.quoted_empty == "text" and "" not in null_tokens:
+            yield (
+                "quotedEmpty has no effect, because an empty value is not missing: remove it, or "
+                'add "" to nullTokens'
+            )
+        if column.quoted_empty == "text" and self.dialect.quote_char is None:
+            yield "quotedEmpty has no effect, because the dialect has no quoteChar: remove it"
+
+    def _header_problems(self) -> Iterator[str]:
+        if not self.dialect.header and {"match", "order"} & self.header_policy.model_fields_set:
+            yield (
+                "match and order of the headerPolicy have no effect, because the dialect's files "
+                "have no header: remove them"
+            )
+        needed = [i for i, column in enumerate(self.columns) if not column.optional]
+        last = max(needed, default=0)
+        for i, column in enumerate(self.columns):
+            if self.by_position and column.aliases:
                 yield (
-                    f"column {quoted(column.name)}: {sorted(both)} cannot mean both missing and "
-                    "true or false: remove them from nullSequence or from the column's tokens"
+                    f"column {quoted(column.name)}: aliases have no effect, because columns "
+                    "are found by position: remove them"
                 )
+            if self.by_position and column.optional and i < last:
+                yield (
+                    f"column {quoted(column.name)}: it cannot be optional before a column that is "
+                    "not, because columns are found by position: move it to the end, or remove "
+                    "optional"
+                )
+        # Every file has a first column, whatever its name.
+        if self.header_policy.unknown == "ignore" and len(needed) <= (1 if self.by_position else 0):
+            yield (
+                "the headerPolicy would accept the header of every file: set unknown: refuse, or "
+                "make fewer columns optional"
+            )
 
     def _unique_problems(self) -> Iterator[str]:
         if names := repeated(rule.name for rule in self.unique_rows):

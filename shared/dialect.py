@@ -1,4 +1,4 @@
-"""The dialect of a CSV file: how its text separates records and values.
+"""The dialect of a CSV file: how its text separates records and values, and what surrounds them.
 
 The names are those of Data Package's Table Dialect: https://datapackage.org/standard/table-dialect/
 """
@@ -6,22 +6,63 @@ The names are those of Data Package's Table Dialect: https://datapackage.org/sta
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from shared.model import Model, Problems
+from shared.regex import beginning, check
 from shared.text import quoted
+
+MAX_FOOTER = 100
+"""Lines at a file's end that may be its footer."""
+_MAX_HEADER_ROWS = 100
+
+_SWAP = bytes.maketrans(b"\r\n", b"\n\r")
 
 
 def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-class Dialect(Model):
-    r"""How a file separates records and values.
+class Footer(Model):
+    """What follows the rows of a file. Blank lines at its very end do not count.
 
     Attributes:
+        lines: the footer is that many lines.
+        pattern: among the last `MAX_FOOTER` lines, the footer begins with the first one whose
+            beginning matches this expression in RE2's syntax.
+    """
+
+    lines: int | None = Field(default=None, ge=1, le=MAX_FOOTER)
+    pattern: str | None = Field(default=None, max_length=10_000)
+
+    @model_validator(mode="after")
+    def _is_valid(self) -> Self:
+        if (self.lines is None) == (self.pattern is None):
+            raise ValueError("a footer has either lines or a pattern: set one of them")
+        if self.pattern is not None:
+            check(self.pattern)
+            if beginning(self.pattern)(b"\1\1"):
+                raise ValueError(
+                    f"the pattern {quoted(self.pattern)} matches the beginning of any line, so "
+                    "that rows would be the footer: write what only the footer begins with"
+                )
+        return self
+
+
+class Dialect(Model):
+    r"""How a file separates records and values, and what surrounds them.
+
+    Attributes:
+        skip_lines: lines at the file's beginning that are ignored.
+        header: the file has a header.
+        header_rows: the numbers of the records that are the header; blank lines and comments do
+            not count. Records between them are ignored. The rows begin after the last one.
+        header_join: stands between the parts of a name that are in several header rows.
+        footer: what follows the rows.
+        skip_empty_rows: rows of empty values only are ignored.
+        trailing_delimiter: a record may end with one delimiter more.
         delimiter: separates two values, one or more ASCII characters.
-        line_terminator: ends a line: `\r\n` also stands for `\n`, `\r` is a carriage return alone.
+        line_terminator: ends a line: LF or CRLF, which both mean either; or CR.
         quote_char: encloses values that contain delimiters or line ends. None: quotes are text.
         double_quote: two quote characters inside a quoted value mean one.
         escape_char: makes the character after it text.
@@ -31,6 +72,13 @@ class Dialect(Model):
         null_sequence: the texts of a missing value.
     """
 
+    skip_lines: int = Field(default=0, ge=0, le=1_000_000)
+    header: bool = True
+    header_rows: tuple[PositiveInt, ...] = Field(default=(1,), min_length=1)
+    header_join: str = " "
+    footer: Footer | None = None
+    skip_empty_rows: bool = False
+    trailing_delimiter: bool = False
     delimiter: str = Field(default=",", min_length=1, max_length=10)
     line_terminator: Literal["\n", "\r\n", "\r"] = "\r\n"
     quote_char: str | None = '"'
@@ -40,6 +88,10 @@ class Dialect(Model):
     skip_initial_space: bool = False
     comment_char: str | None = None
     null_sequence: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ("",)
+
+    def swapped(self, text: bytes) -> bytes:
+        """Swap CR and LF in a text if lines end with CR, so that they end with LF; or swap back."""
+        return text.translate(_SWAP) if self.line_terminator == "\r" else text
 
     def record(self, values: Iterable[str]) -> str:
         """Return the values as a record without a line end.
@@ -78,6 +130,7 @@ class Dialect(Model):
         return self
 
     def _problems(self) -> Iterator[str]:
+        yield from self._header_problems()
         named = {
             "quoteChar": self.quote_char,
             "escapeChar": self.escape_char,
@@ -87,19 +140,39 @@ class Dialect(Model):
         if not all(map(_is_mark, self.delimiter)):
             yield (
                 f"the delimiter {quoted(self.delimiter)} is not valid: use ASCII characters other "
-                "than letters, digits, line ends and NUL"
+                f"than letters, digits, line ends and NUL{_escape_hint(self.delimiter)}"
             )
         for name, char in marks.items():
             if not _is_mark(char):
                 yield (
                     f"the {name} {quoted(char)} is not valid: use one ASCII character other than a "
-                    "letter, digit, line end or NUL"
+                    f"letter, digit, line end or NUL{_escape_hint(char)}"
                 )
+        if self.quote_char is None and (self.lenient_quotes or not self.double_quote):
+            yield "lenientQuotes and doubleQuote have no effect without a quoteChar: remove them"
         if len(set(marks.values())) < len(marks) or set(marks.values()) & set(self.delimiter):
             yield f"the delimiter, {' and '.join(named)} must differ: change one of them"
         if self.skip_initial_space and " " in {*self.delimiter, *marks.values()}:
             yield "skipInitialSpace is true, but a space has a meaning: remove one of them"
 
+    def _header_problems(self) -> Iterator[str]:
+        if not self.header and (self.header_rows != (1,) or self.header_join != " "):
+            yield "headerRows and headerJoin have no effect with header: false: remove one of them"
+        elif self.header_join != " " and len(self.header_rows) == 1:
+            yield "headerJoin has no effect on one header row: list more headerRows, or remove it"
+        if list(self.header_rows) != sorted(set(self.header_rows)):
+            yield "headerRows must ascend: order the numbers, and name each once"
+        if self.header_rows[-1] > _MAX_HEADER_ROWS:
+            yield (
+                f"the last of the headerRows is {self.header_rows[-1]}, but the maximum is "
+                f"{_MAX_HEADER_ROWS}: use skipLines for lines before the header"
+            )
+
 
 def _is_mark(text: str) -> bool:
     return len(text) == 1 and text.isascii() and not text.isalnum() and text not in "\0\r\n"
+
+
+def _escape_hint(text: str) -> str:
+    """Explain the most likely error if a mark is written with a backslash."""
+    return '. YAML reads escapes such as "\\t" only in double quotes' if "\\" in text else ""

@@ -25,6 +25,7 @@ class Fault(enum.StrEnum):
     """Reason why a line is not a record; the value is a message."""
 
     LONE_RETURN = "a carriage return without a line feed; end lines with LF or CRLF"
+    LONE_FEED = "a line feed, but the contract's lineTerminator is a carriage return"
     TEXT_AFTER_QUOTE = "text follows the closing quote of a value"
     QUOTE_INSIDE = "a value that does not begin with a quote contains one"
     UNCLOSED = "the opening quote of a value has no closing quote"
@@ -40,7 +41,7 @@ class Grammar:
     """The compiled expressions of a dialect.
 
     In the texts that the methods take, one byte stands for a longer delimiter (`encoded`), and each
-    line ends with a line feed.
+    line ends with a line feed (`Dialect.swapped`).
 
     Attributes:
         dialect: the dialect.
@@ -128,12 +129,17 @@ class Grammar:
         lone_return = before + _either(quoted, plain) + b"?\\r[^\\n]" + rest
         return {
             Fault.QUOTE_INSIDE: [(_run(before + plain + quote + rest), False)],
-            Fault.LONE_RETURN: [(_run(lone_return), False)],
+            self._lone_return: [(_run(lone_return), False)],
             Fault.TEXT_AFTER_QUOTE: [
                 (_run(before + quoted + after + rest), False),
                 (_run(opened), True),
             ],
         }
+
+    @property
+    def _lone_return(self) -> Fault:
+        is_swapped = self.dialect.line_terminator == "\r"
+        return Fault.LONE_FEED if is_swapped else Fault.LONE_RETURN
 
     def encoded(self, text: bytes) -> bytes:
         """Return a text of the file with a delimiter of one byte."""
@@ -145,13 +151,17 @@ class Grammar:
         written = self.dialect.delimiter.encode()
         return text if len(written) == 1 else text.replace(self.delimiter, written)
 
+    def begin(self, text: bytes) -> int:
+        """Return where the first line begins that is neither blank nor a comment."""
+        ignored = self._ignored.match(text)
+        return ignored.end() if ignored else 0
+
     def first(self, text: bytes, *, final: bool) -> tuple[int, int] | Fault | None:
         """Return where the first record begins and ends, or why it is damaged.
 
         None: the text has no record, or the first one depends on what follows.
         """
-        ignored = self._ignored.match(text)
-        begin = ignored.end() if ignored else 0
+        begin = self.begin(text)
         if begin == len(text):
             return None
         if found := self.record.match(text, begin):
@@ -176,7 +186,7 @@ class Grammar:
             text = text.replace(quote * 2, quote) if self.dialect.double_quote else text
         if self.escape is not None:
             text = re.sub(b"%b(.)" % re.escape(bytes([self.escape])), rb"\1", text, flags=re.S)
-        return self.decoded(text).decode()
+        return self.dialect.swapped(self.decoded(text)).decode("utf-8", "surrogatepass")
 
     def fault(self, text: bytes, begin: int) -> Fault:
         """Return the fault of the record that begins at `begin`."""
@@ -185,7 +195,7 @@ class Grammar:
             return Fault.UNCLOSED
         match text[found.end() : found.end() + 1]:
             case b"\r":
-                return Fault.LONE_RETURN
+                return self._lone_return
             case b"":
                 return Fault.OPEN_ESCAPE
             case b"\n":

@@ -8,6 +8,10 @@ from typing import TypeVar
 
 import pyarrow as pa
 
+from shared import undecodable
+from shared.dialect import Dialect
+from shared.undecodable import EncodingErrors
+
 T = TypeVar("T")
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
@@ -19,6 +23,7 @@ _NEWLINE = b"\n"
 class Lines:
     """Whole lines as UTF-8, without the file's byte order mark.
 
+    Each line ends with LF: if the dialect's lines end with CR, CR and LF are swapped.
     `first` is the number of the first line. `ends` is the number of newlines: one per line, except
     that the file's last line may have none.
     """
@@ -35,20 +40,25 @@ class Refusal:
     reason: str
 
 
-def read_lines(chunks: Iterable[bytes], encoding: str) -> Iterator[Lines | Refusal]:
+def read_lines(
+    chunks: Iterable[bytes], encoding: str, dialect: Dialect, errors: EncodingErrors = "refuse"
+) -> Iterator[Lines | Refusal]:
     """Yield a stream as chunks of whole lines; stop after a refusal.
 
     Args:
         chunks: the file's bytes, divided anywhere.
         encoding: the contract's encoding, a name of a Python codec. A byte order mark is removed.
+        dialect: the contract's.
+        errors: `refuse` a file with a byte that cannot be decoded; or `reject` its rows, which then
+            contain surrogates (`shared.undecodable`). The encoding must allow it.
     """
     number = 1
     rest = b""
-    for chunk, final in _with_end(_as_utf8(chunks, encoding)):
+    for chunk, final in _with_end(_as_utf8(chunks, encoding) if errors == "refuse" else chunks):
         if isinstance(chunk, UnicodeError):
             yield _refusal(chunk, encoding, number)
             return
-        text = rest + chunk
+        text = rest + dialect.swapped(chunk)
         begin = long_line(text, MAX_LINE_BYTES)
         if begin is not None:
             yield Refusal(
@@ -59,8 +69,9 @@ def read_lines(chunks: Iterable[bytes], encoding: str) -> Iterator[Lines | Refus
         end = len(text) if final else text.rfind(_NEWLINE) + 1
         if end:
             mark = codecs.BOM_UTF8 if number == 1 else b""
-            lines = Lines(number, text[:end].removeprefix(mark), text.count(_NEWLINE, 0, end))
-            if error := _decoding_error(lines.text):
+            whole = text[:end] if errors == "refuse" else _escaped(text[:end], encoding)
+            lines = Lines(number, whole.removeprefix(mark), text.count(_NEWLINE, 0, end))
+            if errors == "refuse" and (error := _decoding_error(lines.text)):
                 line = number + error.object.count(_NEWLINE, 0, error.start)
                 yield _refusal(error, encoding, line)
                 return
@@ -96,6 +107,13 @@ def _as_utf8(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes | Unicode
                     yield decode(chunk[: max(error.start - kept, 0)]).encode()
             yield error
             return
+
+
+def _escaped(text: bytes, encoding: str) -> bytes:
+    """Return a text as UTF-8, with a surrogate for each undecodable byte."""
+    if undecodable.plain_codec(encoding) == "utf-8" and _decoding_error(text) is None:
+        return text
+    return undecodable.decoded(text, encoding).encode("utf-8", "surrogatepass")
 
 
 def _decoding_error(text: bytes) -> UnicodeDecodeError | None:

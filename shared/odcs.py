@@ -40,6 +40,7 @@ M = TypeVar("M", bound=Model)
 
 _TABLE_PROPERTIES = {
     "encoding",
+    "encodingErrors",
     "dialect",
     "decimalMark",
     "headerPolicy",
@@ -55,7 +56,20 @@ _SLA_PROPERTIES = {
 """The keys that the pipeline reads."""
 _SLA_DOCUMENTATION = {"authoritativeDefinitions", "description", "driver", "id"}
 _AVAILABILITY_PROPERTIES = {"weekdays"}
-_COLUMN_PROPERTIES = {"formats", "trueTokens", "falseTokens"}
+_COLUMN_PROPERTIES = {
+    "aliases",
+    "optional",
+    "formats",
+    "nullTokens",
+    "quotedEmpty",
+    "trim",
+    "trueTokens",
+    "falseTokens",
+    "ignoreCase",
+    "groupChar",
+    "bareNumber",
+    "numberStyles",
+}
 _WITH_FORMATS = {name for each in TYPES.values() if each.formats for name in each.logical_types}
 _OPTIONS: dict[RuleKind, dict[str, str]] = {
     "length": {"minLength": "minimum", "maxLength": "maximum"},
@@ -307,6 +321,12 @@ def _column(schema: dict[str, Any], problems: list[str]) -> Column | None:
         problems.append(f"{where}: unknown logicalTypeOptions {sorted(options)}: remove them")
     for quality in schema.get("quality", ()):
         rules += _quality_rules(where, quality, problems)
+    if schema.get("logicalType") != "string" and any(each["kind"] == "allowed" for each in rules):
+        problems.append(
+            f"{where}: validValues is for strings only: use minimum and maximum, or the "
+            "logicalType string"
+        )
+        rules = [each for each in rules if each["kind"] != "allowed"]
     given = {key: schema[key] for key in ("logicalType", "physicalType") if key in schema}
     return _validated(
         Column,

@@ -1,5 +1,6 @@
 """Check of a contract against the JSON schema of ODCS, with messages for its author."""
 
+import datetime as dt
 import functools
 import importlib.resources
 import itertools
@@ -24,7 +25,12 @@ FIXES = {
     "extra_forbidden": "correct the name or remove it",
     "required": "add it",
     "missing": "add it",
-    "type": "write a value of that type (texts such as `yes`, `1.0` and `2020-01-01` need quotes)",
+    "type": "write a value of that type, without quotes",
+    "string_type": (
+        "put it in quotes (without them, YAML does not read `1960`, `1.0`, `yes`, `null` and "
+        "`2020-01-01` as text)"
+    ),
+    "tuple_type": "write it in [ ], even if there is only one",
     "enum": "choose one of them",
 }
 """What to do about an error, by JSON schema keyword or pydantic error type."""
@@ -87,13 +93,21 @@ def _text_of(error: ValidationError, document: Any, others: set[Place]) -> str |
     elif error.validator in {"additionalProperties", "unevaluatedProperties"}:
         unknown = message.partition("(")[2].rsplit(" ", 2)[0]  # … ('a', 'b' were unexpected)
         message = f"ODCS does not define {unknown} here"
+        if ")" in unknown:
+            return (
+                f'{where}: {message}: put e.g. "numeric(5,2)" in quotes, because inside {{ }} '
+                "YAML splits it at the comma"
+            )
+    elif isinstance(error.instance, dt.date):
+        message = message.replace(repr(error.instance), str(error.instance))
     elif error.validator == "oneOf":
         matching = "more than one" if "is valid under each of" in message else "none"
         message = (
             f"it matches {matching} of the forms that ODCS allows; e.g. a quality has exactly one "
             "of mustBe, mustBeLessThan, …"
         )
-    fix = FIXES.get(str(error.validator), "correct it")
+    expects_text = error.validator == "type" and error.validator_value == "string"
+    fix = FIXES.get("string_type" if expects_text else str(error.validator), "correct it")
     return f"{where}: {bounded(message, _MAX_MESSAGE)}: {fix}"
 
 

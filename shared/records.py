@@ -11,6 +11,7 @@ line with an odd number of quotes starts such a scan, so no two scans share a li
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +24,7 @@ Positions = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(NamedTuple):
     """Lines that are not records, from the byte `begin` to the byte `end`."""
 
     begin: int
@@ -62,8 +62,7 @@ def find_records(rules: Grammar, text: bytes, *, final: bool) -> Records:
     damages: list[Damage] = []
     begin, is_near_damage = 0, False
     while begin < len(text):
-        if is_near_damage:
-            few = rules.few_records.match(text, begin)
+        if is_near_damage and (few := rules.few_records.match(text, begin)):
             end, is_near_damage = few.end(), few[1] is None
         else:
             end, is_near_damage = rules.records.match(text, begin).end(), True
@@ -76,7 +75,7 @@ def find_records(rules: Grammar, text: bytes, *, final: bool) -> Records:
         if text[begin] == rules.comment:
             begin = text.index(b"\n", begin) + 1
             continue
-        damage = _damage(rules, text, begin, damages[-1:])
+        damage = _damage(rules, text, begin, damages[-1] if damages else None)
         if damage.fault in OPEN and not final and len(text) - begin <= MAX_RECORD:
             break
         damages.append(damage)
@@ -123,11 +122,41 @@ def without_gaps(rules: Grammar, text: bytes) -> bytes:
     return codes[kept].tobytes()
 
 
-def _damage(rules: Grammar, text: bytes, begin: int, previous: list[Damage]) -> Damage:
+def with_trailing_delimiters(rules: Grammar, text: bytes, width: int) -> bytes:
+    """Return a text without gaps in which each record has one empty value more at its end.
+
+    Records with a surplus value have it already.
+    """
+    _, ends = _contents(rules, text)
+    places = ends[~has_surplus(rules, text, width)]
+    codes = np.frombuffer(text, np.uint8)
+    return np.insert(codes, places, rules.delimiter[0]).tobytes() if len(places) else text
+
+
+def has_surplus(rules: Grammar, text: bytes, width: int) -> Mask:
+    """Return which records of a text without gaps have an empty value after `width` others."""
+    begins, ends = _contents(rules, text)
+    is_delimiter = np.frombuffer(text, np.uint8)[ends - 1] == rules.delimiter[0]
+    counts = value_counts(rules, text, begins, ends)
+    found: Mask = is_delimiter & _is_outside(rules, text, ends - 1) & (counts == width + 1)
+    return found
+
+
+def _contents(rules: Grammar, text: bytes) -> tuple[Positions, Positions]:
+    """Return where the records of a well-formed text begin, and where their line ends do."""
+    ends = ends_of(rules, text)
+    begins = np.append(0, ends)[:-1]
+    blank = is_blank(rules, text, begins)
+    begins, last = begins[~blank], ends[~blank] - 2
+    is_return = np.frombuffer(text, np.uint8)[last] == _CR
+    return begins, last + 1 - (is_return & _is_outside(rules, text, last))
+
+
+def _damage(rules: Grammar, text: bytes, begin: int, previous: Damage | None) -> Damage:
     fault, end = rules.fault(text, begin), text.index(b"\n", begin) + 1
     if fault is Fault.UNCLOSED and len(text) - begin > MAX_RECORD:
         fault = Fault.LONG_RECORD
-    if any(each.end == begin and each.fault is fault for each in previous):
+    if previous is not None and previous.end == begin and previous.fault is fault:
         for run, is_decided_by_next in rules.runs.get(fault, ()):
             if found := run.match(text, begin):
                 last = text.rfind(b"\n", begin, found.end() - 1) + 1

@@ -4,6 +4,8 @@ Only the images of Transform, Test and Load contain Arrow. Every function must v
 patterns, so all images contain `google-re2`: the same engine in half a megabyte.
 """
 
+from collections.abc import Callable
+
 import re2
 
 from shared.text import quoted
@@ -20,6 +22,12 @@ def whole(regex: str) -> str:
 def matches(regex: str, text: str) -> bool:
     """Return whether `regex` matches all of `text`."""
     return re2.compile(whole(regex), _QUIET).search(text) is not None
+
+
+def beginning(regex: str) -> Callable[[bytes], bool]:
+    """Return a function that tells whether `regex` matches at the beginning of a UTF-8 text."""
+    compiled = re2.compile(regex.encode(), _QUIET)
+    return lambda text: compiled.match(text) is not None
 
 
 def check(regex: str) -> None:

@@ -4,12 +4,14 @@ Arrow parses the values. A chunk in which each line is a row is parsed as it is.
 `shared.records` first finds the well-formed records.
 """
 
+import base64
 import codecs
 import functools
 import itertools
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from shared import undecodable
 from shared.dialect import Dialect
+from shared.frame import FooterCount, divided, joined, without_footer, without_frame
 from shared.grammar import MAX_RECORD, Fault, Grammar, grammar
 from shared.lines import Lines, Refusal, read_lines
 from shared.records import (
@@ -26,10 +30,13 @@ from shared.records import (
     Records,
     ends_of,
     find_records,
+    has_surplus,
     is_blank,
     value_counts,
+    with_trailing_delimiters,
     without_gaps,
 )
+from shared.undecodable import EncodingErrors
 
 MAX_COLUMNS = 10_000
 """Columns of a file. Each costs time in every chunk, and PostgreSQL allows 1,600 in a table."""
@@ -38,6 +45,7 @@ REPEATED = pa.dictionary(pa.int32(), pa.string())
 _MALFORMED = pa.schema(
     [("line", pa.int64()), ("raw", pa.string()), ("rule", REPEATED), ("reason", REPEATED)]
 )
+_UNDECODABLE = _MALFORMED.append(pa.field("rawBase64", pa.string()))
 
 _FEW = 10_000
 """Records with another number of values in a chunk, of which Arrow tells one by one."""
@@ -61,13 +69,21 @@ class Rows:
         raw_texts: function from ascending row indices to the rows' original texts without line
             ends.
         malformed: rows with a wrong number of values or invalid quoting, with the columns `line`,
-            `raw`, `rule` and `reason`. `lines` and `columns` do not include them.
+            `raw`, `rule` and `reason`; and rows with undecodable bytes, which also have their bytes
+            in the column `rawBase64`. `lines` and `columns` do not include them.
+        empty: the number of ignored rows of empty values.
     """
 
     lines: pa.Int64Array
     columns: list[pa.StringArray]
     raw_texts: Callable[[Indices], pa.StringArray]
     malformed: pa.Table = field(default_factory=_MALFORMED.empty_table)
+    empty: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Empty(Refusal):
+    """Refusal of a file that has neither a header nor rows."""
 
 
 LazyRows = Callable[[], Rows]
@@ -76,64 +92,162 @@ LazyRows = Callable[[], Rows]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A file's header, and its rows in chunks, in order. A refusal is the last chunk."""
+    """A file's header, and its rows in chunks, in order.
 
-    header: list[str]
+    Attributes:
+        header: the names of the columns; None if the dialect has no header.
+        line: the physical line on which the header begins, 1 without a header.
+        width: the number of columns.
+        chunks: the rows. A refusal is the last chunk.
+        footer: its `lines` are the number of lines of the footer when the chunks are consumed.
+    """
+
+    header: list[str] | None
+    line: int
+    width: int
     chunks: Iterator[LazyRows | Refusal]
+    footer: FooterCount
 
 
-def read_table(chunks: Iterable[bytes], encoding: str, dialect: Dialect) -> Table | Refusal:
+def read_table(
+    chunks: Iterable[bytes],
+    encoding: str,
+    dialect: Dialect,
+    errors: EncodingErrors = "refuse",
+    *,
+    width: int | None = None,
+) -> Table | Refusal:
     """Read the header of a file; its rows are read when the chunks are consumed.
 
     Args:
         chunks: the file's bytes. Each yields at most one `Rows`.
         encoding: the contract's, one of Python's codecs.
         dialect: the contract's.
+        errors: the contract's; whether an undecodable byte costs the file or its row.
+        width: the number of columns of a file without a header; None: that of its first record.
     """
-    lines = read_lines(chunks, encoding)
+    lines = read_lines(chunks, encoding, dialect, errors)
     first = next(lines, None)
     if first is None:
-        return Refusal("the file is empty")
-    if isinstance(first, Refusal):
-        return first
-    head = _read_header(first, lines, dialect)
+        return Empty("the file is empty")
+    head = _read_head(without_frame(itertools.chain([first], lines), dialect), dialect, width)
     if isinstance(head, Refusal):
         return head
-    header, rest = head
-    if len(header) > MAX_COLUMNS:
+    if head.width > MAX_COLUMNS:
         return Refusal(
-            f"line 1 has {len(header):,} columns, but the maximum is {MAX_COLUMNS:,}: remove some"
+            f"line {head.line} has {head.width:,} columns, but the maximum is {MAX_COLUMNS:,}: "
+            "remove some"
         )
-    return Table(header, read_rows(rest, len(header), dialect))
+    for number, name in enumerate(head.names or (), start=1):
+        if fault := undecodable.fault(name, encoding):
+            return Refusal(f"the name of column {number}: {fault}; send the file as {encoding}")
+    footer = FooterCount()
+    body = without_footer(head.rest, dialect.footer, footer) if dialect.footer else head.rest
+    rows = read_rows(body, head.width, dialect)
+    if errors == "reject":
+        rows = (_quarantined(each, encoding) for each in rows)
+    return Table(head.names, head.line, head.width, rows, footer)
 
 
-def _read_header(
-    lines: Lines, rest: Iterator[Lines | Refusal], dialect: Dialect
-) -> tuple[list[str], Iterator[Lines | Refusal]] | Refusal:
-    """Return the names in the first record, and the lines after it."""
-    text, final = lines.text, False
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """The header of a file, and the lines after it."""
+
+    names: list[str] | None
+    line: int
+    width: int
+    rest: Iterator[Lines | Refusal]
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """The first record of some lines.
+
+    Attributes:
+        values: its values, or its fault.
+        line: the physical line on which it begins.
+        read: the lines of which it is the first record.
+        size: the number of bytes of `read` until its end, or the end of its first line if it is
+            damaged.
+    """
+
+    values: list[str] | Fault
+    line: int
+    read: Lines
+    size: int
+
+
+def _read_head(
+    lines: Iterator[Lines | Refusal], dialect: Dialect, width: int | None
+) -> _Head | Refusal:
+    if not dialect.header and width is not None:
+        return _Head(None, 1, width, lines)
+    rows: list[list[str]] = []
+    line = 0
+    for number in range(1, dialect.header_rows[-1] + 1):
+        record = _first_record(lines, dialect)
+        if record is None:
+            reason = f"the file has no {'header' if dialect.header else 'rows'}"
+            return Empty(reason) if number == 1 else Refusal(reason)
+        if isinstance(record, Refusal):
+            return record
+        if number in dialect.header_rows:
+            line = line or record.line
+            if isinstance(record.values, Fault):
+                what = "a header" if dialect.header else "the first row"
+                return Refusal(f"line {record.line} cannot be read as {what}: {record.values}")
+            rows.append(record.values)
+        if not dialect.header:
+            return _Head(None, line, len(rows[0]), itertools.chain([record.read], lines))
+        _, rest = divided(record.read, record.size)
+        lines = itertools.chain([rest] if rest.text else [], lines)
+    columns = itertools.zip_longest(*rows, fillvalue="")
+    # The names of a contract have this form too (`odcs`): an é may be one character or two.
+    names = [
+        unicodedata.normalize("NFC", dialect.header_join.join(filter(None, parts)))
+        for parts in columns
+    ]
+    return _Head(names, line, len(names), lines)
+
+
+def _first_record(lines: Iterator[Lines | Refusal], dialect: Dialect) -> _Record | Refusal | None:
+    """Return the first record of some lines; None if there is none."""
+    read, final = Lines(1, b"", 0), False
     while True:
-        rules = grammar(dialect, text)
+        rules = grammar(dialect, read.text)
         if rules is None:
             return _NO_SUBSTITUTE
-        encoded = rules.encoded(_ended(text))
-        found = rules.first(encoded, final=final or len(text) > MAX_RECORD)
+        encoded = rules.encoded(_ended(read.text))
+        found = rules.first(encoded, final=final or len(read.text) > MAX_RECORD)
         if found is not None:
             break
-        more = next(rest, None)
+        if final:
+            return None
+        more = next(lines, None)
         if isinstance(more, Refusal):
             return more
-        if final:
-            return Refusal("the file has no header")
-        text, final = text + (more.text if more else b""), more is None
+        if more is None:
+            final = True
+        else:
+            read = joined(read, more)
     if isinstance(found, Fault):
-        return Refusal(f"line 1 cannot be read as a header: {found}")
-    begin, end = found
-    # The names of a contract have this form too (`odcs`): an é may be one character or two.
-    names = [unicodedata.normalize("NFC", name) for name in rules.values(encoded[begin:end])]
-    body = text[len(rules.decoded(encoded[:end])) :]
-    number = lines.first + encoded.count(b"\n", 0, end)
-    return names, itertools.chain([Lines(number, body, body.count(b"\n"))] if body else [], rest)
+        begin = rules.begin(encoded)
+        end = encoded.index(b"\n", begin) + 1
+        values: list[str] | Fault = found
+    else:
+        begin, end = found
+        values = rules.values(encoded[begin:end])
+        if dialect.trailing_delimiter and _is_trailed(rules, encoded[begin:end]):
+            values.pop()
+    line = read.first + encoded.count(b"\n", 0, begin)
+    return _Record(values, line, read, len(rules.decoded(encoded[:end])))
+
+
+def _is_trailed(rules: Grammar, record: bytes) -> bool:
+    """Return whether a well-formed record ends with an empty value without quotes."""
+    text = record.removesuffix(b"\n").removesuffix(b"\r")
+    text = text.rstrip(b" ") if rules.dialect.skip_initial_space else text
+    return text.endswith(rules.delimiter) and not rules.values(record)[-1]
 
 
 def read_rows(
@@ -188,7 +302,7 @@ def _read_lines(lines: Lines, width: int, rules: Grammar) -> Rows:
     # Arrow removes a byte order mark from the first value of any chunk.
     if not text.startswith(codecs.BOM_UTF8):
         ends = np.flatnonzero(np.frombuffer(text, np.uint8) == _LF) + 1
-        parsed = _values(text, width, rules, is_quoted=False)
+        parsed = _parsed(text, width, rules, is_quoted=False)
         # For Arrow, a lone carriage return ends a line, and a blank line is a row of empty values.
         if parsed and len(parsed[0][0]) + len(parsed[1]) == len(ends) and not _any_blank(parsed[0]):
             spans = _Spans(text, np.append(0, ends[:-1]), ends)
@@ -202,12 +316,15 @@ def _read_records(first: int, records: Records, width: int, rules: Grammar) -> R
     begins = np.append(0, ends)[:-1]
     blank = is_blank(rules, text, begins)
     begins, ends = begins[~blank], ends[~blank]
-    parsed = _values(without_gaps(rules, text), width, rules, is_quoted=True)
+    gapless = without_gaps(rules, text)
+    parsed = _parsed(gapless, width, rules, is_quoted=True)
     if parsed is None:
         counts = value_counts(rules, text, begins, ends)
+        if rules.dialect.trailing_delimiter:
+            counts = counts - has_surplus(rules, gapless, width)
         is_good = counts == width
         good = _Spans(text, begins[is_good], ends[is_good]).pieces().buffers()[2].to_pybytes()
-        columns, _ = _values(without_gaps(rules, good), width, rules, is_quoted=True) or ([], {})
+        columns, _ = _parsed(without_gaps(rules, good), width, rules, is_quoted=True) or ([], {})
         wrong = dict(enumerate(counts.tolist()))
         wrong = {index: count for index, count in wrong.items() if count != width}
     else:
@@ -266,6 +383,11 @@ def _rows(
     is_good = np.ones(len(spans.begins), np.bool_)
     is_good[list(wrong)] = False
     good, bad = spans[is_good], spans[~is_good]
+    empty = np.zeros(len(good.begins), np.bool_)
+    if rules.dialect.skip_empty_rows:
+        empty = _is_empty(columns).to_numpy(zero_copy_only=False)
+    if empty.any():
+        good, columns = good[~empty], [column.filter(pa.array(~empty)) for column in columns]
     damaged, kinds = _damaged_lines(spans.text, line_begins, damages)
     kinds = np.append(np.array(list(wrong.values()), np.int64), kinds)
     begins, ends = np.append(bad.begins, damaged.begins), np.append(bad.ends, damaged.ends)
@@ -279,14 +401,15 @@ def _rows(
         return good[rows].texts(rules)
 
     table = _malformed(lines(malformed), malformed.texts(rules), kinds[order], width)
-    return Rows(lines(good), [_decoded(each, rules) for each in columns], raw_texts, table)
+    values = [_decoded(each, rules) for each in columns]
+    return Rows(lines(good), values, raw_texts, table, int(empty.sum()))
 
 
 def _damaged_lines(
     text: bytes, line_begins: Indices, damages: list[Damage]
 ) -> tuple[_Spans, npt.NDArray[np.int64]]:
     """Return the damaged lines, and for each the negative index of its fault."""
-    bounds = np.array([(each.begin, each.end) for each in damages], np.intp).reshape(-1, 2)
+    bounds = np.array([each[:2] for each in damages], np.intp).reshape(-1, 2)
     first, last = np.searchsorted(line_begins, bounds).T
     lines = np.repeat(first, last - first) + _ranges(last - first)
     faults = np.array([-1 - _FAULTS.index(each.fault) for each in damages], np.int64)
@@ -326,6 +449,20 @@ def _malformed(
     )
 
 
+def _parsed(
+    text: bytes, width: int, rules: Grammar, *, is_quoted: bool
+) -> tuple[list[pa.StringArray], dict[int, int]] | None:
+    """Return what `_values` does, but without surplus values."""
+    if not rules.dialect.trailing_delimiter:
+        return _values(text, width, rules, is_quoted=is_quoted)
+    text = with_trailing_delimiters(rules, text, width)
+    parsed = _values(text, width + 1, rules, is_quoted=is_quoted)
+    if parsed is None:
+        return None
+    columns, wrong = parsed
+    return columns[:-1], {index: count - 1 for index, count in wrong.items()}
+
+
 def _values(
     text: bytes, width: int, rules: Grammar, *, is_quoted: bool
 ) -> tuple[list[pa.StringArray], dict[int, int]] | None:
@@ -334,6 +471,7 @@ def _values(
     None: many records have another number of values, of which Arrow tells one by one.
     """
     names = [str(i) for i in range(width)]
+    text = undecodable.masked(text)
     if not text:
         return [pa.array([], pa.string()) for _ in names], {}
     wrong: dict[int, int] = {}
@@ -361,7 +499,7 @@ def _values(
                 double_quote=dialect.double_quote,
                 escape_char=(is_quoted and dialect.escape_char) or False,
                 newlines_in_values=is_quoted,
-                # With two carriage returns at the end of a line, Arrow sees a blank line between them.
+                # Arrow sees a blank line between two carriage returns at the end of a line.
                 ignore_empty_lines=is_quoted,
             ),
             convert_options=pyarrow.csv.ConvertOptions(
@@ -379,15 +517,79 @@ def _values(
 
 def _decoded(texts: pa.StringArray, rules: Grammar) -> pa.StringArray:
     """Return encoded texts as they are in the file."""
-    if len(rules.dialect.delimiter) == 1:
-        return texts
-    return pc.replace_substring(texts, rules.delimiter.decode(), rules.dialect.delimiter)
+    dialect = rules.dialect
+    if len(dialect.delimiter) > 1:
+        texts = pc.replace_substring(texts, rules.delimiter.decode(), dialect.delimiter)
+    if dialect.line_terminator == "\r":
+        valid, offsets, data = texts.buffers()
+        swapped = pa.py_buffer(dialect.swapped(bytes(data or b"")))
+        texts = pa.StringArray.from_buffers(
+            len(texts), offsets, swapped, valid, texts.null_count, texts.offset
+        )
+    return texts
+
+
+def _quarantined(read: LazyRows | Refusal, encoding: str) -> LazyRows | Refusal:
+    return read if isinstance(read, Refusal) else lambda: _decodable(read(), encoding)
+
+
+def _decodable(rows: Rows, encoding: str) -> Rows:
+    """Return the rows with those that have undecodable bytes among the malformed ones."""
+    masked = (_contains(column, undecodable.MASKED_MARK) for column in rows.columns)
+    bad = np.flatnonzero(functools.reduce(np.logical_or, masked))
+    raws = rows.raw_texts(bad)
+    bad = bad[is_bad := _contains(raws, undecodable.MARK)]
+    malformed = rows.malformed
+    is_malformed = _contains(malformed["raw"].combine_chunks(), undecodable.MARK)
+    if not len(bad) and not is_malformed.any():
+        return rows
+    raws = [raws.filter(is_bad), *malformed["raw"].filter(is_malformed).chunks]
+    lines = [rows.lines.take(bad), *malformed["line"].filter(is_malformed).chunks]
+    texts = [
+        raw.decode("utf-8", "surrogatepass")
+        for raw in pa.chunked_array(raws).cast(pa.binary()).to_pylist()
+    ]
+    undecoded = pa.table(
+        {
+            "line": pa.chunked_array(lines),
+            "raw": [undecodable.shown(text) for text in texts],
+            "rule": [undecodable.RULE] * len(texts),
+            "reason": [
+                f"{undecodable.fault(text, encoding)}; send the row as {encoding}" for text in texts
+            ],
+            "rawBase64": [
+                base64.b64encode(undecodable.encoded(text, encoding)).decode() for text in texts
+            ],
+        },
+        schema=_UNDECODABLE,
+    )
+    malformed = malformed.filter(~is_malformed)
+    good = np.delete(np.arange(len(rows.lines)), bad)
+    return replace(
+        rows,
+        lines=rows.lines.take(good),
+        columns=[column.take(good) for column in rows.columns],
+        raw_texts=lambda chosen: rows.raw_texts(good[chosen]),
+        malformed=pa.concat_tables([malformed, undecoded], promote_options="default"),
+    )
+
+
+def _contains(texts: pa.StringArray, expression: bytes) -> npt.NDArray[np.bool_]:
+    """Return which texts have bytes that match an expression."""
+    data = texts.buffers()[2]
+    if data is None or re.search(expression, data) is None:
+        return np.zeros(len(texts), np.bool_)
+    found = pc.match_substring_regex(texts.cast(pa.binary()), expression)
+    return found.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
 def _ended(text: bytes) -> bytes:
     return text if text.endswith(b"\n") else text + b"\n"
 
 
+def _is_empty(columns: list[pa.StringArray]) -> pa.BooleanArray:
+    return functools.reduce(pc.and_, (pc.equal(column, "") for column in columns))
+
+
 def _any_blank(columns: list[pa.StringArray]) -> bool:
-    blank = functools.reduce(pc.and_, (pc.equal(column, "") for column in columns))
-    return bool(pc.any(blank).as_py())
+    return bool(pc.any(_is_empty(columns)).as_py())

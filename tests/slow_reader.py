@@ -5,6 +5,7 @@ functions, so that any difference between the two is an error in one of them.
 """
 
 import datetime as dt
+import itertools
 import json
 import math
 import re
@@ -31,8 +32,9 @@ from shared.contract import (
     Range,
     Required,
     Unique,
+    UniqueRows,
 )
-from shared.dialect import Dialect
+from shared.dialect import Dialect, Footer
 
 LONGEST_LINE = 16 * 1024 * 1024
 _INTEGER_LIMITS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
@@ -50,6 +52,10 @@ class _Refused(Exception):
     """The file does not match its contract."""
 
 
+class _Empty(_Refused):
+    """The file has no rows."""
+
+
 class _InvalidValue(Exception):
     """The text is not a value of the column's type."""
 
@@ -63,6 +69,7 @@ class Reading:
     raw: dict[int, str] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     halted: bool = False
+    footer_lines: int = 0
 
     @property
     def rejected(self) -> set[int]:
@@ -85,122 +92,239 @@ def read(body: bytes, contract: Contract, now: dt.datetime) -> Reading:
     reading = Reading()
     try:
         _read(body, contract, now, reading)
+    except _Empty as refusal:
+        least = {bounds.minimum for bounds in contract.row_counts}
+        allowed = 0 in least and all(low in (0, None) for low in least)
+        return Reading() if allowed else Reading(refused=str(refusal))
     except _Refused as refusal:
         return Reading(refused=str(refusal))
     return reading
 
 
 def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -> None:
-    text = "".join(_lines(body, contract.encoding)).removesuffix("\n") + "\n"
-    header, end = _header(text, contract)
-    for number, row in _rows(text, end, contract.dialect, reading):
+    errors = "strict" if contract.encoding_errors == "refuse" else "surrogateescape"
+    text = "".join(_lines(body, contract, errors))
+    if not text.endswith("\n"):
+        text = text.rstrip("\x1a")
+    text = text.removesuffix("\n") + "\n"
+    header, end = _header(text, _begin(text, contract.dialect), contract)
+    places = _places(header, contract)
+    if contract.dialect.footer:
+        kept = text[:end] + without_footer(text[end:], contract.dialect.footer)
+        footer = text[len(kept) :].rstrip("\r\n")
+        reading.footer_lines = footer.count("\n") + bool(footer)
+        text = kept
+    for number, row in _rows(text, end, len(header), contract.dialect, reading):
         if len(row) != len(header):
             reading.failures.append((number, None, "columnCount", "error"))
             continue
-        texts = dict(zip(header, row, strict=True))
         values: dict[str, Any] = {}
         for column in contract.columns:
+            place = places[column.name]
             try:
-                values[column.name] = _value(texts[column.name], column, contract)
+                values[column.name] = (
+                    None if place is None else _value(row[place], column, contract)
+                )
             except _InvalidValue:
                 reading.failures.append((number, column.name, column.kind, "error"))
         if len(values) == len(contract.columns):
             reading.clean[number] = values
     if not reading.raw:
-        raise _Refused("no row")
+        raise _Empty("no row")
     for column in contract.columns:
         for rule in column.rules:
             _judge(column, rule, contract, now, reading)
-    for each in contract.unique_rows:
-        earlier = set()
-        for number, values in sorted(reading.clean.items()):
-            key = tuple(values[name] for name in each.columns)
-            if None not in key and key in earlier:
-                reading.failures.append((number, ", ".join(each.columns), each.name, each.severity))
-            earlier.add(key)
+    for together in contract.unique_rows:
+        _judge_together(together, reading)
     reading.failures.sort(key=lambda failure: failure[0])
     reading.halted = not _is_kept(contract, reading)
 
 
-def _lines(body: bytes, encoding: str) -> list[str]:
+def _lines(body: bytes, contract: Contract, errors: str) -> list[str]:
+    encoding = contract.encoding
     if not body:
-        raise _Refused("empty")
+        raise _Empty("empty")
     if encoding == "utf-16" and body[:2] not in (b"\xff\xfe", b"\xfe\xff"):
         raise _Refused("no byte order mark")
     try:
-        text = body.decode(encoding)
+        text = body.decode(encoding, errors)
     except UnicodeError as error:
         raise _Refused("encoding") from error
-    text = text.removeprefix("\ufeff")
+    text = swapped(text.removeprefix("\ufeff"), contract.dialect)
     lines = [line + "\n" for line in text.split("\n")]
     lines[-1] = lines[-1].removesuffix("\n")
     if not lines[-1]:
         lines.pop()
-    if any(len(line.removesuffix("\n").encode()) > LONGEST_LINE for line in lines):
+    lengths = (len(line.removesuffix("\n").encode("utf-8", "surrogatepass")) for line in lines)
+    if any(length > LONGEST_LINE for length in lengths):
         raise _Refused("line too long")
     return lines or [""]
 
 
-def _header(text: str, contract: Contract) -> tuple[list[str], int]:
-    """Return the names in the first record, and where it ends."""
+def _begin(text: str, dialect: Dialect) -> int:
+    """Return where the text begins after skipped lines and Excel's line with the delimiter."""
     at = 0
-    while _is_ignored(_line(text, at), contract.dialect):
+    for _ in range(dialect.skip_lines):
         at += len(_line(text, at))
+    line = _line(text, at).removesuffix("\n").removesuffix("\r")
+    for outer, inner in itertools.product(["", '"'], repeat=2):
+        before, after = f"{outer}sep={inner}", inner + outer
+        char = line.removeprefix(before).removesuffix(after)
+        if len(char) == 1 and not char.isalnum() and line == before + char + after:
+            if char != dialect.delimiter:
+                raise _Refused("another delimiter")
+            return at + len(_line(text, at))
+    return at
+
+
+def without_footer(text: str, footer: Footer) -> str:
+    """Return the text after the header without the footer."""
+    lines = text.split("\n")[:-1]
+    last = max((i for i, line in enumerate(lines) if line.strip("\r")), default=-1)
+    first = max(0, last + 1 - (footer.lines or 100))
+    pattern = footer.pattern
+    if pattern is not None:
+        matches = (re.match(pattern, line.removesuffix("\r")) for line in lines[first:])
+        first += next((i for i, match in enumerate(matches) if match), len(lines))
+    return "".join(line + "\n" for line in lines[:first])
+
+
+def _header(text: str, at: int, contract: Contract) -> tuple[list[str], int]:
+    """Return the names of the columns, and where the rows begin."""
+    dialect, policy = contract.dialect, contract.header_policy
+    varies = policy.unknown == "ignore" or any(column.optional for column in contract.columns)
+    if not dialect.header and not varies:
+        return list(contract.header), at
+    begin, rows = at, []
+    for number in range(1, max(dialect.header_rows) + 1):
+        while _is_ignored(_line(text, at), dialect):
+            at += len(_line(text, at))
+            if at == len(text):
+                break
         if at == len(text):
-            raise _Refused("no header")
-    found = _record(text, at, contract.dialect)
-    if found is None:
-        raise _Refused("header")
-    end, names = found
-    header = [unicodedata.normalize("NFC", name) for name in names]
-    known = [name for name in header if name in contract.header]
-    if sorted(known) != sorted(contract.header):
-        raise _Refused("missing or repeated columns")
-    if contract.header_policy.unknown == "refuse" and known != header:
+            raise (_Empty if number == 1 else _Refused)("no header")
+        found = _record(text, at, dialect)
+        if number in dialect.header_rows:
+            if found is None:
+                raise _Refused("header")
+            values = found.values[:-1] if found.is_trailed else found.values
+            rows.append([swapped(value, dialect) for value in values])
+        at = found.end if found else at + len(_line(text, at))
+    if not dialect.header:
+        return rows[0], begin
+    width = max(map(len, rows))
+    padded = [row + [""] * (width - len(row)) for row in rows]
+    parts = [[row[i] for row in padded if row[i]] for i in range(width)]
+    header = [unicodedata.normalize("NFC", dialect.header_join.join(each)) for each in parts]
+    if not _is_decodable("".join(header)):
+        raise _Refused("encoding")
+    return header, at
+
+
+def _places(header: list[str], contract: Contract) -> dict[str, int | None]:
+    """Return which value of a row each column has; None if the file lacks the column."""
+    by_name = contract.header_policy.match != "position" and contract.dialect.header
+    meant = (
+        _columns_by_name(header, contract)
+        if by_name
+        else [*contract.header, *[None] * len(header)][: len(header)]
+    )
+    known = [name for name in meant if name is not None]
+    if len(set(known)) < len(known):
+        raise _Refused("repeated columns")
+    if contract.header_policy.unknown == "refuse" and len(known) < len(header):
         raise _Refused("unknown columns")
-    if contract.header_policy.order == "contract" and known != list(contract.header):
+    if contract.header_policy.order == "contract" and known != [
+        name for name in contract.header if name in known
+    ]:
         raise _Refused("order of columns")
-    return header, end
+    absent = [column for column in contract.columns if column.name not in known]
+    if any(not column.optional for column in absent):
+        raise _Refused("missing columns")
+    close = {_folded(name) for column in absent for name in (column.name, *column.aliases)}
+    others = {_folded(name) for name, known in zip(header, meant, strict=True) if known is None}
+    if by_name and close & others:
+        raise _Refused("similar columns")
+    return dict.fromkeys(contract.header) | {name: meant.index(name) for name in known}
+
+
+def _columns_by_name(header: list[str], contract: Contract) -> list[str | None]:
+    """Return the column that each name of a header means."""
+    form = _folded if contract.header_policy.match == "folded" else str
+    meaning = {
+        form(name): column.name
+        for column in contract.columns
+        for name in (column.name, *column.aliases)
+    }
+    return [meaning.get(form(name)) for name in header]
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name.casefold()).strip()
 
 
 def _rows(
-    text: str, at: int, dialect: Dialect, reading: Reading
+    text: str, at: int, width: int, dialect: Dialect, reading: Reading
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield each row with the number of its first line; an invalid row is one line."""
-    for number, raw, values in records(text, at, dialect):
+    for number, raw, values in records(text, at, width, dialect):
         reading.raw[number] = raw
-        if values is None:
+        if not _is_decodable(raw):
+            codes = (ord(character) for character in raw)
+            reading.raw[number] = "".join(
+                f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else chr(code)
+                for code in codes
+            )
+            reading.failures.append((number, None, "encoding", "error"))
+        elif values is None:
             reading.failures.append((number, None, "quoting", "error"))
         else:
             yield number, values
 
 
+def _is_decodable(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def records(
-    text: str, at: int, dialect: Dialect, longest: int = LONGEST_LINE
+    text: str, at: int, width: int, dialect: Dialect, longest: int = LONGEST_LINE
 ) -> Iterator[tuple[int, str, list[str] | None]]:
     """Yield the first line, the text and the values of each record; None if it is invalid.
 
-    `at` is where the first record begins, `longest` the most bytes of a
-    record of several lines. The text ends with
-    a line end.
+    `at` is where the first record begins, `width` the number of columns, `longest` the most bytes
+    of a record of several lines. In `text`, each line ends with LF (`swapped`); results are as in
+    the file.
     """
     number = 1 + text.count("\n", 0, at)
     while at < len(text):
         line = _line(text, at)
         found = _record(text, at, dialect)
-        is_long = found is not None and len(text[at : found[0]].encode()) > longest
-        if found is not None and is_long and found[0] > at + len(line):
+        is_long = (
+            found is not None
+            and len(text[at : found.end].encode("utf-8", "surrogatepass")) > longest
+        )
+        if found is not None and is_long and found.end > at + len(line):
             found = None
-        end = at + len(line) if found is None or _is_ignored(line, dialect) else found[0]
-        if not _is_ignored(line, dialect):
+        end = at + len(line) if found is None or _is_ignored(line, dialect) else found.end
+        values = None if found is None else found.values
+        if found and found.is_trailed and len(found.values) == width + 1:
+            values = found.values[:-1]
+        is_empty = dialect.skip_empty_rows and values == [""] * width
+        if not _is_ignored(line, dialect) and not is_empty:
             raw = text[at:end].removesuffix("\n").removesuffix("\r")
-            yield number, raw, None if found is None else found[1]
+            written = None if values is None else [swapped(each, dialect) for each in values]
+            yield number, swapped(raw, dialect), written
         number += text.count("\n", at, end)
         at = end
 
 
+def swapped(text: str, dialect: Dialect) -> str:
+    """Swap CR and LF if lines end with CR."""
+    return text.translate({10: "\r", 13: "\n"}) if dialect.line_terminator == "\r" else text
+
+
 def _line(text: str, at: int) -> str:
-    return text[at : text.index("\n", at) + 1]
+    return text[at : text.find("\n", at) + 1]
 
 
 def _is_ignored(line: str, dialect: Dialect) -> bool:
@@ -209,15 +333,25 @@ def _is_ignored(line: str, dialect: Dialect) -> bool:
     return is_comment or text in {"\n", "\r\n"}
 
 
-def _record(text: str, at: int, dialect: Dialect) -> tuple[int, list[str]] | None:
-    """Return the end and the values of the record that begins at `at`; None if it is invalid."""
-    values = []
+@dataclass
+class _Record:
+    """The end and the values of a record; whether the last value is surplus."""
+
+    end: int
+    values: list[str]
+    is_trailed: bool
+
+
+def _record(text: str, at: int, dialect: Dialect) -> _Record | None:
+    """Return the record that begins at `at`; None if it is invalid."""
+    values: list[str] = []
     while (value := _next_value(text, at, dialect)) is not None:
+        is_trailed = dialect.trailing_delimiter and bool(values) and not text[at : value[0]].strip()
         at, content = value
         values.append(content)
         for end in ("\r\n", "\n"):
             if text.startswith(end, at):
-                return at + len(end), values
+                return _Record(at + len(end), values, is_trailed and not content)
         if not text.startswith(dialect.delimiter, at):
             return None
         at += len(dialect.delimiter)
@@ -258,8 +392,15 @@ def _ends_value(text: str, at: int, begin: int, dialect: Dialect) -> bool:
     return text[at] in "\r\n" or text.startswith(dialect.delimiter, at)
 
 
-def _value(text: str, column: Column, contract: Contract) -> Any:
-    if text in contract.dialect.null_sequence:
+def _value(text: str | None, column: Column, contract: Contract) -> Any:
+    """Return the value of a text; None stands for an empty value without quotes."""
+    tokens = contract.dialect.null_sequence if column.null_tokens is None else column.null_tokens
+    if text is None and column.quoted_empty == "text":
+        return None
+    text = text or ""
+    if column.trim:
+        text = text.strip()
+    if text in tokens and (text or column.quoted_empty == "missing"):
         return None
     match column.kind:
         case "string":
@@ -267,61 +408,119 @@ def _value(text: str, column: Column, contract: Contract) -> Any:
                 raise _InvalidValue
             return text
         case "integer":
-            return _integer(text, column)
+            return _integer(text, column, contract.decimal_mark)
         case "number":
             return _number(text, column, contract.decimal_mark)
         case "boolean":
-            if text not in column.true_tokens + column.false_tokens:
-                raise _InvalidValue
-            return text in column.true_tokens
+            return _boolean(text, column)
         case "date" | "timestamp" | "time":
             return _moment(text, column)
         case "float":
             return _float(text, column, contract.decimal_mark)
         case "uuid":
-            groups = [len(group) for group in text.split("-")]
-            if groups != [8, 4, 4, 4, 12] or set(text) - set("-0123456789abcdefABCDEF"):
-                raise _InvalidValue
-            return text.lower()
+            return _uuid(text)
         case "json":
-            _check_json(text, is_object=column.logical_type == "object")
-            return text
+            return _json(text, is_object=column.logical_type == "object")
 
 
-def _integer(text: str, column: Column) -> int:
-    if not re.fullmatch("[+-]?[0-9]{1,38}", text):
-        raise _InvalidValue
+def _boolean(text: str, column: Column) -> bool:
+    for tokens, meaning in ((column.true_tokens, True), (column.false_tokens, False)):
+        for token in tokens:
+            if text == token or (column.ignore_case and text.casefold() == token.casefold()):
+                return meaning
+    raise _InvalidValue
+
+
+def _integer(text: str, column: Column, mark: str) -> int:
+    has_decimals = "integralDecimal" in column.number_styles
+    number = _exact(text, column, mark if has_decimals else None)
     limit = _INTEGER_LIMITS[column.physical_type]
-    if not -limit <= int(text) < limit:
+    if number != number.to_integral_value() or not -limit <= number < limit:
         raise _InvalidValue
-    return int(text)
+    return int(number)
 
 
 def _number(text: str, column: Column, mark: str) -> Decimal:
-    sign, digits = (text[0], text[1:]) if text[:1] in ("+", "-") else ("", text)
-    parts = digits.split(mark)
-    if len(parts) > 2 or not all(re.fullmatch("[0-9]{1,38}", part) for part in parts):
-        raise _InvalidValue
     precision, scale = column.limits.precision, column.limits.scale
+    exact = _exact(text, column, mark)
+    if exact and exact.adjusted() > 38:
+        raise _InvalidValue
     with localcontext(prec=100):
-        exact = Decimal(sign + ".".join(parts))
         rounded = exact.quantize(Decimal(1).scaleb(-scale), rounding=ROUND_HALF_UP)
         if abs(rounded) >= 10 ** (precision - scale):
             raise _InvalidValue
     return rounded
 
 
+def _exact(text: str, column: Column, mark: str | None) -> Decimal:
+    """Return the number that a text stands for; `mark` is None if it cannot have decimals."""
+    styles = column.number_styles
+    places = [i for i, each in enumerate(text) if each in "0123456789" or each == mark]
+    if not places:
+        raise _InvalidValue
+    before, core, after = (
+        _without_affix(text[: places[0]], column),
+        text[places[0] : places[-1] + 1],
+        _without_affix(text[places[-1] + 1 :], column),
+    )
+    if before == "(" and after == ")" and "parentheses" in styles:
+        before, after = "-", ""
+    if not before and after == "-" and "trailingMinus" in styles:
+        before, after = "-", ""
+    if before not in ("", "+", "-") or after:
+        raise _InvalidValue
+    number, shift = core, "0"
+    if "exponent" in styles and "e" in core.lower():
+        number, shift = core.lower().split("e", 1)
+        if not re.fullmatch("[+-]?[0-9]+", shift):
+            raise _InvalidValue
+    whole, point, fraction = number.partition(mark) if mark else (number, "", "")
+    if column.group_char is not None:
+        whole = _ungrouped(whole, column.group_char)
+    if "omittedZero" in styles and point and (whole or fraction):
+        whole, fraction = whole or "0", fraction or "0"
+    if not re.fullmatch("[0-9]+", whole) or (point and not re.fullmatch("[0-9]+", fraction)):
+        raise _InvalidValue
+    # No type can tell numbers beyond these limits from each other.
+    exponent = max(-1000, min(int(shift), 1000)) - len(fraction)
+    digits = [int(digit) for digit in whole + fraction]
+    return Decimal((before == "-", digits, exponent))
+
+
+def _without_affix(text: str, column: Column) -> str:
+    """Return the signs before or after a number."""
+    if column.bare_number:
+        return text
+    if len(text) > 10:
+        raise _InvalidValue
+    kinds = {each: unicodedata.category(each) for each in text}
+    return "".join(
+        each
+        for each in text
+        if not (kinds[each].startswith(("L", "M")) or kinds[each] in ("Sc", "Zs") or each in "%‰")
+    )
+
+
+def _ungrouped(whole: str, char: str) -> str:
+    if char == " ":
+        whole = whole.replace("\u00a0", " ").replace("\u202f", " ")
+    first, *others = whole.split(char)
+    if others and (len(first) > 3 or first[:1] == "0" or {len(each) for each in others} != {3}):
+        raise _InvalidValue
+    return "".join([first, *others])
+
+
 def _float(text: str, column: Column, mark: str) -> float:
     digits = text[1:] if text[:1] in ("+", "-") else text
     mantissa, *exponents = re.split("[eE]", digits, maxsplit=1)
     parts = mantissa.split(mark)
+    number = text.replace(mark, ".")
     if (
         len(parts) > 2
         or not all(re.fullmatch("[0-9]+", part) for part in parts)
         or not all(re.fullmatch("[+-]?[0-9]+", exponent) for exponent in exponents)
     ):
-        raise _InvalidValue
-    number = text.replace(mark, ".")
+        number = mantissa = str(_exact(text, column, mark))
     found = float(number)
     if column.physical_type == "real" and math.isfinite(found):
         found = _nearest_real(Fraction(number))
@@ -345,7 +544,14 @@ def _nearest_real(number: Fraction) -> float:
     return float(min(around)[2])
 
 
-def _check_json(text: str, *, is_object: bool) -> None:
+def _uuid(text: str) -> str:
+    groups = [len(group) for group in text.split("-")]
+    if groups != [8, 4, 4, 4, 12] or set(text) - set("-0123456789abcdefABCDEF"):
+        raise _InvalidValue
+    return text.lower()
+
+
+def _json(text: str, *, is_object: bool) -> str:
     def number(digits: str) -> float:
         if abs(Decimal(digits).adjusted()) > 10_000:
             raise _InvalidValue
@@ -381,6 +587,7 @@ def _check_json(text: str, *, is_object: bool) -> None:
         raise _InvalidValue from error
     if depth(value) > 100 or (is_object and not isinstance(value, _Pairs)):
         raise _InvalidValue
+    return text
 
 
 @dataclass
@@ -491,6 +698,15 @@ def _judge(
             kept = _fulfils(value, rule, column, contract, now)
         if not kept:
             reading.failures.append((line, column.name, rule.name, rule.severity))
+
+
+def _judge_together(rule: UniqueRows, reading: Reading) -> None:
+    earlier = set()
+    for line, row in sorted(reading.clean.items()):
+        values = tuple(row[name] for name in rule.columns)
+        if None not in values and values in earlier:
+            reading.failures.append((line, ", ".join(rule.columns), rule.name, rule.severity))
+        earlier.add(values)
 
 
 def _fulfils(

@@ -24,7 +24,7 @@ from shared.contract import (
     RowCount,
     UniqueRows,
 )
-from shared.dialect import Dialect
+from shared.dialect import Dialect, Footer
 from shared.endings import Outcome
 from shared.ingestion import Source
 from shared.odcs import load_all
@@ -61,12 +61,34 @@ RULES = (Length(name="maxLength", maximum=3), Pattern(name="letters", regex="[a-
 SHORT = contract(column("b", "string", "varchar(3)", rules=RULES))
 PAIRS = contract(unique_rows=(UniqueRows(name="primaryKey", columns=("a", "b")),))
 ORDERED = contract(header_policy=HeaderPolicy(order="contract"))
+QUARANTINE = contract(encoding_errors="reject")
+COUNTRIES = contract(
+    column("b", "string", "text", null_tokens=()), dialect=Dialect(null_sequence=("NA",))
+)
+PRICES = contract(
+    column("b", "number", "numeric(12,2)", group_char=",", bare_number=False, trim=True)
+)
 TOLERANT = contract(header_policy=HeaderPolicy(unknown="ignore"))
+FOLDED = contract(
+    column("b", "string", "text", aliases=("Straße",)), header_policy=HeaderPolicy(match="folded")
+)
+RENAMED = contract(column("b", "string", "text", aliases=("old b", "older b")))
+OPTIONAL = contract(column("b", "string", "text", optional=True))
+OPTIONAL_ELSE_IGNORED = contract(
+    column("b", "string", "text", optional=True), header_policy=HeaderPolicy(unknown="ignore")
+)
+BY_POSITION = contract(header_policy=HeaderPolicy(match="position"))
+FIRST_TWO = contract(header_policy=HeaderPolicy(match="position", unknown="ignore"))
+FIRST_OR_BOTH = contract(
+    column("b", "string", "text", optional=True), header_policy=HeaderPolicy(match="position")
+)
+NO_ROWS = contract(row_counts=(RowCount(name="any", minimum=0),))
+FEW_ROWS = contract(row_counts=(RowCount(name="few", maximum=5),))
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """All rows are loaded; `values` are some values of the last one."""
+    """All rows are loaded; `values` are some values of the last one, if there is one."""
 
     values: dict[str, Any]
     rows: int = 1
@@ -145,6 +167,13 @@ def typed(physical_type: str, text: str, value: object = None) -> "Case":
 NO_NUMBER = r"is not a number \(digits, optionally followed by '\.' and digits\)"
 TOO_LARGE = "has more than 3 digits before the decimal mark"
 TOO_LONG = "does not have at most 100 characters"
+TABLE = "Report\na,b\n1,2\nTOTAL,3\n,\n4,5\n"
+
+
+def framed(**dialect: Any) -> Contract:
+    return contract(dialect=Dialect(**dialect))
+
+
 NO_HEADER = Refused("the file has no header")
 ANY = Loaded({"user": "ned", "project": "x"})
 Case = (
@@ -161,18 +190,48 @@ CASES: dict[str, Case] = {
     "a header alone": (HEADER, Refused("the file has a header but no rows")),
     "a header without line end": (HEADER.strip(), Refused("the file has a header but no rows")),
     "a header and blank lines": (HEADER + "\n\r\n", Refused("the file has a header but no rows")),
+    "nothing where that is allowed": (b"", Loaded({}, rows=0), NO_ROWS),
+    "newlines alone where no rows are allowed": (b"\n\r\n", Loaded({}, rows=0), NO_ROWS),
+    "a header alone where no rows are allowed": ("a,b\n", Loaded({}, rows=0), NO_ROWS),
+    "a wrong header alone where no rows are allowed": (
+        "a,c\n",
+        Refused("missing: 'b'; unknown: 'c'"),
+        NO_ROWS,
+    ),
+    "every row rejected where no rows are allowed": (
+        "a,b\n1\n",
+        Rejected("columnCount", 2, "1 value, but the header has 2"),
+        NO_ROWS,
+    ),
+    "a header alone with a maximum of rows": (
+        "a,b\n",
+        Refused("the file has a header but no rows"),
+        FEW_ROWS,
+    ),
     "a picture": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", not_utf8(1, "0x89")),
-    "gzip": (gzip.compress(checkin().encode()), not_utf8(1, "0x8b")),
-    "a workbook": (b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0\xcf", Refused("line 1 is not utf-8 text")),
+    "gzip": (
+        gzip.compress(checkin().encode()),
+        Refused("^the file is gzip-compressed: send it uncompressed$"),
+    ),
+    "a workbook": (
+        b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0\xcf",
+        Refused("^the file is a ZIP archive or an Excel workbook: send the CSV"),
+    ),
+    "a workbook whose rows may be rejected": (
+        b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0\xcf\n\xcf",
+        Refused("^the file is a ZIP archive or an Excel workbook: send the CSV"),
+        QUARANTINE,
+    ),
+    "a name like a type of file": ("PAR1,b\n1,2\n", Refused("unknown: 'PAR1'"), PLAIN),
     "JSON": (
         '{"user": "ned"}\n{"user": "al"}\n',
         Refused("line 1 cannot be read as a header: a value .* contains one"),
     ),
     "HTML": ("<!DOCTYPE html>\n<p>502</p>\n", Refused("line 1 .* unknown: '<!DOCTYPE html>'")),
-    "UTF-16": (checkin().encode("utf-16"), not_utf8(1, "0xff")),
+    "UTF-16": (checkin().encode("utf-16"), Refused("^the file looks like UTF-16 text: send it in")),
     "UTF-16 without a mark": (
         checkin().encode("utf-16-le"),
-        Refused(r"line 1 does not match the header .* unknown: '\\x00"),
+        Refused("^the file looks like UTF-16 text: send it in the contract's encoding, or change"),
     ),
     "another code page": (checkin().encode() + "Zoë,".encode("cp1252"), not_utf8(3, "0xeb")),
     "an invalid byte in quotes": (b'a,b\n1,2\n"1,\xff', not_utf8(3, "0xff"), PLAIN),
@@ -182,6 +241,36 @@ CASES: dict[str, Case] = {
         b"a,b\nx,\x81\n",
         Refused("line 2 is not cp1252 text: byte 0x81 .*; send the file as cp1252"),
         contract(encoding="cp1252"),
+    ),
+    "a byte that may be rejected": (
+        b"a,b\nx,1\n\\xe9 \xe9,\xc3\n",
+        Rejected(
+            "encoding",
+            3,
+            "^byte 0xe9 at character 6 is not utf-8, nor is 1 more; send the row as utf-8$",
+            loaded=1,
+        ),
+        QUARANTINE,
+    ),
+    "a byte that may be rejected, in a damaged row": (
+        b'a,b\nx,1\n"\xe9,1\ny,2\n',
+        Rejected("encoding", 3, "^byte 0xe9 at character 2 is not utf-8", loaded=2),
+        QUARANTINE,
+    ),
+    "a byte that may be rejected, in a row of three values": (
+        b'a,b\nx,1\ny,2,\x81\n"\n",3',
+        Rejected("encoding", 3, "^byte 0x81 at character 5 is not cp1252", loaded=2),
+        QUARANTINE.model_copy(update={"encoding": "cp1252"}),
+    ),
+    "private characters like those that replace bytes": (
+        "a,b\n\uec80,\uecff\n",
+        Loaded({"a": "\uec80", "b": "\uecff"}),
+        QUARANTINE,
+    ),
+    "a byte that may be rejected, but is in the header": (
+        b"a,b,\xe9\n1,2,3\n",
+        Refused("^the name of column 3: byte 0xe9 at character 1 is not utf-8; send the file as"),
+        QUARANTINE,
     ),
     "UTF-16 is expected and marked": (
         "a,b\nё,\u010a\n".encode("utf-16"),
@@ -231,6 +320,112 @@ CASES: dict[str, Case] = {
         HEADER + GOOD + "  \n",
         Rejected("columnCount", 3, "1 value, but", loaded=1),
     ),
+    # What surrounds the rows.
+    "a line for Excel": (codecs.BOM_UTF8 + b"sep=,\r\n" + checkin().encode(), ANY),
+    "a line for Excel with another delimiter": (
+        "sep=;\n" + checkin(),
+        Refused("^line 1 says that ';' is the delimiter, but the contract says ','"),
+    ),
+    "a line for Excel after the header": (
+        HEADER + "sep=,\n" + GOOD,
+        Rejected("columnCount", 2, "2 values, but", loaded=1),
+    ),
+    "DOS's end of file": (checkin() + "\x1a\x1a", ANY),
+    "DOS's end of file in UTF-16": (
+        "a,b\n1,2\x1a".encode("utf-16"),
+        Loaded({"b": "2"}),
+        contract(encoding="utf-16"),
+    ),
+    "DOS's end of file before the last line": unchanged(project="\x1a"),
+    "DOS's end of file alone": (b"\x1a", NO_HEADER),
+    "skipped lines": (
+        "a\n,b\n" + TABLE,
+        Loaded({"a": "4", "b": "5"}, rows=4),
+        framed(skip_lines=3),
+    ),
+    "too few skipped lines": (
+        "x\n\ny\n" + TABLE,
+        Refused("^line 3 does not match the header of t"),
+        framed(skip_lines=1),
+    ),
+    "only skipped lines": (TABLE, NO_HEADER, framed(skip_lines=10)),
+    "two header rows": (
+        'Report,"\n"\na,\n,b\n1,2\n',
+        Loaded({"a": "1", "b": "2"}),
+        framed(header_rows=(2, 3)),
+    ),
+    "a header without its second row": ("a,b\n", NO_HEADER, framed(header_rows=(1, 2))),
+    "a file without header": (
+        "1,2\n3,4\n",
+        Loaded({"a": "3", "b": "4"}, rows=2),
+        framed(header=False),
+    ),
+    "a wrong first row without header first row": (
+        "1\n3,4\n",
+        Rejected("columnCount", 1, "1 value, but", loaded=1),
+        framed(header=False),
+    ),
+    "further values without header": (
+        "1,2,x\n3,4,y\n",
+        Loaded({"a": "3", "b": "4"}, rows=2),
+        contract(dialect=Dialect(header=False), header_policy=HeaderPolicy(unknown="ignore")),
+    ),
+    "no rows without header": ("\n\n", Refused("the file has no rows"), framed(header=False)),
+    "a footer of three lines": (
+        TABLE,
+        Loaded({"a": "1", "b": "2"}),
+        framed(skip_lines=1, footer=Footer(lines=3)),
+    ),
+    "only a footer": (
+        "a,b\n1,2\n",
+        Refused("the file has a header but no rows"),
+        framed(footer=Footer(lines=1)),
+    ),
+    "a footer with a pattern": (
+        TABLE + "\n",
+        Loaded({"a": "1", "b": "2"}),
+        framed(skip_lines=1, footer=Footer(pattern="TOTAL,")),
+    ),
+    "a footer that begins with a row far from the end": (
+        "a,b\n1,2\nTOTAL,3\n" + "1,2\n" * 100,
+        Loaded({"a": "1", "b": "2"}, rows=102),
+        framed(footer=Footer(pattern="TOTAL")),
+    ),
+    "a footer in a quoted value": (
+        'a,b\n1,2\n1,"2\nTOTAL"\n',
+        Rejected("quoting", 3, "has no closing quote", loaded=1),
+        framed(footer=Footer(pattern="TOTAL")),
+    ),
+    "empty rows": (
+        TABLE + ',\n"",\n' * 9,
+        Loaded({"a": "4", "b": "5"}, rows=3),
+        framed(skip_lines=1, skip_empty_rows=True),
+    ),
+    "empty rows of a wrong size": (
+        "a,b\n1,2\n,,\n",
+        Rejected("columnCount", 3, "3 values, but", loaded=1),
+        framed(skip_empty_rows=True),
+    ),
+    "only empty rows": (
+        "a,b\n,\n",
+        Refused("the file has a header but no rows"),
+        framed(skip_empty_rows=True),
+    ),
+    "trailing delimiters": (
+        "a,b,\n1,2,\n3,4\n",
+        Loaded({"a": "3", "b": "4"}, rows=2),
+        framed(trailing_delimiter=True),
+    ),
+    "two trailing delimiters": (
+        "a,b,\n1,2,,\n3,4\n",
+        Rejected("columnCount", 2, "4 values, but", loaded=1),
+        framed(trailing_delimiter=True),
+    ),
+    "a trailing delimiter in the header only": (
+        "a,b,\n1,2\n",
+        Refused("unknown: ''"),
+        PLAIN,
+    ),
     # The header.
     "another delimiter": (
         checkin().replace(",", ";"),
@@ -256,8 +451,80 @@ CASES: dict[str, Case] = {
     "a column twice": ("a,b,a\n1,2,3\n", Refused("repeated: 'a'"), PLAIN),
     "a column twice, others ignored": ("a,b,a\n1,2,3\n", Refused("repeated: 'a'"), TOLERANT),
     "no header": (GOOD, Refused("line 1 does not match the header .* missing: .* unknown: ")),
-    "another case": ("A,b\n1,2\n", Refused("missing: 'a'; unknown: 'A'"), PLAIN),
-    "spaces in the header": ("a, b\n1,2\n", Refused("missing: 'b'; unknown: ' b'"), PLAIN),
+    "another case": (
+        "A,b\n1,2\n",
+        Refused(
+            r"missing: 'a'; unknown: 'A'; different only in case or blanks: 'A' instead of 'a' "
+            r"\(correct the header, or set match: folded in the headerPolicy\)$"
+        ),
+        PLAIN,
+    ),
+    "spaces in the header": (
+        "a, b\n1,2\n",
+        Refused("missing: 'b'; unknown: ' b'; different only .*: ' b' instead of 'b' "),
+        PLAIN,
+    ),
+    "another case and spaces that are ignored": (
+        "A,\u00a0STRASSE \n1,2\n",
+        Loaded({"a": "1", "b": "2"}),
+        FOLDED,
+    ),
+    "names that differ only in case": (
+        "a,b,B,A\n1,2,3,4\n",
+        Refused(r": repeated: 'a' \(as 'a', 'A'\), 'b' \(as 'b', 'B'\)$"),
+        FOLDED,
+    ),
+    "a former name": ("old b,a\n2,1\n", Loaded({"a": "1", "b": "2"}), RENAMED),
+    "two names of one column": (
+        "a,older b,old b\n1,2,3\n",
+        Refused(r": repeated: 'b' \(as 'older b', 'old b'\)$"),
+        RENAMED,
+    ),
+    "a former name in another case": (
+        "a,Old B\n1,2\n",
+        Refused("missing: 'b'; unknown: 'Old B'; .*: 'Old B' instead of 'old b'"),
+        RENAMED,
+    ),
+    "an optional column": ("a,b\n1,2\n", Loaded({"a": "1", "b": "2"}), OPTIONAL),
+    "an optional column missing": ("a\n1\n", Loaded({"a": "1", "b": None}), OPTIONAL),
+    "an optional column missing, others ignored": (
+        "c,a\n2,1\n",
+        Loaded({"a": "1", "b": None}),
+        OPTIONAL_ELSE_IGNORED,
+    ),
+    "an optional column in another case, others ignored": (
+        "B,a\n2,1\n",
+        Refused(r": different only in case or blanks: 'B' instead of 'b' \("),
+        OPTIONAL_ELSE_IGNORED,
+    ),
+    "a header that says something else": ("b,b\n1,2\n", Loaded({"a": "1", "b": "2"}), BY_POSITION),
+    "a column too many by position": (
+        "a,b,\n1,2,3\n",
+        Refused(r"^line 1 does not match the header of t \(a,b\): 3 columns instead of 2$"),
+        BY_POSITION,
+    ),
+    "a column too many by position, which is ignored": (
+        "a,b,a\n1,2,3\n",
+        Loaded({"a": "1", "b": "2"}),
+        FIRST_TWO,
+    ),
+    "a column too few by position": ("a\n1\n", Refused(r": 1 column instead of 2$"), BY_POSITION),
+    "a column too few by position, others ignored": (
+        "a\n1\n",
+        Refused(r": 1 column instead of at least 2$"),
+        FIRST_TWO,
+    ),
+    "an optional column missing by position": (
+        "x\n1\n",
+        Loaded({"a": "1", "b": None}),
+        FIRST_OR_BOTH,
+    ),
+    "more than the optional columns by position": (
+        "x,y,z\n1,2,3\n",
+        Refused(": 3 columns instead of 1 to 2$"),
+        FIRST_OR_BOTH,
+    ),
+    "trailing delimiters, ignored": ("a,b,,\n1,2,,\n", Loaded({"a": "1", "b": "2"}), TOLERANT),
     "a delimiter behind the header": ("a,b,\n1,2,\n", Refused("unknown: ''"), PLAIN),
     "more columns than a reason can list": (
         ",".join(["user", *(f"колонка {number}" for number in range(9_990)), "\x1b[31m", "user"]),
@@ -371,7 +638,11 @@ CASES: dict[str, Case] = {
     "a decimal point instead of a comma": (
         "a;b\nx;1.5\n",
         Rejected(
-            "number", 2, r"b is not a number \(digits, optionally followed by ',' and digits\)", "b"
+            "number",
+            2,
+            r"^b is not a number \(digits, optionally followed by ',' and digits\); to accept it, "
+            r"set decimalMark: '\.'$",
+            "b",
         ),
         SEMICOLONS,
     ),
@@ -386,13 +657,15 @@ CASES: dict[str, Case] = {
     "a unit": bad_hours("8h", NO_NUMBER),
     "a formula for a number": bad_hours("=4+4", NO_NUMBER),
     "a space before a number": bad_hours(" 8", NO_NUMBER),
-    "an invisible space after a number": bad_hours("8\u00a0", NO_NUMBER),
+    "an invisible space after a number": bad_hours(
+        "8\u00a0", f"{NO_NUMBER}; to accept it, set trim: true or bareNumber: false"
+    ),
     "a typographic minus": bad_hours("−8", NO_NUMBER),
     "a point alone": bad_hours(".", NO_NUMBER),
     "no digit before the point": bad_hours(".5", NO_NUMBER),
     "no digit behind the point": bad_hours("5.", NO_NUMBER),
     "two points": bad_hours("1.2.3", NO_NUMBER),
-    "a number of 60 digits": bad_hours("9" * 60, NO_NUMBER),
+    "a number of 60 digits": bad_hours("9" * 60, TOO_LARGE),
     "1000 with a maximum of 999.99": bad_hours("1000", TOO_LARGE),
     "999.995 is 1000 once rounded": bad_hours("999.995", TOO_LARGE),
     "half a cent goes up": (checkin(hours="0.125"), Loaded({"hours": Decimal("0.13")})),
@@ -418,6 +691,26 @@ CASES: dict[str, Case] = {
         "a,b\nx,1.0\n",
         Rejected("integer", 2, r"b is not an integer \(digits only\)", "b"),
         SMALL,
+    ),
+    "an integer of 41 digits": (
+        "a,b\nx," + "1" * 41 + "\n",
+        Rejected("integer", 2, "^b is too large for smallint$", "b"),
+        SMALL,
+    ),
+    "NA is a country but a missing name": (
+        "a,b\nNA,NA\n",
+        Loaded({"a": None, "b": "NA"}),
+        COUNTRIES,
+    ),
+    "a price with a currency and thousands separators": (
+        'a,b\nx,"$1,234.50"\ny," 1,234.50 EUR "\n',
+        Loaded({"b": Decimal("1234.50")}, rows=2),
+        PRICES,
+    ),
+    "YES instead of yes": (
+        "a,b\nx,yes\ny,YES\n",
+        Rejected("boolean", 3, "^b is not yes or no; to accept it, set ignoreCase", "b", loaded=1),
+        BOOLEAN,
     ),
     "TRUE instead of yes": (
         "a,b\nx,yes\ny,TRUE\n",
@@ -546,7 +839,7 @@ def test_faulty_file_has_one_outcome(kind: str, size: int, tmp_path: Path) -> No
             assert found.verdict.outcome == Outcome.OK
             assert found.rejects == []
             assert len(found.loaded) == rows
-            last = found.loaded[max(found.loaded)]
+            last = found.loaded[max(found.loaded)] if rows else {}
             assert {name: last[name] for name in values} == values
         case Rejected(rule, line, reason, column, loaded):
             most = 2 * len(found.rejected) > found.report["rowsRead"]

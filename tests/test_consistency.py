@@ -4,7 +4,7 @@ import json
 import re
 import tomllib
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, get_args
 
 import boto3
 import pytest
@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 
 from shared import odcs, settings
 from shared.columns import TYPES
-from shared.contract import Format, HeaderPolicy, Lookup
+from shared.contract import Format, HeaderPolicy, Lookup, NumberStyle
 from tests.checkout import CHECKOUT, FUNCTIONS
 from tests.fixtures.aws import REGION
 from tests.fixtures.laptop import Laptop
@@ -249,13 +249,14 @@ CONTRACTS = (CHECKOUT / "docs" / "contracts.md").read_text("utf-8")
         ),
         *(field for model in (HeaderPolicy, Lookup, Format) for field in model.model_fields),
         *TYPES,
+        *get_args(NumberStyle),
         *("smallint", "integer", "bigint", "numeric(precision,scale)", "varchar(n)", "text"),
         *("double precision", "real", "jsonb", "primaryKey", "primaryKeyPosition", "properties"),
         *("nullValues", "missingValues", "duplicateValues", "invalidValues", "rowCount"),
         *("mustBe", "mustBeBetween", "mustBeGreaterThan", "mustBeGreaterOrEqualTo"),
         *("mustBeLessThan", "mustBeLessOrEqualTo", "unit", "rows", "percent"),
         *("required", "unique", "logicalTypeOptions.pattern", "physicalName"),
-        *("columnCount", "quoting"),
+        *("columnCount", "encoding", "quoting"),
     ],
 )
 def test_contract_documentation_names_every_property(term: str) -> None:

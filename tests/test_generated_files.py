@@ -32,7 +32,7 @@ from shared.contract import (
     Unique,
     UniqueRows,
 )
-from shared.dialect import Dialect
+from shared.dialect import Dialect, Footer
 from shared.endings import Outcome
 from shared.odcs import load_all
 from tests import slow_reader
@@ -223,8 +223,60 @@ TYPED = Contract(
         ),
     ),
 )
-CONTRACTS = [load_all()["dailycheckins"], GERMAN, ZONED, NARROW, TYPED]
-
+SPELLED = Contract(
+    table="spelled",
+    relation="spelled",
+    version="1",
+    decimal_mark=",",
+    columns=(
+        Column(
+            name="price",
+            physical_name="price",
+            logical_type="number",
+            physical_type="numeric(9,2)",
+            group_char=" ",
+            bare_number=False,
+            number_styles=("omittedZero", "parentheses", "trailingMinus"),
+        ),
+        Column(
+            name="share",
+            physical_name="share",
+            logical_type="number",
+            physical_type="numeric(38,20)",
+            trim=True,
+            number_styles=("exponent",),
+        ),
+        Column(
+            name="count",
+            physical_name="count",
+            logical_type="integer",
+            physical_type="bigint",
+            null_tokens=("NA", "0"),
+            group_char=".",
+            bare_number=False,
+            number_styles=("exponent", "integralDecimal", "omittedZero"),
+        ),
+        Column(
+            name="paid",
+            physical_name="paid",
+            logical_type="boolean",
+            physical_type="boolean",
+            trim=True,
+            true_tokens=("Ναίς", "1"),
+            false_tokens=("nein", "0"),
+            ignore_case=True,
+        ),
+        Column(
+            name="code",
+            physical_name="code",
+            logical_type="string",
+            physical_type="text",
+            null_tokens=("na",),
+            trim=True,
+        ),
+    ),
+)
+CONTRACTS = [load_all()["dailycheckins"], GERMAN, ZONED, NARROW, SPELLED, TYPED]
 
 CHARACTERS = "ab Z09-.,;:\t'\"\n\r\0=ßёЯ€é\u00a0\u2028\x85\x1c\ufeff\u200b𝄞“"
 TEXTS = st.sampled_from(
@@ -284,6 +336,7 @@ ODD_DOCUMENTS = [
         r'"\q"',
     ),
 ]
+PADDING = st.sampled_from(["", "", " ", "\t ", "\u00a0", "\u2003", "\u200b", "\x1f"])
 MONTHS = {locale: names.split() for locale, names in slow_reader.MONTHS.items()}
 MOMENTS = st.integers(-20_000, 30_000).map(lambda days: NOW + dt.timedelta(days, 60 * days))
 
@@ -321,6 +374,21 @@ def written_moments(draw: st.DrawFn, column: Column) -> str:
     return text
 
 
+def spelled(column: Column, mark: str) -> st.SearchStrategy[str]:
+    """Return a strategy for numbers in the spellings of a column, and for some near them."""
+    group = column.group_char or ""
+    wholes = ["7", "0", "1234", "", "9" * 17, f"12{group}345", f"1{group}234{group}567"]
+    wholes += ["1\u00a0234\u202f567", f"0{group}125", f"12{group}34", f"{group}123", "0" * 50 + "5"]
+    parts = (
+        st.sampled_from(["", "", "$", "-$", "€ -", "(", "$(", "-", "+", " ", "EUR" * 4]),
+        st.sampled_from(wholes),
+        st.sampled_from(["", "", mark, f"{mark}5", f"{mark}000", f"{mark}125", f"{mark}00e"]),
+        st.sampled_from(["", "", "", "e5", "E-07", "e+0003", "e" + "9" * 30, "e-" + "9" * 30]),
+        st.sampled_from(["", "", "%", ")", ") kr", "-", "- €", " EUR", "\u00a0", "EUR" * 4]),
+    )
+    return st.tuples(*parts).map("".join)
+
+
 def values(column: Column, contract: Contract) -> st.SearchStrategy[str]:
     """Return a strategy for texts of a column, most of them valid."""
     match column.kind:
@@ -350,7 +418,13 @@ def values(column: Column, contract: Contract) -> st.SearchStrategy[str]:
             good = st.sampled_from([*UUIDS, *UUIDS, UUIDS[0].upper(), f"{{{UUIDS[0]}}}"])
         case "json":
             good = DOCUMENTS | DOCUMENTS | st.sampled_from(ODD_DOCUMENTS)
-    missing = st.sampled_from(contract.dialect.null_sequence)
+    if column.spells_numbers:
+        good = good | spelled(column, contract.decimal_mark)
+    if column.trim:
+        good = st.tuples(PADDING, good, PADDING).map("".join)
+    if column.ignore_case:
+        good = good | good.map(str.upper)
+    missing = st.sampled_from(contract.null_tokens(column))
     return st.one_of(*[good] * 18, missing, st.sampled_from(ODD.split("|")))
 
 
@@ -364,16 +438,81 @@ def cells(draw: st.DrawFn, text: str, delimiter: str) -> str:
 
 
 @st.composite
-def rows(draw: st.DrawFn, contract: Contract, header: list[str]) -> str:
-    """Draw a row, which is sometimes damaged."""
-    texts = []
+def frames(draw: st.DrawFn, contract: Contract) -> Contract:
+    """Draw what surrounds the rows in the files of a contract."""
+    header_rows = draw(st.sampled_from([(1,), (1,), (1, 2), (2,), (1, 3)]))
+    footers = [Footer(lines=1), Footer(lines=2), Footer(pattern="^TOTAL"), Footer(pattern="-*$")]
+    frame = {
+        "skip_lines": draw(st.sampled_from([0, 0, 0, 1, 2])),
+        "header": draw(st.integers(0, 3)) > 0,
+        "header_join": draw(st.sampled_from([" ", "", "\n"])),
+        "header_rows": header_rows,
+        "footer": draw(st.sampled_from([None, None, None, *footers])),
+        "skip_empty_rows": draw(st.booleans()),
+        "trailing_delimiter": draw(st.booleans()),
+    }
+    if not frame["header"]:
+        frame |= {"header_rows": (1,), "header_join": " "}
+    return contract.model_copy(update={"dialect": contract.dialect.model_copy(update=frame)})
+
+
+@st.composite
+def beginnings(draw: st.DrawFn, contract: Contract, header: list[str]) -> list[str]:
+    """Draw the lines of a file before its first row."""
+    dialect = contract.dialect
+    lines = draw(st.lists(TEXTS, min_size=dialect.skip_lines, max_size=dialect.skip_lines))
+    if draw(st.integers(0, 4)) == 0:
+        delimiter = dialect.delimiter if draw(st.integers(0, 3)) else ":"
+        lines.append(draw(st.sampled_from(["sep={}", '"sep={}"', 'sep="{}"'])).format(delimiter))
+    if not dialect.header:
+        return lines
+    last = dialect.header_rows[-1]
+    parts: list[dict[int, str]] = []
     for name in header:
-        known = name in contract.header
-        texts.append(draw(values(contract.column(name), contract) if known else TEXTS))
+        pieces = name.split(dialect.header_join or None)
+        places = sorted(draw(st.permutations(dialect.header_rows))[: len(pieces)])
+        split = dict(zip(places, pieces, strict=False))
+        is_split = len(pieces) == len(places) and dialect.header_join.join(pieces) == name
+        parts.append(split if is_split else {places[0]: name})
+    for number in range(1, last + 1):
+        if number in dialect.header_rows:
+            texts = [draw(cells(part.get(number, ""), dialect.delimiter)) for part in parts]
+            while len(parts) > 1 and not texts[-1] and draw(st.booleans()):
+                texts.pop()
+            row = dialect.delimiter.join(texts or [""]) or '""'
+            trailing = dialect.trailing_delimiter and draw(st.booleans())
+            lines.append(row + dialect.delimiter * trailing)
+        else:
+            lines.append(
+                draw(st.sampled_from(["Report", 'the "best" year', '"x"y', "a;b,c", '""']))
+            )
+    return lines
+
+
+@st.composite
+def endings(draw: st.DrawFn, dialect: Dialect) -> list[str]:
+    """Draw the lines of a file after its last row."""
+    empty = st.sampled_from([dialect.delimiter, dialect.delimiter * 3, "", '""'])
+    lines = draw(st.lists(empty, max_size=2))
+    if dialect.footer:
+        footers = st.sampled_from(["TOTAL;1,2\t3", "--", "", '"TOTAL', "Sum"])
+        lines += draw(st.lists(footers, max_size=3)) + [""] * draw(st.integers(0, 1))
+    return lines
+
+
+@st.composite
+def rows(draw: st.DrawFn, contract: Contract, header: list[Column | None]) -> str:
+    """Draw a row, which is sometimes damaged."""
+    dialect = contract.dialect
+    texts = [draw(values(column, contract) if column else TEXTS) for column in header]
     written = [draw(cells(text, contract.dialect.delimiter)) for text in texts]
     row = contract.dialect.delimiter.join(written)
     place = draw(st.integers(0, len(row)))
-    match draw(st.integers(0, 25)):
+    if dialect.trailing_delimiter and draw(st.integers(0, 9)):
+        row += dialect.delimiter
+    match draw(st.integers(0, 27)):
+        case 8 | 9 as which:
+            return dialect.delimiter.join(["", '""'][which - 8] for _ in texts)
         case 0:
             return row + contract.dialect.delimiter
         case 1:
@@ -390,36 +529,53 @@ def rows(draw: st.DrawFn, contract: Contract, header: list[str]) -> str:
 
 
 @st.composite
-def headers(draw: st.DrawFn, contract: Contract) -> list[str]:
-    """Draw the contract's columns, sometimes in another order, too many or too few."""
-    header = list(contract.header)
-    if contract.header_policy.order == "any" or draw(st.integers(0, 19)) == 0:
+def headers(draw: st.DrawFn, contract: Contract) -> list[Column | None]:
+    """Draw the contract's columns, sometimes in another order, too many (None) or too few."""
+    policy = contract.header_policy
+    header = [each for each in contract.columns if not (each.optional and draw(st.booleans()))]
+    if policy.match == "position":
+        header = list(contract.columns[: len(header)])
+    elif policy.order == "any" or draw(st.integers(0, 19)) == 0:
         header = draw(st.permutations(header))
-    if draw(st.integers(0, 19 if contract.header_policy.unknown == "refuse" else 2)) == 0:
-        header.insert(draw(st.integers(0, len(header))), draw(st.sampled_from(["", "more", "A b"])))
+    known: list[Column | None] = [*header]
+    if draw(st.integers(0, 19 if policy.unknown == "refuse" else 2)) == 0:
+        place = len(known) if policy.match == "position" else draw(st.integers(0, len(known)))
+        known.insert(place, None)
+    if len(known) > 1 and draw(st.integers(0, 29)) == 0:
+        known.pop()
     if draw(st.integers(0, 29)) == 0:
-        header.pop()
-    if draw(st.integers(0, 29)) == 0:
-        header.append(draw(st.sampled_from([*contract.header, "more"])))
-    return header
+        known.append(draw(st.sampled_from([*contract.columns, None])))
+    return known or [contract.columns[0]]
+
+
+@st.composite
+def header_names(draw: st.DrawFn, contract: Contract, column: Column | None) -> str:
+    """Draw a name of a column in the header; None is an unknown column."""
+    others = ["", "more", "A b"]
+    if column is None or (contract.header_policy.match == "position" and draw(st.booleans())):
+        return draw(st.sampled_from(others))
+    name = draw(st.sampled_from(column.names))
+    if draw(st.integers(0, 1 if contract.header_policy.match == "folded" else 39)) == 0:
+        return draw(st.sampled_from([name.upper(), name.swapcase(), f" {name}", f"{name}\u00a0"]))
+    return name
 
 
 @st.composite
 def files(draw: st.DrawFn, contract: Contract) -> bytes:
     header = draw(headers(contract))
-    lines = [
-        contract.dialect.delimiter.join(
-            draw(cells(name, contract.dialect.delimiter)) for name in header
-        )
-    ]
+    names = [draw(header_names(contract, column)) for column in header]
+    lines = draw(beginnings(contract, names))
+    first = len(lines)
     lines += draw(st.lists(rows(contract, header), min_size=0, max_size=10))
-    for _ in range(draw(st.integers(0, 2)) if len(lines) > 1 else 0):
-        again = draw(st.sampled_from(lines[1:]))
-        lines.insert(draw(st.integers(1, len(lines))), again)
+    for _ in range(draw(st.integers(0, 2)) if len(lines) > first else 0):
+        again = draw(st.sampled_from(lines[first:]))
+        lines.insert(draw(st.integers(first, len(lines))), again)
+    lines += draw(endings(contract.dialect))
     ends = draw(st.sampled_from([["\n"], ["\r\n"], ["\n", "\r\n"]]))
     text = "".join(line + draw(st.sampled_from(ends)) for line in lines)
     if draw(st.booleans()):
         text = text.removesuffix("\n").removesuffix("\r")
+    text += "\x1a" * draw(st.sampled_from([0, 0, 0, 1, 3]))
     body = text.encode(contract.encoding, "ignore")
     if contract.encoding == "utf-8" and draw(st.booleans()):
         body = codecs.BOM_UTF8 + body
@@ -431,13 +587,53 @@ def files(draw: st.DrawFn, contract: Contract) -> bytes:
             body = body[:place] + (b"\xff", b"\x81")[which] + body[place:]
         case 2:
             body = body[:place]
+        case 3 | 4:
+            body = draw(st.sampled_from([b"", "\n\n".encode(contract.encoding)]))
     return body
+
+
+@st.composite
+def matched(draw: st.DrawFn, contract: Contract) -> Contract:
+    """Draw another way to match the header of a contract, and whether it may have no rows."""
+    policy = {
+        "match": draw(st.sampled_from(["exact", "folded", "position"])),
+        "unknown": draw(st.sampled_from(["refuse", "ignore"])),
+    }
+    if policy["match"] == "position":
+        least = draw(st.integers(2, 5))
+        if len(contract.columns) == 1:
+            policy["unknown"] = "refuse"
+    else:
+        policy["order"] = draw(st.sampled_from(["any", "contract"]))
+        least = 1
+    columns = []
+    for number, each in enumerate(contract.columns):
+        changes: dict[str, Any] = {"optional": False}
+        if number >= least:
+            changes["optional"] = not any(isinstance(rule, Required) for rule in each.rules)
+        if policy["match"] != "position" and draw(st.booleans()):
+            changes["aliases"] = (f"old {each.name}", f"{each.name}_2")
+        columns.append(each.model_copy(update=changes))
+    if policy["match"] == "position" and not all(each.optional for each in columns[least:]):
+        columns = [each.model_copy(update={"optional": False}) for each in columns]
+    few = RowCount(name="rows", minimum=0, maximum=9)
+    fields = {name: getattr(contract, name) for name in Contract.model_fields} | {
+        "columns": tuple(columns),
+        "header_policy": HeaderPolicy.model_validate(policy),
+        "row_counts": draw(st.sampled_from([contract.row_counts, (few,)])),
+    }
+    return Contract(**fields)
 
 
 @st.composite
 def examples(draw: st.DrawFn) -> tuple[Contract, bytes, int, bool]:
     """Draw a contract, a file, the size of its chunks, and whether to use hard testing."""
     contract = draw(st.sampled_from(CONTRACTS))
+    contract = draw(st.just(contract) | matched(contract))
+    if draw(st.booleans()):
+        contract = draw(frames(contract))
+    if contract.encoding != "utf-16" and draw(st.booleans()):
+        contract = contract.model_copy(update={"encoding_errors": "reject"})
     body = draw(files(contract))
     size = draw(st.integers(1, 64) | st.integers(64, 1000))
     return contract, body, size, draw(st.booleans())
@@ -454,6 +650,8 @@ def typed(loaded: dict[int, dict[str, Any]]) -> dict[int, list[tuple[str, type, 
 def outcomes(found: slow_reader.Reading) -> Iterator[str]:
     """Yield the outcomes and failed rules of an example."""
     yield "refused" if found.refused else "read"
+    if not found.refused and not found.raw:
+        yield "empty"
     if found.halted:
         yield "halted"
     if found.loaded:
@@ -482,6 +680,9 @@ def test_pipeline_agrees_with_slow_reader(tmp_path: Path) -> None:
         assert bool(found.refused) == bool(expected.refused), (found.refused, expected.refused)
         if expected.refused:
             return
+        for column in contract.columns:
+            if column.optional and expected.clean:
+                seen["absent"] += all(row[column.name] is None for row in expected.clean.values())
         assert typed(found.loaded) == typed(expected.loaded)
         assert found.rejected == expected.rejected
         assert [each["line"] for each in found.rejects] == sorted(
@@ -500,6 +701,7 @@ def test_pipeline_agrees_with_slow_reader(tmp_path: Path) -> None:
         halts = expected.halted or (hard and bool(expected.rejected))
         assert found.verdict.outcome == (Outcome.FAILED_TESTS if halts else Outcome.OK)
         assert found.report["exactRepeats"] == expected.repeats
+        assert found.report["footerLines"] == expected.footer_lines
         for name, column in found.report["columns"].items():
             assert column["nulls"] == sum(row[name] is None for row in expected.clean.values())
 
@@ -507,5 +709,8 @@ def test_pipeline_agrees_with_slow_reader(tmp_path: Path) -> None:
 
     # The test proves nothing if all files are valid, or all are invalid. Each of these outcomes
     # usually occurs dozens of times.
-    for outcome in ("refused", "read", "loaded", "repeats", "quoting", "columnCount"):
+    for outcome in (
+        *("refused", "read", "empty", "loaded", "repeats", "absent", "quoting", "columnCount"),
+        "encoding",
+    ):
         assert seen[outcome], seen

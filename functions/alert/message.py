@@ -100,7 +100,7 @@ def compose(item: Mapping[str, Any], report: Mapping[str, Any] | None, kind: Kin
         "reason": item.get("haltReason"),
         "topRejects": _top_rejects(report),
         "unchanged": _unchanged(item, kind),
-        "noticed": _noticed(item),
+        "noticed": _noticed(item, kind),
         "executionArn": item.get("executionArn"),
         "console": _console(item),
         "repair": _repair(item, kind),
@@ -179,11 +179,16 @@ def _was_lost(item: Mapping[str, Any]) -> bool:
     return arn is None or arn.endswith(f":{Ingestion.from_item(item).execution_name()}")
 
 
-def _noticed(item: Mapping[str, Any]) -> str | None:
-    if not _was_lost(item):
-        return None
-    found = f"the S3 event of this file was lost; {item['foundBy']} found the file"
-    return found if "executionArn" not in item else f"{found} and started a run"
+def _noticed(item: Mapping[str, Any], kind: Kind) -> str | None:
+    notes = []
+    if kind is Kind.LOADED and item.get("rowsRead") == 0:
+        notes.append("the file has no rows, which its contract allows")
+    if _was_lost(item):
+        started = " and started a run" if "executionArn" in item else ""
+        notes.append(
+            f"the S3 event of this file was lost; {item['foundBy']} found the file{started}"
+        )
+    return "; ".join(notes) or None
 
 
 def _repair(item: Mapping[str, Any], kind: Kind) -> str | None:

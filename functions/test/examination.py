@@ -59,7 +59,12 @@ def examine(
     """
     parquet.delete(staging.failed_tests_prefix)
     now = now or dt.datetime.now(dt.UTC)
-    report = Report(contract, transformed["rowsRead"])
+    report = Report(
+        contract,
+        transformed["rowsRead"],
+        empty_rows=transformed.get("emptyRows", 0),
+        footer_lines=transformed.get("footerLines", 0),
+    )
     rejects = heapq.merge(
         _suspects(staging, transformed),
         _failures(
@@ -181,7 +186,13 @@ class _RawRows:
 
     @staticmethod
     def _read(chunks: Iterable[bytes], contract: Contract) -> Iterator[Rows]:
-        table = read_table(chunks, contract.encoding, contract.dialect)
+        table = read_table(
+            chunks,
+            contract.encoding,
+            contract.dialect,
+            contract.encoding_errors,
+            width=contract.fixed_width,
+        )
         if isinstance(table, Refusal):
             return
         for chunk in table.chunks:

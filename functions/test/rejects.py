@@ -18,6 +18,7 @@ from shared.spreadsheet import escaped
 class Reject:
     """One failed rule of one row; `line` is the physical line in the file, `raw` the row's text.
 
+    `rawBase64` is the row's bytes if some cannot be decoded. Other records do not have it.
     A row with a reject of severity `error` is not loaded. A row with warnings only is.
     """
 
@@ -30,10 +31,17 @@ class Reject:
     severity: Severity
     reason: str
     raw: str
+    rawBase64: str | None = None  # noqa: N815
+
+
+_CSV = [field.name for field in fields(Reject) if field.name != "rawBase64"]
 
 
 class RejectFiles:
-    """Writer of `rejects.jsonl`, the exact records, and `rejects.csv`, for spreadsheets."""
+    """Writer of `rejects.jsonl`, the exact records, and `rejects.csv`, for spreadsheets.
+
+    The latter has no `rawBase64`.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.jsonl = folder / "rejects.jsonl"
@@ -42,8 +50,7 @@ class RejectFiles:
     def __enter__(self) -> Self:
         self._jsonl = self.jsonl.open("w", encoding="utf-8")
         self._csv = self.csv.open("w", encoding="utf-8", newline="")
-        names = [field.name for field in fields(Reject)]
-        self._csv.write(",".join(names) + "\r\n")
+        self._csv.write(",".join(_CSV) + "\r\n")
         return self
 
     def __exit__(
@@ -58,8 +65,11 @@ class RejectFiles:
     def write(self, rejects: Iterable[Reject]) -> None:
         """Append at least one record to both files."""
         records = [asdict(each) for each in rejects]
+        for each in records:
+            if each["rawBase64"] is None:
+                del each["rawBase64"]
         self._jsonl.writelines(json.dumps(each, ensure_ascii=False) + "\n" for each in records)
-        pd.DataFrame(records).map(_escaped).to_csv(
+        pd.DataFrame(records, columns=_CSV).map(_escaped).to_csv(
             self._csv, index=False, header=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\r\n"
         )
 

@@ -31,10 +31,15 @@ class _RuleCount:
 
 @dataclass(slots=True)
 class Report:
-    """Report on a file of `rows_read` rows: profile, rejected rows and failed rules."""
+    """Report on a file of `rows_read` rows: profile, rejected rows and failed rules.
+
+    `empty_rows` and `footer_lines` are the numbers of those that were ignored.
+    """
 
     contract: Contract
     rows_read: int
+    empty_rows: int = 0
+    footer_lines: int = 0
     profile: Profile = field(default_factory=Profile)
     rejected: int = 0
     warnings: int = 0
@@ -121,6 +126,8 @@ class Report:
             "rowsRejected": self.rejected,
             "warnings": self.warnings,
             "exactRepeats": self.profile.repeats,
+            "emptyRows": self.empty_rows,
+            "footerLines": self.footer_lines,
             "halts": self.halts,
             "rules": [asdict(rule) for rule in self._by_count()],
             "thresholds": self.thresholds,

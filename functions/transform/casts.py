@@ -1,7 +1,7 @@
 """Casts the text of rows to the contract's types, and explains each failed cast."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -9,17 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from functions.transform import jsonb, timestamps
+from functions.transform import jsonb, numbers, timestamps
 from shared.columns import UUID
 from shared.contract import Column, Contract
 from shared.rows import REPEATED, Rows
 
 _WIDE = pa.decimal128(38, 0)  # wider than any column, to compare with its limits
-_INTEGER = r"\A[+-]?[0-9]{1,38}\z"
-_NUMBER = {mark: rf"\A[+-]?[0-9]{{1,38}}({re.escape(mark)}[0-9]{{1,38}})?\z" for mark in (".", ",")}
-_FLOAT = {
-    mark: rf"\A[+-]?[0-9]+({re.escape(mark)}[0-9]+)?([eE][+-]?[0-9]+)?\z" for mark in (".", ",")
-}
+_DECIMALS = {mark: rf"({re.escape(mark)}[0-9]+)?" for mark in (".", ",")}
+_EXPONENT = "([eE][+-]?[0-9]+)?"
+_ADVISED = 1_000
+"""Distinct texts of a column and chunk that are cast again to advise on options."""
 _INTEGERS = {2: pa.int16(), 4: pa.int32(), 8: pa.int64()}
 _FLOATS = {4: pa.float32(), 8: pa.float64()}
 
@@ -31,9 +30,13 @@ SUSPECT_SCHEMA = pa.schema(
         ("value", pa.string()),
         ("rule", REPEATED),
         ("reason", REPEATED),
+        ("rawBase64", pa.string()),
     ]
 )
-"""One problem of one row; `column` and `value` are null if the whole row is malformed."""
+"""One problem of one row; `column` and `value` are null if the whole row is malformed.
+
+`rawBase64` is null unless the row has undecodable bytes.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +94,21 @@ def arrow_type(column: Column) -> pa.DataType:
             return timestamps.TIME_TYPE
 
 
-def cast(rows: Rows, header: list[str], contract: Contract) -> Cast:
-    """Cast rows by the contract; `header` has the file's column names in any order."""
+def cast(rows: Rows, places: Sequence[int | None], contract: Contract) -> Cast:
+    """Cast rows by the contract; `places` has the index of each of its columns in the rows.
+
+    A column whose place is None is null.
+    """
     suspects = [SUSPECT_SCHEMA.empty_table(), rows.malformed]
     columns = []
     kept = np.ones(len(rows.lines), np.bool_)
-    for column in contract.columns:
-        texts = rows.columns[header.index(column.name)]
+    for column, place in zip(contract.columns, places, strict=True):
+        if place is None:
+            columns.append(pa.nulls(len(rows.lines), arrow_type(column)))
+            continue
+        texts = rows.columns[place]
+        if column.quoted_empty == "missing":
+            texts = pc.fill_null(texts, "")  # the reader may distinguish empty values
         cast_column = _cast_column(texts, column, contract)
         columns.append(cast_column.values)
         if (failed := cast_column.failed) is not None:
@@ -127,10 +138,7 @@ def cast(rows: Rows, header: list[str], contract: Contract) -> Cast:
 def _cast_column(texts: pa.StringArray, column: Column, contract: Contract) -> _Values:
     # Values repeat. Casting each distinct value once saves most of the time.
     encoded = texts.dictionary_encode()
-    indices, distinct = (
-        encoded.indices,
-        _with_nulls(encoded.dictionary, contract.dialect.null_sequence),
-    )
+    indices, distinct = encoded.indices, _without_missing(encoded.dictionary, column, contract)
     values, reasons = _cast_distinct(distinct, column, contract)
     if values.equals(encoded.dictionary):
         return _Values(texts)
@@ -140,15 +148,50 @@ def _cast_column(texts: pa.StringArray, column: Column, contract: Contract) -> _
     failed = pc.indices_nonzero(is_failed.take(indices))
     # Arrow cannot write a dictionary that holds a null.
     texts_of_reasons = pc.if_else(is_failed, reasons(), "")
+    few = pc.indices_nonzero(is_failed)[:_ADVISED]
+    is_advised = np.zeros(len(distinct), np.bool_)
+    is_advised[few] = True
+    advice = _advice(encoded.dictionary.take(few), column, contract)
+    longer = pc.binary_join_element_wise(texts_of_reasons.take(few), advice, "")
+    texts_of_reasons = pc.replace_with_mask(texts_of_reasons, pa.array(is_advised), longer)
     why = pa.DictionaryArray.from_arrays(indices.take(failed), texts_of_reasons)
     return _Values(values.take(indices), failed, why)
+
+
+def _advice(texts: pa.StringArray, column: Column, contract: Contract) -> pa.StringArray:
+    """Return for each rejected text which options of the contract would accept it."""
+    found = pa.array([""] * len(texts), pa.string())
+    for option, changed, by in _changes(column, contract):
+        values, _ = _cast_distinct(_without_missing(texts, changed, by), changed, by)
+        joiner = pc.if_else(pc.equal(found, ""), "; to accept it, set ", " or ")
+        longer = pc.binary_join_element_wise(found, joiner, option, "")
+        found = pc.if_else(values.is_valid(), longer, found)
+    return found
+
+
+def _changes(column: Column, contract: Contract) -> Iterator[tuple[str, Column, Contract]]:
+    """Yield options that the contract does not use, with the column and the contract with them."""
+    for option, update in column.further_options():
+        if update.get("group_char") != contract.decimal_mark:
+            yield option, column.model_copy(update=update), contract
+    if column.logical_type == "number":
+        other = "," if contract.decimal_mark == "." else "."
+        if other != column.group_char:
+            changed = contract.model_copy(update={"decimal_mark": other})
+            yield f"decimalMark: {other!r}", column, changed
 
 
 def _repeated(text: str, times: int) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(np.zeros(times, np.int32), [text])
 
 
-def _with_nulls(texts: pa.StringArray, tokens: tuple[str, ...]) -> pa.StringArray:
+def _without_missing(texts: pa.StringArray, column: Column, contract: Contract) -> pa.StringArray:
+    """Return the texts as the column reads them, null if they are missing."""
+    if column.trim:
+        texts = pc.utf8_trim_whitespace(texts)
+    tokens = contract.null_tokens(column)
+    if column.quoted_empty == "text":
+        tokens = tuple(each for each in tokens if each)  # the reader has made the others null
     return _where(pc.invert(pc.is_in(texts, pa.array(tokens, pa.string()))), texts)
 
 
@@ -161,7 +204,7 @@ def _cast_distinct(texts: pa.StringArray, column: Column, contract: Contract) ->
         case "string":
             return _cast_strings(texts, column)
         case "integer":
-            return _cast_integers(texts, column)
+            return _cast_integers(texts, column, contract.decimal_mark)
         case "number":
             return _cast_numbers(texts, column, contract.decimal_mark)
         case "boolean":
@@ -188,9 +231,10 @@ def _cast_strings(texts: pa.StringArray, column: Column) -> _Result:
     )
 
 
-def _cast_integers(texts: pa.StringArray, column: Column) -> _Result:
-    is_integer = pc.match_substring_regex(texts, _INTEGER)
-    exact = _where(is_integer, texts).cast(_WIDE)
+def _cast_integers(texts: pa.StringArray, column: Column, mark: str) -> _Result:
+    texts = numbers.plain(texts, column, mark)
+    # Arrow's widest integers have 38 digits.
+    exact = _where(pc.match_substring_regex(texts, r"\A[+-]?0*[0-9]{1,38}\z"), texts).cast(_WIDE)
     integers = column.limits.integers
     fits = pc.and_(
         pc.greater_equal(exact, pa.scalar(Decimal(integers[0]))),
@@ -198,7 +242,7 @@ def _cast_integers(texts: pa.StringArray, column: Column) -> _Result:
     )
     values = _where(fits, exact).cast(arrow_type(column))
     return values, lambda: pc.if_else(
-        is_integer,
+        pc.match_substring_regex(texts, r"\A[+-]?[0-9]+\z"),
         f"{column.name} is too large for {column.physical_type}",
         f"{column.name} is not an integer (digits only)",
     )
@@ -206,39 +250,45 @@ def _cast_integers(texts: pa.StringArray, column: Column) -> _Result:
 
 def _cast_numbers(texts: pa.StringArray, column: Column, mark: str) -> _Result:
     precision, scale = column.limits.precision, column.limits.scale
-    is_number = pc.match_substring_regex(texts, _NUMBER[mark])
-    numbers = pc.replace_substring(_where(is_number, texts), mark, ".")
+    texts, decimals = numbers.plain(texts, column, mark), _DECIMALS[mark]
+    is_short = pc.match_substring_regex(texts, rf"\A[+-]?0*[0-9]{{1,38}}{decimals}\z")
+    exact = pc.replace_substring(_where(is_short, texts), mark, ".")
     limit = Decimal(10 ** (precision - scale))
     # Round by the digits: Arrow 25.0 rounds some numbers of many digits wrongly.
     surplus = rf"(\.[0-9]{{{scale}}})[0-9]+\z" if scale else r"()\..*\z"
-    cut = pc.replace_substring_regex(numbers, surplus, r"\1").cast(pa.decimal256(76, scale))
+    cut = pc.replace_substring_regex(exact, surplus, r"\1").cast(pa.decimal256(76, scale))
     cut = _where(pc.less(pc.abs(cut), pa.scalar(limit)), cut).cast(pa.decimal256(38, scale))
     step = pa.scalar(Decimal(1).scaleb(-scale), cut.type)
-    outwards = pc.if_else(pc.starts_with(numbers, "-"), pc.negate(step), step)
-    is_more = pc.match_substring_regex(numbers, rf"\.[0-9]{{{scale}}}[5-9]")
+    outwards = pc.if_else(pc.starts_with(exact, "-"), pc.negate(step), step)
+    is_more = pc.match_substring_regex(exact, rf"\.[0-9]{{{scale}}}[5-9]")
     rounded = pc.if_else(is_more, pc.add(cut, outwards), cut)
     fits = pc.less(pc.abs(rounded), pa.scalar(limit))
     values = _where(fits, rounded).cast(arrow_type(column))
     return values, lambda: pc.if_else(
-        is_number,
+        pc.match_substring_regex(texts, rf"\A[+-]?[0-9]+{decimals}\z"),
         f"{column.name} has more than {precision - scale} digits before the decimal mark",
         f"{column.name} is not a number (digits, optionally followed by {mark!r} and digits)",
     )
 
 
 def _cast_booleans(texts: pa.StringArray, column: Column) -> _Result:
-    true = pc.is_in(texts, pa.array(column.true_tokens))
-    known = pc.or_(true, pc.is_in(texts, pa.array(column.false_tokens)))
     tokens = " or ".join([*column.true_tokens, *column.false_tokens])
+    true_tokens, false_tokens = map(column.folded, column.true_tokens), column.false_tokens
+    if column.ignore_case:
+        # Arrow has no case folding.
+        texts = pa.array([each and column.folded(each) for each in texts.to_pylist()], pa.string())
+    true = pc.is_in(texts, pa.array([*true_tokens]))
+    known = pc.or_(true, pc.is_in(texts, pa.array([*map(column.folded, false_tokens)])))
     return _where(known, true), lambda: pa.scalar(f"{column.name} is not {tokens}")
 
 
 def _cast_floats(texts: pa.StringArray, column: Column, mark: str) -> _Result:
-    is_number = pc.match_substring_regex(texts, _FLOAT[mark])
-    numbers = pc.replace_substring(_where(is_number, texts), mark, ".")
-    rounded = numbers.cast(arrow_type(column))
+    texts = numbers.plain(texts, column, mark)
+    is_number = pc.match_substring_regex(texts, rf"\A[+-]?[0-9]+{_DECIMALS[mark]}{_EXPONENT}\z")
+    exact = pc.replace_substring(_where(is_number, texts), mark, ".")
+    rounded = exact.cast(arrow_type(column))
     # As PostgreSQL, refuse a number that becomes infinite, or zero although it is not.
-    is_zero = pc.invert(pc.match_substring_regex(numbers, r"\A[^eE]*[1-9]"))
+    is_zero = pc.invert(pc.match_substring_regex(exact, r"\A[^eE]*[1-9]"))
     fits = pc.and_(pc.is_finite(rounded), pc.or_(pc.not_equal(rounded, 0), is_zero))
     values = pc.add(_where(fits, rounded), pa.scalar(0, rounded.type))  # makes 0 of -0
     return values, lambda: pc.if_else(

@@ -6,18 +6,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from functions.transform.casts import Cast, cast
-from shared import parquet
+from functions.transform.header import match_header
+from shared import file_types, parquet
 from shared.contract import Contract
 from shared.endings import Outcome
 from shared.lines import Refusal
-from shared.rows import LazyRows, read_table
+from shared.rows import Empty, LazyRows, read_table
 from shared.staging import Staging, part_name
-from shared.text import bounded, listed, quoted
 from shared.verdict import Verdict
 
 _COUNTS = ("rowsRead", "rowsClean", "rowsSuspect", "parts", "suspectParts")
 _WORKERS = 2
-_MAX_HEADER = 300  # characters of the contract's header in a reason, to leave room for the problems
+
+_NO_ROWS = "the file has a header but no rows"
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -27,30 +28,52 @@ def transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> 
     """Cast a file by its contract, and write it to staging in parts, one for each chunk.
 
     Chunks of some megabytes are a good size. Parts of an earlier try are replaced. The verdict is
-    `ok` with the counts `rowsRead`, `rowsClean`, `rowsSuspect`, `parts` and `suspectParts`; or
-    `refused` if the file as a whole violates the contract.
+    `ok` with the counts `rowsRead`, `rowsClean`, `rowsSuspect`, `parts` and `suspectParts`, and
+    with `emptyRows` and `footerLines` if such were ignored; or `refused` if the file as a whole
+    violates the contract.
     """
     parquet.delete(staging.clean_prefix)
     parquet.delete(staging.suspect_prefix)
-    table = read_table(chunks, contract.encoding, contract.dialect)
+    start, chunks = file_types.start_of(chunks)
+    verdict = _transform(chunks, contract, staging)
+    kind = file_types.type_of(start, contract.encoding)
+    if verdict.outcome == Outcome.REFUSED and kind is not None:
+        return Verdict(Outcome.REFUSED, f"the file {kind}")
+    return verdict
+
+
+def _transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> Verdict:
+    counts = Counter(dict.fromkeys(_COUNTS, 0))
+    table = read_table(
+        chunks,
+        contract.encoding,
+        contract.dialect,
+        contract.encoding_errors,
+        width=contract.fixed_width,
+    )
+    if isinstance(table, Empty) and contract.allows_no_rows:
+        return Verdict(Outcome.OK, counts=dict(counts))
     if isinstance(table, Refusal):
         return Verdict(Outcome.REFUSED, table.reason)
-    if reason := _header_problem(table.header, contract):
-        return Verdict(Outcome.REFUSED, reason)
+    places = match_header(table.header, table.width, table.line, contract)
+    if isinstance(places, Refusal):
+        return Verdict(Outcome.REFUSED, places.reason)
 
     def stage(number: int, chunk: LazyRows | Refusal) -> Counter[str] | Refusal:
         if isinstance(chunk, Refusal):
             return chunk
-        return _write(cast(chunk(), table.header, contract), staging, part_name(number))
+        rows = chunk()
+        counts = _write(cast(rows, places, contract), staging, part_name(number))
+        return counts + Counter(emptyRows=rows.empty)
 
-    counts = Counter(dict.fromkeys(_COUNTS, 0))
     for result in _in_parallel(stage, table.chunks):
         if isinstance(result, Refusal):
             return Verdict(Outcome.REFUSED, result.reason)
         counts.update(result)
-    if counts["rowsRead"] == 0:
-        return Verdict(Outcome.REFUSED, "the file has a header but no rows")
-    return Verdict(Outcome.OK, counts=dict(counts))
+    if counts["rowsRead"] == 0 and not contract.allows_no_rows:
+        return Verdict(Outcome.REFUSED, _NO_ROWS if table.header else "the file has no rows")
+    counts["footerLines"] = table.footer.lines
+    return Verdict(Outcome.OK, counts=dict.fromkeys(_COUNTS, 0) | +counts)
 
 
 def _write(rows: Cast, staging: Staging, part: str) -> Counter[str]:
@@ -79,30 +102,3 @@ def _in_parallel(stage: Callable[[int, T], R], items: Iterable[T]) -> Iterator[R
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
-
-
-def _header_problem(header: list[str], contract: Contract) -> str | None:
-    policy = contract.header_policy
-    expected, found = set(contract.header), set(header)
-    unknown = found - expected if policy.unknown == "refuse" else set()
-    times = Counter(header)
-    repeated = {name for name in expected | unknown if times[name] > 1}
-    problems = [
-        f"{what}: {listed([*map(quoted, sorted(names))])}"
-        for what, names in (
-            ("missing", expected - found),
-            ("unknown", unknown),
-            ("repeated", repeated),
-        )
-        if names
-    ]
-    ours = [name for name in header if name in expected]
-    if not problems and policy.order == "contract" and ours != list(contract.header):
-        problems.append("the order of the columns differs")
-    if not problems:
-        return None
-    header_of_contract = bounded(contract.dialect.delimiter.join(contract.header), _MAX_HEADER)
-    return (
-        f"line 1 does not match the header of {contract.table} ({header_of_contract}): "
-        f"{'; '.join(problems)}"
-    )

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from shared.contract import RowCount
+from shared.dialect import Dialect, Footer
 from shared.odcs import load_all
 from tests.fixtures.contracts import NOTES, contract_set
 from tests.fixtures.operator import one_line, tm
@@ -33,6 +35,20 @@ def test_check_accepts_good_file(tmp_path: Path) -> None:
     assert lines[0] == "1 rows read: 1 clean, 0 rejected. Warnings: 0. Exact repeats: 0."
     assert lines[-1] == "The file would be loaded."
     assert "severity" not in result.stdout
+
+
+def test_check_counts_ignored_rows_and_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dialect = Dialect(skip_empty_rows=True, footer=Footer(pattern="TOTAL"))
+    contract = load_all()["dailycheckins"].model_copy(update={"dialect": dialect})
+    monkeypatch.setattr(
+        "shared.odcs.load_all", lambda: contract_set({"dailycheckins": contract}, {})
+    )
+
+    found = tm("check", written(tmp_path, f"ned,{AT},1,x", ",,,", ",,,", "TOTAL"))
+
+    assert found.stdout.splitlines()[0].endswith(" Ignored: 2 empty rows and 1 footer line.")
 
 
 def test_check_shows_rejected_rows_with_reasons(tmp_path: Path) -> None:
@@ -74,6 +90,22 @@ def test_check_refuses_file_that_violates_contract(tmp_path: Path) -> None:
         "rejects": [],
         "mayBeRefused": [],
     }
+
+
+def test_check_accepts_file_without_rows_if_contract_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = (RowCount(name="any", minimum=0),)
+    contract = load_all()["dailycheckins"].model_copy(update={"row_counts": rows})
+    found = contract_set({"dailycheckins": contract}, {})
+    monkeypatch.setattr("shared.odcs.load_all", lambda: found)
+
+    result = tm("check", written(tmp_path), "--hard-testing")
+
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == (
+        "The file would be loaded: it has no rows, which its contract allows."
+    )
 
 
 def test_check_json_contains_report_and_rejects(tmp_path: Path) -> None:

@@ -68,6 +68,24 @@ def test_row_count_bounds_and_text(
     assert str(count) == words
 
 
+@pytest.mark.parametrize(
+    ("bounds", "allowed"),
+    [
+        ([], False),
+        ([(None, 9)], False),
+        ([(0, None)], True),
+        ([(0, 0), (None, 9)], True),
+        ([(0, 9), (2, None)], False),
+    ],
+)
+def test_contract_allows_no_rows_only_if_rule_says_so(
+    bounds: list[tuple[int | None, int | None]], allowed: bool
+) -> None:
+    counts = tuple(RowCount(name="rows", minimum=low, maximum=high) for low, high in bounds)
+
+    assert READINGS.model_copy(update={"row_counts": counts}).allows_no_rows is allowed
+
+
 @pytest.mark.parametrize(("type_", "size"), [("smallint", 2), ("integer", 4), ("bigint", 8)])
 def test_integer_type_has_least_bytes(type_: str, size: int) -> None:
     assert column("n", "integer", type_).limits.least_bytes == size

@@ -5,7 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from shared import lines
+from shared.dialect import Dialect
 from shared.lines import Lines, Refusal, read_lines
+
+CSV = Dialect()
 
 
 def cut(text: bytes, size: int) -> Iterator[bytes]:
@@ -16,7 +19,7 @@ def cut(text: bytes, size: int) -> Iterator[bytes]:
 def test_chunks_are_whole_lines_for_any_chunk_size(size: int) -> None:
     text = "\ufeffимя,b\r\nё,2\r\n\r\nlast,3".encode()
 
-    found = list(read_lines(cut(text, size), "utf-8"))
+    found = list(read_lines(cut(text, size), "utf-8", CSV))
 
     assert all(isinstance(each, Lines) for each in found)
     chunks = [each for each in found if isinstance(each, Lines)]
@@ -28,23 +31,25 @@ def test_chunks_are_whole_lines_for_any_chunk_size(size: int) -> None:
 
 
 def test_empty_stream_has_no_lines() -> None:
-    assert list(read_lines([], "utf-8")) == []
+    assert list(read_lines([], "utf-8", CSV)) == []
 
 
 def test_other_encoding_becomes_utf8() -> None:
-    assert list(read_lines(["имя\n".encode("cp1251")], "cp1251")) == [Lines(1, "имя\n".encode(), 1)]
+    assert list(read_lines(["имя\n".encode("cp1251")], "cp1251", CSV)) == [
+        Lines(1, "имя\n".encode(), 1)
+    ]
 
 
 @pytest.mark.parametrize("size", [1, 4, 1000])
 def test_invalid_byte_is_refused_with_its_line(size: int) -> None:
-    found = list(read_lines(cut(b"a,b\n1,2\n3,\xff\n", size), "utf-8"))
+    found = list(read_lines(cut(b"a,b\n1,2\n3,\xff\n", size), "utf-8", CSV))
 
     assert isinstance(found[-1], Refusal)
     assert "line 3 is not utf-8 text: byte 0xff" in found[-1].reason
 
 
 def test_truncated_last_character_is_refused() -> None:
-    found = list(read_lines(["a\nё".encode()[:-1]], "utf-8"))
+    found = list(read_lines(["a\nё".encode()[:-1]], "utf-8", CSV))
 
     assert isinstance(found[-1], Refusal)
     assert "line 2" in found[-1].reason
@@ -63,7 +68,7 @@ def test_endless_line_is_refused_early(
             read += 1
             yield b"x" * 60
 
-    found = list(read_lines(endless(), "utf-8"))
+    found = list(read_lines(endless(), "utf-8", CSV))
 
     assert isinstance(found[-1], Refusal)
     assert found[-1].reason.startswith("line 2 is longer than")
@@ -77,8 +82,8 @@ def test_maximum_line_length_is_independent_of_chunk_size(
 ) -> None:
     monkeypatch.setattr(lines, "MAX_LINE_BYTES", 100)
 
-    kept = list(read_lines(cut(b"a\n" * 70 + b"x" * 100 + end, size), "utf-8"))
-    refused = list(read_lines(cut(b"a\n" * 70 + b"x" * 101 + end, size), "utf-8"))
+    kept = list(read_lines(cut(b"a\n" * 70 + b"x" * 100 + end, size), "utf-8", CSV))
+    refused = list(read_lines(cut(b"a\n" * 70 + b"x" * 101 + end, size), "utf-8", CSV))
 
     assert all(isinstance(each, Lines) for each in kept)
     assert isinstance(refused[-1], Refusal)
@@ -94,7 +99,7 @@ def test_maximum_line_length_is_independent_of_chunk_size(
     ],
 )
 def test_utf16_without_byte_order_mark_is_refused(body: bytes, reason: str) -> None:
-    *_, refusal = read_lines([body], "utf-16")
+    *_, refusal = read_lines([body], "utf-16", CSV)
 
     assert isinstance(refusal, Refusal)
     assert re.match(f"line 1 is not utf-16 text: {reason}", refusal.reason)
@@ -104,7 +109,7 @@ def test_utf16_without_byte_order_mark_is_refused(body: bytes, reason: str) -> N
 def test_line_of_invalid_utf16_counts_characters_not_bytes(size: int) -> None:
     text = "a\nĊĊĊ\n".encode("utf-16") + b"\x00\xdc"
 
-    found = list(read_lines(cut(text, size), "utf-16"))
+    found = list(read_lines(cut(text, size), "utf-16", CSV))
 
     assert isinstance(found[-1], Refusal)
     assert found[-1].reason.startswith("line 3 is not utf-16 text: byte 0x00")

@@ -166,13 +166,14 @@ REFUSED: list[tuple[Change, str]] = [
     (
         custom(delimeter=";"),
         "the table: unknown customProperties ['delimeter']: correct or remove them; "
-        "known: ['decimalMark', 'dialect', 'encoding', 'headerPolicy', 'indexes', 'lookup', "
-        "'maxRejectedPercent', 'timezone']",
+        "known: ['decimalMark', 'dialect', 'encoding', 'encodingErrors', 'headerPolicy', "
+        "'indexes', 'lookup', 'maxRejectedPercent', 'timezone']",
     ),
     (
         custom(of="day", format="x"),
         "column 'day': unknown customProperties ['format']: correct or remove them; "
-        "known: ['falseTokens', 'formats', 'trueTokens']",
+        "known: ['aliases', 'bareNumber', 'falseTokens', 'formats', 'groupChar', 'ignoreCase', "
+        "'nullTokens', 'numberStyles', 'optional', 'quotedEmpty', 'trim', 'trueTokens']",
     ),
     (
         lambda d: d["schema"][0].update(customProperties=2 * d["schema"][0]["customProperties"]),
@@ -193,15 +194,106 @@ REFUSED: list[tuple[Change, str]] = [
     ),
     (custom(encoding="utf-9"), "the table: encoding: 'utf-9' is not a text encoding"),
     (custom(encoding="rot13"), "the table: encoding: 'rot13' is not a text encoding"),
+    (custom(encodingErrors="replace"), "encodingErrors: Input should be 'refuse' or 'reject'"),
+    (
+        custom(encoding="utf-16", encodingErrors="reject"),
+        "encodingErrors is reject, but utf-16 does not allow to restore the bytes of a row: "
+        "remove it, or use an encoding that does, such as utf-8",
+    ),
+    (
+        custom(encoding="latin-1", encodingErrors="reject"),
+        "encodingErrors is reject, but every byte is a character in latin-1: remove it",
+    ),
     (custom(dialect={"delimiter": "§"}), "the delimiter '§' is not valid"),
+    (
+        custom(dialect={"delimiter": r"\t"}),
+        'YAML reads escapes such as "\\t" only in double quotes',
+    ),
+    (
+        custom(dialect={"quoteChar": None, "lenientQuotes": True}),
+        "have no effect without a quoteChar: remove them",
+    ),
     (custom(dialect={"delimiter": ""}), "delimiter: String should have at least 1 character"),
     (custom(dialect={"delimiter": '"'}), "must differ: change one of them"),
     (custom(dialect={"quoteChar": "\n"}), "the quoteChar '\\n' is not valid"),
     (custom(dialect={"delimiter": " ", "skipInitialSpace": True}), "a space has a meaning"),
+    *(
+        (custom(dialect=wrong), message)
+        for wrong, message in (
+            ({"header": False, "headerRows": [2]}, "no effect with header: false"),
+            ({"header": False, "headerJoin": "-"}, "no effect with header: false"),
+            ({"headerJoin": "", "headerRows": [2]}, "headerJoin has no effect on one header row"),
+            ({"headerRows": [2, 1]}, "headerRows must ascend: order the numbers"),
+            ({"headerRows": [1, 1]}, "headerRows must ascend: order the numbers"),
+            ({"headerRows": [0]}, "headerRows.0: Input should be greater than 0"),
+            ({"headerRows": []}, "headerRows: The list should have at least 1 item"),
+            ({"headerRows": [101]}, "the last of the headerRows is 101, but the maximum is 100"),
+            ({"skipLines": -1}, "skipLines: Input should be greater than or equal to 0"),
+            ({"footer": {}}, "a footer has either lines or a pattern"),
+            ({"footer": {"lines": 1, "pattern": "x"}}, "a footer has either lines or a pattern"),
+            ({"footer": {"lines": 101}}, "footer.lines: Input should be less than or equal to 100"),
+            ({"footer": {"pattern": "(?=x)"}}, "the pattern '(?=x)' is not valid RE2"),
+            ({"footer": {"pattern": "x*"}}, "the pattern 'x*' matches the beginning of any line"),
+        )
+    ),
     (custom(decimalMark="'"), "the table: decimalMark: Input should be '.' or ','"),
     (custom(dialect={"nullSequence": [None]}), "nullSequence.0: Input should be a valid string"),
     (custom(headerPolicy={"order": "alphabetical"}), "headerPolicy.order: Input should"),
     (custom(headerPolicy={"extra": "ignore"}), "headerPolicy.extra: Extra inputs"),
+    (
+        custom(headerPolicy={"match": "position", "order": "any"}),
+        "headerPolicy: order has no effect with match: position: remove it",
+    ),
+    (custom(of="name", aliases=[]), "aliases: The list should have at least 1 item"),
+    (custom(of="name", aliases=["name"]), "columns ['name'] occur more than once"),
+    (custom(of="name", aliases=["day"]), "columns ['day'] occur more than once: give each its own"),
+    (
+        both(
+            custom(headerPolicy={"match": "folded"}),
+            both(column("name", required=False), custom(of="name", aliases=[" Day"])),
+        ),
+        "columns [' Day', 'day'] occur more than once",
+    ),
+    (
+        both(custom(headerPolicy={"match": "position"}), custom(of="name", aliases=["user"])),
+        "column 'name': aliases have no effect, because columns are found by position: remove them",
+    ),
+    (
+        custom(of="name", optional=True),
+        "column 'name': it is optional, but its values must not be missing",
+    ),
+    (
+        both(quality("amount", metric="nullValues"), custom(of="amount", optional=True)),
+        "column 'amount': it is optional, but its values must not be missing",
+    ),
+    (
+        both(
+            quality("amount", metric="nullValues", mustBe=None, mustBeLessThan=5, unit="percent"),
+            custom(of="amount", optional=True),
+        ),
+        "column 'amount': it is optional, but its values must not be missing",
+    ),
+    (
+        both(custom(headerPolicy={"match": "position"}), custom(of="amount", optional=True)),
+        "column 'amount': it cannot be optional before a column that is not",
+    ),
+    (
+        both(
+            lambda d: d["schema"][0].update(properties=d["schema"][0]["properties"][1:2]),
+            both(
+                custom(headerPolicy={"unknown": "ignore"}),
+                custom(of="amount", optional=True),
+            ),
+        ),
+        "the headerPolicy would accept the header of every file: set unknown: refuse",
+    ),
+    (
+        both(
+            lambda d: d["schema"][0].update(properties=d["schema"][0]["properties"][1:2]),
+            custom(headerPolicy={"match": "position", "unknown": "ignore"}),
+        ),
+        "the headerPolicy would accept the header of every file: set unknown: refuse",
+    ),
     (custom(timezone="Mars/Olympus"), "'Mars/Olympus' is not a time zone"),
     (
         custom(timezone="Europe"),
@@ -272,6 +364,32 @@ REFUSED: list[tuple[Change, str]] = [
         column("amount", physicalType="double"),
         "physicalType must be numeric(precision,scale) or double precision or real",
     ),
+    (
+        lambda d: d["schema"][0]["properties"][1].update({"physicalType": "numeric(5", "2)": None}),
+        "ODCS does not define '2)' here: put e.g. \"numeric(5,2)\" in quotes, because inside { } "
+        "YAML splits it at the comma",
+    ),
+    (
+        column("amount", logicalTypeOptions={"minimum": dt.date(2020, 1, 1)}),
+        "logicalTypeOptions.minimum: 2020-01-01 is not of type 'number': write a value of that "
+        "type, without quotes",
+    ),
+    (
+        column("day", logicalTypeOptions={"minimum": dt.date(2020, 1, 1)}),
+        "logicalTypeOptions.minimum: 2020-01-01 is not of type 'string': put it in quotes",
+    ),
+    *(
+        (
+            quality("amount", arguments={"validValues": values}),
+            "column 'amount': validValues is for strings only: use minimum and maximum, or the "
+            "logicalType string",
+        )
+        for values in ([1, 2], ["1", "2"])
+    ),
+    (
+        quality("name", arguments={"validValues": ["a", 1960]}),
+        "column 'name': the rule 'q': values.1: Input should be a valid string: put it in quotes",
+    ),
     (column("amount", logicalType="integer"), "physicalType must be smallint or integer or bigint"),
     (
         column("amount", physicalType="numeric(39,2)"),
@@ -333,7 +451,85 @@ REFUSED: list[tuple[Change, str]] = [
     ),
     (
         custom(of="paid", trueTokens=[True], falseTokens=["no"]),
-        "column 'paid': trueTokens.0: Input should be a valid string",
+        "column 'paid': trueTokens.0: Input should be a valid string: put it in quotes (without "
+        "them, YAML does not read `1960`, `1.0`, `yes`, `null` and `2020-01-01` as text)",
+    ),
+    (
+        custom(of="paid", trueTokens="yes", falseTokens=["no"]),
+        "column 'paid': trueTokens: Input should be a list: write it in [ ]",
+    ),
+    (
+        custom(of="paid", trueTokens=["Yes"], falseTokens=["yes"], ignoreCase=True),
+        "column 'paid': ['yes'] cannot mean both true and false",
+    ),
+    (
+        custom(of="paid", trueTokens=["1"], falseTokens=["0"], ignoreCase=True),
+        "column 'paid': ignoreCase has no effect, because no token has letters: remove it",
+    ),
+    (
+        custom(of="paid", trueTokens=["1"], falseTokens=["0"], nullTokens=["?", "0"]),
+        "column 'paid': ['0'] cannot mean both missing and true or false",
+    ),
+    (
+        custom(
+            of="paid", trueTokens=["YES"], falseTokens=["NO"], nullTokens=["No"], ignoreCase=True
+        ),
+        "column 'paid': ['no'] cannot mean both missing and true or false",
+    ),
+    (
+        custom(of="paid", trueTokens=["yes "], falseTokens=["no"], nullTokens=[" "], trim=True),
+        "column 'paid': no trimmed value is ' ' or 'yes ': trim these texts too",
+    ),
+    (
+        both(custom(of="name", trim=True), quality("name", arguments={"validValues": ["a", " b"]})),
+        "column 'name': no trimmed value is ' b': trim these texts too",
+    ),
+    (custom(of="name", nullTokens=[1960]), "nullTokens.0: Input should be a valid string: put it"),
+    (custom(of="name", trim="x"), "trim: Input should be a valid boolean"),
+    *(
+        (custom(of=name, **{option: value}), f"the type {of} cannot have '{option}', only {types}")
+        for name, of, option, value, types in (
+            ("amount", "number", "quotedEmpty", "text", "string: remove it"),
+            ("name", "string", "groupChar", " ", "integer or number: remove it"),
+            ("name", "string", "bareNumber", True, "integer or number: remove it"),
+            ("day", "date", "numberStyles", ["exponent"], "integer or number: remove it"),
+            ("amount", "number", "ignoreCase", False, "boolean: remove it"),
+        )
+    ),
+    (
+        custom(of="name", quotedEmpty="text", trim=True),
+        "column 'name': quotedEmpty: text contradicts trim: true",
+    ),
+    (
+        custom(of="name", quotedEmpty="text", nullTokens=["NA"]),
+        "column 'name': quotedEmpty has no effect, because an empty value is not missing: remove",
+    ),
+    (
+        both(custom(of="name", quotedEmpty="text"), custom(dialect={"quoteChar": None})),
+        "column 'name': quotedEmpty has no effect, because the dialect has no quoteChar",
+    ),
+    (custom(of="name", quotedEmpty="null"), "quotedEmpty: Input should be 'missing' or 'text'"),
+    *(
+        (custom(of="amount", groupChar=char), f"the groupChar {char!r} is not valid: use one")
+        for char in ("", "..", "1", "e", "-", "(")
+    ),
+    (custom(of="amount", groupChar="."), "the groupChar '.' is also the decimalMark of the table"),
+    (custom(of="amount", numberStyles=["percent"]), "numberStyles.0: Input should be 'exponent'"),
+    (custom(of="amount", numberStyles=[]), "numberStyles: The list should have at least 1 item"),
+    (
+        custom(of="amount", numberStyles=["exponent", "exponent"]),
+        "numberStyles: ['exponent'] occur more than once: keep one of each",
+    ),
+    (
+        custom(of="amount", numberStyles=["integralDecimal"]),
+        "the type number needs no integralDecimal in numberStyles: remove it",
+    ),
+    (
+        both(
+            column("amount", logicalType="integer", physicalType="integer", quality=[]),
+            custom(of="amount", numberStyles=["omittedZero"]),
+        ),
+        "omittedZero has no effect on integers without integralDecimal: add that to numberStyles",
     ),
     *(
         (column("name", **{key: value}), f"the pipeline does not support {key}: remove it")
@@ -402,7 +598,6 @@ REFUSED: list[tuple[Change, str]] = [
         for name, logical_type, kind, change in (
             ("amount", "number", "length", quality("amount", arguments={"minLength": 1})),
             ("amount", "number", "pattern", quality("amount", arguments={"pattern": "1"})),
-            ("amount", "number", "allowed", quality("amount", arguments={"validValues": ["1"]})),
             ("name", "string", "range", quality("name", arguments={"minimum": 1})),
             ("paid", "boolean", "range", quality("paid", arguments={"minimum": 1})),
             ("name", "string", "not_in_future", quality("name", arguments={"notInFuture": True})),

@@ -73,6 +73,11 @@ REPORT = {
 }
 ALERTS: dict[str, tuple[Kind, dict[str, Any], Any]] = {
     "loaded": (Kind.LOADED, LOADED | {"rowsLoaded": 20500, "rowsRejected": 0}, None),
+    "loaded-no-row": (
+        Kind.LOADED,
+        LOADED | {"rowsRead": 0, "rowsLoaded": 0, "rowsRejected": 0},
+        None,
+    ),
     "loaded-with-rejects": (Kind.LOADED_WITH_REJECTS, LOADED, REPORT),
     "superseded": (
         Kind.SUPERSEDED,

@@ -6,10 +6,11 @@ import json
 import boto3
 import pytest
 
-from functions.transform.transformation import _header_problem
+from functions.transform.header import match_header
 from shared.endings import Outcome, State, Status
 from shared.ingestion import Ingestion, Source
 from shared.ingestion_log import IngestionLog
+from shared.lines import Refusal
 from shared.odcs import load_all
 from shared.verdict import Verdict
 from tests.fixtures.aws import LOG_TABLE, ingestion_of, run_of
@@ -136,13 +137,13 @@ def test_missing_file_is_an_ingestion(function: None, log: IngestionLog) -> None
 
 def test_ingestion_omits_reason_that_quotes_file(function: None, log: IngestionLog) -> None:
     contract = load_all()["dailycheckins"]
-    reason = _header_problem(["mr-private", "2019-09-27", "1", "hidden"], contract)
-    assert reason is not None
-    assert "mr-private" in reason
+    refusal = match_header(["mr-private", "2019-09-27", "1", "hidden"], 4, 1, contract)
+    assert isinstance(refusal, Refusal)
+    assert "mr-private" in refusal.reason
     one = ingestion(2)
     run = run_of(one)
     log.open(one, run)
-    log.leave(one, run, State.TRANSFORM, Verdict(Outcome.REFUSED, reason))
+    log.leave(one, run, State.TRANSFORM, Verdict(Outcome.REFUSED, refusal.reason))
 
     for path in ("/ingestions", f"/ingestions/{one.id}"):
         text = json.dumps(found(path))

@@ -17,13 +17,17 @@ import pytest
 from functions.alert.message import compose
 from functions.load.handler import handler
 from functions.load.versions import may_replace
+from functions.test.examination import examine
+from functions.transform.transformation import transform
 from shared import parquet
-from shared.contract import Column
+from shared.contract import Column, RowCount
 from shared.database import connect
 from shared.endings import Kind, State, Status
 from shared.errors import DatabaseRefused, RowsUnaccounted, SchemaMismatch, StagingIncomplete
 from shared.ingestion import Ingestion
 from shared.ingestion_log import IngestionLog
+from shared.landing import read_version
+from shared.odcs import load_all
 from shared.staging import Staging, part_name
 from tests.fixtures.aws import KEY, LANDING, STAGING, lambda_context, land, run_of, task_event
 from tests.fixtures.contracts import READINGS
@@ -294,6 +298,25 @@ def test_load_replaces_rows_of_same_key(loader: Database, s3: "S3Client") -> Non
     assert hours(loader) == [(2, "3.00"), (2, "7.00")]
     assert [entry[0] for entry in ledger(loader)] == [KEY, other]
     assert ledger(loader)[0][1] == again["source"]["versionId"]
+
+
+def test_load_of_empty_file_removes_earlier_rows(loader: Database, s3: "S3Client") -> None:
+    rows = (RowCount(name="any", minimum=0),)
+    contract = load_all()["dailycheckins"].model_copy(update={"row_counts": rows})
+    load(drop(s3, [row(hours="1.00")]))
+    ingestion = land(s3, b"")
+    staging = Staging(STAGING, ingestion)
+    transformed = transform(read_version(s3, ingestion.source), contract, staging).as_result()
+    tested = examine(staging, transformed, [], contract, hard=True).as_result()
+
+    verdict = load(
+        task_event(ingestion, run_of(ingestion), transform=transformed, test=tested),
+    )
+
+    assert {each["outcome"] for each in (transformed, tested, verdict)} == {"ok"}
+    assert (verdict["rowsRead"], verdict["rowsLoaded"], verdict["rowsRejected"]) == (0, 0, 0)
+    assert hours(loader) == []
+    assert ledger(loader) == [[KEY, ingestion.source.version_id, ingestion.id, 0, 0, 0]]
 
 
 def test_load_ignores_older_version(loader: Database, s3: "S3Client", log: IngestionLog) -> None:

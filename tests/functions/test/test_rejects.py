@@ -30,6 +30,19 @@ def test_reject_files_contain_every_record(tmp_path: Path) -> None:
     assert rows[0].keys() == records[0].keys()
 
 
+def test_only_rejects_jsonl_contains_undecodable_bytes(tmp_path: Path) -> None:
+    with RejectFiles(tmp_path) as files:
+        files.write([reject(), reject(line=3, raw="\\xe9", rawBase64="6Q==")])
+
+    records = [json.loads(line) for line in files.jsonl.read_text("utf-8").splitlines()]
+    assert [record.get("rawBase64") for record in records] == [None, "6Q=="]
+    assert "rawBase64" not in records[0]
+    with files.csv.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row.keys() for row in rows] == [records[0].keys()] * 2
+    assert rows[1]["raw"] == "\\xe9"
+
+
 @pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r"])
 def test_rejects_csv_escapes_formulas(first: str, tmp_path: Path) -> None:
     with RejectFiles(tmp_path) as files:

@@ -6,12 +6,13 @@ import pyarrow as pa
 import pytest
 
 from functions.transform.casts import Cast, arrow_type, cast
+from functions.transform.header import match_header
 from shared import columns
 from shared.contract import Contract
 from shared.dialect import Dialect
 from shared.lines import Refusal
 from shared.odcs import load_all
-from shared.rows import read_table
+from shared.rows import Rows, read_table
 from tests.fixtures.contracts import READINGS, TOKENS, column
 
 CONTRACT = load_all()["dailycheckins"]
@@ -24,7 +25,9 @@ def cast_text(*rows: str, header: str = "", contract: Contract = CONTRACT) -> Ca
     assert not isinstance(table, Refusal)
     (found,) = table.chunks
     assert not isinstance(found, Refusal)
-    return cast(found(), table.header, contract)
+    places = match_header(table.header, table.width, table.line, contract)
+    assert not isinstance(places, Refusal)
+    return cast(found(), places, contract)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +56,6 @@ def test_cast_accepts_numbers(text: str, number: str | None) -> None:
 
 NOT_NUMBERS = [
     *("a few", "1e3", "NaN", "Infinity", "1٫5", "٣", " 8.0", ".5", "5.", "--5", "0x10", "1_000"),
-    "9" * 60,
 ]
 
 
@@ -64,6 +66,7 @@ NOT_NUMBERS = [
         ("999.995", "hours has more than 3 digits before the decimal mark"),
         ("1000", "hours has more than 3 digits before the decimal mark"),
         ("9" * 38, "hours has more than 3 digits before the decimal mark"),
+        ("9" * 39 + ".5", "hours has more than 3 digits before the decimal mark"),
     ],
 )
 def test_cast_rejects_invalid_numbers(text: str, reason: str) -> None:
@@ -115,6 +118,7 @@ def test_row_with_two_problems_counts_once() -> None:
         "value": None,
         "rule": "columnCount",
         "reason": "1 value, but the header has 4",
+        "rawBase64": None,
     }
 
 
@@ -151,6 +155,7 @@ OTHER = Contract(
     [
         ("small", "-32768", -32768),
         ("small", "+0032767", 32767),
+        ("small", "-" + "0" * 50 + "7", -7),
         ("small", "-", None),
         ("big", "9223372036854775807", 2**63 - 1),
         ("big", "-9223372036854775808", -(2**63)),
@@ -201,6 +206,7 @@ def test_cast_accepts_other_types(column: str, text: str, value: object) -> None
         ("small", "-32769", "small is too large for smallint"),
         ("big", "9223372036854775808", "big is too large for bigint"),
         ("big", "9" * 38, "big is too large for bigint"),
+        ("big", "-" + "1234567890" * 4, "big is too large for bigint"),
         ("small", "1,0", "small is not an integer"),
         ("small", "٣", "small is not an integer"),
         ("price", "1.5", "price is not a number (digits, optionally followed by ',' and digits)"),
@@ -237,10 +243,169 @@ def test_cast_rejects_invalid_values_of_other_types(column: str, text: str, reas
     assert suspect["reason"].startswith(reason)
 
 
-def cast_one(column: str, text: str) -> tuple[pa.Table, list[dict[str, Any]]]:
-    row = OTHER.dialect.record(text if name == column else "" for name in OTHER.header)
-    result = cast_text(row, contract=OTHER)
+def cast_one(
+    column: str, text: str, contract: Contract = OTHER
+) -> tuple[pa.Table, list[dict[str, Any]]]:
+    row = contract.dialect.record(text if name == column else "" for name in contract.header)
+    result = cast_text(row, contract=contract)
     return result.clean, result.suspects.to_pylist()
+
+
+STYLES = ("exponent", "omittedZero", "parentheses", "trailingMinus")
+WHOLE = ("exponent", "omittedZero", "integralDecimal")
+SPELLED = Contract(
+    table="t",
+    relation="t",
+    version="1",
+    dialect=Dialect(delimiter=";"),
+    columns=(
+        column("price", "number", "numeric(12,2)", group_char=",", bare_number=False),
+        column("spaced", "number", "numeric(12,2)", group_char=" ", trim=True),
+        column("styled", "number", "numeric(20,10)", number_styles=STYLES),
+        column("all", "number", "numeric(9,1)", bare_number=False, number_styles=STYLES),
+        column("whole", "integer", "bigint", group_char="'", number_styles=WHOLE),
+        column("scaled", "integer", "smallint", number_styles=("exponent",)),
+        column("paid", "boolean", "boolean", **TOKENS, ignore_case=True),
+        column("code", "string", "text", null_tokens=("NA",), trim=True),
+        column("country", "string", "text", null_tokens=()),
+    ),
+)
+NOT_NUMBER = "is not a number (digits, optionally followed by '.' and digits)"
+NOT_INTEGER = "is not an integer (digits only)"
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "value"),
+    [
+        ("price", "1,234,567.50", Decimal("1234567.50")),
+        ("price", "1234567.5", Decimal("1234567.50")),
+        ("price", "$12.50", Decimal("12.50")),
+        ("price", "-$ 12.50", Decimal("-12.50")),
+        ("price", "€\u00a0-1,000", Decimal("-1000.00")),
+        ("price", "15%", Decimal("15.00")),
+        ("price", "12.50 EUR", Decimal("12.50")),
+        ("price", "Rs5 रु", Decimal("5.00")),
+        ("spaced", " 1 234\u00a0567\u202f890.5\t", Decimal("1234567890.50")),
+        ("spaced", "\u3000\u00a0", None),
+        ("styled", "1.5e-7", Decimal("0.0000001500")),
+        ("styled", "2E+05", Decimal("200000.0000000000")),
+        ("styled", "0.00123e3", Decimal("1.2300000000")),
+        ("styled", "1e-999999999999", Decimal("0E-10")),
+        ("styled", "0e999999999999", Decimal("0E-10")),
+        ("styled", "0." + "0" * 100_000 + "5e+0100001", Decimal("5.0000000000")),
+        ("styled", "5" + "0" * 100_000 + "e-0100000", Decimal("5.0000000000")),
+        ("styled", ".5", Decimal("0.5000000000")),
+        ("styled", "-5.", Decimal("-5.0000000000")),
+        ("styled", "(5)", Decimal("-5.0000000000")),
+        ("styled", "0.5-", Decimal("-0.5000000000")),
+        ("all", "($.05e2)", Decimal("-5.0")),
+        ("all", "$(5.)", Decimal("-5.0")),
+        ("all", "5- EUR", Decimal("-5.0")),
+        ("all", "5 e", Decimal("5.0")),
+        ("whole", "1'000'000.", 1_000_000),
+        ("whole", "-7.000", -7),
+        ("whole", "1.5e3", 1500),
+        ("whole", "9223372036854775807.0", 2**63 - 1),
+        ("scaled", "3E+04", 30_000),
+        ("scaled", "500e-2", 5),
+        ("paid", "JA", True),
+        ("paid", "Nein", False),
+        ("code", " x \u00a0", "x"),
+        ("code", "NA ", None),
+        ("code", "", ""),
+        ("country", "NA", "NA"),
+    ],
+)
+def test_cast_accepts_spellings_by_option(column: str, text: str, value: object) -> None:
+    clean, suspects = cast_one(column, text, SPELLED)
+
+    assert suspects == []
+    assert clean[column].to_pylist() == [value]
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "reason"),
+    [
+        *(("price", text, NOT_NUMBER) for text in ("1,5", "0,125", "1234,567", ",123", "1,,234")),
+        *(
+            ("price", text, NOT_NUMBER)
+            for text in ("1 2", "EUR", "5 (net)", "£" * 11 + "5", "$-5-")
+        ),
+        *(("price", text, NOT_NUMBER) for text in ("1.5 ٣", "x²0x1", "1,234567", "5\t")),
+        ("price", "$10,000,000,000", "has more than 10 digits before the decimal mark"),
+        ("spaced", "1\u2009234", NOT_NUMBER),
+        *(("styled", text, NOT_NUMBER) for text in (".", "e5", "5e", "5e+", "1e5.5", "1e5e5")),
+        *(("styled", text, NOT_NUMBER) for text in ("(5", "5)", "(-5)", "-5-", "(5)-", "--5")),
+        ("styled", "1e999999999999", "has more than 10 digits before the decimal mark"),
+        ("styled", "1" + "0" * 131_000, "has more than 10 digits before the decimal mark"),
+        ("whole", "1.5", NOT_INTEGER),
+        ("whole", "1e-999999999999", NOT_INTEGER),
+        ("whole", "1e999999999999", "is too large for bigint"),
+        ("scaled", "32.0e3", NOT_INTEGER),
+        ("scaled", "3.0", f"{NOT_INTEGER}; to accept it, set numberStyles: [exponent, integral"),
+        ("paid", "ja ", "is not ja or nein; to accept it, set trim: true"),
+    ],
+)
+def test_cast_rejects_spellings_beyond_options(column: str, text: str, reason: str) -> None:
+    clean, (suspect,) = cast_one(column, text, SPELLED)
+
+    assert len(clean) == 0
+    assert (suspect["column"], suspect["value"]) == (column, text)
+    assert suspect["reason"].startswith(f"{column} {reason}")
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "options"),
+    [
+        ("price", "1.5", "decimalMark: '.'"),
+        ("price", "1.000,00", "groupChar: '.'"),
+        ("price", "1.000", "groupChar: '.' or decimalMark: '.'"),
+        ("price", " 5", "trim: true or bareNumber: false"),
+        ("price", "5 €", "bareNumber: false"),
+        ("price", "1e3", "numberStyles: [exponent]"),
+        ("price", ",5", "numberStyles: [omittedZero]"),
+        ("price", "(5)", "numberStyles: [parentheses]"),
+        ("price", "5-", "numberStyles: [trailingMinus]"),
+        ("small", "1,0", "numberStyles: [integralDecimal]"),
+        ("paid", "Ja", "ignoreCase: true"),
+        ("day", "29.02.2024 ", "trim: true"),
+        ("price", "1.000,00 €", ""),
+        ("small", "1e9", ""),
+    ],
+)
+def test_reason_names_options_that_accept_value(column: str, text: str, options: str) -> None:
+    _, (suspect,) = cast_one(column, text)
+
+    assert suspect["reason"].partition("; to accept it, set ")[2] == options
+
+
+def test_empty_value_without_quotes_differs_where_asked() -> None:
+    contract = Contract(
+        table="t",
+        relation="t",
+        version="1",
+        columns=(
+            column("text", "string", "text", quoted_empty="text", null_tokens=("", "NA")),
+            column("other", "string", "text"),
+            column("number", "integer", "integer"),
+        ),
+    )
+    texts = pa.array([None, "", "NA", "x"], pa.string())
+    numbers = pa.array([None, "", "7", "x"], pa.string())
+    raw = pa.array(["row"] * 4, pa.string())
+    rows = Rows(pa.array([2, 3, 4, 5]), [texts, texts, numbers], raw.take)
+
+    result = cast(rows, [0, 1, 2], contract)
+
+    assert contract.distinguishes_quoted_empty
+    assert not OTHER.distinguishes_quoted_empty
+    assert result.clean.select(["text", "other", "number"]).to_pylist() == [
+        {"text": None, "other": None, "number": None},
+        {"text": "", "other": None, "number": None},
+        {"text": None, "other": "NA", "number": 7},
+    ]
+    (suspect,) = result.suspects.to_pylist()
+    assert (suspect["column"], suspect["value"]) == ("number", "x")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,136 @@
+"""What surrounds the table of a file: lines before its header, and what follows its rows."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from shared.dialect import MAX_FOOTER, Dialect, Footer
+from shared.lines import MAX_LINE_BYTES, Lines, Refusal
+from shared.regex import beginning
+from shared.text import quoted
+
+_END_OF_FILE = b"\x1a"
+"""The character that ends text files of CP/M and DOS."""
+_SEP = re.compile(r'("?)sep=("?)([\W_])\2\1')
+"""The line that tells Excel the delimiter."""
+_LONGEST_SEP = 20
+_MAX_HELD = MAX_LINE_BYTES + len(b"\n")
+
+
+def without_frame(chunks: Iterable[Lines | Refusal], dialect: Dialect) -> Iterator[Lines | Refusal]:
+    """Yield the lines of a file from its header on, without end-of-file characters at its end."""
+    left, is_first = dialect.skip_lines, True
+    for each in chunks:
+        if isinstance(each, Refusal):
+            yield each
+            return
+        lines, left = without_first(_without_end_of_file(each), left)
+        if not lines.text:
+            continue
+        delimiter = _sep(lines.text) if is_first else None
+        if delimiter not in {None, dialect.delimiter}:
+            yield Refusal(
+                f"line {lines.first} says that {quoted(str(delimiter))} is the delimiter, but the "
+                f"contract says {quoted(dialect.delimiter)}: correct the file or the contract"
+            )
+            return
+        is_first = False
+        lines, _ = without_first(lines, delimiter is not None)
+        if lines.text:
+            yield lines
+
+
+@dataclass(slots=True)
+class FooterCount:
+    """The number of lines of a footer, without blank lines at its end; 0 until it is read."""
+
+    lines: int = 0
+
+
+def without_footer(
+    chunks: Iterable[Lines | Refusal], footer: Footer, count: FooterCount
+) -> Iterator[Lines | Refusal]:
+    """Yield the lines after the header without the footer; count the lines of the footer.
+
+    To limit the memory, the footer is at most 16 MiB.
+    """
+    held = Lines(1, b"", 0)
+    for each in chunks:
+        if isinstance(each, Refusal):
+            if held.text:
+                yield held
+            yield each
+            return
+        lines = joined(held, each)
+        before, held = divided(lines, _begin_of_last(lines.text, footer.lines or MAX_FOOTER))
+        if before.text:
+            yield before
+    before, rest = divided(held, _begin_of_footer(held.text, footer))
+    ink = rest.text.rstrip(b"\r\n")
+    count.lines = ink.count(b"\n") + 1 if ink else 0
+    if before.text:
+        yield before
+
+
+def without_first(lines: Lines, count: int) -> tuple[Lines, int]:
+    """Return lines without the first `count` ones, and how many of these are missing."""
+    end = 0
+    while count and end < len(lines.text):
+        end = (lines.text.find(b"\n", end) + 1) or len(lines.text)
+        count -= 1
+    return divided(lines, end)[1], count
+
+
+def _without_end_of_file(lines: Lines) -> Lines:
+    # Only the last line of a file has no line end.
+    text = lines.text.rstrip(_END_OF_FILE)
+    return lines if len(text) == len(lines.text) else Lines(lines.first, text, lines.ends)
+
+
+def _sep(text: bytes) -> str | None:
+    """Return the delimiter in the first line of a text if this is a line for Excel."""
+    line = text[:_LONGEST_SEP].partition(b"\n")[0].removesuffix(b"\r")
+    found = _SEP.fullmatch(line.decode(errors="replace"))
+    return found and found[3]
+
+
+def joined(lines: Lines, more: Lines) -> Lines:
+    """Return lines and those that follow them."""
+    if not lines.text:
+        return more
+    return Lines(lines.first, lines.text + more.text, lines.ends + more.ends)
+
+
+def divided(lines: Lines, at: int) -> tuple[Lines, Lines]:
+    """Return the lines before a byte and those from it on."""
+    if at == 0:
+        return Lines(lines.first, b"", 0), lines
+    ends = lines.text.count(b"\n", 0, at)
+    return (
+        Lines(lines.first, lines.text[:at], ends),
+        Lines(lines.first + ends, lines.text[at:], lines.ends - ends),
+    )
+
+
+def _begin_of_footer(text: bytes, footer: Footer) -> int:
+    """Return where the footer of a file begins, of which `text` is the end."""
+    begin = _begin_of_last(text, footer.lines or MAX_FOOTER)
+    if footer.pattern is None:
+        return begin
+    is_begin = beginning(footer.pattern)
+    while begin < len(text):
+        end = (text.find(b"\n", begin) + 1) or len(text)
+        if is_begin(text[begin:end].removesuffix(b"\n").removesuffix(b"\r")):
+            break
+        begin = end
+    return begin
+
+
+def _begin_of_last(text: bytes, count: int) -> int:
+    """Return where the last lines begin; blank lines at the end do not count."""
+    begin = len(text.rstrip(b"\r\n")) + 1
+    while count and begin:
+        begin = text.rfind(b"\n", 0, begin - 1) + 1
+        count -= 1
+    least = len(text) - _MAX_HELD
+    return begin if begin >= least else (text.find(b"\n", least - 1) + 1) or len(text)

@@ -1,0 +1,67 @@
+"""Headers without rows; tests/test_bad_input.py and generated files test whole files."""
+
+import time
+
+import pytest
+
+from functions.transform.header import match_header
+from shared.contract import Contract, HeaderPolicy
+from shared.lines import Refusal
+from shared.text import REASON
+from tests.fixtures.contracts import column
+
+
+def contract(**policy: object) -> Contract:
+    columns = (
+        column("a", "string", "text", aliases=("old a",)),
+        column("b", "string", "text"),
+        column("c", "string", "text", optional=True),
+    )
+    if policy.get("match") == "position":
+        columns = (column("a", "string", "text"), *columns[1:])
+    return Contract(
+        table="t",
+        relation="t",
+        version="1",
+        columns=columns,
+        header_policy=HeaderPolicy.model_validate(policy),
+    )
+
+
+@pytest.mark.parametrize(
+    ("width", "unknown", "places"),
+    [
+        (1, "refuse", "1 column instead of 2 to 3"),
+        (2, "refuse", [0, 1, None]),
+        (3, "refuse", [0, 1, 2]),
+        (4, "refuse", "4 columns instead of 2 to 3"),
+        (1, "ignore", "1 column instead of at least 2"),
+        (4, "ignore", [0, 1, 2]),
+    ],
+)
+def test_file_without_header_is_matched_by_position(
+    width: int, unknown: str, places: list[int | None] | str
+) -> None:
+    found = match_header(None, width, 3, contract(match="position", unknown=unknown))
+
+    if isinstance(places, str):
+        assert found == Refusal(f"line 3 does not match the columns of t (a,b,c): {places}")
+    else:
+        assert found == places
+
+
+@pytest.mark.parametrize("match", ["exact", "folded", "position"])
+@pytest.mark.parametrize("unknown", ["refuse", "ignore"])
+def test_wide_header_has_short_reason(match: str, unknown: str) -> None:
+    policy = contract(match=match, unknown=unknown)
+    header = ["old a", "A ", *(f"{'x' * 1000} {number}" for number in range(5_000)), "B"] * 2
+
+    start = time.process_time()
+    found = match_header(header, len(header), 1, policy)
+
+    assert time.process_time() - start < 5
+    if (match, unknown) == ("position", "ignore"):
+        assert found == [0, 1, 2]
+    else:
+        assert isinstance(found, Refusal)
+        assert len(found.reason) < 2 * REASON

@@ -1,0 +1,62 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared import undecodable
+
+RESTORING = [
+    *("utf-8", "UTF8", "utf-8-sig", "ascii", "cp1252", "cp1253", "iso-8859-7", "cp874"),
+    *("gb18030", "gbk", "gb2312", "euc_kr", "cp949", "shift_jis"),
+]
+
+
+@pytest.mark.parametrize("encoding", RESTORING)
+def test_rows_may_be_rejected_in_encoding_that_restores_bytes(encoding: str) -> None:
+    assert undecodable.problem(encoding) is None
+
+
+@pytest.mark.parametrize(
+    ("encoding", "reason"),
+    [
+        *(
+            (name, "does not allow to restore")
+            for name in ("utf-16", "utf-32-le", "utf-7", "cp037")
+        ),
+        # These have two byte sequences for some characters.
+        *((name, "does not allow to restore") for name in ("cp932", "big5", "euc_jp", "johab")),
+        *((name, "does not allow to restore") for name in ("hz", "iso2022_jp", "iso2022_kr")),
+        *((name, "every byte is a character") for name in ("latin-1", "cp437", "koi8-r")),
+    ],
+)
+def test_rows_cannot_be_rejected_in_other_encoding(encoding: str, reason: str) -> None:
+    assert reason in str(undecodable.problem(encoding))
+
+
+@given(st.sampled_from(RESTORING), st.binary(max_size=30))
+def test_bytes_are_restored(encoding: str, body: bytes) -> None:
+    lines = body.split(b"\n")
+
+    texts = undecodable.decoded(body, encoding).split("\n")
+
+    assert [undecodable.encoded(text, encoding) for text in texts] == lines
+    for text, line in zip(texts, lines, strict=True):
+        try:
+            line.decode(undecodable.plain_codec(encoding))
+        except UnicodeDecodeError:
+            assert undecodable.fault(text, encoding)
+            assert undecodable.escapes(text)
+        else:
+            assert undecodable.fault(text, encoding) is None
+            assert undecodable.shown(text) == text
+        undecodable.shown(text).encode()
+        undecodable.masked(text.encode("utf-8", "surrogatepass")).decode()
+
+
+def test_fault_and_escapes_name_bytes() -> None:
+    text = undecodable.decoded(b"\\xe9\xe9\xc3(\xe9", "utf-8")
+
+    assert undecodable.shown(text) == r"\xe9\xe9\xc3(\xe9"
+    assert undecodable.escapes(text) == {r"\xe9", r"\xc3"}
+    assert undecodable.fault(text, "utf-8") == (
+        "byte 0xe9 at character 5 is not utf-8, nor are 2 more"
+    )
