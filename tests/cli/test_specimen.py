@@ -47,7 +47,7 @@ def checked(contract: Contract, folder: Path) -> Specimen:
     halted = process(folder, made.content, contract, hard=True).verdict.outcome
     assert halted is (Outcome.FAILED_TESTS if made.bad else Outcome.OK)
     refused = process(folder, made.refused, contract).refused
-    what = "does not match the header" if contract.dialect.header else "is the delimiter"
+    what = "is the delimiter" if contract.by_position else "does not match the header"
     assert what in str(refused)
     return made
 
