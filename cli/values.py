@@ -24,6 +24,7 @@ from shared.contract import (
     Bound,
     Column,
     Contract,
+    Format,
     Length,
     NotInFuture,
     Pattern,
@@ -31,6 +32,7 @@ from shared.contract import (
     Required,
     Unique,
 )
+from shared.formats import Reading
 
 _MANY = 1_000
 _WORDS = ("tm-smoke-", "smoke", "s", "")
@@ -223,13 +225,28 @@ class Values:
                 yield time, babel.dates.format_time(time, pattern, locale=form.locale)
 
     def _moments(self) -> Iterator[tuple[Value, str]]:
-        for day, form in itertools.product(self._days(), self.column.formats):
-            pattern = re.sub(r"\[.*?\]", "", form.pattern)  # fractions may be left out
-            has_time = re.search("[Hh]", re.sub("'.*?'", "", pattern))
-            local = dt.datetime.combine(day, dt.time(12 if has_time else 0))
-            text = babel.dates.format_datetime(local, pattern, locale=form.locale)
-            zone = ZoneInfo(form.timezone or self.column.timezone)
-            yield day if self.column.type.formats == "days" else local.replace(tzinfo=zone), text
+        for day, (form, reading) in itertools.product(self._days(), self._readings):
+            first = form.pivot or 2000
+            if "year_of_century" in reading.groups and day.year not in range(first, first + 100):
+                continue
+            zone = "UTC" if reading.is_absolute else form.timezone or self.column.timezone
+            noon = dt.time(12 if reading.has_time else 0)
+            local = dt.datetime.combine(_first(day, reading), noon, ZoneInfo(zone))
+            text = babel.dates.format_datetime(local, reading.pattern, local.tzinfo, form.locale)
+            if "epoch_seconds" in reading.groups:
+                text = f"{local.timestamp():.0f}"
+            elif "epoch_millis" in reading.groups:
+                text = f"{local.timestamp() * 1_000:.0f}"
+            yield local.date() if self.column.type.formats == "days" else local, text
+
+    @property
+    def _readings(self) -> list[tuple[Format, Reading]]:
+        described = self.column.type.formats
+        if described is None:
+            return []
+        return [
+            (each, reading) for each in self.column.formats for reading in each.readings(described)
+        ]
 
     def _days(self) -> Iterator[dt.date]:
         bounds = [each for each in self._bounds if isinstance(each, dt.date)]
@@ -245,13 +262,21 @@ class Values:
 
     def _is_plain(self, day: dt.date) -> bool:
         """Return whether no other format can confuse the day with the month."""
-        return len(self.column.formats) == 1 or day.day > 12 or day.day == day.month
+        return len(self._readings) == 1 or day.day > 12 or day.day == day.month
 
     @property
     def _bounds(self) -> list[Bound]:
         rules = [rule for rule in self.column.rules if isinstance(rule, Range)]
         both = itertools.chain.from_iterable((rule.minimum, rule.maximum) for rule in rules)
         return [each for each in both if each is not None]
+
+
+def _first(day: dt.date, reading: Reading) -> dt.date:
+    """Return the first day of the month or quarter, if a text has only that."""
+    if "day" in reading.groups:
+        return day
+    month = day.month - (day.month - 1) % 3 if "quarter" in reading.groups else day.month
+    return dt.date(day.year, month, 1)
 
 
 def _satisfies(value: Any, rule: AnyRule, values: Values) -> bool:

@@ -37,7 +37,7 @@ from shared.columns import (
     stored,
 )
 from shared.dialect import Dialect
-from shared.formats import Described, TextFormat, text_format
+from shared.formats import MICROSECOND_DIGITS, Described, Reading, readings
 from shared.model import Model, Problems
 from shared.text import bounded, listed, quoted
 from shared.undecodable import EncodingErrors
@@ -212,17 +212,46 @@ Zone = Annotated[str, AfterValidator(_zone)]
 class Format(Model):
     """Format of a date, timestamp or time of day.
 
-    `pattern` is one of Java's `DateTimeFormatter`. `locale` is the language of the month names.
-    `timezone` overrides the time zone of the column.
+    `pattern` is one of Java's `DateTimeFormatter`, or `iso8601`, `epochSeconds` or `epochMillis`.
+    `locale` is the language of names. `timezone` overrides the time zone of the column. `pivot` is
+    the first of the hundred years that `yy` means. `beyond_microseconds` says what happens to a
+    text whose fraction has further digits that are not zero.
     """
 
     pattern: str = Field(max_length=200)
     locale: str = Field(default="en", max_length=50)
     timezone: Zone | None = None
+    pivot: int | None = Field(default=None, ge=1, le=9_900)
+    beyond_microseconds: Literal["reject", "truncate"] | None = None
 
-    def text_format(self, described: Described) -> TextFormat:
-        """Return the parsed pattern; raise ValueError if it does not describe what it must."""
-        return text_format(self.pattern, self.locale, described)
+    def readings(self, described: Described) -> tuple[Reading, ...]:
+        """Return the ways to read a text; raise ValueError if they do not describe what they must.
+
+        A reading is one choice of optional sections.
+        """
+        return readings(self.pattern, self.locale, described)
+
+    def problems(self, described: Described) -> Iterator[str]:
+        """Yield why the format does not describe what it must, or has properties without effect."""
+        try:
+            found = self.readings(described)
+        except ValueError as error:
+            yield str(error)
+            return
+        form = f"format {quoted(self.pattern)}"
+        if self.timezone is not None and described != "instants":
+            yield f"{form} has no time zone: remove 'timezone'"
+        elif self.timezone is not None and all(each.is_absolute for each in found):
+            yield f"{form} reads the time zone from the text: remove 'timezone'"
+        if self.pivot is not None and not any("year_of_century" in each.groups for each in found):
+            yield f"{form} has no yy: remove 'pivot'"
+        if self.beyond_microseconds is not None and not any(
+            each.fraction_digits > MICROSECOND_DIGITS for each in found
+        ):
+            yield (
+                f"{form} has no fraction of more than {MICROSECOND_DIGITS} digits: remove "
+                "'beyondMicroseconds'"
+            )
 
 
 class Threshold(Model):
@@ -472,7 +501,8 @@ class Column(Model):
         if self.formats and not self.type.formats:
             yield f"the type {self.kind} cannot have 'formats': remove them"
         if self.type.formats:
-            yield from self._format_problems(self.type.formats)
+            for each in self.formats:
+                yield from each.problems(self.type.formats)
         tokens = (self.true_tokens, self.false_tokens)
         if self.type.has_tokens and not all(tokens):
             yield f"the type {self.kind} needs 'trueTokens' and 'falseTokens': add both"
@@ -521,13 +551,6 @@ class Column(Model):
                 "omittedZero has no effect on integers without integralDecimal: add that to "
                 "numberStyles, or remove omittedZero"
             )
-
-    def _format_problems(self, described: Described) -> Iterator[str]:
-        for each in self.formats:
-            try:
-                each.text_format(described)
-            except ValueError as error:
-                yield str(error)
 
     def _length_problems(self) -> Iterator[str]:
         length = self.limits.length

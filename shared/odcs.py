@@ -499,7 +499,11 @@ def _validated(model: type[M], values: dict[str, Any], where: str, problems: lis
     try:
         return model.model_validate(values)
     except pydantic.ValidationError as error:
-        for each in error.errors(include_url=False, include_input=False):
+        errors = error.errors(include_url=False, include_input=False)
+        parts = {each["loc"][:-1] for each in errors}
+        for each in errors:
+            if each["type"] == "too_short" and each["loc"] in parts:
+                continue  # only because its items are invalid
             place = _words(each["loc"], values)
             problems += [": ".join([where, *place, text]) for text in _texts(each)]
     return None

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from shared.contract import (
     Allowed,
@@ -38,11 +38,45 @@ from shared.dialect import Dialect, Footer
 
 LONGEST_LINE = 16 * 1024 * 1024
 _INTEGER_LIMITS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
-MONTHS = {
-    "en": "January February March April May June July August September October November December",
-    "de": "Januar Februar März April Mai Juni Juli August September Oktober November Dezember",
-    "ru": "января февраля марта апреля мая июня июля августа сентября октября ноября декабря",
+NAMES = {
+    ("MMMM", "en"): (
+        "January February March April May June July August September October November December"
+    ),
+    ("MMMM", "de"): (
+        "Januar Februar März April Mai Juni Juli August September Oktober November Dezember"
+    ),
+    ("MMMM", "ru"): (
+        "января февраля марта апреля мая июня июля августа сентября октября ноября декабря"
+    ),
+    **dict.fromkeys([("a", "en"), ("a", "de"), ("a", "ru")], "AM PM"),
+    ("MMM", "en"): "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec",
+    ("LLLL", "ru"): (
+        "январь февраль март апрель май июнь июль август сентябрь октябрь ноябрь декабрь"
+    ),
+    ("EEE", "en"): "Mon Tue Wed Thu Fri Sat Sun",
+    ("EEEE", "de"): "Montag Dienstag Mittwoch Donnerstag Freitag Samstag Sonntag",
 }
+"""Names by pattern letters and locale."""
+_EXPRESSIONS = {
+    **dict.fromkeys(("yy", "MM", "dd", "HH", "hh", "mm", "ss"), "[0-9]{2}"),
+    **dict.fromkeys(("M", "d", "H", "h"), "[0-9]{1,2}"),
+    "yyyy": "[0-9]{4}",
+    "Q": "[1-4]",
+    "VV": "[A-Za-z0-9_+/-]{1,50}",
+    "X": "Z|[+-][0-9]{2}([0-9]{2})?",
+    "XX": "Z|[+-][0-9]{4}",
+    "XXX": "Z|[+-][0-9]{2}:[0-9]{2}",
+    "x": "[+-][0-9]{2}([0-9]{2})?",
+    "xx": "[+-][0-9]{4}",
+    "xxx": "[+-][0-9]{2}:[0-9]{2}",
+    "Z": "[+-][0-9]{4}",
+    **{"S" * length: f"[0-9]{{{length}}}" for length in range(1, 10)},
+}
+_ISO = re.compile(
+    "(?P<y>[0-9]{4})-(?P<M>[0-9]{2})-(?P<d>[0-9]{2})"
+    "([Tt ](?P<H>[0-9]{2}):(?P<m>[0-9]{2})(:(?P<s>[0-9]{2})([.,](?P<S>[0-9]+))?)?"
+    "(?P<X>[Zz]|[+-][0-9]{2}(:?[0-9]{2})?)?)?"
+)
 
 Failure = tuple[int, str | None, str, str]
 """Line, column (None for the whole row), rule and severity."""
@@ -208,7 +242,7 @@ def _header(text: str, at: int, contract: Contract) -> tuple[list[str], int]:
             if found is None:
                 raise _Refused("header")
             values = found.values[:-1] if found.is_trailed else found.values
-            rows.append([swapped(value, dialect) for value in values])
+            rows.append([swapped(value or "", dialect) for value in values])
         at = found.end if found else at + len(_line(text, at))
     if not dialect.header:
         return rows[0], begin
@@ -265,7 +299,7 @@ def _folded(name: str) -> str:
 
 def _rows(
     text: str, at: int, width: int, dialect: Dialect, reading: Reading
-) -> Iterator[tuple[int, list[str]]]:
+) -> Iterator[tuple[int, list[str | None]]]:
     """Yield each row with the number of its first line; an invalid row is one line."""
     for number, raw, values in records(text, at, width, dialect):
         reading.raw[number] = raw
@@ -288,8 +322,10 @@ def _is_decodable(text: str) -> bool:
 
 def records(
     text: str, at: int, width: int, dialect: Dialect, longest: int = LONGEST_LINE
-) -> Iterator[tuple[int, str, list[str] | None]]:
+) -> Iterator[tuple[int, str, list[str | None] | None]]:
     """Yield the first line, the text and the values of each record; None if it is invalid.
+
+    A value is None if it is empty without quotes.
 
     `at` is where the first record begins, `width` the number of columns, `longest` the most bytes
     of a record of several lines. In `text`, each line ends with LF (`swapped`); results are as in
@@ -309,10 +345,13 @@ def records(
         values = None if found is None else found.values
         if found and found.is_trailed and len(found.values) == width + 1:
             values = found.values[:-1]
-        is_empty = dialect.skip_empty_rows and values == [""] * width
+        is_empty = dialect.skip_empty_rows and values is not None and len(values) == width
+        is_empty = is_empty and not any(values or ())
         if not _is_ignored(line, dialect) and not is_empty:
             raw = text[at:end].removesuffix("\n").removesuffix("\r")
-            written = None if values is None else [swapped(each, dialect) for each in values]
+            written = None
+            if values is not None:
+                written = [None if each is None else swapped(each, dialect) for each in values]
             yield number, swapped(raw, dialect), written
         number += text.count("\n", at, end)
         at = end
@@ -335,16 +374,19 @@ def _is_ignored(line: str, dialect: Dialect) -> bool:
 
 @dataclass
 class _Record:
-    """The end and the values of a record; whether the last value is surplus."""
+    """The end and the values of a record; whether the last value is surplus.
+
+    None stands for an empty value without quotes.
+    """
 
     end: int
-    values: list[str]
+    values: list[str | None]
     is_trailed: bool
 
 
 def _record(text: str, at: int, dialect: Dialect) -> _Record | None:
     """Return the record that begins at `at`; None if it is invalid."""
-    values: list[str] = []
+    values: list[str | None] = []
     while (value := _next_value(text, at, dialect)) is not None:
         is_trailed = dialect.trailing_delimiter and bool(values) and not text[at : value[0]].strip()
         at, content = value
@@ -358,7 +400,7 @@ def _record(text: str, at: int, dialect: Dialect) -> _Record | None:
     return None
 
 
-def _next_value(text: str, at: int, dialect: Dialect) -> tuple[int, str] | None:
+def _next_value(text: str, at: int, dialect: Dialect) -> tuple[int, str | None] | None:
     """Return the end and the content of a value; None if it is not closed."""
     quote, content, begin = dialect.quote_char, "", at
     while dialect.skip_initial_space and text.startswith(" ", at):
@@ -375,7 +417,10 @@ def _next_value(text: str, at: int, dialect: Dialect) -> tuple[int, str] | None:
             at += 1 + length
         elif is_quoted and text[at] == quote:
             if not dialect.double_quote or text[at + 1 : at + 2] != quote:
-                return at + 1, content
+                at += 1
+                while dialect.skip_initial_space and text.startswith(" ", at):
+                    at += 1
+                return at, content
             content += quote
             at += 2
         elif not is_quoted and _ends_value(text, at, begin, dialect):
@@ -383,7 +428,7 @@ def _next_value(text: str, at: int, dialect: Dialect) -> tuple[int, str] | None:
         else:
             content += text[at]
             at += 1
-    return None if is_quoted else (at, content)
+    return None if is_quoted else (at, content or None)
 
 
 def _ends_value(text: str, at: int, begin: int, dialect: Dialect) -> bool:
@@ -600,7 +645,7 @@ class _Pairs:
 def _moment(text: str, column: Column) -> dt.date | dt.datetime | dt.time:
     found = set()
     for each in column.formats:
-        for parts in _matches(each.pattern, text, each.locale):
+        for parts in _parts(text, each):
             try:
                 found.add(_real(parts, column, each))
             except (ValueError, OverflowError):  # not a date, or outside the calendar in UTC
@@ -610,15 +655,37 @@ def _moment(text: str, column: Column) -> dt.date | dt.datetime | dt.time:
     return found.pop()
 
 
+def _parts(text: str, form: Format) -> Iterator[dict[str, str]]:
+    match form.pattern:
+        case "iso8601":
+            if found := _ISO.fullmatch(text):
+                yield {name: part for name, part in found.groupdict().items() if part}
+        case "epochSeconds":
+            if found := re.fullmatch(r"(-?[0-9]{1,12})(\.([0-9]+))?", text):
+                yield {"epoch": text, "S": found[3] or ""}
+        case "epochMillis":
+            if re.fullmatch("-?[0-9]{1,15}", text):
+                yield {"epoch": str(Decimal(text).scaleb(-3))}
+        case pattern:
+            yield from _matches(pattern, text, form.locale)
+
+
 def _real(parts: dict[str, str], column: Column, form: Format) -> dt.date | dt.datetime | dt.time:
+    fraction = parts.get("S", "")
+    if fraction[6:].strip("0") and form.beyond_microseconds != "truncate":
+        raise ValueError("more precise than microseconds")
+    if "epoch" in parts:
+        with localcontext(prec=200_000):
+            micros = int(Decimal(parts["epoch"]).scaleb(6))
+        return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=micros)
     if column.kind == "time":
         return _time(parts)
-    month = parts.get("MMMM", "")
-    number = MONTHS[form.locale].split().index(month) + 1 if month else int(parts["M"])
-    date = dt.date(int(parts["y"]), number, int(parts["d"]))
+    date = _date(parts, form)
     if column.kind == "date":
+        if parts.keys() & {"H", "h"}:
+            raise ValueError("a date has no time")
         return date
-    time = _time(parts).replace(tzinfo=ZoneInfo(form.timezone or column.timezone))
+    time = _time(parts).replace(tzinfo=_zone(parts, form.timezone or column.timezone))
     early = dt.datetime.combine(date, time).astimezone(dt.UTC)
     late = dt.datetime.combine(date, time.replace(fold=1)).astimezone(dt.UTC)
     if early != late:
@@ -626,28 +693,74 @@ def _real(parts: dict[str, str], column: Column, form: Format) -> dt.date | dt.d
     return early
 
 
+def _date(parts: dict[str, str], form: Format) -> dt.date:
+    if len(parts.keys() & {"y", "yy"}) != 1 or len(parts.keys() & {"M", "MMMM", "Q"}) != 1:
+        raise ValueError("no day")
+    if ("Q" in parts and "d" in parts) or ("E" in parts and "d" not in parts):
+        raise ValueError("no day")
+    year = int(parts.get("y", 0))
+    if "yy" in parts:
+        first = form.pivot or 2000
+        [year] = [each for each in range(first, first + 100) if each % 100 == int(parts["yy"])]
+    month = int(parts.get("M", 1))
+    if "Q" in parts:
+        month = {"1": 1, "2": 4, "3": 7, "4": 10}[parts["Q"]]
+    if "MMMM" in parts:
+        month = 1 + int(parts["MMMM"])
+    date = dt.date(year, month, int(parts.get("d", 1)))
+    if "E" in parts and int(parts["E"]) != date.weekday():
+        raise ValueError("another weekday")
+    return date
+
+
+def _zone(parts: dict[str, str], default: str) -> dt.tzinfo:
+    if "V" in parts and "X" in parts:
+        raise ValueError("two zones")
+    if "V" in parts:
+        if parts["V"] == "Z":
+            return dt.UTC
+        if parts["V"] not in available_timezones():
+            raise ValueError("no such zone")
+        return ZoneInfo(parts["V"])
+    if "X" not in parts:
+        return ZoneInfo(default)
+    sign, digits = parts["X"][0], parts["X"][1:].replace(":", "").ljust(4, "0")
+    if sign in "Zz":
+        return dt.UTC
+    offset = dt.timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    if int(digits[2:]) > 59 or offset > dt.timedelta(hours=18):
+        raise ValueError("no such offset")
+    return dt.timezone(-offset if sign == "-" else offset)
+
+
 def _time(parts: dict[str, str]) -> dt.time:
-    hour = int(parts.get("H", 0))
-    if "h" in parts:
+    if "a" in parts and "h" in parts and "H" not in parts:
         if not 1 <= int(parts["h"]) <= 12:
             raise ValueError("no such hour")
-        hour = int(parts["h"]) % 12 + (12 if parts["a"] == "PM" else 0)
+        hour = int(parts["h"]) % 12 + 12 * int(parts["a"])
+    elif "a" in parts or "h" in parts:
+        raise ValueError("half of an hour")
+    else:
+        hour = int(parts.get("H", 0))
     return dt.time(
         hour,
         int(parts.get("m", 0)),
         int(parts.get("s", 0)),
-        int(parts.get("S", "0").ljust(6, "0")),
+        int(parts.get("S", "")[:6].ljust(6, "0")),
     )
 
 
 def _matches(pattern: str, text: str, locale: str) -> Iterator[dict[str, str]]:
-    """Yield the texts of a Java pattern's letters, for every way to match the whole text."""
+    """Yield the texts of a Java pattern's letters, for every way to match the whole text.
+
+    For a name it yields its index.
+    """
     if not pattern:
         if not text:
             yield {}
         return
     if pattern[0] == "[":
-        inner, rest = pattern[1:].split("]", 1)
+        inner, rest = _section(pattern)
         yield from _matches(inner + rest, text, locale)
         yield from _matches(rest, text, locale)
         return
@@ -658,27 +771,38 @@ def _matches(pattern: str, text: str, locale: str) -> Iterator[dict[str, str]]:
         return
     letter = pattern[0]
     if not letter.isalpha():
-        if text[:1] == letter:
+        if text[:1] == letter or (pattern[:2] == " a" and text[:1] in ("\u00a0", "\u202f")):
             yield from _matches(pattern[1:], text[1:], locale)
         return
     rest = pattern.lstrip(letter)
     run = pattern.removesuffix(rest)
-    for taken in _prefixes(run, text, locale):
-        for others in _matches(rest, text.removeprefix(taken), locale):
-            yield {"MMMM" if run == "MMMM" else letter: taken} | others
+    name = {"MMM": "MMMM", "MMMM": "MMMM", "LLLL": "MMMM", "yy": "yy"}.get(run, letter)
+    name = {"x": "X", "Z": "X"}.get(name, name)
+    for taken, value in _prefixes(run, text, locale):
+        for others in _matches(rest, text[len(taken) :], locale):
+            if name not in others:
+                yield {name: value} | others
 
 
-def _prefixes(run: str, text: str, locale: str) -> Iterator[str]:
-    """Yield the prefixes of the text that a run of one letter matches."""
-    if run in ("a", "MMMM"):
-        words = ("AM", "PM") if run == "a" else MONTHS[locale].split()
-        yield from (word for word in words if text.startswith(word))
-        return
-    lengths = (1, 2) if len(run) == 1 else (len(run),)
-    for length in lengths:
-        digits = text[:length]
-        if len(digits) == length and all(digit in "0123456789" for digit in digits):
-            yield digits
+def _section(pattern: str) -> tuple[str, str]:
+    """Return the optional section at the beginning of a pattern, and the rest."""
+    depth = 0
+    for place, character in enumerate(pattern):
+        depth += (character == "[") - (character == "]")
+        if depth == 0:
+            return pattern[1:place], pattern[place + 1 :]
+    raise AssertionError(pattern)
+
+
+def _prefixes(run: str, text: str, locale: str) -> Iterator[tuple[str, str]]:
+    """Yield the prefixes of the text that a run of one letter matches, and their values."""
+    for index, word in enumerate(NAMES.get((run, locale), "").split()):
+        if text[: len(word)].casefold() == word.casefold():
+            yield text[: len(word)], str(index)
+    expression = _EXPRESSIONS.get(run, "(?!)")
+    for length in range(1, 51):
+        if length <= len(text) and re.fullmatch(expression, text[:length]):
+            yield text[:length], text[:length]
 
 
 def _judge(

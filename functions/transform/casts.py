@@ -210,13 +210,13 @@ def _cast_distinct(texts: pa.StringArray, column: Column, contract: Contract) ->
         case "boolean":
             return _cast_booleans(texts, column)
         case "date":
-            return _with_formats(column, *timestamps.parse_dates(texts, column))
+            return timestamps.parse_dates(texts, column)
         case "timestamp":
-            return _with_formats(column, *timestamps.parse_timestamps(texts, column))
+            return timestamps.parse_timestamps(texts, column)
         case "float":
             return _cast_floats(texts, column, contract.decimal_mark)
         case "time":
-            return _with_formats(column, *timestamps.parse_times(texts, column))
+            return timestamps.parse_times(texts, column)
         case "uuid":
             return _cast_uuids(texts, column)
         case "json":
@@ -317,15 +317,6 @@ def _check_json(texts: pa.StringArray, column: Column) -> _Result:
     )
     return _where(problems.is_null(), texts), lambda: pc.binary_join_element_wise(
         column.name, problems, " "
-    )
-
-
-def _with_formats(column: Column, values: pa.Array, ambiguous: pa.BooleanArray) -> _Result:
-    patterns = " | ".join(each.pattern for each in column.formats)
-    return values, lambda: pc.if_else(
-        ambiguous,
-        f"{column.name} matches two formats with different results: {patterns}",
-        f"{column.name} is not a valid date in any of the formats {patterns}",
     )
 
 

@@ -178,6 +178,18 @@ def text(*rules: dict[str, Any], name: str = "x", **more: Any) -> Any:
             header_policy={"match": "folded"},
             row_counts=[{"name": "any", "minimum": 0}],
         ),
+        *(
+            contract(column("t", "timestamp", "timestamptz", formats=[form], timezone="Asia/Tokyo"))
+            for form in (
+                *({"pattern": name} for name in ("iso8601", "epochSeconds", "epochMillis")),
+                *({"pattern": f"yyyy-MM-dd HH:mm {zone}"} for zone in ("XXX", "X", "Z", "VV")),
+                {"pattern": "EEE, d. MMM yy[ HH:mm[:ss.SSS]]", "pivot": 1950, "locale": "de"},
+            )
+        ),
+        *(
+            contract(column("d", "date", "date", formats=[{"pattern": pattern}], rules=[ONCE]))
+            for pattern in ("iso8601", "MM/yyyy", "'Q'Q yyyy", "[yyyy-MM-dd][dd.MM.yyyy]")
+        ),
     ],
     ids=lambda made_of: str(made_of.columns[0].rules or made_of.columns[0].physical_type)[:60],
 )

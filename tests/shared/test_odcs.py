@@ -207,7 +207,7 @@ REFUSED: list[tuple[Change, str]] = [
     (custom(dialect={"delimiter": "§"}), "the delimiter '§' is not valid"),
     (
         custom(dialect={"delimiter": r"\t"}),
-        'YAML reads escapes such as "\\t" only in double quotes',
+        "YAML reads \\t only in double quotes",
     ),
     (
         custom(dialect={"quoteChar": None, "lenientQuotes": True}),
@@ -844,6 +844,13 @@ def test_contract_reports_all_problems_at_once(tmp_path: Path) -> None:
                 "the table: the lookup's key paid must be of type string or integer",
                 "the table: the lookup's measure name must be of type integer or number",
                 "the table: the lookup's order day must be required",
+            ],
+        ),
+        (
+            [quality("name", arguments={"validValues": [1960, True]})],
+            [
+                "column 'name': the rule 'q': values.0: Input should be a valid string: put it in",
+                "column 'name': the rule 'q': values.1: Input should be a valid string: put it in",
             ],
         ),
         (

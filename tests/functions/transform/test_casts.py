@@ -21,7 +21,7 @@ AT = "2019-09-27 00:00:00 UTC"
 
 def cast_text(*rows: str, header: str = "", contract: Contract = CONTRACT) -> Cast:
     header = header or contract.dialect.delimiter.join(contract.header)
-    table = read_table(["\n".join([header, *rows]).encode()], "utf-8", contract.dialect)
+    table = read_table(["\n".join([header, *rows]).encode()], contract)
     assert not isinstance(table, Refusal)
     (found,) = table.chunks
     assert not isinstance(found, Refusal)
@@ -117,7 +117,7 @@ def test_row_with_two_problems_counts_once() -> None:
         "column": None,
         "value": None,
         "rule": "columnCount",
-        "reason": "1 value, but the header has 4",
+        "reason": "1 value instead of 4",
         "rawBase64": None,
     }
 
