@@ -494,11 +494,12 @@ def values(column: Column, contract: Contract) -> st.SearchStrategy[str]:
             few = st.sampled_from(["0", "-0", "0,1", "-0,10", "1", "1e0", "0e999"])
             floats = st.floats(allow_nan=False, width=32) | st.floats(allow_nan=False)
             written = floats.map(lambda each: f"{each}".replace(".", contract.decimal_mark))
-            good = few | few | written | st.sampled_from(FLOATS.split())
+            good = st.one_of(*[few] * 6, *[written] * 2, st.sampled_from(FLOATS.split()))
         case "uuid":
-            good = st.sampled_from([*UUIDS, *UUIDS, UUIDS[0].upper(), f"{{{UUIDS[0]}}}"])
+            good = st.sampled_from([*UUIDS * 9, UUIDS[0].upper(), f"{{{UUIDS[0]}}}"])
         case "json":
-            good = DOCUMENTS | DOCUMENTS | st.sampled_from(ODD_DOCUMENTS)
+            whole = '{{"a": {}}}' if column.logical_type == "object" else "{}"
+            good = st.one_of(*[DOCUMENTS.map(whole.format)] * 9, st.sampled_from(ODD_DOCUMENTS))
     if column.spells_numbers:
         good = good | spelled(column, contract.decimal_mark)
     if column.trim:

@@ -17,7 +17,7 @@ NOW = dt.datetime(2024, 3, 3, 12, tzinfo=dt.UTC)
 def contract_of(kind: str, rule: dict[str, Any], timezone: str = "Etc/UTC") -> Contract:
     like = next(each for each in READINGS.columns if each.kind == kind)
     named = {"name": "c", "physical_name": "c", "rules": [{"name": "r"} | rule]}
-    column = Column.model_validate(like.model_dump() | named)
+    column = Column.model_validate(like.model_dump(exclude_unset=True) | named)
     return Contract(table="t", relation="t", version="1", columns=(column,), timezone=timezone)
 
 
