@@ -418,7 +418,7 @@ def frames(draw: st.DrawFn, contract: Contract) -> Contract:
     """Draw what surrounds the rows in the files of a contract."""
     header_rows = draw(st.sampled_from([(1,), (1,), (1, 2), (2,), (1, 3)]))
     footers = [Footer(lines=1), Footer(lines=2), Footer(pattern="^TOTAL"), Footer(pattern="-*$")]
-    frame = {
+    frame: dict[str, Any] = {
         "skip_lines": draw(st.sampled_from([0, 0, 0, 1, 2])),
         "header": draw(st.integers(0, 3)) > 0,
         "footer": draw(st.sampled_from([None, None, None, *footers])),
