@@ -21,6 +21,7 @@ from shared.columns import comparable
 from shared.contract import (
     Allowed,
     AnyRule,
+    Bound,
     Column,
     Contract,
     Format,
@@ -43,19 +44,20 @@ _EXACT = Context(prec=100)
 _LONGEST = 10_000
 """Maximum length of a text, in characters. A text of more than 131,072 would break `quoting`."""
 
-Value = str | Decimal | bool | dt.date | dt.datetime
+Value = str | Decimal | bool | dt.date | dt.datetime | dt.time
 
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
     """A defect of a row: the rule to reject it, the text, and all rules that the text breaks.
 
-    If `text` is None, the row repeats a value of an earlier row.
+    If `text` is None, the row repeats the values of an earlier row in `columns`, or in its column.
     """
 
     rule: str
     text: str | None
     breaks: frozenset[str] = frozenset()
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +69,13 @@ class Values:
     now: dt.datetime
     preferred: str | None = None
     """A text to use before all others if it is valid."""
+    tells_apart: bool = False
+    """Whether no two rows may have the same value, so that the columns of a rule differ."""
 
     @property
     def is_unique(self) -> bool:
-        """Whether the column has a rule `unique`."""
-        return any(isinstance(rule, Unique) for rule in self.column.rules)
+        """Whether no two rows may have the same value."""
+        return self.tells_apart or any(isinstance(rule, Unique) for rule in self.column.rules)
 
     @property
     def missing(self) -> str | None:
@@ -99,7 +103,7 @@ class Values:
         """Yield one flaw for each rule that can reject a value, if a text for it is found."""
         none = "tm\0smoke" if self.column.type.is_text else "no value"
         if self._is_usable(none) and none.casefold() not in map(str.casefold, self._tokens):
-            yield Flaw(self.column.logical_type, none)
+            yield Flaw(self.column.kind, none)
         for rule in self.column.rules:
             if rule.severity == "error" and (flaw := self._flaw(rule)) is not None:
                 yield flaw
@@ -153,7 +157,7 @@ class Values:
 
     def _values(self) -> Iterator[tuple[Value, str]]:
         limits = self.column.limits
-        match self.column.logical_type:
+        match self.column.kind:
             case "string":
                 return ((self._read(text), text) for text in self._strings())
             case "boolean":
@@ -165,6 +169,18 @@ class Values:
                 return self._numbers(limits.scale, kept)
             case "date" | "timestamp":
                 return self._moments()
+            case "float":
+                bounds = [each for each in self._bounds if isinstance(each, Decimal)]
+                # Of larger numbers, `real` does not store every digit.
+                numbers = self._numbers(0, range(-(2**24), 2**24))
+                return itertools.chain(((each, self._decimal(each)) for each in bounds), numbers)
+            case "time":
+                return self._times()
+            case "uuid":
+                ids = (f"00000000-0000-4000-8000-{number:012x}" for number in range(_MANY))
+                return ((text, text) for text in ids)
+            case "json":
+                return ((text, text) for text in map('{{"smoke":{}}}'.format, range(_MANY)))
 
     def _strings(self) -> Iterator[str]:
         if self.preferred is not None:
@@ -196,7 +212,17 @@ class Values:
             for number in (start + steps, start - steps):
                 if number in kept:
                     value = _EXACT.scaleb(Decimal(number), -scale)
-                    yield value, f"{value:f}".replace(".", self.contract.decimal_mark)
+                    yield value, self._decimal(value)
+
+    def _decimal(self, value: Decimal) -> str:
+        return f"{value:f}".replace(".", self.contract.decimal_mark)
+
+    def _times(self) -> Iterator[tuple[Value, str]]:
+        for minute, form in itertools.product(range(24 * 60), self.column.formats):
+            time = dt.time(*divmod(minute, 60))
+            pattern = re.sub(r"\[.*?\]", "", form.pattern)  # fractions may be left out
+            if time.minute == 0 or "mm" in re.sub("'.*?'", "", pattern):
+                yield time, babel.dates.format_time(time, pattern, locale=form.locale)
 
     def _moments(self) -> Iterator[tuple[Value, str]]:
         for day, (form, reading) in itertools.product(self._days(), self._readings):
@@ -239,7 +265,7 @@ class Values:
         return len(self._readings) == 1 or day.day > 12 or day.day == day.month
 
     @property
-    def _bounds(self) -> list[Decimal | dt.date | dt.datetime]:
+    def _bounds(self) -> list[Bound]:
         rules = [rule for rule in self.column.rules if isinstance(rule, Range)]
         both = itertools.chain.from_iterable((rule.minimum, rule.maximum) for rule in rules)
         return [each for each in both if each is not None]

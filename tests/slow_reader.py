@@ -6,18 +6,23 @@ functions, so that any difference between the two is an error in one of them.
 
 import datetime as dt
 import itertools
+import json
+import math
 import re
+import struct
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal, localcontext
+from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from shared.contract import (
     Allowed,
     AnyRule,
+    Check,
     Column,
     Contract,
     Format,
@@ -27,6 +32,7 @@ from shared.contract import (
     Range,
     Required,
     Unique,
+    UniqueRows,
 )
 from shared.dialect import Dialect, Footer
 
@@ -155,7 +161,7 @@ def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -
                     None if place is None else _value(row[place], column, contract)
                 )
             except _InvalidValue:
-                reading.failures.append((number, column.name, column.logical_type, "error"))
+                reading.failures.append((number, column.name, column.kind, "error"))
         if len(values) == len(contract.columns):
             reading.clean[number] = values
     if not reading.raw:
@@ -163,6 +169,8 @@ def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -
     for column in contract.columns:
         for rule in column.rules:
             _judge(column, rule, contract, now, reading)
+    for together in contract.unique_rows:
+        _judge_together(together, reading)
     reading.failures.sort(key=lambda failure: failure[0])
     reading.halted = not _is_kept(contract, reading)
 
@@ -440,7 +448,7 @@ def _value(text: str | None, column: Column, contract: Contract) -> Any:
         text = text.strip()
     if text in tokens and (text or column.quoted_empty == "missing"):
         return None
-    match column.logical_type:
+    match column.kind:
         case "string":
             if "\0" in text:
                 raise _InvalidValue
@@ -451,8 +459,14 @@ def _value(text: str | None, column: Column, contract: Contract) -> Any:
             return _number(text, column, contract.decimal_mark)
         case "boolean":
             return _boolean(text, column)
-        case "date" | "timestamp":
+        case "date" | "timestamp" | "time":
             return _moment(text, column)
+        case "float":
+            return _float(text, column, contract.decimal_mark)
+        case "uuid":
+            return _uuid(text)
+        case "json":
+            return _json(text, is_object=column.logical_type == "object")
 
 
 def _boolean(text: str, column: Column) -> bool:
@@ -542,7 +556,94 @@ def _ungrouped(whole: str, char: str) -> str:
     return "".join([first, *others])
 
 
-def _moment(text: str, column: Column) -> dt.date | dt.datetime:
+def _float(text: str, column: Column, mark: str) -> float:
+    digits = text[1:] if text[:1] in ("+", "-") else text
+    mantissa, *exponents = re.split("[eE]", digits, maxsplit=1)
+    parts = mantissa.split(mark)
+    number = text.replace(mark, ".")
+    if (
+        len(parts) > 2
+        or not all(re.fullmatch("[0-9]+", part) for part in parts)
+        or not all(re.fullmatch("[+-]?[0-9]+", exponent) for exponent in exponents)
+    ):
+        number = mantissa = str(_exact(text, column, mark))
+    found = float(number)
+    if column.physical_type == "real" and math.isfinite(found):
+        found = _nearest_real(Fraction(number))
+    if math.isinf(found) or (found == 0 and set(mantissa) & set("123456789")):
+        raise _InvalidValue
+    return found or 0.0
+
+
+def _nearest_real(number: Fraction) -> float:
+    """Return the single-precision number nearest to another, of two the one with an even bit."""
+    if abs(number) >= Fraction(2) ** 128 - Fraction(2) ** 103:
+        return math.inf
+    largest = (2 - 2.0**-23) * 2.0**127
+    near = min(max(float(number), -largest), largest)
+    [bits] = struct.unpack("<I", struct.pack("<f", near))
+    around = [
+        (abs(Fraction(value) - number), each & 1, value)
+        for each in range(max(bits - 2, 0), bits + 3)
+        if math.isfinite(value := struct.unpack("<f", struct.pack("<I", each))[0])
+    ]
+    return float(min(around)[2])
+
+
+def _uuid(text: str) -> str:
+    groups = [len(group) for group in text.split("-")]
+    if groups != [8, 4, 4, 4, 12] or set(text) - set("-0123456789abcdefABCDEF"):
+        raise _InvalidValue
+    return text.lower()
+
+
+def _json(text: str, *, is_object: bool) -> str:
+    def number(digits: str) -> float:
+        if abs(Decimal(digits).adjusted()) > 10_000:
+            raise _InvalidValue
+        whole, _, rest = f"{abs(Decimal(digits)):f}".partition(".")
+        if max(len(whole), len(rest)) > 1_000:
+            raise _InvalidValue
+        return 0.0
+
+    def depth(value: Any) -> int:
+        match value:
+            case str():
+                if "\0" in value or re.search("[\ud800-\udfff]", value):
+                    raise _InvalidValue
+                return 0
+            case list():
+                return 1 + max(map(depth, value), default=0)
+            case _Pairs(pairs):
+                return 1 + max((max(map(depth, pair)) for pair in pairs), default=0)
+        return 0
+
+    def constant(_: str) -> Any:
+        raise _InvalidValue
+
+    try:
+        value = json.loads(
+            text,
+            parse_int=number,
+            parse_float=number,
+            parse_constant=constant,
+            object_pairs_hook=_Pairs,
+        )
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        raise _InvalidValue from error
+    if depth(value) > 100 or (is_object and not isinstance(value, _Pairs)):
+        raise _InvalidValue
+    return text
+
+
+@dataclass
+class _Pairs:
+    """The keys and values of a JSON object."""
+
+    pairs: list[tuple[str, Any]]
+
+
+def _moment(text: str, column: Column) -> dt.date | dt.datetime | dt.time:
     found = set()
     for each in column.formats:
         for parts in _parts(text, each):
@@ -570,7 +671,7 @@ def _parts(text: str, form: Format) -> Iterator[dict[str, str]]:
             yield from _matches(pattern, text, form.locale)
 
 
-def _real(parts: dict[str, str], column: Column, form: Format) -> dt.date | dt.datetime:
+def _real(parts: dict[str, str], column: Column, form: Format) -> dt.date | dt.datetime | dt.time:
     fraction = parts.get("S", "")
     if fraction[6:].strip("0") and form.beyond_microseconds != "truncate":
         raise ValueError("more precise than microseconds")
@@ -578,26 +679,14 @@ def _real(parts: dict[str, str], column: Column, form: Format) -> dt.date | dt.d
         with localcontext(prec=200_000):
             micros = int(Decimal(parts["epoch"]).scaleb(6))
         return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=micros)
+    if column.kind == "time":
+        return _time(parts)
     date = _date(parts, form)
-    if column.logical_type == "date":
+    if column.kind == "date":
         if parts.keys() & {"H", "h"}:
             raise ValueError("a date has no time")
         return date
-    if "a" in parts and "h" in parts and "H" not in parts:
-        if not 1 <= int(parts["h"]) <= 12:
-            raise ValueError("no such hour")
-        hour = int(parts["h"]) % 12 + 12 * int(parts["a"])
-    elif "a" in parts or "h" in parts:
-        raise ValueError("half of an hour")
-    else:
-        hour = int(parts.get("H", 0))
-    time = dt.time(
-        hour,
-        int(parts.get("m", 0)),
-        int(parts.get("s", 0)),
-        int(fraction[:6].ljust(6, "0")),
-        tzinfo=_zone(parts, form.timezone or column.timezone),
-    )
+    time = _time(parts).replace(tzinfo=_zone(parts, form.timezone or column.timezone))
     early = dt.datetime.combine(date, time).astimezone(dt.UTC)
     late = dt.datetime.combine(date, time.replace(fold=1)).astimezone(dt.UTC)
     if early != late:
@@ -643,6 +732,23 @@ def _zone(parts: dict[str, str], default: str) -> dt.tzinfo:
     if int(digits[2:]) > 59 or offset > dt.timedelta(hours=18):
         raise ValueError("no such offset")
     return dt.timezone(-offset if sign == "-" else offset)
+
+
+def _time(parts: dict[str, str]) -> dt.time:
+    if "a" in parts and "h" in parts and "H" not in parts:
+        if not 1 <= int(parts["h"]) <= 12:
+            raise ValueError("no such hour")
+        hour = int(parts["h"]) % 12 + 12 * int(parts["a"])
+    elif "a" in parts or "h" in parts:
+        raise ValueError("half of an hour")
+    else:
+        hour = int(parts.get("H", 0))
+    return dt.time(
+        hour,
+        int(parts.get("m", 0)),
+        int(parts.get("s", 0)),
+        int(parts.get("S", "")[:6].ljust(6, "0")),
+    )
 
 
 def _matches(pattern: str, text: str, locale: str) -> Iterator[dict[str, str]]:
@@ -714,15 +820,31 @@ def _judge(
             kept = value not in earlier
             earlier.add(value)
         else:
-            kept = _fulfils(value, rule, contract, now)
+            kept = _fulfils(value, rule, column, contract, now)
         if not kept:
             reading.failures.append((line, column.name, rule.name, rule.severity))
 
 
-def _fulfils(value: Any, rule: AnyRule, contract: Contract, now: dt.datetime) -> bool:
+def _judge_together(rule: UniqueRows, reading: Reading) -> None:
+    earlier = set()
+    for line, row in sorted(reading.clean.items()):
+        values = tuple(row[name] for name in rule.columns)
+        if None not in values and values in earlier:
+            reading.failures.append((line, ", ".join(rule.columns), rule.name, rule.severity))
+        earlier.add(values)
+
+
+def _fulfils(
+    value: Any, rule: AnyRule, column: Column, contract: Contract, now: dt.datetime
+) -> bool:
     match rule:
         case Length(minimum=low, maximum=high):
             return _is_between(len(value), low, high)
+        case Range(minimum=low, maximum=high) if column.kind == "float":
+            bounds = [
+                each if each is None else _float(str(each), column, ".") for each in (low, high)
+            ]
+            return _is_between(value, *bounds)
         case Range(minimum=low, maximum=high):
             return _is_between(value, low, high)
         case Pattern(regex=regex):
@@ -751,13 +873,16 @@ def _is_kept(contract: Contract, reading: Reading) -> bool:
     if rejected == rows or 100 * rejected > contract.max_rejected_percent * rows:
         return False
     failed = Counter((column, rule) for _, column, rule, _ in reading.failures)
-    for column in contract.columns:
-        for rule in column.rules:
-            if (limit := rule.threshold) is None:
-                continue
-            count = Decimal(failed[column.name, rule.name])
-            if limit.unit == "percent":
-                count = count * 100 / rows
-            if not (count < limit.limit or (limit.inclusive and count == limit.limit)):
-                return False
+    rules: list[tuple[str, Check]] = [
+        (column.name, rule) for column in contract.columns for rule in column.rules
+    ]
+    rules += [(", ".join(rule.columns), rule) for rule in contract.unique_rows]
+    for name, rule in rules:
+        if (limit := rule.threshold) is None:
+            continue
+        count = Decimal(failed[name, rule.name])
+        if limit.unit == "percent":
+            count = count * 100 / rows
+        if not (count < limit.limit or (limit.inclusive and count == limit.limit)):
+            return False
     return True

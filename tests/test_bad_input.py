@@ -14,7 +14,16 @@ import pytest
 
 from functions.transform.transformation import transform
 from shared import lines
-from shared.contract import Column, Contract, Format, HeaderPolicy, Length, Pattern, RowCount
+from shared.contract import (
+    Column,
+    Contract,
+    Format,
+    HeaderPolicy,
+    Length,
+    Pattern,
+    RowCount,
+    UniqueRows,
+)
 from shared.dialect import Dialect, Footer
 from shared.endings import Outcome
 from shared.ingestion import Source
@@ -52,6 +61,7 @@ LOCAL = {"timezone": "Europe/Berlin", "formats": (Format(pattern="yyyy-MM-dd HH:
 BERLIN = contract(column("b", "timestamp", "timestamptz", **LOCAL))
 RULES = (Length(name="maxLength", maximum=3), Pattern(name="letters", regex="[a-zß]*"))
 SHORT = contract(column("b", "string", "varchar(3)", rules=RULES))
+PAIRS = contract(unique_rows=(UniqueRows(name="primaryKey", columns=("a", "b")),))
 ORDERED = contract(header_policy=HeaderPolicy(order="contract"))
 QUARANTINE = contract(encoding_errors="reject")
 COUNTRIES = contract(
@@ -142,6 +152,18 @@ def not_utf8(line: int, byte: str) -> Refused:
 
 def at(*parts: int) -> dict[str, dt.datetime]:
     return {"timestamp": dt.datetime(*parts, tzinfo=dt.UTC)}  # type: ignore[misc, arg-type]
+
+
+def typed(physical_type: str, text: str, value: object = None) -> "Case":
+    """Return a file with a missing value and one to load as `value`, or to reject if it is None."""
+    logical_type = {"time": "time", "uuid": "string", "jsonb": "string"}.get(
+        physical_type, "number"
+    )
+    formats = {"formats": [Format(pattern="HH:mm")]} if physical_type == "time" else {}
+    b = column("b", logical_type, physical_type, **formats)
+    rejected = Rejected(b.kind, 3, "^b ", "b", loaded=1)
+    outcome = rejected if value is None else Loaded({"b": value}, 2)
+    return f"a,b\nx,\nx,{text}\n", outcome, contract(b)
 
 
 NO_NUMBER = r"is not a number \(digits, optionally followed by '\.' and digits\)"
@@ -798,6 +820,27 @@ CASES: dict[str, Case] = {
         "a,b\nx,2040-07-01 12:00\n",
         Loaded({"b": dt.datetime(2040, 7, 1, 10, tzinfo=dt.UTC)}),
         BERLIN,
+    ),
+    # Types of PostgreSQL.
+    "a float": typed("double precision", "1.5e-300", 1.5e-300),
+    "a float that is not a number": typed("real", "NaN"),
+    "a float beyond its type": typed("real", "1e39"),
+    "a float that would become 0": typed("double precision", "1e-400"),
+    "a time of day": typed("time", "08:30", dt.time(8, 30)),
+    "the end of the day": typed("time", "24:00"),
+    "a UUID": typed(
+        "uuid", "6B9F2A2E-0000-4000-8000-00000000000A", "6b9f2a2e-0000-4000-8000-00000000000a"
+    ),
+    "a UUID in braces": typed("uuid", "{6b9f2a2e-0000-4000-8000-00000000000a}"),
+    "a JSON document": typed("jsonb", '"{""a"": [1]}"', '{"a": [1]}'),
+    "JSON without its end": typed("jsonb", '"{""a"": [1"'),
+    "JSON with NUL": typed("jsonb", r'"""\u0000"""'),
+    "JSON in JSON in JSON": typed("jsonb", "[" * 50_000),
+    # Uniqueness over several columns.
+    "a repeated pair": (
+        "a,b\nx,y\nx,z\nx,y\nx,\nx,\n",
+        Rejected("primaryKey", 4, "^a, b repeat the values of an earlier row", "a, b", loaded=4),
+        PAIRS,
     ),
 }
 

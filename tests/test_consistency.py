@@ -252,6 +252,7 @@ CONTRACTS = (CHECKOUT / "docs" / "contracts.md").read_text("utf-8")
         *TYPES,
         *get_args(NumberStyle),
         *("smallint", "integer", "bigint", "numeric(precision,scale)", "varchar(n)", "text"),
+        *("double precision", "real", "jsonb", "primaryKey", "primaryKeyPosition", "properties"),
         *("nullValues", "missingValues", "duplicateValues", "invalidValues", "rowCount"),
         *("mustBe", "mustBeBetween", "mustBeGreaterThan", "mustBeGreaterOrEqualTo"),
         *("mustBeLessThan", "mustBeLessOrEqualTo", "unit", "rows", "percent"),

@@ -5,6 +5,7 @@ Seeds vary; pytest's header prints the seed of a run. `make test-deep` generates
 
 import codecs
 import datetime as dt
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ from shared.contract import (
     RowCount,
     Threshold,
     Unique,
+    UniqueRows,
 )
 from shared.dialect import Dialect, Footer
 from shared.endings import Outcome
@@ -175,6 +177,53 @@ NARROW = Contract(
         ),
     ),
 )
+TYPED = Contract(
+    table="typed",
+    relation="typed",
+    version="1",
+    dialect=Dialect(delimiter=";"),
+    decimal_mark=",",
+    max_rejected_percent=Decimal(90),
+    columns=(
+        Column(
+            name="double",
+            physical_name="double",
+            logical_type="number",
+            physical_type="double precision",
+            rules=(Range(name="range", minimum=Decimal("-1.5"), severity="warning"),),
+        ),
+        Column(
+            name="real",
+            physical_name="real",
+            logical_type="number",
+            physical_type="real",
+            rules=(Unique(name="unique"), Range(name="range", maximum=Decimal("0.1"))),
+        ),
+        Column(
+            name="time",
+            physical_name="time",
+            logical_type="time",
+            physical_type="time",
+            formats=(Format(pattern="HH:mm:ss[.SSS]"), Format(pattern="h:mm a")),
+            rules=(
+                Required(name="required", severity="warning"),
+                Range(name="range", minimum=dt.time(1), maximum=dt.time(22, 30)),
+            ),
+        ),
+        Column(name="uuid", physical_name="uuid", logical_type="string", physical_type="uuid"),
+        Column(name="json", physical_name="json", logical_type="string", physical_type="jsonb"),
+        Column(name="object", physical_name="object", logical_type="object", physical_type="jsonb"),
+    ),
+    unique_rows=(
+        UniqueRows(name="pair", columns=("uuid", "double")),
+        UniqueRows(
+            name="few",
+            columns=("time", "uuid"),
+            severity="warning",
+            threshold=Threshold(limit=Decimal(2)),
+        ),
+    ),
+)
 SPELLED = Contract(
     table="spelled",
     relation="spelled",
@@ -270,7 +319,7 @@ MOMENTS = Contract(
         ),
     ),
 )
-CONTRACTS = [load_all()["dailycheckins"], GERMAN, ZONED, NARROW, SPELLED, MOMENTS]
+CONTRACTS = [load_all()["dailycheckins"], GERMAN, ZONED, NARROW, SPELLED, TYPED, MOMENTS]
 
 CHARACTERS = "ab Z09-.,;:\t'\"\n\r\0=ßёЯ€é\u00a0\u2028\x85\x1c\ufeff\u200b𝄞“"
 TEXTS = st.sampled_from(
@@ -285,6 +334,53 @@ ODD = (
     "|-62135596800.000001|-0.0000001|253402300800|Q5 2024|Mon, 01 Jan 24 00:00:00.1 +0000"
     "|0001-01-01 00:00:00 UTC|0000-01-01 00:00:00 UTC|8/8/2024 0:10 PM|31/12/9999 23:59"
 )
+FLOATS = (
+    "16777217 16777219"
+    " 3,4028234663852886e38 3,4028235677973366e38 3,4028235677973365e38 -1e39 1e-45"
+    " 7,006492321624085e-46 7,006492321624086e-46 1,5E-300 -1,7976931348623159e308 5e-324 2e-324"
+    " 1,00000017881393432617187499 1,00000017881393432617187500 1,00000017881393432617187501"
+    " +1e+05 1e 1,e5 1e5,5 --1 +-1 -+1 1e99999999999999999999 1.5"
+)
+UUIDS = [f"6b9f2a2e-0000-4000-8000-00000000000{n}" for n in "1a"]
+DOCUMENTS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text('aé\0𝄞\\"['),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab"), inner, max_size=3),
+    max_leaves=5,
+).flatmap(lambda value: st.booleans().map(lambda plain: json.dumps(value, ensure_ascii=plain)))
+ODD_DOCUMENTS = [
+    *(
+        "{",
+        "[1,]",
+        "{'a':1}",
+        "01",
+        "1.",
+        "+1",
+        '{"a":1,"a":2}',
+        ' {"a" : 1} ',
+        '"\ta"',
+        "nul",
+        "\ufeff1",
+    ),
+    *(
+        '"\\u0000"',
+        '"\\\\u0000"',
+        '"\\ud800"',
+        '"\\ud834\\udd1e"',
+        '"\\udd1e\\ud834"',
+        '"\\ud834\\ud834"',
+    ),
+    *("1e999", "1e1000", "1e-1000", "1e-1001", "9" * 1001, "-1.5E+3", "[1e99999999999999999999]"),
+    *("[" * 100 + "]" * 100, "[" * 101 + "]" * 101, "[" * 5000, '{"a":' * 101 + "1" + "}" * 101),
+    *(
+        '{"a":[],"b":"[["}',
+        '"' + "[" * 101 + '"',
+        "Infinity",
+        "[NaN]",
+        '"a" "b"',
+        '"\x7f"',
+        r'"\q"',
+    ),
+]
 PADDING = st.sampled_from(["", "", " ", "\t ", "\u00a0", "\u2003", "\u200b", "\x1f"])
 TIMES = st.integers(-20_000, 30_000).map(lambda days: NOW + dt.timedelta(days, 60 * days))
 
@@ -376,7 +472,7 @@ def spelled(column: Column, mark: str) -> st.SearchStrategy[str]:
 
 def values(column: Column, contract: Contract) -> st.SearchStrategy[str]:
     """Return a strategy for texts of a column, most of them valid."""
-    match column.logical_type:
+    match column.kind:
         case "string":
             good = TEXTS | LONG
         case "integer":
@@ -392,8 +488,17 @@ def values(column: Column, contract: Contract) -> st.SearchStrategy[str]:
             good = st.tuples(signs, whole, rests).map("".join)
         case "boolean":
             good = st.sampled_from(column.true_tokens + column.false_tokens)
-        case "date" | "timestamp":
+        case "date" | "timestamp" | "time":
             good = written_moments(column)
+        case "float":
+            few = st.sampled_from(["0", "-0", "0,1", "-0,10", "1", "1e0", "0e999"])
+            floats = st.floats(allow_nan=False, width=32) | st.floats(allow_nan=False)
+            written = floats.map(lambda each: f"{each}".replace(".", contract.decimal_mark))
+            good = few | few | written | st.sampled_from(FLOATS.split())
+        case "uuid":
+            good = st.sampled_from([*UUIDS, *UUIDS, UUIDS[0].upper(), f"{{{UUIDS[0]}}}"])
+        case "json":
+            good = DOCUMENTS | DOCUMENTS | st.sampled_from(ODD_DOCUMENTS)
     if column.spells_numbers:
         good = good | spelled(column, contract.decimal_mark)
     if column.trim:

@@ -13,7 +13,7 @@ from shared.rows import Table, read_table
 from tests.fixtures.contracts import any_file
 from tests.shared.test_rows import read
 
-Row = tuple[int, list[str]]
+Row = tuple[int, list[str | None]]
 SIZES = pytest.mark.parametrize("size", [1, 7, 1000])
 
 
