@@ -129,7 +129,8 @@ def read(body: bytes, contract: Contract, now: dt.datetime) -> Reading:
     except _Empty as refusal:
         least = {bounds.minimum for bounds in contract.row_counts}
         allowed = 0 in least and all(low in (0, None) for low in least)
-        return Reading() if allowed else Reading(refused=str(refusal))
+        ignored = Reading(footer_lines=reading.footer_lines)
+        return ignored if allowed else Reading(refused=str(refusal))
     except _Refused as refusal:
         return Reading(refused=str(refusal))
     return reading
