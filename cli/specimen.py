@@ -10,11 +10,11 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cli.errors import CommandError
 from cli.values import Flaw, Values
-from shared.contract import Contract, HeaderPolicy, Required
+from shared.contract import Contract, HeaderPolicy, Required, UniqueRows
 
 SHARE = 20
 """Minimum number of good rows per bad row; `max_rejected_percent` of the contract can raise it.
@@ -76,19 +76,24 @@ def specimen(contract: Contract, token: str, now: dt.datetime) -> Specimen:
     of_row = ("columnCount", "quoting") if contract.dialect.quote_char else ("columnCount",)
     flaws: list[_Way] = [(None, Flaw(rule, None)) for rule in of_row]
     flaws += [(column.column.name, flaw) for column in columns for flaw in column.flaws()]
+    flaws += [
+        (rule.of, Flaw(rule.name, None, frozenset({rule.name}), rule.columns))
+        for rule in contract.unique_rows
+        if rule.severity == "error"
+    ]
     least, most = _bounds(contract)
     most = min(most, max(least, _MOST))
-    texts = [
-        _texts(
-            each,
-            min(max((_share(contract) + 1) * len(flaws), least), most),
-            once=each.column.name == key,
-        )
-        for each in columns
-    ]
+    number = min(max((_share(contract) + 1) * len(flaws), least), most)
+    for rule in contract.unique_rows:
+        columns = _telling_apart(rule, columns, number, key)
+    texts = [_texts(each, number, once=each.column.name == key) for each in columns]
     # A missing value cannot violate `unique`.
     missing = {c.column.name for c, t in zip(columns, texts, strict=True) if c.is_missing(t[0])}
-    flaws = [(name, flaw) for name, flaw in flaws if name not in missing or flaw.text is not None]
+    flaws = [
+        (name, flaw)
+        for name, flaw in flaws
+        if flaw.text is not None or not missing.intersection(flaw.columns or (name,))
+    ]
     room = [len(each) for each, column in zip(texts, columns, strict=True) if column.is_unique]
     good, flaws = _fitting(contract, flaws, least, min([most, *room]))
     rows = [[each[n % len(each)] for each in texts] for n in range(good + len(flaws))]
@@ -132,6 +137,19 @@ def _bounds(contract: Contract) -> tuple[int, int]:
     return least, min(greatest, default=sys.maxsize)
 
 
+def _telling_apart(
+    rule: UniqueRows, columns: list[Values], rows: int, key: str | None
+) -> list[Values]:
+    """Return the columns, of which one of the rule's now has another value in each row."""
+
+    def suits(values: Values) -> tuple[int, bool]:
+        several = sum(1 for _ in itertools.islice(values.good(), rows))
+        return several, values.column.name != key  # the rows should have the same key
+
+    best = max((each for each in columns if each.column.name in rule.columns), key=suits)
+    return [replace(each, tells_apart=True) if each is best else each for each in columns]
+
+
 def _texts(values: Values, rows: int, *, once: bool) -> list[str]:
     """Return texts of a column for that many good rows: one per row if unique, else a few."""
     number = rows if values.is_unique else 1 if once else _VARIETY
@@ -162,10 +180,9 @@ def _fitting(
             )
         failed = Counter((name, rule) for name, flaw in flaws for rule in flaw.breaks)
         halting = {
-            (column.name, rule.name)
-            for column in contract.columns
-            for rule in column.rules
-            if rule.threshold and not rule.threshold.is_met(failed[column.name, rule.name], rows)
+            (column, rule.name)
+            for column, rule in contract.checks
+            if rule.threshold and not rule.threshold.is_met(failed[column, rule.name], rows)
         }
         kept = [(name, flaw) for name, flaw in flaws if not _breaks(name, flaw) & halting]
         if len(kept) == len(flaws):
@@ -193,9 +210,11 @@ def _spoilt(row: Row, way: _Way, contract: Contract, first: Row) -> str:
             first_cell = f"{quote}text{quote}behind its quote"
             return contract.dialect.delimiter.join([first_cell, *rest]) + _line_end(contract)
     name, flaw = way
-    place = contract.header.index(str(name))
-    text = first[place] if flaw.text is None else flaw.text
-    return _line([*row[:place], text, *row[place + 1 :]], contract)
+    spoilt = dict(zip(contract.header, row, strict=True))
+    for each in flaw.columns or (str(name),):
+        repeated = first[contract.header.index(each)]
+        spoilt[each] = repeated if flaw.text is None else flaw.text
+    return _line(spoilt.values(), contract)
 
 
 def _before(header: Row, contract: Contract) -> str:
