@@ -559,7 +559,7 @@ def beginnings(draw: st.DrawFn, contract: Contract, header: list[str]) -> list[s
     for number in range(1, last + 1):
         if number in dialect.header_rows:
             texts = [draw(cells(part.get(number, ""), dialect.delimiter)) for part in parts]
-            while len(parts) > 1 and not texts[-1] and draw(st.booleans()):
+            while len(texts) > 1 and not texts[-1] and draw(st.booleans()):
                 texts.pop()
             row = dialect.delimiter.join(texts or [""]) or '""'
             trailing = dialect.trailing_delimiter and draw(st.booleans())

@@ -262,6 +262,7 @@ def contracts(draw: st.DrawFn) -> Contract:
         dialect={
             "delimiter": draw(st.sampled_from([",", ";", "\t", "||"])),
             "null_sequence": draw(st.sampled_from([("",), ("", "-"), ("NA",)])),
+            "line_terminator": draw(st.sampled_from(["\r\n", "\r"])),
             "skip_lines": draw(st.sampled_from([0, 2])),
             "footer": draw(st.sampled_from([None, {"lines": 2}, {"pattern": "^TOTAL"}])),
             "skip_empty_rows": draw(st.booleans()),
