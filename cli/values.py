@@ -218,11 +218,10 @@ class Values:
         return f"{value:f}".replace(".", self.contract.decimal_mark)
 
     def _times(self) -> Iterator[tuple[Value, str]]:
-        for minute, form in itertools.product(range(24 * 60), self.column.formats):
+        for minute, (form, reading) in itertools.product(range(24 * 60), self._readings):
             time = dt.time(*divmod(minute, 60))
-            pattern = re.sub(r"\[.*?\]", "", form.pattern)  # fractions may be left out
-            if time.minute == 0 or "mm" in re.sub("'.*?'", "", pattern):
-                yield time, babel.dates.format_time(time, pattern, locale=form.locale)
+            if time.minute == 0 or "minute" in reading.groups:
+                yield time, babel.dates.format_time(time, reading.pattern, locale=form.locale)
 
     def _moments(self) -> Iterator[tuple[Value, str]]:
         for day, (form, reading) in itertools.product(self._days(), self._readings):

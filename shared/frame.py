@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 from shared.dialect import MAX_FOOTER, Dialect, Footer
 from shared.lines import MAX_LINE_BYTES, Lines, Refusal
-from shared.regex import beginning
 from shared.text import quoted
 
 _END_OF_FILE = b"\x1a"
 """The character that ends text files of CP/M and DOS."""
-_SEP = re.compile(r'("?)sep=("?)([\W_])\2\1')
-"""The line that tells Excel the delimiter."""
-_LONGEST_SEP = 20
+_SEP = re.compile(r"""("?)sep=("?)([\t !#-&(-/:-@\[-`{-~])\2\1\3*""", re.IGNORECASE)
+"""The line that tells Excel the delimiter. Saved again, it ends with further delimiters."""
+_LONGEST_SEP = 10_000
 _MAX_HELD = MAX_LINE_BYTES + len(b"\n")
 
 
@@ -46,13 +45,20 @@ class FooterCount:
 
     lines: int = 0
 
+    def add(self, footer: bytes) -> None:
+        """Count the lines of a footer."""
+        ink = footer.rstrip(b"\r\n")
+        self.lines += ink.count(b"\n") + 1 if ink else 0
 
-def without_footer(
-    chunks: Iterable[Lines | Refusal], footer: Footer, count: FooterCount
-) -> Iterator[Lines | Refusal]:
-    """Yield the lines after the header without the footer; count the lines of the footer.
 
-    To limit the memory, the footer is at most 16 MiB.
+class Tail(Lines):
+    """The last lines of a file, among which the footer begins."""
+
+
+def with_tail(chunks: Iterable[Lines | Refusal], footer: Footer) -> Iterator[Lines | Refusal]:
+    """Yield the lines after the header, the last ones as a `Tail`.
+
+    To limit the memory, the tail is at most 16 MiB.
     """
     held = Lines(1, b"", 0)
     for each in chunks:
@@ -65,11 +71,8 @@ def without_footer(
         before, held = divided(lines, _begin_of_last(lines.text, footer.lines or MAX_FOOTER))
         if before.text:
             yield before
-    before, rest = divided(held, _begin_of_footer(held.text, footer))
-    ink = rest.text.rstrip(b"\r\n")
-    count.lines = ink.count(b"\n") + 1 if ink else 0
-    if before.text:
-        yield before
+    if held.text:
+        yield Tail(held.first, held.text, held.ends)
 
 
 def without_first(lines: Lines, count: int) -> tuple[Lines, int]:
@@ -110,20 +113,6 @@ def divided(lines: Lines, at: int) -> tuple[Lines, Lines]:
         Lines(lines.first, lines.text[:at], ends),
         Lines(lines.first + ends, lines.text[at:], lines.ends - ends),
     )
-
-
-def _begin_of_footer(text: bytes, footer: Footer) -> int:
-    """Return where the footer of a file begins, of which `text` is the end."""
-    begin = _begin_of_last(text, footer.lines or MAX_FOOTER)
-    if footer.pattern is None:
-        return begin
-    is_begin = beginning(footer.pattern)
-    while begin < len(text):
-        end = (text.find(b"\n", begin) + 1) or len(text)
-        if is_begin(text[begin:end].removesuffix(b"\n").removesuffix(b"\r")):
-            break
-        begin = end
-    return begin
 
 
 def _begin_of_last(text: bytes, count: int) -> int:

@@ -23,7 +23,7 @@ import pyarrow.csv
 from shared import undecodable
 from shared.contract import Contract
 from shared.dialect import Dialect
-from shared.frame import FooterCount, divided, joined, without_footer, without_frame
+from shared.frame import FooterCount, Tail, divided, joined, with_tail, without_frame
 from shared.grammar import MAX_RECORD, Fault, Grammar, grammar
 from shared.lines import Lines, Refusal, read_lines
 from shared.records import (
@@ -37,6 +37,7 @@ from shared.records import (
     with_trailing_delimiters,
     without_gaps,
 )
+from shared.regex import beginning
 
 MAX_COLUMNS = 10_000
 """Columns of a file. Each costs time in every chunk, and PostgreSQL allows 1,600 in a table."""
@@ -131,8 +132,9 @@ def read_table(chunks: Iterable[bytes], contract: Contract) -> Table | Refusal:
         if fault := undecodable.fault(name, encoding):
             return Refusal(f"the name of column {number}: {fault}; send the file as {encoding}")
     footer = FooterCount()
-    body = without_footer(head.rest, dialect.footer, footer) if dialect.footer else head.rest
-    rows = read_rows(body, _Layout(head.width, contract.distinguishes_quoted_empty), dialect)
+    body = with_tail(head.rest, dialect.footer) if dialect.footer else head.rest
+    layout = _Layout(head.width, contract.distinguishes_quoted_empty)
+    rows = read_rows(body, layout, dialect, footer)
     if contract.encoding_errors == "reject":
         rows = (_quarantined(each, encoding) for each in rows)
     return Table(head.names, head.line, head.width, rows, footer)
@@ -259,9 +261,12 @@ class _Layout(NamedTuple):
 
 
 def read_rows(
-    chunks: Iterator[Lines | Refusal], layout: _Layout, dialect: Dialect
+    chunks: Iterator[Lines | Refusal], layout: _Layout, dialect: Dialect, footer: FooterCount
 ) -> Iterator[LazyRows | Refusal]:
-    """Read the lines after the header as rows; a refusal is the last item."""
+    """Read the lines after the header as rows; a refusal is the last item.
+
+    The lines of the footer are left out and counted.
+    """
     first, text = 1, b""
     refusal = None
     for lines in chunks:
@@ -272,6 +277,11 @@ def read_rows(
         rules = grammar(dialect, text)
         if rules is None:
             refusal = _NO_SUBSTITUTE
+            break
+        if isinstance(lines, Tail):
+            begin = _begin_of_footer(rules, text, len(text) - len(lines.text))
+            footer.add(text[begin:])
+            text = text[:begin]
             break
         if len(text) == len(lines.text) and _is_plain(text, dialect):
             yield functools.partial(_read_lines, lines, layout, rules)
@@ -286,6 +296,28 @@ def read_rows(
         yield functools.partial(_read_records, first, records, layout, rules)
     if refusal:
         yield refusal
+
+
+def _begin_of_footer(rules: Grammar, text: bytes, tail: int) -> int:
+    """Return where the footer begins in a text that ends with the tail from the byte `tail` on."""
+    footer = rules.dialect.footer
+    if footer is None or footer.pattern is None:
+        return tail
+    is_begin = beginning(footer.pattern)
+    encoded = rules.encoded(_ended(text))
+    least = len(rules.encoded(text[:tail]))
+    lines = np.append(0, np.flatnonzero(np.frombuffer(encoded, np.uint8) == _LF) + 1)
+    lines = lines[(lines >= least) & (lines < len(encoded))]
+    for begin, end in find_records(rules, encoded, final=True).spans:
+        if end > least:
+            # A line inside a record is part of a quoted value.
+            records = begin + np.append(0, ends_of(rules, encoded[begin:end]))
+            lines = lines[(lines < begin) | (lines >= end) | np.isin(lines, records)]
+    for begin in lines.tolist():
+        line = rules.decoded(encoded[begin : encoded.index(b"\n", begin)])
+        if is_begin(line.removesuffix(b"\r")):
+            return len(rules.decoded(encoded[:begin]))
+    return len(text)
 
 
 def _is_plain(text: bytes, dialect: Dialect) -> bool:

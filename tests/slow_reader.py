@@ -9,6 +9,7 @@ import itertools
 import json
 import math
 import re
+import string
 import struct
 import unicodedata
 from collections import Counter
@@ -34,7 +35,7 @@ from shared.contract import (
     Unique,
     UniqueRows,
 )
-from shared.dialect import Dialect, Footer
+from shared.dialect import Dialect
 
 LONGEST_LINE = 16 * 1024 * 1024
 _INTEGER_LIMITS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
@@ -144,11 +145,10 @@ def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -
     text = text.removesuffix("\n") + "\n"
     header, end = _header(text, _begin(text, contract.dialect), contract)
     places = _places(header, contract)
-    if contract.dialect.footer:
-        kept = text[:end] + without_footer(text[end:], contract.dialect.footer)
-        footer = text[len(kept) :].rstrip("\r\n")
-        reading.footer_lines = footer.count("\n") + bool(footer)
-        text = kept
+    kept = text[:end] + without_footer(text[end:], contract.dialect)
+    footer = text[len(kept) :].rstrip("\r\n")
+    reading.footer_lines = footer.count("\n") + bool(footer)
+    text = kept
     for number, row in _rows(text, end, len(header), contract.dialect, reading):
         if len(row) != len(header):
             reading.failures.append((number, None, "columnCount", "error"))
@@ -204,23 +204,34 @@ def _begin(text: str, dialect: Dialect) -> int:
     line = _line(text, at).removesuffix("\n").removesuffix("\r")
     for outer, inner in itertools.product(["", '"'], repeat=2):
         before, after = f"{outer}sep={inner}", inner + outer
-        char = line.removeprefix(before).removesuffix(after)
-        if len(char) == 1 and not char.isalnum() and line == before + char + after:
+        begin, end = len(before), len(before) + 1
+        begin_text, char, rest = line[:begin], line[begin:end], line[end:]
+        is_mark = char in set(string.punctuation + " \t") - set("\"'")
+        is_end = rest.startswith(after) and not rest.removeprefix(after).strip(char)
+        if begin_text.lower() == before and is_mark and is_end:
             if char != dialect.delimiter:
                 raise _Refused("another delimiter")
             return at + len(_line(text, at))
     return at
 
 
-def without_footer(text: str, footer: Footer) -> str:
+def without_footer(text: str, dialect: Dialect, longest: int = LONGEST_LINE) -> str:
     """Return the text after the header without the footer."""
+    footer = dialect.footer
+    if footer is None:
+        return text
     lines = text.split("\n")[:-1]
     last = max((i for i, line in enumerate(lines) if line.strip("\r")), default=-1)
     first = max(0, last + 1 - (footer.lines or 100))
-    pattern = footer.pattern
-    if pattern is not None:
-        matches = (re.match(pattern, line.removesuffix("\r")) for line in lines[first:])
-        first += next((i for i, match in enumerate(matches) if match), len(lines))
+    if footer.pattern is not None:
+        inside = {
+            number + i
+            for number, raw, _ in records(text, 0, 0, dialect, longest)
+            for i in range(swapped(raw, dialect).count("\n"))
+        }
+        begins = (i for i in range(first, len(lines)) if i not in inside)
+        matching = (i for i in begins if re.match(footer.pattern, lines[i].removesuffix("\r")))
+        first = next(matching, len(lines))
     return "".join(line + "\n" for line in lines[:first])
 
 

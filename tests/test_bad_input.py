@@ -320,7 +320,7 @@ CASES: dict[str, Case] = {
     "blank lines between rows": (HEADER + "\n" + GOOD + "\r\n" + GOOD, Loaded({}, rows=2)),
     "a line of spaces": (
         HEADER + GOOD + "  \n",
-        Rejected("columnCount", 3, "1 value, but", loaded=1),
+        Rejected("columnCount", 3, "1 value instead of", loaded=1),
     ),
     # What surrounds the rows.
     "a line for Excel": (codecs.BOM_UTF8 + b"sep=,\r\n" + checkin().encode(), ANY),
@@ -330,7 +330,7 @@ CASES: dict[str, Case] = {
     ),
     "a line for Excel after the header": (
         HEADER + "sep=,\n" + GOOD,
-        Rejected("columnCount", 2, "2 values, but", loaded=1),
+        Rejected("columnCount", 2, "2 values instead of", loaded=1),
     ),
     "DOS's end of file": (checkin() + "\x1a\x1a", ANY),
     "DOS's end of file in UTF-16": (
@@ -364,7 +364,7 @@ CASES: dict[str, Case] = {
     ),
     "a wrong first row without header first row": (
         "1\n3,4\n",
-        Rejected("columnCount", 1, "1 value, but", loaded=1),
+        Rejected("columnCount", 1, "1 value instead of", loaded=1),
         framed(header=False),
     ),
     "further values without header": (
@@ -393,10 +393,20 @@ CASES: dict[str, Case] = {
         Loaded({"a": "1", "b": "2"}, rows=102),
         framed(footer=Footer(pattern="TOTAL")),
     ),
-    "a footer in a quoted value": (
+    "a line like a footer in a quoted value": (
+        'a,b\n1,"2\nTOTAL"\n1,3\nTOTAL,5\n',
+        Loaded({"a": "1", "b": "3"}, rows=2),
+        framed(footer=Footer(pattern="TOTAL")),
+    ),
+    "a footer of lines in a quoted value": (
         'a,b\n1,2\n1,"2\nTOTAL"\n',
         Rejected("quoting", 3, "has no closing quote", loaded=1),
-        framed(footer=Footer(pattern="TOTAL")),
+        framed(footer=Footer(lines=1)),
+    ),
+    "a line for Excel that Excel saved again": (
+        "SEP=,,\na,b\n1,2\n",
+        Loaded({"a": "1", "b": "2"}),
+        PLAIN,
     ),
     "empty rows": (
         TABLE + ',\n"",\n' * 9,
@@ -405,7 +415,7 @@ CASES: dict[str, Case] = {
     ),
     "empty rows of a wrong size": (
         "a,b\n1,2\n,,\n",
-        Rejected("columnCount", 3, "3 values, but", loaded=1),
+        Rejected("columnCount", 3, "3 values instead of", loaded=1),
         framed(skip_empty_rows=True),
     ),
     "only empty rows": (
@@ -420,7 +430,7 @@ CASES: dict[str, Case] = {
     ),
     "two trailing delimiters": (
         "a,b,\n1,2,,\n3,4\n",
-        Rejected("columnCount", 2, "4 values, but", loaded=1),
+        Rejected("columnCount", 2, "4 values instead of", loaded=1),
         framed(trailing_delimiter=True),
     ),
     "a trailing delimiter in the header only": (
