@@ -498,8 +498,8 @@ def values(column: Column, contract: Contract) -> st.SearchStrategy[str]:
         case "uuid":
             good = st.sampled_from([*UUIDS * 9, UUIDS[0].upper(), f"{{{UUIDS[0]}}}"])
         case "json":
-            whole = '{{"a": {}}}' if column.logical_type == "object" else "{}"
-            good = st.one_of(*[DOCUMENTS.map(whole.format)] * 9, st.sampled_from(ODD_DOCUMENTS))
+            form = '{{"a": {}}}' if column.logical_type == "object" else "{}"
+            good = st.one_of(*[DOCUMENTS.map(form.format)] * 9, st.sampled_from(ODD_DOCUMENTS))
     if column.spells_numbers:
         good = good | spelled(column, contract.decimal_mark)
     if column.trim:

@@ -22,7 +22,9 @@ BY_USER = {"key": "user", "order": "timestamp", "group": "project", "measure": "
 BY_NUMBER = Lookup(
     key="Zähler-Nr.", order="Tag", fields=("Tag", "Stand"), group="Raum", measure="Stand"
 )
-NUMBERED = Contract.model_validate(READINGS.model_dump() | {"lookup": BY_NUMBER.model_dump()})
+NUMBERED = Contract.model_validate(
+    READINGS.model_dump(exclude_unset=True) | {"lookup": BY_NUMBER.model_dump()}
+)
 SECRET = "broken.odcs.yaml: column 'salary': it is broken"
 ROUTES = ("", "/rows", "/keys", "/summary", "/openapi.json", "/docs")
 
