@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 
 from cli.errors import CommandError
 from cli.values import Flaw, Values
-from shared.contract import Contract, HeaderPolicy, Required, UniqueRows
+from shared.contract import Contract, Required, UniqueRows
+from shared.dialect import Dialect
 
 SHARE = 20
 """Minimum number of good rows per bad row; `max_rejected_percent` of the contract can raise it.
@@ -51,8 +52,8 @@ class Specimen:
     keyed: int
     """Number of good rows with that key."""
     refused: bytes
-    """The same rows under a header that the contract does not allow; without a header, after a line
-    that names another delimiter."""
+    """The same rows under a header that the contract does not allow; if columns are found by
+    position, after a line that names another delimiter."""
 
     @property
     def rows(self) -> int:
@@ -121,14 +122,8 @@ def specimen(contract: Contract, token: str, now: dt.datetime) -> Specimen:
 def _wrong_header(contract: Contract) -> list[str]:
     header = list(contract.header)
     needed = [i for i, column in enumerate(contract.columns) if not column.optional] or [0]
-    match contract.header_policy:
-        case HeaderPolicy(match="position", unknown="ignore"):
-            return header[: needed[-1]]
-        case HeaderPolicy(match="position"):
-            return [*header, "no column"]
-        case _:
-            header[needed[0]] = "no column"
-            return header
+    header[needed[0]] = "no column"
+    return header
 
 
 def _bounds(contract: Contract) -> tuple[int, int]:
@@ -220,7 +215,7 @@ def _spoilt(row: Row, way: _Way, contract: Contract, first: Row) -> str:
 def _before(header: Row, contract: Contract) -> str:
     """Return what precedes the rows, with the whole names in the first header row."""
     dialect = contract.dialect
-    skipped = f"skipped{dialect.line_terminator}" * dialect.skip_lines
+    skipped = _skipped(dialect)
     if not dialect.header:
         return skipped
     first, *further = dialect.header_rows
@@ -229,12 +224,18 @@ def _before(header: Row, contract: Contract) -> str:
     return skipped + "".join(_line(rows.get(n, ["title"]), contract) for n in numbers)
 
 
+def _skipped(dialect: Dialect) -> str:
+    return f"skipped{dialect.line_terminator}" * dialect.skip_lines
+
+
 def _wrong_beginning(header: Row, contract: Contract) -> str:
     dialect = contract.dialect
-    if dialect.header:
+    if not contract.by_position:
         return _before(_wrong_header(contract), contract)
     other = next(each for each in ",;" if each != dialect.delimiter)
-    return _before(header, contract) + f"sep={other}{dialect.line_terminator}"
+    before = _before(header, contract)
+    rest = before.removeprefix(skipped := _skipped(dialect))
+    return f"{skipped}sep={other}{dialect.line_terminator}{rest}"
 
 
 def _footer(contract: Contract) -> str:

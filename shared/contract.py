@@ -710,7 +710,7 @@ class Contract(Model):
 
     @property
     def fixed_width(self) -> int | None:
-        """How many values each row of a file without a header has; None: as many as the first."""
+        """How many values a row has if columns are found by position; None: as the first row."""
         varies = self.header_policy.unknown == "ignore" or any(
             column.optional for column in self.columns
         )

@@ -121,8 +121,10 @@ class Reading:
         return bool(self.groups & {"hour", "half_day_hour", *_EPOCHS})
 
     @property
-    def longer(self) -> str:
-        """The expression of texts that only have a longer fraction than allowed."""
+    def longer(self) -> str | None:
+        """The expression of texts that only have a longer fraction than allowed, if any."""
+        if not 0 < self.fraction_digits <= _MAX_FRACTION:
+            return None
         longer = rf"(?P<fraction>\\d{{{self.fraction_digits + 1},}})"
         return re.sub(r"\(\?P<fraction>[^)]*\)", longer, self.regex)
 
@@ -157,11 +159,11 @@ def readings(pattern: str, locale: str, described: Described) -> tuple[Reading, 
         )
     kept: dict[str, Reading] = {}
     used: set[_Token] = set()
-    dropped: list[tuple[list[_Token], str]] = []
+    dropped: list[tuple[list[_Token], int, str]] = []
     for choice in _choices(iter(tokens), pattern):
         groups = [each.group for each in choice if each.group is not None]
         if problem := _problem(pattern, groups, described):
-            dropped.append((choice, problem))
+            dropped.append((choice, len(groups) - len(set(groups)), problem))
             continue
         used.update(choice)
         expression = "".join(each.regex for each in choice)
@@ -169,10 +171,11 @@ def readings(pattern: str, locale: str, described: Described) -> tuple[Reading, 
         digits = max((each.fraction_digits for each in choice), default=0)
         written = "".join(each.text for each in choice if not each.text.startswith("["))
         kept[expression] = _reading(written, expression, numbers, digits)
-    for choice, problem in dropped:
-        # A section that is in no reading has no effect.
-        if not kept or not used.issuperset(choice):
-            raise ValueError(problem)
+    # A section that is in no reading has no effect. Its own problem is not that a part is repeated.
+    useless = [each for each in dropped if not kept or not used.issuperset(each[0])]
+    if useless:
+        _, _, problem = min(useless, key=lambda each: each[1])
+        raise ValueError(problem)
     return tuple(kept.values())
 
 

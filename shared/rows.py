@@ -95,8 +95,8 @@ class Table:
     """A file's header, and its rows in chunks, in order.
 
     Attributes:
-        header: the names of the columns; None if the dialect has no header.
-        line: the physical line on which the header begins, 1 without a header.
+        header: the names of the columns; None if columns are found by position.
+        line: the physical line on which the header begins, or the row that tells the width.
         width: the number of columns.
         chunks: the rows. A refusal is the last chunk.
         footer: its `lines` are the number of lines of the footer when the chunks are consumed.
@@ -167,28 +167,26 @@ class _Record:
 
 
 def _read_head(lines: Iterator[Lines | Refusal], contract: Contract) -> _Head | Refusal:
-    dialect, width = contract.dialect, contract.fixed_width
-    if not dialect.header and width is not None:
-        return _Head(None, 1, width, lines)
+    dialect = contract.dialect
     rows: list[list[str]] = []
     line = 0
-    for number in range(1, dialect.header_rows[-1] + 1):
+    for number in range(1, dialect.header_rows[-1] + 1 if dialect.header else 1):
         record = _first_record(lines, dialect)
         if record is None:
-            reason = f"the file has no {'header' if dialect.header else 'rows'}"
+            reason = "the file has no header"
             return Empty(reason) if number == 1 else Refusal(reason)
         if isinstance(record, Refusal):
             return record
-        if number in dialect.header_rows:
+        if number in dialect.header_rows and not contract.by_position:
             line = line or record.line
             if isinstance(record.values, Fault):
-                what = "a header" if dialect.header else "the first row"
-                return Refusal(f"line {record.line} cannot be read as {what}: {record.values}")
+                reason = f"line {record.line} cannot be read as a header: {record.values}"
+                return Refusal(reason)
             rows.append(record.values)
-        if not dialect.header:
-            return _Head(None, line, len(rows[0]), itertools.chain([record.read], lines))
         _, rest = divided(record.read, record.size)
         lines = itertools.chain([rest] if rest.text else [], lines)
+    if contract.by_position:
+        return _without_names(lines, contract)
     columns = itertools.zip_longest(*rows, fillvalue="")
     # The names of a contract have this form too (`odcs`): an é may be one character or two.
     names = [
@@ -196,6 +194,21 @@ def _read_head(lines: Iterator[Lines | Refusal], contract: Contract) -> _Head | 
         for parts in columns
     ]
     return _Head(names, line, len(names), lines)
+
+
+def _without_names(lines: Iterator[Lines | Refusal], contract: Contract) -> _Head | Refusal:
+    """Return the head of a file whose header, if it has one, says nothing about the columns."""
+    if contract.fixed_width is not None:
+        return _Head(None, 1, contract.fixed_width, lines)
+    record = _first_record(lines, contract.dialect)
+    if record is None:
+        return Empty("the file has no rows")
+    if isinstance(record, Refusal):
+        return record
+    if isinstance(record.values, Fault):
+        return Refusal(f"line {record.line} cannot be read as the first row: {record.values}")
+    rest = itertools.chain([record.read], lines)
+    return _Head(None, record.line, len(record.values), rest)
 
 
 def _first_record(lines: Iterator[Lines | Refusal], dialect: Dialect) -> _Record | Refusal | None:

@@ -129,7 +129,8 @@ def read(body: bytes, contract: Contract, now: dt.datetime) -> Reading:
     except _Empty as refusal:
         least = {bounds.minimum for bounds in contract.row_counts}
         allowed = 0 in least and all(low in (0, None) for low in least)
-        return Reading() if allowed else Reading(refused=str(refusal))
+        ignored = Reading(footer_lines=reading.footer_lines)
+        return ignored if allowed else Reading(refused=str(refusal))
     except _Refused as refusal:
         return Reading(refused=str(refusal))
     return reading
@@ -224,28 +225,25 @@ def without_footer(text: str, footer: Footer) -> str:
 
 
 def _header(text: str, at: int, contract: Contract) -> tuple[list[str], int]:
-    """Return the names of the columns, and where the rows begin."""
+    """Return the names of the columns, or other texts by position, and where the rows begin."""
     dialect, policy = contract.dialect, contract.header_policy
-    varies = policy.unknown == "ignore" or any(column.optional for column in contract.columns)
-    if not dialect.header and not varies:
-        return list(contract.header), at
-    begin, rows = at, []
-    for number in range(1, max(dialect.header_rows) + 1):
-        while _is_ignored(_line(text, at), dialect):
-            at += len(_line(text, at))
-            if at == len(text):
-                break
+    by_position = policy.match == "position" or not dialect.header
+    rows = []
+    for number in range(1, max(dialect.header_rows) + 1 if dialect.header else 1):
+        at = _next_record(text, at, dialect)
         if at == len(text):
             raise (_Empty if number == 1 else _Refused)("no header")
         found = _record(text, at, dialect)
-        if number in dialect.header_rows:
-            if found is None:
-                raise _Refused("header")
-            values = found.values[:-1] if found.is_trailed else found.values
-            rows.append([swapped(value or "", dialect) for value in values])
+        if number in dialect.header_rows and not by_position:
+            rows.append(_names(found, dialect))
         at = found.end if found else at + len(_line(text, at))
-    if not dialect.header:
-        return rows[0], begin
+    if by_position:
+        if policy.unknown == "refuse" and not any(column.optional for column in contract.columns):
+            return list(contract.header), at
+        first = _next_record(text, at, dialect)
+        if first == len(text):
+            raise _Empty("no row")
+        return _names(_record(text, first, dialect), dialect), at
     width = max(map(len, rows))
     padded = [row + [""] * (width - len(row)) for row in rows]
     parts = [[row[i] for row in padded if row[i]] for i in range(width)]
@@ -253,6 +251,19 @@ def _header(text: str, at: int, contract: Contract) -> tuple[list[str], int]:
     if not _is_decodable("".join(header)):
         raise _Refused("encoding")
     return header, at
+
+
+def _next_record(text: str, at: int, dialect: Dialect) -> int:
+    while at < len(text) and _is_ignored(_line(text, at), dialect):
+        at += len(_line(text, at))
+    return at
+
+
+def _names(record: "_Record | None", dialect: Dialect) -> list[str]:
+    if record is None:
+        raise _Refused("header")
+    values = record.values[:-1] if record.is_trailed else record.values
+    return [swapped(value or "", dialect) for value in values]
 
 
 def _places(header: list[str], contract: Contract) -> dict[str, int | None]:

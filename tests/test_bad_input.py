@@ -500,20 +500,27 @@ CASES: dict[str, Case] = {
         OPTIONAL_ELSE_IGNORED,
     ),
     "a header that says something else": ("b,b\n1,2\n", Loaded({"a": "1", "b": "2"}), BY_POSITION),
-    "a column too many by position": (
-        "a,b,\n1,2,3\n",
-        Refused(r"^line 1 does not match the header of t \(a,b\): 3 columns instead of 2$"),
+    "a damaged header by position": ('"a"x,b,c\n1,2\n', Loaded({"a": "1", "b": "2"}), BY_POSITION),
+    "a row with a value too many by position": (
+        "a,b\n1,2,3\n1,2\n",
+        Rejected("columnCount", 2, "^3 values instead of 2$", loaded=1),
         BY_POSITION,
     ),
     "a column too many by position, which is ignored": (
-        "a,b,a\n1,2,3\n",
+        "a,b\n1,2,3\n",
         Loaded({"a": "1", "b": "2"}),
         FIRST_TWO,
     ),
-    "a column too few by position": ("a\n1\n", Refused(r": 1 column instead of 2$"), BY_POSITION),
     "a column too few by position, others ignored": (
-        "a\n1\n",
-        Refused(r": 1 column instead of at least 2$"),
+        "a,b\n\n1\n",
+        Refused(
+            r"^line 3 does not match the columns of t \(a,b\): 1 column instead of at least 2$"
+        ),
+        FIRST_TWO,
+    ),
+    "a damaged first row by position, others ignored": (
+        'a,b\n1,"2"x\n1,2\n',
+        Refused("^line 2 cannot be read as the first row: text follows the closing quote"),
         FIRST_TWO,
     ),
     "an optional column missing by position": (
@@ -522,7 +529,7 @@ CASES: dict[str, Case] = {
         FIRST_OR_BOTH,
     ),
     "more than the optional columns by position": (
-        "x,y,z\n1,2,3\n",
+        "x,y\n1,2,3\n",
         Refused(": 3 columns instead of 1 to 2$"),
         FIRST_OR_BOTH,
     ),

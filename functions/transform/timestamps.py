@@ -92,7 +92,7 @@ def _parsed(
     texts: pa.StringArray, column: Column, described: Described, kind: pa.DataType
 ) -> tuple[pa.Array, Reasons]:
     found = [
-        _read(texts, form, reading, (form.timezone or column.timezone), kind)
+        _read(texts, form, reading, form.timezone or column.timezone, kind)
         for form in column.formats
         for reading in form.readings(described)
     ]
@@ -111,9 +111,10 @@ def _reasons(
 ) -> pa.StringArray:
     worst = np.zeros(len(texts), np.int8)
     reasons = np.full(len(texts), "", object)
-    for each in found:
+    # Of several fractions that are too long, a reason names the longest that is allowed.
+    for each in sorted(found, key=lambda each: -each.reading.fraction_digits):
         faults = each.faults.copy()
-        if each.reading.fraction_digits:
+        if each.reading.longer is not None:
             is_longer = _as_booleans(pc.match_substring_regex(texts, each.reading.longer))
             faults[(faults == _Fault.UNMATCHED) & is_longer] = _Fault.LONGER
         for fault in _Fault:

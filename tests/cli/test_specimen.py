@@ -47,7 +47,7 @@ def checked(contract: Contract, folder: Path) -> Specimen:
     halted = process(folder, made.content, contract, hard=True).verdict.outcome
     assert halted is (Outcome.FAILED_TESTS if made.bad else Outcome.OK)
     refused = process(folder, made.refused, contract).refused
-    what = "does not match the header" if contract.dialect.header else "is the delimiter"
+    what = "is the delimiter" if contract.by_position else "does not match the header"
     assert what in str(refused)
     return made
 
@@ -262,6 +262,7 @@ def contracts(draw: st.DrawFn) -> Contract:
         dialect={
             "delimiter": draw(st.sampled_from([",", ";", "\t", "||"])),
             "null_sequence": draw(st.sampled_from([("",), ("", "-"), ("NA",)])),
+            "line_terminator": draw(st.sampled_from(["\r\n", "\r"])),
             "skip_lines": draw(st.sampled_from([0, 2])),
             "footer": draw(st.sampled_from([None, {"lines": 2}, {"pattern": "^TOTAL"}])),
             "skip_empty_rows": draw(st.booleans()),

@@ -52,6 +52,11 @@ def table_of(text: str, **dialect: Any) -> Table | Refusal:
         ({"skip_empty_rows": True, "trailing_delimiter": True}, "a,b\n,,\n1,2\n,,\n", 3),
         ({"footer": Footer(lines=2)}, 'a,b\n1,2\n"3\n4,4\n\n\r\n', 2),
         ({"footer": Footer(pattern="TOTAL|a")}, "a,b\n1,2\nTOTAL 3\n3,4\n", 2),
+        (
+            {"skip_lines": 1, "line_terminator": "\r", "footer": Footer(pattern="TOTAL$")},
+            "x\rsep=,\ra,b\r1,2\rTOTAL\r\x1a",
+            4,
+        ),
         ({"footer": Footer(pattern="^$")}, "a,b\n1,2\n\n3,4\n5,6\n\n", 2),
     ],
 )

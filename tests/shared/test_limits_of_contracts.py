@@ -63,7 +63,7 @@ def timed(**properties: Any) -> Change:
 UNFIT: list[tuple[str, dict[str, Any], str]] = [
     ("yyyy-MM-dd hh:mm", {}, "must have the hour as H or HH, or as h or hh toge"),
     ("yyyy-MM-dd HH a", {}, "must have the hour as H or HH, or as h or hh toget"),
-    ("yyyy-MM-dd[ hh:mm]", {}, "must have the hour as H or HH, or as h or hh to"),
+    ("[yyyy-MM-dd][dd.MM.yyyy][ hh:mm]", {}, "must have the hour as H or HH, or as h"),
     ("yyyy-MM-dd X VV", {}, "has both an offset and a zone name: remove one of"),
     *(
         (text, {"timezone": "Etc/UTC"}, "reads the time zone from the text: rem")
