@@ -75,7 +75,7 @@ def test_every_table_with_lookup_has_routes(filled: None) -> None:
 def test_key_column_may_have_name_of_parameter(
     reader: Database, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    made = load_all()["dailycheckins"].model_dump() | {"sla": None}
+    made = load_all()["dailycheckins"].model_dump(exclude_unset=True) | {"sla": None}
     made["columns"][0]["name"] = name
     made["lookup"] = {"key": name, "order": "timestamp", "fields": [name]}
     _deploy(monkeypatch, Contract.model_validate(made))
@@ -222,7 +222,7 @@ def _wide(columns: int, name: str = "wide") -> Contract:
             description=WIDE[: 90_000 // columns],
             rules=({"name": "maxLength", "kind": "length", "maximum": 9},),
             examples=(WIDE[:50],) * 9,
-        ).model_dump()
+        ).model_dump(exclude_unset=True)
         for n in range(columns)
     ]
     return Contract.model_validate(
