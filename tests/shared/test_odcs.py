@@ -490,9 +490,9 @@ REFUSED: list[tuple[Change, str]] = [
         (custom(of=name, **{option: value}), f"the type {of} cannot have '{option}', only {types}")
         for name, of, option, value, types in (
             ("amount", "number", "quotedEmpty", "text", "string: remove it"),
-            ("name", "string", "groupChar", " ", "integer or number: remove it"),
-            ("name", "string", "bareNumber", True, "integer or number: remove it"),
-            ("day", "date", "numberStyles", ["exponent"], "integer or number: remove it"),
+            ("name", "string", "groupChar", " ", "integer or number or float: remove it"),
+            ("name", "string", "bareNumber", True, "integer or number or float: remove it"),
+            ("day", "date", "numberStyles", ["exponent"], "integer or number or float: remove it"),
             ("amount", "number", "ignoreCase", False, "boolean: remove it"),
         )
     ),
@@ -625,7 +625,10 @@ REFUSED: list[tuple[Change, str]] = [
             ("jsonb", "json", "unique (unique)"),
         )
     ),
-    (column("day", logicalType="time", physicalType="time"), "must have the hour, and no part of"),
+    (
+        column("day", logicalType="time", physicalType="time"),
+        "must only have the parts of a time of day",
+    ),
     (column("day", primaryKey=True), "column 'day': primaryKey needs required: true: add it"),
     (
         column("day", primaryKeyPosition=1),

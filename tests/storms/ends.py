@@ -106,7 +106,7 @@ class Ends(WithoutDatabase):
 
     def _promise(self) -> None:
         sla = {"time": "00:00", "weekdays": [f"{self._day:%a}".lower()]}
-        whole = load_all()["projectbudgets"].model_dump()
+        whole = load_all()["projectbudgets"].model_dump(exclude_unset=True)
         contracts = contract_set(
             {
                 feed: Contract.model_validate(

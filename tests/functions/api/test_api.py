@@ -109,7 +109,9 @@ FROM source, unnest(
 
 def _look_up(monkeypatch: pytest.MonkeyPatch, order: str, *fields: str) -> None:
     lookup = Lookup(key="Zähler-Nr.", order=order, fields=fields or READINGS.header)
-    contract = Contract.model_validate(READINGS.model_copy(update={"lookup": lookup}).model_dump())
+    contract = Contract.model_validate(
+        READINGS.model_copy(update={"lookup": lookup}).model_dump(exclude_unset=True)
+    )
     contracts = {"projectbudgets": load_all()["projectbudgets"], "readings": contract}
     monkeypatch.setattr("shared.contract_store._once", lambda *_: contracts)
     api.app.cache_clear()

@@ -365,7 +365,9 @@ def test_paging_detects_replacement_of_numeric_key(
     function: None, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     look_up = {"key": "Zähler-Nr.", "order": "Rang", "fields": ("Rang",)}
-    contract = type(READINGS).model_validate(READINGS.model_dump() | {"lookup": look_up})
+    contract = type(READINGS).model_validate(
+        READINGS.model_dump(exclude_unset=True) | {"lookup": look_up}
+    )
     migrate_to(contract)
     monkeypatch.setenv("DATABASE_SECRET_ARN", database.reader.secret_arn)
     monkeypatch.setattr("shared.contract_store._once", lambda *_: {"readings": contract})

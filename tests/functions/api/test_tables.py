@@ -22,7 +22,9 @@ BY_USER = {"key": "user", "order": "timestamp", "group": "project", "measure": "
 BY_NUMBER = Lookup(
     key="Zähler-Nr.", order="Tag", fields=("Tag", "Stand"), group="Raum", measure="Stand"
 )
-NUMBERED = Contract.model_validate(READINGS.model_dump() | {"lookup": BY_NUMBER.model_dump()})
+NUMBERED = Contract.model_validate(
+    READINGS.model_dump(exclude_unset=True) | {"lookup": BY_NUMBER.model_dump()}
+)
 SECRET = "broken.odcs.yaml: column 'salary': it is broken"
 ROUTES = ("", "/rows", "/keys", "/summary", "/openapi.json", "/docs")
 
@@ -73,7 +75,7 @@ def test_every_table_with_lookup_has_routes(filled: None) -> None:
 def test_key_column_may_have_name_of_parameter(
     reader: Database, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    made = load_all()["dailycheckins"].model_dump() | {"sla": None}
+    made = load_all()["dailycheckins"].model_dump(exclude_unset=True) | {"sla": None}
     made["columns"][0]["name"] = name
     made["lookup"] = {"key": name, "order": "timestamp", "fields": [name]}
     _deploy(monkeypatch, Contract.model_validate(made))
@@ -220,7 +222,7 @@ def _wide(columns: int, name: str = "wide") -> Contract:
             description=WIDE[: 90_000 // columns],
             rules=({"name": "maxLength", "kind": "length", "maximum": 9},),
             examples=(WIDE[:50],) * 9,
-        ).model_dump()
+        ).model_dump(exclude_unset=True)
         for n in range(columns)
     ]
     return Contract.model_validate(

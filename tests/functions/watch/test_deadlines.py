@@ -75,7 +75,7 @@ def test_missing_file_is_reported_once_after_deadline(check: Check, log: Ingesti
 def test_deadline_uses_timezone_of_contract(check: Check) -> None:
     sla = {"time": "02:30", "latency": 1, "weekdays": ["sat", "sun"]}
     contract = Contract.model_validate(
-        load_all()[TABLE].model_dump() | {"sla": sla, "timezone": "Europe/Berlin"}
+        load_all()[TABLE].model_dump(exclude_unset=True) | {"sla": sla, "timezone": "Europe/Berlin"}
     )
     # The nights of the clock changes to and from daylight saving time.
     for day, deadline in (("20240330", "2024-03-31T01:30"), ("20241026", "2024-10-27T01:30")):
