@@ -320,7 +320,7 @@ CASES: dict[str, Case] = {
     "blank lines between rows": (HEADER + "\n" + GOOD + "\r\n" + GOOD, Loaded({}, rows=2)),
     "a line of spaces": (
         HEADER + GOOD + "  \n",
-        Rejected("columnCount", 3, "1 value, but", loaded=1),
+        Rejected("columnCount", 3, "1 value instead", loaded=1),
     ),
     # What surrounds the rows.
     "a line for Excel": (codecs.BOM_UTF8 + b"sep=,\r\n" + checkin().encode(), ANY),
@@ -330,7 +330,7 @@ CASES: dict[str, Case] = {
     ),
     "a line for Excel after the header": (
         HEADER + "sep=,\n" + GOOD,
-        Rejected("columnCount", 2, "2 values, but", loaded=1),
+        Rejected("columnCount", 2, "2 values instead", loaded=1),
     ),
     "DOS's end of file": (checkin() + "\x1a\x1a", ANY),
     "DOS's end of file in UTF-16": (
@@ -364,7 +364,7 @@ CASES: dict[str, Case] = {
     ),
     "a wrong first row without header first row": (
         "1\n3,4\n",
-        Rejected("columnCount", 1, "1 value, but", loaded=1),
+        Rejected("columnCount", 1, "1 value instead", loaded=1),
         framed(header=False),
     ),
     "further values without header": (
@@ -405,7 +405,7 @@ CASES: dict[str, Case] = {
     ),
     "empty rows of a wrong size": (
         "a,b\n1,2\n,,\n",
-        Rejected("columnCount", 3, "3 values, but", loaded=1),
+        Rejected("columnCount", 3, "3 values instead", loaded=1),
         framed(skip_empty_rows=True),
     ),
     "only empty rows": (
@@ -420,7 +420,7 @@ CASES: dict[str, Case] = {
     ),
     "two trailing delimiters": (
         "a,b,\n1,2,,\n3,4\n",
-        Rejected("columnCount", 2, "4 values, but", loaded=1),
+        Rejected("columnCount", 2, "4 values instead", loaded=1),
         framed(trailing_delimiter=True),
     ),
     "a trailing delimiter in the header only": (
