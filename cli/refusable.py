@@ -55,7 +55,7 @@ def refusable(parts: Iterable[pa.Table], contract: Contract) -> Iterator[Refusab
 def _bytes(column: Column, part: pa.Table) -> pa.ChunkedArray:
     values = part[column.physical_name]
     size = column.limits.least_bytes
-    if column.type.is_text:
+    if column.type.is_long:
         size = pc.add(pc.binary_length(values), size)
     return pc.if_else(pc.is_valid(values), size, 0).cast(pa.int64())
 

@@ -349,5 +349,7 @@ def _ended(record: Mapping[str, Any]) -> str:
 
 def _refused(item: Item) -> str:
     reason = str(item.get("haltReason"))
-    why = "for its header" if "does not match the" in reason else reason
+    # A file without a header is refused for its line with the delimiter.
+    marks = ("does not match the", "is the delimiter")
+    why = "for its header" if any(mark in reason for mark in marks) else reason
     return f"{item['state']}/{item['status']}, {why}"

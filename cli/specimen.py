@@ -10,11 +10,12 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cli.errors import CommandError
 from cli.values import Flaw, Values
-from shared.contract import Contract, HeaderPolicy, Required
+from shared.contract import Contract, Required, UniqueRows
+from shared.dialect import Dialect
 
 SHARE = 20
 """Minimum number of good rows per bad row; `max_rejected_percent` of the contract can raise it.
@@ -51,8 +52,8 @@ class Specimen:
     keyed: int
     """Number of good rows with that key."""
     refused: bytes
-    """The same rows under a header that the contract does not allow; without a header, after a line
-    that names another delimiter."""
+    """The same rows under a header that the contract does not allow; if columns are found by
+    position, after a line that names another delimiter."""
 
     @property
     def rows(self) -> int:
@@ -76,19 +77,24 @@ def specimen(contract: Contract, token: str, now: dt.datetime) -> Specimen:
     of_row = ("columnCount", "quoting") if contract.dialect.quote_char else ("columnCount",)
     flaws: list[_Way] = [(None, Flaw(rule, None)) for rule in of_row]
     flaws += [(column.column.name, flaw) for column in columns for flaw in column.flaws()]
+    flaws += [
+        (rule.of, Flaw(rule.name, None, frozenset({rule.name}), rule.columns))
+        for rule in contract.unique_rows
+        if rule.severity == "error"
+    ]
     least, most = _bounds(contract)
     most = min(most, max(least, _MOST))
-    texts = [
-        _texts(
-            each,
-            min(max((_share(contract) + 1) * len(flaws), least), most),
-            once=each.column.name == key,
-        )
-        for each in columns
-    ]
+    number = min(max((_share(contract) + 1) * len(flaws), least), most)
+    for rule in contract.unique_rows:
+        columns = _telling_apart(rule, columns, number, key)
+    texts = [_texts(each, number, once=each.column.name == key) for each in columns]
     # A missing value cannot violate `unique`.
     missing = {c.column.name for c, t in zip(columns, texts, strict=True) if c.is_missing(t[0])}
-    flaws = [(name, flaw) for name, flaw in flaws if name not in missing or flaw.text is not None]
+    flaws = [
+        (name, flaw)
+        for name, flaw in flaws
+        if flaw.text is not None or not missing.intersection(flaw.columns or (name,))
+    ]
     room = [len(each) for each, column in zip(texts, columns, strict=True) if column.is_unique]
     good, flaws = _fitting(contract, flaws, least, min([most, *room]))
     rows = [[each[n % len(each)] for each in texts] for n in range(good + len(flaws))]
@@ -116,20 +122,27 @@ def specimen(contract: Contract, token: str, now: dt.datetime) -> Specimen:
 def _wrong_header(contract: Contract) -> list[str]:
     header = list(contract.header)
     needed = [i for i, column in enumerate(contract.columns) if not column.optional] or [0]
-    match contract.header_policy:
-        case HeaderPolicy(match="position", unknown="ignore"):
-            return header[: needed[-1]]
-        case HeaderPolicy(match="position"):
-            return [*header, "no column"]
-        case _:
-            header[needed[0]] = "no column"
-            return header
+    header[needed[0]] = "no column"
+    return header
 
 
 def _bounds(contract: Contract) -> tuple[int, int]:
     least = max((rule.minimum or 1 for rule in contract.row_counts), default=1)
     greatest = [rule.maximum for rule in contract.row_counts if rule.maximum is not None]
     return least, min(greatest, default=sys.maxsize)
+
+
+def _telling_apart(
+    rule: UniqueRows, columns: list[Values], rows: int, key: str | None
+) -> list[Values]:
+    """Return the columns, of which one of the rule's now has another value in each row."""
+
+    def suits(values: Values) -> tuple[int, bool]:
+        several = sum(1 for _ in itertools.islice(values.good(), rows))
+        return several, values.column.name != key  # the rows should have the same key
+
+    best = max((each for each in columns if each.column.name in rule.columns), key=suits)
+    return [replace(each, tells_apart=True) if each is best else each for each in columns]
 
 
 def _texts(values: Values, rows: int, *, once: bool) -> list[str]:
@@ -162,10 +175,9 @@ def _fitting(
             )
         failed = Counter((name, rule) for name, flaw in flaws for rule in flaw.breaks)
         halting = {
-            (column.name, rule.name)
-            for column in contract.columns
-            for rule in column.rules
-            if rule.threshold and not rule.threshold.is_met(failed[column.name, rule.name], rows)
+            (column, rule.name)
+            for column, rule in contract.checks
+            if rule.threshold and not rule.threshold.is_met(failed[column, rule.name], rows)
         }
         kept = [(name, flaw) for name, flaw in flaws if not _breaks(name, flaw) & halting]
         if len(kept) == len(flaws):
@@ -193,15 +205,17 @@ def _spoilt(row: Row, way: _Way, contract: Contract, first: Row) -> str:
             first_cell = f"{quote}text{quote}behind its quote"
             return contract.dialect.delimiter.join([first_cell, *rest]) + _line_end(contract)
     name, flaw = way
-    place = contract.header.index(str(name))
-    text = first[place] if flaw.text is None else flaw.text
-    return _line([*row[:place], text, *row[place + 1 :]], contract)
+    spoilt = dict(zip(contract.header, row, strict=True))
+    for each in flaw.columns or (str(name),):
+        repeated = first[contract.header.index(each)]
+        spoilt[each] = repeated if flaw.text is None else flaw.text
+    return _line(spoilt.values(), contract)
 
 
 def _before(header: Row, contract: Contract) -> str:
     """Return what precedes the rows, with the whole names in the first header row."""
     dialect = contract.dialect
-    skipped = f"skipped{dialect.line_terminator}" * dialect.skip_lines
+    skipped = _skipped(dialect)
     if not dialect.header:
         return skipped
     first, *further = dialect.header_rows
@@ -210,12 +224,18 @@ def _before(header: Row, contract: Contract) -> str:
     return skipped + "".join(_line(rows.get(n, ["title"]), contract) for n in numbers)
 
 
+def _skipped(dialect: Dialect) -> str:
+    return f"skipped{dialect.line_terminator}" * dialect.skip_lines
+
+
 def _wrong_beginning(header: Row, contract: Contract) -> str:
     dialect = contract.dialect
-    if dialect.header:
+    if not contract.by_position:
         return _before(_wrong_header(contract), contract)
     other = next(each for each in ",;" if each != dialect.delimiter)
-    return _before(header, contract) + f"sep={other}{dialect.line_terminator}"
+    before = _before(header, contract)
+    rest = before.removeprefix(skipped := _skipped(dialect))
+    return f"{skipped}sep={other}{dialect.line_terminator}{rest}"
 
 
 def _footer(contract: Contract) -> str:

@@ -21,8 +21,10 @@ from shared.columns import comparable
 from shared.contract import (
     Allowed,
     AnyRule,
+    Bound,
     Column,
     Contract,
+    Format,
     Length,
     NotInFuture,
     Pattern,
@@ -30,6 +32,7 @@ from shared.contract import (
     Required,
     Unique,
 )
+from shared.formats import Reading
 
 _MANY = 1_000
 _WORDS = ("tm-smoke-", "smoke", "s", "")
@@ -41,19 +44,20 @@ _EXACT = Context(prec=100)
 _LONGEST = 10_000
 """Maximum length of a text, in characters. A text of more than 131,072 would break `quoting`."""
 
-Value = str | Decimal | bool | dt.date | dt.datetime
+Value = str | Decimal | bool | dt.date | dt.datetime | dt.time
 
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
     """A defect of a row: the rule to reject it, the text, and all rules that the text breaks.
 
-    If `text` is None, the row repeats a value of an earlier row.
+    If `text` is None, the row repeats the values of an earlier row in `columns`, or in its column.
     """
 
     rule: str
     text: str | None
     breaks: frozenset[str] = frozenset()
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +69,13 @@ class Values:
     now: dt.datetime
     preferred: str | None = None
     """A text to use before all others if it is valid."""
+    tells_apart: bool = False
+    """Whether no two rows may have the same value, so that the columns of a rule differ."""
 
     @property
     def is_unique(self) -> bool:
-        """Whether the column has a rule `unique`."""
-        return any(isinstance(rule, Unique) for rule in self.column.rules)
+        """Whether no two rows may have the same value."""
+        return self.tells_apart or any(isinstance(rule, Unique) for rule in self.column.rules)
 
     @property
     def missing(self) -> str | None:
@@ -97,7 +103,7 @@ class Values:
         """Yield one flaw for each rule that can reject a value, if a text for it is found."""
         none = "tm\0smoke" if self.column.type.is_text else "no value"
         if self._is_usable(none) and none.casefold() not in map(str.casefold, self._tokens):
-            yield Flaw(self.column.logical_type, none)
+            yield Flaw(self.column.kind, none)
         for rule in self.column.rules:
             if rule.severity == "error" and (flaw := self._flaw(rule)) is not None:
                 yield flaw
@@ -151,7 +157,7 @@ class Values:
 
     def _values(self) -> Iterator[tuple[Value, str]]:
         limits = self.column.limits
-        match self.column.logical_type:
+        match self.column.kind:
             case "string":
                 return ((self._read(text), text) for text in self._strings())
             case "boolean":
@@ -163,6 +169,18 @@ class Values:
                 return self._numbers(limits.scale, kept)
             case "date" | "timestamp":
                 return self._moments()
+            case "float":
+                bounds = [each for each in self._bounds if isinstance(each, Decimal)]
+                # Of larger numbers, `real` does not store every digit.
+                numbers = self._numbers(0, range(-(2**24), 2**24))
+                return itertools.chain(((each, self._decimal(each)) for each in bounds), numbers)
+            case "time":
+                return self._times()
+            case "uuid":
+                ids = (f"00000000-0000-4000-8000-{number:012x}" for number in range(_MANY))
+                return ((text, text) for text in ids)
+            case "json":
+                return ((text, text) for text in map('{{"smoke":{}}}'.format, range(_MANY)))
 
     def _strings(self) -> Iterator[str]:
         if self.preferred is not None:
@@ -194,16 +212,41 @@ class Values:
             for number in (start + steps, start - steps):
                 if number in kept:
                     value = _EXACT.scaleb(Decimal(number), -scale)
-                    yield value, f"{value:f}".replace(".", self.contract.decimal_mark)
+                    yield value, self._decimal(value)
+
+    def _decimal(self, value: Decimal) -> str:
+        return f"{value:f}".replace(".", self.contract.decimal_mark)
+
+    def _times(self) -> Iterator[tuple[Value, str]]:
+        for minute, form in itertools.product(range(24 * 60), self.column.formats):
+            time = dt.time(*divmod(minute, 60))
+            pattern = re.sub(r"\[.*?\]", "", form.pattern)  # fractions may be left out
+            if time.minute == 0 or "mm" in re.sub("'.*?'", "", pattern):
+                yield time, babel.dates.format_time(time, pattern, locale=form.locale)
 
     def _moments(self) -> Iterator[tuple[Value, str]]:
-        for day, form in itertools.product(self._days(), self.column.formats):
-            pattern = re.sub(r"\[.*?\]", "", form.pattern)  # fractions may be left out
-            has_time = re.search("[Hh]", re.sub("'.*?'", "", pattern))
-            local = dt.datetime.combine(day, dt.time(12 if has_time else 0))
-            text = babel.dates.format_datetime(local, pattern, locale=form.locale)
-            zone = ZoneInfo(form.timezone or self.column.timezone)
-            yield day if self.column.type.formats == "days" else local.replace(tzinfo=zone), text
+        for day, (form, reading) in itertools.product(self._days(), self._readings):
+            first = form.pivot or 2000
+            if "year_of_century" in reading.groups and day.year not in range(first, first + 100):
+                continue
+            zone = "UTC" if reading.is_absolute else form.timezone or self.column.timezone
+            noon = dt.time(12 if reading.has_time else 0)
+            local = dt.datetime.combine(_first(day, reading), noon, ZoneInfo(zone))
+            text = babel.dates.format_datetime(local, reading.pattern, local.tzinfo, form.locale)
+            if "epoch_seconds" in reading.groups:
+                text = f"{local.timestamp():.0f}"
+            elif "epoch_millis" in reading.groups:
+                text = f"{local.timestamp() * 1_000:.0f}"
+            yield local.date() if self.column.type.formats == "days" else local, text
+
+    @property
+    def _readings(self) -> list[tuple[Format, Reading]]:
+        described = self.column.type.formats
+        if described is None:
+            return []
+        return [
+            (each, reading) for each in self.column.formats for reading in each.readings(described)
+        ]
 
     def _days(self) -> Iterator[dt.date]:
         bounds = [each for each in self._bounds if isinstance(each, dt.date)]
@@ -219,13 +262,21 @@ class Values:
 
     def _is_plain(self, day: dt.date) -> bool:
         """Return whether no other format can confuse the day with the month."""
-        return len(self.column.formats) == 1 or day.day > 12 or day.day == day.month
+        return len(self._readings) == 1 or day.day > 12 or day.day == day.month
 
     @property
-    def _bounds(self) -> list[Decimal | dt.date | dt.datetime]:
+    def _bounds(self) -> list[Bound]:
         rules = [rule for rule in self.column.rules if isinstance(rule, Range)]
         both = itertools.chain.from_iterable((rule.minimum, rule.maximum) for rule in rules)
         return [each for each in both if each is not None]
+
+
+def _first(day: dt.date, reading: Reading) -> dt.date:
+    """Return the first day of the month or quarter, if a text has only that."""
+    if "day" in reading.groups:
+        return day
+    month = day.month - (day.month - 1) % 3 if "quarter" in reading.groups else day.month
+    return dt.date(day.year, month, 1)
 
 
 def _satisfies(value: Any, rule: AnyRule, values: Values) -> bool:

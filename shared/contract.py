@@ -25,11 +25,21 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from shared import landing_key, regex, undecodable
-from shared.columns import MAX_DIGITS, TYPES, ColumnType, Limits, LogicalType, RuleKind, comparable
+from shared.columns import (
+    MAX_DIGITS,
+    TYPES,
+    ColumnType,
+    Kind,
+    Limits,
+    LogicalType,
+    RuleKind,
+    comparable,
+    stored,
+)
 from shared.dialect import Dialect
-from shared.formats import TextFormat, text_format
+from shared.formats import MICROSECOND_DIGITS, Described, Reading, readings
 from shared.model import Model, Problems
-from shared.text import bounded, quoted
+from shared.text import bounded, listed, quoted
 from shared.undecodable import EncodingErrors
 
 _OWN_RELATIONS = {
@@ -47,7 +57,7 @@ _GROUP_PARAMETERS = _LOOKUP_PARAMETERS | {"key", "day", "month", "week"}
 """Further query parameters that a group's name must not collide with."""
 _KEY_TYPES = " or ".join(name for name, each in TYPES.items() if each.parameter)
 _MEASURE_TYPES = " or ".join(name for name, each in TYPES.items() if each.is_summed)
-_UNORDERED_TYPES = " or ".join(name for name, each in TYPES.items() if each.compared_as is None)
+_ORDER_TYPES = " or ".join(name for name, each in TYPES.items() if each.compared_as)
 _SUMMARY_FIELDS = {"group", "rows"}
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -56,25 +66,31 @@ Severity = Literal["error", "warning"]
 NumberStyle = Literal["exponent", "omittedZero", "parentheses", "trailingMinus", "integralDecimal"]
 _GROUP_CHARS = (",", ".", "'", " ")
 """The usual ones, to advise."""
-_OPTIONS_OF: dict[str, tuple[LogicalType, ...]] = {
+_OPTIONS_OF: dict[str, tuple[Kind, ...]] = {
     "quoted_empty": ("string",),
-    "group_char": ("integer", "number"),
-    "bare_number": ("integer", "number"),
-    "number_styles": ("integer", "number"),
+    "group_char": ("integer", "number", "float"),
+    "bare_number": ("integer", "number", "float"),
+    "number_styles": ("integer", "number", "float"),
     "ignore_case": ("boolean",),
 }
 """The types that each option of a column is for; the others are for all types."""
 
 
-def _date_or_datetime(value: object) -> object:
+def _date_or_time(value: object) -> object:
     # Parsed here because pydantic would also read a timestamp at midnight as a date.
+    if isinstance(value, str) and re.match("[0-9]{2}:", value):
+        return dt.time.fromisoformat(value)
     if isinstance(value, str) and "-" in value[1:]:
         day = len(value) == len("2020-01-01")
         return dt.date.fromisoformat(value) if day else dt.datetime.fromisoformat(value)
     return value
 
 
-def _check_limits(value: Decimal | dt.date | dt.datetime) -> Decimal | dt.date | dt.datetime:
+Bound = Decimal | dt.date | dt.datetime | dt.time
+"""A bound of a rule."""
+
+
+def _check_limits(value: Bound) -> Bound:
     # Arrow compares values within these limits exactly.
     if isinstance(value, Decimal):
         exponent = value.as_tuple().exponent
@@ -95,8 +111,8 @@ def _check_limits(value: Decimal | dt.date | dt.datetime) -> Decimal | dt.date |
 
 
 Value = Annotated[
-    Decimal | dt.date | dt.datetime,
-    BeforeValidator(_date_or_datetime),
+    Bound,
+    BeforeValidator(_date_or_time),
     AfterValidator(_check_limits),
 ]
 
@@ -194,25 +210,48 @@ Zone = Annotated[str, AfterValidator(_zone)]
 
 
 class Format(Model):
-    """Format of a date or timestamp.
+    """Format of a date, timestamp or time of day.
 
-    `pattern` is one of Java's `DateTimeFormatter`. `locale` is the language of the month names.
-    `timezone` overrides the time zone of the column.
+    `pattern` is one of Java's `DateTimeFormatter`, or `iso8601`, `epochSeconds` or `epochMillis`.
+    `locale` is the language of names. `timezone` overrides the time zone of the column. `pivot` is
+    the first of the hundred years that `yy` means. `beyond_microseconds` says what happens to a
+    text whose fraction has further digits that are not zero.
     """
 
     pattern: str = Field(max_length=200)
     locale: str = Field(default="en", max_length=50)
     timezone: Zone | None = None
+    pivot: int | None = Field(default=None, ge=1, le=9_900)
+    beyond_microseconds: Literal["reject", "truncate"] | None = None
 
-    @property
-    def text_format(self) -> TextFormat:
-        """The parsed pattern, which reads texts of this format."""
-        return text_format(self.pattern, self.locale)
+    def readings(self, described: Described) -> tuple[Reading, ...]:
+        """Return the ways to read a text; raise ValueError if they do not describe what they must.
 
-    @model_validator(mode="after")
-    def _is_supported(self) -> Self:
-        text_format(self.pattern, self.locale)
-        return self
+        A reading is one choice of optional sections.
+        """
+        return readings(self.pattern, self.locale, described)
+
+    def problems(self, described: Described) -> Iterator[str]:
+        """Yield why the format does not describe what it must, or has properties without effect."""
+        try:
+            found = self.readings(described)
+        except ValueError as error:
+            yield str(error)
+            return
+        form = f"format {quoted(self.pattern)}"
+        if self.timezone is not None and described != "instants":
+            yield f"{form} has no time zone: remove 'timezone'"
+        elif self.timezone is not None and all(each.is_absolute for each in found):
+            yield f"{form} reads the time zone from the text: remove 'timezone'"
+        if self.pivot is not None and not any("year_of_century" in each.groups for each in found):
+            yield f"{form} has no yy: remove 'pivot'"
+        if self.beyond_microseconds is not None and not any(
+            each.fraction_digits > MICROSECOND_DIGITS for each in found
+        ):
+            yield (
+                f"{form} has no fraction of more than {MICROSECOND_DIGITS} digits: remove "
+                "'beyondMicroseconds'"
+            )
 
 
 class Threshold(Model):
@@ -244,13 +283,18 @@ class Threshold(Model):
         return f"{bound} {self.limit:f}{'%' if self.unit == 'percent' else ' rows'}"
 
 
-class Rule(Model):
-    """Check of a value; reports and rejected rows refer to it by `name`."""
+class Check(Model):
+    """Check of each row; reports and rejected rows refer to it by `name`."""
 
     name: str
-    kind: RuleKind
     severity: Severity = "error"
     threshold: Threshold | None = None
+
+
+class Rule(Check):
+    """Check of a value of one column."""
+
+    kind: RuleKind
 
 
 class Required(Rule):
@@ -310,6 +354,20 @@ AnyRule = Annotated[
     Required | Length | Range | Pattern | Allowed | Unique | NotInFuture,
     Field(discriminator="kind"),
 ]
+
+
+class UniqueRows(Check):
+    """No earlier row of the file may have the same values in all `columns`.
+
+    As in SQL, a row with a missing value in one of them is not checked.
+    """
+
+    columns: tuple[str, ...] = Field(min_length=1)
+
+    @property
+    def of(self) -> str:
+        """The columns, as reports and rejected rows show them."""
+        return listed(self.columns)
 
 
 class RowCount(Model):
@@ -379,19 +437,24 @@ class Column(Model):
     examples: tuple[Any, ...] = ()
 
     @property
+    def kind(self) -> Kind:
+        """The type, which rejected rows and the API name."""
+        return stored(self.logical_type, self.physical_type)[0]
+
+    @property
     def names(self) -> tuple[str, ...]:
         """All names that the column may have in the file's header."""
         return (self.name, *self.aliases)
 
     @property
     def type(self) -> ColumnType:
-        """The properties that all columns of this logical type share."""
-        return TYPES[self.logical_type]
+        """The properties that all columns of this kind share."""
+        return TYPES[self.kind]
 
     @property
     def limits(self) -> Limits:
         """The limits of the column's PostgreSQL type."""
-        return Limits.of(self.logical_type, self.physical_type)
+        return stored(self.logical_type, self.physical_type)[1]
 
     @property
     def spells_numbers(self) -> bool:
@@ -420,11 +483,12 @@ class Column(Model):
 
     @model_validator(mode="after")
     def _is_valid(self) -> Self:
+        stored(self.logical_type, self.physical_type)
         Problems.check(
             [
                 *self._format_and_token_problems(),
                 *self._option_problems(),
-                *self._type_problems(),
+                *self._length_problems(),
                 *self._rule_problems(),
                 *self._optional_problems(),
             ]
@@ -433,27 +497,25 @@ class Column(Model):
 
     def _format_and_token_problems(self) -> Iterator[str]:
         if self.type.formats and not self.formats:
-            yield f"the type {self.logical_type} needs 'formats': add them, because none is guessed"
+            yield f"the type {self.kind} needs 'formats': add them, because none is guessed"
         if self.formats and not self.type.formats:
-            yield f"the type {self.logical_type} cannot have 'formats': remove them"
-        if self.type.formats == "days":
-            yield from self._time_problems()
+            yield f"the type {self.kind} cannot have 'formats': remove them"
+        if self.type.formats:
+            for each in self.formats:
+                yield from each.problems(self.type.formats)
         tokens = (self.true_tokens, self.false_tokens)
         if self.type.has_tokens and not all(tokens):
-            yield f"the type {self.logical_type} needs 'trueTokens' and 'falseTokens': add both"
+            yield f"the type {self.kind} needs 'trueTokens' and 'falseTokens': add both"
         if any(tokens) and not self.type.has_tokens:
-            yield (
-                f"the type {self.logical_type} cannot have 'trueTokens' and 'falseTokens': "
-                "remove them"
-            )
+            yield (f"the type {self.kind} cannot have 'trueTokens' and 'falseTokens': remove them")
         if both := {*map(self.folded, tokens[0])} & {*map(self.folded, tokens[1])}:
             yield f"{sorted(both)} cannot mean both true and false: remove them from one list"
 
     def _option_problems(self) -> Iterator[str]:
         for option, types in _OPTIONS_OF.items():
-            if option in self.model_fields_set and self.logical_type not in types:
+            if option in self.model_fields_set and self.kind not in types:
                 yield (
-                    f"the type {self.logical_type} cannot have {to_camel(option)!r}, only "
+                    f"the type {self.kind} cannot have {to_camel(option)!r}, only "
                     f"{' or '.join(types)}: remove it"
                 )
         tokens = (*self.true_tokens, *self.false_tokens)
@@ -481,28 +543,17 @@ class Column(Model):
         if twice := repeated(styles):
             yield f"numberStyles: {twice} occur more than once: keep one of each"
         is_whole = "integralDecimal" in styles
-        if is_whole and self.logical_type == "number":
-            yield "the type number needs no integralDecimal in numberStyles: remove it"
-        if "omittedZero" in styles and self.logical_type == "integer" and not is_whole:
+        needless = {"number": {"integralDecimal"}, "float": {"integralDecimal", "exponent"}}
+        for style in sorted(needless.get(self.kind, set()).intersection(styles)):
+            yield f"the type {self.kind} needs no {style} in numberStyles: remove it"
+        if "omittedZero" in styles and self.kind == "integer" and not is_whole:
             yield (
                 "omittedZero has no effect on integers without integralDecimal: add that to "
                 "numberStyles, or remove omittedZero"
             )
 
-    def _time_problems(self) -> Iterator[str]:
-        for each in self.formats:
-            if times := each.text_format.times:
-                yield (
-                    f"the date format {quoted(each.pattern)} has the times {times}: remove them, "
-                    "or make the column a timestamp"
-                )
-
-    def _type_problems(self) -> Iterator[str]:
-        try:
-            length = self.limits.length
-        except ValueError as error:
-            yield str(error)
-            return
+    def _length_problems(self) -> Iterator[str]:
+        length = self.limits.length
         # Without this rule, a text could pass every check and fail the COPY of all other rows.
         limits = [
             rule.maximum
@@ -519,8 +570,8 @@ class Column(Model):
         for rule in self.rules:
             if rule.kind not in self.type.rules:
                 yield (
-                    f"the rule {rule.name} ({rule.kind}) does not apply to the type "
-                    f"{self.logical_type}: remove it"
+                    f"the rule {rule.name} ({rule.kind}) does not apply to the type {self.kind}: "
+                    "remove it"
                 )
             elif isinstance(rule, Range):
                 yield from self._bound_problems(rule)
@@ -546,8 +597,8 @@ class Column(Model):
         wrong = [bound for bound in bounds if type(bound) not in self.type.bounds]
         for bound in wrong:
             yield (
-                f"the rule {rule.name} compares the type {self.logical_type} with {bound}, which "
-                f"has another type: write a value of type {self.logical_type}"
+                f"the rule {rule.name} compares the type {self.kind} with {bound}, which "
+                f"has another type: write a value of type {self.kind}"
             )
         if not wrong:
             yield from _order_problems(
@@ -636,6 +687,7 @@ class Contract(Model):
     timezone: Zone = "Etc/UTC"
     indexes: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = ()
     lookup: Lookup | None = None
+    unique_rows: tuple[UniqueRows, ...] = ()
     row_counts: tuple[RowCount, ...] = ()
     max_rejected_percent: Annotated[Decimal, Field(ge=0, le=100)] = Decimal(50)
     sla: ServiceLevel | None = None
@@ -651,8 +703,14 @@ class Contract(Model):
         return tuple(column.physical_name for column in self.columns)
 
     @property
+    def checks(self) -> tuple[tuple[str, Check], ...]:
+        """All checks of rows, each after its column or columns."""
+        of_columns = ((column.name, rule) for column in self.columns for rule in column.rules)
+        return (*of_columns, *((each.of, each) for each in self.unique_rows))
+
+    @property
     def fixed_width(self) -> int | None:
-        """How many values each row of a file without a header has; None: as many as the first."""
+        """How many values a row has if columns are found by position; None: as the first row."""
         varies = self.header_policy.unknown == "ignore" or any(
             column.optional for column in self.columns
         )
@@ -714,6 +772,7 @@ class Contract(Model):
                 *self._storage_problems(),
                 *self._name_problems(),
                 *self._header_problems(),
+                *self._unique_problems(),
                 *self._lookup_problems(),
             ]
         )
@@ -763,6 +822,7 @@ class Contract(Model):
                 )
         named = [("an index", index) for index in self.indexes]
         named += [("the lookup", self.lookup.columns)] if self.lookup else []
+        named += [(f"the rule {quoted(each.name)}", each.columns) for each in self.unique_rows]
         known = set(self.header)
         for what, names in named:
             if unknown := set(names) - known:
@@ -823,6 +883,26 @@ class Contract(Model):
                 "make fewer columns optional"
             )
 
+    def _unique_problems(self) -> Iterator[str]:
+        if names := repeated(rule.name for rule in self.unique_rows):
+            yield (
+                f"rules {names} of the table occur more than once, but rejected rows refer to a "
+                "rule by name: give each rule its own name"
+            )
+        for rule in self.unique_rows:
+            if twice := repeated(rule.columns):
+                yield f"the rule {quoted(rule.name)} names {twice} more than once: remove them"
+            wrong = [
+                f"{column.name} ({column.kind})"
+                for column in self.columns
+                if column.name in rule.columns and "unique" not in column.type.rules
+            ]
+            if wrong:
+                yield (
+                    f"the rule {quoted(rule.name)} cannot compare {listed(wrong)}: remove these "
+                    "columns"
+                )
+
     def _lookup_problems(self) -> Iterator[str]:
         if self.lookup is None or not {*self.lookup.columns}.issubset(self.header):
             return
@@ -846,6 +926,6 @@ class Contract(Model):
         if not order.required or order.type.compared_as is None:
             # A page begins after the `order` of the last row, so that value must not be missing.
             yield (
-                f"the lookup's order {order.name} must be required, and not of type "
-                f"{_UNORDERED_TYPES}, because the API pages by it"
+                f"the lookup's order {order.name} must be required, and of type {_ORDER_TYPES}, "
+                "because the API pages by it"
             )

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from shared.model import Model, Problems
 from shared.regex import beginning, check
-from shared.text import quoted
+from shared.text import escape_note, quoted
 
 MAX_FOOTER = 100
 """Lines at a file's end that may be its footer."""
@@ -67,7 +67,7 @@ class Dialect(Model):
         double_quote: two quote characters inside a quoted value mean one.
         escape_char: makes the character after it text.
         lenient_quotes: a value that does not begin with a quote may contain quotes.
-        skip_initial_space: spaces before a value are ignored.
+        skip_initial_space: spaces before a value and after a closing quote are ignored.
         comment_char: lines that begin with it are ignored.
         null_sequence: the texts of a missing value.
     """
@@ -140,13 +140,13 @@ class Dialect(Model):
         if not all(map(_is_mark, self.delimiter)):
             yield (
                 f"the delimiter {quoted(self.delimiter)} is not valid: use ASCII characters other "
-                f"than letters, digits, line ends and NUL{_escape_hint(self.delimiter)}"
+                f"than letters, digits, line ends and NUL{escape_note(self.delimiter)}"
             )
         for name, char in marks.items():
             if not _is_mark(char):
                 yield (
                     f"the {name} {quoted(char)} is not valid: use one ASCII character other than a "
-                    f"letter, digit, line end or NUL{_escape_hint(char)}"
+                    f"letter, digit, line end or NUL{escape_note(char)}"
                 )
         if self.quote_char is None and (self.lenient_quotes or not self.double_quote):
             yield "lenientQuotes and doubleQuote have no effect without a quoteChar: remove them"
@@ -171,8 +171,3 @@ class Dialect(Model):
 
 def _is_mark(text: str) -> bool:
     return len(text) == 1 and text.isascii() and not text.isalnum() and text not in "\0\r\n"
-
-
-def _escape_hint(text: str) -> str:
-    """Explain the most likely error if a mark is written with a backslash."""
-    return '. YAML reads escapes such as "\\t" only in double quotes' if "\\" in text else ""

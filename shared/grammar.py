@@ -29,7 +29,9 @@ class Fault(enum.StrEnum):
     TEXT_AFTER_QUOTE = "text follows the closing quote of a value"
     QUOTE_INSIDE = "a value that does not begin with a quote contains one"
     UNCLOSED = "the opening quote of a value has no closing quote"
-    LONG_RECORD = f"a quoted value makes the row longer than {MAX_RECORD // 1024**2} MiB"
+    LONG_RECORD = (
+        f"a quoted value makes the row longer than {MAX_RECORD // 1024**2} MiB: close its quote"
+    )
     OPEN_ESCAPE = "the escape character is the last character of the file"
 
 
@@ -55,7 +57,8 @@ class Grammar:
         gap = b" *" if dialect.skip_initial_space else b""
         space = ord(" ") if gap else None
         separator = _char(delimiter)
-        quoted = self._quoted()
+        enclosed = self._quoted()
+        quoted = enclosed and enclosed + gap
         rest = self._text(None if dialect.lenient_quotes else self.quote) + b"*"
         unquoted = self._text(self.quote, space) + rest
         value = gap + _either(quoted, unquoted) + b"?"
@@ -67,14 +70,14 @@ class Grammar:
         record = rb"(?:%b(?:%b)*|%b(?:%b)+)\r?\n" % (first, more, gap, more)
         self.record = _compile(record)
         self.records = _compile(rb"(?:%b|%b\r?\n)*" % (record, gap))
-        token = gap + rb"(?:(%b)|%b)?(?:%b|\r?\n)" % (quoted or _NOTHING, unquoted, separator)
-        self.token = _compile(token)
+        token = rb"(?:(%b)%b|%b)?(?:%b|\r?\n)" % (enclosed or _NOTHING, gap, unquoted, separator)
+        self.token = _compile(gap + token)
         self.value = _compile(value)
         # The next two are for single records, where Python's own engine has less overhead.
         # Possessive quantifiers keep it linear.
         line = rb"(?:%b|%b\r?\n)" % (record, gap)
         self.few_records = re.compile(_possessive(line) + b"{0,15}+(" + _possessive(line) + b")?+")
-        opened = quoted.removesuffix(_char(self.quote)) if self.quote is not None else _NOTHING
+        opened = enclosed.removesuffix(_char(self.quote)) if self.quote is not None else _NOTHING
         failing = rb"(?:%b%b)*%b(?:(%b)|(%b)|%b)?" % (
             *(value, separator, gap),
             *(quoted or _NOTHING, opened, unquoted),
@@ -114,12 +117,13 @@ class Grammar:
         The flag is true if each line of the run shows that the line before it is damaged. If it is
         false, each line is damaged whatever follows.
         """
-        quote, quoted = _char(self.quote or 0), self._quoted(rb"\n")
+        quote, quoted = _char(self.quote or 0), self._quoted(rb"\n") + gap
         space = ord(" ") if gap else None
         plain = self._text(self.quote, space) + self._text(self.quote) + b"*"
         before = b"(?:%b%b?%b)*%b" % (gap, _either(quoted, plain), separator, gap)
-        text = b"[^%b%b\\r\\n]" % (separator, quote)
-        after = text if self.dialect.double_quote else b"[^%b\\r\\n]" % separator
+        no_gap = _char(space) if space else b""
+        text = b"[^%b%b%b\\r\\n]" % (separator, quote, no_gap)
+        after = text if self.dialect.double_quote else b"[^%b%b\\r\\n]" % (separator, no_gap)
         twice = quote + quote if self.dialect.double_quote else b""
         opened = b"(?:%b%b?%b)*%b%b%b%b%b*\\n" % (
             *(gap, plain, separator, gap),
@@ -182,7 +186,7 @@ class Grammar:
     def _plain(self, value: bytes) -> str:
         text = value.lstrip(b" ") if self.dialect.skip_initial_space else value
         if self.quote is not None and text[:1] == (quote := bytes([self.quote])):
-            text = text[1:-1]
+            text = text.rstrip(b" ")[1:-1] if self.dialect.skip_initial_space else text[1:-1]
             text = text.replace(quote * 2, quote) if self.dialect.double_quote else text
         if self.escape is not None:
             text = re.sub(b"%b(.)" % re.escape(bytes([self.escape])), rb"\1", text, flags=re.S)

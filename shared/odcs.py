@@ -70,7 +70,7 @@ _COLUMN_PROPERTIES = {
     "bareNumber",
     "numberStyles",
 }
-_WITH_FORMATS = {name for name, each in TYPES.items() if each.formats}
+_WITH_FORMATS = {name for each in TYPES.values() if each.formats for name in each.logical_types}
 _OPTIONS: dict[RuleKind, dict[str, str]] = {
     "length": {"minLength": "minimum", "maxLength": "maximum"},
     "range": {"minimum": "minimum", "maximum": "maximum"},
@@ -87,7 +87,6 @@ _UNSUPPORTED = {
     "items",
     "map",
     "partitioned",
-    "primaryKey",
     "properties",
     "relationships",
     "transformLogic",
@@ -218,10 +217,11 @@ def _contract(name: str, document: Any, problems: list[str]) -> Contract | None:
         "description": schema.get("description") or _purpose(document),
     }
     columns = [_column(each, problems) for each in sound("properties")]
+    rules = [_table_rule(each, problems) for each in sound("quality")]
+    rules += _primary_key(sound("properties"), problems)
     values = {field: text for field, text in texts.items() if isinstance(text, str)} | {
-        "rowCounts": [
-            bounds for each in sound("quality") if (bounds := _row_count(each, problems))
-        ],
+        "rowCounts": [each for each in rules if each and "columns" not in each],
+        "uniqueRows": [each for each in rules if each and "columns" in each],
         "sla": _service_level(document, broken, problems),
         **_custom_properties(sound("customProperties"), _TABLE_PROPERTIES, "the table", problems),
     }
@@ -399,6 +399,13 @@ def _quality_rules(
             f"arguments {quality.get('arguments')}"
         )
         return []
+    return [rules[0] | _consequences(where, name, quality, problems)]
+
+
+def _consequences(
+    where: str, name: str, quality: dict[str, Any], problems: list[str]
+) -> dict[str, Any]:
+    """Return the severity and the threshold of a quality."""
     severity = quality.get("severity", "error")
     if severity not in _SEVERITIES:
         problems.append(
@@ -406,9 +413,7 @@ def _quality_rules(
             "error or warning"
         )
         severity = "error"
-    return [
-        rules[0] | {"severity": severity, "threshold": _threshold(where, name, quality, problems)}
-    ]
+    return {"severity": severity, "threshold": _threshold(where, name, quality, problems)}
 
 
 def _threshold(
@@ -427,11 +432,42 @@ def _threshold(
     return None
 
 
-def _row_count(quality: dict[str, Any], problems: list[str]) -> dict[str, Any] | None:
+def _primary_key(
+    columns: Iterable[dict[str, Any]], problems: list[str]
+) -> Iterator[dict[str, Any]]:
+    """Yield the rule for the columns with `primaryKey`, if there are any."""
+    keys = []
+    for each in columns:
+        where, position = f"column {quoted(each['name'])}", each.get("primaryKeyPosition", -1)
+        if each.get("primaryKey"):
+            keys.append((position, each["name"]))
+            if not each.get("required"):
+                problems.append(f"{where}: primaryKey needs required: true: add it")
+        elif position != -1:
+            problems.append(
+                f"{where}: primaryKeyPosition has no effect without primaryKey: true: add it, or "
+                "remove the position"
+            )
+    positions = sorted(position for position, _ in keys)
+    if positions not in ([*range(1, len(keys) + 1)], [-1]):
+        problems.append(
+            f"the table: the columns with primaryKey have the primaryKeyPosition {positions}: "
+            f"number them from 1 to {len(keys)}"
+        )
+    if keys:
+        yield {"name": "primaryKey", "columns": [name for _, name in sorted(keys)]}
+
+
+def _table_rule(quality: dict[str, Any], problems: list[str]) -> dict[str, Any] | None:
+    """Return a rule of the table: with `columns` if these must be unique together."""
     if "name" not in quality:
         problems.append("the table: a quality has no name: add one, because reports refer to it")
         return None
     name = quality["name"]
+    arguments = quality.get("arguments", {})
+    if quality.get("metric") == "duplicateValues" and arguments.keys() == {"properties"}:
+        columns = {"columns": arguments["properties"]}
+        return {"name": name} | columns | _consequences("the table", name, quality, problems)
     bounds: dict[str, Any] = {}
     match quality:
         case {"mustBeGreaterThan": more}:
@@ -452,7 +488,8 @@ def _row_count(quality: dict[str, Any], problems: list[str]) -> dict[str, Any] |
         problems.append(
             f"the quality {quoted(name)} of the table is not supported: use the metric rowCount "
             "and the severity error with mustBe, mustBeBetween or one of the four comparisons, "
-            "without arguments and unit"
+            "without arguments and unit; or the metric duplicateValues with the argument "
+            "properties, a list of columns"
         )
         return None
     return {"name": name} | bounds
@@ -462,7 +499,11 @@ def _validated(model: type[M], values: dict[str, Any], where: str, problems: lis
     try:
         return model.model_validate(values)
     except pydantic.ValidationError as error:
-        for each in error.errors(include_url=False, include_input=False):
+        errors = error.errors(include_url=False, include_input=False)
+        parts = {each["loc"][:-1] for each in errors}
+        for each in errors:
+            if each["type"] == "too_short" and each["loc"] in parts:
+                continue  # only because its items are invalid
             place = _words(each["loc"], values)
             problems += [": ".join([where, *place, text]) for text in _texts(each)]
     return None
@@ -473,8 +514,8 @@ def _words(place: Place, values: dict[str, Any]) -> list[str]:
     match place:
         case ("rules", int(i), _, *inner):
             named = [f"the rule {quoted(values['rules'][i]['name'])}"]
-        case ("rowCounts", int(i), *inner):
-            named = [f"the quality {quoted(values['rowCounts'][i]['name'])}"]
+        case ("rowCounts" | "uniqueRows" as rules, int(i), *inner):
+            named = [f"the quality {quoted(values[rules][i]['name'])}"]
         case _:
             named, inner = [], list(place)
     return [*named, ".".join(map(str, inner))] if inner else named

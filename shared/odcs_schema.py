@@ -7,13 +7,13 @@ import itertools
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 
-from shared.columns import TYPES
+from shared.columns import LogicalType
 from shared.text import bounded, quoted
 
 Place = tuple[str | int, ...]
@@ -81,7 +81,8 @@ def _text_of(error: ValidationError, document: Any, others: set[Place]) -> str |
             of_type = inner[:1] in (["logicalType"], ["logicalTypeOptions"])
             if column.get("logicalType") is None and (of_type or message.startswith("'map'")):
                 where = re.sub(r"\.logicalType(Options)?$", "", where)
-                return f"{where}: the column has no logicalType: add {' or '.join(TYPES)}"
+                known = " or ".join(get_args(LogicalType))
+                return f"{where}: the column has no logicalType: add {known}"
     if error.validator == "unevaluatedProperties" and tuple(error.absolute_path) in others:
         # If another error is at the same place, the schema reports all properties as unknown.
         instance = cast("dict[str, Any]", error.instance)

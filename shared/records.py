@@ -108,12 +108,13 @@ def value_counts(rules: Grammar, text: bytes, begins: Positions, ends: Positions
 
 
 def without_gaps(rules: Grammar, text: bytes) -> bytes:
-    """Return a well-formed text without spaces before its values, if they are ignored."""
+    """Return a well-formed text without the spaces around its values that are ignored."""
     if not rules.dialect.skip_initial_space:
         return text
     codes = np.frombuffer(text, np.uint8)
     separators = np.flatnonzero((codes == rules.delimiter[0]) | (codes == _LF))
     begins = np.append(0, separators[_is_outside(rules, text, separators)] + 1)
+    begins = np.union1d(begins, _unescaped_quotes(rules, text)[1::2] + 1)
     spaces = np.flatnonzero(codes == ord(" "))
     is_first = np.diff(spaces, prepend=-2) > 1
     run = np.cumsum(is_first) - 1
@@ -178,15 +179,18 @@ def _before_long_record(rules: Grammar, text: bytes, begin: int, end: int) -> in
 
 def _is_outside(rules: Grammar, text: bytes, positions: Positions) -> Mask:
     """Return which positions of a well-formed text are neither quoted nor escaped."""
-    escaped = _escaped_positions(rules, text)
-    quotes = _quote_positions(rules, text)
-    quotes = quotes[~_is_in(quotes, escaped)]
+    quotes = _unescaped_quotes(rules, text)
     outside: Mask = np.searchsorted(quotes, positions) & 1 == 0
-    return outside & ~_is_in(positions, escaped)
+    return outside & ~_is_in(positions, _escaped_positions(rules, text))
+
+
+def _unescaped_quotes(rules: Grammar, text: bytes) -> Positions:
+    """Return the quotes that open and close values in turn, and pairs of quotes inside."""
+    quotes = _quote_positions(rules, text)
+    return quotes[~_is_in(quotes, _escaped_positions(rules, text))]
 
 
 def _quote_positions(rules: Grammar, text: bytes) -> Positions:
-    """Return the quotes of quoted values, those inside them in pairs."""
     if rules.quote is None:
         return np.empty(0, np.intp)
     if rules.dialect.lenient_quotes and rules.quote in text:

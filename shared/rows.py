@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from shared import undecodable
+from shared.contract import Contract
 from shared.dialect import Dialect
 from shared.frame import FooterCount, divided, joined, without_footer, without_frame
 from shared.grammar import MAX_RECORD, Fault, Grammar, grammar
@@ -36,7 +37,6 @@ from shared.records import (
     with_trailing_delimiters,
     without_gaps,
 )
-from shared.undecodable import EncodingErrors
 
 MAX_COLUMNS = 10_000
 """Columns of a file. Each costs time in every chunk, and PostgreSQL allows 1,600 in a table."""
@@ -97,8 +97,8 @@ class Table:
     """A file's header, and its rows in chunks, in order.
 
     Attributes:
-        header: the names of the columns; None if the dialect has no header.
-        line: the physical line on which the header begins, 1 without a header.
+        header: the names of the columns; None if columns are found by position.
+        line: the physical line on which the header begins, or the row that tells the width.
         width: the number of columns.
         chunks: the rows. A refusal is the last chunk.
         footer: its `lines` are the number of lines of the footer when the chunks are consumed.
@@ -111,28 +111,17 @@ class Table:
     footer: FooterCount
 
 
-def read_table(
-    chunks: Iterable[bytes],
-    encoding: str,
-    dialect: Dialect,
-    errors: EncodingErrors = "refuse",
-    *,
-    width: int | None = None,
-) -> Table | Refusal:
+def read_table(chunks: Iterable[bytes], contract: Contract) -> Table | Refusal:
     """Read the header of a file; its rows are read when the chunks are consumed.
 
-    Args:
-        chunks: the file's bytes. Each yields at most one `Rows`.
-        encoding: the contract's, one of Python's codecs.
-        dialect: the contract's.
-        errors: the contract's; whether an undecodable byte costs the file or its row.
-        width: the number of columns of a file without a header; None: that of its first record.
+    Each of `chunks` yields at most one `Rows`.
     """
-    lines = read_lines(chunks, encoding, dialect, errors)
+    encoding, dialect = contract.encoding, contract.dialect
+    lines = read_lines(chunks, encoding, dialect, contract.encoding_errors)
     first = next(lines, None)
     if first is None:
         return Empty("the file is empty")
-    head = _read_head(without_frame(itertools.chain([first], lines), dialect), dialect, width)
+    head = _read_head(without_frame(itertools.chain([first], lines), dialect), contract)
     if isinstance(head, Refusal):
         return head
     if head.width > MAX_COLUMNS:
@@ -145,8 +134,8 @@ def read_table(
             return Refusal(f"the name of column {number}: {fault}; send the file as {encoding}")
     footer = FooterCount()
     body = without_footer(head.rest, dialect.footer, footer) if dialect.footer else head.rest
-    rows = read_rows(body, head.width, dialect)
-    if errors == "reject":
+    rows = read_rows(body, _Layout(head.width, contract.distinguishes_quoted_empty), dialect)
+    if contract.encoding_errors == "reject":
         rows = (_quarantined(each, encoding) for each in rows)
     return Table(head.names, head.line, head.width, rows, footer)
 
@@ -179,30 +168,27 @@ class _Record:
     size: int
 
 
-def _read_head(
-    lines: Iterator[Lines | Refusal], dialect: Dialect, width: int | None
-) -> _Head | Refusal:
-    if not dialect.header and width is not None:
-        return _Head(None, 1, width, lines)
+def _read_head(lines: Iterator[Lines | Refusal], contract: Contract) -> _Head | Refusal:
+    dialect = contract.dialect
     rows: list[list[str]] = []
     line = 0
-    for number in range(1, dialect.header_rows[-1] + 1):
+    for number in range(1, dialect.header_rows[-1] + 1 if dialect.header else 1):
         record = _first_record(lines, dialect)
         if record is None:
-            reason = f"the file has no {'header' if dialect.header else 'rows'}"
+            reason = "the file has no header"
             return Empty(reason) if number == 1 else Refusal(reason)
         if isinstance(record, Refusal):
             return record
-        if number in dialect.header_rows:
+        if number in dialect.header_rows and not contract.by_position:
             line = line or record.line
             if isinstance(record.values, Fault):
-                what = "a header" if dialect.header else "the first row"
-                return Refusal(f"line {record.line} cannot be read as {what}: {record.values}")
+                reason = f"line {record.line} cannot be read as a header: {record.values}"
+                return Refusal(reason)
             rows.append(record.values)
-        if not dialect.header:
-            return _Head(None, line, len(rows[0]), itertools.chain([record.read], lines))
         _, rest = divided(record.read, record.size)
         lines = itertools.chain([rest] if rest.text else [], lines)
+    if contract.by_position:
+        return _without_names(lines, contract)
     columns = itertools.zip_longest(*rows, fillvalue="")
     # The names of a contract have this form too (`odcs`): an é may be one character or two.
     names = [
@@ -210,6 +196,21 @@ def _read_head(
         for parts in columns
     ]
     return _Head(names, line, len(names), lines)
+
+
+def _without_names(lines: Iterator[Lines | Refusal], contract: Contract) -> _Head | Refusal:
+    """Return the head of a file whose header, if it has one, says nothing about the columns."""
+    if contract.fixed_width is not None:
+        return _Head(None, 1, contract.fixed_width, lines)
+    record = _first_record(lines, contract.dialect)
+    if record is None:
+        return Empty("the file has no rows")
+    if isinstance(record, Refusal):
+        return record
+    if isinstance(record.values, Fault):
+        return Refusal(f"line {record.line} cannot be read as the first row: {record.values}")
+    rest = itertools.chain([record.read], lines)
+    return _Head(None, record.line, len(record.values), rest)
 
 
 def _first_record(lines: Iterator[Lines | Refusal], dialect: Dialect) -> _Record | Refusal | None:
@@ -252,16 +253,17 @@ def _is_trailed(rules: Grammar, record: bytes) -> bool:
     return text.endswith(rules.delimiter) and not rules.values(record)[-1]
 
 
-def read_rows(
-    chunks: Iterator[Lines | Refusal], width: int, dialect: Dialect
-) -> Iterator[LazyRows | Refusal]:
-    """Read the lines after the header as rows; a refusal is the last item.
+class _Layout(NamedTuple):
+    """How many values each row has, and whether empty values without quotes become null."""
 
-    Args:
-        chunks: the file's lines without the header.
-        width: how many columns a row must have.
-        dialect: the contract's.
-    """
+    width: int
+    has_nulls: bool
+
+
+def read_rows(
+    chunks: Iterator[Lines | Refusal], layout: _Layout, dialect: Dialect
+) -> Iterator[LazyRows | Refusal]:
+    """Read the lines after the header as rows; a refusal is the last item."""
     first, text = 1, b""
     refusal = None
     for lines in chunks:
@@ -274,16 +276,16 @@ def read_rows(
             refusal = _NO_SUBSTITUTE
             break
         if len(text) == len(lines.text) and _is_plain(text, dialect):
-            yield functools.partial(_read_lines, lines, width, rules)
+            yield functools.partial(_read_lines, lines, layout, rules)
             text = b""
             continue
         records = find_records(rules, rules.encoded(_ended(text)), final=not text.endswith(b"\n"))
-        yield functools.partial(_read_records, first, records, width, rules)
+        yield functools.partial(_read_records, first, records, layout, rules)
         first += records.text.count(b"\n", 0, records.end)
         text = rules.decoded(records.text[records.end :])
     if text and (rules := grammar(dialect, text)):
         records = find_records(rules, rules.encoded(_ended(text)), final=True)
-        yield functools.partial(_read_records, first, records, width, rules)
+        yield functools.partial(_read_records, first, records, layout, rules)
     if refusal:
         yield refusal
 
@@ -298,37 +300,37 @@ def _is_plain(text: bytes, dialect: Dialect) -> bool:
     )
 
 
-def _read_lines(lines: Lines, width: int, rules: Grammar) -> Rows:
+def _read_lines(lines: Lines, layout: _Layout, rules: Grammar) -> Rows:
     """Read a chunk in which each line is a row or damaged."""
     text = _ended(lines.text)
     # Arrow removes a byte order mark from the first value of any chunk.
     if not text.startswith(codecs.BOM_UTF8):
         ends = np.flatnonzero(np.frombuffer(text, np.uint8) == _LF) + 1
-        parsed = _parsed(text, width, rules, is_quoted=False)
+        parsed = _parsed(text, layout, rules, is_quoted=False)
         # For Arrow, a lone carriage return ends a line, and a blank line is a row of empty values.
         if parsed and len(parsed[0][0]) + len(parsed[1]) == len(ends) and not _any_blank(parsed[0]):
             spans = _Spans(text, np.append(0, ends[:-1]), ends)
-            return _rows(lines.first, spans, *parsed, [], width, rules)
-    return _read_records(lines.first, find_records(rules, text, final=True), width, rules)
+            return _rows(lines.first, spans, *parsed, [], layout.width, rules)
+    return _read_records(lines.first, find_records(rules, text, final=True), layout, rules)
 
 
-def _read_records(first: int, records: Records, width: int, rules: Grammar) -> Rows:
+def _read_records(first: int, records: Records, layout: _Layout, rules: Grammar) -> Rows:
     text = b"".join(records.text[begin:end] for begin, end in records.spans)
     ends = ends_of(rules, text)
     begins = np.append(0, ends)[:-1]
     blank = is_blank(rules, text, begins)
     begins, ends = begins[~blank], ends[~blank]
     gapless = without_gaps(rules, text)
-    parsed = _parsed(gapless, width, rules, is_quoted=True)
+    parsed = _parsed(gapless, layout, rules, is_quoted=True)
     if parsed is None:
         counts = value_counts(rules, text, begins, ends)
         if rules.dialect.trailing_delimiter:
-            counts = counts - has_surplus(rules, gapless, width)
-        is_good = counts == width
+            counts = counts - has_surplus(rules, gapless, layout.width)
+        is_good = counts == layout.width
         good = _Spans(text, begins[is_good], ends[is_good]).pieces().buffers()[2].to_pybytes()
-        columns, _ = _parsed(without_gaps(rules, good), width, rules, is_quoted=True) or ([], {})
+        columns, _ = _parsed(without_gaps(rules, good), layout, rules, is_quoted=True) or ([], {})
         wrong = dict(enumerate(counts.tolist()))
-        wrong = {index: count for index, count in wrong.items() if count != width}
+        wrong = {index: count for index, count in wrong.items() if count != layout.width}
     else:
         columns, wrong = parsed
     # From the text of all spans back to the whole text.
@@ -336,7 +338,7 @@ def _read_records(first: int, records: Records, width: int, rules: Grammar) -> R
     offsets = np.cumsum(np.append(0, bounds[:, 1] - bounds[:, 0]))
     shifts = (bounds[:, 0] - offsets[:-1])[np.searchsorted(offsets, begins, "right") - 1]
     spans = _Spans(records.text, begins + shifts, ends + shifts)
-    return _rows(first, spans, columns, wrong, records.damages, width, rules)
+    return _rows(first, spans, columns, wrong, records.damages, layout.width, rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -434,7 +436,7 @@ def _malformed(
     for kind in encoded.dictionary.to_pylist():
         if kind > 0:
             rules.append("columnCount")
-            reasons.append(f"{kind} value{'s' * (kind != 1)}, but the header has {width}")
+            reasons.append(f"{kind} value{'s' * (kind != 1)} instead of {width}")
         else:
             rules.append("quoting")
             reasons.append(f"the row cannot be read: {_FAULTS[-1 - kind]}")
@@ -452,13 +454,13 @@ def _malformed(
 
 
 def _parsed(
-    text: bytes, width: int, rules: Grammar, *, is_quoted: bool
+    text: bytes, layout: _Layout, rules: Grammar, *, is_quoted: bool
 ) -> tuple[list[pa.StringArray], dict[int, int]] | None:
     """Return what `_values` does, but without surplus values."""
     if not rules.dialect.trailing_delimiter:
-        return _values(text, width, rules, is_quoted=is_quoted)
-    text = with_trailing_delimiters(rules, text, width)
-    parsed = _values(text, width + 1, rules, is_quoted=is_quoted)
+        return _values(text, layout, rules, is_quoted=is_quoted)
+    text = with_trailing_delimiters(rules, text, layout.width)
+    parsed = _values(text, layout._replace(width=layout.width + 1), rules, is_quoted=is_quoted)
     if parsed is None:
         return None
     columns, wrong = parsed
@@ -466,13 +468,13 @@ def _parsed(
 
 
 def _values(
-    text: bytes, width: int, rules: Grammar, *, is_quoted: bool
+    text: bytes, layout: _Layout, rules: Grammar, *, is_quoted: bool
 ) -> tuple[list[pa.StringArray], dict[int, int]] | None:
     """Let Arrow parse records; return the columns, and how many values each other record has.
 
     None: many records have another number of values, of which Arrow tells one by one.
     """
-    names = [str(i) for i in range(width)]
+    names = [str(i) for i in range(layout.width)]
     text = undecodable.masked(text)
     if not text:
         return [pa.array([], pa.string()) for _ in names], {}
@@ -506,7 +508,9 @@ def _values(
             ),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()),
-                strings_can_be_null=False,
+                strings_can_be_null=layout.has_nulls,
+                quoted_strings_can_be_null=False,
+                null_values=[""],
                 check_utf8=False,  # it was checked before
             ),
         )
@@ -584,7 +588,7 @@ def _contains(texts: pa.StringArray, expression: bytes) -> npt.NDArray[np.bool_]
     data = texts.buffers()[2]
     if data is None or re.search(expression, data) is None:
         return np.zeros(len(texts), np.bool_)
-    found = pc.match_substring_regex(texts.cast(pa.binary()), expression)
+    found = pc.match_substring_regex(texts.cast(pa.binary()), expression).fill_null(False)
     return found.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
@@ -593,7 +597,7 @@ def _ended(text: bytes) -> bytes:
 
 
 def _is_empty(columns: list[pa.StringArray]) -> pa.BooleanArray:
-    return functools.reduce(pc.and_, (pc.equal(column, "") for column in columns))
+    return functools.reduce(pc.and_, (pc.equal(column.fill_null(""), "") for column in columns))
 
 
 def _any_blank(columns: list[pa.StringArray]) -> bool:

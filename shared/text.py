@@ -61,6 +61,12 @@ def listed(texts: Collection[str], limit: int = _ITEMS) -> str:
     return named if left_out <= 0 else f"{named}, … ({left_out:,} more)"
 
 
+def escape_note(text: str) -> str:
+    """Return a note for a message if YAML seems to have left an escape sequence in a text."""
+    found = re.search(r"\\[a-z]", text)
+    return f"; YAML reads {found[0]} only in double quotes" if found else ""
+
+
 def is_storable(text: str) -> bool:
     """Return whether a text has neither NUL nor unpaired surrogates, and so fits everywhere."""
     return re.search("[\0\ud800-\udfff]", text) is None

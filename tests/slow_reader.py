@@ -6,18 +6,23 @@ functions, so that any difference between the two is an error in one of them.
 
 import datetime as dt
 import itertools
+import json
+import math
 import re
+import struct
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal, localcontext
+from fractions import Fraction
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from shared.contract import (
     Allowed,
     AnyRule,
+    Check,
     Column,
     Contract,
     Format,
@@ -27,16 +32,51 @@ from shared.contract import (
     Range,
     Required,
     Unique,
+    UniqueRows,
 )
 from shared.dialect import Dialect, Footer
 
 LONGEST_LINE = 16 * 1024 * 1024
 _INTEGER_LIMITS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
-MONTHS = {
-    "en": "January February March April May June July August September October November December",
-    "de": "Januar Februar März April Mai Juni Juli August September Oktober November Dezember",
-    "ru": "января февраля марта апреля мая июня июля августа сентября октября ноября декабря",
+NAMES = {
+    ("MMMM", "en"): (
+        "January February March April May June July August September October November December"
+    ),
+    ("MMMM", "de"): (
+        "Januar Februar März April Mai Juni Juli August September Oktober November Dezember"
+    ),
+    ("MMMM", "ru"): (
+        "января февраля марта апреля мая июня июля августа сентября октября ноября декабря"
+    ),
+    **dict.fromkeys([("a", "en"), ("a", "de"), ("a", "ru")], "AM PM"),
+    ("MMM", "en"): "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec",
+    ("LLLL", "ru"): (
+        "январь февраль март апрель май июнь июль август сентябрь октябрь ноябрь декабрь"
+    ),
+    ("EEE", "en"): "Mon Tue Wed Thu Fri Sat Sun",
+    ("EEEE", "de"): "Montag Dienstag Mittwoch Donnerstag Freitag Samstag Sonntag",
 }
+"""Names by pattern letters and locale."""
+_EXPRESSIONS = {
+    **dict.fromkeys(("yy", "MM", "dd", "HH", "hh", "mm", "ss"), "[0-9]{2}"),
+    **dict.fromkeys(("M", "d", "H", "h"), "[0-9]{1,2}"),
+    "yyyy": "[0-9]{4}",
+    "Q": "[1-4]",
+    "VV": "[A-Za-z0-9_+/-]{1,50}",
+    "X": "Z|[+-][0-9]{2}([0-9]{2})?",
+    "XX": "Z|[+-][0-9]{4}",
+    "XXX": "Z|[+-][0-9]{2}:[0-9]{2}",
+    "x": "[+-][0-9]{2}([0-9]{2})?",
+    "xx": "[+-][0-9]{4}",
+    "xxx": "[+-][0-9]{2}:[0-9]{2}",
+    "Z": "[+-][0-9]{4}",
+    **{"S" * length: f"[0-9]{{{length}}}" for length in range(1, 10)},
+}
+_ISO = re.compile(
+    "(?P<y>[0-9]{4})-(?P<M>[0-9]{2})-(?P<d>[0-9]{2})"
+    "([Tt ](?P<H>[0-9]{2}):(?P<m>[0-9]{2})(:(?P<s>[0-9]{2})([.,](?P<S>[0-9]+))?)?"
+    "(?P<X>[Zz]|[+-][0-9]{2}(:?[0-9]{2})?)?)?"
+)
 
 Failure = tuple[int, str | None, str, str]
 """Line, column (None for the whole row), rule and severity."""
@@ -89,7 +129,8 @@ def read(body: bytes, contract: Contract, now: dt.datetime) -> Reading:
     except _Empty as refusal:
         least = {bounds.minimum for bounds in contract.row_counts}
         allowed = 0 in least and all(low in (0, None) for low in least)
-        return Reading() if allowed else Reading(refused=str(refusal))
+        ignored = Reading(footer_lines=reading.footer_lines)
+        return ignored if allowed else Reading(refused=str(refusal))
     except _Refused as refusal:
         return Reading(refused=str(refusal))
     return reading
@@ -104,10 +145,10 @@ def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -
     header, end = _header(text, _begin(text, contract.dialect), contract)
     places = _places(header, contract)
     if contract.dialect.footer:
-        body = without_footer(text[end:], contract.dialect.footer)
-        footer = text[end + len(body) :].rstrip("\r\n")
+        kept = text[:end] + without_footer(text[end:], contract.dialect.footer)
+        footer = text[len(kept) :].rstrip("\r\n")
         reading.footer_lines = footer.count("\n") + bool(footer)
-        text = text[:end] + body
+        text = kept
     for number, row in _rows(text, end, len(header), contract.dialect, reading):
         if len(row) != len(header):
             reading.failures.append((number, None, "columnCount", "error"))
@@ -120,7 +161,7 @@ def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -
                     None if place is None else _value(row[place], column, contract)
                 )
             except _InvalidValue:
-                reading.failures.append((number, column.name, column.logical_type, "error"))
+                reading.failures.append((number, column.name, column.kind, "error"))
         if len(values) == len(contract.columns):
             reading.clean[number] = values
     if not reading.raw:
@@ -128,6 +169,8 @@ def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -
     for column in contract.columns:
         for rule in column.rules:
             _judge(column, rule, contract, now, reading)
+    for together in contract.unique_rows:
+        _judge_together(together, reading)
     reading.failures.sort(key=lambda failure: failure[0])
     reading.halted = not _is_kept(contract, reading)
 
@@ -182,28 +225,25 @@ def without_footer(text: str, footer: Footer) -> str:
 
 
 def _header(text: str, at: int, contract: Contract) -> tuple[list[str], int]:
-    """Return the names of the columns, and where the rows begin."""
+    """Return the names of the columns, or other texts by position, and where the rows begin."""
     dialect, policy = contract.dialect, contract.header_policy
-    varies = policy.unknown == "ignore" or any(column.optional for column in contract.columns)
-    if not dialect.header and not varies:
-        return list(contract.header), at
-    begin, rows = at, []
-    for number in range(1, max(dialect.header_rows) + 1):
-        while _is_ignored(_line(text, at), dialect):
-            at += len(_line(text, at))
-            if at == len(text):
-                break
+    by_position = policy.match == "position" or not dialect.header
+    rows = []
+    for number in range(1, max(dialect.header_rows) + 1 if dialect.header else 1):
+        at = _next_record(text, at, dialect)
         if at == len(text):
             raise (_Empty if number == 1 else _Refused)("no header")
         found = _record(text, at, dialect)
-        if number in dialect.header_rows:
-            if found is None:
-                raise _Refused("header")
-            values = found.values[:-1] if found.is_trailed else found.values
-            rows.append([swapped(value, dialect) for value in values])
+        if number in dialect.header_rows and not by_position:
+            rows.append(_names(found, dialect))
         at = found.end if found else at + len(_line(text, at))
-    if not dialect.header:
-        return rows[0], begin
+    if by_position:
+        if policy.unknown == "refuse" and not any(column.optional for column in contract.columns):
+            return list(contract.header), at
+        first = _next_record(text, at, dialect)
+        if first == len(text):
+            raise _Empty("no row")
+        return _names(_record(text, first, dialect), dialect), at
     width = max(map(len, rows))
     padded = [row + [""] * (width - len(row)) for row in rows]
     parts = [[row[i] for row in padded if row[i]] for i in range(width)]
@@ -211,6 +251,19 @@ def _header(text: str, at: int, contract: Contract) -> tuple[list[str], int]:
     if not _is_decodable("".join(header)):
         raise _Refused("encoding")
     return header, at
+
+
+def _next_record(text: str, at: int, dialect: Dialect) -> int:
+    while at < len(text) and _is_ignored(_line(text, at), dialect):
+        at += len(_line(text, at))
+    return at
+
+
+def _names(record: "_Record | None", dialect: Dialect) -> list[str]:
+    if record is None:
+        raise _Refused("header")
+    values = record.values[:-1] if record.is_trailed else record.values
+    return [swapped(value or "", dialect) for value in values]
 
 
 def _places(header: list[str], contract: Contract) -> dict[str, int | None]:
@@ -257,7 +310,7 @@ def _folded(name: str) -> str:
 
 def _rows(
     text: str, at: int, width: int, dialect: Dialect, reading: Reading
-) -> Iterator[tuple[int, list[str]]]:
+) -> Iterator[tuple[int, list[str | None]]]:
     """Yield each row with the number of its first line; an invalid row is one line."""
     for number, raw, values in records(text, at, width, dialect):
         reading.raw[number] = raw
@@ -280,8 +333,10 @@ def _is_decodable(text: str) -> bool:
 
 def records(
     text: str, at: int, width: int, dialect: Dialect, longest: int = LONGEST_LINE
-) -> Iterator[tuple[int, str, list[str] | None]]:
+) -> Iterator[tuple[int, str, list[str | None] | None]]:
     """Yield the first line, the text and the values of each record; None if it is invalid.
+
+    A value is None if it is empty without quotes.
 
     `at` is where the first record begins, `width` the number of columns, `longest` the most bytes
     of a record of several lines. In `text`, each line ends with LF (`swapped`); results are as in
@@ -301,10 +356,13 @@ def records(
         values = None if found is None else found.values
         if found and found.is_trailed and len(found.values) == width + 1:
             values = found.values[:-1]
-        is_empty = dialect.skip_empty_rows and values == [""] * width
+        is_empty = dialect.skip_empty_rows and values is not None and len(values) == width
+        is_empty = is_empty and not any(values or ())
         if not _is_ignored(line, dialect) and not is_empty:
             raw = text[at:end].removesuffix("\n").removesuffix("\r")
-            written = None if values is None else [swapped(each, dialect) for each in values]
+            written = None
+            if values is not None:
+                written = [None if each is None else swapped(each, dialect) for each in values]
             yield number, swapped(raw, dialect), written
         number += text.count("\n", at, end)
         at = end
@@ -327,16 +385,19 @@ def _is_ignored(line: str, dialect: Dialect) -> bool:
 
 @dataclass
 class _Record:
-    """The end and the values of a record; whether the last value is surplus."""
+    """The end and the values of a record; whether the last value is surplus.
+
+    None stands for an empty value without quotes.
+    """
 
     end: int
-    values: list[str]
+    values: list[str | None]
     is_trailed: bool
 
 
 def _record(text: str, at: int, dialect: Dialect) -> _Record | None:
     """Return the record that begins at `at`; None if it is invalid."""
-    values: list[str] = []
+    values: list[str | None] = []
     while (value := _next_value(text, at, dialect)) is not None:
         is_trailed = dialect.trailing_delimiter and bool(values) and not text[at : value[0]].strip()
         at, content = value
@@ -350,7 +411,7 @@ def _record(text: str, at: int, dialect: Dialect) -> _Record | None:
     return None
 
 
-def _next_value(text: str, at: int, dialect: Dialect) -> tuple[int, str] | None:
+def _next_value(text: str, at: int, dialect: Dialect) -> tuple[int, str | None] | None:
     """Return the end and the content of a value; None if it is not closed."""
     quote, content, begin = dialect.quote_char, "", at
     while dialect.skip_initial_space and text.startswith(" ", at):
@@ -367,7 +428,10 @@ def _next_value(text: str, at: int, dialect: Dialect) -> tuple[int, str] | None:
             at += 1 + length
         elif is_quoted and text[at] == quote:
             if not dialect.double_quote or text[at + 1 : at + 2] != quote:
-                return at + 1, content
+                at += 1
+                while dialect.skip_initial_space and text.startswith(" ", at):
+                    at += 1
+                return at, content
             content += quote
             at += 2
         elif not is_quoted and _ends_value(text, at, begin, dialect):
@@ -375,7 +439,7 @@ def _next_value(text: str, at: int, dialect: Dialect) -> tuple[int, str] | None:
         else:
             content += text[at]
             at += 1
-    return None if is_quoted else (at, content)
+    return None if is_quoted else (at, content or None)
 
 
 def _ends_value(text: str, at: int, begin: int, dialect: Dialect) -> bool:
@@ -394,7 +458,7 @@ def _value(text: str | None, column: Column, contract: Contract) -> Any:
         text = text.strip()
     if text in tokens and (text or column.quoted_empty == "missing"):
         return None
-    match column.logical_type:
+    match column.kind:
         case "string":
             if "\0" in text:
                 raise _InvalidValue
@@ -405,8 +469,14 @@ def _value(text: str | None, column: Column, contract: Contract) -> Any:
             return _number(text, column, contract.decimal_mark)
         case "boolean":
             return _boolean(text, column)
-        case "date" | "timestamp":
+        case "date" | "timestamp" | "time":
             return _moment(text, column)
+        case "float":
+            return _float(text, column, contract.decimal_mark)
+        case "uuid":
+            return _uuid(text)
+        case "json":
+            return _json(text, is_object=column.logical_type == "object")
 
 
 def _boolean(text: str, column: Column) -> bool:
@@ -496,10 +566,97 @@ def _ungrouped(whole: str, char: str) -> str:
     return "".join([first, *others])
 
 
-def _moment(text: str, column: Column) -> dt.date | dt.datetime:
+def _float(text: str, column: Column, mark: str) -> float:
+    digits = text[1:] if text[:1] in ("+", "-") else text
+    mantissa, *exponents = re.split("[eE]", digits, maxsplit=1)
+    parts = mantissa.split(mark)
+    number = text.replace(mark, ".")
+    if (
+        len(parts) > 2
+        or not all(re.fullmatch("[0-9]+", part) for part in parts)
+        or not all(re.fullmatch("[+-]?[0-9]+", exponent) for exponent in exponents)
+    ):
+        number = mantissa = str(_exact(text, column, mark))
+    found = float(number)
+    if column.physical_type == "real" and math.isfinite(found):
+        found = _nearest_real(Fraction(number))
+    if math.isinf(found) or (found == 0 and set(mantissa) & set("123456789")):
+        raise _InvalidValue
+    return found or 0.0
+
+
+def _nearest_real(number: Fraction) -> float:
+    """Return the single-precision number nearest to another, of two the one with an even bit."""
+    if abs(number) >= Fraction(2) ** 128 - Fraction(2) ** 103:
+        return math.inf
+    largest = (2 - 2.0**-23) * 2.0**127
+    near = min(max(float(number), -largest), largest)
+    [bits] = struct.unpack("<I", struct.pack("<f", near))
+    around = [
+        (abs(Fraction(value) - number), each & 1, value)
+        for each in range(max(bits - 2, 0), bits + 3)
+        if math.isfinite(value := struct.unpack("<f", struct.pack("<I", each))[0])
+    ]
+    return float(min(around)[2])
+
+
+def _uuid(text: str) -> str:
+    groups = [len(group) for group in text.split("-")]
+    if groups != [8, 4, 4, 4, 12] or set(text) - set("-0123456789abcdefABCDEF"):
+        raise _InvalidValue
+    return text.lower()
+
+
+def _json(text: str, *, is_object: bool) -> str:
+    def number(digits: str) -> float:
+        if abs(Decimal(digits).adjusted()) > 10_000:
+            raise _InvalidValue
+        whole, _, rest = f"{abs(Decimal(digits)):f}".partition(".")
+        if max(len(whole), len(rest)) > 1_000:
+            raise _InvalidValue
+        return 0.0
+
+    def depth(value: Any) -> int:
+        match value:
+            case str():
+                if "\0" in value or re.search("[\ud800-\udfff]", value):
+                    raise _InvalidValue
+                return 0
+            case list():
+                return 1 + max(map(depth, value), default=0)
+            case _Pairs(pairs):
+                return 1 + max((max(map(depth, pair)) for pair in pairs), default=0)
+        return 0
+
+    def constant(_: str) -> Any:
+        raise _InvalidValue
+
+    try:
+        value = json.loads(
+            text,
+            parse_int=number,
+            parse_float=number,
+            parse_constant=constant,
+            object_pairs_hook=_Pairs,
+        )
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        raise _InvalidValue from error
+    if depth(value) > 100 or (is_object and not isinstance(value, _Pairs)):
+        raise _InvalidValue
+    return text
+
+
+@dataclass
+class _Pairs:
+    """The keys and values of a JSON object."""
+
+    pairs: list[tuple[str, Any]]
+
+
+def _moment(text: str, column: Column) -> dt.date | dt.datetime | dt.time:
     found = set()
     for each in column.formats:
-        for parts in _matches(each.pattern, text, each.locale):
+        for parts in _parts(text, each):
             try:
                 found.add(_real(parts, column, each))
             except (ValueError, OverflowError):  # not a date, or outside the calendar in UTC
@@ -509,24 +666,37 @@ def _moment(text: str, column: Column) -> dt.date | dt.datetime:
     return found.pop()
 
 
-def _real(parts: dict[str, str], column: Column, form: Format) -> dt.date | dt.datetime:
-    month = parts.get("MMMM", "")
-    number = MONTHS[form.locale].split().index(month) + 1 if month else int(parts["M"])
-    date = dt.date(int(parts["y"]), number, int(parts["d"]))
-    if column.logical_type == "date":
+def _parts(text: str, form: Format) -> Iterator[dict[str, str]]:
+    match form.pattern:
+        case "iso8601":
+            if found := _ISO.fullmatch(text):
+                yield {name: part for name, part in found.groupdict().items() if part}
+        case "epochSeconds":
+            if found := re.fullmatch(r"(-?[0-9]{1,12})(\.([0-9]+))?", text):
+                yield {"epoch": text, "S": found[3] or ""}
+        case "epochMillis":
+            if re.fullmatch("-?[0-9]{1,15}", text):
+                yield {"epoch": str(Decimal(text).scaleb(-3))}
+        case pattern:
+            yield from _matches(pattern, text, form.locale)
+
+
+def _real(parts: dict[str, str], column: Column, form: Format) -> dt.date | dt.datetime | dt.time:
+    fraction = parts.get("S", "")
+    if fraction[6:].strip("0") and form.beyond_microseconds != "truncate":
+        raise ValueError("more precise than microseconds")
+    if "epoch" in parts:
+        with localcontext(prec=200_000):
+            micros = int(Decimal(parts["epoch"]).scaleb(6))
+        return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=micros)
+    if column.kind == "time":
+        return _time(parts)
+    date = _date(parts, form)
+    if column.kind == "date":
+        if parts.keys() & {"H", "h"}:
+            raise ValueError("a date has no time")
         return date
-    hour = int(parts.get("H", 0))
-    if "h" in parts:
-        if not 1 <= int(parts["h"]) <= 12:
-            raise ValueError("no such hour")
-        hour = int(parts["h"]) % 12 + (12 if parts["a"] == "PM" else 0)
-    time = dt.time(
-        hour,
-        int(parts.get("m", 0)),
-        int(parts.get("s", 0)),
-        int(parts.get("S", "0").ljust(6, "0")),
-        tzinfo=ZoneInfo(form.timezone or column.timezone),
-    )
+    time = _time(parts).replace(tzinfo=_zone(parts, form.timezone or column.timezone))
     early = dt.datetime.combine(date, time).astimezone(dt.UTC)
     late = dt.datetime.combine(date, time.replace(fold=1)).astimezone(dt.UTC)
     if early != late:
@@ -534,14 +704,74 @@ def _real(parts: dict[str, str], column: Column, form: Format) -> dt.date | dt.d
     return early
 
 
+def _date(parts: dict[str, str], form: Format) -> dt.date:
+    if len(parts.keys() & {"y", "yy"}) != 1 or len(parts.keys() & {"M", "MMMM", "Q"}) != 1:
+        raise ValueError("no day")
+    if ("Q" in parts and "d" in parts) or ("E" in parts and "d" not in parts):
+        raise ValueError("no day")
+    year = int(parts.get("y", 0))
+    if "yy" in parts:
+        first = form.pivot or 2000
+        [year] = [each for each in range(first, first + 100) if each % 100 == int(parts["yy"])]
+    month = int(parts.get("M", 1))
+    if "Q" in parts:
+        month = {"1": 1, "2": 4, "3": 7, "4": 10}[parts["Q"]]
+    if "MMMM" in parts:
+        month = 1 + int(parts["MMMM"])
+    date = dt.date(year, month, int(parts.get("d", 1)))
+    if "E" in parts and int(parts["E"]) != date.weekday():
+        raise ValueError("another weekday")
+    return date
+
+
+def _zone(parts: dict[str, str], default: str) -> dt.tzinfo:
+    if "V" in parts and "X" in parts:
+        raise ValueError("two zones")
+    if "V" in parts:
+        if parts["V"] == "Z":
+            return dt.UTC
+        if parts["V"] not in available_timezones():
+            raise ValueError("no such zone")
+        return ZoneInfo(parts["V"])
+    if "X" not in parts:
+        return ZoneInfo(default)
+    sign, digits = parts["X"][0], parts["X"][1:].replace(":", "").ljust(4, "0")
+    if sign in "Zz":
+        return dt.UTC
+    offset = dt.timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    if int(digits[2:]) > 59 or offset > dt.timedelta(hours=18):
+        raise ValueError("no such offset")
+    return dt.timezone(-offset if sign == "-" else offset)
+
+
+def _time(parts: dict[str, str]) -> dt.time:
+    if "a" in parts and "h" in parts and "H" not in parts:
+        if not 1 <= int(parts["h"]) <= 12:
+            raise ValueError("no such hour")
+        hour = int(parts["h"]) % 12 + 12 * int(parts["a"])
+    elif "a" in parts or "h" in parts:
+        raise ValueError("half of an hour")
+    else:
+        hour = int(parts.get("H", 0))
+    return dt.time(
+        hour,
+        int(parts.get("m", 0)),
+        int(parts.get("s", 0)),
+        int(parts.get("S", "")[:6].ljust(6, "0")),
+    )
+
+
 def _matches(pattern: str, text: str, locale: str) -> Iterator[dict[str, str]]:
-    """Yield the texts of a Java pattern's letters, for every way to match the whole text."""
+    """Yield the texts of a Java pattern's letters, for every way to match the whole text.
+
+    For a name it yields its index.
+    """
     if not pattern:
         if not text:
             yield {}
         return
     if pattern[0] == "[":
-        inner, rest = pattern[1:].split("]", 1)
+        inner, rest = _section(pattern)
         yield from _matches(inner + rest, text, locale)
         yield from _matches(rest, text, locale)
         return
@@ -552,27 +782,38 @@ def _matches(pattern: str, text: str, locale: str) -> Iterator[dict[str, str]]:
         return
     letter = pattern[0]
     if not letter.isalpha():
-        if text[:1] == letter:
+        if text[:1] == letter or (pattern[:2] == " a" and text[:1] in ("\u00a0", "\u202f")):
             yield from _matches(pattern[1:], text[1:], locale)
         return
     rest = pattern.lstrip(letter)
     run = pattern.removesuffix(rest)
-    for taken in _prefixes(run, text, locale):
-        for others in _matches(rest, text.removeprefix(taken), locale):
-            yield {"MMMM" if run == "MMMM" else letter: taken} | others
+    name = {"MMM": "MMMM", "MMMM": "MMMM", "LLLL": "MMMM", "yy": "yy"}.get(run, letter)
+    name = {"x": "X", "Z": "X"}.get(name, name)
+    for taken, value in _prefixes(run, text, locale):
+        for others in _matches(rest, text[len(taken) :], locale):
+            if name not in others:
+                yield {name: value} | others
 
 
-def _prefixes(run: str, text: str, locale: str) -> Iterator[str]:
-    """Yield the prefixes of the text that a run of one letter matches."""
-    if run in ("a", "MMMM"):
-        words = ("AM", "PM") if run == "a" else MONTHS[locale].split()
-        yield from (word for word in words if text.startswith(word))
-        return
-    lengths = (1, 2) if len(run) == 1 else (len(run),)
-    for length in lengths:
-        digits = text[:length]
-        if len(digits) == length and all(digit in "0123456789" for digit in digits):
-            yield digits
+def _section(pattern: str) -> tuple[str, str]:
+    """Return the optional section at the beginning of a pattern, and the rest."""
+    depth = 0
+    for place, character in enumerate(pattern):
+        depth += (character == "[") - (character == "]")
+        if depth == 0:
+            return pattern[1:place], pattern[place + 1 :]
+    raise AssertionError(pattern)
+
+
+def _prefixes(run: str, text: str, locale: str) -> Iterator[tuple[str, str]]:
+    """Yield the prefixes of the text that a run of one letter matches, and their values."""
+    for index, word in enumerate(NAMES.get((run, locale), "").split()):
+        if text[: len(word)].casefold() == word.casefold():
+            yield text[: len(word)], str(index)
+    expression = _EXPRESSIONS.get(run, "(?!)")
+    for length in range(1, 51):
+        if length <= len(text) and re.fullmatch(expression, text[:length]):
+            yield text[:length], text[:length]
 
 
 def _judge(
@@ -589,15 +830,31 @@ def _judge(
             kept = value not in earlier
             earlier.add(value)
         else:
-            kept = _fulfils(value, rule, contract, now)
+            kept = _fulfils(value, rule, column, contract, now)
         if not kept:
             reading.failures.append((line, column.name, rule.name, rule.severity))
 
 
-def _fulfils(value: Any, rule: AnyRule, contract: Contract, now: dt.datetime) -> bool:
+def _judge_together(rule: UniqueRows, reading: Reading) -> None:
+    earlier = set()
+    for line, row in sorted(reading.clean.items()):
+        values = tuple(row[name] for name in rule.columns)
+        if None not in values and values in earlier:
+            reading.failures.append((line, ", ".join(rule.columns), rule.name, rule.severity))
+        earlier.add(values)
+
+
+def _fulfils(
+    value: Any, rule: AnyRule, column: Column, contract: Contract, now: dt.datetime
+) -> bool:
     match rule:
         case Length(minimum=low, maximum=high):
             return _is_between(len(value), low, high)
+        case Range(minimum=low, maximum=high) if column.kind == "float":
+            bounds = [
+                each if each is None else _float(str(each), column, ".") for each in (low, high)
+            ]
+            return _is_between(value, *bounds)
         case Range(minimum=low, maximum=high):
             return _is_between(value, low, high)
         case Pattern(regex=regex):
@@ -626,13 +883,16 @@ def _is_kept(contract: Contract, reading: Reading) -> bool:
     if rejected == rows or 100 * rejected > contract.max_rejected_percent * rows:
         return False
     failed = Counter((column, rule) for _, column, rule, _ in reading.failures)
-    for column in contract.columns:
-        for rule in column.rules:
-            if (limit := rule.threshold) is None:
-                continue
-            count = Decimal(failed[column.name, rule.name])
-            if limit.unit == "percent":
-                count = count * 100 / rows
-            if not (count < limit.limit or (limit.inclusive and count == limit.limit)):
-                return False
+    rules: list[tuple[str, Check]] = [
+        (column.name, rule) for column in contract.columns for rule in column.rules
+    ]
+    rules += [(", ".join(rule.columns), rule) for rule in contract.unique_rows]
+    for name, rule in rules:
+        if (limit := rule.threshold) is None:
+            continue
+        count = Decimal(failed[name, rule.name])
+        if limit.unit == "percent":
+            count = count * 100 / rows
+        if not (count < limit.limit or (limit.inclusive and count == limit.limit)):
+            return False
     return True

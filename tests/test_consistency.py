@@ -9,6 +9,7 @@ from typing import Any, get_args
 import boto3
 import pytest
 from packaging.requirements import Requirement
+from pydantic.alias_generators import to_camel
 
 from shared import odcs, settings
 from shared.columns import TYPES
@@ -247,10 +248,11 @@ CONTRACTS = (CHECKOUT / "docs" / "contracts.md").read_text("utf-8")
             | odcs._SLA_PROPERTIES.keys()
             | odcs._AVAILABILITY_PROPERTIES
         ),
-        *(field for model in (HeaderPolicy, Lookup, Format) for field in model.model_fields),
+        *(to_camel(name) for each in (HeaderPolicy, Lookup, Format) for name in each.model_fields),
         *TYPES,
         *get_args(NumberStyle),
         *("smallint", "integer", "bigint", "numeric(precision,scale)", "varchar(n)", "text"),
+        *("double precision", "real", "jsonb", "primaryKey", "primaryKeyPosition", "properties"),
         *("nullValues", "missingValues", "duplicateValues", "invalidValues", "rowCount"),
         *("mustBe", "mustBeBetween", "mustBeGreaterThan", "mustBeGreaterOrEqualTo"),
         *("mustBeLessThan", "mustBeLessOrEqualTo", "unit", "rows", "percent"),

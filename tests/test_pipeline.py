@@ -147,7 +147,7 @@ def test_line_of_15_mib_is_refused_with_one_alert(pipeline: Pipeline) -> None:
         (
             checkins(f",{AT},1,x", f"ned,{AT},1,x,y"),
             "every row is rejected; 2 of 2 rows failed: user is missing (1×, first at line 2); "
-            "5 values, but the header has 4 (1×, first at line 3)",
+            "5 values instead of 4 (1×, first at line 3)",
         ),
     ],
 )

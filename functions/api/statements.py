@@ -63,7 +63,8 @@ def keys(view: View, *, after: bool = False) -> str:
         f"WITH RECURSIVE _keys (_key) AS ((SELECT {key} FROM {table} "  # noqa: S608 - as above
         f"WHERE {first} ORDER BY {order} LIMIT 1) UNION ALL "
         f"SELECT (SELECT {key} FROM {table} WHERE {key} {more} _key ORDER BY {order} LIMIT 1) "
-        f"FROM _keys WHERE {kept}) SELECT _key FROM _keys WHERE {kept} LIMIT :limit"
+        f"FROM _keys WHERE {kept}) "
+        f"SELECT {view.key.type.shown_as.format('_key')} FROM _keys WHERE {kept} LIMIT :limit"
     )
 
 
@@ -90,7 +91,8 @@ def sums(
         if after:
             conditions.append(f"{time} >= CAST(:value AS timestamptz) + INTERVAL '1 {by}'")
     else:
-        group = shown = position = order = _column(view, by)
+        group = order = _column(view, by)
+        shown = position = by.type.shown_as.format(group)
         if by.type.is_text:
             order = f'{group} COLLATE "C"'
         if after:

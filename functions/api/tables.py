@@ -128,7 +128,7 @@ def _listed(contract: Contract) -> dict[str, Any]:
 def _column(column: Column) -> dict[str, Any]:
     return {
         "name": column.name,
-        "type": column.logical_type,
+        "type": column.kind,
         "required": column.required,
         "description": column.description,
         "examples": [

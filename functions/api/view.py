@@ -76,7 +76,7 @@ def max_rows(columns: Iterable[Column]) -> int:
     row = 0
     for column in columns:
         length = column.limits.length
-        if column.type.is_text and length is None:
+        if column.type.is_long and length is None:
             return 0
         row += _frame(column) + (length or 0) * _WIDEST_CHARACTER
     return min(MAX_LIMIT, MAX_RESPONSE_BYTES // row)

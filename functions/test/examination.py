@@ -186,13 +186,7 @@ class _RawRows:
 
     @staticmethod
     def _read(chunks: Iterable[bytes], contract: Contract) -> Iterator[Rows]:
-        table = read_table(
-            chunks,
-            contract.encoding,
-            contract.dialect,
-            contract.encoding_errors,
-            width=contract.fixed_width,
-        )
+        table = read_table(chunks, contract)
         if isinstance(table, Refusal):
             return
         for chunk in table.chunks:

@@ -31,6 +31,9 @@ class ColumnProfile:
             return
         # The report shows Arrow's "false" and "true", not Python's "False" and "True".
         values = values.cast(pa.string()) if pa.types.is_boolean(values.type) else values
+        # Python would show a `real` with the digits of a double.
+        if pa.types.is_float32(values.type):
+            values = values.cast(pa.string()).cast(pa.float64())
         extremes = pc.min_max(values).as_py()
         known = [] if self.minimum is None else [self.minimum, self.maximum]
         self.minimum = min([*known, extremes["min"]])

@@ -90,21 +90,20 @@ class Report:
     def thresholds(self) -> list[dict[str, Any]]:
         """The rules with a limit of failed rows, and whether the limit is kept."""
         found = []
-        for column in self.contract.columns:
-            for rule in column.rules:
-                if rule.threshold is None:
-                    continue
-                count = self._rules.get((column.name, rule.name))
-                failed = count.count if count else 0
-                found.append(
-                    {
-                        "column": column.name,
-                        "rule": rule.name,
-                        "failed": failed,
-                        "allowed": str(rule.threshold),
-                        "kept": rule.threshold.is_met(failed, self.rows_read),
-                    }
-                )
+        for column, rule in self.contract.checks:
+            if rule.threshold is None:
+                continue
+            count = self._rules.get((column, rule.name))
+            failed = count.count if count else 0
+            found.append(
+                {
+                    "column": column,
+                    "rule": rule.name,
+                    "failed": failed,
+                    "allowed": str(rule.threshold),
+                    "kept": rule.threshold.is_met(failed, self.rows_read),
+                }
+            )
         return found
 
     @property

@@ -24,6 +24,7 @@ from shared.contract import (
     Required,
     Severity,
     Unique,
+    UniqueRows,
 )
 from shared.text import listed
 
@@ -41,7 +42,7 @@ class Violation:
 
 
 class Judge:
-    """Checks the parts of one file in order; remembers the values of unique columns."""
+    """Checks the parts of one file in order; remembers values that must be unique."""
 
     def __init__(self, contract: Contract, now: dt.datetime) -> None:
         """Check against `contract` at the time `now`, which has a time zone."""
@@ -56,10 +57,12 @@ class Judge:
         """
         for column in self._contract.columns:
             values = rows[column.physical_name].combine_chunks()
+            # Arrow writes a float with the fewest digits, Python a `real` with those of a double.
+            shown = values.cast(pa.string()) if pa.types.is_floating(values.type) else values
             for rule in column.rules:
                 violated, problem = self._checked(values, column, rule)
                 for i in pc.indices_nonzero(pc.fill_null(violated, fill_value=False)).to_pylist():
-                    value = values[i].as_py()
+                    value = shown[i].as_py()
                     yield Violation(
                         line=rows["line"][i].as_py(),
                         column=column.name,
@@ -68,6 +71,25 @@ class Judge:
                         severity=rule.severity,
                         reason=f"{column.name} {problem}",
                     )
+        for rows_rule in self._contract.unique_rows:
+            yield from self._repeated_rows(rows, rows_rule)
+
+    def _repeated_rows(self, rows: pa.Table, rule: UniqueRows) -> Iterator[Violation]:
+        columns = [
+            rows[self._contract.column(name).physical_name].combine_chunks().cast(pa.large_string())
+            for name in rule.columns
+        ]
+        # No text contains NUL, so different rows have different keys. A null makes the key null.
+        keys = pc.binary_join_element_wise(*columns, pa.scalar("\0", pa.large_string()))
+        for i in pc.indices_nonzero(self._repeats(keys, (rule.of, rule.name))).to_pylist():
+            yield Violation(
+                line=rows["line"][i].as_py(),
+                column=rule.of,
+                value=listed([column[i].as_py() for column in columns]),
+                rule=rule.name,
+                severity=rule.severity,
+                reason=f"{rule.of} repeat the values of an earlier row",
+            )
 
     def _checked(self, values: pa.Array, column: Column, rule: AnyRule) -> tuple[pa.Array, str]:
         """Return which values violate a rule (null: not checked), and the words of the reason."""
@@ -118,7 +140,11 @@ def _outside(values: pa.Array, minimum: Any, maximum: Any) -> pa.Array:
         if bound is not None:
             # The scalar keeps its own type: a bound may have more digits than the column.
             limit = comparable(bound) if pa.types.is_timestamp(values.type) else bound
-            outside = pc.or_(outside, is_beyond(values, pa.scalar(limit)))
+            scalar = pa.scalar(limit)
+            if pa.types.is_floating(values.type):
+                # Rounded like the values, so that a value equals a bound with the same text.
+                scalar = scalar.cast(pa.string()).cast(values.type)
+            outside = pc.or_(outside, is_beyond(values, scalar))
     return outside
 
 

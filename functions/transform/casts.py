@@ -9,15 +9,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from functions.transform import numbers, timestamps
+from functions.transform import jsonb, numbers, timestamps
+from shared.columns import UUID
 from shared.contract import Column, Contract
 from shared.rows import REPEATED, Rows
 
 _WIDE = pa.decimal128(38, 0)  # wider than any column, to compare with its limits
 _DECIMALS = {mark: rf"({re.escape(mark)}[0-9]+)?" for mark in (".", ",")}
+_EXPONENT = "([eE][+-]?[0-9]+)?"
 _ADVISED = 1_000
 """Distinct texts of a column and chunk that are cast again to advise on options."""
 _INTEGERS = {2: pa.int16(), 4: pa.int32(), 8: pa.int64()}
+_FLOATS = {4: pa.float32(), 8: pa.float64()}
 
 SUSPECT_SCHEMA = pa.schema(
     [
@@ -72,8 +75,8 @@ def schema(contract: Contract) -> pa.Schema:
 
 def arrow_type(column: Column) -> pa.DataType:
     """Return the Arrow type that represents a column's values exactly."""
-    match column.logical_type:
-        case "string":
+    match column.kind:
+        case "string" | "uuid" | "json":
             return pa.string()
         case "integer":
             return _INTEGERS[column.limits.least_bytes]
@@ -85,6 +88,10 @@ def arrow_type(column: Column) -> pa.DataType:
             return pa.date32()
         case "timestamp":
             return timestamps.TYPE
+        case "float":
+            return _FLOATS[column.limits.least_bytes]
+        case "time":
+            return timestamps.TIME_TYPE
 
 
 def cast(rows: Rows, places: Sequence[int | None], contract: Contract) -> Cast:
@@ -113,7 +120,7 @@ def cast(rows: Rows, places: Sequence[int | None], contract: Contract) -> Cast:
                         "raw": rows.raw_texts(failed.to_numpy()),
                         "column": _repeated(column.name, len(failed)),
                         "value": texts.take(failed),
-                        "rule": _repeated(column.logical_type, len(failed)),
+                        "rule": _repeated(column.kind, len(failed)),
                         "reason": cast_column.reasons,
                     }
                 )
@@ -193,7 +200,7 @@ _Result = tuple[pa.Array, Callable[[], pa.StringArray | pa.StringScalar]]
 
 
 def _cast_distinct(texts: pa.StringArray, column: Column, contract: Contract) -> _Result:
-    match column.logical_type:
+    match column.kind:
         case "string":
             return _cast_strings(texts, column)
         case "integer":
@@ -203,9 +210,17 @@ def _cast_distinct(texts: pa.StringArray, column: Column, contract: Contract) ->
         case "boolean":
             return _cast_booleans(texts, column)
         case "date":
-            return _with_formats(column, *timestamps.parse_dates(texts, column))
+            return timestamps.parse_dates(texts, column)
         case "timestamp":
-            return _with_formats(column, *timestamps.parse_timestamps(texts, column))
+            return timestamps.parse_timestamps(texts, column)
+        case "float":
+            return _cast_floats(texts, column, contract.decimal_mark)
+        case "time":
+            return timestamps.parse_times(texts, column)
+        case "uuid":
+            return _cast_uuids(texts, column)
+        case "json":
+            return _check_json(texts, column)
 
 
 def _cast_strings(texts: pa.StringArray, column: Column) -> _Result:
@@ -267,12 +282,41 @@ def _cast_booleans(texts: pa.StringArray, column: Column) -> _Result:
     return _where(known, true), lambda: pa.scalar(f"{column.name} is not {tokens}")
 
 
-def _with_formats(column: Column, values: pa.Array, ambiguous: pa.BooleanArray) -> _Result:
-    patterns = " | ".join(each.pattern for each in column.formats)
+def _cast_floats(texts: pa.StringArray, column: Column, mark: str) -> _Result:
+    texts = numbers.plain(texts, column, mark)
+    is_number = pc.match_substring_regex(texts, rf"\A[+-]?[0-9]+{_DECIMALS[mark]}{_EXPONENT}\z")
+    exact = pc.replace_substring(_where(is_number, texts), mark, ".")
+    rounded = exact.cast(arrow_type(column))
+    # As PostgreSQL, refuse a number that becomes infinite, or zero although it is not.
+    is_zero = pc.invert(pc.match_substring_regex(exact, r"\A[^eE]*[1-9]"))
+    fits = pc.and_(pc.is_finite(rounded), pc.or_(pc.not_equal(rounded, 0), is_zero))
+    values = pc.add(_where(fits, rounded), pa.scalar(0, rounded.type))  # makes 0 of -0
     return values, lambda: pc.if_else(
-        ambiguous,
-        f"{column.name} matches two formats with different results: {patterns}",
-        f"{column.name} is not a valid date in any of the formats {patterns}",
+        is_number,
+        f"{column.name} is too large or too close to zero for {column.physical_type}",
+        f"{column.name} is not a number (digits, optionally followed by {mark!r} and digits, and "
+        "by e and an exponent)",
+    )
+
+
+def _cast_uuids(texts: pa.StringArray, column: Column) -> _Result:
+    is_uuid = pc.match_substring_regex(texts, rf"\A{UUID}\z")
+    return pc.ascii_lower(_where(is_uuid, texts)), lambda: pa.scalar(
+        f"{column.name} is not a UUID such as 6b9f2a2e-0000-4000-8000-000000000001"
+    )
+
+
+def _check_json(texts: pa.StringArray, column: Column) -> _Result:
+    must_be_object = column.logical_type == "object"
+    problems = pa.array(
+        [
+            None if text is None else jsonb.problem(text, must_be_object=must_be_object)
+            for text in texts.to_pylist()
+        ],
+        pa.string(),
+    )
+    return _where(problems.is_null(), texts), lambda: pc.binary_join_element_wise(
+        column.name, problems, " "
     )
 
 

@@ -19,13 +19,13 @@ def match_header(
     """Return where each of the contract's columns is in the file.
 
     Args:
-        header: the names in the file's header, in the form NFC; None if it has no header, so that
-            columns are matched by position.
+        header: the names in the file's header, in the form NFC; None if columns are found by
+            position.
         width: the number of the file's columns.
-        line: the physical line of the header, or of the first row if there is no header.
+        line: the physical line of the header; by position, of the first row.
         contract: the contract of the file's table.
     """
-    if header is None or contract.by_position:
+    if header is None:
         places, problems = _by_position(width, contract)
     else:
         places, problems = _by_name(header, contract)

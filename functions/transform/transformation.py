@@ -44,13 +44,7 @@ def transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> 
 
 def _transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> Verdict:
     counts = Counter(dict.fromkeys(_COUNTS, 0))
-    table = read_table(
-        chunks,
-        contract.encoding,
-        contract.dialect,
-        contract.encoding_errors,
-        width=contract.fixed_width,
-    )
+    table = read_table(chunks, contract)
     if isinstance(table, Empty) and contract.allows_no_rows:
         return Verdict(Outcome.OK, counts=dict(counts))
     if isinstance(table, Refusal):

@@ -17,6 +17,7 @@ from shared.dialect import Dialect, Footer
 from shared.lines import Refusal
 from shared.rows import read_table
 from shared.undecodable import EncodingErrors
+from tests.fixtures.contracts import any_file
 
 CSV = Dialect()
 MARKS = {
@@ -118,7 +119,8 @@ def files(draw: st.DrawFn) -> tuple[Dialect, str, bytes]:
 def rows_of(body: bytes, encoding: str, dialect: Dialect) -> dict[int, str]:
     """Return the text of each row by line."""
     errors: EncodingErrors = "refuse" if undecodable.problem(encoding) else "reject"
-    table = read_table([body], encoding, dialect, errors)
+    contract = any_file(dialect, encoding=encoding, encoding_errors=errors)
+    table = read_table([body], contract)
     assume(not isinstance(table, Refusal))
     assert not isinstance(table, Refusal)
     found: dict[int, str] = {}

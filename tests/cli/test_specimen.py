@@ -15,9 +15,9 @@ from shared.contract import Contract
 from shared.dialect import Dialect
 from shared.endings import Outcome
 from shared.odcs import load_all
-from tests.fixtures.contracts import DAYS, READINGS, TOKENS, column
+from tests.fixtures.contracts import DAYS, READINGS, TIMES, TOKENS, column
 from tests.processing import NOW, process
-from tests.test_generated_files import GERMAN, NARROW, SPELLED, ZONED
+from tests.test_generated_files import GERMAN, NARROW, SPELLED, TYPED, ZONED
 
 OURS = dict(load_all())
 CONTRACTS = {
@@ -26,6 +26,7 @@ CONTRACTS = {
     "zoned": ZONED,
     "narrow": NARROW,
     "spelled": SPELLED,
+    "typed": TYPED,
     "readings": READINGS,
 }
 
@@ -46,7 +47,7 @@ def checked(contract: Contract, folder: Path) -> Specimen:
     halted = process(folder, made.content, contract, hard=True).verdict.outcome
     assert halted is (Outcome.FAILED_TESTS if made.bad else Outcome.OK)
     refused = process(folder, made.refused, contract).refused
-    what = "does not match the header" if contract.dialect.header else "is the delimiter"
+    what = "is the delimiter" if contract.by_position else "does not match the header"
     assert what in str(refused)
     return made
 
@@ -64,7 +65,7 @@ def test_specimen_has_bad_row_for_each_rule(contract: Contract) -> None:
 
     ways: list[tuple[str | None, str]] = [(None, "columnCount"), (None, "quoting")]
     for each in contract.columns:
-        ways += [(each.name, each.logical_type)]
+        ways += [(each.name, each.kind)]
         ways += [(each.name, rule.name) for rule in each.rules if rule.severity == "error"]
     assert [(bad.column, bad.rule) for bad in made.bad] == ways
     assert made.good == SHARE * len(ways)
@@ -147,6 +148,25 @@ def text(*rules: dict[str, Any], name: str = "x", **more: Any) -> Any:
             )
         ),
         contract(column("t", "timestamp", "timestamptz", formats=MONTHS), encoding="cp1252"),
+        contract(
+            column("t", "time", "time", rules=[ONCE, between("08:00", "17:30")], **TIMES),
+            column("f", "number", "real", rules=[ONCE, between("0.1", "0.5")]),
+        ),
+        contract(
+            text(),
+            column("b", "boolean", "boolean", **TOKENS),
+            unique_rows=[{"name": "pair", "columns": ["b", "x"]}],
+        ),
+        contract(
+            text(REQUIRED),
+            column("u", "string", "uuid", required=True),
+            lookup={"key": "x", "order": "u", "fields": ["u"]},
+            unique_rows=[{"name": "primaryKey", "columns": ["x", "u"]}],
+        ),
+        contract(
+            text(REQUIRED),
+            unique_rows=[{"name": "primaryKey", "columns": ["x"]}],
+        ),
         contract(text(optional=True, aliases=["X", "old"]), column("n", "integer", "bigint")),
         contract(
             *(text(name=name, physical_name=name.strip().lower()) for name in ("y", " Z")),
@@ -157,6 +177,18 @@ def text(*rules: dict[str, Any], name: str = "x", **more: Any) -> Any:
             text(optional=True, aliases=["old"]),
             header_policy={"match": "folded"},
             row_counts=[{"name": "any", "minimum": 0}],
+        ),
+        *(
+            contract(column("t", "timestamp", "timestamptz", formats=[form], timezone="Asia/Tokyo"))
+            for form in (
+                *({"pattern": name} for name in ("iso8601", "epochSeconds", "epochMillis")),
+                *({"pattern": f"yyyy-MM-dd HH:mm {zone}"} for zone in ("XXX", "X", "Z", "VV")),
+                {"pattern": "EEE, d. MMM yy[ HH:mm[:ss.SSS]]", "pivot": 1950, "locale": "de"},
+            )
+        ),
+        *(
+            contract(column("d", "date", "date", formats=[{"pattern": pattern}], rules=[ONCE]))
+            for pattern in ("iso8601", "MM/yyyy", "'Q'Q yyyy", "[yyyy-MM-dd][dd.MM.yyyy]")
         ),
     ],
     ids=lambda made_of: str(made_of.columns[0].rules or made_of.columns[0].physical_type)[:60],
@@ -220,7 +252,8 @@ def columns(draw: st.DrawFn, name: str) -> Any:
 def contracts(draw: st.DrawFn) -> Contract:
     """Return a contract of one to four columns."""
     names = "abcd"[: draw(st.integers(1, 4))]
-    header = draw(st.sampled_from([{}, {"header": False}, {"header_rows": (2, 4)}]))
+    headers: list[dict[str, Any]] = [{}, {"header": False}, {"header_rows": (2, 4)}]
+    header = draw(st.sampled_from(headers))
     policy = {"unknown": draw(st.sampled_from(["refuse", "ignore" if names[1:] else "refuse"]))}
     if header != {"header": False}:
         policy["match"] = draw(st.sampled_from(["exact", "folded", "position"]))
@@ -229,6 +262,7 @@ def contracts(draw: st.DrawFn) -> Contract:
         dialect={
             "delimiter": draw(st.sampled_from([",", ";", "\t", "||"])),
             "null_sequence": draw(st.sampled_from([("",), ("", "-"), ("NA",)])),
+            "line_terminator": draw(st.sampled_from(["\r\n", "\r"])),
             "skip_lines": draw(st.sampled_from([0, 2])),
             "footer": draw(st.sampled_from([None, {"lines": 2}, {"pattern": "^TOTAL"}])),
             "skip_empty_rows": draw(st.booleans()),

@@ -10,9 +10,10 @@ from shared import frame
 from shared.dialect import Dialect, Footer
 from shared.lines import Refusal
 from shared.rows import Table, read_table
+from tests.fixtures.contracts import any_file
 from tests.shared.test_rows import read
 
-Row = tuple[int, list[str]]
+Row = tuple[int, list[str | None]]
 SIZES = pytest.mark.parametrize("size", [1, 7, 1000])
 
 
@@ -24,7 +25,7 @@ def rows_of(text: str, size: int = 1000, **dialect: Any) -> tuple[list[str] | No
 
 
 def table_of(text: str, **dialect: Any) -> Table | Refusal:
-    return read_table([text.encode()], "utf-8", Dialect(**dialect))
+    return read_table([text.encode()], any_file(Dialect(**dialect)))
 
 
 @pytest.mark.parametrize(
@@ -51,6 +52,11 @@ def table_of(text: str, **dialect: Any) -> Table | Refusal:
         ({"skip_empty_rows": True, "trailing_delimiter": True}, "a,b\n,,\n1,2\n,,\n", 3),
         ({"footer": Footer(lines=2)}, 'a,b\n1,2\n"3\n4,4\n\n\r\n', 2),
         ({"footer": Footer(pattern="TOTAL|a")}, "a,b\n1,2\nTOTAL 3\n3,4\n", 2),
+        (
+            {"skip_lines": 1, "line_terminator": "\r", "footer": Footer(pattern="TOTAL$")},
+            "x\rsep=,\ra,b\r1,2\rTOTAL\r\x1a",
+            4,
+        ),
         ({"footer": Footer(pattern="^$")}, "a,b\n1,2\n\n3,4\n5,6\n\n", 2),
     ],
 )
@@ -126,7 +132,7 @@ def test_memory_is_bounded_with_footer() -> None:
         for made in range(100):  # noqa: B007
             yield b"x" * 1000 + b"\n"
 
-    table = read_table(chunks(), "utf-8", Dialect(footer=Footer(lines=3)))
+    table = read_table(chunks(), any_file(Dialect(footer=Footer(lines=3))))
     assert isinstance(table, Table)
 
     next(table.chunks)

@@ -53,6 +53,30 @@ def dated(**properties: Any) -> Change:
     return custom(of="day", formats=[{"pattern": "yyyy-MM-dd"} | properties])
 
 
+def timed(**properties: Any) -> Change:
+    """Return a change that makes the day a timestamp with one format."""
+    return both(
+        dated(**properties), column("day", logicalType="timestamp", physicalType="timestamptz")
+    )
+
+
+UNFIT: list[tuple[str, dict[str, Any], str]] = [
+    ("yyyy-MM-dd hh:mm", {}, "must have the hour as H or HH, or as h or hh toge"),
+    ("yyyy-MM-dd HH a", {}, "must have the hour as H or HH, or as h or hh toget"),
+    ("[yyyy-MM-dd][dd.MM.yyyy][ hh:mm]", {}, "must have the hour as H or HH, or as h"),
+    ("yyyy-MM-dd X VV", {}, "has both an offset and a zone name: remove one of"),
+    *(
+        (text, {"timezone": "Etc/UTC"}, "reads the time zone from the text: rem")
+        for text in ("yyyy-MM-dd HH:mm XXX", "yyyy-MM-dd HH:mm VV", "epochSeconds")
+    ),
+    ("yyyy-MM-dd", {"pivot": 1950}, "has no yy: remove 'pivot'"),
+    (
+        "yyyy-MM-dd HH:mm:ss.SSSSSS",
+        {"beyondMicroseconds": "truncate"},
+        "has no fraction of more than 6 digits: remove 'beyondMicroseconds'",
+    ),
+]
+"""Formats that no timestamp can have."""
 NEVER: list[tuple[Change, str]] = [
     *(
         (custom(encoding=name), f"encoding: '{name}' is not a text encoding of Python")
@@ -62,35 +86,55 @@ NEVER: list[tuple[Change, str]] = [
         (custom(dialect={"delimiter": text}), f"the delimiter {text!r} is not valid")
         for text in ("a", "Z", "7", "\n", ",a")
     ),
+    (custom(dialect={"delimiter": r"\t"}), r"NUL; YAML reads \t only in double quotes"),
+    (dated(pattern=r"yyyy\tMM"), r"epochMillis; YAML reads \t only in double quotes"),
     (custom(dialect={"delimiter": "\0"}), "a text contains NUL"),
     *(
-        (dated(pattern=pattern), f"column 'day': formats.0: format {pattern!r}: {part} is not sup")
+        (dated(pattern=pattern), f"column 'day': format {pattern!r}: {part} is not sup")
         for pattern, part in (
             ("yyyy-MM-dd G", "'G'"),
-            ("yy-MM-dd", "'yy'"),
             ("yyyy-MM-dd'T", '"\'"'),
-            ("yyyy-MM-dd[.SSSSSSS]", "'[.SSSSSSS]'"),
-            ("yyyy-MM-dd [HH]", "'['"),
+            ("yyyy-MM-dd[.SSSSSSSSSS]", "'[.SSSSSSSSSS]'"),
+            ("yyyy-MM-dd SSSSSSSSSS", "'SSSSSSSSSS'"),
         )
     ),
     *(
-        (dated(pattern=pattern), f"column 'day': formats.0: format {pattern!r} must have {what}")
+        (dated(pattern=pattern), f"column 'day': format {pattern!r} {what}")
         for pattern, what in (
-            ("HH:mm", "year, month and day, and no part twice"),
-            ("yyyy-MM-dd yyyy", "year, month and day, and no part twice"),
-            ("yyyy-dd", "year, month and day, and no part twice"),
-            ("dd MM MMM yyyy", "year, month and day, and no part twice"),
-            ("yyyy-MM-dd hh:mm", "the hour as H or HH, or as h or hh together with a"),
-            ("yyyy-MM-dd HH a", "the hour as H or HH, or as h or hh together with a"),
+            ("yyyy-MM-dd yyyy", "has a part twice: remove one of them"),
+            ("yyyy-dd", "must have one year and one month or quarter; a day is optional"),
+            ("dd MM MMM yyyy", "must have one year and one month or quarter"),
+            ("yyyy yy MM", "must have one year and one month or quarter"),
+            ("dd Q yyyy", "has a quarter and a day: remove one of them"),
+            ("EEE MM/yyyy", "has a weekday but no day: remove the weekday, or add d or dd"),
+            ("yyyy-MM-dd[ yyyy]", "has a part twice: remove one of them"),
+            *(
+                (text, "has a [ without a ], or a ] without a [")
+                for text in ("yyyy[-MM", "yyyy-MM]", "]MM[yyyy")
+            ),
+            (
+                "yyyy-MM" + "[d]" * 7,
+                "has more than 64 combinations of optional sections: write sev",
+            ),
         )
     ),
     (
         dated(pattern="yyyy-MM-dd HH:mm"),
         "column 'day': the date format 'yyyy-MM-dd HH:mm' has the times ['hour', 'minute']: remove",
     ),
+    (dated(pattern="epochMillis"), "column 'day': the date format 'epochMillis' has the times ["),
+    *(
+        (timed(pattern=pattern, **more), f"column 'day': format {pattern!r} {what}")
+        for pattern, more, what in UNFIT
+    ),
+    (
+        dated(pattern="yyyy-MM-dd", timezone="Etc/UTC"),
+        "column 'day': format 'yyyy-MM-dd' has no time zone: remove 'timezone'",
+    ),
+    (dated(pattern="yy-MM", pivot=0), "column 'day': formats.0.pivot: Input should be greater"),
     (dated(pattern="yyyy" * 51), "column 'day': formats.0.pattern: String should have at most 200"),
     *(
-        (dated(locale=name), f"column 'day': formats.0: {name!r} is not a locale: use e.g. de or")
+        (dated(locale=name), f"column 'day': {name!r} is not a locale: use e.g. de or")
         for name in ("../de", "de-AT", "xx", "")
     ),
     *(

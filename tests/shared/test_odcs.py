@@ -107,6 +107,22 @@ def quality(column_name: str, /, **properties: Any) -> Change:
     return column(column_name, quality=[{k: v for k, v in whole.items() if v is not None}])
 
 
+def key(**positions: int) -> Change:
+    """Return a change that makes columns the primary key, with these positions."""
+
+    def change(document: dict[str, Any]) -> None:
+        for name, position in positions.items():
+            column(name, primaryKey=True, primaryKeyPosition=position, required=True)(document)
+
+    return change
+
+
+def unique_rows(properties: list[Any], **more: Any) -> Change:
+    """Return a change that makes columns unique together."""
+    rule = {"name": "q", "metric": "duplicateValues", "arguments": {"properties": properties}}
+    return table(quality=[rule | ({} if "mustBeLessThan" in more else {"mustBe": 0}) | more])
+
+
 def row_count(**properties: Any) -> Change:
     whole = {"name": "q", "metric": "rowCount"} | properties
     return table(quality=[{k: v for k, v in whole.items() if v is not None}])
@@ -191,7 +207,7 @@ REFUSED: list[tuple[Change, str]] = [
     (custom(dialect={"delimiter": "§"}), "the delimiter '§' is not valid"),
     (
         custom(dialect={"delimiter": r"\t"}),
-        'YAML reads escapes such as "\\t" only in double quotes',
+        "YAML reads \\t only in double quotes",
     ),
     (
         custom(dialect={"quoteChar": None, "lenientQuotes": True}),
@@ -307,7 +323,7 @@ REFUSED: list[tuple[Change, str]] = [
             ({"order": "amount"}, "the lookup's order amount must be required"),
             (
                 {"order": "paid"},
-                "the lookup's order paid must be required, and not of type boolean",
+                "the lookup's order paid must be required, and of type string or integer",
             ),
             ({"group": "paid"}, "the lookup's group paid must be of type string or integer"),
             ({"group": "none"}, "the lookup names ['none'], which are not columns"),
@@ -333,7 +349,7 @@ REFUSED: list[tuple[Change, str]] = [
     (column("name", physicalName="line"), "['line'] are reserved for the pipeline"),
     (column("name", physicalName="amount"), "['amount'] occur more than once"),
     (column("name", name="day", physicalName="n"), "['day'] occur more than once"),
-    (column("day", logicalType="time"), "column 'day': logicalType: Input should be"),
+    (column("day", logicalType="array"), "column 'day': logicalType: Input should be"),
     (
         column("name", logicalType=None),
         "at $.schema[0].properties[0]: the column has no logicalType",
@@ -345,8 +361,8 @@ REFUSED: list[tuple[Change, str]] = [
         "physicalType must be text or varchar(length)",
     ),
     (
-        column("amount", physicalType="double precision"),
-        "physicalType must be numeric(precision,scale)",
+        column("amount", physicalType="double"),
+        "physicalType must be numeric(precision,scale) or double precision or real",
     ),
     (
         lambda d: d["schema"][0]["properties"][1].update({"physicalType": "numeric(5", "2)": None}),
@@ -518,7 +534,6 @@ REFUSED: list[tuple[Change, str]] = [
     *(
         (column("name", **{key: value}), f"the pipeline does not support {key}: remove it")
         for key, value in {
-            "primaryKey": True,
             "partitioned": True,
             "encryptedName": "secret",
             "transformLogic": "upper(name)",
@@ -595,6 +610,58 @@ REFUSED: list[tuple[Change, str]] = [
     (
         quality("amount", arguments={"minimum": "2020-01-01"}),
         "column 'amount': the rule q compares the type number with 2020-01-01, which has another",
+    ),
+    (
+        quality("amount", arguments={"minimum": "08:00"}),
+        "column 'amount': the rule q compares the type number with 08:00:00, which has another",
+    ),
+    *(
+        (
+            column("name", physicalType=physical_type),
+            f"column 'name': the rule {name} does not apply to the type {kind}",
+        )
+        for physical_type, kind, name in (
+            ("uuid", "uuid", "maxLength (length)"),
+            ("jsonb", "json", "unique (unique)"),
+        )
+    ),
+    (column("day", logicalType="time", physicalType="time"), "must have the hour, and no part of"),
+    (column("day", primaryKey=True), "column 'day': primaryKey needs required: true: add it"),
+    (
+        column("day", primaryKeyPosition=1),
+        "column 'day': primaryKeyPosition has no effect without primaryKey: true",
+    ),
+    *(
+        (
+            key(name=first, day=second),
+            f"the columns with primaryKey have the primaryKeyPosition {sorted([first, second])}: "
+            "number them from 1 to 2",
+        )
+        for first, second in ((1, 1), (-1, 1), (2, 3), (-1, -1))
+    ),
+    *(
+        (unique_rows(properties), message)
+        for properties, message in (
+            (["name", "x"], "the rule 'q' names ['x'], which are not columns"),
+            (["name", "name"], "the rule 'q' names ['name'] more than once: remove them"),
+            ([], "the table: the quality 'q': columns: "),
+            ([1], "the table: the quality 'q': columns.0: Input should be a valid string"),
+        )
+    ),
+    (
+        unique_rows(["name"], severity="info"),
+        "the table: the quality 'q' has the severity 'info': use error or warning",
+    ),
+    (
+        both(
+            column("amount", logicalType="object", physicalType="jsonb", quality=None),
+            unique_rows(["name", "amount"]),
+        ),
+        "the rule 'q' cannot compare amount (json): remove these columns",
+    ),
+    (
+        both(key(name=-1), unique_rows(["day"], name="primaryKey")),
+        "rules ['primaryKey'] of the table occur more than once",
     ),
     (
         quality("name", name="unique", arguments={"validValues": ["a"]}),
@@ -686,7 +753,7 @@ def _everything_wrong(document: dict[str, Any]) -> None:
     document["owner"] = "me"
     column("name", requird=True, logicalType="text")(document)
     column("amount", logicalType=None, requird=True)(document)
-    column("day", primaryKey=True)(document)
+    column("day", encryptedName="a")(document)
     custom(of="day", format="dd.MM.yyyy")(document)
     column(
         "paid",
@@ -725,23 +792,23 @@ def test_contract_reports_all_problems_at_once(tmp_path: Path) -> None:
         "at $: ODCS does not define 'owner' here: correct the name or remove it",
         "column 'name': at $.schema[0].properties[0]: ODCS does not define 'requird' here: ",
         "column 'name': at $.schema[0].properties[0].logicalType: 'text' is not one of",
-        "column 'amount': at $.schema[0].properties[1]: the column has no logicalType: add string",
+        "column 'amount': at $.schema[0].properties[1]: the column has no logicalType: add boolean",
         "column 'amount': at $.schema[0].properties[1]: ODCS does not define 'requird' here: ",
         "at $.slaProperties[3]: 'value' is a required property: add it",
-        "column 'day': the pipeline does not support primaryKey: remove it",
+        "column 'day': the pipeline does not support encryptedName: remove it",
         "column 'day': unknown customProperties ['format']: ",
         "column 'day': the type date needs 'formats': add them",
         "column 'paid': a quality has no name: add one, because rejected rows refer to it",
         "column 'paid': the quality 'a' has the severity 'info': use error or warning",
         "column 'paid': the quality 'a' has no supported limit: write mustBe: 0",
         "column 'paid': the quality 'b' has unknown arguments ['maxLenght']: ",
-        "column 'paid': ['ja'] cannot mean both true and false: remove them from one",
         "column 'paid': the type boolean cannot be stored as 'text': physicalType must be boolean",
-        "column 'paid': the rule c (range) does not apply to the type boolean: remove it",
         "the quality 'q' of the table is not supported: use the metric rowCount",
         "slaProperties: ['unit'] of timeOfAvailability are not supported: remove them",
         "slaProperties: latency is 1 with the unit None: write a whole number of days",
-        "and at least 7 more: correct these first",
+        "slaProperties: 'retention' is not supported",
+        "the table: unknown customProperties ['delimeter']: ",
+        "and at least 5 more: correct these first",
     ]
     _assert_problems(tmp_path, [_everything_wrong], starts)
 
@@ -777,6 +844,13 @@ def test_contract_reports_all_problems_at_once(tmp_path: Path) -> None:
                 "the table: the lookup's key paid must be of type string or integer",
                 "the table: the lookup's measure name must be of type integer or number",
                 "the table: the lookup's order day must be required",
+            ],
+        ),
+        (
+            [quality("name", arguments={"validValues": [1960, True]})],
+            [
+                "column 'name': the rule 'q': values.0: Input should be a valid string: put it in",
+                "column 'name': the rule 'q': values.1: Input should be a valid string: put it in",
             ],
         ),
         (
@@ -948,6 +1022,50 @@ def test_quality_becomes_rule(quality_of: Change, rule: dict[str, object], tmp_p
     (made,) = loaded(tmp_path, quality_of).column("amount").rules
 
     assert made.model_dump().items() >= ({"name": "q", "severity": "error"} | rule).items()
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        (key(name=-1), {"name": "primaryKey", "columns": ("name",)}),
+        (key(name=2, day=1), {"name": "primaryKey", "columns": ("day", "name")}),
+        (
+            unique_rows(["name", "day"], severity="warning", mustBeLessThan=2),
+            {
+                "columns": ("name", "day"),
+                "severity": "warning",
+                "threshold": {"limit": Decimal(2), "unit": "rows", "inclusive": False},
+            },
+        ),
+    ],
+)
+def test_columns_become_unique_together(
+    change: Change, rule: dict[str, object], tmp_path: Path
+) -> None:
+    (made,) = loaded(tmp_path, change).unique_rows
+
+    expected = {"name": "q", "severity": "error", "threshold": None} | rule
+    assert made.model_dump() == expected
+
+
+@pytest.mark.parametrize(
+    ("logical_type", "physical_type", "kind"),
+    [
+        ("number", "double precision", "float"),
+        ("number", "real", "float"),
+        ("string", "uuid", "uuid"),
+        ("string", "jsonb", "json"),
+        ("object", "jsonb", "json"),
+    ],
+)
+def test_physical_type_selects_kind(
+    logical_type: str, physical_type: str, kind: str, tmp_path: Path
+) -> None:
+    types = {"logicalType": logical_type, "physicalType": physical_type}
+
+    contract = loaded(tmp_path, column("amount", quality=None, **types))
+
+    assert contract.column("amount").kind == kind
 
 
 @pytest.mark.parametrize(

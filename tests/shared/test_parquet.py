@@ -32,6 +32,8 @@ def test_parts_are_read_as_written(prefix: str) -> None:
             "text": pa.array(["ё", None, ""]),
             "instant": pa.array([FIRST, None, FIRST], pa.timestamp("us", tz="UTC")),
             "number": pa.array([Decimal("0.13"), None, Decimal("999.99")], pa.decimal128(5, 2)),
+            "real": pa.array([0.1, None, 1e-45], pa.float32()),
+            "time": pa.array([dt.time(1, 2, 3, 4), None, dt.time.max], pa.time64("us")),
             "line": pa.array([2, 3, 4], pa.int64()),
         }
     )

@@ -15,17 +15,19 @@ from shared.dialect import Dialect, Footer
 from shared.grammar import Fault
 from shared.lines import Refusal
 from shared.rows import read_table
+from tests.fixtures.contracts import any_file
 from tests.slow_reader import records, swapped, without_footer
 
 CSV = Dialect()
-Row = tuple[int, list[str], str]
+Row = tuple[int, list[str | None], str]
 
 
 def read_all(
-    text: str, size: int, dialect: Dialect = CSV
+    text: str, size: int, dialect: Dialect = CSV, *, nulls: bool = False
 ) -> tuple[list[str] | None, list[Row], list[dict[str, Any]]]:
     data = text.encode()
-    table = read_table((data[i : i + size] for i in range(0, len(data), size)), "utf-8", dialect)
+    contract = any_file(dialect, quoted_empty="text" if nulls else "missing")
+    table = read_table((data[i : i + size] for i in range(0, len(data), size)), contract)
     assert not isinstance(table, Refusal), table
     rows: list[Row] = []
     malformed: list[dict[str, Any]] = []
@@ -41,10 +43,14 @@ def read_all(
 
 
 def read(
-    text: str, size: int = 1000, dialect: Dialect = CSV
+    text: str, size: int = 1000, dialect: Dialect = CSV, *, nulls: bool = False
 ) -> tuple[list[str] | None, list[Row], list[tuple[int, str, str]]]:
-    header, rows, malformed = read_all(text, size, dialect)
+    header, rows, malformed = read_all(text, size, dialect, nulls=nulls)
     return header, rows, [(row["line"], row["rule"], row["raw"]) for row in malformed]
+
+
+def filled(values: list[str | None]) -> list[str]:
+    return [value or "" for value in values]
 
 
 def ended(text: str) -> str:
@@ -83,7 +89,7 @@ def test_value_may_be_long(other: str, size: int) -> None:
 
     _, rows, malformed = read(f'a,b\n{long},2\n"{long}",2\n{other}\n', size)
 
-    assert [(line, len(values[0])) for line, values, _ in rows] == [
+    assert [(line, len(values[0] or "")) for line, values, _ in rows] == [
         (2, 200_000),
         (3, 200_000),
         (4, 1),
@@ -119,7 +125,7 @@ def test_header_may_have_line_ends_and_follow_blank_lines(size: int) -> None:
 def test_file_without_valid_header_is_refused(text: str, reason: str, size: int) -> None:
     data = text.encode()
 
-    table = read_table((data[i : i + size] for i in range(0, len(data), size)), "utf-8", CSV)
+    table = read_table((data[i : i + size] for i in range(0, len(data), size)), any_file(CSV))
 
     assert isinstance(table, Refusal)
     assert table.reason == reason
@@ -128,7 +134,7 @@ def test_file_without_valid_header_is_refused(text: str, reason: str, size: int)
 def test_text_with_every_control_character_cannot_have_a_long_delimiter() -> None:
     body = "".join(map(chr, [*range(1, 32), 127]))
 
-    table = read_table([f"a||b\n{body}||c\n".encode()], "utf-8", Dialect(delimiter="||"))
+    table = read_table([f"a||b\n{body}||c\n".encode()], any_file(Dialect(delimiter="||")))
 
     assert isinstance(table, Refusal)
     assert "every control character" in table.reason
@@ -166,10 +172,13 @@ def texts(draw: st.DrawFn) -> tuple[Dialect, str]:
 
 @pytest.mark.scaled
 @settings(max_examples=1000)
-@given(texts(), st.integers(1, 40), st.sampled_from([12, 10_000]))
-@example((CSV, 'a",",b\n' * 5 + "xxxxxxxxx"), 8, 30)
-def test_rows_agree_with_slow_reader(written: tuple[Dialect, str], size: int, longest: int) -> None:
+@given(texts(), st.integers(1, 40), st.sampled_from([12, 10_000]), st.booleans())
+@example((CSV, 'a",",b\n' * 5 + "xxxxxxxxx"), 8, 30, False)
+def test_rows_agree_with_slow_reader(
+    written: tuple[Dialect, str], size: int, longest: int, nulls: bool
+) -> None:
     dialect, text = written
+    nulls = nulls and dialect.quote_char is not None
     # The limit applies to the text with short delimiters.
     longest = longest if len(dialect.delimiter) == 1 else 10_000
     with pytest.MonkeyPatch.context() as patch:
@@ -180,9 +189,11 @@ def test_rows_agree_with_slow_reader(written: tuple[Dialect, str], size: int, lo
         if dialect.footer:
             body = without_footer(body, dialect.footer)
         expected = list(records(head + body, len(head), 2, dialect, longest))
-        _, rows, malformed = read(swapped(head + text, dialect), size, dialect)
+        _, rows, malformed = read(swapped(head + text, dialect), size, dialect, nulls=nulls)
     assert rows == [
-        (line, values, raw) for line, raw, values in expected if values and len(values) == 2
+        (line, values if nulls else filled(values), raw)
+        for line, raw, values in expected
+        if values and len(values) == 2
     ]
     assert malformed == [
         (line, "quoting" if values is None else "columnCount", raw)
@@ -197,7 +208,7 @@ def test_every_short_text_agrees_with_slow_reader(letters: str, length: int) -> 
         for each in itertools.product(letters, repeat=size):
             text = ended("a\n" + "".join(each))
             expected = [
-                (line, None if values is None or len(values) != 1 else values)
+                (line, None if values is None or len(values) != 1 else filled(values))
                 for line, _, values in records(text, 2, 1, CSV)
             ]
             _, rows, malformed = read(text, 1000)
@@ -214,7 +225,7 @@ def seconds(unit: str, size: int) -> float:
     """Return the CPU time for a file of about `size` bytes, in seconds."""
     body = ("a,b\n" + unit * (size // len(unit.encode()))).encode()
     begin = time.process_time()
-    table = read_table((body[i : i + 2**18] for i in range(0, len(body), 2**18)), "utf-8", CSV)
+    table = read_table((body[i : i + 2**18] for i in range(0, len(body), 2**18)), any_file(CSV))
     assert not isinstance(table, Refusal)
     for chunk in table.chunks:
         assert not isinstance(chunk, Refusal)
@@ -246,7 +257,7 @@ def test_time_is_linear(unit: str) -> None:
 def test_column_names_are_normalized_to_nfc() -> None:
     """NFC makes a semicolon of the Greek question mark, which must not divide columns."""
     written = unicodedata.normalize("NFD", "größe") + ";a\u037eb\n1;2\n"
-    table = read_table([written.encode()], "utf-8", Dialect(delimiter=";"))
+    table = read_table([written.encode()], any_file(Dialect(delimiter=";")))
     assert not isinstance(table, Refusal)
     assert table.header == ["größe", "a;b"]
 
@@ -254,7 +265,7 @@ def test_column_names_are_normalized_to_nfc() -> None:
 def test_maximum_number_of_columns() -> None:
     names = ",".join(map(str, range(reader.MAX_COLUMNS + 1)))
 
-    table = read_table([f"{names}\n".encode()], "utf-8", CSV)
+    table = read_table([f"{names}\n".encode()], any_file(CSV))
 
     assert isinstance(table, Refusal)
     assert "10,001 columns" in table.reason

@@ -6,15 +6,18 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import jsonschema
 import pytest
 
 from functions.api import handler as api
 from functions.api import session as sessions
+from functions.api.responses import value_schema
+from shared import replacement
 from shared.contract import Contract, Lookup
 from shared.errors import DatabaseRefused
 from shared.odcs import load_all
 from shared.settings import read
-from tests.fixtures.contracts import READINGS
+from tests.fixtures.contracts import READINGS, column
 from tests.fixtures.database import Database, eventually, migrate_to
 from tests.fixtures.lookup import (
     KEYS,
@@ -24,6 +27,7 @@ from tests.fixtures.lookup import (
     TABLE,
     add,
     ask,
+    found,
     pages,
     refused,
     request,
@@ -91,9 +95,11 @@ def test_keys_are_never_interpreted_as_sql(reader: Database) -> None:
 
 READING = """
 INSERT INTO "order" ("group", "table", date, time, value, rank, floor, guess, note, price, read,
-    "end", source_id, source_line)
+    "end", factor, pressure, clock, device, raw, source_id, source_line)
 SELECT 7, t, CAST(d AS date), CAST(z AS timestamptz), CAST(v AS numeric), CAST(r AS bigint), 3,
-    true, 'ä"', 5, CAST('2024-01-01 00:00:00+02' AS timestamptz), CAST('2024-02-29' AS date), id, l
+    true, 'ä"', 5, CAST('2024-01-01 00:00:00+02' AS timestamptz), CAST('2024-02-29' AS date),
+    0.1, 1.5e-300, CAST('08:30' AS time), '6b9f2a2e-0000-4000-8000-00000000000A',
+    '{"b": 1.10, "a": "ä"}', id, l
 FROM source, unnest(
     CAST(:t AS text[]), CAST(:d AS text[]), CAST(:z AS text[]), CAST(:v AS text[]),
     CAST(:r AS text[]), CAST(:l AS integer[])
@@ -158,8 +164,15 @@ def test_get_returns_every_type_as_json(
             "Preis": "5",
             "Ablesung": "2023-12-31T22:00:00.000000Z",
             "Ende": "2024-02-29",
+            "Faktor": 0.1,
+            "Druck": 1.5e-300,
+            "Uhrzeit": "08:30:00.000000",
+            "Gerät": "6b9f2a2e-0000-4000-8000-00000000000a",
+            "Rohdaten": '{"a": "ä", "b": 1.10}',
         }
     ]
+    for name, value in answer["response"][0].items():
+        jsonschema.validate(value, value_schema(READINGS.column(name)))
     assert list(answer["response"][0]) == list(READINGS.header)
     assert type(answer["response"][0]["Geschätzt"]) is bool
 
@@ -174,6 +187,60 @@ def test_get_returns_null_for_missing_values(
         200,
         {"response": [dict.fromkeys(optional) | {"Tag": "0001-01-01"}], "next": None},
     )
+
+
+DEVICES = Contract(
+    table="devices",
+    relation="devices",
+    version="1",
+    columns=(
+        column("device", "string", "uuid", required=True),
+        column("site", "string", "uuid"),
+        column("doc", "object", "jsonb"),
+        column("n", "integer", "integer"),
+    ),
+    lookup=Lookup(
+        key="device", order="device", fields=("device", "n", "doc"), group="site", measure="n"
+    ),
+)
+
+
+def test_uuid_can_be_key_order_and_group(
+    function: None, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate_to(DEVICES)
+    monkeypatch.setenv("DATABASE_SECRET_ARN", database.reader.secret_arn)
+    monkeypatch.setattr("shared.contract_store._once", lambda *_: {"devices": DEVICES})
+    database.run(SOURCE)
+    device, *sites = (f"6b9f2a2e-0000-4000-8000-00000000000{n}" for n in "abc")
+    for line, site in enumerate([*sites, sites[0], None], start=2):
+        database.run(
+            "INSERT INTO devices (device, site, doc, n, source_id, source_line) "
+            "SELECT CAST(:device AS uuid), CAST(:site AS uuid), "
+            "jsonb_build_object('text', repeat('x', 3000000)), :line, id, :line FROM source",
+            device=device,
+            site=site,
+            line=line,
+        )
+    path = "/tables/devices"
+
+    def numbers(**more: str) -> list[list[int]]:
+        shown = pages(f"{path}/rows", key=device.upper(), **more)
+        return [[row["n"] for row in page] for page in shown]
+
+    assert numbers() == [[2], [3], [4], [5]], "an answer has at most 6 MB"
+    assert numbers(site=sites[0]) == [[2], [4]]
+    assert list(pages(f"{path}/keys", limit="1")) == [[device]]
+    assert list(pages(f"{path}/summary", key=device, by="site", limit="1")) == [
+        [{"group": sites[0], "rows": 2, "n": "6"}],
+        [{"group": sites[1], "rows": 1, "n": "3"}],
+        [{"group": None, "rows": 1, "n": "5"}],
+    ]
+    for wrong in ("7", f"{{{device}}}", device.replace("-", "")):
+        assert "must be one UUID" in ask(f"{path}/rows", key=wrong).text
+    database.run(replacement.add("devices", "SELECT device AS key FROM devices"), id=1)
+    assert found(f"{path}/rows", key=device, limit="1")["items"]
+    api.session.close()
 
 
 @pytest.mark.parametrize("order", ["Raum", "Tag", "Zeit", "Stand", "Rang"])

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from unittest import mock
+from uuid import UUID
 
 import pg8000.exceptions
 import pyarrow as pa
@@ -19,7 +20,7 @@ from functions.load.versions import may_replace
 from functions.test.examination import examine
 from functions.transform.transformation import transform
 from shared import parquet
-from shared.contract import RowCount
+from shared.contract import Column, RowCount
 from shared.database import connect
 from shared.endings import Kind, State, Status
 from shared.errors import DatabaseRefused, RowsUnaccounted, SchemaMismatch, StagingIncomplete
@@ -199,14 +200,34 @@ READING_TYPES = (
     pa.decimal128(5, 0),
     pa.timestamp("us", "UTC"),
     pa.date32(),
+    pa.float32(),
+    pa.float64(),
+    pa.time64("us"),
+    pa.string(),
+    pa.string(),
 )
 FIRST, LEAP, LAST = dt.date(1, 1, 1), dt.date(2024, 2, 29), dt.date(9999, 12, 31)
 LOW, HIGH = Decimal("-999999999.999"), Decimal("999999999.999")
 READING_ROWS: list[tuple[Any, ...]] = [
-    (-(2**31), "", FIRST, NOON, LOW, -(2**63), -(2**15), False, "NULL", Decimal(-9), NOON, LEAP),
-    (0, "true", LEAP, NOON, Decimal("-0.001"), 0, *[None] * 6),
-    (2**31 - 1, "t", LAST, NOON, HIGH, 2**63 - 1, 2**15 - 1, True, "f", Decimal(99999), NOON, LAST),
+    (
+        *(-(2**31), "", FIRST, NOON, LOW, -(2**63), -(2**15), False, "NULL", Decimal(-9)),
+        *(NOON, LEAP, -1e-45, 5e-324, dt.time(), UUID(int=0), {"a": [None, '"\\,\t']}),
+    ),
+    (0, "true", LEAP, NOON, Decimal("-0.001"), 0, *[None] * 11),
+    (
+        *(2**31 - 1, "t", LAST, NOON, HIGH, 2**63 - 1, 2**15 - 1, True, "f", Decimal(99999)),
+        *(NOON, LAST, 0.1, 1.7976931348623157e308, dt.time.max, UUID(int=2**128 - 1), "𝄞"),
+    ),
 ]
+
+
+def _staged(value: Any, column: Column) -> Any:
+    match column.kind:
+        case "uuid":
+            return value and str(value)
+        case "json":
+            return value and json.dumps(value)
+    return value
 
 
 def test_load_keeps_exact_values_of_every_type(
@@ -217,7 +238,12 @@ def test_load_keeps_exact_values_of_every_type(
     monkeypatch.setattr("shared.contract_store._once", lambda *_: {"readings": READINGS})
     ingestion = land(s3, b"a file", KEY.replace("dailycheckins", "readings"))
     columns = zip(*READING_ROWS, strict=True)
-    values = [pa.array(c, t) for c, t in zip(columns, READING_TYPES, strict=True)]
+    values = [
+        pa.array([_staged(value, column) for value in column_values], arrow_type)
+        for column_values, arrow_type, column in zip(
+            columns, READING_TYPES, READINGS.columns, strict=True
+        )
+    ]
     lines = pa.array(range(2, 2 + len(READING_ROWS)), pa.int64())
     part = pa.table([*values, lines], names=[*READINGS.physical_names, "line"])
 

@@ -20,9 +20,9 @@ from tests.fixtures.database import Database, former, migrate_to
 
 # Types as PostgreSQL spells them, by their spelling in contracts.
 SPELLED = {
-    "varchar": "character varying",
     "timestamptz": "timestamp with time zone",
     "numeric(12, 3)": "numeric(12,3)",
+    "time": "time without time zone",
 }
 # The pipeline's own tables, as documented.
 LEDGER = [
@@ -241,7 +241,6 @@ def index(relation: str, names: list[str]) -> str:
 
 
 def definition(column: Column) -> str:
-    kept = column.physical_type
-    for short, spelled in SPELLED.items():
-        kept = kept.replace(short, spelled)
+    kept = SPELLED.get(column.physical_type, column.physical_type)
+    kept = kept.replace("varchar", "character varying")
     return f"{column.physical_name} {kept}{' NOT NULL' if column.required else ''}"

@@ -7,17 +7,17 @@ import pytest
 
 from functions.test.rules import Judge, Violation
 from functions.transform.casts import schema
-from shared.columns import TYPES, LogicalType, RuleKind
-from shared.contract import Column, Contract
+from shared.columns import TYPES, Kind, RuleKind
+from shared.contract import Column, Contract, UniqueRows
 from tests.fixtures.contracts import READINGS, column
 
 NOW = dt.datetime(2024, 3, 3, 12, tzinfo=dt.UTC)
 
 
-def contract_of(logical_type: str, rule: dict[str, Any], timezone: str = "Etc/UTC") -> Contract:
-    like = next(each for each in READINGS.columns if each.logical_type == logical_type)
+def contract_of(kind: str, rule: dict[str, Any], timezone: str = "Etc/UTC") -> Contract:
+    like = next(each for each in READINGS.columns if each.kind == kind)
     named = {"name": "c", "physical_name": "c", "rules": [{"name": "r"} | rule]}
-    column = Column.model_validate(like.model_dump() | named)
+    column = Column.model_validate(like.model_dump(exclude_unset=True) | named)
     return Contract(table="t", relation="t", version="1", columns=(column,), timezone=timezone)
 
 
@@ -86,6 +86,19 @@ def at(*parts: int) -> dt.datetime:
             [dt.date(2024, 3, 3), dt.date(2024, 3, 4), None],
             [dt.date(2024, 3, 4)],
         ),
+        (
+            "float",  # the column's type is real, which rounds values and bounds
+            {"kind": "range", "minimum": "0.1", "maximum": "0.3"},
+            [0.1, 0.3, 0.09999999, 0.30000004, None],
+            [0.09999999, 0.30000004],
+        ),
+        (
+            "time",
+            {"kind": "range", "minimum": "08:00", "maximum": "17:30:00.5"},
+            [dt.time(7, 59), dt.time(8), dt.time(17, 30, 0, 500_000), dt.time(17, 31), None],
+            [dt.time(7, 59), dt.time(17, 31)],
+        ),
+        ("uuid", {"kind": "unique"}, ["a", "b", "a"], ["a"]),
         ("string", {"kind": "unique"}, ["a", "b", None, None, "a", "a"], ["a", "a"]),
         ("string", {"kind": "required"}, ["a", "", None], [None]),
     ],
@@ -129,6 +142,35 @@ def test_unique_checks_columns_separately() -> None:
     assert [each.column for each in judge.violations(second)] == ["b"]
 
 
+def test_unique_rows_compares_columns_together_in_every_part() -> None:
+    columns = (column("a", "string", "text"), column("b", "number", "numeric(3,1)"))
+    rule = UniqueRows(name="pair", columns=("b", "a"), severity="warning")
+    contract = Contract(table="t", relation="t", version="1", columns=columns, unique_rows=(rule,))
+    judge = Judge(contract, NOW)
+    parts: list[list[tuple[str | None, int | None]]] = [
+        [("x", 1), ("x", 2), ("x", 1), ("", 1), (None, 1), (None, 1)],
+        [("x\x01", 1), ("x", 2), ("x", None), ("x", None), ("", 1)],
+    ]
+
+    found: list[Violation] = []
+    for first, rows in zip((2, 8), parts, strict=True):
+        numbered = [
+            {"a": a, "b": None if b is None else Decimal(b), "line": first + n}
+            for n, (a, b) in enumerate(rows)
+        ]
+        found += judge.violations(pa.Table.from_pylist(numbered, schema=schema(contract)))
+
+    assert [(each.line, each.value) for each in found] == [
+        (4, "1.0, x"),
+        (9, "2.0, x"),
+        (12, "1.0, "),
+    ]
+    reason = "b, a repeat the values of an earlier row"
+    assert {(each.column, each.rule, each.severity, each.reason) for each in found} == {
+        ("b, a", "pair", "warning", reason)
+    }
+
+
 @pytest.mark.parametrize(
     ("logical_type", "rule", "value", "reason"),
     [
@@ -146,6 +188,7 @@ def test_unique_checks_columns_separately() -> None:
             f"c is not one of {', '.join(f'country {n}' for n in range(10))}, … (190 more)",
         ),
         ("timestamp", {"kind": "not_in_future"}, at(2100, 1, 1), "c is in the future"),
+        ("float", {"kind": "range", "maximum": "0.1"}, 0.2, "c is not at most 0.1"),
     ],
 )
 def test_violation_states_requirement(
@@ -170,18 +213,18 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "length": {"minimum": 1},
     "pattern": {"regex": "a"},
     "allowed": {"values": ["a"]},
-    "range": {"minimum": "2020-01-01"},
 }
+BOUNDS: dict[Kind, Any] = {"integer": 1, "number": 1, "float": 1, "time": "08:00"}
 
 
 @pytest.mark.parametrize("kind", get_args(RuleKind))
-@pytest.mark.parametrize("logical_type", TYPES)
-def test_every_valid_rule_can_be_checked(logical_type: LogicalType, kind: RuleKind) -> None:
+@pytest.mark.parametrize("of", TYPES)
+def test_every_valid_rule_can_be_checked(of: Kind, kind: RuleKind) -> None:
     rule = {"kind": kind} | ARGUMENTS.get(kind, {})
-    if kind == "range" and Decimal in TYPES[logical_type].bounds:
-        rule["minimum"] = 1
-    if kind not in TYPES[logical_type].rules:
-        with pytest.raises(ValueError, match=f"does not apply to the type {logical_type}"):
-            contract_of(logical_type, rule)
+    if kind == "range":
+        rule["minimum"] = BOUNDS.get(of, "2020-01-01")
+    if kind not in TYPES[of].rules:
+        with pytest.raises(ValueError, match=f"does not apply to the type {of}"):
+            contract_of(of, rule)
     else:
-        assert failed(contract_of(logical_type, rule), None) == [None] * (kind == "required")
+        assert failed(contract_of(of, rule), None) == [None] * (kind == "required")

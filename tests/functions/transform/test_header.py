@@ -50,7 +50,7 @@ def test_file_without_header_is_matched_by_position(
         assert found == places
 
 
-@pytest.mark.parametrize("match", ["exact", "folded", "position"])
+@pytest.mark.parametrize("match", ["exact", "folded"])
 @pytest.mark.parametrize("unknown", ["refuse", "ignore"])
 def test_wide_header_has_short_reason(match: str, unknown: str) -> None:
     policy = contract(match=match, unknown=unknown)
@@ -60,8 +60,5 @@ def test_wide_header_has_short_reason(match: str, unknown: str) -> None:
     found = match_header(header, len(header), 1, policy)
 
     assert time.process_time() - start < 5
-    if (match, unknown) == ("position", "ignore"):
-        assert found == [0, 1, 2]
-    else:
-        assert isinstance(found, Refusal)
-        assert len(found.reason) < 2 * REASON
+    assert isinstance(found, Refusal)
+    assert len(found.reason) < 2 * REASON

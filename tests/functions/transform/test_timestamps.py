@@ -1,7 +1,10 @@
 import datetime as dt
+from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
 
 from functions.transform import timestamps
 from shared.contract import Column, Format
@@ -69,16 +72,16 @@ def test_parse_accepts_russian_months(number: int) -> None:
     ],
 )
 def test_parse_rejects_invalid_texts(text: str | None) -> None:
-    values, ambiguous = timestamps.parse_timestamps(pa.array([text], pa.string()), CHECKINS)
+    values, reasons = timestamps.parse_timestamps(pa.array([text], pa.string()), CHECKINS)
 
     assert values.to_pylist() == [None]
-    assert ambiguous.to_pylist() == [False]
+    assert "two formats" not in reasons()[0].as_py()
 
 
 def test_parse_reports_ambiguous_text() -> None:
     both = column(Format(pattern="dd/MM/yyyy"), Format(pattern="MM/dd/yyyy"))
 
-    values, ambiguous = timestamps.parse_timestamps(
+    values, reasons = timestamps.parse_timestamps(
         pa.array(["03/04/2020", "13/04/2020", "05/05/2020"]), both
     )
 
@@ -87,7 +90,9 @@ def test_parse_reports_ambiguous_text() -> None:
         dt.datetime(2020, 4, 13, tzinfo=dt.UTC),
         dt.datetime(2020, 5, 5, tzinfo=dt.UTC),
     ]
-    assert ambiguous.to_pylist() == [True, False, False]
+    assert reasons()[0].as_py() == (
+        "at matches two formats with different results: dd/MM/yyyy | MM/dd/yyyy"
+    )
 
 
 def test_third_format_does_not_resolve_ambiguity() -> None:
@@ -123,6 +128,231 @@ def test_parse_uses_timezone_of_column(text: str, zone: str, instant: dt.datetim
     assert read(text, column(Format(pattern="yyyy-MM-dd HH:mm"), zone=zone)) == instant
 
 
+NOON = (2024, 1, 1, 12)
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "instant"),
+    [
+        ({"pattern": "yyyy-MM-dd HH:mm:ss.SSS"}, "2024-01-01 12:00:00.500", (*NOON, 0, 0, 500_000)),
+        ({"pattern": "yyyy-MM-dd HH:mm:ss.SSS"}, "2024-01-01 12:00:00", None),
+        ({"pattern": "yyyy-MM-dd HH:mm:ss[,SSS]"}, "2024-01-01 12:00:00,5", None),
+        (
+            {"pattern": "yyyy-MM-dd HH:mm:ss[,SSS][,S]"},
+            "2024-01-01 12:00:00,5",
+            (*NOON, 0, 0, 500_000),
+        ),
+        (
+            {"pattern": "yyyy-MM-dd HH:mm:ss.SSSSSSSSS"},
+            "2024-01-01 12:00:00.000001000",
+            (*NOON, 0, 0, 1),
+        ),
+        ({"pattern": "yyyy-MM-dd HH:mm:ss.SSSSSSSSS"}, "2024-01-01 12:00:00.000001999", None),
+        (
+            {"pattern": "yyyy-MM-dd HH:mm:ss.SSSSSSSSS", "beyond_microseconds": "truncate"},
+            "2024-01-01 12:00:00.000001999",
+            (*NOON, 0, 0, 1),
+        ),
+        *(
+            ({"pattern": f"yyyy-MM-dd HH:mm:ss{letters}"}, f"2024-01-01 {text}", instant)
+            for letters, text, instant in (
+                *((each, "12:00:00Z", NOON) for each in ("X", "XX", "XXX", "VV", "[XXX][VV]")),
+                ("XXX", "14:30:00+02:30", NOON),
+                ("XXX", "06:00:00-06:00", NOON),
+                *(("X", f"14:00:00{offset}", NOON) for offset in ("+02", "+0200")),
+                ("XX", "14:30:00+0230", NOON),
+                ("Z", "14:30:00+0230", NOON),
+                ("xxx", "12:00:00-00:00", NOON),
+                ("XXX", "06:00:00-18:00", (2024, 1, 2)),
+                *(
+                    ("XXX", f"12:00:00{offset}", None)
+                    for offset in ("+18:01", "+02:60", "+0200", "z")
+                ),
+                *((each, "12:00:00Z", None) for each in ("Z", "x", "xx", "xxx")),
+                (" VV", "13:00:00 Europe/Berlin", NOON),
+                *((" VV", f"12:00:00 {zone}", None) for zone in ("Europe", "../UTC", "Mars/Base")),
+            )
+        ),
+        ({"pattern": "yyyy-MM-dd HH:mm:ss VV"}, "2024-03-31 02:30:00 Europe/Berlin", None),
+        ({"pattern": "yyyy-MM-ddXXX"}, "2024-01-02+12:00", NOON),
+        ({"pattern": "dd-MMM-yy"}, "01-JAN-24", (2024, 1, 1)),
+        ({"pattern": "dd-MMM-yy"}, "01-jan-99", (2099, 1, 1)),
+        ({"pattern": "dd-MMM-yy", "pivot": 1950}, "01-JAN-50", (1950, 1, 1)),
+        ({"pattern": "dd-MMM-yy", "pivot": 1950}, "01-JAN-49", (2049, 1, 1)),
+        ({"pattern": "dd. MMM yyyy", "locale": "de"}, "01. sept. 2024", (2024, 9, 1)),
+        ({"pattern": "dd. MMM yyyy", "locale": "de"}, "01. Sept 2024", (2024, 9, 1)),
+        ({"pattern": "d MMMM yyyy", "locale": "el"}, "1 ΙΑΝΟΥΑΡΊΟΥ 2024", (2024, 1, 1)),
+        *(
+            ({"pattern": "yyyy-MM-dd h:mm a", "locale": locale}, f"2024-01-01 {text}", NOON)
+            for locale, text in (
+                *(("en", f"12:00{space}pm") for space in (" ", "\u00a0", "\u202f")),
+                *(
+                    ("es", f"12:00 {noon}")
+                    for noon in ("p.\u202fm.", "p. m.", "p.m.", "pm", "P.M.")
+                ),
+            )
+        ),
+        ({"pattern": "EEE, dd MMM yyyy HH:mm 'GMT'"}, "Mon, 01 Jan 2024 12:00 GMT", NOON),
+        ({"pattern": "EEE, dd MMM yyyy HH:mm 'GMT'"}, "Tue, 01 Jan 2024 12:00 GMT", None),
+        ({"pattern": "EEEE, d. MMMM yyyy", "locale": "de"}, "montag, 1. januar 2024", (2024, 1, 1)),
+        ({"pattern": "MM/yyyy"}, "02/2024", (2024, 2, 1)),
+        ({"pattern": "LLLL yyyy", "locale": "ru"}, "май 2024", (2024, 5, 1)),
+        ({"pattern": "'Q'Q yyyy"}, "Q4 2024", (2024, 10, 1)),
+        ({"pattern": "'Q'Q yyyy"}, "Q5 2024", None),
+        *(
+            ({"pattern": "[yyyy-MM-dd][dd.MM.yyyy][ HH:mm[:ss]]"}, text, instant)
+            for text, instant in (
+                ("2024-01-01", (2024, 1, 1)),
+                ("01.01.2024 12:00", NOON),
+                ("2024-01-01 12:00:01", (*NOON, 0, 1)),
+                ("2024-01-0101.01.2024", None),
+                (" 12:00", None),
+            )
+        ),
+        ({"pattern": "[dd/MM/yyyy][MM/dd/yyyy]"}, "03/04/2024", None),
+        ({"pattern": "[dd/MM/yyyy][MM/dd/yyyy]"}, "04/04/2024", (2024, 4, 4)),
+        *(
+            ({"pattern": "iso8601", "timezone": "Asia/Tokyo"}, text, instant)
+            for text, instant in (
+                *((f"2024-01-01T12:00{end}", NOON) for end in (":00Z", "Z", ":00+00", ":00-0000")),
+                ("2024-01-01 14:30:00.000+02:30", NOON),
+                ("2024-01-01t12:00:00,1z", (*NOON, 0, 0, 100_000)),
+                ("2024-01-01T12:00:00.1234567Z", None),
+                (f"2024-01-01T12:00:00.{'0' * 100_000}Z", NOON),
+                ("2024-01-01T21:00", NOON),
+                ("2024-01-02", (2024, 1, 1, 15)),
+                *((text, None) for text in ("20240101", "2024-01", "2024-W01", "2024-01-01T24:00")),
+            )
+        ),
+        *(
+            ({"pattern": "epochSeconds"}, text, instant)
+            for text, instant in (
+                ("1704110400", NOON),
+                ("1704110400.5", (*NOON, 0, 0, 500_000)),
+                ("-0.000001", (1969, 12, 31, 23, 59, 59, 999_999)),
+                ("-62135596800", (1, 1, 1)),
+                ("253402300799.999999", (9999, 12, 31, 23, 59, 59, 999_999)),
+                *(
+                    (text, None)
+                    for text in ("-62135596800.1", "253402300800", "+1", ".5", "9" * 50)
+                ),
+            )
+        ),
+        ({"pattern": "epochMillis"}, "1704110400001", (*NOON, 0, 0, 1_000)),
+        ({"pattern": "epochMillis"}, "-1", (1969, 12, 31, 23, 59, 59, 999_000)),
+        ({"pattern": "epochMillis"}, "999999999999999", None),
+    ],
+)
+def test_parse_reads_format(
+    form: dict[str, Any], text: str, instant: tuple[int, int, int] | None
+) -> None:
+    expected = None if instant is None else dt.datetime(*instant, tzinfo=dt.UTC)
+
+    assert read(text, column(Format(**form))) == expected
+
+
+def test_parse_reads_month_as_its_first_day() -> None:
+    months = contracts.column(
+        "day", "date", "date", formats=(Format(pattern="yyyy-MM"), Format(pattern="Q/yyyy"))
+    )
+
+    values, _ = timestamps.parse_dates(pa.array(["2024-02", "2/2024"]), months)
+
+    assert values.to_pylist() == [dt.date(2024, 2, 1), dt.date(2024, 4, 1)]
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "reason"),
+    [
+        ("yyyy-MM-dd HH:mm", "2024-02-30 12:00", "is not a valid date in any of the formats dd/MM"),
+        (
+            "yyyy-MM-dd HH:mm",
+            "x",
+            "is not a valid date in any of the formats dd/MM/yy | yyyy-MM-dd HH:mm",
+        ),
+        (
+            "yyyy-MM-dd HH:mm",
+            "2024-03-31 02:30",
+            "is in an hour that the clock change in Europe/Be",
+        ),
+        (
+            "yyyy-MM-dd HH:mm",
+            "2024-10-27 02:30",
+            "is in an hour that the clock change in Europe/Be",
+        ),
+        (
+            "yyyy-MM-dd HH:mm",
+            "0001-01-01 00:00",
+            "is outside the calendar (years 1 to 9999) in UTC",
+        ),
+        (
+            "yyyy-MM-dd HH:mmVV",
+            "2024-03-31 02:30Europe/Rome",
+            "is in an hour that the clock change",
+        ),
+        ("yyyy-MM-dd HH:mmVV", "2024-01-01 12:00CEST", "has an unknown time zone, or an offset of"),
+        (
+            "ss[.SSS] mm HH dd.MM.yyyy",
+            "01.1234 00 12 01.01.2024",
+            "has a fraction of more than 3 d",
+        ),
+        (
+            "iso8601",
+            "2024-01-01T12:00:00.1234567",
+            "has a fraction of more than 6 digits, but Post",
+        ),
+        ("EEE dd.MM.yyyy", "Tue 01.01.2024", "has another weekday than its date in the format EEE"),
+    ],
+)
+def test_parse_explains_rejected_text(form: str, text: str, reason: str) -> None:
+    berlin = column(Format(pattern="dd/MM/yy"), Format(pattern=form), zone="Europe/Berlin")
+
+    values, reasons = timestamps.parse_timestamps(pa.array([text, "01/01/24"]), berlin)
+
+    assert values.is_valid().to_pylist() == [False, True]
+    assert reasons()[0].as_py().startswith(f"at {reason}"), reasons()[0].as_py()
+
+
+PARTS = (
+    ["yyyy", "yy", "[yyyy][yy]"],
+    ["/", "-", ""],
+    ["MM", "M", "MMM", "MMMM", "LLL", "Q", "[MM]['Q'Q]"],
+    ["", "", " dd", "d", "[-dd]", " d EEE", "[EEEE d]"],
+    ["", "", " HH", " h:mm a", "[ HH:mm[:ss]]", "'T'HH:mm:ss.SSS", "HHmm[ss[.SSSSSSSSS][,S]]"],
+    ["", "", "X", "[XXX]", "Z", " VV", "[x][' 'VV]", "*", "[", "G"],
+)
+PATTERNS = st.tuples(*map(st.sampled_from, PARTS)).map("".join) | st.sampled_from(
+    ["iso8601", "epochSeconds", "epochMillis"]
+)
+LOCALES = st.sampled_from(["en", "de", "es", "el", "fa", "ja", "tr", "vi"])
+KINDS: dict[str, dict[str, str]] = {
+    "date": {"physical_type": "date"},
+    "timestamp": {"physical_type": "timestamptz"},
+}
+
+
+@pytest.mark.scaled
+@given(PATTERNS, LOCALES, st.sampled_from(sorted(KINDS)), st.data())
+def test_every_valid_format_reads_every_text(
+    pattern: str, locale: str, kind: str, data: st.DataObject
+) -> None:
+    try:
+        of = contracts.column(
+            "at", kind, formats=(Format(pattern=pattern, locale=locale),), **KINDS[kind]
+        )
+    except ValueError:
+        event("refused")
+        return
+    regexes = [each.regex for each in of.formats[0].readings(of.type.formats or "days")]
+    texts = [data.draw(st.from_regex(each.replace(r"\z", r"\Z"))) for each in regexes]
+    parse = timestamps.parse_dates if kind == "date" else timestamps.parse_timestamps
+
+    values, reasons = parse(pa.array([*texts, "", "x"]), of)
+
+    assert len(values) == len(reasons()) == len(texts) + 2
+    event("read" if values.null_count < len(values) else "rejected")
+
+
 def test_parse_accepts_empty_array() -> None:
     berlin = column(Format(pattern="yyyy-MM-dd HH:mm"), zone="Europe/Berlin")
 
@@ -141,3 +371,16 @@ def test_parse_prefers_timezone_of_format() -> None:
 
     assert read("2024-07-01 12:00 UTC", mixed) == dt.datetime(2024, 7, 1, 12, tzinfo=dt.UTC)
     assert read("2024-07-01 12:00", mixed) == dt.datetime(2024, 7, 1, 10, tzinfo=dt.UTC)
+
+
+def test_parse_times_accepts_times_of_day() -> None:
+    formats = (Format(pattern="HH:mm[:ss]"), Format(pattern="h:mm a"))
+    opening = Column.model_construct(name="at", formats=formats)
+    texts = ["00:00", "23:59:59", "12:05 AM", "24:00", "1:60 PM", "2024-01-01", None]
+
+    values, _ = timestamps.parse_times(pa.array(texts), opening)
+
+    assert values.to_pylist() == [
+        *(dt.time(), dt.time(23, 59, 59), dt.time(0, 5)),
+        *[None] * 4,
+    ]
