@@ -7,6 +7,7 @@ from shared import undecodable
 from shared.dialect import Dialect
 from shared.lines import Refusal
 from shared.rows import read_table
+from tests.fixtures.contracts import any_file
 
 RESTORING = [
     *("utf-8", "UTF8", "utf-8-sig", "ascii", "cp1252", "cp1253", "iso-8859-7", "cp874"),
@@ -62,7 +63,7 @@ def test_rows_with_undecodable_bytes_are_malformed_in_batches(
     monkeypatch.setattr("shared.rows._BATCH", 2)
     body = b"a,b\n" + b'x,1\n\xe9,2\n\xc3,3\nz\nq"\xff\n' * 3
 
-    table = read_table([body], "utf-8", Dialect(), "reject")
+    table = read_table([body], any_file(Dialect(), encoding_errors="reject"))
 
     assert not isinstance(table, Refusal)
     [chunk] = table.chunks
