@@ -47,6 +47,8 @@ _MALFORMED = pa.schema(
     [("line", pa.int64()), ("raw", pa.string()), ("rule", REPEATED), ("reason", REPEATED)]
 )
 _UNDECODABLE = _MALFORMED.append(pa.field("rawBase64", pa.string()))
+_BATCH = 10_000
+"""Rows with undecodable bytes whose texts are in memory as Python's at a time."""
 
 _FEW = 10_000
 """Records with another number of values in a chunk, of which Arrow tells one by one."""
@@ -581,24 +583,10 @@ def _decodable(rows: Rows, encoding: str) -> Rows:
         return rows
     raws = [raws.filter(is_bad), *malformed["raw"].filter(is_malformed).chunks]
     lines = [rows.lines.take(bad), *malformed["line"].filter(is_malformed).chunks]
-    texts = [
-        raw.decode("utf-8", "surrogatepass")
-        for raw in pa.chunked_array(raws).cast(pa.binary()).to_pylist()
-    ]
-    undecoded = pa.table(
-        {
-            "line": pa.chunked_array(lines),
-            "raw": [undecodable.shown(text) for text in texts],
-            "rule": [undecodable.RULE] * len(texts),
-            "reason": [
-                f"{undecodable.fault(text, encoding)}; send the row as {encoding}" for text in texts
-            ],
-            "rawBase64": [
-                base64.b64encode(undecodable.encoded(text, encoding)).decode() for text in texts
-            ],
-        },
-        schema=_UNDECODABLE,
+    texts = pa.table(
+        {"line": pa.chunked_array(lines), "raw": pa.chunked_array(raws).cast(pa.binary())}
     )
+    undecoded = [_undecoded(batch, encoding) for batch in texts.to_batches(_BATCH)]
     malformed = malformed.filter(~is_malformed)
     good = np.delete(np.arange(len(rows.lines)), bad)
     return replace(
@@ -606,8 +594,25 @@ def _decodable(rows: Rows, encoding: str) -> Rows:
         lines=rows.lines.take(good),
         columns=[column.take(good) for column in rows.columns],
         raw_texts=lambda chosen: rows.raw_texts(good[chosen]),
-        malformed=pa.concat_tables([malformed, undecoded], promote_options="default"),
+        malformed=pa.concat_tables([malformed, *undecoded], promote_options="default"),
     )
+
+
+def _undecoded(rows: pa.RecordBatch, encoding: str) -> pa.Table:
+    """Return malformed rows for the lines and the raw UTF-8 of rows with undecodable bytes."""
+    texts = [raw.decode("utf-8", "surrogatepass") for raw in rows["raw"].to_pylist()]
+    columns = {
+        "line": rows["line"],
+        "raw": [undecodable.shown(text) for text in texts],
+        "rule": [undecodable.RULE] * len(texts),
+        "reason": [
+            f"{undecodable.fault(text, encoding)}; send the row as {encoding}" for text in texts
+        ],
+        "rawBase64": [
+            base64.b64encode(undecodable.encoded(text, encoding)).decode() for text in texts
+        ],
+    }
+    return pa.table(columns, schema=_UNDECODABLE)
 
 
 def _contains(texts: pa.StringArray, expression: bytes) -> npt.NDArray[np.bool_]:

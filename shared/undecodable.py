@@ -19,6 +19,7 @@ MARK, MASKED_MARK = rb"\xed[\xb2\xb3]", rb"\xee[\xb2\xb3]"
 """The expressions for a surrogate in UTF-8, and for the character by which `masked` replaces it."""
 _HANDLER = "surrogateescape"
 _SURROGATE = re.compile("[\udc80-\udcff]")
+_SHOWN = {0xDC00 + byte: rf"\x{byte:02x}" for byte in range(0x80, 0x100)}
 
 
 def plain_codec(encoding: str) -> str:
@@ -47,12 +48,12 @@ def masked(text: bytes) -> bytes:
 
 def shown(text: str) -> str:
     r"""Return a decoded text with `\xNN` for each undecodable byte 0xNN."""
-    return _SURROGATE.sub(lambda found: rf"\x{_byte(found[0]):02x}", text)
+    return text.translate(_SHOWN)
 
 
 def escapes(text: str) -> set[str]:
     r"""Return the `\xNN` of all undecodable bytes of a decoded text."""
-    return {*map(shown, _SURROGATE.findall(text))}
+    return {*map(shown, {*_SURROGATE.findall(text)})}
 
 
 def fault(text: str, encoding: str) -> str | None:
@@ -60,10 +61,10 @@ def fault(text: str, encoding: str) -> str | None:
     found = _SURROGATE.search(text)
     if found is None:
         return None
-    more = sum(1 for _ in _SURROGATE.finditer(text)) - 1
+    more = _SURROGATE.subn("", text, 0)[1] - 1
     others = f", nor {'are' if more > 1 else 'is'} {more:,} more" if more else ""
-    place = f"byte 0x{_byte(found[0]):02x} at character {found.start() + 1}"
-    return f"{place} is not {encoding}{others}"
+    byte = ord(found[0]) - 0xDC00
+    return f"byte 0x{byte:02x} at character {found.start() + 1} is not {encoding}{others}"
 
 
 @functools.cache
@@ -89,7 +90,3 @@ def problem(encoding: str) -> str | None:
     if _SURROGATE.search(text) is None:
         return f"every byte is a character in {encoding}: remove it"
     return None
-
-
-def _byte(surrogate: str) -> int:
-    return ord(surrogate) - 0xDC00

@@ -1,8 +1,13 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import undecodable
+from shared.dialect import Dialect
+from shared.lines import Refusal
+from shared.rows import read_table
+from tests.fixtures.contracts import any_file
 
 RESTORING = [
     *("utf-8", "UTF8", "utf-8-sig", "ascii", "cp1252", "cp1253", "iso-8859-7", "cp874"),
@@ -50,6 +55,31 @@ def test_bytes_are_restored(encoding: str, body: bytes) -> None:
             assert undecodable.shown(text) == text
         undecodable.shown(text).encode()
         undecodable.masked(text.encode("utf-8", "surrogatepass")).decode()
+
+
+def test_rows_with_undecodable_bytes_are_malformed_in_batches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shared.rows._BATCH", 2)
+    body = b"a,b\n" + b'x,1\n\xe9,2\n\xc3,3\nz\nq"\xff\n' * 3
+
+    table = read_table([body], any_file(Dialect(), encoding_errors="reject"))
+
+    assert not isinstance(table, Refusal)
+    [chunk] = table.chunks
+    assert not isinstance(chunk, Refusal)
+    rows = chunk()
+    assert rows.lines.to_pylist() == [2, 7, 12]
+    assert rows.raw_texts(np.array([0, 2])).to_pylist() == ["x,1", "x,1"]
+    found = sorted(rows.malformed.to_pylist(), key=lambda row: row["line"])
+    assert [(row["line"], row["raw"], row["rawBase64"]) for row in found[:4]] == [
+        (3, "\\xe9,2", "6Swy"),
+        (4, "\\xc3,3", "wywz"),
+        (5, "z", None),
+        (6, 'q"\\xff', "cSL/"),
+    ]
+    assert [row["rule"] for row in found] == ["encoding", "encoding", "columnCount", "encoding"] * 3
+    assert found[2]["reason"].startswith("1 value")
 
 
 def test_fault_and_escapes_name_bytes() -> None:
