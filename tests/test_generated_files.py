@@ -275,6 +275,13 @@ SPELLED = Contract(
             null_tokens=("na",),
             trim=True,
         ),
+        Column(
+            name="note",
+            physical_name="note",
+            logical_type="string",
+            physical_type="text",
+            quoted_empty="text",
+        ),
     ),
 )
 MOMENTS = Contract(
@@ -511,31 +518,51 @@ def values(column: Column, contract: Contract) -> st.SearchStrategy[str]:
 
 
 @st.composite
-def cells(draw: st.DrawFn, text: str, delimiter: str) -> str:
+def cells(draw: st.DrawFn, text: str, dialect: Dialect) -> str:
     """Draw a value as a cell, usually with quotes if they are needed."""
-    needed = any(character in text for character in f'{delimiter}"\r\n')
-    if draw(st.integers(0, 9)) < (9 if needed else 2):
-        return '"' + text.replace('"', '""') + '"'
-    return text
+    quote, escape = dialect.quote_char, dialect.escape_char
+    marks = [dialect.delimiter, quote, escape, "\r", "\n"]
+    needed = any(mark and mark in text for mark in marks)
+    if quote is None or draw(st.integers(0, 9)) >= (9 if needed else 2):
+        return text
+    if escape:
+        text = text.replace(escape, escape * 2)
+    text = text.replace(quote, (quote if dialect.double_quote else escape or "") + quote)
+    before, after = draw(GAPS) if dialect.skip_initial_space else ("", "")
+    return f"{before}{quote}{text}{quote}{after}"
+
+
+GAPS = st.sampled_from([("", ""), ("", " "), (" ", ""), ("  ", "  ")])
 
 
 @st.composite
-def frames(draw: st.DrawFn, contract: Contract) -> Contract:
-    """Draw what surrounds the rows in the files of a contract."""
+def dialects(draw: st.DrawFn, contract: Contract) -> Contract:
+    """Draw how the files of a contract separate values, and what surrounds the rows."""
+    has_quotes = contract.distinguishes_quoted_empty
     header_rows = draw(st.sampled_from([(1,), (1,), (1, 2), (2,), (1, 3)]))
     footers = [Footer(lines=1), Footer(lines=2), Footer(pattern="^TOTAL"), Footer(pattern="-*$")]
-    frame: dict[str, Any] = {
+    quote = draw(st.sampled_from(['"', '"', "'", '"' if has_quotes else None]))
+    changes: dict[str, Any] = {
         "skip_lines": draw(st.sampled_from([0, 0, 0, 1, 2])),
         "header": draw(st.integers(0, 3)) > 0,
         "footer": draw(st.sampled_from([None, None, None, *footers])),
         "skip_empty_rows": draw(st.booleans()),
         "trailing_delimiter": draw(st.booleans()),
+        "delimiter": draw(st.sampled_from([contract.dialect.delimiter, "||", ";~"])),
+        "line_terminator": draw(st.sampled_from(["\r\n", "\r\n", "\r"])),
+        "quote_char": quote,
+        "escape_char": draw(st.sampled_from([None, None, "\\"])),
+        "skip_initial_space": draw(st.booleans()),
+        "comment_char": draw(st.sampled_from([None, "#"])),
     }
-    if frame["header"]:
-        frame["header_rows"] = header_rows
+    if quote:
+        changes["double_quote"] = draw(st.integers(0, 3)) > 0
+        changes["lenient_quotes"] = draw(st.booleans())
+    if changes["header"]:
+        changes["header_rows"] = header_rows
         if len(header_rows) > 1:
-            frame["header_join"] = draw(st.sampled_from([" ", "", "\n"]))
-    return contract.model_copy(update={"dialect": contract.dialect.model_copy(update=frame)})
+            changes["header_join"] = draw(st.sampled_from([" ", "", "\n"]))
+    return contract.model_copy(update={"dialect": contract.dialect.model_copy(update=changes)})
 
 
 @st.composite
@@ -558,7 +585,7 @@ def beginnings(draw: st.DrawFn, contract: Contract, header: list[str]) -> list[s
         parts.append(split if is_split else {places[0]: name})
     for number in range(1, last + 1):
         if number in dialect.header_rows:
-            texts = [draw(cells(part.get(number, ""), dialect.delimiter)) for part in parts]
+            texts = [draw(cells(part.get(number, ""), dialect)) for part in parts]
             while len(texts) > 1 and not texts[-1] and draw(st.booleans()):
                 texts.pop()
             row = dialect.delimiter.join(texts or [""]) or '""'
@@ -587,7 +614,7 @@ def rows(draw: st.DrawFn, contract: Contract, header: list[Column | None]) -> st
     """Draw a row, which is sometimes damaged."""
     dialect = contract.dialect
     texts = [draw(values(column, contract) if column else TEXTS) for column in header]
-    written = [draw(cells(text, contract.dialect.delimiter)) for text in texts]
+    written = [draw(cells(text, dialect)) for text in texts]
     row = contract.dialect.delimiter.join(written)
     place = draw(st.integers(0, len(row)))
     if dialect.trailing_delimiter and draw(st.integers(0, 9)):
@@ -602,11 +629,13 @@ def rows(draw: st.DrawFn, contract: Contract, header: list[Column | None]) -> st
         case 2:
             return ""
         case 3 | 4 | 5 as which:
-            return row[:place] + '"\r\0'[which - 3] + row[place:]
+            return row[:place] + f"{dialect.quote_char or '!'}\r\0"[which - 3] + row[place:]
         case 6:
             return row[:place]
         case 7:
-            return '"' + row
+            return (dialect.quote_char or "!") + row
+        case 10 if dialect.comment_char:
+            return dialect.comment_char + row
     return row
 
 
@@ -657,6 +686,8 @@ def files(draw: st.DrawFn, contract: Contract) -> bytes:
     text = "".join(line + draw(st.sampled_from(ends)) for line in lines)
     if draw(st.booleans()):
         text = text.removesuffix("\n").removesuffix("\r")
+    if contract.dialect.line_terminator == "\r":
+        text = text.translate({10: "\r", 13: "\n"})
     text += "\x1a" * draw(st.sampled_from([0, 0, 0, 1, 3]))
     body = text.encode(contract.encoding, "ignore")
     if contract.encoding == "utf-8" and draw(st.booleans()):
@@ -714,7 +745,7 @@ def examples(draw: st.DrawFn) -> tuple[Contract, bytes, int, bool]:
     """Draw a contract, a file, the size of its chunks, and whether to use hard testing."""
     contract = draw(st.sampled_from(CONTRACTS))
     if draw(st.booleans()):
-        contract = draw(frames(contract))
+        contract = draw(dialects(contract))
     contract = draw(st.just(contract) | matched(contract))
     if contract.encoding != "utf-16" and draw(st.booleans()):
         contract = contract.model_copy(update={"encoding_errors": "reject"})
