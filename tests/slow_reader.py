@@ -608,7 +608,7 @@ def _nearest_real(number: Fraction) -> float:
 
 def _uuid(text: str) -> str:
     groups = [len(group) for group in text.split("-")]
-    if groups != [8, 4, 4, 4, 12] or set(text) - set("-0123456789abcdefABCDEF"):
+    if groups != [8, 4, 4, 4, 12] or set(text) - set(string.hexdigits + "-"):
         raise _InvalidValue
     return text.lower()
 
