@@ -295,7 +295,7 @@ def _problem(pattern: str, groups: list[str], described: Described) -> str | Non
         case "days" if times := sorted(found & _TIMES):
             return (
                 f"the date format {quoted(pattern)} has the times {times}: remove them, or make "
-                "the column a timestamp"
+                "the column a timestamp; MM is the month and mm the minute"
             )
         case "times" if found - _TIMES or found & {*_ZONES, *_EPOCHS}:
             return f"{form} must only have the parts of a time of day: remove the others"

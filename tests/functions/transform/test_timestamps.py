@@ -12,8 +12,8 @@ from shared.odcs import load_all
 from tests.fixtures import contracts
 
 
-def column(*formats: Format, zone: str = "Etc/UTC") -> Column:
-    return contracts.column("at", "timestamp", "timestamptz", formats=formats, timezone=zone)
+def column(*formats: Format, **more: Any) -> Column:
+    return contracts.column("at", "timestamp", "timestamptz", formats=formats, **more)
 
 
 def read(text: str | None, of: Column) -> dt.datetime | None:
@@ -125,7 +125,7 @@ def test_parse_accepts_quoted_text_and_abbreviated_months() -> None:
     ],
 )
 def test_parse_uses_timezone_of_column(text: str, zone: str, instant: dt.datetime | None) -> None:
-    assert read(text, column(Format(pattern="yyyy-MM-dd HH:mm"), zone=zone)) == instant
+    assert read(text, column(Format(pattern="yyyy-MM-dd HH:mm"), timezone=zone)) == instant
 
 
 NOON = (2024, 1, 1, 12)
@@ -305,7 +305,7 @@ def test_parse_reads_month_as_its_first_day() -> None:
     ],
 )
 def test_parse_explains_rejected_text(form: str, text: str, reason: str) -> None:
-    berlin = column(Format(pattern="dd/MM/yy"), Format(pattern=form), zone="Europe/Berlin")
+    berlin = column(Format(pattern="dd/MM/yy"), Format(pattern=form), timezone="Europe/Berlin")
 
     values, reasons = timestamps.parse_timestamps(pa.array([text, "01/01/24"]), berlin)
 
@@ -354,7 +354,7 @@ def test_every_valid_format_reads_every_text(
 
 
 def test_parse_accepts_empty_array() -> None:
-    berlin = column(Format(pattern="yyyy-MM-dd HH:mm"), zone="Europe/Berlin")
+    berlin = column(Format(pattern="yyyy-MM-dd HH:mm"), timezone="Europe/Berlin")
 
     values, _ = timestamps.parse_timestamps(pa.array([], pa.string()), berlin)
 
@@ -366,7 +366,7 @@ def test_parse_prefers_timezone_of_format() -> None:
     mixed = column(
         Format(pattern="yyyy-MM-dd HH:mm 'UTC'", timezone="UTC"),
         Format(pattern="yyyy-MM-dd HH:mm"),
-        zone="Europe/Berlin",
+        timezone="Europe/Berlin",
     )
 
     assert read("2024-07-01 12:00 UTC", mixed) == dt.datetime(2024, 7, 1, 12, tzinfo=dt.UTC)
