@@ -304,7 +304,10 @@ def _problem(pattern: str, groups: list[str], described: Described) -> str | Non
         case "instants" if found & _EPOCHS:
             return None
         case "days" | "instants" if len(found & _YEARS) != 1 or len(found & _MONTHS) != 1:
-            return f"{form} must have one year and one month or quarter; a day is optional"
+            return (
+                f"{form} must have one year and one month or quarter; a day is optional: correct "
+                "it, or make a column of years an integer"
+            )
         case "days" | "instants" | "times":
             pass
     if "quarter" in found and "day" in found:

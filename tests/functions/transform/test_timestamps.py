@@ -174,6 +174,13 @@ NOON = (2024, 1, 1, 12)
             )
         ),
         ({"pattern": "yyyy-MM-dd HH:mm:ss VV"}, "2024-03-31 02:30:00 Europe/Berlin", None),
+        ({"pattern": "yyyyMMddHHmmss"}, "20240101120000", NOON),
+        ({"pattern": "d/M/yyyy H:mm"}, "1/2/2024 9:05", (2024, 2, 1, 9, 5)),
+        (
+            {"pattern": "yyyy-MM-dd HH:mm:ss'+02:00'", "timezone": "Etc/GMT-2"},
+            "2024-01-01 14:00:00+02:00",
+            NOON,
+        ),
         ({"pattern": "yyyy-MM-ddXXX"}, "2024-01-02+12:00", NOON),
         ({"pattern": "dd-MMM-yy"}, "01-JAN-24", (2024, 1, 1)),
         ({"pattern": "dd-MMM-yy"}, "01-jan-99", (2099, 1, 1)),
@@ -259,6 +266,18 @@ def test_parse_reads_month_as_its_first_day() -> None:
     values, _ = timestamps.parse_dates(pa.array(["2024-02", "2/2024"]), months)
 
     assert values.to_pylist() == [dt.date(2024, 2, 1), dt.date(2024, 4, 1)]
+
+
+def test_parse_reads_date_with_constant_time() -> None:
+    midnights = contracts.column(
+        "day", "date", "date", formats=(Format(pattern="yyyy-MM-dd' 00:00:00'"),)
+    )
+
+    values, _ = timestamps.parse_dates(
+        pa.array(["2024-02-01 00:00:00", "2024-02-01 00:00:01"]), midnights
+    )
+
+    assert values.to_pylist() == [dt.date(2024, 2, 1), None]
 
 
 @pytest.mark.parametrize(
