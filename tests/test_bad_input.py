@@ -147,7 +147,9 @@ def bad_time(text: str) -> tuple[str, Rejected]:
 
 
 def not_utf8(line: int, byte: str) -> Refused:
-    return Refused(f"^line {line} is not utf-8 text: byte {byte} .*; send the file as utf-8")
+    return Refused(
+        f"^line {line} is not utf-8 text: byte {byte} .*; send the file as utf-8, or change"
+    )
 
 
 def at(*parts: int) -> dict[str, dt.datetime]:
