@@ -104,7 +104,11 @@ def _check_limits(value: Bound) -> Bound:
     return value
 
 
-Value = Annotated[Bound, BeforeValidator(_date_or_time), AfterValidator(_check_limits)]
+Value = Annotated[
+    Bound,
+    BeforeValidator(_date_or_time),
+    AfterValidator(_check_limits),
+]
 
 
 # https://www.postgresql.org/docs/17/limits.html
