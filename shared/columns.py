@@ -77,7 +77,8 @@ def stored(logical_type: LogicalType, physical_type: str) -> tuple[Kind, Limits]
         known = re.sub(r"\(\?P<(\w+)>.*?\)| \?|\\", r"\1", " or ".join(kinds))
         raise ValueError(
             f"the type {logical_type} cannot be stored as {quoted(physical_type)}: "
-            f"physicalType must be {known}"
+            f"physicalType must be {known}, in this spelling"
+            + (" and with numbers in parentheses" if "(" in known else "")
         )
     kind = kinds[parts.re.pattern]
     found = {name: int(digits) for name, digits in parts.groupdict().items()}

@@ -70,18 +70,37 @@ _OPTIONS_OF: dict[str, tuple[Kind, ...]] = {
 """The types that each option of a column is for; the others are for all types."""
 
 
-def _date_or_time(value: object) -> object:
-    # Parsed here because pydantic would also read a timestamp at midnight as a date.
-    if isinstance(value, str) and re.match("[0-9]{2}:", value):
-        return dt.time.fromisoformat(value)
-    if isinstance(value, str) and "-" in value[1:]:
-        day = len(value) == len("2020-01-01")
-        return dt.date.fromisoformat(value) if day else dt.datetime.fromisoformat(value)
-    return value
-
-
 Bound = Decimal | dt.date | dt.datetime | dt.time
 """A bound of a rule."""
+_EXAMPLES: dict[type, str] = {
+    Decimal: "24",
+    dt.date: '"2020-01-31"',
+    dt.datetime: '"2020-01-31T12:00:00Z"',
+    dt.time: '"08:30"',
+}
+"""Bounds as contracts write them, to advise."""
+
+
+def _bound(value: object) -> object:
+    # Parsed here because pydantic would also read a timestamp at midnight as a date.
+    try:
+        match value:
+            case str() if re.fullmatch("[0-9]{2}:[0-9:.]+", value):
+                return dt.time.fromisoformat(value)
+            case str() if re.match("[0-9]{4}-", value):
+                is_day = len(value) == len("2020-01-31")
+                return dt.date.fromisoformat(value) if is_day else dt.datetime.fromisoformat(value)
+            case str() | int() | float() if not isinstance(value, bool):
+                number = Decimal(str(value))
+                if number.is_finite():
+                    return number
+            case Decimal() | dt.date() | dt.time():
+                return value
+    except (ValueError, ArithmeticError):
+        pass
+    raise ValueError(
+        f"{quoted(str(value))} is not a valid bound: write e.g. {' or '.join(_EXAMPLES.values())}"
+    )
 
 
 def _check_limits(value: Bound) -> Bound:
@@ -104,11 +123,7 @@ def _check_limits(value: Bound) -> Bound:
     return value
 
 
-Value = Annotated[
-    Bound,
-    BeforeValidator(_date_or_time),
-    AfterValidator(_check_limits),
-]
+Value = Annotated[Bound, BeforeValidator(_bound), AfterValidator(_check_limits)]
 
 
 # https://www.postgresql.org/docs/17/limits.html
@@ -368,8 +383,8 @@ class RowCount(Model):
     """Number of rows that a file must have, within two inclusive bounds; otherwise it halts."""
 
     name: str
-    minimum: int | None = None
-    maximum: int | None = None
+    minimum: int | None = Field(default=None, ge=0)
+    maximum: int | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
     def _can_be_met(self) -> Self:
@@ -495,8 +510,12 @@ class Column(Model):
         if self.formats and not self.type.formats:
             yield f"the type {self.kind} cannot have 'formats': remove them"
         if self.type.formats:
-            for each in self.formats:
-                yield from each.problems(self.type.formats)
+            problems = [
+                *itertools.chain(*(each.problems(self.type.formats) for each in self.formats))
+            ]
+            yield from problems
+            if "timezone" in self.model_fields_set and not problems:
+                yield from self._timezone_problems(self.type.formats)
         tokens = (self.true_tokens, self.false_tokens)
         if self.type.has_tokens and not all(tokens):
             yield f"the type {self.kind} needs 'trueTokens' and 'falseTokens': add both"
@@ -504,6 +523,19 @@ class Column(Model):
             yield f"the type {self.kind} cannot have 'trueTokens' and 'falseTokens': remove them"
         if both := {*map(self.folded, tokens[0])} & {*map(self.folded, tokens[1])}:
             yield f"{sorted(both)} cannot mean both true and false: remove them from one list"
+
+    def _timezone_problems(self, described: Described) -> Iterator[str]:
+        readings = [
+            reading
+            for each in self.formats
+            if each.timezone is None
+            for reading in each.readings(described)
+        ]
+        if described != "instants" or all(each.is_absolute for each in readings):
+            yield (
+                "defaultTimezone has no effect, because every format has a time zone or needs "
+                "none: remove it"
+            )
 
     def _option_problems(self) -> Iterator[str]:
         for option, types in _OPTIONS_OF.items():
@@ -589,10 +621,11 @@ class Column(Model):
     def _bound_problems(self, rule: Range) -> Iterator[str]:
         bounds = [bound for bound in (rule.minimum, rule.maximum) if bound is not None]
         wrong = [bound for bound in bounds if type(bound) not in self.type.bounds]
+        advised = " or ".join(_EXAMPLES[each] for each in self.type.bounds)
         for bound in wrong:
             yield (
                 f"the rule {rule.name} compares the type {self.kind} with {bound}, which "
-                f"has another type: write a value of type {self.kind}"
+                f"has another type: write e.g. {advised}"
             )
         if not wrong:
             yield from _order_problems(
@@ -766,6 +799,7 @@ class Contract(Model):
                 *self._storage_problems(),
                 *self._name_problems(),
                 *self._header_problems(),
+                *self._row_count_problems(),
                 *self._unique_problems(),
                 *self._lookup_problems(),
             ]
@@ -876,6 +910,16 @@ class Contract(Model):
                 "the headerPolicy would accept the header of every file: set unknown: refuse, or "
                 "make fewer columns optional"
             )
+
+    def _row_count_problems(self) -> Iterator[str]:
+        least = max([1, *(rule.minimum or 0 for rule in self.row_counts)])
+        for rule in self.row_counts:
+            if rule.maximum is not None and rule.maximum < least:
+                yield (
+                    f"the quality {quoted(rule.name)} allows {rule} rows, so that no file with "
+                    "rows could be loaded: correct the rules of rowCount; to allow empty files, "
+                    "write mustBeGreaterOrEqualTo: 0"
+                )
 
     def _unique_problems(self) -> Iterator[str]:
         if names := repeated(rule.name for rule in self.unique_rows):

@@ -294,7 +294,7 @@ def _problem(pattern: str, groups: list[str], described: Described) -> str | Non
         case "days" if times := sorted(found & _TIMES):
             return (
                 f"the date format {quoted(pattern)} has the times {times}: remove them, or make "
-                "the column a timestamp"
+                "the column a timestamp; MM is the month and mm the minute"
             )
         case "times" if found - _TIMES or found & {*_ZONES, *_EPOCHS}:
             return f"{form} must only have the parts of a time of day: remove the others"
@@ -303,7 +303,10 @@ def _problem(pattern: str, groups: list[str], described: Described) -> str | Non
         case "instants" if found & _EPOCHS:
             return None
         case "days" | "instants" if len(found & _YEARS) != 1 or len(found & _MONTHS) != 1:
-            return f"{form} must have one year and one month or quarter; a day is optional"
+            return (
+                f"{form} must have one year and one month or quarter; a day is optional: correct "
+                "it, or make a column of years an integer"
+            )
         case "days" | "instants" | "times":
             pass
     if "quarter" in found and "day" in found:

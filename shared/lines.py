@@ -135,7 +135,10 @@ def _refusal(error: UnicodeError, encoding: str, line: int) -> Refusal:
     fault = str(error)
     if isinstance(error, UnicodeDecodeError):
         fault = f"byte 0x{error.object[error.start]:02x} ({error.reason})"
-    return Refusal(f"line {line} is not {encoding} text: {fault}; send the file as {encoding}")
+    return Refusal(
+        f"line {line} is not {encoding} text: {fault}; send the file as {encoding}, or change the "
+        "contract's encoding"
+    )
 
 
 def _with_end(chunks: Iterable[T]) -> Iterator[tuple[T, bool]]:

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pydantic
 import yaml
+from pydantic.alias_generators import to_camel
 
 from shared import contract_yaml, landing_key, odcs_schema
 from shared.columns import TYPES, RuleKind
 from shared.contract import MAX_COLUMNS, Column, Contract, repeated
+from shared.dialect import Dialect
 from shared.errors import InvalidContract
 from shared.model import Model, Problems
 from shared.odcs_schema import FIXES, Place
@@ -70,6 +72,12 @@ _COLUMN_PROPERTIES = {
     "bareNumber",
     "numberStyles",
 }
+_PLACES = {
+    "the table's dialect": {to_camel(name) for name in Dialect.model_fields},
+    "a column": _COLUMN_PROPERTIES,
+    "the table": _TABLE_PROPERTIES,
+}
+"""The properties that a contract may have elsewhere, to advise."""
 _WITH_FORMATS = {name for each in TYPES.values() if each.formats for name in each.logical_types}
 _OPTIONS: dict[RuleKind, dict[str, str]] = {
     "length": {"minLength": "minimum", "maxLength": "maximum"},
@@ -310,7 +318,12 @@ def _column(schema: dict[str, Any], problems: list[str]) -> Column | None:
     if "defaultTimezone" in options:
         custom["timezone"] = options.pop("defaultTimezone")
     if "format" in options and schema.get("logicalType") in _WITH_FORMATS:
-        custom.setdefault("formats", [{"pattern": options.pop("format")}])
+        formats = [{"pattern": options.pop("format")}]
+        if custom.setdefault("formats", formats) is not formats:
+            problems.append(
+                f"{where}: logicalTypeOptions.format has no effect beside formats: remove one of "
+                "them"
+            )
     rules = []
     if schema.get("required"):
         rules.append({"name": "required", "kind": "required"})
@@ -530,6 +543,7 @@ def _texts(error: "ErrorDetails") -> list[str]:
         return [str(each) for each in raised.args]
     text = error["msg"].removeprefix("Value error, ")
     text = text.replace("a valid tuple", "a list").replace("Tuple should", "The list should")
+    text = re.sub(r"a valid dictionary or instance of \w+", "a mapping", text)
     return [f"{text}: {fix}" if (fix := FIXES.get(error["type"])) else text]
 
 
@@ -557,8 +571,13 @@ def _custom_properties(
     if twice := repeated(each["property"] for each in found):
         problems.append(f"{where}: customProperties {twice} occur more than once: keep one of each")
     if unknown := sorted(properties.keys() - known):
+        elsewhere = [
+            f"; {listed(names)} can be in {place}"
+            for place, of_place in _PLACES.items()
+            if (names := [name for name in unknown if name in of_place])
+        ]
         problems.append(
             f"{where}: unknown customProperties {unknown}: correct or remove them; "
-            f"known: {sorted(known)}"
+            f"known: {sorted(known)}{''.join(elsewhere)}"
         )
     return {name: value for name, value in properties.items() if name in known}

@@ -31,6 +31,7 @@ FIXES = {
         "`2020-01-01` as text)"
     ),
     "tuple_type": "write it in [ ], even if there is only one",
+    "model_type": "write its properties in { }, each with its name",
     "enum": "choose one of them",
 }
 """What to do about an error, by JSON schema keyword or pydantic error type."""

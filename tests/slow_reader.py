@@ -402,7 +402,8 @@ def _record(text: str, at: int, dialect: Dialect) -> _Record | None:
     """Return the record that begins at `at`; None if it is invalid."""
     values: list[str | None] = []
     while (value := _next_value(text, at, dialect)) is not None:
-        is_trailed = dialect.trailing_delimiter and bool(values) and not text[at : value[0]].strip()
+        is_trailed = dialect.trailing_delimiter and bool(values)
+        is_trailed = is_trailed and not text[at : value[0]].strip(" ")
         at, content = value
         values.append(content)
         for end in ("\r\n", "\n"):

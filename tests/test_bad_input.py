@@ -147,7 +147,9 @@ def bad_time(text: str) -> tuple[str, Rejected]:
 
 
 def not_utf8(line: int, byte: str) -> Refused:
-    return Refused(f"^line {line} is not utf-8 text: byte {byte} .*; send the file as utf-8")
+    return Refused(
+        f"^line {line} is not utf-8 text: byte {byte} .*; send the file as utf-8, or change"
+    )
 
 
 def at(*parts: int) -> dict[str, dt.datetime]:
@@ -299,6 +301,11 @@ CASES: dict[str, Case] = {
     "LF and CRLF": (HEADER + GOOD.replace("\n", "\r\n") + GOOD, Loaded({"project": "x"}, rows=2)),
     "no last newline": (checkin().strip(), ANY),
     "a byte order mark": (codecs.BOM_UTF8 + checkin().encode(), ANY),
+    "a byte order mark before a quote": (
+        codecs.BOM_UTF8 + b'"a","b"\n"1","2"\n',
+        Loaded({"a": "1", "b": "2"}),
+        contract(encoding="UTF-8-SIG"),
+    ),
     "two byte order marks": (codecs.BOM_UTF8 * 2 + checkin().encode(), Refused("unknown: .*user")),
     "a byte order mark in a row": unchanged(user="\ufeffned"),
     "CR alone ends lines": (
@@ -311,6 +318,16 @@ CASES: dict[str, Case] = {
     "CR alone ends a line": (
         HEADER + GOOD.replace("\n", "\r") + GOOD + GOOD,
         Rejected("quoting", 2, "a carriage return without a line feed; end lines", loaded=1),
+    ),
+    "CR alone, as the contract says": (
+        'a,b\r1,"2\r\n3"\r',
+        Loaded({"a": "1", "b": "2\r\n3"}),
+        framed(line_terminator="\r"),
+    ),
+    "NULs at the end": (
+        "a,b\n1,2\n" + "\0" * 512,
+        Rejected("columnCount", 3, "1 value", loaded=1),
+        PLAIN,
     ),
     "a form feed, NEL and LINE SEPARATOR end no line": (
         "a,b\nx\fx,y\x85\u2028y\n",
@@ -459,7 +476,11 @@ CASES: dict[str, Case] = {
     "a column too many": ("a,b,c\n1,2,3\n", Refused("unknown: 'c'"), PLAIN),
     "a column too many that is ignored": ("a,c,b\n1,3,2\n", Loaded({"a": "1", "b": "2"}), TOLERANT),
     "a column missing": ("a\n1\n", Refused("missing: 'b'"), PLAIN),
-    "a column missing, others ignored": ("a,c\n1,2\n", Refused("missing: 'b'"), TOLERANT),
+    "a column missing, others ignored": (
+        "a,c\n1,2\n",
+        Refused("missing: 'b'; ignored: 'c'$"),
+        TOLERANT,
+    ),
     "a column twice": ("a,b,a\n1,2,3\n", Refused("repeated: 'a'"), PLAIN),
     "a column twice, others ignored": ("a,b,a\n1,2,3\n", Refused("repeated: 'a'"), TOLERANT),
     "no header": (GOOD, Refused("line 1 does not match the header .* missing: .* unknown: ")),
@@ -608,6 +629,36 @@ CASES: dict[str, Case] = {
         Rejected("quoting", 2, "text follows the closing quote of a value"),
         PLAIN,
     ),
+    "a backslash before a quote, as the contract says": (
+        'a,b\n"x\\"y","C:\\\\"\n',
+        Loaded({"a": 'x"y', "b": "C:\\"}),
+        framed(escape_char="\\"),
+    ),
+    "quotes that are text": (
+        'a\tb\n"12 in\tx\n6"\ty\n',
+        Loaded({"a": '6"', "b": "y"}, rows=2),
+        framed(delimiter="\t", quote_char=None),
+    ),
+    "spaces around quotes": (
+        'a, b\n1 , "2, 3" \n',
+        Loaded({"a": "1 ", "b": "2, 3"}),
+        framed(skip_initial_space=True),
+    ),
+    "comments": (
+        "# of today\na,b\n#1,2\n3,#4\n",
+        Loaded({"a": "3", "b": "#4"}),
+        framed(comment_char="#"),
+    ),
+    "a header with a line end": (
+        'a,"b\n(pcs)"\n1,2\n',
+        Loaded({"a": "1", "b\n(pcs)": "2"}),
+        contract(column("b\n(pcs)", "string", "text", physical_name="b")),
+    ),
+    "a column with a name of the pipeline's": (
+        "a,line\n1,Main\n",
+        Loaded({"a": "1", "line": "Main"}),
+        contract(column("line", "string", "text", physical_name="address")),
+    ),
     "single quotes": ("a,b\n'1,1',2\n", Rejected("columnCount", 2, "3 values"), PLAIN),
     "a row cut short at the end": (
         HEADER + GOOD + "ned,2019-",
@@ -622,6 +673,7 @@ CASES: dict[str, Case] = {
     "NUL": bad("string", "contains the character NUL", user="n\0d"),
     "NA is text": unchanged(user="NA"),
     "null, None and nan are text": unchanged(user="null", project="nan"),
+    "COPY's end of data is text": unchanged(user="\\."),
     "0012 is text": unchanged(project="0012"),
     "a long number is text": unchanged(project="1" * 30),
     "true is text": unchanged(project="true"),

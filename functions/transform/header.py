@@ -62,14 +62,18 @@ def _by_name(header: list[str], contract: Contract) -> tuple[Places, list[str]]:
     columns = list(zip(contract.columns, matches, strict=True))
     absent = [column for column, indices in columns if not indices]
     similar = _similar(absent, unknown)
+    missing = [quoted(column.name) for column in absent if not column.optional]
+    # Ignored columns are no problem, but one of them may be the missing one.
+    ignored = [*unknown] if policy.unknown == "ignore" and missing else []
     if policy.unknown == "ignore":
         unknown = {}
     repeated = {column.name: indices for column, indices in columns} | unknown
     problems = [
         f"{what}: {listed(sorted(names))}"
         for what, names in (
-            ("missing", [quoted(column.name) for column in absent if not column.optional]),
-            ("unknown", [quoted(name) for name in unknown]),
+            ("missing", missing),
+            ("unknown", [*map(quoted, unknown)]),
+            ("ignored", [*map(quoted, ignored)]),
             ("repeated", _repeated(repeated, header)),
             ("different only in case or blanks", similar),
         )

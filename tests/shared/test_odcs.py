@@ -164,6 +164,11 @@ REFUSED: list[tuple[Change, str]] = [
     (lambda d: d.update(schema=2 * d["schema"]), "'schema' has 2 tables: write one file per table"),
     (lambda d: d.pop("schema"), "'schema' is missing: add it, with one table"),
     (
+        custom(delimiter=";"),
+        "'timezone']; delimiter can be in the table's dialect",
+    ),
+    (custom(nullTokens=["-"]), "'timezone']; nullTokens can be in a column"),
+    (
         custom(delimeter=";"),
         "the table: unknown customProperties ['delimeter']: correct or remove them; "
         "known: ['decimalMark', 'dialect', 'encoding', 'encodingErrors', 'headerPolicy', "
@@ -362,7 +367,12 @@ REFUSED: list[tuple[Change, str]] = [
     ),
     (
         column("amount", physicalType="double"),
-        "physicalType must be numeric(precision,scale) or double precision or real",
+        "physicalType must be numeric(precision,scale) or double precision or real, in this "
+        "spelling and with numbers in parentheses",
+    ),
+    *(
+        (column("amount", physicalType=unknown), f"cannot be stored as {unknown!r}: physicalType")
+        for unknown in ("numeric", "numeric (5,2)", "decimal(5,2)")
     ),
     (
         lambda d: d["schema"][0]["properties"][1].update({"physicalType": "numeric(5", "2)": None}),
@@ -427,6 +437,35 @@ REFUSED: list[tuple[Change, str]] = [
     (
         custom(of="name", formats=[{"pattern": "yyyy-MM-dd"}]),
         "column 'name': the type string cannot have 'formats': remove them",
+    ),
+    (
+        both(
+            custom(of="day", formats=[{"pattern": "dd.MM.yyyy"}]),
+            column("day", logicalTypeOptions={"format": "dd.MM.yyyy"}),
+        ),
+        "column 'day': logicalTypeOptions.format has no effect beside formats: remove one of them",
+    ),
+    (
+        custom(of="day", formats=["dd.MM.yyyy"]),
+        "formats.0: Input should be a mapping: write its properties in { }, each with its name",
+    ),
+    (custom(of="day", formats=[{"pattern": "yyyy-mm-dd"}]), "MM is the month and mm the minute"),
+    *(
+        (
+            both(
+                column("day", logicalType=of, physicalType=stored_as, quality=None),
+                both(
+                    custom(of="day", formats=formats),
+                    column("day", logicalTypeOptions={"defaultTimezone": "Etc/UTC"}),
+                ),
+            ),
+            "column 'day': defaultTimezone has no effect, because every format has a time zone or",
+        )
+        for of, stored_as, formats in (
+            ("time", "time", [{"pattern": "HH:mm"}]),
+            ("timestamp", "timestamptz", [{"pattern": "yyyy-MM-dd HH:mm XXX"}]),
+            ("timestamp", "timestamptz", [{"pattern": "yyyy-MM-dd HH:mm", "timezone": "Etc/UTC"}]),
+        )
     ),
     (
         custom(of="day", formats=[{"patern": "yyyy"}]),
@@ -605,7 +644,16 @@ REFUSED: list[tuple[Change, str]] = [
     ),
     (
         quality("day", arguments={"minimum": 2020}),
-        "column 'day': the rule q compares the type date with 2020, which has another type",
+        "column 'day': the rule q compares the type date with 2020, which has another type: write "
+        'e.g. "2020-01-31"',
+    ),
+    *(
+        (
+            quality("day", arguments={"minimum": bound}),
+            f"column 'day': the rule 'q': minimum: {str(bound)!r} is not a valid bound: write e.g. "
+            '24 or "2020-01-31" or "2020-01-31T12:00:00Z" or "08:30"',
+        )
+        for bound in ("01.01.2020", "2020-13-01", "8:30", "08:30+02:00", "1,5", ".", True, ["1"])
     ),
     (
         quality("amount", arguments={"minimum": "2020-01-01"}),
@@ -681,6 +729,27 @@ REFUSED: list[tuple[Change, str]] = [
             {"mustBe": 5, "arguments": {"properties": ["name"]}},
         )
     ),
+    *(
+        (
+            row_count(**empty),
+            "the table: the quality 'q' allows "
+            f"{allowed} rows, so that no file with rows could be loaded",
+        )
+        for allowed, empty in (
+            ("0 to 0", {"mustBe": 0}),
+            ("at most 0", {"mustBeLessThan": 1}),
+        )
+    ),
+    (
+        table(
+            quality=[
+                {"name": "few", "metric": "rowCount", "mustBeLessThan": 4},
+                {"name": "many", "metric": "rowCount", "mustBe": 5},
+            ]
+        ),
+        "the table: the quality 'few' allows at most 3 rows, so that no file with rows could be",
+    ),
+    (row_count(mustBe=-1), "the quality 'q': minimum: Input should be greater than or equal to 0"),
     *(
         (sla(value=value), "the table: sla.time: " + repr(value) + " is not a time of day")
         for value in ("9:00", "24:00", "09:00-08:00", 630, None, "09:00:00")

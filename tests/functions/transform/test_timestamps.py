@@ -12,8 +12,8 @@ from shared.odcs import load_all
 from tests.fixtures import contracts
 
 
-def column(*formats: Format, zone: str = "Etc/UTC") -> Column:
-    return contracts.column("at", "timestamp", "timestamptz", formats=formats, timezone=zone)
+def column(*formats: Format, **more: Any) -> Column:
+    return contracts.column("at", "timestamp", "timestamptz", formats=formats, **more)
 
 
 def read(text: str | None, of: Column) -> dt.datetime | None:
@@ -125,7 +125,7 @@ def test_parse_accepts_quoted_text_and_abbreviated_months() -> None:
     ],
 )
 def test_parse_uses_timezone_of_column(text: str, zone: str, instant: dt.datetime | None) -> None:
-    assert read(text, column(Format(pattern="yyyy-MM-dd HH:mm"), zone=zone)) == instant
+    assert read(text, column(Format(pattern="yyyy-MM-dd HH:mm"), timezone=zone)) == instant
 
 
 NOON = (2024, 1, 1, 12)
@@ -174,6 +174,13 @@ NOON = (2024, 1, 1, 12)
             )
         ),
         ({"pattern": "yyyy-MM-dd HH:mm:ss VV"}, "2024-03-31 02:30:00 Europe/Berlin", None),
+        ({"pattern": "yyyyMMddHHmmss"}, "20240101120000", NOON),
+        ({"pattern": "d/M/yyyy H:mm"}, "1/2/2024 9:05", (2024, 2, 1, 9, 5)),
+        (
+            {"pattern": "yyyy-MM-dd HH:mm:ss'+02:00'", "timezone": "Etc/GMT-2"},
+            "2024-01-01 14:00:00+02:00",
+            NOON,
+        ),
         ({"pattern": "yyyy-MM-ddXXX"}, "2024-01-02+12:00", NOON),
         ({"pattern": "dd-MMM-yy"}, "01-JAN-24", (2024, 1, 1)),
         ({"pattern": "dd-MMM-yy"}, "01-jan-99", (2099, 1, 1)),
@@ -261,6 +268,18 @@ def test_parse_reads_month_as_its_first_day() -> None:
     assert values.to_pylist() == [dt.date(2024, 2, 1), dt.date(2024, 4, 1)]
 
 
+def test_parse_reads_date_with_constant_time() -> None:
+    midnights = contracts.column(
+        "day", "date", "date", formats=(Format(pattern="yyyy-MM-dd' 00:00:00'"),)
+    )
+
+    values, _ = timestamps.parse_dates(
+        pa.array(["2024-02-01 00:00:00", "2024-02-01 00:00:01"]), midnights
+    )
+
+    assert values.to_pylist() == [dt.date(2024, 2, 1), None]
+
+
 @pytest.mark.parametrize(
     ("form", "text", "reason"),
     [
@@ -305,7 +324,7 @@ def test_parse_reads_month_as_its_first_day() -> None:
     ],
 )
 def test_parse_explains_rejected_text(form: str, text: str, reason: str) -> None:
-    berlin = column(Format(pattern="dd/MM/yy"), Format(pattern=form), zone="Europe/Berlin")
+    berlin = column(Format(pattern="dd/MM/yy"), Format(pattern=form), timezone="Europe/Berlin")
 
     values, reasons = timestamps.parse_timestamps(pa.array([text, "01/01/24"]), berlin)
 
@@ -354,7 +373,7 @@ def test_every_valid_format_reads_every_text(
 
 
 def test_parse_accepts_empty_array() -> None:
-    berlin = column(Format(pattern="yyyy-MM-dd HH:mm"), zone="Europe/Berlin")
+    berlin = column(Format(pattern="yyyy-MM-dd HH:mm"), timezone="Europe/Berlin")
 
     values, _ = timestamps.parse_timestamps(pa.array([], pa.string()), berlin)
 
@@ -366,7 +385,7 @@ def test_parse_prefers_timezone_of_format() -> None:
     mixed = column(
         Format(pattern="yyyy-MM-dd HH:mm 'UTC'", timezone="UTC"),
         Format(pattern="yyyy-MM-dd HH:mm"),
-        zone="Europe/Berlin",
+        timezone="Europe/Berlin",
     )
 
     assert read("2024-07-01 12:00 UTC", mixed) == dt.datetime(2024, 7, 1, 12, tzinfo=dt.UTC)
