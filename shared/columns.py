@@ -118,7 +118,7 @@ class ColumnType:
     is_shown: Callable[[Limits, Any], bool]  # whether a value may be in an answer; or a ValueError
     parameter: Parameter | None = None  # None if the API cannot look up rows by it
     is_text: bool = False  # whether it has a collation, and the API can filter by prefix
-    is_long: bool = False  # whether its values are long texts, unless it has a maximum length
+    is_long: bool = False  # whether a value without a maximum length may be a long text
     is_summed: bool = False  # whether the API can sum it
 
     def __post_init__(self) -> None:

@@ -60,7 +60,7 @@ _WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 Severity = Literal["error", "warning"]
 NumberStyle = Literal["exponent", "omittedZero", "parentheses", "trailingMinus", "integralDecimal"]
 _GROUP_CHARS = (",", ".", "'", " ")
-"""The usual ones, to advise."""
+"""The usual separators of groups, which the reason of a rejected number advises."""
 _NUMERIC: tuple[Kind, ...] = ("integer", "number", "float")
 _OPTIONS_OF: dict[str, tuple[Kind, ...]] = {
     "quoted_empty": ("string",),

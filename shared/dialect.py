@@ -94,24 +94,22 @@ class Dialect(Model):
         return text.translate(_SWAP) if self.line_terminator == "\r" else text
 
     def record(self, values: Iterable[str]) -> str:
-        """Return the values as a record without a line end.
+        """Return the values, at least one, as a record without a line end.
 
         Raises:
             ValueError: the dialect cannot express a value.
         """
-        cells = [self._cell(value) for value in values]
-        text = self.delimiter.join(cells)
+        first, *others = values
+        rest = "".join(self.delimiter + self._cell(value) for value in others)
+        text = self._cell(first) + rest
         is_comment = self.comment_char is not None and text.startswith(self.comment_char)
-        if is_comment or not text.strip(" "):
-            text = self.delimiter.join([self._enclosed(next(iter(values), "")), *cells[1:]])
-        return text
+        return self._enclosed(first) + rest if is_comment or not text.strip(" ") else text
 
     def _cell(self, value: str) -> str:
-        marks = {self.delimiter, self.quote_char, self.escape_char, "\r", "\n"} - {None}
+        marks = filter(None, (self.delimiter, self.quote_char, self.escape_char, "\r", "\n"))
         begins_with_space = self.skip_initial_space and value.startswith(" ")
-        if begins_with_space or any(mark in value for mark in marks if mark is not None):
-            return self._enclosed(value)
-        return value
+        needs_quotes = begins_with_space or any(mark in value for mark in marks)
+        return self._enclosed(value) if needs_quotes else value
 
     def _enclosed(self, value: str) -> str:
         quote, escape = self.quote_char, self.escape_char
@@ -151,13 +149,16 @@ class Dialect(Model):
         if self.quote_char is None and (self.lenient_quotes or not self.double_quote):
             yield "lenientQuotes and doubleQuote have no effect without a quoteChar: remove them"
         if len(set(marks.values())) < len(marks) or set(marks.values()) & set(self.delimiter):
-            yield f"the delimiter, {' and '.join(named)} must differ: change one of them"
+            yield "delimiter, quoteChar, escapeChar and commentChar must differ: change one of them"
         if self.skip_initial_space and " " in {*self.delimiter, *marks.values()}:
-            yield "skipInitialSpace is true, but a space has a meaning: remove one of them"
+            yield (
+                "skipInitialSpace is true, but a space is the delimiter or another mark: remove "
+                "skipInitialSpace, or change the mark"
+            )
 
     def _header_problems(self) -> Iterator[str]:
         if not self.header and (self.header_rows != (1,) or self.header_join != " "):
-            yield "headerRows and headerJoin have no effect with header: false: remove one of them"
+            yield "headerRows and headerJoin have no effect with header: false: remove them"
         elif self.header_join != " " and len(self.header_rows) == 1:
             yield "headerJoin has no effect on one header row: list more headerRows, or remove it"
         if list(self.header_rows) != sorted(set(self.header_rows)):

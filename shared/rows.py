@@ -48,10 +48,10 @@ _MALFORMED = pa.schema(
 )
 _UNDECODABLE = _MALFORMED.append(pa.field("rawBase64", pa.string()))
 _BATCH = 10_000
-"""Rows with undecodable bytes whose texts are in memory as Python's at a time."""
+"""Rows with undecodable bytes that become Python's strings at a time, to limit the memory."""
 
 _FEW = 10_000
-"""Records with another number of values in a chunk, of which Arrow tells one by one."""
+"""Maximum records of a chunk with a wrong number of values that Arrow reports one by one."""
 _LF, _CR = b"\n\r"
 _FAULTS = tuple(Fault)
 _NO_SUBSTITUTE = Refusal(
@@ -256,7 +256,7 @@ def _is_trailed(rules: Grammar, record: bytes) -> bool:
 
 
 class _Layout(NamedTuple):
-    """How many values each row has, and whether empty values without quotes become null."""
+    """The number of values of a row, and whether empty values without quotes become null."""
 
     width: int
     has_nulls: bool
@@ -509,7 +509,7 @@ def _values(
 ) -> tuple[list[pa.StringArray], dict[int, int]] | None:
     """Let Arrow parse records; return the columns, and how many values each other record has.
 
-    None: many records have another number of values, of which Arrow tells one by one.
+    None: more than `_FEW` records have a wrong number of values.
     """
     names = [str(i) for i in range(layout.width)]
     text = undecodable.masked(text)

@@ -351,25 +351,22 @@ def records(
     number = 1 + text.count("\n", 0, at)
     while at < len(text):
         line = _line(text, at)
-        found = _record(text, at, dialect)
-        is_long = (
-            found is not None
-            and len(text[at : found.end].encode("utf-8", "surrogatepass")) > longest
-        )
-        if found is not None and is_long and found.end > at + len(line):
-            found = None
-        end = at + len(line) if found is None or _is_ignored(line, dialect) else found.end
-        values = None if found is None else found.values
-        if found and found.is_trailed and len(found.values) == width + 1:
-            values = found.values[:-1]
-        is_empty = dialect.skip_empty_rows and values is not None and len(values) == width
-        is_empty = is_empty and not any(values or ())
-        if not _is_ignored(line, dialect) and not is_empty:
+        is_ignored = _is_ignored(line, dialect)
+        found = None if is_ignored else _record(text, at, dialect)
+        if found and found.end > at + len(line):
+            size = len(text[at : found.end].encode("utf-8", "surrogatepass"))
+            found = found if size <= longest else None
+        end = found.end if found else at + len(line)
+        values = None
+        if found:
+            is_surplus = found.is_trailed and len(found.values) == width + 1
+            values = found.values[:-1] if is_surplus else found.values
+            is_empty = len(values) == width and not any(values)
+            is_ignored = dialect.skip_empty_rows and is_empty
+            values = [each and swapped(each, dialect) for each in values]
+        if not is_ignored:
             raw = text[at:end].removesuffix("\n").removesuffix("\r")
-            written = None
-            if values is not None:
-                written = [None if each is None else swapped(each, dialect) for each in values]
-            yield number, swapped(raw, dialect), written
+            yield number, swapped(raw, dialect), values
         number += text.count("\n", at, end)
         at = end
 

@@ -221,7 +221,7 @@ REFUSED: list[tuple[Change, str]] = [
     (custom(dialect={"delimiter": ""}), "delimiter: String should have at least 1 character"),
     (custom(dialect={"delimiter": '"'}), "must differ: change one of them"),
     (custom(dialect={"quoteChar": "\n"}), "the quoteChar '\\n' is not valid"),
-    (custom(dialect={"delimiter": " ", "skipInitialSpace": True}), "a space has a meaning"),
+    (custom(dialect={"delimiter": " ", "skipInitialSpace": True}), "a space is the delimiter"),
     *(
         (custom(dialect=wrong), message)
         for wrong, message in (
