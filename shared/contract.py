@@ -16,12 +16,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from shared import landing_key, regex, undecodable
@@ -66,12 +61,11 @@ Severity = Literal["error", "warning"]
 NumberStyle = Literal["exponent", "omittedZero", "parentheses", "trailingMinus", "integralDecimal"]
 _GROUP_CHARS = (",", ".", "'", " ")
 """The usual ones, to advise."""
+_NUMERIC: tuple[Kind, ...] = ("integer", "number", "float")
 _OPTIONS_OF: dict[str, tuple[Kind, ...]] = {
     "quoted_empty": ("string",),
-    "group_char": ("integer", "number", "float"),
-    "bare_number": ("integer", "number", "float"),
-    "number_styles": ("integer", "number", "float"),
     "ignore_case": ("boolean",),
+    **dict.fromkeys(("group_char", "bare_number", "number_styles"), _NUMERIC),
 }
 """The types that each option of a column is for; the others are for all types."""
 
@@ -130,11 +124,7 @@ def _check_limits(value: Bound) -> Bound:
     return value
 
 
-Value = Annotated[
-    Bound,
-    BeforeValidator(_bound),
-    AfterValidator(_check_limits),
-]
+Value = Annotated[Bound, BeforeValidator(_bound), AfterValidator(_check_limits)]
 
 
 # https://www.postgresql.org/docs/17/limits.html
@@ -529,7 +519,7 @@ class Column(Model):
         if self.type.has_tokens and not all(tokens):
             yield f"the type {self.kind} needs 'trueTokens' and 'falseTokens': add both"
         if any(tokens) and not self.type.has_tokens:
-            yield (f"the type {self.kind} cannot have 'trueTokens' and 'falseTokens': remove them")
+            yield f"the type {self.kind} cannot have 'trueTokens' and 'falseTokens': remove them"
         if both := {*map(self.folded, tokens[0])} & {*map(self.folded, tokens[1])}:
             yield f"{sorted(both)} cannot mean both true and false: remove them from one list"
 

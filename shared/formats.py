@@ -209,7 +209,7 @@ class _Token:
             return cls(text, f"(?P<{group}>{expression})", group)
         if letters in _NAMES:
             group = _NAMES[letters][0]
-            numbers = dict(_names(letters, locale))
+            numbers = _names(letters, locale)
             written = "|".join(map(_tolerant, numbers))
             plain_numbers = {plain(name): number for name, number in numbers.items()}
             return cls(text, f"(?P<{group}>(?i:{written}))", group, plain_numbers)
@@ -222,19 +222,18 @@ class _Token:
         raise _unsupported(pattern, token)
 
 
-def _names(letters: str, locale: babel.Locale) -> Iterator[tuple[str, int]]:
-    """Yield CLDR's names for a run of pattern letters, with their numbers."""
+def _names(letters: str, locale: babel.Locale) -> dict[str, int]:
+    """Return the numbers of CLDR's names for a run of pattern letters."""
     group, width, context = _NAMES[letters]
     match group:
         case "month_name":
-            months = babel.dates.get_month_names(width, context, locale)
-            yield from ((str(name), number) for number, name in months.items())
+            names = babel.dates.get_month_names(width, context, locale)
         case "weekday":
-            days = babel.dates.get_day_names(width, context, locale)
-            yield from ((str(name), number) for number, name in days.items())
+            names = babel.dates.get_day_names(width, context, locale)
         case _:
             periods = babel.dates.get_period_names(width, context, locale)
-            yield from ((str(periods[name]), number) for number, name in enumerate(("am", "pm")))
+            names = dict(enumerate((periods["am"], periods["pm"])))
+    return {str(name): number for number, name in names.items()}
 
 
 def _tolerant(name: str) -> str:

@@ -23,7 +23,7 @@ def without_frame(chunks: Iterable[Lines | Refusal], dialect: Dialect) -> Iterat
         if isinstance(each, Refusal):
             yield each
             return
-        lines, left = without_first(_without_end_of_file(each), left)
+        lines, left = _without_first(_without_end_of_file(each), left)
         if not lines.text:
             continue
         delimiter = _sep(lines.text) if is_first else None
@@ -34,7 +34,7 @@ def without_frame(chunks: Iterable[Lines | Refusal], dialect: Dialect) -> Iterat
             )
             return
         is_first = False
-        lines, _ = without_first(lines, delimiter is not None)
+        lines, _ = _without_first(lines, delimiter is not None)
         if lines.text:
             yield lines
 
@@ -75,7 +75,7 @@ def with_tail(chunks: Iterable[Lines | Refusal], footer: Footer) -> Iterator[Lin
         yield Tail(held.first, held.text, held.ends)
 
 
-def without_first(lines: Lines, count: int) -> tuple[Lines, int]:
+def _without_first(lines: Lines, count: int) -> tuple[Lines, int]:
     """Return lines without the first `count` ones, and how many of these are missing."""
     end = 0
     while count and end < len(lines.text):

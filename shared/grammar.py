@@ -214,7 +214,9 @@ def grammar(dialect: Dialect, text: bytes) -> Grammar | None:
     """Return the grammar for a text; None if no byte is left to stand for a long delimiter."""
     if len(dialect.delimiter) == 1:
         return _grammar(dialect, ord(dialect.delimiter))
-    code = next((each for each in _SUBSTITUTES if each not in text), None)
+    marks = (dialect.quote_char, dialect.escape_char, dialect.comment_char)
+    taken = text + "".join(filter(None, marks)).encode()
+    code = next((each for each in _SUBSTITUTES if each not in taken), None)
     return None if code is None else _grammar(dialect, code)
 
 

@@ -136,7 +136,7 @@ def read_table(chunks: Iterable[bytes], contract: Contract) -> Table | Refusal:
     footer = FooterCount()
     body = with_tail(head.rest, dialect.footer) if dialect.footer else head.rest
     layout = _Layout(head.width, contract.distinguishes_quoted_empty)
-    rows = read_rows(body, layout, dialect, footer)
+    rows = _read_rows(body, layout, dialect, footer)
     if contract.encoding_errors == "reject":
         rows = (_quarantined(each, encoding) for each in rows)
     return Table(head.names, head.line, head.width, rows, footer)
@@ -262,7 +262,7 @@ class _Layout(NamedTuple):
     has_nulls: bool
 
 
-def read_rows(
+def _read_rows(
     chunks: Iterator[Lines | Refusal], layout: _Layout, dialect: Dialect, footer: FooterCount
 ) -> Iterator[LazyRows | Refusal]:
     """Read the lines after the header as rows; a refusal is the last item.
@@ -358,19 +358,24 @@ def _read_records(first: int, records: Records, layout: _Layout, rules: Grammar)
         counts = value_counts(rules, text, begins, ends)
         if rules.dialect.trailing_delimiter:
             counts = counts - has_surplus(rules, gapless, layout.width)
-        is_good = counts == layout.width
-        good = _Spans(text, begins[is_good], ends[is_good]).pieces().buffers()[2].to_pybytes()
-        columns, _ = _parsed(without_gaps(rules, good), layout, rules, is_quoted=True) or ([], {})
-        wrong = dict(enumerate(counts.tolist()))
-        wrong = {index: count for index, count in wrong.items() if count != layout.width}
-    else:
-        columns, wrong = parsed
+        parsed = _parsed_good(_Spans(text, begins, ends), counts, layout, rules)
     # From the text of all spans back to the whole text.
     bounds = np.array(records.spans, np.intp).reshape(-1, 2)
     offsets = np.cumsum(np.append(0, bounds[:, 1] - bounds[:, 0]))
     shifts = (bounds[:, 0] - offsets[:-1])[np.searchsorted(offsets, begins, "right") - 1]
     spans = _Spans(records.text, begins + shifts, ends + shifts)
-    return _rows(first, spans, columns, wrong, records.damages, layout.width, rules)
+    return _rows(first, spans, *parsed, records.damages, layout.width, rules)
+
+
+def _parsed_good(
+    records: "_Spans", counts: Indices, layout: _Layout, rules: Grammar
+) -> tuple[list[pa.StringArray], dict[int, int]]:
+    """Do the same as `_parsed` with records whose numbers of values are known."""
+    is_good = counts == layout.width
+    good = records[is_good].pieces().buffers()[2].to_pybytes()
+    columns, _ = _parsed(without_gaps(rules, good), layout, rules, is_quoted=True) or ([], {})
+    bad = np.flatnonzero(~is_good)
+    return columns, dict(zip(bad.tolist(), counts[bad].tolist(), strict=True))
 
 
 @dataclass(frozen=True, slots=True)

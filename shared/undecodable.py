@@ -84,9 +84,9 @@ def problem(encoding: str) -> str | None:
         text, is_restored = "", False
     if not is_restored or text.count("\n") != lines.count(b"\n"):
         return (
-            f"{encoding} does not allow to restore the bytes of a row: remove it, or use an "
-            "encoding that does, such as utf-8"
+            f"{encoding} cannot restore the bytes of a row from its text: remove encodingErrors, "
+            "or use an encoding that can, such as utf-8"
         )
     if _SURROGATE.search(text) is None:
-        return f"every byte is a character in {encoding}: remove it"
+        return f"every byte is a character in {encoding}: remove encodingErrors"
     return None

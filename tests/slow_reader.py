@@ -138,18 +138,13 @@ def read(body: bytes, contract: Contract, now: dt.datetime) -> Reading:
 
 
 def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -> None:
-    errors = "strict" if contract.encoding_errors == "refuse" else "surrogateescape"
-    text = "".join(_lines(body, contract, errors))
-    if not text.endswith("\n"):
-        text = text.rstrip("\x1a")
-    text = text.removesuffix("\n") + "\n"
+    text = _text(body, contract)
     header, end = _header(text, _begin(text, contract.dialect), contract)
     places = _places(header, contract)
     kept = text[:end] + without_footer(text[end:], contract.dialect)
     footer = text[len(kept) :].rstrip("\r\n")
     reading.footer_lines = footer.count("\n") + bool(footer)
-    text = kept
-    for number, row in _rows(text, end, len(header), contract.dialect, reading):
+    for number, row in _rows(kept, end, len(header), contract.dialect, reading):
         if len(row) != len(header):
             reading.failures.append((number, None, "columnCount", "error"))
             continue
@@ -175,8 +170,10 @@ def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -
     reading.halted = not _is_kept(contract, reading)
 
 
-def _lines(body: bytes, contract: Contract, errors: str) -> list[str]:
+def _text(body: bytes, contract: Contract) -> str:
+    """Return the text of a file, with LF at the end of each line."""
     encoding = contract.encoding
+    errors = "strict" if contract.encoding_errors == "refuse" else "surrogateescape"
     if not body:
         raise _Empty("empty")
     if encoding == "utf-16" and body[:2] not in (b"\xff\xfe", b"\xfe\xff"):
@@ -186,14 +183,12 @@ def _lines(body: bytes, contract: Contract, errors: str) -> list[str]:
     except UnicodeError as error:
         raise _Refused("encoding") from error
     text = swapped(text.removeprefix("\ufeff"), contract.dialect)
-    lines = [line + "\n" for line in text.split("\n")]
-    lines[-1] = lines[-1].removesuffix("\n")
-    if not lines[-1]:
-        lines.pop()
-    lengths = (len(line.removesuffix("\n").encode("utf-8", "surrogatepass")) for line in lines)
+    lengths = (len(line.encode("utf-8", "surrogatepass")) for line in text.split("\n"))
     if any(length > LONGEST_LINE for length in lengths):
         raise _Refused("line too long")
-    return lines or [""]
+    if not text.endswith("\n"):
+        text = text.rstrip("\x1a")
+    return text.removesuffix("\n") + "\n"
 
 
 def _begin(text: str, dialect: Dialect) -> int:
@@ -298,7 +293,7 @@ def _places(header: list[str], contract: Contract) -> dict[str, int | None]:
     if any(not column.optional for column in absent):
         raise _Refused("missing columns")
     close = {_folded(name) for column in absent for name in (column.name, *column.aliases)}
-    others = {_folded(name) for name, known in zip(header, meant, strict=True) if known is None}
+    others = {_folded(name) for name, column in zip(header, meant, strict=True) if column is None}
     if by_name and close & others:
         raise _Refused("similar columns")
     return dict.fromkeys(contract.header) | {name: meant.index(name) for name in known}
@@ -410,7 +405,8 @@ def _record(text: str, at: int, dialect: Dialect) -> _Record | None:
     """Return the record that begins at `at`; None if it is invalid."""
     values: list[str | None] = []
     while (value := _next_value(text, at, dialect)) is not None:
-        is_trailed = dialect.trailing_delimiter and bool(values) and not text[at : value[0]].strip()
+        is_trailed = dialect.trailing_delimiter and bool(values)
+        is_trailed = is_trailed and not text[at : value[0]].strip(" ")
         at, content = value
         values.append(content)
         for end in ("\r\n", "\n"):
@@ -613,7 +609,7 @@ def _nearest_real(number: Fraction) -> float:
 
 def _uuid(text: str) -> str:
     groups = [len(group) for group in text.split("-")]
-    if groups != [8, 4, 4, 4, 12] or set(text) - set("-0123456789abcdefABCDEF"):
+    if groups != [8, 4, 4, 4, 12] or set(text) - set(string.hexdigits + "-"):
         raise _InvalidValue
     return text.lower()
 

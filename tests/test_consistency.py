@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 from shared import odcs, settings
 from shared.columns import TYPES
 from shared.contract import Format, HeaderPolicy, Lookup, NumberStyle
+from shared.dialect import Dialect
 from tests.checkout import CHECKOUT, FUNCTIONS
 from tests.fixtures.aws import REGION
 from tests.fixtures.laptop import Laptop
@@ -248,7 +249,11 @@ CONTRACTS = (CHECKOUT / "docs" / "contracts.md").read_text("utf-8")
             | odcs._SLA_PROPERTIES.keys()
             | odcs._AVAILABILITY_PROPERTIES
         ),
-        *(to_camel(name) for each in (HeaderPolicy, Lookup, Format) for name in each.model_fields),
+        *(
+            to_camel(name)
+            for each in (Dialect, HeaderPolicy, Lookup, Format)
+            for name in each.model_fields
+        ),
         *TYPES,
         *get_args(NumberStyle),
         *("smallint", "integer", "bigint", "numeric(precision,scale)", "varchar(n)", "text"),

@@ -1,6 +1,5 @@
 """Casts the text of rows to the contract's types, and explains each failed cast."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,7 +14,6 @@ from shared.contract import Column, Contract
 from shared.rows import REPEATED, Rows
 
 _WIDE = pa.decimal128(38, 0)  # wider than any column, to compare with its limits
-_DECIMALS = {mark: rf"({re.escape(mark)}[0-9]+)?" for mark in (".", ",")}
 _EXPONENT = "([eE][+-]?[0-9]+)?"
 _ADVISED = 1_000
 """Distinct texts of a column and chunk that are cast again to advise on options."""
@@ -147,15 +145,16 @@ def _cast_column(texts: pa.StringArray, column: Column, contract: Contract) -> _
         return _Values(values.take(indices))
     failed = pc.indices_nonzero(is_failed.take(indices))
     # Arrow cannot write a dictionary that holds a null.
-    texts_of_reasons = pc.if_else(is_failed, reasons(), "")
+    why = pc.if_else(is_failed, reasons(), "")
     few = pc.indices_nonzero(is_failed)[:_ADVISED]
+    advice = _advice(encoded.dictionary.take(few), column, contract)
     is_advised = np.zeros(len(distinct), np.bool_)
     is_advised[few] = True
-    advice = _advice(encoded.dictionary.take(few), column, contract)
-    longer = pc.binary_join_element_wise(texts_of_reasons.take(few), advice, "")
-    texts_of_reasons = pc.replace_with_mask(texts_of_reasons, pa.array(is_advised), longer)
-    why = pa.DictionaryArray.from_arrays(indices.take(failed), texts_of_reasons)
-    return _Values(values.take(indices), failed, why)
+    longer = pc.binary_join_element_wise(why.take(few), advice, "")
+    why = pc.replace_with_mask(why, pa.array(is_advised), longer)
+    return _Values(
+        values.take(indices), failed, pa.DictionaryArray.from_arrays(indices.take(failed), why)
+    )
 
 
 def _advice(texts: pa.StringArray, column: Column, contract: Contract) -> pa.StringArray:
@@ -250,7 +249,7 @@ def _cast_integers(texts: pa.StringArray, column: Column, mark: str) -> _Result:
 
 def _cast_numbers(texts: pa.StringArray, column: Column, mark: str) -> _Result:
     precision, scale = column.limits.precision, column.limits.scale
-    texts, decimals = numbers.plain(texts, column, mark), _DECIMALS[mark]
+    texts, decimals = numbers.plain(texts, column, mark), numbers.decimals(mark)
     is_short = pc.match_substring_regex(texts, rf"\A[+-]?0*[0-9]{{1,38}}{decimals}\z")
     exact = pc.replace_substring(_where(is_short, texts), mark, ".")
     limit = Decimal(10 ** (precision - scale))
@@ -273,18 +272,20 @@ def _cast_numbers(texts: pa.StringArray, column: Column, mark: str) -> _Result:
 
 def _cast_booleans(texts: pa.StringArray, column: Column) -> _Result:
     tokens = " or ".join([*column.true_tokens, *column.false_tokens])
-    true_tokens, false_tokens = map(column.folded, column.true_tokens), column.false_tokens
     if column.ignore_case:
         # Arrow has no case folding.
         texts = pa.array([each and column.folded(each) for each in texts.to_pylist()], pa.string())
-    true = pc.is_in(texts, pa.array([*true_tokens]))
-    known = pc.or_(true, pc.is_in(texts, pa.array([*map(column.folded, false_tokens)])))
-    return _where(known, true), lambda: pa.scalar(f"{column.name} is not {tokens}")
+    true, false = (
+        pc.is_in(texts, pa.array([*map(column.folded, each)]))
+        for each in (column.true_tokens, column.false_tokens)
+    )
+    return _where(pc.or_(true, false), true), lambda: pa.scalar(f"{column.name} is not {tokens}")
 
 
 def _cast_floats(texts: pa.StringArray, column: Column, mark: str) -> _Result:
     texts = numbers.plain(texts, column, mark)
-    is_number = pc.match_substring_regex(texts, rf"\A[+-]?[0-9]+{_DECIMALS[mark]}{_EXPONENT}\z")
+    number = rf"\A[+-]?[0-9]+{numbers.decimals(mark)}{_EXPONENT}\z"
+    is_number = pc.match_substring_regex(texts, number)
     exact = pc.replace_substring(_where(is_number, texts), mark, ".")
     rounded = exact.cast(arrow_type(column))
     # As PostgreSQL, refuse a number that becomes infinite, or zero although it is not.

@@ -17,6 +17,11 @@ _LONGEST_SHIFT = 1_000_000  # of a decimal mark by an exponent; more than the le
 _ALIKE = {" ": " \u00a0\u202f"}
 
 
+def decimals(mark: str) -> str:
+    """Return the expression of an optional decimal mark and the digits after it."""
+    return rf"({re.escape(mark)}[0-9]+)?"
+
+
 def plain(texts: pa.StringArray, column: Column, mark: str) -> pa.StringArray:
     """Rewrite numbers in a spelling of the column's options; other texts stay as they are.
 
@@ -25,8 +30,8 @@ def plain(texts: pa.StringArray, column: Column, mark: str) -> pa.StringArray:
     """
     if not column.spells_numbers:
         return texts
-    decimals = rf"({re.escape(mark)}[0-9]+)?" if column.logical_type == "number" else ""
-    is_plain = pc.match_substring_regex(texts, rf"\A[+-]?[0-9]+{decimals}\z")
+    rest = decimals(mark) if column.logical_type == "number" else ""
+    is_plain = pc.match_substring_regex(texts, rf"\A[+-]?[0-9]+{rest}\z")
     is_other = pc.fill_null(pc.invert(is_plain), False)
     rewritten = [*map(_rewriter(column, mark), texts.filter(is_other).to_pylist())]
     return pc.replace_with_mask(texts, is_other, pa.array(rewritten, pa.string()))

@@ -43,7 +43,11 @@ Reasons = Callable[[], pa.StringArray]
 
 
 class _Fault(IntEnum):
-    """Why a reading of a format has no value for a text."""
+    """Why a reading of a format has no value for a text.
+
+    Of the faults of several readings, a reason names the last one in this order, whose reading came
+    closest to the text.
+    """
 
     NONE = 0
     UNMATCHED = auto()

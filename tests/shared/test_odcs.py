@@ -202,12 +202,12 @@ REFUSED: list[tuple[Change, str]] = [
     (custom(encodingErrors="replace"), "encodingErrors: Input should be 'refuse' or 'reject'"),
     (
         custom(encoding="utf-16", encodingErrors="reject"),
-        "encodingErrors is reject, but utf-16 does not allow to restore the bytes of a row: "
-        "remove it, or use an encoding that does, such as utf-8",
+        "encodingErrors is reject, but utf-16 cannot restore the bytes of a row from its text: "
+        "remove encodingErrors, or use an encoding that can, such as utf-8",
     ),
     (
         custom(encoding="latin-1", encodingErrors="reject"),
-        "encodingErrors is reject, but every byte is a character in latin-1: remove it",
+        "encodingErrors is reject, but every byte is a character in latin-1: remove encodingErrors",
     ),
     (custom(dialect={"delimiter": "§"}), "the delimiter '§' is not valid"),
     (

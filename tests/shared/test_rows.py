@@ -145,7 +145,7 @@ FOOTERS = [Footer(lines=1), Footer(lines=3), Footer(pattern="b"), Footer(pattern
 
 @st.composite
 def dialects(draw: st.DrawFn) -> Dialect:
-    quote = draw(st.sampled_from(['"', "'", None]))
+    quote = draw(st.sampled_from(['"', "'", "\x1f", None]))
     return Dialect(
         delimiter=draw(st.sampled_from([",", "||", "\t"])),
         line_terminator=draw(st.sampled_from(["\r\n", "\r"])),
@@ -174,6 +174,8 @@ def texts(draw: st.DrawFn) -> tuple[Dialect, str]:
 @settings(max_examples=1000)
 @given(texts(), st.integers(1, 40), st.sampled_from([12, 10_000]), st.booleans())
 @example((CSV, 'a",",b\n' * 5 + "xxxxxxxxx"), 8, 30, False)
+@example((Dialect(delimiter="||", quote_char="\x1f"), "a||\x1f||\x1f\n"), 8, 30, False)
+@example((Dialect(delimiter="||", escape_char="\x1f"), "a||\\||\n"), 8, 30, False)
 def test_rows_agree_with_slow_reader(
     written: tuple[Dialect, str], size: int, longest: int, nulls: bool
 ) -> None:
