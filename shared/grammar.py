@@ -70,8 +70,8 @@ class Grammar:
         record = rb"(?:%b(?:%b)*|%b(?:%b)+)\r?\n" % (first, more, gap, more)
         self.record = _compile(record)
         self.records = _compile(rb"(?:%b|%b\r?\n)*" % (record, gap))
-        token = rb"(?:(%b)%b|%b)?(?:%b|\r?\n)" % (enclosed or _NOTHING, gap, unquoted, separator)
-        self.token = _compile(gap + token)
+        token = rb"(?:%b(?:%b)?(?:%b|\r?\n))*%b(%b)?" % (gap, unquoted, separator, gap, enclosed)
+        self.quoted = _compile(token)
         self.value = _compile(value)
         # The next two are for single records, where Python's own engine has less overhead.
         # Possessive quantifiers keep it linear.
@@ -86,10 +86,11 @@ class Grammar:
         comment = rb"|%b[^\n]*\n" % _char(self.comment) if self.comment is not None else b""
         self._ignored = _compile(rb"(?:%b\r?\n%b)+" % (gap, comment))
         self.runs = self._damaged_runs(separator, gap) if self._has_runs else {}
+        self.continued = self._continued_lines(separator, gap)
 
     @property
     def _has_runs(self) -> bool:
-        return self.quote is not None and self.comment is None and self.escape is None
+        return self.comment is None and self.escape is None
 
     def _text(self, *excluded: int | None) -> bytes:
         """Return the expression for one character of an unquoted value."""
@@ -117,11 +118,21 @@ class Grammar:
         The flag is true if each line of the run shows that the line before it is damaged. If it is
         false, each line is damaged whatever follows.
         """
-        quote, quoted = _char(self.quote or 0), self._quoted(rb"\n") + gap
+        quoted = self._quoted(rb"\n")
+        quoted = quoted and quoted + gap
         space = ord(" ") if gap else None
         plain = self._text(self.quote, space) + self._text(self.quote) + b"*"
         before = b"(?:%b%b?%b)*%b" % (gap, _either(quoted, plain), separator, gap)
         no_gap = _char(space) if space else b""
+        rest = b"[^\\n]*\\n"
+        lone_return = {
+            self._lone_return: [
+                (_run(before + _either(quoted, plain) + b"?\\r[^\\n]" + rest), False)
+            ]
+        }
+        if self.quote is None:
+            return lone_return
+        quote = _char(self.quote)
         text = b"[^%b%b%b\\r\\n]" % (separator, quote, no_gap)
         after = text if self.dialect.double_quote else b"[^%b%b\\r\\n]" % (separator, no_gap)
         twice = quote + quote if self.dialect.double_quote else b""
@@ -129,16 +140,37 @@ class Grammar:
             *(gap, plain, separator, gap),
             *(quote, b"(?:%b)*" % twice, text, _either(b"[^%b\\n]" % quote, twice)),
         )
-        rest = b"[^\\n]*\\n"
-        lone_return = before + _either(quoted, plain) + b"?\\r[^\\n]" + rest
-        return {
+        return lone_return | {
             Fault.QUOTE_INSIDE: [(_run(before + plain + quote + rest), False)],
-            self._lone_return: [(_run(lone_return), False)],
             Fault.TEXT_AFTER_QUOTE: [
                 (_run(before + quoted + after + rest), False),
                 (_run(opened), True),
             ],
         }
+
+    def _continued_lines(self, separator: bytes, gap: bytes) -> Any:
+        """Return the expression for lines that each end with an escaped line end outside quotes.
+
+        If the first one is damaged by what follows, so are the others: each reads the same.
+        """
+        if self.escape is None:
+            return _compile(_NOTHING)
+        space = ord(" ") if gap else None
+        rest = self._text(None if self.dialect.lenient_quotes else self.quote) + b"*"
+        plain = self._text(self.quote, space) + rest
+        quoted = self._quoted(rb"\n")
+        value = b"%b%b?" % (gap, _either(quoted and quoted + gap, plain))
+        # A line that begins with a quote or a comment may read otherwise.
+        begin = self._text(self.quote, space, self.comment) + rest
+        begin = _either(begin, b" +%b" % plain) if gap else begin
+        end = b"(?:%b)?%b\\n" % (plain, _char(self.escape))
+        first = b"(?:%b%b)*%b%b" % (value, separator, gap, end)
+        later = b"%b(?:%b)?(?:(?:%b%b)*%b%b(?:%b)?)?%b\\n" % (
+            *(gap, begin, separator, value, separator, gap, plain),
+            _char(self.escape),
+        )
+        lines = b"%b(?:%b)*" % (first, later)
+        return _compile(lines.replace(b"(?s:.)", rb"[^\n]"))
 
     @property
     def _lone_return(self) -> Fault:
@@ -170,7 +202,7 @@ class Grammar:
             return None
         if found := self.record.match(text, begin):
             return begin, found.end()
-        fault = self.fault(text, begin)
+        fault, _ = self.fault(text, begin)
         return None if fault in OPEN and not final else fault
 
     def values(self, record: bytes) -> list[str]:
@@ -192,21 +224,24 @@ class Grammar:
             text = re.sub(b"%b(.)" % re.escape(bytes([self.escape])), rb"\1", text, flags=re.S)
         return self.dialect.swapped(self.decoded(text)).decode("utf-8", "surrogatepass")
 
-    def fault(self, text: bytes, begin: int) -> Fault:
-        """Return the fault of the record that begins at `begin`."""
+    def fault(self, text: bytes, begin: int) -> tuple[Fault, int]:
+        """Return the fault of the record that begins at `begin`, and where the fault is."""
         found = self._failing.match(text, begin)
         if found is None or found[2] is not None:
-            return Fault.UNCLOSED
-        match text[found.end() : found.end() + 1]:
-            case b"\r":
-                return self._lone_return
+            return Fault.UNCLOSED, len(text)
+        return self._fault(text[found.end() : found.end() + 2], found), found.end()
+
+    def _fault(self, following: bytes, found: "re.Match[bytes]") -> Fault:
+        match following[:1]:
             case b"":
                 return Fault.OPEN_ESCAPE
-            case b"\n":
+            case b"\r" if following != b"\r\n":
+                return self._lone_return
+            case b"\r" | b"\n":
                 return Fault.LONG_RECORD  # only that can end at a record's end
             case _ if found[1] is not None:
                 return Fault.TEXT_AFTER_QUOTE
-            case following:
+            case _:
                 return Fault.OPEN_ESCAPE if following[0] == self.escape else Fault.QUOTE_INSIDE
 
 

@@ -7,9 +7,11 @@ damage have expressions too; any other damaged line is examined by itself.
 
 Reading on after each damaged line stays linear. A scan that begins inside quotes stops at the next
 line with an odd number of quotes at the latest: there it ends the record or finds a fault. Only a
-line with an odd number of quotes starts such a scan, so no two scans share a line.
+line with an odd number of quotes starts such a scan, so no two scans share a line. A scan may also
+continue over escaped line ends: the lines that it joins are damaged together.
 """
 
+import functools
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -75,7 +77,7 @@ def find_records(rules: Grammar, text: bytes, *, final: bool) -> Records:
         if text[begin] == rules.comment:
             begin = text.index(b"\n", begin) + 1
             continue
-        damage = _damage(rules, text, begin, damages[-1] if damages else None)
+        damage = _damage(rules, text, begin, damages[-1] if damages else None, final=final)
         if damage.fault in OPEN and not final and len(text) - begin <= MAX_RECORD:
             break
         damages.append(damage)
@@ -153,8 +155,10 @@ def _contents(rules: Grammar, text: bytes) -> tuple[Positions, Positions]:
     return begins, last + 1 - (is_return & _is_outside(rules, text, last))
 
 
-def _damage(rules: Grammar, text: bytes, begin: int, previous: Damage | None) -> Damage:
-    fault, end = rules.fault(text, begin), text.index(b"\n", begin) + 1
+def _damage(
+    rules: Grammar, text: bytes, begin: int, previous: Damage | None, *, final: bool
+) -> Damage:
+    (fault, place), end = rules.fault(text, begin), text.index(b"\n", begin) + 1
     if fault is Fault.UNCLOSED and len(text) - begin > MAX_RECORD:
         fault = Fault.LONG_RECORD
     if previous is not None and previous.end == begin and previous.fault is fault:
@@ -162,6 +166,13 @@ def _damage(rules: Grammar, text: bytes, begin: int, previous: Damage | None) ->
             if found := run.match(text, begin):
                 last = text.rfind(b"\n", begin, found.end() - 1) + 1
                 end = max(end, last if is_decided_by_next else found.end())
+    if continued := rules.continued.match(text, begin):
+        last = continued.end()
+        if fault is Fault.LONG_RECORD or (fault in OPEN and not final):
+            # Only the lines from which the record is too long.
+            least = ((text.find(b"\n", place) + 1) or len(text)) - MAX_RECORD
+            last = min(last, text.find(b"\n", max(least - 1, 0)) + 1)
+        end = max(end, last)
     return Damage(begin, end, fault)
 
 
@@ -194,9 +205,14 @@ def _quote_positions(rules: Grammar, text: bytes) -> Positions:
     if rules.quote is None:
         return np.empty(0, np.intp)
     if rules.dialect.lenient_quotes and rules.quote in text:
-        spans = (each.span(1) for each in rules.token.finditer(text))
-        return np.array([x for a, b in spans if a >= 0 for x in (a, b - 1)], np.intp)
+        return _lenient_quotes(rules, text)
     return np.flatnonzero(np.frombuffer(text, np.uint8) == rules.quote)
+
+
+@functools.lru_cache(maxsize=2)  # several functions need them, and Transform reads two chunks
+def _lenient_quotes(rules: Grammar, text: bytes) -> Positions:
+    spans = (each.span(1) for each in rules.quoted.finditer(text))
+    return np.fromiter((x for a, b in spans if a >= 0 for x in (a, b - 1)), np.intp)
 
 
 def _escaped_positions(rules: Grammar, text: bytes) -> Positions:

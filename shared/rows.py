@@ -605,9 +605,9 @@ def _decodable(rows: Rows, encoding: str) -> Rows:
 
 def _undecoded(rows: pa.RecordBatch, encoding: str) -> pa.Table:
     """Return malformed rows for the lines and the raw UTF-8 of rows with undecodable bytes."""
-    texts = [raw.decode("utf-8", "surrogatepass") for raw in rows["raw"].to_pylist()]
+    raws = rows["raw"].dictionary_encode()  # the same few rows may repeat
+    texts = [raw.decode("utf-8", "surrogatepass") for raw in raws.dictionary.to_pylist()]
     columns = {
-        "line": rows["line"],
         "raw": [undecodable.shown(text) for text in texts],
         "rule": [undecodable.RULE] * len(texts),
         "reason": [
@@ -617,7 +617,8 @@ def _undecoded(rows: pa.RecordBatch, encoding: str) -> pa.Table:
             base64.b64encode(undecodable.encoded(text, encoding)).decode() for text in texts
         ],
     }
-    return pa.table(columns, schema=_UNDECODABLE)
+    repeated = {name: pa.array(each).take(raws.indices) for name, each in columns.items()}
+    return pa.table({"line": rows["line"], **repeated}).cast(_UNDECODABLE)
 
 
 def _contains(texts: pa.StringArray, expression: bytes) -> npt.NDArray[np.bool_]:

@@ -4,7 +4,7 @@ import itertools
 import json
 import re
 from decimal import Decimal, DecimalException
-from typing import Any, NoReturn
+from typing import NoReturn
 
 MAX_DEPTH = 100
 """Maximum levels of arrays and objects."""
@@ -22,7 +22,7 @@ _ESCAPE = re.compile(
 def problem(text: str, *, must_be_object: bool) -> str | None:
     """Return what is wrong with a text as a value of `jsonb`; None if nothing is."""
     try:
-        value = _parse(text)
+        value = _DECODER.decode(text)
     except RecursionError:
         return f"has more than {MAX_DEPTH} levels"
     except _OutOfBounds as error:
@@ -45,10 +45,6 @@ class _OutOfBounds(Exception):
     """A number has too many digits."""
 
 
-def _parse(text: str) -> Any:
-    return json.loads(text, parse_int=_number, parse_float=_number, parse_constant=_constant)
-
-
 def _number(text: str) -> None:
     try:
         number = Decimal(text)
@@ -64,3 +60,7 @@ def _number(text: str) -> None:
 
 def _constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+# One for all texts, because to create one takes longer than to read a short text.
+_DECODER = json.JSONDecoder(parse_int=_number, parse_float=_number, parse_constant=_constant)

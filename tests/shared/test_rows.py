@@ -174,6 +174,7 @@ def texts(draw: st.DrawFn) -> tuple[Dialect, str]:
 @settings(max_examples=1000)
 @given(texts(), st.integers(1, 40), st.sampled_from([12, 10_000]), st.booleans())
 @example((CSV, 'a",",b\n' * 5 + "xxxxxxxxx"), 8, 30, False)
+@example((Dialect(escape_char="\\"), 'a,\\\nb\\\n\\\n,\\\n"x\\\ny"z'), 8, 12, False)
 @example((Dialect(delimiter="||", quote_char="\x1f"), "a||\x1f||\x1f\n"), 8, 30, False)
 @example((Dialect(delimiter="||", escape_char="\x1f"), "a||\\||\n"), 8, 30, False)
 def test_rows_agree_with_slow_reader(
@@ -221,11 +222,11 @@ PLAIN = "ned,2019-09-27\n"
 HOSTILE = st.text('aaa",,\n\r\0', min_size=1)
 
 
-def seconds(unit: str, size: int) -> float:
+def seconds(unit: str, size: int, dialect: Dialect = CSV) -> float:
     """Return the CPU time for a file of about `size` bytes, in seconds."""
     body = ("a,b\n" + unit * (size // len(unit.encode()))).encode()
     begin = time.process_time()
-    table = read_table((body[i : i + 2**18] for i in range(0, len(body), 2**18)), any_file(CSV))
+    table = read_table((body[i : i + 2**18] for i in range(0, len(body), 2**18)), any_file(dialect))
     assert not isinstance(table, Refusal)
     for chunk in table.chunks:
         assert not isinstance(chunk, Refusal)
@@ -252,6 +253,18 @@ def test_time_is_linear(unit: str) -> None:
     # For eight times the size, a quadratic reader takes 64 times as long. Retry on a busy machine.
     # benchmarks/hostile.py compares the time with that of a plain file.
     assert any(seconds(unit, 2**19) < 24 * max(seconds(unit, 2**16), 0.001) for _ in range(3))
+
+
+@pytest.mark.parametrize(
+    "unit", ["\\" * 99 + "\n", "\\\n", "x,\\\n", '"",\\\n', '""",\\\n', " #\\\n"]
+)
+def test_time_is_linear_with_escaped_line_ends(unit: str) -> None:
+    dialect = Dialect(escape_char="\\", skip_initial_space=True)
+
+    assert any(
+        seconds(unit, 2**17, dialect) < 24 * max(seconds(unit, 2**14, dialect), 0.001)
+        for _ in range(3)
+    )
 
 
 def test_column_names_are_normalized_to_nfc() -> None:
