@@ -185,7 +185,9 @@ def text(*rules: dict[str, Any], name: str = "x", **more: Any) -> Any:
                 *({"pattern": f"yyyy-MM-dd HH:mm {zone}"} for zone in ("XXX", "X", "Z", "VV")),
                 {
                     "pattern": "EEE, d. MMM yy[ HH:mm[:ss.SSS]]",
-                    "pivot": 1950, "locale": "de", "timezone": "Asia/Tokyo",
+                    "pivot": 1950,
+                    "locale": "de",
+                    "timezone": "Asia/Tokyo",
                 },
             )
         ),
