@@ -72,13 +72,14 @@ _OPTIONS_OF: dict[str, tuple[Kind, ...]] = {
 
 Bound = Decimal | dt.date | dt.datetime | dt.time
 """A bound of a rule."""
-_EXAMPLES: dict[type, str] = {
-    Decimal: "24",
-    dt.date: '"2020-01-31"',
-    dt.datetime: '"2020-01-31T12:00:00Z"',
-    dt.time: '"08:30"',
-}
-"""Bounds as contracts write them, to advise."""
+_EXAMPLES: dict[type, str] = dict(
+    zip(
+        get_args(Bound),
+        ("24", '"2020-01-31"', '"2020-01-31T12:00:00Z"', '"08:30"'),
+        strict=True,
+    )
+)
+"""Bounds as contracts write them, by type, to advise."""
 
 
 def _bound(value: object) -> object:
@@ -509,13 +510,11 @@ class Column(Model):
             yield f"the type {self.kind} needs 'formats': add them, because none is guessed"
         if self.formats and not self.type.formats:
             yield f"the type {self.kind} cannot have 'formats': remove them"
-        if self.type.formats:
-            problems = [
-                *itertools.chain(*(each.problems(self.type.formats) for each in self.formats))
-            ]
+        if described := self.type.formats:
+            problems = [text for each in self.formats for text in each.problems(described)]
             yield from problems
             if "timezone" in self.model_fields_set and not problems:
-                yield from self._timezone_problems(self.type.formats)
+                yield from self._timezone_problems(described)
         tokens = (self.true_tokens, self.false_tokens)
         if self.type.has_tokens and not all(tokens):
             yield f"the type {self.kind} needs 'trueTokens' and 'falseTokens': add both"

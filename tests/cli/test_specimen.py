@@ -183,12 +183,8 @@ def text(*rules: dict[str, Any], name: str = "x", **more: Any) -> Any:
             for form in (
                 *({"pattern": name} for name in ("iso8601", "epochSeconds", "epochMillis")),
                 *({"pattern": f"yyyy-MM-dd HH:mm {zone}"} for zone in ("XXX", "X", "Z", "VV")),
-                {
-                    "pattern": "EEE, d. MMM yy[ HH:mm[:ss.SSS]]",
-                    "pivot": 1950,
-                    "locale": "de",
-                    "timezone": "Asia/Tokyo",
-                },
+                {"pattern": "EEE, d. MMM yy[ HH:mm[:ss.SSS]]", "pivot": 1950, "locale": "de"},
+                {"pattern": "yyyy-MM-dd HH:mm", "timezone": "Asia/Tokyo"},
             )
         ),
         *(
