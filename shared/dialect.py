@@ -107,9 +107,11 @@ class Dialect(Model):
         return text
 
     def _cell(self, value: str) -> str:
-        marks = {self.delimiter, self.quote_char, self.escape_char, "\r", "\n"} - {None}
+        marks = {self.quote_char, self.escape_char, "\r", "\n"}
+        # With the delimiter ||, the value a| would lose its end.
+        divided = (value + self.delimiter).index(self.delimiter) < len(value)
         begins_with_space = self.skip_initial_space and value.startswith(" ")
-        if begins_with_space or any(mark in value for mark in marks if mark is not None):
+        if divided or begins_with_space or any(mark in value for mark in marks if mark is not None):
             return self._enclosed(value)
         return value
 

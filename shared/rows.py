@@ -231,6 +231,8 @@ def _first_record(lines: Iterator[Lines | Refusal], dialect: Dialect) -> _Record
         more = next(lines, None)
         if isinstance(more, Refusal):
             return more
+        if rules.begin(encoded) == len(encoded):
+            read = Lines(read.first + read.ends, b"", 0)  # any number of lines may be ignored
         if more is None:
             final = True
         else:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared import rows as reader
 from shared.dialect import Dialect, Footer
-from shared.grammar import Fault
+from shared.grammar import Fault, Grammar
 from shared.lines import Refusal
 from shared.rows import read_table
 from tests.fixtures.contracts import any_file
@@ -216,6 +216,35 @@ def test_every_short_text_agrees_with_slow_reader(letters: str, length: int) -> 
             found = [(line, values) for line, values, _ in rows]
             found += [(line, None) for line, _, _ in malformed]  # type: ignore[misc]
             assert sorted(found, key=lambda row: row[0]) == expected, text
+
+
+@pytest.mark.parametrize("delimiter", ["||", "|", ";~"])
+@pytest.mark.parametrize("values", [["a|", "b"], ["|", "|x"], ["a;", "~b"], ["a||", "||"]])
+def test_record_is_read_back(delimiter: str, values: list[str]) -> None:
+    dialect = Dialect(delimiter=delimiter)
+    record = dialect.record(values)
+
+    _, rows, malformed = read(f"a{delimiter}b\n{record}\n", dialect=dialect)
+
+    assert rows == [(2, values, record)]
+    assert malformed == []
+
+
+def test_ignored_lines_before_the_header_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    grammar, sizes = reader.grammar, []
+
+    def measured(dialect: Dialect, text: bytes) -> Grammar | None:
+        sizes.append(len(text))
+        return grammar(dialect, text)
+
+    monkeypatch.setattr(reader, "grammar", measured)
+    chunks = [b"#x\n\n"] * 100 + [b"a,b\n1,2\n"]
+
+    table = read_table(chunks, any_file(Dialect(comment_char="#")))
+
+    assert not isinstance(table, Refusal)
+    assert (table.header, table.line) == (["a", "b"], 201)
+    assert max(sizes) < 10
 
 
 PLAIN = "ned,2019-09-27\n"
