@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared import rows as reader
 from shared.dialect import Dialect, Footer
-from shared.grammar import Fault, Grammar
+from shared.grammar import Fault, Grammar, grammar
 from shared.lines import Refusal
 from shared.rows import read_table
 from tests.fixtures.contracts import any_file
@@ -231,7 +231,7 @@ def test_record_is_read_back(delimiter: str, values: list[str]) -> None:
 
 
 def test_ignored_lines_before_the_header_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    grammar, sizes = reader.grammar, []
+    sizes = []
 
     def measured(dialect: Dialect, text: bytes) -> Grammar | None:
         sizes.append(len(text))
