@@ -103,12 +103,15 @@ class Dialect(Model):
         rest = "".join(self.delimiter + self._cell(value) for value in others)
         text = self._cell(first) + rest
         is_comment = self.comment_char is not None and text.startswith(self.comment_char)
-        return self._enclosed(first) + rest if is_comment or not text.strip(" ") else text
+        is_blank = not (text.strip(" ") if self.skip_initial_space else text)
+        return self._enclosed(first) + rest if is_comment or is_blank else text
 
     def _cell(self, value: str) -> str:
-        marks = filter(None, (self.delimiter, self.quote_char, self.escape_char, "\r", "\n"))
+        marks = filter(None, (self.quote_char, self.escape_char, "\r", "\n"))
+        # With the delimiter ||, the value a| would lose its end.
+        divided = (value + self.delimiter).index(self.delimiter) < len(value)
         begins_with_space = self.skip_initial_space and value.startswith(" ")
-        needs_quotes = begins_with_space or any(mark in value for mark in marks)
+        needs_quotes = divided or begins_with_space or any(mark in value for mark in marks)
         return self._enclosed(value) if needs_quotes else value
 
     def _enclosed(self, value: str) -> str:
@@ -148,6 +151,8 @@ class Dialect(Model):
                 )
         if self.quote_char is None and (self.lenient_quotes or not self.double_quote):
             yield "lenientQuotes and doubleQuote have no effect without a quoteChar: remove them"
+        if self.lenient_quotes and self.escape_char is not None:
+            yield "lenientQuotes cannot be combined with an escapeChar: remove one of them"
         if len(set(marks.values())) < len(marks) or set(marks.values()) & set(self.delimiter):
             yield "delimiter, quoteChar, escapeChar and commentChar must differ: change one of them"
         if self.skip_initial_space and " " in {*self.delimiter, *marks.values()}:
@@ -171,4 +176,4 @@ class Dialect(Model):
 
 
 def _is_mark(text: str) -> bool:
-    return len(text) == 1 and text.isascii() and not text.isalnum() and text not in "\0\r\n"
+    return len(text) == 1 and text.isascii() and not text.isalnum() and text not in "\0\r\n\x1a"

@@ -92,7 +92,7 @@ def _without_end_of_file(lines: Lines) -> Lines:
 
 def _sep(text: bytes) -> str | None:
     """Return the delimiter in the first line of a text if this is a line for Excel."""
-    line = text[:_LONGEST_SEP].partition(b"\n")[0].removesuffix(b"\r")
+    line = text[:_LONGEST_SEP].partition(b"\n")[0].rstrip(b"\r")
     found = _SEP.fullmatch(line.decode(errors="replace"))
     return found and found[3]
 

@@ -17,6 +17,8 @@ MAX_RECORD = 1 << 24
 _SUBSTITUTES = bytes([*range(0x1F, 0x0D, -1), 0x0C, 0x0B, *range(8, 0, -1), 0x7F])
 """Control characters that can stand for a long delimiter, those that files use least first."""
 _LF, _CR = b"\n\r"
+_LINE_END = re.compile(rb"\r*+\n")
+"""Converting CRLF twice gives several carriage returns."""
 _NOTHING = rb"[^\x00-\xff]"
 """The expression that matches no text."""
 
@@ -67,15 +69,15 @@ class Grammar:
         if gap:
             first = _either(first, b" +" + _either(quoted, unquoted))
         more = separator + value
-        record = rb"(?:%b(?:%b)*|%b(?:%b)+)\r?\n" % (first, more, gap, more)
+        record = rb"(?:%b(?:%b)*|%b(?:%b)+)\r*\n" % (first, more, gap, more)
         self.record = _compile(record)
-        self.records = _compile(rb"(?:%b|%b\r?\n)*" % (record, gap))
-        token = rb"(?:%b(?:%b)?(?:%b|\r?\n))*%b(%b)?" % (gap, unquoted, separator, gap, enclosed)
+        self.records = _compile(rb"(?:%b|%b\r*\n)*" % (record, gap))
+        token = rb"(?:%b(?:%b)?(?:%b|\r*\n))*%b(%b)?" % (gap, unquoted, separator, gap, enclosed)
         self.quoted = _compile(token)
         self.value = _compile(value)
         # The next two are for single records, where Python's own engine has less overhead.
         # Possessive quantifiers keep it linear.
-        line = rb"(?:%b|%b\r?\n)" % (record, gap)
+        line = rb"(?:%b|%b\r*\n)" % (record, gap)
         self.few_records = re.compile(_possessive(line) + b"{0,15}+(" + _possessive(line) + b")?+")
         opened = enclosed.removesuffix(_char(self.quote)) if self.quote is not None else _NOTHING
         failing = rb"(?:%b%b)*%b(?:(%b)|(%b)|%b)?" % (
@@ -84,7 +86,7 @@ class Grammar:
         )
         self._failing = re.compile(_possessive(failing))
         comment = rb"|%b[^\n]*\n" % _char(self.comment) if self.comment is not None else b""
-        self._ignored = _compile(rb"(?:%b\r?\n%b)+" % (gap, comment))
+        self._ignored = _compile(rb"(?:%b\r*\n%b)+" % (gap, comment))
         self.runs = self._damaged_runs(separator, gap) if self._has_runs else {}
         self.continued = self._continued_lines(separator, gap)
 
@@ -127,7 +129,7 @@ class Grammar:
         rest = b"[^\\n]*\\n"
         lone_return = {
             self._lone_return: [
-                (_run(before + _either(quoted, plain) + b"?\\r[^\\n]" + rest), False)
+                (_run(before + _either(quoted, plain) + b"?\\r+[^\\r\\n]" + rest), False)
             ]
         }
         if self.quote is None:
@@ -208,7 +210,7 @@ class Grammar:
     def values(self, record: bytes) -> list[str]:
         """Return the values of a well-formed record."""
         found = []
-        at, end = 0, len(record.removesuffix(b"\n").removesuffix(b"\r"))
+        at, end = 0, len(record.removesuffix(b"\n").rstrip(b"\r"))
         while at <= end:
             value = self.value.match(record, at)
             found.append(self._plain(value.group()))
@@ -229,16 +231,17 @@ class Grammar:
         found = self._failing.match(text, begin)
         if found is None or found[2] is not None:
             return Fault.UNCLOSED, len(text)
-        return self._fault(text[found.end() : found.end() + 2], found), found.end()
+        is_end = _LINE_END.match(text, found.end()) is not None
+        return self._fault(text[found.end() : found.end() + 1], found, is_end=is_end), found.end()
 
-    def _fault(self, following: bytes, found: "re.Match[bytes]") -> Fault:
-        match following[:1]:
+    def _fault(self, following: bytes, found: "re.Match[bytes]", *, is_end: bool) -> Fault:
+        match following:
             case b"":
                 return Fault.OPEN_ESCAPE
-            case b"\r" if following != b"\r\n":
-                return self._lone_return
-            case b"\r" | b"\n":
+            case _ if is_end:
                 return Fault.LONG_RECORD  # only that can end at a record's end
+            case b"\r":
+                return self._lone_return
             case _ if found[1] is not None:
                 return Fault.TEXT_AFTER_QUOTE
             case _:

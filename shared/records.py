@@ -150,9 +150,11 @@ def _contents(rules: Grammar, text: bytes) -> tuple[Positions, Positions]:
     ends = ends_of(rules, text)
     begins = np.append(0, ends)[:-1]
     blank = is_blank(rules, text, begins)
-    begins, last = begins[~blank], ends[~blank] - 2
-    is_return = np.frombuffer(text, np.uint8)[last] == _CR
-    return begins, last + 1 - (is_return & _is_outside(rules, text, last))
+    begins, feeds = begins[~blank], ends[~blank] - 1
+    others = np.flatnonzero(np.frombuffer(text, np.uint8) != _CR)
+    line_ends = others[np.searchsorted(others, feeds) - 1] + 1
+    # The first carriage return may be escaped.
+    return begins, np.minimum(line_ends + ~_is_outside(rules, text, line_ends), feeds)
 
 
 def _damage(

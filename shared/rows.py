@@ -231,6 +231,8 @@ def _first_record(lines: Iterator[Lines | Refusal], dialect: Dialect) -> _Record
         more = next(lines, None)
         if isinstance(more, Refusal):
             return more
+        if rules.begin(encoded) == len(encoded):
+            read = Lines(read.first + read.ends, b"", 0)  # any number of lines may be ignored
         if more is None:
             final = True
         else:
@@ -250,7 +252,7 @@ def _first_record(lines: Iterator[Lines | Refusal], dialect: Dialect) -> _Record
 
 def _is_trailed(rules: Grammar, record: bytes) -> bool:
     """Return whether a well-formed record ends with an empty value without quotes."""
-    text = record.removesuffix(b"\n").removesuffix(b"\r")
+    text = record.removesuffix(b"\n").rstrip(b"\r")
     text = text.rstrip(b" ") if rules.dialect.skip_initial_space else text
     return text.endswith(rules.delimiter) and not rules.values(record)[-1]
 
@@ -317,7 +319,7 @@ def _begin_of_footer(rules: Grammar, text: bytes, tail: int) -> int:
             lines = lines[(lines < begin) | (lines >= end) | np.isin(lines, records)]
     for begin in lines.tolist():
         line = rules.decoded(encoded[begin : encoded.index(b"\n", begin)])
-        if is_begin(line.removesuffix(b"\r")):
+        if is_begin(line.rstrip(b"\r")):
             return len(rules.decoded(encoded[:begin]))
     return len(text)
 

@@ -196,7 +196,7 @@ def _begin(text: str, dialect: Dialect) -> int:
     at = 0
     for _ in range(dialect.skip_lines):
         at += len(_line(text, at))
-    line = _line(text, at).removesuffix("\n").removesuffix("\r")
+    line = _line(text, at).removesuffix("\n").rstrip("\r")
     for outer, inner in itertools.product(["", '"'], repeat=2):
         before, after = f"{outer}sep={inner}", inner + outer
         begin, end = len(before), len(before) + 1
@@ -225,7 +225,7 @@ def without_footer(text: str, dialect: Dialect, longest: int = LONGEST_LINE) -> 
             for i in range(swapped(raw, dialect).count("\n"))
         }
         begins = (i for i in range(first, len(lines)) if i not in inside)
-        matching = (i for i in begins if re.match(footer.pattern, lines[i].removesuffix("\r")))
+        matching = (i for i in begins if re.match(footer.pattern, lines[i].rstrip("\r")))
         first = next(matching, len(lines))
     return "".join(line + "\n" for line in lines[:first])
 
@@ -383,7 +383,7 @@ def _line(text: str, at: int) -> str:
 def _is_ignored(line: str, dialect: Dialect) -> bool:
     text = line.lstrip(" ") if dialect.skip_initial_space else line
     is_comment = dialect.comment_char is not None and line.startswith(dialect.comment_char)
-    return is_comment or text in {"\n", "\r\n"}
+    return is_comment or text.lstrip("\r") == "\n"
 
 
 @dataclass
@@ -406,9 +406,8 @@ def _record(text: str, at: int, dialect: Dialect) -> _Record | None:
         is_trailed = is_trailed and not text[at : value[0]].strip(" ")
         at, content = value
         values.append(content)
-        for end in ("\r\n", "\n"):
-            if text.startswith(end, at):
-                return _Record(at + len(end), values, is_trailed and not content)
+        if end := re.compile(r"\r*\n").match(text, at):
+            return _Record(end.end(), values, is_trailed and not content)
         if not text.startswith(dialect.delimiter, at):
             return None
         at += len(dialect.delimiter)

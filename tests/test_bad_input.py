@@ -315,6 +315,7 @@ CASES: dict[str, Case] = {
             "a carriage return without a line feed; end lines with LF or CRLF"
         ),
     ),
+    "lines converted to CRLF twice": (checkin().replace("\n", "\r\r\n"), ANY),
     "CR alone ends a line": (
         HEADER + GOOD.replace("\n", "\r") + GOOD + GOOD,
         Rejected("quoting", 2, "a carriage return without a line feed; end lines", loaded=1),

@@ -511,7 +511,7 @@ def dialects(draw: st.DrawFn, contract: Contract) -> Contract:
     }
     if quote:
         changes["double_quote"] = draw(st.integers(0, 3)) > 0
-        changes["lenient_quotes"] = draw(st.booleans())
+        changes["lenient_quotes"] = changes["escape_char"] is None and draw(st.booleans())
     if changes["header"]:
         changes["header_rows"] = header_rows
         if len(header_rows) > 1:

@@ -96,8 +96,8 @@ def files(draw: st.DrawFn) -> tuple[Dialect, str, bytes]:
         line_terminator=draw(st.sampled_from(["\n", "\r"])),
         quote_char=(quote := draw(st.sampled_from(['"', "'", None]))),
         double_quote=quote is None or draw(st.booleans()),
-        escape_char=draw(st.sampled_from([None, "\\"])),
-        lenient_quotes=quote is not None and draw(st.booleans()),
+        escape_char=(escape := draw(st.sampled_from([None, "\\"]))),
+        lenient_quotes=quote is not None and escape is None and draw(st.booleans()),
         skip_initial_space=draw(st.booleans()),
         comment_char=draw(st.sampled_from([None, "#"])),
     )

@@ -218,6 +218,10 @@ REFUSED: list[tuple[Change, str]] = [
         custom(dialect={"quoteChar": None, "lenientQuotes": True}),
         "have no effect without a quoteChar: remove them",
     ),
+    (
+        custom(dialect={"escapeChar": "\\", "lenientQuotes": True}),
+        "lenientQuotes cannot be combined with an escapeChar: remove one of them",
+    ),
     (custom(dialect={"delimiter": ""}), "delimiter: String should have at least 1 character"),
     (custom(dialect={"delimiter": '"'}), "must differ: change one of them"),
     (custom(dialect={"quoteChar": "\n"}), "the quoteChar '\\n' is not valid"),

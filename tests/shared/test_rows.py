@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared import rows as reader
 from shared.dialect import Dialect, Footer
-from shared.grammar import Fault
+from shared.grammar import Fault, Grammar, grammar
 from shared.lines import Refusal
 from shared.rows import read_table
 from tests.fixtures.contracts import any_file
@@ -146,13 +146,14 @@ FOOTERS = [Footer(lines=1), Footer(lines=3), Footer(pattern="b"), Footer(pattern
 @st.composite
 def dialects(draw: st.DrawFn) -> Dialect:
     quote = draw(st.sampled_from(['"', "'", "\x1f", None]))
+    escape = draw(st.sampled_from([None, None, "\\"]))
     return Dialect(
         delimiter=draw(st.sampled_from([",", "||", "\t"])),
         line_terminator=draw(st.sampled_from(["\r\n", "\r"])),
         quote_char=quote,
         double_quote=quote is None or draw(st.booleans()),
-        escape_char=draw(st.sampled_from([None, "\\"])),
-        lenient_quotes=quote is not None and draw(st.booleans()),
+        escape_char=escape,
+        lenient_quotes=quote is not None and escape is None and draw(st.booleans()),
         skip_initial_space=draw(st.booleans()),
         comment_char=draw(st.sampled_from([None, "#"])),
         skip_empty_rows=draw(st.booleans()),
@@ -216,6 +217,35 @@ def test_every_short_text_agrees_with_slow_reader(letters: str, length: int) -> 
             found = [(line, values) for line, values, _ in rows]
             found += [(line, None) for line, _, _ in malformed]  # type: ignore[misc]
             assert sorted(found, key=lambda row: row[0]) == expected, text
+
+
+@pytest.mark.parametrize("delimiter", ["||", "|", ";~"])
+@pytest.mark.parametrize("values", [["a|", "b"], ["|", "|x"], ["a;", "~b"], ["a||", "||"]])
+def test_record_is_read_back(delimiter: str, values: list[str]) -> None:
+    dialect = Dialect(delimiter=delimiter)
+    record = dialect.record(values)
+
+    _, rows, malformed = read(f"a{delimiter}b\n{record}\n", dialect=dialect)
+
+    assert rows == [(2, values, record)]
+    assert malformed == []
+
+
+def test_ignored_lines_before_the_header_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+
+    def measured(dialect: Dialect, text: bytes) -> Grammar | None:
+        sizes.append(len(text))
+        return grammar(dialect, text)
+
+    monkeypatch.setattr(reader, "grammar", measured)
+    chunks = [b"#x\n\n"] * 100 + [b"a,b\n1,2\n"]
+
+    table = read_table(chunks, any_file(Dialect(comment_char="#")))
+
+    assert not isinstance(table, Refusal)
+    assert (table.header, table.line) == (["a", "b"], 201)
+    assert max(sizes) < 10
 
 
 PLAIN = "ned,2019-09-27\n"
