@@ -172,7 +172,6 @@ def texts(draw: st.DrawFn) -> tuple[Dialect, str]:
 
 
 @pytest.mark.scaled
-@settings(max_examples=1000)
 @given(texts(), st.integers(1, 40), st.sampled_from([12, 10_000]), st.booleans())
 @example((CSV, 'a",",b\n' * 5 + "xxxxxxxxx"), 8, 30, False)
 @example((Dialect(escape_char="\\"), 'a,\\\nb\\\n\\\n,\\\n"x\\\ny"z'), 8, 12, False)
@@ -204,7 +203,7 @@ def test_rows_agree_with_slow_reader(
     ]
 
 
-@pytest.mark.parametrize(("letters", "length"), [('a",\n\r', 5), ('a",\n', 6), ('a"\n', 8)])
+@pytest.mark.parametrize(("letters", "length"), [('a",\n\r', 4), ('a",\n', 5), ('a"\n', 7)])
 def test_every_short_text_agrees_with_slow_reader(letters: str, length: int) -> None:
     for size in range(1, length + 1):
         for each in itertools.product(letters, repeat=size):
