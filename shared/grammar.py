@@ -64,20 +64,29 @@ class Grammar:
         rest = self._text(None if dialect.lenient_quotes else self.quote) + b"*"
         unquoted = self._text(self.quote, space) + rest
         value = gap + _either(quoted, unquoted) + b"?"
-        # Only the first value of a record can be mistaken for a comment; a blank line is no record.
-        first = _either(quoted, self._text(self.quote, space, self.comment) + rest)
-        if gap:
-            first = _either(first, b" +" + _either(quoted, unquoted))
-        more = separator + value
-        record = rb"(?:%b(?:%b)*|%b(?:%b)+)\r*\n" % (first, more, gap, more)
-        self.record = _compile(record)
-        self.records = _compile(rb"(?:%b|%b\r*\n)*" % (record, gap))
+
+        def record(quoted: bytes) -> bytes:
+            # Only the first value can be mistaken for a comment; a blank line is no record.
+            first = _either(quoted, self._text(self.quote, space, self.comment) + rest)
+            if gap:
+                first = _either(first, b" +" + _either(quoted, unquoted))
+            more = separator + gap + _either(quoted, unquoted) + b"?"
+            return rb"(?:%b(?:%b)*|%b(?:%b)+)\r*\n" % (first, more, gap, more)
+
+        line = rb"(?:%b|%b\r*\n)" % (record(quoted), gap)
+        self.record = _compile(record(quoted))
+        self.records = _compile(line + b"*")
+        enclosed_in_line = self._quoted(rb"\n")
+        in_line = record(enclosed_in_line and enclosed_in_line + gap)
+        # An escaped line end may be in a line's value.
+        self.lines = _compile(
+            _NOTHING if self.escape is not None else rb"(?:%b|%b\r*\n)*" % (in_line, gap)
+        )
         token = rb"(?:%b(?:%b)?(?:%b|\r*\n))*%b(%b)?" % (gap, unquoted, separator, gap, enclosed)
         self.quoted = _compile(token)
         self.value = _compile(value)
         # The next two are for single records, where Python's own engine has less overhead.
         # Possessive quantifiers keep it linear.
-        line = rb"(?:%b|%b\r*\n)" % (record, gap)
         self.few_records = re.compile(_possessive(line) + b"{0,15}+(" + _possessive(line) + b")?+")
         opened = enclosed.removesuffix(_char(self.quote)) if self.quote is not None else _NOTHING
         failing = rb"(?:%b%b)*%b(?:(%b)|(%b)|%b)?" % (

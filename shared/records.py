@@ -43,12 +43,14 @@ class Records:
         spans: begin and end of each run of well-formed records and blank lines, in bytes.
         damages: the runs of damaged lines.
         end: the byte after the last record; the text after it depends on what follows.
+        are_lines: whether each record is one line.
     """
 
     text: bytes
     spans: list[tuple[int, int]]
     damages: list[Damage]
     end: int
+    are_lines: bool
 
 
 def find_records(rules: Grammar, text: bytes, *, final: bool) -> Records:
@@ -63,6 +65,10 @@ def find_records(rules: Grammar, text: bytes, *, final: bool) -> Records:
     spans: list[tuple[int, int]] = []
     damages: list[Damage] = []
     begin, is_near_damage = 0, False
+    if (lines := rules.lines.match(text)) and lines.end():
+        begin = lines.end()
+        spans.append((0, begin))
+    are_lines = begin == len(text)
     while begin < len(text):
         if is_near_damage and (few := rules.few_records.match(text, begin)):
             end, is_near_damage = few.end(), few[1] is None
@@ -82,13 +88,13 @@ def find_records(rules: Grammar, text: bytes, *, final: bool) -> Records:
             break
         damages.append(damage)
         begin = damage.end
-    return Records(text, spans, damages, begin)
+    return Records(text, spans, damages, begin, are_lines)
 
 
-def ends_of(rules: Grammar, text: bytes) -> Positions:
+def ends_of(rules: Grammar, text: bytes, *, are_lines: bool = False) -> Positions:
     """Return the byte after each record or blank line of a well-formed text."""
     line_ends = np.flatnonzero(np.frombuffer(text, np.uint8) == _LF)
-    return line_ends[_is_outside(rules, text, line_ends)] + 1
+    return (line_ends if are_lines else line_ends[_is_outside(rules, text, line_ends)]) + 1
 
 
 def is_blank(rules: Grammar, text: bytes, begins: Positions) -> Mask:

@@ -350,7 +350,7 @@ def _read_lines(lines: Lines, layout: _Layout, rules: Grammar) -> Rows:
 
 def _read_records(first: int, records: Records, layout: _Layout, rules: Grammar) -> Rows:
     text = b"".join(records.text[begin:end] for begin, end in records.spans)
-    ends = ends_of(rules, text)
+    ends = ends_of(rules, text, are_lines=records.are_lines)
     begins = np.append(0, ends)[:-1]
     blank = is_blank(rules, text, begins)
     begins, ends = begins[~blank], ends[~blank]
