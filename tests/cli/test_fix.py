@@ -79,7 +79,7 @@ def test_fix_keeps_all_other_bytes(
         (MARKS[codec] if is_marked else b"") + end.join(texts).encode(codec) for texts in (old, new)
     )
 
-    dialect = Dialect(delimiter=";", line_terminator=end)  # type: ignore[arg-type]
+    dialect = Dialect.model_validate({"delimiter": ";", "line_terminator": end})
     assert fixed(body, rows, encoding, dialect, size) == expected
     assert fixed(body, {}, encoding, dialect, size) == body
 
