@@ -118,4 +118,4 @@ def matches(key: str, contract: Contract) -> Iterator[LandingKey | str]:
 
 
 def _is_manifest(name: str, contract: Contract) -> bool:
-    return False  # replaced when the model of manifests is merged
+    return contract.manifest is not None and contract.manifest.is_name(name)
