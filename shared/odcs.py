@@ -46,10 +46,12 @@ _TABLE_PROPERTIES = {
     "dialect",
     "decimalMark",
     "headerPolicy",
+    "keys",
     "maxRejectedPercent",
     "timezone",
     "indexes",
     "lookup",
+    "manifest",
 }
 _SLA_PROPERTIES = {
     "timeOfAvailability": {"property", "value", "customProperties"},
