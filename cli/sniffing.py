@@ -1,32 +1,22 @@
 """The form of a file, found from a sample of it: encoding, dialect and names of the columns."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
-from shared.contract import HeaderPolicy
+from cli.items import many
+from cli.readings import best
+from cli.sample import Sample, encoding_of, lines_of, sample_of
+from cli.structure import Structure
+from shared.contract import MAX_COLUMNS, Column, Contract, HeaderPolicy
 from shared.dialect import Dialect
-from shared.lines import Refusal
+from shared.lines import Refusal, long_line
+from shared.rows import read_table
 
-_BEGIN = 1 << 20
-_END = 1 << 16
+__all__ = ["Sample", "Sniffed", "sample_of", "sniff"]
 
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Bytes of a file.
-
-    Attributes:
-        begin: its first bytes, at most 1 MiB.
-        end: its last bytes, at most 64 KiB, in which `begin` may occur again.
-        size: the number of its bytes.
-        is_utf8: whether all of it is UTF-8.
-    """
-
-    begin: bytes
-    end: bytes
-    size: int
-    is_utf8: bool
+_LONGEST_LINE = 1 << 19
+_END_OF_FILE = b"\x1a"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +52,82 @@ class Sniffed:
                 found[name] = value
         return found
 
-
-def sample_of(chunks: Iterable[bytes]) -> Sample:
-    """Return a sample of a file, in constant memory. `chunks` is divided anywhere."""
-    data = b"".join(chunks)
-    return Sample(data[:_BEGIN], data[-_END:], len(data), is_utf8=True)
+    @property
+    def contract(self) -> Contract:
+        """A contract for reading the file, in which each column is text."""
+        return Contract(
+            table="sample",
+            relation="sample",
+            version="1.0.0",
+            columns=tuple(
+                Column(
+                    name=name,
+                    physical_name=f"c{number}",
+                    logical_type="string",
+                    physical_type="text",
+                )
+                for number, name in enumerate(self.names, start=1)
+            ),
+            encoding=self.encoding,
+            dialect=self.dialect,
+            header_policy=self.header_policy,
+        )
 
 
 def sniff(sample: Sample) -> Sniffed | Refusal:
     """Return the form of a file, or why it cannot be found."""
-    names = tuple(sample.begin.partition(b"\n")[0].decode().rstrip("\r").split(","))
-    return Sniffed("utf-8", Dialect(), HeaderPolicy(), names)
+    encoding = encoding_of(sample)
+    if isinstance(encoding, Refusal):
+        return encoding
+    text, end = lines_of(sample, encoding)
+    feeds, returns = text.count(b"\n"), text.count(b"\r")
+    dialect = Dialect(line_terminator="\r" if returns > 2 * feeds else "\r\n")
+    text, end = (dialect.swapped(each).rstrip(_END_OF_FILE) for each in (text, end))
+    if not text or long_line(text, _LONGEST_LINE) is not None:
+        return Refusal(
+            f"a line is longer than {_LONGEST_LINE // 1024} KiB: end each row with a line end"
+        )
+    reading = best(text, dialect, is_whole=sample.is_whole)
+    if reading is None:
+        return Refusal("the file has no rows: use a file with rows")
+    if reading.width > MAX_COLUMNS:
+        return Refusal(
+            f"the file has {reading.width:,} columns, but a table can have {MAX_COLUMNS:,}: split it"
+        )
+    table = Structure(reading, end, is_whole=sample.is_whole)
+    found = Sniffed(
+        encoding.name,
+        table.dialect,
+        table.header_policy,
+        table.names,
+        (_extent(sample), encoding.evidence, *table.evidence),
+        (*encoding.doubts, *table.doubts),
+    )
+    return replace(found, doubts=(*found.doubts, *_rejected(found, text)))
+
+
+def _extent(sample: Sample) -> str:
+    if sample.is_whole:
+        return f"The whole file was examined: {sample.size:,} bytes."
+    return (
+        f"Of {sample.size:,} bytes, the first {len(sample.begin):,} and the last "
+        f"{len(sample.end):,} were examined."
+    )
+
+
+def _rejected(found: Sniffed, text: bytes) -> Iterator[str]:
+    """Yield which rows of a sample the pipeline would reject, as one sentence."""
+    # The footer is at the end of the file, which may be elsewhere.
+    dialect = found.dialect.model_copy(update={"line_terminator": "\r\n", "footer": None})
+    table = read_table([text], replace(found, encoding="utf-8", dialect=dialect).contract)
+    if isinstance(table, Refusal):
+        yield f"The file would be refused: {table.reason}."
+        return
+    rows = [each() for each in table.chunks if not isinstance(each, Refusal)]
+    wrong = [row for each in rows for row in each.malformed.to_pylist()]
+    if wrong:
+        count = sum(len(each.lines) for each in rows) + len(wrong)
+        yield (
+            f"{many(len(wrong), 'row')} of {count:,} would be rejected, the first at line "
+            f"{wrong[0]['line']}: {wrong[0]['reason']}."
+        )
