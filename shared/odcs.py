@@ -44,6 +44,7 @@ _TABLE_PROPERTIES = {
     "encoding",
     "encodingErrors",
     "compression",
+    "fileFormat",
     "dialect",
     "decimalMark",
     "headerPolicy",
