@@ -11,6 +11,7 @@ import pyarrow as pa
 from shared import undecodable
 from shared.dialect import Dialect
 from shared.undecodable import EncodingErrors
+from shared.verdict import Refusal
 
 T = TypeVar("T")
 
@@ -31,13 +32,6 @@ class Lines:
     first: int
     text: bytes
     ends: int
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Reason why a file does not match its contract, written for its sender."""
-
-    reason: str
 
 
 def read_lines(

@@ -105,6 +105,9 @@ class Reading:
     failures: list[Failure] = field(default_factory=list)
     halted: bool = False
     footer_lines: int = 0
+    sums: Counter[str] = field(default_factory=Counter)
+    """Exact sums by physical name of the column, as fractions."""
+    totals_verified: int = 0
 
     @property
     def rejected(self) -> set[int]:
@@ -130,8 +133,10 @@ def read(body: bytes, contract: Contract, now: dt.datetime) -> Reading:
     except _Empty as refusal:
         least = {bounds.minimum for bounds in contract.row_counts}
         allowed = 0 in least and all(low in (0, None) for low in least)
-        ignored = Reading(footer_lines=reading.footer_lines)
-        return ignored if allowed else Reading(refused=str(refusal))
+        verified = reading.totals_verified
+        ignored = Reading(footer_lines=reading.footer_lines, totals_verified=verified)
+        is_verified = verified == len(_total_names(contract))
+        return ignored if allowed and is_verified else Reading(refused=str(refusal))
     except _Refused as refusal:
         return Reading(refused=str(refusal))
     return reading
@@ -151,6 +156,8 @@ def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -
         values: dict[str, Any] = {}
         for column in contract.columns:
             place = places[column.name]
+            if place is not None and column.kind in ("integer", "number"):
+                reading.sums[column.physical_name] += _summand(row[place], column, contract)
             try:
                 values[column.name] = (
                     None if place is None else _value(row[place], column, contract)
@@ -159,6 +166,7 @@ def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -
                 reading.failures.append((number, column.name, column.kind, "error"))
         if len(values) == len(contract.columns):
             reading.clean[number] = values
+    _verify(footer.split("\n")[0].rstrip("\r"), contract, reading)
     if not reading.raw:
         raise _Empty("no row")
     for column in contract.columns:
@@ -168,6 +176,50 @@ def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -
         _judge_together(together, reading)
     reading.failures.sort(key=lambda failure: failure[0])
     reading.halted = not _is_kept(contract, reading)
+
+
+def _total_names(contract: Contract) -> list[str]:
+    """Return the totals in the trailer."""
+    footer = contract.dialect.footer
+    pattern = footer.pattern if footer else None
+    return re.findall(r"\(\?P<(\w+)>", pattern or "")
+
+
+def _verify(trailer: str, contract: Contract, reading: Reading) -> None:
+    """Compare the totals in a trailer with the rows."""
+    if not (names := _total_names(contract)):
+        return
+    found = re.match(str(contract.dialect.footer and contract.dialect.footer.pattern), trailer)
+    if not trailer or not found:
+        raise _Refused("no trailer")
+    columns = {f"sum_{column.physical_name}": column for column in contract.columns}
+    for name in names:
+        text = found[name].strip()
+        if name == "rows":
+            if not re.fullmatch("[0-9]{1,38}", text) or int(text) != len(reading.raw):
+                raise _Refused("rows")
+            continue
+        stated = _number_of(text, columns[name], contract.decimal_mark)
+        if stated is None or stated != reading.sums[columns[name].physical_name]:
+            raise _Refused("sum")
+    reading.totals_verified = len(names)
+
+
+def _summand(text: str | None, column: Column, contract: Contract) -> Fraction:
+    tokens = contract.dialect.null_sequence if column.null_tokens is None else column.null_tokens
+    text = (text or "").strip() if column.trim else text or ""
+    number = None if text in tokens else _number_of(text, column, contract.decimal_mark)
+    return number or Fraction(0)
+
+
+def _number_of(text: str, column: Column, mark: str) -> Fraction | None:
+    """Return a number of up to 38 digits before and 30 after the decimal mark; else None."""
+    try:
+        number = _exact(text, column, mark)
+    except _InvalidValue:
+        return None
+    exponent = int(number.as_tuple().exponent) if number or "e" not in text.lower() else 0
+    return Fraction(number) if abs(number) < 10**38 and exponent >= -30 else None
 
 
 def _text(body: bytes, contract: Contract) -> str:
