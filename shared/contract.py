@@ -31,8 +31,10 @@ from shared.columns import (
     comparable,
     stored,
 )
+from shared.control_totals import ROWS, group_problems
 from shared.dialect import Dialect
 from shared.formats import MICROSECOND_DIGITS, Described, Reading, readings
+from shared.manifest import Manifest
 from shared.model import Model, Problems
 from shared.text import bounded, listed, quoted
 from shared.undecodable import EncodingErrors
@@ -717,6 +719,7 @@ class Contract(Model):
     row_counts: tuple[RowCount, ...] = ()
     max_rejected_percent: Annotated[Decimal, Field(ge=0, le=100)] = Decimal(50)
     sla: ServiceLevel | None = None
+    manifest: Manifest | None = None
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -801,6 +804,7 @@ class Contract(Model):
                 *self._row_count_problems(),
                 *self._unique_problems(),
                 *self._lookup_problems(),
+                *self._total_problems(),
             ]
         )
         return self
@@ -966,3 +970,12 @@ class Contract(Model):
                 f"the lookup's order {order.name} must be required, and of type {_ORDER_TYPES}, "
                 "because the API pages by it"
             )
+
+    def _total_problems(self) -> Iterator[str]:
+        summed = [column.physical_name for column in self.columns if column.type.is_summed]
+        footer = self.dialect.footer
+        if footer is not None and footer.pattern is not None:
+            for each in group_problems(footer.pattern, (ROWS,), summed):
+                yield f"the footer's pattern {each}"
+        if self.manifest is not None:
+            yield from self.manifest.problems(summed)

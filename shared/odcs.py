@@ -50,6 +50,7 @@ _TABLE_PROPERTIES = {
     "timezone",
     "indexes",
     "lookup",
+    "manifest",
 }
 _SLA_PROPERTIES = {
     "timeOfAvailability": {"property", "value", "customProperties"},

@@ -30,6 +30,11 @@ def beginning(regex: str) -> Callable[[bytes], bool]:
     return lambda text: compiled.match(text) is not None
 
 
+def groups(regex: str) -> tuple[str, ...]:
+    """Return the names of the groups of an expression."""
+    return tuple(re2.compile(regex, _QUIET).groupindex)
+
+
 def check(regex: str) -> None:
     """Raise ValueError if RE2 does not support an expression, e.g. because of look-around."""
     try:
