@@ -34,6 +34,7 @@ from shared.columns import (
 from shared.control_totals import ROWS, group_problems
 from shared.dialect import Dialect
 from shared.formats import MICROSECOND_DIGITS, Described, Reading, readings
+from shared.key_pattern import KeyPattern
 from shared.manifest import Manifest
 from shared.model import Model, Problems
 from shared.text import bounded, listed, quoted
@@ -191,12 +192,6 @@ def _table(name: str) -> str:
     return name
 
 
-def _pattern(pattern: str) -> str:
-    regex.check(pattern)
-    regex.check(regex.whole(pattern))  # e.g. `\Qa` quotes the text after it
-    return pattern
-
-
 def _encoding(name: str) -> str:
     try:
         "".encode(name)
@@ -340,7 +335,7 @@ class Pattern(Rule):
     """The whole text must match a regular expression, in RE2's syntax."""
 
     kind: Literal["pattern"] = "pattern"
-    regex: Annotated[str, Field(max_length=10_000), AfterValidator(_pattern)]
+    regex: Annotated[str, Field(max_length=10_000), AfterValidator(regex.checked)]
 
 
 class Allowed(Rule):
@@ -712,6 +707,7 @@ class Contract(Model):
     dialect: Dialect = Dialect()
     decimal_mark: Literal[".", ","] = "."
     header_policy: HeaderPolicy = HeaderPolicy()
+    keys: tuple[KeyPattern, ...] = Field(default=(), min_length=1, max_length=100)
     timezone: Zone = "Etc/UTC"
     indexes: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = ()
     lookup: Lookup | None = None

@@ -102,6 +102,15 @@ class Contracts(Mapping[str, Contract]):
             raise InvalidContract(one_line("; ".join(invalid.values())), self.problems)
         return self
 
+    def mentioning(self, name: str) -> list[str]:
+        """Return the tables whose contract, valid or not, may have a property of that name.
+
+        `name` consists of lower-case letters. YAML represents it as a whole word, or with a numeric
+        escape or a line end in a double-quoted text, and so other files need not be parsed.
+        """
+        text = re.compile(rf"(?<!\w){name}(?!\w)|\\[xuU\r\n]".encode())
+        return [table for table, content in self._contents.items() if text.search(content)]
+
     def __getitem__(self, table: str) -> Contract:
         """Return the contract of a table; raise InvalidContract or KeyError if it has none."""
         found = self._check(table)

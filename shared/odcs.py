@@ -46,6 +46,7 @@ _TABLE_PROPERTIES = {
     "dialect",
     "decimalMark",
     "headerPolicy",
+    "keys",
     "maxRejectedPercent",
     "timezone",
     "indexes",
