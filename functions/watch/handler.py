@@ -41,7 +41,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     # The gate comes first, because the other steps need EventBridge. If EventBridge fails, lost
     # run-end events keep slots occupied.
     result = checks.gate() | {"stuck": checks.stuck(), "unannounced": checks.unannounced()}
-    landed = Landed(boto3.client("s3"), settings.landing_bucket, now)
+    landed = Landed(boto3.client("s3"), settings.landing_bucket, now, settings.landing_prefixes)
     lost, sweep = [], Sweep(gate.log, landed)
     # The sweep comes before the recent days: it ends in time, and progresses even if they do not.
     for page in sweep.step():

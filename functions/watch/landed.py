@@ -39,6 +39,8 @@ class Landed:
     s3: "S3Client"
     bucket: str
     now: dt.datetime
+    prefixes: tuple[str, ...] = ("",)
+    """Sorted; no key begins with two of them."""
 
     def recent(self, tables: Iterable[str]) -> Iterator[Source]:
         """Yield files of the days from `LOOKBACK` ago to tomorrow that landed within `LOOKBACK`."""
@@ -49,8 +51,18 @@ class Landed:
         for table in tables:
             for day in days:
                 for prefix in prefixes(table, day):
-                    for page in self.pages(Prefix=prefix):
-                        yield from self.sources(page, since)
+                    if prefix.startswith(self.prefixes):
+                        for page in self.pages(Prefix=prefix):
+                            yield from self.sources(page, since)
+
+    def after(self, key: str) -> Iterator[Mapping[str, Any]]:
+        """Yield S3's lists of all versions after a key; only the last list is not truncated."""
+        # If the prefixes have changed since the last step, an empty list may end the sweep.
+        left = [each for each in self.prefixes if each > key or key.startswith(each)]
+        for prefix in left or self.prefixes[-1:]:
+            marker = {"KeyMarker": key} if key > prefix else {}
+            for page in self.pages(Prefix=prefix, **marker):
+                yield {**page, "IsTruncated": page["IsTruncated"] or prefix != self.prefixes[-1]}
 
     def pages(self, **request: str) -> Iterator[Mapping[str, Any]]:
         """Yield S3's lists of versions, sorted by key."""
@@ -137,7 +149,7 @@ class Sweep:
             return
         begun, until = progress.behind, time.monotonic() + SECONDS
         self.finished = False
-        for page in self._landed.pages(**({"KeyMarker": begun} if begun else {})):
+        for page in self._landed.after(begun):
             yield self._landed.sources(page, progress.since)
             progress = progress.after(page)
             self._log.remember_sweep(progress.as_memory())
