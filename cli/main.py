@@ -141,9 +141,10 @@ def drop(
 ) -> None:
     """Upload FILE to the landing bucket, which starts its ingestion."""
     where = Stack.open(stack)
-    zone = ZoneInfo(_contract(where.contracts, table).timezone)
-    day = date.date() if date is not None else dt.datetime.now(zone).date()
+    contract = _contract(where.contracts, table)
+    day = date.date() if date is not None else dt.datetime.now(ZoneInfo(contract.timezone)).date()
     ingestion = dropping.put(where, file, table, day)
+    dropping.print_awaited(contract, ingestion)
     if follow and not dropping.follow(where, ingestion):
         raise typer.Exit(1)
 
@@ -342,10 +343,17 @@ def fix(
 
 
 @app.command()
-def replay(ingested_id: IngestedID, follow: Follow = False, stack: StackFolder = None) -> None:
+def replay(
+    ingested_id: IngestedID,
+    without_manifest: Annotated[
+        bool, typer.Option("--without-manifest", help="Do not wait for the file's manifest.")
+    ] = False,
+    follow: Follow = False,
+    stack: StackFolder = None,
+) -> None:
     """Run an ingestion again from its beginning."""
     where = Stack.open(stack)
-    ingestion = replaying.replay(where, ingested_id)
+    ingestion = replaying.replay(where, ingested_id, without_manifest=without_manifest)
     if follow and not dropping.follow(where, ingestion):
         raise typer.Exit(1)
 

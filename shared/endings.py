@@ -40,6 +40,8 @@ class Status(StrEnum):
 
 UNDER_WAY = frozenset({Status.WAITING, Status.RUNNING})
 """The statuses of ingestions that end without another file."""
+PENDING = UNDER_WAY | {Status.AWAITING}
+"""The statuses of ingestions that have not ended."""
 
 
 class Outcome(StrEnum):

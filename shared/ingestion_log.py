@@ -287,11 +287,18 @@ class IngestionLog:
             )
         )
 
-    def miss(self, table: str, day: dt.date, reason: str, failed: str | None) -> str | None:
+    def miss(
+        self,
+        table: str,
+        day: dt.date,
+        reason: str,
+        failed: str | None = None,
+        awaiting: str | None = None,
+    ) -> str | None:
         """Write the item of a day whose file was not loaded in time; return its ID if it is new.
 
-        `reason` is the expected time, and the state of the file instead. `failed` is the ID of the
-        ingestion that failed, if a file landed.
+        `reason` is the expected time, and the state of the file instead. `failed` or `awaiting` is
+        the ID of the ingestion that failed or awaits its manifest, if a file landed.
         """
         missing_id = f"{day:%Y%m%d}-{Status.MISSING}"
         reason = bounded(reason)
@@ -308,6 +315,7 @@ class IngestionLog:
                 "alerts": {},
                 "updatedAt": entry["at"],
                 **({} if failed is None else {"failedID": failed}),
+                **({} if awaiting is None else {"awaitingID": awaiting}),
             }
         )
         return missing_id if is_new else None
@@ -621,9 +629,9 @@ def was_loaded(item: Mapping[str, Any]) -> bool:
 
 def is_alert_settled(item: Mapping[str, Any]) -> bool:
     """Return whether the alert of an item's current end was sent or suppressed."""
-    if "executionArn" in item:
+    if "executionArn" in item and item["status"] != Status.AWAITING:
         return _is_alerted(item, Run.from_item(item))
-    # A rejected object and a missing file have no run, and at most one alert.
+    # Without a run, e.g. of a missing file or while it awaits its manifest, there is one alert.
     return any(map(_is_settled, item["alerts"].values()))
 
 

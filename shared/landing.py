@@ -50,7 +50,7 @@ def newest_version(s3: "S3Client", bucket: str, key: str) -> Source | None:
     except botocore.exceptions.ClientError as error:
         if error.response["Error"]["Code"] not in {"403", "404"}:
             raise
-        logger.warning("not there", extra={"sourceKey": key, "reason": str(error)})
+        logger.info("not there", extra={"sourceKey": key, "reason": str(error)})
         return None
     return Source.stored(
         bucket, key, found.get("VersionId"), found["ContentLength"], found["LastModified"]
