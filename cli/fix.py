@@ -85,6 +85,7 @@ def fix(
         f"Ingestion {renewed.id}",
         sep="\n",
     )
+    drop.print_awaited(contract, renewed)
     return renewed
 
 

@@ -160,6 +160,7 @@ def drop(
         day = date or dt.datetime.now(ZoneInfo(contract.timezone))
         key = str(LandingKey(contract.table, day.date(), file.name))
     ingestion = dropping.put(where, file, dropping.key_of(where, key))
+    dropping.print_awaited(where.contracts[ingestion.table], ingestion)
     if follow and not dropping.follow(where, ingestion):
         raise typer.Exit(1)
 
@@ -358,10 +359,17 @@ def fix(
 
 
 @app.command()
-def replay(ingested_id: IngestedID, follow: Follow = False, stack: StackFolder = None) -> None:
+def replay(
+    ingested_id: IngestedID,
+    without_manifest: Annotated[
+        bool, typer.Option("--without-manifest", help="Do not wait for the file's manifest.")
+    ] = False,
+    follow: Follow = False,
+    stack: StackFolder = None,
+) -> None:
     """Run an ingestion again from its beginning."""
     where = Stack.open(stack)
-    ingestion = replaying.replay(where, ingested_id)
+    ingestion = replaying.replay(where, ingested_id, without_manifest=without_manifest)
     if follow and not dropping.follow(where, ingestion):
         raise typer.Exit(1)
 
