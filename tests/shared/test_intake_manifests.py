@@ -267,10 +267,10 @@ def test_crash_at_any_call_loses_and_doubles_nothing(
     while crashed:
         calls = next(number)
         key = f"{FOLDER}/{calls}.csv"
-        pair = [desk.put(name) for name in (key, f"{key}.ctl")]
-        first, second = pair if is_first else reversed(pair)
-        desk.intake.admit(first)
-        crashed = crash_after(calls, second)
+        names = (key, f"{key}.ctl") if is_first else (f"{key}.ctl", key)
+        desk.intake.admit(first := desk.put(names[0]))
+        crashed = crash_after(calls, second := desk.put(names[1]))
+        pair = (first, second) if is_first else (second, first)
         if crashed and calls % 2:
             desk.intake.admit(second)  # Lambda retries
         file = ingestion_of(pair[0])
