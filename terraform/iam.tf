@@ -63,6 +63,8 @@ locals {
       local.deployed_contracts,
       # For events without a version ID.
       merge({ actions = ["s3:GetObject"], resources = local.landed }, local.of_landing_owner),
+      # For files whose day is that of their landing.
+      local.read_landed,
       { actions = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
       { actions = ["dynamodb:Query"], resources = ["${aws_dynamodb_table.log.arn}/index/status"] },
       local.start_ingestion,
