@@ -15,6 +15,7 @@ from shared import odcs, settings
 from shared.columns import TYPES
 from shared.contract import Format, HeaderPolicy, Lookup, NumberStyle
 from shared.dialect import Dialect
+from shared.key_pattern import KeyPattern
 from shared.manifest import Manifest
 from tests.checkout import CHECKOUT, FUNCTIONS
 from tests.fixtures.aws import REGION
@@ -252,7 +253,7 @@ CONTRACTS = (CHECKOUT / "docs" / "contracts.md").read_text("utf-8")
         ),
         *(
             to_camel(name)
-            for each in (Dialect, HeaderPolicy, Lookup, Format, Manifest)
+            for each in (Dialect, HeaderPolicy, KeyPattern, Lookup, Format, Manifest)
             for name in each.model_fields
         ),
         *TYPES,

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from shared import contract_set
-from shared.classification import Classified, IgnoredKey, UnknownKey, classify
+from shared.classification import Classified, IgnoredKey, UnknownKey, classify, overlaps
 from shared.contract import Contract
 from shared.contract_set import Contracts
 from shared.landing_key import LandingKey
@@ -123,6 +123,13 @@ def test_classification_parses_only_contracts_that_may_tell(
     assert parsed == ["plain.odcs.yaml"]
     classify("nowhere/f.csv", contracts)
     assert parsed[1:] == ["erp.odcs.yaml", "hidden.odcs.yaml"]
+
+
+def test_examples_that_two_contracts_match_are_reported() -> None:
+    assert overlaps(SET) == [
+        "both and shop: patterns in the `keys` of each match 'both/20240309', an example of both, "
+        "so files with such keys are rejected: make the patterns differ"
+    ]
 
 
 def test_empty_contract_set_knows_no_key() -> None:
