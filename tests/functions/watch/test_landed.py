@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -58,6 +59,22 @@ def test_watch_lists_recent_days_in_every_call(days: int, s3: "S3Client") -> Non
     land(s3, b"x", str(key))
 
     assert watch() == (1, 0, True)
+
+
+@pytest.mark.usefixtures("swept")
+def test_watch_starts_lost_file_of_pattern_with_day_of_landing(
+    s3: "S3Client", log: IngestionLog
+) -> None:
+    landed = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+    landed_at(s3, "erp/budgets.csv", landed)
+    s3.put_object(Bucket=LANDING, Key="erp/budgets.csv.tmp", Body=b"x")
+
+    assert watch() == (1, 0, True)
+
+    [item] = log.with_status(Status.RUNNING)
+    assert item["dataDate"] == f"{landed.astimezone(ZoneInfo('Europe/Berlin')):%Y-%m-%d}"
+    assert item["ingestedID"].startswith("landed-")
+    assert watch() == (0, 0, True)
 
 
 def test_recent_lists_every_spelling_of_a_day_and_prefix_of_patterns(s3: "S3Client") -> None:
