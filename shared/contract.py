@@ -34,7 +34,7 @@ from shared.columns import (
 from shared.control_totals import ROWS, group_problems
 from shared.dialect import Dialect
 from shared.formats import MICROSECOND_DIGITS, Described, Reading, readings
-from shared.key_pattern import KeyPattern
+from shared.key_pattern import KEY, KeyPattern
 from shared.manifest import Manifest
 from shared.model import Model, Problems
 from shared.text import bounded, listed, quoted
@@ -974,4 +974,13 @@ class Contract(Model):
             for each in group_problems(footer.pattern, (ROWS,), summed):
                 yield f"the footer's pattern {each}"
         if self.manifest is not None:
-            yield from self.manifest.problems(summed)
+            common = [each.groups for each in self.keys]
+            yield from self.manifest.problems(
+                summed, frozenset.intersection(*common or [frozenset()])
+            )
+            for key in (each for pattern in self.keys for each in pattern.examples):
+                if self.manifest.is_name(key.rpartition("/")[2]):
+                    yield (
+                        f"the example {quoted(key, KEY)} of a data file has the name of a manifest "
+                        f"({self.manifest.name}): change one of them"
+                    )

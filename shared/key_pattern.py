@@ -10,14 +10,13 @@ from pydantic import AfterValidator, Field, model_validator
 
 from shared import regex
 from shared.landing_key import HIVE, IGNORED_NAMES, LandingKey, is_file_key, is_ignored
+from shared.manifest import NAME, STEM
 from shared.model import Model, Problems
 from shared.text import quoted
 
 KEY = 300
 """Maximum characters of a key in a reason; a key has up to 1,024 bytes."""
 _PARTS = ("year", "month", "day")
-_RESERVED = {"name", "stem"}
-"""Placeholders of a manifest's name that mean the name of the data file."""
 _DATE = re.compile(
     r"(?P<year>\d{4})(?P<separator>[-_./ ]?)(?P<month>\d\d)(?P=separator)(?P<day>\d\d)", re.ASCII
 )
@@ -36,6 +35,11 @@ class KeyPattern(Model):
     date: Literal["landed"] | None = None
 
     @property
+    def groups(self) -> frozenset[str]:
+        """The names of its groups."""
+        return frozenset(regex.groups(self.pattern))
+
+    @property
     def prefix(self) -> str:
         """The text with which every matching key begins; it may be empty."""
         return regex.literal_prefix(self.pattern)
@@ -45,7 +49,7 @@ class KeyPattern(Model):
 
         Return None if the pattern does not match the key. `zone` is the table's time zone.
         """
-        groups = regex.groups(self.pattern, key)
+        groups = regex.captured(self.pattern, key)
         if groups is None:
             return None
         found = {name: text for name, text in groups.items() if text is not None}
@@ -60,7 +64,7 @@ class KeyPattern(Model):
         return self
 
     def _problems(self) -> Iterator[str]:
-        names = regex.names(self.pattern)
+        names = self.groups
         parts = [name for name in _PARTS if name in names]
         if "date" in names and parts:
             yield f"the pattern has the group date and {', '.join(parts)}: keep one form of the day"
@@ -76,7 +80,7 @@ class KeyPattern(Model):
                 "the pattern has no day: add a group (?P<date>…), or date: landed for the day on "
                 "which a file lands"
             )
-        if taken := sorted(names & _RESERVED):
+        if taken := sorted(names & {NAME, STEM}):
             yield (
                 f"the groups {taken} have names that mean the file's name in a manifest's name: "
                 "rename them"

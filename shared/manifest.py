@@ -107,7 +107,7 @@ class Manifest(Model):
         if self.pattern is not None:
             regex.check(self.pattern)
             regex.check(regex.whole(self.pattern))
-            if not regex.names(self.pattern):
+            if not regex.groups(self.pattern):
                 yield (
                     f"the pattern {quoted(self.pattern)} has no named group, so that it verifies "
                     f"nothing: name groups {listed(_FIELDS)} or {SUM}<physicalName>, or remove it"

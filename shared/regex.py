@@ -28,12 +28,7 @@ def matches(regex: str, text: str) -> bool:
     return _whole(regex).search(text) is not None
 
 
-def names(regex: str) -> set[str]:
-    """Return the names of the groups of `regex`."""
-    return {*_whole(regex).groupindex}
-
-
-def groups(regex: str, text: str) -> dict[str, str | None] | None:
+def captured(regex: str, text: str) -> dict[str, str | None] | None:
     """Return the named groups if `regex` matches all of `text`, else None.
 
     A group that took no part in the match is None.
@@ -53,6 +48,11 @@ def beginning(regex: str) -> Callable[[bytes], bool]:
     """Return a function that tells whether `regex` matches at the beginning of a UTF-8 text."""
     compiled = re2.compile(regex.encode(), _QUIET)
     return lambda text: compiled.match(text) is not None
+
+
+def groups(regex: str) -> tuple[str, ...]:
+    """Return the names of the groups of an expression."""
+    return tuple(re2.compile(regex, _QUIET).groupindex)
 
 
 def check(regex: str) -> None:

@@ -31,11 +31,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     An invalid contract raises an error at the end, because its deadline is unknown.
     """
     settings = read(WatchSettings)
-    gate, events = Gate.of(settings), boto3.client("events")
+    gate, events, s3 = Gate.of(settings), boto3.client("events"), boto3.client("s3")
     if event.get("detail-type") == END:
         return {"started": backlog.end(gate, event["detail"]["executionArn"])}
     contracts = deployed(settings)
-    s3 = boto3.client("s3")
     intake = Intake(contracts, gate, events, s3, "watch")
     now = dt.datetime.fromisoformat(event.get("time") or dt.datetime.now(dt.UTC).isoformat())
     checks = Reconciliation(intake, now)

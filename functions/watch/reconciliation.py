@@ -125,9 +125,10 @@ class Reconciliation:
         within = self.intake.manifest_within(item["ingestedTable"])
         return within is not None and self._age(item) >= within and not is_alert_settled(item)
 
-    def lost(self, landed: Iterable[Source]) -> list[Source]:
-        """Admit the object versions without a log item, and return those."""
-        return [each for each in landed if self._admit_if_lost(each)]
+    def lost(self, landed: Iterable[Source]) -> list[Ingestion]:
+        """Admit the object versions without a log item, and return their ingestions."""
+        admitted = (self.intake.ingestion(each) for each in landed if self._admit_if_lost(each))
+        return [each for each in admitted if each is not None]
 
     def _admit_if_lost(self, source: Source) -> bool:
         ingested_id, table = self.intake.identity(source)

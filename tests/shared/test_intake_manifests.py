@@ -70,7 +70,7 @@ class Desk:
         self.stepfunctions.stop_execution(executionArn=item["executionArn"])
         self.intake.gate.close(Run.from_item(item))
 
-    def manifests(self) -> list[tuple[str, str]]:
+    def manifests(self) -> list[tuple[str, str | None]]:
         """Return the version of the file and of the manifest of each run, in order."""
         machine = self.intake.gate.state_machine_arn
         runs = self.stepfunctions.list_executions(stateMachineArn=machine)["executions"]
