@@ -211,7 +211,7 @@ class Intake:
             return run
         if item["status"] != Status.WAITING:
             reason = _WAIVED if without_manifest else None
-            manifest = None if without_manifest else self._replayed(ingestion)
+            manifest = None if without_manifest else self._replayed(ingestion, item)
             if isinstance(manifest, Unvouched):
                 return manifest
             if item["status"] == Status.AWAITING:
@@ -260,43 +260,31 @@ class Intake:
         manifest = self._landed_manifest(ingestion, known)
         if not isinstance(manifest, Source):
             return manifest
-        bucket, key = ingestion.source.bucket, ingestion.source.key
-        newest = landing.newest_version(self.s3, bucket, key)
+        holder = self.log.claim_manifest(manifest, ingestion)
+        # Not before the claim: a newer version that holds it is in the bucket by now.
+        newest = landing.newest_version(self.s3, ingestion.source.bucket, ingestion.source.key)
         if newest is None:
             return Unvouched("the file was deleted before its manifest landed")
         if newest.version_id != ingestion.source.version_id:
             reason = f"version {newest.version_id} of the file landed before this one's manifest"
             self.log.dismiss(item, reason)
             return Unvouched(reason)
-        return self._claimed(manifest, ingestion, is_newest=True)
-
-    def _replayed(self, ingestion: Ingestion) -> Source | Unvouched | None:
-        """Return the manifest with which an ingestion is replayed, or None without one."""
-        if self.manifest_within(ingestion.table) is None:
-            return None
-        manifest = ingestion.manifest or self._landed_manifest(ingestion, None)
-        if not isinstance(manifest, Source):
-            return manifest
-        return self._claimed(manifest, ingestion, is_newest=False)
-
-    def _claimed(
-        self, manifest: Source, ingestion: Ingestion, *, is_newest: bool
-    ) -> Source | Unvouched:
-        """Return a manifest if it vouches for no other accepted version of the file."""
-        holder = self.log.claim_manifest(manifest, ingestion)
         if holder != ingestion.id:
             other = self.log.get(holder, ingestion.table)
-            is_free = other is None or (
-                (is_newest or other["status"] != Status.AWAITING) and self.log.yield_manifest(other)
-            )
-            if is_free:
+            if other is None or self.log.yield_manifest(other, manifest):
                 holder = self.log.claim_manifest(manifest, ingestion, holder)
-        if holder == ingestion.id:
-            return manifest
-        return Unvouched(
-            f"version {manifest.version_id} of its manifest {quoted(manifest.key, KEY)} vouches "
-            f"for another version of the file, ingestion {holder}"
-        )
+        return manifest if holder == ingestion.id else _taken(manifest, holder)
+
+    def _replayed(self, ingestion: Ingestion, item: Mapping[str, Any]) -> Source | Unvouched | None:
+        """Return the manifest with which an ingestion is replayed, or None without one."""
+        manifest = ingestion.manifest
+        if manifest is None:
+            return self._voucher(ingestion, item, None)
+        if self.manifest_within(ingestion.table) is None:
+            return None
+        # An older version may be replayed, but only with its own manifest.
+        holder = self.log.claim_manifest(manifest, ingestion)
+        return manifest if holder == ingestion.id else _taken(manifest, holder)
 
     def _landed_manifest(
         self, ingestion: Ingestion, known: Source | None
@@ -377,3 +365,10 @@ class Intake:
     def _notify(self, rejected_id: str) -> None:
         detail = {"ingestedID": rejected_id, "ingestedTable": UNMATCHED}
         notices.put(self.events, Notice.REJECTED, detail)
+
+
+def _taken(manifest: Source, holder: str) -> Unvouched:
+    return Unvouched(
+        f"version {manifest.version_id} of its manifest {quoted(manifest.key, KEY)} vouches for "
+        f"another version of the file, ingestion {holder}"
+    )

@@ -155,7 +155,7 @@ def test_manifest_of_refused_version_vouches_for_corrected_one(desk: Desk) -> No
     # Otherwise one version of the manifest could vouch for two accepted versions.
     found = desk.intake.replay(desk.item(refused))
     assert isinstance(found, Unvouched)
-    assert f"vouches for another version of the file, ingestion {corrected.id}" in found.reason
+    assert f"version {version(corrected)} of the file landed before" in found.reason
 
 
 def test_refused_file_runs_again_when_corrected_manifest_lands(desk: Desk) -> None:
