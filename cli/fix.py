@@ -85,7 +85,7 @@ def fix(
         f"Ingestion {renewed.id}",
         sep="\n",
     )
-    drop.print_awaited(contract, renewed)
+    drop.print_awaited(stack, renewed)
     return renewed
 
 

@@ -160,7 +160,6 @@ def drop(
         day = date or dt.datetime.now(ZoneInfo(contract.timezone))
         key = str(LandingKey(contract.table, day.date(), file.name))
     ingestion = dropping.put(where, file, dropping.key_of(where, key))
-    dropping.print_awaited(where.contracts[ingestion.table], ingestion)
     if follow and not dropping.follow(where, ingestion):
         raise typer.Exit(1)
 

@@ -178,8 +178,8 @@ class IngestionLog:
         )
         return ingestion.id if is_held else str((self.get(*key.values()) or {})["heldBy"])
 
-    def yield_manifest(self, item: Mapping[str, Any]) -> bool:
-        """Give up the claim of an ingestion on its manifest; return False if it needs the claim.
+    def yield_manifest(self, item: Mapping[str, Any], manifest: Source) -> bool:
+        """Give up the claim of an ingestion on a manifest; return False if it needs the claim.
 
         It does if it is under way or was loaded. The write makes a concurrent `release` or `reopen`
         of the same item fail.
@@ -188,10 +188,11 @@ class IngestionLog:
             return self.dismiss(item, "a newer version of the file took its manifest")
         if item["status"] in UNDER_WAY or was_loaded(item):
             return False
+        used = item.get("manifest", {}).get("versionId") == manifest.version_id
         return self._conditionally(
             lambda: self._table.update_item(
                 Key=_key(*key_of(item)),
-                UpdateExpression="SET updatedAt = :now REMOVE manifest",
+                UpdateExpression="SET updatedAt = :now" + (" REMOVE manifest" if used else ""),
                 ConditionExpression="#status = :status AND updatedAt = :known",
                 ExpressionAttributeNames={"#status": "status"},
                 ExpressionAttributeValues={
