@@ -25,7 +25,6 @@ from shared.file_types import start_of
 from shared.grammar import Fault, grammar
 from shared.ingestion import Ingestion, Source
 from shared.landing import read_version
-from shared.landing_key import LandingKey
 from shared.spreadsheet import unescaped
 
 _NAMED = 5  # maximum number of lines in a message
@@ -79,16 +78,14 @@ def fix(
         chunks = read_version(stack.s3, ingestion.source)
         file.writelines(rewritten(chunks, rows, contract.encoding, contract.dialect))
         new = _upload(stack, ingestion.source, file, force=force)
-    key = LandingKey.parse(new.key)
-    if key is None:
-        raise CommandError(f"{new.key} is not a landing key.")
-    renewed = Ingestion.of(new, key)
+    renewed = drop.ingestion(stack, new)
     console.print(
-        f"Uploaded {key.filename} ({new.size:,} bytes) with "
+        f"Uploaded {new.key.rpartition('/')[2]} ({new.size:,} bytes) with "
         f"{many(len(rows), 'corrected row')} as s3://{new.bucket}/{new.key}",
         f"Ingestion {renewed.id}",
         sep="\n",
     )
+    drop.print_awaited(contract, renewed)
     return renewed
 
 

@@ -18,6 +18,7 @@ _COUNTS = {
     "footerLines": "in the footer",
 }
 _STYLES: dict[str, str] = {
+    Status.AWAITING: "cyan",
     Status.WAITING: "cyan",
     Status.RUNNING: "cyan",
     Status.SUCCESS: "green",

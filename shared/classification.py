@@ -21,7 +21,9 @@ class ManifestKey:
 
 @dataclass(frozen=True, slots=True)
 class IgnoredKey:
-    """Key of a folder, of a marker such as `_SUCCESS`, or of an unfinished upload."""
+    """Key of a folder, which has no name, of a marker such as `_SUCCESS`, or of a partial file."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +42,36 @@ def classify(key: str, contracts: Contracts) -> Classified:
     Parses only the contracts that may say so: the one that a key `table=…` names, else those that
     seem to have patterns.
     """
-    if key.endswith("/"):
-        return IgnoredKey()
-    found = _of_hive_form(key, contracts) if key.startswith(HIVE) else _of_pattern(key, contracts)
-    if isinstance(found, LandingKey | UnknownKey) and is_ignored(key):
-        return IgnoredKey()
-    return found
+    name = key.rpartition("/")[2]
+    if not name:
+        return IgnoredKey("")
+    manifest_of = _manifest_of(key, name, contracts)
+    found = data_key(key, contracts, but_of=manifest_of)
+    if isinstance(found, LandingKey) and not is_ignored(key):
+        return found
+    if manifest_of:
+        return ManifestKey(manifest_of)
+    return IgnoredKey(name) if is_ignored(key) else found
 
 
-def _of_hive_form(key: str, contracts: Contracts) -> LandingKey | ManifestKey | UnknownKey:
+def data_key(
+    key: str, contracts: Contracts, *, but_of: tuple[str, ...] = ()
+) -> LandingKey | UnknownKey:
+    """Return the key of a file whose rows a table may have, even if the file is ignored today.
+
+    `but_of` are tables for which it is no data file.
+    """
+    if not key.startswith(HIVE):
+        return _of_pattern(key, contracts, but_of)
     parsed = LandingKey.parse(key)
-    if parsed is None:
+    if parsed is None or parsed.table in but_of:
         return UnknownKey(
             f"the key {quoted(key, KEY)} does not have the form "
             "table=<table>/year=<yyyy>/month=<m>/day=<d>/<file>, has an invalid date, or "
             "contains a NUL character"
         )
     try:
-        contract = contracts[parsed.table]
+        contracts[parsed.table]
     except InvalidContract as error:
         return UnknownKey(f"the contract of table {parsed.table!r} is invalid: {error}")
     except KeyError:
@@ -65,31 +79,29 @@ def _of_hive_form(key: str, contracts: Contracts) -> LandingKey | ManifestKey | 
         return UnknownKey(
             f"there is no contract for table {parsed.table!r}; the contracts are for {tables}"
         )
-    return ManifestKey((contract.table,)) if _is_manifest(parsed.filename, contract) else parsed
+    return parsed
 
 
-def _of_pattern(key: str, contracts: Contracts) -> LandingKey | ManifestKey | UnknownKey:
+def _of_pattern(key: str, contracts: Contracts, but_of: tuple[str, ...]) -> LandingKey | UnknownKey:
     named = f"the key {quoted(key, KEY)}"
     if not is_file_key(key):
         return UnknownKey(f"{named} contains a NUL character")
-    name = key.rpartition("/")[2]
     found: dict[str, LandingKey | str] = {}
-    manifests = []
-    invalid = []
-    for table in contracts.mentioning("keys"):
-        try:
-            contract = contracts[table]
-        except InvalidContract:
-            invalid.append(table)
-            continue
-        if contract.keys and _is_manifest(name, contract):
-            manifests.append(table)
+    for contract in with_keys(contracts):
         # A pattern that gives a possible day comes before one that does not.
-        elif read := sorted(matches(key, contract), key=lambda each: isinstance(each, str)):
-            found[table] = read[0]
+        read = sorted(matches(key, contract), key=lambda each: isinstance(each, str))
+        if read and contract.table not in but_of:
+            found[contract.table] = read[0]
     match [*found.items()]:
         case []:
-            pass
+            reason = (
+                f"{named} does not have the form table=<table>/year=<yyyy>/month=<m>/day=<d>/<file>"
+                ", and no pattern in the `keys` of a contract matches it"
+            )
+            invalid = [each for each in contracts.mentioning("keys") if each not in contracts]
+            if invalid:
+                reason += f"; the patterns of invalid contracts are unknown: {listed(invalid)}"
+            return UnknownKey(reason)
         case [(_, LandingKey() as parsed)]:
             return parsed
         case [(table, str(reason))]:
@@ -99,15 +111,13 @@ def _of_pattern(key: str, contracts: Contracts) -> LandingKey | ManifestKey | Un
                 f"{named} matches patterns of the tables {listed([*found])}: make the patterns of "
                 "their contracts differ, then run `tm backfill` for one of the tables"
             )
-    if manifests:
-        return ManifestKey(tuple(manifests))
-    reason = (
-        f"{named} does not have the form table=<table>/year=<yyyy>/month=<m>/day=<d>/<file>, and "
-        "no pattern in the `keys` of a contract matches it"
-    )
-    if invalid:
-        reason += f"; the contracts of {listed(invalid)} are invalid, so their patterns are unknown"
-    return UnknownKey(reason)
+
+
+def with_keys(contracts: Contracts) -> Iterator[Contract]:
+    """Yield the valid contracts with patterns; parses few others."""
+    for table in contracts.mentioning("keys"):
+        if table in contracts and (contract := contracts[table]).keys:
+            yield contract
 
 
 def matches(key: str, contract: Contract) -> Iterator[LandingKey | str]:
@@ -117,5 +127,30 @@ def matches(key: str, contract: Contract) -> Iterator[LandingKey | str]:
     return (each for each in found if each is not None)
 
 
-def _is_manifest(name: str, contract: Contract) -> bool:
-    return contract.manifest is not None and contract.manifest.is_name(name)
+def overlaps(contracts: Contracts) -> list[str]:
+    """Return the sample keys that patterns of two contracts match, each as a problem."""
+    found = []
+    for contract in with_keys(contracts):
+        for key in (each for pattern in contract.keys for each in pattern.examples):
+            others = [
+                other.table
+                for other in with_keys(contracts)
+                if other is not contract and any(matches(key, other))
+            ]
+            if others:
+                found.append(
+                    f"{contract.table} and {' and '.join(others)}: patterns in the `keys` of each "
+                    f"match {quoted(key, KEY)}, an example of {contract.table}, so files with such "
+                    "keys are rejected: make the patterns differ"
+                )
+    return found
+
+
+def _manifest_of(key: str, name: str, contracts: Contracts) -> tuple[str, ...]:
+    """Return the tables for which a file may be a manifest, by its name."""
+    if key.startswith(HIVE):
+        parsed = LandingKey.parse(key)
+        named = [contracts[parsed.table]] if parsed and parsed.table in contracts else []
+    else:
+        named = [*with_keys(contracts)]
+    return tuple(each.table for each in named if each.manifest and each.manifest.is_name(name))

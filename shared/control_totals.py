@@ -16,7 +16,7 @@ def group_problems(pattern: str, fields: Iterable[str], summed: Iterable[str]) -
     `summed` are the physical names of the columns that have a sum.
     """
     known = [*fields, *(f"{SUM}{name}" for name in summed)]
-    for name in regex.groups(pattern):
+    for name in sorted(regex.groups(pattern)):
         if name not in known:
             yield (
                 f"has the group {quoted(name)}, but only {listed(known)} are known (sums are of "

@@ -10,12 +10,13 @@ A key has one of two forms:
 In the first form, a month and a day may have a leading zero, as Hive and Spark write them:
 `month=03/day=03`. Both spellings are one source, but two keys with separate versions in S3.
 Therefore, a source keeps the spelling under which it first landed (`shared/intake.py`). `year=24`
-and `month=003` are invalid.
+and `month=003` are invalid. A key of another form keeps the table for which it first landed, even
+if the patterns change: otherwise, its rows could be in two tables.
 """
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
@@ -65,9 +66,18 @@ class LandingKey:
     @property
     def canonical(self) -> str:
         """The key that is the same for all keys of a source: without leading zeros."""
-        if isinstance(self.date, ZoneInfo) or not (self.spelling or HIVE).startswith(HIVE):
+        if isinstance(self.date, ZoneInfo) or not self._is_hive:
             return str(self.spelling)
         return f"{partition(self.table, self.date)}/{self.filename}"
+
+    @property
+    def claim(self) -> str:
+        """What the first file of a source decides for all later ones: spelling, or else table."""
+        return str(self) if self._is_hive else self.table
+
+    @property
+    def _is_hive(self) -> bool:
+        return self.spelling is None or self.spelling.startswith(HIVE)
 
     def __str__(self) -> str:
         return self.canonical if self.spelling is None else self.spelling
@@ -86,6 +96,15 @@ def is_ignored(key: str) -> bool:
 def partition(table: str, date: dt.date) -> str:
     """Return `table=T/year=Y/month=M/day=D` without leading zeros of month and day."""
     return f"{HIVE}{table}/year={date.year:04}/month={date.month}/day={date.day}"
+
+
+def disjoint(prefixes: Iterable[str]) -> list[str]:
+    """Return the prefixes that begin with no other one, sorted: each matching key has one."""
+    kept: list[str] = []
+    for each in sorted(prefixes):
+        if not kept or not each.startswith(kept[-1]):
+            kept.append(each)
+    return kept
 
 
 def prefixes(table: str, date: dt.date) -> list[str]:

@@ -28,6 +28,11 @@ def matches(regex: str, text: str) -> bool:
     return _whole(regex).search(text) is not None
 
 
+def groups(regex: str) -> tuple[str, ...]:
+    """Return the names of the groups of an expression."""
+    return tuple(re2.compile(regex, _QUIET).groupindex)
+
+
 def captured(regex: str, text: str) -> dict[str, str | None] | None:
     """Return the named groups if `regex` matches all of `text`, else None.
 
@@ -48,11 +53,6 @@ def beginning(regex: str) -> Callable[[bytes], bool]:
     """Return a function that tells whether `regex` matches at the beginning of a UTF-8 text."""
     compiled = re2.compile(regex.encode(), _QUIET)
     return lambda text: compiled.match(text) is not None
-
-
-def groups(regex: str) -> tuple[str, ...]:
-    """Return the names of the groups of an expression."""
-    return tuple(re2.compile(regex, _QUIET).groupindex)
 
 
 def check(regex: str) -> None:

@@ -71,7 +71,7 @@ def of_erp(key: str, **groups: str) -> LandingKey:
             LandingKey("plain", DAY, "f.csv", "table=plain/year=2024/month=03/day=9/f.csv"),
         ),
         *(
-            (f"{folder}{name}", IgnoredKey())
+            (f"{folder}{name}", IgnoredKey(name))
             for folder in ("", "shop/", "nowhere/", "table=plain/year=2024/month=3/day=9/")
             for name in ("", "_SUCCESS", ".a", ".", "x.csv.filepart", "x.tmp")
             if folder or name
@@ -86,7 +86,7 @@ def test_key_is_classified(key: str, expected: Classified) -> None:
     ("key", "reason"),
     [
         ("elsewhere.csv", "no pattern in the `keys` of a contract matches it"),
-        ("elsewhere.csv", "the contracts of bad are invalid, so their patterns are unknown"),
+        ("elsewhere.csv", "the patterns of invalid contracts are unknown: bad"),
         ("shop/a\0.csv", "contains a NUL character"),
         ("xshop/a.csv", "no pattern"),
         ("both/20240309", "matches patterns of the tables both, shop: make the patterns"),

@@ -172,7 +172,7 @@ REFUSED: list[tuple[Change, str]] = [
         custom(delimeter=";"),
         "the table: unknown customProperties ['delimeter']: correct or remove them; "
         "known: ['decimalMark', 'dialect', 'encoding', 'encodingErrors', 'headerPolicy', "
-        "'indexes', 'keys', 'lookup', 'maxRejectedPercent', 'timezone']",
+        "'indexes', 'keys', 'lookup', 'manifest', 'maxRejectedPercent', 'timezone']",
     ),
     (
         custom(of="day", format="x"),

@@ -17,6 +17,7 @@ from shared.endings import Status
 from shared.ingestion import Source
 from shared.ingestion_log import IngestionLog
 from shared.landing_key import LandingKey
+from shared.odcs import load_all
 from tests.fixtures.aws import LANDING, lambda_context, land
 
 if TYPE_CHECKING:
@@ -79,7 +80,9 @@ def test_recent_lists_every_spelling_of_a_day(s3: "S3Client") -> None:
         landed_at(s3, key, now - dt.timedelta(hours=1))
     landed_at(s3, "table=t/year=2024/month=3/day=2/f.csv", now - dt.timedelta(days=3))
 
-    assert {each.key for each in Landed(s3, LANDING, now).recent(["t"])} == recent
+    assert {
+        each.key for each in Landed(s3, LANDING, now).recent({"t": load_all()["dailycheckins"]})
+    } == recent
 
 
 @pytest.mark.usefixtures("swept")
