@@ -6,10 +6,11 @@ from typing import Any
 
 import botocore.exceptions
 
-from cli.health.finding import Finding, ok, one_or_all, unknown, wrong
+from cli.health.finding import Finding, ok, one_or_all, unknown, warning, wrong
 from cli.stack import Stack
 from shared import notices
 from shared.endings import TASKS, Notice
+from shared.landing_key import HIVE
 
 _ENDS = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 _CREATED = "s3:ObjectCreated:*"
@@ -47,7 +48,8 @@ def _of_created(stack: Stack) -> Iterator[Finding]:
 def _of_existing(stack: Stack, needs: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield the problems of the module's variable `landing_bucket`, as far as S3 shows them."""
     bucket, region = stack.landing_bucket, stack.outputs["region"]
-    [owner] = json.loads(needs["event_pattern"])["account"]
+    pattern = json.loads(needs["event_pattern"])
+    [owner] = pattern["account"]
     ask = f"ask account {owner}, which owns the bucket"
     expected: dict[str, tuple[Callable[..., Any], Callable[[Any], bool], str]] = {
         "s3:ListBucket": (
@@ -76,6 +78,12 @@ def _of_existing(stack: Stack, needs: Mapping[str, Any]) -> Iterator[Finding]:
         else:
             if not is_well(answer):
                 yield wrong(f"{bucket} {problem}", f"{ask}: docs/deploy.md, Landing bucket")
+    prefixes = [each["prefix"] for each in pattern["detail"].get("object", {}).get("key", ())]
+    if prefixes and not any(each.startswith(HIVE) for each in prefixes):
+        yield warning(
+            f"files under {HIVE} are not read: tm drop, tm smoke, contracts without keys",
+            f'add "{HIVE}" to landing_bucket.prefixes',
+        )
     if owner != stack.state_machine_arn.split(":")[4]:
         yield unknown(
             f"the rule and the policy of {bucket} are in account {owner}",
