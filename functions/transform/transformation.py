@@ -29,10 +29,9 @@ R = TypeVar("R")
 def transform(content: Content, contract: Contract, staging: Staging) -> Verdict:
     """Cast a file by its contract, and write it to staging in parts, one for each chunk.
 
-    Parts of an earlier try are replaced. The verdict is
-    `ok` with the counts `rowsRead`, `rowsClean`, `rowsSuspect`, `parts` and `suspectParts`, and
-    with `emptyRows` and `footerLines` if such were ignored; or `refused` if the file as a whole
-    violates the contract.
+    Parts of an earlier try are replaced. The verdict is `ok` with the counts `rowsRead`,
+    `rowsClean`, `rowsSuspect`, `parts` and `suspectParts`, and with `emptyRows` and `footerLines`
+    if such were ignored; or `refused` if the file as a whole violates the contract.
     """
     parquet.delete(staging.clean_prefix)
     parquet.delete(staging.suspect_prefix)
@@ -40,7 +39,7 @@ def transform(content: Content, contract: Contract, staging: Staging) -> Verdict
     verdict = _transform(file.chunks, contract, staging)
     kind = type_of(file.start, contract.encoding)
     if kind is None and not contract.by_position:
-        kind = type_of_text(file.start)
+        kind = type_of_text(file.start, contract.file_format)
     if verdict.outcome == Outcome.REFUSED and kind is not None:
         which = "the unpacked file" if file.packed else "the file"
         return Verdict(Outcome.REFUSED, f"{which} {kind}")
