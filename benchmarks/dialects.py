@@ -149,8 +149,8 @@ def _judged(text: str, expected: Form | None, found: Form | None) -> set[str]:
 
 def _tm(text: str) -> Form | None:
     from cli.sniffing import sample_of, sniff
-    from shared.lines import Refusal
     from shared.rows import read_table
+    from shared.verdict import Refusal
 
     found = sniff(sample_of([text.encode()]))
     if isinstance(found, Refusal):

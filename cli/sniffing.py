@@ -10,8 +10,9 @@ from cli.sample import Sample, encoding_of, lines_of, sample_of
 from cli.structure import Structure
 from shared.contract import MAX_COLUMNS, Column, Contract, HeaderPolicy
 from shared.dialect import Dialect
-from shared.lines import Refusal, long_line
+from shared.lines import long_line
 from shared.rows import read_table
+from shared.verdict import Refusal
 
 __all__ = ["Sample", "Sniffed", "sample_of", "sniff"]
 

@@ -38,6 +38,7 @@ from shared.dialect import Dialect, Footer
 from shared.endings import Outcome
 from shared.odcs import load_all
 from tests import slow_reader
+from tests.fixtures.compression import PACKINGS, packed
 from tests.fixtures.contracts import column
 from tests.processing import NOW, process
 
@@ -802,7 +803,7 @@ def in_json(draw: st.DrawFn, contract: Contract) -> Contract:
         columns.append(each.model_copy(update=changes))
     policy = {"match": draw(st.sampled_from(["exact", "folded"])), "unknown": draw(UNKNOWN)}
     few = RowCount(name="rows", minimum=0, maximum=9)
-    fields = {name: getattr(contract, name) for name in Contract.model_fields} | {
+    fields = {name: getattr(contract, name) for name in contract.model_fields_set} | {
         "file_format": "jsonLines",
         "columns": tuple(columns),
         "dialect": Dialect(null_sequence=contract.dialect.null_sequence),
@@ -811,6 +812,16 @@ def in_json(draw: st.DrawFn, contract: Contract) -> Contract:
         "row_counts": draw(st.sampled_from([contract.row_counts, (few,)])),
     }
     return Contract(**fields)
+
+
+@st.composite
+def compressed(draw: st.DrawFn, body: bytes) -> bytes:
+    """Draw a file that is compressed or not, and sometimes ends early."""
+    packing = draw(st.sampled_from([None, None, *PACKINGS]))
+    if packing is None:
+        return body
+    made = packed(packing, body)
+    return made[: draw(st.integers(4, len(made)))] if draw(st.integers(0, 9)) == 0 else made
 
 
 UNKNOWN = st.sampled_from(["refuse", "ignore"])
@@ -837,7 +848,7 @@ def matched(draw: st.DrawFn, contract: Contract) -> Contract:
             changes["aliases"] = (f"old {each.name}", f"{each.name}_2")
         columns.insert(0, each.model_copy(update=changes))
     few = RowCount(name="rows", minimum=0, maximum=9)
-    fields = {name: getattr(contract, name) for name in Contract.model_fields} | {
+    fields = {name: getattr(contract, name) for name in contract.model_fields_set} | {
         "columns": tuple(columns),
         "header_policy": HeaderPolicy.model_validate(policy),
         "row_counts": draw(st.sampled_from([contract.row_counts, (few,)])),
@@ -860,7 +871,7 @@ def examples(draw: st.DrawFn, *, has_trailer: bool) -> tuple[Contract, bytes, in
         contract = draw(st.just(contract) | matched(contract))
     if contract.encoding != "utf-16" and draw(st.booleans()):
         contract = contract.model_copy(update={"encoding_errors": "reject"})
-    body = draw(with_totals(draw(files(contract)), contract))
+    body = draw(compressed(draw(with_totals(draw(files(contract)), contract))))
     size = draw(st.integers(1, 64) | st.integers(64, 1000))
     return contract, body, size, draw(st.booleans())
 
@@ -873,7 +884,7 @@ def typed(loaded: dict[int, dict[str, Any]]) -> dict[int, list[tuple[str, type, 
     }
 
 
-ANY = ("refused", "read", "empty", "loaded", "repeats", "absent")
+ANY = ("refused", "read", "empty", "loaded", "repeats", "absent", "compressed")
 DAMAGED = ("quoting", "columnCount", "encoding", "json", "unknownColumn", "repeatedColumn")
 TOTALS = ("no trailer", "rows", "sum")
 """The reasons of files that differ from their control totals."""
@@ -920,7 +931,8 @@ def test_pipeline_agrees_with_slow_reader(
     def check(example: tuple[Contract, bytes, int, bool]) -> None:
         contract, body, size, hard = example
         expected = slow_reader.read(body, contract, NOW)
-        for outcome in outcomes(expected):
+        is_compressed = expected.loaded and re.match(rb"\x1f\x8b|PK|\x28\xb5", body)
+        for outcome in (*outcomes(expected), *(["compressed"] if is_compressed else [])):
             seen[outcome] += 1
             event(outcome)
 

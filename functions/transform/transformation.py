@@ -53,7 +53,7 @@ def transform(
     verdict = _transform(file.chunks, contract, staging, Tally(contract, claim))
     kind = type_of(file.start, contract.encoding)
     if kind is None and not contract.by_position:
-        kind = type_of_text(file.start)
+        kind = type_of_text(file.start, contract.file_format)
     if verdict.outcome == Outcome.REFUSED and kind is not None:
         which = "the unpacked file" if file.packed else "the file"
         return Verdict(Outcome.REFUSED, f"{which} {kind}")
