@@ -359,7 +359,7 @@ def _number_of(text: str, column: Column, mark: str) -> Fraction | None:
     except _InvalidValue:
         return None
     exponent = int(number.as_tuple().exponent) if number or "e" not in text.lower() else 0
-    return Fraction(number) if abs(number) < 10**38 and exponent >= -30 else None
+    return Fraction(number) if number.copy_abs() < 10**38 and exponent >= -30 else None
 
 
 def _text(body: bytes, contract: Contract) -> str:
