@@ -83,9 +83,9 @@ def checked(file: Path, contract: Contract, *, hard: bool) -> Iterator[Checked]:
     source = Source(bucket="", key=file.name, version_id="", size=file.stat().st_size)
     with tempfile.TemporaryDirectory() as folder:
         staging = Staging(Path(folder), Ingestion("check", contract.table, today, source))
-        verdict = transform(_chunks(file), contract, staging)
+        verdict = transform(chunks(file), contract, staging)
         if verdict.outcome == Outcome.OK:
-            verdict = examine(staging, verdict.as_result(), _chunks(file), contract, hard=hard)
+            verdict = examine(staging, verdict.as_result(), chunks(file), contract, hard=hard)
         yield Checked(verdict, staging, contract)
 
 
@@ -119,7 +119,8 @@ def _show_refusable(rows: list[Refusable]) -> None:
         console.print(f"… and {len(rows) - _SHOWN} more; --json prints all")
 
 
-def _chunks(file: Path) -> Iterator[bytes]:
+def chunks(file: Path) -> Iterator[bytes]:
+    """Yield a file in the chunks in which the pipeline reads it."""
     with file.open("rb") as content:
         while chunk := content.read(CHUNK_BYTES):
             yield chunk

@@ -37,14 +37,14 @@ from shared.model import Model, Problems
 from shared.text import bounded, listed, quoted
 from shared.undecodable import EncodingErrors
 
-_OWN_RELATIONS = {
+OWN_RELATIONS = {
     *("source", "source_id_seq", "source_pkey", "source_source_key_key"),
     *("schema_version", "schema_version_id_seq", "schema_version_pkey"),
     *("replacement", "replacement_pkey"),
 }
 """The pipeline's tables, indexes and sequences, which share one namespace in PostgreSQL."""
-_OWN_COLUMNS = {"id", "line", "source_id", "source_line"}
-_SYSTEM_COLUMNS = {"cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"}
+OWN_COLUMNS = {"id", "line", "source_id", "source_line"}
+SYSTEM_COLUMNS = {"cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"}
 """Columns of every PostgreSQL table. https://www.postgresql.org/docs/17/ddl-system-columns.html"""
 _LOOKUP_PARAMETERS = {"by", "cursor", "from", "limit", "order", "prefix", "to"}
 """Query parameters of the API. The name of the key column is one too (`/get?<key>=`)."""
@@ -833,14 +833,14 @@ class Contract(Model):
             )
 
     def _storage_problems(self) -> Iterator[str]:
-        if self.relation in _OWN_RELATIONS:
+        if self.relation in OWN_RELATIONS:
             yield f"the table {self.relation} is reserved for the pipeline: choose another name"
         if self.relation.startswith("pg_"):
             yield (
                 f"the table {self.relation} could be hidden by a system table of PostgreSQL: "
                 "choose a physicalName that does not begin with pg_"
             )
-        for owner, columns in (("the pipeline", _OWN_COLUMNS), ("PostgreSQL", _SYSTEM_COLUMNS)):
+        for owner, columns in (("the pipeline", OWN_COLUMNS), ("PostgreSQL", SYSTEM_COLUMNS)):
             if taken := columns.intersection(self.physical_names):
                 yield (
                     f"columns {sorted(taken)} are reserved for {owner}: choose another physicalName"

@@ -26,7 +26,7 @@ def without_frame(chunks: Iterable[Lines | Refusal], dialect: Dialect) -> Iterat
         lines, left = _without_first(without_end_of_file(each), left)
         if not lines.text:
             continue
-        delimiter = _sep(lines.text) if is_first else None
+        delimiter = sep(lines.text) if is_first else None
         if delimiter not in {None, dialect.delimiter}:
             yield Refusal(
                 f"line {lines.first} says that {quoted(str(delimiter))} is the delimiter, but the "
@@ -91,7 +91,7 @@ def without_end_of_file(lines: Lines) -> Lines:
     return lines if len(text) == len(lines.text) else Lines(lines.first, text, lines.ends)
 
 
-def _sep(text: bytes) -> str | None:
+def sep(text: bytes) -> str | None:
     """Return the delimiter in the first line of a text if this is a line for Excel."""
     line = text[:_LONGEST_SEP].partition(b"\n")[0].rstrip(b"\r")
     found = _SEP.fullmatch(line.decode(errors="replace"))

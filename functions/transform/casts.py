@@ -133,6 +133,15 @@ def cast(rows: Rows, places: Sequence[int | None], contract: Contract) -> Cast:
     return Cast(table, found)
 
 
+def values_of(texts: pa.StringArray, column: Column, contract: Contract) -> tuple[pa.Array, pa.Array]:
+    """Cast distinct texts; return the texts as the column reads them, and their values.
+
+    A text is null if it means "missing". A value is null for such a text and for a failed cast.
+    """
+    texts = _without_missing(texts, column, contract)
+    return texts, _cast_distinct(texts, column, contract)[0]
+
+
 def _cast_column(texts: pa.StringArray, column: Column, contract: Contract) -> _Values:
     # Values repeat. Casting each distinct value once saves most of the time.
     encoded = texts.dictionary_encode()

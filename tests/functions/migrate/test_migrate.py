@@ -220,9 +220,9 @@ def test_reserved_names_are_those_of_postgresql_and_own_tables(
     columns = database.run(
         "SELECT attname FROM pg_attribute WHERE attrelid = 'source'::regclass AND attnum < 0"
     )
-    assert {name for [name] in columns} == contract_module._SYSTEM_COLUMNS
+    assert {name for [name] in columns} == contract_module.SYSTEM_COLUMNS
     ours = database.run("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace")
-    assert {name for [name] in ours} == contract_module._OWN_RELATIONS
+    assert {name for [name] in ours} == contract_module.OWN_RELATIONS
     hiding = database.run(
         "SELECT relname FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace "
         "AND NOT starts_with(relname, 'pg_')"
