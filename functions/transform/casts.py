@@ -133,7 +133,9 @@ def cast(rows: Rows, places: Sequence[int | None], contract: Contract) -> Cast:
     return Cast(table, found)
 
 
-def values_of(texts: pa.StringArray, column: Column, contract: Contract) -> tuple[pa.Array, pa.Array]:
+def values_of(
+    texts: pa.StringArray, column: Column, contract: Contract
+) -> tuple[pa.Array, pa.Array]:
     """Cast distinct texts; return the texts as the column reads them, and their values.
 
     A text is null if it means "missing". A value is null for such a text and for a failed cast.
