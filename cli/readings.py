@@ -20,13 +20,19 @@ USUAL, OTHERS = (",", ";", "\t", "|"), (":", " ", "^", "~", "#", "*", "!")
 _CELLS = 6_000
 _MANY = 200
 _GOOD, _UNUSUAL, _LEAST = 0.6, 0.85, 0.45
-_NUMBER = r"[-+(]? ?[$€£¥]? ?[-+]?(?:\d{1,3}(?:[ ,.']\d{3})+|\d+)?(?:[.,]?\d+|\d[.,])(?:e[-+]?\d+)?[-)]? ?[%$€£]?"
+"""Scores: enough not to try unusual delimiters; enough for these; enough for several columns."""
+_MOST = 0.8
+_NUMBER = (
+    r"[-+(]? ?[$€£¥]? ?[-+]?"
+    r"(?:\d{1,3}(?:[ ,.']\d{3})+|\d+)?(?:[.,]?\d+|\d[.,])(?:e[-+]?\d+)?"
+    r"[-)]? ?[%$€£]?"
+)
 _DAY = r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}|\d{1,2}[- ][a-z]{3}[- ]\d{2,4}"
 _TIME = r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?[ap]m)?"
-_TYPED = re.compile(
-    rf"(?:({_NUMBER})|(?:{_DAY})(?:[T ]{_TIME}(?:Z| ?[-+]\d\d:?\d\d)?)?|{_TIME})", re.I
-)
-_MISSING = {"", "-", ".", "na", "n/a", "nan", "null", "none", "\\n", "?", "#n/a", "inf", "-inf"}
+_ZONE = r"(?:Z| ?[-+]\d\d:?\d\d)"
+_TYPED = re.compile(rf"{_NUMBER}|(?:{_DAY})(?:[T ]{_TIME}{_ZONE}?)?|{_TIME}", re.IGNORECASE)
+_LONGEST = 40
+_MISSING = {"", "-", ".", "na", "n/a", "#n/a", "nan", "null", "none", r"\n", "?"}
 
 
 class Value(NamedTuple):
@@ -37,12 +43,13 @@ class Value(NamedTuple):
 
 
 def is_missing(text: str) -> bool:
+    """Return whether a text usually means that a value is missing."""
     return text.strip().casefold() in _MISSING
 
 
 def is_typed(text: str) -> bool:
     """Return whether a text looks like a number, a date or a time."""
-    return _TYPED.fullmatch(text.strip()) is not None
+    return len(text) <= _LONGEST and _TYPED.fullmatch(text.strip()) is not None
 
 
 @dataclass(frozen=True)
@@ -51,9 +58,10 @@ class Reading:
 
     Attributes:
         text: the text, whose lines end with LF.
-        begins, ends: the bytes at which the records begin and end, without blank lines and comments.
+        begins, ends: the bytes at which the records begin and end; there are no blank lines and
+            comments.
         widths: how many values each record has.
-        damaged: the numbers of lines that are no records.
+        damaged: the number of lines that are no records.
     """
 
     dialect: Dialect
@@ -99,28 +107,33 @@ class Reading:
 
     @functools.cached_property
     def score(self) -> float:
-        """How well the dialect fits, 0 to 1."""
+        """How well the dialect fits, 0 to 1.
+
+        It is the share of the text that has records of one width, by number or by size, times how
+        clean their values are.
+        """
         wide = np.flatnonzero(self.widths == self.width)
-        if self.width == 1 or not len(wide):
+        if self.width == 1:
             return 0
-        share = len(wide) / (len(self.widths) + self.damaged)
+        sizes = self.ends - self.begins
+        by_size = sizes[wide].sum() / len(self.text)
+        by_number = len(wide) / (len(self.widths) + self.damaged)
         count = min(len(wide), max(20, _CELLS // self.width), _MANY)
         chosen = wide[np.linspace(0, len(wide) - 1, count).astype(np.intp)]
-        cells = [_cleanness(each) for i in chosen.tolist() for each in self.values(i)[:_CELLS]]
-        return share * sum(cells) / len(cells)
+        cells = [_cleanness(each) for i in chosen.tolist() for each in self.values(i)]
+        return float(max(by_number, by_size) * sum(cells) / len(cells))
 
 
 def _cleanness(value: Value) -> float:
+    """Return how much a text looks like one value, and not like several or a part of one."""
     text = value.text.strip()
     if is_typed(text):
-        return 1 if text == value.text else 0.97
-    if value.raw != value.text and '"' not in value.text:
-        return 0.95
-    if not text:
-        return 0.9
+        return 1
+    if value.raw.strip() != text:
+        return 0.95  # it has quotes
     if re.search(r"""[,;\t|"]|^'.*'$""", text):
         return 0.5
-    return 0.9 if text == value.text else 0.87
+    return 0.9
 
 
 def read(text: bytes, dialect: Dialect, *, final: bool) -> Reading | None:
@@ -182,11 +195,12 @@ def best(text: bytes, dialect: Dialect, *, is_whole: bool) -> Reading | None:
 def _marks(text: bytes, delimiter: str) -> Iterator[dict[str, Any]]:
     """Yield the properties of dialects whose marks are in a text, the simplest first."""
     mark = delimiter.encode()
-    spaces = [False]
-    if delimiter != " " and (
-        text.count(mark + b" ") > 0.8 * text.count(mark) or mark + b' "' in text
-    ):
-        spaces.append(True)
+    if delimiter == " ":
+        spaces = [False]
+    elif text.count(mark + b" ") > _MOST * text.count(mark):
+        spaces = [True, False]
+    else:
+        spaces = [False, True] if mark + b' "' in text else [False]
     quotes: list[dict[str, Any]] = [{}]
     if b'"' in text:
         quotes += [{"quote_char": None}, {"lenient_quotes": True}]

@@ -92,7 +92,8 @@ def sniff(sample: Sample) -> Sniffed | Refusal:
         return Refusal("the file has no rows: use a file with rows")
     if reading.width > MAX_COLUMNS:
         return Refusal(
-            f"the file has {reading.width:,} columns, but a table can have {MAX_COLUMNS:,}: split it"
+            f"the file has {reading.width:,} columns, but the maximum of a table is "
+            f"{MAX_COLUMNS:,}: split it"
         )
     table = Structure(reading, end, is_whole=sample.is_whole)
     found = Sniffed(

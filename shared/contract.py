@@ -31,8 +31,12 @@ from shared.columns import (
     comparable,
     stored,
 )
+from shared.compression import Compression
+from shared.control_totals import ROWS, group_problems
 from shared.dialect import Dialect
 from shared.formats import MICROSECOND_DIGITS, Described, Reading, readings
+from shared.key_pattern import KEY, KeyPattern
+from shared.manifest import Manifest
 from shared.model import Model, Problems
 from shared.text import bounded, listed, quoted
 from shared.undecodable import EncodingErrors
@@ -190,12 +194,6 @@ def _table(name: str) -> str:
     return name
 
 
-def _pattern(pattern: str) -> str:
-    regex.check(pattern)
-    regex.check(regex.whole(pattern))  # e.g. `\Qa` quotes the text after it
-    return pattern
-
-
 def _encoding(name: str) -> str:
     try:
         "".encode(name)
@@ -339,7 +337,7 @@ class Pattern(Rule):
     """The whole text must match a regular expression, in RE2's syntax."""
 
     kind: Literal["pattern"] = "pattern"
-    regex: Annotated[str, Field(max_length=10_000), AfterValidator(_pattern)]
+    regex: Annotated[str, Field(max_length=10_000), AfterValidator(regex.checked)]
 
 
 class Allowed(Rule):
@@ -708,10 +706,12 @@ class Contract(Model):
     columns: tuple[Column, ...] = Field(min_length=1, max_length=MAX_COLUMNS)
     encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"
     encoding_errors: EncodingErrors = "refuse"
+    compression: Compression = Compression()
     file_format: FileFormat = "csv"
     dialect: Dialect = Dialect()
     decimal_mark: Literal[".", ","] = "."
     header_policy: HeaderPolicy = HeaderPolicy()
+    keys: tuple[KeyPattern, ...] = Field(default=(), min_length=1, max_length=100)
     timezone: Zone = "Etc/UTC"
     indexes: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = ()
     lookup: Lookup | None = None
@@ -719,6 +719,7 @@ class Contract(Model):
     row_counts: tuple[RowCount, ...] = ()
     max_rejected_percent: Annotated[Decimal, Field(ge=0, le=100)] = Decimal(50)
     sla: ServiceLevel | None = None
+    manifest: Manifest | None = None
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -804,6 +805,7 @@ class Contract(Model):
                 *self._row_count_problems(),
                 *self._unique_problems(),
                 *self._lookup_problems(),
+                *self._total_problems(),
             ]
         )
         return self
@@ -989,3 +991,21 @@ class Contract(Model):
                 f"the lookup's order {order.name} must be required, and of type {_ORDER_TYPES}, "
                 "because the API pages by it"
             )
+
+    def _total_problems(self) -> Iterator[str]:
+        summed = [column.physical_name for column in self.columns if column.type.is_summed]
+        footer = self.dialect.footer
+        if footer is not None and footer.pattern is not None:
+            for each in group_problems(footer.pattern, (ROWS,), summed):
+                yield f"the footer's pattern {each}"
+        if self.manifest is not None:
+            common = [each.groups for each in self.keys]
+            yield from self.manifest.problems(
+                summed, frozenset.intersection(*common or [frozenset()])
+            )
+            for key in (each for pattern in self.keys for each in pattern.examples):
+                if self.manifest.is_name(key.rpartition("/")[2]):
+                    yield (
+                        f"the example {quoted(key, KEY)} of a data file has the name of a manifest "
+                        f"({self.manifest.name}): change one of them"
+                    )

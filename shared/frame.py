@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from shared.dialect import MAX_FOOTER, Dialect, Footer
-from shared.lines import MAX_LINE_BYTES, Lines, Refusal
+from shared.lines import MAX_LINE_BYTES, Lines
 from shared.text import quoted
+from shared.verdict import Refusal
 
 _END_OF_FILE = b"\x1a"
 """The character that ends text files of CP/M and DOS."""
@@ -41,14 +42,19 @@ def without_frame(chunks: Iterable[Lines | Refusal], dialect: Dialect) -> Iterat
 
 @dataclass(slots=True)
 class FooterCount:
-    """The number of lines of a footer, without blank lines at its end; 0 until it is read."""
+    """The number of lines of a footer, without blank lines at its end; 0 until it is read.
+
+    `first` is the first line, which a pattern has found.
+    """
 
     lines: int = 0
+    first: bytes = b""
 
     def add(self, footer: bytes) -> None:
         """Count the lines of a footer."""
         ink = footer.rstrip(b"\r\n")
         self.lines += ink.count(b"\n") + 1 if ink else 0
+        self.first = ink.partition(b"\n")[0].rstrip(b"\r")
 
 
 class Tail(Lines):

@@ -9,12 +9,14 @@ from typing import Any, get_args
 import boto3
 import pytest
 from packaging.requirements import Requirement
-from pydantic.alias_generators import to_camel
 
 from shared import odcs, settings
 from shared.columns import TYPES
+from shared.compression import Compression
 from shared.contract import FileFormat, Format, HeaderPolicy, Lookup, NumberStyle
 from shared.dialect import Dialect
+from shared.key_pattern import KeyPattern
+from shared.manifest import Manifest
 from tests.checkout import CHECKOUT, FUNCTIONS
 from tests.fixtures.aws import REGION
 from tests.fixtures.laptop import Laptop
@@ -250,9 +252,9 @@ CONTRACTS = (CHECKOUT / "docs" / "contracts.md").read_text("utf-8")
             | odcs._AVAILABILITY_PROPERTIES
         ),
         *(
-            to_camel(name)
-            for each in (Dialect, HeaderPolicy, Lookup, Format)
-            for name in each.model_fields
+            str(field.alias)
+            for each in (Compression, Dialect, HeaderPolicy, KeyPattern, Lookup, Format, Manifest)
+            for field in each.model_fields.values()
         ),
         *TYPES,
         *get_args(NumberStyle),

@@ -16,8 +16,9 @@ from shared.endings import State, Status
 from shared.errors import LogUnavailable
 from shared.ingestion import Ingestion, Run, Source
 from shared.ingestion_log import IngestionLog
+from shared.landing_key import LandingKey
 from shared.odcs import load_all
-from tests.fixtures.aws import LANDING, ingestion_of, land, run_of
+from tests.fixtures.aws import LANDING, ingestion_of, land, landed_at, run_of
 from tests.fixtures.contracts import contract_set
 from tests.fixtures.operator import Cloud, have_contracts, on_terminal, tm
 
@@ -50,7 +51,7 @@ def found(*pages: dict[str, Any]) -> list[tuple[str, list[str]]]:
     march = dt.date(2024, 3, 1), dt.date(2024, 3, 31)
     return [
         (file.key, [each.source.version_id for each in file.versions])
-        for file in files(pages, LANDING, *march)
+        for file in files(pages, LANDING, LandingKey.parse, *march)
     ]
 
 
@@ -66,7 +67,7 @@ def test_files_keep_version_order_across_pages() -> None:
 
 def test_files_return_an_ingestion_per_version() -> None:
     day = dt.date(2024, 3, 1)
-    [file] = files([{"Versions": [version(key(1), 5)]}], LANDING, day, day)
+    [file] = files([{"Versions": [version(key(1), 5)]}], LANDING, LandingKey.parse, day, day)
     assert file.versions == (ingestion_of(Source(LANDING, key(1), "v5", 5)),)
 
 
@@ -85,7 +86,8 @@ def test_files_return_no_versions_for_deleted_key() -> None:
     page = {
         "Versions": [version(key(1), 1), version(key(2), 2)],
         "DeleteMarkers": [
-            {"Key": key(day), "VersionId": "m", "IsLatest": day == 1} for day in (1, 2)
+            {"Key": key(day), "VersionId": "m", "IsLatest": day == 1, "LastModified": CUT}
+            for day in (1, 2)
         ],
     }
     assert found(page) == [(key(1), []), (key(2), ["v2"])]
@@ -340,6 +342,28 @@ def cut(result: Result) -> str:
     match = re.search(r"started at (\S+Z)\.", result.stdout)
     assert match is not None
     return match[1]
+
+
+def test_backfill_finds_files_of_patterns_by_their_newest_version(cloud: Cloud) -> None:
+    days = [dt.datetime(2024, month, 3, 12, tzinfo=dt.UTC) for month in (2, 3, 4)]
+    february, march, april = days
+    name = "erp/budgets{}.csv".format
+    for body, number, when in (
+        (b"bad", 1, february),
+        (b"good", 1, march),
+        (b"bad", 2, march),
+        (b"bad", 2, april),
+        (b"bad", 3, march),
+    ):
+        landed_at(cloud.s3, name(number), when, body)
+    cloud.s3.delete_object(Bucket=LANDING, Key=name(3))
+    landed_at(cloud.s3, "erp/budgets/other.csv", march)
+
+    result = run("--table", "projectbudgets")
+
+    assert result.exit_code == 0, result.stdout
+    [item] = cloud.log.with_status(Status.SUCCESS)
+    assert (item["sourceKey"], item["dataDate"]) == (name(1), "2024-03-03")
 
 
 def test_backfill_resume_skips_completed_files(cloud: Cloud) -> None:
