@@ -26,6 +26,7 @@ from cli.sniffing import Sniffed, sample_of, sniff
 from shared import odcs
 from shared.content import LocalFile
 from shared.contract import MAX_COLUMNS, Contract
+from shared.naming import physical_names
 from shared.rows import Table, read_table
 from shared.text import listed, quoted
 from shared.verdict import Refusal
@@ -181,7 +182,7 @@ def _columns(samples: _Samples, table: str) -> tuple[list[Drafted], Mark]:
                 f"the files have {len(surveys):,} columns, but a table can have {MAX_COLUMNS:,}: "
                 "split them"
             )
-        physical = names.physical_names(surveys, table)
+        physical = physical_names(surveys, table)
         trials = {
             survey.name: trials_of(survey, name, samples.form.contract)
             for survey, name in zip(surveys.values(), physical, strict=True)

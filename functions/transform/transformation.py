@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from functions.transform import drift
 from functions.transform.casts import Cast, cast
 from functions.transform.header import match_header
 from functions.transform.totals import Tally, read
@@ -81,7 +82,8 @@ def _transform(
         return Verdict(Outcome.REFUSED, table.reason)
     places = match_header(table.header, table.width, table.line, contract)
     if isinstance(places, Refusal):
-        return Verdict(Outcome.REFUSED, places.reason)
+        advice = drift.advice(table.header, table.width, table.line, contract)
+        return Verdict(Outcome.REFUSED, places.reason, advice=advice)
 
     def stage(
         number: int, chunk: LazyRows | Refusal
