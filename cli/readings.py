@@ -90,20 +90,28 @@ class Reading:
         """Return the text of a record."""
         return self.text[self.begins[index] : self.ends[index]]
 
-    def values(self, index: int) -> list[Value]:
+    def is_empty(self, index: int) -> bool:
+        """Return whether a record has only empty values."""
+        marks = self.dialect.delimiter + (self.dialect.quote_char or "") + " \r\n"
+        return not self.raw(index).strip(marks.encode())
+
+    def texts(self, index: int) -> list[str]:
         """Return the values of a record."""
+        return [each.text for each in self.values(index)]
+
+    def values(self, index: int) -> list[Value]:
+        """Return the values of a record, with their texts in the file."""
         record = self.raw(index)
-        texts = self.rules.values(record)
-        if len(texts) == 1 or self.dialect.quote_char is None or self.rules.quote not in record:
+        if not any(mark in record for mark in (self.rules.quote, self.rules.escape) if mark):
             raws = record.decode("utf-8", "replace").rstrip("\r\n").split(self.dialect.delimiter)
-            if len(raws) == len(texts):
-                return [*map(Value, texts, raws)]
-        raws, at = [], 0
-        for _ in texts:
-            found = self.rules.value.match(record, at)
-            raws.append(found.group().decode("utf-8", "replace"))
-            at = found.end() + 1
-        return [*map(Value, texts, raws)]
+            gap = " " if self.dialect.skip_initial_space else ""
+            return [Value(raw.lstrip(gap) if gap else raw, raw) for raw in raws]
+        found, at = [], 0
+        for text in self.rules.values(record):
+            raw = self.rules.value.match(record, at)
+            found.append(Value(text, raw.group().decode("utf-8", "replace")))
+            at = raw.end() + 1
+        return found
 
     @functools.cached_property
     def score(self) -> float:

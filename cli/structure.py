@@ -16,7 +16,7 @@ from shared.text import listed, quoted
 
 _TOP = 100
 """Records among which the header is."""
-_CELLS = 50_000
+_CELLS = 20_000
 _COMMENT = "#"
 _LONGEST_FOOTER = 20
 _TRAILER = re.compile(
@@ -40,6 +40,7 @@ class Structure:
         self.evidence: list[str] = []
         self.doubts: list[str] = []
         self._reading = self._without_comments(reading)
+        self._texts = functools.cache(self._reading.texts)
         self._width = self._reading.width
         self._first = self._first_record()
         self._header = self._header_rows()
@@ -53,9 +54,6 @@ class Structure:
                 "footer": self._footer(end, is_whole=is_whole),
             }
         )
-
-    def _texts(self, index: int) -> list[str]:
-        return [each.text for each in self._reading.values(index)]
 
     def _without_comments(self, reading: Reading) -> Reading:
         """Return a reading that ignores comments if the text has any."""
@@ -267,9 +265,7 @@ class Structure:
 
     def _has_empty_rows(self) -> bool:
         for i in self._rows:
-            record, width = self._reading.raw(i), self._reading.widths[i]
-            is_short = width > 1 and len(record) < 3 * width + 2  # quotes and a delimiter each
-            if is_short and not any(text.strip() for text in self._texts(i)):
+            if self._reading.widths[i] > 1 and self._reading.is_empty(i):
                 self.evidence.append(f"Line {self._reading.lines[i]} has only empty values.")
                 return True
         return False
@@ -284,7 +280,7 @@ class Structure:
         before = self._columns_of_body[0][:-_LONGEST_FOOTER] if self._body else []
         has_totals = any(map(_TRAILER.match, before))
         for i in range(begin - 1, max(first, begin - _LONGEST_FOOTER) - 1, -1):
-            filled = [each.text.strip() for each in last.values(i) if each.text.strip()]
+            filled = [text.strip() for text in last.texts(i) if text.strip()]
             is_wrong = last.widths[i] not in {self._width, self._width - self._is_trailed}
             if is_wrong or (filled and _TRAILER.match(filled[0]) and not has_totals):
                 begin = i
