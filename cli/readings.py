@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from shared.dialect import Dialect
-from shared.frame import sep
 from shared.grammar import Grammar, grammar
 from shared.records import Positions, ends_of, find_records, is_blank, value_counts
 
@@ -31,7 +30,7 @@ _DAY = r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}|\d{1,2}[- ][a-z]{3}[- ]\d{2,4}"
 _TIME = r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?[ap]m)?"
 _ZONE = r"(?:Z| ?[-+]\d\d:?\d\d)"
 _TYPED = re.compile(rf"{_NUMBER}|(?:{_DAY})(?:[T ]{_TIME}{_ZONE}?)?|{_TIME}", re.IGNORECASE)
-_LONGEST = 40
+_LONGEST = 60
 _MISSING = {"", "-", ".", "na", "n/a", "#n/a", "nan", "null", "none", r"\n", "?"}
 
 
@@ -91,9 +90,8 @@ class Reading:
         return self.text[self.begins[index] : self.ends[index]]
 
     def is_empty(self, index: int) -> bool:
-        """Return whether a record has only empty values."""
-        marks = self.dialect.delimiter + (self.dialect.quote_char or "") + " \r\n"
-        return not self.raw(index).strip(marks.encode())
+        """Return whether a record has only empty values, without quotes."""
+        return not self.raw(index).strip(self.dialect.delimiter.encode() + b" \r\n")
 
     def texts(self, index: int) -> list[str]:
         """Return the values of a record."""
@@ -138,8 +136,8 @@ def _cleanness(value: Value) -> float:
     if is_typed(text):
         return 1
     if value.raw.strip() != text:
-        return 0.95  # it has quotes
-    if re.search(r"""[,;\t|"]|^'.*'$""", text):
+        return 0.7 if "\n" in text else 0.95  # it has quotes
+    if re.search(r"""[,;\t|]|^(["']).*\1$""", text):
         return 0.5
     return 0.9
 
@@ -171,10 +169,10 @@ def read(text: bytes, dialect: Dialect, *, final: bool) -> Reading | None:
     return Reading(dialect, rules, encoded, *joined, damaged)
 
 
-def best(text: bytes, dialect: Dialect, *, is_whole: bool) -> Reading | None:
+def best(text: bytes, dialect: Dialect, told: str | None, *, is_whole: bool) -> Reading | None:
     """Return the reading that fits a text best; None if it has no records.
 
-    Its dialect differs from the given one in delimiter, quotes and escapes.
+    Its dialect differs from the given one in quotes, escapes and, unless it is told, delimiter.
     """
 
     def readings(delimiters: Iterable[str]) -> Iterator[Reading]:
@@ -185,7 +183,6 @@ def best(text: bytes, dialect: Dialect, *, is_whole: bool) -> Reading | None:
                     if reading := read(text, tried, final=is_whole):
                         yield reading
 
-    told = sep(text)
     found = [*readings([told] if told else USUAL)]
     if not told and max((each.score for each in found), default=0) < _GOOD:
         found += (

@@ -10,7 +10,6 @@ from cli.items import many
 from cli.readings import Reading, is_missing, is_typed, read
 from shared.contract import HeaderPolicy, repeated
 from shared.dialect import Footer
-from shared.frame import sep
 from shared.regex import beginning
 from shared.text import listed, quoted
 
@@ -106,8 +105,12 @@ class Structure:
         """The indices of records that show the types of the columns."""
         widths = self._reading.widths.tolist()
         count = max(30, _CELLS // self._width)
-        found = [i for i in range(self._first + 1, len(widths)) if widths[i] == self._width]
-        return found[:count]
+        found = (
+            i
+            for i in range(self._first + 1, len(widths))
+            if widths[i] == self._width and not self._reading.is_empty(i)
+        )
+        return [*itertools.islice(found, count)]
 
     @functools.cached_property
     def _columns_of_body(self) -> list[list[str]]:
@@ -174,8 +177,6 @@ class Structure:
         for i in self._body[:4]:
             names, data = self._votes(i)
             texts = self._texts(i)
-            if not any(text.strip() for text in texts):
-                continue
             if data or names * 2 < max(1, sum(self._typed)) or any(map(is_typed, texts)):
                 break
             rows.append(i)
@@ -248,14 +249,13 @@ class Structure:
         found: dict[str, object] = {}
         line = self._reading.lines[self._first]
         before = self._reading.text[: self._reading.begins[self._first]]
-        told = sep(before) is not None
         ink = [each for each in before.split(b"\n") if each.strip()]
         ignored = self._reading.dialect.comment_char is not None and all(
             each.startswith(_COMMENT.encode()) for each in ink
         )
-        if len(ink) > told and not ignored:
+        if ink and not ignored:
             found["skip_lines"] = line - 1
-            shown = quoted(ink[told].decode("utf-8", "replace").strip())
+            shown = quoted(ink[0].decode("utf-8", "replace").strip())
             self.evidence.append(f"The table begins at line {line}; before it is e.g. {shown}.")
         if not self._header:
             found["header"] = False
