@@ -1,4 +1,4 @@
-"""Benchmark of `tm contract`: how many dialects of annotated files it finds, next to other sniffers.
+"""Benchmark of sniffing: how many forms of annotated files it finds, next to other sniffers.
 
     python -m benchmarks.dialects FOLDER [--failing]
 

@@ -188,13 +188,15 @@ def best(text: bytes, dialect: Dialect, told: str | None, *, is_whole: bool) -> 
         found += (
             each
             for each in readings(OTHERS)
-            if each.score > _UNUSUAL and each.widths[0] == each.width
+            if each.score > _UNUSUAL and each.widths[0] in {each.width, each.width - 1}
         )
     reading = max(found, key=lambda each: each.score, default=None)
     if reading is not None and (told or reading.score >= _LEAST):
         return reading
     unused = next((each for each in USUAL if each.encode() not in text), USUAL[0])
-    return read(text, dialect.model_copy(update={"delimiter": unused}), final=is_whole)
+    plain = ({"delimiter": unused, **more} for more in ({}, {"quote_char": None}))
+    tried = (read(text, dialect.model_copy(update=each), final=is_whole) for each in plain)
+    return next(filter(None, tried), None)
 
 
 def _marks(text: bytes, delimiter: str) -> Iterator[dict[str, Any]]:
