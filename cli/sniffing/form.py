@@ -81,8 +81,10 @@ class Sniffed:
 
 def sniff(sample: Sample | Refusal) -> Sniffed | Refusal:
     """Return the form of a file, or why it cannot be found."""
-    encoding = sample if isinstance(sample, Refusal) else encoding_of(sample)
-    if isinstance(encoding, Refusal) or isinstance(sample, Refusal):
+    if isinstance(sample, Refusal):
+        return sample
+    encoding = encoding_of(sample)
+    if isinstance(encoding, Refusal):
         return encoding
     text, end = lines_of(sample, encoding)
     found = _json_lines(text) or _csv(text, end, is_whole=sample.is_whole)
