@@ -24,6 +24,7 @@ from cli.errors import CommandError
 from cli.items import many
 from cli.sniffing import Sniffed, sample_of, sniff
 from shared import odcs
+from shared.compression import Compression, unpack
 from shared.content import LocalFile
 from shared.contract import MAX_COLUMNS, Contract
 from shared.naming import physical_names
@@ -130,7 +131,7 @@ class _Samples:
             policy = reader.header_policy.model_copy(update={"unknown": "ignore"})
             reader = reader.model_copy(update={"header_policy": policy})
         for number, file in enumerate(self.files):
-            table = read_table(LocalFile(file).chunks(), reader)
+            table = read_table(_chunks(file), reader)
             if isinstance(table, Refusal):
                 continue  # the check of the draft says why
             names_ = self._names(table)
@@ -146,8 +147,12 @@ class _Samples:
         return [*self.form.names, *more][: table.width]
 
 
+def _chunks(file: Path) -> Iterator[bytes | Refusal]:
+    return unpack(LocalFile(file), Compression()).chunks
+
+
 def _sniffed(file: Path) -> Sniffed:
-    found = sniff(sample_of(LocalFile(file).chunks()))
+    found = sniff(sample_of(_chunks(file)))
     if isinstance(found, Refusal):
         raise CommandError(f"{file.name}: {found.reason}")
     return found
