@@ -14,12 +14,14 @@ from cli.errors import CommandError
 from cli.items import Item, counts, current_run, has_run, is_loaded, plain, style, transition
 from cli.stack import Stack
 from local.tap import Alert
+from shared.classification import IgnoredKey, ManifestKey, UnknownKey, classify
 from shared.endings import UNDER_WAY, State, Status
 from shared.ingestion import NO_VERSION, UNMATCHED, Ingestion, Run, Source, unmatched_id
 from shared.ingestion_log import is_alert_settled
 from shared.intake import NO_VERSION_REASON
-from shared.landing_key import LandingKey
+from shared.landing_key import IGNORED_NAMES, LandingKey
 from shared.staging import Staging
+from shared.text import listed
 
 _POLL = 0.3
 _STARTS_WITHIN = 120.0
@@ -28,20 +30,47 @@ _ALERT_WITHIN = 30.0
 """All in seconds. The state machine times out after two hours."""
 
 
-def put(stack: Stack, file: Path, table: str, date: dt.date) -> Ingestion:
-    """Upload a file under its landing key; return the ingestion of the new object version."""
-    key = LandingKey(table, date, file.name)
+def key_of(stack: Stack, text: str) -> LandingKey:
+    """Return the parsed key of a data file; raise CommandError if no contract is for it."""
+    found = classify(text, stack.contracts)
+    if isinstance(found, LandingKey):
+        return found
+    raise CommandError(f"Nothing was uploaded: {_problem(found, text)}.")
+
+
+def _problem(found: ManifestKey | IgnoredKey | UnknownKey, key: str) -> str:
+    match found:
+        case UnknownKey(reason):
+            return reason
+        case ManifestKey(tables):
+            return f"{key} is a manifest of {listed(tables)}: use a client of S3"
+        case IgnoredKey():
+            return f"{key} would be ignored, like {IGNORED_NAMES}"
+
+
+def put(stack: Stack, file: Path, key: LandingKey) -> Ingestion:
+    """Upload a file under a landing key; return the ingestion of the new object version."""
     with file.open("rb") as body:
         answer = stack.s3.put_object(Bucket=stack.landing_bucket, Key=str(key), Body=body)
     size = file.stat().st_size
-    source = stored(stack.landing_bucket, str(key), answer, size)
-    ingestion = Ingestion.of(source, key)
+    uploaded = ingestion(stack, stored(stack.landing_bucket, str(key), answer, size))
     console.print(
         f"Uploaded {file.name} ({size:,} bytes) as s3://{stack.landing_bucket}/{key}",
-        f"Ingestion {ingestion.id}",
+        f"Ingestion {uploaded.id}",
         sep="\n",
     )
-    return ingestion
+    return uploaded
+
+
+def ingestion(stack: Stack, source: Source) -> Ingestion:
+    """Return the ingestion of a version that was just uploaded; raise CommandError if unknown."""
+    found = stack.intake.ingestion(source)
+    if found is None:
+        raise CommandError(
+            f"The day of s3://{source.bucket}/{source.key} is unknown, because its version is "
+            "deleted, or your identity lacks s3:GetObjectVersion. `tm status` shows its ingestion."
+        )
+    return found
 
 
 def stored(bucket: str, key: str, answer: Mapping[str, Any], size: int) -> Source:

@@ -49,6 +49,7 @@ from shared.contract import Contract
 from shared.contract_set import Contracts
 from shared.endings import Status
 from shared.ingestion_log import timestamp
+from shared.landing_key import LandingKey
 from shared.text import listed
 from shared.version import VERSION
 
@@ -127,8 +128,9 @@ def down() -> None:
 def drop(
     file: File,
     table: Annotated[
-        str, typer.Option(metavar="TABLE", help="Load FILE into this table.")
-    ] = "dailycheckins",
+        str | None,
+        typer.Option(metavar="TABLE", help="Load FILE into this table. Default: dailycheckins."),
+    ] = None,
     date: Annotated[
         dt.datetime | None,
         day_option(
@@ -136,14 +138,28 @@ def drop(
             "Set the day of the data. Default: today in the time zone of the table's contract.",
         ),
     ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="Upload FILE with this key, which a contract's `keys` must match, instead of one "
+            "of the form table=…",
+        ),
+    ] = None,
     follow: Follow = False,
     stack: StackFolder = None,
 ) -> None:
     """Upload FILE to the landing bucket, which starts its ingestion."""
+    if key is not None and (table is not None or date is not None):
+        raise typer.BadParameter(
+            "it tells the table and the day: leave out --table and --date.", param_hint="--key"
+        )
     where = Stack.open(stack)
-    zone = ZoneInfo(_contract(where.contracts, table).timezone)
-    day = date.date() if date is not None else dt.datetime.now(zone).date()
-    ingestion = dropping.put(where, file, table, day)
+    if key is None:
+        contract = _contract(where.contracts, table or "dailycheckins")
+        day = date or dt.datetime.now(ZoneInfo(contract.timezone))
+        key = str(LandingKey(contract.table, day.date(), file.name))
+    ingestion = dropping.put(where, file, dropping.key_of(where, key))
     if follow and not dropping.follow(where, ingestion):
         raise typer.Exit(1)
 
@@ -182,6 +198,39 @@ def check(
             checking.show(found)
         if not found.would_be_loaded:
             raise typer.Exit(1)
+
+
+@app.command("contract diff")
+def contract_diff(
+    old: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OLD",
+            exists=True,
+            dir_okay=False,
+            help="The deployed version, e.g. from `git show`.",
+        ),
+    ],
+    new: Annotated[
+        Path,
+        typer.Argument(metavar="NEW", exists=True, dir_okay=False, help="The version to deploy."),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Show what migrate, files and readers would see if the contract NEW replaced OLD.
+
+    Exit with 0 if migrate would accept the change, 1 if not.
+    """
+    from cli import contract_diff as diff  # noqa: PLC0415 - the parts of the API are slow to import
+
+    before, after = diff.read(old, new)
+    found = diff.effects(before, after)
+    if as_json:
+        print_json(diff.as_json(found))
+    else:
+        diff.show(found, after.table)
+    if any(each.is_refused for each in found):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from shared.dialect import Dialect
-from shared.frame import sep
 from shared.grammar import Grammar, grammar
 from shared.records import Positions, ends_of, find_records, is_blank, value_counts
 
@@ -20,13 +19,19 @@ USUAL, OTHERS = (",", ";", "\t", "|"), (":", " ", "^", "~", "#", "*", "!")
 _CELLS = 6_000
 _MANY = 200
 _GOOD, _UNUSUAL, _LEAST = 0.6, 0.85, 0.45
-_NUMBER = r"[-+(]? ?[$€£¥]? ?[-+]?(?:\d{1,3}(?:[ ,.']\d{3})+|\d+)?(?:[.,]?\d+|\d[.,])(?:e[-+]?\d+)?[-)]? ?[%$€£]?"
+"""Scores: enough not to try unusual delimiters; enough for these; enough for several columns."""
+_MOST = 0.8
+_NUMBER = (
+    r"[-+(]? ?[$€£¥]? ?[-+]?"
+    r"(?:\d{1,3}(?:[ ,.']\d{3})+|\d+)?(?:[.,]?\d+|\d[.,])(?:e[-+]?\d+)?"
+    r"[-)]? ?[%$€£]?"
+)
 _DAY = r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}|\d{1,2}[- ][a-z]{3}[- ]\d{2,4}"
 _TIME = r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?[ap]m)?"
-_TYPED = re.compile(
-    rf"(?:({_NUMBER})|(?:{_DAY})(?:[T ]{_TIME}(?:Z| ?[-+]\d\d:?\d\d)?)?|{_TIME})", re.I
-)
-_MISSING = {"", "-", ".", "na", "n/a", "nan", "null", "none", "\\n", "?", "#n/a", "inf", "-inf"}
+_ZONE = r"(?:Z| ?[-+]\d\d:?\d\d)"
+_TYPED = re.compile(rf"{_NUMBER}|(?:{_DAY})(?:[T ]{_TIME}{_ZONE}?)?|{_TIME}", re.IGNORECASE)
+_LONGEST = 60
+_MISSING = {"", "-", ".", "na", "n/a", "#n/a", "nan", "null", "none", r"\n", "?"}
 
 
 class Value(NamedTuple):
@@ -37,12 +42,13 @@ class Value(NamedTuple):
 
 
 def is_missing(text: str) -> bool:
+    """Return whether a text usually means that a value is missing."""
     return text.strip().casefold() in _MISSING
 
 
 def is_typed(text: str) -> bool:
     """Return whether a text looks like a number, a date or a time."""
-    return _TYPED.fullmatch(text.strip()) is not None
+    return len(text) <= _LONGEST and _TYPED.fullmatch(text.strip()) is not None
 
 
 @dataclass(frozen=True)
@@ -51,9 +57,10 @@ class Reading:
 
     Attributes:
         text: the text, whose lines end with LF.
-        begins, ends: the bytes at which the records begin and end, without blank lines and comments.
+        begins, ends: the bytes at which the records begin and end; there are no blank lines and
+            comments.
         widths: how many values each record has.
-        damaged: the numbers of lines that are no records.
+        damaged: the number of lines that are no records.
     """
 
     dialect: Dialect
@@ -82,45 +89,57 @@ class Reading:
         """Return the text of a record."""
         return self.text[self.begins[index] : self.ends[index]]
 
-    def values(self, index: int) -> list[Value]:
+    def is_empty(self, index: int) -> bool:
+        """Return whether a record has only empty values, without quotes."""
+        return not self.raw(index).strip(self.dialect.delimiter.encode() + b" \r\n")
+
+    def texts(self, index: int) -> list[str]:
         """Return the values of a record."""
+        return [each.text for each in self.values(index)]
+
+    def values(self, index: int) -> list[Value]:
+        """Return the values of a record, with their texts in the file."""
         record = self.raw(index)
-        texts = self.rules.values(record)
-        if len(texts) == 1 or self.dialect.quote_char is None or self.rules.quote not in record:
+        if not any(mark in record for mark in (self.rules.quote, self.rules.escape) if mark):
             raws = record.decode("utf-8", "replace").rstrip("\r\n").split(self.dialect.delimiter)
-            if len(raws) == len(texts):
-                return [*map(Value, texts, raws)]
-        raws, at = [], 0
-        for _ in texts:
-            found = self.rules.value.match(record, at)
-            raws.append(found.group().decode("utf-8", "replace"))
-            at = found.end() + 1
-        return [*map(Value, texts, raws)]
+            gap = " " if self.dialect.skip_initial_space else ""
+            return [Value(raw.lstrip(gap) if gap else raw, raw) for raw in raws]
+        found, at = [], 0
+        for text in self.rules.values(record):
+            raw = self.rules.value.match(record, at)
+            found.append(Value(text, raw.group().decode("utf-8", "replace")))
+            at = raw.end() + 1
+        return found
 
     @functools.cached_property
     def score(self) -> float:
-        """How well the dialect fits, 0 to 1."""
+        """How well the dialect fits, 0 to 1.
+
+        It is the share of the text that has records of one width, by number or by size, times how
+        clean their values are.
+        """
         wide = np.flatnonzero(self.widths == self.width)
-        if self.width == 1 or not len(wide):
+        if self.width == 1:
             return 0
-        share = len(wide) / (len(self.widths) + self.damaged)
+        sizes = self.ends - self.begins
+        by_size = sizes[wide].sum() / len(self.text)
+        by_number = len(wide) / (len(self.widths) + self.damaged)
         count = min(len(wide), max(20, _CELLS // self.width), _MANY)
         chosen = wide[np.linspace(0, len(wide) - 1, count).astype(np.intp)]
-        cells = [_cleanness(each) for i in chosen.tolist() for each in self.values(i)[:_CELLS]]
-        return share * sum(cells) / len(cells)
+        cells = [_cleanness(each) for i in chosen.tolist() for each in self.values(i)]
+        return float(max(by_number, by_size) * sum(cells) / len(cells))
 
 
 def _cleanness(value: Value) -> float:
+    """Return how much a text looks like one value, and not like several or a part of one."""
     text = value.text.strip()
     if is_typed(text):
-        return 1 if text == value.text else 0.97
-    if value.raw != value.text and '"' not in value.text:
-        return 0.95
-    if not text:
-        return 0.9
-    if re.search(r"""[,;\t|"]|^'.*'$""", text):
+        return 1
+    if value.raw.strip() != text:
+        return 0.7 if "\n" in text else 0.95  # it has quotes
+    if re.search(r"""[,;\t|]|^(["']).*\1$""", text):
         return 0.5
-    return 0.9 if text == value.text else 0.87
+    return 0.9
 
 
 def read(text: bytes, dialect: Dialect, *, final: bool) -> Reading | None:
@@ -150,10 +169,10 @@ def read(text: bytes, dialect: Dialect, *, final: bool) -> Reading | None:
     return Reading(dialect, rules, encoded, *joined, damaged)
 
 
-def best(text: bytes, dialect: Dialect, *, is_whole: bool) -> Reading | None:
+def best(text: bytes, dialect: Dialect, told: str | None, *, is_whole: bool) -> Reading | None:
     """Return the reading that fits a text best; None if it has no records.
 
-    Its dialect differs from the given one in delimiter, quotes and escapes.
+    Its dialect differs from the given one in quotes, escapes and, unless it is told, delimiter.
     """
 
     def readings(delimiters: Iterable[str]) -> Iterator[Reading]:
@@ -164,7 +183,6 @@ def best(text: bytes, dialect: Dialect, *, is_whole: bool) -> Reading | None:
                     if reading := read(text, tried, final=is_whole):
                         yield reading
 
-    told = sep(text)
     found = [*readings([told] if told else USUAL)]
     if not told and max((each.score for each in found), default=0) < _GOOD:
         found += (
@@ -182,11 +200,12 @@ def best(text: bytes, dialect: Dialect, *, is_whole: bool) -> Reading | None:
 def _marks(text: bytes, delimiter: str) -> Iterator[dict[str, Any]]:
     """Yield the properties of dialects whose marks are in a text, the simplest first."""
     mark = delimiter.encode()
-    spaces = [False]
-    if delimiter != " " and (
-        text.count(mark + b" ") > 0.8 * text.count(mark) or mark + b' "' in text
-    ):
-        spaces.append(True)
+    if delimiter == " ":
+        spaces = [False]
+    elif text.count(mark + b" ") > _MOST * text.count(mark):
+        spaces = [True, False]
+    else:
+        spaces = [False, True] if mark + b' "' in text else [False]
     quotes: list[dict[str, Any]] = [{}]
     if b'"' in text:
         quotes += [{"quote_char": None}, {"lenient_quotes": True}]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import charset_normalizer
 
 from shared import file_types
-from shared.lines import Refusal
 from shared.text import listed, quoted
+from shared.verdict import Refusal
 
 _BEGIN = 1 << 20
 _END = 1 << 16

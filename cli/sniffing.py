@@ -10,6 +10,7 @@ from cli.sample import Sample, encoding_of, lines_of, sample_of
 from cli.structure import Structure
 from shared.contract import MAX_COLUMNS, Column, Contract, HeaderPolicy
 from shared.dialect import Dialect
+from shared.frame import sep
 from shared.lines import Refusal, long_line
 from shared.rows import read_table
 
@@ -87,12 +88,16 @@ def sniff(sample: Sample) -> Sniffed | Refusal:
         return Refusal(
             f"a line is longer than {_LONGEST_LINE // 1024} KiB: end each row with a line end"
         )
-    reading = best(text, dialect, is_whole=sample.is_whole)
+    told = sep(text)
+    if told:
+        text = text[text.find(b"\n") :]  # an empty line keeps the numbers of lines
+    reading = best(text, dialect, told, is_whole=sample.is_whole)
     if reading is None:
         return Refusal("the file has no rows: use a file with rows")
     if reading.width > MAX_COLUMNS:
         return Refusal(
-            f"the file has {reading.width:,} columns, but a table can have {MAX_COLUMNS:,}: split it"
+            f"the file has {reading.width:,} columns, but the maximum of a table is "
+            f"{MAX_COLUMNS:,}: split it"
         )
     table = Structure(reading, end, is_whole=sample.is_whole)
     found = Sniffed(

@@ -1,21 +1,21 @@
 """What surrounds the rows of a text, and the names of its columns."""
 
 import functools
+import itertools
 import re
 import unicodedata
 from collections import Counter
 
 from cli.items import many
 from cli.readings import Reading, is_missing, is_typed, read
-from shared.contract import HeaderPolicy
-from shared.dialect import Dialect, Footer
-from shared.frame import sep
+from shared.contract import HeaderPolicy, repeated
+from shared.dialect import Footer
 from shared.regex import beginning
 from shared.text import listed, quoted
 
 _TOP = 100
 """Records among which the header is."""
-_CELLS = 50_000
+_CELLS = 20_000
 _COMMENT = "#"
 _LONGEST_FOOTER = 20
 _TRAILER = re.compile(
@@ -39,6 +39,7 @@ class Structure:
         self.evidence: list[str] = []
         self.doubts: list[str] = []
         self._reading = self._without_comments(reading)
+        self._texts = functools.cache(self._reading.texts)
         self._width = self._reading.width
         self._first = self._first_record()
         self._header = self._header_rows()
@@ -52,10 +53,6 @@ class Structure:
                 "footer": self._footer(end, is_whole=is_whole),
             }
         )
-
-    @functools.cache
-    def _texts(self, index: int) -> list[str]:
-        return [each.text for each in self._reading.values(index)]
 
     def _without_comments(self, reading: Reading) -> Reading:
         """Return a reading that ignores comments if the text has any."""
@@ -85,13 +82,11 @@ class Structure:
             if widths[i] == self._width:
                 if not self._is_title(i):
                     return i
-            elif i + 1 < len(widths) and widths[i + 1] == self._width > 2:
+            elif i + 1 < len(widths) and widths[i + 1] == self._width > 2 and widths[i] > 1:
                 # The names of R's rows have no name; rows may end with a delimiter.
-                is_short = widths[i] == self._width - 1 and all(
-                    text and not is_typed(text) for text in texts
-                )
-                is_long = widths[i] == self._width + 1 and not texts[-1]
-                if is_short or is_long:
+                is_near = widths[i] - self._width in range(-1, self._width)
+                is_named = all(text and not is_typed(text) for text in texts)
+                if is_near and (is_named or not texts[-1]):
                     return i
         return next((i for i, width in enumerate(widths) if width == self._width), 0)
 
@@ -110,8 +105,12 @@ class Structure:
         """The indices of records that show the types of the columns."""
         widths = self._reading.widths.tolist()
         count = max(30, _CELLS // self._width)
-        found = [i for i in range(self._first + 1, len(widths)) if widths[i] == self._width]
-        return found[:count]
+        found = (
+            i
+            for i in range(self._first + 1, len(widths))
+            if widths[i] == self._width and not self._reading.is_empty(i)
+        )
+        return [*itertools.islice(found, count)]
 
     @functools.cached_property
     def _columns_of_body(self) -> list[list[str]]:
@@ -135,13 +134,14 @@ class Structure:
     def _votes(self, index: int) -> tuple[int, int]:
         """Return how many values of a record look like names, and how many like data."""
         names = data = 0
-        is_in_body = index in self._body[:_TOP]
         texts = self._texts(index)
+        # A record in the body repeats itself, and a file with several tables repeats its header.
+        own = sum(self._reading.raw(i) == self._reading.raw(index) for i in self._body)
         shift = self._width - len(texts) if len(texts) < self._width else 0
         for i, text in enumerate(texts[: self._width], start=shift):
             if is_missing(text) or i >= len(self._typed):
                 continue
-            repeats = self._counts[i][text] - is_in_body
+            repeats = self._counts[i][text] - own
             if self._typed[i] and is_typed(text):
                 years = sum(
                     count for each, count in self._counts[i].items() if _YEAR.fullmatch(each)
@@ -158,7 +158,7 @@ class Structure:
         """Return the indices of the records that are the header."""
         names, data = self._votes(self._first)
         line = self._reading.lines[self._first]
-        if data and names <= data:
+        if data > names:
             self.evidence.append(
                 f"There is no header: {many(data, 'value')} of line {line} are like those below."
             )
@@ -177,8 +177,6 @@ class Structure:
         for i in self._body[:4]:
             names, data = self._votes(i)
             texts = self._texts(i)
-            if not any(text.strip() for text in texts):
-                continue
             if data or names * 2 < max(1, sum(self._typed)) or any(map(is_typed, texts)):
                 break
             rows.append(i)
@@ -212,33 +210,37 @@ class Structure:
 
     def _columns(self) -> tuple[tuple[str, ...], HeaderPolicy]:
         """Return the names of the columns, and how they are found."""
-        count = self._width
-        if self._is_trailed and (not self._header or len(self._texts(self._header[0])) >= count):
-            count -= len(self._texts(self._header[0])) == count if self._header else 1
-        if self._is_trailed and self._header:
-            count = len(self._texts(self._header[0])) - (not self._texts(self._header[0])[-1])
+        last = [column[-1:] for column in self._columns_of_body]
+        is_empty = bool(last) and not any(self._columns_of_body[-1])
+        width = self._width - (self._is_trailed and is_empty)
         header = [self._texts(i) for i in self._header]
         names = [
-            unicodedata.normalize(
-                "NFC", " ".join(filter(None, (row[i] for row in header if i < len(row))))
-            )
-            for i in range(count)
+            unicodedata.normalize("NFC", " ".join(filter(None, parts)))
+            for parts in itertools.zip_longest(*header, fillvalue="")
         ]
-        if header and len(header[0]) == self._width - 1 and not self._is_trailed:
-            names = ["row", *names[:-1]]
+        if self._is_trailed and names and not names[-1]:
+            names.pop()
+        found = names
+        if len(names) == width - 1 and header:
+            is_last = not any(text.strip() for text in self._columns_of_body[-1])
+            names = [*names, ""] if is_last else ["", *names]
+        names = [*names[:width], *[""] * (width - len(names))]
         good: list[str] = []
         for number, name in enumerate(names, start=1):
-            base = name.strip() or f"column_{number}"
-            tries = (base, *(f"{base}_{n}" for n in range(2, count + 2)))
-            good.append(next(each for each in tries if each not in good))
-        if not self._header or names == good or [each.strip() for each in names] == good == names:
+            base = name if name.strip() else f"column_{number}"
+            again = (f"{base}_{n}" for n in range(2, len(names) + 2))
+            good.append(next(each for each in (base, *again) if each not in good))
+        if not header or good == found:
             return tuple(good), HeaderPolicy()
-        wrong = [quoted(name) for name, better in zip(names, good, strict=True) if name != better]
-        if [each.strip() for each in names] == good:
-            return tuple(names), HeaderPolicy()
+        if len(found) != width:
+            why = f"the header has {many(len(found), 'name')} for {many(width, 'column')}"
+        elif empty := [str(i) for i, name in enumerate(names, start=1) if not name.strip()]:
+            why = f"columns without a name are in the header, e.g. number {empty[0]}"
+        else:
+            why = f"names are repeated in the header: {listed(repeated(names), 5)}"
         self.doubts.append(
-            f"Columns are found by position, because names in the header are empty or repeated "
-            f"({listed(wrong, 5)}): a file with other columns in the same number is not noticed."
+            f"Columns are found by position, because {why}. A file whose columns have another "
+            "order is not noticed: is the order always the same?"
         )
         return tuple(good), HeaderPolicy(match="position")
 
@@ -247,14 +249,13 @@ class Structure:
         found: dict[str, object] = {}
         line = self._reading.lines[self._first]
         before = self._reading.text[: self._reading.begins[self._first]]
-        told = sep(before) is not None
         ink = [each for each in before.split(b"\n") if each.strip()]
         ignored = self._reading.dialect.comment_char is not None and all(
             each.startswith(_COMMENT.encode()) for each in ink
         )
-        if len(ink) > told and not ignored:
+        if ink and not ignored:
             found["skip_lines"] = line - 1
-            shown = quoted(ink[told].decode("utf-8", "replace").strip())
+            shown = quoted(ink[0].decode("utf-8", "replace").strip())
             self.evidence.append(f"The table begins at line {line}; before it is e.g. {shown}.")
         if not self._header:
             found["header"] = False
@@ -264,11 +265,9 @@ class Structure:
 
     def _has_empty_rows(self) -> bool:
         for i in self._rows:
-            begin, end = self._reading.begins[i], self._reading.ends[i]
-            if self._reading.widths[i] > 1 and end - begin < 3 * self._reading.widths[i] + 2:
-                if not any(text.strip() for text in self._texts(i)):
-                    self.evidence.append(f"Line {self._reading.lines[i]} has only empty values.")
-                    return True
+            if self._reading.widths[i] > 1 and self._reading.is_empty(i):
+                self.evidence.append(f"Line {self._reading.lines[i]} has only empty values.")
+                return True
         return False
 
     def _footer(self, end: bytes, *, is_whole: bool) -> Footer | None:
@@ -278,10 +277,12 @@ class Structure:
             return None
         begin = len(last.widths)
         first = self._rows.start if is_whole else 1
+        before = self._columns_of_body[0][:-_LONGEST_FOOTER] if self._body else []
+        has_totals = any(map(_TRAILER.match, before))
         for i in range(begin - 1, max(first, begin - _LONGEST_FOOTER) - 1, -1):
-            filled = [each.text.strip() for each in last.values(i) if each.text.strip()]
+            filled = [text.strip() for text in last.texts(i) if text.strip()]
             is_wrong = last.widths[i] not in {self._width, self._width - self._is_trailed}
-            if is_wrong or (filled and _TRAILER.match(filled[0])):
+            if is_wrong or (filled and _TRAILER.match(filled[0]) and not has_totals):
                 begin = i
             elif filled:
                 break

@@ -31,8 +31,12 @@ from shared.columns import (
     comparable,
     stored,
 )
+from shared.compression import Compression
+from shared.control_totals import ROWS, group_problems
 from shared.dialect import Dialect
 from shared.formats import MICROSECOND_DIGITS, Described, Reading, readings
+from shared.key_pattern import KEY, KeyPattern
+from shared.manifest import Manifest
 from shared.model import Model, Problems
 from shared.text import bounded, listed, quoted
 from shared.undecodable import EncodingErrors
@@ -58,6 +62,7 @@ _SUMMARY_FIELDS = {"group", "rows"}
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 Severity = Literal["error", "warning"]
+FileFormat = Literal["csv", "jsonLines"]
 NumberStyle = Literal["exponent", "omittedZero", "parentheses", "trailingMinus", "integralDecimal"]
 _GROUP_CHARS = (",", ".", "'", " ")
 """The usual separators of groups, which the reason of a rejected number advises."""
@@ -187,12 +192,6 @@ def _table(name: str) -> str:
             "letters, digits and underscores, and begin with a letter"
         )
     return name
-
-
-def _pattern(pattern: str) -> str:
-    regex.check(pattern)
-    regex.check(regex.whole(pattern))  # e.g. `\Qa` quotes the text after it
-    return pattern
 
 
 def _encoding(name: str) -> str:
@@ -338,7 +337,7 @@ class Pattern(Rule):
     """The whole text must match a regular expression, in RE2's syntax."""
 
     kind: Literal["pattern"] = "pattern"
-    regex: Annotated[str, Field(max_length=10_000), AfterValidator(_pattern)]
+    regex: Annotated[str, Field(max_length=10_000), AfterValidator(regex.checked)]
 
 
 class Allowed(Rule):
@@ -707,9 +706,12 @@ class Contract(Model):
     columns: tuple[Column, ...] = Field(min_length=1, max_length=MAX_COLUMNS)
     encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"
     encoding_errors: EncodingErrors = "refuse"
+    compression: Compression = Compression()
+    file_format: FileFormat = "csv"
     dialect: Dialect = Dialect()
     decimal_mark: Literal[".", ","] = "."
     header_policy: HeaderPolicy = HeaderPolicy()
+    keys: tuple[KeyPattern, ...] = Field(default=(), min_length=1, max_length=100)
     timezone: Zone = "Etc/UTC"
     indexes: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = ()
     lookup: Lookup | None = None
@@ -717,6 +719,7 @@ class Contract(Model):
     row_counts: tuple[RowCount, ...] = ()
     max_rejected_percent: Annotated[Decimal, Field(ge=0, le=100)] = Decimal(50)
     sla: ServiceLevel | None = None
+    manifest: Manifest | None = None
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -795,12 +798,14 @@ class Contract(Model):
         Problems.check(
             [
                 *self._encoding_problems(),
+                *self._json_problems(),
                 *self._storage_problems(),
                 *self._name_problems(),
                 *self._header_problems(),
                 *self._row_count_problems(),
                 *self._unique_problems(),
                 *self._lookup_problems(),
+                *self._total_problems(),
             ]
         )
         return self
@@ -808,6 +813,26 @@ class Contract(Model):
     def _encoding_problems(self) -> Iterator[str]:
         if self.encoding_errors == "reject" and (problem := undecodable.problem(self.encoding)):
             yield f"encodingErrors is reject, but {problem}"
+
+    def _json_problems(self) -> Iterator[str]:
+        if self.file_format == "csv":
+            return
+        of_rows = "have no effect on JSON lines: remove them"
+        if names := sorted(self.dialect.model_fields_set - {"null_sequence"}):
+            yield f"the dialect's {listed([*map(to_camel, names)])} {of_rows}"
+        policy = self.header_policy
+        if policy.match == "position" or "order" in policy.model_fields_set:
+            yield f"match: position and order of the headerPolicy {of_rows}"
+        if names := [column.name for column in self.columns if column.optional]:
+            yield (
+                "optional has no effect on JSON lines, because a row may lack any column: remove "
+                f"it from {listed([*map(quoted, names)])}"
+            )
+        if self.decimal_mark != ".":
+            yield (
+                "decimalMark contradicts fileFormat: jsonLines, because a number in JSON has a "
+                "decimal point: remove decimalMark"
+            )
 
     def _storage_problems(self) -> Iterator[str]:
         if self.relation in OWN_RELATIONS:
@@ -966,3 +991,21 @@ class Contract(Model):
                 f"the lookup's order {order.name} must be required, and of type {_ORDER_TYPES}, "
                 "because the API pages by it"
             )
+
+    def _total_problems(self) -> Iterator[str]:
+        summed = [column.physical_name for column in self.columns if column.type.is_summed]
+        footer = self.dialect.footer
+        if footer is not None and footer.pattern is not None:
+            for each in group_problems(footer.pattern, (ROWS,), summed):
+                yield f"the footer's pattern {each}"
+        if self.manifest is not None:
+            common = [each.groups for each in self.keys]
+            yield from self.manifest.problems(
+                summed, frozenset.intersection(*common or [frozenset()])
+            )
+            for key in (each for pattern in self.keys for each in pattern.examples):
+                if self.manifest.is_name(key.rpartition("/")[2]):
+                    yield (
+                        f"the example {quoted(key, KEY)} of a data file has the name of a manifest "
+                        f"({self.manifest.name}): change one of them"
+                    )

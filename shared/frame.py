@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from shared.dialect import MAX_FOOTER, Dialect, Footer
-from shared.lines import MAX_LINE_BYTES, Lines, Refusal
+from shared.lines import MAX_LINE_BYTES, Lines
 from shared.text import quoted
+from shared.verdict import Refusal
 
 _END_OF_FILE = b"\x1a"
 """The character that ends text files of CP/M and DOS."""
@@ -23,7 +24,7 @@ def without_frame(chunks: Iterable[Lines | Refusal], dialect: Dialect) -> Iterat
         if isinstance(each, Refusal):
             yield each
             return
-        lines, left = _without_first(_without_end_of_file(each), left)
+        lines, left = _without_first(without_end_of_file(each), left)
         if not lines.text:
             continue
         delimiter = sep(lines.text) if is_first else None
@@ -84,7 +85,8 @@ def _without_first(lines: Lines, count: int) -> tuple[Lines, int]:
     return divided(lines, end)[1], count
 
 
-def _without_end_of_file(lines: Lines) -> Lines:
+def without_end_of_file(lines: Lines) -> Lines:
+    """Return lines without end-of-file characters, if they are the last ones of a file."""
     # Only the last line of a file has no line end.
     text = lines.text.rstrip(_END_OF_FILE)
     return lines if len(text) == len(lines.text) else Lines(lines.first, text, lines.ends)

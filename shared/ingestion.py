@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from shared.errors import InvalidEvent
 from shared.landing_key import LandingKey, partition
@@ -28,6 +29,8 @@ class Source:
     key: str
     version_id: str
     size: int
+    landed: dt.datetime | None = field(default=None, compare=False)
+    """S3's LastModified of the version; None if it was not read, because few keys need it."""
 
     @classmethod
     def stored(
@@ -36,7 +39,7 @@ class Source:
         """Return the source of an object from the fields that S3 returns."""
         if version_id in {None, NO_VERSION}:
             version_id = f"{NO_VERSION}@{modified.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
-        return cls(bucket, key, str(version_id), size)
+        return cls(bucket, key, str(version_id), size, modified)
 
     @property
     def has_version(self) -> bool:
@@ -55,9 +58,16 @@ class Ingestion:
 
     @classmethod
     def of(cls, source: Source, key: LandingKey) -> "Ingestion":
-        """Return the ingestion of an object version; its ID depends only on the key and version."""
-        ingested_id = f"{key.date:%Y%m%d}-{_digest(source)}"
-        return cls(ingested_id, key.table, key.date, source)
+        """Return the ingestion of an object version.
+
+        If the day is not in the key, `source.landed` must be known. The ID does not depend on it.
+        """
+        day = key.date
+        if isinstance(day, ZoneInfo):
+            if source.landed is None:
+                raise ValueError(f"it is not known when {source.key} landed")
+            day = source.landed.astimezone(day).date()
+        return cls(ingested_id(source, key), key.table, day, source)
 
     def execution_name(self, attempt: int = 1) -> str:
         """Return the name of its execution, at most 80 characters.
@@ -162,6 +172,12 @@ class Run:
     def from_item(cls, item: Mapping[str, Any]) -> "Run":
         """Return the current run of a log item."""
         return cls(item["executionArn"], int(item["redrive"]), item.get("contracts"))
+
+
+def ingested_id(source: Source, key: LandingKey) -> str:
+    """Return the ID of an object version's ingestion, which depends only on the two."""
+    day = f"{key.date:%Y%m%d}" if isinstance(key.date, dt.date) else "landed"
+    return f"{day}-{_digest(source)}"
 
 
 def unmatched_id(source: Source) -> str:

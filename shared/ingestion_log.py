@@ -135,15 +135,22 @@ class IngestionLog:
             f" REMOVE {outdated}",
         )
 
-    def reject(self, source: Source, reason: str, *, found_by: str | None = None) -> bool:
+    def reject(
+        self,
+        source: Source,
+        reason: str,
+        *,
+        found_by: str | None = None,
+        logged_as: str | None = None,
+    ) -> bool:
         """Write the item of an object that matches no contract; return False if it exists.
 
-        `found_by` is as for `enqueue`.
+        `found_by` is as for `enqueue`. `logged_as` is its ID, if it is for further objects too.
         """
         reason = bounded(reason)
         return self._put(
             {
-                **_item(unmatched_id(source), UNMATCHED, source),
+                **_item(logged_as or unmatched_id(source), UNMATCHED, source),
                 "status": Status.REJECTED,
                 "haltReason": reason,
                 "history": [_entry(State.TRIGGER, Status.REJECTED, {}, reason)],
@@ -152,24 +159,27 @@ class IngestionLog:
         )
 
     def spelling(self, key: LandingKey) -> str:
-        """Return the key that landed first among all spellings of `key`, and remember it."""
+        """Return the claim of the file of the source that landed first, and remember it.
+
+        It is a spelling or a table: see `LandingKey.claim`.
+        """
         name = _spelling(key)
         is_first = self._conditionally(
             lambda: self._table.put_item(
-                Item={**name, "sourceKey": str(key)},
+                Item={**name, "sourceKey": key.claim},
                 ConditionExpression="attribute_not_exists(ingestedID) OR sourceKey = :key",
-                ExpressionAttributeValues={":key": str(key)},
+                ExpressionAttributeValues={":key": key.claim},
             )
         )
-        return str(key) if is_first else str((self.get(*name.values()) or {})["sourceKey"])
+        return key.claim if is_first else str((self.get(*name.values()) or {})["sourceKey"])
 
     def forget_spelling(self, key: LandingKey) -> bool:
-        """Forget the spelling of a key; return False if another spelling landed first."""
+        """Forget the claim of a key; return False if a file with another claim landed first."""
         return self._conditionally(
             lambda: self._table.delete_item(
                 Key=_spelling(key),
                 ConditionExpression="sourceKey = :key",
-                ExpressionAttributeValues={":key": str(key)},
+                ExpressionAttributeValues={":key": key.claim},
             )
         )
 

@@ -24,10 +24,11 @@ from cli.errors import CommandError
 from cli.items import many
 from cli.sniffing import Sniffed, sample_of, sniff
 from shared import odcs
+from shared.content import LocalFile
 from shared.contract import MAX_COLUMNS, Contract
-from shared.lines import Refusal
 from shared.rows import Table, read_table
 from shared.text import listed, quoted
+from shared.verdict import Refusal
 
 _SEEN_BYTES = 1 << 28
 """Memory for the distinct values of all columns."""
@@ -128,7 +129,7 @@ class _Samples:
             policy = reader.header_policy.model_copy(update={"unknown": "ignore"})
             reader = reader.model_copy(update={"header_policy": policy})
         for number, file in enumerate(self.files):
-            table = read_table(check.chunks(file), reader)
+            table = read_table(LocalFile(file).chunks(), reader)
             if isinstance(table, Refusal):
                 continue  # the check of the draft says why
             names_ = self._names(table)
@@ -145,7 +146,7 @@ class _Samples:
 
 
 def _sniffed(file: Path) -> Sniffed:
-    found = sniff(sample_of(check.chunks(file)))
+    found = sniff(sample_of(LocalFile(file).chunks()))
     if isinstance(found, Refusal):
         raise CommandError(f"{file.name}: {found.reason}")
     return found

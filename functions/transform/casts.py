@@ -105,7 +105,7 @@ def cast(rows: Rows, places: Sequence[int | None], contract: Contract) -> Cast:
             columns.append(pa.nulls(len(rows.lines), arrow_type(column)))
             continue
         texts = rows.columns[place]
-        if column.quoted_empty == "missing":
+        if column.quoted_empty == "missing" and contract.file_format == "csv":
             texts = pc.fill_null(texts, "")  # the reader may distinguish empty values
         cast_column = _cast_column(texts, column, contract)
         columns.append(cast_column.values)

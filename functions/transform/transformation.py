@@ -7,13 +7,15 @@ from typing import TypeVar
 
 from functions.transform.casts import Cast, cast
 from functions.transform.header import match_header
-from shared import file_types, parquet
+from shared import parquet
+from shared.compression import unpack
+from shared.content import Content
 from shared.contract import Contract
 from shared.endings import Outcome
-from shared.lines import Refusal
+from shared.file_types import type_of, type_of_text
 from shared.rows import Empty, LazyRows, read_table
 from shared.staging import Staging, part_name
-from shared.verdict import Verdict
+from shared.verdict import Refusal, Verdict
 
 _COUNTS = ("rowsRead", "rowsClean", "rowsSuspect", "parts", "suspectParts")
 _WORKERS = 2
@@ -24,25 +26,28 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> Verdict:
+def transform(content: Content, contract: Contract, staging: Staging) -> Verdict:
     """Cast a file by its contract, and write it to staging in parts, one for each chunk.
 
-    Chunks of some megabytes are a good size. Parts of an earlier try are replaced. The verdict is
+    Parts of an earlier try are replaced. The verdict is
     `ok` with the counts `rowsRead`, `rowsClean`, `rowsSuspect`, `parts` and `suspectParts`, and
     with `emptyRows` and `footerLines` if such were ignored; or `refused` if the file as a whole
     violates the contract.
     """
     parquet.delete(staging.clean_prefix)
     parquet.delete(staging.suspect_prefix)
-    start, chunks = file_types.start_of(chunks)
-    verdict = _transform(chunks, contract, staging)
-    kind = file_types.type_of(start, contract.encoding)
+    file = unpack(content, contract.compression)
+    verdict = _transform(file.chunks, contract, staging)
+    kind = type_of(file.start, contract.encoding)
+    if kind is None and not contract.by_position:
+        kind = type_of_text(file.start)
     if verdict.outcome == Outcome.REFUSED and kind is not None:
-        return Verdict(Outcome.REFUSED, f"the file {kind}")
+        which = "the unpacked file" if file.packed else "the file"
+        return Verdict(Outcome.REFUSED, f"{which} {kind}")
     return verdict
 
 
-def _transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> Verdict:
+def _transform(chunks: Iterable[bytes | Refusal], contract: Contract, staging: Staging) -> Verdict:
     counts = Counter(dict.fromkeys(_COUNTS, 0))
     table = read_table(chunks, contract)
     if isinstance(table, Empty) and contract.allows_no_rows:

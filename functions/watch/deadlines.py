@@ -9,9 +9,8 @@ from zoneinfo import ZoneInfo
 from shared import notices
 from shared.contract import Contract
 from shared.endings import UNDER_WAY, Notice, Status
-from shared.ingestion import Source
+from shared.ingestion import Ingestion
 from shared.ingestion_log import IngestionLog, changed_at, was_loaded
-from shared.landing_key import LandingKey
 from shared.telemetry import logger
 
 if TYPE_CHECKING:
@@ -34,14 +33,13 @@ class Deadlines:
     events: "EventBridgeClient"
     now: dt.datetime
 
-    def missing(self, started: Collection[Source] = ()) -> int:
+    def missing(self, started: Collection[Ingestion] = ()) -> int:
         """Report each day whose file is not loaded by its deadline, once; return how many.
 
         `started` are files that this call has just started. The indexes may not show them yet. If
         EventBridge does not accept a notice (NoticeUndelivered), the next call repeats it.
         """
-        keys = [LandingKey.parse(each.key) for each in started]
-        under_way = {(key.table, key.date) for key in keys if key is not None}
+        under_way = {(each.table, each.data_date) for each in started}
         return sum(
             (contract.table, day) not in under_way and self._report_if_missing(contract, day, by)
             for contract in self.contracts.values()

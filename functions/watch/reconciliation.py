@@ -96,9 +96,10 @@ class Reconciliation:
         items = self.intake.log.with_status(status, since=self.now - LOOKBACK)
         return (item for item in items if self._age(item) >= GRACE)
 
-    def lost(self, landed: Iterable[Source]) -> list[Source]:
-        """Admit the object versions without a log item, and return those."""
-        return [each for each in landed if self._admit_if_lost(each)]
+    def lost(self, landed: Iterable[Source]) -> list[Ingestion]:
+        """Admit the object versions without a log item, and return their ingestions."""
+        admitted = (self.intake.ingestion(each) for each in landed if self._admit_if_lost(each))
+        return [each for each in admitted if each is not None]
 
     def _admit_if_lost(self, source: Source) -> bool:
         ingested_id, table = self.intake.identity(source)

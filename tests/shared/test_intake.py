@@ -164,7 +164,7 @@ def test_rejection_of_long_key_keeps_reason(intake: Intake) -> None:
     (item,) = intake.log.with_status(Status.REJECTED)
     assert item["haltReason"].startswith(r"the key '\x1b\x1b")
     assert item["haltReason"].endswith(
-        "/day=<d>/<file>, has an invalid date, or contains a NUL character"
+        "/day=<d>/<file>, and no pattern in the `keys` of a contract matches it"
     )
 
 

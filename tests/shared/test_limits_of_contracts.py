@@ -208,6 +208,35 @@ NEVER: list[tuple[Change, str]] = [
             ("day", {"minimum": dt.date(2020, 1, 2), "maximum": "2020-01-01"}),
         )
     ),
+    *(
+        (
+            custom(dialect={"footer": {"pattern": pattern}}),
+            f"the footer's pattern has the group {why}",
+        )
+        for pattern, why in (
+            ("^T(?P<sum_day>.)", "'sum_day', but only rows, sum_amount are known (sums are of col"),
+            ("^T(?P<md5>.)", "'md5', but only rows, sum_amount are known"),
+        )
+    ),
+    *(
+        (custom(manifest={"name": "{name}.ok"} | wrong), message)
+        for wrong, message in (
+            *(
+                ({"name": name}, f"manifest.name: {name!r} is not the name of a manifest: write a")
+                for name in ("", "{name}", "{stem}{region}", "a/{name}", "{na me}.ok")
+            ),
+            ({"name": "{region}.ok"}, "has the placeholders ['region'], but only name, stem are"),
+            ({"pattern": "("}, "the pattern '(' is not valid RE2: missing ): ("),
+            ({"pattern": r"\Qa"}, "the pattern '\\\\A(?:\\\\Qa)"),
+            ({"pattern": "OK"}, "the pattern 'OK' has no named group, so that it verifies nothing"),
+            ({"pattern": "(?P<Rows>.)"}, "manifest's pattern has the group 'Rows', but only name,"),
+            ({"pattern": "(?P<sum_day>.)"}, "has the group 'sum_day', but only name, size, md5, "),
+            ({"entries": "a["}, "manifest.entries: 'a[' is not a JMESPath expression: Invalid"),
+            ({"entries": "(" * 9_000}, "is not a JMESPath expression: maximum recursion depth"),
+            ({"entries": "a", "pattern": "(?P<rows>.)"}, "has either a pattern or entries: remov"),
+            ({"withinHours": 0}, "manifest.withinHours: Input should be greater than or equal to"),
+        )
+    ),
     (row_count(mustBeBetween=[3, 2]), "the minimum 3 is greater than the maximum 2"),
     *(
         (

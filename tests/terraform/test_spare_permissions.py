@@ -390,7 +390,9 @@ def watch(function: Function) -> Iterator[Work]:
     """Recover a lost run-end event and a lost S3 event, and report a missing file."""
     pipeline = function.pipeline
     ingestion = pipeline.land("", day=3, name=f"{uuid.uuid4()}.csv")
-    intake = Intake(load_all(), gate_of(pipeline), client(pipeline, "events"))
+    intake = Intake(
+        load_all(), gate_of(pipeline), client(pipeline, "events"), client(pipeline, "s3")
+    )
     eventually(lambda: may_start(pipeline, 1))
     assert intake.admit(ingestion.source) in {Admission.STARTED, Admission.WAITING}
     item = pipeline.ended(ingestion.id)

@@ -1,0 +1,114 @@
+"""The manifest of a file: a second file in its folder, by which the supplier vouches for it."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Self
+
+import jmespath
+import jmespath.exceptions
+from pydantic import AfterValidator, Field, model_validator
+
+from shared import regex
+from shared.control_totals import SUM, group_problems
+from shared.model import Model, Problems
+from shared.text import listed, one_line, quoted
+
+NAME, STEM = "name", "stem"
+"""Placeholders of a manifest's name: the data file's name, and that without its extensions."""
+_FIELDS = ("name", "size", "md5", "sha256", "rows")
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def _name(name: str) -> str:
+    rest = _PLACEHOLDER.sub("", name)
+    if not rest or set(rest) & set("/{}"):
+        raise ValueError(
+            f"{quoted(name)} is not the name of a manifest: write a name without folders, in which "
+            "placeholders such as {name} stand beside other characters, e.g. {name}.ctl"
+        )
+    return name
+
+
+def _expression(expression: str) -> str:
+    try:
+        jmespath.compile(expression)
+    except (jmespath.exceptions.JMESPathError, RecursionError) as error:
+        raise ValueError(
+            f"{quoted(expression)} is not a JMESPath expression: {one_line(str(error), 200)}; see "
+            "https://jmespath.org/specification.html"
+        ) from None
+    return expression
+
+
+class Manifest(Model):
+    """How the manifest of a file is found and read.
+
+    Attributes:
+        name: its name in the data file's folder. `{name}` stands for the data file's name, `{stem}`
+            for that without all extensions, and others for named groups of the key's pattern.
+            Without placeholders, it is of all files of the folder.
+        pattern: expression in RE2's syntax that lines of a text match. Its named groups are the
+            file's `name`, `size` in bytes, `md5`, `sha256`, `rows` and `sum_<physicalName>`.
+        entries: JMESPath expression that selects a list of objects with these fields from JSON.
+        within_hours: hours after which a manifest that does not land is reported.
+
+    Without pattern and entries, the content does not matter.
+    """
+
+    name: Annotated[str, Field(max_length=255), AfterValidator(_name)]
+    pattern: str | None = Field(default=None, max_length=10_000)
+    entries: Annotated[str, Field(max_length=10_000), AfterValidator(_expression)] | None = None
+    within_hours: int = Field(default=24, ge=1, le=24 * 31)
+
+    @property
+    def placeholders(self) -> frozenset[str]:
+        """The placeholders in the name."""
+        return frozenset(_PLACEHOLDER.findall(self.name))
+
+    def name_for(self, file: str, groups: Mapping[str, str | None]) -> str | None:
+        """Return the manifest's name for a data file with the name `file`.
+
+        `groups` are the named groups of its key. None: these lack a placeholder.
+        """
+        values = {**groups, NAME: file, STEM: file.partition(".")[0]}
+        if any(values.get(each) is None for each in self.placeholders):
+            return None
+        return _PLACEHOLDER.sub(lambda found: str(values[found[1]]), self.name)
+
+    def is_name(self, file: str) -> bool:
+        """Return whether a file with this name is the manifest of any data file."""
+        texts = _PLACEHOLDER.split(self.name)[::2]
+        return regex.matches("[^/]*".join(map(re.escape, texts)), file)
+
+    def problems(self, summed: Iterable[str], key_groups: Iterable[str] = ()) -> Iterator[str]:
+        """Yield what does not fit the contract.
+
+        `summed` are the physical names of the columns that have a sum, `key_groups` the named
+        groups of the keys' patterns.
+        """
+        known = sorted({NAME, STEM, *key_groups})
+        if unknown := sorted(self.placeholders.difference(known)):
+            yield (
+                f"the manifest's name has the placeholders {unknown}, but only {listed(known)} are "
+                "known: correct them, or name a group so in the pattern of keys"
+            )
+        if self.pattern is not None:
+            for each in group_problems(self.pattern, _FIELDS, summed):
+                yield f"the manifest's pattern {each}"
+
+    @model_validator(mode="after")
+    def _is_valid(self) -> Self:
+        Problems.check(self._own_problems())
+        return self
+
+    def _own_problems(self) -> Iterator[str]:
+        if self.pattern is not None and self.entries is not None:
+            yield "a manifest has either a pattern or entries: remove one of them"
+        if self.pattern is not None:
+            regex.check(self.pattern)
+            regex.check(regex.whole(self.pattern))
+            if not regex.groups(self.pattern):
+                yield (
+                    f"the pattern {quoted(self.pattern)} has no named group, so that it verifies "
+                    f"nothing: name groups {listed(_FIELDS)} or {SUM}<physicalName>, or remove it"
+                )
