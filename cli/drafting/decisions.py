@@ -235,13 +235,16 @@ def _number_checks(trials: Trials, mark: Mark, chosen: Trial | MomentTrial) -> I
         return
     survey, column = trials.survey, chosen.column
     other: Mark = "." if mark == "," else ","
-    has_groups = column.group_char == other
     rivals = [each for each in trials.numeric[other] if each.fits]
-    if has_groups and rivals:
-        example = f"{quoted(survey.samples[0])}"
+    if rivals and other == column.group_char:
         yield (
-            f"{example} is read with {other!r} between groups of three digits: if it is the "
+            f"in {quoted(survey.samples[0])}, {other!r} separates groups of digits: if it is the "
             f"decimal mark, set decimalMark: {other!r} in the table and remove groupChar"
+        )
+    elif rivals and rivals[0].column.group_char == mark:
+        yield (
+            f"in {quoted(survey.samples[0])}, {mark!r} is the decimal mark: if it separates groups "
+            f"of digits, set decimalMark: {other!r} in the table and groupChar: {mark!r}"
         )
     if not column.bare_number:
         yield f"the text around numbers is dropped, e.g. in {quoted(survey.samples[0])}"

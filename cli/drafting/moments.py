@@ -151,7 +151,8 @@ def choose(forms: Sequence[Form], masks: Mapping[int, int]) -> Choice:
         read = {order for i, order in orders.items() if mask >> i & 1}
         missed += count * (len(read) > 1)
     one_each = {form.order: form for form in reversed(rivals)}
-    return Choice(chosen, tuple(one_each.values()), missed + left.total())
+    first_each = [form for form in rivals if form is one_each[form.order]]
+    return Choice(chosen, tuple(first_each), missed + left.total())
 
 
 def _is_twin(form: Form, other: Form) -> bool:
