@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, get_args
 
@@ -38,6 +38,10 @@ class Drafted:
     column: Column
     evidence: tuple[str, ...]
     checks: tuple[str, ...]
+
+    def not_required(self) -> "Drafted":
+        """Return the column without the rule that its values must not be missing."""
+        return replace(self, column=self.column.model_copy(update={"required": False}))
 
 
 def mark_of(columns: Sequence[Trials]) -> Mark:
@@ -132,19 +136,17 @@ def _is_key(survey: Survey, chosen: Trial | MomentTrial, *, is_first: bool) -> b
     if isinstance(chosen, MomentTrial) or survey.repeats is not False:
         return False
     words = chosen.column.physical_name.split("_")
-    is_named = is_first or any(each in words for each in _KEYS)
+    if survey.rows < _MIN_DIFFERENT or not (is_first or any(each in words for each in _KEYS)):
+        return False
     match chosen.column.kind:
         case "integer":
             # 0 and -0 are the same number, and so are 5 and +5.
-            is_plain = chosen.minimum > 0 and not chosen.column.spells_numbers
-            is_comparable = is_plain and not any(
-                each.startswith("+") for each in survey.shapes or {}
-            )
+            is_signed = any(each.startswith("+") for each in survey.shapes or {})
+            return chosen.minimum > 0 and not chosen.column.spells_numbers and not is_signed
         case "string" | "uuid":
-            is_comparable = True
+            return True
         case "number" | "boolean" | "date" | "timestamp" | "float" | "time" | "json":
-            is_comparable = False
-    return is_named and is_comparable and survey.rows >= _MIN_DIFFERENT
+            return False
 
 
 def _allowed(survey: Survey) -> Allowed | None:

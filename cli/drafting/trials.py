@@ -35,6 +35,11 @@ _NUMBERS = {
 }
 _STYLES = frozenset({"omittedZero", "parentheses", "trailingMinus"})
 """Spellings of numbers. Not exponents: numbers with them are floats, which always may have one."""
+_MOMENTS: dict[moments.Kind, str] = {
+    "date": "date",
+    "timestamp": "timestamptz",
+    "time": "time",
+}
 _GROUP_CHARS = (",", ".", "'", " ")
 _NUMBER = re.compile(r"[-+().,'\s\d]+")
 _CODE = re.compile(r"[^\W\d_]\d|\d[^\W\d_](?![^\W\d_])")
@@ -182,7 +187,7 @@ class Trials:
 def trials_of(survey: Survey, physical_name: str, contract: Contract) -> Trials:
     """Return the trials of a column that its survey suggests; `contract` reads the files."""
     named = {"name": survey.name, "physicalName": physical_name}
-    base = dict(named)
+    base: dict[str, Any] = dict(named)
     if survey.padded:
         base["trim"] = True
     if survey.tokens:
@@ -199,7 +204,7 @@ def trials_of(survey: Survey, physical_name: str, contract: Contract) -> Trials:
         ],
         [
             MomentTrial(kind, columns, contract)
-            for kind, stored in (("date", "date"), ("timestamp", "timestamptz"), ("time", "time"))
+            for kind, stored in _MOMENTS.items()
             if (columns := _moments(base, kind, stored, [*shapes], examples, contract))
         ],
         [
