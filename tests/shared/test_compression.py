@@ -35,7 +35,7 @@ def packed(packing: Packing, body: bytes = CSV) -> bytes:
     """Return a file with a checksum."""
     match packing:
         case "gzip":
-            return gzip.compress(body)
+            return gzip.compress(body, mtime=0)
         case "zip":
             return zipped({"a.csv": body})
         case "zstd":
@@ -66,7 +66,11 @@ def bytes_of(chunk: bytes | Refusal) -> bytes:
         (b"PK\n1", None, None),
         (b"\x1f\n\x8b", None, None),
         (packed("gzip"), "gzip", ""),
-        (gzip.compress(CSV[:5]) + gzip.compress(CSV[5:]) + b"\0" * 600, "gzip", ""),
+        (
+            gzip.compress(CSV[:5], mtime=0) + gzip.compress(CSV[5:], mtime=0) + b"\0" * 600,
+            "gzip",
+            "",
+        ),
         (packed("zstd"), "zstd", ""),
         (SKIPPED + zstd.compress(CSV[:5]) + SKIPPED + zstd.compress(CSV[5:]), "zstd", ""),
         (packed("zip"), "zip", "a.csv"),
@@ -245,7 +249,11 @@ def test_error_of_reading_is_no_refusal(packing: Packing, error: Exception) -> N
         assert raised.value is error
 
 
-@pytest.mark.parametrize("body", [CSV, *map(packed, PACKINGS), zipped(INNER)])
+@pytest.mark.parametrize(
+    "body",
+    [CSV, *map(packed, PACKINGS), zipped(INNER)],
+    ids=["plain", *PACKINGS, "member in a folder"],
+)
 def test_file_is_packed_as_before(body: bytes) -> None:
     found = unpack(Pieces(body), Compression(member="*.csv"))
     file = io.BytesIO()
