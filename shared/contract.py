@@ -31,6 +31,7 @@ from shared.columns import (
     comparable,
     stored,
 )
+from shared.compression import Compression
 from shared.control_totals import ROWS, group_problems
 from shared.dialect import Dialect
 from shared.formats import MICROSECOND_DIGITS, Described, Reading, readings
@@ -709,6 +710,7 @@ class Contract(Model):
     columns: tuple[Column, ...] = Field(min_length=1, max_length=MAX_COLUMNS)
     encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"
     encoding_errors: EncodingErrors = "refuse"
+    compression: Compression = Compression()
     dialect: Dialect = Dialect()
     decimal_mark: Literal[".", ","] = "."
     header_policy: HeaderPolicy = HeaderPolicy()

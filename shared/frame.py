@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from shared.dialect import MAX_FOOTER, Dialect, Footer
-from shared.lines import MAX_LINE_BYTES, Lines, Refusal
+from shared.lines import MAX_LINE_BYTES, Lines
 from shared.text import quoted
+from shared.verdict import Refusal
 
 _END_OF_FILE = b"\x1a"
 """The character that ends text files of CP/M and DOS."""

@@ -43,6 +43,7 @@ M = TypeVar("M", bound=Model)
 _TABLE_PROPERTIES = {
     "encoding",
     "encodingErrors",
+    "compression",
     "dialect",
     "decimalMark",
     "headerPolicy",

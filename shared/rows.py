@@ -25,7 +25,7 @@ from shared.contract import Contract
 from shared.dialect import Dialect
 from shared.frame import FooterCount, Tail, divided, joined, with_tail, without_frame
 from shared.grammar import MAX_RECORD, Fault, Grammar, grammar
-from shared.lines import Lines, Refusal, read_lines
+from shared.lines import Lines, read_lines
 from shared.records import (
     Damage,
     Records,
@@ -38,6 +38,7 @@ from shared.records import (
     without_gaps,
 )
 from shared.regex import beginning
+from shared.verdict import Refusal
 
 MAX_COLUMNS = 10_000
 """Columns of a file. Each costs time in every chunk, and PostgreSQL allows 1,600 in a table."""
@@ -112,7 +113,7 @@ class Table:
     footer: FooterCount
 
 
-def read_table(chunks: Iterable[bytes], contract: Contract) -> Table | Refusal:
+def read_table(chunks: Iterable[bytes | Refusal], contract: Contract) -> Table | Refusal:
     """Read the header of a file; its rows are read when the chunks are consumed.
 
     Each of `chunks` yields at most one `Rows`.

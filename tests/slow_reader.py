@@ -1,10 +1,12 @@
-"""Reference implementation of Transform and Test, with the standard library only.
+"""Reference implementation of Transform and Test, with the standard library of Python 3.14 only.
 
 It is slow and reads whole files into memory. It shares only the models of contracts with the
 functions, so that any difference between the two is an error in one of them.
 """
 
 import datetime as dt
+import gzip
+import io
 import itertools
 import json
 import math
@@ -12,7 +14,9 @@ import re
 import string
 import struct
 import unicodedata
-from collections import Counter
+import zipfile
+import zlib
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal, localcontext
@@ -20,6 +24,7 @@ from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
+from shared.compression import zstd
 from shared.contract import (
     Allowed,
     AnyRule,
@@ -105,8 +110,8 @@ class Reading:
     failures: list[Failure] = field(default_factory=list)
     halted: bool = False
     footer_lines: int = 0
-    sums: Counter[str] = field(default_factory=Counter)
-    """Exact sums by physical name of the column, as fractions."""
+    sums: dict[str, Fraction] = field(default_factory=lambda: defaultdict(Fraction))
+    """Exact sums by physical name of the column."""
     totals_verified: int = 0
 
     @property
@@ -129,7 +134,7 @@ def read(body: bytes, contract: Contract, now: dt.datetime) -> Reading:
     """Read a whole file; dates after `now` are in the future."""
     reading = Reading()
     try:
-        _read(body, contract, now, reading)
+        _read(_unpacked(body), contract, now, reading)
     except _Empty as refusal:
         least = {bounds.minimum for bounds in contract.row_counts}
         allowed = 0 in least and all(low in (0, None) for low in least)
@@ -176,6 +181,22 @@ def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -
         _judge_together(together, reading)
     reading.failures.sort(key=lambda failure: failure[0])
     reading.halted = not _is_kept(contract, reading)
+
+
+def _unpacked(body: bytes) -> bytes:
+    """Return a file without its compression; a ZIP archive has one file."""
+    try:
+        if body.startswith(b"\x1f\x8b\x08"):
+            return gzip.decompress(body)
+        if body.startswith(b"PK\x03\x04"):
+            with zipfile.ZipFile(io.BytesIO(body)) as archive:
+                [name] = archive.namelist()
+                return archive.read(name)
+        if body.startswith(b"\x28\xb5\x2f\xfd"):
+            return zstd.decompress(body)
+    except (EOFError, OSError, ValueError, zipfile.BadZipFile, zlib.error, zstd.ZstdError) as error:
+        raise _Refused("damaged") from error
+    return body
 
 
 def _total_names(contract: Contract) -> list[str]:

@@ -213,25 +213,44 @@ CASES: dict[str, Case] = {
         FEW_ROWS,
     ),
     "a picture": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", not_utf8(1, "0x89")),
-    "gzip": (
-        gzip.compress(checkin().encode()),
-        Refused("^the file is gzip-compressed: send it uncompressed$"),
+    "gzip": (gzip.compress(checkin().encode()), ANY),
+    "gzip that ends early": (
+        gzip.compress(checkin().encode())[:-1],
+        Refused("^the gzip file ends early: upload it again$"),
     ),
-    "a workbook": (
+    "gzip whose checksum is wrong": (
+        gzip.compress(checkin().encode())[:-8] + b"\0" * 8,
+        Refused(r"^the gzip file cannot be read \(CRC check failed .*\): compress the file again"),
+    ),
+    "gzip of nothing": (gzip.compress(b""), Refused("^the file is empty$")),
+    "gzip of nothing where that is allowed": (gzip.compress(b""), Loaded({}, rows=0), NO_ROWS),
+    "gzip of a PDF document": (
+        gzip.compress(b"%PDF-1.7\n%\xe2\xe3"),
+        Refused("^the unpacked file is a PDF document: send its table as CSV$"),
+    ),
+    "a malformed row in gzip": (
+        gzip.compress(b"a,b\n1,2\n3\n"),
+        Rejected("columnCount", 3, "1 value instead of 2", loaded=1),
+        PLAIN,
+    ),
+    "half a workbook": (
         b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0\xcf",
-        Refused("^the file is a ZIP archive or an Excel workbook: send the CSV"),
+        Refused(r"^the ZIP archive cannot be read \(File is not a zip file\): compress the file"),
     ),
-    "a workbook whose rows may be rejected": (
+    "half a workbook whose rows may be rejected": (
         b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0\xcf\n\xcf",
-        Refused("^the file is a ZIP archive or an Excel workbook: send the CSV"),
+        Refused("^the ZIP archive cannot be read"),
         QUARANTINE,
     ),
     "a name like a type of file": ("PAR1,b\n1,2\n", Refused("unknown: 'PAR1'"), PLAIN),
     "JSON": (
         '{"user": "ned"}\n{"user": "al"}\n',
-        Refused("line 1 cannot be read as a header: a value .* contains one"),
+        Refused("^the file is JSON: send it as CSV, or set fileFormat: jsonLines in the contract$"),
     ),
-    "HTML": ("<!DOCTYPE html>\n<p>502</p>\n", Refused("line 1 .* unknown: '<!DOCTYPE html>'")),
+    "HTML": (
+        "<!DOCTYPE html>\n<p>502</p>\n",
+        Refused("^the file is a web page .HTML., perhaps a server's error message: send the CSV"),
+    ),
     "UTF-16": (checkin().encode("utf-16"), Refused("^the file looks like UTF-16 text: send it in")),
     "UTF-16 without a mark": (
         checkin().encode("utf-16-le"),
@@ -972,15 +991,18 @@ def test_line_of_17_mib_is_refused(row: str, tmp_path: Path) -> None:
 def test_line_of_one_gigabyte_is_refused_early(tmp_path: Path) -> None:
     read = 0
 
-    def gigabyte() -> Iterator[bytes]:
-        nonlocal read
-        yield HEADER.encode() + GOOD.encode()
-        while read < 2**30:
-            read += 2**20
-            yield b"x" * 2**20
+    class Gigabyte:
+        size = 2**30
+
+        def chunks(self, begin: int = 0) -> Iterator[bytes]:
+            nonlocal read
+            yield HEADER.encode() + GOOD.encode()
+            while read < self.size:
+                read += 2**20
+                yield b"x" * 2**20
 
     staging = Staging(tmp_path, ingestion_of(Source(LANDING, KEY, "version", 0)))
-    verdict = transform(gigabyte(), CHECKINS, staging)
+    verdict = transform(Gigabyte(), CHECKINS, staging)
 
     assert str(verdict.reason).startswith("line 3 is longer than 16 MiB")
     assert read < 2 * lines.MAX_LINE_BYTES

@@ -9,10 +9,10 @@ from typing import Any, get_args
 import boto3
 import pytest
 from packaging.requirements import Requirement
-from pydantic.alias_generators import to_camel
 
 from shared import odcs, settings
 from shared.columns import TYPES
+from shared.compression import Compression
 from shared.contract import Format, HeaderPolicy, Lookup, NumberStyle
 from shared.dialect import Dialect
 from shared.manifest import Manifest
@@ -251,9 +251,9 @@ CONTRACTS = (CHECKOUT / "docs" / "contracts.md").read_text("utf-8")
             | odcs._AVAILABILITY_PROPERTIES
         ),
         *(
-            to_camel(name)
-            for each in (Dialect, HeaderPolicy, Lookup, Format, Manifest)
-            for name in each.model_fields
+            str(field.alias)
+            for each in (Compression, Dialect, HeaderPolicy, Lookup, Format, Manifest)
+            for field in each.model_fields.values()
         ),
         *TYPES,
         *get_args(NumberStyle),

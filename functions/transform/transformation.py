@@ -7,11 +7,14 @@ from typing import TypeVar
 
 from functions.transform.casts import Cast, cast
 from functions.transform.header import match_header
-from functions.transform.totals import Tally, read
-from shared import file_types, parquet
+from functions.transform.totals import Tally, landed, read, verified
+from shared import parquet
+from shared.compression import unpack
+from shared.content import Content
 from shared.contract import Contract
 from shared.control_totals import Claim, Sum
 from shared.endings import Outcome
+from shared.file_types import type_of, type_of_text
 from shared.frame import FooterCount
 from shared.ingestion import Source
 from shared.manifest import FoundManifest
@@ -29,43 +32,50 @@ R = TypeVar("R")
 
 
 def transform(
-    chunks: Iterable[bytes],
+    content: Content,
     contract: Contract,
     staging: Staging,
     manifest: FoundManifest | None = None,
 ) -> Verdict:
     """Cast a file by its contract, and write it to staging in parts, one for each chunk.
 
-    Chunks of some megabytes are a good size. Parts of an earlier try are replaced. The verdict is
+    Parts of an earlier try are replaced. The verdict is
     `ok` with the counts `rowsRead`, `rowsClean`, `rowsSuspect`, `parts` and `suspectParts`, and
     with `emptyRows` and `footerLines` if such were ignored, and `totalsVerified` if a trailer or
     the `manifest` has control totals; or `refused` if the file as a whole violates the contract.
     """
     parquet.delete(staging.clean_prefix)
     parquet.delete(staging.suspect_prefix)
-    claim = _claim(manifest, contract, staging.ingestion.source)
+    claim = _claim(manifest, content, contract, staging.ingestion.source)
     if isinstance(claim, Refusal):
         return Verdict(Outcome.REFUSED, claim.reason)
-    start, chunks = file_types.start_of(chunks)
-    verdict = _transform(chunks, contract, staging, Tally(contract, claim))
-    kind = file_types.type_of(start, contract.encoding)
+    file = unpack(content, contract.compression)
+    verdict = _transform(file.chunks, contract, staging, Tally(contract, claim))
+    kind = type_of(file.start, contract.encoding)
+    if kind is None and not contract.by_position:
+        kind = type_of_text(file.start)
     if verdict.outcome == Outcome.REFUSED and kind is not None:
-        return Verdict(Outcome.REFUSED, f"the file {kind}")
+        which = "the unpacked file" if file.packed else "the file"
+        return Verdict(Outcome.REFUSED, f"{which} {kind}")
     return verdict
 
 
 def _claim(
-    manifest: FoundManifest | None, contract: Contract, source: Source
+    manifest: FoundManifest | None, content: Content, contract: Contract, source: Source
 ) -> Claim | Refusal | None:
-    """Return what the manifest says of a file."""
+    """Return what the manifest says of a file; refuse one with another size or hash."""
     if manifest is None or contract.manifest is None:
         return None
     statement = contract.manifest.statement(manifest, source.key.rpartition("/")[2])
-    return statement if isinstance(statement, Refusal) else read(statement, contract)
+    claim = statement if isinstance(statement, Refusal) else read(statement, contract)
+    if isinstance(claim, Refusal):
+        return claim
+    found = verified([claim], landed(content, claim))
+    return found if isinstance(found, Refusal) else claim
 
 
 def _transform(
-    chunks: Iterable[bytes], contract: Contract, staging: Staging, tally: Tally
+    chunks: Iterable[bytes | Refusal], contract: Contract, staging: Staging, tally: Tally
 ) -> Verdict:
     counts = Counter(dict.fromkeys(_COUNTS, 0))
     table = read_table(chunks, contract)

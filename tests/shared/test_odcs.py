@@ -207,6 +207,13 @@ REFUSED: list[tuple[Change, str]] = [
         custom(encoding="latin-1", encodingErrors="reject"),
         "encodingErrors is reject, but every byte is a character in latin-1: remove encodingErrors",
     ),
+    (custom(compression={"member": ""}), "compression.member: String should have at least 1"),
+    (custom(compression={"maxUnpackedMiB": 0}), "compression.maxUnpackedMiB: Input should be"),
+    (custom(compression={"maxUnpackedMib": 9}), "compression.maxUnpackedMib: Extra inputs"),
+    (
+        custom(compression={"maxUnpackedMiB": 64, "maxRatio": 9}),
+        "compression: maxRatio has no effect, because it applies to files of more than 64 MiB",
+    ),
     (custom(dialect={"delimiter": "§"}), "the delimiter '§' is not valid"),
     (
         custom(dialect={"delimiter": r"\t"}),
