@@ -26,12 +26,13 @@ from cli.errors import AWS_ERRORS, CommandError
 from cli.items import Item, counts, current_run, many
 from cli.stack import Stack
 from functions.alert.ends import End
+from shared.classification import classify
 from shared.endings import UNDER_WAY, State, Status
 from shared.errors import PipelineError
 from shared.ingestion import Ingestion, Source
 from shared.ingestion_log import TOTALS
-from shared.intake import NO_VERSION_REASON
-from shared.landing_key import LandingKey
+from shared.intake import NO_VERSION_REASON, Unvouched
+from shared.landing_key import HIVE, LandingKey, disjoint
 
 _POLL_LAPTOP = 0.3
 _POLL_AWS = 1.0
@@ -114,11 +115,17 @@ class Result:
 
 
 def files(
-    pages: Iterable[Mapping[str, Any]], bucket: str, first: dt.date, last: dt.date
+    pages: Iterable[Mapping[str, Any]],
+    bucket: str,
+    read: Callable[[str], LandingKey | None],
+    first: dt.date,
+    last: dt.date,
 ) -> list[File]:
     """Return the landed files of a range of days, both inclusive, sorted by day and key.
 
     `pages` are the answers of `list_object_versions`, which list a key's versions newest first.
+    `read` returns the parsed key of a data file. If the day is not in the key, it is that of the
+    newest version.
     """
     found: dict[str, list[Ingestion]] = {}
     days: dict[str, dt.date] = {}
@@ -126,32 +133,43 @@ def files(
     for page in pages:
         for version in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
             name = version["Key"]
-            key = LandingKey.parse(name)
-            if key is None or not first <= key.date <= last:
+            key = read(name)
+            if key is None or (isinstance(key.date, dt.date) and not first <= key.date <= last):
                 continue
-            days[name] = key.date
+            source = Source.stored(
+                bucket,
+                name,
+                version["VersionId"],
+                version.get("Size", 0),
+                version["LastModified"],
+            )
+            ingestion = Ingestion.of(source, key)
             if "Size" in version:
-                source = Source.stored(
-                    bucket, name, version["VersionId"], version["Size"], version["LastModified"]
-                )
-                found.setdefault(name, []).append(Ingestion.of(source, key))
+                days.setdefault(name, ingestion.data_date)
+                found.setdefault(name, []).append(ingestion)
             elif version["IsLatest"]:
+                days[name] = ingestion.data_date
                 deleted.add(name)
     return [
         File(name, () if name in deleted else tuple(found[name]))
         for name in sorted(days, key=lambda name: (days[name], name))
-        if name in deleted or name in found
+        if first <= days[name] <= last
     ]
 
 
 def landed(stack: Stack, tables: Iterable[str], first: dt.date, last: dt.date) -> list[File]:
     """Return the landed files of tables and a range of days, sorted by day and key."""
+    wanted = {*tables}
+    patterns = [each for table in wanted for each in stack.contracts[table].keys]
+    prefixes = disjoint([f"{HIVE}{table}/" for table in wanted] + [e.prefix for e in patterns])
     paginator = stack.s3.get_paginator("list_object_versions")
-    pages = (
-        paginator.paginate(Bucket=stack.landing_bucket, Prefix=f"table={table}/")
-        for table in tables
-    )
-    return files(itertools.chain.from_iterable(pages), stack.landing_bucket, first, last)
+    pages = (paginator.paginate(Bucket=stack.landing_bucket, Prefix=each) for each in prefixes)
+
+    def read(name: str) -> LandingKey | None:
+        found = classify(name, stack.contracts)
+        return found if isinstance(found, LandingKey) and found.table in wanted else None
+
+    return files(itertools.chain.from_iterable(pages), stack.landing_bucket, read, first, last)
 
 
 def action(item: Item | None, outcome: FileOutcome | None, since: dt.datetime) -> Action:
@@ -233,8 +251,8 @@ class Backfill:
         while True:
             if item is None:
                 self._intake.admit(ingestion.source)
-            else:
-                self._intake.replay(item)
+            elif isinstance(run := self._intake.replay(item), Unvouched):
+                return Tried(ingestion, FileOutcome.FAILED, None, run.reason)
             item, outcome = yield from self._wait(ingestion)
             # A run that started before the cut does not count.
             if _began(item) >= self._since:

@@ -26,7 +26,6 @@ from shared.file_types import start_of
 from shared.grammar import Fault, grammar
 from shared.ingestion import Ingestion, Source
 from shared.landing import Landed
-from shared.landing_key import LandingKey
 from shared.spreadsheet import unescaped
 from shared.verdict import Refusal
 
@@ -82,16 +81,14 @@ def fix(
         chunks = rewritten(_bytes(landed.chunks), rows, contract.encoding, contract.dialect)
         pack(chunks, file, landed.packed)
         new = _upload(stack, ingestion.source, file, force=force)
-    key = LandingKey.parse(new.key)
-    if key is None:
-        raise CommandError(f"{new.key} is not a landing key.")
-    renewed = Ingestion.of(new, key)
+    renewed = drop.ingestion(stack, new)
     console.print(
-        f"Uploaded {key.filename} ({new.size:,} bytes) with "
+        f"Uploaded {new.key.rpartition('/')[2]} ({new.size:,} bytes) with "
         f"{many(len(rows), 'corrected row')} as s3://{new.bucket}/{new.key}",
         f"Ingestion {renewed.id}",
         sep="\n",
     )
+    drop.print_awaited(stack, renewed)
     return renewed
 
 

@@ -19,6 +19,7 @@ _COUNTS = {
     "totalsVerified": "totals verified",
 }
 _STYLES: dict[str, str] = {
+    Status.AWAITING: "cyan",
     Status.WAITING: "cyan",
     Status.RUNNING: "cyan",
     Status.SUCCESS: "green",

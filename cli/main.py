@@ -49,6 +49,7 @@ from shared.contract import Contract
 from shared.contract_set import Contracts
 from shared.endings import Status
 from shared.ingestion_log import timestamp
+from shared.landing_key import LandingKey
 from shared.text import listed
 from shared.version import VERSION
 
@@ -127,8 +128,9 @@ def down() -> None:
 def drop(
     file: File,
     table: Annotated[
-        str, typer.Option(metavar="TABLE", help="Load FILE into this table.")
-    ] = "dailycheckins",
+        str | None,
+        typer.Option(metavar="TABLE", help="Load FILE into this table. Default: dailycheckins."),
+    ] = None,
     date: Annotated[
         dt.datetime | None,
         day_option(
@@ -136,14 +138,28 @@ def drop(
             "Set the day of the data. Default: today in the time zone of the table's contract.",
         ),
     ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="Upload FILE with this key, which a contract's `keys` must match, instead of one "
+            "of the form table=…",
+        ),
+    ] = None,
     follow: Follow = False,
     stack: StackFolder = None,
 ) -> None:
     """Upload FILE to the landing bucket, which starts its ingestion."""
+    if key is not None and (table is not None or date is not None):
+        raise typer.BadParameter(
+            "it tells the table and the day: leave out --table and --date.", param_hint="--key"
+        )
     where = Stack.open(stack)
-    zone = ZoneInfo(_contract(where.contracts, table).timezone)
-    day = date.date() if date is not None else dt.datetime.now(zone).date()
-    ingestion = dropping.put(where, file, table, day)
+    if key is None:
+        contract = _contract(where.contracts, table or "dailycheckins")
+        day = date or dt.datetime.now(ZoneInfo(contract.timezone))
+        key = str(LandingKey(contract.table, day.date(), file.name))
+    ingestion = dropping.put(where, file, dropping.key_of(where, key))
     if follow and not dropping.follow(where, ingestion):
         raise typer.Exit(1)
 
@@ -342,10 +358,17 @@ def fix(
 
 
 @app.command()
-def replay(ingested_id: IngestedID, follow: Follow = False, stack: StackFolder = None) -> None:
+def replay(
+    ingested_id: IngestedID,
+    without_manifest: Annotated[
+        bool, typer.Option("--without-manifest", help="Do not wait for the file's manifest.")
+    ] = False,
+    follow: Follow = False,
+    stack: StackFolder = None,
+) -> None:
     """Run an ingestion again from its beginning."""
     where = Stack.open(stack)
-    ingestion = replaying.replay(where, ingested_id)
+    ingestion = replaying.replay(where, ingested_id, without_manifest=without_manifest)
     if follow and not dropping.follow(where, ingestion):
         raise typer.Exit(1)
 

@@ -16,13 +16,15 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from cli import loaded_rows
 from cli.errors import CommandError
 from cli.items import Item, many, plain
 from cli.stack import Stack
-from shared.endings import UNDER_WAY
-from shared.ingestion import Ingestion, Source
+from shared.classification import UnknownKey, data_key
+from shared.endings import UNDER_WAY, Status
+from shared.ingestion import Ingestion, Source, ingested_id
 from shared.landing_key import LandingKey
 from shared.staging import Staging
 
@@ -70,18 +72,13 @@ def find(stack: Stack, text: str) -> Holding:
     """Return everything that exists of a key, or of its address `s3://…`.
 
     Raises:
-        CommandError: `text` is not a landing key of a table with a contract.
+        CommandError: `text` is not a landing key of a table with a valid contract.
     """
-    key = LandingKey.parse(text.removeprefix(f"s3://{stack.landing_bucket}/"))
-    try:
-        stack.contracts[key.table if key else ""]
-    except KeyError:
-        key = None
-    if key is None:
+    key = data_key(text.removeprefix(f"s3://{stack.landing_bucket}/"), stack.contracts)
+    if isinstance(key, UnknownKey):
         raise CommandError(
-            f"{text!r} is not a landing key (table=<table>/year=<yyyy>/month=<m>/day=<d>/<file>) "
-            "of a table with a contract, so no table has rows of it. If the object exists, delete "
-            "it in the bucket."
+            f"{text!r} is not a landing key of a table with a valid contract: {key.reason}. If no "
+            "table has rows of it and the object exists, delete it in the bucket."
         )
     name = str(key)
     versions, markers = _versions(stack, name)
@@ -145,13 +142,19 @@ def _versions(stack: Stack, key: str) -> tuple[tuple[str, ...], tuple[str, ...]]
 def _items(stack: Stack, key: LandingKey, versions: Iterable[str]) -> Iterator[Item]:
     """Yield the log items of a key, of existing and of deleted versions."""
     sources = (Source(stack.landing_bucket, str(key), version, 0) for version in versions)
-    by_id: dict[str, Item] = {Ingestion.of(each, key).id: {} for each in sources}
-    for item in stack.log.of_day(key.date, key.table):
+    by_id: dict[str, Item] = {ingested_id(each, key): {} for each in sources}
+    # If the day is not in the key, each version may have another one.
+    logged = (
+        stack.log.newest(Status, table=key.table)
+        if isinstance(key.date, ZoneInfo)
+        else stack.log.of_day(key.date, key.table)
+    )
+    for item in logged:
         if item["sourceKey"] == str(key):
             by_id[item["ingestedID"]] = item
-    for ingested_id, item in by_id.items():
+    for each_id, item in by_id.items():
         # The index may be slightly outdated, but `removedAt` never changes.
-        now = item if "removedAt" in item else stack.log.get(ingested_id, key.table)
+        now = item if "removedAt" in item else stack.log.get(each_id, key.table)
         if now is not None:
             yield plain(now)
 

@@ -114,7 +114,7 @@ class Stack:
             int(self.outputs["max_concurrency"]),
             self.deployed.contracts_hash,
         )
-        return Intake(self.contracts, gate, self.events)
+        return Intake(self.contracts, gate, self.events, self.s3)
 
     @cached_property
     def deployed(self) -> ContractSettings:

@@ -35,6 +35,7 @@ from shared.compression import Compression
 from shared.control_totals import ROWS, group_problems
 from shared.dialect import Dialect
 from shared.formats import MICROSECOND_DIGITS, Described, Reading, readings
+from shared.key_pattern import KEY, KeyPattern
 from shared.manifest import Manifest
 from shared.model import Model, Problems
 from shared.text import bounded, listed, quoted
@@ -192,12 +193,6 @@ def _table(name: str) -> str:
     return name
 
 
-def _pattern(pattern: str) -> str:
-    regex.check(pattern)
-    regex.check(regex.whole(pattern))  # e.g. `\Qa` quotes the text after it
-    return pattern
-
-
 def _encoding(name: str) -> str:
     try:
         "".encode(name)
@@ -341,7 +336,7 @@ class Pattern(Rule):
     """The whole text must match a regular expression, in RE2's syntax."""
 
     kind: Literal["pattern"] = "pattern"
-    regex: Annotated[str, Field(max_length=10_000), AfterValidator(_pattern)]
+    regex: Annotated[str, Field(max_length=10_000), AfterValidator(regex.checked)]
 
 
 class Allowed(Rule):
@@ -714,6 +709,7 @@ class Contract(Model):
     dialect: Dialect = Dialect()
     decimal_mark: Literal[".", ","] = "."
     header_policy: HeaderPolicy = HeaderPolicy()
+    keys: tuple[KeyPattern, ...] = Field(default=(), min_length=1, max_length=100)
     timezone: Zone = "Etc/UTC"
     indexes: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = ()
     lookup: Lookup | None = None
@@ -980,4 +976,13 @@ class Contract(Model):
             for each in group_problems(footer.pattern, (ROWS,), summed):
                 yield f"the footer's pattern {each}"
         if self.manifest is not None:
-            yield from self.manifest.problems(summed)
+            common = [each.groups for each in self.keys]
+            yield from self.manifest.problems(
+                summed, frozenset.intersection(*common or [frozenset()])
+            )
+            for key in (each for pattern in self.keys for each in pattern.examples):
+                if self.manifest.is_name(key.rpartition("/")[2]):
+                    yield (
+                        f"the example {quoted(key, KEY)} of a data file has the name of a manifest "
+                        f"({self.manifest.name}): change one of them"
+                    )

@@ -33,6 +33,7 @@ class Contracts(Mapping[str, Contract]):
         """Results of parsing single files, by table."""
         self._checked: dict[str, Contract | InvalidContract] = {}
         """Results after the check for conflicts with other files, by table."""
+        self._mentioning: dict[str, list[str]] = {}
 
     @classmethod
     def of_folder(cls, folder: Path) -> Self:
@@ -101,6 +102,19 @@ class Contracts(Mapping[str, Contract]):
         if invalid := self.invalid:
             raise InvalidContract(one_line("; ".join(invalid.values())), self.problems)
         return self
+
+    def mentioning(self, name: str) -> list[str]:
+        """Return the tables whose contract, valid or not, may have a property of that name.
+
+        `name` consists of lower-case letters. YAML represents it as a whole word, or with a numeric
+        escape or a line end in a double-quoted text, and so other files need not be parsed.
+        """
+        if name not in self._mentioning:
+            text = re.compile(rf"(?<!\w){name}(?!\w)|\\[xuU\r\n]".encode())
+            self._mentioning[name] = [
+                table for table, content in self._contents.items() if text.search(content)
+            ]
+        return self._mentioning[name]
 
     def __getitem__(self, table: str) -> Contract:
         """Return the contract of a table; raise InvalidContract or KeyError if it has none."""

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from shared.errors import InvalidEvent
 from shared.landing_key import LandingKey, partition
@@ -28,6 +29,8 @@ class Source:
     key: str
     version_id: str
     size: int
+    landed: dt.datetime | None = field(default=None, compare=False)
+    """S3's LastModified of the version; None if it was not read, because few keys need it."""
 
     @classmethod
     def stored(
@@ -36,7 +39,7 @@ class Source:
         """Return the source of an object from the fields that S3 returns."""
         if version_id in {None, NO_VERSION}:
             version_id = f"{NO_VERSION}@{modified.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
-        return cls(bucket, key, str(version_id), size)
+        return cls(bucket, key, str(version_id), size, modified)
 
     @property
     def has_version(self) -> bool:
@@ -46,18 +49,30 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Ingestion:
-    """The ingestion of one object version, with its ID, table and day."""
+    """The ingestion of one object version, with its ID, table and day.
+
+    `manifest` is the version of its manifest that its run verifies; None without one. It is not
+    part of the ingestion's identity.
+    """
 
     id: str
     table: str
     data_date: dt.date
     source: Source
+    manifest: Source | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, source: Source, key: LandingKey) -> "Ingestion":
-        """Return the ingestion of an object version; its ID depends only on the key and version."""
-        ingested_id = f"{key.date:%Y%m%d}-{_digest(source)}"
-        return cls(ingested_id, key.table, key.date, source)
+        """Return the ingestion of an object version.
+
+        If the day is not in the key, `source.landed` must be known. The ID does not depend on it.
+        """
+        day = key.date
+        if isinstance(day, ZoneInfo):
+            if source.landed is None:
+                raise ValueError(f"it is not known when {source.key} landed")
+            day = source.landed.astimezone(day).date()
+        return cls(ingested_id(source, key), key.table, day, source)
 
     def execution_name(self, attempt: int = 1) -> str:
         """Return the name of its execution, at most 80 characters.
@@ -87,6 +102,7 @@ class Ingestion:
                 "versionId": self.source.version_id,
                 "size": self.source.size,
             },
+            **manifest_fields(self.manifest),
         }
 
     @classmethod
@@ -94,7 +110,8 @@ class Ingestion:
         """Return the ingestion of a log item."""
         source = Source(item["bucket"], item["sourceKey"], item["versionId"], int(item["size"]))
         date = dt.date.fromisoformat(item["dataDate"])
-        return cls(item["ingestedID"], item["ingestedTable"], date, source)
+        manifest = _manifest(item, source.bucket)
+        return cls(item["ingestedID"], item["ingestedTable"], date, source, manifest)
 
     @classmethod
     def from_event(cls, event: Mapping[str, Any]) -> "Ingestion":
@@ -108,6 +125,7 @@ class Ingestion:
                 source=Source(
                     source["bucket"], source["key"], source["versionId"], int(source["size"])
                 ),
+                manifest=_manifest(event, source["bucket"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidEvent(
@@ -162,6 +180,30 @@ class Run:
     def from_item(cls, item: Mapping[str, Any]) -> "Run":
         """Return the current run of a log item."""
         return cls(item["executionArn"], int(item["redrive"]), item.get("contracts"))
+
+
+def manifest_fields(manifest: Source | None) -> dict[str, Any]:
+    """Return the field `manifest` of a log item and of the state machine's input, if there is one.
+
+    A manifest is in the bucket of its file.
+    """
+    if manifest is None:
+        return {}
+    fields = {"key": manifest.key, "versionId": manifest.version_id, "size": manifest.size}
+    return {"manifest": fields}
+
+
+def _manifest(fields: Mapping[str, Any], bucket: str) -> Source | None:
+    if "manifest" not in fields:
+        return None
+    found = fields["manifest"]
+    return Source(bucket, found["key"], found["versionId"], int(found["size"]))
+
+
+def ingested_id(source: Source, key: LandingKey) -> str:
+    """Return the ID of an object version's ingestion, which depends only on the two."""
+    day = f"{key.date:%Y%m%d}" if isinstance(key.date, dt.date) else "landed"
+    return f"{day}-{_digest(source)}"
 
 
 def unmatched_id(source: Source) -> str:

@@ -2,8 +2,8 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions
 
@@ -67,20 +67,38 @@ def read_version(s3: "S3Client", source: Source, begin: int = 0) -> Iterator[byt
         ) from error
 
 
+def dated(s3: "S3Client", source: Source) -> Source | None:
+    """Return a version with the time when it landed; None if it is missing or unreadable.
+
+    That time is the same from each component, unlike the time of S3's event: for a multipart
+    upload, it is the upload's start.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
+    """
+    found = _head(s3, source.bucket, source.key, VersionId=source.version_id)
+    return None if found is None else replace(source, landed=found["LastModified"])
+
+
 def newest_version(s3: "S3Client", bucket: str, key: str) -> Source | None:
-    """Return the newest version of a key; None if it is missing or unreadable.
+    """Return the newest version of a key; None if it is missing or unreadable."""
+    found = _head(s3, bucket, key)
+    if found is None:
+        return None
+    return Source.stored(
+        bucket, key, found.get("VersionId"), found["ContentLength"], found["LastModified"]
+    )
+
+
+def _head(s3: "S3Client", bucket: str, key: str, **version: Any) -> Any:
+    """Return S3's answer about an object; None if it is missing or unreadable.
 
     Without s3:ListBucket, S3 returns 403 for a missing key, as for one without read permission.
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
     """
     try:
         with unavailable(f"s3://{bucket}/{key}"):
-            found = s3.head_object(Bucket=bucket, Key=key)
+            return s3.head_object(Bucket=bucket, Key=key, **version)
     except botocore.exceptions.ClientError as error:
         if error.response["Error"]["Code"] not in {"403", "404"}:
             raise
-        logger.warning("not there", extra={"sourceKey": key, "reason": str(error)})
+        logger.info("not there", extra={"sourceKey": key, "reason": str(error)})
         return None
-    return Source.stored(
-        bucket, key, found.get("VersionId"), found["ContentLength"], found["LastModified"]
-    )

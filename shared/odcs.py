@@ -47,6 +47,7 @@ _TABLE_PROPERTIES = {
     "dialect",
     "decimalMark",
     "headerPolicy",
+    "keys",
     "maxRejectedPercent",
     "timezone",
     "indexes",

@@ -4,7 +4,10 @@ Only the images of Transform, Test and Load contain Arrow. Every function must v
 patterns, so all images contain `google-re2`: the same engine in half a megabyte.
 """
 
+import functools
+import itertools
 from collections.abc import Callable
+from typing import Any
 
 import re2
 
@@ -12,6 +15,7 @@ from shared.text import quoted
 
 _QUIET = re2.Options()
 _QUIET.log_errors = False
+_MAX_PREFIX = 1_024  # bytes, the maximum of an S3 key
 
 
 def whole(regex: str) -> str:
@@ -21,7 +25,23 @@ def whole(regex: str) -> str:
 
 def matches(regex: str, text: str) -> bool:
     """Return whether `regex` matches all of `text`."""
-    return re2.compile(whole(regex), _QUIET).search(text) is not None
+    return _whole(regex).search(text) is not None
+
+
+def captured(regex: str, text: str) -> dict[str, str | None] | None:
+    """Return the named groups if `regex` matches all of `text`, else None.
+
+    A group that took no part in the match is None.
+    """
+    found = _whole(regex).search(text)
+    return None if found is None else found.groupdict()
+
+
+def literal_prefix(regex: str) -> str:
+    """Return the text with which every text begins that `regex` matches; it may be empty."""
+    least, most = _whole(regex).possiblematchrange(_MAX_PREFIX)
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(least, most, strict=False))
+    return bytes(byte for byte, _ in same).decode(errors="ignore")
 
 
 def beginning(regex: str) -> Callable[[bytes], bool]:
@@ -57,3 +77,15 @@ def check(regex: str) -> None:
             f"the pattern {quoted(regex)} is not valid RE2: {reason.decode(errors='replace')}; "
             "see https://github.com/google/re2/wiki/Syntax"
         ) from None
+
+
+def checked(regex: str) -> str:
+    """Return an expression; raise ValueError if RE2 does not support it, alone or as a whole."""
+    check(regex)
+    check(whole(regex))  # e.g. `\Qa` quotes the text after it
+    return regex
+
+
+@functools.lru_cache(maxsize=1_000)
+def _whole(regex: str) -> Any:
+    return re2.compile(whole(regex), _QUIET)

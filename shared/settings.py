@@ -60,11 +60,18 @@ class ContractSettings(Settings):
 
 
 class GateSettings(ContractSettings):
-    """Settings of functions that start runs: log, state machine and maximum concurrency."""
+    """Settings of functions that start runs: landing bucket, log, state machine, concurrency."""
 
+    landing_bucket: str
+    landing_prefixes: tuple[str, ...] = ("",)
+    """Beginnings of the keys that the pipeline reads, sorted, as a JSON list."""
     log_table: str
     state_machine_arn: str
     max_concurrency: int = Field(ge=1)
+
+    def has_landed(self, bucket: str, key: str) -> bool:
+        """Return whether an object is one that the pipeline reads."""
+        return bucket == self.landing_bucket and key.startswith(self.landing_prefixes)
 
 
 class TriggerSettings(GateSettings):
@@ -106,8 +113,6 @@ class AlertSettings(Settings):
 
 class WatchSettings(GateSettings):
     """`watch`: compares landing, log and executions, and starts runs."""
-
-    landing_bucket: str
 
 
 class ApiSettings(ContractSettings, DatabaseSettings):

@@ -37,8 +37,20 @@ locals {
     },
   ]
 
-  # Key patterns, as in shared/landing_key.py and shared/staging.py.
-  landed = "${local.bucket_arns.landing}/table=*"
+  # The landed objects. Contracts choose the keys of their files.
+  landed = [for prefix in local.landing.prefixes : "${local.landing.arn}/${prefix}*"]
+
+  # If somebody deletes landing_bucket, anyone can create a bucket with its name. s3:ResourceAccount is the owner's account
+  # (https://docs.aws.amazon.com/AmazonS3/latest/userguide/amazon-s3-policy-keys.html). IfExists, because the laptop cloud
+  # does not set it; AWS always does.
+  of_landing_owner = var.landing_bucket == null ? {} : {
+    conditions = { StringEqualsIfExists = { "s3:ResourceAccount" = local.landing.account } }
+  }
+  read_newest  = merge({ actions = ["s3:GetObject"], resources = local.landed }, local.of_landing_owner)
+  read_landed  = merge({ actions = ["s3:GetObjectVersion"], resources = local.landed }, local.of_landing_owner)
+  list_landing = merge({ actions = ["s3:ListBucketVersions"], resources = [local.landing.arn] }, local.of_landing_owner)
+
+  # Key patterns, as in shared/staging.py.
   staged = {
     clean   = "${local.bucket_arns.staging}/table=*"
     suspect = "${local.bucket_arns.staging}/state=suspect/table=*"
@@ -50,23 +62,23 @@ locals {
   permissions = {
     trigger = [
       local.deployed_contracts,
-      # For events without a version ID, with any key.
-      { actions = ["s3:GetObject"], resources = ["${local.bucket_arns.landing}/*"] },
-      { actions = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
-      { actions = ["dynamodb:Query"], resources = ["${aws_dynamodb_table.log.arn}/index/status"] },
+      # For events without a version ID, and for manifests.
+      local.read_newest,
+      { actions = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
+      { actions = ["dynamodb:Query"], resources = [aws_dynamodb_table.log.arn, "${aws_dynamodb_table.log.arn}/index/status"] },
       local.start_ingestion,
       local.notify,
     ]
     transform = [
       local.contracts_of_run,
-      { actions = ["s3:GetObjectVersion"], resources = [local.landed] },
+      local.read_landed,
       { actions = ["s3:ListBucket"], resources = [local.bucket_arns.staging] },
       { actions = ["s3:DeleteObject", "s3:PutObject"], resources = [local.staged.clean, local.staged.suspect] },
       { actions = ["dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
     ]
     test = [
       local.contracts_of_run,
-      { actions = ["s3:GetObjectVersion"], resources = [local.landed] },
+      local.read_landed,
       { actions = ["s3:ListBucket"], resources = [local.bucket_arns.staging] },
       { actions = ["s3:GetObject"], resources = [local.staged.clean, local.staged.suspect, local.staged.refused] },
       { actions = ["s3:DeleteObject", "s3:PutObject"], resources = [local.staged.tested] },
@@ -74,7 +86,7 @@ locals {
     ]
     load = concat(local.database_trust_permissions.load, [
       local.contracts_of_run,
-      { actions = ["s3:ListBucketVersions"], resources = [local.bucket_arns.landing] },
+      local.list_landing,
       { actions = ["s3:ListBucket"], resources = [local.bucket_arns.staging] },
       { actions = ["s3:GetObject"], resources = [local.staged.clean, "${local.staged.tested}/rejects.jsonl"] },
       { actions = ["s3:PutObject"], resources = [local.staged.refused] },
@@ -88,7 +100,8 @@ locals {
     ]
     watch = [
       local.deployed_contracts,
-      { actions = ["s3:ListBucketVersions"], resources = [local.bucket_arns.landing] },
+      local.list_landing,
+      local.read_newest, # manifests
       { actions = ["dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
       { actions = ["dynamodb:Query"], resources = ["${aws_dynamodb_table.log.arn}/index/dataDate", "${aws_dynamodb_table.log.arn}/index/status"] },
       local.start_ingestion,
@@ -127,6 +140,7 @@ locals {
   # (docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html).
   kms_calls = {
     "kms:Decrypt" = [
+      "dynamodb:DeleteItem",
       "dynamodb:GetItem",
       "dynamodb:PutItem",
       "dynamodb:Query",
@@ -145,6 +159,27 @@ locals {
       if length(setintersection(calls, flatten([for statement in statements : statement.actions]))) > 0
     ]
   }
+}
+
+locals {
+  # What each role may do in the landing bucket. Another account's bucket needs a policy that allows the same.
+  landing_uses = flatten([
+    for name, statements in local.permissions : [
+      for statement in statements : {
+        function = name
+        allowed  = jsonencode({ Action = statement.actions, Resource = statement.resources })
+      } if length(setintersection(statement.resources, concat([local.landing.arn], local.landed))) > 0
+    ]
+  ])
+  landing_statements = [
+    for allowed, functions in { for use in local.landing_uses : use.allowed => use.function... } : merge(
+      { Effect = "Allow", Principal = { AWS = [for name in functions : aws_iam_role.function[name].arn] } },
+      jsondecode(allowed),
+    )
+  ]
+
+  # Functions that decrypt objects of landing_bucket.
+  landing_readers = distinct([for use in local.landing_uses : use.function if strcontains(use.allowed, "\"s3:GetObject")])
 }
 
 resource "aws_iam_role" "function" {
@@ -171,6 +206,10 @@ resource "aws_iam_role_policy" "function" {
         [
           for key in var.kms_key_arn[*] : { actions = local.kms_actions[each.key], resources = [key] }
           if length(local.kms_actions[each.key]) > 0
+        ],
+        [
+          for key in try(var.landing_bucket.kms_key_arn, null)[*] : { actions = ["kms:Decrypt"], resources = [key] }
+          if contains(local.landing_readers, each.key)
         ],
         [for statement in local.network : statement if contains(local.networked, each.key)],
         [{

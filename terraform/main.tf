@@ -44,6 +44,12 @@ locals {
     CONTRACTS_HASH = local.contracts_hash
   }
 
+  # The objects that trigger and watch start runs for.
+  landing_settings = merge(
+    { LANDING_BUCKET = local.landing.name },
+    contains(local.landing.prefixes, "") ? {} : { LANDING_PREFIXES = jsonencode(local.landing.prefixes) },
+  )
+
   # The folders under functions/ with a handler, and the keys of local.functions. This is a separate list because
   # local.functions refers to resources, which images and validations cannot depend on.
   function_names = ["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"]
@@ -52,8 +58,8 @@ locals {
   functions = {
     trigger = {
       memory  = 256
-      timeout = 60
-      environment = merge(local.contract_settings, {
+      timeout = 300 # a manifest may start thousands of files
+      environment = merge(local.contract_settings, local.landing_settings, {
         LOG_TABLE         = aws_dynamodb_table.log.name
         STATE_MACHINE_ARN = local.state_machine_arn
         MAX_CONCURRENCY   = tostring(var.max_concurrency)
@@ -97,9 +103,8 @@ locals {
     watch = {
       memory  = 512
       timeout = 300
-      environment = merge(local.contract_settings, {
+      environment = merge(local.contract_settings, local.landing_settings, {
         LOG_TABLE         = aws_dynamodb_table.log.name
-        LANDING_BUCKET    = aws_s3_bucket.this["landing"].bucket
         STATE_MACHINE_ARN = local.state_machine_arn
         MAX_CONCURRENCY   = tostring(var.max_concurrency)
       })

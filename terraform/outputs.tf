@@ -10,7 +10,22 @@ output "region" {
 
 output "landing_bucket" {
   description = "Name of the landing bucket. Upload files to table=<table>/year=<Y>/month=<M>/day=<D>/. tm reads it."
-  value       = aws_s3_bucket.this["landing"].bucket
+  value       = local.landing.name
+}
+
+output "landing_bucket_needs" {
+  description = "What the owner of landing_bucket must configure if it is in another account; examples/cross-account-landing uses it. event_pattern: of an EventBridge rule whose target is trigger_arn. bucket_statements: for the bucket's policy. key_statement: for the policy of its KMS key, if any. Null without landing_bucket."
+  value = var.landing_bucket == null ? null : {
+    event_pattern     = jsonencode(local.landing_events)
+    trigger_arn       = aws_lambda_function.this["trigger"].arn
+    bucket_statements = local.landing_statements
+    key_statement = {
+      Effect    = "Allow"
+      Principal = { AWS = [for name in local.landing_readers : aws_iam_role.function[name].arn] }
+      Action    = ["kms:Decrypt"]
+      Resource  = "*"
+    }
+  }
 }
 
 output "staging_bucket" {

@@ -20,6 +20,7 @@ resource "terraform_data" "protection" {
     aws_cloudwatch_dashboard.this,
     aws_cloudwatch_event_target.alert,
     aws_cloudwatch_event_target.keep_active,
+    aws_cloudwatch_event_target.landing,
     aws_cloudwatch_event_target.next,
     aws_cloudwatch_event_target.watch,
     aws_default_security_group.this,

@@ -1,3 +1,25 @@
+locals {
+  # The bucket in which files land: the created one, or landing_bucket (docs/decisions/0025-landing-bucket.md).
+  landing = {
+    name     = var.landing_bucket == null ? aws_s3_bucket.this["landing"].bucket : var.landing_bucket.name
+    arn      = var.landing_bucket == null ? aws_s3_bucket.this["landing"].arn : "arn:${local.partition}:s3:::${var.landing_bucket.name}"
+    account  = try(coalesce(var.landing_bucket.account_id), local.account)
+    prefixes = try(sort(var.landing_bucket.prefixes), [""])
+  }
+
+  # S3's events of new objects in landing_bucket. S3 sends them to the default bus of the bucket's account and region
+  # (https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html).
+  landing_events = {
+    source      = ["aws.s3"]
+    detail-type = ["Object Created"]
+    account     = [local.landing.account]
+    detail = merge(
+      { bucket = { name = [local.landing.name] } },
+      contains(local.landing.prefixes, "") ? {} : { object = { key = [for prefix in local.landing.prefixes : { prefix = prefix }] } },
+    )
+  }
+}
+
 # "landing" stores the landed files permanently. "staging" stores what the functions derive from them. "config" stores
 # settings that are too long for environment variables: the contracts and a CA bundle.
 resource "aws_s3_bucket" "this" {
@@ -8,7 +30,7 @@ resource "aws_s3_bucket" "this" {
   # checkov:skip=CKV2_AWS_6:all buckets have one; checkov sees only one instance of for_each, database.tftest.hcl tests all
   # checkov:skip=CKV2_AWS_61:all buckets have one; checkov sees only one instance of for_each, module.tftest.hcl tests all
   # checkov:skip=CKV2_AWS_62:landing notifies trigger; nothing reacts to objects in staging
-  for_each = toset(["config", "landing", "staging"])
+  for_each = toset(concat(["config", "staging"], var.landing_bucket == null ? ["landing"] : []))
 
   bucket        = "${var.name}-${each.key}-${local.account}-${local.region}"
   force_destroy = each.key == "config" || var.force_destroy
@@ -113,6 +135,8 @@ resource "aws_s3_object" "config" {
 
 # A run reads the exact version that its S3 event names, and Load orders the versions of a landing key.
 resource "aws_s3_bucket_versioning" "landing" {
+  count = var.landing_bucket == null ? 1 : 0
+
   bucket = aws_s3_bucket.this["landing"].bucket
 
   versioning_configuration {
@@ -122,6 +146,8 @@ resource "aws_s3_bucket_versioning" "landing" {
 
 # No filter: trigger must also report keys that match no contract.
 resource "aws_s3_bucket_notification" "landing" {
+  count = var.landing_bucket == null ? 1 : 0
+
   bucket = aws_s3_bucket.this["landing"].bucket
 
   lambda_function {
@@ -141,13 +167,42 @@ resource "aws_s3_bucket_notification" "landing" {
   ]
 }
 
+# If landing_bucket is in another account, a rule there invokes trigger.
+resource "aws_cloudwatch_event_rule" "landing" {
+  count = var.landing_bucket != null && local.landing.account == local.account ? 1 : 0
+
+  name          = "${var.name}-landing"
+  description   = "New objects in ${local.landing.name}."
+  event_pattern = jsonencode(local.landing_events)
+  tags          = local.tags
+
+  depends_on = [terraform_data.prerequisites]
+}
+
+resource "aws_cloudwatch_event_target" "landing" {
+  count = length(aws_cloudwatch_event_rule.landing)
+
+  rule      = aws_cloudwatch_event_rule.landing[0].name
+  target_id = "trigger"
+  arn       = aws_lambda_function.this["trigger"].arn
+
+  # As for the notification.
+  depends_on = [
+    aws_lambda_permission.trigger,
+    aws_rds_cluster_instance.this,
+    aws_sfn_state_machine.ingestion,
+  ]
+}
+
+# Another account may invoke trigger by any role that its own policies allow to. It could upload files as well.
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-cross-account.html
 resource "aws_lambda_permission" "trigger" {
   statement_id   = "landing"
   action         = "lambda:InvokeFunction"
   function_name  = aws_lambda_function.this["trigger"].function_name
-  principal      = "s3.amazonaws.com"
-  source_account = local.account
-  source_arn     = aws_s3_bucket.this["landing"].arn
+  principal      = var.landing_bucket == null ? "s3.amazonaws.com" : local.landing.account == local.account ? "events.amazonaws.com" : local.landing.account
+  source_account = var.landing_bucket == null ? local.account : null
+  source_arn     = var.landing_bucket == null ? local.landing.arn : one(aws_cloudwatch_event_rule.landing[*].arn)
 }
 
 resource "aws_s3_bucket_lifecycle_configuration" "this" {

@@ -29,6 +29,54 @@ variable "contracts_dir" {
   default     = null
 }
 
+variable "landing_bucket" {
+  description = <<-EOT
+    An existing bucket in which files land; null creates one. The module changes nothing in it and never deletes it.
+    It must be in the stack's region, have versioning, and send its events to EventBridge.
+
+    account_id is the account that owns the bucket; null is this account. Another account must allow the functions to
+    read the bucket and send them its events: see landing_bucket_needs and examples/cross-account-landing.
+
+    kms_key_arn is the key that encrypts the objects, if it is not AWS's.
+
+    prefixes restricts the pipeline to keys that begin with one of them. tm drop, tm smoke and contracts without keys
+    need "table=". By default every new object is a file of a table, or an alert says that its key is unknown.
+  EOT
+  type = object({
+    name        = string
+    account_id  = optional(string)
+    kms_key_arn = optional(string)
+    prefixes    = optional(set(string), [""])
+  })
+  default = null
+
+  validation {
+    condition     = var.landing_bucket == null || can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.landing_bucket.name))
+    error_message = "landing_bucket.name must be the name of a bucket, 3 to 63 lower-case letters, digits, hyphens and dots, not its ARN or address."
+  }
+
+  validation {
+    condition     = try(var.landing_bucket.account_id, null) == null || can(regex("^[0-9]{12}$", var.landing_bucket.account_id))
+    error_message = "landing_bucket.account_id must be the 12 digits of an AWS account."
+  }
+
+  validation {
+    condition     = try(var.landing_bucket.kms_key_arn, null) == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.landing_bucket.kms_key_arn))
+    error_message = "landing_bucket.kms_key_arn must be the ARN of a key, \"arn:aws:kms:<region>:<account>:key/<id>\", not its alias: the policies of the functions' roles contain it."
+  }
+
+  validation {
+    # They are copied into the policies of the functions' roles, where *, ? and $ have a meaning.
+    condition     = try(length(var.landing_bucket.prefixes) > 0 && length(var.landing_bucket.prefixes) <= 10 && alltrue([for prefix in var.landing_bucket.prefixes : can(regex("^[^*?$[:cntrl:]]{0,200}$", prefix))]), var.landing_bucket == null)
+    error_message = "landing_bucket.prefixes must be 1 to 10 beginnings of keys, each of at most 200 characters, without *, ?, $ and control characters."
+  }
+
+  validation {
+    condition     = try(alltrue([for pair in setproduct(var.landing_bucket.prefixes, var.landing_bucket.prefixes) : pair[0] == pair[1] || !startswith(pair[0], pair[1])]), true)
+    error_message = "landing_bucket.prefixes contains a prefix that begins with another one, which covers it: remove the longer one."
+  }
+}
+
 variable "alert_emails" {
   description = "Email addresses that receive alerts. AWS sends each address a confirmation email. An address receives no alerts until someone clicks the link in it."
   type        = set(string)

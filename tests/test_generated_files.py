@@ -568,8 +568,7 @@ def endings(draw: st.DrawFn, dialect: Dialect) -> list[str]:
     if dialect.footer:
         footers = st.sampled_from(["TOTAL;1,2\t3", "--", "", '"TOTAL', "Sum"])
         lines += draw(st.lists(footers, max_size=3)) + [""] * draw(st.integers(0, 1))
-        if dialect.footer.totals and draw(st.integers(0, 9)):
-            lines.append("TRAILER")
+        lines += ["TRAILER"] * (draw(st.integers(0, 9)) > 0 and len(dialect.footer.totals) > 0)
     return lines
 
 

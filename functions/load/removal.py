@@ -17,11 +17,14 @@ from typing import Any, Self
 from pg8000.native import identifier
 
 from functions.load import ledger, table
+from shared.classification import UnknownKey, data_key
 from shared.contract import Contract
+from shared.contract_set import Contracts
 from shared.database import Connection
 from shared.errors import InvalidEvent
-from shared.landing_key import LandingKey
+from shared.key_pattern import KEY
 from shared.telemetry import logger
+from shared.text import quoted
 
 
 class Operation(StrEnum):
@@ -41,12 +44,11 @@ class Request:
     contract: Contract
 
     @classmethod
-    def from_event(cls, event: Mapping[str, Any], contracts: Mapping[str, Contract]) -> Self:
+    def from_event(cls, event: Mapping[str, Any], contracts: Contracts) -> Self:
         """Parse an event.
 
         Raises:
-            InvalidEvent: a field is missing or invalid, or the key has no contract.
-            InvalidContract: the contract of the key's table is invalid.
+            InvalidEvent: a field is missing or invalid, or the key has no valid contract.
         """
         try:
             operation, bucket, key = Operation(event["operation"]), event["bucket"], event["key"]
@@ -54,13 +56,13 @@ class Request:
             raise InvalidEvent(
                 f"the request has a missing or invalid field ({error}); use `tm remove`"
             ) from error
-        parsed = LandingKey.parse(key)
-        try:
-            contract = contracts[parsed.table if parsed else ""]
-        except KeyError as error:
-            message = f"{key!r} is not a landing key of a table with a contract"
-            raise InvalidEvent(message) from error
-        return cls(operation, bucket, key, contract)
+        found = data_key(key, contracts)
+        if isinstance(found, UnknownKey):
+            raise InvalidEvent(
+                f"{quoted(key, KEY)} is not a landing key of a table with a valid contract: "
+                f"{found.reason}"
+            )
+        return cls(operation, bucket, key, contracts[found.table])
 
     def answer(self, connection: Connection, is_there: Callable[[str], bool]) -> dict[str, Any]:
         """Execute the request; it is idempotent.

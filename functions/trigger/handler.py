@@ -1,14 +1,14 @@
-"""Takes S3's `ObjectCreated` event with one or more records; ignores S3's test event.
+"""Takes S3's notification with one or more records, or S3's `Object Created` event of EventBridge.
 Returns the number of object versions by admission: started, waiting, known, rejected, ignored.
 """
 
 from collections import Counter
 from typing import Any
-from urllib.parse import unquote_plus
 
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from functions.trigger.landed import Landed, landed
 from shared.contract_store import deployed, prefetch
 from shared.gate import Gate
 from shared.ingestion import NO_VERSION, Source
@@ -24,12 +24,12 @@ prefetch(TriggerSettings)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Start a run for each landed object version, or enqueue it."""
     settings = read(TriggerSettings)
-    intake = Intake(deployed(settings), Gate.of(settings), boto3.client("events"))
+    s3 = boto3.client("s3")
+    intake = Intake(deployed(settings), Gate.of(settings), boto3.client("events"), s3)
     admissions: Counter[str] = Counter()
     # Read all records first: a log line about a missing object must not name another ingestion.
-    for source in [_source(record["s3"]) for record in event.get("Records", ())]:
+    for source in [_source(settings, each) for each in landed(event)]:
         if source is None:
-            # The object is deleted, or S3 does not list it yet. In the latter case watch finds it.
             admissions[Admission.IGNORED] += 1
             continue
         about(*intake.identity(source))
@@ -39,11 +39,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     return dict(admissions)
 
 
-def _source(record: dict[str, Any]) -> Source | None:
-    bucket, landed = record["bucket"]["name"], record["object"]
-    key, version_id = unquote_plus(landed["key"]), landed.get("versionId")
-    if version_id in {None, NO_VERSION}:
-        # For 15 minutes after versioning is enabled, S3 may omit the version ID.
-        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html
-        return newest_version(boto3.client("s3"), bucket, key)
-    return Source(bucket, key, str(version_id), landed["size"])
+def _source(settings: TriggerSettings, each: Landed) -> Source | None:
+    if not settings.has_landed(each.bucket, each.key):
+        # A rule sends events of too many objects, or somebody else called this function.
+        logger.warning("not landed", extra={"bucket": each.bucket, "sourceKey": each.key})
+        return None
+    if each.version_id in {None, NO_VERSION}:
+        # None if it is deleted, or if S3 does not list it yet. In the latter case watch finds it.
+        return newest_version(boto3.client("s3"), each.bucket, each.key)
+    return Source(each.bucket, each.key, str(each.version_id), each.size)

@@ -31,17 +31,17 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     An invalid contract raises an error at the end, because its deadline is unknown.
     """
     settings = read(WatchSettings)
-    gate, events = Gate.of(settings), boto3.client("events")
+    gate, events, s3 = Gate.of(settings), boto3.client("events"), boto3.client("s3")
     if event.get("detail-type") == END:
         return {"started": backlog.end(gate, event["detail"]["executionArn"])}
     contracts = deployed(settings)
-    intake = Intake(contracts, gate, events, "watch")
+    intake = Intake(contracts, gate, events, s3, "watch")
     now = dt.datetime.fromisoformat(event.get("time") or dt.datetime.now(dt.UTC).isoformat())
     checks = Reconciliation(intake, now)
     # The gate comes first, because the other steps need EventBridge. If EventBridge fails, lost
     # run-end events keep slots occupied.
     result = checks.gate() | {"stuck": checks.stuck(), "unannounced": checks.unannounced()}
-    landed = Landed(boto3.client("s3"), settings.landing_bucket, now)
+    landed = Landed(s3, settings.landing_bucket, now, settings.landing_prefixes)
     lost, sweep = [], Sweep(gate.log, landed)
     # The sweep comes before the recent days: it ends in time, and progresses even if they do not.
     for page in sweep.step():
@@ -51,7 +51,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     missing = deadlines.missing(lost)
     measure_freshness(deadlines.hours_late())
     backlog.measure(gate.log)
-    result |= {"lost": len(lost), "missing": missing}
+    result |= {"lost": len(lost), "missing": missing} | checks.manifests()
     result |= {"sweptPages": sweep.pages, "sweepFinished": sweep.finished}
     logger.info("watched", extra=result)
     checks.raise_failure()

@@ -6,26 +6,31 @@ every 15 minutes:
 
 - Recent days: 4 to 16 lists for each table and call, because a date has up to four spellings. That
   is 0.06 to 0.23 USD a month for each table, and more if a day has more than 1,000 versions.
+- Patterns: up to 5 lists for each literal prefix and call, 0.07 USD a month.
 - Everything: 0.15 USD a month for each million versions. Listing everything in each call would
   cost 14 USD, and would exceed the function's timeout.
 """
 
 import datetime as dt
+import itertools
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from functions.watch import reconciliation
+from shared.contract import Contract
 from shared.ingestion import Source
 from shared.ingestion_log import IngestionLog
-from shared.landing_key import prefixes
+from shared.landing_key import disjoint, prefixes
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 EVERY = dt.timedelta(days=1)
 """Minimum time between the starts of two sweeps, which never overlap."""
+PATTERN_PAGES = 5
+"""Lists of each prefix of patterns in a call. S3 cannot select keys by their time."""
 PAGES = 100
 """Lists after which a step of a sweep ends."""
 SECONDS = 60.0
@@ -39,18 +44,43 @@ class Landed:
     s3: "S3Client"
     bucket: str
     now: dt.datetime
+    prefixes: tuple[str, ...] = ("",)
+    """Sorted; no key begins with two of them."""
 
-    def recent(self, tables: Iterable[str]) -> Iterator[Source]:
-        """Yield files of the days from `LOOKBACK` ago to tomorrow that landed within `LOOKBACK`."""
+    def recent(self, contracts: Mapping[str, Contract]) -> Iterator[Source]:
+        """Yield files that landed within `LOOKBACK`.
+
+        Of keys `table=…`, yield those of the days from `LOOKBACK` ago to tomorrow. Of the keys of
+        patterns, yield those in the first `PATTERN_PAGES` lists of each literal prefix: the sweep
+        finds the others.
+        """
         since = self.now - reconciliation.LOOKBACK
         days = [
             since.date() + dt.timedelta(days=n) for n in range(reconciliation.LOOKBACK.days + 2)
         ]
-        for table in tables:
+        for table in contracts:
             for day in days:
                 for prefix in prefixes(table, day):
-                    for page in self.pages(Prefix=prefix):
+                    if prefix.startswith(self.prefixes):
+                        for page in self.pages(Prefix=prefix):
+                            yield from self.sources(page, since)
+        patterns = [pattern for each in contracts.values() for pattern in each.keys]
+        for prefix in disjoint(pattern.prefix for pattern in patterns):
+            for part in self.prefixes:
+                # Nothing landed with keys that have only one of the two prefixes.
+                if prefix.startswith(part) or part.startswith(prefix):
+                    pages = self.pages(Prefix=max(prefix, part, key=len))
+                    for page in itertools.islice(pages, PATTERN_PAGES):
                         yield from self.sources(page, since)
+
+    def after(self, key: str) -> Iterator[Mapping[str, Any]]:
+        """Yield S3's lists of all versions after a key; only the last list is not truncated."""
+        # If the prefixes have changed since the last step, an empty list may end the sweep.
+        left = [each for each in self.prefixes if each > key or key.startswith(each)]
+        for prefix in left or self.prefixes[-1:]:
+            marker = {"KeyMarker": key} if key > prefix else {}
+            for page in self.pages(Prefix=prefix, **marker):
+                yield {**page, "IsTruncated": page["IsTruncated"] or prefix != self.prefixes[-1]}
 
     def pages(self, **request: str) -> Iterator[Mapping[str, Any]]:
         """Yield S3's lists of versions, sorted by key."""
@@ -137,7 +167,7 @@ class Sweep:
             return
         begun, until = progress.behind, time.monotonic() + SECONDS
         self.finished = False
-        for page in self._landed.pages(**({"KeyMarker": begun} if begun else {})):
+        for page in self._landed.after(begun):
             yield self._landed.sources(page, progress.since)
             progress = progress.after(page)
             self._log.remember_sweep(progress.as_memory())

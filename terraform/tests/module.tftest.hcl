@@ -183,7 +183,7 @@ run "defaults" {
   # Storage
 
   assert {
-    condition     = aws_s3_bucket_versioning.landing.versioning_configuration[0].status == "Enabled"
+    condition     = aws_s3_bucket_versioning.landing[0].versioning_configuration[0].status == "Enabled"
     error_message = "The landing bucket must have versioning."
   }
 
@@ -234,6 +234,106 @@ run "defaults" {
   assert {
     condition     = output.image_uris == null && alltrue([for function in aws_lambda_function.this : function.image_uri == null])
     error_message = "With a zip archive no output or function must have an image."
+  }
+}
+
+run "bucket_of_this_account" {
+  variables {
+    landing_bucket = { name = "files", prefixes = ["table=", "incoming/"] }
+    force_destroy  = true
+  }
+
+  assert {
+    condition     = toset(flatten([for each in [aws_s3_bucket.this, aws_s3_bucket_policy.this, aws_s3_bucket_lifecycle_configuration.this] : keys(each)])) == toset(["config", "staging"]) && length(concat(aws_s3_bucket_versioning.landing, aws_s3_bucket_notification.landing)) == 0
+    error_message = "With var.landing_bucket the module must create and change no landing bucket."
+  }
+
+  assert {
+    condition = jsondecode(aws_cloudwatch_event_rule.landing[0].event_pattern) == {
+      source      = ["aws.s3"]
+      detail-type = ["Object Created"]
+      account     = ["123456789012"]
+      detail      = { bucket = { name = ["files"] }, object = { key = [{ prefix = "incoming/" }, { prefix = "table=" }] } }
+    }
+    error_message = "The rule must match the new objects of var.landing_bucket with its prefixes."
+  }
+
+  assert {
+    condition = (
+      aws_cloudwatch_event_target.landing[0].arn == aws_lambda_function.this["trigger"].arn
+      && aws_lambda_permission.trigger.principal == "events.amazonaws.com"
+      && aws_lambda_permission.trigger.source_arn == aws_cloudwatch_event_rule.landing[0].arn
+      && aws_lambda_permission.trigger.source_account == null
+    )
+    error_message = "Only the rule of var.landing_bucket may invoke trigger."
+  }
+
+  assert {
+    condition = [for name in ["trigger", "watch"] : [
+      for variable in ["LANDING_BUCKET", "LANDING_PREFIXES"] : aws_lambda_function.this[name].environment[0].variables[variable]
+    ]] == [["files", "[\"incoming/\",\"table=\"]"], ["files", "[\"incoming/\",\"table=\"]"]] && output.landing_bucket == "files"
+    error_message = "var.landing_bucket does not reach trigger, watch or the output."
+  }
+
+  assert {
+    condition = toset([
+      for statement in flatten([for policy in aws_iam_role_policy.function : jsondecode(policy.policy).Statement]) : [statement.Action, statement.Resource, statement.Condition]
+      if anytrue([for resource in statement.Resource : startswith(resource, "arn:aws:s3:::files")])
+      ]) == toset([
+      for action in ["s3:GetObject", "s3:GetObjectVersion", "s3:ListBucketVersions"] : [
+        [action],
+        action == "s3:ListBucketVersions" ? ["arn:aws:s3:::files"] : ["arn:aws:s3:::files/incoming/*", "arn:aws:s3:::files/table=*"],
+        { StringEqualsIfExists = { "s3:ResourceAccount" = "123456789012" } },
+      ]
+    ])
+    error_message = "Functions must only read the prefixes of var.landing_bucket, and only while this account owns it."
+  }
+}
+
+run "bucket_of_another_account" {
+  variables {
+    kms_key_arn    = "arn:aws:kms:eu-central-1:123456789012:key/given"
+    landing_bucket = { name = "files", account_id = "210987654321", kms_key_arn = "arn:aws:kms:eu-central-1:210987654321:key/theirs" }
+  }
+
+  assert {
+    condition = (
+      length(aws_cloudwatch_event_rule.landing) == 0
+      && aws_lambda_permission.trigger.principal == "210987654321"
+      && aws_lambda_permission.trigger.source_arn == null
+    )
+    error_message = "A rule in the account of var.landing_bucket must invoke trigger, and the module must create none."
+  }
+
+  assert {
+    condition = jsondecode(output.landing_bucket_needs.event_pattern) == {
+      source      = ["aws.s3"]
+      detail-type = ["Object Created"]
+      account     = ["210987654321"]
+      detail      = { bucket = { name = ["files"] } }
+    } && output.landing_bucket_needs.trigger_arn == aws_lambda_function.this["trigger"].arn
+    error_message = "The output must describe a rule for every new object of var.landing_bucket."
+  }
+
+  assert {
+    # Each role has the same permissions in its own policy as in the bucket's.
+    condition = toset(flatten([
+      for statement in output.landing_bucket_needs.bucket_statements : [for role in statement.Principal.AWS : "${role} ${join(" ", statement.Action)} ${join(" ", statement.Resource)}"]
+      ])) == toset(flatten([
+      for name, policy in aws_iam_role_policy.function : [
+        for statement in jsondecode(policy.policy).Statement : "${aws_iam_role.function[name].arn} ${join(" ", statement.Action)} ${join(" ", statement.Resource)}"
+        if anytrue([for resource in statement.Resource : startswith(resource, "arn:aws:s3:::files")])
+      ]
+    ])) && alltrue([for statement in output.landing_bucket_needs.bucket_statements : statement.Effect == "Allow"])
+    error_message = "The bucket's policy must allow what the functions' roles allow in var.landing_bucket."
+  }
+
+  assert {
+    condition = toset([
+      for name, policy in aws_iam_role_policy.function : name
+      if contains(flatten([for statement in jsondecode(policy.policy).Statement : statement.Resource]), var.landing_bucket.kms_key_arn)
+    ]) == toset(local.landing_readers) && contains(local.landing_readers, "transform") && !contains(local.landing_readers, "alert")
+    error_message = "Exactly the functions that read files must use var.landing_bucket.kms_key_arn."
   }
 }
 

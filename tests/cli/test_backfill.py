@@ -16,6 +16,7 @@ from shared.endings import State, Status
 from shared.errors import LogUnavailable
 from shared.ingestion import Ingestion, Run, Source
 from shared.ingestion_log import IngestionLog
+from shared.landing_key import LandingKey
 from shared.odcs import load_all
 from tests.fixtures.aws import LANDING, ingestion_of, land, run_of
 from tests.fixtures.contracts import contract_set
@@ -50,7 +51,7 @@ def found(*pages: dict[str, Any]) -> list[tuple[str, list[str]]]:
     march = dt.date(2024, 3, 1), dt.date(2024, 3, 31)
     return [
         (file.key, [each.source.version_id for each in file.versions])
-        for file in files(pages, LANDING, *march)
+        for file in files(pages, LANDING, LandingKey.parse, *march)
     ]
 
 
@@ -66,7 +67,7 @@ def test_files_keep_version_order_across_pages() -> None:
 
 def test_files_return_an_ingestion_per_version() -> None:
     day = dt.date(2024, 3, 1)
-    [file] = files([{"Versions": [version(key(1), 5)]}], LANDING, day, day)
+    [file] = files([{"Versions": [version(key(1), 5)]}], LANDING, LandingKey.parse, day, day)
     assert file.versions == (ingestion_of(Source(LANDING, key(1), "v5", 5)),)
 
 
@@ -85,7 +86,8 @@ def test_files_return_no_versions_for_deleted_key() -> None:
     page = {
         "Versions": [version(key(1), 1), version(key(2), 2)],
         "DeleteMarkers": [
-            {"Key": key(day), "VersionId": "m", "IsLatest": day == 1} for day in (1, 2)
+            {"Key": key(day), "VersionId": "m", "IsLatest": day == 1, "LastModified": CUT}
+            for day in (1, 2)
         ],
     }
     assert found(page) == [(key(1), []), (key(2), ["v2"])]

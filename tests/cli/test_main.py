@@ -157,7 +157,7 @@ def test_drop_uses_today_by_default(s3: "S3Client", file: Path) -> None:
     [stored] = s3.list_objects_v2(Bucket=LANDING)["Contents"]
     key = LandingKey.parse(stored["Key"])
     assert key is not None
-    assert key.date.strftime("%Y/%m/%d") in days
+    assert f"{key.date:%Y/%m/%d}" in days
 
 
 @pytest.mark.usefixtures("stack")

@@ -75,7 +75,7 @@ class Scene:
         machine = _machine(client("stepfunctions"), outputs["state_machine_arn"])
         deployed = self._environments["trigger"]["CONTRACTS_HASH"]
         gate = Gate(self._log, client("stepfunctions"), machine, 100, deployed)
-        self._intake = Intake(load_all(), gate, client("events"))
+        self._intake = Intake(load_all(), gate, client("events"), client("s3"))
         self.old = self._stage(OLD_ROWS)
         assert self.load(self.old.event).answer
         database.run("CREATE TEMPORARY TABLE old_ledger AS SELECT * FROM source WHERE false")
@@ -102,7 +102,7 @@ class Scene:
     def replay(self) -> Call:
         """Run the new version again from the first state, as `tm replay` does."""
         run = self._intake.replay(self.item())
-        assert run is not None
+        assert isinstance(run, Run)
         self._intake.gate.close(run)  # this state machine sends no run-end events
         event = task_event(self.new.ingestion, run)
         for function in ("transform", "test"):

@@ -71,10 +71,10 @@ def test_replay_starts_another_run_of_same_item(intake: Intake) -> None:
     stop(intake, first)
 
     second = intake.replay(item_of(intake))
-    assert second is not None
+    assert isinstance(second, Run)
     stop(intake, second)
     third = intake.replay(item_of(intake))
-    assert third is not None
+    assert isinstance(third, Run)
 
     assert names(intake) == [f"{first.execution_name}{suffix}" for suffix in ("", "-r2", "-r3")]
     assert item_of(intake)["executionArn"] == third.execution_arn
@@ -164,7 +164,7 @@ def test_rejection_of_long_key_keeps_reason(intake: Intake) -> None:
     (item,) = intake.log.with_status(Status.REJECTED)
     assert item["haltReason"].startswith(r"the key '\x1b\x1b")
     assert item["haltReason"].endswith(
-        "/day=<d>/<file>, has an invalid date, or contains a NUL character"
+        "/day=<d>/<file>, and no pattern in the `keys` of a contract matches it"
     )
 
 

@@ -87,22 +87,18 @@ def _of_resource(resource: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _permission(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the function policy that Lambda creates for a permission."""
-    account = values["source_account"]
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": values["principal"]},
-                "Action": values["action"],
-                "Resource": values["function_name"],
-                "Condition": {
-                    "ArnLike": {"aws:SourceArn": values["source_arn"]},
-                    **({"StringEquals": {"aws:SourceAccount": account}} if account else {}),
-                },
-            }
-        ],
+    principal, account = values["principal"], values["source_account"]
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS" if principal.isdigit() else "Service": principal},
+        "Action": values["action"],
+        "Resource": values["function_name"],
+        "Condition": {
+            **({"ArnLike": {"aws:SourceArn": arn}} if (arn := values["source_arn"]) else {}),
+            **({"StringEquals": {"aws:SourceAccount": account}} if account else {}),
+        },
     }
+    return {"Version": "2012-10-17", "Statement": [statement]}
 
 
 def _statements(document: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -59,6 +59,22 @@ INVALID_VALUES: dict[str, list[Any]] = {
     "name must not begin with a reserved prefix": [
         *("sthree", "sthree-a", "amzn-s3-demo", "amzn-s3-demo-a", "sg-a")
     ],
+    "landing_bucket.name must be the name of a bucket": [
+        *({"name": name} for name in ("ab", "arn:aws:s3:::files", "s3://files", "files/", 64 * "a"))
+    ],
+    "landing_bucket.account_id must be the 12 digits of an AWS account": [
+        *({"name": "files", "account_id": account} for account in ("", "1234", "123456789012 "))
+    ],
+    "landing_bucket.kms_key_arn must be the ARN of a key": [
+        *({"name": "files", "kms_key_arn": arn} for arn in ("alias/data", KEY_ARN + "*"))
+    ],
+    "landing_bucket.prefixes must be 1 to 10 beginnings of keys": [
+        {"name": "files", "prefixes": prefixes}
+        for prefixes in ([], ["a*"], ["a?"], ["$${a}"], ["a\n"], [201 * "a"], [*"abcdefghijk"])
+    ],
+    "landing_bucket.prefixes contains a prefix that begins with another one": [
+        *({"name": "files", "prefixes": prefixes} for prefixes in (["", "a"], ["in/", "in/a"]))
+    ],
     "alert_emails must contain email addresses": [
         [address]
         for address in ("nobody", "a@localhost", "a@b.c, d@e.f", "A Person <a@example.com>", "")
@@ -250,6 +266,8 @@ VALID: list[dict[str, Any]] = [
     {"name": "abc"},
     {"name": "a-1-" + 22 * "b"},
     *({"name": name} for name in ("sthrees-1", "amzn-s3", "sga", "a-sg-1")),
+    {"landing_bucket": {"name": "my.files-1", "kms_key_arn": KEY_ARN}},
+    {"landing_bucket": {"name": "files", "account_id": "210987654321", "prefixes": ["in/", "ö/"]}},
     {"alert_emails": ["data-team@example.com", "o'hara+alerts@mail.example.co.uk"]},
     *({"alert_on": which} for which in ("all", "failures", "failures_and_rejects")),
     {"alert_endpoints": ["https://example.com", "https://example.com:8443/a?key=b"]},

@@ -44,7 +44,12 @@ STACKS: dict[str, dict[str, Any]] = {
         "kms_key_arn": KEY_ARN,
         "staging_retention_days": 30,
     },
-    "given": {"api_auth": "key", "database": SECRET, "function_zip": ZIP},
+    "given": {
+        "api_auth": "key",
+        "database": SECRET,
+        "function_zip": ZIP,
+        "landing_bucket": {"name": "files"},
+    },
 }
 
 # Maximum lengths of names, from the API references. AWS does not document some of them:

@@ -17,7 +17,7 @@ import tomllib
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from shared.landing_key import LandingKey
 from shared.odcs import CONTRACTS, load_all
 from shared.staging import Staging, part_name
 from tests.fixtures.aws import lambda_context, packed, task_event
+from tests.fixtures.contracts import requiring_manifests
 from tests.fixtures.lookup import request
 from tests.fixtures.pipeline import AT, Pipeline, checkins, eventually, key_of, refusing
 
@@ -381,6 +382,26 @@ def trigger(function: Function) -> Iterator[Work]:
         # A file is waiting if the stack's watch starts another one at the same time.
         assert counts["started"] + counts["waiting"] == 2
         assert (counts["known"], counts["rejected"]) == (1, 1)
+        vouch()
+
+    def vouch() -> None:
+        """Send two versions of a file, and twice their manifest."""
+        key = key_of(2, f"{uuid.uuid4()}.csv")
+        sources = [pipeline.put("", key), pipeline.put("", key), pipeline.put("", f"{key}.ctl")]
+        events = [
+            {"bucket": {"name": each.bucket}, "object": {"key": each.key, "size": each.size}}
+            for each in sources
+        ]
+        for event, source in zip(events, sources, strict=True):
+            event["object"]["versionId"] = source.version_id
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("functions.trigger.handler.deployed", lambda _: requiring_manifests())
+            for event in (*events, events[-1]):
+                function.call({"Records": [{"s3": event}]})
+        # The newer version is started, and the older one need not be looked at again.
+        [item] = pipeline.log.registered(sources[0].bucket, f"{key}.ctl")
+        assert item["versionId"] == sources[1].version_id
+        assert item["manifest"]["versionId"] == sources[2].version_id
 
     yield work
 
@@ -390,7 +411,9 @@ def watch(function: Function) -> Iterator[Work]:
     """Recover a lost run-end event and a lost S3 event, and report a missing file."""
     pipeline = function.pipeline
     ingestion = pipeline.land("", day=3, name=f"{uuid.uuid4()}.csv")
-    intake = Intake(load_all(), gate_of(pipeline), client(pipeline, "events"))
+    intake = Intake(
+        load_all(), gate_of(pipeline), client(pipeline, "events"), client(pipeline, "s3")
+    )
     eventually(lambda: may_start(pipeline, 1))
     assert intake.admit(ingestion.source) in {Admission.STARTED, Admission.WAITING}
     item = pipeline.ended(ingestion.id)
@@ -415,6 +438,17 @@ def watch(function: Function) -> Iterator[Work]:
         found = next((each for each in (look() for _ in range(5)) if each["stuck"]), {"lost": 0})
         assert found["lost"] >= 1
         assert function.call({"time": next(later).isoformat()})["missing"] >= 1
+        vouch()
+
+    def vouch() -> None:
+        """Let watch find the manifest of a file, because its event was lost."""
+        file = pipeline.put("", key_of(2, f"{uuid.uuid4()}.csv"))
+        awaits = replace(intake, contracts=requiring_manifests())
+        assert awaits.admit(file) == Admission.AWAITING
+        pipeline.put("", f"{file.key}.ctl")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("functions.watch.handler.deployed", lambda _: requiring_manifests())
+            assert function.call({})["vouched"] >= 1
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("functions.watch.reconciliation.GRACE", dt.timedelta(seconds=-5))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from functions.load.handler import handler
-from shared.errors import InvalidContract, InvalidEvent, SourceUnreadable
+from shared.errors import InvalidEvent, SourceUnreadable
 from tests.fixtures.aws import KEY, LANDING, lambda_context
 from tests.fixtures.contracts import contract_set
 from tests.fixtures.database import Database, eventually
@@ -140,5 +140,5 @@ def test_request_fails_on_invalid_contract(
     invalid = contract_set({}, {"dailycheckins": "dailycheckins.odcs.yaml: it is broken"})
     monkeypatch.setattr("shared.contract_store._once", lambda *_: invalid)
 
-    with pytest.raises(InvalidContract, match="it is broken"):
+    with pytest.raises(InvalidEvent, match="it is broken"):
         request("count")

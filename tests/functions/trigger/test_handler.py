@@ -1,4 +1,6 @@
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,9 +9,10 @@ import pytest
 
 from functions.trigger.handler import handler
 from shared.endings import Status
+from shared.ingestion import Source
 from shared.ingestion_log import IngestionLog
 from shared.odcs import load_all
-from tests.fixtures.aws import KEY, LANDING, REGION, lambda_context, land
+from tests.fixtures.aws import KEY, LANDING, REGION, ingestion_of, lambda_context, land
 from tests.fixtures.contracts import contract_set
 
 if TYPE_CHECKING:
@@ -37,8 +40,22 @@ def without_version(key: str, version: dict[str, Any] | None = None) -> dict[str
     (record,) = made["Records"]
     del record["s3"]["object"]["versionId"]
     record["s3"]["object"] |= version or {}
-    record["s3"]["bucket"] = {"name": LANDING}
     return made
+
+
+def of_eventbridge(key: str, bucket: str = LANDING, version: str | None = None) -> dict[str, Any]:
+    """Return S3's sample event of EventBridge.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+    """
+    sample: dict[str, Any] = json.loads((EVENTS / "eventbridge_object_created.json").read_text())
+    sample["detail"]["bucket"]["name"] = bucket
+    sample["detail"]["object"]["key"] = key
+    if version is None:
+        del sample["detail"]["object"]["version-id"]
+    else:
+        sample["detail"]["object"]["version-id"] = version
+    return sample
 
 
 def inputs(state_machine: str) -> list[dict[str, Any]]:
@@ -58,6 +75,45 @@ def test_trigger_decodes_keys(state_machine: str) -> None:
     assert started["source"]["key"] == "table=dailycheckins/year=2024/month=3/day=3/a b+ё.csv"
 
 
+def test_trigger_takes_event_of_eventbridge_with_plain_key(state_machine: str) -> None:
+    key = "table=dailycheckins/year=2024/month=3/day=3/a b+%2Bё.csv"
+
+    assert handler(of_eventbridge(key, version="v1"), lambda_context()) == {"started": 1}
+
+    (started,) = inputs(state_machine)
+    assert started["source"] == {"bucket": LANDING, "key": key, "versionId": "v1", "size": 5}
+    by_notification = Source(LANDING, key, "v1", 5)
+    assert started["ingestedID"] == ingestion_of(by_notification).id
+
+
+@pytest.mark.parametrize("made", [event, of_eventbridge])
+def test_trigger_ignores_objects_that_it_does_not_read(
+    made: Callable[..., dict[str, Any]],
+    state_machine: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Another account's event must not make the functions read another bucket."""
+    monkeypatch.setenv("LANDING_PREFIXES", '["incoming/", "table="]')
+    other = json.loads(json.dumps(made(KEY)).replace(LANDING, "another"))
+
+    assert handler(other, lambda_context()) == {"ignored": 1}
+    assert handler(made("elsewhere/f.csv"), lambda_context()) == {"ignored": 1}
+
+    found = [vars(each) for each in caplog.records if each.message == "not landed"]
+    assert [(each["bucket"], each["sourceKey"]) for each in found] == [
+        ("another", KEY),
+        (LANDING, "elsewhere/f.csv"),
+    ]
+    assert inputs(state_machine) == []
+
+
+@pytest.mark.parametrize("kind", ["Object Deleted", "Object Restore Completed"])
+def test_trigger_ignores_other_events_of_eventbridge(kind: str, state_machine: str) -> None:
+    assert handler(of_eventbridge(KEY) | {"detail-type": kind}, lambda_context()) == {}
+    assert inputs(state_machine) == []
+
+
 def test_trigger_admits_every_record(state_machine: str) -> None:
     result = handler(
         event(KEY, KEY, KEY.replace("day=3", "day=4"), "nonsense", "table=x/"), lambda_context()
@@ -67,14 +123,21 @@ def test_trigger_admits_every_record(state_machine: str) -> None:
     assert len(inputs(state_machine)) == 2, "one run for a version that is delivered twice"
 
 
-@pytest.mark.parametrize("version", [{}, {"versionId": None}, {"versionId": "null"}])
+@pytest.mark.parametrize(
+    "landed",
+    [
+        *map(partial(without_version, KEY), ({}, {"versionId": None}, {"versionId": "null"})),
+        of_eventbridge(KEY),
+        of_eventbridge(KEY, version="null"),
+    ],
+)
 def test_trigger_takes_newest_version_if_event_has_none(
-    version: dict[str, Any], state_machine: str, s3: "S3Client"
+    landed: dict[str, Any], state_machine: str, s3: "S3Client"
 ) -> None:
     land(s3, b"older")
     newest = land(s3, b"the newest")
 
-    assert handler(without_version(KEY, version), lambda_context()) == {"started": 1}
+    assert handler(landed, lambda_context()) == {"started": 1}
 
     (started,) = inputs(state_machine)
     assert started["source"] == newest.as_event()["source"]

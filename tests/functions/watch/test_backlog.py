@@ -41,7 +41,7 @@ def files(
     gate = Gate(
         log, boto3.client("stepfunctions", region_name=REGION), state_machine, 1, CONTRACTS_HASH
     )
-    intake = Intake(load_all(), gate, boto3.client("events", region_name=REGION))
+    intake = Intake(load_all(), gate, boto3.client("events", region_name=REGION), s3)
     found = [land(s3, b"x", f"table=dailycheckins/year=2024/month=3/day=3/{n}.csv") for n in "abc"]
     for each in found:
         intake.admit(each.source)

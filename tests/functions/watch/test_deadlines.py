@@ -34,7 +34,7 @@ def check(log: IngestionLog, monkeypatch: pytest.MonkeyPatch) -> Check:
     """Check deadlines at a given time; returns the new IDs. The log is years old."""
     monkeypatch.setattr(IngestionLog, "begun", lambda _: dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
 
-    def at(now: dt.datetime, *started: Source, **contracts: Contract) -> list[str]:
+    def at(now: dt.datetime, *started: Ingestion, **contracts: Contract) -> list[str]:
         before = {item["ingestedID"] for item in log.with_status(Status.MISSING)}
         found = deadlines(log, now, **contracts).missing(started)
         after = {item["ingestedID"] for item in log.with_status(Status.MISSING)}
@@ -111,7 +111,7 @@ def test_file_under_way_is_not_missing(check: Check, log: IngestionLog) -> None:
 
 
 def test_file_started_in_same_call_is_not_missing(check: Check) -> None:
-    assert "20240303-missing" not in check(DEADLINE + HOUR, ingestion().source)
+    assert "20240303-missing" not in check(DEADLINE + HOUR, ingestion())
 
 
 def test_missing_file_names_failed_ingestion(check: Check, log: IngestionLog) -> None:

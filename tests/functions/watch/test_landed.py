@@ -2,6 +2,7 @@
 
 import datetime as dt
 import itertools
+import json
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from shared.endings import Status
 from shared.ingestion import Source
 from shared.ingestion_log import IngestionLog
 from shared.landing_key import LandingKey
+from shared.odcs import load_all
 from tests.fixtures.aws import LANDING, lambda_context, land
 
 if TYPE_CHECKING:
@@ -78,7 +80,9 @@ def test_recent_lists_every_spelling_of_a_day(s3: "S3Client") -> None:
         landed_at(s3, key, now - dt.timedelta(hours=1))
     landed_at(s3, "table=t/year=2024/month=3/day=2/f.csv", now - dt.timedelta(days=3))
 
-    assert {each.key for each in Landed(s3, LANDING, now).recent(["t"])} == recent
+    assert {
+        each.key for each in Landed(s3, LANDING, now).recent({"t": load_all()["dailycheckins"]})
+    } == recent
 
 
 @pytest.mark.usefixtures("swept")
@@ -118,6 +122,34 @@ def test_sweep_passes_key_with_many_versions(s3: "S3Client", log: IngestionLog) 
         pass
 
     assert all(log.get(each.id, each.table) for each in ingestions)
+
+
+@pytest.mark.usefixtures("pages_of_two")
+@pytest.mark.parametrize("prefixes", [["a/", "a0", "c/d"], [""], ["x/"], ["c/d", "x/"]])
+def test_sweep_lists_only_keys_with_a_prefix(
+    prefixes: list[str], s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LANDING_PREFIXES", json.dumps(prefixes))
+    keys = ["a", "a/1", "a/2", "a/3", "a0", "b/1", "c", "c/d", "c/d/e", "c/d/f", "c/e"]
+    for key in keys * 2:
+        s3.put_object(Bucket=LANDING, Key=key, Body=b"x")
+
+    for _ in range(40):
+        if watch()[2]:
+            break
+
+    found = [item["sourceKey"] for item in log.with_status(Status.REJECTED)]
+    assert Counter(found) == Counter(key for key in keys * 2 if key.startswith(tuple(prefixes)))
+    assert watch() == (0, 0, True)
+
+
+def test_sweep_ends_if_its_prefixes_change(s3: "S3Client") -> None:
+    """All keys of the new prefixes may be before the last key of the earlier step."""
+    s3.put_object(Bucket=LANDING, Key="a/1", Body=b"x")
+
+    [page] = Landed(s3, LANDING, dt.datetime.now(dt.UTC), ("a/",)).after("z/1")
+
+    assert page["IsTruncated"] is False
 
 
 def test_sweep_step_ends_in_time(s3: "S3Client", monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,129 @@
+import datetime as dt
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import yaml
+
+from shared import contract_set
+from shared.classification import Classified, IgnoredKey, UnknownKey, classify
+from shared.contract import Contract
+from shared.contract_set import Contracts
+from shared.landing_key import LandingKey
+from shared.odcs import parse
+from tests.shared.test_contract_set import set_of, text_of
+from tests.shared.test_odcs import custom, document, table
+
+DAY = dt.date(2024, 3, 9)
+
+
+def with_keys(name: str, *keys: dict[str, Any], timezone: str = "Etc/UTC") -> str:
+    """Return the text of a contract with key patterns."""
+    made = document()
+    table(name=name, physicalName=name)(made)
+    custom(keys=[*keys], timezone=timezone)(made)
+    return yaml.safe_dump(made)
+
+
+ERP = with_keys(
+    "erp",
+    {
+        "pattern": r"erp/(?P<region>[a-z]+)_(?P<date>[\d._/ -]+)\.csv",
+        "examples": ["erp/eu_20240309.csv"],
+    },
+    {
+        "pattern": r"old/(?P<day>\d+)-(?P<month>\d+)-(?P<year>\d+)(?P<rest>x)?\.csv",
+        "examples": ["old/9-3-2024.csv"],
+    },
+)
+SHOP = with_keys(
+    "shop",
+    {"pattern": "(shop|both)/.*", "examples": ["shop/a.csv"], "date": "landed"},
+    timezone="Asia/Tokyo",
+)
+BOTH = with_keys(
+    "both", {"pattern": r"both/(?P<date>\d{8})", "examples": ["both/20240309"], "date": None}
+)
+SET = set_of(
+    plain=text_of("plain"),
+    erp=ERP,
+    shop=SHOP,
+    both=BOTH,
+    bad=ERP.replace(": erp", ": bad").replace("old/(", "(("),
+)
+
+
+def of_erp(key: str, **groups: str) -> LandingKey:
+    return LandingKey("erp", DAY, key.rpartition("/")[2], key, groups)
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        *(
+            (f"erp/eu_{date}.csv", of_erp(f"erp/eu_{date}.csv", region="eu", date=date))
+            for date in ("20240309", "2024-03-09", "2024_03_09", "2024/03/09", "2024.03.09")
+        ),
+        ("old/9-3-2024.csv", of_erp("old/9-3-2024.csv", day="9", month="3", year="2024")),
+        ("shop/a b.csv", LandingKey("shop", ZoneInfo("Asia/Tokyo"), "a b.csv", "shop/a b.csv")),
+        (
+            "table=plain/year=2024/month=03/day=9/f.csv",
+            LandingKey("plain", DAY, "f.csv", "table=plain/year=2024/month=03/day=9/f.csv"),
+        ),
+        *(
+            (f"{folder}{name}", IgnoredKey(name))
+            for folder in ("", "shop/", "nowhere/", "table=plain/year=2024/month=3/day=9/")
+            for name in ("", "_SUCCESS", ".a", ".", "x.csv.filepart", "x.tmp")
+            if folder or name
+        ),
+    ],
+)
+def test_key_is_classified(key: str, expected: Classified) -> None:
+    assert classify(key, SET) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("elsewhere.csv", "no pattern in the `keys` of a contract matches it"),
+        ("elsewhere.csv", "the patterns of invalid contracts are unknown: bad"),
+        ("shop/a\0.csv", "contains a NUL character"),
+        ("xshop/a.csv", "no pattern"),
+        ("both/20240309", "matches patterns of the tables both, shop: make the patterns"),
+        ("erp/eu_20240230.csv", "of table 'erp', but has the date '2024-02-30', which does not"),
+        ("erp/eu_2024-03_09.csv", "has the date '2024-03_09', which must be 8 digits"),
+        ("erp/eu_٢٠٢٤٠٣٠٩.csv", "no pattern"),
+        ("old/009-3-2024.csv", "which does not exist"),
+        ("table=bad/year=2024/month=3/day=9/f.csv", "the contract of table 'bad' is invalid"),
+        ("table=none/year=2024/month=3/day=9/f.csv", "the contracts are for bad, both, erp, plain"),
+        ("table=plain/f.csv", "does not have the form"),
+    ],
+)
+def test_unknown_key_has_reason(key: str, reason: str) -> None:
+    found = classify(key, SET)
+
+    assert isinstance(found, UnknownKey)
+    assert reason in found.reason
+
+
+def test_classification_parses_only_contracts_that_may_tell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parsed = []
+
+    def noting(name: str, content: bytes) -> Contract:
+        parsed.append(name)
+        return parse(name, content)
+
+    monkeypatch.setattr(contract_set, "parse", noting)
+    hidden = ERP.replace(": erp", ": hidden").replace(": keys", r': "k\x65ys"')
+    contracts = set_of(plain=text_of("plain"), erp=ERP, other=text_of("other"), hidden=hidden)
+
+    classify("table=plain/year=2024/month=3/day=9/f.csv", contracts)
+    assert parsed == ["plain.odcs.yaml"]
+    classify("nowhere/f.csv", contracts)
+    assert parsed[1:] == ["erp.odcs.yaml", "hidden.odcs.yaml"]
+
+
+def test_empty_contract_set_knows_no_key() -> None:
+    assert isinstance(classify("a.csv", Contracts({})), UnknownKey)
