@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from shared import odcs, settings
 from shared.columns import TYPES
 from shared.compression import Compression
-from shared.contract import Format, HeaderPolicy, Lookup, NumberStyle
+from shared.contract import FileFormat, Format, HeaderPolicy, Lookup, NumberStyle
 from shared.dialect import Dialect
 from shared.manifest import Manifest
 from tests.checkout import CHECKOUT, FUNCTIONS
@@ -263,7 +263,8 @@ CONTRACTS = (CHECKOUT / "docs" / "contracts.md").read_text("utf-8")
         *("mustBe", "mustBeBetween", "mustBeGreaterThan", "mustBeGreaterOrEqualTo"),
         *("mustBeLessThan", "mustBeLessOrEqualTo", "unit", "rows", "percent"),
         *("required", "unique", "logicalTypeOptions.pattern", "physicalName"),
-        *("columnCount", "encoding", "quoting"),
+        *("columnCount", "encoding", "quoting", "json", "unknownColumn", "repeatedColumn"),
+        *get_args(FileFormat),
     ],
 )
 def test_contract_documentation_names_every_property(term: str) -> None:

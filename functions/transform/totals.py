@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from functions.transform import numbers
-from functions.transform.casts import without_missing
+from functions.transform.casts import texts_of, without_missing
 from shared.content import Content, digest
 from shared.contract import Column, Contract
 from shared.control_totals import (
@@ -69,7 +69,7 @@ class Tally:
                 continue
             total = Sum(unreadable=len(rows.malformed))
             if place is not None:
-                texts = pc.fill_null(rows.columns[place], "")
+                texts = texts_of(rows, place, column, self.contract)
                 texts = without_missing(texts, column, self.contract)
                 exact = _exact(texts, column, self.contract.decimal_mark)
                 unreadable = exact.null_count - texts.null_count
