@@ -219,7 +219,7 @@ NEVER: list[tuple[Change, str]] = [
         )
     ),
     *(
-        (custom(manifest={"name": "{name}.ok"} | wrong), message)
+        (custom(manifest=dict({"name": "{name}.ok"}, **wrong)), message)
         for wrong, message in (
             *(
                 ({"name": name}, f"manifest.name: {name!r} is not the name of a manifest: write a")
