@@ -31,7 +31,7 @@ from shared.endings import UNDER_WAY, State, Status
 from shared.errors import PipelineError
 from shared.ingestion import Ingestion, Source
 from shared.ingestion_log import TOTALS
-from shared.intake import NO_VERSION_REASON
+from shared.intake import NO_VERSION_REASON, Unvouched
 from shared.landing_key import HIVE, LandingKey, disjoint
 
 _POLL_LAPTOP = 0.3
@@ -251,8 +251,8 @@ class Backfill:
         while True:
             if item is None:
                 self._intake.admit(ingestion.source)
-            else:
-                self._intake.replay(item)
+            elif isinstance(run := self._intake.replay(item), Unvouched):
+                return Tried(ingestion, FileOutcome.FAILED, None, run.reason)
             item, outcome = yield from self._wait(ingestion)
             # A run that started before the cut does not count.
             if _began(item) >= self._since:

@@ -121,6 +121,7 @@ def _show_refusable(rows: list[Refusable]) -> None:
 
 
 def _show_report(report: dict[str, Any]) -> None:
+    verified = report["totalsVerified"]
     ignored = [
         many(report[name], thing)
         for name, thing in (("emptyRows", "empty row"), ("footerLines", "footer line"))
@@ -130,7 +131,8 @@ def _show_report(report: dict[str, Any]) -> None:
         f"{report['rowsRead']:,} rows read: {report['rowsClean']:,} clean, "
         f"{report['rowsRejected']:,} rejected. Warnings: {report['warnings']:,}. "
         f"Exact repeats: {report['exactRepeats']:,}."
-        + (f" Ignored: {' and '.join(ignored)}." if ignored else ""),
+        + (f" Ignored: {' and '.join(ignored)}." if ignored else "")
+        + (f" Verified: {many(verified, 'control total')}." if verified else ""),
         "",
         sep="\n",
     )

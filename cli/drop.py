@@ -15,7 +15,7 @@ from cli.items import Item, counts, current_run, has_run, is_loaded, plain, styl
 from cli.stack import Stack
 from local.tap import Alert
 from shared.classification import IgnoredKey, ManifestKey, UnknownKey, classify
-from shared.endings import UNDER_WAY, State, Status
+from shared.endings import PENDING, State, Status
 from shared.ingestion import NO_VERSION, UNMATCHED, Ingestion, Run, Source, unmatched_id
 from shared.ingestion_log import is_alert_settled
 from shared.intake import NO_VERSION_REASON
@@ -24,6 +24,7 @@ from shared.staging import Staging
 from shared.text import listed
 
 _POLL = 0.3
+_HINT_AFTER = 3.0
 _STARTS_WITHIN = 120.0
 _ENDS_WITHIN = 7_500.0
 _ALERT_WITHIN = 30.0
@@ -59,6 +60,7 @@ def put(stack: Stack, file: Path, key: LandingKey) -> Ingestion:
         f"Ingestion {uploaded.id}",
         sep="\n",
     )
+    print_awaited(stack, uploaded)
     return uploaded
 
 
@@ -73,6 +75,15 @@ def ingestion(stack: Stack, source: Source) -> Ingestion:
     return found
 
 
+def print_awaited(stack: Stack, ingestion: Ingestion) -> None:
+    """Print what an uploaded file waits for, if its contract requires a manifest."""
+    if stack.intake.manifest_within(ingestion.table) is not None:
+        console.print(
+            "The file waits for a new version of its manifest. To load it without one: "
+            f"tm replay {ingestion.id} --without-manifest"
+        )
+
+
 def stored(bucket: str, key: str, answer: Mapping[str, Any], size: int) -> Source:
     """Return the version that PutObject stored; raise CommandError if it has none."""
     version_id = answer.get("VersionId")
@@ -83,10 +94,23 @@ def stored(bucket: str, key: str, answer: Mapping[str, Any], size: int) -> Sourc
 
 def follow(stack: Stack, ingestion: Ingestion) -> bool:
     """Show each state, then the row counts and the alert; return whether the file was loaded."""
-    found = snapshots(stack, ingestion)
+    found = _with_hint(snapshots(stack, ingestion))
     item = _watch_live(found) if console.is_terminal else _watch_plainly(found)
     _print_outcome(stack, ingestion, item)
     return is_loaded(item)
+
+
+def _with_hint(snapshots: Iterator[Item]) -> Iterator[Item]:
+    """Yield the snapshots; print once what to do if the file awaits its manifest."""
+    hint_at = time.monotonic() + _HINT_AFTER
+    for item in snapshots:
+        if item["status"] == Status.AWAITING and time.monotonic() > hint_at:
+            hint_at = float("inf")
+            console.print(
+                f"Reason: {item['haltReason']}. Upload the manifest, or load the file without it: "
+                f"tm replay {item['ingestedID']} --without-manifest"
+            )
+        yield item
 
 
 def snapshots(stack: Stack, ingestion: Ingestion) -> Iterator[Item]:
@@ -102,9 +126,9 @@ def snapshots(stack: Stack, ingestion: Ingestion) -> Iterator[Item]:
         )
         if item is not None:
             yield plain(item)
-            if item["status"] not in UNDER_WAY:
+            if item["status"] not in PENDING:
                 return
-            if item["status"] == Status.WAITING:
+            if item["status"] != Status.RUNNING:
                 start = time.monotonic()  # waiting for other files has no time limit
         waited = time.monotonic() - start
         if item is None and waited > _STARTS_WITHIN:
@@ -157,7 +181,7 @@ def _states(item: Item | None) -> Table:
 
 def _took(entries: list[dict[str, Any]]) -> str:
     start = dt.datetime.fromisoformat(entries[0]["at"])
-    running = entries[-1]["status"] in UNDER_WAY
+    running = entries[-1]["status"] in PENDING
     end = dt.datetime.now(dt.UTC) if running else dt.datetime.fromisoformat(entries[-1]["at"])
     seconds = (end - start).total_seconds()
     return f"{seconds:.1f} s" if len(entries) > 1 or running else ""

@@ -88,6 +88,7 @@ def fix(
         f"Ingestion {renewed.id}",
         sep="\n",
     )
+    drop.print_awaited(stack, renewed)
     return renewed
 
 

@@ -16,8 +16,10 @@ _COUNTS = {
     "rowsRejected": "rejected",
     "emptyRows": "empty",
     "footerLines": "in the footer",
+    "totalsVerified": "totals verified",
 }
 _STYLES: dict[str, str] = {
+    Status.AWAITING: "cyan",
     Status.WAITING: "cyan",
     Status.RUNNING: "cyan",
     Status.SUCCESS: "green",

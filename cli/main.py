@@ -428,10 +428,17 @@ def fix(
 
 
 @app.command()
-def replay(ingested_id: IngestedID, follow: Follow = False, stack: StackFolder = None) -> None:
+def replay(
+    ingested_id: IngestedID,
+    without_manifest: Annotated[
+        bool, typer.Option("--without-manifest", help="Do not wait for the file's manifest.")
+    ] = False,
+    follow: Follow = False,
+    stack: StackFolder = None,
+) -> None:
     """Run an ingestion again from its beginning."""
     where = Stack.open(stack)
-    ingestion = replaying.replay(where, ingested_id)
+    ingestion = replaying.replay(where, ingested_id, without_manifest=without_manifest)
     if follow and not dropping.follow(where, ingestion):
         raise typer.Exit(1)
 

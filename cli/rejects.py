@@ -15,7 +15,7 @@ from cli.console import cell, console, right, styled
 from cli.errors import CommandError
 from cli.items import Item, has_run
 from cli.stack import Stack
-from shared.endings import UNDER_WAY
+from shared.endings import PENDING
 from shared.ingestion import Ingestion
 from shared.staging import Staging
 
@@ -78,7 +78,7 @@ def severity(name: str) -> Text:
 def none_of(item: Item) -> str:
     """Return a line that explains why an ingestion has no rejects."""
     ingested_id, state, status = item["ingestedID"], item["state"], item["status"]
-    if status in UNDER_WAY:
+    if status in PENDING:
         return f"Ingestion {ingested_id} has no rejects yet: it is {status} in {state}."
     reason = f": {item['haltReason']}" if item.get("haltReason") else ""
     return f"Ingestion {ingested_id} has no rejects. Its outcome is {state}: {status}{reason}."

@@ -27,7 +27,7 @@ from cli.errors import CommandError
 from cli.items import Item, counts, has_run, is_loaded, plain, standing, style, transition
 from cli.stack import Stack
 from cli.timeline import LoggedRun, runs
-from shared.endings import UNDER_WAY, Status
+from shared.endings import PENDING, Status
 from shared.ingestion import Ingestion
 from shared.ingestion_log import changed_at, is_alert_settled, key_of, timestamp
 
@@ -112,16 +112,23 @@ def show(found: Listing) -> None:
 
 
 def backlog(stack: Stack) -> str | None:
-    """Return a line about the files that wait for a run, or None if there are none."""
-    waiting = stack.log.count(Status.WAITING)
-    if not waiting:
-        return None
-    files = "1 file waits" if waiting == 1 else f"{waiting:,} files wait"
-    running = len(stack.log.slots())
-    return (
-        f"{files} for a run ({running} running, max_concurrency is "
-        f"{stack.outputs['max_concurrency']}) and will start automatically, longest waiting first."
-    )
+    """Return a line about the files that wait, or None if there are none."""
+    waiting, awaiting = stack.log.count(Status.WAITING), stack.log.count(Status.AWAITING)
+    lines = []
+    if waiting:
+        running = len(stack.log.slots())
+        lines.append(
+            f"{_wait(waiting)} for a run ({running} running, max_concurrency is "
+            f"{stack.outputs['max_concurrency']}) and will start automatically, longest waiting "
+            "first."
+        )
+    if awaiting:
+        lines.append(f"{_wait(awaiting)} for a manifest: `tm status --status awaiting`.")
+    return " ".join(lines) or None
+
+
+def _wait(files: int) -> str:
+    return "1 file waits" if files == 1 else f"{files:,} files wait"
 
 
 def report_more(found: Listing) -> None:
@@ -242,6 +249,9 @@ def _one(item: Item) -> Group:
     ]
     if "versionId" in item:
         parts.append(line(f"Version: {item['versionId']} ({item['size']:,} bytes)"))
+    if manifest := item.get("manifest"):
+        key = cell(manifest["key"], None)
+        parts.append(line("Manifest: ", key, f" (version {manifest['versionId']})"))
     if has_run(item):
         for run in runs(item):
             parts += [Text(), Text(_heading(run), style="bold"), _steps(run)]
@@ -252,7 +262,7 @@ def _one(item: Item) -> Group:
         parts.append(line("Reason: ", _line(reason)))
     if removed := item.get("removedAt"):
         parts.append(line(f"Removed: {_seconds(removed)}, with all versions and rows"))
-    if item["status"] not in UNDER_WAY:
+    if item["status"] not in PENDING:
         parts.append(line("Alert: ", "none pending" if is_alert_settled(item) else "not sent yet"))
     if has_run(item):
         parts.append(line(f"Run: {item['executionArn']}"))

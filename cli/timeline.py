@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cli.items import Item, starts_run
-from shared.endings import ENDINGS, UNDER_WAY, Status
+from shared.endings import ENDINGS, PENDING, Status
 
 _ENDS = {ending.status for ending in ENDINGS.values()} - {Status.SUCCESS}
 
@@ -69,7 +69,9 @@ def _runs(history: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     """Yield the entries of each run; entries after the end of a run belong to a redrive."""
     entries: list[dict[str, Any]] = []
     for entry in history:
-        if entries and (starts_run(entry) or entries[-1]["status"] in _ENDS):
+        # A file that awaited its manifest began to wait for the same run then.
+        is_next = starts_run(entry) and not (entries and entries[-1]["status"] == Status.AWAITING)
+        if entries and (is_next or entries[-1]["status"] in _ENDS):
             yield entries
             entries = []
         entries.append(entry)
@@ -80,7 +82,7 @@ def _steps(entries: list[dict[str, Any]]) -> Iterator[Step]:
     for state, group in itertools.groupby(entries, key=lambda entry: str(entry["state"])):
         of_state = list(group)
         last = of_state[-1]
-        ended = None if last["status"] in UNDER_WAY else _time(last)
+        ended = None if last["status"] in PENDING else _time(last)
         yield Step(state, str(last["status"]), _time(of_state[0]), ended, last)
 
 

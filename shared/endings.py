@@ -26,6 +26,8 @@ TASKS = tuple(state for state in State if state is not State.TRIGGER)
 class Status(StrEnum):
     """The status of an ingestion, or of one of its steps."""
 
+    AWAITING = "awaiting"
+    """Logged, but its manifest has not landed. An own status, so that `waiting` is a queue."""
     WAITING = "waiting"
     """Logged, and not started yet."""
     RUNNING = "running"
@@ -37,6 +39,8 @@ class Status(StrEnum):
 
 
 UNDER_WAY = frozenset({Status.WAITING, Status.RUNNING})
+"""The statuses of ingestions that end without another file."""
+PENDING = UNDER_WAY | {Status.AWAITING}
 """The statuses of ingestions that have not ended."""
 
 
@@ -60,7 +64,8 @@ class Notice(StrEnum):
     REJECTED = "Ingestion Rejected"
     """An object matches no contract; detail: `ingestedID`, `ingestedTable`."""
     MISSING = "File Missing"
-    """The file of a day was not loaded in time; detail: `ingestedID`, `ingestedTable`."""
+    """The file of a day was not loaded in time, or its manifest did not land in time; detail:
+    `ingestedID`, `ingestedTable`."""
     ENDED = "Ingestion Ended"
     """A run whose end event was lost; detail: as in Step Functions' status change event."""
 
@@ -85,7 +90,8 @@ class Kind(StrEnum):
     REJECTED = "Rejected"
     """The key matches no contract, or the object has no version; there was no run."""
     MISSING = "Missing"
-    """The file of a day was not loaded by the time that its contract promises."""
+    """The file of a day was not loaded by the time that its contract promises, or the manifest of a
+    file did not land in time."""
 
 
 @dataclass(frozen=True, slots=True)

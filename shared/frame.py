@@ -42,14 +42,19 @@ def without_frame(chunks: Iterable[Lines | Refusal], dialect: Dialect) -> Iterat
 
 @dataclass(slots=True)
 class FooterCount:
-    """The number of lines of a footer, without blank lines at its end; 0 until it is read."""
+    """The number of lines of a footer, without blank lines at its end; 0 until it is read.
+
+    `first` is the first line, which a pattern has found.
+    """
 
     lines: int = 0
+    first: bytes = b""
 
     def add(self, footer: bytes) -> None:
         """Count the lines of a footer."""
         ink = footer.rstrip(b"\r\n")
         self.lines += ink.count(b"\n") + 1 if ink else 0
+        self.first = ink.partition(b"\n")[0].rstrip(b"\r")
 
 
 class Tail(Lines):

@@ -49,12 +49,17 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Ingestion:
-    """The ingestion of one object version, with its ID, table and day."""
+    """The ingestion of one object version, with its ID, table and day.
+
+    `manifest` is the version of its manifest that its run verifies; None without one. It is not
+    part of the ingestion's identity.
+    """
 
     id: str
     table: str
     data_date: dt.date
     source: Source
+    manifest: Source | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, source: Source, key: LandingKey) -> "Ingestion":
@@ -97,6 +102,7 @@ class Ingestion:
                 "versionId": self.source.version_id,
                 "size": self.source.size,
             },
+            **manifest_fields(self.manifest),
         }
 
     @classmethod
@@ -104,7 +110,8 @@ class Ingestion:
         """Return the ingestion of a log item."""
         source = Source(item["bucket"], item["sourceKey"], item["versionId"], int(item["size"]))
         date = dt.date.fromisoformat(item["dataDate"])
-        return cls(item["ingestedID"], item["ingestedTable"], date, source)
+        manifest = _manifest(item, source.bucket)
+        return cls(item["ingestedID"], item["ingestedTable"], date, source, manifest)
 
     @classmethod
     def from_event(cls, event: Mapping[str, Any]) -> "Ingestion":
@@ -118,6 +125,7 @@ class Ingestion:
                 source=Source(
                     source["bucket"], source["key"], source["versionId"], int(source["size"])
                 ),
+                manifest=_manifest(event, source["bucket"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidEvent(
@@ -172,6 +180,24 @@ class Run:
     def from_item(cls, item: Mapping[str, Any]) -> "Run":
         """Return the current run of a log item."""
         return cls(item["executionArn"], int(item["redrive"]), item.get("contracts"))
+
+
+def manifest_fields(manifest: Source | None) -> dict[str, Any]:
+    """Return the field `manifest` of a log item and of the state machine's input, if there is one.
+
+    A manifest is in the bucket of its file.
+    """
+    if manifest is None:
+        return {}
+    fields = {"key": manifest.key, "versionId": manifest.version_id, "size": manifest.size}
+    return {"manifest": fields}
+
+
+def _manifest(fields: Mapping[str, Any], bucket: str) -> Source | None:
+    if "manifest" not in fields:
+        return None
+    found = fields["manifest"]
+    return Source(bucket, found["key"], found["versionId"], int(found["size"]))
 
 
 def ingested_id(source: Source, key: LandingKey) -> str:

@@ -2,10 +2,12 @@
 
 Attributes of an item:
 
-- `state` and `status`: the progress of the ingestion. `status` is `waiting` until a run may start
-  (see `gate`), then `running`, then `success`, `fail` or `superseded`. Items without a run have the
-  status `rejected` (an object that matches no contract) or `missing` (the file of a day was not
-  loaded in time).
+- `state` and `status`: the progress of the ingestion. `status` is `awaiting` until the file's
+  manifest lands, if its contract requires one, then `waiting` until a run may start (see `gate`),
+  then `running`, then `success`, `fail` or `superseded`. Items without a run have the status
+  `rejected` (an object that matches no contract) or `missing` (the file of a day was not loaded in
+  time).
+- `manifest`: the version of the manifest that vouches for the file (see `intake`).
 - `history`: every step with its time, its counts and, if it failed, the reason.
 - `contracts`: the SHA-256 of the contract set that the last run uses.
 - `removedAt`: when the file and its rows were removed.
@@ -16,6 +18,7 @@ write, and a finished item changes only if its execution is redriven or the inge
 
 import contextlib
 import datetime as dt
+import hashlib
 import heapq
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,9 +29,9 @@ import boto3
 import botocore.exceptions
 from boto3.dynamodb.conditions import Attr, ConditionBase, Key
 
-from shared.endings import STATUS_OF, Outcome, State, Status
+from shared.endings import STATUS_OF, UNDER_WAY, Outcome, State, Status
 from shared.errors import LogUnavailable
-from shared.ingestion import UNMATCHED, Ingestion, Run, Source, unmatched_id
+from shared.ingestion import UNMATCHED, Ingestion, Run, Source, manifest_fields, unmatched_id
 from shared.landing_key import LandingKey, partition
 from shared.text import bounded
 from shared.verdict import Verdict
@@ -90,13 +93,115 @@ class IngestionLog:
         with _unavailable():
             return self._table.creation_date_time
 
-    def enqueue(self, ingestion: Ingestion, run: Run, *, found_by: str | None = None) -> bool:
+    def enqueue(
+        self,
+        ingestion: Ingestion,
+        run: Run,
+        *,
+        awaits: str | None = None,
+        found_by: str | None = None,
+    ) -> bool:
         """Write the item of a new, waiting ingestion; return False if the item already exists.
 
-        `found_by` is the component that found the file, if its S3 event was lost.
+        `awaits` says for which manifest it waits, if it does. `found_by` is the component that
+        found the file, if its S3 event was lost.
         """
-        entry = _entry(State.TRIGGER, Status.WAITING, {})
-        return self._put(_new(ingestion, run, entry, Status.WAITING) | _found(found_by))
+        status = Status.WAITING if awaits is None else Status.AWAITING
+        entry = _entry(State.TRIGGER, status, {}, awaits)
+        reason = {} if awaits is None else {"haltReason": bounded(awaits)}
+        return self._put(_new(ingestion, run, entry, status) | reason | _found(found_by))
+
+    def release(
+        self, item: Mapping[str, Any], manifest: Source | None, reason: str | None = None
+    ) -> bool:
+        """Let an ingestion that awaits its manifest wait for a run; return False if it does not.
+
+        `reason` is why it may run without a manifest.
+        """
+        return self._append(
+            _key(*key_of(item)),
+            _entry(State.TRIGGER, Status.WAITING, {}, reason),
+            {"status": str(Status.WAITING), **manifest_fields(manifest)},
+            "#status = :awaiting AND attribute_not_exists(removedAt)",
+            {":awaiting": str(Status.AWAITING)},
+            " REMOVE haltReason",
+        )
+
+    def dismiss(self, item: Mapping[str, Any], reason: str) -> bool:
+        """End an ingestion that awaits its manifest, without an alert; return as `release`."""
+        reason = bounded(reason)
+        end = f"{Run.from_item(item).name}/{Status.SUPERSEDED}"
+        return self._append(
+            _key(*key_of(item)),
+            _entry(State.TRIGGER, Status.SUPERSEDED, {}, reason),
+            {"status": str(Status.SUPERSEDED), "haltReason": reason},
+            "#status = :awaiting",
+            {
+                ":awaiting": str(Status.AWAITING),
+                ":alerts": {**item["alerts"], end: {"sent": False, "unwanted": True}},
+            },
+            ", alerts = :alerts",
+        )
+
+    def register(self, manifest_key: str, ingestion: Ingestion) -> None:
+        """Write that a manifest may vouch for an ingestion."""
+        with _unavailable():
+            self._table.put_item(Item=_registration(manifest_key, ingestion))
+
+    def unregister(self, manifest_key: str, ingestion: Ingestion) -> None:
+        """Delete what `register` wrote."""
+        with _unavailable():
+            self._table.delete_item(Key=_registration(manifest_key, ingestion))
+
+    def registered(self, bucket: str, manifest_key: str) -> Iterator[dict[str, Any]]:
+        """Yield the items of the ingestions registered for a manifest (strongly consistent)."""
+        condition = Key("ingestedID").eq(_manifest_id(bucket, manifest_key))
+        for each in self._pages({"KeyConditionExpression": condition, "ConsistentRead": True}):
+            # Not logged yet: whoever registered it logs it next, and then looks for the manifest.
+            if (item := self.get(*each["ingestedTable"].split("/"))) is not None:
+                yield item
+
+    def claim_manifest(
+        self, manifest: Source, ingestion: Ingestion, loser: str | None = None
+    ) -> str:
+        """Claim a version of a manifest for a version of a file; return the ID of its holder.
+
+        `loser` is the ID of an ingestion that gave its claim up: see `yield_manifest`.
+        """
+        key = _claim(manifest, ingestion)
+        is_held = self._conditionally(
+            lambda: self._table.put_item(
+                Item={**key, "heldBy": ingestion.id},
+                ConditionExpression="attribute_not_exists(ingestedID) OR heldBy IN (:id, :loser)",
+                ExpressionAttributeValues={":id": ingestion.id, ":loser": loser or ingestion.id},
+            )
+        )
+        return ingestion.id if is_held else str((self.get(*key.values()) or {})["heldBy"])
+
+    def yield_manifest(self, item: Mapping[str, Any], manifest: Source) -> bool:
+        """Give up the claim of an ingestion on a manifest; return False if it needs the claim.
+
+        It does if it is under way or was loaded. The write makes a concurrent `release` or `reopen`
+        of the same item fail.
+        """
+        if item["status"] == Status.AWAITING:
+            return self.dismiss(item, "a newer version of the file took its manifest")
+        if item["status"] in UNDER_WAY or was_loaded(item):
+            return False
+        used = item.get("manifest", {}).get("versionId") == manifest.version_id
+        return self._conditionally(
+            lambda: self._table.update_item(
+                Key=_key(*key_of(item)),
+                UpdateExpression="SET updatedAt = :now" + (" REMOVE manifest" if used else ""),
+                ConditionExpression="#status = :status AND updatedAt = :known",
+                ExpressionAttributeNames={"#status": "status"},
+                ExpressionAttributeValues={
+                    ":now": _now(),
+                    ":status": item["status"],
+                    ":known": item["updatedAt"],
+                },
+            )
+        )
 
     def open(self, ingestion: Ingestion, run: Run) -> bool:
         """Write the item of an ingestion whose run was started by hand; return as `enqueue`."""
@@ -113,8 +218,17 @@ class IngestionLog:
             {":waiting": str(Status.WAITING), ":execution": run.execution_arn},
         )
 
-    def reopen(self, item: Mapping[str, Any], run: Run) -> bool:
-        """Set an ingestion to wait for a new run; return False if `item` is out of date."""
+    def reopen(
+        self,
+        item: Mapping[str, Any],
+        run: Run,
+        manifest: Source | None = None,
+        reason: str | None = None,
+    ) -> bool:
+        """Set an ingestion to wait for a new run; return False if `item` is out of date.
+
+        `manifest` and `reason` are as for `release`.
+        """
         attempt = int(item["attempt"]) + 1
         sets = {
             "executionArn": run.execution_arn,
@@ -122,13 +236,14 @@ class IngestionLog:
             "attempt": attempt,
             "state": str(State.TRIGGER),
             "status": str(Status.WAITING),
+            **manifest_fields(manifest),
         }
         known = {name: item[name] for name in ("executionArn", "redrive", "status", "updatedAt")}
         # These belong to the previous run.
-        outdated = ", ".join(sorted({*TOTALS, "contracts", "haltReason"}))
+        outdated = ", ".join(sorted({*TOTALS, "contracts", "haltReason", "manifest"} - set(sets)))
         return self._append(
             _key(*key_of(item)),
-            _entry(State.TRIGGER, Status.WAITING, {"attempt": attempt}),
+            _entry(State.TRIGGER, Status.WAITING, {"attempt": attempt}, reason),
             sets,
             " AND ".join(f"#{name} = :known_{name}" for name in known),
             {f":known_{name}": value for name, value in known.items()},
@@ -183,11 +298,18 @@ class IngestionLog:
             )
         )
 
-    def miss(self, table: str, day: dt.date, reason: str, failed: str | None) -> str | None:
+    def miss(
+        self,
+        table: str,
+        day: dt.date,
+        reason: str,
+        failed: str | None = None,
+        awaiting: str | None = None,
+    ) -> str | None:
         """Write the item of a day whose file was not loaded in time; return its ID if it is new.
 
-        `reason` is the expected time, and the state of the file instead. `failed` is the ID of the
-        ingestion that failed, if a file landed.
+        `reason` is the expected time, and the state of the file instead. `failed` or `awaiting` is
+        the ID of the ingestion that failed or awaits its manifest, if a file landed.
         """
         missing_id = f"{day:%Y%m%d}-{Status.MISSING}"
         reason = bounded(reason)
@@ -204,6 +326,7 @@ class IngestionLog:
                 "alerts": {},
                 "updatedAt": entry["at"],
                 **({} if failed is None else {"failedID": failed}),
+                **({} if awaiting is None else {"awaitingID": awaiting}),
             }
         )
         return missing_id if is_new else None
@@ -379,6 +502,9 @@ class IngestionLog:
 
     def removed(self, ingested_id: str, table: str) -> bool:
         """Write that an ingestion's file and rows are removed; return False if no item exists."""
+        item = self.get(ingested_id, table)
+        if item is not None and item["status"] == Status.AWAITING:
+            self.dismiss(item, "the file was removed before its manifest landed")
         return self._conditionally(
             lambda: self._table.update_item(
                 Key=_key(ingested_id, table),
@@ -514,9 +640,9 @@ def was_loaded(item: Mapping[str, Any]) -> bool:
 
 def is_alert_settled(item: Mapping[str, Any]) -> bool:
     """Return whether the alert of an item's current end was sent or suppressed."""
-    if "executionArn" in item:
+    if "executionArn" in item and item["status"] != Status.AWAITING:
         return _is_alerted(item, Run.from_item(item))
-    # A rejected object and a missing file have no run, and at most one alert.
+    # Without a run, e.g. of a missing file or while it awaits its manifest, there is one alert.
     return any(map(_is_settled, item["alerts"].values()))
 
 
@@ -539,7 +665,9 @@ def _redrives(item: Mapping[str, Any], name: str) -> int:
 
 def _is_alerted(item: Mapping[str, Any], run: Run) -> bool:
     # Step Functions reports only the last end of a redriven execution, so its alert counts for all.
-    ends = [end.split("/") for end, alert in item["alerts"].items() if _is_settled(alert)]
+    # The notice that its manifest is missing, which may precede the run, has no slash.
+    alerts = item["alerts"].items()
+    ends = [end.split("/") for end, alert in alerts if "/" in end and _is_settled(alert)]
     return any(name == run.execution_name and int(n) >= run.redrive for name, n, _ in ends)
 
 
@@ -577,6 +705,24 @@ def _now() -> str:
     return timestamp(dt.datetime.now(dt.UTC))
 
 
+def _manifest_id(bucket: str, key: str) -> str:
+    return f"manifest-{_hash(bucket, key)}"
+
+
+def _registration(manifest_key: str, ingestion: Ingestion) -> dict[str, str]:
+    manifest_id = _manifest_id(ingestion.source.bucket, manifest_key)
+    return _key(manifest_id, f"{ingestion.id}/{ingestion.table}")
+
+
+def _claim(manifest: Source, ingestion: Ingestion) -> dict[str, str]:
+    names = manifest.bucket, manifest.key, manifest.version_id, ingestion.source.key
+    return _key(f"manifest-{_hash(*names)}", "claim")
+
+
+def _hash(*names: str) -> str:
+    return hashlib.sha256("\0".join(names).encode()).hexdigest()
+
+
 def _item(ingested_id: str, table: str, source: Source) -> dict[str, Any]:
     return {
         **_key(ingested_id, table),
@@ -602,6 +748,7 @@ def _new(
         "status": status,
         "history": [entry],
         **({} if run.contracts is None else {"contracts": run.contracts}),
+        **manifest_fields(ingestion.manifest),
     }
 
 

@@ -1,4 +1,8 @@
-"""Intake of object versions: log each one, then start it once when a slot is free."""
+"""Intake of object versions: log each one, then start it once when a slot is free.
+
+A contract may require a manifest. Then a file awaits it, and each version of the manifest vouches
+for one accepted version of the file: docs/decisions/0023-manifests.md.
+"""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -13,7 +17,7 @@ from shared.contract_set import Contracts
 from shared.endings import Notice, State, Status
 from shared.gate import Gate
 from shared.ingestion import UNMATCHED, Ingestion, Run, Source, ingested_id, unmatched_id
-from shared.ingestion_log import IngestionLog
+from shared.ingestion_log import IngestionLog, was_loaded
 from shared.key_pattern import KEY
 from shared.landing_key import IGNORED_NAMES, LandingKey
 from shared.text import quoted
@@ -33,6 +37,7 @@ _IGNORED_REASON = (
     "uploads; others that land today are not reported. If it is a complete file, upload it with "
     "another name"
 )
+_WAIVED = "an operator loads the file without its manifest"
 
 
 class Admission(StrEnum):
@@ -42,11 +47,22 @@ class Admission(StrEnum):
     """A folder, a marker, an unfinished upload or a deleted object: nothing to ingest."""
     REJECTED = "rejected"
     """The key matches no valid contract, or the object has no version; logged and alerted."""
+    MANIFEST = "manifest"
+    """A manifest: the files for which it vouches are started."""
+    AWAITING = "awaiting"
+    """The file's manifest has not landed."""
     STARTED = "started"
     WAITING = "waiting"
     """All slots are taken; the file is started when a run ends."""
     KNOWN = "known"
     """A duplicate: its run is already under way or over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unvouched:
+    """The reason why no manifest vouches for a file."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +132,8 @@ class Intake:
                 self._report_ignored(source)
                 return Admission.IGNORED
             case ManifestKey():
-                return Admission.IGNORED
+                self._settle_all(source)
+                return Admission.MANIFEST
             case UnknownKey(reason):
                 self._reject(source, reason)
                 return Admission.REJECTED
@@ -130,22 +147,60 @@ class Intake:
         ingestion = self.ingestion(source)
         if ingestion is None:
             return Admission.IGNORED  # it is deleted; else, watch finds it
-        self.log.enqueue(ingestion, self.gate.run(ingestion, attempt=1), found_by=self.found_by)
-        item = self.log.get(ingestion.id, ingestion.table) or {}
-        match item.get("state"), item.get("status"):
+        awaits = self._register(ingestion)
+        run = self.gate.run(ingestion, attempt=1)
+        self.log.enqueue(ingestion, run, awaits=awaits, found_by=self.found_by)
+        item = self.log.get(ingestion.id, ingestion.table)
+        if item is None:
+            return Admission.KNOWN
+        match item["state"], item["status"]:
+            case State.TRIGGER, Status.AWAITING:
+                return self.settle(item)
             case State.TRIGGER, Status.WAITING:
                 started = ingestion in self.gate.open(item)
                 return Admission.STARTED if started else Admission.WAITING
-            case State.TRIGGER, Status.RUNNING if self.gate.start(ingestion, Run.from_item(item)):
-                return Admission.STARTED
+            case State.TRIGGER, Status.RUNNING:
+                # With the manifest of the item, if it has one.
+                if self.gate.start(Ingestion.from_item(item), Run.from_item(item)):
+                    return Admission.STARTED
         return Admission.KNOWN
 
-    def replay(self, item: Mapping[str, Any]) -> Run | None:
+    def settle(self, item: Mapping[str, Any], manifest: Source | None = None) -> Admission:
+        """Start a file if its manifest is there: it awaits one, or failed with an earlier version.
+
+        `manifest` is a manifest's newest version, if it is known. Of the file, only the newest
+        version is started. Idempotent: of concurrent calls for one file, one starts it.
+        """
+        ingestion = Ingestion.from_item(item)
+        failed = item["status"] == Status.FAIL and not was_loaded(item)
+        if not (failed and ingestion.manifest) and item["status"] != Status.AWAITING:
+            return Admission.KNOWN
+        if "removedAt" in item:
+            return Admission.KNOWN
+        found = self._voucher(ingestion, item, manifest)
+        if isinstance(found, Unvouched):
+            return Admission.KNOWN if failed else Admission.AWAITING
+        if not failed:
+            is_released = self.log.release(item, found)
+        elif found in (None, ingestion.manifest):
+            return Admission.KNOWN
+        else:
+            run = self.gate.run(ingestion, attempt=int(item["attempt"]) + 1)
+            is_released = self.log.reopen(item, run, found)
+        if not is_released:
+            return Admission.KNOWN
+        started = self.gate.open(self.log.get(ingestion.id, ingestion.table) or item)
+        return Admission.STARTED if ingestion in started else Admission.WAITING
+
+    def replay(
+        self, item: Mapping[str, Any], *, without_manifest: bool = False
+    ) -> Run | Unvouched | None:
         """Run an ingestion again from the first state, with the same, current log item.
 
         If the current run was logged but never started, start it instead of a new one. Return the
         run, which is started or waits for a slot; None if one is under way, or if the log item
-        changed meanwhile.
+        changed meanwhile; `Unvouched` if it lacks its manifest. A replay keeps the manifest of the
+        last run, unless it is to run `without_manifest`.
         """
         ingestion, run = Ingestion.from_item(item), Run.from_item(item)
         status = self.gate.status(run)
@@ -155,17 +210,128 @@ class Intake:
             self.gate.start(ingestion, run)
             return run
         if item["status"] != Status.WAITING:
-            run = self.gate.run(ingestion, attempt=int(item["attempt"]) + 1)
-            if not self.log.reopen(item, run):
+            reason = _WAIVED if without_manifest else None
+            manifest = None if without_manifest else self._replayed(ingestion, item)
+            if isinstance(manifest, Unvouched):
+                return manifest
+            if item["status"] == Status.AWAITING:
+                is_waiting = self.log.release(item, manifest, reason)
+            else:
+                run = self.gate.run(ingestion, attempt=int(item["attempt"]) + 1)
+                is_waiting = self.log.reopen(item, run, manifest, reason)
+            if not is_waiting:
                 return None
         self.gate.open(self.log.get(ingestion.id, ingestion.table) or item)
         return run
+
+    def manifest_within(self, table: str) -> dt.timedelta | None:
+        """Return how long files of a table may await their manifest; None if it requires none."""
+        manifest = self.contracts[table].manifest if table in self.contracts else None
+        return None if manifest is None else dt.timedelta(hours=manifest.within_hours)
+
+    def _settle_all(self, manifest: Source) -> None:
+        """Start the files for which a manifest that has landed vouches."""
+        newest = landing.newest_version(self.s3, manifest.bucket, manifest.key)
+        if newest is None:
+            return
+        for item in self.log.registered(manifest.bucket, manifest.key):
+            self.settle(item, newest)
+            if was_loaded(item) or "removedAt" in item or item["status"] == Status.SUPERSEDED:
+                # A later version of the manifest concerns only later versions of the file.
+                self.log.unregister(manifest.key, Ingestion.from_item(item))
+
+    def _register(self, ingestion: Ingestion) -> str | None:
+        """Register a file for its manifest; return what it awaits, or None."""
+        key = self._manifest_key(ingestion)
+        if not isinstance(key, str):
+            return None
+        # Before the file is logged and its manifest looked for: if the manifest lands later, its
+        # event finds the registration.
+        self.log.register(key, ingestion)
+        return (
+            f"the file waits for its manifest {quoted(key, KEY)}, which has not landed or has "
+            "vouched for another version of the file"
+        )
+
+    def _voucher(
+        self, ingestion: Ingestion, item: Mapping[str, Any], known: Source | None
+    ) -> Source | Unvouched | None:
+        """Return the manifest that vouches for a file, or None if its contract requires none."""
+        manifest = self._landed_manifest(ingestion, known)
+        if not isinstance(manifest, Source):
+            return manifest
+        holder = self.log.claim_manifest(manifest, ingestion)
+        # Not before the claim: a newer version that holds it is in the bucket by now.
+        newest = landing.newest_version(self.s3, ingestion.source.bucket, ingestion.source.key)
+        if newest is None:
+            return Unvouched("the file was deleted before its manifest landed")
+        if newest.version_id != ingestion.source.version_id:
+            reason = f"version {newest.version_id} of the file landed before this one's manifest"
+            self.log.dismiss(item, reason)
+            return Unvouched(reason)
+        if holder != ingestion.id:
+            other = self.log.get(holder, ingestion.table)
+            if other is None or self.log.yield_manifest(other, manifest):
+                holder = self.log.claim_manifest(manifest, ingestion, holder)
+        return manifest if holder == ingestion.id else _taken(manifest, holder)
+
+    def _replayed(self, ingestion: Ingestion, item: Mapping[str, Any]) -> Source | Unvouched | None:
+        """Return the manifest with which an ingestion is replayed, or None without one."""
+        manifest = ingestion.manifest
+        if manifest is None:
+            return self._voucher(ingestion, item, None)
+        if self.manifest_within(ingestion.table) is None:
+            return None
+        # An older version may be replayed, but only with its own manifest.
+        holder = self.log.claim_manifest(manifest, ingestion)
+        return manifest if holder == ingestion.id else _taken(manifest, holder)
+
+    def _landed_manifest(
+        self, ingestion: Ingestion, known: Source | None
+    ) -> Source | Unvouched | None:
+        key = self._manifest_key(ingestion)
+        if key is None or isinstance(key, Unvouched):
+            return key
+        if known is not None and known.key == key:
+            return known
+        # S3 shows an object to each request that begins after the object was stored.
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/Welcome.html#ConsistencyModel
+        found = landing.newest_version(self.s3, ingestion.source.bucket, key)
+        if found is None:
+            return Unvouched(f"its manifest {quoted(key, KEY)} has not landed")
+        return found if found.has_version else Unvouched(NO_VERSION_REASON)
+
+    def _manifest_key(self, ingestion: Ingestion) -> str | Unvouched | None:
+        """Return the key of the manifest that a file requires, or None."""
+        if ingestion.table not in self.contracts:
+            return Unvouched(f"there is no valid contract for table {ingestion.table!r}")
+        if self.contracts[ingestion.table].manifest is None:
+            return None
+        match self._landing_key(ingestion.source):
+            case LandingKey() as key if key.table == ingestion.table:
+                return self._required(key)
+            case UnknownKey(reason):
+                return Unvouched(reason)
+        return Unvouched(f"{quoted(ingestion.source.key, KEY)} is no file of {ingestion.table} now")
+
+    def _required(self, key: LandingKey) -> str | Unvouched | None:
+        manifest = self.contracts[key.table].manifest
+        if manifest is None:
+            return None
+        if (name := manifest.name_for(key.filename, key.groups)) is not None:
+            return f"{str(key).removesuffix(key.filename)}{name}"
+        return Unvouched(
+            f"the key {quoted(str(key), KEY)} lacks a part of the manifest's name "
+            f"{quoted(manifest.name)}: upload the file with a key that has it"
+        )
 
     def _landing_key(self, source: Source) -> Classified:
         """Return what an object version is; one without a version is never data."""
         found = classify(source.key, self.contracts)
         if isinstance(found, LandingKey) and not source.has_version:
             return UnknownKey(NO_VERSION_REASON)
+        if isinstance(found, LandingKey) and isinstance(no := self._required(found), Unvouched):
+            return UnknownKey(no.reason)
         return found
 
     def _claim_problem(self, key: LandingKey) -> str | None:
@@ -199,3 +365,10 @@ class Intake:
     def _notify(self, rejected_id: str) -> None:
         detail = {"ingestedID": rejected_id, "ingestedTable": UNMATCHED}
         notices.put(self.events, Notice.REJECTED, detail)
+
+
+def _taken(manifest: Source, holder: str) -> Unvouched:
+    return Unvouched(
+        f"version {manifest.version_id} of its manifest {quoted(manifest.key, KEY)} vouches for "
+        f"another version of the file, ingestion {holder}"
+    )

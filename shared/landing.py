@@ -100,5 +100,5 @@ def _head(s3: "S3Client", bucket: str, key: str, **version: Any) -> Any:
     except botocore.exceptions.ClientError as error:
         if error.response["Error"]["Code"] not in {"403", "404"}:
             raise
-        logger.warning("not there", extra={"sourceKey": key, "reason": str(error)})
+        logger.info("not there", extra={"sourceKey": key, "reason": str(error)})
         return None

@@ -25,7 +25,8 @@ class MetricName(StrEnum):
     HOURS_LATE = "HoursLate"
     """Hours since the newest rows became too old, by watch, for tables with a promise."""
     FILES_WAITING = "FilesWaiting"
-    """Count, by watch: on its schedule, and at the end of a run at most once a minute."""
+    FILES_AWAITING = "FilesAwaitingManifest"
+    """Two counts, by watch: on its schedule, and at the end of a run at most once a minute."""
     DEFECTS = "Defects"
     """Count of unexpected errors that api answers with a 5xx; Lambda's `Errors` misses them."""
 
@@ -57,9 +58,10 @@ def measure_freshness(hours_late: Mapping[str, float]) -> None:
         _publish({MetricName.HOURS_LATE: hours}, MetricUnit.NoUnit, table)
 
 
-def measure_backlog(waiting: int) -> None:
-    """Publish the number of waiting files."""
-    _publish({MetricName.FILES_WAITING: waiting}, MetricUnit.Count)
+def measure_backlog(waiting: int, awaiting: int) -> None:
+    """Publish the numbers of files that wait for a run, and for their manifest."""
+    values = {MetricName.FILES_WAITING: waiting, MetricName.FILES_AWAITING: awaiting}
+    _publish(values, MetricUnit.Count)
 
 
 def count_defect() -> None:

@@ -13,8 +13,11 @@ locals {
         ]
       },
       {
-        title   = "Waiting files"
-        metrics = [[var.name, "FilesWaiting", "service", "watch", { label = "waiting", stat = "Maximum" }]]
+        title = "Waiting files"
+        metrics = [
+          for metric, label in { FilesWaiting = "for a run", FilesAwaitingManifest = "for a manifest" } :
+          [var.name, metric, "service", "watch", { label = label, stat = "Maximum" }]
+        ]
       },
       {
         title = "Duration of each state (ms)"

@@ -119,6 +119,11 @@ class Reading:
     failures: list[Failure] = field(default_factory=list)
     halted: bool = False
     footer_lines: int = 0
+    trailer: str = ""
+    """The first line of the footer."""
+    sums: Counter[str] = field(default_factory=Counter)
+    """Exact sums by physical name of the column, as fractions."""
+    totals_verified: int = 0
 
     @property
     def rejected(self) -> set[int]:
@@ -144,8 +149,10 @@ def read(body: bytes, contract: Contract, now: dt.datetime) -> Reading:
     except _Empty as refusal:
         least = {bounds.minimum for bounds in contract.row_counts}
         allowed = 0 in least and all(low in (0, None) for low in least)
-        ignored = Reading(footer_lines=reading.footer_lines)
-        return ignored if allowed else Reading(refused=str(refusal))
+        verified = reading.totals_verified
+        ignored = Reading(footer_lines=reading.footer_lines, totals_verified=verified)
+        is_verified = verified == len(_total_names(contract))
+        return ignored if allowed and is_verified else Reading(refused=str(refusal))
     except _Refused as refusal:
         return Reading(refused=str(refusal))
     return reading
@@ -157,6 +164,9 @@ def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -
     for number, texts in rows(text, contract, reading):
         values: dict[str, Any] = {}
         for column in contract.columns:
+            if column.kind in ("integer", "number"):
+                text = texts.get(column.name)
+                reading.sums[column.physical_name] += _summand(text, column, contract)
             try:
                 is_there = column.name in texts
                 value = _value(texts[column.name], column, contract) if is_there else None
@@ -165,6 +175,7 @@ def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -
                 reading.failures.append((number, column.name, column.kind, "error"))
         if len(values) == len(contract.columns):
             reading.clean[number] = values
+    _verify(contract, reading)
     if not reading.raw:
         raise _Empty("no row")
     for column in contract.columns:
@@ -201,6 +212,7 @@ def _named_records(
     kept = text[:end] + without_footer(text[end:], contract.dialect)
     footer = text[len(kept) :].rstrip("\r\n")
     reading.footer_lines = footer.count("\n") + bool(footer)
+    reading.trailer = footer.split("\n")[0].rstrip("\r")
     for number, row in _rows(kept, end, len(header), contract.dialect, reading):
         if len(row) != len(header):
             reading.failures.append((number, None, "columnCount", "error"))
@@ -303,6 +315,51 @@ def _json_mark(text: str, at: int, marks: str) -> int:
     if text[at] not in marks:
         raise _InvalidValue
     return at + 1
+
+
+def _total_names(contract: Contract) -> list[str]:
+    """Return the totals in the trailer."""
+    footer = contract.dialect.footer
+    pattern = footer.pattern if footer else None
+    return re.findall(r"\(\?P<(\w+)>", pattern or "")
+
+
+def _verify(contract: Contract, reading: Reading) -> None:
+    """Compare the totals in the trailer with the rows."""
+    if not (names := _total_names(contract)):
+        return
+    footer = contract.dialect.footer
+    found = re.match(str(footer and footer.pattern), reading.trailer)
+    if not reading.trailer or not found:
+        raise _Refused("no trailer")
+    columns = {f"sum_{column.physical_name}": column for column in contract.columns}
+    for name in names:
+        text = found[name].strip()
+        if name == "rows":
+            if not re.fullmatch("[0-9]{1,38}", text) or int(text) != len(reading.raw):
+                raise _Refused("rows")
+            continue
+        stated = _number_of(text, columns[name], contract.decimal_mark)
+        if stated is None or stated != reading.sums[columns[name].physical_name]:
+            raise _Refused("sum")
+    reading.totals_verified = len(names)
+
+
+def _summand(text: str | None, column: Column, contract: Contract) -> Fraction:
+    tokens = contract.dialect.null_sequence if column.null_tokens is None else column.null_tokens
+    text = (text or "").strip() if column.trim else text or ""
+    number = None if text in tokens else _number_of(text, column, contract.decimal_mark)
+    return number or Fraction(0)
+
+
+def _number_of(text: str, column: Column, mark: str) -> Fraction | None:
+    """Return a number of up to 38 digits before and 30 after the decimal mark; else None."""
+    try:
+        number = _exact(text, column, mark)
+    except _InvalidValue:
+        return None
+    exponent = int(number.as_tuple().exponent) if number or "e" not in text.lower() else 0
+    return Fraction(number) if abs(number) < 10**38 and exponent >= -30 else None
 
 
 def _text(body: bytes, contract: Contract) -> str:

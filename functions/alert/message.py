@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shared.endings import ENDINGS, Kind, State
+from shared.endings import ENDINGS, Kind, State, Status
 from shared.ingestion import Ingestion
 from shared.ingestion_log import TOTALS
 from shared.settings import AlertOn
@@ -209,6 +209,12 @@ def _repair(item: Mapping[str, Any], kind: Kind) -> str | None:
             return (
                 "upload the file again under a valid key: "
                 "tm drop FILE --table TABLE --date YYYY-MM-DD"
+            )
+        case Kind.MISSING if item["status"] == Status.AWAITING or "awaitingID" in item:
+            awaiting = item.get("awaitingID", ingested_id)
+            return (
+                "ask the supplier for the manifest and upload it; or load the file without it: "
+                f"tm replay {awaiting} --without-manifest"
             )
         case Kind.MISSING if "failedID" in item:
             failed = item["failedID"]

@@ -65,6 +65,7 @@ def examine(
         transformed["rowsRead"],
         empty_rows=transformed.get("emptyRows", 0),
         footer_lines=transformed.get("footerLines", 0),
+        totals_verified=transformed.get("totalsVerified", 0),
     )
     rejects = heapq.merge(
         _suspects(staging, transformed),

@@ -37,6 +37,6 @@ class Backlog:
         return len(started)
 
     def measure(self, log: IngestionLog) -> None:
-        """Publish the number of waiting files."""
-        measure_backlog(log.count(Status.WAITING))
+        """Publish the numbers of files that wait for a run, and for their manifest."""
+        measure_backlog(log.count(Status.WAITING), log.count(Status.AWAITING))
         self._counted = time.monotonic()

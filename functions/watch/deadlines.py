@@ -22,6 +22,8 @@ LOOKBACK = dt.timedelta(days=2)
 """How far back deadlines are checked if watch did not run in the meantime."""
 HORIZON = dt.timedelta(days=14)
 """Lateness is capped at 14 days."""
+_UNLOADED = {Status.FAIL: "failed", Status.AWAITING: "awaiting"}
+"""Argument of `miss` for each status of a file that landed and is not loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +61,15 @@ class Deadlines:
         # An ingestion that is under way ends with an alert. If it fails, a later call reports it.
         if any(each["status"] in UNDER_WAY or was_loaded(each) for each in items):
             return False
-        failed = max(
-            (e for e in items if e["status"] == Status.FAIL and "removedAt" not in e),
+        unloaded = max(
+            (e for e in items if e["status"] in _UNLOADED and "removedAt" not in e),
             key=changed_at,
             default=None,
         )
         removed = any("removedAt" in each for each in items)
-        reason = _reason(contract, day, by, failed, removed=removed)
-        failed_id = None if failed is None else failed["ingestedID"]
-        missing_id = self.log.miss(contract.table, day, reason, failed_id)
+        reason = _reason(contract, day, by, unloaded, removed=removed)
+        ids = {} if unloaded is None else {_UNLOADED[unloaded["status"]]: unloaded["ingestedID"]}
+        missing_id = self.log.miss(contract.table, day, reason, **ids)
         if missing_id is None:
             return False
         detail = {"ingestedID": missing_id, "ingestedTable": contract.table}
@@ -100,16 +102,21 @@ def _reason(
     contract: Contract,
     day: dt.date,
     by: dt.datetime,
-    failed: Mapping[str, Any] | None,
+    unloaded: Mapping[str, Any] | None,
     *,
     removed: bool,
 ) -> str:
     local = by.astimezone(ZoneInfo(contract.timezone))
     deadline = f"by {local:%Y-%m-%d %H:%M} ({contract.timezone})"
-    if failed is None:
+    if unloaded is None:
         state = f"the file for {day} was removed" if removed else f"no file for {day} has landed"
         return f"{state}; it was due {deadline}"
+    if unloaded["status"] == Status.AWAITING:
+        return (
+            f"the file for {day} was due {deadline}; it landed as ingestion "
+            f"{unloaded['ingestedID']}, but {unloaded['haltReason']}"
+        )
     return (
-        f"the file for {day} was due {deadline}; it landed, but ingestion {failed['ingestedID']} "
-        f"ended with {failed['state']}/{failed['status']}: {failed.get('haltReason')}"
+        f"the file for {day} was due {deadline}; it landed, but ingestion {unloaded['ingestedID']} "
+        f"ended with {unloaded['state']}/{unloaded['status']}: {unloaded.get('haltReason')}"
     )

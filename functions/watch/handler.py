@@ -51,7 +51,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     missing = deadlines.missing(lost)
     measure_freshness(deadlines.hours_late())
     backlog.measure(gate.log)
-    result |= {"lost": len(lost), "missing": missing}
+    result |= {"lost": len(lost), "missing": missing} | checks.manifests()
     result |= {"sweptPages": sweep.pages, "sweepFinished": sweep.finished}
     logger.info("watched", extra=result)
     checks.raise_failure()

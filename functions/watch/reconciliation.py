@@ -5,6 +5,7 @@ EventBridge and S3 notifications are best effort. This module guarantees their e
 
 import contextlib
 import datetime as dt
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,7 @@ GRACE = dt.timedelta(minutes=10)
 """Newer changes are skipped: their events may still arrive."""
 LOOKBACK = dt.timedelta(days=2)
 """How far back landed files and outcomes are checked."""
+_FOUND = {Admission.STARTED, Admission.WAITING, Admission.AWAITING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,33 @@ class Reconciliation:
         items = self.intake.log.with_status(status, since=self.now - LOOKBACK)
         return (item for item in items if self._age(item) >= GRACE)
 
+    def manifests(self) -> dict[str, int]:
+        """Start files whose manifest is there, and report late manifests; return how many of each.
+
+        S3's event of the manifest was lost, or it landed while an earlier version refused the file.
+        """
+        counts = {"vouched": 0, "unvouched": 0}
+        failed = (item for item in self._ended(Status.FAIL) if "manifest" in item)
+        for item in itertools.chain(self.intake.log.with_status(Status.AWAITING), failed):
+            if self._age(item) < GRACE:
+                continue
+            with self._isolated(item):
+                match self.intake.settle(item):
+                    case Admission.STARTED | Admission.WAITING:
+                        logger.info("vouched", extra=naming(item))
+                        counts["vouched"] += 1
+                    case Admission.AWAITING if self._is_late(item):
+                        # The alert is claimed in the item, and so it is sent once.
+                        notices.put(self.intake.events, Notice.MISSING, naming(item))
+                        logger.info("unvouched", extra=naming(item))
+                        counts["unvouched"] += 1
+        return counts
+
+    def _is_late(self, item: Mapping[str, Any]) -> bool:
+        """Return whether a file's manifest did not land in time, which is not reported yet."""
+        within = self.intake.manifest_within(item["ingestedTable"])
+        return within is not None and self._age(item) >= within and not is_alert_settled(item)
+
     def lost(self, landed: Iterable[Source]) -> list[Ingestion]:
         """Admit the object versions without a log item, and return their ingestions."""
         admitted = (self.intake.ingestion(each) for each in landed if self._admit_if_lost(each))
@@ -110,7 +139,7 @@ class Reconciliation:
             # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html
             if self.intake.is_known(source):
                 return False
-            if self.intake.admit(source) in {Admission.STARTED, Admission.WAITING}:
+            if self.intake.admit(source) in _FOUND:
                 logger.info("lost", extra=names)
                 return True
         return False
@@ -132,7 +161,7 @@ class Reconciliation:
         if self.failures:
             raise self.failures[0]
 
-    def _age(self, item: dict[str, Any]) -> dt.timedelta:
+    def _age(self, item: Mapping[str, Any]) -> dt.timedelta:
         return self.now - dt.datetime.fromisoformat(item["updatedAt"])
 
 

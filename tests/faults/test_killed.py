@@ -102,7 +102,7 @@ class Scene:
     def replay(self) -> Call:
         """Run the new version again from the first state, as `tm replay` does."""
         run = self._intake.replay(self.item())
-        assert run is not None
+        assert isinstance(run, Run)
         self._intake.gate.close(run)  # this state machine sends no run-end events
         event = task_event(self.new.ingestion, run)
         for function in ("transform", "test"):

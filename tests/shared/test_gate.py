@@ -252,7 +252,7 @@ def test_replay_waits_behind_waiting_files(intake: Intake, gate: Gate) -> None:
 
     run = intake.replay(item_of(gate.log, ingestion))
 
-    assert run is not None
+    assert isinstance(run, Run)
     assert versions(gate.log, Status.WAITING) == ["v3", "v0"]
     for version in ("v1", "v2"):
         gate.close(end(gate, version))
