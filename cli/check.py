@@ -18,10 +18,10 @@ from cli.refusable import Refusable, refusable
 from functions.test.examination import examine
 from functions.transform.transformation import transform
 from shared import parquet
+from shared.content import LocalFile
 from shared.contract import Contract
 from shared.endings import Outcome
 from shared.ingestion import Ingestion, Source
-from shared.landing import CHUNK_BYTES
 from shared.staging import Staging
 from shared.verdict import Verdict
 
@@ -80,12 +80,13 @@ def checked(file: Path, contract: Contract, *, hard: bool) -> Iterator[Checked]:
     With `hard`, a failed test halts the file.
     """
     today = dt.datetime.now(dt.UTC).date()
-    source = Source(bucket="", key=file.name, version_id="", size=file.stat().st_size)
+    content = LocalFile(file)
+    source = Source(bucket="", key=file.name, version_id="", size=content.size)
     with tempfile.TemporaryDirectory() as folder:
         staging = Staging(Path(folder), Ingestion("check", contract.table, today, source))
-        verdict = transform(_chunks(file), contract, staging)
+        verdict = transform(content, contract, staging)
         if verdict.outcome == Outcome.OK:
-            verdict = examine(staging, verdict.as_result(), _chunks(file), contract, hard=hard)
+            verdict = examine(staging, verdict.as_result(), content, contract, hard=hard)
         yield Checked(verdict, staging, contract)
 
 
@@ -119,13 +120,8 @@ def _show_refusable(rows: list[Refusable]) -> None:
         console.print(f"… and {len(rows) - _SHOWN} more; --json prints all")
 
 
-def _chunks(file: Path) -> Iterator[bytes]:
-    with file.open("rb") as content:
-        while chunk := content.read(CHUNK_BYTES):
-            yield chunk
-
-
 def _show_report(report: dict[str, Any]) -> None:
+    verified = report["totalsVerified"]
     ignored = [
         many(report[name], thing)
         for name, thing in (("emptyRows", "empty row"), ("footerLines", "footer line"))
@@ -135,7 +131,8 @@ def _show_report(report: dict[str, Any]) -> None:
         f"{report['rowsRead']:,} rows read: {report['rowsClean']:,} clean, "
         f"{report['rowsRejected']:,} rejected. Warnings: {report['warnings']:,}. "
         f"Exact repeats: {report['exactRepeats']:,}."
-        + (f" Ignored: {' and '.join(ignored)}." if ignored else ""),
+        + (f" Ignored: {' and '.join(ignored)}." if ignored else "")
+        + (f" Verified: {many(verified, 'control total')}." if verified else ""),
         "",
         sep="\n",
     )

@@ -19,13 +19,15 @@ from cli.errors import CommandError
 from cli.items import Item, has_run, many
 from cli.stack import Stack
 from shared import undecodable
+from shared.compression import pack, unpack
 from shared.contract import Contract
 from shared.dialect import Dialect
 from shared.file_types import start_of
 from shared.grammar import Fault, grammar
 from shared.ingestion import Ingestion, Source
-from shared.landing import read_version
+from shared.landing import Landed
 from shared.spreadsheet import unescaped
+from shared.verdict import Refusal
 
 _NAMED = 5  # maximum number of lines in a message
 
@@ -75,8 +77,9 @@ def fix(
         corrections(corrected), rejects.records(stack, item), contract.dialect, item
     )
     with tempfile.TemporaryFile() as file:
-        chunks = read_version(stack.s3, ingestion.source)
-        file.writelines(rewritten(chunks, rows, contract.encoding, contract.dialect))
+        landed = unpack(Landed(stack.s3, ingestion.source), contract.compression)
+        chunks = rewritten(_bytes(landed.chunks), rows, contract.encoding, contract.dialect)
+        pack(chunks, file, landed.packed)
         new = _upload(stack, ingestion.source, file, force=force)
     renewed = drop.ingestion(stack, new)
     console.print(
@@ -180,9 +183,8 @@ def rewritten(
     start, chunks = start_of(chunks)
     codec, mark = _codec(encoding, start)
     yield mark
-    head = next(chunks, b"").removeprefix(mark)
     newline = dialect.swapped(b"\n").decode()
-    lines = _physical_lines(itertools.chain([head], chunks), newline.encode(codec))
+    lines = _physical_lines(_after(mark, chunks), newline.encode(codec))
     numbered = enumerate(lines, start=1)
     left = dict(rows)
     for number, line in numbered:
@@ -194,6 +196,20 @@ def rewritten(
         yield _replaced(number, b"".join([line, *further]), row, codec, dialect)
     for number in left:
         raise _differs(number)
+
+
+def _bytes(chunks: Iterable[bytes | Refusal]) -> Iterator[bytes]:
+    for chunk in chunks:
+        if isinstance(chunk, Refusal):
+            raise CommandError(f"The landed file can no longer be read: {chunk.reason}.")
+        yield chunk
+
+
+def _after(mark: bytes, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    left = len(mark)
+    for chunk in chunks:
+        yield chunk[left:]
+        left = max(left - len(chunk), 0)
 
 
 def _replaced(number: int, lines: bytes, row: Replacement, codec: str, dialect: Dialect) -> bytes:

@@ -55,6 +55,18 @@ def groups(regex: str) -> tuple[str, ...]:
     return tuple(re2.compile(regex, _QUIET).groupindex)
 
 
+def named(regex: str, text: bytes) -> dict[str, str | None] | None:
+    """Return the named groups of the match at the beginning of a UTF-8 text; None without match."""
+    found = re2.compile(regex.encode(), _QUIET).match(text)
+    if found is None:
+        return None
+    groups: dict[bytes, bytes | None] = found.groupdict()
+    return {
+        name.decode(): each if each is None else each.decode(errors="replace")
+        for name, each in groups.items()
+    }
+
+
 def check(regex: str) -> None:
     """Raise ValueError if RE2 does not support an expression, e.g. because of look-around."""
     try:

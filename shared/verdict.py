@@ -9,6 +9,13 @@ from shared.text import bounded
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """Reason why a file does not match its contract, written for its sender."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """Outcome, its reason unless it is `ok`, and counts of rows, parts or warnings.
 

@@ -21,6 +21,21 @@ NOW = dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True)
+class Pieces:
+    """A content that is read in chunks of `piece` bytes."""
+
+    body: bytes
+    piece: int = 2**24
+
+    @property
+    def size(self) -> int:
+        return len(self.body)
+
+    def chunks(self, begin: int = 0) -> Iterator[bytes]:
+        yield from (self.body[i : i + self.piece] for i in range(begin, self.size, self.piece))
+
+
+@dataclass(frozen=True)
 class Processed:
     """The result for a file: rows by line; a refused file has only a reason."""
 
@@ -46,14 +61,14 @@ def process(
 ) -> Processed:
     """Process a file in chunks of `size` bytes at the time `NOW`; overwrites files in `folder`."""
     staging = Staging(folder, ingestion_of(Source(LANDING, KEY, "version", len(body))))
-    transformed = transform(_cut(body, size), contract, staging)
+    transformed = transform(Pieces(body, size), contract, staging)
     if transformed.outcome == Outcome.REFUSED:
         return Processed(transformed, refused=transformed.reason)
     # Test may read the file in other chunks than Transform.
     tested = examine(
         staging,
         transformed.as_result(),
-        _cut(body, size + 3),
+        Pieces(body, size + 3),
         contract,
         hard=hard,
         now=NOW,
@@ -68,7 +83,3 @@ def process(
         rejects = [json.loads(line) for line in text.split("\n") if line]
     report = json.loads(Path(staging.report).read_text("utf-8"))
     return Processed(tested, clean=clean, rejects=rejects, report=report)
-
-
-def _cut(body: bytes, size: int) -> Iterator[bytes]:
-    return (body[i : i + size] for i in range(0, len(body), size))

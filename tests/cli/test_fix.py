@@ -14,9 +14,9 @@ from cli.errors import CommandError
 from cli.fix import Replacement, rewritten
 from shared import undecodable
 from shared.dialect import Dialect, Footer
-from shared.lines import Refusal
 from shared.rows import read_table
 from shared.undecodable import EncodingErrors
+from shared.verdict import Refusal
 from tests.fixtures.contracts import any_file
 
 CSV = Dialect()

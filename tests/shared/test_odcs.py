@@ -171,9 +171,7 @@ REFUSED: list[tuple[Change, str]] = [
     (custom(nullTokens=["-"]), "'timezone']; nullTokens can be in a column"),
     (
         custom(delimeter=";"),
-        "the table: unknown customProperties ['delimeter']: correct or remove them; "
-        "known: ['decimalMark', 'dialect', 'encoding', 'encodingErrors', 'headerPolicy', "
-        "'indexes', 'keys', 'lookup', 'manifest', 'maxRejectedPercent', 'timezone']",
+        "the table: unknown customProperties ['delimeter']: correct or remove them; known: ['",
     ),
     (
         custom(of="day", format="x"),
@@ -210,6 +208,36 @@ REFUSED: list[tuple[Change, str]] = [
         custom(encoding="latin-1", encodingErrors="reject"),
         "encodingErrors is reject, but every byte is a character in latin-1: remove encodingErrors",
     ),
+    (custom(compression={"member": ""}), "compression.member: String should have at least 1"),
+    (custom(compression={"maxUnpackedMiB": 0}), "compression.maxUnpackedMiB: Input should be"),
+    (custom(compression={"maxUnpackedMib": 9}), "compression.maxUnpackedMib: Extra inputs"),
+    (
+        custom(compression={"maxUnpackedMiB": 64, "maxRatio": 9}),
+        "compression: maxRatio has no effect, because it applies to files of more than 64 MiB",
+    ),
+    *(
+        (custom(fileFormat="jsonLines", **{name: value}), message)
+        for name, value, message in [
+            (
+                "dialect",
+                {"delimiter": ";", "header": True, "nullSequence": "-"},
+                "the dialect's delimiter, header have no effect on JSON lines: remove them",
+            ),
+            (
+                "headerPolicy",
+                {"order": "any"},
+                "match: position and order of the headerPolicy have",
+            ),
+            ("headerPolicy", {"match": "position"}, "have no effect on JSON lines: remove them"),
+            ("decimalMark", ",", "decimalMark contradicts fileFormat: jsonLines"),
+        ]
+    ),
+    (
+        lambda d: (custom(fileFormat="jsonLines")(d), custom(of="amount", optional=True)(d)),
+        "optional has no effect on JSON lines, because a row may lack any column: remove it from "
+        "'amount'",
+    ),
+    (custom(fileFormat="json"), "fileFormat: Input should be 'csv' or 'jsonLines'"),
     (custom(dialect={"delimiter": "§"}), "the delimiter '§' is not valid"),
     (
         custom(dialect={"delimiter": r"\t"}),
