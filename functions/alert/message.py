@@ -103,8 +103,8 @@ def compose(item: Mapping[str, Any], report: Mapping[str, Any] | None, kind: Kin
         "topRejects": _top_rejects(report),
         "unchanged": _unchanged(item, kind),
         "noticed": _noticed(item, kind),
-        "executionArn": item.get("executionArn"),
-        "console": _console(item),
+        "executionArn": _execution(item),
+        "console": _console(_execution(item)),
         "repair": _repair(item, kind),
     }
     about = f"{item['ingestedTable']} {item.get('dataDate') or item['sourceKey']}"
@@ -135,10 +135,14 @@ def _top_rejects(report: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     ]
 
 
-def _console(item: Mapping[str, Any]) -> str | None:
-    if "executionArn" not in item:
+def _execution(item: Mapping[str, Any]) -> str | None:
+    """Return the ARN of the ingestion's run; None without one, or before its manifest lands."""
+    return None if item["status"] == Status.AWAITING else item.get("executionArn")
+
+
+def _console(arn: str | None) -> str | None:
+    if arn is None:
         return None
-    arn = item["executionArn"]
     region = arn.split(":")[3]
     return (
         f"https://{region}.console.aws.amazon.com/states/home?region={region}"

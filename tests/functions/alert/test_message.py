@@ -53,6 +53,12 @@ MISSING = {
     "dataDate": "2024-03-03",
     "haltReason": "no file for 2024-03-03 has landed",
 }
+AWAITING = FAILED | {
+    "state": "trigger",
+    "status": "awaiting",
+    "haltReason": "the file waits for its manifest 'f.csv.ctl', which has not landed or has "
+    "vouched for another version of the file",
+}
 
 
 def rule(column: str | None, name: str, count: int, line: int, **more: str) -> dict[str, Any]:
@@ -116,6 +122,7 @@ ALERTS: dict[str, tuple[Kind, dict[str, Any], Any]] = {
         | {"haltReason": f"it landed, but ingestion {ID} ended with test/fail", "failedID": ID},
         None,
     ),
+    "missing-manifest": (Kind.MISSING, AWAITING, None),
 }
 
 
