@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from shared.endings import ENDINGS, Kind, State, Status
 from shared.ingestion import Ingestion
 from shared.ingestion_log import TOTALS
+from shared.landing_key import HIVE
 from shared.settings import AlertOn
 
 if TYPE_CHECKING:
@@ -202,6 +204,8 @@ def _repair(item: Mapping[str, Any], kind: Kind) -> str | None:
     ingested_id = item["ingestedID"]
     replay = f"tm replay {ingested_id}"
     upload = f"tm drop FILE --table {item['ingestedTable']} --date {item.get('dataDate')}"
+    if not item["sourceKey"].startswith(HIVE):
+        upload = f"tm drop FILE --key {shlex.quote(item['sourceKey'])}"
     fix_rows = (
         f"tm rejects {ingested_id} --csv rejects.csv, correct the column `raw` in it, then "
         f"tm rejects fix {ingested_id} rejects.csv"

@@ -146,6 +146,14 @@ def test_alert_texts_cover_every_kind() -> None:
     assert {kind for kind, *_ in ALERTS.values()} == set(Kind)
 
 
+def test_alert_advises_upload_with_key_of_pattern() -> None:
+    item = FAILED | {"state": "transform", "sourceKey": "erp/new budgets.csv"}
+
+    text = compose(item, None, Kind.REFUSED).text
+
+    assert "correct the file and upload it again: tm drop FILE --key 'erp/new budgets.csv'" in text
+
+
 def test_alert_record_has_documented_fields() -> None:
     record = compose(LOADED, REPORT, Kind.LOADED_WITH_REJECTS).record
 
