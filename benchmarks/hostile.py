@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 from functions.transform.transformation import transform
+from shared.content import LocalFile
 from shared.contract import Contract
 from shared.ingestion import Ingestion, Source
-from shared.landing import CHUNK_BYTES
 from shared.odcs import load_all
 from shared.staging import Staging
 
@@ -81,9 +81,10 @@ def _seconds(body: bytes, contract: Contract) -> float:
     source = Source("", "hostile.csv", "", len(body))
     with tempfile.TemporaryDirectory() as folder:
         ingestion = Ingestion("hostile", contract.table, dt.date(2024, 3, 3), source)
+        file = Path(folder, source.key)
+        file.write_bytes(body)
         begin = time.process_time()
-        chunks = (body[i : i + CHUNK_BYTES] for i in range(0, len(body), CHUNK_BYTES))
-        transform(chunks, contract, Staging(Path(folder), ingestion))
+        transform(LocalFile(file), contract, Staging(Path(folder), ingestion))
         return time.process_time() - begin
 
 

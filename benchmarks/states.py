@@ -157,11 +157,12 @@ class _States:
     """The three states, with a local file instead of a landed one."""
 
     def __init__(self, path: Path) -> None:
+        from shared.content import LocalFile
         from shared.ingestion import Ingestion, Source
         from shared.odcs import load_all
         from shared.staging import Staging
 
-        self._path = path
+        self._content = LocalFile(path)
         self._contract = load_all()["dailycheckins"]
         source, day = Source("landing", "sample.csv", "1", 1), dt.date(2024, 3, 3)
         self._ingestion = Ingestion("sample", self._contract.table, day, source)
@@ -170,13 +171,13 @@ class _States:
     def transform(self) -> dict[str, Any]:
         from functions.transform.transformation import transform
 
-        return transform(self._chunks(), self._contract, self._staging).as_result()
+        return transform(self._content, self._contract, self._staging).as_result()
 
     def test(self, transformed: dict[str, Any]) -> dict[str, Any]:
         from functions.test.examination import examine
 
         return examine(
-            self._staging, transformed, self._chunks(), self._contract, hard=False
+            self._staging, transformed, self._content, self._contract, hard=False
         ).as_result()
 
     def load(self, server: Any, transformed: dict[str, Any], tested: dict[str, Any]) -> None:
@@ -205,13 +206,6 @@ class _States:
             rows = StagedRows(self._staging, self._contract, transformed, tested)
             verdict = load(connection, self._ingestion, self._contract, rows, lambda _: True)
         assert verdict.counts["rowsLoaded"] == tested["rowsRead"] - tested["rowsRejected"]
-
-    def _chunks(self) -> Iterator[bytes]:
-        from shared.landing import CHUNK_BYTES
-
-        with self._path.open("rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
-                yield chunk
 
 
 @contextlib.contextmanager

@@ -12,16 +12,16 @@ from typing import Any
 from rich.table import Table
 
 from cli import rejects
-from cli.console import cell, console, line, right, styled
+from cli.console import advised, cell, console, line, right, styled
 from cli.items import many
 from cli.refusable import Refusable, refusable
 from functions.test.examination import examine
 from functions.transform.transformation import transform
 from shared import parquet
+from shared.content import LocalFile
 from shared.contract import Contract
 from shared.endings import Outcome
 from shared.ingestion import Ingestion, Source
-from shared.landing import CHUNK_BYTES
 from shared.staging import Staging
 from shared.verdict import Verdict
 
@@ -67,6 +67,7 @@ class Checked:
             "wouldBeLoaded": self.would_be_loaded,
             "outcome": self.verdict.outcome,
             "reason": self.verdict.reason,
+            "advice": self.verdict.advice,
             "report": self.report,
             "rejects": list(self.rejects),
             "mayBeRefused": list(map(asdict, self.refusable)),
@@ -80,12 +81,13 @@ def checked(file: Path, contract: Contract, *, hard: bool) -> Iterator[Checked]:
     With `hard`, a failed test halts the file.
     """
     today = dt.datetime.now(dt.UTC).date()
-    source = Source(bucket="", key=file.name, version_id="", size=file.stat().st_size)
+    content = LocalFile(file)
+    source = Source(bucket="", key=file.name, version_id="", size=content.size)
     with tempfile.TemporaryDirectory() as folder:
         staging = Staging(Path(folder), Ingestion("check", contract.table, today, source))
-        verdict = transform(_chunks(file), contract, staging)
+        verdict = transform(content, contract, staging)
         if verdict.outcome == Outcome.OK:
-            verdict = examine(staging, verdict.as_result(), _chunks(file), contract, hard=hard)
+            verdict = examine(staging, verdict.as_result(), content, contract, hard=hard)
         yield Checked(verdict, staging, contract)
 
 
@@ -109,6 +111,8 @@ def show(found: Checked) -> None:
         end = "Transform would refuse it" if refused else "Test would halt it"
         reason = cell(found.verdict.reason, width=None)
         console.print(line(styled("The file would not be loaded", "red"), f". {end}: ", reason))
+        if (advice := found.verdict.advice) is not None:
+            console.print(advised(advice))
 
 
 def _show_refusable(rows: list[Refusable]) -> None:
@@ -119,13 +123,8 @@ def _show_refusable(rows: list[Refusable]) -> None:
         console.print(f"… and {len(rows) - _SHOWN} more; --json prints all")
 
 
-def _chunks(file: Path) -> Iterator[bytes]:
-    with file.open("rb") as content:
-        while chunk := content.read(CHUNK_BYTES):
-            yield chunk
-
-
 def _show_report(report: dict[str, Any]) -> None:
+    verified = report["totalsVerified"]
     ignored = [
         many(report[name], thing)
         for name, thing in (("emptyRows", "empty row"), ("footerLines", "footer line"))
@@ -135,7 +134,8 @@ def _show_report(report: dict[str, Any]) -> None:
         f"{report['rowsRead']:,} rows read: {report['rowsClean']:,} clean, "
         f"{report['rowsRejected']:,} rejected. Warnings: {report['warnings']:,}. "
         f"Exact repeats: {report['exactRepeats']:,}."
-        + (f" Ignored: {' and '.join(ignored)}." if ignored else ""),
+        + (f" Ignored: {' and '.join(ignored)}." if ignored else "")
+        + (f" Verified: {many(verified, 'control total')}." if verified else ""),
         "",
         sep="\n",
     )

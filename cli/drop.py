@@ -15,7 +15,6 @@ from cli.items import Item, counts, current_run, has_run, is_loaded, plain, styl
 from cli.stack import Stack
 from local.tap import Alert
 from shared.classification import IgnoredKey, ManifestKey, UnknownKey, classify
-from shared.contract import Contract
 from shared.endings import PENDING, State, Status
 from shared.ingestion import NO_VERSION, UNMATCHED, Ingestion, Run, Source, unmatched_id
 from shared.ingestion_log import is_alert_settled
@@ -61,6 +60,7 @@ def put(stack: Stack, file: Path, key: LandingKey) -> Ingestion:
         f"Ingestion {uploaded.id}",
         sep="\n",
     )
+    print_awaited(stack, uploaded)
     return uploaded
 
 
@@ -75,9 +75,9 @@ def ingestion(stack: Stack, source: Source) -> Ingestion:
     return found
 
 
-def print_awaited(contract: Contract, ingestion: Ingestion) -> None:
+def print_awaited(stack: Stack, ingestion: Ingestion) -> None:
     """Print what an uploaded file waits for, if its contract requires a manifest."""
-    if contract.manifest is not None:
+    if stack.intake.manifest_within(ingestion.table) is not None:
         console.print(
             "The file waits for a new version of its manifest. To load it without one: "
             f"tm replay {ingestion.id} --without-manifest"

@@ -16,6 +16,7 @@ _COUNTS = {
     "rowsRejected": "rejected",
     "emptyRows": "empty",
     "footerLines": "in the footer",
+    "totalsVerified": "totals verified",
 }
 _STYLES: dict[str, str] = {
     Status.AWAITING: "cyan",

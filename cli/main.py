@@ -160,7 +160,6 @@ def drop(
         day = date or dt.datetime.now(ZoneInfo(contract.timezone))
         key = str(LandingKey(contract.table, day.date(), file.name))
     ingestion = dropping.put(where, file, dropping.key_of(where, key))
-    dropping.print_awaited(where.contracts[ingestion.table], ingestion)
     if follow and not dropping.follow(where, ingestion):
         raise typer.Exit(1)
 
@@ -199,6 +198,76 @@ def check(
             checking.show(found)
         if not found.would_be_loaded:
             raise typer.Exit(1)
+
+
+@app.command("contract diff")
+def contract_diff(
+    old: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OLD",
+            exists=True,
+            dir_okay=False,
+            help="The deployed version, e.g. from `git show`.",
+        ),
+    ],
+    new: Annotated[
+        Path,
+        typer.Argument(metavar="NEW", exists=True, dir_okay=False, help="The version to deploy."),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Show what migrate, files and readers would see if the contract NEW replaced OLD.
+
+    Exit with 0 if migrate would accept the change, 1 if not.
+    """
+    from cli import contract_diff as diff  # noqa: PLC0415 - the parts of the API are slow to import
+
+    before, after = diff.read(old, new)
+    found = diff.effects(before, after)
+    if as_json:
+        print_json(diff.as_json(found))
+    else:
+        diff.show(found, after.table)
+    if any(each.is_refused for each in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def contract(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...", exists=True, dir_okay=False, help="Files of one table, in any order."
+        ),
+    ],
+    table: Annotated[
+        str | None,
+        typer.Option(metavar="TABLE", help="Name the table. Default: the name of the first file."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="Write <table>.odcs.yaml to this folder. Default: print it.",
+        ),
+    ] = None,
+) -> None:
+    """Draft the contract of a table from all rows of sample files.
+
+    Comments in it show the evidence, which quotes values, and the choices to check. Exit with 0 if
+    all rows would be loaded, 1 if not: the comments at the beginning list these rows.
+    """
+    need("check", "tm contract")
+    from cli.drafting import draft as drafting  # noqa: PLC0415 - of the extra check, slow to import
+
+    drafted = drafting.draft(files, table)
+    drafting.write(drafted, out)
+    if drafted.failed:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -22,7 +22,7 @@ from cli.specimen import specimen
 from cli.stack import Stack
 from functions.alert.message import is_wanted
 from local.errors import LocalError
-from shared.contract import Contract
+from shared.contract import Contract, FileFormat
 from shared.endings import Kind
 from shared.errors import PipelineError
 from shared.ingestion import Ingestion, Source
@@ -35,6 +35,7 @@ DAY = dt.date(1970, 1, 2)
 
 FAILURES = (CommandError, LocalError, PipelineError, *AWS_ERRORS, requests.RequestException)
 
+_SUFFIXES: dict[FileFormat, str] = {"csv": ".csv", "jsonLines": ".jsonl"}
 _ENDS_WITHIN = 600.0
 _ALERT_WITHIN = 150.0
 _POLL = 0.3
@@ -77,8 +78,9 @@ class Smoke:
         self._contract = contract
         self._report = report
         self._made = specimen(contract, token, dt.datetime.now(dt.UTC))
+        suffix = _SUFFIXES[contract.file_format]
         self._keys = {
-            what: LandingKey(contract.table, DAY, f"tm-smoke-{token}-{what}.csv")
+            what: LandingKey(contract.table, DAY, f"tm-smoke-{token}-{what}{suffix}")
             for what in ("good-and-bad", "refused")
         }
         self._uploaded: list[Ingestion] = []

@@ -31,8 +31,10 @@ from shared.columns import (
     comparable,
     stored,
 )
+from shared.compression import Compression
 from shared.control_totals import ROWS, group_problems
 from shared.dialect import Dialect
+from shared.file_types import FileFormat
 from shared.formats import MICROSECOND_DIGITS, Described, Reading, readings
 from shared.key_pattern import KEY, KeyPattern
 from shared.manifest import Manifest
@@ -40,14 +42,14 @@ from shared.model import Model, Problems
 from shared.text import bounded, listed, quoted
 from shared.undecodable import EncodingErrors
 
-_OWN_RELATIONS = {
+OWN_RELATIONS = {
     *("source", "source_id_seq", "source_pkey", "source_source_key_key"),
     *("schema_version", "schema_version_id_seq", "schema_version_pkey"),
     *("replacement", "replacement_pkey"),
 }
 """The pipeline's tables, indexes and sequences, which share one namespace in PostgreSQL."""
-_OWN_COLUMNS = {"id", "line", "source_id", "source_line"}
-_SYSTEM_COLUMNS = {"cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"}
+OWN_COLUMNS = {"id", "line", "source_id", "source_line"}
+SYSTEM_COLUMNS = {"cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"}
 """Columns of every PostgreSQL table. https://www.postgresql.org/docs/17/ddl-system-columns.html"""
 _LOOKUP_PARAMETERS = {"by", "cursor", "from", "limit", "order", "prefix", "to"}
 """Query parameters of the API. The name of the key column is one too (`/get?<key>=`)."""
@@ -704,6 +706,8 @@ class Contract(Model):
     columns: tuple[Column, ...] = Field(min_length=1, max_length=MAX_COLUMNS)
     encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"
     encoding_errors: EncodingErrors = "refuse"
+    compression: Compression = Compression()
+    file_format: FileFormat = "csv"
     dialect: Dialect = Dialect()
     decimal_mark: Literal[".", ","] = "."
     header_policy: HeaderPolicy = HeaderPolicy()
@@ -794,6 +798,7 @@ class Contract(Model):
         Problems.check(
             [
                 *self._encoding_problems(),
+                *self._json_problems(),
                 *self._storage_problems(),
                 *self._name_problems(),
                 *self._header_problems(),
@@ -809,15 +814,35 @@ class Contract(Model):
         if self.encoding_errors == "reject" and (problem := undecodable.problem(self.encoding)):
             yield f"encodingErrors is reject, but {problem}"
 
+    def _json_problems(self) -> Iterator[str]:
+        if self.file_format == "csv":
+            return
+        needless = "have no effect on JSON lines: remove them"
+        if names := sorted(self.dialect.model_fields_set - {"null_sequence"}):
+            yield f"properties of the dialect ({listed([*map(to_camel, names)])}) {needless}"
+        policy = self.header_policy
+        if policy.match == "position" or "order" in policy.model_fields_set:
+            yield f"match: position and order of the headerPolicy {needless}"
+        if names := [column.name for column in self.columns if column.optional]:
+            yield (
+                "optional has no effect on JSON lines, because a row may lack any column: remove "
+                f"it from {listed([*map(quoted, names)])}"
+            )
+        if self.decimal_mark != ".":
+            yield (
+                "decimalMark contradicts fileFormat: jsonLines, because a number in JSON has a "
+                "decimal point: remove decimalMark"
+            )
+
     def _storage_problems(self) -> Iterator[str]:
-        if self.relation in _OWN_RELATIONS:
+        if self.relation in OWN_RELATIONS:
             yield f"the table {self.relation} is reserved for the pipeline: choose another name"
         if self.relation.startswith("pg_"):
             yield (
                 f"the table {self.relation} could be hidden by a system table of PostgreSQL: "
                 "choose a physicalName that does not begin with pg_"
             )
-        for owner, columns in (("the pipeline", _OWN_COLUMNS), ("PostgreSQL", _SYSTEM_COLUMNS)):
+        for owner, columns in (("the pipeline", OWN_COLUMNS), ("PostgreSQL", SYSTEM_COLUMNS)):
             if taken := columns.intersection(self.physical_names):
                 yield (
                     f"columns {sorted(taken)} are reserved for {owner}: choose another physicalName"

@@ -8,8 +8,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
+from shared.control_totals import Statement
 from shared.model import Model, Problems
-from shared.regex import beginning, check
+from shared.regex import beginning, check, groups, named
 from shared.text import escape_note, quoted
 
 MAX_FOOTER = 100
@@ -29,11 +30,22 @@ class Footer(Model):
     Attributes:
         lines: the footer is that many lines.
         pattern: among the last `MAX_FOOTER` lines, the footer begins with the first one whose
-            beginning matches this expression in RE2's syntax.
+            beginning matches this expression in RE2's syntax. That line is a trailer if the
+            expression has named groups, which are control totals.
     """
 
     lines: int | None = Field(default=None, ge=1, le=MAX_FOOTER)
     pattern: str | None = Field(default=None, max_length=10_000)
+
+    @property
+    def totals(self) -> tuple[str, ...]:
+        """The names of the control totals in the trailer, which is required if there are any."""
+        return groups(self.pattern) if self.pattern is not None else ()
+
+    def statement(self, line: bytes) -> Statement | None:
+        """Return the totals of a trailer, a line of UTF-8; None if the line is none."""
+        values = named(self.pattern, line) if self.pattern is not None else None
+        return None if values is None else Statement("the trailer", values)
 
     @model_validator(mode="after")
     def _is_valid(self) -> Self:

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from shared.dialect import MAX_FOOTER, Dialect, Footer
-from shared.lines import MAX_LINE_BYTES, Lines, Refusal
+from shared.lines import MAX_LINE_BYTES, Lines
 from shared.text import quoted
+from shared.verdict import Refusal
 
 _END_OF_FILE = b"\x1a"
 """The character that ends text files of CP/M and DOS."""
@@ -23,10 +24,10 @@ def without_frame(chunks: Iterable[Lines | Refusal], dialect: Dialect) -> Iterat
         if isinstance(each, Refusal):
             yield each
             return
-        lines, left = _without_first(_without_end_of_file(each), left)
+        lines, left = _without_first(without_end_of_file(each), left)
         if not lines.text:
             continue
-        delimiter = _sep(lines.text) if is_first else None
+        delimiter = sep(lines.text) if is_first else None
         if delimiter not in {None, dialect.delimiter}:
             yield Refusal(
                 f"line {lines.first} says that {quoted(str(delimiter))} is the delimiter, but the "
@@ -41,14 +42,19 @@ def without_frame(chunks: Iterable[Lines | Refusal], dialect: Dialect) -> Iterat
 
 @dataclass(slots=True)
 class FooterCount:
-    """The number of lines of a footer, without blank lines at its end; 0 until it is read."""
+    """The number of lines of a footer, without blank lines at its end; 0 until it is read.
+
+    `first` is the first line, which a pattern has found.
+    """
 
     lines: int = 0
+    first: bytes = b""
 
     def add(self, footer: bytes) -> None:
         """Count the lines of a footer."""
         ink = footer.rstrip(b"\r\n")
         self.lines += ink.count(b"\n") + 1 if ink else 0
+        self.first = ink.partition(b"\n")[0].rstrip(b"\r")
 
 
 class Tail(Lines):
@@ -84,13 +90,14 @@ def _without_first(lines: Lines, count: int) -> tuple[Lines, int]:
     return divided(lines, end)[1], count
 
 
-def _without_end_of_file(lines: Lines) -> Lines:
+def without_end_of_file(lines: Lines) -> Lines:
+    """Return lines without end-of-file characters, if they are the last ones of a file."""
     # Only the last line of a file has no line end.
     text = lines.text.rstrip(_END_OF_FILE)
     return lines if len(text) == len(lines.text) else Lines(lines.first, text, lines.ends)
 
 
-def _sep(text: bytes) -> str | None:
+def sep(text: bytes) -> str | None:
     """Return the delimiter in the first line of a text if this is a line for Excel."""
     line = text[:_LONGEST_SEP].partition(b"\n")[0].rstrip(b"\r")
     found = _SEP.fullmatch(line.decode(errors="replace"))

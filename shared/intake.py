@@ -19,7 +19,6 @@ from shared.gate import Gate
 from shared.ingestion import UNMATCHED, Ingestion, Run, Source, ingested_id, unmatched_id
 from shared.ingestion_log import IngestionLog, was_loaded
 from shared.key_pattern import KEY
-from shared.landing import newest_version
 from shared.landing_key import IGNORED_NAMES, LandingKey
 from shared.text import quoted
 
@@ -38,7 +37,6 @@ _IGNORED_REASON = (
     "uploads; others that land today are not reported. If it is a complete file, upload it with "
     "another name"
 )
-
 _WAIVED = "an operator loads the file without its manifest"
 
 
@@ -98,7 +96,7 @@ class Intake:
         """Return whether the log has an item of an object version, or never has one."""
         key = self._landing_key(source)
         if isinstance(key, IgnoredKey | ManifestKey):
-            return True  # `settle` finds the manifest of each file that awaits one
+            return True
         if self.log.get(*self.identity(source)) is not None:
             return True
         # A rejected object may have a valid contract by now. A second spelling stays rejected.
@@ -213,7 +211,7 @@ class Intake:
             return run
         if item["status"] != Status.WAITING:
             reason = _WAIVED if without_manifest else None
-            manifest = None if without_manifest else self._replayed(ingestion)
+            manifest = None if without_manifest else self._replayed(ingestion, item)
             if isinstance(manifest, Unvouched):
                 return manifest
             if item["status"] == Status.AWAITING:
@@ -233,7 +231,7 @@ class Intake:
 
     def _settle_all(self, manifest: Source) -> None:
         """Start the files for which a manifest that has landed vouches."""
-        newest = newest_version(self.s3, manifest.bucket, manifest.key)
+        newest = landing.newest_version(self.s3, manifest.bucket, manifest.key)
         if newest is None:
             return
         for item in self.log.registered(manifest.bucket, manifest.key):
@@ -262,43 +260,31 @@ class Intake:
         manifest = self._landed_manifest(ingestion, known)
         if not isinstance(manifest, Source):
             return manifest
-        bucket, key = ingestion.source.bucket, ingestion.source.key
-        newest = newest_version(self.s3, bucket, key)
+        holder = self.log.claim_manifest(manifest, ingestion)
+        # Not before the claim: a newer version that holds it is in the bucket by now.
+        newest = landing.newest_version(self.s3, ingestion.source.bucket, ingestion.source.key)
         if newest is None:
             return Unvouched("the file was deleted before its manifest landed")
         if newest.version_id != ingestion.source.version_id:
             reason = f"version {newest.version_id} of the file landed before this one's manifest"
             self.log.dismiss(item, reason)
             return Unvouched(reason)
-        return self._claimed(manifest, ingestion, is_newest=True)
-
-    def _replayed(self, ingestion: Ingestion) -> Source | Unvouched | None:
-        """Return the manifest with which an ingestion is replayed, or None without one."""
-        if self.manifest_within(ingestion.table) is None:
-            return None
-        manifest = ingestion.manifest or self._landed_manifest(ingestion, None)
-        if not isinstance(manifest, Source):
-            return manifest
-        return self._claimed(manifest, ingestion, is_newest=False)
-
-    def _claimed(
-        self, manifest: Source, ingestion: Ingestion, *, is_newest: bool
-    ) -> Source | Unvouched:
-        """Return a manifest if it vouches for no other accepted version of the file."""
-        holder = self.log.claim_manifest(manifest, ingestion)
         if holder != ingestion.id:
             other = self.log.get(holder, ingestion.table)
-            is_free = other is None or (
-                (is_newest or other["status"] != Status.AWAITING) and self.log.yield_manifest(other)
-            )
-            if is_free:
+            if other is None or self.log.yield_manifest(other, manifest):
                 holder = self.log.claim_manifest(manifest, ingestion, holder)
-        if holder == ingestion.id:
-            return manifest
-        return Unvouched(
-            f"version {manifest.version_id} of its manifest {quoted(manifest.key, KEY)} vouches "
-            f"for another version of the file, ingestion {holder}"
-        )
+        return manifest if holder == ingestion.id else _taken(manifest, holder)
+
+    def _replayed(self, ingestion: Ingestion, item: Mapping[str, Any]) -> Source | Unvouched | None:
+        """Return the manifest with which an ingestion is replayed, or None without one."""
+        manifest = ingestion.manifest
+        if manifest is None:
+            return self._voucher(ingestion, item, None)
+        if self.manifest_within(ingestion.table) is None:
+            return None
+        # An older version may be replayed, but only with its own manifest.
+        holder = self.log.claim_manifest(manifest, ingestion)
+        return manifest if holder == ingestion.id else _taken(manifest, holder)
 
     def _landed_manifest(
         self, ingestion: Ingestion, known: Source | None
@@ -310,7 +296,7 @@ class Intake:
             return known
         # S3 shows an object to each request that begins after the object was stored.
         # https://docs.aws.amazon.com/AmazonS3/latest/userguide/Welcome.html#ConsistencyModel
-        found = newest_version(self.s3, ingestion.source.bucket, key)
+        found = landing.newest_version(self.s3, ingestion.source.bucket, key)
         if found is None:
             return Unvouched(f"its manifest {quoted(key, KEY)} has not landed")
         return found if found.has_version else Unvouched(NO_VERSION_REASON)
@@ -319,33 +305,33 @@ class Intake:
         """Return the key of the manifest that a file requires, or None."""
         if ingestion.table not in self.contracts:
             return Unvouched(f"there is no valid contract for table {ingestion.table!r}")
-        match classify(ingestion.source.key, self.contracts):
-            case LandingKey() as key:
-                return self._manifest_of(key)
+        if self.contracts[ingestion.table].manifest is None:
+            return None
+        match self._landing_key(ingestion.source):
+            case LandingKey() as key if key.table == ingestion.table:
+                return self._required(key)
             case UnknownKey(reason):
                 return Unvouched(reason)
-            case ManifestKey() | IgnoredKey():
-                return Unvouched(f"the key {quoted(ingestion.source.key, KEY)} is of no data file")
+        return Unvouched(f"{quoted(ingestion.source.key, KEY)} is no file of {ingestion.table} now")
 
-    def _manifest_of(self, key: LandingKey) -> str | Unvouched | None:
+    def _required(self, key: LandingKey) -> str | Unvouched | None:
         manifest = self.contracts[key.table].manifest
         if manifest is None:
             return None
-        if name := manifest.name_for(key.filename, key.groups):
+        if (name := manifest.name_for(key.filename, key.groups)) is not None:
             return f"{str(key).removesuffix(key.filename)}{name}"
         return Unvouched(
             f"the key {quoted(str(key), KEY)} lacks a part of the manifest's name "
-            f"{quoted(manifest.name)}"
+            f"{quoted(manifest.name)}: upload the file with a key that has it"
         )
 
     def _landing_key(self, source: Source) -> Classified:
-        """Return what an object version is; it is never data if it could not be run."""
+        """Return what an object version is; one without a version is never data."""
         found = classify(source.key, self.contracts)
-        if isinstance(found, LandingKey):
-            if not source.has_version:
-                return UnknownKey(NO_VERSION_REASON)
-            if isinstance(unvouched := self._manifest_of(found), Unvouched):
-                return UnknownKey(unvouched.reason)
+        if isinstance(found, LandingKey) and not source.has_version:
+            return UnknownKey(NO_VERSION_REASON)
+        if isinstance(found, LandingKey) and isinstance(no := self._required(found), Unvouched):
+            return UnknownKey(no.reason)
         return found
 
     def _claim_problem(self, key: LandingKey) -> str | None:
@@ -379,3 +365,10 @@ class Intake:
     def _notify(self, rejected_id: str) -> None:
         detail = {"ingestedID": rejected_id, "ingestedTable": UNMATCHED}
         notices.put(self.events, Notice.REJECTED, detail)
+
+
+def _taken(manifest: Source, holder: str) -> Unvouched:
+    return Unvouched(
+        f"version {manifest.version_id} of its manifest {quoted(manifest.key, KEY)} vouches for "
+        f"another version of the file, ingestion {holder}"
+    )

@@ -1,11 +1,13 @@
-"""Reader of the landing bucket: the newest version of a key, and any version as a stream."""
+"""Reader of the landing bucket: the newest version of a key, and any version as content."""
 
+import contextlib
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions
 
+from shared import content
 from shared.errors import SourceUnreadable
 from shared.ingestion import Source
 from shared.s3 import unavailable
@@ -13,25 +15,51 @@ from shared.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-CHUNK_BYTES = 16 * 1024 * 1024
-"""About 300,000 rows: fast with Arrow, and little memory even if every row is suspect."""
+    from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
 
 
-def read_version(s3: "S3Client", source: Source) -> Iterator[bytes]:
-    """Yield an object version in chunks of `CHUNK_BYTES`.
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """An object version as content."""
+
+    s3: "S3Client"
+    source: Source
+
+    @property
+    def size(self) -> int:
+        """The number of bytes."""
+        return self.source.size
+
+    def chunks(self, begin: int = 0) -> Iterator[bytes]:
+        """Yield the bytes from the offset `begin`, like `read_version`."""
+        return read_version(self.s3, self.source, begin)
+
+
+def read_version(s3: "S3Client", source: Source, begin: int = 0) -> Iterator[bytes]:
+    """Yield an object version from the offset `begin` in chunks of `CHUNK_BYTES`.
+
+    This is one request, which s3:GetObjectVersion allows with and without a range:
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 
     Raises:
         SourceUnreadable: the version was deleted, or the function may not read it.
         StagingUnavailable: S3 did not return it completely.
     """
+    if begin and begin >= source.size:
+        return  # S3 refuses a range without bytes
     uri = f"s3://{source.bucket}/{source.key}"
+    request: GetObjectRequestTypeDef = {
+        "Bucket": source.bucket,
+        "Key": source.key,
+        "VersionId": source.version_id,
+    }
+    if begin:
+        request["Range"] = f"bytes={begin}-"
     try:
         with unavailable(uri):
-            answer = s3.get_object(
-                Bucket=source.bucket, Key=source.key, VersionId=source.version_id
-            )
-            yield from answer["Body"].iter_chunks(CHUNK_BYTES)
+            answer = s3.get_object(**request)
+            with contextlib.closing(answer["Body"]) as body:
+                yield from body.iter_chunks(content.CHUNK_BYTES)
     except botocore.exceptions.ClientError as error:
         raise SourceUnreadable(
             f"cannot read version {source.version_id} of {uri}: "

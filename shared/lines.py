@@ -11,6 +11,7 @@ import pyarrow as pa
 from shared import undecodable
 from shared.dialect import Dialect
 from shared.undecodable import EncodingErrors
+from shared.verdict import Refusal
 
 T = TypeVar("T")
 
@@ -33,20 +34,16 @@ class Lines:
     ends: int
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Reason why a file does not match its contract, written for its sender."""
-
-    reason: str
-
-
 def read_lines(
-    chunks: Iterable[bytes], encoding: str, dialect: Dialect, errors: EncodingErrors = "refuse"
+    chunks: Iterable[bytes | Refusal],
+    encoding: str,
+    dialect: Dialect,
+    errors: EncodingErrors = "refuse",
 ) -> Iterator[Lines | Refusal]:
     """Yield a stream as chunks of whole lines; stop after a refusal.
 
     Args:
-        chunks: the file's bytes, divided anywhere.
+        chunks: the file's bytes, divided anywhere. A refusal is the last item.
         encoding: the contract's encoding, a name of a Python codec. A byte order mark is removed.
         dialect: the contract's.
         errors: `refuse` a file with a byte that cannot be decoded; or `reject` its rows, which then
@@ -55,6 +52,9 @@ def read_lines(
     number = 1
     rest = b""
     for chunk, final in _with_end(_as_utf8(chunks, encoding) if errors == "refuse" else chunks):
+        if isinstance(chunk, Refusal):
+            yield chunk
+            return
         if isinstance(chunk, UnicodeError):
             yield _refusal(chunk, encoding, number)
             return
@@ -91,12 +91,17 @@ def long_line(text: bytes, limit: int) -> int | None:
     return None
 
 
-def _as_utf8(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes | UnicodeError]:
+def _as_utf8(
+    chunks: Iterable[bytes | Refusal], encoding: str
+) -> Iterator[bytes | Refusal | UnicodeError]:
     if encoding == "utf-8":
         yield from chunks
         return
     decode = codecs.getincrementaldecoder(encoding)().decode
     for chunk, final in _with_end(chunks):
+        if isinstance(chunk, Refusal):
+            yield chunk
+            return
         try:
             yield decode(chunk, final).encode()
         except UnicodeError as error:

@@ -1,7 +1,11 @@
 """The manifest of a file: a second file in its folder, by which the supplier vouches for it."""
 
+import itertools
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, Self
 
 import jmespath
@@ -9,12 +13,17 @@ import jmespath.exceptions
 from pydantic import AfterValidator, Field, model_validator
 
 from shared import regex
-from shared.control_totals import SUM, group_problems
+from shared.control_totals import SUM, Statement, group_problems
 from shared.model import Model, Problems
 from shared.text import listed, one_line, quoted
+from shared.verdict import Refusal
 
 NAME, STEM = "name", "stem"
 """Placeholders of a manifest's name: the data file's name, and that without its extensions."""
+MAX_BYTES = 1024**2
+"""Maximum size of a manifest that is read."""
+_QUOTED = 200
+"""Maximum characters of a name in a reason."""
 _FIELDS = ("name", "size", "md5", "sha256", "rows")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -38,6 +47,19 @@ def _expression(expression: str) -> str:
             "https://jmespath.org/specification.html"
         ) from None
     return expression
+
+
+@dataclass(frozen=True, slots=True)
+class FoundManifest:
+    """A landed manifest.
+
+    Attributes:
+        name: its name, the last part of its key.
+        content: its bytes, of which those after the first `MAX_BYTES` + 1 may be left out.
+    """
+
+    name: str
+    content: bytes
 
 
 class Manifest(Model):
@@ -96,6 +118,37 @@ class Manifest(Model):
             for each in group_problems(self.pattern, _FIELDS, summed):
                 yield f"the manifest's pattern {each}"
 
+    def statement(self, found: "FoundManifest", file: str) -> Statement | Refusal:
+        """Return what a manifest says of the file with the name `file`."""
+        source = f"the manifest {quoted(found.name, _QUOTED)}"
+        entries = self._entries(found.content)
+        if isinstance(entries, str):
+            return Refusal(f"{source} {entries}")
+        named = [entry for entry in entries if entry.get(NAME) is not None]
+        if named:
+            entries = [entry for entry in named if str(entry[NAME]).rpartition("/")[2] == file]
+        if len(entries) != 1:
+            of_file = f"for the file {quoted(file, _QUOTED)}" if named else "without a name"
+            return Refusal(
+                f"{source} has {len(entries) or 'no'} entries {of_file}, but must have one: "
+                "correct it, or the contract's manifest"
+            )
+        return Statement(source, {k: v for k, v in entries[0].items() if k != NAME})
+
+    def _entries(self, content: bytes) -> list[dict[str, object]] | str:
+        """Return the entries of a manifest, or what is wrong with it."""
+        if self.pattern is None and self.entries is None:
+            return [{}]
+        if len(content) > MAX_BYTES:
+            return f"is larger than {MAX_BYTES // 1024**2} MiB: split it"
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            return f"is not UTF-8 text: {error.reason} at byte {error.start:,}; save it as UTF-8"
+        if self.pattern is not None:
+            return _of_text(text, self.pattern)
+        return _of_json(text, str(self.entries))
+
     @model_validator(mode="after")
     def _is_valid(self) -> Self:
         Problems.check(self._own_problems())
@@ -112,3 +165,44 @@ class Manifest(Model):
                     f"the pattern {quoted(self.pattern)} has no named group, so that it verifies "
                     f"nothing: name groups {listed(_FIELDS)} or {SUM}<physicalName>, or remove it"
                 )
+
+
+def _of_text(text: str, pattern: str) -> list[dict[str, object]] | str:
+    """Return an entry for each line; or for all lines together, if a line has no file's name."""
+    lines = [
+        found
+        for line in text.split("\n")
+        if (found := regex.named(regex.whole(pattern), line.removesuffix("\r").encode()))
+        is not None
+    ]
+    if not lines:
+        return f"has no line that matches {quoted(pattern)}: correct it, or the contract's manifest"
+    if NAME in lines[0]:
+        return [dict(each) for each in lines if each[NAME] is not None]
+    entry: dict[str, object] = dict.fromkeys(lines[0])
+    for name, value in itertools.chain.from_iterable(each.items() for each in lines):
+        if value is not None and entry[name] is not None:
+            return f"has several values for {name}: correct it, or name files in the pattern"
+        entry[name] = entry[name] if value is None else value
+    return [entry]
+
+
+def _of_json(text: str, expression: str) -> list[dict[str, object]] | str:
+    """Return the entries that an expression selects from JSON. Fractions are exact decimals."""
+    try:
+        document = json.loads(text, parse_float=Decimal, parse_constant=_constant)
+    except (ValueError, RecursionError) as error:
+        return f"is not JSON: {one_line(str(error), 200)}"
+    try:
+        found = jmespath.search(expression, document)
+    except (jmespath.exceptions.JMESPathError, RecursionError) as error:
+        return f"does not fit the expression {quoted(expression)}: {one_line(str(error), 200)}"
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        return (
+            f"does not fit the expression {quoted(expression)}, which must select a list of objects"
+        )
+    return found
+
+
+def _constant(name: str) -> None:
+    raise ValueError(f"it contains {name}")

@@ -43,6 +43,8 @@ M = TypeVar("M", bound=Model)
 _TABLE_PROPERTIES = {
     "encoding",
     "encodingErrors",
+    "compression",
+    "fileFormat",
     "dialect",
     "decimalMark",
     "headerPolicy",
@@ -143,8 +145,10 @@ def relation(content: bytes) -> str | None:
             return None
 
 
-def parse(name: str, content: bytes) -> Contract:
+def parse(name: str, content: bytes, *, of_any_table: bool = False) -> Contract:
     """Parse and validate the content of the contract file `name`.
+
+    The file must have the name of its table, except with `of_any_table`.
 
     Raises:
         InvalidContract: the file is not valid ODCS, or uses features that the pipeline or
@@ -160,7 +164,7 @@ def parse(name: str, content: bytes) -> Contract:
     except ValueError as error:
         problems.append(str(error))
     else:
-        contract = _contract(name, document, problems)
+        contract = _contract(document, None if of_any_table else name, problems)
     if contract is None or problems:
         raise _invalid(name, problems)
     return contract
@@ -193,8 +197,11 @@ def _document(content: bytes) -> Any:
     return document
 
 
-def _contract(name: str, document: Any, problems: list[str]) -> Contract | None:
-    """Return the document's contract; None if its table is invalid."""
+def _contract(document: Any, name: str | None, problems: list[str]) -> Contract | None:
+    """Return the document's contract; None if its table is invalid.
+
+    `name` is the file's name, which must be the table's; None if it may differ.
+    """
     broken = odcs_schema.check(document, problems)
     if broken is None:
         return None
@@ -212,7 +219,7 @@ def _contract(name: str, document: Any, problems: list[str]) -> Contract | None:
         )
     table = schema.get("name")
     is_table = isinstance(table, str) and re.fullmatch(landing_key.TABLE, table)
-    if is_table and name != f"{table}{SUFFIX}":
+    if is_table and name not in {None, f"{table}{SUFFIX}"}:
         problems.append(
             f"the contract is for the table {table!r}: rename the file to {table}{SUFFIX}"
         )

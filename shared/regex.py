@@ -28,11 +28,6 @@ def matches(regex: str, text: str) -> bool:
     return _whole(regex).search(text) is not None
 
 
-def groups(regex: str) -> tuple[str, ...]:
-    """Return the names of the groups of an expression."""
-    return tuple(re2.compile(regex, _QUIET).groupindex)
-
-
 def captured(regex: str, text: str) -> dict[str, str | None] | None:
     """Return the named groups if `regex` matches all of `text`, else None.
 
@@ -53,6 +48,23 @@ def beginning(regex: str) -> Callable[[bytes], bool]:
     """Return a function that tells whether `regex` matches at the beginning of a UTF-8 text."""
     compiled = re2.compile(regex.encode(), _QUIET)
     return lambda text: compiled.match(text) is not None
+
+
+def groups(regex: str) -> tuple[str, ...]:
+    """Return the names of the groups of an expression."""
+    return tuple(re2.compile(regex, _QUIET).groupindex)
+
+
+def named(regex: str, text: bytes) -> dict[str, str | None] | None:
+    """Return the named groups of the match at the beginning of a UTF-8 text; None without match."""
+    found = re2.compile(regex.encode(), _QUIET).match(text)
+    if found is None:
+        return None
+    groups: dict[bytes, bytes | None] = found.groupdict()
+    return {
+        name.decode(): each if each is None else each.decode(errors="replace")
+        for name, each in groups.items()
+    }
 
 
 def check(regex: str) -> None:

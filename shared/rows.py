@@ -20,12 +20,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from shared import undecodable
+from shared import json_lines, undecodable
 from shared.contract import Contract
 from shared.dialect import Dialect
-from shared.frame import FooterCount, Tail, divided, joined, with_tail, without_frame
+from shared.frame import (
+    FooterCount,
+    Tail,
+    divided,
+    joined,
+    with_tail,
+    without_end_of_file,
+    without_frame,
+)
 from shared.grammar import MAX_RECORD, Fault, Grammar, grammar
-from shared.lines import Lines, Refusal, read_lines
+from shared.json_lines import Objects
+from shared.lines import Lines, read_lines
 from shared.records import (
     Damage,
     Records,
@@ -38,6 +47,7 @@ from shared.records import (
     without_gaps,
 )
 from shared.regex import beginning
+from shared.verdict import Refusal
 
 MAX_COLUMNS = 10_000
 """Columns of a file. Each costs time in every chunk, and PostgreSQL allows 1,600 in a table."""
@@ -98,7 +108,8 @@ class Table:
     """A file's header, and its rows in chunks, in order.
 
     Attributes:
-        header: the names of the columns; None if columns are found by position.
+        header: the names of the columns; None if columns are found by position, or if the rows
+            have all columns of the contract, in its order.
         line: the physical line on which the header begins, or the row that tells the width.
         width: the number of columns.
         chunks: the rows. A refusal is the last chunk.
@@ -112,17 +123,33 @@ class Table:
     footer: FooterCount
 
 
-def read_table(chunks: Iterable[bytes], contract: Contract) -> Table | Refusal:
+def read_table(chunks: Iterable[bytes | Refusal], contract: Contract) -> Table | Refusal:
     """Read the header of a file; its rows are read when the chunks are consumed.
 
     Each of `chunks` yields at most one `Rows`.
     """
-    encoding, dialect = contract.encoding, contract.dialect
-    lines = read_lines(chunks, encoding, dialect, contract.encoding_errors)
+    lines = read_lines(chunks, contract.encoding, contract.dialect, contract.encoding_errors)
     first = next(lines, None)
     if first is None:
         return Empty("the file is empty")
-    head = _read_head(without_frame(itertools.chain([first], lines), dialect), contract)
+    table = _read(itertools.chain([first], lines), contract)
+    if isinstance(table, Refusal) or contract.encoding_errors == "refuse":
+        return table
+    return replace(table, chunks=(_quarantined(each, contract.encoding) for each in table.chunks))
+
+
+def _read(lines: Iterator[Lines | Refusal], contract: Contract) -> Table | Refusal:
+    match contract.file_format:
+        case "csv":
+            return _read_csv(lines, contract)
+        case "jsonLines":
+            rows = _read_objects(lines, contract)
+            return Table(None, 1, len(contract.columns), rows, FooterCount())
+
+
+def _read_csv(lines: Iterator[Lines | Refusal], contract: Contract) -> Table | Refusal:
+    encoding, dialect = contract.encoding, contract.dialect
+    head = _read_head(without_frame(lines, dialect), contract)
     if isinstance(head, Refusal):
         return head
     if head.width > MAX_COLUMNS:
@@ -136,10 +163,9 @@ def read_table(chunks: Iterable[bytes], contract: Contract) -> Table | Refusal:
     footer = FooterCount()
     body = with_tail(head.rest, dialect.footer) if dialect.footer else head.rest
     layout = _Layout(head.width, contract.distinguishes_quoted_empty)
-    rows = _read_rows(body, layout, dialect, footer)
-    if contract.encoding_errors == "reject":
-        rows = (_quarantined(each, encoding) for each in rows)
-    return Table(head.names, head.line, head.width, rows, footer)
+    return Table(
+        head.names, head.line, head.width, _read_rows(body, layout, dialect, footer), footer
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +328,77 @@ def _read_rows(
         yield refusal
 
 
+def _read_objects(
+    chunks: Iterator[Lines | Refusal], contract: Contract
+) -> Iterator[LazyRows | Refusal]:
+    """Read JSON lines as rows with the columns of the contract; a refusal is the last item."""
+    objects = Objects(contract)
+    first: tuple[int, bytes] | None = None
+    is_ours = False
+    for each in chunks:
+        if isinstance(each, Refusal):
+            yield each
+            return
+        lines = without_end_of_file(each)
+        read = functools.partial(_rows_of_objects, lines, objects)
+        if is_ours:
+            yield read
+            continue
+        text = lines.text.lstrip(b" \t\r\n")
+        if first is None and text:
+            line = text.partition(b"\n")[0]
+            first = lines.first + lines.text.count(b"\n", 0, -len(text)), line
+            if reason := objects.refusal(line.decode(errors="replace")):
+                yield Refusal(f"line {first[0]} {reason}")
+                return
+        # Until a line has a column of the contract, the file may be another one.
+        rows = read()
+        rules = {*rows.malformed["rule"].unique().to_pylist()}
+        is_ours = len(rows.lines) > 0 or not rules <= {json_lines.RULE}
+        yield functools.partial(_unchanged, rows)
+    if first and not is_ours:
+        yield Refusal(objects.mismatch(*first))
+
+
+def _rows_of_objects(lines: Lines, objects: Objects) -> Rows:
+    text = _ended(lines.text)
+    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == _LF) + 1
+    spans = _Spans(text, np.append(0, ends[:-1]), ends)
+    numbers = lines.first + np.arange(len(ends))
+    schema = pa.schema([(str(index), pa.string()) for index in range(objects.width)])
+    rows, malformed = [schema.empty_table()], [_MALFORMED.empty_table()]
+    good = np.zeros(len(ends), np.bool_)
+    for begin in range(0, len(ends), _BATCH):
+        part = np.arange(begin, min(begin + _BATCH, len(ends)))
+        bounds = zip(spans.begins[part].tolist(), spans.ends[part].tolist(), strict=True)
+        found = [*objects.read(text[slice(*each)] for each in bounds)]
+        values = [each for each in found if isinstance(each, list)]
+        faults = {
+            i: each for i, each in enumerate(found, begin) if isinstance(each, json_lines.Fault)
+        }
+        good[part] = [isinstance(each, list) for each in found]
+        if values:
+            columns = [pa.array(each, pa.string()) for each in zip(*values, strict=True)]
+            rows.append(pa.Table.from_arrays(columns, schema=schema))
+        if faults:
+            bad = np.array([*faults])
+            texts = zip(*((each.rule, each.reason) for each in faults.values()), strict=True)
+            why = [pa.array(each, pa.string()).dictionary_encode() for each in texts]
+            arrays = [pa.array(numbers[bad]), spans[bad].texts(), *why]
+            malformed.append(pa.Table.from_arrays(arrays, schema=_MALFORMED))
+    kept = np.flatnonzero(good)
+    return Rows(
+        pa.array(numbers[kept], pa.int64()),
+        [column.combine_chunks() for column in pa.concat_tables(rows).columns],
+        lambda chosen: spans[kept[chosen]].texts(),
+        pa.concat_tables(malformed),
+    )
+
+
+def _unchanged(rows: Rows) -> Rows:
+    return rows
+
+
 def _begin_of_footer(rules: Grammar, text: bytes, tail: int) -> int:
     """Return where the footer begins in a text that ends with the tail from the byte `tail` on."""
     footer = rules.dialect.footer
@@ -391,12 +488,12 @@ class _Spans:
     def __getitem__(self, chosen: Indices | npt.NDArray[np.bool_]) -> "_Spans":
         return _Spans(self.text, self.begins[chosen], self.ends[chosen])
 
-    def texts(self, rules: Grammar) -> pa.StringArray:
-        """Return the parts as they are in the file, without their line ends."""
+    def texts(self) -> pa.StringArray:
+        """Return the parts without their line ends."""
         codes = np.frombuffer(self.text, np.uint8)
         ends = self.ends - (codes[self.ends - 1] == _LF)
         ends = ends - ((ends > self.begins) & (codes[ends - 1] == _CR))
-        return _decoded(_Spans(self.text, self.begins, ends).pieces(), rules)
+        return _Spans(self.text, self.begins, ends).pieces()
 
     def pieces(self) -> pa.StringArray:
         """Return the parts one after the other."""
@@ -441,9 +538,9 @@ def _rows(
         return pa.array(first + np.searchsorted(line_begins, parts.begins), pa.int64())
 
     def raw_texts(rows: Indices) -> pa.StringArray:
-        return good[rows].texts(rules)
+        return _decoded(good[rows].texts(), rules)
 
-    table = _malformed(lines(malformed), malformed.texts(rules), kinds[order], width)
+    table = _malformed(lines(malformed), _decoded(malformed.texts(), rules), kinds[order], width)
     values = [_decoded(each, rules) for each in columns]
     return Rows(lines(good), values, raw_texts, table, int(empty.sum()))
 

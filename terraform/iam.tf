@@ -46,6 +46,7 @@ locals {
   of_landing_owner = var.landing_bucket == null ? {} : {
     conditions = { StringEqualsIfExists = { "s3:ResourceAccount" = local.landing.account } }
   }
+  read_newest  = merge({ actions = ["s3:GetObject"], resources = local.landed }, local.of_landing_owner)
   read_landed  = merge({ actions = ["s3:GetObjectVersion"], resources = local.landed }, local.of_landing_owner)
   list_landing = merge({ actions = ["s3:ListBucketVersions"], resources = [local.landing.arn] }, local.of_landing_owner)
 
@@ -61,10 +62,12 @@ locals {
   permissions = {
     trigger = [
       local.deployed_contracts,
-      # For events without a version ID.
-      merge({ actions = ["s3:GetObject"], resources = local.landed }, local.of_landing_owner),
-      { actions = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
-      { actions = ["dynamodb:Query"], resources = ["${aws_dynamodb_table.log.arn}/index/status"] },
+      # For events without a version ID, and for manifests.
+      local.read_newest,
+      # For files whose day is that of their landing.
+      local.read_landed,
+      { actions = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
+      { actions = ["dynamodb:Query"], resources = [aws_dynamodb_table.log.arn, "${aws_dynamodb_table.log.arn}/index/status"] },
       local.start_ingestion,
       local.notify,
     ]
@@ -100,6 +103,7 @@ locals {
     watch = [
       local.deployed_contracts,
       local.list_landing,
+      local.read_newest, # manifests
       { actions = ["dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
       { actions = ["dynamodb:Query"], resources = ["${aws_dynamodb_table.log.arn}/index/dataDate", "${aws_dynamodb_table.log.arn}/index/status"] },
       local.start_ingestion,
@@ -138,6 +142,7 @@ locals {
   # (docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html).
   kms_calls = {
     "kms:Decrypt" = [
+      "dynamodb:DeleteItem",
       "dynamodb:GetItem",
       "dynamodb:PutItem",
       "dynamodb:Query",

@@ -58,7 +58,7 @@ locals {
   functions = {
     trigger = {
       memory  = 256
-      timeout = 60
+      timeout = 300 # a manifest may start thousands of files
       environment = merge(local.contract_settings, local.landing_settings, {
         LOG_TABLE         = aws_dynamodb_table.log.name
         STATE_MACHINE_ARN = local.state_machine_arn

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from functions.test.examination import examine
 from functions.transform.transformation import transform
@@ -18,6 +19,21 @@ from shared.verdict import Verdict
 from tests.fixtures.aws import KEY, LANDING, ingestion_of
 
 NOW = dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC)
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """A content that is read in chunks of `piece` bytes."""
+
+    body: bytes
+    piece: int = 2**24
+
+    @property
+    def size(self) -> int:
+        return len(self.body)
+
+    def chunks(self, begin: int = 0) -> Iterator[bytes]:
+        yield from (self.body[i : i + self.piece] for i in range(begin, self.size, self.piece))
 
 
 @dataclass(frozen=True)
@@ -46,14 +62,15 @@ def process(
 ) -> Processed:
     """Process a file in chunks of `size` bytes at the time `NOW`; overwrites files in `folder`."""
     staging = Staging(folder, ingestion_of(Source(LANDING, KEY, "version", len(body))))
-    transformed = transform(_cut(body, size), contract, staging)
+    with mock.patch("shared.content.CHUNK_BYTES", size):  # of unpacked files
+        transformed = transform(Pieces(body, size), contract, staging)
     if transformed.outcome == Outcome.REFUSED:
         return Processed(transformed, refused=transformed.reason)
     # Test may read the file in other chunks than Transform.
     tested = examine(
         staging,
         transformed.as_result(),
-        _cut(body, size + 3),
+        Pieces(body, size + 3),
         contract,
         hard=hard,
         now=NOW,
@@ -68,7 +85,3 @@ def process(
         rejects = [json.loads(line) for line in text.split("\n") if line]
     report = json.loads(Path(staging.report).read_text("utf-8"))
     return Processed(tested, clean=clean, rejects=rejects, report=report)
-
-
-def _cut(body: bytes, size: int) -> Iterator[bytes]:
-    return (body[i : i + size] for i in range(0, len(body), size))

@@ -1,10 +1,12 @@
-"""Reference implementation of Transform and Test, with the standard library only.
+"""Reference implementation of Transform and Test, with the standard library of Python 3.14 only.
 
 It is slow and reads whole files into memory. It shares only the models of contracts with the
 functions, so that any difference between the two is an error in one of them.
 """
 
 import datetime as dt
+import gzip
+import io
 import itertools
 import json
 import math
@@ -12,6 +14,8 @@ import re
 import string
 import struct
 import unicodedata
+import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +24,7 @@ from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
+from shared.compression import zstd
 from shared.contract import (
     Allowed,
     AnyRule,
@@ -78,6 +83,10 @@ _ISO = re.compile(
     "([Tt ](?P<H>[0-9]{2}):(?P<m>[0-9]{2})(:(?P<s>[0-9]{2})([.,](?P<S>[0-9]+))?)?"
     "(?P<X>[Zz]|[+-][0-9]{2}(:?[0-9]{2})?)?)?"
 )
+_SCALAR = re.compile(
+    r'"([^"\\\x00-\x1f]|\\(["\\/bfnrt]|u[0-9a-fA-F]{4}))*"'
+    r"|-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?|true|false|null"
+)
 
 Failure = tuple[int, str | None, str, str]
 """Line, column (None for the whole row), rule and severity."""
@@ -95,6 +104,10 @@ class _InvalidValue(Exception):
     """The text is not a value of the column's type."""
 
 
+class _CutValue(_InvalidValue):
+    """The text ends before the end of a JSON value."""
+
+
 @dataclass
 class Reading:
     """Expected result for a file, with rows by the physical line on which they begin."""
@@ -105,6 +118,11 @@ class Reading:
     failures: list[Failure] = field(default_factory=list)
     halted: bool = False
     footer_lines: int = 0
+    trailer: str = ""
+    """The first line of the footer."""
+    sums: Counter[str] = field(default_factory=Counter)
+    """Exact sums by physical name of the column, as fractions."""
+    totals_verified: int = 0
 
     @property
     def rejected(self) -> set[int]:
@@ -126,12 +144,14 @@ def read(body: bytes, contract: Contract, now: dt.datetime) -> Reading:
     """Read a whole file; dates after `now` are in the future."""
     reading = Reading()
     try:
-        _read(body, contract, now, reading)
+        _read(_unpacked(body), contract, now, reading)
     except _Empty as refusal:
         least = {bounds.minimum for bounds in contract.row_counts}
         allowed = 0 in least and all(low in (0, None) for low in least)
-        ignored = Reading(footer_lines=reading.footer_lines)
-        return ignored if allowed else Reading(refused=str(refusal))
+        verified = reading.totals_verified
+        ignored = Reading(footer_lines=reading.footer_lines, totals_verified=verified)
+        is_verified = verified == len(_total_names(contract))
+        return ignored if allowed and is_verified else Reading(refused=str(refusal))
     except _Refused as refusal:
         return Reading(refused=str(refusal))
     return reading
@@ -139,26 +159,22 @@ def read(body: bytes, contract: Contract, now: dt.datetime) -> Reading:
 
 def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -> None:
     text = _text(body, contract)
-    header, end = _header(text, _begin(text, contract.dialect), contract)
-    places = _places(header, contract)
-    kept = text[:end] + without_footer(text[end:], contract.dialect)
-    footer = text[len(kept) :].rstrip("\r\n")
-    reading.footer_lines = footer.count("\n") + bool(footer)
-    for number, row in _rows(kept, end, len(header), contract.dialect, reading):
-        if len(row) != len(header):
-            reading.failures.append((number, None, "columnCount", "error"))
-            continue
+    rows = _objects if contract.file_format == "jsonLines" else _named_records
+    for number, texts in rows(text, contract, reading):
         values: dict[str, Any] = {}
         for column in contract.columns:
-            place = places[column.name]
+            if column.kind in ("integer", "number"):
+                text = texts.get(column.name)
+                reading.sums[column.physical_name] += _summand(text, column, contract)
             try:
-                values[column.name] = (
-                    None if place is None else _value(row[place], column, contract)
-                )
+                is_there = column.name in texts
+                value = _value(texts[column.name], column, contract) if is_there else None
+                values[column.name] = value
             except _InvalidValue:
                 reading.failures.append((number, column.name, column.kind, "error"))
         if len(values) == len(contract.columns):
             reading.clean[number] = values
+    _verify(contract, reading)
     if not reading.raw:
         raise _Empty("no row")
     for column in contract.columns:
@@ -168,6 +184,188 @@ def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -
         _judge_together(together, reading)
     reading.failures.sort(key=lambda failure: failure[0])
     reading.halted = not _is_kept(contract, reading)
+
+
+def _unpacked(body: bytes) -> bytes:
+    """Return a file without its compression; a ZIP archive has one file."""
+    try:
+        if body.startswith(b"\x1f\x8b\x08"):
+            return gzip.decompress(body)
+        if body.startswith(b"PK\x03\x04"):
+            with zipfile.ZipFile(io.BytesIO(body)) as archive:
+                [name] = archive.namelist()
+                return archive.read(name)
+        if body.startswith(b"\x28\xb5\x2f\xfd"):
+            return zstd.decompress(body)
+    except (EOFError, OSError, ValueError, zipfile.BadZipFile, zlib.error, zstd.ZstdError) as error:
+        raise _Refused("damaged") from error
+    return body
+
+
+def _named_records(
+    text: str, contract: Contract, reading: Reading
+) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """Yield each row with the number of its first line, and its values by column."""
+    header, end = _header(text, _begin(text, contract.dialect), contract)
+    places = _places(header, contract)
+    kept = text[:end] + without_footer(text[end:], contract.dialect)
+    footer = text[len(kept) :].rstrip("\r\n")
+    reading.footer_lines = footer.count("\n") + bool(footer)
+    reading.trailer = footer.split("\n")[0].rstrip("\r")
+    for number, row in _rows(kept, end, len(header), contract.dialect, reading):
+        if len(row) != len(header):
+            reading.failures.append((number, None, "columnCount", "error"))
+            continue
+        yield number, {name: row[place] for name, place in places.items() if place is not None}
+
+
+def _objects(
+    text: str, contract: Contract, reading: Reading
+) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """Yield each JSON line with its number, and its values by column."""
+    found: dict[int, dict[str, str | None] | str] = {}
+    for number, line in enumerate(text.split("\n")[:-1], 1):
+        if not line.strip(" \t\r"):
+            continue
+        if not found:
+            _refuse_several_lines(line)
+        reading.raw[number] = _shown(line.removesuffix("\r"))
+        found[number] = _members(line, contract) if _is_decodable(line) else "encoding"
+    if found and all(row in ("json", "encoding") for row in found.values()):
+        raise _Refused("no columns")
+    for number, row in found.items():
+        if isinstance(row, str):
+            reading.failures.append((number, None, row, "error"))
+        else:
+            yield number, row
+
+
+def _refuse_several_lines(line: str) -> None:
+    try:
+        begin = line.strip(" \t\r")[0]
+        if begin == "{":
+            _json_items(line, 0)
+    except _CutValue as error:
+        raise _Refused("an object of several lines") from error
+    except _InvalidValue:
+        pass
+    if begin == "[":
+        raise _Refused("an array")
+
+
+def _members(line: str, contract: Contract) -> dict[str, str | None] | str:
+    """Return the texts of a JSON object by column, or the rule that its line fails."""
+    try:
+        items, end = _json_items(line, 0)
+    except _InvalidValue:
+        return "json"
+    keys = [unicodedata.normalize("NFC", key) for key, _, _ in items if key is not None]
+    names = _columns_by_name(keys, contract)
+    known = [name for name in names if name is not None]
+    if line[end:].strip(" \t\r") or not known:
+        return "json"
+    absent = [column for column in contract.columns if column.name not in known]
+    close = {_folded(name) for column in absent for name in (column.name, *column.aliases)}
+    others = {_folded(key) for key, name in zip(keys, names, strict=True) if name is None}
+    if others and (contract.header_policy.unknown == "refuse" or close & others):
+        return "unknownColumn"
+    if len(set(known)) < len(known):
+        return "repeatedColumn"
+    values = {}
+    for name, (_, begin, end) in zip(names, items, strict=True):
+        text = line[begin:end]
+        if name is not None and text != "null":
+            values[name] = json.loads(text) if text[0] == '"' else text
+    return "json" if any(map(re.compile("[\ud800-\udfff]").search, values.values())) else values
+
+
+def _json_items(
+    text: str, at: int, levels: int = 101
+) -> tuple[list[tuple[str | None, int, int]], int]:
+    """Return the key, begin and end of each value of an array or object, and its own end."""
+    at = _json_mark(text, at, "[{" if levels < 101 else "{")
+    if not levels:
+        raise _InvalidValue
+    items: list[tuple[str | None, int, int]] = []
+    is_object = text[at - 1] == "{"
+    close = "}" if is_object else "]"
+    if text.startswith(close, _skipped(text, at)):
+        return items, _skipped(text, at) + 1
+    while True:
+        key = None
+        if is_object:
+            at = _json_mark(text, at, '"') - 1
+            if not (found := _SCALAR.match(text, at)):
+                raise _InvalidValue
+            key, at = json.loads(found[0]), _json_mark(text, found.end(), ":")
+        begin = _skipped(text, at)
+        scalar = _SCALAR.match(text, begin)
+        at = scalar.end() if scalar else _json_items(text, begin, levels - 1)[1]
+        items.append((key, begin, at))
+        at = _json_mark(text, at, f",{close}")
+        if text[at - 1] == close:
+            return items, at
+
+
+def _skipped(text: str, at: int) -> int:
+    while text[at : at + 1] in (" ", "\t", "\r"):
+        at += 1
+    return at
+
+
+def _json_mark(text: str, at: int, marks: str) -> int:
+    """Return where the next mark of JSON ends."""
+    at = _skipped(text, at)
+    if at == len(text):
+        raise _CutValue
+    if text[at] not in marks:
+        raise _InvalidValue
+    return at + 1
+
+
+def _total_names(contract: Contract) -> list[str]:
+    """Return the totals in the trailer."""
+    footer = contract.dialect.footer
+    pattern = footer.pattern if footer else None
+    return re.findall(r"\(\?P<(\w+)>", pattern or "")
+
+
+def _verify(contract: Contract, reading: Reading) -> None:
+    """Compare the totals in the trailer with the rows."""
+    if not (names := _total_names(contract)):
+        return
+    footer = contract.dialect.footer
+    found = re.match(str(footer and footer.pattern), reading.trailer)
+    if not reading.trailer or not found:
+        raise _Refused("no trailer")
+    columns = {f"sum_{column.physical_name}": column for column in contract.columns}
+    for name in names:
+        text = found[name].strip()
+        if name == "rows":
+            if not re.fullmatch("[0-9]{1,38}", text) or int(text) != len(reading.raw):
+                raise _Refused("rows")
+            continue
+        stated = _number_of(text, columns[name], contract.decimal_mark)
+        if stated is None or stated != reading.sums[columns[name].physical_name]:
+            raise _Refused("sum")
+    reading.totals_verified = len(names)
+
+
+def _summand(text: str | None, column: Column, contract: Contract) -> Fraction:
+    tokens = contract.dialect.null_sequence if column.null_tokens is None else column.null_tokens
+    text = (text or "").strip() if column.trim else text or ""
+    number = None if text in tokens else _number_of(text, column, contract.decimal_mark)
+    return number or Fraction(0)
+
+
+def _number_of(text: str, column: Column, mark: str) -> Fraction | None:
+    """Return a number of up to 38 digits before and 30 after the decimal mark; else None."""
+    try:
+        number = _exact(text, column, mark)
+    except _InvalidValue:
+        return None
+    exponent = int(number.as_tuple().exponent) if number or "e" not in text.lower() else 0
+    return Fraction(number) if number.copy_abs() < 10**38 and exponent >= -30 else None
 
 
 def _text(body: bytes, contract: Contract) -> str:
@@ -319,18 +517,20 @@ def _rows(
 ) -> Iterator[tuple[int, list[str | None]]]:
     """Yield each row with the number of its first line; an invalid row is one line."""
     for number, raw, values in records(text, at, width, dialect):
-        reading.raw[number] = raw
+        reading.raw[number] = _shown(raw)
         if not _is_decodable(raw):
-            codes = (ord(character) for character in raw)
-            reading.raw[number] = "".join(
-                f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else chr(code)
-                for code in codes
-            )
             reading.failures.append((number, None, "encoding", "error"))
         elif values is None:
             reading.failures.append((number, None, "quoting", "error"))
         else:
             yield number, values
+
+
+def _shown(raw: str) -> str:
+    codes = (ord(character) for character in raw)
+    return "".join(
+        f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else chr(code) for code in codes
+    )
 
 
 def _is_decodable(text: str) -> bool:

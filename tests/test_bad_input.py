@@ -84,6 +84,14 @@ FIRST_TWO = contract(header_policy=HeaderPolicy(match="position", unknown="ignor
 FIRST_OR_BOTH = contract(
     column("b", "string", "text", optional=True), header_policy=HeaderPolicy(match="position")
 )
+JSON = contract(column("b", "string", "jsonb"), file_format="jsonLines")
+JSON_TOLERANT = contract(
+    column("b", "string", "text", aliases=("Straße",), quoted_empty="text"),
+    header_policy=HeaderPolicy(match="folded", unknown="ignore"),
+    file_format="jsonLines",
+)
+JSON_QUARANTINE = contract(encoding_errors="reject", file_format="jsonLines")
+NO_JSON_ROWS = contract(file_format="jsonLines", row_counts=(RowCount(name="any", minimum=0),))
 NO_ROWS = contract(row_counts=(RowCount(name="any", minimum=0),))
 FEW_ROWS = contract(row_counts=(RowCount(name="few", maximum=5),))
 
@@ -174,6 +182,12 @@ TOO_LONG = "does not have at most 100 characters"
 TABLE = "Report\na,b\n1,2\nTOTAL,3\n,\n4,5\n"
 
 
+def bad_line(rule: str, reason: str, line: str) -> "Case":
+    """Return a file with one bad JSON line among good ones."""
+    good = '{"a": "x", "b": {}}\n'
+    return (f"{good}\n{good}{line}\n{good}", Rejected(rule, 4, reason, loaded=3), JSON)
+
+
 def framed(**dialect: Any) -> Contract:
     return contract(dialect=Dialect(**dialect))
 
@@ -213,25 +227,44 @@ CASES: dict[str, Case] = {
         FEW_ROWS,
     ),
     "a picture": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", not_utf8(1, "0x89")),
-    "gzip": (
-        gzip.compress(checkin().encode()),
-        Refused("^the file is gzip-compressed: send it uncompressed$"),
+    "gzip": (gzip.compress(checkin().encode()), ANY),
+    "gzip that ends early": (
+        gzip.compress(checkin().encode())[:-1],
+        Refused("^the gzip file ends early: upload it again$"),
     ),
-    "a workbook": (
+    "gzip whose checksum is wrong": (
+        gzip.compress(checkin().encode())[:-8] + b"\0" * 8,
+        Refused(r"^the gzip file cannot be read \(CRC check failed .*\): compress the file again"),
+    ),
+    "gzip of nothing": (gzip.compress(b""), Refused("^the file is empty$")),
+    "gzip of nothing where that is allowed": (gzip.compress(b""), Loaded({}, rows=0), NO_ROWS),
+    "gzip of a PDF document": (
+        gzip.compress(b"%PDF-1.7\n%\xe2\xe3"),
+        Refused("^the unpacked file is a PDF document: send its table as CSV$"),
+    ),
+    "a malformed row in gzip": (
+        gzip.compress(b"a,b\n1,2\n3\n"),
+        Rejected("columnCount", 3, "1 value instead of 2", loaded=1),
+        PLAIN,
+    ),
+    "half a workbook": (
         b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0\xcf",
-        Refused("^the file is a ZIP archive or an Excel workbook: send the CSV"),
+        Refused(r"^the ZIP archive cannot be read \(File is not a zip file\): compress the file"),
     ),
-    "a workbook whose rows may be rejected": (
+    "half a workbook whose rows may be rejected": (
         b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0\xcf\n\xcf",
-        Refused("^the file is a ZIP archive or an Excel workbook: send the CSV"),
+        Refused("^the ZIP archive cannot be read"),
         QUARANTINE,
     ),
     "a name like a type of file": ("PAR1,b\n1,2\n", Refused("unknown: 'PAR1'"), PLAIN),
     "JSON": (
         '{"user": "ned"}\n{"user": "al"}\n',
-        Refused("line 1 cannot be read as a header: a value .* contains one"),
+        Refused("^the file is JSON: send it as CSV, or set fileFormat: jsonLines in the contract$"),
     ),
-    "HTML": ("<!DOCTYPE html>\n<p>502</p>\n", Refused("line 1 .* unknown: '<!DOCTYPE html>'")),
+    "HTML": (
+        "<!DOCTYPE html>\n<p>502</p>\n",
+        Refused("^the file is a web page .HTML., perhaps a server's error message: send the data"),
+    ),
     "UTF-16": (checkin().encode("utf-16"), Refused("^the file looks like UTF-16 text: send it in")),
     "UTF-16 without a mark": (
         checkin().encode("utf-16-le"),
@@ -906,6 +939,73 @@ CASES: dict[str, Case] = {
     "JSON without its end": typed("jsonb", '"{""a"": [1"'),
     "JSON with NUL": typed("jsonb", r'"""\u0000"""'),
     "JSON in JSON in JSON": typed("jsonb", "[" * 50_000),
+    # JSON lines.
+    "JSON lines": (
+        '\ufeff {"b": [1, 2.0e5 ,{"c": "\\u00e9"}], "a": -1.50}\r\n\n',
+        Loaded({"a": "-1.50", "b": '[1, 2.0e5 ,{"c": "\\u00e9"}]'}),
+        JSON,
+    ),
+    "values of every kind in JSON": (
+        '{"A ": true, "STRASSE": ""}\n{"a": null, "b": "\\ud834\\udd1e"}\n{"a": 1e400, "c": {}}',
+        Loaded({"a": "1e400", "b": None}, rows=3),
+        JSON_TOLERANT,
+    ),
+    "an empty text in JSON": ('{"b": ""}', Loaded({"a": None, "b": ""}), JSON_TOLERANT),
+    "a column twice in JSON": (
+        '{"b": "x"}\n{"b": "y"}\n{"straße": "x", "B": null}\n',
+        Rejected("repeatedColumn", 3, "^repeated: 'b'$", loaded=2),
+        JSON_TOLERANT,
+    ),
+    "an unknown key": bad_line(
+        "unknownColumn", "^unknown: 'A' instead of 'a'$", '{"b": 1, "A": 2}'
+    ),
+    "a key twice": bad_line("repeatedColumn", "^repeated: 'a'$", '{"a": 1, "a": null}'),
+    "a key of another case in JSON": (
+        '{"a": 1}\n{"a": 1}\n{"B": 1, "a": 1, "c": 2}\n',
+        Rejected(
+            "unknownColumn", 3, "^different only in case or blanks: 'B' instead of 'b'$", None, 2
+        ),
+        JSON_TOLERANT.model_copy(update={"header_policy": HeaderPolicy(unknown="ignore")}),
+    ),
+    "a damaged JSON line": bad_line("json", "not valid JSON from character 9 on", '{"a": 1 "b"'),
+    "a JSON line without its end": bad_line("json", "is not valid JSON from", '{"a": {"b": ['),
+    "two objects on a line": bad_line("json", "valid JSON from character 9 on", '{"a": 1}{"a": 1}'),
+    "a number that JSON lacks": bad_line("json", "Infinity is not a number", '{"a": -Infinity}'),
+    "an array among objects": bad_line("json", "but not an object", "[1]"),
+    "an empty object": bad_line("json", "the object has no column of the table", "{}"),
+    "a text that is not Unicode": bad_line("json", "half of a surrogate pair", r'{"a": "\ud800"}'),
+    "JSON that is too deep": bad_line(
+        "json", "more than 100 levels", '{"a": ' + "[" * 101 + "]" * 101 + "}"
+    ),
+    "JSON that is deeper than any stack": bad_line("json", "more than 100 levels", "[" * 500_000),
+    "a text instead of JSON": (
+        '{"a": 1}\n{"b": "x"}\n',
+        Rejected("json", 2, "b is not valid JSON", "b", loaded=1),
+        JSON,
+    ),
+    "undecodable bytes in JSON": (
+        b'{"a": 1}\n{"a": "\xff"}\n\xff\n{"a": 2}\n',
+        Rejected("encoding", 2, "byte 0xff at character 8 is not utf-8", loaded=2),
+        JSON_QUARANTINE,
+    ),
+    "a JSON array": ('\n [{"a": 1}]', Refused("^line 2 begins a JSON array: write each row"), JSON),
+    "a JSON object of several lines": (
+        '{\n  "a": 1\n}\n',
+        Refused("^line 1 begins a JSON object of several lines: write each row as one JSON object"),
+        JSON,
+    ),
+    "rows inside a JSON object": ('{"rows": [\n{"a": 1}\n]}', Refused("of several lines"), JSON),
+    "a CSV file instead of JSON lines": (
+        "a,b\n1,{}\n",
+        Refused(
+            r"^the file does not match the columns of t \(a, b\): no line is a JSON object with "
+            "one of these keys; line 1: the line is not valid JSON from character 1 on$"
+        ),
+        JSON,
+    ),
+    "JSON lines of another table": ('{}\n{"c": 1}\n', Refused("line 1: the object has no"), JSON),
+    "blank JSON lines": (" \r\n\t\n", Refused("^the file has no rows$"), JSON),
+    "no JSON lines where that is allowed": (b"\n\n", Loaded({}, rows=0), NO_JSON_ROWS),
     # Uniqueness over several columns.
     "a repeated pair": (
         "a,b\nx,y\nx,z\nx,y\nx,\nx,\n",
@@ -972,15 +1072,18 @@ def test_line_of_17_mib_is_refused(row: str, tmp_path: Path) -> None:
 def test_line_of_one_gigabyte_is_refused_early(tmp_path: Path) -> None:
     read = 0
 
-    def gigabyte() -> Iterator[bytes]:
-        nonlocal read
-        yield HEADER.encode() + GOOD.encode()
-        while read < 2**30:
-            read += 2**20
-            yield b"x" * 2**20
+    class Gigabyte:
+        size = 2**30
+
+        def chunks(self, begin: int = 0) -> Iterator[bytes]:
+            nonlocal read
+            yield HEADER.encode() + GOOD.encode()
+            while read < self.size:
+                read += 2**20
+                yield b"x" * 2**20
 
     staging = Staging(tmp_path, ingestion_of(Source(LANDING, KEY, "version", 0)))
-    verdict = transform(gigabyte(), CHECKINS, staging)
+    verdict = transform(Gigabyte(), CHECKINS, staging)
 
     assert str(verdict.reason).startswith("line 3 is longer than 16 MiB")
     assert read < 2 * lines.MAX_LINE_BYTES

@@ -9,12 +9,14 @@ from typing import Any, get_args
 import boto3
 import pytest
 from packaging.requirements import Requirement
-from pydantic.alias_generators import to_camel
 
 from shared import odcs, settings
 from shared.columns import TYPES
+from shared.compression import Compression
 from shared.contract import Format, HeaderPolicy, Lookup, NumberStyle
 from shared.dialect import Dialect
+from shared.file_types import FileFormat
+from shared.key_pattern import KeyPattern
 from shared.manifest import Manifest
 from tests.checkout import CHECKOUT, FUNCTIONS
 from tests.fixtures.aws import REGION
@@ -251,9 +253,9 @@ CONTRACTS = (CHECKOUT / "docs" / "contracts.md").read_text("utf-8")
             | odcs._AVAILABILITY_PROPERTIES
         ),
         *(
-            to_camel(name)
-            for each in (Dialect, HeaderPolicy, Lookup, Format, Manifest)
-            for name in each.model_fields
+            str(field.alias)
+            for each in (Compression, Dialect, HeaderPolicy, KeyPattern, Lookup, Format, Manifest)
+            for field in each.model_fields.values()
         ),
         *TYPES,
         *get_args(NumberStyle),
@@ -263,7 +265,8 @@ CONTRACTS = (CHECKOUT / "docs" / "contracts.md").read_text("utf-8")
         *("mustBe", "mustBeBetween", "mustBeGreaterThan", "mustBeGreaterOrEqualTo"),
         *("mustBeLessThan", "mustBeLessOrEqualTo", "unit", "rows", "percent"),
         *("required", "unique", "logicalTypeOptions.pattern", "physicalName"),
-        *("columnCount", "encoding", "quoting"),
+        *("columnCount", "encoding", "quoting", "json", "unknownColumn", "repeatedColumn"),
+        *get_args(FileFormat),
     ],
 )
 def test_contract_documentation_names_every_property(term: str) -> None:

@@ -9,9 +9,10 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from decimal import Decimal
+from decimal import Decimal, localcontext
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import HealthCheck, event, given, settings
@@ -37,6 +38,7 @@ from shared.dialect import Dialect, Footer
 from shared.endings import Outcome
 from shared.odcs import load_all
 from tests import slow_reader
+from tests.fixtures.compression import PACKINGS, packed
 from tests.fixtures.contracts import column
 from tests.processing import NOW, process
 
@@ -489,12 +491,20 @@ def cells(draw: st.DrawFn, text: str, dialect: Dialect) -> str:
 GAPS = st.sampled_from([("", ""), ("", " "), (" ", ""), ("  ", "  ")])
 
 
+def trailer(contract: Contract) -> Footer:
+    """Return a trailer with the number of rows and the sums of all columns that have one."""
+    summed = [f"sum_{each.physical_name}" for each in contract.columns if each.type.is_summed]
+    totals = "".join(rf" (?P<{name}>[^ ]*)" for name in ["rows", *summed])
+    return Footer(pattern=rf"^TRAILER{totals}$")
+
+
 @st.composite
 def dialects(draw: st.DrawFn, contract: Contract) -> Contract:
     """Draw how the files of a contract separate values, and what surrounds the rows."""
     has_quotes = contract.distinguishes_quoted_empty
     header_rows = draw(st.sampled_from([(1,), (1,), (1, 2), (2,), (1, 3)]))
     footers = [Footer(lines=1), Footer(lines=2), Footer(pattern="^TOTAL"), Footer(pattern="-*$")]
+    footers.append(trailer(contract))
     quote = draw(st.sampled_from(['"', '"', "'", '"' if has_quotes else None]))
     changes: dict[str, Any] = {
         "skip_lines": draw(st.sampled_from([0, 0, 0, 1, 2])),
@@ -560,7 +570,31 @@ def endings(draw: st.DrawFn, dialect: Dialect) -> list[str]:
     if dialect.footer:
         footers = st.sampled_from(["TOTAL;1,2\t3", "--", "", '"TOTAL', "Sum"])
         lines += draw(st.lists(footers, max_size=3)) + [""] * draw(st.integers(0, 1))
+        if dialect.footer.totals and draw(st.integers(0, 9)):
+            lines.append("TRAILER")
     return lines
+
+
+@st.composite
+def with_totals(draw: st.DrawFn, body: bytes, contract: Contract) -> bytes:
+    """Draw the control totals of a file's trailer: usually those of its rows."""
+    if contract.dialect.footer is None or not contract.dialect.footer.totals:
+        return body
+    without = contract.dialect.model_copy(update={"footer": Footer(pattern="^TRAILER")})
+    found = slow_reader.read(body, contract.model_copy(update={"dialect": without}), NOW)
+    texts = [f"{len(found.raw):0{draw(st.integers(0, 3))}}"]
+    for each in contract.columns:
+        if each.type.is_summed:
+            number = Fraction(found.sums[each.physical_name])
+            with localcontext(prec=100):
+                total = Decimal(number.numerator) / number.denominator
+            texts.append(f"{total:f}".replace(".", contract.decimal_mark))
+    wrong = draw(st.integers(0, 3 * len(texts)))
+    if wrong < len(texts):
+        texts[wrong] = draw(st.sampled_from(["", "0", "1", "x", texts[wrong] + "1", texts[0]]))
+    codec = "utf-16-be" if body.startswith(codecs.BOM_UTF16_BE) else contract.encoding
+    codec = "utf-16-le" if codec == "utf-16" else codec
+    return body.replace("TRAILER".encode(codec), " ".join(["TRAILER", *texts]).encode(codec))
 
 
 @st.composite
@@ -627,15 +661,21 @@ def header_names(draw: st.DrawFn, contract: Contract, column: Column | None) -> 
 
 @st.composite
 def files(draw: st.DrawFn, contract: Contract) -> bytes:
-    header = draw(headers(contract))
-    names = [draw(header_names(contract, column)) for column in header]
-    lines = draw(beginnings(contract, names))
+    lines: list[str] = []
+    if contract.file_format == "csv":
+        header = draw(headers(contract))
+        names = [draw(header_names(contract, column)) for column in header]
+        lines = draw(beginnings(contract, names))
+        row = rows(contract, header)
+    else:
+        row = objects(contract)
     first = len(lines)
-    lines += draw(st.lists(rows(contract, header), min_size=0, max_size=10))
+    lines += draw(st.lists(row, min_size=0, max_size=10))
     for _ in range(draw(st.integers(0, 2)) if len(lines) > first else 0):
         again = draw(st.sampled_from(lines[first:]))
         lines.insert(draw(st.integers(first, len(lines))), again)
-    lines += draw(endings(contract.dialect))
+    if contract.file_format == "csv":
+        lines += draw(endings(contract.dialect))
     ends = draw(st.sampled_from([["\n"], ["\r\n"], ["\n", "\r\n"]]))
     text = "".join(line + draw(st.sampled_from(ends)) for line in lines)
     if draw(st.booleans()):
@@ -662,7 +702,130 @@ def files(draw: st.DrawFn, contract: Contract) -> bytes:
     return body
 
 
+ODD_OBJECTS = [
+    *(
+        "5",
+        "[]",
+        '"x"',
+        "null",
+        "{}",
+        '{"more": 1}',
+        "{",
+        '{"a',
+        '{"x": [',
+        '{"x": "',
+        "NaN",
+        "\x0b",
+    ),
+    *('{"a":1} {"a":1}', '{"a":1},', '{"a":1,}', "{'a':1}", "{a:1}", '{"a":"\t"}', "\ufeff{}"),
+]
+ODD_VALUES = [
+    *(
+        "NaN",
+        "-Infinity",
+        "01",
+        "1.",
+        ".5",
+        "+1",
+        "True",
+        "'x'",
+        "",
+        '"\\x"',
+        '"\\u00e"',
+        "-",
+        "1e5",
+    ),
+    *(
+        r'"\ud800"',
+        r'"\udd1e\ud834"',
+        r'"\ud834\udd1e"',
+        r'"\u0000"',
+        '"\x7f"',
+        "[1, 2 ]",
+        '{"a": {}}',
+    ),
+    *("[" * levels + "]" * levels for levels in (99, 100, 101, 5000)),
+]
+
+
+@st.composite
+def members(draw: st.DrawFn, contract: Contract, column: Column | None) -> str:
+    """Draw a key and its value in JSON."""
+    text = draw(values(column, contract) if column else TEXTS)
+    key = json.dumps(draw(header_names(contract, column)), ensure_ascii=draw(st.booleans()))
+    value = json.dumps(text, ensure_ascii=draw(st.booleans()))
+    is_plain = re.fullmatch(r"-?(0|[1-9]\d*)(\.\d+)?|true|false", text, re.ASCII) is not None
+    is_json = column is not None and column.kind == "json"
+    match draw(st.integers(0, 19)):
+        case 0:
+            value = draw(st.sampled_from(ODD_VALUES))
+        case 1:
+            value = "null"
+        case which if (is_plain and which < 16) or (is_json and "\n" not in text):
+            value = text
+    gaps = st.sampled_from(["", "", " ", "\t"])
+    return f"{draw(gaps)}{key}{draw(gaps)}:{draw(gaps)}{value}{draw(gaps)}"
+
+
+@st.composite
+def objects(draw: st.DrawFn, contract: Contract) -> str:
+    """Draw a JSON line, which is sometimes damaged."""
+    columns: list[Column | None] = [each for each in contract.columns if draw(st.integers(0, 9))]
+    if draw(st.integers(0, 2)) == 0:
+        columns = draw(st.permutations(columns))
+    if draw(st.integers(0, 5 if contract.header_policy.unknown == "refuse" else 2)) == 0:
+        columns.insert(draw(st.integers(0, len(columns))), None)
+    if draw(st.integers(0, 5)) == 0:
+        columns.append(draw(st.sampled_from(contract.columns)))
+    written = [draw(members(contract, each)) for each in columns]
+    row = "{" + ",".join(written) + "}"
+    place = draw(st.integers(0, len(row)))
+    match draw(st.integers(0, 24)):
+        case 0:
+            return draw(st.sampled_from(ODD_OBJECTS))
+        case 1:
+            return row[:place] + draw(st.sampled_from('"\\{}[],: x\r\0')) + row[place:]
+        case 2:
+            return row[:place]
+        case 3:
+            return draw(st.sampled_from(["", " ", "\t\r"]))
+    return row
+
+
+@st.composite
+def in_json(draw: st.DrawFn, contract: Contract) -> Contract:
+    """Draw a contract of JSON lines with the same columns."""
+    columns = []
+    for each in contract.columns:
+        changes: dict[str, Any] = {"group_char": ","} if each.group_char == "." else {}
+        if draw(st.booleans()):
+            changes["aliases"] = (f"old {each.name}", f"{each.name}_2")
+        columns.append(each.model_copy(update=changes))
+    policy = {"match": draw(st.sampled_from(["exact", "folded"])), "unknown": draw(UNKNOWN)}
+    few = RowCount(name="rows", minimum=0, maximum=9)
+    fields = {name: getattr(contract, name) for name in contract.model_fields_set} | {
+        "file_format": "jsonLines",
+        "columns": tuple(columns),
+        "dialect": Dialect(null_sequence=contract.dialect.null_sequence),
+        "decimal_mark": ".",
+        "header_policy": HeaderPolicy.model_validate(policy),
+        "row_counts": draw(st.sampled_from([contract.row_counts, (few,)])),
+    }
+    return Contract(**fields)
+
+
+@st.composite
+def compressed(draw: st.DrawFn, body: bytes) -> bytes:
+    """Draw a file that is compressed or not, and sometimes ends early."""
+    packing = draw(st.sampled_from([None, None, *PACKINGS]))
+    if packing is None:
+        return body
+    made = packed(packing, body)
+    return made[: draw(st.integers(4, len(made)))] if draw(st.integers(0, 9)) == 0 else made
+
+
 UNKNOWN = st.sampled_from(["refuse", "ignore"])
+FileForm = Literal["csv", "with trailer", "jsonLines"]
 
 
 @st.composite
@@ -686,7 +849,7 @@ def matched(draw: st.DrawFn, contract: Contract) -> Contract:
             changes["aliases"] = (f"old {each.name}", f"{each.name}_2")
         columns.insert(0, each.model_copy(update=changes))
     few = RowCount(name="rows", minimum=0, maximum=9)
-    fields = {name: getattr(contract, name) for name in Contract.model_fields} | {
+    fields = {name: getattr(contract, name) for name in contract.model_fields_set} | {
         "columns": tuple(columns),
         "header_policy": HeaderPolicy.model_validate(policy),
         "row_counts": draw(st.sampled_from([contract.row_counts, (few,)])),
@@ -695,15 +858,24 @@ def matched(draw: st.DrawFn, contract: Contract) -> Contract:
 
 
 @st.composite
-def examples(draw: st.DrawFn) -> tuple[Contract, bytes, int, bool]:
+def examples(draw: st.DrawFn, form: FileForm) -> tuple[Contract, bytes, int, bool]:
     """Draw a contract, a file, the size of its chunks, and whether to use hard testing."""
     contract = draw(st.sampled_from(CONTRACTS))
-    if draw(st.booleans()):
-        contract = draw(dialects(contract))
-    contract = draw(st.just(contract) | matched(contract))
+    match form:
+        case "csv":
+            if draw(st.booleans()):
+                contract = draw(dialects(contract))
+            contract = draw(st.just(contract) | matched(contract))
+        case "with trailer":
+            contract = draw(dialects(contract))
+            dialect = contract.dialect.model_copy(update={"footer": trailer(contract)})
+            contract = contract.model_copy(update={"dialect": dialect})
+            contract = draw(st.just(contract) | matched(contract))
+        case "jsonLines":
+            contract = draw(in_json(contract))
     if contract.encoding != "utf-16" and draw(st.booleans()):
         contract = contract.model_copy(update={"encoding_errors": "reject"})
-    body = draw(files(contract))
+    body = draw(compressed(draw(with_totals(draw(files(contract)), contract))))
     size = draw(st.integers(1, 64) | st.integers(64, 1000))
     return contract, body, size, draw(st.booleans())
 
@@ -714,6 +886,11 @@ def typed(loaded: dict[int, dict[str, Any]]) -> dict[int, list[tuple[str, type, 
         line: [(name, type(value), value) for name, value in row.items()]
         for line, row in loaded.items()
     }
+
+
+ANY = ("refused", "read", "empty", "loaded", "encoding", "compressed")
+TOTALS = ("no trailer", "rows", "sum")
+"""The reasons of files that differ from their control totals."""
 
 
 def outcomes(found: slow_reader.Reading) -> Iterator[str]:
@@ -727,20 +904,39 @@ def outcomes(found: slow_reader.Reading) -> Iterator[str]:
         yield "loaded"
     if found.repeats:
         yield "repeats"
+    if found.totals_verified:
+        yield "verified"
+    if any(found.sums.values()) and found.totals_verified:
+        yield "verified sum"
+    if found.refused in TOTALS:
+        yield f"refused: {found.refused}"
     yield from {rule for _, _, rule, _ in found.failures}
 
 
+# The test proves nothing if all files are valid, or all are invalid. Each of these outcomes usually
+# occurs dozens of times.
 @pytest.mark.scaled
 @pytest.mark.timeout(1800)  # Hypothesis may take five minutes to shrink a failure
-def test_pipeline_agrees_with_slow_reader(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("form", "occurring"),
+    [
+        ("csv", [*ANY, "repeats", "absent", "quoting", "columnCount"]),
+        ("with trailer", ["verified", "verified sum", *(f"refused: {what}" for what in TOTALS)]),
+        ("jsonLines", [*ANY, "json", "unknownColumn", "repeatedColumn"]),
+    ],
+)
+def test_pipeline_agrees_with_slow_reader(
+    form: FileForm, occurring: list[str], tmp_path: Path
+) -> None:
     seen: Counter[str] = Counter()
 
     @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-    @given(examples())
+    @given(examples(form))
     def check(example: tuple[Contract, bytes, int, bool]) -> None:
         contract, body, size, hard = example
         expected = slow_reader.read(body, contract, NOW)
-        for outcome in outcomes(expected):
+        is_compressed = expected.loaded and re.match(rb"\x1f\x8b|PK|\x28\xb5", body)
+        for outcome in (*outcomes(expected), *(["compressed"] if is_compressed else [])):
             seen[outcome] += 1
             event(outcome)
 
@@ -771,15 +967,11 @@ def test_pipeline_agrees_with_slow_reader(tmp_path: Path) -> None:
         assert found.verdict.outcome == (Outcome.FAILED_TESTS if halts else Outcome.OK)
         assert found.report["exactRepeats"] == expected.repeats
         assert found.report["footerLines"] == expected.footer_lines
+        assert found.report["totalsVerified"] == expected.totals_verified
         for name, profile in found.report["columns"].items():
             assert profile["nulls"] == sum(row[name] is None for row in expected.clean.values())
 
     check()
 
-    # The test proves nothing if all files are valid, or all are invalid. Each of these outcomes
-    # usually occurs dozens of times.
-    for outcome in (
-        *("refused", "read", "empty", "loaded", "repeats", "absent", "quoting", "columnCount"),
-        "encoding",
-    ):
+    for outcome in occurring:
         assert seen[outcome], seen

@@ -59,6 +59,7 @@ class Alert:
         if counts:
             lines.append(f"Rows: {', '.join(counts)}")
         lines += [f"Reason: {record['reason']}"] if record["reason"] else []
+        lines += ["To accept such files:", record["advice"]] if record["advice"] else []
         lines += [
             f"Rejected: {reject['count']:,} × {reject['rule']} of {reject['column'] or 'the row'}, "
             f"first at line {reject['line']}: {reject['reason']}"
@@ -98,6 +99,7 @@ def compose(item: Mapping[str, Any], report: Mapping[str, Any] | None, kind: Kin
         "dataDate": item.get("dataDate"),
         **{name: int(item[name]) for name in TOTALS if name in item},
         "reason": item.get("haltReason"),
+        "advice": item.get("advice"),
         "topRejects": _top_rejects(report),
         "unchanged": _unchanged(item, kind),
         "noticed": _noticed(item, kind),

@@ -6,7 +6,7 @@ import heapq
 import itertools
 import json
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,15 @@ from functions.test.rejects import Reject, RejectFiles
 from functions.test.report import Report
 from functions.test.rules import Judge, Violation
 from shared import parquet
+from shared.compression import unpack
+from shared.content import Content
 from shared.contract import Contract
 from shared.endings import Outcome
 from shared.errors import SourceUnreadable, StagingIncomplete
 from shared.ingestion import Source
-from shared.lines import Refusal
 from shared.rows import Rows, read_table
 from shared.staging import Staging, part_name
-from shared.verdict import Verdict
+from shared.verdict import Refusal, Verdict
 
 BATCH = 10_000
 """Rejects in memory at a time."""
@@ -35,7 +36,7 @@ BATCH = 10_000
 def examine(
     staging: Staging,
     transformed: dict[str, Any],
-    chunks: Iterable[bytes],
+    content: Content,
     contract: Contract,
     *,
     hard: bool,
@@ -44,8 +45,8 @@ def examine(
 ) -> Verdict:
     """Test everything that Transform staged, and write rejects and report to staging.
 
-    The counts of Transform's verdict must match the parts. `chunks` are the bytes of the landed
-    file, read only if a clean row fails. If `hard`, a rejected row fails the run. `refused_parts`
+    The counts of Transform's verdict must match the parts. `content` is the landed file, read
+    only if a clean row fails. If `hard`, a rejected row fails the run. `refused_parts`
     is the number of parts with refused rows that Load has staged. `now` is the time for rules about
     the future; by default the current time.
 
@@ -64,6 +65,7 @@ def examine(
         transformed["rowsRead"],
         empty_rows=transformed.get("emptyRows", 0),
         footer_lines=transformed.get("footerLines", 0),
+        totals_verified=transformed.get("totalsVerified", 0),
     )
     rejects = heapq.merge(
         _suspects(staging, transformed),
@@ -72,7 +74,7 @@ def examine(
             transformed,
             report,
             (Judge(contract, now), _Refusals(staging, refused_parts)),
-            _RawRows(chunks, contract),
+            _RawRows(content, contract),
         ),
         key=lambda reject: reject.line,
     )
@@ -159,8 +161,8 @@ class _Refusals:
 class _RawRows:
     """The raw text of rows. Callers ask in ascending order, because the file is streamed."""
 
-    def __init__(self, chunks: Iterable[bytes], contract: Contract) -> None:
-        self._batches = self._read(chunks, contract)
+    def __init__(self, content: Content, contract: Contract) -> None:
+        self._batches = self._read(content, contract)
         self._rows: Rows | None = None
 
     def of(self, lines: list[int]) -> dict[int, str]:
@@ -185,8 +187,8 @@ class _RawRows:
         return self._rows
 
     @staticmethod
-    def _read(chunks: Iterable[bytes], contract: Contract) -> Iterator[Rows]:
-        table = read_table(chunks, contract)
+    def _read(content: Content, contract: Contract) -> Iterator[Rows]:
+        table = read_table(unpack(content, contract.compression).chunks, contract)
         if isinstance(table, Refusal):
             return
         for chunk in table.chunks:

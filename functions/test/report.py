@@ -33,13 +33,15 @@ class _RuleCount:
 class Report:
     """Report on a file of `rows_read` rows: profile, rejected rows and failed rules.
 
-    `empty_rows` and `footer_lines` are the numbers of those that were ignored.
+    `empty_rows` and `footer_lines` are the numbers of those that were ignored, `totals_verified`
+    that of the control totals that Transform has verified.
     """
 
     contract: Contract
     rows_read: int
     empty_rows: int = 0
     footer_lines: int = 0
+    totals_verified: int = 0
     profile: Profile = field(default_factory=Profile)
     rejected: int = 0
     warnings: int = 0
@@ -128,6 +130,7 @@ class Report:
             "exactRepeats": self.profile.repeats,
             "emptyRows": self.empty_rows,
             "footerLines": self.footer_lines,
+            "totalsVerified": self.totals_verified,
             "halts": self.halts,
             "rules": [asdict(rule) for rule in self._by_count()],
             "thresholds": self.thresholds,

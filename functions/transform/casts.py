@@ -105,7 +105,7 @@ def cast(rows: Rows, places: Sequence[int | None], contract: Contract) -> Cast:
             columns.append(pa.nulls(len(rows.lines), arrow_type(column)))
             continue
         texts = rows.columns[place]
-        if column.quoted_empty == "missing":
+        if column.quoted_empty == "missing" and contract.file_format == "csv":
             texts = pc.fill_null(texts, "")  # the reader may distinguish empty values
         cast_column = _cast_column(texts, column, contract)
         columns.append(cast_column.values)
@@ -133,10 +133,21 @@ def cast(rows: Rows, places: Sequence[int | None], contract: Contract) -> Cast:
     return Cast(table, found)
 
 
+def values_of(
+    texts: pa.StringArray, column: Column, contract: Contract
+) -> tuple[pa.Array, pa.Array]:
+    """Cast distinct texts; return the texts as the column reads them, and their values.
+
+    A text is null if it means "missing". A value is null for such a text and for a failed cast.
+    """
+    texts = without_missing(texts, column, contract)
+    return texts, _cast_distinct(texts, column, contract)[0]
+
+
 def _cast_column(texts: pa.StringArray, column: Column, contract: Contract) -> _Values:
     # Values repeat. Casting each distinct value once saves most of the time.
     encoded = texts.dictionary_encode()
-    indices, distinct = encoded.indices, _without_missing(encoded.dictionary, column, contract)
+    indices, distinct = encoded.indices, without_missing(encoded.dictionary, column, contract)
     values, reasons = _cast_distinct(distinct, column, contract)
     if values.equals(encoded.dictionary):
         return _Values(texts)
@@ -161,7 +172,7 @@ def _advice(texts: pa.StringArray, column: Column, contract: Contract) -> pa.Str
     """Return for each rejected text which options of the contract would accept it."""
     found = pa.array([""] * len(texts), pa.string())
     for option, changed, by in _changes(column, contract):
-        values, _ = _cast_distinct(_without_missing(texts, changed, by), changed, by)
+        values, _ = _cast_distinct(without_missing(texts, changed, by), changed, by)
         joiner = pc.if_else(pc.equal(found, ""), "; to accept it, set ", " or ")
         longer = pc.binary_join_element_wise(found, joiner, option, "")
         found = pc.if_else(values.is_valid(), longer, found)
@@ -184,7 +195,7 @@ def _repeated(text: str, times: int) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(np.zeros(times, np.int32), [text])
 
 
-def _without_missing(texts: pa.StringArray, column: Column, contract: Contract) -> pa.StringArray:
+def without_missing(texts: pa.StringArray, column: Column, contract: Contract) -> pa.StringArray:
     """Return the texts as the column reads them, null if they are missing."""
     if column.trim:
         texts = pc.utf8_trim_whitespace(texts)

@@ -12,7 +12,7 @@ from shared.contract_store import of_run, prefetch
 from shared.endings import State
 from shared.ingestion import Ingestion, Run
 from shared.ingestion_log import IngestionLog
-from shared.landing import read_version
+from shared.landing import Landed
 from shared.settings import TransformSettings, read
 from shared.staging import Staging
 from shared.telemetry import about, logged, logger
@@ -29,7 +29,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     log = IngestionLog.of(settings.log_table)
     log.enter(ingestion, run, State.TRANSFORM)
     verdict = transform(
-        read_version(boto3.client("s3"), ingestion.source),
+        Landed(boto3.client("s3"), ingestion.source),
         of_run(settings, run)[ingestion.table],
         Staging(settings.staging_bucket, ingestion),
     )

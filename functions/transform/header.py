@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from shared.contract import Column, Contract, folded
-from shared.lines import Refusal
 from shared.text import bounded, listed, quoted
+from shared.verdict import Refusal
 
 Places = list[int | None]
 """For each column of a contract, its index in the file; None if the file lacks it."""

@@ -1,18 +1,16 @@
 """Checks JSON texts, so that PostgreSQL accepts each as `jsonb` and the API can show it."""
 
-import itertools
 import json
 import re
 from decimal import Decimal, DecimalException
 from typing import NoReturn
 
-MAX_DEPTH = 100
-"""Maximum levels of arrays and objects."""
+from shared.json_lines import MAX_DEPTH, is_deep
+
 MAX_DIGITS = 1_000
 """Maximum digits of a number before and after the decimal point. PostgreSQL writes exponents out,
 so a short text with larger ones could become too long to read."""
 
-_STRING_OR_OTHER = re.compile(r'"(?:[^"\\]|\\.)*"|[^][{}]+')
 _ESCAPE = re.compile(
     r"\\u[dD][89abAB]..\\u[dD][c-fC-F].."  # a surrogate pair is one character
     r"|\\(?P<refused>u0000|u[dD][89a-fA-F]..)|\\."
@@ -21,21 +19,16 @@ _ESCAPE = re.compile(
 
 def problem(text: str, *, must_be_object: bool) -> str | None:
     """Return what is wrong with a text as a value of `jsonb`; None if nothing is."""
+    if is_deep(text):
+        return f"has more than {MAX_DEPTH} levels"
     try:
         value = _DECODER.decode(text)
-    except RecursionError:
-        return f"has more than {MAX_DEPTH} levels"
     except _OutOfBounds as error:
         return str(error)
     except ValueError:
         return "is not valid JSON"
     if must_be_object and not isinstance(value, dict):
         return "is not a JSON object"
-    # Of the valid text, because the parsed value lacks all but the last of duplicate keys.
-    brackets = _STRING_OR_OTHER.sub("", text)
-    depths = itertools.accumulate(1 if each in "[{" else -1 for each in brackets)
-    if max(depths, default=0) > MAX_DEPTH:
-        return f"has more than {MAX_DEPTH} levels"
     if refused := next(filter(None, (each["refused"] for each in _ESCAPE.finditer(text))), None):
         return f"contains \\{refused}, which PostgreSQL cannot store"
     return None

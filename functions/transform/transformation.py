@@ -5,15 +5,23 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from functions.transform import drift
 from functions.transform.casts import Cast, cast
 from functions.transform.header import match_header
-from shared import file_types, parquet
+from functions.transform.totals import Tally, read
+from shared import parquet
+from shared.compression import unpack
+from shared.content import Content
 from shared.contract import Contract
+from shared.control_totals import Claim, Sum
 from shared.endings import Outcome
-from shared.lines import Refusal
+from shared.file_types import type_of, type_of_text
+from shared.frame import FooterCount
+from shared.ingestion import Source
+from shared.manifest import FoundManifest
 from shared.rows import Empty, LazyRows, read_table
 from shared.staging import Staging, part_name
-from shared.verdict import Verdict
+from shared.verdict import Refusal, Verdict
 
 _COUNTS = ("rowsRead", "rowsClean", "rowsSuspect", "parts", "suspectParts")
 _WORKERS = 2
@@ -24,49 +32,86 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> Verdict:
+def transform(
+    content: Content,
+    contract: Contract,
+    staging: Staging,
+    manifest: FoundManifest | None = None,
+) -> Verdict:
     """Cast a file by its contract, and write it to staging in parts, one for each chunk.
 
-    Chunks of some megabytes are a good size. Parts of an earlier try are replaced. The verdict is
-    `ok` with the counts `rowsRead`, `rowsClean`, `rowsSuspect`, `parts` and `suspectParts`, and
-    with `emptyRows` and `footerLines` if such were ignored; or `refused` if the file as a whole
-    violates the contract.
+    Parts of an earlier try are replaced. The verdict is `ok` with the counts `rowsRead`,
+    `rowsClean`, `rowsSuspect`, `parts` and `suspectParts`, with `emptyRows` and `footerLines` if
+    such were ignored, and with `totalsVerified` if a trailer or the `manifest` has control totals;
+    or `refused` if the file as a whole violates the contract.
     """
     parquet.delete(staging.clean_prefix)
     parquet.delete(staging.suspect_prefix)
-    start, chunks = file_types.start_of(chunks)
-    verdict = _transform(chunks, contract, staging)
-    kind = file_types.type_of(start, contract.encoding)
+    claim = _claim(manifest, contract, staging.ingestion.source)
+    if isinstance(claim, Refusal):
+        return Verdict(Outcome.REFUSED, claim.reason)
+    file = unpack(content, contract.compression)
+    verdict = _transform(file.chunks, contract, staging, Tally(contract, claim))
+    kind = type_of(file.start, contract.encoding)
+    if kind is None and not contract.by_position:
+        kind = type_of_text(file.start, contract.file_format)
     if verdict.outcome == Outcome.REFUSED and kind is not None:
-        return Verdict(Outcome.REFUSED, f"the file {kind}")
+        which = "the unpacked file" if file.packed else "the file"
+        return Verdict(Outcome.REFUSED, f"{which} {kind}")
     return verdict
 
 
-def _transform(chunks: Iterable[bytes], contract: Contract, staging: Staging) -> Verdict:
+def _claim(
+    manifest: FoundManifest | None, contract: Contract, source: Source
+) -> Claim | Refusal | None:
+    """Return what the manifest says of a file."""
+    if manifest is None or contract.manifest is None:
+        return None
+    statement = contract.manifest.statement(manifest, source.key.rpartition("/")[2])
+    return statement if isinstance(statement, Refusal) else read(statement, contract)
+
+
+def _transform(
+    chunks: Iterable[bytes | Refusal], contract: Contract, staging: Staging, tally: Tally
+) -> Verdict:
     counts = Counter(dict.fromkeys(_COUNTS, 0))
     table = read_table(chunks, contract)
     if isinstance(table, Empty) and contract.allows_no_rows:
-        return Verdict(Outcome.OK, counts=dict(counts))
+        return _verified(counts, tally, FooterCount())
     if isinstance(table, Refusal):
         return Verdict(Outcome.REFUSED, table.reason)
     places = match_header(table.header, table.width, table.line, contract)
     if isinstance(places, Refusal):
-        return Verdict(Outcome.REFUSED, places.reason)
+        advice = drift.advice(table.header, table.width, table.line, contract)
+        return Verdict(Outcome.REFUSED, places.reason, advice=advice)
 
-    def stage(number: int, chunk: LazyRows | Refusal) -> Counter[str] | Refusal:
+    def stage(
+        number: int, chunk: LazyRows | Refusal
+    ) -> tuple[Counter[str], dict[str, Sum]] | Refusal:
         if isinstance(chunk, Refusal):
             return chunk
         rows = chunk()
         counts = _write(cast(rows, places, contract), staging, part_name(number))
-        return counts + Counter(emptyRows=rows.empty)
+        return counts + Counter(emptyRows=rows.empty), tally.of(rows, places)
 
     for result in _in_parallel(stage, table.chunks):
         if isinstance(result, Refusal):
             return Verdict(Outcome.REFUSED, result.reason)
-        counts.update(result)
-    if counts["rowsRead"] == 0 and not contract.allows_no_rows:
+        counts.update(result[0])
+        tally.add(result[0]["rowsRead"], result[1])
+    verdict = _verified(counts, tally, table.footer)
+    is_refused = counts["rowsRead"] == 0 and not contract.allows_no_rows
+    if is_refused and verdict.outcome == Outcome.OK:
         return Verdict(Outcome.REFUSED, _NO_ROWS if table.header else "the file has no rows")
-    counts["footerLines"] = table.footer.lines
+    return verdict
+
+
+def _verified(counts: Counter[str], tally: Tally, footer: FooterCount) -> Verdict:
+    """Return the verdict on a file that is read, by its control totals."""
+    verified = tally.verified(footer.first)
+    if isinstance(verified, Refusal):
+        return Verdict(Outcome.REFUSED, verified.reason)
+    counts.update(footerLines=footer.lines, totalsVerified=verified)
     return Verdict(Outcome.OK, counts=dict.fromkeys(_COUNTS, 0) | +counts)
 
 

@@ -24,9 +24,8 @@ prefetch(TriggerSettings)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Start a run for each landed object version, or enqueue it."""
     settings = read(TriggerSettings)
-    intake = Intake(
-        deployed(settings), Gate.of(settings), boto3.client("events"), boto3.client("s3")
-    )
+    s3 = boto3.client("s3")
+    intake = Intake(deployed(settings), Gate.of(settings), boto3.client("events"), s3)
     admissions: Counter[str] = Counter()
     # Read all records first: a log line about a missing object must not name another ingestion.
     for source in [_source(settings, each) for each in landed(event)]:

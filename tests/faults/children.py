@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # The fork server imports everything once, so each child starts within 10 ms.
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["tests.faults.warm", __name__])
-_SMALL = {"shared.landing.CHUNK_BYTES": 40_000, "functions.load.rows._BATCH_ROWS": 400}
+_SMALL = {"shared.content.CHUNK_BYTES": 40_000, "functions.load.rows._BATCH_ROWS": 400}
 """Limits that split a small file into several parts and chunks."""
 _HEAD = 4000
 """Bytes of sent data that are kept to identify an operation."""

@@ -214,7 +214,7 @@ def machine(
         monkeypatch.setenv(name, value)
     settings.read.cache_clear()
     # Split a small file into several parts; let watch and alert ignore grace periods.
-    monkeypatch.setattr("shared.landing.CHUNK_BYTES", 200)
+    monkeypatch.setattr("shared.content.CHUNK_BYTES", 200)
     monkeypatch.setattr("functions.load.rows._BATCH_ROWS", 1)
     monkeypatch.setattr("functions.watch.reconciliation.GRACE", dt.timedelta(seconds=-5))
     monkeypatch.setattr("shared.ingestion_log.CLAIM", dt.timedelta(seconds=-5))

@@ -8,8 +8,8 @@ import pytest
 
 from shared import frame
 from shared.dialect import Dialect, Footer
-from shared.lines import Refusal
 from shared.rows import Table, read_table
+from shared.verdict import Refusal
 from tests.fixtures.contracts import any_file
 from tests.shared.test_rows import read
 

@@ -8,28 +8,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.client import BaseClient
 
-from shared.contract_set import Contracts
 from shared.endings import State, Status
 from shared.ingestion import Ingestion, Run, Source
 from shared.ingestion_log import IngestionLog
 from shared.intake import Admission, Intake, Unvouched
-from shared.manifest import Manifest
 from shared.odcs import load_all
 from tests.fixtures.aws import KEY, LANDING, ingestion_of, item_of, steps
-from tests.fixtures.contracts import contract_set
+from tests.fixtures.contracts import requiring_manifests
 from tests.fixtures.messaging import intake_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 FOLDER = KEY.rpartition("/")[0]
-
-
-def requiring(**manifest: Any) -> Contracts:
-    """Return the contract of dailycheckins with a manifest."""
-    required = Manifest.model_validate({"name": "{name}.ctl"} | manifest)
-    contract = load_all()["dailycheckins"].model_copy(update={"manifest": required})
-    return contract_set({"dailycheckins": contract}, {})
 
 
 @dataclass
@@ -70,7 +61,7 @@ class Desk:
         self.stepfunctions.stop_execution(executionArn=item["executionArn"])
         self.intake.gate.close(Run.from_item(item))
 
-    def manifests(self) -> list[tuple[str, str]]:
+    def manifests(self) -> list[tuple[str, str | None]]:
         """Return the version of the file and of the manifest of each run, in order."""
         machine = self.intake.gate.state_machine_arn
         runs = self.stepfunctions.list_executions(stateMachineArn=machine)["executions"]
@@ -84,7 +75,7 @@ class Desk:
 
 @pytest.fixture
 def desk(log: IngestionLog, state_machine: str, s3: "S3Client") -> Desk:
-    intake = replace(intake_of(log, state_machine, 5), contracts=requiring())
+    intake = replace(intake_of(log, state_machine, 5), contracts=requiring_manifests())
     return Desk(intake, s3, intake.gate.stepfunctions)
 
 
@@ -128,7 +119,7 @@ def test_event_of_manifest_starts_one_run(desk: Desk) -> None:
 def test_manifest_without_placeholder_vouches_for_all_files_of_folder(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk.intake = replace(desk.intake, contracts=requiring(name="all.ok"))
+    desk.intake = replace(desk.intake, contracts=requiring_manifests(name="all.ok"))
     early = [desk.land(f"{FOLDER}/{name}.csv") for name in "ab"]
 
     manifest = desk.vouch(f"{FOLDER}/all.ok")
@@ -164,7 +155,7 @@ def test_manifest_of_refused_version_vouches_for_corrected_one(desk: Desk) -> No
     # Otherwise one version of the manifest could vouch for two accepted versions.
     found = desk.intake.replay(desk.item(refused))
     assert isinstance(found, Unvouched)
-    assert f"vouches for another version of the file, ingestion {corrected.id}" in found.reason
+    assert f"version {version(corrected)} of the file landed before" in found.reason
 
 
 def test_refused_file_runs_again_when_corrected_manifest_lands(desk: Desk) -> None:

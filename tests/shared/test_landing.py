@@ -9,6 +9,7 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from shared import landing
+from shared.content import digest
 from shared.errors import StagingUnavailable
 from shared.ingestion import Source
 from tests.fixtures.aws import KEY, LANDING, create_bucket, land
@@ -18,11 +19,15 @@ if TYPE_CHECKING:
 
 
 def test_version_is_read_in_chunks(s3: "S3Client", monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(landing, "CHUNK_BYTES", 3)
+    monkeypatch.setattr("shared.content.CHUNK_BYTES", 3)
     source = land(s3, b"abcdefgh").source
     land(s3, b"a newer version")
 
-    assert list(landing.read_version(s3, source)) == [b"abc", b"def", b"gh"]
+    content = landing.Landed(s3, source)
+    assert [*content.chunks()] == [b"abc", b"def", b"gh"]
+    assert [*content.chunks(4)] == [b"efg", b"h"]
+    assert [*content.chunks(8)] == []
+    assert digest(content, "md5") == "e8dc4081b13434b45189a720b77b6818"
 
 
 @pytest.mark.parametrize(

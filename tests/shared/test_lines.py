@@ -6,7 +6,8 @@ import pytest
 
 from shared import lines
 from shared.dialect import Dialect
-from shared.lines import Lines, Refusal, read_lines
+from shared.lines import Lines, read_lines
+from shared.verdict import Refusal
 
 CSV = Dialect()
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from shared import rows as reader
 from shared.dialect import Dialect, Footer
 from shared.grammar import Fault, Grammar, grammar
-from shared.lines import Refusal
 from shared.rows import read_table
+from shared.verdict import Refusal
 from tests.fixtures.contracts import any_file
 from tests.slow_reader import records, swapped, without_footer
 

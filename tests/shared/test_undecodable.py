@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from shared import undecodable
 from shared.dialect import Dialect
-from shared.lines import Refusal
 from shared.rows import read_table
+from shared.verdict import Refusal
 from tests.fixtures.contracts import any_file
 
 RESTORING = [

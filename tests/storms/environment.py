@@ -27,6 +27,7 @@ from moto.moto_api._internal import mock_random
 
 from functions.watch import backlog, landed, reconciliation
 from shared import database, settings
+from shared.contract_set import Contracts
 from shared.ingestion_log import IngestionLog
 from shared.telemetry import logger
 from tests.fixtures.aws import LANDING, LOG_TABLE, REGION, STAGING
@@ -115,6 +116,10 @@ class Environment:
         """Set the maximum number of concurrent runs."""
         self.patch.setenv("MAX_CONCURRENCY", str(most))
         settings.read.cache_clear()
+
+    def deploy(self, contracts: Contracts) -> None:
+        """Set the contracts of all functions."""
+        self.patch.setattr("shared.contract_store._once", lambda *_: contracts)
 
     def clear(self, seed: int, start: dt.datetime | None = None) -> None:
         """Empty all services, seed the random IDs of moto, and set the clock: to now by default."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from shared.endings import Outcome
+from shared.endings import PENDING, Outcome
 from shared.ingestion import Ingestion
 from shared.staging import Staging, part_name
 from shared.verdict import Verdict
@@ -184,6 +184,9 @@ class Aftermath:
     """All rows of the ledger: key, version, ingestion, rows read, loaded and rejected."""
     slots: frozenset[str]
     """Held slots."""
+    requires_manifests: bool
+    accepted: Sequence[tuple[str | None, Landed]]
+    """The version of its manifest, for each run that loaded its file."""
     redrives: Mapping[str, int]
     """How often each execution was redriven."""
     ends: Mapping[str, Alerts]
@@ -196,14 +199,31 @@ class Aftermath:
         self._check_ledger()
         self._check_log()
         self._check_alerts()
+        self._check_manifests()
 
     def newest(self) -> dict[str, Landed]:
         """Return the newest loadable version of each key that has one."""
         return {
             each.version.key: each
             for each in self.landed
-            if not each.version.refused and each.ingestion.id not in self.removed
+            if not each.version.refused
+            and each.ingestion.id not in self.removed
+            # A version may also lack its manifest, except the newest one: see `_check_log`.
+            and (not self.requires_manifests or self._standing(each) == "load/success")
         }
+
+    def _standing(self, each: Landed) -> str:
+        item = self.items[each.ingestion.id]
+        return f"{item['state']}/{item['status']}"
+
+    def _check_manifests(self) -> None:
+        """Check that no version of a manifest vouches for two accepted versions of its file."""
+        uses: defaultdict[str, set[str]] = defaultdict(set)
+        for manifest, each in self.accepted:
+            if manifest is not None and each.ingestion.id not in self.removed:
+                uses[manifest].add(each.version.name)
+        if twice := {manifest: names for manifest, names in uses.items() if len(names) > 1}:
+            raise Discrepancy(f"manifests vouch for several versions: {twice}")
 
     def _check_gate(self) -> None:
         if self.slots:
@@ -240,6 +260,7 @@ class Aftermath:
 
     def _check_log(self) -> None:
         newest = [each.ingestion.id for each in self.newest().values()]
+        last = {each.version.key: each for each in self.landed}
         for each in self.landed:
             name, item = each.version.name, self.items.get(each.ingestion.id)
             if item is None:
@@ -249,7 +270,11 @@ class Aftermath:
             self._check_history(name, item)
             if each.ingestion.id in self.removed:
                 continue
-            actual = f"{item['state']}/{item['status']}"
+            actual = self._standing(each)
+            if self.requires_manifests and each is not last[each.version.key]:
+                if item["status"] in PENDING:
+                    raise Discrepancy(f"{name} is {actual}, but newer versions have landed")
+                continue
             if each.version.refused:
                 expected = ["transform/fail"]
             elif each.ingestion.id in newest:
@@ -271,15 +296,22 @@ class Aftermath:
 
     def _check_history(self, name: str, item: Mapping[str, Any]) -> None:
         attempts: list[Counter[str]] = []
+        awaited = False
         for entry in item["history"]:
-            if (entry["state"], entry["status"]) == ("trigger", "waiting"):
+            if (entry["state"], entry["status"]) == ("trigger", "awaiting"):
                 attempts.append(Counter())
+            elif (entry["state"], entry["status"]) == ("trigger", "waiting"):
+                if not awaited:
+                    attempts.append(Counter())
             else:
                 attempts[-1][f"{entry['state']}/{entry['status']}"] += 1
+            awaited = entry["status"] == "awaiting"
         if len(attempts) != item["attempt"]:
             raise Discrepancy(f"{name}: attempt {item['attempt']}, history {item['history']}")
         first = item["executionArn"].removesuffix(f"-r{item['attempt']}")
         for number, entries in enumerate(attempts, 1):
+            if entries.keys() == {"trigger/superseded"}:
+                continue  # it never ran
             arn = first if number == 1 else f"{first}-r{number}"
             if arn not in self.redrives:
                 raise Discrepancy(f"{name}: the log has the run {arn}, which does not exist")

@@ -8,7 +8,7 @@ from typing import Any
 
 from functions.alert.ends import End
 from shared.endings import Notice, State
-from shared.ingestion import Run
+from shared.ingestion import Ingestion, Run
 from tests.storms.model import Landed
 
 _EVENT = Path(__file__).parents[1] / "events" / "execution_failed.json"
@@ -63,6 +63,12 @@ class Execution:
     cause: str | None = None
 
     @property
+    def manifest(self) -> str | None:
+        """The version of the manifest that it verifies."""
+        source = Ingestion.from_event(json.loads(self.input)).manifest
+        return None if source is None else source.version_id
+
+    @property
     def run(self) -> Run:
         return Run(self.arn, self.redrive)
 
@@ -74,7 +80,7 @@ class Execution:
 
 def left_to_do(found: Mapping[str, int]) -> list[int]:
     """Return the counts of watch's findings, and whether its sweep is unfinished, as numbers."""
-    names = ("stuck", "unannounced", "lost", "missing", "recovered", "started")
+    names = ("stuck", "unannounced", "lost", "missing", "recovered", "started", "vouched")
     work = [found[name] for name in names]
     return [*work, not found["sweepFinished"]]
 

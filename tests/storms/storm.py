@@ -20,7 +20,7 @@ from functions.alert.handler import handler as alert
 from functions.load.handler import handler as load
 from functions.trigger.handler import handler as trigger
 from functions.watch.handler import handler as watch
-from shared.endings import State, Status
+from shared.endings import Outcome, State, Status
 from shared.errors import (
     DatabaseUnavailable,
     LogUnavailable,
@@ -30,8 +30,11 @@ from shared.errors import (
     StagingUnavailable,
 )
 from shared.ingestion import Ingestion, Run, Source, unmatched_id
+from shared.odcs import load_all
 from shared.staging import Staging
+from shared.verdict import Verdict
 from tests.fixtures.aws import LANDING, STAGING, ingestion_of, lambda_context, task_event
+from tests.fixtures.contracts import requiring_manifests
 from tests.fixtures.messaging import intake_of
 from tests.storms.environment import Environment, answer, notices, refusal
 from tests.storms.model import STRAY, Aftermath, Alerts, Landed, Version, versions
@@ -61,6 +64,7 @@ _HANDLERS: dict[str, Callable[..., Any]] = {
 }
 _ASYNCHRONOUS_TRIES = 3
 """Calls of a function with an event of S3 or EventBridge: Lambda retries twice."""
+_SAMPLES, _REQUIRING = load_all(), requiring_manifests()
 _ROUNDS = 20
 """Maximum rounds of watch and replays for the recovery after the storm."""
 
@@ -100,7 +104,17 @@ class Storm:
         self._bounds = random.Random(f"{seed} gate")
         self._most = self._bounds.choice((1, 2, 3, 5))
         environment.allow(self._most)
-        self._intake = intake_of(self._log, environment.machine, self._most)
+        self._manifests = random.Random(f"{seed} manifests")
+        self._requires_manifests = self._manifests.random() < 0.3
+        """Whether each file needs a manifest."""
+        self._are_exact = self._manifests.random() < 0.5
+        """Whether a manifest vouches for one version only, as if it had a hash."""
+        self._vouched: dict[str, int] = {}
+        """The number of the version for which each version of a manifest was made."""
+        contracts = _REQUIRING if self._requires_manifests else _SAMPLES
+        environment.deploy(contracts)
+        intake = intake_of(self._log, environment.machine, self._most)
+        self._intake = replace(intake, contracts=contracts)
         self._calls: dict[Actor, Call] = {}
         self._landed: list[Landed] = []
         self._executions: dict[str, Execution] = {}
@@ -141,6 +155,9 @@ class Storm:
     def _run_with_faults(self) -> None:
         for batch in versions(self._chance):
             self._scheduler.spawn(f"landing of {batch[0].key}", partial(self._land, batch))
+            if self._requires_manifests:
+                name = f"manifests of {batch[0].key}"
+                self._scheduler.spawn(name, partial(self._land_manifests, batch))
         if self._chance.random() < 0.3:
             self._scheduler.spawn("stray", self._land_stray)
         for _ in range(self._chance.choice((0, 1, 2, 4))):
@@ -198,6 +215,12 @@ class Storm:
             rows=rows,
             ledger=ledger,
             slots=frozenset(self._log.slots()),
+            requires_manifests=self._requires_manifests,
+            accepted=[
+                (run.manifest, run.landed)
+                for run in self._executions.values()
+                if run.status == "SUCCEEDED" and run.verdict["outcome"] == "ok"
+            ],
             redrives={each.arn: each.redrive for each in self._executions.values()},
             ends={
                 end: Alerts(self._sent[end], self._broken[end], is_logged=is_logged(run, items))
@@ -214,6 +237,22 @@ class Storm:
             self._landed.append(Landed(version, ingestion_of(source)))
             self._tally["versions"] += 1
             self._send_s3_event(source, version.name)
+
+    def _land_manifests(self, batch: list[Version]) -> None:
+        """Land manifests of some versions of a key, at last that of the newest one."""
+        *older, newest = batch
+        for version in [*(each for each in older if self._manifests.random() < 0.6), newest]:
+            for _ in range(self._manifests.randint(0, 40)):
+                self._scheduler.pause("idle")
+            # A manifest that vouches for any version may vouch for the one before it.
+            while not self._are_exact and all(each.version is not version for each in self._landed):
+                self._scheduler.pause("its file to land")
+            body = b"a manifest"
+            manifest = self._put(f"{version.key}.ctl", body)
+            self._vouched[manifest] = version.number
+            self._tally["manifests"] += 1
+            source = Source(LANDING, f"{version.key}.ctl", manifest, len(body))
+            self._send_s3_event(source, f"manifest of {version.name}")
 
     def _land_stray(self) -> None:
         source = Source(LANDING, STRAY, self._put(STRAY, b"stray"), 5)
@@ -276,10 +315,14 @@ class Storm:
             self._replay(each)
 
     def _replay(self, each: Landed) -> None:
+        waives = self._requires_manifests and self._manifests.random() < 0.2
+
         def work() -> None:
             item = self._log.get(each.ingestion.id, each.ingestion.table)
-            if item is not None and self._intake.replay(item) is not None:
-                self._tally[f"replayed: {item['status']}"] += 1
+            if item is None:
+                return
+            if isinstance(self._intake.replay(item, without_manifest=waives), Run):
+                self._tally[f"replayed: {item['status']}{' without manifest' * waives}"] += 1
 
         try:
             self._called("operator", work)
@@ -292,8 +335,15 @@ class Storm:
         return [
             each
             for each in self._landed
-            if each.ingestion.id in failed and not each.version.refused and not self._is_gone(each)
+            if each.ingestion.id in failed
+            and not each.version.refused
+            and not self._is_gone(each)
+            # An older version stays failed if its manifest vouches for a newer one.
+            and (not self._requires_manifests or each is self._newest(each.version.key))
         ]
+
+    def _newest(self, key: str) -> Landed:
+        return [each for each in self._landed if each.version.key == key][-1]
 
     def _remove_one(self) -> None:
         """Remove a random key, whether or not it is being loaded."""
@@ -391,7 +441,11 @@ class Storm:
         ):
             raise failed("SourceUnreadable", "the landed object cannot be read")
         verdict = version.transformed
-        if version.refused:
+        made_for = self._vouched.get(run.manifest or "", version.number)
+        if self._are_exact and made_for != version.number:
+            self._tally["refused by a manifest"] += 1
+            verdict = Verdict(Outcome.REFUSED, "the manifest is of another version")
+        if verdict.outcome is Outcome.REFUSED:
             self._log.leave(ingestion, run.run, State.TRANSFORM, verdict)
             raise Halted("FAILED", "Refused", verdict.reason)
         for uri, body in version.clean(staging):

@@ -17,7 +17,7 @@ import tomllib
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from shared.landing_key import LandingKey
 from shared.odcs import CONTRACTS, load_all
 from shared.staging import Staging, part_name
 from tests.fixtures.aws import lambda_context, packed, task_event
+from tests.fixtures.contracts import requiring_manifests
 from tests.fixtures.lookup import request
 from tests.fixtures.pipeline import AT, Pipeline, checkins, eventually, key_of, refusing
 
@@ -363,13 +364,13 @@ def may_start(pipeline: Pipeline, runs: int) -> bool:
 
 @contextlib.contextmanager
 def trigger(function: Function) -> Iterator[Work]:
-    """Send a file, a duplicate, one without a version, and one that matches no contract."""
+    """Send a file, a duplicate, two without a version or a day, and one of no contract."""
     pipeline = function.pipeline
 
     def work() -> None:
-        eventually(lambda: may_start(pipeline, 2))
-        name, unversioned = f"{uuid.uuid4()}.csv", f"{uuid.uuid4()}.csv"
-        keys = [key_of(2, name), name, key_of(2, unversioned)]
+        eventually(lambda: may_start(pipeline, 3))
+        name, unversioned, undated = (f"{uuid.uuid4()}.csv" for _ in range(3))
+        keys = [key_of(2, name), name, f"erp/budgets-{undated}", key_of(2, unversioned)]
         sources = [pipeline.put("", key) for key in keys]
         objects = [
             {"key": each.key, "versionId": each.version_id, "size": each.size} for each in sources
@@ -379,8 +380,28 @@ def trigger(function: Function) -> Iterator[Work]:
         records = [{"s3": {"bucket": bucket, "object": each}} for each in objects]
         counts = Counter(function.call({"Records": [records[0], *records]}))
         # A file is waiting if the stack's watch starts another one at the same time.
-        assert counts["started"] + counts["waiting"] == 2
+        assert counts["started"] + counts["waiting"] == 3
         assert (counts["known"], counts["rejected"]) == (1, 1)
+        vouch()
+
+    def vouch() -> None:
+        """Send two versions of a file, and twice their manifest."""
+        key = key_of(2, f"{uuid.uuid4()}.csv")
+        sources = [pipeline.put("", key), pipeline.put("", key), pipeline.put("", f"{key}.ctl")]
+        events: list[dict[str, Any]] = [
+            {"bucket": {"name": each.bucket}, "object": {"key": each.key, "size": each.size}}
+            for each in sources
+        ]
+        for event, source in zip(events, sources, strict=True):
+            event["object"]["versionId"] = source.version_id
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("functions.trigger.handler.deployed", lambda _: requiring_manifests())
+            for event in (*events, events[-1]):
+                function.call({"Records": [{"s3": event}]})
+        # The newer version is started, and the older one need not be looked at again.
+        [item] = pipeline.log.registered(sources[0].bucket, f"{key}.ctl")
+        assert item["versionId"] == sources[1].version_id
+        assert item["manifest"]["versionId"] == sources[2].version_id
 
     yield work
 
@@ -417,6 +438,17 @@ def watch(function: Function) -> Iterator[Work]:
         found = next((each for each in (look() for _ in range(5)) if each["stuck"]), {"lost": 0})
         assert found["lost"] >= 1
         assert function.call({"time": next(later).isoformat()})["missing"] >= 1
+        vouch()
+
+    def vouch() -> None:
+        """Let watch find the manifest of a file, because its event was lost."""
+        file = pipeline.put("", key_of(2, f"{uuid.uuid4()}.csv"))
+        awaits = replace(intake, contracts=requiring_manifests())
+        assert awaits.admit(file) == Admission.AWAITING
+        pipeline.put("", f"{file.key}.ctl")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("functions.watch.handler.deployed", lambda _: requiring_manifests())
+            assert function.call({})["vouched"] >= 1
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("functions.watch.reconciliation.GRACE", dt.timedelta(seconds=-5))

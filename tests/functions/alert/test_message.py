@@ -86,7 +86,9 @@ ALERTS: dict[str, tuple[Kind, dict[str, Any], Any]] = {
     ),
     "refused": (
         Kind.REFUSED,
-        FAILED | {"state": "transform", "haltReason": "line 1 lacks the column hours"},
+        FAILED
+        | {"state": "transform", "haltReason": "line 1 lacks the column hours"}
+        | {"advice": "- name: hours\n  customProperties:\n  - property: optional\n    value: true"},
         None,
     ),
     "failed-tests": (

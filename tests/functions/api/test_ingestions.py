@@ -10,9 +10,8 @@ from functions.transform.header import match_header
 from shared.endings import Outcome, State, Status
 from shared.ingestion import Ingestion, Source
 from shared.ingestion_log import IngestionLog
-from shared.lines import Refusal
 from shared.odcs import load_all
-from shared.verdict import Verdict
+from shared.verdict import Refusal, Verdict
 from tests.fixtures.aws import LOG_TABLE, ingestion_of, run_of
 from tests.fixtures.lookup import all_items, ask, found, refused
 

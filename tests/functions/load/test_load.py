@@ -26,7 +26,7 @@ from shared.endings import Kind, State, Status
 from shared.errors import DatabaseRefused, RowsUnaccounted, SchemaMismatch, StagingIncomplete
 from shared.ingestion import Ingestion
 from shared.ingestion_log import IngestionLog
-from shared.landing import read_version
+from shared.landing import Landed
 from shared.odcs import load_all
 from shared.staging import Staging, part_name
 from tests.fixtures.aws import KEY, LANDING, STAGING, lambda_context, land, run_of, task_event
@@ -306,8 +306,9 @@ def test_load_of_empty_file_removes_earlier_rows(loader: Database, s3: "S3Client
     load(drop(s3, [row(hours="1.00")]))
     ingestion = land(s3, b"")
     staging = Staging(STAGING, ingestion)
-    transformed = transform(read_version(s3, ingestion.source), contract, staging).as_result()
-    tested = examine(staging, transformed, [], contract, hard=True).as_result()
+    landed = Landed(s3, ingestion.source)
+    transformed = transform(landed, contract, staging).as_result()
+    tested = examine(staging, transformed, landed, contract, hard=True).as_result()
 
     verdict = load(
         task_event(ingestion, run_of(ingestion), transform=transformed, test=tested),

@@ -11,6 +11,7 @@ import boto3
 import pg8000.exceptions
 import pytest
 
+from cli.contract_diff import Effect, effects
 from functions.migrate import ddl, roles
 from functions.migrate import migration as migrations
 from functions.migrate.handler import handler
@@ -113,6 +114,27 @@ def test_invalid_contracts_do_not_stop_other_tables(
     assert _failure() == first
     _deploy(monkeypatch, one_contract, READINGS)
     assert handler(EVENT, lambda_context())["created"] == []
+
+
+def test_overlapping_patterns_fail_migration_of_all_tables(
+    database: Database, one_contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pattern = {"pattern": "in/.*", "examples": ["in/a.csv", "in/b.csv"], "date": "landed"}
+    both = [
+        Contract.model_validate(
+            each.model_dump(exclude_unset=True) | {"keys": [pattern], "sla": None}
+        )
+        for each in (one_contract, READINGS)
+    ]
+    _deploy(monkeypatch, *both)
+
+    head, migrated, *problems = _failure().splitlines()
+
+    assert head == "0 of 2 tables were not migrated. Fix the problems below and apply again."
+    assert migrated == "Migrated: dailycheckins, readings."
+    assert len(problems) == 4
+    assert problems[0].startswith("- dailycheckins and readings: patterns in the `keys` of each")
+    assert _tables(database) == {"daily_checkins", "order"}
 
 
 def test_migrate_without_valid_contract_creates_own_tables(
@@ -220,9 +242,9 @@ def test_reserved_names_are_those_of_postgresql_and_own_tables(
     columns = database.run(
         "SELECT attname FROM pg_attribute WHERE attrelid = 'source'::regclass AND attnum < 0"
     )
-    assert {name for [name] in columns} == contract_module._SYSTEM_COLUMNS
+    assert {name for [name] in columns} == contract_module.SYSTEM_COLUMNS
     ours = database.run("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace")
-    assert {name for [name] in ours} == contract_module._OWN_RELATIONS
+    assert {name for [name] in ours} == contract_module.OWN_RELATIONS
     hiding = database.run(
         "SELECT relname FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace "
         "AND NOT starts_with(relname, 'pg_')"
@@ -292,6 +314,11 @@ INSERT = (
 )
 
 
+def _foretold(old: Contract, new: Contract) -> list[Effect]:
+    """Return what `tm contract diff` says about migrate."""
+    return [each for each in effects(old, new) if each.audience == "migrate"]
+
+
 def test_new_columns_are_added(migrated: Database, one_contract: Contract) -> None:
     migrated.run(SOURCE)
     migrated.run(INSERT.format(names="", values=""))
@@ -301,6 +328,9 @@ def test_new_columns_are_added(migrated: Database, one_contract: Contract) -> No
 
     assert done.created == []
     assert done.altered == [f"daily_checkins.{column.physical_name}" for column in OPTIONAL]
+    assert [each.text.split()[:4] for each in _foretold(one_contract, richer)] == [
+        ["adds", "the", "column", column.physical_name] for column in OPTIONAL
+    ]
     assert migrated.run('SELECT hours::text, note, "end", guess FROM daily_checkins') == [
         ["1.00", None, None, None]
     ]
@@ -341,7 +371,11 @@ def test_column_is_widened(
 
     done = _migrate(migrated, contract)
 
-    assert done.altered == [f"daily_checkins.{contract.column(column).physical_name}"]
+    name = contract.column(column).physical_name
+    assert done.altered == [f"daily_checkins.{name}"]
+    [foretold] = _foretold(one_contract, contract)
+    assert foretold.text.startswith(f"widens the column {name} from ")
+    assert foretold.text.endswith(f" to {wider}")
     assert _migrate(migrated, contract).altered == []
     row = "SELECT username, project, hours::text FROM daily_checkins"
     assert migrated.run(row) == [["ned", "bizdev", "1.00"]]
@@ -381,11 +415,15 @@ def test_breaking_change_is_refused(
 ) -> None:
     before = _everything(migrated)
 
+    contract = _with(one_contract, *OPTIONAL, **changed)
+
     # Optional columns are not added either.
     with pytest.raises(SchemaMismatch) as caught:
-        _migrate(migrated, _with(one_contract, *OPTIONAL, **changed))
+        _migrate(migrated, contract)
 
     message = str(caught.value)
+    foretold = [each.text for each in _foretold(one_contract, contract) if each.is_refused]
+    assert f"it {'; it '.join(text.partition('the table ')[2] for text in foretold)}." in message
     assert "table daily_checkins does not match the contract dailycheckins 1.0.0: it" in message
     assert difference in message
     assert "The table was not changed. Revert the contract" in message

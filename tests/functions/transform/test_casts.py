@@ -10,9 +10,9 @@ from functions.transform.header import match_header
 from shared import columns
 from shared.contract import Contract
 from shared.dialect import Dialect
-from shared.lines import Refusal
 from shared.odcs import load_all
 from shared.rows import Rows, read_table
+from shared.verdict import Refusal
 from tests.fixtures.contracts import READINGS, TOKENS, column
 
 CONTRACT = load_all()["dailycheckins"]

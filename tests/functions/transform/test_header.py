@@ -6,8 +6,8 @@ import pytest
 
 from functions.transform.header import match_header
 from shared.contract import Contract, HeaderPolicy
-from shared.lines import Refusal
 from shared.text import REASON
+from shared.verdict import Refusal
 from tests.fixtures.contracts import column
 
 

@@ -1,0 +1,140 @@
+"""The text of a drafted contract: YAML with the evidence as comments."""
+
+import json
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from cli.drafting.decisions import Drafted
+from shared.contract import Allowed, Column, Unique
+from shared.text import one_line
+
+_WIDTH = 100  # characters of a line of comments
+_MAX_COMMENT = 500
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_.()-]*( [A-Za-z0-9_.()-]+)*")
+_LAST_OF_PLANE = 0xFFFF
+
+
+def document(
+    table: str,
+    properties: Mapping[str, Any],
+    columns: Iterable[Drafted],
+    *,
+    heading: Iterable[str],
+    evidence: Iterable[str],
+) -> str:
+    """Return the text of a contract.
+
+    Args:
+        table: the name of the table.
+        properties: its custom properties.
+        columns: its columns.
+        heading: comments at the beginning.
+        evidence: comments about how the files are read.
+    """
+    lines = [
+        *_comments(heading),
+        "apiVersion: v3.1.0",
+        "kind: DataContract",
+        f"id: urn:tm-pipeline:{table}",
+        "version: 0.1.0",
+        "status: draft",
+        "schema:",
+        f"  - name: {table}",
+        *_comments(evidence, indent=4),
+        *_custom_properties(properties, indent=4),
+        "    properties:",
+    ]
+    for each in columns:
+        lines += _column(each)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def scalar(value: Any) -> str:
+    """Return a value as YAML that any parser reads as this value."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    if _PLAIN.fullmatch(value) and yaml.safe_load(value) == value:
+        return value
+    return '"' + "".join(map(_escaped, value)) + '"'
+
+
+def flow(value: Any) -> str:
+    """Return a value of lists and mappings as YAML on one line."""
+    match value:
+        case dict():
+            return "{ " + ", ".join(f"{scalar(k)}: {flow(v)}" for k, v in value.items()) + " }"
+        case list() | tuple():
+            return "[" + ", ".join(map(flow, value)) + "]"
+        case _:
+            return scalar(value)
+
+
+def _escaped(character: str) -> str:
+    if character in '"\\':
+        return f"\\{character}"
+    # Combining characters too, because Terraform would join them with the letter before.
+    if character.isprintable() and (character.isascii() or character.isalpha()):
+        return character
+    code = ord(character)
+    return f"\\U{code:08x}" if code > _LAST_OF_PLANE else f"\\u{code:04x}"
+
+
+def _column(drafted: Drafted) -> Iterator[str]:
+    column = drafted.column
+    yield from _comments([", ".join(drafted.evidence)], indent=6)
+    yield from _comments([f"check: {each}" for each in drafted.checks], indent=6)
+    yield f"      - name: {scalar(column.name)}"
+    if column.physical_name != column.name:
+        yield f"        physicalName: {scalar(column.physical_name)}"
+    yield f"        logicalType: {column.logical_type}"
+    yield f"        physicalType: {column.physical_type}"
+    if column.required:
+        yield "        required: true"
+    if any(isinstance(rule, Unique) for rule in column.rules):
+        yield "        unique: true"
+    yield from _custom_properties(_options(column), indent=8)
+    for rule in column.rules:
+        if isinstance(rule, Allowed):
+            yield "        quality:"
+            yield f"          - name: {scalar(rule.name)}"
+            yield "            metric: invalidValues"
+            yield f"            arguments: {flow({'validValues': list(rule.values)})}"
+            yield "            mustBe: 0"
+            yield f"            severity: {rule.severity}"
+
+
+def _options(column: Column) -> dict[str, Any]:
+    """Return the custom properties of a column."""
+    own = {"name", "physical_name", "logical_type", "physical_type", "required", "rules"}
+    options = column.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=own)
+    if "formats" in options:
+        options["formats"] = [
+            each.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+            for each in column.formats
+        ]
+    return options
+
+
+def _custom_properties(properties: Mapping[str, Any], indent: int) -> Iterator[str]:
+    if properties:
+        yield f"{' ' * indent}customProperties:"
+    for name, value in properties.items():
+        yield f"{' ' * indent}  - {flow({'property': name, 'value': value})}"
+
+
+def _comments(texts: Iterable[str], indent: int = 0) -> Iterator[str]:
+    """Yield comments; none has a line end of its own."""
+    for text in texts:
+        words = one_line(text, _MAX_COMMENT)
+        yield from textwrap.wrap(
+            words,
+            _WIDTH,
+            initial_indent=f"{' ' * indent}# ",
+            subsequent_indent=f"{' ' * indent}#   ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )

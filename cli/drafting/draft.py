@@ -1,0 +1,235 @@
+"""`tm contract`: draft a contract from sample files, and check it with these files.
+
+The files are read three times: to survey the columns, to try their types, and to check the draft.
+"""
+
+import functools
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import typer
+
+from cli import check
+from cli.console import errors
+from cli.drafting import names
+from cli.drafting.decisions import Drafted, decide, mark_of
+from cli.drafting.document import document
+from cli.drafting.survey import Survey
+from cli.drafting.trials import Mark, trials_of
+from cli.errors import CommandError
+from cli.items import many
+from cli.sniffing import Sniffed, sample_of, sniff
+from shared import odcs
+from shared.compression import Compression, unpack
+from shared.content import LocalFile
+from shared.contract import MAX_COLUMNS, MAX_ROW_BYTES, Contract
+from shared.naming import physical_names
+from shared.rows import Table, read_table
+from shared.text import listed, quoted
+from shared.verdict import Refusal
+
+_SEEN_BYTES = 1 << 28
+"""Memory for the distinct values of all columns."""
+_MAX_REQUIRED = MAX_ROW_BYTES - 100
+"""Bytes of a row's values with which all columns may be required."""
+_SHOWN = 20
+_COMPRESSION = Compression()
+_WORKERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A draft.
+
+    Attributes:
+        table: the name of its table.
+        text: the contract as YAML.
+        rows: the number of rows of all files.
+        failed: the rows and files that it would not load, one text each, at most 20; then how many
+            more there are.
+        checks: the number of choices that a person should check.
+    """
+
+    table: str
+    text: str
+    rows: int
+    failed: tuple[str, ...]
+    checks: int
+
+    @property
+    def file_name(self) -> str:
+        """The name of its file, which must be that of its table."""
+        return f"{self.table}{odcs.SUFFIX}"
+
+
+def draft(files: Sequence[Path], table: str | None) -> Draft:
+    """Draft the contract of a table from files of it; without a table, the first file names it.
+
+    Raises:
+        CommandError: the first file cannot be read as a table, or its name says no table.
+    """
+    table = table or names.table_of(files[0].name)
+    if table is None:
+        raise CommandError(f"{quoted(files[0].name)} says no table: name one with --table")
+    forms = [_sniffed(file) for file in files]
+    columns, mark = _columns(_Samples(files, forms[0]), table)
+    properties = forms[0].properties | ({} if mark == "." else {"decimalMark": mark})
+    doubts = [*forms[0].doubts, *_differences(files, forms)]
+    evidence = [*forms[0].evidence, *(f"check: {each}" for each in doubts)]
+    write = functools.partial(document, table, properties, columns, evidence=evidence)
+    contract = odcs.parse(f"{table}{odcs.SUFFIX}", write(heading=()).encode())
+    rows, failed = _checked(files, contract)
+    checks = len(doubts) + sum(len(each.checks) for each in columns)
+    named = listed([quoted(file.name) for file in files])
+    heading = [f"Drafted by tm contract from {named}: {many(rows, 'row')}."]
+    heading += ["These do not load:", *failed] if failed else ["All of them load."]
+    if checks:
+        heading.append(f"{many(checks, 'comment')} with check: name what the files do not settle.")
+    heading.append("Comments quote values: remove them if these are confidential.")
+    return Draft(table, write(heading=heading), rows, tuple(failed), checks)
+
+
+def write(drafted: Draft, folder: Path | None) -> None:
+    """Write a draft to its file in a folder, or print it; summarize it on standard error.
+
+    Raises:
+        CommandError: the file exists.
+    """
+    where = "the draft"
+    if folder is None:
+        typer.echo(drafted.text, nl=False)
+    else:
+        path = folder / drafted.file_name
+        where = str(path)
+        try:
+            with path.open("x", encoding="utf-8", newline="\n") as file:
+                file.write(drafted.text)
+        except FileExistsError:
+            raise CommandError(
+                f"{path} exists: name another folder or --table, or delete the file"
+            ) from None
+    for each in drafted.failed:
+        errors.print(f"tm: not loaded: {each}", style="red")
+    errors.print(
+        f"{many(drafted.rows, 'row')}, {many(len(drafted.failed), 'problem')}, "
+        f"{many(drafted.checks, 'choice')} to check in {where}."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """Files of one table, all read in the form of the first one."""
+
+    files: Sequence[Path]
+    form: Sniffed
+
+    def chunks(self) -> Iterator[tuple[int, dict[str, pa.StringArray]]]:
+        """Yield the values of some rows by the name of their column, and the file's number."""
+        reader = self.form.contract
+        if len(reader.columns) > 1:
+            policy = reader.header_policy.model_copy(update={"unknown": "ignore"})
+            reader = reader.model_copy(update={"header_policy": policy})
+        for number, file in enumerate(self.files):
+            table = read_table(unpack(LocalFile(file), _COMPRESSION).chunks, reader)
+            if isinstance(table, Refusal):
+                continue  # the check of the draft says why
+            names_ = self._names(table)
+            for chunk in table.chunks:
+                if isinstance(chunk, Refusal):
+                    break
+                yield number, dict(zip(names_, chunk().columns, strict=True))
+
+    def _names(self, table: Table) -> list[str]:
+        if table.header is not None:
+            return table.header
+        more = [f"column_{number + 1}" for number in range(len(self.form.names), table.width)]
+        return [*self.form.names, *more][: table.width]
+
+
+def _sniffed(file: Path) -> Sniffed:
+    found = sniff(sample_of(unpack(LocalFile(file), _COMPRESSION).chunks))
+    if isinstance(found, Refusal):
+        raise CommandError(f"{file.name}: {found.reason}")
+    return found
+
+
+def _differences(files: Sequence[Path], forms: Sequence[Sniffed]) -> Iterator[str]:
+    for file, form in zip(files, forms, strict=True):
+        if form.properties != forms[0].properties:
+            yield (
+                f"{quoted(file.name)} seems to need other properties of the table: "
+                f"{form.properties or 'none'}"
+            )
+
+
+def _columns(samples: _Samples, table: str) -> tuple[list[Drafted], Mark]:
+    """Return the columns of all files, and the decimal mark."""
+    budget = _SEEN_BYTES // len(samples.form.names)
+    surveys = {name: Survey(name, budget) for name in samples.form.names}
+    files: dict[int, set[str]] = {}
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        for number, values in samples.chunks():
+            for name in values.keys() - surveys:
+                surveys[name] = Survey(name, budget)
+            if number not in files:
+                files[number] = {*values}
+                for name in values:
+                    surveys[name].begin_file()
+            for _ in pool.map(lambda each: surveys[each[0]].add(each[1]), values.items()):
+                pass
+        if len(surveys) > MAX_COLUMNS:
+            raise CommandError(
+                f"the files have {len(surveys):,} columns, but a table can have {MAX_COLUMNS:,}: "
+                "split them"
+            )
+        physical = physical_names(surveys, table)
+        trials = {
+            survey.name: trials_of(survey, name, samples.form.contract)
+            for survey, name in zip(surveys.values(), physical, strict=True)
+        }
+        for _, values in samples.chunks():
+            for _ in pool.map(lambda each: trials[each[0]].add(each[1]), values.items()):
+                pass
+    mark = mark_of([*trials.values()])
+    drafted = [
+        decide(
+            each,
+            mark,
+            is_first=each.survey.name == samples.form.names[0],
+            optional=any(each.survey.name not in found for found in files.values()),
+        )
+        for each in trials.values()
+    ]
+    if sum(each.column.limits.least_bytes for each in drafted) > _MAX_REQUIRED:
+        drafted = [each.not_required() for each in drafted]
+    return drafted, mark
+
+
+def _checked(files: Sequence[Path], contract: Contract) -> tuple[int, list[str]]:
+    """Return the number of rows of the files, and which rows the contract rejects."""
+    rows, count = 0, 0
+    failed: list[str] = []
+    for file in files:
+        with check.checked(file, contract, hard=False) as found:
+            rows += found.verdict.counts.get("rowsRead", 0)
+            if found.report is None:
+                failed.append(f"{quoted(file.name)}: {found.verdict.reason}")
+            for each in found.rejects:
+                if each["severity"] == "error":
+                    count += 1
+                    if count <= _SHOWN:
+                        failed.append(f"{quoted(file.name)} {_described(each)}")
+    return rows, [*failed, *([f"and {count - _SHOWN:,} more"] if count > _SHOWN else [])]
+
+
+def _described(record: dict[str, Any]) -> str:
+    """Return a rejected row as one sentence."""
+    where = f"line {record['line']:,}"
+    if record["column"] is not None:
+        where += f", column {quoted(record['column'])}"
+    value = "" if record["value"] is None else f"{quoted(record['value'])}: "
+    return f"{where}: {value}{record['reason']}"
