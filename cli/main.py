@@ -597,7 +597,7 @@ def user(
     as_json: AsJson = False,
     stack: StackFolder = None,
 ) -> None:
-    """Look up the check-ins of a user in the sample table, through the API."""
+    """Look up the rows of a user through the API's route /get, by default those of check-ins."""
     found = users.ask(Stack.open(stack), name)
     if as_json:
         print_json(found)
