@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from shared.endings import ENDINGS, Kind, State, Status
 from shared.ingestion import Ingestion
 from shared.ingestion_log import TOTALS
+from shared.landing_key import HIVE
 from shared.settings import AlertOn
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class Alert:
         if counts:
             lines.append(f"Rows: {', '.join(counts)}")
         lines += [f"Reason: {record['reason']}"] if record["reason"] else []
+        lines += ["To accept such files:", record["advice"]] if record["advice"] else []
         lines += [
             f"Rejected: {reject['count']:,} × {reject['rule']} of {reject['column'] or 'the row'}, "
             f"first at line {reject['line']}: {reject['reason']}"
@@ -98,6 +101,7 @@ def compose(item: Mapping[str, Any], report: Mapping[str, Any] | None, kind: Kin
         "dataDate": item.get("dataDate"),
         **{name: int(item[name]) for name in TOTALS if name in item},
         "reason": item.get("haltReason"),
+        "advice": item.get("advice"),
         "topRejects": _top_rejects(report),
         "unchanged": _unchanged(item, kind),
         "noticed": _noticed(item, kind),
@@ -200,6 +204,8 @@ def _repair(item: Mapping[str, Any], kind: Kind) -> str | None:
     ingested_id = item["ingestedID"]
     replay = f"tm replay {ingested_id}"
     upload = f"tm drop FILE --table {item['ingestedTable']} --date {item.get('dataDate')}"
+    if not item["sourceKey"].startswith(HIVE):
+        upload = f"tm drop FILE --key {shlex.quote(item['sourceKey'])}"
     fix_rows = (
         f"tm rejects {ingested_id} --csv rejects.csv, correct the column `raw` in it, then "
         f"tm rejects fix {ingested_id} rejects.csv"
