@@ -62,7 +62,10 @@ def named(regex: str, text: bytes) -> dict[str, str | None] | None:
     if found is None:
         return None
     texts: dict[str, bytes | None] = {name: found[name.encode()] for name in groups(regex)}
-    return {name: text and text.decode(errors="replace") for name, text in texts.items()}
+    return {
+        name: None if each is None else each.decode(errors="replace")
+        for name, each in texts.items()
+    }
 
 
 def check(regex: str) -> None:
