@@ -179,7 +179,13 @@ def _delete(stack: Stack, bucket: str, objects: list[tuple[str, str | None]]) ->
         ]
         answer = stack.s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
         for error in answer.get("Errors", ()):
+            cause = (
+                "Allow your identity s3:DeleteObject and s3:DeleteObjectVersion (another account "
+                "that owns the bucket must allow it too)"
+                if error["Code"] == "AccessDenied"
+                else "Fix the cause"
+            )
             raise CommandError(
                 f"S3 did not delete s3://{bucket}/{error['Key']}: {error['Code']}: "
-                f"{error['Message']}. Fix the cause, then run the command again."
+                f"{error['Message']}. {cause}, then run the command again."
             )

@@ -77,7 +77,7 @@ class SchemaMismatch(PipelineError):
 
 
 class TablesNotMigrated(PipelineError):
-    """Some tables could not be migrated; the message names each table with its reasons."""
+    """Tables could not be migrated, or contracts overlap; the message names each with reasons."""
 
 
 class DatabaseRefused(PipelineError):

@@ -64,6 +64,8 @@ locals {
       local.deployed_contracts,
       # For events without a version ID, and for manifests.
       local.read_newest,
+      # For files whose day is that of their landing.
+      local.read_landed,
       { actions = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], resources = [aws_dynamodb_table.log.arn] },
       { actions = ["dynamodb:Query"], resources = [aws_dynamodb_table.log.arn, "${aws_dynamodb_table.log.arn}/index/status"] },
       local.start_ingestion,

@@ -196,11 +196,13 @@ resource "aws_cloudwatch_event_target" "landing" {
 
 # Another account may invoke trigger by any role that its own policies allow to. It could upload files as well.
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-cross-account.html
+# AWS returns an account as an ARN, and the provider would replace the permission at each apply if it were given an ID
+# (https://github.com/hashicorp/terraform-provider-aws/issues/30722).
 resource "aws_lambda_permission" "trigger" {
   statement_id   = "landing"
   action         = "lambda:InvokeFunction"
   function_name  = aws_lambda_function.this["trigger"].function_name
-  principal      = var.landing_bucket == null ? "s3.amazonaws.com" : local.landing.account == local.account ? "events.amazonaws.com" : local.landing.account
+  principal      = var.landing_bucket == null ? "s3.amazonaws.com" : local.landing.account == local.account ? "events.amazonaws.com" : "arn:${local.partition}:iam::${local.landing.account}:root"
   source_account = var.landing_bucket == null ? local.account : null
   source_arn     = var.landing_bucket == null ? local.landing.arn : one(aws_cloudwatch_event_rule.landing[*].arn)
 }

@@ -60,7 +60,11 @@ def check(words: list[str]) -> None:
         raise Misused(f"{service} {action} takes {wanted} words, not {besides}")
 
 
-_OTHER_NAMES = {("lambda", "invoke"): "InvokeFunction", ("s3api", "list-objects-v2"): "ListBucket"}
+_OTHER_NAMES = {
+    ("lambda", "invoke"): "InvokeFunction",
+    ("s3api", "list-objects-v2"): "ListBucket",
+    ("s3api", "put-bucket-notification-configuration"): "PutBucketNotification",
+}
 """IAM actions that are not named like the operation."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from functions.test.examination import examine
 from functions.transform.transformation import transform
@@ -72,7 +73,8 @@ def process(
     """
     staging = Staging(folder, ingestion_of(Source(LANDING, KEY, "version", len(body))))
     vouching = None if manifest is None else FoundManifest("control.txt", Pieces(manifest))
-    transformed = transform(Pieces(body, size), contract, staging, vouching)
+    with mock.patch("shared.content.CHUNK_BYTES", size):  # of unpacked files
+        transformed = transform(Pieces(body, size), contract, staging, vouching)
     if transformed.outcome == Outcome.REFUSED:
         return Processed(transformed, refused=transformed.reason)
     # Test may read the file in other chunks than Transform.

@@ -83,7 +83,6 @@ _ISO = re.compile(
     "([Tt ](?P<H>[0-9]{2}):(?P<m>[0-9]{2})(:(?P<s>[0-9]{2})([.,](?P<S>[0-9]+))?)?"
     "(?P<X>[Zz]|[+-][0-9]{2}(:?[0-9]{2})?)?)?"
 )
-_BLANK = re.compile(r"[ \t\r]*")
 _SCALAR = re.compile(
     r'"([^"\\\x00-\x1f]|\\(["\\/bfnrt]|u[0-9a-fA-F]{4}))*"'
     r"|-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?|true|false|null"
@@ -120,6 +119,7 @@ class Reading:
     halted: bool = False
     footer_lines: int = 0
     trailer: str = ""
+    """The first line of the footer."""
     sums: dict[str, Fraction] = field(default_factory=lambda: defaultdict(Fraction))
     """Exact sums by physical name of the column."""
     totals_verified: int = 0
@@ -332,10 +332,11 @@ def _json_items(
     at = _json_mark(text, at, "[{" if levels < 101 else "{")
     if not levels:
         raise _InvalidValue
-    is_object, items = text[at - 1] == "{", []
+    items: list[tuple[str | None, int, int]] = []
+    is_object = text[at - 1] == "{"
     close = "}" if is_object else "]"
-    if (end := _BLANK.match(text, at).end()) and text.startswith(close, end):
-        return items, end + 1
+    if text.startswith(close, _skipped(text, at)):
+        return items, _skipped(text, at) + 1
     while True:
         key = None
         if is_object:
@@ -343,7 +344,7 @@ def _json_items(
             if not (found := _SCALAR.match(text, at)):
                 raise _InvalidValue
             key, at = json.loads(found[0]), _json_mark(text, found.end(), ":")
-        begin = _BLANK.match(text, at).end()
+        begin = _skipped(text, at)
         scalar = _SCALAR.match(text, begin)
         at = scalar.end() if scalar else _json_items(text, begin, levels - 1)[1]
         items.append((key, begin, at))
@@ -352,9 +353,15 @@ def _json_items(
             return items, at
 
 
+def _skipped(text: str, at: int) -> int:
+    while text[at : at + 1] in (" ", "\t", "\r"):
+        at += 1
+    return at
+
+
 def _json_mark(text: str, at: int, marks: str) -> int:
     """Return where the next mark of JSON ends."""
-    at = _BLANK.match(text, at).end()
+    at = _skipped(text, at)
     if at == len(text):
         raise _CutValue
     if text[at] not in marks:

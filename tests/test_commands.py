@@ -173,7 +173,7 @@ def test_guide_section_has_all_points(title: str, text: str) -> None:
     assert re.search(rf"^\| \[\d+\]\(#\d+-{anchor}\) \| \d+", GUIDE, re.MULTILINE)
 
 
-def test_guide_takes_about_an_hour() -> None:
+def test_guide_takes_an_hour_and_a_quarter() -> None:
     minutes = re.findall(r"^\| \[\d+\]\(\S+\) \| (\d+)", GUIDE, re.MULTILINE)
     assert len(minutes) == len(SECTIONS)
-    assert 50 <= sum(map(int, minutes)) <= 70
+    assert 65 <= sum(map(int, minutes)) <= 85

@@ -13,8 +13,10 @@ from packaging.requirements import Requirement
 from shared import odcs, settings
 from shared.columns import TYPES
 from shared.compression import Compression
-from shared.contract import FileFormat, Format, HeaderPolicy, Lookup, NumberStyle
+from shared.contract import Format, HeaderPolicy, Lookup, NumberStyle
 from shared.dialect import Dialect
+from shared.file_types import FileFormat
+from shared.key_pattern import KeyPattern
 from shared.manifest import Manifest
 from tests.checkout import CHECKOUT, FUNCTIONS
 from tests.fixtures.aws import REGION
@@ -252,7 +254,7 @@ CONTRACTS = (CHECKOUT / "docs" / "contracts.md").read_text("utf-8")
         ),
         *(
             str(field.alias)
-            for each in (Compression, Dialect, HeaderPolicy, Lookup, Format, Manifest)
+            for each in (Compression, Dialect, HeaderPolicy, KeyPattern, Lookup, Format, Manifest)
             for field in each.model_fields.values()
         ),
         *TYPES,

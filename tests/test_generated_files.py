@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from decimal import Decimal, localcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import HealthCheck, event, given, settings
@@ -37,6 +37,7 @@ from shared.dialect import Dialect, Footer
 from shared.endings import Outcome
 from shared.odcs import load_all
 from tests import slow_reader
+from tests.fixtures.compression import PACKINGS, packed
 from tests.fixtures.contracts import column
 from tests.processing import NOW, process
 
@@ -811,7 +812,18 @@ def in_json(draw: st.DrawFn, contract: Contract) -> Contract:
     return Contract(**fields)
 
 
+@st.composite
+def compressed(draw: st.DrawFn, body: bytes) -> bytes:
+    """Draw a file that is compressed or not, and sometimes ends early."""
+    packing = draw(st.sampled_from([None, None, *PACKINGS]))
+    if packing is None:
+        return body
+    made = packed(packing, body)
+    return made[: draw(st.integers(4, len(made)))] if draw(st.integers(0, 9)) == 0 else made
+
+
 UNKNOWN = st.sampled_from(["refuse", "ignore"])
+FileForm = Literal["csv", "with trailer", "jsonLines"]
 
 
 @st.composite
@@ -844,21 +856,24 @@ def matched(draw: st.DrawFn, contract: Contract) -> Contract:
 
 
 @st.composite
-def examples(draw: st.DrawFn, *, has_trailer: bool) -> tuple[Contract, bytes, int, bool]:
+def examples(draw: st.DrawFn, form: FileForm) -> tuple[Contract, bytes, int, bool]:
     """Draw a contract, a file, the size of its chunks, and whether to use hard testing."""
     contract = draw(st.sampled_from(CONTRACTS))
-    if not has_trailer and draw(st.integers(0, 2)) == 0:
-        contract = draw(in_json(contract))
-    else:
-        if has_trailer or draw(st.booleans()):
+    match form:
+        case "csv":
+            if draw(st.booleans()):
+                contract = draw(dialects(contract))
+            contract = draw(st.just(contract) | matched(contract))
+        case "with trailer":
             contract = draw(dialects(contract))
-        if has_trailer:
             dialect = contract.dialect.model_copy(update={"footer": trailer(contract)})
             contract = contract.model_copy(update={"dialect": dialect})
-        contract = draw(st.just(contract) | matched(contract))
+            contract = draw(st.just(contract) | matched(contract))
+        case "jsonLines":
+            contract = draw(in_json(contract))
     if contract.encoding != "utf-16" and draw(st.booleans()):
         contract = contract.model_copy(update={"encoding_errors": "reject"})
-    body = draw(with_totals(draw(files(contract)), contract))
+    body = draw(compressed(draw(with_totals(draw(files(contract)), contract))))
     size = draw(st.integers(1, 64) | st.integers(64, 1000))
     return contract, body, size, draw(st.booleans())
 
@@ -871,10 +886,7 @@ def typed(loaded: dict[int, dict[str, Any]]) -> dict[int, list[tuple[str, type, 
     }
 
 
-ROWS = (
-    *("refused", "read", "empty", "loaded", "repeats", "absent", "quoting", "columnCount"),
-    *("encoding", "json", "unknownColumn", "repeatedColumn"),
-)
+ANY = ("refused", "read", "empty", "loaded", "encoding", "compressed")
 TOTALS = ("no trailer", "rows", "sum")
 """The reasons of files that differ from their control totals."""
 
@@ -904,23 +916,25 @@ def outcomes(found: slow_reader.Reading) -> Iterator[str]:
 @pytest.mark.scaled
 @pytest.mark.timeout(1800)  # Hypothesis may take five minutes to shrink a failure
 @pytest.mark.parametrize(
-    ("has_trailer", "occurring"),
+    ("form", "occurring"),
     [
-        (False, ROWS),
-        (True, ("verified", "verified sum", *(f"refused: {what}" for what in TOTALS))),
+        ("csv", [*ANY, "repeats", "absent", "quoting", "columnCount"]),
+        ("with trailer", ["verified", "verified sum", *(f"refused: {what}" for what in TOTALS)]),
+        ("jsonLines", [*ANY, "json", "unknownColumn", "repeatedColumn"]),
     ],
 )
 def test_pipeline_agrees_with_slow_reader(
-    tmp_path: Path, has_trailer: bool, occurring: tuple[str, ...]
+    form: FileForm, occurring: list[str], tmp_path: Path
 ) -> None:
     seen: Counter[str] = Counter()
 
     @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-    @given(examples(has_trailer=has_trailer))
+    @given(examples(form))
     def check(example: tuple[Contract, bytes, int, bool]) -> None:
         contract, body, size, hard = example
         expected = slow_reader.read(body, contract, NOW)
-        for outcome in outcomes(expected):
+        is_compressed = expected.loaded and re.match(rb"\x1f\x8b|PK|\x28\xb5", body)
+        for outcome in (*outcomes(expected), *(["compressed"] if is_compressed else [])):
             seen[outcome] += 1
             event(outcome)
 

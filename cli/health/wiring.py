@@ -1,20 +1,33 @@
 """Checks of the connections between the parts: S3 events, EventBridge rules, state machine."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from cli.health.finding import Finding, ok, one_or_all, wrong
+import botocore.exceptions
+
+from cli.health.finding import Finding, ok, one_or_all, unknown, warning, wrong
 from cli.stack import Stack
 from shared import notices
 from shared.endings import TASKS, Notice
+from shared.landing_key import HIVE
 
 _ENDS = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 _CREATED = "s3:ObjectCreated:*"
+_DENIED = {"403", "AccessDenied"}
+_FALLBACK = "watch starts such files, but up to half an hour later"
+_UNVERSIONED = "no versioning: a run could read a replaced file"
 
 
 def landing(stack: Stack) -> list[Finding]:
     """Check that S3 notifies trigger of every landed file."""
+    needs = stack.outputs.get("landing_bucket_needs")
+    found = [*_of_created(stack)] if needs is None else [*_of_existing(stack, needs)]
+    return one_or_all(found, "S3 notifies trigger of every file")
+
+
+def _of_created(stack: Stack) -> Iterator[Finding]:
+    """Yield the problems of a landing bucket that the module created."""
     bucket, trigger = stack.landing_bucket, _arn(stack, "trigger")
     notifications = stack.s3.get_bucket_notification_configuration(Bucket=bucket)
     configured = [
@@ -22,19 +35,62 @@ def landing(stack: Stack) -> list[Finding]:
         for each in notifications.get("LambdaFunctionConfigurations", ())
         if each["LambdaFunctionArn"] == trigger and _CREATED in each["Events"]
     ]
-    fallback = "watch starts such files, but up to half an hour later"
-    found = []
     if not configured:
-        found.append(wrong(f"{bucket} does not notify trigger of files; {fallback}", stack.apply))
+        yield wrong(f"{bucket} does not notify trigger of files; {_FALLBACK}", stack.apply)
     elif all("Filter" in each for each in configured):
-        found.append(wrong(f"{bucket} notifies trigger of some keys only; {fallback}", stack.apply))
+        yield wrong(f"{bucket} notifies trigger of some keys only; {_FALLBACK}", stack.apply)
     if stack.s3.get_bucket_versioning(Bucket=bucket).get("Status") != "Enabled":
-        found.append(
-            wrong(f"{bucket} has no versioning: a run could read a replaced file", stack.apply)
-        )
+        yield wrong(f"{bucket} has {_UNVERSIONED}", stack.apply)
     if not _may_call(stack, "trigger", "s3.amazonaws.com", f":s3:::{bucket}"):
-        found.append(wrong(f"{bucket} may not call trigger; {fallback}", stack.apply))
-    return one_or_all(found, "S3 notifies trigger of every file")
+        yield wrong(f"{bucket} may not call trigger; {_FALLBACK}", stack.apply)
+
+
+def _of_existing(stack: Stack, needs: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield the problems of the module's variable `landing_bucket`, as far as S3 shows them."""
+    bucket, region = stack.landing_bucket, stack.outputs["region"]
+    pattern = json.loads(needs["event_pattern"])
+    [owner] = pattern["account"]
+    ask = f"ask account {owner}, which owns the bucket"
+    expected: dict[str, tuple[Callable[..., Any], Callable[[Any], bool], str]] = {
+        "s3:ListBucket": (
+            stack.s3.head_bucket,
+            lambda answer: answer.get("BucketRegion", region) == region,
+            f"is not in {region}, so its events do not reach trigger; {_FALLBACK}",
+        ),
+        "s3:GetBucketNotification": (
+            stack.s3.get_bucket_notification_configuration,
+            lambda answer: "EventBridgeConfiguration" in answer,
+            f"does not send its events to EventBridge; {_FALLBACK}",
+        ),
+        "s3:GetBucketVersioning": (
+            stack.s3.get_bucket_versioning,
+            lambda answer: answer.get("Status") == "Enabled",
+            f"has {_UNVERSIONED}",
+        ),
+    }
+    for action, (call, is_well, problem) in expected.items():
+        try:
+            answer = call(Bucket=bucket)
+        except botocore.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] not in _DENIED:
+                raise
+            yield unknown(f"your identity has no {action} on {bucket}", f"{ask}, to allow it")
+        else:
+            if not is_well(answer):
+                yield wrong(f"{bucket} {problem}", f"{ask}: docs/deploy.md, Landing bucket")
+    prefixes = [each["prefix"] for each in pattern["detail"].get("object", {}).get("key", ())]
+    if prefixes and not any(each.startswith(HIVE) for each in prefixes):
+        yield warning(
+            f"files under {HIVE} are not read: tm drop, tm smoke, contracts without keys",
+            f'add "{HIVE}" to landing_bucket.prefixes',
+        )
+    if owner != stack.state_machine_arn.split(":")[4]:
+        yield unknown(
+            f"the rule and the policy of {bucket} are in account {owner}",
+            "`tm smoke` shows whether they work",
+        )
+    elif f"{stack.outputs['name']}-landing" not in [r["Name"] for r in _rules(stack, "trigger")]:
+        yield wrong(f"no rule sends the files of {bucket} to trigger; {_FALLBACK}", stack.apply)
 
 
 def events(stack: Stack) -> list[Finding]:

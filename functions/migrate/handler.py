@@ -13,6 +13,7 @@ from functions.migrate import data_api, privileges, report, roles
 from functions.migrate.connection import Connection
 from functions.migrate.migration import migrate
 from shared import contract_store
+from shared.classification import overlaps
 from shared.database import connect, retry_until_available
 from shared.errors import TablesNotMigrated
 from shared.settings import DatabaseSettings, MigrateSettings, read
@@ -21,7 +22,7 @@ from shared.telemetry import logged, logger
 
 @partial(logged, limit=report.LIMIT)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Migrate roles and tables; raise TablesNotMigrated at the end if any table failed."""
+    """Migrate roles and tables; raise TablesNotMigrated at the end if a contract has problems."""
     settings = read(MigrateSettings)
     connected = partial(_connected, settings)
     if event.get("operation") == "privileges":
@@ -41,7 +42,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         retry_until_available(partial(privileges.revoke_from_public, connected))
     result = asdict(done)
     logger.info("migrated", extra={"result": result})
-    if contracts.invalid or failed:
+    if contracts.invalid or failed or overlaps(contracts):
         raise TablesNotMigrated(report.text(contracts, failed))
     return result
 

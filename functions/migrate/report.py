@@ -7,6 +7,7 @@ https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/l
 
 from collections.abc import Mapping
 
+from shared.classification import overlaps
 from shared.contract_set import Contracts
 from shared.errors import PipelineError, Retryable
 from shared.text import bounded, listed
@@ -22,14 +23,17 @@ _TABLES = 100
 def text(contracts: Contracts, failed: Mapping[str, PipelineError]) -> str:
     """Return the message: the number of tables, the migrated ones, and one reason per line.
 
-    `failed` has the error of each valid contract's table that was not migrated.
+    `failed` has the error of each valid contract's table that was not migrated. Overlapping
+    patterns of keys are problems too, although their tables are migrated.
     """
     reasons = [*contracts.problems, *(_reason(table, error) for table, error in failed.items())]
+    reasons += overlaps(contracts)
     migrated = [table for table in contracts if table not in failed]
     bad = len(contracts.invalid) + len(failed)
+    unchanged = " and are unchanged" if bad else ""
     lines = [
-        f"{bad} of {bad + len(migrated)} tables were not migrated and are unchanged. Fix the "
-        "problems below and apply again.",
+        f"{bad} of {bad + len(migrated)} tables were not migrated{unchanged}. Fix the problems "
+        "below and apply again.",
         f"Migrated: {listed(migrated, _TABLES) or 'none'}.",
         *(f"- {bounded(reason, _LINE)}" for reason in reasons[:_REASONS]),
     ]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from functions.transform import drift
 from functions.transform.casts import Cast, cast
 from functions.transform.header import match_header
 from functions.transform.totals import Tally, landed, read, verified
@@ -39,10 +40,10 @@ def transform(
 ) -> Verdict:
     """Cast a file by its contract, and write it to staging in parts, one for each chunk.
 
-    Parts of an earlier try are replaced. The verdict is
-    `ok` with the counts `rowsRead`, `rowsClean`, `rowsSuspect`, `parts` and `suspectParts`, and
-    with `emptyRows` and `footerLines` if such were ignored, and `totalsVerified` if a trailer or
-    the `manifest` has control totals; or `refused` if the file as a whole violates the contract.
+    Parts of an earlier try are replaced. The verdict is `ok` with the counts `rowsRead`,
+    `rowsClean`, `rowsSuspect`, `parts` and `suspectParts`, with `emptyRows` and `footerLines` if
+    such were ignored, and with `totalsVerified` if a trailer or the `manifest` has control totals;
+    or `refused` if the file as a whole violates the contract.
     """
     parquet.delete(staging.clean_prefix)
     parquet.delete(staging.suspect_prefix)
@@ -53,7 +54,7 @@ def transform(
     verdict = _transform(file.chunks, contract, staging, Tally(contract, claim))
     kind = type_of(file.start, contract.encoding)
     if kind is None and not contract.by_position:
-        kind = type_of_text(file.start)
+        kind = type_of_text(file.start, contract.file_format)
     if verdict.outcome == Outcome.REFUSED and kind is not None:
         which = "the unpacked file" if file.packed else "the file"
         return Verdict(Outcome.REFUSED, f"{which} {kind}")
@@ -85,7 +86,8 @@ def _transform(
         return Verdict(Outcome.REFUSED, table.reason)
     places = match_header(table.header, table.width, table.line, contract)
     if isinstance(places, Refusal):
-        return Verdict(Outcome.REFUSED, places.reason)
+        advice = drift.advice(table.header, table.width, table.line, contract)
+        return Verdict(Outcome.REFUSED, places.reason, advice=advice)
 
     def stage(
         number: int, chunk: LazyRows | Refusal

@@ -27,7 +27,7 @@ def landed(event: Mapping[str, Any]) -> Iterator[Landed]:
 
     S3 encodes the keys in its notifications, but not in the events that it sends to EventBridge.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html (decision 25)
     """
     for record in event.get("Records", ()):
         bucket, created = record["s3"]["bucket"]["name"], record["s3"]["object"]

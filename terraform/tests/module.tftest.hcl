@@ -299,7 +299,7 @@ run "bucket_of_another_account" {
   assert {
     condition = (
       length(aws_cloudwatch_event_rule.landing) == 0
-      && aws_lambda_permission.trigger.principal == "210987654321"
+      && aws_lambda_permission.trigger.principal == "arn:aws:iam::210987654321:root"
       && aws_lambda_permission.trigger.source_arn == null
     )
     error_message = "A rule in the account of var.landing_bucket must invoke trigger, and the module must create none."

@@ -18,7 +18,7 @@ from shared.ingestion import Ingestion, Run, Source
 from shared.ingestion_log import IngestionLog
 from shared.landing_key import LandingKey
 from shared.odcs import load_all
-from tests.fixtures.aws import LANDING, ingestion_of, land, run_of
+from tests.fixtures.aws import LANDING, ingestion_of, land, landed_at, run_of
 from tests.fixtures.contracts import contract_set
 from tests.fixtures.operator import Cloud, have_contracts, on_terminal, tm
 
@@ -342,6 +342,28 @@ def cut(result: Result) -> str:
     match = re.search(r"started at (\S+Z)\.", result.stdout)
     assert match is not None
     return match[1]
+
+
+def test_backfill_finds_files_of_patterns_by_their_newest_version(cloud: Cloud) -> None:
+    days = [dt.datetime(2024, month, 3, 12, tzinfo=dt.UTC) for month in (2, 3, 4)]
+    february, march, april = days
+    name = "erp/budgets{}.csv".format
+    for body, number, when in (
+        (b"bad", 1, february),
+        (b"good", 1, march),
+        (b"bad", 2, march),
+        (b"bad", 2, april),
+        (b"bad", 3, march),
+    ):
+        landed_at(cloud.s3, name(number), when, body)
+    cloud.s3.delete_object(Bucket=LANDING, Key=name(3))
+    landed_at(cloud.s3, "erp/budgets/other.csv", march)
+
+    result = run("--table", "projectbudgets")
+
+    assert result.exit_code == 0, result.stdout
+    [item] = cloud.log.with_status(Status.SUCCESS)
+    assert (item["sourceKey"], item["dataDate"]) == (name(1), "2024-03-03")
 
 
 def test_backfill_resume_skips_completed_files(cloud: Cloud) -> None:

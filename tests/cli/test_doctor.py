@@ -34,7 +34,7 @@ from tests.fixtures.aws import KEY, LANDING, LOG_TABLE, REGION, land, run_of
 from tests.fixtures.contracts import contract_set
 from tests.fixtures.database import Database
 from tests.fixtures.laptop import Laptop
-from tests.fixtures.operator import MOST, OUTPUTS, Cloud, deploy, have_contracts, tm
+from tests.fixtures.operator import ACCOUNT, MOST, OUTPUTS, Cloud, deploy, have_contracts, tm
 from tests.fixtures.pipeline import eventually
 from tests.fixtures.rds_data_api import CLUSTER_ARN, Calls, DataApi, intercepted
 
@@ -246,6 +246,70 @@ def test_landing_check_reports_missing_versioning(up: Stack) -> None:
 
     found = problem_between(up, "landing", lambda: put("Suspended"), lambda: put("Enabled"))
     assert "has no versioning" in found.what
+
+
+def with_bucket_of(stack: Stack, account: str, *rules: str) -> Stack:
+    """Return a stack with an existing landing bucket of an account, and rules that call trigger."""
+    keys = [{"prefix": "in/"}, {"prefix": "table="}]
+    detail = {"bucket": {"name": [LANDING]}, "object": {"key": keys}}
+    needs = {"event_pattern": json.dumps({"account": [account], "detail": detail})}
+    events = mock.Mock()
+    events.get_paginator().paginate.return_value = [{"RuleNames": rules}]
+    events.describe_rule = lambda Name: {"Name": Name}  # noqa: N803 - boto3's name
+    found = altered(stack, landing_bucket_needs=needs)
+    return replace(found, client=lambda name: events if name == "events" else stack.client(name))
+
+
+def test_landing_check_reports_what_an_existing_bucket_lacks(
+    aws_stack: Stack, s3: "S3Client", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The S3 notification of a created bucket does not matter."""
+    stack = with_bucket_of(aws_stack, ACCOUNT, "tm-landing")
+    found = problem(stack, "landing")
+    assert found.what.startswith("tm-landing does not send its events to EventBridge; watch starts")
+    assert (
+        found.todo
+        == f"ask account {ACCOUNT}, which owns the bucket: docs/deploy.md, Landing bucket"
+    )
+
+    # moto does not return this setting.
+    sending = mock.Mock(return_value={"EventBridgeConfiguration": {}})
+    monkeypatch.setattr(stack.s3, "get_bucket_notification_configuration", sending)
+    assert_ok(stack, "landing")
+    no_rule = with_bucket_of(stack, ACCOUNT)
+    assert "no rule sends the files of tm-landing to trigger" in problem(no_rule, "landing").what
+    needs = stack.outputs["landing_bucket_needs"]
+    narrow = {"event_pattern": needs["event_pattern"].replace("table=", "table-")}
+    [found] = findings(altered(stack, landing_bucket_needs=narrow), "landing")
+    assert (found.verdict, found.what[:31]) == (Verdict.WARNING, "files under table= are not read")
+    elsewhere = replace(stack, outputs={**stack.outputs, "region": "us-east-2"})
+    assert "tm-landing is not in us-east-2" in problem(elsewhere, "landing").what
+
+    s3.put_bucket_versioning(Bucket=LANDING, VersioningConfiguration={"Status": "Suspended"})
+    assert "tm-landing has no versioning" in problem(stack, "landing").what
+
+
+def test_landing_check_says_what_it_cannot_see_in_a_bucket_of_another_account(
+    aws_stack: Stack,
+) -> None:
+    stack = with_bucket_of(aws_stack, "210987654321")
+    denied = botocore.exceptions.ClientError({"Error": {"Code": "AccessDenied"}}, "any")
+    closed = mock.Mock(
+        head_bucket=mock.Mock(side_effect=denied),
+        get_bucket_versioning=mock.Mock(side_effect=denied),
+        get_bucket_notification_configuration=mock.Mock(side_effect=denied),
+    )
+
+    found = findings(replace(stack, client=lambda _: closed), "landing")
+
+    assert {each.verdict for each in found} == {Verdict.UNKNOWN}
+    assert [each.what for each in found] == [
+        "your identity has no s3:ListBucket on tm-landing",
+        "your identity has no s3:GetBucketNotification on tm-landing",
+        "your identity has no s3:GetBucketVersioning on tm-landing",
+        "the rule and the policy of tm-landing are in account 210987654321",
+    ]
+    assert found[0].todo == "ask account 210987654321, which owns the bucket, to allow it"
 
 
 @pytest.mark.parametrize(

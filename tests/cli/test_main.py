@@ -58,6 +58,7 @@ def test_command_without_stack_explains_how_to_get_one(
         ("drop absent.csv", "does not exist"),
         ("drop . --table x", "is a directory"),
         ("drop FILE --date 03.03.2024", "does not match the format"),
+        ("drop FILE --key a --table b", "leave out --table and --date"),
         ("check FILE --table salaries", "no contract for 'salaries'"),
         ("user", "Missing argument"),
         ("replay", "Missing argument"),
@@ -158,6 +159,33 @@ def test_drop_uses_today_by_default(s3: "S3Client", file: Path) -> None:
     key = LandingKey.parse(stored["Key"])
     assert key is not None
     assert f"{key.date:%Y/%m/%d}" in days
+
+
+@pytest.mark.usefixtures("stack")
+def test_drop_uploads_with_key_of_pattern(s3: "S3Client", file: Path) -> None:
+    result = tm("drop", file, "--key", "erp/budgets.csv")
+
+    stored = s3.head_object(Bucket=LANDING, Key="erp/budgets.csv")
+    source = Source(LANDING, "erp/budgets.csv", stored["VersionId"], 1, stored["LastModified"])
+    assert ingestion_of(source).id in result.stdout
+
+
+@pytest.mark.usefixtures("stack")
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("erp/salaries.csv", "no pattern in the `keys` of a contract matches it."),
+        ("erp/.budgets.csv", "erp/.budgets.csv would be ignored, like _SUCCESS, names that begin"),
+    ],
+)
+def test_drop_uploads_nothing_with_other_key(
+    key: str, reason: str, s3: "S3Client", file: Path
+) -> None:
+    line = one_line(tm("drop", file, "--key", key))
+
+    assert "Nothing was uploaded: " in line
+    assert reason in line
+    assert s3.list_objects_v2(Bucket=LANDING)["KeyCount"] == 0
 
 
 @pytest.mark.usefixtures("stack")

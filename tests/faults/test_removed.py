@@ -193,7 +193,7 @@ def test_remove_reports_objects_that_s3_keeps(operator: Operator, machine: Machi
     client = mock.Mock(wraps=machine.s3, delete_objects=mock.Mock(return_value=refusal))
     stack = mock.Mock(s3=client, landing_bucket=LANDING)
 
-    with pytest.raises(CommandError, match="AccessDenied: it is held"):
+    with pytest.raises(CommandError, match=r"it is held\. Allow your identity s3:Delete"):
         remove._delete(stack, LANDING, [(KEY, "a version")])
 
     assert machine.rows() == NEW_ROWS

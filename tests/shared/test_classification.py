@@ -1,15 +1,28 @@
 import datetime as dt
+import re
+from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared import contract_set
-from shared.classification import Classified, IgnoredKey, UnknownKey, classify
+from shared.classification import (
+    Classified,
+    IgnoredKey,
+    ManifestKey,
+    UnknownKey,
+    classify,
+    data_key,
+    overlaps,
+)
 from shared.contract import Contract
 from shared.contract_set import Contracts
-from shared.landing_key import LandingKey
+from shared.key_pattern import KeyPattern
+from shared.landing_key import LandingKey, disjoint
 from shared.odcs import parse
 from tests.shared.test_contract_set import set_of, text_of
 from tests.shared.test_odcs import custom, document, table
@@ -17,11 +30,17 @@ from tests.shared.test_odcs import custom, document, table
 DAY = dt.date(2024, 3, 9)
 
 
-def with_keys(name: str, *keys: dict[str, Any], timezone: str = "Etc/UTC") -> str:
+def dated(pattern: str) -> dict[str, Any]:
+    """Return a pattern with a group `date`."""
+    example = re.sub(r"\(.*\)", "20240309", pattern).removesuffix(".*")
+    return {"pattern": pattern, "examples": [example]}
+
+
+def with_keys(name: str, *keys: dict[str, Any], **properties: Any) -> str:
     """Return the text of a contract with key patterns."""
     made = document()
     table(name=name, physicalName=name)(made)
-    custom(keys=[*keys], timezone=timezone)(made)
+    custom(keys=[*keys], **properties)(made)
     return yaml.safe_dump(made)
 
 
@@ -106,6 +125,46 @@ def test_unknown_key_has_reason(key: str, reason: str) -> None:
     assert reason in found.reason
 
 
+@given(
+    st.dates(),
+    st.sampled_from(["", *"-_./ "]),
+    st.text(st.characters(exclude_characters="/=", exclude_categories=["Cs"]), max_size=20),
+)
+def test_date_is_read_with_each_separator(date: dt.date, separator: str, name: str) -> None:
+    written = f"{date.year:04}{separator}{date:%m}{separator}{date:%d}"
+    pattern = KeyPattern(pattern="(?s)in/(?P<date>.*)=.*", examples=("in/20240309=",))
+
+    read = pattern.read(f"in/{written}={name}", "t", ZoneInfo("Etc/UTC"))
+
+    assert isinstance(read, LandingKey)
+    assert (read.date, read.groups) == (date, {"date": written})
+
+
+KEYS = st.text(max_size=30) | st.from_regex(
+    r"(erp/eu_|both/|shop/|old/|table=plain/year=)[0-9=_./-]{0,12}(\.csv|\.tmp|/day=[0-9]/f)?",
+    fullmatch=True,
+)
+
+
+@given(KEYS)
+def test_each_key_has_one_meaning(key: str) -> None:
+    """Whatever a key is, reading it is total, and all readings agree."""
+    found = classify(key, SET)
+
+    match found:
+        case LandingKey():
+            assert (str(found), found.filename) == (key, key.rpartition("/")[2])
+            assert data_key(key, SET) == found
+            prefixes = [f"table={found.table}/", *(e.prefix for e in SET[found.table].keys)]
+            assert sum(map(key.startswith, disjoint(prefixes))) == 1
+        case UnknownKey(reason):
+            assert len(reason) < 2_000
+        case ManifestKey():
+            raise AssertionError
+        case IgnoredKey(name):
+            assert key.endswith(name)
+
+
 def test_classification_parses_only_contracts_that_may_tell(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -123,6 +182,39 @@ def test_classification_parses_only_contracts_that_may_tell(
     assert parsed == ["plain.odcs.yaml"]
     classify("nowhere/f.csv", contracts)
     assert parsed[1:] == ["erp.odcs.yaml", "hidden.odcs.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("in/20240309.csv.ctl", ManifestKey(("fed",))),
+        ("elsewhere/x.ctl", ManifestKey(("fed",))),
+        ("in/_SUCCESS.ctl", ManifestKey(("fed",))),
+        ("table=fed/year=2024/month=3/day=9/f.ctl", ManifestKey(("fed",))),
+        ("in/a/_SUCCESS", ManifestKey(("marked",))),
+        ("in/20240309.csv", LandingKey("fed", DAY, "20240309.csv", "in/20240309.csv")),
+        ("both/20240309.ctl", LandingKey("both", DAY, "20240309.ctl", "both/20240309.ctl")),
+    ],
+)
+def test_manifest_is_no_file_of_its_own_table(key: str, expected: Classified) -> None:
+    contracts = set_of(
+        fed=with_keys("fed", dated("in/(?P<date>.{8}).*"), manifest={"name": "{name}.ctl"}),
+        marked=with_keys("marked", dated("m/(?P<date>.*)"), manifest={"name": "_SUCCESS"}),
+        both=with_keys("both", dated("both/(?P<date>.{8}).*")),
+    )
+    found = classify(key, contracts)
+
+    if isinstance(expected, LandingKey):
+        expected = replace(expected, groups={"date": "20240309"})
+    assert found == expected
+    assert isinstance(data_key("in/20240309.csv.ctl", contracts), LandingKey)
+
+
+def test_examples_that_two_contracts_match_are_reported() -> None:
+    assert overlaps(SET) == [
+        "both and shop: patterns in the `keys` of each match 'both/20240309', an example of both, "
+        "so files with such keys are rejected: make the patterns differ"
+    ]
 
 
 def test_empty_contract_set_knows_no_key() -> None:

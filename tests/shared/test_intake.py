@@ -3,21 +3,34 @@ import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from shared.contract import Contract
 from shared.endings import State, Status
 from shared.errors import NoticeUndelivered
 from shared.ingestion import Ingestion, Run, Source
 from shared.ingestion_log import IngestionLog
 from shared.intake import Admission, Intake
 from shared.landing_key import LandingKey
-from tests.fixtures.aws import KEY
+from shared.odcs import load_all
+from tests.fixtures.aws import KEY, landed_at
+from tests.fixtures.contracts import contract_set
 from tests.fixtures.messaging import Received, intake_of
 from tests.shared.test_gate import crash
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+DAY = dt.date(2024, 3, 3)
 SOURCE = Source("landing", KEY, "v1", 10)
+
+
+def changed(table: str, **changes: Any) -> Contract:
+    """Return a changed sample contract."""
+    unchanged = load_all()[table].model_dump(exclude_unset=True)
+    return Contract.model_validate(unchanged | {"sla": None} | changes)
 
 
 @pytest.fixture
@@ -140,6 +153,7 @@ def test_admit_ignores_event_after_end(intake: Intake) -> None:
     ("key", "reason"),
     [
         ("report.csv", "does not have the form table="),
+        ("erp/budgets/a.csv", "no pattern in the `keys` of a contract matches it"),
         (
             "table=nosuch/year=2024/month=3/day=3/f.csv",
             "no contract for table 'nosuch'; the contracts are for",
@@ -184,6 +198,62 @@ def test_admit_rejects_second_spelling_until_first_is_removed(intake: Intake) ->
     assert not intake.log.forget_spelling(padded)
     assert intake.log.forget_spelling(landed)
     assert intake.admit(again) == Admission.STARTED
+
+
+def test_day_of_landing_is_same_for_each_component(intake: Intake, s3: "S3Client") -> None:
+    # Half past midnight in Berlin.
+    landed = landed_at(s3, "erp/budgets.csv", dt.datetime(2024, 3, 2, 23, 30, tzinfo=dt.UTC))
+    of_event = replace(landed, landed=None)
+
+    assert intake.admit(of_event) == Admission.STARTED
+
+    item = item_of(intake)
+    assert (item["ingestedTable"], item["dataDate"]) == ("projectbudgets", "2024-03-03")
+    assert (item["ingestedID"], item["ingestedTable"]) == intake.identity(landed)
+    intake.admit(landed)
+    assert len(names(intake)) == 1
+    assert intake.is_known(of_event)
+    assert intake.is_known(landed)
+
+    gone = replace(of_event, version_id="gone")
+    assert intake.admit(gone) == Admission.IGNORED
+    assert not intake.is_known(gone)
+
+
+def test_key_stays_with_table_for_which_it_landed(intake: Intake) -> None:
+    key = "shop/20240303.csv"
+    keys = [{"pattern": "shop/(?P<date>[0-9]*).csv", "examples": [key]}]
+    of_table = {
+        table: replace(intake, contracts=contract_set({table: changed(table, keys=keys)}, {}))
+        for table in ("dailycheckins", "projectbudgets")
+    }
+    first, second = of_table.values()
+    one, two, three = (Source("landing", key, version, 10) for version in ("v1", "v2", "v3"))
+    assert first.admit(one) == Admission.STARTED
+
+    assert [second.admit(each) for each in (one, two)] == [Admission.REJECTED] * 2
+
+    assert second.is_known(one)
+    reasons = [item["haltReason"] for item in intake.log.with_status(Status.REJECTED)]
+    assert all("landed first for the table 'dailycheckins'" in reason for reason in reasons)
+    assert first.admit(two) == Admission.STARTED
+    assert intake.log.forget_spelling(LandingKey("dailycheckins", DAY, "20240303.csv", key))
+    assert second.admit(three) == Admission.STARTED
+
+
+def test_ignored_files_of_a_day_are_reported_once(intake: Intake, notices: Received) -> None:
+    keys = ("erp/.budgets.csv", f"{KEY}.filepart", "table=nosuch/_SUCCESS", "a.tmp")
+    sources = [Source("landing", key, "v1", 10) for key in keys]
+    assert all(intake.is_known(each) for each in sources), "watch ignores them"
+
+    assert {intake.admit(each) for each in sources * 2} == {Admission.IGNORED}
+
+    (item,) = intake.log.with_status(Status.REJECTED)
+    assert item["ingestedID"] == f"ignored-{dt.datetime.now(dt.UTC):%Y%m%d}"
+    assert item["sourceKey"] == keys[0]
+    assert "files with such names are ignored (_SUCCESS, names that" in item["haltReason"]
+    [event] = notices()
+    assert event["detail"]["ingestedID"] == item["ingestedID"]
 
 
 def test_admit_starts_one_of_concurrent_spellings(intake: Intake) -> None:

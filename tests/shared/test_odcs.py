@@ -146,6 +146,7 @@ def _update(part: dict[str, Any], properties: dict[str, Any]) -> None:
             part[key] = value
 
 
+LANDED = {"date": "landed"}
 REFUSED: list[tuple[Change, str]] = [
     (
         column("name", requird=True),
@@ -214,22 +215,17 @@ REFUSED: list[tuple[Change, str]] = [
         custom(compression={"maxUnpackedMiB": 64, "maxRatio": 9}),
         "compression: maxRatio has no effect, because it applies to files of more than 64 MiB",
     ),
-    *(
-        (custom(fileFormat="jsonLines", **{name: value}), message)
-        for name, value, message in [
-            (
-                "dialect",
-                {"delimiter": ";", "header": True, "nullSequence": "-"},
-                "the dialect's delimiter, header have no effect on JSON lines: remove them",
-            ),
-            (
-                "headerPolicy",
-                {"order": "any"},
-                "match: position and order of the headerPolicy have",
-            ),
-            ("headerPolicy", {"match": "position"}, "have no effect on JSON lines: remove them"),
-            ("decimalMark", ",", "decimalMark contradicts fileFormat: jsonLines"),
-        ]
+    (
+        custom(fileFormat="jsonLines", dialect={"delimiter": ";", "nullSequence": "-"}),
+        "properties of the dialect (delimiter) have no effect on JSON lines: remove them",
+    ),
+    (
+        custom(fileFormat="jsonLines", headerPolicy={"order": "any"}),
+        "match: position and order of the headerPolicy have no effect on JSON lines: remove them",
+    ),
+    (
+        custom(fileFormat="jsonLines", decimalMark=","),
+        "decimalMark contradicts fileFormat: jsonLines",
     ),
     (
         lambda d: (custom(fileFormat="jsonLines")(d), custom(of="amount", optional=True)(d)),
@@ -833,6 +829,34 @@ REFUSED: list[tuple[Change, str]] = [
     (
         sla({"property": "latency", "value": -1, "unit": "d"}, value="09:00"),
         "sla.latency: Input should be greater than or equal to 0",
+    ),
+    *(
+        (custom(keys=[{"pattern": pattern, "examples": [example], **more}]), message)
+        for pattern, example, more, message in (
+            ("a", "a", {}, "the pattern has no day: add a group (?P<date>…), or date: landed"),
+            ("(?P<date>.*)", "20240303", LANDED, "date: landed has no effect, because the day is"),
+            ("(?P<year>.)(?P<day>.)", "11", {}, "the pattern has only year, day: add the others"),
+            ("(?P<date>.*)(?P<day>.)", "a", {}, "has the group date and day: keep one form of"),
+            ("(?P<stem>.*)", "a", LANDED, "the groups ['stem'] have names that mean the file's"),
+            ("(?=a)", "a", LANDED, "is not valid RE2"),
+            ("table=x/.*", "table=x/a", LANDED, "keys that begin with table= need no pattern"),
+            (".*", "table=x/a", LANDED, "begins with table=, so that no pattern is used: remove"),
+            (".*", "a/.x", LANDED, "'a/.x' would be ignored, like _SUCCESS, names that begin with"),
+            (".*", "a/", LANDED, "'a/' is not the key of a file: use 1 to 1,024 bytes of UTF-8"),
+            (".*", "ä" * 513, LANDED, "is not the key of a file"),
+            ("a", "b", LANDED, "the example 'b' does not match the pattern: correct one of them"),
+            ("(?P<date>.*)", "20240230", {}, "'20240230' has the date '2024-02-30', which does"),
+            ("a", "a", {"date": "today"}, "keys.0.date: Input should be 'landed'"),
+        )
+    ),
+    (custom(keys=[]), "keys: The list should have at least 1 item"),
+    (custom(keys=[{"pattern": "a", "date": "landed"}]), "keys.0.examples: Field required"),
+    (
+        custom(
+            keys=[{"pattern": "(?P<id>.*).csv", "examples": ["a.csv"], **LANDED}],
+            manifest={"name": "{id}{stem}.csv"},
+        ),
+        "the example 'a.csv' of a data file has the name of a manifest ({id}{stem}.csv)",
     ),
 ]
 

@@ -32,6 +32,7 @@ class Example:
         self, name: str, folder: Path, sandbox: Sandbox, outside: Path | None = None
     ) -> None:
         """Set up the example `name`; `outside` is a copy of it outside of a checkout."""
+        self.name = name
         self.sandbox = sandbox
         self.folder = folder
         self.before = inventory(sandbox.aws)
@@ -51,6 +52,15 @@ class Example:
             PATH=f"{self.commands.path}:{os.environ['PATH']}",
             TMPDIR=str(folder),
             **_user(sandbox, EXAMPLES[name], "deploy"),
+        )
+
+    def allow(self, *actions: str) -> None:
+        """Let Terraform's user do more than docs/policies allow, for resources of the example."""
+        statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+        self.sandbox.aws.client("iam").put_user_policy(
+            UserName=f"deploy-{EXAMPLES[self.name]}",
+            PolicyName="more",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
         )
 
     def readme(self, language: str) -> str:

@@ -91,6 +91,7 @@ KINDS: dict[str, Callable[[Aws], set[str]]] = {
     ),
     "aws_sns_topic": _listed("sns", "list_topics", "Topics", "TopicArn"),
     "aws_sns_topic_subscription": _listed("sns", "list_subscriptions", "Subscriptions", "Endpoint"),
+    "aws_transfer_server": _listed("transfer", "list_servers", "Servers", "ServerId"),
     "aws_subnet": _listed("ec2", "describe_subnets", "Subnets", "SubnetId"),
     "aws_vpc": _listed("ec2", "describe_vpcs", "Vpcs", "VpcId"),
     "aws_vpc_endpoint": _listed("ec2", "describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
@@ -128,6 +129,8 @@ PARTS = {
     "aws_s3_bucket_versioning",
     "aws_s3_object",
     "aws_sns_topic_policy",
+    "aws_transfer_ssh_key",
+    "aws_transfer_user",
     "aws_vpc_security_group_egress_rule",
     "aws_wafv2_web_acl_association",
     # These create nothing on AWS.

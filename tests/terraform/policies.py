@@ -90,7 +90,7 @@ def _permission(values: Mapping[str, Any]) -> dict[str, Any]:
     principal, account = values["principal"], values["source_account"]
     statement = {
         "Effect": "Allow",
-        "Principal": {"AWS" if principal.isdigit() else "Service": principal},
+        "Principal": {"AWS" if principal.startswith("arn:") else "Service": principal},
         "Action": values["action"],
         "Resource": values["function_name"],
         "Condition": {

@@ -11,6 +11,7 @@ import pytest
 import trustme
 
 from tests.checkout import CHECKOUT, FUNCTIONS
+from tests.fixtures.pipeline import eventually
 from tests.fixtures.repository import Repository
 from tests.fixtures.sandbox import ADMINISTRATOR, DATABASE, Sandbox
 from tests.terraform.emulation import DRIFTS
@@ -65,6 +66,52 @@ def ca_bundle_of(sandbox: Sandbox, function: str) -> str:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     answer = sandbox.aws.client("s3").get_object(Bucket=bucket, Key=key)
     return str(answer["Body"].read().decode())
+
+
+def test_cross_account_landing(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The emulator's EventBridge invokes no function of another account, so this uses one."""
+    database = existing_database(sandbox, "cross-account")
+    example = Example("cross-account-landing", tmp_path, sandbox)
+    sandbox.make_database()
+
+    stack = example.apply(database, files_role_arn=None)
+
+    s3, bucket = sandbox.aws.client("s3"), stack["landing_bucket"]
+    assert bucket == "tm-cross-account-files-000000000000-us-east-1"
+    example.check_inventory()
+    example.check_at_work(stack)
+    s3.put_object(Bucket=bucket, Key="other/f.csv", Body=b"not read")
+    done = example.tm("doctor", "--json")
+    found = {each["check"]: each["verdict"] for each in json.loads(done.stdout)}
+    assert found["landing"] == "ok", done.stdout
+    assert example.tm("status", "--json").stdout.count("ingestedID") == 1
+    assert example.root.drifts() == DRIFTS
+
+    example.take_down()
+
+
+def test_sftp(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The emulator has no SFTP, so this uploads as the supplier's role would."""
+    database = existing_database(sandbox, "sftp")
+    example = Example("sftp", tmp_path, sandbox)
+    example.allow("transfer:*")
+    sandbox.make_database()
+
+    example.apply(database)
+    assert not any("aws_transfer" in each for each in example.root.addresses())
+    example.root.apply(enable_sftp=True, suppliers={"acme": f"ssh-ed25519 {68 * 'A'} acme"})
+
+    stack = example.root.outputs()["stack"]
+    example.check_inventory()
+    sandbox.aws.client("s3").put_object(
+        Bucket=stack["landing_bucket"],
+        Key="sftp/acme/orders_20240303.csv",
+        Body=b"order_id,amount\n1,2.50\n",
+    )
+    rows = eventually(lambda: sandbox.query("SELECT order_id, amount FROM orders"))
+    assert rows == [[1, Decimal("2.50")]]
+
+    example.take_down()
 
 
 def test_prebuilt_images(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -364,13 +364,13 @@ def may_start(pipeline: Pipeline, runs: int) -> bool:
 
 @contextlib.contextmanager
 def trigger(function: Function) -> Iterator[Work]:
-    """Send a file, a duplicate, one without a version, and one that matches no contract."""
+    """Send a file, a duplicate, two without a version or a day, and one of no contract."""
     pipeline = function.pipeline
 
     def work() -> None:
-        eventually(lambda: may_start(pipeline, 2))
-        name, unversioned = f"{uuid.uuid4()}.csv", f"{uuid.uuid4()}.csv"
-        keys = [key_of(2, name), name, key_of(2, unversioned)]
+        eventually(lambda: may_start(pipeline, 3))
+        name, unversioned, undated = (f"{uuid.uuid4()}.csv" for _ in range(3))
+        keys = [key_of(2, name), name, f"erp/budgets-{undated}", key_of(2, unversioned)]
         sources = [pipeline.put("", key) for key in keys]
         objects = [
             {"key": each.key, "versionId": each.version_id, "size": each.size} for each in sources
@@ -380,7 +380,7 @@ def trigger(function: Function) -> Iterator[Work]:
         records = [{"s3": {"bucket": bucket, "object": each}} for each in objects]
         counts = Counter(function.call({"Records": [records[0], *records]}))
         # A file is waiting if the stack's watch starts another one at the same time.
-        assert counts["started"] + counts["waiting"] == 2
+        assert counts["started"] + counts["waiting"] == 3
         assert (counts["known"], counts["rejected"]) == (1, 1)
         vouch()
 
@@ -388,12 +388,8 @@ def trigger(function: Function) -> Iterator[Work]:
         """Send two versions of a file, and twice their manifest."""
         key = key_of(2, f"{uuid.uuid4()}.csv")
         sources = [pipeline.put("", key), pipeline.put("", key), pipeline.put("", f"{key}.ctl")]
-        events = [
-            {"bucket": {"name": each.bucket}, "object": {"key": each.key, "size": each.size}}
-            for each in sources
-        ]
-        for event, source in zip(events, sources, strict=True):
-            event["object"]["versionId"] = source.version_id
+        names = [{"key": each.key, "versionId": each.version_id, "size": 0} for each in sources]
+        events = [{"bucket": {"name": sources[0].bucket}, "object": each} for each in names]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("functions.trigger.handler.deployed", lambda _: requiring_manifests())
             for event in (*events, events[-1]):

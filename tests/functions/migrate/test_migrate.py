@@ -116,6 +116,27 @@ def test_invalid_contracts_do_not_stop_other_tables(
     assert handler(EVENT, lambda_context())["created"] == []
 
 
+def test_overlapping_patterns_fail_migration_of_all_tables(
+    database: Database, one_contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pattern = {"pattern": "in/.*", "examples": ["in/a.csv", "in/b.csv"], "date": "landed"}
+    both = [
+        Contract.model_validate(
+            each.model_dump(exclude_unset=True) | {"keys": [pattern], "sla": None}
+        )
+        for each in (one_contract, READINGS)
+    ]
+    _deploy(monkeypatch, *both)
+
+    head, migrated, *problems = _failure().splitlines()
+
+    assert head == "0 of 2 tables were not migrated. Fix the problems below and apply again."
+    assert migrated == "Migrated: dailycheckins, readings."
+    assert len(problems) == 4
+    assert problems[0].startswith("- dailycheckins and readings: patterns in the `keys` of each")
+    assert _tables(database) == {"daily_checkins", "order"}
+
+
 def test_migrate_without_valid_contract_creates_own_tables(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

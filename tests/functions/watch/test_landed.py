@@ -6,19 +6,18 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
-from moto.s3.models import s3_backends
 
 from functions.watch import landed, reconciliation
 from functions.watch.handler import handler
 from functions.watch.landed import Landed, Sweep
 from shared.endings import Status
-from shared.ingestion import Source
 from shared.ingestion_log import IngestionLog
 from shared.landing_key import LandingKey
 from shared.odcs import load_all
-from tests.fixtures.aws import LANDING, lambda_context, land
+from tests.fixtures.aws import LANDING, lambda_context, land, landed_at
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -53,15 +52,6 @@ def pages_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(landed, "PAGES", 1)
 
 
-def landed_at(s3: "S3Client", key: str, when: dt.datetime) -> Source:
-    version = s3.put_object(Bucket=LANDING, Key=key, Body=b"x").get("VersionId")
-    backend = s3_backends["123456789012"]["aws"]
-    stored = backend.get_object(LANDING, key, version)
-    assert stored is not None
-    stored.last_modified = when.replace(tzinfo=None)
-    return Source.stored(LANDING, key, version, 1, when)
-
-
 @pytest.mark.usefixtures("swept")
 @pytest.mark.parametrize("days", range(-2, 2))
 def test_watch_lists_recent_days_in_every_call(days: int, s3: "S3Client") -> None:
@@ -71,18 +61,36 @@ def test_watch_lists_recent_days_in_every_call(days: int, s3: "S3Client") -> Non
     assert watch() == (1, 0, True)
 
 
-def test_recent_lists_every_spelling_of_a_day(s3: "S3Client") -> None:
+@pytest.mark.usefixtures("swept")
+def test_watch_starts_lost_file_of_pattern_with_day_of_landing(
+    s3: "S3Client", log: IngestionLog
+) -> None:
+    landed = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+    landed_at(s3, "erp/budgets.csv", landed)
+    s3.put_object(Bucket=LANDING, Key="erp/budgets.csv.tmp", Body=b"x")
+
+    assert watch() == (1, 0, True)
+
+    [item] = log.with_status(Status.RUNNING)
+    assert item["dataDate"] == f"{landed.astimezone(ZoneInfo('Europe/Berlin')):%Y-%m-%d}"
+    assert item["ingestedID"].startswith("landed-")
+    assert watch() == (0, 0, True)
+
+
+def test_recent_lists_every_spelling_of_a_day_and_prefix_of_patterns(s3: "S3Client") -> None:
     now = dt.datetime(2024, 3, 3, 12, tzinfo=dt.UTC)
     days = [(month, day) for month in ("3", "03") for day in ("1", "01", "4", "04")]
     recent = {f"table=t/year=2024/month={month}/day={day}/f.csv" for month, day in days}
     others = {f"table=t/year=2024/month=3/day={day}/f.csv" for day in ("5", "10", "30")}
-    for key in recent | others | {f"{OLD}/f.csv", "nonsense"}:
+    recent |= {"erp/budgets.csv", "erp/budgets/no file of the table"}
+    for key in recent | others | {f"{OLD}/f.csv", "nonsense", "erp/b"}:
         landed_at(s3, key, now - dt.timedelta(hours=1))
     landed_at(s3, "table=t/year=2024/month=3/day=2/f.csv", now - dt.timedelta(days=3))
 
-    assert {
-        each.key for each in Landed(s3, LANDING, now).recent({"t": load_all()["dailycheckins"]})
-    } == recent
+    contracts = {"t": load_all()["projectbudgets"]}
+    assert {each.key for each in Landed(s3, LANDING, now).recent(contracts)} == recent
+    within = Landed(s3, LANDING, now, ("erp/budgets.", "table=x/")).recent(contracts)
+    assert {each.key for each in within} == {"erp/budgets.csv"}
 
 
 @pytest.mark.usefixtures("swept")
