@@ -12,7 +12,7 @@ from typing import Any
 from rich.table import Table
 
 from cli import rejects
-from cli.console import cell, console, line, right, styled
+from cli.console import advised, cell, console, line, right, styled
 from cli.items import many
 from cli.refusable import Refusable, refusable
 from functions.test.examination import examine
@@ -67,6 +67,7 @@ class Checked:
             "wouldBeLoaded": self.would_be_loaded,
             "outcome": self.verdict.outcome,
             "reason": self.verdict.reason,
+            "advice": self.verdict.advice,
             "report": self.report,
             "rejects": list(self.rejects),
             "mayBeRefused": list(map(asdict, self.refusable)),
@@ -110,6 +111,8 @@ def show(found: Checked) -> None:
         end = "Transform would refuse it" if refused else "Test would halt it"
         reason = cell(found.verdict.reason, width=None)
         console.print(line(styled("The file would not be loaded", "red"), f". {end}: ", reason))
+        if (advice := found.verdict.advice) is not None:
+            console.print(advised(advice))
 
 
 def _show_refusable(rows: list[Refusable]) -> None:

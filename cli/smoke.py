@@ -25,6 +25,7 @@ from local.errors import LocalError
 from shared.contract import Contract
 from shared.endings import Kind
 from shared.errors import PipelineError
+from shared.file_types import FileFormat
 from shared.ingestion import Ingestion, Source
 from shared.ingestion_log import is_alert_settled
 from shared.landing_key import LandingKey
@@ -35,6 +36,7 @@ DAY = dt.date(1970, 1, 2)
 
 FAILURES = (CommandError, LocalError, PipelineError, *AWS_ERRORS, requests.RequestException)
 
+_SUFFIXES: dict[FileFormat, str] = {"csv": ".csv", "jsonLines": ".jsonl"}
 _ENDS_WITHIN = 600.0
 _ALERT_WITHIN = 150.0
 _POLL = 0.3
@@ -77,8 +79,9 @@ class Smoke:
         self._contract = contract
         self._report = report
         self._made = specimen(contract, token, dt.datetime.now(dt.UTC))
+        suffix = _SUFFIXES[contract.file_format]
         self._keys = {
-            what: LandingKey(contract.table, DAY, f"tm-smoke-{token}-{what}.csv")
+            what: LandingKey(contract.table, DAY, f"tm-smoke-{token}-{what}{suffix}")
             for what in ("good-and-bad", "refused")
         }
         self._uploaded: list[Ingestion] = []

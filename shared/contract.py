@@ -817,12 +817,12 @@ class Contract(Model):
     def _json_problems(self) -> Iterator[str]:
         if self.file_format == "csv":
             return
-        of_rows = "have no effect on JSON lines: remove them"
+        needless = "have no effect on JSON lines: remove them"
         if names := sorted(self.dialect.model_fields_set - {"null_sequence"}):
-            yield f"the dialect's {listed([*map(to_camel, names)])} {of_rows}"
+            yield f"properties of the dialect ({listed([*map(to_camel, names)])}) {needless}"
         policy = self.header_policy
         if policy.match == "position" or "order" in policy.model_fields_set:
-            yield f"match: position and order of the headerPolicy {of_rows}"
+            yield f"match: position and order of the headerPolicy {needless}"
         if names := [column.name for column in self.columns if column.optional]:
             yield (
                 "optional has no effect on JSON lines, because a row may lack any column: remove "

@@ -86,10 +86,22 @@ def test_check_refuses_file_that_violates_contract(tmp_path: Path) -> None:
         "wouldBeLoaded": False,
         "outcome": "refused",
         "reason": "the file is empty",
+        "advice": None,
         "report": None,
         "rejects": [],
         "mayBeRefused": [],
     }
+
+
+def test_check_advises_lines_that_accept_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "more.csv"
+    path.write_text(f"user,timestamp,hours,project,{'team' * 60}\n", "utf-8")
+
+    refused, *lines = tm("check", path).stdout.splitlines()
+
+    assert refused.startswith("The file would not be loaded. Transform would refuse it: line 1")
+    assert lines[0] == "To accept such files:"
+    assert "\n".join(lines[1:]) == json.loads(tm("check", path, "--json").stdout)["advice"]
 
 
 def test_check_accepts_file_without_rows_if_contract_does(

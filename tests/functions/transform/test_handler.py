@@ -33,14 +33,15 @@ def test_transform_reads_exact_version(s3: "S3Client", log: IngestionLog) -> Non
 
 
 def test_transform_closes_log_of_refused_file(s3: "S3Client", log: IngestionLog) -> None:
-    ingestion, event = opened(s3, log, b"")
+    ingestion, event = opened(s3, log, b"user,timestamp,hours,project,team\n")
 
     result = handler(event, lambda_context())
 
-    assert result == {"outcome": "refused", "reason": "the file is empty"}
     item = item_of(log, ingestion)
     assert (item["state"], item["status"]) == ("transform", "fail")
-    assert item["haltReason"] == "the file is empty"
+    assert item["haltReason"].endswith("unknown: 'team'")
+    assert result == {"outcome": "refused", "reason": item["haltReason"]}
+    assert "\n- name: team\n" in item["advice"]
 
 
 def test_transform_fails_on_deleted_version(s3: "S3Client", log: IngestionLog) -> None:
