@@ -802,7 +802,7 @@ def in_json(draw: st.DrawFn, contract: Contract) -> Contract:
         columns.append(each.model_copy(update=changes))
     policy = {"match": draw(st.sampled_from(["exact", "folded"])), "unknown": draw(UNKNOWN)}
     few = RowCount(name="rows", minimum=0, maximum=9)
-    fields = {name: getattr(contract, name) for name in Contract.model_fields} | {
+    fields = {name: getattr(contract, name) for name in contract.model_fields_set} | {
         "file_format": "jsonLines",
         "columns": tuple(columns),
         "dialect": Dialect(null_sequence=contract.dialect.null_sequence),
@@ -838,7 +838,7 @@ def matched(draw: st.DrawFn, contract: Contract) -> Contract:
             changes["aliases"] = (f"old {each.name}", f"{each.name}_2")
         columns.insert(0, each.model_copy(update=changes))
     few = RowCount(name="rows", minimum=0, maximum=9)
-    fields = {name: getattr(contract, name) for name in Contract.model_fields} | {
+    fields = {name: getattr(contract, name) for name in contract.model_fields_set} | {
         "columns": tuple(columns),
         "header_policy": HeaderPolicy.model_validate(policy),
         "row_counts": draw(st.sampled_from([contract.row_counts, (few,)])),

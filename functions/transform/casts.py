@@ -104,9 +104,7 @@ def cast(rows: Rows, places: Sequence[int | None], contract: Contract) -> Cast:
         if place is None:
             columns.append(pa.nulls(len(rows.lines), arrow_type(column)))
             continue
-        texts = rows.columns[place]
-        if column.quoted_empty == "missing" and contract.file_format == "csv":
-            texts = pc.fill_null(texts, "")  # the reader may distinguish empty values
+        texts = texts_of(rows, place, column, contract)
         cast_column = _cast_column(texts, column, contract)
         columns.append(cast_column.values)
         if (failed := cast_column.failed) is not None:
@@ -142,6 +140,16 @@ def values_of(
     """
     texts = without_missing(texts, column, contract)
     return texts, _cast_distinct(texts, column, contract)[0]
+
+
+def texts_of(rows: Rows, place: int, column: Column, contract: Contract) -> pa.StringArray:
+    """Return the texts of a column; null is a missing value, whatever the contract's tokens are."""
+    texts = rows.columns[place]
+    match contract.file_format:
+        case "csv" if column.quoted_empty == "missing":
+            return pc.fill_null(texts, "")  # the reader may distinguish empty values
+        case "csv" | "jsonLines":
+            return texts
 
 
 def _cast_column(texts: pa.StringArray, column: Column, contract: Contract) -> _Values:

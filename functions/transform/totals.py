@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from functions.transform import numbers
-from functions.transform.casts import without_missing
+from functions.transform.casts import texts_of, without_missing
 from shared.contract import Column, Contract
 from shared.control_totals import (
     AFTER_MARK,
@@ -67,7 +67,7 @@ class Tally:
                 continue
             total = Sum(unreadable=len(rows.malformed))
             if place is not None:
-                texts = pc.fill_null(rows.columns[place], "")
+                texts = texts_of(rows, place, column, self.contract)
                 texts = without_missing(texts, column, self.contract)
                 exact = _exact(texts, column, self.contract.decimal_mark)
                 unreadable = exact.null_count - texts.null_count
