@@ -22,9 +22,10 @@ from cli.specimen import specimen
 from cli.stack import Stack
 from functions.alert.message import is_wanted
 from local.errors import LocalError
-from shared.contract import Contract, FileFormat
+from shared.contract import Contract
 from shared.endings import Kind
 from shared.errors import PipelineError
+from shared.file_types import FileFormat
 from shared.ingestion import Ingestion, Source
 from shared.ingestion_log import is_alert_settled
 from shared.landing_key import LandingKey

@@ -34,6 +34,7 @@ from shared.columns import (
 from shared.compression import Compression
 from shared.control_totals import ROWS, group_problems
 from shared.dialect import Dialect
+from shared.file_types import FileFormat
 from shared.formats import MICROSECOND_DIGITS, Described, Reading, readings
 from shared.key_pattern import KEY, KeyPattern
 from shared.manifest import Manifest
@@ -62,7 +63,6 @@ _SUMMARY_FIELDS = {"group", "rows"}
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 Severity = Literal["error", "warning"]
-FileFormat = Literal["csv", "jsonLines"]
 NumberStyle = Literal["exponent", "omittedZero", "parentheses", "trailingMinus", "integralDecimal"]
 _GROUP_CHARS = (",", ".", "'", " ")
 """The usual separators of groups, which the reason of a rejected number advises."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from functions.test.examination import examine
 from functions.transform.transformation import transform
@@ -61,7 +62,8 @@ def process(
 ) -> Processed:
     """Process a file in chunks of `size` bytes at the time `NOW`; overwrites files in `folder`."""
     staging = Staging(folder, ingestion_of(Source(LANDING, KEY, "version", len(body))))
-    transformed = transform(Pieces(body, size), contract, staging)
+    with mock.patch("shared.content.CHUNK_BYTES", size):  # of unpacked files
+        transformed = transform(Pieces(body, size), contract, staging)
     if transformed.outcome == Outcome.REFUSED:
         return Processed(transformed, refused=transformed.reason)
     # Test may read the file in other chunks than Transform.

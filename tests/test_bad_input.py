@@ -263,7 +263,7 @@ CASES: dict[str, Case] = {
     ),
     "HTML": (
         "<!DOCTYPE html>\n<p>502</p>\n",
-        Refused("^the file is a web page .HTML., perhaps a server's error message: send the CSV"),
+        Refused("^the file is a web page .HTML., perhaps a server's error message: send the data"),
     ),
     "UTF-16": (checkin().encode("utf-16"), Refused("^the file looks like UTF-16 text: send it in")),
     "UTF-16 without a mark": (

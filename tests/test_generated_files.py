@@ -10,7 +10,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from decimal import Decimal, localcontext
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +37,7 @@ from shared.dialect import Dialect, Footer
 from shared.endings import Outcome
 from shared.odcs import load_all
 from tests import slow_reader
+from tests.fixtures.compression import PACKINGS, packed
 from tests.fixtures.contracts import column
 from tests.processing import NOW, process
 
@@ -569,8 +569,7 @@ def endings(draw: st.DrawFn, dialect: Dialect) -> list[str]:
     if dialect.footer:
         footers = st.sampled_from(["TOTAL;1,2\t3", "--", "", '"TOTAL', "Sum"])
         lines += draw(st.lists(footers, max_size=3)) + [""] * draw(st.integers(0, 1))
-        if dialect.footer.totals and draw(st.integers(0, 9)):
-            lines.append("TRAILER")
+        lines += ["TRAILER"] * (draw(st.integers(0, 9)) > 0 and len(dialect.footer.totals) > 0)
     return lines
 
 
@@ -584,7 +583,7 @@ def with_totals(draw: st.DrawFn, body: bytes, contract: Contract) -> bytes:
     texts = [f"{len(found.raw):0{draw(st.integers(0, 3))}}"]
     for each in contract.columns:
         if each.type.is_summed:
-            number = Fraction(found.sums[each.physical_name])
+            number = found.sums[each.physical_name]
             with localcontext(prec=100):
                 total = Decimal(number.numerator) / number.denominator
             texts.append(f"{total:f}".replace(".", contract.decimal_mark))
@@ -813,6 +812,16 @@ def in_json(draw: st.DrawFn, contract: Contract) -> Contract:
     return Contract(**fields)
 
 
+@st.composite
+def compressed(draw: st.DrawFn, body: bytes) -> bytes:
+    """Draw a file that is compressed or not, and sometimes ends early."""
+    packing = draw(st.sampled_from([None, None, *PACKINGS]))
+    if packing is None:
+        return body
+    made = packed(packing, body)
+    return made[: draw(st.integers(4, len(made)))] if draw(st.integers(0, 9)) == 0 else made
+
+
 UNKNOWN = st.sampled_from(["refuse", "ignore"])
 FileForm = Literal["csv", "with trailer", "jsonLines"]
 
@@ -864,7 +873,7 @@ def examples(draw: st.DrawFn, form: FileForm) -> tuple[Contract, bytes, int, boo
             contract = draw(in_json(contract))
     if contract.encoding != "utf-16" and draw(st.booleans()):
         contract = contract.model_copy(update={"encoding_errors": "reject"})
-    body = draw(with_totals(draw(files(contract)), contract))
+    body = draw(compressed(draw(with_totals(draw(files(contract)), contract))))
     size = draw(st.integers(1, 64) | st.integers(64, 1000))
     return contract, body, size, draw(st.booleans())
 
@@ -877,7 +886,7 @@ def typed(loaded: dict[int, dict[str, Any]]) -> dict[int, list[tuple[str, type, 
     }
 
 
-ANY = ("refused", "read", "empty", "loaded", "encoding")
+ANY = ("refused", "read", "empty", "loaded", "encoding", "compressed")
 TOTALS = ("no trailer", "rows", "sum")
 """The reasons of files that differ from their control totals."""
 
@@ -924,7 +933,8 @@ def test_pipeline_agrees_with_slow_reader(
     def check(example: tuple[Contract, bytes, int, bool]) -> None:
         contract, body, size, hard = example
         expected = slow_reader.read(body, contract, NOW)
-        for outcome in outcomes(expected):
+        is_compressed = expected.loaded and re.match(rb"\x1f\x8b|PK|\x28\xb5", body)
+        for outcome in (*outcomes(expected), *(["compressed"] if is_compressed else [])):
             seen[outcome] += 1
             event(outcome)
 

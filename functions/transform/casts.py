@@ -131,6 +131,14 @@ def cast(rows: Rows, places: Sequence[int | None], contract: Contract) -> Cast:
     return Cast(table, found)
 
 
+def texts_of(rows: Rows, place: int, column: Column, contract: Contract) -> pa.StringArray:
+    """Return the texts of a column; those that the file's format defines as missing are null."""
+    texts = rows.columns[place]
+    if column.quoted_empty == "missing" and contract.file_format == "csv":
+        return pc.fill_null(texts, "")  # the reader may distinguish empty values
+    return texts
+
+
 def values_of(
     texts: pa.StringArray, column: Column, contract: Contract
 ) -> tuple[pa.Array, pa.Array]:
@@ -140,16 +148,6 @@ def values_of(
     """
     texts = without_missing(texts, column, contract)
     return texts, _cast_distinct(texts, column, contract)[0]
-
-
-def texts_of(rows: Rows, place: int, column: Column, contract: Contract) -> pa.StringArray:
-    """Return the texts of a column; null is a missing value, whatever the contract's tokens are."""
-    texts = rows.columns[place]
-    match contract.file_format:
-        case "csv" if column.quoted_empty == "missing":
-            return pc.fill_null(texts, "")  # the reader may distinguish empty values
-        case "csv" | "jsonLines":
-            return texts
 
 
 def _cast_column(texts: pa.StringArray, column: Column, contract: Contract) -> _Values:

@@ -9,9 +9,9 @@ import yaml
 
 from functions.transform.header import match_header
 from shared.contract import Column, Contract, folded
-from shared.lines import Refusal
 from shared.naming import physical_names
 from shared.text import is_storable, quoted
+from shared.verdict import Refusal
 
 _MAX_COLUMNS = 20
 _MAX_BYTES = 4_096

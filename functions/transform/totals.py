@@ -4,19 +4,20 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from functions.transform import numbers
 from functions.transform.casts import texts_of, without_missing
+from shared.content import Content, digest
 from shared.contract import Column, Contract
 from shared.control_totals import (
     AFTER_MARK,
     BEFORE_MARK,
-    MD5,
     ROWS,
-    SHA256,
+    SIZE,
     SUM,
     Claim,
     Statement,
@@ -30,7 +31,8 @@ from shared.verdict import Refusal
 
 # Wide enough for the sum of all rows of a chunk, of which there are fewer than 10 ** 8.
 _EXACT = pa.decimal256(BEFORE_MARK + AFTER_MARK + 8, AFTER_MARK)
-_DIGITS = {MD5: 32, SHA256: 64}
+_DIGITS: dict[Literal["md5", "sha256"], int] = {"md5": 32, "sha256": 64}
+"""Hexadecimal digits of a hash."""
 
 
 @dataclass(slots=True)
@@ -101,6 +103,18 @@ class Tally:
             claims.append(claim)
         found = {ROWS: self.rows} | {f"{SUM}{name}": each for name, each in self.sums.items()}
         return verified(claims, found)
+
+
+def landed(content: Content, claim: Claim) -> dict[str, int | str]:
+    """Return the size and the hashes of a file as it landed, as far as a claim states them.
+
+    Each hash reads the file once.
+    """
+    found: dict[str, int | str] = {SIZE: content.size}
+    for algorithm in _DIGITS:
+        if algorithm in claim.totals:
+            found[algorithm] = digest(content, algorithm)
+    return found
 
 
 def verified(claims: Iterable[Claim], found: Mapping[str, int | str | Sum]) -> int | Refusal:

@@ -70,10 +70,11 @@ def ca_bundle_of(sandbox: Sandbox, function: str) -> str:
 
 def test_cross_account_landing(sandbox: Sandbox, tmp_path: Path) -> None:
     """The emulator's EventBridge invokes no function of another account, so this uses one."""
+    database = existing_database(sandbox, "cross-account")
     example = Example("cross-account-landing", tmp_path, sandbox)
     sandbox.make_database()
 
-    stack = example.apply(existing_database(sandbox, "cross-account"), files_role_arn=None)
+    stack = example.apply(database, files_role_arn=None)
 
     s3, bucket = sandbox.aws.client("s3"), stack["landing_bucket"]
     assert bucket == "tm-cross-account-files-000000000000-us-east-1"

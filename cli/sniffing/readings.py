@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from shared.dialect import Dialect
-from shared.frame import sep
 from shared.grammar import Grammar, grammar
 from shared.records import Positions, ends_of, find_records, is_blank, value_counts
 
@@ -27,11 +26,11 @@ _NUMBER = (
     r"(?:\d{1,3}(?:[ ,.']\d{3})+|\d+)?(?:[.,]?\d+|\d[.,])(?:e[-+]?\d+)?"
     r"[-)]? ?[%$€£]?"
 )
-_DAY = r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}|\d{1,2}[- ][a-z]{3}[- ]\d{2,4}"
+_DAY = r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}|(?:\d{1,2}[- ])?[a-z]{3}[- ]\d{2,4}"
 _TIME = r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?[ap]m)?"
 _ZONE = r"(?:Z| ?[-+]\d\d:?\d\d)"
 _TYPED = re.compile(rf"{_NUMBER}|(?:{_DAY})(?:[T ]{_TIME}{_ZONE}?)?|{_TIME}", re.IGNORECASE)
-_LONGEST = 40
+_LONGEST = 60
 _MISSING = {"", "-", ".", "na", "n/a", "#n/a", "nan", "null", "none", r"\n", "?"}
 
 
@@ -75,7 +74,7 @@ class Reading:
     @functools.cached_property
     def width(self) -> int:
         """The number of values of most records with more than one, else 1."""
-        counts = Counter(self.widths[self.widths > 1].tolist())
+        counts: Counter[int] = Counter(self.widths[self.widths > 1].tolist())
         if not counts:
             return 1
         return max(counts, key=lambda width: (counts[width], width))
@@ -84,26 +83,34 @@ class Reading:
     def lines(self) -> list[int]:
         """The number of the line on which each record begins."""
         feeds = np.flatnonzero(np.frombuffer(self.text, np.uint8) == ord("\n"))
-        return (np.searchsorted(feeds, self.begins) + 1).tolist()
+        lines: list[int] = (np.searchsorted(feeds, self.begins) + 1).tolist()
+        return lines
 
     def raw(self, index: int) -> bytes:
         """Return the text of a record."""
         return self.text[self.begins[index] : self.ends[index]]
 
-    def values(self, index: int) -> list[Value]:
+    def is_empty(self, index: int) -> bool:
+        """Return whether a record has only empty values, without quotes."""
+        return not self.raw(index).strip(self.dialect.delimiter.encode() + b" \r\n")
+
+    def texts(self, index: int) -> list[str]:
         """Return the values of a record."""
+        return [each.text for each in self.values(index)]
+
+    def values(self, index: int) -> list[Value]:
+        """Return the values of a record, with their texts in the file."""
         record = self.raw(index)
-        texts = self.rules.values(record)
-        if len(texts) == 1 or self.dialect.quote_char is None or self.rules.quote not in record:
+        if not any(mark in record for mark in (self.rules.quote, self.rules.escape) if mark):
             raws = record.decode("utf-8", "replace").rstrip("\r\n").split(self.dialect.delimiter)
-            if len(raws) == len(texts):
-                return [*map(Value, texts, raws)]
-        raws, at = [], 0
-        for _ in texts:
-            found = self.rules.value.match(record, at)
-            raws.append(found.group().decode("utf-8", "replace"))
-            at = found.end() + 1
-        return [*map(Value, texts, raws)]
+            gap = " " if self.dialect.skip_initial_space else ""
+            return [Value(raw.lstrip(gap) if gap else raw, raw) for raw in raws]
+        found, at = [], 0
+        for text in self.rules.values(record):
+            raw = self.rules.value.match(record, at)
+            found.append(Value(text, raw.group().decode("utf-8", "replace")))
+            at = raw.end() + 1
+        return found
 
     @functools.cached_property
     def score(self) -> float:
@@ -130,8 +137,8 @@ def _cleanness(value: Value) -> float:
     if is_typed(text):
         return 1
     if value.raw.strip() != text:
-        return 0.95  # it has quotes
-    if re.search(r"""[,;\t|"]|^'.*'$""", text):
+        return 0.7 if "\n" in text else 0.95  # it has quotes
+    if re.search(r"""[,;\t|]|^(["']).*\1$""", text):
         return 0.5
     return 0.9
 
@@ -147,26 +154,26 @@ def read(text: bytes, dialect: Dialect, *, final: bool) -> Reading | None:
     encoded = rules.encoded(text if text.endswith(b"\n") else text + b"\n")
     records = find_records(rules, encoded, final=final)
     begins, ends, widths = [], [], []
-    for begin, end in records.spans:
-        part = encoded[begin:end]
+    for span in records.spans:
+        part = encoded[slice(*span)]
         stops = ends_of(rules, part)
         starts = np.append(0, stops)[:-1]
         blank = is_blank(rules, part, starts)
         starts, stops = starts[~blank], stops[~blank]
         widths.append(value_counts(rules, part, starts, stops))
-        begins.append(begin + starts)
-        ends.append(begin + stops)
+        begins.append(span[0] + starts)
+        ends.append(span[0] + stops)
     damaged = sum(encoded.count(b"\n", each.begin, each.end) for each in records.damages)
     if not sum(map(len, begins)):
         return None
-    joined = map(np.concatenate, (begins, ends, widths))
-    return Reading(dialect, rules, encoded, *joined, damaged)
+    begin, end, width = (np.concatenate(each) for each in (begins, ends, widths))
+    return Reading(dialect, rules, encoded, begin, end, width, damaged)
 
 
-def best(text: bytes, dialect: Dialect, *, is_whole: bool) -> Reading | None:
+def best(text: bytes, dialect: Dialect, told: str | None, *, is_whole: bool) -> Reading | None:
     """Return the reading that fits a text best; None if it has no records.
 
-    Its dialect differs from the given one in delimiter, quotes and escapes.
+    Its dialect differs from the given one in quotes, escapes and, unless it is told, delimiter.
     """
 
     def readings(delimiters: Iterable[str]) -> Iterator[Reading]:
@@ -177,19 +184,20 @@ def best(text: bytes, dialect: Dialect, *, is_whole: bool) -> Reading | None:
                     if reading := read(text, tried, final=is_whole):
                         yield reading
 
-    told = sep(text)
     found = [*readings([told] if told else USUAL)]
     if not told and max((each.score for each in found), default=0) < _GOOD:
         found += (
             each
             for each in readings(OTHERS)
-            if each.score > _UNUSUAL and each.widths[0] == each.width
+            if each.score > _UNUSUAL and each.widths[0] in {each.width, each.width - 1}
         )
     reading = max(found, key=lambda each: each.score, default=None)
     if reading is not None and (told or reading.score >= _LEAST):
         return reading
     unused = next((each for each in USUAL if each.encode() not in text), USUAL[0])
-    return read(text, dialect.model_copy(update={"delimiter": unused}), final=is_whole)
+    plain = ({"delimiter": unused, **more} for more in ({}, {"quote_char": None}))
+    tried = (read(text, dialect.model_copy(update=each), final=is_whole) for each in plain)
+    return next(filter(None, tried), None)
 
 
 def _marks(text: bytes, delimiter: str) -> Iterator[dict[str, Any]]:
