@@ -106,7 +106,7 @@ REFUSED: dict[str, tuple[bytes, Compression, str]] = {
         ANY,
         r"the ZIP archive cannot be read \(File is not a",
     ),
-    "an empty zip": (zipped({}), ANY, "the ZIP archive has the files none: send exactly one"),
+    "an empty zip": (zipped({}), ANY, "the ZIP archive has no file: send exactly one"),
     "several members": (
         zipped(INNER),
         ANY,
