@@ -1,8 +1,8 @@
 """The column of a contract for each column of the sample files, with the evidence for it."""
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, get_args
 
@@ -39,6 +39,10 @@ class Drafted:
     evidence: tuple[str, ...]
     checks: tuple[str, ...]
 
+    def not_required(self) -> "Drafted":
+        """Return the column without the rule that its values must not be missing."""
+        return replace(self, column=self.column.model_copy(update={"required": False}))
+
 
 def mark_of(columns: Sequence[Trials]) -> Mark:
     """Return the decimal mark of the table: the one with which more columns are numbers."""
@@ -67,7 +71,10 @@ def decide(trials: Trials, mark: Mark, *, is_first: bool, optional: bool) -> Dra
         missing = survey.rows - chosen.accepted - chosen.missed
     required = not missing and not optional
     rules: list[Any] = []
-    evidence = [f"{survey.rows:,} values", *([f"{missing:,} missing"] if missing else [])]
+    evidence = [f"{survey.rows:,} values"]
+    if missing:
+        tokens = [] if column.null_tokens is None else _counted(survey.tokens)
+        evidence.append(f"{missing:,} missing" + (f" ({listed(tokens)})" if tokens else ""))
     if required and _is_key(survey, chosen, is_first=is_first):
         rules.append(Unique(name="unique"))
         evidence.append("all different")
@@ -83,7 +90,7 @@ def decide(trials: Trials, mark: Mark, *, is_first: bool, optional: bool) -> Dra
             if (rule := _allowed(survey)) is not None:
                 rules.append(rule)
         case "boolean":
-            evidence += _counts(survey)
+            evidence += _counted(survey.few or {})
         case "integer" | "number" | "float":
             checks += _number_checks(trials, mark, chosen)
             evidence += _bounds(chosen)
@@ -91,8 +98,6 @@ def decide(trials: Trials, mark: Mark, *, is_first: bool, optional: bool) -> Dra
             evidence += [f"{count:,} match {form.pattern}" for form, count in formats.items()]
         case "uuid" | "json":
             pass
-    if column.kind != "string":
-        evidence += [f"{count:,} times {quoted(token)}" for token, count in survey.tokens.items()]
     update = {"required": required, "optional": optional, "rules": tuple(rules)}
     # Validated again, because options may depend on the type and on each other.
     given = column.model_dump(exclude_unset=True) | {
@@ -131,19 +136,17 @@ def _is_key(survey: Survey, chosen: Trial | MomentTrial, *, is_first: bool) -> b
     if isinstance(chosen, MomentTrial) or survey.repeats is not False:
         return False
     words = chosen.column.physical_name.split("_")
-    is_named = is_first or any(each in words for each in _KEYS)
+    if survey.rows < _MIN_DIFFERENT or not (is_first or any(each in words for each in _KEYS)):
+        return False
     match chosen.column.kind:
         case "integer":
             # 0 and -0 are the same number, and so are 5 and +5.
-            is_plain = chosen.minimum > 0 and not chosen.column.spells_numbers
-            is_comparable = is_plain and not any(
-                each.startswith("+") for each in survey.shapes or {}
-            )
+            is_signed = any(each.startswith("+") for each in survey.shapes or {})
+            return chosen.minimum > 0 and not chosen.column.spells_numbers and not is_signed
         case "string" | "uuid":
-            is_comparable = True
+            return True
         case "number" | "boolean" | "date" | "timestamp" | "float" | "time" | "json":
-            is_comparable = False
-    return is_named and is_comparable and survey.rows >= _MIN_DIFFERENT
+            return False
 
 
 def _allowed(survey: Survey) -> Allowed | None:
@@ -158,14 +161,13 @@ def _allowed(survey: Survey) -> Allowed | None:
     return Allowed(name="known_value", severity="warning", values=tuple(values))
 
 
-def _counts(survey: Survey) -> Iterator[str]:
-    counts = [f"{quoted(each)} ({rows:,})" for each, rows in (survey.few or {}).items()]
-    yield listed(counts)
+def _counted(counts: Mapping[str, int]) -> list[str]:
+    return [f"{rows:,} × {quoted(each)}" for each, rows in counts.items()]
 
 
 def _texts(survey: Survey) -> Iterator[str]:
     if survey.few and survey.filled >= _MIN_REPEATED * len(survey.few):
-        yield from _counts(survey)
+        yield from _counted(survey.few)
     elif survey.filled:
         yield f"up to {survey.longest:,} characters"
     if survey.leading_zeros:
@@ -175,8 +177,8 @@ def _texts(survey: Survey) -> Iterator[str]:
 def _text_checks(trials: Trials, mark: Mark) -> Iterator[str]:
     survey = trials.survey
     if survey.filled and survey.tokens:
-        tokens = [f"{quoted(token)} ({rows:,})" for token, rows in survey.tokens.items()]
-        yield f"does {listed(tokens)} mean missing? If so, add nullTokens to the column"
+        tokens = listed(_counted(survey.tokens))
+        yield f"does {tokens} mean missing? If so, add the custom property nullTokens"
     if survey.padded:
         yield f"{survey.padded:,} values have white space around them: trim: true would remove it"
     for moments in trials.moments:
@@ -235,14 +237,19 @@ def _number_checks(trials: Trials, mark: Mark, chosen: Trial | MomentTrial) -> I
         return
     survey, column = trials.survey, chosen.column
     other: Mark = "." if mark == "," else ","
-    has_groups = column.group_char == other
     rivals = [each for each in trials.numeric[other] if each.fits]
-    if has_groups and rivals:
-        example = f"{quoted(survey.samples[0])}"
+    if rivals and other == column.group_char:
         yield (
-            f"{example} is read with {other!r} between groups of three digits: if it is the "
+            f"in {quoted(survey.samples[0])}, {other!r} separates groups of digits: if it is the "
             f"decimal mark, set decimalMark: {other!r} in the table and remove groupChar"
         )
+    elif rivals and rivals[0].column.group_char == mark:
+        yield (
+            f"in {quoted(survey.samples[0])}, {mark!r} is the decimal mark: if it separates groups "
+            f"of digits, set decimalMark: {other!r} in the table and groupChar: {mark!r}"
+        )
+    if not column.bare_number:
+        yield f"the text around numbers is dropped, e.g. in {quoted(survey.samples[0])}"
     if column.kind != "integer":
         return
     if (chosen.minimum, chosen.maximum) == (0, 1):

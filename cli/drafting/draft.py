@@ -26,14 +26,18 @@ from cli.sniffing import Sniffed, sample_of, sniff
 from shared import odcs
 from shared.compression import Compression, unpack
 from shared.content import LocalFile
-from shared.contract import MAX_COLUMNS, Contract
+from shared.contract import MAX_COLUMNS, MAX_ROW_BYTES, Contract
+from shared.naming import physical_names
 from shared.rows import Table, read_table
 from shared.text import listed, quoted
 from shared.verdict import Refusal
 
 _SEEN_BYTES = 1 << 28
 """Memory for the distinct values of all columns."""
+_MAX_REQUIRED = MAX_ROW_BYTES - 100
+"""Bytes of a row's values with which all columns may be required."""
 _SHOWN = 20
+_COMPRESSION = Compression()
 _WORKERS = 2
 
 
@@ -130,7 +134,7 @@ class _Samples:
             policy = reader.header_policy.model_copy(update={"unknown": "ignore"})
             reader = reader.model_copy(update={"header_policy": policy})
         for number, file in enumerate(self.files):
-            table = read_table(_chunks(file), reader)
+            table = read_table(unpack(LocalFile(file), _COMPRESSION).chunks, reader)
             if isinstance(table, Refusal):
                 continue  # the check of the draft says why
             names_ = self._names(table)
@@ -146,12 +150,8 @@ class _Samples:
         return [*self.form.names, *more][: table.width]
 
 
-def _chunks(file: Path) -> Iterator[bytes | Refusal]:
-    return unpack(LocalFile(file), Compression()).chunks
-
-
 def _sniffed(file: Path) -> Sniffed:
-    found = sniff(sample_of(_chunks(file)))
+    found = sniff(sample_of(unpack(LocalFile(file), _COMPRESSION).chunks))
     if isinstance(found, Refusal):
         raise CommandError(f"{file.name}: {found.reason}")
     return found
@@ -186,7 +186,7 @@ def _columns(samples: _Samples, table: str) -> tuple[list[Drafted], Mark]:
                 f"the files have {len(surveys):,} columns, but a table can have {MAX_COLUMNS:,}: "
                 "split them"
             )
-        physical = names.physical_names(surveys, table)
+        physical = physical_names(surveys, table)
         trials = {
             survey.name: trials_of(survey, name, samples.form.contract)
             for survey, name in zip(surveys.values(), physical, strict=True)
@@ -195,7 +195,7 @@ def _columns(samples: _Samples, table: str) -> tuple[list[Drafted], Mark]:
             for _ in pool.map(lambda each: trials[each[0]].add(each[1]), values.items()):
                 pass
     mark = mark_of([*trials.values()])
-    return [
+    drafted = [
         decide(
             each,
             mark,
@@ -203,7 +203,10 @@ def _columns(samples: _Samples, table: str) -> tuple[list[Drafted], Mark]:
             optional=any(each.survey.name not in found for found in files.values()),
         )
         for each in trials.values()
-    ], mark
+    ]
+    if sum(each.column.limits.least_bytes for each in drafted) > _MAX_REQUIRED:
+        drafted = [each.not_required() for each in drafted]
+    return drafted, mark
 
 
 def _checked(files: Sequence[Path], contract: Contract) -> tuple[int, list[str]]:

@@ -136,6 +136,12 @@ def choose(forms: Sequence[Form], masks: Mapping[int, int]) -> Choice:
             and count == counts[best]
             and all(mask >> forms.index(form) & 1 for mask in left if mask >> best & 1)
         ]
+        # A sample from May does not tell short names from long ones.
+        chosen |= {
+            form: count
+            for form, count in zip(forms, counts, strict=True)
+            if count == counts[best] and _is_twin(form, forms[best])
+        }
         for mask in [each for each in left if each >> best & 1]:
             del left[mask]
         taken |= 1 << best
@@ -145,7 +151,14 @@ def choose(forms: Sequence[Form], masks: Mapping[int, int]) -> Choice:
         read = {order for i, order in orders.items() if mask >> i & 1}
         missed += count * (len(read) > 1)
     one_each = {form.order: form for form in reversed(rivals)}
-    return Choice(chosen, tuple(one_each.values()), missed + left.total())
+    first_each = [form for form in rivals if form is one_each[form.order]]
+    return Choice(chosen, tuple(first_each), missed + left.total())
+
+
+def _is_twin(form: Form, other: Form) -> bool:
+    """Return whether formats differ only in the length of names."""
+    short, same = (each.pattern.replace("MMMM", "MMM") for each in (form, other))
+    return form.locale == other.locale and form.pattern != other.pattern and short == same
 
 
 def _rank(form: Form) -> tuple[int, int, int]:

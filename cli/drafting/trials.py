@@ -3,9 +3,11 @@
 The pipeline's own casts decide which values a type accepts.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cli.drafting import moments
-from cli.drafting.survey import Counts, Shape, Survey, distinct
+from cli.drafting.survey import MAX_RUN, Counts, Survey, distinct
 from functions.transform import numbers
 from functions.transform.casts import values_of
 from shared.contract import Column, Contract
@@ -31,7 +33,17 @@ _NUMBERS = {
     f"numeric(38,{_MAX_SCALE})": "number",
     "double precision": "number",
 }
-_GROUP_CHARS = (None, ",", ".", "'", " ")
+_STYLES = frozenset({"omittedZero", "parentheses", "trailingMinus"})
+"""Spellings of numbers. Not exponents: numbers with them are floats, which always may have one."""
+_MOMENTS: dict[moments.Kind, str] = {
+    "date": "date",
+    "timestamp": "timestamptz",
+    "time": "time",
+}
+_GROUP_CHARS = (",", ".", "'", " ")
+_NUMBER = re.compile(r"[-+().,'\s\d]+")
+_CODE = re.compile(r"[^\W\d_]\d|\d[^\W\d_](?![^\W\d_])")
+"""Letters that belong to the digits, as in A5 or 5b, but not in 5 EUR or 5kg."""
 _SHOWN = 3
 _PAIRS = [
     each.split()
@@ -165,8 +177,9 @@ class Trials:
 
     def _all(self) -> Iterator[Trial | MomentTrial]:
         yield self.text
-        for trials in self.numeric.values():
-            yield from trials
+        yield from self.numeric["."]
+        if self.numeric[","] is not self.numeric["."]:
+            yield from self.numeric[","]
         yield from self.boolean
         yield from self.moments
         yield from self.others
@@ -175,24 +188,27 @@ class Trials:
 def trials_of(survey: Survey, physical_name: str, contract: Contract) -> Trials:
     """Return the trials of a column that its survey suggests; `contract` reads the files."""
     named = {"name": survey.name, "physicalName": physical_name}
-    base = dict(named)
+    base: dict[str, Any] = dict(named)
     if survey.padded:
         base["trim"] = True
     if survey.tokens:
         base["nullTokens"] = ["", *sorted(survey.tokens)]
     shapes = survey.shapes or {}
     examples = [each.example for each in shapes.values()]
+    numeric: dict[Mark, list[Trial]] = {".": [*_numeric(base, survey, ".", contract)]}
+    has_mark = any("." in each or "," in each for each in shapes)
+    numeric[","] = [*_numeric(base, survey, ",", contract)] if has_mark else numeric["."]
     return Trials(
         survey,
         Trial(_column(named, "string", "text"), contract),
-        {mark: [*_numeric(base, survey, mark, contract)] for mark in get_args(Mark)},
+        numeric,
         [
             Trial(_column(base, "boolean", "boolean", trueTokens=true, falseTokens=false), contract)
             for true, false in _tokens(survey)
         ],
         [
             MomentTrial(kind, columns, contract)
-            for kind, stored in (("date", "date"), ("timestamp", "timestamptz"), ("time", "time"))
+            for kind, stored in _MOMENTS.items()
             if (columns := _moments(base, kind, stored, [*shapes], examples, contract))
         ],
         [
@@ -233,45 +249,79 @@ def _numeric(
     if survey.leading_zeros or is_phone or not any("9" in each for each in shapes):
         return
     marked = contract.model_copy(update={"decimal_mark": mark})
+    examples = [each.example for each in shapes.values()]
+    # Without the text around them, $5 and €5 or A5 and B5 would be the same.
+    around = {_NUMBER.sub("", each) for each in (*survey.samples, *examples)} - {""}
+    is_code = len(around) > 1 or any(_CODE.search(each) for each in examples)
+    options = _STYLES if is_code else _STYLES | {"bareNumber"}
+    used = "".join(shapes)
+    chars = [None, *(char for char in _GROUP_CHARS if char in used and char != mark)]
+    texts = pa.array(examples, pa.string())
+    rows = np.array([each.rows for each in shapes.values()], np.int64)
+
+    def accepted(column: Column) -> int:
+        _, values = values_of(texts, column, marked)
+        return int(rows[_booleans(values.is_valid())].sum())
+
     for stored in _NUMBERS:
-        if (column := _number(base, stored, [*shapes.values()], marked)) is not None:
+        spelled = functools.partial(_spelled, base, stored)
+        column = _number(spelled, options, chars, accepted, int(rows.sum()))
+        if column is not None:
             yield Trial(column, marked)
+            # Shapes tell how many digits numbers have.
+            digits = _most(_NO_DIGITS, texts, column, mark)
+            is_short = "9" * MAX_RUN not in used and digits.after <= _MAX_SCALE
+            if is_short and accepted(column) == rows.sum():
+                return
 
 
 def _number(
-    base: Mapping[str, Any], stored: str, shapes: Sequence[Shape], contract: Contract
+    spelled: Callable[[Set[str], str | None], Column],
+    options: Set[str],
+    chars: Iterable[str | None],
+    accepted: Callable[[Column], int],
+    rows: int,
 ) -> Column | None:
-    """Return a column of numbers with as few options as needed; None if few shapes are numbers."""
-    logical = _NUMBERS[stored]
-    styles = ["parentheses", "trailingMinus", *["omittedZero"] * (logical == "number")]
-    texts = pa.array([each.example for each in shapes], pa.string())
-    rows = np.array([each.rows for each in shapes], np.int64)
+    """Return a column of numbers with as few options as needed; None if few rows are numbers.
 
-    def with_options(names: frozenset[str], char: str | None) -> tuple[Column, int]:
-        options: dict[str, Any] = {}
-        if "groupChar" in names:
-            options["groupChar"] = char
-        if "bareNumber" in names:
-            options["bareNumber"] = False
-        if used := [each for each in styles if each in names]:
-            options["numberStyles"] = used
-        column = _column(base, logical, stored, **options)
-        _, values = values_of(texts, column, contract)
-        return column, int(rows[_booleans(values.is_valid())].sum())
-
-    for char in _GROUP_CHARS:
-        if char == contract.decimal_mark:
-            continue
-        names = frozenset([*styles, "bareNumber", *["groupChar"] * (char is not None)])
-        column, most = with_options(names, char)
-        if most < (1 - _MAX_MISSED) * rows.sum():
+    Args:
+        spelled: returns the column with some options and a group character.
+        options: those that it may have.
+        chars: the group characters that it may have.
+        accepted: returns how many rows a column accepts.
+        rows: the number of rows.
+    """
+    plain = spelled(set(), None)
+    if accepted(plain) == rows:
+        return plain
+    for char in chars:
+        names = options if char is None else options | {"groupChar"}
+        column = spelled(names, char)
+        most = accepted(column)
+        if most < (1 - _MAX_MISSED) * rows:
             continue
         for name in sorted(names):
-            fewer, accepted = with_options(names - {name}, char)
-            if accepted == most:
+            fewer = spelled(names - {name}, char)
+            if accepted(fewer) == most:
                 column, names = fewer, names - {name}
         return column
     return None
+
+
+def _spelled(base: Mapping[str, Any], stored: str, names: Set[str], char: str | None) -> Column:
+    """Return a column of numbers with some options."""
+    logical = _NUMBERS[stored]
+    styles = [
+        each
+        for each in sorted(_STYLES)
+        if each in names and not (each == "omittedZero" and logical == "integer")
+    ]
+    options: dict[str, Any] = {"numberStyles": styles} if styles else {}
+    if "bareNumber" in names:
+        options["bareNumber"] = False
+    if "groupChar" in names:
+        options["groupChar"] = char
+    return _column(base, logical, stored, **options)
 
 
 def _tokens(survey: Survey) -> Iterator[tuple[list[str], list[str]]]:

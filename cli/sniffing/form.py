@@ -13,9 +13,9 @@ from cli.items import many
 from cli.sniffing.readings import best
 from cli.sniffing.sample import Sample, encoding_of, lines_of
 from cli.sniffing.structure import Structure
-from shared.contract import MAX_COLUMNS, Column, Contract, FileFormat, HeaderPolicy
+from shared.contract import MAX_COLUMNS, Column, Contract, HeaderPolicy
 from shared.dialect import Dialect
-from shared.file_types import type_of_text
+from shared.file_types import FileFormat, type_of_text
 from shared.frame import sep
 from shared.lines import long_line
 from shared.rows import read_table
@@ -105,7 +105,7 @@ def sniff(sample: Sample | Refusal) -> Sniffed | Refusal:
 
 def _csv(text: bytes, end: bytes, *, is_whole: bool) -> Sniffed | Refusal:
     """Return the form of a CSV file, of which `end` is the end unless the text is all of it."""
-    if kind := type_of_text(text):
+    if kind := type_of_text(text, "csv"):
         return Refusal(f"the file {kind}")
     ends = Counter(each[-1:] for each in re.findall(rb"\n|\r+\n?", text))
     dialect = Dialect(line_terminator="\r" if ends[b"\r"] > ends[b"\n"] else "\r\n")
