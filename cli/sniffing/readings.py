@@ -20,6 +20,7 @@ _CELLS, _MANY = 6_000, 200
 """Values and records of which the cleanness is a sample."""
 _GOOD, _UNUSUAL, _LEAST = 0.6, 0.85, 0.45
 """Scores: enough not to try unusual delimiters; enough for these; enough for several columns."""
+_TRIED = 1 << 18
 _MOST = 0.8
 """The share of delimiters before a space, from which on such spaces are ignored."""
 _NUMBER = (
@@ -158,29 +159,36 @@ def read(text: bytes, dialect: Dialect, *, final: bool) -> Reading | None:
         return None
     encoded = rules.encoded(text if text.endswith(b"\n") else text + b"\n")
     records = find_records(rules, encoded, final=final)
-    begins, ends, widths = [], [], []
-    for span in records.spans:
-        part = encoded[slice(*span)]
-        stops = ends_of(rules, part)
-        starts = np.append(0, stops)[:-1]
-        blank = is_blank(rules, part, starts)
-        starts, stops = starts[~blank], stops[~blank]
-        widths.append(value_counts(rules, part, starts, stops))
-        begins.append(span[0] + starts)
-        ends.append(span[0] + stops)
-    damaged = sum(encoded.count(b"\n", each.begin, each.end) for each in records.damages)
-    if not sum(map(len, begins)):
+    good = b"".join(encoded[begin:end] for begin, end in records.spans)
+    ends = ends_of(rules, good, are_lines=records.are_lines)
+    begins = np.append(0, ends)[:-1]
+    blank = is_blank(rules, good, begins)
+    begins, ends = begins[~blank], ends[~blank]
+    if not len(begins):
         return None
-    begin, end, width = (np.concatenate(each) for each in (begins, ends, widths))
-    return Reading(dialect, rules, encoded, begin, end, width, damaged)
+    widths = value_counts(rules, good, begins, ends)
+    # From the text of all spans back to the whole text.
+    bounds = np.array(records.spans, np.intp)
+    offsets = np.cumsum(np.append(0, bounds[:, 1] - bounds[:, 0]))
+    shifts = (bounds[:, 0] - offsets[:-1])[np.searchsorted(offsets, begins, "right") - 1]
+    damaged = sum(encoded.count(b"\n", each.begin, each.end) for each in records.damages)
+    return Reading(dialect, rules, encoded, begins + shifts, ends + shifts, widths, damaged)
 
 
 def best(text: bytes, dialect: Dialect, told: str | None, *, is_whole: bool) -> Reading | None:
     """Return the reading that fits a text best; None if it has no records.
 
-    Its dialect differs from the given one in quotes, escapes and, unless it is told, delimiter.
+    Its dialect differs from the given one in quotes, escapes and, unless it is told, delimiter. The
+    first lines decide, to limit the time.
     """
+    lines = text if len(text) < _TRIED else text[: text.rfind(b"\n", 0, _TRIED) + 1] or text
+    found = _best(lines, dialect, told, is_whole=is_whole and lines is text)
+    if found is None or lines is text:
+        return found
+    return read(text, found.dialect, final=is_whole)
 
+
+def _best(text: bytes, dialect: Dialect, told: str | None, *, is_whole: bool) -> Reading | None:
     def readings(delimiters: Iterable[str]) -> Iterator[Reading]:
         for delimiter in delimiters:
             if delimiter.encode() in text:

@@ -233,7 +233,7 @@ class Structure:
         found = names
         if len(names) == width - 1 and header:
             # R does not name the names of its rows.
-            is_last = not "".join(*self._columns_of_body[-1:]).strip()
+            is_last = not any(map(str.strip, itertools.chain(*self._columns_of_body[-1:])))
             names = [*names, ""] if is_last else ["", *names]
         names = [*names[:width], *[""] * (width - len(names))]
         good = _unique(names)
