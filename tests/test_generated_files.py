@@ -983,7 +983,7 @@ def test_draft_loads_its_file_or_lists_rows(tmp_path: Path) -> None:
     path = tmp_path / "file.csv"
 
     @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-    @given(examples(has_trailer=False))
+    @given(examples("csv") | examples("jsonLines"))
     def check(example: tuple[Contract, bytes, int, bool]) -> None:
         path.write_bytes(example[1])
         try:
