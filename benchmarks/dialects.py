@@ -1,4 +1,4 @@
-"""Benchmark of `tm contract`: how many dialects of annotated files it finds, next to other sniffers.
+"""Benchmark of sniffing: how many forms of annotated files it finds, next to other sniffers.
 
     python -m benchmarks.dialects FOLDER [--failing]
 
@@ -14,7 +14,8 @@ Two things can be correct:
   as with those annotated; spaces around values do not count. A quote that no value has is correct.
 - The header: it begins on the annotated line, or there is none; and so do the rows.
 
-A file without rows is correct if it is refused. Each sniffer gets the first MiB as UTF-8.
+A file without rows is correct if it is refused. Each sniffer gets the first MiB as UTF-8. Ours also
+gets the bytes: its encoding is correct if the text is the same as with the annotated one.
 """
 
 import argparse
@@ -35,15 +36,14 @@ if TYPE_CHECKING:
 _BYTES = 1 << 20
 
 
+Marks = tuple[str | None, str | None, str | None]
+"""The delimiter, the quote and the escape character; None if there is none."""
+
+
 class Form(NamedTuple):
-    """The form of a file: characters are None if there is none; lines count from 1.
+    """The form of a file, with the lines on which header and rows begin; None if there are none."""
 
-    `header` and `rows` are the lines on which they begin; None if there are none.
-    """
-
-    delimiter: str | None
-    quote: str | None
-    escape: str | None
+    marks: Marks
     header: int | None
     rows: int | None
 
@@ -77,13 +77,17 @@ def main() -> None:
         if arguments.failing:
             for file_name, right, expected, form in failing:
                 print(f"  {file_name}: right: {sorted(right)}; {_flat(expected)}; {_flat(form)}")
+    wrong = [file.name for file in files if not _has_encoding(file)]
+    print(f"encoding: {len(files) - len(wrong)} ({1 - len(wrong) / len(files):.0%})")
+    if arguments.failing:
+        print(*(f"  {name}" for name in wrong), sep="\n")
 
 
 _COLUMNS = ("both", "dialect", "header")
 
 
 def _flat(form: Form | None) -> str:
-    return "none" if form is None else " ".join(map(repr, form))
+    return "none" if form is None else " ".join(map(repr, [*form.marks, *form[1:]]))
 
 
 def _parameters(file: Path) -> dict[str, Any]:
@@ -101,22 +105,34 @@ def _text(file: Path, encoding: str) -> str:
     )
 
 
+def _has_encoding(file: Path) -> bool:
+    from cli.sniffing import Sniffed, sample_of, sniff
+
+    found = sniff(sample_of([file.read_bytes()]))
+    expected = _text(file, _parameters(file)["encoding"])
+    return not (expected and isinstance(found, Sniffed)) or expected == _text(file, found.encoding)
+
+
 def _annotated(text: str, parameters: dict[str, Any]) -> Form | None:
-    marks = [parameters[each] or None for each in ("delimiter", "quotechar", "escapechar")]
+    marks = _marks(*(parameters[each] for each in ("delimiter", "quotechar", "escapechar")))
     if marks[0] is None:
         return None
-    marks[2] = None if marks[2] == marks[1] else marks[2]
     lines = [line for line, _ in _records(text, *marks)]
     first = int(parameters["preamble_lines"])
     return _form(text, marks, first, first + int(parameters["header_lines"]), lines)
 
 
-def _form(text: str, marks: list[str | None], header: int, rows: int, lines: list[int]) -> Form:
+def _marks(delimiter: str | None, quote: str | None, escape: str | None) -> Marks:
+    """Return marks; a quote that escapes itself is the usual one."""
+    return delimiter or None, quote or None, None if escape == quote else escape or None
+
+
+def _form(text: str, marks: Marks, header: int, rows: int, lines: list[int]) -> Form:
     """Return a form from the indices of the records with which header and rows begin."""
     filled = {line for line, values in _records(text, *marks) if values}
     after = [line for line in lines[rows:] if line in filled]
     first = [line for line in lines[header:rows] if line in filled]
-    return Form(*marks, first[0] if first else None, after[0] if after else None)
+    return Form(marks, first[0] if first else None, after[0] if after else None)
 
 
 def _records(
@@ -141,16 +157,16 @@ def _judged(text: str, expected: Form | None, found: Form | None) -> set[str]:
     if expected is None or found is None:
         return {"dialect", "header"} if expected is found else set()
     # The lines before the rows may have other marks.
-    rows = [each for each in _records(text, *expected[:3]) if each[0] >= (expected.rows or 0)]
-    same = [each for each in _records(text, *found[:3]) if each[0] >= (expected.rows or 0)]
+    rows = [each for each in _records(text, *expected.marks) if each[0] >= (expected.rows or 0)]
+    same = [each for each in _records(text, *found.marks) if each[0] >= (expected.rows or 0)]
     right = {"dialect"} if rows == same else set()
-    return right | ({"header"} if expected[3:] == found[3:] else set())
+    return right | ({"header"} if expected[1:] == found[1:] else set())
 
 
 def _tm(text: str) -> Form | None:
     from cli.sniffing import sample_of, sniff
-    from shared.lines import Refusal
     from shared.rows import read_table
+    from shared.verdict import Refusal
 
     found = sniff(sample_of([text.encode()]))
     if isinstance(found, Refusal):
@@ -162,8 +178,8 @@ def _tm(text: str) -> Form | None:
     header = table.line if table.header is not None else _header_line(text, found)
     rows = [each() for each in table.chunks if not isinstance(each, Refusal)]
     lines = [min(each.lines.to_pylist() + each.malformed["line"].to_pylist()) for each in rows]
-    marks = [dialect.delimiter, dialect.quote_char, dialect.escape_char]
-    return Form(*marks, header, min(lines, default=None))
+    marks = dialect.delimiter, dialect.quote_char, dialect.escape_char
+    return Form(marks, header, min(lines, default=None))
 
 
 def _header_line(text: str, found: "Sniffed") -> int | None:
@@ -190,8 +206,7 @@ def _duckdb(text: str) -> Form | None:
         except duckdb.Error:
             return None
     assert row is not None
-    marks = [None if each in ("", "\0", "(empty)") else each for each in row[:3]]
-    marks[2] = None if marks[2] == marks[1] else marks[2]
+    marks = _marks(*("" if each in {"\0", "(empty)"} else each for each in row[:3]))
     lines = [line for line, _ in _records(text, *marks)]
     first = next((i for i, line in enumerate(lines) if line > row[3]), len(lines))
     return _form(text, marks, first, first + row[4], lines)
@@ -206,7 +221,9 @@ def _clevercsv(text: str) -> Form | None:
         has_header = sniffer.has_header(text)
     except (clevercsv.Error, StopIteration):  # the latter for a file without rows
         return None
-    marks = [each or None for each in (found.delimiter, found.quotechar, found.escapechar)]
+    if found is None:
+        return None
+    marks = _marks(found.delimiter, found.quotechar, found.escapechar)
     lines = [line for line, _ in _records(text, *marks)]
     return _form(text, marks, 0, int(has_header), lines)
 

@@ -72,6 +72,12 @@ def line(*parts: str | Text) -> Text:
     return Text.assemble(*(visible(each) if isinstance(each, str) else each for each in parts))
 
 
+def advised(advice: str) -> Text:
+    """Return lines of a contract that would accept a file, below a heading."""
+    text = "\n".join(["To accept such files:", *map(visible, advice.split("\n"))])
+    return Text(text, no_wrap=True, overflow="ignore")
+
+
 def table_of(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Return a table of rows that have the same names and JSON values."""
     names = list(rows[0])

@@ -18,13 +18,14 @@ from cli.console import console
 from cli.errors import CommandError
 from cli.items import Item, has_run, many
 from cli.stack import Stack
-from shared import undecodable
+from shared import json_lines, undecodable
 from shared.compression import pack, unpack
 from shared.contract import Contract
 from shared.dialect import Dialect
 from shared.file_types import start_of
 from shared.grammar import Fault, grammar
 from shared.ingestion import Ingestion, Source
+from shared.json_lines import Objects
 from shared.landing import Landed
 from shared.spreadsheet import unescaped
 from shared.verdict import Refusal
@@ -73,9 +74,7 @@ def fix(
         raise CommandError(
             f"The stack no longer has a contract for {ingestion.table}: deploy one, then try again."
         ) from None
-    rows = replacements(
-        corrections(corrected), rejects.records(stack, item), contract.dialect, item
-    )
+    rows = replacements(corrections(corrected), rejects.records(stack, item), contract, item)
     with tempfile.TemporaryFile() as file:
         landed = unpack(Landed(stack.s3, ingestion.source), contract.compression)
         chunks = rewritten(_bytes(landed.chunks), rows, contract.encoding, contract.dialect)
@@ -131,7 +130,7 @@ def corrections(corrected: Path) -> dict[int, list[str]]:
 def replacements(
     corrections: Mapping[int, list[str]],
     records: Iterable[rejects.Record],
-    dialect: Dialect,
+    contract: Contract,
     item: Item,
 ) -> dict[int, Replacement]:
     """Return the rows to replace, by their first physical line.
@@ -163,7 +162,7 @@ def replacements(
         if len(new) > 1:
             raise CommandError(f"Line {line} has {len(new)} different corrections: keep only one.")
         for cell in new:
-            rows[line] = Replacement(raw, _one_row(line, cell, dialect))
+            rows[line] = Replacement(raw, _one_row(line, cell, contract))
     if not rows:
         raise CommandError("No row is corrected: every 'raw' is the same as in the landed file.")
     return rows
@@ -282,17 +281,31 @@ def _long_cells() -> Iterator[None]:
         csv.field_size_limit(limit)
 
 
-def _one_row(line: int, text: str, dialect: Dialect) -> str:
+def _one_row(line: int, text: str, contract: Contract) -> str:
     # An open quote or a second row would change all later rows.
     row = text.rstrip("\r\n")
-    lines = dialect.swapped(row.encode()) + b"\n"
-    rules = grammar(dialect, lines)
-    found = rules and rules.first(rules.encoded(lines), final=True)
-    if isinstance(found, Fault):
-        raise CommandError(f"The correction of line {line} cannot be read: {found}.")
-    if rules is None or found != (0, len(rules.encoded(lines))):
-        raise CommandError(f"The correction of line {line} must be exactly one row.")
+    fault = _fault(row, contract)
+    if fault is not None:
+        raise CommandError(f"The correction of line {line} {fault}.")
     return row
+
+
+def _fault(row: str, contract: Contract) -> str | None:
+    """Return why a text is not exactly one row of the contract's files; None if it is."""
+    match contract.file_format:
+        case "csv":
+            lines = contract.dialect.swapped(row.encode()) + b"\n"
+            rules = grammar(contract.dialect, lines)
+            found = rules and rules.first(rules.encoded(lines), final=True)
+            if isinstance(found, Fault):
+                return f"cannot be read: {found}"
+            is_one = rules is not None and found == (0, len(rules.encoded(lines)))
+            return None if is_one else "must be exactly one row"
+        case "jsonLines":
+            [read] = Objects(contract).read([row.encode()])
+            if isinstance(read, json_lines.Fault):
+                return f"cannot be read: {read.reason}"
+            return None if read is not None and "\n" not in row else "must be exactly one row"
 
 
 def _unwrapped(text: str) -> str:

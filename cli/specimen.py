@@ -6,6 +6,7 @@ compare it with Transform and Test.
 
 import datetime as dt
 import itertools
+import json
 import math
 import sys
 from collections import Counter
@@ -53,7 +54,7 @@ class Specimen:
     """Number of good rows with that key."""
     refused: bytes
     """The same rows under a header that the contract does not allow; if columns are found by
-    position, after a line that names another delimiter."""
+    position, after a line that names another delimiter. As JSON lines, rows of another table."""
 
     @property
     def rows(self) -> int:
@@ -67,15 +68,22 @@ def specimen(contract: Contract, token: str, now: dt.datetime) -> Specimen:
     `token` is unique letters and digits for the lookup key. `now` has a time zone.
 
     Raises:
-        CommandError: a column has no valid value, or too few for the required number of rows.
+        CommandError: a column has no valid value, or too few for the required number of rows; or
+            the contract requires a trailer or a manifest.
     """
+    footer = contract.dialect.footer
+    if contract.manifest is not None or (footer is not None and footer.totals):
+        what = "trailer" if contract.manifest is None else "manifest"
+        raise CommandError(
+            f"The contract of {contract.table} requires a {what}, which cannot be generated: use "
+            f"files of its supplier and `tm drop FILE --table {contract.table} --follow`."
+        )
     key = None if contract.lookup is None else contract.lookup.key
     columns = [
         Values(column, contract, now, f"tm-smoke-{token}" if column.name == key else None)
         for column in contract.columns
     ]
-    of_row = ("columnCount", "quoting") if contract.dialect.quote_char else ("columnCount",)
-    flaws: list[_Way] = [(None, Flaw(rule, None)) for rule in of_row]
+    flaws: list[_Way] = [(None, Flaw(rule, None)) for rule in _rules_of_rows(contract)]
     flaws += [(column.column.name, flaw) for column in columns for flaw in column.flaws()]
     flaws += [
         (rule.of, Flaw(rule.name, None, frozenset({rule.name}), rule.columns))
@@ -107,6 +115,9 @@ def specimen(contract: Contract, token: str, now: dt.datetime) -> Specimen:
         ]
     )
     before, body = _before(header, contract), body + _footer(contract)
+    refused = _wrong_beginning(header, contract) + body
+    if contract.file_format == "jsonLines":
+        before, refused = "", json.dumps({"no column": 1})
     first = before.count(_line_end(contract)[-1]) + 1
     keys = [row[header.index(key)] for row in rows[:good]] if key else []
     return Specimen(
@@ -115,8 +126,18 @@ def specimen(contract: Contract, token: str, now: dt.datetime) -> Specimen:
         bad=tuple(Bad(n, name, flaw.rule) for n, (name, flaw) in enumerate(flaws, first + good)),
         key=keys[0] if keys else None,
         keyed=keys.count(keys[0]) if keys else 0,
-        refused=(_wrong_beginning(header, contract) + body).encode(contract.encoding),
+        refused=refused.encode(contract.encoding),
     )
+
+
+def _rules_of_rows(contract: Contract) -> list[str]:
+    """Return the rules that a row can fail as a whole."""
+    match contract.file_format:
+        case "csv":
+            return ["columnCount", *(["quoting"] if contract.dialect.quote_char else [])]
+        case "jsonLines":
+            is_unknown_refused = contract.header_policy.unknown == "refuse"
+            return ["json", *(["unknownColumn"] if is_unknown_refused else []), "repeatedColumn"]
 
 
 def _wrong_header(contract: Contract) -> list[str]:
@@ -199,6 +220,12 @@ def _spoilt(row: Row, way: _Way, contract: Contract, first: Row) -> str:
     match way:
         case None, Flaw(rule="columnCount"):
             return _line([*row, row[0]], contract)
+        case None, Flaw(rule="json"):
+            return _line(row, contract).replace("{", "", 1)
+        case None, Flaw(rule="unknownColumn" | "repeatedColumn" as rule):
+            key = "no column" if rule == "unknownColumn" else contract.header[0]
+            more = json.dumps({key: None}, ensure_ascii=False).removesuffix("}")
+            return _line(row, contract).replace("{", f"{more}, ", 1)
         case None, _:
             quote = contract.dialect.quote_char
             rest = [contract.dialect.record(row[1:])] if row[1:] else []
@@ -246,7 +273,15 @@ def _footer(contract: Contract) -> str:
 
 
 def _line(cells: Iterable[str], contract: Contract) -> str:
-    return contract.dialect.record(cells) + _line_end(contract)
+    match contract.file_format:
+        case "csv":
+            return contract.dialect.record(cells) + _line_end(contract)
+        case "jsonLines":
+            values = {
+                column.name: None if text in contract.null_tokens(column) else text
+                for column, text in zip(contract.columns, cells, strict=True)
+            }
+            return json.dumps(values, ensure_ascii=False) + _line_end(contract)
 
 
 def _line_end(contract: Contract) -> str:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from cli import drop
 from cli.console import (
+    advised,
     cell,
     collapsed,
     console,
@@ -260,6 +261,8 @@ def _one(item: Item) -> Group:
         parts.append(Text())
     if reason := item.get("haltReason"):
         parts.append(line("Reason: ", _line(reason)))
+    if advice := item.get("advice"):
+        parts.append(advised(advice))
     if removed := item.get("removedAt"):
         parts.append(line(f"Removed: {_seconds(removed)}, with all versions and rows"))
     if item["status"] not in PENDING:

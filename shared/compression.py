@@ -203,11 +203,11 @@ def _member(file: "_Archive", glob: str | None) -> tuple["_Readable", str] | Ref
         )
     chosen = [each for each in members if glob is None or fnmatch.fnmatchcase(each.filename, glob)]
     if len(chosen) != 1:
-        names = listed([quoted(each.filename) for each in members]) or "none"
+        names = f"the files {listed([quoted(each.filename) for each in members])}"
         advice = "send exactly one file in it, or select one by member in the contract"
         if glob is not None:
             advice = f"the contract's member {quoted(glob)} selects {len(chosen)} of them, not one"
-        return Refusal(f"the ZIP archive has the files {names}: {advice}")
+        return Refusal(f"the ZIP archive has {names if members else 'no file'}: {advice}")
     [info] = chosen
     named = f"the file {quoted(info.filename)} in the ZIP archive"
     if info.flag_bits & _ENCRYPTED:

@@ -34,6 +34,7 @@ from shared.columns import (
 from shared.compression import Compression
 from shared.control_totals import ROWS, group_problems
 from shared.dialect import Dialect
+from shared.file_types import FileFormat
 from shared.formats import MICROSECOND_DIGITS, Described, Reading, readings
 from shared.key_pattern import KEY, KeyPattern
 from shared.manifest import Manifest
@@ -62,7 +63,6 @@ _SUMMARY_FIELDS = {"group", "rows"}
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 Severity = Literal["error", "warning"]
-FileFormat = Literal["csv", "jsonLines"]
 NumberStyle = Literal["exponent", "omittedZero", "parentheses", "trailingMinus", "integralDecimal"]
 _GROUP_CHARS = (",", ".", "'", " ")
 """The usual separators of groups, which the reason of a rejected number advises."""
@@ -817,12 +817,12 @@ class Contract(Model):
     def _json_problems(self) -> Iterator[str]:
         if self.file_format == "csv":
             return
-        of_rows = "have no effect on JSON lines: remove them"
+        needless = "have no effect on JSON lines: remove them"
         if names := sorted(self.dialect.model_fields_set - {"null_sequence"}):
-            yield f"the dialect's {listed([*map(to_camel, names)])} {of_rows}"
+            yield f"properties of the dialect ({listed([*map(to_camel, names)])}) {needless}"
         policy = self.header_policy
         if policy.match == "position" or "order" in policy.model_fields_set:
-            yield f"match: position and order of the headerPolicy {of_rows}"
+            yield f"match: position and order of the headerPolicy {needless}"
         if names := [column.name for column in self.columns if column.optional]:
             yield (
                 "optional has no effect on JSON lines, because a row may lack any column: remove "

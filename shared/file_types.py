@@ -4,10 +4,11 @@ import codecs
 import itertools
 import re
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from shared.verdict import Refusal
 
+FileFormat = Literal["csv", "jsonLines"]
 Chunk = TypeVar("Chunk", bytes, bytes | Refusal)
 
 _BYTES = 512
@@ -25,8 +26,10 @@ _TYPES = {
 }
 _TEXTS = {
     rb"<(!doctype\s+html|html)\b": "is a web page (HTML), perhaps a server's error message: send "
-    "the CSV file",
-    rb"<\?xml\s": "is XML: send it as CSV",
+    "the data instead",
+    rb"<\?xml\s": "is XML: convert it",
+}
+_JSON = {
     rb'\{\s*"|\[\s*[\[{"]': "is JSON: send it as CSV, or set fileFormat: jsonLines in the contract",
 }
 _WIDE = ("utf-16", "utf-32")
@@ -53,9 +56,10 @@ def type_of(start: bytes, encoding: str) -> str | None:
     return _first(_TYPES, start, re.DOTALL)
 
 
-def type_of_text(start: bytes) -> str | None:
-    """Return what a file is that is text but not CSV, and what to do; None if unknown."""
-    return _first(_TEXTS, start.removeprefix(codecs.BOM_UTF8).lstrip(), re.IGNORECASE)
+def type_of_text(start: bytes, expected: FileFormat) -> str | None:
+    """Return what a text is that is not the expected one, and what to do; None if unknown."""
+    types = _TEXTS | (_JSON if expected == "csv" else {})
+    return _first(types, start.removeprefix(codecs.BOM_UTF8).lstrip(), re.IGNORECASE)
 
 
 def _first(types: dict[bytes, str], start: bytes, flags: re.RegexFlag) -> str | None:

@@ -8,6 +8,8 @@ Attributes of an item:
   `rejected` (an object that matches no contract) or `missing` (the file of a day was not loaded in
   time).
 - `manifest`: the version of the manifest that vouches for the file (see `intake`).
+- `haltReason`: why the ingestion did not succeed. `advice`: lines of the contract that would accept
+  the refused file.
 - `history`: every step with its time, its counts and, if it failed, the reason.
 - `contracts`: the SHA-256 of the contract set that the last run uses.
 - `removedAt`: when the file and its rows were removed.
@@ -240,7 +242,8 @@ class IngestionLog:
         }
         known = {name: item[name] for name in ("executionArn", "redrive", "status", "updatedAt")}
         # These belong to the previous run.
-        outdated = ", ".join(sorted({*TOTALS, "contracts", "haltReason", "manifest"} - set(sets)))
+        previous = {*TOTALS, "advice", "contracts", "haltReason", "manifest"}
+        outdated = ", ".join(sorted(previous - set(sets)))
         return self._append(
             _key(*key_of(item)),
             _entry(State.TRIGGER, Status.WAITING, {"attempt": attempt}, reason),
@@ -433,11 +436,11 @@ class IngestionLog:
 
     def enter(self, ingestion: Ingestion, run: Run, state: State) -> bool:
         """Write that a state began; return False if already written, or if the run has ended."""
-        return self._advance(ingestion, run, state, Status.RUNNING, Status.RUNNING, {}, None)
+        return self._advance(ingestion, run, state, Status.RUNNING, Status.RUNNING, {})
 
     def passed(self, ingestion: Ingestion, run: Run, state: State, counts: Counts) -> bool:
         """Write that a state succeeded and the next one may begin; return as `enter`."""
-        return self._advance(ingestion, run, state, Status.SUCCESS, Status.RUNNING, counts, None)
+        return self._advance(ingestion, run, state, Status.SUCCESS, Status.RUNNING, counts)
 
     def finish(
         self,
@@ -447,12 +450,14 @@ class IngestionLog:
         status: Status,
         counts: Counts,
         reason: str | None = None,
+        advice: str | None = None,
     ) -> bool:
         """Write that the ingestion ended in `state`; return as `enter`.
 
-        `reason` is why the ingestion did not succeed.
+        `reason` is why the ingestion did not succeed, and `advice` that of a verdict.
         """
-        return self._advance(ingestion, run, state, status, status, counts, reason)
+        why = {"haltReason": reason, "advice": advice}
+        return self._advance(ingestion, run, state, status, status, counts, why)
 
     def leave(self, ingestion: Ingestion, run: Run, state: State, verdict: Verdict) -> bool:
         """Write the verdict of a state; return False if there is nothing new to write."""
@@ -463,7 +468,8 @@ class IngestionLog:
                 return False  # Load runs again without these rows
             case Outcome.OK | Outcome.REFUSED | Outcome.FAILED_TESTS | Outcome.SUPERSEDED:
                 status = STATUS_OF[verdict.outcome]
-                return self.finish(ingestion, run, state, status, verdict.counts, verdict.reason)
+                why = verdict.reason, verdict.advice
+                return self.finish(ingestion, run, state, status, verdict.counts, *why)
 
     def _advance(
         self,
@@ -473,8 +479,9 @@ class IngestionLog:
         step: Status,
         status: Status,
         counts: Counts,
-        reason: str | None,
+        why: Mapping[str, str | None] = MappingProxyType({}),
     ) -> bool:
+        reason = why.get("haltReason")
         entry = _entry(state, step, counts, reason)
         sets = {
             "state": str(state),
@@ -484,6 +491,8 @@ class IngestionLog:
         }
         if reason is not None:
             sets["haltReason"] = bounded(reason)
+        if advice := why.get("advice"):
+            sets["advice"] = advice
         mark = _mark(run, state, step)
         return self._append(
             _key(ingestion.id, ingestion.table),
@@ -497,7 +506,7 @@ class IngestionLog:
                 ":execution": run.execution_arn,
                 ":running": str(Status.RUNNING),
             },
-            " ADD steps :step" + ("" if reason is not None else " REMOVE haltReason"),
+            " ADD steps :step" + ("" if reason is not None else " REMOVE haltReason, advice"),
         )
 
     def removed(self, ingested_id: str, table: str) -> bool:

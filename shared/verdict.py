@@ -19,12 +19,14 @@ class Refusal:
 class Verdict:
     """Outcome, its reason unless it is `ok`, and counts of rows, parts or warnings.
 
-    A long reason is truncated, because it passes through the state machine and the log.
+    A long reason is truncated, because it passes through the state machine and the log. `advice` is
+    lines of the contract that would accept the file, at most 4 KiB; only the log has it.
     """
 
     outcome: Outcome
     reason: str | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
+    advice: str | None = None
 
     def __post_init__(self) -> None:
         if self.reason is not None:

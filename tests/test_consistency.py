@@ -13,8 +13,9 @@ from packaging.requirements import Requirement
 from shared import odcs, settings
 from shared.columns import TYPES
 from shared.compression import Compression
-from shared.contract import FileFormat, Format, HeaderPolicy, Lookup, NumberStyle
+from shared.contract import Format, HeaderPolicy, Lookup, NumberStyle
 from shared.dialect import Dialect
+from shared.file_types import FileFormat
 from shared.key_pattern import KeyPattern
 from shared.manifest import Manifest
 from tests.checkout import CHECKOUT, FUNCTIONS

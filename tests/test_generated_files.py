@@ -10,9 +10,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from decimal import Decimal, localcontext
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import HealthCheck, event, given, settings
@@ -40,6 +39,7 @@ from shared.dialect import Dialect, Footer
 from shared.endings import Outcome
 from shared.odcs import load_all, parse
 from tests import slow_reader
+from tests.fixtures.compression import PACKINGS, packed
 from tests.fixtures.contracts import column
 from tests.processing import NOW, process
 
@@ -571,8 +571,7 @@ def endings(draw: st.DrawFn, dialect: Dialect) -> list[str]:
     if dialect.footer:
         footers = st.sampled_from(["TOTAL;1,2\t3", "--", "", '"TOTAL', "Sum"])
         lines += draw(st.lists(footers, max_size=3)) + [""] * draw(st.integers(0, 1))
-        if dialect.footer.totals and draw(st.integers(0, 9)):
-            lines.append("TRAILER")
+        lines += ["TRAILER"] * (draw(st.integers(0, 9)) > 0 and len(dialect.footer.totals) > 0)
     return lines
 
 
@@ -586,7 +585,7 @@ def with_totals(draw: st.DrawFn, body: bytes, contract: Contract) -> bytes:
     texts = [f"{len(found.raw):0{draw(st.integers(0, 3))}}"]
     for each in contract.columns:
         if each.type.is_summed:
-            number = Fraction(found.sums[each.physical_name])
+            number = found.sums[each.physical_name]
             with localcontext(prec=100):
                 total = Decimal(number.numerator) / number.denominator
             texts.append(f"{total:f}".replace(".", contract.decimal_mark))
@@ -804,7 +803,7 @@ def in_json(draw: st.DrawFn, contract: Contract) -> Contract:
         columns.append(each.model_copy(update=changes))
     policy = {"match": draw(st.sampled_from(["exact", "folded"])), "unknown": draw(UNKNOWN)}
     few = RowCount(name="rows", minimum=0, maximum=9)
-    fields = {name: getattr(contract, name) for name in Contract.model_fields} | {
+    fields = {name: getattr(contract, name) for name in contract.model_fields_set} | {
         "file_format": "jsonLines",
         "columns": tuple(columns),
         "dialect": Dialect(null_sequence=contract.dialect.null_sequence),
@@ -815,7 +814,18 @@ def in_json(draw: st.DrawFn, contract: Contract) -> Contract:
     return Contract(**fields)
 
 
+@st.composite
+def compressed(draw: st.DrawFn, body: bytes) -> bytes:
+    """Draw a file that is compressed or not, and sometimes ends early."""
+    packing = draw(st.sampled_from([None, None, *PACKINGS]))
+    if packing is None:
+        return body
+    made = packed(packing, body)
+    return made[: draw(st.integers(4, len(made)))] if draw(st.integers(0, 9)) == 0 else made
+
+
 UNKNOWN = st.sampled_from(["refuse", "ignore"])
+FileForm = Literal["csv", "with trailer", "jsonLines"]
 
 
 @st.composite
@@ -839,7 +849,7 @@ def matched(draw: st.DrawFn, contract: Contract) -> Contract:
             changes["aliases"] = (f"old {each.name}", f"{each.name}_2")
         columns.insert(0, each.model_copy(update=changes))
     few = RowCount(name="rows", minimum=0, maximum=9)
-    fields = {name: getattr(contract, name) for name in Contract.model_fields} | {
+    fields = {name: getattr(contract, name) for name in contract.model_fields_set} | {
         "columns": tuple(columns),
         "header_policy": HeaderPolicy.model_validate(policy),
         "row_counts": draw(st.sampled_from([contract.row_counts, (few,)])),
@@ -848,21 +858,24 @@ def matched(draw: st.DrawFn, contract: Contract) -> Contract:
 
 
 @st.composite
-def examples(draw: st.DrawFn, *, has_trailer: bool) -> tuple[Contract, bytes, int, bool]:
+def examples(draw: st.DrawFn, form: FileForm) -> tuple[Contract, bytes, int, bool]:
     """Draw a contract, a file, the size of its chunks, and whether to use hard testing."""
     contract = draw(st.sampled_from(CONTRACTS))
-    if not has_trailer and draw(st.integers(0, 2)) == 0:
-        contract = draw(in_json(contract))
-    else:
-        if has_trailer or draw(st.booleans()):
+    match form:
+        case "csv":
+            if draw(st.booleans()):
+                contract = draw(dialects(contract))
+            contract = draw(st.just(contract) | matched(contract))
+        case "with trailer":
             contract = draw(dialects(contract))
-        if has_trailer:
             dialect = contract.dialect.model_copy(update={"footer": trailer(contract)})
             contract = contract.model_copy(update={"dialect": dialect})
-        contract = draw(st.just(contract) | matched(contract))
+            contract = draw(st.just(contract) | matched(contract))
+        case "jsonLines":
+            contract = draw(in_json(contract))
     if contract.encoding != "utf-16" and draw(st.booleans()):
         contract = contract.model_copy(update={"encoding_errors": "reject"})
-    body = draw(with_totals(draw(files(contract)), contract))
+    body = draw(compressed(draw(with_totals(draw(files(contract)), contract))))
     size = draw(st.integers(1, 64) | st.integers(64, 1000))
     return contract, body, size, draw(st.booleans())
 
@@ -875,8 +888,7 @@ def typed(loaded: dict[int, dict[str, Any]]) -> dict[int, list[tuple[str, type, 
     }
 
 
-ANY = ("refused", "read", "empty", "loaded", "repeats", "absent")
-DAMAGED = ("quoting", "columnCount", "encoding", "json", "unknownColumn", "repeatedColumn")
+ANY = ("refused", "read", "empty", "loaded", "encoding", "compressed")
 TOTALS = ("no trailer", "rows", "sum")
 """The reasons of files that differ from their control totals."""
 
@@ -906,23 +918,25 @@ def outcomes(found: slow_reader.Reading) -> Iterator[str]:
 @pytest.mark.scaled
 @pytest.mark.timeout(1800)  # Hypothesis may take five minutes to shrink a failure
 @pytest.mark.parametrize(
-    ("has_trailer", "occurring"),
+    ("form", "occurring"),
     [
-        (False, [*ANY, *DAMAGED]),
-        (True, ["verified", "verified sum", *(f"refused: {what}" for what in TOTALS)]),
+        ("csv", [*ANY, "repeats", "absent", "quoting", "columnCount"]),
+        ("with trailer", ["verified", "verified sum", *(f"refused: {what}" for what in TOTALS)]),
+        ("jsonLines", [*ANY, "json", "unknownColumn", "repeatedColumn"]),
     ],
 )
 def test_pipeline_agrees_with_slow_reader(
-    tmp_path: Path, has_trailer: bool, occurring: list[str]
+    form: FileForm, occurring: list[str], tmp_path: Path
 ) -> None:
     seen: Counter[str] = Counter()
 
     @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-    @given(examples(has_trailer=has_trailer))
+    @given(examples(form))
     def check(example: tuple[Contract, bytes, int, bool]) -> None:
         contract, body, size, hard = example
         expected = slow_reader.read(body, contract, NOW)
-        for outcome in outcomes(expected):
+        is_compressed = expected.loaded and re.match(rb"\x1f\x8b|PK|\x28\xb5", body)
+        for outcome in (*outcomes(expected), *(["compressed"] if is_compressed else [])):
             seen[outcome] += 1
             event(outcome)
 

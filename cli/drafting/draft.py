@@ -27,6 +27,7 @@ from shared import odcs
 from shared.compression import Compression, unpack
 from shared.content import LocalFile
 from shared.contract import MAX_COLUMNS, MAX_ROW_BYTES, Contract
+from shared.naming import physical_names
 from shared.rows import Table, read_table
 from shared.text import listed, quoted
 from shared.verdict import Refusal
@@ -150,18 +151,7 @@ class _Samples:
 
 
 def _sniffed(file: Path) -> Sniffed:
-    chunks = unpack(LocalFile(file), _COMPRESSION).chunks
-    refusals: list[Refusal] = []
-
-    def until_refusal() -> Iterator[bytes]:
-        for chunk in chunks:
-            if isinstance(chunk, Refusal):
-                refusals.append(chunk)
-                return
-            yield chunk
-
-    sample = sample_of(until_refusal())
-    found = refusals[0] if refusals else sniff(sample)
+    found = sniff(sample_of(unpack(LocalFile(file), _COMPRESSION).chunks))
     if isinstance(found, Refusal):
         raise CommandError(f"{file.name}: {found.reason}")
     return found
@@ -196,7 +186,7 @@ def _columns(samples: _Samples, table: str) -> tuple[list[Drafted], Mark]:
                 f"the files have {len(surveys):,} columns, but a table can have {MAX_COLUMNS:,}: "
                 "split them"
             )
-        physical = names.physical_names(surveys, table)
+        physical = physical_names(surveys, table)
         trials = {
             survey.name: trials_of(survey, name, samples.form.contract)
             for survey, name in zip(surveys.values(), physical, strict=True)

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from functions.transform import drift
 from functions.transform.casts import Cast, cast
 from functions.transform.header import match_header
-from functions.transform.totals import Tally, read
+from functions.transform.totals import Tally, landed, read, verified
 from shared import parquet
 from shared.compression import unpack
 from shared.content import Content
@@ -46,14 +47,14 @@ def transform(
     """
     parquet.delete(staging.clean_prefix)
     parquet.delete(staging.suspect_prefix)
-    claim = _claim(manifest, contract, staging.ingestion.source)
+    claim = _claim(manifest, content, contract, staging.ingestion.source)
     if isinstance(claim, Refusal):
         return Verdict(Outcome.REFUSED, claim.reason)
     file = unpack(content, contract.compression)
     verdict = _transform(file.chunks, contract, staging, Tally(contract, claim))
     kind = type_of(file.start, contract.encoding)
     if kind is None and not contract.by_position:
-        kind = type_of_text(file.start)
+        kind = type_of_text(file.start, contract.file_format)
     if verdict.outcome == Outcome.REFUSED and kind is not None:
         which = "the unpacked file" if file.packed else "the file"
         return Verdict(Outcome.REFUSED, f"{which} {kind}")
@@ -61,13 +62,17 @@ def transform(
 
 
 def _claim(
-    manifest: FoundManifest | None, contract: Contract, source: Source
+    manifest: FoundManifest | None, content: Content, contract: Contract, source: Source
 ) -> Claim | Refusal | None:
-    """Return what the manifest says of a file."""
+    """Return what the manifest says of a file; refuse one with another size or hash."""
     if manifest is None or contract.manifest is None:
         return None
     statement = contract.manifest.statement(manifest, source.key.rpartition("/")[2])
-    return statement if isinstance(statement, Refusal) else read(statement, contract)
+    claim = statement if isinstance(statement, Refusal) else read(statement, contract)
+    if isinstance(claim, Refusal):
+        return claim
+    found = verified([claim], landed(content, claim))
+    return found if isinstance(found, Refusal) else claim
 
 
 def _transform(
@@ -81,7 +86,8 @@ def _transform(
         return Verdict(Outcome.REFUSED, table.reason)
     places = match_header(table.header, table.width, table.line, contract)
     if isinstance(places, Refusal):
-        return Verdict(Outcome.REFUSED, places.reason)
+        advice = drift.advice(table.header, table.width, table.line, contract)
+        return Verdict(Outcome.REFUSED, places.reason, advice=advice)
 
     def stage(
         number: int, chunk: LazyRows | Refusal

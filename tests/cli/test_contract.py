@@ -12,6 +12,7 @@ from cli.drafting import moments, names
 from cli.drafting.document import flow
 from shared import contract_yaml, odcs
 from shared.contract import Column, Contract
+from shared.naming import physical_names
 from tests.fixtures.operator import tm
 
 TYPES: list[tuple[list[str], str, dict[str, Any]]] = [
@@ -245,7 +246,7 @@ def test_physical_names_are_different_and_allowed(tmp_path: Path) -> None:
         "日",
         "a" * 80,
     ]
-    found = names.physical_names([*header, "a" * 90], "t")
+    found = physical_names([*header, "a" * 90], "t")
     assert found[:6] == ["t_id", "t_id_2", "t_line", "t_ctid", "order_id", "http_code"]
     assert found[6:10] == ["grosse", "column_1st", "column_9", "column_10"]
     assert found[10:] == ["a" * 63, "a" * 61 + "_2"]

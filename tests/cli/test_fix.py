@@ -2,6 +2,7 @@
 
 import codecs
 import itertools
+import re
 import time
 from collections.abc import Iterator
 
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from cli.errors import CommandError
-from cli.fix import Replacement, rewritten
+from cli.fix import Replacement, replacements, rewritten
 from shared import undecodable
 from shared.dialect import Dialect, Footer
 from shared.rows import read_table
@@ -200,6 +201,31 @@ def test_fix_refuses_character_outside_encoding() -> None:
 def test_fix_refuses_row_that_is_not_in_file(line: int, encoding: str) -> None:
     with pytest.raises(CommandError, match=f"Line {line} of the landed file differs from"):
         fixed(b"a\nc\n\n\n\n\n\n\nbb", {line: Replacement("b", "c")}, encoding)
+
+
+@pytest.mark.parametrize(
+    ("new", "complaint"),
+    [
+        (' {"a": 1, "b": "é"}\t\n', None),
+        ('{"a": 1', "The correction of line 2 cannot be read: the line is not valid JSON from"),
+        ('{"a": 1}\n{"a": 2}', "The correction of line 2 cannot be read: the line is not valid"),
+        ('{"a":\n1}', "The correction of line 2 must be exactly one row."),
+        ("[1]", "The correction of line 2 cannot be read: the line is JSON, but not an object"),
+        (" ", "The correction of line 2 must be exactly one row."),
+    ],
+)
+def test_fix_takes_one_json_object(new: str, complaint: str | None) -> None:
+    contract = any_file(CSV, file_format="jsonLines")
+    body = b'{"a": 0}\r\n{"a": x}\r\n{"a": 1}'
+    records = [{"line": 2, "raw": '{"a": x}'}]
+
+    if complaint is None:
+        rows = replacements({2: [new]}, records, contract, {"ingestedID": "i"})
+        expected = body.replace(b'{"a": x}', new.rstrip("\n").encode())
+        assert fixed(body, rows) == expected
+        return
+    with pytest.raises(CommandError, match=re.escape(complaint)):
+        replacements({2: [new]}, records, contract, {"ingestedID": "i"})
 
 
 def test_fix_takes_linear_time_for_bytes_like_line_ends() -> None:

@@ -11,13 +11,16 @@ import pytest
 
 from cli.stack import Stack
 from functions.test.rejects import Reject, RejectFiles
+from shared.compression import Compression, Packed, Packing, unpack
 from shared.endings import State, Status
 from shared.grammar import Fault
 from shared.ingestion import Ingestion, Source, unmatched_id
 from shared.ingestion_log import IngestionLog
 from shared.staging import Staging
 from tests.fixtures.aws import KEY, LANDING, STAGING, ingestion_of, land, run_of
+from tests.fixtures.compression import PACKINGS, packed
 from tests.fixtures.operator import one_line, tm
+from tests.processing import Pieces
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -41,14 +44,14 @@ FAILED = [
 ]
 
 
-Quarantine = Callable[[list[Any]], Ingestion]
+Quarantine = Callable[..., Ingestion]
 
 
 @pytest.fixture
 def quarantined(stack: None, s3: "S3Client", log: IngestionLog, tmp_path: Path) -> Quarantine:
-    def quarantine(failed: list[Any]) -> Ingestion:
+    def quarantine(failed: list[Any], body: bytes = BODY) -> Ingestion:
         """Land `BODY`, write the rejects `failed` as Test does, and log a successful load."""
-        ingestion = land(s3, BODY)
+        ingestion = land(s3, body)
         staging, source, run = Staging(STAGING, ingestion), ingestion.source, run_of(ingestion)
         folder = tmp_path / "quarantine"
         folder.mkdir()
@@ -147,7 +150,11 @@ def newest(s3: "S3Client") -> bytes:
     return s3.get_object(Bucket=LANDING, Key=KEY)["Body"].read()
 
 
-def test_fix_replaces_rejected_rows(s3: "S3Client", ingestion: Ingestion, tmp_path: Path) -> None:
+@pytest.mark.parametrize("packing", [None, *PACKINGS])
+def test_fix_replaces_rejected_rows(
+    packing: Packing | None, s3: "S3Client", quarantined: Quarantine, tmp_path: Path
+) -> None:
+    ingestion = quarantined(FAILED, packed(packing, BODY) if packing else BODY)
     out = tmp_path / "out.csv"
     assert tm("rejects", ingestion.id, "--csv", out).exit_code == 0
     rows = list(csv.DictReader(io.StringIO(out.read_bytes().decode(), newline="")))
@@ -163,14 +170,16 @@ def test_fix_replaces_rejected_rows(s3: "S3Client", ingestion: Ingestion, tmp_pa
     result = tm("rejects", "fix", ingestion.id, out)
 
     assert result.exit_code == 0, result.stderr
-    assert newest(s3) == (
+    found = unpack(Pieces(newest(s3)), Compression())
+    assert found.packed == (packing and Packed(packing, "a.csv" if packing == "zip" else ""))
+    assert [*found.chunks] == [
         HEADER
         + b"ned,2019-09-27 00:00:00 UTC,1,x\r\n"
         + b"anna,2019-09-27 00:00:00 UTC,1.5,x\n"
         + b'=ned,2019-09-27 00:00:00 UTC,"1",x\r\n'
         + "jörg,2019-09-27 00:00:00 UTC,2,x\r\n".encode()
         + b",2019-09-27 00:00:00 UTC,3,last"
-    )
+    ]
     version = s3.head_object(Bucket=LANDING, Key=KEY)["VersionId"]
     assert "with 2 corrected rows" in result.stdout
     assert version != ingestion.source.version_id

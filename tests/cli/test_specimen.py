@@ -47,7 +47,7 @@ def checked(contract: Contract, folder: Path) -> Specimen:
     halted = process(folder, made.content, contract, hard=True).verdict.outcome
     assert halted is (Outcome.FAILED_TESTS if made.bad else Outcome.OK)
     refused = process(folder, made.refused, contract).refused
-    what = "is the delimiter" if contract.by_position else "does not match the header"
+    what = "is the delimiter" if contract.by_position else "does not match the "
     assert what in str(refused)
     return made
 
@@ -178,6 +178,20 @@ def text(*rules: dict[str, Any], name: str = "x", **more: Any) -> Any:
             header_policy={"match": "folded"},
             row_counts=[{"name": "any", "minimum": 0}],
         ),
+        contract(
+            text(REQUIRED, ONCE, quoted_empty="text", aliases=["old"]),
+            column("n", "number", "numeric(5,2)"),
+            column("b", "boolean", "boolean", true_tokens=["true"], false_tokens=["false"]),
+            column("j", "object", "jsonb", required=True),
+            file_format="jsonLines",
+        ),
+        contract(
+            text(REQUIRED, name="größe", physical_name="x"),
+            file_format="jsonLines",
+            encoding="cp1252",
+            header_policy={"match": "folded", "unknown": "ignore"},
+            dialect={"null_sequence": ["NA"]},
+        ),
         *(
             contract(column("t", "timestamp", "timestamptz", formats=[form]))
             for form in (
@@ -298,6 +312,13 @@ def test_specimen_of_random_contract_is_valid(made_of: Contract, tmp_path: Path)
                 row_counts=[{"name": "many", "minimum": 3}],
             ),
             "A file of a must have at least 3 rows",
+        ),
+        *(
+            (contract(text(), **vouched), f"The contract of a requires a {what}, which cannot be")
+            for what, vouched in (
+                ("trailer", {"dialect": {"footer": {"pattern": "^T(?P<rows>.)"}}}),
+                ("manifest", {"manifest": {"name": "all.ok"}}),
+            )
         ),
     ],
 )

@@ -206,7 +206,9 @@ def test_status_of_one_shows_timeline_of_runs(cloud: Cloud, log: IngestionLog) -
     replayed = Run(f"{run.execution_arn}-r2")
     log.reopen(cloud.item(ingestion), replayed)
     log.begin(ingestion, replayed)
-    log.finish(ingestion, replayed, State.TRIGGER, Status.FAIL, {}, "it never began")
+    log.finish(
+        ingestion, replayed, State.TRIGGER, Status.FAIL, {}, "it never began", "- name: a\n- b"
+    )
 
     lines = tm("status", ingestion.id).stdout.splitlines()
 
@@ -222,7 +224,7 @@ def test_status_of_one_shows_timeline_of_runs(cloud: Cloud, log: IngestionLog) -
         "Why: it broke again",
         "Why: it never began",
     ]
-    assert "Alert: not sent yet" in lines
+    assert lines[-5:-1] == ["To accept such files:", "- name: a", "- b", "Alert: not sent yet"]
     transform = next(line for line in lines if line.startswith("transform"))
     assert re.fullmatch(r"transform  success +\d\.\d s +\d\.\d s  20,500 read", transform.strip())
 

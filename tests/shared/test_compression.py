@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from shared.compression import Compression, Packed, Packing, Unpacked, pack, unpack, zstd
 from shared.errors import StagingUnavailable
 from shared.verdict import Refusal
+from tests.fixtures.compression import PACKINGS, packed, zipped
 from tests.processing import Pieces
 
 CSV = b"a,b\n1,2\n3,4\n"
@@ -23,26 +24,6 @@ ANY = Compression()
 MIB = 2**20
 
 
-def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", method) as archive:
-        for name, body in members.items():
-            archive.writestr(name, body)
-    return file.getvalue()
-
-
-def packed(packing: Packing, body: bytes = CSV) -> bytes:
-    """Return a file with a checksum."""
-    match packing:
-        case "gzip":
-            return gzip.compress(body, mtime=0)
-        case "zip":
-            return zipped({"a.csv": body})
-        case "zstd":
-            return zstd.compress(body, options={zstd.CompressionParameter.checksum_flag: 1})
-
-
-PACKINGS: tuple[Packing, ...] = ("gzip", "zip", "zstd")
 SKIPPED = struct.pack("<II", 0x184D2A50, 4) + b"size"
 INNER = {"folder/": b"", "__MACOSX/._a.csv": b"x", "folder/a.csv": CSV, "folder/b.txt": b"y"}
 
@@ -65,15 +46,15 @@ def bytes_of(chunk: bytes | Refusal) -> bytes:
         (b"", None, None),
         (b"PK\n1", None, None),
         (b"\x1f\n\x8b", None, None),
-        (packed("gzip"), "gzip", ""),
+        (packed("gzip", CSV), "gzip", ""),
         (
             gzip.compress(CSV[:5], mtime=0) + gzip.compress(CSV[5:], mtime=0) + b"\0" * 600,
             "gzip",
             "",
         ),
-        (packed("zstd"), "zstd", ""),
+        (packed("zstd", CSV), "zstd", ""),
         (SKIPPED + zstd.compress(CSV[:5]) + SKIPPED + zstd.compress(CSV[5:]), "zstd", ""),
-        (packed("zip"), "zip", "a.csv"),
+        (packed("zip", CSV), "zip", "a.csv"),
         (zipped({"ä\n.csv": CSV}, zipfile.ZIP_STORED), "zip", "ä\n.csv"),
         (zipped({**INNER, "folder/b.txt": CSV}), "zip", "folder/a.csv"),
         (b"MZ" + zipped({"a.csv": CSV}), None, None),
@@ -104,7 +85,7 @@ def test_file_that_ends_early_is_refused(packing: Packing) -> None:
 
 @given(st.sampled_from(PACKINGS), st.data())
 def test_damaged_file_is_unchanged_or_refused(packing: Packing, data: st.DataObject) -> None:
-    body = bytearray(packed(packing))
+    body = bytearray(packed(packing, CSV))
     for _ in range(data.draw(st.integers(1, 3))):
         place = data.draw(st.integers(4, len(body) - 1))
         body[place] = data.draw(st.integers(0, 255))
@@ -118,10 +99,14 @@ def test_damaged_file_is_unchanged_or_refused(packing: Packing, data: st.DataObj
 
 
 REFUSED: dict[str, tuple[bytes, Compression, str]] = {
-    "junk after gzip": (packed("gzip") + b"a", ANY, "the gzip file cannot be read"),
-    "junk after zstd": (packed("zstd") + b"a", ANY, "the Zstandard file cannot be read"),
-    "half of a zip": (packed("zip")[:50], ANY, r"the ZIP archive cannot be read \(File is not a"),
-    "an empty zip": (zipped({}), ANY, "the ZIP archive has the files none: send exactly one"),
+    "junk after gzip": (packed("gzip", CSV) + b"a", ANY, "the gzip file cannot be read"),
+    "junk after zstd": (packed("zstd", CSV) + b"a", ANY, "the Zstandard file cannot be read"),
+    "half of a zip": (
+        packed("zip", CSV)[:50],
+        ANY,
+        r"the ZIP archive cannot be read \(File is not a",
+    ),
+    "an empty zip": (zipped({}), ANY, "the ZIP archive has no file: send exactly one"),
     "several members": (
         zipped(INNER),
         ANY,
@@ -144,12 +129,12 @@ REFUSED: dict[str, tuple[bytes, Compression, str]] = {
         "'a.csv' in the ZIP archive is compressed by method 14: use Deflate",
     ),
     "an encrypted member": (
-        packed("zip").replace(b"PK\1\2\x14\3\x14\0\0\0", b"PK\1\2\x14\3\x14\0\1\0"),
+        packed("zip", CSV).replace(b"PK\1\2\x14\3\x14\0\0\0", b"PK\1\2\x14\3\x14\0\1\0"),
         ANY,
         "'a.csv' in the ZIP archive is encrypted: send it without a password",
     ),
     "gzip in gzip": (
-        packed("gzip", packed("gzip")),
+        packed("gzip", packed("gzip", CSV)),
         ANY,
         "^the unpacked file is gzip-compressed too: compress it once$",
     ),
@@ -251,7 +236,7 @@ def test_error_of_reading_is_no_refusal(packing: Packing, error: Exception) -> N
 
 @pytest.mark.parametrize(
     "body",
-    [CSV, *map(packed, PACKINGS), zipped(INNER)],
+    [CSV, *(packed(each, CSV) for each in PACKINGS), zipped(INNER)],
     ids=["plain", *PACKINGS, "member in a folder"],
 )
 def test_file_is_packed_as_before(body: bytes) -> None:

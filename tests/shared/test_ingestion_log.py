@@ -26,13 +26,14 @@ def run(ingestion: Ingestion) -> Run:
 def test_redrive_reopens_failed_item(log: IngestionLog, ingestion: Ingestion, run: Run) -> None:
     log.open(ingestion, run)
     log.enter(ingestion, run, State.LOAD)
-    log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, "stopped")
+    log.finish(ingestion, run, State.LOAD, Status.FAIL, {}, "stopped", "- name: new")
+    assert item_of(log, ingestion)["advice"] == "- name: new"
     redriven = Run(run.execution_arn, 1)
 
     assert log.enter(ingestion, redriven, State.LOAD)
     found = item_of(log, ingestion)
     assert found["status"] == "running"
-    assert "haltReason" not in found
+    assert not {"haltReason", "advice"} & found.keys()
     assert not log.finish(ingestion, run, State.LOAD, Status.SUCCESS, {})
 
 
@@ -41,14 +42,14 @@ def test_reopen_lets_ended_item_wait_for_new_run(
 ) -> None:
     log.open(ingestion, run)
     counts = {"rowsRead": 3, "rowsLoaded": 2, "rowsRejected": 1}
-    log.finish(ingestion, run, State.LOAD, Status.SUPERSEDED, counts, "older")
+    log.finish(ingestion, run, State.LOAD, Status.SUPERSEDED, counts, "older", "- name: new")
     again = Run(f"{run.execution_arn}-r2")
 
     assert log.reopen(item_of(log, ingestion), again)
 
     found = item_of(log, ingestion)
     assert (found["state"], found["status"], found["attempt"]) == ("trigger", "waiting", 2)
-    assert not {"haltReason", *counts} & found.keys(), "they belong to the previous run"
+    assert not {"advice", "haltReason", *counts} & found.keys(), "they belong to the previous run"
     assert steps(item_of(log, ingestion))[-1] == ("trigger", "waiting")
     assert not log.begin(ingestion, run), "it was replaced"
     assert log.begin(ingestion, again)

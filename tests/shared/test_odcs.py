@@ -215,22 +215,17 @@ REFUSED: list[tuple[Change, str]] = [
         custom(compression={"maxUnpackedMiB": 64, "maxRatio": 9}),
         "compression: maxRatio has no effect, because it applies to files of more than 64 MiB",
     ),
-    *(
-        (custom(fileFormat="jsonLines", **{name: value}), message)
-        for name, value, message in [
-            (
-                "dialect",
-                {"delimiter": ";", "header": True, "nullSequence": "-"},
-                "the dialect's delimiter, header have no effect on JSON lines: remove them",
-            ),
-            (
-                "headerPolicy",
-                {"order": "any"},
-                "match: position and order of the headerPolicy have",
-            ),
-            ("headerPolicy", {"match": "position"}, "have no effect on JSON lines: remove them"),
-            ("decimalMark", ",", "decimalMark contradicts fileFormat: jsonLines"),
-        ]
+    (
+        custom(fileFormat="jsonLines", dialect={"delimiter": ";", "nullSequence": "-"}),
+        "properties of the dialect (delimiter) have no effect on JSON lines: remove them",
+    ),
+    (
+        custom(fileFormat="jsonLines", headerPolicy={"order": "any"}),
+        "match: position and order of the headerPolicy have no effect on JSON lines: remove them",
+    ),
+    (
+        custom(fileFormat="jsonLines", decimalMark=","),
+        "decimalMark contradicts fileFormat: jsonLines",
     ),
     (
         lambda d: (custom(fileFormat="jsonLines")(d), custom(of="amount", optional=True)(d)),

@@ -116,12 +116,12 @@ class Version:
         return (row for part in self.parts for row in part)
 
 
-def versions(chance: random.Random) -> list[list[Version]]:
-    """Return the versions of a few keys, in landing order."""
+def versions(chance: random.Random, folder: str = FOLDER) -> list[list[Version]]:
+    """Return the versions of a few keys in a folder, in landing order."""
     keys = chance.sample(NAMES, *chance.choices((2, 3, 4, 5), (12, 4, 1, 1)))
     return [
         [
-            _version(chance, f"{FOLDER}/{name}", number)
+            _version(chance, f"{folder}/{name}", number)
             for number in range(1, 1 + chance.choice((1, 2, 2, 3, 3, 4)))
         ]
         for name in keys

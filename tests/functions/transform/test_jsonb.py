@@ -4,7 +4,8 @@ from random import Random
 
 import pytest
 
-from functions.transform.jsonb import MAX_DEPTH, MAX_DIGITS, problem
+from functions.transform.jsonb import MAX_DIGITS, problem
+from shared.json_lines import MAX_DEPTH
 from tests.fixtures.database import Database
 
 NESTED = "[" * MAX_DEPTH + "]" * MAX_DEPTH

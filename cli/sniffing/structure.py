@@ -7,7 +7,7 @@ import unicodedata
 from collections import Counter
 
 from cli.items import many
-from cli.readings import Reading, is_missing, is_typed, read
+from cli.sniffing.readings import Reading, is_missing, is_typed, read
 from shared.contract import HeaderPolicy, repeated
 from shared.dialect import Footer
 from shared.regex import beginning
@@ -82,11 +82,11 @@ class Structure:
             if widths[i] == self._width:
                 if not self._is_title(i):
                     return i
-            elif i + 1 < len(widths) and widths[i + 1] == self._width > 2 and widths[i] > 1:
+            elif self._width in widths[i + 1 : i + 4] and any(map(is_typed, self._texts(i + 1))):
                 # The names of R's rows have no name; rows may end with a delimiter.
                 is_near = widths[i] - self._width in range(-1, self._width)
-                is_named = all(text and not is_typed(text) for text in texts)
-                if is_near and (is_named or not texts[-1]):
+                names = texts if texts[-1] else texts[:-1]
+                if is_near and all(name and not is_typed(name) for name in names):
                     return i
         return next((i for i, width in enumerate(widths) if width == self._width), 0)
 
@@ -115,6 +115,11 @@ class Structure:
     @functools.cached_property
     def _columns_of_body(self) -> list[list[str]]:
         return [list(each) for each in zip(*map(self._texts, self._body), strict=True)]
+
+    @property
+    def _is_last_empty(self) -> bool:
+        columns = self._columns_of_body
+        return bool(columns) and not any(columns[-1])
 
     @functools.cached_property
     def _typed(self) -> list[bool]:
@@ -160,7 +165,7 @@ class Structure:
         line = self._reading.lines[self._first]
         if data > names:
             self.evidence.append(
-                f"There is no header: {many(data, 'value')} of line {line} are like those below."
+                f"There is no header: in {many(data, 'column')}, line {line} is like those below."
             )
             return []
         rows = [self._first]
@@ -194,25 +199,25 @@ class Structure:
 
     def _has_trailing_delimiter(self) -> bool:
         """Return whether rows, the header or both end with a delimiter."""
-        if self._width == 1:
-            return False
         head = self._texts(self._header[0]) if self._header else [""]
-        is_empty = all(not column[-1:] or not any(column) for column in self._columns_of_body[-1:])
-        if len(head) == self._width + 1:
-            found = not head[-1]
-        elif len(head) == self._width - 1:
-            found = is_empty
-        else:
-            found = is_empty and not head[-1] and (self._width == 2 or bool(head[-2]))
+        match len(head) - self._width if self._header else 0:
+            case -1:
+                found = self._is_last_empty
+            case 0:
+                # Several empty columns at the end are columns.
+                is_one = len(head) < 3 or bool(head[-2]) or not self._header
+                found = self._width > 1 and self._is_last_empty and not head[-1] and is_one
+            case 1:
+                found = not head[-1]
+            case _:
+                found = False
         if found:
             self.evidence.append("Rows end with a delimiter.")
         return found
 
     def _columns(self) -> tuple[tuple[str, ...], HeaderPolicy]:
         """Return the names of the columns, and how they are found."""
-        last = [column[-1:] for column in self._columns_of_body]
-        is_empty = bool(last) and not any(self._columns_of_body[-1])
-        width = self._width - (self._is_trailed and is_empty)
+        width = self._width - (self._is_trailed and self._is_last_empty)
         header = [self._texts(i) for i in self._header]
         names = [
             unicodedata.normalize("NFC", " ".join(filter(None, parts)))
@@ -223,7 +228,7 @@ class Structure:
         found = names
         if len(names) == width - 1 and header:
             is_last = not any(text.strip() for text in self._columns_of_body[-1])
-            names = [*names, ""] if is_last else ["", *names]
+            names = [*names, ""] if is_last else ["", *names]  # R does not name its row names
         names = [*names[:width], *[""] * (width - len(names))]
         good: list[str] = []
         for number, name in enumerate(names, start=1):
@@ -266,7 +271,9 @@ class Structure:
     def _has_empty_rows(self) -> bool:
         for i in self._rows:
             if self._reading.widths[i] > 1 and self._reading.is_empty(i):
-                self.evidence.append(f"Line {self._reading.lines[i]} has only empty values.")
+                self.evidence.append(
+                    f"Rows of empty values are ignored, e.g. line {self._reading.lines[i]}."
+                )
                 return True
         return False
 
@@ -286,7 +293,8 @@ class Structure:
                 begin = i
             elif filled:
                 break
-        if begin == len(last.widths) or begin == first:
+        count = len(last.widths) - begin
+        if not 0 < count < _LONGEST_FOOTER or begin == first:
             return None
         rest = last.text[last.begins[begin] :].rstrip(b"\r\n")
         line = rest.partition(b"\n")[0].decode("utf-8", "replace")

@@ -1,6 +1,7 @@
 """A sample of a file, and its encoding."""
 
 import codecs
+import itertools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import charset_normalizer
 
 from shared import file_types
 from shared.text import listed, quoted
+from shared.undecodable import EncodingErrors
 from shared.verdict import Refusal
 
 _BEGIN = 1 << 20
@@ -23,7 +25,9 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _BIG_ENDIAN = (codecs.BOM_UTF32_BE, codecs.BOM_UTF16_BE)
-_MANY = 1.5
+_CUT = 3
+_MOST = 0.9
+_ISOLATED = 1.5
 """In languages with Latin letters, other letters than a to z are rarely next to each other."""
 
 
@@ -59,20 +63,27 @@ class Encoding:
     Attributes:
         name: the name of a Python codec, as in a contract.
         codec: the codec for bytes in the middle of the file.
-        evidence, doubts: as in `cli.sniffing.Sniffed`.
+        evidence, doubts: as in `Sniffed`.
+        errors: what bytes that are no characters cost.
     """
 
     name: str
     codec: str
     evidence: str
     doubts: tuple[str, ...] = ()
+    errors: EncodingErrors = "refuse"
 
 
-def sample_of(chunks: Iterable[bytes]) -> Sample:
-    """Return a sample of a file, which is divided anywhere; read all of it in constant memory."""
+def sample_of(chunks: Iterable[bytes | Refusal]) -> Sample | Refusal:
+    """Return a sample of a file, which is divided anywhere; read all of it in constant memory.
+
+    A refusal, e.g. of an archive that ends early, is the result.
+    """
     begin, end, others, size = b"", b"", b"", 0
     decode, is_utf8 = codecs.getincrementaldecoder("utf-8")().decode, True
-    for chunk in chunks:
+    for chunk in itertools.chain(chunks, [b""]):
+        if isinstance(chunk, Refusal):
+            return chunk
         size += len(chunk)
         begin += chunk[: _BEGIN - len(begin)]
         end = (end + chunk[-_END:])[-_END:]
@@ -80,13 +91,9 @@ def sample_of(chunks: Iterable[bytes]) -> Sample:
             others += _others(chunk, _OTHERS - len(others))
         try:
             if is_utf8:
-                decode(chunk)
+                decode(chunk, final=not chunk)
         except UnicodeDecodeError:
             is_utf8 = False
-    try:
-        decode(b"", is_utf8)
-    except UnicodeDecodeError:
-        is_utf8 = False
     whole = size == len(begin)
     return Sample(begin, b"" if whole else end, size, is_utf8, b"" if is_utf8 else others)
 
@@ -128,14 +135,23 @@ def encoding_of(sample: Sample) -> Encoding | Refusal:
 def _other_encoding(others: bytes) -> Encoding | Refusal:
     """Return the encoding of a file that is not UTF-8."""
     runs = re.findall(rb"[\x80-\xff]+", others)
+    good = sum(_is_text(run, "utf-8") for run in runs)
+    if good > _MOST * len(runs):
+        damaged = next(run for run in runs if not _is_text(run, "utf-8"))
+        return Encoding(
+            "utf-8",
+            "utf-8",
+            f"Of {len(runs):,} places with other characters than ASCII, {good:,} are UTF-8.",
+            (f"Rows with other bytes, e.g. {damaged[:8].hex(' ')}, are rejected: are these few?",),
+            errors="reject",
+        )
     name = "cp1252"
-    is_latin = sum(map(len, runs)) < _MANY * len(runs) and _is_text(others, name)
-    if not is_latin:
+    if sum(map(len, runs)) > _ISOLATED * len(runs) or not _is_text(others, name, _CUT):
         best = charset_normalizer.from_bytes(others).best()
-        if best is None or not _is_text(others, best.encoding):
+        if best is None or not _is_text(others, best.encoding, _CUT):
             return Refusal(
-                f"the file is neither UTF-8 nor text in an encoding that can be guessed, e.g. the "
-                f"bytes {others[:_AROUND].hex(' ')}: send it as UTF-8"
+                "the file is neither UTF-8 nor text in an encoding that can be guessed, e.g. the "
+                f"bytes {runs[0][:8].hex(' ')}: send it as UTF-8"
             )
         name = best.encoding
     words = re.findall(r"\w*[^\x00-\x7f]+\w*", others.decode(name, "replace"))
@@ -148,11 +164,12 @@ def _other_encoding(others: bytes) -> Encoding | Refusal:
     )
 
 
-def _is_text(data: bytes, encoding: str) -> bool:
+def _is_text(data: bytes, encoding: str, cut: int = 0) -> bool:
+    """Return whether bytes are text; the last character may lack up to `cut` bytes."""
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        return error.start > len(data) - 4  # the sample may cut a character
+        return error.start >= len(data) - cut
     return not re.search("[\x80-\x9f]", text)
 
 

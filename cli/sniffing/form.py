@@ -1,22 +1,29 @@
-"""The form of a file, found from a sample of it: encoding, dialect and names of the columns."""
+"""The form of a file: its encoding, its dialect and the names of its columns."""
 
+import io
+import itertools
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from cli.items import many
-from cli.readings import best
-from cli.sample import Sample, encoding_of, lines_of, sample_of
-from cli.structure import Structure
+from cli.sniffing.readings import best
+from cli.sniffing.sample import Sample, encoding_of, lines_of
+from cli.sniffing.structure import Structure
 from shared.contract import MAX_COLUMNS, Column, Contract, HeaderPolicy
 from shared.dialect import Dialect
+from shared.file_types import FileFormat, type_of_text
 from shared.frame import sep
-from shared.lines import Refusal, long_line
+from shared.lines import long_line
 from shared.rows import read_table
+from shared.undecodable import EncodingErrors
+from shared.verdict import Refusal
 
-__all__ = ["Sample", "Sniffed", "sample_of", "sniff"]
-
+_FOUND = {"encoding", "encoding_errors", "file_format", "dialect", "header_policy"}
+"""The properties of a contract that are found."""
 _LONGEST_LINE = 1 << 19
+_BODY = 1_000
 _END_OF_FILE = b"\x1a"
 
 
@@ -32,6 +39,8 @@ class Sniffed:
             has good ones.
         evidence: why, one sentence each.
         doubts: what a person should look at, one sentence each.
+        encoding_errors: what a byte that is no character costs.
+        file_format: CSV or JSON lines, whose names are the keys of all objects.
     """
 
     encoding: str
@@ -40,18 +49,15 @@ class Sniffed:
     names: tuple[str, ...]
     evidence: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    encoding_errors: EncodingErrors = "refuse"
+    file_format: FileFormat = "csv"
 
     @property
     def properties(self) -> dict[str, Any]:
-        """The table's custom properties that differ from the defaults, by name, as in a contract.
-
-        Those are `encoding`, `dialect` and `headerPolicy`.
-        """
-        found: dict[str, Any] = {} if self.encoding == "utf-8" else {"encoding": self.encoding}
-        for name, model in (("dialect", self.dialect), ("headerPolicy", self.header_policy)):
-            if value := model.model_dump(mode="json", by_alias=True, exclude_defaults=True):
-                found[name] = value
-        return found
+        """The custom properties of the table, as in a contract, without defaults."""
+        return self.contract.model_dump(
+            mode="json", by_alias=True, exclude_defaults=True, include=_FOUND
+        )
 
     @property
     def contract(self) -> Contract:
@@ -69,46 +75,83 @@ class Sniffed:
                 )
                 for number, name in enumerate(self.names, start=1)
             ),
-            encoding=self.encoding,
-            dialect=self.dialect,
-            header_policy=self.header_policy,
+            **{name: getattr(self, name) for name in _FOUND},
         )
 
 
-def sniff(sample: Sample) -> Sniffed | Refusal:
+def sniff(sample: Sample | Refusal) -> Sniffed | Refusal:
     """Return the form of a file, or why it cannot be found."""
+    if isinstance(sample, Refusal):
+        return sample
     encoding = encoding_of(sample)
     if isinstance(encoding, Refusal):
         return encoding
     text, end = lines_of(sample, encoding)
+    found = _json_lines(text) or _csv(text, end, is_whole=sample.is_whole)
+    if isinstance(found, Refusal):
+        return found
+    found = replace(
+        found,
+        encoding=encoding.name,
+        encoding_errors=encoding.errors,
+        evidence=(_extent(sample), encoding.evidence, *found.evidence),
+        doubts=(*encoding.doubts, *found.doubts),
+    )
+    return replace(found, doubts=(*found.doubts, *_rejected(found, text, is_whole=sample.is_whole)))
+
+
+def _csv(text: bytes, end: bytes, *, is_whole: bool) -> Sniffed | Refusal:
+    """Return the form of a CSV file, of which `end` is the end unless the text is all of it."""
+    if kind := type_of_text(text, "csv"):
+        return Refusal(f"the file {kind}")
     feeds, returns = text.count(b"\n"), text.count(b"\r")
     dialect = Dialect(line_terminator="\r" if returns > 2 * feeds else "\r\n")
     text, end = (dialect.swapped(each).rstrip(_END_OF_FILE) for each in (text, end))
-    if not text or long_line(text, _LONGEST_LINE) is not None:
+    if long_line(text, _LONGEST_LINE) is not None or not (text or is_whole):
         return Refusal(
             f"a line is longer than {_LONGEST_LINE // 1024} KiB: end each row with a line end"
         )
     told = sep(text)
     if told:
         text = text[text.find(b"\n") :]  # an empty line keeps the numbers of lines
-    reading = best(text, dialect, told, is_whole=sample.is_whole)
-    if reading is None:
+    reading = best(text, dialect, told, is_whole=is_whole)
+    if reading is None or not text.strip():
         return Refusal("the file has no rows: use a file with rows")
     if reading.width > MAX_COLUMNS:
         return Refusal(
             f"the file has {reading.width:,} columns, but the maximum of a table is "
             f"{MAX_COLUMNS:,}: split it"
         )
-    table = Structure(reading, end, is_whole=sample.is_whole)
-    found = Sniffed(
-        encoding.name,
+    table = Structure(reading, end, is_whole=is_whole)
+    return Sniffed(
+        "utf-8",
         table.dialect,
         table.header_policy,
         table.names,
-        (_extent(sample), encoding.evidence, *table.evidence),
-        (*encoding.doubts, *table.doubts),
+        tuple(table.evidence),
+        tuple(table.doubts),
     )
-    return replace(found, doubts=(*found.doubts, *_rejected(found, text)))
+
+
+def _json_lines(text: bytes) -> Sniffed | None:
+    """Return the form of JSON lines; None if the first lines are not JSON objects."""
+    names: dict[str, None] = {}
+    count = 0
+    for line in itertools.islice(filter(bytes.strip, io.BytesIO(text)), _BODY):
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            break
+        if not isinstance(found, dict):
+            break
+        names |= dict.fromkeys(found)
+        count += 1
+    if not names or "" in names:
+        return None
+    evidence = f"The first {many(count, 'line')} are JSON objects."
+    return Sniffed(
+        "utf-8", Dialect(), HeaderPolicy(), tuple(names), (evidence,), file_format="jsonLines"
+    )
 
 
 def _extent(sample: Sample) -> str:
@@ -120,11 +163,13 @@ def _extent(sample: Sample) -> str:
     )
 
 
-def _rejected(found: Sniffed, text: bytes) -> Iterator[str]:
-    """Yield which rows of a sample the pipeline would reject, as one sentence."""
-    # The footer is at the end of the file, which may be elsewhere.
-    dialect = found.dialect.model_copy(update={"line_terminator": "\r\n", "footer": None})
-    table = read_table([text], replace(found, encoding="utf-8", dialect=dialect).contract)
+def _rejected(found: Sniffed, text: bytes, *, is_whole: bool) -> Iterator[str]:
+    """Yield which rows of a text the pipeline would reject, as one sentence."""
+    dialect = found.dialect
+    if dialect.footer and not is_whole:
+        dialect = dialect.model_copy(update={"footer": None})
+    plain = replace(found, encoding="utf-8", encoding_errors="refuse", dialect=dialect)
+    table = read_table([text], plain.contract)
     if isinstance(table, Refusal):
         yield f"The file would be refused: {table.reason}."
         return

@@ -26,7 +26,7 @@ _NUMBER = (
     r"(?:\d{1,3}(?:[ ,.']\d{3})+|\d+)?(?:[.,]?\d+|\d[.,])(?:e[-+]?\d+)?"
     r"[-)]? ?[%$€£]?"
 )
-_DAY = r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}|\d{1,2}[- ][a-z]{3}[- ]\d{2,4}"
+_DAY = r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}|(?:\d{1,2}[- ])?[a-z]{3}[- ]\d{2,4}"
 _TIME = r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?[ap]m)?"
 _ZONE = r"(?:Z| ?[-+]\d\d:?\d\d)"
 _TYPED = re.compile(rf"{_NUMBER}|(?:{_DAY})(?:[T ]{_TIME}{_ZONE}?)?|{_TIME}", re.IGNORECASE)
@@ -74,7 +74,7 @@ class Reading:
     @functools.cached_property
     def width(self) -> int:
         """The number of values of most records with more than one, else 1."""
-        counts = Counter(self.widths[self.widths > 1].tolist())
+        counts: Counter[int] = Counter(self.widths[self.widths > 1].tolist())
         if not counts:
             return 1
         return max(counts, key=lambda width: (counts[width], width))
@@ -83,7 +83,8 @@ class Reading:
     def lines(self) -> list[int]:
         """The number of the line on which each record begins."""
         feeds = np.flatnonzero(np.frombuffer(self.text, np.uint8) == ord("\n"))
-        return (np.searchsorted(feeds, self.begins) + 1).tolist()
+        lines: list[int] = (np.searchsorted(feeds, self.begins) + 1).tolist()
+        return lines
 
     def raw(self, index: int) -> bytes:
         """Return the text of a record."""
@@ -153,20 +154,20 @@ def read(text: bytes, dialect: Dialect, *, final: bool) -> Reading | None:
     encoded = rules.encoded(text if text.endswith(b"\n") else text + b"\n")
     records = find_records(rules, encoded, final=final)
     begins, ends, widths = [], [], []
-    for begin, end in records.spans:
-        part = encoded[begin:end]
+    for span in records.spans:
+        part = encoded[slice(*span)]
         stops = ends_of(rules, part)
         starts = np.append(0, stops)[:-1]
         blank = is_blank(rules, part, starts)
         starts, stops = starts[~blank], stops[~blank]
         widths.append(value_counts(rules, part, starts, stops))
-        begins.append(begin + starts)
-        ends.append(begin + stops)
+        begins.append(span[0] + starts)
+        ends.append(span[0] + stops)
     damaged = sum(encoded.count(b"\n", each.begin, each.end) for each in records.damages)
     if not sum(map(len, begins)):
         return None
-    joined = map(np.concatenate, (begins, ends, widths))
-    return Reading(dialect, rules, encoded, *joined, damaged)
+    begin, end, width = (np.concatenate(each) for each in (begins, ends, widths))
+    return Reading(dialect, rules, encoded, begin, end, width, damaged)
 
 
 def best(text: bytes, dialect: Dialect, told: str | None, *, is_whole: bool) -> Reading | None:
@@ -188,13 +189,15 @@ def best(text: bytes, dialect: Dialect, told: str | None, *, is_whole: bool) -> 
         found += (
             each
             for each in readings(OTHERS)
-            if each.score > _UNUSUAL and each.widths[0] == each.width
+            if each.score > _UNUSUAL and each.widths[0] in {each.width, each.width - 1}
         )
     reading = max(found, key=lambda each: each.score, default=None)
     if reading is not None and (told or reading.score >= _LEAST):
         return reading
     unused = next((each for each in USUAL if each.encode() not in text), USUAL[0])
-    return read(text, dialect.model_copy(update={"delimiter": unused}), final=is_whole)
+    plain = ({"delimiter": unused, **more} for more in ({}, {"quote_char": None}))
+    tried = (read(text, dialect.model_copy(update=each), final=is_whole) for each in plain)
+    return next(filter(None, tried), None)
 
 
 def _marks(text: bytes, delimiter: str) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,115 @@
+"""Changes of a contract that accept a file with unknown or missing columns."""
+
+import operator
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from functions.transform.header import match_header
+from shared.contract import Column, Contract, folded
+from shared.naming import physical_names
+from shared.text import is_storable, quoted
+from shared.verdict import Refusal
+
+_MAX_COLUMNS = 20
+_MAX_BYTES = 4_096
+_NEW: dict[str, Any] = {"logical_type": "string", "physical_type": "text", "optional": True}
+
+
+def advice(header: list[str] | None, width: int, line: int, contract: Contract) -> str | None:
+    """Return lines of the contract that accept a refused header; None if none do.
+
+    They are a YAML list, like `schema[0].properties`: columns to add, and custom properties to set
+    in columns that the contract has. The arguments are those of `match_header`.
+    """
+    names = _by_position(width, contract) if header is None else header
+    columns = _columns(names, contract)
+    if columns is None:
+        return None
+    try:
+        given = {name: getattr(contract, name) for name in contract.model_fields_set}
+        accepting = Contract.model_validate(given | {"columns": columns})
+    except ValueError:
+        return None  # e.g. a required column cannot be optional
+    if isinstance(match_header(header, width, line, accepting), Refusal):
+        return None
+    lines = [
+        "# In schema[0].properties of the contract, add these columns or custom properties:",
+        *_lines(accepting, contract),
+        f"# For better types, draft them from the file: tm contract FILE --table {contract.table}",
+    ]
+    text = "\n".join(lines)
+    return text if len(text.encode()) <= _MAX_BYTES and all(map(is_storable, names)) else None
+
+
+def _by_position(width: int, contract: Contract) -> list[str]:
+    known = contract.header[:width]
+    return [*known, *(f"column {number}" for number in range(len(known) + 1, width + 1))]
+
+
+def _columns(header: list[str], contract: Contract) -> tuple[Column, ...] | None:
+    """Return the columns that a contract needs to accept a header; None if these are too many."""
+    key = contract.header_policy.key
+    places = {key(name): i for i, each in enumerate(contract.columns) for name in each.names}
+    unknown = dict.fromkeys(name for name in header if key(name) not in places)
+    found = {places[key(name)] for name in header if key(name) in places}
+    similar = {_letters(name): name for name in unknown}
+    columns = [*contract.columns]
+    for i, column in enumerate(contract.columns):
+        if i in found:
+            continue
+        letters = next((each for each in map(_letters, column.names) if similar.get(each)), None)
+        if letters is not None:
+            alias = similar.pop(letters)
+            del unknown[alias]
+            places[key(alias)] = i
+            columns[i] = column.model_copy(update={"aliases": (*column.aliases, alias)})
+        elif not column.optional:
+            columns[i] = column.model_copy(update={"optional": True})
+    if contract.header_policy.unknown == "ignore":
+        unknown.clear()
+    changes = len(unknown) + sum(map(operator.is_not, columns, contract.columns))
+    if not found or changes > _MAX_COLUMNS:
+        return None
+    at = {name: len(columns) for name in unknown}
+    if contract.header_policy.order == "contract":
+        last = -1
+        for name in header:
+            last = places.get(key(name), last)
+            if name in at:
+                at[name] = last
+    new = physical_names(unknown, contract.table, contract.physical_names)
+    ordered = [(i, each) for i, each in enumerate(columns)]
+    ordered += [
+        (at[name], Column(name=name, physical_name=physical, **_NEW))
+        for name, physical in zip(unknown, new, strict=True)
+    ]
+    return tuple(column for _, column in sorted(ordered, key=lambda each: each[0]))
+
+
+def _letters(name: str) -> str:
+    """Return what similar names have in common."""
+    return re.sub(r"[\W_]+", "", folded(name))
+
+
+def _lines(accepting: Contract, contract: Contract) -> Iterator[str]:
+    """Yield the lines that the contract lacks."""
+    before = {each.name: each for each in contract.columns}
+    for i, column in enumerate(accepting.columns):
+        old = before.get(column.name)
+        if old == column:
+            continue
+        entry: dict[str, Any] = {"name": column.name}
+        option: dict[str, Any] = {"property": "optional", "value": True}
+        if old is None:
+            entry |= {"physicalName": column.physical_name}
+            entry |= {"logicalType": column.logical_type, "physicalType": column.physical_type}
+        elif old.aliases != column.aliases:
+            option = {"property": "aliases", "value": [*column.aliases]}
+        if old is None and contract.header_policy.order == "contract":
+            yield f"# after {quoted(accepting.columns[i - 1].name)}:" if i else "# first:"
+        entry["customProperties"] = [option]
+        dumped = yaml.safe_dump([entry], allow_unicode=True, sort_keys=False, width=_MAX_BYTES)
+        yield dumped.rstrip("\n")
