@@ -69,7 +69,7 @@ def decide(trials: Trials, mark: Mark, *, is_first: bool, optional: bool) -> Dra
     else:
         column = chosen.column.model_copy(update={"physical_type": _sized(chosen)})
         missing = survey.rows - chosen.accepted - chosen.missed
-    required = not missing and not optional
+    required = bool(survey.rows) and not missing and not optional
     rules: list[Any] = []
     evidence = [f"{survey.rows:,} values"]
     if missing:
