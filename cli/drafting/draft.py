@@ -88,7 +88,7 @@ def draft(files: Sequence[Path], table: str | None) -> Draft:
     heading = [f"Drafted by tm contract from {named}: {many(rows, 'row')}."]
     heading += ["These do not load:", *failed] if failed else ["All of them load."]
     if checks:
-        heading.append(f"{many(checks, 'comment')} with check: name what the files do not settle.")
+        heading.append(f"{many(checks, 'choice')} to confirm or change: see each comment check:.")
     heading.append("Comments quote values: remove them if these are confidential.")
     return Draft(table, write(heading=heading), rows, tuple(failed), checks)
 
