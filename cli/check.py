@@ -101,7 +101,9 @@ def checked(
     source = Source(bucket="", key=file.name, version_id="", size=content.size)
     with tempfile.TemporaryDirectory() as folder:
         staging = Staging(Path(folder), Ingestion("check", contract.table, today, source))
-        vouching = manifest and FoundManifest(manifest.name, LocalFile(manifest))
+        vouching = None
+        if manifest is not None:
+            vouching = FoundManifest(manifest.name, LocalFile(manifest))
         verdict = transform(content, contract, staging, vouching)
         if verdict.outcome == Outcome.OK:
             verdict = examine(staging, verdict.as_result(), content, contract, hard=hard)

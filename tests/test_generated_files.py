@@ -982,7 +982,10 @@ def test_pipeline_agrees_with_slow_reader(
 def test_draft_loads_its_file_or_lists_rows(tmp_path: Path) -> None:
     path = tmp_path / "file.csv"
 
-    @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+    @settings(
+        max_examples=settings.default.max_examples // 8,  # each file is read many times
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
     @given(st.sampled_from(CONTRACTS).flatmap(dialects).flatmap(files))
     def check(body: bytes) -> None:
         path.write_bytes(body)

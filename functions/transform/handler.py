@@ -34,7 +34,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         Landed(s3, ingestion.source),
         of_run(settings, run)[ingestion.table],
         Staging(settings.staging_bucket, ingestion),
-        manifest and FoundManifest(manifest.key.rpartition("/")[2], Landed(s3, manifest)),
+        None
+        if manifest is None
+        else FoundManifest(manifest.key.rpartition("/")[2], Landed(s3, manifest)),
     )
     log.leave(ingestion, run, State.TRANSFORM, verdict)
     logger.info("transformed", extra=verdict.as_figures())
