@@ -983,7 +983,7 @@ def test_draft_loads_its_file_or_lists_rows(tmp_path: Path) -> None:
     path = tmp_path / "file.csv"
 
     @settings(
-        max_examples=settings.default.max_examples // 8,  # each file is read many times
+        max_examples=settings().max_examples // 8,  # each file is read many times
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(st.sampled_from(CONTRACTS).flatmap(dialects).flatmap(files))

@@ -1,5 +1,6 @@
 """Tests of `tm contract`, which drafts a contract from files and needs no cloud."""
 
+import gzip
 import itertools
 import re
 import unicodedata
@@ -208,6 +209,23 @@ def test_contract_lists_rows_that_do_not_load(tmp_path: Path) -> None:
     text, contract = drafted(tmp_path, f"a,b\n1,x\n1,x,y\n{rows}", exit_code=1)
     assert "# '0.csv' line 3: 3 values instead of 2" in text
     assert contract.column("a").physical_type == "smallint"
+
+
+def test_contract_reads_compressed_file(tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv.gz"
+    file.write_bytes(gzip.compress(b"a\n1\n2\n"))
+    result = tm("contract", file)
+    assert result.exit_code == 0, result.stderr
+    assert odcs.parse("orders.odcs.yaml", result.stdout.encode()).column("a").kind == "integer"
+
+
+def test_contract_refuses_file_without_table(tmp_path: Path) -> None:
+    file = tmp_path / "x.csv"
+    file.write_bytes(gzip.compress(b"a\n1\n" * 1_000)[:-20])
+    result = tm("contract", file)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("tm: x.csv: ")
+    assert not result.stdout
 
 
 def test_contract_writes_file_of_table_once(tmp_path: Path) -> None:
