@@ -31,7 +31,6 @@ from shared.ingestion import Source
 from shared.manifest import Manifest
 from shared.odcs import load_all
 from shared.staging import Staging
-from shared.verdict import Verdict
 from tests import slow_reader
 from tests.fixtures.aws import KEY, LANDING, ingestion_of
 from tests.fixtures.contracts import column
@@ -1145,7 +1144,7 @@ def test_faulty_file_has_one_outcome(kind: str, size: int, tmp_path: Path) -> No
 
     match outcome:
         case Refused(reason):
-            assert found.verdict == Verdict(Outcome.REFUSED, found.refused)
+            assert found.verdict.as_result() == {"outcome": "refused", "reason": found.refused}
             assert re.search(reason, str(found.refused))
             assert_is_for_people(str(found.refused))
         case Halted(reason):
