@@ -117,6 +117,11 @@ def _json(value: Any, indent: int | None = None) -> str:
     )
 
 
+def print_lines(text: str) -> None:
+    """Print lines without colour or wrapping, for other programs."""
+    typer.echo(visible(text, kept="\n"), nl=False)
+
+
 def print_text(text: str) -> None:
     """Print a line without colour or wrapping, for other programs."""
     typer.echo(visible(text))

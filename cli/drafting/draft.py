@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import typer
 
 from cli import check
-from cli.console import errors
+from cli.console import errors, print_lines
 from cli.drafting import names
 from cli.drafting.decisions import Drafted, decide, mark_of
 from cli.drafting.document import document
@@ -101,7 +100,7 @@ def write(drafted: Draft, folder: Path | None) -> None:
     """
     where = "the draft"
     if folder is None:
-        typer.echo(drafted.text, nl=False)
+        print_lines(drafted.text)
     else:
         path = folder / drafted.file_name
         where = str(path)

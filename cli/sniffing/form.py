@@ -96,7 +96,7 @@ def sniff(sample: Sample | Refusal) -> Sniffed | Refusal:
     found = replace(
         found,
         encoding=encoding.name,
-        encoding_errors=encoding.errors,
+        encoding_errors=encoding.damage,
         evidence=(_extent(sample), encoding.evidence, *found.evidence),
         doubts=(*encoding.doubts, *found.doubts),
     )

@@ -64,14 +64,14 @@ class Encoding:
         name: the name of a Python codec, as in a contract.
         codec: the codec for bytes in the middle of the file.
         evidence, doubts: as in `Sniffed`.
-        errors: what bytes that are no characters cost.
+        damage: what bytes that are no characters cost.
     """
 
     name: str
     codec: str
     evidence: str
     doubts: tuple[str, ...] = ()
-    errors: EncodingErrors = "refuse"
+    damage: EncodingErrors = "refuse"
 
 
 def sample_of(chunks: Iterable[bytes | Refusal]) -> Sample | Refusal:
@@ -142,7 +142,7 @@ def _other_encoding(others: bytes) -> Encoding | Refusal:
             "utf-8",
             f"Of {len(runs):,} places with other characters than ASCII, {good:,} are UTF-8.",
             (f"Rows with other bytes, e.g. {damaged[:8].hex(' ')}, are rejected: are these few?",),
-            errors="reject",
+            damage="reject",
         )
     name = "cp1252"
     if sum(map(len, runs)) > _ISOLATED * len(runs) or not _is_text(others, name, _CUT):

@@ -103,7 +103,7 @@ def test_usage_error_quotes_argument_safely(name: str) -> None:
 USED = {
     "console": {"is_terminal", "print", "width"},
     "errors": {"print"},
-    "io": {"StringIO"},
+    "io": {"BytesIO", "StringIO"},
     "sys": {"byteorder", "maxsize", "stdin"},
     "typer": {"Argument", "BadParameter", "Context", "Exit", "Option", "Typer", "confirm", "core"},
     "typer.core": {"TyperGroup"},
