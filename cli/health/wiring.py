@@ -79,7 +79,7 @@ def _of_existing(stack: Stack, needs: Mapping[str, Any]) -> Iterator[Finding]:
             if not is_well(answer):
                 yield wrong(f"{bucket} {problem}", f"{ask}: docs/deploy.md, Landing bucket")
     prefixes = [each["prefix"] for each in pattern["detail"].get("object", {}).get("key", ())]
-    if prefixes and not any(each.startswith(HIVE) for each in prefixes):
+    if prefixes and not any(each.startswith(HIVE) or HIVE.startswith(each) for each in prefixes):
         yield warning(
             f"files under {HIVE} are not read: tm drop, tm smoke, contracts without keys",
             f'add "{HIVE}" to landing_bucket.prefixes',

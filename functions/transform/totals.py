@@ -108,11 +108,11 @@ class Tally:
 def landed(content: Content, claim: Claim) -> dict[str, int | str]:
     """Return the size and the hashes of a file as it landed, as far as a claim states them.
 
-    Each hash reads the file once.
+    Each hash reads the file once, so they are left out if the size differs.
     """
     found: dict[str, int | str] = {SIZE: content.size}
     for algorithm in _DIGITS:
-        if algorithm in claim.totals:
+        if algorithm in claim.totals and claim.totals.get(SIZE, content.size) == content.size:
             found[algorithm] = digest(content, algorithm)
     return found
 
@@ -147,7 +147,7 @@ def read(statement: Statement, contract: Contract) -> Claim | Refusal:
                     "select only control totals in the contract's manifest"
                 )
         if total is None:
-            has = f"has {quoted(str(value))}" if text not in {None, ""} else "has no value"
+            has = "has no value" if text is None or text == "" else f"has {quoted(str(value))}"
             return Refusal(f"{statement.source} {has} for {name}, but must have {form}")
         totals[name] = total
     return Claim(statement.source, totals)
@@ -174,10 +174,10 @@ def _number(value: object, column: Column, mark: str) -> Decimal | None:
         case str():
             exact: Decimal | None = _exact(pa.array([value]), column, mark)[0].as_py()
             return exact
-        case int() if not isinstance(value, bool):
-            return Decimal(value)
-        case Decimal() if value.adjusted() < _EXACT.precision and value.is_finite():
-            return value
+        case int() | Decimal() if not isinstance(value, bool):
+            number = Decimal(value)
+            is_short = len(number.as_tuple().digits) <= _EXACT.precision
+            return number if is_short and abs(number.adjusted()) < _EXACT.precision else None
         case _:
             return None
 

@@ -176,6 +176,29 @@ def test_every_taggable_resource_of_the_complete_example_has_the_tags(module: Pa
     assert without_a_tag(resources) == []
 
 
+def test_sftp_example_has_a_server_only_if_it_is_enabled(module: Path) -> None:
+    enabled = {"enable_sftp": True, "suppliers": {"acme": "ssh-ed25519 AAAA"}}
+    resources = planned(
+        module / "examples" / "sftp", "../../tests/mocks", {"default": {}, "enabled": enabled}
+    )
+
+    assert [each.address for each in resources if each.type.startswith("aws_transfer")] == [
+        "aws_transfer_server.sftp[0]",
+        'aws_transfer_ssh_key.supplier["acme"]',
+        'aws_transfer_user.supplier["acme"]',
+    ]
+    bucket = f"arn:aws:s3:::{NAME}-landing-123456789012-{REGION}"
+    [policy] = [
+        json.loads(each.values["policy"])
+        for each in resources
+        if each.address == 'aws_iam_role_policy.supplier["acme"]'
+    ]
+    assert [(each["Action"], each["Resource"]) for each in policy["Statement"]] == [
+        ("s3:PutObject", f"{bucket}/sftp/acme/*"),
+        ("s3:ListBucket", bucket),
+    ]
+
+
 def test_objects_have_only_the_tags_of_the_module(resources: list[Resource]) -> None:
     objects = [each for each in resources if each.type == "aws_s3_object"]
 

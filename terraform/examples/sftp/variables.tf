@@ -22,8 +22,8 @@ variable "suppliers" {
   default     = {}
 
   validation {
-    condition     = alltrue([for name in keys(var.suppliers) : can(regex("^[a-z0-9][a-z0-9-]{2,19}$", name))])
-    error_message = "suppliers must have names of 3 to 20 lower-case letters, digits and hyphens: they are part of the keys of the files and of the names of roles."
+    condition     = alltrue([for name in keys(var.suppliers) : can(regex("^[a-z0-9][a-z0-9-]{2,15}$", name))])
+    error_message = "suppliers must have names of 3 to 16 lower-case letters, digits and hyphens: they are part of the keys of the files and of the names of roles."
   }
 }
 
