@@ -10,10 +10,12 @@ import argparse
 import contextlib
 import csv
 import datetime as dt
+import gzip
 import json
 import multiprocessing
 import os
 import resource
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -46,6 +48,7 @@ def main() -> None:
         for share in (1, 1_000):
             rows = "each row" if share == 1 else f"one row in {share:,}"
             figures[f"transform, {rows} quoted"] = _quickest(_transform, _quoted(path, share))
+        figures["transform, gzip"] = _quickest(_transform, _gzipped(path))
         figures["test"] = _alone(_test, path)
         figures["load"] = _alone(_load, path, server)
         kept = _process(_kept, path)
@@ -58,6 +61,14 @@ def main() -> None:
         mebibytes > LIMIT_MEMORY_MIB for _, mebibytes in figures.values()
     )
     raise SystemExit(int(exceeded))
+
+
+def _gzipped(path: Path) -> Path:
+    """Return a compressed copy of a file."""
+    copy = path.with_name("sample.csv.gz")
+    with path.open("rb") as file, gzip.open(copy, "wb", compresslevel=6) as compressed:
+        shutil.copyfileobj(file, compressed)
+    return copy
 
 
 def _quoted(path: Path, share: int) -> Path:

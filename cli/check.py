@@ -13,6 +13,7 @@ from rich.table import Table
 
 from cli import rejects
 from cli.console import advised, cell, console, line, right, styled
+from cli.errors import CommandError
 from cli.items import many
 from cli.refusable import Refusable, refusable
 from functions.test.examination import examine
@@ -22,6 +23,7 @@ from shared.content import LocalFile
 from shared.contract import Contract
 from shared.endings import Outcome
 from shared.ingestion import Ingestion, Source
+from shared.manifest import FoundManifest
 from shared.staging import Staging
 from shared.verdict import Verdict
 
@@ -30,11 +32,15 @@ _SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The verdict on a file, with the report and rejects of Test unless Transform refused it."""
+    """The verdict on a file, with the report and rejects of Test unless Transform refused it.
+
+    `manifest` is the one that was verified; None without one.
+    """
 
     verdict: Verdict
     staging: Staging
     contract: Contract
+    manifest: Path | None
 
     @property
     def would_be_loaded(self) -> bool:
@@ -75,20 +81,33 @@ class Checked:
 
 
 @contextlib.contextmanager
-def checked(file: Path, contract: Contract, *, hard: bool) -> Iterator[Checked]:
+def checked(
+    file: Path, contract: Contract, *, manifest: Path | None = None, hard: bool
+) -> Iterator[Checked]:
     """Transform and test a file in a temporary folder, which exists during the block.
 
     With `hard`, a failed test halts the file.
+
+    Raises:
+        CommandError: there is a manifest, but the contract has none.
     """
+    if manifest is not None and contract.manifest is None:
+        raise CommandError(
+            f"The contract of {contract.table} has no manifest: leave out --manifest, or add the "
+            "property to the contract."
+        )
     today = dt.datetime.now(dt.UTC).date()
     content = LocalFile(file)
     source = Source(bucket="", key=file.name, version_id="", size=content.size)
     with tempfile.TemporaryDirectory() as folder:
         staging = Staging(Path(folder), Ingestion("check", contract.table, today, source))
-        verdict = transform(content, contract, staging)
+        vouching = None
+        if manifest is not None:
+            vouching = FoundManifest(manifest.name, LocalFile(manifest))
+        verdict = transform(content, contract, staging, vouching)
         if verdict.outcome == Outcome.OK:
             verdict = examine(staging, verdict.as_result(), content, contract, hard=hard)
-        yield Checked(verdict, staging, contract)
+        yield Checked(verdict, staging, contract, manifest)
 
 
 def show(found: Checked) -> None:
@@ -105,6 +124,8 @@ def show(found: Checked) -> None:
         if found.verdict.counts["rowsRead"] == 0:
             without = ": it has no rows, which its contract allows"
         console.print(styled(f"The file would be loaded{without}.", "green"))
+        if found.contract.manifest is not None and found.manifest is None:
+            console.print("Its manifest was not checked: pass it with --manifest.")
         _show_refusable(list(found.refusable))
     else:
         refused = found.verdict.outcome == Outcome.REFUSED

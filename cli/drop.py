@@ -80,7 +80,7 @@ def print_awaited(stack: Stack, ingestion: Ingestion) -> None:
     if stack.intake.manifest_within(ingestion.table) is not None:
         console.print(
             "The file waits for a new version of its manifest. To load it without one: "
-            f"tm replay {ingestion.id} --without-manifest"
+            f"`tm replay {ingestion.id} --without-manifest`."
         )
 
 
@@ -108,7 +108,7 @@ def _with_hint(snapshots: Iterator[Item]) -> Iterator[Item]:
             hint_at = float("inf")
             console.print(
                 f"Reason: {item['haltReason']}. Upload the manifest, or load the file without it: "
-                f"tm replay {item['ingestedID']} --without-manifest"
+                f"`tm replay {item['ingestedID']} --without-manifest`."
             )
         yield item
 

@@ -165,7 +165,7 @@ def drop(
 
 
 @app.command()
-def check(
+def check(  # noqa: PLR0913, PLR0917 - they are its options
     context: typer.Context,
     file: File,
     table: Annotated[
@@ -175,6 +175,15 @@ def check(
     as_json: AsJson = False,
     hard_testing: HardTesting = None,
     stack: ContractsOfStack = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MANIFEST",
+            exists=True,
+            dir_okay=False,
+            help="Verify FILE with this manifest; its name does not matter.",
+        ),
+    ] = None,
 ) -> None:
     """Transform and test FILE on this machine, without a cloud.
 
@@ -191,7 +200,7 @@ def check(
     samples = " These are the samples: pass the folder of your contracts with --contracts."
     hint = samples if contracts is None and stack is None else ""
     contract = _contract(_contracts(contracts, stack), table, hint)
-    with checking.checked(file, contract, hard=bool(hard_testing)) as found:
+    with checking.checked(file, contract, manifest=manifest, hard=bool(hard_testing)) as found:
         if as_json:
             print_json(found.as_json())
         else:
@@ -597,7 +606,7 @@ def user(
     as_json: AsJson = False,
     stack: StackFolder = None,
 ) -> None:
-    """Look up the check-ins of a user in the sample table, through the API."""
+    """Look up the rows of a user through the API's route /get, by default those of check-ins."""
     found = users.ask(Stack.open(stack), name)
     if as_json:
         print_json(found)

@@ -38,7 +38,7 @@ def replay(stack: Stack, ingested_id: str, *, without_manifest: bool = False) ->
     if isinstance(run, Unvouched):
         raise CommandError(
             f"No manifest vouches for {ingested_id}: {run.reason}. Upload its manifest, or load "
-            f"the file without it: tm replay {ingested_id} --without-manifest"
+            f"the file without it: `tm replay {ingested_id} --without-manifest`."
         )
     if run is None:
         raise CommandError(

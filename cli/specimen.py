@@ -68,8 +68,16 @@ def specimen(contract: Contract, token: str, now: dt.datetime) -> Specimen:
     `token` is unique letters and digits for the lookup key. `now` has a time zone.
 
     Raises:
-        CommandError: a column has no valid value, or too few for the required number of rows.
+        CommandError: a column has no valid value, or too few for the required number of rows; or
+            the contract requires a trailer or a manifest.
     """
+    footer = contract.dialect.footer
+    if contract.manifest is not None or (footer is not None and footer.totals):
+        what = "trailer" if contract.manifest is None else "manifest"
+        raise CommandError(
+            f"The contract of {contract.table} requires a {what}, which cannot be generated: use "
+            f"files of its supplier and `tm drop FILE --table {contract.table} --follow`."
+        )
     key = None if contract.lookup is None else contract.lookup.key
     columns = [
         Values(column, contract, now, f"tm-smoke-{token}" if column.name == key else None)

@@ -1,4 +1,4 @@
-"""`tm user`: check-ins of one user in the sample table, from the lookup API."""
+"""`tm user`: rows of one user from the route `/get`, which is the sample's unless configured."""
 
 from decimal import Decimal
 from typing import Any
@@ -6,11 +6,14 @@ from typing import Any
 from rich.table import Table
 
 from cli import api
+from cli import rows as lookup
 from cli.console import cell, console, right
 from cli.items import many
 from cli.stack import Stack
 
 _SHOWN = 20
+_FIELDS = ("timestamp", "project", "hours")
+"""The fields of check-ins."""
 
 
 def ask(stack: Stack, user: str) -> list[dict[str, Any]]:
@@ -20,12 +23,12 @@ def ask(stack: Stack, user: str) -> list[dict[str, Any]]:
 
 def show(user: str, rows: list[dict[str, Any]]) -> None:
     """Print the newest rows, the number of rows and the sum of hours."""
-    if not rows:
-        console.print(f"No rows of {user}.")
+    if not rows or not {*_FIELDS} <= rows[0].keys():
+        lookup.show(user, rows)  # of another table
         return
     table = Table("timestamp", "project", right("hours"), box=None)
     for row in sorted(rows, key=lambda row: str(row["timestamp"]), reverse=True)[:_SHOWN]:
-        table.add_row(*(cell(row[name]) for name in ("timestamp", "project", "hours")))
+        table.add_row(*(cell(row[name]) for name in _FIELDS))
     console.print(table)
     if len(rows) > _SHOWN:
         console.print(f"… the newest {_SHOWN}; --json prints all")

@@ -143,11 +143,10 @@ def unpack(content: Content, allowed: Compression) -> Unpacked:
     opened = stream.attempt(packing, lambda: _opened(packing, stream, allowed))
     if isinstance(opened, Refusal):
         return Unpacked(start, iter([opened]))
-    file, member = opened
-    start, unpacked = start_of(_chunks(file, packing, stream, allowed))
+    start, unpacked = start_of(_chunks(opened, packing, stream, allowed))
     if nested := _packing(start):
         unpacked = iter([Refusal(f"the unpacked file {_NESTED[nested]}")])
-    return Unpacked(start, unpacked, Packed(packing, member))
+    return Unpacked(start, unpacked, Packed(packing, opened.member))
 
 
 def pack(chunks: Iterable[bytes], into: IO[bytes], packed: Packed | None) -> None:
@@ -175,27 +174,36 @@ def _packing(start: bytes) -> Packing | None:
     return next((each for each, magic in _STARTS.items() if re.match(magic, start, re.S)), None)
 
 
-def _opened(
-    packing: Packing, stream: "_Stream", allowed: Compression
-) -> tuple["_Readable", str] | Refusal:
-    """Return a file's unpacked form, and its name if the file is a ZIP archive."""
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+class _Opened(NamedTuple):
+    """An unpacked file; `member` and `size` are its name and size in a ZIP archive."""
+
+    file: _Readable
+    member: str = ""
+    size: int | None = None
+
+
+def _opened(packing: Packing, stream: "_Stream", allowed: Compression) -> _Opened | Refusal:
     match packing:
         case "gzip":
-            return gzip.GzipFile(fileobj=io.BufferedReader(stream, _BUFFER)), ""
+            return _Opened(gzip.GzipFile(fileobj=io.BufferedReader(stream, _BUFFER)))
         case "zstd":
             limit = {int(zstd.DecompressionParameter.window_log_max): _MAX_WINDOW}
-            return zstd.ZstdFile(io.BufferedReader(stream, _BUFFER), options=limit), ""
+            return _Opened(zstd.ZstdFile(io.BufferedReader(stream, _BUFFER), options=limit))
         case "zip":
             return _member(_Archive(stream, _BUFFER), allowed.member)
 
 
-def _member(file: "_Archive", glob: str | None) -> tuple["_Readable", str] | Refusal:
+def _member(file: "_Archive", glob: str | None) -> _Opened | Refusal:
     archive = zipfile.ZipFile(file)
     file.limit = sys.maxsize
     members = [
         each
         for each in archive.infolist()
-        if not each.is_dir() and not each.filename.startswith(_NO_FILES)
+        if not each.filename.endswith("/") and not each.filename.startswith(_NO_FILES)
     ]
     if any(each.filename == _OFFICE for each in members):
         return Refusal(
@@ -203,27 +211,27 @@ def _member(file: "_Archive", glob: str | None) -> tuple["_Readable", str] | Ref
         )
     chosen = [each for each in members if glob is None or fnmatch.fnmatchcase(each.filename, glob)]
     if len(chosen) != 1:
-        names = listed([quoted(each.filename) for each in members]) or "none"
+        names = f"the files {listed([quoted(each.filename) for each in members])}"
         advice = "send exactly one file in it, or select one by member in the contract"
         if glob is not None:
             advice = f"the contract's member {quoted(glob)} selects {len(chosen)} of them, not one"
-        return Refusal(f"the ZIP archive has the files {names}: {advice}")
+        return Refusal(f"the ZIP archive has {names if members else 'no file'}: {advice}")
     [info] = chosen
     named = f"the file {quoted(info.filename)} in the ZIP archive"
     if info.flag_bits & _ENCRYPTED:
         return Refusal(f"{named} is encrypted: send it without a password")
     if info.compress_type not in _METHODS:
         return Refusal(f"{named} is compressed by method {info.compress_type}: use Deflate")
-    return archive.open(info), info.filename
+    return _Opened(archive.open(info), info.filename, info.file_size)
 
 
 def _chunks(
-    file: "_Readable", packing: Packing, stream: "_Stream", allowed: Compression
+    opened: _Opened, packing: Packing, stream: "_Stream", allowed: Compression
 ) -> Iterator[bytes | Refusal]:
     size, most = 0, allowed.max_unpacked_mib * _MIB
     most_by_ratio = max(_ANY_RATIO, allowed.max_ratio * stream.size)
     unpacks = f"the {_NAMES[packing]} unpacks to more than"
-    while chunk := stream.attempt(packing, lambda: file.read(contents.CHUNK_BYTES)):
+    while chunk := stream.attempt(packing, lambda: opened.file.read(contents.CHUNK_BYTES)):
         if isinstance(chunk, Refusal):
             yield chunk
             return
@@ -241,10 +249,11 @@ def _chunks(
             )
             return
         yield chunk
-
-
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
+    if opened.size is not None and opened.size != size:  # `zipfile` does not compare them
+        yield Refusal(
+            f"the {_NAMES[packing]} has {size:,} bytes of the file instead of {opened.size:,}: "
+            "compress the file again, and upload it"
+        )
 
 
 class _Archive(io.BufferedReader):

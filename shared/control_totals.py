@@ -8,7 +8,7 @@ from decimal import Decimal
 from shared import regex
 from shared.text import listed, quoted
 
-SIZE, MD5, SHA256, ROWS = "size", "md5", "sha256", "rows"
+SIZE, ROWS = "size", "rows"
 SUM = "sum_"
 """Before the physical name of a column: its sum."""
 BEFORE_MARK, AFTER_MARK = 38, 30

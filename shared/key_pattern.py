@@ -20,7 +20,7 @@ _PARTS = ("year", "month", "day")
 _DATE = re.compile(
     r"(?P<year>\d{4})(?P<separator>[-_./ ]?)(?P<month>\d\d)(?P=separator)(?P<day>\d\d)", re.ASCII
 )
-_PART = re.compile(r"\d{4}|\d{1,2}", re.ASCII)
+_SPELLED = re.compile(r"\d{4}-\d{1,2}-\d{1,2}", re.ASCII)
 
 
 class KeyPattern(Model):
@@ -113,18 +113,23 @@ class KeyPattern(Model):
 
 def _day(groups: Mapping[str, str]) -> dt.date | str:
     """Return the day in the groups of a pattern, or the reason why there is none."""
-    texts: list[str | None] = [groups.get(name) for name in _PARTS]
+    parts: Mapping[str, str] = groups
     if "date" in groups:
         if (match := _DATE.fullmatch(groups["date"])) is None:
             return (
                 f"has the date {quoted(groups['date'])}, which must be 8 digits, or year, month "
                 "and day with one separator"
             )
-        texts = [match[name] for name in _PARTS]
-    numbers = [int(text) for text in texts if text is not None and _PART.fullmatch(text)]
+        parts = match.groupdict()
+    if absent := [name for name in _PARTS if not parts.get(name)]:
+        return f"has no {', '.join(absent)}"
+    shown = "-".join(parts[name] for name in _PARTS)
+    if not _SPELLED.fullmatch(shown):
+        return (
+            f"has the date {quoted(shown)}, which must have 4 digits of the year, and up to 2 of "
+            "month and day"
+        )
     try:
-        year, month, day = numbers
-        return dt.date(year, month, day)
+        return dt.date(*(int(parts[name]) for name in _PARTS))
     except ValueError:
-        shown = "-".join(text or "" for text in texts)
         return f"has the date {quoted(shown)}, which does not exist"

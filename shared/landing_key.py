@@ -48,7 +48,7 @@ class LandingKey:
     filename: str
     spelling: str | None = None
     """The original key; None for the canonical spelling of a key that was not parsed."""
-    groups: Mapping[str, str] = field(default_factory=dict)
+    groups: Mapping[str, str] = field(default_factory=dict, hash=False)
     """The named groups of the pattern that matches the key."""
 
     @classmethod

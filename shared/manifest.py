@@ -13,6 +13,7 @@ import jmespath.exceptions
 from pydantic import AfterValidator, Field, model_validator
 
 from shared import regex
+from shared.content import Content
 from shared.control_totals import SUM, Statement, group_problems
 from shared.model import Model, Problems
 from shared.text import listed, one_line, quoted
@@ -20,8 +21,7 @@ from shared.verdict import Refusal
 
 NAME, STEM = "name", "stem"
 """Placeholders of a manifest's name: the data file's name, and that without its extensions."""
-MAX_BYTES = 1024**2
-"""Maximum size of a manifest that is read."""
+_MAX_BYTES = 1024**2
 _QUOTED = 200
 """Maximum characters of a name in a reason."""
 _FIELDS = ("name", "size", "md5", "sha256", "rows")
@@ -51,15 +51,10 @@ def _expression(expression: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FoundManifest:
-    """A landed manifest.
-
-    Attributes:
-        name: its name, the last part of its key.
-        content: its bytes, of which those after the first `MAX_BYTES` + 1 may be left out.
-    """
+    """A landed manifest with the last part of its key, which is read only if it must be."""
 
     name: str
-    content: bytes
+    content: Content
 
 
 class Manifest(Model):
@@ -119,7 +114,10 @@ class Manifest(Model):
                 yield f"the manifest's pattern {each}"
 
     def statement(self, found: "FoundManifest", file: str) -> Statement | Refusal:
-        """Return what a manifest says of the file with the name `file`."""
+        """Return what a manifest says of the file with the name `file`.
+
+        It is at most 1 MiB of UTF-8, unless its content does not matter.
+        """
         source = f"the manifest {quoted(found.name, _QUOTED)}"
         entries = self._entries(found.content)
         if isinstance(entries, str):
@@ -135,14 +133,14 @@ class Manifest(Model):
             )
         return Statement(source, {k: v for k, v in entries[0].items() if k != NAME})
 
-    def _entries(self, content: bytes) -> list[dict[str, object]] | str:
+    def _entries(self, content: Content) -> list[dict[str, object]] | str:
         """Return the entries of a manifest, or what is wrong with it."""
         if self.pattern is None and self.entries is None:
             return [{}]
-        if len(content) > MAX_BYTES:
-            return f"is larger than {MAX_BYTES // 1024**2} MiB: split it"
+        if content.size > _MAX_BYTES:
+            return f"is larger than {_MAX_BYTES // 1024**2} MiB: split it"
         try:
-            text = content.decode("utf-8-sig")
+            text = b"".join(content.chunks()).decode("utf-8-sig")
         except UnicodeDecodeError as error:
             return f"is not UTF-8 text: {error.reason} at byte {error.start:,}; save it as UTF-8"
         if self.pattern is not None:
@@ -169,12 +167,8 @@ class Manifest(Model):
 
 def _of_text(text: str, pattern: str) -> list[dict[str, object]] | str:
     """Return an entry for each line; or for all lines together, if a line has no file's name."""
-    lines = [
-        found
-        for line in text.split("\n")
-        if (found := regex.named(regex.whole(pattern), line.removesuffix("\r").encode()))
-        is not None
-    ]
+    found = (regex.captured(pattern, each.removesuffix("\r")) for each in text.split("\n"))
+    lines = [groups for groups in found if groups is not None]
     if not lines:
         return f"has no line that matches {quoted(pattern)}: correct it, or the contract's manifest"
     if NAME in lines[0]:

@@ -52,7 +52,8 @@ def beginning(regex: str) -> Callable[[bytes], bool]:
 
 def groups(regex: str) -> tuple[str, ...]:
     """Return the names of the groups of an expression."""
-    return tuple(re2.compile(regex, _QUIET).groupindex)
+    places: dict[str, int] = re2.compile(regex, _QUIET).groupindex
+    return tuple(sorted(places, key=places.__getitem__))
 
 
 def named(regex: str, text: bytes) -> dict[str, str | None] | None:
@@ -60,10 +61,10 @@ def named(regex: str, text: bytes) -> dict[str, str | None] | None:
     found = re2.compile(regex.encode(), _QUIET).match(text)
     if found is None:
         return None
-    groups: dict[bytes, bytes | None] = found.groupdict()
+    texts: dict[str, bytes | None] = {name: found[name.encode()] for name in groups(regex)}
     return {
-        name.decode(): each if each is None else each.decode(errors="replace")
-        for name, each in groups.items()
+        name: None if each is None else each.decode(errors="replace")
+        for name, each in texts.items()
     }
 
 

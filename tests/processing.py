@@ -14,6 +14,7 @@ from shared import parquet
 from shared.contract import Contract
 from shared.endings import Outcome
 from shared.ingestion import Source
+from shared.manifest import FoundManifest
 from shared.staging import Staging
 from shared.verdict import Verdict
 from tests.fixtures.aws import KEY, LANDING, ingestion_of
@@ -58,12 +59,22 @@ class Processed:
 
 
 def process(
-    folder: Path, body: bytes, contract: Contract, *, size: int = 2**24, hard: bool = False
+    folder: Path,
+    body: bytes,
+    contract: Contract,
+    *,
+    size: int = 2**24,
+    hard: bool = False,
+    manifest: bytes | None = None,
 ) -> Processed:
-    """Process a file in chunks of `size` bytes at the time `NOW`; overwrites files in `folder`."""
+    """Process a file in chunks of `size` bytes at the time `NOW`; overwrites files in `folder`.
+
+    `manifest` is the content of its manifest `control.txt`; None without one.
+    """
     staging = Staging(folder, ingestion_of(Source(LANDING, KEY, "version", len(body))))
+    vouching = None if manifest is None else FoundManifest("control.txt", Pieces(manifest))
     with mock.patch("shared.content.CHUNK_BYTES", size):  # of unpacked files
-        transformed = transform(Pieces(body, size), contract, staging)
+        transformed = transform(Pieces(body, size), contract, staging, vouching)
     if transformed.outcome == Outcome.REFUSED:
         return Processed(transformed, refused=transformed.reason)
     # Test may read the file in other chunks than Transform.

@@ -16,7 +16,7 @@ import struct
 import unicodedata
 import zipfile
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal, localcontext
@@ -120,8 +120,8 @@ class Reading:
     footer_lines: int = 0
     trailer: str = ""
     """The first line of the footer."""
-    sums: Counter[str] = field(default_factory=Counter)
-    """Exact sums by physical name of the column, as fractions."""
+    sums: dict[str, Fraction] = field(default_factory=lambda: defaultdict(Fraction))
+    """Exact sums by physical name of the column."""
     totals_verified: int = 0
 
     @property
@@ -163,9 +163,9 @@ def _read(body: bytes, contract: Contract, now: dt.datetime, reading: Reading) -
     for number, texts in rows(text, contract, reading):
         values: dict[str, Any] = {}
         for column in contract.columns:
-            if column.kind in ("integer", "number"):
-                text = texts.get(column.name)
-                reading.sums[column.physical_name] += _summand(text, column, contract)
+            if column.name in texts and column.kind in ("integer", "number"):
+                summand = _summand(texts[column.name], column, contract)
+                reading.sums[column.physical_name] += summand
             try:
                 is_there = column.name in texts
                 value = _value(texts[column.name], column, contract) if is_there else None
@@ -200,6 +200,52 @@ def _unpacked(body: bytes) -> bytes:
     except (EOFError, OSError, ValueError, zipfile.BadZipFile, zlib.error, zstd.ZstdError) as error:
         raise _Refused("damaged") from error
     return body
+
+
+def _total_names(contract: Contract) -> list[str]:
+    """Return the totals in the trailer."""
+    footer = contract.dialect.footer
+    pattern = footer.pattern if footer else None
+    return re.findall(r"\(\?P<(\w+)>", pattern or "")
+
+
+def _verify(contract: Contract, reading: Reading) -> None:
+    """Compare the totals in the trailer with the rows."""
+    footer = contract.dialect.footer
+    if not footer or not (names := _total_names(contract)):
+        return
+    found = re.match(str(footer.pattern), reading.trailer)
+    if not reading.trailer or not found:
+        raise _Refused("no trailer")
+    columns = {f"sum_{column.physical_name}": column for column in contract.columns}
+    for name in names:
+        text = found[name].strip()
+        if name == "rows":
+            if not re.fullmatch("[0-9]{1,38}", text) or int(text) != len(reading.raw):
+                raise _Refused("rows")
+            continue
+        stated = _number_of(text, columns[name], contract.decimal_mark)
+        if stated is None or stated != reading.sums[columns[name].physical_name]:
+            raise _Refused("sum")
+    reading.totals_verified = len(names)
+
+
+def _summand(text: str | None, column: Column, contract: Contract) -> Fraction:
+    tokens = contract.dialect.null_sequence if column.null_tokens is None else column.null_tokens
+    text = (text or "").strip() if column.trim else text or ""
+    number = None if text in tokens else _number_of(text, column, contract.decimal_mark)
+    return number or Fraction(0)
+
+
+def _number_of(text: str, column: Column, mark: str) -> Fraction | None:
+    """Return a number of up to 38 digits before and 30 after the decimal mark; else None."""
+    try:
+        number = _exact(text, column, mark)
+    except _InvalidValue:
+        return None
+    exponent = int(number.as_tuple().exponent) if number or "e" not in text.lower() else 0
+    found = Fraction(number)
+    return found if abs(found) < 10**38 and exponent >= -30 else None
 
 
 def _named_records(
@@ -321,51 +367,6 @@ def _json_mark(text: str, at: int, marks: str) -> int:
     if text[at] not in marks:
         raise _InvalidValue
     return at + 1
-
-
-def _total_names(contract: Contract) -> list[str]:
-    """Return the totals in the trailer."""
-    footer = contract.dialect.footer
-    pattern = footer.pattern if footer else None
-    return re.findall(r"\(\?P<(\w+)>", pattern or "")
-
-
-def _verify(contract: Contract, reading: Reading) -> None:
-    """Compare the totals in the trailer with the rows."""
-    if not (names := _total_names(contract)):
-        return
-    footer = contract.dialect.footer
-    found = re.match(str(footer and footer.pattern), reading.trailer)
-    if not reading.trailer or not found:
-        raise _Refused("no trailer")
-    columns = {f"sum_{column.physical_name}": column for column in contract.columns}
-    for name in names:
-        text = found[name].strip()
-        if name == "rows":
-            if not re.fullmatch("[0-9]{1,38}", text) or int(text) != len(reading.raw):
-                raise _Refused("rows")
-            continue
-        stated = _number_of(text, columns[name], contract.decimal_mark)
-        if stated is None or stated != reading.sums[columns[name].physical_name]:
-            raise _Refused("sum")
-    reading.totals_verified = len(names)
-
-
-def _summand(text: str | None, column: Column, contract: Contract) -> Fraction:
-    tokens = contract.dialect.null_sequence if column.null_tokens is None else column.null_tokens
-    text = (text or "").strip() if column.trim else text or ""
-    number = None if text in tokens else _number_of(text, column, contract.decimal_mark)
-    return number or Fraction(0)
-
-
-def _number_of(text: str, column: Column, mark: str) -> Fraction | None:
-    """Return a number of up to 38 digits before and 30 after the decimal mark; else None."""
-    try:
-        number = _exact(text, column, mark)
-    except _InvalidValue:
-        return None
-    exponent = int(number.as_tuple().exponent) if number or "e" not in text.lower() else 0
-    return Fraction(number) if number.copy_abs() < 10**38 and exponent >= -30 else None
 
 
 def _text(body: bytes, contract: Contract) -> str:

@@ -10,7 +10,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from decimal import Decimal, localcontext
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +17,8 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from cli.drafting.draft import draft
+from cli.errors import CommandError
 from shared.contract import (
     Allowed,
     Column,
@@ -36,7 +37,7 @@ from shared.contract import (
 )
 from shared.dialect import Dialect, Footer
 from shared.endings import Outcome
-from shared.odcs import load_all
+from shared.odcs import load_all, parse
 from tests import slow_reader
 from tests.fixtures.compression import PACKINGS, packed
 from tests.fixtures.contracts import column
@@ -570,8 +571,7 @@ def endings(draw: st.DrawFn, dialect: Dialect) -> list[str]:
     if dialect.footer:
         footers = st.sampled_from(["TOTAL;1,2\t3", "--", "", '"TOTAL', "Sum"])
         lines += draw(st.lists(footers, max_size=3)) + [""] * draw(st.integers(0, 1))
-        if dialect.footer.totals and draw(st.integers(0, 9)):
-            lines.append("TRAILER")
+        lines += ["TRAILER"] * (draw(st.integers(0, 9)) > 0 and len(dialect.footer.totals) > 0)
     return lines
 
 
@@ -585,7 +585,7 @@ def with_totals(draw: st.DrawFn, body: bytes, contract: Contract) -> bytes:
     texts = [f"{len(found.raw):0{draw(st.integers(0, 3))}}"]
     for each in contract.columns:
         if each.type.is_summed:
-            number = Fraction(found.sums[each.physical_name])
+            number = found.sums[each.physical_name]
             with localcontext(prec=100):
                 total = Decimal(number.numerator) / number.denominator
             texts.append(f"{total:f}".replace(".", contract.decimal_mark))
@@ -975,3 +975,33 @@ def test_pipeline_agrees_with_slow_reader(
 
     for outcome in occurring:
         assert seen[outcome], seen
+
+
+@pytest.mark.scaled
+@pytest.mark.timeout(1800)
+def test_draft_loads_its_file_or_lists_rows(tmp_path: Path) -> None:
+    path = tmp_path / "file.csv"
+
+    @settings(
+        max_examples=settings().max_examples // 8,  # each file is read many times
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    @given(st.sampled_from(CONTRACTS).flatmap(dialects).flatmap(files))
+    def check(body: bytes) -> None:
+        path.write_bytes(body)
+        try:
+            drafted = draft([path], "t")
+        except CommandError:
+            event("not a table")
+            return
+        contract = parse("t.odcs.yaml", drafted.text.encode())
+        found = process(tmp_path, body, contract)
+
+        assert bool(drafted.failed) == bool(found.refused or found.rejected)
+        event("refused" if found.refused else "loaded" if found.loaded else "halted")
+        # Only malformed rows, and no types and rules, may reject a row.
+        assert {each["rule"] for each in found.rejects if "\0" not in (each["value"] or "")} <= {
+            *("columnCount", "quoting", "encoding", "known_value")
+        }
+
+    check()

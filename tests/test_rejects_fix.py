@@ -1,11 +1,14 @@
-"""End-to-end test of `tm rejects fix` on the laptop cloud."""
+"""End-to-end test of `tm rejects fix` on the laptop cloud, with a ZIP archive."""
 
 import csv
+import io
 import json
 import re
+import zipfile
 from decimal import Decimal
 from pathlib import Path
 
+from tests.fixtures.compression import packed
 from tests.fixtures.pipeline import AT, HEADER, Pipeline
 
 KEY = "table=dailycheckins/year=2024/month=4/day=1/checkins.csv"
@@ -37,7 +40,7 @@ def test_corrected_rows_are_loaded(pipeline: Pipeline, tmp_path: Path) -> None:
     tm = pipeline.laptop.tm
     file = tmp_path / "checkins.csv"
     body = b"\xef\xbb\xbf" + "\r\n".join([HEADER, *ROWS]).encode()
-    file.write_bytes(body)
+    file.write_bytes(packed("zip", body, file.name))
     dropped = tm("drop", str(file), "--date", "2024-04-01", "--follow")
     assert dropped.returncode == 0, dropped.stdout + dropped.stderr
     assert "8 read, 4 loaded, 4 rejected" in dropped.stdout
@@ -68,9 +71,11 @@ def test_corrected_rows_are_loaded(pipeline: Pipeline, tmp_path: Path) -> None:
     assert "8 read, 8 loaded, 0 rejected" in fixed.stdout
     bucket = pipeline.outputs["landing_bucket"]
     landed = pipeline.laptop.aws.client("s3").get_object(Bucket=bucket, Key=KEY)["Body"].read()
-    assert landed == body.replace(
-        "\r\n".join(ROWS[1:5]).encode(), "\r\n".join(CORRECTED.values()).encode()
-    )
+    with zipfile.ZipFile(io.BytesIO(landed)) as archive:
+        assert archive.namelist() == [file.name]
+        assert archive.read(file.name) == body.replace(
+            "\r\n".join(ROWS[1:5]).encode(), "\r\n".join(CORRECTED.values()).encode()
+        )
     assert pipeline.loaded(KEY) == [
         ["ned", Decimal("1.00"), 2],
         ["robb", Decimal("1.50"), 3],

@@ -69,7 +69,7 @@ def decide(trials: Trials, mark: Mark, *, is_first: bool, optional: bool) -> Dra
     else:
         column = chosen.column.model_copy(update={"physical_type": _sized(chosen)})
         missing = survey.rows - chosen.accepted - chosen.missed
-    required = not missing and not optional
+    required = bool(survey.rows) and not missing and not optional
     rules: list[Any] = []
     evidence = [f"{survey.rows:,} values"]
     if missing:
@@ -243,7 +243,11 @@ def _number_checks(trials: Trials, mark: Mark, chosen: Trial | MomentTrial) -> I
             f"in {quoted(survey.samples[0])}, {other!r} separates groups of digits: if it is the "
             f"decimal mark, set decimalMark: {other!r} in the table and remove groupChar"
         )
-    elif rivals and rivals[0].column.group_char == mark:
+    elif (
+        rivals
+        and rivals[0].column.group_char == mark
+        and chosen.contract.dialect.delimiter not in {",", mark}
+    ):
         yield (
             f"in {quoted(survey.samples[0])}, {mark!r} is the decimal mark: if it separates groups "
             f"of digits, set decimalMark: {other!r} in the table and groupChar: {mark!r}"

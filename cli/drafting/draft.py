@@ -28,8 +28,8 @@ from shared.compression import Compression, unpack
 from shared.content import LocalFile
 from shared.contract import MAX_COLUMNS, MAX_ROW_BYTES, Contract
 from shared.naming import physical_names
-from shared.rows import Table, read_table
-from shared.text import listed, quoted
+from shared.rows import read_table
+from shared.text import is_storable, listed, quoted
 from shared.verdict import Refusal
 
 _SEEN_BYTES = 1 << 28
@@ -76,7 +76,7 @@ def draft(files: Sequence[Path], table: str | None) -> Draft:
     if table is None:
         raise CommandError(f"{quoted(files[0].name)} says no table: name one with --table")
     forms = [_sniffed(file) for file in files]
-    columns, mark = _columns(_Samples(files, forms[0]), table)
+    columns, mark = _columns(_Samples(files, forms), table)
     properties = forms[0].properties | ({} if mark == "." else {"decimalMark": mark})
     doubts = [*forms[0].doubts, *_differences(files, forms)]
     evidence = [*forms[0].evidence, *(f"check: {each}" for each in doubts)]
@@ -88,7 +88,7 @@ def draft(files: Sequence[Path], table: str | None) -> Draft:
     heading = [f"Drafted by tm contract from {named}: {many(rows, 'row')}."]
     heading += ["These do not load:", *failed] if failed else ["All of them load."]
     if checks:
-        heading.append(f"{many(checks, 'comment')} with check: name what the files do not settle.")
+        heading.append(f"{many(checks, 'choice')} to confirm or change: see each comment check:.")
     heading.append("Comments quote values: remove them if these are confidential.")
     return Draft(table, write(heading=heading), rows, tuple(failed), checks)
 
@@ -122,32 +122,30 @@ def write(drafted: Draft, folder: Path | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Samples:
-    """Files of one table, all read in the form of the first one."""
+    """Files of one table with the forms that they seem to have; all are read as the first one."""
 
     files: Sequence[Path]
-    form: Sniffed
+    forms: Sequence[Sniffed]
+
+    @property
+    def reader(self) -> Contract:
+        """A contract for reading the first file."""
+        return self.forms[0].contract
 
     def chunks(self) -> Iterator[tuple[int, dict[str, pa.StringArray]]]:
         """Yield the values of some rows by the name of their column, and the file's number."""
-        reader = self.form.contract
-        if len(reader.columns) > 1:
-            policy = reader.header_policy.model_copy(update={"unknown": "ignore"})
-            reader = reader.model_copy(update={"header_policy": policy})
-        for number, file in enumerate(self.files):
+        for number, (file, form) in enumerate(zip(self.files, self.forms, strict=True)):
+            # By position, the number of columns is known from the form only.
+            reader = self.reader.model_copy(update={"columns": form.contract.columns})
             table = read_table(unpack(LocalFile(file), _COMPRESSION).chunks, reader)
             if isinstance(table, Refusal):
                 continue  # the check of the draft says why
-            names_ = self._names(table)
+            first = self.forms[0].names[: table.width]
+            columns = table.header or [*first, *form.names[len(first) :]]
             for chunk in table.chunks:
                 if isinstance(chunk, Refusal):
                     break
-                yield number, dict(zip(names_, chunk().columns, strict=True))
-
-    def _names(self, table: Table) -> list[str]:
-        if table.header is not None:
-            return table.header
-        more = [f"column_{number + 1}" for number in range(len(self.form.names), table.width)]
-        return [*self.form.names, *more][: table.width]
+                yield number, dict(zip(columns, chunk().columns, strict=True))
 
 
 def _sniffed(file: Path) -> Sniffed:
@@ -168,8 +166,8 @@ def _differences(files: Sequence[Path], forms: Sequence[Sniffed]) -> Iterator[st
 
 def _columns(samples: _Samples, table: str) -> tuple[list[Drafted], Mark]:
     """Return the columns of all files, and the decimal mark."""
-    budget = _SEEN_BYTES // len(samples.form.names)
-    surveys = {name: Survey(name, budget) for name in samples.form.names}
+    budget = _SEEN_BYTES // len(samples.forms[0].names)
+    surveys = {name: Survey(name, budget) for name in samples.forms[0].names}
     files: dict[int, set[str]] = {}
     with ThreadPoolExecutor(_WORKERS) as pool:
         for number, values in samples.chunks():
@@ -186,9 +184,15 @@ def _columns(samples: _Samples, table: str) -> tuple[list[Drafted], Mark]:
                 f"the files have {len(surveys):,} columns, but a table can have {MAX_COLUMNS:,}: "
                 "split them"
             )
+        for name in surveys:
+            if not is_storable(name):
+                raise CommandError(
+                    f"the name {quoted(name)} of a column has a character that PostgreSQL cannot "
+                    "store: correct the header"
+                )
         physical = physical_names(surveys, table)
         trials = {
-            survey.name: trials_of(survey, name, samples.form.contract)
+            survey.name: trials_of(survey, name, samples.reader)
             for survey, name in zip(surveys.values(), physical, strict=True)
         }
         for _, values in samples.chunks():
@@ -199,7 +203,7 @@ def _columns(samples: _Samples, table: str) -> tuple[list[Drafted], Mark]:
         decide(
             each,
             mark,
-            is_first=each.survey.name == samples.form.names[0],
+            is_first=each.survey.name == samples.forms[0].names[0],
             optional=any(each.survey.name not in found for found in files.values()),
         )
         for each in trials.values()

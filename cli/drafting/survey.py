@@ -27,6 +27,8 @@ NULL_TOKENS = frozenset(
 """Texts that often mean "missing"."""
 FEW = 12
 """Distinct values of a column whose counts are kept."""
+MAX_RUN = 19
+"""Digits of a shape that follow each other: more than a bigint always stores."""
 _MAX_SHAPES = 1_000
 _MAX_SHAPE = 60  # characters of a text that may be a number or a date
 _MAX_SAMPLES = 200
@@ -153,11 +155,15 @@ def distinct(texts: pa.StringArray) -> tuple[pa.StringArray, Counts]:
 def _shapes(texts: pa.StringArray) -> pa.StringArray:
     """Return the texts with 9 for each digit and A for each run of letters.
 
-    At most ten digits follow each other. Long texts are all alike.
+    At most `MAX_RUN` digits follow each other. Long texts are all alike.
     """
     is_long = pc.greater(pc.utf8_length(texts), _MAX_SHAPE)
     shapes = pc.if_else(is_long, "…", texts)
-    for expression, replacement in (("[0-9]", "9"), ("9{10,}", "9" * 10), (r"\pL[\pL\pM]*", "A")):
+    for expression, replacement in (
+        (r"[0-9]", "9"),
+        (f"9{{{MAX_RUN},}}", "9" * MAX_RUN),
+        (r"\pL[\pL\pM]*", "A"),
+    ):
         shapes = pc.replace_substring_regex(shapes, expression, replacement)
     return shapes
 

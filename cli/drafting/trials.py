@@ -7,7 +7,7 @@ import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cli.drafting import moments
-from cli.drafting.survey import Counts, Survey, distinct
+from cli.drafting.survey import MAX_RUN, Counts, Survey, distinct
 from functions.transform import numbers
 from functions.transform.casts import values_of
 from shared.contract import Column, Contract
@@ -177,8 +177,9 @@ class Trials:
 
     def _all(self) -> Iterator[Trial | MomentTrial]:
         yield self.text
-        for trials in self.numeric.values():
-            yield from trials
+        yield from self.numeric["."]
+        if self.numeric[","] is not self.numeric["."]:
+            yield from self.numeric[","]
         yield from self.boolean
         yield from self.moments
         yield from self.others
@@ -194,10 +195,13 @@ def trials_of(survey: Survey, physical_name: str, contract: Contract) -> Trials:
         base["nullTokens"] = ["", *sorted(survey.tokens)]
     shapes = survey.shapes or {}
     examples = [each.example for each in shapes.values()]
+    numeric: dict[Mark, list[Trial]] = {".": [*_numeric(base, survey, ".", contract)]}
+    has_mark = any("." in each or "," in each for each in shapes)
+    numeric[","] = [*_numeric(base, survey, ",", contract)] if has_mark else numeric["."]
     return Trials(
         survey,
         Trial(_column(named, "string", "text"), contract),
-        {mark: [*_numeric(base, survey, mark, contract)] for mark in get_args(Mark)},
+        numeric,
         [
             Trial(_column(base, "boolean", "boolean", trueTokens=true, falseTokens=false), contract)
             for true, false in _tokens(survey)
@@ -261,8 +265,14 @@ def _numeric(
 
     for stored in _NUMBERS:
         spelled = functools.partial(_spelled, base, stored)
-        if (column := _number(spelled, options, chars, accepted, int(rows.sum()))) is not None:
+        column = _number(spelled, options, chars, accepted, int(rows.sum()))
+        if column is not None:
             yield Trial(column, marked)
+            # Shapes tell how many digits numbers have.
+            digits = _most(_NO_DIGITS, texts, column, mark)
+            is_short = "9" * MAX_RUN not in used and digits.after <= _MAX_SCALE
+            if is_short and accepted(column) == rows.sum():
+                return
 
 
 def _number(

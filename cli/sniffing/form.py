@@ -3,6 +3,8 @@
 import io
 import itertools
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,9 +13,9 @@ from cli.items import many
 from cli.sniffing.readings import best
 from cli.sniffing.sample import Sample, encoding_of, lines_of
 from cli.sniffing.structure import Structure
-from shared.contract import MAX_COLUMNS, Column, Contract, FileFormat, HeaderPolicy
+from shared.contract import MAX_COLUMNS, Column, Contract, HeaderPolicy
 from shared.dialect import Dialect
-from shared.file_types import type_of_text
+from shared.file_types import FileFormat, type_of_text
 from shared.frame import sep
 from shared.lines import long_line
 from shared.rows import read_table
@@ -23,7 +25,8 @@ from shared.verdict import Refusal
 _FOUND = {"encoding", "encoding_errors", "file_format", "dialect", "header_policy"}
 """The properties of a contract that are found."""
 _LONGEST_LINE = 1 << 19
-_BODY = 1_000
+"""Half of the sample, so that it has at least one line."""
+_OBJECTS = 1_000
 _END_OF_FILE = b"\x1a"
 
 
@@ -102,10 +105,10 @@ def sniff(sample: Sample | Refusal) -> Sniffed | Refusal:
 
 def _csv(text: bytes, end: bytes, *, is_whole: bool) -> Sniffed | Refusal:
     """Return the form of a CSV file, of which `end` is the end unless the text is all of it."""
-    if kind := type_of_text(text):
+    if kind := type_of_text(text, "csv"):
         return Refusal(f"the file {kind}")
-    feeds, returns = text.count(b"\n"), text.count(b"\r")
-    dialect = Dialect(line_terminator="\r" if returns > 2 * feeds else "\r\n")
+    ends = Counter(each[-1:] for each in re.findall(rb"\n|\r+\n?", text))
+    dialect = Dialect(line_terminator="\r" if ends[b"\r"] > ends[b"\n"] else "\r\n")
     text, end = (dialect.swapped(each).rstrip(_END_OF_FILE) for each in (text, end))
     if long_line(text, _LONGEST_LINE) is not None or not (text or is_whole):
         return Refusal(
@@ -137,7 +140,7 @@ def _json_lines(text: bytes) -> Sniffed | None:
     """Return the form of JSON lines; None if the first lines are not JSON objects."""
     names: dict[str, None] = {}
     count = 0
-    for line in itertools.islice(filter(bytes.strip, io.BytesIO(text)), _BODY):
+    for line in itertools.islice(filter(bytes.strip, io.BytesIO(text)), _OBJECTS):
         try:
             found = json.loads(line)
         except (ValueError, RecursionError):
@@ -173,11 +176,14 @@ def _rejected(found: Sniffed, text: bytes, *, is_whole: bool) -> Iterator[str]:
     if isinstance(table, Refusal):
         yield f"The file would be refused: {table.reason}."
         return
-    rows = [each() for each in table.chunks if not isinstance(each, Refusal)]
-    wrong = [row for each in rows for row in each.malformed.to_pylist()]
-    if wrong:
-        count = sum(len(each.lines) for each in rows) + len(wrong)
-        yield (
-            f"{many(len(wrong), 'row')} of {count:,} would be rejected, the first at line "
-            f"{wrong[0]['line']}: {wrong[0]['reason']}."
-        )
+    for chunk in table.chunks:  # one, because the text is one chunk
+        if isinstance(chunk, Refusal):
+            yield f"The file would be refused: {chunk.reason}."
+            continue
+        rows = chunk()
+        if len(rows.malformed):
+            first = rows.malformed.slice(0, 1).to_pylist()[0]
+            yield (
+                f"{many(len(rows.malformed), 'row')} of {len(rows.lines) + len(rows.malformed):,} "
+                f"would be rejected, the first at line {first['line']}: {first['reason']}."
+            )

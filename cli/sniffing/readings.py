@@ -16,11 +16,13 @@ from shared.records import Positions, ends_of, find_records, is_blank, value_cou
 
 USUAL, OTHERS = (",", ";", "\t", "|"), (":", " ", "^", "~", "#", "*", "!")
 """Delimiters, the more usual ones first."""
-_CELLS = 6_000
-_MANY = 200
+_CELLS, _MANY = 6_000, 200
+"""Values and records of which the cleanness is a sample."""
 _GOOD, _UNUSUAL, _LEAST = 0.6, 0.85, 0.45
 """Scores: enough not to try unusual delimiters; enough for these; enough for several columns."""
+_TRIED = 1 << 18
 _MOST = 0.8
+"""The share of delimiters before a space, from which on such spaces are ignored."""
 _NUMBER = (
     r"[-+(]? ?[$€£¥]? ?[-+]?"
     r"(?:\d{1,3}(?:[ ,.']\d{3})+|\d+)?(?:[.,]?\d+|\d[.,])(?:e[-+]?\d+)?"
@@ -86,6 +88,10 @@ class Reading:
         lines: list[int] = (np.searchsorted(feeds, self.begins) + 1).tolist()
         return lines
 
+    @property
+    def _has_gaps(self) -> bool:
+        return self.dialect.skip_initial_space
+
     def raw(self, index: int) -> bytes:
         """Return the text of a record."""
         return self.text[self.begins[index] : self.ends[index]]
@@ -102,9 +108,9 @@ class Reading:
         """Return the values of a record, with their texts in the file."""
         record = self.raw(index)
         if not any(mark in record for mark in (self.rules.quote, self.rules.escape) if mark):
+            # Much faster than the grammar.
             raws = record.decode("utf-8", "replace").rstrip("\r\n").split(self.dialect.delimiter)
-            gap = " " if self.dialect.skip_initial_space else ""
-            return [Value(raw.lstrip(gap) if gap else raw, raw) for raw in raws]
+            return [Value(raw.lstrip(" ") if self._has_gaps else raw, raw) for raw in raws]
         found, at = [], 0
         for text in self.rules.values(record):
             raw = self.rules.value.match(record, at)
@@ -153,29 +159,36 @@ def read(text: bytes, dialect: Dialect, *, final: bool) -> Reading | None:
         return None
     encoded = rules.encoded(text if text.endswith(b"\n") else text + b"\n")
     records = find_records(rules, encoded, final=final)
-    begins, ends, widths = [], [], []
-    for span in records.spans:
-        part = encoded[slice(*span)]
-        stops = ends_of(rules, part)
-        starts = np.append(0, stops)[:-1]
-        blank = is_blank(rules, part, starts)
-        starts, stops = starts[~blank], stops[~blank]
-        widths.append(value_counts(rules, part, starts, stops))
-        begins.append(span[0] + starts)
-        ends.append(span[0] + stops)
-    damaged = sum(encoded.count(b"\n", each.begin, each.end) for each in records.damages)
-    if not sum(map(len, begins)):
+    good = b"".join(encoded[begin:end] for begin, end in records.spans)
+    ends = ends_of(rules, good, are_lines=records.are_lines)
+    begins = np.append(0, ends)[:-1]
+    blank = is_blank(rules, good, begins)
+    begins, ends = begins[~blank], ends[~blank]
+    if not len(begins):
         return None
-    begin, end, width = (np.concatenate(each) for each in (begins, ends, widths))
-    return Reading(dialect, rules, encoded, begin, end, width, damaged)
+    widths = value_counts(rules, good, begins, ends)
+    # From the text of all spans back to the whole text.
+    bounds = np.array(records.spans, np.intp)
+    offsets = np.cumsum(np.append(0, bounds[:, 1] - bounds[:, 0]))
+    shifts = (bounds[:, 0] - offsets[:-1])[np.searchsorted(offsets, begins, "right") - 1]
+    damaged = sum(encoded.count(b"\n", each.begin, each.end) for each in records.damages)
+    return Reading(dialect, rules, encoded, begins + shifts, ends + shifts, widths, damaged)
 
 
 def best(text: bytes, dialect: Dialect, told: str | None, *, is_whole: bool) -> Reading | None:
     """Return the reading that fits a text best; None if it has no records.
 
-    Its dialect differs from the given one in quotes, escapes and, unless it is told, delimiter.
+    Its dialect differs from the given one in quotes, escapes and, unless it is told, delimiter. The
+    first lines decide, to limit the time.
     """
+    lines = text if len(text) < _TRIED else text[: text.rfind(b"\n", 0, _TRIED) + 1] or text
+    found = _best(lines, dialect, told, is_whole=is_whole and lines is text)
+    if found is None or lines is text:
+        return found
+    return read(text, found.dialect, final=is_whole)
 
+
+def _best(text: bytes, dialect: Dialect, told: str | None, *, is_whole: bool) -> Reading | None:
     def readings(delimiters: Iterable[str]) -> Iterator[Reading]:
         for delimiter in delimiters:
             if delimiter.encode() in text:
@@ -212,7 +225,7 @@ def _marks(text: bytes, delimiter: str) -> Iterator[dict[str, Any]]:
     quotes: list[dict[str, Any]] = [{}]
     if b'"' in text:
         quotes += [{"quote_char": None}, {"lenient_quotes": True}]
-    if b'\\"' in text or b"\\" + mark in text:
+    if delimiter != "\\" and (b'\\"' in text or b"\\" + mark in text):
         quotes.append({"escape_char": "\\"})
     if b"'" + mark in text or mark + b"'" in text:
         quotes.append({"quote_char": "'"})

@@ -127,8 +127,7 @@ def encoding_of(sample: Sample) -> Encoding | Refusal:
         line = sample.begin.count(b"\n", 0, sample.begin.index(b"\0")) + 1
         return Refusal(f"line {line} contains the byte 0, so the file is not text: send it as CSV")
     if sample.is_utf8:
-        is_ascii = sample.begin.isascii()
-        return Encoding("utf-8", "utf-8", f"The file is {'ASCII' if is_ascii else 'UTF-8'} text.")
+        return Encoding("utf-8", "utf-8", "All of the file is UTF-8.")
     return _other_encoding(sample.others)
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from cli.items import many
 from cli.sniffing.readings import Reading, is_missing, is_typed, read
 from shared.contract import HeaderPolicy, repeated
-from shared.dialect import Footer
+from shared.dialect import MAX_FOOTER, Footer
 from shared.regex import beginning
 from shared.text import listed, quoted
 
@@ -38,7 +38,7 @@ class Structure:
         """Examine a text, of which `end` is the end of the file unless it is whole."""
         self.evidence: list[str] = []
         self.doubts: list[str] = []
-        self._reading = self._without_comments(reading)
+        self._reading = self._without_comments(reading, is_whole=is_whole)
         self._texts = functools.cache(self._reading.texts)
         self._width = self._reading.width
         self._first = self._first_record()
@@ -54,7 +54,7 @@ class Structure:
             }
         )
 
-    def _without_comments(self, reading: Reading) -> Reading:
+    def _without_comments(self, reading: Reading, *, is_whole: bool) -> Reading:
         """Return a reading that ignores comments if the text has any."""
         begun = [
             i for i, at in enumerate(reading.begins.tolist()) if reading.text[at] == ord(_COMMENT)
@@ -64,7 +64,7 @@ class Structure:
         if any(reading.widths[i] == reading.width for i in begun):
             return reading
         dialect = reading.dialect.model_copy(update={"comment_char": _COMMENT})
-        found = read(reading.text, dialect, final=True)
+        found = read(reading.text, dialect, final=is_whole)
         if found is None:
             return reading
         line = reading.lines[begun[0]]
@@ -148,16 +148,20 @@ class Structure:
                 continue
             repeats = self._counts[i][text] - own
             if self._typed[i] and is_typed(text):
-                years = sum(
-                    count for each, count in self._counts[i].items() if _YEAR.fullmatch(each)
-                )
-                is_year = _YEAR.fullmatch(text) and years < 0.1 * len(self._body)
-                names, data = names + bool(is_year), data + (not is_year)
+                is_year = self._is_year(text, i)
+                names, data = names + is_year, data + (not is_year)
             elif self._typed[i] and not repeats:
                 names += 1
             elif repeats:
                 data += 1
         return names, data
+
+    def _is_year(self, text: str, column: int) -> bool:
+        """Return whether a text is a year, and the column contains other numbers."""
+        if not _YEAR.fullmatch(text):
+            return False
+        values = self._columns_of_body[column]
+        return sum(_YEAR.fullmatch(each) is not None for each in values) < 0.1 * len(values)
 
     def _header_rows(self) -> list[int]:
         """Return the indices of the records that are the header."""
@@ -182,7 +186,8 @@ class Structure:
         for i in self._body[:4]:
             names, data = self._votes(i)
             texts = self._texts(i)
-            if data or names * 2 < max(1, sum(self._typed)) or any(map(is_typed, texts)):
+            is_far = i - self._first >= _TOP
+            if is_far or data or names * 2 < max(1, sum(self._typed)) or any(map(is_typed, texts)):
                 break
             rows.append(i)
             self.evidence.append(
@@ -227,16 +232,13 @@ class Structure:
             names.pop()
         found = names
         if len(names) == width - 1 and header:
-            is_last = not any(text.strip() for text in self._columns_of_body[-1])
-            names = [*names, ""] if is_last else ["", *names]  # R does not name its row names
+            # R does not name the names of its rows.
+            is_last = not any(map(str.strip, itertools.chain(*self._columns_of_body[-1:])))
+            names = [*names, ""] if is_last else ["", *names]
         names = [*names[:width], *[""] * (width - len(names))]
-        good: list[str] = []
-        for number, name in enumerate(names, start=1):
-            base = name if name.strip() else f"column_{number}"
-            again = (f"{base}_{n}" for n in range(2, len(names) + 2))
-            good.append(next(each for each in (base, *again) if each not in good))
-        if not header or good == found:
-            return tuple(good), HeaderPolicy()
+        good = _unique(names)
+        if not header or good == tuple(found):
+            return good, HeaderPolicy()
         if len(found) != width:
             why = f"the header has {many(len(found), 'name')} for {many(width, 'column')}"
         elif empty := [str(i) for i, name in enumerate(names, start=1) if not name.strip()]:
@@ -247,7 +249,7 @@ class Structure:
             f"Columns are found by position, because {why}. A file whose columns have another "
             "order is not noticed: is the order always the same?"
         )
-        return tuple(good), HeaderPolicy(match="position")
+        return good, HeaderPolicy(match="position")
 
     def _frame(self) -> dict[str, object]:
         """Return the properties of the dialect for what is before the rows."""
@@ -298,8 +300,10 @@ class Structure:
             return None
         rest = last.text[last.begins[begin] :].rstrip(b"\r\n")
         line = rest.partition(b"\n")[0].decode("utf-8", "replace")
-        found = re.match(r"\W*[^\W\d]+", line)
-        lines = Footer(lines=rest.count(b"\n") + 1)
+        found = re.match(r"\W{,100}[^\W\d]{1,100}", line)
+        if (number := rest.count(b"\n") + 1) > MAX_FOOTER:
+            return None
+        lines = Footer(lines=number)
         self.doubts.append(
             f"What follows the rows is not loaded, from the line {quoted(line.strip())} on: "
             "is it no row?"
@@ -310,3 +314,16 @@ class Structure:
         is_begin = beginning(str(footer.pattern))
         others = last.text[: last.begins[begin]].splitlines()
         return lines if any(map(is_begin, others)) else footer
+
+
+def _unique(names: list[str]) -> tuple[str, ...]:
+    """Return names with a number where they are empty or repeated."""
+    found: dict[str, None] = {}
+    numbers: Counter[str] = Counter()
+    for position, name in enumerate(names, start=1):
+        base = new = name if name.strip() else f"column_{position}"
+        while new in found:
+            numbers[base] += 1
+            new = f"{base}_{numbers[base] + 1}"
+        found[new] = None
+    return tuple(found)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from shared.endings import ENDINGS, Kind, State, Status
 from shared.ingestion import Ingestion
 from shared.ingestion_log import TOTALS
+from shared.landing_key import HIVE
 from shared.settings import AlertOn
 
 if TYPE_CHECKING:
@@ -103,8 +105,8 @@ def compose(item: Mapping[str, Any], report: Mapping[str, Any] | None, kind: Kin
         "topRejects": _top_rejects(report),
         "unchanged": _unchanged(item, kind),
         "noticed": _noticed(item, kind),
-        "executionArn": item.get("executionArn"),
-        "console": _console(item),
+        "executionArn": _execution(item),
+        "console": _console(_execution(item)),
         "repair": _repair(item, kind),
     }
     about = f"{item['ingestedTable']} {item.get('dataDate') or item['sourceKey']}"
@@ -135,10 +137,14 @@ def _top_rejects(report: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     ]
 
 
-def _console(item: Mapping[str, Any]) -> str | None:
-    if "executionArn" not in item:
+def _execution(item: Mapping[str, Any]) -> str | None:
+    """Return the ARN of the ingestion's run; None without one, or before its manifest lands."""
+    return None if item["status"] == Status.AWAITING else item.get("executionArn")
+
+
+def _console(arn: str | None) -> str | None:
+    if arn is None:
         return None
-    arn = item["executionArn"]
     region = arn.split(":")[3]
     return (
         f"https://{region}.console.aws.amazon.com/states/home?region={region}"
@@ -198,6 +204,8 @@ def _repair(item: Mapping[str, Any], kind: Kind) -> str | None:
     ingested_id = item["ingestedID"]
     replay = f"tm replay {ingested_id}"
     upload = f"tm drop FILE --table {item['ingestedTable']} --date {item.get('dataDate')}"
+    if not item["sourceKey"].startswith(HIVE):
+        upload = f"tm drop FILE --key {shlex.quote(item['sourceKey'])}"
     fix_rows = (
         f"tm rejects {ingested_id} --csv rejects.csv, correct the column `raw` in it, then "
         f"tm rejects fix {ingested_id} rejects.csv"

@@ -104,9 +104,7 @@ def cast(rows: Rows, places: Sequence[int | None], contract: Contract) -> Cast:
         if place is None:
             columns.append(pa.nulls(len(rows.lines), arrow_type(column)))
             continue
-        texts = rows.columns[place]
-        if column.quoted_empty == "missing" and contract.file_format == "csv":
-            texts = pc.fill_null(texts, "")  # the reader may distinguish empty values
+        texts = texts_of(rows, place, column, contract)
         cast_column = _cast_column(texts, column, contract)
         columns.append(cast_column.values)
         if (failed := cast_column.failed) is not None:
@@ -131,6 +129,14 @@ def cast(rows: Rows, places: Sequence[int | None], contract: Contract) -> Cast:
     if np.any(lines[1:] < lines[:-1]):
         found = found.combine_chunks().take(np.argsort(lines, kind="stable"))
     return Cast(table, found)
+
+
+def texts_of(rows: Rows, place: int, column: Column, contract: Contract) -> pa.StringArray:
+    """Return the texts of a column; those that the file's format defines as missing are null."""
+    texts = rows.columns[place]
+    if column.quoted_empty == "missing" and contract.file_format == "csv":
+        return pc.fill_null(texts, "")  # the reader may distinguish empty values
+    return texts
 
 
 def values_of(

@@ -29,7 +29,8 @@ def advice(header: list[str] | None, width: int, line: int, contract: Contract) 
     if columns is None:
         return None
     try:
-        accepting = Contract.model_validate(dict(contract) | {"columns": columns})
+        given = {name: getattr(contract, name) for name in contract.model_fields_set}
+        accepting = Contract.model_validate(given | {"columns": columns})
     except ValueError:
         return None  # e.g. a required column cannot be optional
     if isinstance(match_header(header, width, line, accepting), Refusal):

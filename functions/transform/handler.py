@@ -13,6 +13,7 @@ from shared.endings import State
 from shared.ingestion import Ingestion, Run
 from shared.ingestion_log import IngestionLog
 from shared.landing import Landed
+from shared.manifest import FoundManifest
 from shared.settings import TransformSettings, read
 from shared.staging import Staging
 from shared.telemetry import about, logged, logger
@@ -28,10 +29,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     about(ingestion.id, ingestion.table)
     log = IngestionLog.of(settings.log_table)
     log.enter(ingestion, run, State.TRANSFORM)
+    s3, manifest = boto3.client("s3"), ingestion.manifest
     verdict = transform(
-        Landed(boto3.client("s3"), ingestion.source),
+        Landed(s3, ingestion.source),
         of_run(settings, run)[ingestion.table],
         Staging(settings.staging_bucket, ingestion),
+        None
+        if manifest is None
+        else FoundManifest(manifest.key.rpartition("/")[2], Landed(s3, manifest)),
     )
     log.leave(ingestion, run, State.TRANSFORM, verdict)
     logger.info("transformed", extra=verdict.as_figures())

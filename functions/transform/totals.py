@@ -4,19 +4,20 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from functions.transform import numbers
-from functions.transform.casts import without_missing
+from functions.transform.casts import texts_of, without_missing
+from shared.content import Content, digest
 from shared.contract import Column, Contract
 from shared.control_totals import (
     AFTER_MARK,
     BEFORE_MARK,
-    MD5,
     ROWS,
-    SHA256,
+    SIZE,
     SUM,
     Claim,
     Statement,
@@ -30,7 +31,8 @@ from shared.verdict import Refusal
 
 # Wide enough for the sum of all rows of a chunk, of which there are fewer than 10 ** 8.
 _EXACT = pa.decimal256(BEFORE_MARK + AFTER_MARK + 8, AFTER_MARK)
-_DIGITS = {MD5: 32, SHA256: 64}
+_DIGITS: dict[Literal["md5", "sha256"], int] = {"md5": 32, "sha256": 64}
+"""Hexadecimal digits of a hash."""
 
 
 @dataclass(slots=True)
@@ -67,7 +69,7 @@ class Tally:
                 continue
             total = Sum(unreadable=len(rows.malformed))
             if place is not None:
-                texts = pc.fill_null(rows.columns[place], "")
+                texts = texts_of(rows, place, column, self.contract)
                 texts = without_missing(texts, column, self.contract)
                 exact = _exact(texts, column, self.contract.decimal_mark)
                 unreadable = exact.null_count - texts.null_count
@@ -103,6 +105,18 @@ class Tally:
         return verified(claims, found)
 
 
+def landed(content: Content, claim: Claim) -> dict[str, int | str]:
+    """Return the size and the hashes of a file as it landed, as far as a claim states them.
+
+    Each hash reads the file once, so they are left out if the size differs.
+    """
+    found: dict[str, int | str] = {SIZE: content.size}
+    for algorithm in _DIGITS:
+        if algorithm in claim.totals and claim.totals.get(SIZE, content.size) == content.size:
+            found[algorithm] = digest(content, algorithm)
+    return found
+
+
 def verified(claims: Iterable[Claim], found: Mapping[str, int | str | Sum]) -> int | Refusal:
     """Return the number of totals in claims, or how those that were `found` differ from them."""
     problems = [text for claim in claims for text in differences(claim, found)]
@@ -133,7 +147,7 @@ def read(statement: Statement, contract: Contract) -> Claim | Refusal:
                     "select only control totals in the contract's manifest"
                 )
         if total is None:
-            has = f"has {quoted(str(value))}" if text not in {None, ""} else "has no value"
+            has = "has no value" if text is None or text == "" else f"has {quoted(str(value))}"
             return Refusal(f"{statement.source} {has} for {name}, but must have {form}")
         totals[name] = total
     return Claim(statement.source, totals)
@@ -160,10 +174,10 @@ def _number(value: object, column: Column, mark: str) -> Decimal | None:
         case str():
             exact: Decimal | None = _exact(pa.array([value]), column, mark)[0].as_py()
             return exact
-        case int() if not isinstance(value, bool):
-            return Decimal(value)
-        case Decimal() if value.adjusted() < _EXACT.precision and value.is_finite():
-            return value
+        case int() | Decimal() if not isinstance(value, bool):
+            number = Decimal(value)
+            is_short = len(number.as_tuple().digits) <= _EXACT.precision
+            return number if is_short and abs(number.adjusted()) < _EXACT.precision else None
         case _:
             return None
 

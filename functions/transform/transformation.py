@@ -8,7 +8,7 @@ from typing import TypeVar
 from functions.transform import drift
 from functions.transform.casts import Cast, cast
 from functions.transform.header import match_header
-from functions.transform.totals import Tally, read
+from functions.transform.totals import Tally, landed, read, verified
 from shared import parquet
 from shared.compression import unpack
 from shared.content import Content
@@ -47,7 +47,7 @@ def transform(
     """
     parquet.delete(staging.clean_prefix)
     parquet.delete(staging.suspect_prefix)
-    claim = _claim(manifest, contract, staging.ingestion.source)
+    claim = _claim(manifest, content, contract, staging.ingestion.source)
     if isinstance(claim, Refusal):
         return Verdict(Outcome.REFUSED, claim.reason)
     file = unpack(content, contract.compression)
@@ -62,13 +62,17 @@ def transform(
 
 
 def _claim(
-    manifest: FoundManifest | None, contract: Contract, source: Source
+    manifest: FoundManifest | None, content: Content, contract: Contract, source: Source
 ) -> Claim | Refusal | None:
-    """Return what the manifest says of a file."""
+    """Return what the manifest says of a file; refuse one with another size or hash."""
     if manifest is None or contract.manifest is None:
         return None
     statement = contract.manifest.statement(manifest, source.key.rpartition("/")[2])
-    return statement if isinstance(statement, Refusal) else read(statement, contract)
+    claim = statement if isinstance(statement, Refusal) else read(statement, contract)
+    if isinstance(claim, Refusal):
+        return claim
+    found = verified([claim], landed(content, claim))
+    return found if isinstance(found, Refusal) else claim
 
 
 def _transform(

@@ -8,7 +8,7 @@ import pytest
 from shared.contract import RowCount
 from shared.dialect import Dialect, Footer
 from shared.odcs import load_all
-from tests.fixtures.contracts import NOTES, contract_set
+from tests.fixtures.contracts import NOTES, contract_set, requiring_manifests
 from tests.fixtures.operator import one_line, tm
 
 HEADER = "user,timestamp,hours,project\n"
@@ -49,6 +49,30 @@ def test_check_counts_ignored_rows_and_lines(
     found = tm("check", written(tmp_path, f"ned,{AT},1,x", ",,,", ",,,", "TOTAL"))
 
     assert found.stdout.splitlines()[0].endswith(" Ignored: 2 empty rows and 1 footer line.")
+
+
+def test_check_verifies_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = written(tmp_path, f"ned,{AT},1.5,x")
+    manifest = tmp_path / "any name"
+    manifest.write_text("1 1.50\n")
+    without = tm("check", file, "--manifest", manifest)
+    required = requiring_manifests(pattern="(?P<rows>.*) (?P<sum_hours>.*)")
+    monkeypatch.setattr("shared.odcs.load_all", lambda: required)
+
+    verified = tm("check", file, "--manifest", manifest)
+    unchecked = tm("check", file)
+    manifest.write_text("1 1.51\n")
+    differing = tm("check", file, "--manifest", manifest)
+
+    assert verified.stdout.splitlines()[0].endswith(" Verified: 2 control totals.")
+    assert verified.stdout.splitlines()[-1] == "The file would be loaded."
+    assert unchecked.stdout.endswith("Its manifest was not checked: pass it with --manifest.\n")
+    assert differing.stdout == (
+        "The file would not be loaded. Transform would refuse it: the manifest 'any name' says a "
+        "sum of 1.51 for hours, but the file has 1.5: upload the complete file, or correct the "
+        "totals\n"
+    )
+    assert "dailycheckins has no manifest: leave out --manifest" in one_line(without)
 
 
 def test_check_shows_rejected_rows_with_reasons(tmp_path: Path) -> None:

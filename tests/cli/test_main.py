@@ -328,20 +328,22 @@ def test_user_shows_newest_rows_and_sums() -> None:
 
 
 @pytest.mark.usefixtures("api")
-def test_rows_shows_columns_of_table() -> None:
+@BOTH
+def test_any_columns_are_shown(command: list[str], of: dict[str, str]) -> None:
     rows = [{"project": f"p{n}", "days": n, "open": n % 2 == 0, "note": None} for n in range(25)]
-    page(ROWS, rows)
-    lines = tm("rows", "projectbudgets", "a b&c").stdout.splitlines()
+    page(of, rows)
+    lines = tm(*command).stdout.splitlines()
     assert lines[0].split() == ["project", "days", "open", "note"]
     assert lines[1].split() == ["p0", "0", "true", "–"]
     assert lines[20].split() == ["p19", "19", "false", "–"]
-    assert lines[21:] == ["… the first 20; --json prints all", "a b&c: 25 rows"]
+    assert lines[21:] == ["… the first 20; --json prints all", f"{command[-1]}: 25 rows"]
 
 
 @pytest.mark.usefixtures("api")
-def test_rows_reports_key_without_rows() -> None:
-    page(ROWS, [])
-    assert tm("rows", "projectbudgets", "a b&c").stdout == "No rows of a b&c.\n"
+@BOTH
+def test_key_without_rows_is_reported(command: list[str], of: dict[str, str]) -> None:
+    page(of, [])
+    assert tm(*command).stdout == f"No rows of {command[-1]}.\n"
 
 
 @pytest.mark.usefixtures("api")

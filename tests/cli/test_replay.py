@@ -2,14 +2,17 @@
 
 from unittest import mock
 
+import boto3
 import pytest
 
 from cli import drop
 from local.tap import Alert
 from shared.ingestion import Run
 from shared.ingestion_log import IngestionLog
-from tests.fixtures.aws import STAGING, run_of
-from tests.fixtures.contracts import contract_set
+from shared.intake import Intake
+from shared.odcs import load_all
+from tests.fixtures.aws import KEY, REGION, STAGING, land, run_of
+from tests.fixtures.contracts import contract_set, requiring_manifests
 from tests.fixtures.operator import MOST, Cloud, have_contracts, one_line, tm
 
 
@@ -117,3 +120,42 @@ def test_replay_waits_when_gate_is_full(cloud: Cloud) -> None:
     followed = tm("replay", ingestion.id, "--follow")
     assert followed.exit_code == 0, followed.stderr
     assert "load: success" in followed.stdout
+
+
+def test_replay_may_waive_manifest(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    have_contracts(requiring_manifests(), monkeypatch)
+    ingestion = land(cloud.s3, b"good")
+    events = boto3.client("events", region_name=REGION)
+    Intake(requiring_manifests(), cloud.gate(), events, cloud.s3).admit(ingestion.source)
+    waived = ("replay", ingestion.id, "--without-manifest")
+
+    assert one_line(tm("replay", ingestion.id)) == (
+        f"tm: No manifest vouches for {ingestion.id}: its manifest '{KEY}.ctl' has not landed. "
+        f"Upload its manifest, or load the file without it: `tm {' '.join(waived)}`."
+    )
+    assert "1 file waits for a manifest: `tm status --status awaiting`." in tm("status").stdout
+    assert f"Reason: the file waits for its manifest '{KEY}.ctl'" in (
+        " ".join(tm("status", ingestion.id).stdout.split())
+    )
+    assert tm(*waived).stdout == f"Started dailycheckins-{ingestion.id}\n"
+    shown = tm("status", ingestion.id).stdout
+    assert "Run 1" in shown
+    assert "Run 2" not in shown
+
+    have_contracts(load_all(), monkeypatch)
+    assert one_line(tm(*waived)) == (
+        "tm: The contract of dailycheckins requires no manifest: leave out --without-manifest."
+    )
+
+
+def test_follow_shows_that_file_waits_for_manifest(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ingestion = land(cloud.s3, b"good")
+    item = {"status": "awaiting", "ingestedID": ingestion.id, "haltReason": "it waits for m.ctl"}
+    monkeypatch.setattr(drop, "_HINT_AFTER", -1.0)
+
+    assert list(drop._with_hint(iter([item, item]))) == [item, item]
+
+    hint = " ".join(capsys.readouterr().out.split())
+    assert hint.count("it waits for m.ctl. Upload the manifest, or load the file without it") == 1

@@ -313,6 +313,13 @@ def test_specimen_of_random_contract_is_valid(made_of: Contract, tmp_path: Path)
             ),
             "A file of a must have at least 3 rows",
         ),
+        *(
+            (contract(text(), **vouched), f"The contract of a requires a {what}, which cannot be")
+            for what, vouched in (
+                ("trailer", {"dialect": {"footer": {"pattern": "^T(?P<rows>.)"}}}),
+                ("manifest", {"manifest": {"name": "all.ok"}}),
+            )
+        ),
     ],
 )
 def test_specimen_refuses_unsatisfiable_contract(made_of: Contract, complaint: str) -> None:

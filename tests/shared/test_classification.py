@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import contract_set
+from shared import contract_set, regex
 from shared.classification import (
     Classified,
     IgnoredKey,
@@ -51,7 +51,7 @@ ERP = with_keys(
         "examples": ["erp/eu_20240309.csv"],
     },
     {
-        "pattern": r"old/(?P<day>\d+)-(?P<month>\d+)-(?P<year>\d+)(?P<rest>x)?\.csv",
+        "pattern": r"old/(?P<day>\d+)-(?P<month>\d+)-(?P<year>\d+)(?P<rest>x)?\.csv|old/never.csv",
         "examples": ["old/9-3-2024.csv"],
     },
 )
@@ -112,7 +112,10 @@ def test_key_is_classified(key: str, expected: Classified) -> None:
         ("erp/eu_20240230.csv", "of table 'erp', but has the date '2024-02-30', which does not"),
         ("erp/eu_2024-03_09.csv", "has the date '2024-03_09', which must be 8 digits"),
         ("erp/eu_٢٠٢٤٠٣٠٩.csv", "no pattern"),
-        ("old/009-3-2024.csv", "which does not exist"),
+        ("old/009-3-2024.csv", "'2024-3-009', which must have 4 digits of the year"),
+        ("old/9-3-24.csv", "'24-3-9', which must have 4 digits of the year"),
+        ("old/30-2-2024.csv", "has the date '2024-2-30', which does not exist"),
+        ("old/never.csv", "of table 'erp', but has no year, month, day"),
         ("table=bad/year=2024/month=3/day=9/f.csv", "the contract of table 'bad' is invalid"),
         ("table=none/year=2024/month=3/day=9/f.csv", "the contracts are for bad, both, erp, plain"),
         ("table=plain/f.csv", "does not have the form"),
@@ -138,6 +141,31 @@ def test_date_is_read_with_each_separator(date: dt.date, separator: str, name: s
 
     assert isinstance(read, LandingKey)
     assert (read.date, read.groups) == (date, {"date": written})
+
+
+@given(
+    st.sampled_from(
+        [
+            (r"in/a_[0-9]+\.csv", "in/a_"),
+            ("(in|inside)/x", "in"),
+            ("ä/(x|y)*", "ä/"),
+            ("(é|è)x?", ""),
+            ("(?i)ab.*", ""),
+            (".*x", ""),
+            ("a|b", ""),
+            ("", ""),
+        ]
+    ),
+    st.data(),
+)
+def test_each_matching_key_begins_with_literal_prefix(
+    regex_and_prefix: tuple[str, str], data: st.DataObject
+) -> None:
+    pattern, prefix = regex_and_prefix
+    key = data.draw(st.from_regex(pattern, fullmatch=True))
+
+    assert regex.literal_prefix(pattern) == prefix
+    assert key.startswith(prefix)
 
 
 KEYS = st.text(max_size=30) | st.from_regex(

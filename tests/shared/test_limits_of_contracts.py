@@ -77,6 +77,22 @@ UNFIT: list[tuple[str, dict[str, Any], str]] = [
     ),
 ]
 """Formats that no timestamp can have."""
+WRONG_MANIFESTS: list[tuple[dict[str, Any], str]] = [
+    *(
+        ({"name": name}, f"manifest.name: {name!r} is not the name of a manifest: write a")
+        for name in ("", "{name}", "{stem}{region}", "a/{name}", "{na me}.ok")
+    ),
+    ({"name": "{region}.ok"}, "has the placeholders ['region'], but only name, stem are"),
+    ({"pattern": "("}, "the pattern '(' is not valid RE2: missing ): ("),
+    ({"pattern": r"\Qa"}, "the pattern '\\\\A(?:\\\\Qa)"),
+    ({"pattern": "OK"}, "the pattern 'OK' has no named group, so that it verifies nothing"),
+    ({"pattern": "(?P<Rows>.)"}, "manifest's pattern has the group 'Rows', but only name,"),
+    ({"pattern": "(?P<sum_day>.)"}, "has the group 'sum_day', but only name, size, md5, "),
+    ({"entries": "a["}, "manifest.entries: 'a[' is not a JMESPath expression: Invalid"),
+    ({"entries": "(" * 9_000}, "is not a JMESPath expression: maximum recursion depth"),
+    ({"entries": "a", "pattern": "(?P<rows>.)"}, "has either a pattern or entries: remov"),
+    ({"withinHours": 0}, "manifest.withinHours: Input should be greater than or equal to"),
+]
 NEVER: list[tuple[Change, str]] = [
     *(
         (custom(encoding=name), f"encoding: '{name}' is not a text encoding of Python")
@@ -220,22 +236,7 @@ NEVER: list[tuple[Change, str]] = [
     ),
     *(
         (custom(manifest={"name": "{name}.ok"} | wrong), message)
-        for wrong, message in (
-            *(
-                ({"name": name}, f"manifest.name: {name!r} is not the name of a manifest: write a")
-                for name in ("", "{name}", "{stem}{region}", "a/{name}", "{na me}.ok")
-            ),
-            ({"name": "{region}.ok"}, "has the placeholders ['region'], but only name, stem are"),
-            ({"pattern": "("}, "the pattern '(' is not valid RE2: missing ): ("),
-            ({"pattern": r"\Qa"}, "the pattern '\\\\A(?:\\\\Qa)"),
-            ({"pattern": "OK"}, "the pattern 'OK' has no named group, so that it verifies nothing"),
-            ({"pattern": "(?P<Rows>.)"}, "manifest's pattern has the group 'Rows', but only name,"),
-            ({"pattern": "(?P<sum_day>.)"}, "has the group 'sum_day', but only name, size, md5, "),
-            ({"entries": "a["}, "manifest.entries: 'a[' is not a JMESPath expression: Invalid"),
-            ({"entries": "(" * 9_000}, "is not a JMESPath expression: maximum recursion depth"),
-            ({"entries": "a", "pattern": "(?P<rows>.)"}, "has either a pattern or entries: remov"),
-            ({"withinHours": 0}, "manifest.withinHours: Input should be greater than or equal to"),
-        )
+        for wrong, message in WRONG_MANIFESTS
     ),
     (row_count(mustBeBetween=[3, 2]), "the minimum 3 is greater than the maximum 2"),
     *(

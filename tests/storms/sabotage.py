@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from functions.load import ledger, table, versions
+from functions.watch.reconciliation import Reconciliation
 from shared import ingestion_log
 from shared.contract import Contract
 from shared.database import Connection
@@ -127,3 +128,14 @@ def marked_before_sent(patch: pytest.MonkeyPatch) -> None:
         return claim(self, *which) and self.alert_sent(*which)
 
     patch.setattr(IngestionLog, "claim_alert", claim_and_note)
+
+
+def no_manifest_claim(patch: pytest.MonkeyPatch) -> None:
+    """One version of a manifest vouches for any number of versions of a file."""
+    patch.setattr(IngestionLog, "claim_manifest", lambda _, __, ingestion, *___: ingestion.id)
+
+
+def no_search_for_manifests(patch: pytest.MonkeyPatch) -> None:
+    """Nothing starts a file if the event of its manifest is lost."""
+    nothing = {"vouched": 0, "unvouched": 0}
+    patch.setattr(Reconciliation, "manifests", lambda _: nothing)

@@ -34,10 +34,10 @@ from shared.odcs import load_all
 from shared.staging import Staging
 from shared.verdict import Verdict
 from tests.fixtures.aws import LANDING, STAGING, ingestion_of, lambda_context, task_event
-from tests.fixtures.contracts import requiring_manifests
+from tests.fixtures.contracts import DATED, LANDED, requiring_manifests, with_patterns
 from tests.fixtures.messaging import intake_of
 from tests.storms.environment import Environment, answer, notices, refusal
-from tests.storms.model import STRAY, Aftermath, Alerts, Landed, Version, versions
+from tests.storms.model import FOLDER, STRAY, Aftermath, Alerts, Landed, Version, versions
 from tests.storms.runs import (
     Broke,
     Call,
@@ -112,6 +112,9 @@ class Storm:
         self._vouched: dict[str, int] = {}
         """The number of the version for which each version of a manifest was made."""
         contracts = _REQUIRING if self._requires_manifests else _SAMPLES
+        self._folder = random.Random(f"{seed} keys").choice((FOLDER, FOLDER, DATED, LANDED))
+        if self._folder != FOLDER:
+            contracts = with_patterns(contracts)
         environment.deploy(contracts)
         intake = intake_of(self._log, environment.machine, self._most)
         self._intake = replace(intake, contracts=contracts)
@@ -153,7 +156,7 @@ class Storm:
     # Actors
 
     def _run_with_faults(self) -> None:
-        for batch in versions(self._chance):
+        for batch in versions(self._chance, self._folder):
             self._scheduler.spawn(f"landing of {batch[0].key}", partial(self._land, batch))
             if self._requires_manifests:
                 name = f"manifests of {batch[0].key}"
@@ -234,9 +237,16 @@ class Storm:
             self._scheduler.pause("a version to land")
             version_id = self._put(version.key, version.body)
             source = Source(LANDING, version.key, version_id, len(version.body))
-            self._landed.append(Landed(version, ingestion_of(source)))
+            self._landed.append(Landed(version, self._ingestion(source)))
             self._tally["versions"] += 1
             self._send_s3_event(source, version.name)
+
+    def _ingestion(self, source: Source) -> Ingestion:
+        if self._folder == FOLDER:
+            return ingestion_of(source)
+        ingestion = self._intake.ingestion(source)
+        assert ingestion is not None
+        return ingestion
 
     def _land_manifests(self, batch: list[Version]) -> None:
         """Land manifests of some versions of a key, at last that of the newest one."""

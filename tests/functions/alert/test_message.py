@@ -53,6 +53,12 @@ MISSING = {
     "dataDate": "2024-03-03",
     "haltReason": "no file for 2024-03-03 has landed",
 }
+AWAITING = FAILED | {
+    "state": "trigger",
+    "status": "awaiting",
+    "haltReason": "the file waits for its manifest 'f.csv.ctl', which has not landed or has "
+    "vouched for another version of the file",
+}
 
 
 def rule(column: str | None, name: str, count: int, line: int, **more: str) -> dict[str, Any]:
@@ -118,6 +124,7 @@ ALERTS: dict[str, tuple[Kind, dict[str, Any], Any]] = {
         | {"haltReason": f"it landed, but ingestion {ID} ended with test/fail", "failedID": ID},
         None,
     ),
+    "missing-manifest": (Kind.MISSING, AWAITING, None),
 }
 
 
@@ -137,6 +144,14 @@ def test_alert_text_of_every_outcome(name: str, wording: Wording) -> None:
 
 def test_alert_texts_cover_every_kind() -> None:
     assert {kind for kind, *_ in ALERTS.values()} == set(Kind)
+
+
+def test_alert_advises_upload_with_key_of_pattern() -> None:
+    item = FAILED | {"state": "transform", "sourceKey": "erp/new budgets.csv"}
+
+    text = compose(item, None, Kind.REFUSED).text
+
+    assert "correct the file and upload it again: tm drop FILE --key 'erp/new budgets.csv'" in text
 
 
 def test_alert_record_has_documented_fields() -> None:

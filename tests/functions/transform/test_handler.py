@@ -4,9 +4,10 @@ import pytest
 
 from functions.transform.handler import handler
 from shared.errors import InvalidEvent, SourceUnreadable
-from shared.ingestion import Ingestion
+from shared.ingestion import Ingestion, manifest_fields
 from shared.ingestion_log import IngestionLog
 from tests.fixtures.aws import KEY, LANDING, item_of, lambda_context, land, run_of, task_event
+from tests.fixtures.contracts import requiring_manifests
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -30,6 +31,25 @@ def test_transform_reads_exact_version(s3: "S3Client", log: IngestionLog) -> Non
     assert result["rowsRead"] == 1
     item = item_of(log, ingestion)
     assert (item["state"], item["status"]) == ("transform", "running")
+
+
+def test_transform_verifies_exact_version_of_manifest(
+    s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contracts = requiring_manifests(pattern="rows: (?P<rows>.*)")
+    monkeypatch.setattr("functions.transform.handler.of_run", lambda *_: contracts)
+    _, event = opened(s3, log, BODY)
+    manifests = [land(s3, b"rows: %d" % rows, f"{KEY}.ctl").source for rows in (2, 1)]
+
+    refused, verified = (
+        handler(event | manifest_fields(each), lambda_context()) for each in manifests
+    )
+
+    assert refused["reason"] == (
+        "the manifest 'dailycheckins.csv.ctl' says 2 rows, but the file has 1: upload the complete "
+        "file, or correct the totals"
+    )
+    assert (verified["outcome"], verified["totalsVerified"]) == ("ok", 1)
 
 
 def test_transform_closes_log_of_refused_file(s3: "S3Client", log: IngestionLog) -> None:

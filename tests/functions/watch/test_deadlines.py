@@ -128,6 +128,20 @@ def test_missing_file_names_failed_ingestion(check: Check, log: IngestionLog) ->
     )
 
 
+def test_missing_file_names_ingestion_that_awaits_its_manifest(
+    check: Check, log: IngestionLog
+) -> None:
+    log.enqueue(each := ingestion(), run_of(each), awaits="the file waits for its manifest 'm'")
+
+    check(DEADLINE + HOUR)
+
+    item = log.get("20240303-missing", TABLE) or {}
+    assert (item["awaitingID"], "failedID" in item) == (each.id, False)
+    assert item["haltReason"].endswith(
+        f"it landed as ingestion {each.id}, but the file waits for its manifest 'm'"
+    )
+
+
 def test_failed_replay_of_loaded_file_is_not_missing(check: Check, log: IngestionLog) -> None:
     run = ended(log, each := ingestion(), State.LOAD, Status.SUCCESS, None)
     again = Run(f"{run.execution_arn}-r2")
