@@ -44,9 +44,7 @@ def _problem(found: ManifestKey | IgnoredKey | UnknownKey, key: str) -> str:
         case UnknownKey(reason):
             return reason
         case ManifestKey(tables):
-            return (
-                f"{key} is a manifest of {listed(tables)}: upload it with its file, by --manifest"
-            )
+            return f"{key} is a manifest of {listed(tables)}: upload it by --manifest"
         case IgnoredKey():
             return f"{key} would be ignored, like {IGNORED_NAMES}"
 
