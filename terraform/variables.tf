@@ -56,6 +56,12 @@ variable "landing_bucket" {
   }
 
   validation {
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    condition     = var.landing_bucket == null || !can(regex("(-s3alias|--ol-s3|[.]mrap|--x-s3|--table-s3)$", var.landing_bucket.name))
+    error_message = "landing_bucket.name must be a general purpose bucket, not an access point, directory bucket or table bucket: they have no versions, or send no events to EventBridge."
+  }
+
+  validation {
     condition     = try(var.landing_bucket.account_id, null) == null || can(regex("^[0-9]{12}$", var.landing_bucket.account_id))
     error_message = "landing_bucket.account_id must be the 12 digits of an AWS account."
   }

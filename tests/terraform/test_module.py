@@ -62,6 +62,9 @@ INVALID_VALUES: dict[str, list[Any]] = {
     "landing_bucket.name must be the name of a bucket": [
         *({"name": name} for name in ("ab", "arn:aws:s3:::files", "s3://files", "files/", 64 * "a"))
     ],
+    "landing_bucket.name must be a general purpose bucket": [
+        *({"name": f"files{end}"} for end in ("-s3alias", "--use1-az4--x-s3", ".mrap"))
+    ],
     "landing_bucket.account_id must be the 12 digits of an AWS account": [
         *({"name": "files", "account_id": account} for account in ("", "1234", "123456789012 "))
     ],
