@@ -82,9 +82,10 @@ def read_version(s3: "S3Client", source: Source, begin: int = 0) -> Iterator[byt
 def dated(s3: "S3Client", source: Source) -> Source | None:
     """Return a version with the time when it landed; None if it is missing or unreadable.
 
-    S3 returns the same time in each answer and list, unlike in its event: for a multipart upload,
-    it is the upload's start, and for a replica, that of the original.
+    Lists show that time too, unlike S3's event: for a multipart upload, it is the upload's start,
+    and for a replica, that of the original.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-and-other-bucket-configs.html
     """
     found = _head(s3, source.bucket, source.key, VersionId=source.version_id)
     return None if found is None else replace(source, landed=found["LastModified"])
