@@ -73,7 +73,13 @@ INVALID_VALUES: dict[str, list[Any]] = {
     ],
     "landing_bucket.prefixes must be 1 to 10 beginnings of keys": [
         {"name": "files", "prefixes": prefixes}
-        for prefixes in ([], ["a*"], ["a?"], ["$${a}"], ["a\n"], [201 * "a"], [*"abcdefghijk"])
+        for prefixes in (
+            *([], ["a*"], ["a?"], ["$${a}"], ["a\n"], [201 * "a"], [*"abcdefghijk"]),
+            ["\N{KATAKANA LETTER A}/"],
+        )
+    ],
+    "landing_bucket.prefixes must have together at most 1,500 characters": [
+        {"name": "files", "prefixes": [each + 199 * "a" for each in "bcdefghi"]}
     ],
     "landing_bucket.prefixes contains a prefix that begins with another one": [
         *({"name": "files", "prefixes": prefixes} for prefixes in (["", "a"], ["in/", "in/a"]))
