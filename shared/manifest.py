@@ -108,7 +108,8 @@ class Manifest(Model):
         if unknown := sorted(self.placeholders.difference(known)):
             yield (
                 f"the manifest's name has the placeholders {listed(unknown)}, but only "
-                f"{listed(known)} are known: correct them, or name a group so in the pattern of keys"
+                f"{listed(known)} are known: correct them, or name a group so in the pattern of "
+                "keys"
             )
         if self.pattern is not None:
             for each in group_problems(self.pattern, _FIELDS, summed):
