@@ -5,13 +5,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
-
 from functions.transform.header import match_header
 from shared.contract import Column, Contract, folded
 from shared.naming import physical_names
 from shared.text import is_storable, quoted
 from shared.verdict import Refusal
+from shared.yaml_text import flow, scalar
 
 _MAX_COLUMNS = 20
 _MAX_BYTES = 4_096
@@ -101,15 +100,15 @@ def _lines(accepting: Contract, contract: Contract) -> Iterator[str]:
         old = before.get(column.name)
         if old == column:
             continue
-        entry: dict[str, Any] = {"name": column.name}
-        option: dict[str, Any] = {"property": "optional", "value": True}
-        if old is None:
-            entry |= {"physicalName": column.physical_name}
-            entry |= {"logicalType": column.logical_type, "physicalType": column.physical_type}
-        elif old.aliases != column.aliases:
-            option = {"property": "aliases", "value": [*column.aliases]}
         if old is None and contract.header_policy.order == "contract":
             yield f"# after {quoted(accepting.columns[i - 1].name)}:" if i else "# first:"
-        entry["customProperties"] = [option]
-        dumped = yaml.safe_dump([entry], allow_unicode=True, sort_keys=False, width=_MAX_BYTES)
-        yield dumped.rstrip("\n")
+        yield f"- name: {scalar(column.name)}"
+        option: dict[str, Any] = {"property": "optional", "value": True}
+        if old is None:
+            yield f"  physicalName: {scalar(column.physical_name)}"
+            yield f"  logicalType: {column.logical_type}"
+            yield f"  physicalType: {column.physical_type}"
+        elif old.aliases != column.aliases:
+            option = {"property": "aliases", "value": column.aliases}
+        yield "  customProperties:"
+        yield f"    - {flow(option)}"
