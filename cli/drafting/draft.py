@@ -6,7 +6,7 @@ The files are read three times: to survey the columns, to try their types, and t
 import functools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,12 @@ from cli.drafting.survey import Survey
 from cli.drafting.trials import Mark, trials_of
 from cli.errors import CommandError
 from cli.items import many
-from cli.sniffing import Sniffed, sample_of, sniff
+from cli.sniffing import Sniffed, keys_of, sample_of, sniff
 from shared import odcs
 from shared.compression import Compression, unpack
 from shared.content import LocalFile
 from shared.contract import MAX_COLUMNS, MAX_ROW_BYTES, Contract
+from shared.lines import read_lines
 from shared.naming import physical_names
 from shared.rows import read_table
 from shared.text import is_storable, listed, quoted
@@ -74,7 +75,7 @@ def draft(files: Sequence[Path], table: str | None) -> Draft:
     table = table or names.table_of(files[0].name)
     if table is None:
         raise CommandError(f"{quoted(files[0].name)} says no table: name one with --table")
-    forms = [_sniffed(file) for file in files]
+    forms = _forms(files)
     columns, mark = _columns(_Samples(files, forms), table)
     properties = forms[0].properties | ({} if mark == "." else {"decimalMark": mark})
     doubts = [*forms[0].doubts, *_differences(files, forms)]
@@ -154,6 +155,32 @@ def _sniffed(file: Path) -> Sniffed:
     return found
 
 
+def _forms(files: Sequence[Path]) -> list[Sniffed]:
+    """Return the forms of files; if the first one is JSON lines, with the keys of all objects."""
+    forms = [_sniffed(file) for file in files]
+    if forms[0].file_format == "csv":
+        return forms
+    keys: dict[str, None] = {}
+    for file, form in zip(files, forms, strict=True):
+        keys |= keys_in(file, form.contract)
+    names = tuple(filter(is_storable, filter(None, keys)))
+    return [replace(form, names=names) for form in forms]
+
+
+def keys_in(file: Path, contract: Contract) -> dict[str, None]:
+    """Return the keys of all objects of JSON lines, at most a few more than a table's columns."""
+    keys: dict[str, None] = {}
+    chunks = unpack(LocalFile(file), contract.compression).chunks
+    for lines in read_lines(chunks, contract.encoding, contract.dialect, contract.encoding_errors):
+        if isinstance(lines, Refusal):
+            break
+        for line in lines.text.split(b"\n"):
+            keys |= dict.fromkeys(keys_of(line) or ())
+            if len(keys) > MAX_COLUMNS:
+                return keys
+    return keys
+
+
 def _differences(files: Sequence[Path], forms: Sequence[Sniffed]) -> Iterator[str]:
     for file, form in zip(files, forms, strict=True):
         if form.properties != forms[0].properties:
@@ -197,13 +224,14 @@ def _columns(samples: _Samples, table: str) -> tuple[list[Drafted], Mark]:
         for _, values in samples.chunks():
             for _ in pool.map(lambda each: trials[each[0]].add(each[1]), values.items()):
                 pass
-    mark = mark_of([*trials.values()])
+    is_csv = samples.reader.file_format == "csv"
+    mark = mark_of([*trials.values()]) if is_csv else "."  # as JSON writes numbers
     drafted = [
         decide(
             each,
             mark,
             is_first=each.survey.name == samples.forms[0].names[0],
-            optional=any(each.survey.name not in found for found in files.values()),
+            optional=is_csv and any(each.survey.name not in found for found in files.values()),
         )
         for each in trials.values()
     ]

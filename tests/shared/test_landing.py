@@ -23,7 +23,7 @@ def test_version_is_read_in_chunks(s3: "S3Client", monkeypatch: pytest.MonkeyPat
     source = land(s3, b"abcdefgh").source
     land(s3, b"a newer version")
 
-    content = landing.Landed(s3, source)
+    content = landing.LandedFile(s3, source)
     assert [*content.chunks()] == [b"abc", b"def", b"gh"]
     assert [*content.chunks(4)] == [b"efg", b"h"]
     assert [*content.chunks(8)] == []
@@ -44,7 +44,7 @@ def test_temporary_read_error_becomes_staging_unavailable(answer: Any) -> None:
     client.get_object.side_effect = [answer]
 
     with pytest.raises(StagingUnavailable, match=f"s3://{LANDING}/{KEY}"):
-        list(landing.read_version(client, Source(LANDING, KEY, "v", 20)))
+        list(landing.LandedFile(client, Source(LANDING, KEY, "v", 20)).chunks())
 
 
 def test_key_without_version_is_found(s3: "S3Client") -> None:

@@ -26,7 +26,7 @@ from shared.endings import Kind, State, Status
 from shared.errors import DatabaseRefused, RowsUnaccounted, SchemaMismatch, StagingIncomplete
 from shared.ingestion import Ingestion
 from shared.ingestion_log import IngestionLog
-from shared.landing import Landed
+from shared.landing import LandedFile
 from shared.odcs import load_all
 from shared.staging import Staging, part_name
 from tests.fixtures.aws import KEY, LANDING, STAGING, lambda_context, land, run_of, task_event
@@ -306,7 +306,7 @@ def test_load_of_empty_file_removes_earlier_rows(loader: Database, s3: "S3Client
     load(drop(s3, [row(hours="1.00")]))
     ingestion = land(s3, b"")
     staging = Staging(STAGING, ingestion)
-    landed = Landed(s3, ingestion.source)
+    landed = LandedFile(s3, ingestion.source)
     transformed = transform(landed, contract, staging).as_result()
     tested = examine(staging, transformed, landed, contract, hard=True).as_result()
 
