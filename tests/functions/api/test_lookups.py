@@ -113,12 +113,14 @@ def test_keys_are_distinct_and_sorted_by_bytes(reader: Database) -> None:
 
 
 def test_rows_accept_any_text_as_key(reader: Database) -> None:
-    names = ["a b", "a/b", "100% & +", "ä🦆", '"\\#?', "%41", ".", "a\nb"]
+    names = ["a b", "a/b", "100% & +", "ä🦆", '"\\#?', "%41", ".", "a\nb", "%", ":user", "$1"]
+    names += ["' OR '1'='1", "'; DROP TABLE daily_checkins; --", "A\\' OR 1=1 --", "A' --"]
     add(reader, ("A", None, "99", "2019-09-27 UTC"))
     add(reader, *((name, None, str(n), "2019-09-27 UTC") for n, name in enumerate(names)))
 
     for n, name in enumerate(names):
         assert _hours(found(ROWS, key=name)) == [f"{n}.00"]
+        assert [row["hours"] for row in found("/get", user=name)["response"]] == [f"{n}.00"]
 
 
 def test_pages_together_return_all_rows(reader: Database) -> None:
