@@ -290,11 +290,3 @@ def test_fix_does_not_restore_deleted_file(
     assert "or deleted after this ingestion" in one_line(tm(*call))
     s3.delete_object(Bucket=LANDING, Key=KEY, VersionId=ingestion.source.version_id)
     assert "upload the file again" in one_line(tm(*call, "--force"))
-
-
-def test_fix_refuses_file_that_differs_from_rejects(
-    quarantined: Quarantine, tmp_path: Path
-) -> None:
-    ingestion = quarantined([(2, "user", None, "required", "other")])
-    result = tm("rejects", "fix", ingestion.id, corrected(tmp_path, (2, "a,b,c,d")))
-    assert "Line 2 of the landed file differs from the rejected row" in one_line(result)
