@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from local import cloud, sample
+from local import sample
 from shared.text import REASON
 from tests.fixtures.aws import steps
-from tests.fixtures.laptop import Laptop
 from tests.fixtures.pipeline import AT, TABLE, Pipeline, checkins, key_of
 
 
@@ -169,26 +168,3 @@ def test_key_with_special_characters_is_kept(pipeline: Pipeline) -> None:
 
     assert item["status"] == "success"
     assert len(pipeline.loaded(key_of(6, "a b+c%20ё&=?.csv"))) == 1
-
-
-@pytest.mark.deep
-def test_hard_testing_in_second_cloud_halts_file(pipeline: Pipeline, tmp_path: Path) -> None:
-    stack = cloud.up(tmp_path, hard_testing=True, report=print)
-    try:
-        hard = Pipeline(Laptop(tmp_path, stack))
-        body = checkins(f"ned,{AT},1,x", f",{AT},2,x")
-        item = hard.ingest(body, day=8)
-
-        assert (item["state"], item["status"]) == ("test", "fail")
-        assert item["haltReason"] == ("1 of 2 rows failed: user is missing (1×, first at line 3)")
-        assert hard.query("SELECT count(*) FROM daily_checkins") == [[0]]
-        (alert,) = hard.alerts(item["ingestedID"])
-        assert (alert["status"], alert["latestState"]) == ("Ingestion Fail", "test")
-        assert alert["reason"] == item["haltReason"]
-        [reject] = alert["topRejects"]
-        assert (reject["column"], reject["rule"], reject["line"]) == ("user", "required", 3)
-        assert reject["reason"] == "user is missing"
-        assert hard.ingest(checkins(f"ned,{AT},1,x"), day=8)["status"] == "success"
-    finally:
-        cloud.down(tmp_path)
-    assert pipeline.get("/get", user="ned").status_code == 200
