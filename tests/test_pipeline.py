@@ -10,7 +10,7 @@ import pytest
 from local import sample
 from shared.text import REASON
 from tests.fixtures.aws import steps
-from tests.fixtures.pipeline import AT, TABLE, Pipeline, checkins, key_of
+from tests.fixtures.pipeline import AT, Pipeline, checkins, key_of
 
 
 @pytest.fixture(scope="module")
@@ -98,22 +98,6 @@ def test_api_refuses_request_without_key_or_user(pipeline: Pipeline) -> None:
     assert answer.json()["detail"] == "The parameter 'user' is missing."
     nobody = pipeline.get("/get", user="nobody'; DROP TABLE source; --")
     assert nobody.json() == {"response": [], "next": None}
-
-
-def test_duplicate_events_give_one_run_and_one_alert(pipeline: Pipeline) -> None:
-    item = pipeline.ingest(checkins(f"ned,{AT},1,x"), day=3)
-    landed = {"key": item["sourceKey"], "versionId": item["versionId"], "size": int(item["size"])}
-    record = {"s3": {"bucket": {"name": item["bucket"]}, "object": landed}}
-
-    for _ in range(3):
-        assert pipeline.invoke("trigger", {"Records": [record]}) == {"known": 1}
-
-    executions = pipeline.laptop.aws.client("stepfunctions").list_executions(
-        stateMachineArn=pipeline.outputs["state_machine_arn"]
-    )["executions"]
-    assert [each["name"] for each in executions].count(f"{TABLE}-{item['ingestedID']}") == 1
-    assert len(pipeline.alerts(item["ingestedID"])) == 1
-    assert len(pipeline.loaded(item["sourceKey"])) == 1
 
 
 def test_line_of_15_mib_is_refused_with_one_alert(pipeline: Pipeline) -> None:

@@ -28,6 +28,12 @@ def config(aws: None) -> "S3Client":
     return boto3.client("s3", region_name=REGION)
 
 
+def refuse_get_object(config: "S3Client", monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    answer: Any = {"Error": {"Code": code, "Message": "not authorized"}}
+    refusal = botocore.exceptions.ClientError(answer, "GetObject")
+    monkeypatch.setattr(config, "get_object", mock.Mock(side_effect=refusal))
+
+
 def test_keep_makes_replaced_set_readable(config: "S3Client") -> None:
     former = deploy_contracts(FORMER)
     keep(CONFIG)
@@ -84,20 +90,23 @@ def test_fetch_refuses_overwritten_set(config: "S3Client") -> None:
 
 @pytest.mark.parametrize(
     ("code", "error"),
-    [
-        ("SlowDown", ContractsUnavailable),
-        ("AccessDenied", ContractsUnavailable),  # a new permission takes some seconds
-        ("NoSuchBucket", botocore.exceptions.ClientError),
-    ],
+    [("SlowDown", ContractsUnavailable), ("NoSuchBucket", botocore.exceptions.ClientError)],
 )
 def test_only_temporary_errors_of_s3_become_contracts_unavailable(
     config: "S3Client", monkeypatch: pytest.MonkeyPatch, code: str, error: type[Exception]
 ) -> None:
-    answer: Any = {"Error": {"Code": code, "Message": "not authorized"}}
-    refusal = mock.Mock(side_effect=botocore.exceptions.ClientError(answer, "GetObject"))
-    monkeypatch.setattr(config, "get_object", refusal)
-    with pytest.raises(error, match="not authorized"):
+    refuse_get_object(config, monkeypatch, code)
+    with pytest.raises(error):
         fetch(config, CONFIG, CONTRACTS_HASH)
     monkeypatch.setattr(contract_store, "_client", lambda: config)
     with pytest.raises(error):
         keep(CONFIG)
+
+
+def test_denied_access_becomes_contracts_unavailable(
+    config: "S3Client", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new permission in IAM takes some seconds to have an effect."""
+    refuse_get_object(config, monkeypatch, "AccessDenied")
+    with pytest.raises(ContractsUnavailable, match=r"s3://tm-config.*: deployed/.*not authorized"):
+        fetch(config, CONFIG, CONTRACTS_HASH)
