@@ -86,13 +86,6 @@ def test_rejects_shows_records_by_line(ingestion: Ingestion) -> None:
     ]
 
 
-def test_rejects_escapes_control_characters(quarantined: Quarantine) -> None:
-    failed = [(3, "user", "\x1b[2J" + "x" * 100, "maxLength", "x")]
-    [_, row] = tm("rejects", quarantined(failed).id).stdout.splitlines()
-    assert r"\x1b[2Jxx" in row
-    assert "x…" in row
-
-
 def test_rejects_counts_records_beyond_limit(quarantined: Quarantine) -> None:
     failed = [(line, "user", None, "required", "x") for line in range(2, 1250)]
     lines = tm("rejects", quarantined(failed).id).stdout.splitlines()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from shared.contract import Contract, HeaderPolicy
+from shared.contract import Contract
 from shared.errors import InvalidContract
 from shared.odcs import load
 
@@ -882,23 +882,6 @@ def test_description_defaults_to_purpose_of_contract(tmp_path: Path) -> None:
     assert len(made.column("day").description) == 1_000
     assert loaded(tmp_path, purpose, table(description="a feed")).description == "a feed"
     assert loaded(tmp_path).description == ""
-
-
-def test_optional_properties_have_defaults(tmp_path: Path) -> None:
-    contract = loaded(tmp_path, table(customProperties=None, quality=None))
-
-    assert contract.relation == "feed"
-    assert (contract.encoding, contract.dialect.delimiter, contract.decimal_mark) == (
-        "utf-8",
-        ",",
-        ".",
-    )
-    assert contract.dialect.null_sequence == ("",)
-    assert contract.header_policy == HeaderPolicy(order="any", unknown="refuse")
-    assert contract.timezone == "Etc/UTC"
-    assert (contract.indexes, contract.lookup, contract.row_counts) == ((), None, ())
-    assert not contract.column("amount").required
-    assert contract.column("day").formats[0].locale == "en"
 
 
 @pytest.mark.parametrize(

@@ -296,14 +296,18 @@ def test_load_replaces_rows_of_same_key(loader: Database, s3: "S3Client") -> Non
     assert ledger(loader)[0][1] == again["source"]["versionId"]
 
 
-def test_load_ignores_older_version(loader: Database, s3: "S3Client", log: IngestionLog) -> None:
+def test_load_ignores_older_version(
+    loader: Database, s3: "S3Client", log: IngestionLog, capsys: pytest.CaptureFixture[str]
+) -> None:
     older = drop(s3, [row(hours="1.00")])
     newer = drop(s3, [row(hours="2.00")])
     load(newer)
     before = ledger(loader)
+    assert len(published(capsys)) == 2
 
     verdict = load(older)
 
+    assert published(capsys) == []
     version = newer["source"]["versionId"]
     assert verdict == {
         "outcome": "superseded",
@@ -374,33 +378,9 @@ def test_load_reports_same_counts_everywhere(
     assert share["RejectedPercent"] == [50.0]
 
 
-def test_load_publishes_metrics_of_loaded_file_only(
-    loader: Database, s3: "S3Client", capsys: pytest.CaptureFixture[str]
-) -> None:
-    older = drop(s3, [row()])
-    load(drop(s3, [row(), row(None)], rejects=[reject(3)]))
-    load(older)
-
-    metrics = published(capsys)
-    assert len(metrics) == 2, "no metrics of the superseded file"
-    rows, share = metrics
-    assert described(rows) == ("tm", {"service", "table"}, {"Count"})
-    names = ("table", "service", "RowsRead", "RowsLoaded", "RowsRejected")
-    assert [rows[name] for name in names] == ["dailycheckins", "load", [2.0], [1.0], [1.0]]
-    assert described(share) == ("tm", {"service"}, {"Percent"})
-    assert (share["service"], share["RejectedPercent"]) == ("load", [50.0])
-
-
 def published(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     return [line for line in lines if "_aws" in line]
-
-
-def described(metric: dict[str, Any]) -> tuple[str, set[str], set[str]]:
-    """Return the namespace, dimensions and units of a metric."""
-    [directive] = metric["_aws"]["CloudWatchMetrics"]
-    [dimensions] = directive["Dimensions"]
-    return directive["Namespace"], set(dimensions), {each["Unit"] for each in directive["Metrics"]}
 
 
 def test_load_of_no_rows_reports_zero_rejected_percent(
