@@ -40,7 +40,7 @@ class Missed:
 
     def add(self, texts: pa.StringArray, column: Column, contract: Contract) -> None:
         """Add those of some rows."""
-        values, counts = distinct(texts.fill_null(""))
+        values, counts = distinct(texts.drop_null())
         if column.limits.length is not None:
             self.longest = max(self.longest, pc.max(pc.utf8_length(values)).as_py() or 0)
         at = np.flatnonzero(_missed(values, column, contract))

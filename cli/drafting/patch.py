@@ -75,17 +75,16 @@ class Patch:
         Raises:
             CommandError: the text of the contract cannot be edited.
         """
-        for file in files:
-            self._accept_form(file)
+        # A contract has one form. Another one would not suit files that have the contract's.
+        if not any(_is_readable(file, self.after) for file in files):
+            self._accept_form(files[0])
         for file in files:
             self._accept_columns(file)
         self._accept_values(files)
         self._draft_columns(files)
 
     def _accept_form(self, file: Path) -> None:
-        """Change encoding and dialect if the file would be refused otherwise."""
-        if _is_readable(file, self.after):
-            return
+        """Change encoding and dialect to those of a file."""
         found = sniff(sample_of(unpack(LocalFile(file), self.after.compression).chunks))
         if isinstance(found, Refusal) or found.file_format != self.after.file_format:
             return  # the check of the patch says why
@@ -99,7 +98,10 @@ class Patch:
             if smaller is not None and _is_readable(file, smaller[1]):
                 form, changed = fewer, smaller
         shown = [f"{'.'.join(place)}: {flow(value)}" for place, value in form.items()]
-        self.notes.append(f"{quoted(file.name)} has another form: {listed(shown)}")
+        self.notes.append(
+            f"{quoted(file.name)} has another form: {listed(shown)}. All later files would be read "
+            "like this: do not apply it if others still have the former form"
+        )
         self._set(*changed)
 
     def _with_form(self, form: Form) -> tuple[Any, Contract] | None:
@@ -156,26 +158,33 @@ class Patch:
         for _, values in _chunks(files, contract):
             for name in values.keys() & found:
                 found[name].add(values[name], columns[name], contract)
-        for i, column in enumerate(contract.columns):
-            if column.name in found:
-                self._extend(i, column, found[column.name])
-
-    def _extend(self, i: int, column: Column, missed: Missed) -> None:
-        """Make the contract's column `i` accept more texts."""
-        where = f"the column {quoted(column.name)}: "
         want = copy.deepcopy(self._want)
-        part = want["schema"][0]["properties"][i]
-        changed = extended(column, missed.texts, self.after)
-        read = accepted(changed, missed.texts, self.after)
-        if options := [*_extend(part, column, changed)]:
-            self.notes.append(f"{where}{listed(options)} for {_shown(read)}")
+        parts = want["schema"][0]["properties"]
+        for column, part in zip(contract.columns, parts, strict=True):
+            if column.name in found:
+                self._extend(column, part, found[column.name])
+        self._attempt(want, "the values of columns")
+
+    def _extend(self, column: Column, part: dict[str, Any], missed: Missed) -> None:
+        """Change the part of the document about a column such that it accepts more texts."""
+        where = f"the column {quoted(column.name)}: "
         limit = column.limits.length
         if limit is not None and missed.longest > limit:
             part["physicalType"] = f"varchar({missed.longest})"
             if "maxLength" in part.get("logicalTypeOptions", {}):
                 part["logicalTypeOptions"]["maxLength"] = missed.longest
             self.notes.append(f"{where}texts have up to {missed.longest:,} characters")
-        self._attempt(want, where)
+        if not missed.texts:
+            return
+        changed = extended(column, missed.texts, self.after)
+        read = accepted(changed, missed.texts, self.after)
+        if options := [*_set_options(part, column, changed)]:
+            self.notes.append(f"{where}{listed(options)} for {_shown(read)}")
+        if changed.group_char != column.group_char:
+            self.notes.append(
+                f"{where}if {changed.group_char!r} is the decimal mark instead, set decimalMark in "
+                "the table"
+            )
         left = {text: rows for text, rows in missed.texts.items() if text not in read}
         if left and (stored := wider(changed, left, self.after)):
             self.notes.append(
@@ -376,7 +385,7 @@ def _new(column: Column) -> dict[str, Any]:
     return entry
 
 
-def _extend(part: dict[str, Any], old: Column, new: Column) -> Iterator[str]:
+def _set_options(part: dict[str, Any], old: Column, new: Column) -> Iterator[str]:
     """Set the options of a column that change, and yield them as text."""
     if new.physical_type != old.physical_type:
         part["physicalType"] = new.physical_type

@@ -1,11 +1,15 @@
 """Tests of `tm contract` for a table that has a contract: a patch that accepts further files."""
 
+import itertools
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cli.check import checked
 from cli.drafting.edits import Written, edited, patch
@@ -88,6 +92,23 @@ CASES = [
     (["Name;day;amount;n", "Zoë;13/02/2024;1;1"], ["encoding", "cp1252"]),
 ]
 """Lines of a file in cp1252, and texts of the lines that the patch adds."""
+
+
+KEYS = st.text("ab", min_size=1)
+SCALARS = st.none() | st.booleans() | st.integers() | st.text("a: #\n'\"-[]{},é|>\t&*!%\u2028")
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+class Plain(yaml.SafeDumper):
+    """A dumper that writes no aliases."""
+
+    def ignore_aliases(self, _: Any) -> bool:
+        """Return True."""
+        return True
 
 
 @pytest.fixture
@@ -234,6 +255,28 @@ def test_edited_text_has_wanted_value(text: str, have: object, want: object) -> 
     assert [line for line in text.split("\n") if "#" in line] == [
         line for line in new.split("\n") if "#" in line and "z" not in line
     ] or "b: 2 # y" in new
+
+
+@st.composite
+def grown(draw: st.DrawFn, value: Any) -> Any:
+    """Return a value with further keys and items, and other scalars."""
+    match value:
+        case dict():
+            kept = {key: draw(grown(each)) for key, each in value.items()}
+            added = draw(st.dictionaries(KEYS, VALUES, max_size=2))
+            return kept | {f"+{key}": each for key, each in added.items()}
+        case list():
+            parts = [[*draw(st.lists(VALUES, max_size=1)), each] for each in value]
+            return [*itertools.chain.from_iterable(parts), draw(VALUES)]
+        case _:
+            return draw(st.just(value) | VALUES)
+
+
+@given(st.data(), st.dictionaries(KEYS, VALUES), st.sampled_from([True, False, None]))
+def test_any_text_can_be_edited(data: st.DataObject, have: Any, is_flow: bool | None) -> None:
+    text = yaml.dump(have, Dumper=Plain, default_flow_style=is_flow, allow_unicode=True, width=30)
+    want = data.draw(grown(have))
+    assert contract_yaml.load(edited(text, have, want).encode()) == want
 
 
 def test_edited_text_with_alias_is_refused() -> None:
