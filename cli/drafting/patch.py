@@ -392,8 +392,14 @@ def _set_options(part: dict[str, Any], old: Column, new: Column) -> Iterator[str
         yield f"physicalType: {new.physical_type}"
     before = options_of(old)
     for name, value in options_of(new).items():
-        if before.get(name) != value:
-            _set_property(part, name, value)
-            yield f"{name}: {flow(value)}"
+        known = before.get(name)
+        if known == value:
+            continue
+        written, added = [], value
+        if isinstance(value, list) and isinstance(known, list):
+            # Those that the contract has may be written with defaults.
+            written, added = next(_values(part, name), known), value[len(known) :]
+        _set_property(part, name, [*written, *added] if written else value)
+        yield f"{name}: {flow(added)}"
     if new.formats != old.formats and "format" in part.get("logicalTypeOptions", {}):
         del part["logicalTypeOptions"]["format"]

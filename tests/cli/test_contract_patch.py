@@ -49,6 +49,7 @@ BLOCK = (
         - property: formats
           value:
           - pattern: dd/MM/yyyy   # British
+            locale: en
       - name: amount
         logicalType: number
         physicalType: numeric(4, 2)
