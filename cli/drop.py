@@ -44,24 +44,41 @@ def _problem(found: ManifestKey | IgnoredKey | UnknownKey, key: str) -> str:
         case UnknownKey(reason):
             return reason
         case ManifestKey(tables):
-            return f"{key} is a manifest of {listed(tables)}: use a client of S3"
+            return f"{key} is a manifest of {listed(tables)}: upload it by --manifest"
         case IgnoredKey():
             return f"{key} would be ignored, like {IGNORED_NAMES}"
 
 
-def put(stack: Stack, file: Path, key: LandingKey) -> Ingestion:
-    """Upload a file under a landing key; return the ingestion of the new object version."""
-    with file.open("rb") as body:
-        answer = stack.s3.put_object(Bucket=stack.landing_bucket, Key=str(key), Body=body)
-    size = file.stat().st_size
-    uploaded = ingestion(stack, stored(stack.landing_bucket, str(key), answer, size))
-    console.print(
-        f"Uploaded {file.name} ({size:,} bytes) as s3://{stack.landing_bucket}/{key}",
-        f"Ingestion {uploaded.id}",
-        sep="\n",
-    )
-    print_awaited(stack, uploaded)
+def put(stack: Stack, file: Path, key: LandingKey, manifest: Path | None = None) -> Ingestion:
+    """Upload a file under a landing key; return the ingestion of the new object version.
+
+    Upload its manifest too, if there is one.
+
+    Raises:
+        CommandError: there is a manifest, but the contract requires none.
+    """
+    manifest_key = stack.intake.manifest_key(key)
+    if manifest is not None and not isinstance(manifest_key, str):
+        raise CommandError(
+            f"Nothing was uploaded: the contract of {key.table} has no manifest for {key}. Leave "
+            "out --manifest."
+        )
+    uploaded = ingestion(stack, _put(stack, file, str(key)))
+    console.print(f"Ingestion {uploaded.id}")
+    if manifest is not None:
+        _put(stack, manifest, str(manifest_key))
+    else:
+        print_awaited(stack, uploaded)
     return uploaded
+
+
+def _put(stack: Stack, file: Path, key: str) -> Source:
+    with file.open("rb") as body:
+        answer = stack.s3.put_object(Bucket=stack.landing_bucket, Key=key, Body=body)
+    size = file.stat().st_size
+    source = stored(stack.landing_bucket, key, answer, size)
+    console.print(f"Uploaded {file.name} ({size:,} bytes) as s3://{source.bucket}/{key}")
+    return source
 
 
 def ingestion(stack: Stack, source: Source) -> Ingestion:

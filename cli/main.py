@@ -146,6 +146,15 @@ def drop(
             "of the form table=…",
         ),
     ] = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MANIFEST",
+            exists=True,
+            dir_okay=False,
+            help="Upload this manifest too, with the name that the contract requires.",
+        ),
+    ] = None,
     follow: Follow = False,
     stack: StackFolder = None,
 ) -> None:
@@ -159,7 +168,7 @@ def drop(
         contract = _contract(where.contracts, table or "dailycheckins")
         day = date or dt.datetime.now(ZoneInfo(contract.timezone))
         key = str(LandingKey(contract.table, day.date(), file.name))
-    ingestion = dropping.put(where, file, dropping.key_of(where, key))
+    ingestion = dropping.put(where, file, dropping.key_of(where, key), manifest)
     if follow and not dropping.follow(where, ingestion):
         raise typer.Exit(1)
 

@@ -309,12 +309,13 @@ class Intake:
             return None
         match self._landing_key(ingestion.source):
             case LandingKey() as key if key.table == ingestion.table:
-                return self._required(key)
+                return self.manifest_key(key)
             case UnknownKey(reason):
                 return Unvouched(reason)
         return Unvouched(f"{quoted(ingestion.source.key, KEY)} is no file of {ingestion.table} now")
 
-    def _required(self, key: LandingKey) -> str | Unvouched | None:
+    def manifest_key(self, key: LandingKey) -> str | Unvouched | None:
+        """Return the key of the manifest that the file of a landing key requires, or None."""
         manifest = self.contracts[key.table].manifest
         if manifest is None:
             return None
@@ -330,7 +331,7 @@ class Intake:
         found = classify(source.key, self.contracts)
         if isinstance(found, LandingKey) and not source.has_version:
             return UnknownKey(NO_VERSION_REASON)
-        if isinstance(found, LandingKey) and isinstance(no := self._required(found), Unvouched):
+        if isinstance(found, LandingKey) and isinstance(no := self.manifest_key(found), Unvouched):
             return UnknownKey(no.reason)
         return found
 

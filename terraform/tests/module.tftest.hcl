@@ -84,6 +84,7 @@ run "defaults" {
       for action in distinct(flatten([for policy in aws_iam_role_policy.function : [for statement in jsondecode(policy.policy).Statement : statement.Action]])) :
       action => [for name, policy in aws_iam_role_policy.function : name if contains(flatten([for statement in jsondecode(policy.policy).Statement : statement.Action]), action)]
       } == {
+      "dynamodb:DeleteItem"           = ["trigger"]
       "dynamodb:DescribeTable"        = ["watch"]
       "dynamodb:GetItem"              = ["alert", "trigger", "watch"]
       "dynamodb:PutItem"              = ["alert", "trigger", "watch"]
@@ -94,7 +95,7 @@ run "defaults" {
       "logs:PutLogEvents"             = local.function_names
       "s3:DeleteObject"               = ["test", "transform"]
       "s3:GetObject"                  = local.function_names
-      "s3:GetObjectVersion"           = ["test", "transform"]
+      "s3:GetObjectVersion"           = ["test", "transform", "trigger"]
       "s3:ListBucket"                 = ["load", "migrate", "test", "transform"]
       "s3:ListBucketVersions"         = ["load", "watch"]
       "s3:PutObject"                  = ["load", "migrate", "test", "transform"]

@@ -15,7 +15,17 @@ from shared.ingestion import Ingestion, Source
 from shared.ingestion_log import IngestionLog
 from shared.landing_key import LandingKey
 from tests.fixtures.aws import LANDING, ingestion_of, run_of
-from tests.fixtures.operator import API, OUTPUTS, Cloud, deploy, on_terminal, one_line, tm
+from tests.fixtures.contracts import requiring_manifests
+from tests.fixtures.operator import (
+    API,
+    OUTPUTS,
+    Cloud,
+    deploy,
+    have_contracts,
+    on_terminal,
+    one_line,
+    tm,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -168,6 +178,31 @@ def test_drop_uploads_with_key_of_pattern(s3: "S3Client", file: Path) -> None:
     stored = s3.head_object(Bucket=LANDING, Key="erp/budgets.csv")
     source = Source(LANDING, "erp/budgets.csv", stored["VersionId"], 1, stored["LastModified"])
     assert ingestion_of(source).id in result.stdout
+
+
+@pytest.mark.usefixtures("stack")
+def test_drop_uploads_manifest(
+    s3: "S3Client", file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = tmp_path / "any name"
+    manifest.write_text("complete")
+    both = ("drop", file, "--date", "2024-03-03", "--manifest", manifest)
+    assert "the contract of dailycheckins has no manifest" in one_line(tm(*both))
+    have_contracts(requiring_manifests(), monkeypatch)
+
+    result = tm(*both)
+
+    assert result.exit_code == 0, result.stderr
+    assert "waits for" not in result.stdout
+    key = "table=dailycheckins/year=2024/month=3/day=3/checkins.csv"
+    listed = s3.list_objects_v2(Bucket=LANDING)["Contents"]
+    assert {each["Key"]: each["Size"] for each in listed} == {
+        key: file.stat().st_size,
+        f"{key}.ctl": len("complete"),
+    }
+    assert f"{key}.ctl is a manifest of dailycheckins: upload it by --manifest" in (
+        one_line(tm("drop", file, "--key", f"{key}.ctl"))
+    )
 
 
 @pytest.mark.usefixtures("stack")

@@ -114,6 +114,7 @@ def test_sftp(sandbox: Sandbox, tmp_path: Path) -> None:
     rows = eventually(lambda: sandbox.query("SELECT order_id, amount FROM orders"))
     assert rows == [[1, Decimal("2.50")]]
 
+    example.root.apply(enable_sftp=False)  # the emulator cannot update a server
     example.take_down()
 
 
