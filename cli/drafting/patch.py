@@ -395,7 +395,8 @@ def _set_options(part: dict[str, Any], old: Column, new: Column) -> Iterator[str
         known = before.get(name)
         if known == value:
             continue
-        written, added = [], value
+        written: list[Any] = []
+        added = value
         if isinstance(value, list) and isinstance(known, list):
             # Those that the contract has may be written with defaults.
             written, added = next(_values(part, name), known), value[len(known) :]

@@ -73,7 +73,7 @@ FLOW = (
       {name: n, logicalType: integer, physicalType: smallint}  # the end
     ]"""
 )
-STYLES = [BLOCK, BLOCK.replace("\n", "\r\n"), FLOW, BLOCK.removesuffix("\n")]
+STYLES = [BLOCK.replace("\n", "\r\n"), FLOW]
 EARLIER = "Name;day;amount;n\nada;13/02/2024;1.5;1\n"
 CASES = [
     (["Name;day;amount;n;new day", "ada;13/02/2024;1.5;1;2024-01-31"], ["name: new day", "MM-dd"]),
