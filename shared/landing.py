@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
 
 
+_DELETED = "if it was deleted, upload the file again"
+_NOT_THERE = {
+    "400",  # encrypted with a key of the client (SSE-C), or no version has such an ID
+    "403",  # missing or unreadable: without s3:ListBucket, S3 does not tell which
+    "404",
+    "405",  # a delete marker
+}
+"""https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html"""
+
+
 @dataclass(frozen=True, slots=True)
 class LandedFile:
     """An object version as content."""
@@ -74,9 +84,10 @@ def manifest_of(s3: "S3Client", ingestion: Ingestion) -> FoundManifest | None:
 def dated(s3: "S3Client", source: Source) -> Source | None:
     """Return a version with the time when it landed; None if it is missing or unreadable.
 
-    That time is the same from each component, unlike the time of S3's event: for a multipart
-    upload, it is the upload's start.
+    Lists show that time too, unlike S3's event: for a multipart upload, it is the upload's start,
+    and for a replica, that of the original.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-and-other-bucket-configs.html
     """
     found = _head(s3, source.bucket, source.key, VersionId=source.version_id)
     return None if found is None else replace(source, landed=found["LastModified"])
@@ -93,16 +104,12 @@ def newest_version(s3: "S3Client", bucket: str, key: str) -> Source | None:
 
 
 def _head(s3: "S3Client", bucket: str, key: str, **version: Any) -> Any:
-    """Return S3's answer about an object; None if it is missing or unreadable.
-
-    Without s3:ListBucket, S3 returns 403 for a missing key, as for one without read permission.
-    https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
-    """
+    """Return S3's answer about an object; None if it is missing or unreadable."""
     try:
         with unavailable(f"s3://{bucket}/{key}"):
             return s3.head_object(Bucket=bucket, Key=key, **version)
     except botocore.exceptions.ClientError as error:
-        if error.response["Error"]["Code"] not in {"403", "404"}:
+        if error.response["Error"]["Code"] not in _NOT_THERE:
             raise
         logger.info("not there", extra={"sourceKey": key, "reason": str(error)})
         return None
