@@ -810,6 +810,7 @@ class Contract(Model):
                 *self._unique_problems(),
                 *self._lookup_problems(),
                 *self._total_problems(),
+                *self._key_problems(),
             ]
         )
         return self
@@ -1007,9 +1008,13 @@ class Contract(Model):
             yield from self.manifest.problems(
                 summed, frozenset.intersection(*common or [frozenset()])
             )
-            for key in (each for pattern in self.keys for each in pattern.examples):
-                if self.manifest.is_name(key.rpartition("/")[2]):
-                    yield (
-                        f"the example {quoted(key, KEY)} of a data file has the name of a manifest "
-                        f"({self.manifest.name}): change one of them"
-                    )
+
+    def _key_problems(self) -> Iterator[str]:
+        for pattern in repeated(each.pattern for each in self.keys):
+            yield f"the pattern {quoted(pattern)} is in keys more than once: remove the others"
+        for key in (each for pattern in self.keys for each in pattern.examples):
+            if self.manifest is not None and self.manifest.is_name(key.rpartition("/")[2]):
+                yield (
+                    f"the example {quoted(key, KEY)} of a data file has the name of a manifest "
+                    f"({self.manifest.name}): change one of them"
+                )
