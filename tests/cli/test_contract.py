@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from cli.drafting import moments, names
-from cli.drafting.document import flow
 from shared import contract_yaml, odcs
 from shared.contract import Column, Contract
 from shared.naming import physical_names
+from shared.yaml_text import flow
 from tests.fixtures.operator import tm
 
 TYPES: list[tuple[list[str], str, dict[str, Any]]] = [
@@ -224,7 +224,11 @@ def test_contract_covers_all_keys_of_json_lines(tmp_path: Path) -> None:
     text, contract = drafted(tmp_path, first, '{"n": null}\n{"n": 3, "late": "1,5"}\n')
     assert (contract.file_format, contract.decimal_mark) == ("jsonLines", ".")
     assert {each.name: each.kind for each in contract.columns} == {
-        **{"n": "number", "on": "boolean", "o": "json", "day": "date", "late": "string"}
+        "n": "number",
+        "on": "boolean",
+        "o": "json",
+        "day": "date",
+        "late": "string",
     }
     assert not any(each.required or each.optional for each in contract.columns)
     assert "40,002 rows." in text
