@@ -15,6 +15,7 @@ from shared.s3 import unavailable
 from shared.telemetry import logger
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
 
@@ -48,7 +49,7 @@ class LandedFile:
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 
         Raises:
-            SourceUnreadable: the version was deleted, or the function may not read it.
+            SourceUnreadable: the version was deleted or archived, or the function may not read it.
             StagingUnavailable: S3 did not return it completely.
         """
         if begin and begin >= self.size:
@@ -65,12 +66,23 @@ class LandedFile:
             with unavailable(uri):
                 answer = self.s3.get_object(**request)
                 with contextlib.closing(answer["Body"]) as body:
+                    if begin and not answer.get("ContentRange"):
+                        # A server may ignore a range, as the emulator does for a version.
+                        # https://www.rfc-editor.org/rfc/rfc9110#name-range
+                        _skip(body, begin)
                     yield from body.iter_chunks(content.CHUNK_BYTES)
         except botocore.exceptions.ClientError as error:
+            # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+            is_archived = error.response["Error"]["Code"] == "InvalidObjectState"
+            advice = "restore it in S3, then replay" if is_archived else _DELETED
             raise SourceUnreadable(
-                f"cannot read version {version_id} of {uri}: "
-                f"{error}; if it was deleted, upload the file again"
+                f"cannot read version {version_id} of {uri}: {error}; {advice}"
             ) from error
+
+
+def _skip(body: "StreamingBody", size: int) -> None:
+    while size and (chunk := body.read(min(size, content.CHUNK_BYTES))):
+        size -= len(chunk)
 
 
 def manifest_of(s3: "S3Client", ingestion: Ingestion) -> FoundManifest | None:

@@ -90,13 +90,6 @@ def test_replay_starts_run_that_never_started(cloud: Cloud, log: IngestionLog) -
     assert cloud.runs() == [ingestion.id, f"{ingestion.id}-r2"]
 
 
-def test_replay_refuses_while_run_is_in_progress(cloud: Cloud) -> None:
-    ingestion = cloud.start(b"good")
-    line = one_line(tm("replay", ingestion.id))
-    assert line.startswith(f"tm: {ingestion.id} is already waiting or running: ")
-    assert cloud.runs() == [ingestion.id]
-
-
 def test_replay_refuses_table_without_contract(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
