@@ -1,21 +1,16 @@
 """The text of a drafted contract: YAML with the evidence as comments."""
 
-import json
-import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import yaml
-
 from cli.drafting.decisions import Drafted
 from shared.contract import Allowed, Column, Unique
 from shared.text import one_line
+from shared.yaml_text import flow, scalar
 
 _WIDTH = 100  # characters of a line of comments
 _MAX_COMMENT = 500
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_.()-]*( [A-Za-z0-9_.()-]+)*")
-_LAST_OF_PLANE = 0xFFFF
 
 
 def document(
@@ -51,36 +46,6 @@ def document(
     for each in columns:
         lines += indented(column_lines(each), 6)
     return "".join(f"{line}\n" for line in lines)
-
-
-def scalar(value: Any) -> str:
-    """Return a value as YAML that any parser reads as this value."""
-    if not isinstance(value, str):
-        return json.dumps(value)
-    if _PLAIN.fullmatch(value) and yaml.safe_load(value) == value:
-        return value
-    return '"' + "".join(map(_escaped, value)) + '"'
-
-
-def flow(value: Any) -> str:
-    """Return a value of lists and mappings as YAML on one line."""
-    match value:
-        case dict():
-            return "{ " + ", ".join(f"{scalar(k)}: {flow(v)}" for k, v in value.items()) + " }"
-        case list() | tuple():
-            return "[" + ", ".join(map(flow, value)) + "]"
-        case _:
-            return scalar(value)
-
-
-def _escaped(character: str) -> str:
-    if character in '"\\':
-        return f"\\{character}"
-    # Combining characters too, because Terraform would join them with the letter before.
-    if character.isprintable() and (character.isascii() or character.isalpha()):
-        return character
-    code = ord(character)
-    return f"\\U{code:08x}" if code > _LAST_OF_PLANE else f"\\u{code:04x}"
 
 
 def entry(name: str, value: Any) -> list[str]:

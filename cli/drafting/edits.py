@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
-from cli.drafting.document import entry, flow, scalar
+from cli.drafting.document import entry
 from shared import contract_yaml
+from shared.yaml_text import flow, scalar
 
 _NO_NEWLINE = "\n\\ No newline at end of file\n"
 _KEYS = ("name", "property")

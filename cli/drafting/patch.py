@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 from cli import contract_diff
 from cli.console import errors, print_lines
 from cli.drafting.decisions import decide
-from cli.drafting.document import column_lines, flow, options_of
+from cli.drafting.document import column_lines, options_of
 from cli.drafting.draft import Chunk, checked_with, keys_in, show_failed, trials_on
 from cli.drafting.edits import Written, edited, patch
 from cli.drafting.extension import Missed, accepted, extended, wider
@@ -33,6 +33,7 @@ from shared.errors import InvalidContract
 from shared.rows import Table, read_table
 from shared.text import listed, quoted
 from shared.verdict import Refusal
+from shared.yaml_text import flow
 
 _OWN = {"nullSequence", "headerJoin", "footer"}
 """Properties of a dialect that are not found, or whose absence proves nothing."""

@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from cli.drafting import moments, names
-from cli.drafting.document import flow
 from shared import contract_yaml, odcs
 from shared.contract import Column, Contract
 from shared.naming import physical_names
+from shared.yaml_text import flow
 from tests.fixtures.operator import tm
 
 TYPES: list[tuple[list[str], str, dict[str, Any]]] = [
