@@ -9,11 +9,13 @@ import botocore.exceptions
 
 from shared import content
 from shared.errors import SourceUnreadable
-from shared.ingestion import Source
+from shared.ingestion import Ingestion, Source
+from shared.manifest import FoundManifest
 from shared.s3 import unavailable
 from shared.telemetry import logger
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
 
@@ -29,7 +31,7 @@ _NOT_THERE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Landed:
+class LandedFile:
     """An object version as content."""
 
     s3: "S3Client"
@@ -41,42 +43,54 @@ class Landed:
         return self.source.size
 
     def chunks(self, begin: int = 0) -> Iterator[bytes]:
-        """Yield the bytes from the offset `begin`, like `read_version`."""
-        return read_version(self.s3, self.source, begin)
+        """Yield the bytes from the offset `begin` in chunks of `CHUNK_BYTES`.
+
+        This is one request, which s3:GetObjectVersion allows with and without a range:
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+
+        Raises:
+            SourceUnreadable: the version was deleted or archived, or the function may not read it.
+            StagingUnavailable: S3 did not return it completely.
+        """
+        if begin and begin >= self.size:
+            return  # S3 refuses a range without bytes
+        uri, version_id = f"s3://{self.source.bucket}/{self.source.key}", self.source.version_id
+        request: GetObjectRequestTypeDef = {
+            "Bucket": self.source.bucket,
+            "Key": self.source.key,
+            "VersionId": version_id,
+        }
+        if begin:
+            request["Range"] = f"bytes={begin}-"
+        try:
+            with unavailable(uri):
+                answer = self.s3.get_object(**request)
+                with contextlib.closing(answer["Body"]) as body:
+                    if begin and not answer.get("ContentRange"):
+                        # A server may ignore a range, as the emulator does for a version.
+                        # https://www.rfc-editor.org/rfc/rfc9110#name-range
+                        _skip(body, begin)
+                    yield from body.iter_chunks(content.CHUNK_BYTES)
+        except botocore.exceptions.ClientError as error:
+            # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+            is_archived = error.response["Error"]["Code"] == "InvalidObjectState"
+            advice = "restore it in S3, then replay" if is_archived else _DELETED
+            raise SourceUnreadable(
+                f"cannot read version {version_id} of {uri}: {error}; {advice}"
+            ) from error
 
 
-def read_version(s3: "S3Client", source: Source, begin: int = 0) -> Iterator[bytes]:
-    """Yield an object version from the offset `begin` in chunks of `CHUNK_BYTES`.
+def _skip(body: "StreamingBody", size: int) -> None:
+    while size and (chunk := body.read(min(size, content.CHUNK_BYTES))):
+        size -= len(chunk)
 
-    This is one request, which s3:GetObjectVersion allows with and without a range:
-    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 
-    Raises:
-        SourceUnreadable: the version was deleted or archived, or the function may not read it.
-        StagingUnavailable: S3 did not return it completely.
-    """
-    if begin and begin >= source.size:
-        return  # S3 refuses a range without bytes
-    uri = f"s3://{source.bucket}/{source.key}"
-    request: GetObjectRequestTypeDef = {
-        "Bucket": source.bucket,
-        "Key": source.key,
-        "VersionId": source.version_id,
-    }
-    if begin:
-        request["Range"] = f"bytes={begin}-"
-    try:
-        with unavailable(uri):
-            answer = s3.get_object(**request)
-            with contextlib.closing(answer["Body"]) as body:
-                yield from body.iter_chunks(content.CHUNK_BYTES)
-    except botocore.exceptions.ClientError as error:
-        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
-        is_archived = error.response["Error"]["Code"] == "InvalidObjectState"
-        advice = "restore it in S3, then replay" if is_archived else _DELETED
-        raise SourceUnreadable(
-            f"cannot read version {source.version_id} of {uri}: {error}; {advice}"
-        ) from error
+def manifest_of(s3: "S3Client", ingestion: Ingestion) -> FoundManifest | None:
+    """Return the manifest that a run verifies; None without one."""
+    found = ingestion.manifest
+    if found is None:
+        return None
+    return FoundManifest(found.key.rpartition("/")[2], LandedFile(s3, found))
 
 
 def dated(s3: "S3Client", source: Source) -> Source | None:

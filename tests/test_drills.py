@@ -20,9 +20,8 @@ import pytest
 
 from functions.alert.message import Alert
 from shared.endings import State
-from shared.ingestion import UNMATCHED, Ingestion, Run, Source, unmatched_id
+from shared.ingestion import UNMATCHED, Ingestion, Run, unmatched_id
 from shared.landing_key import LandingKey
-from shared.staging import Staging, part_name
 from tests.fixtures.aws import ingestion_of, item_of, steps
 from tests.fixtures.pipeline import AT, TABLE, Pipeline, checkins, eventually, key_of
 from tests.fixtures.postgres import Restartable
@@ -34,19 +33,16 @@ NEW = checkins(f"ned,{AT},3,x", f",{AT},4,x", f"jon,{AT},5,x")
 OLD_ROWS = [["ned", Decimal("1.00"), 2], ["jon", Decimal("2.00"), 3]]
 NEW_ROWS = [["ned", Decimal("3.00"), 2], ["jon", Decimal("5.00"), 4]]
 
-LOCK_TABLE = "LOCK TABLE daily_checkins IN EXCLUSIVE MODE"
-"""Makes Load wait in the middle of its transaction, after it has locked its ledger row."""
-LOCK_LEDGER = "SELECT 1 FROM source WHERE source_key = :key FOR UPDATE"
-"""Makes Load wait at the start of its transaction, after it has listed the staged parts."""
-
 
 @contextlib.contextmanager
-def load_waiting(pipeline: Pipeline, statement: str, day: int) -> Iterator[Ingestion]:
-    """Land the new version and make its Load wait for a lock during the block."""
+def load_waiting(pipeline: Pipeline, day: int) -> Iterator[Ingestion]:
+    """Land the new version; make its Load wait during the block, in the middle of its transaction.
+
+    It has locked its ledger row.
+    """
     with pipeline.connected() as administrator:
         administrator.run("BEGIN")
-        parameters = {"key": key_of(day)} if ":key" in statement else {}
-        administrator.run(statement, **parameters)
+        administrator.run("LOCK TABLE daily_checkins IN EXCLUSIVE MODE")
         ingestion = pipeline.land(NEW, day)
         waiting = (
             "SELECT 1 FROM pg_stat_activity WHERE usename = 'loader' AND wait_event_type = 'Lock'"
@@ -150,7 +146,7 @@ def unnotified(pipeline: Pipeline) -> Iterator[None]:
 
 def test_killed_load_changes_nothing_until_replay(pipeline: Pipeline, wording: Wording) -> None:
     pipeline.ingest(OLD, day=11)
-    with load_waiting(pipeline, LOCK_TABLE, day=11) as ingestion:
+    with load_waiting(pipeline, day=11) as ingestion:
         for process in workers(pipeline, "load"):
             process.kill()
         item = pipeline.ended(ingestion.id)
@@ -185,7 +181,7 @@ def test_killed_load_changes_nothing_until_replay(pipeline: Pipeline, wording: W
 
 def test_load_waits_for_restarting_database(pipeline: Pipeline, wording: Wording) -> None:
     pipeline.ingest(OLD, day=12)
-    with load_waiting(pipeline, LOCK_TABLE, day=12) as ingestion, without_database(pipeline):
+    with load_waiting(pipeline, day=12) as ingestion, without_database(pipeline):
         time.sleep(3)
 
     item = pipeline.ended(ingestion.id)
@@ -203,7 +199,7 @@ def test_run_fails_when_database_is_unreachable_for_two_minutes(
 ) -> None:
     """Load waits two minutes. Step Functions would retry, but the emulator ignores error names."""
     pipeline.ingest(OLD, day=16)
-    with load_waiting(pipeline, LOCK_TABLE, day=16) as ingestion, without_database(pipeline):
+    with load_waiting(pipeline, day=16) as ingestion, without_database(pipeline):
         time.sleep(125)
 
     item = pipeline.ended(ingestion.id)
@@ -222,7 +218,7 @@ def test_run_aborted_during_load_is_closed_and_replayed(
 ) -> None:
     pipeline.ingest(OLD, day=13)
     stepfunctions = pipeline.laptop.aws.client("stepfunctions")
-    with load_waiting(pipeline, LOCK_TABLE, day=13) as ingestion:
+    with load_waiting(pipeline, day=13) as ingestion:
         run = Run.from_item(item_of(pipeline.log, ingestion))
         refused = pipeline.laptop.tm("replay", ingestion.id)
         stepfunctions.stop_execution(executionArn=run.execution_arn)
@@ -330,41 +326,6 @@ def test_watch_starts_file_of_lost_s3_event(
     wording("drill-event-lost", alert_text(pipeline, old.id))
 
 
-def test_event_without_version_is_rejected(pipeline: Pipeline, unnotified: None) -> None:
-    """Shortly after versioning is enabled, events and objects may have no version."""
-    s3, bucket = pipeline.laptop.aws.client("s3"), pipeline.outputs["landing_bucket"]
-    ingestion = pipeline.land(NEW, day=23)
-    landed = {"bucket": {"name": bucket}, "object": {"key": key_of(23), "size": len(NEW)}}
-    event = {"Records": [{"s3": landed}]}
-
-    assert pipeline.invoke("trigger", event) == {"started": 1}
-    assert pipeline.ended(ingestion.id)["status"] == "success"
-
-    versioning = {"Bucket": bucket, "VersioningConfiguration": {"Status": "Suspended"}}
-    s3.put_bucket_versioning(**versioning)
-    try:
-        done = pipeline.laptop.tm("drop", str(EVENTS / "s3_object_created.json"))
-        s3.put_object(Bucket=bucket, Key=key_of(23), Body=OLD)
-    finally:
-        versioning["VersioningConfiguration"]["Status"] = "Enabled"
-        s3.put_bucket_versioning(**versioning)
-
-    assert done.returncode == 1
-    assert "S3 stored the object without a version" in done.stderr
-    assert pipeline.invoke("trigger", event) == {"rejected": 1}
-    described = s3.head_object(Bucket=bucket, Key=key_of(23))
-    source = Source.stored(bucket, key_of(23), None, len(OLD), described["LastModified"])
-    item = pipeline.ended(unmatched_id(source), UNMATCHED)
-    assert "S3 stored the object without a version" in item["haltReason"]
-    assert [each["kind"] for each in pipeline.alerts(item["ingestedID"])] == ["Rejected"]
-    assert pipeline.loaded(key_of(23)) == NEW_ROWS
-    s3.delete_object(Bucket=bucket, Key=key_of(23), VersionId="null")
-
-    assert pipeline.invoke(
-        "trigger", {"Records": [{"s3": landed | {"object": {"key": "no"}}}]}
-    ) == {"ignored": 1}
-
-
 def test_missing_file_is_reported(pipeline: Pipeline, wording: Wording, tmp_path: Path) -> None:
     day = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)
     after = day + dt.timedelta(days=1)
@@ -406,37 +367,6 @@ def test_alarm_is_sent_to_same_topic(pipeline: Pipeline) -> None:
     assert "Alarm: executions-failed." in eventually(received)[-1]
     assert pipeline.alerts("none") == []
     cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="OK", StateReason="a drill")
-
-
-def test_load_fails_when_staged_part_is_missing(pipeline: Pipeline) -> None:
-    pipeline.ingest(OLD, day=14)
-    with load_waiting(pipeline, LOCK_LEDGER, day=14) as ingestion:
-        place = Staging(pipeline.outputs["staging_bucket"], ingestion)
-        bucket, _, key = (place.clean_prefix + part_name(0)).removeprefix("s3://").partition("/")
-        pipeline.laptop.aws.client("s3").delete_object(Bucket=bucket, Key=key)
-
-    item = pipeline.ended(ingestion.id)
-
-    assert (item["state"], item["status"]) == ("load", "fail")
-    assert "part-00000.parquet is missing" in item["haltReason"]
-    assert pipeline.loaded(key_of(14)) == OLD_ROWS
-
-    assert replay(pipeline, ingestion.id)["status"] == "success"
-    assert pipeline.loaded(key_of(14)) == NEW_ROWS
-
-
-def test_replay_of_older_version_is_superseded(pipeline: Pipeline) -> None:
-    older = pipeline.ingest(OLD, day=15)
-    pipeline.ingest(NEW, day=15)
-
-    done = pipeline.laptop.tm("replay", older["ingestedID"], "--follow")
-
-    assert done.returncode == 1
-    assert "superseded" in done.stdout
-    item = pipeline.ended(older["ingestedID"])
-    assert (item["state"], item["status"], item["attempt"]) == ("load", "superseded", 2)
-    assert "not newer" in item["haltReason"]
-    assert pipeline.loaded(key_of(15)) == NEW_ROWS
 
 
 @pytest.mark.deep

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from local import cloud, sample
+from local import sample
 from shared.text import REASON
 from tests.fixtures.aws import steps
-from tests.fixtures.laptop import Laptop
-from tests.fixtures.pipeline import AT, TABLE, Pipeline, checkins, key_of
+from tests.fixtures.pipeline import AT, Pipeline, checkins, key_of
 
 
 @pytest.fixture(scope="module")
@@ -101,22 +100,6 @@ def test_api_refuses_request_without_key_or_user(pipeline: Pipeline) -> None:
     assert nobody.json() == {"response": [], "next": None}
 
 
-def test_duplicate_events_give_one_run_and_one_alert(pipeline: Pipeline) -> None:
-    item = pipeline.ingest(checkins(f"ned,{AT},1,x"), day=3)
-    landed = {"key": item["sourceKey"], "versionId": item["versionId"], "size": int(item["size"])}
-    record = {"s3": {"bucket": {"name": item["bucket"]}, "object": landed}}
-
-    for _ in range(3):
-        assert pipeline.invoke("trigger", {"Records": [record]}) == {"known": 1}
-
-    executions = pipeline.laptop.aws.client("stepfunctions").list_executions(
-        stateMachineArn=pipeline.outputs["state_machine_arn"]
-    )["executions"]
-    assert [each["name"] for each in executions].count(f"{TABLE}-{item['ingestedID']}") == 1
-    assert len(pipeline.alerts(item["ingestedID"])) == 1
-    assert len(pipeline.loaded(item["sourceKey"])) == 1
-
-
 def test_line_of_15_mib_is_refused_with_one_alert(pipeline: Pipeline) -> None:
     """The reason fits every size limit between Transform and the alert."""
     line = ",".join(f"колонка {number} {'x' * 1500}" for number in range(9_900))
@@ -169,26 +152,3 @@ def test_key_with_special_characters_is_kept(pipeline: Pipeline) -> None:
 
     assert item["status"] == "success"
     assert len(pipeline.loaded(key_of(6, "a b+c%20ё&=?.csv"))) == 1
-
-
-@pytest.mark.deep
-def test_hard_testing_in_second_cloud_halts_file(pipeline: Pipeline, tmp_path: Path) -> None:
-    stack = cloud.up(tmp_path, hard_testing=True, report=print)
-    try:
-        hard = Pipeline(Laptop(tmp_path, stack))
-        body = checkins(f"ned,{AT},1,x", f",{AT},2,x")
-        item = hard.ingest(body, day=8)
-
-        assert (item["state"], item["status"]) == ("test", "fail")
-        assert item["haltReason"] == ("1 of 2 rows failed: user is missing (1×, first at line 3)")
-        assert hard.query("SELECT count(*) FROM daily_checkins") == [[0]]
-        (alert,) = hard.alerts(item["ingestedID"])
-        assert (alert["status"], alert["latestState"]) == ("Ingestion Fail", "test")
-        assert alert["reason"] == item["haltReason"]
-        [reject] = alert["topRejects"]
-        assert (reject["column"], reject["rule"], reject["line"]) == ("user", "required", 3)
-        assert reject["reason"] == "user is missing"
-        assert hard.ingest(checkins(f"ned,{AT},1,x"), day=8)["status"] == "success"
-    finally:
-        cloud.down(tmp_path)
-    assert pipeline.get("/get", user="ned").status_code == 200

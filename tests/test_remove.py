@@ -6,7 +6,7 @@ from shared.ingestion import UNMATCHED, unmatched_id
 from tests.fixtures.aws import ingestion_of
 from tests.fixtures.operator import one_line, tm
 from tests.fixtures.pipeline import AT, TABLE, Pipeline, checkins, eventually, key_of
-from tests.test_drills import LOCK_TABLE, load_waiting
+from tests.test_drills import load_waiting
 
 pytestmark = pytest.mark.usefixtures("operator")
 
@@ -80,7 +80,7 @@ def test_remove_frees_other_spelling_of_key(pipeline: Pipeline) -> None:
 
 
 def test_remove_refuses_while_run_is_in_progress(pipeline: Pipeline) -> None:
-    with load_waiting(pipeline, LOCK_TABLE, day=24) as ingestion:
+    with load_waiting(pipeline, day=24) as ingestion:
         line = one_line(tm("remove", key_of(24), "--yes"))
 
     assert f"{ingestion.id} is still waiting or running" in line

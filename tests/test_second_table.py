@@ -5,8 +5,6 @@ import re
 from decimal import Decimal
 from pathlib import Path
 
-import pytest
-
 from shared.endings import Outcome
 from shared.odcs import load_all
 from tests.checkout import CHECKOUT
@@ -78,31 +76,6 @@ def test_contract_alone_defines_casts_and_rules(tmp_path: Path) -> None:
     (warning,) = [each for each in found.rejects if each["severity"] == "warning"]
     assert (warning["line"], warning["rule"]) == (5, "begun_already")
     assert {each["raw"] for each in found.rejects} <= {*LINES}
-
-
-@pytest.mark.parametrize(
-    ("rows", "negative", "reason"),
-    [
-        (100, 4, None),
-        (100, 5, "5 of 100 rows fail budget_not_negative of Budget €; allowed: fewer than 5%"),
-        (
-            10_001,
-            0,
-            "the number of rows is 10001; rule a_plausible_number_of_projects requires 1 to 10000",
-        ),
-    ],
-)
-def test_row_count_and_threshold_halt_with_soft_testing(
-    rows: int, negative: int, reason: str | None, tmp_path: Path
-) -> None:
-    amounts = ["-1"] * negative + ["1"] * (rows - negative)
-    lines = [f"p{i};Beratung;{each},00;1;01.03.2024;ja;" for i, each in enumerate(amounts)]
-
-    verdict = process(tmp_path, file_of([HEADER, *lines]), load_all()[TABLE]).verdict
-
-    assert verdict.counts["rowsRejected"] == negative
-    assert verdict.outcome == (Outcome.FAILED_TESTS if reason else Outcome.OK)
-    assert str(verdict.reason).startswith(str(reason))
 
 
 def test_only_contract_mentions_table() -> None:

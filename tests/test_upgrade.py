@@ -61,7 +61,7 @@ class Former:
 
 
 class Upgraded:
-    """The cloud after the upgrade, and a page of the API from before."""
+    """The cloud after the upgrade."""
 
     def __init__(self, former: Former) -> None:
         done = former.tm("up")
@@ -69,9 +69,8 @@ class Upgraded:
         assert former.drop("loaded.csv", *ROWS).returncode == 0
         stack = LaptopStack.read(former.home)
         assert stack is not None
-        before = Pipeline(Laptop(former.home, stack))
-        self.page = before.get("/get", user="ned", limit="1").json()
         # This run fails in Load and leaves its staged parts. migrate grants INSERT again.
+        before = Pipeline(Laptop(former.home, stack))
         before.query("REVOKE INSERT ON daily_checkins FROM loader")
         assert former.drop("broken.csv", "jon,2024-03-03 10:00:00 UTC,1,wall").returncode == 1
 
@@ -123,20 +122,6 @@ def test_upgrade_keeps_log_readable(upgraded: Upgraded) -> None:
     for item in items.values():
         assert "contracts" not in item
         assert upgraded.pipeline.laptop.tm("status", item["ingestedID"]).returncode == 0
-
-
-def test_cursor_of_old_version_explains_what_to_do(upgraded: Upgraded) -> None:
-    query = {"user": "ned", "limit": "1", "cursor": upgraded.page["next"]}
-    answer = upgraded.pipeline.get("/get", **query)
-    assert answer.status_code == 400
-    assert "Omit it to start with the first page" in answer.json()["detail"]
-
-
-@pytest.mark.parametrize("path", ["/users", "/users/ned/checkins", "/users/ned/summary"])
-def test_route_of_old_version_lists_current_routes(upgraded: Upgraded, path: str) -> None:
-    answer = upgraded.pipeline.get(path)
-    assert answer.status_code == 404
-    assert answer.json()["detail"] == "Unknown route. See /docs for all routes."
 
 
 def test_staged_parts_of_old_version_are_loaded(upgraded: Upgraded) -> None:

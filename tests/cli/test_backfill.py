@@ -4,7 +4,6 @@ import datetime as dt
 import re
 import shlex
 from typing import Any
-from unittest import mock
 
 import pytest
 from typer.testing import Result
@@ -14,11 +13,11 @@ from cli.backfill import Action, FileOutcome, action, files
 from cli.items import Item
 from shared.endings import State, Status
 from shared.errors import LogUnavailable
-from shared.ingestion import Ingestion, Run, Source
+from shared.ingestion import Ingestion, Run
 from shared.ingestion_log import IngestionLog
 from shared.landing_key import LandingKey
 from shared.odcs import load_all
-from tests.fixtures.aws import LANDING, ingestion_of, land, landed_at, run_of
+from tests.fixtures.aws import LANDING, land, landed_at, run_of
 from tests.fixtures.contracts import contract_set
 from tests.fixtures.operator import Cloud, have_contracts, on_terminal, tm
 
@@ -63,12 +62,6 @@ def test_files_keep_version_order_across_pages() -> None:
         {"Versions": [version(two, 7), version(one, 1)]},
     ]
     assert found(*pages) == [(one, ["v1"]), (two, ["v9", "v8", "v7"])]
-
-
-def test_files_return_an_ingestion_per_version() -> None:
-    day = dt.date(2024, 3, 1)
-    [file] = files([{"Versions": [version(key(1), 5)]}], LANDING, LandingKey.parse, day, day)
-    assert file.versions == (ingestion_of(Source(LANDING, key(1), "v5", 5)),)
 
 
 def test_files_include_both_days_in_any_spelling() -> None:
@@ -412,16 +405,6 @@ def test_backfill_prints_resume_command_when_interrupted(
     assert result.exit_code == 0, result.stdout
     assert attempts(cloud, *ingestions) == [(2, "success")] * 6
     assert "6 files: 4 already done, 2 loaded." in result.stdout
-
-
-def test_backfill_prints_resume_command_when_nothing_is_done(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cloud.ingest(b"good", key(1))
-    monkeypatch.setattr("cli.backfill.time.sleep", mock.Mock(side_effect=KeyboardInterrupt))
-    result = run()
-    assert result.exit_code == 130
-    assert "Interrupted: 0 of 1 file done. Resume with: tm backfill --from" in result.stdout
 
 
 def test_backfill_dry_run_changes_nothing(cloud: Cloud, log: IngestionLog) -> None:

@@ -41,26 +41,6 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_command_without_stack_explains_how_to_get_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("TM_STACK", raising=False)
-    monkeypatch.setenv("TM_HOME", str(tmp_path / "home"))
-    for arguments in (
-        ["status"],
-        ["user", "ned"],
-        ["rows", "dailycheckins", "ned"],
-        ["sql"],
-        ["drop", __file__],
-        ["replay", "20240303-0"],
-        ["backfill", *MARCH.split()],
-        ["doctor"],
-    ):
-        assert one_line(tm(*arguments)).startswith(
-            "tm: No laptop cloud is running: start one with `tm up`"
-        )
-
-
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

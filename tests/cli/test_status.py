@@ -293,13 +293,6 @@ def test_rejected_key_has_no_run(stack: None, log: IngestionLog) -> None:
         )
 
 
-def test_list_excludes_items_of_watch(stack: None, log: IngestionLog) -> None:
-    log.remember_sweep({"finished": True})
-
-    assert one_line(tm("status", "watch")).startswith("tm: The log has no ingestion watch")
-    assert listed() == []
-
-
 def test_watch_of_one_ends_with_run(cloud: Cloud) -> None:
     for word, code in ((b"good", 0), (b"refused", 1), (b"stale", 1)):
         ingestion = cloud.start(word)

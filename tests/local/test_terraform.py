@@ -141,16 +141,6 @@ def test_find_reports_unusable_terraform(tmp_path: Path, script: str, line: str)
         terraform.find(tmp_path, command(tmp_path, script))
 
 
-def test_real_terraform_finds_provider(tmp_path: Path) -> None:
-    (tmp_path / "main.tf").write_text(
-        'terraform {\n  required_providers {\n    aws = {\n      source  = "hashicorp/aws"\n'
-        '      version = "5.100.0"\n    }\n  }\n}\n'
-    )
-    found = terraform.find(tmp_path, {**os.environ, "TF_CLI_CONFIG_FILE": "/set/but/absent"})
-    finished = found.run("init", "-no-color", folder=tmp_path)
-    assert finished.returncode == 0, finished.stderr
-
-
 def test_init_uses_pinned_provider(tmp_path: Path) -> None:
     for number in ("5.100.0", "6.99.0"):
         name = f"terraform-provider-aws_v{number}_x5"

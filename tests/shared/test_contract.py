@@ -6,10 +6,8 @@ from decimal import Decimal
 from typing import Literal
 
 import pytest
-from pydantic import ValidationError
 
 from shared.contract import Contract, RowCount, ServiceLevel, Threshold
-from shared.odcs import load_all
 from tests.fixtures.contracts import READINGS, column
 
 
@@ -89,17 +87,6 @@ def test_contract_allows_no_rows_only_if_rule_says_so(
 @pytest.mark.parametrize(("type_", "size"), [("smallint", 2), ("integer", 4), ("bigint", 8)])
 def test_integer_type_has_least_bytes(type_: str, size: int) -> None:
     assert column("n", "integer", type_).limits.least_bytes == size
-
-
-@pytest.mark.parametrize("contract", load_all().values(), ids=load_all())
-def test_contract_is_immutable(contract: Contract) -> None:
-    with pytest.raises(ValidationError, match="frozen"):
-        contract.encoding = "utf-16"
-
-
-def test_unknown_column_raises_key_error() -> None:
-    with pytest.raises(KeyError, match="nobody"):
-        load_all()["dailycheckins"].column("nobody")
 
 
 def with_deadline(time: str, zone: str = "Europe/Berlin", **more: object) -> Contract:

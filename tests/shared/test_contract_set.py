@@ -14,7 +14,7 @@ from shared.contract_set import Contracts
 from shared.contract_yaml import MAX_BYTES
 from shared.errors import InvalidContract
 from shared.odcs import CONTRACTS, parse
-from tests.shared.test_odcs import column, custom, document, save, table
+from tests.shared.test_odcs import document, save, table
 
 
 def text_of(name: str, relation: str | None = None) -> str:
@@ -107,20 +107,6 @@ def test_invalid_contract_causes_no_conflict() -> None:
 
     assert contracts["one"].relation == "same"
     assert contracts.invalid.keys() == {"two"}
-
-
-def test_several_contracts_may_have_lookup(tmp_path: Path) -> None:
-    for name in ("one", "two", "three"):
-        made = document()
-        table(name=name)(made)
-        column("day", required=True)(made)
-        custom(lookup={"key": "name", "order": "day", "fields": ["name"]})(made)
-        save(tmp_path, made, name)
-
-    contracts = Contracts.of_folder(tmp_path)
-
-    assert contracts.invalid == {}
-    assert all(each.lookup for each in contracts.values())
 
 
 def test_invalid_contract_affects_only_its_own_table(tmp_path: Path) -> None:

@@ -34,10 +34,6 @@ def refuse_get_object(config: "S3Client", monkeypatch: pytest.MonkeyPatch, code:
     monkeypatch.setattr(config, "get_object", mock.Mock(side_effect=refusal))
 
 
-def test_fetch_reads_set_by_hash(config: "S3Client") -> None:
-    assert set(fetch(config, CONFIG, CONTRACTS_HASH)) == {"dailycheckins", "projectbudgets"}
-
-
 def test_keep_makes_replaced_set_readable(config: "S3Client") -> None:
     former = deploy_contracts(FORMER)
     keep(CONFIG)

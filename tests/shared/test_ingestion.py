@@ -1,7 +1,7 @@
 import pytest
 
 from shared.errors import InvalidEvent
-from shared.ingestion import Ingestion, Run, Source, unmatched_id
+from shared.ingestion import Ingestion, Run, Source
 from tests.fixtures.aws import ingestion_of
 
 KEY = "table=dailycheckins/year=2024/month=3/day=3/f.csv"
@@ -43,7 +43,3 @@ def test_run_from_event_requires_execution() -> None:
     with pytest.raises(InvalidEvent, match="execution"):
         Run.from_event({})
     assert Run.from_event({"execution": {"arn": "a", "redrive": 1}}) == Run("a", 1)
-
-
-def test_unmatched_id_differs_by_key() -> None:
-    assert unmatched_id(SOURCE) != unmatched_id(Source("landing", "x", "v1", 10))

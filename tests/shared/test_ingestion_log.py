@@ -80,17 +80,6 @@ def test_reject_writes_item_once(log: IngestionLog) -> None:
     assert (found["ingestedTable"], found["haltReason"]) == ("unmatched", "no such form")
 
 
-def test_with_status_filters_by_status_and_time(
-    log: IngestionLog, ingestion: Ingestion, run: Run
-) -> None:
-    log.open(ingestion, run)
-    soon = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=1)
-
-    assert [each["ingestedID"] for each in log.with_status(Status.RUNNING)] == [ingestion.id]
-    assert list(log.with_status(Status.RUNNING, since=soon)) == []
-    assert list(log.with_status(Status.FAIL)) == []
-
-
 def test_removed_item_keeps_history_and_is_not_loaded(
     log: IngestionLog, ingestion: Ingestion, run: Run
 ) -> None:
@@ -140,10 +129,6 @@ def test_replay_needs_its_own_alert(log: IngestionLog, ingestion: Ingestion, run
     log.reopen(item_of(log, ingestion), Run(f"{run.execution_arn}-r2"))
 
     assert not is_alert_settled(item_of(log, ingestion))
-
-
-def test_claim_alert_fails_without_item(log: IngestionLog) -> None:
-    assert not log.claim_alert("20240303-0", "dailycheckins", "end", "request")
 
 
 def test_only_transient_errors_are_unavailable(

@@ -82,7 +82,7 @@ WRONG_MANIFESTS: list[tuple[dict[str, Any], str]] = [
         ({"name": name}, f"manifest.name: {name!r} is not the name of a manifest: write a")
         for name in ("", "{name}", "{stem}{region}", "a/{name}", "{na me}.ok")
     ),
-    ({"name": "{region}.ok"}, "has the placeholders ['region'], but only name, stem are"),
+    ({"name": "{region}.ok"}, "has the placeholders region, but only name, stem are"),
     ({"pattern": "("}, "the pattern '(' is not valid RE2: missing ): ("),
     ({"pattern": r"\Qa"}, "the pattern '\\\\A(?:\\\\Qa)"),
     ({"pattern": "OK"}, "the pattern 'OK' has no named group, so that it verifies nothing"),
@@ -128,25 +128,16 @@ NEVER: list[tuple[Change, str]] = [
                 (text, "has a [ without a ], or a ] without a [")
                 for text in ("yyyy[-MM", "yyyy-MM]", "]MM[yyyy")
             ),
-            (
-                "yyyy-MM" + "[d]" * 7,
-                "has more than 64 combinations of optional sections: write sev",
-            ),
+            ("yyyy-MM" + "[d]" * 7, "has more than 64 combinations of optional sections: write"),
         )
     ),
-    (
-        dated(pattern="yyyy-MM-dd HH:mm"),
-        "column 'day': the date format 'yyyy-MM-dd HH:mm' has the times ['hour', 'minute']: remove",
-    ),
+    (dated(pattern="yyyy-MM-dd HH:mm"), "column 'day': the date format 'yyyy-MM-dd HH:mm' has the"),
     (dated(pattern="epochMillis"), "column 'day': the date format 'epochMillis' has the times ["),
     *(
         (timed(pattern=pattern, **more), f"column 'day': format {pattern!r} {what}")
         for pattern, more, what in UNFIT
     ),
-    (
-        dated(pattern="yyyy-MM-dd", timezone="Etc/UTC"),
-        "column 'day': format 'yyyy-MM-dd' has no time zone: remove 'timezone'",
-    ),
+    (dated(pattern="yyyy-MM-dd", timezone="Etc/UTC"), "'day': format 'yyyy-MM-dd' has no time"),
     (dated(pattern="yy-MM", pivot=0), "column 'day': formats.0.pivot: Input should be greater"),
     (dated(pattern="yyyy" * 51), "column 'day': formats.0.pattern: String should have at most 200"),
     *(
@@ -169,49 +160,28 @@ NEVER: list[tuple[Change, str]] = [
     ),
     (quality("name", arguments={"pattern": r"\Qa"}), "the pattern '\\\\A(?:\\\\Qa)"),
     (quality("name", arguments={"pattern": "x" * 10_001}), "should have at most 10000 characters"),
-    (
-        table(physicalName="pg_class"),
-        "the table pg_class could be hidden by a system table of PostgreSQL: choose a",
-    ),
+    (table(physicalName="pg_class"), "pg_class could be hidden by a system table of PostgreSQL:"),
     (table(physicalName="source_pkey"), "the table source_pkey is reserved for the pipeline"),
     (both(table(name="Feed"), table(physicalName="f")), "'Feed' is not a valid table name"),
     *(
         (column("name", physicalName=name), f"columns ['{name}'] are reserved for PostgreSQL")
         for name in ("cmax", "cmin", "ctid", "tableoid", "xmax", "xmin")
     ),
-    (
-        column("amount", name=""),
-        "column '': physicalName: '' is not a plain lower-case PostgreSQL identifier",
-    ),
+    (column("amount", name=""), "column '': physicalName: '' is not a plain lower-case PostgreSQL"),
     *(
         (column(name, physicalType=physical_type), f"column {name!r}: {message}")
         for name, physical_type, message in (
             ("name", "varchar(99999999999)", "varchar(99999999999) must have 1 to 10,485,760 char"),
             ("name", "varchar(10485761)", "varchar(10485761) must have 1 to 10,485,760 characters"),
             ("name", "varchar(0)", "varchar(0) must have 1 to 10,485,760 characters"),
-            (
-                "name",
-                "varchar(" + "9" * 5000 + ")",
-                "the type string cannot be stored as 'varchar(99999",
-            ),
+            ("name", "varchar(" + "9" * 5000 + ")", "string cannot be stored as 'varchar(99999"),
             ("name", "varchar(\u0663)", "the type string cannot be stored as 'varchar(\u0663)'"),
-            (
-                "amount",
-                "numeric(99999999999,2)",
-                "the type number cannot be stored as 'numeric(99999",
-            ),
-            (
-                "amount",
-                "numeric(1001,2)",
-                "numeric(1001,2) must have a precision of 1 to 38 digits",
-            ),
+            ("amount", "numeric(99999999999,2)", "type number cannot be stored as 'numeric(99999"),
+            ("amount", "numeric(1001,2)", "numeric(1001,2) must have a precision of 1 to 38"),
         )
     ),
     (wider(1_594), "the table has 1,598 columns, but the maximum is 1,597"),
-    (
-        wider(1_020, required=True),
-        "the required columns alone need 8,201 bytes per row, but a PostgreSQL page has 8,160: ",
-    ),
+    (wider(1_020, required=True), "columns alone need 8,201 bytes per row, but a PostgreSQL page"),
     (
         both(wider(33), custom(indexes=[[f"c{number}" for number in range(33)]])),
         "the index that begins with 'c0' has 33 columns, but PostgreSQL allows 32",
@@ -270,9 +240,7 @@ def test_contract_that_can_never_work_is_invalid(
     assert re.match(r"(feed|Feed)\.odcs\.yaml: ", str(error.value))
 
 
-def test_contract_at_limits_of_postgresql_is_valid(tmp_path: Path) -> None:
-    widest = loaded(tmp_path, wider(1_593))
-    heaviest = loaded(tmp_path, wider(1_014, required=True))
+def test_longest_text_of_postgresql_is_valid(tmp_path: Path) -> None:
     longest = loaded(
         tmp_path,
         column(
@@ -280,8 +248,6 @@ def test_contract_at_limits_of_postgresql_is_valid(tmp_path: Path) -> None:
         ),
     )
 
-    assert len(widest.columns) == 1_597
-    assert len(heaviest.columns) == 1_018
     assert longest.column("name").limits.length == 10_485_760
 
 

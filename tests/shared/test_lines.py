@@ -35,47 +35,6 @@ def test_empty_stream_has_no_lines() -> None:
     assert list(read_lines([], "utf-8", CSV)) == []
 
 
-def test_other_encoding_becomes_utf8() -> None:
-    assert list(read_lines(["имя\n".encode("cp1251")], "cp1251", CSV)) == [
-        Lines(1, "имя\n".encode(), 1)
-    ]
-
-
-@pytest.mark.parametrize("size", [1, 4, 1000])
-def test_invalid_byte_is_refused_with_its_line(size: int) -> None:
-    found = list(read_lines(cut(b"a,b\n1,2\n3,\xff\n", size), "utf-8", CSV))
-
-    assert isinstance(found[-1], Refusal)
-    assert "line 3 is not utf-8 text: byte 0xff" in found[-1].reason
-
-
-def test_truncated_last_character_is_refused() -> None:
-    found = list(read_lines(["a\nё".encode()[:-1]], "utf-8", CSV))
-
-    assert isinstance(found[-1], Refusal)
-    assert "line 2" in found[-1].reason
-
-
-def test_endless_line_is_refused_early(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 100)
-    read = 0
-
-    def endless() -> Iterator[bytes]:
-        nonlocal read
-        yield b"a,b\n"
-        while True:
-            read += 1
-            yield b"x" * 60
-
-    found = list(read_lines(endless(), "utf-8", CSV))
-
-    assert isinstance(found[-1], Refusal)
-    assert found[-1].reason.startswith("line 2 is longer than")
-    assert read < 5
-
-
 @pytest.mark.parametrize("size", [1, 50, 100, 1000])
 @pytest.mark.parametrize("end", [b"\n", b"\nz", b""])
 def test_maximum_line_length_is_independent_of_chunk_size(

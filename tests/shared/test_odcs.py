@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from shared.contract import Contract, HeaderPolicy
+from shared.contract import Contract
 from shared.errors import InvalidContract
-from shared.odcs import load, load_all
+from shared.odcs import load
 
 MINIMAL = """
 apiVersion: v3.1.0
@@ -148,37 +148,16 @@ def _update(part: dict[str, Any], properties: dict[str, Any]) -> None:
 
 LANDED = {"date": "landed"}
 REFUSED: list[tuple[Change, str]] = [
-    (
-        column("name", requird=True),
-        "column 'name': at $.schema[0].properties[0]: ODCS does not define 'requird' here",
-    ),
+    (column("name", requird=True), "at $.schema[0].properties[0]: ODCS does not define 'requird'"),
     (lambda d: d.pop("version"), "at $: 'version' is a required property: add it"),
-    (
-        column("name", logicalTypeOptions={"maxLen": 10}),
-        "not define 'maxLen' here: correct the name or remove it",
-    ),
-    (
-        quality("amount", arguments={"minimum": 0}, mustBeLessThan=5),
-        "column 'amount': at $.schema[0].properties[1].quality[0]: it matches more than "
-        "one of the forms that ODCS allows",
-    ),
+    (column("name", logicalTypeOptions={"maxLen": 10}), "define 'maxLen' here: correct the name"),
+    (quality("amount", arguments={"minimum": 0}, mustBeLessThan=5), "matches more than one of the"),
     (lambda d: d.update(schema=2 * d["schema"]), "'schema' has 2 tables: write one file per table"),
     (lambda d: d.pop("schema"), "'schema' is missing: add it, with one table"),
-    (
-        custom(delimiter=";"),
-        "'timezone']; delimiter can be in the table's dialect",
-    ),
+    (custom(delimiter=";"), "'timezone']; delimiter can be in the table's dialect"),
     (custom(nullTokens=["-"]), "'timezone']; nullTokens can be in a column"),
-    (
-        custom(delimeter=";"),
-        "the table: unknown customProperties ['delimeter']: correct or remove them; known: ['",
-    ),
-    (
-        custom(of="day", format="x"),
-        "column 'day': unknown customProperties ['format']: correct or remove them; "
-        "known: ['aliases', 'bareNumber', 'falseTokens', 'formats', 'groupChar', 'ignoreCase', "
-        "'nullTokens', 'numberStyles', 'optional', 'quotedEmpty', 'trim', 'trueTokens']",
-    ),
+    (custom(delimeter=";"), "the table: unknown customProperties ['delimeter']: correct or remove"),
+    (custom(of="day", format="x"), "column 'day': unknown customProperties ['format']: correct or"),
     (
         lambda d: d["schema"][0].update(customProperties=2 * d["schema"][0]["customProperties"]),
         "the table: customProperties ['indexes'] occur more than once",
@@ -199,34 +178,18 @@ REFUSED: list[tuple[Change, str]] = [
     (custom(encoding="utf-9"), "the table: encoding: 'utf-9' is not a text encoding"),
     (custom(encoding="rot13"), "the table: encoding: 'rot13' is not a text encoding"),
     (custom(encodingErrors="replace"), "encodingErrors: Input should be 'refuse' or 'reject'"),
-    (
-        custom(encoding="utf-16", encodingErrors="reject"),
-        "encodingErrors is reject, but utf-16 cannot restore the bytes of a row from its text: "
-        "remove encodingErrors, or use an encoding that can, such as utf-8",
-    ),
-    (
-        custom(encoding="latin-1", encodingErrors="reject"),
-        "encodingErrors is reject, but every byte is a character in latin-1: remove encodingErrors",
-    ),
+    (custom(encoding="utf-16", encodingErrors="reject"), "its text: remove encodingErrors, or use"),
+    (custom(encoding="latin-1", encodingErrors="reject"), "byte is a character in latin-1: remove"),
     (custom(compression={"member": ""}), "compression.member: String should have at least 1"),
     (custom(compression={"maxUnpackedMiB": 0}), "compression.maxUnpackedMiB: Input should be"),
     (custom(compression={"maxUnpackedMib": 9}), "compression.maxUnpackedMib: Extra inputs"),
-    (
-        custom(compression={"maxUnpackedMiB": 64, "maxRatio": 9}),
-        "compression: maxRatio has no effect, because it applies to files of more than 64 MiB",
-    ),
+    (custom(compression={"maxUnpackedMiB": 64, "maxRatio": 9}), "no effect, because it applies to"),
     (
         custom(fileFormat="jsonLines", dialect={"delimiter": ";", "nullSequence": "-"}),
         "properties of the dialect (delimiter) have no effect on JSON lines: remove them",
     ),
-    (
-        custom(fileFormat="jsonLines", headerPolicy={"order": "any"}),
-        "match: position and order of the headerPolicy have no effect on JSON lines: remove them",
-    ),
-    (
-        custom(fileFormat="jsonLines", decimalMark=","),
-        "decimalMark contradicts fileFormat: jsonLines",
-    ),
+    (custom(fileFormat="jsonLines", headerPolicy={"order": "any"}), "match: position and order of"),
+    (custom(fileFormat="jsonLines", decimalMark=","), "decimalMark contradicts fileFormat:"),
     (
         lambda d: (custom(fileFormat="jsonLines")(d), custom(of="amount", optional=True)(d)),
         "optional has no effect on JSON lines, because a row may lack any column: remove it from "
@@ -234,18 +197,9 @@ REFUSED: list[tuple[Change, str]] = [
     ),
     (custom(fileFormat="json"), "fileFormat: Input should be 'csv' or 'jsonLines'"),
     (custom(dialect={"delimiter": "§"}), "the delimiter '§' is not valid"),
-    (
-        custom(dialect={"delimiter": r"\t"}),
-        "YAML reads \\t only in double quotes",
-    ),
-    (
-        custom(dialect={"quoteChar": None, "lenientQuotes": True}),
-        "have no effect without a quoteChar: remove them",
-    ),
-    (
-        custom(dialect={"escapeChar": "\\", "lenientQuotes": True}),
-        "lenientQuotes cannot be combined with an escapeChar: remove one of them",
-    ),
+    (custom(dialect={"delimiter": r"\t"}), "YAML reads \\t only in double quotes"),
+    (custom(dialect={"quoteChar": None, "lenientQuotes": True}), "no effect without a quoteChar:"),
+    (custom(dialect={"escapeChar": "\\", "lenientQuotes": True}), "with an escapeChar: remove one"),
     (custom(dialect={"delimiter": ""}), "delimiter: String should have at least 1 character"),
     (custom(dialect={"delimiter": '"'}), "must differ: change one of them"),
     (custom(dialect={"quoteChar": "\n"}), "the quoteChar '\\n' is not valid"),
@@ -273,10 +227,7 @@ REFUSED: list[tuple[Change, str]] = [
     (custom(dialect={"nullSequence": [None]}), "nullSequence.0: Input should be a valid string"),
     (custom(headerPolicy={"order": "alphabetical"}), "headerPolicy.order: Input should"),
     (custom(headerPolicy={"extra": "ignore"}), "headerPolicy.extra: Extra inputs"),
-    (
-        custom(headerPolicy={"match": "position", "order": "any"}),
-        "headerPolicy: order has no effect with match: position: remove it",
-    ),
+    (custom(headerPolicy={"match": "position", "order": "any"}), "order has no effect with match:"),
     (custom(of="name", aliases=[]), "aliases: The list should have at least 1 item"),
     (custom(of="name", aliases=["name"]), "columns ['name'] occur more than once"),
     (custom(of="name", aliases=["day"]), "columns ['day'] occur more than once: give each its own"),
@@ -291,10 +242,7 @@ REFUSED: list[tuple[Change, str]] = [
         both(custom(headerPolicy={"match": "position"}), custom(of="name", aliases=["user"])),
         "column 'name': aliases have no effect, because columns are found by position: remove them",
     ),
-    (
-        custom(of="name", optional=True),
-        "column 'name': it is optional, but its values must not be missing",
-    ),
+    (custom(of="name", optional=True), "column 'name': it is optional, but its values must not be"),
     (
         both(quality("amount", metric="nullValues"), custom(of="amount", optional=True)),
         "column 'amount': it is optional, but its values must not be missing",
@@ -328,16 +276,10 @@ REFUSED: list[tuple[Change, str]] = [
         "the headerPolicy would accept the header of every file: set unknown: refuse",
     ),
     (custom(timezone="Mars/Olympus"), "'Mars/Olympus' is not a time zone"),
-    (
-        custom(timezone="Europe"),
-        "'Europe' is not a time zone: use an IANA name, e.g. Europe/Berlin",
-    ),
+    (custom(timezone="Europe"), "'Europe' is not a time zone: use an IANA name, e.g."),
     (custom(timezone="../x"), "'../x' is not a time zone"),
     (custom(indexes=[[]]), "indexes.0: The list should have at least 1 item"),
-    (
-        both(table(properties=None), custom(indexes=[])),
-        "the table: columns: The list should have at least 1 item",
-    ),
+    (both(table(properties=None), custom(indexes=[])), "the table: columns: The list should have"),
     (custom(indexes=[["name", "id_"]]), "an index names ['id_'], which are not columns"),
     (custom(lookup={"key": "name", "order": "day"}), "lookup.fields: Field required"),
     *(
@@ -354,10 +296,7 @@ REFUSED: list[tuple[Change, str]] = [
             ({"key": "amount"}, "the lookup's key amount must be of type string or integer"),
             ({"key": "user"}, "the lookup names ['user'], which are not columns"),
             ({"order": "amount"}, "the lookup's order amount must be required"),
-            (
-                {"order": "paid"},
-                "the lookup's order paid must be required, and of type string or integer",
-            ),
+            ({"order": "paid"}, "the lookup's order paid must be required, and of type string or"),
             ({"group": "paid"}, "the lookup's group paid must be of type string or integer"),
             ({"group": "none"}, "the lookup names ['none'], which are not columns"),
             ({"measure": "paid"}, "the lookup's measure paid must be of type integer or number"),
@@ -367,14 +306,8 @@ REFUSED: list[tuple[Change, str]] = [
             ({"limit": 10}, "lookup.limit: Extra inputs are not permitted"),
         )
     ),
-    (
-        custom(dialect={"nullSequence": ["no"]}),
-        "column 'paid': ['no'] cannot mean both missing and true or false",
-    ),
-    (
-        table(physicalName="x; drop table source"),
-        "relation: 'x; drop table source' is not a plain lower-case PostgreSQL identifier",
-    ),
+    (custom(dialect={"nullSequence": ["no"]}), "['no'] cannot mean both missing and true or false"),
+    (table(physicalName="x; drop table source"), "relation: 'x; drop table source' is not a plain"),
     (column("name", physicalName="Name"), "physicalName: 'Name' is not a plain lower-case"),
     (table(physicalName="source"), "the table source is reserved for the pipeline"),
     (table(physicalName="replacement"), "the table replacement is reserved for the pipeline"),
@@ -383,21 +316,10 @@ REFUSED: list[tuple[Change, str]] = [
     (column("name", physicalName="amount"), "['amount'] occur more than once"),
     (column("name", name="day", physicalName="n"), "['day'] occur more than once"),
     (column("day", logicalType="array"), "column 'day': logicalType: Input should be"),
-    (
-        column("name", logicalType=None),
-        "at $.schema[0].properties[0]: the column has no logicalType",
-    ),
+    (column("name", logicalType=None), "$.schema[0].properties[0]: the column has no logicalType"),
     (column("name", physicalType=None), "column 'name': physicalType: Field required: add it"),
-    (
-        column("name", physicalType="text); drop table source; --"),
-        "column 'name': the type string cannot be stored as 'text); drop table source; --': "
-        "physicalType must be text or varchar(length)",
-    ),
-    (
-        column("amount", physicalType="double"),
-        "physicalType must be numeric(precision,scale) or double precision or real, in this "
-        "spelling and with numbers in parentheses",
-    ),
+    (column("name", physicalType="text); drop table source; --"), "source; --': physicalType must"),
+    (column("amount", physicalType="double"), "be numeric(precision,scale) or double precision or"),
     *(
         (column("amount", physicalType=unknown), f"cannot be stored as {unknown!r}: physicalType")
         for unknown in ("numeric", "numeric (5,2)", "decimal(5,2)")
@@ -417,31 +339,14 @@ REFUSED: list[tuple[Change, str]] = [
         "logicalTypeOptions.minimum: 2020-01-01 is not of type 'string': put it in quotes",
     ),
     *(
-        (
-            quality("amount", arguments={"validValues": values}),
-            "column 'amount': validValues is for strings only: use minimum and maximum, or the "
-            "logicalType string",
-        )
+        (quality("amount", arguments={"validValues": values}), "for strings only: use minimum and")
         for values in ([1, 2], ["1", "2"])
     ),
-    (
-        quality("name", arguments={"validValues": ["a", 1960]}),
-        "column 'name': the rule 'q': values.1: Input should be a valid string: put it in quotes",
-    ),
+    (quality("name", arguments={"validValues": ["a", 1960]}), "values.1: Input should be a valid"),
     (column("amount", logicalType="integer"), "physicalType must be smallint or integer or bigint"),
-    (
-        column("amount", physicalType="numeric(39,2)"),
-        "column 'amount': numeric(39,2) must have a precision of 1 to 38 digits, "
-        "and a scale of at most its precision",
-    ),
-    (
-        column("amount", physicalType="numeric(2,3)"),
-        "numeric(2,3) must have a precision of 1 to 38",
-    ),
-    (
-        column("name", logicalTypeOptions={"minLength": 1}),
-        "column 'name': varchar(10) needs a logicalTypeOptions.maxLength of at most 10",
-    ),
+    (column("amount", physicalType="numeric(39,2)"), "numeric(39,2) must have a precision of 1 to"),
+    (column("amount", physicalType="numeric(2,3)"), "numeric(2,3) must have a precision of 1 to"),
+    (column("name", logicalTypeOptions={"minLength": 1}), "needs a logicalTypeOptions.maxLength"),
     (
         column("name", logicalTypeOptions={"maxLength": 11}),
         "column 'name': varchar(10) needs a logicalTypeOptions.maxLength of at most 10",
@@ -457,15 +362,9 @@ REFUSED: list[tuple[Change, str]] = [
         column("name", logicalTypeOptions={"maxLength": 10, "format": "email"}),
         "column 'name': unknown logicalTypeOptions ['format']",
     ),
-    (
-        column("amount", logicalTypeOptions={"multipleOf": 2}),
-        "column 'amount': unknown logicalTypeOptions ['multipleOf']",
-    ),
+    (column("amount", logicalTypeOptions={"multipleOf": 2}), "logicalTypeOptions ['multipleOf']"),
     (custom(of="day"), "column 'day': the type date needs 'formats': add them"),
-    (
-        custom(of="name", formats=[{"pattern": "yyyy-MM-dd"}]),
-        "column 'name': the type string cannot have 'formats': remove them",
-    ),
+    (custom(of="name", formats=[{"pattern": "yyyy-MM-dd"}]), "type string cannot have 'formats':"),
     (
         both(
             custom(of="day", formats=[{"pattern": "dd.MM.yyyy"}]),
@@ -473,10 +372,7 @@ REFUSED: list[tuple[Change, str]] = [
         ),
         "column 'day': logicalTypeOptions.format has no effect beside formats: remove one of them",
     ),
-    (
-        custom(of="day", formats=["dd.MM.yyyy"]),
-        "formats.0: Input should be a mapping: write its properties in { }, each with its name",
-    ),
+    (custom(of="day", formats=["dd.MM.yyyy"]), "should be a mapping: write its properties in { },"),
     (custom(of="day", formats=[{"pattern": "yyyy-mm-dd"}]), "MM is the month and mm the minute"),
     *(
         (
@@ -495,36 +391,19 @@ REFUSED: list[tuple[Change, str]] = [
             ("timestamp", "timestamptz", [{"pattern": "yyyy-MM-dd HH:mm", "timezone": "Etc/UTC"}]),
         )
     ),
-    (
-        custom(of="day", formats=[{"patern": "yyyy"}]),
-        "column 'day': formats.0.pattern: Field required: add it; column 'day': formats.0.patern: "
-        "Extra inputs are not permitted: correct the name or remove it",
-    ),
+    (custom(of="day", formats=[{"patern": "yyyy"}]), "formats.0.pattern: Field required: add it;"),
     (
         custom(of="day", formats=[{"pattern": "yyyy-MM-dd", "timezone": "CEST+"}]),
         "column 'day': formats.0.timezone: 'CEST+' is not a time zone",
     ),
-    (
-        custom(of="paid", trueTokens=["yes"]),
-        "column 'paid': the type boolean needs 'trueTokens' and 'falseTokens'",
-    ),
-    (
-        custom(of="name", trueTokens=["yes"]),
-        "column 'name': the type string cannot have 'trueTokens' and 'falseTokens'",
-    ),
+    (custom(of="paid", trueTokens=["yes"]), "column 'paid': the type boolean needs 'trueTokens'"),
+    (custom(of="name", trueTokens=["yes"]), "'name': the type string cannot have 'trueTokens' and"),
     (
         custom(of="paid", trueTokens=["yes", "x"], falseTokens=["no", "x"]),
         "column 'paid': ['x'] cannot mean both true and false",
     ),
-    (
-        custom(of="paid", trueTokens=[True], falseTokens=["no"]),
-        "column 'paid': trueTokens.0: Input should be a valid string: put it in quotes (without "
-        "them, YAML does not read `1960`, `1.0`, `yes`, `null` and `2020-01-01` as text)",
-    ),
-    (
-        custom(of="paid", trueTokens="yes", falseTokens=["no"]),
-        "column 'paid': trueTokens: Input should be a list: write it in [ ]",
-    ),
+    (custom(of="paid", trueTokens=[True], falseTokens=["no"]), "trueTokens.0: Input should be a"),
+    (custom(of="paid", trueTokens="yes", falseTokens=["no"]), "column 'paid': trueTokens: Input"),
     (
         custom(of="paid", trueTokens=["Yes"], falseTokens=["yes"], ignoreCase=True),
         "column 'paid': ['yes'] cannot mean both true and false",
@@ -563,14 +442,8 @@ REFUSED: list[tuple[Change, str]] = [
             ("amount", "number", "ignoreCase", False, "boolean: remove it"),
         )
     ),
-    (
-        custom(of="name", quotedEmpty="text", trim=True),
-        "column 'name': quotedEmpty: text contradicts trim: true",
-    ),
-    (
-        custom(of="name", quotedEmpty="text", nullTokens=["NA"]),
-        "column 'name': quotedEmpty has no effect, because an empty value is not missing: remove",
-    ),
+    (custom(of="name", quotedEmpty="text", trim=True), "quotedEmpty: text contradicts trim: true"),
+    (custom(of="name", quotedEmpty="text", nullTokens=["NA"]), "no effect, because an empty value"),
     (
         both(custom(of="name", quotedEmpty="text"), custom(dialect={"quoteChar": None})),
         "column 'name': quotedEmpty has no effect, because the dialect has no quoteChar",
@@ -583,14 +456,8 @@ REFUSED: list[tuple[Change, str]] = [
     (custom(of="amount", groupChar="."), "the groupChar '.' is also the decimalMark of the table"),
     (custom(of="amount", numberStyles=["percent"]), "numberStyles.0: Input should be 'exponent'"),
     (custom(of="amount", numberStyles=[]), "numberStyles: The list should have at least 1 item"),
-    (
-        custom(of="amount", numberStyles=["exponent", "exponent"]),
-        "numberStyles: ['exponent'] occur more than once: keep one of each",
-    ),
-    (
-        custom(of="amount", numberStyles=["integralDecimal"]),
-        "the type number needs no integralDecimal in numberStyles: remove it",
-    ),
+    (custom(of="amount", numberStyles=["exponent", "exponent"]), "['exponent'] occur more than"),
+    (custom(of="amount", numberStyles=["integralDecimal"]), "type number needs no integralDecimal"),
     (
         both(
             column("amount", logicalType="integer", physicalType="integer", quality=[]),
@@ -607,16 +474,9 @@ REFUSED: list[tuple[Change, str]] = [
             "enum": [{"value": "a"}],
         }.items()
     ),
-    (
-        quality("amount", name=None, arguments={"minimum": 0}),
-        "column 'amount': a quality has no name: add one",
-    ),
+    (quality("amount", name=None, arguments={"minimum": 0}), "column 'amount': a quality has no"),
     (row_count(name=None, mustBe=1), "the table: a quality has no name: add one"),
-    (
-        quality("amount", metric="rowCount"),
-        "column 'amount': the quality 'q' has the metric 'rowCount': use "
-        "nullValues, missingValues, duplicateValues or invalidValues",
-    ),
+    (quality("amount", metric="rowCount"), "the metric 'rowCount': use nullValues, missingValues,"),
     (
         column("amount", quality=[{"name": "q", "type": "text", "description": "good"}]),
         "the quality 'q' has the metric None",
@@ -630,20 +490,9 @@ REFUSED: list[tuple[Change, str]] = [
             {"metric": "nullValues", "arguments": {"minimum": 0}},
         )
     ),
-    (
-        quality("amount", arguments={"minimun": 0}),
-        "column 'amount': the quality 'q' has unknown arguments ['minimun']: correct or "
-        "remove them; known: ['maxLength', 'maximum', 'minLength', 'minimum', 'notInFuture', "
-        "'pattern', 'validValues']",
-    ),
-    (
-        quality("name", arguments={"validValues": 5}),
-        "column 'name': the rule 'q': values: Input should be a list",
-    ),
-    (
-        quality("name", arguments={"validValues": []}),
-        "column 'name': the rule 'q': values: The list should have at least 1 item",
-    ),
+    (quality("amount", arguments={"minimun": 0}), "quality 'q' has unknown arguments ['minimun']:"),
+    (quality("name", arguments={"validValues": 5}), "the rule 'q': values: Input should be a list"),
+    (quality("name", arguments={"validValues": []}), "the rule 'q': values: The list should have"),
     (
         quality("amount", arguments={"minimum": 0}, severity="info"),
         "column 'amount': the quality 'q' has the severity 'info': use error or warning",
@@ -670,11 +519,7 @@ REFUSED: list[tuple[Change, str]] = [
             ("name", "string", "not_in_future", quality("name", arguments={"notInFuture": True})),
         )
     ),
-    (
-        quality("day", arguments={"minimum": 2020}),
-        "column 'day': the rule q compares the type date with 2020, which has another type: write "
-        'e.g. "2020-01-31"',
-    ),
+    (quality("day", arguments={"minimum": 2020}), "rule q compares the type date with 2020, which"),
     *(
         (
             quality("day", arguments={"minimum": bound}),
@@ -683,14 +528,8 @@ REFUSED: list[tuple[Change, str]] = [
         )
         for bound in ("01.01.2020", "2020-13-01", "8:30", "08:30+02:00", "1,5", ".", True, ["1"])
     ),
-    (
-        quality("amount", arguments={"minimum": "2020-01-01"}),
-        "column 'amount': the rule q compares the type number with 2020-01-01, which has another",
-    ),
-    (
-        quality("amount", arguments={"minimum": "08:00"}),
-        "column 'amount': the rule q compares the type number with 08:00:00, which has another",
-    ),
+    (quality("amount", arguments={"minimum": "2020-01-01"}), "type number with 2020-01-01, which"),
+    (quality("amount", arguments={"minimum": "08:00"}), "the type number with 08:00:00, which has"),
     *(
         (
             column("name", physicalType=physical_type),
@@ -701,15 +540,9 @@ REFUSED: list[tuple[Change, str]] = [
             ("jsonb", "json", "unique (unique)"),
         )
     ),
-    (
-        column("day", logicalType="time", physicalType="time"),
-        "must only have the parts of a time of day",
-    ),
+    (column("day", logicalType="time", physicalType="time"), "must only have the parts of a time"),
     (column("day", primaryKey=True), "column 'day': primaryKey needs required: true: add it"),
-    (
-        column("day", primaryKeyPosition=1),
-        "column 'day': primaryKeyPosition has no effect without primaryKey: true",
-    ),
+    (column("day", primaryKeyPosition=1), "column 'day': primaryKeyPosition has no effect without"),
     *(
         (
             key(name=first, day=second),
@@ -727,10 +560,7 @@ REFUSED: list[tuple[Change, str]] = [
             ([1], "the table: the quality 'q': columns.0: Input should be a valid string"),
         )
     ),
-    (
-        unique_rows(["name"], severity="info"),
-        "the table: the quality 'q' has the severity 'info': use error or warning",
-    ),
+    (unique_rows(["name"], severity="info"), "the table: the quality 'q' has the severity 'info':"),
     (
         both(
             column("amount", logicalType="object", physicalType="jsonb", quality=None),
@@ -738,10 +568,7 @@ REFUSED: list[tuple[Change, str]] = [
         ),
         "the rule 'q' cannot compare amount (json): remove these columns",
     ),
-    (
-        both(key(name=-1), unique_rows(["day"], name="primaryKey")),
-        "rules ['primaryKey'] of the table occur more than once",
-    ),
+    (both(key(name=-1), unique_rows(["day"], name="primaryKey")), "the table occur more than once"),
     (
         quality("name", name="unique", arguments={"validValues": ["a"]}),
         "column 'name': rules ['unique'] occur more than once, but rejected rows refer to a rule",
@@ -782,10 +609,7 @@ REFUSED: list[tuple[Change, str]] = [
         (sla(value=value), "the table: sla.time: " + repr(value) + " is not a time of day")
         for value in ("9:00", "24:00", "09:00-08:00", 630, None, "09:00:00")
     ),
-    (
-        sla(unit="d", value="09:00"),
-        "slaProperties: ['unit'] of timeOfAvailability are not supported",
-    ),
+    (sla(unit="d", value="09:00"), "slaProperties: ['unit'] of timeOfAvailability are not"),
     (sla(element="feed", value="09:00"), "['element'] of timeOfAvailability are not supported"),
     (
         sla(customProperties=[{"property": "weekdays", "value": ["monday"]}]),
@@ -800,10 +624,7 @@ REFUSED: list[tuple[Change, str]] = [
         "timeOfAvailability: unknown customProperties ['weekday']: correct or remove them; "
         "known: ['weekdays']",
     ),
-    (
-        sla({"property": "latency", "value": 1, "unit": "d"}),
-        "['latency'] have no effect without timeOfAvailability: add it",
-    ),
+    (sla({"property": "latency", "value": 1, "unit": "d"}), "['latency'] have no effect without"),
     (
         sla({"property": "retention", "value": 3, "unit": "y"}, value="09:00"),
         "'retention' is not supported, only latency and timeOfAvailability: remove it",
@@ -814,10 +635,7 @@ REFUSED: list[tuple[Change, str]] = [
     ),
     (lambda d: d.update(slaDefaultElement="feed"), "slaDefaultElement has no effect"),
     *(
-        (
-            sla({"property": "latency"} | wrong, value="09:00"),
-            "a whole number of days after the file's day, with the unit d",
-        )
+        (sla({"property": "latency"} | wrong, value="09:00"), "of days after the file's day, with")
         for wrong in (
             {"value": 1},
             {"value": 1, "unit": "h"},
@@ -851,6 +669,10 @@ REFUSED: list[tuple[Change, str]] = [
     ),
     (custom(keys=[]), "keys: The list should have at least 1 item"),
     (custom(keys=[{"pattern": "a", "date": "landed"}]), "keys.0.examples: Field required"),
+    (
+        custom(keys=[{"pattern": "a", "examples": ["a"], **LANDED}] * 2),
+        "the pattern 'a' is in keys more than once: remove the others",
+    ),
     (
         custom(
             keys=[{"pattern": "(?P<id>.*).csv", "examples": ["a.csv"], **LANDED}],
@@ -1035,10 +857,6 @@ def test_file_name_must_match_table(tmp_path: Path) -> None:
         load(save(tmp_path, document(), name="other"))
 
 
-def test_sample_contracts_are_valid() -> None:
-    assert load_all().invalid == {}
-
-
 @pytest.mark.parametrize(
     ("role", "taken"),
     [
@@ -1059,19 +877,6 @@ def test_lookup_refuses_reserved_column_names(tmp_path: Path, role: str, taken: 
         load(save(tmp_path, made))
 
 
-@pytest.mark.parametrize("key", ["key", "week", "table"])
-def test_lookup_key_may_have_name_reserved_for_group_only(tmp_path: Path, key: str) -> None:
-    contract = loaded(
-        tmp_path,
-        column("name", name=key),
-        column("day", name="limit", required=True),
-        custom(lookup={"key": key, "order": "limit", "fields": ["limit"]}),
-    )
-
-    assert contract.lookup is not None
-    assert contract.lookup.key == key
-
-
 def test_description_defaults_to_purpose_of_contract(tmp_path: Path) -> None:
     def purpose(document: dict[str, Any]) -> None:
         document["description"] = {"purpose": "what it is for"}
@@ -1081,42 +886,6 @@ def test_description_defaults_to_purpose_of_contract(tmp_path: Path) -> None:
     assert len(made.column("day").description) == 1_000
     assert loaded(tmp_path, purpose, table(description="a feed")).description == "a feed"
     assert loaded(tmp_path).description == ""
-
-
-def test_optional_properties_have_defaults(tmp_path: Path) -> None:
-    contract = loaded(tmp_path, table(customProperties=None, quality=None))
-
-    assert contract.relation == "feed"
-    assert (contract.encoding, contract.dialect.delimiter, contract.decimal_mark) == (
-        "utf-8",
-        ",",
-        ".",
-    )
-    assert contract.dialect.null_sequence == ("",)
-    assert contract.header_policy == HeaderPolicy(order="any", unknown="refuse")
-    assert contract.timezone == "Etc/UTC"
-    assert (contract.indexes, contract.lookup, contract.row_counts) == ((), None, ())
-    assert not contract.column("amount").required
-    assert contract.column("day").formats[0].locale == "en"
-
-
-def test_sample_contracts_differ_in_every_property() -> None:
-    contract, other = load_all()["projectbudgets"], load_all()["dailycheckins"]
-
-    assert contract.relation == "project_budgets"
-    assert (contract.encoding, contract.dialect.delimiter, contract.decimal_mark) == (
-        "cp1252",
-        ";",
-        ",",
-    )
-    assert contract.dialect.null_sequence == ("", "-")
-    assert contract.timezone == "Europe/Berlin"
-    assert {*contract.header}.isdisjoint(other.header)
-    assert {each.logical_type for each in contract.columns} >= {"date", "integer", "boolean"}
-    kinds = {rule.kind for each in contract.columns for rule in each.rules}
-    assert kinds == {
-        *("required", "unique", "length", "pattern", "allowed", "range", "not_in_future")
-    }
 
 
 @pytest.mark.parametrize(
@@ -1174,26 +943,6 @@ def test_columns_become_unique_together(
 
     expected = {"name": "q", "severity": "error", "threshold": None} | rule
     assert made.model_dump() == expected
-
-
-@pytest.mark.parametrize(
-    ("logical_type", "physical_type", "kind"),
-    [
-        ("number", "double precision", "float"),
-        ("number", "real", "float"),
-        ("string", "uuid", "uuid"),
-        ("string", "jsonb", "json"),
-        ("object", "jsonb", "json"),
-    ],
-)
-def test_physical_type_selects_kind(
-    logical_type: str, physical_type: str, kind: str, tmp_path: Path
-) -> None:
-    types = {"logicalType": logical_type, "physicalType": physical_type}
-
-    contract = loaded(tmp_path, column("amount", quality=None, **types))
-
-    assert contract.column("amount").kind == kind
 
 
 @pytest.mark.parametrize(

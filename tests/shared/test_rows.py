@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared import rows as reader
 from shared.dialect import Dialect, Footer
-from shared.grammar import Fault, Grammar, grammar
+from shared.grammar import Grammar, grammar
 from shared.rows import read_table
 from shared.verdict import Refusal
 from tests.fixtures.contracts import any_file
@@ -57,31 +57,6 @@ def ended(text: str) -> str:
     return text if text.endswith("\n") else text + "\n"
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-@pytest.mark.parametrize("last", ["", "end"])
-@pytest.mark.parametrize("size", [1, 5, 1000])
-def test_lines_are_rows(end: str, last: str, size: int) -> None:
-    text = f"a,b{end}1,2{end},{end}x y, z " + (end if last else "")
-
-    header, rows, malformed = read(text, size)
-
-    assert header == ["a", "b"]
-    assert rows == [(2, ["1", "2"], "1,2"), (3, ["", ""], ","), (4, ["x y", " z "], "x y, z ")]
-    assert malformed == []
-
-
-@pytest.mark.parametrize("size", [1, 4, 1000])
-def test_quotes_hold_delimiters_line_ends_and_quotes(size: int) -> None:
-    _, rows, malformed = read('a,b\r\n"1,1","x\r\ny"\r\n"he said ""no""",2\r\n3,4\r\n', size)
-
-    assert rows == [
-        (2, ["1,1", "x\r\ny"], '"1,1","x\r\ny"'),
-        (4, ['he said "no"', "2"], '"he said ""no""",2'),
-        (5, ["3", "4"], "3,4"),
-    ]
-    assert malformed == []
-
-
 @pytest.mark.parametrize("other", ["1,2", '"1",2'])
 @pytest.mark.parametrize("size", [1000, 1_000_000])
 def test_value_may_be_long(other: str, size: int) -> None:
@@ -95,40 +70,6 @@ def test_value_may_be_long(other: str, size: int) -> None:
         (4, 1),
     ]
     assert malformed == []
-
-
-@pytest.mark.parametrize("size", [1, 5, 1000])
-def test_only_first_byte_order_mark_is_removed(size: int) -> None:
-    header, rows, _ = read("\ufeffa,b\n\ufeff1,\ufeff2\n\ufeff3,4\n", size)
-
-    assert header == ["a", "b"]
-    assert [values for _, values, _ in rows] == [["\ufeff1", "\ufeff2"], ["\ufeff3", "4"]]
-
-
-@pytest.mark.parametrize("size", [1, 7, 1000])
-def test_header_may_have_line_ends_and_follow_blank_lines(size: int) -> None:
-    header, rows, _ = read('\n\r\n"a\nb",c\n1,2\n', size)
-
-    assert header == ["a\nb", "c"]
-    assert rows == [(5, ["1", "2"], "1,2")]
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("\n\r\n", "the file has no header"),
-        ('a,"b\n1,2\n', f"line 1 cannot be read as a header: {Fault.UNCLOSED}"),
-        ('a,"b"c\n1,2\n', f"line 1 cannot be read as a header: {Fault.TEXT_AFTER_QUOTE}"),
-    ],
-)
-@pytest.mark.parametrize("size", [1, 1000])
-def test_file_without_valid_header_is_refused(text: str, reason: str, size: int) -> None:
-    data = text.encode()
-
-    table = read_table((data[i : i + size] for i in range(0, len(data), size)), any_file(CSV))
-
-    assert isinstance(table, Refusal)
-    assert table.reason == reason
 
 
 def test_text_with_every_control_character_cannot_have_a_long_delimiter() -> None:
@@ -302,12 +243,3 @@ def test_column_names_are_normalized_to_nfc() -> None:
     table = read_table([written.encode()], any_file(Dialect(delimiter=";")))
     assert not isinstance(table, Refusal)
     assert table.header == ["größe", "a;b"]
-
-
-def test_maximum_number_of_columns() -> None:
-    names = ",".join(map(str, range(reader.MAX_COLUMNS + 1)))
-
-    table = read_table([f"{names}\n".encode()], any_file(CSV))
-
-    assert isinstance(table, Refusal)
-    assert "10,001 columns" in table.reason

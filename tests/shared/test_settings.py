@@ -47,22 +47,6 @@ def api_settings(monkeypatch: pytest.MonkeyPatch, **variables: str) -> ApiSettin
 
 
 @pytest.mark.parametrize(
-    "variables",
-    [
-        {"DATABASE_USER": "reader"},
-        {"DATABASE_SECRET_ARN": "arn"},
-        {"DATABASE_USER": "", "DATABASE_SECRET_ARN": "arn"},
-    ],
-)
-def test_api_settings_accept_user_or_secret(
-    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
-) -> None:
-    settings = api_settings(monkeypatch, **variables)
-
-    assert settings.database_user == variables.get("DATABASE_USER")
-
-
-@pytest.mark.parametrize(
     ("variables", "message"),
     [
         ({}, "set either DATABASE_USER"),

@@ -358,12 +358,6 @@ def test_copy_reports_errors_of_ecr_in_one_line(
     assert machine.copied == []
 
 
-def test_copy_reports_rejected_password(machine: Machine) -> None:
-    machine.front.password = "another"  # pragma: allowlist secret
-
-    assert machine.refuses().startswith(f"{TARGET} answers 401 to a request for sha256:")
-
-
 def test_copy_accepts_only_the_same_image_copied_concurrently(machine: Machine) -> None:
     """Tags are immutable, so ECR may reject the second manifest."""
     request = machine.target(f"manifests/{TAG}", "PUT")

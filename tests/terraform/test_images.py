@@ -191,24 +191,6 @@ def test_apply_copies_images_of_its_version(deployment: Deployment) -> None:
     assert deployment.built() == sorted(FUNCTIONS)
 
 
-def test_apply_without_buildx_creates_nothing(deployment: Deployment) -> None:
-    root = deployment.root
-    pipeline = {"source": "../checkout/terraform", "name": "tm-images"}
-    (root.folder / "main.tf.json").write_text(json.dumps({"module": {"pipeline": pipeline}}))
-    deployment.stand_ins.fail("docker buildx version", "'buildx' is not a docker command.")
-    before = inventory(deployment.aws)
-
-    status, output = root.try_to("apply", "-auto-approve")
-
-    assert status == 1
-    assert "images: Docker has no buildx: install its plugin, or set published_images" in output
-    assert inventory(deployment.aws) == before
-    # The next apply checks again.
-    plan = root.run("plan", "-input=false")
-    assert "module.pipeline.terraform_data.prerequisites[0] is tainted" in plan
-    assert "module.pipeline.aws_rds_cluster.this[0] will be created" in plan
-
-
 def test_apply_continues_after_rejected_push(deployment: Deployment) -> None:
     deployment.stand_ins.fail("docker push", "denied: no")
     status, output = deployment.root.try_to("apply", "-auto-approve", TARGET)

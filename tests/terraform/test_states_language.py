@@ -95,15 +95,9 @@ OURS: dict[str, tuple[Plant, str]] = {
     ),
 }
 THEIRS: dict[str, Plant] = {
-    "unknown type": task(Type="Tasks"),
     "unknown next state": task(Next="LoadsVerdict"),
-    "missing next state": lambda states: states["Load"].pop("Next"),
     "field of JSONPath": task(ResultPath="$.load"),
-    "unknown field": task(TimeoutSecond=840),
-    "timeout that is not a number": task(TimeoutSeconds="soon"),
-    "missing resource": lambda states: states["Load"].pop("Resource"),
     "negative wait": retrier(0, IntervalSeconds=-1),
-    "retrier without errors": lambda states: states["Load"]["Retry"][0].pop("ErrorEquals"),
     "choice without choices": lambda states: states["LoadVerdict"].pop("Choices"),
     "invalid expression": choice("{% $states.input.load.outcome = %}"),
 }

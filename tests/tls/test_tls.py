@@ -12,7 +12,7 @@ from functions.api import handler as api
 from functions.migrate.handler import handler as migrate
 from local.postgres import Server
 from shared import settings
-from shared.database import connect, retry_until_available
+from shared.database import connect
 from shared.errors import DatabaseRefused
 from shared.settings import DatabaseSettings
 from tests.fixtures.aws import lambda_context
@@ -104,36 +104,6 @@ def test_iam_role_needs_token_and_tls(
     monkeypatch.setattr(botocore.signers, "generate_db_auth_token", lambda *_, **__: "forged")
     with pytest.raises(DatabaseRefused, match="password authentication failed"):
         connect(by_iam)
-
-
-def test_connect_refuses_unknown_authority(
-    login: DatabaseSettings, server: TlsPostgres, elsewhere: str, authority: trustme.CA
-) -> None:
-    server.use_certificate(trustme.CA(), elsewhere)
-
-    _is_refused_at_once(login, "unable to get local issuer")
-
-
-def test_connect_refuses_certificate_for_another_name(
-    login: DatabaseSettings, server: TlsPostgres, rds: trustme.CA
-) -> None:
-    server.use_certificate(rds, "another.example")
-
-    _is_refused_at_once(login, "not valid for 'database.example'")
-
-
-def test_connect_refuses_server_without_tls(login: DatabaseSettings, server: TlsPostgres) -> None:
-    """A man in the middle could otherwise claim that the server has no TLS."""
-    server.disable_tls()
-
-    _is_refused_at_once(login, "does not support TLS, which is required")
-
-
-def _is_refused_at_once(login: DatabaseSettings, why: str) -> None:
-    start = time.monotonic()
-    with pytest.raises(DatabaseRefused, match=why):
-        retry_until_available(lambda: connect(login))
-    assert time.monotonic() - start < 2
 
 
 def test_api_and_load_handle_database_that_resumes_late(

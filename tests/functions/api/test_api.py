@@ -72,27 +72,6 @@ def test_get_returns_100_rows_by_default_and_1000_at_most(reader: Database) -> N
     assert len(get(user="ned", cursor=answer["next"])[1]["response"]) == 1
 
 
-def test_keys_are_never_interpreted_as_sql(reader: Database) -> None:
-    users = [
-        "ned",
-        "' OR '1'='1",
-        "'; DROP TABLE daily_checkins; --",
-        "ned' --",
-        "ned\\' OR 1=1 --",
-        "%",
-        ":user",
-        "$1",
-        "ned; SELECT pg_sleep(60)",
-    ]
-    add(reader, *((user, f"of {user}", "1", "2019-09-27 UTC") for user in users))
-
-    for user in users:
-        status, answer = get(user=user)
-        assert status == 200
-        found = [(row["user"], row["project"]) for row in answer["response"]]
-        assert found == [(user, f"of {user}")]
-
-
 READING = """
 INSERT INTO "order" ("group", "table", date, time, value, rank, floor, guess, note, price, read,
     "end", factor, pressure, clock, device, raw, source_id, source_line)
@@ -245,22 +224,21 @@ def test_uuid_can_be_key_order_and_group(
     api.session.close()
 
 
-@pytest.mark.parametrize("order", ["Raum", "Tag", "Zeit", "Stand", "Rang"])
 def test_pages_are_sorted_by_order_of_any_type(
-    readings: Database, monkeypatch: pytest.MonkeyPatch, order: str
+    readings: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The order's column need not be shown.
-    _look_up(monkeypatch, order, "Raum")
-    column = READINGS.column(order).physical_name
-    expected = readings.run(
-        f'SELECT "table" FROM "order" WHERE "group" = 7 ORDER BY "{column}", source_line'
-    )
+    for order in ("Raum", "Tag", "Zeit", "Stand", "Rang"):
+        _look_up(monkeypatch, order, "Raum")  # the order's column need not be shown
+        column = READINGS.column(order).physical_name
+        expected = readings.run(
+            f'SELECT "table" FROM "order" WHERE "group" = 7 ORDER BY "{column}", source_line'
+        )
 
-    for limit in (1, 7, 24, 25, 26):
-        found = list(pages("/get", "response", limit=str(limit), **{"Zähler-Nr.": "7"}))
-        assert [[row["Raum"]] for page in found for row in page] == expected
-        assert [len(page) for page in found[:-1]] == [limit] * (len(found) - 1)
-        assert len(found) == -(-25 // limit)
+        for limit in (1, 7, 24, 25, 26):
+            found = list(pages("/get", "response", limit=str(limit), **{"Zähler-Nr.": "7"}))
+            assert [[row["Raum"]] for page in found for row in page] == expected, order
+            assert [len(page) for page in found[:-1]] == [limit] * (len(found) - 1)
+            assert len(found) == -(-25 // limit)
 
 
 def test_get_refuses_cursor_of_another_contract(
@@ -330,7 +308,7 @@ def test_rows_accept_from_and_to_only_for_times(
         ("/tables", {"limit": "0"}, "'limit' must be a whole number from 1 to 1000."),
         ("/tables", {"cursor": "x"}, "'cursor' is not a 'next' value"),
         (TABLE, {"key": "ned"}, "Unknown parameter 'key'. Allowed: none."),
-        ("/ingestions", {"status": "done"}, "'status' must be waiting or running or success or"),
+        ("/ingestions", {"status": "done"}, "'status' must be awaiting or waiting or running"),
         ("/ingestions", {"since": "2019"}, "'since' must be a date"),
         ("/ingestions/A_b", {}, "'id' must match ^[a-z0-9-]{1,64}$."),
     ],
@@ -419,16 +397,6 @@ def test_session_keeps_one_connection(reader: Database) -> None:
     assert len(first) == 1
 
 
-def test_session_replaces_dead_connection(reader: Database) -> None:
-    get(user="ned")
-    [pid] = _connections(reader)
-    reader.run("SELECT pg_terminate_backend(:pid)", pid=pid)
-    eventually(lambda: not _connections(reader))
-
-    assert get(user="ned")[0] == 200
-    assert len(_connections(reader)) == 1
-
-
 def test_session_replaces_connection_closed_while_idle(
     reader: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -491,17 +459,6 @@ def test_session_survives_connection_that_fails_during_statement(reader: Databas
     assert pid not in _connections(reader)
 
 
-def test_session_discards_rest_of_unreadable_answer(reader: Database) -> None:
-    """pg8000 stops at a value that it cannot parse and leaves the rest of the answer unread."""
-    add(reader, *(("ned", "neds", "1", "2019-09-27 UTC") for _ in range(3)))
-    assert _projects("ned") == ["neds"] * 3
-    with pytest.raises(ValueError, match="24:00:00"):
-        api.session.run("SELECT CAST('24:00:00' AS time) FROM daily_checkins")
-
-    assert _projects("jon") == []
-    assert _projects("ned") == ["neds"] * 3
-
-
 def _assert_unavailable(within: float) -> None:
     start = time.monotonic()
     answer = ask("/get", user="ned")
@@ -525,17 +482,6 @@ def test_resuming_database_answers_503_until_it_is_ready(
 
         assert _projects("ned") == ["neds"]
         api.session.close()
-
-
-def test_unavailable_database_answers_503(
-    reader: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as away:
-        away.setenv("DATABASE_PORT", "1")
-        _assert_unavailable(within=3)
-        read.cache_clear()
-
-    assert get(user="ned")[0] == 200
 
 
 def test_statement_timeout_answers_503(reader: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -126,10 +126,9 @@ class Walk:
         return all_items(self.path, self.name, limit="2", cursor=self.cursor, **self.parameters)
 
 
-@pytest.fixture(params=WALKS, ids=lambda walk: f"{walk[0]} {walk[2]}")
-def begin(request: pytest.FixtureRequest) -> Callable[[], Walk]:
-    """A function that requests the first page of one route."""
-    return functools.partial(Walk, *request.param)
+def begin() -> list[Walk]:
+    """Request the first page of each route."""
+    return [Walk(*each) for each in WALKS]
 
 
 @pytest.mark.parametrize(
@@ -145,29 +144,29 @@ def begin(request: pytest.FixtureRequest) -> Callable[[], Walk]:
     ids=["both", "the same", "only before", "only after", "emptied", "filled"],
 )
 def test_paging_ends_with_410_if_source_is_replaced(
-    files: Files, begin: Callable[[], Walk], before: list[Row], after: list[Row]
+    files: Files, before: list[Row], after: list[Row]
 ) -> None:
     files.dropped("stays", rows("stays", 5))
     files.dropped("replaced", before, rows("old", 1, "sansa"))
-    walk = begin()
+    walks = begin()
 
     files.dropped("replaced", after, rows("new", 1, "sansa"))
 
-    detail = refused(walk.next(), 410)
-    assert "Omit the parameter 'cursor' to start again with the first page" in detail
-    assert "this user" in detail
-    again = begin()
-    whole = found(again.path, limit="1000", **again.parameters)[again.name]
-    assert again.first + again.rest() == whole
+    for walk in walks:
+        detail = refused(walk.next(), 410)
+        assert "Omit the parameter 'cursor' to start again with the first page" in detail
+        assert "this user" in detail
+    for again in begin():
+        whole = found(again.path, limit="1000", **again.parameters)[again.name]
+        assert again.first + again.rest() == whole
 
 
-def test_paging_ignores_changes_of_other_keys(files: Files, begin: Callable[[], Walk]) -> None:
+def test_paging_ignores_changes_of_other_keys(files: Files) -> None:
     files.dropped("stays", rows("stays", 5))
     files.dropped("robert's", rows("old", 3, "robert"), rows("old", 3, "Ned"))
     files.dropped("removed", rows("old", 3, "robert"))
-    before = begin()
-    whole = before.first + before.rest()
-    walk = begin()
+    wholes = [walk.first + walk.rest() for walk in begin()]
+    walks = begin()
 
     # First loads of files with earlier and later rows of the same user.
     files.dropped("first", rows("a new file", 3, at=NOON - dt.timedelta(days=1)))
@@ -175,43 +174,37 @@ def test_paging_ignores_changes_of_other_keys(files: Files, begin: Callable[[], 
     files.remove("removed")
     files.dropped("last", rows("another", 3, at=NOON + dt.timedelta(days=1)))
 
-    rest = walk.rest()
-    seen = [item for item in walk.first + rest if item in whole]
-    assert seen == whole
-    assert len({str(item) for item in rest}) == len(rest)
+    for walk, whole in zip(walks, wholes, strict=True):
+        rest = walk.rest()
+        assert [item for item in walk.first + rest if item in whole] == whole
+        assert len({str(item) for item in rest}) == len(rest)
 
 
-def test_paging_ends_with_410_if_rows_are_removed(files: Files, begin: Callable[[], Walk]) -> None:
-    files.dropped("stays", rows("stays", 5))
+@pytest.mark.parametrize("staying", [5, 0], ids=["rows of another file", "no row"])
+def test_paging_ends_with_410_if_rows_are_removed(files: Files, staying: int) -> None:
+    files.dropped("stays", rows("stays", staying), rows("stays", 1, "sansa"))
     files.dropped("removed", rows("removed", 5))
-    walk = begin()
+    walks = begin()
 
     files.remove("removed")
-    refused(walk.next(), 410)
+    for walk in walks:
+        refused(walk.next(), 410)
     # The file gets another source ID.
     files.dropped("removed", rows("removed", 5))
-    refused(walk.next(), 410)
+    for walk in walks:
+        refused(walk.next(), 410)
 
 
-def test_paging_ends_with_410_if_no_row_is_left(files: Files, begin: Callable[[], Walk]) -> None:
-    files.dropped("removed", rows("removed", 5))
-    walk = begin()
-
-    files.remove("removed")
-
-    refused(walk.next(), 410)
-
-
-def test_paging_ignores_failed_load(files: Files, begin: Callable[[], Walk]) -> None:
+def test_paging_ignores_failed_load(files: Files) -> None:
     files.dropped("stays", rows("stays", 5))
-    walk = begin()
+    walks = begin()
     event = files.drop("stays", rows("new", 5))
     event["transform"]["rowsRead"] += 1
 
     with pytest.raises(RowsUnaccounted):
         files.load(event)
 
-    assert len(walk.first + walk.rest()) == 5
+    assert [len(walk.first + walk.rest()) for walk in walks] == [5] * len(WALKS)
 
 
 def test_rows_of_equal_order_are_sorted_by_source_and_line(files: Files) -> None:

@@ -17,17 +17,13 @@ import pytest
 from functions.alert.message import compose
 from functions.load.handler import handler
 from functions.load.versions import may_replace
-from functions.test.examination import examine
-from functions.transform.transformation import transform
 from shared import parquet
-from shared.contract import Column, RowCount
+from shared.contract import Column
 from shared.database import connect
 from shared.endings import Kind, State, Status
 from shared.errors import DatabaseRefused, RowsUnaccounted, SchemaMismatch, StagingIncomplete
 from shared.ingestion import Ingestion
 from shared.ingestion_log import IngestionLog
-from shared.landing import Landed
-from shared.odcs import load_all
 from shared.staging import Staging, part_name
 from tests.fixtures.aws import KEY, LANDING, STAGING, lambda_context, land, run_of, task_event
 from tests.fixtures.contracts import READINGS
@@ -300,34 +296,18 @@ def test_load_replaces_rows_of_same_key(loader: Database, s3: "S3Client") -> Non
     assert ledger(loader)[0][1] == again["source"]["versionId"]
 
 
-def test_load_of_empty_file_removes_earlier_rows(loader: Database, s3: "S3Client") -> None:
-    rows = (RowCount(name="any", minimum=0),)
-    contract = load_all()["dailycheckins"].model_copy(update={"row_counts": rows})
-    load(drop(s3, [row(hours="1.00")]))
-    ingestion = land(s3, b"")
-    staging = Staging(STAGING, ingestion)
-    landed = Landed(s3, ingestion.source)
-    transformed = transform(landed, contract, staging).as_result()
-    tested = examine(staging, transformed, landed, contract, hard=True).as_result()
-
-    verdict = load(
-        task_event(ingestion, run_of(ingestion), transform=transformed, test=tested),
-    )
-
-    assert {each["outcome"] for each in (transformed, tested, verdict)} == {"ok"}
-    assert (verdict["rowsRead"], verdict["rowsLoaded"], verdict["rowsRejected"]) == (0, 0, 0)
-    assert hours(loader) == []
-    assert ledger(loader) == [[KEY, ingestion.source.version_id, ingestion.id, 0, 0, 0]]
-
-
-def test_load_ignores_older_version(loader: Database, s3: "S3Client", log: IngestionLog) -> None:
+def test_load_ignores_older_version(
+    loader: Database, s3: "S3Client", log: IngestionLog, capsys: pytest.CaptureFixture[str]
+) -> None:
     older = drop(s3, [row(hours="1.00")])
     newer = drop(s3, [row(hours="2.00")])
     load(newer)
     before = ledger(loader)
+    assert len(published(capsys)) == 2
 
     verdict = load(older)
 
+    assert published(capsys) == []
     version = newer["source"]["versionId"]
     assert verdict == {
         "outcome": "superseded",
@@ -398,33 +378,9 @@ def test_load_reports_same_counts_everywhere(
     assert share["RejectedPercent"] == [50.0]
 
 
-def test_load_publishes_metrics_of_loaded_file_only(
-    loader: Database, s3: "S3Client", capsys: pytest.CaptureFixture[str]
-) -> None:
-    older = drop(s3, [row()])
-    load(drop(s3, [row(), row(None)], rejects=[reject(3)]))
-    load(older)
-
-    metrics = published(capsys)
-    assert len(metrics) == 2, "no metrics of the superseded file"
-    rows, share = metrics
-    assert described(rows) == ("tm", {"service", "table"}, {"Count"})
-    names = ("table", "service", "RowsRead", "RowsLoaded", "RowsRejected")
-    assert [rows[name] for name in names] == ["dailycheckins", "load", [2.0], [1.0], [1.0]]
-    assert described(share) == ("tm", {"service"}, {"Percent"})
-    assert (share["service"], share["RejectedPercent"]) == ("load", [50.0])
-
-
 def published(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     return [line for line in lines if "_aws" in line]
-
-
-def described(metric: dict[str, Any]) -> tuple[str, set[str], set[str]]:
-    """Return the namespace, dimensions and units of a metric."""
-    [directive] = metric["_aws"]["CloudWatchMetrics"]
-    [dimensions] = directive["Dimensions"]
-    return directive["Namespace"], set(dimensions), {each["Unit"] for each in directive["Metrics"]}
 
 
 def test_load_of_no_rows_reports_zero_rejected_percent(
@@ -450,14 +406,6 @@ def _part(event: Event, number: int) -> str:
     ingestion = Ingestion.from_event(event)
     uri = Staging(STAGING, ingestion).clean_prefix + part_name(number)
     return uri.removeprefix(f"s3://{STAGING}/")
-
-
-def test_load_fails_on_missing_part(loaded: Database, s3: "S3Client") -> None:
-    for lost in range(3):
-        event = drop(s3, [row()], [row(), row()], [row()])
-        s3.delete_object(Bucket=STAGING, Key=_part(event, lost))
-        with pytest.raises(StagingIncomplete, match="has 2 parts, but Transform wrote 3"):
-            load(event)
 
 
 def test_load_fails_on_surplus_part(loaded: Database, s3: "S3Client") -> None:
@@ -543,20 +491,6 @@ def test_load_fails_on_corrupt_part(loaded: Database, s3: "S3Client") -> None:
         load(event)
 
 
-def test_load_fails_on_missing_rejects(loaded: Database, s3: "S3Client") -> None:
-    event = drop(s3, [row(), row()])
-    event["test"]["rowsRejected"] = 1
-    with pytest.raises(StagingIncomplete, match="is missing, but Test wrote it"):
-        load(event)
-
-
-def test_load_fails_on_missing_table(loader: Database, s3: "S3Client") -> None:
-    loader.run("ALTER TABLE daily_checkins RENAME TO elsewhere")
-
-    with pytest.raises(SchemaMismatch, match="run the function `migrate`"):
-        load(drop(s3, [row()]))
-
-
 def test_load_does_not_retry_wrong_password(
     loader: Database, s3: "S3Client", monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -576,13 +510,15 @@ def _connections(database: Database) -> Any:
     return database.run(sql, name=database.loader.name)
 
 
-def test_load_closes_its_connection(loader: Database, s3: "S3Client") -> None:
+def test_load_fails_on_missing_table(loader: Database, s3: "S3Client") -> None:
+    """It closes its connection, as after a load."""
     load(drop(s3, [row()]))
     eventually(lambda: not _connections(loader))
-
     loader.run("ALTER TABLE daily_checkins RENAME TO elsewhere")
-    with pytest.raises(SchemaMismatch):
+
+    with pytest.raises(SchemaMismatch, match="run the function `migrate`"):
         load(drop(s3, [row()]))
+
     eventually(lambda: not _connections(loader))
 
 

@@ -315,13 +315,3 @@ def test_migrate_gives_up_if_database_never_resumes(
         handler(EVENT, lambda_context())
 
     assert len(data_api_calls.made) > 1
-
-
-def test_permanent_error_is_not_retried(data_api_calls: Calls) -> None:
-    deploy_contracts(DEPLOYED)
-    data_api_calls.says("AccessDeniedException", "not authorized to use BeginTransaction")
-
-    with pytest.raises(DatabaseRefused, match="not authorized"):
-        handler(EVENT, lambda_context())
-
-    assert data_api_calls.made == ["/BeginTransaction"]

@@ -50,16 +50,6 @@ def test_roles_switch_between_password_and_iam(
         assert migrated.run("SELECT current_user::text", role) == [[role.name]]
 
 
-def test_iam_reader_may_only_read(by_iam: None, database: Database) -> None:
-    handler(EVENT, lambda_context())
-
-    with database.connected() as session:
-        session.run(f"SET SESSION AUTHORIZATION {database.reader.name}")
-        assert session.run("SELECT * FROM daily_checkins") == []
-        with pytest.raises(pg8000.exceptions.DatabaseError, match="42501"):
-            session.run("DELETE FROM daily_checkins")
-
-
 def test_iam_roles_are_refused_outside_rds(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,13 +83,3 @@ def test_settings_refuse_incomplete_or_mixed_roles(
 
     for part in ("LOADER_USER and READER_USER", "LOADER_SECRET_ARN and", "set either"):
         assert part in str(caught.value)
-
-
-@pytest.mark.parametrize("way", [{"DATABASE_HOST": "db"}, HOST, HOST | USER | SECRET])
-def test_database_settings_refuse_incomplete_connection(
-    monkeypatch: pytest.MonkeyPatch, way: dict[str, str]
-) -> None:
-    _settings(monkeypatch, NAME | way | BY_SECRET)
-
-    with pytest.raises(InvalidSettings, match=r"DatabaseSettings: .*DATABASE_"):
-        read(DatabaseSettings)

@@ -103,15 +103,6 @@ def test_hard_testing_fails_run_with_reason(
     assert (item["state"], item["status"], item["rowsRejected"]) == ("test", "fail", 2)
 
 
-def test_hard_testing_ignores_warnings(
-    s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HARD_TESTING", "true")
-    _, event = transformed(s3, log, f"ned,{AT},30,x")
-
-    assert handler(event, lambda_context())["outcome"] == "ok"
-
-
 def test_clean_file_gets_report_without_rejects(s3: "S3Client", log: IngestionLog) -> None:
     staging, event = transformed(s3, log, GOOD)
 

@@ -3,7 +3,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from functions.transform.handler import handler
-from shared.errors import InvalidEvent, SourceUnreadable
+from shared.errors import SourceUnreadable
 from shared.ingestion import Ingestion, manifest_fields
 from shared.ingestion_log import IngestionLog
 from tests.fixtures.aws import KEY, LANDING, item_of, lambda_context, land, run_of, task_event
@@ -70,9 +70,3 @@ def test_transform_fails_on_deleted_version(s3: "S3Client", log: IngestionLog) -
 
     with pytest.raises(SourceUnreadable, match="upload the file again"):
         handler(event, lambda_context())
-
-
-@pytest.mark.usefixtures("log")
-def test_transform_fails_on_invalid_event() -> None:
-    with pytest.raises(InvalidEvent, match="missing or invalid field"):
-        handler({"hello": "world"}, lambda_context())

@@ -28,28 +28,6 @@ def contract(**policy: object) -> Contract:
     )
 
 
-@pytest.mark.parametrize(
-    ("width", "unknown", "places"),
-    [
-        (1, "refuse", "1 column instead of 2 to 3"),
-        (2, "refuse", [0, 1, None]),
-        (3, "refuse", [0, 1, 2]),
-        (4, "refuse", "4 columns instead of 2 to 3"),
-        (1, "ignore", "1 column instead of at least 2"),
-        (4, "ignore", [0, 1, 2]),
-    ],
-)
-def test_file_without_header_is_matched_by_position(
-    width: int, unknown: str, places: list[int | None] | str
-) -> None:
-    found = match_header(None, width, 3, contract(match="position", unknown=unknown))
-
-    if isinstance(places, str):
-        assert found == Refusal(f"line 3 does not match the columns of t (a,b,c): {places}")
-    else:
-        assert found == places
-
-
 @pytest.mark.parametrize("match", ["exact", "folded"])
 @pytest.mark.parametrize("unknown", ["refuse", "ignore"])
 def test_wide_header_has_short_reason(match: str, unknown: str) -> None:

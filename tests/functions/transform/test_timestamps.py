@@ -284,42 +284,18 @@ def test_parse_reads_date_with_constant_time() -> None:
     ("form", "text", "reason"),
     [
         ("yyyy-MM-dd HH:mm", "2024-02-30 12:00", "is not a valid date in any of the formats dd/MM"),
-        (
-            "yyyy-MM-dd HH:mm",
-            "x",
-            "is not a valid date in any of the formats dd/MM/yy | yyyy-MM-dd HH:mm",
-        ),
-        (
-            "yyyy-MM-dd HH:mm",
-            "2024-03-31 02:30",
-            "is in an hour that the clock change in Europe/Be",
-        ),
+        ("yyyy-MM-dd HH:mm", "x", "is not a valid date in any of the formats dd/MM/yy |"),
+        ("yyyy-MM-dd HH:mm", "2024-03-31 02:30", "is in an hour that the clock change in"),
         (
             "yyyy-MM-dd HH:mm",
             "2024-10-27 02:30",
             "is in an hour that the clock change in Europe/Be",
         ),
-        (
-            "yyyy-MM-dd HH:mm",
-            "0001-01-01 00:00",
-            "is outside the calendar (years 1 to 9999) in UTC",
-        ),
-        (
-            "yyyy-MM-dd HH:mmVV",
-            "2024-03-31 02:30Europe/Rome",
-            "is in an hour that the clock change",
-        ),
+        ("yyyy-MM-dd HH:mm", "0001-01-01 00:00", "is outside the calendar (years 1 to 9999) in"),
+        ("yyyy-MM-dd HH:mmVV", "2024-03-31 02:30Europe/Rome", "is in an hour that the clock"),
         ("yyyy-MM-dd HH:mmVV", "2024-01-01 12:00CEST", "has an unknown time zone, or an offset of"),
-        (
-            "ss[.SSS] mm HH dd.MM.yyyy",
-            "01.1234 00 12 01.01.2024",
-            "has a fraction of more than 3 d",
-        ),
-        (
-            "iso8601",
-            "2024-01-01T12:00:00.1234567",
-            "has a fraction of more than 6 digits, but Post",
-        ),
+        ("ss[.SSS] mm HH dd.MM.yyyy", "01.1234 00 12 01.01.2024", "has a fraction of more than 3"),
+        ("iso8601", "2024-01-01T12:00:00.1234567", "has a fraction of more than 6 digits, but"),
         ("EEE dd.MM.yyyy", "Tue 01.01.2024", "has another weekday than its date in the format EEE"),
     ],
 )

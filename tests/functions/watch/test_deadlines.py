@@ -72,19 +72,6 @@ def test_missing_file_is_reported_once_after_deadline(check: Check, log: Ingesti
     assert (entry["state"], entry["status"]) == ("trigger", "missing")
 
 
-def test_deadline_uses_timezone_of_contract(check: Check) -> None:
-    sla = {"time": "02:30", "latency": 1, "weekdays": ["sat", "sun"]}
-    contract = Contract.model_validate(
-        load_all()[TABLE].model_dump(exclude_unset=True) | {"sla": sla, "timezone": "Europe/Berlin"}
-    )
-    # The nights of the clock changes to and from daylight saving time.
-    for day, deadline in (("20240330", "2024-03-31T01:30"), ("20241026", "2024-10-27T01:30")):
-        by = dt.datetime.fromisoformat(f"{deadline}+00:00")
-        assert check(by + 9 * MINUTE, feed=contract) == []
-        assert check(by + 10 * MINUTE, feed=contract) == [f"{day}-missing"]
-        assert check(by + HOUR + 10 * MINUTE, feed=contract) == []
-
-
 @pytest.mark.parametrize("state", [State.LOAD, State.TRANSFORM])
 def test_removed_file_is_reported_as_missing(state: State, check: Check, log: IngestionLog) -> None:
     status = Status.SUCCESS if state is State.LOAD else Status.FAIL

@@ -233,14 +233,6 @@ def test_sweep_starts_once_a_day(s3: "S3Client", log: IngestionLog) -> None:
     assert watch()[1] == 1
 
 
-def test_sweep_progress_is_not_listed_as_ingestion(s3: "S3Client", log: IngestionLog) -> None:
-    watch()
-
-    assert log.sweep() is not None
-    assert [item for status in Status for item in log.with_status(status)] == []
-    assert log.of_id("watch") == []
-
-
 def test_watch_rejects_object_without_version(s3: "S3Client", log: IngestionLog) -> None:
     """A second object under the same key is a different file."""
     suspended: Any = {"Status": "Suspended"}
