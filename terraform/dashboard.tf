@@ -8,7 +8,7 @@ locals {
       {
         title = "Runs by status"
         metrics = [
-          for outcome in ["Succeeded", "Failed", "TimedOut"] :
+          for outcome in ["Succeeded", "Failed", "TimedOut", "Aborted"] :
           ["AWS/States", "Executions${outcome}", "StateMachineArn", local.state_machine_arn, { label = outcome, stat = "Sum" }]
         ]
       },
