@@ -14,6 +14,7 @@ locals {
   event_rules = merge(
     { for key, rule in aws_cloudwatch_event_rule.alert : key => rule.name },
     { watch = aws_cloudwatch_event_rule.watch.name },
+    { for rule in aws_cloudwatch_event_rule.landing : "landing" => rule.name },
   )
 
   # An alarm is on while the sum (or other statistic) of its period exceeds its threshold (0 by default). The default

@@ -270,6 +270,11 @@ run "bucket_of_this_account" {
   }
 
   assert {
+    condition     = local.alarms["failed-deliveries-landing"].dimensions == { RuleName = aws_cloudwatch_event_rule.landing[0].name }
+    error_message = "An alarm must report failed deliveries of the rule of var.landing_bucket."
+  }
+
+  assert {
     condition = [for name in ["trigger", "watch"] : [
       for variable in ["LANDING_BUCKET", "LANDING_PREFIXES"] : aws_lambda_function.this[name].environment[0].variables[variable]
     ]] == [["files", "[\"incoming/\",\"table=\"]"], ["files", "[\"incoming/\",\"table=\"]"]] && output.landing_bucket == "files"
