@@ -10,7 +10,7 @@ import argparse
 import time
 from pathlib import Path
 
-from cli.drafting.draft import draft
+from cli.drafting.draft import draft, table_of
 from cli.errors import CommandError
 
 
@@ -24,7 +24,7 @@ def main() -> None:
     for file in files:
         begin = time.perf_counter()
         try:
-            found = draft([file], None)
+            found = draft([file], table_of([file], None))
         except CommandError as error:
             print(f"{file.name:40}{error}")
             continue

@@ -117,9 +117,12 @@ def _json(value: Any, indent: int | None = None) -> str:
     )
 
 
-def print_lines(text: str) -> None:
-    """Print lines without colour or wrapping, for other programs."""
-    typer.echo(visible(text, kept="\n"), nl=False)
+def print_lines(text: str, kept: str = "\n") -> None:
+    """Print lines without colour or wrapping, for other programs; escape unprintable characters.
+
+    `kept` are those that are not escaped.
+    """
+    typer.echo(visible(text, kept), nl=False)
 
 
 def print_text(text: str) -> None:

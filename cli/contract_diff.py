@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pydantic.alias_generators import to_camel
+from rich.console import Console
 
 from cli.console import console, styled
 from cli.errors import CommandError
@@ -75,7 +76,7 @@ def effects(old: Contract, new: Contract) -> list[Effect]:
     ]
 
 
-def show(found: list[Effect], table: str) -> None:
+def show(found: list[Effect], table: str, console: Console = console) -> None:
     """Print the effects for people."""
     if not found:
         console.print("Nothing changes for migrate, files and readers.")

@@ -24,7 +24,6 @@ from shared.staging import Staging
 from shared.text import listed
 
 _POLL = 0.3
-_HINT_AFTER = 3.0
 _STARTS_WITHIN = 120.0
 _ENDS_WITHIN = 7_500.0
 _ALERT_WITHIN = 30.0
@@ -96,8 +95,8 @@ def print_awaited(stack: Stack, ingestion: Ingestion) -> None:
     """Print what an uploaded file waits for, if its contract requires a manifest."""
     if stack.intake.manifest_within(ingestion.table) is not None:
         console.print(
-            "The file waits for a new version of its manifest. To load it without one: "
-            f"`tm replay {ingestion.id} --without-manifest`."
+            "The file needs its manifest; one with which another version was loaded does not "
+            f"count. To load it without one: `tm replay {ingestion.id} --without-manifest`."
         )
 
 
@@ -111,23 +110,10 @@ def stored(bucket: str, key: str, answer: Mapping[str, Any], size: int) -> Sourc
 
 def follow(stack: Stack, ingestion: Ingestion) -> bool:
     """Show each state, then the row counts and the alert; return whether the file was loaded."""
-    found = _with_hint(snapshots(stack, ingestion))
+    found = snapshots(stack, ingestion)
     item = _watch_live(found) if console.is_terminal else _watch_plainly(found)
     _print_outcome(stack, ingestion, item)
     return is_loaded(item)
-
-
-def _with_hint(snapshots: Iterator[Item]) -> Iterator[Item]:
-    """Yield the snapshots; print once what to do if the file awaits its manifest."""
-    hint_at = time.monotonic() + _HINT_AFTER
-    for item in snapshots:
-        if item["status"] == Status.AWAITING and time.monotonic() > hint_at:
-            hint_at = float("inf")
-            console.print(
-                f"Reason: {item['haltReason']}. Upload the manifest, or load the file without it: "
-                f"`tm replay {item['ingestedID']} --without-manifest`."
-            )
-        yield item
 
 
 def snapshots(stack: Stack, ingestion: Ingestion) -> Iterator[Item]:

@@ -26,7 +26,7 @@ from shared.file_types import start_of
 from shared.grammar import Fault, grammar
 from shared.ingestion import Ingestion, Source
 from shared.json_lines import Objects
-from shared.landing import Landed
+from shared.landing import LandedFile
 from shared.spreadsheet import unescaped
 from shared.verdict import Refusal
 
@@ -76,7 +76,7 @@ def fix(
         ) from None
     rows = replacements(corrections(corrected), rejects.records(stack, item), contract, item)
     with tempfile.TemporaryFile() as file:
-        landed = unpack(Landed(stack.s3, ingestion.source), contract.compression)
+        landed = unpack(LandedFile(stack.s3, ingestion.source), contract.compression)
         chunks = rewritten(_bytes(landed.chunks), rows, contract.encoding, contract.dialect)
         pack(chunks, file, landed.packed)
         new = _upload(stack, ingestion.source, file, force=force)

@@ -202,10 +202,7 @@ def check(  # noqa: PLR0913, PLR0917 - they are its options
     need("check", "tm check")
     from cli import check as checking  # noqa: PLC0415 - of the extra check, slow to import
 
-    # --stack on the command line takes precedence over TM_CONTRACTS.
-    sources = {name: str(context.get_parameter_source(name)) for name in ("contracts", "stack")}
-    if sources["stack"].endswith("COMMANDLINE") and sources["contracts"].endswith("ENVIRONMENT"):
-        contracts = None
+    contracts = _folder(context, contracts)
     samples = " These are the samples: pass the folder of your contracts with --contracts."
     hint = samples if contracts is None and stack is None else ""
     contract = _contract(_contracts(contracts, stack), table, hint)
@@ -253,6 +250,7 @@ def contract_diff(
 
 @app.command()
 def contract(
+    context: typer.Context,
     files: Annotated[
         list[Path],
         typer.Argument(
@@ -273,15 +271,36 @@ def contract(
             help="Write <table>.odcs.yaml to this folder. Default: print it.",
         ),
     ] = None,
+    contracts: ContractsFolder = None,
+    stack: ContractsOfStack = None,
 ) -> None:
     """Draft the contract of a table from all rows of sample files.
 
     Comments in it show the evidence, which quotes values, and the choices to check. Exit with 0 if
     all rows would be loaded, 1 if not: the comments at the beginning list these rows.
+
+    If the contracts of --contracts, else those of the stack that --stack names, have one of the
+    table, print a patch of it instead, for `git apply` in their folder. The errors explain it.
     """
     need("check", "tm contract")
     from cli.drafting import draft as drafting  # noqa: PLC0415 - of the extra check, slow to import
+    from cli.drafting import patch as patching  # noqa: PLC0415 - the same
 
+    table = drafting.table_of(files, table)
+    contracts = _folder(context, contracts)
+    known = None if contracts is None and stack is None else _contracts(contracts, stack)
+    if known is not None and table in known.tables:
+        if out is not None:
+            raise typer.BadParameter(
+                f"{table} has a contract, so a patch of it is printed: leave out --out, or "
+                "--contracts and --stack.",
+                param_hint="--out",
+            )
+        changed = patching.Patch.of(table, known.content(table))
+        changed.accept(files)
+        if not patching.show(changed, files):
+            raise typer.Exit(1)
+        return
     drafted = drafting.draft(files, table)
     drafting.write(drafted, out)
     if drafted.failed:
@@ -673,6 +692,13 @@ def _watch_one(where: Stack, item: Item, *, as_json: bool) -> None:
         raise typer.Exit(130) from None
     if not loaded:
         raise typer.Exit(1)
+
+
+def _folder(context: typer.Context, contracts: Path | None) -> Path | None:
+    """Return the folder of contracts; None if only TM_CONTRACTS names it beside --stack."""
+    sources = {name: str(context.get_parameter_source(name)) for name in ("contracts", "stack")}
+    is_overruled = sources["stack"].endswith("COMMANDLINE")
+    return None if is_overruled and sources["contracts"].endswith("ENVIRONMENT") else contracts
 
 
 def _contracts(folder: Path | None, stack: Path | None) -> Contracts:

@@ -23,10 +23,10 @@ from cli.stack import Stack
 from functions.alert.message import is_wanted
 from local.errors import LocalError
 from shared.contract import Contract
-from shared.endings import Kind, Status
+from shared.endings import Kind
 from shared.errors import PipelineError
 from shared.file_types import FileFormat
-from shared.ingestion import Ingestion, Run, Source
+from shared.ingestion import Ingestion, Source
 from shared.ingestion_log import is_alert_settled
 from shared.landing_key import LandingKey
 from shared.settings import AlertOn
@@ -243,23 +243,16 @@ class Smoke:
         last: Item = {}
         for item in drop.snapshots(self._stack, ingestion):
             last = item
-            if item["status"] == Status.AWAITING:
-                self._start(item)  # nobody vouches for a generated file
             if time.monotonic() > deadline:
                 break
         return last
 
     def _replay(self, ingestion: Ingestion) -> str:
         item = self._stack.log.get(ingestion.id, ingestion.table) or {}
-        if not isinstance(self._start(item), Run):
+        if self._stack.intake.replay(item) is None:
             raise CommandError("the first run is still in progress")
         again = self._wait(ingestion)
         return f"{again['attempt']}, {_ended(again)}"
-
-    def _start(self, item: Mapping[str, Any]) -> object:
-        intake = self._stack.intake
-        required = intake.manifest_within(self._contract.table) is not None
-        return intake.replay(item, without_manifest=required)
 
     def _rejected(self, item: Item) -> str:
         rejected = {(r["line"], r["column"], r["rule"]) for r in rejects.records(self._stack, item)}

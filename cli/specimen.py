@@ -73,10 +73,12 @@ def specimen(contract: Contract, token: str, now: dt.datetime) -> Specimen:
     """
     footer = contract.dialect.footer
     if contract.manifest is not None or (footer is not None and footer.totals):
-        what = "trailer" if contract.manifest is None else "manifest"
+        what, option = (
+            ("trailer", "") if contract.manifest is None else ("manifest", " --manifest MANIFEST")
+        )
         raise CommandError(
             f"The contract of {contract.table} requires a {what}, which cannot be generated: use "
-            f"files of its supplier and `tm drop FILE --table {contract.table} --follow`."
+            f"files of its supplier and `tm drop FILE --table {contract.table}{option} --follow`."
         )
     key = None if contract.lookup is None else contract.lookup.key
     columns = [

@@ -470,6 +470,14 @@ class Column(Model):
         """Whether numbers may be spelled otherwise than with digits and a decimal mark."""
         return self.group_char is not None or not self.bare_number or bool(self.number_styles)
 
+    @property
+    def is_needed(self) -> bool:
+        """Whether a file without the column could not be loaded."""
+        return self.required or any(
+            isinstance(rule, Required) and (rule.severity == "error" or rule.threshold is not None)
+            for rule in self.rules
+        )
+
     def folded(self, token: str) -> str:
         """Return a token of a boolean as it is compared."""
         return token.casefold() if self.ignore_case else token
@@ -606,11 +614,7 @@ class Column(Model):
             )
 
     def _optional_problems(self) -> Iterator[str]:
-        is_needed = self.required or any(
-            isinstance(rule, Required) and (rule.severity == "error" or rule.threshold)
-            for rule in self.rules
-        )
-        if self.optional and is_needed:
+        if self.optional and self.is_needed:
             yield (
                 "it is optional, but its values must not be missing, so that no file without it "
                 "could be loaded: remove optional, or required and the rules against missing values"
@@ -806,6 +810,7 @@ class Contract(Model):
                 *self._unique_problems(),
                 *self._lookup_problems(),
                 *self._total_problems(),
+                *self._key_problems(),
             ]
         )
         return self
@@ -1003,9 +1008,13 @@ class Contract(Model):
             yield from self.manifest.problems(
                 summed, frozenset.intersection(*common or [frozenset()])
             )
-            for key in (each for pattern in self.keys for each in pattern.examples):
-                if self.manifest.is_name(key.rpartition("/")[2]):
-                    yield (
-                        f"the example {quoted(key, KEY)} of a data file has the name of a manifest "
-                        f"({self.manifest.name}): change one of them"
-                    )
+
+    def _key_problems(self) -> Iterator[str]:
+        for pattern in repeated(each.pattern for each in self.keys):
+            yield f"the pattern {quoted(pattern)} is in keys more than once: remove the others"
+        for key in (each for pattern in self.keys for each in pattern.examples):
+            if self.manifest is not None and self.manifest.is_name(key.rpartition("/")[2]):
+                yield (
+                    f"the example {quoted(key, KEY)} of a data file has the name of a manifest "
+                    f"({self.manifest.name}): change one of them"
+                )

@@ -97,6 +97,10 @@ class Contracts(Mapping[str, Contract]):
         """The problems of all files, one text each; each text begins with the file's name."""
         return [problem for error in self._invalid.values() for problem in error.problems]
 
+    def content(self, table: str) -> bytes:
+        """Return the content of a table's contract file, valid or not; raise KeyError if none."""
+        return self._contents[table]
+
     def all_valid(self) -> Self:
         """Return the set itself; raise InvalidContract if a contract is invalid."""
         if invalid := self.invalid:

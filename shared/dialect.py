@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from shared.control_totals import Statement
 from shared.model import Model, Problems
-from shared.regex import beginning, check, groups, named
+from shared.regex import beginning, captured, check, groups
 from shared.text import escape_note, quoted
 
 MAX_FOOTER = 100
@@ -44,7 +44,9 @@ class Footer(Model):
 
     def statement(self, line: bytes) -> Statement | None:
         """Return the totals of a trailer, a line of UTF-8; None if the line is none."""
-        values = named(self.pattern, line) if self.pattern is not None else None
+        if self.pattern is None:
+            return None
+        values = captured(self.pattern, line.decode(errors="replace"), is_whole=False)
         return None if values is None else Statement("the trailer", values)
 
     @model_validator(mode="after")

@@ -9,17 +9,29 @@ import botocore.exceptions
 
 from shared import content
 from shared.errors import SourceUnreadable
-from shared.ingestion import Source
+from shared.ingestion import Ingestion, Source
+from shared.manifest import FoundManifest
 from shared.s3 import unavailable
 from shared.telemetry import logger
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
 
 
+_DELETED = "if it was deleted, upload the file again"
+_NOT_THERE = {
+    "400",  # encrypted with a key of the client (SSE-C), or no version has such an ID
+    "403",  # missing or unreadable: without s3:ListBucket, S3 does not tell which
+    "404",
+    "405",  # a delete marker
+}
+"""https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html"""
+
+
 @dataclass(frozen=True, slots=True)
-class Landed:
+class LandedFile:
     """An object version as content."""
 
     s3: "S3Client"
@@ -31,48 +43,63 @@ class Landed:
         return self.source.size
 
     def chunks(self, begin: int = 0) -> Iterator[bytes]:
-        """Yield the bytes from the offset `begin`, like `read_version`."""
-        return read_version(self.s3, self.source, begin)
+        """Yield the bytes from the offset `begin` in chunks of `CHUNK_BYTES`.
+
+        This is one request, which s3:GetObjectVersion allows with and without a range:
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+
+        Raises:
+            SourceUnreadable: the version was deleted or archived, or the function may not read it.
+            StagingUnavailable: S3 did not return it completely.
+        """
+        if begin and begin >= self.size:
+            return  # S3 refuses a range without bytes
+        uri, version_id = f"s3://{self.source.bucket}/{self.source.key}", self.source.version_id
+        request: GetObjectRequestTypeDef = {
+            "Bucket": self.source.bucket,
+            "Key": self.source.key,
+            "VersionId": version_id,
+        }
+        if begin:
+            request["Range"] = f"bytes={begin}-"
+        try:
+            with unavailable(uri):
+                answer = self.s3.get_object(**request)
+                with contextlib.closing(answer["Body"]) as body:
+                    if begin and "ContentRange" not in answer:
+                        # A server may ignore a range, as the emulator does for a version.
+                        # https://www.rfc-editor.org/rfc/rfc9110#name-range
+                        _skip(body, begin)
+                    yield from body.iter_chunks(content.CHUNK_BYTES)
+        except botocore.exceptions.ClientError as error:
+            # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+            is_archived = error.response["Error"]["Code"] == "InvalidObjectState"
+            advice = "restore it in S3, then replay" if is_archived else _DELETED
+            raise SourceUnreadable(
+                f"cannot read version {version_id} of {uri}: {error}; {advice}"
+            ) from error
 
 
-def read_version(s3: "S3Client", source: Source, begin: int = 0) -> Iterator[bytes]:
-    """Yield an object version from the offset `begin` in chunks of `CHUNK_BYTES`.
+def _skip(body: "StreamingBody", size: int) -> None:
+    while size and (chunk := body.read(min(size, content.CHUNK_BYTES))):
+        size -= len(chunk)
 
-    This is one request, which s3:GetObjectVersion allows with and without a range:
-    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 
-    Raises:
-        SourceUnreadable: the version was deleted, or the function may not read it.
-        StagingUnavailable: S3 did not return it completely.
-    """
-    if begin and begin >= source.size:
-        return  # S3 refuses a range without bytes
-    uri = f"s3://{source.bucket}/{source.key}"
-    request: GetObjectRequestTypeDef = {
-        "Bucket": source.bucket,
-        "Key": source.key,
-        "VersionId": source.version_id,
-    }
-    if begin:
-        request["Range"] = f"bytes={begin}-"
-    try:
-        with unavailable(uri):
-            answer = s3.get_object(**request)
-            with contextlib.closing(answer["Body"]) as body:
-                yield from body.iter_chunks(content.CHUNK_BYTES)
-    except botocore.exceptions.ClientError as error:
-        raise SourceUnreadable(
-            f"cannot read version {source.version_id} of {uri}: "
-            f"{error}; if it was deleted, upload the file again"
-        ) from error
+def manifest_of(s3: "S3Client", ingestion: Ingestion) -> FoundManifest | None:
+    """Return the manifest that a run verifies; None without one."""
+    found = ingestion.manifest
+    if found is None:
+        return None
+    return FoundManifest(found.key.rpartition("/")[2], LandedFile(s3, found))
 
 
 def dated(s3: "S3Client", source: Source) -> Source | None:
     """Return a version with the time when it landed; None if it is missing or unreadable.
 
-    That time is the same from each component, unlike the time of S3's event: for a multipart
-    upload, it is the upload's start.
+    Lists show that time too, unlike S3's event: for a multipart upload, it is the upload's start,
+    and for a replica, that of the original.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-and-other-bucket-configs.html
     """
     found = _head(s3, source.bucket, source.key, VersionId=source.version_id)
     return None if found is None else replace(source, landed=found["LastModified"])
@@ -89,16 +116,12 @@ def newest_version(s3: "S3Client", bucket: str, key: str) -> Source | None:
 
 
 def _head(s3: "S3Client", bucket: str, key: str, **version: Any) -> Any:
-    """Return S3's answer about an object; None if it is missing or unreadable.
-
-    Without s3:ListBucket, S3 returns 403 for a missing key, as for one without read permission.
-    https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
-    """
+    """Return S3's answer about an object; None if it is missing or unreadable."""
     try:
         with unavailable(f"s3://{bucket}/{key}"):
             return s3.head_object(Bucket=bucket, Key=key, **version)
     except botocore.exceptions.ClientError as error:
-        if error.response["Error"]["Code"] not in {"403", "404"}:
+        if error.response["Error"]["Code"] not in _NOT_THERE:
             raise
         logger.info("not there", extra={"sourceKey": key, "reason": str(error)})
         return None

@@ -22,6 +22,7 @@ from shared.verdict import Refusal
 NAME, STEM = "name", "stem"
 """Placeholders of a manifest's name: the data file's name, and that without its extensions."""
 _MAX_BYTES = 1024**2
+_ADVICE = "correct it, or the contract's manifest"
 _QUOTED = 200
 """Maximum characters of a name in a reason."""
 _FIELDS = ("name", "size", "md5", "sha256", "rows")
@@ -73,7 +74,7 @@ class Manifest(Model):
     """
 
     name: Annotated[str, Field(max_length=255), AfterValidator(_name)]
-    pattern: str | None = Field(default=None, max_length=10_000)
+    pattern: Annotated[str, Field(max_length=10_000), AfterValidator(regex.checked)] | None = None
     entries: Annotated[str, Field(max_length=10_000), AfterValidator(_expression)] | None = None
     within_hours: int = Field(default=24, ge=1, le=24 * 31)
 
@@ -106,8 +107,9 @@ class Manifest(Model):
         known = sorted({NAME, STEM, *key_groups})
         if unknown := sorted(self.placeholders.difference(known)):
             yield (
-                f"the manifest's name has the placeholders {unknown}, but only {listed(known)} are "
-                "known: correct them, or name a group so in the pattern of keys"
+                f"the manifest's name has the placeholders {listed(unknown)}, but only "
+                f"{listed(known)} are known: correct them, or name a group so in the pattern of "
+                "keys"
             )
         if self.pattern is not None:
             for each in group_problems(self.pattern, _FIELDS, summed):
@@ -121,15 +123,15 @@ class Manifest(Model):
         source = f"the manifest {quoted(found.name, _QUOTED)}"
         entries = self._entries(found.content)
         if isinstance(entries, str):
-            return Refusal(f"{source} {entries}")
+            return Refusal(f"{source} {entries}; {_ADVICE}")
         named = [entry for entry in entries if entry.get(NAME) is not None]
         if named:
             entries = [entry for entry in named if str(entry[NAME]).rpartition("/")[2] == file]
         if len(entries) != 1:
             of_file = f"for the file {quoted(file, _QUOTED)}" if named else "without a name"
             return Refusal(
-                f"{source} has {len(entries) or 'no'} entries {of_file}, but must have one: "
-                "correct it, or the contract's manifest"
+                f"{source} has {len(entries) or 'no'} entries {of_file}, but must have one; "
+                f"{_ADVICE}"
             )
         return Statement(source, {k: v for k, v in entries[0].items() if k != NAME})
 
@@ -138,11 +140,11 @@ class Manifest(Model):
         if self.pattern is None and self.entries is None:
             return [{}]
         if content.size > _MAX_BYTES:
-            return f"is larger than {_MAX_BYTES // 1024**2} MiB: split it"
+            return f"is larger than {_MAX_BYTES // 1024**2} MiB"
         try:
             text = b"".join(content.chunks()).decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            return f"is not UTF-8 text: {error.reason} at byte {error.start:,}; save it as UTF-8"
+            return f"is not UTF-8 text: {error.reason} at byte {error.start:,}"
         if self.pattern is not None:
             return _of_text(text, self.pattern)
         return _of_json(text, str(self.entries))
@@ -155,14 +157,11 @@ class Manifest(Model):
     def _own_problems(self) -> Iterator[str]:
         if self.pattern is not None and self.entries is not None:
             yield "a manifest has either a pattern or entries: remove one of them"
-        if self.pattern is not None:
-            regex.check(self.pattern)
-            regex.check(regex.whole(self.pattern))
-            if not regex.groups(self.pattern):
-                yield (
-                    f"the pattern {quoted(self.pattern)} has no named group, so that it verifies "
-                    f"nothing: name groups {listed(_FIELDS)} or {SUM}<physicalName>, or remove it"
-                )
+        if self.pattern is not None and not regex.groups(self.pattern):
+            yield (
+                f"the pattern {quoted(self.pattern)} has no named group, so that it verifies "
+                f"nothing: name groups {listed(_FIELDS)} or {SUM}<physicalName>, or remove it"
+            )
 
 
 def _of_text(text: str, pattern: str) -> list[dict[str, object]] | str:
@@ -170,13 +169,13 @@ def _of_text(text: str, pattern: str) -> list[dict[str, object]] | str:
     found = (regex.captured(pattern, each.removesuffix("\r")) for each in text.split("\n"))
     lines = [groups for groups in found if groups is not None]
     if not lines:
-        return f"has no line that matches {quoted(pattern)}: correct it, or the contract's manifest"
+        return f"has no line that matches {quoted(pattern)}"
     if NAME in lines[0]:
         return [dict(each) for each in lines if each[NAME] is not None]
     entry: dict[str, object] = dict.fromkeys(lines[0])
     for name, value in itertools.chain.from_iterable(each.items() for each in lines):
         if value is not None and entry[name] is not None:
-            return f"has several values for {name}: correct it, or name files in the pattern"
+            return f"has several values for {name}"
         entry[name] = entry[name] if value is None else value
     return [entry]
 
@@ -189,7 +188,8 @@ def _of_json(text: str, expression: str) -> list[dict[str, object]] | str:
         return f"is not JSON: {one_line(str(error), 200)}"
     try:
         found = jmespath.search(expression, document)
-    except (jmespath.exceptions.JMESPathError, RecursionError) as error:
+    # The library does not convert all errors, e.g. of a comparison of a text with a number.
+    except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
         return f"does not fit the expression {quoted(expression)}: {one_line(str(error), 200)}"
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
         return (

@@ -28,12 +28,13 @@ def matches(regex: str, text: str) -> bool:
     return _whole(regex).search(text) is not None
 
 
-def captured(regex: str, text: str) -> dict[str, str | None] | None:
+def captured(regex: str, text: str, *, is_whole: bool = True) -> dict[str, str | None] | None:
     """Return the named groups if `regex` matches all of `text`, else None.
 
-    A group that took no part in the match is None.
+    Unless `is_whole`, it may match only the beginning. A group that took no part in the match is
+    None.
     """
-    found = _whole(regex).search(text)
+    found = (_whole(regex) if is_whole else re2.compile(regex, _QUIET)).match(text)
     return None if found is None else found.groupdict()
 
 
@@ -54,18 +55,6 @@ def groups(regex: str) -> tuple[str, ...]:
     """Return the names of the groups of an expression."""
     places: dict[str, int] = re2.compile(regex, _QUIET).groupindex
     return tuple(sorted(places, key=places.__getitem__))
-
-
-def named(regex: str, text: bytes) -> dict[str, str | None] | None:
-    """Return the named groups of the match at the beginning of a UTF-8 text; None without match."""
-    found = re2.compile(regex.encode(), _QUIET).match(text)
-    if found is None:
-        return None
-    texts: dict[str, bytes | None] = {name: found[name.encode()] for name in groups(regex)}
-    return {
-        name: None if each is None else each.decode(errors="replace")
-        for name, each in texts.items()
-    }
 
 
 def check(regex: str) -> None:

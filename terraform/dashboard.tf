@@ -59,8 +59,8 @@ locals {
       for title, each in {
         "Errors of the functions"                = { metric = "Errors", stat = "Sum", except = [] }
         "Throttled invocations of the functions" = { metric = "Throttles", stat = "Sum", except = [] }
-        # The states have their own graph, and the API's latency is in another.
-        "Maximum duration of the other functions (ms)" = { metric = "Duration", stat = "Maximum", except = concat(local.tasks, ["api"]) }
+        # The states have their own graph, and the API's latency is in another. alert is left out because 50 metrics are free.
+        "Maximum duration of trigger and watch (ms)" = { metric = "Duration", stat = "Maximum", except = concat(local.tasks, ["alert", "api"]) }
         } : {
         title = title
         metrics = [

@@ -196,6 +196,7 @@ resource "aws_cloudwatch_event_target" "landing" {
 
 # Another account may invoke trigger by any role that its own policies allow to. It could upload files as well.
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-cross-account.html
+# https://docs.aws.amazon.com/lambda/latest/dg/permissions-function-cross-account.html
 # AWS returns an account as an ARN, and the provider would replace the permission at each apply if it were given an ID
 # (https://github.com/hashicorp/terraform-provider-aws/issues/30722).
 resource "aws_lambda_permission" "trigger" {

@@ -56,6 +56,12 @@ variable "landing_bucket" {
   }
 
   validation {
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    condition     = var.landing_bucket == null || !can(regex("(-s3alias|--ol-s3|[.]mrap|--x-s3|--table-s3)$", var.landing_bucket.name))
+    error_message = "landing_bucket.name must be a general purpose bucket, not an access point, directory bucket or table bucket: they have no versions, or send no events to EventBridge."
+  }
+
+  validation {
     condition     = try(var.landing_bucket.account_id, null) == null || can(regex("^[0-9]{12}$", var.landing_bucket.account_id))
     error_message = "landing_bucket.account_id must be the 12 digits of an AWS account."
   }
@@ -66,9 +72,16 @@ variable "landing_bucket" {
   }
 
   validation {
-    # They are copied into the policies of the functions' roles, where *, ? and $ have a meaning.
-    condition     = try(length(var.landing_bucket.prefixes) > 0 && length(var.landing_bucket.prefixes) <= 10 && alltrue([for prefix in var.landing_bucket.prefixes : can(regex("^[^*?$[:cntrl:]]{0,200}$", prefix))]), var.landing_bucket == null)
-    error_message = "landing_bucket.prefixes must be 1 to 10 beginnings of keys, each of at most 200 characters, without *, ?, $ and control characters."
+    # They are copied into the policies of the functions' roles, where *, ? and $ have a meaning. IAM accepts only Latin-1:
+    # https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html
+    condition     = try(length(var.landing_bucket.prefixes) > 0 && length(var.landing_bucket.prefixes) <= 10 && alltrue([for prefix in var.landing_bucket.prefixes : can(regex("^[^*?$[:cntrl:]]{0,200}$", prefix)) && can(regex("^[ -\u00ff]*$", prefix))]), var.landing_bucket == null)
+    error_message = "landing_bucket.prefixes must be 1 to 10 beginnings of keys, each of at most 200 characters of Latin-1, without *, ?, $ and control characters."
+  }
+
+  validation {
+    # An event pattern has at most 2,048 characters: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
+    condition     = try(length(join("", var.landing_bucket.prefixes)) <= 1500, true)
+    error_message = "landing_bucket.prefixes must have together at most 1,500 characters: use shorter beginnings of keys."
   }
 
   validation {

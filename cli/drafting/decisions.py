@@ -43,6 +43,10 @@ class Drafted:
         """Return the column without the rule that its values must not be missing."""
         return replace(self, column=self.column.model_copy(update={"required": False}))
 
+    def with_optional(self, *, optional: bool) -> "Drafted":
+        """Return the column such that files may or may not lack it."""
+        return replace(self, column=self.column.model_copy(update={"optional": optional}))
+
 
 def mark_of(columns: Sequence[Trials]) -> Mark:
     """Return the decimal mark of the table: the one with which more columns are numbers."""

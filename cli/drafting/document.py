@@ -45,11 +45,11 @@ def document(
         "schema:",
         f"  - name: {table}",
         *_comments(evidence, indent=4),
-        *_custom_properties(properties, indent=4),
+        *indented(_custom_properties(properties), 4),
         "    properties:",
     ]
     for each in columns:
-        lines += _column(each)
+        lines += indented(column_lines(each), 6)
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -83,31 +83,48 @@ def _escaped(character: str) -> str:
     return f"\\U{code:08x}" if code > _LAST_OF_PLANE else f"\\u{code:04x}"
 
 
-def _column(drafted: Drafted) -> Iterator[str]:
-    column = drafted.column
-    yield from _comments([", ".join(drafted.evidence)], indent=6)
-    yield from _comments([f"check: {each}" for each in drafted.checks], indent=6)
-    yield f"      - name: {scalar(column.name)}"
+def entry(name: str, value: Any) -> list[str]:
+    """Return the lines of an entry of a block mapping."""
+    if name == "customProperties":
+        return [f"{name}:", *(f"  - {flow(each)}" for each in value)]
+    return [f"{scalar(name)}: {flow(value)}"]
+
+
+def indented(lines: Iterable[str], indent: int) -> Iterator[str]:
+    """Yield lines after some spaces."""
+    return (f"{' ' * indent}{line}" for line in lines)
+
+
+def column_lines(drafted: Drafted) -> Iterator[str]:
+    """Yield the lines of a column as an item of a block sequence, with its evidence."""
+    yield from _comments([", ".join(drafted.evidence)])
+    yield from _comments([f"check: {each}" for each in drafted.checks])
+    yield "- " + next(lines := indented(_entries(drafted.column), 2)).lstrip()
+    yield from lines
+
+
+def _entries(column: Column) -> Iterator[str]:
+    yield f"name: {scalar(column.name)}"
     if column.physical_name != column.name:
-        yield f"        physicalName: {scalar(column.physical_name)}"
-    yield f"        logicalType: {column.logical_type}"
-    yield f"        physicalType: {column.physical_type}"
+        yield f"physicalName: {scalar(column.physical_name)}"
+    yield f"logicalType: {column.logical_type}"
+    yield f"physicalType: {column.physical_type}"
     if column.required:
-        yield "        required: true"
+        yield "required: true"
     if any(isinstance(rule, Unique) for rule in column.rules):
-        yield "        unique: true"
-    yield from _custom_properties(_options(column), indent=8)
+        yield "unique: true"
+    yield from _custom_properties(options_of(column))
     for rule in column.rules:
         if isinstance(rule, Allowed):
-            yield "        quality:"
-            yield f"          - name: {scalar(rule.name)}"
-            yield "            metric: invalidValues"
-            yield f"            arguments: {flow({'validValues': list(rule.values)})}"
-            yield "            mustBe: 0"
-            yield f"            severity: {rule.severity}"
+            yield "quality:"
+            yield f"  - name: {scalar(rule.name)}"
+            yield "    metric: invalidValues"
+            yield f"    arguments: {flow({'validValues': list(rule.values)})}"
+            yield "    mustBe: 0"
+            yield f"    severity: {rule.severity}"
 
 
-def _options(column: Column) -> dict[str, Any]:
+def options_of(column: Column) -> dict[str, Any]:
     """Return the custom properties of a column."""
     own = {"name", "physical_name", "logical_type", "physical_type", "required", "rules"}
     options = column.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=own)
@@ -119,11 +136,9 @@ def _options(column: Column) -> dict[str, Any]:
     return options
 
 
-def _custom_properties(properties: Mapping[str, Any], indent: int) -> Iterator[str]:
-    if properties:
-        yield f"{' ' * indent}customProperties:"
-    for name, value in properties.items():
-        yield f"{' ' * indent}  - {flow({'property': name, 'value': value})}"
+def _custom_properties(properties: Mapping[str, Any]) -> list[str]:
+    found = [{"property": name, "value": value} for name, value in properties.items()]
+    return entry("customProperties", found) if found else []
 
 
 def _comments(texts: Iterable[str], indent: int = 0) -> Iterator[str]:

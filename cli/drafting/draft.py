@@ -4,9 +4,9 @@ The files are read three times: to survey the columns, to try their types, and t
 """
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,15 @@ from cli.drafting import names
 from cli.drafting.decisions import Drafted, decide, mark_of
 from cli.drafting.document import document
 from cli.drafting.survey import Survey
-from cli.drafting.trials import Mark, trials_of
+from cli.drafting.trials import Mark, Trials, trials_of
 from cli.errors import CommandError
 from cli.items import many
-from cli.sniffing import Sniffed, sample_of, sniff
+from cli.sniffing import Sniffed, keys_of, sample_of, sniff
 from shared import odcs
 from shared.compression import Compression, unpack
 from shared.content import LocalFile
 from shared.contract import MAX_COLUMNS, MAX_ROW_BYTES, Contract
+from shared.lines import read_lines
 from shared.naming import physical_names
 from shared.rows import read_table
 from shared.text import is_storable, listed, quoted
@@ -36,6 +37,8 @@ _SEEN_BYTES = 1 << 28
 _MAX_REQUIRED = MAX_ROW_BYTES - 100
 """Bytes of a row's values with which all columns may be required."""
 _SHOWN = 20
+Chunk = tuple[int, dict[str, pa.StringArray]]
+"""The number of a file, and the values of some of its rows by the name of their column."""
 _COMPRESSION = Compression()
 _WORKERS = 2
 
@@ -65,23 +68,32 @@ class Draft:
         return f"{self.table}{odcs.SUFFIX}"
 
 
-def draft(files: Sequence[Path], table: str | None) -> Draft:
-    """Draft the contract of a table from files of it; without a table, the first file names it.
+def table_of(files: Sequence[Path], table: str | None) -> str:
+    """Return the table of files: the given one, else the one that the first file names.
 
     Raises:
-        CommandError: the first file cannot be read as a table, or its name says no table.
+        CommandError: the name of the first file says no table.
     """
-    table = table or names.table_of(files[0].name)
-    if table is None:
+    found = table or names.table_of(files[0].name)
+    if found is None:
         raise CommandError(f"{quoted(files[0].name)} says no table: name one with --table")
-    forms = [_sniffed(file) for file in files]
+    return found
+
+
+def draft(files: Sequence[Path], table: str) -> Draft:
+    """Draft the contract of a table from files of it.
+
+    Raises:
+        CommandError: the first file cannot be read as a table.
+    """
+    forms = _forms(files)
     columns, mark = _columns(_Samples(files, forms), table)
     properties = forms[0].properties | ({} if mark == "." else {"decimalMark": mark})
     doubts = [*forms[0].doubts, *_differences(files, forms)]
     evidence = [*forms[0].evidence, *(f"check: {each}" for each in doubts)]
     write = functools.partial(document, table, properties, columns, evidence=evidence)
     contract = odcs.parse(f"{table}{odcs.SUFFIX}", write(heading=()).encode())
-    rows, failed = _checked(files, contract)
+    rows, failed = checked_with(files, contract)
     checks = len(doubts) + sum(len(each.checks) for each in columns)
     named = listed([quoted(file.name) for file in files])
     heading = [f"Drafted by tm contract from {named}: {many(rows, 'row')}."]
@@ -111,12 +123,17 @@ def write(drafted: Draft, folder: Path | None) -> None:
             raise CommandError(
                 f"{path} exists: name another folder or --table, or delete the file"
             ) from None
-    for each in drafted.failed:
-        errors.print(f"tm: not loaded: {each}", style="red")
+    show_failed(drafted.failed)
     errors.print(
         f"{many(drafted.rows, 'row')}, {many(len(drafted.failed), 'problem')}, "
         f"{many(drafted.checks, 'choice')} to check in {where}."
     )
+
+
+def show_failed(failed: Iterable[str]) -> None:
+    """Print what a contract would not load on standard error."""
+    for each in failed:
+        errors.print(f"tm: not loaded: {each}", style="red")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +148,8 @@ class _Samples:
         """A contract for reading the first file."""
         return self.forms[0].contract
 
-    def chunks(self) -> Iterator[tuple[int, dict[str, pa.StringArray]]]:
-        """Yield the values of some rows by the name of their column, and the file's number."""
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield the rows of all files."""
         for number, (file, form) in enumerate(zip(self.files, self.forms, strict=True)):
             # By position, the number of columns is known from the form only.
             reader = self.reader.model_copy(update={"columns": form.contract.columns})
@@ -154,6 +171,32 @@ def _sniffed(file: Path) -> Sniffed:
     return found
 
 
+def _forms(files: Sequence[Path]) -> list[Sniffed]:
+    """Return the forms of files; if the first one is JSON lines, with the keys of all objects."""
+    forms = [_sniffed(file) for file in files]
+    if forms[0].file_format == "csv":
+        return forms
+    keys: dict[str, None] = {}
+    for file, form in zip(files, forms, strict=True):
+        keys |= keys_in(file, form.contract)
+    names = tuple(filter(is_storable, filter(None, keys)))
+    return [replace(form, names=names) for form in forms]
+
+
+def keys_in(file: Path, contract: Contract) -> dict[str, None]:
+    """Return the keys of all objects of JSON lines, at most a few more than a table's columns."""
+    keys: dict[str, None] = {}
+    chunks = unpack(LocalFile(file), contract.compression).chunks
+    for lines in read_lines(chunks, contract.encoding, contract.dialect, contract.encoding_errors):
+        if isinstance(lines, Refusal):
+            break
+        for line in lines.text.split(b"\n"):
+            keys |= dict.fromkeys(keys_of(line) or ())
+            if len(keys) > MAX_COLUMNS:
+                return keys
+    return keys
+
+
 def _differences(files: Sequence[Path], forms: Sequence[Sniffed]) -> Iterator[str]:
     for file, form in zip(files, forms, strict=True):
         if form.properties != forms[0].properties:
@@ -165,11 +208,45 @@ def _differences(files: Sequence[Path], forms: Sequence[Sniffed]) -> Iterator[st
 
 def _columns(samples: _Samples, table: str) -> tuple[list[Drafted], Mark]:
     """Return the columns of all files, and the decimal mark."""
-    budget = _SEEN_BYTES // len(samples.forms[0].names)
-    surveys = {name: Survey(name, budget) for name in samples.forms[0].names}
+    first = samples.forms[0].names
+    columns, files = trials_on(
+        samples.chunks, first, samples.reader, lambda names: physical_names(names, table)
+    )
+    is_csv = samples.reader.file_format == "csv"
+    mark = mark_of([*columns.values()]) if is_csv else "."  # as JSON writes numbers
+    drafted = [
+        decide(
+            each,
+            mark,
+            is_first=name == first[0],
+            optional=is_csv and any(name not in found for found in files.values()),
+        )
+        for name, each in columns.items()
+    ]
+    if sum(each.column.limits.least_bytes for each in drafted) > _MAX_REQUIRED:
+        drafted = [each.not_required() for each in drafted]
+    return drafted, mark
+
+
+def trials_on(
+    chunks: Callable[[], Iterable[Chunk]],
+    names: Collection[str],
+    reader: Contract,
+    physical: Callable[[Collection[str]], Iterable[str]],
+) -> tuple[dict[str, Trials], dict[int, set[str]]]:
+    """Return the trials of types on all values of each column, and the columns of each file.
+
+    Args:
+        chunks: returns the rows of all files, at each of two calls.
+        names: columns that files have; `chunks` may have more.
+        reader: a contract for reading the files.
+        physical: returns the names of columns in PostgreSQL.
+    """
+    budget = _SEEN_BYTES // len(names)
+    surveys = {name: Survey(name, budget) for name in names}
     files: dict[int, set[str]] = {}
     with ThreadPoolExecutor(_WORKERS) as pool:
-        for number, values in samples.chunks():
+        for number, values in chunks():
             for name in values.keys() - surveys:
                 surveys[name] = Survey(name, budget)
             if number not in files:
@@ -189,31 +266,18 @@ def _columns(samples: _Samples, table: str) -> tuple[list[Drafted], Mark]:
                     f"the name {quoted(name)} of a column has a character that PostgreSQL cannot "
                     "store: correct the header"
                 )
-        physical = physical_names(surveys, table)
         trials = {
-            survey.name: trials_of(survey, name, samples.reader)
-            for survey, name in zip(surveys.values(), physical, strict=True)
+            survey.name: trials_of(survey, name, reader)
+            for survey, name in zip(surveys.values(), physical(surveys), strict=True)
         }
-        for _, values in samples.chunks():
+        for _, values in chunks():
             for _ in pool.map(lambda each: trials[each[0]].add(each[1]), values.items()):
                 pass
-    mark = mark_of([*trials.values()])
-    drafted = [
-        decide(
-            each,
-            mark,
-            is_first=each.survey.name == samples.forms[0].names[0],
-            optional=any(each.survey.name not in found for found in files.values()),
-        )
-        for each in trials.values()
-    ]
-    if sum(each.column.limits.least_bytes for each in drafted) > _MAX_REQUIRED:
-        drafted = [each.not_required() for each in drafted]
-    return drafted, mark
+    return trials, files
 
 
-def _checked(files: Sequence[Path], contract: Contract) -> tuple[int, list[str]]:
-    """Return the number of rows of the files, and which rows the contract rejects."""
+def checked_with(files: Sequence[Path], contract: Contract) -> tuple[int, list[str]]:
+    """Return the number of rows of the files, and texts of what the contract rejects."""
     rows, count = 0, 0
     failed: list[str] = []
     for file in files:

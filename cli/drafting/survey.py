@@ -123,7 +123,7 @@ class Survey:
     def _add_shapes(self, trimmed: pa.StringArray, counts: Counts) -> None:
         if self.shapes is None:
             return
-        encoded = _shapes(trimmed).dictionary_encode()
+        encoded = shapes_of(trimmed).dictionary_encode()
         indices = encoded.indices.to_numpy()
         rows = np.bincount(indices, counts, len(encoded.dictionary)).astype(np.int64)
         firsts = np.unique(indices, return_index=True)[1]
@@ -152,7 +152,7 @@ def distinct(texts: pa.StringArray) -> tuple[pa.StringArray, Counts]:
     return encoded.dictionary, counts.astype(np.int64)
 
 
-def _shapes(texts: pa.StringArray) -> pa.StringArray:
+def shapes_of(texts: pa.StringArray) -> pa.StringArray:
     """Return the texts with 9 for each digit and A for each run of letters.
 
     At most `MAX_RUN` digits follow each other. Long texts are all alike.

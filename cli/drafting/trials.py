@@ -5,7 +5,7 @@ The pipeline's own casts decide which values a type accepts.
 
 import functools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -100,8 +100,8 @@ class Trial:
         if _is_hopeless(self.missed, self.accepted):
             return
         texts, found = values_of(values, self.column, self.contract)
-        is_accepted = _booleans(found.is_valid())
-        is_missed = _booleans(texts.is_valid()) & ~is_accepted
+        is_accepted = booleans(found.is_valid())
+        is_missed = booleans(texts.is_valid()) & ~is_accepted
         self.accepted += int(counts[is_accepted].sum())
         self.missed += int(counts[is_missed].sum())
         self.examples = _more(self.examples, values, is_missed)
@@ -150,8 +150,8 @@ class MomentTrial:
         is_value = np.zeros(len(values), np.bool_)
         for bit, column in enumerate(self.columns.values()):
             texts, found = values_of(values, column, self.contract)
-            is_value = _booleans(texts.is_valid())
-            masks |= _booleans(found.is_valid()).astype(np.int64) << bit
+            is_value = booleans(texts.is_valid())
+            masks |= booleans(found.is_valid()).astype(np.int64) << bit
         for mask in np.unique(masks[is_value]).tolist():
             rows = int(counts[is_value & (masks == mask)].sum())
             self.masks[mask] = self.masks.get(mask, 0) + rows
@@ -250,10 +250,7 @@ def _numeric(
         return
     marked = contract.model_copy(update={"decimal_mark": mark})
     examples = [each.example for each in shapes.values()]
-    # Without the text around them, $5 and €5 or A5 and B5 would be the same.
-    around = {_NUMBER.sub("", each) for each in (*survey.samples, *examples)} - {""}
-    is_code = len(around) > 1 or any(_CODE.search(each) for each in examples)
-    options = _STYLES if is_code else _STYLES | {"bareNumber"}
+    options = _STYLES if are_codes([*survey.samples, *examples]) else _STYLES | {"bareNumber"}
     used = "".join(shapes)
     chars = [None, *(char for char in _GROUP_CHARS if char in used and char != mark)]
     texts = pa.array(examples, pa.string())
@@ -261,7 +258,7 @@ def _numeric(
 
     def accepted(column: Column) -> int:
         _, values = values_of(texts, column, marked)
-        return int(rows[_booleans(values.is_valid())].sum())
+        return int(rows[booleans(values.is_valid())].sum())
 
     for stored in _NUMBERS:
         spelled = functools.partial(_spelled, base, stored)
@@ -273,6 +270,13 @@ def _numeric(
             is_short = "9" * MAX_RUN not in used and digits.after <= _MAX_SCALE
             if is_short and accepted(column) == rows.sum():
                 return
+
+
+def are_codes(texts: Collection[str]) -> bool:
+    """Return whether the text around numbers belongs to them."""
+    # Without the text around them, $5 and €5 or A5 and B5 would be the same.
+    around = {_NUMBER.sub("", each) for each in texts} - {""}
+    return len(around) > 1 or any(map(_CODE.search, texts))
 
 
 def _number(
@@ -382,5 +386,6 @@ def _more(examples: list[str], values: pa.StringArray, which: _Booleans) -> list
     return [*examples, *chosen.to_pylist()][:_SHOWN]
 
 
-def _booleans(values: pa.BooleanArray) -> _Booleans:
+def booleans(values: pa.BooleanArray) -> _Booleans:
+    """Return an array without nulls for NumPy."""
     return np.asarray(values.to_numpy(zero_copy_only=False), np.bool_)

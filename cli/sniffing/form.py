@@ -4,6 +4,7 @@ import io
 import itertools
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -26,7 +27,6 @@ _FOUND = {"encoding", "encoding_errors", "file_format", "dialect", "header_polic
 """The properties of a contract that are found."""
 _LONGEST_LINE = 1 << 19
 """Half of the sample, so that it has at least one line."""
-_OBJECTS = 1_000
 _END_OF_FILE = b"\x1a"
 
 
@@ -137,24 +137,29 @@ def _csv(text: bytes, end: bytes, *, is_whole: bool) -> Sniffed | Refusal:
 
 
 def _json_lines(text: bytes) -> Sniffed | None:
-    """Return the form of JSON lines; None if the first lines are not JSON objects."""
-    names: dict[str, None] = {}
-    count = 0
-    for line in itertools.islice(filter(bytes.strip, io.BytesIO(text)), _OBJECTS):
-        try:
-            found = json.loads(line)
-        except (ValueError, RecursionError):
-            break
-        if not isinstance(found, dict):
-            break
-        names |= dict.fromkeys(found)
-        count += 1
-    if not names or "" in names:
+    """Return the form of JSON lines; None if the first line is no JSON object."""
+    lines = filter(bytes.strip, io.BytesIO(text))
+    first = keys_of(next(lines, b""))
+    if not first:
         return None
-    evidence = f"The first {many(count, 'line')} are JSON objects."
+    found = [first, *map(keys_of, lines)]
+    objects = [keys for keys in found if keys is not None]
+    names = dict.fromkeys(itertools.chain.from_iterable(objects))
+    if "" in names:
+        return None
+    evidence = f"{len(objects):,} of the first {many(len(found), 'line')} are JSON objects."
     return Sniffed(
         "utf-8", Dialect(), HeaderPolicy(), tuple(names), (evidence,), file_format="jsonLines"
     )
+
+
+def keys_of(line: bytes) -> list[str] | None:
+    """Return the keys of a JSON object in the form NFC; None if the line is none."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return [unicodedata.normalize("NFC", key) for key in found] if isinstance(found, dict) else None
 
 
 def _extent(sample: Sample) -> str:

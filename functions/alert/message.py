@@ -12,6 +12,7 @@ from shared.ingestion import Ingestion
 from shared.ingestion_log import TOTALS
 from shared.landing_key import HIVE
 from shared.settings import AlertOn
+from shared.text import visible
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -54,7 +55,7 @@ class Alert:
         day = "" if record["dataDate"] is None else f", day {record['dataDate']}"
         lines = [
             f"{record['status']}: {kind}, at state {record['latestState']}. {_SENTENCES[kind]}",
-            f"File: {record['sourceKey']}{version}",
+            f"File: {visible(record['sourceKey'])}{version}",
             f"Ingestion: {record['ingestedID']}, table {record['ingestedTable']}{day}",
         ]
         counts = [f"{record[name]:,} {name[4:].lower()}" for name in TOTALS if name in record]
@@ -205,7 +206,7 @@ def _repair(item: Mapping[str, Any], kind: Kind) -> str | None:
     replay = f"tm replay {ingested_id}"
     upload = f"tm drop FILE --table {item['ingestedTable']} --date {item.get('dataDate')}"
     if not item["sourceKey"].startswith(HIVE):
-        upload = f"tm drop FILE --key {shlex.quote(item['sourceKey'])}"
+        upload = f"tm drop FILE --key {visible(shlex.quote(item['sourceKey']))}"
     fix_rows = (
         f"tm rejects {ingested_id} --csv rejects.csv, correct the column `raw` in it, then "
         f"tm rejects fix {ingested_id} rejects.csv"

@@ -30,10 +30,13 @@ def text(contracts: Contracts, failed: Mapping[str, PipelineError]) -> str:
     reasons += overlaps(contracts)
     migrated = [table for table in contracts if table not in failed]
     bad = len(contracts.invalid) + len(failed)
-    unchanged = " and are unchanged" if bad else ""
+    done = (
+        f"{bad} of {bad + len(migrated)} tables were not migrated and are unchanged"
+        if bad
+        else "All tables were migrated, but their contracts have problems"
+    )
     lines = [
-        f"{bad} of {bad + len(migrated)} tables were not migrated{unchanged}. Fix the problems "
-        "below and apply again.",
+        f"{done}. Fix the problems below and apply again.",
         f"Migrated: {listed(migrated, _TABLES) or 'none'}.",
         *(f"- {bounded(reason, _LINE)}" for reason in reasons[:_REASONS]),
     ]

@@ -12,7 +12,7 @@ from shared.contract_store import of_run, prefetch
 from shared.endings import State
 from shared.ingestion import Ingestion, Run
 from shared.ingestion_log import IngestionLog
-from shared.landing import Landed
+from shared.landing import LandedFile
 from shared.settings import TestSettings, read
 from shared.staging import Staging
 from shared.telemetry import about, logged, logger
@@ -31,7 +31,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     verdict = examine(
         Staging(settings.staging_bucket, ingestion),
         event["transform"],
-        Landed(boto3.client("s3"), ingestion.source),
+        LandedFile(boto3.client("s3"), ingestion.source),
         of_run(settings, run)[ingestion.table],
         hard=settings.hard_testing,
         refused_parts=event.get("load", {}).get("refusedParts", 0),

@@ -12,8 +12,7 @@ from shared.contract_store import of_run, prefetch
 from shared.endings import State
 from shared.ingestion import Ingestion, Run
 from shared.ingestion_log import IngestionLog
-from shared.landing import Landed
-from shared.manifest import FoundManifest
+from shared.landing import LandedFile, manifest_of
 from shared.settings import TransformSettings, read
 from shared.staging import Staging
 from shared.telemetry import about, logged, logger
@@ -29,14 +28,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     about(ingestion.id, ingestion.table)
     log = IngestionLog.of(settings.log_table)
     log.enter(ingestion, run, State.TRANSFORM)
-    s3, manifest = boto3.client("s3"), ingestion.manifest
+    s3 = boto3.client("s3")
     verdict = transform(
-        Landed(s3, ingestion.source),
+        LandedFile(s3, ingestion.source),
         of_run(settings, run)[ingestion.table],
         Staging(settings.staging_bucket, ingestion),
-        None
-        if manifest is None
-        else FoundManifest(manifest.key.rpartition("/")[2], Landed(s3, manifest)),
+        manifest_of(s3, ingestion),
     )
     log.leave(ingestion, run, State.TRANSFORM, verdict)
     logger.info("transformed", extra=verdict.as_figures())

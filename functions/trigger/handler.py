@@ -1,14 +1,14 @@
 """Takes S3's notification with one or more records, or S3's `Object Created` event of EventBridge.
-Returns the number of object versions by admission: started, waiting, known, rejected, ignored.
+Returns the number of object versions by admission: started, waiting, awaiting, rejected, ….
 """
 
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.trigger.landed import Landed, landed
+from functions.trigger.created import Created, created
 from shared.contract_store import deployed, prefetch
 from shared.gate import Gate
 from shared.ingestion import NO_VERSION, Source
@@ -16,6 +16,9 @@ from shared.intake import Admission, Intake
 from shared.landing import newest_version
 from shared.settings import TriggerSettings, read
 from shared.telemetry import about, logged, logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 prefetch(TriggerSettings)
 
@@ -28,7 +31,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     intake = Intake(deployed(settings), Gate.of(settings), boto3.client("events"), s3)
     admissions: Counter[str] = Counter()
     # Read all records first: a log line about a missing object must not name another ingestion.
-    for source in [_source(settings, each) for each in landed(event)]:
+    for source in [_source(s3, settings, each) for each in created(event)]:
         if source is None:
             admissions[Admission.IGNORED] += 1
             continue
@@ -39,12 +42,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     return dict(admissions)
 
 
-def _source(settings: TriggerSettings, each: Landed) -> Source | None:
+def _source(s3: "S3Client", settings: TriggerSettings, each: Created) -> Source | None:
     if not settings.has_landed(each.bucket, each.key):
         # A rule sends events of too many objects, or somebody else called this function.
         logger.warning("not landed", extra={"bucket": each.bucket, "sourceKey": each.key})
         return None
     if each.version_id in {None, NO_VERSION}:
         # None if it is deleted, or if S3 does not list it yet. In the latter case watch finds it.
-        return newest_version(boto3.client("s3"), each.bucket, each.key)
+        return newest_version(s3, each.bucket, each.key)
     return Source(each.bucket, each.key, str(each.version_id), each.size)

@@ -174,6 +174,7 @@ run "created" {
       for action in distinct(flatten([for policy in aws_iam_role_policy.function : [for statement in jsondecode(policy.policy).Statement : statement.Action]])) :
       action => [for name, policy in aws_iam_role_policy.function : name if contains(flatten([for statement in jsondecode(policy.policy).Statement : statement.Action]), action)]
       } == {
+      "dynamodb:DeleteItem"            = ["trigger"]
       "dynamodb:DescribeTable"         = ["watch"]
       "dynamodb:GetItem"               = ["alert", "trigger", "watch"]
       "dynamodb:PutItem"               = ["alert", "trigger", "watch"]
@@ -195,7 +196,7 @@ run "created" {
       "rds-db:connect"                 = ["api", "load"]
       "s3:DeleteObject"                = ["test", "transform"]
       "s3:GetObject"                   = local.function_names
-      "s3:GetObjectVersion"            = ["test", "transform"]
+      "s3:GetObjectVersion"            = ["test", "transform", "trigger"]
       "s3:ListBucket"                  = ["load", "migrate", "test", "transform"]
       "s3:ListBucketVersions"          = ["load", "watch"]
       "s3:PutObject"                   = ["load", "migrate", "test", "transform"]

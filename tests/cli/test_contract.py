@@ -219,6 +219,21 @@ def test_contract_reads_compressed_file(tmp_path: Path) -> None:
     assert odcs.parse("orders.odcs.yaml", result.stdout.encode()).column("a").kind == "integer"
 
 
+def test_contract_covers_all_keys_of_json_lines(tmp_path: Path) -> None:
+    first = '{"n": 1.5, "on": true, "o": {"k": [1]}}\n' + '{"n": 2, "day": "2024-01-31"}\n' * 39_999
+    text, contract = drafted(tmp_path, first, '{"n": null}\n{"n": 3, "late": "1,5"}\n')
+    assert (contract.file_format, contract.decimal_mark) == ("jsonLines", ".")
+    assert {each.name: each.kind for each in contract.columns} == {
+        "n": "number",
+        "on": "boolean",
+        "o": "json",
+        "day": "date",
+        "late": "string",
+    }
+    assert not any(each.required or each.optional for each in contract.columns)
+    assert "40,002 rows." in text
+
+
 def test_contract_refuses_file_without_table(tmp_path: Path) -> None:
     file = tmp_path / "x.csv"
     file.write_bytes(gzip.compress(b"a\n1\n" * 1_000)[:-20])

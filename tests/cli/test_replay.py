@@ -139,16 +139,3 @@ def test_replay_may_waive_manifest(cloud: Cloud, monkeypatch: pytest.MonkeyPatch
     assert one_line(tm(*waived)) == (
         "tm: The contract of dailycheckins requires no manifest: leave out --without-manifest."
     )
-
-
-def test_follow_shows_that_file_waits_for_manifest(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    ingestion = land(cloud.s3, b"good")
-    item = {"status": "awaiting", "ingestedID": ingestion.id, "haltReason": "it waits for m.ctl"}
-    monkeypatch.setattr(drop, "_HINT_AFTER", -1.0)
-
-    assert list(drop._with_hint(iter([item, item]))) == [item, item]
-
-    hint = " ".join(capsys.readouterr().out.split())
-    assert hint.count("it waits for m.ctl. Upload the manifest, or load the file without it") == 1

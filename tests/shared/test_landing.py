@@ -10,7 +10,7 @@ from botocore.stub import Stubber
 
 from shared import landing
 from shared.content import digest
-from shared.errors import StagingUnavailable
+from shared.errors import SourceUnreadable, StagingUnavailable
 from shared.ingestion import Source
 from tests.fixtures.aws import KEY, LANDING, create_bucket, land
 
@@ -23,7 +23,7 @@ def test_version_is_read_in_chunks(s3: "S3Client", monkeypatch: pytest.MonkeyPat
     source = land(s3, b"abcdefgh").source
     land(s3, b"a newer version")
 
-    content = landing.Landed(s3, source)
+    content = landing.LandedFile(s3, source)
     assert [*content.chunks()] == [b"abc", b"def", b"gh"]
     assert [*content.chunks(4)] == [b"efg", b"h"]
     assert [*content.chunks(8)] == []
@@ -44,7 +44,7 @@ def test_temporary_read_error_becomes_staging_unavailable(answer: Any) -> None:
     client.get_object.side_effect = [answer]
 
     with pytest.raises(StagingUnavailable, match=f"s3://{LANDING}/{KEY}"):
-        list(landing.read_version(client, Source(LANDING, KEY, "v", 20)))
+        list(landing.LandedFile(client, Source(LANDING, KEY, "v", 20)).chunks())
 
 
 def test_key_without_version_is_found(s3: "S3Client") -> None:
@@ -62,16 +62,31 @@ def test_key_without_version_is_found(s3: "S3Client") -> None:
         assert not found.has_version
 
 
-@pytest.mark.parametrize("status", [403, 404])
-def test_missing_key_is_none(status: int, s3: "S3Client") -> None:
-    """Without s3:ListBucket, AWS returns 403 for a missing key; moto always returns 404."""
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        ("InvalidObjectState", "restore it in S3, then replay"),
+        ("NoSuchVersion", "if it was deleted, upload the file again"),
+    ],
+)
+def test_unreadable_version_is_reported_with_advice(code: str, advice: str, s3: "S3Client") -> None:
+    """Moto reads archived objects."""
+    with Stubber(s3) as stubber:
+        stubber.add_client_error("get_object", code)
+        with pytest.raises(SourceUnreadable, match=f"{code}.*; {advice}$"):
+            list(landing.read_version(s3, Source(LANDING, KEY, "v", 20)))
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405])
+def test_missing_or_unreadable_key_is_none(status: int, s3: "S3Client") -> None:
+    """Moto always returns 404 for a missing key; AWS does so only with s3:ListBucket."""
     with Stubber(s3) as stubber:
         stubber.add_client_error("head_object", str(status), http_status_code=status)
         assert landing.newest_version(s3, LANDING, KEY) is None
 
 
 @pytest.mark.parametrize(
-    ("code", "error"), [("503", StagingUnavailable), ("400", botocore.exceptions.ClientError)]
+    ("code", "error"), [("503", StagingUnavailable), ("301", botocore.exceptions.ClientError)]
 )
 def test_other_errors_of_head_object_are_raised(
     code: str, error: type[Exception], s3: "S3Client"

@@ -82,7 +82,7 @@ WRONG_MANIFESTS: list[tuple[dict[str, Any], str]] = [
         ({"name": name}, f"manifest.name: {name!r} is not the name of a manifest: write a")
         for name in ("", "{name}", "{stem}{region}", "a/{name}", "{na me}.ok")
     ),
-    ({"name": "{region}.ok"}, "has the placeholders ['region'], but only name, stem are"),
+    ({"name": "{region}.ok"}, "has the placeholders region, but only name, stem are"),
     ({"pattern": "("}, "the pattern '(' is not valid RE2: missing ): ("),
     ({"pattern": r"\Qa"}, "the pattern '\\\\A(?:\\\\Qa)"),
     ({"pattern": "OK"}, "the pattern 'OK' has no named group, so that it verifies nothing"),

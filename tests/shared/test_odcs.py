@@ -670,6 +670,10 @@ REFUSED: list[tuple[Change, str]] = [
     (custom(keys=[]), "keys: The list should have at least 1 item"),
     (custom(keys=[{"pattern": "a", "date": "landed"}]), "keys.0.examples: Field required"),
     (
+        custom(keys=[{"pattern": "a", "examples": ["a"], **LANDED}] * 2),
+        "the pattern 'a' is in keys more than once: remove the others",
+    ),
+    (
         custom(
             keys=[{"pattern": "(?P<id>.*).csv", "examples": ["a.csv"], **LANDED}],
             manifest={"name": "{id}{stem}.csv"},

@@ -62,6 +62,9 @@ INVALID_VALUES: dict[str, list[Any]] = {
     "landing_bucket.name must be the name of a bucket": [
         *({"name": name} for name in ("ab", "arn:aws:s3:::files", "s3://files", "files/", 64 * "a"))
     ],
+    "landing_bucket.name must be a general purpose bucket": [
+        *({"name": f"files{end}"} for end in ("-s3alias", "--use1-az4--x-s3", ".mrap"))
+    ],
     "landing_bucket.account_id must be the 12 digits of an AWS account": [
         *({"name": "files", "account_id": account} for account in ("", "1234", "123456789012 "))
     ],
@@ -70,7 +73,13 @@ INVALID_VALUES: dict[str, list[Any]] = {
     ],
     "landing_bucket.prefixes must be 1 to 10 beginnings of keys": [
         {"name": "files", "prefixes": prefixes}
-        for prefixes in ([], ["a*"], ["a?"], ["$${a}"], ["a\n"], [201 * "a"], [*"abcdefghijk"])
+        for prefixes in (
+            *([], ["a*"], ["a?"], ["$${a}"], ["a\n"], [201 * "a"], [*"abcdefghijk"]),
+            ["\N{KATAKANA LETTER A}/"],
+        )
+    ],
+    "landing_bucket.prefixes must have together at most 1,500 characters": [
+        {"name": "files", "prefixes": [each + 199 * "a" for each in "bcdefghi"]}
     ],
     "landing_bucket.prefixes contains a prefix that begins with another one": [
         *({"name": "files", "prefixes": prefixes} for prefixes in (["", "a"], ["in/", "in/a"]))

@@ -187,6 +187,9 @@ def test_sftp_example_has_a_server_only_if_it_is_enabled(module: Path) -> None:
         'aws_transfer_ssh_key.supplier["acme"]',
         'aws_transfer_user.supplier["acme"]',
     ]
+    [server] = [each.values for each in resources if each.type == "aws_transfer_server"]
+    # Otherwise AWS reads a supplier's folder, for which the policy below has no permission.
+    assert server["s3_storage_options"] == [{"directory_listing_optimization": "ENABLED"}]
     bucket = f"arn:aws:s3:::{NAME}-landing-123456789012-{REGION}"
     [policy] = [
         json.loads(each.values["policy"])

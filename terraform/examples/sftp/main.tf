@@ -41,6 +41,18 @@ resource "aws_transfer_server" "sftp" {
 
   security_policy_name = "TransferSecurityPolicy-2024-01"
   tags                 = { Name = var.name }
+
+  # Otherwise a supplier's folder must exist, and AWS reads it, for which a supplier has no permission:
+  # https://docs.aws.amazon.com/transfer/latest/userguide/implement-log-dirs.html
+  s3_storage_options {
+    directory_listing_optimization = "ENABLED"
+  }
+
+  # S3 cannot keep the times and permissions that some clients set after an upload. Otherwise they get an error:
+  # https://docs.aws.amazon.com/transfer/latest/APIReference/API_ProtocolDetails.html
+  protocol_details {
+    set_stat_option = "ENABLE_NO_OP"
+  }
 }
 
 # Each supplier sees only its own folder, as "/".

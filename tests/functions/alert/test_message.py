@@ -147,11 +147,12 @@ def test_alert_texts_cover_every_kind() -> None:
 
 
 def test_alert_advises_upload_with_key_of_pattern() -> None:
-    item = FAILED | {"state": "transform", "sourceKey": "erp/new budgets.csv"}
+    item = FAILED | {"state": "transform", "sourceKey": "erp/new budgets.csv\nRows: 1"}
 
     text = compose(item, None, Kind.REFUSED).text
 
-    assert "correct the file and upload it again: tm drop FILE --key 'erp/new budgets.csv'" in text
+    assert "upload it again: tm drop FILE --key 'erp/new budgets.csv\\nRows: 1'" in text
+    assert "\nRows" not in text
 
 
 def test_alert_record_has_documented_fields() -> None:

@@ -104,7 +104,8 @@ def test_advice_accepts_the_file(
     made = document("a", "b", "c", **properties)
     refused = sent(header, made, tmp_path).verdict
     assert refused.advice is not None, refused.reason
-    assert refused.advice.endswith("tm contract FILE --table t")
+    assert refused.advice.endswith("tm contract FILE --table t --contracts DIR")
+    assert refused.advice.replace("\n", "").isprintable()
 
     apply(refused.advice, made)
 

@@ -9,7 +9,7 @@ _CREATED = "Object Created"
 
 
 @dataclass(frozen=True, slots=True)
-class Landed:
+class Created:
     """An object that an event names; `size` in bytes.
 
     For 15 minutes after versioning is enabled, S3 may omit the version ID.
@@ -22,7 +22,7 @@ class Landed:
     size: int
 
 
-def landed(event: Mapping[str, Any]) -> Iterator[Landed]:
+def created(event: Mapping[str, Any]) -> Iterator[Created]:
     """Yield the objects that were created; none for any other event, e.g. S3's test event.
 
     S3 encodes the keys in its notifications, but not in the events that it sends to EventBridge.
@@ -30,9 +30,8 @@ def landed(event: Mapping[str, Any]) -> Iterator[Landed]:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html (decision 25)
     """
     for record in event.get("Records", ()):
-        bucket, created = record["s3"]["bucket"]["name"], record["s3"]["object"]
-        key = unquote_plus(created["key"])
-        yield Landed(bucket, key, created.get("versionId"), created["size"])
+        bucket, found = record["s3"]["bucket"]["name"], record["s3"]["object"]
+        yield Created(bucket, unquote_plus(found["key"]), found.get("versionId"), found["size"])
     if event.get("detail-type") == _CREATED:
-        bucket, created = event["detail"]["bucket"]["name"], event["detail"]["object"]
-        yield Landed(bucket, created["key"], created.get("version-id"), created["size"])
+        bucket, found = event["detail"]["bucket"]["name"], event["detail"]["object"]
+        yield Created(bucket, found["key"], found.get("version-id"), found["size"])

@@ -1,0 +1,40 @@
+"""Values as YAML on one line, which any parser reads as these values, and no terminal obeys."""
+
+import json
+import re
+from typing import Any
+
+import yaml
+
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_.()-]*( [A-Za-z0-9_.()-]+)*")
+_LAST_OF_PLANE = 0xFFFF
+
+
+def scalar(value: Any) -> str:
+    """Return a text, a number, a truth value or null."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    if _PLAIN.fullmatch(value) and yaml.safe_load(value) == value:
+        return value
+    return '"' + "".join(map(_escaped, value)) + '"'
+
+
+def flow(value: Any) -> str:
+    """Return a value that may consist of lists and mappings."""
+    match value:
+        case dict():
+            return "{ " + ", ".join(f"{scalar(k)}: {flow(v)}" for k, v in value.items()) + " }"
+        case list() | tuple():
+            return "[" + ", ".join(map(flow, value)) + "]"
+        case _:
+            return scalar(value)
+
+
+def _escaped(character: str) -> str:
+    if character in '"\\':
+        return f"\\{character}"
+    # Combining characters too, because Terraform would join them with the letter before.
+    if character.isprintable() and (character.isascii() or character.isalpha()):
+        return character
+    code = ord(character)
+    return f"\\U{code:08x}" if code > _LAST_OF_PLANE else f"\\u{code:04x}"
