@@ -66,7 +66,7 @@ class LandedFile:
             with unavailable(uri):
                 answer = self.s3.get_object(**request)
                 with contextlib.closing(answer["Body"]) as body:
-                    if begin and "ContentRange" not in answer:
+                    if begin and not answer.get("ContentRange"):
                         # A server may ignore a range, as the emulator does for a version.
                         # https://www.rfc-editor.org/rfc/rfc9110#name-range
                         _skip(body, begin)

@@ -55,7 +55,7 @@ def test_example_of_delivery_is_verified(tmp_path: Path) -> None:
     content, properties = map(textwrap.dedent, blocks)
     file = tmp_path / "checkins_20240303.csv.gz"
     file.write_bytes(gzip.compress(content.encode()))
-    document = yaml.safe_load(draft([file], None).text)
+    document = yaml.safe_load(draft([file], "checkins").text)
     document["schema"][0] |= yaml.safe_load(properties)
     path = tmp_path / "checkins.odcs.yaml"
     path.write_text(yaml.safe_dump(document), "utf-8")

@@ -30,6 +30,14 @@ def test_version_is_read_in_chunks(s3: "S3Client", monkeypatch: pytest.MonkeyPat
     assert digest(content, "md5") == "e8dc4081b13434b45189a720b77b6818"
 
 
+def test_whole_answer_to_range_is_read_from_its_begin(s3: "S3Client") -> None:
+    """The emulator answers so for a version, unlike moto and AWS."""
+    answer = {"Body": StreamingBody(io.BytesIO(b"abcdefgh"), content_length=8)}
+    with mock.patch.object(s3, "get_object", return_value=answer):
+        content = landing.LandedFile(s3, Source(LANDING, KEY, "v", 8))
+        assert [*content.chunks(5)] == [b"fgh"]
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -74,7 +82,7 @@ def test_unreadable_version_is_reported_with_advice(code: str, advice: str, s3: 
     with Stubber(s3) as stubber:
         stubber.add_client_error("get_object", code)
         with pytest.raises(SourceUnreadable, match=f"{code}.*; {advice}$"):
-            list(landing.read_version(s3, Source(LANDING, KEY, "v", 20)))
+            list(landing.LandedFile(s3, Source(LANDING, KEY, "v", 20)).chunks())
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405])
