@@ -174,9 +174,13 @@ NEVER: list[tuple[Change, str]] = [
             ("name", "varchar(99999999999)", "varchar(99999999999) must have 1 to 10,485,760 char"),
             ("name", "varchar(10485761)", "varchar(10485761) must have 1 to 10,485,760 characters"),
             ("name", "varchar(0)", "varchar(0) must have 1 to 10,485,760 characters"),
-            ("name", "varchar(" + "9" * 5000 + ")", "string cannot be stored as 'varchar(99999"),
+            (
+                "name",
+                "varchar(" + "9" * 5000 + ")",
+                "the type string cannot be stored as 'varchar(9",
+            ),
             ("name", "varchar(\u0663)", "the type string cannot be stored as 'varchar(\u0663)'"),
-            ("amount", "numeric(99999999999,2)", "type number cannot be stored as 'numeric(99999"),
+            ("amount", "numeric(99999999999,2)", "the type number cannot be stored as 'numeric(9"),
             ("amount", "numeric(1001,2)", "numeric(1001,2) must have a precision of 1 to 38"),
         )
     ),

@@ -35,6 +35,14 @@ def test_empty_stream_has_no_lines() -> None:
     assert list(read_lines([], "utf-8", CSV)) == []
 
 
+@pytest.mark.parametrize("size", [1, 4, 1000])
+def test_invalid_byte_is_refused_with_its_line(size: int) -> None:
+    found = list(read_lines(cut(b"a,b\n1,2\n3,\xff\n", size), "utf-8", CSV))
+
+    assert isinstance(found[-1], Refusal)
+    assert "line 3 is not utf-8 text: byte 0xff" in found[-1].reason
+
+
 @pytest.mark.parametrize("size", [1, 50, 100, 1000])
 @pytest.mark.parametrize("end", [b"\n", b"\nz", b""])
 def test_maximum_line_length_is_independent_of_chunk_size(
