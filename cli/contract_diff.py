@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pydantic.alias_generators import to_camel
-from rich.console import Console
+from rich.text import Text
 
-from cli.console import console, styled
+from cli.console import line, styled
 from cli.errors import CommandError
 from functions.api.view import View
 from functions.migrate import ddl
@@ -76,26 +76,28 @@ def effects(old: Contract, new: Contract) -> list[Effect]:
     ]
 
 
-def show(found: list[Effect], table: str, console: Console = console) -> None:
-    """Print the effects for people."""
+def described(found: list[Effect], table: str) -> list[str | Text]:
+    """Return the effects as lines for people."""
     if not found:
-        console.print("Nothing changes for migrate, files and readers.")
-        return
+        return ["Nothing changes for migrate, files and readers."]
+    lines: list[str | Text] = []
     for audience in get_args(Audience):
-        if lines := [each for each in found if each.audience == audience]:
-            console.print(styled(_TITLES[audience], "bold"))
-            for each in lines:
-                console.print("  - ", styled(each.text, "red" if each.is_refused else ""), sep="")
-    console.print()
+        if shown := [each for each in found if each.audience == audience]:
+            lines.append(styled(_TITLES[audience], "bold"))
+            lines += [
+                line("  - ", styled(each.text, "red" if each.is_refused else "")) for each in shown
+            ]
+    lines.append("")
     if any(each.is_refused for each in found):
-        console.print(
+        lines.append(
             f"migrate refuses the change of {table}: the apply fails, and the table stays as it is."
         )
     if any(each.audience == "files" for each in found):
-        console.print(
+        lines.append(
             "Runs in progress keep the old contract. Loaded rows stay as they are: `tm backfill "
             f"--table {table}` loads their files again with the new contract."
         )
+    return lines
 
 
 def as_json(found: list[Effect]) -> list[dict[str, Any]]:

@@ -243,7 +243,7 @@ def contract_diff(
     if as_json:
         print_json(diff.as_json(found))
     else:
-        diff.show(found, after.table)
+        console.print(*diff.described(found, after.table), sep="\n")
     if any(each.is_refused for each in found):
         raise typer.Exit(1)
 

@@ -259,9 +259,8 @@ def show(found: Patch, files: Sequence[Path]) -> bool:
         text = patch(found.name, found.old, found.new)
         others = {each for each in text if unicodedata.category(each) != "Cc"}
         print_lines(text, kept="".join([_KEPT, *others]))
-        contract_diff.show(
-            contract_diff.effects(found.before, found.after), found.after.table, errors
-        )
+        effects = contract_diff.effects(found.before, found.after)
+        errors.print(*contract_diff.described(effects, found.after.table), sep="\n")
     elif not failed:
         errors.print(f"{found.name} accepts all rows: nothing needs to change.")
     else:
