@@ -652,7 +652,10 @@ def test_plan_refuses_module_without_its_repository(tmp_path: Path, run: Module)
 def test_terraform_tests_fail_if_a_variable_is_ignored(
     file: str, run: Module, tmp_path: Path
 ) -> None:
-    """Replace variables by unset variables of the same type: the assertions must fail."""
+    """Replace variables by unset variables of the same type: the assertions must fail.
+
+    They must fail without an error: Terraform skips the runs after a run with an error.
+    """
     folder = tmp_path / "checkout" / "terraform"
     shutil.copytree(run.folder, folder, symlinks=True)
     for each in (".dockerignore", "contracts", "functions", "shared"):
