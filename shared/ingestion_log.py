@@ -53,12 +53,15 @@ CLAIM = dt.timedelta(minutes=15)
 
 _REASON_LENGTH = 500
 """Maximum characters of a reason in the history; an item holds many, in at most 400 KB."""
-_SWEEP = _key("watch", "sweep")
 SLOTS = _key("gate", "slots")
 """The key of an item that is not an ingestion: without status and day it is in no index."""
 _WAITING_PAGE = 20  # waiting items that DynamoDB reads at a time; callers usually need one
 TOTALS = ("rowsRead", "rowsLoaded", "rowsRejected")
 """The counts of the whole ingestion, attributes of the item; other counts are only in `history`."""
+
+
+def _progress_of(task: str) -> dict[str, str]:
+    return _key("watch", task)
 
 
 def _of_table(table: str | None) -> dict[str, Any]:
@@ -425,14 +428,14 @@ class IngestionLog:
         found = self._pages({"KeyConditionExpression": condition, "ConsistentRead": True})
         return [item for item in found if "status" in item]
 
-    def sweep(self) -> dict[str, Any] | None:
-        """Return the argument of the last `remember_sweep` (strongly consistent read), or None."""
-        return self.get(*_SWEEP.values())
+    def progress(self, task: str) -> dict[str, Any] | None:
+        """Return the last progress of a task of watch (strongly consistent read), or None."""
+        return self.get(*_progress_of(task).values())
 
-    def remember_sweep(self, memory: Mapping[str, Any]) -> None:
-        """Write the progress of watch's sweep over the landing bucket."""
+    def save_progress(self, task: str, progress: Mapping[str, Any]) -> None:
+        """Write how far watch is with a task that takes several calls."""
         with _unavailable():
-            self._table.put_item(Item={**_SWEEP, **memory})
+            self._table.put_item(Item={**_progress_of(task), **progress})
 
     def enter(self, ingestion: Ingestion, run: Run, state: State) -> bool:
         """Write that a state began; return False if already written, or if the run has ended."""

@@ -5,7 +5,8 @@ EventBridge and S3 notifications are best effort. This module guarantees their e
 
 import contextlib
 import datetime as dt
-import itertools
+import heapq
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from shared import notices
 from shared.endings import ENDINGS, WITHOUT_RUN, Notice, Status
 from shared.errors import Retryable
 from shared.ingestion import Ingestion, Run, Source
-from shared.ingestion_log import SLOTS, executions_without_alert, is_alert_settled
+from shared.ingestion_log import SLOTS, changed_at, executions_without_alert, is_alert_settled
 from shared.intake import Admission, Intake
 from shared.telemetry import logger, naming
 from shared.text import bounded
@@ -23,6 +24,10 @@ GRACE = dt.timedelta(minutes=10)
 """Newer changes are skipped: their events may still arrive."""
 LOOKBACK = dt.timedelta(days=2)
 """How far back landed files and outcomes are checked."""
+MANIFESTS = "manifests"
+"""Name of the progress of `Reconciliation.manifests` in the log table."""
+SECONDS = 60.0
+"""Seconds after which a call looks for no more manifests."""
 _FOUND = {Admission.STARTED, Admission.WAITING, Admission.AWAITING}
 
 
@@ -94,8 +99,9 @@ class Reconciliation:
         logger.info("unannounced", extra=naming(item))
         return True
 
-    def _ended(self, status: Status) -> Iterator[dict[str, Any]]:
-        items = self.intake.log.with_status(status, since=self.now - LOOKBACK)
+    def _ended(self, status: Status, since: dt.datetime | None = None) -> Iterator[dict[str, Any]]:
+        first = max(filter(None, (since, self.now - LOOKBACK)))
+        items = self.intake.log.with_status(status, first)
         return (item for item in items if self._age(item) >= GRACE)
 
     def manifests(self) -> dict[str, int]:
@@ -104,10 +110,7 @@ class Reconciliation:
         S3's event of the manifest was lost, or it landed while an earlier version refused the file.
         """
         counts = {"vouched": 0, "unvouched": 0}
-        failed = (item for item in self._ended(Status.FAIL) if "manifest" in item)
-        for item in itertools.chain(self.intake.log.with_status(Status.AWAITING), failed):
-            if self._age(item) < GRACE:
-                continue
+        for item in self._without_manifest():
             with self._isolated(item):
                 match self.intake.settle(item):
                     case Admission.STARTED | Admission.WAITING:
@@ -119,6 +122,22 @@ class Reconciliation:
                         logger.info("unvouched", extra=naming(item))
                         counts["unvouched"] += 1
         return counts
+
+    def _without_manifest(self) -> Iterator[dict[str, Any]]:
+        """Yield what may lack a manifest, from where the last call ran out of time."""
+        log, until = self.intake.log, time.monotonic() + SECONDS
+        saved = (log.progress(MANIFESTS) or {}).get("behind")
+        since = None if saved is None else dt.datetime.fromisoformat(saved)
+        awaiting = log.with_status(Status.AWAITING, since)
+        failed = (item for item in self._ended(Status.FAIL, since) if "manifest" in item)
+        for item in heapq.merge(awaiting, failed, key=changed_at):
+            if time.monotonic() >= until:
+                log.save_progress(MANIFESTS, {"behind": changed_at(item)})
+                return
+            if self._age(item) >= GRACE:
+                yield item
+        if saved is not None:
+            log.save_progress(MANIFESTS, {})
 
     def _is_late(self, item: Mapping[str, Any]) -> bool:
         """Return whether a file's manifest did not land in time, which is not reported yet."""
