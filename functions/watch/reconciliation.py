@@ -28,7 +28,7 @@ MANIFESTS = "manifests"
 """Name of the progress of `Reconciliation.manifests` in the log table."""
 SECONDS = 60.0
 """Seconds after which a call looks for no more manifests."""
-_FOUND = {Admission.STARTED, Admission.WAITING, Admission.AWAITING}
+_FOUND = {Admission.STARTED, Admission.QUEUED, Admission.WAITING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Reconciliation:
         return found
 
     def gate(self) -> dict[str, int]:
-        """Free slots of runs that ended or never started, and start waiting files; count both."""
+        """Free slots of runs that ended or never started, and start queued files; count both."""
         counts = {"recovered": 0, "started": 0}
         with self._isolated(SLOTS):
             counts["recovered"] = self.intake.gate.recover()
@@ -113,10 +113,10 @@ class Reconciliation:
         for item in self._without_manifest():
             with self._isolated(item):
                 match self.intake.settle(item):
-                    case Admission.STARTED | Admission.WAITING:
+                    case Admission.STARTED | Admission.QUEUED:
                         logger.info("vouched", extra=naming(item))
                         counts["vouched"] += 1
-                    case Admission.AWAITING if self._is_late(item):
+                    case Admission.WAITING if self._is_late(item):
                         # The alert is claimed in the item, and so it is sent once.
                         notices.put(self.intake.events, Notice.MISSING, naming(item))
                         logger.info("unvouched", extra=naming(item))
@@ -128,9 +128,9 @@ class Reconciliation:
         log, until = self.intake.log, time.monotonic() + SECONDS
         saved = (log.progress(MANIFESTS) or {}).get("behind")
         since = None if saved is None else dt.datetime.fromisoformat(saved)
-        awaiting = log.with_status(Status.AWAITING, since)
+        waiting = log.with_status(Status.WAITING, since)
         failed = (item for item in self._ended(Status.FAIL, since) if "manifest" in item)
-        for item in heapq.merge(awaiting, failed, key=changed_at):
+        for item in heapq.merge(waiting, failed, key=changed_at):
             if time.monotonic() >= until:
                 log.save_progress(MANIFESTS, {"behind": changed_at(item)})
                 return
