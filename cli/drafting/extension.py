@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from cli.drafting import moments
-from cli.drafting.survey import NULL_TOKENS, distinct, shapes_of
+from cli.drafting.survey import distinct, shapes_of
 from cli.drafting.trials import MomentTrial, are_codes, booleans
-from functions.transform.casts import values_of
+from cli.sniffing.readings import NULL_TOKENS
+from functions.transform.casts import values_of, without_missing
 from shared.column import Column
 from shared.column_types import MAX_DIGITS
 from shared.contract import Contract
@@ -34,7 +35,7 @@ _MOMENTS: Mapping[str, moments.Kind] = {each: each for each in get_args(moments.
 class Missed:
     """The first distinct texts that a column does not accept, each with its number of rows.
 
-    `longest` is the most characters of any text, if the column's type has a limit.
+    `longest` is the most characters of a text as the column reads it, if its type has a limit.
     """
 
     texts: dict[str, int] = field(default_factory=dict)
@@ -44,7 +45,8 @@ class Missed:
         """Add those of some rows."""
         values, counts = distinct(texts.drop_null())
         if column.limits.length is not None:
-            self.longest = max(self.longest, pc.max(pc.utf8_length(values)).as_py() or 0)
+            read = without_missing(values, column, contract)
+            self.longest = max(self.longest, pc.max(pc.utf8_length(read)).as_py() or 0)
         at = np.flatnonzero(_missed(values, column, contract))
         for text, count in zip(values.take(at).to_pylist(), counts[at].tolist(), strict=True):
             if text in self.texts or len(self.texts) < _MAX_TEXTS:

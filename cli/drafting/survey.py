@@ -4,7 +4,6 @@ A survey takes constant memory: it keeps the first distinct values, an example o
 counts.
 """
 
-import itertools
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -13,18 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-NULL_TOKENS = frozenset(
-    itertools.chain.from_iterable(
-        map(
-            str.split,
-            (
-                "NA N/A n/a na #NA #N/A <NA> NaN nan NAN #NULL! NULL Null null (null)",
-                r"None none NONE nil \N - -- --- . .. ?",
-            ),
-        )
-    )
-)
-"""Texts that often mean "missing"."""
+from cli.sniffing.readings import NULL_TOKENS
+
 FEW = 12
 """Distinct values of a column whose counts are kept."""
 MAX_RUN = 19

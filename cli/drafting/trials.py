@@ -18,7 +18,7 @@ from cli.drafting import moments
 from cli.drafting.survey import MAX_RUN, Counts, Survey, distinct
 from functions.transform import numbers
 from functions.transform.casts import values_of
-from shared.column import Column
+from shared.column import GROUP_CHARS, Column
 from shared.contract import Contract
 
 Mark = Literal[".", ","]
@@ -41,7 +41,6 @@ _MOMENTS: dict[moments.Kind, str] = {
     "timestamp": "timestamptz",
     "time": "time",
 }
-_GROUP_CHARS = (",", ".", "'", " ")
 _NUMBER = re.compile(r"[-+().,'\s\d]+")
 _CODE = re.compile(r"[^\W\d_]\d|\d[^\W\d_](?![^\W\d_])")
 """Letters that belong to the digits, as in A5 or 5b, but not in 5 EUR or 5kg."""
@@ -253,7 +252,7 @@ def _numeric(
     examples = [each.example for each in shapes.values()]
     options = _STYLES if are_codes([*survey.samples, *examples]) else _STYLES | {"bareNumber"}
     used = "".join(shapes)
-    chars = [None, *(char for char in _GROUP_CHARS if char in used and char != mark)]
+    chars = [None, *(char for char in GROUP_CHARS if char in used and char != mark)]
     texts = pa.array(examples, pa.string())
     rows = np.array([each.rows for each in shapes.values()], np.int64)
 
@@ -365,8 +364,10 @@ def _moments(
     for form in moments.forms(shapes, kind):
         column = _column(base, kind, stored, formats=[form.format])
         _, values = values_of(texts, column, contract)
-        if len(found) < moments.MAX_FORMS and values.null_count < len(values):
+        if values.null_count < len(values):
             found[form] = column
+        if len(found) == moments.MAX_FORMS:
+            break
     return found
 
 

@@ -33,7 +33,19 @@ _TIME = r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?[ap]m)?"
 _ZONE = r"(?:Z| ?[-+]\d\d:?\d\d)"
 _TYPED = re.compile(rf"{_NUMBER}|(?:{_DAY})(?:[T ]{_TIME}{_ZONE}?)?|{_TIME}", re.IGNORECASE)
 _LONGEST = 60
-_MISSING = {"", "-", ".", "na", "n/a", "#n/a", "nan", "null", "none", r"\n", "?"}
+NULL_TOKENS = frozenset(
+    itertools.chain.from_iterable(
+        map(
+            str.split,
+            (
+                "NA N/A n/a na #NA #N/A <NA> NaN nan NAN #NULL! NULL Null null (null)",
+                r"None none NONE nil \N - -- --- . .. ?",
+            ),
+        )
+    )
+)
+"""Texts that often mean "missing"."""
+_MISSING = {"", *map(str.casefold, NULL_TOKENS)}
 
 
 class Value(NamedTuple):

@@ -209,8 +209,11 @@ def test_patch_of_json_lines_adds_keys(folder: Path) -> None:
     assert "adds the column b boolean" in explained
 
 
-def test_patch_is_empty_if_files_load(folder: Path) -> None:
-    text, explained = patched(folder, BLOCK, EARLIER)
+@pytest.mark.parametrize(("name", "value"), [("trim", "true"), ("nullTokens", "['ada    ']")])
+def test_patch_is_empty_if_files_load(name: str, value: str, folder: Path) -> None:
+    option = f"customProperties: [{{property: {name}, value: {value}}}]"
+    contract = BLOCK.replace("        required: true\n", f"        {option}\n")
+    text, explained = patched(folder, contract, EARLIER.replace("ada", "ada    "))
     assert (text, "nothing needs to change" in explained) == ("", True)
 
 
